@@ -1,0 +1,16 @@
+//! `macula eval`.
+
+use super::Common;
+
+/// Arguments of `macula eval`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let _ = args.common;
+    anyhow::bail!("not here yet")
+}

@@ -1,0 +1,131 @@
+//! The command line: parse, run, exit code. One command a file.
+//!
+//! Exit codes: 0 done, 2 bad usage or input, 3 a check failed (parity, signature, health),
+//! 4 device or store fault.
+// Printing is what this module is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+mod bench;
+mod data;
+mod demo;
+mod encoders;
+mod eval;
+mod export;
+mod forget;
+mod learn;
+mod predict;
+mod pretrain;
+mod status;
+
+/// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
+#[derive(Parser)]
+#[command(name = "macula", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The main job on embedded phantoms: pretrain, export, learn, predict, forget; under a minute
+    Demo(demo::Args),
+    /// What is in a data set: images, sizes, classes, duplicates, leaks between splits
+    Data(data::Args),
+    /// The encoder presets and what they cost: multiply-accumulates, parameters, memory
+    Encoders(encoders::Args),
+    /// Train an encoder from images, with or without labels
+    Pretrain(pretrain::Args),
+    /// How good an encoder's features are: k-NN, linear probe, few-shot episodes
+    Eval(eval::Args),
+    /// Write a trained encoder as ONNX, f32 and f16, with a parity report
+    Export(export::Args),
+    /// Teach a head a class from a few images
+    Learn(learn::Args),
+    /// Make a head forget a sample or a class, exactly
+    Forget(forget::Args),
+    /// Classify images with a taught head
+    Predict(predict::Args),
+    /// What a head knows: classes, samples, memory
+    Status(status::Args),
+    /// Latency, rate and memory of training, encoder or head
+    Bench(bench::Args),
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Print one JSON object for machines instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bar, no remarks
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Seeds everything random: the same seed gives the same bytes
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// A check did not pass: exit code 3.
+#[derive(Debug)]
+pub struct CheckFailed(pub String);
+
+/// The device or its store is at fault: exit code 4.
+#[derive(Debug)]
+pub struct DeviceFault(pub String);
+
+impl fmt::Display for CheckFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for DeviceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CheckFailed {}
+impl std::error::Error for DeviceFault {}
+
+/// Prints `value` as one line of JSON to standard output.
+pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(value)?);
+    Ok(())
+}
+
+/// Parses the arguments, runs the command, and turns an error into one line and an exit code.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::Data(args) => data::run(args),
+        Command::Encoders(args) => encoders::run(args),
+        Command::Pretrain(args) => pretrain::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Learn(args) => learn::run(args),
+        Command::Forget(args) => forget::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Bench(args) => bench::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("macula: {error:#}");
+            let code = if error.is::<CheckFailed>() {
+                3
+            } else if error.is::<DeviceFault>() {
+                4
+            } else {
+                2
+            };
+            ExitCode::from(code)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Whatever turns an image into a feature.
+
+use crate::data::Preprocessing;
+
+/// An image could not be turned into a feature.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// The encoder itself failed.
+    #[error("{encoder}: {message}")]
+    Encoder {
+        /// Name of the encoder.
+        encoder: String,
+        /// What it said.
+        message: String,
+    },
+    /// A feature holds a value that is not finite.
+    #[error("{encoder}: feature {position} of image {image} is {value}, which is not finite")]
+    NotFinite {
+        /// Name of the encoder.
+        encoder: String,
+        /// Index of the image in the call.
+        image: usize,
+        /// Index in the feature.
+        position: usize,
+        /// What was found.
+        value: f32,
+    },
+}
+
+/// Turns network input into features: a trained network, an ONNX file, or raw pixels.
+pub trait Embedder: Sync {
+    /// What a report calls it: `run RUN`, `FILE.onnx`, `raw-pixels`, `random:nano`.
+    fn name(&self) -> String;
+
+    /// Length `D` of a feature.
+    fn feature_dim(&self) -> usize;
+
+    /// How an [`crate::data::Image`] becomes network input.
+    fn preprocessing(&self) -> &Preprocessing;
+
+    /// Features `[N, D]` of network inputs `[N, H, W, C]` (NHWC), both row-major.
+    ///
+    /// `N` is `input.len() / (H * W * C)`. The feature of one image does not depend on the others.
+    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError>;
+}

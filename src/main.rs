@@ -1,0 +1,5 @@
+//! The one binary: `macula`.
+
+fn main() -> std::process::ExitCode {
+    macula::cli::main()
+}
