@@ -3,6 +3,8 @@
 mod head_file;
 mod intake;
 mod taught;
+#[cfg(test)]
+mod tests;
 
 pub use head_file::{HeadFileError, load, save};
 pub use intake::{ImageError, NamedImage, embed_images, pixels_sha256};
