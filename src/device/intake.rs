@@ -43,7 +43,12 @@ pub enum ImageError {
 }
 
 /// SHA-256 of an image's size, channels and pixels: the same for the same picture in another file or format.
+///
+/// An image without colour counts as one channel, because some formats store grey in three.
 pub fn pixels_sha256(image: &Image) -> [u8; 32] {
+    if image.channels > 1 && image.is_grey() {
+        return pixels_sha256(&image.to_grey());
+    }
     let mut hash = Sha256::new();
     for size in [image.width, image.height, image.channels] {
         hash.update((size as u64).to_le_bytes());
