@@ -134,7 +134,8 @@ fn vessels(canvas: &mut Canvas, rng: &mut Rng) {
     for _ in 0..1 + rng.below(2) {
         let start = (rng.uniform_in(0.1, 0.9), rng.uniform_in(0.85, 1.1));
         let width = rng.uniform_in(0.06, 0.1);
-        branch(canvas, rng, start, 0.3 * rng.normal(), width, level);
+        let lean = 0.3 * rng.normal();
+        branch(canvas, rng, start, lean, width, level);
     }
 }
 
@@ -150,7 +151,8 @@ fn branch(canvas: &mut Canvas, rng: &mut Rng, mut at: (f32, f32), mut direction:
     if width > 0.02 {
         for side in [-1.0, 1.0] {
             let turn = side * rng.uniform_in(0.3, 0.7);
-            branch(canvas, rng, at, direction + turn, width * rng.uniform_in(0.55, 0.75), level * 0.92);
+            let thinner = width * rng.uniform_in(0.55, 0.75);
+            branch(canvas, rng, at, direction + turn, thinner, level * 0.92);
         }
     }
 }
