@@ -7,6 +7,7 @@ pub mod rng; //        seeded streams, one a purpose
 pub mod files; //      files written whole or not at all
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
+pub mod device; //     
 pub mod report; //     pictures and pages for people
 #[cfg(feature = "cli")]
 pub mod cli; //        parse, run, exit code

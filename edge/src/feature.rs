@@ -18,7 +18,8 @@ pub const DIM_MAX: usize = 4096;
 pub struct Corpus<'a> {
     /// Mean of each dimension, `[D]`.
     pub mean: &'a [f32],
-    /// Standard deviation of each dimension, `[D]`. A dimension with 0 never varied and is left out (set to 0).
+    /// Standard deviation of each dimension, `[D]`. A dimension with 0 never varied and is centred only:
+    /// what little it does later is no reason to blow it up.
     pub std: &'a [f32],
 }
 
@@ -105,7 +106,7 @@ pub fn quantise(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &mut [i1
 fn scale(value: f32, corpus: Option<Corpus<'_>>, position: usize) -> f32 {
     match corpus {
         None => value,
-        Some(Corpus { std, .. }) if std[position] == 0.0 => 0.0,
+        Some(Corpus { mean, std }) if std[position] == 0.0 => value - mean[position],
         Some(Corpus { mean, std }) => (value - mean[position]) / std[position],
     }
 }
@@ -149,8 +150,8 @@ mod tests {
     fn centres_and_scales() {
         let corpus = Corpus { mean: &[1.0, 2.0, 5.0], std: &[2.0, 0.5, 0.0] };
         let mut quantised = [0; 3];
-        quantise(&[7.0, 4.0, 9.0], Some(corpus), &mut quantised).unwrap();
-        assert_eq!(quantised, [19660, 26214, 0], "(7-1)/2 = 3, (4-2)/0.5 = 4, and a dimension that never varied");
+        quantise(&[5.0, 3.0, 6.0], Some(corpus), &mut quantised).unwrap();
+        assert_eq!(quantised, [21845, 21845, 10922], "(5-1)/2, (3-2)/0.5, and 6-5 of a dimension that never varied");
     }
 
     #[test]

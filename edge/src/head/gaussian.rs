@@ -11,6 +11,9 @@
 //!
 //! This is a covariance after `κ` imagined samples whose variance `1 / D` is that of unit vectors in
 //! no particular direction. With one sample a class, `S` is 0 and the head is the prototype head.
+//!
+//! Scores are multiplied by `n / (n + D)` before the softmax: a covariance of `D` dimensions that was
+//! measured on the very `n` samples it judges by is too sure of itself. This changes probabilities, never the class.
 
 use super::decision::{check_probabilities, softmax};
 use super::{ClassSums, Decision, HeadError};
@@ -24,11 +27,17 @@ pub struct Gaussian<'w> {
     weights: &'w [f64],
     /// `-½ w_cᵀ μ_c`, `[C]`; `-∞` for a class without samples.
     biases: &'w [f64],
+    /// `n / (n + D)`.
+    certainty: f64,
 }
 
 impl<'w> Gaussian<'w> {
     /// Imagined samples for each dimension.
-    pub const SHRINKAGE: f64 = 2.0;
+    ///
+    /// Chosen on chest x-rays (2 and 3 classes; random, rotation-trained and pixel features; 60 episodes each)
+    /// among 0.1, 0.3, 1, 2, 3 and 6. From 0.3 to 1 the head is never below the prototype at 5 shots and
+    /// 2 to 14 points above at 20 and 50; lighter loses where `n` is near `D`, heavier approaches the prototype.
+    pub const SHRINKAGE: f64 = 0.5;
 
     /// Values of scratch for `dim` dimensions and `classes` classes: a triangle, then weights, then biases.
     pub const fn scratch_len(dim: usize, classes: usize) -> usize {
@@ -72,7 +81,8 @@ impl<'w> Gaussian<'w> {
                 count => solve(covariance, sums.sum(class), count, mean),
             };
         }
-        Ok(Self { dim, weights, biases })
+        let samples = f64::from(sums.total());
+        Ok(Self { dim, weights, biases, certainty: samples / (samples + dim as f64) })
     }
 
     /// Decides on `feature`, `[D]`, and writes the probability of each class.
@@ -93,7 +103,7 @@ impl<'w> Gaussian<'w> {
             for (&w, &x) in weight.iter().zip(feature) {
                 dot += w * (f64::from(x) / f64::from(UNIT));
             }
-            *score = dot + bias;
+            *score = (dot + bias) * self.certainty;
         }
         softmax(probabilities)
     }

@@ -7,7 +7,9 @@ use super::decision::{check_probabilities, softmax};
 use super::{ClassSums, Decision, HeadError};
 
 /// Cosines are divided by this before the softmax. It changes probabilities, never the class.
-const TEMPERATURE: f64 = 0.1;
+///
+/// Of 0.1, 0.2, 0.5, 1, 2 and 5 it gave the lowest log loss at 5 to 50 shots on chest x-rays.
+const TEMPERATURE: f64 = 0.5;
 
 /// The prototype head over class sums; it needs no fitting.
 #[derive(Debug)]
