@@ -24,8 +24,7 @@ pub fn cross_entropy(dlogits: &mut [f32], logits: &[f32], targets: &[usize], lab
     let mean = 1.0 / targets.len() as f64;
     let smoothing = f64::from(label_smoothing);
     let mut loss = 0.0;
-    for ((dlogits, logits), &target) in
-        dlogits.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)).zip(targets)
+    for ((dlogits, logits), &target) in dlogits.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)).zip(targets)
     {
         assert!(target < classes, "target {target} of {classes} classes");
         // Subtracting the largest logit first keeps exp() finite.

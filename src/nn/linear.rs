@@ -31,14 +31,7 @@ pub fn linear_forward(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32]) {
 ///
 /// # Panics
 /// When the lengths do not fit each other.
-pub fn linear_backward(
-    dweight: &mut [f32],
-    dbias: &mut [f32],
-    dx: &mut [f32],
-    x: &[f32],
-    weight: &[f32],
-    dy: &[f32],
-) {
+pub fn linear_backward(dweight: &mut [f32], dbias: &mut [f32], dx: &mut [f32], x: &[f32], weight: &[f32], dy: &[f32]) {
     let (inputs, outputs) = (weight.len() / dbias.len(), dbias.len());
     check_shapes(dy, x, weight, outputs);
     assert!(dweight.len() == weight.len() && dx.len() == x.len(), "gradients are as long as what they belong to");

@@ -69,7 +69,10 @@ impl Optimiser {
     /// # Panics
     /// When a length differs from that of [`Self::new`].
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], learning_rate: f32) {
-        assert!(parameters.len() == self.state[0].len() && gradient.len() == parameters.len(), "one vector, one length");
+        assert!(
+            parameters.len() == self.state[0].len() && gradient.len() == parameters.len(),
+            "one vector, one length"
+        );
         self.steps += 1;
         let keep = 1.0 - learning_rate * self.weight_decay;
         for range in &self.decayed {
