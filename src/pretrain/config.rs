@@ -161,6 +161,7 @@ impl PretrainConfig {
             if ok { Ok(()) } else { Err(ConfigError::OutOfRange { setting, value: value.to_string(), allowed }) }
         }
         let unit = |x: f32| (0.0..=1.0).contains(&x);
+        self.spec()?;
         hold("epochs", self.epochs, "1 to 1000000", (1..=1_000_000).contains(&self.epochs))?;
         hold("batch_size", self.batch_size, "1 to 65536", (1..=65_536).contains(&self.batch_size))?;
         // TOML has no larger integers.
@@ -173,7 +174,7 @@ impl PretrainConfig {
         hold("label_smoothing", self.label_smoothing, "0 to 1", unit(self.label_smoothing))?;
         let padding = self.augmentation.crop_padding;
         hold("crop_padding", padding, "less than the size", padding < self.size)?;
-        Ok(self.spec().map(|_| ())?)
+        Ok(())
     }
 
     /// As TOML.
