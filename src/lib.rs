@@ -8,8 +8,8 @@ pub mod cli;
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod encoder;
 #[cfg(feature = "onnx")]
-pub mod runtime;
-#[cfg(feature = "onnx")]
 pub mod export;
 pub mod files; //      files written whole or not at all
-pub mod rng; //        seeded streams, one a purpose //    EncoderSpec (plain data) -> network; MACs, parameters, memory //        parse, run, exit code
+pub mod rng;
+#[cfg(feature = "onnx")]
+pub mod runtime; //        seeded streams, one a purpose //    EncoderSpec (plain data) -> network; MACs, parameters, memory //        parse, run, exit code

@@ -62,7 +62,11 @@ pub enum OnnxError {
 ///
 /// # Errors
 /// A spec that describes no network, weights that do not fit it, or a value that `element` cannot hold.
-pub fn to_onnx(encoder: &FoldedEncoder, element: ElementType, metadata: &Metadata) -> Result<pb::ModelProto, OnnxError> {
+pub fn to_onnx(
+    encoder: &FoldedEncoder,
+    element: ElementType,
+    metadata: &Metadata,
+) -> Result<pb::ModelProto, OnnxError> {
     let spec = &encoder.spec;
     spec.shapes()?;
     check_count(spec, encoder.convs.len())?;
@@ -217,8 +221,7 @@ fn value_info(name: &str, element: ElementType, dims: &[usize]) -> pb::ValueInfo
     let dimension = |value| Dimension { value: Some(value), ..Default::default() };
     let sizes = dims.iter().map(|&dim| dimension(Value::DimValue(dim as i64)));
     let dim = std::iter::once(dimension(Value::DimParam("N".into()))).chain(sizes).collect();
-    let tensor =
-        pb::type_proto::Tensor { elem_type: element.onnx(), shape: Some(pb::TensorShapeProto { dim }) };
+    let tensor = pb::type_proto::Tensor { elem_type: element.onnx(), shape: Some(pb::TensorShapeProto { dim }) };
     let value = Some(pb::type_proto::Value::TensorType(tensor));
     pb::ValueInfoProto {
         name: name.to_owned(),

@@ -53,8 +53,7 @@ impl OnnxEncoder {
     /// As [`Self::open`], and preprocessing that does not give what the model reads.
     pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, RuntimeError> {
         let name = path.display().to_string();
-        let bytes =
-            std::fs::read(path).map_err(|source| RuntimeError::Read { path: name.clone(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| RuntimeError::Read { path: name.clone(), source })?;
         let folder = path.parent().map_or(PathBuf::new(), Path::to_path_buf);
         Self::load(&name, &bytes, Some(&folder), options)
     }
@@ -183,11 +182,7 @@ fn assumed_preprocessing(input: &DeclaredInput, path: &str) -> Result<Preprocess
 }
 
 /// The shape that images will have, checked against what the model declares.
-fn fitting_shape(
-    input: &DeclaredInput,
-    preprocessing: &Preprocessing,
-    path: &str,
-) -> Result<[usize; 3], RuntimeError> {
+fn fitting_shape(input: &DeclaredInput, preprocessing: &Preprocessing, path: &str) -> Result<[usize; 3], RuntimeError> {
     check_preprocessing(preprocessing).map_err(|message| RuntimeError::Metadata {
         path: path.to_owned(),
         key: "macula.preprocessing",
@@ -204,7 +199,8 @@ fn fitting_shape(
 
 fn check_corpus(corpus: Option<&CorpusStatistics>, dim: usize, path: &str) -> Result<(), RuntimeError> {
     let Some(CorpusStatistics { mean, std }) = corpus else { return Ok(()) };
-    let sound = mean.iter().all(|value| value.is_finite()) && std.iter().all(|value| value.is_finite() && *value >= 0.0);
+    let sound =
+        mean.iter().all(|value| value.is_finite()) && std.iter().all(|value| value.is_finite() && *value >= 0.0);
     let message = if mean.len() != dim || std.len() != dim {
         format!("has {} means and {} stds for features of {dim}", mean.len(), std.len())
     } else if !sound {

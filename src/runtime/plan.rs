@@ -48,7 +48,11 @@ impl Plan {
             .map_err(|error| fail(one_line(&error)))?;
         let facts = || -> TractResult<_> {
             let output = runnable.model().output_fact(0)?;
-            let dims = output.shape.iter().map(|dim| dim.to_i64().ok().and_then(|dim| usize::try_from(dim).ok())).collect::<Vec<_>>();
+            let dims = output
+                .shape
+                .iter()
+                .map(|dim| dim.to_i64().ok().and_then(|dim| usize::try_from(dim).ok()))
+                .collect::<Vec<_>>();
             Ok((runnable.model().input_fact(0)?.datum_type, dims))
         };
         let (input, dims) = facts().map_err(|error| fail(one_line(&error)))?;
