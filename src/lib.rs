@@ -5,11 +5,12 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
+pub mod data;
 pub mod encoder;
 #[cfg(feature = "onnx")]
 pub mod export;
-pub mod files; //      files written whole or not at all
+pub mod files;
+pub mod report;
 pub mod rng;
 #[cfg(feature = "onnx")]
-pub mod runtime; //        seeded streams, one a purpose //    EncoderSpec (plain data) -> network; MACs, parameters, memory //        parse, run, exit code
+pub mod runtime;
