@@ -75,14 +75,15 @@ fn largest_error(a: &[f32], b: &[f32], dim: usize) -> f32 {
     a.chunks(dim).zip(b.chunks(dim)).map(error).fold(0.0, f32::max)
 }
 
-/// Also leaves the files, the input and what tract made of it below `target/tmp/onnx-check`, where
-/// `tests/onnx_check.py` holds them against ONNX Runtime.
+/// Also leaves the files, the input and what tract made of it in the folder that `MACULA_ONNX_CHECK` names,
+/// where `tests/onnx_check.py` holds them against ONNX Runtime.
 #[test]
 fn every_preset_agrees_with_the_naive_network() {
     for (preset, channels, side) in PRESETS {
         let naive = random_encoder(preset, channels, side, 5);
         let sample = sample(&naive, 12);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("onnx-check").join(preset.name());
+        let root = std::env::var_os("MACULA_ONNX_CHECK").map_or(env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
+        let folder = root.join(preset.name());
         std::fs::create_dir_all(&folder).unwrap();
         let exported =
             export(&naive, &naive.encoder, &metadata(&naive), &sample, Tolerances::default(), &folder).unwrap();

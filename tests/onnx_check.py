@@ -1,8 +1,9 @@
 """Holds exported encoders against ONNX's own checker and against ONNX Runtime.
 
-    python tests/onnx_check.py target/tmp/onnx-check
+    MACULA_ONNX_CHECK=$PWD/target/onnx-check cargo test --test export
+    python tests/onnx_check.py target/onnx-check
 
-The folder holds one folder an encoder, written by `cargo test --test export`: `encoder.onnx`,
+The folder holds one folder an encoder, written by the first of these: `encoder.onnx`,
 `encoder.f16.onnx`, the input (`input.nhwc.f32`) and what tract made of it
 (`FILE.tract.f32`). Needs numpy, onnx and onnxruntime. Exit code 1 where something differs.
 
@@ -91,7 +92,7 @@ def main():
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     missing = PRESETS - {folder.name for folder in folders}
     if missing:
-        sys.exit(f"{root} lacks {sorted(missing)}: run `cargo test --test export` first")
+        sys.exit(f"{root} lacks {sorted(missing)}: see the head of this file")
     failures = sum(check_encoder(folder) for folder in folders)
     if failures:
         sys.exit(f"onnx_check: {failures} of {2 * len(folders)} files failed")

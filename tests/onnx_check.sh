@@ -10,5 +10,6 @@ if [ ! -x "$python" ]; then
 fi
 "$python" -c 'import numpy, onnx, onnxruntime' 2>/dev/null ||
     "$python" -m pip install --quiet numpy onnx onnxruntime
-cargo test --quiet --test export every_preset
-"$python" tests/onnx_check.py "$target/tmp/onnx-check"
+folder=$(realpath "$target")/onnx-check
+MACULA_ONNX_CHECK=$folder cargo test --quiet --test export every_preset
+"$python" tests/onnx_check.py "$folder"

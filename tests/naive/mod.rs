@@ -11,7 +11,6 @@ use macula::rng::Rng;
 /// A value of the graph: `[C, H, W]`.
 #[derive(Clone)]
 struct Map {
-    channels: usize,
     height: usize,
     width: usize,
     data: Vec<f64>,
@@ -74,7 +73,7 @@ impl Embedder for Naive {
 /// The feature `[D]` of one image `[H, W, C]`.
 fn embed(encoder: &FoldedEncoder, image: &[f32]) -> Vec<f32> {
     let InputShape { channels, height, width } = encoder.spec.input;
-    let mut input = Map { channels, height, width, data: vec![0.0; image.len()] };
+    let mut input = Map { height, width, data: vec![0.0; image.len()] };
     for (i, &value) in image.iter().enumerate() {
         let (pixel, channel) = (i / channels, i % channels);
         input.data[channel * height * width + pixel] = f64::from(value);
@@ -103,7 +102,7 @@ fn convolve(input: &Map, conv: &Conv, folded: &FoldedConv) -> Map {
     let padding = kernel / 2;
     let depthwise = conv.kind == ConvKind::Depthwise3x3;
     let (height, width) = (input.height.div_ceil(stride), input.width.div_ceil(stride));
-    let mut output = Map { channels: conv.channels_out, height, width, data: Vec::new() };
+    let mut output = Map { height, width, data: Vec::new() };
     let weights_of_one = folded.weight.len() / conv.channels_out;
     for o in 0..conv.channels_out {
         let weight = &folded.weight[o * weights_of_one..][..weights_of_one];
