@@ -305,3 +305,24 @@ fn corpus_statistics_are_mean_and_deviation() {
     }
     assert!(measure_corpus(&naive, &dataset, &[]).is_err());
 }
+
+/// A network from PyTorch's own exporter; `tests/vectors/torch_net.py` made it and its feature.
+#[test]
+fn a_network_from_pytorch_gives_pytorchs_feature() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let opened = OnnxEncoder::open(&folder.join("torch_net.onnx")).unwrap();
+    assert!(opened.preprocessing_is_assumed() && opened.feature_dim() == 32);
+    opened.require_input(3, 64, 64).unwrap();
+    let message = opened.require_input(1, 28, 28).unwrap_err().to_string();
+    assert!(message.ends_with("reads images of 3 channels, 64×64 pixels; it was given 1 channels, 28×28 pixels"));
+    // The vector is made in NCHW; an embedder reads NHWC.
+    let value = |pixel: usize, channel: usize| ((channel * 64 * 64 + pixel) % 97) as f32 / 97.0;
+    let input: Vec<f32> = (0..64 * 64).flat_map(|pixel| [0, 1, 2].map(|channel| value(pixel, channel))).collect();
+    let expected: Vec<f32> = std::fs::read(folder.join("torch_net.f32"))
+        .unwrap()
+        .chunks(4)
+        .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
+        .collect();
+    let error = largest_error(&expected, &opened.embed_input(&input).unwrap(), 32);
+    assert!(error < 1e-5, "{error}");
+}
