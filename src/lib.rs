@@ -11,6 +11,10 @@ pub mod nn; //         layers: forward and backward side by side
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
 pub mod objective; //  what pretraining minimises: supervised, rotation
 pub mod pretrain; //   loop, run folder, checkpoint, resume
+#[cfg(feature = "onnx")]
+pub mod runtime; //    the only module that names tract: load, choose arithmetic, embed
+#[cfg(feature = "onnx")]
+pub mod export; //     ONNX in f32 and f16, parity report
 pub mod device; //     
 pub mod report; //     pictures and pages for people
 #[cfg(feature = "cli")]
