@@ -5,7 +5,7 @@ mod folded;
 mod network;
 mod spec;
 
-pub use embed::{EmbedError, Embedder};
+pub use embed::{CorpusStatistics, EmbedError, Embedder};
 pub use folded::{FoldedConv, FoldedEncoder};
 pub use network::{NamedTensor, Network, Role, TensorError, TensorInfo, Workspace};
 pub use spec::{Activation, Conv, ConvKind, Cost, EncoderSpec, InputShape, Node, Preset, SpecError, ValueId};
