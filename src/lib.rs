@@ -7,5 +7,6 @@
 pub mod cli;
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod encoder;
+pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random
 pub mod files; //      files written whole or not at all
 pub mod rng; //        seeded streams, one a purpose //    EncoderSpec (plain data) -> network; MACs, parameters, memory //        parse, run, exit code
