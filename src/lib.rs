@@ -9,4 +9,5 @@ pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; split
 pub mod encoder;
 pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random
 pub mod files; //      files written whole or not at all
+pub mod report; //     pictures and pages for people
 pub mod rng; //        seeded streams, one a purpose //    EncoderSpec (plain data) -> network; MACs, parameters, memory //        parse, run, exit code

@@ -1,23 +1,32 @@
 //! Images in: where they lie, what they are, and how they become network input.
 
+mod cifar;
 mod dataset;
 pub mod decode;
+mod duplicates;
 mod error;
 mod folder;
+mod idx;
 mod image;
 mod loader;
+mod manifest;
 mod npz;
 mod phantoms;
 mod preprocess;
 mod rows;
+mod splits;
+mod survey;
 
 use std::path::Path;
 
 pub use dataset::Dataset;
+pub use duplicates::{Duplicates, find_duplicates};
 pub use error::DataError;
 pub use image::Image;
 pub use loader::Loader;
 pub use preprocess::{Preprocessing, ResizeFilter};
+pub use splits::{Fractions, divide};
+pub use survey::Facts;
 
 /// Which part of a data set an image belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -84,6 +93,12 @@ pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
 pub fn open(path: &Path) -> Result<Dataset, DataError> {
     let kind = std::fs::metadata(path).map_err(DataError::io(path))?;
     if kind.is_dir() {
+        if let Some(batches) = cifar::find(path)? {
+            return cifar::open(path, &batches);
+        }
+        if let Some(pairs) = idx::find(path)? {
+            return idx::open(path, &pairs);
+        }
         return match npz::only_file(path)? {
             Some(file) => npz::open(&file),
             None => folder::open(path),
@@ -92,6 +107,10 @@ pub fn open(path: &Path) -> Result<Dataset, DataError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     if name.ends_with(".npz") {
         npz::open(path)
+    } else if name.ends_with(".csv") {
+        manifest::open(path)
+    } else if idx::is_images_name(&name) {
+        idx::open_file(path)
     } else {
         let found = if decode::is_image_name(path) { "one image" } else { "a file of unknown kind" };
         Err(DataError::NotRecognised { path: path.display().to_string(), found: found.to_owned() })
