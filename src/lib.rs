@@ -3,11 +3,15 @@
 //! The modules stand in dependency order: each may use those above it and none below.
 //! A test (`tests/architecture.rs`) holds that order.
 
+pub mod augment; //    quarter turns, flips, crops of 8-bit images
 #[cfg(feature = "cli")]
-pub mod cli;
+pub mod cli; //        parse, run, exit code
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
-pub mod encoder;
+pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
 pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random
 pub mod files; //      files written whole or not at all
+pub mod nn; //         layers: forward and backward side by side
+pub mod objective; //  what pretraining minimises: supervised, rotation
+pub mod pretrain; //   loop, run folder, checkpoint, resume
 pub mod report; //     pictures and pages for people
-pub mod rng; //        seeded streams, one a purpose //    EncoderSpec (plain data) -> network; MACs, parameters, memory //        parse, run, exit code
+pub mod rng; //        seeded streams, one a purpose

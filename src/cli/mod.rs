@@ -1,7 +1,7 @@
 //! The command line: parse, run, exit code. One command a file.
 //!
 //! Exit codes: 0 done, 2 bad usage or input, 3 a check failed (parity, signature, health),
-//! 4 device or store fault.
+//! 4 device or store fault, 130 stopped by Ctrl-C (resumable).
 // Printing is what this module is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -39,7 +39,7 @@ enum Command {
     /// The encoder presets and what they cost: multiply-accumulates, parameters, memory
     Encoders(encoders::Args),
     /// Train an encoder from images, with or without labels
-    Pretrain(pretrain::Args),
+    Pretrain(Box<pretrain::Args>),
     /// How good an encoder's features are: k-NN, linear probe, few-shot episodes
     Eval(eval::Args),
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
@@ -78,6 +78,18 @@ pub struct CheckFailed(pub String);
 #[derive(Debug)]
 pub struct DeviceFault(pub String);
 
+/// Ctrl-C ended the work early and what there is was saved: exit code 130, as shells have it.
+#[derive(Debug)]
+pub struct Interrupted(pub String);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 impl fmt::Display for CheckFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -105,7 +117,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Data(args) => data::run(args),
         Command::Encoders(args) => encoders::run(args),
-        Command::Pretrain(args) => pretrain::run(args),
+        Command::Pretrain(args) => pretrain::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Learn(args) => learn::run(args),
@@ -122,6 +134,8 @@ pub fn main() -> ExitCode {
                 3
             } else if error.is::<DeviceFault>() {
                 4
+            } else if error.is::<Interrupted>() {
+                130
             } else {
                 2
             };
