@@ -9,9 +9,13 @@ pub mod cli; //        parse, run, exit code
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
 pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random
+#[cfg(feature = "onnx")]
+pub mod export; //     ONNX in f32 and f16, parity report
 pub mod files; //      files written whole or not at all
 pub mod nn; //         layers: forward and backward side by side
 pub mod objective; //  what pretraining minimises: supervised, rotation
 pub mod pretrain; //   loop, run folder, checkpoint, resume
 pub mod report; //     pictures and pages for people
 pub mod rng; //        seeded streams, one a purpose
+#[cfg(feature = "onnx")]
+pub mod runtime; //    the only module that names tract: load, choose arithmetic, embed

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{EvaluateError, RandomEncoder, RawPixels};
 use crate::data::{Dataset, Preprocessing};
 use crate::encoder::{Embedder, Preset};
+use crate::pretrain::Run;
 
 /// What an encoder that brings no preprocessing of its own is fitted to.
 pub struct EncoderInput<'a> {
@@ -77,13 +78,29 @@ fn open_path(name: &str) -> Result<Box<dyn Embedder>, EvaluateError> {
 }
 
 fn open_run(path: &Path) -> Result<Box<dyn Embedder>, EvaluateError> {
-    Err(EvaluateError::UnknownEncoder { name: path.display().to_string(), found: "a folder without a run".into() })
+    Ok(Box::new(load_run(path)?))
 }
 
+fn load_run(path: &Path) -> Result<Run, EvaluateError> {
+    Run::load(path)
+        .map_err(|error| EvaluateError::Encoder { name: path.display().to_string(), message: error.to_string() })
+}
+
+#[cfg(feature = "onnx")]
+fn open_onnx(path: &Path) -> Result<Box<dyn Embedder>, EvaluateError> {
+    match crate::runtime::OnnxEncoder::open(path) {
+        Ok(encoder) => Ok(Box::new(encoder)),
+        Err(error) => {
+            Err(EvaluateError::Encoder { name: path.display().to_string(), message: error.to_string() })
+        }
+    }
+}
+
+#[cfg(not(feature = "onnx"))]
 fn open_onnx(path: &Path) -> Result<Box<dyn Embedder>, EvaluateError> {
     Err(EvaluateError::Encoder {
         name: path.display().to_string(),
-        message: "this build has no ONNX; build with --features onnx".into(),
+        message: "this program was built without ONNX; build it with --features onnx".to_owned(),
     })
 }
 
@@ -95,7 +112,11 @@ pub fn baselines_for(name: &str, preset: Option<Preset>) -> Vec<String> {
     ["raw-pixels".to_owned(), random].into_iter().filter(|baseline| baseline != name).collect()
 }
 
-/// The preset of the encoder that `name` leads to, where that can be told.
+/// The preset of the encoder that `name` leads to, where that can be told: of a random encoder or a run.
 pub fn preset_of(name: &str) -> Option<Preset> {
-    name.strip_prefix("random:")?.parse().ok()
+    if let Some(preset) = name.strip_prefix("random:") {
+        return preset.parse().ok();
+    }
+    let path = Path::new(name);
+    path.is_dir().then(|| load_run(path).ok()).flatten().and_then(|run| run.network.spec().name.parse().ok())
 }
