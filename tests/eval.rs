@@ -37,7 +37,12 @@ fn logistic_regression_agrees_with_scikit_learn() {
             let sum: f64 = scores.iter().map(|score| score.exp()).sum();
             for (score, expected) in scores.iter().zip(expected) {
                 let found = score.exp() / sum;
-                assert!((found - expected).abs() < 2e-5, "{} classes, C = {}: {found} {expected}", case.classes, case.c);
+                assert!(
+                    (found - expected).abs() < 2e-5,
+                    "{} classes, C = {}: {found} {expected}",
+                    case.classes,
+                    case.c
+                );
             }
         }
     }
@@ -110,12 +115,11 @@ mod command {
 
     #[test]
     fn every_probe_shows_the_encoder_and_its_baselines() {
-        for (probe, rows) in [
-            ("knn", 2),
-            ("linear", 2),
-            ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 3),
-        ] {
-            let arguments = format!("{probe} --encoder raw-pixels --data phantoms:16:240 --image-size 16 --json --quiet");
+        for (probe, rows) in
+            [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 3)]
+        {
+            let arguments =
+                format!("{probe} --encoder raw-pixels --data phantoms:16:240 --image-size 16 --json --quiet");
             let report = json(&arguments);
             assert_eq!(report, json(&arguments), "the same seed gives the same figures");
             let found = report["rows"].as_array().unwrap();

@@ -8,7 +8,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
-use crate::data::{self, Dataset, Split};
+use crate::data::{self, Dataset, Fractions, Split};
 use crate::encoder::Embedder;
 use crate::evaluate::{self, EncoderInput, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled};
 use table::{Report, Row};
@@ -49,7 +49,9 @@ enum Probe {
         inverse_penalty: f64,
     },
     /// Many small tasks of a few labelled images a class, drawn from the test part
-    #[command(after_help = "Example:\n  macula eval few-shot --encoder random:nano --data phantoms --shots 1,5,20 --head all")]
+    #[command(
+        after_help = "Example:\n  macula eval few-shot --encoder random:nano --data phantoms --shots 1,5,20 --head all"
+    )]
     FewShot(FewShot),
 }
 
@@ -128,6 +130,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
+/// Training and test part of a data set that names none, four to one.
+fn divide(dataset: &Dataset, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let fractions = Fractions { train: 0.8, val: 0.0, test: 0.2 };
+    let parts = data::divide(dataset, &dataset.indices(None), &[], fractions, seed);
+    (0..dataset.len()).partition(|&index| parts[index] == Split::Train)
+}
+
 /// The images of an evaluation.
 struct Images {
     dataset: Dataset,
@@ -149,7 +158,7 @@ impl Asked {
                 "{} names no split: one image in five, class by class and group by group, was set aside by seed {}",
                 self.data, self.common.seed
             ));
-            evaluate::divide(&dataset, self.common.seed)
+            divide(&dataset, self.common.seed)
         };
         let (train, unread) = evaluate::readable(&dataset, &train);
         let (test, also_unread) = evaluate::readable(&dataset, &test);
@@ -170,13 +179,8 @@ impl Asked {
             None => evaluate::channels_of(&images.dataset, &images.train)?,
         };
         let side = self.image_size.unwrap_or(IMAGE_SIZE);
-        let own = EncoderInput {
-            dataset: &images.dataset,
-            unlabelled: &images.train,
-            channels,
-            height: side,
-            width: side,
-        };
+        let own =
+            EncoderInput { dataset: &images.dataset, unlabelled: &images.train, channels, height: side, width: side };
         let asked = evaluate::open_encoder(&self.encoder, &own, self.common.seed)?;
         let recipe = asked.preprocessing();
         let same = EncoderInput { channels: recipe.channels, height: recipe.height, width: recipe.width, ..own };

@@ -55,8 +55,7 @@ impl EpisodePool {
     /// An unlabelled image, fewer classes than ways, or a class with too few images or groups.
     pub fn new(dataset: &Dataset, indices: &[usize], settings: EpisodeSettings) -> Result<Self, EvaluateError> {
         let labels = super::labels(dataset, indices)?;
-        let groups: Vec<Option<&str>> =
-            indices.iter().map(|&index| dataset.records[index].group.as_deref()).collect();
+        let groups: Vec<Option<&str>> = indices.iter().map(|&index| dataset.records[index].group.as_deref()).collect();
         Self::from_labels(&labels, &groups, &dataset.class_names, settings)
     }
 
@@ -163,7 +162,11 @@ mod tests {
         (0..count).map(|class| format!("class {class}")).collect()
     }
 
-    fn pool(labels: &[usize], groups: &[Option<&str>], settings: EpisodeSettings) -> Result<EpisodePool, EvaluateError> {
+    fn pool(
+        labels: &[usize],
+        groups: &[Option<&str>],
+        settings: EpisodeSettings,
+    ) -> Result<EpisodePool, EvaluateError> {
         EpisodePool::from_labels(labels, groups, &names(3), settings)
     }
 

@@ -48,8 +48,7 @@ impl HeadKind {
         match self {
             HeadKind::Logistic => {
                 let settings = LogisticSettings::with_c(LOGISTIC_C);
-                let (fitted, _) =
-                    LogisticRegression::fit(&supports.rows, supports.dim, labels, num_classes, settings);
+                let (fitted, _) = LogisticRegression::fit(&supports.rows, supports.dim, labels, num_classes, settings);
                 Ok(fitted.scores(&queries.rows))
             }
             HeadKind::Prototype => {

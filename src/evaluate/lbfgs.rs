@@ -48,8 +48,7 @@ pub fn minimise(mut function: impl FnMut(&[f64], &mut [f64]) -> f64, x: &mut [f6
             history.clear();
             direction = descent(&history, &gradient);
         }
-        let Some((new_x, new_value, new_gradient)) = line_search(&mut function, x, value, &gradient, &direction)
-        else {
+        let Some((new_x, new_value, new_gradient)) = line_search(&mut function, x, value, &gradient, &direction) else {
             // No step makes the value smaller: rounding is all that is left.
             break;
         };

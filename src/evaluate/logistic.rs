@@ -72,7 +72,9 @@ impl LogisticRegression {
     /// `W x + b` of each of `features` `[N, D]`: `[N, K]`.
     pub fn scores(&self, features: &[f32]) -> Vec<f64> {
         let blocks = features.par_chunks(BLOCK * self.dim);
-        blocks.flat_map_iter(|block| logits(block, self.dim, &self.weight, &self.bias).into_iter().map(f64::from)).collect()
+        blocks
+            .flat_map_iter(|block| logits(block, self.dim, &self.weight, &self.bias).into_iter().map(f64::from))
+            .collect()
     }
 }
 

@@ -19,7 +19,6 @@ mod open;
 mod probe;
 mod random_encoder;
 mod raw_pixels;
-mod split;
 
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
 pub use features::{Features, Progress, corpus_of, corpus_statistics, embed_dataset, readable, unit_rows};
@@ -33,7 +32,6 @@ pub use open::{EncoderInput, baselines_for, channels_of, open_encoder, preset_of
 pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
 pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
-pub use split::divide;
 
 /// An evaluation cannot be done, and why.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +58,9 @@ pub enum EvaluateError {
         value: f32,
     },
     /// The name leads to no encoder.
-    #[error("no encoder '{name}': {found}; there are RUN (a folder made by pretrain), FILE.onnx, raw-pixels, random:PRESET (pico, nano, micro, mobile)")]
+    #[error(
+        "no encoder '{name}': {found}; there are RUN (a folder made by pretrain), FILE.onnx, raw-pixels, random:PRESET (pico, nano, micro, mobile)"
+    )]
     UnknownEncoder {
         /// What was asked for.
         name: String,
@@ -94,7 +94,9 @@ pub enum EvaluateError {
         name: String,
     },
     /// Fewer classes than an episode needs.
-    #[error("{asked} ways asked of a data set with {classes} classes: an episode takes at least 2 ways and at most one a class")]
+    #[error(
+        "{asked} ways asked of a data set with {classes} classes: an episode takes at least 2 ways and at most one a class"
+    )]
     Ways {
         /// What was asked for.
         asked: usize,
@@ -102,7 +104,9 @@ pub enum EvaluateError {
         classes: usize,
     },
     /// A class has too few images for an episode.
-    #[error("class '{class}' has {found} images to draw from, an episode needs {needed} ({shots} shots + {queries} queries)")]
+    #[error(
+        "class '{class}' has {found} images to draw from, an episode needs {needed} ({shots} shots + {queries} queries)"
+    )]
     TooFewImages {
         /// Its name.
         class: String,
@@ -124,7 +128,9 @@ pub enum EvaluateError {
         part: &'static str,
     },
     /// Groups cannot be divided so that both sides have enough.
-    #[error("class '{class}': its groups cannot be divided into {shots} shots and {queries} queries without one being on both sides")]
+    #[error(
+        "class '{class}': its groups cannot be divided into {shots} shots and {queries} queries without one being on both sides"
+    )]
     GroupsTooCoarse {
         /// Its name.
         class: String,
@@ -155,7 +161,8 @@ pub fn labels(dataset: &Dataset, indices: &[usize]) -> Result<Vec<usize>, Evalua
 
 /// The class with the greatest of `scores` `[N, num_classes]`, the first of those that tie: `[N]`.
 pub fn predictions(scores: &[f64], num_classes: usize) -> Vec<usize> {
-    let greatest = |row: &[f64]| (1..num_classes).fold(0, |best, class| if row[class] > row[best] { class } else { best });
+    let greatest =
+        |row: &[f64]| (1..num_classes).fold(0, |best, class| if row[class] > row[best] { class } else { best });
     scores.chunks(num_classes).map(greatest).collect()
 }
 

@@ -74,7 +74,10 @@ fn open_path(name: &str) -> Result<Box<dyn Embedder>, EvaluateError> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
         return open_onnx(path);
     }
-    Err(EvaluateError::UnknownEncoder { name: name.to_owned(), found: "a file whose name does not end in .onnx".into() })
+    Err(EvaluateError::UnknownEncoder {
+        name: name.to_owned(),
+        found: "a file whose name does not end in .onnx".into(),
+    })
 }
 
 fn open_run(path: &Path) -> Result<Box<dyn Embedder>, EvaluateError> {
@@ -90,9 +93,7 @@ fn load_run(path: &Path) -> Result<Run, EvaluateError> {
 fn open_onnx(path: &Path) -> Result<Box<dyn Embedder>, EvaluateError> {
     match crate::runtime::OnnxEncoder::open(path) {
         Ok(encoder) => Ok(Box::new(encoder)),
-        Err(error) => {
-            Err(EvaluateError::Encoder { name: path.display().to_string(), message: error.to_string() })
-        }
+        Err(error) => Err(EvaluateError::Encoder { name: path.display().to_string(), message: error.to_string() }),
     }
 }
 

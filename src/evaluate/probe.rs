@@ -1,7 +1,7 @@
 //! The supervised probes on a whole data set: references with labels, queries to be named.
 
-use super::few_shot::binary_area;
 use super::features::{Features, corpus_of};
+use super::few_shot::binary_area;
 use super::knn::{KnnSettings, knn_scores};
 use super::lbfgs::Outcome;
 use super::logistic::{LogisticRegression, LogisticSettings};
@@ -53,12 +53,7 @@ pub fn linear_probe(
 }
 
 /// The nearest references vote; features are taken as the encoder gave them.
-pub fn knn_probe(
-    references: &Labelled,
-    queries: &Labelled,
-    num_classes: usize,
-    settings: KnnSettings,
-) -> ProbeResult {
+pub fn knn_probe(references: &Labelled, queries: &Labelled, num_classes: usize, settings: KnnSettings) -> ProbeResult {
     let scores = knn_scores(&references.features, &references.labels, num_classes, &queries.features, settings);
     judge(&scores, &queries.labels, num_classes)
 }

@@ -116,7 +116,10 @@ pub fn print(report: &Report, quiet: bool) {
         report.remarks.iter().for_each(|remark| eprintln!("note: {remark}"));
         let unfinished = report.rows.iter().filter_map(|row| Some((row, row.fit?))).filter(|(_, fit)| !fit.converged);
         for (row, fit) in unfinished {
-            eprintln!("note: the fit for {} stopped after {} steps, gradient {:.1e}", row.encoder, fit.iterations, fit.gradient_max);
+            eprintln!(
+                "note: the fit for {} stopped after {} steps, gradient {:.1e}",
+                row.encoder, fit.iterations, fit.gradient_max
+            );
         }
     }
     println!(
