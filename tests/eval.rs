@@ -31,7 +31,8 @@ fn logistic_regression_agrees_with_scikit_learn() {
     assert_eq!(vectors.cases.len(), 4);
     for case in vectors.cases {
         let settings = LogisticSettings { gradient_max: 1e-6, ..LogisticSettings::with_c(case.c) };
-        let (fitted, _) = LogisticRegression::fit(&case.features, case.dim, &case.labels, case.classes, settings);
+        let (fitted, outcome) = LogisticRegression::fit(&case.features, case.dim, &case.labels, case.classes, settings);
+        assert!(outcome.converged, "{outcome:?}");
         let scores = fitted.scores(&case.queries);
         for (scores, expected) in scores.chunks(case.classes).zip(case.probabilities.chunks(case.classes)) {
             let sum: f64 = scores.iter().map(|score| score.exp()).sum();

@@ -103,6 +103,7 @@ fn line_search(
 ) -> Option<(Vec<f64>, f64, Vec<f64>)> {
     const ENOUGH_DECREASE: f64 = 1e-4;
     const ENOUGH_CURVATURE: f64 = 0.9;
+    const ROUNDING: f64 = 1e-6;
     let slope = dot(gradient, direction);
     let (mut low, mut high, mut length) = (0.0, f64::INFINITY, 1.0);
     let mut lower = None;
@@ -111,12 +112,17 @@ fn line_search(
         add_scaled(&mut there, length, direction);
         let mut gradient_there = vec![0.0; x.len()];
         let value_there = function(&there, &mut gradient_there);
-        if !(value_there <= value + ENOUGH_DECREASE * length * slope) {
+        let slope_there = dot(&gradient_there, direction);
+        // Near the minimum the value changes by less than its rounding, and only slopes still tell
+        // (the approximate Wolfe condition of Hager and Zhang 2005, eq. 4.1).
+        let by_slope =
+            value_there <= value + ROUNDING * value.abs() && slope_there <= (2.0 * ENOUGH_DECREASE - 1.0) * slope;
+        let decreases = by_slope || value_there <= value + ENOUGH_DECREASE * length * slope;
+        if !decreases {
             high = length;
         } else {
-            let enough = dot(&gradient_there, direction) >= ENOUGH_CURVATURE * slope;
             lower = Some((there, value_there, gradient_there));
-            if enough {
+            if slope_there >= ENOUGH_CURVATURE * slope {
                 return lower;
             }
             low = length;
