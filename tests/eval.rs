@@ -29,6 +29,7 @@ fn logistic_regression_agrees_with_scikit_learn() {
     }
     let vectors: Vectors = serde_json::from_str(include_str!("vectors/logistic.json")).unwrap();
     assert_eq!(vectors.cases.len(), 4);
+    // A gradient of 1e-6 leaves the weights within 1e-6 over the weakest penalty, 1 / 80: within 8e-5 each.
     for case in vectors.cases {
         let settings = LogisticSettings { gradient_max: 1e-6, ..LogisticSettings::with_c(case.c) };
         let (fitted, outcome) = LogisticRegression::fit(&case.features, case.dim, &case.labels, case.classes, settings);
@@ -39,7 +40,7 @@ fn logistic_regression_agrees_with_scikit_learn() {
             for (score, expected) in scores.iter().zip(expected) {
                 let found = score.exp() / sum;
                 assert!(
-                    (found - expected).abs() < 2e-5,
+                    (found - expected).abs() < 2e-4,
                     "{} classes, C = {}: {found} {expected}",
                     case.classes,
                     case.c
@@ -49,40 +50,41 @@ fn logistic_regression_agrees_with_scikit_learn() {
     }
 }
 
-/// Better of prototype and logistic on raw pixels at 32×32, by shots, as measured independently
-/// with NumPy and scikit-learn on other draws of 100 episodes.
-const FLOORS: [(&str, usize, [f64; 3]); 4] = [
-    ("pneumoniamnist/pneumoniamnist.npz", 1, [0.762, 0.837, 0.873]),
-    ("kermany-cxr/kermany-3class.csv", 1, [0.617, 0.718, 0.764]),
-    ("drive-patches/drive_patches.npz", 3, [0.516, 0.648, 0.725]),
-    ("cifar10", 3, [0.215, 0.259, 0.280]),
-];
-
 /// The draws differ, so both figures have an error of about a hundredth.
 const TOLERANCE: f64 = 0.025;
 
-#[test]
-fn raw_pixels_reproduce_the_floors() {
+/// Holds raw pixels at 32×32 to `floors` at 5, 20 and 50 shots: the better of prototype and logistic,
+/// as measured independently with NumPy and scikit-learn on other draws of 100 episodes.
+fn reproduces_floors(path: &str, channels: usize, floors: [f64; 3]) {
     let Some(root) = std::env::var_os("MACULA_DATA").map(PathBuf::from) else {
-        println!("skipped: raw_pixels_reproduce_the_floors (MACULA_DATA is not set)");
+        println!("skipped: raw pixels on {path} (MACULA_DATA is not set)");
         return;
     };
-    let mut apart = Vec::new();
-    for (path, channels, floors) in FLOORS {
-        if let Ok(only) = std::env::var("MACULA_FLOOR")
-            && !path.starts_with(&only)
-        {
-            continue;
-        }
-        for (shots, floor) in [5, 20, 50].into_iter().zip(floors) {
-            let found = raw_pixel_episodes(&root.join(path), channels, shots);
-            println!("{path}, {shots} shots: {found:.3}, floor {floor:.3}");
-            if (found - floor).abs() > TOLERANCE {
-                apart.push(format!("{path}, {shots} shots: {found:.3} is not {floor:.3}"));
-            }
-        }
+    for (shots, floor) in [5, 20, 50].into_iter().zip(floors) {
+        let found = raw_pixel_episodes(&root.join(path), channels, shots);
+        println!("{path}, {shots} shots: {found:.3}, floor {floor:.3}");
+        assert!((found - floor).abs() < TOLERANCE, "{path}, {shots} shots: {found:.3} is not {floor:.3}");
     }
-    assert!(apart.is_empty(), "{apart:#?}");
+}
+
+#[test]
+fn raw_pixels_reproduce_the_floors_on_pneumoniamnist() {
+    reproduces_floors("pneumoniamnist/pneumoniamnist.npz", 1, [0.762, 0.837, 0.873]);
+}
+
+#[test]
+fn raw_pixels_reproduce_the_floors_on_kermany() {
+    reproduces_floors("kermany-cxr/kermany-3class.csv", 1, [0.617, 0.718, 0.764]);
+}
+
+#[test]
+fn raw_pixels_reproduce_the_floors_on_drive_patches() {
+    reproduces_floors("drive-patches/drive_patches.npz", 3, [0.516, 0.648, 0.725]);
+}
+
+#[test]
+fn raw_pixels_reproduce_the_floors_on_cifar10() {
+    reproduces_floors("cifar10", 3, [0.215, 0.259, 0.280]);
 }
 
 fn raw_pixel_episodes(path: &std::path::Path, channels: usize, shots: usize) -> f64 {
