@@ -13,6 +13,7 @@ pub mod objective; //  what pretraining minimises: supervised, rotation
 pub mod pretrain; //   loop, run folder, checkpoint, resume
 #[cfg(feature = "onnx")]
 pub mod runtime; //    the only module that names tract: load, choose arithmetic, embed
+pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random
 #[cfg(feature = "onnx")]
 pub mod export; //     ONNX in f32 and f16, parity report
 pub mod device; //     
