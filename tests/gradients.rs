@@ -22,8 +22,12 @@ const TOLERANCE: f64 = 1e-3;
 /// the next batch norm takes out again has slope zero, which f32 meets only to rounding.
 const FLOOR: f64 = 1e-6;
 
-/// Step of the differences: the error of f64 is some 1e-9 here, and hardly any unit crosses its kink.
-const STEP: f64 = 1e-6;
+/// Step of the differences: the error of f64 is some 1e-8 here.
+const STEP: f64 = 1e-7;
+
+/// How far units stay from their kinks in small graphs: beyond `STEP` and beyond f32's rounding. In a
+/// whole network one of its many thousand units may cross; its share of a slope is below the tolerance.
+const MARGIN: f64 = 1e-5;
 
 /// A line through the space of one tensor.
 struct Probe {
@@ -154,13 +158,17 @@ fn compare(case: &str, names: &[(String, usize)], probes: &[Probe], expected: &[
     println!("{case}: {} slopes of {} tensors, worst error {worst:.1e}", probes.len(), names.len());
 }
 
-/// Checks the gradient of all parameters of `spec` for `count` random images.
-fn check(case: &str, spec: EncoderSpec, count: usize, singles: usize, make_loss: impl Fn(&mut Rng) -> Box<dyn Loss>) {
+/// Checks the gradient of all parameters of `spec` for `count` random images, with `singles` single numbers a tensor.
+fn check(
+    case: &str,
+    spec: EncoderSpec,
+    (count, singles, margin): (usize, usize, f64),
+    make_loss: impl Fn(&mut Rng) -> Box<dyn Loss>,
+) {
     let mut rng = Rng::for_purpose(11, case);
-    let InputShape { channels, height, width } = spec.input;
-    let input: Vec<f32> = (0..count * channels * height * width).map(|_| rng.normal()).collect();
     let loss = make_loss(&mut rng);
     let mut network = cases::network(spec.clone(), &mut rng);
+    let input = cases::images(&network, count, margin, &mut rng);
 
     let mut workspace = Workspace::default();
     let features = network.forward(&mut workspace, &input).to_vec();
@@ -169,7 +177,7 @@ fn check(case: &str, spec: EncoderSpec, count: usize, singles: usize, make_loss:
     let gradient = network.to_named(&gradient);
 
     let tensors = reference::widen(&network.to_named(&network.parameters));
-    let values = reference::values(&spec, &tensors, &to_f64(&input));
+    let (values, _) = reference::values(&spec, &tensors, &to_f64(&input));
     for (i, (expected, &found)) in
         reference::features_from(&spec, &tensors, &values, 0).iter().zip(&features).enumerate()
     {
@@ -195,7 +203,7 @@ fn each_layer() {
         let dim = spec.feature_dim();
         let weights =
             |rng: &mut Rng| -> Box<dyn Loss> { Box::new(WeightedSum((0..3 * dim).map(|_| rng.normal()).collect())) };
-        check(&case, spec, 3, 24, weights);
+        check(&case, spec, (3, 8, MARGIN), weights);
     }
 }
 
@@ -203,7 +211,7 @@ fn whole(preset: Preset, side: usize, count: usize, singles: usize) {
     let spec = EncoderSpec::preset(preset, InputShape { channels: 3, height: side, width: side }).unwrap();
     let dim = spec.feature_dim();
     let head = |rng: &mut Rng| -> Box<dyn Loss> { Box::new(Classifier::new(rng, dim, 4, count)) };
-    check(preset.name(), spec, count, singles, head);
+    check(preset.name(), spec, (count, singles, 0.0), head);
 }
 
 #[test]

@@ -257,15 +257,17 @@ fn compare_what_is_left(training: &Training, vectors: &Vectors, run: &Run, toler
     println!("lengths of tensors at most {worst:.1e} away, frozen features {worst_feature:.1e} of the largest");
 }
 
+/// PyTorch's own f32 ends 6e-5 (loss), 5e-5 (lengths) and 7e-4 (features) away from its f64.
 #[test]
 fn nano_trains_as_in_torch() {
-    let tolerance = Tolerance { first_loss: 1e-5, loss: 1e-3, norm: 1e-3, feature: 1e-2 };
+    let tolerance = Tolerance { first_loss: 1e-5, loss: 1e-3, norm: 5e-4, feature: 5e-3 };
     train_beside_torch(Preset::Nano, "nano_20_steps.json", &tolerance);
 }
 
+/// Thin channels and few pixels magnify rounding: PyTorch's own f32 ends 4e-4, 2e-4 and 1e-2 away.
 #[test]
 fn mobile_trains_as_in_torch() {
-    let tolerance = Tolerance { first_loss: 1e-5, loss: 1e-3, norm: 1e-3, feature: 1e-2 };
+    let tolerance = Tolerance { first_loss: 1e-5, loss: 2e-3, norm: 1e-3, feature: 5e-2 };
     train_beside_torch(Preset::Mobile, "mobile_5_steps.json", &tolerance);
 }
 
@@ -277,7 +279,7 @@ fn the_reference_is_torch_in_f64() {
         let spec = spec(preset, vectors.side);
         let tensors = reference::widen(&start_all(&spec));
         let (images, labels) = batch(0, vectors.batch, vectors.side);
-        let values = reference::values(&spec, &tensors, &reference::to_f64(&images));
+        let (values, _) = reference::values(&spec, &tensors, &reference::to_f64(&images));
         let features = reference::features_from(&spec, &tensors, &values, spec.nodes.len() - 1);
         let weight = reference::to_f64(&start("head.weight", &[CLASSES, spec.feature_dim()]).data);
         let bias = reference::to_f64(&start("head.bias", &[CLASSES]).data);

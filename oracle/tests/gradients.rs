@@ -7,6 +7,8 @@
 
 #[path = "../../tests/cases/mod.rs"]
 mod cases;
+#[path = "../../tests/reference/mod.rs"]
+mod reference;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +31,10 @@ const TOLERANCE: f64 = 1e-3;
 /// Error allowed whatever the tensor, of the largest number in any gradient. A shift that the next
 /// batch norm takes out again has gradient zero, which f32 meets only to rounding.
 const FLOOR: f64 = 1e-5;
+
+/// How far units stay from their kinks in small graphs, so that rounding does not decide a side. In a
+/// whole network one of its many thousand units may lie nearer.
+const MARGIN: f64 = 1e-5;
 
 const SMOOTHING: f32 = 0.1;
 const CLASSES: usize = 4;
@@ -193,10 +199,8 @@ fn compare(case: &str, found: &[NamedTensor], expected: &[Vec<f32>]) {
 }
 
 /// Gradients of `count` random images in both, compared.
-fn check(case: &str, spec: EncoderSpec, count: usize) {
+fn check(case: &str, spec: EncoderSpec, count: usize, margin: f64) {
     let mut rng = Rng::for_purpose(21, case);
-    let InputShape { channels, height, width } = spec.input;
-    let input: Vec<f32> = (0..count * channels * height * width).map(|_| rng.normal()).collect();
     let labels: Vec<usize> = (0..count).map(|n| n % CLASSES).collect();
     let dim = spec.feature_dim();
     let mut random = |name: &str, shape: &[usize]| NamedTensor {
@@ -206,6 +210,7 @@ fn check(case: &str, spec: EncoderSpec, count: usize) {
     };
     let head = [random("head.weight", &[CLASSES, dim]), random("head.bias", &[CLASSES])];
     let mut network = cases::network(spec.clone(), &mut rng);
+    let input = cases::images(&network, count, margin, &mut rng);
     let tensors = [network.to_named(&network.parameters), head.to_vec()].concat();
     let (our_loss, found) = ours(&mut network, &head, &input, &labels);
     let (burn_loss, expected) = burns(&spec, &tensors, &input, &labels);
@@ -216,18 +221,18 @@ fn check(case: &str, spec: EncoderSpec, count: usize) {
 #[test]
 fn each_layer() {
     for (case, spec) in cases::layers() {
-        check(&case, spec, 3);
+        check(&case, spec, 3, MARGIN);
     }
 }
 
 #[test]
 fn whole_nano() {
     let input = InputShape { channels: 3, height: 32, width: 32 };
-    check("nano", EncoderSpec::preset(Preset::Nano, input).unwrap(), 4);
+    check("nano", EncoderSpec::preset(Preset::Nano, input).unwrap(), 4, 0.0);
 }
 
 #[test]
 fn whole_mobile() {
     let input = InputShape { channels: 3, height: 64, width: 64 };
-    check("mobile", EncoderSpec::preset(Preset::Mobile, input).unwrap(), 2);
+    check("mobile", EncoderSpec::preset(Preset::Mobile, input).unwrap(), 2, 0.0);
 }

@@ -1,7 +1,10 @@
 //! Small graphs in which each layer's gradient is checked, parameters and what it hands on alike.
+#![allow(dead_code, reason = "each test that shares this file uses its part of it")]
 
 use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, InputShape, Network, Node, Role, ValueId};
 use macula::rng::Rng;
+
+use crate::reference;
 
 use Activation::{Identity, Relu, Relu6};
 use ConvKind::{Depthwise3x3, Full3x3, Pointwise};
@@ -9,9 +12,9 @@ use ConvKind::{Depthwise3x3, Full3x3, Pointwise};
 /// A network whose scales and shifts are not 1 and 0, wide enough that ReLU6 cuts at both ends.
 pub fn network(spec: EncoderSpec, rng: &mut Rng) -> Network {
     let cut_at_six = |norm: &str| {
-        spec.nodes.iter().any(
-            |node| matches!(node, Node::Conv { conv, .. } if conv.norm == norm && conv.activation == Activation::Relu6),
-        )
+        spec.nodes
+            .iter()
+            .any(|node| matches!(node, Node::Conv { conv, .. } if conv.norm == norm && conv.activation == Relu6))
     };
     let mut network = Network::new(spec.clone(), rng.bits()).unwrap();
     let mut tensors = network.to_named(&network.parameters);
@@ -28,6 +31,20 @@ pub fn network(spec: EncoderSpec, rng: &mut Rng) -> Network {
     }
     network.parameters = network.from_named(&tensors).unwrap();
     network
+}
+
+/// `count` random images `[N, H, W, C]` at which no unit of `network` is nearer than `margin` to the
+/// kink of its activation. There is no gradient at a kink, and rounding alone decides the side.
+pub fn images(network: &Network, count: usize, margin: f64, rng: &mut Rng) -> Vec<f32> {
+    let InputShape { channels, height, width } = network.spec().input;
+    let tensors = reference::widen(&network.to_named(&network.parameters));
+    for _ in 0..100 {
+        let images: Vec<f32> = (0..count * channels * height * width).map(|_| rng.normal()).collect();
+        if reference::values(network.spec(), &tensors, &reference::to_f64(&images)).1 >= margin {
+            return images;
+        }
+    }
+    panic!("no images keep {margin:e} from every kink")
 }
 
 /// A graph under construction; each convolution is named by its place.

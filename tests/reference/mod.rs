@@ -3,6 +3,7 @@
 //! N images, H rows, W columns, C channels; values NHWC, weights as PyTorch has them. Batch norm uses
 //! the batch's own statistics. Gradients come from it by central differences, whose error in f64 is
 //! far below what an f32 backward pass can do.
+#![allow(dead_code, reason = "each test that shares this file uses its part of it")]
 
 use std::collections::BTreeMap;
 
@@ -24,20 +25,29 @@ pub fn to_f64(numbers: &[f32]) -> Vec<f64> {
     numbers.iter().map(|&x| f64::from(x)).collect()
 }
 
-/// Every value of the graph for `input` `[N, H, W, C]`, the input first.
-pub fn values(spec: &EncoderSpec, tensors: &Tensors, input: &[f64]) -> Vec<Vec<f64>> {
+/// Every value of the graph for `input` `[N, H, W, C]`, the input first; and how near any unit comes
+/// to the kink of its activation.
+pub fn values(spec: &EncoderSpec, tensors: &Tensors, input: &[f64]) -> (Vec<Vec<f64>>, f64) {
     let mut values = vec![input.to_vec()];
-    values.extend(values_from(spec, tensors, &values, 0));
-    values
+    let mut margin = f64::INFINITY;
+    values.extend(values_from(spec, tensors, &values, 0, &mut margin));
+    (values, margin)
 }
 
 /// Features `[N, D]` when the parameters of node `first` or of later ones differ from those that made `values`.
 pub fn features_from(spec: &EncoderSpec, tensors: &Tensors, values: &[Vec<f64>], first: usize) -> Vec<f64> {
-    mean_over_pixels(spec, values_from(spec, tensors, values, first).last().expect("a spec has a node"))
+    let made = values_from(spec, tensors, values, first, &mut f64::INFINITY);
+    mean_over_pixels(spec, made.last().expect("a spec has a node"))
 }
 
-/// The values that node `first` and those after it make.
-fn values_from(spec: &EncoderSpec, tensors: &Tensors, before: &[Vec<f64>], first: usize) -> Vec<Vec<f64>> {
+/// The values that node `first` and those after it make; lowers `margin` to the nearest kink.
+fn values_from(
+    spec: &EncoderSpec,
+    tensors: &Tensors,
+    before: &[Vec<f64>],
+    first: usize,
+    margin: &mut f64,
+) -> Vec<Vec<f64>> {
     let shapes = spec.shapes().expect("a valid spec");
     let mut made: Vec<Vec<f64>> = Vec::new();
     for node in &spec.nodes[first..] {
@@ -47,12 +57,12 @@ fn values_from(spec: &EncoderSpec, tensors: &Tensors, before: &[Vec<f64>], first
                 let mut y = convolve(conv, &tensors[&format!("{}.weight", conv.name)], value(*input), shapes[*input]);
                 let (scale, shift) = (format!("{}.weight", conv.norm), format!("{}.bias", conv.norm));
                 normalise(&mut y, &tensors[&scale], &tensors[&shift]);
-                activate(conv.activation, &mut y);
+                activate(conv.activation, &mut y, margin);
                 y
             }
             Node::Add { left, right, activation } => {
                 let mut y: Vec<f64> = value(*left).iter().zip(value(*right)).map(|(a, b)| a + b).collect();
-                activate(*activation, &mut y);
+                activate(*activation, &mut y, margin);
                 y
             }
         };
@@ -118,8 +128,17 @@ fn normalise(y: &mut [f64], scale: &[f64], shift: &[f64]) {
     }
 }
 
-fn activate(activation: Activation, y: &mut [f64]) {
+fn activate(activation: Activation, y: &mut [f64], margin: &mut f64) {
+    let kinks: &[f64] = match activation {
+        Activation::Identity => &[],
+        Activation::Relu => &[0.0],
+        Activation::Relu6 => &[0.0, 6.0],
+    };
     for v in y {
+        // Exactly on it is where units before have already cut both ways of moving off.
+        for kink in kinks.iter().filter(|&kink| kink != v) {
+            *margin = margin.min((*v - kink).abs());
+        }
         *v = match activation {
             Activation::Identity => *v,
             Activation::Relu => v.max(0.0),
