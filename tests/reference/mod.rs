@@ -36,7 +36,8 @@ pub fn values(spec: &EncoderSpec, tensors: &Tensors, input: &[f64]) -> (Vec<Vec<
 
 /// Features `[N, D]` when the parameters of node `first` or of later ones differ from those that made `values`.
 pub fn features_from(spec: &EncoderSpec, tensors: &Tensors, values: &[Vec<f64>], first: usize) -> Vec<f64> {
-    let made = values_from(spec, tensors, values, first, &mut f64::INFINITY);
+    let mut margin = f64::INFINITY;
+    let made = values_from(spec, tensors, values, first, &mut margin);
     mean_over_pixels(spec, made.last().expect("a spec has a node"))
 }
 
