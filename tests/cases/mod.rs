@@ -138,9 +138,12 @@ fn sums() -> Vec<(String, EncoderSpec)> {
             let a = graph.conv(residual, Pointwise, 32, 2, Identity);
             let b = graph.conv(residual, Full3x3, 32, 2, Relu6);
             let sum = graph.add(a, b, activation);
+            // Both summands have later readers, or earlier ones: gradients must add up, whichever comes first.
+            let again = graph.add(sum, b, activation);
             let doubled = graph.add(sum, sum, activation);
             let y = graph.conv(doubled, Depthwise3x3, 32, 1, Relu);
-            graph.add(y, doubled, activation);
+            let y = graph.add(y, doubled, activation);
+            graph.add(again, y, activation);
             (format!("sums with {activation:?}"), graph.spec)
         })
         .into()
