@@ -4,6 +4,7 @@
 //! gradient it hands on are; then the whole of `nano` and `mobile` with head and loss. For each
 //! tensor: its slope along two random directions, in which every number takes part, and along
 //! a few single numbers.
+#![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
 
 mod cases;
 mod reference;

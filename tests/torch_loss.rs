@@ -1,6 +1,7 @@
 //! A few fixed training steps of `nano` and `mobile` beside PyTorch's (`vectors/nano_20_steps.py`).
 //!
 //! Weights and images come from integers alone, by the same few lines here and there.
+#![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
 
 mod reference;
 

@@ -4,6 +4,7 @@
 //! written out, and in Macula from its own kernels. Every number of every parameter tensor is
 //! compared, for each layer in a small graph and for the whole of `nano` and `mobile`.
 #![expect(deprecated, reason = "burn-ndarray leaves burn after 0.22; until then it is an oracle nobody here wrote")]
+#![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
 
 #[path = "../../tests/cases/mod.rs"]
 mod cases;
