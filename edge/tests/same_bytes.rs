@@ -49,7 +49,7 @@ fn head_state_and_decisions() {
         sums.learn(class, &feature).unwrap();
         learned.push((class, feature));
         if step % 3 == 2 {
-            let (class, feature) = learned.swap_remove(generator.bits() as usize % learned.len());
+            let (class, feature) = learned.swap_remove((generator.bits() % learned.len() as u64) as usize);
             sums.forget(class, &feature).unwrap();
         }
         hash.update(state(&sums));
