@@ -1,12 +1,12 @@
 //! Evaluation against scikit-learn, against published floors on real images, and from the command line.
 
-use std::path::PathBuf;
-
 use macula::data::{self, Split};
 use macula::evaluate::{
     EncoderInput, EpisodePool, EpisodeSettings, HeadKind, LogisticRegression, LogisticSettings, corpus_statistics,
     embed_dataset, few_shot, open_encoder,
 };
+
+mod common;
 
 #[derive(serde::Deserialize)]
 struct Case {
@@ -55,9 +55,9 @@ const TOLERANCE: f64 = 0.025;
 
 /// Holds raw pixels at 32×32 to `floors` at 5, 20 and 50 shots: the better of prototype and logistic,
 /// as measured independently with NumPy and scikit-learn on other draws of 100 episodes.
+#[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 fn reproduces_floors(path: &str, channels: usize, floors: [f64; 3]) {
-    let Some(root) = std::env::var_os("MACULA_DATA").map(PathBuf::from) else {
-        println!("skipped: raw pixels on {path} (MACULA_DATA is not set)");
+    let Some(root) = common::data_or_skip(&format!("raw pixels on {path}")) else {
         return;
     };
     for (shots, floor) in [5, 20, 50].into_iter().zip(floors) {

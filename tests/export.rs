@@ -13,6 +13,7 @@ use macula::runtime::{
 };
 use sha2::Digest;
 
+mod common;
 mod naive;
 use naive::{Naive, random_encoder};
 
@@ -22,8 +23,8 @@ const PRESETS: [(Preset, usize, usize); 4] =
 /// Real images where there are any, phantoms otherwise.
 fn images(channels: usize) -> Dataset {
     let folder = if channels == 1 { "pneumoniamnist/pneumoniamnist.npz" } else { "cifar10" };
-    match std::env::var_os("MACULA_DATA") {
-        Some(root) => data::open(&PathBuf::from(root).join(folder)).unwrap(),
+    match common::data_or_skip(&format!("export on {folder}, phantoms took its place")) {
+        Some(root) => data::open(&root.join(folder)).unwrap(),
         None => data::open_named("phantoms:64:48", 1).unwrap(),
     }
 }

@@ -271,3 +271,22 @@ fn data_that_cannot_be_learnt_from_is_refused() {
     assert!(error.contains("absent is no run folder"), "{error}");
     assert!(RunFolder::open(&file).is_err());
 }
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_seed_counts_in_a_resumed_run_only_if_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut config = tiny(Method::Rotation);
+    // Accepted settings end at data that is not there.
+    (config.seed, config.data) = (7, "nowhere".into());
+    RunFolder::create(&out, &config).unwrap();
+    for (seed, part) in [(None, "nowhere"), (Some("7"), "nowhere"), (Some("1"), "other settings")] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_macula"));
+        command.args(["pretrain", "--resume", "--out"]).arg(&out);
+        let output = command.args(seed.map(|seed| format!("--seed={seed}"))).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(part), "seed {seed:?}: {message}");
+    }
+}

@@ -108,11 +108,13 @@ fn bad_input_is_refused() {
     let path = folder.path();
     let before = std::fs::read(path.join("a.head")).unwrap();
     std::fs::write(path.join("cut.png"), &std::fs::read(path.join("dark-3.png")).unwrap()[..60]).unwrap();
-    let refused: [(&[&str], &str); 10] = [
+    let refused: [(&[&str], &str); 12] = [
         (&with("learn", &["--class", "x", "none.png"]), "none.png"),
         (&with("learn", &["--class", "x", "cut.png"]), "cut.png"),
         (&with("learn", &["--class", "", "dark-3.png"]), "1 to 255"),
         (&["learn", "--encoder", "nothing", "--head", "a.head", "--class", "x", "dark-3.png"], "nothing"),
+        (&["learn", "--encoder", ".", "--head", "a.head", "--class", "x", "dark-3.png"], "no run folder"),
+        (&["predict", "--encoder", "random:pico", "--head", "a.head", "dark-3.png"], "only eval knows it"),
         (&["learn", "--encoder", "raw-pixels", "--head", "no/b.head", "--class", "x", "dark-3.png"], "no/b.head"),
         (&["forget", "--head", "a.head", "--class", "x"], "bright, dark"),
         (&["forget", "--head", "a.head", "--sample", "dark-0.png", "x.png"], "'x.png'"),

@@ -15,7 +15,7 @@ use crate::rng::Rng;
     macula learn --encoder encoder.onnx --head tissue.head --class vessel a.png b.png c.png\n  \
     macula learn --encoder encoder.onnx --head tissue.head --data SLIDES --split train --shots 5")]
 pub struct Args {
-    /// A run's folder, an ONNX file, raw-pixels, or random:PRESET
+    /// A run's folder, an ONNX file, or raw-pixels
     #[arg(long)]
     encoder: String,
     /// The head to teach; made where there is none yet

@@ -8,7 +8,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod bench;
 mod data;
@@ -112,13 +113,22 @@ pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The command, and whether `pretrain` was given a seed or has the default. Bad usage ends the program.
+fn parse() -> (Command, bool) {
+    let matches = Cli::command().get_matches();
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
+    let seed_from = matches.subcommand_matches("pretrain").and_then(|own| own.value_source("seed"));
+    (command, seed_from == Some(ValueSource::CommandLine))
+}
+
 /// Parses the arguments, runs the command, and turns an error into one line and an exit code.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let (command, seed_given) = parse();
+    let result = match command {
         Command::Demo(args) => demo::run(args),
         Command::Data(args) => data::run(args),
         Command::Encoders(args) => encoders::run(args),
-        Command::Pretrain(args) => pretrain::run(*args),
+        Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Learn(args) => learn::run(args),

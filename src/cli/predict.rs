@@ -8,6 +8,7 @@ use super::{Common, print_json, teach};
 use crate::data::{self, Dataset, Split};
 use crate::device::{self, HeadKind, NamedImage, TaughtHead};
 use crate::encoder::Embedder;
+use crate::evaluate::Confusion;
 
 /// Arguments of `macula predict`.
 #[derive(clap::Args)]
@@ -54,7 +55,7 @@ struct Quality {
     balanced_accuracy: f64,
     recall: Vec<ClassRecall>,
     accuracy: f64,
-    images: usize,
+    images: u64,
     /// Images left out because the head had learned them.
     learned_images_left_out: usize,
 }
@@ -132,7 +133,7 @@ fn predict_dataset(
         true => dataset.class_names.iter().map(|class| head.class(class)).collect::<Result<_, _>>()?,
         false => Vec::new(),
     };
-    let mut tally = Tally { classes: vec![(0, 0); head.classes().len()] };
+    let mut confusion = Confusion::new(head.classes().len());
     let (mut rows, mut left_out) = (Vec::new(), 0);
     teach::for_each_block(encoder, dataset, &indices, &args.common, |block, images, features| {
         let predicted = predict(args, head, images, features)?;
@@ -142,7 +143,7 @@ fn predict_dataset(
                     left_out += 1;
                     continue;
                 }
-                tally.add(classes[label], head.class(&row.class)?);
+                confusion.add(classes[label], head.class(&row.class)?);
                 row.label = Some(dataset.class_names[label].clone());
             }
             rows.push(row);
@@ -150,35 +151,17 @@ fn predict_dataset(
         Ok(())
     })?;
     ensure!(!rows.is_empty(), "{name}: the head has learned all of these images, none is left to judge it by");
-    Ok((labelled.then(|| tally.quality(head, left_out)), rows))
+    Ok((labelled.then(|| quality(&confusion, head, left_out)), rows))
 }
 
-/// For each class of the head, its images and those of them that were recognised.
-struct Tally {
-    classes: Vec<(usize, usize)>,
-}
-
-impl Tally {
-    fn add(&mut self, truth: usize, predicted: usize) {
-        self.classes[truth].0 += 1;
-        self.classes[truth].1 += usize::from(truth == predicted);
-    }
-
-    /// Balanced accuracy is the mean recall of the classes that have images.
-    fn quality(&self, head: &TaughtHead, learned_images_left_out: usize) -> Quality {
-        let share = |&(images, right): &(usize, usize)| (images > 0).then(|| right as f64 / images as f64);
-        let recalls: Vec<Option<f64>> = self.classes.iter().map(share).collect();
-        let known: Vec<f64> = recalls.iter().flatten().copied().collect();
-        let images: usize = self.classes.iter().map(|class| class.0).sum();
-        let right: usize = self.classes.iter().map(|class| class.1).sum();
-        let recall = head.classes().iter().cloned().zip(recalls);
-        Quality {
-            balanced_accuracy: known.iter().sum::<f64>() / known.len() as f64,
-            recall: recall.map(|(class, recall)| ClassRecall { class, recall }).collect(),
-            accuracy: right as f64 / images as f64,
-            images,
-            learned_images_left_out,
-        }
+fn quality(confusion: &Confusion, head: &TaughtHead, learned_images_left_out: usize) -> Quality {
+    let recalls = head.classes().iter().cloned().zip(confusion.recalls());
+    Quality {
+        balanced_accuracy: confusion.balanced_accuracy(),
+        recall: recalls.map(|(class, recall)| ClassRecall { class, recall }).collect(),
+        accuracy: confusion.accuracy(),
+        images: confusion.total(),
+        learned_images_left_out,
     }
 }
 

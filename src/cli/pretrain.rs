@@ -120,9 +120,9 @@ enum ValidateName {
     Epoch,
 }
 
-/// Trains, and tells how it ended.
-pub fn run(args: Args) -> anyhow::Result<()> {
-    let config = args.config()?;
+/// Trains, and tells how it ended. When resuming, a seed counts only if it was given.
+pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
+    let config = args.config(seed_given)?;
     config.check()?;
     let stop = stop_on_signal()?;
     let data_name = args.data.as_deref().unwrap_or(&config.data);
@@ -166,12 +166,15 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
 
 impl Args {
     /// The run asked for: a new one, or the one in the folder.
-    fn config(&self) -> anyhow::Result<PretrainConfig> {
+    fn config(&self, seed_given: bool) -> anyhow::Result<PretrainConfig> {
         if self.resume {
             let stored = RunFolder::open(&self.out)?.1;
             // Data may have moved, and a default seed says nothing; all else must be what it was.
             let mut asked = self.overlaid(stored.clone());
             asked.data.clone_from(&stored.data);
+            if seed_given {
+                asked.seed = self.common.seed;
+            }
             anyhow::ensure!(
                 asked == stored,
                 "{}: the run was begun with other settings; leave them out to continue it",

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::{Common, DeviceFault};
 use crate::data::{Dataset, Preprocessing, ResizeFilter, Split, decode};
 use crate::device::{self, NamedImage, TaughtHead, pixels_sha256};
-use crate::encoder::{EmbedError, Embedder};
+use crate::encoder::Embedder;
+use crate::evaluate::{self, RawPixels};
 
 /// Images of a data set held in memory at once.
 const IMAGES_AT_ONCE: usize = 256;
@@ -22,45 +22,23 @@ pub struct ClassCount {
     samples: usize,
 }
 
-/// Opens the encoder `name`.
+/// Opens `raw-pixels`, a run's folder or an ONNX file.
+///
+/// The recipe of `raw-pixels` is fixed here, 32×32 grey, and not fitted to the images at hand: a head taught today
+/// meets the same encoder tomorrow. For the same reason there is no random encoder: its batch norm statistics are
+/// those of the images it was made for.
 pub fn open_encoder(name: &str) -> anyhow::Result<Box<dyn Embedder>> {
-    match name {
-        "raw-pixels" => Ok(Box::new(RawPixels::new())),
-        _ => bail!("no encoder '{name}': there is raw-pixels"),
-    }
-}
-
-/// The baseline: 32×32 grey pixels are the feature. Its recipe is fixed, not fitted to the images at hand,
-/// so that a head taught today meets the same encoder tomorrow.
-struct RawPixels(Preprocessing);
-
-impl RawPixels {
-    fn new() -> Self {
+    if name == "raw-pixels" {
         let (mean, std) = (vec![0.5], vec![0.25]);
-        Self(Preprocessing { channels: 1, height: 32, width: 32, filter: ResizeFilter::Triangle, mean, std })
+        let recipe = Preprocessing { channels: 1, height: 32, width: 32, filter: ResizeFilter::Triangle, mean, std };
+        return Ok(Box::new(RawPixels::new(recipe)));
     }
-}
-
-impl Embedder for RawPixels {
-    fn name(&self) -> String {
-        "raw-pixels".to_owned()
-    }
-
-    fn identity(&self) -> [u8; 32] {
-        Sha256::digest(format!("raw-pixels {:?}", self.0)).into()
-    }
-
-    fn feature_dim(&self) -> usize {
-        self.0.channels * self.0.height * self.0.width
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.0
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        Ok(input.to_vec())
-    }
+    ensure!(
+        !name.starts_with("random:"),
+        "encoder '{name}' is made anew for each data set and only eval knows it; a head is taught on RUN (a folder \
+         made by pretrain), FILE.onnx or raw-pixels"
+    );
+    Ok(evaluate::open_path(name)?)
 }
 
 /// Reads a head; one whose stored bytes are at fault ends in exit code 4.

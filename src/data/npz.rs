@@ -92,7 +92,7 @@ fn image_rows(archive: &mut Archive, path: &Path, array: &str) -> Result<(Rows, 
     let header_bytes = counted.bytes;
     let (count, height, width, channels) = image_shape(&header, path, array)?;
     let stride = height as u64 * width as u64 * channels as u64;
-    let pixel_bytes = stride.checked_mul(count as u64).unwrap_or(u64::MAX);
+    let pixel_bytes = stride.saturating_mul(count as u64);
     if pixel_bytes.saturating_add(header_bytes) != member_bytes {
         let expected = format!("{pixel_bytes} bytes, as its shape {:?} says", header.shape());
         return Err(DataError::malformed(

@@ -291,7 +291,7 @@ impl TaughtHead {
         let mut memory = Memory::new(self, kind);
         let sums = memory.taught(self)?;
         let mut scratch = Vec::new();
-        let decide: Box<dyn Fn(&[i16], &mut [f64]) -> Result<Decision, HeadError>> = match kind {
+        let decide: Decide<'_> = match kind {
             HeadKind::Prototype => {
                 Box::new(|feature, probabilities| Prototype::new(&sums).predict(feature, probabilities))
             }
@@ -428,6 +428,9 @@ impl TaughtHead {
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Decides on one quantised feature and fills in the probabilities.
+type Decide<'a> = Box<dyn Fn(&[i16], &mut [f64]) -> Result<Decision, HeadError> + 'a>;
 
 /// Memory that class sums borrow.
 struct Memory {

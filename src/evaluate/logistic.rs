@@ -188,7 +188,7 @@ mod tests {
             loss.evaluate(&x, &mut gradient);
             for i in 0..x.len() {
                 // Wide enough that the f32 products' rounding stays below a thousandth of the difference.
-                let mut at = |shift: f64| {
+                let at = |shift: f64| {
                     let mut moved = x.clone();
                     moved[i] += shift;
                     loss.evaluate(&moved, &mut vec![0.0; x.len()])

@@ -28,7 +28,7 @@ pub use knn::{KnnSettings, knn_scores};
 pub use lbfgs::Outcome;
 pub use logistic::{LogisticRegression, LogisticSettings};
 pub use metrics::{Confusion, Interval, area_under_roc};
-pub use open::{EncoderInput, baselines_for, channels_of, open_encoder, preset_of};
+pub use open::{EncoderInput, baselines_for, channels_of, open_encoder, open_path, preset_of};
 pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
 pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;

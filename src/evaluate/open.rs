@@ -62,7 +62,11 @@ pub fn open_encoder(name: &str, input: &EncoderInput<'_>, seed: u64) -> Result<B
     open_path(name)
 }
 
-fn open_path(name: &str) -> Result<Box<dyn Embedder>, EvaluateError> {
+/// Opens a run's folder or an ONNX file, the encoders that bring their own preprocessing.
+///
+/// # Errors
+/// What was found under the name instead, or what is wrong with the encoder.
+pub fn open_path(name: &str) -> Result<Box<dyn Embedder>, EvaluateError> {
     let path = Path::new(name);
     let found = match std::fs::metadata(path) {
         Ok(found) => found,

@@ -15,6 +15,8 @@
 //! Scores are multiplied by `n / (n + D)` before the softmax: a covariance of `D` dimensions that was
 //! measured on the very `n` samples it judges by is too sure of itself. This changes probabilities, never the class.
 
+use core::cmp::Ordering;
+
 use super::decision::{check_probabilities, softmax};
 use super::{ClassSums, Decision, HeadError};
 use crate::feature::UNIT;
@@ -153,8 +155,8 @@ fn factorise(matrix: &mut [f64], dim: usize) -> Result<(), HeadError> {
     for i in 0..dim {
         let width = dim - i;
         let (row, mut below) = matrix[start..].split_at_mut(width);
-        // Written so that a NaN is refused too.
-        if !(row[0] > 0.0) {
+        // A NaN compares as nothing and is refused too.
+        if row[0].partial_cmp(&0.0) != Some(Ordering::Greater) {
             return Err(HeadError::NotPositiveDefinite { dimension: i });
         }
         let pivot = libm::sqrt(row[0]);
