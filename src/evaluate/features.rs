@@ -75,7 +75,7 @@ pub type Progress<'a> = &'a (dyn Fn(usize) + Sync);
 
 /// Features of the images `indices` of `dataset`, in that order.
 ///
-/// Besides the features themselves, memory holds [`BLOCK`] images a thread.
+/// Besides the features themselves, memory holds 64 images a thread.
 ///
 /// # Errors
 /// The first image that cannot be read, or that the encoder makes no finite feature of.

@@ -40,7 +40,7 @@ pub enum ExportError {
     },
 }
 
-/// Largest errors that an export may show; see [`super::parity`].
+/// Largest errors that an export may show, as a share of a feature's length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerances {
     /// Of the f32 file.
