@@ -8,4 +8,5 @@ pub mod cli;
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod encoder;
 pub mod files; //      files written whole or not at all
+pub mod nn; //         layers: forward and backward side by side; SIMD kernels below them
 pub mod rng; //        seeded streams, one a purpose //    EncoderSpec (plain data) -> network; MACs, parameters, memory //        parse, run, exit code
