@@ -1,16 +1,193 @@
 //! `macula data`.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
 use super::Common;
+use crate::data::{self, Dataset, Duplicates, Facts, Split};
+use crate::report::sheet;
+
+/// Lines of a list that are printed; `--json` gives all of them.
+const LINES_MAX: usize = 10;
+/// Images of each class on a contact sheet, and their size in pixels.
+const SHEET_COLUMNS: usize = 10;
+const SHEET_TILE_SIZE: usize = 64;
 
 /// Arguments of `macula data`.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  macula data phantoms\n  macula data chest-xrays --strict --sheet sheet.png")]
 pub struct Args {
+    /// Folder of images, MedMNIST .npz, CIFAR binary folder, IDX file, CSV manifest, or phantoms[:SIZE[:COUNT]]
+    path: String,
+    /// Fail at the first image that cannot be read, rather than skip and count it
+    #[arg(long)]
+    strict: bool,
+    /// Write a contact sheet: a row of images for each class
+    #[arg(long, value_name = "OUT.png")]
+    sheet: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
 
-/// Runs it.
+/// Opens the data set, looks at every image, and prints what is there.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let _ = args.common;
-    anyhow::bail!("not here yet")
+    let mut dataset = data::open_named(&args.path, args.common.seed)?;
+    let bar = if args.common.quiet || args.common.json {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(dataset.len() as u64)
+    };
+    bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} images, {per_sec}, {eta} left")?);
+    bar.set_message("reading");
+    let facts = dataset.check(args.strict, &|_, _| bar.inc(1));
+    bar.finish_and_clear();
+    let facts = facts?;
+    let duplicates = data::find_duplicates(&dataset, &facts);
+    if let Some(path) = &args.sheet {
+        let drawn = sheet::draw(&dataset, SHEET_COLUMNS, SHEET_TILE_SIZE, args.common.seed)?;
+        sheet::write_png(path, &drawn).context("no contact sheet")?;
+    }
+    if args.common.json {
+        return super::print_json(&as_json(&dataset, &facts, &duplicates));
+    }
+    print(&dataset, &facts, &duplicates);
+    if let Some(path) = &args.sheet {
+        println!("\ncontact sheet: {}, a row a class from top: {}", path.display(), dataset.class_names.join(", "));
+    }
+    Ok(())
+}
+
+/// Titles of the columns of [`counts`].
+fn column_names() -> [&'static str; 4] {
+    ["train", "val", "test", "no split"]
+}
+
+/// Images of each class (rows; the last row is unlabelled) and split (columns; the last is none).
+fn counts(dataset: &Dataset) -> Vec<(String, [usize; 4])> {
+    let mut rows: Vec<(String, [usize; 4])> =
+        dataset.class_names.iter().cloned().chain(["unlabelled".to_owned()]).map(|name| (name, [0; 4])).collect();
+    for record in &dataset.records {
+        let column = record.split.map_or(3, |split| Split::ALL.iter().position(|&other| other == split).unwrap_or(3));
+        rows[record.label.unwrap_or(dataset.class_names.len())].1[column] += 1;
+    }
+    if rows.last().is_some_and(|row| row.1 == [0; 4]) {
+        rows.pop();
+    }
+    rows
+}
+
+/// Smallest, median and largest of some numbers.
+fn spread(mut numbers: Vec<usize>) -> [usize; 3] {
+    numbers.sort_unstable();
+    [numbers[0], numbers[numbers.len() / 2], numbers[numbers.len() - 1]]
+}
+
+fn group_names(dataset: &Dataset, group: &[usize]) -> Vec<String> {
+    let name = |&index: &usize| {
+        let record = &dataset.records[index];
+        match record.split {
+            // `train[17]` says it already.
+            Some(split) if !record.name.starts_with(&format!("{}[", split.name())) => {
+                format!("{} ({})", record.name, split.name())
+            }
+            _ => record.name.clone(),
+        }
+    };
+    group.iter().map(name).collect()
+}
+
+fn as_json(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) -> Value {
+    let named = |groups: &[Vec<usize>]| groups.iter().map(|group| group_names(dataset, group)).collect::<Vec<_>>();
+    let classes: Vec<Value> = counts(dataset)
+        .into_iter()
+        .map(|(name, [train, val, test, none])| json!({"name": name, "train": train, "val": val, "test": test, "no_split": none}))
+        .collect();
+    let skipped: Vec<Value> =
+        dataset.skipped.iter().map(|(name, reason)| json!({"name": name, "reason": reason})).collect();
+    json!({
+        "name": dataset.name,
+        "images": dataset.len(),
+        "classes": classes,
+        "width": spread(facts.iter().map(|fact| fact.width).collect()),
+        "height": spread(facts.iter().map(|fact| fact.height).collect()),
+        "grey": facts.iter().filter(|fact| fact.channels == 1).count(),
+        "rgb": facts.iter().filter(|fact| fact.channels == 3).count(),
+        "groups": group_count(dataset),
+        "skipped": skipped,
+        "duplicates": named(&duplicates.groups),
+        "leaks": named(&duplicates.leaks),
+        "label_conflicts": named(&duplicates.conflicts),
+        "divided_groups": divided_groups(dataset),
+    })
+}
+
+fn group_count(dataset: &Dataset) -> usize {
+    dataset.records.iter().filter_map(|record| record.group.as_deref()).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+/// Groups whose images lie in different splits, by name.
+fn divided_groups(dataset: &Dataset) -> Vec<&str> {
+    let mut splits: BTreeMap<&str, (Option<Split>, bool)> = BTreeMap::new();
+    for record in &dataset.records {
+        if let Some(group) = &record.group {
+            let (first, divided) = splits.entry(group).or_insert((record.split, false));
+            *divided |= *first != record.split;
+        }
+    }
+    splits.into_iter().filter(|(_, (_, divided))| *divided).map(|(group, _)| group).collect()
+}
+
+fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) {
+    println!("{}: {} images, {} classes", dataset.name, dataset.len(), dataset.class_names.len());
+    print_counts(&counts(dataset));
+    let (width, height) =
+        (spread(facts.iter().map(|f| f.width).collect()), spread(facts.iter().map(|f| f.height).collect()));
+    println!("\n{:12} {:>8} {:>8} {:>8}", "size", "least", "median", "most");
+    println!("{:12} {:>8} {:>8} {:>8}", "width", width[0], width[1], width[2]);
+    println!("{:12} {:>8} {:>8} {:>8}", "height", height[0], height[1], height[2]);
+    let grey = facts.iter().filter(|fact| fact.channels == 1).count();
+    println!("channels     {grey} grey, {} RGB", facts.len() - grey);
+    if group_count(dataset) > 0 {
+        println!(
+            "groups       {}, of which {} are divided between splits",
+            group_count(dataset),
+            divided_groups(dataset).len()
+        );
+    }
+    let skipped: Vec<String> = dataset.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
+    print_list("skipped, not readable", &skipped);
+    let lines =
+        |groups: &[Vec<usize>]| groups.iter().map(|group| group_names(dataset, group).join(" = ")).collect::<Vec<_>>();
+    print_list("groups of equal images", &lines(&duplicates.groups));
+    print_list("of them leak from split to split", &lines(&duplicates.leaks));
+    print_list("of them have different labels", &lines(&duplicates.conflicts));
+}
+
+/// Columns that are zero throughout are left out.
+fn print_counts(rows: &[(String, [usize; 4])]) {
+    let shown: Vec<usize> = (0..4).filter(|&column| rows.iter().any(|row| row.1[column] > 0)).collect();
+    let name_width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0).max(12);
+    let line = |name: &str, cells: &[String]| {
+        let cells: String = cells.iter().map(|cell| format!(" {cell:>8}")).collect();
+        println!("{name:name_width$}{cells}");
+    };
+    println!();
+    line("class", &shown.iter().map(|&column| column_names()[column].to_owned()).collect::<Vec<_>>());
+    for (name, counts) in rows {
+        line(name, &shown.iter().map(|&column| counts[column].to_string()).collect::<Vec<_>>());
+    }
+    let total = |column: usize| rows.iter().map(|row| row.1[column]).sum::<usize>().to_string();
+    line("all", &shown.iter().map(|&column| total(column)).collect::<Vec<_>>());
+}
+
+fn print_list(title: &str, lines: &[String]) {
+    println!("\n{} {title}", lines.len());
+    lines.iter().take(LINES_MAX).for_each(|line| println!("  {line}"));
+    if lines.len() > LINES_MAX {
+        println!("  and {} more (all with --json)", lines.len() - LINES_MAX);
+    }
 }

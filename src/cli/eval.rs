@@ -1,16 +1,296 @@
-//! `macula eval`.
+//! `macula eval`: how good an encoder's features are, always beside the baselines.
+
+mod table;
+
+use std::num::NonZeroUsize;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
+use crate::data::{self, Dataset, Fractions, Split};
+use crate::encoder::Embedder;
+use crate::evaluate::{self, EncoderInput, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled};
+use table::{Report, Row};
+
+/// Side of the input where nothing else decides it.
+const IMAGE_SIZE: usize = 32;
 
 /// Arguments of `macula eval`.
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula eval few-shot --encoder random:nano --data phantoms --shots 1,5,20\n  \
+                        macula eval knn --encoder raw-pixels --data cifar10/")]
 pub struct Args {
+    #[command(subcommand)]
+    probe: Probe,
+}
+
+#[derive(clap::Subcommand)]
+enum Probe {
+    /// The nearest training images vote: cosine, weighted by exp(s / temperature)
+    #[command(after_help = "Example:\n  macula eval knn --encoder random:nano --data cifar10/")]
+    Knn {
+        #[command(flatten)]
+        asked: Asked,
+        /// How many vote
+        #[arg(long, default_value = "20")]
+        neighbours: NonZeroUsize,
+        /// How much more the nearest count; greater than 0
+        #[arg(long, default_value_t = 0.07, value_parser = positive)]
+        temperature: f64,
+    },
+    /// Multinomial logistic regression on the frozen features
+    #[command(after_help = "Example:\n  macula eval linear --encoder random:nano --data cifar10/")]
+    Linear {
+        #[command(flatten)]
+        asked: Asked,
+        /// C, the inverse of the L2 penalty, as scikit-learn has it; greater than 0
+        #[arg(long, default_value_t = 1.0, value_parser = positive)]
+        inverse_penalty: f64,
+    },
+    /// Many small tasks of a few labelled images a class, drawn from the test part
+    #[command(
+        after_help = "Example:\n  macula eval few-shot --encoder random:nano --data phantoms --shots 1,5,20 --head all"
+    )]
+    FewShot(FewShot),
+}
+
+#[derive(clap::Args)]
+struct FewShot {
+    #[command(flatten)]
+    asked: Asked,
+    /// Labelled images of each class
+    #[arg(long, value_delimiter = ',', default_value = "5,20,50")]
+    shots: Vec<NonZeroUsize>,
+    /// Images of each class that are asked about
+    #[arg(long, default_value = "30")]
+    queries: NonZeroUsize,
+    /// Tasks drawn; at least 100 for a figure worth quoting
+    #[arg(long, default_value = "100")]
+    episodes: NonZeroUsize,
+    /// Classes of a task; all of them unless given
+    #[arg(long)]
+    ways: Option<usize>,
+    /// prototype, gaussian, logistic or all
+    #[arg(long, default_value = "all")]
+    head: String,
+}
+
+/// What every probe takes.
+#[derive(clap::Args)]
+struct Asked {
+    /// A run's folder, FILE.onnx, raw-pixels or random:PRESET
+    #[arg(long)]
+    encoder: String,
+    /// A folder, .npz, CSV manifest, … or phantoms[:SIZE[:COUNT]]
+    #[arg(long)]
+    data: String,
+    /// The part that is tested on; the training part is what is learned from, or seen unlabelled
+    #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
+    split: String,
+    /// Side of the input of raw-pixels and random:PRESET [default: 32]
+    #[arg(long)]
+    image_size: Option<usize>,
+    /// Channels of the input of raw-pixels and random:PRESET, 1 or 3 [default: as the images are]
+    #[arg(long, value_parser = channels)]
+    channels: Option<usize>,
     #[command(flatten)]
     common: Common,
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if value > 0.0 && value.is_finite() { Ok(value) } else { Err("must be greater than 0".to_owned()) }
+}
+
+fn channels(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("must be 1 (grey) or 3 (colour)".to_owned()),
+    }
+}
+
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let _ = args.common;
-    anyhow::bail!("not here yet")
+    match args.probe {
+        Probe::Knn { asked, neighbours, temperature } => {
+            let settings = evaluate::KnnSettings { neighbours: neighbours.get(), temperature };
+            run_probe(&asked, "knn", |references, queries, classes| {
+                evaluate::knn_probe(references, queries, classes, settings)
+            })
+        }
+        Probe::Linear { asked, inverse_penalty } => {
+            let settings = evaluate::LogisticSettings::with_c(inverse_penalty);
+            run_probe(&asked, "linear", |references, queries, classes| {
+                evaluate::linear_probe(references, queries, classes, settings)
+            })
+        }
+        Probe::FewShot(few_shot) => run_few_shot(&few_shot),
+    }
+}
+
+/// Training and test part of a data set that names none, four to one.
+fn divide(dataset: &Dataset, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let fractions = Fractions { train: 0.8, val: 0.0, test: 0.2 };
+    let parts = data::divide(dataset, &dataset.indices(None), &[], fractions, seed);
+    (0..dataset.len()).partition(|&index| parts[index] == Split::Train)
+}
+
+/// The images of an evaluation.
+struct Images {
+    dataset: Dataset,
+    train: Vec<usize>,
+    test: Vec<usize>,
+    /// What a reader of the figures must know.
+    remarks: Vec<String>,
+}
+
+impl Asked {
+    fn images(&self) -> anyhow::Result<Images> {
+        let dataset = data::open_named(&self.data, self.common.seed)?;
+        let mut remarks = Vec::new();
+        let (train, test) = if dataset.has_splits() {
+            let split = Split::from_name(&self.split).context("split is train, val or test")?;
+            (dataset.indices(Some(Split::Train)), dataset.indices(Some(split)))
+        } else {
+            remarks.push(format!(
+                "{} names no split: one image in five, class by class and group by group, was set aside by seed {}",
+                self.data, self.common.seed
+            ));
+            divide(&dataset, self.common.seed)
+        };
+        let (train, unread) = evaluate::readable(&dataset, &train);
+        let (test, also_unread) = evaluate::readable(&dataset, &test);
+        let skipped: Vec<_> = dataset.skipped.iter().cloned().chain(unread).chain(also_unread).collect();
+        if let Some((name, reason)) = skipped.first() {
+            remarks.push(format!("{} unreadable images were left out, the first {name}: {reason}", skipped.len()));
+        }
+        for (part, indices) in [("train", &train), (self.split.as_str(), &test)] {
+            anyhow::ensure!(!indices.is_empty(), "{}: found no readable image in its {part} part", self.data);
+        }
+        Ok(Images { dataset, train, test, remarks })
+    }
+
+    /// The encoder asked for, then the baselines at its input.
+    fn encoders(&self, images: &Images) -> anyhow::Result<Vec<Box<dyn Embedder>>> {
+        let channels = match self.channels {
+            Some(channels) => channels,
+            None => evaluate::channels_of(&images.dataset, &images.train)?,
+        };
+        let side = self.image_size.unwrap_or(IMAGE_SIZE);
+        let own =
+            EncoderInput { dataset: &images.dataset, unlabelled: &images.train, channels, height: side, width: side };
+        let asked = evaluate::open_encoder(&self.encoder, &own, self.common.seed)?;
+        let recipe = asked.preprocessing();
+        let same = EncoderInput { channels: recipe.channels, height: recipe.height, width: recipe.width, ..own };
+        let pixels = EncoderInput { channels: recipe.channels, ..own };
+        let mut all = Vec::new();
+        for name in evaluate::baselines_for(&self.encoder, evaluate::preset_of(&self.encoder)) {
+            let input = if name == "raw-pixels" { &pixels } else { &same };
+            all.push(evaluate::open_encoder(&name, input, self.common.seed)?);
+        }
+        all.insert(0, asked);
+        Ok(all)
+    }
+
+    fn bar(&self, length: usize, what: &str) -> ProgressBar {
+        if self.common.quiet {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{msg:32} {bar:30} {pos}/{len}  {per_sec:0}  {eta} left")
+            .expect("a template of known keys");
+        ProgressBar::new(length as u64).with_style(style).with_message(what.to_owned())
+    }
+
+    fn embed(&self, encoder: &dyn Embedder, images: &Images, indices: &[usize]) -> anyhow::Result<Features> {
+        let bar = self.bar(indices.len(), &format!("{}: features", encoder.name()));
+        let features = evaluate::embed_dataset(encoder, &images.dataset, indices, &|count| bar.inc(count as u64))?;
+        bar.finish_and_clear();
+        Ok(features)
+    }
+
+    fn report(&self, probe: &str, images: Images, rows: Vec<Row>) -> anyhow::Result<()> {
+        let report = Report {
+            probe: probe.to_owned(),
+            data: self.data.clone(),
+            split: self.split.clone(),
+            train_images: images.train.len(),
+            test_images: images.test.len(),
+            seed: self.common.seed,
+            class_names: images.dataset.class_names,
+            remarks: images.remarks,
+            rows,
+        };
+        if self.common.json {
+            return super::print_json(&report);
+        }
+        table::print(&report, self.common.quiet);
+        Ok(())
+    }
+}
+
+fn run_probe(
+    asked: &Asked,
+    probe: &str,
+    judge: impl Fn(&Labelled, &Labelled, usize) -> evaluate::ProbeResult,
+) -> anyhow::Result<()> {
+    let images = asked.images()?;
+    let num_classes = images.dataset.class_names.len();
+    let labels = [&images.train, &images.test].map(|indices| evaluate::labels(&images.dataset, indices));
+    let [train_labels, test_labels] = labels;
+    let (train_labels, test_labels) = (train_labels?, test_labels?);
+    evaluate::require_every_class(&images.dataset.class_names, &train_labels, "training")?;
+    evaluate::require_every_class(&images.dataset.class_names, &test_labels, "test")?;
+    let mut rows = Vec::new();
+    for encoder in asked.encoders(&images)? {
+        let labelled = |indices: &[usize], labels: &[usize]| {
+            let features = asked.embed(&*encoder, &images, indices)?;
+            anyhow::Ok(Labelled { features, labels: labels.to_vec() })
+        };
+        let (references, queries) = (labelled(&images.train, &train_labels)?, labelled(&images.test, &test_labels)?);
+        rows.push(Row::of_probe(&*encoder, probe, judge(&references, &queries, num_classes)));
+    }
+    asked.report(probe, images, rows)
+}
+
+fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
+    let heads = match few_shot.head.as_str() {
+        "all" => HeadKind::ALL.to_vec(),
+        name => vec![name.parse()?],
+    };
+    let asked = &few_shot.asked;
+    let images = asked.images()?;
+    let num_classes = images.dataset.class_names.len();
+    let pools: Vec<(usize, EpisodePool)> = (few_shot.shots.iter())
+        .map(|shots| {
+            let settings = EpisodeSettings {
+                ways: few_shot.ways.unwrap_or(num_classes),
+                shots: shots.get(),
+                queries: few_shot.queries.get(),
+                seed: asked.common.seed,
+            };
+            Ok((shots.get(), EpisodePool::new(&images.dataset, &images.test, settings)?))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let mut rows = Vec::new();
+    for encoder in asked.encoders(&images)? {
+        let bar = asked.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
+        let count = |count| bar.inc(count as u64);
+        let corpus = evaluate::corpus_statistics(&*encoder, &images.dataset, &images.train, &count)?;
+        bar.finish_and_clear();
+        let mut features = asked.embed(&*encoder, &images, &images.test)?;
+        features.standardise(&corpus);
+        for &head in &heads {
+            for (shots, pool) in &pools {
+                let episodes = few_shot.episodes.get();
+                let bar = asked.bar(episodes, &format!("{}: {head}, {shots} shots", encoder.name()));
+                let count = |count| bar.inc(count as u64);
+                let result = evaluate::few_shot(&features, num_classes, pool, episodes, head, &count)?;
+                bar.finish_and_clear();
+                rows.push(Row::of_few_shot(&*encoder, head, *shots, episodes, result));
+            }
+        }
+    }
+    asked.report("few-shot", images, rows)
 }

@@ -1,16 +1,168 @@
-//! `macula export`.
+//! `macula export`: a run's encoder as ONNX, f32 and f16, once both are shown to be that encoder.
+
+use std::path::PathBuf;
 
 use super::Common;
 
 /// Arguments of `macula export`.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  macula export runs/cifar-rotation --out exported --data cifar10
+
+Writes encoder.onnx, encoder.f16.onnx and parity.json. Exit code 3: a file gives other features than the
+trained encoder; then parity.json says by how much, and no encoder is written (an older one there is removed).")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    /// The run folder that `macula pretrain` wrote
+    run: PathBuf,
+    /// The folder to write to
+    #[arg(long)]
+    out: PathBuf,
+    /// Images to compare on [default: what the run was trained on, or phantoms where that is gone]
+    #[arg(long)]
+    data: Option<String>,
+    /// How many of them
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    images: u32,
+    /// Largest error of a feature of the f32 file, as a share of the feature's length [default: 1e-4]
+    #[arg(long)]
+    f32_tolerance: Option<f64>,
+    /// Largest error of a feature of the f16 file, as a share of the feature's length [default: 2e-2]
+    #[arg(long)]
+    f16_tolerance: Option<f64>,
 }
 
 /// Runs it.
+#[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let _ = args.common;
-    anyhow::bail!("not here yet")
+    let Args { common: _, run, out: _, data: _, images: _, f32_tolerance: _, f16_tolerance: _ } = args;
+    anyhow::bail!("{} cannot be exported: this build has no ONNX (feature `onnx`)", run.display())
+}
+
+#[cfg(feature = "onnx")]
+pub use with_onnx::run;
+
+#[cfg(feature = "onnx")]
+mod with_onnx {
+    use std::path::Path;
+
+    use anyhow::Context as _;
+    use sha2::{Digest, Sha256};
+
+    use super::Args;
+    use crate::cli::{CheckFailed, print_json};
+    use crate::data::{Dataset, Split, open_named};
+    use crate::encoder::Embedder;
+    use crate::export::{Exported, Sample, Tolerances, evenly_spread, export, measure_corpus};
+    use crate::pretrain::Run;
+    use crate::runtime::{Metadata, Provenance};
+
+    /// Runs it.
+    pub fn run(args: Args) -> anyhow::Result<()> {
+        let run = Run::load(&args.run)?;
+        // Before the work, so that a folder that cannot be made costs no time.
+        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+        let (dataset, remark) = images(&args, &run)?;
+        if let Some(remark) = remark.as_ref().filter(|_| !args.common.quiet) {
+            eprintln!("{remark}");
+        }
+        let test = dataset.indices(Some(Split::Test));
+        let all = if test.is_empty() { dataset.indices(None) } else { test };
+        let mut sample = Sample::load(&dataset, &evenly_spread(&all, args.images as usize), &run.preprocessing)?;
+        sample.data = remark.map_or_else(|| dataset.name.clone(), |remark| format!("phantoms: {remark}"));
+        let tolerances = Tolerances {
+            f32: args.f32_tolerance.unwrap_or(Tolerances::default().f32),
+            f16: args.f16_tolerance.unwrap_or(Tolerances::default().f16),
+        };
+        let metadata = metadata(&run)?;
+        let exported = export(&run, &run.network.folded(), &metadata, &sample, tolerances, &args.out)?;
+        if args.common.json {
+            print_json(&exported.parity)?;
+        } else {
+            print_table(&exported);
+        }
+        match exported.parity.steps.iter().find(|step| !step.passed) {
+            None => Ok(()),
+            Some(step) => Err(CheckFailed(format!(
+                "the {} file differs from {} by {:.2e} of a feature's length on {}, {:.2e} is allowed; no encoder was written, see {}",
+                step.file,
+                exported.parity.trainer,
+                step.max_error,
+                step.worst_image,
+                step.tolerance,
+                args.out.join(crate::export::PARITY_FILE).display()
+            ))
+            .into()),
+        }
+    }
+
+    /// The images to compare on, with a remark where they are not those of the run.
+    fn images(args: &Args, run: &Run) -> anyhow::Result<(Dataset, Option<String>)> {
+        if let Some(name) = &args.data {
+            return Ok((open_named(name, args.common.seed)?, None));
+        }
+        match open_named(&run.config.data, run.config.seed) {
+            Ok(dataset) => Ok((dataset, None)),
+            Err(error) => {
+                let phantoms = format!("phantoms:{}:{}", run.preprocessing.height, args.images);
+                let remark = format!("compared on {phantoms}, for the run's own images cannot be read ({error})");
+                Ok((open_named(&phantoms, args.common.seed)?, Some(remark)))
+            }
+        }
+    }
+
+    fn metadata(run: &Run) -> anyhow::Result<Metadata> {
+        let corpus = match run.corpus() {
+            Some(corpus) => Some(corpus.clone()),
+            // Only the run's own images will do: statistics of others would mislead a head.
+            None => open_named(&run.config.data, run.config.seed)
+                .ok()
+                .map(|dataset| {
+                    let train = dataset.indices(Some(Split::Train));
+                    let chosen = if train.is_empty() { dataset.indices(None) } else { train };
+                    measure_corpus(run, &dataset, &chosen)
+                })
+                .transpose()?,
+        };
+        let config = run.config.to_toml();
+        let method = serde_json::to_value(run.config.method)?;
+        let data = &run.config.data;
+        Ok(Metadata {
+            preprocessing: run.preprocessing.clone(),
+            provenance: Provenance {
+                program_version: env!("CARGO_PKG_VERSION").to_owned(),
+                method: method.as_str().unwrap_or_default().to_owned(),
+                seed: run.config.seed,
+                // The name alone: where it lay is nobody's business.
+                data: Path::new(data).file_name().map_or(data.clone(), |name| name.to_string_lossy().into_owned()),
+                encoder: run.network.spec().clone(),
+                config_sha256: Sha256::digest(config.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+            },
+            corpus,
+        })
+    }
+
+    fn print_table(exported: &Exported) {
+        let parity = &exported.parity;
+        println!("{} on {} images of {}", parity.trainer, parity.images, parity.data);
+        println!("file  max error  mean error  tolerance  min cosine  flips  worst image  computed in");
+        for step in &parity.steps {
+            println!(
+                "{:<4}  {:>9.2e}  {:>10.2e}  {:>9.0e}  {:>10.7}  {:>5}  {}  {}",
+                step.file,
+                step.max_error,
+                step.mean_error,
+                step.tolerance,
+                step.min_cosine,
+                step.flips,
+                step.worst_image,
+                step.arithmetic
+            );
+        }
+        println!("errors are shares of a feature's length; flips are changes of the nearest {}", parity.nearest);
+        for (path, bytes) in &exported.files {
+            println!("wrote {} ({:.1} KB)", path.display(), *bytes as f64 / 1e3);
+        }
+    }
 }

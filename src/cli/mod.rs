@@ -1,14 +1,15 @@
 //! The command line: parse, run, exit code. One command a file.
 //!
 //! Exit codes: 0 done, 2 bad usage or input, 3 a check failed (parity, signature, health),
-//! 4 device or store fault.
+//! 4 device or store fault, 130 stopped by Ctrl-C (resumable).
 // Printing is what this module is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::fmt;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod bench;
 mod data;
@@ -21,6 +22,7 @@ mod learn;
 mod predict;
 mod pretrain;
 mod status;
+mod teach;
 
 /// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
 #[derive(Parser)]
@@ -39,7 +41,7 @@ enum Command {
     /// The encoder presets and what they cost: multiply-accumulates, parameters, memory
     Encoders(encoders::Args),
     /// Train an encoder from images, with or without labels
-    Pretrain(pretrain::Args),
+    Pretrain(Box<pretrain::Args>),
     /// How good an encoder's features are: k-NN, linear probe, few-shot episodes
     Eval(eval::Args),
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
@@ -78,6 +80,18 @@ pub struct CheckFailed(pub String);
 #[derive(Debug)]
 pub struct DeviceFault(pub String);
 
+/// Ctrl-C ended the work early and what there is was saved: exit code 130, as shells have it.
+#[derive(Debug)]
+pub struct Interrupted(pub String);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 impl fmt::Display for CheckFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -99,13 +113,22 @@ pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The command, and whether `pretrain` was given a seed or has the default. Bad usage ends the program.
+fn parse() -> (Command, bool) {
+    let matches = Cli::command().get_matches();
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
+    let seed_from = matches.subcommand_matches("pretrain").and_then(|own| own.value_source("seed"));
+    (command, seed_from == Some(ValueSource::CommandLine))
+}
+
 /// Parses the arguments, runs the command, and turns an error into one line and an exit code.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let (command, seed_given) = parse();
+    let result = match command {
         Command::Demo(args) => demo::run(args),
         Command::Data(args) => data::run(args),
         Command::Encoders(args) => encoders::run(args),
-        Command::Pretrain(args) => pretrain::run(args),
+        Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Learn(args) => learn::run(args),
@@ -122,6 +145,8 @@ pub fn main() -> ExitCode {
                 3
             } else if error.is::<DeviceFault>() {
                 4
+            } else if error.is::<Interrupted>() {
+                130
             } else {
                 2
             };

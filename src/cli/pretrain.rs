@@ -1,16 +1,342 @@
-//! `macula pretrain`.
+//! `macula pretrain`: train an encoder into a run folder, or continue a run.
 
-use super::Common;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Arguments of `macula pretrain`.
+use anyhow::Context as _;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{CheckFailed, Common, Interrupted, print_json};
+use crate::data;
+use crate::encoder::Preset;
+use crate::nn::optimiser::OptimiserKind;
+use crate::pretrain::{
+    EpochLine, Event, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, RunFolder, Score, Validate,
+    pretrain,
+};
+
+/// Arguments of `macula pretrain`. What is left out keeps its default, or when resuming what the run has.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  macula pretrain --data cifar10 --method rotation --encoder nano --epochs 20 --seed 1 --out runs/cifar-rotation
+  macula pretrain --resume --out runs/cifar-rotation
+
+Ctrl-C ends the current step, writes a checkpoint and exits with code 130; --resume then ends in the same
+bytes as an uninterrupted run. Exit code 3: training diverged.")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    /// Images: a folder, .npz, CIFAR, IDX, a .csv manifest, or phantoms[:SIZE[:COUNT]]
+    #[arg(long, required_unless_present = "resume")]
+    data: Option<String>,
+    /// What is minimised: rotation needs no labels
+    #[arg(long, required_unless_present = "resume")]
+    method: Option<MethodName>,
+    /// The run folder: new or empty, or that of the run to continue
+    #[arg(long)]
+    out: PathBuf,
+    /// Continue the run in the folder
+    #[arg(long)]
+    resume: bool,
+    /// pico, nano, micro or mobile [default: nano]
+    #[arg(long)]
+    encoder: Option<Preset>,
+    /// 1 (grey) or 3 (colour) [default: 3]
+    #[arg(long)]
+    channels: Option<usize>,
+    /// Side of the square network input, in pixels [default: 32]
+    #[arg(long)]
+    size: Option<usize>,
+    /// Passes over the images [default: 20]
+    #[arg(long)]
+    epochs: Option<u64>,
+    /// Images a step [default: 128]
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Train on so many images only, drawn by seed
+    #[arg(long)]
+    limit: Option<usize>,
+    /// How parameters move [default: sgd]
+    #[arg(long)]
+    optimiser: Option<OptimiserName>,
+    /// Largest learning rate [default: 0.1 (sgd) or 0.001 (adamw) times batch / 128]
+    #[arg(long)]
+    lr: Option<f32>,
+    /// Decoupled weight decay [default: 0.0005]
+    #[arg(long)]
+    weight_decay: Option<f32>,
+    /// Share of the steps over which the learning rate rises [default: 0.05]
+    #[arg(long)]
+    warmup: Option<f32>,
+    /// Share of the target spread over all classes [default: 0]
+    #[arg(long)]
+    label_smoothing: Option<f32>,
+    /// Mirror every other image: true or false [default: true]
+    #[arg(long)]
+    flip: Option<bool>,
+    /// Pixels of reflected border before a random crop; 0 crops nothing [default: 4]
+    #[arg(long)]
+    crop_padding: Option<usize>,
+    /// Measure the objective on held-out images (val, else test) [default: end]
+    #[arg(long)]
+    validate: Option<ValidateName>,
+    /// A line of metrics every so many steps; 0 for one an epoch [default: 50]
+    #[arg(long)]
+    metrics_steps: Option<u64>,
+    /// A checkpoint every so many steps; 0 for one an epoch [default: 0]
+    #[arg(long)]
+    checkpoint_steps: Option<u64>,
+    /// Fail if any image is unreadable instead of leaving it out
+    #[arg(long)]
+    strict: bool,
+    /// Threads; changes nothing but the time [default: all cores]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// MiB of decoded images kept in memory
+    #[arg(long, default_value_t = 512)]
+    cache_mib: usize,
 }
 
-/// Runs it.
-pub fn run(args: Args) -> anyhow::Result<()> {
-    let _ = args.common;
-    anyhow::bail!("not here yet")
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MethodName {
+    Rotation,
+    Supervised,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OptimiserName {
+    Sgd,
+    Nesterov,
+    Adamw,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ValidateName {
+    Never,
+    End,
+    Epoch,
+}
+
+/// Trains, and tells how it ended. When resuming, a seed counts only if it was given.
+pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
+    let config = args.config(seed_given)?;
+    config.check()?;
+    let stop = stop_on_signal()?;
+    let data_name = args.data.as_deref().unwrap_or(&config.data);
+    let dataset = data::open_named(data_name, config.seed)?;
+    let options = Options { resume: args.resume, strict: args.strict, cache_bytes: args.cache_mib << 20 };
+    let mut progress = Progress { bar: ProgressBar::hidden(), quiet: args.common.quiet, images_a_step: 0 };
+    for (name, reason) in &dataset.skipped {
+        progress.event(Event::Skipped { name, reason });
+    }
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(args.threads.unwrap_or(0))
+        .build()
+        .context("cannot start the threads asked for with --threads")?;
+    let outcome = pool.install(|| pretrain(&config, &dataset, &args.out, options, &mut progress, &stop));
+    progress.bar.finish_and_clear();
+    match outcome {
+        Ok(Outcome::Finished { last, skipped }) => report(&args, last.as_ref(), skipped),
+        Ok(Outcome::Interrupted { step }) => Err(interrupted(&args.out, step)),
+        Err(error @ PretrainError::NotFinite { .. }) => Err(CheckFailed(error.to_string()).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn interrupted(out: &Path, step: u64) -> anyhow::Error {
+    let out = out.display();
+    Interrupted(format!("stopped after step {step}; continue with: macula pretrain --resume --out {out}")).into()
+}
+
+/// Raised by Ctrl-C or a request to terminate; a second one ends the program at once.
+fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
+
+impl Args {
+    /// The run asked for: a new one, or the one in the folder.
+    fn config(&self, seed_given: bool) -> anyhow::Result<PretrainConfig> {
+        if self.resume {
+            let stored = RunFolder::open(&self.out)?.1;
+            // Data may have moved, and a default seed says nothing; all else must be what it was.
+            let mut asked = self.overlaid(stored.clone());
+            asked.data.clone_from(&stored.data);
+            if seed_given {
+                asked.seed = self.common.seed;
+            }
+            anyhow::ensure!(
+                asked == stored,
+                "{}: the run was begun with other settings; leave them out to continue it",
+                self.out.display()
+            );
+            return Ok(stored);
+        }
+        let (Some(data), Some(method)) = (&self.data, self.method) else {
+            anyhow::bail!("--data and --method are needed for a new run");
+        };
+        let mut start = PretrainConfig::new(data, method.into());
+        start.seed = self.common.seed;
+        let mut config = self.overlaid(start);
+        if self.lr.is_none() {
+            config.learning_rate = config.usual_learning_rate();
+        }
+        Ok(config)
+    }
+
+    /// `config` with every setting that was given.
+    fn overlaid(&self, mut config: PretrainConfig) -> PretrainConfig {
+        fn set<T: Clone>(place: &mut T, value: &Option<T>) {
+            if let Some(value) = value {
+                place.clone_from(value);
+            }
+        }
+        set(&mut config.data, &self.data);
+        set(&mut config.method, &self.method.map(Method::from));
+        set(&mut config.encoder, &self.encoder);
+        set(&mut config.channels, &self.channels);
+        set(&mut config.size, &self.size);
+        set(&mut config.epochs, &self.epochs);
+        set(&mut config.batch_size, &self.batch);
+        set(&mut config.optimiser, &self.optimiser.map(OptimiserKind::from));
+        set(&mut config.learning_rate, &self.lr);
+        set(&mut config.weight_decay, &self.weight_decay);
+        set(&mut config.warmup_fraction, &self.warmup);
+        set(&mut config.label_smoothing, &self.label_smoothing);
+        set(&mut config.augmentation.flip, &self.flip);
+        set(&mut config.augmentation.crop_padding, &self.crop_padding);
+        set(&mut config.validate, &self.validate.map(Validate::from));
+        set(&mut config.metrics_steps, &self.metrics_steps);
+        set(&mut config.checkpoint_steps, &self.checkpoint_steps);
+        config.limit = self.limit.or(config.limit);
+        config
+    }
+}
+
+impl From<MethodName> for Method {
+    fn from(name: MethodName) -> Self {
+        match name {
+            MethodName::Rotation => Self::Rotation,
+            MethodName::Supervised => Self::Supervised,
+        }
+    }
+}
+
+impl From<OptimiserName> for OptimiserKind {
+    fn from(name: OptimiserName) -> Self {
+        match name {
+            OptimiserName::Sgd => Self::SGD,
+            OptimiserName::Nesterov => Self::Sgd { momentum: 0.9, nesterov: true },
+            OptimiserName::Adamw => Self::ADAM_W,
+        }
+    }
+}
+
+impl From<ValidateName> for Validate {
+    fn from(name: ValidateName) -> Self {
+        match name {
+            ValidateName::Never => Self::Never,
+            ValidateName::End => Self::End,
+            ValidateName::Epoch => Self::Epoch,
+        }
+    }
+}
+
+/// The progress bar on standard error.
+struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+    images_a_step: u64,
+}
+
+impl Progress {
+    fn start(&mut self, template: &str, len: u64) {
+        if !self.quiet {
+            self.bar = ProgressBar::new(len);
+            self.bar.set_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()));
+        }
+    }
+
+    fn say(&self, text: String) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{text}"));
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Reading { done, of } => {
+                if self.bar.length() != Some(of as u64) {
+                    self.start("reading  {bar:30} {human_pos}/{human_len} images  {per_sec}  {eta} left", of as u64);
+                }
+                self.bar.set_position(done as u64);
+            }
+            Event::Skipped { name, reason } => self.say(format!("left out: {name}: {reason}")),
+            Event::Started { step, steps, images, batch_size } => {
+                self.images_a_step = batch_size as u64;
+                self.bar.finish_and_clear();
+                self.say(format!("training on {images} images, {steps} steps of {batch_size}"));
+                let template = "training {bar:30} {human_pos}/{human_len} images  {per_sec}  {eta} left  {msg}";
+                self.start(template, steps * self.images_a_step);
+                self.bar.set_position(step * self.images_a_step);
+                self.bar.reset_eta();
+            }
+            Event::Step(line) => {
+                self.bar.set_message(format!("epoch {} loss {:.4}", line.epoch, line.loss));
+                self.bar.set_position(line.step * self.images_a_step);
+            }
+            Event::Epoch(line) => {
+                let held_out =
+                    line.held_out.as_ref().map_or(String::new(), |score| format!("  held out {}", told(score)));
+                self.say(format!("epoch {:>3}  train {}{held_out}", line.epoch, told(&line.train)));
+            }
+        }
+    }
+}
+
+fn told(score: &Score) -> String {
+    format!("loss {:.4}, balanced accuracy {:.4}, accuracy {:.4}", score.loss, score.balanced_accuracy, score.accuracy)
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    run: String,
+    skipped: usize,
+    #[serde(flatten)]
+    last: Option<&'a EpochLine>,
+}
+
+fn report(args: &Args, last: Option<&EpochLine>, skipped: usize) -> anyhow::Result<()> {
+    let run = args.out.display().to_string();
+    if args.common.json {
+        return print_json(&Summary { run, skipped, last });
+    }
+    match last {
+        None => println!("{run}: was finished before"),
+        Some(line) => {
+            println!("{run}: {} epochs, {} steps", line.epoch, line.step);
+            println!("train     {}", told(&line.train));
+            if let Some(score) = &line.held_out {
+                println!("held out  {}", told(score));
+                let recall = score.recall.iter().map(|r| r.map_or("-".into(), |r| format!("{r:.4}")));
+                println!("          recall by class {}", recall.collect::<Vec<String>>().join(" "));
+            }
+        }
+    }
+    if skipped > 0 {
+        println!("left out  {skipped} unreadable images");
+    }
+    Ok(())
 }

@@ -1,10 +1,32 @@
 //! Images in: where they lie, what they are, and how they become network input.
 
+mod cifar;
+mod dataset;
+pub mod decode;
+mod duplicates;
+mod error;
+mod folder;
+mod idx;
 mod image;
+mod loader;
+mod manifest;
+mod npz;
+mod phantoms;
 mod preprocess;
+mod rows;
+mod splits;
+mod survey;
 
+use std::path::Path;
+
+pub use dataset::Dataset;
+pub use duplicates::{Duplicates, find_duplicates};
+pub use error::DataError;
 pub use image::Image;
+pub use loader::Loader;
 pub use preprocess::{Preprocessing, ResizeFilter};
+pub use splits::{Fractions, divide};
+pub use survey::Facts;
 
 /// Which part of a data set an image belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -16,6 +38,30 @@ pub enum Split {
     Val,
     /// For the figures that are reported.
     Test,
+}
+
+impl Split {
+    /// All of them, in the order that tables show.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Val, Split::Test];
+
+    /// `train`, `val` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Val => "val",
+            Split::Test => "test",
+        }
+    }
+
+    /// The split that a folder or a manifest means by `name`, whatever its case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "train" | "training" => Some(Split::Train),
+            "val" | "valid" | "validation" => Some(Split::Val),
+            "test" | "testing" => Some(Split::Test),
+            _ => None,
+        }
+    }
 }
 
 /// One image of a data set, without its pixels.
@@ -31,10 +77,42 @@ pub struct Record {
     pub group: Option<String>,
 }
 
-/// A data set: an index in memory, the pixels read when asked for.
-pub struct Dataset {
-    /// One a readable image.
-    pub records: Vec<Record>,
-    /// The classes in label order; empty where nothing is labelled.
-    pub class_names: Vec<String>,
+/// Opens a data set by name: `phantoms[:SIZE[:COUNT]]` is drawn from `seed`, all else is a path for [`open`].
+pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
+    match phantoms::parse_name(name) {
+        Some(phantoms) => phantoms::open(name, phantoms?, seed),
+        None => open(Path::new(name)),
+    }
+}
+
+/// Opens whatever lies at `path`: a folder of images, a MedMNIST `.npz`, a CIFAR binary folder, IDX files, or
+/// a CSV manifest.
+///
+/// Only the index is read and checked; a broken image is found when it is loaded or by
+/// [`Dataset::check`]. A folder that holds nothing but one `.npz` stands for that file.
+pub fn open(path: &Path) -> Result<Dataset, DataError> {
+    let kind = std::fs::metadata(path).map_err(DataError::io(path))?;
+    if kind.is_dir() {
+        if let Some(batches) = cifar::find(path)? {
+            return cifar::open(path, &batches);
+        }
+        if let Some(pairs) = idx::find(path)? {
+            return idx::open(path, &pairs);
+        }
+        return match npz::only_file(path)? {
+            Some(file) => npz::open(&file),
+            None => folder::open(path),
+        };
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if name.ends_with(".npz") {
+        npz::open(path)
+    } else if name.ends_with(".csv") {
+        manifest::open(path)
+    } else if idx::is_images_name(&name) {
+        idx::open_file(path)
+    } else {
+        let found = if decode::is_image_name(path) { "one image" } else { "a file of unknown kind" };
+        Err(DataError::NotRecognised { path: path.display().to_string(), found: found.to_owned() })
+    }
 }

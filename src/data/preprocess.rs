@@ -1,4 +1,17 @@
 //! From raw pixels to network input, one recipe for training, evaluation, export and device.
+//!
+//! The recipe works on 8-bit values until the last step: what the network sees depends only on the
+//! resized bytes, so a cache of bytes and a device that sends bytes give the same input.
+
+use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Luma, Rgb};
+use rayon::prelude::*;
+
+use super::{DataError, Dataset, Image};
+
+/// Images that mean and standard deviation are measured on. At 32×32 they are two million values,
+/// whose sampling error is far below the difference between data sets.
+const STATISTICS_IMAGES_MAX: usize = 2_000;
 
 /// How an image is brought to the network's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -24,4 +37,150 @@ pub struct Preprocessing {
     pub mean: Vec<f32>,
     /// One a channel, in units of full scale, greater than 0.
     pub std: Vec<f32>,
+}
+
+impl Preprocessing {
+    /// A recipe with mean 0 and standard deviation 1: input is `value / 255`.
+    ///
+    /// * `channels`: 1 or 3
+    /// * `height`, `width`: at least 1
+    pub fn unit(channels: usize, height: usize, width: usize) -> Self {
+        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
+        Self { channels, height, width, filter: ResizeFilter::Triangle, mean, std }
+    }
+
+    /// A recipe whose mean and standard deviation are those of the images `indices` of `dataset`
+    /// after resizing, measured on at most 2,000 of them spread evenly.
+    ///
+    /// The sums are integers, so the result does not depend on the number of threads. An image
+    /// that cannot be read is an error; no image at all is one as well.
+    pub fn for_corpus(
+        dataset: &Dataset,
+        indices: &[usize],
+        channels: usize,
+        height: usize,
+        width: usize,
+    ) -> Result<Self, DataError> {
+        if indices.is_empty() {
+            return Err(DataError::Empty { path: dataset.name.clone(), expected: "at least one image to measure" });
+        }
+        let mut recipe = Self::unit(channels, height, width);
+        let count = indices.len().min(STATISTICS_IMAGES_MAX);
+        let sums = (0..count)
+            .into_par_iter()
+            .map(|i| Ok(channel_sums(&recipe.to_pixels(&dataset.load(indices[i * indices.len() / count])?))))
+            .try_reduce(|| [[0u64; 2]; 3], |a, b| Ok(add_sums(a, b)))?;
+        let values = (count * height * width) as f64;
+        for (channel, [sum, squares]) in sums.into_iter().take(channels).enumerate() {
+            let mean = sum as f64 / values;
+            let variance = (squares as f64 / values - mean * mean).max(0.0);
+            recipe.mean[channel] = (mean / 255.0) as f32;
+            // A blank corpus has deviation 0; one grey level is the least that pixels can differ by.
+            recipe.std[channel] = (variance.sqrt().max(1.0) / 255.0) as f32;
+        }
+        Ok(recipe)
+    }
+
+    /// Values of one input image: `height * width * channels`.
+    pub fn input_len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// One image as network input, `[height, width, channels]`, normalised.
+    pub fn apply(&self, image: &Image) -> Vec<f32> {
+        self.normalise(&self.to_pixels(image).pixels)
+    }
+
+    /// The image in the network's size and channels, still 8-bit. An image that has them already
+    /// is passed through untouched.
+    pub fn to_pixels(&self, image: &Image) -> Image {
+        let image = if self.channels == 1 { image.to_grey() } else { image.to_rgb() };
+        match self.filter {
+            ResizeFilter::Triangle => resize(image, self.width, self.height),
+        }
+    }
+
+    /// `(value / 255 - mean) / std` for each value of `[…, channels]`.
+    pub fn normalise(&self, pixels: &[u8]) -> Vec<f32> {
+        let tables: Vec<[f32; 256]> = (0..self.channels)
+            .map(|channel| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[channel]) / self.std[channel]))
+            .collect();
+        let mut input = Vec::with_capacity(pixels.len());
+        for pixel in pixels.chunks_exact(self.channels) {
+            input.extend(pixel.iter().zip(&tables).map(|(&value, table)| table[usize::from(value)]));
+        }
+        input
+    }
+}
+
+fn resize(image: Image, width: usize, height: usize) -> Image {
+    if (image.width, image.height) == (width, height) {
+        return image;
+    }
+    let from = (image.width as u32, image.height as u32);
+    let to = (width as u32, height as u32);
+    const WHOLE: &str = "an Image holds height * width * channels values";
+    let pixels = if image.channels == 1 {
+        let buffer = ImageBuffer::<Luma<u8>, _>::from_raw(from.0, from.1, image.pixels).expect(WHOLE);
+        imageops::resize(&buffer, to.0, to.1, FilterType::Triangle).into_raw()
+    } else {
+        let buffer = ImageBuffer::<Rgb<u8>, _>::from_raw(from.0, from.1, image.pixels).expect(WHOLE);
+        imageops::resize(&buffer, to.0, to.1, FilterType::Triangle).into_raw()
+    };
+    Image { width, height, channels: image.channels, pixels }
+}
+
+/// Sum and sum of squares of each channel.
+fn channel_sums(image: &Image) -> [[u64; 2]; 3] {
+    let mut sums = [[0; 2]; 3];
+    for pixel in image.pixels.chunks_exact(image.channels) {
+        for (sum, &value) in sums.iter_mut().zip(pixel) {
+            let value = u64::from(value);
+            *sum = [sum[0] + value, sum[1] + value * value];
+        }
+    }
+    sums
+}
+
+fn add_sums(a: [[u64; 2]; 3], b: [[u64; 2]; 3]) -> [[u64; 2]; 3] {
+    std::array::from_fn(|channel| std::array::from_fn(|power| a[channel][power] + b[channel][power]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_size_is_untouched_and_normalised_by_the_formula() {
+        let image = Image { width: 2, height: 2, channels: 3, pixels: (0..12).map(|i| i * 20).collect() };
+        let recipe =
+            Preprocessing { mean: vec![0.1, 0.2, 0.3], std: vec![0.5, 0.25, 2.0], ..Preprocessing::unit(3, 2, 2) };
+        assert_eq!(recipe.to_pixels(&image), image);
+        let input = recipe.apply(&image);
+        for (i, value) in input.iter().enumerate() {
+            let expected = (f32::from(image.pixels[i]) / 255.0 - recipe.mean[i % 3]) / recipe.std[i % 3];
+            assert_eq!(*value, expected, "value {i}");
+        }
+    }
+
+    #[test]
+    fn halving_averages_with_a_widened_triangle() {
+        // Worked by hand: the weights of the first output are 3/7, 3/7, 1/7, 0, of the second the mirror image.
+        let image = Image { width: 4, height: 4, channels: 1, pixels: (0..16).map(|i| i * 15).collect() };
+        let half = Preprocessing::unit(1, 2, 2).to_pixels(&image);
+        assert_eq!(half.pixels, [54, 77, 148, 171]);
+    }
+
+    #[test]
+    fn statistics_are_those_of_the_images() {
+        let dataset = crate::data::open_named("phantoms:16:60", 5).unwrap();
+        let indices = dataset.indices(None);
+        let recipe = Preprocessing::for_corpus(&dataset, &indices, 1, 16, 16).unwrap();
+        let values: Vec<f64> =
+            indices.iter().flat_map(|&i| recipe.apply(&dataset.load(i).unwrap())).map(f64::from).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        assert!(mean.abs() < 1e-4 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
+        assert!(Preprocessing::for_corpus(&dataset, &[], 1, 16, 16).is_err());
+    }
 }

@@ -27,10 +27,33 @@ pub enum EmbedError {
     },
 }
 
+/// What an encoder's features look like over the images it was pretrained on.
+///
+/// A head centres and scales by these before anything else, so that no dimension of the feature
+/// speaks louder than the others.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct CorpusStatistics {
+    /// Mean of each dimension, `[D]`.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each dimension, `[D]`, not negative; 0 where a dimension never varies.
+    pub std: Vec<f32>,
+}
+
 /// Turns network input into features: a trained network, an ONNX file, or raw pixels.
 pub trait Embedder: Sync {
     /// What a report calls it: `run RUN`, `FILE.onnx`, `raw-pixels`, `random:nano`.
     fn name(&self) -> String;
+
+    /// SHA-256 of what decides the features: parameters, specification and preprocessing.
+    ///
+    /// A head taught on one encoder is refused with another, so two encoders of one identity must
+    /// give the same features.
+    fn identity(&self) -> [u8; 32];
+
+    /// Statistics of the features over the unlabelled corpus, `[D]` each; none where nobody has measured them.
+    fn corpus(&self) -> Option<&CorpusStatistics> {
+        None
+    }
 
     /// Length `D` of a feature.
     fn feature_dim(&self) -> usize;

@@ -1,0 +1,1 @@
+//! Nothing to use: the tests of this package hold Macula's gradients beside burn's.

@@ -1,0 +1,77 @@
+//! Quarter turns and mirror images: pixels change place, none changes value.
+
+use crate::data::Image;
+
+/// `image` turned counter-clockwise by `quarter_turns` × 90°, as `numpy.rot90` turns it.
+///
+/// An odd number of turns swaps height and width. Only `quarter_turns` modulo 4 matters.
+pub fn rotate90(image: &Image, quarter_turns: usize) -> Image {
+    let (height, width) = (image.height, image.width);
+    match quarter_turns % 4 {
+        0 => image.clone(),
+        1 => gather(image, width, height, |y, x| (x, width - 1 - y)),
+        2 => gather(image, height, width, |y, x| (height - 1 - y, width - 1 - x)),
+        _ => gather(image, width, height, |y, x| (height - 1 - x, y)),
+    }
+}
+
+/// `image` mirrored left to right.
+pub fn flip_horizontal(image: &Image) -> Image {
+    gather(image, image.height, image.width, |y, x| (y, image.width - 1 - x))
+}
+
+/// An image of `height` × `width` whose pixel `(y, x)` is that of `image` at `source(y, x)`.
+pub(super) fn gather(
+    image: &Image,
+    height: usize,
+    width: usize,
+    source: impl Fn(usize, usize) -> (usize, usize),
+) -> Image {
+    let channels = image.channels;
+    let mut pixels = Vec::with_capacity(height * width * channels);
+    for y in 0..height {
+        for x in 0..width {
+            let (from_y, from_x) = source(y, x);
+            let at = (from_y * image.width + from_x) * channels;
+            pixels.extend_from_slice(&image.pixels[at..at + channels]);
+        }
+    }
+    Image { width, height, channels, pixels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(width: usize, height: usize, channels: usize, pixels: &[u8]) -> Image {
+        Image { width, height, channels, pixels: pixels.to_vec() }
+    }
+
+    /// Expected values are numpy.rot90's.
+    #[test]
+    fn a_quarter_turn_is_counter_clockwise() {
+        let wide = image(3, 2, 1, &[1, 2, 3, 4, 5, 6]);
+        assert_eq!(rotate90(&wide, 1), image(2, 3, 1, &[3, 6, 2, 5, 1, 4]));
+        assert_eq!(rotate90(&wide, 2), image(3, 2, 1, &[6, 5, 4, 3, 2, 1]));
+        assert_eq!(rotate90(&wide, 3), image(2, 3, 1, &[4, 1, 5, 2, 6, 3]));
+        assert_eq!(rotate90(&wide, 4), wide);
+    }
+
+    #[test]
+    fn the_channels_of_a_pixel_stay_together() {
+        let colour = image(2, 2, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(rotate90(&colour, 1), image(2, 2, 3, &[4, 5, 6, 10, 11, 12, 1, 2, 3, 7, 8, 9]));
+        assert_eq!(flip_horizontal(&colour), image(2, 2, 3, &[4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9]));
+    }
+
+    #[test]
+    fn turns_compose() {
+        let wide = image(3, 2, 2, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        for first in 0..4 {
+            for second in 0..4 {
+                assert_eq!(rotate90(&rotate90(&wide, first), second), rotate90(&wide, first + second));
+            }
+        }
+        assert_eq!(flip_horizontal(&flip_horizontal(&wide)), wide);
+    }
+}

@@ -1,0 +1,124 @@
+//! CIFAR-10 and CIFAR-100 in their binary form.
+//!
+//! One image is a record of label bytes and 3,072 pixel bytes (32×32; all red, all green, all blue).
+//! CIFAR-10 has one label byte; CIFAR-100 has two, coarse and fine, of which the fine one counts.
+//!
+//! | file                                  | split | of        |
+//! | `data_batch_1.bin` … `data_batch_5.bin` | train | CIFAR-10  |
+//! | `test_batch.bin`                      | test  | CIFAR-10  |
+//! | `train.bin`, `test.bin`               | as named | CIFAR-100 |
+//!
+//! Class names come from `batches.meta.txt` or `fine_label_names.txt`, one a line, where it is there.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::dataset::Place;
+use super::rows::{Order, Rows};
+use super::{DataError, Dataset, Record, Split, folder};
+
+const SIDE: usize = 32;
+const PIXEL_BYTES: usize = 3 * SIDE * SIDE;
+
+/// One binary file and what its name says.
+pub(super) struct Batch {
+    path: PathBuf,
+    stem: String,
+    split: Split,
+    label_bytes: usize,
+}
+
+/// The CIFAR files in a folder; `None` where there is none.
+pub(super) fn find(folder: &Path) -> Result<Option<Vec<Batch>>, DataError> {
+    let mut batches = Vec::new();
+    for path in folder::entries(folder)? {
+        let Some(stem) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".bin"))
+        else {
+            continue;
+        };
+        let (split, label_bytes) = match stem {
+            "test_batch" => (Split::Test, 1),
+            "train" => (Split::Train, 2),
+            "test" => (Split::Test, 2),
+            _ if stem.starts_with("data_batch_") => (Split::Train, 1),
+            _ => continue,
+        };
+        batches.push(Batch { stem: stem.to_owned(), split, label_bytes, path });
+    }
+    Ok(if batches.is_empty() { None } else { Some(batches) })
+}
+
+/// Indexes the batches of a folder.
+pub(super) fn open(folder: &Path, batches: &[Batch]) -> Result<Dataset, DataError> {
+    let label_bytes = batches[0].label_bytes;
+    let mut dataset = Dataset::new(folder.display().to_string(), class_names(folder, label_bytes)?);
+    for batch in batches {
+        if batch.label_bytes != label_bytes {
+            return Err(DataError::malformed(
+                &batch.path,
+                "the file",
+                "of another CIFAR than its neighbours",
+                "CIFAR-10 or CIFAR-100, not both",
+            ));
+        }
+        index(&mut dataset, batch)?;
+    }
+    Ok(dataset)
+}
+
+fn class_names(folder: &Path, label_bytes: usize) -> Result<Vec<String>, DataError> {
+    let (file, count) = if label_bytes == 1 { ("batches.meta.txt", 10) } else { ("fine_label_names.txt", 100) };
+    let path = folder.join(file);
+    if !path.exists() {
+        return Ok((0..count).map(|label| label.to_string()).collect());
+    }
+    let text = std::fs::read_to_string(&path).map_err(DataError::io(&path))?;
+    let names: Vec<String> = text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if names.len() != count {
+        return Err(DataError::malformed(
+            &path,
+            "the list",
+            format!("{} names", names.len()),
+            format!("{count} names, one a line"),
+        ));
+    }
+    Ok(names)
+}
+
+fn index(dataset: &mut Dataset, batch: &Batch) -> Result<(), DataError> {
+    let path = &batch.path;
+    let file = File::open(path).map_err(DataError::io(path))?;
+    let bytes = file.metadata().map_err(DataError::io(path))?.len();
+    let stride = (batch.label_bytes + PIXEL_BYTES) as u64;
+    if bytes == 0 || bytes % stride != 0 {
+        let expected = format!("a multiple of {stride} bytes, above 0");
+        return Err(DataError::malformed(path, "the file", format!("{bytes} bytes"), expected));
+    }
+    let classes = dataset.class_names.len();
+    let mut reader = BufReader::with_capacity(1 << 16, file.try_clone().map_err(DataError::io(path))?);
+    let mut record = vec![0; stride as usize];
+    let array = dataset.arrays.len();
+    for row in 0..(bytes / stride) as usize {
+        reader.read_exact(&mut record).map_err(DataError::io(path))?;
+        let label = usize::from(record[batch.label_bytes - 1]);
+        let name = format!("{}[{row}]", batch.stem);
+        if label >= classes {
+            return Err(DataError::malformed(path, format!("the label of {name}"), label, format!("below {classes}")));
+        }
+        let record = Record { name, label: Some(label), split: Some(batch.split), group: None };
+        dataset.push(record, Place::Row { array, row });
+    }
+    let (path, offset) = (path.clone(), batch.label_bytes as u64);
+    dataset.arrays.push(Rows {
+        path,
+        file,
+        offset,
+        stride,
+        width: SIDE,
+        height: SIDE,
+        channels: 3,
+        order: Order::Planar,
+    });
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! Images that are equal pixel for pixel, and what is wrong with them.
+
+use std::collections::HashMap;
+
+use super::{Dataset, Facts};
+
+/// The groups of equal images, each in index order, ordered by their first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Duplicates {
+    /// All groups of two or more equal images.
+    pub groups: Vec<Vec<usize>>,
+    /// Those whose images belong to different splits: a test image that has been trained on.
+    pub leaks: Vec<Vec<usize>>,
+    /// Those whose images have different labels: at least one of them is wrong.
+    pub conflicts: Vec<Vec<usize>>,
+}
+
+/// Finds equal images by their digests; `facts` are those of [`Dataset::check`].
+pub fn find_duplicates(dataset: &Dataset, facts: &[Facts]) -> Duplicates {
+    let mut first_seen: HashMap<[u8; 32], usize> = HashMap::new();
+    let mut equal_to: Vec<Vec<usize>> = vec![Vec::new(); facts.len()];
+    for (index, fact) in facts.iter().enumerate() {
+        equal_to[*first_seen.entry(fact.digest).or_insert(index)].push(index);
+    }
+    let groups: Vec<Vec<usize>> = equal_to.into_iter().filter(|group| group.len() > 1).collect();
+    let records = &dataset.records;
+    let differ = |group: &&Vec<usize>, other: &dyn Fn(usize, usize) -> bool| group.iter().any(|&i| other(i, group[0]));
+    let leaks =
+        groups.iter().filter(|group| differ(group, &|i, j| records[i].split != records[j].split)).cloned().collect();
+    let conflicts =
+        groups.iter().filter(|group| differ(group, &|i, j| records[i].label != records[j].label)).cloned().collect();
+    Duplicates { groups, leaks, conflicts }
+}

@@ -1,0 +1,128 @@
+//! What can be wrong with a data set: always the file, what was found and what was expected.
+
+use std::io;
+use std::path::Path;
+
+/// A data set or one of its images could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The operating system refused.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// File or folder.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nothing that [`super::open`] knows.
+    #[error(
+        "{path}: {found}; expected a folder of images, a MedMNIST .npz, a CIFAR binary folder, an IDX file (plain or .gz) or a .csv manifest"
+    )]
+    NotRecognised {
+        /// File or folder.
+        path: String,
+        /// What it looks like instead.
+        found: String,
+    },
+    /// The name of a built-in data set is not well formed.
+    #[error("{name}: {reason}; expected phantoms[:SIZE[:COUNT]], for instance phantoms:32:1200")]
+    PhantomName {
+        /// What was asked for.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file or selection holds nothing to work on.
+    #[error("{path}: found no image; expected {expected}")]
+    Empty {
+        /// File, folder or data set.
+        path: String,
+        /// What should have been there.
+        expected: &'static str,
+    },
+    /// An `.npz` lacks an array.
+    #[error("{path}: no array {missing}; expected MedMNIST's train_images, train_labels, val_…, test_…; found {found}")]
+    MissingArray {
+        /// The archive.
+        path: String,
+        /// Name of the array.
+        missing: String,
+        /// Names that are there.
+        found: String,
+    },
+    /// A part of a file is not as its format says.
+    #[error("{path}: {what} is {found}, expected {expected}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// Which part of it.
+        what: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// A line of a manifest is wrong.
+    #[error("{path}, line {line}: {reason}")]
+    Line {
+        /// The manifest.
+        path: String,
+        /// Counted from 1, the header included.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// One image cannot be decoded.
+    #[error("{name}: not a readable image: {reason}")]
+    Decode {
+        /// Path of the file, or name of the image.
+        name: String,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// One image is larger than [`super::decode::PIXELS_MAX`].
+    #[error("{name}: {width}×{height} pixels are more than the limit of {limit} pixels an image")]
+    TooLarge {
+        /// Path of the file.
+        name: String,
+        /// Pixels a row.
+        width: u64,
+        /// Rows.
+        height: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The data set has no such image.
+    #[error("{dataset}: no image {index}, there are {len}")]
+    OutOfRange {
+        /// Name of the data set.
+        dataset: String,
+        /// What was asked for.
+        index: usize,
+        /// How many there are.
+        len: usize,
+    },
+}
+
+impl DataError {
+    /// Wraps an error of the operating system with the file it is about.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |source| Self::Io { path, source }
+    }
+
+    /// A part of `path` that is not as its format says.
+    pub(crate) fn malformed(
+        path: &Path,
+        what: impl Into<String>,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> Self {
+        Self::Malformed {
+            path: path.display().to_string(),
+            what: what.into(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+}

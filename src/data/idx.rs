@@ -1,0 +1,156 @@
+//! IDX, the format of MNIST, plain or gzip-compressed.
+//!
+//! | offset | bytes | images                       | labels                       |
+//! |      0 |     4 | 0, 0, 8 (u8), 3 (dimensions) | 0, 0, 8 (u8), 1 (dimensions) |
+//! |      4 |     4 | N, big-endian                | N                            |
+//! |      8 |     8 | rows, columns, big-endian    | N label bytes from here      |
+//! |     16 |       | N · rows · columns pixels    |                              |
+//!
+//! Images lie in `…images-idx3-ubyte` or `….images.idx3-ubyte`, labels beside them under the same
+//! name with `labels` and `idx1`; `.gz` may follow. `train…` and `t10k…` or `test…` name the split.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::dataset::Place;
+use super::rows::{self, Order, Rows};
+use super::{DataError, Dataset, Record, Split, folder};
+
+/// Whether a file's name, in lower case, says that it holds IDX images.
+pub(super) fn is_images_name(name: &str) -> bool {
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    name.ends_with("images-idx3-ubyte") || name.ends_with("images.idx3-ubyte")
+}
+
+/// The image files of a folder; `None` where there is none.
+pub(super) fn find(folder: &Path) -> Result<Option<Vec<PathBuf>>, DataError> {
+    let mut files = folder::entries(folder)?;
+    files.retain(|path| is_images_name(&file_name(path).to_ascii_lowercase()));
+    // The packed and the unpacked form of one file are one file.
+    let plain: Vec<PathBuf> = files.iter().filter(|path| file_name(path).ends_with("ubyte")).cloned().collect();
+    files.retain(|path| plain.contains(path) || !plain.contains(&path.with_extension("")));
+    // `t10k` sorts before `train`, but training comes first everywhere else.
+    files.sort_by_key(|path| (split_of(path), path.clone()));
+    Ok(if files.is_empty() { None } else { Some(files) })
+}
+
+/// Indexes one file of images with the labels beside it.
+pub(super) fn open_file(path: &Path) -> Result<Dataset, DataError> {
+    open(path, &[path.to_path_buf()])
+}
+
+/// Indexes files of images with the labels beside them.
+pub(super) fn open(name: &Path, files: &[PathBuf]) -> Result<Dataset, DataError> {
+    let mut dataset = Dataset::new(name.display().to_string(), Vec::new());
+    let mut classes = 0;
+    for path in files {
+        let (rows, count) = images(path)?;
+        let labels = labels_path(path).map(|labels| read_labels(&labels, count)).transpose()?;
+        let array = dataset.arrays.len();
+        dataset.arrays.push(rows);
+        let split = split_of(path);
+        let part = split.map_or_else(|| file_name(path), |split| split.name().to_owned());
+        for row in 0..count {
+            let label = labels.as_ref().map(|labels| usize::from(labels[row]));
+            classes = classes.max(label.map_or(0, |label| label + 1));
+            dataset
+                .push(Record { name: format!("{part}[{row}]"), label, split, group: None }, Place::Row { array, row });
+        }
+    }
+    dataset.class_names = (0..classes).map(|label| label.to_string()).collect();
+    Ok(dataset)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn split_of(path: &Path) -> Option<Split> {
+    let name = file_name(path).to_ascii_lowercase();
+    let starts = [("train", Split::Train), ("val", Split::Val), ("t10k", Split::Test), ("test", Split::Test)];
+    starts.into_iter().find(|(start, _)| name.starts_with(start)).map(|(_, split)| split)
+}
+
+/// The file of labels that belongs to a file of images, packed or not; `None` where there is none.
+fn labels_path(images: &Path) -> Option<PathBuf> {
+    let name = file_name(images).replace("images", "labels").replace("idx3", "idx1");
+    let plain = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
+    let candidates = [name.clone(), plain.clone(), format!("{plain}.gz")];
+    candidates.into_iter().map(|name| images.with_file_name(name)).find(|path| path.exists())
+}
+
+/// A reader of the unpacked bytes of a file.
+fn reader(path: &Path) -> Result<Box<dyn Read>, DataError> {
+    let file = File::open(path).map_err(DataError::io(path))?;
+    Ok(if is_packed(path) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"))
+}
+
+/// Reads the header of `path` and returns its dimensions, of which there must be `D`.
+fn dimensions<const D: usize>(reader: &mut impl Read, path: &Path) -> Result<[u32; D], DataError> {
+    let mut header = vec![0; 4 + 4 * D];
+    reader
+        .read_exact(&mut header)
+        .map_err(|error| DataError::malformed(path, "the header", error, format!("{} bytes of IDX", 4 + 4 * D)))?;
+    let magic = [0, 0, 8, D as u8];
+    if header[..4] != magic {
+        return Err(DataError::malformed(
+            path,
+            "the magic number",
+            format!("{:?}", &header[..4]),
+            format!("{magic:?} (u8, {D} dimensions)"),
+        ));
+    }
+    Ok(std::array::from_fn(|d| u32::from_be_bytes([4, 5, 6, 7].map(|byte| header[byte + 4 * d]))))
+}
+
+fn images(path: &Path) -> Result<(Rows, usize), DataError> {
+    let mut reader = reader(path)?;
+    let [count, height, width] = dimensions::<3>(&mut reader, path)?;
+    let stride = u64::from(height) * u64::from(width);
+    if count == 0 || stride == 0 || stride > super::decode::PIXELS_MAX {
+        let expected = format!("no side 0 and at most {} pixels an image", super::decode::PIXELS_MAX);
+        return Err(DataError::malformed(path, "the shape", format!("[{count}, {height}, {width}]"), expected));
+    }
+    let bytes = u64::from(count) * stride;
+    let (file, offset) = if is_packed(path) {
+        (rows::unpack(&mut reader, bytes, path, "the unpacked file after its header")?, 0)
+    } else {
+        let file = File::open(path).map_err(DataError::io(path))?;
+        let found = file.metadata().map_err(DataError::io(path))?.len();
+        if found != 16 + bytes {
+            return Err(DataError::malformed(
+                path,
+                "the file",
+                format!("{found} bytes"),
+                format!("{} bytes", 16 + bytes),
+            ));
+        }
+        (file, 16)
+    };
+    let (width, height) = (width as usize, height as usize);
+    let rows =
+        Rows { path: path.to_path_buf(), file, offset, stride, width, height, channels: 1, order: Order::Interleaved };
+    Ok((rows, count as usize))
+}
+
+fn read_labels(path: &Path, images: usize) -> Result<Vec<u8>, DataError> {
+    let mut reader = reader(path)?;
+    let [count] = dimensions::<1>(&mut reader, path)?;
+    if count as usize != images {
+        return Err(DataError::malformed(path, "the number of labels", count, format!("{images}, one an image")));
+    }
+    let mut labels = Vec::new();
+    reader.take(u64::from(count) + 1).read_to_end(&mut labels).map_err(DataError::io(path))?;
+    if labels.len() != images {
+        let found = if labels.len() < images { labels.len().to_string() } else { format!("more than {images}") };
+        return Err(DataError::malformed(path, "the number of label bytes", found, images));
+    }
+    Ok(labels)
+}

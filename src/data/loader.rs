@@ -1,0 +1,98 @@
+//! Resized images, read when asked for and kept while there is room.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::{DataError, Dataset, Image, Preprocessing};
+
+/// Gives the resized 8-bit pixels of a selection of images.
+///
+/// Training visits every image once an epoch, and in that order any cache that throws out old
+/// entries throws out each one just before its next use. This one keeps what came first until it is
+/// full and reads the rest anew: the share kept is the share saved. What it returns does
+/// not depend on what is kept.
+pub struct Loader<'a> {
+    dataset: &'a Dataset,
+    indices: Vec<usize>,
+    preprocessing: Preprocessing,
+    kept: Vec<OnceLock<Arc<Image>>>,
+    cache_bytes: usize,
+    cache_bytes_used: AtomicUsize,
+}
+
+impl<'a> Loader<'a> {
+    /// A loader of the images `indices`, keeping at most `cache_bytes` of pixels; 0 keeps none.
+    pub fn new(dataset: &'a Dataset, indices: Vec<usize>, preprocessing: Preprocessing, cache_bytes: usize) -> Self {
+        let kept = indices.iter().map(|_| OnceLock::new()).collect();
+        Self { dataset, indices, preprocessing, kept, cache_bytes, cache_bytes_used: AtomicUsize::new(0) }
+    }
+
+    /// How many images were selected.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// The data set's index of the image at `position` of the selection.
+    pub fn index(&self, position: usize) -> usize {
+        self.indices[position]
+    }
+
+    /// The recipe that images are resized by.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// The image at `position` of the selection in the network's size and channels, 8-bit. Any
+    /// number of threads may ask at once.
+    ///
+    /// # Panics
+    /// On a position that is not below [`Loader::len`].
+    pub fn pixels(&self, position: usize) -> Result<Arc<Image>, DataError> {
+        if let Some(image) = self.kept[position].get() {
+            return Ok(Arc::clone(image));
+        }
+        let image = Arc::new(self.preprocessing.to_pixels(&self.dataset.load(self.indices[position])?));
+        if self.reserve(image.pixels.len()) && self.kept[position].set(Arc::clone(&image)).is_err() {
+            // Another thread kept the same image first.
+            self.cache_bytes_used.fetch_sub(image.pixels.len(), Ordering::Relaxed);
+        }
+        Ok(image)
+    }
+
+    /// Bytes of pixels kept now.
+    pub fn cache_bytes_used(&self) -> usize {
+        self.cache_bytes_used.load(Ordering::Relaxed)
+    }
+
+    fn reserve(&self, bytes: usize) -> bool {
+        let fits = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= self.cache_bytes);
+        self.cache_bytes_used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::prelude::*;
+
+    #[test]
+    fn the_cache_is_bounded_and_changes_nothing() {
+        let dataset = crate::data::open_named("phantoms:24:40", 2).unwrap();
+        let recipe = Preprocessing::unit(1, 16, 16);
+        let plain = Loader::new(&dataset, dataset.indices(None), recipe.clone(), 0);
+        let cached = Loader::new(&dataset, dataset.indices(None), recipe, 10 * 256 + 255);
+        for round in 0..2 {
+            let same = (0..40).into_par_iter().all(|i| plain.pixels(i).unwrap() == cached.pixels(i).unwrap());
+            assert!(same, "round {round}");
+            assert_eq!(cached.cache_bytes_used(), 10 * 256, "ten images of 16×16 fit");
+        }
+        assert_eq!(plain.cache_bytes_used(), 0);
+        let first = cached.kept.iter().position(|slot| slot.get().is_some()).unwrap();
+        assert!(Arc::ptr_eq(&cached.pixels(first).unwrap(), &cached.pixels(first).unwrap()), "kept, not read again");
+    }
+}

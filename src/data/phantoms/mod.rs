@@ -1,0 +1,135 @@
+//! Phantoms: drawn images in the manner of medical ones, so that a demo and a test need no download.
+//!
+//! Six kinds of fine structure on tissue-like ground. Position, size, number, contrast, brightness
+//! and noise vary so much that pixels compared one to one tell little about the class,
+//! and up and down differ in every structure (vessels branch upwards, nodules cast a shadow below),
+//! so that telling rotations apart means knowing the structures.
+
+mod anatomy;
+mod canvas;
+
+use std::sync::Arc;
+
+use super::dataset::Place;
+use super::{DataError, Dataset, Image, Record, Split};
+use crate::rng::Rng;
+use canvas::Canvas;
+
+const SIZE_DEFAULT: usize = 32;
+const COUNT_DEFAULT: usize = 1_200;
+const SIZE_MIN: usize = 16;
+/// A side of 4,096 is 16 million pixels: more than an encoder for small devices ever takes.
+const SIZE_MAX: usize = 4_096;
+/// The index of 10 million images is about a gibibyte.
+const COUNT_MAX: usize = 10_000_000;
+/// One image in five is for testing.
+const TEST_EVERY: usize = 5;
+
+/// What is drawn.
+pub(crate) struct Phantoms {
+    size: usize,
+    count: usize,
+    seed: u64,
+}
+
+/// Size and count of `phantoms[:SIZE[:COUNT]]`; `None` where `name` is something else.
+pub(super) fn parse_name(name: &str) -> Option<Result<(usize, usize), DataError>> {
+    let mut parts = name.split(':');
+    if parts.next() != Some("phantoms") {
+        return None;
+    }
+    let mut number = |what: &str, default: usize, min: usize, max: usize| match parts.next() {
+        None => Ok(default),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|value| (min..=max).contains(value))
+            .ok_or_else(|| format!("{what} {text:?} is not a number from {min} to {max}")),
+    };
+    let size = number("size", SIZE_DEFAULT, SIZE_MIN, SIZE_MAX);
+    let count = number("count", COUNT_DEFAULT, 1, COUNT_MAX);
+    let rest = parts.next().map_or(Ok(()), |text| Err(format!("{text:?} follows the count")));
+    let parsed = size.and_then(|size| count.and_then(|count| rest.map(|()| (size, count))));
+    Some(parsed.map_err(|reason| DataError::PhantomName { name: name.to_owned(), reason }))
+}
+
+/// The phantoms of `seed`: classes in turn, so that any count is as balanced as it can be.
+pub(super) fn open(name: &str, (size, count): (usize, usize), seed: u64) -> Result<Dataset, DataError> {
+    let phantoms = Phantoms { size, count, seed };
+    let classes = anatomy::CLASSES.len();
+    let mut dataset = Dataset::new(name.to_owned(), anatomy::CLASSES.iter().map(|class| class.0.to_owned()).collect());
+    dataset.phantoms = Some(Arc::new(phantoms));
+    for index in 0..count {
+        let label = index % classes;
+        let split = if (index / classes) % TEST_EVERY == TEST_EVERY - 1 { Split::Test } else { Split::Train };
+        let name = format!("{}[{index}]", anatomy::CLASSES[label].0);
+        dataset.push(Record { name, label: Some(label), split: Some(split), group: None }, Place::Phantom(index));
+    }
+    Ok(dataset)
+}
+
+impl Phantoms {
+    /// Draws one phantom, `[size, size, 1]`: always the same one for the same seed, size and item.
+    pub fn draw(&self, item: usize) -> Image {
+        debug_assert!(item < self.count);
+        let mut rng = Rng::for_item(self.seed, "phantom", 0, item as u64);
+        let mut canvas = Canvas::new(self.size);
+        tissue(&mut canvas, &mut rng);
+        let (_, draw) = anatomy::CLASSES[item % anatomy::CLASSES.len()];
+        draw(&mut canvas, &mut rng);
+        let pixels = expose(&canvas, &mut rng);
+        Image { width: self.size, height: self.size, channels: 1, pixels }
+    }
+}
+
+/// Uneven ground: clouds of two sizes and a slope of light from a random side.
+fn tissue(canvas: &mut Canvas, rng: &mut Rng) {
+    let (coarse, fine) = (rng.uniform_in(0.05, 0.25), rng.uniform_in(0.0, 0.12));
+    canvas.clouds(3, coarse, rng);
+    canvas.clouds(9, fine, rng);
+    let (slope_x, slope_y) = (0.2 * rng.normal(), 0.2 * rng.normal());
+    canvas.map(|x, y, value| value + slope_x * (x - 0.5) + slope_y * (y - 0.5));
+}
+
+/// What a camera makes of it: random exposure and contrast, and noise.
+fn expose(canvas: &Canvas, rng: &mut Rng) -> Vec<u8> {
+    let brightness = rng.uniform_in(60.0, 140.0);
+    let contrast = rng.uniform_in(70.0, 150.0);
+    let noise = rng.uniform_in(2.0, 10.0);
+    canvas.values.iter().map(|value| (brightness + contrast * value + noise * rng.normal()).round() as u8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_and_item_decide_every_pixel() {
+        let draw = |seed, item| Phantoms { size: 24, count: 100, seed }.draw(item).pixels;
+        assert_eq!(draw(1, 5), draw(1, 5));
+        assert_ne!(draw(1, 5), draw(2, 5));
+        assert_ne!(draw(1, 5), draw(1, 11), "same class, another image");
+    }
+
+    #[test]
+    fn structures_stand_out_at_any_size() {
+        for size in [16, 33, 200] {
+            for item in 0..60 {
+                let pixels = Phantoms { size, count: 60, seed: 3 }.draw(item).pixels;
+                assert_eq!(pixels.len(), size * size);
+                let (dark, bright) = (pixels.iter().min().unwrap(), pixels.iter().max().unwrap());
+                assert!(bright - dark > 40, "size {size}, item {item}: from {dark} to {bright}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_with_their_limits() {
+        assert_eq!(parse_name("phantoms").unwrap().unwrap(), (32, 1_200));
+        assert_eq!(parse_name("phantoms:64:10").unwrap().unwrap(), (64, 10));
+        assert!(parse_name("phantoms/of/the/opera").is_none());
+        for wrong in ["phantoms:15", "phantoms:x", "phantoms:32:0", "phantoms:32:1:1"] {
+            assert!(parse_name(wrong).unwrap().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Images that lie one after another in one file, read row by row.
+//!
+//! MedMNIST arrays, CIFAR batches and IDX files all come down to this: an offset, a stride, a shape.
+//! A compressed array is unpacked once into a temporary file without a name, which the operating
+//! system removes when the program ends, however it ends. Memory holds neither.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::{DataError, Image};
+
+/// Bytes that one compressed array may unpack to. The largest MedMNIST part at 224×224 takes 13.5 GB.
+pub(super) const UNPACKED_BYTES_MAX: u64 = 16 << 30;
+
+/// How the values of an RGB row are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// `[height, width, channels]`.
+    Interleaved,
+    /// `[channels, height, width]`, as in CIFAR.
+    Planar,
+}
+
+/// `count` images of one shape in one file.
+pub(super) struct Rows {
+    /// What an error names: the file the user knows, even where a temporary one is read.
+    pub path: PathBuf,
+    pub file: File,
+    /// Byte where the pixels of row 0 begin.
+    pub offset: u64,
+    /// Bytes from one row's pixels to the next's.
+    pub stride: u64,
+    pub width: usize,
+    pub height: usize,
+    pub channels: usize,
+    pub order: Order,
+}
+
+impl Rows {
+    /// Reads one image.
+    pub fn image(&self, row: usize) -> Result<Image, DataError> {
+        let area = self.width * self.height;
+        let mut pixels = vec![0; area * self.channels];
+        read_at(&self.file, &mut pixels, self.offset + row as u64 * self.stride).map_err(DataError::io(&self.path))?;
+        if self.order == Order::Planar {
+            pixels = (0..area).flat_map(|i| (0..self.channels).map(move |c| c * area + i)).map(|i| pixels[i]).collect();
+        }
+        Ok(Image { width: self.width, height: self.height, channels: self.channels, pixels })
+    }
+}
+
+/// Fills `buffer` from `offset`, without moving a shared position: threads may read at once.
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
+    #[cfg(windows)]
+    {
+        let mut done = 0;
+        while done < buffer.len() {
+            match std::os::windows::fs::FileExt::seek_read(file, &mut buffer[done..], offset + done as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => done += read,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Unpacks exactly `len` bytes of `packed` into a temporary file without a name.
+///
+/// `what` names the packed part in errors: fewer bytes, more bytes or more than
+/// [`UNPACKED_BYTES_MAX`] are refused, the last before anything is written.
+pub(super) fn unpack(packed: &mut impl Read, len: u64, path: &Path, what: &str) -> Result<File, DataError> {
+    if len > UNPACKED_BYTES_MAX {
+        let limit = format!("at most {UNPACKED_BYTES_MAX} bytes");
+        return Err(DataError::malformed(path, what, format!("{len} bytes unpacked"), limit));
+    }
+    let mut file = tempfile::tempfile().map_err(DataError::io(&std::env::temp_dir()))?;
+    let mut buffer = vec![0; 1 << 16];
+    let mut done = 0;
+    loop {
+        let read = packed.read(&mut buffer).map_err(DataError::io(path))?;
+        done += read as u64;
+        if done > len || (read == 0 && done < len) {
+            let found = if read == 0 { format!("{done} bytes") } else { "longer".to_owned() };
+            return Err(DataError::malformed(path, what, found, format!("{len} bytes")));
+        }
+        if read == 0 {
+            return Ok(file);
+        }
+        file.write_all(&buffer[..read]).map_err(DataError::io(&std::env::temp_dir()))?;
+    }
+}

@@ -1,0 +1,97 @@
+//! Few-shot evaluation: many episodes, one figure with its uncertainty.
+//!
+//! Features come centred and scaled by the unlabelled split. Every query of an episode counts the
+//! same, and the interval is over episodes.
+
+use rayon::prelude::*;
+
+use super::EvaluateError;
+use super::episodes::{Episode, EpisodePool};
+use super::features::{Features, Progress};
+use super::heads::HeadKind;
+use super::metrics::{Confusion, Interval, area_under_roc};
+use super::predictions;
+
+/// How a head did over all episodes.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct FewShotResult {
+    /// Mean over episodes.
+    pub balanced_accuracy: Interval,
+    /// Of each class, over all queries of all episodes; none for a class that never came up.
+    pub recalls: Vec<Option<f64>>,
+    /// Over all queries of all episodes.
+    pub accuracy: f64,
+    /// Mean over episodes of the area under the ROC curve; only for two classes.
+    pub area_under_roc: Option<Interval>,
+    /// `[truth][predicted]` over all queries.
+    pub confusion: Confusion,
+}
+
+/// One episode's share.
+struct Tally {
+    confusion: Confusion,
+    area_under_roc: Option<f64>,
+}
+
+/// Runs `episodes` episodes of `pool` with `head` on standardised `features` `[N, D]`, which are
+/// in the pool's order, of a data set with `num_classes`.
+///
+/// # Errors
+/// When an episode cannot be drawn or the head cannot take the features.
+pub fn few_shot(
+    features: &Features,
+    num_classes: usize,
+    pool: &EpisodePool,
+    episodes: usize,
+    head: HeadKind,
+    progress: Progress,
+) -> Result<FewShotResult, EvaluateError> {
+    let tallies: Vec<Tally> = (0..episodes)
+        .into_par_iter()
+        .map(|index| {
+            let tally = run_episode(features, num_classes, &pool.draw(index)?, head)?;
+            progress(1);
+            Ok::<_, EvaluateError>(tally)
+        })
+        .collect::<Result<_, _>>()?;
+    let mut confusion = Confusion::new(num_classes);
+    tallies.iter().for_each(|tally| confusion.merge(&tally.confusion));
+    let of_each: Vec<f64> = tallies.iter().map(|tally| tally.confusion.balanced_accuracy()).collect();
+    let areas: Vec<f64> = tallies.iter().filter_map(|tally| tally.area_under_roc).collect();
+    Ok(FewShotResult {
+        balanced_accuracy: Interval::of(&of_each),
+        recalls: confusion.recalls(),
+        accuracy: confusion.accuracy(),
+        area_under_roc: (!areas.is_empty()).then(|| Interval::of(&areas)),
+        confusion,
+    })
+}
+
+fn run_episode(
+    features: &Features,
+    num_classes: usize,
+    episode: &Episode,
+    head: HeadKind,
+) -> Result<Tally, EvaluateError> {
+    let ways = episode.classes.len();
+    let (shots, queries) = (episode.supports.len() / ways, episode.queries.len() / ways);
+    let way_of = |per_class: usize| (0..ways * per_class).map(move |i| i / per_class).collect::<Vec<_>>();
+    let supports = features.select(&episode.supports);
+    let scores = head.scores(&supports, &way_of(shots), ways, &features.select(&episode.queries))?;
+    let mut confusion = Confusion::new(num_classes);
+    let truth = way_of(queries);
+    for (&truth, predicted) in truth.iter().zip(predictions(&scores, ways)) {
+        confusion.add(episode.classes[truth], episode.classes[predicted]);
+    }
+    Ok(Tally { confusion, area_under_roc: binary_area(&scores, &truth, num_classes) })
+}
+
+/// Area under the ROC curve of the second of two classes; none for another number.
+pub(super) fn binary_area(scores: &[f64], truth: &[usize], num_classes: usize) -> Option<f64> {
+    if num_classes != 2 {
+        return None;
+    }
+    let margins: Vec<f64> = scores.chunks(2).map(|pair| pair[1] - pair[0]).collect();
+    let positive: Vec<bool> = truth.iter().map(|&class| class == 1).collect();
+    area_under_roc(&margins, &positive)
+}

@@ -1,0 +1,146 @@
+//! The k-nearest-neighbour probe: a query takes the classes of the features most like it.
+//!
+//! Similarity is cosine; each of the k nearest votes for its class with weight `exp(s / τ)`
+//! (Wu et al. 2018, arXiv:1805.01978, section 3.4).
+
+use rayon::prelude::*;
+
+use super::features::{Features, unit_rows};
+use super::matrix::product_transposed;
+
+/// Settings of the probe.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KnnSettings {
+    /// k; all references where there are fewer.
+    pub neighbours: usize,
+    /// τ, greater than 0. Wu et al. take 0.07.
+    pub temperature: f64,
+}
+
+impl Default for KnnSettings {
+    fn default() -> Self {
+        Self { neighbours: 20, temperature: 0.07 }
+    }
+}
+
+/// Queries one task takes, and references one product: `128 × 1024` similarities are half a
+/// megabyte, which stays in the cache while the nearest are picked out.
+const QUERIES: usize = 128;
+const REFERENCES: usize = 1024;
+
+/// Share of the votes for each class, `[N, num_classes]`, of N `queries`.
+///
+/// `references` have `labels` below `num_classes`. Of equally similar references the earlier one is
+/// nearer, so the result does not depend on the number of threads.
+pub fn knn_scores(
+    references: &Features,
+    labels: &[usize],
+    num_classes: usize,
+    queries: &Features,
+    settings: KnnSettings,
+) -> Vec<f64> {
+    let dim = references.dim;
+    let (references, queries) = (unit_rows(&references.rows, dim), unit_rows(&queries.rows, dim));
+    let blocks = queries.par_chunks(QUERIES * dim);
+    blocks
+        .flat_map_iter(|block| {
+            let nearest = nearest_of_block(&references, dim, block, settings.neighbours);
+            nearest.into_iter().flat_map(|near| votes(&near, labels, num_classes, settings.temperature))
+        })
+        .collect()
+}
+
+/// The `neighbours` most similar references of each query, most similar first, as (similarity, index).
+fn nearest_of_block(references: &[f32], dim: usize, queries: &[f32], neighbours: usize) -> Vec<Vec<(f32, usize)>> {
+    let num_queries = queries.len() / dim;
+    let mut nearest = vec![Vec::with_capacity(neighbours + 1); num_queries];
+    let mut similarities = vec![0.0; num_queries * REFERENCES];
+    for (tile, block) in references.chunks(REFERENCES * dim).enumerate() {
+        let width = block.len() / dim;
+        let similarities = &mut similarities[..num_queries * width];
+        product_transposed(queries, block, dim, similarities);
+        for (near, row) in nearest.iter_mut().zip(similarities.chunks(width)) {
+            for (offset, &similarity) in row.iter().enumerate() {
+                insert(near, neighbours, similarity, tile * REFERENCES + offset);
+            }
+        }
+    }
+    nearest
+}
+
+/// Keeps `near` the `neighbours` most similar so far, in order.
+fn insert(near: &mut Vec<(f32, usize)>, neighbours: usize, similarity: f32, index: usize) {
+    if near.len() == neighbours && near.last().is_none_or(|&(worst, _)| similarity <= worst) {
+        return;
+    }
+    let place = near.partition_point(|&(other, _)| other >= similarity);
+    near.insert(place, (similarity, index));
+    near.truncate(neighbours);
+}
+
+fn votes(near: &[(f32, usize)], labels: &[usize], num_classes: usize, temperature: f64) -> Vec<f64> {
+    let mut votes = vec![0.0; num_classes];
+    let most = near.first().map_or(0.0, |&(similarity, _)| similarity);
+    for &(similarity, index) in near {
+        // Relative to the most similar: shares stay the same and exp() finite at any temperature.
+        votes[labels[index]] += (f64::from(similarity - most) / temperature).exp();
+    }
+    let sum: f64 = votes.iter().sum();
+    votes.iter_mut().for_each(|vote| *vote /= sum);
+    votes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    fn random(seed: u64, rows: usize, dim: usize) -> Features {
+        let mut rng = Rng::for_purpose(seed, "test");
+        Features { dim, rows: (0..rows * dim).map(|_| rng.normal()).collect() }
+    }
+
+    /// Sorts all similarities in f64 and votes.
+    fn slow(references: &Features, labels: &[usize], queries: &Features, settings: KnnSettings) -> Vec<f64> {
+        let cosine = |a: &[f32], b: &[f32]| {
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+            dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+        };
+        let mut scores = Vec::new();
+        for query in queries.rows.chunks(queries.dim) {
+            let mut all: Vec<(f64, usize)> =
+                references.rows.chunks(references.dim).zip(labels).map(|(row, &l)| (cosine(query, row), l)).collect();
+            all.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let mut votes = [0.0; 3];
+            all.iter().take(settings.neighbours).for_each(|&(s, l)| votes[l] += (s / settings.temperature).exp());
+            let sum: f64 = votes.iter().sum();
+            scores.extend(votes.map(|vote| vote / sum));
+        }
+        scores
+    }
+
+    #[test]
+    fn blocks_agree_with_sorting_everything() {
+        let (references, queries) = (random(1, 2 * REFERENCES + 77, 9), random(2, QUERIES + 5, 9));
+        let labels: Vec<usize> = (0..references.len()).map(|i| i % 3).collect();
+        for neighbours in [1, 20] {
+            let settings = KnnSettings { neighbours, ..KnnSettings::default() };
+            let found = knn_scores(&references, &labels, 3, &queries, settings);
+            let expected = slow(&references, &labels, &queries, settings);
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-4, "k={neighbours}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn length_does_not_matter_and_few_references_are_enough() {
+        let references = Features { dim: 2, rows: vec![100.0, 0.0, 0.0, 0.01] };
+        let queries = Features { dim: 2, rows: vec![0.1, 0.2, 0.0, 0.0] };
+        let scores = knn_scores(&references, &[0, 1], 2, &queries, KnnSettings::default());
+        // Cosines 1/√5 and 2/√5: votes in the ratio exp(1 / (√5 τ)). A zero feature is as near to both.
+        let share = 1.0 / (1.0 + (-1.0 / (5f64.sqrt() * 0.07)).exp());
+        assert!((scores[1] - share).abs() < 1e-5 && (scores[2] - 0.5).abs() < 1e-9, "{scores:?}");
+    }
+}

@@ -1,0 +1,53 @@
+//! Products of row-major `f32` matrices that lie in plain slices.
+//!
+//! One thread each: callers spread blocks of fixed size over threads, so that sums are taken in the
+//! same order whatever the number of threads.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+fn view(values: &[f32], columns: usize) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((values.len() / columns, columns), values).expect("a whole number of rows")
+}
+
+fn view_mut(values: &mut [f32], columns: usize) -> ArrayViewMut2<'_, f32> {
+    ArrayViewMut2::from_shape((values.len() / columns, columns), values).expect("a whole number of rows")
+}
+
+/// `out = a bᵀ`: `a` `[N, D]`, `b` `[M, D]`, `out` `[N, M]`, `dim` is D and at least 1.
+pub fn product_transposed(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
+    let columns = b.len() / dim;
+    general_mat_mul(1.0, &view(a, dim), &view(b, dim).t(), 0.0, &mut view_mut(out, columns));
+}
+
+/// `out = aᵀ b`: `a` `[N, K]`, `b` `[N, D]`, `out` `[K, D]`.
+pub fn transposed_product(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
+    general_mat_mul(1.0, &view(a, num_columns_a).t(), &view(b, dim), 0.0, &mut view_mut(out, dim));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_agree_with_the_definition() {
+        let (rows, others, dim) = (3, 2, 4);
+        let a: Vec<f32> = (0..rows * dim).map(|i| i as f32 - 5.0).collect();
+        let b: Vec<f32> = (0..others * dim).map(|i| (i * i) as f32 * 0.5).collect();
+        let mut out = vec![f32::NAN; rows * others];
+        product_transposed(&a, &b, dim, &mut out);
+        for (i, found) in out.iter().enumerate() {
+            let (row, other) = (i / others, i % others);
+            let expected: f32 = (0..dim).map(|d| a[row * dim + d] * b[other * dim + d]).sum();
+            assert_eq!(*found, expected, "row {row}, column {other}");
+        }
+        // (aᵀ c)[d][e] = Σ_n a[n][d] c[n][e], with c the `out` above.
+        let mut gram = vec![f32::NAN; dim * others];
+        transposed_product(&a, &out, dim, others, &mut gram);
+        for (i, found) in gram.iter().enumerate() {
+            let (d, e) = (i / others, i % others);
+            let expected: f32 = (0..rows).map(|n| a[n * dim + d] * out[n * others + e]).sum();
+            assert_eq!(*found, expected, "row {d}, column {e}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! How good an encoder's features are: k-NN, linear probe, few-shot episodes, beside the baselines.
+//!
+//! Every figure is balanced accuracy first, with its 95 % interval, and every encoder is judged on
+//! the same images and the same episodes as *raw pixels* and a *random encoder*.
+
+use crate::data::{DataError, Dataset};
+use crate::encoder::{EmbedError, SpecError};
+
+mod episodes;
+mod features;
+mod few_shot;
+mod heads;
+mod knn;
+mod lbfgs;
+mod logistic;
+mod matrix;
+mod metrics;
+mod open;
+mod probe;
+mod random_encoder;
+mod raw_pixels;
+
+pub use episodes::{Episode, EpisodePool, EpisodeSettings};
+pub use features::{Features, Progress, corpus_of, corpus_statistics, embed_dataset, readable, unit_rows};
+pub use few_shot::{FewShotResult, few_shot};
+pub use heads::HeadKind;
+pub use knn::{KnnSettings, knn_scores};
+pub use lbfgs::Outcome;
+pub use logistic::{LogisticRegression, LogisticSettings};
+pub use metrics::{Confusion, Interval, area_under_roc};
+pub use open::{EncoderInput, baselines_for, channels_of, open_encoder, open_path, preset_of};
+pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
+pub use random_encoder::RandomEncoder;
+pub use raw_pixels::RawPixels;
+
+/// An evaluation cannot be done, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// An image or the data set cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The encoder failed.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// No network can be made for such input.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A feature holds a value that is not finite.
+    #[error("{encoder}: feature {position} of {image} is {value}, which is not finite")]
+    NotFinite {
+        /// Name of the encoder.
+        encoder: String,
+        /// Name of the image.
+        image: String,
+        /// Index in the feature.
+        position: usize,
+        /// What was found.
+        value: f32,
+    },
+    /// The name leads to no encoder.
+    #[error(
+        "no encoder '{name}': {found}; there are RUN (a folder made by pretrain), FILE.onnx, raw-pixels, random:PRESET (pico, nano, micro, mobile)"
+    )]
+    UnknownEncoder {
+        /// What was asked for.
+        name: String,
+        /// What was found in its place.
+        found: String,
+    },
+    /// An encoder was found but cannot be opened.
+    #[error("encoder {name}: {message}")]
+    Encoder {
+        /// What was asked for.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// No head has this name.
+    #[error("no head is called '{name}': there are prototype, gaussian, logistic")]
+    UnknownHead {
+        /// What was asked for.
+        name: String,
+    },
+    /// A head refused a feature or a task.
+    #[error("the head refuses: {message}")]
+    Feature {
+        /// What it said.
+        message: String,
+    },
+    /// Labels are needed.
+    #[error("{name} has no label; evaluation needs one for every image it uses")]
+    Unlabelled {
+        /// Name of the image.
+        name: String,
+    },
+    /// Fewer classes than an episode needs.
+    #[error(
+        "{asked} ways asked of a data set with {classes} classes: an episode takes at least 2 ways and at most one a class"
+    )]
+    Ways {
+        /// What was asked for.
+        asked: usize,
+        /// Classes there are.
+        classes: usize,
+    },
+    /// A class has too few images for an episode.
+    #[error(
+        "class '{class}' has {found} images to draw from, an episode needs {needed} ({shots} shots + {queries} queries)"
+    )]
+    TooFewImages {
+        /// Its name.
+        class: String,
+        /// Images there are.
+        found: usize,
+        /// Images needed.
+        needed: usize,
+        /// Of them, supports.
+        shots: usize,
+        /// Of them, queries.
+        queries: usize,
+    },
+    /// A class has no image to learn from or to be tested on.
+    #[error("class '{class}' has 0 images in the {part} part, at least 1 is needed")]
+    EmptyClass {
+        /// Its name.
+        class: String,
+        /// `training` or `test`.
+        part: &'static str,
+    },
+    /// Groups cannot be divided so that both sides have enough.
+    #[error(
+        "class '{class}': its groups cannot be divided into {shots} shots and {queries} queries without one being on both sides"
+    )]
+    GroupsTooCoarse {
+        /// Its name.
+        class: String,
+        /// Supports needed.
+        shots: usize,
+        /// Queries needed.
+        queries: usize,
+    },
+}
+
+impl From<macula_edge::head::HeadError> for EvaluateError {
+    fn from(error: macula_edge::head::HeadError) -> Self {
+        Self::Feature { message: error.to_string() }
+    }
+}
+
+/// Labels of `indices`, each below the number of classes.
+///
+/// # Errors
+/// The first image without one.
+pub fn labels(dataset: &Dataset, indices: &[usize]) -> Result<Vec<usize>, EvaluateError> {
+    let label = |&index: &usize| {
+        let record = &dataset.records[index];
+        record.label.ok_or_else(|| EvaluateError::Unlabelled { name: record.name.clone() })
+    };
+    indices.iter().map(label).collect()
+}
+
+/// The class with the greatest of `scores` `[N, num_classes]`, the first of those that tie: `[N]`.
+pub fn predictions(scores: &[f64], num_classes: usize) -> Vec<usize> {
+    let greatest =
+        |row: &[f64]| (1..num_classes).fold(0, |best, class| if row[class] > row[best] { class } else { best });
+    scores.chunks(num_classes).map(greatest).collect()
+}
+
+/// Each class must have one of `labels`.
+///
+/// # Errors
+/// The first class without any; `part` is where it was looked for.
+pub fn require_every_class(class_names: &[String], labels: &[usize], part: &'static str) -> Result<(), EvaluateError> {
+    match (0..class_names.len()).find(|class| !labels.contains(class)) {
+        Some(class) => Err(EvaluateError::EmptyClass { class: class_names[class].clone(), part }),
+        None => Ok(()),
+    }
+}

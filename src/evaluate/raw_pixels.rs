@@ -1,0 +1,48 @@
+//! The baseline that every encoder must beat: the pixels themselves.
+
+use sha2::{Digest, Sha256};
+
+use crate::data::Preprocessing;
+use crate::encoder::{EmbedError, Embedder};
+
+/// Network input, flattened, as the feature.
+pub struct RawPixels {
+    preprocessing: Preprocessing,
+}
+
+impl RawPixels {
+    /// Of images brought to the size and channels of `preprocessing`.
+    pub fn new(preprocessing: Preprocessing) -> Self {
+        Self { preprocessing }
+    }
+}
+
+impl Embedder for RawPixels {
+    fn name(&self) -> String {
+        "raw-pixels".to_owned()
+    }
+
+    fn identity(&self) -> [u8; 32] {
+        Sha256::new().chain_update("raw-pixels ").chain_update(recipe_bytes(&self.preprocessing)).finalize().into()
+    }
+
+    fn feature_dim(&self) -> usize {
+        self.preprocessing.height * self.preprocessing.width * self.preprocessing.channels
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
+        Ok(input.to_vec())
+    }
+}
+
+/// Every field of a recipe, so that two recipes of the same bytes treat images the same.
+pub(super) fn recipe_bytes(preprocessing: &Preprocessing) -> Vec<u8> {
+    let Preprocessing { channels, height, width, filter, mean, std } = preprocessing;
+    let mut bytes = format!("{channels} {height} {width} {filter:?} ").into_bytes();
+    mean.iter().chain(std).for_each(|value| bytes.extend(value.to_le_bytes()));
+    bytes
+}

@@ -1,0 +1,44 @@
+//! Mean and deviation of the features over the images an encoder was pretrained on.
+
+use crate::data::Dataset;
+use crate::encoder::{CorpusStatistics, Embedder};
+
+use super::parity::{ParityError, Sample, evenly_spread};
+
+/// Most images that are looked at: the error of a mean over 2,000 is a fortieth of a deviation.
+pub const CORPUS_IMAGES: usize = 2000;
+
+/// Images embedded at once; bounds memory.
+const CHUNK: usize = 64;
+
+/// Statistics of the features of `indices` of `dataset`, at most [`CORPUS_IMAGES`] spread evenly over them.
+///
+/// Sums are taken in f64 in the order of the images, so the figures do not depend on threads.
+///
+/// # Errors
+/// An image that cannot be read, or features that are not finite. `indices` must not be empty.
+pub fn measure_corpus(
+    encoder: &dyn Embedder,
+    dataset: &Dataset,
+    indices: &[usize],
+) -> Result<CorpusStatistics, ParityError> {
+    let dim = encoder.feature_dim();
+    let (mut sum, mut sum_of_squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
+    let chosen = evenly_spread(indices, CORPUS_IMAGES);
+    if chosen.is_empty() {
+        return Err(ParityError::NoImages);
+    }
+    for chunk in chosen.chunks(CHUNK) {
+        let sample = Sample::load(dataset, chunk, encoder.preprocessing())?;
+        for feature in encoder.embed_input(&sample.input)?.chunks(dim) {
+            for (d, &value) in feature.iter().enumerate() {
+                sum[d] += f64::from(value);
+                sum_of_squares[d] += f64::from(value) * f64::from(value);
+            }
+        }
+    }
+    let count = chosen.len() as f64;
+    let mean: Vec<f64> = sum.iter().map(|sum| sum / count).collect();
+    let std = mean.iter().zip(&sum_of_squares).map(|(mean, squares)| (squares / count - mean * mean).max(0.0).sqrt());
+    Ok(CorpusStatistics { std: std.map(|std| std as f32).collect(), mean: mean.iter().map(|&m| m as f32).collect() })
+}

@@ -1,0 +1,12 @@
+//! From a trained encoder to the files that leave the desk: ONNX in f32 and f16, and the proof
+//! that they still are the encoder that was trained.
+
+mod corpus;
+mod onnx;
+mod parity;
+mod write;
+
+pub use corpus::{CORPUS_IMAGES, measure_corpus};
+pub use onnx::{INPUT_NAME, IR_VERSION, OPSET, OUTPUT_NAME, OnnxError, to_onnx};
+pub use parity::{F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, ParityStep, Sample, compare, evenly_spread};
+pub use write::{ExportError, Exported, F16_FILE, F32_FILE, PARITY_FILE, Tolerances, export};

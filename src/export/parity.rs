@@ -1,0 +1,248 @@
+//! Do the exported files still give the features of the encoder that was trained?
+//!
+//! N images, D dimensions of a feature. Errors are absolute differences of a feature's values
+//! divided by the length (L2 norm) of the trainer's feature of the same image.
+
+use rayon::prelude::*;
+
+use crate::data::{DataError, Dataset, Preprocessing};
+use crate::encoder::{EmbedError, Embedder};
+
+/// Largest error of the f32 file: rounding of sums in another order, with a margin of about 100.
+pub const F32_TOLERANCE: f64 = 1e-4;
+/// Largest error of the f16 file: 11 bits of significand through some twenty layers.
+pub const F16_TOLERANCE: f64 = 2e-2;
+
+/// Parity could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum ParityError {
+    /// There is nothing to compare on.
+    #[error("no image to compare encoders on")]
+    NoImages,
+    /// An image cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// An encoder failed.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+}
+
+/// Images ready for an encoder.
+pub struct Sample {
+    /// Where they come from, for the report.
+    pub data: String,
+    /// One an image.
+    pub names: Vec<String>,
+    /// Class of each image where it has one.
+    pub labels: Vec<Option<usize>>,
+    /// Network input `[N, H, W, C]`.
+    pub input: Vec<f32>,
+}
+
+impl Sample {
+    /// Reads the images `indices` of `dataset`.
+    ///
+    /// # Errors
+    /// The first image that cannot be read.
+    pub fn load(dataset: &Dataset, indices: &[usize], preprocessing: &Preprocessing) -> Result<Self, ParityError> {
+        let images: Vec<Vec<f32>> = indices
+            .par_iter()
+            .map(|&index| Ok(preprocessing.apply(&dataset.load(index)?)))
+            .collect::<Result<_, DataError>>()?;
+        let records = || indices.iter().map(|&index| &dataset.records[index]);
+        Ok(Self {
+            data: String::new(),
+            names: records().map(|record| record.name.clone()).collect(),
+            labels: records().map(|record| record.label).collect(),
+            input: images.concat(),
+        })
+    }
+}
+
+/// At most `count` of `indices`, spread evenly over them, in their order.
+pub fn evenly_spread(indices: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(indices.len());
+    (0..count).map(|i| indices[i * indices.len() / count]).collect()
+}
+
+/// How one exported file compares with the trainer.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct ParityStep {
+    /// `f32` or `f16`.
+    pub file: String,
+    /// In which precision the file was run.
+    pub arithmetic: String,
+    /// Largest error over all images and dimensions.
+    pub max_error: f64,
+    /// Mean error over all images and dimensions.
+    pub mean_error: f64,
+    /// Least cosine similarity of the two features of an image.
+    pub min_cosine: f64,
+    /// Mean cosine similarity of the two features of an image.
+    pub mean_cosine: f64,
+    /// Images whose nearest class changed; see [`Parity::nearest`].
+    pub flips: usize,
+    /// Name of the image with the largest error.
+    pub worst_image: String,
+    /// What `max_error` may be.
+    pub tolerance: f64,
+    /// Whether it is.
+    pub passed: bool,
+}
+
+/// The report, `parity.json`.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Parity {
+    /// The encoder that the files are held against.
+    pub trainer: String,
+    /// The images.
+    pub data: String,
+    /// How many of them, N.
+    pub images: usize,
+    /// Length of a feature, D.
+    pub feature_dim: usize,
+    /// What a flip is counted by: `class mean`, each class's mean of the trainer's features, where two
+    /// classes or more are in the sample, else `neighbour`, the nearest other image in the trainer's features.
+    pub nearest: &'static str,
+    /// Mean length of the trainer's features: a dead encoder shows here.
+    pub mean_feature_norm: f64,
+    /// One for each file.
+    pub steps: Vec<ParityStep>,
+    /// Whether every step passed.
+    pub passed: bool,
+}
+
+/// An exported file, the name it has in the report, how it is computed, and its tolerance.
+pub type Candidate<'a> = (&'a str, String, &'a dyn Embedder, f64);
+
+/// Compares `candidates` with `trainer` on `sample`.
+///
+/// # Errors
+/// No images, or an encoder that fails. An error over the tolerance is no error of this function.
+pub fn compare(trainer: &dyn Embedder, candidates: &[Candidate], sample: &Sample) -> Result<Parity, ParityError> {
+    if sample.names.is_empty() {
+        return Err(ParityError::NoImages);
+    }
+    let dim = trainer.feature_dim();
+    let reference = trainer.embed_input(&sample.input)?;
+    let anchors = Anchors::new(&reference, &sample.labels, dim);
+    let steps = candidates
+        .iter()
+        .map(|(file, arithmetic, encoder, tolerance)| {
+            let features = encoder.embed_input(&sample.input)?;
+            let mut step = step(&reference, &features, sample, &anchors, dim);
+            step.file = (*file).to_owned();
+            step.arithmetic = arithmetic.clone();
+            step.tolerance = *tolerance;
+            step.passed = step.max_error <= *tolerance;
+            Ok(step)
+        })
+        .collect::<Result<Vec<_>, ParityError>>()?;
+    Ok(Parity {
+        trainer: trainer.name(),
+        data: sample.data.clone(),
+        images: sample.names.len(),
+        feature_dim: dim,
+        nearest: anchors.kind(),
+        mean_feature_norm: reference.chunks(dim).map(norm).sum::<f64>() / sample.names.len() as f64,
+        passed: steps.iter().all(|step| step.passed),
+        steps,
+    })
+}
+
+fn step(reference: &[f32], features: &[f32], sample: &Sample, anchors: &Anchors, dim: usize) -> ParityStep {
+    let (mut max_error, mut worst, mut sum) = (0.0f64, 0, 0.0);
+    let (mut min_cosine, mut cosine_sum, mut flips) = (f64::INFINITY, 0.0, 0);
+    let pairs = reference.chunks(dim).zip(features.chunks(dim));
+    for (image, (a, b)) in pairs.enumerate() {
+        // A feature of zeros has no scale: then any difference is far too large, and none is none.
+        let scale = norm(a).max(f64::from(f32::MIN_POSITIVE));
+        let error = |(&a, &b): (&f32, &f32)| (f64::from(a) - f64::from(b)).abs() / scale;
+        // `f64::max` would pass over a NaN.
+        let errors = a.iter().zip(b).map(error).map(|error| if error.is_nan() { f64::INFINITY } else { error });
+        let largest = errors.clone().fold(0.0, f64::max);
+        if largest > max_error {
+            (max_error, worst) = (largest, image);
+        }
+        sum += errors.sum::<f64>();
+        let cosine = cosine(a, b);
+        min_cosine = min_cosine.min(cosine);
+        cosine_sum += cosine;
+        flips += usize::from(anchors.nearest(a, image) != anchors.nearest(b, image));
+    }
+    ParityStep {
+        file: String::new(),
+        arithmetic: String::new(),
+        max_error,
+        mean_error: sum / reference.len() as f64,
+        min_cosine,
+        mean_cosine: cosine_sum / sample.names.len() as f64,
+        flips,
+        worst_image: sample.names[worst].clone(),
+        tolerance: 0.0,
+        passed: false,
+    }
+}
+
+/// What an image may be nearest to.
+enum Anchors {
+    /// One vector a class that is in the sample.
+    Classes(Vec<Vec<f32>>),
+    /// All images; an image is not its own neighbour.
+    Images(Vec<Vec<f32>>),
+}
+
+impl Anchors {
+    fn new(reference: &[f32], labels: &[Option<usize>], dim: usize) -> Self {
+        let mut classes: Vec<usize> = labels.iter().flatten().copied().collect();
+        classes.sort_unstable();
+        classes.dedup();
+        if classes.len() < 2 {
+            return Self::Images(reference.chunks(dim).map(<[f32]>::to_vec).collect());
+        }
+        let class_sum = |class: &usize| {
+            let mut sum = vec![0.0; dim];
+            let members = reference.chunks(dim).zip(labels).filter(|(_, label)| **label == Some(*class));
+            members.for_each(|(feature, _)| sum.iter_mut().zip(feature).for_each(|(sum, value)| *sum += value));
+            // The cosine below does not see the length, so the sum is as good as the mean.
+            sum
+        };
+        Self::Classes(classes.iter().map(class_sum).collect())
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Classes(_) => "class mean",
+            Self::Images(_) => "neighbour",
+        }
+    }
+
+    /// Index of the anchor of largest cosine similarity; the first of equals.
+    fn nearest(&self, feature: &[f32], image: usize) -> usize {
+        let (anchors, own) = match self {
+            Self::Classes(anchors) => (anchors, usize::MAX),
+            Self::Images(anchors) => (anchors, image),
+        };
+        let mut best = (f64::NEG_INFINITY, usize::MAX);
+        for (index, anchor) in anchors.iter().enumerate().filter(|(index, _)| *index != own) {
+            let similarity = cosine(feature, anchor);
+            if similarity > best.0 {
+                best = (similarity, index);
+            }
+        }
+        best.1
+    }
+}
+
+fn norm(feature: &[f32]) -> f64 {
+    feature.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Cosine similarity; 1 for two vectors of zeros, 0 for one.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let lengths = norm(a) * norm(b);
+    if lengths == 0.0 {
+        return if norm(a) == norm(b) { 1.0 } else { 0.0 };
+    }
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() / lengths
+}

@@ -1,0 +1,173 @@
+//! SGD with momentum and AdamW, both with decoupled weight decay.
+//!
+//! An optimiser moves one flat vector of parameters `p` along its gradient `g`, learning rate `r`.
+//! Decay is decoupled (Loshchilov and Hutter 2019, arXiv:1711.05101): first `p -= r d p` where the
+//! parameter is decayed at all, then the step, in which `d` plays no part.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// Which optimiser, with its constants.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimiserKind {
+    /// `v = m v + g`, then `p -= r v`, or `p -= r (g + m v)` with Nesterov (Sutskever et al. 2013). As PyTorch's `SGD`.
+    Sgd {
+        /// `m`: 0.9 averages about ten steps.
+        momentum: f32,
+        /// Looks one step ahead.
+        nesterov: bool,
+    },
+    /// `p -= r m̂ / (sqrt(v̂) + ε)` with bias-corrected moments of the gradient. As PyTorch's `AdamW`.
+    AdamW {
+        /// Of the first moment: 0.9.
+        beta1: f32,
+        /// Of the second moment: 0.999.
+        beta2: f32,
+        /// `ε`: 1e-8.
+        epsilon: f32,
+    },
+}
+
+impl OptimiserKind {
+    /// SGD with momentum 0.9.
+    pub const SGD: Self = Self::Sgd { momentum: 0.9, nesterov: false };
+    /// AdamW with PyTorch's constants.
+    pub const ADAM_W: Self = Self::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
+    /// Names of the state vectors, in the order of [`Optimiser::state`].
+    pub fn state_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd { .. } => &["momentum"],
+            Self::AdamW { .. } => &["first_moment", "second_moment"],
+        }
+    }
+}
+
+/// One optimiser of one flat vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimiser {
+    kind: OptimiserKind,
+    weight_decay: f32,
+    decayed: Vec<Range<usize>>,
+    /// Steps taken.
+    pub steps: u64,
+    /// Vectors as long as the parameters, zero at the start; named by [`OptimiserKind::state_names`].
+    pub state: Vec<Vec<f32>>,
+}
+
+impl Optimiser {
+    /// For `len` parameters, of which those in `decayed` (disjoint ranges) decay by `weight_decay`.
+    pub fn new(kind: OptimiserKind, len: usize, weight_decay: f32, decayed: Vec<Range<usize>>) -> Self {
+        let state = kind.state_names().iter().map(|_| vec![0.0; len]).collect();
+        Self { kind, weight_decay, decayed, steps: 0, state }
+    }
+
+    /// Moves `parameters` once; `gradient` is as long.
+    ///
+    /// # Panics
+    /// When a length differs from that of [`Self::new`].
+    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], learning_rate: f32) {
+        assert!(
+            parameters.len() == self.state[0].len() && gradient.len() == parameters.len(),
+            "one vector, one length"
+        );
+        self.steps += 1;
+        let keep = 1.0 - learning_rate * self.weight_decay;
+        for range in &self.decayed {
+            parameters[range.clone()].iter_mut().for_each(|p| *p *= keep);
+        }
+        match self.kind {
+            OptimiserKind::Sgd { momentum, nesterov } => {
+                let state = &mut self.state[0];
+                for ((p, v), g) in parameters.iter_mut().zip(state).zip(gradient) {
+                    *v = momentum * *v + g;
+                    *p -= learning_rate * if nesterov { g + momentum * *v } else { *v };
+                }
+            }
+            OptimiserKind::AdamW { beta1, beta2, epsilon } => {
+                // The corrections in f64: 1 - 0.999^t loses four digits in f32 at the first steps.
+                let correction = |beta: f32| 1.0 - f64::from(beta).powf(self.steps as f64);
+                let rate = (f64::from(learning_rate) / correction(beta1)) as f32;
+                let root = correction(beta2).sqrt() as f32;
+                let (first, second) = self.state.split_at_mut(1);
+                for (((p, m), v), g) in parameters.iter_mut().zip(&mut first[0]).zip(&mut second[0]).zip(gradient) {
+                    *m += (1.0 - beta1) * (g - *m);
+                    *v = beta2 * *v + (1.0 - beta2) * g * g;
+                    *p -= rate * *m / (v.sqrt() / root + epsilon);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Vectors {
+        learning_rates: Vec<f32>,
+        weight_decay: f32,
+        decayed: usize,
+        start: Vec<f32>,
+        gradients: Vec<Vec<f32>>,
+        trajectories: std::collections::BTreeMap<String, Vec<Vec<f32>>>,
+    }
+
+    /// `tests/vectors/optimiser.py` made these with PyTorch.
+    #[test]
+    fn every_step_agrees_with_pytorch() {
+        let vectors: Vectors = serde_json::from_str(include_str!("../../tests/vectors/optimiser.json")).unwrap();
+        let kinds = [
+            ("sgd", OptimiserKind::SGD),
+            ("nesterov", OptimiserKind::Sgd { momentum: 0.9, nesterov: true }),
+            ("adamw", OptimiserKind::ADAM_W),
+        ];
+        for (name, kind) in kinds {
+            let mut parameters = vectors.start.clone();
+            // One range split in two, to hold that ranges are all visited.
+            let decayed = vec![0..1, 1..vectors.decayed];
+            let mut optimiser = Optimiser::new(kind, parameters.len(), vectors.weight_decay, decayed);
+            let steps = vectors.gradients.iter().zip(&vectors.learning_rates).zip(&vectors.trajectories[name]);
+            for (step, ((gradient, &rate), expected)) in steps.enumerate() {
+                optimiser.step(&mut parameters, gradient, rate);
+                for (p, e) in parameters.iter().zip(expected) {
+                    assert!((p - e).abs() <= 2e-6 * e.abs().max(0.1), "{name} step {step}: {p} {e}");
+                }
+            }
+        }
+    }
+
+    /// Constant gradient: velocity is a geometric sum, so after t steps the way is
+    /// `r g (t - m (1 - m^t) / (1 - m)) / (1 - m)`.
+    #[test]
+    fn momentum_sums_geometrically() {
+        let mut optimiser = Optimiser::new(OptimiserKind::SGD, 1, 0.0, Vec::new());
+        let (mut p, t, m) = ([0.0f32], 30, 0.9f64);
+        (0..t).for_each(|_| optimiser.step(&mut p, &[2.0], 0.01));
+        let expected = -0.01 * 2.0 * (f64::from(t) - m * (1.0 - m.powi(t)) / (1.0 - m)) / (1.0 - m);
+        assert!((f64::from(p[0]) - expected).abs() < 1e-5, "{} {expected}", p[0]);
+    }
+
+    /// Under a constant gradient both corrected moments are exact: each AdamW step has length r.
+    #[test]
+    fn adam_steps_have_the_length_of_the_rate() {
+        let mut optimiser = Optimiser::new(OptimiserKind::ADAM_W, 2, 0.0, Vec::new());
+        let mut p = [0.0, 0.0];
+        (0..10).for_each(|_| optimiser.step(&mut p, &[1e-3, -50.0], 0.01));
+        assert!((p[0] + 0.1).abs() < 1e-5 && (p[1] - 0.1).abs() < 1e-5, "{p:?}");
+    }
+
+    #[test]
+    fn decay_is_decoupled_and_spares_what_is_outside_the_ranges() {
+        for kind in [OptimiserKind::SGD, OptimiserKind::ADAM_W] {
+            let mut optimiser = Optimiser::new(kind, 3, 0.5, vec![0..1, 2..3]);
+            let mut p = [1.0, 1.0, -4.0];
+            (0..2).for_each(|_| optimiser.step(&mut p, &[0.0; 3], 0.1));
+            let expected = [0.95f32 * 0.95, 1.0, -4.0 * 0.95 * 0.95];
+            assert!(p.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-6), "{kind:?}: {p:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What pretraining minimises: one objective a file.
+//!
+//! An objective says which network inputs an image becomes (its *views*), and what a step's features
+//! cost. It holds settings only. Its trained parameters, the *head*, are one flat vector that the
+//! training loop keeps beside the encoder's, so that optimiser and checkpoint treat all objectives alike.
+//! The head serves pretraining and is left behind at export.
+
+mod rotation;
+mod supervised;
+
+use std::ops::Range;
+
+pub use rotation::Rotation;
+pub use supervised::Supervised;
+
+use crate::data::Image;
+use crate::nn::cross_entropy::{cross_entropy, largest_of_rows};
+use crate::nn::linear::{linear_backward, linear_forward};
+use crate::rng::Rng;
+
+/// One tensor of a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadTensor {
+    /// Its name in a checkpoint, as PyTorch has it: `head.weight`.
+    pub name: &'static str,
+    /// Its shape as PyTorch has it, row-major.
+    pub shape: Vec<usize>,
+    /// Its place in the flat head.
+    pub range: Range<usize>,
+    /// Whether weight decay applies to it.
+    pub decayed: bool,
+}
+
+/// What a step's features cost, and what the head answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Mean over the network inputs.
+    pub loss: f64,
+    /// For each network input, the class that is right.
+    pub targets: Vec<usize>,
+    /// For each network input, the class that was answered.
+    pub answers: Vec<usize>,
+}
+
+/// What pretraining minimises.
+///
+/// N images make `N * views` network inputs, the views of one image one after another.
+pub trait Objective: Send + Sync {
+    /// Network inputs one image makes, `V`.
+    fn views(&self) -> usize;
+
+    /// The `V` network inputs of an image that has been augmented already, each of its shape.
+    fn views_of(&self, image: &Image, rng: &mut Rng) -> Vec<Image>;
+
+    /// The classes its accuracy is counted over.
+    fn num_classes(&self) -> usize;
+
+    /// The tensors of the head for features of length `feature_dim`.
+    fn head_layout(&self, feature_dim: usize) -> Vec<HeadTensor>;
+
+    /// The head at the start of a run.
+    fn head_start(&self, feature_dim: usize, rng: &mut Rng) -> Vec<f32>;
+
+    /// Loss of `features` `[N V, D]`, with its gradients; `dhead` and `dfeatures` are overwritten.
+    ///
+    /// `labels` is `[N]`; an objective without labels does not look at it.
+    fn loss(
+        &self,
+        head: &[f32],
+        features: &[f32],
+        labels: &[Option<usize>],
+        dhead: &mut [f32],
+        dfeatures: &mut [f32],
+    ) -> Verdict;
+}
+
+/// The head that both objectives here have: one linear layer and cross-entropy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct LinearClassifier {
+    classes: usize,
+    label_smoothing: f32,
+}
+
+impl LinearClassifier {
+    fn layout(self, feature_dim: usize) -> Vec<HeadTensor> {
+        let weights = self.classes * feature_dim;
+        vec![
+            HeadTensor {
+                name: "head.weight",
+                shape: vec![self.classes, feature_dim],
+                range: 0..weights,
+                decayed: true,
+            },
+            HeadTensor {
+                name: "head.bias",
+                shape: vec![self.classes],
+                range: weights..weights + self.classes,
+                decayed: false,
+            },
+        ]
+    }
+
+    fn loss(
+        self,
+        head: &[f32],
+        features: &[f32],
+        targets: Vec<usize>,
+        dhead: &mut [f32],
+        dfeatures: &mut [f32],
+    ) -> Verdict {
+        let (weight, bias) = head.split_at(head.len() - self.classes);
+        let (dweight, dbias) = dhead.split_at_mut(weight.len());
+        let mut logits = vec![0.0; targets.len() * self.classes];
+        linear_forward(&mut logits, features, weight, bias);
+        let mut dlogits = vec![0.0; logits.len()];
+        let loss = cross_entropy(&mut dlogits, &logits, &targets, self.label_smoothing);
+        linear_backward(dweight, dbias, dfeatures, features, weight, &dlogits);
+        Verdict { loss, answers: largest_of_rows(&logits, self.classes), targets }
+    }
+}

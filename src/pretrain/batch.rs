@@ -1,0 +1,45 @@
+//! Network inputs of one step: read, augment, make views, normalise, in parallel and in fixed places.
+
+use rayon::prelude::*;
+
+use super::training_set::ImageSet;
+use crate::augment::Augmentation;
+use crate::data::{DataError, Preprocessing};
+use crate::objective::Objective;
+use crate::rng::Rng;
+
+/// How images become network inputs.
+#[derive(Clone, Copy)]
+pub(super) struct Recipe<'a> {
+    pub objective: &'a dyn Objective,
+    pub augmentation: Augmentation,
+    pub preprocessing: &'a Preprocessing,
+    pub seed: u64,
+}
+
+impl Recipe<'_> {
+    /// Fills `input` with `[N * V, H, W, C]` for the images at `positions` of `set`, as `epoch` draws them.
+    ///
+    /// Each image has its own random stream and its own place, so threads cannot change the result.
+    pub fn fill(
+        self,
+        input: &mut Vec<f32>,
+        set: &ImageSet<'_>,
+        positions: &[usize],
+        epoch: u64,
+    ) -> Result<(), DataError> {
+        let Preprocessing { channels, height, width, .. } = *self.preprocessing;
+        let one = channels * height * width;
+        let each = one * self.objective.views();
+        input.resize(positions.len() * each, 0.0);
+        input.par_chunks_mut(each).zip(positions).try_for_each(|(input, &position)| {
+            let image = set.loader.pixels(position)?;
+            let mut rng = Rng::for_item(self.seed, "augment", epoch, set.indices[position] as u64);
+            let image = self.augmentation.apply(&image, &mut rng);
+            for (input, view) in input.chunks_exact_mut(one).zip(self.objective.views_of(&image, &mut rng)) {
+                input.copy_from_slice(&self.preprocessing.normalise(&view.pixels));
+            }
+            Ok(())
+        })
+    }
+}

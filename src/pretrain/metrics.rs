@@ -1,0 +1,166 @@
+//! What a run tells about itself: one JSON object a line, the same bytes for the same seed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::objective::Verdict;
+
+/// Sums over the steps of an epoch; kept in the checkpoint so that a resumed epoch ends in the same line.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Sum of the loss over network inputs.
+    pub loss_sum: f64,
+    /// Network inputs of each class.
+    pub counted: Vec<u64>,
+    /// Those answered rightly.
+    pub right: Vec<u64>,
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub fn new(num_classes: usize) -> Self {
+        Self { loss_sum: 0.0, counted: vec![0; num_classes], right: vec![0; num_classes] }
+    }
+
+    /// Adds a step.
+    pub fn add(&mut self, verdict: &Verdict) {
+        self.loss_sum += verdict.loss * verdict.targets.len() as f64;
+        for (&target, answer) in verdict.targets.iter().zip(&verdict.answers) {
+            self.counted[target] += 1;
+            self.right[target] += u64::from(target == *answer);
+        }
+    }
+
+    /// The score so far.
+    pub fn score(&self) -> Score {
+        let recall: Vec<Option<f64>> = (self.right.iter().zip(&self.counted))
+            .map(|(&right, &counted)| (counted > 0).then(|| right as f64 / counted as f64))
+            .collect();
+        let seen: Vec<f64> = recall.iter().copied().flatten().collect();
+        let inputs = self.counted.iter().sum::<u64>();
+        Score {
+            inputs,
+            loss: self.loss_sum / inputs.max(1) as f64,
+            balanced_accuracy: seen.iter().sum::<f64>() / seen.len().max(1) as f64,
+            recall,
+            accuracy: self.right.iter().sum::<u64>() as f64 / inputs.max(1) as f64,
+        }
+    }
+}
+
+/// How well the objective is met.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Network inputs it is measured on.
+    pub inputs: u64,
+    /// Mean loss, label smoothing included.
+    pub loss: f64,
+    /// Mean recall over the classes that occur.
+    pub balanced_accuracy: f64,
+    /// For each class of the objective; none for a class that does not occur.
+    pub recall: Vec<Option<f64>>,
+    /// Share of right answers.
+    pub accuracy: f64,
+}
+
+/// Line of a single step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// Epoch the step belongs to, counted from 1.
+    pub epoch: u64,
+    /// Mean loss of the step.
+    pub loss: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f32,
+}
+
+/// Line of a whole epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochLine {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// On the training images as they were augmented, while the network changed.
+    pub train: Score,
+    /// On held-out images, not augmented, with the running statistics; absent when not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<Score>,
+    /// Learning rate of the epoch's last step.
+    pub learning_rate: f32,
+}
+
+/// A file of lines that grows.
+pub(super) struct Lines {
+    file: File,
+    /// Bytes written so far.
+    pub bytes: u64,
+}
+
+impl Lines {
+    /// Opens `path` and cuts it to its first `bytes` bytes; `None` keeps all.
+    ///
+    /// A file shorter than that fails with `UnexpectedEof`: lines that the checkpoint counts are gone.
+    pub fn open(path: &Path, bytes: Option<u64>) -> io::Result<Self> {
+        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+        let found = file.metadata()?.len();
+        let bytes = bytes.unwrap_or(found);
+        if found < bytes {
+            let message = format!("{found} bytes, the checkpoint counts on {bytes}");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+        }
+        file.set_len(bytes)?;
+        file.seek(io::SeekFrom::End(0))?;
+        Ok(Self { file, bytes })
+    }
+
+    /// Appends one object.
+    pub fn push(&mut self, line: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.file.write_all(&text)?;
+        self.bytes += text.len() as u64;
+        Ok(())
+    }
+
+    /// Returns once all lines are on the disk. Comes before a checkpoint that counts on them.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recall_counts_classes_and_accuracy_counts_inputs() {
+        let mut tally = Tally::new(3);
+        tally.add(&Verdict { loss: 1.0, targets: vec![0, 0, 0, 1], answers: vec![0, 0, 0, 0] });
+        tally.add(&Verdict { loss: 4.0, targets: vec![1, 0], answers: vec![1, 0] });
+        let score = tally.score();
+        assert_eq!((score.inputs, score.loss), (6, 2.0));
+        assert_eq!(score.recall, [Some(1.0), Some(0.5), None]);
+        assert_eq!((score.balanced_accuracy, score.accuracy), (0.75, 5.0 / 6.0));
+    }
+
+    #[test]
+    fn lines_after_the_cut_are_gone_and_missing_ones_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let mut lines = Lines::open(&path, Some(0)).unwrap();
+        lines.push(&1).unwrap();
+        let kept = lines.bytes;
+        lines.push(&22).unwrap();
+        let mut again = Lines::open(&path, Some(kept)).unwrap();
+        again.push(&3).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n3\n");
+        let message = Lines::open(&path, Some(5)).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(message, "4 bytes, the checkpoint counts on 5");
+    }
+}

@@ -1,0 +1,137 @@
+//! Which images a run trains on, found out before the first step.
+//!
+//! Every image is read once beforehand. A broken one found in the middle of an epoch would shift all
+//! batches after it, and a resumed run would not know. The reading fills the cache besides.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::hex;
+use super::config::{Method, PretrainConfig};
+use super::train_loop::{Event, Observer, PretrainError};
+use crate::data::{Dataset, Loader, Preprocessing, ResizeFilter, Split};
+use crate::rng::Rng;
+
+/// Images read between two reports.
+const READ_TOGETHER: usize = 256;
+
+/// Images of one purpose that are known to be readable.
+pub(super) struct ImageSet<'a> {
+    /// Resized pixels by position.
+    pub loader: Loader<'a>,
+    /// Positions in the loader that can be read.
+    pub readable: Vec<usize>,
+    /// Index into the data set of each position.
+    pub indices: Vec<usize>,
+    /// Label of each position.
+    pub labels: Vec<Option<usize>>,
+    /// Those that could not be read: name and reason.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// The images to train on: the `train` part where the data set has one, otherwise all; `limit` of them.
+pub(super) fn training_indices(config: &PretrainConfig, dataset: &Dataset) -> Vec<usize> {
+    let mut indices = dataset.indices(Some(Split::Train));
+    if indices.is_empty() && dataset.records.iter().all(|record| record.split.is_none()) {
+        indices = dataset.indices(None);
+    }
+    if let Some(limit) = config.limit {
+        let drawn = Rng::for_purpose(config.seed, "limit").sample(indices.len(), limit);
+        indices = drawn.into_iter().map(|position| indices[position]).collect();
+        indices.sort_unstable();
+    }
+    indices
+}
+
+/// The images to validate on, with the name of their split: `val` where there is one, otherwise `test`.
+pub(super) fn held_out_indices(config: &PretrainConfig, dataset: &Dataset) -> Vec<usize> {
+    let of = |split| dataset.indices(Some(split));
+    let indices = Some(of(Split::Val)).filter(|val| !val.is_empty()).unwrap_or_else(|| of(Split::Test));
+    let usable = |&index: &usize| config.method != Method::Supervised || dataset.records[index].label.is_some();
+    indices.into_iter().filter(usable).collect()
+}
+
+impl<'a> ImageSet<'a> {
+    /// Reads all images of `indices` once. `None` when `stop` was raised meanwhile.
+    pub fn read(
+        config: &PretrainConfig,
+        dataset: &'a Dataset,
+        indices: Vec<usize>,
+        cache_bytes: usize,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Option<Self> {
+        let labels = dataset.labels(&indices);
+        let loader = Loader::new(dataset, indices.clone(), size_only(config), cache_bytes);
+        let (mut readable, mut skipped) = (Vec::new(), Vec::new());
+        for start in (0..indices.len()).step_by(READ_TOGETHER) {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let end = (start + READ_TOGETHER).min(indices.len());
+            let found: Vec<_> = (start..end).into_par_iter().map(|position| loader.pixels(position).err()).collect();
+            for (position, error) in (start..end).zip(found) {
+                match error {
+                    None => readable.push(position),
+                    Some(error) => {
+                        let name = dataset.records[indices[position]].name.clone();
+                        observer.event(Event::Skipped { name: &name, reason: &error.to_string() });
+                        skipped.push((name, error.to_string()));
+                    }
+                }
+            }
+            observer.event(Event::Reading { done: end, of: indices.len() });
+        }
+        Some(Self { loader, readable, indices, labels, skipped })
+    }
+
+    /// Indices into the data set of the readable images.
+    pub fn readable_indices(&self) -> Vec<usize> {
+        self.readable.iter().map(|&position| self.indices[position]).collect()
+    }
+
+    /// SHA-256 over names and labels of the readable images.
+    pub fn sha256(&self, dataset: &Dataset) -> String {
+        let mut hash = Sha256::new();
+        for &position in &self.readable {
+            let record = &dataset.records[self.indices[position]];
+            hash.update(format!("{}\n{:?}\n", record.name, record.label));
+        }
+        hex(&hash.finalize())
+    }
+
+    /// Whether the objective can be trained on these images.
+    pub fn check(&self, config: &PretrainConfig, dataset: &Dataset) -> Result<(), PretrainError> {
+        let data = || config.data.clone();
+        if self.readable.is_empty() {
+            return Err(PretrainError::NoImages { data: data(), skipped: self.skipped.len() });
+        }
+        if config.method != Method::Supervised {
+            return Ok(());
+        }
+        let unlabelled = self.readable.iter().filter(|&&position| self.labels[position].is_none()).count();
+        if unlabelled > 0 {
+            return Err(PretrainError::Unlabelled { data: data(), unlabelled, images: self.readable.len() });
+        }
+        let mut counts = vec![0usize; dataset.class_names.len()];
+        self.readable.iter().filter_map(|&position| self.labels[position]).for_each(|label| counts[label] += 1);
+        match counts.iter().position(|&count| count == 0) {
+            Some(class) => Err(PretrainError::EmptyClass { data: data(), class: dataset.class_names[class].clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The recipe up to 8-bit pixels; mean and deviation are not known yet and not needed for that.
+fn size_only(config: &PretrainConfig) -> Preprocessing {
+    Preprocessing {
+        channels: config.channels,
+        height: config.size,
+        width: config.size,
+        filter: ResizeFilter::Triangle,
+        mean: vec![0.0; config.channels],
+        std: vec![1.0; config.channels],
+    }
+}

@@ -1,0 +1,54 @@
+//! In which precision a model is computed: the file's own where the processor is good at it.
+
+use std::fmt;
+
+use super::model_file::ElementType;
+
+/// How a loaded model computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arithmetic {
+    /// An f32 file, computed in f32.
+    F32,
+    /// An f16 file, computed in f16.
+    F16,
+    /// An f16 file whose weights were widened to f32 while loading.
+    F16WidenedToF32,
+}
+
+impl Arithmetic {
+    /// What suits a file of `element` on this processor.
+    ///
+    /// Without half-precision instructions f16 is emulated value by value and is 11 to 290 times
+    /// slower than f32, while the widened weights are the very same numbers.
+    pub fn suited_to(element: ElementType) -> Self {
+        match element {
+            ElementType::F32 => Self::F32,
+            ElementType::F16 if cpu_has_fp16() => Self::F16,
+            ElementType::F16 => Self::F16WidenedToF32,
+        }
+    }
+}
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::F16WidenedToF32 => "f16 weights widened to f32 (this processor has no fp16 arithmetic)",
+        })
+    }
+}
+
+/// Whether this processor adds and multiplies f16 vectors in hardware, with kernels in tract that use it.
+pub fn cpu_has_fp16() -> bool {
+    #[cfg(target_arch = "aarch64")]
+    {
+        std::arch::is_aarch64_feature_detected!("fp16")
+    }
+    // tract 0.23 has no f16 matrix kernel for x86-64, not even where AVX512-FP16 is.
+    #[cfg(not(target_arch = "aarch64"))]
+    {
+        false
+    }
+}

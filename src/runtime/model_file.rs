@@ -1,0 +1,152 @@
+//! An ONNX file as protobuf: decoded, and checked to be an encoder before anything runs it.
+
+use prost::Message;
+
+/// The messages of an ONNX file, as tract reads them.
+pub use tract_onnx::pb;
+
+use super::error::RuntimeError;
+
+/// What the tensors of a model hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementType {
+    /// Single precision.
+    F32,
+    /// Half precision.
+    F16,
+}
+
+impl ElementType {
+    /// ONNX's number for it.
+    pub fn onnx(self) -> i32 {
+        match self {
+            Self::F32 => pb::tensor_proto::DataType::Float as i32,
+            Self::F16 => pb::tensor_proto::DataType::Float16 as i32,
+        }
+    }
+}
+
+/// The bytes of an ONNX file.
+pub fn encode(model: &pb::ModelProto) -> Vec<u8> {
+    model.encode_to_vec()
+}
+
+/// The input of an encoder, as the file declares it. A size of none is left open by the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DeclaredInput {
+    pub name: String,
+    pub element: ElementType,
+    /// 1 or 3.
+    pub channels: usize,
+    pub height: Option<usize>,
+    pub width: Option<usize>,
+}
+
+/// Decodes `bytes` and checks that they are a whole model with a graph and an operator set.
+///
+/// # Errors
+/// [`RuntimeError::Malformed`].
+pub(super) fn decode(bytes: &[u8], path: &str) -> Result<pb::ModelProto, RuntimeError> {
+    let fail = |message: String| RuntimeError::Malformed { path: path.to_owned(), message };
+    let model = pb::ModelProto::decode(bytes).map_err(|error| fail(error.to_string()))?;
+    let Some(graph) = &model.graph else { return Err(fail("it holds no graph".into())) };
+    if model.opset_import.is_empty() {
+        return Err(fail("it names no operator set".into()));
+    }
+    // tract looks outputs up without asking whether they are there.
+    let made = |name: &str| {
+        graph.node.iter().any(|node| node.output.iter().any(|output| output == name))
+            || graph.input.iter().any(|input| input.name == name)
+            || graph.initializer.iter().any(|tensor| tensor.name == name)
+    };
+    match graph.output.iter().find(|output| !made(&output.name)) {
+        Some(output) => Err(fail(format!("no node makes its output '{}'", output.name))),
+        None => Ok(model),
+    }
+}
+
+/// The one input of `graph`, checked to be an image: `[N, 1|3, H, W]` of f32 or f16.
+///
+/// # Errors
+/// More inputs or none, another rank, other channels, another element type.
+pub(super) fn image_input(graph: &pb::GraphProto, path: &str) -> Result<DeclaredInput, RuntimeError> {
+    // Before IR version 4 every weight was listed as an input too.
+    let is_weight = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    let inputs: Vec<_> = graph.input.iter().filter(|input| !is_weight(&input.name)).collect();
+    let input = only(&inputs, "input", path)?;
+    let (element, dims) = tensor_type(input, "input", path)?;
+    let shape_error = || RuntimeError::Shape {
+        path: path.to_owned(),
+        what: "input",
+        name: input.name.clone(),
+        found: describe(&dims),
+        needed: "[N, 1 or 3, height, width]",
+    };
+    match dims[..] {
+        [_, Some(channels @ (1 | 3)), height, width] if height != Some(0) && width != Some(0) => {
+            Ok(DeclaredInput { name: input.name.clone(), element, channels, height, width })
+        }
+        _ => Err(shape_error()),
+    }
+}
+
+/// Checks that `graph` has one output, which holds f32 or f16; tract then tells its shape.
+pub(super) fn vector_output(graph: &pb::GraphProto, path: &str) -> Result<String, RuntimeError> {
+    let outputs: Vec<_> = graph.output.iter().collect();
+    let output = only(&outputs, "output", path)?;
+    tensor_type(output, "output", path)?;
+    Ok(output.name.clone())
+}
+
+/// `dims` as people write a shape, `?` for an open one.
+pub(super) fn describe(dims: &[Option<usize>]) -> String {
+    let dims: Vec<String> = dims.iter().map(|dim| dim.map_or("?".to_owned(), |dim| dim.to_string())).collect();
+    format!("[{}]", dims.join(", "))
+}
+
+fn only<'a>(
+    values: &[&'a pb::ValueInfoProto],
+    what: &'static str,
+    path: &str,
+) -> Result<&'a pb::ValueInfoProto, RuntimeError> {
+    match values {
+        [value] => Ok(value),
+        _ => Err(RuntimeError::Count {
+            path: path.to_owned(),
+            what,
+            count: values.len(),
+            names: values.iter().map(|value| value.name.as_str()).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
+type TensorType = (ElementType, Vec<Option<usize>>);
+
+fn tensor_type(value: &pb::ValueInfoProto, what: &'static str, path: &str) -> Result<TensorType, RuntimeError> {
+    use pb::tensor_proto::DataType;
+    use pb::tensor_shape_proto::dimension::Value::DimValue;
+    let Some(pb::type_proto::Value::TensorType(tensor)) =
+        value.r#type.as_ref().and_then(|declared| declared.value.as_ref())
+    else {
+        let message = format!("{what} '{}' has no tensor type", value.name);
+        return Err(RuntimeError::Malformed { path: path.to_owned(), message });
+    };
+    let element = match DataType::try_from(tensor.elem_type) {
+        Ok(DataType::Float) => ElementType::F32,
+        Ok(DataType::Float16) => ElementType::F16,
+        other => {
+            return Err(RuntimeError::ElementType {
+                path: path.to_owned(),
+                what,
+                name: value.name.clone(),
+                found: other.map_or(format!("type {}", tensor.elem_type), |known| known.as_str_name().to_owned()),
+            });
+        }
+    };
+    let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
+    let size = |dim: &pb::tensor_shape_proto::Dimension| match dim.value {
+        Some(DimValue(size)) => usize::try_from(size).ok(),
+        _ => None,
+    };
+    Ok((element, dims.map(size).collect()))
+}

@@ -1,0 +1,251 @@
+//! An ONNX file as an encoder: ours, or anybody's with one image in and one vector out.
+
+use std::path::{Component, Path, PathBuf};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::arithmetic::Arithmetic;
+use super::error::RuntimeError;
+use super::metadata::{Metadata, Provenance, check_preprocessing};
+use super::model_file::{self, DeclaredInput, ElementType, pb};
+use super::plan::Plan;
+use crate::data::{Preprocessing, ResizeFilter};
+use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+
+/// What to assume, or insist on, when opening a file.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Takes the place of what the file says, or does not say, about preprocessing.
+    pub preprocessing: Option<Preprocessing>,
+    /// Takes the place of what suits the processor. Only an f16 file has a choice.
+    pub arithmetic: Option<Arithmetic>,
+}
+
+/// An encoder that tract runs.
+pub struct OnnxEncoder {
+    name: String,
+    identity: [u8; 32],
+    plan: Plan,
+    arithmetic: Arithmetic,
+    preprocessing: Preprocessing,
+    preprocessing_is_assumed: bool,
+    corpus: Option<CorpusStatistics>,
+    provenance: Option<Provenance>,
+}
+
+impl OnnxEncoder {
+    /// Opens the ONNX file at `path`.
+    ///
+    /// A file without our metadata is taken to want values from -1 to 1 (mean 0.5 and std 0.5 for
+    /// each channel, the commonest neutral choice, as nobody has told us better):
+    /// [`Self::preprocessing_is_assumed`] says so, and [`Self::open_with`] does better.
+    ///
+    /// # Errors
+    /// Whatever makes the file no encoder; see [`RuntimeError`].
+    pub fn open(path: &Path) -> Result<Self, RuntimeError> {
+        Self::open_with(path, &OpenOptions::default())
+    }
+
+    /// Opens the ONNX file at `path` with preprocessing or arithmetic of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and preprocessing that does not give what the model reads.
+    pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, RuntimeError> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| RuntimeError::Read { path: name.clone(), source })?;
+        let folder = path.parent().map_or(PathBuf::new(), Path::to_path_buf);
+        Self::load(&name, &bytes, Some(&folder), options)
+    }
+
+    /// The encoder that an ONNX file of these `bytes` would be; `name` stands in its errors.
+    ///
+    /// # Errors
+    /// As [`Self::open_with`].
+    pub fn from_bytes(name: &str, bytes: &[u8], options: &OpenOptions) -> Result<Self, RuntimeError> {
+        Self::load(name, bytes, None, options)
+    }
+
+    fn load(name: &str, bytes: &[u8], folder: Option<&Path>, options: &OpenOptions) -> Result<Self, RuntimeError> {
+        let model = model_file::decode(bytes, name)?;
+        let graph = model.graph.clone().unwrap_or_default();
+        let input = model_file::image_input(&graph, name)?;
+        model_file::vector_output(&graph, name)?;
+        let metadata = Metadata::read_from(&model, name)?;
+        let declared = metadata.as_ref().map(|metadata| metadata.preprocessing.clone());
+        let stated = options.preprocessing.clone().or(declared);
+        let preprocessing_is_assumed = stated.is_none();
+        let preprocessing = match stated {
+            Some(preprocessing) => preprocessing,
+            None => assumed_preprocessing(&input, name)?,
+        };
+        let shape = fitting_shape(&input, &preprocessing, name)?;
+        let element = if holds_f16(&graph) { ElementType::F16 } else { input.element };
+        let arithmetic = match (element, options.arithmetic) {
+            (ElementType::F16, Some(arithmetic @ (Arithmetic::F16 | Arithmetic::F16WidenedToF32))) => arithmetic,
+            _ => Arithmetic::suited_to(element),
+        };
+        let identity = identity(bytes, &graph, folder, options.preprocessing.as_ref(), name)?;
+        let plan = Plan::new(&model, folder, shape, arithmetic, name)?;
+        let (corpus, provenance) = metadata.map_or((None, None), |m| (m.corpus, Some(m.provenance)));
+        check_corpus(corpus.as_ref(), plan.feature_dim(), name)?;
+        let name = name.to_owned();
+        Ok(Self { name, identity, plan, arithmetic, preprocessing, preprocessing_is_assumed, corpus, provenance })
+    }
+
+    /// In which precision it computes.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
+    /// Whether the file says nothing about preprocessing, so that values from -1 to 1 are assumed.
+    pub fn preprocessing_is_assumed(&self) -> bool {
+        self.preprocessing_is_assumed
+    }
+
+    /// Where it comes from, if it is a file of ours.
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.provenance.as_ref()
+    }
+
+    /// Checks that the model reads images of `channels`, `height` and `width`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InputMismatch`].
+    pub fn require_input(&self, channels: usize, height: usize, width: usize) -> Result<(), RuntimeError> {
+        let (model, given) = (self.plan.shape(), [channels, height, width]);
+        if model == given {
+            return Ok(());
+        }
+        Err(RuntimeError::InputMismatch { path: self.name.clone(), model, given })
+    }
+
+    fn failed(&self, message: String) -> EmbedError {
+        EmbedError::Encoder { encoder: self.name.clone(), message }
+    }
+}
+
+impl Embedder for OnnxEncoder {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn identity(&self) -> [u8; 32] {
+        self.identity
+    }
+
+    fn corpus(&self) -> Option<&CorpusStatistics> {
+        self.corpus.as_ref()
+    }
+
+    fn feature_dim(&self) -> usize {
+        self.plan.feature_dim()
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
+        let (image_len, dim) = (self.plan.shape().iter().product::<usize>(), self.feature_dim());
+        if !input.len().is_multiple_of(image_len) {
+            let message = format!("input of {} values is no number of images of {image_len}", input.len());
+            return Err(self.failed(message));
+        }
+        let mut features = vec![0.0; input.len() / image_len * dim];
+        (input.par_chunks(image_len), features.par_chunks_mut(dim))
+            .into_par_iter()
+            .try_for_each(|(image, feature)| self.plan.run(image, feature))
+            .map_err(|message| self.failed(message))?;
+        match features.iter().position(|value| !value.is_finite()) {
+            None => Ok(features),
+            Some(at) => Err(EmbedError::NotFinite {
+                encoder: self.name.clone(),
+                image: at / dim,
+                position: at % dim,
+                value: features[at],
+            }),
+        }
+    }
+}
+
+fn assumed_preprocessing(input: &DeclaredInput, path: &str) -> Result<Preprocessing, RuntimeError> {
+    let (Some(height), Some(width)) = (input.height, input.width) else {
+        return Err(RuntimeError::OpenSize {
+            path: path.to_owned(),
+            name: input.name.clone(),
+            found: model_file::describe(&[input.height, input.width]),
+        });
+    };
+    let (mean, std) = (vec![0.5; input.channels], vec![0.5; input.channels]);
+    Ok(Preprocessing { channels: input.channels, height, width, filter: ResizeFilter::Triangle, mean, std })
+}
+
+/// The shape that images will have, checked against what the model declares.
+fn fitting_shape(input: &DeclaredInput, preprocessing: &Preprocessing, path: &str) -> Result<[usize; 3], RuntimeError> {
+    check_preprocessing(preprocessing).map_err(|message| RuntimeError::Metadata {
+        path: path.to_owned(),
+        key: "macula.preprocessing",
+        message,
+    })?;
+    let Preprocessing { channels, height, width, .. } = *preprocessing;
+    let given = [channels, height, width];
+    let model = [input.channels, input.height.unwrap_or(height), input.width.unwrap_or(width)];
+    if model == given {
+        return Ok(given);
+    }
+    Err(RuntimeError::InputMismatch { path: path.to_owned(), model, given })
+}
+
+fn check_corpus(corpus: Option<&CorpusStatistics>, dim: usize, path: &str) -> Result<(), RuntimeError> {
+    let Some(CorpusStatistics { mean, std }) = corpus else { return Ok(()) };
+    let sound =
+        mean.iter().all(|value| value.is_finite()) && std.iter().all(|value| value.is_finite() && *value >= 0.0);
+    let message = if mean.len() != dim || std.len() != dim {
+        format!("has {} means and {} stds for features of {dim}", mean.len(), std.len())
+    } else if !sound {
+        "has a mean that is not finite, or a std that is not finite or below 0".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(RuntimeError::Metadata { path: path.to_owned(), key: "macula.corpus", message })
+}
+
+fn holds_f16(graph: &pb::GraphProto) -> bool {
+    graph.initializer.iter().any(|tensor| tensor.data_type == ElementType::F16.onnx())
+}
+
+/// SHA-256 of the file, followed by the files that it keeps its weights in, in order of mention,
+/// and by preprocessing that the file does not say itself.
+fn identity(
+    bytes: &[u8],
+    graph: &pb::GraphProto,
+    folder: Option<&Path>,
+    preprocessing: Option<&Preprocessing>,
+    path: &str,
+) -> Result<[u8; 32], RuntimeError> {
+    let mut hash = Sha256::new_with_prefix(bytes);
+    let mut seen: Vec<&str> = Vec::new();
+    for entry in graph.initializer.iter().flat_map(|tensor| &tensor.external_data) {
+        if entry.key != "location" || seen.contains(&entry.value.as_str()) {
+            continue;
+        }
+        seen.push(&entry.value);
+        let fail = |message| RuntimeError::Malformed { path: path.to_owned(), message };
+        let location = Path::new(&entry.value);
+        let Some(folder) = folder else {
+            return Err(fail(format!("its weights lie in another file, '{}'", entry.value)));
+        };
+        if !location.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Err(fail(format!("its weights lie outside of its folder, in '{}'", entry.value)));
+        }
+        let weights = std::fs::read(folder.join(location))
+            .map_err(|error| fail(format!("its weights in '{}' cannot be read: {error}", entry.value)))?;
+        hash.update(&weights);
+    }
+    if let Some(Preprocessing { channels, height, width, filter, mean, std }) = preprocessing {
+        hash.update(format!("{channels} {height} {width} {filter:?}"));
+        mean.iter().chain(std).for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    Ok(hash.finalize().into())
+}

@@ -1,0 +1,169 @@
+//! Evaluation against scikit-learn, against published floors on real images, and from the command line.
+
+use macula::data::{self, Split};
+use macula::evaluate::{
+    EncoderInput, EpisodePool, EpisodeSettings, HeadKind, LogisticRegression, LogisticSettings, corpus_statistics,
+    embed_dataset, few_shot, open_encoder,
+};
+
+mod common;
+
+#[derive(serde::Deserialize)]
+struct Case {
+    classes: usize,
+    dim: usize,
+    c: f64,
+    features: Vec<f32>,
+    labels: Vec<usize>,
+    queries: Vec<f32>,
+    /// `[queries, classes]`, of scikit-learn's fit to a gradient of 1e-10.
+    probabilities: Vec<f64>,
+}
+
+/// `tests/vectors/logistic.py` made the vectors.
+#[test]
+fn logistic_regression_agrees_with_scikit_learn() {
+    #[derive(serde::Deserialize)]
+    struct Vectors {
+        cases: Vec<Case>,
+    }
+    let vectors: Vectors = serde_json::from_str(include_str!("vectors/logistic.json")).unwrap();
+    assert_eq!(vectors.cases.len(), 4);
+    // A gradient of 1e-6 leaves the weights within 1e-6 over the weakest penalty, 1 / 80: within 8e-5 each.
+    for case in vectors.cases {
+        let settings = LogisticSettings { gradient_max: 1e-6, ..LogisticSettings::with_c(case.c) };
+        let (fitted, outcome) = LogisticRegression::fit(&case.features, case.dim, &case.labels, case.classes, settings);
+        assert!(outcome.converged, "{outcome:?}");
+        let scores = fitted.scores(&case.queries);
+        for (scores, expected) in scores.chunks(case.classes).zip(case.probabilities.chunks(case.classes)) {
+            let sum: f64 = scores.iter().map(|score| score.exp()).sum();
+            for (score, expected) in scores.iter().zip(expected) {
+                let found = score.exp() / sum;
+                assert!(
+                    (found - expected).abs() < 2e-4,
+                    "{} classes, C = {}: {found} {expected}",
+                    case.classes,
+                    case.c
+                );
+            }
+        }
+    }
+}
+
+/// The draws differ, so both figures have an error of about a hundredth.
+const TOLERANCE: f64 = 0.025;
+
+/// Holds raw pixels at 32×32 to `floors` at 5, 20 and 50 shots: the better of prototype and logistic,
+/// as measured independently with NumPy and scikit-learn on other draws of 100 episodes.
+#[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
+fn reproduces_floors(path: &str, channels: usize, floors: [f64; 3]) {
+    let Some(root) = common::data_or_skip(&format!("raw pixels on {path}")) else {
+        return;
+    };
+    for (shots, floor) in [5, 20, 50].into_iter().zip(floors) {
+        let found = raw_pixel_episodes(&root.join(path), channels, shots);
+        println!("{path}, {shots} shots: {found:.3}, floor {floor:.3}");
+        assert!((found - floor).abs() < TOLERANCE, "{path}, {shots} shots: {found:.3} is not {floor:.3}");
+    }
+}
+
+#[test]
+fn raw_pixels_reproduce_the_floors_on_pneumoniamnist() {
+    reproduces_floors("pneumoniamnist/pneumoniamnist.npz", 1, [0.762, 0.837, 0.873]);
+}
+
+#[test]
+fn raw_pixels_reproduce_the_floors_on_kermany() {
+    reproduces_floors("kermany-cxr/kermany-3class.csv", 1, [0.617, 0.718, 0.764]);
+}
+
+#[test]
+fn raw_pixels_reproduce_the_floors_on_drive_patches() {
+    reproduces_floors("drive-patches/drive_patches.npz", 3, [0.516, 0.648, 0.725]);
+}
+
+#[test]
+fn raw_pixels_reproduce_the_floors_on_cifar10() {
+    reproduces_floors("cifar10", 3, [0.215, 0.259, 0.280]);
+}
+
+fn raw_pixel_episodes(path: &std::path::Path, channels: usize, shots: usize) -> f64 {
+    let dataset = data::open(path).unwrap();
+    let (train, test) = (dataset.indices(Some(Split::Train)), dataset.indices(Some(Split::Test)));
+    let input = EncoderInput { dataset: &dataset, unlabelled: &train, channels, height: 32, width: 32 };
+    let encoder = open_encoder("raw-pixels", &input, 1).unwrap();
+    let ways = dataset.class_names.len();
+    let pool = EpisodePool::new(&dataset, &test, EpisodeSettings { ways, shots, queries: 30, seed: 1 }).unwrap();
+    let corpus = corpus_statistics(&*encoder, &dataset, &train, &|_| ()).unwrap();
+    let mut features = embed_dataset(&*encoder, &dataset, &test, &|_| ()).unwrap();
+    features.standardise(&corpus);
+    let score = |head| few_shot(&features, ways, &pool, 100, head, &|_| ()).unwrap().balanced_accuracy.mean;
+    score(HeadKind::Prototype).max(score(HeadKind::Logistic))
+}
+
+#[cfg(feature = "cli")]
+mod command {
+    use std::process::{Command, Output};
+
+    fn eval(arguments: &str) -> Output {
+        let arguments = arguments.split_whitespace();
+        Command::new(env!("CARGO_BIN_EXE_macula")).arg("eval").args(arguments).output().unwrap()
+    }
+
+    fn json(arguments: &str) -> serde_json::Value {
+        let output = eval(arguments);
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    #[test]
+    fn every_probe_shows_the_encoder_and_its_baselines() {
+        for (probe, rows) in
+            [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 3)]
+        {
+            let arguments =
+                format!("{probe} --encoder raw-pixels --data phantoms:16:240 --image-size 16 --json --quiet");
+            let report = json(&arguments);
+            assert_eq!(report, json(&arguments), "the same seed gives the same figures");
+            let found = report["rows"].as_array().unwrap();
+            assert_eq!(found.len(), rows, "{probe}");
+            assert!(found.iter().any(|row| row["encoder"] == "raw-pixels"));
+            assert!(found.iter().any(|row| row["encoder"] == "random:nano"));
+            let classes = report["class_names"].as_array().unwrap().len();
+            for row in found {
+                let accuracy = row["balanced_accuracy"]["mean"].as_f64().unwrap();
+                assert!(accuracy > 1.0 / classes as f64 && accuracy <= 1.0, "{probe} is no better than chance: {row}");
+                assert_eq!(row["recalls"].as_array().unwrap().len(), classes);
+            }
+        }
+    }
+
+    #[test]
+    fn balanced_accuracy_stands_before_accuracy() {
+        let output = eval("knn --encoder raw-pixels --data phantoms:16:120 --image-size 16 --quiet");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let header = text.lines().find(|line| line.starts_with("encoder")).unwrap();
+        assert!(header.find("balanced accuracy") < header.find("recall"), "{header}");
+        assert!(header.find("recall") < header.rfind(" accuracy"), "{header}");
+        assert!(output.stderr.is_empty(), "--quiet");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_one_line_and_exit_code_2() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().display();
+        for (arguments, part) in [
+            ("knn --encoder resnet --data phantoms:16:120".to_owned(), "no encoder 'resnet'"),
+            (format!("knn --encoder {empty} --data phantoms:16:120"), "run"),
+            ("knn --encoder random:huge --data phantoms:16:120".to_owned(), "pico, nano, micro, mobile"),
+            ("knn --encoder raw-pixels --data /no/such/place".to_owned(), "/no/such/place"),
+            ("few-shot --encoder raw-pixels --data phantoms:16:120 --shots 500".to_owned(), "an episode needs 530"),
+            ("few-shot --encoder raw-pixels --data phantoms:16:120 --head best".to_owned(), "prototype, gaussian"),
+        ] {
+            let output = eval(&format!("{arguments} --quiet"));
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
+            assert!(message.contains(part) && message.trim_end().lines().count() == 1, "{arguments}: {message}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `macula export` as a user runs it: its files and its exit codes.
+#![cfg(all(feature = "cli", feature = "onnx"))]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn macula(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_macula")).current_dir(folder).args(arguments).output().unwrap()
+}
+
+/// Exit code, and standard error.
+fn outcome(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_run_is_exported_and_a_parity_beyond_its_tolerance_is_exit_code_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = "pretrain --data phantoms:28:48 --method rotation --encoder pico --channels 1 --size 28 \
+                 --epochs 1 --batch 16 --quiet --out run";
+    let trained = macula(folder.path(), &train.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(trained.status.code(), Some(0), "{}", outcome(&trained).1);
+    let export = |arguments: &[&str]| {
+        macula(folder.path(), &[&["export", "run", "--out", "out", "--images", "20", "--json"], arguments].concat())
+    };
+    let there = |name: &str| folder.path().join("out").join(name).exists();
+
+    let good = export(&[]);
+    assert_eq!(good.status.code(), Some(0), "{}", outcome(&good).1);
+    let report: serde_json::Value = serde_json::from_slice(&good.stdout).unwrap();
+    assert_eq!((&report["passed"], &report["images"]), (&true.into(), &20.into()));
+    assert!(there("encoder.onnx") && there("encoder.f16.onnx") && there("parity.json"));
+
+    // No f16 file is exact: a tolerance of 0 cannot be met.
+    let (code, message) = outcome(&export(&["--f16-tolerance", "0"]));
+    assert_eq!(code, Some(3), "{message}");
+    assert!(message.contains("the f16 file differs from run run by"), "{message}");
+    assert!(!there("encoder.onnx") && !there("encoder.f16.onnx") && there("parity.json"));
+}
+
+#[test]
+fn what_cannot_be_exported_is_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, message) = outcome(&macula(folder.path(), &["export", "no-run", "--out", "out"]));
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("no-run is no run folder"), "{message}");
+    assert!(!folder.path().join("out").exists(), "a refused export leaves nothing behind");
+}

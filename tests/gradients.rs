@@ -1,0 +1,260 @@
+//! Backward passes against central differences of an independent f64 forward pass (`reference`).
+//!
+//! Every layer is checked inside a small graph, so that both its parameters' gradient and the
+//! gradient it hands on are; then the whole of `nano` and `mobile` with head and loss. For each
+//! tensor: its slope along two random directions, in which every number takes part, and along
+//! a few single numbers.
+#![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
+
+mod cases;
+mod reference;
+
+use macula::encoder::{EncoderSpec, InputShape, Node, Preset, Workspace};
+use macula::nn::cross_entropy::cross_entropy;
+use macula::nn::linear::{linear_backward, linear_forward};
+use macula::rng::Rng;
+use rayon::prelude::*;
+use reference::{Tensors, to_f64};
+
+/// Relative error allowed, of the largest slope found in the tensor.
+const TOLERANCE: f64 = 1e-3;
+
+/// Error allowed whatever the tensor's own slopes, of the largest slope in the network. A shift that
+/// the next batch norm takes out again has slope zero, which f32 meets only to rounding.
+const FLOOR: f64 = 1e-5;
+
+/// Step of the differences: the error of f64 is some 1e-8 here.
+const STEP: f64 = 1e-7;
+
+/// How far units stay from their kinks in small graphs: beyond `STEP` and beyond f32's rounding. In a
+/// whole network one of its many thousand units may cross; its share of a slope is below the tolerance.
+const MARGIN: f64 = 1e-5;
+
+/// A line through the space of one tensor.
+struct Probe {
+    tensor: usize,
+    /// Node of the graph that owns the tensor.
+    node: usize,
+    /// Place in the tensor and how far one unit along the line moves it.
+    direction: Vec<(usize, f64)>,
+}
+
+/// A loss of features `[N, D]`, told twice: in f64, and as Macula computes its gradient.
+trait Loss: Sync {
+    fn reference(&self, features: &[f64]) -> f64;
+    fn gradient(&self, features: &[f32]) -> Vec<f32>;
+}
+
+/// The sum of all features with fixed random weights.
+struct WeightedSum(Vec<f32>);
+
+impl Loss for WeightedSum {
+    fn reference(&self, features: &[f64]) -> f64 {
+        features.iter().zip(&self.0).map(|(f, &w)| f * f64::from(w)).sum()
+    }
+
+    fn gradient(&self, _features: &[f32]) -> Vec<f32> {
+        self.0.clone()
+    }
+}
+
+/// Linear head and smoothed cross-entropy.
+struct Classifier {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    labels: Vec<usize>,
+}
+
+const SMOOTHING: f32 = 0.1;
+
+impl Classifier {
+    fn new(rng: &mut Rng, dim: usize, classes: usize, count: usize) -> Self {
+        Self {
+            weight: (0..dim * classes).map(|_| 0.3 * rng.normal()).collect(),
+            bias: (0..classes).map(|_| rng.normal()).collect(),
+            labels: (0..count).map(|n| n % classes).collect(),
+        }
+    }
+
+    /// Gradients of weight, bias and features.
+    fn gradients(&self, features: &[f32]) -> [Vec<f32>; 3] {
+        let mut logits = vec![0.0; self.labels.len() * self.bias.len()];
+        linear_forward(&mut logits, features, &self.weight, &self.bias);
+        let mut dlogits = vec![0.0; logits.len()];
+        cross_entropy(&mut dlogits, &logits, &self.labels, SMOOTHING);
+        let [mut dweight, mut dbias, mut dx] = [&self.weight[..], &self.bias, features].map(|x| vec![0.0; x.len()]);
+        linear_backward(&mut dweight, &mut dbias, &mut dx, features, &self.weight, &dlogits);
+        [dweight, dbias, dx]
+    }
+}
+
+impl Loss for Classifier {
+    fn reference(&self, features: &[f64]) -> f64 {
+        let logits = reference::linear(features, &to_f64(&self.weight), &to_f64(&self.bias));
+        reference::cross_entropy(&logits, &self.labels, f64::from(SMOOTHING))
+    }
+
+    fn gradient(&self, features: &[f32]) -> Vec<f32> {
+        let [_, _, dfeatures] = self.gradients(features);
+        dfeatures
+    }
+}
+
+/// Two random directions and up to `singles` single numbers of each tensor.
+fn probes(spec: &EncoderSpec, names: &[(String, usize)], singles: usize, rng: &mut Rng) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    for (tensor, (name, len)) in names.iter().enumerate() {
+        let (owner, _) = name.rsplit_once('.').unwrap();
+        let owns = |node: &Node| matches!(node, Node::Conv { conv, .. } if conv.name == owner || conv.norm == owner);
+        let node = spec.nodes.iter().position(owns).unwrap();
+        for _ in 0..2 {
+            // Unit length on average, so that a slope along it compares with single numbers' slopes.
+            let direction = (0..*len).map(|i| (i, f64::from(rng.normal()) / (*len as f64).sqrt())).collect();
+            probes.push(Probe { tensor, node, direction });
+        }
+        let single = |i| Probe { tensor, node, direction: vec![(i, 1.0)] };
+        probes.extend(rng.sample(*len, singles).into_iter().map(single));
+    }
+    probes
+}
+
+/// Slope of `loss` along `probe` by central differences.
+fn slope(
+    spec: &EncoderSpec,
+    tensors: &Tensors,
+    name: &str,
+    values: &[Vec<f64>],
+    probe: &Probe,
+    loss: &dyn Loss,
+) -> f64 {
+    let mut moved = tensors.clone();
+    let mut at = |offset: f64| {
+        let (from, to) = (&tensors[name], moved.get_mut(name).unwrap());
+        to.copy_from_slice(from);
+        probe.direction.iter().for_each(|&(i, d)| to[i] += offset * d);
+        loss.reference(&reference::features_from(spec, &moved, values, probe.node))
+    };
+    (at(STEP) - at(-STEP)) / (2.0 * STEP)
+}
+
+/// Holds `found` beside `expected`, one slope a probe, each tensor by its own largest slope.
+fn compare(case: &str, names: &[(String, usize)], probes: &[Probe], expected: &[f64], found: &[f64]) {
+    let largest = |tensor: Option<usize>| {
+        let of = probes.iter().zip(expected).filter(|(probe, _)| tensor.is_none_or(|t| t == probe.tensor));
+        of.map(|(_, slope)| slope.abs()).fold(0.0, f64::max)
+    };
+    let floor = FLOOR * largest(None);
+    let mut worst = 0.0f64;
+    for ((probe, expected), found) in probes.iter().zip(expected).zip(found) {
+        let allowed = (TOLERANCE * largest(Some(probe.tensor))).max(floor);
+        let error = (expected - found).abs() / allowed * TOLERANCE;
+        assert!(
+            error <= TOLERANCE,
+            "{case}: {} along {}: {found:e}, central differences give {expected:e}, off by {error:.1e} of the tensor's largest",
+            names[probe.tensor].0,
+            if probe.direction.len() == 1 { format!("number {}", probe.direction[0].0) } else { "all".into() },
+        );
+        worst = worst.max(error);
+    }
+    println!("{case}: {} slopes of {} tensors, worst error {worst:.1e}", probes.len(), names.len());
+}
+
+/// Checks the gradient of all parameters of `spec` for `count` random images, with `singles` single numbers a tensor.
+fn check(
+    case: &str,
+    spec: EncoderSpec,
+    (count, singles, margin): (usize, usize, f64),
+    make_loss: impl Fn(&mut Rng) -> Box<dyn Loss>,
+) {
+    let mut rng = Rng::for_purpose(11, case);
+    let loss = make_loss(&mut rng);
+    let mut network = cases::network(spec.clone(), &mut rng);
+    let input = cases::images(&network, count, margin, &mut rng);
+
+    let mut workspace = Workspace::default();
+    let features = network.forward(&mut workspace, &input).to_vec();
+    let mut gradient = vec![f32::NAN; network.parameters.len()];
+    network.backward(&mut workspace, &input, &loss.gradient(&features), &mut gradient);
+    let gradient = network.to_named(&gradient);
+
+    let tensors = reference::widen(&network.to_named(&network.parameters));
+    let (values, _) = reference::values(&spec, &tensors, &to_f64(&input));
+    for (i, (expected, &found)) in
+        reference::features_from(&spec, &tensors, &values, 0).iter().zip(&features).enumerate()
+    {
+        let error = (expected - f64::from(found)).abs();
+        assert!(error < 1e-4 * expected.abs().max(1.0), "{case}: feature {i} is {found}, the reference has {expected}");
+    }
+
+    let names: Vec<(String, usize)> = gradient.iter().map(|t| (t.name.clone(), t.data.len())).collect();
+    let probes = probes(&spec, &names, singles, &mut rng);
+    let expected: Vec<f64> =
+        probes.par_iter().map(|probe| slope(&spec, &tensors, &names[probe.tensor].0, &values, probe, &*loss)).collect();
+    let found: Vec<f64> = probes
+        .iter()
+        .map(|probe| probe.direction.iter().map(|&(i, d)| d * f64::from(gradient[probe.tensor].data[i])).sum())
+        .collect();
+    compare(case, &names, &probes, &expected, &found);
+}
+
+/// Three images through each small graph; weights of the mean over pixels are random.
+#[test]
+fn each_layer() {
+    for (case, spec) in cases::layers() {
+        let dim = spec.feature_dim();
+        let weights =
+            |rng: &mut Rng| -> Box<dyn Loss> { Box::new(WeightedSum((0..3 * dim).map(|_| rng.normal()).collect())) };
+        check(&case, spec, (3, 8, MARGIN), weights);
+    }
+}
+
+fn whole(preset: Preset, side: usize, count: usize, singles: usize) {
+    let spec = EncoderSpec::preset(preset, InputShape { channels: 3, height: side, width: side }).unwrap();
+    let dim = spec.feature_dim();
+    let head = |rng: &mut Rng| -> Box<dyn Loss> { Box::new(Classifier::new(rng, dim, 4, count)) };
+    check(preset.name(), spec, (count, singles, 0.0), head);
+}
+
+#[test]
+fn whole_nano() {
+    whole(Preset::Nano, 16, 4, 6);
+}
+
+#[test]
+fn whole_mobile() {
+    whole(Preset::Mobile, 32, 4, 4);
+}
+
+/// The head's own weights, every one of them.
+#[test]
+fn linear_and_cross_entropy() {
+    let mut rng = Rng::for_purpose(12, "head");
+    let mut head = Classifier::new(&mut rng, 13, 5, 7);
+    let features: Vec<f32> = (0..7 * 13).map(|_| rng.normal()).collect();
+    let found = head.gradients(&features);
+    let wide = [&head.weight, &head.bias, &features].map(|x| to_f64(x));
+    let loss = |at: &[Vec<f64>; 3]| {
+        reference::cross_entropy(&reference::linear(&at[2], &at[0], &at[1]), &head.labels, f64::from(SMOOTHING))
+    };
+    for (part, found) in found.iter().enumerate() {
+        for (i, &found) in found.iter().enumerate() {
+            let at = |offset: f64| {
+                let mut moved = wide.clone();
+                moved[part][i] += offset;
+                loss(&moved)
+            };
+            let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+            assert!((expected - f64::from(found)).abs() < 1e-6, "part {part}, number {i}: {found} beside {expected}");
+        }
+    }
+    // The value of the loss as well, and that a label out of place is noticed.
+    let value = |head: &Classifier| {
+        let mut logits = vec![0.0; 35];
+        linear_forward(&mut logits, &features, &head.weight, &head.bias);
+        cross_entropy(&mut [0.0; 35], &logits, &head.labels, SMOOTHING)
+    };
+    assert!((value(&head) - loss(&wide)).abs() < 1e-6);
+    let before = value(&head);
+    head.labels[0] += 1;
+    assert!((value(&head) - before).abs() > 1e-3);
+}

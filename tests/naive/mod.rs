@@ -1,0 +1,134 @@
+//! A folded encoder computed the slow and obvious way, in f64: what exported files are held against.
+//!
+//! NCHW throughout, one image at a time; C channels in, O out, K side of the kernel, S stride.
+
+use macula::data::{Preprocessing, ResizeFilter};
+use macula::encoder::{
+    Activation, Conv, ConvKind, EmbedError, Embedder, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node, Preset,
+};
+use macula::rng::Rng;
+
+/// A value of the graph: `[C, H, W]`.
+#[derive(Clone)]
+struct Map {
+    height: usize,
+    width: usize,
+    data: Vec<f64>,
+}
+
+/// The encoder, with the preprocessing of the images it reads.
+pub struct Naive {
+    pub encoder: FoldedEncoder,
+    pub preprocessing: Preprocessing,
+}
+
+/// A preset for images of `channels` × `side` × `side` with random weights of the usual size, biases included.
+pub fn random_encoder(preset: Preset, channels: usize, side: usize, seed: u64) -> Naive {
+    let spec = EncoderSpec::preset(preset, InputShape { channels, height: side, width: side }).unwrap();
+    let mut rng = Rng::for_purpose(seed, "naive");
+    let mut convs = Vec::new();
+    for node in &spec.nodes {
+        if let Node::Conv { conv, .. } = node {
+            let deviation = (2.0 * conv.channels_out as f32 / conv.weight_len() as f32).sqrt();
+            convs.push(FoldedConv {
+                weight: (0..conv.weight_len()).map(|_| deviation * rng.normal()).collect(),
+                bias: (0..conv.channels_out).map(|_| 0.1 * rng.normal()).collect(),
+            });
+        }
+    }
+    let preprocessing = Preprocessing {
+        channels,
+        height: side,
+        width: side,
+        filter: ResizeFilter::Triangle,
+        mean: vec![0.45; channels],
+        std: vec![0.25; channels],
+    };
+    Naive { encoder: FoldedEncoder { spec, convs }, preprocessing }
+}
+
+impl Embedder for Naive {
+    fn name(&self) -> String {
+        "naive".into()
+    }
+
+    fn identity(&self) -> [u8; 32] {
+        [0; 32]
+    }
+
+    fn feature_dim(&self) -> usize {
+        self.encoder.spec.feature_dim()
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
+        let InputShape { channels, height, width } = self.encoder.spec.input;
+        Ok(input.chunks(channels * height * width).flat_map(|image| embed(&self.encoder, image)).collect())
+    }
+}
+
+/// The feature `[D]` of one image `[H, W, C]`.
+fn embed(encoder: &FoldedEncoder, image: &[f32]) -> Vec<f32> {
+    let InputShape { channels, height, width } = encoder.spec.input;
+    let mut input = Map { height, width, data: vec![0.0; image.len()] };
+    for (i, &value) in image.iter().enumerate() {
+        let (pixel, channel) = (i / channels, i % channels);
+        input.data[channel * height * width + pixel] = f64::from(value);
+    }
+    let mut values = vec![input];
+    let mut convs = encoder.convs.iter();
+    for node in &encoder.spec.nodes {
+        let value = match node {
+            Node::Conv { input, conv } => convolve(&values[*input], conv, convs.next().unwrap()),
+            Node::Add { left, right, activation } => {
+                let mut sum = values[*left].clone();
+                let right = &values[*right].data;
+                sum.data.iter_mut().zip(right).for_each(|(a, b)| *a = activate(*activation, *a + b));
+                sum
+            }
+        };
+        values.push(value);
+    }
+    let last = values.pop().unwrap();
+    let pixels = last.height * last.width;
+    last.data.chunks(pixels).map(|channel| (channel.iter().sum::<f64>() / pixels as f64) as f32).collect()
+}
+
+fn convolve(input: &Map, conv: &Conv, folded: &FoldedConv) -> Map {
+    let (kernel, stride) = (if conv.kind == ConvKind::Pointwise { 1 } else { 3 }, conv.stride);
+    let padding = kernel / 2;
+    let depthwise = conv.kind == ConvKind::Depthwise3x3;
+    let (height, width) = (input.height.div_ceil(stride), input.width.div_ceil(stride));
+    let mut output = Map { height, width, data: Vec::new() };
+    let weights_of_one = folded.weight.len() / conv.channels_out;
+    for o in 0..conv.channels_out {
+        let weight = &folded.weight[o * weights_of_one..][..weights_of_one];
+        for y in 0..height {
+            for x in 0..width {
+                let mut sum = f64::from(folded.bias[o]);
+                for (tap, &w) in weight.iter().enumerate() {
+                    let (c, ky, kx) = (tap / (kernel * kernel), tap / kernel % kernel, tap % kernel);
+                    let c = if depthwise { o } else { c };
+                    let (row, column) =
+                        ((y * stride + ky).wrapping_sub(padding), (x * stride + kx).wrapping_sub(padding));
+                    if row < input.height && column < input.width {
+                        sum += f64::from(w) * input.data[(c * input.height + row) * input.width + column];
+                    }
+                }
+                output.data.push(activate(conv.activation, sum));
+            }
+        }
+    }
+    output
+}
+
+fn activate(activation: Activation, value: f64) -> f64 {
+    match activation {
+        Activation::Identity => value,
+        Activation::Relu => value.max(0.0),
+        Activation::Relu6 => value.clamp(0.0, 6.0),
+    }
+}

@@ -1,0 +1,292 @@
+//! Whole pretraining runs on phantoms: the same bytes however they come about, and what is refused.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use macula::data::{self, Dataset};
+use macula::encoder::{Embedder, Preset};
+use macula::nn::optimiser::OptimiserKind;
+use macula::pretrain::{
+    CHECKPOINT, CONFIG, Checkpoint, EpochLine, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig,
+    PretrainError, Run, RunError, RunFolder, Silent, TIMINGS, Validate, pretrain,
+};
+
+const PHANTOMS: &str = "phantoms:16:48";
+const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20 };
+const BEGIN: Options = Options { resume: false, ..RESUME };
+
+/// A few steps of the smallest encoder, with a checkpoint and a line of metrics off the epochs' beat.
+fn tiny(method: Method) -> PretrainConfig {
+    let mut config = PretrainConfig::new(PHANTOMS, method);
+    (config.encoder, config.channels, config.size) = (Preset::Pico, 1, 16);
+    (config.epochs, config.batch_size, config.limit) = (2, 8, Some(29));
+    (config.checkpoint_steps, config.metrics_steps) = (2, 1);
+    config.augmentation.crop_padding = 2;
+    config.validate = Validate::Epoch;
+    config
+}
+
+fn phantoms() -> Dataset {
+    data::open_named(PHANTOMS, 1).unwrap()
+}
+
+fn train(config: &PretrainConfig, out: &Path, options: Options) -> Result<Outcome, PretrainError> {
+    pretrain(config, &phantoms(), out, options, &mut Silent, &AtomicBool::new(false))
+}
+
+/// The bytes that a run is judged by.
+fn result(out: &Path) -> [Vec<u8>; 3] {
+    [CONFIG, METRICS, CHECKPOINT].map(|name| std::fs::read(out.join(name)).unwrap())
+}
+
+fn same(found: &[Vec<u8>; 3], expected: &[Vec<u8>; 3], how: &str) {
+    for (file, (found, expected)) in [CONFIG, METRICS, CHECKPOINT].iter().zip(found.iter().zip(expected)) {
+        assert!(found == expected, "{how}: {file} differs");
+    }
+}
+
+/// Raises `stop` once `after` steps are done.
+struct StopAfter<'a> {
+    after: u64,
+    stop: &'a AtomicBool,
+}
+
+impl Observer for StopAfter<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        let now = match event {
+            Event::Started { step, .. } => step,
+            Event::Step(line) => line.step,
+            _ => return,
+        };
+        self.stop.fetch_or(now == self.after, Ordering::Relaxed);
+    }
+}
+
+/// Copies the folder at every event, as it would be found after the power was cut there.
+struct CutEverywhere<'a> {
+    run: &'a Path,
+    copies: Vec<tempfile::TempDir>,
+}
+
+impl Observer for CutEverywhere<'_> {
+    fn event(&mut self, _event: Event<'_>) {
+        let copy = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(self.run).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        self.copies.push(copy);
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = [1, 2, 3].map(|threads| {
+        let out = folder.path().join(threads.to_string());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| train(&tiny(Method::Rotation), &out, BEGIN)).unwrap();
+        result(&out)
+    });
+    same(&results[1], &results[0], "2 threads");
+    same(&results[2], &results[0], "3 threads");
+    let mut other = tiny(Method::Rotation);
+    other.seed = 2;
+    let out = folder.path().join("seed");
+    train(&other, &out, BEGIN).unwrap();
+    assert_ne!(result(&out)[2], results[0][2], "another seed gives another encoder");
+}
+
+#[test]
+fn stopping_after_any_step_and_resuming_ends_in_the_same_bytes() {
+    for (method, optimiser) in [(Method::Rotation, OptimiserKind::SGD), (Method::Supervised, OptimiserKind::ADAM_W)] {
+        let mut config = tiny(method);
+        config.optimiser = optimiser;
+        config.learning_rate = config.usual_learning_rate();
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().join("whole");
+        train(&config, &whole, BEGIN).unwrap();
+        for after in 0..6 {
+            let out = folder.path().join(after.to_string());
+            let stop = AtomicBool::new(false);
+            let mut observer = StopAfter { after, stop: &stop };
+            let outcome = pretrain(&config, &phantoms(), &out, BEGIN, &mut observer, &stop).unwrap();
+            assert_eq!(outcome, Outcome::Interrupted { step: after });
+            assert_ne!(result(&out)[2], result(&whole)[2], "something is left to do");
+            let outcome = train(&config, &out, RESUME).unwrap();
+            assert!(matches!(outcome, Outcome::Finished { last: Some(EpochLine { step: 6, .. }), skipped: 0 }));
+            same(&result(&out), &result(&whole), &format!("{method:?} stopped after step {after}"));
+        }
+        assert_eq!(train(&config, &whole, RESUME).unwrap(), Outcome::Finished { last: None, skipped: 0 });
+    }
+}
+
+#[test]
+fn a_run_killed_anywhere_resumes_to_the_same_bytes() {
+    let config = tiny(Method::Rotation);
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    let mut cuts = CutEverywhere { run: &whole, copies: Vec::new() };
+    pretrain(&config, &phantoms(), &whole, BEGIN, &mut cuts, &AtomicBool::new(false)).unwrap();
+    assert!(cuts.copies.len() >= 10, "{} copies", cuts.copies.len());
+    let lines = |out: &Path| std::fs::read_to_string(out.join(METRICS)).unwrap_or_default().lines().count();
+    let counts: Vec<usize> = cuts.copies.iter().map(|copy| lines(copy.path())).collect();
+    assert!(counts.contains(&0) && counts.contains(&3) && counts.contains(&8), "{counts:?}");
+    for (cut, copy) in cuts.copies.iter().enumerate() {
+        train(&config, copy.path(), RESUME).unwrap();
+        same(&result(copy.path()), &result(&whole), &format!("killed at event {cut}"));
+    }
+}
+
+#[test]
+fn training_lowers_the_loss_and_gives_an_embedder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiny(Method::Supervised);
+    (config.epochs, config.limit) = (12, None);
+    config.augmentation = macula::augment::Augmentation::NONE;
+    let out = folder.path().join("run");
+    train(&config, &out, BEGIN).unwrap();
+    let text = std::fs::read_to_string(out.join(METRICS)).unwrap();
+    let epochs: Vec<EpochLine> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(epochs.len(), 12);
+    let (first, last) = (&epochs[0].train, &epochs[11].train);
+    assert!(last.loss < 0.7 * first.loss && last.balanced_accuracy > first.balanced_accuracy, "{first:?} {last:?}");
+    assert_eq!(std::fs::read_to_string(out.join(TIMINGS)).unwrap().lines().count(), 12);
+
+    let run = Run::load(&out).unwrap();
+    assert!(run.finished && run.step == epochs[11].step && run.config == config);
+    let dataset = phantoms();
+    let inputs: Vec<Vec<f32>> = (0..48).map(|index| run.preprocessing().apply(&dataset.load(index).unwrap())).collect();
+    let features = run.embed_input(&inputs.concat()).unwrap();
+    assert_eq!(features.len(), 48 * run.feature_dim());
+    let alone = run.embed_input(&inputs[5]).unwrap();
+    for (a, b) in alone.iter().zip(&features[5 * run.feature_dim()..]) {
+        assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "the feature of one image depends on others: {a} {b}");
+    }
+    let corpus = run.corpus().unwrap();
+    assert!(corpus.mean.len() == run.feature_dim() && corpus.std.len() == run.feature_dim());
+    assert!(corpus.std.iter().any(|&std| std > 0.0));
+    assert_eq!(run.identity(), Run::load(&out).unwrap().identity());
+    let mut other = config.clone();
+    other.seed = 2;
+    train(&other, &folder.path().join("other"), BEGIN).unwrap();
+    assert_ne!(run.identity(), Run::load(&folder.path().join("other")).unwrap().identity());
+}
+
+/// A checkpoint with one value made NaN, as after a divergence.
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let stop = AtomicBool::new(false);
+    let mut observer = StopAfter { after: 2, stop: &stop };
+    pretrain(&tiny(Method::Rotation), &phantoms(), &out, BEGIN, &mut observer, &stop).unwrap();
+    let mut checkpoint = Checkpoint::read(&out.join(CHECKPOINT)).unwrap();
+    checkpoint.tensors.iter_mut().find(|t| t.name == "head.bias").unwrap().data[0] = f32::NAN;
+    std::fs::write(out.join(CHECKPOINT), checkpoint.to_bytes()).unwrap();
+    let error = train(&tiny(Method::Rotation), &out, RESUME).unwrap_err();
+    assert!(matches!(error, PretrainError::NotFinite { step: 3, .. }), "{error}");
+    assert!(error.to_string().contains("learning rate below 0.1"), "{error}");
+}
+
+#[test]
+fn a_run_resumes_only_on_its_own_images_and_whole_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let config = tiny(Method::Rotation);
+    train(&config, &out, BEGIN).unwrap();
+    let resume = |data: &str| {
+        let dataset = data::open_named(data, 1).unwrap();
+        pretrain(&config, &dataset, &out, RESUME, &mut Silent, &AtomicBool::new(false))
+    };
+    assert!(resume(PHANTOMS).is_ok());
+    assert!(matches!(resume("phantoms:16:96").unwrap_err(), PretrainError::OtherImages { .. }));
+    let refused = train(&config, &out, BEGIN).unwrap_err().to_string();
+    assert!(refused.contains("not empty") && refused.contains("--resume"), "{refused}");
+    std::fs::write(out.join(METRICS), "").unwrap();
+    let short = resume(PHANTOMS).unwrap_err().to_string();
+    assert!(short.contains("metrics.jsonl") && short.contains("0 bytes"), "{short}");
+    let mut bytes = std::fs::read(out.join(CHECKPOINT)).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(out.join(CHECKPOINT), bytes).unwrap();
+    assert!(matches!(resume(PHANTOMS).unwrap_err(), PretrainError::Run(RunError::Damaged { .. })));
+    assert!(matches!(Run::load(&out).unwrap_err(), RunError::Damaged { .. }));
+}
+
+/// Grey PNG of noise-like texture.
+fn write_png(path: &Path, seed: u32) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let pixel = |x: u32, y: u32| image::Luma([(x * 7 + y * 13 * seed + x * y) as u8]);
+    image::GrayImage::from_fn(16, 16, pixel).save(path).unwrap();
+}
+
+#[test]
+fn broken_images_are_left_out_by_name_or_refused_when_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    for index in 0..12 {
+        write_png(&images.join(["cat", "dog"][index % 2]).join(format!("{index}.png")), index as u32 + 1);
+    }
+    let whole = std::fs::read(images.join("cat/0.png")).unwrap();
+    std::fs::write(images.join("cat/broken.png"), &whole[..whole.len() / 2]).unwrap();
+    let mut config = tiny(Method::Supervised);
+    (config.data, config.limit) = (images.display().to_string(), None);
+    let dataset = data::open(&images).unwrap();
+    let go = |out: &Path, strict| {
+        let options = Options { strict, ..BEGIN };
+        pretrain(&config, &dataset, out, options, &mut Silent, &AtomicBool::new(false))
+    };
+    let outcome = go(&folder.path().join("run"), false).unwrap();
+    assert!(matches!(outcome, Outcome::Finished { skipped: 1, .. }), "{outcome:?}");
+    let error = go(&folder.path().join("strict"), true).unwrap_err().to_string();
+    assert!(error.contains("1 unreadable") && error.contains("broken.png"), "{error}");
+    assert!(!folder.path().join("strict").exists(), "a run that never began leaves nothing");
+}
+
+#[test]
+fn data_that_cannot_be_learnt_from_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let refused = |change: fn(&mut Dataset), method| {
+        let mut dataset = phantoms();
+        change(&mut dataset);
+        let result = pretrain(&tiny(method), &dataset, &out, BEGIN, &mut Silent, &AtomicBool::new(false));
+        assert!(!out.exists(), "a run that never began leaves nothing");
+        result.unwrap_err().to_string()
+    };
+    let nothing_like_it = |d: &mut Dataset| d.class_names.push("unicorn".into());
+    let error = refused(nothing_like_it, Method::Supervised);
+    assert!(error.contains("class 'unicorn' has 0 training images"), "{error}");
+    let error = refused(|d| d.records.iter_mut().for_each(|r| r.label = None), Method::Supervised);
+    assert!(error.contains("have no label"), "{error}");
+    let only_test = |d: &mut Dataset| d.records.iter_mut().for_each(|r| r.split = Some(data::Split::Test));
+    assert!(refused(only_test, Method::Rotation).contains("no image to train on"));
+
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    let error = train(&tiny(Method::Rotation), &file.join("run"), BEGIN).unwrap_err().to_string();
+    assert!(error.contains("file/run"), "{error}");
+    let error = train(&tiny(Method::Rotation), &folder.path().join("absent"), RESUME).unwrap_err().to_string();
+    assert!(error.contains("absent is no run folder"), "{error}");
+    assert!(RunFolder::open(&file).is_err());
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_seed_counts_in_a_resumed_run_only_if_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut config = tiny(Method::Rotation);
+    // Accepted settings end at data that is not there.
+    (config.seed, config.data) = (7, "nowhere".into());
+    RunFolder::create(&out, &config).unwrap();
+    for (seed, part) in [(None, "nowhere"), (Some("7"), "nowhere"), (Some("1"), "other settings")] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_macula"));
+        command.args(["pretrain", "--resume", "--out"]).arg(&out);
+        let output = command.args(seed.map(|seed| format!("--seed={seed}"))).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(part), "seed {seed:?}: {message}");
+    }
+}
