@@ -7,7 +7,7 @@ pub mod rng; //        seeded streams, one a purpose
 pub mod files; //      files written whole or not at all
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod augment; //    quarter turns, flips, crops of 8-bit images
-pub mod nn; //         layers: forward and backward side by side
+pub mod nn; //         layers: forward and backward side by side; SIMD kernels below them
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
 pub mod objective; //  what pretraining minimises: supervised, rotation
 pub mod pretrain; //   loop, run folder, checkpoint, resume
