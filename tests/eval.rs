@@ -122,7 +122,7 @@ mod command {
             [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 3)]
         {
             let arguments =
-                format!("{probe} --encoder raw-pixels --data phantoms:16:240 --image-size 16 --json --quiet");
+                format!("{probe} --encoder raw-pixels --data phantoms:16:360 --image-size 16 --json --quiet");
             let report = json(&arguments);
             assert_eq!(report, json(&arguments), "the same seed gives the same figures");
             let found = report["rows"].as_array().unwrap();

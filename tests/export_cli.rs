@@ -16,7 +16,7 @@ fn outcome(output: &Output) -> (Option<i32>, String) {
 #[test]
 fn a_run_is_exported_and_a_parity_beyond_its_tolerance_is_exit_code_3() {
     let folder = tempfile::tempdir().unwrap();
-    let train = "pretrain --data phantoms:28:48 --method rotation --encoder pico --channels 1 --size 28 \
+    let train = "pretrain --data phantoms:28:120 --method rotation --encoder pico --channels 1 --size 28 \
                  --epochs 1 --batch 16 --quiet --out run";
     let trained = macula(folder.path(), &train.split_whitespace().collect::<Vec<_>>());
     assert_eq!(trained.status.code(), Some(0), "{}", outcome(&trained).1);

@@ -48,9 +48,6 @@ impl Plan {
     /// Both summands of a sum take over its gradient instead of a copy. That is right where the sum
     /// is the last to read a summand, and where a summand read by the sum alone is a bare convolution.
     fn check_sums(&self) -> Result<(), SpecError> {
-        if let Some(unread) = (1..self.nodes.len()).find(|&value| self.first_reader[value].is_none()) {
-            return Err(SpecError::Node { node: unread - 1, message: "nothing reads what it makes".into() });
-        }
         for (index, node) in self.nodes.iter().enumerate() {
             let Node::Add { left, right, .. } = node else { continue };
             for value in [*left, *right] {
@@ -78,7 +75,10 @@ impl Plan {
                 }
             }
         }
-        Ok(())
+        match (1..self.nodes.len()).find(|&value| self.first_reader[value].is_none()) {
+            Some(unread) => Err(SpecError::Node { node: unread - 1, message: "nothing reads what it makes".into() }),
+            None => Ok(()),
+        }
     }
 
     /// The nodes that read `value`, in order.
@@ -188,5 +188,8 @@ mod tests {
         assert!(Plan::new(&spec(Activation::Identity, 2)).is_ok());
         assert!(Plan::new(&spec(Activation::Relu, 2)).unwrap_err().to_string().contains("without activation"));
         assert!(Plan::new(&spec(Activation::Identity, 1)).unwrap_err().to_string().contains("two different values"));
+        let mut unread = spec(Activation::Identity, 2);
+        unread.nodes.push(Node::Conv { input: 0, conv: conv("c", 1, Activation::Relu) });
+        assert!(Plan::new(&unread).unwrap_err().to_string().contains("nothing reads"));
     }
 }

@@ -278,6 +278,7 @@ pub(crate) fn mask(
 
 /// The gradient through a batch norm, `out = g * by_gradient + (z * by_value + constant)`; rows of
 /// `out` are `out_row` floats apart.
+#[expect(clippy::too_many_arguments, reason = "all three arrays, their coefficients and shape belong to one formula")]
 pub(crate) fn norm_backward(
     isa: Isa,
     grid: Grid,
