@@ -19,6 +19,8 @@ pub mod objective; //  what pretraining minimises: supervised, rotation
 
 pub mod pretrain; //   loop, run folder, checkpoint, resume
 
+pub mod device; //     the Linux device: a taught head in a file
+
 pub mod report; //     pictures and pages for people
 
 #[cfg(feature = "cli")]

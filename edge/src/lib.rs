@@ -1,2 +1,13 @@
-//! What runs on the device.
+//! What runs on the device, and the very same code on a desk.
+//!
+//! An encoder turns an image into a feature; [`feature`] brings the feature to unit length and
+//! quantises it to `i16`; [`head`] learns classes from such features, forgets them and decides.
+//! Nothing here allocates, reads a clock or does I/O: memory is lent by the caller.
+//!
+//! From the quantised feature on, every result has the same bytes on every CPU: sums are integers,
+//! floating-point operations come in a fixed order with no fused multiply-add, and square root,
+//! exponential and rounding come from `libm`.
 #![no_std]
+
+pub mod feature; // a feature vector, unit length, quantised to i16
+pub mod head; //    class sums; the prototype and Gaussian heads made from them

@@ -90,7 +90,10 @@ fn group_names(dataset: &Dataset, group: &[usize]) -> Vec<String> {
     let name = |&index: &usize| {
         let record = &dataset.records[index];
         match record.split {
-            Some(split) if !record.name.starts_with(split.name()) => format!("{} ({})", record.name, split.name()),
+            // `train[17]` says it already.
+            Some(split) if !record.name.starts_with(&format!("{}[", split.name())) => {
+                format!("{} ({})", record.name, split.name())
+            }
             _ => record.name.clone(),
         }
     };

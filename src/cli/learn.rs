@@ -1,16 +1,116 @@
-//! `macula learn`.
+//! `macula learn`: teaches a head from a few images.
 
-use super::Common;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail, ensure};
+
+use super::{Common, print_json, teach};
+use crate::data::{self, Dataset, Split};
+use crate::device::{self, Learned, NamedImage, TaughtHead};
+use crate::rng::Rng;
 
 /// Arguments of `macula learn`.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula learn --encoder encoder.onnx --head tissue.head --class vessel a.png b.png c.png\n  \
+    macula learn --encoder encoder.onnx --head tissue.head --data SLIDES --split train --shots 5")]
 pub struct Args {
+    /// A run's folder, an ONNX file, raw-pixels, or random:PRESET
+    #[arg(long)]
+    encoder: String,
+    /// The head to teach; made where there is none yet
+    #[arg(long, value_name = "FILE")]
+    head: PathBuf,
+    /// Name of the class that the images show
+    #[arg(long, value_name = "NAME", required_unless_present = "data", conflicts_with = "data")]
+    class: Option<String>,
+    /// Image files
+    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    images: Vec<PathBuf>,
+    /// Learn from a labelled data set instead
+    #[arg(long, value_name = "PATH", requires = "shots")]
+    data: Option<String>,
+    /// Which part of the data set: train, val or test; all of it by default
+    #[arg(long, requires = "data", value_parser = teach::parse_split)]
+    split: Option<Split>,
+    /// Images of each class to draw from the data set, by seed
+    #[arg(long, requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
+    shots: Option<u32>,
     #[command(flatten)]
     common: Common,
 }
 
-/// Runs it.
+#[derive(serde::Serialize)]
+struct Report {
+    head: String,
+    encoder: String,
+    learned: usize,
+    known: usize,
+    classes: Vec<teach::ClassCount>,
+}
+
+/// Runs it: all images are learned and the head is replaced, or an error leaves it as it was.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let _ = args.common;
-    anyhow::bail!("not here yet")
+    let encoder = teach::open_encoder(&args.encoder)?;
+    let mut head = match args.head.exists() {
+        true => teach::load_head(&args.head)?,
+        false => TaughtHead::new(&*encoder),
+    };
+    head.check_encoder(&*encoder).with_context(|| args.head.display().to_string())?;
+    let lessons = match &args.data {
+        Some(name) => draw_shots(&args, &data::open_named(name, args.common.seed)?)?,
+        None => vec![(args.class.clone().unwrap_or_default(), teach::read_images(&args.images)?)],
+    };
+    let (mut learned, mut known) = (0, 0);
+    for (class, images) in &lessons {
+        let features = device::embed_images(&*encoder, images)?;
+        let rows = features.chunks_exact(encoder.feature_dim());
+        for ((named, hash), feature) in images.iter().zip(teach::hashes(images)).zip(rows) {
+            match head.learn(class, &named.name, hash, feature)? {
+                Learned::New => learned += 1,
+                Learned::Known { name } => {
+                    known += 1;
+                    if !args.common.quiet {
+                        eprintln!("{}: class '{class}' has these pixels already, from {name}", named.name);
+                    }
+                }
+            }
+        }
+    }
+    if learned > 0 {
+        device::save(&head, &args.head)?;
+    }
+    report(&args, &head, learned, known)
+}
+
+fn report(args: &Args, head: &TaughtHead, learned: usize, known: usize) -> anyhow::Result<()> {
+    let classes = teach::class_counts(head);
+    if args.common.json {
+        let (head, encoder) = (args.head.display().to_string(), args.encoder.clone());
+        return print_json(&Report { head, encoder, learned, known, classes });
+    }
+    println!("learned {learned} images, {known} were known");
+    teach::print_classes(&classes);
+    Ok(())
+}
+
+/// Draws `--shots` images of every class; each class has its own stream, so a new class changes no other's draw.
+fn draw_shots(args: &Args, dataset: &Dataset) -> anyhow::Result<Vec<(String, Vec<NamedImage>)>> {
+    let name = args.data.as_deref().unwrap_or_default();
+    let shots = args.shots.unwrap_or_default() as usize;
+    let indices = dataset.indices(args.split);
+    ensure!(!dataset.class_names.is_empty(), "{name} has no labels to learn from");
+    let mut lessons = Vec::new();
+    for (label, class) in dataset.class_names.iter().enumerate() {
+        let of_class: Vec<usize> =
+            indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
+        if of_class.len() < shots {
+            let part = args.split.map_or("all".to_owned(), |split| format!("{split:?}").to_lowercase());
+            bail!("{name} has {} images of class '{class}' (split: {part}), --shots asks for {shots}", of_class.len());
+        }
+        let mut rng = Rng::for_item(args.common.seed, "learn shots", 0, label as u64);
+        let drawn: Vec<usize> = rng.sample(of_class.len(), shots).into_iter().map(|i| of_class[i]).collect();
+        lessons.push((class.clone(), teach::load_images(dataset, &drawn)?));
+    }
+    Ok(lessons)
 }

@@ -21,6 +21,7 @@ mod learn;
 mod predict;
 mod pretrain;
 mod status;
+mod teach;
 
 /// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
 #[derive(Parser)]

@@ -50,8 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn luma_agrees_with_pillow() {
-        // Pillow 11: Image.new("RGB", (1, 1), rgb).convert("L").getpixel((0, 0))
+    fn luma_is_that_of_bt_601() {
+        // 0.299 red + 0.587 green + 0.114 blue, rounded.
         for (rgb, expected) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 200, 90], 131)] {
             assert_eq!(luma(&rgb), expected, "{rgb:?}");
         }

@@ -98,3 +98,38 @@ fn expose(canvas: &Canvas, rng: &mut Rng) -> Vec<u8> {
     let noise = rng.uniform_in(2.0, 10.0);
     canvas.values.iter().map(|value| (brightness + contrast * value + noise * rng.normal()).round() as u8).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_and_item_decide_every_pixel() {
+        let draw = |seed, item| Phantoms { size: 24, count: 100, seed }.draw(item).pixels;
+        assert_eq!(draw(1, 5), draw(1, 5));
+        assert_ne!(draw(1, 5), draw(2, 5));
+        assert_ne!(draw(1, 5), draw(1, 11), "same class, another image");
+    }
+
+    #[test]
+    fn structures_stand_out_at_any_size() {
+        for size in [16, 33, 200] {
+            for item in 0..60 {
+                let pixels = Phantoms { size, count: 60, seed: 3 }.draw(item).pixels;
+                assert_eq!(pixels.len(), size * size);
+                let (dark, bright) = (pixels.iter().min().unwrap(), pixels.iter().max().unwrap());
+                assert!(bright - dark > 40, "size {size}, item {item}: from {dark} to {bright}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_with_their_limits() {
+        assert_eq!(parse_name("phantoms").unwrap().unwrap(), (32, 1_200));
+        assert_eq!(parse_name("phantoms:64:10").unwrap().unwrap(), (64, 10));
+        assert!(parse_name("phantoms/of/the/opera").is_none());
+        for wrong in ["phantoms:15", "phantoms:x", "phantoms:32:0", "phantoms:32:1:1"] {
+            assert!(parse_name(wrong).unwrap().is_err(), "{wrong}");
+        }
+    }
+}

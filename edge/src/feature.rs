@@ -1,0 +1,186 @@
+//! From an encoder's feature to the unit-length `i16` feature that heads learn from.
+//!
+//! D feature dimensions.
+//!
+//! Quantising ends the part of the program in which two CPUs may differ: an encoder's last bits
+//! depend on its kernels, everything after this module is exact.
+
+use core::fmt;
+
+/// The quantised length of a feature: component 1.0 of a unit vector.
+pub const UNIT: i16 = i16::MAX;
+
+/// Longest feature a head takes.
+pub const DIM_MAX: usize = 4096;
+
+/// What features look like over the unlabelled corpus; heads see features centred and scaled by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Corpus<'a> {
+    /// Mean of each dimension, `[D]`.
+    pub mean: &'a [f32],
+    /// Standard deviation of each dimension, `[D]`. A dimension with 0 never varied and is centred only:
+    /// what little it does later is no reason to blow it up.
+    pub std: &'a [f32],
+}
+
+/// A feature that cannot be quantised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FeatureError {
+    /// Lengths do not agree.
+    Dimension {
+        /// What differs: `corpus mean`, `corpus standard deviation`, `output`.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// Length of the feature.
+        expected: usize,
+    },
+    /// A feature must have 1 to [`DIM_MAX`] dimensions.
+    DimensionOutOfRange {
+        /// What was found.
+        found: usize,
+    },
+    /// A value is infinite or not a number, before or after scaling.
+    NotFinite {
+        /// Index in the feature.
+        position: usize,
+        /// What was found.
+        value: f32,
+    },
+    /// All values are 0 (after centring), so the feature has no direction.
+    ZeroLength,
+}
+
+impl fmt::Display for FeatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dimension { what, found, expected } => {
+                write!(f, "{what} has {found} dimensions, the feature has {expected}")
+            }
+            Self::DimensionOutOfRange { found } => {
+                write!(f, "a feature has {found} dimensions, the limits are 1 and {DIM_MAX}")
+            }
+            Self::NotFinite { position, value } => {
+                write!(f, "feature value {position} is {value}, which is not finite")
+            }
+            Self::ZeroLength => write!(f, "the feature has length 0, a direction is needed"),
+        }
+    }
+}
+
+impl core::error::Error for FeatureError {}
+
+/// Centres and scales `feature` by the corpus, brings it to unit length and quantises it.
+///
+/// `z = (feature - mean) / std` (just `feature` without a corpus), in f32;
+/// `quantised = round(32767 z / |z|)`, in f64, halves to even. No component exceeds ±32767.
+///
+/// * `feature`: `[D]`
+/// * `corpus`: `[D]` each
+/// * `quantised`: `[D]`, written only where the result is `Ok`
+///
+/// # Errors
+/// When a length differs, a value is not finite, or the feature has no direction.
+pub fn quantise(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &mut [i16]) -> Result<(), FeatureError> {
+    check_lengths(feature, corpus, quantised)?;
+    let mut square = 0.0f64;
+    for (position, &value) in feature.iter().enumerate() {
+        let scaled = scale(value, corpus, position);
+        if !(value.is_finite() && scaled.is_finite()) {
+            return Err(FeatureError::NotFinite { position, value });
+        }
+        // The square of the largest f32 is 1e77 and of the smallest 1e-90: neither end is lost in f64.
+        square += f64::from(scaled) * f64::from(scaled);
+    }
+    if square == 0.0 {
+        return Err(FeatureError::ZeroLength);
+    }
+    let length = libm::sqrt(square);
+    for (position, out) in quantised.iter_mut().enumerate() {
+        let unit = f64::from(scale(feature[position], corpus, position)) / length;
+        *out = libm::rint(f64::from(UNIT) * unit) as i16;
+    }
+    Ok(())
+}
+
+fn scale(value: f32, corpus: Option<Corpus<'_>>, position: usize) -> f32 {
+    match corpus {
+        None => value,
+        Some(Corpus { mean, std }) if std[position] == 0.0 => value - mean[position],
+        Some(Corpus { mean, std }) => (value - mean[position]) / std[position],
+    }
+}
+
+fn check_lengths(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &[i16]) -> Result<(), FeatureError> {
+    let expected = feature.len();
+    if !(1..=DIM_MAX).contains(&expected) {
+        return Err(FeatureError::DimensionOutOfRange { found: expected });
+    }
+    let check = |what, found| match found == expected {
+        true => Ok(()),
+        false => Err(FeatureError::Dimension { what, found, expected }),
+    };
+    if let Some(corpus) = corpus {
+        check("corpus mean", corpus.mean.len())?;
+        check("corpus standard deviation", corpus.std.len())?;
+    }
+    check("output", quantised.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unit_length_by_hand() {
+        let mut quantised = [0; 2];
+        quantise(&[3.0, -4.0], None, &mut quantised).unwrap();
+        assert_eq!(quantised, [19660, -26214], "0.6 and -0.8 of 32767");
+        // The length does not matter, down to the smallest f32 and up to near the largest.
+        for scale in [1e-44, 1e-20, 1e20, 1e37] {
+            let mut other = [0; 2];
+            quantise(&[3.0 * scale, 4.0 * scale], None, &mut other).unwrap();
+            assert!((other[0] - 19660).abs() < 2500 && other[1] > other[0], "{scale}: {other:?}");
+        }
+        quantise(&[0.0, -7.0], None, &mut quantised).unwrap();
+        assert_eq!(quantised, [0, -UNIT]);
+    }
+
+    #[test]
+    fn centres_and_scales() {
+        let corpus = Corpus { mean: &[1.0, 2.0, 5.0], std: &[2.0, 0.5, 0.0] };
+        let mut quantised = [0; 3];
+        quantise(&[5.0, 3.0, 6.0], Some(corpus), &mut quantised).unwrap();
+        assert_eq!(quantised, [21845, 21845, 10922], "(5-1)/2, (3-2)/0.5, and 6-5 of a dimension that never varied");
+    }
+
+    #[test]
+    fn refusals() {
+        let mut out = [7i16; 2];
+        let corpus = |mean, std| Some(Corpus { mean, std });
+        assert_eq!(quantise(&[0.0, 0.0], None, &mut out), Err(FeatureError::ZeroLength));
+        assert_eq!(quantise(&[1.0, 2.0], corpus(&[1.0, 2.0], &[1.0, 1.0]), &mut out), Err(FeatureError::ZeroLength));
+        assert!(matches!(
+            quantise(&[1.0, f32::NAN], None, &mut out),
+            Err(FeatureError::NotFinite { position: 1, value }) if value.is_nan()
+        ));
+        assert!(matches!(
+            quantise(&[f32::INFINITY, 1.0], None, &mut out),
+            Err(FeatureError::NotFinite { position: 0, .. })
+        ));
+        let overflow = quantise(&[1.0, 3e38], corpus(&[0.0, 0.0], &[1.0, 1e-3]), &mut out);
+        assert_eq!(overflow, Err(FeatureError::NotFinite { position: 1, value: 3e38 }));
+        assert_eq!(
+            quantise(&[1.0, 2.0, 3.0], None, &mut out),
+            Err(FeatureError::Dimension { what: "output", found: 2, expected: 3 })
+        );
+        assert_eq!(
+            quantise(&[1.0, 2.0], corpus(&[1.0], &[1.0, 1.0]), &mut out),
+            Err(FeatureError::Dimension { what: "corpus mean", found: 1, expected: 2 })
+        );
+        assert_eq!(quantise(&[], None, &mut []), Err(FeatureError::DimensionOutOfRange { found: 0 }));
+        assert_eq!(out, [7, 7], "a refusal writes nothing");
+        quantise(&[1.0, 1.0], None, &mut out).unwrap();
+        assert_eq!(out, [23170, 23170]);
+    }
+}

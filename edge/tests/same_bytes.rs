@@ -1,0 +1,69 @@
+//! One script of learning, forgetting and deciding whose bytes are written down here.
+//!
+//! The very same test runs on every CPU that is supported (natively and under QEMU), which is how
+//! "byte-identical on x86-64, aarch64 and armv7" is held. A changed hash is a changed format or changed
+//! arithmetic: heads in the field would decide otherwise.
+
+mod common;
+
+use common::{Memory, Xorshift, scratch, state};
+use macula_edge::feature::{self, Corpus};
+use macula_edge::head::{Gaussian, Prototype};
+use sha2::{Digest, Sha256};
+
+const DIM: usize = 48;
+const CLASSES: usize = 5;
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn quantised_features() {
+    let mut generator = Xorshift(0x9E37_79B9_7F4A_7C15);
+    let mut hash = Sha256::new();
+    for exponent in -30i32..30 {
+        let magnitude = f32::from_bits(((127 + exponent) as u32) << 23);
+        let mut values = || (0..DIM).map(|_| generator.value() * magnitude).collect::<Vec<f32>>();
+        let (feature, mean, mut std) = (values(), values(), values());
+        std.iter_mut().for_each(|value| *value = value.abs());
+        let mut quantised = [0; DIM];
+        feature::quantise(&feature, Some(Corpus { mean: &mean, std: &std }), &mut quantised).unwrap();
+        quantised.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    assert_eq!(hexadecimal(hash), "5a8d8a27ab7af6cf01479c8ed334c305d981ecabd238a1749f403714a684b1d2");
+}
+
+#[test]
+fn head_state_and_decisions() {
+    let mut generator = Xorshift(42);
+    let mut memory = Memory::new(DIM, CLASSES);
+    let mut sums = memory.empty();
+    let mut scratch = scratch(DIM, CLASSES);
+    let mut hash = Sha256::new();
+    let mut learned: Vec<(u8, Vec<i16>)> = Vec::new();
+    for step in 0..120 {
+        // Class 4 stays empty for a while, and every third step one sample is forgotten.
+        let class = (generator.bits() % if step < 60 { 4 } else { 5 }) as u8;
+        let feature = generator.feature(DIM, class.into());
+        sums.learn(class, &feature).unwrap();
+        learned.push((class, feature));
+        if step % 3 == 2 {
+            let (class, feature) = learned.swap_remove(generator.bits() as usize % learned.len());
+            sums.forget(class, &feature).unwrap();
+        }
+        hash.update(state(&sums));
+        if step % 10 == 0 {
+            let query = generator.feature(DIM, step % CLASSES);
+            let mut probabilities = [0.0; CLASSES];
+            let decision = Prototype::new(&sums).predict(&query, &mut probabilities).unwrap();
+            hash.update(decision.to_bytes());
+            probabilities.iter().for_each(|value| hash.update(value.to_le_bytes()));
+            let gaussian = Gaussian::fit(&sums, &mut scratch).unwrap();
+            let decision = gaussian.predict(&query, &mut probabilities).unwrap();
+            hash.update(decision.to_bytes());
+            probabilities.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        }
+    }
+    assert_eq!(hexadecimal(hash), "ab2da9b7c2a9db11054d259912857bc6d4e62dbc5eb4415405da380661ec55e6");
+}

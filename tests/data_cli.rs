@@ -1,0 +1,255 @@
+//! `macula data` on every format it reads, whole and broken, from files made here.
+#![cfg(feature = "cli")]
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+use std::process::Command;
+
+use image::{GrayImage, ImageFormat, Luma};
+use serde_json::Value;
+use zip::CompressionMethod;
+
+/// What a run printed and how it ended.
+struct Outcome {
+    code: i32,
+    output: String,
+    error: String,
+}
+
+fn macula(arguments: &[&str]) -> Outcome {
+    let run = Command::new(env!("CARGO_BIN_EXE_macula")).arg("data").args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Outcome { code: run.status.code().unwrap(), output: text(run.stdout), error: text(run.stderr) }
+}
+
+/// The JSON of a run that must succeed.
+fn report(path: &Path) -> Value {
+    let run = macula(&[path.to_str().unwrap(), "--json"]);
+    assert_eq!(run.code, 0, "{}", run.error);
+    serde_json::from_str(&run.output).unwrap()
+}
+
+/// Asserts one line of error, exit code 2, and that all of `parts` are in it.
+fn refused(path: &Path, more: &[&str], parts: &[&str]) {
+    let mut arguments = vec![path.to_str().unwrap()];
+    arguments.extend(more);
+    let run = macula(&arguments);
+    assert_eq!(run.code, 2, "{}{}", run.output, run.error);
+    assert_eq!(run.error.trim_end().lines().count(), 1, "{}", run.error);
+    parts.iter().for_each(|part| assert!(run.error.contains(part), "no {part:?} in {}", run.error));
+}
+
+/// A picture that no other `seed` gives.
+fn picture(seed: u32, format: ImageFormat) -> Vec<u8> {
+    let image = GrayImage::from_fn(20, 16, |x, y| Luma([(x * 5 + y * 3 + seed * 11) as u8]));
+    let mut bytes = Cursor::new(Vec::new());
+    // There is no grey GIF.
+    image::DynamicImage::ImageLuma8(image).into_rgb8().write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// A NumPy array, format 1.0.
+fn npy(dtype: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    let mut header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}");
+    header.push_str(&" ".repeat(63 - (10 + header.len()) % 64));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values);
+    bytes
+}
+
+fn npz(path: &Path, method: CompressionMethod, arrays: &[(&str, Vec<u8>)]) {
+    let mut archive = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
+    for (name, bytes) in arrays {
+        archive.start_file(format!("{name}.npy"), options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap();
+}
+
+/// Two images of 3×2 pixels, with labels 0 and 1.
+fn arrays() -> Vec<(&'static str, Vec<u8>)> {
+    let pixels: Vec<u8> = (0..12).collect();
+    vec![("train_images", npy("|u1", "(2, 2, 3)", &pixels)), ("train_labels", npy("|u1", "(2, 1)", &[0, 1]))]
+}
+
+#[test]
+fn a_truncated_jpeg_is_named_skipped_counted_and_strictly_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, class) in ["a", "a", "b", "b"].into_iter().enumerate() {
+        write(&folder.path().join(format!("{class}/{i}.JPG")), &picture(i as u32, ImageFormat::Jpeg));
+    }
+    assert_eq!(macula(&[folder.path().to_str().unwrap(), "--strict"]).code, 0, "whole images pass");
+    let bytes = picture(9, ImageFormat::Jpeg);
+    write(&folder.path().join("b/cut.jpg"), &bytes[..bytes.len() / 2]);
+    let found = report(folder.path());
+    assert_eq!(found["images"], 4);
+    assert_eq!(found["skipped"].as_array().unwrap().len(), 1);
+    assert_eq!(found["skipped"][0]["name"], "b/cut.jpg");
+    let text = macula(&[folder.path().to_str().unwrap()]).output;
+    assert!(text.contains("1 skipped") && text.contains("b/cut.jpg"), "{text}");
+    refused(folder.path(), &["--strict"], &["b/cut.jpg", "truncated"]);
+}
+
+#[test]
+fn folders_give_classes_splits_duplicates_and_leaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        ("training/x/1.png", 1, ImageFormat::Png),
+        ("training/y/deep/2.bmp", 2, ImageFormat::Bmp),
+        ("Test/x/3.tif", 3, ImageFormat::Tiff),
+        ("Test/y/4.png", 1, ImageFormat::Png),
+        ("other/5.gif", 5, ImageFormat::Gif),
+    ];
+    for (name, seed, format) in files {
+        write(&folder.path().join(name), &picture(seed, format));
+    }
+    write(&folder.path().join(".hidden/6.png"), b"not looked at");
+    write(&folder.path().join("training/x/notes.txt"), b"not looked at");
+    let found = report(folder.path());
+    assert_eq!(found["images"], 4);
+    let expected = serde_json::json!([
+        {"name": "x", "train": 1, "val": 0, "test": 1, "no_split": 0},
+        {"name": "y", "train": 1, "val": 0, "test": 1, "no_split": 0},
+    ]);
+    assert_eq!(found["classes"], expected);
+    assert_eq!(found["skipped"][0]["name"], "other/5.gif", "beside the split folders");
+    let pair = serde_json::json!([["Test/y/4.png (test)", "training/x/1.png (train)"]]);
+    assert_eq!((&found["duplicates"], &found["leaks"], &found["label_conflicts"]), (&pair, &pair, &pair));
+    // Without classes and splits: flat, unlabelled.
+    let flat = report(&folder.path().join("other"));
+    assert_eq!(flat["classes"][0]["name"], "unlabelled");
+    refused(&folder.path().join("nowhere"), &[], &["nowhere"]);
+    refused(&folder.path().join("training/x/notes.txt"), &[], &["notes.txt", "expected a folder"]);
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    refused(&folder.path().join("empty"), &[], &["empty", "found no image"]);
+}
+
+#[test]
+fn npz_stored_or_deflated_reads_alike_and_names_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.npz");
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        npz(&path, method, &arrays());
+        let dataset = macula::data::open(&path).unwrap();
+        assert_eq!(dataset.load(1).unwrap().pixels, [6, 7, 8, 9, 10, 11], "{method:?}");
+        assert_eq!((dataset.load(0).unwrap().width, dataset.labels(&[0, 1])), (3, vec![Some(0), Some(1)]));
+        let mut short = arrays();
+        short[0].1.pop();
+        npz(&path, method, &short);
+        refused(&path, &[], &["set.npz", "train_images", "11 bytes", "12 bytes"]);
+    }
+    let replace = |index: usize, bytes: Vec<u8>| {
+        let mut changed = arrays();
+        changed[index].1 = bytes;
+        npz(&path, CompressionMethod::Deflated, &changed);
+    };
+    npz(&path, CompressionMethod::Deflated, &[("images", npy("|u1", "(1, 1, 1)", &[0]))]);
+    refused(&path, &[], &["set.npz", "no array train_images", "found images"]);
+    npz(&path, CompressionMethod::Deflated, &arrays()[..1]);
+    refused(&path, &[], &["set.npz", "no array train_labels", "found train_images"]);
+    replace(0, npy("<f4", "(2, 2, 3)", &[0; 48]));
+    refused(&path, &[], &["train_images", "<f4", "u8"]);
+    replace(1, npy("|u1", "(2, 14)", &[0; 28]));
+    refused(&path, &[], &["train_labels", "[2, 14]", "[2, 1]"]);
+    replace(1, npy("|i1", "(2,)", &[0, 0xFF]));
+    refused(&path, &[], &["train_labels[1]", "-1"]);
+    // A bomb: its shape promises more than may be unpacked.
+    replace(0, npy("|u1", "(1000000, 1000, 1000)", &[0; 12]));
+    refused(&path, &[], &["train_images"]);
+    write(&path, b"PK no zip");
+    refused(&path, &[], &["set.npz", "zip"]);
+}
+
+#[test]
+fn cifar_reads_planes_and_refuses_a_cut_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = vec![7];
+    record.extend((0..3072).map(|i| (i / 1024 * 100 + i % 1024 % 7) as u8));
+    write(&folder.path().join("data_batch_1.bin"), &record.repeat(2));
+    write(&folder.path().join("test_batch.bin"), &record);
+    write(&folder.path().join("batches.meta.txt"), b"a\nb\nc\nd\ne\nf\ng\nhorse\ni\nj\n\n");
+    let dataset = macula::data::open(folder.path()).unwrap();
+    assert_eq!((dataset.len(), dataset.class_names[dataset.records[0].label.unwrap()].as_str()), (3, "horse"));
+    assert_eq!(dataset.load(1).unwrap().pixels[..6], [0, 100, 200, 1, 101, 201]);
+    let found = report(folder.path());
+    assert_eq!(found["leaks"][0].as_array().unwrap().len(), 3, "all three are equal");
+    write(&folder.path().join("test_batch.bin"), &record[1..]);
+    refused(folder.path(), &[], &["test_batch.bin", "3072 bytes", "3073"]);
+    write(&folder.path().join("test_batch.bin"), &[vec![10], record[1..].to_vec()].concat());
+    refused(folder.path(), &[], &["test_batch[0]", "is 10"]);
+}
+
+#[test]
+fn idx_plain_and_packed_reads_alike_and_refuses_a_wrong_magic_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3], &[1u8, 2, 3, 4, 5, 6][..]].concat();
+    let labels = [0u8, 0, 8, 1, 0, 0, 0, 2, 4, 0];
+    let pack = |bytes: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(bytes).unwrap();
+        packer.finish().unwrap()
+    };
+    let packed = folder.path().join("t10k-images-idx3-ubyte.gz");
+    write(&folder.path().join("train-images-idx3-ubyte"), &images);
+    write(&folder.path().join("train-labels-idx1-ubyte"), &labels);
+    write(&packed, &pack(&images));
+    write(&folder.path().join("t10k-labels-idx1-ubyte.gz"), &pack(&labels));
+    let dataset = macula::data::open(folder.path()).unwrap();
+    assert_eq!((dataset.len(), dataset.class_names.len()), (4, 5));
+    assert_eq!(dataset.load(1).unwrap(), dataset.load(3).unwrap());
+    assert_eq!(dataset.load(3).unwrap().pixels, [4, 5, 6]);
+    assert_eq!(dataset.records[3].name, "test[1]");
+    for (broken, part) in [
+        ([&[0, 0, 9, 3], &images[4..]].concat(), "magic number"),
+        (images[..images.len() - 1].to_vec(), "5 bytes"),
+        ([&images[..], &[0]].concat(), "longer"),
+    ] {
+        write(&packed, &pack(&broken));
+        refused(folder.path(), &[], &["t10k-images-idx3-ubyte.gz", part]);
+    }
+}
+
+#[test]
+fn a_manifest_names_the_line_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("in/1.png"), &picture(1, ImageFormat::Png));
+    write(&folder.path().join("in/2.png"), &picture(2, ImageFormat::Png));
+    let path = folder.path().join("set.csv");
+    let good = "path,label,split,group\nin/1.png,ill,train,p1\nin/2.png,,test,p1\n";
+    write(&path, good.as_bytes());
+    let found = report(&path);
+    assert_eq!((&found["images"], &found["groups"], &found["divided_groups"][0]), (&2.into(), &1.into(), &"p1".into()));
+    for (text, parts) in [
+        (good.replace("path,", "file,"), ["line 1", "no column path"]),
+        (good.replace("2.png", "3.png"), ["line 3", "3.png"]),
+        (good.replace("test,", "exam,"), ["line 3", "\"exam\""]),
+        (good.replace("in/1.png,ill", "ill"), ["line 2", "fields"]),
+        ("path,label\n".to_owned(), ["set.csv", "found no image"]),
+    ] {
+        write(&path, text.as_bytes());
+        refused(&path, &[], &parts);
+    }
+}
+
+#[test]
+fn phantoms_need_no_files_and_a_sheet_is_whole_or_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let sheet = folder.path().join("sheet.png");
+    let run = macula(&["phantoms:16:60", "--sheet", sheet.to_str().unwrap()]);
+    assert_eq!(run.code, 0, "{}", run.error);
+    assert_eq!(macula::data::decode::read_image(&sheet).unwrap().channels, 3);
+    refused(Path::new("phantoms:8"), &[], &["phantoms:8", "from 16 to"]);
+    refused(Path::new("phantoms:32:10:1"), &[], &["follows the count"]);
+    let nowhere = folder.path().join("no/sheet.png");
+    refused(Path::new("phantoms:16:60"), &["--sheet", nowhere.to_str().unwrap()], &["no/sheet.png"]);
+}
