@@ -23,20 +23,21 @@ pub struct Percentiles {
 impl Percentiles {
     /// Of `durations`, at least one, in milliseconds.
     pub fn ms(durations: &[Duration]) -> Self {
-        Self::of(durations, 1e3)
+        Self::of(durations, 1e6)
     }
 
     /// Of `durations`, at least one, in microseconds.
     pub fn us(durations: &[Duration]) -> Self {
-        Self::of(durations, 1e6)
+        Self::of(durations, 1e3)
     }
 
-    fn of(durations: &[Duration], units_per_second: f64) -> Self {
+    fn of(durations: &[Duration], nanoseconds_a_unit: f64) -> Self {
         let mut sorted = durations.to_vec();
         sorted.sort_unstable();
         let rank = |percent: usize| {
             let position = (percent * sorted.len()).div_ceil(100).max(1) - 1;
-            sorted[position].as_secs_f64() * units_per_second
+            // Divided, not multiplied by 1e-3: 50 ns are then 0.05 µs and not 0.049999….
+            sorted[position].as_nanos() as f64 / nanoseconds_a_unit
         };
         Self { p50: rank(50), p95: rank(95), p99: rank(99) }
     }
