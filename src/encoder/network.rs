@@ -1,8 +1,14 @@
-//! A network made from a spec: its parameters, training forward and backward, inference.
+//! A network made from a spec: its parameters and running statistics, by name.
 
 use std::ops::Range;
 
-use super::spec::{EncoderSpec, SpecError};
+use super::folded::{FoldedConv, FoldedEncoder};
+use super::layout::{ConvPlaces, from_torch, layout, to_torch};
+use super::plan::Plan;
+use super::spec::{EncoderSpec, Node, SpecError};
+use crate::nn::batch_norm::Normalisation;
+use crate::nn::kernel::Isa;
+use crate::rng::Rng;
 
 /// What a parameter tensor is, which decides how it starts and whether weight decay applies to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,27 +66,60 @@ pub enum TensorError {
     },
 }
 
-/// Everything one training step needs besides the network: activations and gradients.
-///
-/// Kept from step to step so that memory is taken once.
-#[derive(Default)]
-pub struct Workspace {}
-
 /// An encoder with parameters.
+#[derive(Clone, Debug)]
 pub struct Network {
     spec: EncoderSpec,
+    pub(super) plan: Plan,
+    tensors: Vec<TensorInfo>,
+    pub(super) places: Vec<Option<ConvPlaces>>,
     /// All parameters, in the kernels' order; the optimiser sees one flat vector.
     pub parameters: Vec<f32>,
+    /// Running mean and variance of each convolution node's batch norm.
+    pub(super) running: Vec<Option<Running>>,
+    /// The vector instructions in use.
+    pub(super) isa: Isa,
+}
+
+/// Running statistics of one batch norm, one value a channel.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub mean: Vec<f32>,
+    pub variance: Vec<f32>,
 }
 
 impl Network {
-    /// A network of `spec` with He-normal weights, scales 1 and shifts 0, drawn from `seed`.
+    /// A network of `spec` with He-normal weights (fan-out, He et al. 2015, arXiv:1502.01852), scales
+    /// 1 and shifts 0, drawn from `seed`.
     ///
     /// # Errors
     /// When the spec describes no network.
     pub fn new(spec: EncoderSpec, seed: u64) -> Result<Self, SpecError> {
-        let _ = seed;
-        Ok(Self { spec, parameters: Vec::new() })
+        let plan = Plan::new(&spec)?;
+        let (tensors, places) = layout(&spec);
+        let mut parameters = Vec::with_capacity(tensors.last().map_or(0, |last| last.range.end));
+        for tensor in &tensors {
+            match tensor.role {
+                Role::Scale => parameters.resize(tensor.range.end, 1.0),
+                Role::Shift => parameters.resize(tensor.range.end, 0.0),
+                Role::Weight => {
+                    // A depthwise output meets one kernel only; a dense one O of them.
+                    let fan_out =
+                        if tensor.shape[1] == 1 { 1 } else { tensor.shape[0] } * tensor.shape[2] * tensor.shape[3];
+                    let std = (2.0 / fan_out as f32).sqrt();
+                    let mut rng = Rng::for_purpose(seed, &format!("initialise {}", tensor.name));
+                    let torch: Vec<f32> = tensor.range.clone().map(|_| std * rng.normal()).collect();
+                    parameters.extend(from_torch(&tensor.shape, &torch));
+                }
+            }
+        }
+        let running = plan.nodes.iter().map(|node| match node {
+            Node::Add { .. } => None,
+            Node::Conv { conv, .. } => {
+                Some(Running { mean: vec![0.0; conv.channels_out], variance: vec![1.0; conv.channels_out] })
+            }
+        });
+        Ok(Self { running: running.collect(), spec, plan, tensors, places, parameters, isa: Isa::chosen() })
     }
 
     /// Its spec.
@@ -90,14 +129,18 @@ impl Network {
 
     /// Name, shape, role and place of each parameter tensor.
     pub fn layout(&self) -> &[TensorInfo] {
-        unimplemented!()
+        &self.tensors
     }
 
     /// A flat vector that is laid out like `parameters` (themselves, momentum, gradient) as named
     /// tensors in PyTorch's layout.
     pub fn to_named(&self, flat: &[f32]) -> Vec<NamedTensor> {
-        let _ = flat;
-        unimplemented!()
+        let named = |tensor: &TensorInfo| NamedTensor {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            data: to_torch(&tensor.shape, &flat[tensor.range.clone()]),
+        };
+        self.tensors.iter().map(named).collect()
     }
 
     /// The inverse of [`Self::to_named`].
@@ -105,45 +148,83 @@ impl Network {
     /// # Errors
     /// A missing tensor or one of another shape. Tensors the network does not have are ignored.
     pub fn from_named(&self, tensors: &[NamedTensor]) -> Result<Vec<f32>, TensorError> {
-        let _ = tensors;
-        unimplemented!()
+        let mut flat = vec![0.0; self.parameters.len()];
+        for tensor in &self.tensors {
+            let found = find(tensors, &tensor.name, &tensor.shape)?;
+            flat[tensor.range.clone()].copy_from_slice(&from_torch(&tensor.shape, &found.data));
+        }
+        Ok(flat)
     }
 
     /// Running mean and variance of each batch norm, as `NAME.running_mean`, `NAME.running_var`.
     pub fn statistics(&self) -> Vec<NamedTensor> {
-        unimplemented!()
+        let mut tensors = Vec::new();
+        for (node, running) in self.plan.nodes.iter().zip(&self.running) {
+            if let (Node::Conv { conv, .. }, Some(running)) = (node, running) {
+                for (suffix, data) in [("running_mean", &running.mean), ("running_var", &running.variance)] {
+                    tensors.push(NamedTensor {
+                        name: format!("{}.{suffix}", conv.norm),
+                        shape: vec![data.len()],
+                        data: data.clone(),
+                    });
+                }
+            }
+        }
+        tensors
     }
 
     /// Puts back what [`Self::statistics`] gave.
     ///
     /// # Errors
-    /// A missing tensor or one of another shape.
+    /// A missing tensor or one of another shape; the network is then unchanged.
     pub fn set_statistics(&mut self, tensors: &[NamedTensor]) -> Result<(), TensorError> {
-        let _ = tensors;
-        unimplemented!()
+        let mut running = self.running.clone();
+        for (node, running) in self.plan.nodes.iter().zip(&mut running) {
+            if let (Node::Conv { conv, .. }, Some(running)) = (node, running) {
+                let shape = [conv.channels_out];
+                running.mean.clone_from(&find(tensors, &format!("{}.running_mean", conv.norm), &shape)?.data);
+                running.variance.clone_from(&find(tensors, &format!("{}.running_var", conv.norm), &shape)?.data);
+            }
+        }
+        self.running = running;
+        Ok(())
     }
 
-    /// Features `[N, D]` of `input` `[N, H, W, C]`, with the batch's own statistics; updates the running ones.
-    pub fn forward<'w>(&mut self, workspace: &'w mut Workspace, input: &[f32]) -> &'w [f32] {
-        let _ = (workspace, input);
-        unimplemented!()
+    /// The network as it is shipped: `weight * scale` and `shift` of each batch norm, with the running statistics.
+    pub fn folded(&self) -> FoldedEncoder {
+        let mut convs = Vec::new();
+        for (places, norm) in self.places.iter().zip(self.running_norms()) {
+            let (Some(places), Some(norm)) = (places, norm) else { continue };
+            let tensor =
+                self.tensors.iter().find(|tensor| tensor.range == places.weight).expect("places come from the tensors");
+            let mut weight = to_torch(&tensor.shape, &self.parameters[places.weight.clone()]);
+            let filter = weight.len() / norm.scale.len();
+            for (filter, scale) in weight.chunks_mut(filter).zip(&norm.scale) {
+                filter.iter_mut().for_each(|weight| *weight *= scale);
+            }
+            convs.push(FoldedConv { weight, bias: norm.shift });
+        }
+        FoldedEncoder { spec: self.spec.clone(), convs }
     }
 
-    /// Gradient of the loss with respect to `parameters`, from `dfeatures` `[N, D]`; overwrites
-    /// `gradient`. Goes with the last `forward` on this workspace and the same `input`.
-    pub fn backward(&self, workspace: &mut Workspace, input: &[f32], dfeatures: &[f32], gradient: &mut [f32]) {
-        let _ = (workspace, input, dfeatures, gradient);
-        unimplemented!()
+    /// The affine map of each convolution node's batch norm with the running statistics.
+    pub(super) fn running_norms(&self) -> Vec<Option<Normalisation>> {
+        let norm = |(places, running): (&Option<ConvPlaces>, &Option<Running>)| {
+            let (places, running) = (places.as_ref()?, running.as_ref()?);
+            let [gamma, beta] = [&places.gamma, &places.beta].map(|range| &self.parameters[range.clone()]);
+            Some(Normalisation::from_running(&running.mean, &running.variance, gamma, beta))
+        };
+        self.places.iter().zip(&self.running).map(norm).collect()
     }
+}
 
-    /// Features `[N, D]` of `input` `[N, H, W, C]` with the running statistics.
-    pub fn embed(&self, input: &[f32]) -> Vec<f32> {
-        let _ = input;
-        unimplemented!()
+fn find<'t>(tensors: &'t [NamedTensor], name: &str, shape: &[usize]) -> Result<&'t NamedTensor, TensorError> {
+    let found = tensors
+        .iter()
+        .find(|tensor| tensor.name == name)
+        .ok_or_else(|| TensorError::Missing { name: name.to_owned() })?;
+    if found.shape != shape || found.data.len() != shape.iter().product::<usize>() {
+        return Err(TensorError::Shape { name: name.to_owned(), found: found.shape.clone(), expected: shape.to_vec() });
     }
-
-    /// The network as it is shipped.
-    pub fn folded(&self) -> super::FoldedEncoder {
-        unimplemented!()
-    }
+    Ok(found)
 }

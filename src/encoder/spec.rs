@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nn::activation::Activation;
+
 /// Index of a value: 0 is the input, `i + 1` what node `i` makes.
 pub type ValueId = usize;
 
@@ -18,18 +20,6 @@ pub struct InputShape {
     pub height: usize,
     /// Columns.
     pub width: usize,
-}
-
-/// What follows a convolution's batch norm, or a sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
 }
 
 /// Kernel of a convolution. All pad with zeros by `K / 2` on each side.

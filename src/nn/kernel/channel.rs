@@ -1,0 +1,325 @@
+//! What happens to each channel on its own: batch norm, activation, sums over pixels.
+//!
+//! The outer loop runs over vectors of channels and the inner one over pixels, so scale, shift and
+//! sums stay in registers. Arrays are `[rows, columns, C]`; a padded array differs only in its row stride.
+#![allow(unsafe_code)] // Raw pointers: bounds are checked once an image, not once a value.
+
+use pulp::{Simd, WithSimd};
+
+use super::isa::{Isa, multiply_add};
+use crate::nn::activation::Activation;
+
+/// Pixels and channels of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub rows: usize,
+    pub columns: usize,
+    /// C, a multiple of 8.
+    pub channels: usize,
+}
+
+impl Grid {
+    /// Values of an array without padding.
+    pub fn len(self) -> usize {
+        self.rows * self.columns * self.channels
+    }
+
+    /// Length an array with this row stride must at least have.
+    fn span(self, row: usize) -> usize {
+        (self.rows - 1) * row + self.columns * self.channels
+    }
+}
+
+/// Scale and shift of each channel, `x * scale + shift`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Affine<'a> {
+    pub scale: &'a [f32],
+    pub shift: &'a [f32],
+}
+
+/// Pixels summed in f32 before they are added to an f64: rounding then stays near 1e-6 of the sum.
+const PIXELS_A_PARTIAL: usize = 256;
+
+#[inline(always)]
+unsafe fn load<S: Simd>(values: *const f32) -> S::f32s {
+    // SAFETY: the caller's `values` starts a whole vector; the load needs no alignment.
+    unsafe { values.cast::<S::f32s>().read_unaligned() }
+}
+
+#[inline(always)]
+unsafe fn store<S: Simd>(values: *mut f32, vector: S::f32s) {
+    // SAFETY: as in `load`.
+    unsafe { values.cast::<S::f32s>().write_unaligned(vector) }
+}
+
+#[inline(always)]
+fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> S::f32s {
+    // The value comes second: the x86 instruction returns that one when it is NaN, so NaN stays visible.
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => simd.max_f32s(simd.splat_f32s(0.0), x),
+        Activation::Relu6 => simd.min_f32s(simd.splat_f32s(6.0), simd.max_f32s(simd.splat_f32s(0.0), x)),
+    }
+}
+
+/// `out = activation(z * scale + shift)`; rows of `out` are `out_row` floats apart.
+pub(crate) fn affine_activation(
+    isa: Isa,
+    grid: Grid,
+    z: &[f32],
+    affine: Affine<'_>,
+    activation: Activation,
+    out: &mut [f32],
+    out_row: usize,
+) {
+    struct Op<'a>(Grid, &'a [f32], Affine<'a>, Activation, &'a mut [f32], usize);
+    impl WithSimd for Op<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Op(grid, z, affine, activation, out, out_row) = self;
+            let c = grid.channels;
+            for block in (0..c).step_by(S::F32_LANES) {
+                // SAFETY: lengths are asserted below for the whole grid; block + lanes <= C.
+                unsafe {
+                    let scale = load::<S>(affine.scale.as_ptr().add(block));
+                    let shift = load::<S>(affine.shift.as_ptr().add(block));
+                    for row in 0..grid.rows {
+                        let z = z.as_ptr().add(row * grid.columns * c + block);
+                        let out = out.as_mut_ptr().add(row * out_row + block);
+                        for column in 0..grid.columns {
+                            let value = multiply_add(simd, load::<S>(z.add(column * c)), scale, shift);
+                            store::<S>(out.add(column * c), activate(simd, activation, value));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(z.len() >= grid.len() && out.len() >= grid.span(out_row));
+    assert!(affine.scale.len() >= grid.channels && affine.shift.len() >= grid.channels);
+    isa.for_channels(grid.channels).run(Op(grid, z, affine, activation, out, out_row));
+}
+
+/// One operand of a sum: what is stored, and what makes it the value that is meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Summand<'a> {
+    pub stored: &'a [f32],
+    pub affine: Affine<'a>,
+    pub activation: Activation,
+}
+
+/// `out = activation(left + right)`.
+pub(crate) fn sum_activation(
+    isa: Isa,
+    grid: Grid,
+    left: Summand<'_>,
+    right: Summand<'_>,
+    activation: Activation,
+    out: &mut [f32],
+) {
+    struct Op<'a>(Grid, Summand<'a>, Summand<'a>, Activation, &'a mut [f32]);
+    impl WithSimd for Op<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Op(grid, left, right, activation, out) = self;
+            let c = grid.channels;
+            for block in (0..c).step_by(S::F32_LANES) {
+                // SAFETY: lengths are asserted below for the whole grid; block + lanes <= C.
+                unsafe {
+                    let [left_scale, right_scale] =
+                        [left, right].map(|s| load::<S>(s.affine.scale.as_ptr().add(block)));
+                    let [left_shift, right_shift] =
+                        [left, right].map(|s| load::<S>(s.affine.shift.as_ptr().add(block)));
+                    for pixel in 0..grid.rows * grid.columns {
+                        let at = pixel * c + block;
+                        let l = multiply_add(simd, load::<S>(left.stored.as_ptr().add(at)), left_scale, left_shift);
+                        let r = multiply_add(simd, load::<S>(right.stored.as_ptr().add(at)), right_scale, right_shift);
+                        let sum =
+                            simd.add_f32s(activate(simd, left.activation, l), activate(simd, right.activation, r));
+                        store::<S>(out.as_mut_ptr().add(at), activate(simd, activation, sum));
+                    }
+                }
+            }
+        }
+    }
+    assert!(out.len() >= grid.len());
+    for summand in [left, right] {
+        assert!(summand.stored.len() >= grid.len());
+        assert!(summand.affine.scale.len() >= grid.channels && summand.affine.shift.len() >= grid.channels);
+    }
+    isa.for_channels(grid.channels).run(Op(grid, left, right, activation, out));
+}
+
+/// Adds `Σ z` and `Σ z²` over the pixels of each channel to `sum` and `square`.
+pub(crate) fn moments(isa: Isa, grid: Grid, z: &[f32], sum: &mut [f64], square: &mut [f64]) {
+    struct Op<'a>(Grid, &'a [f32], &'a mut [f64], &'a mut [f64]);
+    impl WithSimd for Op<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Op(grid, z, sum, square) = self;
+            let (c, pixels) = (grid.channels, grid.rows * grid.columns);
+            for block in (0..c).step_by(S::F32_LANES) {
+                for start in (0..pixels).step_by(PIXELS_A_PARTIAL) {
+                    let (mut s, mut q) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
+                    for pixel in start..pixels.min(start + PIXELS_A_PARTIAL) {
+                        // SAFETY: the length of `z` is asserted below; block + lanes <= C.
+                        let value = unsafe { load::<S>(z.as_ptr().add(pixel * c + block)) };
+                        s = simd.add_f32s(s, value);
+                        q = multiply_add(simd, value, value, q);
+                    }
+                    add_to(&mut sum[block..], pulp::bytemuck::cast_slice(&[s]));
+                    add_to(&mut square[block..], pulp::bytemuck::cast_slice(&[q]));
+                }
+            }
+        }
+    }
+    assert!(z.len() >= grid.len() && sum.len() >= grid.channels && square.len() >= grid.channels);
+    isa.for_channels(grid.channels).run(Op(grid, z, sum, square));
+}
+
+/// Adds `Σ g` and `Σ g (z - mean)` over the pixels of each channel to `sum` and `product`.
+pub(crate) fn gradient_moments(
+    isa: Isa,
+    grid: Grid,
+    g: &[f32],
+    z: &[f32],
+    mean: &[f32],
+    sum: &mut [f64],
+    product: &mut [f64],
+) {
+    struct Op<'a>(Grid, &'a [f32], &'a [f32], &'a [f32], &'a mut [f64], &'a mut [f64]);
+    impl WithSimd for Op<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Op(grid, g, z, mean, sum, product) = self;
+            let (c, pixels) = (grid.channels, grid.rows * grid.columns);
+            for block in (0..c).step_by(S::F32_LANES) {
+                // SAFETY: lengths are asserted below; block + lanes <= C.
+                let mean = unsafe { load::<S>(mean.as_ptr().add(block)) };
+                for start in (0..pixels).step_by(PIXELS_A_PARTIAL) {
+                    let (mut s, mut q) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
+                    for pixel in start..pixels.min(start + PIXELS_A_PARTIAL) {
+                        // SAFETY: as above.
+                        let (g, z) = unsafe {
+                            let at = pixel * c + block;
+                            (load::<S>(g.as_ptr().add(at)), load::<S>(z.as_ptr().add(at)))
+                        };
+                        s = simd.add_f32s(s, g);
+                        q = multiply_add(simd, g, simd.sub_f32s(z, mean), q);
+                    }
+                    add_to(&mut sum[block..], pulp::bytemuck::cast_slice(&[s]));
+                    add_to(&mut product[block..], pulp::bytemuck::cast_slice(&[q]));
+                }
+            }
+        }
+    }
+    assert!(g.len() >= grid.len() && z.len() >= grid.len() && mean.len() >= grid.channels);
+    assert!(sum.len() >= grid.channels && product.len() >= grid.channels);
+    isa.for_channels(grid.channels).run(Op(grid, g, z, mean, sum, product));
+}
+
+#[inline(always)]
+fn add_to(sum: &mut [f64], values: &[f32]) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum += f64::from(*value);
+    }
+}
+
+/// `g = (g + more) where the activation of z * scale + shift passes gradients, else 0`.
+pub(crate) fn mask(
+    isa: Isa,
+    grid: Grid,
+    g: &mut [f32],
+    more: Option<&[f32]>,
+    z: &[f32],
+    affine: Affine<'_>,
+    activation: Activation,
+) {
+    struct Op<'a>(Grid, &'a mut [f32], Option<&'a [f32]>, &'a [f32], Affine<'a>, Activation);
+    impl WithSimd for Op<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Op(grid, g, more, z, affine, activation) = self;
+            let c = grid.channels;
+            for block in (0..c).step_by(S::F32_LANES) {
+                // SAFETY: lengths are asserted below for the whole grid; block + lanes <= C.
+                unsafe {
+                    let scale = load::<S>(affine.scale.as_ptr().add(block));
+                    let shift = load::<S>(affine.shift.as_ptr().add(block));
+                    for pixel in 0..grid.rows * grid.columns {
+                        let at = pixel * c + block;
+                        let mut value = load::<S>(g.as_ptr().add(at));
+                        if let Some(more) = more {
+                            value = simd.add_f32s(value, load::<S>(more.as_ptr().add(at)));
+                        }
+                        let zero = simd.splat_f32s(0.0);
+                        if activation != Activation::Identity {
+                            let pre = multiply_add(simd, load::<S>(z.as_ptr().add(at)), scale, shift);
+                            value = simd.select_f32s(simd.greater_than_f32s(pre, zero), value, zero);
+                            if activation == Activation::Relu6 {
+                                value = simd.select_f32s(simd.less_than_f32s(pre, simd.splat_f32s(6.0)), value, zero);
+                            }
+                        }
+                        store::<S>(g.as_mut_ptr().add(at), value);
+                    }
+                }
+            }
+        }
+    }
+    assert!(g.len() >= grid.len() && z.len() >= grid.len() && more.is_none_or(|more| more.len() >= grid.len()));
+    assert!(affine.scale.len() >= grid.channels && affine.shift.len() >= grid.channels);
+    isa.for_channels(grid.channels).run(Op(grid, g, more, z, affine, activation));
+}
+
+/// The gradient through a batch norm, `out = g * by_gradient + (z * by_value + constant)`; rows of
+/// `out` are `out_row` floats apart.
+pub(crate) fn norm_backward(
+    isa: Isa,
+    grid: Grid,
+    g: &[f32],
+    z: &[f32],
+    by_gradient: &[f32],
+    by_value: Affine<'_>,
+    out: &mut [f32],
+    out_row: usize,
+) {
+    struct Op<'a>(Grid, &'a [f32], &'a [f32], &'a [f32], Affine<'a>, &'a mut [f32], usize);
+    impl WithSimd for Op<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Op(grid, g, z, by_gradient, by_value, out, out_row) = self;
+            let c = grid.channels;
+            for block in (0..c).step_by(S::F32_LANES) {
+                // SAFETY: lengths are asserted below for the whole grid; block + lanes <= C.
+                unsafe {
+                    let a = load::<S>(by_gradient.as_ptr().add(block));
+                    let b = load::<S>(by_value.scale.as_ptr().add(block));
+                    let constant = load::<S>(by_value.shift.as_ptr().add(block));
+                    for row in 0..grid.rows {
+                        let start = row * grid.columns * c + block;
+                        let out = out.as_mut_ptr().add(row * out_row + block);
+                        for column in 0..grid.columns {
+                            let g = load::<S>(g.as_ptr().add(start + column * c));
+                            let z = load::<S>(z.as_ptr().add(start + column * c));
+                            let rest = multiply_add(simd, z, b, constant);
+                            store::<S>(out.add(column * c), multiply_add(simd, g, a, rest));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(g.len() >= grid.len() && z.len() >= grid.len() && out.len() >= grid.span(out_row));
+    assert!(
+        by_gradient.len() >= grid.channels
+            && by_value.scale.len() >= grid.channels
+            && by_value.shift.len() >= grid.channels
+    );
+    isa.for_channels(grid.channels).run(Op(grid, g, z, by_gradient, by_value, out, out_row));
+}

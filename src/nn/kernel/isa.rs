@@ -1,0 +1,120 @@
+//! Which vector instructions the kernels use, chosen once at run time.
+//!
+//! Vectors run along channels and every sum is taken in the same order whatever their width, so
+//! AVX-512, AVX2 and NEON, which all have the fused multiply-add, give the same bytes. The
+//! portable kernels round after the multiplication and so agree only to rounding.
+
+use std::any::TypeId;
+use std::sync::OnceLock;
+
+use pulp::{Scalar256b, Simd, WithSimd};
+
+/// An instruction set the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// 16 floats a vector, 32 registers.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// 8 floats a vector, 16 registers, fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 4 floats a vector, 32 registers, fused multiply-add.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// Plain Rust in blocks of 8 floats.
+    Portable,
+}
+
+impl Isa {
+    /// All that this CPU has, the fastest first.
+    pub fn available() -> Vec<Isa> {
+        let mut found = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if pulp::x86::V4::is_available() {
+                found.push(Isa::Avx512);
+            }
+            if pulp::x86::V3::is_available() {
+                found.push(Isa::Avx2);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if pulp::aarch64::Neon::try_new().is_some() {
+            found.push(Isa::Neon);
+        }
+        found.push(Isa::Portable);
+        found
+    }
+
+    /// The one in use: the fastest this CPU has, or the one that `MACULA_ISA` names
+    /// (`avx512`, `avx2`, `neon`, `portable`) if the CPU has it.
+    pub fn chosen() -> Isa {
+        static CHOSEN: OnceLock<Isa> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let available = Isa::available();
+            let wanted = std::env::var("MACULA_ISA").unwrap_or_default();
+            available.iter().copied().find(|isa| isa.name() == wanted).unwrap_or(available[0])
+        })
+    }
+
+    /// Its name in `MACULA_ISA` and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
+            Isa::Portable => "portable",
+        }
+    }
+
+    /// Floats a vector and vector registers, for choosing the tile of a kernel.
+    pub(crate) fn geometry(self) -> (usize, usize) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => (16, 32),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => (8, 16),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => (4, 32),
+            Isa::Portable => (8, 16),
+        }
+    }
+
+    /// The widest set whose vectors divide `channels` (a multiple of 8): 24 channels are three
+    /// vectors of 8 rather than one and a half of 16.
+    pub(crate) fn for_channels(self, channels: usize) -> Isa {
+        assert!(channels.is_multiple_of(8), "kernels work on multiples of 8 channels, not {channels}");
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if !channels.is_multiple_of(16) => Isa::Avx2,
+            isa => isa,
+        }
+    }
+
+    /// Runs `op` compiled for this set.
+    #[inline]
+    pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Simd::vectorize(pulp::x86::V4::try_new().expect("chosen only where available"), op),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Simd::vectorize(pulp::x86::V3::try_new().expect("chosen only where available"), op),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Simd::vectorize(pulp::aarch64::Neon::try_new().expect("chosen only where available"), op),
+            Isa::Portable => Simd::vectorize(Scalar256b, op),
+        }
+    }
+}
+
+/// `a * b + c`, fused where the CPU does it; elsewhere the fused form would be a slow library call.
+#[inline(always)]
+pub(crate) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    if TypeId::of::<S>() == TypeId::of::<Scalar256b>() {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    } else {
+        simd.mul_add_f32s(a, b, c)
+    }
+}

@@ -1,0 +1,309 @@
+//! The two inner loops of every dense convolution, on NHWC arrays.
+//!
+//! Both keep a tile of `P` × `B` vectors in registers: `P` neighbouring pixels (or weights) by `B`
+//! vectors of output channels. Each loaded vector then serves `P` multiply-adds and each broadcast
+//! value `B` of them, which keeps the load ports behind the arithmetic.
+#![allow(unsafe_code)] // Raw pointers: bounds are checked once an image, not once a multiply-add.
+
+use pulp::{Simd, WithSimd};
+
+use super::isa::{Isa, multiply_add};
+
+/// One run of inputs: `run` neighbouring values from `x` on meet as many rows of weights from `weight` on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tap {
+    /// Offset into the input, relative to the pixel.
+    pub x: usize,
+    /// Offset of the first weight row.
+    pub weight: usize,
+}
+
+/// `y[r][p][o] = Σ_tap Σ_k x[r, p][tap.x + k] * weight[tap.weight + k * O + o]` over a grid of pixels.
+#[derive(Debug)]
+pub(crate) struct Forward<'a> {
+    pub x: &'a [f32],
+    /// Floats from one output row's inputs to the next one's.
+    pub x_row: usize,
+    /// Floats from one output pixel's inputs to the next one's.
+    pub x_pixel: usize,
+    pub taps: &'a [Tap],
+    /// Neighbouring inputs a tap.
+    pub run: usize,
+    pub weight: &'a [f32],
+    /// O, a multiple of 8.
+    pub channels: usize,
+    pub y: &'a mut [f32],
+    pub y_row: usize,
+    pub y_pixel: usize,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// `dweight[k][o] += Σ_{r, p} x[r, p][k] * dy[r, p][o]` for `k` in `0..run`.
+#[derive(Debug)]
+pub(crate) struct WeightGradient<'a> {
+    pub x: &'a [f32],
+    pub x_row: usize,
+    pub x_pixel: usize,
+    pub run: usize,
+    pub dy: &'a [f32],
+    pub dy_row: usize,
+    pub dy_pixel: usize,
+    /// O, a multiple of 8.
+    pub channels: usize,
+    pub dweight: &'a mut [f32],
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// Vectors of output channels in one tile: the most of 4 that divide all of them.
+fn blocks_of(vectors: usize) -> usize {
+    [4, 3, 2, 1].into_iter().find(|b| vectors.is_multiple_of(*b)).unwrap_or(1)
+}
+
+/// Most pixels of a tile with `blocks` vectors so that accumulators, weights and one input stay in registers.
+fn most_pixels(registers: usize, blocks: usize) -> usize {
+    ((registers - 2 - blocks) / blocks).min(match blocks {
+        1 => 16,
+        2 => 12,
+        3 => 8,
+        _ => 6,
+    })
+}
+
+macro_rules! for_tile {
+    ($p:expr, $b:expr, $run:ident) => {
+        match ($p, $b) {
+            (1, 1) => $run!(1, 1),
+            (2, 1) => $run!(2, 1),
+            (3, 1) => $run!(3, 1),
+            (4, 1) => $run!(4, 1),
+            (5, 1) => $run!(5, 1),
+            (6, 1) => $run!(6, 1),
+            (7, 1) => $run!(7, 1),
+            (8, 1) => $run!(8, 1),
+            (9, 1) => $run!(9, 1),
+            (10, 1) => $run!(10, 1),
+            (11, 1) => $run!(11, 1),
+            (12, 1) => $run!(12, 1),
+            (13, 1) => $run!(13, 1),
+            (14, 1) => $run!(14, 1),
+            (15, 1) => $run!(15, 1),
+            (16, 1) => $run!(16, 1),
+            (1, 2) => $run!(1, 2),
+            (2, 2) => $run!(2, 2),
+            (3, 2) => $run!(3, 2),
+            (4, 2) => $run!(4, 2),
+            (5, 2) => $run!(5, 2),
+            (6, 2) => $run!(6, 2),
+            (7, 2) => $run!(7, 2),
+            (8, 2) => $run!(8, 2),
+            (9, 2) => $run!(9, 2),
+            (10, 2) => $run!(10, 2),
+            (11, 2) => $run!(11, 2),
+            (12, 2) => $run!(12, 2),
+            (1, 3) => $run!(1, 3),
+            (2, 3) => $run!(2, 3),
+            (3, 3) => $run!(3, 3),
+            (4, 3) => $run!(4, 3),
+            (5, 3) => $run!(5, 3),
+            (6, 3) => $run!(6, 3),
+            (7, 3) => $run!(7, 3),
+            (8, 3) => $run!(8, 3),
+            (1, 4) => $run!(1, 4),
+            (2, 4) => $run!(2, 4),
+            (3, 4) => $run!(3, 4),
+            (4, 4) => $run!(4, 4),
+            (5, 4) => $run!(5, 4),
+            (6, 4) => $run!(6, 4),
+            (p, b) => unreachable!("no tile of {p} by {b}"),
+        }
+    };
+}
+
+impl Forward<'_> {
+    /// Runs it with the instructions of `isa`.
+    pub fn run(mut self, isa: Isa) {
+        if self.rows == 0 || self.columns == 0 {
+            return;
+        }
+        let isa = isa.for_channels(self.channels);
+        self.check();
+        let (lanes, registers) = isa.geometry();
+        let blocks = blocks_of(self.channels / lanes);
+        // Tiles of equal width; the last one of a row may overlap its neighbour and write the same values again.
+        let pixels = self.columns.div_ceil(self.columns.div_ceil(most_pixels(registers, blocks)));
+        macro_rules! run {
+            ($p:literal, $b:literal) => {
+                isa.run(ForwardTiles::<'_, '_, $p, $b>(&mut self))
+            };
+        }
+        for_tile!(pixels, blocks, run);
+    }
+
+    /// Every offset that the tiles compute lies inside the slices.
+    fn check(&self) {
+        let last = |row: usize, pixel: usize| (self.rows - 1) * row + (self.columns - 1) * pixel;
+        let x_last = self.taps.iter().map(|tap| tap.x).max().unwrap_or(0) + last(self.x_row, self.x_pixel);
+        assert!(x_last + self.run <= self.x.len(), "input of {} floats, {} needed", self.x.len(), x_last + self.run);
+        let weights = self.taps.iter().map(|tap| tap.weight).max().unwrap_or(0) + self.run * self.channels;
+        assert!(weights <= self.weight.len(), "{} weights, {weights} needed", self.weight.len());
+        let y_last = last(self.y_row, self.y_pixel) + self.channels;
+        assert!(y_last <= self.y.len(), "output of {} floats, {y_last} needed", self.y.len());
+    }
+}
+
+struct ForwardTiles<'a, 'b, const P: usize, const B: usize>(&'a mut Forward<'b>);
+
+impl<const P: usize, const B: usize> WithSimd for ForwardTiles<'_, '_, P, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let f = self.0;
+        let lanes = S::F32_LANES;
+        for block in (0..f.channels).step_by(B * lanes) {
+            for row in 0..f.rows {
+                let mut column = 0;
+                while column < f.columns {
+                    // The last tile moves left to end with the row.
+                    column = column.min(f.columns - P);
+                    // SAFETY: `Forward::check` holds the largest offsets against the slices' lengths; here
+                    // row < rows, column + P <= columns, block + B * lanes <= channels.
+                    unsafe {
+                        let x = f.x.as_ptr().add(row * f.x_row + column * f.x_pixel);
+                        let weight = f.weight.as_ptr().add(block);
+                        let y = f.y.as_mut_ptr().add(row * f.y_row + column * f.y_pixel + block);
+                        forward_tile::<S, P, B>(simd, f, x, weight, y);
+                    }
+                    column += P;
+                }
+            }
+        }
+    }
+}
+
+/// SAFETY: the pixel at `x` and the `P - 1` after it, the weights and the outputs lie inside their slices.
+#[inline(always)]
+unsafe fn forward_tile<S: Simd, const P: usize, const B: usize>(
+    simd: S,
+    f: &Forward<'_>,
+    x: *const f32,
+    weight: *const f32,
+    y: *mut f32,
+) {
+    let lanes = S::F32_LANES;
+    // SAFETY: the caller's promise; all loads and stores are unaligned ones.
+    unsafe {
+        let mut sum = [[simd.splat_f32s(0.0); B]; P];
+        for tap in f.taps {
+            let (x, weight) = (x.add(tap.x), weight.add(tap.weight));
+            for k in 0..f.run {
+                let mut w = [simd.splat_f32s(0.0); B];
+                for (b, w) in w.iter_mut().enumerate() {
+                    *w = weight.add(k * f.channels + b * lanes).cast::<S::f32s>().read_unaligned();
+                }
+                for (p, sum) in sum.iter_mut().enumerate() {
+                    let value = simd.splat_f32s(*x.add(p * f.x_pixel + k));
+                    for (sum, w) in sum.iter_mut().zip(w) {
+                        *sum = multiply_add(simd, value, w, *sum);
+                    }
+                }
+            }
+        }
+        for (p, sum) in sum.iter().enumerate() {
+            for (b, sum) in sum.iter().enumerate() {
+                y.add(p * f.y_pixel + b * lanes).cast::<S::f32s>().write_unaligned(*sum);
+            }
+        }
+    }
+}
+
+impl WeightGradient<'_> {
+    /// Runs it with the instructions of `isa`.
+    pub fn run(mut self, isa: Isa) {
+        let isa = isa.for_channels(self.channels);
+        self.check();
+        let (lanes, registers) = isa.geometry();
+        let blocks = blocks_of(self.channels / lanes);
+        let most = most_pixels(registers, blocks);
+        let width = self.run.div_ceil(self.run.div_ceil(most));
+        let mut start = 0;
+        while start < self.run {
+            let rows = width.min(self.run - start);
+            macro_rules! run {
+                ($p:literal, $b:literal) => {
+                    isa.run(WeightTiles::<'_, '_, $p, $b> { gradient: &mut self, start })
+                };
+            }
+            for_tile!(rows, blocks, run);
+            start += rows;
+        }
+    }
+
+    fn check(&self) {
+        assert!(self.rows > 0 && self.columns > 0 && self.run > 0, "an empty convolution has no gradient");
+        let last = |row: usize, pixel: usize| (self.rows - 1) * row + (self.columns - 1) * pixel;
+        assert!(
+            last(self.x_row, self.x_pixel) + self.run <= self.x.len(),
+            "input of {} floats is too short",
+            self.x.len()
+        );
+        assert!(
+            last(self.dy_row, self.dy_pixel) + self.channels <= self.dy.len(),
+            "gradient of {} floats is too short",
+            self.dy.len()
+        );
+        assert!(self.run * self.channels <= self.dweight.len(), "{} weights are too few", self.dweight.len());
+    }
+}
+
+/// `P` rows of weights from `start` on.
+struct WeightTiles<'a, 'b, const P: usize, const B: usize> {
+    gradient: &'a mut WeightGradient<'b>,
+    start: usize,
+}
+
+impl<const P: usize, const B: usize> WithSimd for WeightTiles<'_, '_, P, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { gradient: g, start } = self;
+        let lanes = S::F32_LANES;
+        for block in (0..g.channels).step_by(B * lanes) {
+            // SAFETY: `WeightGradient::check` holds the largest offsets against the slices' lengths; here
+            // start + P <= run and block + B * lanes <= channels.
+            unsafe {
+                let target = g.dweight.as_mut_ptr().add(start * g.channels + block);
+                let mut sum = [[simd.splat_f32s(0.0); B]; P];
+                for (p, sum) in sum.iter_mut().enumerate() {
+                    for (b, sum) in sum.iter_mut().enumerate() {
+                        *sum = target.add(p * g.channels + b * lanes).cast::<S::f32s>().read_unaligned();
+                    }
+                }
+                for row in 0..g.rows {
+                    let x = g.x.as_ptr().add(row * g.x_row + start);
+                    let dy = g.dy.as_ptr().add(row * g.dy_row + block);
+                    for column in 0..g.columns {
+                        let mut d = [simd.splat_f32s(0.0); B];
+                        for (b, d) in d.iter_mut().enumerate() {
+                            *d = dy.add(column * g.dy_pixel + b * lanes).cast::<S::f32s>().read_unaligned();
+                        }
+                        for (p, sum) in sum.iter_mut().enumerate() {
+                            let value = simd.splat_f32s(*x.add(column * g.x_pixel + p));
+                            for (sum, d) in sum.iter_mut().zip(d) {
+                                *sum = multiply_add(simd, value, d, *sum);
+                            }
+                        }
+                    }
+                }
+                for (p, sum) in sum.iter().enumerate() {
+                    for (b, sum) in sum.iter().enumerate() {
+                        target.add(p * g.channels + b * lanes).cast::<S::f32s>().write_unaligned(*sum);
+                    }
+                }
+            }
+        }
+    }
+}
