@@ -51,7 +51,7 @@ struct Report {
 /// What is measured.
 enum Subject {
     /// The shape of a preset decides its speed, so it needs neither images nor their statistics.
-    Random(Network),
+    Random(Box<Network>),
     Opened(Box<dyn Embedder>),
 }
 
@@ -60,7 +60,8 @@ impl Subject {
         match name.strip_prefix("random:") {
             Some(preset) => {
                 let preset: Preset = preset.parse()?;
-                Ok(Self::Random(Network::new(EncoderSpec::preset(preset, customary_input(preset))?, seed)?))
+                let spec = EncoderSpec::preset(preset, customary_input(preset))?;
+                Ok(Self::Random(Box::new(Network::new(spec, seed)?)))
             }
             None => Ok(Self::Opened(teach::open_encoder(name)?)),
         }
