@@ -1,16 +1,32 @@
-//! `macula bench`.
+//! `macula bench`: latency, rate and memory of training, encoder and head.
 
-use super::Common;
+mod encoder;
+mod head;
+mod measure;
+mod train;
 
 /// Arguments of `macula bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    #[command(flatten)]
-    common: Common,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Training steps on random images: forward, backward, SGD with momentum
+    Train(train::Args),
+    /// Features: latency of one image, rate of a batch, time to load
+    Encoder(encoder::Args),
+    /// A head: latency to learn, forget, fit and predict, and its memory
+    Head(head::Args),
 }
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let _ = args.common;
-    anyhow::bail!("not here yet")
+    match args.what {
+        What::Train(args) => train::run(&args),
+        What::Encoder(args) => encoder::run(&args),
+        What::Head(args) => head::run(&args),
+    }
 }

@@ -1,0 +1,87 @@
+"""The table that `compare_train.sh` prints: training of each preset, Macula and PyTorch taking turns.
+
+They take turns (A B A B …) so that whatever slows the machine meets both; rates are medians over rounds.
+"""
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).parent
+PRESETS = ["pico", "nano", "micro", "mobile"]
+
+
+def json_of(command):
+    """What `command` prints, which is one JSON object."""
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE)
+    if done.returncode != 0:
+        sys.exit(f"compare_train: exit code {done.returncode} of: {' '.join(map(str, command))}")
+    return json.loads(done.stdout)
+
+
+def ours(program, preset, sizes):
+    report = json_of([program, "bench", "train", "--json", "--quiet", "--encoder", preset, *sizes])
+    result = report["results"][0]
+    shape = result["input"]
+    peak = result["peak_memory_bytes"]
+    return {"isa": report["isa"], "input": f"{shape['channels']}×{shape['height']}×{shape['width']}",
+            "rate": result["images_per_second"], "peak": None if peak is None else peak / 2**20}
+
+
+def theirs(python, preset, sizes):
+    report = json_of([python, HERE / "train_torch.py", preset, "--mode", "channels_last", *sizes])
+    return {"peer": report["peer"], "rate": report["images_per_second"], "peak": report["peak_rss_mb"]}
+
+
+def spread(runs):
+    rates = [run["rate"] for run in runs]
+    return f"{statistics.median(rates):.0f} ({min(rates):.0f}–{max(rates):.0f})"
+
+
+def peak(runs):
+    """The largest of the rounds, in MiB."""
+    return "–" if runs[0]["peak"] is None else f"{max(run['peak'] for run in runs):.0f}"
+
+
+def row(preset, a, b):
+    ratio = statistics.median(run["rate"] for run in a) / statistics.median(run["rate"] for run in b)
+    return f"| {preset} | {a[0]['input']} | {spread(a)} | {spread(b)} | {ratio:.2f} × | {peak(a)} | {peak(b)} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("python", help="a Python that has PyTorch")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--program", type=pathlib.Path, default=HERE.parent / "target" / "release" / "macula")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=20)
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f"{args.rounds} rounds: at least 1 is needed")
+    if not args.program.is_file():
+        parser.error(f"{args.program}: no such program; build it with cargo build --release")
+
+    sizes = ["--batch", args.batch, "--threads", args.threads, "--steps", args.steps]
+    runs = {preset: ([], []) for preset in args.presets}
+    for turn in range(args.rounds):
+        for preset, (a, b) in runs.items():
+            a.append(ours(args.program, preset, sizes))
+            b.append(theirs(args.python, preset, sizes))
+            print(f"round {turn + 1} of {args.rounds}, {preset}: {a[-1]['rate']:.0f} and {b[-1]['rate']:.0f} images/s",
+                  file=sys.stderr)
+
+    a, b = runs[args.presets[0]]
+    print(f"Batch {args.batch}, threads {args.threads}, {args.steps} steps a round, {args.rounds} rounds; "
+          f"kernels {a[0]['isa']}; {b[0]['peer']}. Images a second: median (least–most) of the rounds.\n")
+    print("| encoder | input | Macula images/s | PyTorch images/s | ratio | Macula peak MiB | PyTorch peak MiB |")
+    print("|---|---|---|---|---|---|---|")
+    for preset, (a, b) in runs.items():
+        print(row(preset, a, b))
+
+
+if __name__ == "__main__":
+    main()
