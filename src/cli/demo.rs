@@ -1,16 +1,252 @@
-//! `macula demo`.
+//! `macula demo`: the main job, whole, on images that the program draws itself.
 
-use super::Common;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{CheckFailed, Common, print_json, teach};
+use crate::data::{Dataset, Split, open_named};
+use crate::device::{self, HeadKind, TaughtHead};
+use crate::encoder::Embedder;
+use crate::evaluate::{self, Confusion, EncoderInput, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
+use crate::pretrain::{Event, Method, Observer, Options, PretrainConfig, Run, pretrain};
+use crate::report::sheet;
+
+/// Enough phantoms for episodes with 30 queries of each of six classes.
+const DATA: &str = "phantoms:32:1800";
+const CHANNELS: usize = 1;
+const SIDE: usize = 32;
+const EPOCHS: u64 = 12;
+const SHOTS: [usize; 2] = [1, 5];
+const EPISODES: usize = 200;
+/// Examples of each class that the head is taught.
+const LESSON: usize = 5;
 
 /// Arguments of `macula demo`.
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula demo --picture phantoms.png")]
 pub struct Args {
+    /// Keep the run, the exported encoder and the taught head in this new or empty folder
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Draw a few images of each class to this PNG
+    #[arg(long)]
+    picture: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
 
+/// One encoder's few-shot figures.
+#[derive(serde::Serialize)]
+struct Row {
+    encoder: String,
+    /// One for each of `SHOTS`.
+    balanced_accuracy: Vec<Interval>,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    data: &'static str,
+    seed: u64,
+    shots: [usize; 2],
+    episodes: usize,
+    few_shot: Vec<Row>,
+    encoder_in_use: String,
+    taught_balanced_accuracy: f64,
+    taught_recalls: Vec<(String, Option<f64>)>,
+    forgetting_is_exact: bool,
+    seconds: f64,
+}
+
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let _ = args.common;
-    anyhow::bail!("not here yet")
+    let start = Instant::now();
+    let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let folder = args.out.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let dataset = open_named(DATA, args.common.seed)?;
+    if let Some(path) = &args.picture {
+        sheet::write_png(path, &sheet::draw(&dataset, 12, 64, args.common.seed)?)?;
+    }
+    let say = |text: &str| {
+        if !args.common.json && !args.common.quiet {
+            println!("{text}");
+        }
+    };
+    let train = dataset.indices(Some(Split::Train));
+    say(&format!("1. pretrain `nano` on {} images without their labels, by telling how each was turned", train.len()));
+    let run = pretrain_on(&dataset, &folder.join("run"), &args.common)?;
+
+    say("2. export it, and compare what was exported with what was trained");
+    let (shipped, encoder_in_use) = ship(&run, &dataset, &folder)?;
+    say(&format!("   {encoder_in_use}"));
+
+    say(&format!("3. what {LESSON} examples of a class are worth, with this encoder and with the baselines"));
+    let few_shot = few_shot(&*shipped, &dataset, &train, args.common.seed)?;
+    if !args.common.json {
+        print_table(&few_shot);
+    }
+    say(&format!("4. teach a head {LESSON} examples of each class, switch off, switch on, forget one, learn it again"));
+    let taught = teach_and_forget(&*shipped, &dataset, &folder.join("demo.head"), args.common.seed)?;
+    let report = Report {
+        data: DATA,
+        seed: args.common.seed,
+        shots: SHOTS,
+        episodes: EPISODES,
+        few_shot,
+        encoder_in_use,
+        taught_balanced_accuracy: taught.balanced_accuracy(),
+        taught_recalls: dataset.class_names.iter().cloned().zip(taught.recalls()).collect(),
+        forgetting_is_exact: true,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    if args.common.json {
+        return print_json(&report);
+    }
+    println!("   balanced accuracy {:.3} on {} test images; recall:", report.taught_balanced_accuracy, taught.total());
+    for (class, recall) in &report.taught_recalls {
+        println!("   {class:<14} {:.3}", recall.unwrap_or(0.0));
+    }
+    println!("   after forgetting and learning again the head's file is the same, byte for byte");
+    println!("done in {:.0} s", report.seconds);
+    Ok(())
+}
+
+/// Moves a progress bar.
+struct Bar(ProgressBar);
+
+impl Observer for Bar {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started { steps, .. } => self.0.set_length(steps),
+            Event::Step(_) => self.0.inc(1),
+            _ => {}
+        }
+    }
+}
+
+fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Result<Run> {
+    let mut config = PretrainConfig::new(DATA, Method::Rotation);
+    config.seed = common.seed;
+    config.channels = CHANNELS;
+    config.size = SIDE;
+    config.epochs = EPOCHS;
+    // Small batches: with so few images the number of steps is what is short.
+    config.batch_size = 32;
+    config.learning_rate = config.usual_learning_rate();
+    // A step line each, so that the bar moves.
+    config.metrics_steps = 1;
+    let bar = match common.quiet || common.json {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(0),
+    };
+    let style = ProgressStyle::with_template("   {bar:30} {pos}/{len} steps, {per_sec:0}, {eta} left");
+    let mut observer = Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
+    }
+    pretrain(&config, dataset, folder, Options::default(), &mut observer, &AtomicBool::new(false))?;
+    observer.0.finish_and_clear();
+    Ok(Run::load(folder)?)
+}
+
+/// Exports the run and opens the f16 file, as a device would; says what came of it.
+#[cfg(feature = "onnx")]
+fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
+    use crate::export::{F16_FILE, Sample, Tolerances, evenly_spread, export};
+    use crate::runtime::OnnxEncoder;
+
+    let folder = folder.join("export");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let test = dataset.indices(Some(Split::Test));
+    let sample = Sample::load(dataset, &evenly_spread(&test, 100), &run.preprocessing)?;
+    let metadata = super::export::metadata(run)?;
+    let exported = export(run, &run.network.folded(), &metadata, &sample, Tolerances::default(), &folder)?;
+    if !exported.parity.passed {
+        return Err(CheckFailed("the exported encoder differs from the trained one".to_owned()).into());
+    }
+    let worst: Vec<String> =
+        exported.parity.steps.iter().map(|step| format!("{} {:.1e}", step.file, step.max_error)).collect();
+    let encoder = OnnxEncoder::open(&folder.join(F16_FILE))?;
+    let says =
+        format!("in use: {F16_FILE} ({}); largest error of a feature: {}", encoder.arithmetic(), worst.join(", "));
+    Ok((Box::new(encoder), says))
+}
+
+/// Without ONNX the trained network itself is used.
+#[cfg(not(feature = "onnx"))]
+fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
+    let run = Run::load(&folder.join("run"))?;
+    Ok((Box::new(run), "in use: the trained network itself; this build has no ONNX (feature `onnx`)".to_owned()))
+}
+
+/// Episodes on the test part, features centred and scaled by the unlabelled part, the device's own Gaussian head.
+fn few_shot(encoder: &dyn Embedder, dataset: &Dataset, train: &[usize], seed: u64) -> anyhow::Result<Vec<Row>> {
+    let test = dataset.indices(Some(Split::Test));
+    let input = EncoderInput { dataset, unlabelled: train, channels: CHANNELS, height: SIDE, width: SIDE };
+    let random = evaluate::open_encoder("random:nano", &input, seed)?;
+    let pixels = evaluate::open_encoder("raw-pixels", &input, seed)?;
+    let mut rows = Vec::new();
+    for (name, encoder) in [("pretrained nano", encoder), ("random nano", &*random), ("raw pixels", &*pixels)] {
+        let corpus = evaluate::corpus_statistics(encoder, dataset, train, &|_| ())?;
+        let mut features = evaluate::embed_dataset(encoder, dataset, &test, &|_| ())?;
+        features.standardise(&corpus);
+        let mut balanced_accuracy = Vec::new();
+        for shots in SHOTS {
+            let settings = EpisodeSettings { ways: dataset.class_names.len(), shots, queries: 30, seed };
+            let pool = EpisodePool::new(dataset, &test, settings)?;
+            let classes = dataset.class_names.len();
+            let result = evaluate::few_shot(&features, classes, &pool, EPISODES, ProbeHead::Gaussian, &|_| ())?;
+            balanced_accuracy.push(result.balanced_accuracy);
+        }
+        rows.push(Row { encoder: name.to_owned(), balanced_accuracy });
+    }
+    Ok(rows)
+}
+
+fn print_table(rows: &[Row]) {
+    println!("   {:<16} {:>17} {:>17}", "balanced accuracy", "1 shot", "5 shots");
+    for row in rows {
+        let cells: Vec<String> =
+            row.balanced_accuracy.iter().map(|i| format!("{:.3} ± {:.3}", i.mean, i.half_width_95)).collect();
+        println!("   {:<17} {:>16} {:>17}", row.encoder, cells[0], cells[1]);
+    }
+    println!("   6 classes, {EPISODES} episodes, 95 % intervals; chance is 0.167");
+}
+
+/// Teaches a head from the training part, saves and reloads it, judges it on the test part, and
+/// holds that forgetting one sample and learning it again leaves the same file.
+fn teach_and_forget(encoder: &dyn Embedder, dataset: &Dataset, path: &Path, seed: u64) -> anyhow::Result<Confusion> {
+    let mut head = TaughtHead::new(encoder);
+    let lessons = teach::draw_shots(dataset, Some(Split::Train), LESSON, seed)?;
+    for (class, images) in &lessons {
+        teach::learn(&mut head, encoder, class, images)?;
+    }
+    device::save(&head, path)?;
+    let taught = std::fs::read(path).with_context(|| path.display().to_string())?;
+
+    let mut head = teach::load_head(path)?;
+    let test = dataset.indices(Some(Split::Test));
+    let images = teach::load_images(dataset, &test)?;
+    let features = device::embed_images(encoder, &images)?;
+    let names: Vec<&str> = images.iter().map(|named| named.name.as_str()).collect();
+    let predictions = head.predict(HeadKind::default(), &names, &features)?;
+    // The head numbers classes in the order they were taught: that of the data set.
+    ensure!(head.classes() == dataset.class_names, "the head knows other classes than the data set");
+    let predicted: Vec<usize> = predictions.iter().map(|p| usize::from(p.decision.class)).collect();
+    let confusion = Confusion::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted);
+
+    let (class, images) = &lessons[0];
+    head.forget_sample(&images[0].name)?;
+    device::save(&head, path)?;
+    let mut head = teach::load_head(path)?;
+    teach::learn(&mut head, encoder, class, &images[..1])?;
+    device::save(&head, path)?;
+    let again = std::fs::read(path).with_context(|| path.display().to_string())?;
+    if again != taught {
+        return Err(CheckFailed("forgetting a sample and learning it again left another head".to_owned()).into());
+    }
+    Ok(confusion)
 }

@@ -41,7 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 #[cfg(feature = "onnx")]
-pub use with_onnx::run;
+pub use with_onnx::{metadata, run};
 
 #[cfg(feature = "onnx")]
 mod with_onnx {
@@ -112,7 +112,8 @@ mod with_onnx {
         }
     }
 
-    fn metadata(run: &Run) -> anyhow::Result<Metadata> {
+    /// What an exported file says of itself.
+    pub fn metadata(run: &Run) -> anyhow::Result<Metadata> {
         let corpus = match run.corpus() {
             Some(corpus) => Some(corpus.clone()),
             // Only the run's own images will do: statistics of others would mislead a head.

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 
 use super::{Common, print_json, teach};
-use crate::data::{self, Dataset, Split};
-use crate::device::{self, Learned, NamedImage, TaughtHead};
-use crate::rng::Rng;
+use crate::data::{self, Split};
+use crate::device::{self, TaughtHead};
 
 /// Arguments of `macula learn`.
 #[derive(clap::Args)]
@@ -58,23 +57,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     head.check_encoder(&*encoder).with_context(|| args.head.display().to_string())?;
     let lessons = match &args.data {
-        Some(name) => draw_shots(&args, &data::open_named(name, args.common.seed)?)?,
+        Some(name) => teach::draw_shots(
+            &data::open_named(name, args.common.seed)?,
+            args.split,
+            args.shots.unwrap_or_default() as usize,
+            args.common.seed,
+        )?,
         None => vec![(args.class.clone().unwrap_or_default(), teach::read_images(&args.images)?)],
     };
     let (mut learned, mut known) = (0, 0);
     for (class, images) in &lessons {
-        let features = device::embed_images(&*encoder, images)?;
-        let rows = features.chunks_exact(encoder.feature_dim());
-        for ((named, hash), feature) in images.iter().zip(teach::hashes(images)).zip(rows) {
-            match head.learn(class, &named.name, hash, feature)? {
-                Learned::New => learned += 1,
-                Learned::Known { name } => {
-                    known += 1;
-                    if !args.common.quiet {
-                        eprintln!("{}: class '{class}' has these pixels already, from {name}", named.name);
-                    }
-                }
-            }
+        let already = teach::learn(&mut head, &*encoder, class, images)?;
+        learned += images.len() - already.len();
+        known += already.len();
+        for (image, name) in already.iter().filter(|_| !args.common.quiet) {
+            eprintln!("{image}: class '{class}' has these pixels already, from {name}");
         }
     }
     if learned > 0 {
@@ -92,25 +89,4 @@ fn report(args: &Args, head: &TaughtHead, learned: usize, known: usize) -> anyho
     println!("learned {learned} images, {known} were known");
     teach::print_classes(&classes);
     Ok(())
-}
-
-/// Draws `--shots` images of every class; each class has its own stream, so a new class changes no other's draw.
-fn draw_shots(args: &Args, dataset: &Dataset) -> anyhow::Result<Vec<(String, Vec<NamedImage>)>> {
-    let name = args.data.as_deref().unwrap_or_default();
-    let shots = args.shots.unwrap_or_default() as usize;
-    let indices = dataset.indices(args.split);
-    ensure!(!dataset.class_names.is_empty(), "{name} has no labels to learn from");
-    let mut lessons = Vec::new();
-    for (label, class) in dataset.class_names.iter().enumerate() {
-        let of_class: Vec<usize> =
-            indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
-        if of_class.len() < shots {
-            let part = args.split.map_or("all".to_owned(), |split| format!("{split:?}").to_lowercase());
-            bail!("{name} has {} images of class '{class}' (split: {part}), --shots asks for {shots}", of_class.len());
-        }
-        let mut rng = Rng::for_item(args.common.seed, "learn shots", 0, label as u64);
-        let drawn: Vec<usize> = rng.sample(of_class.len(), shots).into_iter().map(|i| of_class[i]).collect();
-        lessons.push((class.clone(), teach::load_images(dataset, &drawn)?));
-    }
-    Ok(lessons)
 }

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::{Common, DeviceFault};
 use crate::data::{Dataset, Preprocessing, ResizeFilter, Split, decode};
-use crate::device::{self, NamedImage, TaughtHead, pixels_sha256};
+use crate::device::{self, Learned, NamedImage, TaughtHead, pixels_sha256};
 use crate::encoder::Embedder;
 use crate::evaluate::{self, RawPixels};
+use crate::rng::Rng;
 
 /// Images of a data set held in memory at once.
 const IMAGES_AT_ONCE: usize = 256;
@@ -71,6 +72,52 @@ pub fn load_images(dataset: &Dataset, indices: &[usize]) -> anyhow::Result<Vec<N
         Ok(NamedImage { name, image })
     };
     indices.par_iter().map(load).collect()
+}
+
+/// Draws `shots` images of every class; each class has its own stream, so a new class changes no other's draw.
+pub fn draw_shots(
+    dataset: &Dataset,
+    split: Option<Split>,
+    shots: usize,
+    seed: u64,
+) -> anyhow::Result<Vec<(String, Vec<NamedImage>)>> {
+    let name = &dataset.name;
+    let indices = dataset.indices(split);
+    ensure!(!dataset.class_names.is_empty(), "{name} has no labels to learn from");
+    let mut lessons = Vec::new();
+    for (label, class) in dataset.class_names.iter().enumerate() {
+        let of_class: Vec<usize> =
+            indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
+        if of_class.len() < shots {
+            let part = split.map_or("all", Split::name);
+            bail!(
+                "{name} has {} images of class '{class}' (split: {part}), {shots} shots were asked for",
+                of_class.len()
+            );
+        }
+        let mut rng = Rng::for_item(seed, "learn shots", 0, label as u64);
+        let drawn: Vec<usize> = rng.sample(of_class.len(), shots).into_iter().map(|i| of_class[i]).collect();
+        lessons.push((class.clone(), load_images(dataset, &drawn)?));
+    }
+    Ok(lessons)
+}
+
+/// Teaches `head` the images as `class`; returns those it had learned before, each with the name it then had.
+pub fn learn(
+    head: &mut TaughtHead,
+    encoder: &dyn Embedder,
+    class: &str,
+    images: &[NamedImage],
+) -> anyhow::Result<Vec<(String, String)>> {
+    let features = device::embed_images(encoder, images)?;
+    let mut already = Vec::new();
+    let rows = features.chunks_exact(encoder.feature_dim());
+    for ((named, hash), feature) in images.iter().zip(hashes(images)).zip(rows) {
+        if let Learned::Known { name } = head.learn(class, &named.name, hash, feature)? {
+            already.push((named.name.clone(), name));
+        }
+    }
+    Ok(already)
 }
 
 /// Hands the images `indices` of `dataset` to `take` in blocks, each with its hashes and features `[N, D]`.

@@ -55,7 +55,8 @@ pub struct PretrainConfig {
     /// Largest learning rate, reached after warm-up.
     pub learning_rate: f32,
     /// Decoupled decay of weights (not of scales, shifts and biases): each step takes away
-    /// `learning_rate * weight_decay` of a weight.
+    /// `learning_rate * weight_decay` of a weight. At momentum 0.9 the usual 5e-4, where it is added to the
+    /// gradient and so multiplied by 1 / (1 - 0.9), is 5e-3 here.
     pub weight_decay: f32,
     /// Share of all steps over which the learning rate rises; the first steps of an untrained
     /// network point anywhere, so they are kept short.
@@ -106,7 +107,7 @@ impl PretrainConfig {
             seed: 1,
             limit: None,
             learning_rate: 0.0,
-            weight_decay: 5e-4,
+            weight_decay: 5e-3,
             warmup_fraction: 0.05,
             label_smoothing: 0.0,
             validate: Validate::End,

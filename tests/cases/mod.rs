@@ -125,25 +125,31 @@ fn stems() -> Vec<(String, EncoderSpec)> {
     cases
 }
 
-/// Sums of two branches, of a value and what was made from it, of a value with itself; read once and
-/// more often, and an image read twice.
+/// Sums of two branches and of a value with what was made from it, in either order; an image read twice.
 fn sums() -> Vec<(String, EncoderSpec)> {
     [Identity, Relu, Relu6]
         .map(|activation| {
             let mut graph = Graph::new(3);
-            let (x, z) = (graph.conv(0, Full3x3, 16, 1, Relu), graph.conv(0, Pointwise, 16, 1, Relu));
-            let left = graph.conv(x, Full3x3, 16, 1, Identity);
-            let residual = graph.add(left, x, activation);
-            let residual = graph.add(z, residual, activation);
+            let (x, z) = (graph.conv(0, Full3x3, 16, 1, Relu6), graph.conv(0, Pointwise, 16, 1, Identity));
+            let branch = graph.conv(x, Full3x3, 16, 1, Identity);
+            let first = graph.add(branch, z, activation);
+            let inner = graph.conv(first, Depthwise3x3, 16, 1, Relu);
+            let inner = graph.conv(inner, Pointwise, 16, 1, Identity);
+            let residual = graph.add(inner, first, activation);
+            // Read three times: contributions must add up, whichever comes first.
             let a = graph.conv(residual, Pointwise, 32, 2, Identity);
             let b = graph.conv(residual, Full3x3, 32, 2, Relu6);
+            let c = graph.conv(residual, Depthwise3x3, 16, 2, Relu);
+            let b = graph.conv(b, Full3x3, 32, 1, Identity);
             let sum = graph.add(a, b, activation);
-            // Both summands have later readers, or earlier ones: gradients must add up, whichever comes first.
-            let again = graph.add(sum, b, activation);
-            let doubled = graph.add(sum, sum, activation);
-            let y = graph.conv(doubled, Depthwise3x3, 32, 1, Relu);
-            let y = graph.add(y, doubled, activation);
-            graph.add(again, y, activation);
+            let c = graph.conv(c, Pointwise, 32, 1, Relu);
+            let d = graph.conv(c, Pointwise, 32, 1, Identity);
+            let residual = graph.add(c, d, activation);
+            let e = graph.conv(residual, Full3x3, 32, 1, Identity);
+            let joined = graph.conv(sum, Full3x3, 32, 1, Relu);
+            let joined = graph.conv(joined, Full3x3, 32, 1, Identity);
+            let joined = graph.add(e, joined, activation);
+            graph.conv(joined, Pointwise, 8, 1, Relu);
             (format!("sums with {activation:?}"), graph.spec)
         })
         .into()
