@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::nn::kernel::Isa;
+
 mod bench;
 mod data;
 mod demo;
@@ -124,7 +126,7 @@ fn parse() -> (Command, bool) {
 /// Parses the arguments, runs the command, and turns an error into one line and an exit code.
 pub fn main() -> ExitCode {
     let (command, seed_given) = parse();
-    let result = match command {
+    let result = Isa::asked().map_err(anyhow::Error::from).and_then(|_| match command {
         Command::Demo(args) => demo::run(args),
         Command::Data(args) => data::run(args),
         Command::Encoders(args) => encoders::run(args),
@@ -136,7 +138,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args),
         Command::Status(args) => status::run(args),
         Command::Bench(args) => bench::run(args),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -25,6 +25,16 @@ pub enum Isa {
     Portable,
 }
 
+/// `MACULA_ISA` names an instruction set that this CPU does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("MACULA_ISA is '{name}', this processor has {}", .available.join(", "))]
+pub struct UnknownIsa {
+    /// What was asked for.
+    pub name: String,
+    /// What there is.
+    pub available: Vec<&'static str>,
+}
+
 impl Isa {
     /// All that this CPU has, the fastest first.
     pub fn available() -> Vec<Isa> {
@@ -46,15 +56,27 @@ impl Isa {
         found
     }
 
-    /// The one in use: the fastest this CPU has, or the one that `MACULA_ISA` names
-    /// (`avx512`, `avx2`, `neon`, `portable`) if the CPU has it.
+    /// The one that `MACULA_ISA` names (`avx512`, `avx2`, `neon`, `portable`), or the fastest this CPU has.
+    ///
+    /// # Errors
+    /// A name that is none of this CPU's.
+    pub fn asked() -> Result<Isa, UnknownIsa> {
+        let available = Isa::available();
+        match std::env::var("MACULA_ISA") {
+            Err(_) => Ok(available[0]),
+            Ok(name) => available
+                .iter()
+                .copied()
+                .find(|isa| isa.name() == name)
+                .ok_or_else(|| UnknownIsa { name, available: available.iter().map(|isa| isa.name()).collect() }),
+        }
+    }
+
+    /// The one in use, chosen once: [`Self::asked`], or the fastest where that is none of this CPU's
+    /// (the program refuses such a name before it begins).
     pub fn chosen() -> Isa {
         static CHOSEN: OnceLock<Isa> = OnceLock::new();
-        *CHOSEN.get_or_init(|| {
-            let available = Isa::available();
-            let wanted = std::env::var("MACULA_ISA").unwrap_or_default();
-            available.iter().copied().find(|isa| isa.name() == wanted).unwrap_or(available[0])
-        })
+        *CHOSEN.get_or_init(|| Isa::asked().unwrap_or_else(|_| Isa::available()[0]))
     }
 
     /// Its name in `MACULA_ISA` and in reports.

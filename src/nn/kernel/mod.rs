@@ -5,4 +5,4 @@ pub(crate) mod depthwise;
 mod isa;
 pub(crate) mod tile;
 
-pub use isa::Isa;
+pub use isa::{Isa, UnknownIsa};
