@@ -53,14 +53,14 @@ fn logistic_regression_agrees_with_scikit_learn() {
 /// The draws differ, so both figures have an error of about a hundredth.
 const TOLERANCE: f64 = 0.025;
 
-/// Holds raw pixels at 32×32 to `floors` at 5, 20 and 50 shots: the better of prototype and logistic,
+/// Holds raw pixels at 32×32 to `floors`, `(shots, balanced accuracy)`: the better of prototype and logistic,
 /// as measured independently with NumPy and scikit-learn on other draws of 100 episodes.
 #[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
-fn reproduces_floors(path: &str, channels: usize, floors: [f64; 3]) {
+fn reproduces_floors(path: &str, channels: usize, floors: &[(usize, f64)]) {
     let Some(root) = common::data_or_skip(&format!("raw pixels on {path}")) else {
         return;
     };
-    for (shots, floor) in [5, 20, 50].into_iter().zip(floors) {
+    for &(shots, floor) in floors {
         let found = raw_pixel_episodes(&root.join(path), channels, shots);
         println!("{path}, {shots} shots: {found:.3}, floor {floor:.3}");
         assert!((found - floor).abs() < TOLERANCE, "{path}, {shots} shots: {found:.3} is not {floor:.3}");
@@ -69,22 +69,23 @@ fn reproduces_floors(path: &str, channels: usize, floors: [f64; 3]) {
 
 #[test]
 fn raw_pixels_reproduce_the_floors_on_pneumoniamnist() {
-    reproduces_floors("pneumoniamnist/pneumoniamnist.npz", 1, [0.762, 0.837, 0.873]);
+    reproduces_floors("pneumoniamnist/pneumoniamnist.npz", 1, &[(5, 0.762), (20, 0.837), (50, 0.873)]);
 }
 
 #[test]
 fn raw_pixels_reproduce_the_floors_on_kermany() {
-    reproduces_floors("kermany-cxr/kermany-3class.csv", 1, [0.617, 0.718, 0.764]);
+    reproduces_floors("kermany-cxr/kermany-3class.csv", 1, &[(5, 0.617), (20, 0.718), (50, 0.764)]);
 }
 
 #[test]
 fn raw_pixels_reproduce_the_floors_on_drive_patches() {
-    reproduces_floors("drive-patches/drive_patches.npz", 3, [0.516, 0.648, 0.725]);
+    reproduces_floors("drive-patches/drive_patches.npz", 3, &[(5, 0.516), (20, 0.648), (50, 0.725)]);
 }
 
 #[test]
 fn raw_pixels_reproduce_the_floors_on_cifar10() {
-    reproduces_floors("cifar10", 3, [0.215, 0.259, 0.280]);
+    // Ten classes of 3,072 values each: more shots take minutes.
+    reproduces_floors("cifar10", 3, &[(5, 0.215)]);
 }
 
 fn raw_pixel_episodes(path: &std::path::Path, channels: usize, shots: usize) -> f64 {
