@@ -90,10 +90,7 @@ pub fn draw_shots(
             indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
         if of_class.len() < shots {
             let part = split.map_or("all", Split::name);
-            bail!(
-                "{name} has {} images of class '{class}' (split: {part}), {shots} shots were asked for",
-                of_class.len()
-            );
+            bail!("{name} has {} images of class '{class}' (split: {part}), --shots asks for {shots}", of_class.len());
         }
         let mut rng = Rng::for_item(seed, "learn shots", 0, label as u64);
         let drawn: Vec<usize> = rng.sample(of_class.len(), shots).into_iter().map(|i| of_class[i]).collect();
