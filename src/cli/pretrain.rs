@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{CheckFailed, Common, Interrupted, print_json};
+use crate::augment::Policy;
 use crate::data;
 use crate::encoder::Preset;
 use crate::nn::optimiser::OptimiserKind;
+use crate::objective::Miner;
 use crate::pretrain::{
-    EpochLine, Event, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, RunFolder, Score, Validate,
-    pretrain,
+    EpochLine, Event, Method, Observer, Options, Outcome, Positives, PretrainConfig, PretrainError, RunFolder, Score,
+    Validate, pretrain,
 };
 
 /// Arguments of `macula pretrain`. What is left out keeps its default, or when resuming what the run has.
@@ -32,9 +35,9 @@ pub struct Args {
     /// Images: a folder, .npz, CIFAR, IDX, a .csv manifest, or phantoms[:SIZE[:COUNT]]
     #[arg(long, required_unless_present = "resume")]
     data: Option<String>,
-    /// What is minimised: rotation needs no labels
+    /// What is minimised: only supervised, and triplet with --positives labels, need labels
     #[arg(long, required_unless_present = "resume")]
-    method: Option<MethodName>,
+    method: Option<Method>,
     /// The run folder: new or empty, or that of the run to continue
     #[arg(long)]
     out: PathBuf,
@@ -53,7 +56,7 @@ pub struct Args {
     /// Passes over the images [default: 20]
     #[arg(long)]
     epochs: Option<u64>,
-    /// Images a step [default: 128]
+    /// Images a step [default: 128, or 256 where views are compared]
     #[arg(long)]
     batch: Option<usize>,
     /// Train on so many images only, drawn by seed
@@ -65,7 +68,7 @@ pub struct Args {
     /// Largest learning rate [default: 0.1 (sgd) or 0.001 (adamw) times batch / 128]
     #[arg(long)]
     lr: Option<f32>,
-    /// Decoupled weight decay [default: 0.0005]
+    /// Decoupled weight decay [default: 0.005]
     #[arg(long)]
     weight_decay: Option<f32>,
     /// Share of the steps over which the learning rate rises [default: 0.05]
@@ -74,15 +77,36 @@ pub struct Args {
     /// Share of the target spread over all classes [default: 0]
     #[arg(long)]
     label_smoothing: Option<f32>,
-    /// Mirror every other image: true or false [default: true]
+    /// Augmentations that go together [default: natural where views are compared, else light]
+    #[arg(long)]
+    policy: Option<Policy>,
+    /// simclr: the temperature [default: 0.5]
+    #[arg(long)]
+    temperature: Option<f32>,
+    /// triplet: the margin, of squared distances at unit length [default: 0.2]
+    #[arg(long)]
+    margin: Option<f32>,
+    /// triplet: which triplets of a batch are looked at [default: semi-hard]
+    #[arg(long)]
+    miner: Option<Miner>,
+    /// triplet: what is pulled together, views of one image or images of one label [default: views]
+    #[arg(long)]
+    positives: Option<Positives>,
+    /// Hidden units of the projection head [default: 256]
+    #[arg(long)]
+    projection_hidden: Option<usize>,
+    /// Outputs of the projection head [default: 64]
+    #[arg(long)]
+    projection_dim: Option<usize>,
+    /// Mirror every other image: true or false [default: as the policy has it]
     #[arg(long)]
     flip: Option<bool>,
-    /// Pixels of reflected border before a random crop; 0 crops nothing [default: 4]
+    /// Pixels of reflected border before a random crop; 0 crops nothing [default: as the policy has it]
     #[arg(long)]
     crop_padding: Option<usize>,
     /// Measure the objective on held-out images (val, else test) [default: end]
     #[arg(long)]
-    validate: Option<ValidateName>,
+    validate: Option<Validate>,
     /// A line of metrics every so many steps; 0 for one an epoch [default: 50]
     #[arg(long)]
     metrics_steps: Option<u64>,
@@ -101,24 +125,32 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum MethodName {
-    Rotation,
-    Supervised,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum OptimiserName {
     Sgd,
     Nesterov,
     Adamw,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ValidateName {
-    Never,
-    End,
-    Epoch,
+/// Names on the command line for the library's own enums.
+macro_rules! named {
+    ($kind:ty: $($name:literal = $variant:expr),+) => {
+        impl ValueEnum for $kind {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$($variant),+]
+            }
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                let names = [$(($variant, $name)),+];
+                names.iter().find(|(value, _)| value == self).map(|&(_, name)| PossibleValue::new(name))
+            }
+        }
+    };
 }
+named!(Method: "rotation" = Method::Rotation, "supervised" = Method::Supervised, "simclr" = Method::Simclr,
+    "triplet" = Method::Triplet);
+named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Validate::Epoch);
+named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical);
+named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
+named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
 /// Trains, and tells how it ended. When resuming, a seed counts only if it was given.
 pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
@@ -185,7 +217,7 @@ impl Args {
         let (Some(data), Some(method)) = (&self.data, self.method) else {
             anyhow::bail!("--data and --method are needed for a new run");
         };
-        let mut start = PretrainConfig::new(data, method.into());
+        let mut start = PretrainConfig::new(data, method);
         start.seed = self.common.seed;
         let mut config = self.overlaid(start);
         if self.lr.is_none() {
@@ -202,7 +234,7 @@ impl Args {
             }
         }
         set(&mut config.data, &self.data);
-        set(&mut config.method, &self.method.map(Method::from));
+        set(&mut config.method, &self.method);
         set(&mut config.encoder, &self.encoder);
         set(&mut config.channels, &self.channels);
         set(&mut config.size, &self.size);
@@ -213,22 +245,25 @@ impl Args {
         set(&mut config.weight_decay, &self.weight_decay);
         set(&mut config.warmup_fraction, &self.warmup);
         set(&mut config.label_smoothing, &self.label_smoothing);
+        // A new run's policy is known by its method; that of a run to be continued is in its folder.
+        let usual = (!self.resume).then(|| Policy::usual(config.method.is_contrastive()));
+        if let Some(policy) = self.policy.or(usual) {
+            config.augmentation = policy.augmentation(config.size);
+        }
+        let comparison = &mut config.comparison;
+        set(&mut comparison.temperature, &self.temperature);
+        set(&mut comparison.margin, &self.margin);
+        set(&mut comparison.miner, &self.miner);
+        set(&mut comparison.positives, &self.positives);
+        set(&mut comparison.projection_hidden, &self.projection_hidden);
+        set(&mut comparison.projection_dim, &self.projection_dim);
         set(&mut config.augmentation.flip, &self.flip);
         set(&mut config.augmentation.crop_padding, &self.crop_padding);
-        set(&mut config.validate, &self.validate.map(Validate::from));
+        set(&mut config.validate, &self.validate);
         set(&mut config.metrics_steps, &self.metrics_steps);
         set(&mut config.checkpoint_steps, &self.checkpoint_steps);
         config.limit = self.limit.or(config.limit);
         config
-    }
-}
-
-impl From<MethodName> for Method {
-    fn from(name: MethodName) -> Self {
-        match name {
-            MethodName::Rotation => Self::Rotation,
-            MethodName::Supervised => Self::Supervised,
-        }
     }
 }
 
@@ -238,16 +273,6 @@ impl From<OptimiserName> for OptimiserKind {
             OptimiserName::Sgd => Self::SGD,
             OptimiserName::Nesterov => Self::Sgd { momentum: 0.9, nesterov: true },
             OptimiserName::Adamw => Self::ADAM_W,
-        }
-    }
-}
-
-impl From<ValidateName> for Validate {
-    fn from(name: ValidateName) -> Self {
-        match name {
-            ValidateName::Never => Self::Never,
-            ValidateName::End => Self::End,
-            ValidateName::Epoch => Self::Epoch,
         }
     }
 }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::features::{Features, unit_rows};
-use super::matrix::product_transposed;
+use crate::nn::matrix::product_transposed;
 
 /// Settings of the probe.
 #[derive(Clone, Copy, Debug, PartialEq)]

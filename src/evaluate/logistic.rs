@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::lbfgs::{self, Outcome, Stop};
-use super::matrix::{product_transposed, transposed_product};
+use crate::nn::matrix::{product_transposed, transposed_product};
 
 /// Settings of the fit.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,6 @@ mod heads;
 mod knn;
 mod lbfgs;
 mod logistic;
-mod matrix;
 mod metrics;
 mod open;
 mod probe;

@@ -1,9 +1,14 @@
 //! Fully connected layer, `y = x Wᵀ + b`.
 //!
 //! N batch size, D input features, C outputs; all arrays row-major, `W` is `[C, D]` as PyTorch has it.
-//! Heads are small (thousands of weights), so plain loops in a fixed order serve.
+//! A classifier of a few classes is small, and plain loops in a fixed order serve; a layer with many outputs, such as
+//! those of a projection head, is a matrix product.
 
+use super::matrix::{product, product_transposed, transposed_product};
 use crate::rng::Rng;
+
+/// From so many outputs on the blocked matrix product is the faster one.
+const PRODUCT_OUTPUTS_MIN: usize = 32;
 
 /// `y[n, c] = b[c] + sum over d of x[n, d] W[c, d]`.
 ///
@@ -17,6 +22,11 @@ use crate::rng::Rng;
 pub fn linear_forward(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32]) {
     let (inputs, outputs) = (weight.len() / bias.len(), bias.len());
     check_shapes(y, x, weight, bias.len());
+    if outputs >= PRODUCT_OUTPUTS_MIN {
+        product_transposed(x, weight, inputs, y);
+        y.chunks_exact_mut(outputs).for_each(|y| y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias));
+        return;
+    }
     for (y, x) in y.chunks_exact_mut(outputs).zip(x.chunks_exact(inputs)) {
         for ((y, row), bias) in y.iter_mut().zip(weight.chunks_exact(inputs)).zip(bias) {
             *y = bias + row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>();
@@ -35,8 +45,14 @@ pub fn linear_backward(dweight: &mut [f32], dbias: &mut [f32], dx: &mut [f32], x
     let (inputs, outputs) = (weight.len() / dbias.len(), dbias.len());
     check_shapes(dy, x, weight, outputs);
     assert!(dweight.len() == weight.len() && dx.len() == x.len(), "gradients are as long as what they belong to");
-    dweight.fill(0.0);
     dbias.fill(0.0);
+    if outputs >= PRODUCT_OUTPUTS_MIN {
+        transposed_product(dy, x, outputs, inputs, dweight);
+        product(dy, weight, outputs, inputs, dx);
+        dy.chunks_exact(outputs).for_each(|dy| dbias.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy));
+        return;
+    }
+    dweight.fill(0.0);
     dx.fill(0.0);
     for ((dx, x), dy) in dx.chunks_exact_mut(inputs).zip(x.chunks_exact(inputs)).zip(dy.chunks_exact(outputs)) {
         for (c, &dy) in dy.iter().enumerate() {
@@ -79,7 +95,11 @@ mod tests {
     /// The loss `sum(y * g)` is linear in each argument, so its central difference is exact up to rounding.
     #[test]
     fn gradients_agree_with_central_differences() {
-        let (n, d, c) = (3, 5, 4);
+        [4, PRODUCT_OUTPUTS_MIN + 1].map(agree_with_central_differences);
+    }
+
+    fn agree_with_central_differences(c: usize) {
+        let (n, d) = (3, 5);
         let (x, weight, bias, dy) = (random(1, n * d), random(2, c * d), random(3, c), random(4, n * c));
         let loss = |x: &[f32], weight: &[f32], bias: &[f32]| {
             let mut y = vec![0.0; n * c];

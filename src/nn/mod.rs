@@ -10,6 +10,8 @@ pub mod cross_entropy;
 pub mod depthwise;
 pub mod kernel;
 pub mod linear;
+pub mod matrix;
 pub mod optimiser;
 pub mod pool;
 pub mod schedule;
+pub mod unit_length;

@@ -5,14 +5,24 @@
 //! training loop keeps beside the encoder's, so that optimiser and checkpoint treat all objectives alike.
 //! The head serves pretraining and is left behind at export.
 
+mod nt_xent;
+mod projection;
 mod rotation;
+mod simclr;
 mod supervised;
+mod triplet;
+mod triplet_loss;
 
 use std::ops::Range;
 
+pub use nt_xent::{Contrast, nt_xent};
 pub use rotation::Rotation;
+pub use simclr::SimClr;
 pub use supervised::Supervised;
+pub use triplet::Triplet;
+pub use triplet_loss::{Miner, Triplets, triplet_loss};
 
+use crate::augment::Augmentation;
 use crate::data::Image;
 use crate::nn::cross_entropy::{cross_entropy, largest_of_rows};
 use crate::nn::linear::{linear_backward, linear_forward};
@@ -40,6 +50,8 @@ pub struct Verdict {
     pub targets: Vec<usize>,
     /// For each network input, the class that was answered.
     pub answers: Vec<usize>,
+    /// What else the objective tells of the step, by name; the same names in every step.
+    pub measures: Vec<(&'static str, f64)>,
 }
 
 /// What pretraining minimises.
@@ -49,8 +61,9 @@ pub trait Objective: Send + Sync {
     /// Network inputs one image makes, `V`.
     fn views(&self) -> usize;
 
-    /// The `V` network inputs of an image that has been augmented already, each of its shape.
-    fn views_of(&self, image: &Image, rng: &mut Rng) -> Vec<Image>;
+    /// The `V` network inputs of an image, each of its shape, augmented as the objective needs it: once for
+    /// all views, or each view anew.
+    fn views_of(&self, image: &Image, augmentation: &Augmentation, rng: &mut Rng) -> Vec<Image>;
 
     /// The classes its accuracy is counted over.
     fn num_classes(&self) -> usize;
@@ -74,7 +87,7 @@ pub trait Objective: Send + Sync {
     ) -> Verdict;
 }
 
-/// The head that both objectives here have: one linear layer and cross-entropy.
+/// The head of the objectives that classify: one linear layer and cross-entropy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct LinearClassifier {
     classes: usize,
@@ -115,6 +128,6 @@ impl LinearClassifier {
         let mut dlogits = vec![0.0; logits.len()];
         let loss = cross_entropy(&mut dlogits, &logits, &targets, self.label_smoothing);
         linear_backward(dweight, dbias, dfeatures, features, weight, &dlogits);
-        Verdict { loss, answers: largest_of_rows(&logits, self.classes), targets }
+        Verdict { loss, answers: largest_of_rows(&logits, self.classes), targets, measures: Vec::new() }
     }
 }

@@ -4,7 +4,7 @@
 //! is seen equally often. Gidaris, Singh and Komodakis 2018, arXiv:1803.07728, sections 2.1 and 3.1.
 
 use super::{HeadTensor, LinearClassifier, Objective, Verdict};
-use crate::augment::rotate90;
+use crate::augment::{Augmentation, rotate90};
 use crate::data::Image;
 use crate::nn::linear::linear_initialise;
 use crate::rng::Rng;
@@ -29,8 +29,10 @@ impl Objective for Rotation {
         TURNS
     }
 
-    fn views_of(&self, image: &Image, _rng: &mut Rng) -> Vec<Image> {
-        (0..TURNS).map(|turns| rotate90(image, turns)).collect()
+    /// One augmented image in its four turns: the turns differ in nothing else.
+    fn views_of(&self, image: &Image, augmentation: &Augmentation, rng: &mut Rng) -> Vec<Image> {
+        let image = augmentation.apply(image, rng);
+        (0..TURNS).map(|turns| rotate90(&image, turns)).collect()
     }
 
     fn num_classes(&self) -> usize {
@@ -65,7 +67,7 @@ mod tests {
     #[test]
     fn an_image_makes_its_four_turns() {
         let image = Image { width: 2, height: 2, channels: 1, pixels: vec![1, 2, 3, 4] };
-        let views = Rotation::new(0.0).views_of(&image, &mut Rng::for_purpose(1, "test"));
+        let views = Rotation::new(0.0).views_of(&image, &Augmentation::NONE, &mut Rng::for_purpose(1, "test"));
         let pixels: Vec<_> = views.into_iter().map(|view| view.pixels).collect();
         assert_eq!(pixels, [[1, 2, 3, 4], [2, 4, 1, 3], [4, 3, 2, 1], [3, 1, 4, 2]]);
     }

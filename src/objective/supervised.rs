@@ -3,6 +3,7 @@
 //! The yardstick for objectives without labels, and what to use where labels abound.
 
 use super::{HeadTensor, LinearClassifier, Objective, Verdict};
+use crate::augment::Augmentation;
 use crate::data::Image;
 use crate::nn::linear::linear_initialise;
 use crate::rng::Rng;
@@ -25,8 +26,8 @@ impl Objective for Supervised {
         1
     }
 
-    fn views_of(&self, image: &Image, _rng: &mut Rng) -> Vec<Image> {
-        vec![image.clone()]
+    fn views_of(&self, image: &Image, augmentation: &Augmentation, rng: &mut Rng) -> Vec<Image> {
+        vec![augmentation.apply(image, rng)]
     }
 
     fn num_classes(&self) -> usize {

@@ -35,8 +35,8 @@ impl Recipe<'_> {
         input.par_chunks_mut(each).zip(positions).try_for_each(|(input, &position)| {
             let image = set.loader.pixels(position)?;
             let mut rng = Rng::for_item(self.seed, "augment", epoch, set.indices[position] as u64);
-            let image = self.augmentation.apply(&image, &mut rng);
-            for (input, view) in input.chunks_exact_mut(one).zip(self.objective.views_of(&image, &mut rng)) {
+            let views = self.objective.views_of(&image, &self.augmentation, &mut rng);
+            for (input, view) in input.chunks_exact_mut(one).zip(views) {
                 input.copy_from_slice(&self.preprocessing.normalise(&view.pixels));
             }
             Ok(())

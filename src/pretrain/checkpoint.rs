@@ -180,7 +180,7 @@ mod tests {
             std: vec![1.0 / 3.0],
         };
         let mut progress = Progress::start(&PretrainConfig::new("phantoms", Method::Rotation), preprocessing);
-        progress.tally = Tally { loss_sum: 0.1 + 0.2, counted: vec![3, 4], right: vec![1, 2] };
+        progress.tally = Tally { loss_sum: 0.1 + 0.2, counted: vec![3, 4], right: vec![1, 2], ..Tally::default() };
         let tensor = |name: &str, data: &[f32]| NamedTensor {
             name: name.to_owned(),
             shape: vec![data.len()],

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Augmentation;
+use crate::augment::{Augmentation, Policy};
 use crate::encoder::{EncoderSpec, InputShape, Preset, SpecError};
 use crate::nn::optimiser::OptimiserKind;
-use crate::objective::{Objective, Rotation, Supervised};
+use crate::objective::{Miner, Objective, Rotation, SimClr, Supervised, Triplet};
 
 /// What pretraining minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,59 @@ pub enum Method {
     Rotation,
     /// Which class does the label name?
     Supervised,
+    /// Which of all other views in the batch is of the same image? Needs no labels.
+    Simclr,
+    /// Views of the same image, or images of the same class, nearer than others by a margin.
+    Triplet,
+}
+
+impl Method {
+    /// Whether two views of an image are compared.
+    pub fn is_contrastive(self) -> bool {
+        matches!(self, Self::Simclr | Self::Triplet)
+    }
+}
+
+/// What makes two views positives of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Positives {
+    /// They show the same image. Needs no labels.
+    Views,
+    /// Their images have the same label.
+    Labels,
+}
+
+/// Settings of the methods that compare views.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Comparison {
+    /// NT-Xent's temperature, above 0.
+    pub temperature: f32,
+    /// The triplet loss's margin, of squared distances between 0 and 4.
+    pub margin: f32,
+    /// Which triplets are looked at.
+    pub miner: Miner,
+    /// What the triplet loss pulls together.
+    pub positives: Positives,
+    /// Hidden units of the projection head.
+    pub projection_hidden: usize,
+    /// Outputs of the projection head.
+    pub projection_dim: usize,
+}
+
+impl Default for Comparison {
+    /// Temperature 0.5, which Chen et al. found best on CIFAR-10 (appendix B.9); FaceNet's margin and miner.
+    fn default() -> Self {
+        Self {
+            temperature: 0.5,
+            margin: 0.2,
+            miner: Miner::SemiHard,
+            positives: Positives::Views,
+            projection_hidden: 256,
+            projection_dim: 64,
+        }
+    }
 }
 
 /// When the objective is measured on held-out images (`val` where the data set has it, otherwise `test`).
@@ -73,6 +126,9 @@ pub struct PretrainConfig {
     pub augmentation: Augmentation,
     /// How the parameters move.
     pub optimiser: OptimiserKind,
+    /// Settings of the methods that compare views.
+    #[serde(default)]
+    pub comparison: Comparison,
 }
 
 /// A setting that makes no run.
@@ -113,9 +169,13 @@ impl PretrainConfig {
             validate: Validate::End,
             metrics_steps: 50,
             checkpoint_steps: 0,
-            augmentation: Augmentation { flip: true, crop_padding: 4 },
+            augmentation: Policy::usual(method.is_contrastive()).augmentation(32),
             optimiser: OptimiserKind::SGD,
+            comparison: Comparison::default(),
         };
+        if method.is_contrastive() {
+            config.batch_size = 256;
+        }
         config.learning_rate = config.usual_learning_rate();
         config
     }
@@ -126,10 +186,18 @@ impl PretrainConfig {
     /// The same for rotation: Gidaris et al. take 0.1 for 128 images in four turns as well.
     pub fn usual_learning_rate(&self) -> f32 {
         let at_128 = match self.optimiser {
+            // Comparing views collapses more easily at high rates.
+            OptimiserKind::Sgd { .. } if self.method.is_contrastive() => 0.06,
             OptimiserKind::Sgd { .. } => 0.1,
             OptimiserKind::AdamW { .. } => 1e-3,
         };
         at_128 * self.batch_size as f32 / 128.0
+    }
+
+    /// Whether every image must have a label.
+    pub fn needs_labels(&self) -> bool {
+        let by_label = self.method == Method::Triplet && self.comparison.positives == Positives::Labels;
+        self.method == Method::Supervised || by_label
     }
 
     /// The network's graph.
@@ -142,9 +210,18 @@ impl PretrainConfig {
 
     /// The objective, for a data set of `num_classes` classes.
     pub fn objective(&self, num_classes: usize) -> Box<dyn Objective> {
+        let chosen = self.comparison;
         match self.method {
             Method::Rotation => Box::new(Rotation::new(self.label_smoothing)),
             Method::Supervised => Box::new(Supervised::new(num_classes, self.label_smoothing)),
+            Method::Simclr => {
+                Box::new(SimClr::new(chosen.temperature, chosen.projection_hidden, chosen.projection_dim))
+            }
+            Method::Triplet => {
+                let by_label = chosen.positives == Positives::Labels;
+                let (hidden, dim) = (chosen.projection_hidden, chosen.projection_dim);
+                Box::new(Triplet::new(chosen.margin, chosen.miner, by_label, hidden, dim))
+            }
         }
     }
 
@@ -175,6 +252,16 @@ impl PretrainConfig {
         hold("label_smoothing", self.label_smoothing, "0 to 1", unit(self.label_smoothing))?;
         let padding = self.augmentation.crop_padding;
         hold("crop_padding", padding, "less than the size", padding < self.size)?;
+        if let Some((setting, value, allowed)) = self.augmentation.out_of_range() {
+            return Err(ConfigError::OutOfRange { setting, value, allowed });
+        }
+        let Comparison { temperature, margin, projection_hidden, projection_dim, .. } = self.comparison;
+        hold("temperature", temperature, "0.001 to 100", (1e-3..=100.0).contains(&temperature))?;
+        hold("margin", margin, "above 0 and below 4", margin > 0.0 && margin < 4.0)?;
+        hold("projection_hidden", projection_hidden, "1 to 65536", (1..=65_536).contains(&projection_hidden))?;
+        hold("projection_dim", projection_dim, "1 to 65536", (1..=65_536).contains(&projection_dim))?;
+        let alone = self.method.is_contrastive() && self.batch_size < 2;
+        hold("batch_size", self.batch_size, "at least 2 for a method that compares images", !alone)?;
         Ok(())
     }
 

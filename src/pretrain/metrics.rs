@@ -1,5 +1,6 @@
 //! What a run tells about itself: one JSON object a line, the same bytes for the same seed.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::Path;
@@ -17,17 +18,28 @@ pub struct Tally {
     pub counted: Vec<u64>,
     /// Those answered rightly.
     pub right: Vec<u64>,
+    /// Sums over network inputs of what else the objective tells, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measure_sums: BTreeMap<String, f64>,
 }
 
 impl Tally {
     /// Nothing counted yet.
     pub fn new(num_classes: usize) -> Self {
-        Self { loss_sum: 0.0, counted: vec![0; num_classes], right: vec![0; num_classes] }
+        Self {
+            loss_sum: 0.0,
+            counted: vec![0; num_classes],
+            right: vec![0; num_classes],
+            measure_sums: BTreeMap::new(),
+        }
     }
 
     /// Adds a step.
     pub fn add(&mut self, verdict: &Verdict) {
         self.loss_sum += verdict.loss * verdict.targets.len() as f64;
+        for &(name, value) in &verdict.measures {
+            *self.measure_sums.entry(name.to_owned()).or_default() += value * verdict.targets.len() as f64;
+        }
         for (&target, answer) in verdict.targets.iter().zip(&verdict.answers) {
             self.counted[target] += 1;
             self.right[target] += u64::from(target == *answer);
@@ -47,6 +59,9 @@ impl Tally {
             balanced_accuracy: seen.iter().sum::<f64>() / seen.len().max(1) as f64,
             recall,
             accuracy: self.right.iter().sum::<u64>() as f64 / inputs.max(1) as f64,
+            measures: (self.measure_sums.iter())
+                .map(|(name, sum)| (name.clone(), sum / inputs.max(1) as f64))
+                .collect(),
         }
     }
 }
@@ -64,6 +79,9 @@ pub struct Score {
     pub recall: Vec<Option<f64>>,
     /// Share of right answers.
     pub accuracy: f64,
+    /// What else the objective tells, by name: means over the network inputs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measures: BTreeMap<String, f64>,
 }
 
 /// Line of a single step.
@@ -141,10 +159,15 @@ mod tests {
     #[test]
     fn recall_counts_classes_and_accuracy_counts_inputs() {
         let mut tally = Tally::new(3);
-        tally.add(&Verdict { loss: 1.0, targets: vec![0, 0, 0, 1], answers: vec![0, 0, 0, 0] });
-        tally.add(&Verdict { loss: 4.0, targets: vec![1, 0], answers: vec![1, 0] });
+        tally.add(&Verdict {
+            loss: 1.0,
+            targets: vec![0, 0, 0, 1],
+            answers: vec![0, 0, 0, 0],
+            measures: vec![("m", 1.0)],
+        });
+        tally.add(&Verdict { loss: 4.0, targets: vec![1, 0], answers: vec![1, 0], measures: vec![("m", 4.0)] });
         let score = tally.score();
-        assert_eq!((score.inputs, score.loss), (6, 2.0));
+        assert_eq!((score.inputs, score.loss, score.measures["m"]), (6, 2.0, 2.0));
         assert_eq!(score.recall, [Some(1.0), Some(0.5), None]);
         assert_eq!((score.balanced_accuracy, score.accuracy), (0.75, 5.0 / 6.0));
     }

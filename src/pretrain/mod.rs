@@ -13,7 +13,7 @@ mod train_loop;
 mod training_set;
 
 pub use checkpoint::{Checkpoint, Progress};
-pub use config::{ConfigError, Method, PretrainConfig, Validate};
+pub use config::{Comparison, ConfigError, Method, Positives, PretrainConfig, Validate};
 pub use metrics::{EpochLine, Score, StepLine, Tally};
 pub use run::{CHECKPOINT, CONFIG, METRICS, Run, RunError, RunFolder, TIMINGS};
 pub use train_loop::{Event, Observer, Options, Outcome, PretrainError, Silent, pretrain};

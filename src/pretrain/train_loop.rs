@@ -66,8 +66,8 @@ pub enum PretrainError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Supervised training needs labels.
-    #[error("{data}: {unlabelled} of {images} training images have no label; the method 'supervised' needs all")]
+    /// A method that learns from labels needs them all.
+    #[error("{data}: {unlabelled} of {images} training images have no label; this method needs all")]
     Unlabelled {
         /// The data set.
         data: String,
@@ -77,7 +77,7 @@ pub enum PretrainError {
         images: usize,
     },
     /// A class could never be learnt.
-    #[error("{data}: class '{class}' has 0 training images; the method 'supervised' needs at least 1")]
+    #[error("{data}: class '{class}' has 0 training images; this method needs at least 1")]
     EmptyClass {
         /// The data set.
         data: String,

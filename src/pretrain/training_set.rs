@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::hex;
-use super::config::{Method, PretrainConfig};
+use super::config::PretrainConfig;
 use super::train_loop::{Event, Observer, PretrainError};
 use crate::data::{Dataset, Loader, Preprocessing, ResizeFilter, Split};
 use crate::rng::Rng;
@@ -49,7 +49,7 @@ pub(super) fn training_indices(config: &PretrainConfig, dataset: &Dataset) -> Ve
 pub(super) fn held_out_indices(config: &PretrainConfig, dataset: &Dataset) -> Vec<usize> {
     let of = |split| dataset.indices(Some(split));
     let indices = Some(of(Split::Val)).filter(|val| !val.is_empty()).unwrap_or_else(|| of(Split::Test));
-    let usable = |&index: &usize| config.method != Method::Supervised || dataset.records[index].label.is_some();
+    let usable = |&index: &usize| !config.needs_labels() || dataset.records[index].label.is_some();
     indices.into_iter().filter(usable).collect()
 }
 
@@ -108,7 +108,7 @@ impl<'a> ImageSet<'a> {
         if self.readable.is_empty() {
             return Err(PretrainError::NoImages { data: data(), skipped: self.skipped.len() });
         }
-        if config.method != Method::Supervised {
+        if !config.needs_labels() {
             return Ok(());
         }
         let unlabelled = self.readable.iter().filter(|&&position| self.labels[position].is_none()).count();

@@ -15,12 +15,26 @@ fn view_mut(values: &mut [f32], columns: usize) -> ArrayViewMut2<'_, f32> {
 }
 
 /// `out = a bᵀ`: `a` `[N, D]`, `b` `[M, D]`, `out` `[N, M]`, `dim` is D and at least 1.
+///
+/// # Panics
+/// When the lengths are no whole rows or do not fit each other.
 pub fn product_transposed(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
     let columns = b.len() / dim;
     general_mat_mul(1.0, &view(a, dim), &view(b, dim).t(), 0.0, &mut view_mut(out, columns));
 }
 
+/// `out = a b`: `a` `[N, K]`, `b` `[K, D]`, `out` `[N, D]`.
+///
+/// # Panics
+/// When the lengths are no whole rows or do not fit each other.
+pub fn product(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
+    general_mat_mul(1.0, &view(a, num_columns_a), &view(b, dim), 0.0, &mut view_mut(out, dim));
+}
+
 /// `out = aᵀ b`: `a` `[N, K]`, `b` `[N, D]`, `out` `[K, D]`.
+///
+/// # Panics
+/// When the lengths are no whole rows or do not fit each other.
 pub fn transposed_product(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
     general_mat_mul(1.0, &view(a, num_columns_a).t(), &view(b, dim), 0.0, &mut view_mut(out, dim));
 }
@@ -48,6 +62,13 @@ mod tests {
             let (d, e) = (i / others, i % others);
             let expected: f32 = (0..rows).map(|n| a[n * dim + d] * out[n * others + e]).sum();
             assert_eq!(*found, expected, "row {d}, column {e}");
+        }
+        // (out e)[n][k] = Σ_m out[n][m] e[m][k], with e the first two rows of a.
+        let mut whole = vec![f32::NAN; rows * dim];
+        product(&out, &a[..others * dim], others, dim, &mut whole);
+        for (i, found) in whole.iter().enumerate() {
+            let expected: f32 = (0..others).map(|m| out[i / dim * others + m] * a[m * dim + i % dim]).sum();
+            assert_eq!(*found, expected, "row {}, column {}", i / dim, i % dim);
         }
     }
 }

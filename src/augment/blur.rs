@@ -1,0 +1,144 @@
+//! Gaussian blur and Gaussian noise.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Image;
+use crate::rng::Rng;
+
+/// How far views are blurred.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blur {
+    /// Share of views that are blurred, 0 to 1.
+    pub probability: f32,
+    /// Least standard deviation, in pixels, above 0.
+    pub sigma_min: f32,
+    /// Largest standard deviation, in pixels.
+    pub sigma_max: f32,
+}
+
+impl Blur {
+    /// Nothing is blurred.
+    pub const NONE: Self = Self { probability: 0.0, sigma_min: 1.0, sigma_max: 1.0 };
+}
+
+/// Weights of a kernel add up to this.
+const ONE: i32 = 1 << 12;
+
+/// Draws whether and how far `image` is blurred, and blurs it.
+pub fn blur(image: &mut Image, settings: Blur, rng: &mut Rng) {
+    let wanted = rng.uniform() < settings.probability;
+    let sigma = rng.uniform_in(settings.sigma_min, settings.sigma_max);
+    if wanted {
+        gaussian_blur(image, sigma);
+    }
+}
+
+/// Blurs with a Gaussian of standard deviation `sigma` (pixels), cut at 3 sigma; the border pixel is repeated.
+pub fn gaussian_blur(image: &mut Image, sigma: f32) {
+    let kernel = kernel(sigma);
+    let (width, height, channels) = (image.width, image.height, image.channels);
+    let row = width * channels;
+    // Along rows the neighbour is `channels` values away, along columns a row.
+    let mut across = vec![0u8; image.pixels.len()];
+    for (out, line) in across.chunks_exact_mut(row).zip(image.pixels.chunks_exact(row)) {
+        pass(
+            out,
+            |at, offset| {
+                let column = (at / channels) as isize + offset;
+                line[column.clamp(0, width as isize - 1) as usize * channels + at % channels]
+            },
+            &kernel,
+        );
+    }
+    for (y, out) in image.pixels.chunks_exact_mut(row).enumerate() {
+        pass(
+            out,
+            |at, offset| {
+                let line = (y as isize + offset).clamp(0, height as isize - 1) as usize;
+                across[line * row + at]
+            },
+            &kernel,
+        );
+    }
+}
+
+fn pass(out: &mut [u8], value: impl Fn(usize, isize) -> u8, kernel: &[i32]) {
+    let mut sums = vec![ONE / 2; out.len()];
+    let radius = kernel.len() as isize / 2;
+    for (weight, offset) in kernel.iter().zip(-radius..) {
+        sums.iter_mut().enumerate().for_each(|(at, sum)| *sum += weight * i32::from(value(at, offset)));
+    }
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = (sum / ONE) as u8);
+}
+
+/// Weights from `-radius` to `radius`, adding up to [`ONE`].
+fn kernel(sigma: f32) -> Vec<i32> {
+    let radius = (3.0 * sigma).ceil().max(1.0) as i32;
+    let weight = |offset: i32| (-f64::from(offset * offset) / (2.0 * f64::from(sigma).powi(2))).exp();
+    let total: f64 = (-radius..=radius).map(weight).sum();
+    let mut kernel: Vec<i32> =
+        (-radius..=radius).map(|o| (weight(o) / total * f64::from(ONE)).round() as i32).collect();
+    // What rounding took or gave goes to the middle, so that a flat image stays as it is.
+    kernel[radius as usize] += ONE - kernel.iter().sum::<i32>();
+    kernel
+}
+
+/// How noisy views are made.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Noise {
+    /// Share of views that are made noisy, 0 to 1.
+    pub probability: f32,
+    /// Largest standard deviation, in grey levels of 255; drawn from 0 to this.
+    pub std_max: f32,
+}
+
+impl Noise {
+    /// No noise.
+    pub const NONE: Self = Self { probability: 0.0, std_max: 0.0 };
+}
+
+/// Draws whether and how much noise is added to each value, and adds it.
+pub fn noise(image: &mut Image, settings: Noise, rng: &mut Rng) {
+    let wanted = rng.uniform() < settings.probability;
+    let std = rng.uniform_in(0.0, settings.std_max);
+    if wanted {
+        for value in &mut image.pixels {
+            // Four bytes' sum is near enough to normal here (its standard deviation is 147.8).
+            let bits = rng.bits();
+            let sum: u64 = (0..4).map(|byte| bits >> (8 * byte) & 0xFF).sum();
+            *value = (f32::from(*value) + (sum as f32 - 510.0) / 147.8 * std + 0.5) as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flat_image_stays_and_a_point_becomes_the_gaussian() {
+        let mut flat = Image { width: 7, height: 5, channels: 3, pixels: vec![77; 105] };
+        gaussian_blur(&mut flat, 1.3);
+        assert!(flat.pixels.iter().all(|&value| value == 77));
+        let mut point = Image { width: 9, height: 9, channels: 1, pixels: vec![0; 81] };
+        point.pixels[40] = 255;
+        gaussian_blur(&mut point, 1.0);
+        for (at, &value) in point.pixels.iter().enumerate() {
+            let squared = (at as f64 % 9.0 - 4.0).powi(2) + ((at / 9) as f64 - 4.0).powi(2);
+            let expected = 255.0 * (-squared / 2.0).exp() / std::f64::consts::TAU;
+            assert!((f64::from(value) - expected).abs() < 1.2, "{at}: {value} {expected}");
+        }
+    }
+
+    #[test]
+    fn noise_has_the_deviation_asked_for() {
+        let mut image = Image { width: 100, height: 100, channels: 1, pixels: vec![128; 10_000] };
+        let mut rng = Rng::for_purpose(2, "test");
+        noise(&mut image, Noise { probability: 1.0, std_max: 20.0 }, &mut rng);
+        let mean = image.pixels.iter().map(|v| f64::from(*v)).sum::<f64>() / 1e4;
+        let std = (image.pixels.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / 1e4).sqrt();
+        assert!((mean - 128.0).abs() < 1.0 && (1.0..20.5).contains(&std), "{mean} {std}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Changes of colour: brightness, contrast, saturation, hue and grey, all in one matrix.
+//!
+//! Each of them is an affine map of (red, green, blue), so any chain of them is one; a pixel is touched once however
+//! many are drawn. Values are cut to 0 … 255 once, at the end, where tools that apply one after the other cut each time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Image;
+use crate::rng::Rng;
+
+/// How far colours are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jitter {
+    /// Share of views that are changed, 0 to 1.
+    pub probability: f32,
+    /// Values are multiplied by a factor within `1 ± brightness`.
+    pub brightness: f32,
+    /// The distance from the mean grey of the image is multiplied by a factor within `1 ± contrast`.
+    pub contrast: f32,
+    /// The distance from a pixel's own grey is multiplied by a factor within `1 ± saturation`.
+    pub saturation: f32,
+    /// Colours are turned about the grey axis by at most this share of a full turn, 0 to 0.5.
+    pub hue: f32,
+}
+
+impl Jitter {
+    /// Nothing is changed.
+    pub const NONE: Self = Self { probability: 0.0, brightness: 0.0, contrast: 0.0, saturation: 0.0, hue: 0.0 };
+}
+
+/// BT.601 luma.
+const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// From (red, green, blue) to luma and two differences of colour (NTSC's YIQ), in which hue is an angle.
+const TO_YIQ: [[f32; 3]; 3] = [LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]];
+const FROM_YIQ: [[f32; 3]; 3] = [[1.0, 0.956, 0.619], [1.0, -0.272, -0.647], [1.0, -1.106, 1.703]];
+
+/// `out = matrix · rgb + shift`.
+#[derive(Clone, Copy)]
+struct Map {
+    matrix: [[f32; 3]; 3],
+    shift: f32,
+}
+
+impl Map {
+    const SAME: Self = Self { matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], shift: 0.0 };
+
+    /// First this, then `matrix` on the result; the shift is the same for all three and grey, which `matrix` keeps.
+    fn then(self, matrix: [[f32; 3]; 3]) -> Self {
+        Self { matrix: times(matrix, self.matrix), shift: self.shift }
+    }
+
+    fn scaled(self, factor: f32, shift: f32) -> Self {
+        Self { matrix: self.matrix.map(|row| row.map(|v| v * factor)), shift: self.shift * factor + shift }
+    }
+}
+
+/// Draws a change of colour and applies it. On a grey image only brightness and contrast have an effect.
+pub fn jitter(image: &mut Image, jitter: Jitter, grey_probability: f32, rng: &mut Rng) {
+    let factor = |range: f32, rng: &mut Rng| (1.0 + rng.uniform_in(-range, range)).max(0.0);
+    let changed = rng.uniform() < jitter.probability;
+    let grey = rng.uniform() < grey_probability;
+    let [brightness, contrast, saturation] =
+        [jitter.brightness, jitter.contrast, jitter.saturation].map(|range| factor(range, rng));
+    let hue = rng.uniform_in(-jitter.hue, jitter.hue);
+    let mut map = Map::SAME;
+    if changed {
+        map = map.scaled(brightness, 0.0);
+        map = map.scaled(contrast, (1.0 - contrast) * brightness * mean_grey(image));
+        map = map.then(saturated(saturation)).then(turned(hue));
+    }
+    if grey {
+        map = map.then(saturated(0.0));
+    }
+    if changed || grey {
+        apply(image, map);
+    }
+}
+
+fn apply(image: &mut Image, map: Map) {
+    if image.channels == 1 {
+        // A grey pixel is a colour with three equal values; all rows of the matrix agree on it.
+        let scale: f32 = map.matrix[0].iter().sum();
+        let table: [u8; 256] = std::array::from_fn(|value| cut(scale * value as f32 + map.shift));
+        image.pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
+        return;
+    }
+    for pixel in image.pixels.chunks_exact_mut(3) {
+        let rgb = [f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2])];
+        for (value, row) in pixel.iter_mut().zip(&map.matrix) {
+            *value = cut(row[0] * rgb[0] + row[1] * rgb[1] + row[2] * rgb[2] + map.shift);
+        }
+    }
+}
+
+fn cut(value: f32) -> u8 {
+    // The cast keeps within 0 … 255 by itself.
+    (value + 0.5) as u8
+}
+
+fn mean_grey(image: &Image) -> f32 {
+    let mut sums = [0u64; 3];
+    image.pixels.chunks_exact(image.channels).for_each(|pixel| {
+        sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u64::from(value));
+    });
+    let pixels = (image.width * image.height) as f32;
+    match image.channels {
+        1 => sums[0] as f32 / pixels,
+        _ => sums.iter().zip(LUMA).map(|(&sum, luma)| sum as f32 / pixels * luma).sum(),
+    }
+}
+
+/// `factor · rgb + (1 - factor) · grey`.
+fn saturated(factor: f32) -> [[f32; 3]; 3] {
+    std::array::from_fn(|row| {
+        std::array::from_fn(|column| (1.0 - factor) * LUMA[column] + if row == column { factor } else { 0.0 })
+    })
+}
+
+/// A turn about the grey axis by `share` of a full turn.
+fn turned(share: f32) -> [[f32; 3]; 3] {
+    let (sin, cos) = (share * std::f32::consts::TAU).sin_cos();
+    let turn = [[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]];
+    times(FROM_YIQ, times(turn, TO_YIQ))
+}
+
+fn times(a: [[f32; 3]; 3], b: [[f32; 3]; 3]) -> [[f32; 3]; 3] {
+    std::array::from_fn(|row| std::array::from_fn(|column| (0..3).map(|k| a[row][k] * b[k][column]).sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn colour(pixels: &[u8]) -> Image {
+        Image { width: pixels.len() / 3, height: 1, channels: 3, pixels: pixels.to_vec() }
+    }
+
+    fn mapped(image: &Image, map: Map) -> Vec<u8> {
+        let mut image = image.clone();
+        apply(&mut image, map);
+        image.pixels
+    }
+
+    #[test]
+    fn each_change_by_hand() {
+        let image = colour(&[200, 100, 50, 10, 10, 10]);
+        assert_eq!(mapped(&image, Map::SAME), image.pixels);
+        assert_eq!(mapped(&image, Map::SAME.scaled(1.5, 0.0)), [255, 150, 75, 15, 15, 15], "cut at white");
+        // 0.299 · 200 + 0.587 · 100 + 0.114 · 50 = 124.2
+        assert_eq!(mapped(&image, Map::SAME.then(saturated(0.0))), [124, 124, 124, 10, 10, 10]);
+        assert_eq!(mapped(&image, Map::SAME.then(saturated(0.5))), [162, 112, 87, 10, 10, 10]);
+        // A turn of hue leaves grey alone, and a full turn everything.
+        assert_eq!(mapped(&image, Map::SAME.then(turned(0.3)))[3..], [10, 10, 10]);
+        assert_eq!(mapped(&image, Map::SAME.then(turned(1.0))), image.pixels);
+        assert_ne!(mapped(&image, Map::SAME.then(turned(0.1)))[..3], image.pixels[..3]);
+    }
+
+    #[test]
+    fn contrast_keeps_the_mean() {
+        let mut image = Image { width: 4, height: 1, channels: 1, pixels: vec![80, 90, 110, 120] };
+        let mut rng = Rng::for_purpose(3, "test");
+        let change = Jitter { probability: 1.0, contrast: 0.5, ..Jitter::NONE };
+        let original = image.clone();
+        jitter(&mut image, change, 0.0, &mut rng);
+        assert_ne!(image, original);
+        assert!((mean_grey(&image) - 100.0).abs() <= 1.0, "{:?}", image.pixels);
+    }
+
+    #[test]
+    fn grey_and_colour_agree_on_a_grey_image() {
+        let grey = Image { width: 5, height: 1, channels: 1, pixels: vec![0, 40, 128, 200, 255] };
+        let change = Jitter { probability: 1.0, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
+        for seed in 0..20 {
+            let (mut one, mut three) = (grey.clone(), grey.to_rgb());
+            jitter(&mut one, change, 0.2, &mut Rng::for_purpose(seed, "test"));
+            jitter(&mut three, change, 0.2, &mut Rng::for_purpose(seed, "test"));
+            for (value, pixel) in one.pixels.iter().zip(three.pixels.chunks_exact(3)) {
+                assert!(pixel.iter().all(|channel| channel.abs_diff(*value) <= 1), "{value} {pixel:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn shares_are_those_asked_for() {
+        let mut rng = Rng::for_purpose(1, "test");
+        let image = colour(&[200, 100, 50]);
+        let views: Vec<Image> = (0..1000)
+            .map(|_| {
+                let mut view = image.clone();
+                jitter(&mut view, Jitter::NONE, 0.2, &mut rng);
+                view
+            })
+            .collect();
+        let grey = views.iter().filter(|view| view.is_grey()).count();
+        assert!((150..250).contains(&grey), "{grey}");
+        assert!(views.iter().all(|view| view.is_grey() || *view == image));
+    }
+}
