@@ -13,6 +13,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::nn::kernel::Isa;
 
+mod augment;
 mod bench;
 mod data;
 mod demo;
@@ -40,6 +41,8 @@ enum Command {
     Demo(demo::Args),
     /// What is in a data set: images, sizes, classes, duplicates, leaks between splits
     Data(data::Args),
+    /// A picture of what a policy of augmentations does to an image
+    Augment(augment::Args),
     /// The encoder presets and what they cost: multiply-accumulates, parameters, memory
     Encoders(encoders::Args),
     /// Train an encoder from images, with or without labels
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
     let result = Isa::asked().map_err(anyhow::Error::from).and_then(|_| match command {
         Command::Demo(args) => demo::run(args),
         Command::Data(args) => data::run(args),
+        Command::Augment(args) => augment::run(args),
         Command::Encoders(args) => encoders::run(args),
         Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),

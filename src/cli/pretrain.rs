@@ -80,7 +80,7 @@ pub struct Args {
     /// Augmentations that go together [default: natural where views are compared, else light]
     #[arg(long)]
     policy: Option<Policy>,
-    /// simclr: the temperature [default: 0.5]
+    /// simclr and moco: the temperature [default: 0.5, moco 0.2]
     #[arg(long)]
     temperature: Option<f32>,
     /// triplet: the margin, of squared distances at unit length [default: 0.2]
@@ -92,6 +92,18 @@ pub struct Args {
     /// triplet: what is pulled together, views of one image or images of one label [default: views]
     #[arg(long)]
     positives: Option<Positives>,
+    /// moco: keys of earlier images [default: 4096]
+    #[arg(long)]
+    queue: Option<usize>,
+    /// moco: share of the key encoder that stays at each step [default: 0.999]
+    #[arg(long)]
+    key_momentum: Option<f32>,
+    /// masked: share of the patches that are masked [default: 0.6]
+    #[arg(long)]
+    mask_share: Option<f32>,
+    /// Network inputs whose activations are kept at once, for batches larger than memory [default: all]
+    #[arg(long)]
+    chunk: Option<usize>,
     /// Hidden units of the projection head [default: 256]
     #[arg(long)]
     projection_hidden: Option<usize>,
@@ -146,7 +158,7 @@ macro_rules! named {
     };
 }
 named!(Method: "rotation" = Method::Rotation, "supervised" = Method::Supervised, "simclr" = Method::Simclr,
-    "triplet" = Method::Triplet);
+    "triplet" = Method::Triplet, "moco" = Method::Moco, "masked" = Method::Masked);
 named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Validate::Epoch);
 named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
@@ -255,6 +267,8 @@ impl Args {
         set(&mut comparison.margin, &self.margin);
         set(&mut comparison.miner, &self.miner);
         set(&mut comparison.positives, &self.positives);
+        set(&mut comparison.queue, &self.queue);
+        set(&mut comparison.key_momentum, &self.key_momentum);
         set(&mut comparison.projection_hidden, &self.projection_hidden);
         set(&mut comparison.projection_dim, &self.projection_dim);
         set(&mut config.augmentation.flip, &self.flip);
@@ -262,6 +276,8 @@ impl Args {
         set(&mut config.validate, &self.validate);
         set(&mut config.metrics_steps, &self.metrics_steps);
         set(&mut config.checkpoint_steps, &self.checkpoint_steps);
+        set(&mut config.mask_share, &self.mask_share);
+        config.chunk = self.chunk.or(config.chunk);
         config.limit = self.limit.or(config.limit);
         config
     }

@@ -173,35 +173,42 @@ impl Network {
     /// # Panics
     /// When the lengths are not those of the last forward pass.
     pub fn backward(&self, workspace: &mut Workspace, input: &[f32], dfeatures: &[f32], gradient: &mut [f32]) {
+        assert_eq!(dfeatures.len(), workspace.features.len(), "one gradient a feature");
+        self.backward_from(workspace, input, dfeatures, gradient);
+    }
+
+    /// As [`Self::backward`], from the gradient of [`Self::last_map`], `[N, H', W', D]`.
+    ///
+    /// # Panics
+    /// When the lengths are not those of the last forward pass.
+    pub fn backward_map(&self, workspace: &mut Workspace, input: &[f32], dmap: &[f32], gradient: &mut [f32]) {
+        assert_eq!(dmap.len(), workspace.values[self.plan.nodes.len()].len(), "one gradient an activation");
+        self.backward_from(workspace, input, dmap, gradient);
+    }
+
+    /// From the gradient of the features or, told by its length, of the last activations.
+    fn backward_from(&self, workspace: &mut Workspace, input: &[f32], dlast: &[f32], gradient: &mut [f32]) {
         let plan = &self.plan;
         let last = plan.nodes.len();
-        assert_eq!(dfeatures.len(), workspace.features.len(), "one gradient a feature");
         assert_eq!(gradient.len(), self.parameters.len(), "one gradient a parameter");
         let (ones, zeros) = (vec![1.0; plan.channels_max()], vec![0.0; plan.channels_max()]);
         let mut sums: Vec<Sums> = vec![Sums::default(); plan.grids.len()];
         workspace.gradients.start(plan.grids.len());
         workspace.gradients.take(last, workspace.images * plan.grids[last].len());
-        self.pool_backward(workspace, dfeatures, &ones, &zeros, &mut sums);
+        self.last_backward(workspace, dlast, &ones, &zeros, &mut sums);
         for stage in plan.stages.iter().rev() {
             self.backward_stage(workspace, input, stage.clone(), &ones, &zeros, &mut sums, gradient);
         }
     }
 
     /// Gives the last value its gradient and completes it.
-    fn pool_backward(
-        &self,
-        workspace: &mut Workspace,
-        dfeatures: &[f32],
-        ones: &[f32],
-        zeros: &[f32],
-        sums: &mut [Sums],
-    ) {
+    fn last_backward(&self, workspace: &mut Workspace, dlast: &[f32], ones: &[f32], zeros: &[f32], sums: &mut [Sums]) {
         let plan = &self.plan;
         let last = plan.nodes.len();
         let completed = self.completed_with(last);
         self.share_with_summands(&mut workspace.gradients.of_value, last);
         let group = Self::group_len(workspace.images);
-        let (len, feature_dim) = (plan.grids[last].len(), self.spec().feature_dim());
+        let (len, given) = (plan.grids[last].len(), dlast.len() / workspace.images);
         let id = workspace.gradients.of_value[last].expect("taken by the caller");
         let mut array = std::mem::take(&mut workspace.gradients.arrays[id]);
         let stage = Stage {
@@ -216,11 +223,16 @@ impl Network {
             of_value: &workspace.gradients.of_value,
             completed: &completed,
         };
-        let groups = array.par_chunks_mut(group * len).zip(dfeatures.par_chunks(group * feature_dim)).enumerate();
-        let partial = groups.map(|(number, (arrays, dfeatures))| {
+        let groups = array.par_chunks_mut(group * len).zip(dlast.par_chunks(group * given)).enumerate();
+        let partial = groups.map(|(number, (arrays, dlast))| {
             let mut sums: Vec<Sums> = completed.iter().map(|&value| Sums::zeros(plan.grids[value].channels)).collect();
-            for (local, (g, dfeature)) in arrays.chunks_mut(len).zip(dfeatures.chunks(feature_dim)).enumerate() {
-                global_average_backward(dfeature, g);
+            for (local, (g, dlast)) in arrays.chunks_mut(len).zip(dlast.chunks(given)).enumerate() {
+                // A map of one pixel is its own mean, and either way is the same.
+                if given == len {
+                    g.copy_from_slice(dlast)
+                } else {
+                    global_average_backward(dlast, g)
+                }
                 stage.complete(last, number * group + local, g, None, &mut sums);
             }
             sums

@@ -206,6 +206,22 @@ impl Network {
     /// # Panics
     /// When `input` is no whole number of images.
     pub fn forward<'w>(&mut self, workspace: &'w mut Workspace, input: &[f32]) -> &'w [f32] {
+        self.forward_again(workspace, input);
+        let images = workspace.images;
+        for (index, norm) in workspace.norms.iter().enumerate() {
+            if let (Some(norm), Some(running)) = (norm, &mut self.running[index]) {
+                let grid = self.plan.grids[index + 1];
+                norm.update_running(images * grid.rows * grid.columns, &mut running.mean, &mut running.variance);
+            }
+        }
+        &workspace.features
+    }
+
+    /// As [`Self::forward`], but leaves the running statistics as they are: for inputs that went through before.
+    ///
+    /// # Panics
+    /// When `input` is no whole number of images.
+    pub fn forward_again<'w>(&self, workspace: &'w mut Workspace, input: &[f32]) -> &'w [f32] {
         let images = self.images_in(input);
         let feature_dim = self.spec().feature_dim();
         workspace.prepare(&self.plan, images, feature_dim);
@@ -217,11 +233,7 @@ impl Network {
                 let grid = self.plan.grids[index + 1];
                 let count = images * grid.rows * grid.columns;
                 let [gamma, beta] = [&places.gamma, &places.beta].map(|range| &self.parameters[range.clone()]);
-                let norm = Normalisation::from_batch(&sums, count, gamma, beta);
-                if let Some(running) = &mut self.running[index] {
-                    norm.update_running(count, &mut running.mean, &mut running.variance);
-                }
-                workspace.norms[index] = Some(norm);
+                workspace.norms[index] = Some(Normalisation::from_batch(&sums, count, gamma, beta));
             }
         }
         let last = self.plan.nodes.len();
@@ -236,6 +248,30 @@ impl Network {
             }
         });
         &workspace.features
+    }
+
+    /// The last activations `[N, H', W', D]` of the last forward pass, whose mean over pixels is the feature.
+    pub fn last_map(&self, workspace: &Workspace) -> Vec<f32> {
+        let last = self.plan.nodes.len();
+        let stored = &workspace.values[last];
+        if self.plan.conv(last).is_none() {
+            return stored.clone();
+        }
+        let (ones, zeros) = (vec![1.0; self.plan.channels_max()], vec![0.0; self.plan.channels_max()]);
+        let norms = Norms { isa: self.isa, plan: &self.plan, by_node: &workspace.norms, ones: &ones, zeros: &zeros };
+        let grid = self.plan.grids[last];
+        let (affine, activation) = norms.affine(last);
+        let mut map = vec![0.0; stored.len()];
+        map.par_chunks_mut(grid.len()).zip(stored.par_chunks(grid.len())).for_each(|(map, stored)| {
+            affine_activation(self.isa, grid, stored, affine, activation, map, grid.columns * grid.channels);
+        });
+        map
+    }
+
+    /// Rows and columns of the last activations.
+    pub fn map_size(&self) -> (usize, usize) {
+        let grid = self.plan.grids[self.plan.nodes.len()];
+        (grid.rows, grid.columns)
     }
 
     /// Runs one stage for all images; gives `Σ z` and `Σ z²` of each of its nodes (zeros for a sum).

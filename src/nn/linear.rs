@@ -95,7 +95,7 @@ mod tests {
     /// The loss `sum(y * g)` is linear in each argument, so its central difference is exact up to rounding.
     #[test]
     fn gradients_agree_with_central_differences() {
-        [4, PRODUCT_OUTPUTS_MIN + 1].map(agree_with_central_differences);
+        [4, PRODUCT_OUTPUTS_MIN + 1].into_iter().for_each(agree_with_central_differences);
     }
 
     fn agree_with_central_differences(c: usize) {

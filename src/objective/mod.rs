@@ -5,6 +5,8 @@
 //! training loop keeps beside the encoder's, so that optimiser and checkpoint treat all objectives alike.
 //! The head serves pretraining and is left behind at export.
 
+mod masked;
+mod moco;
 mod nt_xent;
 mod projection;
 mod rotation;
@@ -15,6 +17,8 @@ mod triplet_loss;
 
 use std::ops::Range;
 
+pub use masked::Masked;
+pub use moco::{Moco, info_nce};
 pub use nt_xent::{Contrast, nt_xent};
 pub use rotation::Rotation;
 pub use simclr::SimClr;
@@ -54,6 +58,35 @@ pub struct Verdict {
     pub measures: Vec<(&'static str, f64)>,
 }
 
+/// What an objective sees of one step. N images in V views each; what an objective does not ask for is empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch<'a> {
+    /// Features of the network inputs, `[N V, D]`; of the queries alone, `[N, D]`, where a momentum encoder makes
+    /// keys; the last activations `[N V, H', W', D]` where the objective reads maps.
+    pub features: &'a [f32],
+    /// `[N]`.
+    pub labels: &'a [Option<usize>],
+    /// Keys of the images, of unit length, `[N, P]`.
+    pub keys: &'a [f32],
+    /// Keys of earlier images, of unit length, `[K, P]`.
+    pub queue: &'a [f32],
+    /// Network inputs before they were masked, `[N V, H, W, C]`.
+    pub inputs: &'a [f32],
+    /// Which patches of each network input were masked, `[N V, H' W']`.
+    pub masked: &'a [bool],
+}
+
+/// A copy of encoder and head that follows them slowly and makes keys.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Momentum {
+    /// Share of the copy that stays at each step, below 1.
+    pub keep: f32,
+    /// Keys of earlier images that are kept, K.
+    pub queue_len: usize,
+    /// Length of a key, P.
+    pub key_dim: usize,
+}
+
 /// What pretraining minimises.
 ///
 /// N images make `N * views` network inputs, the views of one image one after another.
@@ -74,17 +107,23 @@ pub trait Objective: Send + Sync {
     /// The head at the start of a run.
     fn head_start(&self, feature_dim: usize, rng: &mut Rng) -> Vec<f32>;
 
-    /// Loss of `features` `[N V, D]`, with its gradients; `dhead` and `dfeatures` are overwritten.
-    ///
-    /// `labels` is `[N]`; an objective without labels does not look at it.
-    fn loss(
-        &self,
-        head: &[f32],
-        features: &[f32],
-        labels: &[Option<usize>],
-        dhead: &mut [f32],
-        dfeatures: &mut [f32],
-    ) -> Verdict;
+    /// The momentum encoder it needs, if any; view 0 of an image is then its query and view 1 its key.
+    fn momentum(&self) -> Option<Momentum> {
+        None
+    }
+
+    /// The projections that the momentum encoder's features make with its own copy of the head.
+    fn keys(&self, _head: &[f32], _features: &[f32], _feature_dim: usize) -> Vec<f32> {
+        Vec::new()
+    }
+
+    /// Share of the patches of a network input that are masked; an objective that masks reads maps.
+    fn mask_share(&self) -> Option<f32> {
+        None
+    }
+
+    /// Loss of a step with its gradients; `dhead` and `dfeatures` (as long as `batch.features`) are overwritten.
+    fn loss(&self, head: &[f32], batch: Batch<'_>, dhead: &mut [f32], dfeatures: &mut [f32]) -> Verdict;
 }
 
 /// The head of the objectives that classify: one linear layer and cross-entropy.

@@ -3,7 +3,7 @@
 //! All four turns of every image are in the batch, so N images make 4N network inputs, and each turn
 //! is seen equally often. Gidaris, Singh and Komodakis 2018, arXiv:1803.07728, sections 2.1 and 3.1.
 
-use super::{HeadTensor, LinearClassifier, Objective, Verdict};
+use super::{Batch, HeadTensor, LinearClassifier, Objective, Verdict};
 use crate::augment::{Augmentation, rotate90};
 use crate::data::Image;
 use crate::nn::linear::linear_initialise;
@@ -47,14 +47,8 @@ impl Objective for Rotation {
         linear_initialise(feature_dim, TURNS, rng)
     }
 
-    fn loss(
-        &self,
-        head: &[f32],
-        features: &[f32],
-        labels: &[Option<usize>],
-        dhead: &mut [f32],
-        dfeatures: &mut [f32],
-    ) -> Verdict {
+    fn loss(&self, head: &[f32], batch: Batch<'_>, dhead: &mut [f32], dfeatures: &mut [f32]) -> Verdict {
+        let Batch { features, labels, .. } = batch;
         let targets = (0..labels.len() * TURNS).map(|input| input % TURNS).collect();
         self.classifier.loss(head, features, targets, dhead, dfeatures)
     }
@@ -80,7 +74,9 @@ mod tests {
         let one_hot: Vec<f32> = (0..2 * 16).map(|i| f32::from(i % 4 == i / 4 % 4)).collect();
         let head: Vec<f32> = (0..20).map(|i| if i < 16 && i % 5 == 0 { 7.0 } else { 0.0 }).collect();
         let (mut dhead, mut dfeatures) = (vec![0.0; 20], vec![0.0; 32]);
-        let mut verdict = |labels| rotation.loss(&head, &one_hot, labels, &mut dhead, &mut dfeatures);
+        let mut verdict = |labels| {
+            rotation.loss(&head, Batch { features: &one_hot, labels, ..Batch::default() }, &mut dhead, &mut dfeatures)
+        };
         let verdict_blind = verdict(&[None, None]);
         assert_eq!(verdict_blind.targets, [0, 1, 2, 3, 0, 1, 2, 3]);
         assert_eq!(verdict_blind.answers, verdict_blind.targets);

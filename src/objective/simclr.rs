@@ -4,7 +4,7 @@
 
 use super::nt_xent::nt_xent;
 use super::projection::Projection;
-use super::{HeadTensor, Objective, Verdict};
+use super::{Batch, HeadTensor, Objective, Verdict};
 use crate::augment::Augmentation;
 use crate::data::Image;
 use crate::rng::Rng;
@@ -46,14 +46,8 @@ impl Objective for SimClr {
         self.projection.start(feature_dim, rng)
     }
 
-    fn loss(
-        &self,
-        head: &[f32],
-        features: &[f32],
-        labels: &[Option<usize>],
-        dhead: &mut [f32],
-        dfeatures: &mut [f32],
-    ) -> Verdict {
+    fn loss(&self, head: &[f32], batch: Batch<'_>, dhead: &mut [f32], dfeatures: &mut [f32]) -> Verdict {
+        let Batch { features, labels, .. } = batch;
         let projected = self.projection.forward(head, features, features.len() / (2 * labels.len()));
         let mut dout = vec![0.0; projected.out.len()];
         let contrast = nt_xent(&mut dout, &projected.out, self.projection.dim, self.temperature);
@@ -84,10 +78,22 @@ mod tests {
         let head = simclr.head_start(feature_dim, &mut rng);
         let features: Vec<f32> = (0..8 * feature_dim).map(|_| rng.normal()).collect();
         let loss = |head: &[f32], features: &[f32]| {
-            simclr.loss(head, features, &labels, &mut vec![0.0; head.len()], &mut vec![0.0; features.len()]).loss
+            simclr
+                .loss(
+                    head,
+                    Batch { features, labels: &labels, ..Batch::default() },
+                    &mut vec![0.0; head.len()],
+                    &mut vec![0.0; features.len()],
+                )
+                .loss
         };
         let (mut dhead, mut dfeatures) = (vec![9.0; head.len()], vec![9.0; features.len()]);
-        simclr.loss(&head, &features, &labels, &mut dhead, &mut dfeatures);
+        simclr.loss(
+            &head,
+            Batch { features: &features, labels: &labels, ..Batch::default() },
+            &mut dhead,
+            &mut dfeatures,
+        );
         let check = |analytic: &[f32], at: &[f32], loss: &dyn Fn(&[f32]) -> f64| {
             for i in 0..at.len() {
                 let nudged = |by: f32| {

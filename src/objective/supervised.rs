@@ -2,7 +2,7 @@
 //!
 //! The yardstick for objectives without labels, and what to use where labels abound.
 
-use super::{HeadTensor, LinearClassifier, Objective, Verdict};
+use super::{Batch, HeadTensor, LinearClassifier, Objective, Verdict};
 use crate::augment::Augmentation;
 use crate::data::Image;
 use crate::nn::linear::linear_initialise;
@@ -44,14 +44,8 @@ impl Objective for Supervised {
 
     /// # Panics
     /// When a label is missing; [`crate::pretrain`] refuses such data before training begins.
-    fn loss(
-        &self,
-        head: &[f32],
-        features: &[f32],
-        labels: &[Option<usize>],
-        dhead: &mut [f32],
-        dfeatures: &mut [f32],
-    ) -> Verdict {
+    fn loss(&self, head: &[f32], batch: Batch<'_>, dhead: &mut [f32], dfeatures: &mut [f32]) -> Verdict {
+        let Batch { features, labels, .. } = batch;
         let targets = labels.iter().map(|label| label.expect("every image is labelled")).collect();
         self.classifier.loss(head, features, targets, dhead, dfeatures)
     }
@@ -68,8 +62,18 @@ mod tests {
         let head = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
         let features = [5.0, 0.0, 0.0, 0.0, 0.0, 5.0];
         let (mut dhead, mut dfeatures) = ([0.0; 12], [0.0; 6]);
-        let right = supervised.loss(&head, &features, &[Some(0), Some(2)], &mut dhead, &mut dfeatures);
-        let wrong = supervised.loss(&head, &features, &[Some(0), Some(1)], &mut dhead, &mut dfeatures);
+        let right = supervised.loss(
+            &head,
+            Batch { features: &features, labels: &[Some(0), Some(2)], ..Batch::default() },
+            &mut dhead,
+            &mut dfeatures,
+        );
+        let wrong = supervised.loss(
+            &head,
+            Batch { features: &features, labels: &[Some(0), Some(1)], ..Batch::default() },
+            &mut dhead,
+            &mut dfeatures,
+        );
         assert_eq!((right.targets, right.answers), (vec![0, 2], vec![0, 2]));
         assert_eq!((wrong.targets, wrong.answers), (vec![0, 1], vec![0, 2]));
         assert!(right.loss < 0.02 && (wrong.loss - right.loss - 2.5).abs() < 1e-5, "{} {}", right.loss, wrong.loss);

@@ -4,7 +4,7 @@
 
 use super::projection::Projection;
 use super::triplet_loss::{Miner, triplet_loss};
-use super::{HeadTensor, Objective, Verdict};
+use super::{Batch, HeadTensor, Objective, Verdict};
 use crate::augment::Augmentation;
 use crate::data::Image;
 use crate::rng::Rng;
@@ -60,14 +60,8 @@ impl Objective for Triplet {
         self.projection.start(feature_dim, rng)
     }
 
-    fn loss(
-        &self,
-        head: &[f32],
-        features: &[f32],
-        labels: &[Option<usize>],
-        dhead: &mut [f32],
-        dfeatures: &mut [f32],
-    ) -> Verdict {
+    fn loss(&self, head: &[f32], batch: Batch<'_>, dhead: &mut [f32], dfeatures: &mut [f32]) -> Verdict {
+        let Batch { features, labels, .. } = batch;
         let groups = self.groups(labels);
         let projected = self.projection.forward(head, features, features.len() / groups.len());
         let mut dout = vec![0.0; projected.out.len()];
@@ -104,10 +98,22 @@ mod tests {
         let head = triplet.head_start(feature_dim, &mut rng);
         let features: Vec<f32> = (0..8 * feature_dim).map(|_| rng.normal()).collect();
         let loss = |features: &[f32]| {
-            triplet.loss(&head, features, &labels, &mut vec![0.0; head.len()], &mut vec![0.0; features.len()]).loss
+            triplet
+                .loss(
+                    &head,
+                    Batch { features, labels: &labels, ..Batch::default() },
+                    &mut vec![0.0; head.len()],
+                    &mut vec![0.0; features.len()],
+                )
+                .loss
         };
         let (mut dhead, mut dfeatures) = (vec![9.0; head.len()], vec![9.0; features.len()]);
-        triplet.loss(&head, &features, &labels, &mut dhead, &mut dfeatures);
+        triplet.loss(
+            &head,
+            Batch { features: &features, labels: &labels, ..Batch::default() },
+            &mut dhead,
+            &mut dfeatures,
+        );
         for i in 0..features.len() {
             let nudged = |by: f32| {
                 let mut nudged = features.clone();

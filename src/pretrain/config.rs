@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::augment::{Augmentation, Policy};
 use crate::encoder::{EncoderSpec, InputShape, Preset, SpecError};
 use crate::nn::optimiser::OptimiserKind;
-use crate::objective::{Miner, Objective, Rotation, SimClr, Supervised, Triplet};
+use crate::objective::{Masked, Miner, Moco, Objective, Rotation, SimClr, Supervised, Triplet};
 
 /// What pretraining minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,12 +19,16 @@ pub enum Method {
     Simclr,
     /// Views of the same image, or images of the same class, nearer than others by a margin.
     Triplet,
+    /// Which of the keys of earlier images is of the same image? Needs no labels.
+    Moco,
+    /// What was under the masked patches? Needs no labels.
+    Masked,
 }
 
 impl Method {
     /// Whether two views of an image are compared.
     pub fn is_contrastive(self) -> bool {
-        matches!(self, Self::Simclr | Self::Triplet)
+        matches!(self, Self::Simclr | Self::Triplet | Self::Moco)
     }
 }
 
@@ -50,6 +54,10 @@ pub struct Comparison {
     pub miner: Miner,
     /// What the triplet loss pulls together.
     pub positives: Positives,
+    /// MoCo's keys of earlier images.
+    pub queue: usize,
+    /// Share of MoCo's key encoder that stays at each step.
+    pub key_momentum: f32,
     /// Hidden units of the projection head.
     pub projection_hidden: usize,
     /// Outputs of the projection head.
@@ -64,6 +72,8 @@ impl Default for Comparison {
             margin: 0.2,
             miner: Miner::SemiHard,
             positives: Positives::Views,
+            queue: 4096,
+            key_momentum: 0.999,
             projection_hidden: 256,
             projection_dim: 64,
         }
@@ -126,9 +136,21 @@ pub struct PretrainConfig {
     pub augmentation: Augmentation,
     /// How the parameters move.
     pub optimiser: OptimiserKind,
+    /// Network inputs whose activations are kept at once: a larger batch goes through in such chunks, each with its own
+    /// batch statistics, and its loss still compares all. All at once where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<usize>,
+    /// Share of the patches that masked-image modelling masks.
+    #[serde(default = "usual_mask_share")]
+    pub mask_share: f32,
     /// Settings of the methods that compare views.
     #[serde(default)]
     pub comparison: Comparison,
+}
+
+/// Xie et al. 2022, arXiv:2111.09886, table 2: small patches do best when some 60 % are masked.
+fn usual_mask_share() -> f32 {
+    0.6
 }
 
 /// A setting that makes no run.
@@ -171,8 +193,14 @@ impl PretrainConfig {
             checkpoint_steps: 0,
             augmentation: Policy::usual(method.is_contrastive()).augmentation(32),
             optimiser: OptimiserKind::SGD,
+            chunk: None,
+            mask_share: usual_mask_share(),
             comparison: Comparison::default(),
         };
+        if method == Method::Moco {
+            // He et al. 2020 take 0.07, version 2 takes 0.2: a queue makes negatives easier to find.
+            config.comparison.temperature = 0.2;
+        }
         if method.is_contrastive() {
             config.batch_size = 256;
         }
@@ -192,6 +220,12 @@ impl PretrainConfig {
             OptimiserKind::AdamW { .. } => 1e-3,
         };
         at_128 * self.batch_size as f32 / 128.0
+    }
+
+    /// Side of the encoder's last activations; 0 where there is no such encoder.
+    fn map_side(&self) -> usize {
+        let shapes = self.spec().and_then(|spec| spec.shapes());
+        shapes.ok().and_then(|shapes| shapes.last().map(|shape| shape.0)).unwrap_or(0)
     }
 
     /// Whether every image must have a label.
@@ -222,6 +256,12 @@ impl PretrainConfig {
                 let (hidden, dim) = (chosen.projection_hidden, chosen.projection_dim);
                 Box::new(Triplet::new(chosen.margin, chosen.miner, by_label, hidden, dim))
             }
+            Method::Moco => {
+                let (keep, queue) = (chosen.key_momentum, chosen.queue);
+                let (hidden, dim) = (chosen.projection_hidden, chosen.projection_dim);
+                Box::new(Moco::new(chosen.temperature, keep, queue, hidden, dim))
+            }
+            Method::Masked => Box::new(Masked::new(self.mask_share, self.channels, self.size, self.map_side())),
         }
     }
 
@@ -260,6 +300,14 @@ impl PretrainConfig {
         hold("margin", margin, "above 0 and below 4", margin > 0.0 && margin < 4.0)?;
         hold("projection_hidden", projection_hidden, "1 to 65536", (1..=65_536).contains(&projection_hidden))?;
         hold("projection_dim", projection_dim, "1 to 65536", (1..=65_536).contains(&projection_dim))?;
+        let Comparison { queue, key_momentum, .. } = self.comparison;
+        hold("queue", queue, "1 to 1048576", (1..=1 << 20).contains(&queue))?;
+        hold("key_momentum", key_momentum, "0 to below 1", (0.0..1.0).contains(&key_momentum))?;
+        hold("mask_share", self.mask_share, "above 0 and below 1", self.mask_share > 0.0 && self.mask_share < 1.0)?;
+        let map = self.map_side();
+        let tiled = self.method != Method::Masked || map > 0 && self.size.is_multiple_of(map);
+        hold("size", self.size, "a multiple of the side of the encoder's last activations", tiled)?;
+        hold("chunk", self.chunk.unwrap_or(2), "at least 2", self.chunk.is_none_or(|chunk| chunk >= 2))?;
         let alone = self.method.is_contrastive() && self.batch_size < 2;
         hold("batch_size", self.batch_size, "at least 2 for a method that compares images", !alone)?;
         Ok(())

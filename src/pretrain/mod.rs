@@ -7,7 +7,9 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod learner;
 mod metrics;
+mod momentum;
 mod run;
 mod train_loop;
 mod training_set;

@@ -9,16 +9,16 @@ use serde::Serialize;
 use super::batch::Recipe;
 use super::checkpoint::{Checkpoint, Progress};
 use super::config::{ConfigError, PretrainConfig, Validate};
+use super::learner::Learner;
 use super::metrics::{EpochLine, Lines, Score, StepLine, Tally};
 use super::run::{CHECKPOINT, METRICS, RunError, RunFolder, TIMINGS, network_of};
 use super::training_set::{ImageSet, held_out_indices, training_indices};
 use crate::augment::Augmentation;
 use crate::data::{DataError, Dataset, Preprocessing};
-use crate::encoder::{NamedTensor, Network, Role, SpecError, TensorError, Workspace};
+use crate::encoder::{NamedTensor, Network, SpecError};
 use crate::files::{WriteError, write_whole};
-use crate::nn::optimiser::Optimiser;
 use crate::nn::schedule::learning_rate_at;
-use crate::objective::{HeadTensor, Objective};
+use crate::objective::Objective;
 use crate::rng::Rng;
 
 /// Images the statistics of the features are measured on: enough that their sampling error is a
@@ -235,20 +235,13 @@ struct Trainer<'a> {
     folder: &'a RunFolder,
     training: ImageSet<'a>,
     held_out: Option<ImageSet<'a>>,
-    objective: Box<dyn Objective>,
-    head_layout: Vec<HeadTensor>,
-    network: Network,
-    head: Vec<f32>,
-    network_optimiser: Optimiser,
-    head_optimiser: Optimiser,
+    learner: Learner,
     progress: Progress,
     corpus: Vec<NamedTensor>,
     metrics: Lines,
     timings: Lines,
     skipped: usize,
-    workspace: Workspace,
     input: Vec<f32>,
-    gradient: Vec<f32>,
 }
 
 impl<'a> Trainer<'a> {
@@ -322,7 +315,8 @@ impl<'a> Trainer<'a> {
         let path = folder.file(CHECKPOINT);
         let network = network_of(&checkpoint, &path)?;
         let mut trainer = Self::assembled(network, checkpoint.progress.clone(), folder, sets)?;
-        trainer.restore(&checkpoint).map_err(RunError::tensors(&path))?;
+        let steps = checkpoint.progress.step;
+        trainer.learner.restore(&checkpoint, steps).map_err(RunError::tensors(&path))?;
         Ok(trainer)
     }
 
@@ -332,31 +326,18 @@ impl<'a> Trainer<'a> {
         folder: &'a RunFolder,
         (training, held_out, skipped): (ImageSet<'a>, Option<ImageSet<'a>>, usize),
     ) -> Result<Self, PretrainError> {
-        let config = &progress.config;
-        let objective = config.objective(progress.class_names.len());
-        let dim = network.spec().feature_dim();
-        let head_layout = objective.head_layout(dim);
-        let head = objective.head_start(dim, &mut Rng::for_purpose(config.seed, "initialise head"));
-        let decayed = (network.layout().iter()).filter(|t| t.role == Role::Weight).map(|t| t.range.clone()).collect();
-        let head_decayed = head_layout.iter().filter(|t| t.decayed).map(|t| t.range.clone()).collect();
-        let optimiser = |len, decayed| Optimiser::new(config.optimiser, len, config.weight_decay, decayed);
+        let objective = progress.config.objective(progress.class_names.len());
+        let learner = Learner::new(&progress.config, network, objective);
         let (metrics_path, timings_path) = (folder.file(METRICS), folder.file(TIMINGS));
         Ok(Self {
-            network_optimiser: optimiser(network.parameters.len(), decayed),
-            head_optimiser: optimiser(head.len(), head_decayed),
-            gradient: vec![0.0; network.parameters.len()],
             metrics: Lines::open(&metrics_path, Some(progress.metrics_bytes)).map_err(RunError::io(&metrics_path))?,
             timings: Lines::open(&timings_path, None).map_err(RunError::io(&timings_path))?,
             corpus: Vec::new(),
-            workspace: Workspace::default(),
             input: Vec::new(),
             folder,
             training,
             held_out,
-            objective,
-            head_layout,
-            network,
-            head,
+            learner,
             progress,
             skipped,
         })
@@ -409,7 +390,7 @@ impl<'a> Trainer<'a> {
     fn step(&mut self, batch: &[usize], epoch: u64, steps: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
         let recipe = Recipe {
-            objective: &*self.objective,
+            objective: &*self.learner.objective,
             augmentation: config.augmentation,
             preprocessing: &self.progress.preprocessing,
             seed: config.seed,
@@ -417,19 +398,13 @@ impl<'a> Trainer<'a> {
         recipe.fill(&mut self.input, &self.training, batch, epoch)?;
         let labels: Vec<Option<usize>> = batch.iter().map(|&position| self.training.labels[position]).collect();
 
-        let features = self.network.forward(&mut self.workspace, &self.input);
-        let (mut dhead, mut dfeatures) = (vec![0.0; self.head.len()], vec![0.0; features.len()]);
-        let verdict = self.objective.loss(&self.head, features, &labels, &mut dhead, &mut dfeatures);
+        let warmup = (f64::from(config.warmup_fraction) * steps as f64).round() as u64;
+        let learning_rate = learning_rate_at(self.progress.step, steps, warmup, config.learning_rate);
+        let verdict = self.learner.step(&self.input, &labels, learning_rate, self.progress.step);
         if !verdict.loss.is_finite() {
             let (step, learning_rate) = (self.progress.step + 1, config.learning_rate);
             return Err(PretrainError::NotFinite { loss: verdict.loss, step, learning_rate });
         }
-        self.network.backward(&mut self.workspace, &self.input, &dfeatures, &mut self.gradient);
-
-        let warmup = (f64::from(config.warmup_fraction) * steps as f64).round() as u64;
-        let learning_rate = learning_rate_at(self.progress.step, steps, warmup, config.learning_rate);
-        self.network_optimiser.step(&mut self.network.parameters, &self.gradient, learning_rate);
-        self.head_optimiser.step(&mut self.head, &dhead, learning_rate);
 
         self.progress.tally.add(&verdict);
         self.progress.step += 1;
@@ -441,13 +416,13 @@ impl<'a> Trainer<'a> {
         let is_last = self.progress.step == steps;
         let config = &self.progress.config;
         let wanted = config.validate == Validate::Epoch || config.validate == Validate::End && is_last;
-        let held_out = self.held_out.as_ref().filter(|_| wanted).map(|set| self.measure(set)).transpose()?;
+        let held_out = self.held_out.as_ref().filter(|_| wanted).map(|set| self.measure(set)).transpose()?.flatten();
         let warmup = (f64::from(config.warmup_fraction) * steps as f64).round() as u64;
         let learning_rate = learning_rate_at(self.progress.step - 1, steps, warmup, config.learning_rate);
         let train = self.progress.tally.score();
         let line = EpochLine { step: self.progress.step, epoch, train, held_out, learning_rate };
         self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
-        self.progress.tally = Tally::new(self.objective.num_classes());
+        self.progress.tally = Tally::new(self.learner.objective.num_classes());
         if is_last {
             self.corpus = self.corpus_statistics()?;
             self.progress.finished = true;
@@ -456,30 +431,31 @@ impl<'a> Trainer<'a> {
         Ok(line)
     }
 
-    /// The score on `set`, not augmented, with the running statistics.
-    fn measure(&self, set: &ImageSet<'_>) -> Result<Score, PretrainError> {
-        let mut tally = Tally::new(self.objective.num_classes());
+    /// The score on `set`, not augmented, with the running statistics; none where the objective has none outside of training.
+    fn measure(&self, set: &ImageSet<'_>) -> Result<Option<Score>, PretrainError> {
+        let objective = &*self.learner.objective;
+        let mut tally = Tally::new(objective.num_classes());
         let mut input = Vec::new();
-        for positions in set.readable.chunks((EMBED_TOGETHER / self.objective.views()).max(1)) {
-            let features = self.embed(&mut input, set, positions, &*self.objective)?;
+        for positions in set.readable.chunks((EMBED_TOGETHER / objective.views()).max(1)) {
+            self.fill_plain(&mut input, set, positions, objective)?;
             let labels: Vec<Option<usize>> = positions.iter().map(|&position| set.labels[position]).collect();
-            let (mut dhead, mut dfeatures) = (vec![0.0; self.head.len()], vec![0.0; features.len()]);
-            tally.add(&self.objective.loss(&self.head, &features, &labels, &mut dhead, &mut dfeatures));
+            let Some(verdict) = self.learner.measure(&input, &labels) else { return Ok(None) };
+            tally.add(&verdict);
         }
-        Ok(tally.score())
+        Ok(Some(tally.score()))
     }
 
-    fn embed(
+    /// Network inputs that are not augmented.
+    fn fill_plain(
         &self,
         input: &mut Vec<f32>,
         set: &ImageSet<'_>,
         positions: &[usize],
         objective: &dyn Objective,
-    ) -> Result<Vec<f32>, PretrainError> {
+    ) -> Result<(), PretrainError> {
         let (preprocessing, seed) = (&self.progress.preprocessing, self.progress.config.seed);
         let recipe = Recipe { objective, augmentation: Augmentation::NONE, preprocessing, seed };
-        recipe.fill(input, set, positions, 0)?;
-        Ok(self.network.embed(input))
+        Ok(recipe.fill(input, set, positions, 0)?)
     }
 
     /// Mean and deviation of the features over training images spread evenly, as `corpus.mean` and `corpus.std`.
@@ -487,13 +463,14 @@ impl<'a> Trainer<'a> {
         let readable = &self.training.readable;
         let count = readable.len().min(CORPUS_IMAGES_MAX);
         let positions: Vec<usize> = (0..count).map(|i| readable[i * readable.len() / count]).collect();
-        let dim = self.network.spec().feature_dim();
+        let dim = self.learner.network.spec().feature_dim();
         let (mut sums, mut squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
         let mut input = Vec::new();
         // One upright view an image, whatever the objective: that is what the encoder will be asked for.
         let upright = crate::objective::Supervised::new(1, 0.0);
         for positions in positions.chunks(EMBED_TOGETHER) {
-            for feature in self.embed(&mut input, &self.training, positions, &upright)?.chunks_exact(dim) {
+            self.fill_plain(&mut input, &self.training, positions, &upright)?;
+            for feature in self.learner.network.embed(&input).chunks_exact(dim) {
                 for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(feature) {
                     *sum += f64::from(value);
                     *square += f64::from(value).powi(2);
@@ -519,59 +496,10 @@ impl<'a> Trainer<'a> {
     fn save(&mut self) -> Result<(), PretrainError> {
         self.metrics.sync().map_err(RunError::io(&self.folder.file(METRICS)))?;
         self.progress.metrics_bytes = self.metrics.bytes;
-        let mut tensors = self.network.to_named(&self.network.parameters);
-        tensors.extend(self.network.statistics());
-        tensors.extend(self.head_tensors("", &self.head));
-        let names = self.progress.config.optimiser.state_names();
-        for ((name, network), head) in names.iter().zip(&self.network_optimiser.state).zip(&self.head_optimiser.state) {
-            let prefix = format!("optimiser.{name}.");
-            let prefixed = |t: NamedTensor| NamedTensor { name: format!("{prefix}{}", t.name), ..t };
-            tensors.extend(self.network.to_named(network).into_iter().map(prefixed));
-            tensors.extend(self.head_tensors(&prefix, head));
-        }
+        let mut tensors = self.learner.tensors();
         tensors.extend(self.corpus.iter().cloned());
         let checkpoint = Checkpoint { progress: self.progress.clone(), tensors };
         Ok(write_whole(&self.folder.file(CHECKPOINT), &checkpoint.to_bytes())?)
-    }
-
-    /// The inverse of what [`Self::save`] does to head and optimisers; the network is restored already.
-    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TensorError> {
-        self.head = self.head_of(checkpoint, "")?;
-        for (i, name) in self.progress.config.optimiser.state_names().iter().enumerate() {
-            let prefix = format!("optimiser.{name}.");
-            let of_network = |t: &NamedTensor| {
-                let name = t.name.strip_prefix(&prefix)?.to_owned();
-                Some(NamedTensor { name, ..t.clone() })
-            };
-            let tensors: Vec<NamedTensor> = checkpoint.tensors.iter().filter_map(of_network).collect();
-            self.network_optimiser.state[i] = self.network.from_named(&tensors)?;
-            self.head_optimiser.state[i] = self.head_of(checkpoint, &prefix)?;
-        }
-        (self.network_optimiser.steps, self.head_optimiser.steps) = (self.progress.step, self.progress.step);
-        Ok(())
-    }
-
-    fn head_tensors(&self, prefix: &str, flat: &[f32]) -> Vec<NamedTensor> {
-        let named = |t: &HeadTensor| NamedTensor {
-            name: format!("{prefix}{}", t.name),
-            shape: t.shape.clone(),
-            data: flat[t.range.clone()].to_vec(),
-        };
-        self.head_layout.iter().map(named).collect()
-    }
-
-    fn head_of(&self, checkpoint: &Checkpoint, prefix: &str) -> Result<Vec<f32>, TensorError> {
-        let mut flat = vec![0.0; self.head.len()];
-        for part in &self.head_layout {
-            let name = format!("{prefix}{}", part.name);
-            let tensor = checkpoint.tensor(&name).ok_or(TensorError::Missing { name: name.clone() })?;
-            if tensor.shape != part.shape {
-                let (found, expected) = (tensor.shape.clone(), part.shape.clone());
-                return Err(TensorError::Shape { name, found, expected });
-            }
-            flat[part.range.clone()].copy_from_slice(&tensor.data);
-        }
-        Ok(flat)
     }
 
     fn time(&mut self, started: Instant, steps: u64, epoch: u64) -> Result<(), PretrainError> {

@@ -55,6 +55,19 @@ pub fn draw(dataset: &Dataset, columns: usize, tile_size: usize, seed: u64) -> R
     Ok(sheet)
 }
 
+/// Draws `tiles`, all of one size, `columns` (at least 1) a row.
+pub fn grid(tiles: &[Image], columns: usize) -> Image {
+    let (tile_width, tile_height) = tiles.first().map_or((0, 0), |tile| (tile.width, tile.height));
+    let (step_x, step_y) = (tile_width + GAP, tile_height + GAP);
+    let width = columns.min(tiles.len()) * step_x + GAP;
+    let height = tiles.len().div_ceil(columns) * step_y + GAP;
+    let mut sheet = Image { width, height, channels: 3, pixels: vec![255; width * height * 3] };
+    for (index, tile) in tiles.iter().enumerate() {
+        paste(&mut sheet, &tile.to_rgb(), GAP + index % columns * step_x, GAP + index / columns * step_y);
+    }
+    sheet
+}
+
 /// Writes an image as PNG, whole or not at all.
 pub fn write_png(path: &Path, image: &Image) -> Result<(), SheetError> {
     let colour = if image.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
