@@ -179,6 +179,12 @@ pub fn conv_data_gradient(isa: Isa, shape: ConvShape, dy: &[f32], transposed: &[
                 *tap = Tap { x: offset * dy_row + kernel_columns[0].1 * o, weight };
                 weight += run * c;
             }
+            let rows = shape.height.saturating_sub(row_parity).div_ceil(s);
+            let columns = shape.width.saturating_sub(column_parity).div_ceil(s);
+            if rows == 0 || columns == 0 {
+                // An input of one row or column has no second parity.
+                continue;
+            }
             let start = (row_parity * shape.width + column_parity) * c;
             Forward {
                 x: dy,
@@ -191,8 +197,8 @@ pub fn conv_data_gradient(isa: Isa, shape: ConvShape, dy: &[f32], transposed: &[
                 y: &mut dx[start..],
                 y_row: s * shape.width * c,
                 y_pixel: s * c,
-                rows: (shape.height - row_parity).div_ceil(s),
-                columns: (shape.width - column_parity).div_ceil(s),
+                rows,
+                columns,
             }
             .run(isa);
         }
@@ -308,7 +314,7 @@ mod tests {
         let mut shapes = Vec::new();
         for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
             for (channels_in, channels_out) in [(1, 8), (3, 16), (8, 24), (16, 48), (24, 64), (32, 80)] {
-                for (height, width) in [(8, 8), (7, 13), (5, 17), (14, 9)] {
+                for (height, width) in [(8, 8), (7, 13), (5, 17), (14, 9), (1, 1), (1, 6)] {
                     shapes.push(ConvShape { kernel, stride, channels_in, channels_out, height, width });
                 }
             }

@@ -79,10 +79,14 @@ pub fn depthwise_data_gradient(isa: Isa, shape: DepthwiseShape, dy: &[f32], weig
             }
         }
         let grid = Grid {
-            rows: (shape.height - row_parity).div_ceil(s),
-            columns: (shape.width - column_parity).div_ceil(s),
+            rows: shape.height.saturating_sub(row_parity).div_ceil(s),
+            columns: shape.width.saturating_sub(column_parity).div_ceil(s),
             channels: c,
         };
+        if grid.rows == 0 || grid.columns == 0 {
+            // An input of one row or column has no second parity.
+            continue;
+        }
         let y = &mut dx[(row_parity * shape.width + column_parity) * c..];
         let y_row = s * shape.width * c;
         Forward { grid, x: dy, x_row: dy_row, x_pixel: c, taps: &taps[..count], weight, y, y_row, y_pixel: s * c }
@@ -110,9 +114,16 @@ mod tests {
         let mut rng = Rng::for_purpose(1, "depthwise");
         let mut random = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.uniform_in(-1.0, 1.0)).collect() };
         let close = |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4);
-        for (stride, channels, height, width) in
-            [(1, 8, 6, 9), (2, 8, 6, 9), (1, 16, 7, 4), (2, 24, 7, 5), (2, 32, 8, 8)]
-        {
+        for (stride, channels, height, width) in [
+            (1, 8, 6, 9),
+            (2, 8, 6, 9),
+            (1, 16, 7, 4),
+            (2, 24, 7, 5),
+            (2, 32, 8, 8),
+            (2, 8, 1, 1),
+            (2, 8, 1, 4),
+            (1, 8, 1, 1),
+        ] {
             let shape = DepthwiseShape { stride, channels, height, width };
             let dense = shape.dense();
             let (x, weight) = (random(height * width * channels), random(9 * channels));
