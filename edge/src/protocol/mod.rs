@@ -16,6 +16,13 @@
 
 pub mod message; //  requests and replies
 mod refusal; //      why a device did not do it, in numbers that stay put
+pub mod frame; //    where a packet begins and ends on a line, and that it is whole
+mod packet; //       a message and which request of which session it belongs to
+mod endpoint; //     the device's end: a request is carried out once
+mod client; //       the host's end: a request is sent until it is answered
 
+pub use client::Client;
+pub use endpoint::Endpoint;
 pub use message::{Reply, Request};
+pub use packet::packet_max;
 pub use refusal::{Reason, Refusal};
