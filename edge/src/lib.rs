@@ -12,4 +12,8 @@
 pub mod feature; // a feature vector, unit length, quantised to i16
 pub mod head; //    class sums; the prototype and Gaussian heads made from them
 pub mod taught; //  classes by name and the supports kept of each
+<<<<<<< HEAD
 pub mod protocol; // messages, frames, and requests that are carried out once
+=======
+pub mod image; //   raw pixels to an encoder's pixels: crop, grey, resize
+>>>>>>> image
