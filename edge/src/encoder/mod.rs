@@ -11,10 +11,15 @@ use crate::feature::FeatureError;
 use crate::image::RawImage;
 
 mod blob;
+mod conv_f16;
+mod conv_int8;
+mod kernel;
 mod nodes;
+mod run;
 
 pub use blob::{Arithmetic, Blob, BlobError, Golden, HEADER_LEN, InputChannel, MAGIC, SectionKind, VERSION};
 pub use nodes::{Activation, NODE_LEN, NODES_MAX, Node, Op, Requantise, Value};
+pub use run::BlobEncoder;
 
 /// What the features of an encoder look like over the images it was pretrained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
