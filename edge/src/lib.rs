@@ -12,3 +12,4 @@
 pub mod feature; // a feature vector, unit length, quantised to i16
 pub mod head; //    class sums; the prototype and Gaussian heads made from them
 pub mod taught; //  classes by name and the supports kept of each
+pub mod decide; //  calibrated abstention: sets of classes at an error rate, and an unknown gate
