@@ -8,6 +8,7 @@ mod error;
 #[cfg(unix)]
 mod serial;
 mod transport;
+mod wait;
 
 pub use address::{Address, BAUD_DEFAULT};
 pub use answers::{
@@ -20,3 +21,4 @@ pub use error::LinkError;
 #[cfg(unix)]
 pub use serial::Serial;
 pub use transport::{Tcp, Transport};
+pub(crate) use wait::wait_for_bytes;

@@ -5,11 +5,12 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::termios::{self, ControlModes, OptionalActions, QueueSelector, SpecialCodeIndex};
 
 use super::Transport;
+use super::wait::is_ready;
 
 /// How long the line may take to accept bytes.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,28 +39,12 @@ impl Serial {
         termios::tcflush(&file, QueueSelector::IOFlush)?;
         Ok(Self(file))
     }
-
-    /// Waits until the line is ready for `what`; `false` where it was not within `patience`.
-    fn ready(&self, what: PollFlags, patience: Duration) -> io::Result<bool> {
-        let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: i64::from(patience.subsec_nanos()) };
-        let mut watched = [PollFd::new(&self.0, what)];
-        match poll(&mut watched, Some(&timeout)) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        let found = watched[0].revents();
-        if found.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) && !found.contains(what) {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the serial line was cut off"));
-        }
-        Ok(found.contains(what))
-    }
 }
 
 impl Transport for Serial {
     fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            if !self.ready(PollFlags::OUT, SEND_TIMEOUT)? {
+            if !is_ready(&self.0, PollFlags::OUT, SEND_TIMEOUT)? {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the serial line takes no bytes"));
             }
             match self.0.write(bytes) {
@@ -72,7 +57,7 @@ impl Transport for Serial {
     }
 
     fn receive(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
-        if !self.ready(PollFlags::IN, patience)? {
+        if !is_ready(&self.0, PollFlags::IN, patience)? {
             return Ok(0);
         }
         match self.0.read(buffer) {

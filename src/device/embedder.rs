@@ -1,0 +1,66 @@
+//! An encoder of the desk as the one of a device.
+
+use macula_edge::encoder::{CorpusStats, EmbedError, Embedder as DeviceEmbedder};
+use macula_edge::feature::{Corpus, quantise};
+use macula_edge::image::RawImage;
+
+use crate::data::Image;
+use crate::encoder::Embedder;
+
+/// The encoder's own number for a fault that it cannot put in a device's words.
+const ENCODER_FAULT: u32 = 1;
+
+/// Runs an encoder of the desk behind the device's session.
+pub struct DeskEncoder<'e> {
+    encoder: &'e dyn Embedder,
+    complain: &'e dyn Fn(&str),
+}
+
+impl<'e> DeskEncoder<'e> {
+    /// * `complain`: is told what went wrong in a sentence; the wire has a number for it only
+    pub fn new(encoder: &'e dyn Embedder, complain: &'e dyn Fn(&str)) -> Self {
+        Self { encoder, complain }
+    }
+
+    /// Channels of an image that the encoder sees.
+    pub fn channels(&self) -> u8 {
+        self.encoder.preprocessing().channels as u8
+    }
+}
+
+/// The first 16 bytes of an encoder's identity, by which devices know it.
+pub fn fingerprint(encoder: &dyn Embedder) -> [u8; 16] {
+    let mut fingerprint = [0; 16];
+    fingerprint.copy_from_slice(&encoder.identity()[..16]);
+    fingerprint
+}
+
+impl DeviceEmbedder for DeskEncoder<'_> {
+    fn identity(&self) -> [u8; 16] {
+        fingerprint(self.encoder)
+    }
+
+    fn dim(&self) -> usize {
+        self.encoder.feature_dim()
+    }
+
+    fn corpus(&self) -> CorpusStats<'_> {
+        CorpusStats::default()
+    }
+
+    fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
+        let shape = image.shape();
+        let (width, height, channels) = (shape.width(), shape.height(), shape.channels());
+        let image = Image { width, height, channels, pixels: image.pixels().to_vec() };
+        let input = self.encoder.preprocessing().apply(&image);
+        let values = self.encoder.embed_input(&input).map_err(|error| {
+            (self.complain)(&error.to_string());
+            EmbedError::Encoder { code: ENCODER_FAULT }
+        })?;
+        let corpus = self.encoder.corpus().map(|corpus| Corpus { mean: &corpus.mean, std: &corpus.std });
+        quantise(&values, corpus, feature).map_err(|error| {
+            (self.complain)(&format!("{}: {error}", self.encoder.name()));
+            EmbedError::Feature(error)
+        })
+    }
+}
