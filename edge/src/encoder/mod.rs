@@ -85,4 +85,10 @@ pub trait Embedder {
     /// # Errors
     /// When the image is not one the encoder can take, or its feature has no direction.
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError>;
+
+    /// Runs the encoder on an image whose feature is known; tells how many values agree and how many there are.
+    /// `None` where the encoder knows of no such image.
+    fn self_test(&mut self) -> Option<(usize, usize)> {
+        None
+    }
 }

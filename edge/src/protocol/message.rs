@@ -395,7 +395,7 @@ pub struct Neighbour {
 /// A decision and what it rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction<'a> {
-    /// The head that decided, numbered as in [`Request::Predict`], never 0.
+    /// The head that was asked for.
     pub head: u8,
     /// The slot of the most probable class.
     pub class: u8,
