@@ -446,7 +446,7 @@ pub struct SelfTest {
     pub store: TestResult,
     /// Every support has a class and a feature of length 1: sound ones, all.
     pub supports: TestResult,
-    /// The encoder gives its known feature for its known image: values that agree, values.
+    /// The encoder gives its known feature for its known image: 1 where it does, 1.
     pub encoder: TestResult,
     /// The memory lent suffices for every head: values lent, values needed.
     pub memory: TestResult,

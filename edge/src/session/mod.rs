@@ -137,9 +137,9 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
         self.line = line;
     }
 
-    /// Gives the store back, and the power may be cut.
-    pub fn into_store(self) -> Store<'m, F> {
-        self.store
+    /// The flash that the store and the bundles lie on.
+    pub fn flash_mut(&mut self) -> &mut F {
+        self.store.flash_mut()
     }
 
     /// Answers one request; tells the length of the reply, which is never 0 where `reply` holds 32 bytes.

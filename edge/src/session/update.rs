@@ -230,7 +230,7 @@ fn check_geometry<F: Flash>(slots: &BundleSlots) -> Result<(), StoreError> {
         return Err(StoreError::Geometry { what: "bytes of a write", found: F::WRITE_SIZE, needed: WRITE_MAX });
     }
     for found in [slots.starts[0], slots.starts[1], slots.len] {
-        if found as usize % F::ERASE_SIZE != 0 {
+        if !(found as usize).is_multiple_of(F::ERASE_SIZE) {
             let what = "place of a bundle slot";
             return Err(StoreError::Geometry { what, found: found as usize, needed: F::ERASE_SIZE });
         }
