@@ -2,5 +2,8 @@
 //!
 //! Everything here is a function of its seed: what fails once fails again.
 
-pub mod flash; // NOR flash that loses power, rots and wears out
-pub mod seed; //  the numbers that failures are drawn from
+pub mod seed; //   the numbers that failures are drawn from
+pub mod flash; //  NOR flash that loses power, rots and wears out
+pub mod line; //   a serial line that loses, changes, repeats and delays
+pub mod board; //  flash, memory, session and line together
+pub mod script; // requests that every device answers with the same bytes
