@@ -76,7 +76,7 @@ impl<'m> Device<'m> {
         use macula_edge::encoder::Embedder;
         let DeviceMemory { names, records, features, store, image, feature, bytes, scratch, probabilities, .. } = memory;
         let path = file.path().to_owned();
-        let failed = |source| DeviceError::Store { path: path.clone(), source };
+        let failed = |source| DeviceError::Store { path: path.display().to_string(), source };
         let (dim, range) = (encoder.dim(), file.range());
         let memory_wrong = |error| failed(macula_edge::store::StoreError::Taught(error));
         let mut taught = Taught::new(dim, names, records, features).map_err(memory_wrong)?;

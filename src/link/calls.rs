@@ -1,13 +1,15 @@
 //! The requests as calls.
 
-use macula_edge::protocol::message::{Input, RESET_CONFIRMATION, StatePart, VERSION, chunk_max};
+use std::borrow::Cow;
+
+use macula_edge::protocol::message::{Input, RESET_CONFIRMATION, StatePart, chunk_max};
 use macula_edge::protocol::{Reason, Reply, Request};
 use macula_edge::taught::Source;
 use sha2::{Digest, Sha256};
 
-use super::answers::{Class, Knowledge, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict};
+use super::answers::{Class, Device, Knowledge, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict};
 use super::{Client, LinkError};
-use crate::data::Image;
+use crate::data::{Image, Preprocessing};
 
 /// How often a device may change under our eyes before we stop reading what it knows.
 const READINGS_MAX: usize = 5;
@@ -178,6 +180,25 @@ impl Client<'_> {
         Err(LinkError::Restless { address: self.address().to_owned(), times: READINGS_MAX })
     }
 
+    /// SHA-256 of all that the device knows, in its canonical form.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn state_sha256(&mut self) -> Result<[u8; 32], LinkError> {
+        let asked = "for its state";
+        // There is no such part, and the refusal names the last one: the end, which carries the hash.
+        let beyond = self.call(asked, &Request::ExportState { cursor: u32::MAX }, |_| None::<u32>);
+        let last = match beyond {
+            Err(LinkError::Refused { refusal, .. }) if refusal.reason() == Some(Reason::Cursor) => refusal.limit as u32,
+            Err(error) => return Err(error),
+            Ok(cursor) => cursor,
+        };
+        self.call(asked, &Request::ExportState { cursor: last }, |reply| match *reply {
+            Reply::State { part: StatePart::End { sha256 }, .. } => Some(sha256),
+            _ => None,
+        })
+    }
+
     /// One reading, or none where the device changed in the midst of it.
     fn read_once(&mut self) -> Result<Option<Knowledge>, LinkError> {
         let (mut knowledge, mut cursor, mut first) = (Knowledge::default(), 0, None);
@@ -285,8 +306,10 @@ impl Client<'_> {
         call(self, Input::Image)
     }
 
+    /// Brings an image that fits.
     fn stage(&mut self, image: &Image) -> Result<(), LinkError> {
         let asked = "to take an image";
+        let image = &*fitted(image, self.device());
         let staged = |reply: &Reply<'_>| match *reply {
             Reply::Staged { next, .. } => Some(next),
             _ => None,
@@ -306,6 +329,24 @@ impl Client<'_> {
         }
         Ok(())
     }
+}
+
+/// The image as the device can take it.
+///
+/// Colour that the encoder does not see is left out, as the device itself would do first. An image that is still too
+/// large is shrunk to what fits, with the filter that the device shrinks it further with.
+fn fitted<'i>(image: &'i Image, device: &Device) -> Cow<'i, Image> {
+    let image = match device.channels {
+        1 if image.channels > 1 => Cow::Owned(image.to_grey()),
+        _ => Cow::Borrowed(image),
+    };
+    let (limit, bytes) = (device.image_bytes_max, image.pixels.len());
+    if limit == 0 || bytes <= limit {
+        return image;
+    }
+    let scale = (limit as f64 / bytes as f64).sqrt();
+    let side = |pixels: usize| ((pixels as f64 * scale) as usize).max(1);
+    Cow::Owned(Preprocessing::unit(image.channels, side(image.height), side(image.width)).to_pixels(&image))
 }
 
 /// Whether the device no longer has the image: it was started again since, or another host has brought one.
