@@ -56,7 +56,10 @@ impl DeviceArgs {
         let path = match &self.device {
             Address::Store(path) => path,
             line => {
-                ensure!(self.encoder.is_none(), "--encoder is for the file of a store; {line} has an encoder of its own");
+                ensure!(
+                    self.encoder.is_none(),
+                    "--encoder is for the file of a store; {line} has an encoder of its own"
+                );
                 let mut line = open_line(line)?;
                 return talk_over(&self.device, &mut *line, talk);
             }
@@ -77,8 +80,9 @@ pub fn with_store<T>(
     let found = StoreFile::card(path)?;
     let opened = match (encoder, &found) {
         (Some(name), _) => open_encoder(name)?,
-        (None, Some(card)) => open_encoder(&card.encoder)
-            .with_context(|| format!("store {} remembers its encoder, which --encoder can name anew", path.display()))?,
+        (None, Some(card)) => open_encoder(&card.encoder).with_context(|| {
+            format!("store {} remembers its encoder, which --encoder can name anew", path.display())
+        })?,
         (None, None) => bail!(no_store(path, missing)),
     };
     let supports = match (missing, &found) {
@@ -98,7 +102,8 @@ fn switch_on<T>(
 ) -> anyhow::Result<T> {
     let encoder = &*opened.encoder;
     let found = StoreFile::card(path)?;
-    let (classes, supports) = found.as_ref().map_or((CLASSES_MAX as u32, supports), |card| (card.classes, card.supports));
+    let (classes, supports) =
+        found.as_ref().map_or((CLASSES_MAX as u32, supports), |card| (card.classes, card.supports));
     let (dim, identity) = (encoder.feature_dim() as u32, encoder.identity());
     let given = StoreCard { encoder: opened.name.clone(), identity, dim, classes, supports };
     if let Some(card) = &found {
@@ -264,7 +269,8 @@ pub fn date(time_s: u64) -> String {
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", second / 3600, second / 60 % 60)
 }

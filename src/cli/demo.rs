@@ -90,7 +90,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if !args.common.json {
         print_table(&few_shot);
     }
-    say(&format!("4. teach a device {LESSON} examples of each class, switch off, switch on, forget one, learn it again"));
+    say(&format!(
+        "4. teach a device {LESSON} examples of each class, switch off, switch on, forget one, learn it again"
+    ));
     let taught = teach_and_forget(&shipped, &dataset, &folder.join("demo.store"), args.common.seed)?;
     let report = Report {
         data: DATA,

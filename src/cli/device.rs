@@ -54,7 +54,11 @@ struct Ready {
 
 /// Runs it until Ctrl-C, which is no fault.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    ensure!(!matches!(args.listen, Address::Store(_)), "--listen {}: tcp:HOST:PORT or serial:PATH is needed", args.listen);
+    ensure!(
+        !matches!(args.listen, Address::Store(_)),
+        "--listen {}: tcp:HOST:PORT or serial:PATH is needed",
+        args.listen
+    );
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;

@@ -80,22 +80,17 @@ fn lessons(args: &Args) -> anyhow::Result<Vec<Lesson>> {
             let images = samples::draw_any(&data::open_named(name, seed)?, args.split, shots, seed)?;
             Ok(vec![(class.clone(), images)])
         }
-        (Some(name), None, Some(shots)) => {
-            samples::draw_shots(&data::open_named(name, seed)?, args.split, shots, seed)
-        }
+        (Some(name), None, Some(shots)) => samples::draw_shots(&data::open_named(name, seed)?, args.split, shots, seed),
         (Some(name), None, None) => {
-            bail!("--data {name} needs --shots, to learn so many of each of its classes, or --class, to learn all as one")
+            bail!(
+                "--data {name} needs --shots, to learn so many of each of its classes, or --class, to learn all as one"
+            )
         }
     }
 }
 
 /// Teaches `images` as `class`, which is added where it is new; tells of each image whether it was new.
-pub fn learn(
-    client: &mut Client<'_>,
-    class: &str,
-    images: &[NamedImage],
-    operator: u32,
-) -> anyhow::Result<Vec<bool>> {
+pub fn learn(client: &mut Client<'_>, class: &str, images: &[NamedImage], operator: u32) -> anyhow::Result<Vec<bool>> {
     let (slot, added) = client.add_class(class)?;
     let mut news = Vec::new();
     for image in images {

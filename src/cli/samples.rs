@@ -42,12 +42,7 @@ pub fn load_images(dataset: &Dataset, indices: &[usize]) -> anyhow::Result<Vec<N
 }
 
 /// Draws `shots` images of every class; each class has its own stream, so a new class changes no other's draw.
-pub fn draw_shots(
-    dataset: &Dataset,
-    split: Option<Split>,
-    shots: usize,
-    seed: u64,
-) -> anyhow::Result<Vec<Lesson>> {
+pub fn draw_shots(dataset: &Dataset, split: Option<Split>, shots: usize, seed: u64) -> anyhow::Result<Vec<Lesson>> {
     let name = &dataset.name;
     let indices = dataset.indices(split);
     ensure!(!dataset.class_names.is_empty(), "{name} has no labels to learn from");
@@ -75,7 +70,12 @@ pub fn draw_any(
 ) -> anyhow::Result<Vec<NamedImage>> {
     let indices = dataset.indices(split);
     let asked = shots.unwrap_or(indices.len());
-    ensure!(asked > 0 && asked <= indices.len(), "{} has {} images there, {asked} are asked for", dataset.name, indices.len());
+    ensure!(
+        asked > 0 && asked <= indices.len(),
+        "{} has {} images there, {asked} are asked for",
+        dataset.name,
+        indices.len()
+    );
     let drawn = match shots {
         None => indices,
         Some(shots) => {

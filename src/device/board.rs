@@ -74,7 +74,8 @@ impl<'m> Device<'m> {
     /// When the store is damaged, or was taught with another encoder.
     pub fn new(encoder: DeskEncoder<'m>, file: StoreFile, memory: &'m mut DeviceMemory) -> Result<Self, DeviceError> {
         use macula_edge::encoder::Embedder;
-        let DeviceMemory { names, records, features, store, image, feature, bytes, scratch, probabilities, .. } = memory;
+        let DeviceMemory { names, records, features, store, image, feature, bytes, scratch, probabilities, .. } =
+            memory;
         let path = file.path().to_owned();
         let failed = |source| DeviceError::Store { path: path.display().to_string(), source };
         let (dim, range) = (encoder.dim(), file.range());

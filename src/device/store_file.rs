@@ -82,14 +82,17 @@ impl StoreCard {
         let word = |at: usize| block.get(at..at + 2).map(|word| u16::from_le_bytes([word[0], word[1]]));
         let (Some(found), Some(len)) = (word(8), word(10)) else { return Err(damaged("it is cut off")) };
         let end = FRAME_LEN + usize::from(len);
-        let Some(stored) = block.get(end..end + CHECKSUM_LEN) else { return Err(damaged("its first block is cut off")) };
+        let Some(stored) = block.get(end..end + CHECKSUM_LEN) else {
+            return Err(damaged("its first block is cut off"));
+        };
         if stored != crc32fast::hash(&block[..end]).to_le_bytes() {
             return Err(damaged("the checksum of its first block is wrong"));
         }
         if found > VERSION {
             return Err(DeviceError::NewerVersion { path, found, limit: VERSION });
         }
-        let card: Self = postcard::from_bytes(&block[FRAME_LEN..end]).map_err(|_| damaged("its card cannot be read"))?;
+        let card: Self =
+            postcard::from_bytes(&block[FRAME_LEN..end]).map_err(|_| damaged("its card cannot be read"))?;
         let sound = (1..=4096).contains(&card.dim) && (1..=255).contains(&card.classes) && card.supports <= 1 << 20;
         if sound { Ok(Some(card)) } else { Err(damaged("its card has a number out of range")) }
     }

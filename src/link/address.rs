@@ -39,7 +39,9 @@ impl FromStr for Address {
         }
         if let Some(rest) = text.strip_prefix("serial:") {
             let (path, baud) = match rest.rsplit_once(':') {
-                Some((path, baud)) => (path, baud.parse().map_err(|_| format!("'{baud}' in '{text}' is no baud rate"))?),
+                Some((path, baud)) => {
+                    (path, baud.parse().map_err(|_| format!("'{baud}' in '{text}' is no baud rate"))?)
+                }
                 None => (rest, BAUD_DEFAULT),
             };
             return match path {
@@ -83,7 +85,8 @@ mod tests {
             assert_eq!(address, expected, "{text}");
             assert_eq!(address.to_string().parse::<Address>().unwrap(), address);
         }
-        for text in ["", "tcp:", "tcp:localhost", "tcp::80", "tcp:a:70000", "serial:", "serial::9600", "serial:a:fast"] {
+        for text in ["", "tcp:", "tcp:localhost", "tcp::80", "tcp:a:70000", "serial:", "serial::9600", "serial:a:fast"]
+        {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

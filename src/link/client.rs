@@ -122,11 +122,7 @@ impl<'m> Client<'m> {
         Ok(device)
     }
 
-    fn read<T>(
-        &self,
-        asked: &'static str,
-        read: &mut impl FnMut(&Reply<'_>) -> Option<T>,
-    ) -> Result<T, LinkError> {
+    fn read<T>(&self, asked: &'static str, read: &mut impl FnMut(&Reply<'_>) -> Option<T>) -> Result<T, LinkError> {
         let reply = match Reply::parse(&self.reply) {
             Ok(reply) => reply,
             Err(_) => return Err(self.unexpected(asked, format!("{} bytes that are no message", self.reply.len()))),

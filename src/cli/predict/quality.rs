@@ -66,7 +66,10 @@ impl<'n> Tally<'n> {
         let part = |count: u64| count as f64 / images.max(1) as f64;
         Quality {
             balanced_accuracy: self.confusion.balanced_accuracy(),
-            recall: classes.zip(self.confusion.recalls()).map(|(class, recall)| ClassRecall { class, recall }).collect(),
+            recall: classes
+                .zip(self.confusion.recalls())
+                .map(|(class, recall)| ClassRecall { class, recall })
+                .collect(),
             accuracy: self.confusion.accuracy(),
             images,
             coverage: part(self.covered),
@@ -91,7 +94,10 @@ impl Quality {
             println!("recall             {recall}  {}", class.class);
         }
         println!("accuracy           {:.3}", self.accuracy);
-        println!("coverage           {:.3}  by sets of {:.2} classes at {error_rate_percent} %", self.coverage, self.set_size);
+        println!(
+            "coverage           {:.3}  by sets of {:.2} classes at {error_rate_percent} %",
+            self.coverage, self.set_size
+        );
         println!("unknown            {} images", self.unknown);
         if self.learned_images_left_out > 0 {
             println!("left out           {} images that the device has learned", self.learned_images_left_out);
