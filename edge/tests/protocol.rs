@@ -26,7 +26,7 @@ fn requests() -> Vec<Request<'static>> {
         Request::Learn { class: 2, source, operator, time_s: 0, input: Input::Image },
         Request::Forget { source },
         Request::Predict { input: Input::Feature(&FEATURE), head: 2, error_rate_permille: 200 },
-        Request::Why { input: Input::Image },
+        Request::Why { input: Input::Measured(&FEATURE, 300) },
         Request::ExportState { cursor: 300 },
         Request::MergeState { name: "scar", source, operator, time_s, feature: &FEATURE },
         Request::BundleBegin { len: 70_000, sha256: [0x22; 32] },
@@ -83,7 +83,7 @@ fn replies() -> Vec<Reply<'static>> {
         Reply::Class { class: 2, name: "scar", supports: 10 },
         Reply::NoMoreClasses,
         Reply::Staged { next: 200, len: 784 },
-        Reply::Feature { feature: &FEATURE },
+        Reply::Feature { feature: &FEATURE, length: Some(256) },
         Reply::ClassAdded { class: 2, new: true },
         Reply::ClassRemoved { supports: 10 },
         Reply::Learned { class: 2, new: true, supports: 11 },
@@ -213,7 +213,7 @@ fn the_longest_messages_fit() {
         let (source, time_s, operator) = ([0xFF; 16], u64::MAX, u32::MAX);
         let near = Neighbour { source, provenance: Provenance { class: 255, operator, time_s }, similarity: -1.0 };
         let mut message = vec![0; message_max(dim)];
-        let input = Input::Feature(&feature);
+        let input = Input::Measured(&feature, u16::MAX);
         Request::Learn { class: 255, source, operator, time_s, input }.write(&mut message).unwrap();
         Request::MergeState { name: &name, source, operator, time_s, feature: &feature }.write(&mut message).unwrap();
         let part = StatePart::Support { source, provenance: near.provenance, feature: &feature };
