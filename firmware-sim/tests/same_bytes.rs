@@ -2,6 +2,7 @@
 //!
 //! The very same test runs on every CPU that is supported (natively and under QEMU). A changed hash is a changed
 //! protocol or changed arithmetic: devices in the field would answer otherwise.
+#![expect(clippy::print_stdout, reason = "what the script comes to, shown with --nocapture")]
 
 use macula_edge::protocol::message::Input;
 use macula_edge::protocol::{Reply, Request};
