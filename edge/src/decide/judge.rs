@@ -3,6 +3,7 @@
 use super::ClassSet;
 use super::conformal::{self, Query};
 use super::nearest::{Nearest, cosine, nearest};
+use crate::feature::Length;
 use crate::head::cholesky::{dot, solve, solve_transposed};
 use crate::head::fitted::{check, write_gaussian, write_logistic, write_prototypes};
 use crate::head::shrunken::Shrunken;
@@ -10,11 +11,11 @@ use crate::head::span::Span;
 use crate::head::{Head, HeadError, HeadKind};
 use crate::taught::Supports;
 
-/// What an encoder's features look like over its unlabelled corpus, as far as heads and gates use it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CorpusStats<'a> {
-    /// Covariance of the quantised features, a triangle of D rows in any unit.
-    pub covariance: Option<&'a [i16]>,
+/// What the unknown gate knows of an encoder's unlabelled corpus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CorpusStats {
+    /// The length that 95 % of the corpus's images do not exceed.
+    pub length_max: Option<Length>,
 }
 
 /// What is said about one feature.
@@ -27,7 +28,10 @@ pub struct Verdict {
     /// The classes that cannot be excluded at the error rate. It may hold several, or none where the feature is unlike
     /// all that was taught; a class with too few shots is always in it.
     pub set: ClassSet,
-    /// Whether the feature is like those taught, as 95 % of them are.
+    /// Whether the feature is like those that came before it, as 95 % of them are.
+    ///
+    /// Its length is no greater than [`CorpusStats::length_max`]. Where one of the two is missing, it must be as near to
+    /// some support as supports are to each other, which takes 19 supports to find a stranger by.
     pub known: bool,
     /// Whether every taught class has [`Self::shots_needed`] supports.
     pub enough: bool,
@@ -46,6 +50,7 @@ pub struct Judge<'w> {
     head: Head<'w>,
     span: Span<'w>,
     solved: Shrunken<'w>,
+    corpus: CorpusStats,
     error_permille: u16,
     /// Of each support `a(z, z)`, then `a(z, μ_c)`: `[n, C + 1]`.
     forms: &'w [f64],
@@ -85,7 +90,7 @@ impl<'w> Judge<'w> {
         kind: HeadKind,
         supports: Supports<'_>,
         classes: usize,
-        _corpus: CorpusStats<'_>,
+        corpus: CorpusStats,
         error_permille: u16,
         scratch: &'w mut [f64],
     ) -> Result<Self, HeadError> {
@@ -118,7 +123,7 @@ impl<'w> Judge<'w> {
         let head = Head::of_weights(supports.dim, classes, weights);
         write_forms(&span, &solved, row, forms);
         write_alike(supports, alike);
-        Ok(Self { head, span, solved, error_permille, forms, alike, row, to_supports, vectors })
+        Ok(Self { head, span, solved, corpus, error_permille, forms, alike, row, to_supports, vectors })
     }
 
     /// Imagined supports without direction that the covariance was shrunk by, chosen by leaving one out.
@@ -129,6 +134,7 @@ impl<'w> Judge<'w> {
     /// Decides on `feature`, `[D]`, and writes the probability of each class.
     ///
     /// * `supports`: those it was fitted to
+    /// * `length`: that of the feature before it was quantised, where known
     /// * `probabilities`: `[C]`; classes without supports get 0
     ///
     /// # Errors
@@ -137,6 +143,7 @@ impl<'w> Judge<'w> {
         &mut self,
         supports: Supports<'_>,
         feature: &[i16],
+        length: Option<Length>,
         probabilities: &mut [f64],
     ) -> Result<Verdict, HeadError> {
         let expected = self.to_supports.len();
@@ -152,7 +159,7 @@ impl<'w> Judge<'w> {
             class: decision.class,
             probability: decision.probability,
             set: self.set(supports, feature),
-            known: self.known(nearest),
+            known: self.known(length, nearest),
             enough,
             shots_needed,
             nearest,
@@ -191,8 +198,11 @@ impl<'w> Judge<'w> {
         set
     }
 
-    /// Whether at least 5 % of supports, the feature among them, are no nearer to another than it is.
-    fn known(&self, nearest: [Option<Nearest>; 3]) -> bool {
+    fn known(&self, length: Option<Length>, nearest: [Option<Nearest>; 3]) -> bool {
+        if let (Some(length), Some(length_max)) = (length, self.corpus.length_max) {
+            return length <= length_max;
+        }
+        // At least 5 % of the supports, the feature among them, are no nearer to another than it is.
         let similarity = nearest[0].map_or(-1.0, |nearest| f64::from(nearest.similarity));
         let farther = 1 + self.alike.iter().filter(|&&alike| alike <= similarity).count() as u32;
         farther * 1000 > GATE_PERMILLE * (self.alike.len() as u32 + 1)

@@ -25,7 +25,7 @@ impl Embedder for FeaturesOnly {
         CorpusStats::default()
     }
 
-    fn embed(&mut self, image: &RawImage<'_>, _feature: &mut [i16]) -> Result<(), EmbedError> {
-        Err(EmbedError::Image { what: "pixels", found: image.pixels().len(), expected: 0 })
+    fn embed(&mut self, _image: &RawImage<'_>, _feature: &mut [i16]) -> Result<(), EmbedError> {
+        Err(EmbedError::Encoder { code: 0 })
     }
 }

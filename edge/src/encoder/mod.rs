@@ -7,8 +7,8 @@
 
 use core::fmt;
 
-use crate::feature::FeatureError;
-use crate::image::RawImage;
+use crate::feature::{FeatureError, Length};
+use crate::image::{ImageError, RawImage};
 
 mod blob;
 mod conv_f16;
@@ -28,20 +28,15 @@ pub use run::BlobEncoder;
 pub struct CorpusStats<'a> {
     /// Covariance of the quantised features: upper triangle row by row, `[D (D + 1) / 2]`.
     pub covariance: Option<&'a [i16]>,
+    /// The length that 95 % of the corpus's images do not exceed.
+    pub length_max: Option<Length>,
 }
 
 /// An image could not be turned into a feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EmbedError {
-    /// The image is not what the encoder reads, and cannot be made into it.
-    Image {
-        /// What differs: `width`, `height`, `channels`, `pixels`.
-        what: &'static str,
-        /// What was found.
-        found: usize,
-        /// What the encoder takes.
-        expected: usize,
-    },
+    /// The image cannot be made into what the encoder reads.
+    Image(ImageError),
     /// The feature that came out, or the place for it, is of no use.
     Feature(FeatureError),
     /// The encoder itself failed; the number is its own.
@@ -54,9 +49,7 @@ pub enum EmbedError {
 impl fmt::Display for EmbedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Image { what, found, expected } => {
-                write!(f, "the image has {what} {found}, the encoder takes {expected}")
-            }
+            Self::Image(error) => error.fmt(f),
             Self::Feature(error) => error.fmt(f),
             Self::Encoder { code } => write!(f, "the encoder failed with code {code}"),
         }
@@ -64,6 +57,12 @@ impl fmt::Display for EmbedError {
 }
 
 impl core::error::Error for EmbedError {}
+
+impl From<ImageError> for EmbedError {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
+    }
+}
 
 impl From<FeatureError> for EmbedError {
     fn from(error: FeatureError) -> Self {
@@ -87,6 +86,11 @@ pub trait Embedder {
     /// # Errors
     /// When the image is not one the encoder can take, or its feature has no direction.
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError>;
+
+    /// The length of the feature that was made last, where the encoder knows its corpus.
+    fn length(&self) -> Option<Length> {
+        None
+    }
 
     /// Whether an image whose feature is known gives it, to the last bit; nothing where the encoder has no such image.
     ///

@@ -32,7 +32,7 @@ const PRIOR: usize = 3;
 /// Nats that a factor 2 from the prior must gain over all left-out supports together, once squared.
 ///
 /// A handful of left-out supports prefers one `κ` by chance.
-const PRIOR_WEIGHT: f64 = 0.15;
+const PRIOR_WEIGHT: f64 = 0.5;
 
 /// The solved covariance and means.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl<'w> Shrunken<'w> {
         let dim = supports.dim as f64;
         let taught = work.counts.iter().filter(|&&count| count > 0.0).count() as f64;
         let samples = supports.len() as f64;
-        let certainty = samples / (samples + dim);
+        let certainty = samples / (samples + 2.0 * dim);
         let mut best = (f64::INFINITY, kappa.unwrap_or(GRID[PRIOR] * dim), certainty);
         for (index, &multiple) in GRID.iter().enumerate() {
             let candidate = kappa.unwrap_or(multiple * dim);
@@ -269,7 +269,7 @@ fn best_temperature(margins: &[f64], classes: usize, certainty: f64) -> (f64, f6
             loss += temperature * largest + libm::log(sum);
         }
         let apart = f64::from(step) / 2.0 - 3.0;
-        loss += 0.5 * apart * apart;
+        loss += 1.0 * apart * apart;
         if loss < best.0 {
             best = (loss, temperature);
         }

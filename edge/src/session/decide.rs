@@ -40,12 +40,12 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if self.taught.supports().is_empty() {
             return Err(Reason::NothingLearned.with(0, 0));
         }
-        self.take(input)?;
+        let length = self.take(input)?;
         let (supports, classes) = (self.taught.supports(), self.taught.names().len());
         let Decider { scratch, probabilities, set } = &mut self.decider;
-        let corpus = CorpusStats { covariance: self.embedder.corpus().covariance };
+        let corpus = CorpusStats { length_max: self.embedder.corpus().length_max };
         let verdict = Judge::fit(kind, supports, classes, corpus, error_rate, scratch)
-            .and_then(|mut judge| judge.verdict(supports, self.feature, probabilities))
+            .and_then(|mut judge| judge.verdict(supports, self.feature, length, probabilities))
             .map_err(head_refusal)?;
         *set = verdict.set.to_bytes();
         Ok(Reply::Prediction(Prediction {
