@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use macula::link::{Address, Client, ClientMemory, LinkError, Provenance, Sample, Tcp};
+use macula::link::{Address, Client, ClientMemory, Feature, LinkError, Provenance, Sample, Tcp};
 use macula::rng::Rng;
 use shell::{draw_pictures, expect, json};
 
@@ -159,10 +159,10 @@ fn source(number: u32) -> [u8; 16] {
 }
 
 /// A feature of length 1: one dimension only.
-fn feature(number: u32) -> Vec<u8> {
-    let mut feature = vec![0; 2 * 1024];
-    feature[2 * (number as usize % 1024)..][..2].copy_from_slice(&i16::MAX.to_le_bytes());
-    feature
+fn feature(number: u32) -> Feature {
+    let mut values = vec![0; 2 * 1024];
+    values[2 * (number as usize % 1024)..][..2].copy_from_slice(&i16::MAX.to_le_bytes());
+    Feature { values, length: None }
 }
 
 /// What was acknowledged, and how it went on.
@@ -218,7 +218,7 @@ impl Script {
             .map(|support| u32::from_le_bytes(support.from.source[..4].try_into().unwrap()))
             .collect();
         assert!(knowledge.supports.iter().all(|support| {
-            support.feature == feature(u32::from_le_bytes(support.from.source[..4].try_into().unwrap()))
+            support.feature == feature(u32::from_le_bytes(support.from.source[..4].try_into().unwrap())).values
         }));
         if found != self.acknowledged {
             let change = self.in_flight.unwrap_or_else(|| panic!("{found:?} is not {:?}", self.acknowledged));

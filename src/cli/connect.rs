@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail, ensure};
 use macula_edge::head::CLASSES_MAX;
 
+use crate::blob::{Arithmetic, BlobFile};
 use crate::data::{Preprocessing, ResizeFilter};
 use crate::device::{DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile};
 use crate::encoder::Embedder;
@@ -19,7 +20,8 @@ pub struct DeviceArgs {
     /// The file of a store, tcp:HOST:PORT or serial:PATH[:BAUD]
     #[arg(long, value_name = "DEVICE")]
     pub device: Address,
-    /// The encoder of a store's file: an ONNX file, an export's or a run's folder, or raw-pixels. A store remembers it
+    /// The encoder of a store's file: FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels; the store
+    /// remembers it
     #[arg(long, value_name = "ENCODER")]
     pub encoder: Option<String>,
 }
@@ -134,7 +136,7 @@ fn no_store(path: &Path, missing: Missing) -> String {
     format!("there is no store at {}: {how}", path.display())
 }
 
-/// Opens `raw-pixels`, a run's folder, the folder of an export or an ONNX file.
+/// Opens `raw-pixels`, a run's folder, the folder of an export, an ONNX file or a blob.
 ///
 /// The recipe of `raw-pixels` is fixed here, 32×32 grey, and not fitted to the images at hand: a device taught today
 /// meets the same encoder tomorrow. For the same reason there is no random encoder: its batch norm statistics are
@@ -152,7 +154,7 @@ pub fn open_encoder(name: &str) -> anyhow::Result<OpenedEncoder> {
     ensure!(
         !name.starts_with("random:"),
         "encoder '{name}' is made anew for each data set and only eval knows it; a device takes RUN (a folder made by \
-         pretrain), a folder made by export, FILE.onnx or raw-pixels"
+         pretrain), a folder made by export, FILE.onnx, FILE.blob or raw-pixels"
     );
     let path = shipped_in(Path::new(name));
     let (encoder, arithmetic) = open_path(&path)?;
@@ -160,18 +162,23 @@ pub fn open_encoder(name: &str) -> anyhow::Result<OpenedEncoder> {
     Ok(OpenedEncoder { encoder, name: absolute.to_string_lossy().into_owned(), arithmetic })
 }
 
-#[cfg(feature = "onnx")]
+/// An encoder and the precision it computes in.
 fn open_path(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
-    if path.is_file() && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+    let is_a = |kind: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(kind));
+    #[cfg(feature = "onnx")]
+    if path.is_file() && is_a("onnx") {
         let encoder = crate::runtime::OnnxEncoder::open(path)?;
         let arithmetic = encoder.arithmetic().to_string();
         return Ok((Box::new(encoder), arithmetic));
     }
-    Ok((evaluate::open_path(&path.to_string_lossy())?, "f32".to_owned()))
-}
-
-#[cfg(not(feature = "onnx"))]
-fn open_path(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
+    if path.is_file() && is_a("blob") {
+        let encoder = BlobFile::open(path)?;
+        let arithmetic = match encoder.blob()?.arithmetic() {
+            Arithmetic::F16 => "f32, from weights in f16",
+            Arithmetic::Int8 => "int8",
+        };
+        return Ok((Box::new(encoder), arithmetic.to_owned()));
+    }
     Ok((evaluate::open_path(&path.to_string_lossy())?, "f32".to_owned()))
 }
 

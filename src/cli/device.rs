@@ -20,7 +20,8 @@ use crate::link::Address;
     One client is served at a time; the others wait. Who reaches the device can teach it and make it forget, for there \
     is no password: without --allow-remote it listens to this machine only. Port 0 takes a free port, which is printed.")]
 pub struct Args {
-    /// The encoder: an ONNX file, an export's or a run's folder, or raw-pixels; remembered by a store that was made
+    /// The encoder: FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels; a store that was made remembers
+    /// it
     #[arg(long, value_name = "ENCODER")]
     bundle: Option<String>,
     /// The file of its store; made where there is none

@@ -1,7 +1,7 @@
 //! An encoder of the desk as the one of a device.
 
 use macula_edge::encoder::{CorpusStats, EmbedError, Embedder as DeviceEmbedder};
-use macula_edge::feature::{Corpus, quantise};
+use macula_edge::feature::{Corpus, Length, length, quantise};
 use macula_edge::image::RawImage;
 
 use crate::data::Image;
@@ -14,12 +14,14 @@ const ENCODER_FAULT: u32 = 1;
 pub struct DeskEncoder<'e> {
     encoder: &'e dyn Embedder,
     complain: &'e dyn Fn(&str),
+    /// Of the feature that was made last.
+    length: Option<Length>,
 }
 
 impl<'e> DeskEncoder<'e> {
     /// * `complain`: is told what went wrong in a sentence; the wire has a number for it only
     pub fn new(encoder: &'e dyn Embedder, complain: &'e dyn Fn(&str)) -> Self {
-        Self { encoder, complain }
+        Self { encoder, complain, length: None }
     }
 
     /// Channels of an image that the encoder sees.
@@ -58,9 +60,14 @@ impl DeviceEmbedder for DeskEncoder<'_> {
             EmbedError::Encoder { code: ENCODER_FAULT }
         })?;
         let corpus = self.encoder.corpus().map(|corpus| Corpus { mean: &corpus.mean, std: &corpus.std });
-        quantise(&values, corpus, feature).map_err(|error| {
-            (self.complain)(&format!("{}: {error}", self.encoder.name()));
-            EmbedError::Feature(error)
-        })
+        let made = quantise(&values, corpus, feature)
+            .and_then(|()| corpus.map(|corpus| length(&values, corpus)).transpose())
+            .inspect_err(|error| (self.complain)(&format!("{}: {error}", self.encoder.name())))?;
+        self.length = made;
+        Ok(())
+    }
+
+    fn length(&self) -> Option<Length> {
+        self.length
     }
 }

@@ -47,6 +47,15 @@ impl Device {
     }
 }
 
+/// A quantised feature of length 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// `[D]` of `i16`, little-endian.
+    pub values: Vec<u8>,
+    /// The length that quantising took away, in 256ths, where the encoder knows its corpus.
+    pub length: Option<u16>,
+}
+
 /// A class of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {

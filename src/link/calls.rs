@@ -7,7 +7,9 @@ use macula_edge::protocol::{Reason, Reply, Request};
 use macula_edge::taught::Source;
 use sha2::{Digest, Sha256};
 
-use super::answers::{Class, Device, Knowledge, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict};
+use super::answers::{
+    Class, Device, Feature, Knowledge, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict,
+};
 use super::{Client, LinkError};
 use crate::data::{Image, Preprocessing};
 
@@ -22,8 +24,8 @@ const STAGINGS_MAX: usize = 3;
 pub enum Sample<'a> {
     /// An image, which the device's own encoder turns into a feature.
     Image(&'a Image),
-    /// A quantised feature of the device's encoder, `[D]` of `i16`, little-endian.
-    Feature(&'a [u8]),
+    /// A feature of the device's encoder that was made elsewhere.
+    Feature(&'a Feature),
 }
 
 /// How a sample is to be judged.
@@ -104,14 +106,14 @@ impl Client<'_> {
         })
     }
 
-    /// The quantised feature of `sample`, `[D]` of `i16`, little-endian.
+    /// The feature of `sample`.
     ///
     /// # Errors
     /// As any call; a sample the encoder cannot take.
-    pub fn embed(&mut self, sample: Sample<'_>) -> Result<Vec<u8>, LinkError> {
+    pub fn embed(&mut self, sample: Sample<'_>) -> Result<Feature, LinkError> {
         self.with_sample(sample, |client, input| {
             client.call("for a feature", &Request::Embed { input }, |reply| match reply {
-                Reply::Feature { feature } => Some(feature.to_vec()),
+                Reply::Feature { feature, length } => Some(Feature { values: feature.to_vec(), length: *length }),
                 _ => None,
             })
         })
@@ -293,7 +295,10 @@ impl Client<'_> {
         mut call: impl FnMut(&mut Self, Input<'_>) -> Result<T, LinkError>,
     ) -> Result<T, LinkError> {
         let image = match sample {
-            Sample::Feature(feature) => return call(self, Input::Feature(feature)),
+            Sample::Feature(Feature { values, length: None }) => return call(self, Input::Feature(values)),
+            Sample::Feature(Feature { values, length: Some(length) }) => {
+                return call(self, Input::Measured(values, *length));
+            }
             Sample::Image(image) => image,
         };
         for _ in 1..STAGINGS_MAX {
