@@ -131,6 +131,11 @@ impl<'w> Judge<'w> {
         self.solved.kappa
     }
 
+    /// Class slots C.
+    pub fn classes(&self) -> usize {
+        self.solved.counts.len()
+    }
+
     /// Decides on `feature`, `[D]`, and writes the probability of each class.
     ///
     /// * `supports`: those it was fitted to
