@@ -43,7 +43,6 @@ fn every_device_answers_the_script_alike() {
     assert_eq!(hexadecimal(&hash), "36fee48e151630a4bc7e1d0d1b3c3626bd1766bfb85ef8e12d31da98b236561e");
     // The flash remembers: the board answers the end of the script after a restart as before it.
     let state = running.state();
-    drop(running);
     assert_eq!(board.start(shape.features()).unwrap().state(), state);
 }
 
@@ -111,7 +110,6 @@ fn what_is_forgotten_leaves_no_trace() {
             assert_eq!(predict(&mut alone, head, rate), answers[&(head, rate)], "round {round}, head {head}, {rate}");
         }
         let state = tried.state();
-        drop(tried);
         assert_eq!(first.start(shape.features()).unwrap().state(), state, "round {round}, after a restart");
     }
 }
