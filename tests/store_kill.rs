@@ -12,7 +12,7 @@ use macula_edge::taught::{Name, Record, Source, Taught};
 
 const DIM: usize = 64;
 const CLASSES: usize = 3;
-const SUPPORTS: usize = 24;
+const SUPPORTS: usize = 16;
 const SIZE_BYTES: u64 = 4 * 4096;
 const IDENTITY: [u8; 16] = *b"encoder of tests";
 const KILLS: u64 = 200;
@@ -43,14 +43,14 @@ enum Request {
 /// to time another name for a class.
 fn request(number: u64) -> Request {
     let name = |text: String| Name::new(&text).expect("a short name");
-    match (number, number % 2) {
+    match (number, number % 3) {
         (0..3, _) => Request::PutClass(number as u8, name(format!("class {number}"))),
-        (_, 1) => {
-            let class = (number / 2 % 3) as u8;
+        (_, 0) => {
+            let class = (number / 3 % 3) as u8;
             let record = Record { source: source(number), class, operator: 1, time_s: number };
             Request::Learn(record, (0..DIM as u64).map(|index| scramble(number ^ index << 32) as i16).collect())
         }
-        _ if number > 27 && number % 16 != 0 => Request::Forget(source(number - 25)),
+        (40.., 1) => Request::Forget(source(number - 37)),
         _ => Request::PutClass(1, name(format!("class 1, name {number}"))),
     }
 }
@@ -66,7 +66,6 @@ impl Memory {
     fn new() -> Self {
         Self {
             names: [Name::FREE; CLASSES],
-            // What is not forgotten for the sake of a name comes on top.
             records: vec![Record::EMPTY; SUPPORTS],
             features: vec![0; SUPPORTS * DIM],
             buffer: vec![0; buffer_len::<FlashFile>(DIM)],
@@ -146,7 +145,7 @@ fn kill_one(path: &Path, from: u64, instant: u64) -> u64 {
                 None if line == "ready" => {}
                 None => continue,
             }
-            drop(send.send(()));
+            let _ = send.send(());
         }
         acknowledged
     });

@@ -194,3 +194,8 @@ fn single_bytes() {
 fn words_of_32_bytes() {
     cut_everywhere::<4, 32, 2048>(3);
 }
+
+#[test]
+fn two_blocks() {
+    cut_everywhere::<1, 8, 2048>(2);
+}
