@@ -33,7 +33,6 @@ fn written() -> Vec<u8> {
     let (mut flash, mut memory) = (Flash::new(3), memory());
     let (mut store, mut taught) = memory.open(&mut flash).unwrap();
     script().iter().for_each(|request| carry_out(&mut store, &mut taught, request).unwrap());
-    drop(store);
     flash.bytes().to_vec()
 }
 
@@ -68,7 +67,6 @@ fn version_1_is_written() {
     let (mut flash, mut memory) = (Flash::new(2), memory());
     let (mut store, _) = memory.open(&mut flash).unwrap();
     store.put_setting(9, b"ab").unwrap();
-    drop(store);
     let bytes = flash.bytes();
     let mut header = [0; 52];
     header[..8].copy_from_slice(b"MCST\x01\x00\x01\x00");
@@ -167,11 +165,9 @@ fn a_reset_erases() {
         let (mut store, taught) = memory.open(&mut flash).unwrap();
         let before = state(&mut store, &taught).unwrap();
         let erased = store.erase_all();
-        drop(store);
         flash.restart();
         let (mut store, taught) = memory.open(&mut flash).unwrap();
         let kept = state(&mut store, &taught).unwrap() == before;
-        drop(store);
         if !kept {
             let written = flash.bytes().iter().filter(|&&byte| byte != 0xff).count();
             assert!(written <= 2 * 52 + 4, "cut {cut}: {written} bytes are left");
