@@ -97,12 +97,10 @@ fn two_bundles_take_turns() {
     assert_eq!(slots(&mut device), [0, 1], "not before the next start");
     assert_eq!(ask(&mut device, &Request::BundleCommit), Some(Said::Taken(1)), "asked again");
     assert_eq!(send(&mut device, &first, 100), Some(Said::Taken(1)), "sent again: it is here");
-    drop(device);
     assert_eq!(&board.slot(1)[..first.len()], first);
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(slots(&mut device), [1, 1]);
     assert_eq!(send(&mut device, &second, 239), Some(Said::Taken(0)));
-    drop(device);
     assert_eq!((board.slot(0), &board.slot(1)[..first.len()]), (&second[..], &first[..]));
     assert_eq!(slots(&mut board.start(SHAPE.features()).unwrap()), [0, 0]);
 }
@@ -116,7 +114,6 @@ fn a_pending_bundle_is_not_used_while_another_overwrites_it() {
     let begin = Request::BundleBegin { len: 6000, sha256: sha256(&other) };
     assert_eq!(ask(&mut device, &begin), Some(Said::Next(0)));
     assert_eq!(slots(&mut device), [0, 0], "its slot is about to be erased");
-    drop(device);
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(slots(&mut device), [0, 0]);
     assert_eq!(send(&mut device, &other, 200), Some(Said::Taken(1)));
@@ -127,13 +124,11 @@ fn a_factory_reset_keeps_the_bundle() {
     let mut board = Board::new(SHAPE, accept);
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(send(&mut device, &bundle(b"good", 5000, 1), 200), Some(Said::Taken(1)));
-    drop(device);
     let mut device = board.start(SHAPE.features()).unwrap();
     let mut message = [0; 64];
     let len = Request::FactoryReset { confirmation: "forget everything" }.write(&mut message).unwrap();
     assert_eq!(Reply::parse(&device.answer(&message[..len])), Ok(Reply::Done));
     assert_eq!(slots(&mut device), [1, 1]);
-    drop(device);
     assert_eq!(slots(&mut board.start(SHAPE.features()).unwrap()), [1, 1]);
 }
 
@@ -198,7 +193,6 @@ fn power_cuts_at_every_operation() {
             let first = flash.operations;
             flash.cut_at(first + at, cut);
             let said = send(&mut device, &new, 240);
-            drop(device);
             if said == Some(Said::Taken(1)) && !board.flash.is_off() {
                 break;
             }
@@ -208,12 +202,10 @@ fn power_cuts_at_every_operation() {
             assert_eq!(used.bundle_slot, used.bundle_slot_next);
             went_on += u32::from(used.bundle_received > 0);
             if used.bundle_slot == 1 {
-                drop(device);
                 assert_eq!(&board.slot(1)[..new.len()], new, "cut {at} {cut:?}: used before it is whole");
                 continue;
             }
             assert_eq!(send(&mut device, &new, 240), Some(Said::Taken(1)), "cut {at} {cut:?}");
-            drop(device);
             assert_eq!(&board.slot(1)[..new.len()], new);
             assert_eq!(slots(&mut board.start(SHAPE.features()).unwrap()), [1, 1]);
         }

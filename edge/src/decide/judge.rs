@@ -44,9 +44,41 @@ pub struct Verdict {
 /// Features of what was taught that the gate turns away, in thousandths.
 const GATE_PERMILLE: u32 = 50;
 
+/// What is known of a fitted judge beside its scratch: where everything lies in it, and two numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fitted {
+    dim: usize,
+    classes: usize,
+    supports: usize,
+    kappa: f64,
+    sharpness: f64,
+}
+
+/// The scratch, divided.
+struct Parts<'w> {
+    weights: &'w mut [f64],
+    forms: &'w mut [f64],
+    alike: &'w mut [f64],
+    to_supports: &'w mut [f64],
+    vectors: &'w mut [f64],
+    work: &'w mut [f64],
+}
+
+impl<'w> Parts<'w> {
+    fn of(dim: usize, classes: usize, supports: usize, scratch: &'w mut [f64]) -> Self {
+        let (weights, rest) = scratch.split_at_mut(Head::weights_len(dim, classes));
+        let (forms, rest) = rest.split_at_mut(supports * (classes + 1));
+        let (alike, rest) = rest.split_at_mut(supports);
+        let (to_supports, rest) = rest.split_at_mut(supports);
+        let (vectors, work) = rest.split_at_mut(6 * classes);
+        Self { weights, forms, alike, to_supports, vectors, work }
+    }
+}
+
 /// A fitted head with what its verdicts need, over scratch memory that the caller lends.
 #[derive(Debug)]
 pub struct Judge<'w> {
+    fitted: Fitted,
     head: Head<'w>,
     span: Span<'w>,
     solved: Shrunken<'w>,
@@ -102,12 +134,7 @@ impl<'w> Judge<'w> {
         if scratch.len() < expected {
             return Err(HeadError::Memory { what: "scratch", found: scratch.len(), expected });
         }
-        let count = supports.len();
-        let (weights, rest) = scratch.split_at_mut(Head::weights_len(supports.dim, classes));
-        let (forms, rest) = rest.split_at_mut(count * (classes + 1));
-        let (alike, rest) = rest.split_at_mut(count);
-        let (to_supports, rest) = rest.split_at_mut(count);
-        let (vectors, work) = rest.split_at_mut(6 * classes);
+        let Parts { weights, forms, alike, work, .. } = Parts::of(supports.dim, classes, supports.len(), scratch);
         let (span, work) = Span::new(supports, None, work)?;
         let (row, work) = work.split_at_mut(span.rank);
         // Logistic regression borrows the scratch before it is solved for the sets.
@@ -120,15 +147,42 @@ impl<'w> Judge<'w> {
             HeadKind::Prototype => write_prototypes(supports, classes, weights),
             HeadKind::Logistic => {}
         }
-        let head = Head::of_weights(supports.dim, classes, weights);
         write_forms(&span, &solved, row, forms);
         write_alike(supports, alike);
-        Ok(Self { head, span, solved, corpus, error_permille, forms, alike, row, to_supports, vectors })
+        let Shrunken { kappa, sharpness, .. } = solved;
+        let fitted = Fitted { dim: supports.dim, classes, supports: supports.len(), kappa, sharpness };
+        Ok(Self::resume(fitted, corpus, error_permille, scratch))
+    }
+
+    /// The judge that [`Self::fit`] left in this scratch, nothing being solved again. The error rate may be another.
+    ///
+    /// * `scratch`: as it was left
+    ///
+    /// # Panics
+    /// When the scratch is shorter than the one that was fitted in.
+    pub fn resume(fitted: Fitted, corpus: CorpusStats, error_permille: u16, scratch: &'w mut [f64]) -> Self {
+        let Fitted { dim, classes, supports, kappa, sharpness } = fitted;
+        let Parts { weights, forms, alike, to_supports, vectors, work } = Parts::of(dim, classes, supports, scratch);
+        let (span, work) = Span::over(dim, supports, work);
+        let (row, work) = work.split_at_mut(span.rank);
+        let solved = Shrunken::over((kappa, sharpness), &span, classes, supports, work);
+        let head = Head::of_weights(dim, classes, weights);
+        Self { fitted, head, span, solved, corpus, error_permille, forms, alike, row, to_supports, vectors }
+    }
+
+    /// What [`Self::resume`] needs beside the scratch.
+    pub fn fitted(&self) -> Fitted {
+        self.fitted
     }
 
     /// Imagined supports without direction that the covariance was shrunk by, chosen by leaving one out.
     pub fn kappa(&self) -> f64 {
         self.solved.kappa
+    }
+
+    /// Class slots C.
+    pub fn classes(&self) -> usize {
+        self.solved.counts.len()
     }
 
     /// Decides on `feature`, `[D]`, and writes the probability of each class.

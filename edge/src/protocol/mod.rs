@@ -14,7 +14,9 @@
 //! brings tokio. Its keys are hashes of each type's schema, so a field's new name is another message; ours are numbers in
 //! a table that stays put.
 
-pub mod message; //  requests and replies
+mod request; //      what a host asks
+mod reply; //        what a device answers
+pub mod message; //  both, with what they share: version, lengths, reading and writing
 mod refusal; //      why a device did not do it, in numbers that stay put
 pub mod frame; //    where a packet begins and ends on a line, and that it is whole
 mod packet; //       a message and which request of which session it belongs to
