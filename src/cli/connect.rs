@@ -7,11 +7,11 @@ use anyhow::{Context, bail, ensure};
 use macula_edge::head::CLASSES_MAX;
 
 use crate::blob::{Arithmetic, BlobFile};
-use crate::data::{Preprocessing, ResizeFilter};
-use crate::device::{DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile};
+use crate::data::{Image, Preprocessing, ResizeFilter};
+use crate::device::{DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile, feature_of, fingerprint};
 use crate::encoder::Embedder;
 use crate::evaluate::{self, RawPixels};
-use crate::link::{Address, Class, Client, ClientMemory, LinkError, Tcp, Transport};
+use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
 use crate::rng::Rng;
 
 /// Where the device is.
@@ -20,14 +20,17 @@ pub struct DeviceArgs {
     /// The file of a store, tcp:HOST:PORT or serial:PATH[:BAUD]
     #[arg(long, value_name = "DEVICE")]
     pub device: Address,
-    /// The encoder of a store's file: FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels; the store
-    /// remembers it
+    /// The encoder of a store's file, which remembers it, or of a device without one: FILE.onnx, FILE.blob, an
+    /// export's or a run's folder, or raw-pixels
     #[arg(long, value_name = "ENCODER")]
     pub encoder: Option<String>,
 }
 
 /// Places for supports in a store that is made.
 pub const SUPPORTS_DEFAULT: u32 = 4096;
+
+/// What a device without an encoder calls itself where it takes the features of any.
+const ANY_FEATURES: [u8; 16] = *b"features only\0\0\0";
 
 /// What becomes of a store that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,16 +61,19 @@ impl DeviceArgs {
         let path = match &self.device {
             Address::Store(path) => path,
             line => {
-                ensure!(
-                    self.encoder.is_none(),
-                    "--encoder is for the file of a store; {line} has an encoder of its own"
-                );
-                let mut line = open_line(line)?;
-                return talk_over(&self.device, &mut *line, talk);
+                let opened = self.encoder.as_deref().map(open_encoder).transpose()?;
+                let embed = opened.as_ref().map(|opened| |image: &Image| feature_of(&*opened.encoder, image));
+                let embed = embed.as_ref().map(|embed| embed as &Embed<'_>);
+                return talk_over(&self.device, &mut *open_line(line)?, embed, |client| {
+                    if let Some(opened) = &opened {
+                        check_encoder(client, opened)?;
+                    }
+                    talk(client)
+                });
             }
         };
         with_store(path, self.encoder.as_deref(), missing, |device, _| {
-            talk_over(&self.device, &mut InProcess::new(device), talk)
+            talk_over(&self.device, &mut InProcess::new(device), None, talk)
         })?
     }
 }
@@ -125,7 +131,7 @@ pub fn with_encoder<T>(
     talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let address = Address::Store(path.to_owned());
-    switch_on(path, opened, SUPPORTS_DEFAULT, |device| talk_over(&address, &mut InProcess::new(device), talk))?
+    switch_on(path, opened, SUPPORTS_DEFAULT, |device| talk_over(&address, &mut InProcess::new(device), None, talk))?
 }
 
 fn no_store(path: &Path, missing: Missing) -> String {
@@ -198,13 +204,41 @@ fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
     line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })
 }
 
+/// Refuses an encoder for a device that has one, or takes the features of another.
+fn check_encoder(client: &Client<'_>, opened: &OpenedEncoder) -> anyhow::Result<()> {
+    let (device, given) = (client.device(), fingerprint(&*opened.encoder));
+    let (address, name) = (client.address(), &opened.name);
+    ensure!(
+        device.channels == 0,
+        "the device at {address} has an encoder of its own ({}…); --encoder is for one without",
+        hexadecimal(&device.identity[..4])
+    );
+    ensure!(
+        device.identity == given || device.identity == ANY_FEATURES,
+        "the device at {address} takes features of encoder {}, not of '{name}' ({})",
+        hexadecimal(&device.identity),
+        hexadecimal(&given)
+    );
+    let dim = opened.encoder.feature_dim();
+    ensure!(
+        device.dim == dim,
+        "the device at {address} takes features of {} dimensions, '{name}' makes {dim}",
+        device.dim
+    );
+    Ok(())
+}
+
 fn talk_over<T>(
     address: &Address,
     line: &mut dyn Transport,
+    embed: Option<&Embed<'_>>,
     talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let mut memory = ClientMemory::new();
     let mut client = Client::new(address, line, &mut memory, sessions())?;
+    if let Some(embed) = embed {
+        client.embed_here(embed);
+    }
     talk(&mut client)
 }
 

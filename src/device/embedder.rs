@@ -6,6 +6,7 @@ use macula_edge::image::RawImage;
 
 use crate::data::Image;
 use crate::encoder::Embedder;
+use crate::link::Feature;
 
 /// The encoder's own number for a fault that it cannot put in a device's words.
 const ENCODER_FAULT: u32 = 1;
@@ -54,20 +55,38 @@ impl DeviceEmbedder for DeskEncoder<'_> {
         let shape = image.shape();
         let (width, height, channels) = (shape.width(), shape.height(), shape.channels());
         let image = Image { width, height, channels, pixels: image.pixels().to_vec() };
-        let input = self.encoder.preprocessing().apply(&image);
-        let values = self.encoder.embed_input(&input).map_err(|error| {
-            (self.complain)(&error.to_string());
-            EmbedError::Encoder { code: ENCODER_FAULT }
+        self.length = measure(self.encoder, &image, feature).map_err(|(code, message)| {
+            (self.complain)(&message);
+            code
         })?;
-        let corpus = self.encoder.corpus().map(|corpus| Corpus { mean: &corpus.mean, std: &corpus.std });
-        let made = quantise(&values, corpus, feature)
-            .and_then(|()| corpus.map(|corpus| length(&values, corpus)).transpose())
-            .inspect_err(|error| (self.complain)(&format!("{}: {error}", self.encoder.name())))?;
-        self.length = made;
         Ok(())
     }
 
     fn length(&self) -> Option<Length> {
         self.length
     }
+}
+
+/// The feature of `image` as a device of this encoder would make it, for one that has no encoder of its own.
+///
+/// # Errors
+/// When the encoder fails, in a sentence.
+pub fn feature_of(encoder: &dyn Embedder, image: &Image) -> Result<Feature, String> {
+    let mut feature = vec![0; encoder.feature_dim()];
+    let length = measure(encoder, image, &mut feature).map_err(|(_, message)| message)?;
+    let values = feature.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Ok(Feature { values, length: length.map(|Length(length)| length) })
+}
+
+/// Writes the quantised feature, `[D]`; gives the length it had where the encoder knows its corpus. What goes wrong is
+/// told in a device's words and in a sentence.
+fn measure(encoder: &dyn Embedder, image: &Image, feature: &mut [i16]) -> Result<Option<Length>, (EmbedError, String)> {
+    let input = encoder.preprocessing().apply(image);
+    let values = encoder
+        .embed_input(&input)
+        .map_err(|error| (EmbedError::Encoder { code: ENCODER_FAULT }, error.to_string()))?;
+    let corpus = encoder.corpus().map(|corpus| Corpus { mean: &corpus.mean, std: &corpus.std });
+    quantise(&values, corpus, feature)
+        .and_then(|()| corpus.map(|corpus| length(&values, corpus)).transpose())
+        .map_err(|error| (EmbedError::Feature(error), format!("{}: {error}", encoder.name())))
 }

@@ -10,7 +10,7 @@ mod serve; //       a device that others reach
 mod store_file; //  the file of a store
 
 pub use board::{Device, DeviceMemory, now_s};
-pub use embedder::{DeskEncoder, fingerprint};
+pub use embedder::{DeskEncoder, feature_of, fingerprint};
 pub use error::DeviceError;
 pub use flash_file::{FlashFile, FlashFileError};
 pub use in_process::InProcess;

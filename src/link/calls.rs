@@ -295,12 +295,12 @@ impl Client<'_> {
         mut call: impl FnMut(&mut Self, Input<'_>) -> Result<T, LinkError>,
     ) -> Result<T, LinkError> {
         let image = match sample {
-            Sample::Feature(Feature { values, length: None }) => return call(self, Input::Feature(values)),
-            Sample::Feature(Feature { values, length: Some(length) }) => {
-                return call(self, Input::Measured(values, *length));
-            }
+            Sample::Feature(feature) => return call(self, input_of(feature)),
             Sample::Image(image) => image,
         };
+        if let Some(feature) = self.embedded_here(image)? {
+            return call(self, input_of(&feature));
+        }
         for _ in 1..STAGINGS_MAX {
             match self.stage(image).and_then(|()| call(self, Input::Image)) {
                 Err(error) if is_lost_image(&error) => {}
@@ -333,6 +333,13 @@ impl Client<'_> {
             offset = next;
         }
         Ok(())
+    }
+}
+
+fn input_of(feature: &Feature) -> Input<'_> {
+    match feature.length {
+        None => Input::Feature(&feature.values),
+        Some(length) => Input::Measured(&feature.values, length),
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use macula_edge::protocol::message::VERSION;
 use macula_edge::protocol::{self, Reason, Refusal, Reply, Request, packet_max};
 
-use super::answers::Device;
+use super::answers::{Device, Feature};
 use super::transport::left_of;
 use super::{Address, LinkError, Transport};
+use crate::data::Image;
 use crate::rng::Rng;
 
 /// Bytes of the longest message we take: that of the largest feature there is, and enough for a good part of an image.
@@ -53,7 +54,12 @@ pub struct Client<'m> {
     sessions: Rng,
     device: Device,
     reply: Vec<u8>,
+    /// Makes features here, for a device that cannot.
+    embed: Option<&'m Embed<'m>>,
 }
+
+/// The feature of an image, or why there is none.
+pub type Embed<'e> = dyn Fn(&Image) -> Result<Feature, String> + 'e;
 
 impl<'m> Client<'m> {
     /// Says hello over `line`.
@@ -71,7 +77,7 @@ impl<'m> Client<'m> {
     ) -> Result<Self, LinkError> {
         let protocol = protocol::Client::new(session(&mut sessions), &mut memory.received, &mut memory.packet);
         let (address, device, reply) = (address.to_string(), Device::default(), Vec::new());
-        let mut client = Self { address, line, protocol, sessions, device, reply };
+        let mut client = Self { address, line, protocol, sessions, device, reply, embed: None };
         client.device = client.hello()?;
         Ok(client)
     }
@@ -79,6 +85,21 @@ impl<'m> Client<'m> {
     /// Who the device is and what its limits are, as it said when the session began.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Has `embed` make the features of a device that has no encoder.
+    pub fn embed_here(&mut self, embed: &'m Embed<'m>) {
+        self.embed = Some(embed);
+    }
+
+    /// The feature of `image`, made here; none where the device makes it itself.
+    pub(super) fn embedded_here(&self, image: &Image) -> Result<Option<Feature>, LinkError> {
+        match self.embed {
+            Some(embed) if self.device.channels == 0 => embed(image)
+                .map(Some)
+                .map_err(|message| LinkError::Unsendable { address: self.address.clone(), asked: "an image", message }),
+            _ => Ok(None),
+        }
     }
 
     /// Where it is.

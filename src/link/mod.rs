@@ -16,7 +16,7 @@ pub use answers::{
     Verdict, Wear,
 };
 pub use calls::{Question, Sample};
-pub use client::{Client, ClientMemory};
+pub use client::{Client, ClientMemory, Embed};
 pub use error::LinkError;
 #[cfg(unix)]
 pub use serial::Serial;

@@ -9,11 +9,15 @@ use image::{GrayImage, Luma};
 /// Eight pictures in a folder: four `bright` on the left and four `dark`, each a little different.
 pub fn draw_pictures(folder: &Path) {
     for (class, number) in ["bright", "dark"].into_iter().flat_map(|class| (0..4).map(move |number| (class, number))) {
-        let lit = |x: u32| (x < 20) == (class == "bright");
-        let value = |x: u32, y: u32| if lit(x) { 200 + (x * y + number) % 40 } else { 20 + (x + y * number) % 40 };
-        let picture = GrayImage::from_fn(40, 30, |x, y| Luma([value(x, y) as u8]));
-        picture.save(folder.join(format!("{class}-{number}.png"))).unwrap();
+        picture(class, number).save(folder.join(format!("{class}-{number}.png"))).unwrap();
     }
+}
+
+/// A picture that is `bright` on the left, or `dark`, each number a little different.
+pub fn picture(class: &str, number: u32) -> GrayImage {
+    let lit = |x: u32| (x < 20) == (class == "bright");
+    let value = |x: u32, y: u32| if lit(x) { 200 + (x * y + number) % 40 } else { 20 + (x + y * number) % 40 };
+    GrayImage::from_fn(40, 30, |x, y| Luma([value(x, y) as u8]))
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
