@@ -9,6 +9,9 @@
 //! exponential and rounding come from `libm`.
 #![no_std]
 
-pub mod feature; // a feature vector, unit length, quantised to i16
-pub mod head; //    class sums; the prototype and Gaussian heads made from them
-pub mod taught; //  classes by name and the supports kept of each
+pub mod feature;  // a feature vector, unit length, quantised to i16
+pub mod head;     // class sums; the prototype and Gaussian heads made from them
+pub mod taught;   // classes by name and the supports kept of each
+pub mod image;    // raw pixels to an encoder's pixels: crop, grey, resize
+pub mod encoder;  // the blob, an encoder read in place, and what any encoder is
+pub mod protocol; // messages, frames, and requests that are carried out once

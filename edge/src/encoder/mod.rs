@@ -1,0 +1,88 @@
+//! From an image to a feature on the device: what any encoder is to a session, and the blob, an encoder
+//! that needs no operating system.
+//!
+//! A blob ([`Blob`], format in `docs/blob-format.md`) is read where it lies, in flash; [`BlobEncoder`] runs it in
+//! memory that the caller lends. Weights are f16 (computed in f32) or int8 (computed in integers). Both give the
+//! same bytes on every CPU: integers, or f32 in a fixed order without fused multiply-add.
+
+use core::fmt;
+
+use crate::feature::FeatureError;
+use crate::image::RawImage;
+
+mod blob;
+mod conv_f16;
+mod conv_int8;
+mod kernel;
+mod nodes;
+mod run;
+
+pub use blob::{Arithmetic, Blob, BlobError, Golden, HEADER_LEN, InputChannel, MAGIC, SectionKind, VERSION};
+pub use nodes::{Activation, NODE_LEN, NODES_MAX, Node, Op, Requantise, Value};
+pub use run::BlobEncoder;
+
+/// What the features of an encoder look like over the images it was pretrained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CorpusStats<'a> {
+    /// Covariance of the quantised features: upper triangle row by row, `[D (D + 1) / 2]`.
+    pub covariance: Option<&'a [i16]>,
+}
+
+/// An image could not be turned into a feature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EmbedError {
+    /// The image is not what the encoder reads, and cannot be made into it.
+    Image {
+        /// What differs: `width`, `height`, `channels`, `pixels`.
+        what: &'static str,
+        /// What was found.
+        found: usize,
+        /// What the encoder takes.
+        expected: usize,
+    },
+    /// The feature that came out, or the place for it, is of no use.
+    Feature(FeatureError),
+    /// The encoder itself failed; the number is its own.
+    Encoder {
+        /// What it says of the fault.
+        code: u32,
+    },
+}
+
+impl fmt::Display for EmbedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image { what, found, expected } => {
+                write!(f, "the image has {what} {found}, the encoder takes {expected}")
+            }
+            Self::Feature(error) => error.fmt(f),
+            Self::Encoder { code } => write!(f, "the encoder failed with code {code}"),
+        }
+    }
+}
+
+impl core::error::Error for EmbedError {}
+
+impl From<FeatureError> for EmbedError {
+    fn from(error: FeatureError) -> Self {
+        Self::Feature(error)
+    }
+}
+
+/// Turns an image into a quantised feature.
+pub trait Embedder {
+    /// The first 16 bytes of the SHA-256 of what decides the features. Two encoders of one identity give the same.
+    fn identity(&self) -> [u8; 16];
+
+    /// Dimensions of a feature, `D`.
+    fn dim(&self) -> usize;
+
+    /// What the features look like over the unlabelled corpus, as far as anybody measured it.
+    fn corpus(&self) -> CorpusStats<'_>;
+
+    /// The feature of `image`, of unit length, `[D]`.
+    ///
+    /// # Errors
+    /// When the image is not one the encoder can take, or its feature has no direction.
+    fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError>;
+}
