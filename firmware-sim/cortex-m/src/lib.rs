@@ -3,6 +3,7 @@
 
 pub mod clock; //       time since the start
 pub mod flash; //       NOR flash for the state
+pub mod limits; //      the encoder in this image, sizes of its memories
 pub mod semihosting; // text and exit status to the emulator; the panic handler
 pub mod uart; //        the serial line
 
