@@ -226,9 +226,9 @@ impl Embedder for BlobEncoder<'_, '_> {
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
         let input = self.blob.input();
         let sizes = [
-            ("width", image.width, input.width),
-            ("height", image.height, input.height),
-            ("channels", image.channels, input.channels),
+            ("width", image.shape().width(), input.width),
+            ("height", image.shape().height(), input.height),
+            ("channels", image.shape().channels(), input.channels),
         ];
         for (what, found, expected) in sizes {
             let expected = usize::from(expected);
@@ -237,6 +237,6 @@ impl Embedder for BlobEncoder<'_, '_> {
             }
         }
         let statistics = self.blob.statistics();
-        Ok(quantise(self.feature(image.pixels)?, statistics, feature)?)
+        Ok(quantise(self.feature(image.pixels())?, statistics, feature)?)
     }
 }
