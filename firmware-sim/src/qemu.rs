@@ -185,7 +185,7 @@ impl QemuBoard {
     /// # Errors
     /// When the emulator has ended.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), QemuError> {
-        self.line.write_all(bytes).or_else(|source| Err(self.lost("sending", source)))
+        self.line.write_all(bytes).map_err(|source| self.lost("sending", source))
     }
 
     /// Waits for bytes of the line; tells how many came, at least one.
