@@ -9,10 +9,12 @@
 //! exponential and rounding come from `libm`.
 #![no_std]
 
-pub mod feature;  // a feature vector, unit length, quantised to i16
-pub mod head;     // class sums; the prototype and Gaussian heads made from them
-pub mod taught;   // classes by name and the supports kept of each
-pub mod image;    // raw pixels to an encoder's pixels: crop, grey, resize
-pub mod encoder;  // the blob, an encoder read in place, and what any encoder is
-pub mod store;    // what was taught, kept on flash through power cuts
+pub mod feature; // a feature vector, unit length, quantised to i16
+pub mod head; // class sums; the prototype and Gaussian heads made from them
+pub mod taught; // classes by name and the supports kept of each
+pub mod decide; // calibrated abstention: sets of classes at an error rate, and an unknown gate
+pub mod image; // raw pixels to an encoder's pixels: crop, grey, resize
+pub mod encoder; // the blob, an encoder read in place, and what any encoder is
+pub mod store; // what was taught, kept on flash through power cuts
 pub mod protocol; // messages, frames, and requests that are carried out once
+pub mod session; // request to reply: the device's whole behaviour

@@ -72,6 +72,7 @@ pub struct SimFlash<const R: usize, const W: usize, const E: usize> {
     programmed: Vec<bool>,
     cut: Option<(u64, Cut)>,
     off: bool,
+    lost: usize,
     /// Writes, erases and syncs so far.
     pub operations: u64,
     /// Erases of each block.
@@ -104,6 +105,7 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
             programmed: Vec::new(),
             cut: None,
             off: false,
+            lost: 0,
             operations: 0,
             erases: vec![0; blocks],
             bytes_programmed: vec![0; blocks],
@@ -124,9 +126,9 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
         self.off
     }
 
-    /// Operations that a power cut now could lose.
-    pub fn unsynced(&self) -> usize {
-        self.unsynced.len()
+    /// Writes and erases that the last power cut could lose: those since the last sync, and its own.
+    pub fn lost(&self) -> usize {
+        self.lost
     }
 
     /// Power is back: what is there is what was durable. A cut planned for later is called off.
@@ -169,6 +171,7 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
         let mut operations = std::mem::take(&mut self.unsynced);
         let earlier = operations.len();
         operations.extend(last);
+        self.lost = operations.len();
         for (index, operation) in operations.iter().enumerate() {
             let kept = |mask: u64| mask >> (index % 64) & 1 == 1;
             match cut {

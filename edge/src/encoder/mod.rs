@@ -14,10 +14,12 @@ mod blob;
 mod conv_f16;
 mod conv_int8;
 mod kernel;
+mod features_only;
 mod nodes;
 mod run;
 
 pub use blob::{Arithmetic, Blob, BlobError, Golden, HEADER_LEN, InputChannel, MAGIC, SectionKind, VERSION};
+pub use features_only::FeaturesOnly;
 pub use nodes::{Activation, NODE_LEN, NODES_MAX, Node, Op, Requantise, Value};
 pub use run::BlobEncoder;
 
@@ -85,4 +87,15 @@ pub trait Embedder {
     /// # Errors
     /// When the image is not one the encoder can take, or its feature has no direction.
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError>;
+
+    /// Whether an image whose feature is known gives it, to the last bit; nothing where the encoder has no such image.
+    ///
+    /// * `feature`: `[D]`, overwritten
+    ///
+    /// # Errors
+    /// As [`Self::embed`].
+    fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
+        let _ = feature;
+        Ok(None)
+    }
 }

@@ -239,4 +239,8 @@ impl Embedder for BlobEncoder<'_, '_> {
         let statistics = self.blob.statistics();
         Ok(quantise(self.feature(image.pixels())?, statistics, feature)?)
     }
+
+    fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
+        BlobEncoder::self_test(self, feature)
+    }
 }

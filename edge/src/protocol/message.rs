@@ -395,7 +395,7 @@ pub struct Neighbour {
 /// A decision and what it rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction<'a> {
-    /// The head that decided, numbered as in [`Request::Predict`], never 0.
+    /// The head that was asked for.
     pub head: u8,
     /// The slot of the most probable class.
     pub class: u8,
@@ -446,7 +446,7 @@ pub struct SelfTest {
     pub store: TestResult,
     /// Every support has a class and a feature of length 1: sound ones, all.
     pub supports: TestResult,
-    /// The encoder gives its known feature for its known image: values that agree, values.
+    /// The encoder gives its known feature for its known image: 1 where it does, 1.
     pub encoder: TestResult,
     /// The memory lent suffices for every head: values lent, values needed.
     pub memory: TestResult,

@@ -59,7 +59,7 @@ pub enum Reason {
     NoEncoder = 17,
     /// The encoder made no feature of the image. Found: the encoder's own number for the reason.
     EncoderFailed = 18,
-    /// The store has no room; everything in it is kept. Limit: bytes of the store.
+    /// The store has no room; everything in it is kept. Found: bytes needed. Limit: bytes there are.
     StoreFull = 19,
     /// The store cannot read or write its flash, or found what it did not write. Found: the store's own number.
     StoreFault = 20,
@@ -180,7 +180,9 @@ impl fmt::Display for Refusal {
             Reason::ImageMissing => write!(f, "{found} of {limit} bytes of the image are there"),
             Reason::NoEncoder => write!(f, "the device has no encoder and takes features only"),
             Reason::EncoderFailed => write!(f, "the encoder made no feature of the image (reason {found})"),
-            Reason::StoreFull => write!(f, "the store is full: {limit} bytes; forget something first"),
+            Reason::StoreFull => {
+                write!(f, "the store is full: {found} bytes are needed, {limit} are free; forget something first")
+            }
             Reason::StoreFault => write!(f, "the store cannot read or write its flash (reason {found})"),
             Reason::NothingLearned => write!(f, "no class has been taught"),
             Reason::NoSuchHead => write!(f, "there is no head {found}, the highest is {limit}"),

@@ -135,7 +135,12 @@ impl<F: Flash> Log<'_, F> {
                 self.erase(block)?;
             }
         }
-        self.set_mark(at + self.geometry.done_mark())
+        // A mark that was torn cannot be written again. It is as good as none: all is erased, which is seen each time.
+        let mark = at + self.geometry.done_mark();
+        match self.is_erased(mark, mark + self.geometry.unit)? {
+            true => self.set_mark(mark),
+            false => Ok(()),
+        }
     }
 
     /// Erases every block, for flash that holds something else.

@@ -9,6 +9,7 @@ mod flash; //      the flash a store lies on
 mod layout; //     the bytes of a header and of a record
 mod log; //        finding and reading the records
 mod replay; //     from records to what was taught
+mod verify; //     whether the store still says what memory says
 
 use core::ops::Range;
 

@@ -90,7 +90,7 @@ pub(super) fn write_support(payload: &mut [u8], record: &Record, feature: &[i16]
     }
 }
 
-fn read_support(payload: &[u8], class: u8) -> (Record, impl ExactSizeIterator<Item = i16>) {
+pub(super) fn read_support(payload: &[u8], class: u8) -> (Record, impl ExactSizeIterator<Item = i16>) {
     let mut record = Record { class, ..Record::EMPTY };
     record.source.copy_from_slice(&payload[..16]);
     let number = |at| super::layout::u32_at(payload, at);

@@ -5,7 +5,7 @@ use macula_edge::store::{Flash, Store, StoreError, buffer_len};
 use macula_edge::taught::{Name, Record, Source, Taught};
 
 /// Feature dimension D of the small device.
-pub const DIM: usize = 8;
+pub const DIM: usize = 32;
 /// Class slots.
 pub const CLASSES: usize = 4;
 /// The encoder whose features are kept.

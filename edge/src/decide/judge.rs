@@ -1,0 +1,224 @@
+//! A head that knows when to abstain.
+
+use super::ClassSet;
+use super::conformal::{self, Query};
+use super::nearest::{Nearest, cosine, nearest};
+use crate::head::cholesky::{dot, solve, solve_transposed};
+use crate::head::fitted::{check, write_gaussian, write_logistic, write_prototypes};
+use crate::head::shrunken::Shrunken;
+use crate::head::span::Span;
+use crate::head::{Head, HeadError, HeadKind};
+use crate::taught::Supports;
+
+/// What an encoder's features look like over its unlabelled corpus, as far as heads and gates use it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CorpusStats<'a> {
+    /// Covariance of the quantised features, a triangle of D rows in any unit.
+    pub covariance: Option<&'a [i16]>,
+}
+
+/// What is said about one feature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// The most probable class; the lowest of those that tie.
+    pub class: u8,
+    /// Its probability, 0 to 1.
+    pub probability: f32,
+    /// The classes that cannot be excluded at the error rate. It may hold several, or none where the feature is unlike
+    /// all that was taught; a class with too few shots is always in it.
+    pub set: ClassSet,
+    /// Whether the feature is like those taught, as 95 % of them are.
+    pub known: bool,
+    /// Whether every taught class has [`Self::shots_needed`] supports.
+    pub enough: bool,
+    /// Supports of a class without which it cannot be excluded at this error rate.
+    pub shots_needed: u16,
+    /// The supports most like the feature, nearest first.
+    pub nearest: [Option<Nearest>; 3],
+}
+
+/// Features of what was taught that the gate turns away, in thousandths.
+const GATE_PERMILLE: u32 = 50;
+
+/// A fitted head with what its verdicts need, over scratch memory that the caller lends.
+#[derive(Debug)]
+pub struct Judge<'w> {
+    head: Head<'w>,
+    span: Span<'w>,
+    solved: Shrunken<'w>,
+    error_permille: u16,
+    /// Of each support `a(z, z)`, then `a(z, μ_c)`: `[n, C + 1]`.
+    forms: &'w [f64],
+    /// Cosine of each support with the nearest other, `[n]`.
+    alike: &'w [f64],
+    row: &'w mut [f64],
+    to_supports: &'w mut [f64],
+    /// Six vectors `[C]`.
+    vectors: &'w mut [f64],
+}
+
+impl<'w> Judge<'w> {
+    /// Values of scratch for `classes` slots and up to `supports_max` supports of `dim` dimensions.
+    pub const fn scratch_len(dim: usize, classes: usize, supports_max: usize) -> usize {
+        let rank = if dim < supports_max { dim } else { supports_max };
+        Head::weights_len(dim, classes)
+            + (classes + 3) * supports_max
+            + 6 * classes
+            + Head::work_len(dim, rank, classes, supports_max, false)
+    }
+
+    /// Supports of a class that an error rate asks for: with fewer, even the strangest of all cannot be told.
+    pub const fn shots_needed(error_permille: u16) -> u16 {
+        if error_permille == 0 { u16::MAX } else { 1000u16.div_ceil(error_permille) - 1 }
+    }
+
+    /// Solves head and sets for `supports`.
+    ///
+    /// * `kind`: head that names class and probability; sets come from the Gaussian head's distances whatever it is
+    /// * `classes`: C; every support's class is below it
+    /// * `error_permille`: how often the right class may be missing from the set, in thousandths, 1 to 999
+    /// * `scratch`: at least [`Self::scratch_len`] values, whatever they hold
+    ///
+    /// # Errors
+    /// When there is no support, a size does not fit, or the error rate is out of range.
+    pub fn fit(
+        kind: HeadKind,
+        supports: Supports<'_>,
+        classes: usize,
+        _corpus: CorpusStats<'_>,
+        error_permille: u16,
+        scratch: &'w mut [f64],
+    ) -> Result<Self, HeadError> {
+        check(supports, classes)?;
+        if !(1..=999).contains(&error_permille) {
+            return Err(HeadError::ErrorRate { found: error_permille });
+        }
+        let expected = Self::scratch_len(supports.dim, classes, supports.len());
+        if scratch.len() < expected {
+            return Err(HeadError::Memory { what: "scratch", found: scratch.len(), expected });
+        }
+        let count = supports.len();
+        let (weights, rest) = scratch.split_at_mut(Head::weights_len(supports.dim, classes));
+        let (forms, rest) = rest.split_at_mut(count * (classes + 1));
+        let (alike, rest) = rest.split_at_mut(count);
+        let (to_supports, rest) = rest.split_at_mut(count);
+        let (vectors, work) = rest.split_at_mut(6 * classes);
+        let (span, work) = Span::new(supports, None, work)?;
+        let (row, work) = work.split_at_mut(span.rank);
+        // Logistic regression borrows the scratch before it is solved for the sets.
+        if kind == HeadKind::Logistic {
+            write_logistic(supports, &span, classes, weights, work);
+        }
+        let solved = Shrunken::fit(&span, supports, classes, None, work)?;
+        match kind {
+            HeadKind::Auto | HeadKind::Gaussian => write_gaussian(supports, &span, &solved, row, weights),
+            HeadKind::Prototype => write_prototypes(supports, classes, weights),
+            HeadKind::Logistic => {}
+        }
+        let head = Head::of_weights(supports.dim, classes, weights);
+        write_forms(&span, &solved, row, forms);
+        write_alike(supports, alike);
+        Ok(Self { head, span, solved, error_permille, forms, alike, row, to_supports, vectors })
+    }
+
+    /// Imagined supports without direction that the covariance was shrunk by, chosen by leaving one out.
+    pub fn kappa(&self) -> f64 {
+        self.solved.kappa
+    }
+
+    /// Decides on `feature`, `[D]`, and writes the probability of each class.
+    ///
+    /// * `supports`: those it was fitted to
+    /// * `probabilities`: `[C]`; classes without supports get 0
+    ///
+    /// # Errors
+    /// When a length does not fit.
+    pub fn verdict(
+        &mut self,
+        supports: Supports<'_>,
+        feature: &[i16],
+        probabilities: &mut [f64],
+    ) -> Result<Verdict, HeadError> {
+        let expected = self.to_supports.len();
+        if supports.len() != expected {
+            return Err(HeadError::Memory { what: "supports", found: supports.len(), expected });
+        }
+        let decision = self.head.predict(feature, probabilities)?;
+        let nearest = nearest(supports, feature);
+        let shots_needed = Self::shots_needed(self.error_permille);
+        let taught = self.solved.counts.iter().filter(|&&count| count > 0.0);
+        let enough = taught.clone().all(|&count| count >= f64::from(shots_needed));
+        Ok(Verdict {
+            class: decision.class,
+            probability: decision.probability,
+            set: self.set(supports, feature),
+            known: self.known(nearest),
+            enough,
+            shots_needed,
+            nearest,
+        })
+    }
+
+    fn set(&mut self, supports: Supports<'_>, feature: &[i16]) -> ClassSet {
+        let (classes, rank) = (self.solved.counts.len(), self.span.rank);
+        let outside = self.span.project(supports, feature, self.row);
+        solve_transposed(self.solved.factor, self.row);
+        // Outside the span of the supports `M` is `κ I`.
+        let own = dot(self.row, self.row) + outside / self.solved.kappa;
+        let (to_means, work) = self.vectors.split_at_mut(classes);
+        for (form, mean) in to_means.iter_mut().zip(self.solved.whitened.chunks_exact(rank)) {
+            *form = dot(self.row, mean);
+        }
+        solve(self.solved.factor, self.row);
+        for (form, row) in self.to_supports.iter_mut().zip(self.span.rows.chunks_exact(rank)) {
+            *form = dot(self.row, row);
+        }
+        let (along, rest) = work.split_at_mut(classes);
+        let (squares, rest) = rest.split_at_mut(classes);
+        let (to_class, rest) = rest.split_at_mut(classes);
+        let (counts, scores) = rest.split_at_mut(classes);
+        let mut work = conformal::Work { along, squares, to_class, counts, scores };
+        let query = Query { own, to_means, to_supports: self.to_supports };
+        let mut set = ClassSet::EMPTY;
+        for class in (0..classes).filter(|&class| self.solved.counts[class] > 0.0) {
+            let records = supports.records.iter().enumerate();
+            let members = records.filter(|(_, record)| usize::from(record.class) == class).map(|(index, _)| index);
+            let p = conformal::p_value(&self.solved, self.forms, members, &query, class, &mut work);
+            if p * 1000.0 > f64::from(self.error_permille) {
+                set.insert(class as u8);
+            }
+        }
+        set
+    }
+
+    /// Whether at least 5 % of supports, the feature among them, are no nearer to another than it is.
+    fn known(&self, nearest: [Option<Nearest>; 3]) -> bool {
+        let similarity = nearest[0].map_or(-1.0, |nearest| f64::from(nearest.similarity));
+        let farther = 1 + self.alike.iter().filter(|&&alike| alike <= similarity).count() as u32;
+        farther * 1000 > GATE_PERMILLE * (self.alike.len() as u32 + 1)
+    }
+}
+
+fn write_forms(span: &Span<'_>, solved: &Shrunken<'_>, row: &mut [f64], forms: &mut [f64]) {
+    let classes = solved.counts.len();
+    for (index, form) in forms.chunks_exact_mut(classes + 1).enumerate() {
+        row.copy_from_slice(span.row(index));
+        solve_transposed(solved.factor, row);
+        form[0] = dot(row, row);
+        for (form, mean) in form[1..].iter_mut().zip(solved.whitened.chunks_exact(span.rank)) {
+            *form = dot(row, mean);
+        }
+    }
+}
+
+fn write_alike(supports: Supports<'_>, alike: &mut [f64]) {
+    alike.fill(-1.0);
+    for i in 0..supports.len() {
+        for j in 0..i {
+            // Rounded as `Nearest` has it, so that like is compared with like.
+            let similarity = f64::from(cosine(supports.feature(i), supports.feature(j)) as f32);
+            alike[i] = if similarity > alike[i] { similarity } else { alike[i] };
+            alike[j] = if similarity > alike[j] { similarity } else { alike[j] };
+        }
+    }
+}
