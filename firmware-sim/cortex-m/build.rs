@@ -38,12 +38,13 @@ fn main() {
     limit("SUPPORTS", "Places for supports S.", number("MACULA_SUPPORTS", 128));
     limit("CLASSES", "Class slots C.", number("MACULA_CLASSES", 8));
     let blob = read_blob();
-    let (dim, arena_words) = match &blob {
+    let (dim, arena_words, pixels) = match &blob {
         Some(bytes) => measures(bytes),
-        None => (number("MACULA_DIM", 32), 0),
+        None => (number("MACULA_DIM", 32), 0, 0),
     };
     limit("DIM", "Feature dimensions D.", dim);
     limit("ARENA_WORDS", "Words of memory that the encoder runs in.", arena_words);
+    limit("PIXELS", "Values of an image that the encoder reads.", pixels);
     limit(
         "BLOB_BYTES",
         "Bytes of the encoder's blob; 0 on a board that takes features only.",
@@ -68,8 +69,8 @@ fn read_blob() -> Option<Vec<u8>> {
     Some(fs::read(&path).unwrap_or_else(|error| panic!("MACULA_BLOB={path}: {error}")))
 }
 
-/// Feature dimensions of a blob, and words of its arena.
-fn measures(blob: &[u8]) -> (usize, usize) {
+/// Feature dimensions of a blob, words of its arena, values of its input.
+fn measures(blob: &[u8]) -> (usize, usize, usize) {
     // A blob is read where it lies, at a multiple of 4.
     let mut words = vec![0_u32; blob.len().div_ceil(4)];
     for (word, bytes) in words.iter_mut().zip(blob.chunks(4)) {
@@ -79,5 +80,5 @@ fn measures(blob: &[u8]) -> (usize, usize) {
     }
     let aligned = bytemuck::cast_slice(&words);
     let parsed = Blob::parse(aligned).unwrap_or_else(|error| panic!("MACULA_BLOB: {error}"));
-    (parsed.dim(), parsed.arena_words())
+    (parsed.dim(), parsed.arena_words(), parsed.input().values())
 }

@@ -45,6 +45,8 @@ impl Flash {
     }
 }
 
+impl macula_edge::store::Flash for Flash {}
+
 impl ErrorType for Flash {
     type Error = FlashError;
 }

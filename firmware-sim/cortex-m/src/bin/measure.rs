@@ -7,7 +7,7 @@
 use core::fmt::Write;
 
 use board::clock::{self, Clock};
-use board::limits::{self, ARENA_WORDS};
+use board::limits::{self, ARENA_WORDS, PIXELS};
 use board::semihosting::{self, Console};
 use cortex_m_rt::entry;
 use macula_edge::encoder::{Blob, BlobEncoder, Op};
@@ -27,9 +27,7 @@ fn encoder(clock: &Clock, blob: Blob<'static>) {
     let arena = cortex_m::singleton!(ARENA: [u32; ARENA_WORDS] = [0; ARENA_WORDS]).expect("main runs once");
     let macs: [u64; 64] =
         core::array::from_fn(|node| if node < blob.node_count() { node_macs(&blob, node) } else { 0 });
-    let input = blob.input();
-    let pixels = cortex_m::singleton!(PIXELS: [u8; PIXELS_MAX] = [0; PIXELS_MAX]).expect("main runs once");
-    let pixels = &mut pixels[..input.values()];
+    let pixels = cortex_m::singleton!(IMAGE: [u8; PIXELS] = [0; PIXELS]).expect("main runs once");
     for (index, pixel) in pixels.iter_mut().enumerate() {
         *pixel = (index * 31 % 251) as u8;
     }
@@ -45,9 +43,6 @@ fn encoder(clock: &Clock, blob: Blob<'static>) {
     }
     report("encoder", 0, clock::instructions(total), macs.iter().sum());
 }
-
-/// Largest image that is measured.
-const PIXELS_MAX: usize = 3 * 64 * 64;
 
 fn node_macs(blob: &Blob<'_>, node: usize) -> u64 {
     let step = blob.node(node);
