@@ -2,7 +2,11 @@
 //!
 //! Everything here is a function of its seed: what fails once fails again.
 
-pub mod elf; //   what the Cortex-M image takes of flash and RAM
-pub mod flash; // NOR flash that loses power, rots and wears out
-pub mod qemu; //  the Cortex-M image in QEMU, its UART on a socket
-pub mod seed; //  the numbers that failures are drawn from
+pub mod seed; //   the numbers that failures are drawn from
+pub mod flash; //  NOR flash that loses power, rots and wears out
+pub mod line; //   a serial line that loses, changes, repeats and delays
+pub mod board; //  flash, memory, session and line together
+pub mod script; // requests that every device answers with the same bytes
+pub mod elf; //    what an image takes of flash and RAM
+pub mod chip; //   the image of a Cortex-M, built for an encoder
+pub mod qemu; //   that image in QEMU: its UART is a socket, its flash a file

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use macula_edge::protocol::{Client, Refusal, Request};
+
 /// The emulator's program.
 pub const QEMU: &str = "qemu-system-arm";
 
@@ -43,6 +45,9 @@ pub enum QemuError {
         /// Its standard output and error.
         output: String,
     },
+    /// The request is longer than the client's memory.
+    #[error("the request cannot be sent: {0}")]
+    Request(Refusal),
     /// The emulator ended: after a panic, with status 101.
     #[error("the emulator ended with {status}: {output}")]
     Ended {
@@ -201,6 +206,25 @@ impl QemuBoard {
                 Err(QemuError::TimedOut { what: "reply", limit_s, output })
             }
             Err(error) => Err(self.lost("receiving", error)),
+        }
+    }
+
+    /// Sends a request and waits for its reply. This line loses nothing, so nothing is sent again.
+    ///
+    /// # Errors
+    /// As [`Self::send`] and [`Self::receive`], and when the client has no room for the request.
+    pub fn exchange(&mut self, client: &mut Client<'_>, request: &Request<'_>) -> Result<Vec<u8>, QemuError> {
+        let mut frame = Vec::new();
+        client.request(request, &mut |piece| frame.extend_from_slice(piece)).map_err(QemuError::Request)?;
+        self.send(&frame)?;
+        let mut bytes = [0; 4096];
+        loop {
+            let count = self.receive(&mut bytes)?;
+            for &byte in &bytes[..count] {
+                if let Some(reply) = client.receive(byte) {
+                    return Ok(reply.to_vec());
+                }
+            }
         }
     }
 
