@@ -11,6 +11,7 @@ pub mod nn; //         layers: forward and backward side by side; SIMD kernels b
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
 pub mod objective; //  what pretraining minimises: supervised, rotation
 pub mod pretrain; //   loop, run folder, checkpoint, resume
+pub mod blob; //       the device's own form of an encoder: f16 or int8, memory planned
 #[cfg(feature = "onnx")]
 pub mod runtime; //    the only module that names tract: load, choose arithmetic, embed
 pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random

@@ -9,6 +9,7 @@ mod common;
 use common::{Memory, Xorshift, scratch, state};
 use macula_edge::feature::{self, Corpus};
 use macula_edge::head::{Gaussian, Prototype};
+use macula_edge::image::{Crop, RawImage, Recipe, Shape, to_pixels};
 use sha2::{Digest, Sha256};
 
 const DIM: usize = 48;
@@ -66,4 +67,27 @@ fn head_state_and_decisions() {
         }
     }
     assert_eq!(hexadecimal(hash), "ab2da9b7c2a9db11054d259912857bc6d4e62dbc5eb4415405da380661ec55e6");
+}
+
+#[test]
+fn network_pixels() {
+    let mut generator = Xorshift(0x2545_F491_4F6C_DD1D);
+    let mut hash = Sha256::new();
+    let sizes = [(28, 28), (64, 64), (224, 224), (131, 97), (3, 200), (700, 2), (1024, 40)];
+    for (width, height) in sizes {
+        for (channels, target_channels) in [(1, 1), (3, 1), (1, 3), (3, 3)] {
+            let pixels: Vec<u8> = (0..width * height * channels).map(|_| (generator.bits() >> 40) as u8).collect();
+            let image = RawImage::new(width, height, channels, &pixels).unwrap();
+            for (target_width, target_height) in [(28, 28), (32, 32), (64, 64), (7, 90)] {
+                for crop in [Crop::Whole, Crop::CentreSquare] {
+                    let target = Shape::new(target_width, target_height, target_channels).unwrap();
+                    let mut scratch = vec![u32::MAX; Recipe::scratch_len(target, width)];
+                    let mut output = vec![0; target.pixels_len()];
+                    to_pixels(&image, Recipe { target, crop }, &mut scratch, &mut output).unwrap();
+                    hash.update(output);
+                }
+            }
+        }
+    }
+    assert_eq!(hexadecimal(hash), "36b8c4c10383a9a048f4ecbbbdfde8d6693c6e21169639e88f543e17edff65b6");
 }

@@ -8,7 +8,7 @@
 use core::fmt;
 
 use crate::feature::FeatureError;
-use crate::image::RawImage;
+use crate::image::{ImageError, RawImage};
 
 mod blob;
 mod conv_f16;
@@ -33,15 +33,8 @@ pub struct CorpusStats<'a> {
 /// An image could not be turned into a feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EmbedError {
-    /// The image is not what the encoder reads, and cannot be made into it.
-    Image {
-        /// What differs: `width`, `height`, `channels`, `pixels`.
-        what: &'static str,
-        /// What was found.
-        found: usize,
-        /// What the encoder takes.
-        expected: usize,
-    },
+    /// The image cannot be made into what the encoder reads.
+    Image(ImageError),
     /// The feature that came out, or the place for it, is of no use.
     Feature(FeatureError),
     /// The encoder itself failed; the number is its own.
@@ -54,9 +47,7 @@ pub enum EmbedError {
 impl fmt::Display for EmbedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Image { what, found, expected } => {
-                write!(f, "the image has {what} {found}, the encoder takes {expected}")
-            }
+            Self::Image(error) => error.fmt(f),
             Self::Feature(error) => error.fmt(f),
             Self::Encoder { code } => write!(f, "the encoder failed with code {code}"),
         }
@@ -64,6 +55,12 @@ impl fmt::Display for EmbedError {
 }
 
 impl core::error::Error for EmbedError {}
+
+impl From<ImageError> for EmbedError {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
+    }
+}
 
 impl From<FeatureError> for EmbedError {
     fn from(error: FeatureError) -> Self {

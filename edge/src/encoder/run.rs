@@ -6,7 +6,7 @@ use super::blob::{Arithmetic, Blob, BlobError};
 use super::nodes::{Node, Op, Value};
 use super::{CorpusStats, EmbedError, Embedder, conv_f16, conv_int8};
 use crate::feature::quantise;
-use crate::image::RawImage;
+use crate::image::{Crop, ImageError, RawImage, Recipe, Shape, to_pixels};
 
 /// A blob and the memory it runs in.
 pub struct BlobEncoder<'b, 'm> {
@@ -53,15 +53,22 @@ impl<'b, 'm> BlobEncoder<'b, 'm> {
     ) -> Result<&[f32], EmbedError> {
         let (found, expected) = (pixels.len(), self.blob.input().values());
         if found != expected {
-            return Err(EmbedError::Image { what: "pixels", found, expected });
+            return Err(ImageError::Length { what: "pixels", found, expected }.into());
         }
-        self.load(pixels);
+        let range = self.range(0);
+        cast_slice_mut(&mut self.arena[range])[..expected].copy_from_slice(pixels);
+        Ok(self.run(observe))
+    }
+
+    /// Runs all nodes on the pixels that lie at the start of value 0.
+    fn run(&mut self, observe: &mut dyn FnMut(usize, &[u32])) -> &[f32] {
+        self.normalise();
         observe(0, &self.arena[self.range(0)]);
         for index in 0..self.blob.node_count() {
             self.step(index);
             observe(index + 1, &self.arena[self.range(index + 1)]);
         }
-        Ok(self.pool())
+        self.pool()
     }
 
     /// Whether the golden image gives its feature, to the last bit; nothing where the blob has none.
@@ -81,22 +88,34 @@ impl<'b, 'm> BlobEncoder<'b, 'm> {
         self.blob.value(value).range(self.blob.arithmetic())
     }
 
-    /// Makes value 0 of the pixels.
-    fn load(&mut self, pixels: &[u8]) {
+    /// Crops and resizes `image` to the start of value 0; the rest of the arena is the scratch.
+    fn load(&mut self, image: &RawImage<'_>) -> Result<(), ImageError> {
+        let input = self.blob.input();
+        let target = Shape::new(input.width.into(), input.height.into(), input.channels.into())?;
+        let range = self.range(0);
+        let (before, rest) = self.arena.split_at_mut(range.start);
+        let (pixels, after) = rest.split_at_mut(range.len());
+        let scratch = if before.len() > after.len() { before } else { after };
+        let pixels = &mut cast_slice_mut(pixels)[..target.pixels_len()];
+        if image.shape() == target {
+            pixels.copy_from_slice(image.pixels());
+            return Ok(());
+        }
+        to_pixels(image, Recipe { target, crop: Crop::Whole }, scratch, pixels)
+    }
+
+    /// f16 computes with normalised values: each pixel becomes a word, the last first, so that none is overwritten unread.
+    fn normalise(&mut self) {
+        if self.blob.arithmetic() == Arithmetic::Int8 {
+            return;
+        }
         let range = self.range(0);
         let input = &mut self.arena[range];
-        match self.blob.arithmetic() {
-            Arithmetic::Int8 => cast_slice_mut(input)[..pixels.len()].copy_from_slice(pixels),
-            Arithmetic::F16 => {
-                let channels = self.blob.input_channels();
-                let input: &mut [f32] = cast_slice_mut(input);
-                let pairs = input.chunks_exact_mut(channels.len()).zip(pixels.chunks_exact(channels.len()));
-                for (values, pixels) in pairs {
-                    for ((value, &pixel), channel) in values.iter_mut().zip(pixels).zip(channels) {
-                        *value = f32::from(pixel) * channel.scale + channel.offset;
-                    }
-                }
-            }
+        let channels = self.blob.input_channels();
+        for index in (0..input.len()).rev() {
+            let channel = channels[index % channels.len()];
+            let pixel = cast_slice::<u32, u8>(input)[index];
+            input[index] = (f32::from(pixel) * channel.scale + channel.offset).to_bits();
         }
     }
 
@@ -224,20 +243,9 @@ impl Embedder for BlobEncoder<'_, '_> {
     }
 
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
-        let input = self.blob.input();
-        let sizes = [
-            ("width", image.shape().width(), input.width),
-            ("height", image.shape().height(), input.height),
-            ("channels", image.shape().channels(), input.channels),
-        ];
-        for (what, found, expected) in sizes {
-            let expected = usize::from(expected);
-            if found != expected {
-                return Err(EmbedError::Image { what, found, expected });
-            }
-        }
+        self.load(image)?;
         let statistics = self.blob.statistics();
-        Ok(quantise(self.feature(image.pixels())?, statistics, feature)?)
+        Ok(quantise(self.run(&mut |_, _| {}), statistics, feature)?)
     }
 
     fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
