@@ -38,9 +38,9 @@ impl Script {
         quantised.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
-    /// A source: a new one, or now and then one that was there before.
+    /// A source: a new one, or one of the last 64.
     fn source(&mut self, is_new: bool) -> [u8; 16] {
-        let number = if is_new { self.sources } else { self.seed.below(self.sources + 1) };
+        let number = if is_new { self.sources } else { self.sources.saturating_sub(self.seed.below(64)) };
         self.sources += u64::from(is_new);
         // Scattered, so that supports do not come in the order of their sources.
         let mut scattered = Seed::new(number);
