@@ -1,7 +1,7 @@
 //! A device without an encoder: features come over the line.
 
 use super::{CorpusStats, EmbedError, Embedder};
-use crate::image::RawImage;
+use crate::image::{ImageError, RawImage};
 
 /// Stands where an encoder would, for a device that another machine gives features to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,6 @@ impl Embedder for FeaturesOnly {
     }
 
     fn embed(&mut self, image: &RawImage<'_>, _feature: &mut [i16]) -> Result<(), EmbedError> {
-        Err(EmbedError::Image { what: "pixels", found: image.pixels().len(), expected: 0 })
+        Err(ImageError::Length { what: "pixels", found: image.pixels().len(), expected: 0 }.into())
     }
 }
