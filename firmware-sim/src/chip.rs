@@ -40,8 +40,10 @@ impl ImageSpec<'_> {
 pub struct Image {
     /// Answers requests over its UART.
     pub board: PathBuf,
-    /// Counts instructions and ends.
-    pub measure: PathBuf,
+    /// Counts the encoder's instructions and ends.
+    pub measure_encoder: PathBuf,
+    /// Counts the instructions of learning and deciding and ends.
+    pub measure_head: PathBuf,
 }
 
 /// An image that could not be built.
@@ -90,7 +92,7 @@ pub fn build(spec: &ImageSpec<'_>) -> Result<Image, BuildError> {
         fs::copy(&from, &to).map_err(io_error(&from))?;
         Ok(to)
     };
-    Ok(Image { board: take("macula-board")?, measure: take("measure")? })
+    Ok(Image { board: take("macula-board")?, measure_encoder: take("measure-encoder")?, measure_head: take("measure-head")? })
 }
 
 fn compile(spec: &ImageSpec<'_>, root: &Path, folder: &Path) -> Result<(), BuildError> {
