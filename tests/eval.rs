@@ -120,7 +120,7 @@ mod command {
     #[test]
     fn every_probe_shows_the_encoder_and_its_baselines() {
         for (probe, rows) in
-            [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 3)]
+            [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 5)]
         {
             let arguments =
                 format!("{probe} --encoder raw-pixels --data phantoms:16:360 --image-size 16 --json --quiet");

@@ -146,7 +146,7 @@ fn sets_are_those_of_refitting_for_every_sample() {
                 let mut judge =
                     Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), permille, &mut memory)
                         .unwrap();
-                let verdict = judge.verdict(task.supports(), &feature, &mut vec![0.0; classes]).unwrap();
+                let verdict = judge.verdict(task.supports(), &feature, None, &mut vec![0.0; classes]).unwrap();
                 for class in (0..classes).filter(|&class| counts[class] > 0) {
                     let expected = p[class] > f64::from(permille) / 1000.0;
                     assert_eq!(

@@ -1,4 +1,5 @@
 //! Ten thousand requests over a bad line: every acknowledged learn is there exactly once.
+#![expect(clippy::print_stdout, reason = "counts of what happened on the line, shown with --nocapture")]
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 use super::ClassSet;
 use super::conformal::{self, Query};
 use super::nearest::{Nearest, cosine, nearest};
+use crate::feature::Length;
 use crate::head::cholesky::{dot, solve, solve_transposed};
 use crate::head::fitted::{check, write_gaussian, write_logistic, write_prototypes};
 use crate::head::shrunken::Shrunken;
@@ -10,11 +11,11 @@ use crate::head::span::Span;
 use crate::head::{Head, HeadError, HeadKind};
 use crate::taught::Supports;
 
-/// What an encoder's features look like over its unlabelled corpus, as far as heads and gates use it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CorpusStats<'a> {
-    /// Covariance of the quantised features, a triangle of D rows in any unit.
-    pub covariance: Option<&'a [i16]>,
+/// What the unknown gate knows of an encoder's unlabelled corpus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CorpusStats {
+    /// The length that 95 % of the corpus's images do not exceed.
+    pub length_max: Option<Length>,
 }
 
 /// What is said about one feature.
@@ -27,7 +28,10 @@ pub struct Verdict {
     /// The classes that cannot be excluded at the error rate. It may hold several, or none where the feature is unlike
     /// all that was taught; a class with too few shots is always in it.
     pub set: ClassSet,
-    /// Whether the feature is like those taught, as 95 % of them are.
+    /// Whether the feature is like those that came before it, as 95 % of them are.
+    ///
+    /// Its length is no greater than [`CorpusStats::length_max`]. Where one of the two is missing, it must be as near to
+    /// some support as supports are to each other, which takes 19 supports to find a stranger by.
     pub known: bool,
     /// Whether every taught class has [`Self::shots_needed`] supports.
     pub enough: bool,
@@ -40,12 +44,45 @@ pub struct Verdict {
 /// Features of what was taught that the gate turns away, in thousandths.
 const GATE_PERMILLE: u32 = 50;
 
+/// What is known of a fitted judge beside its scratch: where everything lies in it, and two numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fitted {
+    dim: usize,
+    classes: usize,
+    supports: usize,
+    kappa: f64,
+    sharpness: f64,
+}
+
+/// The scratch, divided.
+struct Parts<'w> {
+    weights: &'w mut [f64],
+    forms: &'w mut [f64],
+    alike: &'w mut [f64],
+    to_supports: &'w mut [f64],
+    vectors: &'w mut [f64],
+    work: &'w mut [f64],
+}
+
+impl<'w> Parts<'w> {
+    fn of(dim: usize, classes: usize, supports: usize, scratch: &'w mut [f64]) -> Self {
+        let (weights, rest) = scratch.split_at_mut(Head::weights_len(dim, classes));
+        let (forms, rest) = rest.split_at_mut(supports * (classes + 1));
+        let (alike, rest) = rest.split_at_mut(supports);
+        let (to_supports, rest) = rest.split_at_mut(supports);
+        let (vectors, work) = rest.split_at_mut(6 * classes);
+        Self { weights, forms, alike, to_supports, vectors, work }
+    }
+}
+
 /// A fitted head with what its verdicts need, over scratch memory that the caller lends.
 #[derive(Debug)]
 pub struct Judge<'w> {
+    fitted: Fitted,
     head: Head<'w>,
     span: Span<'w>,
     solved: Shrunken<'w>,
+    corpus: CorpusStats,
     error_permille: u16,
     /// Of each support `a(z, z)`, then `a(z, μ_c)`: `[n, C + 1]`.
     forms: &'w [f64],
@@ -85,7 +122,7 @@ impl<'w> Judge<'w> {
         kind: HeadKind,
         supports: Supports<'_>,
         classes: usize,
-        _corpus: CorpusStats<'_>,
+        corpus: CorpusStats,
         error_permille: u16,
         scratch: &'w mut [f64],
     ) -> Result<Self, HeadError> {
@@ -97,12 +134,7 @@ impl<'w> Judge<'w> {
         if scratch.len() < expected {
             return Err(HeadError::Memory { what: "scratch", found: scratch.len(), expected });
         }
-        let count = supports.len();
-        let (weights, rest) = scratch.split_at_mut(Head::weights_len(supports.dim, classes));
-        let (forms, rest) = rest.split_at_mut(count * (classes + 1));
-        let (alike, rest) = rest.split_at_mut(count);
-        let (to_supports, rest) = rest.split_at_mut(count);
-        let (vectors, work) = rest.split_at_mut(6 * classes);
+        let Parts { weights, forms, alike, work, .. } = Parts::of(supports.dim, classes, supports.len(), scratch);
         let (span, work) = Span::new(supports, None, work)?;
         let (row, work) = work.split_at_mut(span.rank);
         // Logistic regression borrows the scratch before it is solved for the sets.
@@ -115,10 +147,32 @@ impl<'w> Judge<'w> {
             HeadKind::Prototype => write_prototypes(supports, classes, weights),
             HeadKind::Logistic => {}
         }
-        let head = Head::of_weights(supports.dim, classes, weights);
         write_forms(&span, &solved, row, forms);
         write_alike(supports, alike);
-        Ok(Self { head, span, solved, error_permille, forms, alike, row, to_supports, vectors })
+        let Shrunken { kappa, sharpness, .. } = solved;
+        let fitted = Fitted { dim: supports.dim, classes, supports: supports.len(), kappa, sharpness };
+        Ok(Self::resume(fitted, corpus, error_permille, scratch))
+    }
+
+    /// The judge that [`Self::fit`] left in this scratch, nothing being solved again. The error rate may be another.
+    ///
+    /// * `scratch`: as it was left
+    ///
+    /// # Panics
+    /// When the scratch is shorter than the one that was fitted in.
+    pub fn resume(fitted: Fitted, corpus: CorpusStats, error_permille: u16, scratch: &'w mut [f64]) -> Self {
+        let Fitted { dim, classes, supports, kappa, sharpness } = fitted;
+        let Parts { weights, forms, alike, to_supports, vectors, work } = Parts::of(dim, classes, supports, scratch);
+        let (span, work) = Span::over(dim, supports, work);
+        let (row, work) = work.split_at_mut(span.rank);
+        let solved = Shrunken::over((kappa, sharpness), &span, classes, supports, work);
+        let head = Head::of_weights(dim, classes, weights);
+        Self { fitted, head, span, solved, corpus, error_permille, forms, alike, row, to_supports, vectors }
+    }
+
+    /// What [`Self::resume`] needs beside the scratch.
+    pub fn fitted(&self) -> Fitted {
+        self.fitted
     }
 
     /// Imagined supports without direction that the covariance was shrunk by, chosen by leaving one out.
@@ -126,9 +180,15 @@ impl<'w> Judge<'w> {
         self.solved.kappa
     }
 
+    /// Class slots C.
+    pub fn classes(&self) -> usize {
+        self.solved.counts.len()
+    }
+
     /// Decides on `feature`, `[D]`, and writes the probability of each class.
     ///
     /// * `supports`: those it was fitted to
+    /// * `length`: that of the feature before it was quantised, where known
     /// * `probabilities`: `[C]`; classes without supports get 0
     ///
     /// # Errors
@@ -137,6 +197,7 @@ impl<'w> Judge<'w> {
         &mut self,
         supports: Supports<'_>,
         feature: &[i16],
+        length: Option<Length>,
         probabilities: &mut [f64],
     ) -> Result<Verdict, HeadError> {
         let expected = self.to_supports.len();
@@ -152,7 +213,7 @@ impl<'w> Judge<'w> {
             class: decision.class,
             probability: decision.probability,
             set: self.set(supports, feature),
-            known: self.known(nearest),
+            known: self.known(length, nearest),
             enough,
             shots_needed,
             nearest,
@@ -191,8 +252,11 @@ impl<'w> Judge<'w> {
         set
     }
 
-    /// Whether at least 5 % of supports, the feature among them, are no nearer to another than it is.
-    fn known(&self, nearest: [Option<Nearest>; 3]) -> bool {
+    fn known(&self, length: Option<Length>, nearest: [Option<Nearest>; 3]) -> bool {
+        if let (Some(length), Some(length_max)) = (length, self.corpus.length_max) {
+            return length <= length_max;
+        }
+        // At least 5 % of the supports, the feature among them, are no nearer to another than it is.
         let similarity = nearest[0].map_or(-1.0, |nearest| f64::from(nearest.similarity));
         let farther = 1 + self.alike.iter().filter(|&&alike| alike <= similarity).count() as u32;
         farther * 1000 > GATE_PERMILLE * (self.alike.len() as u32 + 1)

@@ -7,7 +7,7 @@
 
 use core::fmt;
 
-use crate::feature::FeatureError;
+use crate::feature::{FeatureError, Length};
 use crate::image::{ImageError, RawImage};
 
 mod blob;
@@ -28,6 +28,8 @@ pub use run::BlobEncoder;
 pub struct CorpusStats<'a> {
     /// Covariance of the quantised features: upper triangle row by row, `[D (D + 1) / 2]`.
     pub covariance: Option<&'a [i16]>,
+    /// The length that 95 % of the corpus's images do not exceed.
+    pub length_max: Option<Length>,
 }
 
 /// An image could not be turned into a feature.
@@ -84,6 +86,11 @@ pub trait Embedder {
     /// # Errors
     /// When the image is not one the encoder can take, or its feature has no direction.
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError>;
+
+    /// The length of the feature that was made last, where the encoder knows its corpus.
+    fn length(&self) -> Option<Length> {
+        None
+    }
 
     /// Whether an image whose feature is known gives it, to the last bit; nothing where the encoder has no such image.
     ///

@@ -5,13 +5,15 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use super::blob::{Arithmetic, Blob, BlobError};
 use super::nodes::{Node, Op, Value};
 use super::{CorpusStats, EmbedError, Embedder, conv_f16, conv_int8};
-use crate::feature::quantise;
+use crate::feature::{Length, length, quantise};
 use crate::image::{Crop, ImageError, RawImage, Recipe, Shape, to_pixels};
 
 /// A blob and the memory it runs in.
 pub struct BlobEncoder<'b, 'm> {
     blob: Blob<'b>,
     arena: &'m mut [u32],
+    /// Of the last feature.
+    length: Option<Length>,
 }
 
 impl<'b, 'm> BlobEncoder<'b, 'm> {
@@ -24,7 +26,7 @@ impl<'b, 'm> BlobEncoder<'b, 'm> {
         if found < needed {
             return Err(BlobError::Arena { found, needed });
         }
-        Ok(Self { arena: &mut arena[..needed], blob })
+        Ok(Self { arena: &mut arena[..needed], blob, length: None })
     }
 
     /// The blob.
@@ -239,13 +241,21 @@ impl Embedder for BlobEncoder<'_, '_> {
     }
 
     fn corpus(&self) -> CorpusStats<'_> {
-        CorpusStats { covariance: self.blob.covariance() }
+        CorpusStats { covariance: self.blob.covariance(), length_max: None }
     }
 
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
         self.load(image)?;
         let statistics = self.blob.statistics();
-        Ok(quantise(self.run(&mut |_, _| {}), statistics, feature)?)
+        let values = self.run(&mut |_, _| {});
+        let length = statistics.and_then(|corpus| length(values, corpus).ok());
+        quantise(values, statistics, feature)?;
+        self.length = length;
+        Ok(())
+    }
+
+    fn length(&self) -> Option<Length> {
+        self.length
     }
 
     fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {

@@ -32,7 +32,7 @@ const PRIOR: usize = 3;
 /// Nats that a factor 2 from the prior must gain over all left-out supports together, once squared.
 ///
 /// A handful of left-out supports prefers one `κ` by chance.
-const PRIOR_WEIGHT: f64 = 0.15;
+const PRIOR_WEIGHT: f64 = 0.5;
 
 /// The solved covariance and means.
 #[derive(Debug)]
@@ -82,24 +82,13 @@ impl<'w> Shrunken<'w> {
         kappa: Option<f64>,
         scratch: &'w mut [f64],
     ) -> Result<Self, HeadError> {
-        let rank = span.rank;
-        let triangle = triangle_len(rank);
-        let (scatter, rest) = scratch.split_at_mut(triangle);
-        let (factor, rest) = rest.split_at_mut(triangle);
-        let (means, rest) = rest.split_at_mut(classes * rank);
-        let (whitened, rest) = rest.split_at_mut(classes * rank);
-        let (between, rest) = rest.split_at_mut(classes * classes);
-        let (squares, rest) = rest.split_at_mut(classes);
-        let (counts, rest) = rest.split_at_mut(classes);
-        let (row, rest) = rest.split_at_mut(rank);
-        let scores = &mut rest[..supports.len() * classes];
-        let mut work = Work { scatter, factor, means, whitened, between, squares, counts, row, scores };
+        let mut work = Work::of(span.rank, classes, supports.len(), scratch);
         work.write_means(span, supports);
         work.write_scatter(span, supports);
         let dim = supports.dim as f64;
         let taught = work.counts.iter().filter(|&&count| count > 0.0).count() as f64;
         let samples = supports.len() as f64;
-        let certainty = samples / (samples + dim);
+        let certainty = samples / (samples + 2.0 * dim);
         let mut best = (f64::INFINITY, kappa.unwrap_or(GRID[PRIOR] * dim), certainty);
         for (index, &multiple) in GRID.iter().enumerate() {
             let candidate = kappa.unwrap_or(multiple * dim);
@@ -118,13 +107,42 @@ impl<'w> Shrunken<'w> {
         }
         let (_, kappa, temperature) = best;
         work.solve(kappa)?;
-        let Work { factor, whitened, between, squares, counts, .. } = work;
         let sharpness = temperature * (samples - taught + kappa);
-        Ok(Self { kappa, sharpness, factor, whitened, between, squares, counts })
+        Ok(Self::of_work(kappa, sharpness, work))
+    }
+
+    /// What [`Self::fit`] left in this scratch.
+    pub fn over(
+        (kappa, sharpness): (f64, f64),
+        span: &Span<'_>,
+        classes: usize,
+        supports: usize,
+        scratch: &'w mut [f64],
+    ) -> Self {
+        Self::of_work(kappa, sharpness, Work::of(span.rank, classes, supports, scratch))
+    }
+
+    fn of_work(kappa: f64, sharpness: f64, work: Work<'w>) -> Self {
+        let Work { factor, whitened, between, squares, counts, .. } = work;
+        Self { kappa, sharpness, factor, whitened, between, squares, counts }
     }
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn of(rank: usize, classes: usize, supports: usize, scratch: &'a mut [f64]) -> Self {
+        let triangle = triangle_len(rank);
+        let (scatter, rest) = scratch.split_at_mut(triangle);
+        let (factor, rest) = rest.split_at_mut(triangle);
+        let (means, rest) = rest.split_at_mut(classes * rank);
+        let (whitened, rest) = rest.split_at_mut(classes * rank);
+        let (between, rest) = rest.split_at_mut(classes * classes);
+        let (squares, rest) = rest.split_at_mut(classes);
+        let (counts, rest) = rest.split_at_mut(classes);
+        let (row, rest) = rest.split_at_mut(rank);
+        let scores = &mut rest[..supports * classes];
+        Self { scatter, factor, means, whitened, between, squares, counts, row, scores }
+    }
+
     fn write_means(&mut self, span: &Span<'_>, supports: Supports<'_>) {
         let rank = span.rank;
         self.counts.fill(0.0);
@@ -269,7 +287,7 @@ fn best_temperature(margins: &[f64], classes: usize, certainty: f64) -> (f64, f6
             loss += temperature * largest + libm::log(sum);
         }
         let apart = f64::from(step) / 2.0 - 3.0;
-        loss += 0.5 * apart * apart;
+        loss += 1.0 * apart * apart;
         if loss < best.0 {
             best = (loss, temperature);
         }

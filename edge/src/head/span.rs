@@ -64,18 +64,22 @@ impl<'w> Span<'w> {
         if let Some(triangle) = target {
             return Self::in_metric(supports, triangle, scratch);
         }
-        let rank = dim.min(count);
-        let (rows, rest) = scratch.split_at_mut(count * rank);
-        let basis = if count < dim {
+        let rows = &mut scratch[..count * dim.min(count)];
+        if count < dim {
             write_gram_rows(supports, rows);
-            Basis::Gram
         } else {
             for (row, (_, feature)) in rows.chunks_exact_mut(dim).zip(supports.iter()) {
                 write_scaled(feature, row);
             }
-            Basis::Components
-        };
-        Ok((Self { basis, dim, rank, rows, target: &[] }, rest))
+        }
+        Ok(Self::over(dim, count, scratch))
+    }
+
+    /// Coordinates of `count` supports that [`Self::new`] left in this scratch, without a target.
+    pub fn over(dim: usize, count: usize, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
+        let (basis, rank) = if count < dim { (Basis::Gram, count) } else { (Basis::Components, dim) };
+        let (rows, rest) = scratch.split_at_mut(count * rank);
+        (Self { basis, dim, rank, rows, target: &[] }, rest)
     }
 
     fn in_metric(

@@ -49,6 +49,8 @@ pub enum Input<'a> {
     Image,
     /// A quantised feature of length 1: `[D]` values of `i16`, little-endian.
     Feature(&'a [u8]),
+    /// A feature and the [`Length`](crate::feature::Length) that quantising took away, by which strangers are known.
+    Measured(&'a [u8], u16),
 }
 
 /// What a host asks.
@@ -218,6 +220,8 @@ pub enum Reply<'a> {
     Feature {
         /// As in [`Input::Feature`].
         feature: &'a [u8],
+        /// As in [`Input::Measured`], where the encoder knows its corpus.
+        length: Option<u16>,
     },
     /// To [`Request::AddClass`].
     ClassAdded {

@@ -29,7 +29,7 @@ pub enum Reason {
     MessageTooLong = 2,
     /// The host speaks another version. Found: the host's. Limit: the device's.
     Version = 3,
-    /// No session of this number is open: say hello.
+    /// No session of this number is open: say hello. Found: the number.
     NoSession = 4,
     /// No class can have this name. Found: its bytes. Limit: bytes allowed.
     Name = 5,

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::nearest::nearest;
-use crate::decide::{CorpusStats, Judge};
+use crate::decide::{CorpusStats, Fitted, Judge};
 use crate::encoder::Embedder;
 use crate::head::{HeadError, HeadKind};
 use crate::protocol::message::{ERROR_RATE_PERMILLE_MAX, Input, Prediction};
@@ -15,13 +15,15 @@ use crate::taught::Taught;
 pub(super) struct Decider<'m> {
     scratch: &'m mut [f64],
     probabilities: &'m mut [f64],
+    /// What is solved in the scratch: the head, and of which revision of what is known.
+    solved: Option<(HeadKind, u32, Fitted)>,
     /// The set of classes of the last answer.
     set: [u8; 32],
 }
 
 impl<'m> Decider<'m> {
     pub fn new(scratch: &'m mut [f64], probabilities: &'m mut [f64]) -> Self {
-        Self { scratch, probabilities, set: [0; 32] }
+        Self { scratch, probabilities, solved: None, set: [0; 32] }
     }
 
     /// Values of scratch there are, and values that any head of this device may need.
@@ -40,13 +42,19 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if self.taught.supports().is_empty() {
             return Err(Reason::NothingLearned.with(0, 0));
         }
-        self.take(input)?;
+        let length = self.take(input)?;
         let (supports, classes) = (self.taught.supports(), self.taught.names().len());
-        let Decider { scratch, probabilities, set } = &mut self.decider;
-        let corpus = CorpusStats { covariance: self.embedder.corpus().covariance };
-        let verdict = Judge::fit(kind, supports, classes, corpus, error_rate, scratch)
-            .and_then(|mut judge| judge.verdict(supports, self.feature, probabilities))
-            .map_err(head_refusal)?;
+        let Decider { scratch, probabilities, solved, set } = &mut self.decider;
+        let corpus = CorpusStats { length_max: self.embedder.corpus().length_max };
+        // Solving takes far longer than deciding, so it is done once for each change of what is known.
+        let mut judge = match solved.take() {
+            Some((known, revision, fitted)) if known == kind && revision == self.revision => {
+                Judge::resume(fitted, corpus, error_rate, scratch)
+            }
+            _ => Judge::fit(kind, supports, classes, corpus, error_rate, scratch).map_err(head_refusal)?,
+        };
+        *solved = Some((kind, self.revision, judge.fitted()));
+        let verdict = judge.verdict(supports, self.feature, length, probabilities).map_err(head_refusal)?;
         *set = verdict.set.to_bytes();
         Ok(Reply::Prediction(Prediction {
             head,

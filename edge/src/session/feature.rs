@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::encoder::{EmbedError, Embedder};
-use crate::feature::UNIT;
+use crate::feature::{Length, UNIT};
 use crate::protocol::message::Input;
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
@@ -12,20 +12,22 @@ use crate::store::Flash;
 const LENGTH_TOLERANCE_PERMILLE: u64 = 10;
 
 impl<E: Embedder, F: Flash> Session<'_, E, F> {
-    /// Writes the feature of `input` to `self.feature`.
-    pub(super) fn take(&mut self, input: Input<'_>) -> Result<(), Refusal> {
+    /// Writes the feature of `input` to `self.feature`; gives the length it had, where that is known.
+    pub(super) fn take(&mut self, input: Input<'_>) -> Result<Option<Length>, Refusal> {
         match input {
-            Input::Feature(bytes) => read_feature(bytes, self.feature),
+            Input::Feature(bytes) => read_feature(bytes, self.feature).map(|()| None),
+            Input::Measured(bytes, length) => read_feature(bytes, self.feature).map(|()| Some(Length(length))),
             Input::Image => {
                 let image = self.stage.image()?;
-                self.embedder.embed(&image, self.feature).map_err(embed_refusal)
+                self.embedder.embed(&image, self.feature).map_err(embed_refusal)?;
+                Ok(self.embedder.length())
             }
         }
     }
 
     pub(super) fn embed(&mut self, input: Input<'_>) -> Result<Reply<'_>, Refusal> {
-        self.take(input)?;
-        Ok(Reply::Feature { feature: write_feature(self.feature, self.bytes) })
+        let length = self.take(input)?.map(|Length(length)| length);
+        Ok(Reply::Feature { feature: write_feature(self.feature, self.bytes), length })
     }
 }
 
@@ -63,7 +65,7 @@ pub(super) fn write_feature<'b>(feature: &[i16], bytes: &'b mut [u8]) -> &'b [u8
 /// encoder's own number and 100.
 fn embed_refusal(error: EmbedError) -> Refusal {
     let code = match error {
-        EmbedError::Image { .. } => 1,
+        EmbedError::Image(_) => 1,
         EmbedError::Feature(_) => 2,
         EmbedError::Encoder { code } => 100 + u64::from(code),
     };
