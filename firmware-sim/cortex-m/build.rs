@@ -15,19 +15,16 @@ use std::{env, fs};
 
 use macula_edge::encoder::Blob;
 
+/// Room that must be left for the stack: twice what the tests find in use.
+const STACK_LEAST_KB: usize = 16;
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names OUT_DIR"));
     let write = |name: &str, text: String| fs::write(out.join(name), text).expect("OUT_DIR can be written");
 
     let (flash_kb, ram_kb) = (number("MACULA_FLASH_KB", 1024), number("MACULA_RAM_KB", 256));
-    write(
-        "memory.x",
-        format!(
-            "MEMORY\n{{\n  FLASH : ORIGIN = 0x00000000, LENGTH = {flash_kb}K\n  \
-             RAM : ORIGIN = 0x20000000, LENGTH = {ram_kb}K\n}}\n"
-        ),
-    );
+    write("memory.x", memory_map(flash_kb, ram_kb));
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
 
@@ -52,6 +49,19 @@ fn main() {
     );
     write("limits.rs", limits);
     fs::write(out.join("encoder.blob"), blob.unwrap_or_default()).expect("OUT_DIR can be written");
+}
+
+/// Where flash and RAM lie on the board. What does not fit does not link, and the stack, which nobody guards, has room.
+fn memory_map(flash_kb: usize, ram_kb: usize) -> String {
+    format!(
+        "MEMORY
+{{
+  FLASH : ORIGIN = 0x00000000, LENGTH = {flash_kb}K
+  RAM : ORIGIN = 0x20000000, LENGTH = {ram_kb}K
+}}
+ASSERT(ORIGIN(RAM) + LENGTH(RAM) - __sheap >= {STACK_LEAST_KB}K, \"RAM: less than {STACK_LEAST_KB} KB are left for the stack\");
+"
+    )
 }
 
 fn number(variable: &str, default: usize) -> usize {

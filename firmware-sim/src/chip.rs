@@ -26,12 +26,23 @@ pub struct ImageSpec<'a> {
     pub flash_kb: usize,
     /// RAM, in units of 1024 bytes.
     pub ram_kb: usize,
+    /// What the instructions are chosen for.
+    pub core: Core,
+}
+
+/// Parts that the image runs on; the results are the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Core {
+    /// Single precision in hardware; heads, which are solved in double precision, take some 25 times the instructions.
+    CortexM4F,
+    /// Double precision in hardware, as on the emulated board.
+    CortexM7,
 }
 
 impl ImageSpec<'_> {
     /// A board that takes features of `dim` dimensions, of the sizes of [`crate::board::Shape::features_only`].
     pub const fn features_only(name: &str, dim: usize) -> ImageSpec<'_> {
-        ImageSpec { name, blob: None, dim, classes: 8, supports: 64, flash_kb: 1024, ram_kb: 256 }
+        ImageSpec { name, blob: None, dim, classes: 8, supports: 64, flash_kb: 1024, ram_kb: 256, core: Core::CortexM7 }
     }
 }
 
@@ -92,7 +103,11 @@ pub fn build(spec: &ImageSpec<'_>) -> Result<Image, BuildError> {
         fs::copy(&from, &to).map_err(io_error(&from))?;
         Ok(to)
     };
-    Ok(Image { board: take("macula-board")?, measure_encoder: take("measure-encoder")?, measure_head: take("measure-head")? })
+    Ok(Image {
+        board: take("macula-board")?,
+        measure_encoder: take("measure-encoder")?,
+        measure_head: take("measure-head")?,
+    })
 }
 
 fn compile(spec: &ImageSpec<'_>, root: &Path, folder: &Path) -> Result<(), BuildError> {
@@ -100,6 +115,9 @@ fn compile(spec: &ImageSpec<'_>, root: &Path, folder: &Path) -> Result<(), Build
     let mut command = Command::new(&cargo);
     command.args([TARGET, "build", "--quiet", "--release", "--locked", "--bins", "--manifest-path"]);
     command.arg("firmware-sim/cortex-m/Cargo.toml");
+    if spec.core == Core::CortexM7 {
+        command.args(["--config", "target.thumbv7em-none-eabihf.rustflags=['-Ctarget-cpu=cortex-m7']"]);
+    }
     match spec.blob {
         Some(blob) => {
             let path = folder.join(format!("{}.blob", spec.name));

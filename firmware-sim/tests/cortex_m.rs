@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use macula_edge::protocol::message::{Input, VERSION, message_max};
+use macula_edge::protocol::message::{VERSION, message_max};
 use macula_edge::protocol::{Client, Reply, Request, packet_max};
 use macula_firmware_sim::board::{Board, Shape};
-use macula_firmware_sim::chip::{self, Image, ImageSpec};
+use macula_firmware_sim::chip::{self, Core, Image, ImageSpec};
 use macula_firmware_sim::qemu::{QemuBoard, erased_flash};
-use macula_firmware_sim::script::{self, Script};
-use macula_firmware_sim::seed::Seed;
+use macula_firmware_sim::script;
 
 const DIM: usize = 24;
 
@@ -20,8 +19,8 @@ struct Chip {
 }
 
 impl Chip {
-    fn new(name: &str) -> Self {
-        let image = chip::build(&ImageSpec::features_only(name, DIM)).unwrap();
+    fn new(name: &str, core: Core) -> Self {
+        let image = chip::build(&ImageSpec { core, ..ImageSpec::features_only(name, DIM) }).unwrap();
         let flash = env::temp_dir().join(format!("macula-{name}-{}.flash", std::process::id()));
         erased_flash(&flash).unwrap();
         Self { image, flash }
@@ -39,7 +38,11 @@ impl Drop for Chip {
 }
 
 /// Runs `requests` in a session of their own.
-fn talk<T>(board: &mut QemuBoard, session: u32, requests: impl FnOnce(&mut dyn FnMut(&Request<'_>) -> Vec<u8>) -> T) -> T {
+fn talk<T>(
+    board: &mut QemuBoard,
+    session: u32,
+    requests: impl FnOnce(&mut dyn FnMut(&Request<'_>) -> Vec<u8>) -> T,
+) -> T {
     let mut memory = [[0; packet_max(message_max(DIM))]; 2];
     let [received, packet] = &mut memory;
     let mut client = Client::new(session, received, packet);
@@ -72,14 +75,16 @@ fn the_chip_answers_the_script_as_this_machine_does() {
     let expected = script::run(1, DIM, |message| host.answer(message));
     assert_ne!(script::run(2, DIM, |message| host.answer(message)), expected, "the hash tells scripts apart");
 
-    let chip = Chip::new("script");
-    let mut board = chip.start();
-    let (found, before) = talk(&mut board, 1, |ask| {
-        let found = script::run(1, DIM, |message| ask(&Request::parse(message).unwrap()));
-        (found, state(ask))
-    });
-    assert_eq!(found, expected);
-    board.cut_power();
-    assert!(!before.is_empty());
-    assert_eq!(talk(&mut chip.start(), 2, state), before, "after a power cut");
+    for (name, core) in [("script-m4f", Core::CortexM4F), ("script-m7", Core::CortexM7)] {
+        let chip = Chip::new(name, core);
+        let mut board = chip.start();
+        let (found, before) = talk(&mut board, 1, |ask| {
+            let found = script::run(1, DIM, |message| ask(&Request::parse(message).unwrap()));
+            (found, state(ask))
+        });
+        assert_eq!(found, expected, "{name}");
+        board.cut_power();
+        assert!(!before.is_empty());
+        assert_eq!(talk(&mut chip.start(), 2, state), before, "{name}: after a power cut");
+    }
 }

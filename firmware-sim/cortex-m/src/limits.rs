@@ -10,5 +10,8 @@ static ENCODER: Aligned<[u8; BLOB_BYTES]> = Aligned(*include_bytes!(concat!(env!
 
 /// The encoder's blob; nothing on a board that takes features only.
 pub fn blob() -> Option<&'static [u8]> {
-    (BLOB_BYTES > 0).then_some(&ENCODER.0)
+    match BLOB_BYTES {
+        0 => None,
+        _ => Some(&ENCODER.0),
+    }
 }

@@ -97,7 +97,7 @@ fn judge(clock: &Clock, taught: &Taught<'_>, scratch: &mut [f64]) {
     let mut judge = Judge::fit(HeadKind::Auto, supports, CLASSES, CorpusStats::default(), ERROR_PERMILLE, scratch)
         .expect("the supports make a head");
     let solved = clock.ticks();
-    let verdict = judge.verdict(supports, &feature, &mut probabilities).expect("the sizes above fit each other");
+    let verdict = judge.verdict(supports, &feature, None, &mut probabilities).expect("the sizes above fit each other");
     let judged = clock.ticks();
     assert_eq!(verdict.class, 3, "the verdict is wrong");
     report("judge", clock::instructions(solved - before));
