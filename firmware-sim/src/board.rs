@@ -1,14 +1,15 @@
 //! The whole board: flash, memory, session and the end of its line, with power that may fail at any flash operation.
 
+use embedded_storage::nor_flash::NorFlash;
 use macula_edge::decide::Judge;
 use macula_edge::encoder::{Embedder, FeaturesOnly};
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Endpoint, packet_max};
 use macula_edge::session::{Accept, BundleSlots, Memory, Profile, Session, carry_over, slot_to_start};
-use macula_edge::store::{Store, StoreError, buffer_len};
+use macula_edge::store::{Flash, Store, StoreError, buffer_len};
 use macula_edge::taught::{Name, Record, Taught};
 
-use crate::flash::SimFlash;
+use crate::flash::{SimError, SimFlash};
 
 /// Bytes of an erase block.
 pub const BLOCK: usize = 4096;
@@ -124,6 +125,17 @@ impl Board {
     pub fn slot(&self, slot: u8) -> &[u8] {
         let start = self.shape.slot_starts()[usize::from(slot)] as usize;
         &self.flash.bytes()[start..][..self.shape.slot_blocks as usize * BLOCK]
+    }
+
+    /// The factory programs the bundle that the board comes with into slot 0.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn program(&mut self, bundle: &[u8]) -> Result<(), SimError> {
+        let mut words = bundle.to_vec();
+        words.resize(bundle.len().next_multiple_of(BoardFlash::WRITE_SIZE), 0xFF);
+        self.flash.write(self.shape.slot_starts()[0], &words)?;
+        self.flash.sync()
     }
 
     /// The slot whose bundle the next start uses, if it starts with bundles at all.
