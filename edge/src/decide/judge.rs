@@ -5,7 +5,7 @@ use super::conformal::{self, Query};
 use super::nearest::{Nearest, cosine, nearest};
 use crate::feature::Length;
 use crate::head::cholesky::{dot, solve, solve_transposed};
-use crate::head::fitted::{check, write_gaussian, write_logistic, write_prototypes};
+use crate::head::fitted::{check, write_logistic, write_weights};
 use crate::head::shrunken::Shrunken;
 use crate::head::span::Span;
 use crate::head::{Head, HeadError, HeadKind};
@@ -110,16 +110,11 @@ impl<'w> Judge<'w> {
         let (vectors, work) = rest.split_at_mut(6 * classes);
         let (span, work) = Span::new(supports, None, work)?;
         let (row, work) = work.split_at_mut(span.rank);
-        // Logistic regression borrows the scratch before it is solved for the sets.
-        if kind == HeadKind::Logistic {
-            write_logistic(supports, &span, classes, weights, work);
-        }
+        let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
+        // Softmax regression borrows the scratch before it is solved for the sets.
+        write_logistic(kind, supports, &span, classes, work, logistic);
         let solved = Shrunken::fit(&span, supports, classes, None, work)?;
-        match kind {
-            HeadKind::Auto | HeadKind::Gaussian => write_gaussian(supports, &span, &solved, row, weights),
-            HeadKind::Prototype => write_prototypes(supports, classes, weights),
-            HeadKind::Logistic => {}
-        }
+        write_weights(kind, supports, &span, Some(&solved), logistic, row, weights);
         let head = Head::of_weights(supports.dim, classes, weights);
         write_forms(&span, &solved, row, forms);
         write_alike(supports, alike);
