@@ -32,7 +32,7 @@ use log::Log;
 /// What the flash has gone through, since the first use of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wear {
-    /// Bytes programmed. After a restart within one block of the truth, never below what the blocks' headers say.
+    /// Bytes programmed. Those of a write that a power cut interrupted are not counted.
     pub bytes_programmed: u64,
     /// Erases, of all blocks together. Those of an interrupted opening of a block are not counted.
     pub erases: u32,
