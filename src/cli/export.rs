@@ -11,8 +11,8 @@ use super::Common;
   macula export runs/cifar-rotation --out exported --blob f16,int8 --ram 262144 --flash 1048576
 
 Writes encoder.onnx, encoder.f16.onnx and parity.json; with --blob also encoder.f16.blob and encoder.int8.blob, which
-a bare microcontroller runs. Exit code 3: an encoder does not fit the stated RAM or flash, or a file gives other features than the
-trained encoder; then parity.json says by how much, and no encoder is written (an older one there is removed).")]
+a bare microcontroller runs. Exit code 3: a blob does not fit the stated RAM or flash, or a file gives other features
+than the trained encoder; then parity.json says by how much, and no encoder is written (an older one there is removed).")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
