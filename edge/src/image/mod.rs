@@ -262,3 +262,17 @@ pub fn luma(red: u8, green: u8, blue: u8) -> u8 {
     let [red, green, blue] = [red, green, blue].map(u32::from);
     ((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16) as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::luma;
+
+    #[test]
+    fn luma_is_that_of_bt_601() {
+        // 0.299 red + 0.587 green + 0.114 blue, rounded.
+        for ([r, g, b], expected) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 200, 90], 131)] {
+            assert_eq!(luma(r, g, b), expected, "({r}, {g}, {b})");
+        }
+        assert!((0..=255).all(|value| luma(value, value, value) == value));
+    }
+}
