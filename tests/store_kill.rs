@@ -190,5 +190,5 @@ fn killed_at_any_instant() {
     println!(
         "{KILLS} kills, {done} requests, {unacknowledged} found without acknowledgement, {at_once} killed before the first"
     );
-    assert!(done > KILLS && unacknowledged < KILLS, "{done} requests, {unacknowledged} unacknowledged");
+    assert!(done > KILLS / 2 && unacknowledged < KILLS, "{done} requests, {unacknowledged} unacknowledged");
 }
