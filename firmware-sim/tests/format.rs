@@ -37,12 +37,6 @@ fn written() -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "writes the vector anew"]
-fn write_version_1() {
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/store_v1.bin"), written()).unwrap();
-}
-
-#[test]
 fn version_1_is_read() {
     let (mut flash, mut memory) = (Flash::holding(VERSION_1.to_vec()), memory());
     let (mut store, mut taught) = memory.open(&mut flash).unwrap();
