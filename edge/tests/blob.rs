@@ -67,7 +67,7 @@ fn reference_int8(net: &Net, pixels: &[u8]) -> Vec<Vec<u8>> {
             let sum: i64 = products
                 .map(|(at, &weight)| i64::from(at.map_or(outside, |at| input[at])) * i64::from(weight as u8 as i8))
                 .sum();
-            made.push(clamp((((sum + bias) * multiplier >> 32) + offset) >> shift));
+            made.push(clamp(((((sum + bias) * multiplier) >> 32) + offset) >> shift));
         }
         values.push(made);
     }
