@@ -67,7 +67,7 @@ fn reference_int8(net: &Net, pixels: &[u8]) -> Vec<Vec<u8>> {
             let sum: i64 = products
                 .map(|(at, &weight)| i64::from(at.map_or(outside, |at| input[at])) * i64::from(weight as u8 as i8))
                 .sum();
-            made.push(clamp((((sum + bias) * multiplier >> 32) + offset) >> shift));
+            made.push(clamp(((((sum + bias) * multiplier) >> 32) + offset) >> shift));
         }
         values.push(made);
     }
@@ -269,7 +269,7 @@ fn no_bytes_make_it_panic() {
         refusal(&random);
     }
     let (mut ran, mut refused) = (0, 0);
-    for round in 0..6000u64 {
+    for round in 0..2400u64 {
         let arithmetic = if round % 2 == 0 { Arithmetic::Int8 } else { Arithmetic::F16 };
         let mut changed = Net::random(arithmetic, [4, 5, 1 + 2 * (round as usize / 2 % 2)], round / 100).blob();
         let nodes = u32::from_le_bytes(changed[56..60].try_into().unwrap()) as usize;
@@ -302,5 +302,5 @@ fn no_bytes_make_it_panic() {
         let _ = encoder.embed(&RawImage::new(3, 2, 3, &[99; 18]).unwrap(), &mut feature);
         ran += 1;
     }
-    assert!(ran > 500 && refused > 500, "{ran} ran, {refused} were refused");
+    assert!(ran > 200 && refused > 200, "{ran} ran, {refused} were refused");
 }

@@ -86,7 +86,7 @@ struct FewShot {
 /// What every probe takes.
 #[derive(clap::Args)]
 struct Asked {
-    /// A run's folder, FILE.onnx, raw-pixels or random:PRESET
+    /// A run's folder, FILE.onnx, FILE.blob, raw-pixels or random:PRESET
     #[arg(long)]
     encoder: String,
     /// A folder, .npz, CSV manifest, … or phantoms[:SIZE[:COUNT]]

@@ -45,7 +45,7 @@ pub struct Args {
     /// Unlabelled images that int8 is calibrated on
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     calibrate: u32,
-    /// Largest error of a feature of the int8 blob, as a share of the feature's length [default: 0.15]
+    /// Largest error of a feature of the int8 blob, as a share of the feature's length [default: 1e-1]
     #[arg(long)]
     int8_tolerance: Option<f64>,
 }

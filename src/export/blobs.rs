@@ -10,7 +10,7 @@ pub const F16_BLOB_FILE: &str = "encoder.f16.blob";
 pub const INT8_BLOB_FILE: &str = "encoder.int8.blob";
 /// Largest error of an int8 blob: eight bits through some twenty layers. Features are compared by their direction, and
 /// parity counts what classes change; this bound finds what is broken, not what is coarse.
-pub const INT8_TOLERANCE: f64 = 0.15;
+pub const INT8_TOLERANCE: f64 = 0.1;
 
 /// A blob could not be made.
 #[derive(Debug, thiserror::Error)]
