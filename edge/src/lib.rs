@@ -1,7 +1,8 @@
 //! What runs on the device, and the very same code on a desk.
 //!
 //! An encoder turns an image into a feature; [`feature`] brings the feature to unit length and
-//! quantises it to `i16`; [`head`] learns classes from such features, forgets them and decides.
+//! quantises it to `i16`; [`taught`] keeps what was shown of each class, [`head`] makes probabilities of it and [`decide`]
+//! a verdict that can abstain.
 //! Nothing here allocates, reads a clock or does I/O: memory is lent by the caller.
 //!
 //! From the quantised feature on, every result has the same bytes on every CPU: sums are integers,

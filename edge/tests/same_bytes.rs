@@ -128,5 +128,5 @@ fn heads_and_verdicts_from_supports() {
             hash.update(judge.kappa().to_le_bytes());
         }
     }
-    assert_eq!(hexadecimal(hash), "47c3e15dac0fcf48d5e1a3641fe7f2cd91c63b0dd6c34511d7ad17d339f4629a");
+    assert_eq!(hexadecimal(hash), "4b27826f5ca4220d6bf786ef240a252e703cb9ef26c4de951f5a526ebc3b6a78");
 }

@@ -15,7 +15,7 @@ use crate::taught::Supports;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum HeadKind {
-    /// The default, which evaluation picked: the mean of the scores of [`HeadKind::Gaussian`] and
+    /// The default, which evaluation picked: a mean of the scores of [`HeadKind::Gaussian`] and
     /// [`HeadKind::Logistic`]. Either is the better one somewhere; their mean is never far behind.
     #[default]
     Auto = 0,
@@ -49,6 +49,12 @@ impl HeadKind {
         }
     }
 }
+
+/// Part of the Gaussian head in [`HeadKind::Auto`], the rest being softmax regression.
+///
+/// With 0.5 the default was 1.1 points behind scikit-learn's logistic regression on raw colour pixels at 50 shots, where
+/// the Gaussian head alone is 7 behind; at 2 shots of x-rays it is the other that holds it back.
+const GAUSSIAN_SHARE: f64 = 0.4;
 
 /// Cosines are divided by this before the softmax, as [`super::Prototype`] does it.
 const PROTOTYPE_TEMPERATURE: f64 = 0.5;
@@ -218,8 +224,8 @@ pub(crate) fn write_weights(
         let (weight, bias) = fitted.split_at_mut(span.rank);
         if let (Some(solved), HeadKind::Auto | HeadKind::Gaussian) = (solved, kind) {
             let gaussian = write_gaussian(solved, class, row);
-            // The mean of two scores is the score of the mean.
-            let share = if kind == HeadKind::Auto { 0.5 } else { 1.0 };
+            // The mean of two scores is the score of the mean of the weights.
+            let share = if kind == HeadKind::Auto { GAUSSIAN_SHARE } else { 1.0 };
             weight.iter_mut().zip(&*row).for_each(|(w, g)| *w = (1.0 - share) * *w + share * g);
             bias[0] = if gaussian.is_finite() { (1.0 - share) * bias[0] + share * gaussian } else { gaussian };
         }
