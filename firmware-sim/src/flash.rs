@@ -3,6 +3,7 @@
 //! What the program sees (`live`) is kept apart from what a power cut leaves behind (`durable`): writes and erases reach
 //! `durable` when they are synced. That is a file under an operating system. A chip, whose operations have ended when
 //! their calls return, is the same with nothing left to lose: [`Cut::Clean`] and [`Cut::Torn`] keep all earlier ones.
+//! In a file, a write whose erase was lost replaces what is there; in flash it clears bits of it.
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
@@ -81,6 +82,8 @@ pub struct SimFlash<const R: usize, const W: usize, const E: usize> {
     pub bytes_programmed: Vec<u64>,
     /// A word may be programmed twice without an erase.
     pub allow_rewrite: bool,
+    /// What is written replaces what is there, as in a file, instead of clearing bits of it.
+    pub replaces: bool,
     /// Erases a block takes, and what happens then.
     pub erase_limit: Option<(u32, WearOut)>,
 }
@@ -110,6 +113,7 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
             erases: vec![0; blocks],
             bytes_programmed: vec![0; blocks],
             allow_rewrite: false,
+            replaces: false,
             erase_limit: None,
         };
         flash.restart();
@@ -175,12 +179,19 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
         for (index, operation) in operations.iter().enumerate() {
             let kept = |mask: u64| mask >> (index % 64) & 1 == 1;
             match cut {
-                Cut::Clean | Cut::Torn(_) if index < earlier => apply(&mut self.durable, operation, None),
+                Cut::Clean | Cut::Torn(_) if index < earlier => {
+                    apply(&mut self.durable, operation, None, self.replaces)
+                }
                 Cut::Clean => {}
-                Cut::Torn(seed) => apply(&mut self.durable, operation, Some(&mut Seed::new(seed))),
-                Cut::Subset(mask) if kept(mask) => apply(&mut self.durable, operation, None),
+                Cut::Torn(seed) => apply(&mut self.durable, operation, Some(&mut Seed::new(seed)), self.replaces),
+                Cut::Subset(mask) if kept(mask) => apply(&mut self.durable, operation, None, self.replaces),
                 Cut::TornSubset(mask, seed) if kept(mask) => {
-                    apply(&mut self.durable, operation, Some(&mut Seed::new(seed ^ (index as u64) << 32)));
+                    apply(
+                        &mut self.durable,
+                        operation,
+                        Some(&mut Seed::new(seed ^ (index as u64) << 32)),
+                        self.replaces,
+                    );
                 }
                 Cut::Subset(_) | Cut::TornSubset(..) => {}
             }
@@ -206,7 +217,7 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
 }
 
 /// Carries out an operation; with a seed, each bit it would change changes or not.
-fn apply(bytes: &mut [u8], operation: &Operation, mut torn: Option<&mut Seed>) {
+fn apply(bytes: &mut [u8], operation: &Operation, mut torn: Option<&mut Seed>, replaces: bool) {
     // How far a torn operation came differs: hardly begun, halfway, nearly done.
     let density = torn.as_mut().map_or(0, |seed| seed.below(4));
     let mut mask = || match (&mut torn, density) {
@@ -220,7 +231,8 @@ fn apply(bytes: &mut [u8], operation: &Operation, mut torn: Option<&mut Seed>) {
     match operation {
         Operation::Write(offset, written) => {
             for (byte, &value) in bytes[*offset..].iter_mut().zip(written) {
-                *byte &= value | !mask();
+                let changed = mask();
+                *byte = *byte & !changed | if replaces { value } else { value & *byte } & changed;
             }
         }
         Operation::Erase(from, to) => bytes[*from..*to].iter_mut().for_each(|byte| *byte |= mask()),
@@ -260,7 +272,7 @@ impl<const R: usize, const W: usize, const E: usize> NorFlash for SimFlash<R, W,
         for block in from / E..to / E {
             self.wear(block)?;
         }
-        apply(&mut self.live, &operation, None);
+        apply(&mut self.live, &operation, None, self.replaces);
         self.unsynced.push(operation);
         self.programmed[from / W..to / W].fill(false);
         if let Some((limit, WearOut::Sticks)) = self.erase_limit {
@@ -284,7 +296,7 @@ impl<const R: usize, const W: usize, const E: usize> NorFlash for SimFlash<R, W,
         }
         let operation = Operation::Write(at, bytes.to_vec());
         self.begin(Some(operation.clone()))?;
-        apply(&mut self.live, &operation, None);
+        apply(&mut self.live, &operation, None, self.replaces);
         self.unsynced.push(operation);
         self.programmed[words].fill(true);
         self.bytes_programmed[at / E] += bytes.len() as u64;

@@ -1,4 +1,5 @@
 //! Flash that rots, wears out, is full, or holds something else altogether.
+#![expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 
 mod common;
 
@@ -23,7 +24,6 @@ fn well_used(memory: &mut Memory) -> (Flash, Vec<u8>) {
     script.extend([Request::PutSetting(1, b"slot b".to_vec()), Request::Forget(source(102))]);
     script.iter().for_each(|request| carry_out(&mut store, &mut taught, request).unwrap());
     let expected = state(&mut store, &taught).unwrap();
-    drop(store);
     assert!(flash.erases.iter().all(|&erases| erases > 1));
     (flash, expected)
 }
@@ -63,7 +63,6 @@ fn a_store_goes_on_after_a_harmless_bit() {
             carry_out(&mut store, &mut taught, &support(number, 0, DIM)).unwrap();
         }
         let expected = state(&mut store, &taught).unwrap();
-        drop(store);
         rotten.restart();
         let (mut store, taught) = memory.open(&mut rotten).unwrap_or_else(|error| panic!("bit {bit}: {error}"));
         assert_eq!(state(&mut store, &taught).unwrap(), expected, "bit {bit}");
@@ -101,7 +100,6 @@ fn a_full_store_refuses_and_keeps_everything() {
     }
     assert_eq!(taught.supports().len() as u64, learned);
     let expected = state(&mut store, &taught).unwrap();
-    drop(store);
     flash.restart();
     let (mut store, mut taught) = memory.open(&mut flash).unwrap();
     assert_eq!(state(&mut store, &taught).unwrap(), expected);
@@ -122,7 +120,6 @@ fn worn_flash_is_noticed_and_what_was_acknowledged_is_there() {
         });
         assert!(matches!(failure, Some(StoreError::Flash { .. } | StoreError::Worn { .. })), "{failure:?}");
         let known: Vec<_> = taught.supports().records.iter().map(|record| record.source).collect();
-        drop(store);
         flash.restart();
         let (_, taught) = memory.open(&mut flash).unwrap();
         let found: Vec<_> = taught.supports().records.iter().map(|record| record.source).collect();

@@ -181,7 +181,6 @@ fn session() {
         }
         check(&mut running);
         let state = running.state();
-        drop(running);
         assert_eq!(board.start(shape.features()).unwrap().state(), state, "restart {restart}");
     }
     println!("session: 60000 requests, {carried_out} carried out, refused by reason {reasons:?}");

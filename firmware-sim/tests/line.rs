@@ -169,7 +169,6 @@ fn ten_thousand_requests_are_carried_out_once_each() {
     assert!(status.line.repeated > 50 && status.line.corrupted > 50 && host.resent > 200, "the line was too good");
     let (up, down) = (host.up.fates, host.down.fates);
     assert!(up.lost > 50 && down.lost > 50 && up.duplicated > 50 && up.delayed > 50);
-    drop(running);
     assert_eq!(found(&board.start(shape.features()).unwrap()), model, "and so it is after a restart");
 }
 

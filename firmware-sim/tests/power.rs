@@ -1,5 +1,6 @@
 //! The power fails at every single operation on the flash, in every way: after a restart the store holds what it held
 //! before the request or what it holds after it, and goes on from there.
+#![expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 
 mod common;
 
@@ -52,7 +53,6 @@ fn states<const R: usize, const W: usize, const E: usize>(blocks: usize, script:
         carry_out(&mut store, &mut taught, request).unwrap();
         states.push(state(&mut store, &taught).unwrap());
     }
-    drop(store);
     let erases: u32 = flash.erases.iter().sum();
     assert!(erases as usize > 2 * blocks, "{erases} erases: the script never filled the flash");
     (states, flash.operations)
@@ -101,7 +101,6 @@ fn cut_once<const R: usize, const W: usize, const E: usize>(
     };
     let after = states.get(done + 1) == Some(&found);
     assert!(after || states[done] == found, "{}: neither the state before request {done} nor after it", what());
-    // Reading twice gives the same.
     flash.restart();
     let next = if after { done + 1 } else { done };
     assert_eq!(run(&mut flash, memory, script, next), Some(script.len()), "{}", what());
@@ -122,7 +121,7 @@ struct Counts {
     unsynced_max: usize,
 }
 
-fn cut_everywhere<const R: usize, const W: usize, const E: usize>(blocks: usize) -> Counts {
+fn cut_everywhere<const R: usize, const W: usize, const E: usize>(blocks: usize, replaces: bool) -> Counts {
     let script = script();
     let (states, operations) = states::<R, W, E>(blocks, &script);
     let mut memory = Memory::new::<SimFlash<R, W, E>>(DIM, CLASSES, 16);
@@ -131,6 +130,7 @@ fn cut_everywhere<const R: usize, const W: usize, const E: usize>(blocks: usize)
     // The flash and the number of requests done before each operation: no cut has to begin at the first request.
     let mut done = 0;
     let mut start = SimFlash::<R, W, E>::new(blocks);
+    start.replaces = replaces;
     for at in 0..operations {
         // Go on from the last request that ends before this operation.
         loop {
@@ -181,16 +181,27 @@ fn cut_everywhere<const R: usize, const W: usize, const E: usize>(blocks: usize)
 
 #[test]
 fn words_of_4_bytes() {
-    let counts = cut_everywhere::<1, 4, 1024>(3);
+    let counts = cut_everywhere::<1, 4, 1024>(3, false);
     assert!(counts.operations > 300 && counts.unsynced_max > 4, "{counts:?}");
 }
 
 #[test]
 fn single_bytes() {
-    cut_everywhere::<1, 1, 512>(6);
+    cut_everywhere::<1, 1, 512>(6, false);
 }
 
 #[test]
 fn words_of_32_bytes() {
-    cut_everywhere::<4, 32, 2048>(3);
+    cut_everywhere::<4, 32, 2048>(3, false);
+}
+
+#[test]
+fn two_blocks() {
+    cut_everywhere::<1, 8, 2048>(2, false);
+}
+
+/// The same as in a file, where a write does not need the erase before it.
+#[test]
+fn a_file() {
+    cut_everywhere::<1, 4, 1024>(4, true);
 }

@@ -69,7 +69,6 @@ fn what_is_refused_changes_nothing() {
     let programmed = store.wear().bytes_programmed;
     carry_out(&mut store, &mut taught, &support(1, 0, DIM)).unwrap();
     assert_eq!(store.wear().bytes_programmed, programmed, "a repeated learn writes nothing");
-    drop((store, taught));
     flash.restart();
     let (mut store, taught) = memory.open(&mut flash).unwrap();
     assert_eq!(state(&mut store, &taught).unwrap(), before);
@@ -89,7 +88,6 @@ fn another_encoder_is_refused_until_formatted() {
     assert_eq!(refused, Some(StoreError::Identity { found: IDENTITY, expected: other }));
     let mut store = Store::format(&mut flash, 0..3 * 1024, other, buffer, &mut taught).unwrap();
     store.put_class(1, &Name::new("cell").unwrap()).unwrap();
-    drop(store);
     Store::open(&mut flash, 0..3 * 1024, other, buffer, &mut taught).unwrap();
     assert_eq!((taught.class_named("nodule"), taught.class_named("cell")), (None, Some(1)));
     let message = refused.unwrap().to_string();

@@ -97,12 +97,10 @@ fn two_bundles_take_turns() {
     assert_eq!(slots(&mut device), [0, 1], "not before the next start");
     assert_eq!(ask(&mut device, &Request::BundleCommit), Some(Said::Taken(1)), "asked again");
     assert_eq!(send(&mut device, &first, 100), Some(Said::Taken(1)), "sent again: it is here");
-    drop(device);
     assert_eq!(&board.slot(1)[..first.len()], first);
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(slots(&mut device), [1, 1]);
     assert_eq!(send(&mut device, &second, 239), Some(Said::Taken(0)));
-    drop(device);
     assert_eq!((board.slot(0), &board.slot(1)[..first.len()]), (&second[..], &first[..]));
     assert_eq!(slots(&mut board.start(SHAPE.features()).unwrap()), [0, 0]);
 }
@@ -116,7 +114,6 @@ fn a_pending_bundle_is_not_used_while_another_overwrites_it() {
     let begin = Request::BundleBegin { len: 6000, sha256: sha256(&other) };
     assert_eq!(ask(&mut device, &begin), Some(Said::Next(0)));
     assert_eq!(slots(&mut device), [0, 0], "its slot is about to be erased");
-    drop(device);
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(slots(&mut device), [0, 0]);
     assert_eq!(send(&mut device, &other, 200), Some(Said::Taken(1)));
@@ -127,13 +124,11 @@ fn a_factory_reset_keeps_the_bundle() {
     let mut board = Board::new(SHAPE, accept);
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(send(&mut device, &bundle(b"good", 5000, 1), 200), Some(Said::Taken(1)));
-    drop(device);
     let mut device = board.start(SHAPE.features()).unwrap();
     let mut message = [0; 64];
     let len = Request::FactoryReset { confirmation: "forget everything" }.write(&mut message).unwrap();
     assert_eq!(Reply::parse(&device.answer(&message[..len])), Ok(Reply::Done));
     assert_eq!(slots(&mut device), [1, 1]);
-    drop(device);
     assert_eq!(slots(&mut board.start(SHAPE.features()).unwrap()), [1, 1]);
 }
 
@@ -198,7 +193,6 @@ fn power_cuts_at_every_operation() {
             let first = flash.operations;
             flash.cut_at(first + at, cut);
             let said = send(&mut device, &new, 240);
-            drop(device);
             if said == Some(Said::Taken(1)) && !board.flash.is_off() {
                 break;
             }
@@ -208,16 +202,56 @@ fn power_cuts_at_every_operation() {
             assert_eq!(used.bundle_slot, used.bundle_slot_next);
             went_on += u32::from(used.bundle_received > 0);
             if used.bundle_slot == 1 {
-                drop(device);
                 assert_eq!(&board.slot(1)[..new.len()], new, "cut {at} {cut:?}: used before it is whole");
                 continue;
             }
             assert_eq!(send(&mut device, &new, 240), Some(Said::Taken(1)), "cut {at} {cut:?}");
-            drop(device);
             assert_eq!(&board.slot(1)[..new.len()], new);
             assert_eq!(slots(&mut board.start(SHAPE.features()).unwrap()), [1, 1]);
         }
     }
     println!("{cuts} power cuts while a bundle arrived, {went_on} transfers went on where they were");
     assert!(cuts > 250 && went_on > 100);
+}
+
+/// The encoder a bundle holds: its dimension in byte 4, the rest is its name.
+fn encoder(bundle: &[u8]) -> Option<FeaturesOnly> {
+    let identity = bundle[..16].try_into().unwrap();
+    bundle.starts_with(b"good").then(|| FeaturesOnly { identity, dim: bundle[4].into() })
+}
+
+/// Starts the board as a board does: first which bundle, then its encoder, then the store.
+fn start(board: &mut Board) -> Result<(u8, Device<'_>), macula_edge::store::StoreError> {
+    let slot = board.slot_to_start(|bytes| encoder(bytes).map(|encoder| encoder.identity))?;
+    let encoder = encoder(board.slot(slot)).unwrap_or(SHAPE.features());
+    Ok((slot, board.start_in(slot, encoder)?))
+}
+
+#[test]
+fn a_new_encoder_starts_with_a_store_of_its_own() {
+    let mut new = bundle(b"good", 5000, 1);
+    new[4] = 12;
+    for at in 0.. {
+        let mut board = Board::new(SHAPE, accept);
+        let (slot, mut device) = start(&mut board).unwrap();
+        assert_eq!((slot, device.session.taught().dim()), (0, DIM));
+        let mut message = [0; 64];
+        let len = Request::AddClass { name: "old" }.write(&mut message).unwrap();
+        device.answer(&message[..len]);
+        assert_eq!(send(&mut device, &new, 200), Some(Said::Taken(1)));
+        // The power fails while the store is made anew.
+        let first = board.flash.operations;
+        let slot = board.slot_to_start(|bytes| encoder(bytes).map(|encoder| encoder.identity)).unwrap();
+        board.flash.cut_at(first + at, Cut::Torn(at));
+        let _ = board.start_in(slot, encoder(board.slot(slot)).unwrap());
+        let was_cut = board.flash.is_off();
+        let (slot, mut device) = start(&mut board).unwrap();
+        assert_eq!((slot, device.session.taught().dim()), (1, 12), "cut {at}");
+        assert_eq!(slots(&mut device), [1, 1]);
+        assert!(device.session.taught().names().iter().all(|name| name.is_free()), "taught with another encoder");
+        if !was_cut {
+            assert!(at > 5, "making a store anew takes more than {at} operations");
+            return;
+        }
+    }
 }

@@ -103,3 +103,29 @@ pub trait Embedder {
         Ok(None)
     }
 }
+
+impl<E: Embedder + ?Sized> Embedder for &mut E {
+    fn identity(&self) -> [u8; 16] {
+        E::identity(self)
+    }
+
+    fn dim(&self) -> usize {
+        E::dim(self)
+    }
+
+    fn corpus(&self) -> CorpusStats<'_> {
+        E::corpus(self)
+    }
+
+    fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
+        E::embed(self, image, feature)
+    }
+
+    fn length(&self) -> Option<Length> {
+        E::length(self)
+    }
+
+    fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
+        E::self_test(self, feature)
+    }
+}
