@@ -88,7 +88,7 @@ fn on_the_chip(image: &Image, name: &str, naive: &Naive, images: &[Vec<u8>]) -> 
             ask(&Request::ImageChunk { offset: (index * chunk) as u32, bytes });
         }
         let reply = ask(&Request::Embed { input: Input::Image });
-        let Ok(Reply::Feature { feature }) = Reply::parse(&reply) else { panic!("{:?}", Reply::parse(&reply)) };
+        let Ok(Reply::Feature { feature, .. }) = Reply::parse(&reply) else { panic!("{:?}", Reply::parse(&reply)) };
         feature.as_chunks::<2>().0.iter().map(|&bytes| i16::from_le_bytes(bytes)).collect()
     };
     let features = images.iter().map(&mut embed).collect();

@@ -112,3 +112,15 @@ impl Footprint {
         self.sections.iter().map(|section| section.ram_bytes).sum()
     }
 }
+
+/// The most bytes of stack that were ever in use, found in a copy of the RAM: the start fills it with a pattern.
+///
+/// * `ram`: all of it, as [`crate::qemu::QemuBoard::ram`] gives it
+/// * `static_bytes`: [`Footprint::ram_bytes`], below the stack
+pub fn stack_peak_bytes(ram: &[u8], static_bytes: u64) -> usize {
+    // `cortex_m_rt::STACK_PAINT_VALUE`.
+    const PAINT: [u8; 4] = 0xcccc_cccc_u32.to_le_bytes();
+    let (words, _) = ram.as_chunks::<4>();
+    let room = &words[(static_bytes as usize).div_ceil(4)..];
+    4 * (room.len() - room.iter().take_while(|word| **word == PAINT).count())
+}

@@ -2,7 +2,7 @@
 //!
 //! Ending the emulator is a power cut: the file holds what had been programmed, the memory is gone.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ pub const QEMU: &str = "qemu-system-arm";
 
 /// Memory that the machine maps to the flash's file; the board uses its first [`FLASH_BYTES`].
 const MAPPED_BYTES: u64 = 16 << 20;
+
+/// Where the board's RAM begins.
+const RAM_START: u32 = 0x2000_0000;
 
 /// Longest that a board may think about a request.
 const REPLY_LIMIT: Duration = Duration::from_secs(60);
@@ -84,12 +87,12 @@ struct Emulator {
 impl Emulator {
     fn start(image: &Path, arguments: &[String]) -> Result<Self, QemuError> {
         let mut fixed = vec![QEMU];
-        fixed.extend(["-display", "none", "-monitor", "none", "-semihosting-config", "enable=on,target=native"]);
+        fixed.extend(["-display", "none", "-monitor", "stdio", "-semihosting-config", "enable=on,target=native"]);
         fixed.push("-kernel");
         let run = |program: &str, before: &[&str]| {
             let mut command = Command::new(program);
             command.args(before).arg(image).args(arguments);
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
         };
         // A killed test drops nothing: then the kernel ends the emulator, where `setpriv` can ask it to.
         let guarded = [&["--pdeathsig", "KILL"], fixed.as_slice()].concat();
@@ -223,6 +226,32 @@ impl QemuBoard {
             for &byte in &bytes[..count] {
                 if let Some(reply) = client.receive(byte) {
                     return Ok(reply.to_vec());
+                }
+            }
+        }
+    }
+
+    /// What the RAM holds now, from its beginning.
+    ///
+    /// * `file`: where the emulator may write it
+    ///
+    /// # Errors
+    /// When the emulator does not write it in ten seconds.
+    pub fn ram(&mut self, ram_kb: usize, file: &Path) -> Result<Vec<u8>, QemuError> {
+        let (bytes, limit) = (ram_kb * 1024, Duration::from_secs(10));
+        let command = format!("pmemsave {RAM_START:#x} {bytes} \"{}\"\n", file.display());
+        let monitor = self.emulator.child.stdin.as_mut().ok_or_else(|| ErrorKind::BrokenPipe.into());
+        monitor
+            .and_then(|monitor| monitor.write_all(command.as_bytes()))
+            .map_err(io_error("the emulator's monitor"))?;
+        let deadline = Instant::now() + limit;
+        loop {
+            match fs::read(file) {
+                Ok(ram) if ram.len() == bytes => return Ok(ram),
+                _ if Instant::now() < deadline => sleep(Duration::from_millis(5)),
+                _ => {
+                    let output = self.emulator.kill();
+                    return Err(QemuError::TimedOut { what: "copy of the RAM", limit_s: limit.as_secs(), output });
                 }
             }
         }

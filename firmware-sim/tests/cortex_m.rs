@@ -7,6 +7,7 @@ use macula_edge::protocol::message::{VERSION, message_max};
 use macula_edge::protocol::{Client, Reply, Request, packet_max};
 use macula_firmware_sim::board::{Board, Shape};
 use macula_firmware_sim::chip::{self, Core, Image, ImageSpec};
+use macula_firmware_sim::counts::{Footprint, stack_peak_bytes};
 use macula_firmware_sim::qemu::{QemuBoard, erased_flash};
 use macula_firmware_sim::script;
 
@@ -24,6 +25,17 @@ impl Chip {
         let flash = env::temp_dir().join(format!("macula-{name}-{}.flash", std::process::id()));
         erased_flash(&flash).unwrap();
         Self { image, flash }
+    }
+
+    /// After all kinds of requests: nobody guards the stack, so the linker leaves at least twice what it took.
+    fn has_stack(&self, board: &mut QemuBoard) {
+        let footprint = Footprint::of(&self.image.board).unwrap();
+        let (ram_bytes, copy) = (footprint.ram_bytes(), self.flash.with_extension("ram"));
+        let ram = board.ram(256, &copy).unwrap();
+        fs::remove_file(&copy).unwrap();
+        let peak = stack_peak_bytes(&ram, ram_bytes);
+        println!("RAM: {ram_bytes} bytes and {peak} of stack");
+        assert!((1024..8 * 1024).contains(&peak), "{peak} bytes of stack");
     }
 
     fn start(&self) -> QemuBoard {
@@ -83,6 +95,7 @@ fn the_chip_answers_the_script_as_this_machine_does() {
             (found, state(ask))
         });
         assert_eq!(found, expected, "{name}");
+        chip.has_stack(&mut board);
         board.cut_power();
         assert!(!before.is_empty());
         assert_eq!(talk(&mut chip.start(), 2, state), before, "{name}: after a power cut");
