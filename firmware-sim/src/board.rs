@@ -1,14 +1,15 @@
 //! The whole board: flash, memory, session and the end of its line, with power that may fail at any flash operation.
 
+use embedded_storage::nor_flash::NorFlash;
 use macula_edge::decide::Judge;
 use macula_edge::encoder::{Embedder, FeaturesOnly};
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Endpoint, packet_max};
-use macula_edge::session::{Accept, BundleSlots, Memory, Profile, Session, bundle_in_use};
-use macula_edge::store::{Store, StoreError, buffer_len};
+use macula_edge::session::{Accept, BundleSlots, Memory, Profile, Session, carry_over, slot_to_start};
+use macula_edge::store::{Flash, Store, StoreError, buffer_len};
 use macula_edge::taught::{Name, Record, Taught};
 
-use crate::flash::SimFlash;
+use crate::flash::{SimError, SimFlash};
 
 /// Bytes of an erase block.
 pub const BLOCK: usize = 4096;
@@ -126,19 +127,60 @@ impl Board {
         &self.flash.bytes()[start..][..self.shape.slot_blocks as usize * BLOCK]
     }
 
+    /// The factory programs the bundle that the board comes with into slot 0.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn program(&mut self, bundle: &[u8]) -> Result<(), SimError> {
+        let mut words = bundle.to_vec();
+        words.resize(bundle.len().next_multiple_of(BoardFlash::WRITE_SIZE), 0xFF);
+        self.flash.write(self.shape.slot_starts()[0], &words)?;
+        self.flash.sync()
+    }
+
+    /// The slot whose bundle the next start uses, if it starts with bundles at all.
+    ///
+    /// * `identity`: of the encoder in a bundle, given what lies in its slot
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn slot_to_start(&mut self, identity: impl Fn(&[u8]) -> Option<[u8; 16]>) -> Result<u8, StoreError> {
+        self.flash.restart();
+        let slots = [0, 1].map(|slot| identity(self.slot(slot)));
+        let range = 0..self.shape.store_blocks * BLOCK as u32;
+        slot_to_start(&mut self.flash, range, &mut self.ram.store, |slot| slots[usize::from(slot)])
+    }
+
     /// Power comes. Whatever was in memory is not there any more.
     ///
     /// # Errors
     /// When the store cannot be opened, or the power fails again meanwhile.
     pub fn start<E: Embedder>(&mut self, embedder: E) -> Result<Running<'_, E>, StoreError> {
-        self.flash.restart();
+        let slot = self.slot_to_start(|_| None)?;
+        self.start_in(slot, embedder)
+    }
+
+    /// As [`Self::start`], with the encoder of the bundle in `slot`. What was taught with another one is forgotten: it
+    /// means nothing to this one.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in<E: Embedder>(&mut self, in_use: u8, embedder: E) -> Result<Running<'_, E>, StoreError> {
+        self.shape.dim = embedder.dim();
         self.ram = Ram::new(&self.shape);
-        let (shape, ram) = (self.shape, &mut self.ram);
+        let (shape, ram, flash) = (self.shape, &mut self.ram, &mut self.flash);
         let mut taught =
             Taught::new(shape.dim, &mut ram.names, &mut ram.records, &mut ram.features).map_err(StoreError::Taught)?;
-        let range = 0..shape.store_blocks * BLOCK as u32;
-        let mut store = Store::open(&mut self.flash, range, embedder.identity(), &mut ram.store, &mut taught)?;
-        let in_use = bundle_in_use(&mut store)?.unwrap_or(0);
+        let (range, identity) = (0..shape.store_blocks * BLOCK as u32, embedder.identity());
+        let is_another = Store::open(&mut *flash, range.clone(), identity, &mut ram.store, &mut taught)
+            .is_err_and(|error| matches!(error, StoreError::Identity { .. }));
+        let store = if is_another && shape.slot_blocks > 0 {
+            let mut store = Store::format(flash, range, identity, &mut ram.store, &mut taught)?;
+            carry_over(&mut store, in_use)?;
+            store
+        } else {
+            Store::open(flash, range, identity, &mut ram.store, &mut taught)?
+        };
         let (starts, len) = (shape.slot_starts(), shape.slot_blocks * BLOCK as u32);
         let slots = BundleSlots { starts, len, in_use, accept: self.accept };
         let memory = Memory {

@@ -213,3 +213,45 @@ fn power_cuts_at_every_operation() {
     println!("{cuts} power cuts while a bundle arrived, {went_on} transfers went on where they were");
     assert!(cuts > 250 && went_on > 100);
 }
+
+/// The encoder a bundle holds: its dimension in byte 4, the rest is its name.
+fn encoder(bundle: &[u8]) -> Option<FeaturesOnly> {
+    let identity = bundle[..16].try_into().unwrap();
+    bundle.starts_with(b"good").then(|| FeaturesOnly { identity, dim: bundle[4].into() })
+}
+
+/// Starts the board as a board does: first which bundle, then its encoder, then the store.
+fn start(board: &mut Board) -> Result<(u8, Device<'_>), macula_edge::store::StoreError> {
+    let slot = board.slot_to_start(|bytes| encoder(bytes).map(|encoder| encoder.identity))?;
+    let encoder = encoder(board.slot(slot)).unwrap_or(SHAPE.features());
+    Ok((slot, board.start_in(slot, encoder)?))
+}
+
+#[test]
+fn a_new_encoder_starts_with_a_store_of_its_own() {
+    let mut new = bundle(b"good", 5000, 1);
+    new[4] = 12;
+    for at in 0.. {
+        let mut board = Board::new(SHAPE, accept);
+        let (slot, mut device) = start(&mut board).unwrap();
+        assert_eq!((slot, device.session.taught().dim()), (0, DIM));
+        let mut message = [0; 64];
+        let len = Request::AddClass { name: "old" }.write(&mut message).unwrap();
+        device.answer(&message[..len]);
+        assert_eq!(send(&mut device, &new, 200), Some(Said::Taken(1)));
+        // The power fails while the store is made anew.
+        let first = board.flash.operations;
+        let slot = board.slot_to_start(|bytes| encoder(bytes).map(|encoder| encoder.identity)).unwrap();
+        board.flash.cut_at(first + at, Cut::Torn(at));
+        let _ = board.start_in(slot, encoder(board.slot(slot)).unwrap());
+        let was_cut = board.flash.is_off();
+        let (slot, mut device) = start(&mut board).unwrap();
+        assert_eq!((slot, device.session.taught().dim()), (1, 12), "cut {at}");
+        assert_eq!(slots(&mut device), [1, 1]);
+        assert!(device.session.taught().names().iter().all(|name| name.is_free()), "taught with another encoder");
+        if !was_cut {
+            assert!(at > 5, "making a store anew takes more than {at} operations");
+            return;
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use macula_edge::encoder::{Blob, BlobEncoder, BlobError, EmbedError as DeviceError};
+use macula_edge::feature::quantise;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -93,6 +94,20 @@ impl BlobFile {
         let mut arena = vec![0; blob.arena_words()];
         let refused = |source| BlobFileError::Blob { name: self.name.clone(), source };
         work(&mut BlobEncoder::new(blob, &mut arena).map_err(refused)?)
+    }
+
+    /// The quantised feature `[D]` of an image of the network's size, as a device computes it.
+    ///
+    /// # Errors
+    /// An image of another size, or a feature without a direction.
+    pub fn quantised(&self, pixels: &[u8]) -> Result<Vec<i16>, BlobFileError> {
+        let mut feature = vec![0; self.dim];
+        self.with_encoder(|device| {
+            let statistics = device.blob().statistics();
+            quantise(device.feature(pixels)?, statistics, &mut feature).map_err(DeviceError::from)?;
+            Ok(())
+        })?;
+        Ok(feature)
     }
 
     /// The pixels that `input`, `[N, H, W, C]`, was normalised from.

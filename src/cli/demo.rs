@@ -178,7 +178,7 @@ fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEn
     let test = dataset.indices(Some(Split::Test));
     let sample = Sample::load(dataset, &evenly_spread(&test, 100), &run.preprocessing)?;
     let metadata = super::export::metadata(run)?;
-    let exported = export(run, &run.network.folded(), &metadata, &sample, Tolerances::default(), &folder)?;
+    let exported = export(run, &run.network.folded(), &metadata, &[], &sample, Tolerances::default(), &folder)?;
     if !exported.parity.passed {
         return Err(CheckFailed("the exported encoder differs from the trained one".to_owned()).into());
     }

@@ -68,7 +68,7 @@ pub fn evenly_spread(indices: &[usize], count: usize) -> Vec<usize> {
 /// How one exported file compares with the trainer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ParityStep {
-    /// `f32` or `f16`.
+    /// `f32`, `f16`, `f16 blob` or `int8 blob`.
     pub file: String,
     /// In which precision the file was run.
     pub arithmetic: String,

@@ -5,7 +5,7 @@ use super::conformal::{self, Query};
 use super::nearest::{Nearest, cosine, nearest};
 use crate::feature::Length;
 use crate::head::cholesky::{dot, solve, solve_transposed};
-use crate::head::fitted::{check, write_gaussian, write_logistic, write_prototypes};
+use crate::head::fitted::{check, write_logistic, write_weights};
 use crate::head::shrunken::Shrunken;
 use crate::head::span::Span;
 use crate::head::{Head, HeadError, HeadKind};
@@ -137,16 +137,11 @@ impl<'w> Judge<'w> {
         let Parts { weights, forms, alike, work, .. } = Parts::of(supports.dim, classes, supports.len(), scratch);
         let (span, work) = Span::new(supports, None, work)?;
         let (row, work) = work.split_at_mut(span.rank);
-        // Logistic regression borrows the scratch before it is solved for the sets.
-        if kind == HeadKind::Logistic {
-            write_logistic(supports, &span, classes, weights, work);
-        }
+        let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
+        // Softmax regression borrows the scratch before it is solved for the sets.
+        write_logistic(kind, supports, &span, classes, work, logistic);
         let solved = Shrunken::fit(&span, supports, classes, None, work)?;
-        match kind {
-            HeadKind::Auto | HeadKind::Gaussian => write_gaussian(supports, &span, &solved, row, weights),
-            HeadKind::Prototype => write_prototypes(supports, classes, weights),
-            HeadKind::Logistic => {}
-        }
+        write_weights(kind, supports, &span, Some(&solved), logistic, row, weights);
         write_forms(&span, &solved, row, forms);
         write_alike(supports, alike);
         let Shrunken { kappa, sharpness, .. } = solved;
@@ -165,6 +160,7 @@ impl<'w> Judge<'w> {
         let Parts { weights, forms, alike, to_supports, vectors, work } = Parts::of(dim, classes, supports, scratch);
         let (span, work) = Span::over(dim, supports, work);
         let (row, work) = work.split_at_mut(span.rank);
+        let work = &mut work[classes * (span.rank + 1)..];
         let solved = Shrunken::over((kappa, sharpness), &span, classes, supports, work);
         let head = Head::of_weights(dim, classes, weights);
         Self { fitted, head, span, solved, corpus, error_permille, forms, alike, row, to_supports, vectors }

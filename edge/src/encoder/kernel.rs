@@ -19,7 +19,7 @@ pub(super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     portable_dot_2x2(weights, patch)
 }
 
-/// As below, in the DSP instructions of Cortex-M4, M7 and their successors.
+/// As below, in the DSP instructions that Cortex-M4 and M7 share with armv7.
 #[cfg(macula_dsp)]
 pub(super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     let groups = (weights.len() / 8).min(patch.len() / 4);
@@ -60,8 +60,8 @@ fn portable_dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
 
 /// Thirty instructions for 32 products, and two for the loop.
 ///
-/// r0 weights, r1 patch, r2 groups and then the end of the weights, r3 sums; r4 to r7 the sums; r8 to r11 weights, r12 and
-/// lr values. An odd number of groups enters the loop, which does two, in its middle.
+/// r0 weights, r1 patch, r2 groups and then the end of the weights, r3 sums; r4 to r7 the sums; r8, r9, r12 and lr weights,
+/// r10 and r11 values: pairs that LDRD takes in the Arm encoding as well, so that Linux on armv7 runs and tests this too. An odd number of groups enters the loop, which does two, in its middle.
 #[cfg(macula_dsp)]
 #[allow(unsafe_code)]
 #[unsafe(naked)]
@@ -79,36 +79,36 @@ unsafe extern "C" fn smlad_2x2(weights: *const u8, patch: *const u32, groups: us
         "bne 3f",
         "2:",
         "ldrd r8, r9, [r0], #8",
-        "ldrd r12, lr, [r1], #8",
-        "sxtb16 r10, r8",
-        "sxtb16 r11, r9",
-        "smlad r4, r10, r12, r4",
+        "ldrd r10, r11, [r1], #8",
+        "sxtb16 r12, r8",
+        "sxtb16 lr, r9",
+        "smlad r4, r12, r10, r4",
         "sxtb16 r8, r8, ror #8",
-        "smlad r6, r11, r12, r6",
+        "smlad r6, lr, r10, r6",
         "sxtb16 r9, r9, ror #8",
-        "smlad r4, r8, lr, r4",
-        "smlad r6, r9, lr, r6",
-        "ldrd r12, lr, [r1], #8",
-        "smlad r5, r10, r12, r5",
-        "smlad r7, r11, r12, r7",
-        "smlad r5, r8, lr, r5",
-        "smlad r7, r9, lr, r7",
+        "smlad r4, r8, r11, r4",
+        "smlad r6, r9, r11, r6",
+        "ldrd r10, r11, [r1], #8",
+        "smlad r5, r12, r10, r5",
+        "smlad r7, lr, r10, r7",
+        "smlad r5, r8, r11, r5",
+        "smlad r7, r9, r11, r7",
         "3:",
         "ldrd r8, r9, [r0], #8",
-        "ldrd r12, lr, [r1], #8",
-        "sxtb16 r10, r8",
-        "sxtb16 r11, r9",
-        "smlad r4, r10, r12, r4",
+        "ldrd r10, r11, [r1], #8",
+        "sxtb16 r12, r8",
+        "sxtb16 lr, r9",
+        "smlad r4, r12, r10, r4",
         "sxtb16 r8, r8, ror #8",
-        "smlad r6, r11, r12, r6",
+        "smlad r6, lr, r10, r6",
         "sxtb16 r9, r9, ror #8",
-        "smlad r4, r8, lr, r4",
-        "smlad r6, r9, lr, r6",
-        "ldrd r12, lr, [r1], #8",
-        "smlad r5, r10, r12, r5",
-        "smlad r7, r11, r12, r7",
-        "smlad r5, r8, lr, r5",
-        "smlad r7, r9, lr, r7",
+        "smlad r4, r8, r11, r4",
+        "smlad r6, r9, r11, r6",
+        "ldrd r10, r11, [r1], #8",
+        "smlad r5, r12, r10, r5",
+        "smlad r7, lr, r10, r7",
+        "smlad r5, r8, r11, r5",
+        "smlad r7, r9, r11, r7",
         "cmp r0, r2",
         "bne 2b",
         "stm r3, {{r4, r5, r6, r7}}",

@@ -12,7 +12,7 @@
 //! |    5 | byte of the blob where bias (f16) or [`Requantise`] (int8) of each channel lie |
 //! |  6–9 | of a sum in int8: both multipliers, offset, shift                              |
 
-use bytemuck::cast_slice;
+use bytemuck::try_cast_slice;
 
 use super::blob::{ARENA_WORDS_MAX, Arithmetic, Blob, BlobError};
 
@@ -195,8 +195,9 @@ pub(super) fn read<'b>(blob: &Blob<'b>, index: usize) -> Node<'b> {
     let element = if blob.arithmetic() == Arithmetic::F16 { 2 } else { 1 };
     let slice = |word: usize, len: usize| blob.slice(words[word] as usize, len).unwrap_or_default();
     let parameters = || match blob.arithmetic() {
-        Arithmetic::F16 => cast_slice(slice(5, 4 * channels)),
-        Arithmetic::Int8 => cast_slice(slice(5, 16 * channels)),
+        // Where there is no such place the slice is empty, and lies nowhere in particular.
+        Arithmetic::F16 => try_cast_slice(slice(5, 4 * channels)).unwrap_or_default(),
+        Arithmetic::Int8 => try_cast_slice(slice(5, 16 * channels)).unwrap_or_default(),
     };
     let op = match op {
         1 | 2 => {

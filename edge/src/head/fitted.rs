@@ -15,7 +15,8 @@ use crate::taught::Supports;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum HeadKind {
-    /// The default, which evaluation picked: [`HeadKind::Gaussian`] with the identity as target.
+    /// The default, which evaluation picked: the mean of the scores of [`HeadKind::Gaussian`] and
+    /// [`HeadKind::Logistic`]. Either is the better one somewhere; their mean is never far behind.
     #[default]
     Auto = 0,
     /// The class whose mean points most nearly the same way.
@@ -87,7 +88,10 @@ impl<'w> Head<'w> {
     ) -> usize {
         let gaussian = Shrunken::scratch_len(rank, classes, supports_max);
         let logistic = logistic::scratch_len(rank, classes, supports_max);
-        Span::scratch_len(dim, supports_max, with_target) + rank + if gaussian > logistic { gaussian } else { logistic }
+        Span::scratch_len(dim, supports_max, with_target)
+            + rank
+            + classes * (rank + 1)
+            + if gaussian > logistic { gaussian } else { logistic }
     }
 
     /// Solves the head of `kind` that `supports` make.
@@ -118,13 +122,13 @@ impl<'w> Head<'w> {
         let (weights, work) = scratch.split_at_mut(Self::weights_len(supports.dim, classes));
         let (span, work) = Span::new(supports, target, work)?;
         let (row, work) = work.split_at_mut(span.rank);
-        match kind {
-            HeadKind::Auto | HeadKind::Gaussian => {
-                let solved = Shrunken::fit(&span, supports, classes, None, work)?;
-                write_gaussian(supports, &span, &solved, row, weights);
-            }
-            HeadKind::Prototype => write_prototypes(supports, classes, weights),
-            HeadKind::Logistic => write_logistic(supports, &span, classes, weights, work),
+        let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
+        write_logistic(kind, supports, &span, classes, work, logistic);
+        if matches!(kind, HeadKind::Auto | HeadKind::Gaussian) {
+            let solved = Shrunken::fit(&span, supports, classes, None, work)?;
+            write_weights(kind, supports, &span, Some(&solved), logistic, row, weights);
+        } else {
+            write_weights(kind, supports, &span, None, logistic, row, weights);
         }
         Ok(Self::of_weights(supports.dim, classes, weights))
     }
@@ -174,9 +178,58 @@ pub(crate) fn check(supports: Supports<'_>, classes: usize) -> Result<(), HeadEr
     if supports.is_empty() { Err(HeadError::NothingLearned) } else { Ok(()) }
 }
 
-/// Mean directions, scaled to give cosines with a unit feature divided by the temperature.
-pub(crate) fn write_prototypes(supports: Supports<'_>, classes: usize, weights: &mut [f64]) {
+/// Weights `[C, r + 1]` of softmax regression on coordinates, where `kind` needs them.
+pub(crate) fn write_logistic(
+    kind: HeadKind,
+    supports: Supports<'_>,
+    span: &Span<'_>,
+    classes: usize,
+    work: &mut [f64],
+    logistic: &mut [f64],
+) {
+    match kind {
+        HeadKind::Auto | HeadKind::Logistic => {
+            logistic.copy_from_slice(logistic::fit(span, supports, classes, INVERSE_PENALTY, work));
+        }
+        HeadKind::Prototype | HeadKind::Gaussian => logistic.fill(0.0),
+    }
+}
+
+/// Weights `[C, D]`, then biases `[C]`.
+///
+/// * `solved`: for the kinds that are made of it
+/// * `logistic`: from [`write_logistic`]; overwritten
+/// * `row`: `[r]`
+pub(crate) fn write_weights(
+    kind: HeadKind,
+    supports: Supports<'_>,
+    span: &Span<'_>,
+    solved: Option<&Shrunken<'_>>,
+    logistic: &mut [f64],
+    row: &mut [f64],
+    weights: &mut [f64],
+) {
+    let classes = logistic.len() / (span.rank + 1);
     let (weights, biases) = weights.split_at_mut(classes * supports.dim);
+    if kind == HeadKind::Prototype {
+        return write_prototypes(supports, weights, biases);
+    }
+    for (class, fitted) in logistic.chunks_exact_mut(span.rank + 1).enumerate() {
+        let (weight, bias) = fitted.split_at_mut(span.rank);
+        if let (Some(solved), HeadKind::Auto | HeadKind::Gaussian) = (solved, kind) {
+            let gaussian = write_gaussian(solved, class, row);
+            // The mean of two scores is the score of the mean.
+            let share = if kind == HeadKind::Auto { 0.5 } else { 1.0 };
+            weight.iter_mut().zip(&*row).for_each(|(w, g)| *w = (1.0 - share) * *w + share * g);
+            bias[0] = if gaussian.is_finite() { (1.0 - share) * bias[0] + share * gaussian } else { gaussian };
+        }
+        span.write_weight(supports, weight, &mut weights[class * supports.dim..][..supports.dim]);
+        biases[class] = bias[0];
+    }
+}
+
+/// Mean directions, scaled to give cosines with a unit feature divided by the temperature.
+fn write_prototypes(supports: Supports<'_>, weights: &mut [f64], biases: &mut [f64]) {
     weights.fill(0.0);
     biases.fill(f64::NEG_INFINITY);
     for (class, feature) in supports.iter() {
@@ -190,38 +243,25 @@ pub(crate) fn write_prototypes(supports: Supports<'_>, classes: usize, weights: 
     }
 }
 
-/// `w_c = sharpness · M⁻¹ μ_c` and `b_c = -½ sharpness · μ_cᵀ M⁻¹ μ_c`.
-pub(crate) fn write_gaussian(
-    supports: Supports<'_>,
-    span: &Span<'_>,
-    solved: &Shrunken<'_>,
-    row: &mut [f64],
-    weights: &mut [f64],
-) {
-    let classes = solved.counts.len();
-    let (weights, biases) = weights.split_at_mut(classes * supports.dim);
-    for class in 0..classes {
-        row.copy_from_slice(&solved.whitened[class * span.rank..][..span.rank]);
-        solve(solved.factor, row);
-        row.iter_mut().for_each(|w| *w *= solved.sharpness);
-        span.write_weight(supports, row, &mut weights[class * supports.dim..][..supports.dim]);
-        let square = solved.squares[class];
-        biases[class] = if solved.counts[class] > 0.0 { -0.5 * solved.sharpness * square } else { f64::NEG_INFINITY };
+/// `sharpness · M⁻¹ μ_c` and the bias `-½ sharpness · μ_cᵀ M⁻¹ μ_c`, of means brought towards one length.
+///
+/// How long a mean is says how alike its samples are, and two or three samples say it badly: of classes with few
+/// shots the direction alone counts, as for the prototype head. Lengths enter as shots grow, by `1 - 2 / n_c`.
+fn write_gaussian(solved: &Shrunken<'_>, class: usize, weight: &mut [f64]) -> f64 {
+    let (count, square) = (solved.counts[class], solved.squares[class]);
+    if count == 0.0 || square <= 0.0 {
+        weight.fill(0.0);
+        return if count > 0.0 { 0.0 } else { f64::NEG_INFINITY };
     }
-}
-
-pub(crate) fn write_logistic(
-    supports: Supports<'_>,
-    span: &Span<'_>,
-    classes: usize,
-    weights: &mut [f64],
-    work: &mut [f64],
-) {
-    let (weights, biases) = weights.split_at_mut(classes * supports.dim);
-    let fitted = logistic::fit(span, supports, classes, INVERSE_PENALTY, work);
-    for (class, row) in fitted.chunks_exact_mut(span.rank + 1).enumerate() {
-        let (weight, bias) = row.split_at_mut(span.rank);
-        span.write_weight(supports, weight, &mut weights[class * supports.dim..][..supports.dim]);
-        biases[class] = bias[0];
+    let (mut total, mut taught) = (0.0, 0.0);
+    for (&square, _) in solved.squares.iter().zip(solved.counts).filter(|(_, count)| **count > 0.0) {
+        total += square;
+        taught += 1.0;
     }
+    let share = if count > 2.0 { 2.0 / count } else { 1.0 };
+    let factor = libm::exp(0.5 * share * libm::log(total / taught / square));
+    weight.copy_from_slice(&solved.whitened[class * weight.len()..][..weight.len()]);
+    solve(solved.factor, weight);
+    weight.iter_mut().for_each(|w| *w *= solved.sharpness * factor);
+    -0.5 * solved.sharpness * factor * factor * square
 }

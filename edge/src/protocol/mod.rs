@@ -11,8 +11,8 @@
 //! arrives twice is carried out twice, and nothing is sent again when it is lost: all three are what a bare UART needs
 //! and what this module is for. Its device half is an async server over embassy's executor and channels or over traits
 //! of one's own, where this device answers one request at a time and needs no executor; its host half
-//! brings tokio. Its keys are hashes of each type's schema, so a field's new name is another message; ours are numbers in
-//! a table that stays put.
+//! brings tokio. Its keys are hashes of path and type, so a changed type is another message and no host can say what
+//! differs; ours are numbers in a table that stays put.
 
 mod request; //      what a host asks
 mod reply; //        what a device answers

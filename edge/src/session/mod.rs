@@ -22,7 +22,7 @@ use crate::protocol::{Reason, Refusal, Reply, Request};
 use crate::store::{Flash, Store, StoreError};
 use crate::taught::Taught;
 
-pub use update::{Accept, BundleSlots, bundle_in_use};
+pub use update::{Accept, BundleSlots, carry_over, slot_to_start};
 
 use decide::Decider;
 use stage::Stage;

@@ -7,11 +7,13 @@
 //! 3. With the last byte the whole slot is read back and hashed, and whoever knows the form of a bundle is asked.
 //! 4. Only then one setting, written atomically, names the new slot.
 
+use core::ops::Range;
+
 use sha2::{Digest, Sha256};
 
 use super::refusal;
 use crate::protocol::{Reason, Refusal, Reply};
-use crate::store::{Flash, Store, StoreError};
+use crate::store::{self, Flash, SETTING_MAX, Store, StoreError};
 
 /// The setting that names the slot for the next start: slot, length (`u32` little-endian), SHA-256.
 const NEXT_KEY: u8 = 1;
@@ -44,12 +46,35 @@ pub struct BundleSlots {
     pub accept: Accept,
 }
 
-/// The slot that the store names for this start; `None` where no bundle ever came.
+/// The slot whose bundle this start uses, found before the store is opened, which takes the bundle's encoder.
+///
+/// The store names it. Where it names none, it is the one whose encoder the store goes with: the power may have failed
+/// between [`Store::format`] for a new encoder and [`carry_over`]. Else it is slot 0, the one a device comes with.
+///
+/// * `range`, `buffer`: of the store
+/// * `identity`: of the encoder in a slot, `None` where there is no bundle in it
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn bundle_in_use<F: Flash>(store: &mut Store<'_, F>) -> Result<Option<u8>, StoreError> {
-    Ok(read_bundle(store, NEXT_KEY)?.map(|(bundle, _)| bundle.slot))
+pub fn slot_to_start<F: Flash>(
+    flash: &mut F,
+    range: Range<u32>,
+    buffer: &mut [u8],
+    identity: impl Fn(u8) -> Option<[u8; 16]>,
+) -> Result<u8, StoreError> {
+    let mut value = [0; SETTING_MAX];
+    let Some((kept, len)) = store::peek(flash, range, buffer, NEXT_KEY, &mut value)? else { return Ok(0) };
+    let named = parse_bundle(&value[..len]).map(|(bundle, _)| bundle.slot);
+    let fitting = || (0..2).find(|&slot| identity(slot) == Some(kept));
+    Ok(named.or_else(fitting).unwrap_or(0))
+}
+
+/// Names `slot` in a store that was just made anew for its encoder.
+///
+/// # Errors
+/// As [`Store::put_setting`].
+pub fn carry_over<F: Flash>(store: &mut Store<'_, F>, slot: u8) -> Result<(), StoreError> {
+    store.put_setting(NEXT_KEY, &bundle_bytes(came_with_device(slot), 0)[..BUNDLE_LEN])
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,22 +329,31 @@ fn write_bundle<F: Flash>(
     bundle: Bundle,
     there: Option<u32>,
 ) -> Result<(), Refusal> {
-    let mut value = [0; BUNDLE_LEN + 4];
-    value[0] = bundle.slot;
-    value[1..5].copy_from_slice(&bundle.len.to_le_bytes());
-    value[5..BUNDLE_LEN].copy_from_slice(&bundle.sha256);
-    value[BUNDLE_LEN..].copy_from_slice(&there.unwrap_or(0).to_le_bytes());
+    let value = bundle_bytes(bundle, there.unwrap_or(0));
     let value = if there.is_some() { &value[..] } else { &value[..BUNDLE_LEN] };
     store.put_setting(key, value).map_err(refusal)
 }
 
+fn bundle_bytes(bundle: Bundle, there: u32) -> [u8; BUNDLE_LEN + 4] {
+    let mut value = [0; BUNDLE_LEN + 4];
+    value[0] = bundle.slot;
+    value[1..5].copy_from_slice(&bundle.len.to_le_bytes());
+    value[5..BUNDLE_LEN].copy_from_slice(&bundle.sha256);
+    value[BUNDLE_LEN..].copy_from_slice(&there.to_le_bytes());
+    value
+}
+
 /// A bundle's setting and the bytes that are there; `None` where there is none or it has another form.
 fn read_bundle<F: Flash>(store: &mut Store<'_, F>, key: u8) -> Result<Option<(Bundle, u32)>, StoreError> {
-    let mut value = [0; crate::store::SETTING_MAX];
+    let mut value = [0; SETTING_MAX];
     let len = store.get_setting(key, &mut value)?;
-    let Some((&[slot, l0, l1, l2, l3], rest)) = value[..len].split_first_chunk::<5>() else { return Ok(None) };
-    let Some((&sha256, rest)) = rest.split_first_chunk::<32>() else { return Ok(None) };
+    Ok(parse_bundle(&value[..len]))
+}
+
+fn parse_bundle(value: &[u8]) -> Option<(Bundle, u32)> {
+    let (&[slot, l0, l1, l2, l3], rest) = value.split_first_chunk::<5>()?;
+    let (&sha256, rest) = rest.split_first_chunk::<32>()?;
     let there = rest.first_chunk::<4>().map_or(0, |&bytes| u32::from_le_bytes(bytes));
     let bundle = Bundle { slot, len: u32::from_le_bytes([l0, l1, l2, l3]), sha256 };
-    Ok((slot <= 1).then_some((bundle, there)))
+    (slot <= 1).then_some((bundle, there))
 }

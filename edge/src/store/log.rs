@@ -71,16 +71,18 @@ impl<'m, F: Flash> Log<'m, F> {
         let Some((block, mut header)) = newest else {
             return self.check_erased().map(|()| None);
         };
-        let at = self.geometry.address(block);
+        let (at, newest_seq) = (self.geometry.address(block), header.seq);
         (self.identity, self.erases) = (header.identity, header.erases);
-        self.programmed = header.programmed.saturating_add(u64::from(self.geometry.block_len / 2));
+        let done = self.marked(at + self.geometry.done_mark())?;
+        let opening = self.geometry.done_mark() + if done { self.geometry.unit } else { 0 };
+        self.programmed = header.programmed.saturating_add(u64::from(opening));
         self.head = Head { block, seq: header.seq, tail: header.tail, end: self.geometry.block_len, open: false };
         let reach = header.seq - header.tail;
         if reach >= self.geometry.blocks {
             return Err(StoreError::Damaged { at });
         }
         // The log never takes the last free block but while the oldest one is being freed.
-        if reach == self.geometry.blocks - 1 && self.marked(at + self.geometry.done_mark())? {
+        if reach == self.geometry.blocks - 1 && done {
             self.head.tail += 1;
         } else if reach == self.geometry.blocks - 1 {
             // The newest block holds copies only, and perhaps not all: it does not count, and is erased before its next use.
@@ -89,6 +91,10 @@ impl<'m, F: Flash> Log<'m, F> {
             header = self.header_of(self.head.seq)?;
         }
         self.check_chain()?;
+        if self.head.seq == newest_seq {
+            let records = self.head.end - self.geometry.record_start();
+            self.programmed = self.programmed.saturating_add(u64::from(records));
+        }
         Ok(Some(header))
     }
 

@@ -14,6 +14,7 @@ mod error; //      why a store refuses
 mod flash; //      the flash a store lies on
 mod layout; //     the bytes of a header and of a record
 mod log; //        finding and reading the records
+mod peek; //       what a store tells before it is opened
 mod replay; //     from records to what was taught
 mod verify; //     whether the store still says what memory says
 
@@ -22,6 +23,7 @@ use core::ops::Range;
 pub use error::StoreError;
 pub use flash::{Flash, Synchronous};
 pub use layout::{SETTING_MAX, buffer_len};
+pub use peek::peek;
 
 use crate::taught::{Name, Record, Source, Taught, TaughtError};
 use layout::{Entry, Kind, SUPPORT_HEAD};
@@ -30,7 +32,7 @@ use log::Log;
 /// What the flash has gone through, since the first use of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wear {
-    /// Bytes programmed. After a restart within one block of the truth, never below what the blocks' headers say.
+    /// Bytes programmed. Those of a write that a power cut interrupted are not counted.
     pub bytes_programmed: u64,
     /// Erases, of all blocks together. Those of an interrupted opening of a block are not counted.
     pub erases: u32,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use macula_edge::encoder::{Blob, BlobEncoder, Embedder};
-use macula_firmware_sim::board::{Board, Running, Shape};
+use macula_firmware_sim::board::{BLOCK, Board, Running, Shape};
 use macula_firmware_sim::flash::Cut;
 use macula_firmware_sim::line::{Line, Rates};
 
@@ -61,9 +61,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
 
 /// A bundle is an encoder that this board could run.
 fn accept(_slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<(), u32> {
-    let mut words = vec![0u32; (len as usize).div_ceil(4)];
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-    match read(0, &mut bytes[..len as usize]) && Blob::parse(bytes).is_ok() {
+    let mut bytes = vec![0; len as usize];
+    match read(0, &mut bytes) && Blob::parse(bytemuck::cast_slice(&words(&bytes))).is_ok() {
         true => Ok(()),
         false => Err(1),
     }
@@ -73,40 +72,65 @@ fn run(options: &Options) -> Result<(), String> {
     let listener = TcpListener::bind(&options.listen).map_err(|error| format!("{}: {error}", options.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     writeln!(io::stdout(), "listening on tcp:{address}").map_err(|error| error.to_string())?;
+    let rates = Rates::all(options.faults);
+    let line = [options.seed, !options.seed].map(|seed| Line::new(rates, seed));
+    let mut port = Port { listener, line, options };
     let Some(path) = &options.blob else {
         let shape = Shape::features_only(options.dim);
-        return serve(&listener, shape, options, &mut shape.features());
+        let mut board = Board::new(shape, accept);
+        loop {
+            port.power_on(board.start(shape.features()).map_err(|error| error.to_string())?)?;
+        }
     };
     let file = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    // As words, because numbers of a blob are read where they lie.
-    let mut words = vec![0u32; file.len().div_ceil(4)];
-    bytemuck::cast_slice_mut(&mut words)[..file.len()].copy_from_slice(&file);
-    let wrong = |error| format!("{path}: {error}");
-    let blob = Blob::parse(&bytemuck::cast_slice(&words)[..file.len()]).map_err(wrong)?;
+    let words = words(&file);
+    let blob = Blob::parse(bytemuck::cast_slice(&words)).map_err(|error| format!("{path}: {error}"))?;
     let (dim, channels) = (blob.dim(), blob.input().channels as u8);
-    let mut arena = vec![0; blob.arena_words()];
-    let shape = Shape { image_bytes: IMAGE_BYTES, channels, slot_blocks: 256, ..Shape::features_only(dim) };
-    serve(&listener, shape, options, &mut BlobEncoder::new(blob, &mut arena).map_err(wrong)?)
+    // Twice as large a bundle may come later.
+    let slot_blocks = (2 * file.len()).div_ceil(BLOCK) as u32;
+    let mut board =
+        Board::new(Shape { image_bytes: IMAGE_BYTES, channels, slot_blocks, ..Shape::features_only(dim) }, accept);
+    board.program(&file).map_err(|error| format!("{error:?}"))?;
+    loop {
+        let identity = |bytes: &[u8]| Some(Blob::parse(bytemuck::cast_slice(&self::words(bytes))).ok()?.identity());
+        let slot = board.slot_to_start(identity).map_err(|error| error.to_string())?;
+        let words = self::words(board.slot(slot));
+        let blob = Blob::parse(bytemuck::cast_slice(&words)).map_err(|error| error.to_string())?;
+        let mut arena = vec![0; blob.arena_words()];
+        let encoder = BlobEncoder::new(blob, &mut arena).map_err(|error| error.to_string())?;
+        port.power_on(board.start_in(slot, encoder).map_err(|error| error.to_string())?)?;
+    }
 }
 
-/// Runs the board for one host after another, through its power cuts.
-fn serve(listener: &TcpListener, shape: Shape, options: &Options, encoder: &mut dyn Embedder) -> Result<(), String> {
-    let mut board = Board::new(shape, accept);
-    let rates = Rates::all(options.faults);
-    let (mut up, mut down) = (Line::new(rates, options.seed), Line::new(rates, !options.seed));
-    loop {
-        let mut running = board.start(&mut *encoder).map_err(|error| error.to_string())?;
-        if let Some(after) = options.cut {
-            let flash = running.session.flash_mut();
-            flash.cut_at(flash.operations + after, Cut::Torn(options.seed));
+/// Bytes as words, because numbers of a blob are read where they lie.
+fn words(bytes: &[u8]) -> Vec<u32> {
+    let mut words = vec![0u32; bytes.len().div_ceil(4)];
+    bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+    words
+}
+
+/// Where hosts connect.
+struct Port<'o> {
+    listener: TcpListener,
+    /// To the board, and back.
+    line: [Line; 2],
+    options: &'o Options,
+}
+
+impl Port<'_> {
+    /// Serves one host after another until the power fails.
+    fn power_on<E: Embedder>(&mut self, mut board: Running<'_, E>) -> Result<(), String> {
+        if let Some(after) = self.options.cut {
+            let flash = board.session.flash_mut();
+            flash.cut_at(flash.operations + after, Cut::Torn(self.options.seed));
         }
-        while !running.is_off() {
-            let (stream, _) = listener.accept().map_err(|error| error.to_string())?;
+        while !board.is_off() {
+            let (stream, _) = self.listener.accept().map_err(|error| error.to_string())?;
             // A host that goes away is no reason for a board to stop.
-            let _ = attend(&mut running, stream, &mut up, &mut down);
-            up.unplug();
-            down.unplug();
+            let _ = attend(&mut board, stream, &mut self.line);
+            self.line.iter_mut().for_each(Line::unplug);
         }
+        Ok(())
     }
 }
 
@@ -114,8 +138,7 @@ fn serve(listener: &TcpListener, shape: Shape, options: &Options, encoder: &mut 
 fn attend<E: Embedder>(
     board: &mut Running<'_, E>,
     mut stream: TcpStream,
-    up: &mut Line,
-    down: &mut Line,
+    [up, down]: &mut [Line; 2],
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TICK))?;
