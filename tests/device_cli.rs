@@ -1,5 +1,6 @@
 //! `macula device` behind a socket and a serial line, as others reach it; and killed while it learns.
 #![cfg(all(feature = "cli", unix))]
+#![allow(clippy::print_stdout, reason = "the number of kills is a result")]
 
 mod shell;
 

@@ -194,7 +194,8 @@ fn shipped_in(path: &Path) -> PathBuf {
     shipped.into_iter().find(|file| file.is_file()).unwrap_or_else(|| path.to_owned())
 }
 
-fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
+/// Opens the line to a device elsewhere.
+pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
     let line: std::io::Result<Box<dyn Transport>> = match address {
         Address::Tcp { socket } => Tcp::connect(socket).map(|line| Box::new(line) as _),
         #[cfg(unix)]
@@ -228,7 +229,8 @@ fn check_encoder(client: &Client<'_>, opened: &OpenedEncoder) -> anyhow::Result<
     Ok(())
 }
 
-fn talk_over<T>(
+/// Says hello over `line` and has `talk` speak with the device; `embed` makes features for one that has no encoder.
+pub fn talk_over<T>(
     address: &Address,
     line: &mut dyn Transport,
     embed: Option<&Embed<'_>>,

@@ -1,5 +1,7 @@
 //! `macula demo`: the main job, whole, on images that the program draws itself.
 
+mod power;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -60,6 +62,8 @@ struct Report {
     taught_balanced_accuracy: f64,
     taught_recalls: Vec<(String, Option<f64>)>,
     forgetting_is_exact: bool,
+    power_cuts: usize,
+    changes_between_power_cuts: usize,
     seconds: f64,
 }
 
@@ -91,9 +95,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         print_table(&few_shot);
     }
     say(&format!(
-        "4. teach a device {LESSON} examples of each class, switch off, switch on, forget one, learn it again"
+        "4. teach a device {LESSON} examples of each class, forget two, cut its power {} times, learn them again",
+        power::CUTS
     ));
-    let taught = teach_and_forget(&shipped, &dataset, &folder.join("demo.store"), args.common.seed)?;
+    let (taught, changes_between_power_cuts) =
+        teach_and_forget(&shipped, &dataset, &folder.join("demo.store"), args.common.seed)?;
     let report = Report {
         data: DATA,
         seed: args.common.seed,
@@ -104,6 +110,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         taught_balanced_accuracy: taught.balanced_accuracy(),
         taught_recalls: dataset.class_names.iter().cloned().zip(taught.recalls()).collect(),
         forgetting_is_exact: true,
+        power_cuts: power::CUTS,
+        changes_between_power_cuts,
         seconds: start.elapsed().as_secs_f64(),
     };
     if args.common.json {
@@ -113,6 +121,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     for (class, recall) in &report.taught_recalls {
         println!("   {class:<14} {:.3}", recall.unwrap_or(0.0));
     }
+    println!(
+        "   {changes_between_power_cuts} changes were acknowledged between {} power cuts, and none of them is lost",
+        power::CUTS
+    );
     println!("   after forgetting and learning again the device's state is the same, byte for byte");
     println!("done in {:.0} s", report.seconds);
     Ok(())
@@ -218,9 +230,15 @@ fn print_table(rows: &[Row]) {
     println!("   6 classes, {EPISODES} episodes, 95 % intervals; chance is 0.167");
 }
 
-/// Teaches a device from the training part and judges it on the test part; then holds that after switching it off and
-/// on, forgetting one sample and learning it again its state is the same.
-fn teach_and_forget(encoder: &OpenedEncoder, dataset: &Dataset, store: &Path, seed: u64) -> anyhow::Result<Confusion> {
+/// Teaches a device from the training part and judges it on the test part; then holds that after forgetting two samples,
+/// power cuts in the midst of learning and forgetting them, and learning them again its state is the same. Tells how
+/// many changes went through between the power cuts.
+fn teach_and_forget(
+    encoder: &OpenedEncoder,
+    dataset: &Dataset,
+    store: &Path,
+    seed: u64,
+) -> anyhow::Result<(Confusion, usize)> {
     let lessons = samples::draw_shots(dataset, Some(Split::Train), LESSON, seed)?;
     let taught = with_encoder(store, encoder, |client| {
         for (class, images) in &lessons {
@@ -228,23 +246,32 @@ fn teach_and_forget(encoder: &OpenedEncoder, dataset: &Dataset, store: &Path, se
         }
         Ok(client.state_sha256()?)
     })?;
+    let (confusion, forgotten) = with_encoder(store, encoder, |client| {
+        let (confusion, knowledge) = (judge(client, dataset)?, client.export()?);
+        let mut forgotten = Vec::new();
+        for (class, images) in lessons.iter().take(2) {
+            let source = source_of(&images[0].image);
+            let support = knowledge.supports.iter().find(|support| support.from.source == source);
+            forgotten.push((class.as_str(), support.context("the device does not know what it was taught")?.clone()));
+            client.forget(source)?;
+        }
+        Ok((confusion, forgotten))
+    })?;
+    let [(first_class, first), (second_class, second)] = &forgotten[..] else {
+        return Err(CheckFailed("there are not two classes to forget a sample of".to_owned()).into());
+    };
+    let changes = power::cut(store, encoder, [(first_class, first), (second_class, second)], seed)?;
     with_encoder(store, encoder, |client| {
-        let confusion = judge(client, dataset)?;
-        let (class, images) = &lessons[0];
-        let first = client.export()?.supports;
-        let source = source_of(&images[0].image);
-        let Some(support) = first.iter().find(|support| support.from.source == source) else {
-            return Err(CheckFailed("the device does not know what it was taught".to_owned()).into());
-        };
-        client.forget(source)?;
         if client.state_sha256()? == taught {
-            return Err(CheckFailed("forgetting a sample left the device as it was".to_owned()).into());
+            return Err(CheckFailed("forgetting two samples left the device as it was".to_owned()).into());
         }
-        client.merge(class, support)?;
-        if client.state_sha256()? != taught {
-            return Err(CheckFailed("forgetting a sample and learning it again left another state".to_owned()).into());
+        for (class, support) in &forgotten {
+            client.merge(class, support)?;
         }
-        Ok(confusion)
+        match client.state_sha256()? == taught {
+            true => Ok((confusion, changes)),
+            false => Err(CheckFailed("forgetting and learning again left another state".to_owned()).into()),
+        }
     })
 }
 

@@ -42,25 +42,14 @@ pub enum DeviceError {
         message: String,
     },
     /// It was taught with features of another encoder.
-    #[error(
-        "store {path} was taught on encoder '{saved}' ({saved_identity}…, {saved_dim} dimensions), \
-         not on '{given}' ({given_identity}…, {given_dim} dimensions)"
-    )]
+    #[error("store {path} was taught on encoder {saved}, not on {given}")]
     OtherEncoder {
         /// The file.
         path: String,
-        /// The store's encoder.
+        /// Name, start of the identity and dimensions of the store's encoder.
         saved: String,
-        /// Start of its identity.
-        saved_identity: String,
-        /// Its feature dimension.
-        saved_dim: u32,
-        /// The encoder given.
+        /// The same of the encoder given.
         given: String,
-        /// Start of its identity.
-        given_identity: String,
-        /// Its feature dimension.
-        given_dim: u32,
     },
     /// The file cannot serve as flash.
     #[error(transparent)]

@@ -174,16 +174,13 @@ impl StoreCard {
         if self.identity == given.identity && self.dim == given.dim {
             return Ok(());
         }
-        let short = |card: &Self| card.identity[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        Err(DeviceError::OtherEncoder {
-            path: path.display().to_string(),
-            saved: self.encoder.clone(),
-            saved_identity: short(self),
-            saved_dim: self.dim,
-            given: given.encoder.clone(),
-            given_identity: short(given),
-            given_dim: given.dim,
-        })
+        let path = path.display().to_string();
+        Err(DeviceError::OtherEncoder { path, saved: self.describe(), given: given.describe() })
+    }
+
+    fn describe(&self) -> String {
+        let identity: String = self.identity[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("'{}' ({identity}…, {} dimensions)", self.encoder, self.dim)
     }
 }
 
