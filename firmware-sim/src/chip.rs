@@ -104,7 +104,7 @@ pub fn build(spec: &ImageSpec<'_>) -> Result<Image, BuildError> {
         Ok(to)
     };
     Ok(Image {
-        board: take("macula-board")?,
+        board: take("macula-chip")?,
         measure_encoder: take("measure-encoder")?,
         measure_head: take("measure-head")?,
     })
