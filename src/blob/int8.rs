@@ -60,7 +60,7 @@ pub(super) fn channel(weights: &[f32], bias: f32, read: &Read, channel: Option<u
     let bias = (f64::from(bias) / unit - zeros).round();
     let (multiplier, shift) = multiplier(unit / to.unit)?;
     let offset = (1 << (shift - 1)) + (i32::from(to.zero) << shift);
-    (bias.abs() <= BIAS_MAX).then(|| Channel { weights, parameters: [bias as i32, multiplier, offset, shift] })
+    (bias.abs() <= BIAS_MAX).then_some(Channel { weights, parameters: [bias as i32, multiplier, offset, shift] })
 }
 
 /// `ratio` as `multiplier / 2^(32 + shift)` with as many digits as there are.
