@@ -89,7 +89,7 @@ fn an_encoder_that_does_not_fit_is_refused_with_its_numbers() {
 fn a_blob_carries_statistics_covariance_and_its_own_test() {
     let naive = random_encoder(Preset::Pico, 1, 28, 1);
     let dim = naive.feature_dim();
-    let corpus = CorpusStatistics { mean: vec![0.25; dim], std: vec![0.5; dim] };
+    let corpus = CorpusStatistics { mean: vec![0.25; dim], std: vec![0.5; dim], length_max: Some(300) };
     let covariance: Vec<i16> = (0..(dim * (dim + 1) / 2) as i16).collect();
     let parts = BlobParts { corpus: Some(&corpus), covariance: Some(&covariance), ..parts(&naive, Weights::F16) };
     let image = phantoms(&naive, 4, 1).remove(0);

@@ -49,6 +49,7 @@ fn metadata(encoder: &Naive) -> Metadata {
         corpus: Some(CorpusStatistics {
             mean: vec![0.5; encoder.feature_dim()],
             std: vec![0.25; encoder.feature_dim()],
+            length_max: Some(300),
         }),
     }
 }

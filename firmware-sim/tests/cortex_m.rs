@@ -34,7 +34,6 @@ impl Chip {
         let ram = board.ram(256, &copy).unwrap();
         fs::remove_file(&copy).unwrap();
         let peak = stack_peak_bytes(&ram, ram_bytes);
-        println!("RAM: {ram_bytes} bytes and {peak} of stack");
         assert!((1024..8 * 1024).contains(&peak), "{peak} bytes of stack");
     }
 

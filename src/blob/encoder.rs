@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use macula_edge::encoder::{Blob, BlobEncoder, BlobError, EmbedError as DeviceError};
-use macula_edge::feature::quantise;
+use macula_edge::feature::{Length, quantise};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -68,7 +68,11 @@ impl BlobFile {
         let blob = Blob::parse(&bytemuck::cast_slice(&words)[..bytes.len()]).map_err(refused)?;
         let (dim, preprocessing) = (blob.dim(), preprocessing(&blob));
         let corpus = blob.statistics();
-        let corpus = corpus.map(|corpus| CorpusStatistics { mean: corpus.mean.to_vec(), std: corpus.std.to_vec() });
+        let corpus = corpus.map(|corpus| CorpusStatistics {
+            mean: corpus.mean.to_vec(),
+            std: corpus.std.to_vec(),
+            length_max: blob.length_max().map(|Length(max)| max),
+        });
         let sha256 = Sha256::digest(&bytes[..blob.len_bytes()]).into();
         Ok(Self { name: name.to_owned(), words, sha256, dim, preprocessing, corpus })
     }

@@ -137,6 +137,8 @@ pub fn make(parts: &BlobParts<'_>, limits: Limits) -> Result<Vec<u8>, MakeBlobEr
     let mut bytes = header(parts, &arena);
     let (layers, feature_unit) = layers(parts)?;
     bytes[44..48].copy_from_slice(&feature_unit.to_le_bytes());
+    let length_max = parts.corpus.and_then(|corpus| corpus.length_max).unwrap_or(0);
+    bytes[88..90].copy_from_slice(&length_max.to_le_bytes());
     let mut nodes = Vec::new();
     let mut largest = (0, 0);
     for (index, (node, layer)) in spec.nodes.iter().zip(&layers).enumerate() {

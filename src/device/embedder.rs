@@ -48,7 +48,8 @@ impl DeviceEmbedder for DeskEncoder<'_> {
     }
 
     fn corpus(&self) -> CorpusStats<'_> {
-        CorpusStats::default()
+        let length_max = self.encoder.corpus().and_then(|corpus| corpus.length_max).map(Length);
+        CorpusStats { length_max, ..CorpusStats::default() }
     }
 
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {

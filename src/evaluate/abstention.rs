@@ -14,9 +14,7 @@ use super::episodes::{Episode, EpisodePool};
 use super::features::{Features, Progress};
 use super::heads::{Quantised, Taught, quantised};
 use super::metrics::Interval;
-
-/// Share of the unlabelled corpus that the unknown gate accepts.
-const TRUE_ACCEPT: f64 = 0.95;
+use crate::encoder::known_length_max;
 
 /// Images as a device sees them: quantised, and the length that quantising took away.
 pub struct Seen {
@@ -39,10 +37,7 @@ impl Seen {
 
     /// The length that 95 % of these do not exceed, which a device is given to tell strangers by; at least one image.
     pub fn length_max(&self) -> Length {
-        let mut sorted = self.lengths.clone();
-        sorted.sort_unstable();
-        let place = (TRUE_ACCEPT * sorted.len() as f64).ceil() as usize;
-        sorted[place.clamp(1, sorted.len()) - 1]
+        known_length_max(self.lengths.clone()).unwrap_or(Length(u16::MAX))
     }
 
     fn feature(&self, index: usize) -> &[i16] {

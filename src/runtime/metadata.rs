@@ -4,7 +4,7 @@
 //! |-----------------------|---------------------------------------------------------------------------|
 //! | `macula.preprocessing`| JSON [`Preprocessing`]: channels, height, width, filter, mean, std         |
 //! | `macula.provenance`   | JSON [`Provenance`]                                                       |
-//! | `macula.corpus`       | JSON [`CorpusStatistics`]: mean and std of the features; may be absent    |
+//! | `macula.corpus`       | JSON [`CorpusStatistics`]: mean, std, length of features; may be absent    |
 //! | `macula.format`       | the version of this table, `1`; last, so that a cut file is noticed       |
 //!
 //! Resizing and `(value / 255 - mean) / std` are not part of the graph: whoever runs the model
@@ -157,7 +157,7 @@ mod tests {
                 encoder: EncoderSpec::preset(Preset::Pico, input).unwrap(),
                 config_sha256: "00".repeat(32),
             },
-            corpus: Some(CorpusStatistics { mean: vec![0.25; 32], std: vec![1e-7; 32] }),
+            corpus: Some(CorpusStatistics { mean: vec![0.25; 32], std: vec![1e-7; 32], length_max: Some(301) }),
         }
     }
 

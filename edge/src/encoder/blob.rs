@@ -16,7 +16,8 @@
 //! |     40 |     4 | word of the arena where the input lies                            |
 //! |     44 |     4 | f32: feature per unit of the last value                           |
 //! |     48 |    40 | five sections, offset and length each: input, nodes, statistics, covariance, golden |
-//! |     88 |     8 | 0                                                                 |
+//! |     88 |     2 | length that 95 % of the corpus do not exceed, 256ths; 0: not known |
+//! |     90 |     6 | 0                                                                 |
 //! |  L - 4 |     4 | CRC-32 (IEEE) of everything before                                |
 
 use core::fmt;
@@ -25,7 +26,7 @@ use bytemuck::try_cast_slice;
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 use super::nodes::{self, NODES_MAX, Node, Value};
-use crate::feature::{Corpus, DIM_MAX};
+use crate::feature::{Corpus, DIM_MAX, Length};
 
 #[cfg(target_endian = "big")]
 compile_error!("a blob is read in place, and its numbers are little-endian");
@@ -249,7 +250,7 @@ impl<'b> Blob<'b> {
         let arena_words = within("arena", u64::from(words[8]), 1, ARENA_WORDS_MAX)?;
         let node_count = within("number of nodes", half(9, 0), 1, NODES_MAX as u64)?;
         let dim = within("feature dimension", half(9, 1), 1, DIM_MAX as u64)?;
-        within("reserved field", u64::from(words[22] | words[23]), 0, 0)?;
+        within("reserved field", u64::from(words[22] >> 16 | words[23]), 0, 0)?;
         let mut blob = Self {
             bytes,
             words,
@@ -381,6 +382,11 @@ impl<'b> Blob<'b> {
         let values: &[f32] = try_cast_slice(self.section(SectionKind::Statistics)?).ok()?;
         let (mean, std) = values.split_at(self.dim);
         Some(Corpus { mean, std })
+    }
+
+    /// The length that 95 % of the corpus do not exceed, where somebody measured it.
+    pub fn length_max(&self) -> Option<Length> {
+        Some(Length(self.words[22] as u16)).filter(|&Length(max)| max > 0)
     }
 
     /// Upper triangle of the covariance of the quantised features.

@@ -241,7 +241,7 @@ impl Embedder for BlobEncoder<'_, '_> {
     }
 
     fn corpus(&self) -> CorpusStats<'_> {
-        CorpusStats { covariance: self.blob.covariance(), length_max: None }
+        CorpusStats { covariance: self.blob.covariance(), length_max: self.blob.length_max() }
     }
 
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
