@@ -191,6 +191,7 @@ fn encoders_on_the_chip() {
             }
             table += &compare(&image, &name, &blob, &naive, "phantoms", &phantoms);
             table += &on_real_images(&image, &name, &blob, &naive, real);
+            println!("{}", std::mem::take(&mut table));
             heads = Some(image);
         }
     }

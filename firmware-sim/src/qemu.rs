@@ -87,7 +87,7 @@ struct Emulator {
 impl Emulator {
     fn start(image: &Path, arguments: &[String]) -> Result<Self, QemuError> {
         let mut fixed = vec![QEMU];
-        fixed.extend(["-display", "none", "-monitor", "stdio", "-semihosting-config", "enable=on,target=native"]);
+        fixed.extend(["-display", "none", "-semihosting-config", "enable=on,target=native"]);
         fixed.push("-kernel");
         let run = |program: &str, before: &[&str]| {
             let mut command = Command::new(program);
@@ -144,7 +144,8 @@ impl Drop for Emulator {
 /// # Errors
 /// When it cannot be started, does not end in `limit`, or ends with another status than 0.
 pub fn run_image(image: &Path, limit: Duration) -> Result<String, QemuError> {
-    let arguments = ["-M", "mps2-an500", "-serial", "null", "-icount", "shift=6"].map(str::to_owned);
+    let arguments =
+        ["-M", "mps2-an500", "-serial", "null", "-monitor", "none", "-icount", "shift=6"].map(str::to_owned);
     let mut emulator = Emulator::start(image, &arguments)?;
     let status = emulator.wait(limit)?;
     let output = emulator.kill();
@@ -181,6 +182,8 @@ impl QemuBoard {
             format!("socket,id=line,host=127.0.0.1,port={port}"),
             "-serial".to_owned(),
             "chardev:line".to_owned(),
+            "-monitor".to_owned(),
+            "stdio".to_owned(),
         ];
         let mut emulator = Emulator::start(image, &arguments)?;
         let line = accept(&listener, &mut emulator, Duration::from_secs(10))?;
