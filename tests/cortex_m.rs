@@ -170,6 +170,7 @@ fn kilobytes(bytes: u64) -> f64 {
 
 #[test]
 #[ignore = "needs qemu-system-arm: ./check cortex-m"]
+#[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 fn encoders_on_the_chip() {
     let mut table = String::new();
     let mut heads = None;
