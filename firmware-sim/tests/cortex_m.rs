@@ -79,7 +79,6 @@ fn state(ask: &mut dyn FnMut(&Request<'_>) -> Vec<u8>) -> Vec<Vec<u8>> {
 }
 
 #[test]
-#[ignore = "needs qemu-system-arm: ./check cortex-m"]
 fn the_chip_answers_the_script_as_this_machine_does() {
     let shape = Shape::features_only(DIM);
     let mut host = Board::new(shape, |_, _, _| Ok(()));
