@@ -25,7 +25,7 @@ fn the_demo_teaches_what_its_baselines_cannot() {
         "export/encoder.onnx",
         "export/encoder.f16.onnx",
         "export/parity.json",
-        "demo.head",
+        "demo.store",
     ] {
         assert!(out.join(file).is_file(), "{file} is kept");
     }

@@ -88,7 +88,35 @@ fn raw_pixels_reproduce_the_floors_on_cifar10() {
     reproduces_floors("cifar10", 3, &[(5, 0.215)]);
 }
 
+/// The default head is nowhere more than a point behind the best of prototype and logistic regression, up to the
+/// error of a difference over the same episodes.
+#[test]
+#[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
+fn the_default_head_is_near_the_best() {
+    let Some(root) = common::data_or_skip("the default head on real images") else {
+        return;
+    };
+    for (path, channels) in [
+        ("pneumoniamnist/pneumoniamnist.npz", 1),
+        ("kermany-cxr/kermany-3class.csv", 1),
+        ("busi/busi-malignant.csv", 1),
+        ("drive-patches/drive_patches.npz", 3),
+    ] {
+        for shots in [2, 20] {
+            let [auto, prototype, logistic] = [HeadKind::Auto, HeadKind::Prototype, HeadKind::Logistic]
+                .map(|head| raw_pixel_head(&root.join(path), channels, shots, head));
+            println!("{path}, {shots} shots: auto {auto:.3}, prototype {prototype:.3}, logistic {logistic:.3}");
+            assert!(auto > prototype.max(logistic) - 0.015, "{path}, {shots} shots");
+        }
+    }
+}
+
 fn raw_pixel_episodes(path: &std::path::Path, channels: usize, shots: usize) -> f64 {
+    let score = |head| raw_pixel_head(path, channels, shots, head);
+    score(HeadKind::Prototype).max(score(HeadKind::Logistic))
+}
+
+fn raw_pixel_head(path: &std::path::Path, channels: usize, shots: usize, head: HeadKind) -> f64 {
     let dataset = data::open(path).unwrap();
     let (train, test) = (dataset.indices(Some(Split::Train)), dataset.indices(Some(Split::Test)));
     let input = EncoderInput { dataset: &dataset, unlabelled: &train, channels, height: 32, width: 32 };
@@ -98,8 +126,7 @@ fn raw_pixel_episodes(path: &std::path::Path, channels: usize, shots: usize) -> 
     let corpus = corpus_statistics(&*encoder, &dataset, &train, &|_| ()).unwrap();
     let mut features = embed_dataset(&*encoder, &dataset, &test, &|_| ()).unwrap();
     features.standardise(&corpus);
-    let score = |head| few_shot(&features, ways, &pool, 100, head, &|_| ()).unwrap().balanced_accuracy.mean;
-    score(HeadKind::Prototype).max(score(HeadKind::Logistic))
+    few_shot(&features, ways, &pool, 100, head, &|_| ()).unwrap().balanced_accuracy.mean
 }
 
 #[cfg(feature = "cli")]
@@ -120,7 +147,7 @@ mod command {
     #[test]
     fn every_probe_shows_the_encoder_and_its_baselines() {
         for (probe, rows) in
-            [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 3)]
+            [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 5)]
         {
             let arguments =
                 format!("{probe} --encoder raw-pixels --data phantoms:16:360 --image-size 16 --json --quiet");
@@ -137,6 +164,28 @@ mod command {
                 assert_eq!(row["recalls"].as_array().unwrap().len(), classes);
             }
         }
+    }
+
+    /// On drawn images supports and queries are drawn alike, so that sets must keep their promise.
+    #[test]
+    fn sets_cover_what_was_asked_for() {
+        let arguments = "abstention --encoder raw-pixels --data phantoms:16:600 --image-size 16 --shots 9 --queries 10 \
+                         --error-rates 10,30 --episodes 60 --unknown phantoms:16:60 --json --quiet";
+        let report = json(arguments);
+        for row in report["rows"].as_array().unwrap() {
+            for sets in row["sets"].as_array().unwrap() {
+                let number = |name: &str| sets[name]["mean"].as_f64().unwrap();
+                let (coverage, nominal) = (number("coverage"), sets["nominal"].as_f64().unwrap());
+                let error = sets["coverage"]["half_width_95"].as_f64().unwrap();
+                assert!((coverage - nominal).abs() < 2.0 * error + 0.01, "{sets}");
+                assert!(number("size") > 0.5 && sets["enough"] == true, "{sets}");
+            }
+            let known = row["gate"]["true_accept"]["mean"].as_f64().unwrap();
+            let like_it = row["gate"]["false_accept"]["mean"].as_f64().unwrap();
+            assert!(known > 0.85 && like_it > 0.85, "strangers of the same kind are no strangers: {row}");
+        }
+        let refused = eval("abstention --encoder raw-pixels --data phantoms:16:120 --error-rates 0");
+        assert_eq!(refused.status.code(), Some(2));
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn metadata(encoder: &Naive) -> Metadata {
         corpus: Some(CorpusStatistics {
             mean: vec![0.5; encoder.feature_dim()],
             std: vec![0.25; encoder.feature_dim()],
+            length_max: Some(300),
         }),
     }
 }
@@ -87,7 +88,7 @@ fn every_preset_agrees_with_the_naive_network() {
         let folder = root.join(preset.name());
         std::fs::create_dir_all(&folder).unwrap();
         let exported =
-            export(&naive, &naive.encoder, &metadata(&naive), &sample, Tolerances::default(), &folder).unwrap();
+            export(&naive, &naive.encoder, &metadata(&naive), &[], &sample, Tolerances::default(), &folder).unwrap();
         assert!(exported.parity.passed, "{:#?}", exported.parity);
         assert!(exported.parity.steps[0].max_error < 1e-5, "{:#?}", exported.parity);
         // f16 that was no different would not be f16.
@@ -267,7 +268,8 @@ fn an_encoder_that_differs_from_its_trainer_leaves_a_report_and_no_file() {
     let sample = sample(&naive, 6);
     let folder = tempfile::tempdir().unwrap();
     let run = |encoder: &Naive| {
-        export(&naive, &encoder.encoder, &metadata(encoder), &sample, Tolerances::default(), folder.path()).unwrap()
+        export(&naive, &encoder.encoder, &metadata(encoder), &[], &sample, Tolerances::default(), folder.path())
+            .unwrap()
     };
     let files = || {
         let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().file_name()).collect();

@@ -31,6 +31,18 @@ fn a_run_is_exported_and_a_parity_beyond_its_tolerance_is_exit_code_3() {
     assert_eq!((&report["passed"], &report["images"]), (&true.into(), &20.into()));
     assert!(there("encoder.onnx") && there("encoder.f16.onnx") && there("parity.json"));
 
+    assert!(!there("encoder.f16.blob") && !there("encoder.int8.blob"));
+
+    let blobs = export(&["--blob", "f16,int8", "--calibrate", "8"]);
+    assert_eq!(blobs.status.code(), Some(0), "{}", outcome(&blobs).1);
+    let report: serde_json::Value = serde_json::from_slice(&blobs.stdout).unwrap();
+    assert_eq!((&report["steps"][2]["file"], &report["steps"][3]["file"]), (&"f16 blob".into(), &"int8 blob".into()));
+    assert!(there("encoder.f16.blob") && there("encoder.int8.blob"));
+    let (code, message) = outcome(&export(&["--blob", "int8", "--calibrate", "8", "--ram", "19000"]));
+    assert_eq!(code, Some(3), "{message}");
+    // Three maps of 28×28×8, and two patches of 3×3×32 i16.
+    assert!(message.contains("needs 19968 bytes of RAM, 19000 are allowed"), "{message}");
+
     // No f16 file is exact: a tolerance of 0 cannot be met.
     let (code, message) = outcome(&export(&["--f16-tolerance", "0"]));
     assert_eq!(code, Some(3), "{message}");

@@ -1,203 +1,341 @@
-//! `learn`, `predict`, `forget` and `status` as a person runs them: files, exit codes, messages.
+//! `learn`, `predict`, `why`, `forget`, `merge` and `status` as a person runs them on the file of a store: exit codes
+//! and messages.
 #![cfg(feature = "cli")]
 
-use std::path::Path;
-use std::process::Command;
+mod shell;
 
-use image::{GrayImage, Luma};
-use macula::data::{Preprocessing, ResizeFilter};
-use macula::device::{self, TaughtHead};
-use macula::encoder::{EmbedError, Embedder};
+use shell::{draw_pictures, expect, json};
 
-/// Eight pictures in a folder: four `bright` on the left and four `dark`, each a little different.
-fn draw_pictures(folder: &Path) {
-    for (class, number) in ["bright", "dark"].into_iter().flat_map(|class| (0..4).map(move |number| (class, number))) {
-        let lit = |x: u32| (x < 20) == (class == "bright");
-        let value = |x: u32, y: u32| if lit(x) { 200 + (x * y + number) % 40 } else { 20 + (x + y * number) % 40 };
-        let picture = GrayImage::from_fn(40, 30, |x, y| Luma([value(x, y) as u8]));
-        picture.save(folder.join(format!("{class}-{number}.png"))).unwrap();
-    }
-}
+const STORE: [&str; 2] = ["--device", "a.store"];
 
-/// Runs it, demands exit code `code`, and returns standard output and error.
-fn expect(code: i32, folder: &Path, arguments: &[&str]) -> (String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_macula")).current_dir(folder).args(arguments).output().unwrap();
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
-    if code != 0 {
-        assert_eq!(err.trim_end().lines().count(), 1, "an error is one line: {err}");
-    }
-    (out, err)
-}
-
+/// The command on the store of these tests.
 fn with<'a>(command: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&[command, "--encoder", "raw-pixels", "--head", "a.head"], more].concat()
+    [&[command], &STORE[..], more].concat()
 }
 
-/// A folder with a head that knows three pictures of each class.
+/// A folder with a store that knows three pictures of each class.
 fn taught() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     draw_pictures(folder.path());
     for class in ["bright", "dark"] {
         let names = [0, 1, 2].map(|number| format!("{class}-{number}.png"));
         let images: Vec<&str> = names.iter().map(String::as_str).collect();
-        expect(0, folder.path(), &with("learn", &[&["--class", class], &images[..]].concat()));
+        let more = [&["--encoder", "raw-pixels", "--class", class], &images[..]].concat();
+        expect(0, folder.path(), &with("learn", &more));
     }
     folder
 }
 
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+/// The hash of all that the store knows.
+fn state(folder: &tempfile::TempDir) -> String {
+    let status = json(&expect(0, folder.path(), &with("status", &["--json"])).0);
+    status["state_sha256"].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn learns_and_predicts() {
     let folder = taught();
-    for kind in ["prototype", "gaussian"] {
-        let asked = ["--json", "--head-kind", kind, "bright-3.png", "dark-3.png"];
+    for head in ["auto", "prototype", "gaussian", "logistic"] {
+        let asked = ["--json", "--head", head, "--error-rate", "30", "bright-3.png", "dark-3.png"];
         let report = json(&expect(0, folder.path(), &with("predict", &asked)).0);
         for (row, class) in report["predictions"].as_array().unwrap().iter().zip(["bright", "dark"]) {
-            assert_eq!(row["class"], class, "{kind}: {report}");
-            assert!(row["probability"].as_f64().unwrap() > 0.5, "{kind}: {report}");
+            assert_eq!(row["class"], class, "{head}: {report}");
+            assert!(row["probability"].as_f64().unwrap() > 0.5, "{head}: {report}");
+            assert!(row["set"].as_array().unwrap().iter().any(|name| name == class), "{head}: {report}");
+            assert_eq!(row["nearest"][0]["class"], class, "{head}: {report}");
         }
     }
-    let (out, _) = expect(0, folder.path(), &["status", "--head", "a.head", "--samples"]);
-    assert!(out.contains("raw-pixels") && out.contains("1024 dimensions") && out.contains("bright-2.png"), "{out}");
+    let (out, _) = expect(0, folder.path(), &with("status", &["--samples"]));
+    for part in ["raw-pixels", "1024 dimensions", "6 of 4096 in 2", "bright", "operator"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
 }
 
 #[test]
-fn what_is_forgotten_leaves_no_trace_in_the_file() {
+fn a_decision_says_when_it_does_not_know() {
     let folder = taught();
-    let file = folder.path().join("a.head");
-    let before = std::fs::read(&file).unwrap();
+    // Three samples of a class cannot promise 10 %: nine are needed.
+    let (out, _) = expect(0, folder.path(), &with("predict", &["bright-3.png"]));
+    assert!(out.contains("set at 10 %") && out.contains("9 of each class are needed"), "{out}");
+    // With 24 samples the gate can tell: one in 20 of what was taught is as far from the rest as this, at most.
+    for class in ["bright", "dark"] {
+        let name = format!("more-{class}");
+        let pictures = folder.path().join(&name);
+        std::fs::create_dir(&pictures).unwrap();
+        for number in 4..13 {
+            shell::picture(class, number).save(pictures.join(format!("{number}.png"))).unwrap();
+        }
+        expect(0, folder.path(), &with("learn", &["--class", class, "--data", &name]));
+    }
+    // Stripes are like neither class.
+    let stripes = image::GrayImage::from_fn(40, 30, |x, y| image::Luma([if (x / 2 + y) % 2 == 0 { 255 } else { 0 }]));
+    stripes.save(folder.path().join("stripes.png")).unwrap();
+    let (out, _) = expect(0, folder.path(), &with("predict", &["bright-1.png", "stripes.png"]));
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[1].contains("bright ") && lines[2].contains("I don't know"), "{out}");
+    assert!(!out.contains("are needed"), "12 of each are enough for 10 %: {out}");
+}
+
+#[test]
+fn why_shows_where_samples_came_from() {
+    let folder = taught();
+    expect(0, folder.path(), &with("learn", &["--class", "dark", "--operator", "42", "dark-3.png"]));
+    let report = json(&expect(0, folder.path(), &with("why", &["--json", "dark-3.png"])).0);
+    let nearest = &report["images"][0]["nearest"][0];
+    assert_eq!((&nearest["class"], &nearest["operator"]), (&"dark".into(), &42.into()), "{report}");
+    assert!(nearest["similarity"].as_f64().unwrap() > 0.9999, "the sample itself: {report}");
+    assert!(nearest["time_s"].as_u64().unwrap() > 1_700_000_000, "{report}");
+    let source = nearest["source"].as_str().unwrap();
+    let (out, _) = expect(0, folder.path(), &with("why", &["dark-3.png"]));
+    assert!(out.contains(&source[..16]) && out.contains("operator 42") && out.contains(" UTC"), "{out}");
+}
+
+#[test]
+fn what_is_forgotten_leaves_no_trace() {
+    let folder = taught();
+    let before = state(&folder);
     expect(0, folder.path(), &with("learn", &["--class", "dark", "dark-3.png"]));
-    assert_ne!(std::fs::read(&file).unwrap(), before);
-    expect(0, folder.path(), &["forget", "--head", "a.head", "--sample", "dark-3.png"]);
-    assert_eq!(std::fs::read(&file).unwrap(), before, "one sample, by name");
+    assert_ne!(state(&folder), before);
+    expect(0, folder.path(), &with("forget", &["--sample", "dark-3.png"]));
+    assert_eq!(state(&folder), before, "one sample, by its file");
 
-    // A class whose name sorts first moves the others to other numbers, and back.
     expect(0, folder.path(), &with("learn", &["--class", "alpha", "dark-3.png", "bright-3.png"]));
-    expect(0, folder.path(), &["forget", "--head", "a.head", "--class", "alpha"]);
-    assert_eq!(std::fs::read(&file).unwrap(), before, "a class");
+    expect(0, folder.path(), &with("forget", &["--class", "alpha"]));
+    assert_eq!(state(&folder), before, "a class");
 
-    let status = json(&expect(0, folder.path(), &["status", "--head", "a.head", "--samples", "--json"]).0);
-    let [hash, class, name] = ["hash", "class", "name"].map(|key| status["samples"][0][key].as_str().unwrap());
-    expect(0, folder.path(), &["forget", "--head", "a.head", "--sample", &hash[..8]]);
-    assert_ne!(std::fs::read(&file).unwrap(), before);
-    expect(0, folder.path(), &with("learn", &["--class", class, name]));
-    assert_eq!(std::fs::read(&file).unwrap(), before, "by hash, and learned again");
+    let status = json(&expect(0, folder.path(), &with("status", &["--samples", "--json"])).0);
+    let source = status["samples"][0]["source"].as_str().unwrap();
+    expect(0, folder.path(), &with("forget", &["--sample", &source[..8]]));
+    let left = json(&expect(0, folder.path(), &with("status", &["--samples", "--json"])).0);
+    assert_eq!(left["samples"].as_array().unwrap().len(), 5, "by its source");
+    assert!(left["samples"].as_array().unwrap().iter().all(|sample| sample["source"] != source), "{left}");
 }
 
 #[test]
 fn the_same_picture_is_learned_once() {
     let folder = taught();
-    let file = folder.path().join("a.head");
-    let before = std::fs::read(&file).unwrap();
+    let before = state(&folder);
     // The same pixels in another file and format.
     image::open(folder.path().join("dark-1.png")).unwrap().save(folder.path().join("copy.bmp")).unwrap();
     let (out, err) = expect(0, folder.path(), &with("learn", &["--class", "dark", "copy.bmp"]));
-    assert!(out.contains("learned 0 images, 1 were known") && err.contains("dark-1.png"), "{out}{err}");
-    let (_, err) = expect(2, folder.path(), &with("learn", &["--class", "bright", "bright-3.png", "copy.bmp"]));
-    assert!(err.contains("'dark'") && err.contains("dark-1.png"), "{err}");
-    assert_eq!(std::fs::read(&file).unwrap(), before, "an error leaves the head alone, even after a good image");
+    assert!(out.contains("learned 0 images, 1 were known") && err.contains("copy.bmp"), "{out}{err}");
+    let (_, err) = expect(2, folder.path(), &with("learn", &["--class", "bright", "copy.bmp"]));
+    assert!(err.contains("'dark'") && err.contains("copy.bmp"), "{err}");
+    let (_, err) = expect(2, folder.path(), &with("learn", &["--class", "new", "copy.bmp"]));
+    assert!(err.contains("'dark'"), "{err}");
+    assert_eq!(state(&folder), before, "a class of which nothing was learned is not added");
+}
+
+#[test]
+fn classes_are_added_renamed_and_removed() {
+    let folder = taught();
+    let before = state(&folder);
+    let class = |action: &'static str, names: &[&'static str]| {
+        [&["class", action, "--device", "a.store", "--json"], names].concat()
+    };
+    let names = |out: &str| {
+        let report = json(out);
+        let classes = report["classes"].as_array().unwrap().iter();
+        classes.map(|class| class["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let run = |arguments: &[&str]| names(&expect(0, folder.path(), arguments).0);
+    assert_eq!(run(&class("add", &["grey", "dark"])), ["bright", "dark", "grey"]);
+    assert_eq!(run(&class("rename", &["grey", "mixed"])), ["bright", "dark", "mixed"]);
+    assert_eq!(run(&class("remove", &["mixed"])), ["bright", "dark"]);
+    assert_eq!(state(&folder), before);
+    for (arguments, part) in [
+        (class("rename", &["bright", "dark"]), "has this name already"),
+        (class("rename", &["grey", "x"]), "it has bright, dark"),
+        (class("add", &[""]), "1 to 32"),
+    ] {
+        let (_, err) = expect(2, folder.path(), &arguments);
+        assert!(err.contains(part), "{arguments:?}: {err}");
+    }
+    assert_eq!(state(&folder), before);
+}
+
+#[test]
+fn merged_stores_know_what_one_would_that_was_taught_both() {
+    let folder = taught();
+    let path = folder.path();
+    let taught_both = |store: &'static str, images: [&'static str; 2]| {
+        for (class, image) in ["bright", "dark"].into_iter().zip(images) {
+            let arguments = ["learn", "--device", store, "--encoder", "raw-pixels", "--class", class, image];
+            expect(0, path, &arguments);
+        }
+    };
+    taught_both("b.store", ["bright-3.png", "dark-3.png"]);
+    let merge = ["merge", "--device", "a.store", "--from", "b.store", "--json"];
+    let report = json(&expect(0, path, &merge).0);
+    assert_eq!((&report["learned"], &report["known"]), (&2.into(), &0.into()), "{report}");
+    let again = json(&expect(0, path, &merge).0);
+    assert_eq!((&again["learned"], &again["known"]), (&0.into(), &2.into()), "{again}");
+    let images = |store: &str| {
+        let arguments = ["status", "--device", store, "--samples", "--json"];
+        json(&expect(0, path, &arguments).0)["samples"].as_array().unwrap().len()
+    };
+    assert_eq!((images("a.store"), images("b.store")), (8, 2));
+
+    // What contradicts is left out, and said.
+    expect(0, path, &["learn", "--device", "c.store", "--encoder", "raw-pixels", "--class", "bright", "dark-0.png"]);
+    let (_, err) = expect(2, path, &["merge", "--device", "a.store", "--from", "c.store"]);
+    assert!(err.contains("1 are known as another class"), "{err}");
+    let (_, err) = expect(2, path, &["merge", "--device", "a.store", "--from", "a.store"]);
+    assert!(err.contains("with itself"), "{err}");
+}
+
+#[test]
+fn a_reset_wants_a_yes() {
+    let folder = taught();
+    let before = state(&folder);
+    let (_, err) = expect(2, folder.path(), &with("reset", &[]));
+    assert!(err.contains("6 samples") && err.contains("--yes"), "{err}");
+    assert_eq!(state(&folder), before);
+    expect(0, folder.path(), &with("self-test", &[]));
+    expect(0, folder.path(), &with("reset", &["--yes"]));
+    let status = json(&expect(0, folder.path(), &with("status", &["--json"])).0);
+    assert_eq!((&status["supports"], status["classes"].as_array().unwrap().len()), (&0.into(), 0), "{status}");
+    let (_, err) = expect(2, folder.path(), &with("predict", &["dark-0.png"]));
+    assert!(err.contains("no class has been taught"), "{err}");
 }
 
 #[test]
 fn bad_input_is_refused() {
     let folder = taught();
     let path = folder.path();
-    let before = std::fs::read(path.join("a.head")).unwrap();
+    let before = std::fs::read(path.join("a.store")).unwrap();
     std::fs::write(path.join("cut.png"), &std::fs::read(path.join("dark-3.png")).unwrap()[..60]).unwrap();
-    let refused: [(&[&str], &str); 12] = [
+    let refused: [(&[&str], &str); 16] = [
         (&with("learn", &["--class", "x", "none.png"]), "none.png"),
         (&with("learn", &["--class", "x", "cut.png"]), "cut.png"),
-        (&with("learn", &["--class", "", "dark-3.png"]), "1 to 255"),
-        (&["learn", "--encoder", "nothing", "--head", "a.head", "--class", "x", "dark-3.png"], "nothing"),
-        (&["learn", "--encoder", ".", "--head", "a.head", "--class", "x", "dark-3.png"], "no run folder"),
-        (&["predict", "--encoder", "random:pico", "--head", "a.head", "dark-3.png"], "only eval knows it"),
-        (&["learn", "--encoder", "raw-pixels", "--head", "no/b.head", "--class", "x", "dark-3.png"], "no/b.head"),
-        (&["forget", "--head", "a.head", "--class", "x"], "bright, dark"),
-        (&["forget", "--head", "a.head", "--sample", "dark-0.png", "x.png"], "'x.png'"),
-        (&["forget", "--head", "none.head", "--class", "dark"], "none.head"),
-        (&["status", "--head", "dark-0.png"], "not a head"),
-        (&["predict", "--encoder", "raw-pixels", "--head", "none.head", "dark-0.png"], "none.head"),
+        (&with("learn", &["--class", "", "dark-3.png"]), "1 to 32"),
+        (&with("learn", &["--encoder", "nothing", "--class", "x", "dark-3.png"]), "nothing"),
+        (&with("learn", &["--encoder", ".", "--class", "x", "dark-3.png"]), "no run folder"),
+        (&with("learn", &["--data", "phantoms:32:60"]), "--shots"),
+        (
+            &["learn", "--device", "b.store", "--encoder", "random:pico", "--class", "x", "dark-3.png"],
+            "only eval knows it",
+        ),
+        (&["learn", "--device", "b.store", "--class", "x", "dark-3.png"], "--encoder names"),
+        (&with("forget", &["--class", "x"]), "bright, dark"),
+        (&with("forget", &["--sample", "dark-0.png", "x.png"]), "'x.png'"),
+        (
+            &with("forget", &["--sample", "dark-0.png", "dark-3.png"]),
+            "nothing on the device was learned from dark-3.png",
+        ),
+        (&with("forget", &["--sample", "00000000"]), "none of the 6 sources"),
+        (&["forget", "--device", "none.store", "--class", "dark"], "no store at none.store"),
+        (&["status", "--device", "dark-0.png"], "not a store"),
+        (&with("update", &["dark-0.png"]), "takes no bundles"),
+        (&["device", "--store", "a.store", "--listen", "tcp:0.0.0.0:0"], "--allow-remote"),
     ];
     for (arguments, part) in refused {
         let (_, err) = expect(2, path, arguments);
         assert!(err.contains(part), "{arguments:?}: {err}");
     }
-    assert_eq!(std::fs::read(path.join("a.head")).unwrap(), before);
+    // What clap refuses is explained on several lines.
+    for arguments in [
+        &with("predict", &["--error-rate", "60", "dark-0.png"])[..],
+        &with("predict", &["--head", "best", "dark-0.png"]),
+        &["status", "--device", "tcp:nowhere"],
+        &["status"],
+    ] {
+        shell::expect_usage(path, arguments);
+    }
+    assert_eq!(std::fs::read(path.join("a.store")).unwrap(), before);
     let left: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 8 + 2, "eight pictures, the cut one and the head, no partial file: {left:?}");
-}
-
-/// An encoder of the same dimension that is not `raw-pixels`.
-struct Stranger(Preprocessing);
-
-impl Embedder for Stranger {
-    fn name(&self) -> String {
-        "stranger.onnx".to_owned()
-    }
-
-    fn identity(&self) -> [u8; 32] {
-        [0xAB; 32]
-    }
-
-    fn feature_dim(&self) -> usize {
-        1024
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.0
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        Ok(input.to_vec())
-    }
+    assert_eq!(left.len(), 8 + 2, "eight pictures, the cut one and the store, no partial file: {left:?}");
 }
 
 #[test]
-fn a_head_of_another_encoder_is_refused() {
+fn a_device_that_is_not_there_is_a_device_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago and that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (_, err) = expect(4, folder.path(), &["status", "--device", &format!("tcp:127.0.0.1:{port}")]);
+    assert!(err.contains("cannot reach the device"), "{err}");
+    let (_, err) = expect(4, folder.path(), &["status", "--device", "serial:no-such-line"]);
+    assert!(err.contains("cannot reach the device at serial:no-such-line"), "{err}");
+}
+
+#[test]
+fn a_store_that_is_full_says_so_and_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    draw_pictures(folder.path());
+    let learn = |images: &[&'static str]| {
+        with("learn", &[&["--encoder", "raw-pixels", "--supports", "2", "--class", "dark"], images].concat())
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let run = |code, arguments: Vec<String>| {
+        expect(code, folder.path(), &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    run(0, learn(&["dark-0.png", "dark-1.png"]));
+    let before = state(&folder);
+    let (_, err) = run(4, learn(&["dark-2.png"]));
+    assert!(err.contains("all 2 places for supports are taken") && err.contains("dark-2.png"), "{err}");
+    assert_eq!(state(&folder), before);
+    expect(0, folder.path(), &with("forget", &["--sample", "dark-0.png"]));
+    run(0, learn(&["dark-2.png"]));
+}
+
+#[test]
+fn a_store_of_another_encoder_is_refused() {
     let folder = taught();
-    let (mean, std) = (vec![0.5], vec![0.25]);
-    let filter = ResizeFilter::Triangle;
-    let stranger = Stranger(Preprocessing { channels: 1, height: 32, width: 32, filter, mean, std });
-    let mut head = TaughtHead::new(&stranger);
-    head.learn("dark", "dark-0.png", [1; 32], &[1.0; 1024]).unwrap();
-    let file = folder.path().join("a.head");
-    device::save(&head, &file).unwrap();
-    let before = std::fs::read(&file).unwrap();
-    for arguments in [with("learn", &["--class", "dark", "dark-1.png"]), with("predict", &["dark-1.png"])] {
+    let file = folder.path().join("a.store");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // Another encoder's name and identity on the card, which lies behind 12 bytes: the length of its name, the name,
+    // 32 bytes of identity.
+    let card_len = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
+    bytes[13..23].copy_from_slice(b"raw-pixelz");
+    bytes[23..55].fill(0xab);
+    let checksum = crc32fast::hash(&bytes[..12 + card_len]).to_le_bytes();
+    bytes[12 + card_len..][..4].copy_from_slice(&checksum);
+    std::fs::write(&file, &bytes).unwrap();
+    for arguments in [
+        with("learn", &["--encoder", "raw-pixels", "--class", "dark", "dark-1.png"]),
+        with("predict", &["--encoder", "raw-pixels", "dark-1.png"]),
+    ] {
         let (_, err) = expect(2, folder.path(), &arguments);
-        assert!(["a.head", "'stranger.onnx' (abababab", "'raw-pixels'"].iter().all(|part| err.contains(part)), "{err}");
+        let parts = ["a.store", "'raw-pixelz' (abababab", "'raw-pixels'"];
+        assert!(parts.iter().all(|part| err.contains(part)), "{err}");
     }
-    assert_eq!(std::fs::read(&file).unwrap(), before);
+    let (_, err) = expect(2, folder.path(), &with("status", &[]));
+    assert!(err.contains("raw-pixelz") && err.contains("--encoder"), "the remembered encoder is gone: {err}");
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
 }
 
 #[test]
 fn damage_is_a_store_fault() {
     let folder = taught();
-    let file = folder.path().join("a.head");
+    let file = folder.path().join("a.store");
     let good = std::fs::read(&file).unwrap();
-    let mut flipped = good.clone();
-    flipped[good.len() / 2] ^= 1;
-    for (damaged, part) in [(&good[..good.len() - 1], "bytes"), (&flipped[..], "checksum")] {
-        std::fs::write(&file, damaged).unwrap();
-        for arguments in [vec!["status", "--head", "a.head"], with("learn", &["--class", "x", "dark-3.png"])] {
+    let flipped = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let cut = good[..good.len() - 1].to_vec();
+    // A support that was committed lies in the second half of the first block that is used.
+    let in_a_feature = 65_536 + 1024;
+    for (what, damaged) in [("cut", cut), ("card", flipped(20)), ("feature", flipped(in_a_feature))] {
+        std::fs::write(&file, &damaged).unwrap();
+        for arguments in [with("status", &[]), with("learn", &["--class", "x", "dark-3.png"])] {
             let (_, err) = expect(4, folder.path(), &arguments);
-            assert!(err.contains("a.head is damaged") && err.contains(part), "{err}");
+            assert!(err.contains("a.store"), "{what}: {err}");
         }
-        assert_eq!(std::fs::read(&file).unwrap(), damaged, "the damaged file is kept for whoever can mend it");
+        assert_eq!(std::fs::read(&file).unwrap(), damaged, "{what}: the damaged file is kept for whoever can mend it");
     }
     std::fs::write(&file, &good).unwrap();
-    expect(0, folder.path(), &["status", "--head", "a.head"]);
+    expect(0, folder.path(), &with("status", &[]));
 }
 
 #[test]
 fn a_data_set_teaches_and_judges() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let data = ["--data", "phantoms:32:60"];
+    let data = ["--encoder", "raw-pixels", "--data", "phantoms:32:60"];
     let learned = json(&expect(0, path, &with("learn", &[&data[..], &["--shots", "2", "--json"]].concat())).0);
     let classes = learned["classes"].as_array().unwrap();
     assert!(classes.len() >= 6 && classes.iter().all(|class| class["samples"] == 2), "{learned}");
@@ -206,7 +344,7 @@ fn a_data_set_teaches_and_judges() {
     let rows = judged["predictions"].as_array().unwrap();
     assert_eq!(judged["learned_images_left_out"], 2 * classes.len());
     assert_eq!(judged["images"], rows.len());
-    // The figure follows from the list of predictions.
+    // The figures follow from the list of predictions.
     let recall = |name: &serde_json::Value| {
         let own: Vec<_> = rows.iter().filter(|row| &row["label"] == name).collect();
         own.iter().filter(|row| &row["class"] == name).count() as f64 / own.len() as f64
@@ -214,13 +352,29 @@ fn a_data_set_teaches_and_judges() {
     let recalls: Vec<f64> = classes.iter().map(|class| recall(&class["name"])).collect();
     let expected = recalls.iter().sum::<f64>() / recalls.len() as f64;
     assert!((judged["balanced_accuracy"].as_f64().unwrap() - expected).abs() < 1e-12, "{judged}");
+    let covered = rows.iter().filter(|row| row["set"].as_array().unwrap().contains(&row["label"])).count();
+    assert!((judged["coverage"].as_f64().unwrap() - covered as f64 / rows.len() as f64).abs() < 1e-12, "{judged}");
 
     let (out, _) = expect(0, path, &with("predict", &data));
     assert!(out.starts_with("balanced accuracy"), "{out}");
-    let again = std::fs::read(path.join("a.head")).unwrap();
-    std::fs::remove_file(path.join("a.head")).unwrap();
+    let samples = || json(&expect(0, path, &with("status", &["--samples", "--json"])).0)["samples"].clone();
+    let sources = |samples: serde_json::Value| {
+        samples.as_array().unwrap().iter().map(|sample| sample["source"].to_string()).collect::<Vec<_>>()
+    };
+    let drawn = sources(samples());
+    std::fs::remove_file(path.join("a.store")).unwrap();
     expect(0, path, &with("learn", &[&data[..], &["--shots", "2"]].concat()));
-    assert_eq!(std::fs::read(path.join("a.head")).unwrap(), again, "the same seed draws the same images");
+    assert_eq!(sources(samples()), drawn, "the same seed draws the same images");
+
+    // All of a folder as one class.
+    draw_pictures(path);
+    std::fs::create_dir(path.join("pictures")).unwrap();
+    for number in 0..4 {
+        let name = format!("dark-{number}.png");
+        std::fs::rename(path.join(&name), path.join("pictures").join(&name)).unwrap();
+    }
+    let out = expect(0, path, &with("learn", &["--class", "dark", "--data", "pictures", "--json"])).0;
+    assert_eq!(json(&out)["learned"], 4, "{out}");
 
     let (_, err) = expect(2, path, &with("learn", &[&data[..], &["--shots", "5000"]].concat()));
     assert!(err.contains("--shots asks for 5000"), "{err}");

@@ -23,6 +23,13 @@ pub struct Corpus<'a> {
     pub std: &'a [f32],
 }
 
+/// How far a feature lies from the corpus's mean, in standard deviations: the root mean square of the components of
+/// `z`, in 256ths. Images of the corpus's own kind have about 256.
+///
+/// The quantised feature has length [`UNIT`] whatever it was made of; what is unlike the whole corpus shows here first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Length(pub u16);
+
 /// A feature that cannot be quantised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FeatureError {
@@ -82,15 +89,9 @@ impl core::error::Error for FeatureError {}
 /// # Errors
 /// When a length differs, a value is not finite, or the feature has no direction.
 pub fn quantise(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &mut [i16]) -> Result<(), FeatureError> {
-    check_lengths(feature, corpus, quantised)?;
-    let mut square = 0.0f64;
-    for (position, &value) in feature.iter().enumerate() {
-        let scaled = scale(value, corpus, position);
-        if !(value.is_finite() && scaled.is_finite()) {
-            return Err(FeatureError::NotFinite { position, value });
-        }
-        // The square of the largest f32 is 1e77 and of the smallest 1e-90: neither end is lost in f64.
-        square += f64::from(scaled) * f64::from(scaled);
+    let square = square(feature, corpus)?;
+    if quantised.len() != feature.len() {
+        return Err(FeatureError::Dimension { what: "output", found: quantised.len(), expected: feature.len() });
     }
     if square == 0.0 {
         return Err(FeatureError::ZeroLength);
@@ -103,6 +104,34 @@ pub fn quantise(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &mut [i1
     Ok(())
 }
 
+/// The length that [`quantise`] takes away, `√(|z|² / D)`, halves to even, at most 65535 256ths.
+///
+/// * `feature`: `[D]`
+/// * `corpus`: `[D]` each
+///
+/// # Errors
+/// When a length differs or a value is not finite.
+pub fn length(feature: &[f32], corpus: Corpus<'_>) -> Result<Length, FeatureError> {
+    let square = square(feature, Some(corpus))?;
+    let steps = libm::rint(256.0 * libm::sqrt(square / feature.len() as f64));
+    Ok(Length(if steps < f64::from(u16::MAX) { steps as u16 } else { u16::MAX }))
+}
+
+/// `|z|²`, checked.
+fn square(feature: &[f32], corpus: Option<Corpus<'_>>) -> Result<f64, FeatureError> {
+    check_lengths(feature, corpus)?;
+    let mut square = 0.0f64;
+    for (position, &value) in feature.iter().enumerate() {
+        let scaled = scale(value, corpus, position);
+        if !(value.is_finite() && scaled.is_finite()) {
+            return Err(FeatureError::NotFinite { position, value });
+        }
+        // The square of the largest f32 is 1e77 and of the smallest 1e-90: neither end is lost in f64.
+        square += f64::from(scaled) * f64::from(scaled);
+    }
+    Ok(square)
+}
+
 fn scale(value: f32, corpus: Option<Corpus<'_>>, position: usize) -> f32 {
     match corpus {
         None => value,
@@ -111,7 +140,7 @@ fn scale(value: f32, corpus: Option<Corpus<'_>>, position: usize) -> f32 {
     }
 }
 
-fn check_lengths(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &[i16]) -> Result<(), FeatureError> {
+fn check_lengths(feature: &[f32], corpus: Option<Corpus<'_>>) -> Result<(), FeatureError> {
     let expected = feature.len();
     if !(1..=DIM_MAX).contains(&expected) {
         return Err(FeatureError::DimensionOutOfRange { found: expected });
@@ -124,7 +153,7 @@ fn check_lengths(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &[i16])
         check("corpus mean", corpus.mean.len())?;
         check("corpus standard deviation", corpus.std.len())?;
     }
-    check("output", quantised.len())
+    Ok(())
 }
 
 #[cfg(test)]
@@ -152,6 +181,23 @@ mod tests {
         let mut quantised = [0; 3];
         quantise(&[5.0, 3.0, 6.0], Some(corpus), &mut quantised).unwrap();
         assert_eq!(quantised, [21845, 21845, 10922], "(5-1)/2, (3-2)/0.5, and 6-5 of a dimension that never varied");
+    }
+
+    #[test]
+    fn length_by_hand() {
+        let corpus = Corpus { mean: &[1.0, 2.0, 5.0, 0.0], std: &[2.0, 0.5, 0.0, 1.0] };
+        // (3, 4, 0, 0): √(25 / 4) = 2.5.
+        assert_eq!(length(&[7.0, 4.0, 5.0, 0.0], corpus), Ok(Length(640)));
+        assert_eq!(
+            length(&[1.0, 2.0, 5.0, 0.0], corpus),
+            Ok(Length(0)),
+            "the mean itself has no direction, but a length"
+        );
+        assert_eq!(length(&[1e9, 2.0, 5.0, 0.0], corpus), Ok(Length(u16::MAX)));
+        let refused = length(&[1.0, f32::NAN, 5.0, 0.0], corpus);
+        assert!(matches!(refused, Err(FeatureError::NotFinite { position: 1, .. })));
+        let dimension = FeatureError::Dimension { what: "corpus mean", found: 4, expected: 3 };
+        assert_eq!(length(&[1.0, 2.0, 3.0], corpus), Err(dimension));
     }
 
     #[test]

@@ -321,9 +321,13 @@ impl<'m> Taught<'m> {
     /// # Errors
     /// When the class, the dimension or the room is missing, or the source is known as another class.
     pub fn check_learn(&self, record: &Record, feature: &[i16]) -> Result<bool, TaughtError> {
+        self.check_record(record, feature.len())
+    }
+
+    fn check_record(&self, record: &Record, found: usize) -> Result<bool, TaughtError> {
         self.check_slot(record.class)?;
-        if feature.len() != self.dim {
-            return Err(TaughtError::Dimension { found: feature.len(), expected: self.dim });
+        if found != self.dim {
+            return Err(TaughtError::Dimension { found, expected: self.dim });
         }
         if let Some(index) = self.find(&record.source) {
             let class = self.records[index].class;
@@ -340,14 +344,26 @@ impl<'m> Taught<'m> {
     /// # Errors
     /// As [`Self::check_learn`].
     pub fn learn(&mut self, record: Record, feature: &[i16]) -> Result<bool, TaughtError> {
-        if !self.check_learn(&record, feature)? {
+        self.learn_from(record, feature.iter().copied())
+    }
+
+    /// [`Self::learn`] of a feature that lies elsewhere in another form: bytes of a store.
+    ///
+    /// # Errors
+    /// As [`Self::check_learn`].
+    pub fn learn_from(
+        &mut self,
+        record: Record,
+        feature: impl ExactSizeIterator<Item = i16>,
+    ) -> Result<bool, TaughtError> {
+        if !self.check_record(&record, feature.len())? {
             return Ok(false);
         }
         let index = self.place(&record.source).unwrap_or_else(|free| free);
         self.records.copy_within(index..self.len, index + 1);
         self.features.copy_within(index * self.dim..self.len * self.dim, (index + 1) * self.dim);
         self.records[index] = record;
-        self.features[index * self.dim..][..self.dim].copy_from_slice(feature);
+        self.features[index * self.dim..][..self.dim].iter_mut().zip(feature).for_each(|(kept, value)| *kept = value);
         self.len += 1;
         Ok(true)
     }

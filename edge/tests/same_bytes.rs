@@ -7,8 +7,11 @@
 mod common;
 
 use common::{Memory, Xorshift, scratch, state};
+use macula_edge::decide::{CorpusStats, Judge};
 use macula_edge::feature::{self, Corpus};
-use macula_edge::head::{Gaussian, Prototype};
+use macula_edge::head::{Gaussian, HeadKind, Prototype};
+use macula_edge::image::{Crop, RawImage, Recipe, Shape, to_pixels};
+use macula_edge::taught::{Record, Supports};
 use sha2::{Digest, Sha256};
 
 const DIM: usize = 48;
@@ -66,4 +69,64 @@ fn head_state_and_decisions() {
         }
     }
     assert_eq!(hexadecimal(hash), "ab2da9b7c2a9db11054d259912857bc6d4e62dbc5eb4415405da380661ec55e6");
+}
+
+#[test]
+fn network_pixels() {
+    let mut generator = Xorshift(0x2545_F491_4F6C_DD1D);
+    let mut hash = Sha256::new();
+    let sizes = [(28, 28), (64, 64), (224, 224), (131, 97), (3, 200), (700, 2), (1024, 40)];
+    for (width, height) in sizes {
+        for (channels, target_channels) in [(1, 1), (3, 1), (1, 3), (3, 3)] {
+            let pixels: Vec<u8> = (0..width * height * channels).map(|_| (generator.bits() >> 40) as u8).collect();
+            let image = RawImage::new(width, height, channels, &pixels).unwrap();
+            for (target_width, target_height) in [(28, 28), (32, 32), (64, 64), (7, 90)] {
+                for crop in [Crop::Whole, Crop::CentreSquare] {
+                    let target = Shape::new(target_width, target_height, target_channels).unwrap();
+                    let mut scratch = vec![u32::MAX; Recipe::scratch_len(target, width)];
+                    let mut output = vec![0; target.pixels_len()];
+                    to_pixels(&image, Recipe { target, crop }, &mut scratch, &mut output).unwrap();
+                    hash.update(output);
+                }
+            }
+        }
+    }
+    assert_eq!(hexadecimal(hash), "36b8c4c10383a9a048f4ecbbbdfde8d6693c6e21169639e88f543e17edff65b6");
+}
+
+#[test]
+fn heads_and_verdicts_from_supports() {
+    let mut generator = Xorshift(4242);
+    let mut hash = Sha256::new();
+    // Fewer supports than dimensions, as many, and more; a class of one, and one without any.
+    for (dim, counts) in [(48, [4, 6, 5, 1]), (20, [5, 5, 5, 5]), (6, [9, 12, 0, 10])] {
+        let (mut records, mut features) = (Vec::new(), Vec::new());
+        for (class, &count) in counts.iter().enumerate() {
+            for _ in 0..count {
+                let source = (records.len() as u128).to_be_bytes();
+                records.push(Record { source, class: class as u8, ..Record::EMPTY });
+                features.extend(generator.feature(dim, class));
+            }
+        }
+        let supports = Supports { dim, records: &records, features: &features };
+        let mut scratch = vec![f64::NAN; Judge::scratch_len(dim, 4, records.len())];
+        for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
+            let mut judge = Judge::fit(kind, supports, 4, CorpusStats::default(), 200, &mut scratch).unwrap();
+            for query in 0..12 {
+                let mut probabilities = [0.0; 4];
+                let feature = generator.feature(dim, query % 4);
+                let verdict = judge.verdict(supports, &feature, None, &mut probabilities).unwrap();
+                hash.update([verdict.class, u8::from(verdict.known), u8::from(verdict.enough)]);
+                hash.update(verdict.probability.to_le_bytes());
+                hash.update(verdict.set.to_bytes());
+                for nearest in verdict.nearest.into_iter().flatten() {
+                    hash.update(nearest.support.to_le_bytes());
+                    hash.update(nearest.similarity.to_le_bytes());
+                }
+                probabilities.iter().for_each(|value| hash.update(value.to_le_bytes()));
+            }
+            hash.update(judge.kappa().to_le_bytes());
+        }
+    }
+    assert_eq!(hexadecimal(hash), "4b27826f5ca4220d6bf786ef240a252e703cb9ef26c4de951f5a526ebc3b6a78");
 }

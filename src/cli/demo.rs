@@ -1,5 +1,7 @@
 //! `macula demo`: the main job, whole, on images that the program draws itself.
 
+mod power;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -7,11 +9,13 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{CheckFailed, Common, print_json, teach};
+use super::connect::{Names, OpenedEncoder, open_encoder, with_encoder};
+use super::{CheckFailed, Common, learn, print_json, samples};
 use crate::data::{Dataset, Split, open_named};
-use crate::device::{self, HeadKind, TaughtHead};
+use crate::device::source_of;
 use crate::encoder::Embedder;
 use crate::evaluate::{self, Confusion, EncoderInput, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
+use crate::link::{Client, Question, Sample};
 use crate::pretrain::{Event, Method, Observer, Options, PretrainConfig, Run, pretrain};
 use crate::report::sheet;
 
@@ -29,7 +33,7 @@ const LESSON: usize = 5;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula demo --picture phantoms.png")]
 pub struct Args {
-    /// Keep the run, the exported encoder and the taught head in this new or empty folder
+    /// Keep the run, the exported encoder and the taught device's store in this new or empty folder
     #[arg(long)]
     out: Option<PathBuf>,
     /// Draw a few images of each class to this PNG
@@ -58,6 +62,8 @@ struct Report {
     taught_balanced_accuracy: f64,
     taught_recalls: Vec<(String, Option<f64>)>,
     forgetting_is_exact: bool,
+    power_cuts: usize,
+    changes_between_power_cuts: usize,
     seconds: f64,
 }
 
@@ -84,12 +90,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     say(&format!("   {encoder_in_use}"));
 
     say(&format!("3. what {LESSON} examples of a class are worth, with this encoder and with the baselines"));
-    let few_shot = few_shot(&*shipped, &dataset, &train, args.common.seed)?;
+    let few_shot = few_shot(&*shipped.encoder, &dataset, &train, args.common.seed)?;
     if !args.common.json {
         print_table(&few_shot);
     }
-    say(&format!("4. teach a head {LESSON} examples of each class, switch off, switch on, forget one, learn it again"));
-    let taught = teach_and_forget(&*shipped, &dataset, &folder.join("demo.head"), args.common.seed)?;
+    say(&format!(
+        "4. teach a device {LESSON} examples of each class, forget two, cut its power {} times, learn them again",
+        power::CUTS
+    ));
+    let (taught, changes_between_power_cuts) =
+        teach_and_forget(&shipped, &dataset, &folder.join("demo.store"), args.common.seed)?;
     let report = Report {
         data: DATA,
         seed: args.common.seed,
@@ -100,6 +110,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         taught_balanced_accuracy: taught.balanced_accuracy(),
         taught_recalls: dataset.class_names.iter().cloned().zip(taught.recalls()).collect(),
         forgetting_is_exact: true,
+        power_cuts: power::CUTS,
+        changes_between_power_cuts,
         seconds: start.elapsed().as_secs_f64(),
     };
     if args.common.json {
@@ -109,7 +121,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     for (class, recall) in &report.taught_recalls {
         println!("   {class:<14} {:.3}", recall.unwrap_or(0.0));
     }
-    println!("   after forgetting and learning again the head's file is the same, byte for byte");
+    println!(
+        "   {changes_between_power_cuts} changes were acknowledged between {} power cuts, and none of them is lost",
+        power::CUTS
+    );
+    println!("   after forgetting and learning again the device's state is the same, byte for byte");
     println!("done in {:.0} s", report.seconds);
     Ok(())
 }
@@ -154,32 +170,30 @@ fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Res
 
 /// Exports the run and opens the f16 file, as a device would; says what came of it.
 #[cfg(feature = "onnx")]
-fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
+fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEncoder, String)> {
     use crate::export::{F16_FILE, Sample, Tolerances, evenly_spread, export};
-    use crate::runtime::OnnxEncoder;
 
     let folder = folder.join("export");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let test = dataset.indices(Some(Split::Test));
     let sample = Sample::load(dataset, &evenly_spread(&test, 100), &run.preprocessing)?;
     let metadata = super::export::metadata(run)?;
-    let exported = export(run, &run.network.folded(), &metadata, &sample, Tolerances::default(), &folder)?;
+    let exported = export(run, &run.network.folded(), &metadata, &[], &sample, Tolerances::default(), &folder)?;
     if !exported.parity.passed {
         return Err(CheckFailed("the exported encoder differs from the trained one".to_owned()).into());
     }
     let worst: Vec<String> =
         exported.parity.steps.iter().map(|step| format!("{} {:.1e}", step.file, step.max_error)).collect();
-    let encoder = OnnxEncoder::open(&folder.join(F16_FILE))?;
-    let says =
-        format!("in use: {F16_FILE} ({}); largest error of a feature: {}", encoder.arithmetic(), worst.join(", "));
-    Ok((Box::new(encoder), says))
+    let opened = open_encoder(&folder.join(F16_FILE).to_string_lossy())?;
+    let says = format!("in use: {F16_FILE} ({}); largest error of a feature: {}", opened.arithmetic, worst.join(", "));
+    Ok((opened, says))
 }
 
 /// Without ONNX the trained network itself is used.
 #[cfg(not(feature = "onnx"))]
-fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
-    let run = Run::load(&folder.join("run"))?;
-    Ok((Box::new(run), "in use: the trained network itself; this build has no ONNX (feature `onnx`)".to_owned()))
+fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEncoder, String)> {
+    let opened = open_encoder(&folder.join("run").to_string_lossy())?;
+    Ok((opened, "in use: the trained network itself; this build has no ONNX (feature `onnx`)".to_owned()))
 }
 
 /// Episodes on the test part, features centred and scaled by the unlabelled part, the device's own Gaussian head.
@@ -216,37 +230,62 @@ fn print_table(rows: &[Row]) {
     println!("   6 classes, {EPISODES} episodes, 95 % intervals; chance is 0.167");
 }
 
-/// Teaches a head from the training part, saves and reloads it, judges it on the test part, and
-/// holds that forgetting one sample and learning it again leaves the same file.
-fn teach_and_forget(encoder: &dyn Embedder, dataset: &Dataset, path: &Path, seed: u64) -> anyhow::Result<Confusion> {
-    let mut head = TaughtHead::new(encoder);
-    let lessons = teach::draw_shots(dataset, Some(Split::Train), LESSON, seed)?;
-    for (class, images) in &lessons {
-        teach::learn(&mut head, encoder, class, images)?;
-    }
-    device::save(&head, path)?;
-    let taught = std::fs::read(path).with_context(|| path.display().to_string())?;
+/// Teaches a device from the training part and judges it on the test part; then holds that after forgetting two samples,
+/// power cuts in the midst of learning and forgetting them, and learning them again its state is the same. Tells how
+/// many changes went through between the power cuts.
+fn teach_and_forget(
+    encoder: &OpenedEncoder,
+    dataset: &Dataset,
+    store: &Path,
+    seed: u64,
+) -> anyhow::Result<(Confusion, usize)> {
+    let lessons = samples::draw_shots(dataset, Some(Split::Train), LESSON, seed)?;
+    let taught = with_encoder(store, encoder, |client| {
+        for (class, images) in &lessons {
+            learn::learn(client, class, images, 0)?;
+        }
+        Ok(client.state_sha256()?)
+    })?;
+    let (confusion, forgotten) = with_encoder(store, encoder, |client| {
+        let (confusion, knowledge) = (judge(client, dataset)?, client.export()?);
+        let mut forgotten = Vec::new();
+        for (class, images) in lessons.iter().take(2) {
+            let source = source_of(&images[0].image);
+            let support = knowledge.supports.iter().find(|support| support.from.source == source);
+            forgotten.push((class.as_str(), support.context("the device does not know what it was taught")?.clone()));
+            client.forget(source)?;
+        }
+        Ok((confusion, forgotten))
+    })?;
+    let [(first_class, first), (second_class, second)] = &forgotten[..] else {
+        return Err(CheckFailed("there are not two classes to forget a sample of".to_owned()).into());
+    };
+    let changes = power::cut(store, encoder, [(first_class, first), (second_class, second)], seed)?;
+    with_encoder(store, encoder, |client| {
+        if client.state_sha256()? == taught {
+            return Err(CheckFailed("forgetting two samples left the device as it was".to_owned()).into());
+        }
+        for (class, support) in &forgotten {
+            client.merge(class, support)?;
+        }
+        match client.state_sha256()? == taught {
+            true => Ok((confusion, changes)),
+            false => Err(CheckFailed("forgetting and learning again left another state".to_owned()).into()),
+        }
+    })
+}
 
-    let mut head = teach::load_head(path)?;
+/// Has the device classify the test part.
+fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<Confusion> {
+    let names = Names::of(client)?;
+    // Slots are given in the order of teaching: that of the data set.
+    let known = names.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
+    ensure!(known == dataset.class_names, "the device knows other classes than the data set");
     let test = dataset.indices(Some(Split::Test));
-    let images = teach::load_images(dataset, &test)?;
-    let features = device::embed_images(encoder, &images)?;
-    let names: Vec<&str> = images.iter().map(|named| named.name.as_str()).collect();
-    let predictions = head.predict(HeadKind::default(), &names, &features)?;
-    // The head numbers classes in the order they were taught: that of the data set.
-    ensure!(head.classes() == dataset.class_names, "the head knows other classes than the data set");
-    let predicted: Vec<usize> = predictions.iter().map(|p| usize::from(p.decision.class)).collect();
-    let confusion = Confusion::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted);
-
-    let (class, images) = &lessons[0];
-    head.forget_sample(&images[0].name)?;
-    device::save(&head, path)?;
-    let mut head = teach::load_head(path)?;
-    teach::learn(&mut head, encoder, class, &images[..1])?;
-    device::save(&head, path)?;
-    let again = std::fs::read(path).with_context(|| path.display().to_string())?;
-    if again != taught {
-        return Err(CheckFailed("forgetting a sample and learning it again left another head".to_owned()).into());
+    let question = Question { head: 0, error_rate_permille: 100 };
+    let mut predicted = Vec::new();
+    for named in samples::load_images(dataset, &test)? {
+        predicted.push(usize::from(client.predict(Sample::Image(&named.image), question)?.slot));
     }
-    Ok(confusion)
+    Ok(Confusion::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted))
 }

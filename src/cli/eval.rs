@@ -1,5 +1,6 @@
 //! `macula eval`: how good an encoder's features are, always beside the baselines.
 
+mod abstention;
 mod table;
 
 use std::num::NonZeroUsize;
@@ -53,6 +54,12 @@ enum Probe {
         after_help = "Example:\n  macula eval few-shot --encoder random:nano --data phantoms --shots 1,5,20 --head all"
     )]
     FewShot(FewShot),
+    /// Whether verdicts keep what they promise: coverage of their sets of classes, and strangers turned away
+    #[command(
+        after_help = "Example:\n  macula eval abstention --encoder random:nano --data phantoms --shots 20 --error-rates 5,10,20\n  \
+                      macula eval abstention --encoder RUN --data kermany-3class.csv --unknown busi/ --episodes 200"
+    )]
+    Abstention(abstention::Args),
 }
 
 #[derive(clap::Args)]
@@ -71,7 +78,7 @@ struct FewShot {
     /// Classes of a task; all of them unless given
     #[arg(long)]
     ways: Option<usize>,
-    /// prototype, gaussian, logistic or all
+    /// auto, prototype, gaussian, softmax, logistic or all
     #[arg(long, default_value = "all")]
     head: String,
 }
@@ -79,7 +86,7 @@ struct FewShot {
 /// What every probe takes.
 #[derive(clap::Args)]
 struct Asked {
-    /// A run's folder, FILE.onnx, raw-pixels or random:PRESET
+    /// A run's folder, FILE.onnx, FILE.blob, raw-pixels or random:PRESET
     #[arg(long)]
     encoder: String,
     /// A folder, .npz, CSV manifest, … or phantoms[:SIZE[:COUNT]]
@@ -127,6 +134,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             })
         }
         Probe::FewShot(few_shot) => run_few_shot(&few_shot),
+        Probe::Abstention(args) => abstention::run(&args),
     }
 }
 

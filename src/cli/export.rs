@@ -8,9 +8,11 @@ use super::Common;
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   macula export runs/cifar-rotation --out exported --data cifar10
+  macula export runs/cifar-rotation --out exported --blob f16,int8 --ram 262144 --flash 1048576
 
-Writes encoder.onnx, encoder.f16.onnx and parity.json. Exit code 3: a file gives other features than the
-trained encoder; then parity.json says by how much, and no encoder is written (an older one there is removed).")]
+Writes encoder.onnx, encoder.f16.onnx and parity.json; with --blob also encoder.f16.blob and encoder.int8.blob, which
+a bare microcontroller runs. Exit code 3: a blob does not fit the stated RAM or flash, or a file gives other features
+than the trained encoder; then parity.json says by how much, and no encoder is written (an older one there is removed).")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
@@ -31,12 +33,37 @@ pub struct Args {
     /// Largest error of a feature of the f16 file, as a share of the feature's length [default: 2e-2]
     #[arg(long)]
     f16_tolerance: Option<f64>,
+    /// Also write the device's own form, in these arithmetics
+    #[arg(long, value_delimiter = ',', value_enum)]
+    blob: Vec<BlobKind>,
+    /// Bytes of RAM that the device has for the encoder's arena
+    #[arg(long, requires = "blob", value_name = "BYTES")]
+    ram: Option<usize>,
+    /// Bytes of flash that the device has for the blob
+    #[arg(long, requires = "blob", value_name = "BYTES")]
+    flash: Option<usize>,
+    /// Unlabelled images that int8 is calibrated on
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    calibrate: u32,
+    /// Largest error of a feature of the int8 blob, as a share of the feature's length [default: 1e-1]
+    #[arg(long)]
+    int8_tolerance: Option<f64>,
+}
+
+/// Arithmetics of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum BlobKind {
+    /// Weights f16, computed in f32
+    F16,
+    /// Weights int8 with a scale for each channel, computed in integers
+    Int8,
 }
 
 /// Runs it.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { common: _, run, out: _, data: _, images: _, f32_tolerance: _, f16_tolerance: _ } = args;
+    let Args { common: _, run, out: _, data: _, images: _, f32_tolerance: _, f16_tolerance: _, .. } = args;
+    let _ = (args.blob, args.ram, args.flash, args.calibrate, args.int8_tolerance);
     anyhow::bail!("{} cannot be exported: this build has no ONNX (feature `onnx`)", run.display())
 }
 
@@ -50,11 +77,15 @@ mod with_onnx {
     use anyhow::Context as _;
     use sha2::{Digest, Sha256};
 
-    use super::Args;
+    use super::{Args, BlobKind};
+    use crate::blob::{Arithmetic, Limits, MakeBlobError};
     use crate::cli::{CheckFailed, print_json};
     use crate::data::{Dataset, Split, open_named};
-    use crate::encoder::Embedder;
-    use crate::export::{Exported, Sample, Tolerances, evenly_spread, export, measure_corpus};
+    use crate::encoder::{Embedder, FoldedEncoder};
+    use crate::export::{
+        BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, evenly_spread, export,
+        measure_corpus,
+    };
     use crate::pretrain::Run;
     use crate::runtime::{Metadata, Provenance};
 
@@ -76,7 +107,9 @@ mod with_onnx {
             f16: args.f16_tolerance.unwrap_or(Tolerances::default().f16),
         };
         let metadata = metadata(&run)?;
-        let exported = export(&run, &run.network.folded(), &metadata, &sample, tolerances, &args.out)?;
+        let folded = run.network.folded();
+        let blobs = blobs(&args, &run, &folded, &metadata, &dataset)?;
+        let exported = export(&run, &folded, &metadata, &blobs, &sample, tolerances, &args.out)?;
         if args.common.json {
             print_json(&exported.parity)?;
         } else {
@@ -95,6 +128,44 @@ mod with_onnx {
             ))
             .into()),
         }
+    }
+
+    /// The blobs that were asked for. One that does not fit is a failed check, and nothing has been written then.
+    fn blobs(
+        args: &Args,
+        run: &Run,
+        folded: &FoldedEncoder,
+        metadata: &Metadata,
+        dataset: &Dataset,
+    ) -> anyhow::Result<Vec<MadeBlob>> {
+        if args.blob.is_empty() {
+            return Ok(Vec::new());
+        }
+        let train = dataset.indices(Some(Split::Train));
+        let unlabelled = if train.is_empty() { dataset.indices(None) } else { train };
+        let chosen = evenly_spread(&unlabelled, args.calibrate as usize);
+        let pixels = |&index: &usize| Ok(run.preprocessing.to_pixels(&dataset.load(index)?).pixels);
+        let images = chosen.iter().map(pixels).collect::<anyhow::Result<Vec<_>>>()?;
+        let request = BlobRequest {
+            encoder: folded,
+            preprocessing: &run.preprocessing,
+            corpus: metadata.corpus.as_ref(),
+            images: &images,
+            limits: Limits { ram: args.ram, flash: args.flash },
+        };
+        let make = |kind: &BlobKind| match kind {
+            BlobKind::F16 => request.make(Arithmetic::F16, args.f16_tolerance.unwrap_or(Tolerances::default().f16)),
+            BlobKind::Int8 => request.make(Arithmetic::Int8, args.int8_tolerance.unwrap_or(INT8_TOLERANCE)),
+        };
+        let made = args.blob.iter().map(|kind| {
+            make(kind).map_err(|error| match error {
+                BlobsError::Make(MakeBlobError::Ram { .. } | MakeBlobError::Flash { .. }) => {
+                    CheckFailed(format!("{kind:?} blob: {error}; nothing was written")).into()
+                }
+                error => anyhow::Error::from(error),
+            })
+        });
+        made.collect()
     }
 
     /// The images to compare on, with a remark where they are not those of the run.
@@ -147,10 +218,10 @@ mod with_onnx {
     fn print_table(exported: &Exported) {
         let parity = &exported.parity;
         println!("{} on {} images of {}", parity.trainer, parity.images, parity.data);
-        println!("file  max error  mean error  tolerance  min cosine  flips  worst image  computed in");
+        println!("file       max error  mean error  tolerance  min cosine  flips  worst image  computed in");
         for step in &parity.steps {
             println!(
-                "{:<4}  {:>9.2e}  {:>10.2e}  {:>9.0e}  {:>10.7}  {:>5}  {}  {}",
+                "{:<9}  {:>9.2e}  {:>10.2e}  {:>9.0e}  {:>10.7}  {:>5}  {}  {}",
                 step.file,
                 step.max_error,
                 step.mean_error,

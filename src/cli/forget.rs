@@ -1,28 +1,33 @@
-//! `macula forget`: takes samples or a class out of a head, exactly.
+//! `macula forget`: takes samples or a class off a device, exactly.
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use macula_edge::taught::Source;
 
-use super::{Common, print_json, teach};
-use crate::device;
+use super::connect::{ClassCount, DeviceArgs, Missing, Names, hexadecimal};
+use super::{Common, print_json, samples};
+use crate::device::source_of;
+use crate::link::{Client, Knowledge};
+
+/// Digits of a source that are enough to name it.
+const DIGITS_MIN: usize = 8;
 
 /// Arguments of `macula forget`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    macula forget --head tissue.head --sample b.png\n  \
-    macula forget --head tissue.head --class vessel\n\n\
-    Samples and their hashes are listed by `macula status --head tissue.head --samples`.")]
+    macula forget --device clinic.store --sample b.png\n  \
+    macula forget --device tcp:ward-3.local:7000 --class vessel\n\n\
+    Samples are listed with their sources by `macula status --device clinic.store --samples`.")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["class", "sample"]))]
 pub struct Args {
-    /// The head
-    #[arg(long, value_name = "FILE")]
-    head: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Forget this class with all its samples
     #[arg(long, value_name = "NAME")]
     class: Option<String>,
-    /// Forget these samples: names as they were learned, or 8 or more digits of a hash
-    #[arg(long, value_name = "NAME_OR_HASH", num_args = 1..)]
+    /// Forget these samples: the image files, or 8 or more digits of a source
+    #[arg(long, value_name = "IMAGE_OR_SOURCE", num_args = 1..)]
     sample: Vec<String>,
     #[command(flatten)]
     common: Common,
@@ -30,25 +35,60 @@ pub struct Args {
 
 #[derive(serde::Serialize)]
 struct Report {
-    head: String,
+    device: String,
     forgotten: usize,
-    classes: Vec<teach::ClassCount>,
+    classes: Vec<ClassCount>,
 }
 
-/// Runs it: everything named is forgotten, or an error leaves the head as it was.
+/// Runs it: everything named is known before the first is forgotten.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let mut head = teach::load_head(&args.head)?;
-    let forgotten = match &args.class {
-        Some(class) => head.forget_class(class),
-        None => args.sample.iter().try_for_each(|name| head.forget_sample(name).map(drop)).map(|()| args.sample.len()),
-    };
-    let forgotten = forgotten.with_context(|| args.head.display().to_string())?;
-    device::save(&head, &args.head)?;
-    let classes = teach::class_counts(&head);
-    if args.common.json {
-        return print_json(&Report { head: args.head.display().to_string(), forgotten, classes });
+    args.device.with(Missing::Refuse, |client| {
+        let forgotten = match &args.class {
+            Some(class) => {
+                let slot = Names::of(client)?.slot(class)?;
+                client.remove_class(slot)? as usize
+            }
+            None => forget_samples(client, &args.sample)?,
+        };
+        let names = Names::of(client)?;
+        if args.common.json {
+            let device = args.device.device.to_string();
+            return print_json(&Report { device, forgotten, classes: names.counts() });
+        }
+        println!("forgot {forgotten} samples");
+        names.print();
+        Ok(())
+    })
+}
+
+fn forget_samples(client: &mut Client<'_>, named: &[String]) -> anyhow::Result<usize> {
+    let knowledge = client.export()?;
+    let sources: Vec<Source> = named.iter().map(|name| source_named(&knowledge, name)).collect::<Result<_, _>>()?;
+    let mut forgotten = 0;
+    for source in sources {
+        forgotten += usize::from(client.forget(source)?.is_some());
     }
-    println!("forgot {forgotten} samples");
-    teach::print_classes(&classes);
-    Ok(())
+    Ok(forgotten)
+}
+
+/// The source that an image file or the beginning of a source names.
+fn source_named(knowledge: &Knowledge, name: &str) -> anyhow::Result<Source> {
+    let path = PathBuf::from(name);
+    if path.is_file() {
+        let images = samples::read_images(&[path])?;
+        let source = source_of(&images.first().context("no image was read")?.image);
+        let known = knowledge.supports.iter().any(|support| support.from.source == source);
+        return if known { Ok(source) } else { bail!("nothing on the device was learned from {name}") };
+    }
+    let digits = name.to_ascii_lowercase();
+    if digits.len() < DIGITS_MIN || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        bail!("'{name}' is neither an image file nor {DIGITS_MIN} or more digits of a source");
+    }
+    let sources = knowledge.supports.iter().map(|support| support.from.source);
+    let found: Vec<Source> = sources.filter(|source| hexadecimal(source).starts_with(&digits)).collect();
+    match found[..] {
+        [only] => Ok(only),
+        [] => bail!("none of the {} sources on the device begins with {name}", knowledge.supports.len()),
+        _ => bail!("{} sources on the device begin with {name}; give more digits", found.len()),
+    }
 }

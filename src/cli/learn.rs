@@ -1,92 +1,137 @@
-//! `macula learn`: teaches a head from a few images.
+//! `macula learn`: teaches a device from a few images.
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{bail, ensure};
+use macula_edge::protocol::Reason;
 
-use super::{Common, print_json, teach};
+use super::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use super::samples::Lesson;
+use super::{Common, print_json, samples};
 use crate::data::{self, Split};
-use crate::device::{self, TaughtHead};
+use crate::device::{NamedImage, now_s, source_of};
+use crate::link::{Client, LinkError, Provenance, Sample};
 
 /// Arguments of `macula learn`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    macula learn --encoder encoder.onnx --head tissue.head --class vessel a.png b.png c.png\n  \
-    macula learn --encoder encoder.onnx --head tissue.head --data SLIDES --split train --shots 5")]
+    macula learn --device clinic.store --encoder encoder.onnx --class nodule a.png b.png c.png\n  \
+    macula learn --device tcp:ward-3.local:7000 --class nodule --data NODULES\n  \
+    macula learn --device clinic.store --data SLIDES --split train --shots 5\n\n\
+    A store that is not there yet is made, for the encoder that is named; it remembers it.")]
 pub struct Args {
-    /// A run's folder, an ONNX file, or raw-pixels
-    #[arg(long)]
-    encoder: String,
-    /// The head to teach; made where there is none yet
-    #[arg(long, value_name = "FILE")]
-    head: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Name of the class that the images show
-    #[arg(long, value_name = "NAME", required_unless_present = "data", conflicts_with = "data")]
+    #[arg(long, value_name = "NAME", required_unless_present = "data")]
     class: Option<String>,
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
-    /// Learn from a labelled data set instead
-    #[arg(long, value_name = "PATH", requires = "shots")]
+    /// Learn from a data set: as one class with --class, by its labels with --shots alone
+    #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// Which part of the data set: train, val or test; all of it by default
-    #[arg(long, requires = "data", value_parser = teach::parse_split)]
+    #[arg(long, requires = "data", value_parser = samples::parse_split)]
     split: Option<Split>,
-    /// Images of each class to draw from the data set, by seed
+    /// Images to draw from the data set by seed: of each class, or in all with --class
     #[arg(long, requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
     shots: Option<u32>,
+    /// Your number as the one who teaches; `why` shows it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    operator: u32,
+    /// Places for samples in a store that is made
+    #[arg(long, value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    supports: u32,
     #[command(flatten)]
     common: Common,
 }
 
 #[derive(serde::Serialize)]
 struct Report {
-    head: String,
-    encoder: String,
+    device: String,
     learned: usize,
     known: usize,
-    classes: Vec<teach::ClassCount>,
+    classes: Vec<ClassCount>,
 }
 
-/// Runs it: all images are learned and the head is replaced, or an error leaves it as it was.
+/// Runs it. Images are learned one by one: an error leaves the device with those before it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let encoder = teach::open_encoder(&args.encoder)?;
-    let mut head = match args.head.exists() {
-        true => teach::load_head(&args.head)?,
-        false => TaughtHead::new(&*encoder),
-    };
-    head.check_encoder(&*encoder).with_context(|| args.head.display().to_string())?;
-    let lessons = match &args.data {
-        Some(name) => teach::draw_shots(
-            &data::open_named(name, args.common.seed)?,
-            args.split,
-            args.shots.unwrap_or_default() as usize,
-            args.common.seed,
-        )?,
-        None => vec![(args.class.clone().unwrap_or_default(), teach::read_images(&args.images)?)],
-    };
-    let (mut learned, mut known) = (0, 0);
-    for (class, images) in &lessons {
-        let already = teach::learn(&mut head, &*encoder, class, images)?;
-        learned += images.len() - already.len();
-        known += already.len();
-        for (image, name) in already.iter().filter(|_| !args.common.quiet) {
-            eprintln!("{image}: class '{class}' has these pixels already, from {name}");
+    let lessons = lessons(&args)?;
+    args.device.with(Missing::Make(args.supports), |client| {
+        let (mut learned, mut known) = (0, 0);
+        for (class, images) in &lessons {
+            for (image, new) in images.iter().zip(learn(client, class, images, args.operator)?) {
+                *(if new { &mut learned } else { &mut known }) += 1;
+                if !new && !args.common.quiet {
+                    eprintln!("{}: class '{class}' has these pixels already", image.name);
+                }
+            }
+        }
+        report(&args, &Names::of(client)?, learned, known)
+    })
+}
+
+fn lessons(args: &Args) -> anyhow::Result<Vec<Lesson>> {
+    let (seed, shots) = (args.common.seed, args.shots.map(|shots| shots as usize));
+    match (&args.data, &args.class, shots) {
+        (None, class, _) => Ok(vec![(class.clone().unwrap_or_default(), samples::read_images(&args.images)?)]),
+        (Some(name), Some(class), shots) => {
+            let images = samples::draw_any(&data::open_named(name, seed)?, args.split, shots, seed)?;
+            Ok(vec![(class.clone(), images)])
+        }
+        (Some(name), None, Some(shots)) => samples::draw_shots(&data::open_named(name, seed)?, args.split, shots, seed),
+        (Some(name), None, None) => {
+            bail!(
+                "--data {name} needs --shots, to learn so many of each of its classes, or --class, to learn all as one"
+            )
         }
     }
-    if learned > 0 {
-        device::save(&head, &args.head)?;
-    }
-    report(&args, &head, learned, known)
 }
 
-fn report(args: &Args, head: &TaughtHead, learned: usize, known: usize) -> anyhow::Result<()> {
-    let classes = teach::class_counts(head);
+/// Teaches `images` as `class`, which is added where it is new; tells of each image whether it was new.
+pub fn learn(client: &mut Client<'_>, class: &str, images: &[NamedImage], operator: u32) -> anyhow::Result<Vec<bool>> {
+    let (slot, added) = client.add_class(class)?;
+    let mut news = Vec::new();
+    for image in images {
+        let from = Provenance { source: source_of(&image.image), operator, time_s: now_s() };
+        match client.learn(slot, &from, Sample::Image(&image.image)) {
+            Ok(learned) => news.push(learned.new),
+            Err(error) => {
+                if added && news.is_empty() {
+                    // Nothing came of it: the device is as it was. Where even this fails, the first error tells more.
+                    client.remove_class(slot).ok();
+                }
+                return Err(explain(client, image, &from, error));
+            }
+        }
+    }
+    ensure!(news.len() == images.len(), "the device answered for {} of {} images", news.len(), images.len());
+    Ok(news)
+}
+
+/// A source that is known as another class, with that class's name; any other error as it is, with the image's.
+fn explain(client: &mut Client<'_>, image: &NamedImage, from: &Provenance, error: LinkError) -> anyhow::Error {
+    if error.reason() == Some(Reason::TaughtOtherwise)
+        && let LinkError::Refused { refusal, .. } = &error
+        && let Ok(names) = Names::of(client)
+    {
+        let class = names.name(refusal.found as u8);
+        let source = hexadecimal(&from.source[..4]);
+        return anyhow::anyhow!(
+            "{}: the same pixels were learned as class '{class}' (source {source}); forget that sample first",
+            image.name
+        );
+    }
+    anyhow::Error::new(error).context(image.name.clone())
+}
+
+fn report(args: &Args, names: &Names, learned: usize, known: usize) -> anyhow::Result<()> {
     if args.common.json {
-        let (head, encoder) = (args.head.display().to_string(), args.encoder.clone());
-        return print_json(&Report { head, encoder, learned, known, classes });
+        let device = args.device.device.to_string();
+        return print_json(&Report { device, learned, known, classes: names.counts() });
     }
     println!("learned {learned} images, {known} were known");
-    teach::print_classes(&classes);
+    names.print();
     Ok(())
 }

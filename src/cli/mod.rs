@@ -11,21 +11,31 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::device::DeviceError;
+use crate::link::LinkError;
 use crate::nn::kernel::Isa;
 
 mod augment;
 mod bench;
+mod class;
+mod connect;
 mod data;
 mod demo;
+mod device;
 mod encoders;
 mod eval;
 mod export;
 mod forget;
 mod learn;
+mod merge;
 mod predict;
 mod pretrain;
+mod reset;
+mod samples;
+mod self_test;
 mod status;
-mod teach;
+mod update;
+mod why;
 
 /// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
 #[derive(Parser)]
@@ -51,14 +61,28 @@ enum Command {
     Eval(eval::Args),
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
     Export(export::Args),
-    /// Teach a head a class from a few images
+    /// Be a device that others reach over a socket or a serial line
+    Device(device::Args),
+    /// Teach a device a class from a few images
     Learn(learn::Args),
-    /// Make a head forget a sample or a class, exactly
+    /// Make a device forget a sample or a class, exactly
     Forget(forget::Args),
-    /// Classify images with a taught head
+    /// Have a device classify images
     Predict(predict::Args),
-    /// What a head knows: classes, samples, memory
+    /// The samples that a device's decision rests on, and where they came from
+    Why(why::Args),
+    /// How a device is and what it knows: classes, samples, wear
     Status(status::Args),
+    /// Bring what one device knows to another
+    Merge(merge::Args),
+    /// Add, rename and remove classes of a device
+    Class(class::Args),
+    /// Have a device test itself
+    SelfTest(self_test::Args),
+    /// Send a device a new bundle
+    Update(update::Args),
+    /// Make a device forget everything
+    Reset(reset::Args),
     /// Latency, rate and memory of training, encoder or head
     Bench(bench::Args),
 }
@@ -118,6 +142,13 @@ pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a device, its store or the line to it is at fault.
+fn is_device_fault(error: &anyhow::Error) -> bool {
+    error.is::<DeviceFault>()
+        || error.downcast_ref::<LinkError>().is_some_and(LinkError::is_device_fault)
+        || error.downcast_ref::<DeviceError>().is_some_and(DeviceError::is_device_fault)
+}
+
 /// The command, and whether `pretrain` was given a seed or has the default. Bad usage ends the program.
 fn parse() -> (Command, bool) {
     let matches = Cli::command().get_matches();
@@ -137,10 +168,17 @@ pub fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
+        Command::Device(args) => device::run(args),
         Command::Learn(args) => learn::run(args),
         Command::Forget(args) => forget::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Why(args) => why::run(args),
         Command::Status(args) => status::run(args),
+        Command::Merge(args) => merge::run(args),
+        Command::Class(args) => class::run(args),
+        Command::SelfTest(args) => self_test::run(args),
+        Command::Update(args) => update::run(args),
+        Command::Reset(args) => reset::run(args),
         Command::Bench(args) => bench::run(args),
     });
     match result {
@@ -149,7 +187,7 @@ pub fn main() -> ExitCode {
             eprintln!("macula: {error:#}");
             let code = if error.is::<CheckFailed>() {
                 3
-            } else if error.is::<DeviceFault>() {
+            } else if is_device_fault(&error) {
                 4
             } else if error.is::<Interrupted>() {
                 130

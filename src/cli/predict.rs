@@ -1,30 +1,34 @@
-//! `macula predict`: classifies images with a taught head.
+//! `macula predict`: has a device classify images.
+
+mod quality;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
+use macula_edge::head::HeadKind;
 
-use super::{Common, print_json, teach};
-use crate::data::{self, Dataset, Split};
-use crate::device::{self, HeadKind, NamedImage, TaughtHead};
-use crate::encoder::Embedder;
-use crate::evaluate::Confusion;
+use super::connect::{DeviceArgs, Missing, Names};
+use super::why::Witness;
+use super::{Common, print_json, samples};
+use crate::data::{self, Dataset, Image, Split};
+use crate::device::source_of;
+use crate::link::{Client, Question, Sample};
+use quality::{Quality, Tally};
 
 /// Arguments of `macula predict`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    macula predict --encoder encoder.onnx --head tissue.head new.png\n  \
-    macula predict --encoder encoder.onnx --head tissue.head --data SLIDES --split test")]
+    macula predict --device clinic.store new.png\n  \
+    macula predict --device tcp:ward-3.local:7000 --error-rate 5 --data SLIDES --split test")]
 pub struct Args {
-    /// The encoder that the head was taught on
-    #[arg(long)]
-    encoder: String,
-    /// The head
-    #[arg(long, value_name = "FILE")]
-    head: PathBuf,
-    /// Which head decides: prototype or gaussian
-    #[arg(long, default_value_t = HeadKind::default())]
-    head_kind: HeadKind,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Which head decides: auto (the device's choice), prototype, gaussian or logistic
+    #[arg(long, default_value = "auto", value_parser = parse_head)]
+    head: HeadKind,
+    /// How often the set of classes may miss the truth, in percent, 0.1 to 50
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = parse_error_rate)]
+    error_rate: u16,
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
@@ -32,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// Which part of the data set: train, val or test; all of it by default
-    #[arg(long, requires = "data", value_parser = teach::parse_split)]
+    #[arg(long, requires = "data", value_parser = samples::parse_split)]
     split: Option<Split>,
     /// List every image of a labelled data set too
     #[arg(long, requires = "data")]
@@ -41,36 +45,29 @@ pub struct Args {
     common: Common,
 }
 
+/// What is said of one image.
 #[derive(serde::Serialize)]
 struct Row {
     image: String,
     class: String,
     probability: f32,
+    /// Whether the image is like what the device was taught.
+    known: bool,
+    /// The classes that cannot be excluded at the asked error rate.
+    set: Vec<String>,
+    /// Whether there are samples enough for that; the set promises nothing otherwise.
+    enough: bool,
+    shots_needed: u16,
+    nearest: Vec<Witness>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
 }
 
 #[derive(serde::Serialize)]
-struct Quality {
-    balanced_accuracy: f64,
-    recall: Vec<ClassRecall>,
-    accuracy: f64,
-    images: u64,
-    /// Images left out because the head had learned them.
-    learned_images_left_out: usize,
-}
-
-#[derive(serde::Serialize)]
-struct ClassRecall {
-    class: String,
-    /// Null where the data set has no image of the class.
-    recall: Option<f64>,
-}
-
-#[derive(serde::Serialize)]
 struct Report {
-    head: String,
-    head_kind: HeadKind,
+    device: String,
+    head: &'static str,
+    error_rate_percent: f64,
     #[serde(flatten)]
     quality: Option<Quality>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,108 +76,121 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let encoder = teach::open_encoder(&args.encoder)?;
-    let head = teach::load_head(&args.head)?;
-    head.check_encoder(&*encoder).with_context(|| args.head.display().to_string())?;
-    let (quality, rows) = match &args.data {
-        None => {
-            let images = teach::read_images(&args.images)?;
-            let features = device::embed_images(&*encoder, &images)?;
-            (None, predict(&args, &head, &images, &features)?)
+    let images = samples::read_images(&args.images)?;
+    args.device.with(Missing::Refuse, |client| {
+        let names = Names::of(client)?;
+        let (quality, rows) = match &args.data {
+            None => {
+                let rows = images.iter().map(|named| predict(&args, client, &names, &named.name, &named.image));
+                (None, rows.collect::<Result<_, _>>()?)
+            }
+            Some(name) => predict_dataset(&args, client, &names, &data::open_named(name, args.common.seed)?)?,
+        };
+        let predictions = (quality.is_none() || args.each).then_some(rows);
+        let error_rate_percent = f64::from(args.error_rate) / 10.0;
+        if args.common.json {
+            let (device, head) = (args.device.device.to_string(), args.head.name());
+            return print_json(&Report { device, head, error_rate_percent, quality, predictions });
         }
-        Some(name) => predict_dataset(&args, &*encoder, &head, &data::open_named(name, args.common.seed)?)?,
-    };
-    let predictions = (quality.is_none() || args.each).then_some(rows);
-    if args.common.json {
-        let head = args.head.display().to_string();
-        return print_json(&Report { head, head_kind: args.head_kind, quality, predictions });
-    }
-    if let Some(quality) = &quality {
-        print_quality(quality);
-    }
-    if let Some(rows) = &predictions {
-        print_rows(rows);
-    }
-    Ok(())
+        if let Some(quality) = &quality {
+            quality.print(error_rate_percent);
+        }
+        if let Some(rows) = &predictions {
+            print_rows(rows, error_rate_percent);
+        }
+        Ok(())
+    })
 }
 
-fn predict(args: &Args, head: &TaughtHead, images: &[NamedImage], features: &[f32]) -> anyhow::Result<Vec<Row>> {
-    let names: Vec<&str> = images.iter().map(|named| named.name.as_str()).collect();
-    let predictions = head.predict(args.head_kind, &names, features)?;
-    let rows = names.iter().zip(predictions).map(|(name, prediction)| Row {
-        image: (*name).to_owned(),
-        class: head.classes()[usize::from(prediction.decision.class)].clone(),
-        probability: prediction.decision.probability,
+fn parse_head(name: &str) -> Result<HeadKind, String> {
+    let kinds = [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic];
+    let found = kinds.into_iter().find(|kind| kind.name() == name);
+    found.ok_or_else(|| format!("head '{name}' is none of auto, prototype, gaussian, logistic"))
+}
+
+/// Percent as thousandths.
+fn parse_error_rate(text: &str) -> Result<u16, String> {
+    let permille = text.trim_end_matches('%').trim().parse::<f64>().map(|percent| (percent * 10.0).round());
+    match permille {
+        Ok(permille) if (1.0..=500.0).contains(&permille) => Ok(permille as u16),
+        _ => Err(format!("an error rate of '{text}' percent: 0.1 to 50 are allowed")),
+    }
+}
+
+fn predict(args: &Args, client: &mut Client<'_>, names: &Names, name: &str, image: &Image) -> anyhow::Result<Row> {
+    let question = Question { head: args.head as u8, error_rate_permille: args.error_rate };
+    let verdict = client.predict(Sample::Image(image), question)?;
+    Ok(Row {
+        image: name.to_owned(),
+        class: names.name(verdict.slot),
+        probability: verdict.probability,
+        known: verdict.known,
+        set: verdict.set.iter().map(|&slot| names.name(slot)).collect(),
+        enough: verdict.enough,
+        shots_needed: verdict.shots_needed,
+        nearest: verdict.nearest.iter().map(|neighbour| Witness::of(neighbour, names)).collect(),
         label: None,
-    });
-    Ok(rows.collect())
+    })
 }
 
-/// Classifies a data set block by block. Images that the head has learned say nothing about it: they are
-/// left out of a labelled set.
+/// Classifies a data set image by image. Images that the device has learned say nothing about it: they are left out
+/// of a labelled set.
 fn predict_dataset(
     args: &Args,
-    encoder: &dyn Embedder,
-    head: &TaughtHead,
+    client: &mut Client<'_>,
+    names: &Names,
     dataset: &Dataset,
 ) -> anyhow::Result<(Option<Quality>, Vec<Row>)> {
     let name = args.data.as_deref().unwrap_or_default();
     let indices = dataset.indices(args.split);
     ensure!(!indices.is_empty(), "{name} has no images in the part asked for");
     let labelled = indices.iter().all(|&index| dataset.records[index].label.is_some());
-    // The classes of the data set, as the head numbers them.
-    let classes: Vec<usize> = match labelled {
-        true => dataset.class_names.iter().map(|class| head.class(class)).collect::<Result<_, _>>()?,
+    if labelled {
+        dataset.class_names.iter().try_for_each(|class| names.slot(class).map(drop))?;
+    }
+    let learned = match labelled {
+        true => client.export()?.supports.iter().map(|support| support.from.source).collect(),
         false => Vec::new(),
     };
-    let mut confusion = Confusion::new(head.classes().len());
-    let (mut rows, mut left_out) = (Vec::new(), 0);
-    teach::for_each_block(encoder, dataset, &indices, &args.common, |block, images, features| {
-        let predicted = predict(args, head, images, features)?;
-        for ((mut row, hash), &index) in predicted.into_iter().zip(teach::hashes(images)).zip(block) {
-            if let Some(label) = dataset.records[index].label.filter(|_| labelled) {
-                if head.knows(&hash) {
-                    left_out += 1;
-                    continue;
-                }
-                confusion.add(classes[label], head.class(&row.class)?);
-                row.label = Some(dataset.class_names[label].clone());
-            }
-            rows.push(row);
+    let mut tally = Tally::new(names);
+    let mut rows = Vec::new();
+    samples::for_each_image(dataset, &indices, &args.common, |index, named| {
+        let label = dataset.records[index].label.filter(|_| labelled).map(|label| &dataset.class_names[label]);
+        // Supports come in the order of their sources.
+        if label.is_some() && learned.binary_search(&source_of(&named.image)).is_ok() {
+            tally.leave_out();
+            return Ok(());
         }
+        let mut row = predict(args, client, names, &named.name, &named.image)?;
+        if let Some(label) = label {
+            tally.add(label, &row)?;
+            row.label = Some(label.clone());
+        }
+        rows.push(row);
         Ok(())
     })?;
-    ensure!(!rows.is_empty(), "{name}: the head has learned all of these images, none is left to judge it by");
-    Ok((labelled.then(|| quality(&confusion, head, left_out)), rows))
+    ensure!(!rows.is_empty(), "{name}: the device has learned all of these images, none is left to judge it by");
+    Ok((labelled.then(|| tally.quality()), rows))
 }
 
-fn quality(confusion: &Confusion, head: &TaughtHead, learned_images_left_out: usize) -> Quality {
-    let recalls = head.classes().iter().cloned().zip(confusion.recalls());
-    Quality {
-        balanced_accuracy: confusion.balanced_accuracy(),
-        recall: recalls.map(|(class, recall)| ClassRecall { class, recall }).collect(),
-        accuracy: confusion.accuracy(),
-        images: confusion.total(),
-        learned_images_left_out,
-    }
-}
-
-fn print_quality(quality: &Quality) {
-    println!("balanced accuracy  {:.3}  ({} images)", quality.balanced_accuracy, quality.images);
-    for class in &quality.recall {
-        let recall = class.recall.map_or("no images".to_owned(), |recall| format!("{recall:.3}"));
-        println!("recall             {recall}  {}", class.class);
-    }
-    println!("accuracy           {:.3}", quality.accuracy);
-    if quality.learned_images_left_out > 0 {
-        println!("left out           {} images that the head has learned", quality.learned_images_left_out);
-    }
-}
-
-fn print_rows(rows: &[Row]) {
+fn print_rows(rows: &[Row], error_rate_percent: f64) {
     let width = rows.iter().map(|row| row.image.chars().count()).max().unwrap_or(0).max("image".len());
-    println!("{:<width$} {:<24} {:>11}", "image", "class", "probability");
+    let set = format!("set at {error_rate_percent} %");
+    println!("{:<width$} {:<24} {:>11}  {set:<24} nearest", "image", "class", "probability");
     for row in rows {
-        println!("{:<width$} {:<24} {:>11.3}", row.image, row.class, row.probability);
+        let class = if row.known { row.class.clone() } else { "I don't know".to_owned() };
+        let nearest: Vec<String> = row.nearest.iter().map(Witness::short).collect();
+        let set = if row.set.is_empty() { "none".to_owned() } else { row.set.join(", ") };
+        println!("{:<width$} {class:<24} {:>11.3}  {set:<24} {}", row.image, row.probability, nearest.join(", "));
+        if !row.known {
+            println!("{:<width$} it is unlike all that was taught; the nearest class would be {}", "", row.class);
+        }
+    }
+    if let Some(row) = rows.iter().find(|row| !row.enough) {
+        println!(
+            "too few samples for an error rate of {error_rate_percent} %: {} of each class are needed, and until then \
+             the sets promise nothing",
+            row.shots_needed
+        );
     }
 }

@@ -1,21 +1,17 @@
-//! `macula status`: what a head knows.
+//! `macula status`: how a device is and what it knows.
 
-use std::path::PathBuf;
-
-use macula_edge::head::{ClassSums, Gaussian};
-use sha2::{Digest, Sha256};
-
-use super::{Common, print_json, teach};
-use crate::device::TaughtHead;
+use super::connect::{ClassCount, DeviceArgs, Missing, Names, date, hexadecimal};
+use super::{Common, print_json};
+use crate::device::StoreFile;
+use crate::link::{Address, Client, Knowledge, Status};
 
 /// Arguments of `macula status`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  macula status --head tissue.head --samples")]
+#[command(after_help = "Example:\n  macula status --device clinic.store --samples")]
 pub struct Args {
-    /// The head
-    #[arg(long, value_name = "FILE")]
-    head: PathBuf,
-    /// List every sample with the start of its hash
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// List every sample with its source
     #[arg(long)]
     samples: bool,
     #[command(flatten)]
@@ -24,83 +20,126 @@ pub struct Args {
 
 #[derive(serde::Serialize)]
 struct Report {
-    head: String,
-    file_bytes: u64,
-    encoder: String,
+    device: String,
+    program: String,
+    /// Where the encoder of a store's file is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder: Option<String>,
     encoder_identity: String,
     feature_dim: usize,
-    centred_by_corpus: bool,
-    classes: Vec<teach::ClassCount>,
-    /// Memory of the sums on a device, without and with outer products, and to solve the Gaussian head.
-    prototype_bytes: usize,
-    gaussian_bytes: usize,
-    gaussian_scratch_bytes: usize,
-    /// SHA-256 of the sums' canonical bytes; null before anything was taught.
-    state_sha256: Option<String>,
+    supports: u32,
+    supports_limit: u32,
+    classes: Vec<ClassCount>,
+    classes_limit: u8,
+    bytes_programmed: u64,
+    erases: u32,
+    free_bytes: u32,
+    learned: u32,
+    learned_bytes: u64,
+    learned_erases: u32,
+    requests: u32,
+    requests_repeated: u32,
+    frames_dropped: u32,
+    now_s: u64,
+    /// SHA-256 of the canonical state: devices that know the same samples have the same.
+    state_sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<Vec<SampleRow>>,
 }
 
 #[derive(serde::Serialize)]
 struct SampleRow {
-    hash: String,
+    source: String,
     class: String,
-    name: String,
+    operator: u32,
+    time_s: u64,
 }
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let head = teach::load_head(&args.head)?;
-    let report = report(&args, &head)?;
-    if args.common.json {
-        return print_json(&report);
-    }
-    println!("head      {} ({} bytes)", report.head, report.file_bytes);
-    println!("encoder   {} ({}…), {} dimensions", report.encoder, &report.encoder_identity[..8], report.feature_dim);
-    let centring =
-        if report.centred_by_corpus { "centred and scaled by the corpus" } else { "as the encoder gives them" };
-    println!("features  {centring}");
-    println!(
-        "memory    prototype {} bytes, gaussian {} bytes and {} of scratch",
-        report.prototype_bytes, report.gaussian_bytes, report.gaussian_scratch_bytes
-    );
-    println!("state     {}\n", report.state_sha256.as_deref().unwrap_or("nothing learned"));
-    teach::print_classes(&report.classes);
-    if let Some(samples) = &report.samples {
-        println!("\n{:<16} {:<24} sample", "hash", "class");
-        samples.iter().for_each(|row| println!("{:<16} {:<24} {}", &row.hash[..16], row.class, row.name));
-    }
-    Ok(())
-}
-
-fn report(args: &Args, head: &TaughtHead) -> anyhow::Result<Report> {
-    let (dim, classes) = (head.encoder().feature_dim as usize, head.classes().len());
-    let prototype_bytes = 4 * classes + 8 * ClassSums::sums_len(dim, classes);
-    let state_sha256 = match head.samples() {
-        [] => None,
-        _ => Some(hexadecimal(&Sha256::digest(head.state()?))),
-    };
-    let row = |sample: &crate::device::Sample| SampleRow {
-        hash: hexadecimal(&sample.pixels_sha256),
-        class: head.classes()[usize::from(sample.class)].clone(),
-        name: sample.name.clone(),
-    };
-    Ok(Report {
-        head: args.head.display().to_string(),
-        file_bytes: std::fs::metadata(&args.head)?.len(),
-        encoder: head.encoder().name.clone(),
-        encoder_identity: hexadecimal(&head.encoder().identity),
-        feature_dim: dim,
-        centred_by_corpus: head.corpus().is_some(),
-        classes: teach::class_counts(head),
-        prototype_bytes,
-        gaussian_bytes: prototype_bytes + 8 * ClassSums::products_len(dim),
-        gaussian_scratch_bytes: 8 * Gaussian::scratch_len(dim, classes),
-        state_sha256,
-        samples: args.samples.then(|| head.samples().iter().map(row).collect()),
+    args.device.with(Missing::Refuse, |client| {
+        let (status, names) = (client.status()?, Names::of(client)?);
+        let report = report(&args, client, &status, &names)?;
+        if args.common.json {
+            return print_json(&report);
+        }
+        print(&report);
+        println!();
+        names.print();
+        if let Some(samples) = &report.samples {
+            println!("\n{:<16} {:<24} {:>10}  time", "source", "class", "operator");
+            for SampleRow { source, class, operator, time_s } in samples {
+                println!("{:<16} {class:<24} {operator:>10}  {}", &source[..16], date(*time_s));
+            }
+        }
+        Ok(())
     })
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &Names) -> anyhow::Result<Report> {
+    let knowledge = if args.samples { Some(client.export()?) } else { None };
+    let state_sha256 = match &knowledge {
+        Some(knowledge) => knowledge.sha256,
+        None => client.state_sha256()?,
+    };
+    let encoder = match &args.device.device {
+        Address::Store(path) => StoreFile::card(path)?.map(|card| card.encoder),
+        _ => None,
+    };
+    let (device, wear, line) = (client.device(), status.wear, status.line);
+    Ok(Report {
+        device: client.address().to_owned(),
+        program: format!("{} {}", device.program, device.program_version),
+        encoder,
+        encoder_identity: hexadecimal(&device.identity),
+        feature_dim: device.dim,
+        supports: status.supports,
+        supports_limit: status.supports_limit,
+        classes: names.counts(),
+        classes_limit: status.classes_limit,
+        bytes_programmed: wear.bytes_programmed,
+        erases: wear.erases,
+        free_bytes: wear.free_bytes,
+        learned: wear.learned,
+        learned_bytes: wear.learned_bytes,
+        learned_erases: wear.learned_erases,
+        requests: line.requests,
+        requests_repeated: line.repeated,
+        frames_dropped: line.corrupted.saturating_add(line.oversized).saturating_add(line.stale),
+        now_s: status.now_s,
+        state_sha256: hexadecimal(&state_sha256),
+        samples: knowledge.map(|knowledge| rows(&knowledge, names)),
+    })
+}
+
+fn rows(knowledge: &Knowledge, names: &Names) -> Vec<SampleRow> {
+    let row = |support: &crate::link::Support| SampleRow {
+        source: hexadecimal(&support.from.source),
+        class: names.name(support.slot),
+        operator: support.from.operator,
+        time_s: support.from.time_s,
+    };
+    knowledge.supports.iter().map(row).collect()
+}
+
+fn print(report: &Report) {
+    println!("device    {} ({}), clock {}", report.device, report.program, date(report.now_s));
+    let encoder = report.encoder.as_deref().unwrap_or("its own");
+    println!("encoder   {encoder} ({}…), {} dimensions", &report.encoder_identity[..8], report.feature_dim);
+    let (classes, limit) = (report.classes.len(), report.classes_limit);
+    println!("samples   {} of {} in {classes} of {limit} classes", report.supports, report.supports_limit);
+    let Report { bytes_programmed, erases, free_bytes, .. } = report;
+    println!("store     {bytes_programmed} bytes programmed, {erases} blocks erased, {free_bytes} bytes free");
+    if report.learned > 0 {
+        let a_sample = |total: f64| total / f64::from(report.learned);
+        println!(
+            "wear      {:.0} bytes and {:.3} erases a sample, of {} learned since the start",
+            a_sample(report.learned_bytes as f64),
+            a_sample(report.learned_erases.into()),
+            report.learned
+        );
+    }
+    let Report { requests, requests_repeated, frames_dropped, .. } = report;
+    println!("line      {requests} requests, {requests_repeated} repeated, {frames_dropped} frames dropped");
+    println!("state     {}", report.state_sha256);
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use macula_edge::image::SIDE_MAX;
+
 use super::{DataError, Image};
 
 /// Pixels an image may have. 2²⁷ (16,384 × 8,192) holds the largest radiograph and photograph in
@@ -21,6 +23,12 @@ const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "gif"];
 pub fn is_image_name(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
     ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending))
+}
+
+/// Whether an image may have this size: no side is 0 or beyond what can be resized, and the area has a limit.
+pub(super) fn is_allowed(width: u64, height: u64) -> bool {
+    let sides = 1..=SIDE_MAX as u64;
+    sides.contains(&width) && sides.contains(&height) && width * height <= PIXELS_MAX
 }
 
 /// Reads one image file: the format by its content, the first frame, 8 bits a channel.
@@ -49,11 +57,11 @@ pub fn decode(bytes: &[u8], name: &str) -> Result<Image, DataError> {
     let mut decoder = reader.into_decoder().map_err(|error| refuse(error.to_string()))?;
     let (width, height) = decoder.dimensions();
     let (width, height) = (u64::from(width), u64::from(height));
-    if width * height > PIXELS_MAX {
-        return Err(DataError::TooLarge { name: name.to_owned(), width, height, limit: PIXELS_MAX });
-    }
     if width * height == 0 {
         return Err(refuse(format!("it is {width}×{height} pixels")));
+    }
+    if !is_allowed(width, height) {
+        return Err(DataError::TooLarge { name: name.to_owned(), width, height, limit: PIXELS_MAX });
     }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(DECODER_BYTES_MAX);
@@ -147,6 +155,14 @@ mod tests {
         bytes[18..22].copy_from_slice(&60_000u32.to_le_bytes());
         bytes[22..26].copy_from_slice(&60_000u32.to_le_bytes());
         let error = decode(&bytes, "bomb.bmp").unwrap_err().to_string();
-        assert_eq!(error, "bomb.bmp: 60000×60000 pixels are more than the limit of 134217728 pixels an image");
+        assert_eq!(
+            error,
+            "bomb.bmp: 60000×60000 pixels are more than an image may have: 134217728, at most 65535 a side"
+        );
+        // Few pixels, but in a row that is too long; 65,535 is not.
+        let row = |width| encoded(&DynamicImage::ImageLuma8(GrayImage::new(width, 1)), ImageFormat::Png);
+        let error = decode(&row(65_536), "long.png").unwrap_err().to_string();
+        assert_eq!(error, "long.png: 65536×1 pixels are more than an image may have: 134217728, at most 65535 a side");
+        assert_eq!(decode(&row(65_535), "long.png").unwrap().width, 65_535);
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use macula_edge::image::{ImageError, SIDE_MAX};
+
 /// A data set or one of its images could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -80,8 +82,8 @@ pub enum DataError {
         /// What the decoder said.
         reason: String,
     },
-    /// One image is larger than [`super::decode::PIXELS_MAX`].
-    #[error("{name}: {width}×{height} pixels are more than the limit of {limit} pixels an image")]
+    /// One image is larger than [`super::decode::PIXELS_MAX`], or has a longer side than can be resized.
+    #[error("{name}: {width}×{height} pixels are more than an image may have: {limit}, at most {SIDE_MAX} a side")]
     TooLarge {
         /// Path of the file.
         name: String,
@@ -89,9 +91,12 @@ pub enum DataError {
         width: u64,
         /// Rows.
         height: u64,
-        /// The limit.
+        /// The most pixels.
         limit: u64,
     },
+    /// Images cannot be brought to the size or the channels asked for.
+    #[error("no image can be prepared like this: {0}")]
+    Recipe(ImageError),
     /// The data set has no such image.
     #[error("{dataset}: no image {index}, there are {len}")]
     OutOfRange {

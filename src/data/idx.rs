@@ -14,10 +14,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use macula_edge::image::SIDE_MAX;
 
 use super::dataset::Place;
 use super::rows::{self, Order, Rows};
-use super::{DataError, Dataset, Record, Split, folder};
+use super::{DataError, Dataset, Record, Split, decode, folder};
 
 /// Whether a file's name, in lower case, says that it holds IDX images.
 pub(super) fn is_images_name(name: &str) -> bool {
@@ -114,8 +115,8 @@ fn images(path: &Path) -> Result<(Rows, usize), DataError> {
     let mut reader = reader(path)?;
     let [count, height, width] = dimensions::<3>(&mut reader, path)?;
     let stride = u64::from(height) * u64::from(width);
-    if count == 0 || stride == 0 || stride > super::decode::PIXELS_MAX {
-        let expected = format!("no side 0 and at most {} pixels an image", super::decode::PIXELS_MAX);
+    if count == 0 || !decode::is_allowed(width.into(), height.into()) {
+        let expected = format!("sides of 1 to {SIDE_MAX} and at most {} pixels an image", decode::PIXELS_MAX);
         return Err(DataError::malformed(path, "the shape", format!("[{count}, {height}, {width}]"), expected));
     }
     let bytes = u64::from(count) * stride;

@@ -1,5 +1,7 @@
 //! Raw pixels, the way a camera or a file gives them.
 
+use macula_edge::image::luma;
+
 /// An image of 8-bit pixels, `[height, width, channels]` row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
@@ -14,13 +16,12 @@ pub struct Image {
 }
 
 impl Image {
-    /// One channel: BT.601 luma in the integer arithmetic of Pillow's `convert("L")`, so that grey
-    /// images come out the same on every CPU and in every tool.
+    /// One channel, by the [`luma`] that the device has.
     pub fn to_grey(&self) -> Image {
         if self.channels == 1 {
             return self.clone();
         }
-        let pixels = self.pixels.chunks_exact(3).map(luma).collect();
+        let pixels = self.pixels.chunks_exact(3).map(|rgb| luma(rgb[0], rgb[1], rgb[2])).collect();
         Image { width: self.width, height: self.height, channels: 1, pixels }
     }
 
@@ -39,24 +40,9 @@ impl Image {
     }
 }
 
-/// The weights sum to 2¹⁶, so that equal channels keep their value.
-fn luma(rgb: &[u8]) -> u8 {
-    let [red, green, blue] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
-    ((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16) as u8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn luma_is_that_of_bt_601() {
-        // 0.299 red + 0.587 green + 0.114 blue, rounded.
-        for (rgb, expected) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 200, 90], 131)] {
-            assert_eq!(luma(&rgb), expected, "{rgb:?}");
-        }
-        assert!((0..=255).all(|value| luma(&[value; 3]) == value));
-    }
 
     #[test]
     fn grey_survives_the_way_through_colour() {

@@ -128,8 +128,7 @@ fn image_shape(header: &NpyHeader, path: &Path, array: &str) -> Result<(usize, u
         [count, height, width, channels @ (1 | 3)] => (count, height, width, channels),
         _ => return Err(refused()),
     };
-    let whole =
-        count > 0 && height > 0 && width > 0 && height.saturating_mul(width) as u64 <= super::decode::PIXELS_MAX;
+    let whole = count > 0 && super::decode::is_allowed(width as u64, height as u64);
     if is_u8 && whole && header.order() == npyz::Order::C {
         Ok((count, height, width, channels))
     } else {

@@ -1,10 +1,10 @@
 //! From raw pixels to network input, one recipe for training, evaluation, export and device.
 //!
-//! The recipe works on 8-bit values until the last step: what the network sees depends only on the
-//! resized bytes, so a cache of bytes and a device that sends bytes give the same input.
+//! The recipe works on 8-bit values until the last step, and these are made by the device's own code
+//! ([`macula_edge::image`]): a cache of bytes, a device that sends bytes and a device that sees by itself give the
+//! network the same input.
 
-use image::imageops::{self, FilterType};
-use image::{ImageBuffer, Luma, Rgb};
+use macula_edge::image::{self as device, Crop, ImageError, RawImage, Recipe, Shape};
 use rayon::prelude::*;
 
 use super::{DataError, Dataset, Image};
@@ -53,7 +53,7 @@ impl Preprocessing {
     /// after resizing, measured on at most 2,000 of them spread evenly.
     ///
     /// The sums are integers, so the result does not depend on the number of threads. An image
-    /// that cannot be read is an error; no image at all is one as well.
+    /// that cannot be read is an error; no image at all and an impossible size are as well.
     pub fn for_corpus(
         dataset: &Dataset,
         indices: &[usize],
@@ -65,6 +65,7 @@ impl Preprocessing {
             return Err(DataError::Empty { path: dataset.name.clone(), expected: "at least one image to measure" });
         }
         let mut recipe = Self::unit(channels, height, width);
+        recipe.shape().map_err(DataError::Recipe)?;
         let count = indices.len().min(STATISTICS_IMAGES_MAX);
         let sums = (0..count)
             .into_par_iter()
@@ -93,11 +94,30 @@ impl Preprocessing {
 
     /// The image in the network's size and channels, still 8-bit. An image that has them already
     /// is passed through untouched.
+    ///
+    /// # Panics
+    /// When the recipe or the image has a side of 0 or above [`macula_edge::image::SIDE_MAX`], or another number of
+    /// channels than 1 or 3: whatever reads recipes and images refuses those.
     pub fn to_pixels(&self, image: &Image) -> Image {
-        let image = if self.channels == 1 { image.to_grey() } else { image.to_rgb() };
-        match self.filter {
-            ResizeFilter::Triangle => resize(image, self.width, self.height),
+        let Self { channels, height, width, filter: ResizeFilter::Triangle, .. } = *self;
+        if (image.width, image.height, image.channels) == (width, height, channels) {
+            return image.clone();
         }
+        let raw = RawImage::new(image.width, image.height, image.channels, &image.pixels);
+        let (raw, target) = (raw.expect("images are checked when read"), self.shape().expect("recipes are checked"));
+        let mut scratch = vec![0; Recipe::scratch_len(target, image.width)];
+        let mut pixels = vec![0; target.pixels_len()];
+        device::to_pixels(&raw, Recipe { target, crop: Crop::Whole }, &mut scratch, &mut pixels)
+            .expect("memory was made to fit");
+        Image { width, height, channels, pixels }
+    }
+
+    /// The size of the network's input.
+    ///
+    /// # Errors
+    /// When no image has this size.
+    pub fn shape(&self) -> Result<Shape, ImageError> {
+        Shape::new(self.width, self.height, self.channels)
     }
 
     /// `(value / 255 - mean) / std` for each value of `[…, channels]`.
@@ -111,23 +131,6 @@ impl Preprocessing {
         }
         input
     }
-}
-
-fn resize(image: Image, width: usize, height: usize) -> Image {
-    if (image.width, image.height) == (width, height) {
-        return image;
-    }
-    let from = (image.width as u32, image.height as u32);
-    let to = (width as u32, height as u32);
-    const WHOLE: &str = "an Image holds height * width * channels values";
-    let pixels = if image.channels == 1 {
-        let buffer = ImageBuffer::<Luma<u8>, _>::from_raw(from.0, from.1, image.pixels).expect(WHOLE);
-        imageops::resize(&buffer, to.0, to.1, FilterType::Triangle).into_raw()
-    } else {
-        let buffer = ImageBuffer::<Rgb<u8>, _>::from_raw(from.0, from.1, image.pixels).expect(WHOLE);
-        imageops::resize(&buffer, to.0, to.1, FilterType::Triangle).into_raw()
-    };
-    Image { width, height, channels: image.channels, pixels }
 }
 
 /// Sum and sum of squares of each channel.
@@ -150,6 +153,9 @@ fn add_sums(a: [[u64; 2]; 3], b: [[u64; 2]; 3]) -> [[u64; 2]; 3] {
 mod tests {
     use super::*;
 
+    use image::imageops::{self, FilterType};
+    use image::{ImageBuffer, Luma, Rgb};
+
     #[test]
     fn equal_size_is_untouched_and_normalised_by_the_formula() {
         let image = Image { width: 2, height: 2, channels: 3, pixels: (0..12).map(|i| i * 20).collect() };
@@ -171,6 +177,45 @@ mod tests {
         assert_eq!(half.pixels, [54, 77, 148, 171]);
     }
 
+    /// The image crate's resize: the same filter in f32, rounded once.
+    fn oracle(image: &Image, width: u32, height: u32) -> Vec<u8> {
+        let (from_width, from_height) = (image.width as u32, image.height as u32);
+        let pixels = image.pixels.clone();
+        if image.channels == 1 {
+            let buffer = ImageBuffer::<Luma<u8>, _>::from_raw(from_width, from_height, pixels).unwrap();
+            imageops::resize(&buffer, width, height, FilterType::Triangle).into_raw()
+        } else {
+            let buffer = ImageBuffer::<Rgb<u8>, _>::from_raw(from_width, from_height, pixels).unwrap();
+            imageops::resize(&buffer, width, height, FilterType::Triangle).into_raw()
+        }
+    }
+
+    #[test]
+    fn pixels_are_those_of_another_resize_within_one_grey_level() {
+        let (mut values, mut differing) = (0, 0);
+        for source in ["phantoms:28:8", "phantoms:97:8", "phantoms:224:8"] {
+            let dataset = crate::data::open_named(source, 3).unwrap();
+            for (index, (width, height)) in [(28, 28), (32, 32), (64, 40), (9, 120)].repeat(2).into_iter().enumerate() {
+                let mut image = dataset.load(index).unwrap();
+                if index % 2 == 1 {
+                    // Colour whose channels differ: the image, its negative, its mirror image.
+                    let mirrored = image.pixels.iter().rev();
+                    let triples = image.pixels.iter().zip(mirrored).flat_map(|(&a, &b)| [a, 255 - a, b]);
+                    image = Image { pixels: triples.collect(), channels: 3, ..image };
+                }
+                let found = Preprocessing::unit(image.channels, height, width).to_pixels(&image);
+                let expected = oracle(&image, width as u32, height as u32);
+                assert_eq!(found.pixels.len(), expected.len());
+                for (found, expected) in found.pixels.iter().zip(expected) {
+                    assert!(found.abs_diff(expected) <= 1, "{source} to {width}×{height}: {found} for {expected}");
+                    (values, differing) = (values + 1, differing + usize::from(*found != expected));
+                }
+            }
+        }
+        // Where the exact value lies within a sixteenth of the middle between two levels.
+        assert!(differing * 20 < values, "{differing} of {values} differ");
+    }
+
     #[test]
     fn statistics_are_those_of_the_images() {
         let dataset = crate::data::open_named("phantoms:16:60", 5).unwrap();
@@ -182,5 +227,7 @@ mod tests {
         let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
         assert!(mean.abs() < 1e-4 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
         assert!(Preprocessing::for_corpus(&dataset, &[], 1, 16, 16).is_err());
+        let error = Preprocessing::for_corpus(&dataset, &indices, 1, 70_000, 16).unwrap_err().to_string();
+        assert!(error.ends_with("an image has height 70000, the limits are 1 and 65535"), "{error}");
     }
 }

@@ -1,12 +1,9 @@
-//! Images on their way into a head: named, hashed and embedded.
+//! Images on their way to a device: named, and known by the hash of their pixels.
 
+use macula_edge::taught::Source;
 use sha2::{Digest, Sha256};
 
 use crate::data::Image;
-use crate::encoder::{EmbedError, Embedder};
-
-/// Images embedded in one call of the encoder: enough to keep it busy, few enough to stay in cache.
-const IMAGES_AT_ONCE: usize = 32;
 
 /// An image with the name a person knows it by.
 #[derive(Clone, Debug)]
@@ -17,61 +14,41 @@ pub struct NamedImage {
     pub image: Image,
 }
 
-/// Images could not be embedded.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// The encoder failed, or gave a value that is not finite.
-    #[error("{first}: {source}")]
-    Embed {
-        /// The first image of the call.
-        first: String,
-        /// Why.
-        source: EmbedError,
-    },
-    /// The encoder gave another number of values than it promised.
-    #[error("{encoder} gave {found} values for {images} images of {dim} dimensions")]
-    Shape {
-        /// The encoder.
-        encoder: String,
-        /// Values it gave.
-        found: usize,
-        /// Images of the call.
-        images: usize,
-        /// D.
-        dim: usize,
-    },
-}
-
-/// SHA-256 of an image's size, channels and pixels: the same for the same picture in another file or format.
+/// What a device knows an image by: the first 16 bytes of the SHA-256 of its size, channels and pixels, the same for
+/// the same picture in another file or format.
 ///
 /// An image without colour counts as one channel, because some formats store grey in three.
-pub fn pixels_sha256(image: &Image) -> [u8; 32] {
+pub fn source_of(image: &Image) -> Source {
     if image.channels > 1 && image.is_grey() {
-        return pixels_sha256(&image.to_grey());
+        return source_of(&image.to_grey());
     }
     let mut hash = Sha256::new();
     for size in [image.width, image.height, image.channels] {
         hash.update((size as u64).to_le_bytes());
     }
     hash.update(&image.pixels);
-    hash.finalize().into()
+    let mut source = Source::default();
+    let len = source.len();
+    source.copy_from_slice(&hash.finalize()[..len]);
+    source
 }
 
-/// Features `[N, D]` of `images`.
-///
-/// # Errors
-/// When the encoder fails.
-pub fn embed_images(encoder: &dyn Embedder, images: &[NamedImage]) -> Result<Vec<f32>, ImageError> {
-    let mut features = Vec::with_capacity(images.len() * encoder.feature_dim());
-    for block in images.chunks(IMAGES_AT_ONCE) {
-        let input: Vec<f32> = block.iter().flat_map(|named| encoder.preprocessing().apply(&named.image)).collect();
-        let embedded =
-            encoder.embed_input(&input).map_err(|source| ImageError::Embed { first: block[0].name.clone(), source })?;
-        let (dim, images) = (encoder.feature_dim(), block.len());
-        if embedded.len() != images * dim {
-            return Err(ImageError::Shape { encoder: encoder.name(), found: embedded.len(), images, dim });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_picture_has_one_source() {
+        let grey = Image { width: 2, height: 1, channels: 1, pixels: vec![7, 200] };
+        let in_colour = Image { channels: 3, pixels: vec![7, 7, 7, 200, 200, 200], ..grey.clone() };
+        assert_eq!(source_of(&grey), source_of(&in_colour));
+        let others = [
+            Image { pixels: vec![7, 201], ..grey.clone() },
+            Image { width: 1, height: 2, ..grey.clone() },
+            Image { channels: 3, pixels: vec![7, 7, 7, 200, 200, 201], ..grey.clone() },
+        ];
+        for other in others {
+            assert_ne!(source_of(&grey), source_of(&other), "{other:?}");
         }
-        features.extend_from_slice(&embedded);
     }
-    Ok(features)
 }

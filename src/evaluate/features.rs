@@ -209,7 +209,7 @@ impl Moments {
     fn statistics(&self) -> CorpusStatistics {
         // The deviation of the corpus itself, as scikit-learn's StandardScaler takes it.
         let std = self.squares.iter().map(|squares| (squares / self.count.max(1.0)).sqrt() as f32).collect();
-        CorpusStatistics { mean: self.mean.iter().map(|&mean| mean as f32).collect(), std }
+        CorpusStatistics { mean: self.mean.iter().map(|&mean| mean as f32).collect(), std, length_max: None }
     }
 }
 

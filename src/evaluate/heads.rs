@@ -1,13 +1,14 @@
 //! The heads that few-shot episodes are judged with.
 //!
-//! N supports, D feature length, K classes. Prototype and Gaussian are the device's own heads, run
-//! on features quantised as the device does it; logistic regression is what a desk would take.
+//! N supports, D feature length, K classes. All but logistic regression are the device's own heads, run
+//! on features quantised as the device does it; logistic regression is what a desk would take, and the yardstick.
 
 use std::fmt;
 use std::str::FromStr;
 
 use macula_edge::feature::{FeatureError, UNIT, quantise};
-use macula_edge::head::{ClassSums, Gaussian, HeadError, Prototype};
+use macula_edge::head::{self, ClassSums, Gaussian, Head, HeadError, Prototype};
+use macula_edge::taught::{Record, Supports};
 
 use super::EvaluateError;
 use super::features::{Features, unit_rows};
@@ -17,11 +18,15 @@ use super::logistic::{LogisticRegression, LogisticSettings};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadKind {
+    /// What a device takes unless told otherwise: one covariance, shrunk as leaving one out finds best.
+    Auto,
     /// The class whose mean direction is nearest by cosine.
     Prototype,
-    /// Classes share one covariance; closed form.
+    /// Classes share one covariance, shrunk by a fixed amount: what can be had from sums alone.
     Gaussian,
-    /// Softmax regression with an L2 penalty, C = 0.1.
+    /// The device's softmax regression, on quantised features of length 1.
+    Softmax,
+    /// Softmax regression with an L2 penalty as scikit-learn has it, C = 0.1, on features as they are.
     Logistic,
 }
 
@@ -30,7 +35,8 @@ const LOGISTIC_C: f64 = 0.1;
 
 impl HeadKind {
     /// All of them.
-    pub const ALL: [HeadKind; 3] = [HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic];
+    pub const ALL: [HeadKind; 5] =
+        [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Softmax, HeadKind::Logistic];
 
     /// Scores `[Q, K]` of Q `queries`, greatest for the likeliest class.
     ///
@@ -51,6 +57,8 @@ impl HeadKind {
                 let (fitted, _) = LogisticRegression::fit(&supports.rows, supports.dim, labels, num_classes, settings);
                 Ok(fitted.scores(&queries.rows))
             }
+            HeadKind::Auto => fitted_scores(head::HeadKind::Auto, supports, labels, num_classes, queries),
+            HeadKind::Softmax => fitted_scores(head::HeadKind::Logistic, supports, labels, num_classes, queries),
             HeadKind::Prototype => {
                 let (supports, queries) = (quantised(supports)?, quantised(queries)?);
                 Ok(prototype_scores(&supports, labels, num_classes, &queries)?)
@@ -70,8 +78,10 @@ impl HeadKind {
 impl fmt::Display for HeadKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            HeadKind::Auto => "auto",
             HeadKind::Prototype => "prototype",
             HeadKind::Gaussian => "gaussian",
+            HeadKind::Softmax => "softmax",
             HeadKind::Logistic => "logistic",
         })
     }
@@ -87,12 +97,55 @@ impl FromStr for HeadKind {
 }
 
 /// Features as the device keeps them, `[N, D]`.
-struct Quantised {
-    dim: usize,
-    rows: Vec<i16>,
+pub(super) struct Quantised {
+    pub dim: usize,
+    pub rows: Vec<i16>,
 }
 
-fn quantised(features: &Features) -> Result<Quantised, EvaluateError> {
+/// Supports as a device would have been taught them: one source each, in the order of their features' bytes, so that
+/// classes are mixed.
+pub(super) struct Taught {
+    dim: usize,
+    records: Vec<Record>,
+    features: Vec<i16>,
+}
+
+impl Taught {
+    /// Of `supports` `[N, D]` with their `labels`.
+    pub fn new(supports: &Quantised, labels: &[usize]) -> Self {
+        let mut order: Vec<usize> = (0..labels.len()).collect();
+        let feature = |index: usize| &supports.rows[index * supports.dim..][..supports.dim];
+        order.sort_by(|&a, &b| feature(a).cmp(feature(b)));
+        let record = |(place, &index): (usize, &usize)| Record {
+            source: (place as u128).to_be_bytes(),
+            class: u8::try_from(labels[index]).unwrap_or(u8::MAX),
+            ..Record::EMPTY
+        };
+        let records = order.iter().enumerate().map(record).collect();
+        let features = order.iter().flat_map(|&index| feature(index)).copied().collect();
+        Self { dim: supports.dim, records, features }
+    }
+
+    /// As the device sees them.
+    pub fn supports(&self) -> Supports<'_> {
+        Supports { dim: self.dim, records: &self.records, features: &self.features }
+    }
+}
+
+fn fitted_scores(
+    kind: head::HeadKind,
+    supports: &Features,
+    labels: &[usize],
+    num_classes: usize,
+    queries: &Features,
+) -> Result<Vec<f64>, EvaluateError> {
+    let taught = Taught::new(&quantised(supports)?, labels);
+    let mut scratch = vec![0.0; Head::scratch_len(supports.dim, num_classes, labels.len())];
+    let head = Head::fit(kind, taught.supports(), num_classes, None, &mut scratch)?;
+    Ok(predict_all(num_classes, &quantised(queries)?, |feature, out| head.predict(feature, out).map(drop))?)
+}
+
+pub(super) fn quantised(features: &Features) -> Result<Quantised, EvaluateError> {
     let mut rows = vec![0; features.rows.len()];
     for (row, out) in features.rows.chunks(features.dim).zip(rows.chunks_mut(features.dim)) {
         match quantise(row, None, out) {
@@ -224,7 +277,9 @@ mod tests {
             assert!((165..=240).contains(&right), "{head}: {right} of 300");
             assert_eq!(head.to_string().parse::<HeadKind>().unwrap(), head);
         }
-        assert!("knn".parse::<HeadKind>().unwrap_err().to_string().contains("prototype, gaussian, logistic"));
+        assert!(
+            "knn".parse::<HeadKind>().unwrap_err().to_string().contains("auto, prototype, gaussian, softmax, logistic")
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How good an encoder's features are: k-NN, linear probe, few-shot episodes, beside the baselines.
+//! How good an encoder's features are: k-NN, linear probe, few-shot episodes, beside the baselines; and whether a
+//! device's verdicts keep what they promise.
 //!
 //! Every figure is balanced accuracy first, with its 95 % interval, and every encoder is judged on
 //! the same images and the same episodes as *raw pixels* and a *random encoder*.
@@ -6,6 +7,7 @@
 use crate::data::{DataError, Dataset};
 use crate::encoder::{EmbedError, SpecError};
 
+mod abstention;
 mod episodes;
 mod features;
 mod few_shot;
@@ -19,6 +21,7 @@ mod probe;
 mod random_encoder;
 mod raw_pixels;
 
+pub use abstention::{AbstentionResult, AbstentionTask, GateResult, Seen, SetsResult, abstention};
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
 pub use features::{Features, Progress, corpus_of, corpus_statistics, embed_dataset, readable, unit_rows};
 pub use few_shot::{FewShotResult, few_shot};
@@ -75,7 +78,7 @@ pub enum EvaluateError {
         message: String,
     },
     /// No head has this name.
-    #[error("no head is called '{name}': there are prototype, gaussian, logistic")]
+    #[error("no head is called '{name}': there are auto, prototype, gaussian, softmax, logistic")]
     UnknownHead {
         /// What was asked for.
         name: String,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{EvaluateError, RandomEncoder, RawPixels};
+use crate::blob::BlobFile;
 use crate::data::{Dataset, Preprocessing};
 use crate::encoder::{Embedder, Preset};
 use crate::pretrain::Run;
@@ -45,7 +46,7 @@ pub fn channels_of(dataset: &Dataset, indices: &[usize]) -> Result<usize, Evalua
     Ok(1)
 }
 
-/// Opens `raw-pixels`, `random:PRESET`, a run's folder or an ONNX file.
+/// Opens `raw-pixels`, `random:PRESET`, a run's folder, an ONNX file or a device blob.
 ///
 /// `seed` draws the weights of a random encoder.
 ///
@@ -62,7 +63,7 @@ pub fn open_encoder(name: &str, input: &EncoderInput<'_>, seed: u64) -> Result<B
     open_path(name)
 }
 
-/// Opens a run's folder or an ONNX file, the encoders that bring their own preprocessing.
+/// Opens a run's folder, an ONNX file or a device blob, the encoders that bring their own preprocessing.
 ///
 /// # Errors
 /// What was found under the name instead, or what is wrong with the encoder.
@@ -75,12 +76,16 @@ pub fn open_path(name: &str) -> Result<Box<dyn Embedder>, EvaluateError> {
     if found.is_dir() {
         return open_run(path);
     }
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+    let has_extension = |wanted| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(wanted));
+    if has_extension("onnx") {
         return open_onnx(path);
+    }
+    if has_extension("blob") {
+        return open_blob(path);
     }
     Err(EvaluateError::UnknownEncoder {
         name: name.to_owned(),
-        found: "a file whose name does not end in .onnx".into(),
+        found: "a file whose name does not end in .onnx or .blob".into(),
     })
 }
 
@@ -91,6 +96,13 @@ fn open_run(path: &Path) -> Result<Box<dyn Embedder>, EvaluateError> {
 fn load_run(path: &Path) -> Result<Run, EvaluateError> {
     Run::load(path)
         .map_err(|error| EvaluateError::Encoder { name: path.display().to_string(), message: error.to_string() })
+}
+
+fn open_blob(path: &Path) -> Result<Box<dyn Embedder>, EvaluateError> {
+    match BlobFile::open(path) {
+        Ok(encoder) => Ok(Box::new(encoder)),
+        Err(error) => Err(EvaluateError::Encoder { name: path.display().to_string(), message: error.to_string() }),
+    }
 }
 
 #[cfg(feature = "onnx")]

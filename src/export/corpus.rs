@@ -1,4 +1,4 @@
-//! Mean and deviation of the features over the images an encoder was pretrained on.
+//! Mean, deviation and length of the features over the images an encoder was pretrained on.
 
 use crate::data::Dataset;
 use crate::encoder::{CorpusStatistics, Embedder};
@@ -28,9 +28,12 @@ pub fn measure_corpus(
     if chosen.is_empty() {
         return Err(ParityError::NoImages);
     }
+    let mut features = Vec::with_capacity(chosen.len() * dim);
     for chunk in chosen.chunks(CHUNK) {
         let sample = Sample::load(dataset, chunk, encoder.preprocessing())?;
-        for feature in encoder.embed_input(&sample.input)?.chunks(dim) {
+        let start = features.len();
+        features.extend(encoder.embed_input(&sample.input)?);
+        for feature in features[start..].chunks(dim) {
             for (d, &value) in feature.iter().enumerate() {
                 sum[d] += f64::from(value);
                 sum_of_squares[d] += f64::from(value) * f64::from(value);
@@ -40,5 +43,7 @@ pub fn measure_corpus(
     let count = chosen.len() as f64;
     let mean: Vec<f64> = sum.iter().map(|sum| sum / count).collect();
     let std = mean.iter().zip(&sum_of_squares).map(|(mean, squares)| (squares / count - mean * mean).max(0.0).sqrt());
-    Ok(CorpusStatistics { std: std.map(|std| std as f32).collect(), mean: mean.iter().map(|&m| m as f32).collect() })
+    let mean: Vec<f32> = mean.iter().map(|&mean| mean as f32).collect();
+    let statistics = CorpusStatistics { std: std.map(|std| std as f32).collect(), mean, length_max: None };
+    Ok(statistics.with_lengths_of(&features)?)
 }

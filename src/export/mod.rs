@@ -1,11 +1,13 @@
-//! From a trained encoder to the files that leave the desk: ONNX in f32 and f16, and the proof
+//! From a trained encoder to the files that leave the desk: ONNX in f32 and f16, device blobs, and the proof
 //! that they still are the encoder that was trained.
 
+mod blobs;
 mod corpus;
 mod onnx;
 mod parity;
 mod write;
 
+pub use blobs::{BlobRequest, BlobsError, F16_BLOB_FILE, INT8_BLOB_FILE, INT8_TOLERANCE, MadeBlob};
 pub use corpus::{CORPUS_IMAGES, measure_corpus};
 pub use onnx::{INPUT_NAME, IR_VERSION, OPSET, OUTPUT_NAME, OnnxError, to_onnx};
 pub use parity::{F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, ParityStep, Sample, compare, evenly_spread};

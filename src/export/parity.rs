@@ -3,6 +3,7 @@
 //! N images, D dimensions of a feature. Errors are absolute differences of a feature's values
 //! divided by the length (L2 norm) of the trainer's feature of the same image.
 
+use macula_edge::feature::FeatureError;
 use rayon::prelude::*;
 
 use crate::data::{DataError, Dataset, Preprocessing};
@@ -25,6 +26,9 @@ pub enum ParityError {
     /// An encoder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// An encoder's features are no features for a device.
+    #[error(transparent)]
+    Feature(#[from] FeatureError),
 }
 
 /// Images ready for an encoder.
@@ -68,7 +72,7 @@ pub fn evenly_spread(indices: &[usize], count: usize) -> Vec<usize> {
 /// How one exported file compares with the trainer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ParityStep {
-    /// `f32` or `f16`.
+    /// `f32`, `f16`, `f16 blob` or `int8 blob`.
     pub file: String,
     /// In which precision the file was run.
     pub arithmetic: String,

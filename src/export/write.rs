@@ -1,9 +1,10 @@
-//! An export: both files made, run, compared with the trainer, and only then written.
+//! An export: all files made, run, compared with the trainer, and only then written.
 
 use std::path::{Path, PathBuf};
 
+use super::blobs::{F16_BLOB_FILE, INT8_BLOB_FILE, MadeBlob};
 use super::onnx::{OnnxError, to_onnx};
-use super::parity::{F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, Sample, compare};
+use super::parity::{Candidate, F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, Sample, compare};
 use crate::encoder::{Embedder, FoldedEncoder};
 use crate::files::{WriteError, write_whole};
 use crate::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, RuntimeError, encode};
@@ -64,11 +65,12 @@ pub struct Exported {
     pub files: Vec<(PathBuf, usize)>,
 }
 
-/// Writes `encoder` to `folder` as [`F32_FILE`] and [`F16_FILE`], and the report as [`PARITY_FILE`].
+/// Writes `encoder` to `folder` as [`F32_FILE`] and [`F16_FILE`], `blobs`, and the report as [`PARITY_FILE`].
 ///
-/// 1. Both files are made in memory and run there on `sample`, beside `trainer`.
+/// 1. All files are made in memory and run there on `sample`, beside `trainer`.
 /// 2. Where an error is over its tolerance, encoders of an earlier export are removed and the
 ///    report alone is written: an encoder in the folder is one that the report speaks well of.
+///    So is a blob that this export does not make.
 /// 3. Otherwise the old report goes first and the new one comes last, so that a folder with a
 ///    report is a folder whose encoders are whole.
 ///
@@ -80,6 +82,7 @@ pub fn export(
     trainer: &dyn Embedder,
     encoder: &FoldedEncoder,
     metadata: &Metadata,
+    blobs: &[MadeBlob],
     sample: &Sample,
     tolerances: Tolerances,
     folder: &Path,
@@ -91,20 +94,27 @@ pub fn export(
     };
     let files = [made(F32_FILE, ElementType::F32)?, made(F16_FILE, ElementType::F16)?];
     let [(.., single), (.., half)] = &files;
-    let candidates: [(&str, String, &dyn Embedder, f64); 2] = [
+    let mut candidates: Vec<Candidate> = vec![
         ("f32", single.arithmetic().to_string(), single, tolerances.f32),
         ("f16", half.arithmetic().to_string(), half, tolerances.f16),
     ];
+    for blob in blobs {
+        candidates.push((blob.label, blob.computed_in.to_owned(), &blob.encoder, blob.tolerance));
+    }
     let parity = compare(trainer, &candidates, sample)?;
     let report = folder.join(PARITY_FILE);
     remove(&report)?;
     let mut written = Vec::new();
-    for (path, bytes, _) in &files {
-        if parity.passed {
-            write_whole(path, bytes)?;
-            written.push((path.clone(), bytes.len()));
-        } else {
-            remove(path)?;
+    let onnx = files.iter().map(|(path, bytes, _)| (path.clone(), bytes));
+    let made: Vec<_> = onnx.chain(blobs.iter().map(|blob| (folder.join(blob.file), &blob.bytes))).collect();
+    for name in [F32_FILE, F16_FILE, F16_BLOB_FILE, INT8_BLOB_FILE] {
+        let path = folder.join(name);
+        match made.iter().find(|(made, _)| *made == path).filter(|_| parity.passed) {
+            Some((_, bytes)) => {
+                write_whole(&path, bytes)?;
+                written.push((path, bytes.len()));
+            }
+            None => remove(&path)?,
         }
     }
     // A report of names, numbers and booleans: there is nothing that JSON cannot express.

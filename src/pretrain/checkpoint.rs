@@ -3,7 +3,7 @@
 //! Tensors, all f32: the encoder's parameters and running statistics under PyTorch's names
 //! (`blocks.0.conv1.weight`, `blocks.0.norm1.running_mean`), the objective's head (`head.weight`), the
 //! optimiser's vectors (`optimiser.momentum.blocks.0.conv1.weight`), and once the run is finished the
-//! statistics of its features (`corpus.mean`, `corpus.std`).
+//! statistics of its features (`corpus.mean`, `corpus.std`, `corpus.length_max`).
 //!
 //! The header's metadata holds one entry, `macula`: a TOML text whose first line is
 //! `sha256 = "…"` over all the rest, tensors included. One entry, because the order of several is not

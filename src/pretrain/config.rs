@@ -1,5 +1,6 @@
 //! What a run is made of. Written as TOML into the run folder and into every checkpoint.
 
+use macula_edge::image::SIDE_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentation, Policy};
@@ -280,6 +281,7 @@ impl PretrainConfig {
         }
         let unit = |x: f32| (0.0..=1.0).contains(&x);
         self.spec()?;
+        hold("size", self.size, "at most 65535", self.size <= SIDE_MAX)?;
         hold("epochs", self.epochs, "1 to 1000000", (1..=1_000_000).contains(&self.epochs))?;
         hold("batch_size", self.batch_size, "1 to 65536", (1..=65_536).contains(&self.batch_size))?;
         // TOML has no larger integers.

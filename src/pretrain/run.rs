@@ -217,7 +217,10 @@ impl Run {
         let checkpoint = folder.checkpoint()?.ok_or_else(no_checkpoint)?;
         let network = network_of(&checkpoint, &path)?;
         let vector = |name: &str| checkpoint.tensor(name).map(|tensor| tensor.data.clone());
-        let corpus = vector("corpus.mean").zip(vector("corpus.std")).map(|(mean, std)| CorpusStatistics { mean, std });
+        // A whole number up to 65,535, which f32 holds exactly.
+        let length_max = vector("corpus.length_max").and_then(|max| max.first().map(|&max| max as u16));
+        let corpus = vector("corpus.mean").zip(vector("corpus.std"));
+        let corpus = corpus.map(|(mean, std)| CorpusStatistics { mean, std, length_max });
         let progress = checkpoint.progress;
         Ok(Self {
             identity: identity(&network, &progress.preprocessing),

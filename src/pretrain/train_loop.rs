@@ -15,7 +15,7 @@ use super::run::{CHECKPOINT, METRICS, RunError, RunFolder, TIMINGS, network_of};
 use super::training_set::{ImageSet, held_out_indices, training_indices};
 use crate::augment::Augmentation;
 use crate::data::{DataError, Dataset, Preprocessing};
-use crate::encoder::{NamedTensor, Network, SpecError};
+use crate::encoder::{CorpusStatistics, NamedTensor, Network, SpecError};
 use crate::files::{WriteError, write_whole};
 use crate::nn::schedule::learning_rate_at;
 use crate::objective::Objective;
@@ -458,19 +458,21 @@ impl<'a> Trainer<'a> {
         Ok(recipe.fill(input, set, positions, 0)?)
     }
 
-    /// Mean and deviation of the features over training images spread evenly, as `corpus.mean` and `corpus.std`.
+    /// What the features over training images spread evenly look like, as `corpus.mean`, `corpus.std`, `corpus.length_max`.
     fn corpus_statistics(&self) -> Result<Vec<NamedTensor>, PretrainError> {
         let readable = &self.training.readable;
         let count = readable.len().min(CORPUS_IMAGES_MAX);
         let positions: Vec<usize> = (0..count).map(|i| readable[i * readable.len() / count]).collect();
         let dim = self.learner.network.spec().feature_dim();
         let (mut sums, mut squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
-        let mut input = Vec::new();
+        let (mut input, mut features) = (Vec::new(), Vec::with_capacity(count * dim));
         // One upright view an image, whatever the objective: that is what the encoder will be asked for.
         let upright = crate::objective::Supervised::new(1, 0.0);
         for positions in positions.chunks(EMBED_TOGETHER) {
             self.fill_plain(&mut input, &self.training, positions, &upright)?;
-            for feature in self.learner.network.embed(&input).chunks_exact(dim) {
+            let start = features.len();
+            features.extend(self.learner.network.embed(&input));
+            for feature in features[start..].chunks_exact(dim) {
                 for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(feature) {
                     *sum += f64::from(value);
                     *square += f64::from(value).powi(2);
@@ -484,12 +486,14 @@ impl<'a> Trainer<'a> {
             let (step, learning_rate) = (self.progress.step, self.progress.config.learning_rate);
             return Err(PretrainError::NotFinite { loss, step, learning_rate });
         }
-        let named = |name: &str, values: &[f64]| NamedTensor {
-            name: name.to_owned(),
-            shape: vec![dim],
-            data: values.iter().map(|&value| value as f32).collect(),
-        };
-        Ok(vec![named("corpus.mean", &mean), named("corpus.std", &std)])
+        let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+        let statistics = CorpusStatistics { mean: narrow(&mean), std: narrow(&std), length_max: None };
+        // Features that cannot be scaled have no length; whoever quantises them will say so.
+        let length_max = statistics.clone().with_lengths_of(&features).ok().and_then(|known| known.length_max);
+        let named = |name: &str, data: Vec<f32>| NamedTensor { name: name.to_owned(), shape: vec![data.len()], data };
+        let mut tensors = vec![named("corpus.mean", statistics.mean), named("corpus.std", statistics.std)];
+        tensors.extend(length_max.map(|max| named("corpus.length_max", vec![f32::from(max)])));
+        Ok(tensors)
     }
 
     /// Writes a checkpoint, after the metrics it counts on.

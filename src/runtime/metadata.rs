@@ -4,7 +4,7 @@
 //! |-----------------------|---------------------------------------------------------------------------|
 //! | `macula.preprocessing`| JSON [`Preprocessing`]: channels, height, width, filter, mean, std         |
 //! | `macula.provenance`   | JSON [`Provenance`]                                                       |
-//! | `macula.corpus`       | JSON [`CorpusStatistics`]: mean and std of the features; may be absent    |
+//! | `macula.corpus`       | JSON [`CorpusStatistics`]: mean, std, length of features; may be absent    |
 //! | `macula.format`       | the version of this table, `1`; last, so that a cut file is noticed       |
 //!
 //! Resizing and `(value / 255 - mean) / std` are not part of the graph: whoever runs the model
@@ -99,13 +99,8 @@ impl Metadata {
 
 /// What makes `preprocessing` unusable, if anything.
 pub(super) fn check_preprocessing(preprocessing: &Preprocessing) -> Result<(), String> {
-    let Preprocessing { channels, height, width, mean, std, .. } = preprocessing;
-    if *channels != 1 && *channels != 3 {
-        return Err(format!("has {channels} channels, an encoder reads 1 or 3"));
-    }
-    if *height == 0 || *width == 0 {
-        return Err(format!("has a size of {height}×{width} pixels"));
-    }
+    let Preprocessing { channels, mean, std, .. } = preprocessing;
+    preprocessing.shape().map_err(|error| format!("asks for the impossible: {error}"))?;
     if mean.len() != *channels || std.len() != *channels {
         return Err(format!("has {} means and {} stds for {channels} channels", mean.len(), std.len()));
     }
@@ -162,7 +157,7 @@ mod tests {
                 encoder: EncoderSpec::preset(Preset::Pico, input).unwrap(),
                 config_sha256: "00".repeat(32),
             },
-            corpus: Some(CorpusStatistics { mean: vec![0.25; 32], std: vec![1e-7; 32] }),
+            corpus: Some(CorpusStatistics { mean: vec![0.25; 32], std: vec![1e-7; 32], length_max: Some(301) }),
         }
     }
 
@@ -190,12 +185,14 @@ mod tests {
             Metadata::read_from(&model, "m.onnx").unwrap_err().to_string()
         };
         let bad_std = r#"{"channels":1,"height":8,"width":8,"filter":"triangle","mean":[0.5],"std":[0.0]}"#;
+        let bad_size = r#"{"channels":1,"height":8,"width":65536,"filter":"triangle","mean":[0.5],"std":[1.0]}"#;
         for (key, value, expected) in [
             (FORMAT, Some("2"), "is '2', this program reads 1 to 1"),
             (FORMAT, None, "is missing"),
             (PREPROCESSING, None, "is missing"),
             (PREPROCESSING, Some("{"), "cannot be read"),
             (PREPROCESSING, Some(bad_std), "has a std of 0"),
+            (PREPROCESSING, Some(bad_size), "an image has width 65536, the limits are 1 and 65535"),
             (PROVENANCE, None, "is missing"),
             (CORPUS, Some("[]"), "cannot be read"),
         ] {

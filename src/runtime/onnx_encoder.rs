@@ -198,7 +198,7 @@ fn fitting_shape(input: &DeclaredInput, preprocessing: &Preprocessing, path: &st
 }
 
 fn check_corpus(corpus: Option<&CorpusStatistics>, dim: usize, path: &str) -> Result<(), RuntimeError> {
-    let Some(CorpusStatistics { mean, std }) = corpus else { return Ok(()) };
+    let Some(CorpusStatistics { mean, std, .. }) = corpus else { return Ok(()) };
     let sound =
         mean.iter().all(|value| value.is_finite()) && std.iter().all(|value| value.is_finite() && *value >= 0.0);
     let message = if mean.len() != dim || std.len() != dim {

@@ -15,8 +15,7 @@
 //! Scores are multiplied by `n / (n + D)` before the softmax: a covariance of `D` dimensions that was
 //! measured on the very `n` samples it judges by is too sure of itself. This changes probabilities, never the class.
 
-use core::cmp::Ordering;
-
+use super::cholesky::{factorise, solve, solve_transposed};
 use super::decision::{check_probabilities, softmax};
 use super::{ClassSums, Decision, HeadError};
 use crate::feature::UNIT;
@@ -80,7 +79,7 @@ impl<'w> Gaussian<'w> {
         for (class, mean) in weights.chunks_exact_mut(dim).enumerate() {
             biases[class] = match sums.counts()[class] {
                 0 => f64::NEG_INFINITY,
-                count => solve(covariance, sums.sum(class), count, mean),
+                count => solve_class(covariance, sums.sum(class), count, mean),
             };
         }
         let samples = f64::from(sums.total());
@@ -149,51 +148,10 @@ fn write_covariance(sums: &ClassSums<'_>, means: &[f64], kappa: f64, covariance:
     }
 }
 
-/// Cholesky in place: upper `R` with `Rᵀ R = Σ`, row by row.
-fn factorise(matrix: &mut [f64], dim: usize) -> Result<(), HeadError> {
-    let mut start = 0;
-    for i in 0..dim {
-        let width = dim - i;
-        let (row, mut below) = matrix[start..].split_at_mut(width);
-        // A NaN compares as nothing and is refused too.
-        if row[0].partial_cmp(&0.0) != Some(Ordering::Greater) {
-            return Err(HeadError::NotPositiveDefinite { dimension: i });
-        }
-        let pivot = libm::sqrt(row[0]);
-        row.iter_mut().for_each(|value| *value /= pivot);
-        for j in 1..width {
-            let (target, rest) = below.split_at_mut(width - j);
-            let factor = row[j];
-            target.iter_mut().zip(&row[j..]).for_each(|(value, &r)| *value -= factor * r);
-            below = rest;
-        }
-        start += width;
-    }
-    Ok(())
-}
-
 /// Replaces the mean `μ` by `w = Σ⁻¹ μ` and returns `-½ wᵀ μ`.
-fn solve(factor: &[f64], sum: &[i64], count: u32, mean: &mut [f64]) -> f64 {
-    let dim = mean.len();
-    // Rᵀ y = μ from the top: once y_i is known, its share leaves all entries after it.
-    let mut start = 0;
-    for i in 0..dim {
-        let row = &factor[start..start + dim - i];
-        mean[i] /= row[0];
-        let y = mean[i];
-        mean[i + 1..].iter_mut().zip(&row[1..]).for_each(|(value, &r)| *value -= r * y);
-        start += dim - i;
-    }
-    // R w = y from the bottom.
-    for i in (0..dim).rev() {
-        start -= dim - i;
-        let row = &factor[start..start + dim - i];
-        let mut value = mean[i];
-        for (&r, &w) in row[1..].iter().zip(&mean[i + 1..]) {
-            value -= r * w;
-        }
-        mean[i] = value / row[0];
-    }
+fn solve_class(factor: &[f64], sum: &[i64], count: u32, mean: &mut [f64]) -> f64 {
+    solve_transposed(factor, mean);
+    solve(factor, mean);
     let mut dot = 0.0;
     for (&w, &s) in mean.iter().zip(sum) {
         dot += w * component(s, count);

@@ -33,7 +33,7 @@ pub enum HeadError {
     },
     /// The memory lent has another size than needed.
     Memory {
-        /// Which: `counts`, `sums`, `products`, `scratch`, `probabilities`.
+        /// Which: `counts`, `sums`, `products`, `scratch`, `probabilities`, `features`, `supports`, `target`.
         what: &'static str,
         /// Values lent.
         found: usize,
@@ -74,6 +74,11 @@ pub enum HeadError {
     NoProducts,
     /// No class has a sample yet.
     NothingLearned,
+    /// An error rate is between 1 and 999 thousandths.
+    ErrorRate {
+        /// What was asked for.
+        found: u16,
+    },
     /// The shrunk covariance is not positive definite.
     NotPositiveDefinite {
         /// The dimension at which it shows.
@@ -99,6 +104,7 @@ impl fmt::Display for HeadError {
             Self::Inconsistent => write!(f, "the sums contradict the counts"),
             Self::ShapeDiffers => write!(f, "the heads differ in dimension, classes or products"),
             Self::NoProducts => write!(f, "the head keeps no outer products, the Gaussian head needs them"),
+            Self::ErrorRate { found } => write!(f, "an error rate of {found} thousandths, the limits are 1 and 999"),
             Self::NothingLearned => write!(f, "no class has been learned"),
             Self::NotPositiveDefinite { dimension } => {
                 write!(f, "the covariance is not positive definite at dimension {dimension}")

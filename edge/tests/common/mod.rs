@@ -2,6 +2,8 @@
 // Each test binary uses its own part of this file.
 #![allow(dead_code)]
 
+pub mod blob;
+
 use macula_edge::feature;
 use macula_edge::head::{ClassSums, Gaussian};
 

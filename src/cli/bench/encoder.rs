@@ -5,7 +5,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::super::{Common, print_json, teach};
+use super::super::{Common, connect, print_json};
 use super::measure::{
     Percentiles, count_to, customary_input, mib, peak_memory_bytes, random_values, repeat, thread_pool, timed,
 };
@@ -63,7 +63,7 @@ impl Subject {
                 let spec = EncoderSpec::preset(preset, customary_input(preset))?;
                 Ok(Self::Random(Box::new(Network::new(spec, seed)?)))
             }
-            None => Ok(Self::Opened(teach::open_encoder(name)?)),
+            None => Ok(Self::Opened(connect::open_encoder(name)?.encoder)),
         }
     }
 

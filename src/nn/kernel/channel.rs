@@ -170,8 +170,8 @@ pub(crate) fn moments(isa: Isa, grid: Grid, z: &[f32], sum: &mut [f64], square: 
                         s = simd.add_f32s(s, value);
                         q = multiply_add(simd, value, value, q);
                     }
-                    add_to(&mut sum[block..], pulp::bytemuck::cast_slice(&[s]));
-                    add_to(&mut square[block..], pulp::bytemuck::cast_slice(&[q]));
+                    add_to(&mut sum[block..], bytemuck::cast_slice(&[s]));
+                    add_to(&mut square[block..], bytemuck::cast_slice(&[q]));
                 }
             }
         }
@@ -211,8 +211,8 @@ pub(crate) fn gradient_moments(
                         s = simd.add_f32s(s, g);
                         q = multiply_add(simd, g, simd.sub_f32s(z, mean), q);
                     }
-                    add_to(&mut sum[block..], pulp::bytemuck::cast_slice(&[s]));
-                    add_to(&mut product[block..], pulp::bytemuck::cast_slice(&[q]));
+                    add_to(&mut sum[block..], bytemuck::cast_slice(&[s]));
+                    add_to(&mut product[block..], bytemuck::cast_slice(&[q]));
                 }
             }
         }

@@ -1,0 +1,284 @@
+//! A head that knows when to abstain.
+
+use super::ClassSet;
+use super::conformal::{self, Query};
+use super::nearest::{Nearest, cosine, nearest};
+use crate::feature::Length;
+use crate::head::cholesky::{dot, solve, solve_transposed};
+use crate::head::fitted::{check, write_logistic, write_weights};
+use crate::head::shrunken::Shrunken;
+use crate::head::span::Span;
+use crate::head::{Head, HeadError, HeadKind};
+use crate::taught::Supports;
+
+/// What the unknown gate knows of an encoder's unlabelled corpus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CorpusStats {
+    /// The length that 95 % of the corpus's images do not exceed.
+    pub length_max: Option<Length>,
+}
+
+/// What is said about one feature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// The most probable class; the lowest of those that tie.
+    pub class: u8,
+    /// Its probability, 0 to 1.
+    pub probability: f32,
+    /// The classes that cannot be excluded at the error rate. It may hold several, or none where the feature is unlike
+    /// all that was taught; a class with too few shots is always in it.
+    pub set: ClassSet,
+    /// Whether the feature is like those that came before it, as 95 % of them are.
+    ///
+    /// Its length is no greater than [`CorpusStats::length_max`]. Where one of the two is missing, it must be as near to
+    /// some support as supports are to each other, which takes 19 supports to find a stranger by.
+    pub known: bool,
+    /// Whether every taught class has [`Self::shots_needed`] supports.
+    pub enough: bool,
+    /// Supports of a class without which it cannot be excluded at this error rate.
+    pub shots_needed: u16,
+    /// The supports most like the feature, nearest first.
+    pub nearest: [Option<Nearest>; 3],
+}
+
+/// Features of what was taught that the gate turns away, in thousandths.
+const GATE_PERMILLE: u32 = 50;
+
+/// What is known of a fitted judge beside its scratch: where everything lies in it, and two numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fitted {
+    dim: usize,
+    classes: usize,
+    supports: usize,
+    kappa: f64,
+    sharpness: f64,
+}
+
+/// The scratch, divided.
+struct Parts<'w> {
+    weights: &'w mut [f64],
+    forms: &'w mut [f64],
+    alike: &'w mut [f64],
+    to_supports: &'w mut [f64],
+    vectors: &'w mut [f64],
+    work: &'w mut [f64],
+}
+
+impl<'w> Parts<'w> {
+    fn of(dim: usize, classes: usize, supports: usize, scratch: &'w mut [f64]) -> Self {
+        let (weights, rest) = scratch.split_at_mut(Head::weights_len(dim, classes));
+        let (forms, rest) = rest.split_at_mut(supports * (classes + 1));
+        let (alike, rest) = rest.split_at_mut(supports);
+        let (to_supports, rest) = rest.split_at_mut(supports);
+        let (vectors, work) = rest.split_at_mut(6 * classes);
+        Self { weights, forms, alike, to_supports, vectors, work }
+    }
+}
+
+/// A fitted head with what its verdicts need, over scratch memory that the caller lends.
+#[derive(Debug)]
+pub struct Judge<'w> {
+    fitted: Fitted,
+    head: Head<'w>,
+    span: Span<'w>,
+    solved: Shrunken<'w>,
+    corpus: CorpusStats,
+    error_permille: u16,
+    /// Of each support `a(z, z)`, then `a(z, μ_c)`: `[n, C + 1]`.
+    forms: &'w [f64],
+    /// Cosine of each support with the nearest other, `[n]`.
+    alike: &'w [f64],
+    row: &'w mut [f64],
+    to_supports: &'w mut [f64],
+    /// Six vectors `[C]`.
+    vectors: &'w mut [f64],
+}
+
+impl<'w> Judge<'w> {
+    /// Values of scratch for `classes` slots and up to `supports_max` supports of `dim` dimensions.
+    pub const fn scratch_len(dim: usize, classes: usize, supports_max: usize) -> usize {
+        let rank = if dim < supports_max { dim } else { supports_max };
+        Head::weights_len(dim, classes)
+            + (classes + 3) * supports_max
+            + 6 * classes
+            + Head::work_len(dim, rank, classes, supports_max, false)
+    }
+
+    /// Supports of a class that an error rate asks for: with fewer, even the strangest of all cannot be told.
+    pub const fn shots_needed(error_permille: u16) -> u16 {
+        if error_permille == 0 { u16::MAX } else { 1000u16.div_ceil(error_permille) - 1 }
+    }
+
+    /// Solves head and sets for `supports`.
+    ///
+    /// * `kind`: head that names class and probability; sets come from the Gaussian head's distances whatever it is
+    /// * `classes`: C; every support's class is below it
+    /// * `error_permille`: how often the right class may be missing from the set, in thousandths, 1 to 999
+    /// * `scratch`: at least [`Self::scratch_len`] values, whatever they hold
+    ///
+    /// # Errors
+    /// When there is no support, a size does not fit, or the error rate is out of range.
+    pub fn fit(
+        kind: HeadKind,
+        supports: Supports<'_>,
+        classes: usize,
+        corpus: CorpusStats,
+        error_permille: u16,
+        scratch: &'w mut [f64],
+    ) -> Result<Self, HeadError> {
+        check(supports, classes)?;
+        if !(1..=999).contains(&error_permille) {
+            return Err(HeadError::ErrorRate { found: error_permille });
+        }
+        let expected = Self::scratch_len(supports.dim, classes, supports.len());
+        if scratch.len() < expected {
+            return Err(HeadError::Memory { what: "scratch", found: scratch.len(), expected });
+        }
+        let Parts { weights, forms, alike, work, .. } = Parts::of(supports.dim, classes, supports.len(), scratch);
+        let (span, work) = Span::new(supports, None, work)?;
+        let (row, work) = work.split_at_mut(span.rank);
+        let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
+        // Softmax regression borrows the scratch before it is solved for the sets.
+        write_logistic(kind, supports, &span, classes, work, logistic);
+        let solved = Shrunken::fit(&span, supports, classes, None, work)?;
+        write_weights(kind, supports, &span, Some(&solved), logistic, row, weights);
+        write_forms(&span, &solved, row, forms);
+        write_alike(supports, alike);
+        let Shrunken { kappa, sharpness, .. } = solved;
+        let fitted = Fitted { dim: supports.dim, classes, supports: supports.len(), kappa, sharpness };
+        Ok(Self::resume(fitted, corpus, error_permille, scratch))
+    }
+
+    /// The judge that [`Self::fit`] left in this scratch, nothing being solved again. The error rate may be another.
+    ///
+    /// * `scratch`: as it was left
+    ///
+    /// # Panics
+    /// When the scratch is shorter than the one that was fitted in.
+    pub fn resume(fitted: Fitted, corpus: CorpusStats, error_permille: u16, scratch: &'w mut [f64]) -> Self {
+        let Fitted { dim, classes, supports, kappa, sharpness } = fitted;
+        let Parts { weights, forms, alike, to_supports, vectors, work } = Parts::of(dim, classes, supports, scratch);
+        let (span, work) = Span::over(dim, supports, work);
+        let (row, work) = work.split_at_mut(span.rank);
+        let work = &mut work[classes * (span.rank + 1)..];
+        let solved = Shrunken::over((kappa, sharpness), &span, classes, supports, work);
+        let head = Head::of_weights(dim, classes, weights);
+        Self { fitted, head, span, solved, corpus, error_permille, forms, alike, row, to_supports, vectors }
+    }
+
+    /// What [`Self::resume`] needs beside the scratch.
+    pub fn fitted(&self) -> Fitted {
+        self.fitted
+    }
+
+    /// Imagined supports without direction that the covariance was shrunk by, chosen by leaving one out.
+    pub fn kappa(&self) -> f64 {
+        self.solved.kappa
+    }
+
+    /// Class slots C.
+    pub fn classes(&self) -> usize {
+        self.solved.counts.len()
+    }
+
+    /// Decides on `feature`, `[D]`, and writes the probability of each class.
+    ///
+    /// * `supports`: those it was fitted to
+    /// * `length`: that of the feature before it was quantised, where known
+    /// * `probabilities`: `[C]`; classes without supports get 0
+    ///
+    /// # Errors
+    /// When a length does not fit.
+    pub fn verdict(
+        &mut self,
+        supports: Supports<'_>,
+        feature: &[i16],
+        length: Option<Length>,
+        probabilities: &mut [f64],
+    ) -> Result<Verdict, HeadError> {
+        let expected = self.to_supports.len();
+        if supports.len() != expected {
+            return Err(HeadError::Memory { what: "supports", found: supports.len(), expected });
+        }
+        let decision = self.head.predict(feature, probabilities)?;
+        let nearest = nearest(supports, feature);
+        let shots_needed = Self::shots_needed(self.error_permille);
+        let taught = self.solved.counts.iter().filter(|&&count| count > 0.0);
+        let enough = taught.clone().all(|&count| count >= f64::from(shots_needed));
+        Ok(Verdict {
+            class: decision.class,
+            probability: decision.probability,
+            set: self.set(supports, feature),
+            known: self.known(length, nearest),
+            enough,
+            shots_needed,
+            nearest,
+        })
+    }
+
+    fn set(&mut self, supports: Supports<'_>, feature: &[i16]) -> ClassSet {
+        let (classes, rank) = (self.solved.counts.len(), self.span.rank);
+        let outside = self.span.project(supports, feature, self.row);
+        solve_transposed(self.solved.factor, self.row);
+        // Outside the span of the supports `M` is `κ I`.
+        let own = dot(self.row, self.row) + outside / self.solved.kappa;
+        let (to_means, work) = self.vectors.split_at_mut(classes);
+        for (form, mean) in to_means.iter_mut().zip(self.solved.whitened.chunks_exact(rank)) {
+            *form = dot(self.row, mean);
+        }
+        solve(self.solved.factor, self.row);
+        for (form, row) in self.to_supports.iter_mut().zip(self.span.rows.chunks_exact(rank)) {
+            *form = dot(self.row, row);
+        }
+        let (along, rest) = work.split_at_mut(classes);
+        let (squares, rest) = rest.split_at_mut(classes);
+        let (to_class, rest) = rest.split_at_mut(classes);
+        let (counts, scores) = rest.split_at_mut(classes);
+        let mut work = conformal::Work { along, squares, to_class, counts, scores };
+        let query = Query { own, to_means, to_supports: self.to_supports };
+        let mut set = ClassSet::EMPTY;
+        for class in (0..classes).filter(|&class| self.solved.counts[class] > 0.0) {
+            let records = supports.records.iter().enumerate();
+            let members = records.filter(|(_, record)| usize::from(record.class) == class).map(|(index, _)| index);
+            let p = conformal::p_value(&self.solved, self.forms, members, &query, class, &mut work);
+            if p * 1000.0 > f64::from(self.error_permille) {
+                set.insert(class as u8);
+            }
+        }
+        set
+    }
+
+    fn known(&self, length: Option<Length>, nearest: [Option<Nearest>; 3]) -> bool {
+        if let (Some(length), Some(length_max)) = (length, self.corpus.length_max) {
+            return length <= length_max;
+        }
+        // At least 5 % of the supports, the feature among them, are no nearer to another than it is.
+        let similarity = nearest[0].map_or(-1.0, |nearest| f64::from(nearest.similarity));
+        let farther = 1 + self.alike.iter().filter(|&&alike| alike <= similarity).count() as u32;
+        farther * 1000 > GATE_PERMILLE * (self.alike.len() as u32 + 1)
+    }
+}
+
+fn write_forms(span: &Span<'_>, solved: &Shrunken<'_>, row: &mut [f64], forms: &mut [f64]) {
+    let classes = solved.counts.len();
+    for (index, form) in forms.chunks_exact_mut(classes + 1).enumerate() {
+        row.copy_from_slice(span.row(index));
+        solve_transposed(solved.factor, row);
+        form[0] = dot(row, row);
+        for (form, mean) in form[1..].iter_mut().zip(solved.whitened.chunks_exact(span.rank)) {
+            *form = dot(row, mean);
+        }
+    }
+}
+
+fn write_alike(supports: Supports<'_>, alike: &mut [f64]) {
+    alike.fill(-1.0);
+    for i in 0..supports.len() {
+        for j in 0..i {
+            // Rounded as `Nearest` has it, so that like is compared with like.
+            let similarity = f64::from(cosine(supports.feature(i), supports.feature(j)) as f32);
+            alike[i] = if similarity > alike[i] { similarity } else { alike[i] };
+            alike[j] = if similarity > alike[j] { similarity } else { alike[j] };
+        }
+    }
+}

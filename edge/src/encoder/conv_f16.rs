@@ -1,0 +1,159 @@
+//! Convolutions and sums of f16 blobs: weights are widened to f32, values are f32 in words of the arena.
+//!
+//! C channels read, O made, K = 9 C or C. A sum starts with the bias and adds products in the order of k, one rounding
+//! after each operation: the same bits on every CPU that has IEEE single precision.
+
+use bytemuck::{cast_slice, cast_slice_mut};
+
+use super::nodes::{Activation, Value};
+
+/// Output channels made side by side.
+const LANES: usize = 8;
+
+/// A convolution over all channels, or on each channel alone.
+pub(super) struct Convolution<'a> {
+    /// What it reads.
+    pub from: Value,
+    /// What it makes.
+    pub to: Value,
+    /// 1 or 3; 3 where depthwise.
+    pub kernel: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    /// f16, `[O / 8, K, 8]`; depthwise `[9, C]`.
+    pub weights: &'a [u8],
+    /// f32 bias of each channel.
+    pub parameters: &'a [u32],
+    /// What follows.
+    pub activation: Activation,
+}
+
+impl Convolution<'_> {
+    /// Runs it over all channels: eight of them for the whole image, then the next eight.
+    ///
+    /// * `input`: `[H, W, C]`
+    /// * `scratch`: 8 K words at least
+    /// * `output`: `[H', W', O]`
+    pub fn run(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
+        let channels = usize::from(self.to.channels);
+        let (input, output): (&[f32], &mut [f32]) = (cast_slice(input), cast_slice_mut(output));
+        let weights: &[u16] = cast_slice(self.weights);
+        let block_len = weights.len() / (channels / LANES);
+        let scratch: &mut [f32] = cast_slice_mut(&mut scratch[..block_len]);
+        let (biases, _) = cast_slice::<u32, f32>(self.parameters).as_chunks::<LANES>();
+        for (block, (halves, bias)) in weights.chunks_exact(block_len).zip(biases).enumerate() {
+            widen(halves, scratch);
+            let (weights, _) = scratch.as_chunks::<LANES>();
+            for (pixel, output) in output.chunks_exact_mut(channels).enumerate() {
+                let sums = self.pixel(input, weights, *bias, pixel);
+                output[block * LANES..][..LANES].copy_from_slice(&sums.map(|sum| activate(self.activation, sum)));
+            }
+        }
+    }
+
+    /// Eight channels of one output pixel.
+    fn pixel(&self, input: &[f32], weights: &[[f32; LANES]], bias: [f32; LANES], pixel: usize) -> [f32; LANES] {
+        let channels = usize::from(self.from.channels);
+        let mut sums = bias;
+        for (at, tap, taps) in self.runs(pixel) {
+            let values = &input[at * channels..][..taps * channels];
+            for (&value, weights) in values.iter().zip(&weights[tap * channels..]) {
+                for (sum, &weight) in sums.iter_mut().zip(weights) {
+                    *sum += value * weight;
+                }
+            }
+        }
+        sums
+    }
+
+    /// Runs it on each channel alone.
+    ///
+    /// * `input`: `[H, W, C]`
+    /// * `scratch`: 9 C words at least
+    /// * `output`: `[H', W', C]`
+    pub fn run_depthwise(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
+        let channels = usize::from(self.to.channels);
+        let (input, output): (&[f32], &mut [f32]) = (cast_slice(input), cast_slice_mut(output));
+        let scratch: &mut [f32] = cast_slice_mut(&mut scratch[..9 * channels]);
+        widen(cast_slice(self.weights), scratch);
+        for (pixel, output) in output.chunks_exact_mut(channels).enumerate() {
+            output.copy_from_slice(cast_slice(self.parameters));
+            for (at, tap, taps) in self.runs(pixel) {
+                for step in 0..taps {
+                    let values = &input[(at + step) * channels..][..channels];
+                    let weights = &scratch[(tap + step) * channels..];
+                    for ((sum, &value), &weight) in output.iter_mut().zip(values).zip(weights) {
+                        *sum += value * weight;
+                    }
+                }
+            }
+            output.iter_mut().for_each(|sum| *sum = activate(self.activation, *sum));
+        }
+    }
+
+    /// What output `pixel` sees, a row of the kernel at a time: first pixel of the input, first tap, taps.
+    fn runs(&self, pixel: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+        let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
+        let (kernel, padding) = (self.kernel, self.kernel / 2);
+        let to_width = usize::from(self.to.width);
+        let (row, column) = (pixel / to_width * self.stride, pixel % to_width * self.stride);
+        let left = padding.saturating_sub(column);
+        let right = kernel.min(width + padding - column);
+        (0..kernel).filter(move |ky| (padding..height + padding).contains(&(row + ky))).map(move |ky| {
+            let at = (row + ky - padding) * width + column + left - padding;
+            (at, ky * kernel + left, right - left)
+        })
+    }
+}
+
+/// What an activation makes of `x`; a NaN becomes 0.
+pub(super) fn activate(activation: Activation, x: f32) -> f32 {
+    let positive = if x > 0.0 { x } else { 0.0 };
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => positive,
+        Activation::Relu6 if positive > 6.0 => 6.0,
+        Activation::Relu6 => positive,
+    }
+}
+
+fn widen(halves: &[u16], singles: &mut [f32]) {
+    for (single, &half) in singles.iter_mut().zip(halves) {
+        *single = f16_to_f32(half);
+    }
+}
+
+/// The f32 of the same value (IEEE 754 binary16).
+pub(super) fn f16_to_f32(half: u16) -> f32 {
+    let sign = u32::from(half & 0x8000) << 16;
+    let magnitude = u32::from(half & 0x7fff);
+    if magnitude >= 0x7c00 {
+        return f32::from_bits(sign | 0x7f80_0000 | (magnitude & 0x3ff) << 13);
+    }
+    // Read as f32, exponent and significand make the value times 2^-112, subnormal or not; this scales it back, exactly.
+    let scaled = f32::from_bits(magnitude << 13) * f32::from_bits(0x7780_0000);
+    f32::from_bits(sign | scaled.to_bits())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Beside the definition: `(-1)^s 2^(e - 15) (1 + f / 1024)`, without the 1 where e is 0.
+    #[test]
+    fn every_half_is_widened_exactly() {
+        for half in 0..=u16::MAX {
+            let (exponent, fraction) = (i32::from(half >> 10 & 31), f64::from(half & 0x3ff) / 1024.0);
+            let magnitude = match exponent {
+                0 => fraction * libm::exp2(-14.0),
+                31 if fraction == 0.0 => f64::INFINITY,
+                31 => f64::NAN,
+                _ => (1.0 + fraction) * libm::exp2(f64::from(exponent - 15)),
+            };
+            let expected = if half >> 15 == 1 { -magnitude } else { magnitude };
+            let found = f64::from(f16_to_f32(half));
+            let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+            assert!(same, "{half:04x}: {found}, {expected}");
+        }
+    }
+}

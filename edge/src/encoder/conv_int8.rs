@@ -1,0 +1,219 @@
+//! Convolutions and sums in int8: weights i8, values u8, sums of products in 32 bits.
+//!
+//! C channels read, O made, K' weights a channel made. Values are packed four a word, lowest byte first.
+
+use super::kernel::{dot_2x2, widen};
+use super::nodes::{Requantise, Value};
+
+/// A convolution over all channels.
+pub(super) struct Convolution<'a> {
+    /// What it reads.
+    pub from: Value,
+    /// What it makes.
+    pub to: Value,
+    /// 1 or 3.
+    pub kernel: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    /// What stands outside of the image, by channel modulo its length.
+    pub padding: &'a [u8],
+    /// `[O / 2, K' / 4, 2, 4]`.
+    pub weights: &'a [u8],
+    /// [`Requantise`] of each channel, four words.
+    pub parameters: &'a [u32],
+}
+
+impl Convolution<'_> {
+    /// Runs it: two pixels at a time become patches, and all channels are made of them.
+    ///
+    /// * `input`: `[H, W, C]`
+    /// * `scratch`: K' words at least
+    /// * `output`: `[H', W', O]`
+    pub fn run(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
+        let pixel_words = usize::from(self.to.channels) / 4;
+        let channel_weights = self.weights.len() / usize::from(self.to.channels);
+        let patch = &mut scratch[..channel_weights];
+        let width = usize::from(self.to.width);
+        let (mut row, mut column) = (0, 0);
+        for pair in output.chunks_mut(2 * pixel_words) {
+            let (first, second) = pair.split_at_mut(pixel_words);
+            // Of an odd number of pixels the last stands beside what its predecessor left.
+            for pixel in 0..1 + usize::from(!second.is_empty()) {
+                self.fill(input, row, column, pixel, patch);
+                column += 1;
+                if column == width {
+                    (row, column) = (row + 1, 0);
+                }
+            }
+            self.channels(patch, channel_weights, first, second);
+        }
+    }
+
+    /// All channels of two pixels.
+    fn channels(&self, patch: &[u32], channel_weights: usize, first: &mut [u32], second: &mut [u32]) {
+        let (parameters, _) = self.parameters.as_chunks::<16>();
+        let quads = self.weights.chunks_exact(4 * channel_weights).zip(parameters);
+        for (quad, (weights, parameters)) in quads.enumerate() {
+            let (front, back) = weights.split_at(2 * channel_weights);
+            let (front, back) = (dot_2x2(front, patch), dot_2x2(back, patch));
+            let (parameters, _) = parameters.as_chunks::<4>();
+            let requantise = |channel: usize, sum: i32| Requantise::from_words(parameters[channel]).apply(sum);
+            let four = |pixel: usize| {
+                u32::from_le_bytes([
+                    requantise(0, front[pixel]),
+                    requantise(1, front[2 + pixel]),
+                    requantise(2, back[pixel]),
+                    requantise(3, back[2 + pixel]),
+                ])
+            };
+            first[quad] = four(0);
+            if let Some(second) = second.get_mut(quad) {
+                *second = four(1);
+            }
+        }
+    }
+
+    /// Fills pixel `lane` (0 or 1) of `patch` with what the output at `row`, `column` sees.
+    fn fill(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
+        if self.from.channels.is_multiple_of(4) {
+            self.fill_words(input, row, column, lane, patch);
+        } else {
+            self.fill_bytes(input, row, column, lane, patch);
+        }
+    }
+
+    /// Channels in whole words.
+    fn fill_words(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
+        let pixel_words = usize::from(self.from.channels) / 4;
+        let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
+        let (kernel, padding) = (self.kernel, self.kernel / 2);
+        let outside = u32::from(self.padding[0]) * 0x0001_0001;
+        let (left, right) = taps(column * self.stride, kernel, padding, width);
+        let (groups, _) = patch.as_chunks_mut::<4>();
+        for (ky, groups) in groups.chunks_exact_mut(kernel * pixel_words).enumerate() {
+            let y = row * self.stride + ky;
+            let is_inside = (padding..height + padding).contains(&y);
+            let (left, right) = if is_inside { (left, right) } else { (kernel, kernel) };
+            let (before, rest) = groups.split_at_mut(left * pixel_words);
+            let (inside, after) = rest.split_at_mut((right - left) * pixel_words);
+            for group in before.iter_mut().chain(after) {
+                (group[2 * lane], group[2 * lane + 1]) = (outside, outside);
+            }
+            if is_inside {
+                let first = ((y - padding) * width + column * self.stride + left - padding) * pixel_words;
+                for (group, &word) in inside.iter_mut().zip(&input[first..]) {
+                    [group[2 * lane], group[2 * lane + 1]] = widen(word);
+                }
+            }
+        }
+    }
+
+    /// Channels that fill no whole word, those of an image.
+    fn fill_bytes(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
+        let channels = usize::from(self.from.channels);
+        let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
+        let (kernel, padding) = (self.kernel, self.kernel / 2);
+        let (left, right) = taps(column * self.stride, kernel, padding, width);
+        let mut groups = patch.as_chunks_mut::<4>().0.iter_mut();
+        let (mut word, mut filled) = (0, 0);
+        let mut push = |value: u8| {
+            word |= u32::from(value) << (8 * filled);
+            filled += 1;
+            if filled == 4 {
+                if let Some(group) = groups.next() {
+                    [group[2 * lane], group[2 * lane + 1]] = widen(word);
+                }
+                (word, filled) = (0, 0);
+            }
+        };
+        for ky in 0..kernel {
+            let y = row * self.stride + ky;
+            let is_inside = (padding..height + padding).contains(&y);
+            for kx in 0..kernel {
+                let inside = is_inside && (left..right).contains(&kx);
+                let x = column * self.stride + kx;
+                for channel in 0..channels {
+                    push(match inside {
+                        true => byte(input, ((y - padding) * width + x - padding) * channels + channel),
+                        false => self.padding[channel % self.padding.len()],
+                    });
+                }
+            }
+        }
+        // Weights are filled up with 0 to whole groups, so what stands there does not matter.
+        for _ in 0..3 {
+            push(0);
+        }
+    }
+}
+
+/// The columns of the kernel, from and before, that lie inside of the image.
+///
+/// `start` is where the first would lie were there no padding.
+fn taps(start: usize, kernel: usize, padding: usize, width: usize) -> (usize, usize) {
+    (padding.saturating_sub(start), kernel.min(width + padding - start))
+}
+
+/// Byte `index` of packed words.
+fn byte(words: &[u32], index: usize) -> u8 {
+    words[index / 4].to_le_bytes()[index % 4]
+}
+
+/// A 3×3 convolution on each channel alone.
+pub(super) struct Depthwise<'a> {
+    /// What it reads.
+    pub from: Value,
+    /// What it makes.
+    pub to: Value,
+    /// 1 or 2.
+    pub stride: usize,
+    /// `[9, C]`.
+    pub weights: &'a [u8],
+    /// [`Requantise`] of each channel, four words.
+    pub parameters: &'a [u32],
+}
+
+impl Depthwise<'_> {
+    /// Runs it, four channels of a pixel at a time.
+    ///
+    /// * `input`: `[H, W, C]`
+    /// * `output`: `[H', W', C]`
+    pub fn run(&self, input: &[u32], output: &mut [u32]) {
+        let pixel_words = usize::from(self.from.channels) / 4;
+        let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
+        let outside = u32::from_ne_bytes([self.from.zero; 4]);
+        let (parameters, _) = self.parameters.as_chunks::<16>();
+        let (weights, _) = self.weights.as_chunks::<4>();
+        for (pixel, output) in output.chunks_exact_mut(pixel_words).enumerate() {
+            let (row, column) = (pixel / usize::from(self.to.width), pixel % usize::from(self.to.width));
+            // Where each tap begins, if it is inside.
+            let first: [Option<usize>; 9] = core::array::from_fn(|tap| {
+                let (y, x) = (row * self.stride + tap / 3, column * self.stride + tap % 3);
+                let inside = (1..=height).contains(&y) && (1..=width).contains(&x);
+                inside.then(|| ((y - 1) * width + x - 1) * pixel_words)
+            });
+            for (quad, (output, parameters)) in output.iter_mut().zip(parameters).enumerate() {
+                let mut sums = [0; 4];
+                for (tap, first) in first.iter().enumerate() {
+                    let values = first.map_or(outside, |first| input[first + quad]).to_le_bytes();
+                    let weights = &weights[tap * pixel_words + quad];
+                    for ((sum, value), &weight) in sums.iter_mut().zip(values).zip(weights) {
+                        *sum += i32::from(value) * i32::from(weight as i8);
+                    }
+                }
+                let (parameters, _) = parameters.as_chunks::<4>();
+                let four = core::array::from_fn(|i| Requantise::from_words(parameters[i]).apply(sums[i]));
+                *output = u32::from_le_bytes(four);
+            }
+        }
+    }
+}
+
+/// `clamp((left * ml + right * mr + offset) >> shift, 0, 255)` of four values.
+pub(super) fn add(left: u32, right: u32, multipliers: [i32; 2], offset: i32, shift: i32) -> u32 {
+    let (left, right) = (left.to_le_bytes(), right.to_le_bytes());
+    u32::from_le_bytes(core::array::from_fn(|i| {
+        let sum = i32::from(left[i]) * multipliers[0] + i32::from(right[i]) * multipliers[1] + offset;
+        (sum >> shift).clamp(0, 255) as u8
+    }))
+}

@@ -1,0 +1,264 @@
+//! Runs a blob in memory that the caller lends.
+
+use bytemuck::{cast_slice, cast_slice_mut};
+
+use super::blob::{Arithmetic, Blob, BlobError};
+use super::nodes::{Node, Op, Value};
+use super::{CorpusStats, EmbedError, Embedder, conv_f16, conv_int8};
+use crate::feature::{Length, length, quantise};
+use crate::image::{Crop, ImageError, RawImage, Recipe, Shape, to_pixels};
+
+/// A blob and the memory it runs in.
+pub struct BlobEncoder<'b, 'm> {
+    blob: Blob<'b>,
+    arena: &'m mut [u32],
+    /// Of the last feature.
+    length: Option<Length>,
+}
+
+impl<'b, 'm> BlobEncoder<'b, 'm> {
+    /// Takes `arena` to run `blob` in.
+    ///
+    /// # Errors
+    /// When it has fewer than [`Blob::arena_words`] words.
+    pub fn new(blob: Blob<'b>, arena: &'m mut [u32]) -> Result<Self, BlobError> {
+        let (found, needed) = (arena.len(), blob.arena_words());
+        if found < needed {
+            return Err(BlobError::Arena { found, needed });
+        }
+        Ok(Self { arena: &mut arena[..needed], blob, length: None })
+    }
+
+    /// The blob.
+    pub fn blob(&self) -> &Blob<'b> {
+        &self.blob
+    }
+
+    /// The feature of an image of the network's size before it is quantised, `[D]`.
+    ///
+    /// * `pixels`: `[height, width, channels]`
+    ///
+    /// # Errors
+    /// When the number of pixels is another.
+    pub fn feature(&mut self, pixels: &[u8]) -> Result<&[f32], EmbedError> {
+        self.feature_observed(pixels, &mut |_, _| {})
+    }
+
+    /// As [`Self::feature`]; `observe` is shown each value, as it lies in the arena, when it is made.
+    ///
+    /// # Errors
+    /// When the number of pixels is another.
+    pub fn feature_observed(
+        &mut self,
+        pixels: &[u8],
+        observe: &mut dyn FnMut(usize, &[u32]),
+    ) -> Result<&[f32], EmbedError> {
+        let (found, expected) = (pixels.len(), self.blob.input().values());
+        if found != expected {
+            return Err(ImageError::Length { what: "pixels", found, expected }.into());
+        }
+        let range = self.range(0);
+        cast_slice_mut(&mut self.arena[range])[..expected].copy_from_slice(pixels);
+        Ok(self.run(observe))
+    }
+
+    /// Runs all nodes on the pixels that lie at the start of value 0.
+    fn run(&mut self, observe: &mut dyn FnMut(usize, &[u32])) -> &[f32] {
+        self.normalise();
+        observe(0, &self.arena[self.range(0)]);
+        for index in 0..self.blob.node_count() {
+            self.step(index);
+            observe(index + 1, &self.arena[self.range(index + 1)]);
+        }
+        self.pool()
+    }
+
+    /// Whether the golden image gives its feature, to the last bit; nothing where the blob has none.
+    ///
+    /// * `feature`: `[D]`, overwritten
+    ///
+    /// # Errors
+    /// When the length of `feature` is not D, or the feature has no direction.
+    pub fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
+        let Some(golden) = self.blob.golden() else { return Ok(None) };
+        let statistics = self.blob.statistics();
+        quantise(self.feature(golden.pixels)?, statistics, feature)?;
+        Ok(Some(feature == golden.feature))
+    }
+
+    fn range(&self, value: usize) -> core::ops::Range<usize> {
+        self.blob.value(value).range(self.blob.arithmetic())
+    }
+
+    /// Crops and resizes `image` to the start of value 0; the rest of the arena is the scratch.
+    fn load(&mut self, image: &RawImage<'_>) -> Result<(), ImageError> {
+        let input = self.blob.input();
+        let target = Shape::new(input.width.into(), input.height.into(), input.channels.into())?;
+        let range = self.range(0);
+        let (before, rest) = self.arena.split_at_mut(range.start);
+        let (pixels, after) = rest.split_at_mut(range.len());
+        let scratch = if before.len() > after.len() { before } else { after };
+        let pixels = &mut cast_slice_mut(pixels)[..target.pixels_len()];
+        if image.shape() == target {
+            pixels.copy_from_slice(image.pixels());
+            return Ok(());
+        }
+        to_pixels(image, Recipe { target, crop: Crop::Whole }, scratch, pixels)
+    }
+
+    /// f16 computes with normalised values: each pixel becomes a word, the last first, so that none is overwritten unread.
+    fn normalise(&mut self) {
+        if self.blob.arithmetic() == Arithmetic::Int8 {
+            return;
+        }
+        let range = self.range(0);
+        let input = &mut self.arena[range];
+        let channels = self.blob.input_channels();
+        for index in (0..input.len()).rev() {
+            let channel = channels[index % channels.len()];
+            let pixel = cast_slice::<u32, u8>(input)[index];
+            input[index] = (f32::from(pixel) * channel.scale + channel.offset).to_bits();
+        }
+    }
+
+    fn step(&mut self, index: usize) {
+        let node = self.blob.node(index);
+        match (node.op, self.blob.arithmetic()) {
+            (Op::Add { right, multipliers, offset, shift }, Arithmetic::Int8) => {
+                self.add(index, node.input, right, |left, right| {
+                    conv_int8::add(left, right, multipliers, offset, shift)
+                });
+            }
+            (Op::Add { right, .. }, Arithmetic::F16) => self.add(index, node.input, right, |left, right| {
+                conv_f16::activate(node.activation, f32::from_bits(left) + f32::from_bits(right)).to_bits()
+            }),
+            (_, Arithmetic::Int8) => self.convolve_int8(index, node),
+            (_, Arithmetic::F16) => self.convolve_f16(index, node),
+        }
+    }
+
+    /// The sum may lie where a summand lies: each word is read before it is written.
+    fn add(&mut self, index: usize, left: usize, right: usize, sum: impl Fn(u32, u32) -> u32) {
+        let (left, right, to) = (self.range(left).start, self.range(right).start, self.range(index + 1));
+        for (word, to) in to.enumerate() {
+            self.arena[to] = sum(self.arena[left + word], self.arena[right + word]);
+        }
+    }
+
+    fn convolve_int8(&mut self, index: usize, node: Node<'_>) {
+        let (from, to) = (self.blob.value(node.input), self.blob.value(index + 1));
+        let mut padding = [from.zero; 3];
+        if node.input == 0 {
+            padding.iter_mut().zip(self.blob.input_channels()).for_each(|(byte, channel)| *byte = channel.pad);
+        }
+        let (input, scratch, output) = self.places(from, to);
+        match node.op {
+            Op::Conv { kernel, stride, weights, parameters } => {
+                let channels = usize::from(from.channels).min(3);
+                let padding = &padding[..channels];
+                conv_int8::Convolution { from, to, kernel, stride, padding, weights, parameters }
+                    .run(input, scratch, output);
+            }
+            Op::Depthwise { stride, weights, parameters } => {
+                conv_int8::Depthwise { from, to, stride, weights, parameters }.run(input, output);
+            }
+            Op::Add { .. } => {}
+        }
+    }
+
+    fn convolve_f16(&mut self, index: usize, node: Node<'_>) {
+        let (from, to) = (self.blob.value(node.input), self.blob.value(index + 1));
+        let activation = node.activation;
+        let (input, scratch, output) = self.places(from, to);
+        match node.op {
+            Op::Conv { kernel, stride, weights, parameters } => {
+                conv_f16::Convolution { from, to, kernel, stride, weights, parameters, activation }
+                    .run(input, scratch, output);
+            }
+            Op::Depthwise { stride, weights, parameters } => {
+                conv_f16::Convolution { from, to, kernel: 3, stride, weights, parameters, activation }
+                    .run_depthwise(input, scratch, output);
+            }
+            Op::Add { .. } => {}
+        }
+    }
+
+    /// What a convolution reads, its scratch, and where it writes. The parser has seen that they are apart.
+    fn places(&mut self, from: Value, to: Value) -> (&[u32], &mut [u32], &mut [u32]) {
+        let arithmetic = self.blob.arithmetic();
+        let (from, to) = (from.range(arithmetic), to.range(arithmetic));
+        let (values, scratch) = self.arena.split_at_mut(self.blob.values_words);
+        if from.start < to.start {
+            let (low, high) = values.split_at_mut(to.start);
+            (&low[from], scratch, &mut high[..to.len()])
+        } else {
+            let (low, high) = values.split_at_mut(from.start);
+            (&high[..from.len()], scratch, &mut low[to])
+        }
+    }
+
+    /// The feature: mean over the pixels of the last value, in the scratch.
+    fn pool(&mut self) -> &[f32] {
+        let last = self.blob.value(self.blob.node_count());
+        let (dim, arithmetic) = (self.blob.dim(), self.blob.arithmetic());
+        let pixels = usize::from(last.height) * usize::from(last.width);
+        let (values, scratch) = self.arena.split_at_mut(self.blob.values_words);
+        let values = &values[last.range(arithmetic)];
+        let feature = &mut scratch[..dim];
+        feature.fill(0);
+        match arithmetic {
+            Arithmetic::Int8 => {
+                let bytes: &[u8] = cast_slice(values);
+                for pixel in bytes.chunks_exact(dim) {
+                    feature.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u32::from(value));
+                }
+                let zero = i64::from(last.zero) * pixels as i64;
+                for sum in feature.iter_mut() {
+                    let exact = (i64::from(*sum) - zero) as i32;
+                    *sum = (exact as f32 / pixels as f32 * self.blob.feature_scale()).to_bits();
+                }
+            }
+            Arithmetic::F16 => {
+                let (values, feature): (&[f32], &mut [f32]) = (cast_slice(values), cast_slice_mut(feature));
+                for pixel in values.chunks_exact(dim) {
+                    feature.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);
+                }
+                let scale = self.blob.feature_scale();
+                feature.iter_mut().for_each(|sum| *sum = *sum / pixels as f32 * scale);
+            }
+        }
+        cast_slice(&scratch[..dim])
+    }
+}
+
+impl Embedder for BlobEncoder<'_, '_> {
+    fn identity(&self) -> [u8; 16] {
+        self.blob.identity()
+    }
+
+    fn dim(&self) -> usize {
+        self.blob.dim()
+    }
+
+    fn corpus(&self) -> CorpusStats<'_> {
+        CorpusStats { covariance: self.blob.covariance(), length_max: self.blob.length_max() }
+    }
+
+    fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
+        self.load(image)?;
+        let statistics = self.blob.statistics();
+        let values = self.run(&mut |_, _| {});
+        let length = statistics.and_then(|corpus| length(values, corpus).ok());
+        quantise(values, statistics, feature)?;
+        self.length = length;
+        Ok(())
+    }
+
+    fn length(&self) -> Option<Length> {
+        self.length
+    }
+
+    fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
+        BlobEncoder::self_test(self, feature)
+    }
+}

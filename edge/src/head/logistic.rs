@@ -1,0 +1,215 @@
+//! Softmax regression on coordinates of the supports.
+//!
+//! n supports, C classes, r coordinates. Minimises over `W` `[C, r]` and `b` `[C]`
+//! `Σ_i -log softmax(W z_i + b)[y_i] + |W|² / (2 c)`, as scikit-learn has it, the bias free. For two classes
+//! scikit-learn keeps one vector `w`; here `W` is `(-w/2, w/2)`, so the penalty counts twice and decisions are the same.
+//!
+//! Newton's method, each step solved by conjugate gradients on products with the Hessian (Nocedal and Wright 2006,
+//! algorithm 7.1). The loss is convex and no weight is ever added to the Hessian, so that every step goes downhill;
+//! steps, inner steps and halvings are bounded and the order of all sums is fixed.
+
+use super::cholesky::dot;
+use super::span::Span;
+use crate::taught::Supports;
+
+/// `c` of scikit-learn on features whose components have deviation 1, as coordinates have.
+pub(crate) const INVERSE_PENALTY: f64 = 0.1;
+
+const NEWTON_STEPS_MAX: usize = 30;
+const INNER_STEPS_MAX: usize = 60;
+const HALVINGS_MAX: usize = 20;
+
+/// The fit ends when the gradient is this part of a sum over all supports.
+const GRADIENT_MIN: f64 = 1e-7;
+
+/// Vectors of `C (r + 1)` values in scratch.
+const VECTORS: usize = 6;
+
+/// What is fitted, and to what.
+struct Problem<'a> {
+    rows: &'a [f64],
+    rank: usize,
+    classes: usize,
+    /// What the square of the weights is multiplied by, twice.
+    penalty: f64,
+    supports: Supports<'a>,
+}
+
+/// Values of scratch for `rank` coordinates at most.
+pub(crate) const fn scratch_len(rank: usize, classes: usize, supports_max: usize) -> usize {
+    VECTORS * classes * (rank + 1) + supports_max * classes + classes
+}
+
+/// Fits weights and biases and returns them, `[C, r + 1]`, the bias last; the bias of a class without supports is `-∞`.
+pub(crate) fn fit<'w>(
+    span: &Span<'_>,
+    supports: Supports<'_>,
+    classes: usize,
+    inverse_penalty: f64,
+    scratch: &'w mut [f64],
+) -> &'w mut [f64] {
+    let length = classes * (span.rank + 1);
+    let (parameters, rest) = scratch.split_at_mut(length);
+    let (gradient, rest) = rest.split_at_mut(length);
+    let (step, rest) = rest.split_at_mut(length);
+    let (residual, rest) = rest.split_at_mut(length);
+    let (direction, rest) = rest.split_at_mut(length);
+    let (curved, rest) = rest.split_at_mut(length);
+    let (probabilities, rest) = rest.split_at_mut(supports.len() * classes);
+    let present = &mut rest[..classes];
+    present.fill(0.0);
+    supports.records.iter().for_each(|record| present[usize::from(record.class)] = 1.0);
+    let doubled = if dot(present, present) == 2.0 { 2.0 } else { 1.0 };
+    let penalty = doubled / inverse_penalty;
+    let problem = Problem { rows: span.rows, rank: span.rank, classes, penalty, supports };
+    parameters.fill(0.0);
+    mark_absent(parameters, present, span.rank);
+    let mut loss = problem.loss(parameters, probabilities);
+    for _ in 0..NEWTON_STEPS_MAX {
+        problem.write_gradient(parameters, probabilities, gradient);
+        let enough = GRADIENT_MIN * supports.len() as f64;
+        let square = dot(gradient, gradient);
+        if square <= enough * enough {
+            break;
+        }
+        solve_newton(&problem, probabilities, gradient, step, residual, direction, curved);
+        let slope = dot(gradient, step);
+        let mut length = 1.0;
+        let mut found = false;
+        for _ in 0..HALVINGS_MAX {
+            for ((trial, &parameter), &step) in residual.iter_mut().zip(&*parameters).zip(&*step) {
+                *trial = parameter + length * step;
+            }
+            let trial_loss = problem.loss(residual, probabilities);
+            if trial_loss <= loss + 1e-4 * length * slope {
+                loss = trial_loss;
+                parameters.copy_from_slice(residual);
+                found = true;
+                break;
+            }
+            length *= 0.5;
+        }
+        if !found {
+            // Rounding: there is no way down any more.
+            break;
+        }
+    }
+    parameters
+}
+
+fn mark_absent(parameters: &mut [f64], present: &[f64], rank: usize) {
+    for (class, row) in parameters.chunks_exact_mut(rank + 1).enumerate() {
+        if present[class] == 0.0 {
+            row[rank] = f64::NEG_INFINITY;
+        }
+    }
+}
+
+/// `step ≈ -H⁻¹ g` by conjugate gradients from 0.
+fn solve_newton(
+    problem: &Problem<'_>,
+    probabilities: &[f64],
+    gradient: &[f64],
+    step: &mut [f64],
+    residual: &mut [f64],
+    direction: &mut [f64],
+    curved: &mut [f64],
+) {
+    step.fill(0.0);
+    residual.copy_from_slice(gradient);
+    direction.iter_mut().zip(gradient).for_each(|(d, g)| *d = -g);
+    let start = dot(residual, residual);
+    let mut square = start;
+    // Superlinear: the closer to the end, the more exact the step.
+    let length = libm::sqrt(start);
+    let part = if length < 0.25 { length } else { 0.25 };
+    let enough = part * part * start;
+    for _ in 0..INNER_STEPS_MAX {
+        problem.write_curvature(probabilities, direction, curved);
+        let curvature = dot(direction, curved);
+        if curvature <= 0.0 {
+            break;
+        }
+        let along = square / curvature;
+        step.iter_mut().zip(&*direction).for_each(|(s, d)| *s += along * d);
+        residual.iter_mut().zip(&*curved).for_each(|(r, c)| *r += along * c);
+        let next = dot(residual, residual);
+        if next <= enough {
+            break;
+        }
+        let turn = next / square;
+        direction.iter_mut().zip(&*residual).for_each(|(d, r)| *d = turn * *d - r);
+        square = next;
+    }
+    if dot(step, step) == 0.0 {
+        step.iter_mut().zip(gradient).for_each(|(s, g)| *s = -g);
+    }
+}
+
+impl Problem<'_> {
+    /// The loss at `parameters`; writes each support's probabilities, `[n, C]`.
+    fn loss(&self, parameters: &[f64], probabilities: &mut [f64]) -> f64 {
+        let mut loss = 0.0;
+        let supports = self.rows.chunks_exact(self.rank).zip(self.supports.records);
+        for (out, (row, record)) in probabilities.chunks_exact_mut(self.classes).zip(supports) {
+            let mut largest = f64::NEG_INFINITY;
+            for (logit, weight) in out.iter_mut().zip(parameters.chunks_exact(self.rank + 1)) {
+                *logit = dot(&weight[..self.rank], row) + weight[self.rank];
+                largest = if *logit > largest { *logit } else { largest };
+            }
+            let own = out[usize::from(record.class)];
+            let mut sum = 0.0;
+            for value in out.iter_mut() {
+                *value = libm::exp(*value - largest);
+                sum += *value;
+            }
+            out.iter_mut().for_each(|value| *value /= sum);
+            loss += libm::log(sum) + largest - own;
+        }
+        for weight in parameters.chunks_exact(self.rank + 1) {
+            loss += 0.5 * self.penalty * dot(&weight[..self.rank], &weight[..self.rank]);
+        }
+        loss
+    }
+
+    fn write_gradient(&self, parameters: &[f64], probabilities: &[f64], gradient: &mut [f64]) {
+        self.write_penalised(parameters, gradient);
+        let supports = self.rows.chunks_exact(self.rank).zip(self.supports.records);
+        for (probability, (row, record)) in probabilities.chunks_exact(self.classes).zip(supports) {
+            for (class, (out, &p)) in gradient.chunks_exact_mut(self.rank + 1).zip(probability).enumerate() {
+                let excess = if class == usize::from(record.class) { p - 1.0 } else { p };
+                self.add(row, excess, out);
+            }
+        }
+    }
+
+    /// The Hessian times `direction`.
+    fn write_curvature(&self, probabilities: &[f64], direction: &[f64], curved: &mut [f64]) {
+        self.write_penalised(direction, curved);
+        for (probability, row) in probabilities.chunks_exact(self.classes).zip(self.rows.chunks_exact(self.rank)) {
+            let along = |class: usize| {
+                let weight = &direction[class * (self.rank + 1)..][..self.rank + 1];
+                dot(&weight[..self.rank], row) + weight[self.rank]
+            };
+            let mut mean = 0.0;
+            for (class, &p) in probability.iter().enumerate() {
+                mean += p * along(class);
+            }
+            for (class, (out, &p)) in curved.chunks_exact_mut(self.rank + 1).zip(probability).enumerate() {
+                self.add(row, p * (along(class) - mean), out);
+            }
+        }
+    }
+
+    fn write_penalised(&self, parameters: &[f64], out: &mut [f64]) {
+        for (out, weight) in out.chunks_exact_mut(self.rank + 1).zip(parameters.chunks_exact(self.rank + 1)) {
+            out[..self.rank].iter_mut().zip(weight).for_each(|(out, w)| *out = self.penalty * w);
+            out[self.rank] = 0.0;
+        }
+    }
+
+    fn add(&self, row: &[f64], factor: f64, out: &mut [f64]) {
+        out[..self.rank].iter_mut().zip(row).for_each(|(out, z)| *out += factor * z);
+        out[self.rank] += factor;
+    }
+}

@@ -1,0 +1,218 @@
+//! Supports as coordinates in the space they span, where heads are solved.
+//!
+//! n supports, D dimensions, `r = min(n, D)`.
+//!
+//! A head that shrinks towards the identity never looks outside the span of its supports: its weights lie inside.
+//! With fewer supports than dimensions, the rows of the Cholesky factor of the Gram matrix `X Xᵀ` are coordinates in an
+//! orthonormal basis of that span, so that everything after costs powers of n instead of powers of D. The Gram matrix
+//! is made of integers and exact.
+//!
+//! Coordinates are scaled so that a feature of length 1 has length `√D`: a component is 1 in the mean, and the
+//! target `I / D` of the covariance becomes the identity.
+
+use super::HeadError;
+use super::cholesky::{dot, factorise, solve, solve_transposed, triangle_len};
+use crate::feature::UNIT;
+use crate::taught::Supports;
+
+/// A squared pivot below this part of the squared length is rounding: the support lies in the span of those before it.
+const PIVOT_MIN: f64 = 1e-11;
+
+/// How coordinates came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Basis {
+    /// `z = √D x`: no fewer supports than dimensions.
+    Components,
+    /// Cholesky rows of the Gram matrix.
+    Gram,
+    /// `z = R⁻ᵀ x` of a target `Rᵀ R`, which `z` makes the identity.
+    Target,
+}
+
+/// Coordinates of supports.
+#[derive(Debug)]
+pub(crate) struct Span<'w> {
+    basis: Basis,
+    dim: usize,
+    /// Length r of a row.
+    pub rank: usize,
+    /// `[n, r]`.
+    pub rows: &'w [f64],
+    /// Triangle of D rows for [`Basis::Target`], else empty.
+    target: &'w [f64],
+}
+
+impl<'w> Span<'w> {
+    /// Values of scratch at most.
+    pub const fn scratch_len(dim: usize, supports_max: usize, with_target: bool) -> usize {
+        if with_target {
+            supports_max * dim + triangle_len(dim)
+        } else {
+            supports_max * if supports_max < dim { supports_max } else { dim }
+        }
+    }
+
+    /// Coordinates of `supports`, and the scratch that is left.
+    ///
+    /// * `target`: triangle of D rows in any unit, positive definite; the identity where there is none
+    pub fn new(
+        supports: Supports<'_>,
+        target: Option<&[i16]>,
+        scratch: &'w mut [f64],
+    ) -> Result<(Self, &'w mut [f64]), HeadError> {
+        let (dim, count) = (supports.dim, supports.len());
+        if let Some(triangle) = target {
+            return Self::in_metric(supports, triangle, scratch);
+        }
+        let rows = &mut scratch[..count * dim.min(count)];
+        if count < dim {
+            write_gram_rows(supports, rows);
+        } else {
+            for (row, (_, feature)) in rows.chunks_exact_mut(dim).zip(supports.iter()) {
+                write_scaled(feature, row);
+            }
+        }
+        Ok(Self::over(dim, count, scratch))
+    }
+
+    /// Coordinates of `count` supports that [`Self::new`] left in this scratch, without a target.
+    pub fn over(dim: usize, count: usize, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
+        let (basis, rank) = if count < dim { (Basis::Gram, count) } else { (Basis::Components, dim) };
+        let (rows, rest) = scratch.split_at_mut(count * rank);
+        (Self { basis, dim, rank, rows, target: &[] }, rest)
+    }
+
+    fn in_metric(
+        supports: Supports<'_>,
+        triangle: &[i16],
+        scratch: &'w mut [f64],
+    ) -> Result<(Self, &'w mut [f64]), HeadError> {
+        let dim = supports.dim;
+        let expected = triangle_len(dim);
+        if triangle.len() != expected {
+            return Err(HeadError::Memory { what: "target", found: triangle.len(), expected });
+        }
+        let (target, rest) = scratch.split_at_mut(expected);
+        write_target(triangle, dim, target)?;
+        let (rows, rest) = rest.split_at_mut(supports.len() * dim);
+        for (row, (_, feature)) in rows.chunks_exact_mut(dim).zip(supports.iter()) {
+            row.iter_mut().zip(feature).for_each(|(z, &x)| *z = f64::from(x) / f64::from(UNIT));
+            solve_transposed(target, row);
+        }
+        Ok((Self { basis: Basis::Target, dim, rank: dim, rows, target }, rest))
+    }
+
+    /// Coordinates of support `index`, `[r]`.
+    pub fn row(&self, index: usize) -> &'w [f64] {
+        &self.rows[index * self.rank..][..self.rank]
+    }
+
+    /// Coordinates of any feature, and the squared length of what it has outside the span.
+    ///
+    /// * `feature`: `[D]`
+    /// * `coordinates`: `[r]`
+    pub fn project(&self, supports: Supports<'_>, feature: &[i16], coordinates: &mut [f64]) -> f64 {
+        match self.basis {
+            Basis::Components => write_scaled(feature, coordinates),
+            Basis::Target => {
+                coordinates.iter_mut().zip(feature).for_each(|(z, &x)| *z = f64::from(x) / f64::from(UNIT));
+                solve_transposed(self.target, coordinates);
+            }
+            Basis::Gram => return self.project_on_gram(supports, feature, coordinates),
+        }
+        0.0
+    }
+
+    fn project_on_gram(&self, supports: Supports<'_>, feature: &[i16], coordinates: &mut [f64]) -> f64 {
+        let mut outside = exact_dot(feature, feature, self.dim);
+        for index in 0..self.rank {
+            let row = self.row(index);
+            let pivot = row[index];
+            let inside = dot(&row[..index], &coordinates[..index]);
+            let along = exact_dot(supports.feature(index), feature, self.dim) - inside;
+            coordinates[index] = if pivot > 0.0 { along / pivot } else { 0.0 };
+            outside -= coordinates[index] * coordinates[index];
+        }
+        if outside > 0.0 { outside } else { 0.0 }
+    }
+
+    /// Weights on features from weights on coordinates: `weight · z(x) = out · x` for every feature `x`.
+    ///
+    /// * `weight`: `[r]`, overwritten
+    /// * `out`: `[D]`
+    pub fn write_weight(&self, supports: Supports<'_>, weight: &mut [f64], out: &mut [f64]) {
+        let unit = f64::from(UNIT);
+        match self.basis {
+            Basis::Components => {
+                let scale = libm::sqrt(self.dim as f64) / unit;
+                out.iter_mut().zip(&*weight).for_each(|(out, w)| *out = w * scale);
+            }
+            Basis::Target => {
+                solve(self.target, weight);
+                out.iter_mut().zip(&*weight).for_each(|(out, w)| *out = w / unit);
+            }
+            Basis::Gram => self.write_weight_of_gram(supports, weight, out),
+        }
+    }
+
+    /// With `Z = L` of the Gram matrix, the basis is `Xᵀ L⁻ᵀ`: `L` is solved from the bottom, then supports are added.
+    fn write_weight_of_gram(&self, supports: Supports<'_>, weight: &mut [f64], out: &mut [f64]) {
+        let scale = self.dim as f64 / (f64::from(UNIT) * f64::from(UNIT));
+        for index in (0..self.rank).rev() {
+            let row = self.row(index);
+            weight[index] = if row[index] > 0.0 { weight[index] / row[index] } else { 0.0 };
+            let share = weight[index];
+            weight[..index].iter_mut().zip(row).for_each(|(w, l)| *w -= share * l);
+        }
+        out.fill(0.0);
+        for (&share, (_, feature)) in weight.iter().zip(supports.iter()) {
+            out.iter_mut().zip(feature).for_each(|(out, &x)| *out += share * scale * f64::from(x));
+        }
+    }
+}
+
+fn write_scaled(feature: &[i16], row: &mut [f64]) {
+    let scale = libm::sqrt(feature.len() as f64) / f64::from(UNIT);
+    row.iter_mut().zip(feature).for_each(|(z, &x)| *z = f64::from(x) * scale);
+}
+
+/// `D x · y` of unit features. The sum itself is exact: `2¹² 2¹⁵ 2¹⁵` fits.
+fn exact_dot(x: &[i16], y: &[i16], dim: usize) -> f64 {
+    let mut sum = 0i64;
+    for (&x, &y) in x.iter().zip(y) {
+        sum += i64::from(i32::from(x) * i32::from(y));
+    }
+    sum as f64 * dim as f64 / (f64::from(UNIT) * f64::from(UNIT))
+}
+
+/// Lower Cholesky factor of `D X Xᵀ`, `[n, n]`; a support that depends on those before it gets no axis of its own.
+fn write_gram_rows(supports: Supports<'_>, rows: &mut [f64]) {
+    let (dim, count) = (supports.dim, supports.len());
+    for i in 0..count {
+        let (above, below) = rows.split_at_mut(i * count);
+        let row = &mut below[..count];
+        row.fill(0.0);
+        for j in 0..i {
+            let other = &above[j * count..][..count];
+            let along = exact_dot(supports.feature(i), supports.feature(j), dim) - dot(&row[..j], &other[..j]);
+            row[j] = if other[j] > 0.0 { along / other[j] } else { 0.0 };
+        }
+        let square = exact_dot(supports.feature(i), supports.feature(i), dim);
+        let pivot = square - dot(&row[..i], &row[..i]);
+        row[i] = if pivot > PIVOT_MIN * square { libm::sqrt(pivot) } else { 0.0 };
+    }
+}
+
+/// The target with trace 1, factorised.
+fn write_target(triangle: &[i16], dim: usize, target: &mut [f64]) -> Result<(), HeadError> {
+    let (mut position, mut trace) = (0, 0.0);
+    for i in 0..dim {
+        trace += f64::from(triangle[position]);
+        position += dim - i;
+    }
+    if trace <= 0.0 {
+        return Err(HeadError::NotPositiveDefinite { dimension: 0 });
+    }
+    target.iter_mut().zip(triangle).for_each(|(out, &value)| *out = f64::from(value) / trace);
+    factorise(target, dim)
+}

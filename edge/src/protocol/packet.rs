@@ -1,0 +1,58 @@
+//! What a frame carries: a message, and which request of which session it is or answers.
+//!
+//! | offset | bytes | field                                                              |
+//! |-------:|------:|--------------------------------------------------------------------|
+//! |      0 |     1 | version of the protocol, 1; in a reply its highest bit is set      |
+//! |      1 |     4 | session, little-endian                                             |
+//! |      5 |     4 | sequence number of the request in its session, little-endian       |
+//! |      9 |     L | message                                                            |
+
+use super::frame::CHECKSUM_LEN;
+use super::message::VERSION;
+
+/// Bytes before the message.
+pub const HEADER_LEN: usize = 9;
+
+/// The bit that tells a reply from a request, so that a line that echoes is understood.
+const REPLY: u8 = 0x80;
+
+/// Bytes of memory for a packet whose message has at most `message_max` bytes, with the frame's checksum.
+pub const fn packet_max(message_max: usize) -> usize {
+    HEADER_LEN + message_max + CHECKSUM_LEN
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Request,
+    Reply,
+}
+
+/// The fields before the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub direction: Direction,
+    pub session: u32,
+    pub sequence: u32,
+}
+
+impl Header {
+    /// The header and the message of a packet; `None` where it is too short or of another version.
+    pub fn split(packet: &[u8]) -> Option<(Self, &[u8])> {
+        let (&[kind, s0, s1, s2, s3, n0, n1, n2, n3], message) = packet.split_first_chunk::<HEADER_LEN>()?;
+        let direction = if kind & REPLY == 0 { Direction::Request } else { Direction::Reply };
+        let header = Self {
+            direction,
+            session: u32::from_le_bytes([s0, s1, s2, s3]),
+            sequence: u32::from_le_bytes([n0, n1, n2, n3]),
+        };
+        (kind & !REPLY == VERSION).then_some((header, message))
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let kind = VERSION | if self.direction == Direction::Reply { REPLY } else { 0 };
+        let ([s0, s1, s2, s3], [n0, n1, n2, n3]) = (self.session.to_le_bytes(), self.sequence.to_le_bytes());
+        [kind, s0, s1, s2, s3, n0, n1, n2, n3]
+    }
+}

@@ -1,0 +1,222 @@
+//! Why a device did not do what it was asked: numbers that stay put, one meaning each.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::taught::{NAME_MAX, TaughtError};
+
+/// A reason with what was found and what was allowed.
+///
+/// `found` and `limit` are 0 where the reason has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The number of a [`Reason`]; a newer device may have others.
+    pub code: u16,
+    /// What was found.
+    pub found: u64,
+    /// What was allowed or expected.
+    pub limit: u64,
+}
+
+/// Hosts in the field know these numbers: append, never renumber, never give one a second meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Reason {
+    /// The message cannot be read. Found: its bytes.
+    Malformed = 1,
+    /// A message does not fit. Limit: bytes that fit.
+    MessageTooLong = 2,
+    /// The host speaks another version. Found: the host's. Limit: the device's.
+    Version = 3,
+    /// No session of this number is open: say hello. Found: the number.
+    NoSession = 4,
+    /// No class can have this name. Found: its bytes. Limit: bytes allowed.
+    Name = 5,
+    /// Another class has this name. Found: its slot.
+    NameTaken = 6,
+    /// Every slot is taken. Limit: slots.
+    ClassesFull = 7,
+    /// There is no such class. Found: the slot asked for.
+    NoSuchClass = 8,
+    /// Every place for a support is taken. Limit: places.
+    SupportsFull = 9,
+    /// This source is known as another class: forget it first. Found: the slot of that class.
+    TaughtOtherwise = 10,
+    /// The feature has another length than the device's. Found: its bytes. Limit: bytes expected.
+    FeatureBytes = 11,
+    /// The feature is not of length 1. Found: its length. Limit: 32767, which is 1.
+    FeatureLength = 12,
+    /// The image is empty or too large. Found: its bytes. Limit: bytes allowed.
+    ImageBytes = 13,
+    /// An image has 1 or 3 channels. Found: its channels.
+    ImageChannels = 14,
+    /// A part of the image does not follow what is there. Found: where it begins or ends. Limit: where it must.
+    ImageOffset = 15,
+    /// There is no whole image. Found: bytes there are. Limit: bytes of the whole, 0 where none was begun.
+    ImageMissing = 16,
+    /// The device takes features only.
+    NoEncoder = 17,
+    /// The encoder made no feature of the image. Found: the encoder's own number for the reason.
+    EncoderFailed = 18,
+    /// The store has no room; everything in it is kept. Found: bytes needed. Limit: bytes there are.
+    StoreFull = 19,
+    /// The store cannot read or write its flash, or found what it did not write. Found: the store's own number.
+    StoreFault = 20,
+    /// No class has a support yet.
+    NothingLearned = 21,
+    /// There is no such head. Found: its number. Limit: the highest.
+    NoSuchHead = 22,
+    /// The error rate is 0 or too high. Found: thousandths. Limit: thousandths allowed.
+    ErrorRate = 23,
+    /// The head could not be solved. Found: the head's own number for the reason.
+    HeadFailed = 24,
+    /// There is no such part of the state. Found: the cursor. Limit: the last one.
+    Cursor = 25,
+    /// The confirmation is not the one that is needed.
+    NotConfirmed = 26,
+    /// The device takes no bundles.
+    NoBundles = 27,
+    /// The bundle is empty or too large. Found: its bytes. Limit: bytes allowed.
+    BundleBytes = 28,
+    /// A part of the bundle does not follow what is there. Found: where it begins or ends. Limit: where it must.
+    BundleOffset = 29,
+    /// The bundle is not complete. Found: bytes there are. Limit: bytes of the whole, 0 where none was begun.
+    BundleMissing = 30,
+    /// What arrived is not what was announced: its SHA-256 differs. The bundle must be sent again.
+    BundleHash = 31,
+    /// The device does not accept this bundle. Found: the checker's own number for the reason.
+    BundleRefused = 32,
+    /// The flash of the bundle cannot be written.
+    BundleFault = 33,
+}
+
+impl Reason {
+    /// All reasons, in the order of their numbers, which begin with 1.
+    pub const ALL: [Self; 33] = [
+        Self::Malformed,
+        Self::MessageTooLong,
+        Self::Version,
+        Self::NoSession,
+        Self::Name,
+        Self::NameTaken,
+        Self::ClassesFull,
+        Self::NoSuchClass,
+        Self::SupportsFull,
+        Self::TaughtOtherwise,
+        Self::FeatureBytes,
+        Self::FeatureLength,
+        Self::ImageBytes,
+        Self::ImageChannels,
+        Self::ImageOffset,
+        Self::ImageMissing,
+        Self::NoEncoder,
+        Self::EncoderFailed,
+        Self::StoreFull,
+        Self::StoreFault,
+        Self::NothingLearned,
+        Self::NoSuchHead,
+        Self::ErrorRate,
+        Self::HeadFailed,
+        Self::Cursor,
+        Self::NotConfirmed,
+        Self::NoBundles,
+        Self::BundleBytes,
+        Self::BundleOffset,
+        Self::BundleMissing,
+        Self::BundleHash,
+        Self::BundleRefused,
+        Self::BundleFault,
+    ];
+
+    /// A refusal for this reason.
+    pub const fn with(self, found: u64, limit: u64) -> Refusal {
+        Refusal { code: self as u16, found, limit }
+    }
+}
+
+impl Refusal {
+    /// The reason; `None` where a newer device knows more of them.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::ALL.get(usize::from(self.code).wrapping_sub(1)).copied()
+    }
+
+    pub(super) const fn malformed(found: usize) -> Self {
+        Reason::Malformed.with(found as u64, 0)
+    }
+
+    pub(super) const fn message_too_long(limit: usize) -> Self {
+        Reason::MessageTooLong.with(0, limit as u64)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, found, limit } = *self;
+        let Some(reason) = self.reason() else {
+            return write!(
+                f,
+                "the device refused for reason {code} ({found}, {limit}), which this program does not know"
+            );
+        };
+        match reason {
+            Reason::Malformed => write!(f, "the device cannot read a message of {found} bytes"),
+            Reason::MessageTooLong => write!(f, "the message is longer than {limit} bytes"),
+            Reason::Version => write!(f, "version {found} of the protocol: the device speaks version {limit}"),
+            Reason::NoSession => write!(f, "the session is over: the device was started again or serves another host"),
+            Reason::Name => {
+                write!(f, "a class name of {found} bytes: 1 to {limit} are allowed, without control characters")
+            }
+            Reason::NameTaken => write!(f, "class {found} has this name already"),
+            Reason::ClassesFull => write!(f, "all {limit} classes are taken"),
+            Reason::NoSuchClass => write!(f, "there is no class {found}"),
+            Reason::SupportsFull => write!(f, "all {limit} places for supports are taken"),
+            Reason::TaughtOtherwise => write!(f, "this source is known as class {found}: forget it first"),
+            Reason::FeatureBytes => write!(f, "the feature has {found} bytes, the device needs {limit}"),
+            Reason::FeatureLength => write!(f, "the feature has length {found}, {limit} is needed"),
+            Reason::ImageBytes => write!(f, "an image of {found} bytes: 1 to {limit} are allowed"),
+            Reason::ImageChannels => write!(f, "an image of {found} channels: 1 or 3 are needed"),
+            Reason::ImageOffset => write!(f, "the part of the image is at {found}, it must be at {limit}"),
+            Reason::ImageMissing => write!(f, "{found} of {limit} bytes of the image are there"),
+            Reason::NoEncoder => write!(f, "the device has no encoder and takes features only"),
+            Reason::EncoderFailed => write!(f, "the encoder made no feature of the image (reason {found})"),
+            Reason::StoreFull => {
+                write!(f, "the store is full: {found} bytes are needed, {limit} are free; forget something first")
+            }
+            Reason::StoreFault => write!(f, "the store cannot read or write its flash (reason {found})"),
+            Reason::NothingLearned => write!(f, "no class has been taught"),
+            Reason::NoSuchHead => write!(f, "there is no head {found}, the highest is {limit}"),
+            Reason::ErrorRate => write!(f, "an error rate of {found} thousandths: 1 to {limit} are allowed"),
+            Reason::HeadFailed => write!(f, "the head could not be solved (reason {found})"),
+            Reason::Cursor => write!(f, "there is no part {found} of the state, the last is {limit}"),
+            Reason::NotConfirmed => write!(f, "not confirmed"),
+            Reason::NoBundles => write!(f, "the device takes no bundles"),
+            Reason::BundleBytes => write!(f, "a bundle of {found} bytes: 1 to {limit} are allowed"),
+            Reason::BundleOffset => write!(f, "the part of the bundle is at {found}, it must be at {limit}"),
+            Reason::BundleMissing => write!(f, "{found} of {limit} bytes of the bundle are there"),
+            Reason::BundleHash => write!(f, "the bundle did not arrive as announced: send it again"),
+            Reason::BundleRefused => write!(f, "the device does not accept this bundle (reason {found})"),
+            Reason::BundleFault => write!(f, "the flash for bundles cannot be written"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+impl From<TaughtError> for Refusal {
+    fn from(error: TaughtError) -> Self {
+        match error {
+            TaughtError::Name { found } => Reason::Name.with(found as u64, NAME_MAX as u64),
+            TaughtError::NameTaken { class } => Reason::NameTaken.with(class.into(), 0),
+            TaughtError::ClassesFull { limit } => Reason::ClassesFull.with(0, limit as u64),
+            TaughtError::NoSuchClass { class } => Reason::NoSuchClass.with(class.into(), 0),
+            TaughtError::SupportsFull { limit } => Reason::SupportsFull.with(0, limit as u64),
+            TaughtError::TaughtOtherwise { class } => Reason::TaughtOtherwise.with(class.into(), 0),
+            // The session answers these itself; whoever meets one here has lent the wrong memory.
+            TaughtError::NeverTaught | TaughtError::Memory { .. } => Reason::StoreFault.with(0, 0),
+            TaughtError::Dimension { found, expected } => {
+                Reason::FeatureBytes.with(2 * found as u64, 2 * expected as u64)
+            }
+        }
+    }
+}

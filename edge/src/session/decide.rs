@@ -1,0 +1,85 @@
+//! What a device says of a sample: its class and what that rests on.
+
+use super::Session;
+use super::nearest::nearest;
+use crate::decide::{CorpusStats, Fitted, Judge};
+use crate::encoder::Embedder;
+use crate::head::{HeadError, HeadKind};
+use crate::protocol::message::{ERROR_RATE_PERMILLE_MAX, Input, Prediction};
+use crate::protocol::{Reason, Refusal, Reply};
+use crate::store::Flash;
+use crate::taught::Taught;
+
+/// Memory of heads and their answers.
+#[derive(Debug)]
+pub(super) struct Decider<'m> {
+    scratch: &'m mut [f64],
+    probabilities: &'m mut [f64],
+    /// What is solved in the scratch: the head, and of which revision of what is known.
+    solved: Option<(HeadKind, u32, Fitted)>,
+    /// The set of classes of the last answer.
+    set: [u8; 32],
+}
+
+impl<'m> Decider<'m> {
+    pub fn new(scratch: &'m mut [f64], probabilities: &'m mut [f64]) -> Self {
+        Self { scratch, probabilities, solved: None, set: [0; 32] }
+    }
+
+    /// Values of scratch there are, and values that any head of this device may need.
+    pub fn memory(&self, taught: &Taught<'_>) -> (usize, usize) {
+        (self.scratch.len(), Judge::scratch_len(taught.dim(), taught.names().len(), taught.capacity()))
+    }
+}
+
+impl<E: Embedder, F: Flash> Session<'_, E, F> {
+    pub(super) fn predict(&mut self, input: Input<'_>, head: u8, error_rate: u16) -> Result<Reply<'_>, Refusal> {
+        let highest = HeadKind::Logistic as u8;
+        let kind = HeadKind::from_u8(head).ok_or(Reason::NoSuchHead.with(head.into(), highest.into()))?;
+        if !(1..=ERROR_RATE_PERMILLE_MAX).contains(&error_rate) {
+            return Err(Reason::ErrorRate.with(error_rate.into(), ERROR_RATE_PERMILLE_MAX.into()));
+        }
+        if self.taught.supports().is_empty() {
+            return Err(Reason::NothingLearned.with(0, 0));
+        }
+        let length = self.take(input)?;
+        let (supports, classes) = (self.taught.supports(), self.taught.names().len());
+        let Decider { scratch, probabilities, solved, set } = &mut self.decider;
+        let corpus = CorpusStats { length_max: self.embedder.corpus().length_max };
+        // Solving takes far longer than deciding, so it is done once for each change of what is known.
+        let mut judge = match solved.take() {
+            Some((known, revision, fitted)) if known == kind && revision == self.revision => {
+                Judge::resume(fitted, corpus, error_rate, scratch)
+            }
+            _ => Judge::fit(kind, supports, classes, corpus, error_rate, scratch).map_err(head_refusal)?,
+        };
+        *solved = Some((kind, self.revision, judge.fitted()));
+        let verdict = judge.verdict(supports, self.feature, length, probabilities).map_err(head_refusal)?;
+        *set = verdict.set.to_bytes();
+        Ok(Reply::Prediction(Prediction {
+            head,
+            class: verdict.class,
+            probability: verdict.probability,
+            set: &set[..classes.div_ceil(8)],
+            known: verdict.known,
+            enough: verdict.enough,
+            shots_needed: verdict.shots_needed,
+            nearest: nearest(supports, self.feature),
+        }))
+    }
+
+    pub(super) fn why(&mut self, input: Input<'_>) -> Result<Reply<'static>, Refusal> {
+        self.take(input)?;
+        Ok(Reply::Why { nearest: nearest(self.taught.supports(), self.feature) })
+    }
+}
+
+/// The numbers of [`Reason::HeadFailed`]: 1 memory too small, 2 a covariance without inverse, 3 anything else.
+fn head_refusal(error: HeadError) -> Refusal {
+    match error {
+        HeadError::NothingLearned => Reason::NothingLearned.with(0, 0),
+        HeadError::Memory { .. } => Reason::HeadFailed.with(1, 0),
+        HeadError::NotPositiveDefinite { .. } => Reason::HeadFailed.with(2, 0),
+        _ => Reason::HeadFailed.with(3, 0),
+    }
+}

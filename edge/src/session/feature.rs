@@ -1,0 +1,73 @@
+//! From what a request is about to its feature.
+
+use super::Session;
+use crate::encoder::{EmbedError, Embedder};
+use crate::feature::{Length, UNIT};
+use crate::protocol::message::Input;
+use crate::protocol::{Reason, Refusal, Reply};
+use crate::store::Flash;
+
+/// A feature's length may differ from 1 by this, in thousandths: rounding to `i16` moves it by 1 in 1000 at 4096
+/// dimensions.
+const LENGTH_TOLERANCE_PERMILLE: u64 = 10;
+
+impl<E: Embedder, F: Flash> Session<'_, E, F> {
+    /// Writes the feature of `input` to `self.feature`; gives the length it had, where that is known.
+    pub(super) fn take(&mut self, input: Input<'_>) -> Result<Option<Length>, Refusal> {
+        match input {
+            Input::Feature(bytes) => read_feature(bytes, self.feature).map(|()| None),
+            Input::Measured(bytes, length) => read_feature(bytes, self.feature).map(|()| Some(Length(length))),
+            Input::Image => {
+                let image = self.stage.image()?;
+                self.embedder.embed(&image, self.feature).map_err(embed_refusal)?;
+                Ok(self.embedder.length())
+            }
+        }
+    }
+
+    pub(super) fn embed(&mut self, input: Input<'_>) -> Result<Reply<'_>, Refusal> {
+        let length = self.take(input)?.map(|Length(length)| length);
+        Ok(Reply::Feature { feature: write_feature(self.feature, self.bytes), length })
+    }
+}
+
+/// Takes a feature off the wire: of the device's dimension, and of length 1.
+pub(super) fn read_feature(bytes: &[u8], feature: &mut [i16]) -> Result<(), Refusal> {
+    let expected = 2 * feature.len();
+    if bytes.len() != expected {
+        return Err(Reason::FeatureBytes.with(bytes.len() as u64, expected as u64));
+    }
+    for (value, pair) in feature.iter_mut().zip(bytes.as_chunks::<2>().0) {
+        *value = i16::from_le_bytes(*pair);
+    }
+    let (found, unit) = (length(feature), UNIT as u64);
+    match found.abs_diff(unit) * 1000 <= LENGTH_TOLERANCE_PERMILLE * unit {
+        true => Ok(()),
+        false => Err(Reason::FeatureLength.with(found, unit)),
+    }
+}
+
+/// Length of a feature, rounded down: at most 32768 · 64.
+pub(super) fn length(feature: &[i16]) -> u64 {
+    let square: u64 = feature.iter().map(|&value| u64::from(value.unsigned_abs()).pow(2)).sum();
+    square.isqrt()
+}
+
+/// A feature as it goes over the wire; `bytes`: `[2 D]`.
+pub(super) fn write_feature<'b>(feature: &[i16], bytes: &'b mut [u8]) -> &'b [u8] {
+    for (pair, value) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(feature) {
+        *pair = value.to_le_bytes();
+    }
+    bytes
+}
+
+/// The numbers of [`Reason::EncoderFailed`]: 1 to 99 what is wrong with the image or the feature, from 100 on the
+/// encoder's own number and 100.
+fn embed_refusal(error: EmbedError) -> Refusal {
+    let code = match error {
+        EmbedError::Image(_) => 1,
+        EmbedError::Feature(_) => 2,
+        EmbedError::Encoder { code } => 100 + u64::from(code),
+    };
+    Reason::EncoderFailed.with(code, 0)
+}

@@ -1,0 +1,233 @@
+//! The device's whole behaviour: a request comes in, a reply goes out.
+//!
+//! The same state, request and time always give the same reply. What changes the device follows one order:
+//!
+//! 1. The change is checked against what is in memory; a refusal touches nothing.
+//! 2. The store makes it durable. A power cut before its end leaves the state before, one after it the state after.
+//! 3. It is applied to memory, which cannot fail any more.
+//!
+//! So what a reply acknowledges outlives a power cut, and memory and flash never say different things.
+
+mod decide;
+mod feature;
+mod nearest;
+mod report;
+mod stage;
+mod teach;
+mod update;
+
+use crate::encoder::Embedder;
+use crate::protocol::message::{HelloReply, LineCounters, VERSION};
+use crate::protocol::{Reason, Refusal, Reply, Request};
+use crate::store::{Flash, Store, StoreError};
+use crate::taught::Taught;
+
+pub use update::{Accept, BundleSlots, carry_over, slot_to_start};
+
+use decide::Decider;
+use stage::Stage;
+use update::Update;
+
+/// What a device says of itself, and what the line allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile<'m> {
+    /// The program, at most 32 bytes.
+    pub program: &'m str,
+    /// Its version, at most 32 bytes.
+    pub program_version: &'m str,
+    /// Bytes of the longest message: what the endpoint's memory holds. At least
+    /// [`message_max`](crate::protocol::message::message_max) of the feature dimension.
+    pub message_max: u32,
+    /// Channels of an image that the encoder sees; 0 where the device takes features only.
+    pub channels: u8,
+}
+
+/// Memory that a session works in. What it holds does not matter.
+#[derive(Debug)]
+pub struct Memory<'m> {
+    /// The image that is staged; its size decides the largest. Empty where the device takes features only.
+    pub image: &'m mut [u8],
+    /// The feature a request is about, `[D]`.
+    pub feature: &'m mut [i16],
+    /// Bytes of a feature that is sent, `[2 D]`.
+    pub bytes: &'m mut [u8],
+    /// Where heads are solved: [`Judge::scratch_len`](crate::decide::Judge::scratch_len) values.
+    pub scratch: &'m mut [f64],
+    /// Probability of each class, `[C]`.
+    pub probabilities: &'m mut [f64],
+}
+
+/// A device: an encoder, a store, and what they were taught.
+pub struct Session<'m, E, F> {
+    profile: Profile<'m>,
+    embedder: E,
+    store: Store<'m, F>,
+    taught: Taught<'m>,
+    /// Changes of `taught` since the start.
+    revision: u32,
+    stage: Stage<'m>,
+    feature: &'m mut [i16],
+    bytes: &'m mut [u8],
+    decider: Decider<'m>,
+    update: Update,
+    learning: Learning,
+    line: LineCounters,
+}
+
+/// What learning has cost since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Learning {
+    samples: u32,
+    bytes_programmed: u64,
+    erases: u32,
+}
+
+impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
+    /// * `store`: opened with the embedder's identity into `taught`
+    /// * `bundles`: where new bundles go; `None` where the device takes none
+    ///
+    /// # Errors
+    /// When the memory lent does not fit, or the store cannot be read.
+    pub fn new(
+        profile: Profile<'m>,
+        embedder: E,
+        mut store: Store<'m, F>,
+        taught: Taught<'m>,
+        memory: Memory<'m>,
+        bundles: Option<BundleSlots>,
+    ) -> Result<Self, StoreError> {
+        let Memory { image, feature, bytes, scratch, probabilities } = memory;
+        let dim = taught.dim();
+        for (found, needed) in [
+            (embedder.dim(), dim),
+            (feature.len(), dim),
+            (bytes.len(), 2 * dim),
+            (probabilities.len(), taught.names().len()),
+        ] {
+            if found != needed {
+                return Err(StoreError::Buffer { found, needed });
+            }
+        }
+        let update = Update::open(bundles, &mut store)?;
+        let (stage, decider) = (Stage::new(image), Decider::new(scratch, probabilities));
+        let (learning, line) = (Learning::default(), LineCounters::default());
+        Ok(Self {
+            profile,
+            embedder,
+            store,
+            taught,
+            revision: 0,
+            stage,
+            feature,
+            bytes,
+            decider,
+            update,
+            learning,
+            line,
+        })
+    }
+
+    /// What the device knows.
+    pub fn taught(&self) -> &Taught<'m> {
+        &self.taught
+    }
+
+    /// What came over the line, for [`Request::Status`].
+    pub fn set_line(&mut self, line: LineCounters) {
+        self.line = line;
+    }
+
+    /// The flash that the store and the bundles lie on.
+    pub fn flash_mut(&mut self) -> &mut F {
+        self.store.flash_mut()
+    }
+
+    /// Answers one request; tells the length of the reply, which is never 0 where `reply` holds 32 bytes.
+    ///
+    /// * `request`: a message of [`crate::protocol::message`], or anything else
+    /// * `now_s`: the device's clock, in seconds since 1970; 0 where it has none
+    /// * `reply`: [`Profile::message_max`] bytes
+    pub fn handle(&mut self, request: &[u8], now_s: u64, reply: &mut [u8]) -> usize {
+        let written = Request::parse(request).and_then(|request| self.answer(request, now_s, reply));
+        // A refusal is at most 23 bytes.
+        written.unwrap_or_else(|refusal| Reply::Refused(refusal).write(reply).unwrap_or(0))
+    }
+
+    fn answer(&mut self, request: Request<'_>, now_s: u64, out: &mut [u8]) -> Result<usize, Refusal> {
+        match request {
+            Request::Hello { version } => self.hello(version)?.write(out),
+            Request::Status => self.status(now_s)?.write(out),
+            Request::Classes { from } => self.class_from(from).write(out),
+            Request::ImageBegin { width, height, channels } => self.stage.begin(width, height, channels)?.write(out),
+            Request::ImageChunk { offset, bytes } => self.stage.append(offset, bytes)?.write(out),
+            Request::Embed { input } => self.embed(input)?.write(out),
+            Request::AddClass { name } => self.add_class(name)?.write(out),
+            Request::RenameClass { class, name } => self.rename_class(class, name)?.write(out),
+            Request::RemoveClass { class } => self.remove_class(class)?.write(out),
+            Request::Learn { class, source, operator, time_s, input } => {
+                let time_s = if time_s == 0 { now_s } else { time_s };
+                self.learn(class, source, operator, time_s, input)?.write(out)
+            }
+            Request::Forget { source } => self.forget(&source)?.write(out),
+            Request::Predict { input, head, error_rate_permille } => {
+                self.predict(input, head, error_rate_permille)?.write(out)
+            }
+            Request::Why { input } => self.why(input)?.write(out),
+            Request::ExportState { cursor } => self.export(cursor)?.write(out),
+            Request::MergeState { name, source, operator, time_s, feature } => {
+                self.merge(name, source, operator, time_s, feature)?.write(out)
+            }
+            Request::BundleBegin { len, sha256 } => self.update.begin(&mut self.store, len, sha256)?.write(out),
+            Request::BundleChunk { offset, bytes } => self.update.append(&mut self.store, offset, bytes)?.write(out),
+            Request::BundleCommit => self.update.commit(&mut self.store)?.write(out),
+            Request::FactoryReset { confirmation } => self.factory_reset(confirmation)?.write(out),
+            Request::SelfTest => self.self_test()?.write(out),
+        }
+    }
+
+    fn hello(&self, version: u8) -> Result<Reply<'_>, Refusal> {
+        if version != VERSION {
+            return Err(Reason::Version.with(version.into(), VERSION.into()));
+        }
+        Ok(Reply::Hello(HelloReply {
+            version: VERSION,
+            program: self.profile.program,
+            program_version: self.profile.program_version,
+            identity: self.embedder.identity(),
+            dim: self.taught.dim() as u16,
+            classes: self.taught.names().len() as u8,
+            supports: self.taught.capacity() as u32,
+            message_max: self.profile.message_max,
+            image_bytes_max: self.stage.capacity() as u32,
+            channels: self.profile.channels,
+            bundle_bytes_max: self.update.capacity(),
+        }))
+    }
+}
+
+/// What the store says, in the numbers of the wire.
+fn refusal(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Full { needed, free } => Reason::StoreFull.with(needed.into(), free.into()),
+        StoreError::Taught(error) => error.into(),
+        other => Reason::StoreFault.with(fault(&other), 0),
+    }
+}
+
+/// The numbers of [`Reason::StoreFault`].
+fn fault(error: &StoreError) -> u64 {
+    match error {
+        // These two have reasons of their own.
+        StoreError::Full { .. } | StoreError::Taught(_) => 0,
+        StoreError::Geometry { .. } => 1,
+        StoreError::Buffer { .. } => 2,
+        StoreError::NotAStore => 3,
+        StoreError::NewerVersion { .. } => 4,
+        StoreError::Identity { .. } => 5,
+        StoreError::Damaged { .. } => 6,
+        StoreError::Length { .. } => 7,
+        StoreError::Worn { .. } => 8,
+        StoreError::Flash { .. } => 9,
+        StoreError::Unknown => 10,
+    }
+}

@@ -1,0 +1,119 @@
+//! What a device tells of itself: status, what it knows, whether it is sound.
+
+use sha2::{Digest, Sha256};
+
+use super::feature::{length, write_feature};
+use super::{Learning, Session, refusal};
+use crate::encoder::Embedder;
+use crate::feature::UNIT;
+use crate::protocol::message::{Outcome, SelfTest, StatePart, Status, TestResult, Wear};
+use crate::protocol::{Reason, Refusal, Reply};
+use crate::store::{self, Flash};
+use crate::taught::Taught;
+
+impl Learning {
+    /// Counts a sample and what its storing did to the flash.
+    pub(super) fn add(&mut self, before: store::Wear, after: store::Wear) {
+        self.samples = self.samples.saturating_add(1);
+        self.bytes_programmed += after.bytes_programmed.saturating_sub(before.bytes_programmed);
+        self.erases = self.erases.saturating_add(after.erases.saturating_sub(before.erases));
+    }
+}
+
+impl<E: Embedder, F: Flash> Session<'_, E, F> {
+    pub(super) fn status(&mut self, now_s: u64) -> Result<Reply<'static>, Refusal> {
+        let (names, wear) = (self.taught.names(), self.store.wear());
+        let [bundle_slot, bundle_slot_next] = self.update.slots();
+        let (bundle_received, bundle_len) = self.update.progress();
+        Ok(Reply::Status(Status {
+            now_s,
+            classes: names.iter().filter(|name| !name.is_free()).count() as u8,
+            classes_limit: names.len() as u8,
+            supports: self.taught.supports().len() as u32,
+            supports_limit: self.taught.capacity() as u32,
+            revision: self.revision,
+            wear: Wear {
+                bytes_programmed: wear.bytes_programmed,
+                erases: wear.erases,
+                free_bytes: wear.free_bytes,
+                learned: self.learning.samples,
+                learned_bytes: self.learning.bytes_programmed,
+                learned_erases: self.learning.erases,
+            },
+            line: self.line,
+            bundle_slot,
+            bundle_slot_next,
+            bundle_received,
+            bundle_len,
+        }))
+    }
+
+    pub(super) fn class_from(&self, from: u8) -> Reply<'_> {
+        match next_class(&self.taught, from.into()) {
+            None => Reply::NoMoreClasses,
+            Some(slot) => {
+                let (class, name) = (slot as u8, self.taught.names()[slot].as_str());
+                Reply::Class { class, name, supports: self.supports_of(class) }
+            }
+        }
+    }
+
+    /// Cursors below C are slots, those from C on are supports.
+    pub(super) fn export(&mut self, cursor: u32) -> Result<Reply<'_>, Refusal> {
+        let (slots, supports) = (self.taught.names().len(), self.taught.supports());
+        let (at, end) = (cursor as usize, slots + supports.len());
+        if at > end {
+            return Err(Reason::Cursor.with(cursor.into(), end as u64));
+        }
+        let class = next_class(&self.taught, at);
+        let index = at.saturating_sub(slots);
+        let (next, part) = match class {
+            Some(slot) => (slot + 1, StatePart::Class { class: slot as u8, name: self.taught.names()[slot].as_str() }),
+            None if index == supports.len() => (end, StatePart::End { sha256: fingerprint(&self.taught) }),
+            None => {
+                let record = supports.records[index];
+                let feature = write_feature(supports.feature(index), self.bytes);
+                (slots + index + 1, StatePart::Support { source: record.source, provenance: record.into(), feature })
+            }
+        };
+        Ok(Reply::State { revision: self.revision, next: next as u32, part })
+    }
+
+    pub(super) fn self_test(&mut self) -> Result<Reply<'static>, Refusal> {
+        let supports = self.taught.supports();
+        let sound = supports.iter().filter(|&(class, feature)| {
+            let named = self.taught.names().get(usize::from(class)).is_some_and(|name| !name.is_free());
+            named && length(feature).abs_diff(UNIT as u64) * 100 <= UNIT as u64
+        });
+        let supports = result(sound.count(), supports.len());
+        let store = self.store.verify(&self.taught).map_err(refusal)?;
+        let store = result(store, self.taught.supports().len());
+        let (found, expected) = self.decider.memory(&self.taught);
+        let outcome = if found >= expected { Outcome::Passed } else { Outcome::Failed };
+        let memory = TestResult { outcome, found: found as u32, expected: expected as u32 };
+        let encoder = match self.embedder.self_test(self.feature) {
+            Ok(None) => TestResult { outcome: Outcome::Absent, found: 0, expected: 0 },
+            Ok(Some(same)) => result(same.into(), 1),
+            Err(_) => result(0, 1),
+        };
+        Ok(Reply::SelfTest(SelfTest { store, supports, encoder, memory }))
+    }
+}
+
+/// The first slot from `from` on that has a class.
+fn next_class(taught: &Taught<'_>, from: usize) -> Option<usize> {
+    let names = taught.names();
+    (from..names.len()).find(|&slot| !names[slot].is_free())
+}
+
+/// SHA-256 of the canonical state.
+fn fingerprint(taught: &Taught<'_>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    taught.state(|piece| hash.update(piece));
+    hash.finalize().into()
+}
+
+fn result(found: usize, expected: usize) -> TestResult {
+    let outcome = if found == expected { Outcome::Passed } else { Outcome::Failed };
+    TestResult { outcome, found: found as u32, expected: expected as u32 }
+}

@@ -1,0 +1,140 @@
+//! Classes and samples: taught, forgotten, merged.
+
+use super::feature::read_feature;
+use super::{Session, refusal};
+use crate::encoder::Embedder;
+use crate::protocol::message::{Input, RESET_CONFIRMATION};
+use crate::protocol::{Reason, Refusal, Reply};
+use crate::store::Flash;
+use crate::taught::{Name, Record, Source};
+
+impl<E: Embedder, F: Flash> Session<'_, E, F> {
+    pub(super) fn add_class(&mut self, name: &str) -> Result<Reply<'static>, Refusal> {
+        let name = Name::new(name)?;
+        let (class, new) = self.class_of(&name)?;
+        Ok(Reply::ClassAdded { class, new })
+    }
+
+    /// The slot of the class of this name, which is added where there is none.
+    fn class_of(&mut self, name: &Name) -> Result<(u8, bool), Refusal> {
+        if let Some(class) = self.taught.class_named(name.as_str()) {
+            return Ok((class, false));
+        }
+        let class = self.taught.free_slot()?;
+        self.put_class(class, name)?;
+        Ok((class, true))
+    }
+
+    fn put_class(&mut self, class: u8, name: &Name) -> Result<(), Refusal> {
+        self.taught.check_class(class, name)?;
+        self.store.put_class(class, name).map_err(refusal)?;
+        self.taught.put_class(class, *name)?;
+        self.changed();
+        Ok(())
+    }
+
+    pub(super) fn rename_class(&mut self, class: u8, name: &str) -> Result<Reply<'static>, Refusal> {
+        let name = Name::new(name)?;
+        self.check_class(class)?;
+        // A repeated request is no reason to wear the flash.
+        if self.taught.class_named(name.as_str()) != Some(class) {
+            self.put_class(class, &name)?;
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn remove_class(&mut self, class: u8) -> Result<Reply<'static>, Refusal> {
+        self.check_class(class)?;
+        let supports = self.supports_of(class);
+        self.store.remove_class(class).map_err(refusal)?;
+        self.taught.remove_class(class)?;
+        self.changed();
+        Ok(Reply::ClassRemoved { supports })
+    }
+
+    pub(super) fn learn(
+        &mut self,
+        class: u8,
+        source: Source,
+        operator: u32,
+        time_s: u64,
+        input: Input<'_>,
+    ) -> Result<Reply<'static>, Refusal> {
+        self.take(input)?;
+        self.keep(Record { source, class, operator, time_s })
+    }
+
+    /// Keeps `self.feature` as a support.
+    fn keep(&mut self, record: Record) -> Result<Reply<'static>, Refusal> {
+        let new = self.taught.check_learn(&record, self.feature)?;
+        if new {
+            let before = self.store.wear();
+            let stored = self.store.learn(&record, self.feature).map_err(refusal);
+            self.learning.add(before, self.store.wear());
+            stored?;
+            self.taught.learn(record, self.feature)?;
+            self.changed();
+        }
+        Ok(Reply::Learned { class: record.class, new, supports: self.supports_of(record.class) })
+    }
+
+    pub(super) fn merge(
+        &mut self,
+        name: &str,
+        source: Source,
+        operator: u32,
+        time_s: u64,
+        feature: &[u8],
+    ) -> Result<Reply<'static>, Refusal> {
+        read_feature(feature, self.feature)?;
+        let name = Name::new(name)?;
+        // What cannot be kept must not leave a class behind.
+        if let Some(index) = self.taught.find(&source) {
+            let known = self.taught.supports().records[index].class;
+            if self.taught.class_named(name.as_str()) != Some(known) {
+                return Err(Reason::TaughtOtherwise.with(known.into(), 0));
+            }
+        } else if self.taught.supports().len() == self.taught.capacity() {
+            return Err(Reason::SupportsFull.with(0, self.taught.capacity() as u64));
+        }
+        let (class, _) = self.class_of(&name)?;
+        self.keep(Record { source, class, operator, time_s })
+    }
+
+    pub(super) fn forget(&mut self, source: &Source) -> Result<Reply<'static>, Refusal> {
+        if self.taught.find(source).is_none() {
+            return Ok(Reply::Forgotten { record: None });
+        }
+        self.store.forget(source).map_err(refusal)?;
+        let record = self.taught.forget(source)?;
+        self.changed();
+        Ok(Reply::Forgotten { record: Some(record.into()) })
+    }
+
+    pub(super) fn factory_reset(&mut self, confirmation: &str) -> Result<Reply<'static>, Refusal> {
+        if confirmation != RESET_CONFIRMATION {
+            return Err(Reason::NotConfirmed.with(0, 0));
+        }
+        self.store.erase_all().map_err(refusal)?;
+        self.taught.clear();
+        self.changed();
+        self.update.keep(&mut self.store)?;
+        Ok(Reply::Done)
+    }
+
+    fn check_class(&self, class: u8) -> Result<(), Refusal> {
+        let names = self.taught.names();
+        match names.get(usize::from(class)) {
+            Some(name) if !name.is_free() => Ok(()),
+            _ => Err(Reason::NoSuchClass.with(class.into(), names.len() as u64)),
+        }
+    }
+
+    pub(super) fn supports_of(&self, class: u8) -> u32 {
+        self.taught.supports().records.iter().filter(|record| record.class == class).count() as u32
+    }
+
+    fn changed(&mut self) {
+        self.revision = self.revision.wrapping_add(1);
+    }
+}

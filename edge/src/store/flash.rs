@@ -1,0 +1,58 @@
+//! The flash a store lies on.
+
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+
+/// NOR flash that can say when what was written will outlive a power cut.
+///
+/// On a chip every program and erase has ended when its call returns, and `sync` has nothing to do. A file of an
+/// operating system may lose any of the writes since the last `sync`.
+pub trait Flash: NorFlash {
+    /// Returns when everything written and erased before will be found again.
+    ///
+    /// # Errors
+    /// When the medium does not take it.
+    fn sync(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+impl<F: Flash> Flash for &mut F {
+    fn sync(&mut self) -> Result<(), Self::Error> {
+        F::sync(self)
+    }
+}
+
+/// The flash of a chip: any [`NorFlash`] whose writes and erases have ended when their calls return.
+#[derive(Clone, Debug)]
+pub struct Synchronous<F>(pub F);
+
+impl<F: ErrorType> ErrorType for Synchronous<F> {
+    type Error = F::Error;
+}
+
+impl<F: ReadNorFlash> ReadNorFlash for Synchronous<F> {
+    const READ_SIZE: usize = F::READ_SIZE;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.0.read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+impl<F: NorFlash> NorFlash for Synchronous<F> {
+    const WRITE_SIZE: usize = F::WRITE_SIZE;
+    const ERASE_SIZE: usize = F::ERASE_SIZE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
+        self.0.erase(from, to)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.0.write(offset, bytes)
+    }
+}
+
+impl<F: NorFlash> Flash for Synchronous<F> {}

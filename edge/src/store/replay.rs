@@ -1,0 +1,101 @@
+//! From records to what was taught, and from a support to its record.
+
+use super::layout::{Kind, SUPPORT_HEAD};
+use super::log::Log;
+use super::{Flash, StoreError};
+use crate::taught::{Name, Record, Taught, TaughtError};
+
+/// Replays the log into `taught`; gives the bytes of the records that still say something.
+///
+/// Classes come first: freeing a block moves what counts in it to the end of the log, so that a class may lie behind its
+/// supports. For the same thing, records keep their order.
+pub(super) fn replay<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<u32, StoreError> {
+    taught.clear();
+    replay_classes(log, taught)?;
+    replay_supports(log, taught)?;
+    let support = log.geometry.stride(SUPPORT_HEAD + 2 * taught.dim());
+    let mut live = taught.supports().len() as u32 * support;
+    for name in taught.names().iter().filter(|name| !name.is_free()) {
+        live += log.geometry.stride(name.as_str().len());
+    }
+    let mut cursor = log.start();
+    while let Some(entry) = log.next(&mut cursor)? {
+        if entry.kind == Kind::Setting && log.is_live(&entry)? {
+            live += log.geometry.stride(entry.len);
+        }
+    }
+    Ok(live)
+}
+
+fn replay_classes<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<(), StoreError> {
+    let mut cursor = log.start();
+    while let Some(entry) = log.next(&mut cursor)? {
+        match entry.kind {
+            Kind::Class => {
+                let name = core::str::from_utf8(log.load(&entry)?).map_err(|_| StoreError::Damaged { at: entry.at })?;
+                let name = Name::new(name).map_err(|_| StoreError::Damaged { at: entry.at })?;
+                taught.put_class(entry.slot, name).map_err(StoreError::Taught)?;
+            }
+            Kind::RemoveClass => expect_none(taught.remove_class(entry.slot))?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<(), StoreError> {
+    let dim = taught.dim();
+    let mut cursor = log.start();
+    while let Some(entry) = log.next(&mut cursor)? {
+        match entry.kind {
+            // A class without a name was removed later, with all that came before.
+            Kind::Learn if taught.names().get(usize::from(entry.slot)).is_some_and(|name| !name.is_free()) => {
+                if entry.len != SUPPORT_HEAD + 2 * dim {
+                    let found = (entry.len - SUPPORT_HEAD) / 2;
+                    return Err(StoreError::Taught(TaughtError::Dimension { found, expected: dim }));
+                }
+                let (record, feature) = read_support(log.load(&entry)?, entry.slot);
+                taught.learn_from(record, feature).map_err(StoreError::Taught)?;
+            }
+            Kind::Forget => expect_none(taught.forget(&entry.source).map(|_| ()))?,
+            Kind::RemoveClass => {
+                // The name is that of a later class in this slot.
+                let name = taught.names().get(usize::from(entry.slot)).copied().unwrap_or(Name::FREE);
+                if !name.is_free() {
+                    taught.remove_class(entry.slot).map_err(StoreError::Taught)?;
+                    taught.put_class(entry.slot, name).map_err(StoreError::Taught)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a removal removes may have left the log before it.
+fn expect_none(removed: Result<(), TaughtError>) -> Result<(), StoreError> {
+    match removed {
+        Err(TaughtError::NoSuchClass { .. } | TaughtError::NeverTaught) | Ok(()) => Ok(()),
+        Err(error) => Err(StoreError::Taught(error)),
+    }
+}
+
+/// `payload`: `[SUPPORT_HEAD + 2 D]`.
+pub(super) fn write_support(payload: &mut [u8], record: &Record, feature: &[i16]) {
+    payload[..16].copy_from_slice(&record.source);
+    payload[16..20].copy_from_slice(&record.operator.to_le_bytes());
+    payload[20..SUPPORT_HEAD].copy_from_slice(&record.time_s.to_le_bytes());
+    for (place, value) in payload[SUPPORT_HEAD..].chunks_exact_mut(2).zip(feature) {
+        place.copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+pub(super) fn read_support(payload: &[u8], class: u8) -> (Record, impl ExactSizeIterator<Item = i16>) {
+    let mut record = Record { class, ..Record::EMPTY };
+    record.source.copy_from_slice(&payload[..16]);
+    let number = |at| super::layout::u32_at(payload, at);
+    record.operator = number(16);
+    record.time_s = u64::from(number(20)) | u64::from(number(24)) << 32;
+    let feature = payload[SUPPORT_HEAD..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
+    (record, feature)
+}

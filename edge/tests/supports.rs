@@ -1,0 +1,397 @@
+//! Heads and verdicts made from supports, beside slow versions that refit for every sample left out or added.
+
+mod common;
+
+use common::Xorshift;
+use macula_edge::decide::{CorpusStats, Judge};
+use macula_edge::feature::{Length, UNIT};
+use macula_edge::head::{Head, HeadError, HeadKind};
+use macula_edge::taught::{Record, Supports};
+
+/// Supports with memory of their own.
+#[derive(Clone)]
+struct Task {
+    dim: usize,
+    records: Vec<Record>,
+    features: Vec<i16>,
+}
+
+impl Task {
+    fn new(dim: usize, counts: &[usize], generator: &mut Xorshift) -> Self {
+        let mut task = Self { dim, records: Vec::new(), features: Vec::new() };
+        for shot in 0..counts.iter().copied().max().unwrap_or(0) {
+            for (class, _) in counts.iter().enumerate().filter(|(_, count)| shot < **count) {
+                task.push(class as u8, &generator.feature(dim, class));
+            }
+        }
+        task
+    }
+
+    fn push(&mut self, class: u8, feature: &[i16]) {
+        let source = (self.records.len() as u128).to_be_bytes();
+        self.records.push(Record { source, class, operator: 0, time_s: 0 });
+        self.features.extend(feature);
+    }
+
+    fn supports(&self) -> Supports<'_> {
+        Supports { dim: self.dim, records: &self.records, features: &self.features }
+    }
+
+    fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    fn row(&self, index: usize) -> Vec<f64> {
+        unit(&self.features[index * self.dim..][..self.dim])
+    }
+}
+
+fn unit(feature: &[i16]) -> Vec<f64> {
+    feature.iter().map(|&x| f64::from(x) / f64::from(UNIT)).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// `M⁻¹ b` by Gauss and Jordan with pivoting.
+fn solve(matrix: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
+    let n = b.len();
+    let mut rows: Vec<Vec<f64>> = matrix.iter().zip(b).map(|(row, &b)| [row.clone(), vec![b]].concat()).collect();
+    for i in 0..n {
+        let pivot = (i..n).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs())).unwrap();
+        rows.swap(i, pivot);
+        let divisor = rows[i][i];
+        rows[i].iter_mut().for_each(|value| *value /= divisor);
+        let row = rows[i].clone();
+        for (_, other) in rows.iter_mut().enumerate().filter(|(j, _)| *j != i) {
+            let factor = other[i];
+            other.iter_mut().zip(&row).for_each(|(value, r)| *value -= factor * r);
+        }
+    }
+    rows.iter().map(|row| row[n]).collect()
+}
+
+/// Squared distance of `x` to each class mean, in all D dimensions, with `M = D S + κ I` fitted to `members`.
+fn distances(members: &[(usize, Vec<f64>)], classes: usize, kappa: f64, x: &[f64]) -> Vec<f64> {
+    let dim = x.len();
+    let mut matrix = vec![vec![0.0; dim]; dim];
+    (0..dim).for_each(|i| matrix[i][i] = kappa / dim as f64);
+    let means: Vec<Option<Vec<f64>>> = (0..classes)
+        .map(|class| {
+            let own: Vec<&Vec<f64>> = members.iter().filter(|m| m.0 == class).map(|m| &m.1).collect();
+            let mean = |i: usize| own.iter().map(|row| row[i]).sum::<f64>() / own.len() as f64;
+            (!own.is_empty()).then(|| (0..dim).map(mean).collect())
+        })
+        .collect();
+    for (class, row) in members {
+        let d: Vec<f64> = row.iter().zip(means[*class].as_ref().unwrap()).map(|(x, m)| x - m).collect();
+        for i in 0..dim {
+            (0..dim).for_each(|j| matrix[i][j] += d[i] * d[j]);
+        }
+    }
+    let distance = |mean: &Vec<f64>| {
+        let d: Vec<f64> = x.iter().zip(mean).map(|(x, m)| x - m).collect();
+        dot(&d, &solve(&matrix, &d))
+    };
+    means.iter().map(|mean| mean.as_ref().map_or(f64::INFINITY, distance)).collect()
+}
+
+fn members(task: &Task) -> Vec<(usize, Vec<f64>)> {
+    (0..task.len()).map(|i| (usize::from(task.records[i].class), task.row(i))).collect()
+}
+
+fn strangeness(distances: &[f64], class: usize) -> f64 {
+    let others = distances.iter().enumerate().filter(|(k, _)| *k != class).map(|(_, d)| *d);
+    distances[class] - others.fold(f64::INFINITY, f64::min)
+}
+
+/// The p-value of `class` for `x` as its definition has it: `x` is added, each member left out and the rest refitted.
+fn p_value_by_refitting(task: &Task, classes: usize, kappa: f64, x: &[f64], class: usize) -> f64 {
+    let mut all = members(task);
+    all.push((class, x.to_vec()));
+    let left_out = |index: usize| {
+        let mut rest = all.clone();
+        let (_, row) = rest.remove(index);
+        strangeness(&distances(&rest, classes, kappa, &row), class)
+    };
+    let own: Vec<usize> = (0..all.len()).filter(|&i| all[i].0 == class).collect();
+    let of_x = left_out(all.len() - 1);
+    own.iter().filter(|&&i| left_out(i) >= of_x).count() as f64 / own.len() as f64
+}
+
+fn scratch(task: &Task, classes: usize) -> Vec<f64> {
+    // Rubbish, so that a head which reads before it writes is found out.
+    vec![f64::NAN; Judge::scratch_len(task.dim, classes, task.len())]
+}
+
+#[test]
+fn sets_are_those_of_refitting_for_every_sample() {
+    let mut generator = Xorshift(21);
+    let (mut held, mut excluded) = (0, 0);
+    for (dim, counts) in
+        [(24, vec![5, 4, 6]), (5, vec![6, 5, 9]), (9, vec![4, 0, 5]), (12, vec![1, 3, 5]), (6, vec![6])]
+    {
+        let classes = counts.len();
+        let task = Task::new(dim, &counts, &mut generator);
+        let mut memory = scratch(&task, classes);
+        let kappa = Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), 100, &mut memory)
+            .unwrap()
+            .kappa();
+        for query in 0..8 {
+            let feature = generator.feature(dim, query % classes);
+            let p: Vec<f64> =
+                (0..classes).map(|c| p_value_by_refitting(&task, classes, kappa, &unit(&feature), c)).collect();
+            for permille in [150, 210, 350, 550, 800] {
+                let mut judge =
+                    Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), permille, &mut memory)
+                        .unwrap();
+                let verdict = judge.verdict(task.supports(), &feature, None, &mut vec![0.0; classes]).unwrap();
+                for class in (0..classes).filter(|&class| counts[class] > 0) {
+                    let expected = p[class] > f64::from(permille) / 1000.0;
+                    assert_eq!(
+                        verdict.set.contains(class as u8),
+                        expected,
+                        "D={dim} {counts:?} {class} {permille}: {p:?}"
+                    );
+                    if expected { held += 1 } else { excluded += 1 }
+                }
+            }
+        }
+    }
+    assert!(held > 100 && excluded > 100, "both come up: {held} {excluded}");
+}
+
+/// The shrinkage that leaving one out chooses, by refitting for each candidate and each support.
+fn kappa_by_refitting(task: &Task, classes: usize) -> f64 {
+    let (all, dim) = (members(task), task.dim as f64);
+    let taught = (0..classes).filter(|&class| all.iter().any(|m| m.0 == class)).count() as f64;
+    let certainty = all.len() as f64 / (all.len() as f64 + 2.0 * dim);
+    let loss = |kappa: f64| {
+        let left_out = |index: usize| {
+            let mut rest = all.clone();
+            let (class, row) = rest.remove(index);
+            rest.iter().any(|m| m.0 == class).then(|| {
+                let sharpness = -0.5 * (rest.len() as f64 - taught + kappa);
+                (class, distances(&rest, classes, kappa, &row).iter().map(|d| sharpness * d).collect::<Vec<f64>>())
+            })
+        };
+        let scores: Vec<(usize, Vec<f64>)> = (0..all.len()).filter_map(left_out).collect();
+        let at = |step: i32| {
+            let apart = f64::from(step) / 2.0;
+            let t = certainty * apart.exp2();
+            let log_loss = |(class, scores): &(usize, Vec<f64>)| {
+                scores.iter().map(|score| (t * (score - scores[*class])).exp()).sum::<f64>().ln()
+            };
+            scores.iter().map(log_loss).sum::<f64>() + apart * apart
+        };
+        (-6..=6).map(at).fold(f64::INFINITY, f64::min)
+    };
+    let grid = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0];
+    let penalised = |index: usize| loss(grid[index] * dim) + 0.5 * (index as f64 - 3.0).powi(2);
+    grid[(0..grid.len()).min_by(|&a, &b| penalised(a).total_cmp(&penalised(b))).unwrap()] * dim
+}
+
+#[test]
+fn shrinkage_is_that_of_refitting_without_each_support() {
+    let mut generator = Xorshift(5);
+    let mut found = Vec::new();
+    for (dim, counts) in
+        [(30, vec![3, 4, 3]), (4, vec![9, 8, 9]), (3, vec![40, 40]), (8, vec![1, 2, 9]), (5, vec![30, 0, 30])]
+    {
+        let classes = counts.len();
+        let task = Task::new(dim, &counts, &mut generator);
+        let mut memory = scratch(&task, classes);
+        let judge =
+            Judge::fit(HeadKind::Gaussian, task.supports(), classes, CorpusStats::default(), 100, &mut memory).unwrap();
+        assert_eq!(judge.kappa(), kappa_by_refitting(&task, classes), "D={dim} {counts:?}");
+        found.push(judge.kappa() / dim as f64);
+    }
+    assert!(found.iter().any(|&multiple| multiple != found[0]), "leaving one out decides something: {found:?}");
+}
+
+/// Softmax regression by plain gradient descent in all D dimensions.
+fn softmax_by_descent(task: &Task, classes: usize, inverse_penalty: f64, query: &[f64]) -> Vec<f64> {
+    let root = (task.dim as f64).sqrt();
+    let widened = |row: Vec<f64>| row.iter().map(|x| x * root).chain([1.0]).collect::<Vec<f64>>();
+    let rows: Vec<(usize, Vec<f64>)> = members(task).into_iter().map(|(class, row)| (class, widened(row))).collect();
+    let taught: Vec<bool> = (0..classes).map(|class| rows.iter().any(|row| row.0 == class)).collect();
+    let doubled = if taught.iter().filter(|&&is| is).count() == 2 { 2.0 } else { 1.0 };
+    let penalty = doubled / inverse_penalty;
+    let mut weights = vec![vec![0.0; task.dim + 1]; classes];
+    let probabilities = |weights: &[Vec<f64>], row: &[f64]| {
+        let exponentials: Vec<f64> =
+            weights.iter().zip(&taught).map(|(w, &is)| if is { dot(w, row).exp() } else { 0.0 }).collect();
+        let sum: f64 = exponentials.iter().sum();
+        exponentials.iter().map(|e| e / sum).collect::<Vec<f64>>()
+    };
+    // The largest curvature is at most half the squared length of all rows, and the penalty.
+    let step = 1.0 / (0.5 * rows.iter().map(|(_, row)| dot(row, row)).sum::<f64>() + penalty);
+    for _ in 0..20_000 {
+        let mut gradient: Vec<Vec<f64>> =
+            weights.iter().map(|w| w[..task.dim].iter().map(|w| penalty * w).chain([0.0]).collect()).collect();
+        for (class, row) in &rows {
+            for (k, p) in probabilities(&weights, row).iter().enumerate() {
+                let excess = if k == *class { p - 1.0 } else { *p };
+                gradient[k].iter_mut().zip(row).for_each(|(g, x)| *g += excess * x);
+            }
+        }
+        weights.iter_mut().flatten().zip(gradient.iter().flatten()).for_each(|(w, g)| *w -= step * g);
+    }
+    probabilities(&weights, &widened(query.to_vec()))
+}
+
+#[test]
+fn softmax_regression_is_the_minimum_that_slow_descent_finds() {
+    let mut generator = Xorshift(3);
+    for (dim, counts) in [(12, vec![2, 3, 2]), (3, vec![4, 5, 4]), (4, vec![3, 0, 4]), (6, vec![1, 1])] {
+        let classes = counts.len();
+        let task = Task::new(dim, &counts, &mut generator);
+        let mut memory = vec![f64::NAN; Head::scratch_len(dim, classes, task.len())];
+        let head = Head::fit(HeadKind::Logistic, task.supports(), classes, None, &mut memory).unwrap();
+        for class in 0..classes {
+            let query = generator.feature(dim, class);
+            let mut found = vec![0.0; classes];
+            head.predict(&query, &mut found).unwrap();
+            let expected = softmax_by_descent(&task, classes, 0.1, &unit(&query));
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-5, "D={dim} {counts:?}: {found} {expected}");
+            }
+        }
+    }
+}
+
+fn probabilities(kind: HeadKind, task: &Task, target: Option<&[i16]>, query: &[i16]) -> Vec<f64> {
+    let mut memory = vec![f64::NAN; Head::scratch_len_with_target(task.dim, 3, task.len())];
+    let mut probabilities = vec![f64::NAN; 3];
+    let head = Head::fit(kind, task.supports(), 3, target, &mut memory).unwrap();
+    head.predict(query, &mut probabilities).unwrap();
+    probabilities
+}
+
+/// With a target the head is solved in all dimensions, without one in the span of the supports.
+#[test]
+fn the_span_of_the_supports_decides_as_all_dimensions_do() {
+    let mut generator = Xorshift(8);
+    for (dim, counts) in [(20, [3, 2, 4]), (5, [6, 6, 6]), (9, [3, 3, 3])] {
+        let mut task = Task::new(dim, &counts, &mut generator);
+        // The same feature twice has no axis of its own.
+        let twice = task.features[..dim].to_vec();
+        task.push(task.records[0].class, &twice);
+        let mut identity = Vec::new();
+        (0..dim).for_each(|i| (i..dim).for_each(|j| identity.push(if i == j { 500 } else { 0 })));
+        for class in 0..3 {
+            let query = generator.feature(dim, class);
+            let span = probabilities(HeadKind::Gaussian, &task, None, &query);
+            let all = probabilities(HeadKind::Gaussian, &task, Some(&identity), &query);
+            span.iter().zip(&all).for_each(|(a, b)| assert!((a - b).abs() < 1e-9, "D={dim}: {span:?} {all:?}"));
+            identity[0] = 5000;
+            let other = probabilities(HeadKind::Gaussian, &task, Some(&identity), &query);
+            assert!(other.iter().zip(&all).any(|(a, b)| (a - b).abs() > 1e-6), "the target matters");
+            identity[0] = 500;
+        }
+    }
+}
+
+#[test]
+fn coverage_is_what_was_asked_for() {
+    let mut generator = Xorshift(77);
+    let (classes, shots, episodes) = (3, 9, 400);
+    for (permille, nominal) in [(100, 0.9), (250, 0.8), (330, 0.7)] {
+        let (mut covered, mut asked) = (0, 0);
+        for _ in 0..episodes {
+            let task = Task::new(10, &[shots; 3], &mut generator);
+            let mut memory = scratch(&task, classes);
+            let mut judge =
+                Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), permille, &mut memory)
+                    .unwrap();
+            for class in 0..classes {
+                let query = generator.feature(10, class);
+                let verdict = judge.verdict(task.supports(), &query, None, &mut vec![0.0; classes]).unwrap();
+                covered += u32::from(verdict.set.contains(class as u8));
+                asked += 1;
+                assert!(verdict.enough && verdict.shots_needed <= 9);
+            }
+        }
+        let coverage = f64::from(covered) / f64::from(asked);
+        let error = (nominal * (1.0 - nominal) / f64::from(asked)).sqrt();
+        assert!((coverage - nominal).abs() < 4.0 * error, "{permille}: {coverage} is not {nominal}");
+    }
+}
+
+#[test]
+fn too_few_shots_are_said_and_exclude_nothing() {
+    let mut generator = Xorshift(13);
+    let task = Task::new(16, &[3, 9, 9], &mut generator);
+    let mut memory = scratch(&task, 3);
+    let mut verdict = |permille| {
+        let mut judge =
+            Judge::fit(HeadKind::Auto, task.supports(), 3, CorpusStats::default(), permille, &mut memory).unwrap();
+        judge.verdict(task.supports(), &task.features[16..32], None, &mut [0.0; 3]).unwrap()
+    };
+    let at_10 = verdict(100);
+    assert_eq!((at_10.enough, at_10.shots_needed), (false, 9));
+    assert!(at_10.set.contains(0), "a class of three shots cannot be excluded at 10 %");
+    assert_eq!((verdict(250).enough, verdict(250).shots_needed), (true, 3));
+    assert_eq!(verdict(50).set.len(), 3);
+    assert_eq!([1, 50, 100, 200, 333, 334, 999].map(Judge::shots_needed), [999, 19, 9, 4, 3, 2, 1]);
+}
+
+#[test]
+fn strangers_and_the_nearest() {
+    let mut generator = Xorshift(29);
+    let task = Task::new(24, &[12, 12], &mut generator);
+    let mut memory = scratch(&task, 2);
+    let corpus = CorpusStats { length_max: Some(Length(300)) };
+    let mut judge = Judge::fit(HeadKind::Auto, task.supports(), 2, corpus, 200, &mut memory).unwrap();
+    let own = &task.features[5 * 24..6 * 24];
+    let verdict = judge.verdict(task.supports(), own, Some(Length(300)), &mut [0.0; 2]).unwrap();
+    assert!(verdict.known);
+    let first = verdict.nearest[0].unwrap();
+    assert_eq!((first.support, first.similarity), (5, 1.0));
+    let others = verdict.nearest.map(|nearest| nearest.unwrap().similarity);
+    assert!(others[0] >= others[1] && others[1] >= others[2] && others[2] < 1.0, "{others:?}");
+    assert!(!judge.verdict(task.supports(), own, Some(Length(301)), &mut [0.0; 2]).unwrap().known);
+    // Of unknown length: the opposite of all supports together is like none of them.
+    let opposite: Vec<i16> = (0..24)
+        .map(|i| -task.features.iter().skip(i).step_by(24).map(|&x| i32::from(x) / 24).sum::<i32>() as i16)
+        .collect();
+    assert!(!judge.verdict(task.supports(), &opposite, None, &mut [0.0; 2]).unwrap().known);
+    assert!(judge.verdict(task.supports(), own, None, &mut [0.0; 2]).unwrap().known);
+}
+
+#[test]
+fn refusals() {
+    let mut generator = Xorshift(2);
+    let task = Task::new(4, &[2, 2], &mut generator);
+    let fit = |task: &Task, classes, permille, length| {
+        Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), permille, &mut vec![0.0; length])
+            .map(drop)
+    };
+    let needed = Judge::scratch_len(4, 2, 4);
+    assert_eq!(fit(&task, 2, 100, needed), Ok(()));
+    let memory = HeadError::Memory { what: "scratch", found: needed - 1, expected: needed };
+    assert_eq!(fit(&task, 2, 100, needed - 1), Err(memory));
+    assert_eq!(fit(&task, 2, 0, needed), Err(HeadError::ErrorRate { found: 0 }));
+    assert_eq!(fit(&task, 2, 1000, needed), Err(HeadError::ErrorRate { found: 1000 }));
+    assert_eq!(fit(&task, 1, 100, needed), Err(HeadError::ClassOutOfRange { class: 1, classes: 1 }));
+    assert_eq!(fit(&task, 0, 100, needed), Err(HeadError::ClassesOutOfRange { found: 0 }));
+    let empty = Task { dim: 4, records: Vec::new(), features: Vec::new() };
+    assert_eq!(fit(&empty, 2, 100, needed), Err(HeadError::NothingLearned));
+    let mut scratch = vec![0.0; Head::scratch_len_with_target(4, 2, 4)];
+    let mut target =
+        |triangle: &[i16]| Head::fit(HeadKind::Gaussian, task.supports(), 2, Some(triangle), &mut scratch).map(drop);
+    assert_eq!(target(&[9, 0, 0, 0, 9, 0, 0, 9, 0, 9]), Ok(()));
+    assert_eq!(target(&[9]), Err(HeadError::Memory { what: "target", found: 1, expected: 10 }));
+    assert_eq!(target(&[9, 0, 0, 0, 9, 9, 0, 9, 0, 9]), Err(HeadError::NotPositiveDefinite { dimension: 2 }));
+    // Features that say nothing make a head that knows nothing, and no panic.
+    let blank = Task { features: vec![0; 16], ..task.clone() };
+    for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
+        let head = Head::fit(kind, blank.supports(), 2, None, &mut scratch).unwrap();
+        let decision = head.predict(&[i16::MIN; 4], &mut [0.0; 2]).unwrap();
+        assert_eq!((decision.class, decision.probability), (0, 0.5), "{kind:?}");
+        assert_eq!(head.predict(&[0; 3], &mut [0.0; 2]), Err(HeadError::FeatureDimension { found: 3, expected: 4 }));
+        assert_eq!(HeadKind::from_u8(kind as u8), Some(kind));
+    }
+    assert_eq!(HeadKind::from_u8(4), None);
+}

@@ -1,0 +1,63 @@
+//! Counts instructions of the encoder, node by node, and of learning; prints them and ends.
+//!
+//! Run under QEMU with `-icount shift=6`; see `board::clock::instructions` for what the counts are and are not.
+#![no_std]
+#![no_main]
+
+use core::fmt::Write;
+
+use board::clock::{self, Clock};
+use board::limits::{self, ARENA_WORDS, PIXELS};
+use board::semihosting::{self, Console};
+use cortex_m_rt::entry;
+use macula_edge::encoder::{Blob, BlobEncoder, Op};
+
+#[entry]
+fn main() -> ! {
+    let peripherals = cortex_m::Peripherals::take().expect("main runs once");
+    let clock = Clock::start(peripherals.SYST);
+    if let Some(blob) = limits::blob() {
+        encoder(&clock, Blob::parse(blob).expect("build.rs parsed it"));
+    }
+    semihosting::exit(0)
+}
+
+/// One image through the encoder.
+fn encoder(clock: &Clock, blob: Blob<'static>) {
+    let arena = cortex_m::singleton!(ARENA: [u32; ARENA_WORDS] = [0; ARENA_WORDS]).expect("main runs once");
+    let macs: [u64; 64] =
+        core::array::from_fn(|node| if node < blob.node_count() { node_macs(&blob, node) } else { 0 });
+    let pixels = cortex_m::singleton!(IMAGE: [u8; PIXELS] = [0; PIXELS]).expect("main runs once");
+    for (index, pixel) in pixels.iter_mut().enumerate() {
+        *pixel = (index * 31 % 251) as u8;
+    }
+    let mut encoder = BlobEncoder::new(blob, arena).expect("build.rs took the arena's size from the blob");
+    let mut marks = [0; 65];
+    let start = clock.ticks();
+    encoder
+        .feature_observed(pixels, &mut |value, _| marks[value] = clock.ticks())
+        .expect("the image has the network's size");
+    let total = clock.ticks() - start;
+    for node in 0..encoder.blob().node_count() {
+        report("node", node, clock::instructions(marks[node + 1] - marks[node]), macs[node]);
+    }
+    report("encoder", 0, clock::instructions(total), macs.iter().sum());
+}
+
+fn node_macs(blob: &Blob<'_>, node: usize) -> u64 {
+    let step = blob.node(node);
+    let (from, to) = (blob.value(step.input), blob.value(node + 1));
+    let per_value = match step.op {
+        Op::Conv { kernel, .. } => kernel * kernel * usize::from(from.channels),
+        Op::Depthwise { .. } => 9,
+        Op::Add { .. } => 0,
+    };
+    (per_value * to.values()) as u64
+}
+
+/// One line: what, its number, instructions, multiply-accumulates, thousandths of an instruction a multiply-accumulate.
+fn report(what: &str, number: usize, instructions: u64, macs: u64) {
+    let permille = (instructions * 1000).checked_div(macs).unwrap_or(0);
+    // There is nobody to tell that telling failed.
+    let _ = writeln!(Console, "{what} {number} {instructions} {macs} {permille}");
+}

@@ -1,0 +1,17 @@
+//! What `build.rs` decided: the encoder in this image and the sizes of its memories.
+
+include!(concat!(env!("OUT_DIR"), "/limits.rs"));
+
+/// The encoder's blob lies in flash, at a multiple of 4 bytes, and is read there.
+#[repr(C, align(8))]
+struct Aligned<T>(T);
+
+static ENCODER: Aligned<[u8; BLOB_BYTES]> = Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/encoder.blob")));
+
+/// The encoder's blob; nothing on a board that takes features only.
+pub fn blob() -> Option<&'static [u8]> {
+    match BLOB_BYTES {
+        0 => None,
+        _ => Some(&ENCODER.0),
+    }
+}

@@ -1,0 +1,93 @@
+//! The board: requests come in over the UART, replies go out; what was taught lies in flash.
+//!
+//! An integrator's own board is this file with another UART and another flash.
+#![no_std]
+#![no_main]
+
+use board::clock::CLOCK_HZ;
+use board::flash::Flash;
+use board::limits::{self, ARENA_WORDS, CLASSES, DIM, PIXELS, SUPPORTS};
+use board::uart::Uart;
+use cortex_m::singleton;
+use cortex_m_rt::entry;
+use macula_edge::decide::Judge;
+use macula_edge::encoder::{Blob, BlobEncoder, Embedder, FeaturesOnly};
+use macula_edge::protocol::message::message_max;
+use macula_edge::protocol::{Endpoint, packet_max};
+use macula_edge::session::{Memory, Profile, Session};
+use macula_edge::store::{Store, buffer_len};
+use macula_edge::taught::{Name, Record, Taught};
+
+/// Bytes of the flash that the store takes, from its beginning.
+const STORE_BYTES: u32 = 256 * 1024;
+
+const MESSAGE_MAX: usize = message_max(DIM);
+const PACKET_MAX: usize = packet_max(MESSAGE_MAX);
+const BUFFER_LEN: usize = buffer_len::<Flash>(DIM);
+const SCRATCH_LEN: usize = Judge::scratch_len(DIM, CLASSES, SUPPORTS);
+
+/// Each piece of memory is lent once: a name of its own in the image's map of memory.
+macro_rules! lend {
+    ($name:ident: [$kind:ty; $len:expr] = $value:expr) => {
+        singleton!($name: [$kind; $len] = [$value; $len]).expect("main runs once")
+    };
+}
+
+#[entry]
+fn main() -> ! {
+    match limits::blob() {
+        Some(blob) => {
+            let blob = Blob::parse(blob).expect("build.rs parsed it");
+            let channels = blob.input_channels().len() as u8;
+            let arena = lend!(ARENA: [u32; ARENA_WORDS] = 0);
+            let encoder = BlobEncoder::new(blob, arena).expect("build.rs took the arena's size from the blob");
+            serve(encoder, channels)
+        }
+        None => serve(FeaturesOnly { identity: *b"features only\0\0\0", dim: DIM }, 0),
+    }
+}
+
+/// Answers requests for ever.
+fn serve<E: Embedder>(embedder: E, channels: u8) -> ! {
+    let flash = Flash::take().expect("main runs once");
+    let mut taught = Taught::new(
+        DIM,
+        lend!(NAMES: [Name; CLASSES] = Name::FREE),
+        lend!(RECORDS: [Record; SUPPORTS] = Record::EMPTY),
+        lend!(FEATURES: [i16; SUPPORTS * DIM] = 0),
+    )
+    .expect("the sizes above fit each other");
+    let buffer = lend!(STORE: [u8; BUFFER_LEN] = 0);
+    let store = match Store::open(flash, 0..STORE_BYTES, embedder.identity(), buffer, &mut taught) {
+        Ok(store) => store,
+        Err(error) => panic!("the store cannot be opened: {error}"),
+    };
+    let memory = Memory {
+        image: lend!(IMAGE: [u8; PIXELS] = 0),
+        feature: lend!(FEATURE: [i16; DIM] = 0),
+        bytes: lend!(BYTES: [u8; 2 * DIM] = 0),
+        scratch: lend!(SCRATCH: [f64; SCRATCH_LEN] = 0.0),
+        probabilities: lend!(PROBABILITIES: [f64; CLASSES] = 0.0),
+    };
+    let profile = Profile {
+        program: env!("CARGO_PKG_NAME"),
+        program_version: env!("CARGO_PKG_VERSION"),
+        message_max: MESSAGE_MAX as u32,
+        channels,
+    };
+    let mut session = match Session::new(profile, embedder, store, taught, memory, None) {
+        Ok(session) => session,
+        Err(error) => panic!("the session cannot begin: {error}"),
+    };
+    let mut endpoint = Endpoint::new(lend!(RECEIVED: [u8; PACKET_MAX] = 0), lend!(KEPT: [u8; PACKET_MAX] = 0));
+    let mut uart = Uart::take(CLOCK_HZ, 115_200).expect("main runs once");
+    loop {
+        let byte = uart.read();
+        let answer = |request: &[u8], line, reply: &mut [u8]| {
+            session.set_line(line);
+            // This board has no clock that keeps the time of day.
+            session.handle(request, 0, reply)
+        };
+        endpoint.receive(byte, answer, &mut |bytes| uart.write(bytes));
+    }
+}

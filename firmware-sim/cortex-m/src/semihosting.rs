@@ -1,0 +1,48 @@
+//! Words to whoever runs the emulator: a line of text, and the end of the run.
+//!
+//! A real board without a debugger has neither: there `panic` resets the part instead (`cortex_m::peripheral::SCB::sys_reset`).
+//!
+//! Arm, *Semihosting for AArch32 and AArch64*, release 3.0.
+
+use core::fmt::{self, Write};
+
+const SYS_WRITE0: u32 = 0x04;
+const SYS_EXIT_EXTENDED: u32 = 0x20;
+const APPLICATION_EXIT: u32 = 0x20026;
+
+/// The emulator's console; what is written appears on its standard output or error.
+pub struct Console;
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // The call wants text that ends in a zero byte.
+        for piece in text.as_bytes().chunks(63) {
+            let mut line = [0_u8; 64];
+            line[..piece.len()].copy_from_slice(piece);
+            call(SYS_WRITE0, line.as_ptr().cast());
+        }
+        Ok(())
+    }
+}
+
+/// Ends the emulation; `code` becomes its exit status.
+pub fn exit(code: u32) -> ! {
+    let block = [APPLICATION_EXIT, code];
+    loop {
+        call(SYS_EXIT_EXTENDED, block.as_ptr().cast());
+    }
+}
+
+#[allow(unsafe_code)]
+fn call(operation: u32, argument: *const ()) {
+    // SAFETY: both operations only read the block that `argument` points to, which the callers above keep alive.
+    unsafe { cortex_m::asm::semihosting_syscall(operation, argument as u32) };
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo) -> ! {
+    cortex_m::interrupt::disable();
+    // There is nobody left to tell that telling failed.
+    let _ = writeln!(Console, "{info}");
+    exit(101)
+}

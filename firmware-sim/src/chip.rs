@@ -1,0 +1,143 @@
+//! The image of a Cortex-M, built from `cortex-m/` for one encoder and one set of limits.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::{env, fs};
+
+/// What `cortex-m/` is compiled for.
+pub const TARGET: &str = "thumbv7em-none-eabihf";
+
+/// What is in an image. `cortex-m/build.rs` says more of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSpec<'a> {
+    /// Names the built files.
+    pub name: &'a str,
+    /// The encoder's blob; without it the board takes features only.
+    pub blob: Option<&'a [u8]>,
+    /// Feature dimensions of a board without an encoder.
+    pub dim: usize,
+    /// Class slots.
+    pub classes: usize,
+    /// Places for supports.
+    pub supports: usize,
+    /// Flash for code and encoder, in units of 1024 bytes.
+    pub flash_kb: usize,
+    /// RAM, in units of 1024 bytes.
+    pub ram_kb: usize,
+    /// What the instructions are chosen for.
+    pub core: Core,
+}
+
+/// Parts that the image runs on; the results are the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Core {
+    /// Single precision in hardware; heads, which are solved in double precision, take some 25 times the instructions.
+    CortexM4F,
+    /// Double precision in hardware, as on the emulated board.
+    CortexM7,
+}
+
+impl ImageSpec<'_> {
+    /// A board that takes features of `dim` dimensions, of the sizes of [`crate::board::Shape::features_only`].
+    pub const fn features_only(name: &str, dim: usize) -> ImageSpec<'_> {
+        ImageSpec { name, blob: None, dim, classes: 8, supports: 64, flash_kb: 1024, ram_kb: 256, core: Core::CortexM7 }
+    }
+}
+
+/// Files that QEMU runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Answers requests over its UART.
+    pub board: PathBuf,
+    /// Counts the encoder's instructions and ends.
+    pub measure_encoder: PathBuf,
+    /// Counts the instructions of learning and deciding and ends.
+    pub measure_head: PathBuf,
+}
+
+/// An image that could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A file could not be read or written, or a program not be started.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or program.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The compiler or the linker refused; among its reasons is an image too large for the limits.
+    #[error("the image '{name}' cannot be built: {output}")]
+    Refused {
+        /// Name of the image.
+        name: String,
+        /// What the compiler said.
+        output: String,
+    },
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> BuildError {
+    let path = path.to_owned();
+    move |source| BuildError::Io { path, source }
+}
+
+/// The compiler writes all images to one place: they are built and moved away one after another.
+static BUILDING: Mutex<()> = Mutex::new(());
+
+/// Builds an image; `target/cortex-m/` holds it afterwards.
+///
+/// # Errors
+/// When a file cannot be written, `tools/arm-cargo` cannot be run, or the image does not compile or fit.
+pub fn build(spec: &ImageSpec<'_>) -> Result<Image, BuildError> {
+    let _building = BUILDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |named| root.join(named));
+    let folder = target.join("cortex-m");
+    fs::create_dir_all(&folder).map_err(io_error(&folder))?;
+    compile(spec, &root, &folder)?;
+    let built = target.join("arm").join(TARGET).join("release");
+    let take = |program: &str| {
+        let (from, to) = (built.join(program), folder.join(format!("{}-{program}", spec.name)));
+        fs::copy(&from, &to).map_err(io_error(&from))?;
+        Ok(to)
+    };
+    Ok(Image {
+        board: take("macula-chip")?,
+        measure_encoder: take("measure-encoder")?,
+        measure_head: take("measure-head")?,
+    })
+}
+
+fn compile(spec: &ImageSpec<'_>, root: &Path, folder: &Path) -> Result<(), BuildError> {
+    let cargo = root.join("tools/arm-cargo");
+    let mut command = Command::new(&cargo);
+    command.args([TARGET, "build", "--quiet", "--release", "--locked", "--bins", "--manifest-path"]);
+    command.arg("firmware-sim/cortex-m/Cargo.toml");
+    if spec.core == Core::CortexM7 {
+        command.args(["--config", "target.thumbv7em-none-eabihf.rustflags=['-Ctarget-cpu=cortex-m7']"]);
+    }
+    match spec.blob {
+        Some(blob) => {
+            let path = folder.join(format!("{}.blob", spec.name));
+            fs::write(&path, blob).map_err(io_error(&path))?;
+            command.env("MACULA_BLOB", fs::canonicalize(&path).map_err(io_error(&path))?);
+        }
+        None => {
+            command.env_remove("MACULA_BLOB");
+        }
+    }
+    for (variable, number) in [
+        ("MACULA_DIM", spec.dim),
+        ("MACULA_CLASSES", spec.classes),
+        ("MACULA_SUPPORTS", spec.supports),
+        ("MACULA_FLASH_KB", spec.flash_kb),
+        ("MACULA_RAM_KB", spec.ram_kb),
+    ] {
+        command.env(variable, number.to_string());
+    }
+    let done = command.output().map_err(io_error(&cargo))?;
+    let output = String::from_utf8_lossy(&done.stderr).into_owned();
+    if done.status.success() { Ok(()) } else { Err(BuildError::Refused { name: spec.name.to_owned(), output }) }
+}

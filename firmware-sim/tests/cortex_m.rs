@@ -1,0 +1,102 @@
+//! The Cortex-M image in QEMU beside the same code on this machine.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use macula_edge::protocol::message::{VERSION, message_max};
+use macula_edge::protocol::{Client, Reply, Request, packet_max};
+use macula_firmware_sim::board::{Board, Shape};
+use macula_firmware_sim::chip::{self, Core, Image, ImageSpec};
+use macula_firmware_sim::counts::{Footprint, stack_peak_bytes};
+use macula_firmware_sim::qemu::{QemuBoard, erased_flash};
+use macula_firmware_sim::script;
+
+const DIM: usize = 24;
+
+/// A board's image and its flash, which stays when the power goes.
+struct Chip {
+    image: Image,
+    flash: PathBuf,
+}
+
+impl Chip {
+    fn new(name: &str, core: Core) -> Self {
+        let image = chip::build(&ImageSpec { core, ..ImageSpec::features_only(name, DIM) }).unwrap();
+        let flash = env::temp_dir().join(format!("macula-{name}-{}.flash", std::process::id()));
+        erased_flash(&flash).unwrap();
+        Self { image, flash }
+    }
+
+    /// After all kinds of requests: nobody guards the stack, so the linker leaves at least twice what it took.
+    #[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
+    fn has_stack(&self, board: &mut QemuBoard) {
+        let footprint = Footprint::of(&self.image.board).unwrap();
+        let (ram_bytes, copy) = (footprint.ram_bytes(), self.flash.with_extension("ram"));
+        let ram = board.ram(256, &copy).unwrap();
+        fs::remove_file(&copy).unwrap();
+        let peak = stack_peak_bytes(&ram, ram_bytes);
+        assert!((1024..8 * 1024).contains(&peak), "{peak} bytes of stack");
+    }
+
+    fn start(&self) -> QemuBoard {
+        QemuBoard::start(&self.image.board, &self.flash).unwrap()
+    }
+}
+
+impl Drop for Chip {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.flash);
+    }
+}
+
+/// Runs `requests` in a session of their own.
+fn talk<T>(
+    board: &mut QemuBoard,
+    session: u32,
+    requests: impl FnOnce(&mut dyn FnMut(&Request<'_>) -> Vec<u8>) -> T,
+) -> T {
+    let mut memory = [[0; packet_max(message_max(DIM))]; 2];
+    let [received, packet] = &mut memory;
+    let mut client = Client::new(session, received, packet);
+    let hello = board.exchange(&mut client, &Request::Hello { version: VERSION }).unwrap();
+    assert!(matches!(Reply::parse(&hello), Ok(Reply::Hello(_))), "{hello:?}");
+    requests(&mut |request| board.exchange(&mut client, request).unwrap())
+}
+
+/// Everything that is known, part by part.
+fn state(ask: &mut dyn FnMut(&Request<'_>) -> Vec<u8>) -> Vec<Vec<u8>> {
+    use macula_edge::protocol::message::StatePart;
+    let (mut parts, mut cursor) = (Vec::new(), 0);
+    loop {
+        let reply = ask(&Request::ExportState { cursor });
+        let Ok(Reply::State { next, part, .. }) = Reply::parse(&reply) else { panic!("{reply:?}") };
+        if matches!(part, StatePart::End { .. }) {
+            return parts;
+        }
+        parts.push(format!("{part:?}").into_bytes());
+        cursor = next;
+    }
+}
+
+#[test]
+fn the_chip_answers_the_script_as_this_machine_does() {
+    let shape = Shape::features_only(DIM);
+    let mut host = Board::new(shape, |_, _, _| Ok(()));
+    let mut host = host.start(shape.features()).unwrap();
+    let expected = script::run(1, DIM, |message| host.answer(message));
+    assert_ne!(script::run(2, DIM, |message| host.answer(message)), expected, "the hash tells scripts apart");
+
+    for (name, core) in [("script-m4f", Core::CortexM4F), ("script-m7", Core::CortexM7)] {
+        let chip = Chip::new(name, core);
+        let mut board = chip.start();
+        let (found, before) = talk(&mut board, 1, |ask| {
+            let found = script::run(1, DIM, |message| ask(&Request::parse(message).unwrap()));
+            (found, state(ask))
+        });
+        assert_eq!(found, expected, "{name}");
+        chip.has_stack(&mut board);
+        board.cut_power();
+        assert!(!before.is_empty());
+        assert_eq!(talk(&mut chip.start(), 2, state), before, "{name}: after a power cut");
+    }
+}

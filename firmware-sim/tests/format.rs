@@ -1,0 +1,175 @@
+//! The store's bytes: version 1 is read for ever, a later one is refused by its number.
+
+mod common;
+
+use common::{CLASSES, DIM, IDENTITY, Memory, Request, carry_out, source, state, support};
+use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
+use macula_edge::store::{Store, StoreError};
+use macula_firmware_sim::flash::SimFlash;
+
+type Flash = SimFlash<1, 4, 1024>;
+
+/// A store of version 1 on 3 blocks of 1024 bytes, as `written` makes it.
+const VERSION_1: &[u8] = include_bytes!("vectors/store_v1.bin");
+
+fn memory() -> Memory {
+    Memory::new::<Flash>(DIM, CLASSES, 16)
+}
+
+/// Two classes, one of them renamed and one removed, supports learned and forgotten, two settings; the log has gone
+/// round the flash and copied.
+fn script() -> Vec<Request> {
+    let mut script = vec![Request::PutClass(0, "nodule".into()), Request::PutClass(1, "vessel".into())];
+    script.push(Request::PutSetting(0, b"kept".to_vec()));
+    script.extend((0..4).map(|number| support(number, (number % 2) as u8, DIM)));
+    script.extend((10..30).flat_map(|number| [support(number, 1, DIM), Request::Forget(source(number))]));
+    script.extend([Request::PutClass(2, "cell".into()), support(50, 2, DIM), Request::RemoveClass(2)]);
+    script.extend([Request::PutSetting(3, b"old".to_vec()), Request::PutSetting(3, b"new".to_vec())]);
+    script.extend([Request::PutClass(1, "air way ü".into()), Request::Forget(source(2))]);
+    script
+}
+
+fn written() -> Vec<u8> {
+    let (mut flash, mut memory) = (Flash::new(3), memory());
+    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
+    script().iter().for_each(|request| carry_out(&mut store, &mut taught, request).unwrap());
+    flash.bytes().to_vec()
+}
+
+#[test]
+fn version_1_is_read() {
+    let (mut flash, mut memory) = (Flash::holding(VERSION_1.to_vec()), memory());
+    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
+    let names: Vec<_> = taught.names().iter().map(|name| name.as_str().to_owned()).collect();
+    assert_eq!(names, ["nodule", "air way ü", "", ""]);
+    assert_eq!(taught.supports().len(), 3);
+    for number in [0, 1, 3] {
+        let Request::Learn(record, feature) = support(number, (number % 2) as u8, DIM) else { unreachable!() };
+        let index = taught.find(&record.source).unwrap();
+        assert_eq!((taught.supports().records[index], taught.supports().feature(index)), (record, &feature[..]));
+    }
+    let (mut kept, mut new) = ([0; 4], [0; 3]);
+    assert_eq!((store.get_setting(0, &mut kept), store.get_setting(3, &mut new)), (Ok(4), Ok(3)));
+    assert_eq!((&kept, &new), (b"kept", b"new"));
+    carry_out(&mut store, &mut taught, &support(60, 0, DIM)).unwrap();
+}
+
+/// The layout of `docs/store-format.md`, byte by byte.
+#[test]
+fn version_1_is_written() {
+    assert_eq!(written(), VERSION_1);
+    let (mut flash, mut memory) = (Flash::new(2), memory());
+    let (mut store, _) = memory.open(&mut flash).unwrap();
+    store.put_setting(9, b"ab").unwrap();
+    let bytes = flash.bytes();
+    let mut header = [0; 52];
+    header[..8].copy_from_slice(b"MCST\x01\x00\x01\x00");
+    header[8..24].copy_from_slice(&IDENTITY);
+    // Block number 1, oldest block 1, nothing before, one erase, nothing programmed before.
+    header[24] = 1;
+    header[28] = 1;
+    header[36] = 1;
+    let sum = crc(&header[..48]);
+    header[48..].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!((&bytes[..52], &bytes[52..104]), (&header[..], &header[..]), "two copies");
+    assert_eq!(bytes[104..108], [0; 4], "the opening is finished");
+    assert_eq!(bytes[108..112], [0; 4], "the record counts");
+    let mut record = *b"\x02\x00\x05\x09\0\0\0\0ab";
+    let sum = crc(&[&[1, 0, 0, 0], &record[..4], &record[8..]].concat());
+    record[4..8].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(bytes[112..122], record);
+    assert!(bytes[122..].iter().all(|&byte| byte == 0xff));
+}
+
+#[test]
+fn a_later_version_is_refused_by_its_number() {
+    let mut bytes = VERSION_1.to_vec();
+    let newest = (0..3).max_by_key(|block| bytes[block * 1024 + 24]).unwrap() * 1024;
+    for copy in [newest, newest + 52] {
+        bytes[copy + 4] = 2;
+        let sum = crc(&bytes[copy..copy + 48]);
+        bytes[copy + 48..][..4].copy_from_slice(&sum.to_le_bytes());
+    }
+    let mut memory = memory();
+    let refused = memory.open(Flash::holding(bytes)).err();
+    assert_eq!(refused, Some(StoreError::NewerVersion { found: 2, limit: 1 }));
+    assert_eq!(refused.unwrap().to_string(), "the store has format version 2, this program reads up to 1");
+}
+
+/// CRC-32 of ISO-HDLC, bit by bit.
+fn crc(bytes: &[u8]) -> u32 {
+    assert!(bytes == b"123456789" || crc(b"123456789") == 0xcbf4_3926, "the published check value");
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
+    })
+}
+
+#[test]
+fn a_part_of_the_flash() {
+    let (mut flash, mut memory) = (Flash::new(8), memory());
+    flash.write(0, b"boot").unwrap();
+    flash.write(7 * 1024, b"logs").unwrap();
+    let mut expected = Vec::new();
+    for _ in 0..2 {
+        let (mut taught, buffer) = memory.lend();
+        let mut store = Store::open(&mut flash, 1024..5 * 1024, IDENTITY, buffer, &mut taught).unwrap();
+        if expected.is_empty() {
+            script().iter().for_each(|request| carry_out(&mut store, &mut taught, request).unwrap());
+            expected = state(&mut store, &taught).unwrap();
+        }
+        assert_eq!(state(&mut store, &taught).unwrap(), expected);
+    }
+    assert_eq!(flash.bytes()[..8], *b"boot\xff\xff\xff\xff");
+    assert_eq!(flash.erases[5..], [0; 3]);
+    assert_eq!(&flash.bytes()[7 * 1024..][..4], b"logs");
+}
+
+#[test]
+fn flash_that_cannot_carry_a_store() {
+    fn refused<const R: usize, const W: usize, const E: usize>(
+        range: std::ops::Range<u32>,
+        buffer: usize,
+    ) -> StoreError {
+        let (mut flash, mut memory) = (SimFlash::<R, W, E>::new(4), memory());
+        let (mut taught, lent) = memory.lend();
+        Store::open(&mut flash, range, IDENTITY, &mut lent[..buffer], &mut taught).err().unwrap()
+    }
+    let what = |error| match error {
+        StoreError::Geometry { what, .. } => what,
+        error => panic!("{error}"),
+    };
+    assert!(what(refused::<1, 4, 1024>(0..1024, 140)).contains("number of erase blocks"));
+    assert!(what(refused::<1, 4, 1024>(0..1000, 140)).contains("edge of the range"));
+    assert!(what(refused::<1, 4, 1024>(0..5 * 1024, 140)).contains("end of the range"));
+    assert!(what(refused::<1, 4, 256>(0..1024, 140)).contains("erase size"));
+    assert!(what(refused::<1, 3, 1023>(0..2046, 140)).contains("power of two"));
+    assert_eq!(refused::<1, 4, 1024>(0..4096, 100), StoreError::Buffer { found: 100, needed: 140 });
+    let bytes = vec![0x5a; 4096];
+    assert_eq!(memory().open(Flash::holding(bytes)).err(), Some(StoreError::NotAStore));
+}
+
+/// A factory reset leaves no byte of a feature, and ends what a power cut interrupted.
+#[test]
+fn a_reset_erases() {
+    let mut memory = memory();
+    let used = Flash::holding(VERSION_1.to_vec());
+    for cut in 0.. {
+        let mut flash = used.clone();
+        flash.cut_at(cut, macula_firmware_sim::flash::Cut::Clean);
+        let (mut store, taught) = memory.open(&mut flash).unwrap();
+        let before = state(&mut store, &taught).unwrap();
+        let erased = store.erase_all();
+        flash.restart();
+        let (mut store, taught) = memory.open(&mut flash).unwrap();
+        let kept = state(&mut store, &taught).unwrap() == before;
+        if !kept {
+            let written = flash.bytes().iter().filter(|&&byte| byte != 0xff).count();
+            assert!(written <= 2 * 52 + 4, "cut {cut}: {written} bytes are left");
+        }
+        if erased.is_ok() {
+            assert!(!kept && cut > 6 && flash.capacity() == 3 * 1024);
+            break;
+        }
+        assert!(kept || cut > 1, "cut {cut}");
+    }
+}

@@ -1,0 +1,115 @@
+//! One script whose replies are written down here, and states without a history.
+//!
+//! The very same test runs on every CPU that is supported (natively and under QEMU). A changed hash is a changed
+//! protocol or changed arithmetic: devices in the field would answer otherwise.
+#![expect(clippy::print_stdout, reason = "what the script comes to, shown with --nocapture")]
+
+use macula_edge::protocol::message::Input;
+use macula_edge::protocol::{Reply, Request};
+use macula_firmware_sim::board::{Board, Running, Shape};
+use macula_firmware_sim::script::{self, STEPS, Script};
+use macula_firmware_sim::seed::Seed;
+
+const DIM: usize = 24;
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn board() -> Board {
+    Board::new(Shape::features_only(DIM), |_, _, _| Ok(()))
+}
+
+#[test]
+fn every_device_answers_the_script_alike() {
+    let shape = Shape::features_only(DIM);
+    let mut board = board();
+    let mut kinds = std::collections::BTreeMap::<String, usize>::new();
+    let mut running = board.start(shape.features()).unwrap();
+    let hash = script::run(1, DIM, |request| {
+        let reply = running.answer(request);
+        let kind = match Reply::parse(&reply).unwrap() {
+            Reply::Refused(refusal) => format!("{:?}", refusal.reason().unwrap()),
+            other => format!("{other:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned(),
+        };
+        *kinds.entry(kind).or_default() += 1;
+        reply
+    });
+    println!("{kinds:?}");
+    for kind in ["Learned", "Forgotten", "Prediction", "Why", "State", "ClassRemoved", "Done", "TaughtOtherwise"] {
+        assert!(kinds.contains_key(kind), "the script never comes to {kind}: {kinds:?}");
+    }
+    assert_eq!(Script::new(1, DIM).count(), STEPS);
+    assert_eq!(hexadecimal(&hash), "60596f77009f9ba72cb4587812af4232312fccf748c7340f442e035f8d8575c2");
+    // The flash remembers: the board answers the end of the script after a restart as before it.
+    let state = running.state();
+    assert_eq!(board.start(shape.features()).unwrap().state(), state);
+}
+
+fn ask(board: &mut Running<'_, macula_edge::encoder::FeaturesOnly>, request: &Request<'_>) {
+    let mut message = [0; 512];
+    let len = request.write(&mut message).unwrap();
+    let reply = board.answer(&message[..len]);
+    assert!(!matches!(Reply::parse(&reply), Ok(Reply::Refused(_))), "{request:?} {:?}", Reply::parse(&reply));
+}
+
+/// A sample: number, class, feature.
+type Sample = (u8, u8, Vec<u8>);
+
+fn learn(board: &mut Running<'_, macula_edge::encoder::FeaturesOnly>, (number, class, feature): &Sample) {
+    let (source, input) = ([*number; 16], Input::Feature(feature));
+    ask(board, &Request::Learn { class: *class, source, operator: 1, time_s: (*number).into(), input });
+}
+
+#[test]
+fn what_is_forgotten_leaves_no_trace() {
+    let shape = Shape::features_only(DIM);
+    for round in 0..40 {
+        let (mut seed, mut script) = (Seed::new(round), Script::new(round, DIM));
+        let mut left: Vec<Sample> =
+            (0..30).map(|number| (number, number % 3, script.feature(number as usize % 3))).collect();
+        let (mut first, mut second) = (board(), board());
+        let mut tried = first.start(shape.features()).unwrap();
+        ["a", "b", "c"].iter().for_each(|name| ask(&mut tried, &Request::AddClass { name }));
+        // Learn and forget in any order: each step takes a sample up or lays it down.
+        let mut known: Vec<Sample> = Vec::new();
+        for _ in 0..120 {
+            if known.is_empty() || !left.is_empty() && seed.below(2) == 0 {
+                let sample = left.swap_remove(seed.below(left.len() as u64) as usize);
+                learn(&mut tried, &sample);
+                known.push(sample);
+            } else {
+                let sample = known.swap_remove(seed.below(known.len() as u64) as usize);
+                ask(&mut tried, &Request::Forget { source: [sample.0; 16] });
+                left.push(sample);
+            }
+        }
+        let mut alone = second.start(shape.features()).unwrap();
+        ["a", "b", "c"].iter().for_each(|name| ask(&mut alone, &Request::AddClass { name }));
+        while !known.is_empty() {
+            learn(&mut alone, &known.swap_remove(seed.below(known.len() as u64) as usize));
+        }
+        assert_eq!(tried.state(), alone.state(), "round {round}");
+        // And what is computed from it is the same, whether a head was solved just before or is used again.
+        let query = script.feature(1);
+        let rates = [200, 100, 50];
+        let predict = |board: &mut Running<'_, _>, head, rate| {
+            let request = Request::Predict { input: Input::Feature(&query), head, error_rate_permille: rate };
+            let mut message = [0; 512];
+            let len = request.write(&mut message).unwrap();
+            board.answer(&message[..len])
+        };
+        let used_again: Vec<_> = (0..4).flat_map(|head| rates.map(|rate| (head, rate))).collect();
+        let mut solved_anew = used_again.clone();
+        solved_anew.sort_by_key(|&(head, rate)| (rate, head));
+        let mut answers = std::collections::BTreeMap::new();
+        for (head, rate) in used_again {
+            answers.insert((head, rate), predict(&mut tried, head, rate));
+        }
+        for (head, rate) in solved_anew {
+            assert_eq!(predict(&mut alone, head, rate), answers[&(head, rate)], "round {round}, head {head}, {rate}");
+        }
+        let state = tried.state();
+        assert_eq!(first.start(shape.features()).unwrap().state(), state, "round {round}, after a restart");
+    }
+}

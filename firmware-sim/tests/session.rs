@@ -1,0 +1,305 @@
+//! The session, request by request: what it answers and what it refuses, each beside one that it accepts.
+
+use macula_edge::encoder::{CorpusStats, EmbedError, Embedder};
+use macula_edge::feature::{self, Length, UNIT};
+use macula_edge::image::RawImage;
+use macula_edge::protocol::message::{Input, Outcome, Prediction, Provenance, StatePart, VERSION};
+use macula_edge::protocol::{Reason, Reply, Request};
+use macula_firmware_sim::board::{Board, Running, Shape};
+
+const SHAPE: Shape =
+    Shape { classes: 3, supports: 5, image_bytes: 60, channels: 1, slot_blocks: 0, ..Shape::features_only(3) };
+
+/// Sums of three thirds of the pixels; knows how long features of its corpus are.
+struct Thirds;
+
+impl Embedder for Thirds {
+    fn identity(&self) -> [u8; 16] {
+        [3; 16]
+    }
+
+    fn dim(&self) -> usize {
+        3
+    }
+
+    fn corpus(&self) -> CorpusStats<'_> {
+        CorpusStats { covariance: None, length_max: Some(Length(300)) }
+    }
+
+    fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
+        let third = image.pixels().len().div_ceil(3);
+        let sums: Vec<f32> =
+            image.pixels().chunks(third).map(|part| part.iter().map(|&p| f32::from(p)).sum()).collect();
+        Ok(feature::quantise(&sums, None, feature)?)
+    }
+
+    fn length(&self) -> Option<Length> {
+        Some(Length(256))
+    }
+
+    fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
+        let image = RawImage::new(3, 1, 1, &[0, 0, 9]).map_err(EmbedError::Image)?;
+        self.embed(&image, feature)?;
+        Ok(Some(feature == [0, 0, UNIT]))
+    }
+}
+
+type Device<'b> = Running<'b, Thirds>;
+
+/// Asks, and hands the reply on.
+fn ask<T>(device: &mut Device<'_>, request: &Request<'_>, seen: impl FnOnce(Reply<'_>) -> T) -> T {
+    let mut message = [0; 512];
+    let len = request.write(&mut message).unwrap();
+    let reply = device.answer(&message[..len]);
+    seen(Reply::parse(&reply).unwrap())
+}
+
+fn refused(device: &mut Device<'_>, request: &Request<'_>) -> (Reason, u64, u64) {
+    ask(device, request, |reply| match reply {
+        Reply::Refused(refusal) => (refusal.reason().unwrap(), refusal.found, refusal.limit),
+        other => panic!("{request:?} is answered with {other:?}"),
+    })
+}
+
+fn bytes(values: [i16; 3]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn with_device(test: impl FnOnce(&mut Device<'_>)) {
+    let mut board = Board::new(SHAPE, |_, _, _| Ok(()));
+    test(&mut board.start(Thirds).unwrap());
+}
+
+/// Two classes with two supports each, of sources 1 to 4: `a` along the first axis, `b` along the second.
+fn teach(device: &mut Device<'_>) {
+    for name in ["a", "b"] {
+        ask(device, &Request::AddClass { name }, |reply| assert!(matches!(reply, Reply::ClassAdded { new: true, .. })));
+    }
+    let features = [[UNIT, 0, 0], [0, UNIT, 0], [32703, 2047, 0], [2047, 32703, 0]];
+    for (source, feature) in (1..).zip(features) {
+        let (class, feature) = ((source - 1) % 2, bytes(feature));
+        let input = Input::Feature(&feature);
+        let request = Request::Learn { class, source: [source; 16], operator: 9, time_s: 100, input };
+        let expected = Reply::Learned { class, new: true, supports: u32::from(source).div_ceil(2) };
+        ask(device, &request, |reply| assert_eq!(reply, expected));
+    }
+}
+
+#[test]
+fn hello_tells_the_limits() {
+    with_device(|device| {
+        ask(device, &Request::Hello { version: VERSION }, |reply| {
+            let Reply::Hello(hello) = reply else { panic!("{reply:?}") };
+            assert_eq!((hello.version, hello.program, hello.identity), (1, "macula-board", [3; 16]));
+            assert_eq!((hello.dim, hello.classes, hello.supports, hello.message_max), (3, 3, 5, 256));
+            assert_eq!((hello.image_bytes_max, hello.channels, hello.bundle_bytes_max), (60, 1, 0));
+        });
+        assert_eq!(refused(device, &Request::Hello { version: 2 }), (Reason::Version, 2, 1));
+        let mut reply = [0; 256];
+        let len = device.session.handle(&[200, 1, 2], 0, &mut reply);
+        assert_eq!(Reply::parse(&reply[..len]), Ok(Reply::Refused(Reason::Malformed.with(3, 0))));
+        assert_eq!(device.session.handle(&[1], 0, &mut []), 0, "no room for any answer");
+        let len = device.session.handle(&[1], 0, &mut reply[..20]);
+        assert_eq!(Reply::parse(&reply[..len]), Ok(Reply::Refused(Reason::MessageTooLong.with(0, 20))));
+    });
+}
+
+#[test]
+fn an_image_comes_in_parts() {
+    with_device(|device| {
+        let begin = |width, height, channels| Request::ImageBegin { width, height, channels };
+        let chunk = |offset, bytes| Request::ImageChunk { offset, bytes };
+        assert_eq!(refused(device, &Request::Embed { input: Input::Image }), (Reason::ImageMissing, 0, 0));
+        assert_eq!(refused(device, &begin(61, 1, 1)), (Reason::ImageBytes, 61, 60));
+        assert_eq!(refused(device, &begin(0, 9, 1)), (Reason::ImageBytes, 0, 60));
+        assert_eq!(refused(device, &begin(u16::MAX, u16::MAX, 3)), (Reason::ImageBytes, 12_884_508_675, 60));
+        assert_eq!(refused(device, &begin(5, 5, 2)), (Reason::ImageChannels, 2, 3));
+        let staged = |device: &mut Device<'_>, request: &Request<'_>, next| {
+            ask(device, request, |reply| assert_eq!(reply, Reply::Staged { next, len: 6 }));
+        };
+        staged(device, &begin(3, 2, 1), 0);
+        staged(device, &chunk(0, &[0, 0, 0]), 3);
+        staged(device, &chunk(0, &[9, 9, 9]), 3);
+        assert_eq!(refused(device, &Request::Embed { input: Input::Image }), (Reason::ImageMissing, 3, 6));
+        assert_eq!(refused(device, &chunk(4, &[1])), (Reason::ImageOffset, 4, 3));
+        assert_eq!(refused(device, &chunk(2, &[1, 2])), (Reason::ImageOffset, 2, 3));
+        assert_eq!(refused(device, &chunk(3, &[1; 4])), (Reason::ImageOffset, 7, 6));
+        assert_eq!(refused(device, &chunk(u32::MAX, &[1; 4])), (Reason::ImageOffset, 4_294_967_299, 6));
+        staged(device, &chunk(3, &[0, 40, 30]), 6);
+        // Thirds 0, 0 and 70: what was sent first counts.
+        let feature = bytes([0, 0, UNIT]);
+        let expected = Reply::Feature { feature: &feature, length: Some(256) };
+        ask(device, &Request::Embed { input: Input::Image }, |reply| assert_eq!(reply, expected));
+        staged(device, &begin(3, 2, 1), 0);
+        staged(device, &chunk(0, &[0; 6]), 6);
+        assert_eq!(refused(device, &Request::Embed { input: Input::Image }), (Reason::EncoderFailed, 2, 0));
+    });
+}
+
+#[test]
+fn classes_and_samples() {
+    with_device(|device| {
+        teach(device);
+        assert_eq!(refused(device, &Request::AddClass { name: "" }), (Reason::Name, 0, 32));
+        assert_eq!(refused(device, &Request::RenameClass { class: 1, name: "a" }), (Reason::NameTaken, 0, 0));
+        assert_eq!(refused(device, &Request::RenameClass { class: 2, name: "x" }), (Reason::NoSuchClass, 2, 3));
+        assert_eq!(refused(device, &Request::RemoveClass { class: 255 }), (Reason::NoSuchClass, 255, 3));
+        let known = |class, new| Reply::ClassAdded { class, new };
+        ask(device, &Request::AddClass { name: "b" }, |reply| assert_eq!(reply, known(1, false)));
+        ask(device, &Request::AddClass { name: "c" }, |reply| assert_eq!(reply, known(2, true)));
+        assert_eq!(refused(device, &Request::AddClass { name: "d" }), (Reason::ClassesFull, 0, 3));
+        ask(device, &Request::RenameClass { class: 2, name: "d" }, |reply| assert_eq!(reply, Reply::Done));
+        let expected = Reply::Class { class: 2, name: "d", supports: 0 };
+        ask(device, &Request::Classes { from: 2 }, |reply| assert_eq!(reply, expected));
+        ask(device, &Request::Classes { from: 3 }, |reply| assert_eq!(reply, Reply::NoMoreClasses));
+
+        let feature = bytes([UNIT, 0, 0]);
+        let learn = |class, source, bytes| Request::Learn {
+            class,
+            source: [source; 16],
+            operator: 1,
+            time_s: 0,
+            input: Input::Feature(bytes),
+        };
+        assert_eq!(refused(device, &learn(1, 1, &feature)), (Reason::TaughtOtherwise, 0, 0));
+        assert_eq!(refused(device, &learn(0, 7, &feature[..5])), (Reason::FeatureBytes, 5, 6));
+        let long = bytes([i16::MIN; 3]);
+        assert_eq!(refused(device, &learn(0, 7, &long)), (Reason::FeatureLength, 56_755, 32_767));
+        assert_eq!(refused(device, &learn(0, 7, &[0; 6])), (Reason::FeatureLength, 0, 32_767));
+        device.now_s = 777;
+        let learned = Reply::Learned { class: 0, new: true, supports: 3 };
+        ask(device, &learn(0, 7, &feature), |reply| assert_eq!(reply, learned));
+        let known = Reply::Learned { class: 0, new: false, supports: 3 };
+        ask(device, &learn(0, 7, &feature), |reply| assert_eq!(reply, known));
+        assert_eq!(refused(device, &learn(0, 8, &feature)), (Reason::SupportsFull, 0, 5));
+        // No class is left behind by a support that cannot be kept.
+        ask(device, &Request::RemoveClass { class: 2 }, |reply| assert_eq!(reply, Reply::ClassRemoved { supports: 0 }));
+        let merge = |name, source| {
+            let source = [source; 16];
+            Request::MergeState { name, source, operator: 4, time_s: 5, feature: &feature }
+        };
+        assert_eq!(refused(device, &merge("new", 8)), (Reason::SupportsFull, 0, 5));
+        assert_eq!(refused(device, &merge("new", 7)), (Reason::TaughtOtherwise, 0, 0));
+        ask(device, &Request::Classes { from: 2 }, |reply| assert_eq!(reply, Reply::NoMoreClasses));
+
+        let record = Some(Provenance { class: 0, operator: 1, time_s: 777 });
+        ask(device, &Request::Forget { source: [7; 16] }, |reply| assert_eq!(reply, Reply::Forgotten { record }));
+        let nothing = Reply::Forgotten { record: None };
+        ask(device, &Request::Forget { source: [7; 16] }, |reply| assert_eq!(reply, nothing));
+        let learned = Reply::Learned { class: 2, new: true, supports: 1 };
+        ask(device, &merge("new", 8), |reply| assert_eq!(reply, learned));
+        ask(device, &Request::RemoveClass { class: 0 }, |reply| assert_eq!(reply, Reply::ClassRemoved { supports: 2 }));
+        ask(device, &Request::Status, |reply| {
+            let Reply::Status(status) = reply else { panic!("{reply:?}") };
+            assert_eq!((status.now_s, status.classes, status.supports), (777, 2, 3));
+            assert_eq!((status.classes_limit, status.supports_limit, status.wear.learned), (3, 5, 6));
+            assert!(status.wear.learned_bytes >= 6 * 34 && status.wear.bytes_programmed > status.wear.learned_bytes);
+        });
+        let wrong = Request::FactoryReset { confirmation: "forget" };
+        assert_eq!(refused(device, &wrong), (Reason::NotConfirmed, 0, 0));
+        let reset = Request::FactoryReset { confirmation: "forget everything" };
+        ask(device, &reset, |reply| assert_eq!(reply, Reply::Done));
+        ask(device, &Request::Classes { from: 0 }, |reply| assert_eq!(reply, Reply::NoMoreClasses));
+    });
+}
+
+#[test]
+fn a_prediction_says_what_it_rests_on() {
+    with_device(|device| {
+        let feature = bytes([0, UNIT, 0]);
+        let predict = |head, error_rate_permille| {
+            let input = Input::Measured(&feature, 256);
+            Request::Predict { input, head, error_rate_permille }
+        };
+        assert_eq!(refused(device, &predict(0, 200)), (Reason::NothingLearned, 0, 0));
+        teach(device);
+        assert_eq!(refused(device, &predict(4, 200)), (Reason::NoSuchHead, 4, 3));
+        assert_eq!(refused(device, &predict(0, 0)), (Reason::ErrorRate, 0, 500));
+        assert_eq!(refused(device, &predict(0, 501)), (Reason::ErrorRate, 501, 500));
+        for head in 0..4 {
+            ask(device, &predict(head, 500), |reply| {
+                let Reply::Prediction(prediction) = reply else { panic!("{reply:?}") };
+                let Prediction { class, probability, set, known, enough, shots_needed, nearest, .. } = prediction;
+                assert_eq!((class, set, known, enough, shots_needed), (1, &[0b10][..], true, true, 1), "head {head}");
+                assert!(probability > 0.5);
+                let near = nearest[0].unwrap();
+                assert_eq!((near.source, near.provenance.class, near.similarity), ([2; 16], 1, 1.0));
+                assert_eq!(near.provenance, Provenance { class: 1, operator: 9, time_s: 100 });
+            });
+        }
+        ask(device, &predict(0, 50), |reply| {
+            let Reply::Prediction(prediction) = reply else { panic!("{reply:?}") };
+            assert_eq!((prediction.enough, prediction.shots_needed, prediction.set), (false, 19, &[0b11][..]));
+        });
+        // Longer than what the corpus knows.
+        let stranger = Request::Predict { input: Input::Measured(&feature, 301), head: 0, error_rate_permille: 100 };
+        ask(device, &stranger, |reply| assert!(matches!(reply, Reply::Prediction(Prediction { known: false, .. }))));
+        ask(device, &Request::Why { input: Input::Feature(&feature) }, |reply| {
+            let Reply::Why { nearest } = reply else { panic!("{reply:?}") };
+            let sources = nearest.map(|near| near.map_or(0, |near| near.source[0]));
+            assert_eq!(sources, [2, 4, 3, 1, 0]);
+        });
+    });
+}
+
+#[test]
+fn a_state_moves_to_another_device_part_by_part() {
+    let (mut first, mut second) = (Board::new(SHAPE, |_, _, _| Ok(())), Board::new(SHAPE, |_, _, _| Ok(())));
+    let (mut from, mut to) = (first.start(Thirds).unwrap(), second.start(Thirds).unwrap());
+    teach(&mut from);
+    let mut names = [const { String::new() }; 3];
+    let mut cursor = 0;
+    let sha256 = loop {
+        let (next, done) = ask(&mut from, &Request::ExportState { cursor }, |reply| match reply {
+            Reply::State { next, part: StatePart::Class { class, name }, .. } => {
+                names[usize::from(class)] = name.to_owned();
+                (next, None)
+            }
+            Reply::State { next, part: StatePart::Support { source, provenance, feature }, .. } => {
+                let Provenance { class, operator, time_s } = provenance;
+                let name = &names[usize::from(class)];
+                let merge = Request::MergeState { name, source, operator, time_s, feature };
+                ask(&mut to, &merge, |reply| assert!(matches!(reply, Reply::Learned { new: true, .. }), "{reply:?}"));
+                (next, None)
+            }
+            Reply::State { next, part: StatePart::End { sha256 }, .. } => (next, Some(sha256)),
+            other => panic!("{other:?}"),
+        });
+        cursor = next;
+        if let Some(sha256) = done {
+            break sha256;
+        }
+    };
+    assert_eq!(to.state(), from.state());
+    assert_eq!(refused(&mut from, &Request::ExportState { cursor: cursor + 1 }), (Reason::Cursor, 8, 7));
+    ask(&mut to, &Request::ExportState { cursor }, |reply| {
+        assert_eq!(reply, Reply::State { revision: 6, next: cursor, part: StatePart::End { sha256 } });
+    });
+}
+
+#[test]
+fn a_device_tests_itself() {
+    with_device(|device| {
+        teach(device);
+        let outcomes = |device: &mut Device<'_>| {
+            ask(device, &Request::SelfTest, |reply| match reply {
+                Reply::SelfTest(test) => {
+                    [test.store, test.supports, test.encoder, test.memory].map(|test| test.outcome)
+                }
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(outcomes(device), [Outcome::Passed; 4]);
+        // A bit of the flash rots: what the store says is no longer what memory says.
+        let flash = device.session.flash_mut();
+        let rotten =
+            flash.bytes().windows(16).position(|window| window == [2; 16]).expect("source 2 lies in the flash");
+        flash.rot(8 * (rotten + 20));
+        let damaged = ask(device, &Request::SelfTest, |reply| match reply {
+            Reply::SelfTest(test) => test.store.outcome == Outcome::Failed,
+            Reply::Refused(refusal) => refusal.reason() == Some(Reason::StoreFault),
+            other => panic!("{other:?}"),
+        });
+        assert!(damaged);
+    });
+}

@@ -1,0 +1,338 @@
+//! What the commands that speak to a device share: reaching it, and saying what it says.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail, ensure};
+use macula_edge::head::CLASSES_MAX;
+
+use crate::blob::{Arithmetic, BlobFile};
+use crate::data::{Image, Preprocessing, ResizeFilter};
+use crate::device::{DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile, feature_of, fingerprint};
+use crate::encoder::Embedder;
+use crate::evaluate::{self, RawPixels};
+use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
+use crate::rng::Rng;
+
+/// Where the device is.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DeviceArgs {
+    /// The file of a store, tcp:HOST:PORT or serial:PATH[:BAUD]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Address,
+    /// The encoder of a store's file, which remembers it, or of a device without one: FILE.onnx, FILE.blob, an
+    /// export's or a run's folder, or raw-pixels
+    #[arg(long, value_name = "ENCODER")]
+    pub encoder: Option<String>,
+}
+
+/// Places for supports in a store that is made.
+pub const SUPPORTS_DEFAULT: u32 = 4096;
+
+/// What a device without an encoder calls itself where it takes the features of any.
+const ANY_FEATURES: [u8; 16] = *b"features only\0\0\0";
+
+/// What becomes of a store that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made, with places for so many supports.
+    Make(u32),
+    /// There is nothing to be asked.
+    Refuse,
+}
+
+/// An encoder that was opened by name.
+pub struct OpenedEncoder {
+    /// The encoder.
+    pub encoder: Box<dyn Embedder>,
+    /// By what it is found again: a path from the root, or a name.
+    pub name: String,
+    /// In which precision it computes.
+    pub arithmetic: String,
+}
+
+impl DeviceArgs {
+    /// Reaches the device and has `talk` speak with it.
+    pub fn with<T>(
+        &self,
+        missing: Missing,
+        talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let path = match &self.device {
+            Address::Store(path) => path,
+            line => {
+                let opened = self.encoder.as_deref().map(open_encoder).transpose()?;
+                let embed = opened.as_ref().map(|opened| |image: &Image| feature_of(&*opened.encoder, image));
+                let embed = embed.as_ref().map(|embed| embed as &Embed<'_>);
+                return talk_over(&self.device, &mut *open_line(line)?, embed, |client| {
+                    if let Some(opened) = &opened {
+                        check_encoder(client, opened)?;
+                    }
+                    talk(client)
+                });
+            }
+        };
+        with_store(path, self.encoder.as_deref(), missing, |device, _| {
+            talk_over(&self.device, &mut InProcess::new(device), None, talk)
+        })?
+    }
+}
+
+/// Switches on a device of this process and hands it to `run`.
+pub fn with_store<T>(
+    path: &Path,
+    encoder: Option<&str>,
+    missing: Missing,
+    run: impl FnOnce(&mut Device<'_>, &OpenedEncoder) -> T,
+) -> anyhow::Result<T> {
+    let found = StoreFile::card(path)?;
+    let opened = match (encoder, &found) {
+        (Some(name), _) => open_encoder(name)?,
+        (None, Some(card)) => open_encoder(&card.encoder).with_context(|| {
+            format!("store {} remembers its encoder, which --encoder can name anew", path.display())
+        })?,
+        (None, None) => bail!(no_store(path, missing)),
+    };
+    let supports = match (missing, &found) {
+        (_, Some(card)) => card.supports,
+        (Missing::Make(supports), None) => supports,
+        (Missing::Refuse, None) => bail!(no_store(path, missing)),
+    };
+    switch_on(path, &opened, supports, |device| run(device, &opened))
+}
+
+/// Switches on a device with `opened`, on the store at `path` or a new one with places for `supports`.
+fn switch_on<T>(
+    path: &Path,
+    opened: &OpenedEncoder,
+    supports: u32,
+    run: impl FnOnce(&mut Device<'_>) -> T,
+) -> anyhow::Result<T> {
+    let encoder = &*opened.encoder;
+    let found = StoreFile::card(path)?;
+    let (classes, supports) =
+        found.as_ref().map_or((CLASSES_MAX as u32, supports), |card| (card.classes, card.supports));
+    let (dim, identity) = (encoder.feature_dim() as u32, encoder.identity());
+    let given = StoreCard { encoder: opened.name.clone(), identity, dim, classes, supports };
+    if let Some(card) = &found {
+        card.check(&given, path)?;
+    }
+    let file = StoreFile::open(path, &given)?;
+    let complain = |message: &str| eprintln!("macula: {message}");
+    let mut memory = DeviceMemory::new(dim as usize, classes as usize, supports as usize);
+    let mut device = Device::new(DeskEncoder::new(encoder, &complain), file, &mut memory)?;
+    Ok(run(&mut device))
+}
+
+/// As [`DeviceArgs::with`] for the file of a store whose encoder is at hand.
+pub fn with_encoder<T>(
+    path: &Path,
+    opened: &OpenedEncoder,
+    talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let address = Address::Store(path.to_owned());
+    switch_on(path, opened, SUPPORTS_DEFAULT, |device| talk_over(&address, &mut InProcess::new(device), None, talk))?
+}
+
+fn no_store(path: &Path, missing: Missing) -> String {
+    let how = match missing {
+        Missing::Make(_) => "--encoder names the encoder to make one for",
+        Missing::Refuse => "`macula learn` makes one",
+    };
+    format!("there is no store at {}: {how}", path.display())
+}
+
+/// Opens `raw-pixels`, a run's folder, the folder of an export, an ONNX file or a blob.
+///
+/// The recipe of `raw-pixels` is fixed here, 32×32 grey, and not fitted to the images at hand: a device taught today
+/// meets the same encoder tomorrow. For the same reason there is no random encoder: its batch norm statistics are
+/// those of the images it was made for.
+pub fn open_encoder(name: &str) -> anyhow::Result<OpenedEncoder> {
+    if name == "raw-pixels" {
+        let (mean, std) = (vec![0.5], vec![0.25]);
+        let recipe = Preprocessing { channels: 1, height: 32, width: 32, filter: ResizeFilter::Triangle, mean, std };
+        return Ok(OpenedEncoder {
+            encoder: Box::new(RawPixels::new(recipe)),
+            name: name.to_owned(),
+            arithmetic: "f32".to_owned(),
+        });
+    }
+    ensure!(
+        !name.starts_with("random:"),
+        "encoder '{name}' is made anew for each data set and only eval knows it; a device takes RUN (a folder made by \
+         pretrain), a folder made by export, FILE.onnx, FILE.blob or raw-pixels"
+    );
+    let path = shipped_in(Path::new(name));
+    let (encoder, arithmetic) = open_path(&path)?;
+    let absolute = std::fs::canonicalize(&path).with_context(|| path.display().to_string())?;
+    Ok(OpenedEncoder { encoder, name: absolute.to_string_lossy().into_owned(), arithmetic })
+}
+
+/// An encoder and the precision it computes in.
+fn open_path(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
+    let is_a = |kind: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(kind));
+    #[cfg(feature = "onnx")]
+    if path.is_file() && is_a("onnx") {
+        let encoder = crate::runtime::OnnxEncoder::open(path)?;
+        let arithmetic = encoder.arithmetic().to_string();
+        return Ok((Box::new(encoder), arithmetic));
+    }
+    if path.is_file() && is_a("blob") {
+        let encoder = BlobFile::open(path)?;
+        let arithmetic = match encoder.blob()?.arithmetic() {
+            Arithmetic::F16 => "f32, from weights in f16",
+            Arithmetic::Int8 => "int8",
+        };
+        return Ok((Box::new(encoder), arithmetic.to_owned()));
+    }
+    Ok((evaluate::open_path(&path.to_string_lossy())?, "f32".to_owned()))
+}
+
+/// The file that an export's folder is about; any other path is left as it is.
+fn shipped_in(path: &Path) -> PathBuf {
+    let shipped = ["encoder.f16.onnx", "encoder.onnx"].map(|file| path.join(file));
+    shipped.into_iter().find(|file| file.is_file()).unwrap_or_else(|| path.to_owned())
+}
+
+/// Opens the line to a device elsewhere.
+pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
+    let line: std::io::Result<Box<dyn Transport>> = match address {
+        Address::Tcp { socket } => Tcp::connect(socket).map(|line| Box::new(line) as _),
+        #[cfg(unix)]
+        Address::Serial { path, baud } => crate::link::Serial::open(path, *baud).map(|line| Box::new(line) as _),
+        other => Err(std::io::Error::new(std::io::ErrorKind::Unsupported, format!("'{other}' is no line"))),
+    };
+    line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })
+}
+
+/// Refuses an encoder for a device that has one, or takes the features of another.
+fn check_encoder(client: &Client<'_>, opened: &OpenedEncoder) -> anyhow::Result<()> {
+    let (device, given) = (client.device(), fingerprint(&*opened.encoder));
+    let (address, name) = (client.address(), &opened.name);
+    ensure!(
+        device.channels == 0,
+        "the device at {address} has an encoder of its own ({}…); --encoder is for one without",
+        hexadecimal(&device.identity[..4])
+    );
+    ensure!(
+        device.identity == given || device.identity == ANY_FEATURES,
+        "the device at {address} takes features of encoder {}, not of '{name}' ({})",
+        hexadecimal(&device.identity),
+        hexadecimal(&given)
+    );
+    let dim = opened.encoder.feature_dim();
+    ensure!(
+        device.dim == dim,
+        "the device at {address} takes features of {} dimensions, '{name}' makes {dim}",
+        device.dim
+    );
+    Ok(())
+}
+
+/// Says hello over `line` and has `talk` speak with the device; `embed` makes features for one that has no encoder.
+pub fn talk_over<T>(
+    address: &Address,
+    line: &mut dyn Transport,
+    embed: Option<&Embed<'_>>,
+    talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut memory = ClientMemory::new();
+    let mut client = Client::new(address, line, &mut memory, sessions())?;
+    if let Some(embed) = embed {
+        client.embed_here(embed);
+    }
+    talk(&mut client)
+}
+
+/// Two hosts of one device must not draw the same session number: time and process tell them apart.
+fn sessions() -> Rng {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Rng::for_item(since.as_nanos() as u64, "session numbers", 0, std::process::id().into())
+}
+
+/// Classes by slot.
+pub struct Names(pub Vec<Class>);
+
+impl Names {
+    /// Asks for them.
+    pub fn of(client: &mut Client<'_>) -> anyhow::Result<Self> {
+        Ok(Self(client.classes()?))
+    }
+
+    /// The name of the class in `slot`.
+    pub fn name(&self, slot: u8) -> String {
+        let found = self.0.iter().find(|class| class.slot == slot);
+        found.map_or_else(|| format!("slot {slot}"), |class| class.name.clone())
+    }
+
+    /// The slot of the class called `name`.
+    pub fn slot(&self, name: &str) -> anyhow::Result<u8> {
+        let known = || match self.0.is_empty() {
+            true => "none".to_owned(),
+            false => self.0.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(", "),
+        };
+        let found = self.0.iter().find(|class| class.name == name);
+        found.map(|class| class.slot).with_context(|| format!("the device has no class '{name}'; it has {}", known()))
+    }
+
+    /// Classes and their samples, as `--json` gives them.
+    pub fn counts(&self) -> Vec<ClassCount> {
+        self.0.iter().map(|class| ClassCount { name: class.name.clone(), samples: class.supports }).collect()
+    }
+
+    /// Prints classes and their samples.
+    pub fn print(&self) {
+        println!("{:<24} {:>8}", "class", "samples");
+        self.0.iter().for_each(|class| println!("{:<24} {:>8}", class.name, class.supports));
+    }
+}
+
+/// A class and its number of samples.
+#[derive(serde::Serialize)]
+pub struct ClassCount {
+    name: String,
+    samples: u32,
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Seconds since 1970 as date and time in UTC; 0 is unknown.
+///
+/// Days to a date of the Gregorian calendar: Hinnant, "chrono-compatible low-level date algorithms".
+pub fn date(time_s: u64) -> String {
+    if time_s == 0 {
+        return "unknown".to_owned();
+    }
+    // Beyond the year 30,000 nobody's clock is right.
+    let (days, second) = ((time_s / 86_400).min(10_000_000) + 719_468, time_s % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", second / 3600, second / 60 % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (time_s, expected) in [
+            (1, "1970-01-01 00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_868_800, "2000-03-01 00:00 UTC"),
+            (1_709_210_096, "2024-02-29 12:34 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (0, "unknown"),
+        ] {
+            assert_eq!(date(time_s), expected);
+        }
+    }
+}

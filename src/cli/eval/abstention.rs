@@ -1,0 +1,197 @@
+//! `macula eval abstention`: coverage of the sets of classes, and strangers turned away.
+
+use std::num::NonZeroUsize;
+
+use super::Asked;
+use crate::data;
+use crate::encoder::Embedder;
+use crate::evaluate::{
+    self, AbstentionResult, AbstentionTask, EpisodePool, EpisodeSettings, GateResult, Interval, Seen, SetsResult,
+};
+
+/// Images of the unlabelled part, spread evenly, that the unknown gate is set by.
+const CORPUS_IMAGES: usize = 2000;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    asked: Asked,
+    /// Labelled images of each class
+    #[arg(long, value_delimiter = ',', default_value = "20")]
+    shots: Vec<NonZeroUsize>,
+    /// How often the right class may be missing from a set, in percent, above 0 and below 100
+    #[arg(long, value_delimiter = ',', default_value = "5,10,20", value_parser = permille)]
+    error_rates: Vec<u16>,
+    /// Images of another kind, which a device should call unknown
+    #[arg(long, value_name = "DATA")]
+    unknown: Option<String>,
+    /// Images of each class that are asked about
+    #[arg(long, default_value = "30")]
+    queries: NonZeroUsize,
+    /// Tasks drawn
+    #[arg(long, default_value = "200")]
+    episodes: NonZeroUsize,
+}
+
+fn permille(text: &str) -> Result<u16, String> {
+    let percent: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    let permille = (percent * 10.0).round();
+    match (1.0..=999.0).contains(&permille) {
+        true => Ok(permille as u16),
+        false => Err("must be at least 0.1 and at most 99.9 percent".to_owned()),
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Row {
+    encoder: String,
+    shots: usize,
+    #[serde(flatten)]
+    result: AbstentionResult,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    probe: &'static str,
+    data: String,
+    unknown: Option<String>,
+    split: String,
+    episodes: usize,
+    seed: u64,
+    class_names: Vec<String>,
+    remarks: Vec<String>,
+    rows: Vec<Row>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let asked = &args.asked;
+    let mut images = asked.images()?;
+    let ways = images.dataset.class_names.len();
+    let strangers = args.unknown.as_deref().map(|name| data::open_named(name, asked.common.seed)).transpose()?;
+    let strangers = match strangers {
+        Some(dataset) => {
+            let (readable, skipped) = evaluate::readable(&dataset, &dataset.indices(None));
+            if let Some((name, reason)) = skipped.first() {
+                images.remarks.push(format!("{} unreadable strangers, the first {name}: {reason}", skipped.len()));
+            }
+            anyhow::ensure!(!readable.is_empty(), "{}: found no readable image", args.unknown.as_deref().unwrap_or(""));
+            Some((dataset, spread(&readable)))
+        }
+        None => None,
+    };
+    let pools: Vec<(usize, EpisodePool)> = (args.shots.iter())
+        .map(|shots| {
+            let (shots, queries) = (shots.get(), args.queries.get());
+            let settings = EpisodeSettings { ways, shots, queries, seed: asked.common.seed };
+            Ok((shots, EpisodePool::new(&images.dataset, &images.test, settings)?))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let mut rows = Vec::new();
+    for encoder in asked.encoders(&images)? {
+        let bar = asked.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
+        let count = |count| bar.inc(count as u64);
+        let corpus = evaluate::corpus_statistics(&*encoder, &images.dataset, &images.train, &count)?;
+        bar.finish_and_clear();
+        let seen = |dataset, indices: &[usize]| {
+            let bar = asked.bar(indices.len(), &format!("{}: features", encoder.name()));
+            let mut features = evaluate::embed_dataset(&*encoder, dataset, indices, &|count| bar.inc(count as u64))?;
+            bar.finish_and_clear();
+            features.standardise(&corpus);
+            Seen::new(&features)
+        };
+        let length_max = seen(&images.dataset, &spread(&images.train))?.length_max();
+        let known = seen(&images.dataset, &images.test)?;
+        let strangers = strangers.as_ref().map(|(dataset, indices)| seen(dataset, indices)).transpose()?;
+        let error_permilles = &args.error_rates;
+        let task = AbstentionTask { known: &known, strangers: strangers.as_ref(), length_max, error_permilles };
+        for (shots, pool) in &pools {
+            let bar = asked.bar(args.episodes.get(), &format!("{}: {shots} shots", encoder.name()));
+            let count = |count| bar.inc(count as u64);
+            let result = evaluate::abstention(&task, pool, args.episodes.get(), &count)?;
+            bar.finish_and_clear();
+            rows.push(Row { encoder: Embedder::name(&*encoder), shots: *shots, result });
+        }
+    }
+    let report = Report {
+        probe: "abstention",
+        data: asked.data.clone(),
+        unknown: args.unknown.clone(),
+        split: asked.split.clone(),
+        episodes: args.episodes.get(),
+        seed: asked.common.seed,
+        class_names: images.dataset.class_names,
+        remarks: images.remarks,
+        rows,
+    };
+    match asked.common.json {
+        true => crate::cli::print_json(&report),
+        false => {
+            print(&report, asked.common.quiet);
+            Ok(())
+        }
+    }
+}
+
+fn spread(indices: &[usize]) -> Vec<usize> {
+    let count = indices.len().min(CORPUS_IMAGES);
+    (0..count).map(|at| indices[at * indices.len() / count]).collect()
+}
+
+fn print(report: &Report, quiet: bool) {
+    if !quiet {
+        report.remarks.iter().for_each(|remark| eprintln!("note: {remark}"));
+    }
+    println!("abstention, {} of {}, seed {}, {} episodes", report.split, report.data, report.seed, report.episodes);
+    println!("coverage of: {}", report.class_names.join(", "));
+    let encoder = report.rows.iter().map(|row| row.encoder.chars().count()).max().unwrap_or(0).max(7);
+    println!(
+        "{:encoder$}  shots  error rate  coverage       nominal  of each class         classes in set  single  right  empty",
+        "encoder"
+    );
+    for row in &report.rows {
+        for sets in &row.result.sets {
+            print_sets(row, sets, encoder);
+        }
+    }
+    println!(
+        "known to the gate, set to 95 % of the unlabelled part; strangers: {}",
+        report.unknown.as_deref().unwrap_or("none, see --unknown")
+    );
+    println!("{:encoder$}  shots  own images     strangers      by support: own  strangers", "encoder");
+    for row in &report.rows {
+        let GateResult { true_accept, false_accept, true_accept_by_support, false_accept_by_support } =
+            &row.result.gate;
+        let optional = |share: &Option<Interval>| share.as_ref().map_or("-".to_owned(), interval);
+        println!(
+            "{:encoder$}  {:<5}  {:13}  {:13}  {:15}  {}",
+            row.encoder,
+            row.shots,
+            interval(true_accept),
+            optional(false_accept),
+            interval(true_accept_by_support),
+            optional(false_accept_by_support),
+        );
+    }
+}
+
+fn interval(share: &Interval) -> String {
+    format!("{:.3} ± {:.3}", share.mean, share.half_width_95)
+}
+
+fn print_sets(row: &Row, sets: &SetsResult, encoder: usize) {
+    let ways: Vec<String> = sets.coverage_of_ways.iter().map(|share| format!("{:.2}", share.mean)).collect();
+    println!(
+        "{:encoder$}  {:<5}  {:<10}  {:13}  {:<7.3}  {:20}  {:<14.2}  {:<6.3}  {:5}  {:.3}{}",
+        row.encoder,
+        row.shots,
+        format!("{} %", f64::from(sets.error_permille) / 10.0),
+        interval(&sets.coverage),
+        sets.nominal,
+        ways.join(" "),
+        sets.size.mean,
+        sets.single.mean,
+        sets.accuracy_of_single.map_or("-".to_owned(), |share| format!("{share:.3}")),
+        sets.empty.mean,
+        if sets.enough { "" } else { "  too few shots: no class can be excluded" },
+    );
+}

@@ -1,0 +1,87 @@
+//! `macula why`: the samples that a decision rests on, and where they came from.
+
+use std::path::PathBuf;
+
+use super::connect::{DeviceArgs, Missing, Names, date, hexadecimal};
+use super::{Common, print_json, samples};
+use crate::link::{Neighbour, Sample};
+
+/// Arguments of `macula why`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula why --device clinic.store new.png")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Image files
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    images: Vec<Row>,
+}
+
+#[derive(serde::Serialize)]
+struct Row {
+    image: String,
+    nearest: Vec<Witness>,
+}
+
+/// A sample that a decision rests on.
+#[derive(serde::Serialize)]
+pub struct Witness {
+    class: String,
+    /// Cosine, -1 to 1.
+    similarity: f32,
+    source: String,
+    operator: u32,
+    time_s: u64,
+}
+
+impl Witness {
+    /// In words and digits.
+    pub fn of(neighbour: &Neighbour, names: &Names) -> Self {
+        let Neighbour { slot, from, similarity } = *neighbour;
+        let source = hexadecimal(&from.source);
+        Self { class: names.name(slot), similarity, source, operator: from.operator, time_s: from.time_s }
+    }
+
+    /// Class and similarity.
+    pub fn short(&self) -> String {
+        format!("{} {:.2}", self.class, self.similarity)
+    }
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let images = samples::read_images(&args.images)?;
+    args.device.with(Missing::Refuse, |client| {
+        let names = Names::of(client)?;
+        let mut rows = Vec::new();
+        for named in &images {
+            let nearest = client.why(Sample::Image(&named.image))?;
+            let nearest = nearest.iter().map(|neighbour| Witness::of(neighbour, &names)).collect();
+            rows.push(Row { image: named.name.clone(), nearest });
+        }
+        if args.common.json {
+            return print_json(&Report { device: args.device.device.to_string(), images: rows });
+        }
+        rows.iter().for_each(print);
+        Ok(())
+    })
+}
+
+fn print(row: &Row) {
+    println!("{}", row.image);
+    if row.nearest.is_empty() {
+        println!("  nothing was learned yet");
+    }
+    for witness in &row.nearest {
+        let Witness { class, similarity, source, operator, time_s } = witness;
+        println!("  {similarity:>6.3}  {class:<24} source {}  operator {operator}  {}", &source[..16], date(*time_s));
+    }
+}

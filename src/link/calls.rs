@@ -1,0 +1,378 @@
+//! The requests as calls.
+
+use std::borrow::Cow;
+
+use macula_edge::protocol::message::{Input, RESET_CONFIRMATION, StatePart, chunk_max};
+use macula_edge::protocol::{Reason, Reply, Request};
+use macula_edge::taught::Source;
+use sha2::{Digest, Sha256};
+
+use super::answers::{
+    Class, Device, Feature, Knowledge, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict,
+};
+use super::{Client, LinkError};
+use crate::data::{Image, Preprocessing};
+
+/// How often a device may change under our eyes before we stop reading what it knows.
+const READINGS_MAX: usize = 5;
+
+/// How often an image is brought to a device that loses it, because it was started again meanwhile.
+const STAGINGS_MAX: usize = 3;
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Sample<'a> {
+    /// An image, which the device's own encoder turns into a feature.
+    Image(&'a Image),
+    /// A feature of the device's encoder that was made elsewhere.
+    Feature(&'a Feature),
+}
+
+/// How a sample is to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// The head: 0 the device's choice, 1 prototype, 2 Gaussian, 3 softmax regression.
+    pub head: u8,
+    /// How often the set of classes may miss the truth, in thousandths.
+    pub error_rate_permille: u16,
+}
+
+impl Client<'_> {
+    /// How the device is.
+    ///
+    /// # Errors
+    /// As any call: when the device does not answer, or refuses.
+    pub fn status(&mut self) -> Result<Status, LinkError> {
+        self.call("its status", &Request::Status, |reply| match reply {
+            Reply::Status(status) => Some(*status),
+            _ => None,
+        })
+    }
+
+    /// The classes, in the order of their slots.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn classes(&mut self) -> Result<Vec<Class>, LinkError> {
+        let mut classes: Vec<Class> = Vec::new();
+        loop {
+            let from = match classes.last().map(|class| class.slot.checked_add(1)) {
+                None => 0,
+                Some(Some(from)) => from,
+                Some(None) => return Ok(classes),
+            };
+            let next = self.call("its classes", &Request::Classes { from }, |reply| match *reply {
+                // A slot below `from` would make this loop endless.
+                Reply::Class { class, name, supports } if class >= from => {
+                    Some(Some(Class { slot: class, name: name.to_owned(), supports }))
+                }
+                Reply::NoMoreClasses => Some(None),
+                _ => None,
+            })?;
+            match next {
+                Some(class) => classes.push(class),
+                None => return Ok(classes),
+            }
+        }
+    }
+
+    /// The slot of the class `name`, which is added where it is not there yet, and whether it was.
+    ///
+    /// # Errors
+    /// As any call; a name that no class can have, or no free slot.
+    pub fn add_class(&mut self, name: &str) -> Result<(u8, bool), LinkError> {
+        self.call("to add a class", &Request::AddClass { name }, |reply| match *reply {
+            Reply::ClassAdded { class, new } => Some((class, new)),
+            _ => None,
+        })
+    }
+
+    /// Gives the class in `slot` another name.
+    ///
+    /// # Errors
+    /// As any call; no such class, or a name that is taken.
+    pub fn rename_class(&mut self, slot: u8, name: &str) -> Result<(), LinkError> {
+        self.call("to rename a class", &Request::RenameClass { class: slot, name }, done)
+    }
+
+    /// Removes the class in `slot` with all its supports, and tells how many they were.
+    ///
+    /// # Errors
+    /// As any call; no such class.
+    pub fn remove_class(&mut self, slot: u8) -> Result<u32, LinkError> {
+        self.call("to remove a class", &Request::RemoveClass { class: slot }, |reply| match *reply {
+            Reply::ClassRemoved { supports } => Some(supports),
+            _ => None,
+        })
+    }
+
+    /// The feature of `sample`.
+    ///
+    /// # Errors
+    /// As any call; a sample the encoder cannot take.
+    pub fn embed(&mut self, sample: Sample<'_>) -> Result<Feature, LinkError> {
+        self.with_sample(sample, |client, input| {
+            client.call("for a feature", &Request::Embed { input }, |reply| match reply {
+                Reply::Feature { feature, length } => Some(Feature { values: feature.to_vec(), length: *length }),
+                _ => None,
+            })
+        })
+    }
+
+    /// Teaches `sample` as the class in `slot`.
+    ///
+    /// # Errors
+    /// As any call; no such class, no room, or a source that is known as another class.
+    pub fn learn(&mut self, slot: u8, from: &Provenance, sample: Sample<'_>) -> Result<Learned, LinkError> {
+        let &Provenance { source, operator, time_s } = from;
+        self.with_sample(sample, |client, input| {
+            client.call("to learn", &Request::Learn { class: slot, source, operator, time_s, input }, learned)
+        })
+    }
+
+    /// Forgets what was learned from `source`, and tells where it came from; none where nothing was.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn forget(&mut self, source: Source) -> Result<Option<(u8, Provenance)>, LinkError> {
+        self.call("to forget", &Request::Forget { source }, |reply| match *reply {
+            Reply::Forgotten { record } => Some(record.map(|record| (record.class, Provenance::of(source, &record)))),
+            _ => None,
+        })
+    }
+
+    /// Which class `sample` is.
+    ///
+    /// # Errors
+    /// As any call; nothing learned yet.
+    pub fn predict(&mut self, sample: Sample<'_>, question: Question) -> Result<Verdict, LinkError> {
+        let Question { head, error_rate_permille } = question;
+        self.with_sample(sample, |client, input| {
+            let request = Request::Predict { input, head, error_rate_permille };
+            client.call("to predict", &request, |reply| match reply {
+                Reply::Prediction(prediction) => Some(Verdict::of(prediction)),
+                _ => None,
+            })
+        })
+    }
+
+    /// The supports most like `sample`, nearest first.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn why(&mut self, sample: Sample<'_>) -> Result<Vec<Neighbour>, LinkError> {
+        self.with_sample(sample, |client, input| {
+            client.call("why", &Request::Why { input }, |reply| match reply {
+                Reply::Why { nearest } => Some(nearest.iter().flatten().map(Neighbour::of).collect()),
+                _ => None,
+            })
+        })
+    }
+
+    /// All that the device knows.
+    ///
+    /// # Errors
+    /// As any call; a device that another host keeps changing.
+    pub fn export(&mut self) -> Result<Knowledge, LinkError> {
+        for _ in 0..READINGS_MAX {
+            if let Some(knowledge) = self.read_once()? {
+                return Ok(knowledge);
+            }
+        }
+        Err(LinkError::Restless { address: self.address().to_owned(), times: READINGS_MAX })
+    }
+
+    /// SHA-256 of all that the device knows, in its canonical form.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn state_sha256(&mut self) -> Result<[u8; 32], LinkError> {
+        let asked = "for its state";
+        // There is no such part, and the refusal names the last one: the end, which carries the hash.
+        let beyond = self.call(asked, &Request::ExportState { cursor: u32::MAX }, |_| None::<u32>);
+        let last = match beyond {
+            Err(LinkError::Refused { refusal, .. }) if refusal.reason() == Some(Reason::Cursor) => refusal.limit as u32,
+            Err(error) => return Err(error),
+            Ok(cursor) => cursor,
+        };
+        self.call(asked, &Request::ExportState { cursor: last }, |reply| match *reply {
+            Reply::State { part: StatePart::End { sha256 }, .. } => Some(sha256),
+            _ => None,
+        })
+    }
+
+    /// One reading, or none where the device changed in the midst of it.
+    fn read_once(&mut self) -> Result<Option<Knowledge>, LinkError> {
+        let (mut knowledge, mut cursor, mut first) = (Knowledge::default(), 0, None);
+        loop {
+            let part = self.call("for what it knows", &Request::ExportState { cursor }, |reply| match reply {
+                Reply::State { revision, next, part } => Some((*revision, *next, knowledge.take(part))),
+                _ => None,
+            });
+            let (revision, next, ended) = match part {
+                Ok(part) => part,
+                // What was forgotten meanwhile has moved the end before the cursor.
+                Err(error) if error.reason() == Some(Reason::Cursor) && cursor > 0 => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            if *first.get_or_insert(revision) != revision {
+                return Ok(None);
+            }
+            if ended {
+                return Ok(Some(knowledge));
+            }
+            if next <= cursor {
+                return Err(self.unexpected("for what it knows", format!("part {next} after part {cursor}")));
+            }
+            cursor = next;
+        }
+    }
+
+    /// Brings a support of another device.
+    ///
+    /// # Errors
+    /// As [`Self::learn`].
+    pub fn merge(&mut self, class: &str, support: &Support) -> Result<Learned, LinkError> {
+        let Provenance { source, operator, time_s } = support.from;
+        let request = Request::MergeState { name: class, source, operator, time_s, feature: &support.feature };
+        self.call("to merge", &request, learned)
+    }
+
+    /// Sends a bundle, which the device checks and uses from its next start; tells the slot it lies in.
+    /// `progress` is told the bytes that are there.
+    ///
+    /// # Errors
+    /// As any call; a bundle that the device does not accept.
+    pub fn send_bundle(&mut self, bundle: &[u8], progress: &dyn Fn(usize)) -> Result<u8, LinkError> {
+        let asked = "to take a bundle";
+        let next = |reply: &Reply<'_>| match *reply {
+            Reply::Bundle { next } => Some(next),
+            _ => None,
+        };
+        let len = u32::try_from(bundle.len()).unwrap_or(u32::MAX);
+        let sha256 = Sha256::digest(bundle).into();
+        let mut offset = self.call(asked, &Request::BundleBegin { len, sha256 }, next)?;
+        let chunk_max = chunk_max(self.device().message_max);
+        while let Some(rest) = bundle.get(offset as usize..).filter(|rest| !rest.is_empty()) {
+            progress(offset as usize);
+            let bytes = &rest[..rest.len().min(chunk_max)];
+            let then = self.call(asked, &Request::BundleChunk { offset, bytes }, next)?;
+            if then <= offset {
+                return Err(self.unexpected(asked, format!("byte {then} after byte {offset}")));
+            }
+            offset = then;
+        }
+        progress(bundle.len());
+        self.call(asked, &Request::BundleCommit, |reply| match *reply {
+            Reply::BundleTaken { slot } => Some(slot),
+            _ => None,
+        })
+    }
+
+    /// Makes the device forget everything.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn factory_reset(&mut self) -> Result<(), LinkError> {
+        self.call("to forget everything", &Request::FactoryReset { confirmation: RESET_CONFIRMATION }, done)
+    }
+
+    /// What the device finds when it tests itself.
+    ///
+    /// # Errors
+    /// As any call; a test that failed is no error here.
+    pub fn self_test(&mut self) -> Result<SelfTest, LinkError> {
+        self.call("to test itself", &Request::SelfTest, |reply| match reply {
+            Reply::SelfTest(test) => Some(*test),
+            _ => None,
+        })
+    }
+
+    /// Brings `sample` to the device where it is an image, and asks `call` about it.
+    fn with_sample<T>(
+        &mut self,
+        sample: Sample<'_>,
+        mut call: impl FnMut(&mut Self, Input<'_>) -> Result<T, LinkError>,
+    ) -> Result<T, LinkError> {
+        let image = match sample {
+            Sample::Feature(feature) => return call(self, input_of(feature)),
+            Sample::Image(image) => image,
+        };
+        if let Some(feature) = self.embedded_here(image)? {
+            return call(self, input_of(&feature));
+        }
+        for _ in 1..STAGINGS_MAX {
+            match self.stage(image).and_then(|()| call(self, Input::Image)) {
+                Err(error) if is_lost_image(&error) => {}
+                done => return done,
+            }
+        }
+        self.stage(image)?;
+        call(self, Input::Image)
+    }
+
+    /// Brings an image that fits.
+    fn stage(&mut self, image: &Image) -> Result<(), LinkError> {
+        let asked = "to take an image";
+        let image = &*fitted(image, self.device());
+        let staged = |reply: &Reply<'_>| match *reply {
+            Reply::Staged { next, .. } => Some(next),
+            _ => None,
+        };
+        let side = |pixels: usize| u16::try_from(pixels).unwrap_or(u16::MAX);
+        let (width, height) = (side(image.width), side(image.height));
+        let begin = Request::ImageBegin { width, height, channels: image.channels as u8 };
+        let mut offset = self.call(asked, &begin, staged)?;
+        let chunk_max = chunk_max(self.device().message_max);
+        while let Some(rest) = image.pixels.get(offset as usize..).filter(|rest| !rest.is_empty()) {
+            let bytes = &rest[..rest.len().min(chunk_max)];
+            let next = self.call(asked, &Request::ImageChunk { offset, bytes }, staged)?;
+            if next <= offset {
+                return Err(self.unexpected(asked, format!("byte {next} after byte {offset}")));
+            }
+            offset = next;
+        }
+        Ok(())
+    }
+}
+
+fn input_of(feature: &Feature) -> Input<'_> {
+    match feature.length {
+        None => Input::Feature(&feature.values),
+        Some(length) => Input::Measured(&feature.values, length),
+    }
+}
+
+/// The image as the device can take it.
+///
+/// Colour that the encoder does not see is left out, as the device itself would do first. An image that is still too
+/// large is shrunk to what fits, with the filter that the device shrinks it further with.
+fn fitted<'i>(image: &'i Image, device: &Device) -> Cow<'i, Image> {
+    let image = match device.channels {
+        1 if image.channels > 1 => Cow::Owned(image.to_grey()),
+        _ => Cow::Borrowed(image),
+    };
+    let (limit, bytes) = (device.image_bytes_max, image.pixels.len());
+    if limit == 0 || bytes <= limit {
+        return image;
+    }
+    let scale = (limit as f64 / bytes as f64).sqrt();
+    let side = |pixels: usize| ((pixels as f64 * scale) as usize).max(1);
+    Cow::Owned(Preprocessing::unit(image.channels, side(image.height), side(image.width)).to_pixels(&image))
+}
+
+/// Whether the device no longer has the image: it was started again since, or another host has brought one.
+fn is_lost_image(error: &LinkError) -> bool {
+    matches!(error.reason(), Some(Reason::ImageMissing | Reason::ImageOffset))
+}
+
+fn done(reply: &Reply<'_>) -> Option<()> {
+    matches!(reply, Reply::Done).then_some(())
+}
+
+fn learned(reply: &Reply<'_>) -> Option<Learned> {
+    match *reply {
+        Reply::Learned { class, new, supports } => Some(Learned { slot: class, new, supports }),
+        _ => None,
+    }
+}

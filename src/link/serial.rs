@@ -1,0 +1,69 @@
+//! A serial line, raw: eight bits, no parity, no flow control, no echo.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::PollFlags;
+use rustix::fs::OFlags;
+use rustix::termios::{self, ControlModes, OptionalActions, QueueSelector, SpecialCodeIndex};
+
+use super::Transport;
+use super::wait::is_ready;
+
+/// How long the line may take to accept bytes.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A device on a serial line.
+pub struct Serial(File);
+
+impl Serial {
+    /// Opens the line at `path`, sets it to `baud` bits a second and drops what lay in its buffers.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is no terminal, or does not know the rate.
+    pub fn open(path: &Path, baud: u32) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Without NONBLOCK, opening waits for a carrier; without NOCTTY, the line's hang-up would end this program.
+        let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits() as i32;
+        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+        let mut line = termios::tcgetattr(&file)?;
+        line.make_raw();
+        line.control_modes |= ControlModes::CREAD | ControlModes::CLOCAL;
+        line.control_modes &= !(ControlModes::CSTOPB | ControlModes::CRTSCTS);
+        line.special_codes[SpecialCodeIndex::VMIN] = 0;
+        line.special_codes[SpecialCodeIndex::VTIME] = 0;
+        line.set_speed(baud)?;
+        termios::tcsetattr(&file, OptionalActions::Now, &line)?;
+        termios::tcflush(&file, QueueSelector::IOFlush)?;
+        Ok(Self(file))
+    }
+}
+
+impl Transport for Serial {
+    fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if !is_ready(&self.0, PollFlags::OUT, SEND_TIMEOUT)? {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the serial line takes no bytes"));
+            }
+            match self.0.write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+        if !is_ready(&self.0, PollFlags::IN, patience)? {
+            return Ok(0);
+        }
+        match self.0.read(buffer) {
+            Ok(read) => Ok(read),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}

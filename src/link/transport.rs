@@ -1,0 +1,83 @@
+//! Bytes to and from a device.
+
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+/// How long a device may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A line to a device: whatever carries bytes both ways, with or without losses.
+pub trait Transport {
+    /// Sends all of `bytes`.
+    ///
+    /// # Errors
+    /// When the line is broken.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Takes what has arrived, up to the length of `buffer`, and waits for it at most `patience`;
+    /// 0 where nothing came.
+    ///
+    /// # Errors
+    /// When the line is broken, or the other end has closed it.
+    fn receive(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize>;
+}
+
+/// A device behind a socket.
+pub struct Tcp(TcpStream);
+
+impl Tcp {
+    /// Connects to `HOST:PORT`.
+    ///
+    /// # Errors
+    /// When no address of the host answers.
+    pub fn connect(socket: &str) -> io::Result<Self> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in socket.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+                Ok(stream) => return Self::new(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Takes a connection that was made or accepted.
+    ///
+    /// # Errors
+    /// When the socket refuses its settings.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        // A request is one small packet that waits for its reply: holding it back to fill a larger one costs 40 ms.
+        stream.set_nodelay(true)?;
+        // A peer that reads nothing must not hold us for ever.
+        stream.set_write_timeout(Some(CONNECT_TIMEOUT))?;
+        Ok(Self(stream))
+    }
+}
+
+impl Transport for Tcp {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(&mut self.0, bytes)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+        // A time-out of 0 would mean to wait for ever.
+        self.0.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+        match io::Read::read(&mut self.0, buffer) {
+            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed the connection")),
+            Ok(read) => Ok(read),
+            Err(error) if is_silence(&error) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
+}
+
+/// What is left of `patience` since `start`; none when it is used up.
+pub(super) fn left_of(patience: Duration, start: Instant) -> Option<Duration> {
+    patience.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
+}

@@ -1,0 +1,114 @@
+//! Device blobs against a naive network in f64, and encoders that do not fit a device.
+
+use macula::blob::{Arithmetic, BlobFile, BlobParts, Limits, MakeBlobError, Weights, calibrate, make, plan};
+use macula::data::open_named;
+use macula::encoder::{CorpusStatistics, Embedder, Preset};
+use macula_edge::encoder::BlobEncoder;
+
+mod naive;
+use naive::{Naive, random_encoder};
+
+const PRESETS: [(Preset, usize, usize); 4] =
+    [(Preset::Pico, 1, 28), (Preset::Nano, 3, 32), (Preset::Micro, 3, 32), (Preset::Mobile, 3, 64)];
+
+fn parts<'a>(naive: &'a Naive, weights: Weights<'a>) -> BlobParts<'a> {
+    let (encoder, preprocessing) = (&naive.encoder, &naive.preprocessing);
+    BlobParts { encoder, preprocessing, weights, corpus: None, covariance: None, golden: None }
+}
+
+/// Pixels of `count` phantoms in the size of `naive`.
+fn phantoms(naive: &Naive, count: usize, seed: u64) -> Vec<Vec<u8>> {
+    let dataset = open_named(&format!("phantoms:64:{count}"), seed).unwrap();
+    let indices = dataset.indices(None);
+    indices.iter().map(|&i| naive.preprocessing.to_pixels(&dataset.load(i).unwrap()).pixels).collect()
+}
+
+/// Both blobs of `naive`, int8 calibrated on phantoms.
+fn blobs(naive: &Naive) -> [BlobFile; 2] {
+    let half = make(&parts(naive, Weights::F16), Limits::default()).unwrap();
+    let half = BlobFile::from_bytes("f16", &half).unwrap();
+    let ranges = calibrate(&half, &naive.encoder.spec, &phantoms(naive, 32, 2)).unwrap();
+    let int8 = make(&parts(naive, Weights::Int8(&ranges)), Limits::default()).unwrap();
+    [half, BlobFile::from_bytes("int8", &int8).unwrap()]
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn every_preset_gives_the_features_of_the_naive_network() {
+    for (preset, channels, side) in PRESETS {
+        let naive = random_encoder(preset, channels, side, 7);
+        let [half, int8] = blobs(&naive);
+        let images = phantoms(&naive, 8, 3);
+        let input = naive.preprocessing.normalise(&images.concat());
+        let dim = naive.feature_dim();
+        let expected = naive.embed_input(&input).unwrap();
+        for (blob, least) in [(&half, 0.9999), (&int8, 0.99)] {
+            assert_eq!(blob.feature_dim(), dim);
+            let found = blob.embed_input(&input).unwrap();
+            for (image, (a, b)) in expected.chunks(dim).zip(found.chunks(dim)).enumerate() {
+                let cosine = cosine(a, b);
+                assert!(cosine > least, "{preset:?} {}, image {image}: cosine {cosine}", blob.name());
+            }
+        }
+    }
+}
+
+/// By hand for int8 nano at 3×32×32: three maps of 32×32×16 alive at once, and two patches of 3×3×64 i16.
+#[test]
+fn an_encoder_that_does_not_fit_is_refused_with_its_numbers() {
+    let naive = random_encoder(Preset::Nano, 3, 32, 1);
+    let half = make(&parts(&naive, Weights::F16), Limits::default()).unwrap();
+    let half = BlobFile::from_bytes("f16", &half).unwrap();
+    let ranges = calibrate(&half, &naive.encoder.spec, &phantoms(&naive, 4, 2)).unwrap();
+    let int8 = |ram, flash| make(&parts(&naive, Weights::Int8(&ranges)), Limits { ram, flash });
+    let ram = 3 * 32 * 32 * 16 + 2 * 2 * 9 * 64;
+    assert_eq!(4 * plan(&naive.encoder.spec, Arithmetic::Int8).unwrap().words(), ram);
+    let flash = int8(Some(ram), None).unwrap().len();
+    // One byte a weight, sixteen a channel, and little besides.
+    assert!(flash > 77_000 && flash < 90_000, "{flash}");
+    assert!(int8(Some(256 << 10), Some(flash)).is_ok());
+    let short = int8(Some(ram - 1), None).unwrap_err();
+    assert!(
+        matches!(&short, MakeBlobError::Ram { needed, limit, layer, .. }
+            if *needed == ram && *limit == ram - 1 && layer == "blocks.0.conv2"),
+        "{short}"
+    );
+    let short = int8(None, Some(flash - 1)).unwrap_err();
+    assert!(
+        matches!(&short, MakeBlobError::Flash { needed, limit, layer, largest: 36_864 }
+            if *needed == flash && *limit == flash - 1 && layer == "blocks.2.conv2"),
+        "{short}"
+    );
+}
+
+#[test]
+fn a_blob_carries_statistics_covariance_and_its_own_test() {
+    let naive = random_encoder(Preset::Pico, 1, 28, 1);
+    let dim = naive.feature_dim();
+    let corpus = CorpusStatistics { mean: vec![0.25; dim], std: vec![0.5; dim], length_max: Some(300) };
+    let covariance: Vec<i16> = (0..(dim * (dim + 1) / 2) as i16).collect();
+    let parts = BlobParts { corpus: Some(&corpus), covariance: Some(&covariance), ..parts(&naive, Weights::F16) };
+    let image = phantoms(&naive, 4, 1).remove(0);
+    let plain = BlobFile::from_bytes("plain", &make(&parts, Limits::default()).unwrap()).unwrap();
+    let mut feature = plain.quantised(&image).unwrap();
+    let passes = |feature: &[i16]| {
+        let bytes = make(&BlobParts { golden: Some((&image, feature)), ..parts }, Limits::default()).unwrap();
+        let file = BlobFile::from_bytes("golden", &bytes).unwrap();
+        assert_eq!(file.corpus(), Some(&corpus));
+        let blob = file.blob().unwrap();
+        assert_eq!(blob.covariance(), Some(&*covariance));
+        let mut arena = vec![0; blob.arena_words()];
+        BlobEncoder::new(blob, &mut arena).unwrap().self_test(&mut vec![0; dim]).unwrap()
+    };
+    assert_eq!(passes(&feature), Some(true));
+    feature[3] ^= 1;
+    assert_eq!(passes(&feature), Some(false));
+    let mut broken = random_encoder(Preset::Pico, 1, 28, 1);
+    broken.encoder.convs[2].weight[5] = 7e4;
+    let error = make(&BlobParts { encoder: &broken.encoder, ..parts }, Limits::default()).unwrap_err();
+    assert!(matches!(error, MakeBlobError::Value { what: "weight", index: 5, .. }), "{error}");
+}

@@ -1,0 +1,231 @@
+//! Encoders on a Cortex-M7 in QEMU: the same features as here, how near they are to a network in f64, and what they cost.
+
+use std::fmt::Write;
+
+use macula::blob::{BlobFile, BlobParts, Limits, Weights, calibrate, make};
+use macula::data::{Dataset, open_named};
+use macula::encoder::{Embedder, Preset};
+use macula_edge::feature::quantise;
+use macula_edge::head::{Head, HeadKind};
+use macula_edge::protocol::message::{Input, VERSION, chunk_max, message_max};
+use macula_edge::protocol::{Client, Reply, Request, packet_max};
+use macula_edge::taught::{Record, Supports};
+use macula_firmware_sim::chip::{self, Core, Image, ImageSpec};
+use macula_firmware_sim::counts::{Count, Footprint, count_encoder, count_head};
+use macula_firmware_sim::qemu::{QemuBoard, erased_flash};
+
+mod common;
+mod naive;
+use naive::{Naive, random_encoder};
+
+/// Images whose features are compared.
+const IMAGES: usize = 100;
+
+/// Shots of each class that a head is taught with, to see whether the chip's features flip a decision.
+const SHOTS: usize = 5;
+
+/// Names of blobs, and the limits their images must fit: what the targets of the project say of `nano` in int8.
+const CASES: [(Preset, usize, usize, &str); 2] =
+    [(Preset::Pico, 1, 28, "pneumoniamnist/pneumoniamnist.npz"), (Preset::Nano, 3, 32, "cifar10")];
+
+/// Images and the class of each.
+struct Sample {
+    images: Vec<Vec<u8>>,
+    classes: Vec<u8>,
+}
+
+/// Every so many images of `dataset`, as the network sees them.
+fn sample(naive: &Naive, dataset: &Dataset) -> Sample {
+    let indices = dataset.indices(None);
+    let step = (indices.len() / IMAGES).max(1);
+    let chosen: Vec<usize> = indices.into_iter().step_by(step).take(IMAGES).collect();
+    let images = chosen.iter().map(|&index| naive.preprocessing.to_pixels(&dataset.load(index).unwrap()).pixels);
+    let classes = dataset.labels(&chosen).into_iter().map(|label| label.unwrap() as u8);
+    Sample { images: images.collect(), classes: classes.collect() }
+}
+
+fn blobs(naive: &Naive) -> [(&'static str, Vec<u8>); 2] {
+    let parts = |weights| {
+        let (encoder, preprocessing) = (&naive.encoder, &naive.preprocessing);
+        make(
+            &BlobParts { encoder, preprocessing, weights, corpus: None, covariance: None, golden: None },
+            Limits::default(),
+        )
+        .unwrap()
+    };
+    let half = parts(Weights::F16);
+    let unlabelled = sample(naive, &open_named("phantoms:64:64", 2).unwrap());
+    let opened = BlobFile::from_bytes("f16", &half).unwrap();
+    let ranges = calibrate(&opened, &naive.encoder.spec, &unlabelled.images).unwrap();
+    [("f16", half), ("int8", parts(Weights::Int8(&ranges)))]
+}
+
+fn quantised(features: &[f32], dim: usize) -> Vec<Vec<i16>> {
+    let quantise = |values: &[f32]| {
+        let mut feature = vec![0; dim];
+        quantise(values, None, &mut feature).unwrap();
+        feature
+    };
+    features.chunks(dim).map(quantise).collect()
+}
+
+/// The chip's features of `images`.
+fn on_the_chip(image: &Image, name: &str, naive: &Naive, images: &[Vec<u8>]) -> Vec<Vec<i16>> {
+    let flash = std::env::temp_dir().join(format!("macula-{name}-{}.flash", std::process::id()));
+    erased_flash(&flash).unwrap();
+    let mut board = QemuBoard::start(&image.board, &flash).unwrap();
+    let message_max = message_max(naive.feature_dim());
+    let (mut received, mut packet) = (vec![0; packet_max(message_max)], vec![0; packet_max(message_max)]);
+    let mut client = Client::new(1, &mut received, &mut packet);
+    let mut ask = |request: &Request<'_>| board.exchange(&mut client, request).unwrap();
+    ask(&Request::Hello { version: VERSION });
+    let input = naive.encoder.spec.input;
+    let mut embed = |pixels: &Vec<u8>| {
+        let (width, height, channels) = (input.width as u16, input.height as u16, input.channels as u8);
+        ask(&Request::ImageBegin { width, height, channels });
+        let chunk = chunk_max(message_max);
+        for (index, bytes) in pixels.chunks(chunk).enumerate() {
+            ask(&Request::ImageChunk { offset: (index * chunk) as u32, bytes });
+        }
+        let reply = ask(&Request::Embed { input: Input::Image });
+        let Ok(Reply::Feature { feature, .. }) = Reply::parse(&reply) else { panic!("{:?}", Reply::parse(&reply)) };
+        feature.as_chunks::<2>().0.iter().map(|&bytes| i16::from_le_bytes(bytes)).collect()
+    };
+    let features = images.iter().map(&mut embed).collect();
+    board.cut_power();
+    std::fs::remove_file(&flash).unwrap();
+    features
+}
+
+/// Classes that a head says, taught with the first [`SHOTS`] of each class.
+fn decisions(features: &[Vec<i16>], classes: &[u8]) -> Vec<u8> {
+    let class_count = usize::from(*classes.iter().max().unwrap()) + 1;
+    let mut counts = vec![0; class_count];
+    let (mut records, mut supports, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, (feature, &class)) in features.iter().zip(classes).enumerate() {
+        if counts[usize::from(class)] == SHOTS {
+            asked.push(feature);
+            continue;
+        }
+        counts[usize::from(class)] += 1;
+        records.push(Record { source: (index as u128).to_be_bytes(), class, operator: 0, time_s: 0 });
+        supports.extend_from_slice(feature);
+    }
+    let dim = features[0].len();
+    let supports = Supports { dim, records: &records, features: &supports };
+    let mut scratch = vec![0.0; Head::scratch_len(dim, class_count, records.len())];
+    let head = Head::fit(HeadKind::Auto, supports, class_count, None, &mut scratch).unwrap();
+    let mut probabilities = vec![0.0; class_count];
+    asked.iter().map(|feature| head.predict(feature, &mut probabilities).unwrap().class).collect()
+}
+
+fn cosine(a: &[i16], b: &[f32]) -> f64 {
+    let dot = |x: f64, y: f64| x * y;
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (&a, &b) in a.iter().zip(b) {
+        let (a, b) = (f64::from(a), f64::from(b));
+        (ab, aa, bb) = (ab + dot(a, b), aa + dot(a, a), bb + dot(b, b));
+    }
+    ab / (aa * bb).sqrt()
+}
+
+/// Compares features of one encoder on one kind of images; a line for the table.
+fn compare(image: &Image, name: &str, blob: &[u8], naive: &Naive, images: &str, sample: &Sample) -> String {
+    let dim = naive.feature_dim();
+    let input = naive.preprocessing.normalise(&sample.images.concat());
+    let desk = naive.embed_input(&input).unwrap();
+    let here = BlobFile::from_bytes(name, blob).unwrap().embed_input(&input).unwrap();
+    let chip = on_the_chip(image, name, naive, &sample.images);
+    assert_eq!(chip, quantised(&here, dim), "{name}, {images}: the chip's features are not this machine's");
+
+    let cosines: Vec<f64> = chip.iter().zip(desk.chunks(dim)).map(|(chip, desk)| cosine(chip, desk)).collect();
+    let least = cosines.iter().copied().fold(1.0, f64::min);
+    let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
+    assert!(least > if name.ends_with("f16") { 0.9999 } else { 0.97 }, "{name}, {images}: cosine {least}");
+    let (ours, theirs) = (decisions(&chip, &sample.classes), decisions(&quantised(&desk, dim), &sample.classes));
+    let flips = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs).count();
+    format!(
+        "{name:10} {images:16} cosine mean {mean:.6} least {least:.6}, {flips} of {} decisions differ\n",
+        ours.len()
+    )
+}
+
+fn build<'a>(name: &'a str, blob: &'a [u8], ram_kb: usize) -> Image {
+    let spec = ImageSpec {
+        name,
+        blob: Some(blob),
+        dim: 0,
+        classes: 8,
+        supports: 128,
+        flash_kb: 1024,
+        ram_kb,
+        core: Core::CortexM7,
+    };
+    chip::build(&spec).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn kilobytes(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
+fn encoders_on_the_chip() {
+    let mut table = String::new();
+    let mut heads = None;
+    for (preset, channels, side, real) in CASES {
+        let naive = random_encoder(preset, channels, side, 7);
+        let phantoms = sample(&naive, &open_named("phantoms:64:12", 3).unwrap());
+        for (arithmetic, blob) in blobs(&naive) {
+            let name = format!("{}-{arithmetic}", preset.name());
+            // Only f16 on colour images, whose values are f32, may take more than the project's target.
+            let ram_kb = if name == "nano-f16" { 512 } else { 256 };
+            let image = build(&name, &blob, ram_kb);
+            let (_, whole) = count_encoder(&image).unwrap();
+            let footprint = Footprint::of(&image.board).unwrap();
+            table += &cost(&name, whole, &footprint, blob.len());
+            let (macs, per_mac) = (naive.encoder.spec.cost().unwrap().macs, whole.per_mac());
+            assert_eq!(whole.macs, macs, "{name}");
+            if name == "nano-int8" {
+                assert!(per_mac <= 1.5, "{per_mac} instructions a multiply-accumulate");
+            }
+            table += &compare(&image, &name, &blob, &naive, "phantoms", &phantoms);
+            table += &on_real_images(&image, &name, &blob, &naive, real);
+            heads = Some(image);
+        }
+    }
+    for (what, instructions) in count_head(&heads.unwrap()).unwrap() {
+        writeln!(table, "5 classes of 10 shots, 128 dimensions: {what}: {instructions} instructions").unwrap();
+    }
+    #[allow(clippy::print_stdout)] // The table is what the step is run for.
+    {
+        println!("{table}");
+    }
+}
+
+fn cost(name: &str, whole: Count, footprint: &Footprint, blob_bytes: usize) -> String {
+    let (flash, ram) = (kilobytes(footprint.flash_bytes()), kilobytes(footprint.ram_bytes()));
+    let mut text = format!(
+        "{name:10} {} instructions (emulated), {} multiply-accumulates, {:.3} each; flash {flash:.1} KB (blob {:.1}), RAM {ram:.1} KB and the stack\n",
+        whole.instructions,
+        whole.macs,
+        whole.per_mac(),
+        kilobytes(blob_bytes as u64),
+    );
+    for section in &footprint.sections {
+        writeln!(text, "    {:14} flash {:8} RAM {:8}", section.name, section.flash_bytes, section.ram_bytes).unwrap();
+    }
+    for (variable, bytes) in &footprint.variables {
+        writeln!(text, "    {variable:60} RAM {bytes:8}").unwrap();
+    }
+    text
+}
+
+/// The same on real images, where there are any.
+fn on_real_images(image: &Image, name: &str, blob: &[u8], naive: &Naive, real: &str) -> String {
+    let Some(folder) = common::data_or_skip(&format!("{name} on the chip, images of {real}")) else {
+        return String::new();
+    };
+    let dataset = macula::data::open(&folder.join(real)).unwrap();
+    compare(image, name, blob, naive, real, &sample(naive, &dataset))
+}
