@@ -56,7 +56,7 @@ impl NorFlashError for FlashFileError {
     }
 }
 
-/// A file as NOR flash with writes of 4 bytes and erases of [`BLOCK_LEN`].
+/// A file as NOR flash with writes of 4 bytes and erases of 4,096.
 #[derive(Debug)]
 pub struct FlashFile {
     file: File,
