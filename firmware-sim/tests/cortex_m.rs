@@ -28,7 +28,6 @@ impl Chip {
     }
 
     /// After all kinds of requests: nobody guards the stack, so the linker leaves at least twice what it took.
-    #[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
     fn has_stack(&self, board: &mut QemuBoard) {
         let footprint = Footprint::of(&self.image.board).unwrap();
         let (ram_bytes, copy) = (footprint.ram_bytes(), self.flash.with_extension("ram"));
