@@ -175,7 +175,7 @@ fn encoders_on_the_chip() {
     let mut heads = None;
     for (preset, channels, side, real) in CASES {
         let naive = random_encoder(preset, channels, side, 7);
-        let phantoms = sample(&naive, &open_named("phantoms:64:12", 3).unwrap());
+        let phantoms = sample(&naive, &open_named("phantoms:64:42", 3).unwrap());
         for (arithmetic, blob) in blobs(&naive) {
             let name = format!("{}-{arithmetic}", preset.name());
             // Only f16 on colour images, whose values are f32, may take more than the project's target.

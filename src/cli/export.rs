@@ -186,16 +186,18 @@ mod with_onnx {
     /// What an exported file says of itself.
     pub fn metadata(run: &Run) -> anyhow::Result<Metadata> {
         let corpus = match run.corpus() {
-            Some(corpus) => Some(corpus.clone()),
+            // Runs of earlier programs have no length of known features.
+            Some(corpus) if corpus.length_max.is_some() => Some(corpus.clone()),
             // Only the run's own images will do: statistics of others would mislead a head.
-            None => open_named(&run.config.data, run.config.seed)
+            known => open_named(&run.config.data, run.config.seed)
                 .ok()
                 .map(|dataset| {
                     let train = dataset.indices(Some(Split::Train));
                     let chosen = if train.is_empty() { dataset.indices(None) } else { train };
                     measure_corpus(run, &dataset, &chosen)
                 })
-                .transpose()?,
+                .transpose()?
+                .or_else(|| known.cloned()),
         };
         let config = run.config.to_toml();
         let method = serde_json::to_value(run.config.method)?;
