@@ -99,7 +99,14 @@ fn threads_do_not_change_a_byte() {
 
 #[test]
 fn stopping_after_any_step_and_resuming_ends_in_the_same_bytes() {
-    for (method, optimiser) in [(Method::Rotation, OptimiserKind::SGD), (Method::Supervised, OptimiserKind::ADAM_W)] {
+    for (method, optimiser) in [
+        (Method::Rotation, OptimiserKind::SGD),
+        (Method::Supervised, OptimiserKind::ADAM_W),
+        (Method::Simclr, OptimiserKind::SGD),
+        (Method::Triplet, OptimiserKind::SGD),
+        (Method::Moco, OptimiserKind::SGD),
+        (Method::Masked, OptimiserKind::ADAM_W),
+    ] {
         let mut config = tiny(method);
         config.optimiser = optimiser;
         config.learning_rate = config.usual_learning_rate();
