@@ -5,6 +5,7 @@
 
 pub mod rng; //        seeded streams, one a purpose
 pub mod files; //      files written whole or not at all
+pub mod memory; //     how much this process has held
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod augment; //    views: turns, flips, crops, colour, blur, holes; policies
 pub mod nn; //         layers: forward and backward side by side; SIMD kernels below them
@@ -19,6 +20,7 @@ pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixe
 pub mod export; //     ONNX in f32 and f16, parity report
 pub mod link; //       host end of the protocol: in-process, TCP, serial
 pub mod device; //     the Linux device: the session of a board over a store in a file
-pub mod report; //     pictures and pages for people
+pub mod report; //     pictures, tables and pages for people
+pub mod reproduce; //  the field's lessons, from seed to picture and table
 #[cfg(feature = "cli")]
 pub mod cli; //        parse, run, exit code

@@ -92,11 +92,13 @@ pub enum Policy {
     Natural,
     /// What leaves small lesions in the picture and grey values meaningful.
     Medical,
+    /// What leaves the middle of the picture in the middle: for patches about a point, which have no upright.
+    Centred,
 }
 
 impl Policy {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::None, Self::Light, Self::Natural, Self::Medical];
+    pub const ALL: [Self; 5] = [Self::None, Self::Light, Self::Natural, Self::Medical, Self::Centred];
 
     /// What serves most: comparing two views needs strong changes, classifying one needs mild ones.
     pub fn usual(compares_views: bool) -> Self {
@@ -129,6 +131,16 @@ impl Policy {
                 crop_area_min: 0.4,
                 jitter: Jitter { probability: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.0 },
                 blur: Blur { probability: 0.3, sigma_min: 0.1, sigma_max: (size as f32 / 64.0).max(0.5) },
+                noise: Noise { probability: 0.3, std_max: 8.0 },
+                ..Augmentation::NONE
+            },
+            // A crop or a shift would move what the patch is about out of its middle; a vessel is a pixel or
+            // two wide, so nothing is blurred. All else as for medical images.
+            Self::Centred => Augmentation {
+                flip: true,
+                quarter_turns: true,
+                turn_degrees: 45.0,
+                jitter: Jitter { probability: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.0 },
                 noise: Noise { probability: 0.3, std_max: 8.0 },
                 ..Augmentation::NONE
             },

@@ -30,6 +30,7 @@ mod learn;
 mod merge;
 mod predict;
 mod pretrain;
+mod reproduce;
 mod reset;
 mod samples;
 mod self_test;
@@ -59,6 +60,8 @@ enum Command {
     Pretrain(Box<pretrain::Args>),
     /// How good an encoder's features are: k-NN, linear probe, few-shot episodes
     Eval(eval::Args),
+    /// Re-create a lesson of the field, from seed to picture and table
+    Reproduce(reproduce::Args),
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
     Export(export::Args),
     /// Be a device that others reach over a socket or a serial line
@@ -167,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Encoders(args) => encoders::run(args),
         Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),
+        Command::Reproduce(args) => reproduce::run(args),
         Command::Export(args) => export::run(args),
         Command::Device(args) => device::run(args),
         Command::Learn(args) => learn::run(args),

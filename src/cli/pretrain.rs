@@ -160,7 +160,8 @@ macro_rules! named {
 named!(Method: "rotation" = Method::Rotation, "supervised" = Method::Supervised, "simclr" = Method::Simclr,
     "triplet" = Method::Triplet, "moco" = Method::Moco, "masked" = Method::Masked);
 named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Validate::Epoch);
-named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical);
+named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical,
+    "centred" = Policy::Centred);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
 named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
@@ -172,7 +173,7 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     let data_name = args.data.as_deref().unwrap_or(&config.data);
     let dataset = data::open_named(data_name, config.seed)?;
     let options = Options { resume: args.resume, strict: args.strict, cache_bytes: args.cache_mib << 20 };
-    let mut progress = Progress { bar: ProgressBar::hidden(), quiet: args.common.quiet, images_a_step: 0 };
+    let mut progress = Progress::new(args.common.quiet);
     for (name, reason) in &dataset.skipped {
         progress.event(Event::Skipped { name, reason });
     }
@@ -196,7 +197,7 @@ fn interrupted(out: &Path, step: u64) -> anyhow::Error {
 }
 
 /// Raised by Ctrl-C or a request to terminate; a second one ends the program at once.
-fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -294,13 +295,18 @@ impl From<OptimiserName> for OptimiserKind {
 }
 
 /// The progress bar on standard error.
-struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     quiet: bool,
     images_a_step: u64,
 }
 
 impl Progress {
+    /// Shows nothing where `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        Self { bar: ProgressBar::hidden(), quiet, images_a_step: 0 }
+    }
+
     fn start(&mut self, template: &str, len: u64) {
         if !self.quiet {
             self.bar = ProgressBar::new(len);

@@ -50,6 +50,15 @@ pub fn knn_scores(
         .collect()
 }
 
+/// Indices of the `neighbours` most similar of `references` for each of `queries`, most similar first.
+pub fn nearest(references: &Features, queries: &Features, neighbours: usize) -> Vec<Vec<usize>> {
+    let dim = references.dim;
+    let (references, queries) = (unit_rows(&references.rows, dim), unit_rows(&queries.rows, dim));
+    let of_block = |block: &[f32]| nearest_of_block(&references, dim, block, neighbours);
+    let found: Vec<Vec<(f32, usize)>> = queries.par_chunks(QUERIES * dim).flat_map_iter(of_block).collect();
+    found.into_iter().map(|near| near.into_iter().map(|(_, index)| index).collect()).collect()
+}
+
 /// The `neighbours` most similar references of each query, most similar first, as (similarity, index).
 fn nearest_of_block(references: &[f32], dim: usize, queries: &[f32], neighbours: usize) -> Vec<Vec<(f32, usize)>> {
     let num_queries = queries.len() / dim;
@@ -132,6 +141,13 @@ mod tests {
                 assert!((found - expected).abs() < 1e-4, "k={neighbours}: {found} {expected}");
             }
         }
+    }
+
+    #[test]
+    fn the_nearest_of_an_image_is_itself() {
+        let features = random(3, 300, 7);
+        let found = nearest(&features, &features, 2);
+        assert!(found.iter().enumerate().all(|(index, near)| near.len() == 2 && near[0] == index && near[1] != index));
     }
 
     #[test]

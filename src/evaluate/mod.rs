@@ -8,6 +8,7 @@ use crate::data::{DataError, Dataset};
 use crate::encoder::{EmbedError, SpecError};
 
 mod abstention;
+mod colour_statistics;
 mod episodes;
 mod features;
 mod few_shot;
@@ -22,11 +23,12 @@ mod random_encoder;
 mod raw_pixels;
 
 pub use abstention::{AbstentionResult, AbstentionTask, GateResult, Seen, SetsResult, abstention};
+pub use colour_statistics::ColourStatistics;
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
 pub use features::{Features, Progress, corpus_of, corpus_statistics, embed_dataset, readable, unit_rows};
 pub use few_shot::{FewShotResult, few_shot};
 pub use heads::HeadKind;
-pub use knn::{KnnSettings, knn_scores};
+pub use knn::{KnnSettings, knn_scores, nearest};
 pub use lbfgs::Outcome;
 pub use logistic::{LogisticRegression, LogisticSettings};
 pub use metrics::{Confusion, Interval, area_under_roc};
@@ -61,7 +63,7 @@ pub enum EvaluateError {
     },
     /// The name leads to no encoder.
     #[error(
-        "no encoder '{name}': {found}; there are RUN (a folder made by pretrain), FILE.onnx, raw-pixels, random:PRESET (pico, nano, micro, mobile)"
+        "no encoder '{name}': {found}; there are RUN (a folder made by pretrain), FILE.onnx, raw-pixels, colour-statistics, random:PRESET (pico, nano, micro, mobile)"
     )]
     UnknownEncoder {
         /// What was asked for.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{EvaluateError, RandomEncoder, RawPixels};
+use super::{ColourStatistics, EvaluateError, RandomEncoder, RawPixels};
 use crate::blob::BlobFile;
 use crate::data::{Dataset, Preprocessing};
 use crate::encoder::{Embedder, Preset};
@@ -46,7 +46,7 @@ pub fn channels_of(dataset: &Dataset, indices: &[usize]) -> Result<usize, Evalua
     Ok(1)
 }
 
-/// Opens `raw-pixels`, `random:PRESET`, a run's folder, an ONNX file or a device blob.
+/// Opens `raw-pixels`, `colour-statistics`, `random:PRESET`, a run's folder, an ONNX file or a device blob.
 ///
 /// `seed` draws the weights of a random encoder.
 ///
@@ -55,6 +55,9 @@ pub fn channels_of(dataset: &Dataset, indices: &[usize]) -> Result<usize, Evalua
 pub fn open_encoder(name: &str, input: &EncoderInput<'_>, seed: u64) -> Result<Box<dyn Embedder>, EvaluateError> {
     if name == "raw-pixels" {
         return Ok(Box::new(RawPixels::new(input.preprocessing()?)));
+    }
+    if name == "colour-statistics" {
+        return Ok(Box::new(ColourStatistics::new(input.preprocessing()?)));
     }
     if let Some(preset) = name.strip_prefix("random:") {
         let (preset, recipe) = (preset.parse()?, input.preprocessing()?);

@@ -10,9 +10,12 @@ use super::config::PretrainConfig;
 use super::momentum::MomentumEncoder;
 
 /// Everything a step changes.
-pub(super) struct Learner {
+pub struct Learner {
+    /// The encoder.
     pub network: Network,
+    /// What is minimised.
     pub objective: Box<dyn Objective>,
+    /// The objective's parameters.
     pub head: Vec<f32>,
     head_layout: Vec<HeadTensor>,
     network_optimiser: Optimiser,
@@ -28,6 +31,7 @@ pub(super) struct Learner {
 }
 
 impl Learner {
+    /// At the start of a run of `config`.
     pub fn new(config: &PretrainConfig, network: Network, objective: Box<dyn Objective>) -> Self {
         let dim = network.spec().feature_dim();
         let head_layout = objective.head_layout(dim);

@@ -16,6 +16,7 @@ mod training_set;
 
 pub use checkpoint::{Checkpoint, Progress};
 pub use config::{Comparison, ConfigError, Method, Positives, PretrainConfig, Validate};
+pub use learner::Learner;
 pub use metrics::{EpochLine, Score, StepLine, Tally};
 pub use run::{CHECKPOINT, CONFIG, METRICS, Run, RunError, RunFolder, TIMINGS};
 pub use train_loop::{Event, Observer, Options, Outcome, PretrainError, Silent, pretrain};

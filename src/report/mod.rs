@@ -1,3 +1,5 @@
-//! Pictures and pages for people.
+//! Pictures, tables and pages for people.
 
+pub mod chart;
 pub mod sheet;
+pub mod table;

@@ -6,10 +6,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::super::{Common, connect, print_json};
-use super::measure::{
-    Percentiles, count_to, customary_input, mib, peak_memory_bytes, random_values, repeat, thread_pool, timed,
-};
+use super::measure::{Percentiles, count_to, customary_input, mib, random_values, repeat, thread_pool, timed};
 use crate::encoder::{EmbedError, Embedder, EncoderSpec, InputShape, Network, Preset};
+use crate::memory;
 use crate::nn::kernel::Isa;
 
 /// Time spent on the latency, and as much again on the rate.
@@ -127,7 +126,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
         batch: args.batch,
         threads: args.threads,
         images_per_second: 1e3 * args.batch as f64 / batch_ms.p50,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_bytes(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Repeats, percentiles, peak memory, and the input that presets are measured on.
+//! Repeats, percentiles, and the input that presets are measured on.
 
 use std::time::{Duration, Instant};
 
@@ -88,23 +88,6 @@ pub fn random_values(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| rng.normal()).collect()
 }
 
-/// Most bytes of memory this process has held at once, where the system tells.
-pub fn peak_memory_bytes() -> Option<u64> {
-    high_water_mark(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
-/// Starts [`peak_memory_bytes`] anew from what is held now, where the system lets us (`man proc_pid_clear_refs`).
-pub fn forget_peak_memory() {
-    // Where it does not, the peak of what was measured before stays in the figure: it errs upwards.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
-/// Bytes after `VmHWM:`, which Linux gives in units of 1024 bytes that it calls kB.
-fn high_water_mark(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 /// `bytes` in MiB for a table, `-` where unknown.
 pub fn mib(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1}", bytes as f64 / f64::from(1 << 20)))
@@ -122,13 +105,6 @@ mod tests {
         assert_eq!(one, Percentiles { p50: 250.0, p95: 250.0, p99: 250.0 });
         let twenty: Vec<Duration> = (1..=20).map(Duration::from_millis).collect();
         assert_eq!(Percentiles::ms(&twenty), Percentiles { p50: 10.0, p95: 19.0, p99: 20.0 });
-    }
-
-    #[test]
-    fn the_high_water_mark_is_read_or_unknown() {
-        assert_eq!(high_water_mark("Name:\tmacula\nVmHWM:\t    1536 kB\nVmRSS:\t 12 kB\n"), Some(1536 * 1024));
-        assert_eq!(high_water_mark("Name:\tmacula\nVmRSS:\t 12 kB\n"), None);
-        assert_eq!(high_water_mark("VmHWM:\tmany kB\n"), None);
     }
 
     #[test]

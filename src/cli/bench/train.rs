@@ -7,11 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::super::{Common, print_json};
-use super::measure::{
-    Percentiles, count_to, customary_input, forget_peak_memory, mib, peak_memory_bytes, random_values, thread_pool,
-    timed,
-};
+use super::measure::{Percentiles, count_to, customary_input, mib, random_values, thread_pool, timed};
 use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Workspace};
+use crate::memory;
 use crate::nn::cross_entropy::cross_entropy;
 use crate::nn::kernel::Isa;
 use crate::nn::linear::{linear_backward, linear_forward, linear_initialise};
@@ -111,7 +109,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
     let side = args.size.unwrap_or(input.height);
     (input.height, input.width) = (side, side);
 
-    forget_peak_memory();
+    memory::forget_peak();
     let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args.batch, args.common.seed)?;
     for _ in 0..STEPS_WARM_UP {
         trainer.step();
@@ -134,7 +132,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
         input,
         step_ms,
         images_per_second: 1e3 * args.batch as f64 / step_ms.p50,
-        peak_memory_bytes: peak_memory_bytes(),
+        peak_memory_bytes: memory::peak_bytes(),
         loss,
     })
 }

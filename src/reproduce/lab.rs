@@ -1,0 +1,277 @@
+//! Where the lessons are made: data sets, runs that are trained once and used by several, features.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::ReproduceError;
+use super::tasks::{self, Task};
+use crate::data::{Dataset, Preprocessing, Split, open_named};
+use crate::encoder::Embedder;
+use crate::evaluate::{
+    ColourStatistics, Features, Interval, KnnSettings, Labelled, RandomEncoder, RawPixels, embed_dataset, knn_probe,
+    labels, readable,
+};
+use crate::pretrain::{
+    CHECKPOINT, CONFIG, EpochLine, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig, Run, RunError,
+    RunFolder, pretrain,
+};
+
+/// Whether all of a lesson is done, or only so much that a test can wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// Phantoms, a few epochs, a few episodes: seconds.
+    Short,
+    /// Real images.
+    Full,
+}
+
+/// Side of the pixels that the baselines see.
+const BASELINE_SIDE: usize = 32;
+
+/// Images an evaluation of one run by k-NN looks at: enough for an interval of about one point.
+const KNN_REFERENCES_MAX: usize = 10_000;
+
+/// A place to work in.
+pub struct Lab<'a> {
+    /// The folder of data sets; not needed by the short form.
+    pub data: Option<PathBuf>,
+    /// Runs go to `runs` below it.
+    pub out: PathBuf,
+    /// How much is done.
+    pub scale: Scale,
+    /// Of every run and every draw.
+    pub seed: u64,
+    /// Raised to stop; what was trained is kept and used by the next try.
+    pub stop: &'a AtomicBool,
+    /// Is told how training goes.
+    pub observer: &'a mut dyn Observer,
+    /// Is told what is being done, a line at a time.
+    pub say: &'a dyn Fn(&str),
+}
+
+/// A task's images.
+pub struct Images {
+    /// What was opened.
+    pub dataset: Dataset,
+    /// Readable images of the training part.
+    pub train: Vec<usize>,
+    /// Readable images of the test part.
+    pub test: Vec<usize>,
+}
+
+impl Lab<'_> {
+    /// `full`, or what stands for it in the short form.
+    pub fn task(&self, full: Task) -> Task {
+        if self.scale == Scale::Full { full } else { tasks::PHANTOMS }
+    }
+
+    /// `full`, or the smaller number of the short form.
+    pub fn number<T>(&self, full: T, short: T) -> T {
+        if self.scale == Scale::Full { full } else { short }
+    }
+
+    /// Opens the images of `task`.
+    pub fn images(&self, task: &Task) -> Result<Images, ReproduceError> {
+        let dataset = open_named(&self.path_of(task)?, self.seed)?;
+        let part = |split| readable(&dataset, &dataset.indices(Some(split))).0;
+        let (train, test) = (part(Split::Train), part(Split::Test));
+        if train.is_empty() || test.is_empty() {
+            return Err(ReproduceError::NoParts { data: dataset.name.clone() });
+        }
+        Ok(Images { dataset, train, test })
+    }
+
+    /// Where the images of `task` lie.
+    fn path_of(&self, task: &Task) -> Result<String, ReproduceError> {
+        if self.scale == Scale::Short {
+            return Ok(task.path.to_owned());
+        }
+        let folder = self.data.as_ref().ok_or(ReproduceError::NoData)?;
+        Ok(folder.join(task.path).display().to_string())
+    }
+
+    /// The run of `method` on `task` that several lessons use.
+    pub fn run_of(&mut self, task: &Task, images: &Images, method: Method) -> Result<Run, ReproduceError> {
+        let config = self.config(task, method)?;
+        let name = format!("{}-{}", task.name, tasks::method_name(method));
+        if method == Method::Rotation && *task == self.task(tasks::CIFAR_10) {
+            self.each_epoch(&name, &config, images)?;
+        }
+        self.run(&name, &config, images)
+    }
+
+    /// Its configuration.
+    pub fn config(&self, task: &Task, method: Method) -> Result<PretrainConfig, ReproduceError> {
+        let mut config = task.config(&self.path_of(task)?, method, self.seed);
+        if self.scale == Scale::Short {
+            (config.batch_size, config.comparison.queue) = (config.batch_size.min(64), 256);
+            config.learning_rate = config.usual_learning_rate();
+        }
+        Ok(config)
+    }
+
+    /// The run `name`, trained now, or to its end, or found finished.
+    pub fn run(&mut self, name: &str, config: &PretrainConfig, images: &Images) -> Result<Run, ReproduceError> {
+        let folder = self.folder(name);
+        let resume = self.begun(&folder, config)?;
+        if resume
+            && let Ok(run) = Run::load(&folder)
+            && run.finished
+        {
+            return Ok(run);
+        }
+        (self.say)(&format!("training {name}"));
+        let options = Options { resume, ..Options::default() };
+        match pretrain(config, &images.dataset, &folder, options, self.observer, self.stop)? {
+            Outcome::Finished { .. } => Ok(Run::load(&folder)?),
+            Outcome::Interrupted { .. } => Err(ReproduceError::Interrupted),
+        }
+    }
+
+    /// The run `name` as it was after each of its epochs: folders to be opened as runs, and the line of each epoch.
+    pub fn each_epoch(
+        &mut self,
+        name: &str,
+        config: &PretrainConfig,
+        images: &Images,
+    ) -> Result<Vec<(PathBuf, EpochLine)>, ReproduceError> {
+        let folder = self.folder(name);
+        let kept = |epoch: u64| folder.join(format!("epoch-{epoch}"));
+        let all_kept = || (1..=config.epochs).all(|epoch| kept(epoch).join(CHECKPOINT).exists());
+        if self.begun(&folder, config)? && !all_kept() && Run::load(&folder).is_ok_and(|run| run.finished) {
+            return Err(ReproduceError::EpochsGone { folder: folder.display().to_string() });
+        }
+        while !all_kept() {
+            let resume = self.begun(&folder, config)?;
+            (self.say)(&format!("training {name}, stopping after each epoch"));
+            let stop = AtomicBool::new(false);
+            let mut observer = StopAfterEpoch { stop: &stop, asked: self.stop, inner: self.observer, epoch: None };
+            let options = Options { resume, ..Options::default() };
+            pretrain(config, &images.dataset, &folder, options, &mut observer, &stop)?;
+            let Some(epoch) = observer.epoch else { return Err(ReproduceError::Interrupted) };
+            keep(&folder, &kept(epoch))?;
+        }
+        let lines = epoch_lines(&folder)?;
+        Ok((1..=config.epochs).map(kept).zip(lines).collect())
+    }
+
+    /// Whether the run `name` was trained before.
+    pub fn is_finished(&self, name: &str) -> bool {
+        Run::load(&self.folder(name)).is_ok_and(|run| run.finished)
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.out.join("runs").join(name)
+    }
+
+    /// Whether `folder` holds a run of this configuration.
+    fn begun(&self, folder: &Path, config: &PretrainConfig) -> Result<bool, ReproduceError> {
+        match RunFolder::open(folder) {
+            Err(RunError::NoRun { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+            // The same images may lie elsewhere; a resumed run compares their names.
+            Ok((_, stored)) if PretrainConfig { data: config.data.clone(), ..stored.clone() } == *config => Ok(true),
+            Ok(_) => Err(ReproduceError::OtherRun { folder: folder.display().to_string() }),
+        }
+    }
+
+    /// Raw pixels of `task`, 32 pixels a side.
+    pub fn raw_pixels(&self, task: &Task, images: &Images) -> Result<RawPixels, ReproduceError> {
+        Ok(RawPixels::new(baseline_recipe(task, images)?))
+    }
+
+    /// Colour statistics of `task`, of 32 pixels a side.
+    pub fn colour_statistics(&self, task: &Task, images: &Images) -> Result<ColourStatistics, ReproduceError> {
+        Ok(ColourStatistics::new(baseline_recipe(task, images)?))
+    }
+
+    /// A random encoder at the input of `task`.
+    pub fn random(&self, task: &Task, images: &Images) -> Result<RandomEncoder, ReproduceError> {
+        let config = self.config(task, Method::Supervised)?;
+        let recipe = recipe(images, task.channels, task.size)?;
+        Ok(RandomEncoder::new(config.encoder, recipe, &images.dataset, &images.train, self.seed)?)
+    }
+
+    /// k-NN of `encoder`: at most 10,000 training images vote for all test images.
+    pub fn knn(&self, encoder: &dyn Embedder, images: &Images) -> Result<Knn, ReproduceError> {
+        let references = spread(&images.train, KNN_REFERENCES_MAX);
+        let labelled = |indices: &[usize]| -> Result<Labelled, ReproduceError> {
+            let features = embed_dataset(encoder, &images.dataset, indices, &|_| ())?;
+            Ok(Labelled { features, labels: labels(&images.dataset, indices)? })
+        };
+        let (references, queries) = (labelled(&references)?, labelled(&images.test)?);
+        let judged = knn_probe(&references, &queries, images.dataset.class_names.len(), KnnSettings::default());
+        let interval = judged.balanced_accuracy;
+        Ok(Knn { balanced_accuracy: interval, features: queries.features })
+    }
+}
+
+/// What k-NN found, and the features it asked about.
+pub struct Knn {
+    /// Over the test images.
+    pub balanced_accuracy: Interval,
+    /// Of the test images.
+    pub features: Features,
+}
+
+/// At most `count` of `indices`, evenly over them.
+pub fn spread(indices: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(indices.len());
+    (0..count).map(|at| indices[at * indices.len() / count]).collect()
+}
+
+/// How images of `channels` and `size` pixels a side become network input, with mean and deviation of the training part.
+pub fn recipe(images: &Images, channels: usize, size: usize) -> Result<Preprocessing, ReproduceError> {
+    Ok(Preprocessing::for_corpus(&images.dataset, &images.train, channels, size, size)?)
+}
+
+fn baseline_recipe(task: &Task, images: &Images) -> Result<Preprocessing, ReproduceError> {
+    recipe(images, task.channels, BASELINE_SIDE)
+}
+
+/// Copies what makes `folder` a run to `kept`.
+fn keep(folder: &Path, kept: &Path) -> Result<(), ReproduceError> {
+    let failed = |source| ReproduceError::Keep { folder: kept.display().to_string(), source };
+    std::fs::create_dir_all(kept).map_err(failed)?;
+    for name in [CONFIG, CHECKPOINT] {
+        let bytes = std::fs::read(folder.join(name)).map_err(failed)?;
+        crate::files::write_whole(&kept.join(name), &bytes)?;
+    }
+    Ok(())
+}
+
+/// The epochs' lines of a run's metrics.
+pub fn epoch_lines(folder: &Path) -> Result<Vec<EpochLine>, ReproduceError> {
+    let path = folder.join(METRICS);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| ReproduceError::Keep { folder: path.display().to_string(), source })?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+impl Lab<'_> {
+    /// The epochs' lines of the run `name`.
+    pub fn lines_of(&self, name: &str) -> Result<Vec<EpochLine>, ReproduceError> {
+        epoch_lines(&self.folder(name))
+    }
+}
+
+/// Ends training after an epoch, or when it is asked to.
+struct StopAfterEpoch<'a> {
+    stop: &'a AtomicBool,
+    asked: &'a AtomicBool,
+    inner: &'a mut dyn Observer,
+    epoch: Option<u64>,
+}
+
+impl Observer for StopAfterEpoch<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        if let Event::Epoch(line) = &event {
+            self.epoch = Some(line.epoch);
+        }
+        if self.epoch.is_some() || self.asked.load(Ordering::Relaxed) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        self.inner.event(event);
+    }
+}

@@ -1,0 +1,151 @@
+//! Triplet against SimCLR: samples that teach nothing, what margin and temperature do, what each costs.
+
+use std::time::Instant;
+
+use super::lab::Lab;
+use super::{Findings, ReproduceError, share, tasks};
+use crate::objective::{Miner, nt_xent, triplet_loss};
+use crate::pretrain::{Method, PretrainConfig};
+use crate::report::chart::{Axis, Chart, Series};
+use crate::report::table::Table;
+use crate::rng::Rng;
+
+/// Training images, and passes over them.
+const IMAGES: usize = 10_000;
+const EPOCHS: u64 = 8;
+
+/// What is varied: the margin of squared distances between 0 and 4, and NT-Xent's temperature.
+const MARGINS: [f32; 3] = [0.01, 0.2, 1.0];
+const TEMPERATURES: [f32; 4] = [0.01, 0.1, 0.5, 1.0];
+
+/// Length of the embeddings that cost is measured on.
+const DIM: usize = 64;
+
+pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
+    let task = lab.task(tasks::CIFAR_10);
+    let images = lab.images(&task)?;
+    let mut table =
+        Table::new(&["method", "setting", "k-NN", "±", "uniformity", "zero gradient, first epoch", "last epoch"]);
+    let mut curves = Vec::new();
+    let settings = MARGINS.iter().map(|&margin| (Method::Triplet, margin));
+    for (method, value) in settings.chain(TEMPERATURES.iter().map(|&temperature| (Method::Simclr, temperature))) {
+        let base = lab.config(&task, method)?;
+        let mut config = PretrainConfig { limit: Some(lab.number(IMAGES, 300)), epochs: lab.number(EPOCHS, 2), ..base };
+        let word = if method == Method::Triplet { "margin" } else { "temperature" };
+        match method {
+            // All triplets, so that the share of those that cost nothing is that of the method and not of a miner.
+            Method::Triplet => (config.comparison.margin, config.comparison.miner) = (value, Miner::All),
+            _ => config.comparison.temperature = value,
+        }
+        let name = format!("table-4.3-{}-{value}", tasks::method_name(method));
+        let run = lab.run(&name, &config, &images)?;
+        let judged = lab.knn(&run, &images)?;
+        let curve: Vec<(f64, f64)> = (lab.lines_of(&name)?.iter())
+            .filter_map(|line| Some((line.epoch as f64, *line.train.measures.get("zero_gradient")?)))
+            .collect();
+        let zero = |at: Option<&(f64, f64)>| at.map_or("-".to_owned(), |&(_, zero)| share(zero));
+        table.push(vec![
+            tasks::method_name(method).into(),
+            format!("{word} {value}"),
+            share(judged.balanced_accuracy.mean),
+            share(judged.balanced_accuracy.half_width_95),
+            share(uniformity(&judged.features.rows, judged.features.dim)),
+            zero(curve.first()),
+            zero(curve.last()),
+        ]);
+        curves.push(Series { name: format!("{}, {word} {value}", tasks::method_name(method)), points: curve });
+    }
+    let chart = Chart {
+        title: "Samples that teach nothing".to_owned(),
+        x: Axis::linear("epoch"),
+        y: Axis::linear("share with (nearly) no gradient"),
+        series: curves,
+    };
+    let (cost, cost_chart) = cost(lab);
+    Ok(Findings {
+        tables: vec![("", table), ("cost", cost)],
+        charts: vec![("zero-gradient", chart), ("cost", cost_chart)],
+        sentences: vec![
+            "A triplet inside the margin has no gradient at all; a view of SimCLR is counted where its partner already \
+             has a probability above 0.999."
+                .to_owned(),
+            "Triplets of n images grow with the third power of n, pairs in the batch with the second; times are of this \
+             machine."
+                .to_owned(),
+        ],
+        ..Findings::default()
+    })
+}
+
+/// `ln` of the mean of `exp(-2 |a - b|²)` over pairs of unit-length features (Wang and Isola 2020, arXiv:2005.10242),
+/// over at most 1,000 of them.
+fn uniformity(rows: &[f32], dim: usize) -> f64 {
+    let unit = crate::evaluate::unit_rows(&rows[..rows.len().min(1_000 * dim)], dim);
+    let rows: Vec<&[f32]> = unit.chunks_exact(dim).collect();
+    let (mut sum, mut pairs) = (0.0, 0usize);
+    for (at, a) in rows.iter().enumerate() {
+        for b in &rows[..at] {
+            let squared: f64 = a.iter().zip(*b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+            sum += (-2.0 * squared).exp();
+            pairs += 1;
+        }
+    }
+    (sum / pairs.max(1) as f64).ln()
+}
+
+/// What a step's loss and gradient take for n images in two views each, the encoder left out.
+fn cost(lab: &Lab<'_>) -> (Table, Chart) {
+    let counts = lab.number(vec![16, 32, 64, 128, 256, 512], vec![8, 16]);
+    let mut table = Table::new(&["images n", "triplets", "triplet ms", "pairs", "nt-xent ms"]);
+    let (mut triplet_curve, mut pair_curve) = (Vec::new(), Vec::new());
+    for count in counts {
+        let mut rng = Rng::for_item(lab.seed, "cost", 0, count as u64);
+        let views: Vec<f32> = (0..2 * count * DIM).map(|_| rng.normal()).collect();
+        let groups: Vec<usize> = (0..2 * count).map(|view| view / 2).collect();
+        let mut gradient = vec![0.0; views.len()];
+        let mined = triplet_loss(&mut gradient, &views, &groups, DIM, 0.2, Miner::All).mined;
+        let triplet_ms = median_ms(|| _ = triplet_loss(&mut gradient, &views, &groups, DIM, 0.2, Miner::All));
+        let mut gradient = vec![0.0; views.len()];
+        let pair_ms = median_ms(|| _ = nt_xent(&mut gradient, &views, DIM, 0.5));
+        let pairs = 2 * count * (2 * count - 1);
+        let ms = |value: f64| format!("{value:.3}");
+        table.push(vec![count.to_string(), mined.to_string(), ms(triplet_ms), pairs.to_string(), ms(pair_ms)]);
+        triplet_curve.push((count as f64, triplet_ms));
+        pair_curve.push((count as f64, pair_ms));
+    }
+    let chart = Chart {
+        title: "Cost of the loss of n images in two views".to_owned(),
+        x: Axis::logarithmic("images n"),
+        y: Axis::logarithmic("ms"),
+        series: vec![
+            Series { name: "all triplets".into(), points: triplet_curve },
+            Series { name: "NT-Xent".into(), points: pair_curve },
+        ],
+    };
+    (table, chart)
+}
+
+/// The median of five.
+fn median_ms(mut work: impl FnMut()) -> f64 {
+    let mut times: Vec<f64> = (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two opposite points: |a - b|² = 4, so ln exp(-8).
+    #[test]
+    fn uniformity_of_two_opposite_features() {
+        assert!((uniformity(&[3.0, 0.0, -1.0, 0.0], 2) + 8.0).abs() < 1e-6);
+        assert!(uniformity(&[1.0, 1.0, 2.0, 2.0], 2).abs() < 1e-6, "fallen together");
+    }
+}

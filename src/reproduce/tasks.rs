@@ -1,0 +1,126 @@
+//! The data sets of the lessons, and how long each is trained on.
+
+use crate::augment::Policy;
+use crate::pretrain::{Method, PretrainConfig, Validate};
+
+/// A data set with classes to tell apart, and how encoders are pretrained on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Task {
+    /// What it is called in tables.
+    pub name: &'static str,
+    /// Where it lies below the folder of data sets; or a data set that the program draws.
+    pub path: &'static str,
+    /// 1 (grey) or 3 (colour).
+    pub channels: usize,
+    /// Side of the network's input, in pixels.
+    pub size: usize,
+    /// How views that are compared with each other are made.
+    pub views: Policy,
+    /// How a single view is made.
+    pub single: Policy,
+    /// Passes over the images, the same for every objective.
+    pub epochs: u64,
+}
+
+/// Photographs of ten things, the field's yardstick.
+pub const CIFAR_10: Task = Task {
+    name: "cifar10",
+    path: "cifar10",
+    channels: 3,
+    size: 32,
+    views: Policy::Natural,
+    single: Policy::Light,
+    epochs: 10,
+};
+
+/// Chest x-rays of children: no pneumonia, bacterial, viral.
+pub const KERMANY: Task = Task {
+    name: "kermany-3class",
+    path: "kermany-cxr/kermany-3class.csv",
+    channels: 1,
+    size: 64,
+    views: Policy::Medical,
+    single: Policy::Light,
+    epochs: 40,
+};
+
+/// The same patients, 28 pixels.
+pub const PNEUMONIA: Task =
+    Task { name: "pneumoniamnist", path: "pneumoniamnist", channels: 1, size: 28, views: Policy::Medical, ..KERMANY };
+
+/// Breast ultrasound: malignant or not. Few images, so it is passed over more often.
+pub const BUSI: Task = Task { name: "busi-malignant", path: "busi/busi-malignant.csv", epochs: 200, ..KERMANY };
+
+/// Patches of the retina: is there a vessel at the centre? What is at the centre must stay there.
+pub const DRIVE: Task = Task {
+    name: "drive-patches",
+    path: "drive-patches",
+    channels: 3,
+    size: 32,
+    views: Policy::Centred,
+    single: Policy::Centred,
+    epochs: 40,
+};
+
+/// All of the full form.
+pub const ALL: [Task; 5] = [CIFAR_10, KERMANY, PNEUMONIA, BUSI, DRIVE];
+
+/// What the short form stands on: phantoms, which need no data.
+pub const PHANTOMS: Task = Task {
+    name: "phantoms",
+    path: "phantoms:32:720",
+    channels: 1,
+    size: 32,
+    views: Policy::Natural,
+    single: Policy::Light,
+    epochs: 2,
+};
+
+/// Every objective, the one that reads labels last.
+pub const METHODS: [Method; 6] =
+    [Method::Rotation, Method::Triplet, Method::Simclr, Method::Moco, Method::Masked, Method::Supervised];
+
+/// The name of an objective in tables and folders.
+pub fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Rotation => "rotation",
+        Method::Supervised => "supervised",
+        Method::Simclr => "simclr",
+        Method::Triplet => "triplet",
+        Method::Moco => "moco",
+        Method::Masked => "masked",
+    }
+}
+
+impl Task {
+    /// A run of `nano` on this task, `data` being where it lies.
+    pub fn config(&self, data: &str, method: Method, seed: u64) -> PretrainConfig {
+        let mut config = PretrainConfig::new(data, method);
+        (config.channels, config.size, config.epochs, config.seed) = (self.channels, self.size, self.epochs, seed);
+        let policy = if method.is_contrastive() { self.views } else { self.single };
+        config.augmentation = policy.augmentation(self.size);
+        if method == Method::Rotation {
+            // An image that is turned anyway cannot tell how it was turned.
+            config.augmentation.quarter_turns = false;
+            config.augmentation.turn_degrees = 0.0;
+        }
+        // Only these say something of images that they were not trained on.
+        let told = matches!(method, Method::Rotation | Method::Supervised);
+        config.validate = if told { Validate::Epoch } else { Validate::Never };
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_run_of_every_task_is_in_range() {
+        for task in ALL.iter().chain([&PHANTOMS]) {
+            for method in METHODS {
+                assert_eq!(task.config("data", method, 1).check(), Ok(()), "{} {method:?}", task.name);
+            }
+        }
+    }
+}
