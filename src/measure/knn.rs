@@ -50,6 +50,24 @@ pub fn knn_scores(
         .collect()
 }
 
+/// [`knn_scores`] of each feature among all others: one labelled set serves as references and as queries.
+pub fn knn_leave_one_out(features: &Features, labels: &[usize], num_classes: usize, settings: KnnSettings) -> Vec<f64> {
+    let dim = features.dim;
+    let rows = unit_rows(&features.rows, dim);
+    let blocks = rows.par_chunks(QUERIES * dim).enumerate();
+    blocks
+        .flat_map_iter(|(number, block)| {
+            // One more than asked for, as a feature is found among its own neighbours.
+            let nearest = nearest_of_block(&rows, dim, block, settings.neighbours + 1);
+            nearest.into_iter().enumerate().flat_map(move |(offset, mut near)| {
+                near.retain(|&(_, index)| index != number * QUERIES + offset);
+                near.truncate(settings.neighbours);
+                votes(&near, labels, num_classes, settings.temperature)
+            })
+        })
+        .collect()
+}
+
 /// The `neighbours` most similar references of each query, most similar first, as (similarity, index).
 fn nearest_of_block(references: &[f32], dim: usize, queries: &[f32], neighbours: usize) -> Vec<Vec<(f32, usize)>> {
     let num_queries = queries.len() / dim;
@@ -130,6 +148,22 @@ mod tests {
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {
                 assert!((found - expected).abs() < 1e-4, "k={neighbours}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn leaving_one_out_is_asking_with_all_others() {
+        let features = random(3, QUERIES + 9, 5);
+        let labels: Vec<usize> = (0..features.len()).map(|i| i % 3).collect();
+        let settings = KnnSettings { neighbours: 4, ..KnnSettings::default() };
+        let found = knn_leave_one_out(&features, &labels, 3, settings);
+        for query in 0..features.len() {
+            let others: Vec<usize> = (0..features.len()).filter(|&other| other != query).collect();
+            let labels: Vec<usize> = others.iter().map(|&other| labels[other]).collect();
+            let expected = knn_scores(&features.select(&others), &labels, 3, &features.select(&[query]), settings);
+            for (found, expected) in found[query * 3..][..3].iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-9, "{query}: {found} {expected}");
             }
         }
     }
