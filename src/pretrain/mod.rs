@@ -7,15 +7,27 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod error;
+mod frozen;
+mod health;
 mod learner;
 mod metrics;
 mod momentum;
+mod observer;
+mod plain;
 mod run;
 mod train_loop;
+mod trained;
 mod training_set;
+mod transfer;
 
 pub use checkpoint::{Checkpoint, Progress};
 pub use config::{Comparison, ConfigError, Method, Positives, PretrainConfig, Validate};
+pub use error::PretrainError;
+pub use health::{Collapse, Health, HealthGate, collapse};
 pub use metrics::{EpochLine, Score, StepLine, Tally};
+pub use observer::{Event, Observer, Silent};
 pub use run::{CHECKPOINT, CONFIG, METRICS, Run, RunError, RunFolder, TIMINGS};
-pub use train_loop::{Event, Observer, Options, Outcome, PretrainError, Silent, pretrain};
+pub use train_loop::{Options, Outcome, pretrain};
+pub use trained::trained;
+pub use transfer::{Freeze, Init};
