@@ -10,6 +10,7 @@ pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; split
 pub mod augment; //    views: turns, flips, crops, colour, blur, holes; policies
 pub mod nn; //         layers: forward and backward side by side; SIMD kernels below them
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
+pub mod measure; //    numbers about features: k-NN, balanced accuracy, alignment, uniformity, rank
 pub mod objective; //  what pretraining minimises: supervised, rotation, simclr, triplet, moco, masked
 pub mod pretrain; //   loop, run folder, checkpoint, resume
 pub mod blob; //       the device's own form of an encoder: f16 or int8, memory planned

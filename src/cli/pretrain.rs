@@ -17,8 +17,8 @@ use crate::encoder::Preset;
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    EpochLine, Event, Method, Observer, Options, Outcome, Positives, PretrainConfig, PretrainError, RunFolder, Score,
-    Validate, pretrain,
+    EpochLine, Event, Health, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig,
+    PretrainError, Run, RunFolder, Score, Validate, pretrain,
 };
 
 /// Arguments of `macula pretrain`. What is left out keeps its default, or when resuming what the run has.
@@ -26,9 +26,10 @@ use crate::pretrain::{
 #[command(after_help = "Example:
   macula pretrain --data cifar10 --method rotation --encoder nano --epochs 20 --seed 1 --out runs/cifar-rotation
   macula pretrain --resume --out runs/cifar-rotation
+  macula pretrain --data cifar10 --method supervised --init runs/cifar-rotation --freeze --out runs/cifar-probe
 
 Ctrl-C ends the current step, writes a checkpoint and exits with code 130; --resume then ends in the same
-bytes as an uninterrupted run. Exit code 3: training diverged.")]
+bytes as an uninterrupted run. Exit code 3: training diverged, or the encoder collapsed (see --health).")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
@@ -62,6 +63,21 @@ pub struct Args {
     /// Train on so many images only, drawn by seed
     #[arg(long)]
     limit: Option<usize>,
+    /// Train on so many labelled images of each class only, drawn by seed
+    #[arg(long, conflicts_with = "limit")]
+    per_class: Option<usize>,
+    /// Start from the encoder of this run; its preset, channels and size are the defaults then
+    #[arg(long, value_name = "RUN")]
+    init: Option<PathBuf>,
+    /// Keep the encoder of --init as it is and train a shallow network on its features (--method supervised)
+    #[arg(long)]
+    freeze: bool,
+    /// --freeze: units of a hidden layer [default: 200]
+    #[arg(long)]
+    probe_hidden: Option<usize>,
+    /// --freeze: hidden layers, 0 to 3 [default: 2]
+    #[arg(long)]
+    probe_layers: Option<usize>,
     /// How parameters move [default: sgd]
     #[arg(long)]
     optimiser: Option<OptimiserName>,
@@ -119,6 +135,9 @@ pub struct Args {
     /// Measure the objective on held-out images (val, else test) [default: end]
     #[arg(long)]
     validate: Option<Validate>,
+    /// Look whether the encoder collapsed, and stop with exit code 3 if it did [default: epoch]
+    #[arg(long)]
+    health: Option<HealthGate>,
     /// A line of metrics every so many steps; 0 for one an epoch [default: 50]
     #[arg(long)]
     metrics_steps: Option<u64>,
@@ -162,6 +181,7 @@ named!(Method: "rotation" = Method::Rotation, "supervised" = Method::Supervised,
 named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Validate::Epoch);
 named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical,
     "centred" = Policy::Centred);
+named!(HealthGate: "never" = HealthGate::Never, "epoch" = HealthGate::Epoch);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
 named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
@@ -186,7 +206,9 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     match outcome {
         Ok(Outcome::Finished { last, skipped }) => report(&args, last.as_ref(), skipped),
         Ok(Outcome::Interrupted { step }) => Err(interrupted(&args.out, step)),
-        Err(error @ PretrainError::NotFinite { .. }) => Err(CheckFailed(error.to_string()).into()),
+        Err(error @ (PretrainError::NotFinite { .. } | PretrainError::Collapsed { .. })) => {
+            Err(CheckFailed(error.to_string()).into())
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -217,6 +239,11 @@ impl Args {
             // Data may have moved, and a default seed says nothing; all else must be what it was.
             let mut asked = self.overlaid(stored.clone());
             asked.data.clone_from(&stored.data);
+            asked.health = stored.health;
+            if let (Some(path), Some(init)) = (&self.init, &stored.init) {
+                // The encoder may have moved as well, as long as it is the same.
+                asked.init = Some(Init { encoder: init.encoder.clone(), ..Init::of(path)? });
+            }
             if seed_given {
                 asked.seed = self.common.seed;
             }
@@ -225,13 +252,18 @@ impl Args {
                 "{}: the run was begun with other settings; leave them out to continue it",
                 self.out.display()
             );
-            return Ok(stored);
+            return Ok(PretrainConfig { health: self.health.unwrap_or(stored.health), ..stored });
         }
         let (Some(data), Some(method)) = (&self.data, self.method) else {
             anyhow::bail!("--data and --method are needed for a new run");
         };
         let mut start = PretrainConfig::new(data, method);
         start.seed = self.common.seed;
+        if let Some(path) = &self.init {
+            let run = Run::load(path)?;
+            (start.encoder, start.channels, start.size) = (run.config.encoder, run.config.channels, run.config.size);
+            start.init = Some(Init { encoder: path.display().to_string(), sha256: run.sha256() });
+        }
         let mut config = self.overlaid(start);
         if self.lr.is_none() {
             config.learning_rate = config.usual_learning_rate();
@@ -280,6 +312,15 @@ impl Args {
         set(&mut config.mask_share, &self.mask_share);
         config.chunk = self.chunk.or(config.chunk);
         config.limit = self.limit.or(config.limit);
+        config.per_class = self.per_class.or(config.per_class);
+        set(&mut config.health, &self.health);
+        if self.freeze {
+            config.freeze.get_or_insert_default();
+        }
+        if let Some(freeze) = &mut config.freeze {
+            set(&mut freeze.hidden, &self.probe_hidden);
+            set(&mut freeze.layers, &self.probe_layers);
+        }
         config
     }
 }
@@ -348,13 +389,30 @@ impl Observer for Progress {
                 let held_out =
                     line.held_out.as_ref().map_or(String::new(), |score| format!("  held out {}", told(score)));
                 self.say(format!("epoch {:>3}  train {}{held_out}", line.epoch, told(&line.train)));
+                if let Some(health) = &line.health {
+                    self.say(format!("           features {}", felt(health)));
+                }
             }
+            Event::Warning(text) => self.say(format!("warning: {text}")),
         }
     }
 }
 
 fn told(score: &Score) -> String {
-    format!("loss {:.4}, balanced accuracy {:.4}, accuracy {:.4}", score.loss, score.balanced_accuracy, score.accuracy)
+    let Score { loss, balanced_accuracy, accuracy, measures, .. } = score;
+    let measures: String =
+        measures.iter().map(|(name, value)| format!(", {} {value:.4}", name.replace('_', " "))).collect();
+    format!("loss {loss:.4}, balanced accuracy {balanced_accuracy:.4}, accuracy {accuracy:.4}{measures}")
+}
+
+fn felt(health: &Health) -> String {
+    let some = |name: &str, value: Option<f64>| value.map_or(String::new(), |value| format!("{name} {value:.4}, "));
+    let Health { images, uniformity, effective_rank, deviation, .. } = health;
+    format!(
+        "{}{}uniformity {uniformity:.3}, effective rank {effective_rank:.1}, deviation {deviation:.3} ({images} images)",
+        some("k-NN", health.knn),
+        some("alignment", health.alignment),
+    )
 }
 
 #[derive(Serialize)]

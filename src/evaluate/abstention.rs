@@ -11,10 +11,10 @@ use rayon::prelude::*;
 
 use super::EvaluateError;
 use super::episodes::{Episode, EpisodePool};
-use super::features::{Features, Progress};
+use super::features::Progress;
 use super::heads::{Quantised, Taught, quantised};
-use super::metrics::Interval;
 use crate::encoder::known_length_max;
+use crate::measure::{Features, Interval};
 
 /// Images as a device sees them: quantised, and the length that quantising took away.
 pub struct Seen {

@@ -7,10 +7,9 @@ use rayon::prelude::*;
 
 use super::EvaluateError;
 use super::episodes::{Episode, EpisodePool};
-use super::features::{Features, Progress};
+use super::features::Progress;
 use super::heads::HeadKind;
-use super::metrics::{Confusion, Interval, area_under_roc};
-use super::predictions;
+use crate::measure::{Confusion, Features, Interval, area_under_roc, predictions};
 
 /// How a head did over all episodes.
 #[derive(Clone, Debug, serde::Serialize)]

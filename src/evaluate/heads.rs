@@ -11,8 +11,8 @@ use macula_edge::head::{self, ClassSums, Gaussian, Head, HeadError, Prototype};
 use macula_edge::taught::{Record, Supports};
 
 use super::EvaluateError;
-use super::features::{Features, unit_rows};
 use super::logistic::{LogisticRegression, LogisticSettings};
+use crate::measure::{Features, unit_rows};
 
 /// A head by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -13,10 +13,8 @@ mod episodes;
 mod features;
 mod few_shot;
 mod heads;
-mod knn;
 mod lbfgs;
 mod logistic;
-mod metrics;
 mod open;
 mod probe;
 mod random_encoder;
@@ -25,17 +23,19 @@ mod raw_pixels;
 pub use abstention::{AbstentionResult, AbstentionTask, GateResult, Seen, SetsResult, abstention};
 pub use colour_statistics::ColourStatistics;
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
-pub use features::{Features, Progress, corpus_of, corpus_statistics, embed_dataset, readable, unit_rows};
+pub use features::{Progress, corpus_statistics, embed_dataset, readable};
 pub use few_shot::{FewShotResult, few_shot};
 pub use heads::HeadKind;
-pub use knn::{KnnSettings, knn_scores, nearest};
 pub use lbfgs::Outcome;
 pub use logistic::{LogisticRegression, LogisticSettings};
-pub use metrics::{Confusion, Interval, area_under_roc};
 pub use open::{EncoderInput, baselines_for, channels_of, open_encoder, open_path, preset_of};
 pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
 pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
+
+pub use crate::measure::{
+    Confusion, Features, Interval, KnnSettings, area_under_roc, corpus_of, knn_scores, predictions, unit_rows,
+};
 
 /// An evaluation cannot be done, and why.
 #[derive(Debug, thiserror::Error)]
@@ -161,13 +161,6 @@ pub fn labels(dataset: &Dataset, indices: &[usize]) -> Result<Vec<usize>, Evalua
         record.label.ok_or_else(|| EvaluateError::Unlabelled { name: record.name.clone() })
     };
     indices.iter().map(label).collect()
-}
-
-/// The class with the greatest of `scores` `[N, num_classes]`, the first of those that tie: `[N]`.
-pub fn predictions(scores: &[f64], num_classes: usize) -> Vec<usize> {
-    let greatest =
-        |row: &[f64]| (1..num_classes).fold(0, |best, class| if row[class] > row[best] { class } else { best });
-    scores.chunks(num_classes).map(greatest).collect()
 }
 
 /// Each class must have one of `labels`.

@@ -1,12 +1,9 @@
 //! The supervised probes on a whole data set: references with labels, queries to be named.
 
-use super::features::{Features, corpus_of};
 use super::few_shot::binary_area;
-use super::knn::{KnnSettings, knn_scores};
 use super::lbfgs::Outcome;
 use super::logistic::{LogisticRegression, LogisticSettings};
-use super::metrics::{Confusion, Interval};
-use super::predictions;
+use crate::measure::{Confusion, Features, Interval, KnnSettings, corpus_of, knn_scores, predictions};
 
 /// How a probe did on the queries.
 #[derive(Clone, Debug, serde::Serialize)]

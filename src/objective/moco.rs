@@ -93,6 +93,9 @@ pub fn info_nce(du: &mut [f32], u: &[f32], keys: &[f32], queue: &[f32], dim: usi
     if queued > 0 {
         product_transposed(&q, queue, dim, &mut against_queue);
     }
+    // Of queries and keys of other images, which are all of the queue.
+    let cosines = against_queue.iter().map(|&cosine| f64::from(cosine)).sum::<f64>();
+    let distance = (queued > 0).then(|| 2.0 - 2.0 * cosines / against_queue.len() as f64);
     let mut logits = Vec::with_capacity(images * (queued + 1));
     for image in 0..images {
         let [q, key] = [&q, keys].map(|rows| &rows[image * dim..][..dim]);
@@ -120,7 +123,10 @@ pub fn info_nce(du: &mut [f32], u: &[f32], keys: &[f32], queue: &[f32], dim: usi
         loss,
         targets: vec![0; images],
         answers,
-        measures: vec![("zero_gradient", solved as f64 / images as f64)],
+        measures: [("zero_gradient", solved as f64 / images as f64)]
+            .into_iter()
+            .chain(distance.map(|distance| ("distance", distance)))
+            .collect(),
     }
 }
 

@@ -8,6 +8,7 @@
 mod masked;
 mod moco;
 mod nt_xent;
+mod probe;
 mod projection;
 mod rotation;
 mod simclr;
@@ -20,6 +21,7 @@ use std::ops::Range;
 pub use masked::Masked;
 pub use moco::{Moco, info_nce};
 pub use nt_xent::{Contrast, nt_xent};
+pub use probe::{PROBE_LAYERS_MAX, Probe};
 pub use rotation::Rotation;
 pub use simclr::SimClr;
 pub use supervised::Supervised;

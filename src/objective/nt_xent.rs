@@ -19,6 +19,8 @@ pub struct Contrast {
     pub alignment: f64,
     /// `ln` of the mean of `exp(-2 |z_i - z_j|²)` over different views; 0 when all fell together (the same, "uniformity").
     pub uniformity: f64,
+    /// Mean squared distance of different views, 0 to 4; near 0 when all fell together.
+    pub distance: f64,
 }
 
 /// A view with at least this probability for its partner teaches next to nothing any more.
@@ -44,7 +46,7 @@ pub fn nt_xent(du: &mut [f32], u: &[f32], dim: usize, temperature: f32) -> Contr
     let mut similarity = vec![0.0; views * views];
     product_transposed(&z, &z, dim, &mut similarity);
     let partner = |view: usize| view ^ 1;
-    let (alignment, uniformity) = spread(&similarity, views);
+    let (alignment, uniformity, distance) = spread(&similarity, views);
     similarity.iter_mut().for_each(|s| *s /= temperature);
     // A view is no candidate for itself.
     (0..views).for_each(|view| similarity[view * views + view] = f32::NEG_INFINITY);
@@ -59,18 +61,20 @@ pub fn nt_xent(du: &mut [f32], u: &[f32], dim: usize, temperature: f32) -> Contr
     product(&gradient, &z, views, dim, du);
     du.iter_mut().for_each(|d| *d /= temperature);
     unit_length_backward(du, &z, &inverse_lengths, dim);
-    Contrast { loss, found, solved, alignment, uniformity }
+    Contrast { loss, found, solved, alignment, uniformity, distance }
 }
 
-/// Alignment and uniformity from cosines `[M, M]`: `|z_i - z_j|² = 2 - 2 cos`.
-fn spread(cosines: &[f32], views: usize) -> (f64, f64) {
-    let (mut partners, mut all) = (0.0, 0.0);
+/// Alignment, uniformity and mean squared distance from cosines `[M, M]`: `|z_i - z_j|² = 2 - 2 cos`.
+fn spread(cosines: &[f32], views: usize) -> (f64, f64, f64) {
+    let (mut partners, mut all, mut distances) = (0.0, 0.0, 0.0);
     for (view, row) in cosines.chunks_exact(views).enumerate() {
         partners += 2.0 - 2.0 * f64::from(row[view ^ 1]);
         // Each pair once.
         all += row[..view].iter().map(|&cosine| (4.0 * (f64::from(cosine) - 1.0)).exp()).sum::<f64>();
+        distances += row[..view].iter().map(|&cosine| 2.0 - 2.0 * f64::from(cosine)).sum::<f64>();
     }
-    (partners / views as f64, (all / (views * (views - 1) / 2) as f64).ln())
+    let pairs = (views * (views - 1) / 2) as f64;
+    (partners / views as f64, (all / pairs).ln(), distances / pairs)
 }
 
 /// `a += aᵀ` for a square matrix.
@@ -103,6 +107,7 @@ mod tests {
             let expected = ((2 * images - 1) as f64).ln();
             assert!((contrast.loss - expected).abs() < 1e-5, "{} {expected}", contrast.loss);
             assert!(contrast.alignment.abs() < 1e-5 && contrast.uniformity.abs() < 1e-5);
+            assert!(contrast.distance.abs() < 1e-5);
             assert!(du.iter().all(|d| d.abs() < 1e-4), "no direction is better than another");
         }
     }
@@ -115,6 +120,7 @@ mod tests {
         let expected = (1.0 + 2.0 * (-4.0f64).exp()).ln();
         assert!((contrast.loss - expected).abs() < 1e-6, "{} {expected}", contrast.loss);
         assert_eq!(contrast.found, [true; 4]);
+        assert!((contrast.distance - 4.0 * 4.0 / 6.0).abs() < 1e-6, "{}", contrast.distance);
         let uniform = ((2.0 + 4.0 * (-8.0f64).exp()) / 6.0).ln();
         assert!((contrast.uniformity - uniform).abs() < 1e-6, "{} {uniform}", contrast.uniformity);
     }

@@ -60,6 +60,7 @@ impl Objective for SimClr {
                 ("zero_gradient", contrast.solved),
                 ("alignment", contrast.alignment),
                 ("uniformity", contrast.uniformity),
+                ("distance", contrast.distance),
             ],
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Tensors, all f32: the encoder's parameters and running statistics under PyTorch's names
 //! (`blocks.0.conv1.weight`, `blocks.0.norm1.running_mean`), the objective's head (`head.weight`), the
-//! optimiser's vectors (`optimiser.momentum.blocks.0.conv1.weight`), and once the run is finished the
-//! statistics of its features (`corpus.mean`, `corpus.std`, `corpus.length_max`).
+//! optimiser's vectors (`optimiser.momentum.blocks.0.conv1.weight`), and once the run is finished, or from the start where
+//! the encoder stays as it is, the statistics of its features (`corpus.mean`, `corpus.std`, `corpus.length_max`).
 //!
 //! The header's metadata holds one entry, `macula`: a TOML text whose first line is
 //! `sha256 = "…"` over all the rest, tensors included. One entry, because the order of several is not
@@ -21,7 +21,7 @@ use super::config::PretrainConfig;
 use super::metrics::Tally;
 use super::run::RunError;
 use crate::data::Preprocessing;
-use crate::encoder::NamedTensor;
+use crate::encoder::{CorpusStatistics, NamedTensor};
 
 const FORMAT: &str = "macula pretrain 1";
 const METADATA: &str = "macula";
@@ -138,6 +138,23 @@ impl Checkpoint {
     pub fn tensor(&self, name: &str) -> Option<&NamedTensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
+
+    /// The statistics of the features, where the run has come to them.
+    pub fn corpus(&self) -> Option<CorpusStatistics> {
+        let vector = |name: &str| self.tensor(name).map(|tensor| tensor.data.clone());
+        // A whole number up to 65,535, which f32 holds exactly.
+        let length_max = vector("corpus.length_max").and_then(|max| max.first().map(|&max| max as u16));
+        let (mean, std) = vector("corpus.mean").zip(vector("corpus.std"))?;
+        Some(CorpusStatistics { mean, std, length_max })
+    }
+}
+
+/// `corpus.mean`, `corpus.std` and `corpus.length_max`, as [`Checkpoint::corpus`] reads them.
+pub(super) fn corpus_tensors(corpus: &CorpusStatistics) -> Vec<NamedTensor> {
+    let named = |name: &str, data: Vec<f32>| NamedTensor { name: name.to_owned(), shape: vec![data.len()], data };
+    let mut tensors = vec![named("corpus.mean", corpus.mean.clone()), named("corpus.std", corpus.std.clone())];
+    tensors.extend(corpus.length_max.map(|max| named("corpus.length_max", vec![f32::from(max)])));
+    tensors
 }
 
 fn named(name: String, view: &TensorView<'_>) -> Result<NamedTensor, String> {

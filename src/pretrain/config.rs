@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::augment::{Augmentation, Policy};
 use crate::encoder::{EncoderSpec, InputShape, Preset, SpecError};
 use crate::nn::optimiser::OptimiserKind;
-use crate::objective::{Masked, Miner, Moco, Objective, Rotation, SimClr, Supervised, Triplet};
+use crate::objective::{
+    Masked, Miner, Moco, Objective, PROBE_LAYERS_MAX, Probe, Rotation, SimClr, Supervised, Triplet,
+};
+
+use super::health::HealthGate;
+use super::transfer::{Freeze, Init};
 
 /// What pretraining minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +121,10 @@ pub struct PretrainConfig {
     /// Trains on so many images only, drawn by seed; all where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Trains on so many labelled images of each class only, drawn by seed; a larger number takes those of a smaller one
+    /// as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_class: Option<usize>,
     /// Largest learning rate, reached after warm-up.
     pub learning_rate: f32,
     /// Decoupled decay of weights (not of scales, shifts and biases): each step takes away
@@ -147,6 +156,16 @@ pub struct PretrainConfig {
     /// Settings of the methods that compare views.
     #[serde(default)]
     pub comparison: Comparison,
+    /// When it is looked at whether the encoder collapsed. Changes what is told, never what is learnt.
+    #[serde(default, skip_serializing_if = "HealthGate::is_usual")]
+    pub health: HealthGate,
+    /// The encoder to start from; random weights where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
+    /// Keeps the encoder that the run starts from as it is, batch norm included, and trains a shallow network on its
+    /// features; where absent all is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
 }
 
 /// Xie et al. 2022, arXiv:2111.09886, table 2: small patches do best when some 60 % are masked.
@@ -185,6 +204,7 @@ impl PretrainConfig {
             batch_size: 128,
             seed: 1,
             limit: None,
+            per_class: None,
             learning_rate: 0.0,
             weight_decay: 5e-3,
             warmup_fraction: 0.05,
@@ -197,6 +217,9 @@ impl PretrainConfig {
             chunk: None,
             mask_share: usual_mask_share(),
             comparison: Comparison::default(),
+            health: HealthGate::default(),
+            init: None,
+            freeze: None,
         };
         if method == Method::Moco {
             // He et al. 2020 take 0.07, version 2 takes 0.2: a queue makes negatives easier to find.
@@ -248,7 +271,12 @@ impl PretrainConfig {
         let chosen = self.comparison;
         match self.method {
             Method::Rotation => Box::new(Rotation::new(self.label_smoothing)),
-            Method::Supervised => Box::new(Supervised::new(num_classes, self.label_smoothing)),
+            Method::Supervised => match self.freeze {
+                Some(Freeze { hidden, layers }) => {
+                    Box::new(Probe::new(num_classes, hidden, layers, self.label_smoothing))
+                }
+                None => Box::new(Supervised::new(num_classes, self.label_smoothing)),
+            },
             Method::Simclr => {
                 Box::new(SimClr::new(chosen.temperature, chosen.projection_hidden, chosen.projection_dim))
             }
@@ -287,6 +315,9 @@ impl PretrainConfig {
         // TOML has no larger integers.
         hold("seed", self.seed, "at most 9223372036854775807", i64::try_from(self.seed).is_ok())?;
         hold("limit", self.limit.unwrap_or(1), "at least 1", self.limit != Some(0))?;
+        hold("per_class", self.per_class.unwrap_or(1), "at least 1", self.per_class != Some(0))?;
+        let both = self.per_class.is_some() && self.limit.is_some();
+        hold("per_class", self.per_class.unwrap_or(0), "absent where there is a limit", !both)?;
         let rate = self.learning_rate;
         hold("learning_rate", rate, "above 0 and at most 100", rate > 0.0 && rate <= 100.0)?;
         hold("weight_decay", self.weight_decay, "0 to 1", unit(self.weight_decay))?;
@@ -312,6 +343,13 @@ impl PretrainConfig {
         hold("chunk", self.chunk.unwrap_or(2), "at least 2", self.chunk.is_none_or(|chunk| chunk >= 2))?;
         let alone = self.method.is_contrastive() && self.batch_size < 2;
         hold("batch_size", self.batch_size, "at least 2 for a method that compares images", !alone)?;
+        if let Some(Freeze { hidden, layers }) = self.freeze {
+            hold("freeze.hidden", hidden, "1 to 65536", (1..=65_536).contains(&hidden))?;
+            hold("freeze.layers", layers, "0 to 3", layers <= PROBE_LAYERS_MAX)?;
+            let supervised = self.method == Method::Supervised;
+            hold("freeze", "set", "absent unless the method is supervised", supervised)?;
+            hold("freeze", "set", "absent unless init names an encoder to keep", self.init.is_some())?;
+        }
         Ok(())
     }
 
@@ -334,6 +372,10 @@ mod tests {
             let text = config.to_toml();
             assert_eq!(toml::from_str::<PretrainConfig>(&text).unwrap(), config, "{text}");
         }
+        (config.init, config.freeze) =
+            (Some(Init { encoder: "run".into(), sha256: "ab".into() }), Some(Freeze::default()));
+        (config.per_class, config.health) = (Some(20), HealthGate::Never);
+        assert_eq!(toml::from_str::<PretrainConfig>(&config.to_toml()).unwrap(), config);
         let text = config.to_toml().replace("batch_size", "batch_sise");
         assert!(toml::from_str::<PretrainConfig>(&text).is_err(), "an unknown field is an error");
     }
@@ -358,5 +400,21 @@ mod tests {
         assert!(refused(|c| c.augmentation.crop_padding = 32).contains("crop_padding is 32"));
         assert!(refused(|c| c.channels = 2).contains("2 channels"));
         assert!(refused(|c| c.size = 4).contains("4×4"));
+        assert!(refused(|c| c.per_class = Some(0)).contains("per_class is 0"));
+        assert!(refused(|c| (c.per_class, c.limit) = (Some(5), Some(9))).contains("per_class is 5"));
+        assert!(refused(|c| c.freeze = Some(Freeze { hidden: 0, layers: 1 })).contains("freeze.hidden is 0"));
+        assert!(refused(|c| c.freeze = Some(Freeze { hidden: 1, layers: 4 })).contains("freeze.layers is 4"));
+        assert!(refused(|c| c.freeze = Some(Freeze::default())).contains("init"));
+    }
+
+    /// A file of a run that knew nothing of later settings.
+    #[test]
+    fn what_is_not_set_leaves_no_trace() {
+        let config = PretrainConfig::new("phantoms", Method::Simclr);
+        let text = config.to_toml();
+        for name in ["health", "init", "freeze", "per_class"] {
+            assert!(!text.contains(name), "{text}");
+        }
+        assert_eq!(toml::from_str::<PretrainConfig>(&text).unwrap(), config);
     }
 }

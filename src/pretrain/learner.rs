@@ -1,9 +1,11 @@
 //! What learns: encoder, head and optimisers, and one step of them.
 
-use crate::encoder::{NamedTensor, Network, Role, TensorError, Workspace};
+use crate::encoder::{CorpusStatistics, NamedTensor, Network, Role, TensorError, Workspace};
 use crate::nn::optimiser::Optimiser;
 use crate::objective::{Batch, HeadTensor, Objective, Verdict};
 use crate::rng::Rng;
+
+use crate::measure::Features;
 
 use super::checkpoint::Checkpoint;
 use super::config::PretrainConfig;
@@ -21,6 +23,8 @@ pub struct Learner {
     network_optimiser: Optimiser,
     head_optimiser: Optimiser,
     momentum: Option<MomentumEncoder>,
+    /// Of an encoder that stays as it is: the head sees its features standardised by these.
+    pub frozen: Option<CorpusStatistics>,
     seed: u64,
     /// Most network inputs whose activations are kept at once.
     chunk: Option<usize>,
@@ -43,6 +47,7 @@ impl Learner {
             network_optimiser: optimiser(network.parameters.len(), decayed),
             head_optimiser: optimiser(head.len(), head_decayed),
             momentum: objective.momentum().map(|m| MomentumEncoder::new(m, &network, &head, config.seed)),
+            frozen: None,
             seed: config.seed,
             chunk: config.chunk,
             workspace: Workspace::default(),
@@ -89,12 +94,36 @@ impl Learner {
         verdict
     }
 
-    /// The loss on `inputs` as they are, with the running statistics; none for an objective that needs more than features.
-    pub fn measure(&self, inputs: &[f32], labels: &[Option<usize>]) -> Option<Verdict> {
-        if self.objective.momentum().is_some() || self.objective.mask_share().is_some() {
+    /// One step of the head alone on `features` of an encoder that stays as it is.
+    pub fn step_head(&mut self, features: Vec<f32>, labels: &[Option<usize>], learning_rate: f32) -> Verdict {
+        let features = self.standardised(features);
+        let (mut dhead, mut dfeatures) = (vec![0.0; self.head.len()], vec![0.0; features.len()]);
+        let batch = Batch { features: &features, labels, ..Batch::default() };
+        let verdict = self.objective.loss(&self.head, batch, &mut dhead, &mut dfeatures);
+        if verdict.loss.is_finite() {
+            self.head_optimiser.step(&mut self.head, &dhead, learning_rate);
+        }
+        verdict
+    }
+
+    fn standardised(&self, rows: Vec<f32>) -> Vec<f32> {
+        let Some(corpus) = &self.frozen else { return rows };
+        let mut features = Features { dim: self.network.spec().feature_dim(), rows };
+        features.standardise(corpus);
+        features.rows
+    }
+
+    /// Whether [`Self::measure`] can say anything.
+    pub fn can_measure(&self) -> bool {
+        self.objective.momentum().is_none() && self.objective.mask_share().is_none()
+    }
+
+    /// The loss on `features` with the running statistics; none for an objective that needs more than features.
+    pub fn measure(&self, features: Vec<f32>, labels: &[Option<usize>]) -> Option<Verdict> {
+        if !self.can_measure() {
             return None;
         }
-        let features = self.network.embed(inputs);
+        let features = self.standardised(features);
         let (mut dhead, mut dfeatures) = (vec![0.0; self.head.len()], vec![0.0; features.len()]);
         let batch = Batch { features: &features, labels, ..Batch::default() };
         Some(self.objective.loss(&self.head, batch, &mut dhead, &mut dfeatures))

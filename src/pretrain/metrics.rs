@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use crate::objective::Verdict;
 
 /// Sums over the steps of an epoch; kept in the checkpoint so that a resumed epoch ends in the same line.
@@ -111,6 +112,19 @@ pub struct EpochLine {
     pub held_out: Option<Score>,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f32,
+    /// Whether the encoder tells images apart; absent when not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// Any line of `metrics.jsonl`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Line {
+    /// Of a whole epoch.
+    Epoch(EpochLine),
+    /// Of a single step.
+    Step(#[expect(dead_code, reason = "read to tell a step from a line that is damaged")] StepLine),
 }
 
 /// A file of lines that grows.

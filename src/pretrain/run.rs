@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::checkpoint::{Checkpoint, hex};
 use super::config::PretrainConfig;
+use super::metrics::{EpochLine, Line};
 use crate::data::Preprocessing;
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Network, SpecError, TensorError};
 use crate::files::{WriteError, write_whole};
@@ -92,6 +93,16 @@ pub enum RunError {
         path: String,
         /// Which one and why.
         source: TensorError,
+    },
+    /// A line of the metrics cannot be understood.
+    #[error("{path}, line {line}: {reason}")]
+    Metrics {
+        /// The file.
+        path: String,
+        /// Its number, counted from 1.
+        line: usize,
+        /// Why not.
+        reason: String,
     },
     /// The checkpoint names a network that does not exist.
     #[error("{path}: {source}")]
@@ -175,6 +186,27 @@ impl RunFolder {
         if path.exists() { Checkpoint::read(&path).map(Some) } else { Ok(None) }
     }
 
+    /// The epochs told in `metrics.jsonl`, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a line is neither an epoch's nor a step's.
+    pub fn epochs(&self) -> Result<Vec<EpochLine>, RunError> {
+        let path = self.file(METRICS);
+        let text = std::fs::read_to_string(&path).map_err(RunError::io(&path))?;
+        let mut epochs = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let foreign = |error: serde_json::Error| RunError::Metrics {
+                path: path.display().to_string(),
+                line: index + 1,
+                reason: error.to_string(),
+            };
+            if let Line::Epoch(epoch) = serde_json::from_str(line).map_err(foreign)? {
+                epochs.push(epoch);
+            }
+        }
+        Ok(epochs)
+    }
+
     /// Gives the folder up: a run that never began leaves nothing behind.
     ///
     /// What cannot be removed stays; there is already an error to report.
@@ -216,11 +248,7 @@ impl Run {
         let no_checkpoint = || RunError::NoCheckpoint { path: path.display().to_string() };
         let checkpoint = folder.checkpoint()?.ok_or_else(no_checkpoint)?;
         let network = network_of(&checkpoint, &path)?;
-        let vector = |name: &str| checkpoint.tensor(name).map(|tensor| tensor.data.clone());
-        // A whole number up to 65,535, which f32 holds exactly.
-        let length_max = vector("corpus.length_max").and_then(|max| max.first().map(|&max| max as u16));
-        let corpus = vector("corpus.mean").zip(vector("corpus.std"));
-        let corpus = corpus.map(|(mean, std)| CorpusStatistics { mean, std, length_max });
+        let corpus = checkpoint.corpus();
         let progress = checkpoint.progress;
         Ok(Self {
             identity: identity(&network, &progress.preprocessing),
@@ -233,6 +261,11 @@ impl Run {
             name: format!("run {}", dir.display()),
             corpus,
         })
+    }
+
+    /// [`Embedder::identity`] in hexadecimal.
+    pub fn sha256(&self) -> String {
+        hex(&self.identity)
     }
 }
 

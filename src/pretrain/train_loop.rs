@@ -7,151 +7,25 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::batch::Recipe;
-use super::checkpoint::{Checkpoint, Progress};
-use super::config::{ConfigError, PretrainConfig, Validate};
+use super::checkpoint::{Checkpoint, Progress, corpus_tensors};
+use super::config::{PretrainConfig, Validate};
+use super::error::PretrainError;
+use super::frozen::Frozen;
+use super::health::{self, Health, HealthGate, Sample};
 use super::learner::Learner;
 use super::metrics::{EpochLine, Lines, Score, StepLine, Tally};
+use super::observer::{Event, Observer};
+use super::plain::{EMBED_TOGETHER, corpus_statistics};
 use super::run::{CHECKPOINT, METRICS, RunError, RunFolder, TIMINGS, network_of};
 use super::training_set::{ImageSet, held_out_indices, training_indices};
+use super::transfer::starting_network;
 use crate::augment::Augmentation;
-use crate::data::{DataError, Dataset, Preprocessing};
-use crate::encoder::{CorpusStatistics, NamedTensor, Network, SpecError};
-use crate::files::{WriteError, write_whole};
+use crate::data::{Dataset, Preprocessing};
+use crate::encoder::{CorpusStatistics, NamedTensor, Network};
+use crate::files::write_whole;
 use crate::nn::schedule::learning_rate_at;
 use crate::objective::Objective;
 use crate::rng::Rng;
-
-/// Images the statistics of the features are measured on: enough that their sampling error is a
-/// fiftieth of the deviation.
-const CORPUS_IMAGES_MAX: usize = 2_000;
-
-/// Network inputs that are embedded together outside of training.
-const EMBED_TOGETHER: usize = 256;
-
-/// Pretraining could not begin or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum PretrainError {
-    /// A setting is out of range.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The run folder is at fault.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// A file could not be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// An image could not be read although it could be at the start, or none could.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The encoder does not take this input.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// There is nothing to train on.
-    #[error("{data}: no image to train on ({skipped} unreadable)")]
-    NoImages {
-        /// The data set.
-        data: String,
-        /// Images that could not be read.
-        skipped: usize,
-    },
-    /// `strict` was asked for and an image is broken.
-    #[error("{data}: {count} unreadable images, the first is {name}: {reason}")]
-    Unreadable {
-        /// The data set.
-        data: String,
-        /// How many.
-        count: usize,
-        /// Name of the first.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A method that learns from labels needs them all.
-    #[error("{data}: {unlabelled} of {images} training images have no label; this method needs all")]
-    Unlabelled {
-        /// The data set.
-        data: String,
-        /// Images without a label.
-        unlabelled: usize,
-        /// All training images.
-        images: usize,
-    },
-    /// A class could never be learnt.
-    #[error("{data}: class '{class}' has 0 training images; this method needs at least 1")]
-    EmptyClass {
-        /// The data set.
-        data: String,
-        /// The class.
-        class: String,
-    },
-    /// A resumed run found other images.
-    #[error("{data}: its training images are not those of the run ({found} now, {expected} then, or other names)")]
-    OtherImages {
-        /// The data set.
-        data: String,
-        /// Number of images now.
-        found: usize,
-        /// Number of images when the run began.
-        expected: usize,
-    },
-    /// Training went astray.
-    #[error("the loss is {loss} at step {step}: training diverged; try a learning rate below {learning_rate}")]
-    NotFinite {
-        /// What was found.
-        loss: f64,
-        /// The step, counted from 1.
-        step: u64,
-        /// The largest learning rate of the run.
-        learning_rate: f32,
-    },
-}
-
-/// What the loop tells while it works. Nothing in the library prints.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Images read before training.
-    Reading {
-        /// So far.
-        done: usize,
-        /// In all.
-        of: usize,
-    },
-    /// An image cannot be read and is left out.
-    Skipped {
-        /// The image.
-        name: &'a str,
-        /// What is wrong with it.
-        reason: &'a str,
-    },
-    /// Training begins or goes on.
-    Started {
-        /// Steps done before.
-        step: u64,
-        /// Steps in all.
-        steps: u64,
-        /// Images trained on.
-        images: usize,
-        /// Images a step.
-        batch_size: usize,
-    },
-    /// A step is done.
-    Step(&'a StepLine),
-    /// An epoch is done.
-    Epoch(&'a EpochLine),
-}
-
-/// Is told what happens.
-pub trait Observer {
-    /// Something happened.
-    fn event(&mut self, event: Event<'_>);
-}
-
-/// Does not listen.
-pub struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _event: Event<'_>) {}
-}
 
 /// What does not change the result of a run, or where it may start.
 #[derive(Clone, Copy, Debug)]
@@ -187,9 +61,19 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The last epoch's score on held-out images, where this call came to it and it was measured.
+    pub fn held_out(&self) -> Option<&Score> {
+        match self {
+            Self::Finished { last, .. } => last.as_ref().and_then(|line| line.held_out.as_ref()),
+            Self::Interrupted { .. } => None,
+        }
+    }
+}
+
 /// Trains `config` on `dataset` into the folder `out`.
 ///
-/// `config` is the stored one when resuming ([`RunFolder::open`]). After `stop` is raised the current
+/// `config` is the stored one when resuming ([`RunFolder::open`]); only its `health` may be another. After `stop` is raised the current
 /// step is ended and a checkpoint written. The last short batch of an epoch is left out, unless it is the
 /// only one: batch norm's statistics over few images would be noise, and shuffling leaves out others
 /// in every epoch.
@@ -237,7 +121,11 @@ struct Trainer<'a> {
     held_out: Option<ImageSet<'a>>,
     learner: Learner,
     progress: Progress,
-    corpus: Vec<NamedTensor>,
+    corpus: Option<CorpusStatistics>,
+    /// Of an encoder that stays as it is.
+    frozen: Option<Frozen>,
+    /// What health is looked at on.
+    sample: Sample,
     metrics: Lines,
     timings: Lines,
     skipped: usize,
@@ -255,7 +143,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Option<Self>, PretrainError> {
         // What lies in the checkpoint is read before anything that takes long.
         let checkpoint = if options.resume { folder.checkpoint()? } else { None };
-        let indices = training_indices(config, dataset);
+        let indices = training_indices(config, dataset)?;
         let Some(training) = ImageSet::read(config, dataset, indices, options.cache_bytes, observer, stop) else {
             return Ok(None);
         };
@@ -277,11 +165,30 @@ impl<'a> Trainer<'a> {
         }
         training.check(config, dataset)?;
         let sets = (training, held_out, skipped.len());
-        let trainer = match checkpoint {
-            Some(checkpoint) => Self::continued(checkpoint, dataset, folder, sets)?,
+        let mut trainer = match checkpoint {
+            Some(mut checkpoint) => {
+                checkpoint.progress.config.health = config.health;
+                Self::continued(checkpoint, dataset, folder, sets)?
+            }
             None => Self::started(config, dataset, folder, sets)?,
         };
-        Ok(Some(trainer))
+        let ready = config.freeze.is_none() || trainer.progress.finished;
+        let ready = ready || trainer.freeze(observer, stop)?;
+        Ok(ready.then_some(trainer))
+    }
+
+    /// What an encoder that stays as it is gives once and for all. Whether it came to an end before `stop` was raised.
+    fn freeze(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<bool, PretrainError> {
+        if self.corpus.is_none() {
+            self.corpus = Some(self.corpus_statistics()?);
+        }
+        let (network, preprocessing) = (&self.learner.network, &self.progress.preprocessing);
+        let config = &self.progress.config;
+        let training = (config.augmentation == Augmentation::NONE).then_some(&self.training);
+        let held_out = self.held_out.as_ref().filter(|_| config.validate == Validate::Epoch);
+        self.frozen = Frozen::of(network, preprocessing, (training, held_out), observer, stop)?;
+        self.learner.frozen.clone_from(&self.corpus);
+        Ok(self.frozen.is_some())
     }
 
     fn started(
@@ -291,13 +198,14 @@ impl<'a> Trainer<'a> {
         sets: (ImageSet<'a>, Option<ImageSet<'a>>, usize),
     ) -> Result<Self, PretrainError> {
         let indices = sets.0.readable_indices();
-        let preprocessing = Preprocessing::for_corpus(dataset, &indices, config.channels, config.size, config.size)?;
+        let (network, preprocessing) = starting_network(config)?;
+        let measured = || Preprocessing::for_corpus(dataset, &indices, config.channels, config.size, config.size);
+        let preprocessing = preprocessing.map_or_else(measured, Ok)?;
         let mut progress = Progress::start(config, preprocessing);
         progress.images = indices.len();
         progress.images_sha256 = sets.0.sha256(dataset);
         progress.class_names = dataset.class_names.clone();
         progress.tally = Tally::new(config.objective(dataset.class_names.len()).num_classes());
-        let network = Network::new(config.spec()?, config.seed)?;
         Self::assembled(network, progress, folder, sets)
     }
 
@@ -317,6 +225,7 @@ impl<'a> Trainer<'a> {
         let mut trainer = Self::assembled(network, checkpoint.progress.clone(), folder, sets)?;
         let steps = checkpoint.progress.step;
         trainer.learner.restore(&checkpoint, steps).map_err(RunError::tensors(&path))?;
+        trainer.corpus = checkpoint.corpus();
         Ok(trainer)
     }
 
@@ -328,11 +237,14 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, PretrainError> {
         let objective = progress.config.objective(progress.class_names.len());
         let learner = Learner::new(&progress.config, network, objective);
+        let sample = Sample::draw(&training, learner.objective.views(), progress.config.seed);
         let (metrics_path, timings_path) = (folder.file(METRICS), folder.file(TIMINGS));
         Ok(Self {
             metrics: Lines::open(&metrics_path, Some(progress.metrics_bytes)).map_err(RunError::io(&metrics_path))?,
             timings: Lines::open(&timings_path, None).map_err(RunError::io(&timings_path))?,
-            corpus: Vec::new(),
+            corpus: None,
+            frozen: None,
+            sample,
             input: Vec::new(),
             folder,
             training,
@@ -381,26 +293,47 @@ impl<'a> Trainer<'a> {
             let line = self.end_epoch(epoch + 1, per_epoch * epochs)?;
             self.time(started, self.progress.step - first, epoch + 1)?;
             observer.event(Event::Epoch(&line));
+            self.judge(&line, observer)?;
             last = Some(line);
         }
         Ok(Outcome::Finished { last, skipped: self.skipped })
     }
 
+    /// Warns of mining that gives nothing more to learn, and ends a run whose encoder collapsed.
+    fn judge(&self, line: &EpochLine, observer: &mut dyn Observer) -> Result<(), PretrainError> {
+        let config = &self.progress.config;
+        let sign = line.health.as_ref().and_then(|health| health::collapse(health, &line.train));
+        if let Some(sign) = sign {
+            return Err(PretrainError::Collapsed { epoch: line.epoch, sign, advice: health::advice(config) });
+        }
+        if let Some(warning) = health::stuck_at_margin(config, &line.train) {
+            observer.event(Event::Warning(&warning));
+        }
+        Ok(())
+    }
+
     /// One step on the images at `batch`.
     fn step(&mut self, batch: &[usize], epoch: u64, steps: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
-        let recipe = Recipe {
-            objective: &*self.learner.objective,
-            augmentation: config.augmentation,
-            preprocessing: &self.progress.preprocessing,
-            seed: config.seed,
-        };
-        recipe.fill(&mut self.input, &self.training, batch, epoch)?;
+        let known = self.frozen.as_ref().and_then(|frozen| frozen.training.as_ref());
+        if known.is_none() {
+            let recipe = Recipe {
+                objective: &*self.learner.objective,
+                augmentation: config.augmentation,
+                preprocessing: &self.progress.preprocessing,
+                seed: config.seed,
+            };
+            recipe.fill(&mut self.input, &self.training, batch, epoch)?;
+        }
         let labels: Vec<Option<usize>> = batch.iter().map(|&position| self.training.labels[position]).collect();
 
         let warmup = (f64::from(config.warmup_fraction) * steps as f64).round() as u64;
         let learning_rate = learning_rate_at(self.progress.step, steps, warmup, config.learning_rate);
-        let verdict = self.learner.step(&self.input, &labels, learning_rate, self.progress.step);
+        let verdict = match (known, config.freeze) {
+            (Some(features), _) => self.learner.step_head(features.select(batch).rows, &labels, learning_rate),
+            (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), &labels, learning_rate),
+            (None, None) => self.learner.step(&self.input, &labels, learning_rate, self.progress.step),
+        };
         if !verdict.loss.is_finite() {
             let (step, learning_rate) = (self.progress.step + 1, config.learning_rate);
             return Err(PretrainError::NotFinite { loss: verdict.loss, step, learning_rate });
@@ -420,26 +353,49 @@ impl<'a> Trainer<'a> {
         let warmup = (f64::from(config.warmup_fraction) * steps as f64).round() as u64;
         let learning_rate = learning_rate_at(self.progress.step - 1, steps, warmup, config.learning_rate);
         let train = self.progress.tally.score();
-        let line = EpochLine { step: self.progress.step, epoch, train, held_out, learning_rate };
+        let health = self.examine()?;
+        let line = EpochLine { step: self.progress.step, epoch, train, held_out, learning_rate, health };
         self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
         self.progress.tally = Tally::new(self.learner.objective.num_classes());
         if is_last {
-            self.corpus = self.corpus_statistics()?;
+            self.corpus = Some(self.corpus_statistics()?);
             self.progress.finished = true;
         }
         self.save()?;
         Ok(line)
     }
 
+    /// The encoder as it is now, where the run asks for it.
+    fn examine(&self) -> Result<Option<Health>, PretrainError> {
+        let config = &self.progress.config;
+        // An encoder that stays as it is cannot collapse.
+        if config.health == HealthGate::Never || config.freeze.is_some() {
+            return Ok(None);
+        }
+        let (network, preprocessing) = (&self.learner.network, &self.progress.preprocessing);
+        let on = (&self.training, &self.sample);
+        let classes = self.progress.class_names.len();
+        let found = health::examine(network, preprocessing, config.augmentation, config.seed, on, classes)?;
+        found.transpose().map_err(|value| self.not_finite(value))
+    }
+
     /// The score on `set`, not augmented, with the running statistics; none where the objective has none outside of training.
     fn measure(&self, set: &ImageSet<'_>) -> Result<Option<Score>, PretrainError> {
         let objective = &*self.learner.objective;
         let mut tally = Tally::new(objective.num_classes());
+        let known = self.frozen.as_ref().and_then(|frozen| frozen.held_out.as_ref());
         let mut input = Vec::new();
         for positions in set.readable.chunks((EMBED_TOGETHER / objective.views()).max(1)) {
-            self.fill_plain(&mut input, set, positions, objective)?;
             let labels: Vec<Option<usize>> = positions.iter().map(|&position| set.labels[position]).collect();
-            let Some(verdict) = self.learner.measure(&input, &labels) else { return Ok(None) };
+            let features = match known {
+                Some(features) => features.select(positions).rows,
+                None if self.learner.can_measure() => {
+                    self.fill_plain(&mut input, set, positions, objective)?;
+                    self.learner.network.embed(&input)
+                }
+                None => return Ok(None),
+            };
+            let Some(verdict) = self.learner.measure(features, &labels) else { return Ok(None) };
             tally.add(&verdict);
         }
         Ok(Some(tally.score()))
@@ -458,42 +414,14 @@ impl<'a> Trainer<'a> {
         Ok(recipe.fill(input, set, positions, 0)?)
     }
 
-    /// What the features over training images spread evenly look like, as `corpus.mean`, `corpus.std`, `corpus.length_max`.
-    fn corpus_statistics(&self) -> Result<Vec<NamedTensor>, PretrainError> {
-        let readable = &self.training.readable;
-        let count = readable.len().min(CORPUS_IMAGES_MAX);
-        let positions: Vec<usize> = (0..count).map(|i| readable[i * readable.len() / count]).collect();
-        let dim = self.learner.network.spec().feature_dim();
-        let (mut sums, mut squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
-        let (mut input, mut features) = (Vec::new(), Vec::with_capacity(count * dim));
-        // One upright view an image, whatever the objective: that is what the encoder will be asked for.
-        let upright = crate::objective::Supervised::new(1, 0.0);
-        for positions in positions.chunks(EMBED_TOGETHER) {
-            self.fill_plain(&mut input, &self.training, positions, &upright)?;
-            let start = features.len();
-            features.extend(self.learner.network.embed(&input));
-            for feature in features[start..].chunks_exact(dim) {
-                for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(feature) {
-                    *sum += f64::from(value);
-                    *square += f64::from(value).powi(2);
-                }
-            }
-        }
-        let mean: Vec<f64> = sums.iter().map(|sum| sum / count as f64).collect();
-        let std = (squares.iter().zip(&mean)).map(|(square, m)| (square / count as f64 - m * m).max(0.0).sqrt());
-        let std: Vec<f64> = std.collect();
-        if let Some(&loss) = mean.iter().chain(&std).find(|value| !value.is_finite()) {
-            let (step, learning_rate) = (self.progress.step, self.progress.config.learning_rate);
-            return Err(PretrainError::NotFinite { loss, step, learning_rate });
-        }
-        let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-        let statistics = CorpusStatistics { mean: narrow(&mean), std: narrow(&std), length_max: None };
-        // Features that cannot be scaled have no length; whoever quantises them will say so.
-        let length_max = statistics.clone().with_lengths_of(&features).ok().and_then(|known| known.length_max);
-        let named = |name: &str, data: Vec<f32>| NamedTensor { name: name.to_owned(), shape: vec![data.len()], data };
-        let mut tensors = vec![named("corpus.mean", statistics.mean), named("corpus.std", statistics.std)];
-        tensors.extend(length_max.map(|max| named("corpus.length_max", vec![f32::from(max)])));
-        Ok(tensors)
+    fn corpus_statistics(&self) -> Result<CorpusStatistics, PretrainError> {
+        let (network, preprocessing) = (&self.learner.network, &self.progress.preprocessing);
+        corpus_statistics(network, preprocessing, &self.training)?.map_err(|value| self.not_finite(value))
+    }
+
+    fn not_finite(&self, loss: f64) -> PretrainError {
+        let (step, learning_rate) = (self.progress.step, self.progress.config.learning_rate);
+        PretrainError::NotFinite { loss, step, learning_rate }
     }
 
     /// Writes a checkpoint, after the metrics it counts on.
@@ -501,7 +429,7 @@ impl<'a> Trainer<'a> {
         self.metrics.sync().map_err(RunError::io(&self.folder.file(METRICS)))?;
         self.progress.metrics_bytes = self.metrics.bytes;
         let mut tensors = self.learner.tensors();
-        tensors.extend(self.corpus.iter().cloned());
+        tensors.extend(self.corpus.iter().flat_map(corpus_tensors));
         let checkpoint = Checkpoint { progress: self.progress.clone(), tensors };
         Ok(write_whole(&self.folder.file(CHECKPOINT), &checkpoint.to_bytes())?)
     }

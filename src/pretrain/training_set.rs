@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::checkpoint::hex;
 use super::config::PretrainConfig;
-use super::train_loop::{Event, Observer, PretrainError};
+use super::error::PretrainError;
+use super::observer::{Event, Observer};
 use crate::data::{Dataset, Loader, Preprocessing, ResizeFilter, Split};
 use crate::rng::Rng;
 
@@ -31,8 +32,9 @@ pub(super) struct ImageSet<'a> {
     pub skipped: Vec<(String, String)>,
 }
 
-/// The images to train on: the `train` part where the data set has one, otherwise all; `limit` of them.
-pub(super) fn training_indices(config: &PretrainConfig, dataset: &Dataset) -> Vec<usize> {
+/// The images to train on: the `train` part where the data set has one, otherwise all; `limit` of them, or `per_class` of
+/// each class.
+pub(super) fn training_indices(config: &PretrainConfig, dataset: &Dataset) -> Result<Vec<usize>, PretrainError> {
     let mut indices = dataset.indices(Some(Split::Train));
     if indices.is_empty() && dataset.records.iter().all(|record| record.split.is_none()) {
         indices = dataset.indices(None);
@@ -42,7 +44,32 @@ pub(super) fn training_indices(config: &PretrainConfig, dataset: &Dataset) -> Ve
         indices = drawn.into_iter().map(|position| indices[position]).collect();
         indices.sort_unstable();
     }
-    indices
+    match config.per_class {
+        None => Ok(indices),
+        Some(count) => labelled_indices(config, dataset, &indices, count),
+    }
+}
+
+/// `count` labelled images of each class, drawn by seed: those of a smaller count are among those of a larger one.
+fn labelled_indices(
+    config: &PretrainConfig,
+    dataset: &Dataset,
+    indices: &[usize],
+    count: usize,
+) -> Result<Vec<usize>, PretrainError> {
+    let mut drawn = Vec::new();
+    for (label, class) in dataset.class_names.iter().enumerate() {
+        let of_class: Vec<usize> =
+            indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
+        if of_class.len() < count {
+            let (data, class, found) = (config.data.clone(), class.clone(), of_class.len());
+            return Err(PretrainError::TooFewLabelled { data, class, found, asked: count });
+        }
+        let mut rng = Rng::for_item(config.seed, "per class", 0, label as u64);
+        drawn.extend(rng.sample(of_class.len(), count).into_iter().map(|position| of_class[position]));
+    }
+    drawn.sort_unstable();
+    Ok(drawn)
 }
 
 /// The images to validate on, with the name of their split: `val` where there is one, otherwise `test`.

@@ -68,14 +68,14 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
         let labels: Vec<Option<usize>> = chosen.iter().map(|&support| Some(support / shots)).collect();
         learner.step(&input, &labels, learning_rate_at(step, STEPS, 0, LEARNING_RATE), step);
     }
-    input.clear();
+    let mut input = Vec::new();
     for &query in &drawn.queries {
         let plain = Augmentation::NONE.apply(&image(query)?, &mut Rng::for_purpose(seed, "plain"));
         input.extend(setting.recipe.normalise(&plain.pixels));
     }
     let asked = drawn.queries.len() / classes;
     let labels: Vec<Option<usize>> = (0..drawn.queries.len()).map(|query| Some(query / asked)).collect();
-    let verdict = learner.measure(&input, &labels);
+    let verdict = learner.measure(input, &labels);
     Ok(verdict.map_or(0.0, |verdict| Confusion::of(classes, &verdict.targets, &verdict.answers).balanced_accuracy()))
 }
 

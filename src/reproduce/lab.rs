@@ -161,7 +161,8 @@ impl Lab<'_> {
         Run::load(&self.folder(name)).is_ok_and(|run| run.finished)
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
+    /// Where the run `name` lies.
+    pub fn folder(&self, name: &str) -> PathBuf {
         self.out.join("runs").join(name)
     }
 

@@ -4,7 +4,9 @@
 //! pictures (PNG). The short form does all of it on phantoms in seconds and shows that it works; the full form runs
 //! on real images, and its figures are worth quoting.
 
+mod few_labels; //      the probe on few labels beside training from scratch
 mod few_shot; //        what a handful of labels is worth, for every objective on every task
+mod fine_tuning; //     figure 5: iterations from pretrained and from random weights
 mod from_scratch; //    a network trained on the supports of an episode alone
 mod lab; //             data sets, runs used by several lessons, features
 mod moco_memory; //     negatives without large batches
@@ -30,8 +32,12 @@ use crate::report::table::Table;
 pub enum Lesson {
     /// Nearest neighbours by raw pixels and by features.
     Representations,
+    /// Accuracy against iteration, from pretrained and from random weights.
+    Figure5,
     /// Supervised accuracy, accuracy of a probe on rotation features, and rotation accuracy, epoch by epoch.
     Figure8,
+    /// Accuracy against the number of labels.
+    FewLabels,
     /// Triplet against SimCLR: samples without gradient, margin and temperature, cost.
     Table43,
     /// MoCo's queue against SimCLR's batch: accuracy and memory.
@@ -119,13 +125,23 @@ pub enum ReproduceError {
 
 impl Lesson {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Representations, Self::Figure8, Self::Table43, Self::MocoMemory, Self::FewShot];
+    pub const ALL: [Self; 7] = [
+        Self::Representations,
+        Self::Figure5,
+        Self::Figure8,
+        Self::FewLabels,
+        Self::Table43,
+        Self::MocoMemory,
+        Self::FewShot,
+    ];
 
     /// What it is called on the command line and in the names of its files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Representations => "representations",
+            Self::Figure5 => "figure-5",
             Self::Figure8 => "figure-8",
+            Self::FewLabels => "few-labels",
             Self::Table43 => "table-4.3",
             Self::MocoMemory => "moco-memory",
             Self::FewShot => "few-shot",
@@ -139,7 +155,9 @@ impl Lesson {
     pub fn reproduce(self, lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         match self {
             Self::Representations => representations::reproduce(lab),
+            Self::Figure5 => fine_tuning::reproduce(lab),
             Self::Figure8 => rotation_epochs::reproduce(lab),
+            Self::FewLabels => few_labels::reproduce(lab),
             Self::Table43 => table_4_3::reproduce(lab),
             Self::MocoMemory => moco_memory::reproduce(lab),
             Self::FewShot => few_shot::reproduce(lab),

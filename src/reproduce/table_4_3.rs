@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::lab::Lab;
 use super::{Findings, ReproduceError, share, tasks};
+use crate::measure::{Features, uniformity};
 use crate::objective::{Miner, nt_xent, triplet_loss};
 use crate::pretrain::{Method, PretrainConfig};
 use crate::report::chart::{Axis, Chart, Series};
@@ -49,7 +50,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
             format!("{word} {value}"),
             share(judged.balanced_accuracy.mean),
             share(judged.balanced_accuracy.half_width_95),
-            share(uniformity(&judged.features.rows, judged.features.dim)),
+            share(uniformity(first_rows(&judged.features), judged.features.dim)),
             zero(curve.first()),
             zero(curve.last()),
         ]);
@@ -77,20 +78,9 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     })
 }
 
-/// `ln` of the mean of `exp(-2 |a - b|²)` over pairs of unit-length features (Wang and Isola 2020, arXiv:2005.10242),
-/// over at most 1,000 of them.
-fn uniformity(rows: &[f32], dim: usize) -> f64 {
-    let unit = crate::evaluate::unit_rows(&rows[..rows.len().min(1_000 * dim)], dim);
-    let rows: Vec<&[f32]> = unit.chunks_exact(dim).collect();
-    let (mut sum, mut pairs) = (0.0, 0usize);
-    for (at, a) in rows.iter().enumerate() {
-        for b in &rows[..at] {
-            let squared: f64 = a.iter().zip(*b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-            sum += (-2.0 * squared).exp();
-            pairs += 1;
-        }
-    }
-    (sum / pairs.max(1) as f64).ln()
+/// The features that uniformity is measured on: a thousand make half a million pairs.
+fn first_rows(features: &Features) -> &[f32] {
+    &features.rows[..features.rows.len().min(1_000 * features.dim)]
 }
 
 /// What a step's loss and gradient take for n images in two views each, the encoder left out.
@@ -136,16 +126,4 @@ fn median_ms(mut work: impl FnMut()) -> f64 {
         .collect();
     times.sort_by(f64::total_cmp);
     times[2]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Two opposite points: |a - b|² = 4, so ln exp(-8).
-    #[test]
-    fn uniformity_of_two_opposite_features() {
-        assert!((uniformity(&[3.0, 0.0, -1.0, 0.0], 2) + 8.0).abs() < 1e-6);
-        assert!(uniformity(&[1.0, 1.0, 2.0, 2.0], 2).abs() < 1e-6, "fallen together");
-    }
 }

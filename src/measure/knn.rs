@@ -59,6 +59,24 @@ pub fn nearest(references: &Features, queries: &Features, neighbours: usize) -> 
     found.into_iter().map(|near| near.into_iter().map(|(_, index)| index).collect()).collect()
 }
 
+/// [`knn_scores`] of each feature among all others: one labelled set serves as references and as queries.
+pub fn knn_leave_one_out(features: &Features, labels: &[usize], num_classes: usize, settings: KnnSettings) -> Vec<f64> {
+    let dim = features.dim;
+    let rows = unit_rows(&features.rows, dim);
+    let blocks = rows.par_chunks(QUERIES * dim).enumerate();
+    blocks
+        .flat_map_iter(|(number, block)| {
+            // One more than asked for, as a feature is found among its own neighbours.
+            let nearest = nearest_of_block(&rows, dim, block, settings.neighbours + 1);
+            nearest.into_iter().enumerate().flat_map(move |(offset, mut near)| {
+                near.retain(|&(_, index)| index != number * QUERIES + offset);
+                near.truncate(settings.neighbours);
+                votes(&near, labels, num_classes, settings.temperature)
+            })
+        })
+        .collect()
+}
+
 /// The `neighbours` most similar references of each query, most similar first, as (similarity, index).
 fn nearest_of_block(references: &[f32], dim: usize, queries: &[f32], neighbours: usize) -> Vec<Vec<(f32, usize)>> {
     let num_queries = queries.len() / dim;
@@ -148,6 +166,22 @@ mod tests {
         let features = random(3, 300, 7);
         let found = nearest(&features, &features, 2);
         assert!(found.iter().enumerate().all(|(index, near)| near.len() == 2 && near[0] == index && near[1] != index));
+    }
+
+    #[test]
+    fn leaving_one_out_is_asking_with_all_others() {
+        let features = random(3, QUERIES + 9, 5);
+        let labels: Vec<usize> = (0..features.len()).map(|i| i % 3).collect();
+        let settings = KnnSettings { neighbours: 4, ..KnnSettings::default() };
+        let found = knn_leave_one_out(&features, &labels, 3, settings);
+        for query in 0..features.len() {
+            let others: Vec<usize> = (0..features.len()).filter(|&other| other != query).collect();
+            let labels: Vec<usize> = others.iter().map(|&other| labels[other]).collect();
+            let expected = knn_scores(&features.select(&others), &labels, 3, &features.select(&[query]), settings);
+            for (found, expected) in found[query * 3..][..3].iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-9, "{query}: {found} {expected}");
+            }
+        }
     }
 
     #[test]

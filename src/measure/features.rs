@@ -1,0 +1,152 @@
+//! Features in memory, and their mean and deviation.
+
+use rayon::prelude::*;
+
+use crate::encoder::CorpusStatistics;
+
+/// Rows one task sums up. Fixed, so that sums are taken in one order whatever the number of threads.
+const BLOCK: usize = 64;
+
+/// Features of N images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// D, at least 1.
+    pub dim: usize,
+    /// `[N, D]`.
+    pub rows: Vec<f32>,
+}
+
+impl Features {
+    /// N.
+    pub fn len(&self) -> usize {
+        self.rows.len() / self.dim
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// One feature, `[D]`.
+    pub fn row(&self, index: usize) -> &[f32] {
+        &self.rows[index * self.dim..][..self.dim]
+    }
+
+    /// The features at `positions`, in that order.
+    pub fn select(&self, positions: &[usize]) -> Self {
+        let rows = positions.iter().flat_map(|&position| self.row(position)).copied().collect();
+        Self { dim: self.dim, rows }
+    }
+
+    /// `(x - mean) / std` in each dimension, which makes no dimension louder than another.
+    ///
+    /// A dimension that never varied in the corpus is set to 0, as the device does.
+    pub fn standardise(&mut self, corpus: &CorpusStatistics) {
+        let scales: Vec<f32> = corpus.std.iter().map(|&std| if std > 0.0 { 1.0 / std } else { 0.0 }).collect();
+        self.rows.par_chunks_mut(self.dim).for_each(|row| {
+            for ((value, mean), scale) in row.iter_mut().zip(&corpus.mean).zip(&scales) {
+                *value = (*value - mean) * scale;
+            }
+        });
+    }
+}
+
+/// Each row of `[N, D]` scaled to length 1; a zero row stays zero.
+pub fn unit_rows(rows: &[f32], dim: usize) -> Vec<f32> {
+    let mut unit = rows.to_vec();
+    unit.par_chunks_mut(dim).for_each(|row| {
+        let squares: f64 = row.iter().map(|&value| f64::from(value).powi(2)).sum();
+        if squares > 0.0 {
+            let scale = (1.0 / squares.sqrt()) as f32;
+            row.iter_mut().for_each(|value| *value *= scale);
+        }
+    });
+    unit
+}
+
+/// Mean and standard deviation of features that are in memory.
+pub fn corpus_of(features: &Features) -> CorpusStatistics {
+    let blocks = features.rows.par_chunks(BLOCK * features.dim);
+    let parts: Vec<Moments> = blocks.map(|block| Moments::of(block, features.dim)).collect();
+    let mut moments = Moments::new(features.dim);
+    parts.iter().for_each(|part| moments.merge(part));
+    moments.statistics()
+}
+
+/// Count, mean and summed squared deviation of each dimension (Chan, Golub and LeVeque 1979).
+pub(crate) struct Moments {
+    count: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Moments {
+    pub fn new(dim: usize) -> Self {
+        Self { count: 0.0, mean: vec![0.0; dim], squares: vec![0.0; dim] }
+    }
+
+    pub fn of(rows: &[f32], dim: usize) -> Self {
+        let mut moments = Self::new(dim);
+        for row in rows.chunks(dim) {
+            moments.count += 1.0;
+            for ((mean, squares), &value) in moments.mean.iter_mut().zip(&mut moments.squares).zip(row) {
+                let before = f64::from(value) - *mean;
+                *mean += before / moments.count;
+                *squares += before * (f64::from(value) - *mean);
+            }
+        }
+        moments
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        let count = self.count + other.count;
+        if count == 0.0 {
+            return;
+        }
+        for d in 0..self.mean.len() {
+            let apart = other.mean[d] - self.mean[d];
+            self.mean[d] += apart * other.count / count;
+            self.squares[d] += other.squares[d] + apart * apart * self.count * other.count / count;
+        }
+        self.count = count;
+    }
+
+    pub fn statistics(&self) -> CorpusStatistics {
+        // The deviation of the corpus itself, as scikit-learn's StandardScaler takes it.
+        let std = self.squares.iter().map(|squares| (squares / self.count.max(1.0)).sqrt() as f32).collect();
+        CorpusStatistics { mean: self.mean.iter().map(|&mean| mean as f32).collect(), std, length_max: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn merged_moments_are_those_of_the_whole() {
+        let mut rng = Rng::for_purpose(4, "test");
+        let (dim, count) = (3, 1000);
+        let rows: Vec<f32> = (0..dim * count).map(|i| 1000.0 * (i % dim) as f32 + rng.normal()).collect();
+        let mut merged = Moments::new(dim);
+        rows.chunks(dim * 64).for_each(|block| merged.merge(&Moments::of(block, dim)));
+        let found = merged.statistics();
+        for d in 0..dim {
+            let column: Vec<f64> = rows.iter().skip(d).step_by(dim).map(|&value| f64::from(value)).collect();
+            let mean = column.iter().sum::<f64>() / count as f64;
+            let std = (column.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
+            assert!((f64::from(found.mean[d]) - mean).abs() < 1e-4, "{} {mean}", found.mean[d]);
+            assert!((f64::from(found.std[d]) - std).abs() < 1e-5, "{} {std}", found.std[d]);
+        }
+    }
+
+    #[test]
+    fn standardised_features_have_mean_0_and_deviation_1() {
+        let mut features = Features { dim: 2, rows: vec![1.0, 7.0, 3.0, 7.0] };
+        let corpus = Moments::of(&features.rows, 2).statistics();
+        features.standardise(&corpus);
+        assert_eq!(features.rows, [-1.0, 0.0, 1.0, 0.0], "the second dimension never varies");
+        assert_eq!(features.select(&[1, 1]).rows, [1.0, 0.0, 1.0, 0.0]);
+        assert_eq!(unit_rows(&[3.0, 4.0, 0.0, 0.0], 2), [0.6, 0.8, 0.0, 0.0]);
+    }
+}

@@ -1,0 +1,212 @@
+//! How features are spread: whether they still tell images apart, asked without any label.
+//!
+//! N features of D dimensions, `[N, D]` row-major. An encoder *collapses* when it gives every image the same feature, or
+//! features that differ along a few directions only. Wang and Isola 2020, arXiv:2005.10242, section 4.1.1 (alignment and
+//! uniformity); Roy and Vetterli 2007, "The effective rank" (rank); Chen and He 2021, arXiv:2011.10566, figure 2
+//! (deviation of unit-length features).
+
+use crate::nn::matrix::product_transposed;
+
+use super::unit_rows;
+
+/// Mean squared distance, at unit length, of rows that show the same image: 0 where views do not matter, 2 where they
+/// have nothing in common, 4 at most.
+///
+/// * `views`, `others`: `[N, D]`, N at least 1; row n of both is of one image
+pub fn alignment(views: &[f32], others: &[f32], dim: usize) -> f64 {
+    let (views, others) = (unit_rows(views, dim), unit_rows(others, dim));
+    let apart = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
+    views.iter().zip(&others).map(apart).sum::<f64>() / (views.len() / dim) as f64
+}
+
+/// `ln` of the mean of `exp(-2 |z_i - z_j|²)` over all pairs of different rows, at unit length: 0 when all are the same,
+/// about -4 when they cover the sphere evenly.
+///
+/// * `features`: `[N, D]`, N at least 2
+pub fn uniformity(features: &[f32], dim: usize) -> f64 {
+    let (rows, count) = (unit_rows(features, dim), features.len() / dim);
+    let mut cosines = vec![0.0; count];
+    let mut sum = 0.0;
+    for (index, row) in rows.chunks_exact(dim).enumerate().skip(1) {
+        product_transposed(row, &rows[..index * dim], dim, &mut cosines[..index]);
+        // -2 |a - b|² = -4 (1 - a·b) at unit length; each pair once.
+        sum += cosines[..index].iter().map(|&cosine| (4.0 * (f64::from(cosine) - 1.0)).exp()).sum::<f64>();
+    }
+    (sum / (count * (count - 1) / 2) as f64).ln()
+}
+
+/// Mean over the dimensions of the standard deviation at unit length, times `√D`: 1 when features point everywhere
+/// alike, 0 when all are the same.
+pub fn deviation(features: &[f32], dim: usize) -> f64 {
+    let rows = unit_rows(features, dim);
+    let (means, count) = (means_of(&rows, dim), rows.len() / dim);
+    let mut squares = vec![0.0f64; dim];
+    for row in rows.chunks_exact(dim) {
+        let apart = row.iter().zip(&means).map(|(value, mean)| (f64::from(*value) - mean).powi(2));
+        squares.iter_mut().zip(apart).for_each(|(sum, square)| *sum += square);
+    }
+    squares.iter().map(|sum| (sum / count as f64).sqrt()).sum::<f64>() / (dim as f64).sqrt()
+}
+
+/// Along how many directions the features differ: `exp` of the entropy of `σ_i / Σ σ`, with the singular values `σ` of
+/// the features less their mean. 1 to D; 0 when nothing differs.
+///
+/// * `features`: `[N, D]`, of any length
+pub fn effective_rank(features: &[f32], dim: usize) -> f64 {
+    let singular: Vec<f64> = (eigenvalues(covariance(features, dim), dim).into_iter())
+        // Rounding may leave an eigenvalue slightly below zero.
+        .map(|value| value.max(0.0).sqrt())
+        .collect();
+    let sum: f64 = singular.iter().sum();
+    if sum == 0.0 {
+        return 0.0;
+    }
+    let shares = singular.iter().map(|value| value / sum).filter(|&share| share > 0.0);
+    (-shares.map(|share| share * share.ln()).sum::<f64>()).exp()
+}
+
+fn means_of(rows: &[f32], dim: usize) -> Vec<f64> {
+    let mut means = vec![0.0; dim];
+    for row in rows.chunks_exact(dim) {
+        means.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    let count = (rows.len() / dim) as f64;
+    means.iter_mut().for_each(|sum| *sum /= count);
+    means
+}
+
+/// `[D, D]`.
+fn covariance(features: &[f32], dim: usize) -> Vec<f64> {
+    let means = means_of(features, dim);
+    let mut sums = vec![0.0; dim * dim];
+    for row in features.chunks_exact(dim) {
+        let centred: Vec<f64> = row.iter().zip(&means).map(|(value, mean)| f64::from(*value) - mean).collect();
+        for (sums, left) in sums.chunks_exact_mut(dim).zip(&centred) {
+            sums.iter_mut().zip(&centred).for_each(|(sum, right)| *sum += left * right);
+        }
+    }
+    let count = (features.len() / dim) as f64;
+    sums.iter_mut().for_each(|sum| *sum /= count);
+    sums
+}
+
+/// Sweeps after which Jacobi's method is left; seven or eight are enough for any matrix of a few hundred rows.
+const SWEEPS_MAX: usize = 30;
+
+/// Eigenvalues of a symmetric matrix `[side, side]`, in no order, by Jacobi's method: plane rotations, each of which makes one
+/// pair of entries zero, until all outside the diagonal are (Golub and Van Loan, "Matrix Computations", section 8.5).
+///
+/// In a fixed order of operations, so that the same features give the same figure on every machine.
+fn eigenvalues(mut a: Vec<f64>, side: usize) -> Vec<f64> {
+    let total: f64 = a.iter().map(|value| value * value).sum();
+    for _ in 0..SWEEPS_MAX {
+        let outside: f64 = (0..side).flat_map(|i| a[i * side..][..i].iter()).map(|value| value * value).sum();
+        // NaN ends it as well.
+        if outside.is_nan() || outside <= 1e-24 * total {
+            break;
+        }
+        for p in 0..side {
+            for q in p + 1..side {
+                rotate(&mut a, side, p, q);
+            }
+        }
+    }
+    (0..side).map(|i| a[i * side + i]).collect()
+}
+
+/// Turns the plane of rows and columns `p` and `q` so that their entry becomes zero.
+fn rotate(a: &mut [f64], side: usize, p: usize, q: usize) {
+    let entry = a[p * side + q];
+    if entry == 0.0 {
+        return;
+    }
+    let half = (a[q * side + q] - a[p * side + p]) / (2.0 * entry);
+    // The smaller of both roots of t² + 2 half t - 1, without cancellation.
+    let t = half.signum() / (half.abs() + (half * half + 1.0).sqrt());
+    let c = 1.0 / (t * t + 1.0).sqrt();
+    let s = t * c;
+    for row in a.chunks_exact_mut(side) {
+        (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
+    }
+    let (before, from_q) = a.split_at_mut(q * side);
+    let rows = before[p * side..][..side].iter_mut().zip(&mut from_q[..side]);
+    rows.for_each(|(x, y)| (*x, *y) = (c * *x - s * *y, s * *x + c * *y));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    fn random(seed: u64, rows: usize, dim: usize) -> Vec<f32> {
+        let mut rng = Rng::for_purpose(seed, "test");
+        (0..rows * dim).map(|_| rng.normal()).collect()
+    }
+
+    fn close(found: f64, expected: f64, tolerance: f64) {
+        assert!((found - expected).abs() < tolerance, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn features_that_fell_together_have_neither_spread_nor_rank() {
+        let features = [0.3f32, -2.0, 1.0].repeat(50);
+        close(uniformity(&features, 3), 0.0, 1e-6);
+        close(deviation(&features, 3), 0.0, 1e-6);
+        close(effective_rank(&features, 3), 0.0, 1e-12);
+        assert_eq!(effective_rank(&[0.0; 30], 3), 0.0);
+        assert_eq!(deviation(&[0.0; 30], 3), 0.0);
+    }
+
+    /// Two opposite points: |a - b|² = 4 for the pairs across, which are 4 of 6.
+    #[test]
+    fn opposite_points_in_closed_form() {
+        let features = [2.0, 0.0, 5.0, 0.0, -1.0, 0.0, -7.0, 0.0];
+        close(uniformity(&features, 2), ((2.0 + 4.0 * (-8.0f64).exp()) / 6.0).ln(), 1e-6);
+        // Deviations 1 and 0, times √2 over two dimensions.
+        close(deviation(&features, 2), 1.0 / 2f64.sqrt(), 1e-6);
+        close(effective_rank(&features, 2), 1.0, 1e-9);
+        close(alignment(&features[..4], &features[4..], 2), 4.0, 1e-6);
+        close(alignment(&[1.0, 0.0, 0.0, 3.0], &[4.0, 0.0, 1.0, 0.0], 2), 1.0, 1e-6);
+    }
+
+    /// Along each axis of a turned frame another spread: singular values in the ratio 3 : 2 : 1.
+    #[test]
+    fn effective_rank_in_closed_form_whatever_the_frame() {
+        let (c, s) = (0.6f32, 0.8f32);
+        let axes = [[c, s, 0.0], [-s * c, c * c, s], [s * s, -s * c, c]];
+        let mut features = Vec::new();
+        for (axis, spread) in axes.iter().zip([3.0f32, 2.0, 1.0]) {
+            for sign in [1.0, -1.0] {
+                features.extend(axis.iter().map(|x| 10.0 + sign * spread * x));
+            }
+        }
+        let entropy: f64 = [3.0f64, 2.0, 1.0].iter().map(|x| -(x / 6.0) * (x / 6.0).ln()).sum();
+        close(effective_rank(&features, 3), entropy.exp(), 1e-5);
+    }
+
+    #[test]
+    fn features_that_point_everywhere_have_deviation_1_and_full_rank() {
+        let features = random(1, 4000, 8);
+        close(deviation(&features, 8), 1.0, 0.02);
+        close(effective_rank(&features, 8), 8.0, 0.05);
+        assert!(uniformity(&features, 8) < -2.5);
+    }
+
+    /// `A v = λ v` gives `tr A = Σ λ`, `tr A² = Σ λ²`, `tr A³ = Σ λ³`.
+    #[test]
+    fn eigenvalues_have_the_traces_of_the_matrix() {
+        let side = 24;
+        let a = covariance(&random(2, 40, side), side);
+        let found = eigenvalues(a.clone(), side);
+        let times = |x: &[f64]| -> Vec<f64> {
+            (0..side * side)
+                .map(|at| (0..side).map(|k| x[at / side * side + k] * a[k * side + at % side]).sum())
+                .collect()
+        };
+        let trace = |x: &[f64]| (0..side).map(|i| x[i * side + i]).sum::<f64>();
+        let (a2, power) = (times(&a), |n: i32| found.iter().map(|value| value.powi(n)).sum::<f64>());
+        close(power(1), trace(&a), 1e-9);
+        close(power(2), trace(&a2), 1e-9);
+        close(power(3), trace(&times(&a2)), 1e-9);
+    }
+}

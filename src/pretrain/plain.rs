@@ -1,0 +1,63 @@
+//! Features of images as they are, with the running statistics: what the encoder will be asked for.
+
+use super::batch::Recipe;
+use super::training_set::ImageSet;
+use crate::augment::Augmentation;
+use crate::data::{DataError, Preprocessing};
+use crate::encoder::{CorpusStatistics, Network};
+use crate::objective::Supervised;
+
+/// Images the statistics of the features are measured on: enough that their sampling error is a
+/// fiftieth of the deviation.
+const CORPUS_IMAGES_MAX: usize = 2_000;
+
+/// Network inputs that are embedded together outside of training.
+pub(super) const EMBED_TOGETHER: usize = 256;
+
+/// Features `[N, D]` of the images at `positions`, one upright view each, whatever the objective.
+pub(super) fn plain_features(
+    network: &Network,
+    preprocessing: &Preprocessing,
+    set: &ImageSet<'_>,
+    positions: &[usize],
+) -> Result<Vec<f32>, DataError> {
+    let upright = Supervised::new(1, 0.0);
+    let recipe = Recipe { objective: &upright, augmentation: Augmentation::NONE, preprocessing, seed: 0 };
+    let (mut input, mut features) = (Vec::new(), Vec::new());
+    for positions in positions.chunks(EMBED_TOGETHER) {
+        recipe.fill(&mut input, set, positions, 0)?;
+        features.extend(network.embed(&input));
+    }
+    Ok(features)
+}
+
+/// What the features over training images spread evenly look like.
+///
+/// The error's inner value is the first statistic that is not finite.
+pub(super) fn corpus_statistics(
+    network: &Network,
+    preprocessing: &Preprocessing,
+    set: &ImageSet<'_>,
+) -> Result<Result<CorpusStatistics, f64>, DataError> {
+    let count = set.readable.len().min(CORPUS_IMAGES_MAX);
+    let positions: Vec<usize> = (0..count).map(|i| set.readable[i * set.readable.len() / count]).collect();
+    let dim = network.spec().feature_dim();
+    let features = plain_features(network, preprocessing, set, &positions)?;
+    let (mut sums, mut squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
+    for feature in features.chunks_exact(dim) {
+        for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(feature) {
+            *sum += f64::from(value);
+            *square += f64::from(value).powi(2);
+        }
+    }
+    let mean: Vec<f64> = sums.iter().map(|sum| sum / count as f64).collect();
+    let std = (squares.iter().zip(&mean)).map(|(square, m)| (square / count as f64 - m * m).max(0.0).sqrt());
+    let std: Vec<f64> = std.collect();
+    if let Some(&value) = mean.iter().chain(&std).find(|value| !value.is_finite()) {
+        return Ok(Err(value));
+    }
+    let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+    let statistics = CorpusStatistics { mean: narrow(&mean), std: narrow(&std), length_max: None };
+    // Features that cannot be scaled have no length; whoever quantises them will say so.
+    Ok(Ok(statistics.clone().with_lengths_of(&features).unwrap_or(statistics)))
+}

@@ -1,0 +1,81 @@
+//! Starting from an encoder that was trained before, and keeping it as it is.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::PretrainConfig;
+use super::error::PretrainError;
+use super::run::{Run, RunError};
+use crate::data::Preprocessing;
+use crate::encoder::Network;
+
+/// The encoder that a run starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Init {
+    /// Where it lies: the folder of a run, finished or not.
+    pub encoder: String,
+    /// SHA-256 of what decides its features (weights, running statistics, preprocessing), in hexadecimal: a path alone
+    /// would not say what was started from.
+    pub sha256: String,
+}
+
+impl Init {
+    /// The newest checkpoint of the run in `folder`.
+    ///
+    /// # Errors
+    /// As [`Run::load`].
+    pub fn of(folder: &Path) -> Result<Self, RunError> {
+        Ok(Self { encoder: folder.display().to_string(), sha256: Run::load(folder)?.sha256() })
+    }
+}
+
+/// The shallow network that is trained on an encoder that stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Freeze {
+    /// Units of a hidden layer.
+    pub hidden: usize,
+    /// Hidden layers, 0 to 3.
+    pub layers: usize,
+}
+
+impl Default for Freeze {
+    /// Two hidden layers of 200 units: Gidaris et al. 2018, arXiv:1803.07728, section 4.1.
+    fn default() -> Self {
+        Self { hidden: 200, layers: 2 }
+    }
+}
+
+/// The network of `config` with the weights it starts from; with its preprocessing where they are another run's.
+///
+/// Mean and deviation stay those that the weights were trained with: filters and running statistics belong to inputs scaled
+/// so, and a frozen encoder has no way to follow others. The size may be another, as weights do not depend on it.
+///
+/// # Errors
+/// The encoder cannot be read, is no longer the one that was meant, or does not fit.
+pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Option<Preprocessing>), PretrainError> {
+    let mut network = Network::new(config.spec()?, config.seed)?;
+    let Some(init) = &config.init else { return Ok((network, None)) };
+    let run = Run::load(Path::new(&init.encoder))?;
+    let encoder = || init.encoder.clone();
+    if run.sha256() != init.sha256 {
+        let (stored, computed) = (init.sha256.clone(), run.sha256());
+        return Err(PretrainError::OtherInit { encoder: encoder(), stored, computed });
+    }
+    if run.config.encoder != config.encoder {
+        let [found, asked] = [run.config.encoder, config.encoder].map(|preset| preset.name());
+        return Err(PretrainError::InitPreset { encoder: encoder(), found, asked });
+    }
+    let (found, asked) = (run.config.channels, config.channels);
+    if found != asked {
+        return Err(PretrainError::InitChannels { encoder: encoder(), found, asked });
+    }
+    let folder = Path::new(&init.encoder);
+    let tensors = run.network.to_named(&run.network.parameters);
+    network.parameters = network.from_named(&tensors).map_err(RunError::tensors(folder))?;
+    network.set_statistics(&run.network.statistics()).map_err(RunError::tensors(folder))?;
+    let preprocessing = Preprocessing { height: config.size, width: config.size, ..run.preprocessing };
+    Ok((network, Some(preprocessing)))
+}

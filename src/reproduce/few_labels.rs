@@ -1,0 +1,100 @@
+//! Accuracy against the number of labels: a probe on pretrained features beside supervised training from scratch.
+
+use super::lab::Lab;
+use super::{Findings, ReproduceError, share, tasks};
+use crate::augment::Augmentation;
+use crate::pretrain::{Freeze, Init, Method, PretrainConfig, Validate};
+use crate::report::chart::{Axis, Chart, Series};
+use crate::report::table::Table;
+
+/// Labelled images a class, and the errors in percent that were published for a larger network on them: rotation
+/// features with a convolutional probe, and supervised training (Gidaris et al. 2018, arXiv:1803.07728, figure 7).
+const LABELS: [(usize, f64, f64); 5] =
+    [(20, 35.4, 66.3), (100, 24.7, 52.7), (400, 17.2, 25.8), (1000, 13.6, 16.5), (5000, 8.1, 6.9)];
+
+/// Steps that every training takes at least: a few images are passed over more often.
+const STEPS: usize = 1_500;
+
+pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
+    let task = lab.task(tasks::CIFAR_10);
+    let images = lab.images(&task)?;
+    let mut pretrained = Vec::new();
+    for method in [Method::Rotation, Method::Simclr] {
+        lab.run_of(&task, &images, method)?;
+        let name = tasks::method_name(method);
+        pretrained.push((name, Init::of(&lab.folder(&format!("{}-{name}", task.name)))?));
+    }
+    let supervised = lab.config(&task, Method::Supervised)?;
+    let mut table = Table::new(&[
+        "labels a class",
+        "rotation + probe",
+        "simclr + probe",
+        "from scratch",
+        "best probe less scratch",
+        "published error %, probe",
+        "published error %, scratch",
+    ]);
+    let mut curves: [Vec<(f64, f64)>; 3] = Default::default();
+    let labels = if lab.number(true, false) { LABELS.to_vec() } else { vec![LABELS[0], LABELS[1]] };
+    for (per_class, published_probe, published_scratch) in labels {
+        let count = per_class * images.dataset.class_names.len();
+        let steps = lab.number(STEPS, 20);
+        // A short last batch is left out, unless it is the only one.
+        let steps_per_epoch = (count / supervised.batch_size).max(1);
+        let epochs = (steps.div_ceil(steps_per_epoch) as u64).max(lab.number(task.epochs, 1));
+        let config =
+            PretrainConfig { per_class: Some(per_class), epochs, validate: Validate::End, ..supervised.clone() };
+        let mut accuracies = Vec::new();
+        for (name, init) in &pretrained {
+            let probe = PretrainConfig {
+                init: Some(init.clone()),
+                freeze: Some(Freeze::default()),
+                augmentation: Augmentation::NONE,
+                ..config.clone()
+            };
+            accuracies.push(held_out(lab, &format!("few-labels-{name}-{per_class}"), &probe, &images)?);
+        }
+        accuracies.push(held_out(lab, &format!("few-labels-scratch-{per_class}"), &config, &images)?);
+        let gain = accuracies[0].max(accuracies[1]) - accuracies[2];
+        let mut row = vec![per_class.to_string()];
+        row.extend(accuracies.iter().map(|&accuracy| share(accuracy)));
+        row.extend([format!("{gain:+.3}"), published_probe.to_string(), published_scratch.to_string()]);
+        table.push(row);
+        curves.iter_mut().zip(&accuracies).for_each(|(curve, &accuracy)| curve.push((per_class as f64, accuracy)));
+    }
+    let gain = |at: usize| curves[0][at].1.max(curves[1][at].1) - curves[2][at].1;
+    let last = curves[0].len() - 1;
+    let sentence = format!(
+        "With {} labels a class the better probe is {:+.1} points ahead of training from scratch, with {} labels {:+.1}.",
+        curves[0][0].0,
+        100.0 * gain(0),
+        curves[0][last].0,
+        100.0 * gain(last)
+    );
+    let names = ["rotation + probe", "simclr + probe", "from scratch"];
+    let series = names.iter().zip(curves).map(|(name, points)| Series { name: (*name).to_owned(), points }).collect();
+    let chart = Chart {
+        title: format!("What labels are worth, with and without pretraining ({})", task.name),
+        x: Axis::logarithmic("labels a class"),
+        y: Axis::linear("balanced accuracy, held out"),
+        series,
+    };
+    Ok(Findings {
+        tables: vec![("", table)],
+        charts: vec![("", chart)],
+        sentences: vec![sentence],
+        ..Findings::default()
+    })
+}
+
+fn held_out(
+    lab: &mut Lab<'_>,
+    name: &str,
+    config: &PretrainConfig,
+    images: &super::lab::Images,
+) -> Result<f64, ReproduceError> {
+    lab.run(name, config, images)?;
+    let lines = lab.lines_of(name)?;
+    let score = lines.last().and_then(|line| line.held_out.as_ref());
+    Ok(score.map_or(f64::NAN, |score| score.balanced_accuracy))
+}
