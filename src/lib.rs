@@ -6,6 +6,7 @@
 pub mod rng; //        seeded streams, one a purpose
 pub mod files; //      files written whole or not at all
 pub mod memory; //     how much this process has held
+pub mod models; //     encoders that come with the program
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod augment; //    views: turns, flips, crops, colour, blur, holes; policies
 pub mod nn; //         layers: forward and backward side by side; SIMD kernels below them

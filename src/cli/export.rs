@@ -33,6 +33,9 @@ pub struct Args {
     /// Largest error of a feature of the f16 file, as a share of the feature's length [default: 2e-2]
     #[arg(long)]
     f16_tolerance: Option<f64>,
+    /// Also write encoder.safetensors, the checkpoint without head and optimiser: what --init starts other runs from
+    #[arg(long)]
+    weights: bool,
     /// Also write the device's own form, in these arithmetics
     #[arg(long, value_delimiter = ',', value_enum)]
     blob: Vec<BlobKind>,
@@ -59,6 +62,10 @@ enum BlobKind {
     Int8,
 }
 
+/// Name of the weights in the folder of an export.
+#[cfg(feature = "onnx")]
+const WEIGHTS_FILE: &str = "encoder.safetensors";
+
 /// Runs it.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
@@ -77,7 +84,7 @@ mod with_onnx {
     use anyhow::Context as _;
     use sha2::{Digest, Sha256};
 
-    use super::{Args, BlobKind};
+    use super::{Args, BlobKind, WEIGHTS_FILE};
     use crate::blob::{Arithmetic, Limits, MakeBlobError};
     use crate::cli::{CheckFailed, print_json};
     use crate::data::{Dataset, Split, open_named};
@@ -86,6 +93,7 @@ mod with_onnx {
         BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, evenly_spread, export,
         measure_corpus,
     };
+    use crate::files::write_whole;
     use crate::pretrain::Run;
     use crate::runtime::{Metadata, Provenance};
 
@@ -110,6 +118,9 @@ mod with_onnx {
         let folded = run.network.folded();
         let blobs = blobs(&args, &run, &folded, &metadata, &dataset)?;
         let exported = export(&run, &folded, &metadata, &blobs, &sample, tolerances, &args.out)?;
+        if args.weights && exported.parity.passed {
+            write_whole(&args.out.join(WEIGHTS_FILE), &Run::encoder_checkpoint(&args.run)?)?;
+        }
         if args.common.json {
             print_json(&exported.parity)?;
         } else {

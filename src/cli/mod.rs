@@ -28,6 +28,7 @@ mod export;
 mod forget;
 mod learn;
 mod merge;
+mod models;
 mod predict;
 mod pretrain;
 mod reproduce;
@@ -56,6 +57,8 @@ enum Command {
     Augment(augment::Args),
     /// The encoder presets and what they cost: multiply-accumulates, parameters, memory
     Encoders(encoders::Args),
+    /// The encoders that come with the program, to start from, and their cards
+    Models(models::Args),
     /// Train an encoder from images, with or without labels
     Pretrain(Box<pretrain::Args>),
     /// How good an encoder's features are: k-NN, linear probe, few-shot episodes
@@ -168,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Augment(args) => augment::run(args),
         Command::Encoders(args) => encoders::run(args),
+        Command::Models(args) => models::run(args),
         Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),
         Command::Reproduce(args) => reproduce::run(args),

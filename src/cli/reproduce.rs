@@ -16,7 +16,7 @@ use crate::reproduce::{Findings, Lab, Lesson, ReproduceError, Scale};
     drive-patches. Runs go to OUT/runs and are used again by other lessons; a lesson that was stopped goes on where \
     it was.")]
 pub struct Args {
-    /// representations, figure-5, figure-8, few-labels, table-4.3, moco-memory, few-shot, or all
+    /// representations, figure-5, figure-8, few-labels, table-4.3, moco-memory, models, few-shot, or all
     #[arg(value_name = "LESSON")]
     lesson: String,
     /// The folder of data sets [default: the variable MACULA_DATA]

@@ -34,6 +34,14 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Several data sets cannot be one.
+    #[error("{name}: {reason}; expected the names of data sets with + between them")]
+    Mixture {
+        /// What was asked for.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file or selection holds nothing to work on.
     #[error("{path}: found no image; expected {expected}")]
     Empty {

@@ -10,6 +10,7 @@ mod idx;
 mod image;
 mod loader;
 mod manifest;
+mod mixture;
 mod npz;
 mod phantoms;
 mod preprocess;
@@ -77,8 +78,12 @@ pub struct Record {
     pub group: Option<String>,
 }
 
-/// Opens a data set by name: `phantoms[:SIZE[:COUNT]]` is drawn from `seed`, all else is a path for [`open`].
+/// Opens a data set by name: `phantoms[:SIZE[:COUNT]]` is drawn from `seed`, `A+B` holds the training images of several
+/// sets without their labels, all else is a path for [`open`].
 pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
+    if let Some(parts) = mixture::parts(name) {
+        return mixture::open(name, &parts, seed);
+    }
     match phantoms::parse_name(name) {
         Some(phantoms) => phantoms::open(name, phantoms?, seed),
         None => open(Path::new(name)),

@@ -63,7 +63,8 @@ pub enum EvaluateError {
     },
     /// The name leads to no encoder.
     #[error(
-        "no encoder '{name}': {found}; there are RUN (a folder made by pretrain), FILE.onnx, raw-pixels, colour-statistics, random:PRESET (pico, nano, micro, mobile)"
+        "no encoder '{name}': {found}; there are RUN (a folder made by pretrain), FILE.onnx, {}, raw-pixels, colour-statistics, random:PRESET (pico, nano, micro, mobile)",
+        crate::models::names()
     )]
     UnknownEncoder {
         /// What was asked for.

@@ -6,6 +6,7 @@ use super::{ColourStatistics, EvaluateError, RandomEncoder, RawPixels};
 use crate::blob::BlobFile;
 use crate::data::{Dataset, Preprocessing};
 use crate::encoder::{Embedder, Preset};
+use crate::models;
 use crate::pretrain::Run;
 
 /// What an encoder that brings no preprocessing of its own is fitted to.
@@ -66,7 +67,7 @@ pub fn open_encoder(name: &str, input: &EncoderInput<'_>, seed: u64) -> Result<B
     open_path(name)
 }
 
-/// Opens a run's folder, an ONNX file or a device blob, the encoders that bring their own preprocessing.
+/// Opens a run's folder, an encoder that comes with the program, an ONNX file or a device blob, the encoders that bring their own preprocessing.
 ///
 /// # Errors
 /// What was found under the name instead, or what is wrong with the encoder.
@@ -74,6 +75,7 @@ pub fn open_path(name: &str) -> Result<Box<dyn Embedder>, EvaluateError> {
     let path = Path::new(name);
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
+        Err(_) if models::find(name).is_some() => return open_run(path),
         Err(error) => return Err(EvaluateError::UnknownEncoder { name: name.to_owned(), found: error.to_string() }),
     };
     if found.is_dir() {
@@ -138,5 +140,8 @@ pub fn preset_of(name: &str) -> Option<Preset> {
         return preset.parse().ok();
     }
     let path = Path::new(name);
-    path.is_dir().then(|| load_run(path).ok()).flatten().and_then(|run| run.network.spec().name.parse().ok())
+    (path.is_dir() || models::find(name).is_some())
+        .then(|| load_run(path).ok())
+        .flatten()
+        .and_then(|run| run.network.spec().name.parse().ok())
 }

@@ -18,6 +18,7 @@ use super::metrics::{EpochLine, Line};
 use crate::data::Preprocessing;
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Network, SpecError, TensorError};
 use crate::files::{WriteError, write_whole};
+use crate::models;
 
 /// Name of the checkpoint in a run folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -238,15 +239,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads the newest checkpoint of the run in `dir`.
+    /// Reads the newest checkpoint of the run in `dir`, or the encoder of that name which comes with the program.
     ///
     /// # Errors
     /// No run there, no checkpoint yet, a damaged or foreign file: each names the file.
     pub fn load(dir: &Path) -> Result<Self, RunError> {
-        let (folder, _) = RunFolder::open(dir)?;
-        let path = folder.file(CHECKPOINT);
-        let no_checkpoint = || RunError::NoCheckpoint { path: path.display().to_string() };
-        let checkpoint = folder.checkpoint()?.ok_or_else(no_checkpoint)?;
+        let (path, checkpoint) = Self::checkpoint_of(dir)?;
         let network = network_of(&checkpoint, &path)?;
         let corpus = checkpoint.corpus();
         let progress = checkpoint.progress;
@@ -266,6 +264,36 @@ impl Run {
     /// [`Embedder::identity`] in hexadecimal.
     pub fn sha256(&self) -> String {
         hex(&self.identity)
+    }
+}
+
+impl Run {
+    /// The checkpoint, and the file that errors name.
+    fn checkpoint_of(dir: &Path) -> Result<(PathBuf, Checkpoint), RunError> {
+        if let Some(model) = dir.to_str().and_then(models::find).filter(|_| !dir.exists()) {
+            return Ok((dir.to_owned(), Checkpoint::from_bytes(dir, model.checkpoint)?));
+        }
+        let (folder, _) = RunFolder::open(dir)?;
+        let path = folder.file(CHECKPOINT);
+        let no_checkpoint = || RunError::NoCheckpoint { path: path.display().to_string() };
+        let checkpoint = folder.checkpoint()?.ok_or_else(no_checkpoint)?;
+        Ok((path, checkpoint))
+    }
+
+    /// The bytes of the checkpoint of the run in `dir` without what only training needs: encoder and corpus are there,
+    /// head and optimiser are not.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn encoder_checkpoint(dir: &Path) -> Result<Vec<u8>, RunError> {
+        let (path, mut checkpoint) = Self::checkpoint_of(dir)?;
+        let network = network_of(&checkpoint, &path)?;
+        let kept: Vec<String> = (network.to_named(&network.parameters).into_iter())
+            .chain(network.statistics())
+            .map(|tensor| tensor.name)
+            .collect();
+        checkpoint.tensors.retain(|tensor| kept.contains(&tensor.name) || tensor.name.starts_with("corpus."));
+        Ok(checkpoint.to_bytes())
     }
 }
 

@@ -13,7 +13,7 @@ const LABELS: [(usize, f64, f64); 5] =
     [(20, 35.4, 66.3), (100, 24.7, 52.7), (400, 17.2, 25.8), (1000, 13.6, 16.5), (5000, 8.1, 6.9)];
 
 /// Steps that every training takes at least: a few images are passed over more often.
-const STEPS: usize = 1_500;
+const STEPS: usize = 800;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let task = lab.task(tasks::CIFAR_10);

@@ -13,9 +13,6 @@ use crate::pretrain::Run;
 use crate::report::chart::{Axis, Chart, Series};
 use crate::report::table::Table;
 
-/// Labelled images a class.
-const SHOTS: [usize; 4] = [5, 10, 20, 50];
-
 /// Images a class that are asked about.
 const QUERIES: usize = 30;
 
@@ -38,14 +35,14 @@ const GAIN: f64 = 0.05;
 const GAIN_ON_PHOTOGRAPHS: f64 = 0.20;
 
 /// One encoder's row.
-struct Judged {
+pub(super) struct Judged {
     name: String,
     /// Whether an objective made it.
     pretrained: bool,
     /// Whether labels of this very task went into it.
     saw_labels: bool,
     /// One a number of shots.
-    best: Vec<(HeadKind, FewShotResult)>,
+    pub best: Vec<(HeadKind, FewShotResult)>,
 }
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
@@ -75,21 +72,17 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         let images = lab.images(task)?;
         let judged = judge_all(lab, task, &images, &from_photographs)?;
         for judged in &judged {
-            push_rows(&mut table, task, judged, lab.number(EPISODES, 20), &shots(lab));
+            push_rows(&mut table, task, judged, lab.number(EPISODES, 20), &lab.few_shots());
         }
         push_scratch(lab, &mut table, task, &images)?;
-        sentences.extend(claim(&mut claims, task, &judged, &shots(lab)));
-        charts.push((task.name, chart(task, &judged, &shots(lab))));
+        sentences.extend(claim(&mut claims, task, &judged, &lab.few_shots()));
+        charts.push((task.name, chart(task, &judged, &lab.few_shots())));
     }
     sentences.push(
         "PneumoniaMNIST with all 4,708 labels, published: ResNet-18 at 28 pixels, AUC 0.944, accuracy 0.854."
             .to_owned(),
     );
     Ok(Findings { tables: vec![("", table), ("gain", claims)], charts, sentences, ..Findings::default() })
-}
-
-fn shots(lab: &Lab<'_>) -> Vec<usize> {
-    lab.number(SHOTS.to_vec(), vec![5])
 }
 
 fn pool(lab: &Lab<'_>, images: &Images, shots: usize) -> Result<EpisodePool, ReproduceError> {
@@ -127,7 +120,7 @@ fn judge_all(
 }
 
 /// The best head at each number of shots.
-fn judge(
+pub(super) fn judge(
     lab: &Lab<'_>,
     name: String,
     encoder: &dyn Embedder,
@@ -140,7 +133,7 @@ fn judge(
     features.standardise(&corpus);
     let classes = images.dataset.class_names.len();
     let mut best = Vec::new();
-    for shots in shots(lab) {
+    for shots in lab.few_shots() {
         if lab.stop.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(ReproduceError::Interrupted);
         }
@@ -182,7 +175,7 @@ fn push_rows(table: &mut Table, task: &Task, judged: &Judged, episodes: usize, s
 fn push_scratch(lab: &Lab<'_>, table: &mut Table, task: &Task, images: &Images) -> Result<(), ReproduceError> {
     let recipe = recipe(images, task.channels, task.size)?;
     let setting = Setting { task, dataset: &images.dataset, recipe: &recipe, test: &images.test };
-    for shots in CLAIMED.into_iter().filter(|claimed| shots(lab).contains(claimed)) {
+    for shots in CLAIMED.into_iter().filter(|claimed| lab.few_shots().contains(claimed)) {
         (lab.say)(&format!("{}: training from scratch on {shots} images a class", images.dataset.name));
         let episodes = lab.number(EPISODES_FROM_SCRATCH, 2);
         let result = from_scratch(&setting, &pool(lab, images, shots)?, episodes, lab.seed)?;

@@ -9,7 +9,7 @@ use crate::report::table::Table;
 
 /// Labelled images of each class of the target task, and passes over them.
 const PER_CLASS: usize = 500;
-const EPOCHS: u64 = 20;
+const EPOCHS: u64 = 12;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let task = lab.task(tasks::CIFAR_10);

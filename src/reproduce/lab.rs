@@ -32,6 +32,9 @@ const BASELINE_SIDE: usize = 32;
 /// Images an evaluation of one run by k-NN looks at: enough for an interval of about one point.
 const KNN_REFERENCES_MAX: usize = 10_000;
 
+/// Labelled images a class.
+const SHOTS: [usize; 4] = [5, 10, 20, 50];
+
 /// A place to work in.
 pub struct Lab<'a> {
     /// The folder of data sets; not needed by the short form.
@@ -84,11 +87,21 @@ impl Lab<'_> {
 
     /// Where the images of `task` lie.
     fn path_of(&self, task: &Task) -> Result<String, ReproduceError> {
+        self.path(task.path)
+    }
+
+    /// Where the data set `path` of the folder of data sets lies.
+    pub fn path(&self, path: &str) -> Result<String, ReproduceError> {
         if self.scale == Scale::Short {
-            return Ok(task.path.to_owned());
+            return Ok(path.to_owned());
         }
         let folder = self.data.as_ref().ok_or(ReproduceError::NoData)?;
-        Ok(folder.join(task.path).display().to_string())
+        Ok(folder.join(path).display().to_string())
+    }
+
+    /// Numbers of labelled images a class that heads are taught.
+    pub fn few_shots(&self) -> Vec<usize> {
+        self.number(SHOTS.to_vec(), vec![5])
     }
 
     /// The run of `method` on `task` that several lessons use.

@@ -8,7 +8,7 @@ use crate::report::table::Table;
 
 /// Training images, and passes over them.
 const IMAGES: usize = 10_000;
-const EPOCHS: u64 = 10;
+const EPOCHS: u64 = 5;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let task = lab.task(tasks::CIFAR_10);

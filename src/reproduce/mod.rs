@@ -9,6 +9,7 @@ mod few_shot; //        what a handful of labels is worth, for every objective o
 mod fine_tuning; //     figure 5: iterations from pretrained and from random weights
 mod from_scratch; //    a network trained on the supports of an episode alone
 mod lab; //             data sets, runs used by several lessons, features
+mod models; //          the encoders that come with the program, and sets they never saw
 mod moco_memory; //     negatives without large batches
 mod representations; // nearest neighbours by pixels and by features
 mod rotation_epochs; // figure 8: what rotation teaches as it is learnt
@@ -42,6 +43,8 @@ pub enum Lesson {
     Table43,
     /// MoCo's queue against SimCLR's batch: accuracy and memory.
     MocoMemory,
+    /// The encoders that come with the program, and what they are worth on a set they never saw.
+    Models,
     /// Every objective and baseline on every task, from a handful of labels.
     FewShot,
 }
@@ -125,13 +128,14 @@ pub enum ReproduceError {
 
 impl Lesson {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Representations,
         Self::Figure5,
         Self::Figure8,
         Self::FewLabels,
         Self::Table43,
         Self::MocoMemory,
+        Self::Models,
         Self::FewShot,
     ];
 
@@ -144,6 +148,7 @@ impl Lesson {
             Self::FewLabels => "few-labels",
             Self::Table43 => "table-4.3",
             Self::MocoMemory => "moco-memory",
+            Self::Models => "models",
             Self::FewShot => "few-shot",
         }
     }
@@ -160,6 +165,7 @@ impl Lesson {
             Self::FewLabels => few_labels::reproduce(lab),
             Self::Table43 => table_4_3::reproduce(lab),
             Self::MocoMemory => moco_memory::reproduce(lab),
+            Self::Models => models::reproduce(lab),
             Self::FewShot => few_shot::reproduce(lab),
         }
     }

@@ -13,7 +13,7 @@ use crate::rng::Rng;
 
 /// Training images, and passes over them.
 const IMAGES: usize = 10_000;
-const EPOCHS: u64 = 8;
+const EPOCHS: u64 = 4;
 
 /// What is varied: the margin of squared distances between 0 and 4, and NT-Xent's temperature.
 const MARGINS: [f32; 3] = [0.01, 0.2, 1.0];

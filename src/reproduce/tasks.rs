@@ -41,7 +41,7 @@ pub const KERMANY: Task = Task {
     size: 64,
     views: Policy::Medical,
     single: Policy::Light,
-    epochs: 40,
+    epochs: 20,
 };
 
 /// The same patients, 28 pixels.
@@ -49,7 +49,7 @@ pub const PNEUMONIA: Task =
     Task { name: "pneumoniamnist", path: "pneumoniamnist", channels: 1, size: 28, views: Policy::Medical, ..KERMANY };
 
 /// Breast ultrasound: malignant or not. Few images, so it is passed over more often.
-pub const BUSI: Task = Task { name: "busi-malignant", path: "busi/busi-malignant.csv", epochs: 200, ..KERMANY };
+pub const BUSI: Task = Task { name: "busi-malignant", path: "busi/busi-malignant.csv", epochs: 100, ..KERMANY };
 
 /// Patches of the retina: is there a vessel at the centre? What is at the centre must stay there.
 pub const DRIVE: Task = Task {
@@ -59,7 +59,7 @@ pub const DRIVE: Task = Task {
     size: 32,
     views: Policy::Centred,
     single: Policy::Centred,
-    epochs: 40,
+    epochs: 20,
 };
 
 /// All of the full form.

@@ -1,0 +1,70 @@
+//! Every lesson in its short form: all of the way from seed to table and picture, on phantoms.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn reproduce(lesson: &str, out: &Path) -> Output {
+    let arguments = ["reproduce", lesson, "--short", "--json", "--quiet", "--out"];
+    Command::new(env!("CARGO_BIN_EXE_macula")).args(arguments).arg(out).output().unwrap()
+}
+
+fn csv(path: &Path) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).unwrap();
+    reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+/// Which files a lesson leaves, and how many rows its own table has, the names of columns among them.
+const LESSONS: [(&str, usize, &[&str]); 8] = [
+    ("representations", 4, &["representations.png"]),
+    ("figure-5", 4, &["figure-5.svg", "figure-5-ratio.csv"]),
+    ("figure-8", 3, &["figure-8.svg"]),
+    ("few-labels", 3, &["few-labels.svg"]),
+    ("table-4.3", 8, &["table-4.3-cost.csv", "table-4.3-cost.svg", "table-4.3-zero-gradient.svg"]),
+    ("moco-memory", 4, &[]),
+    ("models", 2, &[]),
+    ("few-shot", 11, &["few-shot-gain.csv", "few-shot-phantoms.svg"]),
+];
+
+#[test]
+fn every_lesson_comes_to_a_table_and_finds_its_runs_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path();
+    for (lesson, rows, files) in LESSONS {
+        let output = reproduce(lesson, out);
+        assert!(output.status.success(), "{lesson}: {}", String::from_utf8_lossy(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["lesson"], lesson);
+        let table = csv(&out.join(format!("{lesson}.csv")));
+        assert_eq!(table.len(), rows, "{lesson}: {table:?}");
+        assert!(table.iter().flatten().all(|cell| !cell.contains("NaN")), "{lesson}: {table:?}");
+        for file in files {
+            assert!(std::fs::metadata(out.join(file)).unwrap().len() > 100, "{file}");
+        }
+    }
+    // The runs are there: a second time gives the same table, and trains nothing.
+    let before = std::fs::read(out.join("figure-8.csv")).unwrap();
+    let trained =
+        std::fs::metadata(out.join("runs/phantoms-rotation/checkpoint.safetensors")).unwrap().modified().unwrap();
+    assert!(reproduce("figure-8", out).status.success());
+    assert_eq!(std::fs::read(out.join("figure-8.csv")).unwrap(), before);
+    let found =
+        std::fs::metadata(out.join("runs/phantoms-rotation/checkpoint.safetensors")).unwrap().modified().unwrap();
+    assert_eq!(found, trained, "the run was trained again");
+}
+
+#[test]
+fn what_cannot_be_reproduced_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = reproduce("figure-9", folder.path());
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("figure-9") && told.contains("few-labels"), "{told}");
+    let full = Command::new(env!("CARGO_BIN_EXE_macula"))
+        .args(["reproduce", "figure-8", "--out"])
+        .arg(folder.path())
+        .env_remove("MACULA_DATA")
+        .output()
+        .unwrap();
+    assert_eq!(full.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&full.stderr).contains("--short"));
+}
