@@ -160,7 +160,7 @@ pub(super) fn examine(
     let dim = network.spec().feature_dim();
     let rows = plain_features(network, preprocessing, training, &sample.positions)?;
     if let Some(&value) = rows.iter().find(|value| !value.is_finite()) {
-        return Ok(Some(Err(value)));
+        return Ok(Some(Err(f64::from(value))));
     }
     let alignment = match augmentation == Augmentation::NONE {
         true => None,
