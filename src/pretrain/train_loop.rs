@@ -21,7 +21,7 @@ use super::training_set::{ImageSet, held_out_indices, training_indices};
 use super::transfer::starting_network;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Preprocessing};
-use crate::encoder::{CorpusStatistics, NamedTensor, Network};
+use crate::encoder::{CorpusStatistics, Network};
 use crate::files::write_whole;
 use crate::nn::schedule::learning_rate_at;
 use crate::objective::Objective;
