@@ -68,7 +68,7 @@ const SHORT: [Recipe; 1] = [Recipe {
     channels: 1,
     size: 16,
     views: Policy::Natural,
-    sets: &[Set { path: "phantoms:32:720", task: Some(tasks::PHANTOMS) }],
+    sets: &[Set { path: "phantoms:32:900", task: Some(tasks::PHANTOMS) }],
 }];
 
 /// Images seen, each as two views, in a whole run: sets of any size are trained on for about as long.

@@ -68,7 +68,7 @@ pub const ALL: [Task; 5] = [CIFAR_10, KERMANY, PNEUMONIA, BUSI, DRIVE];
 /// What the short form stands on: phantoms, which need no data.
 pub const PHANTOMS: Task = Task {
     name: "phantoms",
-    path: "phantoms:32:720",
+    path: "phantoms:32:900",
     channels: 1,
     size: 32,
     views: Policy::Natural,
