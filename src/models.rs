@@ -29,7 +29,7 @@ macro_rules! model {
 
 /// All of them.
 pub const MODELS: [Model; 3] = [
-    model!("grey-28", "grey images of 28 pixels: nano, SimCLR on x-rays, ultrasound and photographs"),
+    model!("grey-28", "grey images of 28 pixels: nano, SimCLR on x-rays and photographs"),
     model!("grey-64", "grey images of 64 pixels: nano, SimCLR on x-rays, ultrasound and blood smears"),
     model!("colour-32", "colour images of 32 pixels: nano, SimCLR on photographs and patches of the retina"),
 ];

@@ -75,7 +75,7 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
     }
     let asked = drawn.queries.len() / classes;
     let labels: Vec<Option<usize>> = (0..drawn.queries.len()).map(|query| Some(query / asked)).collect();
-    let verdict = learner.measure(input, &labels);
+    let verdict = learner.measure(learner.network.embed(&input), &labels);
     Ok(verdict.map_or(0.0, |verdict| Confusion::of(classes, &verdict.targets, &verdict.answers).balanced_accuracy()))
 }
 

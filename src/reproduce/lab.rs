@@ -12,8 +12,8 @@ use crate::evaluate::{
     labels, readable,
 };
 use crate::pretrain::{
-    CHECKPOINT, CONFIG, EpochLine, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig, Run, RunError,
-    RunFolder, pretrain,
+    CHECKPOINT, CONFIG, EpochLine, Event, HealthGate, METRICS, Method, Observer, Options, Outcome, PretrainConfig, Run,
+    RunError, RunFolder, pretrain,
 };
 
 /// Whether all of a lesson is done, or only so much that a test can wait for it.
@@ -117,6 +117,8 @@ impl Lab<'_> {
     /// Its configuration.
     pub fn config(&self, task: &Task, method: Method) -> Result<PretrainConfig, ReproduceError> {
         let mut config = task.config(&self.path_of(task)?, method, self.seed);
+        // A lesson shows collapse where there is one; it does not end there.
+        config.health = HealthGate::Never;
         if self.scale == Scale::Short {
             (config.batch_size, config.comparison.queue) = (config.batch_size.min(64), 256);
             config.learning_rate = config.usual_learning_rate();
@@ -185,8 +187,14 @@ impl Lab<'_> {
             Err(RunError::NoRun { .. }) => Ok(false),
             Err(error) => Err(error.into()),
             // The same images may lie elsewhere; a resumed run compares their names.
-            Ok((_, stored)) if PretrainConfig { data: config.data.clone(), ..stored.clone() } == *config => Ok(true),
-            Ok(_) => Err(ReproduceError::OtherRun { folder: folder.display().to_string() }),
+            Ok((_, stored)) => {
+                let same = PretrainConfig { data: config.data.clone(), health: config.health, ..stored };
+                if same == *config {
+                    Ok(true)
+                } else {
+                    Err(ReproduceError::OtherRun { folder: folder.display().to_string() })
+                }
+            }
         }
     }
 
