@@ -88,6 +88,16 @@ pub fn random_values(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| rng.normal()).collect()
 }
 
+/// How long this thread has had a processor, where the system tells; to some milliseconds.
+pub fn thread_cpu_time() -> Option<Duration> {
+    on_processor(&std::fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+/// The first of three numbers, in nanoseconds.
+fn on_processor(schedstat: &str) -> Option<Duration> {
+    Some(Duration::from_nanos(schedstat.split_whitespace().next()?.parse().ok()?))
+}
+
 /// Most bytes of memory this process has held at once, where the system tells.
 pub fn peak_memory_bytes() -> Option<u64> {
     high_water_mark(&std::fs::read_to_string("/proc/self/status").ok()?)
@@ -129,6 +139,12 @@ mod tests {
         assert_eq!(high_water_mark("Name:\tmacula\nVmHWM:\t    1536 kB\nVmRSS:\t 12 kB\n"), Some(1536 * 1024));
         assert_eq!(high_water_mark("Name:\tmacula\nVmRSS:\t 12 kB\n"), None);
         assert_eq!(high_water_mark("VmHWM:\tmany kB\n"), None);
+    }
+
+    #[test]
+    fn time_on_the_processor_is_read_or_unknown() {
+        assert_eq!(on_processor("2500000000 7 42\n"), Some(Duration::from_millis(2500)));
+        assert_eq!(on_processor("-"), None);
     }
 
     #[test]
