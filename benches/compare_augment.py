@@ -101,7 +101,7 @@ def main():
 
     print(f"Views at 3×{SIDE}×{SIDE}, one thread, batch {BATCH}, {args.rounds} rounds, torch {torch.__version__}. "
           f"Images a second of processor time: median (least–most) of the rounds.\n")
-    print("| | images/s | Macula is faster by |")
+    print("| | images/s | ratio |")
     print("|---|---|---|")
     for name, rates in runs.items():
         ratio = statistics.median(runs["Macula"]) / statistics.median(rates)

@@ -196,6 +196,18 @@ mod tests {
         assert_ne!(mapped(&image, Map::SAME.then(turned(0.1)))[..3], image.pixels[..3]);
     }
 
+    /// Sums of rounding bits and a cast agree on every float near a whole or a half, and far outside.
+    #[test]
+    fn levels_are_those_of_a_cast() {
+        for half in -4..=520 {
+            let value = half as f32 / 2.0;
+            for value in [value.next_down().next_down(), value.next_down(), value, value.next_up()] {
+                assert_eq!(level(value), u32::from((value + 0.5) as u8), "{value}");
+            }
+        }
+        assert_eq!([-1e30, f32::NEG_INFINITY, f32::NAN, 1e30, f32::INFINITY].map(level), [0, 0, 0, 255, 255]);
+    }
+
     #[test]
     fn contrast_keeps_the_mean() {
         let mut image = Image { width: 4, height: 1, channels: 1, pixels: vec![80, 90, 110, 120] };
