@@ -37,50 +37,46 @@ pub fn blur(image: &mut Image, settings: Blur, rng: &mut Rng) {
 /// Blurs with a Gaussian of standard deviation `sigma` (pixels), cut at 3 sigma; the border pixel is repeated.
 pub fn gaussian_blur(image: &mut Image, sigma: f32) {
     let kernel = kernel(sigma);
-    let (width, height, channels) = (image.width, image.height, image.channels);
-    let row = width * channels;
-    // Along rows the neighbour is `channels` values away, along columns a row.
-    let mut across = vec![0u8; image.pixels.len()];
-    for (out, line) in across.chunks_exact_mut(row).zip(image.pixels.chunks_exact(row)) {
-        pass(
-            out,
-            |at, offset| {
-                let column = (at / channels) as isize + offset;
-                line[column.clamp(0, width as isize - 1) as usize * channels + at % channels]
-            },
-            &kernel,
-        );
+    let (height, channels) = (image.height, image.channels);
+    let (row, radius) = (image.width * channels, kernel.len() / 2);
+    let mut sums = vec![0; row];
+    // Along rows: the line with its border pixels repeated, read from one pixel further at each weight.
+    let mut padded = Vec::with_capacity(row + 2 * radius * channels);
+    for line in image.pixels.chunks_exact_mut(row) {
+        padded.clear();
+        (0..radius).for_each(|_| padded.extend_from_slice(&line[..channels]));
+        padded.extend_from_slice(line);
+        (0..radius).for_each(|_| padded.extend_from_slice(&line[row - channels..]));
+        weigh(line, &mut sums, &kernel, |tap| &padded[tap * channels..][..row]);
     }
+    // Along columns: whole lines.
+    let across = image.pixels.clone();
     for (y, out) in image.pixels.chunks_exact_mut(row).enumerate() {
-        pass(
-            out,
-            |at, offset| {
-                let line = (y as isize + offset).clamp(0, height as isize - 1) as usize;
-                across[line * row + at]
-            },
-            &kernel,
-        );
+        weigh(out, &mut sums, &kernel, |tap| {
+            let line = (y + tap).saturating_sub(radius).min(height - 1);
+            &across[line * row..][..row]
+        });
     }
 }
 
-fn pass(out: &mut [u8], value: impl Fn(usize, isize) -> u8, kernel: &[i32]) {
-    let mut sums = vec![ONE / 2; out.len()];
-    let radius = kernel.len() as isize / 2;
-    for (weight, offset) in kernel.iter().zip(-radius..) {
-        sums.iter_mut().enumerate().for_each(|(at, sum)| *sum += weight * i32::from(value(at, offset)));
+/// `out` is the sum over the kernel of a weight times its line; `sums` is scratch of the same length.
+fn weigh<'a>(out: &mut [u8], sums: &mut [i32], kernel: &[i16], line: impl Fn(usize) -> &'a [u8]) {
+    sums.fill(ONE / 2);
+    for (tap, &weight) in kernel.iter().enumerate() {
+        sums.iter_mut().zip(line(tap)).for_each(|(sum, &value)| *sum += i32::from(weight) * i32::from(value));
     }
-    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = (sum / ONE) as u8);
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = (*sum / ONE) as u8);
 }
 
-/// Weights from `-radius` to `radius`, adding up to [`ONE`].
-fn kernel(sigma: f32) -> Vec<i32> {
+/// Weights from `-radius` to `radius`, adding up to [`ONE`]. Of 16 bits, whose products vectors make at once.
+fn kernel(sigma: f32) -> Vec<i16> {
     let radius = (3.0 * sigma).ceil().max(1.0) as i32;
     let weight = |offset: i32| (-f64::from(offset * offset) / (2.0 * f64::from(sigma).powi(2))).exp();
     let total: f64 = (-radius..=radius).map(weight).sum();
-    let mut kernel: Vec<i32> =
-        (-radius..=radius).map(|o| (weight(o) / total * f64::from(ONE)).round() as i32).collect();
+    let mut kernel: Vec<i16> =
+        (-radius..=radius).map(|o| (weight(o) / total * f64::from(ONE)).round() as i16).collect();
     // What rounding took or gave goes to the middle, so that a flat image stays as it is.
-    kernel[radius as usize] += ONE - kernel.iter().sum::<i32>();
+    kernel[radius as usize] += ONE as i16 - kernel.iter().sum::<i16>();
     kernel
 }
 

@@ -86,29 +86,68 @@ fn apply(image: &mut Image, map: Map) {
         image.pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
         return;
     }
-    for pixel in image.pixels.chunks_exact_mut(3) {
-        let rgb = [f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2])];
-        for (value, row) in pixel.iter_mut().zip(&map.matrix) {
-            *value = cut(row[0] * rgb[0] + row[1] * rgb[1] + row[2] * rgb[2] + map.shift);
-        }
+    for block in image.pixels.as_chunks_mut::<3>().0.chunks_mut(BLOCK) {
+        let mut words = [0; BLOCK];
+        words.iter_mut().zip(&*block).for_each(|(word, pixel)| *word = to_word(*pixel));
+        // All of the block, whatever its length: a loop of known length over whole words is vector instructions.
+        words.iter_mut().for_each(|word| *word = mapped_word(*word, map));
+        block.iter_mut().zip(&words).for_each(|(pixel, word)| *pixel = from_word(*word));
     }
+}
+
+/// Pixels that are mapped together; as words they are four cache lines.
+const BLOCK: usize = 64;
+
+/// Red in the lowest byte, then green, then blue: three values in one vector lane, without any shuffle.
+fn to_word([red, green, blue]: [u8; 3]) -> u32 {
+    u32::from_le_bytes([red, green, blue, 0])
+}
+
+fn from_word(word: u32) -> [u8; 3] {
+    let [red, green, blue, _] = word.to_le_bytes();
+    [red, green, blue]
+}
+
+fn mapped_word(word: u32, Map { matrix, shift }: Map) -> u32 {
+    let [red, green, blue] = [word, word >> 8, word >> 16].map(|value| (value & 0xFF) as f32);
+    let [red, green, blue] = matrix.map(|row| level(row[0] * red + row[1] * green + row[2] * blue + shift));
+    red | green << 8 | blue << 16
 }
 
 fn cut(value: f32) -> u8 {
-    // The cast keeps within 0 … 255 by itself.
-    (value + 0.5) as u8
+    level(value) as u8
+}
+
+/// The nearest of 0 … 255; halves go up.
+fn level(value: f32) -> u32 {
+    // Above 2²³ floats are whole numbers, so adding it rounds; what was rounded up is put right. A cast would do the
+    // same, but is not made of vector instructions.
+    const WHOLE: f32 = (1u32 << 23) as f32;
+    let raised = value + 0.5;
+    let held = if raised > 0.0 { raised.min(255.0) } else { 0.0 };
+    let rounded = held + WHOLE;
+    rounded.to_bits().wrapping_sub(WHOLE.to_bits()).wrapping_sub(u32::from(rounded - WHOLE > held))
 }
 
 fn mean_grey(image: &Image) -> f32 {
-    let mut sums = [0u64; 3];
-    image.pixels.chunks_exact(image.channels).for_each(|pixel| {
-        sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u64::from(value));
-    });
     let pixels = (image.width * image.height) as f32;
-    match image.channels {
-        1 => sums[0] as f32 / pixels,
-        _ => sums.iter().zip(LUMA).map(|(&sum, luma)| sum as f32 / pixels * luma).sum(),
+    if image.channels == 1 {
+        return sum(&image.pixels) as f32 / pixels;
     }
+    let mut sums = [0u64; 3];
+    for block in image.pixels.as_chunks::<3>().0.chunks(BLOCK) {
+        let mut words = [0; BLOCK];
+        words.iter_mut().zip(block).for_each(|(word, pixel)| *word = to_word(*pixel));
+        for (sum, shift) in sums.iter_mut().zip([0, 8, 16]) {
+            *sum += u64::from(words.iter().map(|word| word >> shift & 0xFF).sum::<u32>());
+        }
+    }
+    sums.iter().zip(LUMA).map(|(&sum, luma)| sum as f32 / pixels * luma).sum()
+}
+
+fn sum(values: &[u8]) -> u64 {
+    // A block's sum fits 32 bits, in which twice as many values are added at once.
+    values.chunks(1 << 16).map(|block| u64::from(block.iter().map(|&value| u32::from(value)).sum::<u32>())).sum()
 }
 
 /// `factor · rgb + (1 - factor) · grey`.
@@ -155,6 +194,18 @@ mod tests {
         assert_eq!(mapped(&image, Map::SAME.then(turned(0.3)))[3..], [10, 10, 10]);
         assert_eq!(mapped(&image, Map::SAME.then(turned(1.0))), image.pixels);
         assert_ne!(mapped(&image, Map::SAME.then(turned(0.1)))[..3], image.pixels[..3]);
+    }
+
+    /// Sums of rounding bits and a cast agree on every float near a whole or a half, and far outside.
+    #[test]
+    fn levels_are_those_of_a_cast() {
+        for half in -4..=520 {
+            let value = half as f32 / 2.0;
+            for value in [value.next_down().next_down(), value.next_down(), value, value.next_up()] {
+                assert_eq!(level(value), u32::from((value + 0.5) as u8), "{value}");
+            }
+        }
+        assert_eq!([-1e30, f32::NEG_INFINITY, f32::NAN, 1e30, f32::INFINITY].map(level), [0, 0, 0, 255, 255]);
     }
 
     #[test]

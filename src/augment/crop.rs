@@ -19,9 +19,10 @@ pub fn padded_crop(image: &Image, padding: usize, top: usize, left: usize) -> Im
     if padding == 0 {
         return image.clone();
     }
-    gather(image, image.height, image.width, |y, x| {
-        (reflect(y + top, padding, image.height), reflect(x + left, padding, image.width))
-    })
+    let sources =
+        |start: usize, len: usize| -> Vec<usize> { (start..start + len).map(|at| reflect(at, padding, len)).collect() };
+    let (rows, columns) = (sources(top, image.height), sources(left, image.width));
+    gather(image, image.height, image.width, |y, x| (rows[y], columns[x]))
 }
 
 /// Where index `at` of a padded axis comes from; folds as often as the padding is larger than the axis.

@@ -19,58 +19,117 @@ pub fn resized_crop(image: &Image, area_min: f32, rng: &mut Rng) -> Image {
     let height = (area / aspect).sqrt().min(1.0) * image.height as f32;
     let (left, top) = (place_x * (image.width as f32 - width), place_y * (image.height as f32 - height));
     let (step_x, step_y) = (width / image.width as f32, height / image.height as f32);
-    sample(image, Affine { x: [left + 0.5 * step_x - 0.5, step_x, 0.0], y: [top + 0.5 * step_y - 0.5, 0.0, step_y] })
+    let columns: Vec<Between> = (0..image.width as i32)
+        .map(|column| Between::at(fixed(left + 0.5 * step_x - 0.5) + fixed(step_x) * column, image.width))
+        .collect();
+    let rows: Vec<Between> = (0..image.height)
+        .map(|row| Between::at(fixed(top + 0.5 * step_y - 0.5 + step_y * row as f32), image.height))
+        .collect();
+    let pixels = match image.channels {
+        1 => stretch::<1, 1>(&image.pixels, &columns, &rows),
+        _ => stretch::<3, 4>(&image.pixels, &columns, &rows),
+    };
+    Image { pixels, ..*image }
+}
+
+/// A position between two pixels of a row or a column.
+struct Between {
+    low: usize,
+    high: usize,
+    /// Of the higher one, in 256ths.
+    weight: u16,
+}
+
+impl Between {
+    /// At a fixed-point position on an axis of `len` pixels, the border reflected.
+    fn at(position: i32, len: usize) -> Self {
+        let low = position >> BITS;
+        Self { low: reflect(low, len), high: reflect(low + 1, len), weight: (position & (ONE - 1)) as u16 }
+    }
+}
+
+/// Bilinear interpolation at every crossing of `columns` and `rows`: first along each line that a row needs, where it
+/// lies, then between lines. Nothing is rounded in between. A pixel of C values takes L places, which fill a vector.
+fn stretch<const C: usize, const L: usize>(pixels: &[u8], columns: &[Between], rows: &[Between]) -> Vec<u8> {
+    let width = columns.len();
+    let needed = rows.iter().flat_map(|row| [row.low, row.high]);
+    let (first, last) = (needed.clone().min().unwrap_or(0), needed.max().unwrap_or(0));
+    let mut lines = Vec::with_capacity((last + 1 - first) * width);
+    let mut wide = vec![[0; L]; width];
+    for line in pixels.as_chunks::<C>().0.chunks_exact(width).take(last + 1).skip(first) {
+        wide.iter_mut().zip(line).for_each(|(wide, pixel)| wide[..C].copy_from_slice(&pixel.map(u16::from)));
+        lines.extend(columns.iter().map(|at| mixed(wide[at.low], wide[at.high], at.weight)));
+    }
+    let mut stretched = Vec::with_capacity(rows.len() * width);
+    let mut levels = vec![[0; L]; width];
+    for row in rows {
+        let [upper, lower] = [row.low, row.high].map(|line| lines[(line - first) * width..][..width].as_flattened());
+        for ((level, &upper), &lower) in levels.as_flattened_mut().iter_mut().zip(upper).zip(lower) {
+            *level = level_between(upper, lower, row.weight);
+        }
+        stretched.extend(levels.iter().map(|level| -> [u8; C] { std::array::from_fn(|channel| level[channel]) }));
+    }
+    stretched.into_flattened()
+}
+
+/// `low` and `high` in the share of `weight` 256ths, times 256: at most 255 · 256, which fits.
+fn mixed<const L: usize>(low: [u16; L], high: [u16; L], weight: u16) -> [u16; L] {
+    std::array::from_fn(|lane| low[lane] * (ONE as u16 - weight) + high[lane] * weight)
+}
+
+/// What [`mixed`] gave for two lines, mixed in the share of `weight` 256ths and rounded to the nearest whole.
+fn level_between(upper: u16, lower: u16, weight: u16) -> u8 {
+    let sum = u32::from(upper) * u32::from(ONE as u16 - weight) + u32::from(lower) * u32::from(weight);
+    ((sum + (1 << (2 * BITS - 1))) >> (2 * BITS)) as u8
+}
+
+fn fixed(value: f32) -> i32 {
+    (value * ONE as f32).round() as i32
 }
 
 /// The image turned counter-clockwise about its middle by `degrees`; what comes in from outside is reflected.
 pub fn turn(image: &Image, degrees: f32) -> Image {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let (middle_x, middle_y) = ((image.width as f32 - 1.0) / 2.0, (image.height as f32 - 1.0) / 2.0);
-    sample(
-        image,
-        Affine {
-            x: [middle_x - cos * middle_x + sin * middle_y, cos, -sin],
-            y: [middle_y - sin * middle_x - cos * middle_y, sin, cos],
-        },
-    )
+    let from = Affine {
+        x: [middle_x - cos * middle_x + sin * middle_y, cos, -sin],
+        y: [middle_y - sin * middle_x - cos * middle_y, sin, cos],
+    };
+    let pixels = match image.channels {
+        1 => sample::<1>(image, from),
+        _ => sample::<3>(image, from),
+    };
+    Image { pixels, ..*image }
 }
 
 /// Where pixel (column, row) comes from: `x = x[0] + x[1] column + x[2] row`, and `y` alike, in pixels.
+#[derive(Clone, Copy)]
 struct Affine {
     x: [f32; 3],
     y: [f32; 3],
 }
 
 /// Bilinear interpolation in integers, the border reflected.
-fn sample(image: &Image, from: Affine) -> Image {
-    let (width, height, channels) = (image.width, image.height, image.channels);
-    let mut pixels = Vec::with_capacity(image.pixels.len());
-    let fixed = |value: f32| (value * ONE as f32).round() as i32;
-    let step = (fixed(from.x[1]), fixed(from.y[1]));
-    let aligned = step.1 == 0 && from.x[2] == 0.0;
+fn sample<const C: usize>(image: &Image, from: Affine) -> Vec<u8> {
+    let (width, height) = (image.width, image.height);
+    let (pixels, _) = image.pixels.as_chunks::<C>();
+    let (step_x, step_y) = (fixed(from.x[1]), fixed(from.y[1]));
+    let mut sampled = Vec::with_capacity(pixels.len());
     for row in 0..height {
         let start_x = fixed(from.x[0] + from.x[2] * row as f32);
         let start_y = fixed(from.y[0] + from.y[2] * row as f32);
-        let line = |y: i32| {
-            let (low, weight) = (y >> BITS, y & (ONE - 1));
-            (reflect(low, height) * width, reflect(low + 1, height) * width, weight)
-        };
-        let whole_line = line(start_y);
-        for column in 0..width as i32 {
-            let x = start_x + step.0 * column;
-            let (above, below, down) = if aligned { whole_line } else { line(start_y + step.1 * column) };
-            let (low, right) = (x >> BITS, x & (ONE - 1));
-            let (left_column, right_column) = (reflect(low, width), reflect(low + 1, width));
-            for channel in 0..channels {
-                let at = |line: usize, column: usize| i32::from(image.pixels[(line + column) * channels + channel]);
-                let upper = at(above, left_column) * (ONE - right) + at(above, right_column) * right;
-                let lower = at(below, left_column) * (ONE - right) + at(below, right_column) * right;
-                let value = upper * (ONE - down) + lower * down;
-                pixels.push(((value + (1 << (2 * BITS - 1))) >> (2 * BITS)) as u8);
-            }
-        }
+        sampled.extend((0..width as i32).map(|column| -> [u8; C] {
+            let x = Between::at(start_x + step_x * column, width);
+            let y = Between::at(start_y + step_y * column, height);
+            let line = |line: usize| {
+                let [low, high] = [x.low, x.high].map(|column| pixels[line * width + column].map(u16::from));
+                mixed(low, high, x.weight)
+            };
+            let (upper, lower) = (line(y.low), line(y.high));
+            std::array::from_fn(|channel| level_between(upper[channel], lower[channel], y.weight))
+        }));
     }
-    Image { width, height, channels, pixels }
+    sampled.into_flattened()
 }
 
 /// Folds an index into `0..len`, the border pixel not repeated.
@@ -95,9 +154,12 @@ mod tests {
 
     #[test]
     fn the_whole_area_is_the_image() {
-        // With area 1 the aspect still varies, so the test draws none: the map of the whole.
+        // With area 1 the aspect still varies, so the test draws none: each pixel at its own place.
         let image = ramp(9, 7);
-        assert_eq!(sample(&image, Affine { x: [0.0, 1.0, 0.0], y: [0.0, 0.0, 1.0] }), image);
+        let whole = |len: usize| -> Vec<Between> { (0..len as i32).map(|at| Between::at(at * ONE, len)).collect() };
+        assert_eq!(stretch::<1, 1>(&image.pixels, &whole(9), &whole(7)), image.pixels);
+        let colour: Vec<u8> = image.pixels.iter().flat_map(|&value| [value, 255 - value, 7]).collect();
+        assert_eq!(stretch::<3, 4>(&colour, &whole(9), &whole(7)), colour);
     }
 
     /// A bilinear view of a plane is the plane: each pixel is known in closed form.

@@ -27,16 +27,30 @@ pub(super) fn gather(
     width: usize,
     source: impl Fn(usize, usize) -> (usize, usize),
 ) -> Image {
-    let channels = image.channels;
-    let mut pixels = Vec::with_capacity(height * width * channels);
+    let place = |y, x| {
+        let (from_y, from_x) = source(y, x);
+        from_y * image.width + from_x
+    };
+    let pixels = match image.channels {
+        1 => gather_pixels::<1>(&image.pixels, height, width, place),
+        _ => gather_pixels::<3>(&image.pixels, height, width, place),
+    };
+    Image { width, height, channels: image.channels, pixels }
+}
+
+/// With the channels known, a pixel is one move.
+fn gather_pixels<const C: usize>(
+    pixels: &[u8],
+    height: usize,
+    width: usize,
+    place: impl Fn(usize, usize) -> usize,
+) -> Vec<u8> {
+    let (pixels, _) = pixels.as_chunks::<C>();
+    let mut gathered = Vec::with_capacity(height * width);
     for y in 0..height {
-        for x in 0..width {
-            let (from_y, from_x) = source(y, x);
-            let at = (from_y * image.width + from_x) * channels;
-            pixels.extend_from_slice(&image.pixels[at..at + channels]);
-        }
+        gathered.extend((0..width).map(|x| pixels[place(y, x)]));
     }
-    Image { width, height, channels, pixels }
+    gathered.into_flattened()
 }
 
 #[cfg(test)]
@@ -66,7 +80,7 @@ mod tests {
 
     #[test]
     fn turns_compose() {
-        let wide = image(3, 2, 2, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        let wide = image(3, 2, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
         for first in 0..4 {
             for second in 0..4 {
                 assert_eq!(rotate90(&rotate90(&wide, first), second), rotate90(&wide, first + second));

@@ -1,5 +1,6 @@
-//! `macula bench`: latency, rate and memory of training, encoder and head.
+//! `macula bench`: latency, rate and memory of training, augmentation, encoder and head.
 
+mod augment;
 mod encoder;
 mod head;
 mod measure;
@@ -16,6 +17,8 @@ pub struct Args {
 enum What {
     /// Training steps on random images: forward, backward, SGD with momentum
     Train(train::Args),
+    /// Views of random images on one thread: rate
+    Augment(augment::Args),
     /// Features: latency of one image, rate of a batch, time to load
     Encoder(encoder::Args),
     /// A head: latency to learn, forget, fit and predict, and its memory
@@ -26,6 +29,7 @@ enum What {
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
         What::Train(args) => train::run(&args),
+        What::Augment(args) => augment::run(&args),
         What::Encoder(args) => encoder::run(&args),
         What::Head(args) => head::run(&args),
     }

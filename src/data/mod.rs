@@ -25,7 +25,7 @@ pub use duplicates::{Duplicates, find_duplicates};
 pub use error::DataError;
 pub use image::Image;
 pub use loader::Loader;
-pub use preprocess::{Preprocessing, ResizeFilter};
+pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
 pub use splits::{Fractions, divide};
 pub use survey::Facts;
 

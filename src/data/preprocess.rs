@@ -122,14 +122,44 @@ impl Preprocessing {
 
     /// `(value / 255 - mean) / std` for each value of `[…, channels]`.
     pub fn normalise(&self, pixels: &[u8]) -> Vec<f32> {
-        let tables: Vec<[f32; 256]> = (0..self.channels)
-            .map(|channel| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[channel]) / self.std[channel]))
-            .collect();
-        let mut input = Vec::with_capacity(pixels.len());
-        for pixel in pixels.chunks_exact(self.channels) {
-            input.extend(pixel.iter().zip(&tables).map(|(&value, table)| table[usize::from(value)]));
-        }
+        let mut input = vec![0.0; pixels.len()];
+        self.normaliser().fill(&mut input, pixels);
         input
+    }
+
+    /// [`Self::normalise`] for many images.
+    pub fn normaliser(&self) -> Normaliser {
+        let table = |channel: usize| -> [f32; 256] {
+            std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[channel]) / self.std[channel])
+        };
+        Normaliser { tables: (0..self.channels).map(table).collect() }
+    }
+}
+
+/// What each of the 256 values of each channel becomes.
+#[derive(Clone, Debug)]
+pub struct Normaliser {
+    /// One a channel.
+    tables: Vec<[f32; 256]>,
+}
+
+impl Normaliser {
+    /// Sets `input` to the normalised `pixels`; both are `[…, channels]`.
+    pub fn fill(&self, input: &mut [f32], pixels: &[u8]) {
+        match self.tables.as_slice() {
+            [red, green, blue] => {
+                let pixels = pixels.as_chunks::<3>().0;
+                for (input, &[r, g, b]) in input.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+                    *input = [red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)]];
+                }
+            }
+            tables => {
+                let tables = tables.iter().cycle();
+                for ((input, &value), table) in input.iter_mut().zip(pixels).zip(tables) {
+                    *input = table[usize::from(value)];
+                }
+            }
+        }
     }
 }
 

@@ -31,13 +31,14 @@ impl Recipe<'_> {
         let Preprocessing { channels, height, width, .. } = *self.preprocessing;
         let one = channels * height * width;
         let each = one * self.objective.views();
+        let normaliser = self.preprocessing.normaliser();
         input.resize(positions.len() * each, 0.0);
         input.par_chunks_mut(each).zip(positions).try_for_each(|(input, &position)| {
             let image = set.loader.pixels(position)?;
             let mut rng = Rng::for_item(self.seed, "augment", epoch, set.indices[position] as u64);
             let views = self.objective.views_of(&image, &self.augmentation, &mut rng);
             for (input, view) in input.chunks_exact_mut(one).zip(views) {
-                input.copy_from_slice(&self.preprocessing.normalise(&view.pixels));
+                normaliser.fill(input, &view.pixels);
             }
             Ok(())
         })

@@ -88,6 +88,16 @@ pub fn random_values(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| rng.normal()).collect()
 }
 
+/// How long this thread has had a processor, where the system tells; to some milliseconds.
+pub fn thread_cpu_time() -> Option<Duration> {
+    on_processor(&std::fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+/// The first of three numbers, in nanoseconds.
+fn on_processor(schedstat: &str) -> Option<Duration> {
+    Some(Duration::from_nanos(schedstat.split_whitespace().next()?.parse().ok()?))
+}
+
 /// `bytes` in MiB for a table, `-` where unknown.
 pub fn mib(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1}", bytes as f64 / f64::from(1 << 20)))
@@ -105,6 +115,12 @@ mod tests {
         assert_eq!(one, Percentiles { p50: 250.0, p95: 250.0, p99: 250.0 });
         let twenty: Vec<Duration> = (1..=20).map(Duration::from_millis).collect();
         assert_eq!(Percentiles::ms(&twenty), Percentiles { p50: 10.0, p95: 19.0, p99: 20.0 });
+    }
+
+    #[test]
+    fn time_on_the_processor_is_read_or_unknown() {
+        assert_eq!(on_processor("2500000000 7 42\n"), Some(Duration::from_millis(2500)));
+        assert_eq!(on_processor("-"), None);
     }
 
     #[test]
