@@ -17,6 +17,7 @@ use crate::nn::kernel::Isa;
 
 mod augment;
 mod bench;
+mod bundle;
 mod class;
 mod connect;
 mod data;
@@ -26,6 +27,8 @@ mod encoders;
 mod eval;
 mod export;
 mod forget;
+mod inspect;
+mod keygen;
 mod learn;
 mod merge;
 mod models;
@@ -36,7 +39,9 @@ mod reset;
 mod samples;
 mod self_test;
 mod status;
+mod trust;
 mod update;
+mod verify;
 mod why;
 
 /// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
@@ -67,6 +72,14 @@ enum Command {
     Reproduce(reproduce::Args),
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
     Export(export::Args),
+    /// Make a pair of keys to sign bundles with
+    Keygen(keygen::Args),
+    /// Write the signed file that devices take: encoder, preprocessing, golden images
+    Bundle(Box<bundle::Args>),
+    /// Whether a bundle is the one that was signed, and its encoder still the same on this machine
+    Verify(verify::Args),
+    /// What a bundle is, and whether its signature can be believed
+    Inspect(inspect::Args),
     /// Be a device that others reach over a socket or a serial line
     Device(device::Args),
     /// Teach a device a class from a few images
@@ -176,6 +189,10 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Reproduce(args) => reproduce::run(args),
         Command::Export(args) => export::run(args),
+        Command::Keygen(args) => keygen::run(args),
+        Command::Bundle(args) => bundle::run(*args),
+        Command::Verify(args) => verify::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Device(args) => device::run(args),
         Command::Learn(args) => learn::run(args),
         Command::Forget(args) => forget::run(args),
