@@ -85,7 +85,9 @@ fn a_frozen_encoder_stays_as_it_is_whether_images_are_augmented_or_not() {
         let epochs = train(&config, &out).unwrap();
         assert_eq!(encoder_of(&out), expected, "{name}");
         let checkpoint = Checkpoint::read(&out.join(CHECKPOINT)).unwrap();
-        for (layer, shape) in [("probe.0.weight", [200, 32]), ("probe.2.weight", [200, 200]), ("probe.4.weight", [6, 200])] {
+        for (layer, shape) in
+            [("probe.0.weight", [200, 32]), ("probe.2.weight", [200, 200]), ("probe.4.weight", [6, 200])]
+        {
             assert_eq!(checkpoint.tensor(layer).unwrap().shape, shape, "{layer}");
         }
         assert_eq!(epochs.len(), 12);
