@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use macula::pretrain::{CHECKPOINT, Run, RunFolder};
+use macula::pretrain::{CHECKPOINT, Checkpoint, Run, RunFolder};
 
 /// Exit code and standard error of a short run of the smallest encoder on grey phantoms.
 fn pretrain(out: &Path, arguments: &str) -> (Option<i32>, String) {
@@ -30,6 +30,17 @@ fn every_objective_is_looked_at_and_none_is_stopped() {
             assert!(health.effective_rank > 2.0 && health.effective_rank <= 32.0, "{method}: {health:?}");
         }
     }
+}
+
+#[test]
+fn looking_changes_nothing_that_is_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let tensors = ["epoch", "never"].map(|health| {
+        let out = folder.path().join(health);
+        assert_eq!(pretrain(&out, &format!("--method moco --epochs 2 --batch 32 --health {health}")).0, Some(0));
+        Checkpoint::read(&out.join(CHECKPOINT)).unwrap().tensors
+    });
+    assert!(tensors[0] == tensors[1]);
 }
 
 /// The hardest triplets at a rate a thousand times too high: all embeddings are pulled into one.

@@ -6,6 +6,7 @@
 #![expect(deprecated, reason = "burn-ndarray leaves burn after 0.22; until then it is an oracle nobody here wrote")]
 #![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
 
+mod autodiff;
 #[path = "../../tests/cases/mod.rs"]
 mod cases;
 #[path = "../../tests/reference/mod.rs"]
@@ -13,25 +14,13 @@ mod reference;
 
 use std::collections::BTreeMap;
 
-use burn_autodiff::Autodiff;
+use autodiff::{Burn, Tensor, compare, numbers, reshape, tensor};
 use burn_backend::ops::{ActivationOps, ConvOptions, FloatTensorOps, ModuleOps};
-use burn_backend::tensor::FloatTensor;
-use burn_backend::{AutodiffBackend, Shape, TensorData, TensorMetadata, read_sync};
-use burn_ndarray::{NdArray, NdArrayDevice};
+use burn_backend::{AutodiffBackend, TensorMetadata};
 use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, InputShape, NamedTensor, Node, Preset, Workspace};
 use macula::nn::cross_entropy::cross_entropy;
 use macula::nn::linear::{linear_backward, linear_forward};
 use macula::rng::Rng;
-
-type Burn = Autodiff<NdArray>;
-type Tensor = FloatTensor<Burn>;
-
-/// Relative error allowed: of a tensor's length, and of each number beside the tensor's largest.
-const TOLERANCE: f64 = 1e-3;
-
-/// Error allowed whatever the tensor, of the largest number in any gradient. A shift that the next
-/// batch norm takes out again has gradient zero, which f32 meets only to rounding.
-const FLOOR: f64 = 1e-5;
 
 /// How far units stay from their kinks in small graphs, so that rounding does not decide a side. In a
 /// whole network one of its many thousand units may lie nearer.
@@ -39,18 +28,6 @@ const MARGIN: f64 = 1e-5;
 
 const SMOOTHING: f32 = 0.1;
 const CLASSES: usize = 4;
-
-fn tensor(data: &[f32], shape: &[usize]) -> Tensor {
-    Burn::float_from_data(TensorData::new(data.to_vec(), Shape::from(shape.to_vec())), &NdArrayDevice::Cpu)
-}
-
-fn reshape(x: Tensor, shape: &[usize]) -> Tensor {
-    Burn::float_reshape(x, Shape::from(shape.to_vec()))
-}
-
-fn numbers(x: FloatTensor<NdArray>) -> Vec<f32> {
-    read_sync(NdArray::float_into_data(x)).unwrap().try_into_vec().unwrap()
-}
 
 /// Mean over `dims`, which stay as dimensions of length 1.
 fn mean(x: Tensor, dims: &[usize]) -> Tensor {
@@ -167,36 +144,6 @@ fn burns(spec: &EncoderSpec, tensors: &[NamedTensor], input: &[f32], labels: &[u
     let of =
         |t: &NamedTensor| numbers(Burn::grad(&parameters.0[&t.name], &gradients).expect("every tensor takes part"));
     (f64::from(value), tensors.iter().map(of).collect())
-}
-
-fn largest(numbers: impl Iterator<Item = f64>) -> f64 {
-    numbers.fold(0.0, |max, x| max.max(x.abs()))
-}
-
-fn length(numbers: impl Iterator<Item = f64>) -> f64 {
-    numbers.map(|x| x * x).sum::<f64>().sqrt()
-}
-
-/// Every tensor, by its length and number by number.
-fn compare(case: &str, found: &[NamedTensor], expected: &[Vec<f32>]) {
-    let floor = FLOOR * largest(expected.iter().flatten().map(|&x| f64::from(x)));
-    let (mut worst_length, mut worst_number) = (0.0f64, 0.0f64);
-    for (found, expected) in found.iter().zip(expected) {
-        assert_eq!(found.data.len(), expected.len(), "{case}: {}", found.name);
-        let wide = || expected.iter().map(|&x| f64::from(x));
-        let errors = || found.data.iter().zip(wide()).map(|(&a, b)| f64::from(a) - b);
-        let floor_length = floor * (expected.len() as f64).sqrt();
-        let by_length = length(errors()) / length(wide()).max(floor_length / TOLERANCE);
-        let by_number = largest(errors()) / largest(wide()).max(floor / TOLERANCE);
-        assert!(
-            by_length <= TOLERANCE && by_number <= TOLERANCE,
-            "{case}: gradient of {} is off by {by_length:.1e} of its length, by {by_number:.1e} of its largest number",
-            found.name
-        );
-        worst_length = worst_length.max(by_length);
-        worst_number = worst_number.max(by_number);
-    }
-    println!("{case}: {} tensors, worst {worst_length:.1e} of the length, {worst_number:.1e} by number", found.len());
 }
 
 /// Gradients of `count` random images in both, compared.

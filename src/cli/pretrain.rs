@@ -438,6 +438,9 @@ fn report(args: &Args, last: Option<&EpochLine>, skipped: usize) -> anyhow::Resu
                 let recall = score.recall.iter().map(|r| r.map_or("-".into(), |r| format!("{r:.4}")));
                 println!("          recall by class {}", recall.collect::<Vec<String>>().join(" "));
             }
+            if let Some(health) = &line.health {
+                println!("features  {}", felt(health));
+            }
         }
     }
     if skipped > 0 {

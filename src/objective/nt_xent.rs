@@ -100,7 +100,7 @@ mod tests {
     /// Every other view is as near as the partner: 2N - 1 equal candidates.
     #[test]
     fn identical_views_cost_the_logarithm_of_the_candidates() {
-        for (images, temperature) in [(1, 0.1), (4, 0.5), (100, 0.07)] {
+        for (images, temperature) in [(1, 0.1), (2, 1.0), (4, 0.5), (33, 0.2), (100, 0.07)] {
             let u: Vec<f32> = (0..2 * images).flat_map(|_| [3.0, -1.0, 0.5]).collect();
             let mut du = vec![9.0; u.len()];
             let contrast = nt_xent(&mut du, &u, 3, temperature);

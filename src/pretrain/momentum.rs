@@ -153,6 +153,25 @@ mod tests {
         check(&copy.head, &[1.0, -2.0], &[3.0, 4.0]);
     }
 
+    /// After n steps behind originals that move: `keepⁿ start + (1 - keep) Σ keepⁿ⁻¹⁻ⁱ original_i`.
+    #[test]
+    fn the_copy_of_a_moving_encoder_is_a_weighted_mean_of_where_it_was() {
+        let steps = 30;
+        let originals: Vec<Network> = (0..steps).map(|step| network(10 + step)).collect();
+        let settings = Momentum { keep: 0.8, queue_len: 4, key_dim: 2 };
+        let mut copy = MomentumEncoder::new(settings, &network(1), &[], 1);
+        originals.iter().for_each(|original| copy.follow(original, &[]));
+        let keep = f64::from(settings.keep);
+        let first = network(1).parameters;
+        for (at, found) in copy.network.parameters.iter().enumerate() {
+            let start = keep.powi(steps as i32) * f64::from(first[at]);
+            let weight = |step: usize| (1.0 - keep) * keep.powi(steps as i32 - 1 - step as i32);
+            let moved = originals.iter().enumerate().map(|(step, o)| weight(step) * f64::from(o.parameters[at]));
+            let expected = start + moved.sum::<f64>();
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{at}: {found} {expected}");
+        }
+    }
+
     #[test]
     fn the_queue_is_a_ring_of_unit_vectors() {
         let settings = Momentum { keep: 0.9, queue_len: 3, key_dim: 2 };
