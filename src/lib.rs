@@ -19,6 +19,8 @@ pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixe
 pub mod export; //     ONNX in f32 and f16, parity report
 pub mod link; //       host end of the protocol: in-process, TCP, serial
 pub mod device; //     the Linux device: the session of a board over a store in a file
+#[cfg(feature = "desk")]
+pub mod deploy; //     a program and a bundle to another machine, over SSH
 pub mod report; //     pictures and pages for people
 #[cfg(feature = "cli")]
 pub mod cli; //        parse, run, exit code

@@ -3,6 +3,7 @@
 mod encoder;
 mod head;
 mod measure;
+#[cfg(feature = "desk")]
 mod train;
 
 /// Arguments of `macula bench`.
@@ -15,6 +16,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum What {
     /// Training steps on random images: forward, backward, SGD with momentum
+    #[cfg(feature = "desk")]
     Train(train::Args),
     /// Features: latency of one image, rate of a batch, time to load
     Encoder(encoder::Args),
@@ -25,6 +27,7 @@ enum What {
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
+        #[cfg(feature = "desk")]
         What::Train(args) => train::run(&args),
         What::Encoder(args) => encoder::run(&args),
         What::Head(args) => head::run(&args),

@@ -6,6 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
+#[cfg(feature = "desk")]
 use crate::encoder::{InputShape, Preset};
 use crate::rng::Rng;
 
@@ -73,6 +74,7 @@ pub fn count_to(max: u64) -> RangedU64ValueParser<usize> {
 }
 
 /// What a preset is measured on unless told otherwise: the smallest real data it is meant for.
+#[cfg(feature = "desk")]
 pub fn customary_input(preset: Preset) -> InputShape {
     let (channels, side) = match preset {
         Preset::Pico => (1, 28),
@@ -94,6 +96,7 @@ pub fn peak_memory_bytes() -> Option<u64> {
 }
 
 /// Starts [`peak_memory_bytes`] anew from what is held now, where the system lets us (`man proc_pid_clear_refs`).
+#[cfg(feature = "desk")]
 pub fn forget_peak_memory() {
     // Where it does not, the peak of what was measured before stays in the figure: it errs upwards.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
