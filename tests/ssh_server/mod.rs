@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Started again for each login, the server has to know its own path.
-const SERVER: &str = "/usr/sbin/sshd";
+/// The server, which starts itself again for each login and has to know its own path: `MACULA_SSHD`.
+fn server() -> String {
+    std::env::var("MACULA_SSHD").unwrap_or_else(|_| "/usr/sbin/sshd".to_owned())
+}
 
 /// Without this folder a server that root starts refuses to run; its package makes it at each start of the machine.
 const PRIVILEGE_SEPARATION: &str = "/run/sshd";
@@ -54,10 +56,11 @@ impl SshServer {
         );
         std::fs::write(path.join("ssh_config"), config).unwrap();
         std::fs::create_dir_all(PRIVILEGE_SEPARATION).ok();
-        let mut command = Command::new(SERVER);
+        let program = server();
+        let mut command = Command::new(&program);
         command.arg("-D").arg("-f").arg(path.join("sshd_config")).arg("-E").arg(path.join("log"));
         let child = command.stdin(Stdio::null()).spawn();
-        let child = child.unwrap_or_else(|error| panic!("{SERVER}: {error}; `./check deploy` installs it"));
+        let child = child.unwrap_or_else(|error| panic!("{program}: {error}; `./check deploy` brings it"));
         let server = Self { folder, child };
         server.await_port(port);
         server
