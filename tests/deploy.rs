@@ -14,19 +14,29 @@ use stage::{Stage, copied};
 #[test]
 fn deployed_twice_it_is_copied_and_started_once() {
     let stage = Stage::new(None);
-    let (encoder, program) = (stage.encoder("1"), stage.program());
-    let first = stage.deployed(&encoder, &program, &[]);
-    assert_eq!((copied(&first), &first["started"]), (vec!["macula", "device.onnx"], &true.into()), "{first}");
+    let (bundle, program, key) = (stage.bundle("1", "1", "maker"), stage.program(), ["--key", "maker.pub"]);
+    let first = stage.deployed(&bundle, &program, &key);
+    let all = vec!["macula", "device.macula", "key.pub"];
+    assert_eq!((copied(&first), &first["started"]), (all, &true.into()), "{first}");
     assert!(first["before"].is_null() && first["service"] == "supervised", "{first}");
+    assert!(first["golden"]["golden_error"].as_f64().unwrap() <= 2e-2, "{first}");
     assert!(first["bench"]["image_ms"]["p50"].as_f64().unwrap() > 0.0, "{first}");
-    assert!(first["self_test"].as_array().is_some_and(|rows| rows.len() == 4), "{first}");
+    let encoder =
+        first["self_test"].as_array().unwrap().iter().find(|row| row["test"].as_str().unwrap().contains("encoder"));
+    assert_eq!(encoder.unwrap()["outcome"], "passed", "{first}");
     stage.teach();
     let (taught, keeper) = (stage.state(), stage.keeper());
 
-    let second = stage.deployed(&encoder, &program, &[]);
+    let second = stage.deployed(&bundle, &program, &key);
     assert_eq!((copied(&second), &second["started"]), (vec![], &false.into()), "{second}");
     assert_eq!((second["release"].clone(), stage.keeper()), (first["release"].clone(), keeper));
     assert_eq!(second["status"]["supports"], 4, "{second}");
+
+    // The next release of the same encoder: the bundle alone is copied, and what was taught stays.
+    let next = stage.bundle("1", "2", "maker");
+    let third = stage.deployed(&next, &program, &key);
+    assert_eq!((copied(&third), &third["before"]), (vec!["device.macula"], &first["release"]), "{third}");
+    assert_eq!(stage.state(), taught);
 
     // Rotten on that disk: the name alone is not believed.
     let program_there = stage.there().join("files").join(first["files"][0]["sha256"].as_str().unwrap());
@@ -34,47 +44,58 @@ fn deployed_twice_it_is_copied_and_started_once() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::remove_file(&program_there).unwrap();
     std::fs::write(&program_there, &bytes).unwrap();
-    let third = stage.deployed(&encoder, &program, &[]);
-    assert_eq!(copied(&third), ["macula"], "{third}");
-    assert_eq!(stage.state(), taught);
-
-    // It runs until it is killed, and then again.
+    // And killed: whoever keeps it running starts it again.
     let keeper = stage.keeper();
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", keeper.trim())).unwrap();
     assert!(Command::new("kill").args(["-KILL", children.trim()]).status().unwrap().success());
-    let again = stage.deployed(&encoder, &program, &[]);
-    assert_eq!(again["status"]["supports"], 4, "{again}");
+    let last = stage.deployed(&next, &program, &key);
+    assert_eq!((copied(&last), stage.keeper()), (vec!["macula"], keeper), "{last}");
+    assert_eq!(stage.state(), taught);
 }
 
 #[test]
 fn what_fails_leaves_what_was() {
     let stage = Stage::new(None);
-    let (encoder, other, program) = (stage.encoder("1"), stage.encoder("2"), stage.program());
-    // Where nothing served, nothing does afterwards: this is a program, but no device's.
-    let stranger = std::fs::canonicalize("/bin/true").unwrap();
-    let (_, err) = stage.deploy(3, &encoder, stranger.to_str().unwrap(), &["--patience", "5"]);
+    let (bundle, program, key) = (stage.bundle("1", "2", "maker"), stage.program(), ["--key", "maker.pub"]);
+    let (older, foreign) = (stage.bundle("1", "1", "maker"), stage.bundle("1", "3", "stranger"));
+    // A program, but no device's.
+    let (unable, hasty) = (std::fs::canonicalize("/bin/true").unwrap(), ["--patience", "5"]);
+    let unable = unable.to_str().unwrap();
+    // Where nothing served, nothing does afterwards.
+    let (_, err) = stage.deploy(3, &bundle, unable, &key);
+    assert!(err.contains("the check of the bundle failed") && err.contains("nothing was started"), "{err}");
+    let (_, err) = stage.deploy(3, "shipped-1/encoder.onnx", unable, &hasty);
     assert!(err.contains("nothing serves there, as before"), "{err}");
     assert!(!stage.there().join("current").exists() && !stage.there().join("device.store").exists());
 
-    let first = stage.deployed(&encoder, &program, &[]);
+    let first = stage.deployed(&bundle, &program, &key);
     stage.teach();
-    let taught = stage.state();
-    let serves_again = format!("release {} serves again", first["release"].as_str().unwrap());
-    // The store was taught with another encoder: the device ends with a sentence, and that is what we are told.
-    let (_, err) = stage.deploy(3, &other, &program, &[]);
-    assert!(err.contains("was taught on encoder") && err.contains(&serves_again), "{err}");
+    let (taught, keeper) = (stage.state(), stage.keeper());
+    let release = first["release"].as_str().unwrap();
+    // Found before anything is touched: the same process goes on.
+    let (_, err) = stage.deploy(3, &foreign, &program, &key);
+    assert!(err.contains("key") && err.contains(&format!("release {release} goes on serving")), "{err}");
+    assert_eq!((stage.state(), stage.keeper()), (taught.clone(), keeper));
+    // Found by the device itself, when it starts: one that is older, and an encoder that its store was not taught with.
+    let again = format!("release {release} serves again");
+    let (_, err) = stage.deploy(3, &older, &program, &key);
+    assert!(err.contains("older") && err.contains(&again), "{err}");
     assert_eq!(stage.state(), taught);
-    // A program that starts and does not answer.
-    let (_, err) = stage.deploy(3, &encoder, stranger.to_str().unwrap(), &["--patience", "5"]);
-    assert!(err.contains(&serves_again), "{err}");
+    let other = stage.bundle("2", "3", "maker");
+    let (_, err) = stage.deploy(3, &other, &program, &key);
+    assert!(err.contains("was taught on encoder") && err.contains(&again), "{err}");
+    assert_eq!(stage.state(), taught);
+    // Found by waiting: it ends and does not answer.
+    let (_, err) = stage.deploy(3, "shipped-1/encoder.onnx", unable, &hasty);
+    assert!(err.contains("does not serve") && err.contains(&again), "{err}");
     assert_eq!(stage.state(), taught);
     // The line was cut while a release was on trial: the next deployment knows what was before it.
-    std::fs::write(stage.there().join("trial"), first["release"].as_str().unwrap()).unwrap();
+    std::fs::write(stage.there().join("trial"), release).unwrap();
     std::fs::copy(stage.there().join("device.store"), stage.there().join("device.store.before")).unwrap();
-    let (_, err) = stage.deploy(3, &other, &program, &[]);
-    assert!(err.contains(&serves_again), "{err}");
+    let (_, err) = stage.deploy(3, &other, &program, &key);
+    assert!(err.contains(&again), "{err}");
     assert_eq!(stage.state(), taught);
-    let last = stage.deployed(&encoder, &program, &[]);
+    let last = stage.deployed(&bundle, &program, &key);
     assert_eq!((&last["release"], &last["started"]), (&first["release"], &false.into()), "{last}");
     assert!(!stage.there().join("trial").exists() && !stage.there().join("device.store.before").exists());
 }

@@ -168,12 +168,12 @@ fn the_programs_are_small_and_need_nothing() {
 #[test]
 fn it_is_deployed_to_a_machine_of_its_processor() {
     let stage = Stage::new(Some("aarch64"));
-    let (encoder, program) = (stage.encoder("1"), programs_folder().join("macula-aarch64"));
-    let deploy = |more: &[&str]| {
-        let runner = ["--runner", "qemu-aarch64 -cpu cortex-a53", "--patience", "120"];
-        stage.deployed(&encoder, program.to_str().unwrap(), &[&runner[..], more].concat())
+    let (bundle, program) = (stage.bundle("1", "1", "maker"), programs_folder().join("macula-aarch64"));
+    let deploy = || {
+        let runner = ["--runner", "qemu-aarch64 -cpu cortex-a53", "--patience", "120", "--key", "maker.pub"];
+        stage.deployed(&bundle, program.to_str().unwrap(), &runner)
     };
-    let first = deploy(&[]);
+    let first = deploy();
     assert_eq!((&first["machine"], &first["program_for"]), (&"aarch64".into(), &"aarch64".into()), "{first}");
     stage.teach();
     let predict = ["predict", "--device", &stage.listen, "--json", "bright-3.png", "dark-3.png"];
@@ -181,7 +181,7 @@ fn it_is_deployed_to_a_machine_of_its_processor() {
     for (row, class) in predicted["predictions"].as_array().unwrap().iter().zip(["bright", "dark"]) {
         assert_eq!(row["class"], class, "{predicted}");
     }
-    let second = deploy(&[]);
+    let second = deploy();
     assert_eq!((copied(&second), &second["started"]), (vec![], &false.into()), "{second}");
     println!("{}", serde_json::to_string_pretty(&second).unwrap());
 }

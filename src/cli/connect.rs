@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
-use macula_edge::head::CLASSES_MAX;
 
+use super::trust::{BundleFacts, KeyArgs, check_counter, is_bundle, open_bundle};
 use crate::blob::{Arithmetic, BlobFile};
+use crate::bundle::{Limits, PublicKey};
 use crate::data::{Image, Preprocessing, ResizeFilter};
-use crate::device::{DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile, feature_of, fingerprint};
+use crate::device::{
+    BundleNotes, DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile, feature_of, fingerprint,
+};
 use crate::encoder::Embedder;
 use crate::evaluate::RawPixels;
 use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
@@ -20,10 +23,12 @@ pub struct DeviceArgs {
     /// The file of a store, tcp:HOST:PORT or serial:PATH[:BAUD]
     #[arg(long, value_name = "DEVICE")]
     pub device: Address,
-    /// The encoder of a store's file, which remembers it, or of a device without one: FILE.onnx, FILE.blob, an
-    /// export's or a run's folder, or raw-pixels
+    /// The encoder of a store's file, which remembers it, or of a device without one: FILE.macula, FILE.onnx, FILE.blob,
+    /// an export's or a run's folder, or raw-pixels
     #[arg(long, value_name = "ENCODER")]
     pub encoder: Option<String>,
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Places for supports in a store that is made.
@@ -49,6 +54,8 @@ pub struct OpenedEncoder {
     pub name: String,
     /// In which precision it computes.
     pub arithmetic: String,
+    /// Of an encoder in a bundle.
+    pub bundle: Option<BundleFacts>,
 }
 
 impl DeviceArgs {
@@ -61,7 +68,8 @@ impl DeviceArgs {
         let path = match &self.device {
             Address::Store(path) => path,
             line => {
-                let opened = self.encoder.as_deref().map(open_encoder).transpose()?;
+                let trusted = self.keys.read()?;
+                let opened = self.encoder.as_deref().map(|name| open_encoder(name, &trusted)).transpose()?;
                 let embed = opened.as_ref().map(|opened| |image: &Image| feature_of(&*opened.encoder, image));
                 let embed = embed.as_ref().map(|embed| embed as &Embed<'_>);
                 return talk_over(&self.device, &mut *open_line(line)?, embed, |client| {
@@ -72,7 +80,7 @@ impl DeviceArgs {
                 });
             }
         };
-        with_store(path, self.encoder.as_deref(), missing, |device, _| {
+        with_store(path, self.encoder.as_deref(), &self.keys, missing, |device, _| {
             talk_over(&self.device, &mut InProcess::new(device), None, talk)
         })?
     }
@@ -82,17 +90,25 @@ impl DeviceArgs {
 pub fn with_store<T>(
     path: &Path,
     encoder: Option<&str>,
+    keys: &KeyArgs,
     missing: Missing,
     run: impl FnOnce(&mut Device<'_>, &OpenedEncoder) -> T,
 ) -> anyhow::Result<T> {
     let found = StoreFile::card(path)?;
-    let opened = match (encoder, &found) {
-        (Some(name), _) => open_encoder(name)?,
-        (None, Some(card)) => open_encoder(&card.encoder).with_context(|| {
+    let name = encoder.or(found.as_ref().map(|card| card.encoder.as_str()));
+    let Some(name) = name else { bail!(no_store(path, missing)) };
+    let notes = if is_bundle(name) { BundleNotes::read(path)? } else { BundleNotes::default() };
+    let trusted = [keys.read()?, notes.trusted].concat();
+    let opened = open_encoder(name, &trusted);
+    let opened = match encoder {
+        Some(_) => opened?,
+        None => opened.with_context(|| {
             format!("store {} remembers its encoder, which --encoder can name anew", path.display())
         })?,
-        (None, None) => bail!(no_store(path, missing)),
     };
+    if let Some(facts) = &opened.bundle {
+        check_counter(name, facts, notes.counter)?;
+    }
     let supports = match (missing, &found) {
         (_, Some(card)) => card.supports,
         (Missing::Make(supports), None) => supports,
@@ -110,14 +126,21 @@ fn switch_on<T>(
 ) -> anyhow::Result<T> {
     let encoder = &*opened.encoder;
     let found = StoreFile::card(path)?;
-    let (classes, supports) =
-        found.as_ref().map_or((CLASSES_MAX as u32, supports), |card| (card.classes, card.supports));
+    let limits = opened.bundle.map_or(Limits::default(), |facts| facts.limits);
+    let (classes, supports) = match &found {
+        Some(card) => (card.classes, card.supports),
+        None => (limits.classes, supports.min(limits.supports)),
+    };
     let (dim, identity) = (encoder.feature_dim() as u32, encoder.identity());
     let given = StoreCard { encoder: opened.name.clone(), identity, dim, classes, supports };
     if let Some(card) = &found {
         card.check(&given, path)?;
     }
-    let file = StoreFile::open(path, &given)?;
+    let mut file = StoreFile::open(path, &given)?;
+    if let Some(facts) = &opened.bundle {
+        // It has given the features of its golden images: from here on no older one is taken.
+        BundleNotes::write(&mut file, &given, facts.counter, facts.signer)?;
+    }
     let complain = |message: &str| eprintln!("macula: {message}");
     let mut memory = DeviceMemory::new(dim as usize, classes as usize, supports as usize);
     let mut device = Device::new(DeskEncoder::new(encoder, &complain), file, &mut memory)?;
@@ -143,12 +166,17 @@ fn no_store(path: &Path, missing: Missing) -> String {
     format!("there is no store at {}: {how}", path.display())
 }
 
-/// Opens `raw-pixels`, a run's folder, the folder of an export, an ONNX file or a blob.
+/// Opens `raw-pixels`, a run's folder, the folder of an export, an ONNX file, a blob or a bundle.
+///
+/// * `trusted`: keys whose bundles are taken
 ///
 /// The recipe of `raw-pixels` is fixed here, 32×32 grey, and not fitted to the images at hand: a device taught today
 /// meets the same encoder tomorrow. For the same reason there is no random encoder: its batch norm statistics are
 /// those of the images it was made for.
-pub fn open_encoder(name: &str) -> anyhow::Result<OpenedEncoder> {
+pub fn open_encoder(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedEncoder> {
+    if is_bundle(name) {
+        return open_bundle(name, trusted);
+    }
     if name == "raw-pixels" {
         let (mean, std) = (vec![0.5], vec![0.25]);
         let recipe = Preprocessing { channels: 1, height: 32, width: 32, filter: ResizeFilter::Triangle, mean, std };
@@ -156,17 +184,18 @@ pub fn open_encoder(name: &str) -> anyhow::Result<OpenedEncoder> {
             encoder: Box::new(RawPixels::new(recipe)),
             name: name.to_owned(),
             arithmetic: "f32".to_owned(),
+            bundle: None,
         });
     }
     ensure!(
         !name.starts_with("random:"),
         "encoder '{name}' is made anew for each data set and only eval knows it; a device takes RUN (a folder made by \
-         pretrain), a folder made by export, FILE.onnx, FILE.blob or raw-pixels"
+         pretrain), a folder made by export, FILE.macula, FILE.onnx, FILE.blob or raw-pixels"
     );
     let path = shipped_in(Path::new(name));
     let (encoder, arithmetic) = open_path(&path)?;
     let absolute = std::fs::canonicalize(&path).with_context(|| path.display().to_string())?;
-    Ok(OpenedEncoder { encoder, name: absolute.to_string_lossy().into_owned(), arithmetic })
+    Ok(OpenedEncoder { encoder, name: absolute.to_string_lossy().into_owned(), arithmetic, bundle: None })
 }
 
 /// An encoder and the precision it computes in.
@@ -198,7 +227,10 @@ fn open_other(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
 /// The program of a device has no training core that could run a network of f32.
 #[cfg(not(feature = "desk"))]
 fn open_other(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
-    bail!("no encoder '{}': this program is a device's, which takes FILE.onnx, FILE.blob or raw-pixels", path.display())
+    bail!(
+        "no encoder '{}': this program is a device's, which takes FILE.macula, FILE.onnx, FILE.blob or raw-pixels",
+        path.display()
+    )
 }
 
 /// The file that an export's folder is about; any other path is left as it is.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, ensure};
 
 use super::connect::{Missing, OpenedEncoder, SUPPORTS_DEFAULT, with_store};
+use super::trust::KeyArgs;
 use super::{Common, DeviceFault, print_json};
 use crate::device::{Device, Listener, fingerprint, serve};
 use crate::link::Address;
@@ -15,15 +16,17 @@ use crate::link::Address;
 /// Arguments of `macula device`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    macula device --bundle SHIPPED --store ward.store --listen tcp:localhost:7000\n  \
+    macula device --bundle nano.macula --key maker.pub --store ward.store --listen tcp:localhost:7000\n  \
     macula device --bundle encoder.onnx --store ward.store --listen serial:ttyS1:115200\n\n\
     One client is served at a time; the others wait. Who reaches the device can teach it and make it forget, for there \
     is no password: without --allow-remote it listens to this machine only. Port 0 takes a free port, which is printed.")]
 pub struct Args {
-    /// The encoder: FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels; a store that was made remembers
-    /// it
+    /// The encoder: FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels; a store that was
+    /// made remembers it
     #[arg(long, value_name = "ENCODER")]
     bundle: Option<String>,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// The file of its store; made where there is none
     #[arg(long, value_name = "FILE")]
     store: PathBuf,
@@ -63,7 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
-    with_store(&args.store, args.bundle.as_deref(), Missing::Make(args.supports), |device, opened| {
+    with_store(&args.store, args.bundle.as_deref(), &args.keys, Missing::Make(args.supports), |device, opened| {
         let fault = |error| DeviceFault(format!("cannot listen on {}: {error}", args.listen));
         let mut listener = Listener::open(&args.listen, args.allow_remote).map_err(|error| match error.kind() {
             std::io::ErrorKind::PermissionDenied if !args.allow_remote => {

@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use npyz::WriterBuilder;
 
 use super::connect::open_encoder;
+use super::trust::KeyArgs;
 use super::{Common, print_json, samples};
 use crate::data::{self, Image, Split};
 use crate::encoder::Embedder;
@@ -18,9 +19,11 @@ use crate::files::write_whole;
     macula embed --encoder encoder.onnx a.png b.png --out features.npy\n\n\
     The file is NumPy's: f32, a row an image, in the order of the images.")]
 pub struct Args {
-    /// FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels
+    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels
     #[arg(long, value_name = "ENCODER")]
     encoder: String,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
@@ -51,7 +54,7 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let opened = open_encoder(&args.encoder)?;
+    let opened = open_encoder(&args.encoder, &args.keys.read()?)?;
     let encoder = &*opened.encoder;
     let (images, rows) = match &args.data {
         None => {

@@ -18,6 +18,8 @@ use crate::nn::kernel::Isa;
 #[cfg(feature = "desk")]
 mod augment;
 mod bench;
+#[cfg(feature = "desk")]
+mod bundle;
 mod class;
 mod connect;
 #[cfg(feature = "desk")]
@@ -35,6 +37,9 @@ mod eval;
 #[cfg(feature = "desk")]
 mod export;
 mod forget;
+mod inspect;
+#[cfg(feature = "desk")]
+mod keygen;
 mod learn;
 mod merge;
 mod predict;
@@ -44,7 +49,9 @@ mod reset;
 mod samples;
 mod self_test;
 mod status;
+mod trust;
 mod update;
+mod verify;
 mod why;
 
 /// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
@@ -78,6 +85,16 @@ enum Command {
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
     #[cfg(feature = "desk")]
     Export(export::Args),
+    /// Make a pair of keys to sign bundles with
+    #[cfg(feature = "desk")]
+    Keygen(keygen::Args),
+    /// Write the signed file that devices take: encoder, preprocessing, golden images
+    #[cfg(feature = "desk")]
+    Bundle(Box<bundle::Args>),
+    /// Whether a bundle is the one that was signed, and its encoder still the same on this machine
+    Verify(verify::Args),
+    /// What a bundle is, and whether its signature can be believed
+    Inspect(inspect::Args),
     /// Bring a device's program and a bundle to another machine over SSH, and prove them there
     #[cfg(feature = "desk")]
     Deploy(Box<deploy::Args>),
@@ -199,6 +216,12 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         #[cfg(feature = "desk")]
         Command::Export(args) => export::run(args),
+        #[cfg(feature = "desk")]
+        Command::Keygen(args) => keygen::run(args),
+        #[cfg(feature = "desk")]
+        Command::Bundle(args) => bundle::run(*args),
+        Command::Verify(args) => verify::run(args),
+        Command::Inspect(args) => inspect::run(args),
         #[cfg(feature = "desk")]
         Command::Deploy(args) => deploy::run(*args),
         Command::Device(args) => device::run(args),

@@ -188,6 +188,12 @@ fn check(settings: &Settings) -> Result<(), DeployError> {
         Address::Tcp { socket } if !socket.ends_with(":0") => {}
         other => return refuse("listen", other.to_string(), "tcp:ADDRESS:PORT with a fixed port is needed"),
     }
+    let is_bundle = settings.bundle.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("macula"));
+    if is_bundle != settings.key.is_some() {
+        let needed =
+            "a bundle, FILE.macula, goes with --key, the public key that must have signed it; no other file does";
+        return refuse("bundle", settings.bundle.display().to_string(), needed);
+    }
     // These stand in a unit of systemd and in scripts.
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+~".contains(c));
     match &settings.dir {
@@ -409,6 +415,11 @@ mod tests {
         for listen in ["tcp:127.0.0.1:0", "serial:ttyS0", "a.store"] {
             let settings = Settings { listen: listen.parse().unwrap(), ..settings.clone() };
             assert!(matches!(check(&settings), Err(DeployError::Setting { setting: "listen", .. })), "{listen}");
+        }
+        let unsigned = Settings { key: Some("maker.pub".into()), ..settings.clone() };
+        let keyless = Settings { bundle: "a.macula".into(), ..settings.clone() };
+        for settings in [unsigned, keyless] {
+            assert!(matches!(check(&settings), Err(DeployError::Setting { setting: "bundle", .. })), "{settings:?}");
         }
         for dir in ["", "a b", "$(id)", "it's"] {
             let settings = Settings { dir: Some(dir.to_owned()), ..settings.clone() };

@@ -46,6 +46,21 @@ impl Stage {
         format!("{out}/encoder.onnx")
     }
 
+    /// The encoder of [`Self::encoder`] in a bundle, signed by the key `maker`, which is made where there is none.
+    pub fn bundle(&self, seed: &str, counter: &str, maker: &str) -> String {
+        let (shipped, out) = (format!("shipped-{seed}"), format!("{maker}-{seed}-{counter}.macula"));
+        if !self.path().join(&shipped).exists() {
+            self.encoder(seed);
+        }
+        let secret = format!("{maker}.key");
+        if !self.path().join(&secret).exists() {
+            expect(0, self.path(), &["keygen", "--out", maker, "--quiet"]);
+        }
+        let counted = ["--counter", counter, "--out", &out, "--quiet"];
+        expect(0, self.path(), &[&["bundle", &shipped, "--key", &secret], &counted[..]].concat());
+        out
+    }
+
     /// The program as a device has it: without what only debuggers read.
     pub fn program(&self) -> String {
         let program = self.path().join("program");

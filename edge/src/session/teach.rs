@@ -2,6 +2,7 @@
 
 use super::feature::read_feature;
 use super::{Session, refusal};
+use crate::bundle::{TrustedKeys, counter};
 use crate::encoder::Embedder;
 use crate::protocol::message::{Input, RESET_CONFIRMATION};
 use crate::protocol::{Reason, Refusal, Reply};
@@ -115,10 +116,17 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if confirmation != RESET_CONFIRMATION {
             return Err(Reason::NotConfirmed.with(0, 0));
         }
+        let seen = counter::seen(&mut self.store).map_err(refusal)?;
+        let trusted = TrustedKeys::load(&mut self.store).map_err(refusal)?;
         self.store.erase_all().map_err(refusal)?;
         self.taught.clear();
         self.changed();
         self.update.keep(&mut self.store)?;
+        // A reset must not open the way back to an older bundle, nor shut out the next one.
+        counter::raise(&mut self.store, seen).map_err(refusal)?;
+        if !trusted.keys().is_empty() {
+            trusted.save(&mut self.store).map_err(refusal)?;
+        }
         Ok(Reply::Done)
     }
 

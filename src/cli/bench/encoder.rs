@@ -5,6 +5,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::super::trust::KeyArgs;
 use super::super::{Common, connect, print_json};
 #[cfg(feature = "desk")]
 use super::measure::customary_input;
@@ -23,10 +24,12 @@ const BUDGET: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// random:PRESET, a run's folder, or an ONNX file
+    /// random:PRESET, FILE.macula, a run's folder, or an ONNX file
     #[cfg_attr(feature = "desk", arg(long, default_value = "random:nano"))]
     #[cfg_attr(not(feature = "desk"), arg(long))]
     encoder: String,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Images of a batch whose rate is measured
     #[arg(long, default_value_t = 128, value_parser = count_to(65_536))]
     batch: usize,
@@ -61,14 +64,14 @@ enum Subject {
 
 impl Subject {
     #[cfg_attr(not(feature = "desk"), expect(unused_variables, reason = "only random weights are drawn"))]
-    fn open(name: &str, seed: u64) -> anyhow::Result<Self> {
+    fn open(name: &str, seed: u64, trusted: &KeyArgs) -> anyhow::Result<Self> {
         #[cfg(feature = "desk")]
         if let Some(preset) = name.strip_prefix("random:") {
             let preset: Preset = preset.parse()?;
             let spec = EncoderSpec::preset(preset, customary_input(preset))?;
             return Ok(Self::Random(Box::new(Network::new(spec, seed)?)));
         }
-        Ok(Self::Opened(connect::open_encoder(name)?.encoder))
+        Ok(Self::Opened(connect::open_encoder(name, &trusted.read()?)?.encoder))
     }
 
     fn input(&self) -> InputShape {
@@ -102,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn measure(args: &Args) -> anyhow::Result<Report> {
-    let (load, subject) = timed(|| Subject::open(&args.encoder, args.common.seed));
+    let (load, subject) = timed(|| Subject::open(&args.encoder, args.common.seed, &args.keys));
     let subject = subject?;
     let input = subject.input();
     let image_len = input.channels * input.height * input.width;

@@ -1,0 +1,333 @@
+//! Bundles made here: changed in every bit, cut at every byte, signed by others, put together of two.
+
+use ed25519_dalek::{Signer, SigningKey};
+use macula_edge::bundle::{
+    BundleError, CorpusPart, Golden, Header, PartKind, PublicKey, WriteError, claimed_signer, verify, write,
+};
+use macula_edge::feature::Length;
+use macula_edge::image::{RawImage, Shape};
+
+const MANIFEST: &[u8] = b"{\"format\": 1}";
+const BLOB: &[u8] = b"the encoder, thirty-three bytes..";
+const GOLDEN: &[u8] = &[7; 48];
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+fn public(key: &SigningKey) -> PublicKey {
+    PublicKey(key.verifying_key().to_bytes())
+}
+
+fn made(parts: &[(PartKind, &[u8])], counter: u64, key: &SigningKey) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let sign = |signed: &[u8]| key.sign(signed).to_bytes();
+    write(parts, counter, public(key), sign, &mut |piece| bytes.extend_from_slice(piece)).unwrap();
+    bytes
+}
+
+fn small(counter: u64, blob: &[u8]) -> Vec<u8> {
+    made(&[(PartKind::Manifest, MANIFEST), (PartKind::Blob, blob), (PartKind::Golden, GOLDEN)], counter, &key(1))
+}
+
+fn check(bytes: &[u8]) -> Result<Header, BundleError> {
+    verify_with(bytes, &[public(&key(9)), public(&key(1))])
+}
+
+fn verify_with(bytes: &[u8], trusted: &[PublicKey]) -> Result<Header, BundleError> {
+    let mut read = |at: u32, into: &mut [u8]| {
+        let found = bytes.get(at as usize..).and_then(|rest| rest.get(..into.len()));
+        found.is_some_and(|found| {
+            into.copy_from_slice(found);
+            true
+        })
+    };
+    verify(bytes.len() as u32, &mut read, trusted)
+}
+
+/// Signs again what was changed by whoever has the key, so that only the checks behind the signature stand.
+fn signed_again(bytes: &mut [u8], key: &SigningKey) {
+    let parts = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
+    let (signed, rest) = bytes.split_at_mut(64 + 48 * parts);
+    rest[..64].copy_from_slice(&key.sign(signed).to_bytes());
+}
+
+#[test]
+fn what_was_written_is_found() {
+    let bytes = small(7, BLOB);
+    let header = check(&bytes).unwrap();
+    assert_eq!((header.counter, header.len as usize, header.signer), (7, bytes.len(), public(&key(1))));
+    for (kind, expected) in [(PartKind::Manifest, MANIFEST), (PartKind::Blob, BLOB), (PartKind::Golden, GOLDEN)] {
+        let range = header.needed(kind).unwrap();
+        assert_eq!(range.start % 16, 0);
+        assert_eq!(&bytes[range.start as usize..range.end as usize], expected, "{kind}");
+    }
+    assert_eq!(header.part(PartKind::Onnx), None);
+    assert_eq!(header.needed(PartKind::Onnx), Err(BundleError::Missing { kind: PartKind::Onnx }));
+}
+
+#[test]
+fn every_changed_bit_is_refused() {
+    let bytes = small(7, BLOB);
+    assert!(check(&bytes).is_ok());
+    for bit in 0..bytes.len() * 8 {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(check(&changed).is_err(), "bit {bit} went unnoticed");
+    }
+}
+
+#[test]
+fn every_truncation_and_every_addition_is_refused() {
+    let bytes = small(7, BLOB);
+    for len in 0..bytes.len() {
+        assert!(check(&bytes[..len]).is_err(), "the first {len} bytes were taken");
+    }
+    for more in 1..20 {
+        let longer = [&bytes[..], &vec![0; more]].concat();
+        assert!(matches!(check(&longer), Err(BundleError::Length { .. })), "{more} bytes more were taken");
+    }
+}
+
+#[test]
+fn only_a_trusted_key_is_believed() {
+    let bytes = small(7, BLOB);
+    let signer = public(&key(1));
+    let mut read = |at: u32, into: &mut [u8]| {
+        into.copy_from_slice(&bytes[at as usize..][..into.len()]);
+        true
+    };
+    assert_eq!(claimed_signer(bytes.len() as u32, &mut read), Ok(signer));
+    assert_eq!(claimed_signer(10, &mut read), Err(BundleError::NotABundle));
+    assert_eq!(verify_with(&bytes, &[public(&key(2))]), Err(BundleError::UnknownKey { signer }));
+    assert_eq!(verify_with(&bytes, &[]), Err(BundleError::UnknownKey { signer }));
+    // A stranger's signature under a trusted name.
+    let mut forged = bytes.clone();
+    signed_again(&mut forged, &key(2));
+    assert_eq!(check(&forged), Err(BundleError::Signature));
+    // A key of small order, for which one signature fits every message, is none that is believed.
+    let mut weak = bytes;
+    weak[24..56].fill(0);
+    let small_order = PublicKey([0; 32]);
+    assert!(verify_with(&weak, &[small_order]).is_err());
+}
+
+/// Two bundles that are both good, of the same shape: no part of one may stand in the other, nor its table or signature.
+#[test]
+fn a_part_swapped_between_two_bundles_is_refused() {
+    let mut other = BLOB.to_vec();
+    other.reverse();
+    let (first, second) = (small(7, BLOB), small(8, &other));
+    let header = check(&first).unwrap();
+    assert!(check(&second).is_ok());
+    let part = header.needed(PartKind::Blob).unwrap();
+    let table = 64..64 + 48 * 3;
+    let (entry, signature) = (64 + 48..64 + 96, table.end..table.end + 64);
+    for range in [part.start as usize..part.end as usize, 16..24, table, entry, signature] {
+        let mut swapped = first.clone();
+        swapped[range.clone()].copy_from_slice(&second[range.clone()]);
+        assert!(check(&swapped).is_err(), "bytes {range:?} of another bundle were taken");
+    }
+}
+
+/// What only the owner of the key can write is checked as well: a table that points elsewhere reaches nothing.
+#[test]
+fn a_signed_table_that_lies_is_refused() {
+    let bytes = small(7, BLOB);
+    let entry = |part: usize, field: usize| 64 + 48 * part + field;
+    for (at, value, expected) in [
+        (entry(0, 4), 0u8, BundleError::Place { part: 0 }),
+        (entry(1, 4), bytes[entry(1, 4)] + 16, BundleError::Place { part: 1 }),
+        (entry(2, 11), 0xff, BundleError::Place { part: 2 }),
+        (entry(1, 0), PartKind::Manifest as u8, BundleError::Place { part: 1 }),
+        (entry(0, 0), 0, BundleError::Place { part: 0 }),
+        (entry(0, 2), 1, BundleError::Place { part: 0 }),
+        (entry(2, 8), 47, BundleError::Length { found: bytes.len() as u32 - 1, stated: bytes.len() as u32 }),
+        (60, 1, BundleError::NotABundle),
+    ] {
+        let mut lying = bytes.clone();
+        lying[at] = value;
+        signed_again(&mut lying, &key(1));
+        assert_eq!(check(&lying), Err(expected), "byte {at} is {value}");
+    }
+    let mut later = bytes.clone();
+    later[8] = 2;
+    assert_eq!(check(&later), Err(BundleError::Version { found: 2 }));
+    for parts in [0, 17] {
+        let mut many = bytes.clone();
+        many[10] = parts;
+        assert_eq!(check(&many), Err(BundleError::Parts { found: parts.into() }));
+    }
+}
+
+#[test]
+fn a_kind_of_later_programs_is_passed_over() {
+    let mut bytes = small(7, BLOB);
+    bytes[64 + 96] = 200;
+    signed_again(&mut bytes, &key(1));
+    let header = check(&bytes).unwrap();
+    assert_eq!((header.parts().len(), header.part(PartKind::Golden)), (3, None));
+}
+
+#[test]
+fn bytes_that_cannot_be_read_are_told() {
+    let bytes = small(7, BLOB);
+    for cut in [0, 64, 208, 300, bytes.len() as u32 - 1] {
+        let mut read = |at: u32, into: &mut [u8]| {
+            let inside = at + into.len() as u32 <= cut;
+            if inside {
+                into.copy_from_slice(&bytes[at as usize..][..into.len()]);
+            }
+            inside
+        };
+        let found = verify(bytes.len() as u32, &mut read, &[public(&key(1))]);
+        assert!(matches!(found, Err(BundleError::Read { .. })), "{found:?}");
+    }
+}
+
+#[test]
+fn parts_that_make_no_bundle_are_not_written() {
+    let sign = |_: &[u8]| -> [u8; 64] { panic!("nothing is to be signed") };
+    let mut out = |_: &[u8]| panic!("nothing is to be written");
+    let signer = public(&key(1));
+    assert_eq!(write(&[], 1, signer, sign, &mut out), Err(WriteError::Parts { found: 0 }));
+    let twice = [(PartKind::Blob, BLOB), (PartKind::Blob, BLOB)];
+    assert_eq!(write(&twice, 1, signer, sign, &mut out), Err(WriteError::Order { kind: PartKind::Blob }));
+    let backward = [(PartKind::Blob, BLOB), (PartKind::Manifest, MANIFEST)];
+    assert_eq!(write(&backward, 1, signer, sign, &mut out), Err(WriteError::Order { kind: PartKind::Manifest }));
+}
+
+// ---- The document ---------------------------------------------------------------------------------------------------
+
+fn section(heading: &str) -> String {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/bundle-format.md")).unwrap();
+    let section = document.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no section {heading}"));
+    section.split("\n## ").next().unwrap().to_owned()
+}
+
+fn rows(heading: &str) -> Vec<Vec<String>> {
+    let section = section(heading);
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+#[test]
+fn the_document_shows_a_bundle_byte_for_byte() {
+    let made = made(&[(PartKind::Manifest, b"{}"), (PartKind::Blob, b"\x01\x02\x03")], 7, &key(1));
+    assert!(check(&made).is_ok());
+    let shown: Vec<u8> = rows("A whole bundle")
+        .iter()
+        .flat_map(|row| row[2].trim_matches('`').split_whitespace())
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    let hex: Vec<String> = made.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(shown, made, "the bundle is {}", hex.join(" "));
+}
+
+#[test]
+fn the_document_names_the_kinds_and_the_reasons() {
+    let kinds: Vec<_> = rows("Parts").iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    let expected: Vec<_> =
+        PartKind::ALL.iter().map(|&kind| ((kind as u16).to_string(), kind.name().to_owned())).collect();
+    assert_eq!(kinds, expected);
+    assert!(PartKind::ALL.iter().all(|&kind| PartKind::from_number(kind as u16) == Some(kind)));
+    let reasons: Vec<_> = rows("Reasons").iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    let meanings = (1..).map_while(|code| Some((code.to_string(), BundleError::meaning(code)?.to_owned())));
+    assert_eq!(reasons, meanings.collect::<Vec<_>>());
+    let (kind, part) = (PartKind::Onnx, 0);
+    for (index, error) in [
+        BundleError::Read { at: 0 },
+        BundleError::NotABundle,
+        BundleError::Version { found: 2 },
+        BundleError::Length { found: 0, stated: 0 },
+        BundleError::Parts { found: 0 },
+        BundleError::UnknownKey { signer: PublicKey([0; 32]) },
+        BundleError::Signature,
+        BundleError::Place { part },
+        BundleError::Filling { part },
+        BundleError::Hash { part },
+        BundleError::Older { found: 1, seen: 2 },
+        BundleError::Missing { kind },
+        BundleError::Content { kind },
+        BundleError::Golden { image: 0 },
+        BundleError::Limits,
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert_eq!(error.code() as usize, index + 1, "{error:?}");
+    }
+}
+
+// ---- Parts ----------------------------------------------------------------------------------------------------------
+
+fn golden_part() -> Vec<u8> {
+    let mut part = Vec::new();
+    let mut out = |piece: &[u8]| part.extend_from_slice(piece);
+    Golden::write_head(2, 3, &mut out);
+    let pixels: Vec<u8> = (0..15).collect();
+    Golden::write_image(&RawImage::new(5, 3, 1, &pixels).unwrap(), &[3.0, 0.0, -4.0], &mut out);
+    Golden::write_image(&RawImage::new(1, 2, 3, &pixels[..6]).unwrap(), &[0.0, 0.5, 0.0], &mut out);
+    part
+}
+
+#[test]
+fn golden_images_come_back_as_they_were_written() {
+    let part = golden_part();
+    let golden = Golden::parse(&part).unwrap();
+    assert_eq!((golden.count(), golden.dim()), (2, 3));
+    let images: Vec<_> = golden.images().collect();
+    let shapes: Vec<_> = images.iter().map(|golden| golden.image.shape()).collect();
+    assert_eq!(shapes, [Shape::new(5, 3, 1).unwrap(), Shape::new(1, 2, 3).unwrap()]);
+    assert_eq!(images[1].image.pixels(), [0, 1, 2, 3, 4, 5]);
+    assert!(images[0].feature().eq([3.0, 0.0, -4.0]));
+    // 0.1 of a length of 5; of 0.5 the whole length.
+    assert!((images[0].error(&[3.0, 0.1, -4.0]) - 0.02).abs() < 1e-8);
+    assert_eq!(images[1].error(&[0.0, 0.0, 0.0]), 1.0);
+    for bad in [&[3.0, f32::NAN, -4.0][..], &[3.0, 0.0], &[f32::INFINITY, 0.0, 0.0]] {
+        assert_eq!(images[0].error(bad), f64::INFINITY);
+    }
+}
+
+#[test]
+fn the_corpus_comes_back_as_it_was_written() {
+    for covariance in [&[5, -3, 7][..], &[]] {
+        let mut part = Vec::new();
+        let mut out = |piece: &[u8]| part.extend_from_slice(piece);
+        CorpusPart::write(Some(Length(300)), &[0.5, -1.0], &[2.0, 0.0], covariance, &mut out);
+        let corpus = CorpusPart::parse(&part).unwrap();
+        assert_eq!((corpus.dim(), corpus.length_max()), (2, Some(Length(300))));
+        assert!(corpus.mean().eq([0.5, -1.0]) && corpus.std().eq([2.0, 0.0]));
+        assert!(corpus.covariance().eq(covariance.iter().copied()));
+    }
+}
+
+/// A part that was cut, lengthened or changed is read whole or not at all, and never beyond its end.
+#[test]
+fn spoiled_parts_are_no_parts() {
+    let golden = golden_part();
+    let mut corpus = Vec::new();
+    let mut out = |piece: &[u8]| corpus.extend_from_slice(piece);
+    CorpusPart::write(None, &[0.5, -1.0], &[2.0, 0.0], &[1, 2, 3], &mut out);
+    for len in 0..golden.len() {
+        assert!(Golden::parse(&golden[..len]).is_none(), "{len} bytes of golden images");
+    }
+    for len in 0..corpus.len() {
+        assert!(CorpusPart::parse(&corpus[..len]).is_none(), "{len} bytes of a corpus");
+    }
+    assert!(Golden::parse(&[&golden[..], &[0]].concat()).is_none());
+    assert!(CorpusPart::parse(&[&corpus[..], &[0]].concat()).is_none());
+    for bit in 0..golden.len() * 8 {
+        let mut changed = golden.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        if let Some(golden) = Golden::parse(&changed) {
+            assert_eq!(golden.images().count(), golden.count(), "bit {bit}");
+        }
+    }
+    for (at, value) in [(7, 0xff), (6, 0x2), (3, 0), (11 + 8, 0xff)] {
+        let mut changed = corpus.clone();
+        changed[at] = value;
+        let is_part = CorpusPart::parse(&changed).is_some();
+        assert_eq!(is_part, changed == corpus, "byte {at} is {value}");
+    }
+}
