@@ -23,7 +23,10 @@ pub mod export; //     ONNX in f32 and f16, parity report
 pub mod bundle; //     the signed file that a device takes: keys, manifest, golden images
 pub mod link; //       host end of the protocol: in-process, TCP, serial
 pub mod device; //     the Linux device: the session of a board over a store in a file
+#[cfg(feature = "desk")]
+pub mod deploy; //     a program and a bundle to another machine, over SSH
 pub mod report; //     pictures, tables and pages for people
+#[cfg(feature = "desk")]
 pub mod reproduce; //  the field's lessons, from seed to picture and table
 #[cfg(feature = "cli")]
 pub mod cli; //        parse, run, exit code

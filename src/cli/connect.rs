@@ -13,7 +13,7 @@ use crate::device::{
     BundleNotes, DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile, feature_of, fingerprint,
 };
 use crate::encoder::Embedder;
-use crate::evaluate::{self, RawPixels};
+use crate::evaluate::RawPixels;
 use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
 use crate::rng::Rng;
 
@@ -148,6 +148,7 @@ fn switch_on<T>(
 }
 
 /// As [`DeviceArgs::with`] for the file of a store whose encoder is at hand.
+#[cfg(feature = "desk")]
 pub fn with_encoder<T>(
     path: &Path,
     opened: &OpenedEncoder,
@@ -214,7 +215,22 @@ fn open_path(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
         };
         return Ok((Box::new(encoder), arithmetic.to_owned()));
     }
-    Ok((evaluate::open_path(&path.to_string_lossy())?, "f32".to_owned()))
+    open_other(path)
+}
+
+/// A run's folder, or why it is none.
+#[cfg(feature = "desk")]
+fn open_other(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
+    Ok((crate::evaluate::open_path(&path.to_string_lossy())?, "f32".to_owned()))
+}
+
+/// The program of a device has no training core that could run a network of f32.
+#[cfg(not(feature = "desk"))]
+fn open_other(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
+    bail!(
+        "no encoder '{}': this program is a device's, which takes FILE.macula, FILE.onnx, FILE.blob or raw-pixels",
+        path.display()
+    )
 }
 
 /// The file that an export's folder is about; any other path is left as it is.

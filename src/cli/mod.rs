@@ -15,25 +15,39 @@ use crate::device::DeviceError;
 use crate::link::LinkError;
 use crate::nn::kernel::Isa;
 
+#[cfg(feature = "desk")]
 mod augment;
 mod bench;
+#[cfg(feature = "desk")]
 mod bundle;
 mod class;
 mod connect;
+#[cfg(feature = "desk")]
 mod data;
+#[cfg(feature = "desk")]
 mod demo;
+#[cfg(feature = "desk")]
+mod deploy;
 mod device;
+mod embed;
+#[cfg(feature = "desk")]
 mod encoders;
+#[cfg(feature = "desk")]
 mod eval;
+#[cfg(feature = "desk")]
 mod export;
 mod forget;
 mod inspect;
+#[cfg(feature = "desk")]
 mod keygen;
 mod learn;
 mod merge;
+#[cfg(feature = "desk")]
 mod models;
 mod predict;
+#[cfg(feature = "desk")]
 mod pretrain;
+#[cfg(feature = "desk")]
 mod reproduce;
 mod reset;
 mod samples;
@@ -55,33 +69,49 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// The main job on embedded phantoms: pretrain, export, learn, predict, forget; under a minute
+    #[cfg(feature = "desk")]
     Demo(demo::Args),
     /// What is in a data set: images, sizes, classes, duplicates, leaks between splits
+    #[cfg(feature = "desk")]
     Data(data::Args),
     /// A picture of what a policy of augmentations does to an image
+    #[cfg(feature = "desk")]
     Augment(augment::Args),
     /// The encoder presets and what they cost: multiply-accumulates, parameters, memory
+    #[cfg(feature = "desk")]
     Encoders(encoders::Args),
     /// The encoders that come with the program, to start from, and their cards
+    #[cfg(feature = "desk")]
     Models(models::Args),
     /// Train an encoder from images, with or without labels
+    #[cfg(feature = "desk")]
     Pretrain(Box<pretrain::Args>),
     /// How good an encoder's features are: k-NN, linear probe, few-shot episodes
+    #[cfg(feature = "desk")]
     Eval(eval::Args),
     /// Re-create a lesson of the field, from seed to picture and table
+    #[cfg(feature = "desk")]
     Reproduce(reproduce::Args),
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
+    #[cfg(feature = "desk")]
     Export(export::Args),
     /// Make a pair of keys to sign bundles with
+    #[cfg(feature = "desk")]
     Keygen(keygen::Args),
     /// Write the signed file that devices take: encoder, preprocessing, golden images
+    #[cfg(feature = "desk")]
     Bundle(Box<bundle::Args>),
     /// Whether a bundle is the one that was signed, and its encoder still the same on this machine
     Verify(verify::Args),
     /// What a bundle is, and whether its signature can be believed
     Inspect(inspect::Args),
+    /// Bring a device's program and a bundle to another machine over SSH, and prove them there
+    #[cfg(feature = "desk")]
+    Deploy(Box<deploy::Args>),
     /// Be a device that others reach over a socket or a serial line
     Device(device::Args),
+    /// The features of images, as a file of NumPy
+    Embed(embed::Args),
     /// Teach a device a class from a few images
     Learn(learn::Args),
     /// Make a device forget a sample or a class, exactly
@@ -179,21 +209,37 @@ fn parse() -> (Command, bool) {
 /// Parses the arguments, runs the command, and turns an error into one line and an exit code.
 pub fn main() -> ExitCode {
     let (command, seed_given) = parse();
+    #[cfg(not(feature = "desk"))]
+    let _ = seed_given;
     let result = Isa::asked().map_err(anyhow::Error::from).and_then(|_| match command {
+        #[cfg(feature = "desk")]
         Command::Demo(args) => demo::run(args),
+        #[cfg(feature = "desk")]
         Command::Data(args) => data::run(args),
+        #[cfg(feature = "desk")]
         Command::Augment(args) => augment::run(args),
+        #[cfg(feature = "desk")]
         Command::Encoders(args) => encoders::run(args),
+        #[cfg(feature = "desk")]
         Command::Models(args) => models::run(args),
+        #[cfg(feature = "desk")]
         Command::Pretrain(args) => pretrain::run(*args, seed_given),
+        #[cfg(feature = "desk")]
         Command::Eval(args) => eval::run(args),
+        #[cfg(feature = "desk")]
         Command::Reproduce(args) => reproduce::run(args),
+        #[cfg(feature = "desk")]
         Command::Export(args) => export::run(args),
+        #[cfg(feature = "desk")]
         Command::Keygen(args) => keygen::run(args),
+        #[cfg(feature = "desk")]
         Command::Bundle(args) => bundle::run(*args),
         Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),
+        #[cfg(feature = "desk")]
+        Command::Deploy(args) => deploy::run(*args),
         Command::Device(args) => device::run(args),
+        Command::Embed(args) => embed::run(args),
         Command::Learn(args) => learn::run(args),
         Command::Forget(args) => forget::run(args),
         Command::Predict(args) => predict::run(args),

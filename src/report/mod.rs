@@ -1,5 +1,6 @@
 //! Pictures, tables and pages for people.
 
+#[cfg(feature = "desk")]
 pub mod chart;
 pub mod sheet;
 pub mod table;

@@ -7,8 +7,12 @@ use serde::Serialize;
 
 use super::super::trust::KeyArgs;
 use super::super::{Common, connect, print_json};
-use super::measure::{Percentiles, count_to, customary_input, mib, random_values, repeat, thread_pool, timed};
-use crate::encoder::{EmbedError, Embedder, EncoderSpec, InputShape, Network, Preset};
+#[cfg(feature = "desk")]
+use super::measure::customary_input;
+use super::measure::{Percentiles, count_to, mib, random_values, repeat, thread_pool, timed};
+use crate::encoder::{EmbedError, Embedder, InputShape};
+#[cfg(feature = "desk")]
+use crate::encoder::{EncoderSpec, Network, Preset};
 use crate::memory;
 use crate::nn::kernel::Isa;
 
@@ -22,7 +26,8 @@ pub struct Args {
     #[command(flatten)]
     common: Common,
     /// random:PRESET, FILE.macula, a run's folder, or an ONNX file
-    #[arg(long, default_value = "random:nano")]
+    #[cfg_attr(feature = "desk", arg(long, default_value = "random:nano"))]
+    #[cfg_attr(not(feature = "desk"), arg(long))]
     encoder: String,
     #[command(flatten)]
     keys: KeyArgs,
@@ -53,24 +58,26 @@ struct Report {
 /// What is measured.
 enum Subject {
     /// The shape of a preset decides its speed, so it needs neither images nor their statistics.
+    #[cfg(feature = "desk")]
     Random(Box<Network>),
     Opened(Box<dyn Embedder>),
 }
 
 impl Subject {
+    #[cfg_attr(not(feature = "desk"), expect(unused_variables, reason = "only random weights are drawn"))]
     fn open(name: &str, seed: u64, trusted: &KeyArgs) -> anyhow::Result<Self> {
-        match name.strip_prefix("random:") {
-            Some(preset) => {
-                let preset: Preset = preset.parse()?;
-                let spec = EncoderSpec::preset(preset, customary_input(preset))?;
-                Ok(Self::Random(Box::new(Network::new(spec, seed)?)))
-            }
-            None => Ok(Self::Opened(connect::open_encoder(name, &trusted.read()?)?.encoder)),
+        #[cfg(feature = "desk")]
+        if let Some(preset) = name.strip_prefix("random:") {
+            let preset: Preset = preset.parse()?;
+            let spec = EncoderSpec::preset(preset, customary_input(preset))?;
+            return Ok(Self::Random(Box::new(Network::new(spec, seed)?)));
         }
+        Ok(Self::Opened(connect::open_encoder(name, &trusted.read()?)?.encoder))
     }
 
     fn input(&self) -> InputShape {
         match self {
+            #[cfg(feature = "desk")]
             Self::Random(network) => network.spec().input,
             Self::Opened(encoder) => {
                 let recipe = encoder.preprocessing();
@@ -81,6 +88,7 @@ impl Subject {
 
     fn embed(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
         match self {
+            #[cfg(feature = "desk")]
             Self::Random(network) => Ok(network.embed(input)),
             Self::Opened(encoder) => encoder.embed_input(input),
         }

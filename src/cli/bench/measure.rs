@@ -6,6 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
+#[cfg(feature = "desk")]
 use crate::encoder::{InputShape, Preset};
 use crate::rng::Rng;
 
@@ -73,6 +74,7 @@ pub fn count_to(max: u64) -> RangedU64ValueParser<usize> {
 }
 
 /// What a preset is measured on unless told otherwise: the smallest real data it is meant for.
+#[cfg(feature = "desk")]
 pub fn customary_input(preset: Preset) -> InputShape {
     let (channels, side) = match preset {
         Preset::Pico => (1, 28),
@@ -89,11 +91,13 @@ pub fn random_values(len: usize, seed: u64) -> Vec<f32> {
 }
 
 /// How long this thread has had a processor, where the system tells; to some milliseconds.
+#[cfg(feature = "desk")]
 pub fn thread_cpu_time() -> Option<Duration> {
     on_processor(&std::fs::read_to_string("/proc/thread-self/schedstat").ok()?)
 }
 
 /// The first of three numbers, in nanoseconds.
+#[cfg(feature = "desk")]
 fn on_processor(schedstat: &str) -> Option<Duration> {
     Some(Duration::from_nanos(schedstat.split_whitespace().next()?.parse().ok()?))
 }
@@ -117,6 +121,7 @@ mod tests {
         assert_eq!(Percentiles::ms(&twenty), Percentiles { p50: 10.0, p95: 19.0, p99: 20.0 });
     }
 
+    #[cfg(feature = "desk")]
     #[test]
     fn time_on_the_processor_is_read_or_unknown() {
         assert_eq!(on_processor("2500000000 7 42\n"), Some(Duration::from_millis(2500)));

@@ -1,0 +1,107 @@
+//! `macula embed`: the features of images, as a file that other programs read.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use npyz::WriterBuilder;
+
+use super::connect::open_encoder;
+use super::trust::KeyArgs;
+use super::{Common, print_json, samples};
+use crate::data::{self, Image, Split};
+use crate::encoder::Embedder;
+use crate::files::write_whole;
+
+/// Arguments of `macula embed`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula embed --encoder encoder.onnx --data SLIDES --split test --out features.npy\n  \
+    macula embed --encoder encoder.onnx a.png b.png --out features.npy\n\n\
+    The file is NumPy's: f32, a row an image, in the order of the images.")]
+pub struct Args {
+    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels
+    #[arg(long, value_name = "ENCODER")]
+    encoder: String,
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// Image files
+    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    images: Vec<PathBuf>,
+    /// Embed a data set
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Which part of the data set: train, val or test; all of it by default
+    #[arg(long, requires = "data", value_parser = samples::parse_split)]
+    split: Option<Split>,
+    /// Images of the data set, spread evenly over it; all by default
+    #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// The file to write
+    #[arg(long, value_name = "FILE.npy")]
+    out: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    encoder: String,
+    arithmetic: String,
+    images: usize,
+    feature_dim: usize,
+    out: PathBuf,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let opened = open_encoder(&args.encoder, &args.keys.read()?)?;
+    let encoder = &*opened.encoder;
+    let (images, rows) = match &args.data {
+        None => {
+            let images = samples::read_images(&args.images)?;
+            let rows = images.iter().map(|named| embed(encoder, &named.image).with_context(|| named.name.clone()));
+            (images.len(), rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
+        }
+        Some(name) => embed_dataset(&args, encoder, name)?,
+    };
+    let dim = encoder.feature_dim();
+    write_whole(&args.out, &npy(&rows, images, dim)?)?;
+    let report =
+        Report { encoder: opened.name, arithmetic: opened.arithmetic, images, feature_dim: dim, out: args.out };
+    match args.common.json {
+        true => print_json(&report)?,
+        false if args.common.quiet => {}
+        false => println!("{}: {images} features of {dim}, in {}", report.out.display(), report.arithmetic),
+    }
+    Ok(())
+}
+
+fn embed(encoder: &dyn Embedder, image: &Image) -> anyhow::Result<Vec<f32>> {
+    Ok(encoder.embed_input(&encoder.preprocessing().apply(image))?)
+}
+
+/// How many images, and their features `[N, D]`.
+fn embed_dataset(args: &Args, encoder: &dyn Embedder, name: &str) -> anyhow::Result<(usize, Vec<f32>)> {
+    let dataset = data::open_named(name, args.common.seed)?;
+    let all = dataset.indices(args.split);
+    ensure!(!all.is_empty(), "{name} has no images in the part asked for");
+    let count = args.count.map_or(all.len(), |count| count as usize);
+    ensure!(count <= all.len(), "{name} has {} images there, {count} are asked for", all.len());
+    let spread: Vec<usize> = (0..count).map(|at| all[at * all.len() / count]).collect();
+    let mut rows = Vec::new();
+    samples::for_each_image(&dataset, &spread, &args.common, |_, named| {
+        rows.extend(embed(encoder, &named.image).with_context(|| named.name.clone())?);
+        Ok(())
+    })?;
+    Ok((count, rows))
+}
+
+/// `[N, D]` as a file of NumPy.
+fn npy(rows: &[f32], images: usize, dim: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let shape = [images as u64, dim as u64];
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+    writer.extend(rows.iter().copied())?;
+    writer.finish()?;
+    Ok(bytes)
+}

@@ -1,0 +1,429 @@
+//! A program and a bundle to another machine, over SSH, and the proof that they work there.
+//!
+//! 1. What the machine is, and what of it is there already (`remote.sh`, by SHA-256).
+//! 2. Files are copied whole or not at all; nothing that serves is touched.
+//! 3. The bundle is checked there with the new program, while the old one goes on serving.
+//! 4. The new one serves on trial, with the store as it was kept aside.
+//! 5. It answers, tests itself, and is measured. A failure brings back the program, the bundle and the store that were.
+//!
+//! Each step may be repeated: after a line that broke, the same command goes on where it was.
+
+mod error;
+mod machine;
+mod release;
+mod report;
+mod ssh;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::DeployError;
+pub use machine::Machine;
+pub use report::{Copied, Report};
+pub use ssh::SshOptions;
+
+use crate::link::Address;
+use release::{Parts, Release};
+use report::parse;
+use ssh::{Ran, Ssh};
+
+/// Where a device is reached that is not told otherwise: by its own machine alone.
+pub const LISTEN_DEFAULT: &str = "tcp:127.0.0.1:7000";
+
+/// The folder of a deployment where systemd runs it, and where it does not: below the user's own.
+const FOLDERS: [&str; 2] = ["/usr/local/lib/macula-device", "macula-device"];
+
+/// What to bring where.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The machine, as SSH knows it.
+    pub host: String,
+    /// How to get there.
+    pub ssh: SshOptions,
+    /// The folder there; systemd's or the user's own by default.
+    pub dir: Option<String>,
+    /// The program of a device for that machine, or a folder with those that `build-device` makes.
+    pub program: PathBuf,
+    /// Its encoder.
+    pub bundle: PathBuf,
+    /// The public key that must have signed the bundle.
+    pub key: Option<PathBuf>,
+    /// Where the device is reached there.
+    pub listen: Address,
+    /// Whether other machines may connect.
+    pub allow_remote: bool,
+    /// What runs the program there, where it is for another processor: an emulator and its arguments.
+    pub runner: Option<String>,
+    /// Whether systemd may run the service.
+    pub systemd: bool,
+    /// How long the device may take until it answers.
+    pub patience: Duration,
+}
+
+impl Settings {
+    /// `program` and `bundle` to `host`, all else as usual.
+    pub fn new(host: &str, program: PathBuf, bundle: PathBuf) -> Self {
+        Self {
+            host: host.to_owned(),
+            ssh: SshOptions::default(),
+            dir: None,
+            program,
+            bundle,
+            key: None,
+            listen: Address::Tcp { socket: LISTEN_DEFAULT.trim_start_matches("tcp:").to_owned() },
+            allow_remote: false,
+            runner: None,
+            systemd: true,
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a machine is.
+#[derive(Debug, Default)]
+struct About {
+    system: String,
+    machine: String,
+    systemd: bool,
+}
+
+/// What a folder of releases on it holds.
+#[derive(Debug, Default)]
+struct Probe {
+    dir: String,
+    /// The release that serves, or would.
+    current: Option<String>,
+    /// Whether it is on trial still: a deployment was cut off.
+    on_trial: bool,
+    running: bool,
+    have: Vec<String>,
+}
+
+/// Lines of a key and a value.
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key, value.trim()))
+}
+
+impl About {
+    fn of(text: &str) -> Self {
+        let mut about = Self::default();
+        for (key, value) in pairs(text) {
+            match key {
+                "system" => value.clone_into(&mut about.system),
+                "machine" => value.clone_into(&mut about.machine),
+                "manager" => about.systemd = value == "systemd",
+                _ => {}
+            }
+        }
+        about
+    }
+}
+
+impl Probe {
+    fn of(text: &str) -> Self {
+        let mut probe = Self::default();
+        for (key, value) in pairs(text) {
+            match key {
+                "dir" => value.clone_into(&mut probe.dir),
+                "current" => probe.current = Some(value.to_owned()).filter(|value| !value.is_empty()),
+                "trial" => probe.on_trial = !value.is_empty(),
+                "running" => probe.running = value == "yes",
+                "have" => probe.have.push(value.to_owned()),
+                _ => {}
+            }
+        }
+        probe
+    }
+}
+
+/// A machine with what it is to run.
+struct Site<'a> {
+    settings: &'a Settings,
+    ssh: Ssh,
+    about: About,
+    parts: Parts,
+    probe: Probe,
+    release: Release,
+}
+
+/// Brings program and bundle to the machine and proves them there.
+///
+/// * `tell`: is told what is being done, a sentence a step
+///
+/// # Errors
+/// What failed, and what serves now.
+pub fn deploy(settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report, DeployError> {
+    check(settings)?;
+    let ssh = Ssh::new(&settings.host, &settings.ssh)?;
+    tell(&format!("asking {} what it is", settings.host));
+    let asked = action("about", settings.systemd);
+    let about = About::of(&ssh.act("be asked what it is", &asked, ".", &[])?);
+    let parts = parts_for(settings, &about)?;
+    let dir = settings.dir.as_deref().unwrap_or(FOLDERS[usize::from(!about.systemd)]);
+    let wanted: Vec<&str> = parts.all().map(|part| part.sha256.as_str()).collect();
+    let probe = Probe::of(&ssh.act("be asked what it has", &action("probe", about.systemd), dir, &wanted)?);
+    let release = Release::new(settings, &parts, &probe.dir, about.systemd);
+    let site = Site { settings, ssh, about, parts, probe, release };
+    let copied = site.copy(tell)?;
+    let golden = site.check_bundle(tell)?;
+    let unchanged = site.serves_already();
+    if !unchanged {
+        tell("starting it");
+        site.act("start it", "switch", &[&site.release.id, &site.release.store])?;
+    }
+    match site.prove(tell) {
+        Ok(proof) => {
+            site.act("end the trial", "confirm", &[&site.release.store])?;
+            Ok(site.report(copied, golden, proof, !unchanged))
+        }
+        Err(error) if unchanged => Err(error),
+        Err(error) => Err(site.go_back(error, tell)),
+    }
+}
+
+/// Refuses what no machine could take, before anything is copied.
+fn check(settings: &Settings) -> Result<(), DeployError> {
+    let refuse = |setting, value: String, needed| Err(DeployError::Setting { setting, value, needed });
+    match &settings.listen {
+        Address::Tcp { socket } if !socket.ends_with(":0") => {}
+        other => return refuse("listen", other.to_string(), "tcp:ADDRESS:PORT with a fixed port is needed"),
+    }
+    let is_bundle = settings.bundle.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("macula"));
+    if is_bundle != settings.key.is_some() {
+        let needed =
+            "a bundle, FILE.macula, goes with --key, the public key that must have signed it; no other file does";
+        return refuse("bundle", settings.bundle.display().to_string(), needed);
+    }
+    // These stand in a unit of systemd and in scripts.
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+~".contains(c));
+    match &settings.dir {
+        Some(dir) if dir.is_empty() || !plain(dir) => {
+            refuse("dir", dir.clone(), "letters, digits and / . _ - + ~ are allowed")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An action as the machine's service manager is to have it.
+fn action(action: &str, systemd: bool) -> String {
+    match systemd {
+        true => action.to_owned(),
+        false => format!("{action}:plain"),
+    }
+}
+
+/// Reads the files, the program being one for that machine.
+fn parts_for(settings: &Settings, about: &About) -> Result<Parts, DeployError> {
+    let host = || settings.host.clone();
+    let needed = Machine::from_uname(&about.machine).filter(|_| about.system == "Linux");
+    let needed = needed.ok_or_else(|| DeployError::Machine {
+        host: host(),
+        system: about.system.clone(),
+        machine: about.machine.clone(),
+    })?;
+    let program = match settings.program.is_dir() {
+        true => settings.program.join(format!("macula-{needed}")),
+        false => settings.program.clone(),
+    };
+    let parts = Parts::read(settings, &program)?;
+    let found = Machine::from_elf(&parts.program.bytes);
+    // An emulator runs what is not for the machine.
+    if found == Some(needed) || found.is_some() && settings.runner.is_some() {
+        return Ok(parts);
+    }
+    Err(DeployError::Program {
+        path: program.display().to_string(),
+        found: found.map_or_else(|| "no machine that is known".to_owned(), |found| found.to_string()),
+        host: host(),
+        needed: needed.to_string(),
+    })
+}
+
+impl Site<'_> {
+    fn action(&self, name: &str) -> String {
+        action(name, self.about.systemd)
+    }
+
+    fn act(&self, step: &'static str, action: &str, values: &[&str]) -> Result<String, DeployError> {
+        self.ssh.act(step, &self.action(action), &self.probe.dir, values)
+    }
+
+    /// Runs the release's program there.
+    fn run(&self, arguments: &[&str]) -> Result<Ran, DeployError> {
+        let values = [&[self.release.id.as_str()], arguments].concat();
+        self.ssh.run(&self.action("run"), &self.probe.dir, &values)
+    }
+
+    /// Brings what is not there, and makes a release of it; tells which parts were copied.
+    fn copy(&self, tell: &dyn Fn(&str)) -> Result<Vec<bool>, DeployError> {
+        let mut copied = Vec::new();
+        for part in self.parts.all() {
+            let missing = !self.probe.have.contains(&part.sha256);
+            if missing {
+                tell(&format!("copying {} ({} bytes)", part.name, part.bytes.len()));
+                let values = [part.sha256.as_str(), part.mode];
+                self.ssh.send("keep a file", &self.action("receive"), &self.probe.dir, &values, &part.bytes)?;
+            }
+            copied.push(missing);
+        }
+        let Release { id, start, unit, .. } = &self.release;
+        let (runner, address) = (self.settings.runner.as_deref().unwrap_or_default(), self.local_address());
+        let mut values = vec![id.as_str(), start, unit, runner, &address];
+        values.extend(self.parts.all().flat_map(|part| [part.name.as_str(), part.sha256.as_str()]));
+        self.act("keep the release", "release", &values)?;
+        Ok(copied)
+    }
+
+    /// Where the device is reached from its own machine.
+    fn local_address(&self) -> String {
+        let address = self.settings.listen.to_string();
+        address.replace("tcp:0.0.0.0:", "tcp:127.0.0.1:").replace("tcp:[::]:", "tcp:[::1]:")
+    }
+
+    /// Whether this release serves and is no longer on trial.
+    fn serves_already(&self) -> bool {
+        let Probe { current, on_trial, running, .. } = &self.probe;
+        current.as_ref() == Some(&self.release.id) && *running && !on_trial
+    }
+
+    /// A check that failed before anything was changed.
+    fn refused(&self, check: &'static str, message: String) -> DeployError {
+        let left = match (self.probe.running, &self.probe.current) {
+            (true, Some(release)) => format!("release {release} goes on serving"),
+            _ => "nothing was started".to_owned(),
+        };
+        DeployError::Check { host: self.settings.host.clone(), check, message, left }
+    }
+
+    /// Has the new program check the bundle there: signature, parts, and the features of its golden images.
+    fn check_bundle(&self, tell: &dyn Fn(&str)) -> Result<Option<serde_json::Value>, DeployError> {
+        if !self.parts.bundle.name.ends_with(".macula") {
+            return Ok(None);
+        }
+        tell("checking the bundle there");
+        let bundle = self.parts.bundle_arguments();
+        let arguments: Vec<&str> = ["verify"].into_iter().chain(bundle.iter().map(String::as_str)).collect();
+        let ran = self.run(&[&arguments[..], &["--json"]].concat())?;
+        match parse(&ran.out) {
+            Some(golden) if ran.code == 0 => Ok(Some(golden)),
+            _ => Err(self.refused("the check of the bundle", ran.last_words)),
+        }
+    }
+
+    /// The device answers, finds itself sound, and is measured: status, self-test, bench.
+    fn prove(&self, tell: &dyn Fn(&str)) -> Result<[serde_json::Value; 3], DeployError> {
+        let address = self.local_address();
+        let id = self.release.id.as_str();
+        let seconds = self.settings.patience.as_secs().max(1).to_string();
+        tell("waiting for its answer");
+        let awaited = self.ssh.run(&self.action("await"), &self.probe.dir, &[id, &seconds])?;
+        let status = self.answer("its start", awaited)?;
+        tell("having it test itself");
+        let test = self.answer("its self-test", self.run(&["self-test", "--device", &address, "--json"])?)?;
+        tell("measuring it");
+        let bundle = self.parts.bundle_arguments();
+        let arguments: Vec<&str> =
+            ["bench", "encoder", "--json", "--encoder"].into_iter().chain(bundle.iter().map(String::as_str)).collect();
+        let bench = self.answer("its measurement", self.run(&arguments)?)?;
+        Ok([status, test, bench])
+    }
+
+    fn answer(&self, check: &'static str, ran: Ran) -> Result<serde_json::Value, DeployError> {
+        match parse(&ran.out) {
+            Some(value) if ran.code == 0 => Ok(value),
+            _ => Err(self.refused(check, ran.last_words)),
+        }
+    }
+
+    /// Has what served before serve again, and says so.
+    fn go_back(&self, error: DeployError, tell: &dyn Fn(&str)) -> DeployError {
+        let (host, check, message) = match error {
+            DeployError::Check { host, check, message, .. } => (host, check, message),
+            other => (self.settings.host.clone(), "the trial", other.to_string()),
+        };
+        tell("going back to what served before");
+        let seconds = self.settings.patience.as_secs().max(1).to_string();
+        let back = || -> Result<String, DeployError> {
+            let text = self.act("go back", "back", &[&self.release.store])?;
+            let before = text.trim().trim_start_matches("before ").to_owned();
+            if before != "none" {
+                self.act("start what served before", "await", &[&before, &seconds])?;
+            }
+            Ok(before)
+        };
+        match back() {
+            Ok(before) if before == "none" => {
+                DeployError::Check { host, check, message, left: "nothing serves there, as before".to_owned() }
+            }
+            Ok(before) => DeployError::Check { host, check, message, left: format!("release {before} serves again") },
+            Err(why) => DeployError::NoWayBack { host, check, message, why: why.to_string() },
+        }
+    }
+
+    fn report(
+        &self,
+        copied: Vec<bool>,
+        golden: Option<serde_json::Value>,
+        [status, self_test, bench]: [serde_json::Value; 3],
+        started: bool,
+    ) -> Report {
+        let files = self.parts.all().zip(copied).map(|(part, copied)| Copied {
+            name: part.name.clone(),
+            sha256: part.sha256.clone(),
+            bytes: part.bytes.len(),
+            copied,
+        });
+        Report {
+            host: self.settings.host.clone(),
+            machine: self.about.machine.clone(),
+            program_for: Machine::from_elf(&self.parts.program.bytes).map_or("", Machine::name),
+            runner: self.settings.runner.clone(),
+            dir: self.probe.dir.clone(),
+            service: if self.about.systemd { "systemd" } else { "supervised" },
+            address: self.settings.listen.to_string(),
+            release: self.release.id.clone(),
+            before: self.probe.current.clone(),
+            started,
+            files: files.collect(),
+            golden,
+            status,
+            self_test,
+            bench,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_understood() {
+        let about = About::of("system Linux\nmachine aarch64\nmanager systemd\n");
+        assert_eq!((about.system.as_str(), about.machine.as_str(), about.systemd), ("Linux", "aarch64", true));
+        let probe = Probe::of("dir /var/x\ncurrent \ntrial none\nrunning yes\nhave 01\nhave 02\n");
+        assert!(probe.on_trial && probe.running && probe.current.is_none() && probe.dir == "/var/x");
+        assert_eq!(probe.have, ["01", "02"]);
+        let bare = Probe::of("current abc\ntrial \n");
+        assert!(!bare.on_trial && !bare.running && bare.current.as_deref() == Some("abc"));
+    }
+
+    #[test]
+    fn what_no_machine_takes_is_refused_here() {
+        let settings = Settings::new("ward", "macula".into(), "a.onnx".into());
+        assert!(check(&settings).is_ok());
+        for listen in ["tcp:127.0.0.1:0", "serial:ttyS0", "a.store"] {
+            let settings = Settings { listen: listen.parse().unwrap(), ..settings.clone() };
+            assert!(matches!(check(&settings), Err(DeployError::Setting { setting: "listen", .. })), "{listen}");
+        }
+        let unsigned = Settings { key: Some("maker.pub".into()), ..settings.clone() };
+        let keyless = Settings { bundle: "a.macula".into(), ..settings.clone() };
+        for settings in [unsigned, keyless] {
+            assert!(matches!(check(&settings), Err(DeployError::Setting { setting: "bundle", .. })), "{settings:?}");
+        }
+        for dir in ["", "a b", "$(id)", "it's"] {
+            let settings = Settings { dir: Some(dir.to_owned()), ..settings.clone() };
+            assert!(matches!(check(&settings), Err(DeployError::Setting { setting: "dir", .. })), "{dir}");
+        }
+    }
+}

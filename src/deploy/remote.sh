@@ -1,0 +1,237 @@
+# The other machine's side of `macula deploy`: sent over SSH and run by its own shell. POSIX, for a device may have no
+# more than busybox. It answers in lines of a key and a value; what goes wrong is a sentence on standard error.
+#
+# files/SHA256       programs and bundles, by content
+# releases/ID        a program, a bundle and how they are started
+# current            the release that serves
+# trial              while `current` is on trial: the release before it, or `none`
+set -eu
+umask 022
+action=$1 dir=$2
+shift 2
+
+digest() { sha256sum "$1" | cut -d ' ' -f 1; }
+
+# Whether file $1 has digest $2: a name alone does not tell, a disk may have rotted or filled up.
+is_whole() { [ -f "$1" ] && [ "$(digest "$1")" = "$2" ]; }
+
+current() { readlink current 2>/dev/null | sed 's|.*/||'; }
+
+# ---- The service: systemd's, or a shell that starts it again -------------------------------------------------------
+
+unit=macula-device.service
+
+has_systemd() { [ -d /run/systemd/system ] && [ "$(id -u)" = 0 ]; }
+
+# A number in a file may be another process's by now.
+supervisor() {
+    pid=$(cat pid 2>/dev/null) || return 1
+    kill -0 "$pid" 2>/dev/null && grep -q "$PWD/supervise" "/proc/$pid/cmdline" 2>/dev/null
+}
+
+is_running() {
+    case $manager in
+        systemd) systemctl is-active --quiet "$unit" ;;
+        *) supervisor ;;
+    esac
+}
+
+stop() {
+    case $manager in
+        systemd) systemctl stop "$unit" 2>/dev/null || true ;;
+        *)
+            if supervisor; then
+                kill "$pid"
+                for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do supervisor || break; sleep 1; done
+                if supervisor; then echo "the device that runs does not end" >&2; exit 1; fi
+            fi
+            rm -f pid ;;
+    esac
+}
+
+start() {
+    case $manager in
+        systemd)
+            cp current/unit "/etc/systemd/system/$unit"
+            systemctl daemon-reload
+            systemctl enable --quiet "$unit"
+            systemctl start "$unit" || true ;;
+        *)
+            write_supervisor
+            [ ! -f log ] || mv -f log log.before
+            : > log
+            rm -f ended
+            setsid sh "$PWD/supervise" </dev/null >/dev/null 2>&1 &
+            echo $! > pid ;;
+    esac
+}
+
+write_supervisor() {
+    cat > supervise.new <<'END'
+# Keeps the device of this folder running; written by `macula deploy`.
+cd "$(dirname "$0")" || exit 1
+echo $$ > pid
+child=
+trap 'kill "$child" 2>/dev/null; wait "$child"; exit 0' TERM INT
+while :; do
+    sh current/start >> log 2>&1 &
+    child=$!
+    wait "$child"
+    code=$?
+    # 2 bad input, 3 the bundle is refused: starting again would change nothing.
+    case $code in 0|2|3) echo "$code" > ended; exit "$code" ;; esac
+    sleep 1
+done
+END
+    mv -f supervise.new supervise
+}
+
+# The last thing the service said, in one line.
+last_words() {
+    case $manager in
+        systemd) journalctl --unit "$unit" --lines 1 --output cat --quiet 2>/dev/null ;;
+        *) tail -n 1 log 2>/dev/null ;;
+    esac
+}
+
+# Points `current` at a release in one step.
+point_at() {
+    rm -f current.new
+    ln -s "releases/$1" current.new
+    mv -T -f current.new current
+}
+
+# ---- Actions -------------------------------------------------------------------------------------------------------
+
+mkdir -p "$dir"
+cd "$dir"
+dir=$(pwd)
+manager=supervised
+case $action in
+    *:plain) action=${action%:plain} ;;
+    *) if has_systemd; then manager=systemd; fi ;;
+esac
+
+case $action in
+    # What machine this is, and who would keep a service running.
+    about)
+        echo "system $(uname -s)"
+        echo "machine $(uname -m)"
+        echo "manager $manager" ;;
+
+    # SHA256 …: what serves, and which files are there whole.
+    probe)
+        command -v sha256sum >/dev/null || { echo "sha256sum is missing there" >&2; exit 1; }
+        mkdir -p files releases
+        echo "dir $dir"
+        echo "current $(current)"
+        echo "trial $(cat trial 2>/dev/null)"
+        if is_running; then echo "running yes"; fi
+        for sha; do if is_whole "files/$sha" "$sha"; then echo "have $sha"; fi; done ;;
+
+    # SHA256 MODE, the content on standard input: a file is there whole or not at all.
+    receive)
+        part=files/.$1.part
+        cat > "$part"
+        if ! is_whole "$part" "$1"; then rm -f "$part"; echo "the file did not arrive whole" >&2; exit 1; fi
+        chmod "$2" "$part"
+        sync "$part" 2>/dev/null || sync
+        mv -f "$part" "files/$1" ;;
+
+    # ID START UNIT RUNNER ADDRESS [NAME SHA256] …: a release of files that are there.
+    release)
+        id=$1
+        rm -rf "releases/.$id"
+        mkdir "releases/.$id"
+        printf '%s' "$2" > "releases/.$id/start"
+        printf '%s' "$3" > "releases/.$id/unit"
+        printf '%s' "$4" > "releases/.$id/runner"
+        printf '%s' "$5" > "releases/.$id/address"
+        shift 5
+        same=yes
+        while [ $# -gt 0 ]; do
+            ln "files/$2" "releases/.$id/$1"
+            [ "files/$2" -ef "releases/$id/$1" ] || same=
+            shift 2
+        done
+        # One that serves is left in its place.
+        if [ -n "$same" ]; then rm -rf "releases/.$id"; exit 0; fi
+        rm -rf "releases/$id"
+        mv "releases/.$id" "releases/$id" ;;
+
+    # ID ARGUMENT …: runs a release's program.
+    run)
+        cd "releases/$1"
+        shift
+        # Words on purpose: a runner may have arguments.
+        exec $(cat runner) ./macula "$@" ;;
+
+    # ID STORE: lets a release serve, on trial.
+    switch)
+        stop
+        # A trial that was cut off has both already, of what was known to work.
+        if [ ! -f trial ]; then
+            rm -f "$2.before"
+            [ ! -f "$2" ] || cp -p "$2" "$2.before"
+            now=$(current)
+            echo "${now:-none}" > trial.new
+            mv -f trial.new trial
+        fi
+        point_at "$1"
+        start ;;
+
+    # ID SECONDS: waits until it answers, and goes on to serve.
+    await)
+        cd "releases/$1"
+        runner=$(cat runner) address=$(cat address)
+        for _ in $(seq "$2"); do
+            if $runner ./macula status --device "$address" --json >"$dir/status.new" 2>/dev/null; then
+                # Whoever answered may be another program on our port: then ours has ended.
+                sleep 1
+                if (cd "$dir" && is_running); then
+                    cat "$dir/status.new"
+                    rm -f "$dir/status.new"
+                    exit 0
+                fi
+            fi
+            (cd "$dir" && is_running) || break
+            sleep 1
+        done
+        cd "$dir"
+        rm -f status.new
+        words=$(last_words)
+        echo "the device does not serve: ${words:-it says nothing}" >&2
+        exit 1 ;;
+
+    # STORE: what served before the trial serves again.
+    back)
+        before=$(cat trial)
+        stop
+        if [ -f "$1.before" ]; then mv -f "$1.before" "$1"; else rm -f "$1"; fi
+        if [ "$before" = none ]; then
+            [ "$manager" = supervised ] || { systemctl disable --quiet "$unit"; rm -f "/etc/systemd/system/$unit"; }
+            rm -f current trial
+        else
+            point_at "$before"
+            rm -f trial
+            start
+        fi
+        echo "before $before" ;;
+
+    # STORE: the trial is over; what neither serves nor served before it goes.
+    confirm)
+        [ -f trial ] || exit 0
+        before=$(cat trial)
+        rm -f trial "$1.before"
+        now=$(current)
+        for release in releases/*; do
+            case ${release##*/} in "$now"|"$before") ;; *) rm -rf "$release" ;; esac
+        done
+        for file in files/* files/.*.part; do
+            used=
+            for linked in releases/*/*; do [ ! "$file" -ef "$linked" ] || used=yes; done
+            [ -n "$used" ] || rm -f "$file"
+        done ;;
+
+    *) echo "no action $action" >&2; exit 1 ;;
+esac

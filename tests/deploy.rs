@@ -1,0 +1,124 @@
+//! `macula deploy` against a real SSH server on the loopback address: copied once, safe to repeat, and back to what was
+//! when anything fails. Needs an SSH server: `./check deploy` runs it.
+#![cfg(all(feature = "desk", feature = "onnx", unix))]
+
+mod shell;
+mod ssh_server;
+mod stage;
+
+use std::process::Command;
+
+use ssh_server::free_port;
+use stage::{Stage, copied};
+
+#[test]
+fn deployed_twice_it_is_copied_and_started_once() {
+    let stage = Stage::new(None);
+    let (bundle, program, key) = (stage.bundle("1", "1", "maker"), stage.program(), ["--key", "maker.pub"]);
+    let first = stage.deployed(&bundle, &program, &key);
+    let all = vec!["macula", "device.macula", "key.pub"];
+    assert_eq!((copied(&first), &first["started"]), (all, &true.into()), "{first}");
+    assert!(first["before"].is_null() && first["service"] == "supervised", "{first}");
+    assert!(first["golden"]["golden_error"].as_f64().unwrap() <= 2e-2, "{first}");
+    assert!(first["bench"]["image_ms"]["p50"].as_f64().unwrap() > 0.0, "{first}");
+    let encoder =
+        first["self_test"].as_array().unwrap().iter().find(|row| row["test"].as_str().unwrap().contains("encoder"));
+    assert_eq!(encoder.unwrap()["outcome"], "passed", "{first}");
+    stage.teach();
+    let (taught, keeper) = (stage.state(), stage.keeper());
+
+    let second = stage.deployed(&bundle, &program, &key);
+    assert_eq!((copied(&second), &second["started"]), (vec![], &false.into()), "{second}");
+    assert_eq!((second["release"].clone(), stage.keeper()), (first["release"].clone(), keeper));
+    assert_eq!(second["status"]["supports"], 4, "{second}");
+
+    // The next release of the same encoder: the bundle alone is copied, and what was taught stays.
+    let next = stage.bundle("1", "2", "maker");
+    let third = stage.deployed(&next, &program, &key);
+    assert_eq!((copied(&third), &third["before"]), (vec!["device.macula"], &first["release"]), "{third}");
+    assert_eq!(stage.state(), taught);
+
+    // Rotten on that disk: the name alone is not believed.
+    let program_there = stage.there().join("files").join(first["files"][0]["sha256"].as_str().unwrap());
+    let mut bytes = std::fs::read(&program_there).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::remove_file(&program_there).unwrap();
+    std::fs::write(&program_there, &bytes).unwrap();
+    // And killed: whoever keeps it running starts it again.
+    let keeper = stage.keeper();
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", keeper.trim())).unwrap();
+    assert!(Command::new("kill").args(["-KILL", children.trim()]).status().unwrap().success());
+    let last = stage.deployed(&next, &program, &key);
+    assert_eq!((copied(&last), stage.keeper()), (vec!["macula"], keeper), "{last}");
+    assert_eq!(stage.state(), taught);
+}
+
+#[test]
+fn what_fails_leaves_what_was() {
+    let stage = Stage::new(None);
+    let (bundle, program, key) = (stage.bundle("1", "2", "maker"), stage.program(), ["--key", "maker.pub"]);
+    let (older, foreign) = (stage.bundle("1", "1", "maker"), stage.bundle("1", "3", "stranger"));
+    // A program, but no device's.
+    let (unable, hasty) = (std::fs::canonicalize("/bin/true").unwrap(), ["--patience", "5"]);
+    let unable = unable.to_str().unwrap();
+    // Where nothing served, nothing does afterwards.
+    let (_, err) = stage.deploy(3, &bundle, unable, &key);
+    assert!(err.contains("the check of the bundle failed") && err.contains("nothing was started"), "{err}");
+    let (_, err) = stage.deploy(3, "shipped-1/encoder.onnx", unable, &hasty);
+    assert!(err.contains("nothing serves there, as before"), "{err}");
+    assert!(!stage.there().join("current").exists() && !stage.there().join("device.store").exists());
+
+    let first = stage.deployed(&bundle, &program, &key);
+    stage.teach();
+    let (taught, keeper) = (stage.state(), stage.keeper());
+    let release = first["release"].as_str().unwrap();
+    // Found before anything is touched: the same process goes on.
+    let (_, err) = stage.deploy(3, &foreign, &program, &key);
+    assert!(err.contains("key") && err.contains(&format!("release {release} goes on serving")), "{err}");
+    assert_eq!((stage.state(), stage.keeper()), (taught.clone(), keeper));
+    // Found by the device itself, when it starts: one that is older, and an encoder that its store was not taught with.
+    let again = format!("release {release} serves again");
+    let (_, err) = stage.deploy(3, &older, &program, &key);
+    assert!(err.contains("older") && err.contains(&again), "{err}");
+    assert_eq!(stage.state(), taught);
+    let other = stage.bundle("2", "3", "maker");
+    let (_, err) = stage.deploy(3, &other, &program, &key);
+    assert!(err.contains("was taught on encoder") && err.contains(&again), "{err}");
+    assert_eq!(stage.state(), taught);
+    // Found by waiting: it ends and does not answer.
+    let (_, err) = stage.deploy(3, "shipped-1/encoder.onnx", unable, &hasty);
+    assert!(err.contains("does not serve") && err.contains(&again), "{err}");
+    assert_eq!(stage.state(), taught);
+    // The line was cut while a release was on trial: the next deployment knows what was before it.
+    std::fs::write(stage.there().join("trial"), release).unwrap();
+    std::fs::copy(stage.there().join("device.store"), stage.there().join("device.store.before")).unwrap();
+    let (_, err) = stage.deploy(3, &other, &program, &key);
+    assert!(err.contains(&again), "{err}");
+    assert_eq!(stage.state(), taught);
+    let last = stage.deployed(&bundle, &program, &key);
+    assert_eq!((&last["release"], &last["started"]), (&first["release"], &false.into()), "{last}");
+    assert!(!stage.there().join("trial").exists() && !stage.there().join("device.store.before").exists());
+}
+
+#[test]
+fn what_cannot_run_there_is_not_sent() {
+    let stage = Stage::new(Some("aarch64"));
+    std::fs::write(stage.path().join("encoder.onnx"), "not looked at").unwrap();
+    let program = stage.program();
+    let (_, err) = stage.deploy(2, "encoder.onnx", &program, &[]);
+    assert!(err.contains("is a program for x86-64, board needs one for aarch64"), "{err}");
+    let (_, err) = stage.deploy(2, "encoder.onnx", "encoder.onnx", &[]);
+    assert!(err.contains("a program for no machine that is known"), "{err}");
+    let (_, err) = stage.deploy(2, "encoder.txt", &program, &[]);
+    assert!(err.contains("FILE.macula, FILE.onnx or FILE.blob"), "{err}");
+    assert!(!stage.there().exists());
+    drop(stage);
+
+    let stage = Stage::new(Some("riscv64"));
+    std::fs::write(stage.path().join("encoder.onnx"), "not looked at").unwrap();
+    let (_, err) = stage.deploy(2, "encoder.onnx", &stage.program(), &[]);
+    assert!(err.contains("a Linux machine of type riscv64"), "{err}");
+    let port = free_port().to_string();
+    let (_, err) = stage.deploy(4, "encoder.onnx", "program", &["--port", &port]);
+    assert!(err.contains("cannot reach board over SSH"), "{err}");
+}
