@@ -16,6 +16,7 @@ pub struct Model {
     pub card: &'static str,
 }
 
+#[cfg(feature = "desk")]
 macro_rules! model {
     ($name:literal, $summary:literal) => {
         Model {
@@ -27,8 +28,13 @@ macro_rules! model {
     };
 }
 
+/// All of them; none in a device's program, which is given its encoder in a bundle.
+#[cfg(not(feature = "desk"))]
+pub const MODELS: &[Model] = &[];
+
 /// All of them.
-pub const MODELS: [Model; 3] = [
+#[cfg(feature = "desk")]
+pub const MODELS: &[Model] = &[
     model!("grey-28", "grey images of 28 pixels: nano, SimCLR on x-rays and photographs"),
     model!("grey-64", "grey images of 64 pixels: nano, SimCLR on x-rays, ultrasound and blood smears"),
     model!("colour-32", "colour images of 32 pixels: nano, SimCLR on photographs and patches of the retina"),
@@ -41,5 +47,5 @@ pub fn find(name: &str) -> Option<&'static Model> {
 
 /// Their names, with commas between them.
 pub fn names() -> String {
-    MODELS.map(|model| model.name).join(", ")
+    MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
 }
