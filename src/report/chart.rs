@@ -73,6 +73,20 @@ impl Axis {
 
 const SIZE: (u32, u32) = (760, 480);
 
+/// Told apart by those who see colours differently, too (Wong 2011, Nature Methods 8, 441), then darker kin.
+const COLOURS: [RGBColor; 10] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(90, 90, 90),
+    RGBColor(102, 37, 6),
+    RGBColor(63, 0, 125),
+    RGBColor(0, 68, 27),
+];
+
 impl Chart {
     /// The picture.
     ///
@@ -112,7 +126,7 @@ impl Chart {
             .y_label_formatter(&|place| self.y.tick(*place))
             .draw()?;
         for (index, series) in self.series.iter().enumerate() {
-            let colour = Palette99::pick(index).to_rgba();
+            let colour = COLOURS[index % COLOURS.len()];
             let places: Vec<(f64, f64)> =
                 series.points.iter().map(|&(x, y)| (self.x.place(x), self.y.place(y))).collect();
             chart
