@@ -3,7 +3,7 @@
 use super::feature::read_feature;
 use super::{Session, refusal};
 use crate::encoder::Embedder;
-use crate::protocol::message::{Input, RESET_CONFIRMATION};
+use crate::protocol::message::{FORGETTING_CONFIRMATION, Input, RESET_CONFIRMATION};
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
 use crate::taught::{Name, Record, Source};
@@ -115,11 +115,19 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if confirmation != RESET_CONFIRMATION {
             return Err(Reason::NotConfirmed.with(0, 0));
         }
+        self.update.leave_one(&mut self.store)?;
         self.store.erase_all().map_err(refusal)?;
         self.taught.clear();
         self.changed();
         self.update.keep(&mut self.store)?;
         Ok(Reply::Done)
+    }
+
+    pub(super) fn commit_forgetting(&mut self, confirmation: &str) -> Result<Reply<'static>, Refusal> {
+        if confirmation != FORGETTING_CONFIRMATION {
+            return Err(Reason::NotConfirmed.with(0, 0));
+        }
+        self.update.commit(&mut self.store, &self.taught, true)
     }
 
     fn check_class(&self, class: u8) -> Result<(), Refusal> {

@@ -23,7 +23,7 @@ use core::ops::Range;
 pub use error::StoreError;
 pub use flash::{Flash, Synchronous};
 pub use layout::{SETTING_MAX, buffer_len};
-pub use peek::peek;
+pub use peek::{Peeked, peek};
 
 use crate::taught::{Name, Record, Source, Taught, TaughtError};
 use layout::{Entry, Kind, SUPPORT_HEAD};
