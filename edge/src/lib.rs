@@ -17,5 +17,6 @@ pub mod decide; // calibrated abstention: sets of classes at an error rate, and 
 pub mod image; // raw pixels to an encoder's pixels: crop, grey, resize
 pub mod encoder; // the blob, an encoder read in place, and what any encoder is
 pub mod store; // what was taught, kept on flash through power cuts
+pub mod bundle; // a signed file with an encoder and all that belongs to it: verified before it is read
 pub mod protocol; // messages, frames, and requests that are carried out once
 pub mod session; // request to reply: the device's whole behaviour

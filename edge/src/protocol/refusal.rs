@@ -4,6 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::BundleError;
 use crate::taught::{NAME_MAX, TaughtError};
 
 /// A reason with what was found and what was allowed.
@@ -85,7 +86,7 @@ pub enum Reason {
     BundleMissing = 30,
     /// What arrived is not what was announced: its SHA-256 differs. The bundle must be sent again.
     BundleHash = 31,
-    /// The device does not accept this bundle. Found: the checker's own number for the reason.
+    /// The device does not accept this bundle. Found: the number of a [`BundleError`].
     BundleRefused = 32,
     /// The flash of the bundle cannot be written.
     BundleFault = 33,
@@ -201,7 +202,10 @@ impl fmt::Display for Refusal {
             Reason::BundleOffset => write!(f, "the part of the bundle is at {found}, it must be at {limit}"),
             Reason::BundleMissing => write!(f, "{found} of {limit} bytes of the bundle are there"),
             Reason::BundleHash => write!(f, "the bundle did not arrive as announced: send it again"),
-            Reason::BundleRefused => write!(f, "the device does not accept this bundle (reason {found})"),
+            Reason::BundleRefused => match BundleError::meaning(found) {
+                Some(meaning) => write!(f, "the device does not accept this bundle: {meaning}"),
+                None => write!(f, "the device does not accept this bundle (reason {found})"),
+            },
             Reason::BundleFault => write!(f, "the flash for bundles cannot be written"),
             Reason::BundleOlder => write!(f, "the bundle has counter {found}, at least {limit} is needed"),
             Reason::WouldForget => {

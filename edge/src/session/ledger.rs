@@ -8,21 +8,19 @@
 //! 3. The candidate gives the features of its golden images: it is confirmed ([`settle`]). It does not, or its tries are
 //!    used up: it is rolled back, and why is kept for whoever asks ([`roll_back`]).
 //!
-//! The least counter that a bundle must have is a setting, too. It grows when a bundle is confirmed, not before: a
-//! device that rolls back must be able to start with what it had.
+//! The counter against roll-back grows when a bundle is confirmed, not before: a device that goes back must be able to
+//! start with what it had.
 
 use core::ops::Range;
 
 use super::Offer;
+use crate::bundle::counter;
 use crate::protocol::message::{BundleReport, Candidate, Fate, Setback};
 use crate::store::{self, Flash, Peeked, SETTING_MAX, Store, StoreError};
 use crate::taught::{Name, Record, Taught, TaughtError};
 
 /// The setting that this file is about.
 const LEDGER_KEY: u8 = 1;
-
-/// The setting of the least counter, `u64` little-endian.
-const COUNTER_KEY: u8 = 3;
 
 /// Starts that a bundle may take to be confirmed: a plug pulled by chance is no reason to roll back, and a device that
 /// goes down each time is back after as many.
@@ -169,28 +167,6 @@ impl Ledger {
         let candidate = self.candidate().map(|Bundle { slot, sha256, .. }| Candidate { slot, sha256, fate });
         BundleReport { slot, sha256, counter, candidate }
     }
-}
-
-/// The least counter that a bundle must have.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn counter_least<F: Flash>(store: &mut Store<'_, F>) -> Result<u64, StoreError> {
-    let mut value = [0; SETTING_MAX];
-    let len = store.get_setting(COUNTER_KEY, &mut value)?;
-    // A setting of another length is not ours, and says nothing.
-    Ok(<[u8; 8]>::try_from(&value[..len]).map_or(0, u64::from_le_bytes))
-}
-
-/// Raises the least counter to that of a bundle which is in use; it never sinks.
-///
-/// # Errors
-/// When the store cannot be read or written.
-pub fn raise_counter<F: Flash>(store: &mut Store<'_, F>, counter: u64) -> Result<(), StoreError> {
-    if counter > counter_least(store)? {
-        store.put_setting(COUNTER_KEY, &counter.to_le_bytes())?;
-    }
-    Ok(())
 }
 
 /// Memory to read a store in whose encoder is not known yet.
@@ -355,7 +331,7 @@ pub fn settle<'m, F: Flash>(
 ///
 /// # Errors
 /// As [`Store::put_setting`].
-pub fn confirm<F: Flash>(store: &mut Store<'_, F>, bundle: Bundle, counter: u64) -> Result<(), StoreError> {
+pub fn confirm<F: Flash>(store: &mut Store<'_, F>, bundle: Bundle, bundle_counter: u64) -> Result<(), StoreError> {
     let known = Ledger::load(store)?;
     let rolled_back = known.map(|known| known.trial).filter(|trial| matches!(trial, Trial::RolledBack { .. }));
     // What was rolled back is still to be told; a candidate is the confirmed one now.
@@ -364,5 +340,5 @@ pub fn confirm<F: Flash>(store: &mut Store<'_, F>, bundle: Bundle, counter: u64)
     if known.unwrap_or(Ledger::came_with_device(0)) != ledger {
         ledger.save(store)?;
     }
-    raise_counter(store, counter)
+    counter::raise(store, bundle_counter)
 }

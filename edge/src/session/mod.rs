@@ -24,10 +24,7 @@ use crate::protocol::{Reason, Refusal, Reply, Request};
 use crate::store::{Flash, Store, StoreError};
 use crate::taught::Taught;
 
-pub use ledger::{
-    Bundle, Start, StartMemory, TRIES_MAX, begin_start, confirm, counter_least, raise_counter, roll_back, settle,
-    would_forget,
-};
+pub use ledger::{Bundle, Start, StartMemory, TRIES_MAX, begin_start, confirm, roll_back, settle, would_forget};
 pub use update::{Accept, BundleSlots, Offer};
 
 use decide::Decider;

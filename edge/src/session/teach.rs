@@ -2,6 +2,7 @@
 
 use super::feature::read_feature;
 use super::{Session, refusal};
+use crate::bundle::counter;
 use crate::encoder::Embedder;
 use crate::protocol::message::{FORGETTING_CONFIRMATION, Input, RESET_CONFIRMATION};
 use crate::protocol::{Reason, Refusal, Reply};
@@ -115,11 +116,14 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if confirmation != RESET_CONFIRMATION {
             return Err(Reason::NotConfirmed.with(0, 0));
         }
+        let seen = counter::seen(&mut self.store).map_err(refusal)?;
         self.update.leave_one(&mut self.store)?;
         self.store.erase_all().map_err(refusal)?;
         self.taught.clear();
         self.changed();
         self.update.keep(&mut self.store)?;
+        // A reset must not open the way back to an older bundle.
+        counter::raise(&mut self.store, seen).map_err(refusal)?;
         Ok(Reply::Done)
     }
 

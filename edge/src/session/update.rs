@@ -11,8 +11,9 @@
 
 use sha2::{Digest, Sha256};
 
-use super::ledger::{BUNDLE_LEN, Bundle, Ledger, Trial, counter_least, raise_counter};
+use super::ledger::{BUNDLE_LEN, Bundle, Ledger, Trial};
 use super::refusal;
+use crate::bundle::counter;
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::{Flash, SETTING_MAX, Store, StoreError};
 use crate::taught::{Source, Taught};
@@ -79,7 +80,7 @@ impl<'m> Update<'m> {
         let ledger = Ledger::load(store)?.filter(|ledger| ledger.confirmed.slot == in_use);
         update.is_told = ledger.is_some();
         update.ledger = ledger.unwrap_or(update.ledger);
-        update.counter = counter_least(store)?;
+        update.counter = counter::seen(store)?;
         update.arriving = read_arriving(store)?.filter(|&(bundle, there)| {
             bundle.slot == 1 - in_use
                 && bundle.len <= slots.len
@@ -244,10 +245,7 @@ impl<'m> Update<'m> {
 
     /// After a factory reset.
     pub fn keep<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
-        if self.is_told {
-            self.ledger.save(store).map_err(refusal)?;
-        }
-        raise_counter(store, self.counter).map_err(refusal)
+        if self.is_told { self.ledger.save(store).map_err(refusal) } else { Ok(()) }
     }
 
     fn drop_arriving<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
