@@ -163,18 +163,15 @@ impl Board {
 
     /// Power comes, and the board decides with which bundle it starts, if it starts with bundles at all.
     ///
-    /// * `identity`: of the encoder in a bundle, given what lies in its slot, if the board can start with it
-    ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn begin_start(&mut self, identity: impl Fn(&[u8]) -> Option<[u8; 16]>) -> Result<Start, StoreError> {
+    pub fn begin_start(&mut self) -> Result<Start, StoreError> {
         self.flash.restart();
         if let Some((at, cut)) = self.power_cut.filter(|&(at, _)| at >= self.flash.operations) {
             self.flash.cut_at(at, cut);
         }
-        let identities = [0, 1].map(|slot| identity(self.slot(slot)));
         let range = self.store_range();
-        begin_start(&mut self.flash, range, self.ram.lend(), |slot| identities[usize::from(slot)])
+        begin_start(&mut self.flash, range, self.ram.lend())
     }
 
     /// The bundle on trial is given up; gives the one with which this start goes on.
@@ -200,7 +197,7 @@ impl Board {
     /// # Errors
     /// When the store cannot be opened, or the power fails again meanwhile.
     pub fn start<E: Embedder>(&mut self, embedder: E) -> Result<Running<'_, E>, StoreError> {
-        let start = self.begin_start(|_| None)?;
+        let start = self.begin_start()?;
         self.start_with(start, embedder, 0)
     }
 

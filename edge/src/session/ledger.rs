@@ -202,27 +202,17 @@ impl Start {
 
 /// With which bundle this start begins, found before any encoder is read. One on trial has a try less from here on.
 ///
-/// Where the store names no bundle, the power may have failed between making it anew and naming one again: it is the one
-/// whose encoder the store goes with. Else it is that in slot 0, which a device comes with.
+/// Where the store names no bundle it is the one in slot 0, which a device comes with.
 ///
 /// * `range`: of the store
-/// * `identity`: of the encoder in a slot, if there is a bundle that the device can start with
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub fn begin_start<F: Flash>(
-    flash: &mut F,
-    range: Range<u32>,
-    memory: StartMemory<'_>,
-    identity: impl Fn(u8) -> Option<[u8; 16]>,
-) -> Result<Start, StoreError> {
+pub fn begin_start<F: Flash>(flash: &mut F, range: Range<u32>, memory: StartMemory<'_>) -> Result<Start, StoreError> {
     let mut value = [0; SETTING_MAX];
     let peeked = store::peek(flash, range.clone(), memory.buffer, LEDGER_KEY, &mut value)?;
     let Some(peeked) = peeked else { return Ok(Start::confirmed(Bundle::came_with_device(0))) };
-    let Some(ledger) = Ledger::parse(&value[..peeked.setting_len]) else {
-        let slot = (0..2).find(|&slot| identity(slot) == Some(peeked.identity)).unwrap_or(0);
-        return Ok(Start::confirmed(Bundle::came_with_device(slot)));
-    };
+    let ledger = Ledger::parse(&value[..peeked.setting_len]).unwrap_or(Ledger::came_with_device(0));
     let Trial::Waiting { bundle, tries, may_forget } = ledger.trial else {
         return Ok(Start::confirmed(ledger.confirmed));
     };
@@ -308,7 +298,7 @@ pub fn would_forget<F: Flash>(
 /// * `buffer`: at least [`buffer_len`](crate::store::buffer_len) of the larger of the two encoders
 ///
 /// # Errors
-/// As [`Store::open`] and [`Store::format`].
+/// As [`Store::open`] and [`Store::change_encoder`].
 pub fn settle<'m, F: Flash>(
     mut flash: F,
     range: Range<u32>,
@@ -320,7 +310,10 @@ pub fn settle<'m, F: Flash>(
     let peeked = store::peek(&mut flash, range.clone(), buffer, LEDGER_KEY, &mut [0; SETTING_MAX])?;
     let is_another = start.on_trial && peeked.is_some_and(|peeked| peeked.identity != offer.identity);
     let mut store = match is_another && !would_forget(&mut flash, range.clone(), start, offer.identity, buffer)? {
-        true => Store::format(flash, range, offer.identity, buffer, taught)?,
+        true => {
+            let confirmed = Ledger { confirmed: start.bundle, trial: Trial::None }.bytes();
+            Store::change_encoder(flash, range, offer.identity, (LEDGER_KEY, &confirmed), buffer, taught)?
+        }
         false => Store::open(flash, range, offer.identity, buffer, taught)?,
     };
     confirm(&mut store, start.bundle, offer.counter)?;

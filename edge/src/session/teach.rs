@@ -2,7 +2,6 @@
 
 use super::feature::read_feature;
 use super::{Session, refusal};
-use crate::bundle::counter;
 use crate::encoder::Embedder;
 use crate::protocol::message::{FORGETTING_CONFIRMATION, Input, RESET_CONFIRMATION};
 use crate::protocol::{Reason, Refusal, Reply};
@@ -116,14 +115,10 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if confirmation != RESET_CONFIRMATION {
             return Err(Reason::NotConfirmed.with(0, 0));
         }
-        let seen = counter::seen(&mut self.store).map_err(refusal)?;
-        self.update.leave_one(&mut self.store)?;
-        self.store.erase_all().map_err(refusal)?;
+        // Bundles, their counter and the keys they are signed with are settings: nothing of them is open for a moment.
+        self.store.forget_all().map_err(refusal)?;
         self.taught.clear();
         self.changed();
-        self.update.keep(&mut self.store)?;
-        // A reset must not open the way back to an older bundle.
-        counter::raise(&mut self.store, seen).map_err(refusal)?;
         Ok(Reply::Done)
     }
 

@@ -60,8 +60,6 @@ pub struct BundleSlots<'m> {
 pub(super) struct Update<'m> {
     slots: Option<BundleSlots<'m>>,
     ledger: Ledger,
-    /// Whether the store has it; without, it is what a device comes with.
-    is_told: bool,
     /// The least counter that a bundle must have.
     counter: u64,
     /// The one that is arriving, and the bytes that are there.
@@ -72,13 +70,11 @@ impl<'m> Update<'m> {
     /// Reads what the store knows of bundles.
     pub fn open<F: Flash>(slots: Option<BundleSlots<'m>>, store: &mut Store<'_, F>) -> Result<Self, StoreError> {
         let in_use = slots.map_or(0, |slots| slots.in_use);
-        let mut update =
-            Self { slots, ledger: Ledger::came_with_device(in_use), is_told: false, counter: 0, arriving: None };
+        let mut update = Self { slots, ledger: Ledger::came_with_device(in_use), counter: 0, arriving: None };
         let Some(slots) = slots else { return Ok(update) };
         check_geometry::<F>(&slots)?;
         // A setting that is not ours, or of another division of the flash, is as good as none.
         let ledger = Ledger::load(store)?.filter(|ledger| ledger.confirmed.slot == in_use);
-        update.is_told = ledger.is_some();
         update.ledger = ledger.unwrap_or(update.ledger);
         update.counter = counter::seen(store)?;
         update.arriving = read_arriving(store)?.filter(|&(bundle, there)| {
@@ -232,22 +228,6 @@ impl<'m> Update<'m> {
         }
     }
 
-    /// Before a factory reset, which forgets all settings: until [`Self::keep`] the bundle in use is known by its being
-    /// the only one there is.
-    pub fn leave_one<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
-        let Some(slots) = self.slots.filter(|_| self.is_told) else { return Ok(()) };
-        self.drop_arriving(store)?;
-        let start = slots.starts[usize::from(1 - self.ledger.confirmed.slot)];
-        let flash = store.flash_mut();
-        let erased = flash.erase(start, start + F::ERASE_SIZE as u32).and_then(|()| flash.sync());
-        erased.map_err(|_| Reason::BundleFault.with(0, 0))
-    }
-
-    /// After a factory reset.
-    pub fn keep<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
-        if self.is_told { self.ledger.save(store).map_err(refusal) } else { Ok(()) }
-    }
-
     fn drop_arriving<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
         // Its slot is as good as empty, also for whoever was rolled back there.
         self.try_nothing(store)?;
@@ -255,15 +235,15 @@ impl<'m> Update<'m> {
         store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)
     }
 
-    /// The next start uses what this one does, and the store says so.
+    /// The next start uses what this one does.
     fn try_nothing<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
-        if self.is_told && self.ledger.trial == Trial::None { Ok(()) } else { self.save(store, Trial::None) }
+        if self.ledger.trial == Trial::None { Ok(()) } else { self.save(store, Trial::None) }
     }
 
     fn save<F: Flash>(&mut self, store: &mut Store<'_, F>, trial: Trial) -> Result<(), Refusal> {
         let ledger = Ledger { trial, ..self.ledger };
         ledger.save(store).map_err(refusal)?;
-        (self.ledger, self.is_told) = (ledger, true);
+        self.ledger = ledger;
         Ok(())
     }
 

@@ -97,8 +97,7 @@ fn run(options: &Options) -> Result<(), String> {
         Board::new(Shape { image_bytes: IMAGE_BYTES, channels, slot_blocks, ..Shape::features_only(dim) }, accept);
     board.program(&file).map_err(|error| format!("{error:?}"))?;
     loop {
-        let mut start =
-            board.begin_start(|bytes| offer(bytes).map(|offer| offer.identity)).map_err(|error| error.to_string())?;
+        let mut start = board.begin_start().map_err(|error| error.to_string())?;
         loop {
             let words = self::words(board.slot(start.bundle.slot));
             let blob = Blob::parse(bytemuck::cast_slice(&words)).map_err(|error| error.to_string())?;
