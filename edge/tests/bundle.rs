@@ -1,7 +1,11 @@
 //! Bundles made here: changed in every bit, cut at every byte, signed by others, put together of two.
 
 use ed25519_dalek::{Signer, SigningKey};
-use macula_edge::bundle::{BundleError, Header, PartKind, PublicKey, WriteError, verify, write};
+use macula_edge::bundle::{
+    BundleError, CorpusPart, Golden, Header, PartKind, PublicKey, WriteError, claimed_signer, verify, write,
+};
+use macula_edge::feature::Length;
+use macula_edge::image::{RawImage, Shape};
 
 const MANIFEST: &[u8] = b"{\"format\": 1}";
 const BLOB: &[u8] = b"the encoder, thirty-three bytes..";
@@ -89,6 +93,12 @@ fn every_truncation_and_every_addition_is_refused() {
 fn only_a_trusted_key_is_believed() {
     let bytes = small(7, BLOB);
     let signer = public(&key(1));
+    let mut read = |at: u32, into: &mut [u8]| {
+        into.copy_from_slice(&bytes[at as usize..][..into.len()]);
+        true
+    };
+    assert_eq!(claimed_signer(bytes.len() as u32, &mut read), Ok(signer));
+    assert_eq!(claimed_signer(10, &mut read), Err(BundleError::NotABundle));
     assert_eq!(verify_with(&bytes, &[public(&key(2))]), Err(BundleError::UnknownKey { signer }));
     assert_eq!(verify_with(&bytes, &[]), Err(BundleError::UnknownKey { signer }));
     // A stranger's signature under a trusted name.
@@ -246,5 +256,78 @@ fn the_document_names_the_kinds_and_the_reasons() {
     .enumerate()
     {
         assert_eq!(error.code() as usize, index + 1, "{error:?}");
+    }
+}
+
+// ---- Parts ----------------------------------------------------------------------------------------------------------
+
+fn golden_part() -> Vec<u8> {
+    let mut part = Vec::new();
+    let mut out = |piece: &[u8]| part.extend_from_slice(piece);
+    Golden::write_head(2, 3, &mut out);
+    let pixels: Vec<u8> = (0..15).collect();
+    Golden::write_image(&RawImage::new(5, 3, 1, &pixels).unwrap(), &[3.0, 0.0, -4.0], &mut out);
+    Golden::write_image(&RawImage::new(1, 2, 3, &pixels[..6]).unwrap(), &[0.0, 0.5, 0.0], &mut out);
+    part
+}
+
+#[test]
+fn golden_images_come_back_as_they_were_written() {
+    let part = golden_part();
+    let golden = Golden::parse(&part).unwrap();
+    assert_eq!((golden.count(), golden.dim()), (2, 3));
+    let images: Vec<_> = golden.images().collect();
+    let shapes: Vec<_> = images.iter().map(|golden| golden.image.shape()).collect();
+    assert_eq!(shapes, [Shape::new(5, 3, 1).unwrap(), Shape::new(1, 2, 3).unwrap()]);
+    assert_eq!(images[1].image.pixels(), [0, 1, 2, 3, 4, 5]);
+    assert!(images[0].feature().eq([3.0, 0.0, -4.0]));
+    // 0.1 of a length of 5; of 0.5 the whole length.
+    assert!((images[0].error(&[3.0, 0.1, -4.0]) - 0.02).abs() < 1e-8);
+    assert_eq!(images[1].error(&[0.0, 0.0, 0.0]), 1.0);
+    for bad in [&[3.0, f32::NAN, -4.0][..], &[3.0, 0.0], &[f32::INFINITY, 0.0, 0.0]] {
+        assert_eq!(images[0].error(bad), f64::INFINITY);
+    }
+}
+
+#[test]
+fn the_corpus_comes_back_as_it_was_written() {
+    for covariance in [&[5, -3, 7][..], &[]] {
+        let mut part = Vec::new();
+        let mut out = |piece: &[u8]| part.extend_from_slice(piece);
+        CorpusPart::write(Some(Length(300)), &[0.5, -1.0], &[2.0, 0.0], covariance, &mut out);
+        let corpus = CorpusPart::parse(&part).unwrap();
+        assert_eq!((corpus.dim(), corpus.length_max()), (2, Some(Length(300))));
+        assert!(corpus.mean().eq([0.5, -1.0]) && corpus.std().eq([2.0, 0.0]));
+        assert!(corpus.covariance().eq(covariance.iter().copied()));
+    }
+}
+
+/// A part that was cut, lengthened or changed is read whole or not at all, and never beyond its end.
+#[test]
+fn spoiled_parts_are_no_parts() {
+    let golden = golden_part();
+    let mut corpus = Vec::new();
+    let mut out = |piece: &[u8]| corpus.extend_from_slice(piece);
+    CorpusPart::write(None, &[0.5, -1.0], &[2.0, 0.0], &[1, 2, 3], &mut out);
+    for len in 0..golden.len() {
+        assert!(Golden::parse(&golden[..len]).is_none(), "{len} bytes of golden images");
+    }
+    for len in 0..corpus.len() {
+        assert!(CorpusPart::parse(&corpus[..len]).is_none(), "{len} bytes of a corpus");
+    }
+    assert!(Golden::parse(&[&golden[..], &[0]].concat()).is_none());
+    assert!(CorpusPart::parse(&[&corpus[..], &[0]].concat()).is_none());
+    for bit in 0..golden.len() * 8 {
+        let mut changed = golden.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        if let Some(golden) = Golden::parse(&changed) {
+            assert_eq!(golden.images().count(), golden.count(), "bit {bit}");
+        }
+    }
+    for (at, value) in [(7, 0xff), (6, 0x2), (3, 0), (11 + 8, 0xff)] {
+        let mut changed = corpus.clone();
+        changed[at] = value;
+        let is_part = CorpusPart::parse(&changed).is_some();
+        assert_eq!(is_part, changed == corpus, "byte {at} is {value}");
     }
 }

@@ -58,6 +58,22 @@ pub fn verify(
     Ok(header)
 }
 
+/// The key that a bundle says has signed it. Whether it did is for [`verify`] to find out.
+///
+/// # Errors
+/// When it does not begin as a bundle.
+pub fn claimed_signer(len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<PublicKey, BundleError> {
+    let mut first = [0; HEADER_LEN];
+    if len < HEADER_LEN as u32 {
+        return Err(BundleError::NotABundle);
+    }
+    if !read(0, &mut first) {
+        return Err(BundleError::Read { at: 0 });
+    }
+    Header::count_of(&first, len)?;
+    Ok(Header::signer_of(&first))
+}
+
 fn check_part(
     part: &Part,
     index: u16,
