@@ -222,7 +222,7 @@ pub fn begin_start<F: Flash>(flash: &mut F, range: Range<u32>, memory: StartMemo
         false => Trial::Waiting { bundle, tries: tries + 1, may_forget },
     };
     let counted = Ledger { trial, ..ledger };
-    as_it_is(flash, range, memory, peeked, |store| counted.save(store))?;
+    with_settings(flash, range, memory, |store| counted.save(store))?;
     match used_up {
         true => Ok(Start::confirmed(ledger.confirmed)),
         false => Ok(Start { bundle, on_trial: true, may_forget }),
@@ -245,26 +245,32 @@ pub fn roll_back<F: Flash>(
     let ledger = Ledger::parse(&value[..peeked.setting_len]).unwrap_or(Ledger::came_with_device(0));
     if let Trial::Waiting { bundle, .. } = ledger.trial {
         let rolled_back = Ledger { trial: Trial::RolledBack { bundle, why: why as u8 }, ..ledger };
-        as_it_is(flash, range, memory, peeked, |store| rolled_back.save(store))?;
+        with_settings(flash, range, memory, |store| rolled_back.save(store))?;
     }
     Ok(Start::confirmed(ledger.confirmed))
 }
 
-/// Opens the store whatever its encoder is.
-fn as_it_is<F: Flash>(
+/// Opens the store whatever its encoder is, and has `act` read or change its settings; `None` where the flash is erased.
+///
+/// * `range`: of the store
+///
+/// # Errors
+/// When the store cannot be read, and as `act`.
+pub fn with_settings<F: Flash, T>(
     flash: &mut F,
     range: Range<u32>,
     memory: StartMemory<'_>,
-    peeked: Peeked,
-    change: impl FnOnce(&mut Store<'_, &mut F>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+    act: impl FnOnce(&mut Store<'_, &mut F>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
     let StartMemory { names, records, features, buffer } = memory;
-    let dim = peeked.dim.unwrap_or(1);
+    let peeked = store::peek(flash, range.clone(), buffer, LEDGER_KEY, &mut [0; SETTING_MAX])?;
+    let Some(Peeked { identity, dim, .. }) = peeked else { return Ok(None) };
+    let dim = dim.unwrap_or(1);
     let (found, expected) = (features.len(), records.len() * dim);
     let features = features.get_mut(..expected);
     let features = features.ok_or(StoreError::Taught(TaughtError::Memory { what: "features", found, expected }))?;
     let mut taught = Taught::new(dim, names, records, features).map_err(StoreError::Taught)?;
-    change(&mut Store::open(flash, range, peeked.identity, buffer, &mut taught)?)
+    act(&mut Store::open(flash, range, identity, buffer, &mut taught)?).map(Some)
 }
 
 /// Whether the store was taught with another encoder than `identity` and must not be made anew for it: the bundle of

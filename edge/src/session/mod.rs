@@ -24,7 +24,9 @@ use crate::protocol::{Reason, Refusal, Reply, Request};
 use crate::store::{Flash, Store, StoreError};
 use crate::taught::Taught;
 
-pub use ledger::{Bundle, Start, StartMemory, TRIES_MAX, begin_start, confirm, roll_back, settle, would_forget};
+pub use ledger::{
+    Bundle, Start, StartMemory, TRIES_MAX, begin_start, confirm, roll_back, settle, with_settings, would_forget,
+};
 pub use update::{Accept, BundleSlots, Offer};
 
 use decide::Decider;

@@ -39,7 +39,7 @@ pub struct Offer {
 
 /// Asks whether a bundle is one that the device can start with: its slot, its length, and how to read it (offset in the
 /// bundle, bytes; `false` where that fails). An `Err` carries the checker's own number for the reason.
-pub type Accept = dyn Fn(u8, u32, &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32>;
+pub type Accept<'a> = dyn Fn(u8, u32, &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32> + 'a;
 
 /// Where bundles lie: outside the store's range, on whole erase blocks.
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ pub struct BundleSlots<'m> {
     /// The slot this start uses, 0 or 1.
     pub in_use: u8,
     /// Decides whether a bundle is taken.
-    pub accept: &'m Accept,
+    pub accept: &'m Accept<'m>,
     /// Whether the device can make the feature of this source anew when another encoder comes.
     pub keeps: &'m dyn Fn(&Source) -> bool,
 }
