@@ -13,6 +13,16 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
+impl WriteError {
+    /// Something is there that must not be written over.
+    pub fn exists(path: &Path) -> Self {
+        Self {
+            path: path.display().to_string(),
+            source: io::Error::new(io::ErrorKind::AlreadyExists, "it is there already"),
+        }
+    }
+}
+
 /// Replaces `path` by `bytes`, or leaves it as it was.
 ///
 /// 1. The bytes go to a temporary file in the same folder, so the rename stays in one file system.
@@ -20,26 +30,58 @@ pub struct WriteError {
 /// 3. The folder is synced after it, so that the new name survives the cut as well.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let write = || -> io::Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let mut file = tempfile::Builder::new().prefix(".macula-").tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".macula-").tempfile_in(folder_of(path))?;
         file.write_all(bytes)?;
         #[cfg(unix)]
         {
             // A temporary file is private to its owner; the file asked for is an ordinary one.
             use std::os::unix::fs::PermissionsExt;
             let mode = std::fs::metadata(path).map_or(0o644, |old| old.permissions().mode());
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+            set_mode(file.as_file(), mode)?;
         }
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
-        #[cfg(unix)]
-        std::fs::File::open(folder)?.sync_all()?;
-        Ok(())
+        sync_folder(path)
     };
     write().map_err(|source| WriteError { path: path.display().to_string(), source })
+}
+
+/// Writes `bytes` to `path` where nothing is yet, whole or not at all; `mode` is what the file permits on Unix.
+///
+/// # Errors
+/// Where something is there already: it stays.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError> {
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".macula-").tempfile_in(folder_of(path))?;
+        file.write_all(bytes)?;
+        set_mode(file.as_file(), mode)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path).map_err(|error| error.error)?;
+        sync_folder(path)
+    };
+    write().map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => WriteError::exists(path),
+        _ => WriteError { path: path.display().to_string(), source },
+    })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(unix)]
+fn set_mode(file: &std::fs::File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &std::fs::File, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { std::fs::File::open(folder_of(path))?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

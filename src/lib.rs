@@ -17,6 +17,7 @@ pub mod runtime; //    the only module that names tract: load, choose arithmetic
 pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random
 #[cfg(feature = "onnx")]
 pub mod export; //     ONNX in f32 and f16, parity report
+pub mod bundle; //     the signed file that a device takes: keys, manifest, golden images
 pub mod link; //       host end of the protocol: in-process, TCP, serial
 pub mod device; //     the Linux device: the session of a board over a store in a file
 pub mod report; //     pictures and pages for people

@@ -5,10 +5,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use macula_edge::head::CLASSES_MAX;
+use macula_edge::session::Bundle;
+use sha2::{Digest, Sha256};
 
+use super::trust::{KeyArgs, is_bundle, open_bundle};
 use crate::blob::{Arithmetic, BlobFile};
+use crate::bundle::PublicKey;
 use crate::data::{Image, Preprocessing, ResizeFilter};
-use crate::device::{DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile, feature_of, fingerprint};
+use crate::device::{
+    DeskEncoder, Device, DeviceMemory, InProcess, KeptImages, Loaded, SignedBundles, Site, StoreCard, StoreFile,
+    feature_of, fingerprint,
+};
 use crate::encoder::Embedder;
 use crate::evaluate::{self, RawPixels};
 use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
@@ -20,10 +27,12 @@ pub struct DeviceArgs {
     /// The file of a store, tcp:HOST:PORT or serial:PATH[:BAUD]
     #[arg(long, value_name = "DEVICE")]
     pub device: Address,
-    /// The encoder of a store's file, which remembers it, or of a device without one: FILE.onnx, FILE.blob, an
-    /// export's or a run's folder, or raw-pixels
+    /// The encoder of a store's file, which remembers it, or of a device without one: FILE.macula, FILE.onnx, FILE.blob,
+    /// an export's or a run's folder, or raw-pixels
     #[arg(long, value_name = "ENCODER")]
     pub encoder: Option<String>,
+    #[command(flatten)]
+    pub keys: KeyArgs,
 }
 
 /// Places for supports in a store that is made.
@@ -61,7 +70,8 @@ impl DeviceArgs {
         let path = match &self.device {
             Address::Store(path) => path,
             line => {
-                let opened = self.encoder.as_deref().map(open_encoder).transpose()?;
+                let trusted = self.keys.read()?;
+                let opened = self.encoder.as_deref().map(|name| open_encoder(name, &trusted)).transpose()?;
                 let embed = opened.as_ref().map(|opened| |image: &Image| feature_of(&*opened.encoder, image));
                 let embed = embed.as_ref().map(|embed| embed as &Embed<'_>);
                 return talk_over(&self.device, &mut *open_line(line)?, embed, |client| {
@@ -72,33 +82,94 @@ impl DeviceArgs {
                 });
             }
         };
-        with_store(path, self.encoder.as_deref(), missing, |device, _| {
+        let encoder = self.encoder.as_deref();
+        with_store(Given { store: path, encoder, keys: &self.keys, missing, keep_images: false }, |device, served| {
+            check_given(encoder, served)?;
             talk_over(&self.device, &mut InProcess::new(device), None, talk)
         })?
     }
 }
 
+/// What a device of this process runs.
+pub struct Served<'e> {
+    /// Its encoder.
+    pub encoder: &'e dyn Embedder,
+    /// What people call it.
+    pub name: &'e str,
+    /// In which precision it computes.
+    pub arithmetic: &'e str,
+    /// Its bundle, where it has one, and the bundle's counter.
+    pub bundle: Option<(Bundle, u64)>,
+}
+
+/// What a device of this process is made with.
+#[derive(Clone, Copy)]
+pub struct Given<'g> {
+    /// The file of its store.
+    pub store: &'g Path,
+    /// The encoder that was named.
+    pub encoder: Option<&'g str>,
+    /// Whose bundles it takes.
+    pub keys: &'g KeyArgs,
+    /// What becomes of a store that is not there.
+    pub missing: Missing,
+    /// Whether it keeps images of what it is taught.
+    pub keep_images: bool,
+}
+
 /// Switches on a device of this process and hands it to `run`.
-pub fn with_store<T>(
-    path: &Path,
-    encoder: Option<&str>,
-    missing: Missing,
-    run: impl FnOnce(&mut Device<'_>, &OpenedEncoder) -> T,
-) -> anyhow::Result<T> {
-    let found = StoreFile::card(path)?;
-    let opened = match (encoder, &found) {
-        (Some(name), _) => open_encoder(name)?,
-        (None, Some(card)) => open_encoder(&card.encoder).with_context(|| {
-            format!("store {} remembers its encoder, which --encoder can name anew", path.display())
+pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'_>) -> T) -> anyhow::Result<T> {
+    let Given { store, encoder, missing, .. } = given;
+    let is_bundled = encoder.map_or(Site::has_bundles(store), is_bundle);
+    if is_bundled {
+        return with_bundles(given, run);
+    }
+    let found = StoreFile::card(store)?;
+    let name = encoder.or(found.as_ref().map(|card| card.encoder.as_str()));
+    let Some(name) = name else { bail!(no_store(store, missing)) };
+    let opened = open_encoder(name, &given.keys.read()?);
+    let opened = match encoder {
+        Some(_) => opened?,
+        None => opened.with_context(|| {
+            format!("store {} remembers its encoder, which --encoder can name anew", store.display())
         })?,
-        (None, None) => bail!(no_store(path, missing)),
     };
     let supports = match (missing, &found) {
         (_, Some(card)) => card.supports,
         (Missing::Make(supports), None) => supports,
-        (Missing::Refuse, None) => bail!(no_store(path, missing)),
+        (Missing::Refuse, None) => bail!(no_store(store, missing)),
     };
-    switch_on(path, &opened, supports, |device| run(device, &opened))
+    switch_on(store, &opened, supports, given.keep_images, |device| run(device, &opened.served()))
+}
+
+/// As [`with_store`] for a device that has its encoder in a bundle.
+fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'_>) -> T) -> anyhow::Result<T> {
+    let Given { store, encoder, missing, .. } = given;
+    let supports = match missing {
+        Missing::Refuse if StoreFile::card(store)?.is_none() => bail!(no_store(store, missing)),
+        Missing::Refuse => SUPPORTS_DEFAULT,
+        Missing::Make(supports) => supports,
+    };
+    let keys = given.keys.read()?;
+    let complain = |message: &str| eprintln!("macula: {message}");
+    let site = Site {
+        store,
+        reader: &SignedBundles,
+        keys: &keys,
+        keep_images: given.keep_images,
+        limits: [CLASSES_MAX as u32, supports],
+        complain: &complain,
+    };
+    Ok(site.run(encoder.map(Path::new), |device, loaded, bundle| {
+        let Loaded { encoder, name, arithmetic, counter, .. } = loaded;
+        run(device, &Served { encoder: &**encoder, name, arithmetic, bundle: Some((bundle, *counter)) })
+    })?)
+}
+
+impl OpenedEncoder {
+    fn served(&self) -> Served<'_> {
+        Served { encoder: &*self.encoder, name: &self.name, arithmetic: &self.arithmetic, bundle: None }
+    }
 }
 
 /// Switches on a device with `opened`, on the store at `path` or a new one with places for `supports`.
@@ -106,6 +177,7 @@ fn switch_on<T>(
     path: &Path,
     opened: &OpenedEncoder,
     supports: u32,
+    keep_images: bool,
     run: impl FnOnce(&mut Device<'_>) -> T,
 ) -> anyhow::Result<T> {
     let encoder = &*opened.encoder;
@@ -119,8 +191,12 @@ fn switch_on<T>(
     }
     let file = StoreFile::open(path, &given)?;
     let complain = |message: &str| eprintln!("macula: {message}");
+    let images = if keep_images { Some(KeptImages::make_beside(path)?) } else { KeptImages::beside(path) };
     let mut memory = DeviceMemory::new(dim as usize, classes as usize, supports as usize);
     let mut device = Device::new(DeskEncoder::new(encoder, &complain), file, &mut memory)?;
+    if let Some(images) = &images {
+        device.keep_images(images)?;
+    }
     Ok(run(&mut device))
 }
 
@@ -131,7 +207,9 @@ pub fn with_encoder<T>(
     talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let address = Address::Store(path.to_owned());
-    switch_on(path, opened, SUPPORTS_DEFAULT, |device| talk_over(&address, &mut InProcess::new(device), None, talk))?
+    switch_on(path, opened, SUPPORTS_DEFAULT, false, |device| {
+        talk_over(&address, &mut InProcess::new(device), None, talk)
+    })?
 }
 
 fn no_store(path: &Path, missing: Missing) -> String {
@@ -142,12 +220,17 @@ fn no_store(path: &Path, missing: Missing) -> String {
     format!("there is no store at {}: {how}", path.display())
 }
 
-/// Opens `raw-pixels`, a run's folder, the folder of an export, an ONNX file or a blob.
+/// Opens `raw-pixels`, a run's folder, the folder of an export, an ONNX file, a blob or a bundle.
+///
+/// * `trusted`: keys whose bundles are taken
 ///
 /// The recipe of `raw-pixels` is fixed here, 32×32 grey, and not fitted to the images at hand: a device taught today
 /// meets the same encoder tomorrow. For the same reason there is no random encoder: its batch norm statistics are
 /// those of the images it was made for.
-pub fn open_encoder(name: &str) -> anyhow::Result<OpenedEncoder> {
+pub fn open_encoder(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedEncoder> {
+    if is_bundle(name) {
+        return open_bundle(name, trusted);
+    }
     if name == "raw-pixels" {
         let (mean, std) = (vec![0.5], vec![0.25]);
         let recipe = Preprocessing { channels: 1, height: 32, width: 32, filter: ResizeFilter::Triangle, mean, std };
@@ -160,7 +243,7 @@ pub fn open_encoder(name: &str) -> anyhow::Result<OpenedEncoder> {
     ensure!(
         !name.starts_with("random:"),
         "encoder '{name}' is made anew for each data set and only eval knows it; a device takes RUN (a folder made by \
-         pretrain), a folder made by export, FILE.onnx, FILE.blob or raw-pixels"
+         pretrain), a folder made by export, FILE.macula, FILE.onnx, FILE.blob or raw-pixels"
     );
     let path = shipped_in(Path::new(name));
     let (encoder, arithmetic) = open_path(&path)?;
@@ -203,6 +286,17 @@ pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
         other => Err(std::io::Error::new(std::io::ErrorKind::Unsupported, format!("'{other}' is no line"))),
     };
     line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })
+}
+
+/// Refuses a bundle that is named for a device which has another one.
+fn check_given(encoder: Option<&str>, served: &Served<'_>) -> anyhow::Result<()> {
+    let (Some(name), Some((bundle, counter))) = (encoder, served.bundle) else { return Ok(()) };
+    let bytes = std::fs::read(name).with_context(|| format!("cannot read {name}"))?;
+    ensure!(
+        Sha256::digest(bytes)[..] == bundle.sha256,
+        "the device has another bundle than {name}, of counter {counter}; `macula update` brings it a new one"
+    );
+    Ok(())
 }
 
 /// Refuses an encoder for a device that has one, or takes the features of another.

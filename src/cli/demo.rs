@@ -184,7 +184,7 @@ fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEn
     }
     let worst: Vec<String> =
         exported.parity.steps.iter().map(|step| format!("{} {:.1e}", step.file, step.max_error)).collect();
-    let opened = open_encoder(&folder.join(F16_FILE).to_string_lossy())?;
+    let opened = open_encoder(&folder.join(F16_FILE).to_string_lossy(), &[])?;
     let says = format!("in use: {F16_FILE} ({}); largest error of a feature: {}", opened.arithmetic, worst.join(", "));
     Ok((opened, says))
 }
@@ -192,7 +192,7 @@ fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEn
 /// Without ONNX the trained network itself is used.
 #[cfg(not(feature = "onnx"))]
 fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEncoder, String)> {
-    let opened = open_encoder(&folder.join("run").to_string_lossy())?;
+    let opened = open_encoder(&folder.join("run").to_string_lossy(), &[])?;
     Ok((opened, "in use: the trained network itself; this build has no ONNX (feature `onnx`)".to_owned()))
 }
 

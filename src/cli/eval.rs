@@ -9,6 +9,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
+use super::trust::{KeyArgs, is_bundle, open_bundle};
 use crate::data::{self, Dataset, Fractions, Split};
 use crate::encoder::Embedder;
 use crate::evaluate::{self, EncoderInput, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled};
@@ -86,9 +87,11 @@ struct FewShot {
 /// What every probe takes.
 #[derive(clap::Args)]
 struct Asked {
-    /// A run's folder, FILE.onnx, FILE.blob, raw-pixels or random:PRESET
+    /// A run's folder, FILE.macula, FILE.onnx, FILE.blob, raw-pixels or random:PRESET
     #[arg(long)]
     encoder: String,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// A folder, .npz, CSV manifest, … or phantoms[:SIZE[:COUNT]]
     #[arg(long)]
     data: String,
@@ -189,7 +192,10 @@ impl Asked {
         let side = self.image_size.unwrap_or(IMAGE_SIZE);
         let own =
             EncoderInput { dataset: &images.dataset, unlabelled: &images.train, channels, height: side, width: side };
-        let asked = evaluate::open_encoder(&self.encoder, &own, self.common.seed)?;
+        let asked = match is_bundle(&self.encoder) {
+            true => open_bundle(&self.encoder, &self.keys.read()?)?.encoder,
+            false => evaluate::open_encoder(&self.encoder, &own, self.common.seed)?,
+        };
         let recipe = asked.preprocessing();
         let same = EncoderInput { channels: recipe.channels, height: recipe.height, width: recipe.width, ..own };
         let pixels = EncoderInput { channels: recipe.channels, ..own };

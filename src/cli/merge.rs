@@ -33,7 +33,7 @@ struct Report {
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
     ensure!(args.from != args.device.device, "{} is merged with itself", args.from);
-    let other = DeviceArgs { device: args.from.clone(), encoder: None };
+    let other = DeviceArgs { device: args.from.clone(), encoder: None, keys: args.device.keys.clone() };
     let (knowledge, identity) =
         other.with(Missing::Refuse, |client| Ok((client.export()?, client.device().identity)))?;
     args.device.with(Missing::Make(SUPPORTS_DEFAULT), |client| {

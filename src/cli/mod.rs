@@ -17,6 +17,7 @@ use crate::nn::kernel::Isa;
 
 mod augment;
 mod bench;
+mod bundle;
 mod class;
 mod connect;
 mod data;
@@ -26,6 +27,8 @@ mod encoders;
 mod eval;
 mod export;
 mod forget;
+mod inspect;
+mod keygen;
 mod learn;
 mod merge;
 mod predict;
@@ -34,7 +37,9 @@ mod reset;
 mod samples;
 mod self_test;
 mod status;
+mod trust;
 mod update;
+mod verify;
 mod why;
 
 /// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
@@ -61,6 +66,14 @@ enum Command {
     Eval(eval::Args),
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
     Export(export::Args),
+    /// Make a pair of keys to sign bundles with
+    Keygen(keygen::Args),
+    /// Write the signed file that devices take: encoder, preprocessing, golden images
+    Bundle(Box<bundle::Args>),
+    /// Whether a bundle is the one that was signed, and its encoder still the same on this machine
+    Verify(verify::Args),
+    /// What a bundle is, and whether its signature can be believed
+    Inspect(inspect::Args),
     /// Be a device that others reach over a socket or a serial line
     Device(device::Args),
     /// Teach a device a class from a few images
@@ -142,6 +155,10 @@ pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn is_check(error: &anyhow::Error) -> bool {
+    error.is::<CheckFailed>() || error.downcast_ref::<DeviceError>().is_some_and(DeviceError::is_check)
+}
+
 /// Whether a device, its store or the line to it is at fault.
 fn is_device_fault(error: &anyhow::Error) -> bool {
     error.is::<DeviceFault>()
@@ -168,6 +185,10 @@ pub fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
+        Command::Keygen(args) => keygen::run(args),
+        Command::Bundle(args) => bundle::run(*args),
+        Command::Verify(args) => verify::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Device(args) => device::run(args),
         Command::Learn(args) => learn::run(args),
         Command::Forget(args) => forget::run(args),
@@ -185,7 +206,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("macula: {error:#}");
-            let code = if error.is::<CheckFailed>() {
+            let code = if is_check(&error) {
                 3
             } else if is_device_fault(&error) {
                 4

@@ -54,7 +54,7 @@ impl DeviceEmbedder for DeskEncoder<'_> {
 
     fn corpus(&self) -> CorpusStats<'_> {
         let length_max = self.encoder.corpus().and_then(|corpus| corpus.length_max).map(Length);
-        CorpusStats { length_max, ..CorpusStats::default() }
+        CorpusStats { length_max, covariance: self.encoder.covariance() }
     }
 
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
@@ -70,6 +70,10 @@ impl DeviceEmbedder for DeskEncoder<'_> {
 
     fn length(&self) -> Option<Length> {
         self.length
+    }
+
+    fn self_test(&mut self, _: &mut [i16]) -> Result<Option<bool>, EmbedError> {
+        Ok(self.encoder.self_test())
     }
 }
 

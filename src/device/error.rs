@@ -4,7 +4,7 @@ use std::io;
 
 use macula_edge::store::StoreError;
 
-use super::FlashFileError;
+use super::{FlashFileError, KeptImageError};
 
 /// A device could not be switched on.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +39,9 @@ pub enum DeviceError {
         /// Why not.
         message: String,
     },
-    /// The folder of images cannot be used.
-    #[error("{message}")]
-    Images {
-        /// Which image, and why not.
-        message: String,
-    },
+    /// The images of what was taught cannot be kept or removed.
+    #[error(transparent)]
+    Images(#[from] KeptImageError),
     /// The file is something else.
     #[error("{path} is not a store: it does not begin with MACULAST")]
     NotAStore {
@@ -106,7 +103,7 @@ impl DeviceError {
     /// Whether the store or what it lies on is at fault, rather than what was asked for.
     pub fn is_device_fault(&self) -> bool {
         match self {
-            Self::Damaged { .. } | Self::Store { .. } | Self::Write { .. } | Self::Images { .. } => true,
+            Self::Damaged { .. } | Self::Store { .. } | Self::Write { .. } | Self::Images(_) => true,
             Self::Flash(error) => !matches!(error, FlashFileError::Io { action: "open", .. }),
             _ => false,
         }

@@ -39,13 +39,21 @@ impl KeptImageError {
 }
 
 impl KeptImages {
-    /// Opens the folder, which is made where there is none.
+    /// Those of the store at `store`; `None` where it keeps none. It does where the folder beside it exists, so that
+    /// whichever program makes it forget a sample removes the image, too.
+    pub fn beside(store: &Path) -> Option<Self> {
+        let folder = folder_beside(store);
+        folder.is_dir().then_some(Self { folder })
+    }
+
+    /// As [`Self::beside`]; from here on the store keeps them.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub fn open(folder: &Path) -> Result<Self, KeptImageError> {
-        std::fs::create_dir_all(folder).map_err(|error| KeptImageError::of(folder, error))?;
-        Ok(Self { folder: folder.to_owned() })
+    /// When the folder cannot be made.
+    pub fn make_beside(store: &Path) -> Result<Self, KeptImageError> {
+        let folder = folder_beside(store);
+        std::fs::create_dir_all(&folder).map_err(|error| KeptImageError::of(&folder, error))?;
+        Ok(Self { folder })
     }
 
     /// Whether there is an image of this source.
@@ -103,6 +111,12 @@ impl KeptImages {
     }
 }
 
+fn folder_beside(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".images");
+    name.into()
+}
+
 /// The source that names an image's file; `None` where the file is another one.
 fn source_of(path: &Path) -> Option<Source> {
     let name = path.file_stem()?.to_str()?;
@@ -123,7 +137,9 @@ mod tests {
     #[test]
     fn images_come_back_as_they_were_and_go_when_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = KeptImages::open(&folder.path().join("images")).unwrap();
+        let store = folder.path().join("ward.store");
+        assert!(KeptImages::beside(&store).is_none());
+        let kept = KeptImages::make_beside(&store).unwrap();
         let grey: Vec<u8> = (0..12).collect();
         let images = [(4, 3, 1, &grey), (2, 2, 3, &grey)];
         for (source, (width, height, channels, pixels)) in (0..).zip(images) {
@@ -131,7 +147,7 @@ mod tests {
             let expected = Image { width, height, channels, pixels: pixels.clone() };
             assert_eq!(kept.get(&[source; 16]).unwrap(), Some(expected));
         }
-        let other = folder.path().join("images/notes.txt");
+        let other = folder.path().join("ward.store.images/notes.txt");
         std::fs::write(&other, "a person's own").unwrap();
         kept.retain(|source| source[0] == 1).unwrap();
         assert_eq!([0, 1].map(|source| kept.has(&[source; 16])), [false, true]);

@@ -89,7 +89,7 @@ impl Site<'_> {
     }
 
     fn embed_anew(&self, supports: Supports<'_>, loaded: &Loaded) -> Result<Vec<(Record, Vec<i16>)>, String> {
-        let Some(images) = self.images else { return Ok(Vec::new()) };
+        let Some(images) = self.images().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
         let mut encoder = DeskEncoder::new(&*loaded.encoder, self.complain);
         let mut samples = Vec::new();
         for record in supports.records {

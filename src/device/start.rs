@@ -29,6 +29,8 @@ pub struct Loaded {
     pub arithmetic: String,
     /// The bundle's counter against roll-back.
     pub counter: u64,
+    /// Class slots and places for supports that a store may have for it.
+    pub limits: [u32; 2],
 }
 
 /// A bundle cannot be used.
@@ -66,8 +68,8 @@ pub struct Site<'s> {
     pub reader: &'s dyn BundleReader,
     /// Keys whose bundles it takes, beside those that it remembers.
     pub keys: &'s [PublicKey],
-    /// Where it keeps images of what it is taught, if it does.
-    pub images: Option<&'s KeptImages>,
+    /// Whether it keeps images of what it is taught from now on; one that did before still does.
+    pub keep_images: bool,
     /// Class slots and places for supports of a store that is made.
     pub limits: [u32; 2],
     /// Is told what goes wrong, in a sentence.
@@ -89,7 +91,7 @@ impl Site<'_> {
         [0, 1].iter().any(|&slot| SlotFile::beside(path, slot).path().exists())
     }
 
-    /// Switches the device on and hands it to `run`, with the encoder it has.
+    /// Switches the device on and hands it to `run`, with the encoder it has and the bundle that this is of.
     ///
     /// * `first`: the path of a bundle for a device that has none yet
     ///
@@ -98,14 +100,15 @@ impl Site<'_> {
     pub fn run<T>(
         &self,
         first: Option<&Path>,
-        run: impl FnOnce(&mut Device<'_>, &Loaded) -> T,
+        run: impl FnOnce(&mut Device<'_>, &Loaded, Bundle) -> T,
     ) -> Result<T, DeviceError> {
         let Ready { file, card, start, loaded, trusted } = match StoreFile::card(self.store)? {
             Some(card) => self.go_on(card, first)?,
             None => self.begin(first)?,
         };
         let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
-        let (reader, images) = (self.reader, self.images);
+        let (reader, images) = (self.reader, self.images()?);
+        let images = images.as_ref();
         let accept = |_, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool| {
             let mut bytes = vec![0; len as usize];
             if !read(0, &mut bytes) {
@@ -118,9 +121,14 @@ impl Site<'_> {
         let encoder = DeskEncoder::new(&*loaded.encoder, self.complain);
         let mut device = Device::with_bundles(encoder, file, &mut memory, bundled)?;
         if let Some(images) = images {
-            device.keep_images(images).map_err(|error| DeviceError::Images { message: error.to_string() })?;
+            device.keep_images(images)?;
         }
-        Ok(run(&mut device, &loaded))
+        Ok(run(&mut device, &loaded, start.bundle))
+    }
+
+    /// Where images are kept, if they are.
+    pub(super) fn images(&self) -> Result<Option<KeptImages>, DeviceError> {
+        Ok(if self.keep_images { Some(KeptImages::make_beside(self.store)?) } else { KeptImages::beside(self.store) })
     }
 
     /// The first start: the bundle becomes the one in slot 0, then the store is made for it.
@@ -129,7 +137,8 @@ impl Site<'_> {
         let (bytes, name) = self.first_bundle(first)?;
         let loaded = self.load(&name, bytes.clone(), &trusted)?;
         let encoder = &*loaded.encoder;
-        let ([classes, supports], dim) = (self.limits, encoder.feature_dim() as u32);
+        let [classes, supports] = [0, 1].map(|which| self.limits[which].min(loaded.limits[which]));
+        let dim = encoder.feature_dim() as u32;
         let card = StoreCard { encoder: BUNDLE.to_owned(), identity: encoder.identity(), dim, classes, supports };
         self.install(&bytes)?;
         let file = StoreFile::open(self.store, &card)?;

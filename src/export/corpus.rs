@@ -13,8 +13,6 @@ const CHUNK: usize = 64;
 
 /// Statistics of the features of `indices` of `dataset`, at most [`CORPUS_IMAGES`] spread evenly over them.
 ///
-/// Sums are taken in f64 in the order of the images, so the figures do not depend on threads.
-///
 /// # Errors
 /// An image that cannot be read, or features that are not finite. `indices` must not be empty.
 pub fn measure_corpus(
@@ -22,28 +20,44 @@ pub fn measure_corpus(
     dataset: &Dataset,
     indices: &[usize],
 ) -> Result<CorpusStatistics, ParityError> {
-    let dim = encoder.feature_dim();
-    let (mut sum, mut sum_of_squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
+    statistics_of(&corpus_features(encoder, dataset, indices)?, encoder.feature_dim())
+}
+
+/// The features `[N, D]` that [`measure_corpus`] looks at.
+///
+/// # Errors
+/// As [`measure_corpus`].
+pub fn corpus_features(encoder: &dyn Embedder, dataset: &Dataset, indices: &[usize]) -> Result<Vec<f32>, ParityError> {
     let chosen = evenly_spread(indices, CORPUS_IMAGES);
     if chosen.is_empty() {
         return Err(ParityError::NoImages);
     }
-    let mut features = Vec::with_capacity(chosen.len() * dim);
+    let mut features = Vec::with_capacity(chosen.len() * encoder.feature_dim());
     for chunk in chosen.chunks(CHUNK) {
         let sample = Sample::load(dataset, chunk, encoder.preprocessing())?;
-        let start = features.len();
         features.extend(encoder.embed_input(&sample.input)?);
-        for feature in features[start..].chunks(dim) {
-            for (d, &value) in feature.iter().enumerate() {
-                sum[d] += f64::from(value);
-                sum_of_squares[d] += f64::from(value) * f64::from(value);
-            }
+    }
+    Ok(features)
+}
+
+/// Statistics of `features` `[N, D]`, N at least 1.
+///
+/// Sums are taken in f64 in the order of the images, so the figures do not depend on threads.
+///
+/// # Errors
+/// Features that are not finite.
+pub fn statistics_of(features: &[f32], dim: usize) -> Result<CorpusStatistics, ParityError> {
+    let (mut sum, mut sum_of_squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
+    for feature in features.chunks(dim) {
+        for (d, &value) in feature.iter().enumerate() {
+            sum[d] += f64::from(value);
+            sum_of_squares[d] += f64::from(value) * f64::from(value);
         }
     }
-    let count = chosen.len() as f64;
+    let count = (features.len() / dim) as f64;
     let mean: Vec<f64> = sum.iter().map(|sum| sum / count).collect();
     let std = mean.iter().zip(&sum_of_squares).map(|(mean, squares)| (squares / count - mean * mean).max(0.0).sqrt());
     let mean: Vec<f32> = mean.iter().map(|&mean| mean as f32).collect();
     let statistics = CorpusStatistics { std: std.map(|std| std as f32).collect(), mean, length_max: None };
-    Ok(statistics.with_lengths_of(&features)?)
+    Ok(statistics.with_lengths_of(features)?)
 }

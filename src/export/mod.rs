@@ -8,7 +8,7 @@ mod parity;
 mod write;
 
 pub use blobs::{BlobRequest, BlobsError, F16_BLOB_FILE, INT8_BLOB_FILE, INT8_TOLERANCE, MadeBlob};
-pub use corpus::{CORPUS_IMAGES, measure_corpus};
+pub use corpus::{CORPUS_IMAGES, corpus_features, measure_corpus, statistics_of};
 pub use onnx::{INPUT_NAME, IR_VERSION, OPSET, OUTPUT_NAME, OnnxError, to_onnx};
 pub use parity::{F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, ParityStep, Sample, compare, evenly_spread};
 pub use write::{ExportError, Exported, F16_FILE, F32_FILE, PARITY_FILE, Tolerances, export};

@@ -252,12 +252,7 @@ impl Client<'_> {
     ///
     /// # Errors
     /// As any call; a bundle that the device does not accept.
-    pub fn send_bundle(
-        &mut self,
-        bundle: &[u8],
-        forgetting: bool,
-        progress: &dyn Fn(usize),
-    ) -> Result<u8, LinkError> {
+    pub fn send_bundle(&mut self, bundle: &[u8], forgetting: bool, progress: &dyn Fn(usize)) -> Result<u8, LinkError> {
         for _ in 1..SENDINGS_MAX {
             match self.send_bundle_once(bundle, forgetting, progress) {
                 Err(error) if is_lost_bundle(&error) => {}
@@ -267,12 +262,7 @@ impl Client<'_> {
         self.send_bundle_once(bundle, forgetting, progress)
     }
 
-    fn send_bundle_once(
-        &mut self,
-        bundle: &[u8],
-        forgetting: bool,
-        progress: &dyn Fn(usize),
-    ) -> Result<u8, LinkError> {
+    fn send_bundle_once(&mut self, bundle: &[u8], forgetting: bool, progress: &dyn Fn(usize)) -> Result<u8, LinkError> {
         let asked = "to take a bundle";
         let next = |reply: &Reply<'_>| match *reply {
             Reply::Bundle { next } => Some(next),

@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod error;
+mod external;
 mod metadata;
 mod model_file;
 mod onnx_encoder;
@@ -13,6 +14,7 @@ mod plan;
 
 pub use arithmetic::{Arithmetic, cpu_has_fp16};
 pub use error::RuntimeError;
+pub use external::self_contained;
 pub use metadata::{FORMAT_VERSION, Metadata, Provenance};
 pub use model_file::{ElementType, encode, pb};
-pub use onnx_encoder::{OnnxEncoder, OpenOptions};
+pub use onnx_encoder::{Declared, OnnxEncoder, OpenOptions};

@@ -169,6 +169,33 @@ impl Embedder for OnnxEncoder {
     }
 }
 
+/// What an ONNX file says of its input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declared {
+    /// Channels of an image, 1 or 3.
+    pub channels: usize,
+    /// Rows; none where the file leaves it open.
+    pub height: Option<usize>,
+    /// Columns; none where the file leaves it open.
+    pub width: Option<usize>,
+    /// How an image becomes this input; none where the file is somebody else's.
+    pub preprocessing: Option<Preprocessing>,
+}
+
+impl Declared {
+    /// What a file of these `bytes` says; `name` stands in the errors.
+    ///
+    /// # Errors
+    /// Bytes that are no model, an input that is no image, or metadata that cannot be read.
+    pub fn read(bytes: &[u8], name: &str) -> Result<Self, RuntimeError> {
+        let model = model_file::decode(bytes, name)?;
+        let graph = model.graph.clone().unwrap_or_default();
+        let DeclaredInput { channels, height, width, .. } = model_file::image_input(&graph, name)?;
+        let preprocessing = Metadata::read_from(&model, name)?.map(|metadata| metadata.preprocessing);
+        Ok(Self { channels, height, width, preprocessing })
+    }
+}
+
 fn assumed_preprocessing(input: &DeclaredInput, path: &str) -> Result<Preprocessing, RuntimeError> {
     let (Some(height), Some(width)) = (input.height, input.width) else {
         return Err(RuntimeError::OpenSize {

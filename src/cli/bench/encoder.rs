@@ -5,6 +5,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::super::trust::KeyArgs;
 use super::super::{Common, connect, print_json};
 use super::measure::{
     Percentiles, count_to, customary_input, mib, peak_memory_bytes, random_values, repeat, thread_pool, timed,
@@ -21,9 +22,11 @@ const BUDGET: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// random:PRESET, a run's folder, or an ONNX file
+    /// random:PRESET, FILE.macula, a run's folder, or an ONNX file
     #[arg(long, default_value = "random:nano")]
     encoder: String,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Images of a batch whose rate is measured
     #[arg(long, default_value_t = 128, value_parser = count_to(65_536))]
     batch: usize,
@@ -56,14 +59,14 @@ enum Subject {
 }
 
 impl Subject {
-    fn open(name: &str, seed: u64) -> anyhow::Result<Self> {
+    fn open(name: &str, seed: u64, trusted: &KeyArgs) -> anyhow::Result<Self> {
         match name.strip_prefix("random:") {
             Some(preset) => {
                 let preset: Preset = preset.parse()?;
                 let spec = EncoderSpec::preset(preset, customary_input(preset))?;
                 Ok(Self::Random(Box::new(Network::new(spec, seed)?)))
             }
-            None => Ok(Self::Opened(connect::open_encoder(name)?.encoder)),
+            None => Ok(Self::Opened(connect::open_encoder(name, &trusted.read()?)?.encoder)),
         }
     }
 
@@ -96,7 +99,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn measure(args: &Args) -> anyhow::Result<Report> {
-    let (load, subject) = timed(|| Subject::open(&args.encoder, args.common.seed));
+    let (load, subject) = timed(|| Subject::open(&args.encoder, args.common.seed, &args.keys));
     let subject = subject?;
     let input = subject.input();
     let image_len = input.channels * input.height * input.width;

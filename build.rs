@@ -1,0 +1,28 @@
+//! Tells the program which commit it was built from.
+//!
+//! `MACULA_COMMIT` decides where it is set, as by whoever builds from an archive. Otherwise git is asked, for a release
+//! only: the daily build would be made anew after each commit for the sake of one string.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=MACULA_COMMIT");
+    println!("cargo:rerun-if-changed=build.rs");
+    let given = std::env::var("MACULA_COMMIT").ok().filter(|commit| !commit.is_empty());
+    let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let commit = given.or_else(|| if is_release { ask_git() } else { None });
+    println!("cargo:rustc-env=MACULA_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+}
+
+/// The commit, with `-changed` where the files are not those of the commit; none without git or outside a checkout.
+fn ask_git() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+    };
+    // Moves with each commit and each checkout.
+    println!("cargo:rerun-if-changed={}", git(&["rev-parse", "--git-path", "logs/HEAD"])?);
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    Some(if changes.is_empty() { commit } else { format!("{commit}-changed") })
+}

@@ -1,0 +1,76 @@
+//! Why a bundle cannot be used.
+
+use std::io;
+
+use macula_edge::bundle::BundleError;
+
+use crate::encoder::EmbedError;
+
+/// A bundle cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be read.
+    #[error("cannot read bundle {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is refused.
+    #[error("{path}: {source}")]
+    Refused {
+        /// The file.
+        path: String,
+        /// Why.
+        source: BundleError,
+    },
+    /// Its signature is good, and it is of no use all the same.
+    #[error("{path}: {message}")]
+    Content {
+        /// The file.
+        path: String,
+        /// The reason as devices number it.
+        reason: BundleError,
+        /// What is wrong.
+        message: String,
+    },
+    /// Its encoder gives another feature than it did where it was made.
+    #[error(
+        "{path}: the feature of golden image {image} differs by {found:.2e} of its length from the one that was signed; {tolerance:.0e} is allowed"
+    )]
+    Golden {
+        /// The file.
+        path: String,
+        /// The image, counted from 0.
+        image: u32,
+        /// The largest difference.
+        found: f64,
+        /// What is allowed.
+        tolerance: f64,
+    },
+    /// Its encoder failed on a golden image.
+    #[error("golden image {image}: {source}")]
+    Embed {
+        /// The image, counted from 0.
+        image: u32,
+        /// Why.
+        source: EmbedError,
+    },
+}
+
+impl OpenError {
+    /// Whether a check failed, rather than that there is no file.
+    pub fn is_check(&self) -> bool {
+        !matches!(self, Self::Read { .. })
+    }
+
+    /// The reason as devices number it.
+    pub fn reason(&self) -> BundleError {
+        match self {
+            Self::Read { .. } => BundleError::Read { at: 0 },
+            Self::Refused { source: reason, .. } | Self::Content { reason, .. } => *reason,
+            Self::Golden { image, .. } | Self::Embed { image, .. } => BundleError::Golden { image: *image },
+        }
+    }
+}

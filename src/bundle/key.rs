@@ -1,0 +1,212 @@
+//! Files of keys: `NAME.key` signs, `NAME.pub` tells whose signature it is.
+//!
+//! Two lines of text each: what the file is, and the 32 bytes of the key in hexadecimal.
+
+use std::io;
+use std::path::Path;
+
+use ed25519_dalek::{Signer, SigningKey};
+use macula_edge::bundle::{PublicKey, SIGNATURE_LEN};
+
+use crate::files::{WriteError, write_new};
+
+/// First line of a secret key's file.
+pub const SECRET_HEAD: &str = "macula secret key 1: signs bundles, show it to nobody";
+/// First line of a public key's file.
+pub const PUBLIC_HEAD: &str = "macula public key 1: verifies bundles, give it to every device";
+
+/// A key cannot be made, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read.
+    #[error("cannot read key {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is a key of the other kind.
+    #[error("{path} is a {found} key, a {needed} key is needed")]
+    OtherKind {
+        /// The file.
+        path: String,
+        /// What it is.
+        found: &'static str,
+        /// What is needed.
+        needed: &'static str,
+    },
+    /// The file is no key.
+    #[error("{path} is no {needed} key: {message}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// What is needed.
+        needed: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers for a key: {0}")]
+    Random(String),
+}
+
+/// A secret key with its public one.
+pub struct KeyPair(SigningKey);
+
+impl KeyPair {
+    /// A new one, from the system's generator: a key that a seed could repeat would be none.
+    ///
+    /// # Errors
+    /// [`KeyError::Random`].
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|error| KeyError::Random(error.to_string()))?;
+        Ok(Self::from_secret(secret))
+    }
+
+    /// The pair of a secret key.
+    pub fn from_secret(secret: [u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(&secret))
+    }
+
+    /// Reads `NAME.key`.
+    ///
+    /// # Errors
+    /// A file that is no secret key.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        Ok(Self::from_secret(read_key(path, "secret")?))
+    }
+
+    /// Writes the secret key, for its owner's eyes only, and the public one.
+    ///
+    /// # Errors
+    /// Where one of them is there already: a key that is written over is lost.
+    pub fn write_new(&self, secret: &Path, public: &Path) -> Result<(), KeyError> {
+        if public.exists() {
+            return Err(WriteError::exists(public).into());
+        }
+        write_new(secret, text(SECRET_HEAD, self.0.as_bytes()).as_bytes(), 0o600)?;
+        write_new(public, text(PUBLIC_HEAD, &self.public().0).as_bytes(), 0o644)?;
+        Ok(())
+    }
+
+    /// The public key.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// The signature of `bytes`.
+    pub fn sign(&self, bytes: &[u8]) -> [u8; SIGNATURE_LEN] {
+        self.0.sign(bytes).to_bytes()
+    }
+}
+
+/// Reads `NAME.pub`.
+///
+/// # Errors
+/// A file that is no public key.
+pub fn read_public(path: &Path) -> Result<PublicKey, KeyError> {
+    Ok(PublicKey(read_key(path, "public")?))
+}
+
+fn text(head: &str, key: &[u8; 32]) -> String {
+    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{head}\n{digits}\n")
+}
+
+fn read_key(path: &Path, needed: &'static str) -> Result<[u8; 32], KeyError> {
+    let name = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| KeyError::Read { path: name(), source })?;
+    let malformed = |message: &str| KeyError::Malformed { path: name(), needed, message: message.to_owned() };
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let kind = ["secret", "public"].into_iter().find(|kind| head.starts_with(&format!("macula {kind} key ")));
+    let Some(found) = kind else { return Err(malformed("its first line is not that of a key")) };
+    if found != needed {
+        return Err(KeyError::OtherKind { path: name(), found, needed });
+    }
+    if !head.starts_with(&format!("macula {found} key 1:")) {
+        return Err(malformed("a later program wrote it"));
+    }
+    let digits = lines.next().unwrap_or_default().trim();
+    if digits.len() != 64 || !digits.is_ascii() || lines.any(|line| !line.trim().is_empty()) {
+        return Err(malformed("its second line is not the 64 hexadecimal digits of a key, or more follow it"));
+    }
+    let mut key = [0; 32];
+    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).unwrap_or_default();
+        *byte = u8::from_str_radix(pair, 16)
+            .map_err(|_| malformed("its second line holds other than hexadecimal digits"))?;
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8032, section 7.1, test 2: secret key, public key, and the signature of the byte 72.
+    #[test]
+    fn signs_as_the_standard_says() {
+        let bytes = |digits: &str| -> Vec<u8> {
+            (0..digits.len() / 2).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect()
+        };
+        let secret = bytes("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+        let pair = KeyPair::from_secret(secret.try_into().unwrap());
+        let public = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+        assert_eq!(pair.public().to_string(), public);
+        let signature = bytes(
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+             085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        );
+        assert_eq!(pair.sign(&[0x72])[..], signature);
+    }
+
+    #[test]
+    fn keys_come_back_and_are_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (secret, public) = (folder.path().join("a.key"), folder.path().join("a.pub"));
+        let pair = KeyPair::generate().unwrap();
+        pair.write_new(&secret, &public).unwrap();
+        assert_eq!(KeyPair::read(&secret).unwrap().public(), pair.public());
+        assert_eq!(read_public(&public).unwrap(), pair.public());
+        assert_ne!(KeyPair::generate().unwrap().public(), pair.public());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&secret), mode(&public)), (0o600, 0o644));
+        }
+        let before = std::fs::read(&secret).unwrap();
+        assert!(KeyPair::generate().unwrap().write_new(&secret, &public).is_err());
+        // Where the public key alone is gone, the secret one stays what it is as well.
+        std::fs::remove_file(&public).unwrap();
+        assert!(KeyPair::generate().unwrap().write_new(&secret, &public).is_err());
+        assert_eq!(std::fs::read(&secret).unwrap(), before);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let digits = "ab".repeat(32);
+        for (content, expected) in [
+            (format!("{SECRET_HEAD}\n{digits}\n"), "is a secret key, a public key is needed"),
+            ("macula public key 2: new\n00".to_owned(), "a later program wrote it"),
+            (format!("{PUBLIC_HEAD}\n{}\n", &digits[2..]), "64 hexadecimal digits"),
+            (format!("{PUBLIC_HEAD}\n{}zz\n", &digits[2..]), "other than hexadecimal digits"),
+            (format!("{PUBLIC_HEAD}\n{digits}\n{digits}\n"), "or more follow it"),
+            (String::new(), "its first line is not that of a key"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let message = read_public(&path).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        std::fs::write(&path, format!("{PUBLIC_HEAD}\n{digits}")).unwrap();
+        assert_eq!(read_public(&path).unwrap(), PublicKey([0xab; 32]));
+    }
+}

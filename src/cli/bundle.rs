@@ -1,0 +1,286 @@
+//! `macula bundle`: the signed file that devices take, from an export or from somebody's ONNX file.
+
+use std::path::PathBuf;
+
+use super::Common;
+
+/// Arguments of `macula bundle`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula bundle SHIPPED --key maker.key --out nano.macula --counter 2\n  \
+    macula bundle --onnx mobilenet_v2.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --size 224 \\\n      \
+    --data SCANS --key maker.key --out mobilenet.macula\n\n\
+    SHIPPED is a folder that `macula export` wrote. Any other encoder comes with --onnx: one image in, one vector out; \
+    what cannot be run is refused by the name of its node. Golden images travel in the bundle: with --data they are some \
+    of these, without they are drawn.")]
+pub struct Args {
+    /// The folder of an export
+    #[arg(value_name = "DIR", required_unless_present = "onnx", conflicts_with = "onnx")]
+    folder: Option<PathBuf>,
+    /// An encoder from elsewhere
+    #[arg(long, value_name = "FILE.onnx")]
+    onnx: Option<PathBuf>,
+    /// The secret key that signs it
+    #[arg(long, value_name = "NAME.key")]
+    key: PathBuf,
+    /// The bundle to write
+    #[arg(long, value_name = "FILE.macula")]
+    out: PathBuf,
+    /// Grows with each release: devices refuse a lower one than they have used
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    counter: u64,
+    /// Name of the encoder [default: that of the network, or of the file]
+    #[arg(long)]
+    name: Option<String>,
+    /// Where an encoder from elsewhere comes from, in your words
+    #[arg(long, value_name = "TEXT")]
+    origin: Option<String>,
+    /// Names of classes that may be taught [default: those of --data]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    labels: Vec<String>,
+    /// Images of the kind it is for: golden images, and what the features look like over them
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// How many golden images
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    golden: u32,
+    /// Largest difference of a golden feature, as a share of its length [default: 2e-2 of f16, 1e-4 of f32]
+    #[arg(long)]
+    tolerance: Option<f64>,
+    /// The blob of an export that goes with it [default: int8 where there is one, else f16]
+    #[arg(long, value_enum)]
+    blob: Option<BlobChoice>,
+    /// Class slots of a store, at most
+    #[arg(long, value_name = "N")]
+    classes: Option<u32>,
+    /// Places for samples of a store, at most
+    #[arg(long, value_name = "N")]
+    supports: Option<u32>,
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// How an image becomes the input of an encoder from elsewhere; one of ours says so itself.
+#[derive(clap::Args)]
+struct RecipeArgs {
+    /// Mean of each channel, in units of full scale (0 to 1); one for all, or one each
+    #[arg(long, value_delimiter = ',', requires = "onnx", value_name = "M,…")]
+    mean: Vec<f32>,
+    /// Standard deviation of each channel, in units of full scale
+    #[arg(long, value_delimiter = ',', requires = "onnx", value_name = "S,…")]
+    std: Vec<f32>,
+    /// Side of its input, or HEIGHTxWIDTH [default: what the file declares]
+    #[arg(long, requires = "onnx", value_parser = parse_size)]
+    size: Option<(usize, usize)>,
+    /// Channels of its input, 1 or 3 [default: what the file declares]
+    #[arg(long, requires = "onnx")]
+    channels: Option<usize>,
+    /// How images are brought to its size
+    #[arg(long, requires = "onnx", value_parser = ["triangle"], default_value = "triangle")]
+    filter: String,
+}
+
+/// Which blob goes into a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum BlobChoice {
+    /// encoder.f16.blob
+    F16,
+    /// encoder.int8.blob
+    Int8,
+    /// None
+    None,
+}
+
+/// `224` or `224x160`.
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| match text.parse::<usize>() {
+        Ok(side) if (1..=usize::from(u16::MAX)).contains(&side) => Ok(side),
+        _ => Err(format!("'{text}' is no side of 1 to {} pixels", u16::MAX)),
+    };
+    match text.split_once('x') {
+        Some((height, width)) => Ok((side(height)?, side(width)?)),
+        None => side(text).map(|side| (side, side)),
+    }
+}
+
+/// Runs it.
+#[cfg(not(feature = "onnx"))]
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let Args { folder: _, onnx: _, key: _, counter: _, name: _, origin: _, labels: _, data: _, common: _, .. } = args;
+    let _ = (args.golden, args.tolerance, args.blob, args.classes, args.supports);
+    let RecipeArgs { mean: _, std: _, size: _, channels: _, filter: _ } = args.recipe;
+    anyhow::bail!("{} cannot be made: this build has no ONNX (feature `onnx`)", args.out.display())
+}
+
+#[cfg(feature = "onnx")]
+pub use with_onnx::run;
+
+#[cfg(feature = "onnx")]
+mod with_onnx {
+    use std::path::{Path, PathBuf};
+
+    use anyhow::{Context, bail, ensure};
+
+    use super::{Args, BlobChoice, RecipeArgs};
+    use crate::bundle::{self, Bundle, Ingredients, KeyPair, Limits, Origin};
+    use crate::cli::{CheckFailed, print_json};
+    use crate::data::{Dataset, Image, Preprocessing, ResizeFilter, Split, open_named};
+    use crate::export::{F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE, evenly_spread};
+    use crate::files::write_whole;
+    use crate::runtime::{Declared, self_contained};
+
+    #[derive(serde::Serialize)]
+    struct Report<'a> {
+        bundle: &'a Path,
+        bytes: usize,
+        counter: u64,
+        signer: String,
+        name: &'a str,
+        encoder_identity: &'a str,
+        feature_dim: usize,
+        golden_images: u32,
+    }
+
+    /// Runs it.
+    pub fn run(args: Args) -> anyhow::Result<()> {
+        let key = KeyPair::read(&args.key)?;
+        let onnx_path = onnx_path(&args)?;
+        let onnx_name = onnx_path.display().to_string();
+        let onnx = self_contained(&onnx_path)?;
+        let declared = Declared::read(&onnx, &onnx_name)?;
+        let blob = args.folder.as_deref().map(|folder| blob(folder, args.blob)).transpose()?.flatten();
+        let dataset = args.data.as_deref().map(|name| open_named(name, args.common.seed)).transpose()?;
+        let mut ingredients = Ingredients {
+            onnx_name: &onnx_name,
+            onnx: &onnx,
+            blob: blob.as_deref(),
+            preprocessing: preprocessing(&args.recipe, &declared, &onnx_name)?,
+            corpus: None,
+            golden: Vec::new(),
+            tolerance: args.tolerance,
+            labels: args.labels.clone(),
+            limits: Limits {
+                classes: args.classes.unwrap_or(Limits::default().classes),
+                supports: args.supports.unwrap_or(Limits::default().supports),
+                arena_bytes: None,
+            },
+            origin: Origin { name: String::new(), origin: args.origin.clone() },
+        };
+        let encoder = ingredients.encoder()?;
+        let told = encoder.provenance().map(|told| told.encoder.name.clone());
+        let stem = onnx_path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        ingredients.origin.name = args.name.clone().or(told).unwrap_or(stem);
+        match &dataset {
+            Some(dataset) => {
+                ingredients.golden = golden(dataset, args.golden as usize)?;
+                ingredients.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled(dataset))?);
+                if ingredients.labels.is_empty() {
+                    ingredients.labels.clone_from(&dataset.class_names);
+                }
+            }
+            None => {
+                let recipe = &ingredients.preprocessing;
+                ingredients.golden = bundle::drawn(recipe, args.golden as usize, args.common.seed)?;
+            }
+        }
+        let bundle = bundle::make(&ingredients, args.counter, &key)?;
+        write_whole(&args.out, bundle.bytes())?;
+        report(&args, &bundle)
+    }
+
+    /// The f16 file of an export whose parity passed, or the file that was named.
+    fn onnx_path(args: &Args) -> anyhow::Result<PathBuf> {
+        let Some(folder) = &args.folder else { return Ok(args.onnx.clone().unwrap_or_default()) };
+        let report = folder.join(PARITY_FILE);
+        let text = std::fs::read(&report)
+            .with_context(|| format!("{} is no export: it has no readable {PARITY_FILE}", folder.display()))?;
+        let parity: serde_json::Value = serde_json::from_slice(&text).with_context(|| report.display().to_string())?;
+        if parity["passed"] != true {
+            let message = format!("the export in {} did not pass its parity check", folder.display());
+            return Err(CheckFailed(message).into());
+        }
+        Ok(folder.join(F16_FILE))
+    }
+
+    fn blob(folder: &Path, choice: Option<BlobChoice>) -> anyhow::Result<Option<Vec<u8>>> {
+        let read =
+            |file: &str| std::fs::read(folder.join(file)).with_context(|| format!("{file} of {}", folder.display()));
+        match choice {
+            Some(BlobChoice::None) => Ok(None),
+            Some(BlobChoice::F16) => read(F16_BLOB_FILE).map(Some),
+            Some(BlobChoice::Int8) => read(INT8_BLOB_FILE).map(Some),
+            None => {
+                let found = [INT8_BLOB_FILE, F16_BLOB_FILE].into_iter().find(|file| folder.join(file).exists());
+                found.map(read).transpose()
+            }
+        }
+    }
+
+    /// What the file says, or else what was asked for: nothing is guessed.
+    fn preprocessing(recipe: &RecipeArgs, declared: &Declared, name: &str) -> anyhow::Result<Preprocessing> {
+        let RecipeArgs { mean, std, size, channels, filter: _ } = recipe;
+        let is_given = !mean.is_empty() || !std.is_empty() || size.is_some() || channels.is_some();
+        match &declared.preprocessing {
+            Some(own) if !is_given => return Ok(own.clone()),
+            Some(_) => bail!(
+                "{name} says itself how images become its input: --mean, --std, --size, --channels are for others"
+            ),
+            None => {}
+        }
+        ensure!(
+            !mean.is_empty() && !std.is_empty(),
+            "{name} does not say how images become its input: give --mean and --std of its training (an encoder of \
+             ImageNet mostly has --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225; --mean 0 --std 1 leaves 0 to 1)"
+        );
+        let channels = channels.unwrap_or(declared.channels);
+        let each = |what: &str, values: &[f32]| match values {
+            [one] => Ok(vec![*one; channels]),
+            values if values.len() == channels => Ok(values.to_vec()),
+            values => bail!("--{what} has {} values for {channels} channels", values.len()),
+        };
+        let (height, width) = match (size, declared.height, declared.width) {
+            (Some(size), _, _) => *size,
+            (None, Some(height), Some(width)) => (height, width),
+            _ => bail!("{name} leaves the size of its input open: --size says what it shall be"),
+        };
+        let (mean, std) = (each("mean", mean)?, each("std", std)?);
+        Ok(Preprocessing { channels, height, width, filter: ResizeFilter::Triangle, mean, std })
+    }
+
+    fn unlabelled(dataset: &Dataset) -> Vec<usize> {
+        let train = dataset.indices(Some(Split::Train));
+        if train.is_empty() { dataset.indices(None) } else { train }
+    }
+
+    fn golden(dataset: &Dataset, count: usize) -> anyhow::Result<Vec<Image>> {
+        let test = dataset.indices(Some(Split::Test));
+        let all = if test.is_empty() { dataset.indices(None) } else { test };
+        Ok(evenly_spread(&all, count).iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
+    }
+
+    fn report(args: &Args, bundle: &Bundle) -> anyhow::Result<()> {
+        let (header, manifest) = (bundle.header(), bundle.manifest());
+        let report = Report {
+            bundle: &args.out,
+            bytes: bundle.bytes().len(),
+            counter: header.counter,
+            signer: header.signer.to_string(),
+            name: &manifest.name,
+            encoder_identity: &manifest.encoder.identity,
+            feature_dim: manifest.encoder.feature_dim,
+            golden_images: args.golden,
+        };
+        if args.common.json {
+            return print_json(&report);
+        }
+        if !args.common.quiet {
+            let Report { bytes, counter, signer, name, feature_dim, encoder_identity, .. } = report;
+            println!("encoder  {name}, {feature_dim} dimensions ({}…)", &encoder_identity[..8]);
+            println!("signed   by {signer}, counter {counter}");
+            println!("wrote    {} ({:.1} KB)", args.out.display(), bytes as f64 / 1e3);
+        }
+        Ok(())
+    }
+}
