@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use macula_edge::protocol::Reason;
 use sha2::{Digest, Sha256};
 
 use super::connect::{DeviceArgs, Missing, Names};
@@ -103,8 +104,8 @@ fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u
     let sent = client.send_bundle(bundle, args.discard_taught, &progress);
     bar.finish_and_clear();
     let refusal = match sent {
-        Err(LinkError::Refused { refusal, .. }) if is_question(&sent) => refusal,
-        done => return Ok(done?),
+        Err(LinkError::Refused { refusal, .. }) if refusal.reason() == Some(Reason::WouldForget) => refusal,
+        done => return done.map_err(refused),
     };
     let classes = Names::of(client)?.0;
     let classes: Vec<_> = classes.iter().map(|class| format!("{} ({})", class.name, class.supports)).collect();
@@ -118,11 +119,15 @@ fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u
     if args.common.json || args.common.quiet || !std::io::stdin().is_terminal() || !confirmed(&loss)? {
         bail!("{loss}; nothing has changed, and --discard-taught goes ahead");
     }
-    Ok(client.send_bundle(bundle, true, &progress)?)
+    client.send_bundle(bundle, true, &progress).map_err(refused)
 }
 
-fn is_question(sent: &Result<u8, LinkError>) -> bool {
-    sent.as_ref().is_err_and(|error| error.reason() == Some(macula_edge::protocol::Reason::WouldForget))
+/// A bundle that the device does not believe is a check that failed.
+fn refused(error: LinkError) -> anyhow::Error {
+    match error.reason() {
+        Some(Reason::BundleRefused | Reason::BundleOlder | Reason::BundleHash) => CheckFailed(error.to_string()).into(),
+        _ => error.into(),
+    }
 }
 
 fn confirmed(loss: &str) -> anyhow::Result<bool> {
