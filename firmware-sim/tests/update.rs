@@ -2,10 +2,12 @@
 //! confirmed, or the board goes back to the one before. What was taught stays.
 #![expect(clippy::print_stdout, reason = "counts of power cuts, shown with --nocapture")]
 
+use ed25519_dalek::{Signer, SigningKey};
+use macula_edge::bundle::{BundleError, HEADER_LEN, PART_LEN, PartKind, PublicKey, SIGNATURE_LEN, verify, write};
 use macula_edge::encoder::FeaturesOnly;
 use macula_edge::protocol::message::{BundleReport, Candidate, FORGETTING_CONFIRMATION, Fate, Input, Setback, Status};
 use macula_edge::protocol::{Reason, Reply, Request};
-use macula_edge::session::{Offer, TRIES_MAX};
+use macula_edge::session::{Bundle, Offer, TRIES_MAX};
 use macula_edge::store::StoreError;
 use macula_firmware_sim::board::{BLOCK, Board, Running, Shape};
 use macula_firmware_sim::flash::Cut;
@@ -15,10 +17,11 @@ use sha2::{Digest, Sha256};
 const DIM: usize = 8;
 const SHAPE: Shape = Shape { slot_blocks: 4, ..Shape::features_only(DIM) };
 
-/// What these bundles are made of; the rest is noise. How a real one is signed and read is not this file's matter.
+/// What these bundles are: signed as real ones, with a few bytes where those have a manifest and an encoder.
 #[derive(Clone, Copy)]
 struct Head {
-    sound: bool,
+    /// Whether a key signed it that the board trusts.
+    trusted: bool,
     counter: u8,
     /// Of its encoder.
     dim: u8,
@@ -26,35 +29,68 @@ struct Head {
     golden: bool,
 }
 
-const GOOD: Head = Head { sound: true, counter: 0, dim: DIM as u8, golden: true };
+const GOOD: Head = Head { trusted: true, counter: 0, dim: DIM as u8, golden: true };
 
-/// Accepts what begins with `good`, read by its parts.
+fn key(trusted: bool) -> SigningKey {
+    SigningKey::from_bytes(&[trusted.into(); 32])
+}
+
+fn public(key: &SigningKey) -> PublicKey {
+    PublicKey(key.verifying_key().to_bytes())
+}
+
+/// Accepts what a trusted key signed, read by its parts.
 fn accept(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32> {
     assert!(slot < 2);
-    let (mut head, mut last) = ([0; 7], [0; 1]);
-    assert!(read(0, &mut head) && read(len - 1, &mut last) && !read(len, &mut last), "exactly the bundle can be read");
-    offer(&head).ok_or(77)
+    let mut last = [0; 1];
+    assert!(read(len - 1, &mut last) && !read(len, &mut last), "exactly the bundle can be read");
+    let (encoder, counter, _) = parse(len, read).map_err(|error| error.code())?;
+    Ok(Offer { identity: encoder.identity, counter })
 }
 
-fn offer(bytes: &[u8]) -> Option<Offer> {
-    let (encoder, counter, _) = parse(bytes)?;
-    Some(Offer { identity: encoder.identity, counter })
+/// The encoder that a bundle holds, its counter, and whether its golden images pass; once it is verified.
+fn parse(len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<(FeaturesOnly, u64, bool), BundleError> {
+    let header = verify(len, read, &[public(&key(true))])?;
+    let mut manifest = [0; 2];
+    assert!(read(header.needed(PartKind::Manifest)?.start, &mut manifest));
+    let [dim, golden] = manifest;
+    let identity = if usize::from(dim) == DIM { SHAPE.features().identity } else { [dim; 16] };
+    Ok((FeaturesOnly { identity, dim: dim.into() }, header.counter, golden == 1))
 }
 
-/// The encoder that a bundle holds, its counter, and whether its golden images pass.
-fn parse(bytes: &[u8]) -> Option<(FeaturesOnly, u64, bool)> {
-    let dim = usize::from(bytes[4]);
-    let identity = if dim == DIM { SHAPE.features().identity } else { [bytes[4]; 16] };
-    bytes.starts_with(b"good").then(|| (FeaturesOnly { identity, dim }, bytes[5].into(), bytes[6] == 1))
+/// What lies in the slot of a start; a board that comes without a bundle has its encoder in its firmware.
+fn parse_slot(board: &Board, bundle: Bundle) -> (FeaturesOnly, u64, bool) {
+    let slot = board.slot(bundle.slot);
+    // The length of one that came with the board is what it says itself.
+    let len = if bundle.len > 0 { bundle.len } else { u32::from_le_bytes(slot[12..16].try_into().unwrap()) };
+    let mut read = |at: u32, into: &mut [u8]| {
+        let found = slot.get(at as usize..).and_then(|rest| rest.get(..into.len()));
+        found.map(|found| into.copy_from_slice(found)).is_some()
+    };
+    parse(len, &mut read).unwrap_or((SHAPE.features(), 0, true))
 }
 
+/// A bundle of `len` bytes.
 fn bundle(head: Head, len: usize, seed: u64) -> Vec<u8> {
     let mut seed = Seed::new(seed);
-    let mut bytes: Vec<u8> = (0..len).map(|_| seed.next_u64() as u8).collect();
-    bytes[..4].copy_from_slice(if head.sound { b"good" } else { b"bad!" });
-    bytes[4..7].copy_from_slice(&[head.dim, head.counter, head.golden.into()]);
+    let encoder: Vec<u8> = (0..len - BUNDLE_HEAD).map(|_| seed.next_u64() as u8).collect();
+    let manifest = [head.dim, head.golden.into()];
+    let (key, mut bytes) = (key(head.trusted), Vec::new());
+    let parts: [(PartKind, &[u8]); 2] = [(PartKind::Manifest, &manifest), (PartKind::Blob, &encoder)];
+    let sign = |signed: &[u8]| key.sign(signed).to_bytes();
+    write(&parts, head.counter.into(), public(&key), sign, &mut |piece| bytes.extend_from_slice(piece)).unwrap();
+    assert_eq!(bytes.len(), len);
     bytes
 }
+
+/// The number of a bundle that nobody trusted signed.
+const UNKNOWN_KEY: u64 = 6;
+
+/// The number of a bundle with a part that is not the one that was signed.
+const OTHER_PART: u64 = 10;
+
+/// Bytes of a bundle of two parts before the second one.
+const BUNDLE_HEAD: usize = HEADER_LEN + 2 * PART_LEN + SIGNATURE_LEN + 16;
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
@@ -165,7 +201,7 @@ fn a_factory_reset_keeps_the_bundle() {
 fn refusals_beside_an_acceptance() {
     let mut board = Board::new(SHAPE, accept);
     let mut device = board.start(SHAPE.features()).unwrap();
-    let (bytes, bad) = (bundle(GOOD, 5000, 1), bundle(Head { sound: false, ..GOOD }, 5000, 1));
+    let (bytes, bad) = (bundle(GOOD, 5000, 1), bundle(Head { trusted: false, ..GOOD }, 5000, 1));
     let limit = 4 * BLOCK as u64;
     let refused = |reason, found, limit| Some(Said::Refused(reason, found, limit));
     let begin = |len, hash| Request::BundleBegin { len, sha256: hash };
@@ -195,7 +231,7 @@ fn refusals_beside_an_acceptance() {
     }
     assert_eq!(ask(&mut device, &Request::BundleCommit), refused(Reason::BundleHash, 0, 0));
     assert_eq!(ask(&mut device, &Request::BundleCommit), refused(Reason::BundleMissing, 0, 0), "it is dropped");
-    assert_eq!(send(&mut device, &bad, 240), refused(Reason::BundleRefused, 77, 0));
+    assert_eq!(send(&mut device, &bad, 240), refused(Reason::BundleRefused, UNKNOWN_KEY, 0));
     assert_eq!(slots(&mut device), [0, 0]);
     assert_eq!(send(&mut device, &bytes, 240), Some(Said::Taken(1)));
     assert_eq!(slots(&mut device), [0, 1]);
@@ -211,8 +247,7 @@ fn refusals_beside_an_acceptance() {
 fn switch_on(board: &mut Board) -> Result<Device<'_>, StoreError> {
     let mut start = board.begin_start()?;
     loop {
-        // A board that comes without a bundle has its encoder in its firmware.
-        let (encoder, counter, golden) = parse(board.slot(start.bundle.slot)).unwrap_or((SHAPE.features(), 0, true));
+        let (encoder, counter, golden) = parse_slot(board, start.bundle);
         let why = match golden {
             true if board.would_forget(start, encoder.identity)? => Setback::WouldForget,
             true => return board.start_with(start, encoder, counter),
@@ -403,9 +438,14 @@ fn what_is_refused_leaves_the_running_one_serving() {
     assert_eq!(send(&mut device, &older, 240), Some(Said::Refused(Reason::BundleOlder, 4, 5)));
     serves(&mut device);
     assert_eq!(
-        send(&mut device, &bundle(Head { sound: false, ..GOOD }, 5000, 2), 240),
-        Some(Said::Refused(Reason::BundleRefused, 77, 0))
+        send(&mut device, &bundle(Head { trusted: false, ..GOOD }, 5000, 2), 240),
+        Some(Said::Refused(Reason::BundleRefused, UNKNOWN_KEY, 0))
     );
+    serves(&mut device);
+    let (mut swapped, other) =
+        (bundle(Head { counter: 6, ..GOOD }, 5000, 2), bundle(Head { counter: 7, ..GOOD }, 5000, 3));
+    swapped[BUNDLE_HEAD..].copy_from_slice(&other[BUNDLE_HEAD..]);
+    assert_eq!(send(&mut device, &swapped, 240), Some(Said::Refused(Reason::BundleRefused, OTHER_PART, 0)));
     serves(&mut device);
     // A higher counter counts once it is confirmed: what fails its golden images raises nothing.
     let failing = bundle(Head { counter: 9, golden: false, ..GOOD }, 5000, 2);

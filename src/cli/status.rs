@@ -99,7 +99,9 @@ impl BundleRow {
     }
 
     fn print(&self) {
-        println!("bundle    {}… in slot {}, counter {}", &self.sha256[..8], self.slot, self.counter);
+        let came_with_it = self.sha256.bytes().all(|digit| digit == b'0');
+        let which = if came_with_it { "that it came with" } else { &format!("{}…", &self.sha256[..8]) };
+        println!("bundle    {which} in slot {}, counter {}", self.slot, self.counter);
         let sha256 = self.other_sha256.as_deref().map_or("", |sha256| &sha256[..8]);
         match (self.other, self.tries, &self.reason) {
             (_, Some(tries), _) => println!("          {sha256}… waits to be tried, tried by {tries} starts"),

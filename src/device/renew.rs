@@ -5,6 +5,8 @@
 //! 3. It takes the old one's name. Before that the device has the old encoder and everything it was taught, after it the
 //!    new one.
 
+use std::path::PathBuf;
+
 use macula_edge::bundle::{TrustedKeys, counter};
 use macula_edge::encoder::Embedder as _;
 use macula_edge::image::RawImage;
@@ -39,28 +41,51 @@ impl Site<'_> {
         };
         let (dim, identity) = (loaded.encoder.feature_dim() as u32, loaded.encoder.identity());
         let card = StoreCard { dim, identity, ..card.clone() };
-        let mut path = self.store.as_os_str().to_owned();
-        path.push(".new");
-        let path = std::path::PathBuf::from(path);
-        // What an interrupted attempt left is worth nothing.
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(DeviceError::Write { path: path.display().to_string(), source: error });
+        self.remove_half_made();
+        // A medium that is full is no reason to be without a device.
+        let mut renewed = match self.write_renewed(&card, start, loaded, trusted, &carried) {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                self.remove_half_made();
+                return Ok(Err(Unusable { why: Setback::Samples, message: error.to_string() }));
             }
-            _ => {}
-        }
-        let mut renewed = StoreFile::open(&path, &card)?;
-        let mut memory = DeviceMemory::new(dim as usize, card.classes as usize, card.supports as usize);
+        };
+        renewed.take_place_of(self.store)?;
+        Ok(Ok((renewed, card)))
+    }
+
+    fn write_renewed(
+        &self,
+        card: &StoreCard,
+        start: Start,
+        loaded: &Loaded,
+        trusted: TrustedKeys,
+        carried: &Carried,
+    ) -> Result<StoreFile, DeviceError> {
+        let mut file = StoreFile::open(&self.half_made(), card)?;
+        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
         let mut written = || -> Result<(), StoreError> {
-            let Opened { mut store, mut taught } = memory.open(&mut renewed, &card)?;
-            write(&mut store, &mut taught, &carried)?;
+            let Opened { mut store, mut taught } = memory.open(&mut file, card)?;
+            write(&mut store, &mut taught, carried)?;
             trusted.save(&mut store)?;
             counter::raise(&mut store, carried.counter)?;
             confirm(&mut store, start.bundle, loaded.counter)
         };
         written().map_err(|error| self.store_failed(error))?;
-        renewed.take_place_of(self.store)?;
-        Ok(Ok((renewed, card)))
+        Ok(file)
+    }
+
+    /// Where the new store is made.
+    fn half_made(&self) -> PathBuf {
+        let mut path = self.store.as_os_str().to_owned();
+        path.push(".new");
+        path.into()
+    }
+
+    /// What an interrupted attempt left is worth nothing.
+    pub(super) fn remove_half_made(&self) {
+        // It is in nobody's way: where it cannot be removed, the next attempt tells.
+        let _ = std::fs::remove_file(self.half_made());
     }
 
     /// Reads what was taught and makes its features anew.
@@ -74,8 +99,8 @@ impl Site<'_> {
         let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
         let Opened { mut store, taught } = memory.open(file, card).map_err(|error| self.store_failed(error))?;
         let counter = counter::seen(&mut store).map_err(|error| self.store_failed(error))?;
-        let names = (0..).zip(taught.names()).filter(|(_, name)| !name.is_free());
-        let classes = names.map(|(slot, &name)| (slot, name)).collect();
+        let names = taught.names().iter().zip(0..).filter(|(name, _)| !name.is_free());
+        let classes = names.map(|(&name, slot)| (slot, name)).collect();
         let samples = match self.embed_anew(taught.supports(), loaded) {
             Ok(samples) => samples,
             Err(message) => return Ok(Err(Unusable { why: Setback::Samples, message })),

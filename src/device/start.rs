@@ -152,17 +152,27 @@ impl Site<'_> {
         let (range, failed) = (file.range(), |source| self.store_failed(source));
         let known = with_settings(&mut file, range.clone(), memory.lend(), |store| TrustedKeys::load(store));
         let trusted = self.trusting(known.map_err(failed)?.unwrap_or(TrustedKeys::NONE));
+        self.remove_half_made();
         let mut start = begin_start(&mut file, range.clone(), memory.lend()).map_err(failed)?;
+        // What lies in slot 0 where the store knows of no bundle.
+        let mut unknown = None;
         loop {
             let slot = start.bundle.slot;
-            let loaded = match self.read_slot(&file, &mut start, first) {
-                Ok((bytes, name)) => self.reader.load(&name, bytes, trusted.keys()),
+            let loaded = match self.read_slot(&file, start, first) {
+                Ok((bytes, name)) => {
+                    if start.bundle.len == 0 {
+                        start = first_start(&bytes);
+                        unknown = Some(bytes.clone());
+                    }
+                    self.reader.load(&name, bytes, trusted.keys())
+                }
                 // Without a word of the store, there is nothing to go back to.
                 Err(error) if !start.on_trial => return Err(error),
                 Err(error) => Err(Unusable { why: Setback::Unreadable, message: error.to_string() }),
             };
             let unusable = match loaded {
                 Ok(loaded) if loaded.encoder.identity() == card.identity => {
+                    unknown.map_or(Ok(()), |bytes| self.install(&bytes))?;
                     return Ok(Ready { file, card, start, loaded, trusted });
                 }
                 Ok(loaded) if start.on_trial => match self.renew(&mut file, &card, start, &loaded, trusted)? {
@@ -193,20 +203,14 @@ impl Site<'_> {
     fn read_slot(
         &self,
         file: &StoreFile,
-        start: &mut Start,
+        start: Start,
         first: Option<&Path>,
     ) -> Result<(Vec<u8>, String), DeviceError> {
         let path = file.slot_path(start.bundle.slot);
         let name = path.display().to_string();
         let found = std::fs::read(path);
         if start.bundle.len == 0 {
-            let (bytes, name) = match found {
-                Ok(bytes) => (bytes, name),
-                Err(_) => self.first_bundle(first)?,
-            };
-            self.install(&bytes)?;
-            *start = first_start(&bytes);
-            return Ok((bytes, name));
+            return found.map_or_else(|_| self.first_bundle(first), |bytes| Ok((bytes, name)));
         }
         let mut bytes = found.map_err(|source| DeviceError::Read { path: name.clone(), source })?;
         // Flash is written in whole words.
