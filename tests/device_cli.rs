@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use macula::link::{Address, Client, ClientMemory, Feature, LinkError, Provenance, Sample, Tcp};
 use macula::rng::Rng;
-use macula_firmware_sim::board::{Board, Shape};
+use macula_firmware_sim::board::{ANY_BUNDLE, Board, Shape};
 use macula_firmware_sim::line::{Line, Rates};
 use shell::{draw_pictures, expect, json};
 
@@ -150,7 +150,7 @@ fn reached_over_a_serial_line() {
 /// Runs the simulated board, which has no encoder, behind a socket whose bytes are lost, changed and doubled.
 fn attend_board(listener: &TcpListener, dim: usize, stop: &AtomicBool) {
     let shape = Shape::features_only(dim);
-    let mut board = Board::new(shape, |_, _, _| Ok(()));
+    let mut board = Board::new(shape, ANY_BUNDLE);
     let mut running = board.start(shape.features()).unwrap();
     let rates = Rates::all(10_000);
     let (mut up, mut down) = (Line::new(rates, 1), Line::new(rates, 2));

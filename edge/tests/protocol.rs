@@ -1,8 +1,9 @@
 //! Every message of the protocol in bytes: `docs/protocol.md` says them, this file makes them.
 
 use macula_edge::protocol::message::{
-    HelloReply, Input, LineCounters, Neighbour, Outcome, Prediction, Provenance, RESET_CONFIRMATION, SelfTest,
-    StatePart, Status, TestResult, VERSION, Wear, message_max,
+    BundleReport, Candidate, FORGETTING_CONFIRMATION, Fate, HelloReply, Input, LineCounters, Neighbour, Outcome,
+    Prediction, Provenance, RESET_CONFIRMATION, SelfTest, Setback, StatePart, Status, TestResult, VERSION, Wear,
+    message_max,
 };
 use macula_edge::protocol::{Client, Endpoint, Reason, Refusal, Reply, Request, packet_max};
 
@@ -34,6 +35,8 @@ fn requests() -> Vec<Request<'static>> {
         Request::BundleCommit,
         Request::FactoryReset { confirmation: RESET_CONFIRMATION },
         Request::SelfTest,
+        Request::Bundles,
+        Request::BundleCommitForgetting { confirmation: FORGETTING_CONFIRMATION },
     ]
 }
 
@@ -110,7 +113,15 @@ fn replies() -> Vec<Reply<'static>> {
         Reply::Bundle { next: 4096 },
         Reply::BundleTaken { slot: 1 },
         Reply::SelfTest(SelfTest { store: passed, supports: passed, encoder: absent, memory: failed }),
+        Reply::Bundles(bundles(Some(Fate::Waiting { tries: 1 }))),
+        Reply::Bundles(bundles(Some(Fate::RolledBack { why: Setback::Golden as u8 }))),
+        Reply::Bundles(bundles(None)),
     ]
+}
+
+fn bundles(fate: Option<Fate>) -> BundleReport {
+    let candidate = fate.map(|fate| Candidate { slot: 1, sha256: [0x33; 32], fate });
+    BundleReport { slot: 0, sha256: [0x22; 32], counter: 300, candidate }
 }
 
 /// The document's rows below `heading`: the cells of each.
@@ -201,9 +212,19 @@ fn reasons_keep_their_numbers() {
         assert!(sentence.len() > 10, "{sentence}");
     }
     assert_eq!(rows.len(), Reason::ALL.len());
-    for code in [0, 34, u16::MAX] {
+    for code in [0, 36, u16::MAX] {
         assert_eq!(Refusal { code, found: 0, limit: 0 }.reason(), None);
     }
+}
+
+#[test]
+fn setbacks_keep_their_numbers() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md")).unwrap();
+    for (number, setback) in (1..).zip(Setback::ALL) {
+        assert_eq!((setback as u8, Setback::of(number)), (number, Some(setback)));
+        assert!(setback.to_string().len() > 10 && document.contains("a *setback*:"), "{setback}");
+    }
+    assert_eq!((Setback::of(0), Setback::of(6)), (None, None));
 }
 
 #[test]
@@ -269,6 +290,9 @@ fn the_longest_messages_fit() {
             bundle_len: all,
         };
         Reply::Status(status).write(&mut message).unwrap();
+        let candidate = Some(Candidate { slot: 255, sha256: [0xFF; 32], fate: Fate::Waiting { tries: 255 } });
+        let report = BundleReport { slot: 255, sha256: [0xFF; 32], counter: u64::MAX, candidate };
+        Reply::Bundles(report).write(&mut message).unwrap();
     }
 }
 

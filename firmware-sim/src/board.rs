@@ -1,21 +1,34 @@
 //! The whole board: flash, memory, session and the end of its line, with power that may fail at any flash operation.
 
+use core::ops::Range;
+
 use embedded_storage::nor_flash::NorFlash;
 use macula_edge::decide::Judge;
 use macula_edge::encoder::{Embedder, FeaturesOnly};
+use macula_edge::protocol::message::Setback;
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Endpoint, packet_max};
-use macula_edge::session::{Accept, BundleSlots, Memory, Profile, Session, carry_over, slot_to_start};
-use macula_edge::store::{Flash, Store, StoreError, buffer_len};
+use macula_edge::session::{
+    BundleSlots, Memory, Offer, Profile, Session, Start, StartMemory, begin_start, roll_back, settle, would_forget,
+};
+use macula_edge::store::{Flash, StoreError, buffer_len};
 use macula_edge::taught::{Name, Record, Taught};
 
-use crate::flash::{SimError, SimFlash};
+use crate::flash::{Cut, SimError, SimFlash};
 
 /// Bytes of an erase block.
 pub const BLOCK: usize = 4096;
 
 /// The board's flash: reads of 4 bytes, writes of 8, as an STM32's.
 pub type BoardFlash = SimFlash<4, 8, BLOCK>;
+
+/// Decides on bundles: a function, because a board's firmware decides the same each time.
+pub type Accept = fn(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32>;
+
+/// Takes anything, as a bundle of [`Shape::features`].
+pub const ANY_BUNDLE: Accept = |_, _, _| Ok(Offer { identity: FEATURES_ONLY, counter: 0 });
+
+const FEATURES_ONLY: [u8; 16] = *b"features only\0\0\0";
 
 /// How large everything is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,21 +73,23 @@ impl Shape {
 
     /// The encoder of a board that has none.
     pub const fn features(&self) -> FeaturesOnly {
-        FeaturesOnly { identity: *b"features only\0\0\0", dim: self.dim }
+        FeaturesOnly { identity: FEATURES_ONLY, dim: self.dim }
     }
 }
 
 /// A board without power: what is in its flash stays.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Board {
     shape: Shape,
     accept: Accept,
     /// The flash, for whoever cuts its power or reads its counters.
     pub flash: BoardFlash,
+    /// The power will fail at this operation of the flash, however often the board is started before.
+    pub power_cut: Option<(u64, Cut)>,
     ram: Ram,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ram {
     names: Vec<Name>,
     records: Vec<Record>,
@@ -109,11 +124,19 @@ impl Ram {
     }
 }
 
+impl Ram {
+    /// What a start needs before it knows its encoder.
+    fn lend(&mut self) -> StartMemory<'_> {
+        let Self { names, records, features, store, .. } = self;
+        StartMemory { names, records, features, buffer: store }
+    }
+}
+
 impl Board {
     /// A board fresh from the factory; `accept` decides on bundles.
     pub fn new(shape: Shape, accept: Accept) -> Self {
         let blocks = shape.store_blocks + 2 * shape.slot_blocks;
-        Self { shape, accept, flash: BoardFlash::new(blocks as usize), ram: Ram::new(&shape) }
+        Self { shape, accept, flash: BoardFlash::new(blocks as usize), power_cut: None, ram: Ram::new(&shape) }
     }
 
     /// Its sizes.
@@ -138,51 +161,73 @@ impl Board {
         self.flash.sync()
     }
 
-    /// The slot whose bundle the next start uses, if it starts with bundles at all.
+    /// Power comes, and the board decides with which bundle it starts, if it starts with bundles at all.
     ///
-    /// * `identity`: of the encoder in a bundle, given what lies in its slot
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub fn begin_start(&mut self) -> Result<Start, StoreError> {
+        self.flash.restart();
+        if let Some((at, cut)) = self.power_cut.filter(|&(at, _)| at >= self.flash.operations) {
+            self.flash.cut_at(at, cut);
+        }
+        let range = self.store_range();
+        begin_start(&mut self.flash, range, self.ram.lend())
+    }
+
+    /// The bundle on trial is given up; gives the one with which this start goes on.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub fn roll_back(&mut self, why: Setback) -> Result<Start, StoreError> {
+        let range = self.store_range();
+        roll_back(&mut self.flash, range, self.ram.lend(), why)
+    }
+
+    /// Whether a start with the encoder of this identity would forget samples that must not be forgotten.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn slot_to_start(&mut self, identity: impl Fn(&[u8]) -> Option<[u8; 16]>) -> Result<u8, StoreError> {
-        self.flash.restart();
-        let slots = [0, 1].map(|slot| identity(self.slot(slot)));
-        let range = 0..self.shape.store_blocks * BLOCK as u32;
-        slot_to_start(&mut self.flash, range, &mut self.ram.store, |slot| slots[usize::from(slot)])
+    pub fn would_forget(&mut self, start: Start, identity: [u8; 16]) -> Result<bool, StoreError> {
+        let range = self.store_range();
+        would_forget(&mut self.flash, range, start, identity, &mut self.ram.store)
     }
 
-    /// Power comes. Whatever was in memory is not there any more.
+    /// Power comes to a board that keeps its encoder. Whatever was in memory is not there any more.
     ///
     /// # Errors
     /// When the store cannot be opened, or the power fails again meanwhile.
     pub fn start<E: Embedder>(&mut self, embedder: E) -> Result<Running<'_, E>, StoreError> {
-        let slot = self.slot_to_start(|_| None)?;
-        self.start_in(slot, embedder)
+        let start = self.begin_start()?;
+        self.start_with(start, embedder, 0)
     }
 
-    /// As [`Self::start`], with the encoder of the bundle in `slot`. What was taught with another one is forgotten: it
-    /// means nothing to this one.
+    /// Goes on with a start whose bundle has passed its golden images: one on trial is confirmed.
+    ///
+    /// * `embedder`, `counter`: of the bundle of `start`
     ///
     /// # Errors
-    /// As [`Self::start`].
-    pub fn start_in<E: Embedder>(&mut self, in_use: u8, embedder: E) -> Result<Running<'_, E>, StoreError> {
+    /// When the store cannot be opened or goes with another encoder ([`Self::would_forget`]), or the power fails.
+    pub fn start_with<E: Embedder>(
+        &mut self,
+        start: Start,
+        embedder: E,
+        counter: u64,
+    ) -> Result<Running<'_, E>, StoreError> {
+        let offer = Offer { identity: embedder.identity(), counter };
+        // A chip has memory for the larger of two encoders; what was in it is not looked at.
+        let (store_len, features_len) = (self.ram.store.len(), self.ram.features.len());
         self.shape.dim = embedder.dim();
         self.ram = Ram::new(&self.shape);
-        let (shape, ram, flash) = (self.shape, &mut self.ram, &mut self.flash);
+        self.ram.store.resize(store_len.max(self.ram.store.len()), 0xA5);
+        self.ram.features.resize(features_len.max(self.ram.features.len()), 0x5A5A);
+        let (shape, range) = (self.shape, self.store_range());
+        let (ram, flash) = (&mut self.ram, &mut self.flash);
         let mut taught =
-            Taught::new(shape.dim, &mut ram.names, &mut ram.records, &mut ram.features).map_err(StoreError::Taught)?;
-        let (range, identity) = (0..shape.store_blocks * BLOCK as u32, embedder.identity());
-        let is_another = Store::open(&mut *flash, range.clone(), identity, &mut ram.store, &mut taught)
-            .is_err_and(|error| matches!(error, StoreError::Identity { .. }));
-        let store = if is_another && shape.slot_blocks > 0 {
-            let mut store = Store::format(flash, range, identity, &mut ram.store, &mut taught)?;
-            carry_over(&mut store, in_use)?;
-            store
-        } else {
-            Store::open(flash, range, identity, &mut ram.store, &mut taught)?
-        };
+            Taught::new(shape.dim, &mut ram.names, &mut ram.records, &mut ram.features[..shape.supports * shape.dim])
+                .map_err(StoreError::Taught)?;
+        let store = settle(flash, range, start, offer, &mut ram.store, &mut taught)?;
         let (starts, len) = (shape.slot_starts(), shape.slot_blocks * BLOCK as u32);
-        let slots = BundleSlots { starts, len, in_use, accept: self.accept };
+        let slots = BundleSlots { starts, len, in_use: start.bundle.slot, accept: &self.accept, keeps: &|_| false };
         let memory = Memory {
             image: &mut ram.image,
             feature: &mut ram.feature,
@@ -198,6 +243,10 @@ impl Board {
         };
         let session = Session::new(profile, embedder, store, taught, memory, (len > 0).then_some(slots))?;
         Ok(Running { session, endpoint: Endpoint::new(&mut ram.received, &mut ram.kept), now_s: 0 })
+    }
+
+    fn store_range(&self) -> Range<u32> {
+        0..self.shape.store_blocks * BLOCK as u32
     }
 }
 

@@ -5,7 +5,7 @@ use std::{env, fs};
 
 use macula_edge::protocol::message::{VERSION, message_max};
 use macula_edge::protocol::{Client, Reply, Request, packet_max};
-use macula_firmware_sim::board::{Board, Shape};
+use macula_firmware_sim::board::{ANY_BUNDLE, Board, Shape};
 use macula_firmware_sim::chip::{self, Core, Image, ImageSpec};
 use macula_firmware_sim::counts::{Footprint, stack_peak_bytes};
 use macula_firmware_sim::qemu::{QemuBoard, erased_flash};
@@ -80,7 +80,7 @@ fn state(ask: &mut dyn FnMut(&Request<'_>) -> Vec<u8>) -> Vec<Vec<u8>> {
 #[test]
 fn the_chip_answers_the_script_as_this_machine_does() {
     let shape = Shape::features_only(DIM);
-    let mut host = Board::new(shape, |_, _, _| Ok(()));
+    let mut host = Board::new(shape, ANY_BUNDLE);
     let mut host = host.start(shape.features()).unwrap();
     let expected = script::run(1, DIM, |message| host.answer(message));
     assert_ne!(script::run(2, DIM, |message| host.answer(message)), expected, "the hash tells scripts apart");

@@ -8,7 +8,7 @@ use macula_edge::encoder::FeaturesOnly;
 use macula_edge::protocol::frame::{FrameReader, frame_max, send_frame};
 use macula_edge::protocol::message::{Input, StatePart, VERSION};
 use macula_edge::protocol::{Client, Endpoint, Reason, Refusal, Reply, Request, packet_max};
-use macula_firmware_sim::board::{Board, Running, Shape};
+use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
 use macula_firmware_sim::script::Script;
 use macula_firmware_sim::seed::Seed;
 
@@ -159,7 +159,8 @@ fn check(board: &mut Running<'_, FeaturesOnly>) {
 #[test]
 fn session() {
     let shape = Shape { image_bytes: 100, channels: 1, ..Shape::features_only(DIM) };
-    let mut board = Board::new(shape, |_, len, _| if len % 2 == 0 { Ok(()) } else { Err(5) });
+    let mut board =
+        Board::new(shape, |slot, len, read| if len % 2 == 0 { ANY_BUNDLE(slot, len, read) } else { Err(5) });
     let (mut seed, corpus) = (Seed::new(3), corpus());
     let mut reasons = std::collections::BTreeMap::<u16, u32>::new();
     let mut carried_out = 0;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use macula_edge::encoder::FeaturesOnly;
 use macula_edge::protocol::message::{Input, VERSION};
 use macula_edge::protocol::{Client, Reason, Reply, Request, packet_max};
-use macula_firmware_sim::board::{Board, Running, Shape};
+use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
 use macula_firmware_sim::flash::Cut;
 use macula_firmware_sim::line::{Line, Rates};
 use macula_firmware_sim::script::Script;
@@ -140,7 +140,7 @@ fn memory() -> (Vec<u8>, Vec<u8>) {
 #[test]
 fn ten_thousand_requests_are_carried_out_once_each() {
     let shape = Shape::features_only(DIM);
-    let mut board = Board::new(shape, |_, _, _| Ok(()));
+    let mut board = Board::new(shape, ANY_BUNDLE);
     let mut running = board.start(shape.features()).unwrap();
     let mut memory = memory();
     let mut host = Host::new(Rates::all(10_000), 4, &mut memory);
@@ -175,7 +175,7 @@ fn ten_thousand_requests_are_carried_out_once_each() {
 #[test]
 fn what_is_acknowledged_outlives_power_cuts_on_a_bad_line() {
     let shape = Shape::features_only(DIM);
-    let mut board = Board::new(shape, |_, _, _| Ok(()));
+    let mut board = Board::new(shape, ANY_BUNDLE);
     let mut memory = memory();
     let mut host = Host::new(Rates::all(10_000), 8, &mut memory);
     add_classes(&mut host, &mut board.start(shape.features()).unwrap());

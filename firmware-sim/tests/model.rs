@@ -62,6 +62,10 @@ impl Model {
                 *self = Self::default();
                 true
             }
+            Request::ForgetAll => {
+                *self = Self { settings: std::mem::take(&mut self.settings), ..Self::default() };
+                true
+            }
         }
     }
 
@@ -117,6 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..12u64, any::<u64>()).prop_map(|(after, seed)| Step::Cut(after, Cut::Torn(seed))),
         3 => (0..12u64, any::<u64>()).prop_map(|(after, mask)| Step::Cut(after, Cut::Subset(mask))),
         1 => Just(Step::Request(Request::EraseAll)),
+        1 => Just(Step::Request(Request::ForgetAll)),
     ]
 }
 

@@ -37,6 +37,10 @@ fn script() -> Vec<Request> {
         }
     }
     requests.push(Request::PutSetting(2, vec![7; 5]));
+    requests.push(Request::PutSetting(3, vec![9; 8]));
+    requests.push(Request::ForgetAll);
+    requests.push(Request::PutClass(0, "once more".into()));
+    requests.push(support(150, 0, DIM));
     requests.push(Request::EraseAll);
     requests.push(Request::PutClass(3, "again".into()));
     requests.push(support(200, 3, DIM));

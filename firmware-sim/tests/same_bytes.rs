@@ -6,7 +6,7 @@
 
 use macula_edge::protocol::message::Input;
 use macula_edge::protocol::{Reply, Request};
-use macula_firmware_sim::board::{Board, Running, Shape};
+use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
 use macula_firmware_sim::script::{self, STEPS, Script};
 use macula_firmware_sim::seed::Seed;
 
@@ -17,7 +17,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 fn board() -> Board {
-    Board::new(Shape::features_only(DIM), |_, _, _| Ok(()))
+    Board::new(Shape::features_only(DIM), ANY_BUNDLE)
 }
 
 #[test]

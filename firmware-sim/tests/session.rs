@@ -5,7 +5,7 @@ use macula_edge::feature::{self, Length, UNIT};
 use macula_edge::image::RawImage;
 use macula_edge::protocol::message::{Input, Outcome, Prediction, Provenance, StatePart, VERSION};
 use macula_edge::protocol::{Reason, Reply, Request};
-use macula_firmware_sim::board::{Board, Running, Shape};
+use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
 
 const SHAPE: Shape =
     Shape { classes: 3, supports: 5, image_bytes: 60, channels: 1, slot_blocks: 0, ..Shape::features_only(3) };
@@ -66,7 +66,7 @@ fn bytes(values: [i16; 3]) -> Vec<u8> {
 }
 
 fn with_device(test: impl FnOnce(&mut Device<'_>)) {
-    let mut board = Board::new(SHAPE, |_, _, _| Ok(()));
+    let mut board = Board::new(SHAPE, ANY_BUNDLE);
     test(&mut board.start(Thirds).unwrap());
 }
 
@@ -244,7 +244,7 @@ fn a_prediction_says_what_it_rests_on() {
 
 #[test]
 fn a_state_moves_to_another_device_part_by_part() {
-    let (mut first, mut second) = (Board::new(SHAPE, |_, _, _| Ok(())), Board::new(SHAPE, |_, _, _| Ok(())));
+    let (mut first, mut second) = (Board::new(SHAPE, ANY_BUNDLE), Board::new(SHAPE, ANY_BUNDLE));
     let (mut from, mut to) = (first.start(Thirds).unwrap(), second.start(Thirds).unwrap());
     teach(&mut from);
     let mut names = [const { String::new() }; 3];

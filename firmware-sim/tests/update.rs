@@ -1,9 +1,14 @@
-//! A new bundle arrives in parts, through power cuts, and is used only once it is whole, checked and committed.
+//! A new bundle arrives in parts, through power cuts, and is tried only once it is whole, checked and committed; it is
+//! confirmed, or the board goes back to the one before. What was taught stays.
 #![expect(clippy::print_stdout, reason = "counts of power cuts, shown with --nocapture")]
 
+use ed25519_dalek::{Signer, SigningKey};
+use macula_edge::bundle::{BundleError, HEADER_LEN, PART_LEN, PartKind, PublicKey, SIGNATURE_LEN, verify, write};
 use macula_edge::encoder::FeaturesOnly;
-use macula_edge::protocol::message::Status;
+use macula_edge::protocol::message::{BundleReport, Candidate, FORGETTING_CONFIRMATION, Fate, Input, Setback, Status};
 use macula_edge::protocol::{Reason, Reply, Request};
+use macula_edge::session::{Bundle, Offer, TRIES_MAX};
+use macula_edge::store::StoreError;
 use macula_firmware_sim::board::{BLOCK, Board, Running, Shape};
 use macula_firmware_sim::flash::Cut;
 use macula_firmware_sim::seed::Seed;
@@ -12,20 +17,80 @@ use sha2::{Digest, Sha256};
 const DIM: usize = 8;
 const SHAPE: Shape = Shape { slot_blocks: 4, ..Shape::features_only(DIM) };
 
-/// Accepts what begins with `good`, read by its parts.
-fn accept(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<(), u32> {
-    assert!(slot < 2);
-    let (mut head, mut last) = ([0; 4], [0; 1]);
-    assert!(read(0, &mut head) && read(len - 1, &mut last) && !read(len, &mut last), "exactly the bundle can be read");
-    if head == *b"good" { Ok(()) } else { Err(77) }
+/// What these bundles are: signed as real ones, with a few bytes where those have a manifest and an encoder.
+#[derive(Clone, Copy)]
+struct Head {
+    /// Whether a key signed it that the board trusts.
+    trusted: bool,
+    counter: u8,
+    /// Of its encoder.
+    dim: u8,
+    /// Whether its golden images pass.
+    golden: bool,
 }
 
-fn bundle(head: &[u8; 4], len: usize, seed: u64) -> Vec<u8> {
+const GOOD: Head = Head { trusted: true, counter: 0, dim: DIM as u8, golden: true };
+
+fn key(trusted: bool) -> SigningKey {
+    SigningKey::from_bytes(&[trusted.into(); 32])
+}
+
+fn public(key: &SigningKey) -> PublicKey {
+    PublicKey(key.verifying_key().to_bytes())
+}
+
+/// Accepts what a trusted key signed, read by its parts.
+fn accept(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32> {
+    assert!(slot < 2);
+    let mut last = [0; 1];
+    assert!(read(len - 1, &mut last) && !read(len, &mut last), "exactly the bundle can be read");
+    let (encoder, counter, _) = parse(len, read).map_err(|error| error.code())?;
+    Ok(Offer { identity: encoder.identity, counter })
+}
+
+/// The encoder that a bundle holds, its counter, and whether its golden images pass; once it is verified.
+fn parse(len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<(FeaturesOnly, u64, bool), BundleError> {
+    let header = verify(len, read, &[public(&key(true))])?;
+    let mut manifest = [0; 2];
+    assert!(read(header.needed(PartKind::Manifest)?.start, &mut manifest));
+    let [dim, golden] = manifest;
+    let identity = if usize::from(dim) == DIM { SHAPE.features().identity } else { [dim; 16] };
+    Ok((FeaturesOnly { identity, dim: dim.into() }, header.counter, golden == 1))
+}
+
+/// What lies in the slot of a start; a board that comes without a bundle has its encoder in its firmware.
+fn parse_slot(board: &Board, bundle: Bundle) -> (FeaturesOnly, u64, bool) {
+    let slot = board.slot(bundle.slot);
+    // The length of one that came with the board is what it says itself.
+    let len = if bundle.len > 0 { bundle.len } else { u32::from_le_bytes(slot[12..16].try_into().unwrap()) };
+    let mut read = |at: u32, into: &mut [u8]| {
+        let found = slot.get(at as usize..).and_then(|rest| rest.get(..into.len()));
+        found.map(|found| into.copy_from_slice(found)).is_some()
+    };
+    parse(len, &mut read).unwrap_or((SHAPE.features(), 0, true))
+}
+
+/// A bundle of `len` bytes.
+fn bundle(head: Head, len: usize, seed: u64) -> Vec<u8> {
     let mut seed = Seed::new(seed);
-    let mut bytes: Vec<u8> = (0..len).map(|_| seed.next_u64() as u8).collect();
-    bytes[..4].copy_from_slice(head);
+    let encoder: Vec<u8> = (0..len - BUNDLE_HEAD).map(|_| seed.next_u64() as u8).collect();
+    let manifest = [head.dim, head.golden.into()];
+    let (key, mut bytes) = (key(head.trusted), Vec::new());
+    let parts: [(PartKind, &[u8]); 2] = [(PartKind::Manifest, &manifest), (PartKind::Blob, &encoder)];
+    let sign = |signed: &[u8]| key.sign(signed).to_bytes();
+    write(&parts, head.counter.into(), public(&key), sign, &mut |piece| bytes.extend_from_slice(piece)).unwrap();
+    assert_eq!(bytes.len(), len);
     bytes
 }
+
+/// The number of a bundle that nobody trusted signed.
+const UNKNOWN_KEY: u64 = 6;
+
+/// The number of a bundle with a part that is not the one that was signed.
+const OTHER_PART: u64 = 10;
+
+/// Bytes of a bundle of two parts before the second one.
+const BUNDLE_HEAD: usize = HEADER_LEN + 2 * PART_LEN + SIGNATURE_LEN + 16;
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
@@ -90,7 +155,7 @@ fn slots(device: &mut Device<'_>) -> [u8; 2] {
 fn two_bundles_take_turns() {
     let mut board = Board::new(SHAPE, accept);
     // Parts that end within a word of the flash, and a bundle that does.
-    let (first, second) = (bundle(b"good", 9001, 1), bundle(b"good", 4 * BLOCK, 2));
+    let (first, second) = (bundle(GOOD, 9001, 1), bundle(GOOD, 4 * BLOCK, 2));
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(slots(&mut device), [0, 0]);
     assert_eq!(send(&mut device, &first, 100), Some(Said::Taken(1)));
@@ -109,8 +174,8 @@ fn two_bundles_take_turns() {
 fn a_pending_bundle_is_not_used_while_another_overwrites_it() {
     let mut board = Board::new(SHAPE, accept);
     let mut device = board.start(SHAPE.features()).unwrap();
-    assert_eq!(send(&mut device, &bundle(b"good", 5000, 1), 200), Some(Said::Taken(1)));
-    let other = bundle(b"good", 6000, 2);
+    assert_eq!(send(&mut device, &bundle(GOOD, 5000, 1), 200), Some(Said::Taken(1)));
+    let other = bundle(GOOD, 6000, 2);
     let begin = Request::BundleBegin { len: 6000, sha256: sha256(&other) };
     assert_eq!(ask(&mut device, &begin), Some(Said::Next(0)));
     assert_eq!(slots(&mut device), [0, 0], "its slot is about to be erased");
@@ -123,7 +188,7 @@ fn a_pending_bundle_is_not_used_while_another_overwrites_it() {
 fn a_factory_reset_keeps_the_bundle() {
     let mut board = Board::new(SHAPE, accept);
     let mut device = board.start(SHAPE.features()).unwrap();
-    assert_eq!(send(&mut device, &bundle(b"good", 5000, 1), 200), Some(Said::Taken(1)));
+    assert_eq!(send(&mut device, &bundle(GOOD, 5000, 1), 200), Some(Said::Taken(1)));
     let mut device = board.start(SHAPE.features()).unwrap();
     let mut message = [0; 64];
     let len = Request::FactoryReset { confirmation: "forget everything" }.write(&mut message).unwrap();
@@ -136,7 +201,7 @@ fn a_factory_reset_keeps_the_bundle() {
 fn refusals_beside_an_acceptance() {
     let mut board = Board::new(SHAPE, accept);
     let mut device = board.start(SHAPE.features()).unwrap();
-    let (bytes, bad) = (bundle(b"good", 5000, 1), bundle(b"bad!", 5000, 1));
+    let (bytes, bad) = (bundle(GOOD, 5000, 1), bundle(Head { trusted: false, ..GOOD }, 5000, 1));
     let limit = 4 * BLOCK as u64;
     let refused = |reason, found, limit| Some(Said::Refused(reason, found, limit));
     let begin = |len, hash| Request::BundleBegin { len, sha256: hash };
@@ -166,7 +231,7 @@ fn refusals_beside_an_acceptance() {
     }
     assert_eq!(ask(&mut device, &Request::BundleCommit), refused(Reason::BundleHash, 0, 0));
     assert_eq!(ask(&mut device, &Request::BundleCommit), refused(Reason::BundleMissing, 0, 0), "it is dropped");
-    assert_eq!(send(&mut device, &bad, 240), refused(Reason::BundleRefused, 77, 0));
+    assert_eq!(send(&mut device, &bad, 240), refused(Reason::BundleRefused, UNKNOWN_KEY, 0));
     assert_eq!(slots(&mut device), [0, 0]);
     assert_eq!(send(&mut device, &bytes, 240), Some(Said::Taken(1)));
     assert_eq!(slots(&mut device), [0, 1]);
@@ -178,80 +243,324 @@ fn refusals_beside_an_acceptance() {
     assert_eq!(slots(&mut device), [255, 255]);
 }
 
-/// The power fails at each operation in turn: the old bundle or the new one is used, the new one only when whole; and
-/// a transfer that was cut goes on with what was safe.
-#[test]
-fn power_cuts_at_every_operation() {
-    let new = bundle(b"good", 10_001, 3);
-    let (mut cuts, mut went_on) = (0, 0);
-    for style in 0..3 {
+/// Switches the board on as a board does: first which bundle, then its encoder and its golden images, then the store.
+fn switch_on(board: &mut Board) -> Result<Device<'_>, StoreError> {
+    let mut start = board.begin_start()?;
+    loop {
+        let (encoder, counter, golden) = parse_slot(board, start.bundle);
+        let why = match golden {
+            true if board.would_forget(start, encoder.identity)? => Setback::WouldForget,
+            true => return board.start_with(start, encoder, counter),
+            false => Setback::Golden,
+        };
+        assert!(start.on_trial, "{why:?}: there is nothing to go back to");
+        start = board.roll_back(why)?;
+    }
+}
+
+/// What a device knows before an update: two classes and their samples.
+fn teach(device: &mut Device<'_>) -> Vec<u8> {
+    for (class, name) in ["nodule", "vessel"].into_iter().enumerate() {
+        answered(device, &Request::AddClass { name });
+        for number in 0..3 {
+            let mut feature = [0; 2 * DIM];
+            feature[4 * class + 2 * (number % 2)..][..2].copy_from_slice(&i16::MAX.to_le_bytes());
+            let (source, input) = ([(10 * class + number) as u8 + 1; 16], Input::Feature(&feature));
+            answered(device, &Request::Learn { class: class as u8, source, operator: 1, time_s: 1, input });
+        }
+    }
+    device.state()
+}
+
+/// Sends a request that must not be refused; `None` where the power failed.
+fn answered(device: &mut Device<'_>, request: &Request<'_>) -> Option<Vec<u8>> {
+    let mut message = [0; 512];
+    let len = request.write(&mut message).unwrap();
+    let reply = device.answer(&message[..len]);
+    let refused = matches!(Reply::parse(&reply), Ok(Reply::Refused(_)));
+    assert!(!refused || device.is_off(), "{:?}", Reply::parse(&reply));
+    (!device.is_off()).then_some(reply)
+}
+
+/// It answers what a sample is: the device serves.
+fn serves(device: &mut Device<'_>) {
+    let mut feature = [0; 2 * DIM];
+    feature[4..6].copy_from_slice(&i16::MAX.to_le_bytes());
+    let request = Request::Predict { input: Input::Feature(&feature), head: 1, error_rate_permille: 100 };
+    let reply = answered(device, &request).unwrap();
+    assert!(matches!(Reply::parse(&reply), Ok(Reply::Prediction(answer)) if answer.class == 1), "{reply:?}");
+}
+
+fn bundles(device: &mut Device<'_>) -> BundleReport {
+    let reply = answered(device, &Request::Bundles).unwrap();
+    match Reply::parse(&reply) {
+        Ok(Reply::Bundles(report)) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A board that was taught and runs the bundle it came with.
+fn taught_board(old: &[u8]) -> (Board, Vec<u8>) {
+    let mut board = Board::new(SHAPE, accept);
+    board.program(old).unwrap();
+    let state = teach(&mut switch_on(&mut board).unwrap());
+    (board, state)
+}
+
+/// Restarts after power cuts until the board serves.
+fn restart(board: &mut Board) -> Device<'_> {
+    switch_on(board).unwrap_or_else(|error| panic!("neither the old bundle nor the new one: {error}"))
+}
+
+const STYLES: usize = 3;
+
+fn cut(style: usize, at: u64) -> Cut {
+    [Cut::Clean, Cut::Torn(at), Cut::Subset(at.wrapping_mul(0x9E37_79B9_7F4A_7C15))][style]
+}
+
+/// The power fails at each flash operation of a whole update in turn: while the bundle arrives, at its commit, at the
+/// start that tries it, and when that is confirmed or rolled back. Afterwards the old bundle is in use or the new one,
+/// which is whole; what was taught is there, byte for byte; and the update can be brought to its end.
+fn cut_everywhere(new: Head, ends_in: u8) {
+    let old = bundle(GOOD, 3000, 1);
+    let new_bytes = bundle(new, 10_001, 3);
+    let (taught, state) = taught_board(&old);
+    let (mut cuts, mut went_on, mut found_new) = (0, 0, 0);
+    for style in 0..STYLES {
         for at in 0.. {
-            let mut board = Board::new(SHAPE, accept);
-            let mut device = board.start(SHAPE.features()).unwrap();
-            let flash = device.session.flash_mut();
-            let cut = [Cut::Clean, Cut::Torn(at), Cut::Subset(at.wrapping_mul(0x9E37_79B9_7F4A_7C15))][style];
-            let first = flash.operations;
-            flash.cut_at(first + at, cut);
-            let said = send(&mut device, &new, 240);
-            if said == Some(Said::Taken(1)) && !board.flash.is_off() {
+            let mut board = taught.clone();
+            let what = format!("cut {at}, {:?}", cut(style, at));
+            board.power_cut = Some((board.flash.operations + at, cut(style, at)));
+            // The cut may come in any of these steps.
+            let sent = switch_on(&mut board).ok().and_then(|mut device| send(&mut device, &new_bytes, 240));
+            let tried = sent.is_some() && switch_on(&mut board).is_ok();
+            if tried && !board.flash.is_off() {
+                let mut device = restart(&mut board);
+                assert_eq!(
+                    (slots(&mut device), device.state()),
+                    ([ends_in; 2], state.clone()),
+                    "the run without a cut"
+                );
                 break;
             }
             cuts += 1;
-            let mut device = board.start(SHAPE.features()).unwrap_or_else(|error| panic!("cut {at} {cut:?}: {error}"));
+            let mut device = restart(&mut board);
+            assert_eq!(device.state(), state, "{what}: what was taught");
+            serves(&mut device);
             let used = status(&mut device);
-            assert_eq!(used.bundle_slot, used.bundle_slot_next);
+            assert_eq!(used.bundle_slot, used.bundle_slot_next, "{what}: a candidate is tried when the power comes");
             went_on += u32::from(used.bundle_received > 0);
+            found_new += u32::from(used.bundle_slot == 1);
+            assert!(new.golden || used.bundle_slot == 0, "{what}: confirmed without its golden images");
+            assert!(board.slot(0).starts_with(&old), "{what}: the old bundle is changed");
             if used.bundle_slot == 1 {
-                assert_eq!(&board.slot(1)[..new.len()], new, "cut {at} {cut:?}: used before it is whole");
-                continue;
+                assert!(board.slot(1).starts_with(&new_bytes), "{what}: used before it is whole");
             }
-            assert_eq!(send(&mut device, &new, 240), Some(Said::Taken(1)), "cut {at} {cut:?}");
-            assert_eq!(&board.slot(1)[..new.len()], new);
-            assert_eq!(slots(&mut board.start(SHAPE.features()).unwrap()), [1, 1]);
+            assert_eq!(send(&mut restart(&mut board), &new_bytes, 240), Some(Said::Taken(1)), "{what}");
+            assert!(board.slot(1).starts_with(&new_bytes), "{what}: not what was sent");
+            let mut device = restart(&mut board);
+            assert_eq!((slots(&mut device), device.state()), ([ends_in; 2], state.clone()), "{what}: at the end");
         }
     }
-    println!("{cuts} power cuts while a bundle arrived, {went_on} transfers went on where they were");
-    assert!(cuts > 250 && went_on > 100);
-}
-
-/// The encoder a bundle holds: its dimension in byte 4, the rest is its name.
-fn encoder(bundle: &[u8]) -> Option<FeaturesOnly> {
-    let identity = bundle[..16].try_into().unwrap();
-    bundle.starts_with(b"good").then(|| FeaturesOnly { identity, dim: bundle[4].into() })
-}
-
-/// Starts the board as a board does: first which bundle, then its encoder, then the store.
-fn start(board: &mut Board) -> Result<(u8, Device<'_>), macula_edge::store::StoreError> {
-    let slot = board.slot_to_start(|bytes| encoder(bytes).map(|encoder| encoder.identity))?;
-    let encoder = encoder(board.slot(slot)).unwrap_or(SHAPE.features());
-    Ok((slot, board.start_in(slot, encoder)?))
+    println!("{cuts} power cuts in an update: {went_on} transfers went on, {found_new} found the new bundle in use");
+    assert!(cuts > 250 && went_on > 100 && (found_new > 0) == new.golden);
 }
 
 #[test]
-fn a_new_encoder_starts_with_a_store_of_its_own() {
-    let mut new = bundle(b"good", 5000, 1);
-    new[4] = 12;
-    for at in 0.. {
-        let mut board = Board::new(SHAPE, accept);
-        let (slot, mut device) = start(&mut board).unwrap();
-        assert_eq!((slot, device.session.taught().dim()), (0, DIM));
-        let mut message = [0; 64];
-        let len = Request::AddClass { name: "old" }.write(&mut message).unwrap();
-        device.answer(&message[..len]);
-        assert_eq!(send(&mut device, &new, 200), Some(Said::Taken(1)));
-        // The power fails while the store is made anew.
-        let first = board.flash.operations;
-        let slot = board.slot_to_start(|bytes| encoder(bytes).map(|encoder| encoder.identity)).unwrap();
-        board.flash.cut_at(first + at, Cut::Torn(at));
-        let _ = board.start_in(slot, encoder(board.slot(slot)).unwrap());
-        let was_cut = board.flash.is_off();
-        let (slot, mut device) = start(&mut board).unwrap();
-        assert_eq!((slot, device.session.taught().dim()), (1, 12), "cut {at}");
-        assert_eq!(slots(&mut device), [1, 1]);
-        assert!(device.session.taught().names().iter().all(|name| name.is_free()), "taught with another encoder");
-        if !was_cut {
-            assert!(at > 5, "making a store anew takes more than {at} operations");
-            return;
+fn power_cuts_at_every_operation() {
+    cut_everywhere(Head { counter: 1, ..GOOD }, 1);
+}
+
+#[test]
+fn power_cuts_while_a_bundle_fails_its_golden_images() {
+    cut_everywhere(Head { counter: 1, golden: false, ..GOOD }, 0);
+}
+
+/// The power fails after each part: what was safe is not asked for again.
+#[test]
+fn cut_after_every_part() {
+    let new = bundle(GOOD, 9_000, 3);
+    let (taught, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let begin = Request::BundleBegin { len: new.len() as u32, sha256: sha256(&new) };
+    for parts in 0..=new.len().div_ceil(240) {
+        let mut board = taught.clone();
+        let mut device = restart(&mut board);
+        let Some(Said::Next(mut next)) = ask(&mut device, &begin) else { panic!() };
+        for _ in 0..parts {
+            let bytes = &new[next as usize..new.len().min(next as usize + 240)];
+            let Some(Said::Next(then)) = ask(&mut device, &Request::BundleChunk { offset: next, bytes }) else {
+                panic!()
+            };
+            next = then;
+        }
+        let mut device = restart(&mut board);
+        assert_eq!((slots(&mut device), device.state()), ([0; 2], state.clone()), "after {parts} parts");
+        serves(&mut device);
+        let whole_blocks = next - next % BLOCK as u32;
+        assert_eq!(ask(&mut device, &begin), Some(Said::Next(whole_blocks)), "after {parts} parts");
+        assert_eq!(send(&mut device, &new, 240), Some(Said::Taken(1)));
+        let mut device = restart(&mut board);
+        assert_eq!((slots(&mut device), device.state()), ([1; 2], state.clone()), "after {parts} parts");
+    }
+}
+
+#[test]
+fn a_bundle_that_brings_the_device_down_is_given_up() {
+    let (mut board, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let new = bundle(GOOD, 5000, 2);
+    assert_eq!(send(&mut restart(&mut board), &new, 240), Some(Said::Taken(1)));
+    for tries in 1..=TRIES_MAX {
+        let start = board.begin_start().unwrap();
+        assert!(start.on_trial && start.bundle.slot == 1, "try {tries}");
+        // Here it goes down.
+    }
+    let mut device = restart(&mut board);
+    assert_eq!((slots(&mut device), device.state()), ([0; 2], state));
+    serves(&mut device);
+    let fate = Fate::RolledBack { why: Setback::NeverEnded as u8 };
+    assert_eq!(bundles(&mut device).candidate, Some(Candidate { slot: 1, sha256: sha256(&new), fate }));
+    // Somebody means it: it is here already, and is tried again.
+    let begin = Request::BundleBegin { len: new.len() as u32, sha256: sha256(&new) };
+    assert_eq!(ask(&mut device, &begin), Some(Said::Next(new.len() as u32)));
+    assert_eq!(ask(&mut device, &Request::BundleCommit), Some(Said::Taken(1)));
+    assert_eq!(bundles(&mut device).candidate.unwrap().fate, Fate::Waiting { tries: 0 });
+    let mut device = restart(&mut board);
+    let report = bundles(&mut device);
+    assert_eq!((report.slot, report.sha256, report.candidate), (1, sha256(&new), None));
+}
+
+#[test]
+fn what_is_refused_leaves_the_running_one_serving() {
+    let (mut board, state) = taught_board(&bundle(Head { counter: 5, ..GOOD }, 3000, 1));
+    let mut device = restart(&mut board);
+    assert_eq!(bundles(&mut device).counter, 5, "of the bundle it came with");
+    let older = bundle(Head { counter: 4, ..GOOD }, 5000, 2);
+    assert_eq!(send(&mut device, &older, 240), Some(Said::Refused(Reason::BundleOlder, 4, 5)));
+    serves(&mut device);
+    assert_eq!(
+        send(&mut device, &bundle(Head { trusted: false, ..GOOD }, 5000, 2), 240),
+        Some(Said::Refused(Reason::BundleRefused, UNKNOWN_KEY, 0))
+    );
+    serves(&mut device);
+    let (mut swapped, other) =
+        (bundle(Head { counter: 6, ..GOOD }, 5000, 2), bundle(Head { counter: 7, ..GOOD }, 5000, 3));
+    swapped[BUNDLE_HEAD..].copy_from_slice(&other[BUNDLE_HEAD..]);
+    assert_eq!(send(&mut device, &swapped, 240), Some(Said::Refused(Reason::BundleRefused, OTHER_PART, 0)));
+    serves(&mut device);
+    // A higher counter counts once it is confirmed: what fails its golden images raises nothing.
+    let failing = bundle(Head { counter: 9, golden: false, ..GOOD }, 5000, 2);
+    assert_eq!(send(&mut device, &failing, 240), Some(Said::Taken(1)));
+    let mut device = restart(&mut board);
+    let report = bundles(&mut device);
+    let why = Setback::Golden as u8;
+    assert_eq!((report.counter, report.candidate.unwrap().fate), (5, Fate::RolledBack { why }));
+    serves(&mut device);
+    let newer = bundle(Head { counter: 7, ..GOOD }, 5000, 4);
+    assert_eq!(send(&mut device, &newer, 240), Some(Said::Taken(1)));
+    let mut device = restart(&mut board);
+    assert_eq!((slots(&mut device), bundles(&mut device).counter, device.state()), ([1; 2], 7, state));
+    let between = bundle(Head { counter: 6, ..GOOD }, 5000, 5);
+    assert_eq!(send(&mut device, &between, 240), Some(Said::Refused(Reason::BundleOlder, 6, 7)));
+    // Also a factory reset leaves bundle and counter.
+    answered(&mut device, &Request::FactoryReset { confirmation: "forget everything" });
+    let mut device = restart(&mut board);
+    assert_eq!((slots(&mut device), bundles(&mut device).counter), ([1; 2], 7));
+}
+
+/// Commits with the words that allow samples to be forgotten.
+const FORGETTING: Request<'static> = Request::BundleCommitForgetting { confirmation: FORGETTING_CONFIRMATION };
+
+#[test]
+fn another_encoder_asks_before_it_forgets() {
+    let (mut board, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let other = bundle(Head { dim: 12, ..GOOD }, 5000, 2);
+    let mut device = restart(&mut board);
+    assert_eq!(send(&mut device, &other, 240), Some(Said::Refused(Reason::WouldForget, 6, 6)));
+    serves(&mut device);
+    let wrong = Request::BundleCommitForgetting { confirmation: "yes" };
+    assert_eq!(ask(&mut device, &wrong), Some(Said::Refused(Reason::NotConfirmed, 0, 0)));
+    // Nothing is sent again; and until the next start nothing is forgotten.
+    assert_eq!(ask(&mut device, &FORGETTING), Some(Said::Taken(1)));
+    assert_eq!(device.state(), state);
+    let mut device = restart(&mut board);
+    assert_eq!((slots(&mut device), device.session.taught().dim()), ([1; 2], 12));
+    assert!(device.session.taught().supports().is_empty());
+    assert!(device.session.taught().names().iter().all(|name| name.is_free()));
+
+    // Samples that come after a commit for which there was nothing to ask.
+    let mut board = Board::new(SHAPE, accept);
+    board.program(&bundle(GOOD, 3000, 1)).unwrap();
+    let mut device = restart(&mut board);
+    assert_eq!(send(&mut device, &other, 240), Some(Said::Taken(1)));
+    let state = teach(&mut device);
+    let mut device = restart(&mut board);
+    assert_eq!((slots(&mut device), device.state()), ([0; 2], state));
+    let why = Setback::WouldForget as u8;
+    assert_eq!(bundles(&mut device).candidate.unwrap().fate, Fate::RolledBack { why });
+}
+
+/// The power fails at each operation of the start that makes the store anew for another encoder: everything that was
+/// taught with the old one, or the new one with an empty store.
+#[test]
+fn power_cuts_while_the_encoder_changes() {
+    let other = bundle(Head { dim: 12, counter: 3, ..GOOD }, 5000, 2);
+    let (mut taught, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let mut device = restart(&mut taught);
+    send(&mut device, &other, 240);
+    assert_eq!(ask(&mut device, &FORGETTING), Some(Said::Taken(1)));
+    let mut cuts = [0; 2];
+    for style in 0..STYLES {
+        for at in 0.. {
+            let mut board = taught.clone();
+            board.power_cut = Some((board.flash.operations + at, cut(style, at)));
+            let done = switch_on(&mut board).is_ok() && !board.flash.is_off();
+            let seen = if done { None } else { Some(board.begin_start().unwrap()) };
+            let mut device = restart(&mut board);
+            assert_eq!((slots(&mut device), device.session.taught().dim()), ([1; 2], 12), "cut {at}");
+            assert_eq!(bundles(&mut device).counter, 3);
+            assert_ne!(device.state(), state);
+            match seen {
+                Some(start) => cuts[usize::from(start.on_trial)] += 1,
+                None => break,
+            }
         }
     }
+    println!("cuts that found the store made anew, or not yet: {cuts:?}");
+    assert!(cuts.iter().all(|&cuts| cuts > 5));
+}
+
+/// Whenever the power fails in a factory reset, the bundle in use stays the one that was confirmed, and not the older
+/// one, nor one that was rolled back.
+#[test]
+fn power_cuts_in_a_factory_reset_leave_the_bundle() {
+    let (mut reset, state) = taught_board(&bundle(Head { counter: 1, ..GOOD }, 3000, 1));
+    assert_eq!(
+        send(&mut restart(&mut reset), &bundle(Head { counter: 2, ..GOOD }, 5000, 2), 240),
+        Some(Said::Taken(1))
+    );
+    let failing = bundle(Head { counter: 3, golden: false, ..GOOD }, 5000, 3);
+    assert_eq!(send(&mut restart(&mut reset), &failing, 240), Some(Said::Taken(0)));
+    assert_eq!(slots(&mut restart(&mut reset)), [1; 2]);
+    let mut found = [0; 2];
+    for style in 0..STYLES {
+        for at in 0.. {
+            let mut board = reset.clone();
+            let mut device = restart(&mut board);
+            let first = device.session.flash_mut().operations;
+            device.session.flash_mut().cut_at(first + at, cut(style, at));
+            let mut message = [0; 64];
+            let len = Request::FactoryReset { confirmation: "forget everything" }.write(&mut message).unwrap();
+            device.answer(&message[..len]);
+            let was_cut = device.is_off();
+            let mut device = restart(&mut board);
+            assert_eq!((slots(&mut device), bundles(&mut device).counter), ([1; 2], 2), "cut {at}");
+            let is_empty = device.session.taught().supports().is_empty();
+            assert!(is_empty || device.state() == state, "cut {at}: a part is forgotten");
+            found[usize::from(is_empty)] += 1;
+            if !was_cut {
+                break;
+            }
+        }
+    }
+    assert!(found.iter().all(|&found| found > 2), "{found:?}");
 }

@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
+use macula_edge::head::CLASSES_MAX;
+use macula_edge::session::Bundle;
+use sha2::{Digest, Sha256};
 
-use super::trust::{BundleFacts, KeyArgs, check_counter, is_bundle, open_bundle};
+use super::trust::{KeyArgs, is_bundle, open_bundle};
 use crate::blob::{Arithmetic, BlobFile};
-use crate::bundle::{Limits, PublicKey};
+use crate::bundle::PublicKey;
 use crate::data::{Image, Preprocessing, ResizeFilter};
 use crate::device::{
-    BundleNotes, DeskEncoder, Device, DeviceMemory, InProcess, StoreCard, StoreFile, feature_of, fingerprint,
+    DeskEncoder, Device, DeviceMemory, InProcess, KeptImages, Loaded, SignedBundles, Site, StoreCard, StoreFile,
+    feature_of, fingerprint,
 };
 use crate::encoder::Embedder;
 use crate::evaluate::RawPixels;
@@ -54,8 +58,6 @@ pub struct OpenedEncoder {
     pub name: String,
     /// In which precision it computes.
     pub arithmetic: String,
-    /// Of an encoder in a bundle.
-    pub bundle: Option<BundleFacts>,
 }
 
 impl DeviceArgs {
@@ -80,41 +82,94 @@ impl DeviceArgs {
                 });
             }
         };
-        with_store(path, self.encoder.as_deref(), &self.keys, missing, |device, _| {
+        let encoder = self.encoder.as_deref();
+        with_store(Given { store: path, encoder, keys: &self.keys, missing, keep_images: false }, |device, served| {
+            check_given(encoder, served)?;
             talk_over(&self.device, &mut InProcess::new(device), None, talk)
         })?
     }
 }
 
+/// What a device of this process runs.
+pub struct Served<'e> {
+    /// Its encoder.
+    pub encoder: &'e dyn Embedder,
+    /// What people call it.
+    pub name: &'e str,
+    /// In which precision it computes.
+    pub arithmetic: &'e str,
+    /// Its bundle, where it has one, and the bundle's counter.
+    pub bundle: Option<(Bundle, u64)>,
+}
+
+/// What a device of this process is made with.
+#[derive(Clone, Copy)]
+pub struct Given<'g> {
+    /// The file of its store.
+    pub store: &'g Path,
+    /// The encoder that was named.
+    pub encoder: Option<&'g str>,
+    /// Whose bundles it takes.
+    pub keys: &'g KeyArgs,
+    /// What becomes of a store that is not there.
+    pub missing: Missing,
+    /// Whether it keeps images of what it is taught.
+    pub keep_images: bool,
+}
+
 /// Switches on a device of this process and hands it to `run`.
-pub fn with_store<T>(
-    path: &Path,
-    encoder: Option<&str>,
-    keys: &KeyArgs,
-    missing: Missing,
-    run: impl FnOnce(&mut Device<'_>, &OpenedEncoder) -> T,
-) -> anyhow::Result<T> {
-    let found = StoreFile::card(path)?;
+pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'_>) -> T) -> anyhow::Result<T> {
+    let Given { store, encoder, missing, .. } = given;
+    let is_bundled = encoder.map_or(Site::has_bundles(store), is_bundle);
+    if is_bundled {
+        return with_bundles(given, run);
+    }
+    let found = StoreFile::card(store)?;
     let name = encoder.or(found.as_ref().map(|card| card.encoder.as_str()));
-    let Some(name) = name else { bail!(no_store(path, missing)) };
-    let notes = if is_bundle(name) { BundleNotes::read(path)? } else { BundleNotes::default() };
-    let trusted = [keys.read()?, notes.trusted].concat();
-    let opened = open_encoder(name, &trusted);
+    let Some(name) = name else { bail!(no_store(store, missing)) };
+    let opened = open_encoder(name, &given.keys.read()?);
     let opened = match encoder {
         Some(_) => opened?,
         None => opened.with_context(|| {
-            format!("store {} remembers its encoder, which --encoder can name anew", path.display())
+            format!("store {} remembers its encoder, which --encoder can name anew", store.display())
         })?,
     };
-    if let Some(facts) = &opened.bundle {
-        check_counter(name, facts, notes.counter)?;
-    }
     let supports = match (missing, &found) {
         (_, Some(card)) => card.supports,
         (Missing::Make(supports), None) => supports,
-        (Missing::Refuse, None) => bail!(no_store(path, missing)),
+        (Missing::Refuse, None) => bail!(no_store(store, missing)),
     };
-    switch_on(path, &opened, supports, |device| run(device, &opened))
+    switch_on(store, &opened, supports, given.keep_images, |device| run(device, &opened.served()))
+}
+
+/// As [`with_store`] for a device that has its encoder in a bundle.
+fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'_>) -> T) -> anyhow::Result<T> {
+    let Given { store, encoder, missing, .. } = given;
+    let supports = match missing {
+        Missing::Refuse if StoreFile::card(store)?.is_none() => bail!(no_store(store, missing)),
+        Missing::Refuse => SUPPORTS_DEFAULT,
+        Missing::Make(supports) => supports,
+    };
+    let keys = given.keys.read()?;
+    let complain = |message: &str| eprintln!("macula: {message}");
+    let site = Site {
+        store,
+        reader: &SignedBundles,
+        keys: &keys,
+        keep_images: given.keep_images,
+        limits: [CLASSES_MAX as u32, supports],
+        complain: &complain,
+    };
+    Ok(site.run(encoder.map(Path::new), |device, loaded, bundle| {
+        let Loaded { encoder, name, arithmetic, counter, .. } = loaded;
+        run(device, &Served { encoder: &**encoder, name, arithmetic, bundle: Some((bundle, *counter)) })
+    })?)
+}
+
+impl OpenedEncoder {
+    fn served(&self) -> Served<'_> {
+        Served { encoder: &*self.encoder, name: &self.name, arithmetic: &self.arithmetic, bundle: None }
+    }
 }
 
 /// Switches on a device with `opened`, on the store at `path` or a new one with places for `supports`.
@@ -122,28 +177,26 @@ fn switch_on<T>(
     path: &Path,
     opened: &OpenedEncoder,
     supports: u32,
+    keep_images: bool,
     run: impl FnOnce(&mut Device<'_>) -> T,
 ) -> anyhow::Result<T> {
     let encoder = &*opened.encoder;
     let found = StoreFile::card(path)?;
-    let limits = opened.bundle.map_or(Limits::default(), |facts| facts.limits);
-    let (classes, supports) = match &found {
-        Some(card) => (card.classes, card.supports),
-        None => (limits.classes, supports.min(limits.supports)),
-    };
+    let (classes, supports) =
+        found.as_ref().map_or((CLASSES_MAX as u32, supports), |card| (card.classes, card.supports));
     let (dim, identity) = (encoder.feature_dim() as u32, encoder.identity());
     let given = StoreCard { encoder: opened.name.clone(), identity, dim, classes, supports };
     if let Some(card) = &found {
         card.check(&given, path)?;
     }
-    let mut file = StoreFile::open(path, &given)?;
-    if let Some(facts) = &opened.bundle {
-        // It has given the features of its golden images: from here on no older one is taken.
-        BundleNotes::write(&mut file, &given, facts.counter, facts.signer)?;
-    }
+    let file = StoreFile::open(path, &given)?;
     let complain = |message: &str| eprintln!("macula: {message}");
+    let images = if keep_images { Some(KeptImages::make_beside(path)?) } else { KeptImages::beside(path) };
     let mut memory = DeviceMemory::new(dim as usize, classes as usize, supports as usize);
     let mut device = Device::new(DeskEncoder::new(encoder, &complain), file, &mut memory)?;
+    if let Some(images) = &images {
+        device.keep_images(images)?;
+    }
     Ok(run(&mut device))
 }
 
@@ -155,7 +208,9 @@ pub fn with_encoder<T>(
     talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let address = Address::Store(path.to_owned());
-    switch_on(path, opened, SUPPORTS_DEFAULT, |device| talk_over(&address, &mut InProcess::new(device), None, talk))?
+    switch_on(path, opened, SUPPORTS_DEFAULT, false, |device| {
+        talk_over(&address, &mut InProcess::new(device), None, talk)
+    })?
 }
 
 fn no_store(path: &Path, missing: Missing) -> String {
@@ -184,7 +239,6 @@ pub fn open_encoder(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedE
             encoder: Box::new(RawPixels::new(recipe)),
             name: name.to_owned(),
             arithmetic: "f32".to_owned(),
-            bundle: None,
         });
     }
     ensure!(
@@ -195,7 +249,7 @@ pub fn open_encoder(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedE
     let path = shipped_in(Path::new(name));
     let (encoder, arithmetic) = open_path(&path)?;
     let absolute = std::fs::canonicalize(&path).with_context(|| path.display().to_string())?;
-    Ok(OpenedEncoder { encoder, name: absolute.to_string_lossy().into_owned(), arithmetic, bundle: None })
+    Ok(OpenedEncoder { encoder, name: absolute.to_string_lossy().into_owned(), arithmetic })
 }
 
 /// An encoder and the precision it computes in.
@@ -248,6 +302,17 @@ pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
         other => Err(std::io::Error::new(std::io::ErrorKind::Unsupported, format!("'{other}' is no line"))),
     };
     line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })
+}
+
+/// Refuses a bundle that is named for a device which has another one.
+fn check_given(encoder: Option<&str>, served: &Served<'_>) -> anyhow::Result<()> {
+    let (Some(name), Some((bundle, counter))) = (encoder, served.bundle) else { return Ok(()) };
+    let bytes = std::fs::read(name).with_context(|| format!("cannot read {name}"))?;
+    ensure!(
+        Sha256::digest(bytes)[..] == bundle.sha256,
+        "the device has another bundle than {name}, of counter {counter}; `macula update` brings it a new one"
+    );
+    Ok(())
 }
 
 /// Refuses an encoder for a device that has one, or takes the features of another.

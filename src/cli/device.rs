@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
 
-use super::connect::{Missing, OpenedEncoder, SUPPORTS_DEFAULT, with_store};
+use macula_edge::bundle::Header;
+use sha2::{Digest, Sha256};
+
+use super::connect::{Given, Missing, SUPPORTS_DEFAULT, Served, hexadecimal, talk_over, with_store};
 use super::trust::KeyArgs;
 use super::{Common, DeviceFault, print_json};
-use crate::device::{Device, Listener, fingerprint, serve};
+use crate::device::{Device, Ended, InProcess, Listener, fingerprint, serve};
 use crate::link::Address;
 
 /// Arguments of `macula device`.
@@ -19,7 +22,10 @@ use crate::link::Address;
     macula device --bundle nano.macula --key maker.pub --store ward.store --listen tcp:localhost:7000\n  \
     macula device --bundle encoder.onnx --store ward.store --listen serial:ttyS1:115200\n\n\
     One client is served at a time; the others wait. Who reaches the device can teach it and make it forget, for there \
-    is no password: without --allow-remote it listens to this machine only. Port 0 takes a free port, which is printed.")]
+    is no password: without --allow-remote it listens to this machine only. Port 0 takes a free port, which is printed.\n\n\
+    A device that was started with a bundle keeps it beside its store, and takes others by `macula update`: one is tried \
+    at once, confirmed by its golden images, or given up for the one before. From then on --bundle counts only where it is \
+    newer.")]
 pub struct Args {
     /// The encoder: FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels; a store that was
     /// made remembers it
@@ -33,6 +39,9 @@ pub struct Args {
     /// Where clients reach it: tcp:HOST:PORT or serial:PATH[:BAUD]
     #[arg(long, value_name = "LINE")]
     listen: Address,
+    /// Keep the images of what is taught beside the store, so that samples survive a bundle with another encoder
+    #[arg(long)]
+    keep_images: bool,
     /// Let other machines connect, too
     #[arg(long)]
     allow_remote: bool,
@@ -54,6 +63,9 @@ struct Ready {
     feature_dim: usize,
     samples: usize,
     samples_limit: usize,
+    /// Of its bundle, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle_counter: Option<u64>,
 }
 
 /// Runs it until Ctrl-C, which is no fault.
@@ -66,37 +78,112 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
-    with_store(&args.store, args.bundle.as_deref(), &args.keys, Missing::Make(args.supports), |device, opened| {
-        let fault = |error| DeviceFault(format!("cannot listen on {}: {error}", args.listen));
-        let mut listener = Listener::open(&args.listen, args.allow_remote).map_err(|error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied if !args.allow_remote => {
-                anyhow::anyhow!("{} {error}; add --allow-remote if that is meant", args.listen)
+    let (mut listener, mut offered) = (None, false);
+    let given = Given {
+        store: &args.store,
+        encoder: args.bundle.as_deref(),
+        keys: &args.keys,
+        missing: Missing::Make(args.supports),
+        keep_images: args.keep_images,
+    };
+    // A new bundle is tried by switching the device on anew; whoever is connected stays so.
+    while with_store(given, |device, served| -> anyhow::Result<Ended> {
+        if !std::mem::replace(&mut offered, true) && is_offered(&args, device, served)? {
+            return Ok(Ended::UpdateWaiting);
+        }
+        let listener = match &mut listener {
+            Some(listener) => {
+                remark(&args, &format!("goes on with bundle {}", describe(served)));
+                listener
             }
-            _ => fault(error).into(),
-        })?;
-        announce(&args, device, opened, &listener.address(&args.listen).map_err(fault)?)?;
+            none => {
+                let opened = none.insert(open_listener(&args)?);
+                announce(&args, device, served, &opened.address(&args.listen).map_err(|error| fault(&args, error))?)?;
+                opened
+            }
+        };
         let complain = |message: &str| eprintln!("macula: {message}");
-        serve(device, &mut listener, &stop, &complain)
-            .map_err(|error| DeviceFault(format!("the line {} failed: {error}", args.listen)))?;
-        Ok(())
-    })?
+        let ended = serve(device, listener, &stop, &complain);
+        Ok(ended.map_err(|error| DeviceFault(format!("the line {} failed: {error}", args.listen)))?)
+    })?? == Ended::UpdateWaiting
+    {}
+    Ok(())
 }
 
-fn announce(args: &Args, device: &Device<'_>, opened: &OpenedEncoder, address: &Address) -> anyhow::Result<()> {
+fn open_listener(args: &Args) -> anyhow::Result<Listener> {
+    Listener::open(&args.listen, args.allow_remote).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied if !args.allow_remote => {
+            anyhow::anyhow!("{} {error}; add --allow-remote if that is meant", args.listen)
+        }
+        _ => fault(args, error).into(),
+    })
+}
+
+fn fault(args: &Args, error: std::io::Error) -> DeviceFault {
+    DeviceFault(format!("cannot listen on {}: {error}", args.listen))
+}
+
+/// Brings the device the bundle that was named, where it is newer than its own; tells whether it is to be tried.
+fn is_offered(args: &Args, device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<bool> {
+    let (Some(name), Some((used, counter))) = (&args.bundle, served.bundle) else { return Ok(false) };
+    // The bundle is what a device comes with: once it has its own, the file need not be there any more.
+    let Ok(bytes) = std::fs::read(name) else { return Ok(false) };
+    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    if sha256 == used.sha256 {
+        return Ok(false);
+    }
+    let address = Address::Store(args.store.clone());
+    let talked = talk_over(&address, &mut InProcess::new(device), None, |client| {
+        let candidate = client.bundles()?.and_then(|report| report.candidate);
+        let was_tried = candidate.is_some_and(|candidate| candidate.sha256 == sha256);
+        let is_newer = Header::claimed_counter(&bytes).is_some_and(|given| given > counter);
+        if was_tried || !is_newer {
+            remark(args, &format!("uses its own bundle {}, and not {name}", describe(served)));
+            return Ok(());
+        }
+        client.send_bundle(&bytes, false, &|_| ())?;
+        Ok(())
+    });
+    // What the device has serves on.
+    if let Err(error) = talked {
+        eprintln!("macula: {name} is not taken: {error:#}");
+    }
+    Ok(device.is_update_waiting())
+}
+
+/// The bundle in use, for people.
+fn describe(served: &Served<'_>) -> String {
+    match served.bundle {
+        Some((bundle, counter)) => {
+            format!("{} ({}…, counter {counter})", served.name, &hexadecimal(&bundle.sha256[..4]))
+        }
+        None => served.name.to_owned(),
+    }
+}
+
+fn remark(args: &Args, message: &str) {
+    if !args.common.quiet {
+        eprintln!("macula: the device {message}");
+    }
+}
+
+fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Address) -> anyhow::Result<()> {
     let taught = device.taught();
     let ready = Ready {
         listening: address.to_string(),
-        encoder: opened.name.clone(),
-        encoder_identity: super::connect::hexadecimal(&fingerprint(&*opened.encoder)),
-        arithmetic: opened.arithmetic.clone(),
+        encoder: served.name.to_owned(),
+        encoder_identity: hexadecimal(&fingerprint(served.encoder)),
+        arithmetic: served.arithmetic.to_owned(),
         feature_dim: taught.dim(),
         samples: taught.supports().len(),
         samples_limit: taught.capacity(),
+        bundle_counter: served.bundle.map(|(_, counter)| counter),
     };
     if args.common.json {
         print_json(&ready)?;
     } else if !args.common.quiet {
-        let Ready { listening, encoder, encoder_identity, arithmetic, feature_dim, samples, samples_limit } = &ready;
+        let Ready { listening, encoder, encoder_identity, arithmetic, feature_dim, samples, samples_limit, .. } =
+            &ready;
         println!("encoder    {encoder} ({}…), {feature_dim} dimensions, in {arithmetic}", &encoder_identity[..8]);
         println!("store      {}: {samples} of {samples_limit} samples", args.store.display());
         println!("listening  {listening}");

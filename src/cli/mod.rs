@@ -196,6 +196,10 @@ pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn is_check(error: &anyhow::Error) -> bool {
+    error.is::<CheckFailed>() || error.downcast_ref::<DeviceError>().is_some_and(DeviceError::is_check)
+}
+
 /// Whether a device, its store or the line to it is at fault.
 fn is_device_fault(error: &anyhow::Error) -> bool {
     error.is::<DeviceFault>()
@@ -262,7 +266,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("macula: {error:#}");
-            let code = if error.is::<CheckFailed>() {
+            let code = if is_check(&error) {
                 3
             } else if is_device_fault(&error) {
                 4

@@ -1,9 +1,10 @@
 //! `macula status`: how a device is and what it knows.
 
 use super::connect::{ClassCount, DeviceArgs, Missing, Names, date, hexadecimal};
+use super::update::setback;
 use super::{Common, print_json};
 use crate::device::StoreFile;
-use crate::link::{Address, Client, Knowledge, Status};
+use crate::link::{Address, BundleReport, Client, Fate, Knowledge, Status};
 
 /// Arguments of `macula status`.
 #[derive(clap::Args)]
@@ -41,10 +42,76 @@ struct Report {
     requests_repeated: u32,
     frames_dropped: u32,
     now_s: u64,
+    /// The bundle in use and the one that was sent last, where the device takes bundles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle: Option<BundleRow>,
     /// SHA-256 of the canonical state: devices that know the same samples have the same.
     state_sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<Vec<SampleRow>>,
+}
+
+#[derive(serde::Serialize)]
+struct BundleRow {
+    slot: u8,
+    sha256: String,
+    /// The least that another bundle must have.
+    counter: u64,
+    /// `waiting` for a start, `rolled back`, or `arriving`; nothing where no other one is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_slot: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_sha256: Option<String>,
+    /// Starts that tried it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tries: Option<u8>,
+    /// Why it was rolled back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    bytes_received: u32,
+    bytes_expected: u32,
+}
+
+impl BundleRow {
+    fn of(report: &BundleReport, status: &Status) -> Self {
+        let candidate = report.candidate;
+        let (mut other, mut tries, mut reason) = (None, None, None);
+        match candidate.map(|candidate| candidate.fate) {
+            Some(Fate::Waiting { tries: begun }) => (other, tries) = (Some("waiting"), Some(begun)),
+            Some(Fate::RolledBack { why }) => (other, reason) = (Some("rolled back"), Some(setback(why))),
+            None if status.bundle_len > status.bundle_received => other = Some("arriving"),
+            None => {}
+        }
+        Self {
+            slot: report.slot,
+            sha256: hexadecimal(&report.sha256),
+            counter: report.counter,
+            other,
+            other_slot: candidate.map(|candidate| candidate.slot),
+            other_sha256: candidate.map(|candidate| hexadecimal(&candidate.sha256)),
+            tries,
+            reason,
+            bytes_received: status.bundle_received,
+            bytes_expected: status.bundle_len,
+        }
+    }
+
+    fn print(&self) {
+        let came_with_it = self.sha256.bytes().all(|digit| digit == b'0');
+        let which = if came_with_it { "that it came with" } else { &format!("{}…", &self.sha256[..8]) };
+        println!("bundle    {which} in slot {}, counter {}", self.slot, self.counter);
+        let sha256 = self.other_sha256.as_deref().map_or("", |sha256| &sha256[..8]);
+        match (self.other, self.tries, &self.reason) {
+            (_, Some(tries), _) => println!("          {sha256}… waits to be tried, tried by {tries} starts"),
+            (_, _, Some(reason)) => println!("          {sha256}… was rolled back: {reason}"),
+            (Some(_), ..) => {
+                println!("          {} of {} bytes of another one", self.bytes_received, self.bytes_expected)
+            }
+            _ => {}
+        }
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -82,6 +149,7 @@ fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &Names) 
         Some(knowledge) => knowledge.sha256,
         None => client.state_sha256()?,
     };
+    let bundle = client.bundles()?.map(|bundles| BundleRow::of(&bundles, status));
     let encoder = match &args.device.device {
         Address::Store(path) => StoreFile::card(path)?.map(|card| card.encoder),
         _ => None,
@@ -107,6 +175,7 @@ fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &Names) 
         requests_repeated: line.repeated,
         frames_dropped: line.corrupted.saturating_add(line.oversized).saturating_add(line.stale),
         now_s: status.now_s,
+        bundle,
         state_sha256: hexadecimal(&state_sha256),
         samples: knowledge.map(|knowledge| rows(&knowledge, names)),
     })
@@ -141,5 +210,8 @@ fn print(report: &Report) {
     }
     let Report { requests, requests_repeated, frames_dropped, .. } = report;
     println!("line      {requests} requests, {requests_repeated} repeated, {frames_dropped} frames dropped");
+    if let Some(bundle) = &report.bundle {
+        bundle.print();
+    }
     println!("state     {}", report.state_sha256);
 }

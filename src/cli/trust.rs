@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use macula_edge::bundle::{BundleError, counter};
+use macula_edge::bundle::BundleError;
 
 use super::CheckFailed;
 use super::connect::OpenedEncoder;
-use crate::bundle::{self, Bundle, Limits, OpenError, PublicKey};
+use crate::bundle::{self, Bundle, OpenError, PublicKey};
 
 /// Whose bundles are taken.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -24,17 +24,6 @@ impl KeyArgs {
     }
 }
 
-/// What a device keeps to when it uses a bundle.
-#[derive(Clone, Copy, Debug)]
-pub struct BundleFacts {
-    /// Its counter.
-    pub counter: u64,
-    /// Who signed it.
-    pub signer: PublicKey,
-    /// What a store for it may hold.
-    pub limits: Limits,
-}
-
 /// Whether a name is that of a bundle.
 pub fn is_bundle(name: &str) -> bool {
     let path = Path::new(name);
@@ -46,19 +35,11 @@ pub fn open_bundle(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedEn
     let path = std::fs::canonicalize(name).with_context(|| name.to_owned())?;
     let bundle = Bundle::open(Path::new(name), trusted).map_err(refused)?;
     let (encoder, _) = bundle.encoder().map_err(refused)?;
-    let header = bundle.header();
-    let facts = BundleFacts { counter: header.counter, signer: header.signer, limits: bundle.manifest().limits };
     Ok(OpenedEncoder {
         arithmetic: encoder.arithmetic().to_owned(),
         encoder: Box::new(encoder),
         name: path.to_string_lossy().into_owned(),
-        bundle: Some(facts),
     })
-}
-
-/// Refuses a bundle older than one that a store was used with.
-pub fn check_counter(name: &str, facts: &BundleFacts, seen: u64) -> anyhow::Result<()> {
-    counter::check(facts.counter, seen).map_err(|source| refused(OpenError::Refused { path: name.to_owned(), source }))
 }
 
 /// A failed check where it is one, with what can be done about it.

@@ -2,20 +2,25 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use macula_edge::bundle::TrustedKeys;
 use macula_edge::decide::Judge;
-use macula_edge::protocol::message::message_max;
-use macula_edge::protocol::{Endpoint, packet_max};
-use macula_edge::session::{self, Profile, Session};
-use macula_edge::store::{Store, buffer_len};
-use macula_edge::taught::{Name, Record, Taught};
+use macula_edge::protocol::message::{Input, message_max};
+use macula_edge::protocol::{Endpoint, Reason, Reply, Request, packet_max};
+use macula_edge::session::{self, Accept, BundleSlots, Offer, Profile, Session, Start, StartMemory};
+use macula_edge::store::{Store, StoreError, buffer_len};
+use macula_edge::taught::{Name, Record, Source, Taught};
 
-use super::{DeskEncoder, DeviceError, StoreFile};
+use super::slot_file::{SLOT_LEN, SLOT_STARTS};
+use super::{DeskEncoder, DeviceError, KeptImageError, KeptImages, StoreCard, StoreFile};
 
 /// Bytes of the largest image that is taken: 8192×5461 pixels in colour.
 const IMAGE_BYTES_MAX: usize = 128 << 20;
 
 /// Bytes of the longest message that we offer, so that an image comes in few parts.
 const MESSAGE_MAX: usize = 32_768;
+
+/// What a store says of the medium that failed: the number of [`Reason::StoreFault`] for images that cannot be kept.
+const IMAGES_FAULT: u64 = 9;
 
 /// What a device says of itself.
 const PROGRAM: &str = "macula device";
@@ -55,6 +60,34 @@ impl DeviceMemory {
     }
 }
 
+/// A store without a session.
+pub(super) struct Opened<'m, 'f> {
+    pub store: Store<'m, &'f mut StoreFile>,
+    pub taught: Taught<'m>,
+}
+
+impl DeviceMemory {
+    /// Opens the store of `card` in memory that fits it.
+    pub(super) fn open<'m, 'f>(
+        &'m mut self,
+        file: &'f mut StoreFile,
+        card: &StoreCard,
+    ) -> Result<Opened<'m, 'f>, StoreError> {
+        let Self { names, records, features, store, .. } = self;
+        let mut taught = Taught::new(card.dim as usize, names, records, features).map_err(StoreError::Taught)?;
+        let (range, mut identity) = (file.range(), [0; 16]);
+        identity.copy_from_slice(&card.identity[..16]);
+        let store = Store::open(file, range, identity, store, &mut taught)?;
+        Ok(Opened { store, taught })
+    }
+
+    /// What a start needs before it knows its encoder.
+    pub(super) fn lend(&mut self) -> StartMemory<'_> {
+        let Self { names, records, features, store, .. } = self;
+        StartMemory { names, records, features, buffer: store }
+    }
+}
+
 fn message_len(dim: usize) -> usize {
     message_max(dim).max(MESSAGE_MAX)
 }
@@ -63,6 +96,22 @@ fn message_len(dim: usize) -> usize {
 pub struct Device<'m> {
     endpoint: Endpoint<'m>,
     session: Session<'m, DeskEncoder<'m>, StoreFile>,
+    images: Option<&'m KeptImages>,
+    complain: &'m dyn Fn(&str),
+}
+
+/// What a device that takes bundles starts with.
+pub struct Bundled<'m> {
+    /// The bundle of this start, whose golden images have passed.
+    pub start: Start,
+    /// Its counter.
+    pub counter: u64,
+    /// The keys whose bundles are taken.
+    pub trusted: TrustedKeys,
+    /// Decides whether another one is taken.
+    pub accept: &'m Accept<'m>,
+    /// Whether the feature of a source can be made anew.
+    pub keeps: &'m dyn Fn(&Source) -> bool,
 }
 
 impl<'m> Device<'m> {
@@ -73,15 +122,58 @@ impl<'m> Device<'m> {
     /// # Errors
     /// When the store is damaged, or was taught with another encoder.
     pub fn new(encoder: DeskEncoder<'m>, file: StoreFile, memory: &'m mut DeviceMemory) -> Result<Self, DeviceError> {
+        Self::switch_on(encoder, file, memory, None)
+    }
+
+    /// As [`Self::new`] with the encoder of a bundle, which is confirmed if it was on trial. Others may follow it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_bundles(
+        encoder: DeskEncoder<'m>,
+        file: StoreFile,
+        memory: &'m mut DeviceMemory,
+        bundled: Bundled<'m>,
+    ) -> Result<Self, DeviceError> {
+        Self::switch_on(encoder, file, memory, Some(bundled))
+    }
+
+    /// Has the device keep the images of what it is taught. Those of samples that it does not know go.
+    ///
+    /// # Errors
+    /// When an image cannot be removed.
+    pub fn keep_images(&mut self, images: &'m KeptImages) -> Result<(), KeptImageError> {
+        self.images = Some(images);
+        images.retain(|source| self.session.taught().find(source).is_some())
+    }
+
+    fn switch_on(
+        encoder: DeskEncoder<'m>,
+        file: StoreFile,
+        memory: &'m mut DeviceMemory,
+        bundled: Option<Bundled<'m>>,
+    ) -> Result<Self, DeviceError> {
         use macula_edge::encoder::Embedder;
+        let complain = encoder.complain();
         let DeviceMemory { names, records, features, store, image, feature, bytes, scratch, probabilities, .. } =
             memory;
         let path = file.path().to_owned();
         let failed = |source| DeviceError::Store { path: path.display().to_string(), source };
         let (dim, range) = (encoder.dim(), file.range());
-        let memory_wrong = |error| failed(macula_edge::store::StoreError::Taught(error));
+        let memory_wrong = |error| failed(StoreError::Taught(error));
         let mut taught = Taught::new(dim, names, records, features).map_err(memory_wrong)?;
-        let store = Store::open(file, range, encoder.identity(), store, &mut taught).map_err(failed)?;
+        let (identity, mut slots) = (encoder.identity(), None);
+        let store = match bundled {
+            None => Store::open(file, range, identity, store, &mut taught).map_err(failed)?,
+            Some(Bundled { start, counter, trusted, accept, keeps }) => {
+                let (starts, len, in_use) = (SLOT_STARTS, SLOT_LEN, start.bundle.slot);
+                slots = Some(BundleSlots { starts, len, in_use, accept, keeps });
+                let offer = Offer { identity, counter };
+                let mut store = session::settle(file, range, start, offer, store, &mut taught).map_err(failed)?;
+                remember(&mut store, trusted).map_err(failed)?;
+                store
+            }
+        };
         let message_max = message_len(dim);
         let profile = Profile {
             program: PROGRAM,
@@ -90,28 +182,72 @@ impl<'m> Device<'m> {
             channels: encoder.channels(),
         };
         let memory_lent = session::Memory { image, feature, bytes, scratch, probabilities };
-        let session = Session::new(profile, encoder, store, taught, memory_lent, None).map_err(failed)?;
+        let session = Session::new(profile, encoder, store, taught, memory_lent, slots).map_err(failed)?;
         let endpoint = Endpoint::new(&mut memory.received, &mut memory.kept);
-        Ok(Self { endpoint, session })
+        Ok(Self { endpoint, session, images: None, complain })
     }
 
     /// Takes bytes off a line and adds what is answered to `out`.
     pub fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let now_s = now_s();
-        let Self { endpoint, session } = self;
+        let Self { endpoint, session, images, complain } = self;
         for &byte in bytes {
             let answer = |message: &[u8], counters, reply: &mut [u8]| {
                 session.set_line(counters);
-                session.handle(message, now_s, reply)
+                match images {
+                    None => session.handle(message, now_s, reply),
+                    Some(images) => handle_keeping(session, images, *complain, (message, now_s), reply),
+                }
             };
             endpoint.receive(byte, answer, &mut |piece| out.extend_from_slice(piece));
         }
+    }
+
+    /// Whether a bundle waits to be tried: the device is to be switched on anew.
+    pub fn is_update_waiting(&self) -> bool {
+        self.session.is_update_waiting()
     }
 
     /// What it knows.
     pub fn taught(&self) -> &Taught<'m> {
         self.session.taught()
     }
+}
+
+/// Has the store remember the keys whose bundles are taken, where it does not.
+fn remember(store: &mut Store<'_, StoreFile>, trusted: TrustedKeys) -> Result<(), StoreError> {
+    if TrustedKeys::load(store)? == trusted { Ok(()) } else { trusted.save(store) }
+}
+
+/// Answers a request; the image of a sample that is learned is kept before it is acknowledged.
+fn handle_keeping(
+    session: &mut Session<'_, DeskEncoder<'_>, StoreFile>,
+    images: &KeptImages,
+    complain: &dyn Fn(&str),
+    (message, now_s): (&[u8], u64),
+    reply: &mut [u8],
+) -> usize {
+    let request = Request::parse(message);
+    if let (Ok(Request::Learn { source, input: Input::Image, .. }), Some(image)) = (request, session.staged_image())
+        && !images.has(&source)
+        && let Err(error) = images.put(&source, &image)
+    {
+        complain(&error.to_string());
+        return Reply::Refused(Reason::StoreFault.with(IMAGES_FAULT, 0)).write(reply).unwrap_or(0);
+    }
+    let before = session.taught().supports().len();
+    let len = session.handle(message, now_s, reply);
+    let changes = matches!(
+        request,
+        Ok(Request::Learn { .. } | Request::Forget { .. } | Request::RemoveClass { .. } | Request::FactoryReset { .. })
+    );
+    // One that was not learned, and those that were forgotten.
+    if changes && session.taught().supports().len() <= before {
+        let retained = images.retain(|source| session.taught().find(source).is_some());
+        // They go at the next start: what was asked is done.
+        retained.unwrap_or_else(|error| complain(&error.to_string()));
+    }
+    len
 }
 
 /// This machine's clock in seconds since 1970; 0 where it stands before that.

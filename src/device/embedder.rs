@@ -25,6 +25,11 @@ impl<'e> DeskEncoder<'e> {
         Self { encoder, complain, length: None }
     }
 
+    /// Whom it tells what went wrong.
+    pub(super) fn complain(&self) -> &'e dyn Fn(&str) {
+        self.complain
+    }
+
     /// Channels of an image that the encoder sees.
     pub fn channels(&self) -> u8 {
         self.encoder.preprocessing().channels as u8

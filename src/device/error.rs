@@ -4,19 +4,44 @@ use std::io;
 
 use macula_edge::store::StoreError;
 
-use super::FlashFileError;
+use super::{FlashFileError, KeptImageError};
 
 /// A device could not be switched on.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The file cannot be read.
-    #[error("cannot read store {path}: {source}")]
+    #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
         path: String,
         /// Why not.
         source: io::Error,
     },
+    /// The file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A device that was never started with a bundle was given none.
+    #[error("the device of store {path} has no bundle yet")]
+    NoBundle {
+        /// The store.
+        path: String,
+    },
+    /// The bundle cannot be used, and there is no other.
+    #[error("bundle {path}: {message}")]
+    Bundle {
+        /// Its file.
+        path: String,
+        /// Why not.
+        message: String,
+    },
+    /// The images of what was taught cannot be kept or removed.
+    #[error(transparent)]
+    Images(#[from] KeptImageError),
     /// The file is something else.
     #[error("{path} is not a store: it does not begin with MACULAST")]
     NotAStore {
@@ -70,10 +95,15 @@ impl DeviceError {
         matches!(self, Self::Damaged { .. } | Self::Store { source: StoreError::Damaged { .. }, .. })
     }
 
+    /// Whether a bundle failed a check.
+    pub fn is_check(&self) -> bool {
+        matches!(self, Self::Bundle { .. })
+    }
+
     /// Whether the store or what it lies on is at fault, rather than what was asked for.
     pub fn is_device_fault(&self) -> bool {
         match self {
-            Self::Damaged { .. } | Self::Store { .. } => true,
+            Self::Damaged { .. } | Self::Store { .. } | Self::Write { .. } | Self::Images(_) => true,
             Self::Flash(error) => !matches!(error, FlashFileError::Io { action: "open", .. }),
             _ => false,
         }

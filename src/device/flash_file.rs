@@ -21,7 +21,7 @@ pub enum FlashFileError {
     /// It cannot be opened, read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried: `open`, `read`, `write`, `sync`.
+        /// What was tried: `open`, `read`, `write`, `sync`, `rename`.
         action: &'static str,
         /// The file.
         path: String,
@@ -84,7 +84,9 @@ impl FlashFile {
             .open(path)
             .map_err(|source| failed("open", source))?;
         match file.try_lock() {
-            Ok(()) => {}
+            Ok(()) if is_at(&file, path) => {}
+            // Another process had it, and has put a new one in its place.
+            Ok(()) => return Err(FlashFileError::Locked { path: path.display().to_string() }),
             Err(TryLockError::WouldBlock) => return Err(FlashFileError::Locked { path: path.display().to_string() }),
             Err(TryLockError::Error(source)) => return Err(failed("lock", source)),
         }
@@ -105,6 +107,17 @@ impl FlashFile {
         }
     }
 
+    /// Takes the place of another file, which is gone then; durably, and for good or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn rename(&mut self, path: &Path) -> Result<(), FlashFileError> {
+        let renamed = self.file.sync_all().and_then(|()| std::fs::rename(&self.path, path));
+        renamed.and_then(|()| sync_folder(path)).map_err(|source| self.failed("rename", source))?;
+        self.path = path.to_owned();
+        Ok(())
+    }
+
     /// Whether the file is new. One that was being made when the power failed has erased bytes, and zeros where the file
     /// system knew its length before its content; a store is neither.
     fn was_never_used(&self) -> bool {
@@ -118,12 +131,7 @@ impl FlashFile {
         self.file.write_all(&self.bytes)?;
         self.file.set_len(len as u64)?;
         self.file.sync_all()?;
-        #[cfg(unix)]
-        {
-            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        }
-        Ok(())
+        sync_folder(&self.path)
     }
 
     /// Writes `bytes` to the file and then to the copy in memory.
@@ -140,6 +148,28 @@ impl FlashFile {
     fn failed(&self, action: &'static str, source: io::Error) -> FlashFileError {
         FlashFileError::Io { action, path: self.path.display().to_string(), source }
     }
+}
+
+/// Whether the file that was opened still has its name.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let same = file.metadata().and_then(|ours| Ok(ours.ino() == std::fs::metadata(path)?.ino()));
+        return same.unwrap_or(false);
+    }
+    #[cfg(not(unix))]
+    true
+}
+
+/// Makes a name durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 impl ErrorType for FlashFile {

@@ -1,5 +1,6 @@
 //! A device that others reach over a line.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,12 @@ const READ_LEN: usize = 65_536;
 /// Where a device is to be reached.
 pub enum Listener {
     /// On a socket: one client at a time, the others wait their turn.
-    Tcp(TcpListener),
+    Tcp {
+        /// Where they connect.
+        listener: TcpListener,
+        /// Those who have, the next one first: whoever was served when a new bundle came goes on afterwards.
+        clients: VecDeque<TcpStream>,
+    },
     /// On a serial line.
     #[cfg(unix)]
     Serial(crate::link::Serial),
@@ -44,7 +50,7 @@ impl Listener {
                 let listener = TcpListener::bind(&addresses[..])?;
                 // Waiting is done beside watching for the end.
                 listener.set_nonblocking(true)?;
-                Ok(Self::Tcp(listener))
+                Ok(Self::Tcp { listener, clients: VecDeque::new() })
             }
             #[cfg(unix)]
             Address::Serial { path, baud } => Ok(Self::Serial(crate::link::Serial::open(path, *baud)?)),
@@ -58,14 +64,23 @@ impl Listener {
     /// When the socket does not know.
     pub fn address(&self, asked: &Address) -> io::Result<Address> {
         match self {
-            Self::Tcp(listener) => Ok(Address::Tcp { socket: listener.local_addr()?.to_string() }),
+            Self::Tcp { listener, .. } => Ok(Address::Tcp { socket: listener.local_addr()?.to_string() }),
             #[cfg(unix)]
             Self::Serial(_) => Ok(asked.clone()),
         }
     }
 }
 
-/// Serves `device` until `stop`.
+/// Why a device is served no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to stop.
+    Stopped,
+    /// A bundle waits to be tried: the device is to be switched on anew and served on.
+    UpdateWaiting,
+}
+
+/// Serves `device` until `stop`, or until it is to be switched on anew.
 ///
 /// * `complain`: is told of each fault of a line
 ///
@@ -76,23 +91,24 @@ pub fn serve(
     listener: &mut Listener,
     stop: &AtomicBool,
     complain: &dyn Fn(&str),
-) -> io::Result<()> {
+) -> io::Result<Ended> {
     match listener {
-        Listener::Tcp(listener) => serve_sockets(device, listener, stop, complain),
+        Listener::Tcp { listener, clients } => serve_sockets(device, listener, clients, stop, complain)?,
         #[cfg(unix)]
-        Listener::Serial(line) => converse(device, line, stop, &mut || false),
+        Listener::Serial(line) => converse(device, line, stop, &mut || false)?,
     }
+    Ok(if device.is_update_waiting() { Ended::UpdateWaiting } else { Ended::Stopped })
 }
 
 fn serve_sockets(
     device: &mut Device<'_>,
     listener: &TcpListener,
+    clients: &mut VecDeque<TcpStream>,
     stop: &AtomicBool,
     complain: &dyn Fn(&str),
 ) -> io::Result<()> {
-    let mut next = None;
-    while !stop.load(Ordering::Relaxed) {
-        let stream = match next.take() {
+    while !stop.load(Ordering::Relaxed) && !device.is_update_waiting() {
+        let stream = match clients.pop_front() {
             Some(stream) => stream,
             None if !wait_for_bytes(listener, TICK)? => continue,
             None => match accept(listener)? {
@@ -101,12 +117,13 @@ fn serve_sockets(
             },
         };
         let mut waiting = || {
-            next = next.take().or_else(|| accept(listener).ok().flatten());
-            next.is_some()
+            clients.extend(accept(listener).ok().flatten());
+            !clients.is_empty()
         };
-        let ended = Tcp::new(stream).and_then(|mut line| converse(device, &mut line, stop, &mut waiting));
-        match ended {
+        let served = stream.try_clone().and_then(Tcp::new);
+        match served.and_then(|mut line| converse(device, &mut line, stop, &mut waiting)) {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => complain(&format!("a client: {error}")),
+            Ok(()) if device.is_update_waiting() => clients.push_front(stream),
             _ => {}
         }
     }
@@ -127,7 +144,8 @@ fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     }
 }
 
-/// Answers one line until it ends, or until it has been silent for long and `waiting` says that another one is there.
+/// Answers one line until it ends, or until it has been silent for long and `waiting` says that another one is there; or
+/// until a bundle waits to be tried, which its host has been told then.
 fn converse(
     device: &mut Device<'_>,
     line: &mut dyn Transport,
@@ -135,7 +153,7 @@ fn converse(
     waiting: &mut dyn FnMut() -> bool,
 ) -> io::Result<()> {
     let (mut bytes, mut answer, mut heard) = (vec![0; READ_LEN], Vec::new(), Instant::now());
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) && !device.is_update_waiting() {
         let arrived = line.receive(&mut bytes, TICK)?;
         if arrived == 0 {
             if heard.elapsed() >= SILENCE_MAX && waiting() {

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use macula_edge::store::Flash;
 
+use super::slot_file::{SLOT_STARTS, SlotFile};
 use super::{DeviceError, FlashFile, FlashFileError};
 
 /// Bytes of an erase block: a support of 4,096 dimensions takes 8 KiB, and a block holds several.
@@ -98,11 +99,12 @@ impl StoreCard {
     }
 }
 
-/// Flash for one store, in a file that this process alone has.
+/// Flash for one store and two bundles: the store's file, which this process alone has, and two beside it.
 #[derive(Debug)]
 pub struct StoreFile {
     flash: FlashFile,
     path: PathBuf,
+    slots: [SlotFile; 2],
 }
 
 impl StoreFile {
@@ -126,7 +128,8 @@ impl StoreFile {
     /// As [`Self::card`], and when the file is in use by another process or is the store of another encoder.
     pub fn open(path: &Path, card: &StoreCard) -> Result<Self, DeviceError> {
         let flash = FlashFile::open(path, card.file_len())?;
-        let mut file = Self { flash, path: path.to_owned() };
+        let slots = [0, 1].map(|slot| SlotFile::beside(path, slot));
+        let mut file = Self { flash, path: path.to_owned(), slots };
         // From here on the file is ours alone: what another process wrote a moment ago is seen.
         let mut block = vec![0; BLOCK_LEN.min(file.flash.capacity())];
         file.flash.read(0, &mut block)?;
@@ -149,6 +152,29 @@ impl StoreFile {
     pub fn range(&self) -> Range<u32> {
         let blocks = self.flash.capacity() / BLOCK_LEN;
         BLOCK_LEN as u32..(blocks * BLOCK_LEN) as u32
+    }
+
+    /// Where the bundle of a slot lies.
+    pub fn slot_path(&self, slot: u8) -> &Path {
+        self.slots[usize::from(slot)].path()
+    }
+
+    /// Takes the place of the store at `path`, whose bundles are this one's from then on: there is the old store or this
+    /// one, also after a crash.
+    ///
+    /// # Errors
+    /// When the file cannot be renamed.
+    pub fn take_place_of(&mut self, path: &Path) -> Result<(), DeviceError> {
+        self.flash.rename(path)?;
+        self.path = path.to_owned();
+        self.slots = [0, 1].map(|slot| SlotFile::beside(path, slot));
+        Ok(())
+    }
+
+    /// The slot that an address lies in, and where in it.
+    fn slot_at(&mut self, offset: u32) -> Option<(&mut SlotFile, u32)> {
+        let slot = SLOT_STARTS.iter().rposition(|&start| offset >= start)?;
+        Some((&mut self.slots[slot], offset - SLOT_STARTS[slot]))
     }
 
     fn is_erased_behind(&mut self) -> Result<bool, DeviceError> {
@@ -174,8 +200,13 @@ impl StoreCard {
         if self.identity == given.identity && self.dim == given.dim {
             return Ok(());
         }
+        Err(self.other(given, path))
+    }
+
+    /// Why the store does not go with another encoder.
+    pub(super) fn other(&self, given: &Self, path: &Path) -> DeviceError {
         let path = path.display().to_string();
-        Err(DeviceError::OtherEncoder { path, saved: self.describe(), given: given.describe() })
+        DeviceError::OtherEncoder { path, saved: self.describe(), given: given.describe() }
     }
 
     fn describe(&self) -> String {
@@ -192,9 +223,13 @@ impl ReadNorFlash for StoreFile {
     const READ_SIZE: usize = FlashFile::READ_SIZE;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashFileError> {
-        self.flash.read(offset, bytes)
+        match self.slot_at(offset) {
+            Some((slot, at)) => slot.read(at, bytes),
+            None => self.flash.read(offset, bytes),
+        }
     }
 
+    /// Of the store; a slot lies behind it.
     fn capacity(&self) -> usize {
         self.flash.capacity()
     }
@@ -205,16 +240,25 @@ impl NorFlash for StoreFile {
     const ERASE_SIZE: usize = BLOCK_LEN;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFileError> {
-        self.flash.erase(from, to)
+        match self.slot_at(from) {
+            Some((slot, at)) => slot.erase(at, at + (to - from)),
+            None => self.flash.erase(from, to),
+        }
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFileError> {
-        self.flash.write(offset, bytes)
+        match self.slot_at(offset) {
+            Some((slot, at)) => slot.write(at, bytes),
+            None => self.flash.write(offset, bytes),
+        }
     }
 }
 
 impl Flash for StoreFile {
     fn sync(&mut self) -> Result<(), FlashFileError> {
+        for slot in &mut self.slots {
+            slot.sync()?;
+        }
         self.flash.sync()
     }
 }

@@ -3,7 +3,9 @@
 use macula_edge::protocol::message::{self, HelloReply, StatePart};
 use macula_edge::taught::Source;
 
-pub use macula_edge::protocol::message::{Outcome, SelfTest, Status, TestResult, Wear};
+pub use macula_edge::protocol::message::{
+    BundleReport, Candidate, Fate, Outcome, SelfTest, Setback, Status, TestResult, Wear,
+};
 
 /// Who a device is and what its limits are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

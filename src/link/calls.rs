@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use macula_edge::protocol::message::{Input, RESET_CONFIRMATION, StatePart, chunk_max};
+use macula_edge::protocol::message::{
+    BundleReport, FORGETTING_CONFIRMATION, Input, RESET_CONFIRMATION, StatePart, chunk_max,
+};
 use macula_edge::protocol::{Reason, Reply, Request};
 use macula_edge::taught::Source;
 use sha2::{Digest, Sha256};
@@ -18,6 +20,9 @@ const READINGS_MAX: usize = 5;
 
 /// How often an image is brought to a device that loses it, because it was started again meanwhile.
 const STAGINGS_MAX: usize = 3;
+
+/// How often a bundle is begun with a device that is started again meanwhile.
+const SENDINGS_MAX: usize = 3;
 
 /// What a request is about.
 #[derive(Clone, Copy, Debug)]
@@ -238,12 +243,26 @@ impl Client<'_> {
         self.call("to merge", &request, learned)
     }
 
-    /// Sends a bundle, which the device checks and uses from its next start; tells the slot it lies in.
-    /// `progress` is told the bytes that are there.
+    /// Sends a bundle, which the device checks and tries at its next start; tells the slot it lies in. What is there
+    /// already is not sent again, also where the device is started again meanwhile.
+    ///
+    /// * `forgetting`: whether samples may be forgotten for the bundle's encoder. Where they may not, the device refuses
+    ///   with [`Reason::WouldForget`] and keeps what was sent
+    /// * `progress`: is told the bytes that are there
     ///
     /// # Errors
     /// As any call; a bundle that the device does not accept.
-    pub fn send_bundle(&mut self, bundle: &[u8], progress: &dyn Fn(usize)) -> Result<u8, LinkError> {
+    pub fn send_bundle(&mut self, bundle: &[u8], forgetting: bool, progress: &dyn Fn(usize)) -> Result<u8, LinkError> {
+        for _ in 1..SENDINGS_MAX {
+            match self.send_bundle_once(bundle, forgetting, progress) {
+                Err(error) if is_lost_bundle(&error) => {}
+                done => return done,
+            }
+        }
+        self.send_bundle_once(bundle, forgetting, progress)
+    }
+
+    fn send_bundle_once(&mut self, bundle: &[u8], forgetting: bool, progress: &dyn Fn(usize)) -> Result<u8, LinkError> {
         let asked = "to take a bundle";
         let next = |reply: &Reply<'_>| match *reply {
             Reply::Bundle { next } => Some(next),
@@ -263,10 +282,30 @@ impl Client<'_> {
             offset = then;
         }
         progress(bundle.len());
-        self.call(asked, &Request::BundleCommit, |reply| match *reply {
+        let commit = match forgetting {
+            true => Request::BundleCommitForgetting { confirmation: FORGETTING_CONFIRMATION },
+            false => Request::BundleCommit,
+        };
+        self.call(asked, &commit, |reply| match *reply {
             Reply::BundleTaken { slot } => Some(slot),
             _ => None,
         })
+    }
+
+    /// The bundles of the device; none where it takes none, or is older than this request.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn bundles(&mut self) -> Result<Option<BundleReport>, LinkError> {
+        let report = self.call("for its bundles", &Request::Bundles, |reply| match *reply {
+            Reply::Bundles(report) => Some(report),
+            _ => None,
+        });
+        match report {
+            Ok(report) => Ok(Some(report)),
+            Err(error) if matches!(error.reason(), Some(Reason::NoBundles | Reason::Malformed)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the device forget everything.
@@ -364,6 +403,11 @@ fn fitted<'i>(image: &'i Image, device: &Device) -> Cow<'i, Image> {
 /// Whether the device no longer has the image: it was started again since, or another host has brought one.
 fn is_lost_image(error: &LinkError) -> bool {
     matches!(error.reason(), Some(Reason::ImageMissing | Reason::ImageOffset))
+}
+
+/// Whether the device no longer has what was sent since its start: it was started again.
+fn is_lost_bundle(error: &LinkError) -> bool {
+    matches!(error.reason(), Some(Reason::BundleMissing | Reason::BundleOffset))
 }
 
 fn done(reply: &Reply<'_>) -> Option<()> {

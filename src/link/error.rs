@@ -89,6 +89,11 @@ impl LinkError {
         }
     }
 
+    /// Whether the device did not answer, as one does not that is just being started.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Broken { .. } | Self::Silent { .. })
+    }
+
     /// Whether the device, its store or the line to it is at fault, rather than what was asked for.
     pub fn is_device_fault(&self) -> bool {
         use Reason::{BundleFault, ClassesFull, EncoderFailed, HeadFailed, StoreFault, StoreFull, SupportsFull};

@@ -12,8 +12,8 @@ mod wait;
 
 pub use address::{Address, BAUD_DEFAULT};
 pub use answers::{
-    Class, Device, Feature, Knowledge, Learned, Neighbour, Outcome, Provenance, SelfTest, Status, Support, TestResult,
-    Verdict, Wear,
+    BundleReport, Candidate, Class, Device, Fate, Feature, Knowledge, Learned, Neighbour, Outcome, Provenance,
+    SelfTest, Setback, Status, Support, TestResult, Verdict, Wear,
 };
 pub use calls::{Question, Sample};
 pub use client::{Client, ClientMemory, Embed};

@@ -208,6 +208,13 @@ impl Header {
         }
     }
 
+    /// The counter that a bundle says it has, for whoever decides whether it is worth sending; `None` where it is none.
+    pub fn claimed_counter(bundle: &[u8]) -> Option<u64> {
+        let first = bundle.first_chunk::<HEADER_LEN>()?;
+        Self::count_of(first, u32::try_from(bundle.len()).ok()?).ok()?;
+        Some(u64::from_le_bytes(field(first, 16)))
+    }
+
     /// The key that is said to have signed it.
     pub(super) fn signer_of(bytes: &[u8; HEADER_LEN]) -> PublicKey {
         PublicKey(field(bytes, 24))

@@ -19,6 +19,9 @@ pub struct TrustedKeys {
 }
 
 impl TrustedKeys {
+    /// None: no bundle is taken.
+    pub const NONE: Self = Self { keys: [PublicKey([0; 32]); KEYS_MAX], count: 0 };
+
     /// Those that `store` remembers.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 
+pub use super::bundle::{BundleReport, Candidate, Fate, Setback};
 pub use super::reply::{
     HelloReply, LineCounters, Neighbour, Outcome, Prediction, Provenance, Reply, SelfTest, StatePart, Status,
     TestResult, Wear,
@@ -24,6 +25,9 @@ pub const VERSION: u8 = 1;
 
 /// What [`Request::FactoryReset`] must carry.
 pub const RESET_CONFIRMATION: &str = "forget everything";
+
+/// What [`Request::BundleCommitForgetting`] must carry.
+pub const FORGETTING_CONFIRMATION: &str = "forget what was taught";
 
 /// Nearest supports in a [`Prediction`].
 pub const NEAREST: usize = 3;

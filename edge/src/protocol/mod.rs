@@ -16,6 +16,7 @@
 
 mod request; //      what a host asks
 mod reply; //        what a device answers
+mod bundle; //       what a device tells of its bundles
 pub mod message; //  both, with what they share: version, lengths, reading and writing
 mod refusal; //      why a device did not do it, in numbers that stay put
 pub mod frame; //    where a packet begins and ends on a line, and that it is whole

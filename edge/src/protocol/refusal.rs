@@ -90,11 +90,15 @@ pub enum Reason {
     BundleRefused = 32,
     /// The flash of the bundle cannot be written.
     BundleFault = 33,
+    /// The bundle is older than one that was in use. Found: its counter. Limit: the least that is allowed.
+    BundleOlder = 34,
+    /// The bundle has another encoder, for which samples would be forgotten. Found: how many. Limit: how many there are.
+    WouldForget = 35,
 }
 
 impl Reason {
     /// All reasons, in the order of their numbers, which begin with 1.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::Malformed,
         Self::MessageTooLong,
         Self::Version,
@@ -128,6 +132,8 @@ impl Reason {
         Self::BundleHash,
         Self::BundleRefused,
         Self::BundleFault,
+        Self::BundleOlder,
+        Self::WouldForget,
     ];
 
     /// A refusal for this reason.
@@ -201,6 +207,10 @@ impl fmt::Display for Refusal {
                 None => write!(f, "the device does not accept this bundle (reason {found})"),
             },
             Reason::BundleFault => write!(f, "the flash for bundles cannot be written"),
+            Reason::BundleOlder => write!(f, "the bundle has counter {found}, at least {limit} is needed"),
+            Reason::WouldForget => {
+                write!(f, "the bundle has another encoder: {found} of {limit} samples would be forgotten")
+            }
         }
     }
 }

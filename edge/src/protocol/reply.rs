@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bundle::BundleReport;
 #[cfg(doc)]
 use super::message::{ERROR_RATE_PERMILLE_MAX, VERSION};
 use super::message::{NEAREST, NEAREST_WHY, parse, write};
@@ -94,13 +95,15 @@ pub enum Reply<'a> {
         /// Bytes that are there: where the next part begins.
         next: u32,
     },
-    /// To [`Request::BundleCommit`].
+    /// To [`Request::BundleCommit`] and [`Request::BundleCommitForgetting`].
     BundleTaken {
-        /// The slot it lies in; it is used from the next start.
+        /// The slot it lies in; the next start tries it.
         slot: u8,
     },
     /// To [`Request::SelfTest`].
     SelfTest(SelfTest),
+    /// To [`Request::Bundles`].
+    Bundles(BundleReport),
 }
 
 /// Who a device is and what its limits are.

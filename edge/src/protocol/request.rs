@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
-use super::message::{ERROR_RATE_PERMILLE_MAX, RESET_CONFIRMATION, VERSION, chunk_max};
+use super::message::{ERROR_RATE_PERMILLE_MAX, FORGETTING_CONFIRMATION, RESET_CONFIRMATION, VERSION, chunk_max};
 use super::message::{parse, write};
 use super::refusal::Refusal;
 #[cfg(doc)]
@@ -144,7 +144,7 @@ pub enum Request<'a> {
         /// The bytes, [`chunk_max`] at most.
         bytes: &'a [u8],
     },
-    /// The bundle is complete: check it and use it from the next start. Answer: [`Reply::BundleTaken`].
+    /// The bundle is complete: check it and try it at the next start. Answer: [`Reply::BundleTaken`].
     BundleCommit,
     /// Forget everything. Answer: [`Reply::Done`].
     FactoryReset {
@@ -153,6 +153,13 @@ pub enum Request<'a> {
     },
     /// Test yourself. Answer: [`Reply::SelfTest`].
     SelfTest,
+    /// Which bundles have you? Answer: [`Reply::Bundles`].
+    Bundles,
+    /// As [`Request::BundleCommit`], also where samples are forgotten for the bundle's encoder.
+    BundleCommitForgetting {
+        /// [`FORGETTING_CONFIRMATION`].
+        confirmation: &'a str,
+    },
 }
 
 impl<'a> Request<'a> {

@@ -10,6 +10,7 @@
 
 mod decide;
 mod feature;
+mod ledger;
 mod nearest;
 mod report;
 mod stage;
@@ -17,12 +18,16 @@ mod teach;
 mod update;
 
 use crate::encoder::Embedder;
+use crate::image::RawImage;
 use crate::protocol::message::{HelloReply, LineCounters, VERSION};
 use crate::protocol::{Reason, Refusal, Reply, Request};
 use crate::store::{Flash, Store, StoreError};
 use crate::taught::Taught;
 
-pub use update::{Accept, BundleSlots, carry_over, slot_to_start};
+pub use ledger::{
+    Bundle, Start, StartMemory, TRIES_MAX, begin_start, confirm, roll_back, settle, with_settings, would_forget,
+};
+pub use update::{Accept, BundleSlots, Offer};
 
 use decide::Decider;
 use stage::Stage;
@@ -69,7 +74,7 @@ pub struct Session<'m, E, F> {
     feature: &'m mut [i16],
     bytes: &'m mut [u8],
     decider: Decider<'m>,
-    update: Update,
+    update: Update<'m>,
     learning: Learning,
     line: LineCounters,
 }
@@ -94,7 +99,7 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
         mut store: Store<'m, F>,
         taught: Taught<'m>,
         memory: Memory<'m>,
-        bundles: Option<BundleSlots>,
+        bundles: Option<BundleSlots<'m>>,
     ) -> Result<Self, StoreError> {
         let Memory { image, feature, bytes, scratch, probabilities } = memory;
         let dim = taught.dim();
@@ -135,6 +140,16 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
     /// What came over the line, for [`Request::Status`].
     pub fn set_line(&mut self, line: LineCounters) {
         self.line = line;
+    }
+
+    /// Whether a bundle waits to be tried by the next start.
+    pub fn is_update_waiting(&self) -> bool {
+        self.update.is_waiting()
+    }
+
+    /// The image that is staged, once it is whole.
+    pub fn staged_image(&self) -> Option<RawImage<'_>> {
+        self.stage.image().ok()
     }
 
     /// The flash that the store and the bundles lie on.
@@ -179,9 +194,11 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
             }
             Request::BundleBegin { len, sha256 } => self.update.begin(&mut self.store, len, sha256)?.write(out),
             Request::BundleChunk { offset, bytes } => self.update.append(&mut self.store, offset, bytes)?.write(out),
-            Request::BundleCommit => self.update.commit(&mut self.store)?.write(out),
+            Request::BundleCommit => self.update.commit(&mut self.store, &self.taught, false)?.write(out),
             Request::FactoryReset { confirmation } => self.factory_reset(confirmation)?.write(out),
             Request::SelfTest => self.self_test()?.write(out),
+            Request::Bundles => self.update.report()?.write(out),
+            Request::BundleCommitForgetting { confirmation } => self.commit_forgetting(confirmation)?.write(out),
         }
     }
 

@@ -2,9 +2,8 @@
 
 use super::feature::read_feature;
 use super::{Session, refusal};
-use crate::bundle::{TrustedKeys, counter};
 use crate::encoder::Embedder;
-use crate::protocol::message::{Input, RESET_CONFIRMATION};
+use crate::protocol::message::{FORGETTING_CONFIRMATION, Input, RESET_CONFIRMATION};
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
 use crate::taught::{Name, Record, Source};
@@ -116,18 +115,18 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if confirmation != RESET_CONFIRMATION {
             return Err(Reason::NotConfirmed.with(0, 0));
         }
-        let seen = counter::seen(&mut self.store).map_err(refusal)?;
-        let trusted = TrustedKeys::load(&mut self.store).map_err(refusal)?;
-        self.store.erase_all().map_err(refusal)?;
+        // Bundles, their counter and the keys they are signed with are settings: nothing of them is open for a moment.
+        self.store.forget_all().map_err(refusal)?;
         self.taught.clear();
         self.changed();
-        self.update.keep(&mut self.store)?;
-        // A reset must not open the way back to an older bundle, nor shut out the next one.
-        counter::raise(&mut self.store, seen).map_err(refusal)?;
-        if !trusted.keys().is_empty() {
-            trusted.save(&mut self.store).map_err(refusal)?;
-        }
         Ok(Reply::Done)
+    }
+
+    pub(super) fn commit_forgetting(&mut self, confirmation: &str) -> Result<Reply<'static>, Refusal> {
+        if confirmation != FORGETTING_CONFIRMATION {
+            return Err(Reason::NotConfirmed.with(0, 0));
+        }
+        self.update.commit(&mut self.store, &self.taught, true)
     }
 
     fn check_class(&self, class: u8) -> Result<(), Refusal> {

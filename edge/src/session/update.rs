@@ -1,27 +1,26 @@
-//! A new bundle: written to the slot of flash that is not in use, checked whole, used from the next start.
+//! A new bundle: written to the slot of flash that is not in use, checked whole, tried at the next start.
 //!
-//! 1. Before the first byte is written, the setting that names the slot for the next start names the one in use, and
-//!    the arriving bundle with its hash is a setting, too.
+//! 1. Before the first byte is written, no start uses the slot any more, and the arriving bundle with its hash is a
+//!    setting.
 //! 2. A block is erased when its first byte comes. When it is full and synced, the setting tells so: after a power cut
 //!    the bundle goes on from there, and the block that was under way is erased again.
-//! 3. With the last byte the whole slot is read back and hashed, and whoever knows the form of a bundle is asked.
-//! 4. Only then one setting, written atomically, names the new slot.
-
-use core::ops::Range;
+//! 3. With the last byte the whole slot is read back and hashed, and whoever knows the form of a bundle is asked. One
+//!    of an older counter is refused, and so is one of another encoder for which samples would be forgotten, unless the
+//!    host said that they may.
+//! 4. Only then one setting, written atomically, makes it the candidate of the next start (`ledger.rs`).
 
 use sha2::{Digest, Sha256};
 
+use super::ledger::{BUNDLE_LEN, Bundle, Ledger, Trial};
 use super::refusal;
+use crate::bundle::counter;
 use crate::protocol::{Reason, Refusal, Reply};
-use crate::store::{self, Flash, SETTING_MAX, Store, StoreError};
+use crate::store::{Flash, SETTING_MAX, Store, StoreError};
+use crate::taught::{Source, Taught};
 
-/// The setting that names the slot for the next start: slot, length (`u32` little-endian), SHA-256.
-const NEXT_KEY: u8 = 1;
-
-/// The setting of a bundle that is arriving: as [`NEXT_KEY`], and the bytes that are safe (`u32`).
+/// The setting of a bundle that is arriving: slot, length (`u32` little-endian), SHA-256, and the bytes that are safe
+/// (`u32`).
 const ARRIVING_KEY: u8 = 2;
-
-const BUNDLE_LEN: usize = 1 + 4 + 32;
 
 /// The widest write of a flash that can carry bundles, in bytes.
 const WRITE_MAX: usize = 256;
@@ -29,13 +28,22 @@ const WRITE_MAX: usize = 256;
 /// Bytes read at once to be hashed.
 const READ_LEN: usize = 256;
 
+/// What a bundle that a device can start with brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The identity of its encoder.
+    pub identity: [u8; 16],
+    /// Its counter against roll-back: a device does not go back to a lower one.
+    pub counter: u64,
+}
+
 /// Asks whether a bundle is one that the device can start with: its slot, its length, and how to read it (offset in the
 /// bundle, bytes; `false` where that fails). An `Err` carries the checker's own number for the reason.
-pub type Accept = fn(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<(), u32>;
+pub type Accept<'a> = dyn Fn(u8, u32, &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32> + 'a;
 
 /// Where bundles lie: outside the store's range, on whole erase blocks.
-#[derive(Clone, Copy, Debug)]
-pub struct BundleSlots {
+#[derive(Clone, Copy)]
+pub struct BundleSlots<'m> {
     /// Where each slot begins.
     pub starts: [u32; 2],
     /// Bytes of each slot.
@@ -43,72 +51,33 @@ pub struct BundleSlots {
     /// The slot this start uses, 0 or 1.
     pub in_use: u8,
     /// Decides whether a bundle is taken.
-    pub accept: Accept,
-}
-
-/// The slot whose bundle this start uses, found before the store is opened, which takes the bundle's encoder.
-///
-/// The store names it. Where it names none, it is the one whose encoder the store goes with: the power may have failed
-/// between [`Store::format`] for a new encoder and [`carry_over`]. Else it is slot 0, the one a device comes with.
-///
-/// * `range`, `buffer`: of the store
-/// * `identity`: of the encoder in a slot, `None` where there is no bundle in it
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn slot_to_start<F: Flash>(
-    flash: &mut F,
-    range: Range<u32>,
-    buffer: &mut [u8],
-    identity: impl Fn(u8) -> Option<[u8; 16]>,
-) -> Result<u8, StoreError> {
-    let mut value = [0; SETTING_MAX];
-    let Some((kept, len)) = store::peek(flash, range, buffer, NEXT_KEY, &mut value)? else { return Ok(0) };
-    let named = parse_bundle(&value[..len]).map(|(bundle, _)| bundle.slot);
-    let fitting = || (0..2).find(|&slot| identity(slot) == Some(kept));
-    Ok(named.or_else(fitting).unwrap_or(0))
-}
-
-/// Names `slot` in a store that was just made anew for its encoder.
-///
-/// # Errors
-/// As [`Store::put_setting`].
-pub fn carry_over<F: Flash>(store: &mut Store<'_, F>, slot: u8) -> Result<(), StoreError> {
-    store.put_setting(NEXT_KEY, &bundle_bytes(came_with_device(slot), 0)[..BUNDLE_LEN])
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bundle {
-    slot: u8,
-    len: u32,
-    sha256: [u8; 32],
+    pub accept: &'m Accept<'m>,
+    /// Whether the device can make the feature of this source anew when another encoder comes.
+    pub keeps: &'m dyn Fn(&Source) -> bool,
 }
 
 /// Bundles of a device.
-#[derive(Debug)]
-pub(super) struct Update {
-    slots: Option<BundleSlots>,
-    /// The one for the next start, and the one of this start; without length where it came with the device.
-    next: Bundle,
-    used: Bundle,
+pub(super) struct Update<'m> {
+    slots: Option<BundleSlots<'m>>,
+    ledger: Ledger,
+    /// The least counter that a bundle must have.
+    counter: u64,
     /// The one that is arriving, and the bytes that are there.
     arriving: Option<(Bundle, u32)>,
 }
 
-impl Update {
+impl<'m> Update<'m> {
     /// Reads what the store knows of bundles.
-    pub fn open<F: Flash>(slots: Option<BundleSlots>, store: &mut Store<'_, F>) -> Result<Self, StoreError> {
+    pub fn open<F: Flash>(slots: Option<BundleSlots<'m>>, store: &mut Store<'_, F>) -> Result<Self, StoreError> {
         let in_use = slots.map_or(0, |slots| slots.in_use);
-        let mut update = Self { slots, next: came_with_device(in_use), used: came_with_device(in_use), arriving: None };
+        let mut update = Self { slots, ledger: Ledger::came_with_device(in_use), counter: 0, arriving: None };
         let Some(slots) = slots else { return Ok(update) };
         check_geometry::<F>(&slots)?;
-        if let Some((next, _)) = read_bundle(store, NEXT_KEY)? {
-            update.next = next;
-            update.used = if next.slot == in_use { next } else { update.used };
-        }
-        let arriving = read_bundle(store, ARRIVING_KEY)?;
         // A setting that is not ours, or of another division of the flash, is as good as none.
-        update.arriving = arriving.filter(|&(bundle, there)| {
+        let ledger = Ledger::load(store)?.filter(|ledger| ledger.confirmed.slot == in_use);
+        update.ledger = ledger.unwrap_or(update.ledger);
+        update.counter = counter::seen(store)?;
+        update.arriving = read_arriving(store)?.filter(|&(bundle, there)| {
             bundle.slot == 1 - in_use
                 && bundle.len <= slots.len
                 && there <= bundle.len
@@ -124,12 +93,22 @@ impl Update {
 
     /// The slot in use and the one for the next start; 255 where there are none.
     pub fn slots(&self) -> [u8; 2] {
-        self.slots.map_or([u8::MAX; 2], |_| [self.used.slot, self.next.slot])
+        self.slots.map_or([u8::MAX; 2], |_| [self.ledger.confirmed.slot, self.ledger.next().slot])
     }
 
     /// Bytes there are of a bundle under way, and its length.
     pub fn progress(&self) -> (u32, u32) {
         self.arriving.map_or((0, 0), |(bundle, there)| (there, bundle.len))
+    }
+
+    /// Whether another bundle waits for the next start.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.ledger.trial, Trial::Waiting { .. })
+    }
+
+    pub fn report(&self) -> Result<Reply<'static>, Refusal> {
+        self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
+        Ok(Reply::Bundles(self.ledger.report(self.counter)))
     }
 
     pub fn begin<F: Flash>(
@@ -143,14 +122,18 @@ impl Update {
             return Err(Reason::BundleBytes.with(len.into(), slots.len.into()));
         }
         let is_this = |bundle: &Bundle| bundle.len == len && bundle.sha256 == sha256;
-        if is_this(&self.next) {
+        if let Some(bundle) = self.ledger.candidate().filter(is_this) {
             // Here already, perhaps of a commit whose reply was lost in a power cut.
-            self.arriving = Some((self.next, len));
+            self.arriving = Some((bundle, len));
         } else if !self.arriving.is_some_and(|(bundle, _)| is_this(&bundle)) {
-            let bundle = Bundle { slot: 1 - slots.in_use, len, sha256 };
-            self.next_is(store, self.used)?;
-            write_bundle(store, ARRIVING_KEY, bundle, Some(0))?;
-            self.arriving = Some((bundle, 0));
+            self.try_nothing(store)?;
+            self.arriving = Some(if is_this(&self.ledger.confirmed) {
+                (self.ledger.confirmed, len)
+            } else {
+                let bundle = Bundle { slot: 1 - slots.in_use, len, sha256 };
+                write_arriving(store, bundle, 0)?;
+                (bundle, 0)
+            });
         }
         Ok(self.reply())
     }
@@ -199,45 +182,68 @@ impl Update {
         }
         let there = there + piece.len() as u32;
         if there.is_multiple_of(block) {
-            write_bundle(store, ARRIVING_KEY, bundle, Some(there))?;
+            write_arriving(store, bundle, there)?;
         }
         self.arriving = Some((bundle, there));
         Ok(())
     }
 
-    pub fn commit<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<Reply<'static>, Refusal> {
+    /// Makes the bundle that is there the candidate of the next start.
+    ///
+    /// * `may_forget`: whether samples may be forgotten for it
+    pub fn commit<F: Flash>(
+        &mut self,
+        store: &mut Store<'_, F>,
+        taught: &Taught<'_>,
+        may_forget: bool,
+    ) -> Result<Reply<'static>, Refusal> {
         let slots = self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
         let (bundle, there) = self.arriving.ok_or(Reason::BundleMissing.with(0, 0))?;
         if there < bundle.len {
             return Err(Reason::BundleMissing.with(there.into(), bundle.len.into()));
         }
-        if bundle != self.next {
-            if let Err(found) = check(store.flash_mut(), slots, bundle) {
-                self.drop_arriving(store)?;
-                return Err(found);
+        if !self.ledger.has_settled(bundle, may_forget) {
+            let checked = check(store.flash_mut(), slots, bundle).and_then(|offer| self.check_counter(offer));
+            let offer = match checked {
+                Ok(offer) => offer,
+                Err(found) => {
+                    self.drop_arriving(store)?;
+                    return Err(found);
+                }
+            };
+            // The bundle stays: the host may ask its person, and say that it is meant.
+            if !may_forget && offer.identity != store.identity() {
+                check_kept(taught, slots.keeps)?;
             }
-            self.next_is(store, bundle)?;
+            self.save(store, Trial::Waiting { bundle, tries: 0, may_forget })?;
             store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)?;
         }
         Ok(Reply::BundleTaken { slot: bundle.slot })
     }
 
-    /// After a factory reset, which forgets all settings: the slots are what they were.
-    pub fn keep<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
-        self.arriving = None;
-        if self.next.len == 0 { Ok(()) } else { write_bundle(store, NEXT_KEY, self.next, None) }
+    fn check_counter(&self, offer: Offer) -> Result<Offer, Refusal> {
+        match offer.counter >= self.counter {
+            true => Ok(offer),
+            false => Err(Reason::BundleOlder.with(offer.counter, self.counter)),
+        }
     }
 
     fn drop_arriving<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
+        // Its slot is as good as empty, also for whoever was rolled back there.
+        self.try_nothing(store)?;
         self.arriving = None;
         store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)
     }
 
-    fn next_is<F: Flash>(&mut self, store: &mut Store<'_, F>, bundle: Bundle) -> Result<(), Refusal> {
-        if bundle != self.next {
-            write_bundle(store, NEXT_KEY, bundle, None)?;
-            self.next = bundle;
-        }
+    /// The next start uses what this one does.
+    fn try_nothing<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
+        if self.ledger.trial == Trial::None { Ok(()) } else { self.save(store, Trial::None) }
+    }
+
+    fn save<F: Flash>(&mut self, store: &mut Store<'_, F>, trial: Trial) -> Result<(), Refusal> {
+        let ledger = Ledger { trial, ..self.ledger };
+        ledger.save(store).map_err(refusal)?;
+        self.ledger = ledger;
         Ok(())
     }
 
@@ -246,11 +252,16 @@ impl Update {
     }
 }
 
-fn came_with_device(slot: u8) -> Bundle {
-    Bundle { slot, len: 0, sha256: [0; 32] }
+/// Refuses where samples would be forgotten. Found: how many; limit: how many there are.
+fn check_kept(taught: &Taught<'_>, keeps: &dyn Fn(&Source) -> bool) -> Result<(), Refusal> {
+    let records = taught.supports().records;
+    match records.iter().filter(|record| !keeps(&record.source)).count() {
+        0 => Ok(()),
+        lost => Err(Reason::WouldForget.with(lost as u64, records.len() as u64)),
+    }
 }
 
-fn check_geometry<F: Flash>(slots: &BundleSlots) -> Result<(), StoreError> {
+fn check_geometry<F: Flash>(slots: &BundleSlots<'_>) -> Result<(), StoreError> {
     if F::WRITE_SIZE > WRITE_MAX {
         return Err(StoreError::Geometry { what: "bytes of a write", found: F::WRITE_SIZE, needed: WRITE_MAX });
     }
@@ -285,7 +296,7 @@ fn program<F: Flash>(flash: &mut F, at: u32, piece: &[u8]) -> Result<(), F::Erro
 }
 
 /// Whether what lies in the slot is what was announced and can be started with.
-fn check<F: Flash>(flash: &mut F, slots: BundleSlots, bundle: Bundle) -> Result<(), Refusal> {
+fn check<F: Flash>(flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Result<Offer, Refusal> {
     let start = slots.starts[usize::from(bundle.slot)];
     let mut hash = Sha256::new();
     let mut at = 0;
@@ -323,37 +334,17 @@ fn read<F: Flash>(flash: &mut F, start: u32, offset: u32, mut bytes: &mut [u8]) 
     Ok(())
 }
 
-fn write_bundle<F: Flash>(
-    store: &mut Store<'_, F>,
-    key: u8,
-    bundle: Bundle,
-    there: Option<u32>,
-) -> Result<(), Refusal> {
-    let value = bundle_bytes(bundle, there.unwrap_or(0));
-    let value = if there.is_some() { &value[..] } else { &value[..BUNDLE_LEN] };
-    store.put_setting(key, value).map_err(refusal)
-}
-
-fn bundle_bytes(bundle: Bundle, there: u32) -> [u8; BUNDLE_LEN + 4] {
+fn write_arriving<F: Flash>(store: &mut Store<'_, F>, bundle: Bundle, there: u32) -> Result<(), Refusal> {
     let mut value = [0; BUNDLE_LEN + 4];
-    value[0] = bundle.slot;
-    value[1..5].copy_from_slice(&bundle.len.to_le_bytes());
-    value[5..BUNDLE_LEN].copy_from_slice(&bundle.sha256);
+    bundle.write(&mut value);
     value[BUNDLE_LEN..].copy_from_slice(&there.to_le_bytes());
-    value
+    store.put_setting(ARRIVING_KEY, &value).map_err(refusal)
 }
 
-/// A bundle's setting and the bytes that are there; `None` where there is none or it has another form.
-fn read_bundle<F: Flash>(store: &mut Store<'_, F>, key: u8) -> Result<Option<(Bundle, u32)>, StoreError> {
+/// The bundle that is arriving and the bytes that are there; `None` where none is, or the setting has another form.
+fn read_arriving<F: Flash>(store: &mut Store<'_, F>) -> Result<Option<(Bundle, u32)>, StoreError> {
     let mut value = [0; SETTING_MAX];
-    let len = store.get_setting(key, &mut value)?;
-    Ok(parse_bundle(&value[..len]))
-}
-
-fn parse_bundle(value: &[u8]) -> Option<(Bundle, u32)> {
-    let (&[slot, l0, l1, l2, l3], rest) = value.split_first_chunk::<5>()?;
-    let (&sha256, rest) = rest.split_first_chunk::<32>()?;
-    let there = rest.first_chunk::<4>().map_or(0, |&bytes| u32::from_le_bytes(bytes));
-    let bundle = Bundle { slot, len: u32::from_le_bytes([l0, l1, l2, l3]), sha256 };
-    (slot <= 1).then_some((bundle, there))
+    let len = store.get_setting(ARRIVING_KEY, &mut value)?;
+    let found = Bundle::read(&value[..len]);
+    Ok(found.and_then(|(bundle, there)| Some((bundle, u32::from_le_bytes(there.try_into().ok()?)))))
 }

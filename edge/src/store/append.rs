@@ -2,12 +2,21 @@
 
 use embedded_storage::nor_flash::NorFlashError;
 
-use super::layout::{self, HEADER_LEN, Header, Kind, Opening, RECORD_HEAD, SMALL};
+use super::layout::{self, Entry, HEADER_LEN, Header, Kind, Opening, RECORD_HEAD, SMALL};
 use super::log::{Head, Log};
 use super::{Flash, StoreError};
 
 /// A mark that is set.
 const SET: u8 = 0;
+
+/// What goes on where a log begins anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kept<'v> {
+    /// Nothing.
+    Nothing,
+    /// The settings, one of them with another value.
+    Settings(Option<(u8, &'v [u8])>),
+}
 
 impl<F: Flash> Log<'_, F> {
     /// Adds a record whose payload `fill` writes, `[len]`.
@@ -91,35 +100,72 @@ impl<F: Flash> Log<'_, F> {
         while let Some(entry) = self.next(&mut cursor)?
             && entry.seq == oldest
         {
-            if !self.is_live(&entry)? {
-                continue;
+            if self.is_live(&entry)? {
+                self.copy(&entry, fresh)?;
             }
-            self.load(&entry)?;
-            let (unit, stride) = (self.geometry.unit as usize, self.geometry.stride(entry.len) as usize);
-            self.buffer[..unit].fill(SET);
-            let record = &mut self.buffer[unit..][..RECORD_HEAD + entry.len];
-            layout::seal(record, fresh.seq, entry.kind, entry.slot);
-            let at = self.geometry.address(fresh.block) + fresh.end;
-            self.write(at, 0..stride)?;
-            self.verify(at, 0..stride)?;
-            fresh.end += stride as u32;
         }
         Ok(())
     }
 
-    /// Makes everything that was recorded void, and erases it. The log is then of `identity`.
+    /// Adds a copy of a record to a block that does not count yet.
+    fn copy(&mut self, entry: &Entry, fresh: &mut Head) -> Result<(), StoreError> {
+        self.load(entry)?;
+        self.put(entry.kind, entry.slot, entry.len, fresh)
+    }
+
+    /// Adds the record whose payload is in the buffer to a block that does not count yet.
+    fn put(&mut self, kind: Kind, slot: u8, len: usize, fresh: &mut Head) -> Result<(), StoreError> {
+        let (unit, stride) = (self.geometry.unit as usize, self.geometry.stride(len));
+        if fresh.end + stride > self.geometry.block_len {
+            return Err(StoreError::Full { needed: stride, free: self.geometry.block_len - fresh.end });
+        }
+        self.buffer[..unit].fill(SET);
+        self.buffer[unit + RECORD_HEAD + len..stride as usize].fill(0xff);
+        layout::seal(&mut self.buffer[unit..][..RECORD_HEAD + len], fresh.seq, kind, slot);
+        let at = self.geometry.address(fresh.block) + fresh.end;
+        self.write(at, 0..stride as usize)?;
+        self.verify(at, 0..stride as usize)?;
+        fresh.end += stride;
+        Ok(())
+    }
+
+    /// Makes everything that was recorded void, and erases it; `kept` goes on. The log is then of `identity`.
     ///
-    /// The header of the next block does the former: it is there or it is not. What follows erases what no longer
-    /// counts, and is done again by [`Self::finish_anew`] where it was interrupted.
-    pub(super) fn begin_anew(&mut self, identity: [u8; 16]) -> Result<(), StoreError> {
+    /// 1. The next block is erased, and what goes on is written into it. Without a header it does not count.
+    /// 2. Its header is written: it is there or it is not, and with it everything.
+    /// 3. What no longer counts is erased, again by [`Self::finish_anew`] where that was interrupted.
+    pub(super) fn begin_anew(&mut self, identity: [u8; 16], kept: Kept<'_>) -> Result<(), StoreError> {
         let seq = self.head.seq + 1;
         let block = (self.head.block + 1) % self.geometry.blocks;
+        let mut fresh = Head { block, seq, tail: seq, end: self.geometry.record_start(), open: true };
+        if seq == u32::MAX {
+            return Err(StoreError::Worn { at: self.geometry.address(block) });
+        }
+        self.erase(block)?;
+        let programmed = self.programmed;
+        if let Kept::Settings(replaced) = kept {
+            self.copy_settings(replaced, &mut fresh)?;
+        }
         (self.identity, self.uncertain) = (identity, true);
-        self.open_block(block, Opening::Anew, seq, seq)?;
-        self.head = Head { block, seq, tail: seq, end: self.geometry.record_start(), open: true };
+        self.write_header(block, Opening::Anew, seq, seq, programmed)?;
+        self.head = fresh;
         self.finish_anew()?;
         self.uncertain = false;
         Ok(())
+    }
+
+    fn copy_settings(&mut self, replaced: Option<(u8, &[u8])>, fresh: &mut Head) -> Result<(), StoreError> {
+        let mut cursor = self.start();
+        while let Some(entry) = self.next(&mut cursor)? {
+            let is_replaced = replaced.is_some_and(|(key, _)| key == entry.slot);
+            if entry.kind == Kind::Setting && !is_replaced && self.is_live(&entry)? {
+                self.copy(&entry, fresh)?;
+            }
+        }
+        let Some((key, value)) = replaced else { return Ok(()) };
+        let payload = self.geometry.unit as usize + RECORD_HEAD;
+        self.buffer[payload..][..value.len()].copy_from_slice(value);
+        self.put(Kind::Setting, key, value.len(), fresh)
     }
 
     /// Erases all blocks but the newest, where that has not been finished.
@@ -154,20 +200,27 @@ impl<F: Flash> Log<'_, F> {
             return Err(StoreError::Worn { at: self.geometry.address(block) });
         }
         self.erase(block)?;
-        let header = Header {
-            opening,
-            identity: self.identity,
-            seq,
-            tail,
-            previous_end: self.head.end,
-            erases: self.erases,
-            programmed: self.programmed,
-        };
+        self.write_header(block, opening, seq, tail, self.programmed)
+    }
+
+    /// * `programmed`: bytes before this block
+    fn write_header(
+        &mut self,
+        block: u32,
+        opening: Opening,
+        seq: u32,
+        tail: u32,
+        programmed: u64,
+    ) -> Result<(), StoreError> {
+        let (identity, previous_end, erases) = (self.identity, self.head.end, self.erases);
+        let header = Header { opening, identity, seq, tail, previous_end, erases, programmed };
         let (copy, both) = (self.geometry.round(HEADER_LEN) as usize, self.geometry.done_mark() as usize);
         self.buffer[..both].fill(0xff);
         header.write(&mut self.buffer[..HEADER_LEN]);
         header.write(&mut self.buffer[copy..copy + HEADER_LEN]);
         let at = self.geometry.address(block);
+        // What was put into the block before is durable before it counts.
+        self.sync(at)?;
         self.write(at, 0..both)?;
         self.sync(at)?;
         self.verify(at, 0..both)

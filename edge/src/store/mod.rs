@@ -23,9 +23,10 @@ use core::ops::Range;
 pub use error::StoreError;
 pub use flash::{Flash, Synchronous};
 pub use layout::{SETTING_MAX, buffer_len};
-pub use peek::peek;
+pub use peek::{Peeked, peek};
 
 use crate::taught::{Name, Record, Source, Taught, TaughtError};
+use append::Kept;
 use layout::{Entry, Kind, SUPPORT_HEAD};
 use log::Log;
 
@@ -69,7 +70,7 @@ impl<'m, F: Flash> Store<'m, F> {
     ) -> Result<Self, StoreError> {
         let mut log = Log::new(flash, &range, taught.dim(), buffer)?;
         match log.find_head()? {
-            None => log.begin_anew(identity)?,
+            None => log.begin_anew(identity, Kept::Nothing)?,
             Some(_) if log.identity != identity => {
                 return Err(StoreError::Identity { found: log.identity, expected: identity });
             }
@@ -99,9 +100,30 @@ impl<'m, F: Flash> Store<'m, F> {
             Err(StoreError::NotAStore | StoreError::NewerVersion { .. }) => log.erase_everything()?,
             Err(error) => return Err(error),
         }
-        log.begin_anew(identity)?;
+        log.begin_anew(identity, Kept::Nothing)?;
         taught.clear();
         Ok(Self { log, dim: taught.dim(), classes: taught.names().len(), live: 0 })
+    }
+
+    /// Makes the store in `range` one of another encoder: what was taught is void, the settings stay, and `setting` has
+    /// this value. All of it in one step. `taught` is cleared.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for the encoder.
+    pub fn change_encoder(
+        flash: F,
+        range: Range<u32>,
+        identity: [u8; 16],
+        setting: (u8, &[u8]),
+        buffer: &'m mut [u8],
+        taught: &mut Taught<'_>,
+    ) -> Result<Self, StoreError> {
+        let mut log = Log::new(flash, &range, taught.dim(), buffer)?;
+        log.find_head()?;
+        log.begin_anew(identity, Kept::Settings(Some(setting)))?;
+        taught.clear();
+        let live = log.head.end - log.geometry.record_start();
+        Ok(Self { log, dim: taught.dim(), classes: taught.names().len(), live })
     }
 
     /// Names the class in slot `class`: a new one, or another name for the one there.
@@ -219,7 +241,7 @@ impl<'m, F: Flash> Store<'m, F> {
         Ok(entry.len)
     }
 
-    /// Factory reset: nothing is taught and no setting has a value. What was there is erased from the flash.
+    /// Nothing is taught and no setting has a value. What was there is erased from the flash.
     ///
     /// # Errors
     /// When the flash fails; after the next [`Self::open`] everything is there or nothing.
@@ -227,8 +249,21 @@ impl<'m, F: Flash> Store<'m, F> {
         if self.log.uncertain {
             return Err(StoreError::Unknown);
         }
-        self.log.begin_anew(self.log.identity)?;
+        self.log.begin_anew(self.log.identity, Kept::Nothing)?;
         self.live = 0;
+        Ok(())
+    }
+
+    /// Forgets everything that was taught, and keeps the settings. What was there is erased from the flash.
+    ///
+    /// # Errors
+    /// As [`Self::erase_all`].
+    pub fn forget_all(&mut self) -> Result<(), StoreError> {
+        if self.log.uncertain {
+            return Err(StoreError::Unknown);
+        }
+        self.log.begin_anew(self.log.identity, Kept::Settings(None))?;
+        self.live = self.log.head.end - self.log.geometry.record_start();
         Ok(())
     }
 

@@ -2,16 +2,29 @@
 
 use core::ops::Range;
 
-use super::layout::Kind;
+use super::layout::{Kind, SUPPORT_HEAD};
 use super::log::Log;
 use super::{Flash, StoreError};
 
-/// The encoder whose features the store in `range` keeps, and the length of setting `key`, whose bytes are written to the
-/// beginning of `value`; 0 where it has no value, `None` where the flash is erased. Nothing is written to the flash.
+/// What a store tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peeked {
+    /// The encoder whose features it keeps.
+    pub identity: [u8; 16],
+    /// Their dimension; `None` where it never kept one, as far as its log reaches back.
+    pub dim: Option<usize>,
+    /// Whether it keeps any now.
+    pub has_supports: bool,
+    /// Bytes of the setting that was asked for; 0 where it has no value.
+    pub setting_len: usize,
+}
+
+/// Tells what the store in `range` is, and writes the bytes of setting `key` to the beginning of `value`; `None` where
+/// the flash is erased. Nothing is written to the flash.
 ///
 /// A device whose encoder is chosen by a setting needs this before it can open the store.
 ///
-/// * `buffer`: at least [`buffer_len`](super::buffer_len) of one dimension
+/// * `buffer`: at least [`buffer_len`](super::buffer_len) of the dimension that is kept
 ///
 /// # Errors
 /// When the flash holds no store or a damaged one, or `value` is too short.
@@ -21,20 +34,27 @@ pub fn peek<F: Flash>(
     buffer: &mut [u8],
     key: u8,
     value: &mut [u8],
-) -> Result<Option<([u8; 16], usize)>, StoreError> {
+) -> Result<Option<Peeked>, StoreError> {
     // The dimension bounds what is written, and nothing is.
     let mut log = Log::new(flash, &range, 1, buffer)?;
     if log.find_head()?.is_none() {
         return Ok(None);
     }
-    let identity = log.identity;
+    let mut peeked = Peeked { identity: log.identity, dim: None, has_supports: false, setting_len: 0 };
+    let mut cursor = log.start();
+    while let Some(entry) = log.next(&mut cursor)? {
+        if entry.kind == Kind::Learn {
+            peeked.dim = Some((entry.len - SUPPORT_HEAD) / 2);
+            peeked.has_supports = peeked.has_supports || log.is_live(&entry)?;
+        }
+    }
     let Some(entry) = log.find(|entry| entry.kind == Kind::Setting && entry.slot == key)? else {
-        return Ok(Some((identity, 0)));
+        return Ok(Some(peeked));
     };
     let found = log.load(&entry)?;
     match value.get_mut(..found.len()) {
         Some(place) => place.copy_from_slice(found),
         None => return Err(StoreError::Length { found: found.len(), limit: value.len() }),
     }
-    Ok(Some((identity, entry.len)))
+    Ok(Some(Peeked { setting_len: entry.len, ..peeked }))
 }

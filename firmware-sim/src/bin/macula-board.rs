@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use macula_edge::encoder::{Blob, BlobEncoder, Embedder};
+use macula_edge::protocol::message::Setback;
+use macula_edge::session::Offer;
 use macula_firmware_sim::board::{BLOCK, Board, Running, Shape};
 use macula_firmware_sim::flash::Cut;
 use macula_firmware_sim::line::{Line, Rates};
@@ -60,12 +62,15 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
 }
 
 /// A bundle is an encoder that this board could run.
-fn accept(_slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<(), u32> {
+fn accept(_slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32> {
     let mut bytes = vec![0; len as usize];
-    match read(0, &mut bytes) && Blob::parse(bytemuck::cast_slice(&words(&bytes))).is_ok() {
-        true => Ok(()),
-        false => Err(1),
-    }
+    if read(0, &mut bytes) { offer(&bytes).ok_or(1) } else { Err(2) }
+}
+
+/// What is in a blob; this board knows no counters.
+fn offer(bytes: &[u8]) -> Option<Offer> {
+    let identity = Blob::parse(bytemuck::cast_slice(&words(bytes))).ok()?.identity();
+    Some(Offer { identity, counter: 0 })
 }
 
 fn run(options: &Options) -> Result<(), String> {
@@ -92,13 +97,25 @@ fn run(options: &Options) -> Result<(), String> {
         Board::new(Shape { image_bytes: IMAGE_BYTES, channels, slot_blocks, ..Shape::features_only(dim) }, accept);
     board.program(&file).map_err(|error| format!("{error:?}"))?;
     loop {
-        let identity = |bytes: &[u8]| Some(Blob::parse(bytemuck::cast_slice(&self::words(bytes))).ok()?.identity());
-        let slot = board.slot_to_start(identity).map_err(|error| error.to_string())?;
-        let words = self::words(board.slot(slot));
-        let blob = Blob::parse(bytemuck::cast_slice(&words)).map_err(|error| error.to_string())?;
-        let mut arena = vec![0; blob.arena_words()];
-        let encoder = BlobEncoder::new(blob, &mut arena).map_err(|error| error.to_string())?;
-        port.power_on(board.start_in(slot, encoder).map_err(|error| error.to_string())?)?;
+        let mut start = board.begin_start().map_err(|error| error.to_string())?;
+        loop {
+            let words = self::words(board.slot(start.bundle.slot));
+            let blob = Blob::parse(bytemuck::cast_slice(&words)).map_err(|error| error.to_string())?;
+            let (mut arena, mut feature) = (vec![0; blob.arena_words()], vec![0; blob.dim()]);
+            let mut encoder = BlobEncoder::new(blob, &mut arena).map_err(|error| error.to_string())?;
+            let would_forget = board.would_forget(start, encoder.identity()).map_err(|error| error.to_string())?;
+            let setback = match encoder.self_test(&mut feature) {
+                Ok(None | Some(true)) if would_forget => Setback::WouldForget,
+                Ok(None | Some(true)) => {
+                    break port.power_on(board.start_with(start, encoder, 0).map_err(|error| error.to_string())?)?;
+                }
+                Ok(Some(false)) | Err(_) => Setback::Golden,
+            };
+            if !start.on_trial {
+                return Err(format!("the board cannot start: {setback}"));
+            }
+            start = board.roll_back(setback).map_err(|error| error.to_string())?;
+        }
     }
 }
 

@@ -57,6 +57,7 @@ pub enum Request {
     Forget(Source),
     PutSetting(u8, Vec<u8>),
     EraseAll,
+    ForgetAll,
 }
 
 /// Carries out a request as a session does: durably first, then in memory.
@@ -86,6 +87,11 @@ pub fn carry_out<F: Flash>(
         Request::PutSetting(key, value) => store.put_setting(*key, value),
         Request::EraseAll => {
             store.erase_all()?;
+            taught.clear();
+            Ok(())
+        }
+        Request::ForgetAll => {
+            store.forget_all()?;
             taught.clear();
             Ok(())
         }

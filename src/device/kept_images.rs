@@ -1,0 +1,159 @@
+//! Images of what was taught, kept so that another encoder can make features of them.
+//!
+//! A PNG for each sample in one folder, named by the sample's source: pixels come back as they were, and a person can look
+//! at what a device knows. An image is there before the sample is acknowledged, and goes when the sample is forgotten.
+
+use std::io::{self, Cursor};
+use std::path::{Path, PathBuf};
+
+use image::{ExtendedColorType, ImageFormat};
+use macula_edge::image::RawImage;
+use macula_edge::taught::Source;
+
+use crate::data::{Image, decode};
+use crate::files::write_whole;
+
+/// What names of these files end in.
+const ENDING: &str = "png";
+
+/// A folder of images, each known by its source.
+#[derive(Debug)]
+pub struct KeptImages {
+    folder: PathBuf,
+}
+
+/// An image could not be kept or found.
+#[derive(Debug, thiserror::Error)]
+#[error("image {path}: {message}")]
+pub struct KeptImageError {
+    /// Its file, or the folder.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl KeptImageError {
+    fn of(path: &Path, error: impl ToString) -> Self {
+        Self { path: path.display().to_string(), message: error.to_string() }
+    }
+}
+
+impl KeptImages {
+    /// Those of the store at `store`; `None` where it keeps none. It does where the folder beside it exists, so that
+    /// whichever program makes it forget a sample removes the image, too.
+    pub fn beside(store: &Path) -> Option<Self> {
+        let folder = folder_beside(store);
+        folder.is_dir().then_some(Self { folder })
+    }
+
+    /// As [`Self::beside`]; from here on the store keeps them.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn make_beside(store: &Path) -> Result<Self, KeptImageError> {
+        let folder = folder_beside(store);
+        std::fs::create_dir_all(&folder).map_err(|error| KeptImageError::of(&folder, error))?;
+        Ok(Self { folder })
+    }
+
+    /// Whether there is an image of this source.
+    pub fn has(&self, source: &Source) -> bool {
+        self.path(source).is_file()
+    }
+
+    /// Keeps an image, durably.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, source: &Source, image: &RawImage<'_>) -> Result<(), KeptImageError> {
+        let (path, shape) = (self.path(source), image.shape());
+        let colour = if shape.channels() == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+        let (mut png, [width, height]) =
+            (Cursor::new(Vec::new()), [shape.width(), shape.height()].map(|side| side as u32));
+        image::write_buffer_with_format(&mut png, image.pixels(), width, height, colour, ImageFormat::Png)
+            .map_err(|error| KeptImageError::of(&path, error))?;
+        write_whole(&path, png.get_ref()).map_err(|error| KeptImageError::of(&path, error.source))
+    }
+
+    /// The image of a source; `None` where none is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn get(&self, source: &Source) -> Result<Option<Image>, KeptImageError> {
+        let path = self.path(source);
+        match std::fs::read(&path) {
+            Ok(bytes) => decode::decode(&bytes, &path.display().to_string())
+                .map(Some)
+                .map_err(|error| KeptImageError::of(&path, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeptImageError::of(&path, error)),
+        }
+    }
+
+    /// Removes the images of all sources that are not `known`. Files of other names are left alone.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or an image cannot be removed.
+    pub fn retain(&self, known: impl Fn(&Source) -> bool) -> Result<(), KeptImageError> {
+        let failed = |error: io::Error| KeptImageError::of(&self.folder, error);
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if source_of(&path).is_some_and(|source| !known(&source)) {
+                std::fs::remove_file(&path).map_err(|error| KeptImageError::of(&path, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, source: &Source) -> PathBuf {
+        let name: String = source.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.folder.join(name).with_extension(ENDING)
+    }
+}
+
+fn folder_beside(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".images");
+    name.into()
+}
+
+/// The source that names an image's file; `None` where the file is another one.
+fn source_of(path: &Path) -> Option<Source> {
+    let name = path.file_stem()?.to_str()?;
+    if path.extension()? != ENDING || name.len() != 2 * size_of::<Source>() || !name.is_ascii() {
+        return None;
+    }
+    let mut source = Source::default();
+    for (byte, digits) in source.iter_mut().zip(name.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_come_back_as_they_were_and_go_when_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("ward.store");
+        assert!(KeptImages::beside(&store).is_none());
+        let kept = KeptImages::make_beside(&store).unwrap();
+        let grey: Vec<u8> = (0..12).collect();
+        let images = [(4, 3, 1, &grey), (2, 2, 3, &grey)];
+        for (source, (width, height, channels, pixels)) in (0..).zip(images) {
+            kept.put(&[source; 16], &RawImage::new(width, height, channels, pixels).unwrap()).unwrap();
+            let expected = Image { width, height, channels, pixels: pixels.clone() };
+            assert_eq!(kept.get(&[source; 16]).unwrap(), Some(expected));
+        }
+        let other = folder.path().join("ward.store.images/notes.txt");
+        std::fs::write(&other, "a person's own").unwrap();
+        kept.retain(|source| source[0] == 1).unwrap();
+        assert_eq!([0, 1].map(|source| kept.has(&[source; 16])), [false, true]);
+        assert!(other.exists() && kept.get(&[0; 16]).unwrap().is_none());
+        std::fs::write(kept.path(&[2; 16]), "no image").unwrap();
+        let message = kept.get(&[2; 16]).unwrap_err().to_string();
+        assert!(message.contains("0202020202"), "{message}");
+    }
+}

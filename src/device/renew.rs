@@ -1,0 +1,144 @@
+//! A store for another encoder: what is kept as an image is taught to it anew.
+//!
+//! 1. Every image becomes a feature first; one that cannot leaves everything as it was.
+//! 2. The new store is written beside the old one, whole: classes, samples, settings, the bundle confirmed.
+//! 3. It takes the old one's name. Before that the device has the old encoder and everything it was taught, after it the
+//!    new one.
+
+use std::path::PathBuf;
+
+use macula_edge::bundle::{TrustedKeys, counter};
+use macula_edge::encoder::Embedder as _;
+use macula_edge::image::RawImage;
+use macula_edge::protocol::message::Setback;
+use macula_edge::session::{Start, confirm};
+use macula_edge::store::{Store, StoreError};
+use macula_edge::taught::{Name, Record, Supports, Taught};
+
+use super::board::Opened;
+use super::{DeskEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreCard, StoreFile, Unusable};
+
+/// What goes on: classes by slot, samples with their new features.
+struct Carried {
+    classes: Vec<(u8, Name)>,
+    samples: Vec<(Record, Vec<i16>)>,
+    counter: u64,
+}
+
+impl Site<'_> {
+    /// Makes the store one of another encoder, whose bundle is on trial and is confirmed by it; or tells why not.
+    pub(super) fn renew(
+        &self,
+        file: &mut StoreFile,
+        card: &StoreCard,
+        start: Start,
+        loaded: &Loaded,
+        trusted: TrustedKeys,
+    ) -> Result<Result<(StoreFile, StoreCard), Unusable>, DeviceError> {
+        let carried = match self.carry(file, card, start, loaded)? {
+            Ok(carried) => carried,
+            Err(unusable) => return Ok(Err(unusable)),
+        };
+        let (dim, identity) = (loaded.encoder.feature_dim() as u32, loaded.encoder.identity());
+        let card = StoreCard { dim, identity, ..card.clone() };
+        self.remove_half_made();
+        // A medium that is full is no reason to be without a device.
+        let mut renewed = match self.write_renewed(&card, start, loaded, trusted, &carried) {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                self.remove_half_made();
+                return Ok(Err(Unusable { why: Setback::Samples, message: error.to_string() }));
+            }
+        };
+        renewed.take_place_of(self.store)?;
+        Ok(Ok((renewed, card)))
+    }
+
+    fn write_renewed(
+        &self,
+        card: &StoreCard,
+        start: Start,
+        loaded: &Loaded,
+        trusted: TrustedKeys,
+        carried: &Carried,
+    ) -> Result<StoreFile, DeviceError> {
+        let mut file = StoreFile::open(&self.half_made(), card)?;
+        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
+        let mut written = || -> Result<(), StoreError> {
+            let Opened { mut store, mut taught } = memory.open(&mut file, card)?;
+            write(&mut store, &mut taught, carried)?;
+            trusted.save(&mut store)?;
+            counter::raise(&mut store, carried.counter)?;
+            confirm(&mut store, start.bundle, loaded.counter)
+        };
+        written().map_err(|error| self.store_failed(error))?;
+        Ok(file)
+    }
+
+    /// Where the new store is made.
+    fn half_made(&self) -> PathBuf {
+        let mut path = self.store.as_os_str().to_owned();
+        path.push(".new");
+        path.into()
+    }
+
+    /// What an interrupted attempt left is worth nothing.
+    pub(super) fn remove_half_made(&self) {
+        // It is in nobody's way: where it cannot be removed, the next attempt tells.
+        let _ = std::fs::remove_file(self.half_made());
+    }
+
+    /// Reads what was taught and makes its features anew.
+    fn carry(
+        &self,
+        file: &mut StoreFile,
+        card: &StoreCard,
+        start: Start,
+        loaded: &Loaded,
+    ) -> Result<Result<Carried, Unusable>, DeviceError> {
+        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
+        let Opened { mut store, taught } = memory.open(file, card).map_err(|error| self.store_failed(error))?;
+        let counter = counter::seen(&mut store).map_err(|error| self.store_failed(error))?;
+        let names = taught.names().iter().zip(0..).filter(|(name, _)| !name.is_free());
+        let classes = names.map(|(&name, slot)| (slot, name)).collect();
+        let samples = match self.embed_anew(taught.supports(), loaded) {
+            Ok(samples) => samples,
+            Err(message) => return Ok(Err(Unusable { why: Setback::Samples, message })),
+        };
+        let lost = taught.supports().len() - samples.len();
+        if lost > 0 && !start.may_forget {
+            let message = format!("it has another encoder, and {lost} samples are not kept as images");
+            return Ok(Err(Unusable { why: Setback::WouldForget, message }));
+        }
+        Ok(Ok(Carried { classes, samples, counter }))
+    }
+
+    fn embed_anew(&self, supports: Supports<'_>, loaded: &Loaded) -> Result<Vec<(Record, Vec<i16>)>, String> {
+        let Some(images) = self.images().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
+        let mut encoder = DeskEncoder::new(&*loaded.encoder, self.complain);
+        let mut samples = Vec::new();
+        for record in supports.records {
+            let Some(image) = images.get(&record.source).map_err(|error| error.to_string())? else { continue };
+            let mut feature = vec![0; encoder.dim()];
+            RawImage::new(image.width, image.height, image.channels, &image.pixels)
+                .map_err(|error| error.to_string())
+                .and_then(|image| encoder.embed(&image, &mut feature).map_err(|error| error.to_string()))?;
+            samples.push((*record, feature));
+        }
+        Ok(samples)
+    }
+}
+
+fn write(store: &mut Store<'_, &mut StoreFile>, taught: &mut Taught<'_>, carried: &Carried) -> Result<(), StoreError> {
+    for (slot, name) in &carried.classes {
+        store.put_class(*slot, name)?;
+        taught.put_class(*slot, *name).map_err(StoreError::Taught)?;
+    }
+    for (record, feature) in &carried.samples {
+        // What memory refuses must not be on the medium.
+        taught.check_learn(record, feature).map_err(StoreError::Taught)?;
+        store.learn(record, feature)?;
+        taught.learn(*record, feature).map_err(StoreError::Taught)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! Which bundle a device starts with, and what becomes of one that is on trial.
+//!
+//! The store says which slot; its bundle is verified, its encoder loaded and held against its golden images, and only then
+//! is it confirmed and served. One on trial that fails is rolled back here and now, and the one before is used.
+
+use std::path::Path;
+
+use macula_edge::bundle::{PublicKey, TrustedKeys};
+use macula_edge::protocol::message::Setback;
+use macula_edge::session::{Bundle, Offer, Start, begin_start, roll_back, with_settings};
+use macula_edge::store::StoreError;
+use sha2::{Digest, Sha256};
+
+use super::slot_file::SlotFile;
+use super::{Bundled, DeskEncoder, Device, DeviceError, DeviceMemory, KeptImages, StoreCard, StoreFile};
+use crate::encoder::Embedder;
+use crate::files::write_whole;
+
+/// What a store calls its encoder where it comes from a bundle.
+const BUNDLE: &str = "its bundle";
+
+/// A bundle's encoder, which has given the features of the golden images.
+pub struct Loaded {
+    /// The encoder.
+    pub encoder: Box<dyn Embedder>,
+    /// What people call it.
+    pub name: String,
+    /// In which precision it computes.
+    pub arithmetic: String,
+    /// The bundle's counter against roll-back.
+    pub counter: u64,
+    /// Class slots and places for supports that a store may have for it.
+    pub limits: [u32; 2],
+}
+
+/// A bundle cannot be used.
+#[derive(Debug)]
+pub struct Unusable {
+    /// The reason, as devices tell it.
+    pub why: Setback,
+    /// The reason in a sentence.
+    pub message: String,
+}
+
+/// Whoever knows the form of a bundle.
+pub trait BundleReader {
+    /// What a bundle brings; nothing of it is run. An `Err` is a number of `docs/bundle-format.md`.
+    ///
+    /// # Errors
+    /// A bundle that no trusted key signed, or that is not whole.
+    fn offer(&self, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Offer, u32>;
+
+    /// Its encoder, once it has given the features of the golden images.
+    ///
+    /// * `name`: what errors call it
+    ///
+    /// # Errors
+    /// As [`Self::offer`], and for an encoder that cannot be run or gives other features.
+    fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, Unusable>;
+}
+
+/// Where a device lives, and what it is given when it is started.
+#[derive(Clone, Copy)]
+pub struct Site<'s> {
+    /// The file of its store; bundles lie beside it.
+    pub store: &'s Path,
+    /// Reads its bundles.
+    pub reader: &'s dyn BundleReader,
+    /// Keys whose bundles it takes, beside those that it remembers.
+    pub keys: &'s [PublicKey],
+    /// Whether it keeps images of what it is taught from now on; one that did before still does.
+    pub keep_images: bool,
+    /// Class slots and places for supports of a store that is made.
+    pub limits: [u32; 2],
+    /// Is told what goes wrong, in a sentence.
+    pub complain: &'s dyn Fn(&str),
+}
+
+/// A start that has found its bundle.
+struct Ready {
+    file: StoreFile,
+    card: StoreCard,
+    start: Start,
+    loaded: Loaded,
+    trusted: TrustedKeys,
+}
+
+impl Site<'_> {
+    /// Whether the store at `path` belongs to a device that was started with a bundle.
+    pub fn has_bundles(path: &Path) -> bool {
+        [0, 1].iter().any(|&slot| SlotFile::beside(path, slot).path().exists())
+    }
+
+    /// Switches the device on and hands it to `run`, with the encoder it has and the bundle that this is of.
+    ///
+    /// * `first`: the path of a bundle for a device that has none yet
+    ///
+    /// # Errors
+    /// When there is no bundle, or the confirmed one cannot be used, or the store cannot be read or written.
+    pub fn run<T>(
+        &self,
+        first: Option<&Path>,
+        run: impl FnOnce(&mut Device<'_>, &Loaded, Bundle) -> T,
+    ) -> Result<T, DeviceError> {
+        let Ready { file, card, start, loaded, trusted } = match StoreFile::card(self.store)? {
+            Some(card) => self.go_on(card, first)?,
+            None => self.begin(first)?,
+        };
+        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
+        let (reader, images) = (self.reader, self.images()?);
+        let images = images.as_ref();
+        let accept = |_, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool| {
+            let mut bytes = vec![0; len as usize];
+            if !read(0, &mut bytes) {
+                return Err(macula_edge::bundle::BundleError::Read { at: 0 }.code());
+            }
+            reader.offer(bytes, trusted.keys())
+        };
+        let keeps = |source: &_| images.is_some_and(|images| images.has(source));
+        let bundled = Bundled { start, counter: loaded.counter, trusted, accept: &accept, keeps: &keeps };
+        let encoder = DeskEncoder::new(&*loaded.encoder, self.complain);
+        let mut device = Device::with_bundles(encoder, file, &mut memory, bundled)?;
+        if let Some(images) = images {
+            device.keep_images(images)?;
+        }
+        Ok(run(&mut device, &loaded, start.bundle))
+    }
+
+    /// Where images are kept, if they are.
+    pub(super) fn images(&self) -> Result<Option<KeptImages>, DeviceError> {
+        Ok(if self.keep_images { Some(KeptImages::make_beside(self.store)?) } else { KeptImages::beside(self.store) })
+    }
+
+    /// The first start: the bundle becomes the one in slot 0, then the store is made for it.
+    fn begin(&self, first: Option<&Path>) -> Result<Ready, DeviceError> {
+        let trusted = self.trusting(TrustedKeys::NONE);
+        let (bytes, name) = self.first_bundle(first)?;
+        let loaded = self.load(&name, bytes.clone(), &trusted)?;
+        let encoder = &*loaded.encoder;
+        let [classes, supports] = [0, 1].map(|which| self.limits[which].min(loaded.limits[which]));
+        let dim = encoder.feature_dim() as u32;
+        let card = StoreCard { encoder: BUNDLE.to_owned(), identity: encoder.identity(), dim, classes, supports };
+        self.install(&bytes)?;
+        let file = StoreFile::open(self.store, &card)?;
+        Ok(Ready { file, card, start: first_start(&bytes), loaded, trusted })
+    }
+
+    /// Every later start.
+    fn go_on(&self, mut card: StoreCard, first: Option<&Path>) -> Result<Ready, DeviceError> {
+        let mut file = StoreFile::open(self.store, &card)?;
+        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
+        let (range, failed) = (file.range(), |source| self.store_failed(source));
+        let known = with_settings(&mut file, range.clone(), memory.lend(), |store| TrustedKeys::load(store));
+        let trusted = self.trusting(known.map_err(failed)?.unwrap_or(TrustedKeys::NONE));
+        self.remove_half_made();
+        let mut start = begin_start(&mut file, range.clone(), memory.lend()).map_err(failed)?;
+        // What lies in slot 0 where the store knows of no bundle.
+        let mut unknown = None;
+        loop {
+            let slot = start.bundle.slot;
+            let loaded = match self.read_slot(&file, start, first) {
+                Ok((bytes, name)) => {
+                    if start.bundle.len == 0 {
+                        start = first_start(&bytes);
+                        unknown = Some(bytes.clone());
+                    }
+                    self.reader.load(&name, bytes, trusted.keys())
+                }
+                // Without a word of the store, there is nothing to go back to.
+                Err(error) if !start.on_trial => return Err(error),
+                Err(error) => Err(Unusable { why: Setback::Unreadable, message: error.to_string() }),
+            };
+            let unusable = match loaded {
+                Ok(loaded) if loaded.encoder.identity() == card.identity => {
+                    unknown.map_or(Ok(()), |bytes| self.install(&bytes))?;
+                    return Ok(Ready { file, card, start, loaded, trusted });
+                }
+                Ok(loaded) if start.on_trial => match self.renew(&mut file, &card, start, &loaded, trusted)? {
+                    Ok(renewed) => {
+                        (file, card) = renewed;
+                        return Ok(Ready { file, card, start, loaded, trusted });
+                    }
+                    Err(unusable) => unusable,
+                },
+                Ok(loaded) => {
+                    let (encoder, identity) = (loaded.name, loaded.encoder.identity());
+                    let dim = loaded.encoder.feature_dim() as u32;
+                    return Err(card.other(&StoreCard { encoder, identity, dim, ..card.clone() }, self.store));
+                }
+                Err(unusable) => unusable,
+            };
+            let Unusable { why, message } = unusable;
+            if !start.on_trial {
+                let path = file.slot_path(slot).display().to_string();
+                return Err(DeviceError::Bundle { path, message });
+            }
+            start = roll_back(&mut file, range.clone(), memory.lend(), why).map_err(failed)?;
+            (self.complain)(&format!("the new bundle is given up, and the one before is used: {message}"));
+        }
+    }
+
+    /// The bundle of a start; one that the store knows nothing of is what lies in slot 0, or what was given.
+    fn read_slot(
+        &self,
+        file: &StoreFile,
+        start: Start,
+        first: Option<&Path>,
+    ) -> Result<(Vec<u8>, String), DeviceError> {
+        let path = file.slot_path(start.bundle.slot);
+        let name = path.display().to_string();
+        let found = std::fs::read(path);
+        if start.bundle.len == 0 {
+            return found.map_or_else(|_| self.first_bundle(first), |bytes| Ok((bytes, name)));
+        }
+        let mut bytes = found.map_err(|source| DeviceError::Read { path: name.clone(), source })?;
+        // Flash is written in whole words.
+        bytes.truncate(start.bundle.len as usize);
+        match Sha256::digest(&bytes)[..] == start.bundle.sha256 {
+            true => Ok((bytes, name)),
+            false => {
+                let message = "it is not the bundle that was committed there".to_owned();
+                Err(DeviceError::Bundle { path: name, message })
+            }
+        }
+    }
+
+    fn first_bundle(&self, first: Option<&Path>) -> Result<(Vec<u8>, String), DeviceError> {
+        let path = first.ok_or_else(|| DeviceError::NoBundle { path: self.store.display().to_string() })?;
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| DeviceError::Read { path: name.clone(), source })?;
+        Ok((bytes, name))
+    }
+
+    fn load(&self, name: &str, bytes: Vec<u8>, trusted: &TrustedKeys) -> Result<Loaded, DeviceError> {
+        let unusable = |Unusable { message, .. }| DeviceError::Bundle { path: name.to_owned(), message };
+        self.reader.load(name, bytes, trusted.keys()).map_err(unusable)
+    }
+
+    /// Puts the first bundle where the device reads it.
+    fn install(&self, bytes: &[u8]) -> Result<(), DeviceError> {
+        let slot = SlotFile::beside(self.store, 0);
+        if std::fs::read(slot.path()).is_ok_and(|found| found == bytes) {
+            return Ok(());
+        }
+        write_whole(slot.path(), bytes).map_err(|error| DeviceError::Write { path: error.path, source: error.source })
+    }
+
+    fn trusting(&self, known: TrustedKeys) -> TrustedKeys {
+        let is_new = |key: &&PublicKey| !known.keys().contains(key);
+        self.keys.iter().filter(is_new).fold(known, |trusted, &key| trusted.with(key))
+    }
+
+    pub(super) fn store_failed(&self, source: StoreError) -> DeviceError {
+        DeviceError::Store { path: self.store.display().to_string(), source }
+    }
+}
+
+fn first_start(bytes: &[u8]) -> Start {
+    let (len, sha256) = (bytes.len() as u32, Sha256::digest(bytes).into());
+    Start { bundle: Bundle { slot: 0, len, sha256 }, on_trial: false, may_forget: false }
+}
