@@ -148,6 +148,33 @@ fn every_processor_gives_the_same_features_and_classes() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
+/// Signed here: every program finds it whole, and the features of its golden images within what the bundle allows.
+#[test]
+fn the_bundle_of_one_opens_on_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let shipped = encoder(path);
+    let own = Program::own();
+    own.run(path, &["keygen", "--out", "maker", "--quiet"]);
+    own.run(path, &["bundle", shipped.to_str().unwrap(), "--key", "maker.key", "--out", "a.macula", "--quiet"]);
+    let mut damaged = std::fs::read(path.join("a.macula")).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(path.join("damaged.macula"), damaged).unwrap();
+    for program in all_programs() {
+        let report = json(&program.run(path, &["verify", "a.macula", "--key", "maker.pub", "--json"]));
+        let (error, tolerance) = (&report["golden_error"], &report["golden_tolerance"]);
+        println!("{}: golden images within {error} of {tolerance}, in {}", program.name, report["arithmetic"]);
+        assert!(error.as_f64().unwrap() <= tolerance.as_f64().unwrap(), "{report}");
+        assert_eq!(
+            program.code(path, &["verify", "damaged.macula", "--key", "maker.pub"]),
+            Some(3),
+            "{}",
+            program.name
+        );
+    }
+}
+
 #[test]
 fn the_programs_are_small_and_need_nothing() {
     for program in std::fs::read_dir(programs_folder()).unwrap().map(|entry| entry.unwrap().path()) {

@@ -1,7 +1,7 @@
 //! Programs of devices, and what runs them here.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// A program, the emulator of its processor, and what that processor is said to have.
 pub struct Program {
@@ -55,12 +55,21 @@ impl Program {
 
     /// Runs it in `folder` and returns what it prints.
     pub fn run(&self, folder: &Path, arguments: &[&str]) -> String {
+        let output = self.output(folder, arguments);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {arguments:?}: {}: {err}", self.name, output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs it in `folder` and returns its exit code.
+    pub fn code(&self, folder: &Path, arguments: &[&str]) -> Option<i32> {
+        self.output(folder, arguments).status.code()
+    }
+
+    fn output(&self, folder: &Path, arguments: &[&str]) -> Output {
         let (program, before) = self.command.split_first().unwrap();
         let mut command = Command::new(program);
         command.current_dir(folder).args(before).args(arguments).envs(self.variables.iter().copied());
-        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let err = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {command:?}: {}: {err}", self.name, output.status);
-        String::from_utf8(output.stdout).unwrap()
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 }
