@@ -34,12 +34,13 @@ pub fn is_bundle(name: &str) -> bool {
 pub fn open_bundle(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedEncoder> {
     let path = std::fs::canonicalize(name).with_context(|| name.to_owned())?;
     let bundle = Bundle::open(Path::new(name), trusted).map_err(refused)?;
+    encoder_of(&bundle, path.to_string_lossy().into_owned())
+}
+
+/// The encoder of a bundle, once its golden images are good.
+pub fn encoder_of(bundle: &Bundle, name: String) -> anyhow::Result<OpenedEncoder> {
     let (encoder, _) = bundle.encoder().map_err(refused)?;
-    Ok(OpenedEncoder {
-        arithmetic: encoder.arithmetic().to_owned(),
-        encoder: Box::new(encoder),
-        name: path.to_string_lossy().into_owned(),
-    })
+    Ok(OpenedEncoder { arithmetic: encoder.arithmetic().to_owned(), encoder: Box::new(encoder), name })
 }
 
 /// A failed check where it is one, with what can be done about it.

@@ -3,7 +3,7 @@
 //! The store says which slot; its bundle is verified, its encoder loaded and held against its golden images, and only then
 //! is it confirmed and served. One on trial that fails is rolled back here and now, and the one before is used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use macula_edge::bundle::{PublicKey, TrustedKeys};
 use macula_edge::protocol::message::Setback;
@@ -89,6 +89,11 @@ impl Site<'_> {
     /// Whether the store at `path` belongs to a device that was started with a bundle.
     pub fn has_bundles(path: &Path) -> bool {
         [0, 1].iter().any(|&slot| SlotFile::beside(path, slot).path().exists())
+    }
+
+    /// The file of the bundle in a slot of the device whose store is at `store`.
+    pub fn slot_path(store: &Path, slot: u8) -> PathBuf {
+        SlotFile::beside(store, slot).path().to_owned()
     }
 
     /// Switches the device on and hands it to `run`, with the encoder it has and the bundle that this is of.
