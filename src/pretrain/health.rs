@@ -33,7 +33,8 @@ const IMAGES_EACH_PAIR: usize = 4;
 const VIEWS: u64 = u64::MAX;
 
 /// Below it all features point the same way. Images whose features differ by 1° on average have 0.017. Features after a
-/// ReLU are never negative, so those of healthy encoders share much of their direction too, but ten times less.
+/// ReLU are never negative, so those of healthy encoders share much of their direction too, but ten times less: 0.2 or more
+/// with every objective on phantoms and chest x-rays.
 const DEVIATION_MIN: f64 = 0.015;
 
 /// Below it features differ along a single line. A network that tells two classes apart and nothing else keeps small
@@ -41,7 +42,8 @@ const DEVIATION_MIN: f64 = 0.015;
 const RANK_MIN: f64 = 1.2;
 
 /// Below it (mean squared distance, 2 for directions that have nothing in common) embeddings fell together: the gradient of
-/// every contrastive loss is a sum of differences of embeddings, and there is next to none.
+/// every contrastive loss is a sum of differences of embeddings, and there is next to none. With the hardest triplets of
+/// PneumoniaMNIST they were at 0.0068 after two epochs and at 0.0004 ten epochs later, the loss at the margin all the while.
 const DISTANCE_MIN: f64 = 0.01;
 
 /// Mining is told to be stuck when the loss is this near the margin, in shares of it, and distances are below a twentieth

@@ -114,7 +114,7 @@ pub struct EpochLine {
     pub learning_rate: f32,
     /// Whether the encoder tells images apart; absent when not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health: Option<Health>,
+    pub health: Option<Box<Health>>,
 }
 
 /// Any line of `metrics.jsonl`.

@@ -353,7 +353,7 @@ impl<'a> Trainer<'a> {
         let warmup = (f64::from(config.warmup_fraction) * steps as f64).round() as u64;
         let learning_rate = learning_rate_at(self.progress.step - 1, steps, warmup, config.learning_rate);
         let train = self.progress.tally.score();
-        let health = self.examine()?;
+        let health = self.examine()?.map(Box::new);
         let line = EpochLine { step: self.progress.step, epoch, train, held_out, learning_rate, health };
         self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
         self.progress.tally = Tally::new(self.learner.objective.num_classes());
