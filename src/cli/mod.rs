@@ -36,6 +36,8 @@ mod encoders;
 mod eval;
 #[cfg(feature = "desk")]
 mod export;
+#[cfg(feature = "desk")]
+mod export_head;
 mod forget;
 mod inspect;
 #[cfg(feature = "desk")]
@@ -85,6 +87,9 @@ enum Command {
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
     #[cfg(feature = "desk")]
     Export(export::Args),
+    /// Write what a device was taught as one ONNX classifier that runs anywhere
+    #[cfg(feature = "desk")]
+    ExportHead(export_head::Args),
     /// Make a pair of keys to sign bundles with
     #[cfg(feature = "desk")]
     Keygen(keygen::Args),
@@ -216,6 +221,8 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         #[cfg(feature = "desk")]
         Command::Export(args) => export::run(args),
+        #[cfg(feature = "desk")]
+        Command::ExportHead(args) => export_head::run(args),
         #[cfg(feature = "desk")]
         Command::Keygen(args) => keygen::run(args),
         #[cfg(feature = "desk")]
