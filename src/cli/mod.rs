@@ -241,6 +241,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         #[cfg(feature = "desk")]
         Command::ExportHead(args) => export_head::run(args),
+        #[cfg(feature = "desk")]
         Command::Keygen(args) => keygen::run(args),
         #[cfg(feature = "desk")]
         Command::Bundle(args) => bundle::run(*args),
