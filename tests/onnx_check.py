@@ -1,15 +1,17 @@
-"""Holds exported encoders against ONNX's own checker and against ONNX Runtime.
+"""Holds exported encoders and classifiers against ONNX's own checker and against ONNX Runtime.
 
-    MACULA_ONNX_CHECK=$PWD/target/onnx-check cargo test --test export
+    MACULA_ONNX_CHECK=$PWD/target/onnx-check cargo test --test export --test export_head
     python tests/onnx_check.py target/onnx-check
 
 The folder holds one folder an encoder, written by the first of these: `encoder.onnx`,
 `encoder.f16.onnx`, the input (`input.nhwc.f32`) and what tract made of it
-(`FILE.tract.f32`). Needs numpy, onnx and onnxruntime. Exit code 1 where something differs.
+(`FILE.tract.f32`); and one folder a classifier, `head-…`, written by the second: `classifier.onnx`, the
+input, and class and probability that the device gave (`device.json`). Needs numpy, onnx and onnxruntime. Exit code 1 where something differs.
 
 Errors are absolute differences divided by the length of ONNX Runtime's f32 feature of the same image.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,6 +23,8 @@ TOLERANCES = {"encoder.onnx": 1e-5, "encoder.f16.onnx": 2e-2}
 ELEMENTS = {"encoder.onnx": onnx.TensorProto.FLOAT, "encoder.f16.onnx": onnx.TensorProto.FLOAT16}
 METADATA = {"macula.preprocessing", "macula.provenance", "macula.corpus", "macula.format"}
 PRESETS = {"pico", "nano", "micro", "mobile"}
+CLASSIFIERS = {"head-f16", "head-f32"}
+PROBABILITY_TOLERANCE = 2e-3
 
 
 def check_file(path, element):
@@ -85,17 +89,44 @@ def check_encoder(folder):
     return failures
 
 
+def check_classifier(folder):
+    """Prints a line; gives whether it failed: another class than the device's, or another probability."""
+    path = folder / "classifier.onnx"
+    model = onnx.load(path)
+    problems = []
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        problems.append(f"onnx.checker: {error}")
+    names = json.loads(next(entry.value for entry in model.metadata_props if entry.key == "macula.classes"))
+    device = json.loads((folder / "device.json").read_text())
+    channels, height, width = input_shape(path)
+    images = np.fromfile(folder / "input.nhwc.f32", "<f4").reshape(-1, height, width, channels)
+    found = run(str(path), np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    other = sum(names[row.argmax()] != name for row, (name, _) in zip(found, device, strict=True))
+    error = max(abs(row.max() - probability) for row, (_, probability) in zip(found, device, strict=True))
+    if len(device) < 200:
+        problems.append(f"has {len(device)} images, 200 are needed")
+    if other or not error <= PROBABILITY_TOLERANCE:
+        problems.append(f"{other} of {len(device)} images have another class, probabilities differ by {error:.1e}")
+    agreement = f"the device's class for {len(device)} images, probabilities to {error:.1e}"
+    print(f"{folder.name}/classifier.onnx: {'; '.join(problems) if problems else agreement}")
+    return bool(problems)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     root = Path(sys.argv[1])
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    missing = PRESETS - {folder.name for folder in folders}
+    missing = (PRESETS | CLASSIFIERS) - {folder.name for folder in folders}
     if missing:
         sys.exit(f"{root} lacks {sorted(missing)}: see the head of this file")
-    failures = sum(check_encoder(folder) for folder in folders)
+    heads = [folder for folder in folders if folder.name in CLASSIFIERS]
+    encoders = [folder for folder in folders if folder.name in PRESETS]
+    failures = sum(check_encoder(folder) for folder in encoders) + sum(check_classifier(folder) for folder in heads)
     if failures:
-        sys.exit(f"onnx_check: {failures} of {2 * len(folders)} files failed")
+        sys.exit(f"onnx_check: {failures} of {2 * len(encoders) + len(heads)} files failed")
 
 
 if __name__ == "__main__":

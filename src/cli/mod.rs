@@ -26,6 +26,7 @@ mod device;
 mod encoders;
 mod eval;
 mod export;
+mod export_head;
 mod forget;
 mod inspect;
 mod keygen;
@@ -66,6 +67,8 @@ enum Command {
     Eval(eval::Args),
     /// Write a trained encoder as ONNX, f32 and f16, with a parity report
     Export(export::Args),
+    /// Write what a device was taught as one ONNX classifier that runs anywhere
+    ExportHead(export_head::Args),
     /// Make a pair of keys to sign bundles with
     Keygen(keygen::Args),
     /// Write the signed file that devices take: encoder, preprocessing, golden images
@@ -185,6 +188,7 @@ pub fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
+        Command::ExportHead(args) => export_head::run(args),
         Command::Keygen(args) => keygen::run(args),
         Command::Bundle(args) => bundle::run(*args),
         Command::Verify(args) => verify::run(args),

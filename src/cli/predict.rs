@@ -102,7 +102,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-fn parse_head(name: &str) -> Result<HeadKind, String> {
+/// Parses the name of a head.
+pub fn parse_head(name: &str) -> Result<HeadKind, String> {
     let kinds = [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic];
     let found = kinds.into_iter().find(|kind| kind.name() == name);
     found.ok_or_else(|| format!("head '{name}' is none of auto, prototype, gaussian, logistic"))

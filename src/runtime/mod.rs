@@ -16,5 +16,5 @@ pub use arithmetic::{Arithmetic, cpu_has_fp16};
 pub use error::RuntimeError;
 pub use external::self_contained;
 pub use metadata::{FORMAT_VERSION, Metadata, Provenance};
-pub use model_file::{ElementType, encode, pb};
+pub use model_file::{ElementType, decode, encode, pb};
 pub use onnx_encoder::{Declared, OnnxEncoder, OpenOptions};

@@ -46,7 +46,7 @@ pub(super) struct DeclaredInput {
 ///
 /// # Errors
 /// [`RuntimeError::Malformed`].
-pub(super) fn decode(bytes: &[u8], path: &str) -> Result<pb::ModelProto, RuntimeError> {
+pub fn decode(bytes: &[u8], path: &str) -> Result<pb::ModelProto, RuntimeError> {
     let fail = |message: String| RuntimeError::Malformed { path: path.to_owned(), message };
     let model = pb::ModelProto::decode(bytes).map_err(|error| fail(error.to_string()))?;
     let Some(graph) = &model.graph else { return Err(fail("it holds no graph".into())) };

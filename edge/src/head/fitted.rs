@@ -145,6 +145,16 @@ impl<'w> Head<'w> {
         Self { dim, weights, biases }
     }
 
+    /// Weights `[C, D]` of features as they are stored.
+    pub fn weights(&self) -> &'w [f64] {
+        self.weights
+    }
+
+    /// Biases `[C]`; `-∞` for a class without supports.
+    pub fn biases(&self) -> &'w [f64] {
+        self.biases
+    }
+
     /// Decides on `feature`, `[D]`, and writes the probability of each class.
     ///
     /// * `probabilities`: `[C]`; classes without supports get 0

@@ -1,0 +1,159 @@
+//! `macula export-head`: what a device was taught, as a classifier that needs no device.
+
+use std::path::PathBuf;
+
+use super::Common;
+use super::connect::DeviceArgs;
+
+/// Arguments of `macula export-head`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula export-head --device ward.store --out ward.onnx --json-head ward.json\n  \
+    macula export-head --device tcp:ward-3.local:7000 --encoder nano.macula --key maker.pub --out ward.onnx\n\n\
+    Writes encoder and head as one ONNX model: a normalised image in, the probability of each class out; names of the \
+    classes and the preprocessing are in its metadata. The head alone goes to --json-head. Sets of classes and the \
+    unknown gate stay on the device: a classifier cannot say that it does not know.")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// The ONNX file to write
+    #[arg(long, value_name = "FILE.onnx")]
+    out: PathBuf,
+    /// Write the head alone, too: weights, biases, classes, and how a feature is quantised
+    #[arg(long, value_name = "FILE.json")]
+    json_head: Option<PathBuf>,
+    /// Which head: auto (the device's choice), prototype, gaussian or logistic
+    #[arg(long, default_value = "auto", value_parser = super::predict::parse_head)]
+    head: macula_edge::head::HeadKind,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Runs it.
+#[cfg(not(feature = "onnx"))]
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let Args { device: _, json_head: _, head: _, common: _, .. } = args;
+    anyhow::bail!("{} cannot be written: this build has no ONNX (feature `onnx`)", args.out.display())
+}
+
+#[cfg(feature = "onnx")]
+pub use with_onnx::run;
+
+#[cfg(feature = "onnx")]
+mod with_onnx {
+    use std::path::Path;
+
+    use anyhow::{Context, bail, ensure};
+    use macula_edge::taught::{Record, Supports};
+
+    use super::Args;
+    use crate::bundle::{Bundle, PartKind};
+    use crate::cli::connect::{DeviceArgs, Missing, OpenedEncoder, hexadecimal, open_encoder};
+    use crate::cli::print_json;
+    use crate::cli::trust::{is_bundle, refused};
+    use crate::device::{BundleNotes, StoreFile, fingerprint};
+    use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
+    use crate::files::write_whole;
+    use crate::link::{Address, Device, Knowledge};
+    use crate::runtime::{decode, encode, self_contained};
+
+    #[derive(serde::Serialize)]
+    struct Report<'a> {
+        out: &'a Path,
+        bytes: usize,
+        head: &'a str,
+        classes: &'a [HeadClass],
+    }
+
+    /// Runs it.
+    pub fn run(args: Args) -> anyhow::Result<()> {
+        let (encoder, onnx) = encoder(&args.device)?;
+        let (knowledge, device) = knowledge(&args.device)?;
+        let identity = fingerprint(&*encoder.encoder);
+        ensure!(
+            device.identity == identity,
+            "{} was taught on encoder {}, '{}' is encoder {}",
+            args.device.device,
+            hexadecimal(&device.identity),
+            encoder.name,
+            hexadecimal(&identity)
+        );
+        let head = solve(&args, &knowledge, &device, &encoder)?;
+        let bytes = encode(&classifier(&decode(&onnx, &encoder.name)?, &head)?);
+        write_whole(&args.out, &bytes)?;
+        if let Some(path) = &args.json_head {
+            write_whole(path, &serde_json::to_vec_pretty(&head)?)?;
+        }
+        if args.common.json {
+            return print_json(&Report {
+                out: &args.out,
+                bytes: bytes.len(),
+                head: &head.head,
+                classes: &head.classes,
+            });
+        }
+        if !args.common.quiet {
+            head.classes.iter().for_each(|class| println!("{:<24} {:>8} samples", class.name, class.samples));
+            println!("wrote {} ({:.1} KB)", args.out.display(), bytes.len() as f64 / 1e3);
+        }
+        Ok(())
+    }
+
+    /// The encoder of the device, and its ONNX file.
+    fn encoder(device: &DeviceArgs) -> anyhow::Result<(OpenedEncoder, Vec<u8>)> {
+        let (remembered, notes) = match &device.device {
+            Address::Store(path) => (StoreFile::card(path)?.map(|card| card.encoder), BundleNotes::read(path)?),
+            _ => (None, BundleNotes::default()),
+        };
+        let name = device.encoder.clone().or(remembered);
+        let name = name.with_context(|| format!("--encoder names the encoder of {}", device.device))?;
+        let trusted = [device.keys.read()?, notes.trusted].concat();
+        let opened = open_encoder(&name, &trusted)?;
+        let path = Path::new(&opened.name);
+        if is_bundle(&opened.name) {
+            let bundle = Bundle::open(path, &trusted).map_err(refused)?;
+            let onnx = bundle.needed(PartKind::Onnx).map_err(refused)?.to_vec();
+            return Ok((opened, onnx));
+        }
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+            let onnx = self_contained(path)?;
+            return Ok((opened, onnx));
+        }
+        bail!("'{name}' is no ONNX file: a head goes on FILE.onnx, FILE.macula or the folder of an export")
+    }
+
+    /// What the device knows. One that is elsewhere has an encoder of its own, or takes features: it is asked without.
+    fn knowledge(device: &DeviceArgs) -> anyhow::Result<(Knowledge, Device)> {
+        let mut asked = device.clone();
+        if !matches!(asked.device, Address::Store(_)) {
+            asked.encoder = None;
+        }
+        asked.with(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
+    }
+
+    fn solve(
+        args: &Args,
+        knowledge: &Knowledge,
+        device: &Device,
+        encoder: &OpenedEncoder,
+    ) -> anyhow::Result<LinearHead> {
+        let records = knowledge.supports.iter().map(|support| Record {
+            source: support.from.source,
+            class: support.slot,
+            operator: support.from.operator,
+            time_s: support.from.time_s,
+        });
+        let values = knowledge.supports.iter().flat_map(|support| support.feature.as_chunks::<2>().0);
+        let (records, features) =
+            (records.collect::<Vec<_>>(), values.map(|&bytes| i16::from_le_bytes(bytes)).collect::<Vec<_>>());
+        let supports = Supports { dim: device.dim, records: &records, features: &features };
+        let source = HeadSource {
+            classes: &knowledge.classes,
+            slots: device.classes,
+            encoder_identity: device.identity,
+            state_sha256: knowledge.sha256,
+            corpus: encoder.encoder.corpus(),
+        };
+        LinearHead::solve(args.head, supports, &source).with_context(|| args.device.device.to_string())
+    }
+}

@@ -1,0 +1,223 @@
+//! An encoder and a head as one ONNX model: an image in, the probability of each class out.
+//!
+//! `image` → the encoder → Flatten, Cast → `(feature - mean) / std` → divided by its length → times 32767, Round → MatMul,
+//! Add → Softmax → `probabilities` `[N, C]`. Every operator that is added means the same from operator set 13 to the
+//! newest: the length is a MatMul with ones, because ReduceL2 has changed.
+//!
+//! All of it is f32. An encoder in f16 is widened, to the very numbers that a device without f16 arithmetic computes with:
+//! a runtime that rounds every value to f16 would give other features, and sometimes another class.
+
+use half::f16;
+use macula_edge::feature::UNIT;
+
+use super::LinearHead;
+use crate::runtime::pb;
+use pb::tensor_proto::DataType;
+
+/// The operator set from which on what is added means what is meant: Softmax was another before.
+const OPSET_MIN: i64 = 13;
+
+/// Name of the output.
+pub const PROBABILITIES: &str = "probabilities";
+/// Metadata: names of the classes as a JSON array, in the order of the columns.
+pub const CLASSES_KEY: &str = "macula.classes";
+/// Metadata: the head without its weights, JSON.
+pub const HEAD_KEY: &str = "macula.head";
+
+/// Prefix of the names of what is added.
+const PREFIX: &str = "macula_head_";
+
+/// An encoder that a head cannot be put on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClassifierError {
+    /// Its operator set is too old.
+    #[error("the encoder has operator set {found}; a head can be put on {OPSET_MIN} and later")]
+    Opset {
+        /// Its operator set.
+        found: i64,
+    },
+    /// It already has names that the head needs.
+    #[error("the encoder has a head already: '{name}' is there")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The model has no graph or no output.
+    #[error("the model has no graph with an output")]
+    NoOutput,
+    /// A tensor in f16 is stored in a form that is not read.
+    #[error("the f16 tensor '{name}' is stored in a form that cannot be widened")]
+    Tensor {
+        /// The tensor.
+        name: String,
+    },
+}
+
+/// `encoder` with `head` on top.
+///
+/// # Errors
+/// See [`ClassifierError`].
+pub fn classifier(encoder: &pb::ModelProto, head: &LinearHead) -> Result<pb::ModelProto, ClassifierError> {
+    let mut model = encoder.clone();
+    let opset = model.opset_import.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
+    let found = opset.map_or(0, |set| set.version);
+    if found < OPSET_MIN {
+        return Err(ClassifierError::Opset { found });
+    }
+    let graph = model.graph.as_mut().ok_or(ClassifierError::NoOutput)?;
+    widen(graph)?;
+    let names = graph.node.iter().flat_map(|node| &node.output);
+    if let Some(name) = names.into_iter().find(|name| name.starts_with(PREFIX) || *name == PROBABILITIES) {
+        return Err(ClassifierError::Name { name: name.clone() });
+    }
+    let feature = graph.output.first().ok_or(ClassifierError::NoOutput)?.name.clone();
+    let mut top = Top { graph, last: feature };
+    top.put(head);
+    graph.output = vec![output(head.classes.len())];
+    describe(&mut model, head);
+    Ok(model)
+}
+
+/// What is added, one operator after the other.
+struct Top<'g> {
+    graph: &'g mut pb::GraphProto,
+    /// Name of what the last operator makes.
+    last: String,
+}
+
+impl Top<'_> {
+    fn put(&mut self, head: &LinearHead) {
+        let dim = head.dim();
+        self.node("Flatten", "flat", None, vec![int("axis", 1)]);
+        self.node("Cast", "f32", None, vec![int("to", DataType::Float as i64)]);
+        if let Some(corpus) = &head.corpus {
+            // As the device has it: a dimension that never varied is centred alone.
+            let std: Vec<f32> = corpus.std.iter().map(|&std| if std == 0.0 { 1.0 } else { std }).collect();
+            self.with("Sub", "centred", "mean", &[dim], &corpus.mean);
+            self.with("Div", "scaled", "std", &[dim], &std);
+        }
+        let scaled = self.last.clone();
+        self.node("Mul", "squares", Some(&scaled), vec![]);
+        self.with("MatMul", "square", "ones", &[dim, 1], &vec![1.0; dim]);
+        self.node("Sqrt", "length", None, vec![]);
+        // A feature of zeros, which a device refuses, is left one of zeros.
+        self.with("Max", "length_above_0", "least", &[1], &[f32::MIN_POSITIVE]);
+        let length = std::mem::replace(&mut self.last, scaled);
+        self.node("Div", "direction", Some(&length), vec![]);
+        self.with("Mul", "in_units", "unit", &[1], &[f32::from(UNIT)]);
+        self.node("Round", "quantised", None, vec![]);
+        let columns = (0..dim).flat_map(|d| head.weights.iter().map(move |row| row[d] as f32));
+        self.with("MatMul", "products", "weights", &[dim, head.classes.len()], &columns.collect::<Vec<_>>());
+        let biases: Vec<f32> = head.biases.iter().map(|&bias| bias as f32).collect();
+        self.with("Add", "scores", "biases", &[biases.len()], &biases);
+        self.node("Softmax", "", None, vec![int("axis", 1)]);
+    }
+
+    /// `name` is what `op` makes of the last value, and of `other` where it takes two.
+    fn node(&mut self, op: &str, name: &str, other: Option<&str>, attribute: Vec<pb::AttributeProto>) {
+        let output = if name.is_empty() { PROBABILITIES.to_owned() } else { format!("{PREFIX}{name}") };
+        let input = std::iter::once(self.last.clone()).chain(other.map(str::to_owned)).collect();
+        let node = pb::NodeProto {
+            input,
+            output: vec![output.clone()],
+            name: output.clone(),
+            op_type: op.to_owned(),
+            attribute,
+            ..Default::default()
+        };
+        self.graph.node.push(node);
+        self.last = output;
+    }
+
+    /// As [`Self::node`], of the last value and a constant.
+    fn with(&mut self, op: &str, name: &str, constant: &str, dims: &[usize], values: &[f32]) {
+        let constant = format!("{PREFIX}{constant}");
+        self.graph.initializer.push(pb::TensorProto {
+            dims: dims.iter().map(|&dim| dim as i64).collect(),
+            data_type: DataType::Float as i32,
+            name: constant.clone(),
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..Default::default()
+        });
+        self.node(op, name, Some(&constant), vec![]);
+    }
+}
+
+fn int(name: &str, value: i64) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: pb::attribute_proto::AttributeType::Int as i32,
+        i: value,
+        ..Default::default()
+    }
+}
+
+/// `[N, C]`, `N` symbolic.
+fn output(classes: usize) -> pb::ValueInfoProto {
+    use pb::tensor_shape_proto::{Dimension, dimension::Value};
+    let dimension = |value| Dimension { value: Some(value), ..Default::default() };
+    let dim = vec![dimension(Value::DimParam("N".into())), dimension(Value::DimValue(classes as i64))];
+    let shape = Some(pb::TensorShapeProto { dim });
+    let tensor = pb::type_proto::Tensor { elem_type: DataType::Float as i32, shape };
+    let value = Some(pb::type_proto::Value::TensorType(tensor));
+    let r#type = Some(pb::TypeProto { value, ..Default::default() });
+    pb::ValueInfoProto { name: PROBABILITIES.to_owned(), r#type, ..Default::default() }
+}
+
+fn describe(model: &mut pb::ModelProto, head: &LinearHead) {
+    let names: Vec<&str> = head.classes.iter().map(|class| class.name.as_str()).collect();
+    let about = LinearHead { weights: Vec::new(), biases: Vec::new(), corpus: None, ..head.clone() };
+    model.metadata_props.retain(|entry| entry.key != "macula.corpus");
+    for (key, value) in [
+        (CLASSES_KEY, serde_json::to_string(&names).unwrap_or_default()),
+        (HEAD_KEY, serde_json::to_string(&about).unwrap_or_default()),
+    ] {
+        model.metadata_props.push(pb::StringStringEntryProto { key: key.to_owned(), value });
+    }
+    model.doc_string = "Image classifier: an encoder and a head that a device was taught. Resize and normalise images \
+                        first, as macula.preprocessing says; macula.classes names the columns. It cannot abstain: sets \
+                        of classes and the unknown gate stay on the device."
+        .to_owned();
+}
+
+/// Brings every f16 of a graph to f32: weights, declared types, casts and constants.
+fn widen(graph: &mut pb::GraphProto) -> Result<(), ClassifierError> {
+    graph.initializer.iter_mut().try_for_each(widen_tensor)?;
+    let values = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
+    for value in values {
+        let kind = value.r#type.as_mut().and_then(|declared| declared.value.as_mut());
+        if let Some(pb::type_proto::Value::TensorType(tensor)) = kind
+            && tensor.elem_type == DataType::Float16 as i32
+        {
+            tensor.elem_type = DataType::Float as i32;
+        }
+    }
+    for node in &mut graph.node {
+        for attribute in &mut node.attribute {
+            if node.op_type == "Cast" && attribute.name == "to" && attribute.i == DataType::Float16 as i64 {
+                attribute.i = DataType::Float as i64;
+            }
+            attribute.t.iter_mut().try_for_each(widen_tensor)?;
+        }
+    }
+    Ok(())
+}
+
+fn widen_tensor(tensor: &mut pb::TensorProto) -> Result<(), ClassifierError> {
+    if tensor.data_type != DataType::Float16 as i32 {
+        return Ok(());
+    }
+    let values = tensor.dims.iter().product::<i64>();
+    // Without raw bytes, an i32 holds the bits of each value.
+    let bits: Vec<u16> = match tensor.raw_data.is_empty() {
+        true => tensor.int32_data.iter().map(|&bits| bits as u16).collect(),
+        false => tensor.raw_data.as_chunks::<2>().0.iter().map(|&bytes| u16::from_le_bytes(bytes)).collect(),
+    };
+    if i64::try_from(bits.len()) != Ok(values) {
+        return Err(ClassifierError::Tensor { name: tensor.name.clone() });
+    }
+    tensor.raw_data = bits.iter().flat_map(|&bits| f16::from_bits(bits).to_f32().to_le_bytes()).collect();
+    tensor.int32_data.clear();
+    tensor.data_type = DataType::Float as i32;
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! What a device was taught as weights and biases: a head that needs no device.
+//!
+//! C classes that have samples, D dimensions of a feature.
+
+use macula_edge::feature::UNIT;
+use macula_edge::head::{Head, HeadError, HeadKind};
+use macula_edge::taught::Supports;
+
+use crate::encoder::CorpusStatistics;
+
+/// The version of [`LinearHead`] in JSON.
+pub const HEAD_FORMAT_VERSION: u32 = 1;
+
+/// How a feature becomes what the weights stand on, in words, for whoever reads the file.
+const FEATURE: &str = "z = (feature - mean) / std, where std is 0 feature - mean, without a corpus the feature itself; \
+                       q = round(unit * z / |z|), halves to even; score = weights q + biases; softmax of the scores";
+
+/// A class of a head.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HeadClass {
+    /// Its slot on the device.
+    pub slot: u8,
+    /// Its name.
+    pub name: String,
+    /// Its samples.
+    pub samples: usize,
+}
+
+/// A head of the form that all of them end in: `score_c = w_c · q + b_c` on quantised features, and a softmax.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct LinearHead {
+    /// [`HEAD_FORMAT_VERSION`].
+    pub format: u32,
+    /// `auto`, `prototype`, `gaussian` or `logistic`.
+    pub head: String,
+    /// Identity of the encoder whose features it decides on, in hexadecimal.
+    pub encoder_identity: String,
+    /// SHA-256 of what the device knew, in hexadecimal.
+    pub state_sha256: String,
+    /// What is computed, in words.
+    pub feature: String,
+    /// The length of a quantised feature, 32767.
+    pub unit: i16,
+    /// What features are centred and scaled by; none where nobody measured it.
+    pub corpus: Option<CorpusStatistics>,
+    /// The classes, in the order of the rows.
+    pub classes: Vec<HeadClass>,
+    /// `[C, D]`.
+    pub weights: Vec<Vec<f64>>,
+    /// `[C]`.
+    pub biases: Vec<f64>,
+}
+
+/// Where a head comes from.
+pub struct HeadSource<'a> {
+    /// Slot and name of each class of the device.
+    pub classes: &'a [(u8, String)],
+    /// Class slots of the device.
+    pub slots: usize,
+    /// Identity of its encoder.
+    pub encoder_identity: [u8; 16],
+    /// SHA-256 of what it knows.
+    pub state_sha256: [u8; 32],
+    /// Statistics of its encoder.
+    pub corpus: Option<&'a CorpusStatistics>,
+}
+
+impl LinearHead {
+    /// Solves the head that a device of these supports has, with the device's own code. Classes without samples are left
+    /// out: the device never names them.
+    ///
+    /// # Errors
+    /// When nothing was learned, or the head cannot be solved.
+    pub fn solve(kind: HeadKind, supports: Supports<'_>, source: &HeadSource<'_>) -> Result<Self, HeadError> {
+        let mut scratch = vec![0.0; Head::scratch_len(supports.dim, source.slots, supports.len())];
+        let head = Head::fit(kind, supports, source.slots, None, &mut scratch)?;
+        let samples = |slot: u8| supports.records.iter().filter(|record| record.class == slot).count();
+        let classes = source.classes.iter().map(|(slot, name)| (*slot, name, samples(*slot)));
+        let classes: Vec<HeadClass> = classes
+            .filter(|(.., samples)| *samples > 0)
+            .map(|(slot, name, samples)| HeadClass { slot, name: name.clone(), samples })
+            .collect();
+        let row = |class: &HeadClass| head.weights()[usize::from(class.slot) * supports.dim..][..supports.dim].to_vec();
+        let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Ok(Self {
+            format: HEAD_FORMAT_VERSION,
+            head: kind.name().to_owned(),
+            encoder_identity: hexadecimal(&source.encoder_identity),
+            state_sha256: hexadecimal(&source.state_sha256),
+            feature: FEATURE.to_owned(),
+            unit: UNIT,
+            corpus: source.corpus.cloned(),
+            weights: classes.iter().map(row).collect(),
+            biases: classes.iter().map(|class| head.biases()[usize::from(class.slot)]).collect(),
+            classes,
+        })
+    }
+
+    /// Dimensions of a feature, D.
+    pub fn dim(&self) -> usize {
+        self.weights.first().map_or(0, Vec::len)
+    }
+}

@@ -1,0 +1,322 @@
+//! Bundles of real encoders: made, opened, changed in every way that a file can be changed.
+#![cfg(feature = "onnx")]
+
+use std::path::Path;
+
+use macula::bundle::{
+    self, Bundle, BundleError, Ingredients, KeyPair, Limits, MakeError, MeasuredCorpus, OpenError, Origin, PartKind,
+    PublicKey,
+};
+use macula::data::{self, Image, Preprocessing};
+use macula::encoder::{
+    Activation, Conv, ConvKind, CorpusStatistics, Embedder, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node,
+};
+use macula::export::to_onnx;
+use macula::rng::Rng;
+use macula::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, Provenance, encode};
+use rayon::prelude::*;
+
+fn key(seed: u8) -> KeyPair {
+    KeyPair::from_secret([seed; 32])
+}
+
+/// One convolution over 8×8 grey pixels: the least encoder there is.
+fn tiny(scale: f32) -> Vec<u8> {
+    let conv = Conv {
+        name: "only".into(),
+        norm: String::new(),
+        kind: ConvKind::Full3x3,
+        channels_in: 1,
+        channels_out: 8,
+        stride: 2,
+        activation: Activation::Relu,
+    };
+    let input = InputShape { channels: 1, height: 8, width: 8 };
+    let spec = EncoderSpec { name: "tiny".into(), input, nodes: vec![Node::Conv { input: 0, conv }] };
+    let mut rng = Rng::for_purpose(1, "tiny");
+    let weight = (0..72).map(|_| scale * rng.normal()).collect();
+    let encoder = FoldedEncoder { spec: spec.clone(), convs: vec![FoldedConv { weight, bias: vec![0.1 * scale; 8] }] };
+    let metadata = Metadata {
+        preprocessing: recipe(),
+        provenance: Provenance {
+            program_version: "0.1.0".into(),
+            method: "none".into(),
+            seed: 7,
+            data: "drawn".into(),
+            encoder: spec,
+            config_sha256: String::new(),
+        },
+        corpus: None,
+    };
+    encode(&to_onnx(&encoder, ElementType::F16, &metadata).unwrap())
+}
+
+fn recipe() -> Preprocessing {
+    Preprocessing { mean: vec![0.5], std: vec![0.25], ..Preprocessing::unit(1, 8, 8) }
+}
+
+fn picture(width: usize, height: usize, step: usize) -> Image {
+    Image { width, height, channels: 1, pixels: (0..width * height).map(|i| (i * i * step % 251) as u8).collect() }
+}
+
+fn ingredients(onnx: &[u8]) -> Ingredients<'_> {
+    Ingredients {
+        onnx_name: "tiny",
+        onnx,
+        blob: None,
+        preprocessing: recipe(),
+        corpus: None,
+        golden: vec![picture(8, 8, 3), picture(11, 9, 5)],
+        tolerance: None,
+        labels: vec!["bright".into(), "dark".into()],
+        limits: Limits { classes: 4, supports: 100, arena_bytes: None },
+        origin: Origin { name: "tiny".into(), origin: None },
+    }
+}
+
+fn made(scale: f32, counter: u64) -> Vec<u8> {
+    let onnx = tiny(scale);
+    bundle::make(&ingredients(&onnx), counter, &key(1)).unwrap().bytes().to_vec()
+}
+
+fn open(bytes: Vec<u8>) -> Result<Bundle, OpenError> {
+    Bundle::from_bytes("a.macula", bytes, &[key(1).public()])
+}
+
+/// The parts of a bundle with one of them replaced, signed again by whoever has the key.
+fn replaced(bytes: &[u8], kind: PartKind, part: &[u8]) -> Vec<u8> {
+    let bundle = open(bytes.to_vec()).unwrap();
+    let parts: Vec<(PartKind, &[u8])> = PartKind::ALL
+        .into_iter()
+        .filter_map(|known| Some((known, if known == kind { part } else { bundle.part(known)? })))
+        .collect();
+    let (key, mut written) = (key(1), Vec::new());
+    let sign = |signed: &[u8]| key.sign(signed);
+    let out = &mut |piece: &[u8]| written.extend_from_slice(piece);
+    macula_edge::bundle::write(&parts, bundle.header().counter, key.public(), sign, out).unwrap();
+    written
+}
+
+#[test]
+fn what_was_bundled_is_what_is_opened() {
+    let onnx = tiny(1.0);
+    let bundle = open(made(1.0, 3)).unwrap();
+    let manifest = bundle.manifest();
+    assert_eq!((bundle.header().counter, manifest.encoder.feature_dim), (3, 8));
+    assert_eq!((&manifest.preprocessing, &manifest.labels[..]), (&recipe(), &["bright".into(), "dark".into()][..]));
+    assert_eq!((manifest.limits.classes, manifest.limits.supports), (4, 100));
+    let provenance = &manifest.provenance;
+    assert_eq!((provenance.seed, provenance.data.as_deref()), (Some(7), Some("drawn")));
+    assert_eq!(bundle.part(PartKind::Onnx), Some(&onnx[..]));
+    let (encoder, error) = bundle.encoder().unwrap();
+    assert!(error < 1e-6, "{error}");
+    let bare = OnnxEncoder::from_bytes("tiny", &onnx, &OpenOptions::default()).unwrap();
+    assert_eq!(encoder.identity(), bare.identity(), "a store taught with the bare file goes with the bundle");
+    let input = recipe().apply(&picture(20, 30, 7));
+    assert_eq!(encoder.embed_input(&input).unwrap(), bare.embed_input(&input).unwrap());
+    assert_eq!(made(1.0, 3), made(1.0, 3), "the same ingredients give the same bytes");
+}
+
+#[test]
+fn every_changed_bit_of_a_whole_bundle_is_refused() {
+    let bytes = made(1.0, 1);
+    assert!(open(bytes.clone()).is_ok());
+    let unnoticed = (0..bytes.len() * 8).into_par_iter().find_any(|bit| {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        open(changed).is_ok()
+    });
+    assert_eq!(unnoticed, None, "of {} bits", bytes.len() * 8);
+}
+
+#[test]
+fn every_truncation_of_a_whole_bundle_is_refused() {
+    let bytes = made(1.0, 1);
+    let unnoticed = (0..bytes.len()).into_par_iter().find_any(|&len| open(bytes[..len].to_vec()).is_ok());
+    assert_eq!(unnoticed, None, "of {} lengths", bytes.len());
+    assert!(open([&bytes[..], &[0]].concat()).is_err());
+}
+
+#[test]
+fn another_key_is_refused_by_name() {
+    let bytes = made(1.0, 1);
+    let message = Bundle::from_bytes("a.macula", bytes, &[key(2).public()]).err().unwrap().to_string();
+    assert!(message.contains(&key(1).public().to_string()) && message.contains("not trusted"), "{message}");
+}
+
+/// Two bundles that are both good: no part of one is taken in the other, with its entry in the table or without.
+#[test]
+fn parts_swapped_between_two_bundles_are_refused() {
+    let (first, second) = (made(1.0, 1), made(0.5, 2));
+    let (ours, theirs) = (open(first.clone()).unwrap(), open(second.clone()).unwrap());
+    for (index, part) in ours.header().parts().iter().enumerate() {
+        let other = theirs.header().parts()[index];
+        if part.kind == PartKind::Golden as u16 || part.kind == PartKind::Onnx as u16 {
+            assert_eq!(part.range(), other.range(), "of one shape, so that only the hash can tell");
+        }
+        if part.range() != other.range() {
+            continue;
+        }
+        let place = part.range().start as usize..part.range().end as usize;
+        let entry = 64 + 48 * index..64 + 48 * (index + 1);
+        let mut swapped = first.clone();
+        swapped[place.clone()].copy_from_slice(&second[place]);
+        assert!(matches!(refusal(&swapped), BundleError::Hash { .. }), "part {index}");
+        swapped[entry.clone()].copy_from_slice(&second[entry]);
+        assert_eq!(refusal(&swapped), BundleError::Signature, "part {index} with its entry");
+    }
+}
+
+fn refusal(bytes: &[u8]) -> BundleError {
+    open(bytes.to_vec()).err().expect("a bundle that was changed is refused").reason()
+}
+
+#[test]
+fn an_encoder_that_gives_other_features_is_refused() {
+    let bytes = made(1.0, 1);
+    let good = open(bytes.clone()).unwrap();
+    let golden = good.part(PartKind::Golden).unwrap();
+    // The last four bytes are the last value of the last feature.
+    let at = golden.len() - 4;
+    let feature = good.golden().unwrap().images().last().unwrap().feature().collect::<Vec<f32>>();
+    let length = feature.iter().map(|value| value * value).sum::<f32>().sqrt();
+    for (share, is_taken) in [(0.5, true), (2.0, false), (f32::NAN, false)] {
+        let mut changed = golden.to_vec();
+        let value = feature[7] + share * 2e-2 * length;
+        changed[at..].copy_from_slice(&value.to_le_bytes());
+        let outcome = open(replaced(&bytes, PartKind::Golden, &changed)).unwrap().encoder();
+        match outcome {
+            Ok((_, error)) => assert!(is_taken && error > 0.5e-2, "{share} of the tolerance: {error}"),
+            Err(error) => {
+                assert!(!is_taken && error.is_check(), "{share} of the tolerance: {error}");
+                assert_eq!(error.reason(), BundleError::Golden { image: 1 });
+            }
+        }
+    }
+}
+
+#[test]
+fn signed_parts_that_do_not_fit_are_refused() {
+    let bytes = made(1.0, 1);
+    let content = |kind| BundleError::Content { kind };
+    let manifest = |spoil: &dyn Fn(&mut serde_json::Value)| {
+        let mut manifest =
+            serde_json::from_slice(open(bytes.clone()).unwrap().part(PartKind::Manifest).unwrap()).unwrap();
+        spoil(&mut manifest);
+        replaced(&bytes, PartKind::Manifest, &serde_json::to_vec(&manifest).unwrap())
+    };
+    for (spoiled, expected) in [
+        (manifest(&|manifest| manifest["format"] = 2.into()), "has format 2, this program reads 1"),
+        (manifest(&|manifest| manifest["limits"]["classes"] = 0.into()), "has 0 classes"),
+        (manifest(&|manifest| manifest["limits"]["supports"] = 70_000.into()), "has 70000 supports"),
+        (manifest(&|manifest| manifest["golden"]["tolerance"] = 1.5.into()), "a tolerance of 1.5"),
+        (manifest(&|manifest| manifest["name"] = 3.into()), "cannot be read"),
+        (replaced(&bytes, PartKind::Manifest, b"{"), "cannot be read"),
+    ] {
+        let error = open(spoiled).err().unwrap();
+        assert!(error.to_string().contains(expected) && error.is_check(), "{expected}: {error}");
+        assert_eq!(error.reason(), content(PartKind::Manifest));
+    }
+    for (spoiled, kind, expected) in [
+        (manifest(&|manifest| manifest["encoder"]["feature_dim"] = 9.into()), PartKind::Onnx, "8 dimensions"),
+        (manifest(&|manifest| manifest["encoder"]["identity"] = "00".into()), PartKind::Onnx, "not the encoder of"),
+        (replaced(&bytes, PartKind::Onnx, b"no model"), PartKind::Onnx, "not a whole ONNX model"),
+        (replaced(&bytes, PartKind::Golden, &[1; 20]), PartKind::Golden, "cannot be read"),
+        (replaced(&bytes, PartKind::Onnx, &tiny(2.0)), PartKind::Onnx, "not the encoder of"),
+    ] {
+        let error = open(spoiled).unwrap().encoder().err().unwrap();
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+        assert_eq!(error.reason(), content(kind));
+    }
+}
+
+#[test]
+fn what_would_test_nothing_is_not_bundled() {
+    let (dead, good) = (tiny(0.0), tiny(1.0));
+    let make = |ingredients: &Ingredients<'_>| bundle::make(ingredients, 1, &key(1)).map(drop);
+    assert!(make(&ingredients(&good)).is_ok());
+    assert!(matches!(make(&ingredients(&dead)), Err(MakeError::DeadGolden)));
+    let alike = Ingredients { golden: vec![picture(8, 8, 3); 2], ..ingredients(&good) };
+    assert!(matches!(make(&alike), Err(MakeError::DeadGolden)));
+    let none = Ingredients { golden: Vec::new(), ..ingredients(&good) };
+    assert!(matches!(make(&none), Err(MakeError::NoGolden)));
+    let no_blob = Ingredients { blob: Some(b"MCLB"), ..ingredients(&good) };
+    assert!(matches!(make(&no_blob), Err(MakeError::Blob(_))));
+}
+
+/// Covariance by its definition, in f64.
+#[test]
+fn the_corpus_travels_with_an_encoder_that_does_not_know_it() {
+    let onnx = tiny(1.0);
+    let dataset = data::open_named("phantoms:16:40", 2).unwrap();
+    let bare = ingredients(&onnx).encoder().unwrap();
+    let measured = bundle::measure(&bare, &dataset, &dataset.indices(None)).unwrap();
+    let with = Ingredients { corpus: Some(measured.clone()), ..ingredients(&onnx) };
+    let opened = bundle::make(&with, 1, &key(1)).unwrap();
+    let (encoder, _) = opened.encoder().unwrap();
+    assert_eq!(encoder.corpus(), Some(&measured.statistics));
+    assert_eq!(encoder.covariance(), Some(&measured.covariance[..]));
+    assert_ne!(encoder.identity(), bare.identity(), "statistics decide the quantised feature");
+
+    let CorpusStatistics { mean, std, .. } = &measured.statistics;
+    let corpus = macula_edge::feature::Corpus { mean, std };
+    let quantised: Vec<Vec<f64>> = (0..40)
+        .map(|index| {
+            let feature = bare.embed_input(&recipe().apply(&dataset.load(index).unwrap())).unwrap();
+            let mut values = [0i16; 8];
+            macula_edge::feature::quantise(&feature, Some(corpus), &mut values).unwrap();
+            values.map(f64::from).to_vec()
+        })
+        .collect();
+    let mean = |d: usize| quantised.iter().map(|values| values[d]).sum::<f64>() / 40.0;
+    let covariance = |d: usize, e: usize| {
+        let (a, b) = (mean(d), mean(e));
+        quantised.iter().map(|values| (values[d] - a) * (values[e] - b)).sum::<f64>() / 40.0
+    };
+    let expected: Vec<f64> = (0..8).flat_map(|d| (d..8).map(move |e| (d, e))).map(|(d, e)| covariance(d, e)).collect();
+    let largest = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    for (found, expected) in measured.covariance.iter().zip(expected) {
+        assert!((f64::from(*found) - expected / largest * 32767.0).abs() <= 0.51, "{found} for {expected}");
+    }
+    let one = dataset.indices(None)[..1].to_vec();
+    assert!(matches!(bundle::measure(&bare, &dataset, &one), Err(MakeError::NoCorpus)));
+}
+
+/// A network from PyTorch's exporter, as it is; `tests/vectors/torch_net.py` made it.
+#[test]
+fn an_encoder_from_elsewhere_is_bundled_unchanged() {
+    let onnx = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/torch_net.onnx")).unwrap();
+    let preprocessing = Preprocessing {
+        mean: vec![0.485, 0.456, 0.406],
+        std: vec![0.229, 0.224, 0.225],
+        ..Preprocessing::unit(3, 64, 64)
+    };
+    let golden = bundle::drawn(&preprocessing, 2, 1).unwrap();
+    assert!(golden.iter().all(|image| image.channels == 3 && !image.is_grey()) && golden[0].width != golden[1].width);
+    let foreign = Ingredients { preprocessing: preprocessing.clone(), golden, ..ingredients(&onnx) };
+    let bundle = bundle::make(&foreign, 1, &key(1)).unwrap();
+    assert_eq!(bundle.part(PartKind::Onnx), Some(&onnx[..]));
+    let (encoder, _) = bundle.encoder().unwrap();
+    assert_eq!((encoder.preprocessing(), bundle.manifest().encoder.element.as_str()), (&preprocessing, "f32"));
+    assert_eq!((encoder.feature_dim(), encoder.corpus()), (32, None));
+    let corpus = MeasuredCorpus {
+        statistics: CorpusStatistics { mean: vec![0.0; 31], std: vec![1.0; 31], length_max: None },
+        covariance: Vec::new(),
+    };
+    let short = Ingredients { corpus: Some(corpus), golden: foreign.golden.clone(), ..foreign };
+    assert!(matches!(bundle::make(&short, 1, &key(1)), Err(MakeError::Made(OpenError::Content { .. }))));
+}
+
+#[test]
+fn the_key_that_a_bundle_names_is_told_and_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.macula");
+    let bytes = made(1.0, 1);
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(Bundle::claimed_signer(&path).unwrap(), key(1).public());
+    assert!(Bundle::open(&path, &[PublicKey([0; 32])]).is_err());
+    std::fs::write(&path, &bytes[..40]).unwrap();
+    assert_eq!(Bundle::claimed_signer(&path).unwrap_err().reason(), BundleError::NotABundle);
+    let missing = folder.path().join("b.macula");
+    assert!(!Bundle::claimed_signer(&missing).unwrap_err().is_check());
+}

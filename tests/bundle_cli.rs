@@ -1,0 +1,193 @@
+//! `keygen`, `bundle`, `verify`, `inspect` and a device with a bundle, as a person runs them.
+#![cfg(all(feature = "cli", feature = "onnx"))]
+
+mod naive;
+mod shell;
+
+use std::path::Path;
+
+use macula::data;
+use macula::encoder::{CorpusStatistics, Embedder, Preset};
+use macula::export::{Sample, Tolerances, export};
+use macula::runtime::{Metadata, Provenance};
+use naive::{Naive, random_encoder};
+use shell::{draw_pictures, expect, json};
+
+/// An export as `macula export` leaves it.
+fn shipped(folder: &Path, seed: u64) {
+    let naive: Naive = random_encoder(Preset::Pico, 1, 16, seed);
+    let dataset = data::open_named("phantoms:16:12", 1).unwrap();
+    let sample = Sample::load(&dataset, &dataset.indices(None)[..4], &naive.preprocessing).unwrap();
+    let dim = naive.feature_dim();
+    let metadata = Metadata {
+        preprocessing: naive.preprocessing.clone(),
+        provenance: Provenance {
+            program_version: "0.1.0".into(),
+            method: "none".into(),
+            seed,
+            data: "phantoms".into(),
+            encoder: naive.encoder.spec.clone(),
+            config_sha256: String::new(),
+        },
+        corpus: Some(CorpusStatistics { mean: vec![0.5; dim], std: vec![0.25; dim], length_max: None }),
+    };
+    std::fs::create_dir_all(folder).unwrap();
+    let exported = export(&naive, &naive.encoder, &metadata, &[], &sample, Tolerances::default(), folder).unwrap();
+    assert!(exported.parity.passed);
+}
+
+/// Keys `maker` and `stranger`, an export, and its bundles of counters 1 and 2.
+fn workshop() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    draw_pictures(path);
+    shipped(&path.join("shipped"), 1);
+    for name in ["maker", "stranger"] {
+        expect(0, path, &["keygen", "--out", name]);
+    }
+    for counter in ["1", "2"] {
+        let out = format!("v{counter}.macula");
+        let bundle =
+            ["bundle", "shipped", "--key", "maker.key", "--out", &out, "--counter", counter, "--labels", "a,b"];
+        expect(0, path, &bundle);
+    }
+    folder
+}
+
+#[test]
+fn a_bundle_is_made_verified_and_shown() {
+    let folder = workshop();
+    let path = folder.path();
+    let report = json(&expect(0, path, &["verify", "v2.macula", "--key", "maker.pub", "--json"]).0);
+    assert_eq!((&report["counter"], &report["golden_images"]), (&2.into(), &4.into()));
+    assert!(report["golden_error"].as_f64().unwrap() < 1e-5, "{report}");
+    let (_, err) = expect(3, path, &["verify", "v2.macula", "--key", "stranger.pub"]);
+    assert!(err.contains("not trusted here") && err.contains("--key"), "{err}");
+    let (_, err) = expect(2, path, &["verify", "v2.macula", "--key", "maker.key"]);
+    assert!(err.contains("maker.key is a secret key, a public key is needed"), "{err}");
+    expect(2, path, &["verify", "v2.macula"]);
+    expect(2, path, &["verify", "v3.macula", "--key", "maker.pub"]);
+
+    let shown = json(&expect(0, path, &["inspect", "v2.macula", "--json"]).0);
+    assert_eq!((&shown["verified"], &shown["manifest"]["labels"]), (&false.into(), &serde_json::json!(["a", "b"])));
+    let shown = json(&expect(0, path, &["inspect", "v2.macula", "--key", "maker.pub", "--json"]).0);
+    assert_eq!((&shown["verified"], &shown["counter"]), (&true.into(), &2.into()));
+    assert_eq!(shown["manifest"]["provenance"]["method"], "none");
+    let (out, _) = expect(0, path, &["inspect", "v2.macula"]);
+    assert!(out.contains("NOT VERIFIED") && out.contains("ONNX encoder"), "{out}");
+
+    // Any other file, and one that was changed.
+    let (_, err) = expect(3, path, &["inspect", "bright-0.png"]);
+    assert!(err.contains("this is no bundle"), "{err}");
+    let mut bytes = std::fs::read(path.join("v2.macula")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path.join("changed.macula"), &bytes).unwrap();
+    let (out, err) = expect(3, path, &["inspect", "changed.macula"]);
+    assert!(out.is_empty() && err.contains("is not the one that was signed"), "{out}{err}");
+    // A key is never written over.
+    let (_, err) = expect(2, path, &["keygen", "--out", "maker"]);
+    assert!(err.contains("it is there already"), "{err}");
+    expect(0, path, &["verify", "v2.macula", "--key", "maker.pub"]);
+}
+
+#[test]
+fn a_device_takes_a_bundle_of_a_key_it_knows_and_no_older_one() {
+    let folder = workshop();
+    let path = folder.path();
+    let store = ["--device", "a.store"];
+    let with = |command: &'static str, more: &[&'static str]| [&[command], &store[..], more].concat();
+    let teach = |class: &'static str, image: &'static str, more: &[&'static str]| {
+        with("learn", &[&["--class", class, image], more].concat())
+    };
+    let (_, err) = expect(3, path, &teach("bright", "bright-0.png", &["--encoder", "v2.macula"]));
+    assert!(err.contains("not trusted here; --key names"), "{err}");
+    assert!(!path.join("a.store").exists(), "a bundle that is refused leaves nothing behind");
+    expect(0, path, &teach("bright", "bright-0.png", &["--encoder", "v2.macula", "--key", "maker.pub"]));
+    // The store knows bundle and key from now on.
+    expect(0, path, &teach("dark", "dark-0.png", &[]));
+    let asks = |more: &[&'static str]| {
+        let report =
+            json(&expect(0, path, &with("predict", &[&["--json", "dark-1.png", "bright-1.png"], more].concat())).0);
+        let classes =
+            report["predictions"].as_array().unwrap().iter().map(|row| row["class"].as_str().unwrap().to_owned());
+        classes.collect::<Vec<_>>()
+    };
+    let answers = asks(&[]);
+    assert_eq!(answers, ["dark", "bright"]);
+    let refuses = |encoder: &'static str, expected: &str| {
+        let (_, err) = expect(3, path, &with("predict", &["dark-1.png", "--encoder", encoder]));
+        assert!(err.contains(expected), "{encoder}: {err}");
+        assert_eq!(asks(&[]), answers, "the one in use keeps serving after {encoder}");
+    };
+    refuses("v1.macula", "has counter 1, and this device has used one of counter 2");
+    let make = |out: &str, key: &str, counter: &str| {
+        expect(0, path, &["bundle", "shipped", "--key", key, "--out", out, "--counter", counter, "--quiet"]);
+    };
+    make("theirs.macula", "stranger.key", "9");
+    refuses("theirs.macula", "not trusted here");
+    let mut cut = std::fs::read(path.join("v2.macula")).unwrap();
+    cut.truncate(cut.len() - 1);
+    std::fs::write(path.join("cut.macula"), cut).unwrap();
+    refuses("cut.macula", "bytes and says");
+    // An equal counter is taken, and so is a later one; after it the earlier is too old.
+    make("same.macula", "maker.key", "2");
+    assert_eq!(asks(&["--encoder", "same.macula"]), answers);
+    make("v3.macula", "maker.key", "3");
+    assert_eq!(asks(&["--encoder", "v3.macula"]), answers);
+    let (_, err) = expect(3, path, &with("predict", &["dark-1.png", "--encoder", "v2.macula"]));
+    assert!(err.contains("counter 2, and this device has used one of counter 3"), "{err}");
+    // A reset forgets what was taught, and neither the counter nor the key.
+    expect(0, path, &with("reset", &["--yes", "--encoder", "v3.macula"]));
+    expect(3, path, &with("status", &["--encoder", "v2.macula"]));
+    let status = json(&expect(0, path, &with("status", &["--encoder", "v3.macula", "--json"])).0);
+    assert_eq!(status["supports"], 0);
+    let self_test = json(&expect(0, path, &with("self-test", &["--encoder", "v3.macula", "--json"])).0);
+    assert_eq!(self_test[2]["outcome"], "passed", "the golden images: {self_test}");
+}
+
+#[test]
+fn another_encoder_is_refused_by_the_store_and_evaluated_without() {
+    let folder = workshop();
+    let path = folder.path();
+    shipped(&path.join("other"), 2);
+    expect(0, path, &["bundle", "other", "--key", "maker.key", "--out", "other.macula", "--counter", "5"]);
+    let learn = ["learn", "--device", "a.store", "--encoder", "v1.macula", "--key", "maker.pub", "--class", "dark"];
+    expect(0, path, &[&learn[..], &["dark-0.png"]].concat());
+    let (_, err) = expect(2, path, &["predict", "--device", "a.store", "--encoder", "other.macula", "dark-1.png"]);
+    assert!(err.contains("was taught on encoder"), "{err}");
+    // It was not used: the counter stays.
+    expect(0, path, &["predict", "--device", "a.store", "dark-1.png"]);
+    let eval = ["eval", "knn", "--encoder", "other.macula", "--data", "phantoms:16:30", "--json", "--quiet"];
+    expect(3, path, &eval);
+    let report = json(&expect(0, path, &[&eval[..], &["--key", "maker.pub"]].concat()).0);
+    assert!(report["rows"][0].to_string().contains("other.macula"), "{report}");
+}
+
+#[test]
+fn an_encoder_from_elsewhere_needs_its_preprocessing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    draw_pictures(path);
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/torch_net.onnx");
+    std::fs::copy(vectors, path.join("net.onnx")).unwrap();
+    expect(0, path, &["keygen", "--out", "maker"]);
+    let bundle = ["bundle", "--onnx", "net.onnx", "--key", "maker.key", "--out", "net.macula"];
+    let (_, err) = expect(2, path, &bundle);
+    assert!(err.contains("does not say how images become its input: give --mean and --std"), "{err}");
+    let (_, err) = expect(2, path, &[&bundle[..], &["--mean", "0.5,0.5", "--std", "0.5"]].concat());
+    assert!(err.contains("--mean has 2 values for 3 channels"), "{err}");
+    let (_, err) = expect(2, path, &[&bundle[..], &["--mean", "0.5", "--std", "0.5", "--size", "32"]].concat());
+    assert!(err.contains("reads images of 3 channels, 64×64 pixels"), "{err}");
+    assert!(!path.join("net.macula").exists());
+    let recipe = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225", "--data", "phantoms:64:24"];
+    expect(0, path, &[&bundle[..], &recipe].concat());
+    let shown = json(&expect(0, path, &["inspect", "net.macula", "--key", "maker.pub", "--json"]).0);
+    let names: Vec<_> = shown["parts"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["manifest", "ONNX encoder", "golden images", "corpus statistics"]);
+    assert_eq!(shown["manifest"]["labels"].as_array().unwrap().len(), 6, "those of the data");
+    let learn = ["learn", "--device", "a.store", "--encoder", "net.macula", "--key", "maker.pub", "--class", "dark"];
+    expect(0, path, &[&learn[..], &["dark-0.png"]].concat());
+    expect(0, path, &["learn", "--device", "a.store", "--class", "bright", "bright-0.png"]);
+    expect(0, path, &["predict", "--device", "a.store", "dark-1.png"]);
+}
