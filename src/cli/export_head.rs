@@ -48,10 +48,10 @@ mod with_onnx {
 
     use super::Args;
     use crate::bundle::{Bundle, PartKind};
-    use crate::cli::connect::{DeviceArgs, Missing, OpenedEncoder, hexadecimal, open_encoder};
+    use crate::cli::connect::{DeviceArgs, Missing, OpenedEncoder, bundle_in_use, hexadecimal, open_encoder};
     use crate::cli::print_json;
     use crate::cli::trust::{is_bundle, refused};
-    use crate::device::{BundleNotes, StoreFile, fingerprint};
+    use crate::device::{Site, StoreFile, fingerprint};
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_whole;
     use crate::link::{Address, Device, Knowledge};
@@ -101,13 +101,14 @@ mod with_onnx {
 
     /// The encoder of the device, and its ONNX file.
     fn encoder(device: &DeviceArgs) -> anyhow::Result<(OpenedEncoder, Vec<u8>)> {
-        let (remembered, notes) = match &device.device {
-            Address::Store(path) => (StoreFile::card(path)?.map(|card| card.encoder), BundleNotes::read(path)?),
-            _ => (None, BundleNotes::default()),
+        let (remembered, known) = match &device.device {
+            Address::Store(path) if Site::has_bundles(path) => bundle_in_use(path, &device.keys)?,
+            Address::Store(path) => (StoreFile::card(path)?.map(|card| card.encoder), Vec::new()),
+            _ => (None, Vec::new()),
         };
         let name = device.encoder.clone().or(remembered);
         let name = name.with_context(|| format!("--encoder names the encoder of {}", device.device))?;
-        let trusted = [device.keys.read()?, notes.trusted].concat();
+        let trusted = [device.keys.read()?, known].concat();
         let opened = open_encoder(&name, &trusted)?;
         let path = Path::new(&opened.name);
         if is_bundle(&opened.name) {

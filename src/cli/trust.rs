@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use macula_edge::bundle::BundleError;
+use macula_edge::bundle::{BundleError, Header, counter};
 
 use super::CheckFailed;
 use super::connect::OpenedEncoder;
@@ -40,6 +40,12 @@ pub fn open_bundle(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedEn
         encoder: Box::new(encoder),
         name: path.to_string_lossy().into_owned(),
     })
+}
+
+/// Refuses a bundle older than the one that a device has used.
+pub fn check_counter(name: &str, bundle: &[u8], seen: u64) -> anyhow::Result<()> {
+    let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| counter::check(given, seen));
+    checked.map_err(|source| refused(OpenError::Refused { path: name.to_owned(), source }))
 }
 
 /// A failed check where it is one, with what can be done about it.
