@@ -203,8 +203,8 @@ fn tried_while_it_serves() {
     let running = Running::first(path, "first.macula", &[]);
     check(&running.address, "second.macula", 1, 2);
     drop(running);
-    let (_, err) = expect(2, path, &["status", "--device", "a.store", "--encoder", &made().path("first.macula")]);
-    assert!(err.contains("another bundle"), "{err}");
+    let (_, err) = expect(3, path, &["status", "--device", "a.store", "--encoder", &made().path("first.macula")]);
+    assert!(err.contains("counter 1, and this device has used one of counter 2"), "{err}");
     // Damaged on the medium, it is refused before anything of it is read.
     let slot = path.join("a.store.b.macula");
     let mut bytes = std::fs::read(&slot).unwrap();

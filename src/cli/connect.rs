@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
+use macula_edge::bundle::TrustedKeys;
 use macula_edge::head::CLASSES_MAX;
 use macula_edge::session::Bundle;
 use sha2::{Digest, Sha256};
 
-use super::trust::{KeyArgs, is_bundle, open_bundle};
+use super::trust::{KeyArgs, check_counter, is_bundle, open_bundle};
 use crate::blob::{Arithmetic, BlobFile};
 use crate::bundle::PublicKey;
 use crate::data::{Image, Preprocessing, ResizeFilter};
@@ -83,10 +84,11 @@ impl DeviceArgs {
             }
         };
         let encoder = self.encoder.as_deref();
-        with_store(Given { store: path, encoder, keys: &self.keys, missing, keep_images: false }, |device, served| {
-            check_given(encoder, served)?;
-            talk_over(&self.device, &mut InProcess::new(device), None, talk)
-        })?
+        let given = Given { store: path, encoder, keys: &self.keys, missing, keep_images: false };
+        if let Some(name) = encoder.filter(|name| is_bundle(name) && Site::has_bundles(path)) {
+            with_store(given, |device, served| bring(name, path, device, served))??;
+        }
+        with_store(given, |device, _| talk_over(&self.device, &mut InProcess::new(device), None, talk))?
     }
 }
 
@@ -98,8 +100,19 @@ pub struct Served<'e> {
     pub name: &'e str,
     /// In which precision it computes.
     pub arithmetic: &'e str,
-    /// Its bundle, where it has one, and the bundle's counter.
-    pub bundle: Option<(Bundle, u64)>,
+    /// Its bundle, where it has one.
+    pub bundle: Option<ServedBundle>,
+}
+
+/// The bundle of a device of this process.
+#[derive(Clone, Copy)]
+pub struct ServedBundle {
+    /// Where it is and what it is.
+    pub bundle: Bundle,
+    /// Its counter.
+    pub counter: u64,
+    /// The keys whose bundles the device takes.
+    pub trusted: TrustedKeys,
 }
 
 /// What a device of this process is made with.
@@ -160,10 +173,23 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
         limits: [CLASSES_MAX as u32, supports],
         complain: &complain,
     };
-    Ok(site.run(encoder.map(Path::new), |device, loaded, bundle| {
+    Ok(site.run(encoder.map(Path::new), |device, loaded, (bundle, trusted)| {
         let Loaded { encoder, name, arithmetic, counter, .. } = loaded;
-        run(device, &Served { encoder: &**encoder, name, arithmetic, bundle: Some((bundle, *counter)) })
+        let bundle = Some(ServedBundle { bundle, counter: *counter, trusted });
+        run(device, &Served { encoder: &**encoder, name, arithmetic, bundle })
     })?)
+}
+
+/// Where the bundle lies that a device of this process uses, and the keys whose bundles it takes.
+pub fn bundle_in_use(store: &Path, keys: &KeyArgs) -> anyhow::Result<(Option<String>, Vec<PublicKey>)> {
+    let given = Given { store, encoder: None, keys, missing: Missing::Refuse, keep_images: false };
+    with_store(given, |_, served| match &served.bundle {
+        None => (None, Vec::new()),
+        Some(used) => {
+            let path = Site::slot_path(store, used.bundle.slot);
+            (Some(path.to_string_lossy().into_owned()), used.trusted.keys().to_vec())
+        }
+    })
 }
 
 impl OpenedEncoder {
@@ -304,15 +330,29 @@ pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
     line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })
 }
 
-/// Refuses a bundle that is named for a device which has another one.
-fn check_given(encoder: Option<&str>, served: &Served<'_>) -> anyhow::Result<()> {
-    let (Some(name), Some((bundle, counter))) = (encoder, served.bundle) else { return Ok(()) };
+/// Brings a device of this process the bundle that is named for it, where it has another one. It must be one that the
+/// device would take: of a key it trusts, not older, and with the encoder that its store was taught on.
+fn bring(name: &str, store: &Path, device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<()> {
+    let Some(used) = &served.bundle else { return Ok(()) };
     let bytes = std::fs::read(name).with_context(|| format!("cannot read {name}"))?;
-    ensure!(
-        Sha256::digest(bytes)[..] == bundle.sha256,
-        "the device has another bundle than {name}, of counter {counter}; `macula update` brings it a new one"
-    );
-    Ok(())
+    if Sha256::digest(&bytes)[..] == used.bundle.sha256 {
+        return Ok(());
+    }
+    let opened = open_bundle(name, used.trusted.keys())?;
+    check_counter(name, &bytes, used.counter)?;
+    if fingerprint(&*opened.encoder) != fingerprint(served.encoder) {
+        bail!(
+            "store {} was taught on encoder {}…, not on that of {name} ({}…); `macula update` brings it another one",
+            store.display(),
+            hexadecimal(&fingerprint(served.encoder)[..8]),
+            hexadecimal(&fingerprint(&*opened.encoder)[..8])
+        );
+    }
+    let address = Address::Store(store.to_owned());
+    talk_over(&address, &mut InProcess::new(device), None, |client| {
+        client.send_bundle(&bytes, false, &|_| ())?;
+        Ok(())
+    })
 }
 
 /// Refuses an encoder for a device that has one, or takes the features of another.

@@ -125,18 +125,18 @@ fn fault(args: &Args, error: std::io::Error) -> DeviceFault {
 
 /// Brings the device the bundle that was named, where it is newer than its own; tells whether it is to be tried.
 fn is_offered(args: &Args, device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<bool> {
-    let (Some(name), Some((used, counter))) = (&args.bundle, served.bundle) else { return Ok(false) };
+    let (Some(name), Some(used)) = (&args.bundle, served.bundle) else { return Ok(false) };
     // The bundle is what a device comes with: once it has its own, the file need not be there any more.
     let Ok(bytes) = std::fs::read(name) else { return Ok(false) };
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-    if sha256 == used.sha256 {
+    if sha256 == used.bundle.sha256 {
         return Ok(false);
     }
     let address = Address::Store(args.store.clone());
     let talked = talk_over(&address, &mut InProcess::new(device), None, |client| {
         let candidate = client.bundles()?.and_then(|report| report.candidate);
         let was_tried = candidate.is_some_and(|candidate| candidate.sha256 == sha256);
-        let is_newer = Header::claimed_counter(&bytes).is_some_and(|given| given > counter);
+        let is_newer = Header::claimed_counter(&bytes).is_some_and(|given| given > used.counter);
         if was_tried || !is_newer {
             remark(args, &format!("uses its own bundle {}, and not {name}", describe(served)));
             return Ok(());
@@ -154,8 +154,9 @@ fn is_offered(args: &Args, device: &mut Device<'_>, served: &Served<'_>) -> anyh
 /// The bundle in use, for people.
 fn describe(served: &Served<'_>) -> String {
     match served.bundle {
-        Some((bundle, counter)) => {
-            format!("{} ({}…, counter {counter})", served.name, &hexadecimal(&bundle.sha256[..4]))
+        Some(used) => {
+            let sha256 = hexadecimal(&used.bundle.sha256[..4]);
+            format!("{} ({sha256}…, counter {})", served.name, used.counter)
         }
         None => served.name.to_owned(),
     }
@@ -177,7 +178,7 @@ fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Add
         feature_dim: taught.dim(),
         samples: taught.supports().len(),
         samples_limit: taught.capacity(),
-        bundle_counter: served.bundle.map(|(_, counter)| counter),
+        bundle_counter: served.bundle.map(|used| used.counter),
     };
     if args.common.json {
         print_json(&ready)?;

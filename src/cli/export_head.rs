@@ -48,9 +48,9 @@ mod with_onnx {
 
     use super::Args;
     use crate::bundle::{Bundle, PartKind};
-    use crate::cli::connect::{DeviceArgs, Given, Missing, OpenedEncoder, hexadecimal, open_encoder, with_store};
+    use crate::cli::connect::{DeviceArgs, Missing, OpenedEncoder, bundle_in_use, hexadecimal, open_encoder};
     use crate::cli::print_json;
-    use crate::cli::trust::{KeyArgs, encoder_of, is_bundle, refused};
+    use crate::cli::trust::{is_bundle, refused};
     use crate::device::{Site, StoreFile, fingerprint};
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_whole;
@@ -101,47 +101,26 @@ mod with_onnx {
 
     /// The encoder of the device, and its ONNX file.
     fn encoder(device: &DeviceArgs) -> anyhow::Result<(OpenedEncoder, Vec<u8>)> {
-        let trusted = device.keys.read()?;
-        let name = match (&device.encoder, &device.device) {
-            (Some(name), _) => name.clone(),
-            (None, Address::Store(path)) if Site::has_bundles(path) => {
-                return with_onnx_of(&bundle_in_use(path, &device.keys)?);
-            }
-            (None, Address::Store(path)) => {
-                StoreFile::card(path)?.with_context(|| format!("{} is no store yet", path.display()))?.encoder
-            }
-            (None, address) => bail!("--encoder names the encoder of {address}"),
+        let (remembered, known) = match &device.device {
+            Address::Store(path) if Site::has_bundles(path) => bundle_in_use(path, &device.keys)?,
+            Address::Store(path) => (StoreFile::card(path)?.map(|card| card.encoder), Vec::new()),
+            _ => (None, Vec::new()),
         };
-        if is_bundle(&name) {
-            return with_onnx_of(&Bundle::open(Path::new(&name), &trusted).map_err(refused)?);
-        }
+        let name = device.encoder.clone().or(remembered);
+        let name = name.with_context(|| format!("--encoder names the encoder of {}", device.device))?;
+        let trusted = [device.keys.read()?, known].concat();
         let opened = open_encoder(&name, &trusted)?;
         let path = Path::new(&opened.name);
+        if is_bundle(&opened.name) {
+            let bundle = Bundle::open(path, &trusted).map_err(refused)?;
+            let onnx = bundle.needed(PartKind::Onnx).map_err(refused)?.to_vec();
+            return Ok((opened, onnx));
+        }
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
             let onnx = self_contained(path)?;
             return Ok((opened, onnx));
         }
         bail!("'{name}' is no ONNX file: a head goes on FILE.onnx, FILE.macula or the folder of an export")
-    }
-
-    fn with_onnx_of(bundle: &Bundle) -> anyhow::Result<(OpenedEncoder, Vec<u8>)> {
-        let onnx = bundle.needed(PartKind::Onnx).map_err(refused)?.to_vec();
-        Ok((encoder_of(bundle, bundle.name().to_owned())?, onnx))
-    }
-
-    /// The bundle that the device of a store uses. The device has just held it against the keys it trusts, so whoever it
-    /// says has signed it has.
-    fn bundle_in_use(store: &Path, keys: &KeyArgs) -> anyhow::Result<Bundle> {
-        let given = Given { store, encoder: None, keys, missing: Missing::Refuse, keep_images: false };
-        let used = with_store(given, |_, served| served.bundle)?;
-        let (used, _) = used.with_context(|| format!("{} has no bundle", store.display()))?;
-        let path = Site::slot_path(store, used.slot);
-        let name = path.display().to_string();
-        let signer = Bundle::claimed_signer(&path).map_err(refused)?;
-        let mut bytes = std::fs::read(&path).with_context(|| name.clone())?;
-        // Slots are written in whole words, like flash.
-        bytes.truncate(used.len as usize);
-        Bundle::from_bytes(&name, bytes, &[signer]).map_err(refused)
     }
 
     /// What the device knows. One that is elsewhere has an encoder of its own, or takes features: it is asked without.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use macula_edge::bundle::BundleError;
+use macula_edge::bundle::{BundleError, Header, counter};
 
 use super::CheckFailed;
 use super::connect::OpenedEncoder;
@@ -41,6 +41,12 @@ pub fn open_bundle(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedEn
 pub fn encoder_of(bundle: &Bundle, name: String) -> anyhow::Result<OpenedEncoder> {
     let (encoder, _) = bundle.encoder().map_err(refused)?;
     Ok(OpenedEncoder { arithmetic: encoder.arithmetic().to_owned(), encoder: Box::new(encoder), name })
+}
+
+/// Refuses a bundle older than the one that a device has used.
+pub fn check_counter(name: &str, bundle: &[u8], seen: u64) -> anyhow::Result<()> {
+    let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| counter::check(given, seen));
+    checked.map_err(|source| refused(OpenError::Refused { path: name.to_owned(), source }))
 }
 
 /// A failed check where it is one, with what can be done about it.

@@ -91,12 +91,13 @@ impl Site<'_> {
         [0, 1].iter().any(|&slot| SlotFile::beside(path, slot).path().exists())
     }
 
-    /// The file of the bundle in a slot of the device whose store is at `store`.
+    /// Where the bundle of a slot lies.
     pub fn slot_path(store: &Path, slot: u8) -> PathBuf {
         SlotFile::beside(store, slot).path().to_owned()
     }
 
-    /// Switches the device on and hands it to `run`, with the encoder it has and the bundle that this is of.
+    /// Switches the device on and hands it to `run`, with the encoder it has, the bundle that this is of,
+    /// and the keys it trusts.
     ///
     /// * `first`: the path of a bundle for a device that has none yet
     ///
@@ -105,7 +106,7 @@ impl Site<'_> {
     pub fn run<T>(
         &self,
         first: Option<&Path>,
-        run: impl FnOnce(&mut Device<'_>, &Loaded, Bundle) -> T,
+        run: impl FnOnce(&mut Device<'_>, &Loaded, (Bundle, TrustedKeys)) -> T,
     ) -> Result<T, DeviceError> {
         let Ready { file, card, start, loaded, trusted } = match StoreFile::card(self.store)? {
             Some(card) => self.go_on(card, first)?,
@@ -128,7 +129,7 @@ impl Site<'_> {
         if let Some(images) = images {
             device.keep_images(images)?;
         }
-        Ok(run(&mut device, &loaded, start.bundle))
+        Ok(run(&mut device, &loaded, (start.bundle, trusted)))
     }
 
     /// Where images are kept, if they are.
@@ -218,8 +219,13 @@ impl Site<'_> {
             return found.map_or_else(|_| self.first_bundle(first), |bytes| Ok((bytes, name)));
         }
         let mut bytes = found.map_err(|source| DeviceError::Read { path: name.clone(), source })?;
-        // Flash is written in whole words.
-        bytes.truncate(start.bundle.len as usize);
+        // Flash is written in whole words; other programs that read the file know no words.
+        let len = start.bundle.len as usize;
+        if bytes.len() > len {
+            bytes.truncate(len);
+            let cut = std::fs::OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(len as u64));
+            cut.map_err(|source| DeviceError::Write { path: name.clone(), source })?;
+        }
         match Sha256::digest(&bytes)[..] == start.bundle.sha256 {
             true => Ok((bytes, name)),
             false => {
