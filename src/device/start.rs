@@ -156,7 +156,7 @@ impl Site<'_> {
         let mut file = StoreFile::open(self.store, &card)?;
         let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
         let (range, failed) = (file.range(), |source| self.store_failed(source));
-        let known = with_settings(&mut file, range.clone(), memory.lend(), |store| TrustedKeys::load(store));
+        let known = with_settings(&mut file, range.clone(), memory.lend(), TrustedKeys::load);
         let trusted = self.trusting(known.map_err(failed)?.unwrap_or(TrustedKeys::NONE));
         self.remove_half_made();
         let mut start = begin_start(&mut file, range.clone(), memory.lend()).map_err(failed)?;
