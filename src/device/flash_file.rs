@@ -151,14 +151,16 @@ impl FlashFile {
 }
 
 /// Whether the file that was opened still has its name.
+#[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let same = file.metadata().and_then(|ours| Ok(ours.ino() == std::fs::metadata(path)?.ino()));
-        return same.unwrap_or(false);
-    }
-    #[cfg(not(unix))]
+    use std::os::unix::fs::MetadataExt;
+    let same = file.metadata().and_then(|ours| Ok(ours.ino() == std::fs::metadata(path)?.ino()));
+    same.unwrap_or(false)
+}
+
+/// As above, where a file that is open cannot be replaced.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 

@@ -156,8 +156,10 @@ impl Site<'_> {
         let mut file = StoreFile::open(self.store, &card)?;
         let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
         let (range, failed) = (file.range(), |source| self.store_failed(source));
-        let known = with_settings(&mut file, range.clone(), memory.lend(), |store| TrustedKeys::load(store));
-        let trusted = self.trusting(known.map_err(failed)?.unwrap_or(TrustedKeys::NONE));
+        let trusted = with_settings(&mut file, range.clone(), memory.lend(), |store| {
+            TrustedKeys::load(store).map(|known| self.trusting(known))
+        });
+        let trusted = trusted.map_err(failed)?.unwrap_or_else(|| self.trusting(TrustedKeys::NONE));
         self.remove_half_made();
         let mut start = begin_start(&mut file, range.clone(), memory.lend()).map_err(failed)?;
         // What lies in slot 0 where the store knows of no bundle.
