@@ -53,6 +53,12 @@ impl Memory {
     }
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What a camera would give: something striped or something plain, in a light of its own each time.
 pub fn picture(striped: bool, shot: usize) -> [u8; SIDE * SIDE * CHANNELS] {
     let value = |at: usize| {
