@@ -16,14 +16,16 @@ use crate::device::source_of;
 use crate::encoder::Embedder;
 use crate::evaluate::{self, Confusion, EncoderInput, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
 use crate::link::{Client, Question, Sample};
-use crate::pretrain::{Event, Method, Observer, Options, PretrainConfig, Run, pretrain};
+use crate::pretrain::{Event, Init, Method, Observer, Options, PretrainConfig, Run, pretrain};
 use crate::report::sheet;
 
 /// Enough phantoms for episodes with 30 queries of each of six classes.
 const DATA: &str = "phantoms:32:1800";
 const CHANNELS: usize = 1;
 const SIDE: usize = 32;
-const EPOCHS: u64 = 12;
+/// The encoder that comes with the program and is trained on here.
+const START: &str = "grey-28";
+const EPOCHS: u64 = 8;
 const SHOTS: [usize; 2] = [1, 5];
 const EPISODES: usize = 200;
 /// Examples of each class that the head is taught.
@@ -82,7 +84,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     let train = dataset.indices(Some(Split::Train));
-    say(&format!("1. pretrain `nano` on {} images without their labels, by telling how each was turned", train.len()));
+    say(&format!(
+        "1. train `{START}` on with {} images without their labels, by telling how each was turned",
+        train.len()
+    ));
     let run = pretrain_on(&dataset, &folder.join("run"), &args.common)?;
 
     say("2. export it, and compare what was exported with what was trained");
@@ -149,6 +154,7 @@ fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Res
     config.channels = CHANNELS;
     config.size = SIDE;
     config.epochs = EPOCHS;
+    config.init = Some(Init::of(Path::new(START))?);
     // Small batches: with so few images the number of steps is what is short.
     config.batch_size = 32;
     config.learning_rate = config.usual_learning_rate();
