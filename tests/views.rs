@@ -81,6 +81,12 @@ fn views_of_each_policy_are_the_bytes_they_were() {
             ("Medical 3×32×32", "50aaabc56470489e"),
             ("Medical 1×64×64", "def8c8b72ae7e51b"),
             ("Medical 3×64×64", "7b785c39dc014d07"),
+            ("Centred 1×28×28", "6aaec68da0824fd3"),
+            ("Centred 3×28×28", "64a3cf14efe8b8c6"),
+            ("Centred 1×32×32", "7ce1769fbbc56cf9"),
+            ("Centred 3×32×32", "f0b36e14271b6720"),
+            ("Centred 1×64×64", "ed32ef6d8c68d49a"),
+            ("Centred 3×64×64", "db0b1adbabc19294"),
         ],
     );
 }
