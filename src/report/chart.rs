@@ -33,6 +33,13 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
+impl Series {
+    /// One for each name.
+    pub fn named(names: &[&str], curves: impl IntoIterator<Item = Vec<(f64, f64)>>) -> Vec<Self> {
+        names.iter().zip(curves).map(|(name, points)| Self { name: (*name).to_owned(), points }).collect()
+    }
+}
+
 /// There is no picture.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot draw '{title}': {message}")]

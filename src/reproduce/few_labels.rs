@@ -78,7 +78,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         100.0 * gain(last)
     );
     let names = ["rotation + probe", "simclr + probe", "simclr, trained on", "from scratch"];
-    let series = names.iter().zip(curves).map(|(name, points)| Series { name: (*name).to_owned(), points }).collect();
+    let series = Series::named(&names, curves);
     let chart = Chart {
         title: format!("What labels are worth, with and without pretraining ({})", task.name),
         x: Axis::logarithmic("labels a class"),

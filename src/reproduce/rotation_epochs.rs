@@ -51,7 +51,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         share(last(&curves[2]))
     );
     let names = ["rotation accuracy", "probe on rotation features", "supervised accuracy"];
-    let series = names.iter().zip(curves).map(|(name, points)| Series { name: (*name).to_owned(), points }).collect();
+    let series = Series::named(&names, curves);
     let chart = Chart {
         title: format!("What rotation teaches as it is learnt ({})", task.name),
         x: Axis::linear("epoch"),

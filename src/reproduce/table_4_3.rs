@@ -111,7 +111,7 @@ fn cost(lab: &Lab<'_>) -> (Table, Chart) {
             curve.push((count as f64, ms));
         }
     }
-    let series = names.iter().zip(curves).map(|(name, points)| Series { name: (*name).to_owned(), points }).collect();
+    let series = Series::named(&names, curves);
     let chart = Chart {
         title: "Cost of the loss of n images in two views".to_owned(),
         x: Axis::logarithmic("images n"),
