@@ -83,7 +83,7 @@ fn what_fails_leaves_what_was() {
     assert_eq!(stage.state(), taught);
     let other = stage.bundle("2", "3", "maker");
     let (_, err) = stage.deploy(3, &other, &program, &key);
-    assert!(err.contains("was taught on encoder") && err.contains(&again), "{err}");
+    assert!(err.contains("of another encoder than it was taught on") && err.contains(&again), "{err}");
     assert_eq!(stage.state(), taught);
     // Found by waiting: it ends and does not answer.
     let (_, err) = stage.deploy(3, "shipped-1/encoder.onnx", unable, &hasty);

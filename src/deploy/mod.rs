@@ -171,7 +171,7 @@ pub fn deploy(settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report, Deploy
         tell("starting it");
         site.act("start it", "switch", &[&site.release.id, &site.release.store])?;
     }
-    match site.prove(tell) {
+    match site.prove(golden.as_ref(), tell) {
         Ok(proof) => {
             site.act("end the trial", "confirm", &[&site.release.store])?;
             Ok(site.report(copied, golden, proof, !unchanged))
@@ -311,13 +311,18 @@ impl Site<'_> {
     }
 
     /// The device answers, finds itself sound, and is measured: status, self-test, bench.
-    fn prove(&self, tell: &dyn Fn(&str)) -> Result<[serde_json::Value; 3], DeployError> {
+    fn prove(
+        &self,
+        golden: Option<&serde_json::Value>,
+        tell: &dyn Fn(&str),
+    ) -> Result<[serde_json::Value; 3], DeployError> {
         let address = self.local_address();
         let id = self.release.id.as_str();
         let seconds = self.settings.patience.as_secs().max(1).to_string();
         tell("waiting for its answer");
         let awaited = self.ssh.run(&self.action("await"), &self.probe.dir, &[id, &seconds])?;
         let status = self.answer("its start", awaited)?;
+        self.uses_the_bundle(&status, golden)?;
         tell("having it test itself");
         let test = self.answer("its self-test", self.run(&["self-test", "--device", &address, "--json"])?)?;
         tell("measuring it");
@@ -326,6 +331,34 @@ impl Site<'_> {
             ["bench", "encoder", "--json", "--encoder"].into_iter().chain(bundle.iter().map(String::as_str)).collect();
         let bench = self.answer("its measurement", self.run(&arguments)?)?;
         Ok([status, test, bench])
+    }
+
+    /// A device goes on with the bundle it has where another is older, or was tried and given up.
+    fn uses_the_bundle(
+        &self,
+        status: &serde_json::Value,
+        golden: Option<&serde_json::Value>,
+    ) -> Result<(), DeployError> {
+        let used = &status["bundle"];
+        let Some(golden) = golden.filter(|_| used["sha256"].as_str() != Some(&self.parts.bundle.sha256)) else {
+            return Ok(());
+        };
+        let (kept, new) = (used["counter"].as_u64().unwrap_or(0), golden["counter"].as_u64().unwrap_or(0));
+        let tried = used["other_sha256"].as_str() == Some(&self.parts.bundle.sha256);
+        // A device knows its encoder by the first half of the hash.
+        let identity =
+            |of: &serde_json::Value| of["encoder_identity"].as_str().map(|hex| hex[..hex.len().min(32)].to_owned());
+        let why = match used["reason"].as_str().filter(|_| tried) {
+            Some(reason) => format!("given up: {reason}"),
+            None if new < kept => "older".to_owned(),
+            None if identity(status) != identity(golden) => {
+                "of another encoder than it was taught on; macula update brings it, and asks what becomes of the samples"
+                    .to_owned()
+            }
+            None => "not taken, because a bundle of other content needs a higher counter".to_owned(),
+        };
+        let message = format!("it goes on with the bundle of counter {kept}; that of counter {new} is {why}");
+        Err(self.refused("its start", message))
     }
 
     fn answer(&self, check: &'static str, ran: Ran) -> Result<serde_json::Value, DeployError> {
