@@ -64,8 +64,17 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         "recall of each class",
         "AUC",
     ]);
-    let mut claims =
-        Table::new(&["task", "shots", "raw pixels", "best without labels", "", "gain", "best of all", " ", "gain "]);
+    let mut claims = Table::new(&[
+        "task",
+        "shots",
+        "raw pixels",
+        "best without the task's labels",
+        "",
+        "gain",
+        "best of all",
+        " ",
+        "gain ",
+    ]);
     let (mut charts, mut sentences) = (Vec::new(), Vec::new());
     let all = if lab.scale == Scale::Full { tasks::ALL.to_vec() } else { vec![tasks::PHANTOMS] };
     for task in &all {
