@@ -26,7 +26,7 @@ pub use error::DataError;
 pub use image::Image;
 pub use loader::Loader;
 pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
-pub use splits::{Fractions, divide};
+pub use splits::{Fractions, divide, evenly_spread};
 pub use survey::Facts;
 
 /// Which part of a data set an image belongs to.

@@ -26,6 +26,12 @@ impl Fractions {
     }
 }
 
+/// At most `count` of `indices`, spread evenly over them, in their order.
+pub fn evenly_spread(indices: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(indices.len());
+    (0..count).map(|i| indices[i * indices.len() / count]).collect()
+}
+
 /// A part for each of the images `indices`, in their order.
 ///
 /// Images of one group stay together; `together` (index lists, such as

@@ -3,7 +3,8 @@
 use crate::data::Dataset;
 use crate::encoder::{CorpusStatistics, Embedder};
 
-use super::parity::{ParityError, Sample, evenly_spread};
+use super::parity::{ParityError, Sample};
+use crate::data::evenly_spread;
 
 /// Most images that are looked at: the error of a mean over 2,000 is a fortieth of a deviation.
 pub const CORPUS_IMAGES: usize = 2000;

@@ -63,12 +63,6 @@ impl Sample {
     }
 }
 
-/// At most `count` of `indices`, spread evenly over them, in their order.
-pub fn evenly_spread(indices: &[usize], count: usize) -> Vec<usize> {
-    let count = count.min(indices.len());
-    (0..count).map(|i| indices[i * indices.len() / count]).collect()
-}
-
 /// How one exported file compares with the trainer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ParityStep {

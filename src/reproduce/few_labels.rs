@@ -79,12 +79,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         y: Axis::linear("balanced accuracy, held out"),
         series,
     };
-    Ok(Findings {
-        tables: vec![("", table)],
-        charts: vec![("", chart)],
-        sentences: vec![sentence],
-        ..Findings::default()
-    })
+    Ok(Findings::charted(table, chart, sentence))
 }
 
 fn held_out(

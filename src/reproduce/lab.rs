@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ReproduceError;
 use super::tasks::{self, Task};
-use crate::data::{Dataset, Preprocessing, Split, open_named};
+use crate::data::{Dataset, Preprocessing, Split, evenly_spread, open_named};
 use crate::encoder::Embedder;
 use crate::evaluate::{
     ColourStatistics, Features, Interval, KnnSettings, Labelled, RandomEncoder, RawPixels, embed_dataset, knn_probe,
     labels, readable,
 };
 use crate::pretrain::{
-    CHECKPOINT, CONFIG, EpochLine, Event, HealthGate, METRICS, Method, Observer, Options, Outcome, PretrainConfig, Run,
+    CHECKPOINT, CONFIG, EpochLine, Event, HealthGate, Method, Observer, Options, Outcome, PretrainConfig, Run,
     RunError, RunFolder, pretrain,
 };
 
@@ -167,7 +167,7 @@ impl Lab<'_> {
             let Some(epoch) = observer.epoch else { return Err(ReproduceError::Interrupted) };
             keep(&folder, &kept(epoch))?;
         }
-        let lines = epoch_lines(&folder)?;
+        let lines = RunFolder::open(&folder)?.0.epochs()?;
         Ok((1..=config.epochs).map(kept).zip(lines).collect())
     }
 
@@ -217,7 +217,7 @@ impl Lab<'_> {
 
     /// k-NN of `encoder`: at most 10,000 training images vote for all test images.
     pub fn knn(&self, encoder: &dyn Embedder, images: &Images) -> Result<Knn, ReproduceError> {
-        let references = spread(&images.train, KNN_REFERENCES_MAX);
+        let references = evenly_spread(&images.train, KNN_REFERENCES_MAX);
         let labelled = |indices: &[usize]| -> Result<Labelled, ReproduceError> {
             let features = embed_dataset(encoder, &images.dataset, indices, &|_| ())?;
             Ok(Labelled { features, labels: labels(&images.dataset, indices)? })
@@ -235,12 +235,6 @@ pub struct Knn {
     pub balanced_accuracy: Interval,
     /// Of the test images.
     pub features: Features,
-}
-
-/// At most `count` of `indices`, evenly over them.
-pub fn spread(indices: &[usize], count: usize) -> Vec<usize> {
-    let count = count.min(indices.len());
-    (0..count).map(|at| indices[at * indices.len() / count]).collect()
 }
 
 /// How images of `channels` and `size` pixels a side become network input, with mean and deviation of the training part.
@@ -263,18 +257,10 @@ fn keep(folder: &Path, kept: &Path) -> Result<(), ReproduceError> {
     Ok(())
 }
 
-/// The epochs' lines of a run's metrics.
-pub fn epoch_lines(folder: &Path) -> Result<Vec<EpochLine>, ReproduceError> {
-    let path = folder.join(METRICS);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| ReproduceError::Keep { folder: path.display().to_string(), source })?;
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
-}
-
 impl Lab<'_> {
     /// The epochs' lines of the run `name`.
     pub fn lines_of(&self, name: &str) -> Result<Vec<EpochLine>, ReproduceError> {
-        epoch_lines(&self.folder(name))
+        Ok(RunFolder::open(&self.folder(name))?.0.epochs()?)
     }
 }
 

@@ -92,7 +92,7 @@ pub enum ReproduceError {
         /// The folder.
         folder: String,
     },
-    /// A run's epoch could not be copied, or its metrics not be read.
+    /// A run's epoch could not be copied.
     #[error("{folder}: {source}")]
     Keep {
         /// Where.
@@ -181,6 +181,11 @@ impl std::str::FromStr for Lesson {
 }
 
 impl Findings {
+    /// A table, the chart of it, and what they come to.
+    fn charted(table: Table, chart: Chart, sentence: String) -> Self {
+        Self { tables: vec![("", table)], charts: vec![("", chart)], sentences: vec![sentence], ..Self::default() }
+    }
+
     /// Writes everything to `folder` as `LESSON.csv`, `LESSON-NAME.csv`, `.svg` and `.png`; gives the files.
     ///
     /// # Errors

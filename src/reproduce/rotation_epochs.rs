@@ -1,7 +1,8 @@
 //! Figure 8 of Gidaris et al. 2018 (arXiv:1803.07728): as rotation is learnt, a probe on its features learns the classes.
 
-use super::lab::{Lab, spread};
+use super::lab::Lab;
 use super::{Findings, ReproduceError, share, tasks};
+use crate::data::evenly_spread;
 use crate::evaluate::{Labelled, LogisticSettings, embed_dataset, labels, linear_probe};
 use crate::pretrain::{Method, Run};
 use crate::report::chart::{Axis, Chart, Series};
@@ -18,7 +19,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let epochs = lab.each_epoch(&name(Method::Rotation), &rotation, &images)?;
     lab.run_of(&task, &images, Method::Supervised)?;
     let supervised_lines = lab.lines_of(&name(Method::Supervised))?;
-    let references = spread(&images.train, PROBE_IMAGES);
+    let references = evenly_spread(&images.train, PROBE_IMAGES);
     let mut table = Table::new(&["epoch", "rotation accuracy", "probe on rotation features", "supervised accuracy"]);
     let mut curves: [Vec<(f64, f64)>; 3] = Default::default();
     for (index, (folder, line)) in epochs.iter().enumerate() {
@@ -58,10 +59,5 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         y: Axis::linear("balanced accuracy, held out"),
         series,
     };
-    Ok(Findings {
-        tables: vec![("", table)],
-        charts: vec![("", chart)],
-        sentences: vec![sentence],
-        ..Findings::default()
-    })
+    Ok(Findings::charted(table, chart, sentence))
 }
