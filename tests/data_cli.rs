@@ -253,3 +253,13 @@ fn phantoms_need_no_files_and_a_sheet_is_whole_or_absent() {
     let nowhere = folder.path().join("no/sheet.png");
     refused(Path::new("phantoms:16:60"), &["--sheet", nowhere.to_str().unwrap()], &["no/sheet.png"]);
 }
+
+/// `macula data … | head -1`: whoever reads has seen enough before all is printed.
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
+    let run = command.args(["data", "phantoms"]).stdout(writer).output().unwrap();
+    assert_eq!((run.status.code(), String::from_utf8(run.stderr).unwrap().as_str()), (Some(141), ""));
+}

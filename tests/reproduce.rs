@@ -23,7 +23,7 @@ const LESSONS: [(&str, usize, &[&str]); 8] = [
     ("table-4.3", 8, &["table-4.3-cost.csv", "table-4.3-cost.svg", "table-4.3-zero-gradient.svg"]),
     ("moco-memory", 4, &[]),
     ("models", 2, &[]),
-    ("few-shot", 11, &["few-shot-gain.csv", "few-shot-phantoms.svg"]),
+    ("few-shot", 13, &["few-shot-gain.csv", "few-shot-phantoms.svg"]),
 ];
 
 #[test]

@@ -181,6 +181,7 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
 }
 
 /// Where the bundle lies that a device of this process uses, and the keys whose bundles it takes.
+#[cfg(feature = "desk")]
 pub fn bundle_in_use(store: &Path, keys: &KeyArgs) -> anyhow::Result<(Option<String>, Vec<PublicKey>)> {
     let given = Given { store, encoder: None, keys, missing: Missing::Refuse, keep_images: false };
     with_store(given, |_, served| match &served.bundle {

@@ -1,7 +1,7 @@
 //! The command line: parse, run, exit code. One command a file.
 //!
 //! Exit codes: 0 done, 2 bad usage or input, 3 a check failed (parity, signature, health),
-//! 4 device or store fault, 130 stopped by Ctrl-C (resumable).
+//! 4 device or store fault, 130 stopped by Ctrl-C (resumable), 141 nobody reads what is printed.
 // Printing is what this module is for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -215,8 +215,24 @@ fn parse() -> (Command, bool) {
     (command, seed_from == Some(ValueSource::CommandLine))
 }
 
+/// Exit code where nobody reads what is printed any more, as shells have it of a program that SIGPIPE ended.
+const NOBODY_READS: i32 = 141;
+
+/// A reader that has seen enough, such as `head`, is no fault, but the standard library panics at the next line printed.
+fn end_quietly_where_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>();
+        if said.is_some_and(|said| said.starts_with("failed printing to std") && said.contains("Broken pipe")) {
+            std::process::exit(NOBODY_READS);
+        }
+        usual(panic);
+    }));
+}
+
 /// Parses the arguments, runs the command, and turns an error into one line and an exit code.
 pub fn main() -> ExitCode {
+    end_quietly_where_nobody_reads();
     let (command, seed_given) = parse();
     #[cfg(not(feature = "desk"))]
     let _ = seed_given;

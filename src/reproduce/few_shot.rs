@@ -1,5 +1,6 @@
-//! What a handful of labels is worth: every objective, pretrained on the task's own images and on photographs, beside
-//! raw pixels, colour statistics, a random encoder and training from scratch.
+//! What a handful of labels is worth: every objective, pretrained on the task's own images and on photographs, SimCLR also
+//! for longer and on the one after the other, beside raw pixels, colour statistics, a random encoder and training from
+//! scratch.
 
 use super::from_scratch::{Setting, from_scratch};
 use super::lab::{Images, Lab, recipe};
@@ -9,7 +10,7 @@ use crate::encoder::Embedder;
 use crate::evaluate::{
     EpisodePool, EpisodeSettings, FewShotResult, HeadKind, corpus_statistics, embed_dataset, few_shot,
 };
-use crate::pretrain::Run;
+use crate::pretrain::{Init, Method, PretrainConfig, Run};
 use crate::report::chart::{Axis, Chart, Series};
 use crate::report::table::Table;
 
@@ -19,6 +20,9 @@ const QUERIES: usize = 30;
 /// Drawn tasks; of training from scratch fewer, because each is a run of its own.
 const EPISODES: usize = 200;
 const EPISODES_FROM_SCRATCH: usize = 30;
+
+/// Passes of the longer run of SimCLR over the photographs.
+const LONGER_EPOCHS: u64 = 40;
 
 /// Shots at which training from scratch is measured, and a gain is claimed.
 const CLAIMED: [usize; 2] = [5, 20];
@@ -53,6 +57,10 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         let run = lab.run_of(&photographs, &photograph_images, method)?;
         from_photographs.push((method_name(method).to_owned(), run));
     }
+    let longer = format!("{}-simclr-longer", photographs.name);
+    let config = PretrainConfig { epochs: lab.number(LONGER_EPOCHS, 3), ..lab.config(&photographs, Method::Simclr)? };
+    from_photographs.push((longer_name(config.epochs), lab.run(&longer, &config, &photograph_images)?));
+    let start = Init::of(&lab.folder(&longer))?;
     let mut table = Table::new(&[
         "task",
         "encoder",
@@ -79,7 +87,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let all = if lab.scale == Scale::Full { tasks::ALL.to_vec() } else { vec![tasks::PHANTOMS] };
     for task in &all {
         let images = lab.images(task)?;
-        let judged = judge_all(lab, task, &images, &from_photographs)?;
+        let judged = judge_all(lab, task, &images, (&photographs, &from_photographs, &start))?;
         for judged in &judged {
             push_rows(&mut table, task, judged, lab.number(EPISODES, 20), &lab.few_shots());
         }
@@ -100,12 +108,16 @@ fn pool(lab: &Lab<'_>, images: &Images, shots: usize) -> Result<EpisodePool, Rep
     Ok(EpisodePool::new(&images.dataset, &images.test, settings)?)
 }
 
-/// Every encoder on one task.
+fn longer_name(epochs: u64) -> String {
+    format!("{} of {epochs} epochs", method_name(Method::Simclr))
+}
+
+/// Every encoder on one task; of the photographs, their runs, and the one that a run on the task's images starts from.
 fn judge_all(
     lab: &mut Lab<'_>,
     task: &Task,
     images: &Images,
-    from_photographs: &[(String, Run)],
+    (photographs, from_photographs, start): (&Task, &[(String, Run)], &Init),
 ) -> Result<Vec<Judged>, ReproduceError> {
     let (pixels, colours) = (lab.raw_pixels(task, images)?, lab.colour_statistics(task, images)?);
     let random = lab.random(task, images)?;
@@ -120,10 +132,20 @@ fn judge_all(
         let labelled = run.config.needs_labels();
         judged.push(judge(lab, format!("{}, own images", method_name(method)), &run, images, (true, labelled))?);
     }
-    if lab.scale == Scale::Full && task.name != tasks::CIFAR_10.name {
+    if task == photographs {
+        for (name, run) in from_photographs.iter().skip(METHODS.len()) {
+            judged.push(judge(lab, format!("{name}, own images"), run, images, (true, false))?);
+        }
+    } else {
         for (name, run) in from_photographs {
             judged.push(judge(lab, format!("{name}, photographs"), run, images, (true, false))?);
         }
+    }
+    if task != photographs || lab.scale == Scale::Short {
+        let own = lab.config(task, Method::Simclr)?;
+        let config = PretrainConfig { channels: photographs.channels, init: Some(start.clone()), ..own };
+        let run = lab.run(&format!("{}-simclr-after-photographs", task.name), &config, images)?;
+        judged.push(judge(lab, "simclr, photographs, then own images".to_owned(), &run, images, (true, false))?);
     }
     Ok(judged)
 }
@@ -240,7 +262,7 @@ fn claim(table: &mut Table, task: &Task, judged: &[Judged], shots: &[usize]) -> 
 }
 
 fn chart(task: &Task, judged: &[Judged], shots: &[usize]) -> Chart {
-    let series = judged.iter().filter(|judged| !judged.name.ends_with("photographs")).map(|judged| Series {
+    let series = judged.iter().filter(|judged| !judged.name.ends_with(", photographs")).map(|judged| Series {
         name: judged.name.clone(),
         points: (shots.iter().zip(&judged.best))
             .map(|(&shots, (_, result))| (shots as f64, result.balanced_accuracy.mean))
