@@ -21,8 +21,10 @@ const QUERIES: usize = 30;
 const EPISODES: usize = 200;
 const EPISODES_FROM_SCRATCH: usize = 30;
 
-/// Passes of the longer run of SimCLR over the photographs.
+/// Passes of the longer run of SimCLR over the photographs, and how many times as many as others the run that goes on from
+/// there has over the task's own images.
 const LONGER_EPOCHS: u64 = 40;
+const AFTER_TIMES: u64 = 2;
 
 /// Shots at which training from scratch is measured, and a gain is claimed.
 const CLAIMED: [usize; 2] = [5, 20];
@@ -143,7 +145,8 @@ fn judge_all(
     }
     if task != photographs || lab.scale == Scale::Short {
         let own = lab.config(task, Method::Simclr)?;
-        let config = PretrainConfig { channels: photographs.channels, init: Some(start.clone()), ..own };
+        let (channels, epochs) = (photographs.channels, AFTER_TIMES * own.epochs);
+        let config = PretrainConfig { channels, epochs, init: Some(start.clone()), ..own };
         let run = lab.run(&format!("{}-simclr-after-photographs", task.name), &config, images)?;
         judged.push(judge(lab, "simclr, photographs, then own images".to_owned(), &run, images, (true, false))?);
     }

@@ -41,7 +41,7 @@ pub const KERMANY: Task = Task {
     size: 64,
     views: Policy::Medical,
     single: Policy::Light,
-    epochs: 40,
+    epochs: 20,
 };
 
 /// The same patients, 28 pixels.
@@ -60,7 +60,7 @@ pub const DRIVE: Task = Task {
     size: 32,
     views: Policy::Natural,
     single: Policy::Centred,
-    epochs: 40,
+    epochs: 20,
 };
 
 /// All of the full form.

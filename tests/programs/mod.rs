@@ -70,6 +70,8 @@ impl Program {
         let (program, before) = self.command.split_first().unwrap();
         let mut command = Command::new(program);
         command.current_dir(folder).args(before).args(arguments).envs(self.variables.iter().copied());
+        // A program without tables of how to unwind must bear being asked for a backtrace.
+        command.env("RUST_BACKTRACE", "1");
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 }
