@@ -2,7 +2,7 @@
 //! name the same classes, and `macula deploy` brings one to a machine that says it is of that processor.
 //!
 //! * `MACULA_DEVICE_PROGRAMS`: the folder of the programs; one for aarch64 must be there
-//! * `MACULA_PARITY_ENCODER`: an export's folder in the place of `models/grey-64`
+//! * `MACULA_PARITY_ENCODER`: an export's folder in the place of `models/grey-28`
 //!
 //! `./check device` builds what is needed and runs it.
 #![cfg(all(feature = "desk", feature = "onnx", unix))]
@@ -73,7 +73,7 @@ fn write_part(dataset: &Dataset, indices: &[usize], count: usize, folder: &Path,
 fn encoder() -> PathBuf {
     match std::env::var_os("MACULA_PARITY_ENCODER") {
         Some(given) => given.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("models/grey-64"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("models/grey-28"),
     }
 }
 

@@ -79,7 +79,6 @@ pub use with_onnx::{metadata, run};
 
 #[cfg(feature = "onnx")]
 mod with_onnx {
-    use std::path::Path;
 
     use anyhow::Context as _;
     use sha2::{Digest, Sha256};
@@ -87,7 +86,7 @@ mod with_onnx {
     use super::{Args, BlobKind, WEIGHTS_FILE};
     use crate::blob::{Arithmetic, Limits, MakeBlobError};
     use crate::cli::{CheckFailed, print_json};
-    use crate::data::{Dataset, Split, open_named};
+    use crate::data::{Dataset, Split, known_as, open_named};
     use crate::encoder::{Embedder, FoldedEncoder};
     use crate::export::{
         BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, evenly_spread, export,
@@ -212,7 +211,6 @@ mod with_onnx {
         };
         let config = run.config.to_toml();
         let method = serde_json::to_value(run.config.method)?;
-        let data = &run.config.data;
         Ok(Metadata {
             preprocessing: run.preprocessing.clone(),
             provenance: Provenance {
@@ -220,7 +218,7 @@ mod with_onnx {
                 method: method.as_str().unwrap_or_default().to_owned(),
                 seed: run.config.seed,
                 // The name alone: where it lay is nobody's business.
-                data: Path::new(data).file_name().map_or(data.clone(), |name| name.to_string_lossy().into_owned()),
+                data: known_as(&run.config.data),
                 encoder: run.network.spec().clone(),
                 config_sha256: Sha256::digest(config.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
             },

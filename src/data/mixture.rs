@@ -16,6 +16,13 @@ pub(super) fn parts(name: &str) -> Option<Vec<&str>> {
     (name.contains(SEPARATOR) && !Path::new(name).exists()).then(|| name.split(SEPARATOR).collect())
 }
 
+/// What a person knows the data `name` by: of each set the folder or file, without where it happens to lie.
+pub fn known_as(name: &str) -> String {
+    let last = |part: &str| Path::new(part).file_name().map_or(part.into(), |name| name.to_string_lossy().into_owned());
+    let names: Vec<String> = parts(name).unwrap_or(vec![name]).into_iter().map(last).collect();
+    names.join(&SEPARATOR.to_string())
+}
+
 /// Opens the sets `parts`; those that are drawn, from `seed`.
 ///
 /// # Errors
@@ -35,8 +42,7 @@ pub(super) fn open(name: &str, parts: &[&str], seed: u64) -> Result<Dataset, Dat
             mixture.phantoms = set.phantoms;
         }
         let (before, arrays) = (mixture.len(), mixture.arrays.len());
-        // The folder or file that a person knows the set by, without where it happens to lie.
-        let known = Path::new(part).file_name().map_or(part.into(), |name| name.to_string_lossy().into_owned());
+        let known = known_as(part);
         let alone = set.records.iter().all(|record| record.split.is_none());
         for (record, place) in set.records.into_iter().zip(set.places) {
             if !alone && record.split != Some(Split::Train) {
@@ -62,6 +68,12 @@ pub(super) fn open(name: &str, parts: &[&str], seed: u64) -> Result<Dataset, Dat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mixture_is_known_by_the_names_of_all_of_it() {
+        assert_eq!(known_as("a/b/cifar10+c/x-rays.csv+phantoms:32"), "cifar10+x-rays.csv+phantoms:32");
+        assert_eq!(known_as("a/b/cifar10"), "cifar10");
+    }
 
     #[test]
     fn images_of_all_sets_are_there_and_labels_are_not() {

@@ -25,6 +25,7 @@ pub use duplicates::{Duplicates, find_duplicates};
 pub use error::DataError;
 pub use image::Image;
 pub use loader::Loader;
+pub use mixture::known_as;
 pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
 pub use splits::{Fractions, divide, evenly_spread};
 pub use survey::Facts;
