@@ -36,7 +36,7 @@ pub const MODELS: &[Model] = &[];
 #[cfg(feature = "desk")]
 pub const MODELS: &[Model] = &[
     model!("grey-28", "grey images of 28 pixels: nano, SimCLR on x-rays and photographs"),
-    model!("grey-64", "grey images of 64 pixels: nano, SimCLR on x-rays, ultrasound and blood smears"),
+    model!("grey-64", "grey images of 64 pixels: nano, SimCLR on photographs, x-rays, ultrasound and blood smears"),
     model!("colour-32", "colour images of 32 pixels: nano, SimCLR on photographs and patches of the retina"),
 ];
 

@@ -1,6 +1,8 @@
 //! `macula export` as a user runs it: its files and its exit codes.
 #![cfg(all(feature = "cli", feature = "onnx"))]
 
+mod shell;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -48,6 +50,21 @@ fn a_run_is_exported_and_a_parity_beyond_its_tolerance_is_exit_code_3() {
     assert_eq!(code, Some(3), "{message}");
     assert!(message.contains("the f16 file differs from run run by"), "{message}");
     assert!(!there("encoder.onnx") && !there("encoder.f16.onnx") && there("parity.json"));
+}
+
+#[test]
+fn weights_go_out_without_the_place_where_the_images_lay() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("ward-7/images");
+    std::fs::create_dir_all(&images).unwrap();
+    shell::draw_pictures(&images);
+    let train = ["pretrain", "--data", "ward-7/images", "--method", "rotation", "--encoder", "pico", "--channels", "1"];
+    let small = ["--size", "28", "--epochs", "1", "--batch", "4", "--validate", "never", "--quiet", "--out", "run"];
+    shell::expect(0, folder.path(), &[&train[..], &small].concat());
+    shell::expect(0, folder.path(), &["export", "run", "--out", "out", "--weights", "--quiet"]);
+    let written = std::fs::read(folder.path().join("out/encoder.safetensors")).unwrap();
+    let has = |text: &[u8]| written.windows(text.len()).any(|window| window == text);
+    assert!(has(b"images") && !has(b"ward-7"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::checkpoint::{Checkpoint, hex};
 use super::config::PretrainConfig;
 use super::metrics::{EpochLine, Line};
-use crate::data::Preprocessing;
+use crate::data::{Preprocessing, known_as};
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Network, SpecError, TensorError};
 use crate::files::{WriteError, write_whole};
 use crate::models;
@@ -281,7 +281,7 @@ impl Run {
     }
 
     /// The bytes of the checkpoint of the run in `dir` without what only training needs: encoder and corpus are there,
-    /// head and optimiser are not.
+    /// head and optimiser are not. It goes to strangers, so of where data and an earlier encoder lay it has the names alone.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -293,6 +293,11 @@ impl Run {
             .map(|tensor| tensor.name)
             .collect();
         checkpoint.tensors.retain(|tensor| kept.contains(&tensor.name) || tensor.name.starts_with("corpus."));
+        let config = &mut checkpoint.progress.config;
+        config.data = known_as(&config.data);
+        if let Some(init) = &mut config.init {
+            init.encoder = known_as(&init.encoder);
+        }
         Ok(checkpoint.to_bytes())
     }
 }
