@@ -54,15 +54,7 @@ pub(super) struct Judged {
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let photographs = lab.task(tasks::CIFAR_10);
     let photograph_images = lab.images(&photographs)?;
-    let mut from_photographs: Vec<(String, Run)> = Vec::new();
-    for method in METHODS {
-        let run = lab.run_of(&photographs, &photograph_images, method)?;
-        from_photographs.push((method_name(method).to_owned(), run));
-    }
-    let longer = format!("{}-simclr-longer", photographs.name);
-    let config = PretrainConfig { epochs: lab.number(LONGER_EPOCHS, 3), ..lab.config(&photographs, Method::Simclr)? };
-    from_photographs.push((longer_name(config.epochs), lab.run(&longer, &config, &photograph_images)?));
-    let start = Init::of(&lab.folder(&longer))?;
+    let photographs = Photographs::trained(lab, photographs, &photograph_images)?;
     let mut table = Table::new(&[
         "task",
         "encoder",
@@ -89,7 +81,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let all = if lab.scale == Scale::Full { tasks::ALL.to_vec() } else { vec![tasks::PHANTOMS] };
     for task in &all {
         let images = lab.images(task)?;
-        let judged = judge_all(lab, task, &images, (&photographs, &from_photographs, &start))?;
+        let judged = judge_all(lab, task, &images, &photographs)?;
         for judged in &judged {
             push_rows(&mut table, task, judged, lab.number(EPISODES, 20), &lab.few_shots());
         }
@@ -110,16 +102,35 @@ fn pool(lab: &Lab<'_>, images: &Images, shots: usize) -> Result<EpisodePool, Rep
     Ok(EpisodePool::new(&images.dataset, &images.test, settings)?)
 }
 
-fn longer_name(epochs: u64) -> String {
-    format!("{} of {epochs} epochs", method_name(Method::Simclr))
+/// Encoders of another data set than the task's.
+struct Photographs {
+    task: Task,
+    /// One of each objective, the longer one last.
+    runs: Vec<(String, Run)>,
+    /// The longer one, which the task's own images go on from.
+    start: Init,
 }
 
-/// Every encoder on one task; of the photographs, their runs, and the one that a run on the task's images starts from.
+impl Photographs {
+    fn trained(lab: &mut Lab<'_>, task: Task, images: &Images) -> Result<Self, ReproduceError> {
+        let mut runs = Vec::new();
+        for method in METHODS {
+            runs.push((method_name(method).to_owned(), lab.run_of(&task, images, method)?));
+        }
+        let (method, folder) = (Method::Simclr, format!("{}-simclr-longer", task.name));
+        let config = PretrainConfig { epochs: lab.number(LONGER_EPOCHS, 3), ..lab.config(&task, method)? };
+        let name = format!("{} of {} epochs", method_name(method), config.epochs);
+        runs.push((name, lab.run(&folder, &config, images)?));
+        Ok(Self { task, runs, start: Init::of(&lab.folder(&folder))? })
+    }
+}
+
+/// Every encoder on one task.
 fn judge_all(
     lab: &mut Lab<'_>,
     task: &Task,
     images: &Images,
-    (photographs, from_photographs, start): (&Task, &[(String, Run)], &Init),
+    photographs: &Photographs,
 ) -> Result<Vec<Judged>, ReproduceError> {
     let (pixels, colours) = (lab.raw_pixels(task, images)?, lab.colour_statistics(task, images)?);
     let random = lab.random(task, images)?;
@@ -134,19 +145,17 @@ fn judge_all(
         let labelled = run.config.needs_labels();
         judged.push(judge(lab, format!("{}, own images", method_name(method)), &run, images, (true, labelled))?);
     }
-    if task == photographs {
-        for (name, run) in from_photographs.iter().skip(METHODS.len()) {
-            judged.push(judge(lab, format!("{name}, own images"), run, images, (true, false))?);
-        }
-    } else {
-        for (name, run) in from_photographs {
-            judged.push(judge(lab, format!("{name}, photographs"), run, images, (true, false))?);
-        }
+    let are_own = *task == photographs.task;
+    // Those of each objective are above, where the photographs are the task's own.
+    let skipped = if are_own { METHODS.len() } else { 0 };
+    for (name, run) in &photographs.runs[skipped..] {
+        let whose = if are_own { "own images" } else { "photographs" };
+        judged.push(judge(lab, format!("{name}, {whose}"), run, images, (true, false))?);
     }
-    if task != photographs || lab.scale == Scale::Short {
+    if !are_own || lab.scale == Scale::Short {
         let own = lab.config(task, Method::Simclr)?;
-        let (channels, epochs) = (photographs.channels, AFTER_TIMES * own.epochs);
-        let config = PretrainConfig { channels, epochs, init: Some(start.clone()), ..own };
+        let (channels, epochs) = (photographs.task.channels, AFTER_TIMES * own.epochs);
+        let config = PretrainConfig { channels, epochs, init: Some(photographs.start.clone()), ..own };
         let run = lab.run(&format!("{}-simclr-after-photographs", task.name), &config, images)?;
         judged.push(judge(lab, "simclr, photographs, then own images".to_owned(), &run, images, (true, false))?);
     }
