@@ -79,7 +79,6 @@ pub use with_onnx::{metadata, run};
 
 #[cfg(feature = "onnx")]
 mod with_onnx {
-
     use anyhow::Context as _;
     use sha2::{Digest, Sha256};
 

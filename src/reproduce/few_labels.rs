@@ -37,6 +37,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         "published error %, scratch",
     ]);
     let mut curves: [Vec<(f64, f64)>; 4] = Default::default();
+    let mut gains = Vec::new();
     let labels = if lab.number(true, false) { LABELS.to_vec() } else { vec![LABELS[0], LABELS[1]] };
     for (per_class, published_probe, published_scratch) in labels {
         let count = per_class * images.dataset.class_names.len();
@@ -60,22 +61,19 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         let trained_on = PretrainConfig { init: Some(init.clone()), ..config.clone() };
         accuracies.push(held_out(lab, &format!("few-labels-{name}-on-{per_class}"), &trained_on, &images)?);
         accuracies.push(held_out(lab, &format!("few-labels-scratch-{per_class}"), &config, &images)?);
-        let gain = best(&accuracies[..3]) - accuracies[3];
+        let best = accuracies[..3].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let gain = best - accuracies[3];
+        gains.push((per_class, 100.0 * gain));
         let mut row = vec![per_class.to_string()];
         row.extend(accuracies.iter().map(|&accuracy| share(accuracy)));
         row.extend([format!("{gain:+.3}"), published_probe.to_string(), published_scratch.to_string()]);
         table.push(row);
         curves.iter_mut().zip(&accuracies).for_each(|(curve, &accuracy)| curve.push((per_class as f64, accuracy)));
     }
-    let gain = |at: usize| best(&[0, 1, 2].map(|curve: usize| curves[curve][at].1)) - curves[3][at].1;
-    let last = curves[0].len() - 1;
+    let ((few, gain_of_few), (many, gain_of_many)) = (gains[0], gains[gains.len() - 1]);
     let sentence = format!(
-        "With {} labels a class the best of the pretrained is {:+.1} points ahead of training from scratch, with {} labels \
-         {:+.1}.",
-        curves[0][0].0,
-        100.0 * gain(0),
-        curves[0][last].0,
-        100.0 * gain(last)
+        "With {few} labels a class the best of the pretrained is {gain_of_few:+.1} points ahead of training from scratch, with \
+         {many} labels {gain_of_many:+.1}."
     );
     let names = ["rotation + probe", "simclr + probe", "simclr, trained on", "from scratch"];
     let series = Series::named(&names, curves);
@@ -86,10 +84,6 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         series,
     };
     Ok(Findings::charted(table, chart, sentence))
-}
-
-fn best(accuracies: &[f64]) -> f64 {
-    accuracies.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
 fn held_out(

@@ -102,7 +102,7 @@ fn pool(lab: &Lab<'_>, images: &Images, shots: usize) -> Result<EpisodePool, Rep
     Ok(EpisodePool::new(&images.dataset, &images.test, settings)?)
 }
 
-/// Encoders of another data set than the task's.
+/// Encoders of the photographs: another data set than the task's, but where photographs are the task.
 struct Photographs {
     task: Task,
     /// One of each objective, the longer one last.
