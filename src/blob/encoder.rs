@@ -137,6 +137,7 @@ fn preprocessing(blob: &Blob<'_>) -> Preprocessing {
         filter: ResizeFilter::Triangle,
         mean,
         std,
+        range: None,
     }
 }
 

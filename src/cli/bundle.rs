@@ -246,7 +246,7 @@ mod with_onnx {
             _ => bail!("{name} leaves the size of its input open: --size says what it shall be"),
         };
         let (mean, std) = (each("mean", mean)?, each("std", std)?);
-        Ok(Preprocessing { channels, height, width, filter: ResizeFilter::Triangle, mean, std })
+        Ok(Preprocessing { channels, height, width, filter: ResizeFilter::Triangle, mean, std, range: None })
     }
 
     fn unlabelled(dataset: &Dataset) -> Vec<usize> {

@@ -261,7 +261,15 @@ pub fn open_encoder(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedE
     }
     if name == "raw-pixels" {
         let (mean, std) = (vec![0.5], vec![0.25]);
-        let recipe = Preprocessing { channels: 1, height: 32, width: 32, filter: ResizeFilter::Triangle, mean, std };
+        let recipe = Preprocessing {
+            channels: 1,
+            height: 32,
+            width: 32,
+            filter: ResizeFilter::Triangle,
+            mean,
+            std,
+            range: None,
+        };
         return Ok(OpenedEncoder {
             encoder: Box::new(RawPixels::new(recipe)),
             name: name.to_owned(),

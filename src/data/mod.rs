@@ -21,6 +21,7 @@ mod survey;
 use std::path::Path;
 
 pub use dataset::Dataset;
+pub use decode::ValueRange;
 pub use duplicates::{Duplicates, find_duplicates};
 pub use error::DataError;
 pub use image::Image;

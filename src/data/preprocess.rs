@@ -7,7 +7,7 @@
 use macula_edge::image::{self as device, Crop, ImageError, RawImage, Recipe, Shape};
 use rayon::prelude::*;
 
-use super::{DataError, Dataset, Image};
+use super::{DataError, Dataset, Image, ValueRange};
 
 /// Images that mean and standard deviation are measured on. At 32×32 they are two million values,
 /// whose sampling error is far below the difference between data sets.
@@ -37,6 +37,10 @@ pub struct Preprocessing {
     pub mean: Vec<f32>,
     /// One a channel, in units of full scale, greater than 0.
     pub std: Vec<f32>,
+    /// The raw values that are black and white in the images it was made for; none where the natural range of the
+    /// samples is meant. It applies when an image file is decoded: pixels that arrive as bytes have it behind them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<ValueRange>,
 }
 
 impl Preprocessing {
@@ -46,7 +50,7 @@ impl Preprocessing {
     /// * `height`, `width`: at least 1
     pub fn unit(channels: usize, height: usize, width: usize) -> Self {
         let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
-        Self { channels, height, width, filter: ResizeFilter::Triangle, mean, std }
+        Self { channels, height, width, filter: ResizeFilter::Triangle, mean, std, range: None }
     }
 
     /// A recipe whose mean and standard deviation are those of the images `indices` of `dataset`

@@ -41,8 +41,9 @@ impl Embedder for RawPixels {
 
 /// Every field of a recipe, so that two recipes of the same bytes treat images the same.
 pub(super) fn recipe_bytes(preprocessing: &Preprocessing) -> Vec<u8> {
-    let Preprocessing { channels, height, width, filter, mean, std } = preprocessing;
+    let Preprocessing { channels, height, width, filter, mean, std, range } = preprocessing;
     let mut bytes = format!("{channels} {height} {width} {filter:?} ").into_bytes();
     mean.iter().chain(std).for_each(|value| bytes.extend(value.to_le_bytes()));
+    range.iter().for_each(|range| bytes.extend(range.identity_bytes()));
     bytes
 }

@@ -195,6 +195,7 @@ mod tests {
             filter: ResizeFilter::Triangle,
             mean: vec![0.1 + 0.2],
             std: vec![1.0 / 3.0],
+            range: None,
         };
         let mut progress = Progress::start(&PretrainConfig::new("phantoms", Method::Rotation), preprocessing);
         progress.tally = Tally { loss_sum: 0.1 + 0.2, counted: vec![3, 4], right: vec![1, 2], ..Tally::default() };

@@ -160,5 +160,6 @@ fn size_only(config: &PretrainConfig) -> Preprocessing {
         filter: ResizeFilter::Triangle,
         mean: vec![0.0; config.channels],
         std: vec![1.0; config.channels],
+        range: None,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | key                   | value                                                                     |
 //! |-----------------------|---------------------------------------------------------------------------|
-//! | `macula.preprocessing`| JSON [`Preprocessing`]: channels, height, width, filter, mean, std         |
+//! | `macula.preprocessing`| JSON [`Preprocessing`]: channels, height, width, filter, mean, std, range? |
 //! | `macula.provenance`   | JSON [`Provenance`]                                                       |
 //! | `macula.corpus`       | JSON [`CorpusStatistics`]: mean, std, length of features; may be absent    |
 //! | `macula.format`       | the version of this table, `1`; last, so that a cut file is noticed       |
@@ -12,7 +12,7 @@
 
 use super::error::RuntimeError;
 use super::model_file::pb;
-use crate::data::Preprocessing;
+use crate::data::{Preprocessing, ValueRange};
 use crate::encoder::{CorpusStatistics, EncoderSpec};
 
 /// Version of the metadata that this program writes and the newest that it reads.
@@ -99,7 +99,7 @@ impl Metadata {
 
 /// What makes `preprocessing` unusable, if anything.
 pub(super) fn check_preprocessing(preprocessing: &Preprocessing) -> Result<(), String> {
-    let Preprocessing { channels, mean, std, .. } = preprocessing;
+    let Preprocessing { channels, mean, std, range, .. } = preprocessing;
     preprocessing.shape().map_err(|error| format!("asks for the impossible: {error}"))?;
     if mean.len() != *channels || std.len() != *channels {
         return Err(format!("has {} means and {} stds for {channels} channels", mean.len(), std.len()));
@@ -110,7 +110,7 @@ pub(super) fn check_preprocessing(preprocessing: &Preprocessing) -> Result<(), S
     if let Some(bad) = std.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
         return Err(format!("has a std of {bad}, it must be greater than 0"));
     }
-    Ok(())
+    range.as_ref().map_or(Ok(()), ValueRange::check).map_err(|error| format!("has a bad range: {error}"))
 }
 
 fn to_json(value: &impl serde::Serialize) -> String {
@@ -148,6 +148,7 @@ mod tests {
                 filter: ResizeFilter::Triangle,
                 mean: vec![0.1],
                 std: vec![1.0 / 3.0],
+                range: None,
             },
             provenance: Provenance {
                 program_version: "0.1.0".into(),

@@ -205,7 +205,15 @@ fn assumed_preprocessing(input: &DeclaredInput, path: &str) -> Result<Preprocess
         });
     };
     let (mean, std) = (vec![0.5; input.channels], vec![0.5; input.channels]);
-    Ok(Preprocessing { channels: input.channels, height, width, filter: ResizeFilter::Triangle, mean, std })
+    Ok(Preprocessing {
+        channels: input.channels,
+        height,
+        width,
+        filter: ResizeFilter::Triangle,
+        mean,
+        std,
+        range: None,
+    })
 }
 
 /// The shape that images will have, checked against what the model declares.
@@ -270,9 +278,10 @@ fn identity(
             .map_err(|error| fail(format!("its weights in '{}' cannot be read: {error}", entry.value)))?;
         hash.update(&weights);
     }
-    if let Some(Preprocessing { channels, height, width, filter, mean, std }) = preprocessing {
+    if let Some(Preprocessing { channels, height, width, filter, mean, std, range }) = preprocessing {
         hash.update(format!("{channels} {height} {width} {filter:?}"));
         mean.iter().chain(std).for_each(|value| hash.update(value.to_le_bytes()));
+        range.iter().for_each(|range| hash.update(range.identity_bytes()));
     }
     Ok(hash.finalize().into())
 }

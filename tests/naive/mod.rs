@@ -43,6 +43,7 @@ pub fn random_encoder(preset: Preset, channels: usize, side: usize, seed: u64) -
         filter: ResizeFilter::Triangle,
         mean: vec![0.45; channels],
         std: vec![0.25; channels],
+        range: None,
     };
     Naive { encoder: FoldedEncoder { spec, convs }, preprocessing }
 }

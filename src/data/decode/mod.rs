@@ -1,5 +1,8 @@
 //! One image file to 8-bit pixels, with limits on what a file may ask for.
 
+mod format;
+mod range;
+
 use std::io::Cursor;
 use std::path::Path;
 
@@ -8,6 +11,9 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use macula_edge::image::SIDE_MAX;
 
 use super::{DataError, Image};
+
+pub use format::{FORMAT_NAMES, Format, PREFIX_LEN, format_of, format_of_file, is_image, unread_format_of};
+pub use range::{RangeError, ValueRange};
 
 /// Pixels an image may have. 2²⁷ (16,384 × 8,192) holds the largest radiograph and photograph in
 /// use, and keeps a decompression bomb below half a gibibyte of 8-bit RGB.
