@@ -118,6 +118,7 @@ fn as_json(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) -> Value
         "rgb": facts.iter().filter(|fact| fact.channels == 3).count(),
         "groups": group_count(dataset),
         "skipped": skipped,
+        "remarks": dataset.remarks,
         "duplicates": named(&duplicates.groups),
         "leaks": named(&duplicates.leaks),
         "label_conflicts": named(&duplicates.conflicts),
@@ -157,6 +158,10 @@ fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) {
             group_count(dataset),
             divided_groups(dataset).len()
         );
+    }
+    if !dataset.remarks.is_empty() {
+        println!();
+        dataset.remarks.iter().for_each(|remark| println!("remark: {remark}"));
     }
     let skipped: Vec<String> = dataset.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
     print_list("skipped, not readable", &skipped);

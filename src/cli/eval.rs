@@ -160,7 +160,7 @@ struct Images {
 impl Asked {
     fn images(&self) -> anyhow::Result<Images> {
         let dataset = data::open_named(&self.data, self.common.seed)?;
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<String> = dataset.remarks.iter().map(ToString::to_string).collect();
         let (train, test) = if dataset.has_splits() {
             let split = Split::from_name(&self.split).context("split is train, val or test")?;
             (dataset.indices(Some(Split::Train)), dataset.indices(Some(split)))

@@ -197,6 +197,9 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     for (name, reason) in &dataset.skipped {
         progress.event(Event::Skipped { name, reason });
     }
+    for remark in &dataset.remarks {
+        progress.say(format!("remark: {remark}"));
+    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads.unwrap_or(0))
         .build()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::rows::Rows;
-use super::{DataError, Image, Record, Split, decode, phantoms::Phantoms};
+use super::{DataError, Image, Record, Remark, Split, decode, phantoms::Phantoms};
 
 /// Where the pixels of one record lie.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ pub struct Dataset {
     pub class_names: Vec<String>,
     /// Name and reason of what lies in the data set and cannot be read.
     pub skipped: Vec<(String, String)>,
+    /// How it was understood and what was not used.
+    pub remarks: Vec<Remark>,
     pub(super) places: Vec<Place>,
     pub(super) arrays: Vec<Rows>,
     pub(super) phantoms: Option<Arc<Phantoms>>,
@@ -41,7 +43,7 @@ impl Dataset {
     /// An empty data set, to be filled by a reader.
     pub(crate) fn new(name: String, class_names: Vec<String>) -> Self {
         let (records, skipped, places, arrays) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name, records, class_names, skipped, places, arrays, phantoms: None }
+        Self { name, records, class_names, skipped, remarks: Vec::new(), places, arrays, phantoms: None }
     }
 
     /// Appends one image.

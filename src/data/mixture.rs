@@ -58,6 +58,7 @@ pub(super) fn open(name: &str, parts: &[&str], seed: u64) -> Result<Dataset, Dat
         }
         mixture.arrays.extend(set.arrays);
         mixture.skipped.extend(set.skipped);
+        mixture.remarks.extend(set.remarks);
         if mixture.len() == before {
             return Err(refused(format!("{part} has no image for training")));
         }

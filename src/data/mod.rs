@@ -14,6 +14,7 @@ mod mixture;
 mod npz;
 mod phantoms;
 mod preprocess;
+mod remark;
 mod rows;
 mod splits;
 mod survey;
@@ -28,6 +29,7 @@ pub use image::Image;
 pub use loader::Loader;
 pub use mixture::known_as;
 pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
+pub use remark::{PassedOver, Remark};
 pub use splits::{Fractions, divide, evenly_spread};
 pub use survey::Facts;
 
