@@ -26,7 +26,7 @@ SECONDS = 1.0
 
 def ours(program, batches):
     command = [program, "bench", "augment", "--json", "--quiet", "--policy", "natural", "--size", SIDE,
-               "--batch", BATCH, "--batches", batches]
+               "--batch-size", BATCH, "--batches", batches]
     done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE)
     if done.returncode != 0:
         sys.exit(f"compare_augment: exit code {done.returncode} of: {' '.join(map(str, command))}")

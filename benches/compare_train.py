@@ -65,7 +65,7 @@ def main():
     if not args.program.is_file():
         parser.error(f"{args.program}: no such program; build it with cargo build --release")
 
-    sizes = ["--batch", args.batch, "--threads", args.threads, "--steps", args.steps]
+    sizes = ["--batch-size", args.batch, "--threads", args.threads, "--steps", args.steps]
     runs = {preset: ([], []) for preset in args.presets}
     for turn in range(args.rounds):
         for preset, (a, b) in runs.items():

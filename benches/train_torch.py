@@ -1,6 +1,6 @@
 """Training rate of PyTorch on the CPU, the peer of `macula bench train`: the same networks, the same step.
 
-python benches/train_torch.py nano --batch 128 --threads 2 --mode channels_last
+python benches/train_torch.py nano --batch-size 128 --threads 2 --mode channels_last
 Prints one JSON line. Modes: channels_last, eager.
 """
 import argparse
@@ -84,7 +84,7 @@ def main():
     parser.add_argument("preset", choices=INPUTS)
     parser.add_argument("--channels", type=int)
     parser.add_argument("--size", type=int)
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch-size", dest="batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--mode", default="channels_last", choices=["channels_last", "eager"])

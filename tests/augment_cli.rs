@@ -56,7 +56,7 @@ fn what_cannot_be_drawn_is_refused() {
 #[test]
 fn the_rate_of_views_is_measured() {
     let folder = tempfile::tempdir().unwrap();
-    let small = ["bench", "augment", "--size", "8", "--batch", "4", "--batches", "5"];
+    let small = ["bench", "augment", "--size", "8", "--batch-size", "4", "--batches", "5"];
     let (text, _) = expect(0, folder.path(), &[&small[..], &["--policy", "medical", "--json"]].concat());
     let report = json(&text);
     assert_eq!((report["policy"].as_str(), report["batch"].as_u64()), (Some("medical"), Some(4)));

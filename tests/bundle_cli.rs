@@ -48,7 +48,7 @@ fn workshop() -> tempfile::TempDir {
     for counter in ["1", "2"] {
         let out = format!("v{counter}.macula");
         let bundle =
-            ["bundle", "shipped", "--key", "maker.key", "--out", &out, "--counter", counter, "--labels", "a,b"];
+            ["bundle", "shipped", "--signing-key", "maker.key", "--out", &out, "--counter", counter, "--labels", "a,b"];
         expect(0, path, &bundle);
     }
     folder
@@ -58,19 +58,19 @@ fn workshop() -> tempfile::TempDir {
 fn a_bundle_is_made_verified_and_shown() {
     let folder = workshop();
     let path = folder.path();
-    let report = json(&expect(0, path, &["verify", "v2.macula", "--key", "maker.pub", "--json"]).0);
+    let report = json(&expect(0, path, &["verify", "v2.macula", "--trust", "maker.pub", "--json"]).0);
     assert_eq!((&report["counter"], &report["golden_images"]), (&2.into(), &4.into()));
     assert!(report["golden_error"].as_f64().unwrap() < 1e-5, "{report}");
-    let (_, err) = expect(3, path, &["verify", "v2.macula", "--key", "stranger.pub"]);
-    assert!(err.contains("not trusted here") && err.contains("--key"), "{err}");
-    let (_, err) = expect(2, path, &["verify", "v2.macula", "--key", "maker.key"]);
+    let (_, err) = expect(3, path, &["verify", "v2.macula", "--trust", "stranger.pub"]);
+    assert!(err.contains("not trusted here") && err.contains("--trust"), "{err}");
+    let (_, err) = expect(2, path, &["verify", "v2.macula", "--trust", "maker.key"]);
     assert!(err.contains("maker.key is a secret key, a public key is needed"), "{err}");
     expect(2, path, &["verify", "v2.macula"]);
-    expect(2, path, &["verify", "v3.macula", "--key", "maker.pub"]);
+    expect(2, path, &["verify", "v3.macula", "--trust", "maker.pub"]);
 
     let shown = json(&expect(0, path, &["inspect", "v2.macula", "--json"]).0);
     assert_eq!((&shown["verified"], &shown["manifest"]["labels"]), (&false.into(), &serde_json::json!(["a", "b"])));
-    let shown = json(&expect(0, path, &["inspect", "v2.macula", "--key", "maker.pub", "--json"]).0);
+    let shown = json(&expect(0, path, &["inspect", "v2.macula", "--trust", "maker.pub", "--json"]).0);
     assert_eq!((&shown["verified"], &shown["counter"]), (&true.into(), &2.into()));
     assert_eq!(shown["manifest"]["provenance"]["method"], "none");
     let (out, _) = expect(0, path, &["inspect", "v2.macula"]);
@@ -88,7 +88,7 @@ fn a_bundle_is_made_verified_and_shown() {
     // A key is never written over.
     let (_, err) = expect(2, path, &["keygen", "--out", "maker"]);
     assert!(err.contains("it is there already"), "{err}");
-    expect(0, path, &["verify", "v2.macula", "--key", "maker.pub"]);
+    expect(0, path, &["verify", "v2.macula", "--trust", "maker.pub"]);
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn a_device_takes_a_bundle_of_a_key_it_knows_and_no_older_one() {
         with("learn", &[&["--class", class, image], more].concat())
     };
     let (_, err) = expect(3, path, &teach("bright", "bright-0.png", &["--encoder", "v2.macula"]));
-    assert!(err.contains("not trusted here; --key names"), "{err}");
+    assert!(err.contains("not trusted here; --trust NAME.pub"), "{err}");
     assert!(!path.join("a.store").exists(), "a bundle that is refused leaves nothing behind");
-    expect(0, path, &teach("bright", "bright-0.png", &["--encoder", "v2.macula", "--key", "maker.pub"]));
+    expect(0, path, &teach("bright", "bright-0.png", &["--encoder", "v2.macula", "--trust", "maker.pub"]));
     // The store knows bundle and key from now on.
     expect(0, path, &teach("dark", "dark-0.png", &[]));
     let asks = |more: &[&'static str]| {
@@ -122,7 +122,7 @@ fn a_device_takes_a_bundle_of_a_key_it_knows_and_no_older_one() {
     };
     refuses("v1.macula", "has counter 1, and this device has used one of counter 2");
     let make = |out: &str, key: &str, counter: &str| {
-        expect(0, path, &["bundle", "shipped", "--key", key, "--out", out, "--counter", counter, "--quiet"]);
+        expect(0, path, &["bundle", "shipped", "--signing-key", key, "--out", out, "--counter", counter, "--quiet"]);
     };
     make("theirs.macula", "stranger.key", "9");
     refuses("theirs.macula", "not trusted here");
@@ -151,8 +151,8 @@ fn another_encoder_is_refused_by_the_store_and_evaluated_without() {
     let folder = workshop();
     let path = folder.path();
     shipped(&path.join("other"), 2);
-    expect(0, path, &["bundle", "other", "--key", "maker.key", "--out", "other.macula", "--counter", "5"]);
-    let learn = ["learn", "--device", "a.store", "--encoder", "v1.macula", "--key", "maker.pub", "--class", "dark"];
+    expect(0, path, &["bundle", "other", "--signing-key", "maker.key", "--out", "other.macula", "--counter", "5"]);
+    let learn = ["learn", "--device", "a.store", "--encoder", "v1.macula", "--trust", "maker.pub", "--class", "dark"];
     expect(0, path, &[&learn[..], &["dark-0.png"]].concat());
     let (_, err) = expect(2, path, &["predict", "--device", "a.store", "--encoder", "other.macula", "dark-1.png"]);
     assert!(err.contains("was taught on encoder"), "{err}");
@@ -160,7 +160,7 @@ fn another_encoder_is_refused_by_the_store_and_evaluated_without() {
     expect(0, path, &["predict", "--device", "a.store", "dark-1.png"]);
     let eval = ["eval", "knn", "--encoder", "other.macula", "--data", "phantoms:16:30", "--json", "--quiet"];
     expect(3, path, &eval);
-    let report = json(&expect(0, path, &[&eval[..], &["--key", "maker.pub"]].concat()).0);
+    let report = json(&expect(0, path, &[&eval[..], &["--trust", "maker.pub"]].concat()).0);
     assert!(report["rows"][0].to_string().contains("other.macula"), "{report}");
 }
 
@@ -172,7 +172,7 @@ fn an_encoder_from_elsewhere_needs_its_preprocessing() {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/torch_net.onnx");
     std::fs::copy(vectors, path.join("net.onnx")).unwrap();
     expect(0, path, &["keygen", "--out", "maker"]);
-    let bundle = ["bundle", "--onnx", "net.onnx", "--key", "maker.key", "--out", "net.macula"];
+    let bundle = ["bundle", "--encoder", "net.onnx", "--signing-key", "maker.key", "--out", "net.macula"];
     let (_, err) = expect(2, path, &bundle);
     assert!(err.contains("does not say how images become its input: give --mean and --std"), "{err}");
     let (_, err) = expect(2, path, &[&bundle[..], &["--mean", "0.5,0.5", "--std", "0.5"]].concat());
@@ -182,11 +182,11 @@ fn an_encoder_from_elsewhere_needs_its_preprocessing() {
     assert!(!path.join("net.macula").exists());
     let recipe = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225", "--data", "phantoms:64:24"];
     expect(0, path, &[&bundle[..], &recipe].concat());
-    let shown = json(&expect(0, path, &["inspect", "net.macula", "--key", "maker.pub", "--json"]).0);
+    let shown = json(&expect(0, path, &["inspect", "net.macula", "--trust", "maker.pub", "--json"]).0);
     let names: Vec<_> = shown["parts"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["manifest", "ONNX encoder", "golden images", "corpus statistics"]);
     assert_eq!(shown["manifest"]["labels"].as_array().unwrap().len(), 6, "those of the data");
-    let learn = ["learn", "--device", "a.store", "--encoder", "net.macula", "--key", "maker.pub", "--class", "dark"];
+    let learn = ["learn", "--device", "a.store", "--encoder", "net.macula", "--trust", "maker.pub", "--class", "dark"];
     expect(0, path, &[&learn[..], &["dark-0.png"]].concat());
     expect(0, path, &["learn", "--device", "a.store", "--class", "bright", "bright-0.png"]);
     expect(0, path, &["predict", "--device", "a.store", "dark-1.png"]);

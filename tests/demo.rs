@@ -11,7 +11,7 @@ fn demo(arguments: &[&str]) -> std::process::Output {
 fn the_demo_teaches_what_its_baselines_cannot() {
     let folder = tempfile::tempdir().unwrap();
     let (out, picture) = (folder.path().join("out"), folder.path().join("phantoms.png"));
-    let output = demo(&["--json", "--out", out.to_str().unwrap(), "--picture", picture.to_str().unwrap()]);
+    let output = demo(&["--json", "--out", out.to_str().unwrap(), "--sheet", picture.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let five_shots = |row: usize| report["few_shot"][row]["balanced_accuracy"][1]["mean"].as_f64().unwrap();

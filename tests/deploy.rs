@@ -14,7 +14,7 @@ use stage::{Stage, copied};
 #[test]
 fn deployed_twice_it_is_copied_and_started_once() {
     let stage = Stage::new(None);
-    let (bundle, program, key) = (stage.bundle("1", "1", "maker"), stage.program(), ["--key", "maker.pub"]);
+    let (bundle, program, key) = (stage.bundle("1", "1", "maker"), stage.program(), ["--trust", "maker.pub"]);
     let first = stage.deployed(&bundle, &program, &key);
     let all = vec!["macula", "device.macula", "key.pub"];
     assert_eq!((copied(&first), &first["started"]), (all, &true.into()), "{first}");
@@ -56,7 +56,7 @@ fn deployed_twice_it_is_copied_and_started_once() {
 #[test]
 fn what_fails_leaves_what_was() {
     let stage = Stage::new(None);
-    let (bundle, program, key) = (stage.bundle("1", "2", "maker"), stage.program(), ["--key", "maker.pub"]);
+    let (bundle, program, key) = (stage.bundle("1", "2", "maker"), stage.program(), ["--trust", "maker.pub"]);
     let (older, foreign) = (stage.bundle("1", "1", "maker"), stage.bundle("1", "3", "stranger"));
     // A program, but no device's.
     let (unable, hasty) = (std::fs::canonicalize("/bin/true").unwrap(), ["--patience", "5"]);

@@ -27,7 +27,7 @@ struct Running {
 
 impl Running {
     fn start(folder: &Path, listen: &str) -> Self {
-        let arguments = ["device", "--bundle", "raw-pixels", "--store", "a.store", "--supports", "64", "--json"];
+        let arguments = ["device", "--encoder", "raw-pixels", "--store", "a.store", "--max-samples", "64", "--json"];
         let mut child = Command::new(env!("CARGO_BIN_EXE_macula"))
             .current_dir(folder)
             .args(arguments)

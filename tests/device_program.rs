@@ -92,7 +92,7 @@ fn answers(program: &Program, folder: &Path, file: &Path) -> Answers {
     let test = ["--data", "images", "--split", "test"];
     let embed = [&["embed", "--encoder", file, "--out", out_name, "--json"], &test[..]].concat();
     let report = json(&program.run(folder, &embed));
-    let learn = ["learn", "--device", store_name, "--encoder", file, "--quiet", "--supports", "64"];
+    let learn = ["learn", "--device", store_name, "--encoder", file, "--quiet", "--max-samples", "64"];
     let shots = SHOTS.to_string();
     program.run(folder, &[&learn[..], &["--data", "images", "--split", "train", "--shots", &shots]].concat());
     let predict = [&["predict", "--device", store_name, "--each", "--json", "--quiet"], &test[..]].concat();
@@ -154,18 +154,18 @@ fn the_bundle_of_one_opens_on_all() {
     let shipped = encoder();
     let own = Program::own();
     own.run(path, &["keygen", "--out", "maker", "--quiet"]);
-    own.run(path, &["bundle", shipped.to_str().unwrap(), "--key", "maker.key", "--out", "a.macula", "--quiet"]);
+    own.run(path, &["bundle", shipped.to_str().unwrap(), "--signing-key", "maker.key", "--out", "a.macula", "--quiet"]);
     let mut damaged = std::fs::read(path.join("a.macula")).unwrap();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
     std::fs::write(path.join("damaged.macula"), damaged).unwrap();
     for program in all_programs() {
-        let report = json(&program.run(path, &["verify", "a.macula", "--key", "maker.pub", "--json"]));
+        let report = json(&program.run(path, &["verify", "a.macula", "--trust", "maker.pub", "--json"]));
         let (error, tolerance) = (&report["golden_error"], &report["golden_tolerance"]);
         println!("{}: golden images within {error} of {tolerance}, in {}", program.name, report["arithmetic"]);
         assert!(error.as_f64().unwrap() <= tolerance.as_f64().unwrap(), "{report}");
         assert_eq!(
-            program.code(path, &["verify", "damaged.macula", "--key", "maker.pub"]),
+            program.code(path, &["verify", "damaged.macula", "--trust", "maker.pub"]),
             Some(3),
             "{}",
             program.name
@@ -196,7 +196,7 @@ fn it_is_deployed_to_a_machine_of_its_processor() {
     let stage = Stage::new(Some("aarch64"));
     let (bundle, program) = (stage.bundle("1", "1", "maker"), programs_folder().join("macula-aarch64"));
     let deploy = || {
-        let runner = ["--runner", "qemu-aarch64 -cpu cortex-a53", "--patience", "120", "--key", "maker.pub"];
+        let runner = ["--runner", "qemu-aarch64 -cpu cortex-a53", "--patience", "120", "--trust", "maker.pub"];
         stage.deployed(&bundle, program.to_str().unwrap(), &runner)
     };
     let first = deploy();

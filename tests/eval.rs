@@ -149,8 +149,7 @@ mod command {
         for (probe, rows) in
             [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 5)]
         {
-            let arguments =
-                format!("{probe} --encoder raw-pixels --data phantoms:16:360 --image-size 16 --json --quiet");
+            let arguments = format!("{probe} --encoder raw-pixels --data phantoms:16:360 --size 16 --json --quiet");
             let report = json(&arguments);
             assert_eq!(report, json(&arguments), "the same seed gives the same figures");
             let found = report["rows"].as_array().unwrap();
@@ -169,8 +168,8 @@ mod command {
     /// On drawn images supports and queries are drawn alike, so that sets must keep their promise.
     #[test]
     fn sets_cover_what_was_asked_for() {
-        let arguments = "abstention --encoder raw-pixels --data phantoms:16:600 --image-size 16 --shots 9 --queries 10 \
-                         --error-rates 10,30 --episodes 60 --unknown phantoms:16:60 --json --quiet";
+        let arguments = "abstention --encoder raw-pixels --data phantoms:16:600 --size 16 --shots 9 --queries 10 \
+                         --error-rate 10,30 --episodes 60 --unknown phantoms:16:60 --json --quiet";
         let report = json(arguments);
         for row in report["rows"].as_array().unwrap() {
             for sets in row["sets"].as_array().unwrap() {
@@ -184,13 +183,13 @@ mod command {
             let like_it = row["gate"]["false_accept"]["mean"].as_f64().unwrap();
             assert!(known > 0.85 && like_it > 0.85, "strangers of the same kind are no strangers: {row}");
         }
-        let refused = eval("abstention --encoder raw-pixels --data phantoms:16:120 --error-rates 0");
+        let refused = eval("abstention --encoder raw-pixels --data phantoms:16:120 --error-rate 0");
         assert_eq!(refused.status.code(), Some(2));
     }
 
     #[test]
     fn balanced_accuracy_stands_before_accuracy() {
-        let output = eval("knn --encoder raw-pixels --data phantoms:16:120 --image-size 16 --quiet");
+        let output = eval("knn --encoder raw-pixels --data phantoms:16:120 --size 16 --quiet");
         let text = String::from_utf8(output.stdout).unwrap();
         let header = text.lines().find(|line| line.starts_with("encoder")).unwrap();
         assert!(header.find("balanced accuracy") < header.find("recall"), "{header}");

@@ -19,11 +19,11 @@ fn outcome(output: &Output) -> (Option<i32>, String) {
 fn a_run_is_exported_and_a_parity_beyond_its_tolerance_is_exit_code_3() {
     let folder = tempfile::tempdir().unwrap();
     let train = "pretrain --data phantoms:28:120 --method rotation --encoder pico --channels 1 --size 28 \
-                 --epochs 1 --batch 16 --quiet --out run";
+                 --epochs 1 --batch-size 16 --quiet --out run";
     let trained = macula(folder.path(), &train.split_whitespace().collect::<Vec<_>>());
     assert_eq!(trained.status.code(), Some(0), "{}", outcome(&trained).1);
     let export = |arguments: &[&str]| {
-        macula(folder.path(), &[&["export", "run", "--out", "out", "--images", "20", "--json"], arguments].concat())
+        macula(folder.path(), &[&["export", "run", "--out", "out", "--count", "20", "--json"], arguments].concat())
     };
     let there = |name: &str| folder.path().join("out").join(name).exists();
 
@@ -35,12 +35,12 @@ fn a_run_is_exported_and_a_parity_beyond_its_tolerance_is_exit_code_3() {
 
     assert!(!there("encoder.f16.blob") && !there("encoder.int8.blob"));
 
-    let blobs = export(&["--blob", "f16,int8", "--calibrate", "8"]);
+    let blobs = export(&["--blob", "f16,int8", "--calibration-count", "8"]);
     assert_eq!(blobs.status.code(), Some(0), "{}", outcome(&blobs).1);
     let report: serde_json::Value = serde_json::from_slice(&blobs.stdout).unwrap();
     assert_eq!((&report["steps"][2]["file"], &report["steps"][3]["file"]), (&"f16 blob".into(), &"int8 blob".into()));
     assert!(there("encoder.f16.blob") && there("encoder.int8.blob"));
-    let (code, message) = outcome(&export(&["--blob", "int8", "--calibrate", "8", "--ram", "19000"]));
+    let (code, message) = outcome(&export(&["--blob", "int8", "--calibration-count", "8", "--ram", "19000"]));
     assert_eq!(code, Some(3), "{message}");
     // Three maps of 28×28×8, and two patches of 3×3×32 i16.
     assert!(message.contains("needs 19968 bytes of RAM, 19000 are allowed"), "{message}");
@@ -59,7 +59,8 @@ fn weights_go_out_without_the_place_where_the_images_lay() {
     std::fs::create_dir_all(&images).unwrap();
     shell::draw_pictures(&images);
     let train = ["pretrain", "--data", "ward-7/images", "--method", "rotation", "--encoder", "pico", "--channels", "1"];
-    let small = ["--size", "28", "--epochs", "1", "--batch", "4", "--validate", "never", "--quiet", "--out", "run"];
+    let small =
+        ["--size", "28", "--epochs", "1", "--batch-size", "4", "--validate", "never", "--quiet", "--out", "run"];
     shell::expect(0, folder.path(), &[&train[..], &small].concat());
     shell::expect(0, folder.path(), &["export", "run", "--out", "out", "--weights", "--quiet"]);
     let written = std::fs::read(folder.path().join("out/encoder.safetensors")).unwrap();

@@ -19,7 +19,7 @@ fn every_objective_is_looked_at_and_none_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     for method in ["rotation", "supervised", "simclr", "triplet", "moco", "masked"] {
         let out = folder.path().join(method);
-        let (code, message) = pretrain(&out, &format!("--method {method} --epochs 3 --batch 32"));
+        let (code, message) = pretrain(&out, &format!("--method {method} --epochs 3 --batch-size 32"));
         assert_eq!(code, Some(0), "{method}: {message}");
         assert!(message.contains("effective rank"), "{method}: {message}");
         for line in RunFolder::open(&out).unwrap().0.epochs().unwrap() {
@@ -37,7 +37,7 @@ fn looking_changes_nothing_that_is_learnt() {
     let folder = tempfile::tempdir().unwrap();
     let tensors = ["epoch", "never"].map(|health| {
         let out = folder.path().join(health);
-        assert_eq!(pretrain(&out, &format!("--method moco --epochs 2 --batch 32 --health {health}")).0, Some(0));
+        assert_eq!(pretrain(&out, &format!("--method moco --epochs 2 --batch-size 32 --health {health}")).0, Some(0));
         Checkpoint::read(&out.join(CHECKPOINT)).unwrap().tensors
     });
     assert!(tensors[0] == tensors[1]);
@@ -48,7 +48,8 @@ fn looking_changes_nothing_that_is_learnt() {
 fn a_collapse_ends_the_run_with_its_figures_and_what_to_try() {
     let folder = tempfile::tempdir().unwrap();
     let [stopped, let_go] = ["stopped", "let go"].map(|name| folder.path().join(name));
-    let collapsing = "--method triplet --miner batch-hard --lr 30 --warmup 0 --epochs 6 --batch 32";
+    let collapsing =
+        "--method triplet --miner batch-hard --learning-rate 30 --warmup-fraction 0 --epochs 6 --batch-size 32";
     let (code, message) = pretrain(&stopped, collapsing);
     assert_eq!(code, Some(3), "{message}");
     for part in ["collapsed by the end of epoch", "healthy", "learning rate below 30", "semi-hard", "batch above 32"] {

@@ -263,7 +263,7 @@ fn a_store_that_is_full_says_so_and_keeps_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
     draw_pictures(folder.path());
     let learn = |images: &[&'static str]| {
-        with("learn", &[&["--encoder", "raw-pixels", "--supports", "2", "--class", "dark"], images].concat())
+        with("learn", &[&["--encoder", "raw-pixels", "--max-samples", "2", "--class", "dark"], images].concat())
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()

@@ -125,13 +125,13 @@ def check(program, root, name, exporter):
     export(net, folder / "net.onnx", exporter)
     macula(program, folder, "keygen", "--out", "maker")
     recipe = ["--mean", ",".join(map(str, MEAN)), "--std", ",".join(map(str, STD)), "--origin", f"{name}, {source}"]
-    made = ["bundle", "--onnx", "net.onnx", "--key", "maker.key"]
+    made = ["bundle", "--encoder", "net.onnx", "--signing-key", "maker.key"]
     # Once with drawn golden images in colour, once for the images at hand.
     macula(program, folder, *made, "--out", "drawn.macula", *recipe)
     macula(program, folder, *made, "--out", "net.macula", "--data", DATA, *recipe)
-    verified = macula(program, folder, "verify", "net.macula", "--key", "maker.pub", "--json")
+    verified = macula(program, folder, "verify", "net.macula", "--trust", "maker.pub", "--json")
     error = largest_error(net, parts((folder / "drawn.macula").read_bytes())[4])
-    encoder = ["--encoder", "net.macula", "--key", "maker.pub"]
+    encoder = ["--encoder", "net.macula", "--trust", "maker.pub"]
     macula(program, folder, "learn", "--device", "a.store", *encoder, "--data", DATA, "--shots", "3")
     said = macula(program, folder, "predict", "--device", "a.store", "--data", DATA, "--json")
     judged = macula(program, folder, "eval", "knn", *encoder, "--data", DATA, "--quiet", "--json")

@@ -58,7 +58,7 @@ fn made() -> &'static Made {
         ];
         for (name, shipped, key, counter) in bundles {
             let (key, out) = (format!("{key}.key"), format!("{name}.macula"));
-            let arguments = ["bundle", shipped, "--key", &key, "--out", &out, "--counter", counter, "--quiet"];
+            let arguments = ["bundle", shipped, "--signing-key", &key, "--out", &out, "--counter", counter, "--quiet"];
             expect(0, path, &arguments);
         }
         write_changed(path, "failing", |golden| golden[golden.len() - 1] ^= 0x40);
@@ -106,7 +106,7 @@ impl Running {
     /// The first start, with what has to be said then.
     fn first(folder: &Path, bundle: &str, more: &[&str]) -> Self {
         let (bundle, key) = (made().path(bundle), made().path("maker.pub"));
-        Self::start(folder, &[&["--bundle", &bundle, "--key", &key, "--supports", "64"], more].concat())
+        Self::start(folder, &[&["--encoder", &bundle, "--trust", &key, "--max-samples", "64"], more].concat())
     }
 }
 
@@ -243,8 +243,8 @@ fn a_newer_file_at_the_start_is_tried_too() {
     let (first, key) = (made().path("first.macula"), made().path("maker.pub"));
     let other = ["learn", "--device", "b.store", "--encoder", &first, "--class", "bright", "bright-0.png"];
     let (_, err) = expect(3, path, &other);
-    assert!(err.contains("--key"), "{err}");
-    expect(0, path, &[&other[..], &["--key", &key]].concat());
+    assert!(err.contains("--trust"), "{err}");
+    expect(0, path, &[&other[..], &["--trust", &key]].concat());
     assert_eq!(json(&update(0, path, "b.store", "second.macula", &[]).0)["outcome"], "confirmed");
     assert_eq!(status(path, "b.store")["supports"], 1);
 }

@@ -1,5 +1,7 @@
 //! `macula bundle`: the signed file that devices take, from an export or from somebody's ONNX file.
 
+#[cfg(feature = "onnx")]
+use std::path::Path;
 use std::path::PathBuf;
 
 use super::Common;
@@ -7,22 +9,22 @@ use super::Common;
 /// Arguments of `macula bundle`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    macula bundle SHIPPED --key maker.key --out nano.macula --counter 2\n  \
-    macula bundle --onnx mobilenet_v2.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --size 224 \\\n      \
-    --data SCANS --key maker.key --out mobilenet.macula\n\n\
-    SHIPPED is a folder that `macula export` wrote. Any other encoder comes with --onnx: one image in, one vector out; \
+    macula bundle SHIPPED --signing-key maker.key --out nano.macula --counter 2\n  \
+    macula bundle --encoder mobilenet_v2.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --size 224 \\\n      \
+    --data SCANS --signing-key maker.key --out mobilenet.macula\n\n\
+    SHIPPED is a folder that `macula export` wrote. Any other encoder is an ONNX file: one image in, one vector out; \
     what cannot be run is refused by the name of its node. Golden images travel in the bundle: with --data they are some \
     of these, without they are drawn.")]
 pub struct Args {
-    /// The folder of an export
-    #[arg(value_name = "DIR", required_unless_present = "onnx", conflicts_with = "onnx")]
-    folder: Option<PathBuf>,
-    /// An encoder from elsewhere
-    #[arg(long, value_name = "FILE.onnx")]
-    onnx: Option<PathBuf>,
+    /// The encoder: a folder that `macula export` wrote, or an ONNX file from elsewhere
+    #[arg(value_name = "ENCODER", required_unless_present = "named", conflicts_with = "named")]
+    encoder: Option<PathBuf>,
+    /// The same as ENCODER
+    #[arg(id = "named", long = "encoder", alias = "onnx", value_name = "ENCODER")]
+    named: Option<PathBuf>,
     /// The secret key that signs it
-    #[arg(long, value_name = "NAME.key")]
-    key: PathBuf,
+    #[arg(long, alias = "key", value_name = "NAME.key")]
+    signing_key: PathBuf,
     /// The bundle to write
     #[arg(long, value_name = "FILE.macula")]
     out: PathBuf,
@@ -42,8 +44,8 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// How many golden images
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
-    golden: u32,
+    #[arg(long, value_name = "N", alias = "golden", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    golden_count: u32,
     /// Largest difference of a golden feature, as a share of its length [default: 2e-2 of f16, 1e-4 of f32]
     #[arg(long)]
     tolerance: Option<f64>,
@@ -51,11 +53,11 @@ pub struct Args {
     #[arg(long, value_enum)]
     blob: Option<BlobChoice>,
     /// Class slots of a store, at most
-    #[arg(long, value_name = "N")]
-    classes: Option<u32>,
+    #[arg(long, alias = "classes", value_name = "N")]
+    max_classes: Option<u32>,
     /// Places for samples of a store, at most
-    #[arg(long, value_name = "N")]
-    supports: Option<u32>,
+    #[arg(long, alias = "supports", value_name = "N")]
+    max_samples: Option<u32>,
     #[command(flatten)]
     recipe: RecipeArgs,
     #[command(flatten)]
@@ -66,20 +68,20 @@ pub struct Args {
 #[derive(clap::Args)]
 struct RecipeArgs {
     /// Mean of each channel, in units of full scale (0 to 1); one for all, or one each
-    #[arg(long, value_delimiter = ',', requires = "onnx", value_name = "M,…")]
+    #[arg(long, value_delimiter = ',', value_name = "M,…")]
     mean: Vec<f32>,
     /// Standard deviation of each channel, in units of full scale
-    #[arg(long, value_delimiter = ',', requires = "onnx", value_name = "S,…")]
+    #[arg(long, value_delimiter = ',', value_name = "S,…")]
     std: Vec<f32>,
     /// Side of its input, or HEIGHTxWIDTH [default: what the file declares]
-    #[arg(long, requires = "onnx", value_parser = parse_size)]
+    #[arg(long, value_parser = parse_size)]
     size: Option<(usize, usize)>,
     /// Channels of its input, 1 or 3 [default: what the file declares]
-    #[arg(long, requires = "onnx")]
+    #[arg(long)]
     channels: Option<usize>,
-    /// How images are brought to its size
-    #[arg(long, requires = "onnx", value_parser = ["triangle"], default_value = "triangle")]
-    filter: String,
+    /// How images are resized [default: triangle]
+    #[arg(long, value_parser = ["triangle"])]
+    filter: Option<String>,
 }
 
 /// Which blob goes into a bundle.
@@ -91,6 +93,26 @@ enum BlobChoice {
     Int8,
     /// None
     None,
+}
+
+#[cfg(feature = "onnx")]
+impl Args {
+    fn encoder(&self) -> &Path {
+        self.encoder.as_deref().or(self.named.as_deref()).unwrap_or(Path::new(""))
+    }
+
+    /// The folder of an export, where the encoder is one.
+    fn folder(&self) -> Option<&Path> {
+        Some(self.encoder()).filter(|path| path.is_dir())
+    }
+}
+
+#[cfg(feature = "onnx")]
+impl RecipeArgs {
+    fn is_empty(&self) -> bool {
+        let Self { mean, std, size, channels, filter } = self;
+        mean.is_empty() && std.is_empty() && size.is_none() && channels.is_none() && filter.is_none()
+    }
 }
 
 /// `224` or `224x160`.
@@ -108,8 +130,19 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
 /// Runs it.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { folder: _, onnx: _, key: _, counter: _, name: _, origin: _, labels: _, data: _, common: _, .. } = args;
-    let _ = (args.golden, args.tolerance, args.blob, args.classes, args.supports);
+    let Args {
+        encoder: _,
+        named: _,
+        signing_key: _,
+        counter: _,
+        name: _,
+        origin: _,
+        labels: _,
+        data: _,
+        common: _,
+        ..
+    } = args;
+    let _ = (args.golden_count, args.tolerance, args.blob, args.max_classes, args.max_samples);
     let RecipeArgs { mean: _, std: _, size: _, channels: _, filter: _ } = args.recipe;
     anyhow::bail!("{} cannot be made: this build has no ONNX (feature `onnx`)", args.out.display())
 }
@@ -145,12 +178,19 @@ mod with_onnx {
 
     /// Runs it.
     pub fn run(args: Args) -> anyhow::Result<()> {
-        let key = KeyPair::read(&args.key)?;
+        let key = KeyPair::read(&args.signing_key)?;
+        let folder = args.folder();
+        ensure!(
+            folder.is_none() || args.recipe.is_empty(),
+            "{} states its own preprocessing: --mean, --std, --size, --channels and --filter are for an ONNX file from \
+             elsewhere",
+            args.encoder().display()
+        );
         let onnx_path = onnx_path(&args)?;
         let onnx_name = onnx_path.display().to_string();
         let onnx = self_contained(&onnx_path)?;
         let declared = Declared::read(&onnx, &onnx_name)?;
-        let blob = args.folder.as_deref().map(|folder| blob(folder, args.blob)).transpose()?.flatten();
+        let blob = folder.map(|folder| blob(folder, args.blob)).transpose()?.flatten();
         let dataset = args.data.as_deref().map(|name| open_named(name, args.common.seed)).transpose()?;
         let mut ingredients = Ingredients {
             onnx_name: &onnx_name,
@@ -162,8 +202,8 @@ mod with_onnx {
             tolerance: args.tolerance,
             labels: args.labels.clone(),
             limits: Limits {
-                classes: args.classes.unwrap_or(Limits::default().classes),
-                supports: args.supports.unwrap_or(Limits::default().supports),
+                classes: args.max_classes.unwrap_or(Limits::default().classes),
+                supports: args.max_samples.unwrap_or(Limits::default().supports),
                 arena_bytes: None,
             },
             origin: Origin { name: String::new(), origin: args.origin.clone() },
@@ -174,7 +214,7 @@ mod with_onnx {
         ingredients.origin.name = args.name.clone().or(told).unwrap_or(stem);
         match &dataset {
             Some(dataset) => {
-                ingredients.golden = golden(dataset, args.golden as usize)?;
+                ingredients.golden = golden(dataset, args.golden_count as usize)?;
                 ingredients.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled(dataset))?);
                 if ingredients.labels.is_empty() {
                     ingredients.labels.clone_from(&dataset.class_names);
@@ -182,7 +222,7 @@ mod with_onnx {
             }
             None => {
                 let recipe = &ingredients.preprocessing;
-                ingredients.golden = bundle::drawn(recipe, args.golden as usize, args.common.seed)?;
+                ingredients.golden = bundle::drawn(recipe, args.golden_count as usize, args.common.seed)?;
             }
         }
         let bundle = bundle::make(&ingredients, args.counter, &key)?;
@@ -192,7 +232,7 @@ mod with_onnx {
 
     /// The f16 file of an export whose parity passed, or the file that was named.
     fn onnx_path(args: &Args) -> anyhow::Result<PathBuf> {
-        let Some(folder) = &args.folder else { return Ok(args.onnx.clone().unwrap_or_default()) };
+        let Some(folder) = args.folder() else { return Ok(args.encoder().to_owned()) };
         let report = folder.join(PARITY_FILE);
         let text = std::fs::read(&report)
             .with_context(|| format!("{} is no export: it has no readable {PARITY_FILE}", folder.display()))?;
@@ -270,7 +310,7 @@ mod with_onnx {
             name: &manifest.name,
             encoder_identity: &manifest.encoder.identity,
             feature_dim: manifest.encoder.feature_dim,
-            golden_images: args.golden,
+            golden_images: args.golden_count,
         };
         if args.common.json {
             return print_json(&report);

@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     strict: bool,
     /// Write a contact sheet: a row of images for each class
-    #[arg(long, value_name = "OUT.png")]
+    #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
     #[command(flatten)]
     common: Common,

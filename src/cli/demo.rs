@@ -33,14 +33,14 @@ const LESSON: usize = 5;
 
 /// Arguments of `macula demo`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  macula demo --picture phantoms.png")]
+#[command(after_help = "Example:\n  macula demo --sheet phantoms.png")]
 pub struct Args {
     /// Keep the run, the exported encoder and the taught device's store in this new or empty folder
     #[arg(long)]
     out: Option<PathBuf>,
     /// Draw a few images of each class to this PNG
-    #[arg(long)]
-    picture: Option<PathBuf>,
+    #[arg(long, alias = "picture", value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -75,7 +75,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
     let folder = args.out.clone().unwrap_or_else(|| temporary.path().to_owned());
     let dataset = open_named(DATA, args.common.seed)?;
-    if let Some(path) = &args.picture {
+    if let Some(path) = &args.sheet {
         sheet::write_png(path, &sheet::draw(&dataset, 12, 64, args.common.seed)?)?;
     }
     let say = |text: &str| {

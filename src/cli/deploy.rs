@@ -10,8 +10,8 @@ use crate::link::Address;
 /// Arguments of `macula deploy`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    ./build-device aarch64 && macula deploy pi@ward-3.local --bundle SHIPPED.macula --key ward.pub\n  \
-    macula deploy emulated --binary target/device/macula-aarch64 --runner qemu-aarch64 --bundle encoder.onnx\n\n\
+    ./build-device aarch64 && macula deploy pi@ward-3.local --encoder nano.macula --trust maker.pub\n  \
+    macula deploy emulated --binary target/device/macula-aarch64 --runner qemu-aarch64 --encoder encoder.onnx\n\n\
     The bundle is checked there before anything is touched. The new release then serves on trial; where it does not \
     answer, fails its self-test or cannot be measured, program, bundle and store are again what they were, and the exit \
     code is 3. What was taught during such a trial is lost. The same command may be repeated: what is there is not \
@@ -23,11 +23,11 @@ pub struct Args {
     #[arg(value_name = "[USER@]HOST")]
     host: String,
     /// What the device is to run: FILE.macula, FILE.onnx or FILE.blob
-    #[arg(long, value_name = "FILE")]
-    bundle: PathBuf,
+    #[arg(long, alias = "bundle", value_name = "FILE")]
+    encoder: PathBuf,
     /// The public key that must have signed the bundle
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[arg(long, alias = "key", value_name = "NAME.pub")]
+    trust: Option<PathBuf>,
     /// The device's program, or a folder with those that build-device makes: the one for the machine is taken
     #[arg(long, value_name = "PATH", default_value = "target/device")]
     binary: PathBuf,
@@ -73,8 +73,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         ssh: SshOptions { port, user, identity, config },
         dir: args.dir,
         program: args.binary,
-        bundle: args.bundle,
-        key: args.key,
+        bundle: args.encoder,
+        key: args.trust,
         listen: args.listen,
         allow_remote: args.allow_remote,
         runner: args.runner,

@@ -19,18 +19,18 @@ use crate::link::Address;
 /// Arguments of `macula device`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    macula device --bundle nano.macula --key maker.pub --store ward.store --listen tcp:localhost:7000\n  \
-    macula device --bundle encoder.onnx --store ward.store --listen serial:ttyS1:115200\n\n\
+    macula device --encoder nano.macula --trust maker.pub --store ward.store --listen tcp:localhost:7000\n  \
+    macula device --encoder encoder.onnx --store ward.store --listen serial:ttyS1:115200\n\n\
     One client is served at a time; the others wait. Who reaches the device can teach it and make it forget, for there \
     is no password: without --allow-remote it listens to this machine only. Port 0 takes a free port, which is printed.\n\n\
     A device that was started with a bundle keeps it beside its store, and takes others by `macula update`: one is tried \
-    at once, confirmed by its golden images, or given up for the one before. From then on --bundle counts only where it is \
+    at once, confirmed by its golden images, or given up for the one before. From then on --encoder counts only where it is \
     newer.")]
 pub struct Args {
     /// The encoder: FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels; a store that was
     /// made remembers it
-    #[arg(long, value_name = "ENCODER")]
-    bundle: Option<String>,
+    #[arg(long, alias = "bundle", value_name = "ENCODER")]
+    encoder: Option<String>,
     #[command(flatten)]
     keys: KeyArgs,
     /// The file of its store; made where there is none
@@ -46,8 +46,8 @@ pub struct Args {
     #[arg(long)]
     allow_remote: bool,
     /// Places for samples in a store that is made
-    #[arg(long, value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    supports: u32,
+    #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_samples: u32,
     #[command(flatten)]
     common: Common,
 }
@@ -81,9 +81,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (mut listener, mut offered) = (None, false);
     let given = Given {
         store: &args.store,
-        encoder: args.bundle.as_deref(),
+        encoder: args.encoder.as_deref(),
         keys: &args.keys,
-        missing: Missing::Make(args.supports),
+        missing: Missing::Make(args.max_samples),
         keep_images: args.keep_images,
     };
     // A new bundle is tried by switching the device on anew; whoever is connected stays so.
@@ -125,7 +125,7 @@ fn fault(args: &Args, error: std::io::Error) -> DeviceFault {
 
 /// Brings the device the bundle that was named, where it is newer than its own; tells whether it is to be tried.
 fn is_offered(args: &Args, device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<bool> {
-    let (Some(name), Some(used)) = (&args.bundle, served.bundle) else { return Ok(false) };
+    let (Some(name), Some(used)) = (&args.encoder, served.bundle) else { return Ok(false) };
     // The bundle is what a device comes with: once it has its own, the file need not be there any more.
     let Ok(bytes) = std::fs::read(name) else { return Ok(false) };
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();

@@ -57,7 +57,7 @@ enum Probe {
     FewShot(FewShot),
     /// Whether verdicts keep what they promise: coverage of their sets of classes, and strangers turned away
     #[command(
-        after_help = "Example:\n  macula eval abstention --encoder random:nano --data phantoms --shots 20 --error-rates 5,10,20\n  \
+        after_help = "Example:\n  macula eval abstention --encoder random:nano --data phantoms --shots 20 --error-rate 5,10,20\n  \
                       macula eval abstention --encoder RUN --data kermany-3class.csv --unknown busi/ --episodes 200"
     )]
     Abstention(abstention::Args),
@@ -99,8 +99,8 @@ struct Asked {
     #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
     split: String,
     /// Side of the input of raw-pixels and random:PRESET [default: 32]
-    #[arg(long)]
-    image_size: Option<usize>,
+    #[arg(long, alias = "image-size")]
+    size: Option<usize>,
     /// Channels of the input of raw-pixels and random:PRESET, 1 or 3 [default: as the images are]
     #[arg(long, value_parser = channels)]
     channels: Option<usize>,
@@ -189,7 +189,7 @@ impl Asked {
             Some(channels) => channels,
             None => evaluate::channels_of(&images.dataset, &images.train)?,
         };
-        let side = self.image_size.unwrap_or(IMAGE_SIZE);
+        let side = self.size.unwrap_or(IMAGE_SIZE);
         let own =
             EncoderInput { dataset: &images.dataset, unlabelled: &images.train, channels, height: side, width: side };
         let asked = match is_bundle(&self.encoder) {

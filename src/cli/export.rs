@@ -25,8 +25,8 @@ pub struct Args {
     #[arg(long)]
     data: Option<String>,
     /// How many of them
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
-    images: u32,
+    #[arg(long, alias = "images", value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
     /// Largest error of a feature of the f32 file, as a share of the feature's length [default: 1e-4]
     #[arg(long)]
     f32_tolerance: Option<f64>,
@@ -46,8 +46,8 @@ pub struct Args {
     #[arg(long, requires = "blob", value_name = "BYTES")]
     flash: Option<usize>,
     /// Unlabelled images that int8 is calibrated on
-    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    calibrate: u32,
+    #[arg(long, alias = "calibrate", default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    calibration_count: u32,
     /// Largest error of a feature of the int8 blob, as a share of the feature's length [default: 1e-1]
     #[arg(long)]
     int8_tolerance: Option<f64>,
@@ -69,8 +69,8 @@ const WEIGHTS_FILE: &str = "encoder.safetensors";
 /// Runs it.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { common: _, run, out: _, data: _, images: _, f32_tolerance: _, f16_tolerance: _, .. } = args;
-    let _ = (args.blob, args.ram, args.flash, args.calibrate, args.int8_tolerance);
+    let Args { common: _, run, out: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, .. } = args;
+    let _ = (args.blob, args.ram, args.flash, args.calibration_count, args.int8_tolerance);
     anyhow::bail!("{} cannot be exported: this build has no ONNX (feature `onnx`)", run.display())
 }
 
@@ -106,7 +106,7 @@ mod with_onnx {
         }
         let test = dataset.indices(Some(Split::Test));
         let all = if test.is_empty() { dataset.indices(None) } else { test };
-        let mut sample = Sample::load(&dataset, &evenly_spread(&all, args.images as usize), &run.preprocessing)?;
+        let mut sample = Sample::load(&dataset, &evenly_spread(&all, args.count as usize), &run.preprocessing)?;
         sample.data = remark.map_or_else(|| dataset.name.clone(), |remark| format!("phantoms: {remark}"));
         let tolerances = Tolerances {
             f32: args.f32_tolerance.unwrap_or(Tolerances::default().f32),
@@ -152,7 +152,7 @@ mod with_onnx {
         }
         let train = dataset.indices(Some(Split::Train));
         let unlabelled = if train.is_empty() { dataset.indices(None) } else { train };
-        let chosen = evenly_spread(&unlabelled, args.calibrate as usize);
+        let chosen = evenly_spread(&unlabelled, args.calibration_count as usize);
         let pixels = |&index: &usize| Ok(run.preprocessing.to_pixels(&dataset.load(index)?).pixels);
         let images = chosen.iter().map(pixels).collect::<anyhow::Result<Vec<_>>>()?;
         let request = BlobRequest {
@@ -185,7 +185,7 @@ mod with_onnx {
         match open_named(&run.config.data, run.config.seed) {
             Ok(dataset) => Ok((dataset, None)),
             Err(error) => {
-                let phantoms = format!("phantoms:{}:{}", run.preprocessing.height, args.images);
+                let phantoms = format!("phantoms:{}:{}", run.preprocessing.height, args.count);
                 let remark = format!("compared on {phantoms}, for the run's own images cannot be read ({error})");
                 Ok((open_named(&phantoms, args.common.seed)?, Some(remark)))
             }

@@ -9,7 +9,7 @@ use super::connect::DeviceArgs;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     macula export-head --device ward.store --out ward.onnx --json-head ward.json\n  \
-    macula export-head --device tcp:ward-3.local:7000 --encoder nano.macula --key maker.pub --out ward.onnx\n\n\
+    macula export-head --device tcp:ward-3.local:7000 --encoder nano.macula --trust maker.pub --out ward.onnx\n\n\
     Writes encoder and head as one ONNX model: a normalised image in, the probability of each class out; names of the \
     classes and the preprocessing are in its metadata. The head alone goes to --json-head. Sets of classes and the \
     unknown gate stay on the device: a classifier cannot say that it does not know.")]

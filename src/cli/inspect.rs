@@ -9,8 +9,8 @@ use crate::bundle::{Bundle, Manifest, PartKind};
 /// Arguments of `macula inspect`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  macula inspect nano.macula --key maker.pub\n  macula inspect unknown.macula --json\n\n\
-    Without --key the bundle is held against the key that it names itself: that shows whether it was changed, and not \
+    after_help = "Examples:\n  macula inspect nano.macula --trust maker.pub\n  macula inspect unknown.macula --json\n\n\
+    Without --trust the bundle is held against the key that it names itself: that shows whether it was changed, and not \
     who made it. Exit code 3: it was changed, or is signed by another key; then nothing of it is read."
 )]
 pub struct Args {

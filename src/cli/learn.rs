@@ -41,8 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     operator: u32,
     /// Places for samples in a store that is made
-    #[arg(long, value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    supports: u32,
+    #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_samples: u32,
     #[command(flatten)]
     common: Common,
 }
@@ -58,7 +58,7 @@ struct Report {
 /// Runs it. Images are learned one by one: an error leaves the device with those before it.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let lessons = lessons(&args)?;
-    args.device.with(Missing::Make(args.supports), |client| {
+    args.device.with(Missing::Make(args.max_samples), |client| {
         let (mut learned, mut known) = (0, 0);
         for (class, images) in &lessons {
             for (image, new) in images.iter().zip(learn(client, class, images, args.operator)?) {

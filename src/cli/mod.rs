@@ -46,6 +46,8 @@ mod learn;
 mod merge;
 #[cfg(feature = "desk")]
 mod models;
+#[cfg(all(test, feature = "desk"))]
+mod old_options;
 mod predict;
 #[cfg(feature = "desk")]
 mod pretrain;

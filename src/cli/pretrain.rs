@@ -58,14 +58,14 @@ pub struct Args {
     #[arg(long)]
     epochs: Option<u64>,
     /// Images a step [default: 128, or 256 where views are compared]
-    #[arg(long)]
-    batch: Option<usize>,
+    #[arg(long, alias = "batch")]
+    batch_size: Option<usize>,
     /// Train on so many images only, drawn by seed
-    #[arg(long)]
-    limit: Option<usize>,
+    #[arg(long, alias = "limit", value_name = "N")]
+    count: Option<usize>,
     /// Train on so many labelled images of each class only, drawn by seed
-    #[arg(long, conflicts_with = "limit")]
-    per_class: Option<usize>,
+    #[arg(long, alias = "per-class", value_name = "N", conflicts_with = "count")]
+    count_per_class: Option<usize>,
     /// Start from the encoder of this run; its preset, channels and size are the defaults then
     #[arg(long, value_name = "RUN")]
     init: Option<PathBuf>,
@@ -82,14 +82,14 @@ pub struct Args {
     #[arg(long)]
     optimiser: Option<OptimiserName>,
     /// Largest learning rate [default: 0.1 (sgd) or 0.001 (adamw) times batch / 128]
-    #[arg(long)]
-    lr: Option<f32>,
+    #[arg(long, alias = "lr")]
+    learning_rate: Option<f32>,
     /// Decoupled weight decay [default: 0.005]
     #[arg(long)]
     weight_decay: Option<f32>,
     /// Share of the steps over which the learning rate rises [default: 0.05]
-    #[arg(long)]
-    warmup: Option<f32>,
+    #[arg(long, alias = "warmup")]
+    warmup_fraction: Option<f32>,
     /// Share of the target spread over all classes [default: 0]
     #[arg(long)]
     label_smoothing: Option<f32>,
@@ -268,7 +268,7 @@ impl Args {
             start.init = Some(Init { encoder: path.display().to_string(), sha256: run.sha256() });
         }
         let mut config = self.overlaid(start);
-        if self.lr.is_none() {
+        if self.learning_rate.is_none() {
             config.learning_rate = config.usual_learning_rate();
         }
         Ok(config)
@@ -287,11 +287,11 @@ impl Args {
         set(&mut config.channels, &self.channels);
         set(&mut config.size, &self.size);
         set(&mut config.epochs, &self.epochs);
-        set(&mut config.batch_size, &self.batch);
+        set(&mut config.batch_size, &self.batch_size);
         set(&mut config.optimiser, &self.optimiser.map(OptimiserKind::from));
-        set(&mut config.learning_rate, &self.lr);
+        set(&mut config.learning_rate, &self.learning_rate);
         set(&mut config.weight_decay, &self.weight_decay);
-        set(&mut config.warmup_fraction, &self.warmup);
+        set(&mut config.warmup_fraction, &self.warmup_fraction);
         set(&mut config.label_smoothing, &self.label_smoothing);
         // A new run's policy is known by its method; that of a run to be continued is in its folder.
         let usual = (!self.resume).then(|| Policy::usual(config.method.is_contrastive()));
@@ -314,8 +314,8 @@ impl Args {
         set(&mut config.checkpoint_steps, &self.checkpoint_steps);
         set(&mut config.mask_share, &self.mask_share);
         config.chunk = self.chunk.or(config.chunk);
-        config.limit = self.limit.or(config.limit);
-        config.per_class = self.per_class.or(config.per_class);
+        config.limit = self.count.or(config.limit);
+        config.per_class = self.count_per_class.or(config.per_class);
         set(&mut config.health, &self.health);
         if self.freeze {
             config.freeze.get_or_insert_default();

@@ -12,8 +12,8 @@ use crate::bundle::{self, Bundle, OpenError, PublicKey};
 /// Whose bundles are taken.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct KeyArgs {
-    /// The public key (NAME.pub) of whoever signed a bundle; may be given several times. A store remembers it
-    #[arg(long = "key", value_name = "NAME.pub")]
+    /// Trust bundles signed by this public key; may be given several times. A store remembers it
+    #[arg(long = "trust", alias = "key", value_name = "NAME.pub")]
     pub keys: Vec<PathBuf>,
 }
 
@@ -55,7 +55,7 @@ pub fn refused(error: OpenError) -> anyhow::Error {
         return error.into();
     }
     let hint = match error.reason() {
-        BundleError::UnknownKey { .. } => "; --key names the public key of whoever you take bundles from",
+        BundleError::UnknownKey { .. } => "; --trust NAME.pub names a public key to trust",
         _ => "",
     };
     CheckFailed(format!("{error}{hint}")).into()

@@ -8,7 +8,7 @@ use crate::bundle::{Bundle, PartKind};
 
 /// Arguments of `macula verify`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  macula verify nano.macula --key maker.pub\n\n\
+#[command(after_help = "Example:\n  macula verify nano.macula --trust maker.pub\n\n\
     Verifies the signature and the SHA-256 of every part, then runs the encoder on this machine on the golden images. \
     Exit code 3: the bundle was changed, is signed by another key, or its encoder gives other features here than where \
     it was made.")]
@@ -38,7 +38,10 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    anyhow::ensure!(!args.keys.keys.is_empty(), "--key names the public key of whoever you take bundles from");
+    anyhow::ensure!(
+        !args.keys.keys.is_empty(),
+        "--trust NAME.pub is needed: the public key to verify the signature with"
+    );
     let bundle = Bundle::open(&args.bundle, &args.keys.read()?).map_err(refused)?;
     let (encoder, golden_error) = bundle.encoder().map_err(refused)?;
     let manifest = bundle.manifest();

@@ -191,8 +191,8 @@ fn check(settings: &Settings) -> Result<(), DeployError> {
     let is_bundle = settings.bundle.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("macula"));
     if is_bundle != settings.key.is_some() {
         let needed =
-            "a bundle, FILE.macula, goes with --key, the public key that must have signed it; no other file does";
-        return refuse("bundle", settings.bundle.display().to_string(), needed);
+            "a bundle, FILE.macula, goes with --trust, the public key that must have signed it; no other file does";
+        return refuse("encoder", settings.bundle.display().to_string(), needed);
     }
     // These stand in a unit of systemd and in scripts.
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+~".contains(c));

@@ -57,7 +57,7 @@ impl Parts {
         if !["macula", "onnx", "blob"].contains(&ending.as_str()) {
             let needed = "a device takes FILE.macula, FILE.onnx or FILE.blob";
             let value = settings.bundle.display().to_string();
-            return Err(DeployError::Setting { setting: "bundle", value, needed });
+            return Err(DeployError::Setting { setting: "encoder", value, needed });
         }
         Ok(Self {
             program: Part::read(program, "macula".to_owned(), "755")?,
@@ -75,7 +75,7 @@ impl Parts {
     pub fn bundle_arguments(&self) -> Vec<String> {
         let mut arguments = vec![format!("./{}", self.bundle.name)];
         if let Some(key) = &self.key {
-            arguments.extend(["--key".to_owned(), format!("./{}", key.name)]);
+            arguments.extend(["--trust".to_owned(), format!("./{}", key.name)]);
         }
         arguments
     }
@@ -101,7 +101,7 @@ impl Release {
             true => format!("/var/lib/{STATE}/device.store"),
             false => format!("{dir}/device.store"),
         };
-        let mut words = vec!["./macula".to_owned(), "device".to_owned(), "--bundle".to_owned()];
+        let mut words = vec!["./macula".to_owned(), "device".to_owned(), "--encoder".to_owned()];
         words.extend(parts.bundle_arguments());
         words.extend(["--store".to_owned(), store.clone(), "--listen".to_owned(), settings.listen.to_string()]);
         if settings.allow_remote {
@@ -161,7 +161,7 @@ mod tests {
         assert!(others.iter().all(|other| other.id != release.id));
         assert_eq!(
             release.start,
-            "cd '/var/x/current' && exec  './macula' 'device' '--bundle' './device.onnx' '--store' \
+            "cd '/var/x/current' && exec  './macula' 'device' '--encoder' './device.onnx' '--store' \
              '/var/x/device.store' '--listen' 'tcp:127.0.0.1:7000'\n"
         );
     }

@@ -58,7 +58,7 @@ fn setback(error: &OpenError) -> Setback {
 fn sentence(error: &OpenError) -> String {
     match error {
         OpenError::Refused { source: source @ BundleError::UnknownKey { .. }, .. } => {
-            format!("{source}; --key names the public key of whoever you take bundles from")
+            format!("{source}; --trust NAME.pub names a public key to trust")
         }
         OpenError::Refused { source, .. } => source.to_string(),
         OpenError::Content { message, .. } => message.clone(),

@@ -57,7 +57,7 @@ impl Stage {
             expect(0, self.path(), &["keygen", "--out", maker, "--quiet"]);
         }
         let counted = ["--counter", counter, "--out", &out, "--quiet"];
-        expect(0, self.path(), &[&["bundle", &shipped, "--key", &secret], &counted[..]].concat());
+        expect(0, self.path(), &[&["bundle", &shipped, "--signing-key", &secret], &counted[..]].concat());
         out
     }
 
@@ -74,7 +74,7 @@ impl Stage {
         let (config, there) = (self.server.config(), self.there());
         let (config, there) = (config.to_str().unwrap(), there.to_str().unwrap());
         let to = ["deploy", "board", "--ssh-config", config, "--dir", there, "--listen", &self.listen, "--no-systemd"];
-        let what = ["--bundle", bundle, "--binary", program, "--json"];
+        let what = ["--encoder", bundle, "--binary", program, "--json"];
         expect(code, self.path(), &[&to[..], &what, more].concat())
     }
 

@@ -31,8 +31,8 @@ pub struct Args {
     #[arg(long, default_value_t = 32, value_parser = count_to(4096))]
     size: usize,
     /// Images a batch
-    #[arg(long, default_value_t = 256, value_parser = count_to(65_536))]
-    batch: usize,
+    #[arg(long, alias = "batch", default_value_t = 256, value_parser = count_to(65_536))]
+    batch_size: usize,
     /// Batches that are measured, after 3 that are not
     #[arg(long, default_value_t = 500, value_parser = count_to(1_000_000))]
     batches: usize,
@@ -54,7 +54,7 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let Args { policy, channels, size, batch, batches, .. } = *args;
+    let Args { policy, channels, size, batch_size: batch, batches, .. } = *args;
     anyhow::ensure!([1, 3].contains(&channels), "--channels is {channels}, it must be 1 or 3");
     let augmentation = policy.augmentation(size);
     let images: Vec<Image> = (0..batch as u64).map(|index| random_image(args, index)).collect();

@@ -32,8 +32,8 @@ pub struct Args {
     #[command(flatten)]
     keys: KeyArgs,
     /// Images of a batch whose rate is measured
-    #[arg(long, default_value_t = 128, value_parser = count_to(65_536))]
-    batch: usize,
+    #[arg(long, alias = "batch", default_value_t = 128, value_parser = count_to(65_536))]
+    batch_size: usize,
     /// Threads that share a batch
     #[arg(long, default_value_t = 1, value_parser = count_to(256))]
     threads: usize,
@@ -110,7 +110,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     let subject = subject?;
     let input = subject.input();
     let image_len = input.channels * input.height * input.width;
-    let images = random_values(args.batch * image_len, args.common.seed);
+    let images = random_values(args.batch_size * image_len, args.common.seed);
     let feature_dim = subject.embed(&images[..image_len])?.len();
 
     let embed_one = || {
@@ -120,7 +120,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     let image_ms = Percentiles::ms(&repeat(BUDGET, embed_one)?);
 
     // Each thread takes one share of the batch, as it does when a data set is embedded.
-    let share = args.batch.div_ceil(args.threads) * image_len;
+    let share = args.batch_size.div_ceil(args.threads) * image_len;
     let embed_batch = || {
         let (duration, features) =
             timed(|| images.par_chunks(share).map(|share| subject.embed(share)).collect::<Result<Vec<_>, _>>());
@@ -134,9 +134,9 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
         isa: Isa::chosen().name(),
         load_ms: load.as_secs_f64() * 1e3,
         image_ms,
-        batch: args.batch,
+        batch: args.batch_size,
         threads: args.threads,
-        images_per_second: 1e3 * args.batch as f64 / batch_ms.p50,
+        images_per_second: 1e3 * args.batch_size as f64 / batch_ms.p50,
         peak_memory_bytes: memory::peak_bytes(),
     })
 }

@@ -41,8 +41,8 @@ pub struct Args {
     #[arg(long)]
     size: Option<usize>,
     /// Images a step
-    #[arg(long, default_value_t = 128, value_parser = count_to(65_536))]
-    batch: usize,
+    #[arg(long, alias = "batch", default_value_t = 128, value_parser = count_to(65_536))]
+    batch_size: usize,
     /// Threads that share each step
     #[arg(long, default_value_t = 2, value_parser = count_to(256))]
     threads: usize,
@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let pool = thread_pool(args.threads)?;
     let results = presets.into_iter().map(|preset| pool.install(|| measure(args, preset))).collect::<Result<_, _>>()?;
-    let Args { threads, batch, steps, .. } = *args;
+    let Args { threads, batch_size: batch, steps, .. } = *args;
     let report = Report { isa: Isa::chosen().name(), threads, batch, steps, results };
     if args.common.json {
         return print_json(&report);
@@ -110,7 +110,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
     (input.height, input.width) = (side, side);
 
     memory::forget_peak();
-    let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args.batch, args.common.seed)?;
+    let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args.batch_size, args.common.seed)?;
     for _ in 0..STEPS_WARM_UP {
         trainer.step();
     }
@@ -131,7 +131,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
         encoder: preset.name(),
         input,
         step_ms,
-        images_per_second: 1e3 * args.batch as f64 / step_ms.p50,
+        images_per_second: 1e3 * args.batch_size as f64 / step_ms.p50,
         peak_memory_bytes: memory::peak_bytes(),
         loss,
     })

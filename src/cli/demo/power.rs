@@ -114,7 +114,7 @@ fn change(client: &mut Client<'_>, samples: [(&str, &Support); 2], step: usize) 
 fn start(store: &Path, opened: &OpenedEncoder) -> anyhow::Result<(Running, Address)> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let child = Command::new(program)
-        .args(["device", "--json", "--listen", "tcp:127.0.0.1:0", "--bundle", &opened.name, "--store"])
+        .args(["device", "--json", "--listen", "tcp:127.0.0.1:0", "--encoder", &opened.name, "--store"])
         .arg(store)
         .stdout(Stdio::piped())
         .spawn()

@@ -20,8 +20,8 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', default_value = "20")]
     shots: Vec<NonZeroUsize>,
     /// How often the right class may be missing from a set, in percent, above 0 and below 100
-    #[arg(long, value_delimiter = ',', default_value = "5,10,20", value_parser = permille)]
-    error_rates: Vec<u16>,
+    #[arg(long, alias = "error-rates", value_delimiter = ',', default_value = "5,10,20", value_parser = permille)]
+    error_rate: Vec<u16>,
     /// Images of another kind, which a device should call unknown
     #[arg(long, value_name = "DATA")]
     unknown: Option<String>,
@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let length_max = seen(&images.dataset, &spread(&images.train))?.length_max();
         let known = seen(&images.dataset, &images.test)?;
         let strangers = strangers.as_ref().map(|(dataset, indices)| seen(dataset, indices)).transpose()?;
-        let error_permilles = &args.error_rates;
+        let error_permilles = &args.error_rate;
         let task = AbstentionTask { known: &known, strangers: strangers.as_ref(), length_max, error_permilles };
         for (shots, pool) in &pools {
             let bar = asked.bar(args.episodes.get(), &format!("{}: {shots} shots", encoder.name()));
