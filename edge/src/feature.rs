@@ -23,6 +23,20 @@ pub struct Corpus<'a> {
     pub std: &'a [f32],
 }
 
+impl Corpus<'_> {
+    /// Value `position` of a feature, centred and scaled: `(value - mean) / std`, and `value - mean` where `std` is 0.
+    ///
+    /// This is the only place where features are standardised: an evaluation on the host calls it as well, and so
+    /// measures what a device does.
+    ///
+    /// # Panics
+    /// When `position` is not below D.
+    pub fn standardise(self, position: usize, value: f32) -> f32 {
+        let centred = value - self.mean[position];
+        if self.std[position] == 0.0 { centred } else { centred / self.std[position] }
+    }
+}
+
 /// How far a feature lies from the corpus's mean, in standard deviations: the root mean square of the components of
 /// `z`, in 256ths. Images of the corpus's own kind have about 256.
 ///
@@ -133,11 +147,7 @@ fn square(feature: &[f32], corpus: Option<Corpus<'_>>) -> Result<f64, FeatureErr
 }
 
 fn scale(value: f32, corpus: Option<Corpus<'_>>, position: usize) -> f32 {
-    match corpus {
-        None => value,
-        Some(Corpus { mean, std }) if std[position] == 0.0 => value - mean[position],
-        Some(Corpus { mean, std }) => (value - mean[position]) / std[position],
-    }
+    corpus.map_or(value, |corpus| corpus.standardise(position, value))
 }
 
 fn check_lengths(feature: &[f32], corpus: Option<Corpus<'_>>) -> Result<(), FeatureError> {

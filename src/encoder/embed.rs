@@ -48,7 +48,33 @@ pub struct CorpusStatistics {
     pub length_max: Option<u16>,
 }
 
+/// A variance below this share of the mean square is rounding: sums of thousands of equal values in f64 leave about
+/// 1e-13, and a deviation of a millionth of the mean is near the last bits of an f32.
+const VARIANCE_MIN: f64 = 1e-12;
+
 impl CorpusStatistics {
+    /// Mean and standard deviation of `features` `[N, D]`, N at least 1, without lengths.
+    ///
+    /// Sums are taken in f64 in the order of the images, so the figures do not depend on threads. A value that is not
+    /// finite makes the mean of its dimension not finite.
+    pub fn of(features: &[f32], dim: usize) -> Self {
+        let (mut sums, mut squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
+        for feature in features.chunks_exact(dim) {
+            for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(feature) {
+                *sum += f64::from(value);
+                *square += f64::from(value) * f64::from(value);
+            }
+        }
+        let count = (features.len() / dim) as f64;
+        let mean: Vec<f64> = sums.iter().map(|sum| sum / count).collect();
+        let std = mean.iter().zip(&squares).map(|(mean, squares)| {
+            let variance = squares / count - mean * mean;
+            // A dimension that never varied is dead, whatever the rounding: scaled up, it would drown all others.
+            if variance > VARIANCE_MIN * squares / count { variance.sqrt() as f32 } else { 0.0 }
+        });
+        Self { std: std.collect(), mean: mean.iter().map(|&mean| mean as f32).collect(), length_max: None }
+    }
+
     /// These, with the length that 95 % of `features` `[N, D]` do not exceed.
     ///
     /// # Errors
@@ -110,6 +136,23 @@ pub trait Embedder: Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `E[x²] - E[x]²` of a constant is rounding noise of either sign; its root would scale later differences by 1e8.
+    #[test]
+    fn a_dimension_that_never_varies_has_deviation_0() {
+        for value in [0.1f32, -0.3, 1.0 / 3.0, 1e-20, 12_345.678, 0.0] {
+            for count in [1, 7, 2000] {
+                let features: Vec<f32> = (0..count).flat_map(|i| [value, value * (1 + i % 2) as f32]).collect();
+                let found = CorpusStatistics::of(&features, 2);
+                assert_eq!(found.std[0], 0.0, "{value}, {count} images");
+                assert_eq!(found.mean[0], value);
+                assert_eq!(found.std[1] > 0.0, count > 1 && value != 0.0, "{value}, {count} images");
+            }
+        }
+        // A deviation of a hundred-thousandth of the mean is still one.
+        let found = CorpusStatistics::of(&[1.0, 1.000_02], 1);
+        assert!((found.std[0] - 1e-5).abs() < 1e-7, "{found:?}");
+    }
 
     #[test]
     fn nineteen_of_twenty_are_known() {

@@ -1,5 +1,6 @@
 //! Features in memory, and their mean and deviation.
 
+use macula_edge::feature::Corpus;
 use rayon::prelude::*;
 
 use crate::encoder::CorpusStatistics;
@@ -38,15 +39,14 @@ impl Features {
         Self { dim: self.dim, rows }
     }
 
-    /// `(x - mean) / std` in each dimension, which makes no dimension louder than another.
+    /// Centres and scales each dimension with the device's own code, [`Corpus::standardise`]: a dimension that never
+    /// varied in the corpus is centred only.
     ///
-    /// A dimension that never varied in the corpus is set to 0, as the device does.
+    /// * `corpus`: `[D]` each
     pub fn standardise(&mut self, corpus: &CorpusStatistics) {
-        let scales: Vec<f32> = corpus.std.iter().map(|&std| if std > 0.0 { 1.0 / std } else { 0.0 }).collect();
+        let corpus = Corpus { mean: &corpus.mean, std: &corpus.std };
         self.rows.par_chunks_mut(self.dim).for_each(|row| {
-            for ((value, mean), scale) in row.iter_mut().zip(&corpus.mean).zip(&scales) {
-                *value = (*value - mean) * scale;
-            }
+            row.iter_mut().enumerate().for_each(|(d, value)| *value = corpus.standardise(d, *value));
         });
     }
 }
@@ -120,6 +120,8 @@ impl Moments {
 
 #[cfg(test)]
 mod tests {
+    use macula_edge::feature::quantise;
+
     use super::*;
     use crate::rng::Rng;
 
@@ -140,12 +142,35 @@ mod tests {
         }
     }
 
+    /// What an evaluation makes of a feature are the bytes that a device keeps of it, dead dimensions included.
+    #[test]
+    fn the_host_standardises_as_the_device_does() {
+        let (mut rng, dim) = (Rng::for_purpose(5, "test"), 24);
+        let mut features = Features { dim, rows: (0..dim * 200).map(|_| 3.0 + 2.0 * rng.normal()).collect() };
+        let dead = |d: usize| d % 5 == 0;
+        let std = (0..dim).map(|d| if dead(d) { 0.0 } else { 0.1 + rng.uniform() }).collect();
+        let corpus = CorpusStatistics { mean: (0..dim).map(|_| rng.normal()).collect(), std, length_max: None };
+        let on_device = Corpus { mean: &corpus.mean, std: &corpus.std };
+        let before = features.clone();
+        features.standardise(&corpus);
+        let (mut expected, mut found) = (vec![0; dim], vec![0; dim]);
+        for (before, standardised) in before.rows.chunks(dim).zip(features.rows.chunks(dim)) {
+            quantise(before, Some(on_device), &mut expected).unwrap();
+            quantise(standardised, None, &mut found).unwrap();
+            assert_eq!(found, expected);
+            assert!((0..dim).any(|d| dead(d) && found[d] != 0));
+        }
+    }
+
     #[test]
     fn standardised_features_have_mean_0_and_deviation_1() {
         let mut features = Features { dim: 2, rows: vec![1.0, 7.0, 3.0, 7.0] };
         let corpus = Moments::of(&features.rows, 2).statistics();
         features.standardise(&corpus);
         assert_eq!(features.rows, [-1.0, 0.0, 1.0, 0.0], "the second dimension never varies");
+        let mut other = Features { dim: 2, rows: vec![3.0, 7.5] };
+        other.standardise(&corpus);
+        assert_eq!(other.rows, [1.0, 0.5], "a dimension that never varied is centred, not scaled and not set to 0");
         assert_eq!(features.select(&[1, 1]).rows, [1.0, 0.0, 1.0, 0.0]);
         assert_eq!(unit_rows(&[3.0, 4.0, 0.0, 0.0], 2), [0.6, 0.8, 0.0, 0.0]);
     }

@@ -5,8 +5,6 @@ use crate::nn::optimiser::Optimiser;
 use crate::objective::{Batch, HeadTensor, Objective, Verdict};
 use crate::rng::Rng;
 
-use crate::measure::Features;
-
 use super::checkpoint::Checkpoint;
 use super::config::PretrainConfig;
 use super::momentum::MomentumEncoder;
@@ -106,11 +104,19 @@ impl Learner {
         verdict
     }
 
-    fn standardised(&self, rows: Vec<f32>) -> Vec<f32> {
+    /// The input layer of a probe on a frozen encoder: `(x - mean) * (1 / std)`, and 0 where a dimension never varied.
+    ///
+    /// This is part of what is trained, not the device's [`crate::measure::Features::standardise`]: with another rounding
+    /// or with dead dimensions let through, the same seed would give other weights.
+    fn standardised(&self, mut rows: Vec<f32>) -> Vec<f32> {
         let Some(corpus) = &self.frozen else { return rows };
-        let mut features = Features { dim: self.network.spec().feature_dim(), rows };
-        features.standardise(corpus);
-        features.rows
+        let scales: Vec<f32> = corpus.std.iter().map(|&std| if std > 0.0 { 1.0 / std } else { 0.0 }).collect();
+        for row in rows.chunks_exact_mut(scales.len()) {
+            for ((value, mean), scale) in row.iter_mut().zip(&corpus.mean).zip(&scales) {
+                *value = (*value - mean) * scale;
+            }
+        }
+        rows
     }
 
     /// Whether [`Self::measure`] can say anything.

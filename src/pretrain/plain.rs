@@ -43,21 +43,10 @@ pub(super) fn corpus_statistics(
     let positions: Vec<usize> = (0..count).map(|i| set.readable[i * set.readable.len() / count]).collect();
     let dim = network.spec().feature_dim();
     let features = plain_features(network, preprocessing, set, &positions)?;
-    let (mut sums, mut squares) = (vec![0.0f64; dim], vec![0.0f64; dim]);
-    for feature in features.chunks_exact(dim) {
-        for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(feature) {
-            *sum += f64::from(value);
-            *square += f64::from(value).powi(2);
-        }
+    let statistics = CorpusStatistics::of(&features, dim);
+    if let Some(&value) = statistics.mean.iter().chain(&statistics.std).find(|value| !value.is_finite()) {
+        return Ok(Err(f64::from(value)));
     }
-    let mean: Vec<f64> = sums.iter().map(|sum| sum / count as f64).collect();
-    let std = (squares.iter().zip(&mean)).map(|(square, m)| (square / count as f64 - m * m).max(0.0).sqrt());
-    let std: Vec<f64> = std.collect();
-    if let Some(&value) = mean.iter().chain(&std).find(|value| !value.is_finite()) {
-        return Ok(Err(value));
-    }
-    let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-    let statistics = CorpusStatistics { mean: narrow(&mean), std: narrow(&std), length_max: None };
     // Features that cannot be scaled have no length; whoever quantises them will say so.
     Ok(Ok(statistics.clone().with_lengths_of(&features).unwrap_or(statistics)))
 }
