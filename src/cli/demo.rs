@@ -229,8 +229,7 @@ fn few_shot(encoder: &dyn Embedder, dataset: &Dataset, train: &[usize], seed: u6
 fn print_table(rows: &[Row]) {
     println!("   {:<16} {:>17} {:>17}", "balanced accuracy", "1 shot", "5 shots");
     for row in rows {
-        let cells: Vec<String> =
-            row.balanced_accuracy.iter().map(|i| format!("{:.3} ± {:.3}", i.mean, i.half_width_95)).collect();
+        let cells: Vec<String> = row.balanced_accuracy.iter().map(Interval::to_string).collect();
         println!("   {:<17} {:>16} {:>17}", row.encoder, cells[0], cells[1]);
     }
     println!("   6 classes, {EPISODES} episodes, 95 % intervals; chance is 0.167");

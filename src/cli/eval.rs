@@ -1,6 +1,7 @@
 //! `macula eval`: how good an encoder's features are, always beside the baselines.
 
 mod abstention;
+mod comparison;
 mod table;
 
 use std::num::NonZeroUsize;
@@ -12,7 +13,10 @@ use super::Common;
 use super::trust::{KeyArgs, is_bundle, open_bundle};
 use crate::data::{self, Dataset, Fractions, Split};
 use crate::encoder::Embedder;
-use crate::evaluate::{self, EncoderInput, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled};
+use crate::evaluate::{
+    self, EncoderInput, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference,
+};
+use comparison::{BASELINE, Candidate, Comparison};
 use table::{Report, Row};
 
 /// Side of the input where nothing else decides it.
@@ -224,7 +228,7 @@ impl Asked {
         Ok(features)
     }
 
-    fn report(&self, probe: &str, images: Images, rows: Vec<Row>) -> anyhow::Result<()> {
+    fn report(&self, probe: &str, images: Images, rows: Vec<Row>, comparison: Vec<Comparison>) -> anyhow::Result<()> {
         let report = Report {
             probe: probe.to_owned(),
             data: self.data.clone(),
@@ -235,6 +239,7 @@ impl Asked {
             class_names: images.dataset.class_names,
             remarks: images.remarks,
             rows,
+            comparison,
         };
         if self.common.json {
             return super::print_json(&report);
@@ -244,28 +249,72 @@ impl Asked {
     }
 }
 
+impl Images {
+    /// Leaves out the classes that no image of `indices` belongs to, with a remark for what is left out of `part`.
+    fn leave_out_empty_classes(&mut self, indices: &[usize], part: &str) {
+        let gone = evaluate::leave_out_empty_classes(&mut self.dataset, indices);
+        if !gone.is_empty() {
+            self.remarks.push(format!("no image in the {part} of class {}: left out", gone.join(", ")));
+        }
+    }
+
+    /// Labels of the images to learn from and of those to test on; a class must be there to be learned, and two to tell
+    /// apart.
+    fn labels_to_learn_and_test(&mut self, split: &str) -> anyhow::Result<[Vec<usize>; 2]> {
+        let both: Vec<usize> = self.train.iter().chain(&self.test).copied().collect();
+        self.leave_out_empty_classes(&both, "data");
+        let names = &self.dataset.class_names;
+        let (train, test) =
+            (evaluate::labels(&self.dataset, &self.train)?, evaluate::labels(&self.dataset, &self.test)?);
+        evaluate::require_two_classes(names, &train, "training")?;
+        evaluate::require_two_classes(names, &test, split)?;
+        evaluate::require_every_class(names, &train, "training")?;
+        let untested: Vec<&str> =
+            (0..names.len()).filter(|class| !test.contains(class)).map(|class| names[class].as_str()).collect();
+        if !untested.is_empty() {
+            self.remarks.push(format!(
+                "no image in the {split} part of class {}: balanced accuracy is the mean over the other classes",
+                untested.join(", ")
+            ));
+        }
+        Ok([train, test])
+    }
+
+    /// Keeps the classes that are tested on, and the number of them.
+    fn classes_to_draw(&mut self, split: &str) -> anyhow::Result<usize> {
+        let test = self.test.clone();
+        self.leave_out_empty_classes(&test, &format!("{split} part"));
+        let labels = evaluate::labels(&self.dataset, &self.test)?;
+        evaluate::require_two_classes(&self.dataset.class_names, &labels, split)?;
+        Ok(self.dataset.class_names.len())
+    }
+}
+
 fn run_probe(
     asked: &Asked,
     probe: &str,
     judge: impl Fn(&Labelled, &Labelled, usize) -> evaluate::ProbeResult,
 ) -> anyhow::Result<()> {
-    let images = asked.images()?;
+    let mut images = asked.images()?;
+    let [train_labels, test_labels] = images.labels_to_learn_and_test(&asked.split)?;
     let num_classes = images.dataset.class_names.len();
-    let labels = [&images.train, &images.test].map(|indices| evaluate::labels(&images.dataset, indices));
-    let [train_labels, test_labels] = labels;
-    let (train_labels, test_labels) = (train_labels?, test_labels?);
-    evaluate::require_every_class(&images.dataset.class_names, &train_labels, "training")?;
-    evaluate::require_every_class(&images.dataset.class_names, &test_labels, "test")?;
-    let mut rows = Vec::new();
+    let (mut rows, mut right) = (Vec::new(), Vec::new());
     for encoder in asked.encoders(&images)? {
         let labelled = |indices: &[usize], labels: &[usize]| {
             let features = asked.embed(&*encoder, &images, indices)?;
             anyhow::Ok(Labelled { features, labels: labels.to_vec() })
         };
         let (references, queries) = (labelled(&images.train, &train_labels)?, labelled(&images.test, &test_labels)?);
-        rows.push(Row::of_probe(&*encoder, probe, judge(&references, &queries, num_classes)));
+        let mut result = judge(&references, &queries, num_classes);
+        right.push(std::mem::take(&mut result.right));
+        rows.push(Row::of_probe(&*encoder, probe, result));
     }
-    asked.report(probe, images, rows)
+    let baseline = rows.iter().position(|row| row.encoder == BASELINE).filter(|&at| at > 0);
+    let comparison = baseline.map(|at| {
+        let paired = PairedDifference::of_images(&test_labels, &right[0], &right[at], num_classes);
+        Comparison::new("balanced accuracy", &rows[0].candidate(), &rows[at].candidate(), paired)
+    });
+    asked.report(probe, images, rows, comparison.into_iter().collect())
 }
 
 fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
@@ -274,8 +323,8 @@ fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
         name => vec![name.parse()?],
     };
     let asked = &few_shot.asked;
-    let images = asked.images()?;
-    let num_classes = images.dataset.class_names.len();
+    let mut images = asked.images()?;
+    let num_classes = images.classes_to_draw(&asked.split)?;
     let pools: Vec<(usize, EpisodePool)> = (few_shot.shots.iter())
         .map(|shots| {
             let settings = EpisodeSettings {
@@ -287,7 +336,7 @@ fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
             Ok((shots.get(), EpisodePool::new(&images.dataset, &images.test, settings)?))
         })
         .collect::<anyhow::Result<_>>()?;
-    let mut rows = Vec::new();
+    let (mut rows, mut of_episodes) = (Vec::new(), Vec::new());
     for encoder in asked.encoders(&images)? {
         let bar = asked.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
         let count = |count| bar.inc(count as u64);
@@ -300,11 +349,31 @@ fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
                 let episodes = few_shot.episodes.get();
                 let bar = asked.bar(episodes, &format!("{}: {head}, {shots} shots", encoder.name()));
                 let count = |count| bar.inc(count as u64);
-                let result = evaluate::few_shot(&features, num_classes, pool, episodes, head, &count)?;
+                let mut result = evaluate::few_shot(&features, num_classes, pool, episodes, head, &count)?;
                 bar.finish_and_clear();
+                of_episodes.push(std::mem::take(&mut result.of_episodes));
                 rows.push(Row::of_few_shot(&*encoder, head, *shots, episodes, result));
             }
         }
     }
-    asked.report("few-shot", images, rows)
+    let comparison = pools.iter().filter_map(|&(shots, _)| compare_best_heads(&rows, &of_episodes, shots)).collect();
+    asked.report("few-shot", images, rows, comparison)
+}
+
+/// The encoder asked for beside the baseline, each with its best head, over the same episodes of `shots` shots.
+fn compare_best_heads(rows: &[Row], of_episodes: &[Vec<f64>], shots: usize) -> Option<Comparison> {
+    let own = &rows.first()?.encoder;
+    if own == BASELINE {
+        return None;
+    }
+    let best = |encoder: &str| {
+        let candidates = (0..rows.len()).filter(|&at| rows[at].encoder == encoder && rows[at].shots == Some(shots));
+        // The first of those that tie.
+        candidates.rev().max_by(|&a, &b| rows[a].mean().total_cmp(&rows[b].mean()))
+    };
+    let (own, baseline) = (best(own)?, best(BASELINE)?);
+    let paired = PairedDifference::of_episodes(&of_episodes[own], &of_episodes[baseline]);
+    let (own, baseline): (Candidate<'_>, Candidate<'_>) = (rows[own].candidate(), rows[baseline].candidate());
+    let comparison = Comparison::new("balanced accuracy", &own, &baseline, paired);
+    Some(comparison.with_shots(shots).with_heads(own.head, baseline.head))
 }

@@ -66,6 +66,10 @@ pub struct SetsResult {
     pub accuracy_of_single: Option<f64>,
     /// Share of queries with an empty set.
     pub empty: Interval,
+    /// Share of queries of each episode with exactly one class in the set, the right one; to be compared with that of
+    /// others on the same episodes.
+    #[serde(skip)]
+    pub single_right: Vec<f64>,
 }
 
 /// The unknown gate over all episodes: share accepted as known.
@@ -169,6 +173,7 @@ fn sets_result(error_permille: u16, tallies: &[Tally], rate: usize) -> SetsResul
         single: over(&|sets| sets.single),
         accuracy_of_single: (single > 0.0).then(|| total(&|sets| sets.single_right) / single),
         empty: over(&|sets| sets.empty),
+        single_right: tallies.iter().map(|tally| tally.sets[rate].single_right).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::rng::Rng;
 /// What an episode looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct EpisodeSettings {
-    /// Classes of an episode, N of "N-way"; at least 2.
+    /// Classes of an episode, N of "N-way"; at least 2, at most as many as have images.
     pub ways: usize,
     /// Labelled examples of each class, k of "k-shot"; at least 1.
     pub shots: usize,
@@ -43,6 +43,8 @@ pub struct EpisodePool {
     settings: EpisodeSettings,
     /// Positions of each class's images.
     members: Vec<Vec<usize>>,
+    /// The classes that have images, in order. Only these are drawn.
+    drawable: Vec<usize>,
     /// Number of each position's group, and of groups; none where no group is given.
     groups: Option<(Vec<usize>, usize)>,
     class_names: Vec<String>,
@@ -65,13 +67,14 @@ impl EpisodePool {
         class_names: &[String],
         settings: EpisodeSettings,
     ) -> Result<Self, EvaluateError> {
-        if !(2..=class_names.len()).contains(&settings.ways) {
-            return Err(EvaluateError::Ways { asked: settings.ways, classes: class_names.len() });
-        }
         let mut members = vec![Vec::new(); class_names.len()];
         labels.iter().enumerate().for_each(|(position, &label)| members[label].push(position));
-        let needed = settings.shots + settings.queries;
-        if let Some(class) = members.iter().position(|images| images.len() < needed) {
+        let drawable: Vec<usize> = (0..members.len()).filter(|&class| !members[class].is_empty()).collect();
+        if !(2..=drawable.len()).contains(&settings.ways) {
+            return Err(EvaluateError::Ways { asked: settings.ways, classes: drawable.len() });
+        }
+        let needed = settings.shots.saturating_add(settings.queries);
+        if let Some(&class) = drawable.iter().find(|&&class| members[class].len() < needed) {
             return Err(EvaluateError::TooFewImages {
                 class: class_names[class].clone(),
                 found: members[class].len(),
@@ -80,7 +83,7 @@ impl EpisodePool {
                 queries: settings.queries,
             });
         }
-        Ok(Self { settings, members, groups: number_groups(groups), class_names: class_names.to_vec() })
+        Ok(Self { settings, members, drawable, groups: number_groups(groups), class_names: class_names.to_vec() })
     }
 
     /// Episode `index`.
@@ -90,7 +93,8 @@ impl EpisodePool {
     pub fn draw(&self, index: usize) -> Result<Episode, EvaluateError> {
         let EpisodeSettings { ways, shots, queries, seed } = self.settings;
         let mut rng = Rng::for_item(seed, "episode", 0, index as u64);
-        let mut classes = rng.sample(self.members.len(), ways);
+        let mut classes: Vec<usize> =
+            rng.sample(self.drawable.len(), ways).into_iter().map(|at| self.drawable[at]).collect();
         // Class order breaks ties; it must not depend on the draw.
         classes.sort_unstable();
         let mut lacking = classes[0];
@@ -213,14 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn a_class_without_images_is_not_drawn() {
+        let labels: Vec<usize> = (0..20).map(|image| 2 * (image % 2)).collect();
+        let pool = pool(&labels, &[None; 20], SETTINGS).unwrap();
+        assert!((0..20).all(|index| pool.draw(index).unwrap().classes == [0, 2]));
+    }
+
+    #[test]
     fn what_cannot_be_drawn_is_refused_by_name() {
         let labels: Vec<usize> = (0..21).map(|image| image % 3).collect();
         assert!(pool(&labels, &[None; 21], SETTINGS).is_ok(), "seven images a class are just enough");
         let refusal = |result: Result<EpisodePool, EvaluateError>| result.err().unwrap().to_string();
         let message = refusal(pool(&labels[..20], &[None; 20], SETTINGS));
         assert!(message.contains("'class 2' has 6 images") && message.contains("needs 7"), "{message}");
-        let message = refusal(pool(&[0; 10], &[None; 10], SETTINGS));
-        assert!(message.contains("'class 1' has 0 images"), "{message}");
+        let one = pool(&[0; 10], &[None; 10], SETTINGS);
+        assert!(matches!(one, Err(EvaluateError::Ways { asked: 2, classes: 1 })));
         let message = refusal(pool(&labels, &[None; 21], EpisodeSettings { ways: 4, ..SETTINGS }));
         assert!(message.contains("4 ways") && message.contains("3 classes"), "{message}");
         // All images of class 0 are one patient's: they cannot be on both sides.

@@ -24,6 +24,9 @@ pub struct FewShotResult {
     pub area_under_roc: Option<Interval>,
     /// `[truth][predicted]` over all queries.
     pub confusion: Confusion,
+    /// Balanced accuracy of each episode, to be compared with that of others on the same episodes.
+    #[serde(skip)]
+    pub of_episodes: Vec<f64>,
 }
 
 /// One episode's share.
@@ -55,14 +58,15 @@ pub fn few_shot(
         .collect::<Result<_, _>>()?;
     let mut confusion = Confusion::new(num_classes);
     tallies.iter().for_each(|tally| confusion.merge(&tally.confusion));
-    let of_each: Vec<f64> = tallies.iter().map(|tally| tally.confusion.balanced_accuracy()).collect();
+    let of_episodes: Vec<f64> = tallies.iter().map(|tally| tally.confusion.balanced_accuracy()).collect();
     let areas: Vec<f64> = tallies.iter().filter_map(|tally| tally.area_under_roc).collect();
     Ok(FewShotResult {
-        balanced_accuracy: Interval::of(&of_each),
+        balanced_accuracy: Interval::of(&of_episodes),
         recalls: confusion.recalls(),
         accuracy: confusion.accuracy(),
         area_under_roc: (!areas.is_empty()).then(|| Interval::of(&areas)),
         confusion,
+        of_episodes,
     })
 }
 

@@ -4,10 +4,11 @@
 //! Every figure is balanced accuracy first, with its 95 % interval, and every encoder is judged on
 //! the same images and the same episodes as *raw pixels* and a *random encoder*.
 
-use crate::data::{DataError, Dataset};
+use crate::data::DataError;
 use crate::encoder::{EmbedError, SpecError};
 
 mod abstention;
+mod classes;
 mod colour_statistics;
 mod episodes;
 mod features;
@@ -21,6 +22,7 @@ mod random_encoder;
 mod raw_pixels;
 
 pub use abstention::{AbstentionResult, AbstentionTask, GateResult, Seen, SetsResult, abstention};
+pub use classes::{labels, leave_out_empty_classes, require_every_class, require_two_classes};
 pub use colour_statistics::ColourStatistics;
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
 pub use features::{Progress, corpus_statistics, embed_dataset, readable};
@@ -34,7 +36,8 @@ pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
 
 pub use crate::measure::{
-    Confusion, Features, Interval, KnnSettings, area_under_roc, corpus_of, knn_scores, predictions, unit_rows,
+    Confusion, Features, Interval, KnnSettings, PairedDifference, Standing, area_under_roc, areas_one_versus_rest,
+    corpus_of, knn_scores, predictions, unit_rows,
 };
 
 /// An evaluation cannot be done, and why.
@@ -98,14 +101,24 @@ pub enum EvaluateError {
         /// Name of the image.
         name: String,
     },
+    /// There is nothing to tell apart.
+    #[error(
+        "all images of the {part} part are of one class, '{class}': any encoder would be right every time; at least 2 classes are needed"
+    )]
+    OneClass {
+        /// Its name.
+        class: String,
+        /// `training`, or the split that is tested on.
+        part: String,
+    },
     /// Fewer classes than an episode needs.
     #[error(
-        "{asked} ways asked of a data set with {classes} classes: an episode takes at least 2 ways and at most one a class"
+        "{asked} ways asked of {classes} classes that have images: an episode takes at least 2 ways and at most one per class"
     )]
     Ways {
         /// What was asked for.
         asked: usize,
-        /// Classes there are.
+        /// Classes that have images.
         classes: usize,
     },
     /// A class has too few images for an episode.
@@ -149,28 +162,5 @@ pub enum EvaluateError {
 impl From<macula_edge::head::HeadError> for EvaluateError {
     fn from(error: macula_edge::head::HeadError) -> Self {
         Self::Feature { message: error.to_string() }
-    }
-}
-
-/// Labels of `indices`, each below the number of classes.
-///
-/// # Errors
-/// The first image without one.
-pub fn labels(dataset: &Dataset, indices: &[usize]) -> Result<Vec<usize>, EvaluateError> {
-    let label = |&index: &usize| {
-        let record = &dataset.records[index];
-        record.label.ok_or_else(|| EvaluateError::Unlabelled { name: record.name.clone() })
-    };
-    indices.iter().map(label).collect()
-}
-
-/// Each class must have one of `labels`.
-///
-/// # Errors
-/// The first class without any; `part` is where it was looked for.
-pub fn require_every_class(class_names: &[String], labels: &[usize], part: &'static str) -> Result<(), EvaluateError> {
-    match (0..class_names.len()).find(|class| !labels.contains(class)) {
-        Some(class) => Err(EvaluateError::EmptyClass { class: class_names[class].clone(), part }),
-        None => Ok(()),
     }
 }

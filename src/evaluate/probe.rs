@@ -20,6 +20,9 @@ pub struct ProbeResult {
     pub confusion: Confusion,
     /// How the fit went, where there was one.
     pub fit: Option<Outcome>,
+    /// Whether each query was recognised, to be compared with others on the same queries.
+    #[serde(skip)]
+    pub right: Vec<bool>,
 }
 
 /// Features with their labels.
@@ -56,7 +59,8 @@ pub fn knn_probe(references: &Labelled, queries: &Labelled, num_classes: usize, 
 }
 
 fn judge(scores: &[f64], truth: &[usize], num_classes: usize) -> ProbeResult {
-    let confusion = Confusion::of(num_classes, truth, &predictions(scores, num_classes));
+    let predicted = predictions(scores, num_classes);
+    let confusion = Confusion::of(num_classes, truth, &predicted);
     ProbeResult {
         balanced_accuracy: Interval::of_balanced_accuracy(&confusion),
         recalls: confusion.recalls(),
@@ -64,5 +68,6 @@ fn judge(scores: &[f64], truth: &[usize], num_classes: usize) -> ProbeResult {
         area_under_roc: binary_area(scores, truth, num_classes),
         confusion,
         fit: None,
+        right: predicted.iter().zip(truth).map(|(predicted, truth)| predicted == truth).collect(),
     }
 }

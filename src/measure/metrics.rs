@@ -1,16 +1,23 @@
 //! How right a classifier was: balanced accuracy and recall of each class first.
 
-/// How often each class was taken for each.
+/// How often each class was taken for each, and how often nothing was said.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Confusion {
     /// `counts[truth][predicted]`.
     counts: Vec<Vec<u64>>,
+    /// Images of each class that were not decided on.
+    #[serde(skip_serializing_if = "nothing")]
+    abstained: Vec<u64>,
+}
+
+fn nothing(counts: &[u64]) -> bool {
+    counts.iter().all(|&count| count == 0)
 }
 
 impl Confusion {
     /// An empty one of `num_classes`.
     pub fn new(num_classes: usize) -> Self {
-        Self { counts: vec![vec![0; num_classes]; num_classes] }
+        Self { counts: vec![vec![0; num_classes]; num_classes], abstained: vec![0; num_classes] }
     }
 
     /// Of `truth` and `predicted`, two slices of one length, all values below `num_classes`.
@@ -25,29 +32,63 @@ impl Confusion {
         self.counts[truth][predicted] += 1;
     }
 
+    /// Counts one image of class `truth` that was not decided on.
+    pub fn abstain(&mut self, truth: usize) {
+        self.abstained[truth] += 1;
+    }
+
     /// Adds all of `other`, which has as many classes.
     pub fn merge(&mut self, other: &Self) {
         let cells = self.counts.iter_mut().flatten().zip(other.counts.iter().flatten());
-        cells.for_each(|(mine, theirs)| *mine += theirs);
+        cells.chain(self.abstained.iter_mut().zip(&other.abstained)).for_each(|(mine, theirs)| *mine += theirs);
     }
 
-    /// `counts[truth][predicted]`.
+    /// `counts[truth][predicted]` of the images that were decided on.
     pub fn counts(&self) -> &[Vec<u64>] {
         &self.counts
     }
 
-    /// Images counted.
-    pub fn total(&self) -> u64 {
-        self.counts.iter().flatten().sum()
+    /// Images of each class that were not decided on.
+    pub fn abstained(&self) -> &[u64] {
+        &self.abstained
     }
 
-    /// Share of each class's images that were recognised; none for a class without images.
+    /// These counts without the images that were not decided on.
+    pub fn decided(&self) -> Self {
+        Self { counts: self.counts.clone(), abstained: vec![0; self.abstained.len()] }
+    }
+
+    /// Images counted, those not decided on among them.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().flatten().chain(&self.abstained).sum()
+    }
+
+    /// Images of `class`, those not decided on among them.
+    pub fn images(&self, class: usize) -> u64 {
+        self.counts[class].iter().sum::<u64>() + self.abstained[class]
+    }
+
+    /// Share of each class's images that were recognised, also called sensitivity; none for a class without images.
+    ///
+    /// An image that was not decided on was not recognised.
     pub fn recalls(&self) -> Vec<Option<f64>> {
-        let recall = |(class, row): (usize, &Vec<u64>)| {
-            let images: u64 = row.iter().sum();
-            (images > 0).then(|| row[class] as f64 / images as f64)
+        let recall = |class: usize| {
+            let images = self.images(class);
+            (images > 0).then(|| self.counts[class][class] as f64 / images as f64)
         };
-        self.counts.iter().enumerate().map(recall).collect()
+        (0..self.counts.len()).map(recall).collect()
+    }
+
+    /// For each class, the share of the images of other classes that were not taken for it; none where there are no
+    /// such images. An image that was not decided on was not taken for any class.
+    pub fn specificities(&self) -> Vec<Option<f64>> {
+        let total = self.total();
+        let specificity = |class: usize| {
+            let others = total - self.images(class);
+            let taken: u64 = self.counts.iter().map(|row| row[class]).sum::<u64>() - self.counts[class][class];
+            (others > 0).then(|| (others - taken) as f64 / others as f64)
+        };
+        (0..self.counts.len()).map(specificity).collect()
     }
 
     /// Mean recall over the classes that have images; NaN when nothing was counted.
@@ -86,35 +127,17 @@ pub fn area_under_roc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     Some((rank_sum - positives * (positives + 1.0) / 2.0) / (positives * negatives))
 }
 
-/// A mean and how far it can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Interval {
-    /// The mean.
-    pub mean: f64,
-    /// Half the width of the 95 % confidence interval of the mean; 0 for a single value.
-    pub half_width_95: f64,
-}
-
-impl Interval {
-    /// Mean of independent `values` with the normal approximation, `1.96 s / √n`, `s` the sample
-    /// standard deviation. `values` is not empty.
-    pub fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-        let variance = if values.len() > 1 { squares / (n - 1.0) } else { 0.0 };
-        Self { mean, half_width_95: 1.96 * (variance / n).sqrt() }
-    }
-
-    /// Of the balanced accuracy of one test set, by the delta method: the recalls are independent
-    /// binomial shares, so the variance of their mean over `C` classes is `Σ r (1 - r) / n_c / C²`.
-    pub fn of_balanced_accuracy(confusion: &Confusion) -> Self {
-        let variances: Vec<f64> = (confusion.recalls().iter().zip(confusion.counts()))
-            .filter_map(|(recall, row)| recall.map(|r| r * (1.0 - r) / row.iter().sum::<u64>() as f64))
-            .collect();
-        let standard_error = variances.iter().sum::<f64>().sqrt() / variances.len() as f64;
-        Self { mean: confusion.balanced_accuracy(), half_width_95: 1.96 * standard_error }
-    }
+/// Area under the ROC curve of each class against all others, by its score; none for a class that has all images or none.
+///
+/// * `scores`: `[N, num_classes]`, for each class the higher the likelier
+/// * `truth`: `[N]`
+pub fn areas_one_versus_rest(scores: &[f64], truth: &[usize], num_classes: usize) -> Vec<Option<f64>> {
+    let area = |class: usize| {
+        let of_class: Vec<f64> = scores.chunks_exact(num_classes).map(|row| row[class]).collect();
+        let positive: Vec<bool> = truth.iter().map(|&truth| truth == class).collect();
+        area_under_roc(&of_class, &positive)
+    };
+    (0..num_classes).map(area).collect()
 }
 
 #[cfg(test)]
@@ -165,14 +188,27 @@ mod tests {
         assert_eq!(area_under_roc(&[0.1, 0.2], &[true, true]), None);
     }
 
+    /// Class 0 has 5 images: 3 right, 1 taken for class 1, 1 undecided. Class 1 has 4: 2 right, 1 for 0, 1 for 2.
+    /// Class 2 has 1, right.
     #[test]
-    fn intervals_in_closed_form() {
-        let interval = Interval::of(&[0.0, 1.0, 0.0, 1.0]);
-        close(interval.mean, 0.5);
-        close(interval.half_width_95, 1.96 * (1.0f64 / 3.0 / 4.0).sqrt());
-        close(Interval::of(&[0.7]).half_width_95, 0.0);
-        // Recalls 1/2 of 4 and 1 of 4: variance (1/16 + 0) / 4.
-        let confusion = Confusion::of(2, &[0, 0, 0, 0, 1, 1, 1, 1], &[0, 0, 1, 1, 1, 1, 1, 1]);
-        close(Interval::of_balanced_accuracy(&confusion).half_width_95, 1.96 * 0.25 / 2.0);
+    fn sensitivity_and_specificity_of_a_table_worked_by_hand() {
+        let mut confusion = Confusion::of(3, &[0, 0, 0, 0, 1, 1, 1, 1, 2], &[0, 0, 0, 1, 1, 1, 0, 2, 2]);
+        confusion.abstain(0);
+        assert_eq!(confusion.recalls(), [Some(0.6), Some(0.5), Some(1.0)]);
+        assert_eq!(confusion.specificities(), [Some(4.0 / 5.0), Some(5.0 / 6.0), Some(8.0 / 9.0)]);
+        close(confusion.balanced_accuracy(), 0.7);
+        close(confusion.accuracy(), 0.6);
+        assert_eq!((confusion.total(), confusion.images(0), confusion.abstained()), (10, 5, &[1, 0, 0][..]));
+        close(confusion.decided().balanced_accuracy(), (0.75 + 0.5 + 1.0) / 3.0);
+        assert_eq!(Confusion::of(2, &[0, 0], &[0, 1]).specificities(), [None, Some(0.5)]);
+        assert_eq!(serde_json::to_value(Confusion::new(1)).unwrap(), serde_json::json!({ "counts": [[0]] }));
+    }
+
+    #[test]
+    fn one_versus_rest_of_two_classes_is_the_area_of_the_second_twice() {
+        let scores = [0.9, 0.1, 0.6, 0.4, 0.65, 0.35, 0.2, 0.8];
+        let areas = areas_one_versus_rest(&scores, &[0, 0, 1, 1], 2);
+        assert_eq!(areas, [Some(0.75), Some(0.75)]);
+        assert_eq!(areas_one_versus_rest(&scores, &[1, 1, 1, 1], 2), [None, None]);
     }
 }

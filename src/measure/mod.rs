@@ -4,14 +4,16 @@
 //! questions after every epoch, evaluation once.
 
 mod features;
+mod interval;
 mod knn;
 mod metrics;
 mod spread;
 
 pub(crate) use features::Moments;
 pub use features::{Features, corpus_of, unit_rows};
+pub use interval::{Interval, PairedDifference, Standing};
 pub use knn::{KnnSettings, knn_leave_one_out, knn_scores, nearest};
-pub use metrics::{Confusion, Interval, area_under_roc};
+pub use metrics::{Confusion, area_under_roc, areas_one_versus_rest};
 pub use spread::{alignment, deviation, effective_rank, uniformity};
 
 /// The class with the greatest of `scores` `[N, num_classes]`, the first of those that tie: `[N]`.

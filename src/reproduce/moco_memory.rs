@@ -44,7 +44,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
             batch_size.to_string(),
             negatives.to_string(),
             share(judged.mean),
-            share(judged.half_width_95),
+            judged.width_text(),
             peak,
             last.map_or("-".into(), |score| share(score.loss)),
             measure("zero_gradient"),

@@ -160,7 +160,7 @@ fn push(
             seen.into(),
             shots.to_string(),
             share(accuracy(judged).mean),
-            share(accuracy(judged).half_width_95),
+            accuracy(judged).width_text(),
             share(accuracy(&floors[0]).mean),
             share(accuracy(&floors[1]).mean),
         ]);

@@ -49,7 +49,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
             tasks::method_name(method).into(),
             format!("{word} {value}"),
             share(judged.balanced_accuracy.mean),
-            share(judged.balanced_accuracy.half_width_95),
+            judged.balanced_accuracy.width_text(),
             share(uniformity(first_rows(&judged.features), judged.features.dim)),
             zero(curve.first()),
             zero(curve.last()),

@@ -3,14 +3,19 @@
 use std::num::NonZeroUsize;
 
 use super::Asked;
+use super::comparison::{self, BASELINE, Candidate, Comparison};
 use crate::data;
 use crate::encoder::Embedder;
 use crate::evaluate::{
-    self, AbstentionResult, AbstentionTask, EpisodePool, EpisodeSettings, GateResult, Interval, Seen, SetsResult,
+    self, AbstentionResult, AbstentionTask, EpisodePool, EpisodeSettings, GateResult, Interval, PairedDifference, Seen,
+    SetsResult,
 };
 
 /// Images of the unlabelled part, spread evenly, that the unknown gate is set by.
 const CORPUS_IMAGES: usize = 2000;
+
+/// What is compared with raw pixels.
+const ONE_RIGHT_CLASS: &str = "answered with the one right class";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -61,12 +66,13 @@ struct Report {
     class_names: Vec<String>,
     remarks: Vec<String>,
     rows: Vec<Row>,
+    comparison: Vec<Comparison>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let asked = &args.asked;
     let mut images = asked.images()?;
-    let ways = images.dataset.class_names.len();
+    let ways = images.classes_to_draw(&asked.split)?;
     let strangers = args.unknown.as_deref().map(|name| data::open_named(name, asked.common.seed)).transpose()?;
     let strangers = match strangers {
         Some(dataset) => {
@@ -113,6 +119,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     let report = Report {
+        comparison: compare(&rows),
         probe: "abstention",
         data: asked.data.clone(),
         unknown: args.unknown.clone(),
@@ -130,6 +137,25 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// How often a query gets one class and the right one, beside raw pixels: sets cover the right class equally often with
+/// any encoder, and a better one makes them smaller.
+fn compare(rows: &[Row]) -> Vec<Comparison> {
+    let Some(own) = rows.first().map(|row| &row.encoder).filter(|own| *own != BASELINE) else { return Vec::new() };
+    let mut comparisons = Vec::new();
+    for own in rows.iter().filter(|row| row.encoder == *own) {
+        let Some(pixels) = rows.iter().find(|row| row.encoder == BASELINE && row.shots == own.shots) else { continue };
+        for (sets, others) in own.result.sets.iter().zip(&pixels.result.sets) {
+            let paired = PairedDifference::of_episodes(&sets.single_right, &others.single_right);
+            let (value, other) = (Interval::of(&sets.single_right), Interval::of(&others.single_right));
+            let own_side = Candidate { encoder: &own.encoder, head: "auto", value };
+            let other_side = Candidate { encoder: &pixels.encoder, head: "auto", value: other };
+            let comparison = Comparison::new(ONE_RIGHT_CLASS, &own_side, &other_side, paired);
+            comparisons.push(comparison.with_shots(own.shots).with_error_rate(sets.error_permille));
+        }
+    }
+    comparisons
 }
 
 fn spread(indices: &[usize]) -> Vec<usize> {
@@ -161,21 +187,18 @@ fn print(report: &Report, quiet: bool) {
     for row in &report.rows {
         let GateResult { true_accept, false_accept, true_accept_by_support, false_accept_by_support } =
             &row.result.gate;
-        let optional = |share: &Option<Interval>| share.as_ref().map_or("-".to_owned(), interval);
+        let optional = |share: &Option<Interval>| share.as_ref().map_or("-".to_owned(), Interval::to_string);
         println!(
             "{:encoder$}  {:<5}  {:13}  {:13}  {:15}  {}",
             row.encoder,
             row.shots,
-            interval(true_accept),
+            true_accept,
             optional(false_accept),
-            interval(true_accept_by_support),
+            true_accept_by_support,
             optional(false_accept_by_support),
         );
     }
-}
-
-fn interval(share: &Interval) -> String {
-    format!("{:.3} ± {:.3}", share.mean, share.half_width_95)
+    comparison::print(&report.comparison, report.rows.first().map_or("", |row| &row.encoder));
 }
 
 fn print_sets(row: &Row, sets: &SetsResult, encoder: usize) {
@@ -185,7 +208,7 @@ fn print_sets(row: &Row, sets: &SetsResult, encoder: usize) {
         row.encoder,
         row.shots,
         format!("{} %", f64::from(sets.error_permille) / 10.0),
-        interval(&sets.coverage),
+        sets.coverage,
         sets.nominal,
         ways.join(" "),
         sets.size.mean,

@@ -1,5 +1,7 @@
-//! The figures of `macula eval` as a table: balanced accuracy and recalls first, accuracy after them.
+//! The figures of `macula eval` as a table: balanced accuracy and recalls first, accuracy after them, and at the end how
+//! the encoder stands beside raw pixels.
 
+use super::comparison::{self, Candidate, Comparison};
 use crate::encoder::Embedder;
 use crate::evaluate::{Confusion, FewShotResult, HeadKind, Interval, Outcome, ProbeResult};
 
@@ -18,16 +20,18 @@ pub struct Report {
     pub class_names: Vec<String>,
     pub remarks: Vec<String>,
     pub rows: Vec<Row>,
+    /// The encoder beside raw pixels: one for a probe, one for each number of shots; none where it is raw pixels.
+    pub comparison: Vec<Comparison>,
 }
 
 /// One encoder with one head.
 #[derive(serde::Serialize)]
 pub struct Row {
-    encoder: String,
+    pub encoder: String,
     input: String,
     feature_dim: usize,
     head: String,
-    shots: Option<usize>,
+    pub shots: Option<usize>,
     episodes: Option<usize>,
     balanced_accuracy: Interval,
     recalls: Vec<Option<f64>>,
@@ -80,15 +84,24 @@ impl Row {
         }
     }
 
+    /// Its balanced accuracy.
+    pub fn mean(&self) -> f64 {
+        self.balanced_accuracy.mean
+    }
+
+    /// As it is compared with others.
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate { encoder: &self.encoder, head: &self.head, value: self.balanced_accuracy }
+    }
+
     fn cells(&self) -> Vec<String> {
-        let Interval { mean, half_width_95 } = self.balanced_accuracy;
         let optional = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.3}"));
         vec![
             self.encoder.clone(),
             self.input.clone(),
             self.head.clone(),
             self.shots.map_or(String::new(), |shots| shots.to_string()),
-            format!("{mean:.3} ± {half_width_95:.3}"),
+            self.balanced_accuracy.to_string(),
             recalls(&self.recalls),
             format!("{:.3}", self.accuracy),
             optional(self.area_under_roc),
@@ -137,4 +150,5 @@ pub fn print(report: &Report, quiet: bool) {
         let cells: Vec<String> = used.iter().map(|&column| format!("{:1$}", line[column], width(column))).collect();
         println!("{}", cells.join("  ").trim_end());
     }
+    comparison::print(&report.comparison, report.rows.first().map_or("", |row| &row.encoder));
 }

@@ -1,0 +1,136 @@
+//! What `macula eval` says of classes without images, of one class, and of the encoder beside raw pixels.
+#![cfg(feature = "cli")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn eval(arguments: &str) -> Output {
+    let arguments = arguments.split_whitespace();
+    Command::new(env!("CARGO_BIN_EXE_macula")).arg("eval").args(arguments).output().unwrap()
+}
+
+fn json(arguments: &str) -> Value {
+    let output = eval(&format!("{arguments} --json --quiet"));
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Writes `count` grey images of about `level` to `folder/SPLIT/CLASS`.
+fn write(folder: &Path, split: &str, class: &str, level: u8, count: u8) {
+    let place = folder.join(split).join(class);
+    std::fs::create_dir_all(&place).unwrap();
+    for number in 0..count {
+        let pixel = |x: u32, y: u32| image::Luma([level.wrapping_add((x * 3 + y * 7) as u8 % 20 + number)]);
+        image::GrayImage::from_fn(16, 16, pixel).save(place.join(format!("{number}.png"))).unwrap();
+    }
+}
+
+/// Each probe on `data`, small.
+fn probes(data: &Path, encoder: &str) -> [String; 4] {
+    let few = "--shots 1 --queries 1 --episodes 6";
+    ["knn", "linear", &format!("few-shot {few}"), &format!("abstention {few}")]
+        .map(|probe| format!("{probe} --encoder {encoder} --data {} --image-size 16", data.display()))
+}
+
+#[test]
+fn one_class_is_refused_by_every_probe() {
+    let folder = tempfile::tempdir().unwrap();
+    for (split, classes) in [("train", &["a", "b"][..]), ("test", &["a"])] {
+        classes.iter().for_each(|class| write(folder.path(), split, class, 40, 4));
+    }
+    for arguments in probes(folder.path(), "raw-pixels") {
+        let output = eval(&arguments);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
+        assert!(message.contains("'a'") && output.stdout.is_empty(), "{arguments}: {message}");
+    }
+    write(folder.path(), "test", "b", 160, 4);
+    for arguments in probes(folder.path(), "raw-pixels") {
+        assert!(eval(&arguments).status.success(), "{arguments}: two classes are enough");
+    }
+}
+
+#[test]
+fn a_class_that_is_not_tested_is_left_out_of_the_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    for (class, level) in [("a", 20), ("b", 90), ("c", 170)] {
+        write(folder.path(), "train", class, level, 5);
+    }
+    write(folder.path(), "test", "a", 20, 5);
+    write(folder.path(), "test", "c", 170, 5);
+    for arguments in probes(folder.path(), "raw-pixels") {
+        let report = json(&arguments);
+        let remarks = report["remarks"].as_array().unwrap();
+        assert!(remarks.iter().any(|remark| remark.as_str().unwrap().contains("class b")), "{arguments}: {report}");
+        let drawn = arguments.starts_with("few-shot") || arguments.starts_with("abstention");
+        assert_eq!(report["class_names"].as_array().unwrap().len(), if drawn { 2 } else { 3 }, "{arguments}");
+        let text = String::from_utf8(eval(&arguments).stdout).unwrap();
+        assert!(!text.contains("NaN"), "{text}");
+    }
+    let knn = json(&probes(folder.path(), "raw-pixels")[0]);
+    assert_eq!(knn["rows"][0]["recalls"], serde_json::json!([1.0, null, 1.0]));
+    assert_eq!(knn["rows"][0]["balanced_accuracy"]["mean"], 1.0);
+    assert!(knn["rows"][0]["balanced_accuracy"]["half_width_95"].as_f64().unwrap() > 0.1, "five images prove little");
+    // What nobody could have learned is refused by name.
+    write(folder.path(), "test", "d", 220, 5);
+    let output = eval(&probes(folder.path(), "raw-pixels")[0]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("'d'"));
+}
+
+#[test]
+fn every_probe_ends_with_the_encoder_beside_raw_pixels() {
+    for (probe, comparisons) in [
+        ("knn", 1),
+        ("linear", 1),
+        ("few-shot --shots 1,3 --queries 5 --episodes 10 --head prototype", 2),
+        ("abstention --shots 9 --error-rates 10,20 --queries 4 --episodes 10", 2),
+    ] {
+        let of = |encoder: &str| format!("{probe} --encoder {encoder} --data phantoms:16:400 --image-size 16");
+        let report = json(&of("random:pico"));
+        let found = report["comparison"].as_array().unwrap();
+        assert_eq!(found.len(), comparisons, "{probe}: {report}");
+        for comparison in found {
+            let number = |value: &Value| value.as_f64().unwrap();
+            let [low, high] = [0, 1].map(|end| number(&comparison["interval"][end]));
+            let difference = number(&comparison["difference"]);
+            assert!(low < high && low <= difference && difference <= high, "{comparison}");
+            let expected = if low > 0.0 {
+                "ahead"
+            } else if high < 0.0 {
+                "behind"
+            } else {
+                "level"
+            };
+            assert_eq!(comparison["verdict"], expected);
+            assert_eq!(
+                (&comparison["baseline"], &comparison["encoder"]),
+                (&"raw-pixels".into(), &"random:pico".into())
+            );
+            assert!(comparison["intervals_overlap"].is_boolean());
+        }
+        if probe == "knn" || probe == "linear" {
+            let mean = |row: usize| report["rows"][row]["balanced_accuracy"]["mean"].as_f64().unwrap();
+            let pixels = report["rows"].as_array().unwrap().iter().position(|row| row["encoder"] == "raw-pixels");
+            let difference = mean(0) - mean(pixels.unwrap());
+            assert!((found[0]["difference"].as_f64().unwrap() - difference).abs() < 1e-12);
+        }
+        let text = String::from_utf8(eval(&of("random:pico")).stdout).unwrap();
+        let verdict = found[comparisons - 1]["verdict"].as_str().unwrap();
+        assert!(text.lines().last().unwrap().contains(verdict), "{text}");
+        assert_eq!(json(&of("raw-pixels"))["comparison"], serde_json::json!([]), "the baseline beside itself");
+    }
+}
+
+/// One episode has no spread: no interval is invented for it.
+#[test]
+fn one_episode_has_no_interval() {
+    let arguments = "few-shot --encoder random:pico --data phantoms:16:200 --image-size 16 --shots 1 --queries 2 \
+                     --episodes 1 --head prototype";
+    let report = json(arguments);
+    assert_eq!(report["rows"][0]["balanced_accuracy"]["half_width_95"], Value::Null);
+    assert_eq!(report["comparison"][0]["verdict"], "undecided");
+    assert_eq!(report["comparison"][0]["interval"], Value::Null);
+}
