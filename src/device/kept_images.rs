@@ -10,7 +10,8 @@ use image::{ExtendedColorType, ImageFormat};
 use macula_edge::image::RawImage;
 use macula_edge::taught::Source;
 
-use crate::data::{Image, decode};
+use crate::data::Image;
+use crate::data::decode::{self, DecodeOptions};
 use crate::files::write_whole;
 
 /// What names of these files end in.
@@ -82,8 +83,8 @@ impl KeptImages {
     pub fn get(&self, source: &Source) -> Result<Option<Image>, KeptImageError> {
         let path = self.path(source);
         match std::fs::read(&path) {
-            Ok(bytes) => decode::decode(&bytes, &path.display().to_string())
-                .map(Some)
+            Ok(bytes) => decode::decode(&bytes, &path.display().to_string(), &DecodeOptions::default())
+                .map(|decoded| Some(decoded.image))
                 .map_err(|error| KeptImageError::of(&path, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(KeptImageError::of(&path, error)),

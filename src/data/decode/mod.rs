@@ -1,26 +1,98 @@
-//! One image file to 8-bit pixels, with limits on what a file may ask for.
+//! One image file to 8-bit pixels: the one way in for every format and every command.
+//!
+//! [`decode`] knows a format by its content, checks size and memory before it allocates, refuses what a decoder would
+//! have to fill in, applies the orientation, and brings samples to 8 bits by the range that is stated or natural.
 
+mod bmp;
+mod budget;
+mod bytes;
+mod fence;
 mod format;
+mod gif;
+mod jpeg;
+mod orientation;
+mod png;
+mod pnm;
 mod range;
+mod refusal;
+mod samples;
+mod tiff;
+mod webp;
 
-use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-
-use macula_edge::image::SIDE_MAX;
-
 use super::{DataError, Image};
+use crate::files;
+use refusal::Refusal;
 
+pub use budget::{BYTES_MAX, FILE_BYTES_MAX, PIXELS_MAX, is_allowed};
 pub use format::{FORMAT_NAMES, Format, PREFIX_LEN, format_of, format_of_file, is_image, unread_format_of};
 pub use range::{RangeError, ValueRange};
+pub use samples::{RawFacts, SampleKind};
 
-/// Pixels an image may have. 2²⁷ (16,384 × 8,192) holds the largest radiograph and photograph in
-/// use, and keeps a decompression bomb below half a gibibyte of 8-bit RGB.
-pub const PIXELS_MAX: u64 = 1 << 27;
+/// How image files are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DecodeOptions {
+    /// Which raw values are black and white; none for the natural range of the samples.
+    pub range: Option<ValueRange>,
+    /// Whether only [`Decoded::raw`] is wanted: samples whose range nobody knows are no error then, and the pixels mean
+    /// nothing.
+    pub measure: bool,
+}
 
-/// Bytes a decoder may allocate: [`PIXELS_MAX`] of 16-bit RGBA.
-const DECODER_BYTES_MAX: u64 = 8 * PIXELS_MAX;
+/// An image file, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The pixels, upright.
+    pub image: Image,
+    /// By its content.
+    pub format: Format,
+    /// The samples as the file has them.
+    pub raw: RawFacts,
+    /// Pages or frames; the first full one is [`Self::image`].
+    pub frames: u32,
+    /// The EXIF orientation that was applied, 1 to 8; 1 is upright.
+    pub orientation: u8,
+}
+
+/// What the reader of one format gives.
+struct Read {
+    /// As it is stored.
+    image: Image,
+    raw: RawFacts,
+    frames: u32,
+    orientation: u8,
+}
+
+/// Reads one image file with the natural range of its samples.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_image(path: &Path) -> Result<Image, DataError> {
+    read(path, &DecodeOptions::default()).map(|decoded| decoded.image)
+}
+
+/// Reads one image file.
+///
+/// # Errors
+/// As [`decode`], and when the file cannot be read or has more than [`FILE_BYTES_MAX`].
+pub fn read(path: &Path, options: &DecodeOptions) -> Result<Decoded, DataError> {
+    let bytes = files::read_bounded(path, FILE_BYTES_MAX)
+        .map_err(|error| DataError::Io { path: error.path, source: error.source })?;
+    decode(&bytes, &path.display().to_string(), options)
+}
+
+/// Decodes the bytes of an image file; `name` is what an error calls it.
+///
+/// Alpha is dropped without blending, grey stays one channel, of several pages or frames the first full one is taken.
+///
+/// # Errors
+/// When the format is not read, the file is damaged or cut off, takes more than [`PIXELS_MAX`] or [`BYTES_MAX`], or has
+/// samples of which nobody knows which are black and white.
+pub fn decode(bytes: &[u8], name: &str, options: &DecodeOptions) -> Result<Decoded, DataError> {
+    let decoded = recognise(bytes).and_then(|format| fence::fenced(|| decode_as(format, bytes, options)));
+    decoded.map_err(|refusal| refusal.named(name))
+}
 
 /// Endings, in lower case, of the files that count as images.
 const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "gif"];
@@ -31,88 +103,41 @@ pub fn is_image_name(path: &Path) -> bool {
     ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending))
 }
 
-/// Whether an image may have this size: no side is 0 or beyond what can be resized, and the area has a limit.
-pub(super) fn is_allowed(width: u64, height: u64) -> bool {
-    let sides = 1..=SIDE_MAX as u64;
-    sides.contains(&width) && sides.contains(&height) && width * height <= PIXELS_MAX
+fn recognise(bytes: &[u8]) -> Result<Format, Refusal> {
+    format_of(bytes).ok_or_else(|| match unread_format_of(bytes) {
+        _ if bytes.is_empty() => "the file is empty".into(),
+        Some(other) => format!("it is {other}; {FORMAT_NAMES} are read").into(),
+        None => format!("it is none of {FORMAT_NAMES}").into(),
+    })
 }
 
-/// Reads one image file: the format by its content, the first frame, 8 bits a channel.
-///
-/// 16-bit values are scaled to 8 bits and rounded, alpha is dropped without blending (a medical export's
-/// transparent pixels still carry tissue), grey stays one channel.
-pub fn read_image(path: &Path) -> Result<Image, DataError> {
-    let bytes = std::fs::read(path).map_err(DataError::io(path))?;
-    decode(&bytes, &path.display().to_string())
-}
-
-/// Decodes the bytes of an image file; `name` is what an error calls it.
-pub fn decode(bytes: &[u8], name: &str) -> Result<Image, DataError> {
-    let refuse = |reason: String| DataError::Decode { name: name.to_owned(), reason };
-    let reader =
-        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| refuse(error.to_string()))?;
-    match reader.format() {
-        None if bytes.is_empty() => return Err(refuse("the file is empty".to_owned())),
-        None => return Err(refuse("it is none of JPEG, PNG, TIFF, BMP, GIF".to_owned())),
-        // The decoder fills a truncated JPEG with grey and reports success.
-        Some(ImageFormat::Jpeg) if !jpeg_is_whole(bytes) => {
-            return Err(refuse(format!("the JPEG is truncated: no end marker in {} bytes", bytes.len())));
-        }
-        Some(_) => {}
+fn decode_as(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Refusal> {
+    let reader = match format {
+        Format::Jpeg => jpeg::read,
+        Format::Png => png::read,
+        Format::Tiff => tiff::read,
+        Format::Bmp => bmp::read,
+        Format::Gif => gif::read,
+        Format::WebP => webp::read,
+        Format::Pnm => pnm::read,
+    };
+    let Read { image, raw, frames, orientation } = reader(bytes, options)?;
+    if orientation::is_transposing(orientation) {
+        budget::check(image.width as u64, image.height as u64, 2 * image.channels as u64)?;
     }
-    let mut decoder = reader.into_decoder().map_err(|error| refuse(error.to_string()))?;
-    let (width, height) = decoder.dimensions();
-    let (width, height) = (u64::from(width), u64::from(height));
-    if width * height == 0 {
-        return Err(refuse(format!("it is {width}×{height} pixels")));
-    }
-    if !is_allowed(width, height) {
-        return Err(DataError::TooLarge { name: name.to_owned(), width, height, limit: PIXELS_MAX });
-    }
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(DECODER_BYTES_MAX);
-    decoder.set_limits(limits).map_err(|error| refuse(error.to_string()))?;
-    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| refuse(error.to_string()))?;
-    Ok(to_eight_bits(decoded))
-}
-
-fn to_eight_bits(decoded: DynamicImage) -> Image {
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let grey = !decoded.color().has_color();
-    let (channels, pixels) =
-        if grey { (1, decoded.into_luma8().into_raw()) } else { (3, decoded.into_rgb8().into_raw()) };
-    Image { width, height, channels, pixels }
-}
-
-/// Whether the end-of-image marker follows the first scan.
-///
-/// Segments before the scan are stepped over by their length, so the end marker of an embedded
-/// thumbnail does not count. Bytes after the end marker are allowed: cameras and scanners pad.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xDA;
-    const END_OF_IMAGE: u8 = 0xD9;
-    let mut at = 2; // after the start-of-image marker, which the guessed format has checked
-    while let Some(&[first, marker, high, low]) = bytes.get(at..at + 4) {
-        if first != 0xFF {
-            return false;
-        }
-        if marker == 0xFF {
-            at += 1; // fill byte
-            continue;
-        }
-        if marker == START_OF_SCAN {
-            // Inside a scan 0xFF is followed by 0 or a restart marker, so this pair can only be the end.
-            return bytes[at..].windows(2).any(|pair| pair == [0xFF, END_OF_IMAGE]);
-        }
-        at += 2 + usize::from(u16::from_be_bytes([high, low]));
-    }
-    false
+    Ok(Decoded { image: orientation::apply(orientation, image), format, raw, frames, orientation })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
-    use image::{GrayImage, RgbaImage};
+    use image::{DynamicImage, GrayImage, ImageFormat, RgbaImage};
+
+    fn read_bytes(bytes: &[u8]) -> Result<Image, DataError> {
+        decode(bytes, "test.img", &DecodeOptions::default()).map(|decoded| decoded.image)
+    }
 
     fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
@@ -131,15 +156,15 @@ mod tests {
             // There is no grey GIF.
             let drawn = if format == Gif { DynamicImage::ImageRgb8(gradient().into_rgb8()) } else { gradient() };
             let bytes = encoded(&drawn, format);
-            let image = decode(&bytes, "whole").unwrap();
+            let image = read_bytes(&bytes).unwrap();
             assert_eq!((image.width, image.height), (24, 20), "{format:?}");
             let expected = gradient().into_luma8().into_raw();
             let grey = image.to_grey().pixels;
             let worst = grey.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
             assert!(worst <= if format == Jpeg { 12 } else { 0 }, "{format:?}: off by {worst}");
             for keep in [0, 1, 10, bytes.len() / 2, bytes.len() * 3 / 4] {
-                let error = decode(&bytes[..keep], "cut.img").unwrap_err().to_string();
-                assert!(error.starts_with("cut.img: not a readable image"), "{format:?} cut to {keep}: {error}");
+                let error = read_bytes(&bytes[..keep]).unwrap_err().to_string();
+                assert!(error.starts_with("test.img: not a readable image"), "{format:?} cut to {keep}: {error}");
             }
         }
     }
@@ -147,10 +172,10 @@ mod tests {
     #[test]
     fn alpha_is_dropped_and_sixteen_bits_become_eight() {
         let rgba = DynamicImage::ImageRgba8(RgbaImage::from_pixel(2, 2, image::Rgba([200, 10, 30, 0])));
-        let image = decode(&encoded(&rgba, ImageFormat::Png), "rgba").unwrap();
+        let image = read_bytes(&encoded(&rgba, ImageFormat::Png)).unwrap();
         assert_eq!((image.channels, &image.pixels[..3]), (3, &[200u8, 10, 30][..]));
         let deep = image::ImageBuffer::from_pixel(2, 1, image::Luma([0x80FFu16]));
-        let image = decode(&encoded(&DynamicImage::ImageLuma16(deep), ImageFormat::Png), "deep").unwrap();
+        let image = read_bytes(&encoded(&DynamicImage::ImageLuma16(deep), ImageFormat::Png)).unwrap();
         assert_eq!((image.channels, image.pixels), (1, vec![0x80, 0x80]));
     }
 
@@ -160,15 +185,11 @@ mod tests {
         let mut bytes = encoded(&gradient(), ImageFormat::Bmp);
         bytes[18..22].copy_from_slice(&60_000u32.to_le_bytes());
         bytes[22..26].copy_from_slice(&60_000u32.to_le_bytes());
-        let error = decode(&bytes, "bomb.bmp").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "bomb.bmp: 60000×60000 pixels are more than an image may have: 134217728, at most 65535 a side"
-        );
+        let is_too_large = |bytes: &[u8]| matches!(read_bytes(bytes), Err(DataError::TooLarge { .. }));
+        assert!(is_too_large(&bytes));
         // Few pixels, but in a row that is too long; 65,535 is not.
         let row = |width| encoded(&DynamicImage::ImageLuma8(GrayImage::new(width, 1)), ImageFormat::Png);
-        let error = decode(&row(65_536), "long.png").unwrap_err().to_string();
-        assert_eq!(error, "long.png: 65536×1 pixels are more than an image may have: 134217728, at most 65535 a side");
-        assert_eq!(decode(&row(65_535), "long.png").unwrap().width, 65_535);
+        assert!(is_too_large(&row(65_536)));
+        assert_eq!(read_bytes(&row(65_535)).unwrap().width, 65_535);
     }
 }

@@ -1,0 +1,64 @@
+//! JPEG: baseline, extended and progressive, 8 bits, Huffman-coded; turned as its EXIF data say.
+//!
+//! The decoder fills whatever is missing with grey and reports success, so [`scan`] first counts the coded blocks.
+
+mod entropy;
+mod frame;
+mod scan;
+
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+
+use super::super::Image;
+use super::refusal::Refusal;
+use super::{DecodeOptions, Read, samples};
+
+pub(super) fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Read, Refusal> {
+    let whole = scan::check(bytes)?;
+    let (width, height) = (whole.frame.width, whole.frame.height);
+    let (image, raw) = decode(bytes, whole.frame.colour()?, options)?;
+    if (image.width, image.height) != (width, height) {
+        return Err("its decoder found another size than its header has".into());
+    }
+    Ok(Read { image, raw, frames: 1, orientation: whole.orientation })
+}
+
+/// Pixels in `colour`, which has one or three channels, or those of the file where a TIFF names its colours.
+pub(super) fn decode(
+    bytes: &[u8],
+    colour: ColorSpace,
+    options: &DecodeOptions,
+) -> Result<(Image, super::RawFacts), Refusal> {
+    let (width, height, channels, mut pixels) = decode_raw(bytes, Some(colour))?;
+    let raw = samples::keep_channels(&mut pixels, channels, channels, options)?;
+    Ok((Image { width, height, channels, pixels }, raw))
+}
+
+/// Width, height, channels and samples; without `colour`, as they are stored.
+pub(super) fn decode_raw(bytes: &[u8], colour: Option<ColorSpace>) -> Result<(usize, usize, usize, Vec<u8>), Refusal> {
+    let refuse = |error: zune_jpeg::errors::DecodeErrors| Refusal::from(error.to_string());
+    let options = DecoderOptions::default().set_max_width(usize::from(u16::MAX)).set_max_height(usize::from(u16::MAX));
+    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(refuse)?;
+    let (width, height) = decoder.dimensions().ok_or("it has no size")?;
+    let stored = decoder.input_colorspace().ok_or("it has no colours")?;
+    decoder.set_options(options.jpeg_set_out_colorspace(colour.unwrap_or(stored)));
+    let len = decoder.output_buffer_size().ok_or("it has no size")?;
+    let mut pixels = vec![0; len];
+    decoder.decode_into(&mut pixels).map_err(refuse)?;
+    let channels = len / (width * height).max(1);
+    Ok((width, height, channels, pixels))
+}
+
+/// Checks a JPEG inside another file, which must have this size.
+pub(super) fn check_part(bytes: &[u8], width: usize, height: usize) -> Result<frame::Frame, Refusal> {
+    let frame = scan::check(bytes)?.frame;
+    match (frame.width, frame.height) == (width, height) {
+        true => Ok(frame),
+        false => {
+            Err(format!("a JPEG part of it has {}×{} pixels, expected {width}×{height}", frame.width, frame.height)
+                .into())
+        }
+    }
+}

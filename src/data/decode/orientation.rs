@@ -1,0 +1,113 @@
+//! Which way up a picture is: the EXIF orientation, 1 to 8.
+//!
+//! | value | how the stored picture becomes upright                |
+//! |     1 | as it is                                               |
+//! |     2 | mirrored left to right                                 |
+//! |     3 | turned by 180°                                         |
+//! |     4 | mirrored top to bottom                                 |
+//! |     5 | rows become columns                                    |
+//! |     6 | turned by 90° clockwise                                |
+//! |     7 | rows become columns, then turned by 180°               |
+//! |     8 | turned by 90° counterclockwise                         |
+
+use super::super::Image;
+
+/// The tag of the orientation, in EXIF as in TIFF.
+pub(super) const TAG: u16 = 274;
+
+/// The orientation in a block of EXIF data, with or without the `Exif\0\0` before it; 1 where it names none that exists.
+pub(super) fn of_exif(block: &[u8]) -> u8 {
+    let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
+    image::metadata::Orientation::from_exif_chunk(block).map_or(1, image::metadata::Orientation::to_exif)
+}
+
+/// Whether rows become columns, which takes a second buffer.
+pub(super) fn is_transposing(orientation: u8) -> bool {
+    (5..=8).contains(&orientation)
+}
+
+/// Turns `image` upright.
+pub(super) fn apply(orientation: u8, mut image: Image) -> Image {
+    let row = image.width * image.channels;
+    match orientation {
+        2 => image.pixels.chunks_exact_mut(row).for_each(|row| reverse_pixels(row, image.channels)),
+        3 => reverse_pixels(&mut image.pixels, image.channels),
+        4 => reverse_rows(&mut image.pixels, row),
+        5..=8 => return transpose(orientation, &image),
+        _ => {}
+    }
+    image
+}
+
+fn reverse_pixels(pixels: &mut [u8], channels: usize) {
+    pixels.reverse();
+    // The order of the channels went with that of the pixels.
+    pixels.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
+}
+
+fn reverse_rows(pixels: &mut [u8], row: usize) {
+    let rows = pixels.len() / row;
+    for top in 0..rows / 2 {
+        let (above, below) = pixels.split_at_mut((rows - 1 - top) * row);
+        above[top * row..(top + 1) * row].swap_with_slice(&mut below[..row]);
+    }
+}
+
+/// Orientations 5 to 8: the stored column of an upright pixel depends on its row.
+fn transpose(orientation: u8, stored: &Image) -> Image {
+    let (width, height, channels) = (stored.height, stored.width, stored.channels);
+    let mut pixels = Vec::with_capacity(stored.pixels.len());
+    for y in 0..height {
+        let column = if matches!(orientation, 5 | 6) { y } else { height - 1 - y };
+        for x in 0..width {
+            let row = if matches!(orientation, 5 | 8) { x } else { width - 1 - x };
+            let at = (row * stored.width + column) * channels;
+            pixels.extend_from_slice(&stored.pixels[at..at + channels]);
+        }
+    }
+    Image { width, height, channels, pixels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each orientation makes of 2 × 3 pixels, worked by hand: the rows 0 1, 2 3, 4 5.
+    #[test]
+    fn all_eight_orientations_turn_as_exif_says() {
+        let upright: [(u8, usize, [u8; 6]); 9] = [
+            (0, 2, [0, 1, 2, 3, 4, 5]),
+            (1, 2, [0, 1, 2, 3, 4, 5]),
+            (2, 2, [1, 0, 3, 2, 5, 4]),
+            (3, 2, [5, 4, 3, 2, 1, 0]),
+            (4, 2, [4, 5, 2, 3, 0, 1]),
+            (5, 3, [0, 2, 4, 1, 3, 5]),
+            (6, 3, [4, 2, 0, 5, 3, 1]),
+            (7, 3, [5, 3, 1, 4, 2, 0]),
+            (8, 3, [1, 3, 5, 0, 2, 4]),
+        ];
+        for (orientation, width, expected) in upright {
+            for channels in [1, 3] {
+                let colours =
+                    |values: &[u8]| values.iter().flat_map(|&v| (0..channels as u8).map(move |c| 10 * v + c)).collect();
+                let stored = Image { width: 2, height: 3, channels, pixels: colours(&[0, 1, 2, 3, 4, 5]) };
+                let found = apply(orientation, stored);
+                let expected = Image { width, height: 6 / width, channels, pixels: colours(&expected) };
+                assert_eq!(found, expected, "orientation {orientation}");
+            }
+        }
+    }
+
+    #[test]
+    fn exif_is_read_in_both_byte_orders() {
+        let little = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let big = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x08\0\0\0\0\0\0";
+        assert_eq!([of_exif(little), of_exif(big)], [6, 8]);
+        for broken in [&b""[..], b"Exif\0\0", &little[..18], b"MM\0*\xff\xff\xff\xff"] {
+            assert_eq!(of_exif(broken), 1);
+        }
+        let mut strange = *little;
+        strange[24] = 9;
+        assert_eq!(of_exif(&strange), 1);
+    }
+}

@@ -1,0 +1,234 @@
+//! Raw samples to 8 bits, and what is remembered of them.
+
+use image::{ColorType, ImageDecoder};
+
+use super::super::Image;
+use super::range::ValueRange;
+use super::refusal::Refusal;
+use super::{DecodeOptions, budget};
+
+/// What kind of number a raw sample is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SampleKind {
+    /// An unsigned integer.
+    Unsigned,
+    /// A signed integer.
+    Signed,
+    /// A floating-point number.
+    Float,
+}
+
+/// The samples of one image as its file has them, before they became 8 bits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RawFacts {
+    /// What kind of numbers they are.
+    pub kind: SampleKind,
+    /// Bits of one. Unsigned samples of up to 8 bits and colours of a palette count as 8.
+    pub bits: u32,
+    /// The smallest value of all pixels and colours, alpha left out.
+    pub low: f64,
+    /// The largest one.
+    pub high: f64,
+}
+
+impl RawFacts {
+    /// Whether a [`ValueRange`] applies to such samples.
+    pub fn takes_range(&self) -> bool {
+        self.kind != SampleKind::Unsigned || self.bits > 8
+    }
+
+    /// The range such samples have where none is stated; `None` where there is none to assume.
+    pub fn natural_range(kind: SampleKind, bits: u32) -> Option<ValueRange> {
+        match kind {
+            SampleKind::Unsigned if bits <= 16 => Some(ValueRange { low: 0.0, high: f64::from((1u32 << bits) - 1) }),
+            SampleKind::Float => Some(ValueRange { low: 0.0, high: 1.0 }),
+            SampleKind::Unsigned | SampleKind::Signed => None,
+        }
+    }
+
+    /// What people call such samples.
+    pub fn describe(&self) -> String {
+        match self.kind {
+            SampleKind::Unsigned => format!("{}-bit", self.bits),
+            SampleKind::Signed => format!("signed {}-bit", self.bits),
+            SampleKind::Float => format!("{}-bit floating-point", self.bits),
+        }
+    }
+}
+
+/// Turns raw samples into bytes one by one, and remembers the smallest and the largest.
+pub(super) struct Levels {
+    kind: SampleKind,
+    bits: u32,
+    /// The byte of each unsigned value of up to 16 bits.
+    table: Vec<u8>,
+    /// For all others; none where the file needs a stated range and has none.
+    range: Option<ValueRange>,
+    /// Whether values outside of `range` make the image unreadable, rather than black or white.
+    is_strict: bool,
+    /// Whether only the facts are asked for.
+    measure: bool,
+    /// Whether the smallest value is white.
+    inverted: bool,
+    low: f64,
+    high: f64,
+    has_no_number: bool,
+}
+
+impl Levels {
+    /// For samples of `kind` and `bits`. `natural` is the range that the file itself states, if it does.
+    pub fn new(
+        kind: SampleKind,
+        bits: u32,
+        natural: Option<ValueRange>,
+        inverted: bool,
+        options: &DecodeOptions,
+    ) -> Self {
+        let is_small = kind == SampleKind::Unsigned && bits <= 8;
+        let stated = options.range.filter(|_| !is_small);
+        let range = stated.or(natural).or_else(|| RawFacts::natural_range(kind, bits));
+        let table = match range {
+            Some(range) if kind == SampleKind::Unsigned && bits <= 16 => {
+                (0..1u32 << bits).map(|value| flip(range.to_byte(f64::from(value)), inverted)).collect()
+            }
+            _ => Vec::new(),
+        };
+        // Integers cannot leave their natural range. A float can, and where it does nobody knows what white is.
+        let is_strict = stated.is_none() && kind == SampleKind::Float;
+        let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
+        let measure = options.measure;
+        Self { kind, bits, table, range, is_strict, measure, inverted, low, high, has_no_number: false }
+    }
+
+    /// The byte of an unsigned sample of up to 16 bits.
+    pub fn of_unsigned(&mut self, value: u16) -> u8 {
+        self.remember(f64::from(value));
+        self.table.get(usize::from(value)).copied().unwrap_or_default()
+    }
+
+    /// The byte of any sample.
+    pub fn of_value(&mut self, value: f64) -> u8 {
+        if !value.is_finite() {
+            self.has_no_number = true;
+            return 0;
+        }
+        self.remember(value);
+        flip(self.range.map_or(0, |range| range.to_byte(value)), self.inverted)
+    }
+
+    fn remember(&mut self, value: f64) {
+        self.low = self.low.min(value);
+        self.high = self.high.max(value);
+    }
+
+    /// What the samples were.
+    ///
+    /// # Errors
+    /// When some were no numbers, or it is not known which of them are black and white.
+    pub fn finish(self) -> Result<RawFacts, Refusal> {
+        let Self { kind, bits, low, high, .. } = self;
+        let facts = RawFacts { kind, bits: if kind == SampleKind::Unsigned { bits.max(8) } else { bits }, low, high };
+        if self.has_no_number {
+            return Err(format!("some of its {} samples are infinite or not a number", facts.describe()).into());
+        }
+        if low > high {
+            return Err("it has no samples".into());
+        }
+        let is_known = self.range.is_some_and(|range| !self.is_strict || range.low <= low && high <= range.high);
+        match is_known || self.measure {
+            true => Ok(facts),
+            false => Err(unknown_range(&facts).into()),
+        }
+    }
+}
+
+fn unknown_range(facts: &RawFacts) -> String {
+    let (RawFacts { low, high, kind, .. }, what) = (facts, facts.describe());
+    let expected = if *kind == SampleKind::Float { ", outside of 0 to 1" } else { "" };
+    format!(
+        "its samples are {what}, from {low} to {high}{expected}; pass --range LOW,HIGH to say what is black and white"
+    )
+}
+
+fn flip(byte: u8, inverted: bool) -> u8 {
+    if inverted { 255 - byte } else { byte }
+}
+
+/// Reads the image of a decoder of the `image` crate. Alpha is dropped without blending: the transparent pixels of a
+/// medical export still show tissue.
+///
+/// * `largest`: the largest value that a 16-bit sample can have, where the format says so; its decoder has scaled it to
+///   65,535
+pub(super) fn read(
+    decoder: impl ImageDecoder,
+    largest: Option<u16>,
+    options: &DecodeOptions,
+) -> Result<(Image, RawFacts), Refusal> {
+    let (width, height) = decoder.dimensions();
+    let color = decoder.color_type();
+    let (stored, is_deep) = match color {
+        ColorType::L8 => (1, false),
+        ColorType::La8 => (2, false),
+        ColorType::Rgb8 => (3, false),
+        ColorType::Rgba8 => (4, false),
+        ColorType::L16 => (1, true),
+        ColorType::La16 => (2, true),
+        ColorType::Rgb16 => (3, true),
+        ColorType::Rgba16 => (4, true),
+        other => return Err(format!("its pixels are {other:?}, which is not read").into()),
+    };
+    budget::check(width.into(), height.into(), u64::from(color.bytes_per_pixel()))?;
+    let len = usize::try_from(decoder.total_bytes()).map_err(|_| "it does not fit into memory")?;
+    let mut bytes = vec![0; len];
+    decoder.read_image(&mut bytes)?;
+    let channels = if stored < 3 { 1 } else { 3 };
+    let raw = match is_deep {
+        false => keep_channels(&mut bytes, stored, channels, options)?,
+        true => to_bytes(&mut bytes, stored, channels, largest, options)?,
+    };
+    let (width, height) = (width as usize, height as usize);
+    bytes.truncate(width * height * channels);
+    bytes.shrink_to_fit();
+    Ok((Image { width, height, channels, pixels: bytes }, raw))
+}
+
+/// Moves the first `kept` of `stored` 8-bit channels together, in place.
+pub(super) fn keep_channels(
+    bytes: &mut [u8],
+    stored: usize,
+    kept: usize,
+    options: &DecodeOptions,
+) -> Result<RawFacts, Refusal> {
+    let mut levels = Levels::new(SampleKind::Unsigned, 8, None, false, options);
+    for pixel in 0..bytes.len() / stored {
+        for channel in 0..kept {
+            bytes[pixel * kept + channel] = levels.of_unsigned(bytes[pixel * stored + channel].into());
+        }
+    }
+    levels.finish()
+}
+
+/// As [`keep_channels`] for 16-bit samples in the byte order of this machine.
+fn to_bytes(
+    bytes: &mut [u8],
+    stored: usize,
+    kept: usize,
+    largest: Option<u16>,
+    options: &DecodeOptions,
+) -> Result<RawFacts, Refusal> {
+    let natural = largest.map(|largest| ValueRange { low: 0.0, high: f64::from(largest) });
+    let mut levels = Levels::new(SampleKind::Unsigned, 16, natural, false, options);
+    let unscaled = |value: u16| match largest {
+        // The decoder has multiplied by 65,535 / largest, at least 1, and rounded: this gives the value it had.
+        Some(largest) => ((u32::from(value) * u32::from(largest) + 32_767) / 65_535) as u16,
+        None => value,
+    };
+    for pixel in 0..bytes.len() / (2 * stored) {
+        for channel in 0..kept {
+            let at = 2 * (pixel * stored + channel);
+            let value = u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+            bytes[pixel * kept + channel] = levels.of_unsigned(unscaled(value));
+        }
+    }
+    levels.finish()
+}

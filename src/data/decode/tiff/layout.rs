@@ -1,0 +1,322 @@
+//! What the tags of a page say, as far as it is read. What changes samples and is not read is refused by its name.
+
+use super::super::refusal::Refusal;
+use super::super::samples::SampleKind;
+use super::super::{budget, orientation};
+use super::directory::{Directory, File};
+
+/// What the samples of a pixel mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    /// One sample, 0 is black.
+    Grey,
+    /// One sample, 0 is white.
+    InvertedGrey,
+    /// Red, green, blue.
+    Rgb,
+    /// One sample, an index of the colour map.
+    Palette,
+    /// Cyan, magenta, yellow, black.
+    Cmyk,
+    /// Luma and two colours, inside JPEG.
+    YCbCr,
+}
+
+impl Colour {
+    fn samples(self) -> usize {
+        match self {
+            Self::Grey | Self::InvertedGrey | Self::Palette => 1,
+            Self::Rgb | Self::YCbCr => 3,
+            Self::Cmyk => 4,
+        }
+    }
+}
+
+/// How the bytes of a chunk are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Group4,
+    Lzw,
+    Jpeg,
+    Deflate,
+    PackBits,
+}
+
+/// What is stored of each sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Predictor {
+    /// Itself.
+    None,
+    /// Its difference from the one before.
+    Horizontal,
+    /// As before, of bytes that are ordered by their weight.
+    FloatingPoint,
+}
+
+/// One page.
+pub(super) struct Layout {
+    pub width: usize,
+    pub height: usize,
+    pub kind: SampleKind,
+    pub bits: usize,
+    /// Samples of one pixel, an extra one included.
+    pub samples: usize,
+    pub colour: Colour,
+    /// Whether colours were multiplied by the extra sample.
+    pub is_premultiplied: bool,
+    pub compression: Compression,
+    pub predictor: Predictor,
+    /// Whether each sample has chunks of its own.
+    pub is_planar: bool,
+    /// Whether the lowest bit of a byte is the first one.
+    pub has_reversed_bits: bool,
+    /// Pixels across and down of a chunk, which is a strip or a tile.
+    pub chunk: [usize; 2],
+    pub is_tiled: bool,
+    /// Where chunks begin, and how many bytes they have.
+    pub places: Vec<(u64, u64)>,
+    pub orientation: u8,
+    /// Red, green and blue of each index.
+    pub palette: Vec<[u8; 3]>,
+    /// Tables that the JPEG chunks share.
+    pub jpeg_tables: Vec<u8>,
+}
+
+impl Layout {
+    pub fn read(page: &Directory<'_>, file: File<'_>) -> Result<Self, Refusal> {
+        let (width, height) = (page.required(256, "ImageWidth")?, page.required(257, "ImageLength")?);
+        budget::check(width, height, 1)?;
+        let (width, height) = (width as usize, height as usize);
+        let compression = compression(page.number(259, 1)?)?;
+        let samples = page.number(277, 1)? as usize;
+        let colour = colour(page.required(262, "PhotometricInterpretation")?, compression)?;
+        let is_planar = match page.number(284, 1)? {
+            1 => false,
+            2 => samples > 1,
+            other => return Err(format!("its PlanarConfiguration is {other}, 1 and 2 exist").into()),
+        };
+        let extra = extra(page, samples, colour)?;
+        let (kind, bits) = sample(page, colour, compression)?;
+        let is_premultiplied = extra == Some(1);
+        if is_premultiplied && kind != SampleKind::Unsigned {
+            return Err("its colours are multiplied by an alpha that is no unsigned integer, which is not read".into());
+        }
+        if is_planar && colour == Colour::YCbCr {
+            return Err("it is YCbCr in planes, which is not read".into());
+        }
+        let (chunk, is_tiled) = chunk(page, width, height)?;
+        let planes = if is_planar { samples } else { 1 };
+        let count = width.div_ceil(chunk[0]) * height.div_ceil(chunk[1]) * planes;
+        Ok(Self {
+            width,
+            height,
+            kind,
+            bits,
+            samples,
+            colour,
+            is_premultiplied,
+            compression,
+            predictor: predictor(page.number(317, 1)?, kind, bits, compression)?,
+            is_planar,
+            has_reversed_bits: match page.number(266, 1)? {
+                1 => false,
+                2 => true,
+                other => return Err(format!("its FillOrder is {other}, 1 and 2 exist").into()),
+            },
+            chunk,
+            is_tiled,
+            places: places(page, is_tiled, count)?,
+            orientation: u8::try_from(page.number(orientation::TAG, 1)?).unwrap_or(1),
+            palette: if colour == Colour::Palette { palette(page, bits)? } else { Vec::new() },
+            jpeg_tables: page.bytes(347).map(<[u8]>::to_vec).unwrap_or_default(),
+        })
+        .and_then(|layout| layout.checked(file))
+    }
+
+    /// Samples of one pixel, an extra one left out.
+    pub fn samples_of_colour(&self) -> usize {
+        self.colour.samples()
+    }
+
+    /// Samples of one pixel in one chunk.
+    pub fn chunk_samples(&self) -> usize {
+        if self.is_planar { 1 } else { self.samples }
+    }
+
+    /// Bytes of one row of a chunk.
+    pub fn row_len(&self) -> usize {
+        (self.chunk[0] * self.chunk_samples() * self.bits).div_ceil(8)
+    }
+
+    /// Channels of the image before its colours are converted.
+    pub fn kept(&self) -> usize {
+        match self.colour {
+            Colour::Palette => 3,
+            colour => colour.samples() + usize::from(self.is_premultiplied),
+        }
+    }
+
+    /// Checks memory, and that all chunks lie in the file.
+    fn checked(self, file: File<'_>) -> Result<Self, Refusal> {
+        let (width, height) = (self.width as u64, self.height as u64);
+        // Packed bytes of a chunk as they are unpacked, and the image.
+        let chunk = (self.chunk[0] as u64 * self.chunk_samples() as u64 * self.bits as u64).div_ceil(8);
+        let chunk = chunk.saturating_mul(self.chunk[1] as u64);
+        budget::check_bytes(width, height, (width * height * self.kept() as u64).saturating_add(chunk))?;
+        for (index, (at, len)) in self.places.iter().enumerate() {
+            if at.checked_add(*len).is_none_or(|end| end > file.bytes.len() as u64) {
+                let what = if self.is_tiled { "tile" } else { "strip" };
+                return Err(format!(
+                    "the TIFF is truncated: {what} {index} has {len} bytes at {at}, the file has {}",
+                    file.bytes.len()
+                )
+                .into());
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn colour(photometric: u64, compression: Compression) -> Result<Colour, Refusal> {
+    let is_jpeg = compression == Compression::Jpeg;
+    let name = match photometric {
+        0 => return Ok(Colour::InvertedGrey),
+        1 => return Ok(Colour::Grey),
+        2 => return Ok(Colour::Rgb),
+        3 if !is_jpeg => return Ok(Colour::Palette),
+        5 if !is_jpeg => return Ok(Colour::Cmyk),
+        6 if is_jpeg => return Ok(Colour::YCbCr),
+        3 => "palette inside JPEG",
+        4 => "transparency mask",
+        5 => "CMYK inside JPEG",
+        6 => "YCbCr without JPEG",
+        8..=10 => "Lab",
+        32_803 => "colour filter array (a camera's raw data)",
+        34_892 => "linear raw",
+        _ => "unknown",
+    };
+    Err(format!("its PhotometricInterpretation is {photometric} ({name}), which is not read").into())
+}
+
+fn compression(number: u64) -> Result<Compression, Refusal> {
+    let name = match number {
+        1 => return Ok(Compression::None),
+        4 => return Ok(Compression::Group4),
+        5 => return Ok(Compression::Lzw),
+        7 => return Ok(Compression::Jpeg),
+        8 | 32_946 => return Ok(Compression::Deflate),
+        32_773 => return Ok(Compression::PackBits),
+        2 => "CCITT run lengths",
+        3 => "CCITT Group 3",
+        6 => "old-style JPEG",
+        34_712 | 33_003 | 33_005 => "JPEG 2000",
+        34_887 => "LERC",
+        34_925 => "LZMA",
+        34_892 => "lossy DNG",
+        50_000 | 34_926 => "Zstandard",
+        50_001 | 34_927 => "WebP",
+        50_002 | 52_546 => "JPEG XL",
+        _ => "unknown",
+    };
+    Err(format!("its Compression is {number} ({name}), which is not read").into())
+}
+
+/// The kind of the one extra sample: 0 not known, 1 an alpha that colours are multiplied by, 2 an alpha.
+fn extra(page: &Directory<'_>, samples: usize, colour: Colour) -> Result<Option<u64>, Refusal> {
+    match samples.checked_sub(colour.samples()) {
+        Some(0) => Ok(None),
+        Some(1) if colour != Colour::Palette => page.number(338, 0).map(Some),
+        _ => Err(format!(
+            "it has {samples} samples a pixel where its colours are {colour:?}: {} and one of alpha are read",
+            colour.samples()
+        )
+        .into()),
+    }
+}
+
+fn sample(page: &Directory<'_>, colour: Colour, compression: Compression) -> Result<(SampleKind, usize), Refusal> {
+    let bits = page.shared(258, "BitsPerSample", 1)? as usize;
+    let kind = match page.shared(339, "SampleFormat", 1)? {
+        // 4 says nothing, and is read as 1 by all.
+        1 | 4 => SampleKind::Unsigned,
+        2 => SampleKind::Signed,
+        3 => SampleKind::Float,
+        other => return Err(format!("its SampleFormat is {other} (complex numbers), which is not read").into()),
+    };
+    let is_possible = match (kind, colour) {
+        (SampleKind::Unsigned, Colour::Palette) => bits <= 8,
+        (_, Colour::Palette) => false,
+        (SampleKind::Float, _) => matches!(bits, 16 | 32 | 64),
+        (_, Colour::Cmyk) => matches!(bits, 8 | 16) && kind == SampleKind::Unsigned,
+        _ => bits <= 32 || bits == 64,
+    };
+    if bits == 0 || !is_possible {
+        return Err(format!("its {kind:?} samples have {bits} bits as {colour:?}, which is not read").into());
+    }
+    let is_fixed = match compression {
+        Compression::Jpeg => (kind, bits) != (SampleKind::Unsigned, 8),
+        Compression::Group4 => bits != 1,
+        _ => false,
+    };
+    match is_fixed {
+        true => Err(format!("its {kind:?} samples have {bits} bits, which {compression:?} does not pack").into()),
+        false => Ok((kind, bits)),
+    }
+}
+
+fn predictor(number: u64, kind: SampleKind, bits: usize, compression: Compression) -> Result<Predictor, Refusal> {
+    let packs = matches!(compression, Compression::Lzw | Compression::Deflate);
+    match number {
+        // It belongs to these two alone; readers pass over it elsewhere.
+        _ if !packs => Ok(Predictor::None),
+        1 => Ok(Predictor::None),
+        2 if matches!(bits, 8 | 16 | 32 | 64) => Ok(Predictor::Horizontal),
+        3 if kind == SampleKind::Float => Ok(Predictor::FloatingPoint),
+        other => Err(format!("its Predictor is {other} for {kind:?} samples of {bits} bits, which is not read").into()),
+    }
+}
+
+/// Pixels across and down of a chunk, and whether it is a tile.
+fn chunk(page: &Directory<'_>, width: usize, height: usize) -> Result<([usize; 2], bool), Refusal> {
+    let size = |number: u64| usize::try_from(number).ok().filter(|size| (1..=1 << 24).contains(size));
+    match page.numbers(322)? {
+        Some(_) => {
+            let (across, down) = (page.required(322, "TileWidth")?, page.required(323, "TileLength")?);
+            match (size(across), size(down)) {
+                (Some(across), Some(down)) => Ok(([across, down], true)),
+                _ => Err(format!("its tiles have {across}×{down} pixels").into()),
+            }
+        }
+        None => {
+            let rows = page.number(278, u64::MAX)?.min(height as u64);
+            if rows == 0 { Err("its strips have no rows".into()) } else { Ok(([width, rows as usize], false)) }
+        }
+    }
+}
+
+fn places(page: &Directory<'_>, is_tiled: bool, count: usize) -> Result<Vec<(u64, u64)>, Refusal> {
+    let (what, tags) = if is_tiled { ("tiles", [324, 325]) } else { ("strips", [273, 279]) };
+    let [starts, lens] = tags.map(|tag| page.numbers(tag));
+    let (starts, lens) = (starts?.unwrap_or_default(), lens?.unwrap_or_default());
+    match starts.len() == lens.len() && starts.len() >= count {
+        true => Ok(starts.into_iter().zip(lens).take(count).collect()),
+        false => {
+            let (starts, lens) = (starts.len(), lens.len());
+            Err(format!("it needs {count} {what}, and has {starts} offsets and {lens} byte counts").into())
+        }
+    }
+}
+
+/// The colour map: all reds, all greens, all blues, of 16 bits each.
+fn palette(page: &Directory<'_>, bits: usize) -> Result<Vec<[u8; 3]>, Refusal> {
+    let map = page.numbers(320)?.ok_or("it has indices of colours and no ColorMap")?;
+    let colours = 1 << bits;
+    if map.len() != 3 * colours {
+        return Err(format!("its ColorMap has {} values, {} are needed", map.len(), 3 * colours).into());
+    }
+    // Some writers give 8 bits.
+    let is_deep = map.iter().any(|value| *value > 255);
+    let byte = |value: u64| if is_deep { ((value * 255 + 32_767) / 65_535) as u8 } else { value as u8 };
+    Ok((0..colours).map(|index| [0, 1, 2].map(|channel| byte(map[channel * colours + index]))).collect())
+}

@@ -1,0 +1,48 @@
+//! WebP: as long as its header says, turned as its EXIF data say; of an animation, the first frame.
+
+use std::io::Cursor;
+
+use image::ImageDecoder;
+use image::codecs::webp::WebPDecoder;
+
+use super::bytes::u32_le;
+use super::refusal::Refusal;
+use super::{DecodeOptions, Read, budget, orientation, samples};
+
+const RIFF_HEADER_LEN: usize = 12;
+const CHUNK_HEADER_LEN: usize = 8;
+/// Luma and chroma planes of a frame, its alpha, and the pixels made of them.
+const BYTES_PER_PIXEL: u64 = 6;
+
+pub(super) fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Read, Refusal> {
+    let (orientation, frames) = walk(bytes)?;
+    let mut decoder = WebPDecoder::new(Cursor::new(bytes))?;
+    let (width, height) = decoder.dimensions();
+    budget::check(width.into(), height.into(), BYTES_PER_PIXEL)?;
+    decoder.set_limits(budget::limits())?;
+    let (image, raw) = samples::read(decoder, None, options)?;
+    Ok(Read { image, raw, frames, orientation })
+}
+
+/// Orientation, and how many frames there are.
+fn walk(bytes: &[u8]) -> Result<(u8, u32), Refusal> {
+    let cut = |needed: usize| {
+        Refusal::from(format!("the WebP is truncated: {needed} bytes are announced, {} are there", bytes.len()))
+    };
+    let end = u32_le(bytes, 4).map_or(usize::MAX, |len| (len as usize).saturating_add(8));
+    let riff = bytes.get(..end).ok_or_else(|| cut(end))?;
+    let (mut at, mut orientation, mut frames) = (RIFF_HEADER_LEN, 1, 0);
+    while at < riff.len() {
+        let len = u32_le(riff, at + 4).ok_or_else(|| cut(at + CHUNK_HEADER_LEN))? as usize;
+        let start = at + CHUNK_HEADER_LEN;
+        let end = start.saturating_add(len);
+        let content = riff.get(start..end).ok_or_else(|| cut(end))?;
+        match &riff[at..at + 4] {
+            b"EXIF" => orientation = orientation::of_exif(content),
+            b"ANMF" => frames += 1,
+            _ => {}
+        }
+        at = end + len % 2;
+    }
+    Ok((orientation, frames.max(1)))
+}
