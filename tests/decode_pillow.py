@@ -118,11 +118,13 @@ def jpegs(of):
         options = {"quality": 95, "progressive": progressive, "exif": exif(orientation)}
         save(of[mode], "JPEG", "progressive" if progressive else "", orientation, **options)
     for subsampling, progressive in itertools.product([0, 1, 2], [False, True]):
-        save(of["RGB"], "JPEG", "subsampling", subsampling, progressive, quality=95, subsampling=subsampling, progressive=progressive)
+        options = {"quality": 95, "subsampling": subsampling, "progressive": progressive}
+        save(of["RGB"], "JPEG", "subsampling", subsampling, progressive, **options)
     for progressive in [False, True]:
         save(of["CMYK"], "JPEG", progressive, quality=95, progressive=progressive)
         for rows in [1, 2]:
-            save(of["RGB"], "JPEG", "restart", rows, progressive, quality=95, restart_marker_rows=rows, progressive=progressive)
+            options = {"quality": 95, "restart_marker_rows": rows, "progressive": progressive}
+            save(of["RGB"], "JPEG", "restart", rows, progressive, **options)
     save(of["RGB"], "JPEG", "keep-rgb", quality=95, keep_rgb=True)
     save(of["RGB"], "JPEG", "optimize", quality=95, optimize=True)
     save(of["L"], "JPEG", "restart", quality=90, restart_marker_blocks=3)
@@ -175,7 +177,8 @@ def others(of):
 
 def tiffs(of):
     packed = {"raw": None, "lzw": "tiff_lzw", "deflate": "tiff_adobe_deflate", "packbits": "packbits"}
-    for mode, (name, compression) in itertools.product(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"], packed.items()):
+    kinds = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"]
+    for mode, (name, compression) in itertools.product(kinds, packed.items()):
         save(of[mode], "TIFF", name, compression=compression)
     for orientation, mode in itertools.product(range(2, 9), ["L", "RGB"]):
         save(of[mode], "TIFF", orientation, tiffinfo={274: orientation})
@@ -202,12 +205,13 @@ def arrays():
             if predictor and dtype.kind == "f":
                 continue  # see write_floats
             write_array(dtype, planar, tile, compression, predictor)
-    for dtype, photometric in itertools.product([np.dtype("u1"), np.dtype("u2"), np.dtype("f4")], ["minisblack", "miniswhite"]):
-        write_grey(dtype, photometric)
+    for dtype, photometric in itertools.product(["u1", "u2", "f4"], ["minisblack", "miniswhite"]):
+        write_grey(np.dtype(dtype), photometric)
     for byteorder, bigtiff in itertools.product("<>", [False, True]):
         write_grey(np.dtype("u2"), "minisblack", byteorder=byteorder, bigtiff=bigtiff, rowsperstrip=4)
         write_grey(np.dtype("f4"), "minisblack", byteorder=byteorder, bigtiff=bigtiff, compression="zlib")
-    for kind, planar, predictor in itertools.product(["unassalpha", "assocalpha", "unspecified"], ["contig", "separate"], [None, True]):
+    extras = ["unassalpha", "assocalpha", "unspecified"]
+    for kind, planar, predictor in itertools.product(extras, ["contig", "separate"], [None, True]):
         write_extra(kind, planar, predictor)
     for dtype, channels in itertools.product(["f2", "f4", "f8"], [1, 3]):
         write_floats(np.dtype(dtype), channels)
@@ -231,7 +235,9 @@ def write_array(dtype, planar, tile, compression, predictor):
     if planar == "separate":
         values = np.moveaxis(values, -1, 0).copy()
     path = new_file("TIFF", dtype, planar, "tiles" if tile else "strips", compression, "predictor" if predictor else "")
-    tifffile.imwrite(path, values, photometric="rgb", planarconfig=planar, tile=tile, compression=compression, predictor=predictor, rowsperstrip=None if tile else 8)
+    layout = {"tile": tile} if tile else {"rowsperstrip": 8}
+    packing = {"compression": compression, "predictor": predictor}
+    tifffile.imwrite(path, values, photometric="rgb", planarconfig=planar, **layout, **packing)
     read = tifffile.imread(path)
     if planar == "separate":
         read = np.moveaxis(read, 0, -1)
@@ -253,7 +259,8 @@ def write_extra(kind, planar, predictor):
         values[..., :3] = np.minimum(values[..., :3], values[..., 3:])
     path = new_file("TIFF", kind, planar, "predictor" if predictor else "")
     stored = np.moveaxis(values, -1, 0).copy() if planar == "separate" else values
-    tifffile.imwrite(path, stored, photometric="rgb", planarconfig=planar, extrasamples=[kind], predictor=predictor, compression="zlib" if predictor else None)
+    packing = {"compression": "zlib", "predictor": True} if predictor else {}
+    tifffile.imwrite(path, stored, photometric="rgb", planarconfig=planar, extrasamples=[kind], **packing)
     if kind == "assocalpha":
         alpha = values[..., 3:].astype(np.float64)
         note(path, np.rint(np.minimum(values[..., :3] * 255.0 / alpha, 255)).astype(np.uint8))
