@@ -21,6 +21,7 @@ pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixe
 #[cfg(feature = "onnx")]
 pub mod export; //     ONNX in f32 and f16, parity report
 pub mod bundle; //     the signed file that a device takes: keys, manifest, golden images
+pub mod encoders; //   opens an encoder by any name
 pub mod link; //       host end of the protocol: in-process, TCP, serial
 pub mod device; //     the Linux device: the session of a board over a store in a file
 #[cfg(feature = "desk")]

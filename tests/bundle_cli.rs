@@ -174,11 +174,14 @@ fn an_encoder_from_elsewhere_needs_its_preprocessing() {
     expect(0, path, &["keygen", "--out", "maker"]);
     let bundle = ["bundle", "--encoder", "net.onnx", "--signing-key", "maker.key", "--out", "net.macula"];
     let (_, err) = expect(2, path, &bundle);
-    assert!(err.contains("does not say how images become its input: give --mean and --std"), "{err}");
+    assert!(err.contains("--preprocessing") && err.contains("--mean"), "{err}");
     let (_, err) = expect(2, path, &[&bundle[..], &["--mean", "0.5,0.5", "--std", "0.5"]].concat());
     assert!(err.contains("--mean has 2 values for 3 channels"), "{err}");
     let (_, err) = expect(2, path, &[&bundle[..], &["--mean", "0.5", "--std", "0.5", "--size", "32"]].concat());
     assert!(err.contains("reads images of 3 channels, 64×64 pixels"), "{err}");
+    let in_bytes = ["--mean", "123.675,116.28,103.53", "--std", "58.395,57.12,57.375"];
+    let (_, err) = expect(2, path, &[&bundle[..], &in_bytes].concat());
+    assert!(err.contains("123.675") && err.contains("0.4850"), "{err}");
     assert!(!path.join("net.macula").exists());
     let recipe = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225", "--data", "phantoms:64:24"];
     expect(0, path, &[&bundle[..], &recipe].concat());

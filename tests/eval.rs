@@ -1,9 +1,10 @@
 //! Evaluation against scikit-learn, against published floors on real images, and from the command line.
 
 use macula::data::{self, Split};
+use macula::encoders::{EncoderInput, OpenOptions, open};
 use macula::evaluate::{
-    EncoderInput, EpisodePool, EpisodeSettings, HeadKind, LogisticRegression, LogisticSettings, corpus_statistics,
-    embed_dataset, few_shot, open_encoder,
+    EpisodePool, EpisodeSettings, HeadKind, LogisticRegression, LogisticSettings, corpus_statistics, embed_dataset,
+    few_shot,
 };
 
 mod common;
@@ -120,7 +121,8 @@ fn raw_pixel_head(path: &std::path::Path, channels: usize, shots: usize, head: H
     let dataset = data::open(path).unwrap();
     let (train, test) = (dataset.indices(Some(Split::Train)), dataset.indices(Some(Split::Test)));
     let input = EncoderInput { dataset: &dataset, unlabelled: &train, channels, height: 32, width: 32 };
-    let encoder = open_encoder("raw-pixels", &input, 1).unwrap();
+    let options = OpenOptions { fit: Some(input), ..OpenOptions::default() };
+    let encoder = open("raw-pixels", &options).unwrap().encoder;
     let ways = dataset.class_names.len();
     let pool = EpisodePool::new(&dataset, &test, EpisodeSettings { ways, shots, queries: 30, seed: 1 }).unwrap();
     let corpus = corpus_statistics(&*encoder, &dataset, &train, &|_| ()).unwrap();

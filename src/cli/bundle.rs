@@ -5,13 +5,14 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::Common;
+use super::preprocessing::PreprocessingArgs;
 
 /// Arguments of `macula bundle`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     macula bundle SHIPPED --signing-key maker.key --out nano.macula --counter 2\n  \
-    macula bundle --encoder mobilenet_v2.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --size 224 \\\n      \
-    --data SCANS --signing-key maker.key --out mobilenet.macula\n\n\
+    macula bundle --encoder mobilenet_v2.onnx --preprocessing imagenet --size 224 --data SCANS \\\n      \
+    --signing-key maker.key --out mobilenet.macula\n\n\
     SHIPPED is a folder that `macula export` wrote. Any other encoder is an ONNX file: one image in, one vector out; \
     what cannot be run is refused by the name of its node. Golden images travel in the bundle: with --data they are some \
     of these, without they are drawn.")]
@@ -58,30 +59,13 @@ pub struct Args {
     /// Places for samples of a store, at most
     #[arg(long, alias = "supports", value_name = "N")]
     max_samples: Option<u32>,
+    /// How images are resized [default: triangle]
+    #[arg(long, value_parser = ["triangle"], hide = true)]
+    filter: Option<String>,
     #[command(flatten)]
-    recipe: RecipeArgs,
+    preprocessing: PreprocessingArgs,
     #[command(flatten)]
     common: Common,
-}
-
-/// How an image becomes the input of an encoder from elsewhere; one of ours says so itself.
-#[derive(clap::Args)]
-struct RecipeArgs {
-    /// Mean of each channel, in units of full scale (0 to 1); one for all, or one each
-    #[arg(long, value_delimiter = ',', value_name = "M,…")]
-    mean: Vec<f32>,
-    /// Standard deviation of each channel, in units of full scale
-    #[arg(long, value_delimiter = ',', value_name = "S,…")]
-    std: Vec<f32>,
-    /// Side of its input, or HEIGHTxWIDTH [default: what the file declares]
-    #[arg(long, value_parser = parse_size)]
-    size: Option<(usize, usize)>,
-    /// Channels of its input, 1 or 3 [default: what the file declares]
-    #[arg(long)]
-    channels: Option<usize>,
-    /// How images are resized [default: triangle]
-    #[arg(long, value_parser = ["triangle"])]
-    filter: Option<String>,
 }
 
 /// Which blob goes into a bundle.
@@ -107,26 +91,6 @@ impl Args {
     }
 }
 
-#[cfg(feature = "onnx")]
-impl RecipeArgs {
-    fn is_empty(&self) -> bool {
-        let Self { mean, std, size, channels, filter } = self;
-        mean.is_empty() && std.is_empty() && size.is_none() && channels.is_none() && filter.is_none()
-    }
-}
-
-/// `224` or `224x160`.
-fn parse_size(text: &str) -> Result<(usize, usize), String> {
-    let side = |text: &str| match text.parse::<usize>() {
-        Ok(side) if (1..=usize::from(u16::MAX)).contains(&side) => Ok(side),
-        _ => Err(format!("'{text}' is no side of 1 to {} pixels", u16::MAX)),
-    };
-    match text.split_once('x') {
-        Some((height, width)) => Ok((side(height)?, side(width)?)),
-        None => side(text).map(|side| (side, side)),
-    }
-}
-
 /// Runs it.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
@@ -143,7 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         ..
     } = args;
     let _ = (args.golden_count, args.tolerance, args.blob, args.max_classes, args.max_samples);
-    let RecipeArgs { mean: _, std: _, size: _, channels: _, filter: _ } = args.recipe;
+    let _ = (args.filter, args.preprocessing);
     anyhow::bail!("{} cannot be made: this build has no ONNX (feature `onnx`)", args.out.display())
 }
 
@@ -154,15 +118,17 @@ pub use with_onnx::run;
 mod with_onnx {
     use std::path::{Path, PathBuf};
 
-    use anyhow::{Context, bail, ensure};
+    use anyhow::{Context, ensure};
 
-    use super::{Args, BlobChoice, RecipeArgs};
+    use super::{Args, BlobChoice};
     use crate::bundle::{self, Bundle, Ingredients, KeyPair, Limits, Origin};
     use crate::cli::{CheckFailed, print_json};
-    use crate::data::{Dataset, Image, Preprocessing, ResizeFilter, Split, open_named};
+    use crate::data::{Dataset, Image, Split, open_named};
+    use crate::encoders;
     use crate::export::{F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE, evenly_spread};
     use crate::files::write_whole;
-    use crate::runtime::{Declared, self_contained};
+    use crate::models;
+    use crate::runtime::self_contained;
 
     #[derive(serde::Serialize)]
     struct Report<'a> {
@@ -180,23 +146,18 @@ mod with_onnx {
     pub fn run(args: Args) -> anyhow::Result<()> {
         let key = KeyPair::read(&args.signing_key)?;
         let folder = args.folder();
-        ensure!(
-            folder.is_none() || args.recipe.is_empty(),
-            "{} states its own preprocessing: --mean, --std, --size, --channels and --filter are for an ONNX file from \
-             elsewhere",
-            args.encoder().display()
-        );
         let onnx_path = onnx_path(&args)?;
         let onnx_name = onnx_path.display().to_string();
         let onnx = self_contained(&onnx_path)?;
-        let declared = Declared::read(&onnx, &onnx_name)?;
+        let stated = args.preprocessing.stated()?;
+        let (preprocessing, _) = encoders::preprocessing_of(&onnx, &onnx_name, stated.as_ref())?;
         let blob = folder.map(|folder| blob(folder, args.blob)).transpose()?.flatten();
         let dataset = args.data.as_deref().map(|name| open_named(name, args.common.seed)).transpose()?;
         let mut ingredients = Ingredients {
             onnx_name: &onnx_name,
             onnx: &onnx,
             blob: blob.as_deref(),
-            preprocessing: preprocessing(&args.recipe, &declared, &onnx_name)?,
+            preprocessing,
             corpus: None,
             golden: Vec::new(),
             tolerance: args.tolerance,
@@ -232,6 +193,11 @@ mod with_onnx {
 
     /// The f16 file of an export whose parity passed, or the file that was named.
     fn onnx_path(args: &Args) -> anyhow::Result<PathBuf> {
+        let name = args.encoder().display().to_string();
+        ensure!(
+            args.encoder().exists() || models::find(&name).is_none(),
+            "{name} is a shipped model, and a bundle takes an ONNX file: `macula export {name} --out DIR` writes one"
+        );
         let Some(folder) = args.folder() else { return Ok(args.encoder().to_owned()) };
         let report = folder.join(PARITY_FILE);
         let text = std::fs::read(&report)
@@ -256,37 +222,6 @@ mod with_onnx {
                 found.map(read).transpose()
             }
         }
-    }
-
-    /// What the file says, or else what was asked for: nothing is guessed.
-    fn preprocessing(recipe: &RecipeArgs, declared: &Declared, name: &str) -> anyhow::Result<Preprocessing> {
-        let RecipeArgs { mean, std, size, channels, filter: _ } = recipe;
-        let is_given = !mean.is_empty() || !std.is_empty() || size.is_some() || channels.is_some();
-        match &declared.preprocessing {
-            Some(own) if !is_given => return Ok(own.clone()),
-            Some(_) => bail!(
-                "{name} says itself how images become its input: --mean, --std, --size, --channels are for others"
-            ),
-            None => {}
-        }
-        ensure!(
-            !mean.is_empty() && !std.is_empty(),
-            "{name} does not say how images become its input: give --mean and --std of its training (an encoder of \
-             ImageNet mostly has --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225; --mean 0 --std 1 leaves 0 to 1)"
-        );
-        let channels = channels.unwrap_or(declared.channels);
-        let each = |what: &str, values: &[f32]| match values {
-            [one] => Ok(vec![*one; channels]),
-            values if values.len() == channels => Ok(values.to_vec()),
-            values => bail!("--{what} has {} values for {channels} channels", values.len()),
-        };
-        let (height, width) = match (size, declared.height, declared.width) {
-            (Some(size), _, _) => *size,
-            (None, Some(height), Some(width)) => (height, width),
-            _ => bail!("{name} leaves the size of its input open: --size says what it shall be"),
-        };
-        let (mean, std) = (each("mean", mean)?, each("std", std)?);
-        Ok(Preprocessing { channels, height, width, filter: ResizeFilter::Triangle, mean, std, range: None })
     }
 
     fn unlabelled(dataset: &Dataset) -> Vec<usize> {

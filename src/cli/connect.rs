@@ -1,6 +1,6 @@
 //! What the commands that speak to a device share: reaching it, and saying what it says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
@@ -9,16 +9,16 @@ use macula_edge::head::CLASSES_MAX;
 use macula_edge::session::Bundle;
 use sha2::{Digest, Sha256};
 
-use super::trust::{KeyArgs, check_counter, is_bundle, open_bundle};
-use crate::blob::{Arithmetic, BlobFile};
+use super::preprocessing::PreprocessingArgs;
+use super::trust::{KeyArgs, check_counter, open_encoder};
 use crate::bundle::PublicKey;
-use crate::data::{Image, Preprocessing, ResizeFilter};
+use crate::data::{Image, Preprocessing};
 use crate::device::{
     DeskEncoder, Device, DeviceMemory, InProcess, KeptImages, Loaded, SignedBundles, Site, StoreCard, StoreFile,
     feature_of, fingerprint,
 };
 use crate::encoder::Embedder;
-use crate::evaluate::RawPixels;
+use crate::encoders::{OpenOptions, Opened, Stated, is_bundle};
 use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
 use crate::rng::Rng;
 
@@ -29,11 +29,13 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "DEVICE")]
     pub device: Address,
     /// The encoder of a store's file, which remembers it, or of a device without one: FILE.macula, FILE.onnx, FILE.blob,
-    /// an export's or a run's folder, or raw-pixels
+    /// an export's or a run's folder, a shipped model, raw-pixels or colour-statistics
     #[arg(long, value_name = "ENCODER")]
     pub encoder: Option<String>,
     #[command(flatten)]
     pub keys: KeyArgs,
+    #[command(flatten)]
+    pub preprocessing: PreprocessingArgs,
 }
 
 /// Places for supports in a store that is made.
@@ -51,16 +53,6 @@ pub enum Missing {
     Refuse,
 }
 
-/// An encoder that was opened by name.
-pub struct OpenedEncoder {
-    /// The encoder.
-    pub encoder: Box<dyn Embedder>,
-    /// By what it is found again: a path from the root, or a name.
-    pub name: String,
-    /// In which precision it computes.
-    pub arithmetic: String,
-}
-
 impl DeviceArgs {
     /// Reaches the device and has `talk` speak with it.
     pub fn with<T>(
@@ -68,11 +60,13 @@ impl DeviceArgs {
         missing: Missing,
         talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        let stated = self.preprocessing.stated()?;
         let path = match &self.device {
             Address::Store(path) => path,
             line => {
                 let trusted = self.keys.read()?;
-                let opened = self.encoder.as_deref().map(|name| open_encoder(name, &trusted)).transpose()?;
+                let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
+                let opened = self.encoder.as_deref().map(|name| open_encoder(name, &options)).transpose()?;
                 let embed = opened.as_ref().map(|opened| |image: &Image| feature_of(&*opened.encoder, image));
                 let embed = embed.as_ref().map(|embed| embed as &Embed<'_>);
                 return talk_over(&self.device, &mut *open_line(line)?, embed, |client| {
@@ -84,7 +78,8 @@ impl DeviceArgs {
             }
         };
         let encoder = self.encoder.as_deref();
-        let given = Given { store: path, encoder, keys: &self.keys, missing, keep_images: false };
+        let given =
+            Given { store: path, encoder, keys: &self.keys, stated: stated.as_ref(), missing, keep_images: false };
         if let Some(name) = encoder.filter(|name| is_bundle(name) && Site::has_bundles(path)) {
             with_store(given, |device, served| bring(name, path, device, served))??;
         }
@@ -124,6 +119,8 @@ pub struct Given<'g> {
     pub encoder: Option<&'g str>,
     /// Whose bundles it takes.
     pub keys: &'g KeyArgs,
+    /// Preprocessing of an ONNX encoder that does not state it itself.
+    pub stated: Option<&'g Stated>,
     /// What becomes of a store that is not there.
     pub missing: Missing,
     /// Whether it keeps images of what it is taught.
@@ -140,7 +137,10 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
     let found = StoreFile::card(store)?;
     let name = encoder.or(found.as_ref().map(|card| card.encoder.as_str()));
     let Some(name) = name else { bail!(no_store(store, missing)) };
-    let opened = open_encoder(name, &given.keys.read()?);
+    // A store remembers what was stated when it was made.
+    let remembered = found.as_ref().filter(|_| encoder.is_none()).map(remembered).transpose()?.flatten();
+    let (stated, trusted) = (given.stated.or(remembered.as_ref()), given.keys.read()?);
+    let opened = open_encoder(name, &OpenOptions { trusted: &trusted, stated, ..OpenOptions::default() });
     let opened = match encoder {
         Some(_) => opened?,
         None => opened.with_context(|| {
@@ -152,7 +152,14 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
         (Missing::Make(supports), None) => supports,
         (Missing::Refuse, None) => bail!(no_store(store, missing)),
     };
-    switch_on(store, &opened, supports, given.keep_images, |device| run(device, &opened.served()))
+    switch_on(store, &opened, supports, given.keep_images, |device| run(device, &served(&opened)))
+}
+
+/// The preprocessing that a store's encoder was given when the store was made.
+pub fn remembered(card: &StoreCard) -> anyhow::Result<Option<Stated>> {
+    let Some(json) = &card.preprocessing else { return Ok(None) };
+    let recipe: Preprocessing = serde_json::from_str(json).context("the store's preprocessing cannot be read")?;
+    Ok(Some(Stated::from(&recipe)))
 }
 
 /// As [`with_store`] for a device that has its encoder in a bundle.
@@ -183,7 +190,7 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
 /// Where the bundle lies that a device of this process uses, and the keys whose bundles it takes.
 #[cfg(feature = "desk")]
 pub fn bundle_in_use(store: &Path, keys: &KeyArgs) -> anyhow::Result<(Option<String>, Vec<PublicKey>)> {
-    let given = Given { store, encoder: None, keys, missing: Missing::Refuse, keep_images: false };
+    let given = Given { store, encoder: None, keys, stated: None, missing: Missing::Refuse, keep_images: false };
     with_store(given, |_, served| match &served.bundle {
         None => (None, Vec::new()),
         Some(used) => {
@@ -193,16 +200,14 @@ pub fn bundle_in_use(store: &Path, keys: &KeyArgs) -> anyhow::Result<(Option<Str
     })
 }
 
-impl OpenedEncoder {
-    fn served(&self) -> Served<'_> {
-        Served { encoder: &*self.encoder, name: &self.name, arithmetic: &self.arithmetic, bundle: None }
-    }
+fn served(opened: &Opened) -> Served<'_> {
+    Served { encoder: &*opened.encoder, name: &opened.name, arithmetic: &opened.arithmetic, bundle: None }
 }
 
 /// Switches on a device with `opened`, on the store at `path` or a new one with places for `supports`.
 fn switch_on<T>(
     path: &Path,
-    opened: &OpenedEncoder,
+    opened: &Opened,
     supports: u32,
     keep_images: bool,
     run: impl FnOnce(&mut Device<'_>) -> T,
@@ -212,7 +217,8 @@ fn switch_on<T>(
     let (classes, supports) =
         found.as_ref().map_or((CLASSES_MAX as u32, supports), |card| (card.classes, card.supports));
     let (dim, identity) = (encoder.feature_dim() as u32, encoder.identity());
-    let given = StoreCard { encoder: opened.name.clone(), identity, dim, classes, supports };
+    let preprocessing = opened.stated.as_ref().map(serde_json::to_string).transpose()?;
+    let given = StoreCard { encoder: opened.name.clone(), identity, dim, classes, supports, preprocessing };
     if let Some(card) = &found {
         card.check(&given, path)?;
     }
@@ -231,7 +237,7 @@ fn switch_on<T>(
 #[cfg(feature = "desk")]
 pub fn with_encoder<T>(
     path: &Path,
-    opened: &OpenedEncoder,
+    opened: &Opened,
     talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let address = Address::Store(path.to_owned());
@@ -246,86 +252,6 @@ fn no_store(path: &Path, missing: Missing) -> String {
         Missing::Refuse => "`macula learn` makes one",
     };
     format!("there is no store at {}: {how}", path.display())
-}
-
-/// Opens `raw-pixels`, a run's folder, the folder of an export, an ONNX file, a blob or a bundle.
-///
-/// * `trusted`: keys whose bundles are taken
-///
-/// The recipe of `raw-pixels` is fixed here, 32×32 grey, and not fitted to the images at hand: a device taught today
-/// meets the same encoder tomorrow. For the same reason there is no random encoder: its batch norm statistics are
-/// those of the images it was made for.
-pub fn open_encoder(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedEncoder> {
-    if is_bundle(name) {
-        return open_bundle(name, trusted);
-    }
-    if name == "raw-pixels" {
-        let (mean, std) = (vec![0.5], vec![0.25]);
-        let recipe = Preprocessing {
-            channels: 1,
-            height: 32,
-            width: 32,
-            filter: ResizeFilter::Triangle,
-            mean,
-            std,
-            range: None,
-        };
-        return Ok(OpenedEncoder {
-            encoder: Box::new(RawPixels::new(recipe)),
-            name: name.to_owned(),
-            arithmetic: "f32".to_owned(),
-        });
-    }
-    ensure!(
-        !name.starts_with("random:"),
-        "encoder '{name}' is made anew for each data set and only eval knows it; a device takes RUN (a folder made by \
-         pretrain), a folder made by export, FILE.macula, FILE.onnx, FILE.blob or raw-pixels"
-    );
-    let path = shipped_in(Path::new(name));
-    let (encoder, arithmetic) = open_path(&path)?;
-    let absolute = std::fs::canonicalize(&path).with_context(|| path.display().to_string())?;
-    Ok(OpenedEncoder { encoder, name: absolute.to_string_lossy().into_owned(), arithmetic })
-}
-
-/// An encoder and the precision it computes in.
-fn open_path(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
-    let is_a = |kind: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(kind));
-    #[cfg(feature = "onnx")]
-    if path.is_file() && is_a("onnx") {
-        let encoder = crate::runtime::OnnxEncoder::open(path)?;
-        let arithmetic = encoder.arithmetic().to_string();
-        return Ok((Box::new(encoder), arithmetic));
-    }
-    if path.is_file() && is_a("blob") {
-        let encoder = BlobFile::open(path)?;
-        let arithmetic = match encoder.blob()?.arithmetic() {
-            Arithmetic::F16 => "f32, from weights in f16",
-            Arithmetic::Int8 => "int8",
-        };
-        return Ok((Box::new(encoder), arithmetic.to_owned()));
-    }
-    open_other(path)
-}
-
-/// A run's folder, or why it is none.
-#[cfg(feature = "desk")]
-fn open_other(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
-    Ok((crate::evaluate::open_path(&path.to_string_lossy())?, "f32".to_owned()))
-}
-
-/// The program of a device has no training core that could run a network of f32.
-#[cfg(not(feature = "desk"))]
-fn open_other(path: &Path) -> anyhow::Result<(Box<dyn Embedder>, String)> {
-    bail!(
-        "no encoder '{}': this program is a device's, which takes FILE.macula, FILE.onnx, FILE.blob or raw-pixels",
-        path.display()
-    )
-}
-
-/// The file that an export's folder is about; any other path is left as it is.
-fn shipped_in(path: &Path) -> PathBuf {
-    let shipped = ["encoder.f16.onnx", "encoder.onnx"].map(|file| path.join(file));
-    shipped.into_iter().find(|file| file.is_file()).unwrap_or_else(|| path.to_owned())
 }
 
 /// Opens the line to a device elsewhere.
@@ -347,7 +273,8 @@ fn bring(name: &str, store: &Path, device: &mut Device<'_>, served: &Served<'_>)
     if Sha256::digest(&bytes)[..] == used.bundle.sha256 {
         return Ok(());
     }
-    let opened = open_bundle(name, used.trusted.keys())?;
+    let options = OpenOptions { trusted: used.trusted.keys(), ..OpenOptions::default() };
+    let opened = open_encoder(name, &options)?;
     check_counter(name, &bytes, used.counter)?;
     if fingerprint(&*opened.encoder) != fingerprint(served.encoder) {
         bail!(
@@ -365,7 +292,7 @@ fn bring(name: &str, store: &Path, device: &mut Device<'_>, served: &Served<'_>)
 }
 
 /// Refuses an encoder for a device that has one, or takes the features of another.
-fn check_encoder(client: &Client<'_>, opened: &OpenedEncoder) -> anyhow::Result<()> {
+fn check_encoder(client: &Client<'_>, opened: &Opened) -> anyhow::Result<()> {
     let (device, given) = (client.device(), fingerprint(&*opened.encoder));
     let (address, name) = (client.address(), &opened.name);
     ensure!(

@@ -9,12 +9,14 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::connect::{Names, OpenedEncoder, open_encoder, with_encoder};
+use super::connect::{Names, with_encoder};
+use super::trust::open_encoder;
 use super::{CheckFailed, Common, learn, print_json, samples};
 use crate::data::{Dataset, Split, open_named};
 use crate::device::source_of;
 use crate::encoder::Embedder;
-use crate::evaluate::{self, Confusion, EncoderInput, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
+use crate::encoders::{EncoderInput, OpenOptions, Opened};
+use crate::evaluate::{self, Confusion, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
 use crate::link::{Client, Question, Sample};
 use crate::pretrain::{Event, Init, Method, Observer, Options, PretrainConfig, Run, pretrain};
 use crate::report::sheet;
@@ -176,7 +178,7 @@ fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Res
 
 /// Exports the run and opens the f16 file, as a device would; says what came of it.
 #[cfg(feature = "onnx")]
-fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEncoder, String)> {
+fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Opened, String)> {
     use crate::export::{F16_FILE, Sample, Tolerances, evenly_spread, export};
 
     let folder = folder.join("export");
@@ -190,15 +192,15 @@ fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEn
     }
     let worst: Vec<String> =
         exported.parity.steps.iter().map(|step| format!("{} {:.1e}", step.file, step.max_error)).collect();
-    let opened = open_encoder(&folder.join(F16_FILE).to_string_lossy(), &[])?;
+    let opened = open_encoder(&folder.join(F16_FILE).to_string_lossy(), &OpenOptions::default())?;
     let says = format!("in use: {F16_FILE} ({}); largest error of a feature: {}", opened.arithmetic, worst.join(", "));
     Ok((opened, says))
 }
 
 /// Without ONNX the trained network itself is used.
 #[cfg(not(feature = "onnx"))]
-fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEncoder, String)> {
-    let opened = open_encoder(&folder.join("run").to_string_lossy(), &[])?;
+fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(Opened, String)> {
+    let opened = open_encoder(&folder.join("run").to_string_lossy(), &OpenOptions::default())?;
     Ok((opened, "in use: the trained network itself; this build has no ONNX (feature `onnx`)".to_owned()))
 }
 
@@ -206,8 +208,9 @@ fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(OpenedEncoder, S
 fn few_shot(encoder: &dyn Embedder, dataset: &Dataset, train: &[usize], seed: u64) -> anyhow::Result<Vec<Row>> {
     let test = dataset.indices(Some(Split::Test));
     let input = EncoderInput { dataset, unlabelled: train, channels: CHANNELS, height: SIDE, width: SIDE };
-    let random = evaluate::open_encoder("random:nano", &input, seed)?;
-    let pixels = evaluate::open_encoder("raw-pixels", &input, seed)?;
+    let options = OpenOptions { fit: Some(input), seed, ..OpenOptions::default() };
+    let random = open_encoder("random:nano", &options)?.encoder;
+    let pixels = open_encoder("raw-pixels", &options)?.encoder;
     let mut rows = Vec::new();
     for (name, encoder) in [("pretrained nano", encoder), ("random nano", &*random), ("raw pixels", &*pixels)] {
         let corpus = evaluate::corpus_statistics(encoder, dataset, train, &|_| ())?;
@@ -239,7 +242,7 @@ fn print_table(rows: &[Row]) {
 /// power cuts in the midst of learning and forgetting them, and learning them again its state is the same. Tells how
 /// many changes went through between the power cuts.
 fn teach_and_forget(
-    encoder: &OpenedEncoder,
+    encoder: &Opened,
     dataset: &Dataset,
     store: &Path,
     seed: u64,

@@ -11,6 +11,7 @@ use macula_edge::bundle::Header;
 use sha2::{Digest, Sha256};
 
 use super::connect::{Given, Missing, SUPPORTS_DEFAULT, Served, hexadecimal, talk_over, with_store};
+use super::preprocessing::PreprocessingArgs;
 use super::trust::KeyArgs;
 use super::{Common, DeviceFault, print_json};
 use crate::device::{Device, Ended, InProcess, Listener, fingerprint, serve};
@@ -27,12 +28,14 @@ use crate::link::Address;
     at once, confirmed by its golden images, or given up for the one before. From then on --encoder counts only where it is \
     newer.")]
 pub struct Args {
-    /// The encoder: FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels; a store that was
-    /// made remembers it
+    /// The encoder: FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels or
+    /// colour-statistics; a store that was made remembers it
     #[arg(long, alias = "bundle", value_name = "ENCODER")]
     encoder: Option<String>,
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     /// The file of its store; made where there is none
     #[arg(long, value_name = "FILE")]
     store: PathBuf,
@@ -79,10 +82,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
     let (mut listener, mut offered) = (None, false);
+    let stated = args.preprocessing.stated()?;
     let given = Given {
         store: &args.store,
         encoder: args.encoder.as_deref(),
         keys: &args.keys,
+        stated: stated.as_ref(),
         missing: Missing::Make(args.max_samples),
         keep_images: args.keep_images,
     };

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use npyz::WriterBuilder;
 
-use super::connect::open_encoder;
-use super::trust::KeyArgs;
+use super::preprocessing::PreprocessingArgs;
+use super::trust::{KeyArgs, open_encoder};
 use super::{Common, print_json, samples};
-use crate::data::{self, Image, Split};
+use crate::data::{self, Dataset, Image, Split};
 use crate::encoder::Embedder;
+use crate::encoders::{self, EncoderInput, OpenOptions, Opened};
 use crate::files::write_whole;
 
 /// Arguments of `macula embed`.
@@ -19,11 +20,14 @@ use crate::files::write_whole;
     macula embed --encoder encoder.onnx a.png b.png --out features.npy\n\n\
     The file is NumPy's: f32, a row an image, in the order of the images.")]
 pub struct Args {
-    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, or raw-pixels
+    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels, colour-statistics,
+    /// or with --data random:PRESET
     #[arg(long, value_name = "ENCODER")]
     encoder: String,
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
@@ -54,15 +58,16 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let opened = open_encoder(&args.encoder, &args.keys.read()?)?;
+    let dataset = args.data.as_deref().map(|name| data::open_named(name, args.common.seed)).transpose()?;
+    let opened = open(&args, dataset.as_ref())?;
     let encoder = &*opened.encoder;
-    let (images, rows) = match &args.data {
+    let (images, rows) = match &dataset {
         None => {
             let images = samples::read_images(&args.images)?;
             let rows = images.iter().map(|named| embed(encoder, &named.image).with_context(|| named.name.clone()));
             (images.len(), rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
         }
-        Some(name) => embed_dataset(&args, encoder, name)?,
+        Some(dataset) => embed_dataset(&args, encoder, dataset)?,
     };
     let dim = encoder.feature_dim();
     write_whole(&args.out, &npy(&rows, images, dim)?)?;
@@ -76,20 +81,32 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Opens the encoder; a random one is fitted to the images of the dataset.
+fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
+    let (trusted, stated, seed) = (args.keys.read()?, args.preprocessing.stated()?, args.common.seed);
+    let mut options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), seed, ..OpenOptions::default() };
+    let all = dataset.map(|dataset| dataset.indices(None)).unwrap_or_default();
+    if let Some(dataset) = dataset.filter(|_| args.encoder.starts_with("random:")) {
+        let channels = encoders::channels_of(dataset, &all)?;
+        options.fit = Some(EncoderInput { dataset, unlabelled: &all, channels, height: 32, width: 32 });
+    }
+    open_encoder(&args.encoder, &options)
+}
+
 fn embed(encoder: &dyn Embedder, image: &Image) -> anyhow::Result<Vec<f32>> {
     Ok(encoder.embed_input(&encoder.preprocessing().apply(image))?)
 }
 
 /// How many images, and their features `[N, D]`.
-fn embed_dataset(args: &Args, encoder: &dyn Embedder, name: &str) -> anyhow::Result<(usize, Vec<f32>)> {
-    let dataset = data::open_named(name, args.common.seed)?;
+fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyhow::Result<(usize, Vec<f32>)> {
+    let name = &dataset.name;
     let all = dataset.indices(args.split);
     ensure!(!all.is_empty(), "{name} has no images in the part asked for");
     let count = args.count.map_or(all.len(), |count| count as usize);
     ensure!(count <= all.len(), "{name} has {} images there, {count} are asked for", all.len());
     let spread: Vec<usize> = (0..count).map(|at| all[at * all.len() / count]).collect();
     let mut rows = Vec::new();
-    samples::for_each_image(&dataset, &spread, &args.common, |_, named| {
+    samples::for_each_image(dataset, &spread, &args.common, |_, named| {
         rows.extend(embed(encoder, &named.image).with_context(|| named.name.clone())?);
         Ok(())
     })?;

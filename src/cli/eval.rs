@@ -10,12 +10,12 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
-use super::trust::{KeyArgs, is_bundle, open_bundle};
+use super::preprocessing::ValueArgs;
+use super::trust::{KeyArgs, open_encoder};
 use crate::data::{self, Dataset, Fractions, Split};
 use crate::encoder::Embedder;
-use crate::evaluate::{
-    self, EncoderInput, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference,
-};
+use crate::encoders::{self, EncoderInput, OpenOptions};
+use crate::evaluate::{self, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference};
 use comparison::{BASELINE, Candidate, Comparison};
 use table::{Report, Row};
 
@@ -91,21 +91,25 @@ struct FewShot {
 /// What every probe takes.
 #[derive(clap::Args)]
 struct Asked {
-    /// A run's folder, FILE.macula, FILE.onnx, FILE.blob, raw-pixels or random:PRESET
+    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels, colour-statistics or
+    /// random:PRESET
     #[arg(long)]
     encoder: String,
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    preprocessing: ValueArgs,
     /// A folder, .npz, CSV manifest, … or phantoms[:SIZE[:COUNT]]
     #[arg(long)]
     data: String,
     /// The part that is tested on; the training part is what is learned from, or seen unlabelled
     #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
     split: String,
-    /// Side of the input of raw-pixels and random:PRESET [default: 32]
+    /// Side of the input of raw-pixels, random:PRESET, or an ONNX encoder whose preprocessing is stated [default: 32]
     #[arg(long, alias = "image-size")]
     size: Option<usize>,
-    /// Channels of the input of raw-pixels and random:PRESET, 1 or 3 [default: as the images are]
+    /// Channels of the input of raw-pixels, random:PRESET, or an ONNX encoder whose preprocessing is stated, 1 or 3
+    /// [default: as the images are]
     #[arg(long, value_parser = channels)]
     channels: Option<usize>,
     #[command(flatten)]
@@ -191,22 +195,23 @@ impl Asked {
     fn encoders(&self, images: &Images) -> anyhow::Result<Vec<Box<dyn Embedder>>> {
         let channels = match self.channels {
             Some(channels) => channels,
-            None => evaluate::channels_of(&images.dataset, &images.train)?,
+            None => encoders::channels_of(&images.dataset, &images.train)?,
         };
         let side = self.size.unwrap_or(IMAGE_SIZE);
         let own =
             EncoderInput { dataset: &images.dataset, unlabelled: &images.train, channels, height: side, width: side };
-        let asked = match is_bundle(&self.encoder) {
-            true => open_bundle(&self.encoder, &self.keys.read()?)?.encoder,
-            false => evaluate::open_encoder(&self.encoder, &own, self.common.seed)?,
-        };
+        let (trusted, seed) = (self.keys.read()?, self.common.seed);
+        let stated = self.preprocessing.stated(self.size.map(|side| (side, side)), self.channels)?;
+        let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), fit: Some(own), seed };
+        let asked = open_encoder(&self.encoder, &options)?.encoder;
         let recipe = asked.preprocessing();
         let same = EncoderInput { channels: recipe.channels, height: recipe.height, width: recipe.width, ..own };
         let pixels = EncoderInput { channels: recipe.channels, ..own };
         let mut all = Vec::new();
-        for name in evaluate::baselines_for(&self.encoder, evaluate::preset_of(&self.encoder)) {
-            let input = if name == "raw-pixels" { &pixels } else { &same };
-            all.push(evaluate::open_encoder(&name, input, self.common.seed)?);
+        for name in encoders::baselines_for(&self.encoder, encoders::preset_of(&self.encoder)) {
+            let input = if name == "raw-pixels" { pixels } else { same };
+            let options = OpenOptions { fit: Some(input), seed, ..OpenOptions::default() };
+            all.push(open_encoder(&name, &options)?.encoder);
         }
         all.insert(0, asked);
         Ok(all)

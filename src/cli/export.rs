@@ -16,7 +16,7 @@ than the trained encoder; then parity.json says by how much, and no encoder is w
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// The run folder that `macula pretrain` wrote
+    /// The run folder that `macula pretrain` wrote, or a shipped model
     run: PathBuf,
     /// The folder to write to
     #[arg(long)]
@@ -87,6 +87,7 @@ mod with_onnx {
     use crate::cli::{CheckFailed, print_json};
     use crate::data::{Dataset, Split, known_as, open_named};
     use crate::encoder::{Embedder, FoldedEncoder};
+    use crate::encoders::open_run;
     use crate::export::{
         BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, evenly_spread, export,
         measure_corpus,
@@ -97,7 +98,7 @@ mod with_onnx {
 
     /// Runs it.
     pub fn run(args: Args) -> anyhow::Result<()> {
-        let run = Run::load(&args.run)?;
+        let run = open_run(&args.run.to_string_lossy())?;
         // Before the work, so that a folder that cannot be made costs no time.
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
         let (dataset, remark) = images(&args, &run)?;

@@ -48,10 +48,11 @@ mod with_onnx {
 
     use super::Args;
     use crate::bundle::{Bundle, PartKind};
-    use crate::cli::connect::{DeviceArgs, Missing, OpenedEncoder, bundle_in_use, hexadecimal, open_encoder};
+    use crate::cli::connect::{DeviceArgs, Missing, bundle_in_use, hexadecimal, remembered};
     use crate::cli::print_json;
-    use crate::cli::trust::{is_bundle, refused};
+    use crate::cli::trust::{open_encoder, refused};
     use crate::device::{Site, StoreFile, fingerprint};
+    use crate::encoders::{OpenOptions, Opened, is_bundle};
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_whole;
     use crate::link::{Address, Device, Knowledge};
@@ -100,16 +101,26 @@ mod with_onnx {
     }
 
     /// The encoder of the device, and its ONNX file.
-    fn encoder(device: &DeviceArgs) -> anyhow::Result<(OpenedEncoder, Vec<u8>)> {
-        let (remembered, known) = match &device.device {
+    fn encoder(device: &DeviceArgs) -> anyhow::Result<(Opened, Vec<u8>)> {
+        let mut stated = None;
+        let (found, known) = match &device.device {
             Address::Store(path) if Site::has_bundles(path) => bundle_in_use(path, &device.keys)?,
-            Address::Store(path) => (StoreFile::card(path)?.map(|card| card.encoder), Vec::new()),
+            Address::Store(path) => {
+                let card = StoreFile::card(path)?;
+                stated = card.as_ref().map(remembered).transpose()?.flatten();
+                (card.map(|card| card.encoder), Vec::new())
+            }
             _ => (None, Vec::new()),
         };
-        let name = device.encoder.clone().or(remembered);
+        let name = device.encoder.clone().or(found);
         let name = name.with_context(|| format!("--encoder names the encoder of {}", device.device))?;
         let trusted = [device.keys.read()?, known].concat();
-        let opened = open_encoder(&name, &trusted)?;
+        let stated = match device.preprocessing.stated()? {
+            None if device.encoder.is_none() => stated,
+            given => given,
+        };
+        let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
+        let opened = open_encoder(&name, &options)?;
         let path = Path::new(&opened.name);
         if is_bundle(&opened.name) {
             let bundle = Bundle::open(path, &trusted).map_err(refused)?;
@@ -132,12 +143,7 @@ mod with_onnx {
         asked.with(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
     }
 
-    fn solve(
-        args: &Args,
-        knowledge: &Knowledge,
-        device: &Device,
-        encoder: &OpenedEncoder,
-    ) -> anyhow::Result<LinearHead> {
+    fn solve(args: &Args, knowledge: &Knowledge, device: &Device, encoder: &Opened) -> anyhow::Result<LinearHead> {
         let records = knowledge.supports.iter().map(|support| Record {
             source: support.from.source,
             class: support.slot,

@@ -4,6 +4,7 @@ use anyhow::{bail, ensure};
 use macula_edge::protocol::Reason;
 
 use super::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use super::preprocessing::PreprocessingArgs;
 use super::{Common, print_json};
 use crate::link::{Address, Client, Knowledge};
 
@@ -33,7 +34,8 @@ struct Report {
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
     ensure!(args.from != args.device.device, "{} is merged with itself", args.from);
-    let other = DeviceArgs { device: args.from.clone(), encoder: None, keys: args.device.keys.clone() };
+    let (device, keys) = (args.from.clone(), args.device.keys.clone());
+    let other = DeviceArgs { device, encoder: None, keys, preprocessing: PreprocessingArgs::default() };
     let (knowledge, identity) =
         other.with(Missing::Refuse, |client| Ok((client.export()?, client.device().identity)))?;
     args.device.with(Missing::Make(SUPPORTS_DEFAULT), |client| {

@@ -49,6 +49,7 @@ mod models;
 #[cfg(all(test, feature = "desk"))]
 mod old_options;
 mod predict;
+mod preprocessing;
 #[cfg(feature = "desk")]
 mod pretrain;
 #[cfg(feature = "desk")]

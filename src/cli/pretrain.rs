@@ -14,11 +14,12 @@ use super::{CheckFailed, Common, Interrupted, print_json};
 use crate::augment::Policy;
 use crate::data;
 use crate::encoder::Preset;
+use crate::encoders::open_run;
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
     EpochLine, Event, Health, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig,
-    PretrainError, Run, RunFolder, Score, Validate, pretrain,
+    PretrainError, RunFolder, Score, Validate, pretrain,
 };
 
 /// Arguments of `macula pretrain`. What is left out keeps its default, or when resuming what the run has.
@@ -244,8 +245,9 @@ impl Args {
             asked.data.clone_from(&stored.data);
             asked.health = stored.health;
             if let (Some(path), Some(init)) = (&self.init, &stored.init) {
+                let sha256 = open_run(&path.to_string_lossy())?.sha256();
                 // The encoder may have moved as well, as long as it is the same.
-                asked.init = Some(Init { encoder: init.encoder.clone(), ..Init::of(path)? });
+                asked.init = Some(Init { encoder: init.encoder.clone(), sha256 });
             }
             if seed_given {
                 asked.seed = self.common.seed;
@@ -263,7 +265,7 @@ impl Args {
         let mut start = PretrainConfig::new(data, method);
         start.seed = self.common.seed;
         if let Some(path) = &self.init {
-            let run = Run::load(path)?;
+            let run = open_run(&path.to_string_lossy())?;
             (start.encoder, start.channels, start.size) = (run.config.encoder, run.config.channels, run.config.size);
             start.init = Some(Init { encoder: path.display().to_string(), sha256: run.sha256() });
         }

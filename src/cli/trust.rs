@@ -1,13 +1,12 @@
-//! Bundles as encoders: whose are taken, and what a refusal says.
+//! Encoders by name: whose bundles are taken, and what a refusal says.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use macula_edge::bundle::{BundleError, Header, counter};
 
 use super::CheckFailed;
-use super::connect::OpenedEncoder;
-use crate::bundle::{self, Bundle, OpenError, PublicKey};
+use crate::bundle::{self, OpenError, PublicKey};
+use crate::encoders::{self, OpenOptions, Opened};
 
 /// Whose bundles are taken.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -24,23 +23,12 @@ impl KeyArgs {
     }
 }
 
-/// Whether a name is that of a bundle.
-pub fn is_bundle(name: &str) -> bool {
-    let path = Path::new(name);
-    path.is_file() && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("macula"))
-}
-
-/// Opens a bundle's encoder, once its signature and its golden images are good.
-pub fn open_bundle(name: &str, trusted: &[PublicKey]) -> anyhow::Result<OpenedEncoder> {
-    let path = std::fs::canonicalize(name).with_context(|| name.to_owned())?;
-    let bundle = Bundle::open(Path::new(name), trusted).map_err(refused)?;
-    encoder_of(&bundle, path.to_string_lossy().into_owned())
-}
-
-/// The encoder of a bundle, once its golden images are good.
-pub fn encoder_of(bundle: &Bundle, name: String) -> anyhow::Result<OpenedEncoder> {
-    let (encoder, _) = bundle.encoder().map_err(refused)?;
-    Ok(OpenedEncoder { arithmetic: encoder.arithmetic().to_owned(), encoder: Box::new(encoder), name })
+/// Opens the encoder that `name` stands for; a bundle that is refused is a check that failed.
+pub fn open_encoder(name: &str, options: &OpenOptions<'_>) -> anyhow::Result<Opened> {
+    encoders::open(name, options).map_err(|error| match error {
+        encoders::OpenError::Bundle(error) => refused(error),
+        other => other.into(),
+    })
 }
 
 /// Refuses a bundle older than the one that a device has used.

@@ -145,7 +145,8 @@ impl Site<'_> {
         let encoder = &*loaded.encoder;
         let [classes, supports] = [0, 1].map(|which| self.limits[which].min(loaded.limits[which]));
         let dim = encoder.feature_dim() as u32;
-        let card = StoreCard { encoder: BUNDLE.to_owned(), identity: encoder.identity(), dim, classes, supports };
+        let (encoder, identity) = (BUNDLE.to_owned(), encoder.identity());
+        let card = StoreCard { encoder, identity, dim, classes, supports, preprocessing: None };
         self.install(&bytes)?;
         let file = StoreFile::open(self.store, &card)?;
         Ok(Ready { file, card, start: first_start(&bytes), loaded, trusted })

@@ -7,7 +7,7 @@
 //! |      0 |     8 | `MACULAST`                                   |
 //! |      8 |     2 | format version, little-endian                |
 //! |     10 |     2 | length L of the card, little-endian          |
-//! |     12 |     L | [`StoreCard`] in postcard                    |
+//! |     12 |     L | [`StoreCard`] in postcard, then JSON or nothing |
 //! | 12 + L |     4 | CRC-32 of everything before, little-endian   |
 //!
 //! All versions keep this frame. The store of `macula-edge` lies in the blocks behind it (`docs/store-format.md`).
@@ -46,6 +46,10 @@ pub struct StoreCard {
     pub classes: u32,
     /// Places for supports S.
     pub supports: u32,
+    /// The preprocessing that was stated for its encoder, in JSON, where the encoder has none of its own. It stands
+    /// behind the postcard, where an older program does not look.
+    #[serde(skip)]
+    pub preprocessing: Option<String>,
 }
 
 impl StoreCard {
@@ -62,7 +66,8 @@ impl StoreCard {
 
     fn frame(&self) -> Vec<u8> {
         // A struct of integers and a string always has its bytes.
-        let card = postcard::to_allocvec(self).unwrap_or_default();
+        let mut card = postcard::to_allocvec(self).unwrap_or_default();
+        card.extend(self.preprocessing.iter().flat_map(|json| json.bytes()));
         let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes(), &(card.len() as u16).to_le_bytes(), &card].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         // Flash takes whole words; what is left erased is not looked at.
@@ -92,8 +97,11 @@ impl StoreCard {
         if found > VERSION {
             return Err(DeviceError::NewerVersion { path, found, limit: VERSION });
         }
-        let card: Self =
-            postcard::from_bytes(&block[FRAME_LEN..end]).map_err(|_| damaged("its card cannot be read"))?;
+        let (mut card, json): (Self, _) =
+            postcard::take_from_bytes(&block[FRAME_LEN..end]).map_err(|_| damaged("its card cannot be read"))?;
+        if !json.is_empty() {
+            card.preprocessing = Some(String::from_utf8_lossy(json).into_owned());
+        }
         let sound = (1..=4096).contains(&card.dim) && (1..=255).contains(&card.classes) && card.supports <= 1 << 20;
         if sound { Ok(Some(card)) } else { Err(damaged("its card has a number out of range")) }
     }
@@ -260,5 +268,30 @@ impl Flash for StoreFile {
             slot.sync()?;
         }
         self.flash.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_keeps_stated_preprocessing_where_older_programs_do_not_look() {
+        let plain = StoreCard {
+            encoder: "net.onnx".to_owned(),
+            identity: [7; 32],
+            dim: 32,
+            classes: 255,
+            supports: 64,
+            preprocessing: None,
+        };
+        let stated = StoreCard { preprocessing: Some("{\"channels\":1}".to_owned()), ..plain.clone() };
+        for card in [&plain, &stated] {
+            assert_eq!(StoreCard::parse(&card.frame(), Path::new("a.store")).unwrap().as_ref(), Some(card));
+        }
+        // An older program reads the postcard and nothing behind it.
+        let frame = stated.frame();
+        let len = usize::from(u16::from_le_bytes([frame[10], frame[11]]));
+        assert_eq!(postcard::from_bytes::<StoreCard>(&frame[FRAME_LEN..FRAME_LEN + len]).unwrap(), plain);
     }
 }

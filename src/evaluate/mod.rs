@@ -16,7 +16,6 @@ mod few_shot;
 mod heads;
 mod lbfgs;
 mod logistic;
-mod open;
 mod probe;
 mod random_encoder;
 mod raw_pixels;
@@ -30,7 +29,6 @@ pub use few_shot::{FewShotResult, few_shot};
 pub use heads::HeadKind;
 pub use lbfgs::Outcome;
 pub use logistic::{LogisticRegression, LogisticSettings};
-pub use open::{EncoderInput, baselines_for, channels_of, open_encoder, open_path, preset_of};
 pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
 pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
@@ -63,17 +61,6 @@ pub enum EvaluateError {
         position: usize,
         /// What was found.
         value: f32,
-    },
-    /// The name leads to no encoder.
-    #[error(
-        "no encoder '{name}': {found}; there are RUN (a folder made by pretrain), FILE.onnx, {}, raw-pixels, colour-statistics, random:PRESET (pico, nano, micro, mobile)",
-        crate::models::names()
-    )]
-    UnknownEncoder {
-        /// What was asked for.
-        name: String,
-        /// What was found in its place.
-        found: String,
     },
     /// An encoder was found but cannot be opened.
     #[error("encoder {name}: {message}")]

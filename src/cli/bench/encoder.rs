@@ -5,14 +5,16 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::super::trust::KeyArgs;
-use super::super::{Common, connect, print_json};
+use super::super::preprocessing::PreprocessingArgs;
+use super::super::trust::{KeyArgs, open_encoder};
+use super::super::{Common, print_json};
 #[cfg(feature = "desk")]
 use super::measure::customary_input;
 use super::measure::{Percentiles, count_to, mib, random_values, repeat, thread_pool, timed};
 use crate::encoder::{EmbedError, Embedder, InputShape};
 #[cfg(feature = "desk")]
 use crate::encoder::{EncoderSpec, Network, Preset};
+use crate::encoders::OpenOptions;
 use crate::memory;
 use crate::nn::kernel::Isa;
 
@@ -25,12 +27,14 @@ const BUDGET: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// random:PRESET, FILE.macula, a run's folder, or an ONNX file
+    /// random:PRESET, FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model or a baseline
     #[cfg_attr(feature = "desk", arg(long, default_value = "random:nano"))]
     #[cfg_attr(not(feature = "desk"), arg(long))]
     encoder: String,
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     /// Images of a batch whose rate is measured
     #[arg(long, alias = "batch", default_value_t = 128, value_parser = count_to(65_536))]
     batch_size: usize,
@@ -64,15 +68,16 @@ enum Subject {
 }
 
 impl Subject {
-    #[cfg_attr(not(feature = "desk"), expect(unused_variables, reason = "only random weights are drawn"))]
-    fn open(name: &str, seed: u64, trusted: &KeyArgs) -> anyhow::Result<Self> {
+    fn open(args: &Args) -> anyhow::Result<Self> {
         #[cfg(feature = "desk")]
-        if let Some(preset) = name.strip_prefix("random:") {
+        if let Some(preset) = args.encoder.strip_prefix("random:") {
             let preset: Preset = preset.parse()?;
             let spec = EncoderSpec::preset(preset, customary_input(preset))?;
-            return Ok(Self::Random(Box::new(Network::new(spec, seed)?)));
+            return Ok(Self::Random(Box::new(Network::new(spec, args.common.seed)?)));
         }
-        Ok(Self::Opened(connect::open_encoder(name, &trusted.read()?)?.encoder))
+        let (trusted, stated) = (args.keys.read()?, args.preprocessing.stated()?);
+        let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
+        Ok(Self::Opened(open_encoder(&args.encoder, &options)?.encoder))
     }
 
     fn input(&self) -> InputShape {
@@ -106,7 +111,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn measure(args: &Args) -> anyhow::Result<Report> {
-    let (load, subject) = timed(|| Subject::open(&args.encoder, args.common.seed, &args.keys));
+    let (load, subject) = timed(|| Subject::open(args));
     let subject = subject?;
     let input = subject.input();
     let image_len = input.channels * input.height * input.width;

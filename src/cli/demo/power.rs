@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::super::CheckFailed;
-use super::super::connect::{OpenedEncoder, open_line, talk_over, with_encoder};
+use super::super::connect::{open_line, talk_over, with_encoder};
+use crate::encoders::Opened;
 use crate::link::{Address, Client, LinkError, Support};
 use crate::rng::Rng;
 
@@ -39,7 +40,7 @@ const ROUND: usize = 4;
 ///
 /// # Errors
 /// [`CheckFailed`] where anything was lost.
-pub fn cut(store: &Path, opened: &OpenedEncoder, samples: [(&str, &Support); 2], seed: u64) -> anyhow::Result<usize> {
+pub fn cut(store: &Path, opened: &Opened, samples: [(&str, &Support); 2], seed: u64) -> anyhow::Result<usize> {
     let states = with_encoder(store, opened, |client| {
         let mut states = [client.state_sha256()?; ROUND + 1];
         for step in 0..ROUND {
@@ -71,7 +72,7 @@ pub fn cut(store: &Path, opened: &OpenedEncoder, samples: [(&str, &Support); 2],
 /// Starts a device, has it change until it is killed, and tells how many changes it acknowledged.
 fn until_killed(
     store: &Path,
-    opened: &OpenedEncoder,
+    opened: &Opened,
     samples: [(&str, &Support); 2],
     instant: Duration,
 ) -> anyhow::Result<usize> {
@@ -111,7 +112,7 @@ fn change(client: &mut Client<'_>, samples: [(&str, &Support); 2], step: usize) 
 }
 
 /// Starts this very program as a device.
-fn start(store: &Path, opened: &OpenedEncoder) -> anyhow::Result<(Running, Address)> {
+fn start(store: &Path, opened: &Opened) -> anyhow::Result<(Running, Address)> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let child = Command::new(program)
         .args(["device", "--json", "--listen", "tcp:127.0.0.1:0", "--encoder", &opened.name, "--store"])

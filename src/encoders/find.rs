@@ -1,0 +1,95 @@
+//! What a name stands for.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+use crate::models;
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The pixels themselves.
+    RawPixels,
+    /// Mean and deviation of each channel.
+    ColourStatistics,
+    /// A preset with random weights, by the name of the preset.
+    Random(String),
+    /// A model that comes with the program.
+    Shipped,
+    /// The folder of a run.
+    Run,
+    /// An ONNX file: that of an export's folder, or one named itself.
+    Onnx(PathBuf),
+    /// A signed bundle.
+    Bundle,
+    /// The device form of an encoder.
+    Blob,
+}
+
+impl Found {
+    /// Looks a name up. A file or folder is preferred to a shipped model of the same name.
+    pub(super) fn of(name: &str) -> Result<Self, OpenError> {
+        match name {
+            "raw-pixels" => return Ok(Self::RawPixels),
+            "colour-statistics" => return Ok(Self::ColourStatistics),
+            _ => {}
+        }
+        if let Some(preset) = name.strip_prefix("random:") {
+            return Ok(Self::Random(preset.to_owned()));
+        }
+        let path = Path::new(name);
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => Ok(exported_in(path).map_or(Self::Run, Self::Onnx)),
+            Ok(_) => Self::of_file(path),
+            Err(_) if models::find(name).is_some() => Ok(Self::Shipped),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(OpenError::Unknown { name: name.to_owned(), found: "there is no such file or folder".to_owned() })
+            }
+            Err(source) => Err(OpenError::Read { name: name.to_owned(), source }),
+        }
+    }
+
+    fn of_file(path: &Path) -> Result<Self, OpenError> {
+        if has_extension(path, "onnx") {
+            return Ok(Self::Onnx(path.to_owned()));
+        }
+        if has_extension(path, "macula") {
+            return Ok(Self::Bundle);
+        }
+        if has_extension(path, "blob") {
+            return Ok(Self::Blob);
+        }
+        let found = "it is a file whose name does not end in .onnx, .macula or .blob".to_owned();
+        Err(OpenError::Unknown { name: path.display().to_string(), found })
+    }
+
+    /// What it is, in words.
+    #[cfg(feature = "desk")]
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::RawPixels | Self::ColourStatistics => "a baseline without weights",
+            Self::Random(_) => "a random encoder",
+            Self::Shipped => "a shipped model",
+            Self::Run => "a run",
+            Self::Onnx(_) => "an ONNX file",
+            Self::Bundle => "a bundle",
+            Self::Blob => "a device blob",
+        }
+    }
+}
+
+/// Whether a name is that of a bundle.
+pub fn is_bundle(name: &str) -> bool {
+    let path = Path::new(name);
+    has_extension(path, "macula") && path.is_file()
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+/// The ONNX file of an export's folder: f16 where there is one, as a device takes it.
+fn exported_in(folder: &Path) -> Option<PathBuf> {
+    ["encoder.f16.onnx", "encoder.onnx"].map(|file| folder.join(file)).into_iter().find(|path| path.is_file())
+}

@@ -1,0 +1,20 @@
+//! Opens an encoder by any name: a shipped model, a run, an export, an ONNX file, a bundle, a blob, a baseline.
+//!
+//! Every command resolves `--encoder`, `--bundle` and `--init` here, so that a name means the same everywhere.
+//! An ONNX file that does not state its preprocessing is opened only with preprocessing that the caller states.
+
+mod error; //  why a name cannot be opened
+mod find; //   what a name stands for
+mod fitted; // baselines: fitted to the images at hand, or with a fixed recipe
+mod open; //   from a name to an encoder
+mod stated; // preprocessing stated by the caller
+
+pub use error::OpenError;
+pub use find::is_bundle;
+pub use fitted::{EncoderInput, baselines_for, channels_of};
+#[cfg(feature = "onnx")]
+pub use open::preprocessing_of;
+pub use open::{OpenOptions, Opened, open};
+#[cfg(feature = "desk")]
+pub use open::{open_run, preset_of};
+pub use stated::{KnownPreprocessing, Layout, Stated, StatedError};

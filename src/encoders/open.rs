@@ -1,0 +1,191 @@
+//! From a name to an encoder.
+
+use std::path::Path;
+
+use super::find::Found;
+use super::fitted::{EncoderInput, fixed_recipe};
+use super::{OpenError, Stated};
+use crate::blob::{Arithmetic, BlobFile};
+use crate::bundle::{Bundle, PublicKey};
+use crate::data::Preprocessing;
+use crate::encoder::Embedder;
+use crate::evaluate::{ColourStatistics, RawPixels};
+
+/// What is known when an encoder is opened.
+#[derive(Clone, Copy, Default)]
+pub struct OpenOptions<'o> {
+    /// Keys whose bundles are taken.
+    pub trusted: &'o [PublicKey],
+    /// Preprocessing of an ONNX file that does not state it itself.
+    pub stated: Option<&'o Stated>,
+    /// The images that baselines are fitted to. Without, raw-pixels and colour-statistics have a fixed recipe, and a
+    /// random encoder is refused.
+    pub fit: Option<EncoderInput<'o>>,
+    /// Seed of the weights of a random encoder.
+    pub seed: u64,
+}
+
+/// An encoder that was opened by name.
+pub struct Opened {
+    /// The encoder.
+    pub encoder: Box<dyn Embedder>,
+    /// By what it is found again: an absolute path, or a name.
+    pub name: String,
+    /// In which precision it computes.
+    pub arithmetic: String,
+    /// The preprocessing that the caller stated, where the encoder has none of its own.
+    pub stated: Option<Preprocessing>,
+}
+
+impl Opened {
+    fn named(name: &str, encoder: impl Embedder + 'static) -> Self {
+        Self { encoder: Box::new(encoder), name: name.to_owned(), arithmetic: "f32".to_owned(), stated: None }
+    }
+}
+
+/// Opens the encoder that `name` stands for.
+///
+/// # Errors
+/// A name that stands for none, an encoder that cannot be read or is refused, and preprocessing that is missing or
+/// does not fit.
+pub fn open(name: &str, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
+    let found = Found::of(name)?;
+    if options.stated.is_some() && !matches!(found, Found::Onnx(_)) {
+        return Err(OpenError::OwnPreprocessing { name: name.to_owned() });
+    }
+    let recipe = |channels| options.fit.map_or_else(|| Ok(fixed_recipe(channels)), |input| input.preprocessing());
+    match found {
+        Found::RawPixels => Ok(Opened::named(name, RawPixels::new(recipe(1)?))),
+        Found::ColourStatistics => Ok(Opened::named(name, ColourStatistics::new(recipe(3)?))),
+        Found::Random(preset) => open_random(name, &preset, options),
+        Found::Shipped => open_trained(name),
+        Found::Run => Ok(Opened { name: absolute(name)?, ..open_trained(name)? }),
+        Found::Onnx(path) => open_onnx(&path, options.stated),
+        Found::Bundle => open_bundle(name, options.trusted),
+        Found::Blob => open_blob(name),
+    }
+}
+
+fn open_bundle(name: &str, trusted: &[PublicKey]) -> Result<Opened, OpenError> {
+    let bundle = Bundle::open(Path::new(name), trusted)?;
+    let (encoder, _) = bundle.encoder()?;
+    let arithmetic = encoder.arithmetic().to_owned();
+    Ok(Opened { arithmetic, ..Opened::named(&absolute(name)?, encoder) })
+}
+
+fn open_blob(name: &str) -> Result<Opened, OpenError> {
+    let encoder = BlobFile::open(Path::new(name))?;
+    let arithmetic = match encoder.blob()?.arithmetic() {
+        Arithmetic::F16 => "f32, from weights in f16",
+        Arithmetic::Int8 => "int8",
+    };
+    Ok(Opened { arithmetic: arithmetic.to_owned(), ..Opened::named(&absolute(name)?, encoder) })
+}
+
+#[cfg(feature = "onnx")]
+fn open_onnx(path: &Path, stated: Option<&Stated>) -> Result<Opened, OpenError> {
+    use crate::runtime::{OnnxEncoder, OpenOptions, RuntimeError};
+
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| RuntimeError::Read { path: name.clone(), source })?;
+    let (recipe, is_stated) = preprocessing_of(&bytes, &name, stated)?;
+    let preprocessing = is_stated.then_some(recipe);
+    let options = OpenOptions { preprocessing: preprocessing.clone(), ..OpenOptions::default() };
+    let encoder = OnnxEncoder::open_with(path, &options)?;
+    let arithmetic = encoder.arithmetic().to_string();
+    Ok(Opened { arithmetic, stated: preprocessing, ..Opened::named(&absolute(&name)?, encoder) })
+}
+
+/// The preprocessing of an ONNX file of these `bytes`, and whether it is what was stated rather than the file's own.
+///
+/// # Errors
+/// A file that is no encoder, preprocessing that neither the file nor the caller states, and stated preprocessing that
+/// does not fit, or differs from the file's own.
+#[cfg(feature = "onnx")]
+pub fn preprocessing_of(bytes: &[u8], name: &str, stated: Option<&Stated>) -> Result<(Preprocessing, bool), OpenError> {
+    use super::stated::DeclaredInput;
+
+    let name = name.to_owned();
+    let declared = crate::runtime::Declared::read(bytes, &name)?;
+    let input = DeclaredInput {
+        channels: declared.channels,
+        size: declared.height.zip(declared.width),
+        layout: super::Layout::Nchw,
+    };
+    let resolved = stated.map(|stated| stated.resolve(input)).transpose();
+    let resolved = resolved.map_err(|source| OpenError::Stated { name: name.clone(), source })?;
+    match (declared.preprocessing, resolved) {
+        (None, None) => Err(OpenError::Unstated { name }),
+        (None, Some(stated)) => Ok((stated, true)),
+        (Some(own), Some(stated)) if own != stated => Err(OpenError::OwnPreprocessing { name }),
+        (Some(own), _) => Ok((own, false)),
+    }
+}
+
+#[cfg(not(feature = "onnx"))]
+fn open_onnx(path: &Path, _: Option<&Stated>) -> Result<Opened, OpenError> {
+    let lacks = "this program was built without ONNX (feature `onnx`)";
+    Err(OpenError::Unsupported { name: path.display().to_string(), lacks })
+}
+
+/// What the program of a device lacks: the training core, which runs networks in f32.
+#[cfg(not(feature = "desk"))]
+const DEVICE_LACKS: &str = "this program is a device's: it takes FILE.macula, FILE.onnx, FILE.blob, an export's folder, raw-pixels or colour-statistics";
+
+/// A run or a shipped model.
+#[cfg(feature = "desk")]
+fn open_trained(name: &str) -> Result<Opened, OpenError> {
+    Ok(Opened::named(name, crate::pretrain::Run::load(Path::new(name))?))
+}
+
+#[cfg(not(feature = "desk"))]
+fn open_trained(name: &str) -> Result<Opened, OpenError> {
+    Err(OpenError::Unsupported { name: name.to_owned(), lacks: DEVICE_LACKS })
+}
+
+#[cfg(feature = "desk")]
+fn open_random(name: &str, preset: &str, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
+    use crate::evaluate::{EvaluateError, RandomEncoder};
+    let preset = preset.parse().map_err(EvaluateError::from)?;
+    let Some(input) = options.fit else { return Err(OpenError::Unfitted { name: name.to_owned() }) };
+    let encoder = RandomEncoder::new(preset, input.preprocessing()?, input.dataset, input.unlabelled, options.seed)?;
+    Ok(Opened::named(name, encoder))
+}
+
+#[cfg(not(feature = "desk"))]
+fn open_random(name: &str, _: &str, _: &OpenOptions<'_>) -> Result<Opened, OpenError> {
+    Err(OpenError::Unsupported { name: name.to_owned(), lacks: DEVICE_LACKS })
+}
+
+/// The run or shipped model that `name` stands for: what training can start from.
+///
+/// # Errors
+/// A name that stands for none, an encoder without weights to train, or a run that cannot be read.
+#[cfg(feature = "desk")]
+pub fn open_run(name: &str) -> Result<crate::pretrain::Run, OpenError> {
+    let path = Path::new(name);
+    let is_run = path.join(crate::pretrain::CONFIG).is_file() || path.join(crate::pretrain::CHECKPOINT).is_file();
+    match Found::of(name)? {
+        Found::Shipped | Found::Run => {}
+        // A run may have been exported into its own folder.
+        Found::Onnx(_) if is_run => {}
+        other => return Err(OpenError::NotTrainable { name: name.to_owned(), what: other.kind() }),
+    }
+    Ok(crate::pretrain::Run::load(path)?)
+}
+
+/// The preset of the encoder that `name` stands for, where that can be told: of a random encoder, a run or a shipped
+/// model.
+#[cfg(feature = "desk")]
+pub fn preset_of(name: &str) -> Option<crate::encoder::Preset> {
+    if let Ok(Found::Random(preset)) = Found::of(name) {
+        return preset.parse().ok();
+    }
+    open_run(name).ok().and_then(|run| run.network.spec().name.parse().ok())
+}
+
+/// The path from the root, which a store remembers.
+fn absolute(name: &str) -> Result<String, OpenError> {
+    let path = std::fs::canonicalize(name).map_err(|source| OpenError::Read { name: name.to_owned(), source })?;
+    Ok(path.to_string_lossy().into_owned())
+}
