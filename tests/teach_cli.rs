@@ -118,7 +118,7 @@ fn the_same_picture_is_learned_once() {
     // The same pixels in another file and format.
     image::open(folder.path().join("dark-1.png")).unwrap().save(folder.path().join("copy.bmp")).unwrap();
     let (out, err) = expect(0, folder.path(), &with("learn", &["--class", "dark", "copy.bmp"]));
-    assert!(out.contains("learned 0 images, 1 were known") && err.contains("copy.bmp"), "{out}{err}");
+    assert!(out.contains("learned 0 images, 1 known before") && err.contains("copy.bmp"), "{out}{err}");
     let (_, err) = expect(2, folder.path(), &with("learn", &["--class", "bright", "copy.bmp"]));
     assert!(err.contains("'dark'") && err.contains("copy.bmp"), "{err}");
     let (_, err) = expect(2, folder.path(), &with("learn", &["--class", "new", "copy.bmp"]));

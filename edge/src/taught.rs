@@ -34,7 +34,8 @@ impl Record {
     pub const EMPTY: Self = Self { source: [0; 16], class: 0, operator: 0, time_s: 0 };
 }
 
-/// The name of a class, 1 to [`NAME_MAX`] bytes of UTF-8 without control characters.
+/// The name of a class, 1 to [`NAME_MAX`] bytes of UTF-8 without control characters, line separators and marks that
+/// change the direction of writing: what a terminal or a page would not show as the name that it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {
     bytes: [u8; NAME_MAX],
@@ -48,8 +49,19 @@ impl Name {
     /// Takes `text` as a name.
     ///
     /// # Errors
-    /// When it is empty, too long, or holds a control character.
+    /// When it is empty, too long, or holds a character that names do not have.
     pub fn new(text: &str) -> Result<Self, TaughtError> {
+        if text.chars().any(is_deceptive) {
+            return Err(TaughtError::Name { found: text.len() });
+        }
+        Self::stored(text)
+    }
+
+    /// Takes a name that a store holds: earlier programs refused control characters only.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or holds a control character.
+    pub fn stored(text: &str) -> Result<Self, TaughtError> {
         if text.is_empty() || text.len() > NAME_MAX || text.chars().any(char::is_control) {
             return Err(TaughtError::Name { found: text.len() });
         }
@@ -70,6 +82,11 @@ impl Name {
     }
 }
 
+/// Whether `c` separates lines or changes the direction of writing (Unicode 16, table 9-4), or has no width at all.
+fn is_deceptive(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
@@ -79,7 +96,7 @@ impl fmt::Debug for Name {
 /// The device cannot be taught this; it is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaughtError {
-    /// A name has 1 to [`NAME_MAX`] bytes and no control characters.
+    /// A name has 1 to [`NAME_MAX`] bytes, no control characters, no line separators, no marks of direction.
     Name {
         /// Its bytes.
         found: usize,
@@ -133,7 +150,10 @@ impl fmt::Display for TaughtError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Name { found } => {
-                write!(f, "a class name of {found} bytes: 1 to {NAME_MAX} are allowed, without control characters")
+                write!(
+                    f,
+                    "a class name of {found} bytes: 1 to {NAME_MAX} are allowed, without control or invisible characters"
+                )
             }
             Self::NameTaken { class } => write!(f, "class {class} has this name already"),
             Self::ClassesFull { limit } => write!(f, "all {limit} classes are taken"),
@@ -477,6 +497,14 @@ mod tests {
         assert_eq!(taught.remove_class(3), Err(TaughtError::NoSuchClass { class: 3 }));
         assert_eq!(Name::new(""), Err(TaughtError::Name { found: 0 }));
         assert_eq!(Name::new("a\nb"), Err(TaughtError::Name { found: 3 }));
+        for hidden in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}', '\u{2028}', '\u{2029}', '\u{200b}', '\u{feff}'] {
+            let mut bytes = [b'a'; 5];
+            let len = 1 + hidden.encode_utf8(&mut bytes[1..]).len();
+            let text = core::str::from_utf8(&bytes[..len]).unwrap();
+            assert_eq!(Name::new(text), Err(TaughtError::Name { found: len }), "{hidden:?}");
+            assert!(Name::stored(text).is_ok(), "a store of an earlier program still opens");
+        }
+        assert!(Name::stored("a\nb").is_err() && Name::new("गाँठ عقدة").is_ok());
         assert_eq!(Name::new("123456789012345678901234567890123"), Err(TaughtError::Name { found: 33 }));
     }
 

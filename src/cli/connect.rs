@@ -20,6 +20,7 @@ use crate::device::{
 use crate::encoder::Embedder;
 use crate::encoders::{OpenOptions, Opened, Stated, is_bundle};
 use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
+use crate::report::text::{left, shown};
 use crate::rng::Rng;
 
 /// Where the device is.
@@ -171,7 +172,7 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
         Missing::Make(supports) => supports,
     };
     let keys = given.keys.read()?;
-    let complain = |message: &str| eprintln!("macula: {message}");
+    let complain = |message: &str| eprintln!("macula: {}", shown(message));
     let site = Site {
         store,
         reader: &SignedBundles,
@@ -223,7 +224,7 @@ fn switch_on<T>(
         card.check(&given, path)?;
     }
     let file = StoreFile::open(path, &given)?;
-    let complain = |message: &str| eprintln!("macula: {message}");
+    let complain = |message: &str| eprintln!("macula: {}", shown(message));
     let images = if keep_images { Some(KeptImages::make_beside(path)?) } else { KeptImages::beside(path) };
     let mut memory = DeviceMemory::new(dim as usize, classes as usize, supports as usize);
     let mut device = Device::new(DeskEncoder::new(encoder, &complain), file, &mut memory)?;
@@ -369,7 +370,7 @@ impl Names {
     /// Prints classes and their samples.
     pub fn print(&self) {
         println!("{:<24} {:>8}", "class", "samples");
-        self.0.iter().for_each(|class| println!("{:<24} {:>8}", class.name, class.supports));
+        self.0.iter().for_each(|class| println!("{} {:>8}", left(&class.name, 24), class.supports));
     }
 }
 

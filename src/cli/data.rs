@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Common;
 use crate::data::{self, Dataset, Duplicates, Facts, Split};
 use crate::report::sheet;
+use crate::report::text::{count, left, shown, shown_path, widest};
 
 /// Lines of a list that are printed; `--json` gives all of them.
 const LINES_MAX: usize = 10;
@@ -56,7 +57,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     print(&dataset, &facts, &duplicates);
     if let Some(path) = &args.sheet {
-        println!("\ncontact sheet: {}, a row a class from top: {}", path.display(), dataset.class_names.join(", "));
+        let classes = dataset.class_names.join(", ");
+        println!("\ncontact sheet: {}, a row a class from top: {}", shown_path(path), shown(&classes));
     }
     Ok(())
 }
@@ -143,7 +145,8 @@ fn divided_groups(dataset: &Dataset) -> Vec<&str> {
 }
 
 fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) {
-    println!("{}: {} images, {} classes", dataset.name, dataset.len(), dataset.class_names.len());
+    let (images, classes) = (count(dataset.len(), "image"), count(dataset.class_names.len(), "class"));
+    println!("{}: {images}, {classes}", shown(&dataset.name));
     print_counts(&counts(dataset));
     let (width, height) =
         (spread(facts.iter().map(|f| f.width).collect()), spread(facts.iter().map(|f| f.height).collect()));
@@ -161,7 +164,7 @@ fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) {
     }
     if !dataset.remarks.is_empty() {
         println!();
-        dataset.remarks.iter().for_each(|remark| println!("remark: {remark}"));
+        dataset.remarks.iter().for_each(|remark| println!("remark: {}", shown(remark)));
     }
     let skipped: Vec<String> = dataset.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
     print_list("skipped, not readable", &skipped);
@@ -175,10 +178,10 @@ fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) {
 /// Columns that are zero throughout are left out.
 fn print_counts(rows: &[(String, [usize; 4])]) {
     let shown: Vec<usize> = (0..4).filter(|&column| rows.iter().any(|row| row.1[column] > 0)).collect();
-    let name_width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0).max(12);
+    let name_width = widest(rows.iter().map(|row| row.0.as_str()), 12);
     let line = |name: &str, cells: &[String]| {
         let cells: String = cells.iter().map(|cell| format!(" {cell:>8}")).collect();
-        println!("{name:name_width$}{cells}");
+        println!("{}{cells}", left(name, name_width));
     };
     println!();
     line("class", &shown.iter().map(|&column| column_names()[column].to_owned()).collect::<Vec<_>>());
@@ -191,7 +194,7 @@ fn print_counts(rows: &[(String, [usize; 4])]) {
 
 fn print_list(title: &str, lines: &[String]) {
     println!("\n{} {title}", lines.len());
-    lines.iter().take(LINES_MAX).for_each(|line| println!("  {line}"));
+    lines.iter().take(LINES_MAX).for_each(|line| println!("  {}", shown(line)));
     if lines.len() > LINES_MAX {
         println!("  and {} more (all with --json)", lines.len() - LINES_MAX);
     }

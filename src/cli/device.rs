@@ -11,11 +11,13 @@ use macula_edge::bundle::Header;
 use sha2::{Digest, Sha256};
 
 use super::connect::{Given, Missing, SUPPORTS_DEFAULT, Served, hexadecimal, talk_over, with_store};
+use super::output::outlive_readers;
 use super::preprocessing::PreprocessingArgs;
 use super::trust::KeyArgs;
-use super::{Common, DeviceFault, print_json};
+use super::{Common, DeviceFault, print_json, told};
 use crate::device::{Device, Ended, InProcess, Listener, fingerprint, serve};
 use crate::link::Address;
+use crate::report::text::{count, shown, shown_path};
 
 /// Arguments of `macula device`.
 #[derive(clap::Args)]
@@ -78,6 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         "--listen {}: tcp:HOST:PORT or serial:PATH is needed",
         args.listen
     );
+    outlive_readers();
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
@@ -107,7 +110,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 opened
             }
         };
-        let complain = |message: &str| eprintln!("macula: {message}");
+        let complain = |message: &str| eprintln!("macula: {}", shown(message));
         let ended = serve(device, listener, &stop, &complain);
         Ok(ended.map_err(|error| DeviceFault(format!("the line {} failed: {error}", args.listen)))?)
     })?? == Ended::UpdateWaiting
@@ -151,7 +154,7 @@ fn is_offered(args: &Args, device: &mut Device<'_>, served: &Served<'_>) -> anyh
     });
     // What the device has serves on.
     if let Err(error) = talked {
-        eprintln!("macula: {name} is not taken: {error:#}");
+        eprintln!("macula: {name} is not taken: {}", told(&error));
     }
     Ok(device.is_update_waiting())
 }
@@ -169,7 +172,7 @@ fn describe(served: &Served<'_>) -> String {
 
 fn remark(args: &Args, message: &str) {
     if !args.common.quiet {
-        eprintln!("macula: the device {message}");
+        eprintln!("macula: the device {}", shown(message));
     }
 }
 
@@ -190,8 +193,12 @@ fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Add
     } else if !args.common.quiet {
         let Ready { listening, encoder, encoder_identity, arithmetic, feature_dim, samples, samples_limit, .. } =
             &ready;
-        println!("encoder    {encoder} ({}…), {feature_dim} dimensions, in {arithmetic}", &encoder_identity[..8]);
-        println!("store      {}: {samples} of {samples_limit} samples", args.store.display());
+        println!(
+            "encoder    {} ({}…), {feature_dim} dimensions, in {arithmetic}",
+            shown(encoder),
+            &encoder_identity[..8]
+        );
+        println!("store      {}: {samples} of {}", shown_path(&args.store), count(*samples_limit, "sample"));
         println!("listening  {listening}");
     }
     // Whoever started us may be waiting for the port behind a pipe.

@@ -12,6 +12,7 @@ use crate::data::{self, Dataset, Image, Split};
 use crate::encoder::Embedder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Opened};
 use crate::files::write_whole;
+use crate::report::text;
 
 /// Arguments of `macula embed`.
 #[derive(clap::Args)]
@@ -76,7 +77,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     match args.common.json {
         true => print_json(&report)?,
         false if args.common.quiet => {}
-        false => println!("{}: {images} features of {dim}, in {}", report.out.display(), report.arithmetic),
+        false => println!(
+            "{}: {} of {dim}, in {}",
+            text::shown_path(&report.out),
+            text::count(images, "feature"),
+            report.arithmetic
+        ),
     }
     Ok(())
 }
@@ -103,7 +109,7 @@ fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyh
     let all = dataset.indices(args.split);
     ensure!(!all.is_empty(), "{name} has no images in the part asked for");
     let count = args.count.map_or(all.len(), |count| count as usize);
-    ensure!(count <= all.len(), "{name} has {} images there, {count} are asked for", all.len());
+    ensure!(count <= all.len(), "{name} has {} there, {count} asked for", text::count(all.len(), "image"));
     let spread: Vec<usize> = (0..count).map(|at| all[at * all.len() / count]).collect();
     let mut rows = Vec::new();
     samples::for_each_image(dataset, &spread, &args.common, |_, named| {

@@ -16,6 +16,7 @@ use crate::data::{self, Dataset, Fractions, Split};
 use crate::encoder::Embedder;
 use crate::encoders::{self, EncoderInput, OpenOptions};
 use crate::evaluate::{self, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference};
+use crate::report::text::shown;
 use comparison::{BASELINE, Candidate, Comparison};
 use table::{Report, Row};
 
@@ -223,7 +224,7 @@ impl Asked {
         }
         let style = ProgressStyle::with_template("{msg:32} {bar:30} {pos}/{len}  {per_sec:0}  {eta} left")
             .expect("a template of known keys");
-        ProgressBar::new(length as u64).with_style(style).with_message(what.to_owned())
+        ProgressBar::new(length as u64).with_style(style).with_message(shown(what).into_owned())
     }
 
     fn embed(&self, encoder: &dyn Embedder, images: &Images, indices: &[usize]) -> anyhow::Result<Features> {

@@ -56,6 +56,7 @@ mod with_onnx {
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_whole;
     use crate::link::{Address, Device, Knowledge};
+    use crate::report::text::{left, noun, shown_path};
     use crate::runtime::{decode, encode, self_contained};
 
     #[derive(serde::Serialize)]
@@ -94,8 +95,10 @@ mod with_onnx {
             });
         }
         if !args.common.quiet {
-            head.classes.iter().for_each(|class| println!("{:<24} {:>8} samples", class.name, class.samples));
-            println!("wrote {} ({:.1} KB)", args.out.display(), bytes.len() as f64 / 1e3);
+            head.classes.iter().for_each(|class| {
+                println!("{} {:>8} {}", left(&class.name, 24), class.samples, noun(class.samples, "sample"));
+            });
+            println!("wrote {} ({:.1} KB)", shown_path(&args.out), bytes.len() as f64 / 1e3);
         }
         Ok(())
     }

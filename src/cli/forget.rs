@@ -9,6 +9,7 @@ use super::connect::{ClassCount, DeviceArgs, Missing, Names, hexadecimal};
 use super::{Common, print_json, samples};
 use crate::device::source_of;
 use crate::link::{Client, Knowledge};
+use crate::report::text::count;
 
 /// Digits of a source that are enough to name it.
 const DIGITS_MIN: usize = 8;
@@ -55,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let device = args.device.device.to_string();
             return print_json(&Report { device, forgotten, classes: names.counts() });
         }
-        println!("forgot {forgotten} samples");
+        println!("forgot {}", count(forgotten, "sample"));
         names.print();
         Ok(())
     })
@@ -88,7 +89,7 @@ fn source_named(knowledge: &Knowledge, name: &str) -> anyhow::Result<Source> {
     let found: Vec<Source> = sources.filter(|source| hexadecimal(source).starts_with(&digits)).collect();
     match found[..] {
         [only] => Ok(only),
-        [] => bail!("none of the {} sources on the device begins with {name}", knowledge.supports.len()),
+        [] => bail!("no source on the device begins with {name}; it has {}", count(knowledge.supports.len(), "sample")),
         _ => bail!("{} sources on the device begin with {name}; give more digits", found.len()),
     }
 }

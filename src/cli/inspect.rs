@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::trust::{KeyArgs, refused};
 use super::{Common, print_json};
 use crate::bundle::{Bundle, Manifest, PartKind};
+use crate::report::text::shown_path;
 
 /// Arguments of `macula inspect`.
 #[derive(clap::Args)]
@@ -76,7 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn print(report: &Report<'_>) -> anyhow::Result<()> {
-    println!("bundle   {} ({:.1} KB)", report.bundle.display(), report.bytes as f64 / 1e3);
+    println!("bundle   {} ({:.1} KB)", shown_path(&report.bundle), report.bytes as f64 / 1e3);
     let belief = match report.verified {
         true => "verified",
         false => {

@@ -11,6 +11,7 @@ use super::{Common, print_json, samples};
 use crate::data::{self, Split};
 use crate::device::{NamedImage, now_s, source_of};
 use crate::link::{Client, LinkError, Provenance, Sample};
+use crate::report::text::{count, shown};
 
 /// Arguments of `macula learn`.
 #[derive(clap::Args)]
@@ -64,7 +65,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             for (image, new) in images.iter().zip(learn(client, class, images, args.operator)?) {
                 *(if new { &mut learned } else { &mut known }) += 1;
                 if !new && !args.common.quiet {
-                    eprintln!("{}: class '{class}' has these pixels already", image.name);
+                    eprintln!("{}: class '{}' has these pixels already", shown(&image.name), shown(class));
                 }
             }
         }
@@ -106,7 +107,7 @@ pub fn learn(client: &mut Client<'_>, class: &str, images: &[NamedImage], operat
             }
         }
     }
-    ensure!(news.len() == images.len(), "the device answered for {} of {} images", news.len(), images.len());
+    ensure!(news.len() == images.len(), "the device answered for {} of {}", news.len(), count(images.len(), "image"));
     Ok(news)
 }
 
@@ -131,7 +132,7 @@ fn report(args: &Args, names: &Names, learned: usize, known: usize) -> anyhow::R
         let device = args.device.device.to_string();
         return print_json(&Report { device, learned, known, classes: names.counts() });
     }
-    println!("learned {learned} images, {known} were known");
+    println!("learned {}, {known} known before", count(learned, "image"));
     names.print();
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, h
 use super::preprocessing::PreprocessingArgs;
 use super::{Common, print_json};
 use crate::link::{Address, Client, Knowledge};
+use crate::report::text::count;
 
 /// Arguments of `macula merge`.
 #[derive(clap::Args)]
@@ -54,7 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let (device, from) = (args.device.device.to_string(), args.from.to_string());
             return print_json(&Report { device, from, learned, known, classes: names.counts() });
         }
-        println!("learned {learned} samples, {known} were known");
+        println!("learned {}, {known} known before", count(learned, "sample"));
         names.print();
         Ok(())
     })

@@ -2,9 +2,6 @@
 //!
 //! Exit codes: 0 done, 2 bad usage or input, 3 a check failed (parity, signature, health),
 //! 4 device or store fault, 130 stopped by Ctrl-C (resumable), 141 nobody reads what is printed.
-// Printing is what this module is for.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 use std::fmt;
 use std::process::ExitCode;
 
@@ -14,6 +11,11 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::device::DeviceError;
 use crate::link::LinkError;
 use crate::nn::kernel::Isa;
+use crate::report::text::shown;
+
+// First: its macros take the place of the standard library's in the modules below.
+#[macro_use]
+mod output;
 
 #[cfg(feature = "desk")]
 mod augment;
@@ -63,9 +65,12 @@ mod update;
 mod verify;
 mod why;
 
+const EXIT_CODES: &str = "Exit codes: 0 done, 2 bad usage or input, 3 a check failed (parity, signature, health), \
+    4 device or store fault, 130 stopped by Ctrl-C (a run can be resumed), 141 nobody reads what is printed.";
+
 /// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
 #[derive(Parser)]
-#[command(name = "macula", version, about, max_term_width = 110)]
+#[command(name = "macula", version, about, max_term_width = 110, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -195,7 +200,7 @@ impl std::error::Error for DeviceFault {}
 
 /// Prints `value` as one line of JSON to standard output.
 pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(value)?);
+    output::raw(&(serde_json::to_string(value)? + "\n"));
     Ok(())
 }
 
@@ -212,30 +217,36 @@ fn is_device_fault(error: &anyhow::Error) -> bool {
 
 /// The command, and whether `pretrain` was given a seed or has the default. Bad usage ends the program.
 fn parse() -> (Command, bool) {
-    let matches = Cli::command().get_matches();
-    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
+    let matches = Cli::command().try_get_matches().unwrap_or_else(|error| refuse(&error));
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| refuse(&error)).command;
     let seed_from = matches.subcommand_matches("pretrain").and_then(|own| own.value_source("seed"));
     (command, seed_from == Some(ValueSource::CommandLine))
 }
 
-/// Exit code where nobody reads what is printed any more, as shells have it of a program that SIGPIPE ended.
-const NOBODY_READS: i32 = 141;
+/// Prints help, or why the arguments are refused, and ends the program. Arguments may be names of files.
+fn refuse(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    eprintln!("{}", error.render().to_string().trim_end());
+    std::process::exit(error.exit_code());
+}
 
-/// A reader that has seen enough, such as `head`, is no fault, but the standard library panics at the next line printed.
-fn end_quietly_where_nobody_reads() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let said = panic.payload().downcast_ref::<String>();
-        if said.is_some_and(|said| said.starts_with("failed printing to std") && said.contains("Broken pipe")) {
-            std::process::exit(NOBODY_READS);
+/// An error and its causes as one line. A cause that its effect names already is not named again.
+fn told(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
         }
-        usual(panic);
-    }));
+    }
+    shown(&line).into_owned()
 }
 
 /// Parses the arguments, runs the command, and turns an error into one line and an exit code.
 pub fn main() -> ExitCode {
-    end_quietly_where_nobody_reads();
     let (command, seed_given) = parse();
     #[cfg(not(feature = "desk"))]
     let _ = seed_given;
@@ -285,7 +296,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("macula: {error:#}");
+            eprintln!("macula: {}", told(&error));
             let code = if is_check(&error) {
                 3
             } else if is_device_fault(&error) {
@@ -297,5 +308,21 @@ pub fn main() -> ExitCode {
             };
             ExitCode::from(code)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::told;
+
+    #[test]
+    fn no_cause_is_named_twice_and_nothing_moves_the_cursor() {
+        let inner = || std::io::Error::other("disk\u{1b}[2J on fire");
+        let error = anyhow::Error::new(inner()).context("cannot read a\nb");
+        assert_eq!(told(&error), "cannot read a\\nb: disk\\u{1b}[2J on fire");
+        let repeats: anyhow::Result<()> = Err(inner()).with_context(|| format!("cannot read a: {}", inner()));
+        assert_eq!(told(&repeats.unwrap_err()), "cannot read a: disk\\u{1b}[2J on fire");
     }
 }

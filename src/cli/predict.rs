@@ -13,6 +13,7 @@ use super::{Common, print_json, samples};
 use crate::data::{self, Dataset, Image, Split};
 use crate::device::source_of;
 use crate::link::{Client, Question, Sample};
+use crate::report::text::{left, shown, widest};
 use quality::{Quality, Tally};
 
 /// Arguments of `macula predict`.
@@ -175,16 +176,21 @@ fn predict_dataset(
 }
 
 fn print_rows(rows: &[Row], error_rate_percent: f64) {
-    let width = rows.iter().map(|row| row.image.chars().count()).max().unwrap_or(0).max("image".len());
+    let width = widest(rows.iter().map(|row| row.image.as_str()), "image".len());
     let set = format!("set at {error_rate_percent} %");
     println!("{:<width$} {:<24} {:>11}  {set:<24} nearest", "image", "class", "probability");
     for row in rows {
         let class = if row.known { row.class.clone() } else { "I don't know".to_owned() };
         let nearest: Vec<String> = row.nearest.iter().map(Witness::short).collect();
         let set = if row.set.is_empty() { "none".to_owned() } else { row.set.join(", ") };
-        println!("{:<width$} {class:<24} {:>11.3}  {set:<24} {}", row.image, row.probability, nearest.join(", "));
+        let (image, class, set) = (left(&row.image, width), left(&class, 24), left(&set, 24));
+        println!("{image} {class} {:>11.3}  {set} {}", row.probability, shown(&nearest.join(", ")));
         if !row.known {
-            println!("{:<width$} it is unlike all that was taught; the nearest class would be {}", "", row.class);
+            println!(
+                "{:<width$} it is unlike all that was taught; the nearest class would be {}",
+                "",
+                shown(&row.class)
+            );
         }
     }
     if let Some(row) = rows.iter().find(|row| !row.enough) {

@@ -21,6 +21,7 @@ use crate::pretrain::{
     EpochLine, Event, Health, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig,
     PretrainError, RunFolder, Score, Validate, pretrain,
 };
+use crate::report::text::{count, shown};
 
 /// Arguments of `macula pretrain`. What is left out keeps its default, or when resuming what the run has.
 #[derive(clap::Args)]
@@ -376,11 +377,11 @@ impl Observer for Progress {
                 }
                 self.bar.set_position(done as u64);
             }
-            Event::Skipped { name, reason } => self.say(format!("left out: {name}: {reason}")),
+            Event::Skipped { name, reason } => self.say(format!("left out: {}: {}", shown(name), shown(reason))),
             Event::Started { step, steps, images, batch_size } => {
                 self.images_a_step = batch_size as u64;
                 self.bar.finish_and_clear();
-                self.say(format!("training on {images} images, {steps} steps of {batch_size}"));
+                self.say(format!("training on {}, {} of {batch_size}", count(images, "image"), count(steps, "step")));
                 let template = "training {bar:30} {human_pos}/{human_len} images  {per_sec}  {eta} left  {msg}";
                 self.start(template, steps * self.images_a_step);
                 self.bar.set_position(step * self.images_a_step);
@@ -398,7 +399,7 @@ impl Observer for Progress {
                     self.say(format!("           features {}", felt(health)));
                 }
             }
-            Event::Warning(text) => self.say(format!("warning: {text}")),
+            Event::Warning(text) => self.say(format!("warning: {}", shown(text))),
         }
     }
 }
@@ -414,9 +415,10 @@ fn felt(health: &Health) -> String {
     let some = |name: &str, value: Option<f64>| value.map_or(String::new(), |value| format!("{name} {value:.4}, "));
     let Health { images, uniformity, effective_rank, deviation, .. } = health;
     format!(
-        "{}{}uniformity {uniformity:.3}, effective rank {effective_rank:.1}, deviation {deviation:.3} ({images} images)",
+        "{}{}uniformity {uniformity:.3}, effective rank {effective_rank:.1}, deviation {deviation:.3} ({})",
         some("k-NN", health.knn),
         some("alignment", health.alignment),
+        count(*images, "image"),
     )
 }
 
@@ -434,9 +436,9 @@ fn report(args: &Args, last: Option<&EpochLine>, skipped: usize) -> anyhow::Resu
         return print_json(&Summary { run, skipped, last });
     }
     match last {
-        None => println!("{run}: was finished before"),
+        None => println!("{}: was finished before", shown(&run)),
         Some(line) => {
-            println!("{run}: {} epochs, {} steps", line.epoch, line.step);
+            println!("{}: {}, {}", shown(&run), count(line.epoch, "epoch"), count(line.step, "step"));
             println!("train     {}", told(&line.train));
             if let Some(score) = &line.held_out {
                 println!("held out  {}", told(score));
@@ -449,7 +451,7 @@ fn report(args: &Args, last: Option<&EpochLine>, skipped: usize) -> anyhow::Resu
         }
     }
     if skipped > 0 {
-        println!("left out  {skipped} unreadable images");
+        println!("left out  {}", count(skipped, "unreadable image"));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use anyhow::ensure;
 
 use super::connect::{DeviceArgs, Missing};
 use super::{Common, print_json};
+use crate::report::text::count;
 
 /// Arguments of `macula reset`.
 #[derive(clap::Args)]
@@ -28,12 +29,17 @@ struct Report {
 pub fn run(args: Args) -> anyhow::Result<()> {
     args.device.with(Missing::Refuse, |client| {
         let forgotten = client.status()?.supports;
-        ensure!(args.yes, "{} would forget {forgotten} samples for ever; add --yes to do it", client.address());
+        ensure!(
+            args.yes,
+            "{} would forget {} for ever; add --yes to do it",
+            client.address(),
+            count(forgotten, "sample")
+        );
         client.factory_reset()?;
         if args.common.json {
             return print_json(&Report { device: client.address().to_owned(), forgotten });
         }
-        println!("forgot all classes and {forgotten} samples");
+        println!("forgot all classes and {}", count(forgotten, "sample"));
         Ok(())
     })
 }

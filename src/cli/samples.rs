@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::Common;
 use crate::data::{Dataset, Split, decode};
 use crate::device::NamedImage;
+use crate::report::text::count;
 use crate::rng::Rng;
 
 /// Images of a data set held in memory at once.
@@ -52,7 +53,8 @@ pub fn draw_shots(dataset: &Dataset, split: Option<Split>, shots: usize, seed: u
             indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
         if of_class.len() < shots {
             let part = split.map_or("all", Split::name);
-            bail!("{name} has {} images of class '{class}' (split: {part}), --shots asks for {shots}", of_class.len());
+            let found = count(of_class.len(), "image");
+            bail!("{name} has {found} of class '{class}' (split: {part}), --shots asks for {shots}");
         }
         let mut rng = Rng::for_item(seed, "learn shots", 0, label as u64);
         let drawn: Vec<usize> = rng.sample(of_class.len(), shots).into_iter().map(|i| of_class[i]).collect();
@@ -72,9 +74,9 @@ pub fn draw_any(
     let asked = shots.unwrap_or(indices.len());
     ensure!(
         asked > 0 && asked <= indices.len(),
-        "{} has {} images there, {asked} are asked for",
+        "{} has {} there, {asked} asked for",
         dataset.name,
-        indices.len()
+        count(indices.len(), "image")
     );
     let drawn = match shots {
         None => indices,

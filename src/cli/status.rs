@@ -5,6 +5,7 @@ use super::update::setback;
 use super::{Common, print_json};
 use crate::device::StoreFile;
 use crate::link::{Address, BundleReport, Client, Fate, Knowledge, Status};
+use crate::report::text::{count, left, shown};
 
 /// Arguments of `macula status`.
 #[derive(clap::Args)]
@@ -104,7 +105,9 @@ impl BundleRow {
         println!("bundle    {which} in slot {}, counter {}", self.slot, self.counter);
         let sha256 = self.other_sha256.as_deref().map_or("", |sha256| &sha256[..8]);
         match (self.other, self.tries, &self.reason) {
-            (_, Some(tries), _) => println!("          {sha256}… waits to be tried, tried by {tries} starts"),
+            (_, Some(tries), _) => {
+                println!("          {sha256}… waits to be tried, tried by {}", count(tries, "start"))
+            }
             (_, _, Some(reason)) => println!("          {sha256}… was rolled back: {reason}"),
             (Some(_), ..) => {
                 println!("          {} of {} bytes of another one", self.bytes_received, self.bytes_expected)
@@ -136,7 +139,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         if let Some(samples) = &report.samples {
             println!("\n{:<16} {:<24} {:>10}  time", "source", "class", "operator");
             for SampleRow { source, class, operator, time_s } in samples {
-                println!("{:<16} {class:<24} {operator:>10}  {}", &source[..16], date(*time_s));
+                let class = left(class, 24);
+                println!("{:<16} {class} {operator:>10}  {}", &source[..16], date(*time_s));
             }
         }
         Ok(())
@@ -192,13 +196,15 @@ fn rows(knowledge: &Knowledge, names: &Names) -> Vec<SampleRow> {
 }
 
 fn print(report: &Report) {
-    println!("device    {} ({}), clock {}", report.device, report.program, date(report.now_s));
+    println!("device    {} ({}), clock {}", shown(&report.device), shown(&report.program), date(report.now_s));
     let encoder = report.encoder.as_deref().unwrap_or("its own");
-    println!("encoder   {encoder} ({}…), {} dimensions", &report.encoder_identity[..8], report.feature_dim);
+    println!("encoder   {} ({}…), {} dimensions", shown(encoder), &report.encoder_identity[..8], report.feature_dim);
     let (classes, limit) = (report.classes.len(), report.classes_limit);
-    println!("samples   {} of {} in {classes} of {limit} classes", report.supports, report.supports_limit);
+    let of = count(limit, "class");
+    println!("samples   {} of {} in {classes} of {of}", report.supports, report.supports_limit);
     let Report { bytes_programmed, erases, free_bytes, .. } = report;
-    println!("store     {bytes_programmed} bytes programmed, {erases} blocks erased, {free_bytes} bytes free");
+    let [programmed, free] = [*bytes_programmed, u64::from(*free_bytes)].map(|bytes| count(bytes, "byte"));
+    println!("store     {programmed} programmed, {} erased, {free} free", count(*erases, "block"));
     if report.learned > 0 {
         let a_sample = |total: f64| total / f64::from(report.learned);
         println!(
@@ -209,7 +215,8 @@ fn print(report: &Report) {
         );
     }
     let Report { requests, requests_repeated, frames_dropped, .. } = report;
-    println!("line      {requests} requests, {requests_repeated} repeated, {frames_dropped} frames dropped");
+    let (asked, dropped) = (count(*requests, "request"), count(*frames_dropped, "frame"));
+    println!("line      {asked}, {requests_repeated} repeated, {dropped} dropped");
     if let Some(bundle) = &report.bundle {
         bundle.print();
     }

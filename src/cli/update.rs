@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::connect::{DeviceArgs, Missing, Names};
 use super::{CheckFailed, Common, print_json};
 use crate::link::{BundleReport, Client, Fate, LinkError, Setback};
+use crate::report::text::count;
 
 /// How often a device is asked that is just trying the bundle; a question takes up to 7 s.
 const QUESTIONS: usize = 9;
@@ -87,7 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             Outcome::Confirmed => "it is in use",
             _ => "the device tries it at its next start",
         };
-        println!("sent {} bytes to slot {slot}; {what}", bundle.len());
+        println!("sent {} to slot {slot}; {what}", count(bundle.len(), "byte"));
     }
     match reason {
         Some(reason) => Err(CheckFailed(format!("the device went back to the bundle before: {reason}")).into()),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::trust::{KeyArgs, refused};
 use super::{Common, print_json};
 use crate::bundle::{Bundle, PartKind};
+use crate::report::text::{count, shown, shown_path};
 
 /// Arguments of `macula verify`.
 #[derive(clap::Args)]
@@ -61,14 +62,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return print_json(&report);
     }
     if !args.common.quiet {
-        println!("bundle   {} ({:.1} KB)", report.bundle.display(), report.bytes as f64 / 1e3);
+        println!("bundle   {} ({:.1} KB)", shown_path(&report.bundle), report.bytes as f64 / 1e3);
         println!("signed   by {}, counter {}", report.signer, report.counter);
         let parts = bundle.header().parts().iter().map(|part| PartKind::from_number(part.kind));
         let names = parts.map(|kind| kind.map_or("a part of a later program", PartKind::name)).collect::<Vec<_>>();
         println!("parts    {}: each the one that was signed", names.join(", "));
         println!(
-            "encoder  {}, in {}: {} golden images within {:.1e} of a feature's length, {:.0e} is allowed",
-            report.name, report.arithmetic, report.golden_images, report.golden_error, report.golden_tolerance
+            "encoder  {}, in {}: {} within {:.1e} of a feature's length, {:.0e} is allowed",
+            shown(&report.name),
+            report.arithmetic,
+            count(report.golden_images, "golden image"),
+            report.golden_error,
+            report.golden_tolerance
         );
     }
     Ok(())

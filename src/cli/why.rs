@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::connect::{DeviceArgs, Missing, Names, date, hexadecimal};
 use super::{Common, print_json, samples};
 use crate::link::{Neighbour, Sample};
+use crate::report::text::{left, shown};
 
 /// Arguments of `macula why`.
 #[derive(clap::Args)]
@@ -76,12 +77,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn print(row: &Row) {
-    println!("{}", row.image);
+    println!("{}", shown(&row.image));
     if row.nearest.is_empty() {
         println!("  nothing was learned yet");
     }
     for witness in &row.nearest {
         let Witness { class, similarity, source, operator, time_s } = witness;
-        println!("  {similarity:>6.3}  {class:<24} source {}  operator {operator}  {}", &source[..16], date(*time_s));
+        let class = left(class, 24);
+        println!("  {similarity:>6.3}  {class} source {}  operator {operator}  {}", &source[..16], date(*time_s));
     }
 }

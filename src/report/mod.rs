@@ -4,3 +4,4 @@
 pub mod chart;
 pub mod sheet;
 pub mod table;
+pub mod text;

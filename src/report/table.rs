@@ -1,7 +1,9 @@
 //! A table: aligned text for people, CSV for spreadsheets.
 
-use crate::files::{WriteError, write_whole};
 use std::path::Path;
+
+use super::text::{left, widest};
+use crate::files::{WriteError, write_whole};
 
 /// Cells by row, under names of columns.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -30,11 +32,10 @@ impl Table {
     /// Lines of text, columns aligned to the left, with one space between the widest cells and their neighbours.
     pub fn text(&self) -> String {
         let all = || std::iter::once(&self.columns).chain(&self.rows);
-        let widths: Vec<usize> = (0..self.columns.len())
-            .map(|column| all().map(|row| row[column].chars().count()).max().unwrap_or(0))
-            .collect();
+        let widths: Vec<usize> =
+            (0..self.columns.len()).map(|column| widest(all().map(|row| row[column].as_str()), 0)).collect();
         let line = |row: &Vec<String>| {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let cells = row.iter().zip(&widths).map(|(cell, &width)| left(cell, width));
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
         };
         all().map(line).collect()
@@ -67,7 +68,9 @@ mod tests {
         let mut table = Table::new(&["task", "±"]);
         table.push(vec!["nodule, solid".into(), "0.01".into()]);
         table.push(vec!["é".into(), "".into()]);
-        assert_eq!(table.text(), "task           ±\nnodule, solid  0.01\né\n");
-        assert_eq!(String::from_utf8(table.csv()).unwrap(), "task,±\n\"nodule, solid\",0.01\né,\n");
+        table.push(vec!["結節\u{1b}".into(), "1".into()]);
+        assert_eq!(table.text(), "task           ±\nnodule, solid  0.01\né\n結節\\u{1b}     1\n");
+        let csv = "task,±\n\"nodule, solid\",0.01\né,\n結節\u{1b},1\n";
+        assert_eq!(String::from_utf8(table.csv()).unwrap(), csv, "a file holds what was given");
     }
 }

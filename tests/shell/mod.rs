@@ -20,13 +20,14 @@ pub fn picture(class: &str, number: u32) -> GrayImage {
     GrayImage::from_fn(40, 30, |x, y| Luma([value(x, y) as u8]))
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+/// Runs it.
+pub fn output(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_macula")).current_dir(folder).args(arguments).output().unwrap()
 }
 
 /// Runs it, demands exit code `code`, and returns standard output and error.
 pub fn expect(code: i32, folder: &Path, arguments: &[&str]) -> (String, String) {
-    let output = run(folder, arguments);
+    let output = output(folder, arguments);
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
     if code != 0 {
@@ -37,7 +38,7 @@ pub fn expect(code: i32, folder: &Path, arguments: &[&str]) -> (String, String) 
 
 /// Runs it and demands that the arguments themselves are refused.
 pub fn expect_usage(folder: &Path, arguments: &[&str]) {
-    let output = run(folder, arguments);
+    let output = output(folder, arguments);
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && err.starts_with("error:"), "{arguments:?}: {err}");
 }

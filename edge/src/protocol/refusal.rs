@@ -172,7 +172,10 @@ impl fmt::Display for Refusal {
             Reason::Version => write!(f, "version {found} of the protocol: the device speaks version {limit}"),
             Reason::NoSession => write!(f, "the session is over: the device was started again or serves another host"),
             Reason::Name => {
-                write!(f, "a class name of {found} bytes: 1 to {limit} are allowed, without control characters")
+                write!(
+                    f,
+                    "a class name of {found} bytes: 1 to {limit} are allowed, without control or invisible characters"
+                )
             }
             Reason::NameTaken => write!(f, "class {found} has this name already"),
             Reason::ClassesFull => write!(f, "all {limit} classes are taken"),

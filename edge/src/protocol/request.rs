@@ -60,7 +60,7 @@ pub enum Request<'a> {
     },
     /// A new class, in the lowest free slot. Answer: [`Reply::ClassAdded`], also where the name is known already.
     AddClass {
-        /// 1 to 32 bytes of UTF-8 without control characters.
+        /// 1 to 32 bytes of UTF-8 without control characters, line separators and marks of direction.
         name: &'a str,
     },
     /// Another name for a class. Answer: [`Reply::Done`].

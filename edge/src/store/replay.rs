@@ -33,7 +33,7 @@ fn replay_classes<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Re
         match entry.kind {
             Kind::Class => {
                 let name = core::str::from_utf8(log.load(&entry)?).map_err(|_| StoreError::Damaged { at: entry.at })?;
-                let name = Name::new(name).map_err(|_| StoreError::Damaged { at: entry.at })?;
+                let name = Name::stored(name).map_err(|_| StoreError::Damaged { at: entry.at })?;
                 taught.put_class(entry.slot, name).map_err(StoreError::Taught)?;
             }
             Kind::RemoveClass => expect_none(taught.remove_class(entry.slot))?,

@@ -13,6 +13,7 @@ use crate::evaluate::{
 
 /// Images of the unlabelled part, spread evenly, that the unknown gate is set by.
 const CORPUS_IMAGES: usize = 2000;
+use crate::report::text::{left, shown, widest};
 
 /// What is compared with raw pixels.
 const ONE_RIGHT_CLASS: &str = "answered with the one right class";
@@ -165,11 +166,11 @@ fn spread(indices: &[usize]) -> Vec<usize> {
 
 fn print(report: &Report, quiet: bool) {
     if !quiet {
-        report.remarks.iter().for_each(|remark| eprintln!("note: {remark}"));
+        report.remarks.iter().for_each(|remark| eprintln!("note: {}", shown(remark)));
     }
     println!("abstention, {} of {}, seed {}, {} episodes", report.split, report.data, report.seed, report.episodes);
-    println!("coverage of: {}", report.class_names.join(", "));
-    let encoder = report.rows.iter().map(|row| row.encoder.chars().count()).max().unwrap_or(0).max(7);
+    println!("coverage of: {}", shown(&report.class_names.join(", ")));
+    let encoder = widest(report.rows.iter().map(|row| row.encoder.as_str()), 7);
     println!(
         "{:encoder$}  shots  error rate  coverage       nominal  of each class         classes in set  single  right  empty",
         "encoder"
@@ -189,8 +190,8 @@ fn print(report: &Report, quiet: bool) {
             &row.result.gate;
         let optional = |share: &Option<Interval>| share.as_ref().map_or("-".to_owned(), Interval::to_string);
         println!(
-            "{:encoder$}  {:<5}  {:13}  {:13}  {:15}  {}",
-            row.encoder,
+            "{}  {:<5}  {:13}  {:13}  {:15}  {}",
+            left(&row.encoder, encoder),
             row.shots,
             true_accept,
             optional(false_accept),
@@ -204,8 +205,8 @@ fn print(report: &Report, quiet: bool) {
 fn print_sets(row: &Row, sets: &SetsResult, encoder: usize) {
     let ways: Vec<String> = sets.coverage_of_ways.iter().map(|share| format!("{:.2}", share.mean)).collect();
     println!(
-        "{:encoder$}  {:<5}  {:<10}  {:13}  {:<7.3}  {:20}  {:<14.2}  {:<6.3}  {:5}  {:.3}{}",
-        row.encoder,
+        "{}  {:<5}  {:<10}  {:13}  {:<7.3}  {:20}  {:<14.2}  {:<6.3}  {:5}  {:.3}{}",
+        left(&row.encoder, encoder),
         row.shots,
         format!("{} %", f64::from(sets.error_permille) / 10.0),
         sets.coverage,

@@ -4,6 +4,7 @@
 use super::comparison::{self, Candidate, Comparison};
 use crate::encoder::Embedder;
 use crate::evaluate::{Confusion, FewShotResult, HeadKind, Interval, Outcome, ProbeResult};
+use crate::report::text::{left, shown, widest};
 
 /// Classes up to which the table shows each recall; above, only the worst and the best.
 const RECALLS_SHOWN: usize = 12;
@@ -126,7 +127,7 @@ fn recalls(recalls: &[Option<f64>]) -> String {
 /// Prints the table to standard output, and the remarks to standard error unless `quiet`.
 pub fn print(report: &Report, quiet: bool) {
     if !quiet {
-        report.remarks.iter().for_each(|remark| eprintln!("note: {remark}"));
+        report.remarks.iter().for_each(|remark| eprintln!("note: {}", shown(remark)));
         let unfinished = report.rows.iter().filter_map(|row| Some((row, row.fit?))).filter(|(_, fit)| !fit.converged);
         for (row, fit) in unfinished {
             eprintln!(
@@ -139,15 +140,15 @@ pub fn print(report: &Report, quiet: bool) {
         "{}, {} of {}: {} images unlabelled or to learn from, {} to test on, seed {}",
         report.probe, report.split, report.data, report.train_images, report.test_images, report.seed
     );
-    println!("recall of: {}", report.class_names.join(", "));
+    println!("recall of: {}", shown(&report.class_names.join(", ")));
     let header = ["encoder", "input", "head", "shots", "balanced accuracy", "recall of each class", "accuracy", "AUC"];
     let lines: Vec<Vec<String>> =
         std::iter::once(header.map(str::to_owned).to_vec()).chain(report.rows.iter().map(Row::cells)).collect();
     let used: Vec<usize> =
         (0..header.len()).filter(|&column| lines[1..].iter().any(|line| !line[column].is_empty())).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| widest(lines.iter().map(|line| line[column].as_str()), 0);
     for line in &lines {
-        let cells: Vec<String> = used.iter().map(|&column| format!("{:1$}", line[column], width(column))).collect();
+        let cells: Vec<String> = used.iter().map(|&column| left(&line[column], width(column))).collect();
         println!("{}", cells.join("  ").trim_end());
     }
     comparison::print(&report.comparison, report.rows.first().map_or("", |row| &row.encoder));
