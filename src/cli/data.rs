@@ -164,7 +164,7 @@ fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) {
     }
     if !dataset.remarks.is_empty() {
         println!();
-        dataset.remarks.iter().for_each(|remark| println!("remark: {}", shown(remark)));
+        dataset.remarks.iter().for_each(|remark| println!("remark: {}", shown(&remark.to_string())));
     }
     let skipped: Vec<String> = dataset.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
     print_list("skipped, not readable", &skipped);
