@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use serde::Serialize;
 
+use super::images::{EncoderRange, ImageArgs};
 use super::{Common, print_json};
 use crate::augment::{Augmentation, Policy};
 use crate::data::Preprocessing;
-use crate::data::decode::read_image;
 use crate::report::sheet::{grid, write_png};
 use crate::rng::Rng;
 
@@ -21,6 +22,8 @@ const VIEWS_MAX: usize = 400;
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    images: ImageArgs,
     /// The image
     image: PathBuf,
     /// Augmentations that go together
@@ -61,7 +64,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     hold("columns", args.columns, VIEWS_MAX)?;
     anyhow::ensure!([1, 3].contains(&args.channels), "--channels is {}, it must be 1 or 3", args.channels);
     let augmentation = args.policy.augmentation(args.size);
-    let image = Preprocessing::unit(args.channels, args.size, args.size).to_pixels(&read_image(&args.image)?);
+    let read = args.images.read(std::slice::from_ref(&args.image), EncoderRange::Known(None))?;
+    let image = read.first().context("no image was read")?;
+    let image = Preprocessing::unit(args.channels, args.size, args.size).to_pixels(&image.image);
     let view = |index| augmentation.apply(&image, &mut Rng::for_item(args.common.seed, "augment", 0, index));
     let tiles: Vec<_> = std::iter::once(image.clone()).chain((0..args.views as u64).map(view)).collect();
     write_png(&args.out, &grid(&tiles, args.columns))?;

@@ -8,7 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Common;
-use crate::data::{self, Dataset, Duplicates, Facts, Split};
+use super::images::{EncoderRange, ImageArgs};
+use crate::data::decode::RawFacts;
+use crate::data::{self, Dataset, Duplicates, Facts, RawSamples, Split};
 use crate::report::sheet;
 use crate::report::text::{count, left, shown, shown_path, widest};
 
@@ -31,12 +33,15 @@ pub struct Args {
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
     #[command(flatten)]
+    images: ImageArgs,
+    #[command(flatten)]
     common: Common,
 }
 
 /// Opens the data set, looks at every image, and prints what is there.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let mut dataset = data::open_named(&args.path, args.common.seed)?;
+    let quiet = args.common.quiet || args.common.json;
+    let mut dataset = args.images.open(&args.path, args.common.seed, EncoderRange::Known(None), quiet)?;
     let bar = if args.common.quiet || args.common.json {
         ProgressBar::hidden()
     } else {
@@ -47,15 +52,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let facts = dataset.check(args.strict, &|_, _| bar.inc(1));
     bar.finish_and_clear();
     let facts = facts?;
+    dataset.remarks.extend(dataset.raw_remarks());
+    let raw = dataset.raw_samples();
     let duplicates = data::find_duplicates(&dataset, &facts);
     if let Some(path) = &args.sheet {
         let drawn = sheet::draw(&dataset, SHEET_COLUMNS, SHEET_TILE_SIZE, args.common.seed)?;
         sheet::write_png(path, &drawn).context("no contact sheet")?;
     }
     if args.common.json {
-        return super::print_json(&as_json(&dataset, &facts, &duplicates));
+        return super::print_json(&as_json(&dataset, &facts, &duplicates, &raw));
     }
-    print(&dataset, &facts, &duplicates);
+    print(&dataset, &facts, &duplicates, &raw);
     if let Some(path) = &args.sheet {
         let classes = dataset.class_names.join(", ");
         println!("\ncontact sheet: {}, a row a class from top: {}", shown_path(path), shown(&classes));
@@ -102,7 +109,7 @@ fn group_names(dataset: &Dataset, group: &[usize]) -> Vec<String> {
     group.iter().map(name).collect()
 }
 
-fn as_json(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) -> Value {
+fn as_json(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates, raw: &[RawSamples]) -> Value {
     let named = |groups: &[Vec<usize>]| groups.iter().map(|group| group_names(dataset, group)).collect::<Vec<_>>();
     let classes: Vec<Value> = counts(dataset)
         .into_iter()
@@ -120,6 +127,8 @@ fn as_json(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) -> Value
         "rgb": facts.iter().filter(|fact| fact.channels == 3).count(),
         "groups": group_count(dataset),
         "skipped": skipped,
+        "raw": raw.iter().map(raw_as_json).collect::<Vec<_>>(),
+        "range": dataset.decode.range,
         "remarks": dataset.remarks,
         "duplicates": named(&duplicates.groups),
         "leaks": named(&duplicates.leaks),
@@ -144,7 +153,12 @@ fn divided_groups(dataset: &Dataset) -> Vec<&str> {
     splits.into_iter().filter(|(_, (_, divided))| *divided).map(|(group, _)| group).collect()
 }
 
-fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) {
+fn raw_as_json(raw: &RawSamples) -> Value {
+    let RawFacts { low, high, .. } = raw.facts;
+    json!({"samples": raw.facts.describe(), "low": low, "high": high, "images": raw.images})
+}
+
+fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates, raw: &[RawSamples]) {
     let (images, classes) = (count(dataset.len(), "image"), count(dataset.class_names.len(), "class"));
     println!("{}: {images}, {classes}", shown(&dataset.name));
     print_counts(&counts(dataset));
@@ -155,6 +169,10 @@ fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates) {
     println!("{:12} {:>8} {:>8} {:>8}", "height", height[0], height[1], height[2]);
     let grey = facts.iter().filter(|fact| fact.channels == 1).count();
     println!("channels     {grey} grey, {} RGB", facts.len() - grey);
+    for RawSamples { facts, images } in raw {
+        let images = count(*images, "image");
+        println!("raw values   {} to {} in {images}, {}", facts.low, facts.high, facts.describe());
+    }
     if group_count(dataset) > 0 {
         println!(
             "groups       {}, of which {} are divided between splits",

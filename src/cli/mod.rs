@@ -41,6 +41,7 @@ mod export;
 #[cfg(feature = "desk")]
 mod export_head;
 mod forget;
+mod images;
 mod inspect;
 #[cfg(feature = "desk")]
 mod keygen;

@@ -10,6 +10,7 @@ use clap::builder::PossibleValue;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::images::{EncoderRange, ImageArgs, RangeArg};
 use super::{CheckFailed, Common, Interrupted, print_json};
 use crate::augment::Policy;
 use crate::data;
@@ -35,6 +36,8 @@ bytes as an uninterrupted run. Exit code 3: training diverged, or the encoder co
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    images: ImageArgs,
     /// Images: a folder, .npz, CIFAR, IDX, a .csv manifest, or phantoms[:SIZE[:COUNT]]
     #[arg(long, required_unless_present = "resume")]
     data: Option<String>,
@@ -189,11 +192,16 @@ named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
 /// Trains, and tells how it ended. When resuming, a seed counts only if it was given.
 pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
-    let config = args.config(seed_given)?;
+    let mut config = args.config(seed_given)?;
     config.check()?;
     let stop = stop_on_signal()?;
     let data_name = args.data.as_deref().unwrap_or(&config.data);
-    let dataset = data::open_named(data_name, config.seed)?;
+    let mut dataset = data::open_named(data_name, config.seed)?;
+    if !args.resume {
+        args.images.prepare(&mut dataset, EncoderRange::Known(config.range), args.common.quiet)?;
+        config.range = dataset.decode.range;
+    }
+    dataset.decode.range = config.range;
     let options = Options { resume: args.resume, strict: args.strict, cache_bytes: args.cache_mib << 20 };
     let mut progress = Progress::new(args.common.quiet);
     for (name, reason) in &dataset.skipped {
@@ -268,6 +276,7 @@ impl Args {
         if let Some(path) = &self.init {
             let run = open_run(&path.to_string_lossy())?;
             (start.encoder, start.channels, start.size) = (run.config.encoder, run.config.channels, run.config.size);
+            start.range = run.preprocessing.range;
             start.init = Some(Init { encoder: path.display().to_string(), sha256: run.sha256() });
         }
         let mut config = self.overlaid(start);
@@ -316,6 +325,10 @@ impl Args {
         set(&mut config.metrics_steps, &self.metrics_steps);
         set(&mut config.checkpoint_steps, &self.checkpoint_steps);
         set(&mut config.mask_share, &self.mask_share);
+        // A range that is measured is not known before the images are; a run that goes on has it in its folder.
+        if let Some(RangeArg::Stated(range)) = self.images.given() {
+            config.range = Some(range);
+        }
         config.chunk = self.chunk.or(config.chunk);
         config.limit = self.count.or(config.limit);
         config.per_class = self.count_per_class.or(config.per_class);

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::decode::DecodeOptions;
+use super::raw::Seen;
 use super::rows::Rows;
 use super::{DataError, Image, Record, Remark, Split, decode, phantoms::Phantoms};
 
@@ -34,6 +36,9 @@ pub struct Dataset {
     pub skipped: Vec<(String, String)>,
     /// How it was understood and what was not used.
     pub remarks: Vec<Remark>,
+    /// How its image files are read. Arrays hold 8-bit pixels, which it does not concern.
+    pub decode: DecodeOptions,
+    pub(super) seen: Seen,
     pub(super) places: Vec<Place>,
     pub(super) arrays: Vec<Rows>,
     pub(super) phantoms: Option<Arc<Phantoms>>,
@@ -43,7 +48,18 @@ impl Dataset {
     /// An empty data set, to be filled by a reader.
     pub(crate) fn new(name: String, class_names: Vec<String>) -> Self {
         let (records, skipped, places, arrays) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name, records, class_names, skipped, remarks: Vec::new(), places, arrays, phantoms: None }
+        Self {
+            name,
+            records,
+            class_names,
+            skipped,
+            remarks: Vec::new(),
+            decode: DecodeOptions::default(),
+            seen: Seen::default(),
+            places,
+            arrays,
+            phantoms: None,
+        }
     }
 
     /// Appends one image.
@@ -66,7 +82,11 @@ impl Dataset {
     pub fn load(&self, index: usize) -> Result<Image, DataError> {
         let out_of_range = || DataError::OutOfRange { dataset: self.name.clone(), index, len: self.len() };
         match self.places.get(index).ok_or_else(out_of_range)? {
-            Place::File(path) => decode::read_image(path),
+            Place::File(path) => {
+                let decoded = decode::read(path, &self.decode)?;
+                self.seen.add(&decoded);
+                Ok(decoded.image)
+            }
             Place::Row { array, row } => self.arrays[*array].image(*row),
             Place::Phantom(item) => Ok(self.phantoms.as_ref().ok_or_else(out_of_range)?.draw(*item)),
         }

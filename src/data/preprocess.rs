@@ -56,7 +56,7 @@ impl Preprocessing {
     /// A recipe whose mean and standard deviation are those of the images `indices` of `dataset`
     /// after resizing, measured on at most 2,000 of them spread evenly.
     ///
-    /// The sums are integers, so the result does not depend on the number of threads. An image
+    /// The range is the one that the data set is read with. The sums are integers, so the result does not depend on the number of threads. An image
     /// that cannot be read is an error; no image at all and an impossible size are as well.
     pub fn for_corpus(
         dataset: &Dataset,
@@ -68,7 +68,7 @@ impl Preprocessing {
         if indices.is_empty() {
             return Err(DataError::Empty { path: dataset.name.clone(), expected: "at least one image to measure" });
         }
-        let mut recipe = Self::unit(channels, height, width);
+        let mut recipe = Self { range: dataset.decode.range, ..Self::unit(channels, height, width) };
         recipe.shape().map_err(DataError::Recipe)?;
         let count = indices.len().min(STATISTICS_IMAGES_MAX);
         let sums = (0..count)

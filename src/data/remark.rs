@@ -90,6 +90,32 @@ pub enum Remark {
         /// Their titles.
         columns: Vec<String>,
     },
+    /// Samples of more than 8 bits leave their highest bits at 0, so that the images are dark.
+    LowValues {
+        /// Images with such samples.
+        images: usize,
+        /// The largest value in all of them.
+        largest: u32,
+        /// The largest value that such a sample can have.
+        full: u32,
+        /// Bits that `largest` takes.
+        bits_used: u32,
+    },
+    /// A range of raw values was stated, and no image has samples that it applies to.
+    RangeUnused {
+        /// The range.
+        range: String,
+    },
+    /// Files of several pages or frames, of which the first full one is used.
+    FirstFrameUsed {
+        /// How many.
+        images: usize,
+    },
+    /// Images that were turned upright, as their EXIF orientation says.
+    Turned {
+        /// How many.
+        images: usize,
+    },
     /// All images that were looked at are grey although they are stored in colour.
     GreyInColour {
         /// How many were looked at.
@@ -179,6 +205,24 @@ impl fmt::Display for Remark {
             }
             Self::ColumnsUsed { columns } => write!(f, "columns read: {}", columns.join(", ")),
             Self::ColumnsUnused { columns } => write!(f, "columns not used: {}", listed(columns)),
+            Self::LowValues { images, largest, full, bits_used } => {
+                let images = counted(*images, "image");
+                write!(f, "{images} with a largest value of {largest} of {full}: {bits_used} bits used; ")?;
+                write!(f, "pass --range 0,{} to make that white", (1u64 << bits_used) - 1)
+            }
+            Self::RangeUnused { range } => {
+                write!(
+                    f,
+                    "--range {range} changes nothing: all images have 8 bits a sample, which are read as they are"
+                )
+            }
+            Self::FirstFrameUsed { images } => {
+                write!(f, "{} with several pages or frames: the first is used", counted(*images, "file"))
+            }
+            Self::Turned { images } => {
+                let images = counted(*images, "image");
+                write!(f, "{images} turned upright as the EXIF orientation says")
+            }
             Self::GreyInColour { images } => {
                 let all = if *images == 1 {
                     "the one sampled image is".into()

@@ -4,6 +4,7 @@ use macula_edge::image::SIDE_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentation, Policy};
+use crate::data::ValueRange;
 use crate::encoder::{EncoderSpec, InputShape, Preset, SpecError};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{
@@ -156,6 +157,9 @@ pub struct PretrainConfig {
     /// Settings of the methods that compare views.
     #[serde(default)]
     pub comparison: Comparison,
+    /// Raw values that are black and white in the images; the natural range of their samples where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<ValueRange>,
     /// When it is looked at whether the encoder collapsed. Changes what is told, never what is learnt.
     #[serde(default, skip_serializing_if = "HealthGate::is_usual")]
     pub health: HealthGate,
@@ -217,6 +221,7 @@ impl PretrainConfig {
             chunk: None,
             mask_share: usual_mask_share(),
             comparison: Comparison::default(),
+            range: None,
             health: HealthGate::default(),
             init: None,
             freeze: None,

@@ -3,7 +3,7 @@
 use super::config::ConfigError;
 use super::health::Collapse;
 use super::run::RunError;
-use crate::data::DataError;
+use crate::data::{DataError, ValueRange};
 use crate::encoder::SpecError;
 use crate::files::WriteError;
 
@@ -25,6 +25,14 @@ pub enum PretrainError {
     /// The encoder does not take this input.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The images are read with another range of raw values than the run says.
+    #[error("the data set is read with range {dataset:?}, the run's is {run:?}")]
+    OtherRange {
+        /// That of the data set.
+        dataset: Option<ValueRange>,
+        /// That of the run.
+        run: Option<ValueRange>,
+    },
     /// There is nothing to train on.
     #[error("{data}: no image to train on ({skipped} unreadable)")]
     NoImages {

@@ -89,6 +89,9 @@ pub fn pretrain(
     stop: &AtomicBool,
 ) -> Result<Outcome, PretrainError> {
     config.check()?;
+    if dataset.decode.range != config.range {
+        return Err(PretrainError::OtherRange { dataset: dataset.decode.range, run: config.range });
+    }
     let folder = if options.resume { RunFolder::open(out)?.0 } else { RunFolder::create(out, config)? };
     let prepared = Trainer::prepare(config, dataset, &folder, options, observer, stop);
     match prepared {
@@ -164,6 +167,9 @@ impl<'a> Trainer<'a> {
             return Err(PretrainError::Unreadable { data, count: skipped.len(), name, reason });
         }
         training.check(config, dataset)?;
+        for remark in dataset.raw_remarks() {
+            observer.event(Event::Warning(&remark.to_string()));
+        }
         let sets = (training, held_out, skipped.len());
         let mut trainer = match checkpoint {
             Some(mut checkpoint) => {

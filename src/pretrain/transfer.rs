@@ -76,6 +76,7 @@ pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Opti
     let tensors = run.network.to_named(&run.network.parameters);
     network.parameters = network.from_named(&tensors).map_err(RunError::tensors(folder))?;
     network.set_statistics(&run.network.statistics()).map_err(RunError::tensors(folder))?;
-    let preprocessing = Preprocessing { height: config.size, width: config.size, ..run.preprocessing };
+    let preprocessing =
+        Preprocessing { height: config.size, width: config.size, range: config.range, ..run.preprocessing };
     Ok((network, Some(preprocessing)))
 }

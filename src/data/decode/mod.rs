@@ -38,6 +38,8 @@ pub struct DecodeOptions {
     /// Whether only [`Decoded::raw`] is wanted: samples whose range nobody knows are no error then, and the pixels mean
     /// nothing.
     pub measure: bool,
+    /// Whether samples that take a range are refused where none is stated: what they are for is not known here.
+    pub needs_range: bool,
 }
 
 /// An image file, read.

@@ -66,6 +66,8 @@ pub(super) struct Levels {
     range: Option<ValueRange>,
     /// Whether values outside of `range` make the image unreadable, rather than black or white.
     is_strict: bool,
+    /// Whether the range must be stated and is not.
+    lacks_range: bool,
     /// Whether only the facts are asked for.
     measure: bool,
     /// Whether the smallest value is white.
@@ -96,8 +98,8 @@ impl Levels {
         // Integers cannot leave their natural range. A float can, and where it does nobody knows what white is.
         let is_strict = stated.is_none() && kind == SampleKind::Float;
         let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
-        let measure = options.measure;
-        Self { kind, bits, table, range, is_strict, measure, inverted, low, high, has_no_number: false }
+        let (measure, lacks_range) = (options.measure, options.needs_range && stated.is_none() && !is_small);
+        Self { kind, bits, table, range, is_strict, lacks_range, measure, inverted, low, high, has_no_number: false }
     }
 
     /// The byte of an unsigned sample of up to 16 bits.
@@ -135,7 +137,7 @@ impl Levels {
             return Err("it has no samples".into());
         }
         let is_known = self.range.is_some_and(|range| !self.is_strict || range.low <= low && high <= range.high);
-        match is_known || self.measure {
+        match is_known && !self.lacks_range || self.measure {
             true => Ok(facts),
             false => Err(unknown_range(&facts).into()),
         }

@@ -1,0 +1,159 @@
+//! What is known of the raw samples of a data set: collected as its images are read, and measured for `--range auto`.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::dataset::Place;
+use super::decode::{DecodeOptions, Decoded, RawFacts, SampleKind};
+use super::{DataError, Dataset, Remark, ValueRange, decode};
+
+/// Samples of one kind, over all images that were read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RawSamples {
+    /// Kind, bits, smallest and largest value.
+    pub facts: RawFacts,
+    /// Readings of an image with such samples; an image that was read twice counts twice.
+    pub images: usize,
+}
+
+/// What was seen while images were read. Any number of threads may add to it.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Mutex<Counts>);
+
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    samples: BTreeMap<(SampleKind, u32), RawSamples>,
+    of_several_frames: usize,
+    turned: usize,
+}
+
+impl Seen {
+    pub fn add(&self, decoded: &Decoded) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = decoded.raw;
+        let entry = counts.samples.entry((facts.kind, facts.bits)).or_insert(RawSamples { facts, images: 0 });
+        entry.facts.low = entry.facts.low.min(facts.low);
+        entry.facts.high = entry.facts.high.max(facts.high);
+        entry.images += 1;
+        counts.of_several_frames += usize::from(decoded.frames > 1);
+        counts.turned += usize::from(decoded.orientation != 1);
+    }
+
+    fn counts(&self) -> Counts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Dataset {
+    /// The samples of the image files that were read so far, by kind and bits.
+    pub fn raw_samples(&self) -> Vec<RawSamples> {
+        self.seen.counts().samples.into_values().collect()
+    }
+
+    /// What must be known of the image files that were read so far: a range that no image uses, pages that were left out.
+    pub fn raw_remarks(&self) -> Vec<Remark> {
+        let Counts { samples, of_several_frames, turned } = self.seen.counts();
+        let mut remarks = Vec::new();
+        match self.decode.range {
+            Some(_) if samples.values().any(|samples| samples.facts.takes_range()) => {}
+            Some(range) if !samples.is_empty() => remarks.push(Remark::RangeUnused { range: range.to_string() }),
+            _ => remarks.extend(samples.values().filter_map(low_values)),
+        }
+        if of_several_frames > 0 {
+            remarks.push(Remark::FirstFrameUsed { images: of_several_frames });
+        }
+        if turned > 0 {
+            remarks.push(Remark::Turned { images: turned });
+        }
+        remarks
+    }
+
+    /// The smallest and the largest raw value of the images `indices` that take a range; none where no image does.
+    ///
+    /// # Errors
+    /// When all such images have one value, which makes no range. Images that cannot be read are left out.
+    pub fn measure_range(&self, indices: &[usize]) -> Result<Option<ValueRange>, DataError> {
+        let options = DecodeOptions { measure: true, ..DecodeOptions::default() };
+        let facts = |&index: &usize| match self.places.get(index) {
+            Some(Place::File(path)) => decode::read(path, &options).ok().map(|decoded| decoded.raw),
+            _ => None,
+        };
+        let deep = indices.par_iter().filter_map(facts).filter(RawFacts::takes_range);
+        let limits = deep.map(|raw| [raw.low, raw.high]).reduce_with(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
+        let Some([low, high]) = limits else { return Ok(None) };
+        let range = ValueRange::new(low, high).map_err(|error| DataError::Malformed {
+            path: self.name.clone(),
+            what: "the range of raw values".to_owned(),
+            found: error.found,
+            expected: "two different values".to_owned(),
+        })?;
+        Ok(Some(range))
+    }
+}
+
+/// The remark on unsigned samples that leave their highest bits at 0.
+fn low_values(samples: &RawSamples) -> Option<Remark> {
+    let RawFacts { kind, bits, high, .. } = samples.facts;
+    if kind != SampleKind::Unsigned || !(9..=16).contains(&bits) {
+        return None;
+    }
+    let (largest, full) = (high as u32, (1u32 << bits) - 1);
+    let bits_used = 32 - largest.leading_zeros();
+    (bits_used < bits).then_some(Remark::LowValues { images: samples.images, largest, full, bits_used })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::open;
+
+    /// A folder of two 16-bit PNGs whose largest value is `largest`, and an 8-bit one.
+    fn folder(largest: u16) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.png", "b.png"] {
+            let pixel = |x: u32, _| image::Luma([(u32::from(largest) * x / 15) as u16]);
+            image::ImageBuffer::from_fn(16, 8, pixel).save(folder.path().join(name)).unwrap();
+        }
+        image::GrayImage::from_pixel(4, 4, image::Luma([255])).save(folder.path().join("c.png")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn low_values_are_remarked_upon_and_a_stated_range_uses_them() {
+        let folder = folder(1023);
+        let mut dataset = open(folder.path()).unwrap();
+        dataset.check(true, &|_, _| ()).unwrap();
+        let expected = Remark::LowValues { images: 2, largest: 1023, full: 65_535, bits_used: 10 };
+        assert_eq!(dataset.raw_remarks(), [expected]);
+        assert_eq!(dataset.load(0).unwrap().pixels.iter().max(), Some(&4));
+
+        let range = dataset.measure_range(&dataset.indices(None)).unwrap();
+        assert_eq!(range, Some(ValueRange { low: 0.0, high: 1023.0 }));
+        let mut stated = open(folder.path()).unwrap();
+        stated.decode.range = range;
+        stated.check(true, &|_, _| ()).unwrap();
+        assert_eq!(stated.raw_remarks(), []);
+        let pixels = stated.load(0).unwrap().pixels;
+        assert_eq!([pixels.iter().min(), pixels.iter().max()], [Some(&0), Some(&255)]);
+        // A picture of 8 bits is as it was.
+        assert_eq!(stated.load(2).unwrap().pixels, [255; 16]);
+    }
+
+    #[test]
+    fn a_full_range_is_no_remark_and_a_useless_one_is() {
+        let deep = folder(40_000);
+        let mut dataset = open(deep.path()).unwrap();
+        dataset.check(true, &|_, _| ()).unwrap();
+        assert_eq!(dataset.raw_remarks(), []);
+        for name in ["a.png", "b.png"] {
+            std::fs::remove_file(deep.path().join(name)).unwrap();
+        }
+        let mut flat = open(deep.path()).unwrap();
+        assert_eq!(flat.measure_range(&[0]).unwrap(), None);
+        flat.decode.range = ValueRange::new(0.0, 100.0).ok();
+        flat.check(true, &|_, _| ()).unwrap();
+        assert_eq!(flat.raw_remarks(), [Remark::RangeUnused { range: "0,100".to_owned() }]);
+    }
+}
