@@ -51,6 +51,84 @@ fn learns_and_predicts() {
     }
 }
 
+/// With one class taught, a probability of 1 would be said of every image.
+#[test]
+fn one_class_has_no_probability() {
+    let folder = tempfile::tempdir().unwrap();
+    draw_pictures(folder.path());
+    let learn = |class: &str, image: &str| {
+        expect(0, folder.path(), &with("learn", &["--encoder", "raw-pixels", "--class", class, image]));
+    };
+    learn("dark", "dark-0.png");
+    let asked = ["--json", "bright-3.png", "dark-3.png"];
+    for head in ["auto", "prototype", "gaussian", "logistic"] {
+        let report = json(&expect(0, folder.path(), &with("predict", &[&asked[..], &["--head", head]].concat())).0);
+        assert_eq!(report["only_one_class"], true);
+        for row in report["predictions"].as_array().unwrap() {
+            assert_eq!((&row["class"], &row["probability"]), (&"dark".into(), &serde_json::Value::Null), "{row}");
+        }
+    }
+    for command in ["predict", "why"] {
+        let (out, _) = expect(0, folder.path(), &with(command, &["bright-3.png"]));
+        assert!(out.contains("only one class is taught") && out.contains("'dark'"), "{out}");
+        assert!(command == "why" || !out.contains("1.000"), "{out}");
+    }
+    assert_eq!(json(&expect(0, folder.path(), &with("why", &asked)).0)["only_one_class"], true);
+    // A class that is named but not taught changes nothing.
+    expect(0, folder.path(), &["class", "add", "--device", "a.store", "bright"]);
+    assert_eq!(json(&expect(0, folder.path(), &with("predict", &asked)).0)["only_one_class"], true);
+    learn("bright", "bright-0.png");
+    let report = json(&expect(0, folder.path(), &with("predict", &asked)).0);
+    assert_eq!(report["only_one_class"], false);
+    assert!(report["predictions"][0]["probability"].as_f64().unwrap() > 0.5, "{report}");
+    // Nothing taught is refused.
+    for class in ["dark", "bright"] {
+        expect(0, folder.path(), &with("forget", &["--class", class]));
+    }
+    let (_, err) = expect(2, folder.path(), &with("predict", &["dark-3.png"]));
+    assert!(err.contains("no class has been taught"), "{err}");
+}
+
+/// Labels and classes are matched by name; what has no partner is left out and told.
+#[test]
+fn a_labelled_folder_is_judged_by_names() {
+    let folder = taught();
+    let place = |class: &str, label: &str, number: u32| {
+        let path = folder.path().join("ward").join(label);
+        std::fs::create_dir_all(&path).unwrap();
+        shell::picture(class, number).save(path.join(format!("{class}-{number}.png"))).unwrap();
+    };
+    (10..14).for_each(|number| place("bright", "bright", number));
+    (10..13).for_each(|number| place("dark", "dark", number));
+    // One of the taught images, a mistaken label, and labels that the device does not have.
+    place("dark", "dark", 1);
+    place("bright", "dark", 20);
+    place("bright", "unheard", 21);
+    place("dark", "unheard", 22);
+    let report = json(&expect(0, folder.path(), &with("predict", &["--data", "ward", "--json"])).0);
+    assert_eq!(report["confusion"]["classes"], serde_json::json!(["bright", "dark"]));
+    let (counts, unknown) = (&report["confusion"]["counts"], &report["confusion"]["unknown"]);
+    assert_eq!((counts, unknown), (&serde_json::json!([[4, 0], [1, 3]]), &serde_json::json!([0, 0])));
+    assert_eq!(report["balanced_accuracy"], 0.875);
+    assert_eq!(report["classes"][1]["sensitivity"], 0.75);
+    assert_eq!(report["classes"][0]["specificity"], 0.75);
+    assert_eq!(report["learned_images_left_out"], 1);
+    assert_eq!(report["unmatched_labels"], serde_json::json!([{ "label": "unheard", "images": 2 }]));
+    // The mistaken one is likelier bright than most that are.
+    let area = report["area_under_roc"].as_f64().unwrap();
+    assert!((0.7..1.0).contains(&area) && report["classes"][1]["area_under_roc"] == area, "{report}");
+    let (out, _) = expect(0, folder.path(), &with("predict", &["--data", "ward"]));
+    for part in ["sensitivity", "specificity", "ROC area", "confusion matrix", "I don't know", "'unheard'"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    for label in ["unheard", "unseen"] {
+        std::fs::create_dir_all(folder.path().join("other").join(label)).unwrap();
+        shell::picture("dark", 30).save(folder.path().join("other").join(label).join("0.png")).unwrap();
+    }
+    let (_, err) = expect(2, folder.path(), &with("predict", &["--data", "other"]));
+    assert!(err.contains("unheard, unseen") && err.contains("bright, dark"), "{err}");
+}
+
 #[test]
 fn a_decision_says_when_it_does_not_know() {
     let folder = taught();
@@ -347,11 +425,21 @@ fn a_data_set_teaches_and_judges() {
     // The figures follow from the list of predictions.
     let recall = |name: &serde_json::Value| {
         let own: Vec<_> = rows.iter().filter(|row| &row["label"] == name).collect();
-        own.iter().filter(|row| &row["class"] == name).count() as f64 / own.len() as f64
+        own.iter().filter(|row| &row["class"] == name && row["known"] == true).count() as f64 / own.len() as f64
     };
     let recalls: Vec<f64> = classes.iter().map(|class| recall(&class["name"])).collect();
     let expected = recalls.iter().sum::<f64>() / recalls.len() as f64;
     assert!((judged["balanced_accuracy"].as_f64().unwrap() - expected).abs() < 1e-12, "{judged}");
+    for (class, recall) in judged["classes"].as_array().unwrap().iter().zip(&recalls) {
+        assert!((class["sensitivity"].as_f64().unwrap() - recall).abs() < 1e-12, "{class}");
+        let area = class["area_under_roc"].as_f64().unwrap();
+        assert!((0.2..=1.0).contains(&area) && class["specificity"].as_f64().unwrap() > 0.5, "{class}");
+    }
+    let counts = judged["confusion"]["counts"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
+    let unknown = judged["confusion"]["unknown"].as_array().unwrap();
+    let all: u64 = counts.chain(unknown).map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(judged["images"], all);
+    assert!(judged["balanced_accuracy_half_width_95"].as_f64().unwrap() > 0.0, "{judged}");
     let covered = rows.iter().filter(|row| row["set"].as_array().unwrap().contains(&row["label"])).count();
     assert!((judged["coverage"].as_f64().unwrap() - covered as f64 / rows.len() as f64).abs() < 1e-12, "{judged}");
 

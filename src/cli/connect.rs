@@ -362,6 +362,21 @@ impl Names {
         found.map(|class| class.slot).with_context(|| format!("the device has no class '{name}'; it has {}", known()))
     }
 
+    /// Whether a class is called `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|class| class.name == name)
+    }
+
+    /// The class that was taught, where it is the only one: every image that is known is of that class, with a
+    /// probability of 1 that says nothing.
+    pub fn only_class(&self) -> Option<&str> {
+        let mut taught = self.0.iter().filter(|class| class.supports > 0);
+        match (taught.next(), taught.next()) {
+            (Some(class), None) => Some(&class.name),
+            _ => None,
+        }
+    }
+
     /// Classes and their samples, as `--json` gives them.
     pub fn counts(&self) -> Vec<ClassCount> {
         self.0.iter().map(|class| ClassCount { name: class.name.clone(), samples: class.supports }).collect()

@@ -44,7 +44,7 @@ mod with_onnx {
     use std::path::Path;
 
     use anyhow::{Context, bail, ensure};
-    use macula_edge::taught::{Record, Supports};
+    use macula_edge::taught::Supports;
 
     use super::Args;
     use crate::bundle::{Bundle, PartKind};
@@ -56,7 +56,7 @@ mod with_onnx {
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_whole;
     use crate::link::{Address, Device, Knowledge};
-    use crate::report::text::{left, noun, shown_path};
+    use crate::report::text::{left, noun, shown, shown_path};
     use crate::runtime::{decode, encode, self_contained};
 
     #[derive(serde::Serialize)]
@@ -93,6 +93,12 @@ mod with_onnx {
                 head: &head.head,
                 classes: &head.classes,
             });
+        }
+        if let ([class], false) = (&head.classes[..], args.common.quiet) {
+            eprintln!(
+                "note: only one class is taught, '{}': the model gives it probability 1 for every image",
+                class.name
+            );
         }
         if !args.common.quiet {
             head.classes.iter().for_each(|class| {
@@ -147,15 +153,7 @@ mod with_onnx {
     }
 
     fn solve(args: &Args, knowledge: &Knowledge, device: &Device, encoder: &Opened) -> anyhow::Result<LinearHead> {
-        let records = knowledge.supports.iter().map(|support| Record {
-            source: support.from.source,
-            class: support.slot,
-            operator: support.from.operator,
-            time_s: support.from.time_s,
-        });
-        let values = knowledge.supports.iter().flat_map(|support| support.feature.as_chunks::<2>().0);
-        let (records, features) =
-            (records.collect::<Vec<_>>(), values.map(|&bytes| i16::from_le_bytes(bytes)).collect::<Vec<_>>());
+        let (records, features) = knowledge.taught();
         let supports = Supports { dim: device.dim, records: &records, features: &features };
         let source = HeadSource {
             classes: &knowledge.classes,

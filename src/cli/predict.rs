@@ -1,7 +1,9 @@
 //! `macula predict`: has a device classify images.
 
+mod probabilities;
 mod quality;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::ensure;
@@ -10,8 +12,8 @@ use macula_edge::head::HeadKind;
 use super::connect::{DeviceArgs, Missing, Names};
 use super::why::Witness;
 use super::{Common, print_json, samples};
-use crate::data::{self, Dataset, Image, Split};
-use crate::device::source_of;
+use crate::data::{self, Dataset, Split};
+use crate::device::{NamedImage, source_of};
 use crate::link::{Client, Question, Sample};
 use crate::report::text::{left, shown, widest};
 use quality::{Quality, Tally};
@@ -20,7 +22,10 @@ use quality::{Quality, Tally};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     macula predict --device clinic.store new.png\n  \
-    macula predict --device tcp:ward-3.local:7000 --error-rate 5 --data SLIDES --split test")]
+    macula predict --device tcp:ward-3.local:7000 --error-rate 5 --data SLIDES --split test\n\n\
+    A labelled data set is judged: balanced accuracy with its 95 % interval, sensitivity, specificity and ROC area of \
+    each class, and the confusion matrix with a column for \"I don't know\". Labels are matched to the classes of the \
+    device by name.")]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
@@ -33,7 +38,7 @@ pub struct Args {
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
-    /// Classify a data set; where it is labelled, how good that is comes first
+    /// Classify a data set; where it is labelled, judge the decisions
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// Which part of the data set: train, val or test; all of it by default
@@ -51,7 +56,8 @@ pub struct Args {
 struct Row {
     image: String,
     class: String,
-    probability: f32,
+    /// Of the class, 0 to 1; none where only one class is taught: nothing else could have been said.
+    probability: Option<f32>,
     /// Whether the image is like what the device was taught.
     known: bool,
     /// The classes that cannot be excluded at the asked error rate.
@@ -69,11 +75,16 @@ struct Report {
     device: String,
     head: &'static str,
     error_rate_percent: f64,
+    /// Whether the device was taught a single class, so that every image it knows is of that class.
+    only_one_class: bool,
     #[serde(flatten)]
     quality: Option<Quality>,
     #[serde(skip_serializing_if = "Option::is_none")]
     predictions: Option<Vec<Row>>,
 }
+
+/// What is said of an image that is unlike all that was taught.
+const DONT_KNOW: &str = "I don't know";
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
@@ -82,22 +93,28 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let names = Names::of(client)?;
         let (quality, rows) = match &args.data {
             None => {
-                let rows = images.iter().map(|named| predict(&args, client, &names, &named.name, &named.image));
-                (None, rows.collect::<Result<_, _>>()?)
+                let decide =
+                    |named: &NamedImage| predict(&args, client, &names, &named.name, Sample::Image(&named.image));
+                (None, images.iter().map(decide).collect::<Result<_, _>>()?)
             }
             Some(name) => predict_dataset(&args, client, &names, &data::open_named(name, args.common.seed)?)?,
         };
         let predictions = (quality.is_none() || args.each).then_some(rows);
         let error_rate_percent = f64::from(args.error_rate) / 10.0;
+        let only_class = names.only_class();
         if args.common.json {
             let (device, head) = (args.device.device.to_string(), args.head.name());
-            return print_json(&Report { device, head, error_rate_percent, quality, predictions });
+            let only_one_class = only_class.is_some();
+            return print_json(&Report { device, head, error_rate_percent, only_one_class, quality, predictions });
         }
         if let Some(quality) = &quality {
             quality.print(error_rate_percent);
         }
         if let Some(rows) = &predictions {
             print_rows(rows, error_rate_percent);
+        }
+        if let Some(class) = only_class {
+            println!("{}", super::why::only_class_remark(class));
         }
         Ok(())
     })
@@ -119,13 +136,13 @@ fn parse_error_rate(text: &str) -> Result<u16, String> {
     }
 }
 
-fn predict(args: &Args, client: &mut Client<'_>, names: &Names, name: &str, image: &Image) -> anyhow::Result<Row> {
+fn predict(args: &Args, client: &mut Client<'_>, names: &Names, name: &str, sample: Sample<'_>) -> anyhow::Result<Row> {
     let question = Question { head: args.head as u8, error_rate_permille: args.error_rate };
-    let verdict = client.predict(Sample::Image(image), question)?;
+    let verdict = client.predict(sample, question)?;
     Ok(Row {
         image: name.to_owned(),
         class: names.name(verdict.slot),
-        probability: verdict.probability,
+        probability: Some(verdict.probability).filter(|_| names.only_class().is_none()),
         known: verdict.known,
         set: verdict.set.iter().map(|&slot| names.name(slot)).collect(),
         enough: verdict.enough,
@@ -135,8 +152,8 @@ fn predict(args: &Args, client: &mut Client<'_>, names: &Names, name: &str, imag
     })
 }
 
-/// Classifies a data set image by image. Images that the device has learned say nothing about it: they are left out
-/// of a labelled set.
+/// Classifies a data set image by image. Where it has labels, the images are judged that have one which is a class of the
+/// device, and that the device has not learned.
 fn predict_dataset(
     args: &Args,
     client: &mut Client<'_>,
@@ -146,33 +163,61 @@ fn predict_dataset(
     let name = args.data.as_deref().unwrap_or_default();
     let indices = dataset.indices(args.split);
     ensure!(!indices.is_empty(), "{name} has no images in the part asked for");
-    let labelled = indices.iter().all(|&index| dataset.records[index].label.is_some());
-    if labelled {
-        dataset.class_names.iter().try_for_each(|class| names.slot(class).map(drop))?;
+    let label = |index: usize| dataset.records[index].label.map(|label| dataset.class_names[label].as_str());
+    if indices.iter().all(|&index| label(index).is_none()) {
+        let mut rows = Vec::new();
+        samples::for_each_image(dataset, &indices, &args.common, |_, named| {
+            rows.push(predict(args, client, names, &named.name, Sample::Image(&named.image))?);
+            Ok(())
+        })?;
+        return Ok((None, rows));
     }
-    let learned = match labelled {
-        true => client.export()?.supports.iter().map(|support| support.from.source).collect(),
-        false => Vec::new(),
-    };
-    let mut tally = Tally::new(names);
+    check_labels(name, indices.iter().filter_map(|&index| label(index)), names)?;
+    let knowledge = client.export()?;
+    let mut scratch = Vec::new();
+    let head = probabilities::head(args.head, &knowledge, client.device(), &mut scratch);
+    let mut tally = Tally::new(names, head.is_some());
     let mut rows = Vec::new();
     samples::for_each_image(dataset, &indices, &args.common, |index, named| {
-        let label = dataset.records[index].label.filter(|_| labelled).map(|label| &dataset.class_names[label]);
-        // Supports come in the order of their sources.
-        if label.is_some() && learned.binary_search(&source_of(&named.image)).is_ok() {
-            tally.leave_out();
-            return Ok(());
+        let label = label(index);
+        match label {
+            // Supports come in the order of their sources.
+            _ if knowledge.supports.binary_search_by_key(&source_of(&named.image), |s| s.from.source).is_ok() => {
+                tally.leave_out_learned();
+                return Ok(());
+            }
+            None => tally.leave_out_unlabelled(),
+            Some(label) if !names.has(label) => tally.leave_out_unmatched(label),
+            Some(_) => {}
         }
-        let mut row = predict(args, client, names, &named.name, &named.image)?;
-        if let Some(label) = label {
-            tally.add(label, &row)?;
-            row.label = Some(label.clone());
+        let feature = client.embed(Sample::Image(&named.image))?;
+        let mut row = predict(args, client, names, &named.name, Sample::Feature(&feature))?;
+        row.label = label.map(str::to_owned);
+        if let Some(label) = label.filter(|label| names.has(label)) {
+            let found = head.as_ref().map(|head| probabilities::of(head, names, &feature)).transpose()?;
+            tally.add(label, &row, &found.unwrap_or_default())?;
         }
         rows.push(row);
         Ok(())
     })?;
-    ensure!(!rows.is_empty(), "{name}: the device has learned all of these images, none is left to judge it by");
-    Ok((labelled.then(|| tally.quality()), rows))
+    ensure!(
+        tally.images() > 0,
+        "{name}: the device has learned all of the images whose label it knows, none is left to judge it by"
+    );
+    Ok((Some(tally.quality()), rows))
+}
+
+/// Some label must be a class of the device.
+fn check_labels<'l>(name: &str, labels: impl Iterator<Item = &'l str>, names: &Names) -> anyhow::Result<()> {
+    let labels: BTreeSet<&str> = labels.collect();
+    let listed = |names: &[&str]| names.join(", ");
+    ensure!(
+        labels.iter().any(|label| names.has(label)),
+        "{name}: no label ({}) is a class of the device ({}); they are matched by name",
+        listed(&labels.into_iter().collect::<Vec<_>>()),
+        listed(&names.0.iter().map(|class| class.name.as_str()).collect::<Vec<_>>())
+    );
+    Ok(())
 }
 
 fn print_rows(rows: &[Row], error_rate_percent: f64) {
@@ -180,11 +225,12 @@ fn print_rows(rows: &[Row], error_rate_percent: f64) {
     let set = format!("set at {error_rate_percent} %");
     println!("{:<width$} {:<24} {:>11}  {set:<24} nearest", "image", "class", "probability");
     for row in rows {
-        let class = if row.known { row.class.clone() } else { "I don't know".to_owned() };
+        let class = if row.known { row.class.clone() } else { DONT_KNOW.to_owned() };
+        let probability = row.probability.map_or("-".to_owned(), |probability| format!("{probability:.3}"));
         let nearest: Vec<String> = row.nearest.iter().map(Witness::short).collect();
         let set = if row.set.is_empty() { "none".to_owned() } else { row.set.join(", ") };
         let (image, class, set) = (left(&row.image, width), left(&class, 24), left(&set, 24));
-        println!("{image} {class} {:>11.3}  {set} {}", row.probability, shown(&nearest.join(", ")));
+        println!("{image} {class} {probability:>11}  {set} {}", shown(&nearest.join(", ")));
         if !row.known {
             println!(
                 "{:<width$} it is unlike all that was taught; the nearest class would be {}",

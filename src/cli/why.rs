@@ -23,6 +23,8 @@ pub struct Args {
 #[derive(serde::Serialize)]
 struct Report {
     device: String,
+    /// Whether the device was taught a single class, so that all samples are of that class.
+    only_one_class: bool,
     images: Vec<Row>,
 }
 
@@ -69,11 +71,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             rows.push(Row { image: named.name.clone(), nearest });
         }
         if args.common.json {
-            return print_json(&Report { device: args.device.device.to_string(), images: rows });
+            let (device, only_one_class) = (args.device.device.to_string(), names.only_class().is_some());
+            return print_json(&Report { device, only_one_class, images: rows });
         }
         rows.iter().for_each(print);
+        if let Some(class) = names.only_class() {
+            println!("{}", only_class_remark(class));
+        }
         Ok(())
     })
+}
+
+/// What must be known of the decisions of a device that was taught a single class.
+pub fn only_class_remark(class: &str) -> String {
+    format!(
+        "only one class is taught, '{class}': every image that is known is of that class, so there is no probability"
+    )
 }
 
 fn print(row: &Row) {

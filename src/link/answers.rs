@@ -1,7 +1,7 @@
 //! What devices answer, in memory of its own.
 
 use macula_edge::protocol::message::{self, HelloReply, StatePart};
-use macula_edge::taught::Source;
+use macula_edge::taught::{Record, Source};
 
 pub use macula_edge::protocol::message::{
     BundleReport, Candidate, Fate, Outcome, SelfTest, Setback, Status, TestResult, Wear,
@@ -56,6 +56,18 @@ pub struct Feature {
     pub values: Vec<u8>,
     /// The length that quantising took away, in 256ths, where the encoder knows its corpus.
     pub length: Option<u16>,
+}
+
+impl Feature {
+    /// Its values, `[D]`.
+    pub fn quantised(&self) -> Vec<i16> {
+        quantised(&self.values).collect()
+    }
+}
+
+/// `i16` of their bytes, little-endian.
+fn quantised(bytes: &[u8]) -> impl Iterator<Item = i16> + '_ {
+    bytes.as_chunks::<2>().0.iter().map(|&bytes| i16::from_le_bytes(bytes))
 }
 
 /// A class of a device.
@@ -178,6 +190,18 @@ pub struct Knowledge {
 }
 
 impl Knowledge {
+    /// Records and features `[n, D]` of its supports, as the device's heads take them.
+    pub fn taught(&self) -> (Vec<Record>, Vec<i16>) {
+        let record = |support: &Support| Record {
+            source: support.from.source,
+            class: support.slot,
+            operator: support.from.operator,
+            time_s: support.from.time_s,
+        };
+        let features = self.supports.iter().flat_map(|support| quantised(&support.feature));
+        (self.supports.iter().map(record).collect(), features.collect())
+    }
+
     /// Takes one part of it; `true` at the end.
     pub(super) fn take(&mut self, part: &StatePart<'_>) -> bool {
         match *part {

@@ -10,10 +10,10 @@ use crate::evaluate::{
     self, AbstentionResult, AbstentionTask, EpisodePool, EpisodeSettings, GateResult, Interval, PairedDifference, Seen,
     SetsResult,
 };
+use crate::report::text::{left, shown, widest};
 
 /// Images of the unlabelled part, spread evenly, that the unknown gate is set by.
 const CORPUS_IMAGES: usize = 2000;
-use crate::report::text::{left, shown, widest};
 
 /// What is compared with raw pixels.
 const ONE_RIGHT_CLASS: &str = "answered with the one right class";

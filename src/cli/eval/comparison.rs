@@ -1,6 +1,7 @@
 //! The sentence that every evaluation ends with: how the encoder stands beside raw pixels.
 
 use crate::evaluate::{Interval, PairedDifference, Standing};
+use crate::report::text::shown;
 
 /// What every encoder must beat.
 pub const BASELINE: &str = "raw-pixels";
@@ -90,7 +91,7 @@ impl Comparison {
         };
         format!(
             "{shots}{rate}{}{} is {standing} {}{}: {} {:+.1} points; {range}",
-            self.encoder,
+            shown(&self.encoder),
             head(&self.head),
             self.baseline,
             head(&self.baseline_head),
@@ -111,7 +112,7 @@ impl Comparison {
 /// Prints a sentence for each comparison.
 pub fn print(comparisons: &[Comparison], encoder: &str) {
     if comparisons.is_empty() {
-        println!("{encoder} is the baseline itself: there is nothing to compare it with");
+        println!("{} is the baseline itself: there is nothing to compare it with", shown(encoder));
     }
     comparisons.iter().for_each(|comparison| println!("{}", comparison.sentence()));
 }

@@ -1,82 +1,219 @@
 //! How good a device's decisions are on images whose classes are known.
+//!
+//! "I don't know" is an answer of its own. It stands in its own column of the confusion matrix, and such an image is not
+//! recognised: a sensitivity of 0.9 means that nine of ten images of the class were named.
 
-use super::Row;
+use super::{DONT_KNOW, Row};
 use crate::cli::connect::Names;
-use crate::evaluate::Confusion;
+use crate::evaluate::{Confusion, Interval, areas_one_versus_rest};
+use crate::report::text::{count, left, shown, widest, width};
 
 /// Figures of a labelled data set.
 #[derive(serde::Serialize)]
 pub struct Quality {
+    /// Mean sensitivity over the classes that have images.
     balanced_accuracy: f64,
-    recall: Vec<ClassRecall>,
+    /// Half the width of its 95 % interval.
+    balanced_accuracy_half_width_95: Option<f64>,
+    /// Labels that the device knows, with what it made of their images.
+    classes: Vec<ClassQuality>,
     accuracy: f64,
+    /// Of the second of two classes, by its probability, over all images. With more classes each has its own.
+    area_under_roc: Option<f64>,
+    /// Labelled images that were judged.
     images: u64,
+    decided: Decided,
+    confusion: Table,
     /// Part of the images whose class is in the set of classes; at least 1 less the asked error rate is promised.
     coverage: f64,
     /// Classes in a set, on average.
     set_size: f64,
-    /// Images that the device finds unlike all that it was taught.
+    /// Images that the device finds unlike all that it was taught: "I don't know".
     unknown: u64,
     /// Images left out because the device had learned them.
     learned_images_left_out: usize,
+    /// Images left out because they have no label.
+    unlabelled_images_left_out: usize,
+    /// Labels that no class of the device has, and their images, which were left out.
+    unmatched_labels: Vec<Unmatched>,
+    /// Classes of the device without an image here.
+    classes_without_images: Vec<String>,
+}
+
+/// One class against all others.
+#[derive(serde::Serialize)]
+struct ClassQuality {
+    class: String,
+    images: u64,
+    /// Share of its images that were called so, also known as recall.
+    sensitivity: Option<f64>,
+    /// Share of the images of other classes that were not called so.
+    specificity: Option<f64>,
+    /// By its probability against all others.
+    area_under_roc: Option<f64>,
+    /// Its images that the device did not decide on.
+    unknown: u64,
+}
+
+/// The images that were decided on.
+#[derive(serde::Serialize)]
+struct Decided {
+    images: u64,
+    /// Part of all images.
+    share: f64,
+    /// Among these.
+    balanced_accuracy: Option<f64>,
+    /// Among these.
+    accuracy: Option<f64>,
+}
+
+/// A confusion matrix with names.
+#[derive(serde::Serialize)]
+struct Table {
+    /// What rows and columns are: classes of the device; after the columns of the classes comes "I don't know".
+    classes: Vec<String>,
+    /// `[label][decision]`.
+    counts: Vec<Vec<u64>>,
+    /// `[label]`.
+    unknown: Vec<u64>,
 }
 
 #[derive(serde::Serialize)]
-struct ClassRecall {
-    class: String,
-    /// Null where the data set has no image of the class.
-    recall: Option<f64>,
+struct Unmatched {
+    label: String,
+    images: usize,
 }
 
 /// Counts decisions.
 pub struct Tally<'n> {
     names: &'n Names,
     confusion: Confusion,
+    /// Of each image `[N, classes of the device]`; none where they are not known.
+    probabilities: Option<Vec<f64>>,
+    truth: Vec<usize>,
     covered: u64,
     in_sets: u64,
-    unknown: u64,
     left_out: usize,
+    unlabelled: usize,
+    unmatched: Vec<Unmatched>,
 }
 
 impl<'n> Tally<'n> {
     /// Nothing counted yet.
-    pub fn new(names: &'n Names) -> Self {
-        let confusion = Confusion::new(names.0.len());
-        Self { names, confusion, covered: 0, in_sets: 0, unknown: 0, left_out: 0 }
+    ///
+    /// * `with_probabilities`: whether they are known of every image
+    pub fn new(names: &'n Names, with_probabilities: bool) -> Self {
+        Self {
+            names,
+            confusion: Confusion::new(names.0.len()),
+            probabilities: with_probabilities.then(Vec::new),
+            truth: Vec::new(),
+            covered: 0,
+            in_sets: 0,
+            left_out: 0,
+            unlabelled: 0,
+            unmatched: Vec::new(),
+        }
     }
 
     /// Counts an image that was learned.
-    pub fn leave_out(&mut self) {
+    pub fn leave_out_learned(&mut self) {
         self.left_out += 1;
     }
 
+    /// Counts an image without a label.
+    pub fn leave_out_unlabelled(&mut self) {
+        self.unlabelled += 1;
+    }
+
+    /// Counts images whose label is no class of the device.
+    pub fn leave_out_unmatched(&mut self, label: &str) {
+        match self.unmatched.iter_mut().find(|known| known.label == label) {
+            Some(known) => known.images += 1,
+            None => self.unmatched.push(Unmatched { label: label.to_owned(), images: 1 }),
+        }
+    }
+
     /// Counts the decision on an image of class `label`.
-    pub fn add(&mut self, label: &str, row: &Row) -> anyhow::Result<()> {
-        self.confusion.add(self.place(label)?, self.place(&row.class)?);
+    ///
+    /// * `probabilities`: of each class of the device, in the order of their slots; empty where they are not known
+    pub fn add(&mut self, label: &str, row: &Row, probabilities: &[f64]) -> anyhow::Result<()> {
+        let truth = self.place(label)?;
+        match row.known {
+            true => self.confusion.add(truth, self.place(&row.class)?),
+            false => self.confusion.abstain(truth),
+        }
+        self.truth.push(truth);
+        if let Some(all) = &mut self.probabilities {
+            all.extend_from_slice(probabilities);
+        }
         self.covered += u64::from(row.set.iter().any(|class| class == label));
         self.in_sets += row.set.len() as u64;
-        self.unknown += u64::from(!row.known);
         Ok(())
     }
 
+    /// Images that were judged.
+    pub fn images(&self) -> usize {
+        self.truth.len()
+    }
+
     /// What it comes to.
-    pub fn quality(&self) -> Quality {
-        let classes = self.names.0.iter().map(|class| class.name.clone());
-        let images = self.confusion.total();
+    pub fn quality(self) -> Quality {
+        let confusion = &self.confusion;
+        let images = confusion.total();
         let part = |count: u64| count as f64 / images.max(1) as f64;
+        let interval = Interval::of_balanced_accuracy(confusion);
+        let (decided, unknown) = (confusion.decided(), confusion.abstained().iter().sum::<u64>());
+        let figure = |value: f64| Some(value).filter(|value| value.is_finite());
+        let classes = self.classes();
         Quality {
-            balanced_accuracy: self.confusion.balanced_accuracy(),
-            recall: classes
-                .zip(self.confusion.recalls())
-                .map(|(class, recall)| ClassRecall { class, recall })
-                .collect(),
-            accuracy: self.confusion.accuracy(),
+            balanced_accuracy: interval.mean,
+            balanced_accuracy_half_width_95: interval.half_width_95,
+            area_under_roc: match &classes[..] {
+                [_, second] => second.area_under_roc,
+                _ => None,
+            },
+            classes_without_images: classes.iter().filter(|class| class.images == 0).map(|c| c.class.clone()).collect(),
+            accuracy: confusion.accuracy(),
             images,
+            decided: Decided {
+                images: decided.total(),
+                share: part(decided.total()),
+                balanced_accuracy: figure(decided.balanced_accuracy()),
+                accuracy: figure(decided.accuracy()),
+            },
+            confusion: Table {
+                classes: classes.iter().map(|class| class.class.clone()).collect(),
+                counts: confusion.counts().to_vec(),
+                unknown: confusion.abstained().to_vec(),
+            },
             coverage: part(self.covered),
             set_size: part(self.in_sets),
-            unknown: self.unknown,
+            unknown,
             learned_images_left_out: self.left_out,
+            unlabelled_images_left_out: self.unlabelled,
+            classes,
+            unmatched_labels: self.unmatched,
         }
+    }
+
+    fn classes(&self) -> Vec<ClassQuality> {
+        let (names, confusion) = (&self.names.0, &self.confusion);
+        let areas = match &self.probabilities {
+            Some(probabilities) => areas_one_versus_rest(probabilities, &self.truth, names.len()),
+            None => vec![None; names.len()],
+        };
+        let (sensitivities, specificities) = (confusion.recalls(), confusion.specificities());
+        let quality = |at: usize| ClassQuality {
+            class: names[at].name.clone(),
+            images: confusion.images(at),
+            sensitivity: sensitivities[at],
+            specificity: specificities[at],
+            // A class that was never taught has probability 0 throughout, the only one that was taught 1.
+            area_under_roc: areas[at].filter(|_| names[at].supports > 0 && self.names.only_class().is_none()),
+            unknown: confusion.abstained()[at],
+        };
+        (0..names.len()).map(quality).collect()
     }
 
     fn place(&self, class: &str) -> anyhow::Result<usize> {
@@ -88,19 +225,143 @@ impl<'n> Tally<'n> {
 impl Quality {
     /// For people.
     pub fn print(&self, error_rate_percent: f64) {
-        println!("balanced accuracy  {:.3}  ({} images)", self.balanced_accuracy, self.images);
-        for class in &self.recall {
-            let recall = class.recall.map_or("no images".to_owned(), |recall| format!("{recall:.3}"));
-            println!("recall             {recall}  {}", class.class);
+        let interval = Interval { mean: self.balanced_accuracy, half_width_95: self.balanced_accuracy_half_width_95 };
+        println!("balanced accuracy  {interval}  ({}; \"{DONT_KNOW}\" is not recognised)", count(self.images, "image"));
+        if self.unknown > 0 {
+            let among = self.decided.balanced_accuracy.map_or("-".to_owned(), |accuracy| format!("{accuracy:.3}"));
+            println!("of those decided   {among}  ({} of {})", self.decided.images, count(self.images, "image"));
         }
         println!("accuracy           {:.3}", self.accuracy);
+        if let (Some(area), [first, second]) = (self.area_under_roc, &self.classes[..]) {
+            let [first, second] = [first, second].map(|class| shown(&class.class));
+            println!("ROC area           {area:.3}  ({second} against {first}, by probability)");
+        }
         println!(
             "coverage           {:.3}  by sets of {:.2} classes at {error_rate_percent} %",
             self.coverage, self.set_size
         );
-        println!("unknown            {} images", self.unknown);
-        if self.learned_images_left_out > 0 {
-            println!("left out           {} images that the device has learned", self.learned_images_left_out);
+        println!("\"{DONT_KNOW}\"     {}", count(self.unknown, "image"));
+        self.print_classes();
+        self.print_confusion();
+        self.print_left_out();
+    }
+
+    fn print_classes(&self) {
+        let text = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+        let mut rows = vec![["class", "images", "sensitivity", "specificity", "ROC area"].map(str::to_owned).to_vec()];
+        rows.extend(self.classes.iter().map(|class| {
+            vec![
+                class.class.clone(),
+                class.images.to_string(),
+                text(class.sensitivity),
+                text(class.specificity),
+                text(class.area_under_roc),
+            ]
+        }));
+        print_aligned("", &rows);
+    }
+
+    fn print_confusion(&self) {
+        let Table { classes, counts, unknown } = &self.confusion;
+        let mut rows = vec![std::iter::once("label").chain(classes.iter().map(String::as_str)).collect::<Vec<_>>()];
+        rows[0].push(DONT_KNOW);
+        let mut rows: Vec<Vec<String>> =
+            rows.into_iter().map(|row| row.into_iter().map(str::to_owned).collect()).collect();
+        for ((class, counts), unknown) in classes.iter().zip(counts).zip(unknown) {
+            let cells = counts.iter().chain([unknown]).map(u64::to_string);
+            rows.push(std::iter::once(class.clone()).chain(cells).collect());
         }
+        print_aligned("confusion matrix: labels by row, decisions by column", &rows);
+    }
+
+    fn print_left_out(&self) {
+        let counts = [
+            (self.learned_images_left_out, "that the device has learned"),
+            (self.unlabelled_images_left_out, "without a label"),
+        ];
+        for (number, why) in counts.into_iter().filter(|(number, _)| *number > 0) {
+            println!("left out           {} {why}", count(number, "image"));
+        }
+        for Unmatched { label, images } in &self.unmatched_labels {
+            let (images, label) = (count(*images, "image"), shown(label));
+            println!("left out           {images} labelled '{label}', which is no class of the device");
+        }
+        if !self.classes_without_images.is_empty() {
+            println!("no image of class  {}", shown(&self.classes_without_images.join(", ")));
+        }
+    }
+}
+
+/// Prints rows with the first column to the left and all others to the right.
+fn print_aligned(title: &str, rows: &[Vec<String>]) {
+    println!("{title}");
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> =
+        (0..columns).map(|column| widest(rows.iter().map(|row| row[column].as_str()), 0)).collect();
+    let right = |(cell, &columns): (&String, &usize)| {
+        let cell = shown(cell);
+        format!("{}{cell}", " ".repeat(columns.saturating_sub(width(&cell))))
+    };
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(&widths).skip(1).map(right).collect();
+        println!("{}  {}", left(&row[0], widths[0]), cells.join("  "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Class;
+
+    fn row(class: &str, known: bool) -> Row {
+        let set = vec![class.to_owned()];
+        Row {
+            image: String::new(),
+            class: class.to_owned(),
+            probability: Some(0.5),
+            known,
+            set,
+            enough: true,
+            shots_needed: 9,
+            nearest: Vec::new(),
+            label: None,
+        }
+    }
+
+    /// Four images of `a`: two right, one taken for `b`, one undecided. Two of `b`, both right.
+    #[test]
+    fn a_table_worked_by_hand() {
+        let class = |slot, name: &str| Class { slot, name: name.to_owned(), supports: 3 };
+        let names = Names(vec![class(0, "a"), class(4, "b"), class(7, "empty")]);
+        let mut tally = Tally::new(&names, true);
+        for (label, answer, known, b) in [
+            ("a", "a", true, 0.1),
+            ("a", "a", true, 0.4),
+            ("a", "b", true, 0.7),
+            ("a", "b", false, 0.6),
+            ("b", "b", true, 0.8),
+            ("b", "b", true, 0.65),
+        ] {
+            tally.add(label, &row(answer, known), &[1.0 - b, b, 0.0]).unwrap();
+        }
+        tally.leave_out_unmatched("c");
+        tally.leave_out_unmatched("c");
+        tally.leave_out_learned();
+        assert!(tally.add("c", &row("a", true), &[1.0, 0.0, 0.0]).is_err());
+        let found = serde_json::to_value(tally.quality()).unwrap();
+        let class = |at: usize| &found["classes"][at];
+        assert_eq!((&class(0)["sensitivity"], &class(0)["specificity"]), (&0.5.into(), &1.0.into()));
+        assert_eq!((&class(1)["sensitivity"], &class(1)["specificity"]), (&1.0.into(), &0.75.into()));
+        // Of the eight pairs of a `b` and an `a` only (0.65, 0.7) is the wrong way round.
+        assert_eq!((&class(0)["area_under_roc"], &class(1)["area_under_roc"]), (&0.875.into(), &0.875.into()));
+        assert_eq!((&class(0)["unknown"], &class(2)["sensitivity"]), (&1.into(), &serde_json::Value::Null));
+        assert_eq!(found["balanced_accuracy"], 0.75);
+        assert_eq!(found["decided"]["images"], 5);
+        assert_eq!(found["decided"]["balanced_accuracy"], (2.0 / 3.0 + 1.0) / 2.0);
+        assert_eq!(found["confusion"]["counts"], serde_json::json!([[2, 1, 0], [0, 2, 0], [0, 0, 0]]));
+        assert_eq!(found["confusion"]["unknown"], serde_json::json!([1, 0, 0]));
+        assert_eq!(found["unmatched_labels"], serde_json::json!([{ "label": "c", "images": 2 }]));
+        assert_eq!(found["classes_without_images"], serde_json::json!(["empty"]));
+        assert_eq!((&found["learned_images_left_out"], &found["images"]), (&1.into(), &6.into()));
     }
 }

@@ -1,0 +1,27 @@
+//! The probability of every class, of which a device's answer names the greatest only.
+//!
+//! The head is solved here from all that the device knows, with the device's own code: from the quantised feature on, the
+//! same operations give the same bytes.
+
+use macula_edge::head::{Head, HeadKind};
+use macula_edge::taught::Supports;
+
+use crate::cli::connect::Names;
+use crate::link::{Device, Feature, Knowledge};
+
+/// The head of the device; none where it cannot be solved here.
+///
+/// * `scratch`: empty memory
+pub fn head<'w>(kind: HeadKind, knowledge: &Knowledge, device: &Device, scratch: &'w mut Vec<f64>) -> Option<Head<'w>> {
+    let (records, features) = knowledge.taught();
+    let supports = Supports { dim: device.dim, records: &records, features: &features };
+    scratch.resize(Head::scratch_len(device.dim, device.classes, supports.len()), 0.0);
+    Head::fit(kind, supports, device.classes, None, scratch).ok()
+}
+
+/// The probability of each class of `names`, in their order.
+pub fn of(head: &Head<'_>, names: &Names, feature: &Feature) -> anyhow::Result<Vec<f64>> {
+    let mut all = vec![0.0; head.biases().len()];
+    head.predict(&feature.quantised(), &mut all)?;
+    Ok(names.0.iter().map(|class| all.get(usize::from(class.slot)).copied().unwrap_or(0.0)).collect())
+}
