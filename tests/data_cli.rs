@@ -205,7 +205,7 @@ fn idx_plain_and_packed_reads_alike_and_refuses_a_wrong_magic_number() {
     write(&packed, &pack(&images));
     write(&folder.path().join("t10k-labels-idx1-ubyte.gz"), &pack(&labels));
     let dataset = macula::data::open(folder.path()).unwrap();
-    assert_eq!((dataset.len(), dataset.class_names.len()), (4, 5));
+    assert_eq!((dataset.len(), &dataset.class_names), (4, &vec!["0".to_owned(), "4".to_owned()]));
     assert_eq!(dataset.load(1).unwrap(), dataset.load(3).unwrap());
     assert_eq!(dataset.load(3).unwrap().pixels, [4, 5, 6]);
     assert_eq!(dataset.records[3].name, "test[1]");
@@ -229,16 +229,202 @@ fn a_manifest_names_the_line_that_is_wrong() {
     write(&path, good.as_bytes());
     let found = report(&path);
     assert_eq!((&found["images"], &found["groups"], &found["divided_groups"][0]), (&2.into(), &1.into(), &"p1".into()));
+    // A wrong line is skipped with its number, and fatal only if that is asked for.
     for (text, parts) in [
-        (good.replace("path,", "file,"), ["line 1", "no column path"]),
-        (good.replace("2.png", "3.png"), ["line 3", "3.png"]),
-        (good.replace("test,", "exam,"), ["line 3", "\"exam\""]),
-        (good.replace("in/1.png,ill", "ill"), ["line 2", "fields"]),
+        (good.replace("2.png", "3.png"), ["set.csv, line 3", "3.png"]),
+        (good.replace("test,", "exam,"), ["set.csv, line 3", "\"exam\""]),
+        (good.replace("in/2.png,", ""), ["set.csv, line 3", "fields"]),
+    ] {
+        write(&path, text.as_bytes());
+        let found = report(&path);
+        assert_eq!((&found["images"], found["skipped"].as_array().unwrap().len()), (&1.into(), 1), "{text}");
+        let skipped = found["skipped"][0].to_string().replace('\\', "");
+        assert!(parts.iter().all(|part| skipped.contains(part)), "{skipped}");
+        refused(&path, &["--strict"], &parts);
+    }
+    let mut bytes = good.as_bytes().to_vec();
+    bytes.extend(b"in/\xFF.png,ill,train,p2\n");
+    write(&path, &bytes);
+    assert_eq!(report(&path)["skipped"][0]["name"], "set.csv, line 4");
+    for (text, parts) in [
+        (good.replace("path,", "place,"), ["line 1", "no column path"]),
         ("path,label\n".to_owned(), ["set.csv", "found no image"]),
+        ("path,label\nno.png,a\nnot.png,b\n".to_owned(), ["all 2", "no.png"]),
     ] {
         write(&path, text.as_bytes());
         refused(&path, &[], &parts);
     }
+}
+
+#[test]
+fn a_manifest_is_read_however_spreadsheets_write_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..9 {
+        write(&folder.path().join(format!("{index}.png")), &picture(index, ImageFormat::Png));
+    }
+    let path = folder.path().join("set.csv");
+    write(&path, b"\xEF\xBB\xBFFile;Diagnosis;Patient ID;Set;Remarks\r\n0.png;ill;7;training;\"two\r\nlines\"\r\n1.png;well;NA;test;\r\n");
+    let dataset = macula::data::open(&path).unwrap();
+    assert_eq!((dataset.len(), &dataset.class_names[..]), (2, &["ill".to_owned(), "well".to_owned()][..]));
+    assert_eq!(dataset.records[0].group.as_deref(), Some("7"));
+    assert_eq!((dataset.records[1].split, &dataset.records[1].group), (Some(macula::data::Split::Test), &None));
+    let kinds = kinds(&report(&path));
+    assert_eq!(kinds[..2], ["columns_used", "columns_unused"]);
+    // Folds that are numbers are no splits.
+    write(&path, b"path\tclass\tfold\n0.png\ta\t0\n1.png\tb\t1\n");
+    let found = report(&path);
+    assert_eq!((&found["classes"][0]["no_split"], &found["skipped"]), (&1.into(), &serde_json::json!([])));
+    assert!(found["remarks"].to_string().contains("fold"));
+    // One label in several spellings, and words for none.
+    write(
+        &path,
+        b"path,label\n0.png,0\n1.png,0.0\n2.png,1\n3.png,1.0\n4.png,NaN\n5.png,nan\n6.png,None\n7.png,N/A\n8.png,\n",
+    );
+    let dataset = macula::data::open(&path).unwrap();
+    let labels: Vec<_> = dataset.labels(&dataset.indices(None));
+    assert_eq!(labels[..4], [Some(0), Some(0), Some(1), Some(1)]);
+    assert!(labels[4..].iter().all(Option::is_none));
+    assert_eq!(dataset.class_names, ["0", "1"]);
+    write(&path, &[0xFF, 0xFE, b'p', 0]);
+    refused(&path, &[], &["UTF-16"]);
+}
+
+fn kinds(report: &Value) -> Vec<String> {
+    report["remarks"].as_array().unwrap().iter().map(|remark| remark["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What no image can be made of is skipped and counted; the rest of the folder is read.
+#[cfg(unix)]
+#[test]
+fn one_bad_entry_does_not_refuse_a_folder() {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write(&at("a/1.png"), &picture(1, ImageFormat::Png));
+    write(&at("b/1.png"), &picture(2, ImageFormat::Png));
+    symlink("nowhere.png", at("a/2.png")).unwrap();
+    symlink("..", at("a/up")).unwrap();
+    symlink("/dev/zero", at("b/zero.png")).unwrap();
+    write(&at("a").join(std::ffi::OsStr::from_bytes(b"\xFF.png")), &picture(3, ImageFormat::Png));
+    assert!(Command::new("mkfifo").arg(at("b/pipe")).status().unwrap().success());
+    write(&at("closed/3.png"), &picture(4, ImageFormat::Png));
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0)).unwrap();
+    let is_root = fs::read_dir(at("closed")).is_ok();
+    let found = report(folder.path());
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(found["images"], if is_root { 3 } else { 2 });
+    let skipped: Vec<&str> =
+        found["skipped"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    let expected = ["a/2.png", "a/\\xff.png", "a/up", "b/pipe", "b/zero.png", "closed"];
+    assert_eq!(skipped, expected[..if is_root { 5 } else { 6 }]);
+    refused(folder.path(), &["--strict"], &["a/2.png"]);
+    // A manifest that is a device, and images that are.
+    symlink("/dev/zero", at("set.csv")).unwrap();
+    refused(&at("set.csv"), &[], &["set.csv"]);
+    write(&at("own.csv"), b"path\nb/pipe\nb/zero.png\na/1.png\n");
+    assert_eq!(report(&at("own.csv"))["skipped"].as_array().unwrap().len(), 2);
+    fs::remove_file(at("a/1.png")).unwrap();
+    fs::remove_file(at("a/up")).unwrap();
+    refused(&at("a"), &[], &["all 2", "2.png"]);
+}
+
+#[test]
+fn files_are_judged_by_content_and_the_rest_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (index, name) in ["a/0.png", "a/1.jfif", "a/2.JPE", "b/3"].into_iter().enumerate() {
+        let format = if name.ends_with("png") { ImageFormat::Png } else { ImageFormat::Jpeg };
+        write(&at(name), &picture(index as u32, format));
+    }
+    let dicom = [&[0; 128][..], b"DICM"].concat();
+    for (name, bytes) in [("a/x.dcm", &dicom[..]), ("b/IM1", &dicom), ("b/n.txt", b"text"), ("b/m.TXT", b"text")] {
+        write(&at(name), bytes);
+    }
+    let found = report(folder.path());
+    assert_eq!((&found["images"], &found["skipped"]), (&4.into(), &serde_json::json!([])));
+    let remark = &found["remarks"][0];
+    assert_eq!(remark["kind"], "passed_over");
+    assert_eq!((&remark["files"][0]["ending"], &remark["files"][0]["count"]), (&".txt".into(), &2.into()));
+    assert_eq!((&remark["files"][1]["ending"], &remark["files"][1]["format"]), (&"".into(), &"DICOM".into()));
+    assert_eq!((&remark["files"][2]["ending"], &remark["files"][2]["format"]), (&".dcm".into(), &"DICOM".into()));
+    let none = tempfile::tempdir().unwrap();
+    write(&none.path().join("x.dcm"), &dicom);
+    refused(none.path(), &[], &["found no image", ".dcm"]);
+}
+
+#[test]
+fn idx_sets_are_never_merged_and_one_can_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3], &[1u8, 2, 3, 4, 5, 6][..]].concat();
+    for set in ["emnist-letters", "emnist-digits"] {
+        for split in ["train", "test"] {
+            write(&folder.path().join(format!("{set}-{split}-images-idx3-ubyte")), &images);
+            write(&folder.path().join(format!("{set}-{split}-labels-idx1-ubyte")), &[0, 0, 8, 1, 0, 0, 0, 2, 7, 26]);
+        }
+    }
+    refused(folder.path(), &[], &["emnist-digits", "emnist-letters", "name one"]);
+    let one = macula::data::open(&folder.path().join("emnist-letters")).unwrap();
+    assert_eq!((one.len(), &one.class_names[..]), (4, &["7".to_owned(), "26".to_owned()][..]));
+    assert_eq!(one.indices(Some(macula::data::Split::Test)).len(), 2);
+    refused(&folder.path().join("emnist-words"), &[], &["emnist-words"]);
+}
+
+/// A header of a few bytes may not ask for memory without limit.
+#[test]
+fn an_index_is_refused_before_it_is_allocated() {
+    let folder = tempfile::tempdir().unwrap();
+    let idx = folder.path().join("train-images-idx3-ubyte");
+    let count = 60_000_000u32;
+    write(&idx, &[&[0, 0, 8, 3][..], &count.to_be_bytes(), &[0, 0, 0, 1, 0, 0, 0, 1]].concat());
+    fs::File::options().write(true).open(&idx).unwrap().set_len(16 + u64::from(count)).unwrap();
+    refused(&idx, &[], &["60000000 images", "1073741824"]);
+    refused(Path::new("phantoms:16:10000000"), &[], &["10000000 images"]);
+    let path = folder.path().join("header.npz");
+    let header = [&b"\x93NUMPY\x02\x00"[..], &u32::MAX.to_le_bytes()].concat();
+    npz(&path, CompressionMethod::Stored, &[("train_images", header)]);
+    refused(&path, &[], &["train_images", "4294967295 bytes"]);
+}
+
+#[test]
+fn labels_of_arrays_invent_no_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.npz");
+    let pixels = npy("|u1", "(2, 2, 3)", &(0..12).collect::<Vec<u8>>());
+    let open = |labels: Vec<u8>| {
+        npz(&path, CompressionMethod::Stored, &[("train_images", pixels.clone()), ("train_labels", labels)]);
+        macula::data::open(&path).unwrap()
+    };
+    let from_one = open(npy("|u1", "(2,)", &[9, 1]));
+    assert_eq!(
+        (&from_one.class_names[..], from_one.labels(&[0, 1])),
+        (&["1".to_owned(), "9".to_owned()][..], vec![Some(1), Some(0)])
+    );
+    let floats = open(npy("<f4", "(2,)", &[2f32.to_le_bytes(), f32::NAN.to_le_bytes()].concat()));
+    assert_eq!((&floats.class_names[..], floats.labels(&[0, 1])), (&["2".to_owned()][..], vec![Some(0), None]));
+    let words = open(npy("|S2", "(2,)", b"noNA"));
+    assert_eq!((&words.class_names[..], words.labels(&[0, 1])), (&["no".to_owned()][..], vec![Some(0), None]));
+    npz(
+        &path,
+        CompressionMethod::Stored,
+        &[
+            ("train_images", pixels.clone()),
+            ("train_labels", npy("<f4", "(2,)", &[0.5f32.to_le_bytes(), 1f32.to_le_bytes()].concat())),
+        ],
+    );
+    refused(&path, &[], &["train_labels[0]", "0.5"]);
+}
+
+#[test]
+fn grey_pictures_in_colour_files_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("1.png"), &picture(1, ImageFormat::Png));
+    write(&folder.path().join("2.png"), &picture(2, ImageFormat::Png));
+    let found = report(folder.path());
+    assert_eq!((&found["grey_in_rgb"], kinds(&found)), (&2.into(), vec!["grey_in_colour".to_owned()]));
+    let red = image::RgbImage::from_pixel(4, 4, image::Rgb([200, 0, 0]));
+    red.save(folder.path().join("3.png")).unwrap();
+    assert!(kinds(&report(folder.path())).is_empty());
 }
 
 #[test]

@@ -92,7 +92,8 @@ fn counts(dataset: &Dataset) -> Vec<(String, [usize; 4])> {
 /// Smallest, median and largest of some numbers.
 fn spread(mut numbers: Vec<usize>) -> [usize; 3] {
     numbers.sort_unstable();
-    [numbers[0], numbers[numbers.len() / 2], numbers[numbers.len() - 1]]
+    let at = |place: usize| numbers.get(place).copied().unwrap_or(0);
+    [at(0), at(numbers.len() / 2), at(numbers.len().saturating_sub(1))]
 }
 
 fn group_names(dataset: &Dataset, group: &[usize]) -> Vec<String> {
@@ -125,6 +126,7 @@ fn as_json(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates, raw: &[R
         "height": spread(facts.iter().map(|fact| fact.height).collect()),
         "grey": facts.iter().filter(|fact| fact.channels == 1).count(),
         "rgb": facts.iter().filter(|fact| fact.channels == 3).count(),
+        "grey_in_rgb": facts.iter().filter(|fact| fact.channels == 3 && fact.grey).count(),
         "groups": group_count(dataset),
         "skipped": skipped,
         "raw": raw.iter().map(raw_as_json).collect::<Vec<_>>(),
@@ -185,7 +187,7 @@ fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates, raw: &[Raw
         dataset.remarks.iter().for_each(|remark| println!("remark: {}", shown(&remark.to_string())));
     }
     let skipped: Vec<String> = dataset.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
-    print_list("skipped, not readable", &skipped);
+    print_list("skipped", &skipped);
     let lines =
         |groups: &[Vec<usize>]| groups.iter().map(|group| group_names(dataset, group).join(" = ")).collect::<Vec<_>>();
     print_list("groups of equal images", &lines(&duplicates.groups));

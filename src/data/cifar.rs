@@ -10,15 +10,20 @@
 //!
 //! Class names come from `batches.meta.txt` or `fine_label_names.txt`, one a line, where it is there.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::budget::Budget;
 use super::dataset::Place;
 use super::rows::{Order, Rows};
-use super::{DataError, Dataset, Record, Split, folder};
+use super::{DataError, Dataset, Record, Split, listing};
+use crate::files::{open_regular, read_text_bounded};
 
 const SIDE: usize = 32;
+/// Bytes of a list of class names.
+const NAMES_BYTES_MAX: u64 = 1 << 16;
+/// Bytes of a row's number and its brackets in a name.
+const NUMBER_LEN: u64 = 12;
 const PIXEL_BYTES: usize = 3 * SIDE * SIDE;
 
 /// One binary file and what its name says.
@@ -32,7 +37,7 @@ pub(super) struct Batch {
 /// The CIFAR files in a folder; `None` where there is none.
 pub(super) fn find(folder: &Path) -> Result<Option<Vec<Batch>>, DataError> {
     let mut batches = Vec::new();
-    for path in folder::entries(folder)? {
+    for path in listing::entries(folder)? {
         let Some(stem) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".bin"))
         else {
             continue;
@@ -53,6 +58,7 @@ pub(super) fn find(folder: &Path) -> Result<Option<Vec<Batch>>, DataError> {
 pub(super) fn open(folder: &Path, batches: &[Batch]) -> Result<Dataset, DataError> {
     let label_bytes = batches[0].label_bytes;
     let mut dataset = Dataset::new(folder.display().to_string(), class_names(folder, label_bytes)?);
+    let mut budget = Budget::new(folder);
     for batch in batches {
         if batch.label_bytes != label_bytes {
             return Err(DataError::malformed(
@@ -62,8 +68,9 @@ pub(super) fn open(folder: &Path, batches: &[Batch]) -> Result<Dataset, DataErro
                 "CIFAR-10 or CIFAR-100, not both",
             ));
         }
-        index(&mut dataset, batch)?;
+        index(&mut dataset, batch, &mut budget)?;
     }
+    dataset.drop_absent_classes();
     Ok(dataset)
 }
 
@@ -73,7 +80,7 @@ fn class_names(folder: &Path, label_bytes: usize) -> Result<Vec<String>, DataErr
     if !path.exists() {
         return Ok((0..count).map(|label| label.to_string()).collect());
     }
-    let text = std::fs::read_to_string(&path).map_err(DataError::io(&path))?;
+    let text = read_text_bounded(&path, NAMES_BYTES_MAX).map_err(DataError::read)?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
     if names.len() != count {
         return Err(DataError::malformed(
@@ -86,15 +93,16 @@ fn class_names(folder: &Path, label_bytes: usize) -> Result<Vec<String>, DataErr
     Ok(names)
 }
 
-fn index(dataset: &mut Dataset, batch: &Batch) -> Result<(), DataError> {
+fn index(dataset: &mut Dataset, batch: &Batch, budget: &mut Budget) -> Result<(), DataError> {
     let path = &batch.path;
-    let file = File::open(path).map_err(DataError::io(path))?;
+    let file = open_regular(path).map_err(DataError::read)?;
     let bytes = file.metadata().map_err(DataError::io(path))?.len();
     let stride = (batch.label_bytes + PIXEL_BYTES) as u64;
     if bytes == 0 || bytes % stride != 0 {
         let expected = format!("a multiple of {stride} bytes, above 0");
         return Err(DataError::malformed(path, "the file", format!("{bytes} bytes"), expected));
     }
+    budget.take(bytes / stride, batch.stem.len() as u64 + NUMBER_LEN)?;
     let classes = dataset.class_names.len();
     let mut reader = BufReader::with_capacity(1 << 16, file.try_clone().map_err(DataError::io(path))?);
     let mut record = vec![0; stride as usize];

@@ -68,6 +68,17 @@ impl Dataset {
         self.places.push(place);
     }
 
+    /// Leaves only classes that have an image, in their order.
+    pub(super) fn drop_absent_classes(&mut self) {
+        let mut occurs = vec![false; self.class_names.len()];
+        self.records.iter().filter_map(|record| record.label).for_each(|label| occurs[label] = true);
+        let before: Vec<usize> =
+            occurs.iter().scan(0, |sum, &is| Some(std::mem::replace(sum, *sum + usize::from(is)))).collect();
+        self.records.iter_mut().for_each(|record| record.label = record.label.map(|label| before[label]));
+        let mut occurs = occurs.into_iter();
+        self.class_names.retain(|_| occurs.next().unwrap_or(false));
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.records.len()

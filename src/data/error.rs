@@ -5,6 +5,8 @@ use std::path::Path;
 
 use macula_edge::image::{ImageError, SIDE_MAX};
 
+use crate::files::ReadError;
+
 /// A data set or one of its images could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -49,6 +51,46 @@ pub enum DataError {
         path: String,
         /// What should have been there.
         expected: &'static str,
+    },
+    /// A folder has files, but no images.
+    #[error("{path}: found no image; passed over: {passed_over}")]
+    NoImages {
+        /// The folder.
+        path: String,
+        /// What is there instead.
+        passed_over: String,
+    },
+    /// Everything was skipped.
+    #[error("{path}: all {count} images were skipped, first {first}")]
+    AllSkipped {
+        /// File or folder.
+        path: String,
+        /// How many.
+        count: usize,
+        /// The first of them with their reasons.
+        first: String,
+    },
+    /// Several data sets of one format are in one folder.
+    #[error("{path} holds several sets: {sets}; name one, for instance {example}")]
+    SeveralSets {
+        /// The folder.
+        path: String,
+        /// Their names.
+        sets: String,
+        /// A path that opens one of them.
+        example: String,
+    },
+    /// The index of a data set would take too much memory.
+    #[error("{path}: the index of {images} images takes {bytes} bytes of memory, the limit is {limit}")]
+    IndexTooLarge {
+        /// File or folder.
+        path: String,
+        /// Images so far, or in all where their number is known.
+        images: u64,
+        /// Bytes they take.
+        bytes: u64,
+        /// The most bytes.
+        limit: u64,
     },
     /// An `.npz` lacks an array.
     #[error("{path}: no array {missing}; expected MedMNIST's train_images, train_labels, val_…, test_…; found {found}")]
@@ -122,6 +164,18 @@ impl DataError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.display().to_string();
         move |source| Self::Io { path, source }
+    }
+
+    /// A file that could not be read.
+    pub(crate) fn read(error: ReadError) -> Self {
+        Self::Io { path: error.path, source: error.source }
+    }
+
+    /// Everything was `skipped`: the first reasons tell why.
+    pub(crate) fn all_skipped(path: String, skipped: &[(String, String)]) -> Self {
+        const SHOWN: usize = 3;
+        let first: Vec<String> = skipped.iter().take(SHOWN).map(|(name, reason)| format!("{name}: {reason}")).collect();
+        Self::AllSkipped { path, count: skipped.len(), first: first.join("; ") }
     }
 
     /// A part of `path` that is not as its format says.

@@ -7,18 +7,24 @@
 //! |     16 |       | N · rows · columns pixels    |                              |
 //!
 //! Images lie in `…images-idx3-ubyte` or `….images.idx3-ubyte`, labels beside them under the same
-//! name with `labels` and `idx1`; `.gz` may follow. `train…` and `t10k…` or `test…` name the split.
+//! name with `labels` and `idx1`; `.gz` may follow. The words `train` and `t10k` or `test` name the split, and what else
+//! comes before `images` the set: `emnist-letters-train-images-idx3-ubyte`. Several sets are never one data set.
 
-use std::fs::File;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use macula_edge::image::SIDE_MAX;
 
+use super::budget::Budget;
 use super::dataset::Place;
 use super::rows::{self, Order, Rows};
-use super::{DataError, Dataset, Record, Split, decode, folder};
+use super::{DataError, Dataset, Record, Split, decode, listing};
+use crate::files::open_regular;
+
+/// Bytes of a row's number and its brackets in a name.
+const NUMBER_LEN: u64 = 12;
 
 /// Whether a file's name, in lower case, says that it holds IDX images.
 pub(super) fn is_images_name(name: &str) -> bool {
@@ -27,15 +33,47 @@ pub(super) fn is_images_name(name: &str) -> bool {
 }
 
 /// The image files of a folder; `None` where there is none.
+///
+/// # Errors
+/// Files of several sets, such as `emnist-letters-…` beside `emnist-digits-…`: their labels mean different things.
 pub(super) fn find(folder: &Path) -> Result<Option<Vec<PathBuf>>, DataError> {
-    let mut files = folder::entries(folder)?;
+    let files = image_files(folder)?;
+    let sets: BTreeSet<String> = files.iter().map(|path| set_of(path)).collect();
+    if sets.len() > 1 {
+        let example =
+            sets.iter().find(|set| !set.is_empty()).map_or(String::new(), |set| folder.join(set).display().to_string());
+        let name = |set: &String| if set.is_empty() { "one without a name".to_owned() } else { set.clone() };
+        let sets = sets.iter().map(name).collect::<Vec<_>>().join(", ");
+        return Err(DataError::SeveralSets { path: folder.display().to_string(), sets, example });
+    }
+    for pair in files.windows(2) {
+        if split_of(&pair[0]) == split_of(&pair[1]) {
+            let sets = pair.iter().map(|path| file_name(path)).collect::<Vec<_>>().join(", ");
+            let (path, example) = (folder.display().to_string(), pair[0].display().to_string());
+            return Err(DataError::SeveralSets { path, sets, example });
+        }
+    }
+    Ok(if files.is_empty() { None } else { Some(files) })
+}
+
+/// The files of one of several sets of a folder: `FOLDER/SET`, which is no file. `None` where there is no such set.
+pub(super) fn find_set(name: &Path) -> Option<Vec<PathBuf>> {
+    let (folder, set) = (name.parent()?, name.file_name()?.to_str()?);
+    let mut files = image_files(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
+    files.retain(|path| set_of(path) == set);
+    if files.is_empty() { None } else { Some(files) }
+}
+
+/// The IDX files of images in a folder, training first.
+fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = listing::entries(folder)?;
     files.retain(|path| is_images_name(&file_name(path).to_ascii_lowercase()));
     // The packed and the unpacked form of one file are one file.
     let plain: Vec<PathBuf> = files.iter().filter(|path| file_name(path).ends_with("ubyte")).cloned().collect();
     files.retain(|path| plain.contains(path) || !plain.contains(&path.with_extension("")));
     // `t10k` sorts before `train`, but training comes first everywhere else.
     files.sort_by_key(|path| (split_of(path), path.clone()));
-    Ok(if files.is_empty() { None } else { Some(files) })
+    Ok(files)
 }
 
 /// Indexes one file of images with the labels beside it.
@@ -44,24 +82,26 @@ pub(super) fn open_file(path: &Path) -> Result<Dataset, DataError> {
 }
 
 /// Indexes files of images with the labels beside them.
+///
+/// # Errors
+/// What is wrong with one file is an error of the whole set: its rows cannot be told apart.
 pub(super) fn open(name: &Path, files: &[PathBuf]) -> Result<Dataset, DataError> {
-    let mut dataset = Dataset::new(name.display().to_string(), Vec::new());
-    let mut classes = 0;
+    let mut dataset = Dataset::new(name.display().to_string(), (0..256).map(|label| label.to_string()).collect());
+    let mut budget = Budget::new(name);
     for path in files {
-        let (rows, count) = images(path)?;
+        let split = split_of(path);
+        let part = split.map_or_else(|| file_name(path), |split| split.name().to_owned());
+        let (rows, count) = images(path, &mut |count| budget.take(count, part.len() as u64 + NUMBER_LEN))?;
         let labels = labels_path(path).map(|labels| read_labels(&labels, count)).transpose()?;
         let array = dataset.arrays.len();
         dataset.arrays.push(rows);
-        let split = split_of(path);
-        let part = split.map_or_else(|| file_name(path), |split| split.name().to_owned());
         for row in 0..count {
             let label = labels.as_ref().map(|labels| usize::from(labels[row]));
-            classes = classes.max(label.map_or(0, |label| label + 1));
             dataset
                 .push(Record { name: format!("{part}[{row}]"), label, split, group: None }, Place::Row { array, row });
         }
     }
-    dataset.class_names = (0..classes).map(|label| label.to_string()).collect();
+    dataset.drop_absent_classes();
     Ok(dataset)
 }
 
@@ -69,10 +109,26 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn split_of(path: &Path) -> Option<Split> {
+/// The words of a file's name before `images`, in lower case.
+fn words_of(path: &Path) -> Vec<String> {
     let name = file_name(path).to_ascii_lowercase();
-    let starts = [("train", Split::Train), ("val", Split::Val), ("t10k", Split::Test), ("test", Split::Test)];
-    starts.into_iter().find(|(start, _)| name.starts_with(start)).map(|(_, split)| split)
+    let before = name.rsplit_once("images").map_or("", |(before, _)| before);
+    before.split(['-', '_', '.']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// MNIST calls its test part `t10k`.
+fn split_word(word: &str) -> Option<Split> {
+    if word == "t10k" { Some(Split::Test) } else { Split::from_name(word) }
+}
+
+fn split_of(path: &Path) -> Option<Split> {
+    words_of(path).iter().find_map(|word| split_word(word))
+}
+
+/// The name of the set that a file belongs to; empty where it says only the split.
+fn set_of(path: &Path) -> String {
+    let words: Vec<String> = words_of(path).into_iter().filter(|word| split_word(word).is_none()).collect();
+    words.join("-")
 }
 
 /// The file of labels that belongs to a file of images, packed or not; `None` where there is none.
@@ -85,7 +141,7 @@ fn labels_path(images: &Path) -> Option<PathBuf> {
 
 /// A reader of the unpacked bytes of a file.
 fn reader(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let file = File::open(path).map_err(DataError::io(path))?;
+    let file = open_regular(path).map_err(DataError::read)?;
     Ok(if is_packed(path) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
@@ -111,7 +167,8 @@ fn dimensions<const D: usize>(reader: &mut impl Read, path: &Path) -> Result<[u3
     Ok(std::array::from_fn(|d| u32::from_be_bytes([4, 5, 6, 7].map(|byte| header[byte + 4 * d]))))
 }
 
-fn images(path: &Path) -> Result<(Rows, usize), DataError> {
+/// The images of a file and how many they are; `take` is asked for their place in the index before anything is read.
+fn images(path: &Path, take: &mut dyn FnMut(u64) -> Result<(), DataError>) -> Result<(Rows, usize), DataError> {
     let mut reader = reader(path)?;
     let [count, height, width] = dimensions::<3>(&mut reader, path)?;
     let stride = u64::from(height) * u64::from(width);
@@ -120,10 +177,11 @@ fn images(path: &Path) -> Result<(Rows, usize), DataError> {
         return Err(DataError::malformed(path, "the shape", format!("[{count}, {height}, {width}]"), expected));
     }
     let bytes = u64::from(count) * stride;
+    take(u64::from(count))?;
     let (file, offset) = if is_packed(path) {
         (rows::unpack(&mut reader, bytes, path, "the unpacked file after its header")?, 0)
     } else {
-        let file = File::open(path).map_err(DataError::io(path))?;
+        let file = open_regular(path).map_err(DataError::read)?;
         let found = file.metadata().map_err(DataError::io(path))?.len();
         if found != 16 + bytes {
             return Err(DataError::malformed(

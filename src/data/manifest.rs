@@ -1,96 +1,206 @@
 //! A CSV manifest: one image a line, with a header line.
 //!
-//! | column  | meaning                                                       |
-//! | `path`  | the image file, relative to the manifest's folder             |
-//! | `label` | name of its class; empty for none                             |
-//! | `split` | train, val or test (training, validation, …); empty for none  |
-//! | `group` | patient or the like; empty for none                           |
+//! | column  | meaning                                                       | also known as                     |
+//! | `path`  | the image file, relative to the manifest's folder             | file, filename, image, …          |
+//! | `label` | name of its class; empty, `NaN`, `NA`, `None`, `null` for none | class, target, diagnosis, …       |
+//! | `split` | train, val or test (training, validation, …); empty for none  | set, subset, fold (if not numbers) |
+//! | `group` | patient or the like; empty for none                           | patient_id, subject, case, …      |
 //!
-//! `path` must be there, the others may be left out; further columns are not looked at. Classes are in
-//! order of their names, images in order of their lines.
+//! `path` must be there, the others may be left out; further columns are named in a remark. Fields are separated by
+//! commas, semicolons or tabs, quoted by `"`, in UTF-8. A line that is wrong is skipped with its reason. Images are in
+//! order of their lines; `labels` says how values become classes.
 
-use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
 
-use csv::StringRecord;
+use csv::{ByteRecord, Position};
 
+use super::budget::Budget;
+use super::columns::Columns;
 use super::dataset::Place;
-use super::{DataError, Dataset, Record, Split};
+use super::labels::Written;
+use super::{DataError, Dataset, Record, Split, words};
+use crate::files::open_regular;
 
-/// Columns of the four fields; `path` is always there.
-struct Columns {
-    path: usize,
-    label: Option<usize>,
-    split: Option<usize>,
-    group: Option<usize>,
-}
+/// Bytes of a manifest: five million lines of 100 bytes.
+const FILE_BYTES_MAX: u64 = 1 << 29;
+/// Bytes of a header.
+const HEADER_BYTES_MAX: u64 = 1 << 16;
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Indexes the images that a manifest names. Each must exist; whether it can be decoded is seen when it is loaded.
+/// Indexes the images that a manifest names. Whether an image can be decoded is seen when it is loaded.
+///
+/// # Errors
+/// No manifest, no column of paths, too large an index, or not one line that is right.
 pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
-    let file = std::fs::File::open(path).map_err(DataError::io(path))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-    let header = reader.headers().map_err(|error| csv_error(path, &error))?;
-    let columns = columns(path, header)?;
-    let mut lines = Vec::new();
-    for line in reader.records() {
-        let line = line.map_err(|error| csv_error(path, &error))?;
-        let number = line.position().map_or(0, csv::Position::line);
-        lines.push((number, line));
+    let mut file = open_regular(path).map_err(DataError::read)?;
+    let bytes = file.metadata().map_err(DataError::io(path))?.len();
+    if bytes > FILE_BYTES_MAX {
+        let limit = format!("at most {FILE_BYTES_MAX} bytes");
+        return Err(DataError::malformed(path, "the manifest", format!("{bytes} bytes"), limit));
     }
-    if lines.is_empty() {
-        return Err(DataError::Empty {
-            path: path.display().to_string(),
-            expected: "a line for each image below the header",
-        });
+    let (delimiter, mut columns) = dialect(path, &mut file)?;
+    if columns.is_fold() && !folds_are_splits(path, &mut file, delimiter, &columns)? {
+        columns.split = None;
     }
-    let names: BTreeSet<&str> = lines.iter().filter_map(|(_, line)| field(line, columns.label)).collect();
-    let mut dataset = Dataset::new(path.display().to_string(), names.into_iter().map(str::to_owned).collect());
-    let folder = path.parent().unwrap_or(Path::new(""));
-    for (number, line) in &lines {
-        let (record, place) = entry(line, &columns, folder, &dataset.class_names)
-            .map_err(|reason| DataError::Line { path: path.display().to_string(), line: *number, reason })?;
-        dataset.push(record, place);
-    }
-    Ok(dataset)
+    let mut index = Index::new(path, &columns);
+    each_line(path, &mut file, delimiter, |line, record| index.line(line, record))?;
+    index.finished()
 }
 
-fn columns(path: &Path, header: &StringRecord) -> Result<Columns, DataError> {
-    let column = |name: &str| {
-        // Spreadsheets begin a file with a byte order mark.
-        header.iter().position(|title| title.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name))
-    };
-    let reason =
-        || format!("no column path among {:?}; expected path, label, split, group", header.iter().collect::<Vec<_>>());
-    let missing = || DataError::Line { path: path.display().to_string(), line: 1, reason: reason() };
-    Ok(Columns {
-        path: column("path").ok_or_else(missing)?,
-        label: column("label"),
-        split: column("split"),
-        group: column("group"),
-    })
-}
-
-/// The value of a column; `None` where it is empty or not there.
-fn field(line: &StringRecord, column: Option<usize>) -> Option<&str> {
-    line.get(column?).filter(|value| !value.is_empty())
-}
-
-fn entry(line: &StringRecord, columns: &Columns, folder: &Path, classes: &[String]) -> Result<(Record, Place), String> {
-    let name = field(line, Some(columns.path)).ok_or("the path is empty")?;
-    let file = folder.join(name);
-    if !file.is_file() {
-        return Err(format!("there is no file {}", file.display()));
+/// The delimiter and the columns of the header.
+fn dialect(path: &Path, file: &mut File) -> Result<(u8, Columns), DataError> {
+    let mut start = Vec::new();
+    file.rewind().and_then(|()| file.take(HEADER_BYTES_MAX).read_to_end(&mut start)).map_err(DataError::io(path))?;
+    if start.starts_with(&[0xFF, 0xFE]) || start.starts_with(&[0xFE, 0xFF]) {
+        return Err(DataError::malformed(path, "the text", "UTF-16", "UTF-8"));
     }
-    let label =
-        field(line, columns.label).and_then(|label| classes.binary_search_by(|class| class.as_str().cmp(label)).ok());
-    let split = field(line, columns.split)
-        .map(|split| Split::from_name(split).ok_or_else(|| format!("split {split:?} is none of train, val, test")))
-        .transpose()?;
-    let group = field(line, columns.group).map(str::to_owned);
-    Ok((Record { name: name.to_owned(), label, split, group }, Place::File(file)))
+    let mut first = None;
+    for delimiter in [b',', b';', b'\t', b'|'] {
+        let header = header(&start, delimiter);
+        if let Some(columns) = Columns::of(&header) {
+            return Ok((delimiter, columns));
+        }
+        first.get_or_insert(header);
+    }
+    let reason = format!("no column path among {:?}; expected path, label, split, group", first.unwrap_or_default());
+    Err(DataError::Line { path: path.display().to_string(), line: 1, reason })
 }
 
-fn csv_error(path: &Path, error: &csv::Error) -> DataError {
-    let line = error.position().map_or(1, csv::Position::line);
-    DataError::Line { path: path.display().to_string(), line, reason: error.to_string() }
+fn header(start: &[u8], delimiter: u8) -> Vec<String> {
+    let mut reader = reader(start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start), delimiter);
+    let mut record = ByteRecord::new();
+    match reader.read_byte_record(&mut record) {
+        Ok(true) => record.iter().map(|field| String::from_utf8_lossy(field).trim().to_owned()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn reader<R: Read>(from: R, delimiter: u8) -> csv::Reader<R> {
+    csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(from)
+}
+
+/// Hands every line below the header to `take`, with its number, counted from 1.
+fn each_line(
+    path: &Path,
+    file: &mut File,
+    delimiter: u8,
+    mut take: impl FnMut(u64, &ByteRecord) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    file.rewind().map_err(DataError::io(path))?;
+    let mut reader = reader(file, delimiter);
+    let mut record = ByteRecord::new();
+    let mut is_header = true;
+    loop {
+        match reader.read_byte_record(&mut record) {
+            Ok(true) if is_header => is_header = false,
+            Ok(true) => take(record.position().map_or(0, Position::line), &record)?,
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                let line = error.position().map_or(1, Position::line);
+                return Err(DataError::Line { path: path.display().to_string(), line, reason: error.to_string() });
+            }
+        }
+    }
+}
+
+/// Whether the values of the column `fold` name splits rather than count folds.
+fn folds_are_splits(path: &Path, file: &mut File, delimiter: u8, columns: &Columns) -> Result<bool, DataError> {
+    let mut are_splits = true;
+    each_line(path, file, delimiter, |_, record| {
+        let value = columns.split.and_then(|column| record.get(column)).unwrap_or_default();
+        let value = String::from_utf8_lossy(value);
+        are_splits &= words::is_missing(&value) || split_of(&value).is_some();
+        Ok(())
+    })?;
+    Ok(are_splits)
+}
+
+fn split_of(value: &str) -> Option<Split> {
+    words::split_in(value.trim()).filter(|(_, rest)| rest.is_empty()).map(|(split, _)| split)
+}
+
+/// A data set that grows line by line.
+struct Index<'a> {
+    path: &'a Path,
+    folder: &'a Path,
+    columns: &'a Columns,
+    dataset: Dataset,
+    budget: Budget,
+    labels: Written,
+}
+
+impl<'a> Index<'a> {
+    fn new(path: &'a Path, columns: &'a Columns) -> Self {
+        let mut dataset = Dataset::new(path.display().to_string(), Vec::new());
+        dataset.remarks = columns.remarks();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self { path, folder, columns, dataset, budget: Budget::new(path), labels: Written::default() }
+    }
+
+    fn line(&mut self, line: u64, record: &ByteRecord) -> Result<(), DataError> {
+        // A name, a path of a folder and a name, and the group.
+        let text = record.as_slice().len() as u64 * 2 + self.folder.as_os_str().len() as u64;
+        self.budget.take(1, text)?;
+        match self.entry(record) {
+            Ok((record, place, value)) => {
+                self.labels.push(value);
+                self.dataset.push(record, place);
+            }
+            Err(reason) => {
+                let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+                self.dataset.skipped.push((format!("{file}, line {line}"), reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// The image of a line and the value of its label, or what is wrong with it.
+    fn entry<'r>(&self, record: &'r ByteRecord) -> Result<(Record, Place, Option<&'r str>), String> {
+        let columns = self.columns;
+        let extra =
+            (columns.count()..record.len()).any(|column| record.get(column).is_some_and(|field| !field.is_empty()));
+        if record.len() < columns.count() || extra {
+            return Err(format!("it has {} fields, the header has {}", record.len(), columns.count()));
+        }
+        let field = |column: Option<usize>| {
+            let Some(bytes) = column.and_then(|column| record.get(column)) else { return Ok("") };
+            std::str::from_utf8(bytes).map(str::trim).map_err(|_| format!("it is not UTF-8: {}", bytes.escape_ascii()))
+        };
+        let name = field(Some(columns.path))?;
+        if name.is_empty() {
+            return Err("the path is empty".to_owned());
+        }
+        let mut file = self.folder.join(name);
+        if !file.is_file() {
+            // Manifests written on Windows.
+            let slashed = self.folder.join(name.replace('\\', "/"));
+            if !slashed.is_file() {
+                return Err(format!("there is no file {}", file.display()));
+            }
+            file = slashed;
+        }
+        let split = field(columns.split)?;
+        let split = match split_of(split) {
+            None if !words::is_missing(split) => return Err(format!("split {split:?} is none of train, val, test")),
+            split => split,
+        };
+        let group = Some(field(columns.group)?).filter(|group| !words::is_missing(group)).map(str::to_owned);
+        let label = field(columns.label)?;
+        let value = (!label.is_empty()).then_some(label);
+        Ok((Record { name: name.to_owned(), label: None, split, group }, Place::File(file), value))
+    }
+
+    fn finished(mut self) -> Result<Dataset, DataError> {
+        let path = self.path.display().to_string();
+        if self.dataset.is_empty() && !self.dataset.skipped.is_empty() {
+            return Err(DataError::all_skipped(path, &self.dataset.skipped));
+        }
+        if self.dataset.is_empty() {
+            return Err(DataError::Empty { path, expected: "a line for each image below the header" });
+        }
+        self.labels.label(&mut self.dataset);
+        Ok(self.dataset)
+    }
 }

@@ -1,13 +1,19 @@
 //! Images in: where they lie, what they are, and how they become network input.
 
+mod budget;
 mod cifar;
+mod columns;
 mod dataset;
 pub mod decode;
+mod digest;
 mod duplicates;
 mod error;
 mod folder;
 mod idx;
 mod image;
+mod labels;
+mod layout;
+mod listing;
 mod loader;
 mod manifest;
 mod mixture;
@@ -19,11 +25,14 @@ mod remark;
 mod rows;
 mod splits;
 mod survey;
+mod words;
 
 use std::path::Path;
 
+pub use budget::INDEX_BYTES_MAX;
 pub use dataset::Dataset;
 pub use decode::ValueRange;
+pub use digest::ImageDigest;
 pub use duplicates::{Duplicates, find_duplicates};
 pub use error::DataError;
 pub use image::Image;
@@ -102,7 +111,13 @@ pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
 /// Only the index is read and checked; a broken image is found when it is loaded or by
 /// [`Dataset::check`]. A folder that holds nothing but one `.npz` stands for that file.
 pub fn open(path: &Path) -> Result<Dataset, DataError> {
-    let kind = std::fs::metadata(path).map_err(DataError::io(path))?;
+    let kind = match std::fs::metadata(path) {
+        Ok(kind) => kind,
+        Err(error) => match idx::find_set(path) {
+            Some(files) => return idx::open(path, &files),
+            None => return Err(DataError::io(path)(error)),
+        },
+    };
     if kind.is_dir() {
         if let Some(batches) = cifar::find(path)? {
             return cifar::open(path, &batches);
@@ -118,7 +133,7 @@ pub fn open(path: &Path) -> Result<Dataset, DataError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     if name.ends_with(".npz") {
         npz::open(path)
-    } else if name.ends_with(".csv") {
+    } else if name.ends_with(".csv") || name.ends_with(".tsv") {
         manifest::open(path)
     } else if idx::is_images_name(&name) {
         idx::open_file(path)

@@ -2,7 +2,7 @@
 //!
 //! | array           | type and shape                                             |
 //! | `PART_images`   | u8, `[N, H, W]` or `[N, H, W, 3]`, `N` above 0             |
-//! | `PART_labels`   | any integer, `[N]` or `[N, 1]`, values from 0              |
+//! | `PART_labels`   | `[N]` or `[N, 1]`: whole numbers from 0 (NaN for none) or strings |
 //! | `PART_groups`   | optional: any integer or string, `[N]` or `[N, 1]`         |
 //!
 //! PART is train, val or test; a part may be missing, but not all of them.
@@ -14,21 +14,26 @@ use std::path::{Path, PathBuf};
 use npyz::{NpyFile, NpyHeader, TypeStr};
 use zip::{CompressionMethod, ZipArchive};
 
+use super::budget::Budget;
 use super::dataset::Place;
+use super::labels::Written;
 use super::rows::{self, Order, Rows};
-use super::{DataError, Dataset, Record, Split, folder};
+use super::{DataError, Dataset, Record, Split, listing, words};
+use crate::files::open_regular;
 
 /// Values of labels; a class a person could name is far below it.
 const LABEL_MAX: i64 = 65_535;
-/// Bytes of an array of labels or groups, which is read into memory.
-const INDEX_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of the header of an array; NumPy's own take some 128.
+const HEADER_BYTES_MAX: u64 = 1 << 16;
+/// Bytes of a row's number and its brackets in a name.
+const NUMBER_LEN: u64 = 12;
 
 type Archive = ZipArchive<BufReader<File>>;
 
 /// The one `.npz` in a folder that holds no other visible file or folder, if so.
 pub(super) fn only_file(folder: &Path) -> Result<Option<PathBuf>, DataError> {
     let is_npz = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
-    Ok(match <[PathBuf; 1]>::try_from(folder::entries(folder)?) {
+    Ok(match <[PathBuf; 1]>::try_from(listing::entries(folder)?) {
         Ok([path]) if is_npz(&path) => Some(path),
         _ => None,
     })
@@ -36,7 +41,7 @@ pub(super) fn only_file(folder: &Path) -> Result<Option<PathBuf>, DataError> {
 
 /// Indexes the images of a MedMNIST archive.
 pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
-    let file = File::open(path).map_err(DataError::io(path))?;
+    let file = open_regular(path).map_err(DataError::read)?;
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|error| DataError::malformed(path, "the archive", error, "a zip of .npy arrays"))?;
     let present = array_names(&archive);
@@ -46,29 +51,33 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
         return Err(missing(path, "train_images", &present));
     }
     let mut dataset = Dataset::new(path.display().to_string(), Vec::new());
-    let mut label_max = 0;
+    let (mut budget, mut written) = (Budget::new(path), Written::default());
     for part in parts {
         let part_name = part.name();
         let rows = image_rows(&mut archive, path, &format!("{part_name}_images"))?;
+        budget.take(rows.1 as u64, part_name.len() as u64 + NUMBER_LEN)?;
         let array = dataset.arrays.len();
         let count = rows.1;
         let labels_name = format!("{part_name}_labels");
         if !present.contains(&labels_name) {
             return Err(missing(path, &labels_name, &present));
         }
-        let labels = labels(&mut archive, path, &labels_name, count)?;
+        let labels = labels(&mut archive, path, &labels_name, count, &mut budget)?;
         let groups_name = format!("{part_name}_groups");
-        let groups =
-            if present.contains(&groups_name) { Some(groups(&mut archive, path, &groups_name, count)?) } else { None };
+        let groups = if present.contains(&groups_name) {
+            Some(groups(&mut archive, path, &groups_name, count, &mut budget)?)
+        } else {
+            None
+        };
         dataset.arrays.push(rows.0);
         for (row, label) in labels.into_iter().enumerate() {
-            label_max = label_max.max(label);
-            let group = groups.as_ref().map(|groups| groups[row].clone());
-            let record = Record { name: format!("{part_name}[{row}]"), label: Some(label), split: Some(part), group };
+            written.push(Some(&label));
+            let group = groups.as_ref().map(|groups| groups[row].clone()).filter(|group| !words::is_missing(group));
+            let record = Record { name: format!("{part_name}[{row}]"), label: None, split: Some(part), group };
             dataset.push(record, Place::Row { array, row });
         }
     }
-    dataset.class_names = (0..=label_max).map(|label| label.to_string()).collect();
+    written.label(&mut dataset);
     Ok(dataset)
 }
 
@@ -88,7 +97,7 @@ fn image_rows(archive: &mut Archive, path: &Path, array: &str) -> Result<(Rows, 
     let (stored, member_bytes) = (member.compression() == CompressionMethod::Stored, member.size());
     let start = member.data_start();
     let mut counted = Counted { inner: &mut member, bytes: 0 };
-    let header = NpyHeader::from_reader(&mut counted).map_err(|error| unreadable(path, array, error))?;
+    let header = npy_header(&mut counted).map_err(|error| unreadable(path, array, error))?;
     let header_bytes = counted.bytes;
     let (count, height, width, channels) = image_shape(&header, path, array)?;
     let stride = height as u64 * width as u64 * channels as u64;
@@ -136,40 +145,70 @@ fn image_shape(header: &NpyHeader, path: &Path, array: &str) -> Result<(usize, u
     }
 }
 
-fn labels(archive: &mut Archive, path: &Path, array: &str, count: usize) -> Result<Vec<usize>, DataError> {
-    let values = integers(&column(archive, path, array, count)?)
-        .ok_or_else(|| DataError::malformed(path, array, "of another type", "integers"))?;
-    values
-        .into_iter()
-        .enumerate()
-        .map(|(row, value)| match usize::try_from(value) {
-            Ok(label) if value <= LABEL_MAX => Ok(label),
-            _ => Err(DataError::malformed(
-                path,
-                format!("{array}[{row}]"),
-                value,
-                format!("a label from 0 to {LABEL_MAX}"),
-            )),
-        })
-        .collect()
+/// The labels of a part as they would be written in a manifest.
+fn labels(
+    archive: &mut Archive,
+    path: &Path,
+    array: &str,
+    count: usize,
+    budget: &mut Budget,
+) -> Result<Vec<String>, DataError> {
+    let bytes = column(archive, path, array, count, budget)?;
+    let refused = |row: usize, value: String| {
+        let expected = format!("a whole number from 0 to {LABEL_MAX}, or NaN for none");
+        DataError::malformed(path, format!("{array}[{row}]"), value, expected)
+    };
+    if let Some(values) = integers(&bytes) {
+        let allowed = |(row, value): (usize, i64)| match (0..=LABEL_MAX).contains(&value) {
+            true => Ok(value.to_string()),
+            false => Err(refused(row, value.to_string())),
+        };
+        return values.into_iter().enumerate().map(allowed).collect();
+    }
+    if let Some(values) = floats(&bytes) {
+        let allowed = |(row, value): (usize, f64)| match value.is_nan()
+            || value.fract() == 0.0 && (0.0..=LABEL_MAX as f64).contains(&value)
+        {
+            true => Ok(value.to_string()),
+            false => Err(refused(row, value.to_string())),
+        };
+        return values.into_iter().enumerate().map(allowed).collect();
+    }
+    strings(&bytes).map_err(|_| DataError::malformed(path, array, "of another type", "numbers or strings"))
 }
 
-fn groups(archive: &mut Archive, path: &Path, array: &str, count: usize) -> Result<Vec<String>, DataError> {
-    let bytes = column(archive, path, array, count)?;
+fn groups(
+    archive: &mut Archive,
+    path: &Path,
+    array: &str,
+    count: usize,
+    budget: &mut Budget,
+) -> Result<Vec<String>, DataError> {
+    let bytes = column(archive, path, array, count, budget)?;
     if let Some(values) = integers(&bytes) {
         return Ok(values.iter().map(i64::to_string).collect());
     }
-    NpyFile::new(&bytes[..])
-        .and_then(|file| file.into_vec::<String>())
-        .map_err(|error| DataError::malformed(path, array, error, "integers or strings"))
+    strings(&bytes).map_err(|error| DataError::malformed(path, array, error, "integers or strings"))
+}
+
+fn strings(bytes: &[u8]) -> std::io::Result<Vec<String>> {
+    NpyFile::new(bytes).and_then(|file| file.into_vec::<String>())
 }
 
 /// The bytes of an array that has one value an image.
-fn column(archive: &mut Archive, path: &Path, array: &str, count: usize) -> Result<Vec<u8>, DataError> {
+fn column(
+    archive: &mut Archive,
+    path: &Path,
+    array: &str,
+    count: usize,
+    budget: &mut Budget,
+) -> Result<Vec<u8>, DataError> {
     let member = archive.by_name(&format!("{array}.npy")).map_err(|error| unreadable(path, array, error))?;
+    let size = member.size();
+    budget.take_bytes(size)?;
     let mut bytes = Vec::new();
-    member.take(INDEX_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| unreadable(path, array, error))?;
-    let header = NpyHeader::from_reader(&bytes[..]).map_err(|error| unreadable(path, array, error))?;
+    member.take(size).read_to_end(&mut bytes).map_err(|error| unreadable(path, array, error))?;
+    let header = npy_header(&mut &bytes[..]).map_err(|error| unreadable(path, array, error))?;
     match *header.shape() {
         [rows] | [rows, 1] if rows == count as u64 => Ok(bytes),
         _ => Err(DataError::malformed(
@@ -181,8 +220,37 @@ fn column(archive: &mut Archive, path: &Path, array: &str, count: usize) -> Resu
     }
 }
 
-/// The values of an array of integers of any width; `None` for another type.
+/// Reads the header of an array, the length of which is checked before memory is allocated for it.
+fn npy_header(reader: &mut impl Read) -> std::io::Result<NpyHeader> {
+    let mut start = vec![0; 10];
+    reader.read_exact(&mut start)?;
+    let len = match start[6] {
+        1 => u64::from(u16::from_le_bytes([start[8], start[9]])),
+        _ => {
+            start.resize(12, 0);
+            reader.read_exact(&mut start[10..])?;
+            u64::from(u32::from_le_bytes([start[8], start[9], start[10], start[11]]))
+        }
+    };
+    if len > HEADER_BYTES_MAX {
+        let message = format!("its header takes {len} bytes, the limit is {HEADER_BYTES_MAX}");
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
+    }
+    NpyHeader::from_reader(std::io::Cursor::new(start).chain(reader))
+}
+
+/// The values of an array of floats; `None` for another type.
+fn floats(bytes: &[u8]) -> Option<Vec<f64>> {
+    let double = NpyFile::new(bytes).and_then(|file| file.into_vec::<f64>());
+    let single = || NpyFile::new(bytes).and_then(|file| file.into_vec::<f32>());
+    double.or_else(|_| single().map(|values| values.into_iter().map(f64::from).collect())).ok()
+}
+
+/// The values of an array of integers of any width or of truth values; `None` for another type.
 fn integers(bytes: &[u8]) -> Option<Vec<i64>> {
+    if let Ok(values) = NpyFile::new(bytes).and_then(|file| file.into_vec::<bool>()) {
+        return Some(values.into_iter().map(i64::from).collect());
+    }
     macro_rules! read_as {
         ($($kind:ty),*) => {
             $(if let Ok(values) = NpyFile::new(bytes).and_then(|file| file.into_vec::<$kind>()) {

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
-use super::{DataError, Dataset, Image};
+use super::remark::Remark;
+use super::{DataError, Dataset, Image, ImageDigest, evenly_spread};
 
 /// What one look at an image's pixels tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,24 +16,16 @@ pub struct Facts {
     pub height: usize,
     /// 1 or 3, as stored.
     pub channels: usize,
-    /// SHA-256 of size and pixels. An RGB image without colour has that of its grey form, so that equal pictures
-    /// are found whatever they are stored as.
-    pub digest: [u8; 32],
+    /// Whether it shows no colour, however it is stored.
+    pub grey: bool,
+    /// Equal for equal pictures.
+    pub digest: ImageDigest,
 }
 
 impl Facts {
     fn of(image: &Image) -> Self {
-        let (width, height, channels) = (image.width, image.height, image.channels);
-        let mut hash = Sha256::new();
-        hash.update((width as u64).to_le_bytes());
-        hash.update((height as u64).to_le_bytes());
-        if image.is_grey() {
-            let grey: Vec<u8> = image.pixels.iter().step_by(channels).copied().collect();
-            hash.update(&grey);
-        } else {
-            hash.update(&image.pixels);
-        }
-        Self { width, height, channels, digest: hash.finalize().into() }
+        let Image { width, height, channels, .. } = *image;
+        Self { width, height, channels, grey: image.is_grey(), digest: ImageDigest::of(image) }
     }
 }
 
@@ -70,13 +62,37 @@ impl Dataset {
                 }
             }
         }
+        self.remark_on_grey(&facts);
         match first_error {
             Some(error) if strict => Err(error),
-            Some(_) if self.is_empty() => Err(DataError::Empty {
-                path: self.name.clone(),
-                expected: "at least one that can be read; all were skipped",
-            }),
+            _ if self.is_empty() && self.skipped.is_empty() => {
+                Err(DataError::Empty { path: self.name.clone(), expected: "at least one" })
+            }
+            _ if self.is_empty() => Err(DataError::all_skipped(self.name.clone(), &self.skipped)),
             _ => Ok(facts),
         }
+    }
+
+    fn remark_on_grey(&mut self, facts: &[Facts]) {
+        let stored_in_colour = facts.iter().any(|fact| fact.channels == 3);
+        if stored_in_colour && facts.iter().all(|fact| fact.grey) {
+            self.remarks.push(Remark::GreyInColour { images: facts.len() });
+        }
+    }
+
+    /// The channels that the images `indices` need: 3 where any of some spread over them shows colour, else 1. Images
+    /// that cannot be read are not counted; with them goes whether grey ones are stored in colour, as a remark.
+    pub fn channels(&self, indices: &[usize]) -> (usize, Option<Remark>) {
+        /// Images looked at.
+        const SAMPLE: usize = 32;
+        let mut stored_in_colour = false;
+        let sample = evenly_spread(indices, SAMPLE);
+        for image in sample.iter().filter_map(|&index| self.load(index).ok()) {
+            stored_in_colour |= image.channels == 3;
+            if !image.is_grey() {
+                return (3, None);
+            }
+        }
+        (1, stored_in_colour.then_some(Remark::GreyInColour { images: sample.len() }))
     }
 }

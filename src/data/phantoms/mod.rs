@@ -8,8 +8,10 @@
 mod anatomy;
 mod canvas;
 
+use std::path::Path;
 use std::sync::Arc;
 
+use super::budget::Budget;
 use super::dataset::Place;
 use super::{DataError, Dataset, Image, Record, Split};
 use crate::rng::Rng;
@@ -20,8 +22,9 @@ const COUNT_DEFAULT: usize = 1_200;
 const SIZE_MIN: usize = 16;
 /// A side of 4,096 is 16 million pixels: more than an encoder for small devices ever takes.
 const SIZE_MAX: usize = 4_096;
-/// The index of 10 million images is about a gibibyte.
 const COUNT_MAX: usize = 10_000_000;
+/// Bytes of a phantom's name.
+const NAME_LEN: u64 = 24;
 /// One image in five is for testing.
 const TEST_EVERY: usize = 5;
 
@@ -57,6 +60,7 @@ pub(super) fn parse_name(name: &str) -> Option<Result<(usize, usize), DataError>
 pub(super) fn open(name: &str, (size, count): (usize, usize), seed: u64) -> Result<Dataset, DataError> {
     let phantoms = Phantoms { size, count, seed };
     let classes = anatomy::CLASSES.len();
+    Budget::new(Path::new(name)).take(count as u64, NAME_LEN)?;
     let mut dataset = Dataset::new(name.to_owned(), anatomy::CLASSES.iter().map(|class| class.0.to_owned()).collect());
     dataset.phantoms = Some(Arc::new(phantoms));
     for index in 0..count {

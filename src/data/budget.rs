@@ -1,0 +1,63 @@
+//! Memory that the index of one data set may take, counted before it is taken.
+
+use std::path::Path;
+
+use super::dataset::Place;
+use super::{DataError, Record};
+
+/// Bytes that the index of a data set may take: names, labels and places of some five million images.
+pub const INDEX_BYTES_MAX: u64 = 1 << 30;
+
+/// What one allocation takes besides its bytes.
+const ALLOCATION_BYTES: u64 = 16;
+
+/// Counts the bytes of a growing index.
+pub(super) struct Budget {
+    name: String,
+    images: u64,
+    bytes: u64,
+}
+
+impl Budget {
+    /// An empty index of the data set `name`.
+    pub fn new(name: &Path) -> Self {
+        Self { name: name.display().to_string(), images: 0, bytes: 0 }
+    }
+
+    /// Counts `images` images whose names and places take `text_bytes` each.
+    ///
+    /// # Errors
+    /// When the index would take more than [`INDEX_BYTES_MAX`].
+    pub fn take(&mut self, images: u64, text_bytes: u64) -> Result<(), DataError> {
+        self.images = self.images.saturating_add(images);
+        let fixed = (size_of::<Record>() + size_of::<Place>()) as u64 + ALLOCATION_BYTES;
+        self.take_bytes(images.saturating_mul(fixed.saturating_add(text_bytes)))
+    }
+
+    /// Counts bytes that are read besides.
+    ///
+    /// # Errors
+    /// As [`Budget::take`].
+    pub fn take_bytes(&mut self, bytes: u64) -> Result<(), DataError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes <= INDEX_BYTES_MAX {
+            return Ok(());
+        }
+        let (path, images, bytes) = (self.name.clone(), self.images, self.bytes);
+        Err(DataError::IndexTooLarge { path, images, bytes, limit: INDEX_BYTES_MAX })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_has_a_limit_that_no_count_overflows() {
+        let mut budget = Budget::new(Path::new("x"));
+        budget.take(1_000_000, 40).unwrap();
+        let error = budget.take(60_000_000, 16).unwrap_err();
+        assert!(matches!(error, DataError::IndexTooLarge { images: 61_000_000, .. }), "{error}");
+        assert!(Budget::new(Path::new("x")).take(u64::MAX, u64::MAX).is_err());
+    }
+}

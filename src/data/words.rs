@@ -1,0 +1,181 @@
+//! Words in the names of folders, files and columns that mean splits, annotations or parts of a set.
+
+use super::Split;
+
+/// Words that may stand beside a split's in a folder's name without meaning anything else.
+const FILLERS: [&str; 21] = [
+    "set", "sets", "image", "images", "img", "imgs", "data", "dataset", "split", "splits", "folder", "dir", "part",
+    "subset", "sample", "samples", "picture", "pictures", "photos", "files", "full",
+];
+
+/// First words of folders that hold parts of one set.
+const CONTAINERS: [&str; 10] =
+    ["images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "scans", "part", "batch"];
+
+/// Folders of masks and annotations, without anything but letters and digits.
+const ANNOTATIONS: [&str; 20] = [
+    "mask",
+    "masks",
+    "annotation",
+    "annotations",
+    "label",
+    "labels",
+    "groundtruth",
+    "groundtruths",
+    "gt",
+    "seg",
+    "segmentation",
+    "segmentations",
+    "segmentationclass",
+    "segmentationobject",
+    "1stmanual",
+    "2ndmanual",
+    "manual",
+    "manual1",
+    "manual2",
+    "contours",
+];
+
+/// Ends of the names of files that annotate the file without it.
+const ANNOTATION_ENDS: [&str; 12] = [
+    "mask",
+    "masks",
+    "seg",
+    "segmentation",
+    "annotation",
+    "annotations",
+    "gt",
+    "groundtruth",
+    "label",
+    "labels",
+    "manual",
+    "contour",
+];
+
+/// The words of a name, in lower case: they end at anything but letters and digits, between letters and digits, and
+/// before a capital that follows a small letter.
+pub(super) fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        if c.is_alphanumeric() {
+            let goes_on = before.is_alphanumeric()
+                && before.is_numeric() == c.is_numeric()
+                && !(before.is_lowercase() && c.is_uppercase());
+            match words.last_mut().filter(|_| goes_on) {
+                Some(word) => word.extend(c.to_lowercase()),
+                None => words.push(c.to_lowercase().collect()),
+            }
+        }
+        before = c;
+    }
+    words
+}
+
+/// A name without anything but letters and digits, in lower case.
+pub(super) fn letters(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The one split whose word is in `name`, and the other words that mean something. None where there are words for
+/// several splits or for none.
+pub(super) fn split_in(name: &str) -> Option<(Split, String)> {
+    if let Some(split) = Split::from_name(name) {
+        return Some((split, String::new()));
+    }
+    let (splits, rest): (Vec<String>, Vec<String>) =
+        words(name).into_iter().partition(|word| Split::from_name(word).is_some());
+    let split = Split::from_name(splits.first()?)?;
+    let means_more = |word: &String| !FILLERS.contains(&word.as_str()) && !word.chars().all(char::is_numeric);
+    let rest: Vec<String> = rest.into_iter().filter(means_more).collect();
+    (splits.len() == 1).then(|| (split, rest.join(" ")))
+}
+
+/// Whether any word of `name` is a split's.
+pub(super) fn has_split_word(name: &str) -> bool {
+    words(name).iter().any(|word| Split::from_name(word).is_some())
+}
+
+/// The split that the name of a file begins or ends with, numbers aside.
+pub(super) fn split_of_stem(stem: &str) -> Option<Split> {
+    let words: Vec<String> = words(stem).into_iter().filter(|word| !word.chars().all(char::is_numeric)).collect();
+    let splits: Vec<Option<Split>> = words.iter().map(|word| Split::from_name(word)).collect();
+    if splits.iter().flatten().count() != 1 {
+        return None;
+    }
+    splits.first().copied().flatten().or(splits.last().copied().flatten())
+}
+
+/// Whether a folder holds a part of one set, by its name.
+pub(super) fn is_container(name: &str) -> bool {
+    words(name).first().is_some_and(|word| CONTAINERS.contains(&word.as_str()))
+}
+
+/// Whether a folder holds masks or annotations, by its name.
+pub(super) fn is_annotation_folder(name: &str) -> bool {
+    ANNOTATIONS.contains(&letters(name).as_str())
+}
+
+/// The stem of the file that the one of `stem` annotates, and how the name ends: `scan_mask_2` gives `scan` and `_mask`.
+pub(super) fn annotated_stem(stem: &str) -> Option<(&str, &str)> {
+    let numbered = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    let stem = numbered.strip_suffix(['_', '-', '.']).filter(|_| numbered.len() < stem.len()).unwrap_or(stem);
+    let at = stem.rfind(['_', '-', '.', ' '])?;
+    let end = stem[at + 1..].trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_annotation = ANNOTATION_ENDS.iter().any(|known| known.eq_ignore_ascii_case(end));
+    (at > 0 && is_annotation).then(|| (&stem[..at], &stem[at..at + 1 + end.len()]))
+}
+
+/// Whether a value means that there is none.
+pub(super) fn is_missing(value: &str) -> bool {
+    const MISSING: [&str; 9] = ["", "nan", "none", "na", "n/a", "n-a", "n.a.", "null", "<na>"];
+    MISSING.iter().any(|missing| missing.eq_ignore_ascii_case(value.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_are_known_however_a_folder_spells_them() {
+        for (name, split) in [
+            ("train", Split::Train),
+            ("training_set", Split::Train),
+            ("train2017", Split::Train),
+            ("Train_Images", Split::Train),
+            ("TestData", Split::Test),
+            ("images-val", Split::Val),
+            ("VALIDATION", Split::Val),
+        ] {
+            assert_eq!(split_in(name), Some((split, String::new())), "{name}");
+        }
+        assert_eq!(split_in("cats_train"), Some((Split::Train, "cats".into())));
+        for name in ["trainval", "train_test_split", "latest", "trains", "contest", "cat"] {
+            assert_eq!(split_in(name), None, "{name}");
+        }
+        assert_eq!(split_of_stem("21_training"), Some(Split::Train));
+        assert_eq!(split_of_stem("test-0004"), Some(Split::Test));
+        assert_eq!(split_of_stem("blood test 4 b"), None);
+    }
+
+    #[test]
+    fn masks_are_known_by_what_they_annotate() {
+        assert_eq!(annotated_stem("benign (1)_mask"), Some(("benign (1)", "_mask")));
+        assert_eq!(annotated_stem("benign (4)_mask_1"), Some(("benign (4)", "_mask")));
+        assert_eq!(annotated_stem("26_manual1"), Some(("26", "_manual")));
+        assert_eq!(annotated_stem("mask"), None);
+        assert_eq!(annotated_stem("face_1"), None);
+        assert!(is_annotation_folder("1st_manual") && is_annotation_folder("Ground Truth"));
+        assert!(!is_annotation_folder("with_mask"));
+    }
+
+    #[test]
+    fn missing_values_are_words_and_nothing_else() {
+        for value in ["", "  ", "NaN", "None", "NA", "n/a", "NULL"] {
+            assert!(is_missing(value), "{value:?}");
+        }
+        for value in ["0", "nad", "no", "unknown"] {
+            assert!(!is_missing(value), "{value:?}");
+        }
+    }
+}
