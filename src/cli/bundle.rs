@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::Common;
+use super::images::ImageArgs;
 use super::preprocessing::PreprocessingArgs;
 
 /// Arguments of `macula bundle`.
@@ -65,6 +66,8 @@ pub struct Args {
     #[command(flatten)]
     preprocessing: PreprocessingArgs,
     #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -107,7 +110,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         ..
     } = args;
     let _ = (args.golden_count, args.tolerance, args.blob, args.max_classes, args.max_samples);
-    let _ = (args.filter, args.preprocessing);
+    let _ = (args.filter, args.preprocessing, args.reading);
     anyhow::bail!("{} cannot be made: this build has no ONNX (feature `onnx`)", args.out.display())
 }
 
@@ -122,8 +125,9 @@ mod with_onnx {
 
     use super::{Args, BlobChoice};
     use crate::bundle::{self, Bundle, Ingredients, KeyPair, Limits, Origin};
+    use crate::cli::images::EncoderRange;
     use crate::cli::{CheckFailed, print_json};
-    use crate::data::{Dataset, Image, Split, open_named};
+    use crate::data::{Dataset, Image, Split};
     use crate::encoders;
     use crate::export::{F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE, evenly_spread};
     use crate::files::write_whole;
@@ -150,9 +154,13 @@ mod with_onnx {
         let onnx_name = onnx_path.display().to_string();
         let onnx = self_contained(&onnx_path)?;
         let stated = args.preprocessing.stated()?;
-        let (preprocessing, _) = encoders::preprocessing_of(&onnx, &onnx_name, stated.as_ref())?;
+        let (mut preprocessing, _) = encoders::preprocessing_of(&onnx, &onnx_name, stated.as_ref())?;
         let blob = folder.map(|folder| blob(folder, args.blob)).transpose()?.flatten();
-        let dataset = args.data.as_deref().map(|name| open_named(name, args.common.seed)).transpose()?;
+        let (own, quiet) = (EncoderRange::Known(preprocessing.range), args.common.quiet || args.common.json);
+        let open = |name: &str| args.reading.open(name, args.common.seed, own, quiet);
+        let dataset = args.data.as_deref().map(open).transpose()?;
+        let range = dataset.as_ref().and_then(|dataset| dataset.decode.range).or_else(|| args.reading.stated());
+        preprocessing.range = range.or(preprocessing.range);
         let mut ingredients = Ingredients {
             onnx_name: &onnx_name,
             onnx: &onnx,

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use super::preprocessing::PreprocessingArgs;
 use super::trust::{KeyArgs, check_counter, open_encoder};
 use crate::bundle::PublicKey;
-use crate::data::{Image, Preprocessing};
+use crate::data::decode::EncoderRange;
+use crate::data::{Image, Preprocessing, ValueRange};
 use crate::device::{
     DeskEncoder, Device, DeviceMemory, InProcess, KeptImages, Loaded, SignedBundles, Site, StoreCard, StoreFile,
     feature_of, fingerprint,
@@ -37,6 +38,9 @@ pub struct DeviceArgs {
     pub keys: KeyArgs,
     #[command(flatten)]
     pub preprocessing: PreprocessingArgs,
+    /// The range of raw values that goes with stated preprocessing.
+    #[arg(skip)]
+    pub range: Option<ValueRange>,
 }
 
 /// Places for supports in a store that is made.
@@ -61,7 +65,7 @@ impl DeviceArgs {
         missing: Missing,
         talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let stated = self.preprocessing.stated()?;
+        let stated = self.preprocessing.stated()?.map(|stated| Stated { range: self.range, ..stated });
         let path = match &self.device {
             Address::Store(path) => path,
             line => {
@@ -73,6 +77,7 @@ impl DeviceArgs {
                 return talk_over(&self.device, &mut *open_line(line)?, embed, |client| {
                     if let Some(opened) = &opened {
                         check_encoder(client, opened)?;
+                        client.knows_range(EncoderRange::Known(opened.encoder.preprocessing().range));
                     }
                     talk(client)
                 });
@@ -84,7 +89,13 @@ impl DeviceArgs {
         if let Some(name) = encoder.filter(|name| is_bundle(name) && Site::has_bundles(path)) {
             with_store(given, |device, served| bring(name, path, device, served))??;
         }
-        with_store(given, |device, _| talk_over(&self.device, &mut InProcess::new(device), None, talk))?
+        with_store(given, |device, served| {
+            let range = EncoderRange::Known(served.encoder.preprocessing().range);
+            talk_over(&self.device, &mut InProcess::new(device), None, |client| {
+                client.knows_range(range);
+                talk(client)
+            })
+        })?
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use npyz::WriterBuilder;
 
+use super::images::{EncoderRange, ImageArgs};
 use super::preprocessing::PreprocessingArgs;
 use super::trust::{KeyArgs, open_encoder};
 use super::{Common, print_json, samples};
-use crate::data::{self, Dataset, Image, Split};
+use crate::data::{Dataset, Image, Split};
 use crate::encoder::Embedder;
-use crate::encoders::{self, EncoderInput, OpenOptions, Opened};
+use crate::encoders::{self, EncoderInput, OpenOptions, Opened, Stated};
 use crate::files::write_whole;
 use crate::report::text;
 
@@ -45,6 +46,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
     #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -59,12 +62,18 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let dataset = args.data.as_deref().map(|name| data::open_named(name, args.common.seed)).transpose()?;
+    let quiet = args.common.quiet || args.common.json;
+    let (seed, natural) = (args.common.seed, EncoderRange::Known(None));
+    let mut dataset = args.data.as_deref().map(|name| args.reading.open(name, seed, natural, quiet)).transpose()?;
     let opened = open(&args, dataset.as_ref())?;
     let encoder = &*opened.encoder;
+    let range = EncoderRange::Known(encoder.preprocessing().range);
+    if let (Some(dataset), None) = (&mut dataset, args.reading.given()) {
+        args.reading.prepare(dataset, range, quiet)?;
+    }
     let (images, rows) = match &dataset {
         None => {
-            let images = samples::read_images(&args.images)?;
+            let images = args.reading.read(&args.images, range)?;
             let rows = images.iter().map(|named| embed(encoder, &named.image).with_context(|| named.name.clone()));
             (images.len(), rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
         }
@@ -90,6 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 /// Opens the encoder; a random one is fitted to the images of the dataset.
 fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
     let (trusted, stated, seed) = (args.keys.read()?, args.preprocessing.stated()?, args.common.seed);
+    let stated = stated.map(|stated| Stated { range: args.reading.stated(), ..stated });
     let mut options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), seed, ..OpenOptions::default() };
     let all = dataset.map(|dataset| dataset.indices(None)).unwrap_or_default();
     if let Some(dataset) = dataset.filter(|_| args.encoder.starts_with("random:")) {

@@ -10,11 +10,12 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Common;
+use super::images::{EncoderRange, ImageArgs};
 use super::preprocessing::ValueArgs;
 use super::trust::{KeyArgs, open_encoder};
 use crate::data::{self, Dataset, Fractions, Split};
 use crate::encoder::Embedder;
-use crate::encoders::{self, EncoderInput, OpenOptions};
+use crate::encoders::{self, EncoderInput, OpenOptions, Stated};
 use crate::evaluate::{self, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference};
 use crate::report::text::shown;
 use comparison::{BASELINE, Candidate, Comparison};
@@ -114,6 +115,8 @@ struct Asked {
     #[arg(long, value_parser = channels)]
     channels: Option<usize>,
     #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -168,7 +171,7 @@ struct Images {
 
 impl Asked {
     fn images(&self) -> anyhow::Result<Images> {
-        let dataset = data::open_named(&self.data, self.common.seed)?;
+        let dataset = self.open(&self.data)?;
         let mut remarks: Vec<String> = dataset.remarks.iter().map(ToString::to_string).collect();
         let (train, test) = if dataset.has_splits() {
             let split = Split::from_name(&self.split).context("split is train, val or test")?;
@@ -192,6 +195,27 @@ impl Asked {
         Ok(Images { dataset, train, test, remarks })
     }
 
+    /// Opens a data set, to be read with the range of the encoder unless another one was given.
+    fn open(&self, name: &str) -> anyhow::Result<Dataset> {
+        let mut dataset = data::open_named(name, self.common.seed)?;
+        let range = match self.reading.given() {
+            // Encoders that are fitted to the images have their range.
+            None if !encoders::is_fitted(&self.encoder) => self.open_encoder(None)?.preprocessing().range,
+            _ => None,
+        };
+        self.reading.prepare(&mut dataset, EncoderRange::Known(range), self.common.quiet || self.common.json)?;
+        Ok(dataset)
+    }
+
+    /// The encoder asked for.
+    fn open_encoder(&self, fit: Option<EncoderInput<'_>>) -> anyhow::Result<Box<dyn Embedder>> {
+        let trusted = self.keys.read()?;
+        let stated = self.preprocessing.stated(self.size.map(|side| (side, side)), self.channels)?;
+        let stated = stated.map(|stated| Stated { range: self.reading.stated(), ..stated });
+        let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), fit, seed: self.common.seed };
+        Ok(open_encoder(&self.encoder, &options)?.encoder)
+    }
+
     /// The encoder asked for, then the baselines at its input.
     fn encoders(&self, images: &Images) -> anyhow::Result<Vec<Box<dyn Embedder>>> {
         let channels = match self.channels {
@@ -201,10 +225,8 @@ impl Asked {
         let side = self.size.unwrap_or(IMAGE_SIZE);
         let own =
             EncoderInput { dataset: &images.dataset, unlabelled: &images.train, channels, height: side, width: side };
-        let (trusted, seed) = (self.keys.read()?, self.common.seed);
-        let stated = self.preprocessing.stated(self.size.map(|side| (side, side)), self.channels)?;
-        let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), fit: Some(own), seed };
-        let asked = open_encoder(&self.encoder, &options)?.encoder;
+        let seed = self.common.seed;
+        let asked = self.open_encoder(Some(own))?;
         let recipe = asked.preprocessing();
         let same = EncoderInput { channels: recipe.channels, height: recipe.height, width: recipe.width, ..own };
         let pixels = EncoderInput { channels: recipe.channels, ..own };

@@ -101,7 +101,8 @@ mod with_onnx {
         let run = open_run(&args.run.to_string_lossy())?;
         // Before the work, so that a folder that cannot be made costs no time.
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-        let (dataset, remark) = images(&args, &run)?;
+        let (mut dataset, remark) = images(&args, &run)?;
+        dataset.decode.range = run.preprocessing.range;
         if let Some(remark) = remark.as_ref().filter(|_| !args.common.quiet) {
             eprintln!("{remark}");
         }
@@ -201,7 +202,8 @@ mod with_onnx {
             // Only the run's own images will do: statistics of others would mislead a head.
             known => open_named(&run.config.data, run.config.seed)
                 .ok()
-                .map(|dataset| {
+                .map(|mut dataset| {
+                    dataset.decode.range = run.preprocessing.range;
                     let train = dataset.indices(Some(Split::Train));
                     let chosen = if train.is_empty() { dataset.indices(None) } else { train };
                     measure_corpus(run, &dataset, &chosen)

@@ -6,8 +6,9 @@ use anyhow::{Context, bail};
 use macula_edge::taught::Source;
 
 use super::connect::{ClassCount, DeviceArgs, Missing, Names, hexadecimal};
-use super::{Common, print_json, samples};
-use crate::device::source_of;
+use super::images::ImageArgs;
+use super::{Common, print_json};
+use crate::device::{NamedImage, source_of};
 use crate::link::{Client, Knowledge};
 use crate::report::text::count;
 
@@ -31,6 +32,8 @@ pub struct Args {
     #[arg(long, value_name = "IMAGE_OR_SOURCE", num_args = 1..)]
     sample: Vec<String>,
     #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -42,14 +45,15 @@ struct Report {
 }
 
 /// Runs it: everything named is known before the first is forgotten.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.device.range = args.reading.stated();
     args.device.with(Missing::Refuse, |client| {
         let forgotten = match &args.class {
             Some(class) => {
                 let slot = Names::of(client)?.slot(class)?;
                 client.remove_class(slot)? as usize
             }
-            None => forget_samples(client, &args.sample)?,
+            None => forget_samples(client, &args)?,
         };
         let names = Names::of(client)?;
         if args.common.json {
@@ -62,9 +66,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-fn forget_samples(client: &mut Client<'_>, named: &[String]) -> anyhow::Result<usize> {
-    let knowledge = client.export()?;
-    let sources: Vec<Source> = named.iter().map(|name| source_named(&knowledge, name)).collect::<Result<_, _>>()?;
+fn forget_samples(client: &mut Client<'_>, args: &Args) -> anyhow::Result<usize> {
+    let (knowledge, range) = (client.export()?, client.range());
+    let of_file = |path| args.reading.read(&[path], range);
+    let sources: Vec<Source> =
+        args.sample.iter().map(|name| source_named(&knowledge, name, &of_file)).collect::<Result<_, _>>()?;
     let mut forgotten = 0;
     for source in sources {
         forgotten += usize::from(client.forget(source)?.is_some());
@@ -73,10 +79,14 @@ fn forget_samples(client: &mut Client<'_>, named: &[String]) -> anyhow::Result<u
 }
 
 /// The source that an image file or the beginning of a source names.
-fn source_named(knowledge: &Knowledge, name: &str) -> anyhow::Result<Source> {
+fn source_named(
+    knowledge: &Knowledge,
+    name: &str,
+    of_file: &dyn Fn(PathBuf) -> anyhow::Result<Vec<NamedImage>>,
+) -> anyhow::Result<Source> {
     let path = PathBuf::from(name);
     if path.is_file() {
-        let images = samples::read_images(&[path])?;
+        let images = of_file(path)?;
         let source = source_of(&images.first().context("no image was read")?.image);
         let known = knowledge.supports.iter().any(|support| support.from.source == source);
         return if known { Ok(source) } else { bail!("nothing on the device was learned from {name}") };

@@ -8,6 +8,8 @@ use rayon::prelude::*;
 
 use crate::data::decode::{self, DecodeOptions};
 use crate::data::{self, Dataset, Split, ValueRange};
+
+pub use crate::data::decode::EncoderRange;
 use crate::device::NamedImage;
 
 /// Options of all commands that read images.
@@ -39,16 +41,6 @@ impl FromStr for RangeArg {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Stated) }
     }
-}
-
-/// The range that the encoder was made for, as far as it is known here.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum EncoderRange {
-    /// It, or that the natural range is meant.
-    Known(Option<ValueRange>),
-    /// The encoder is on another device: images that take a range need a stated one.
-    #[allow(dead_code)]
-    Unknown,
 }
 
 impl ImageArgs {
@@ -90,8 +82,17 @@ impl ImageArgs {
         self.range
     }
 
+    /// The range that was stated.
+    pub fn stated(&self) -> Option<ValueRange> {
+        match self.range {
+            Some(RangeArg::Stated(range)) => Some(range),
+            Some(RangeArg::Auto) | None => None,
+        }
+    }
+
     fn options(&self, encoder: EncoderRange) -> anyhow::Result<DecodeOptions> {
         let (range, needs_range) = match (self.range, encoder) {
+            (_, EncoderRange::Irrelevant) => return Ok(DecodeOptions { measure: true, ..DecodeOptions::default() }),
             (Some(RangeArg::Stated(range)), _) => (Some(range), false),
             (Some(RangeArg::Auto), _) => {
                 bail!("--range auto is measured on a data set; give LOW,HIGH for single images")

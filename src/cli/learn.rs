@@ -6,11 +6,12 @@ use anyhow::{bail, ensure};
 use macula_edge::protocol::Reason;
 
 use super::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use super::images::{EncoderRange, ImageArgs};
 use super::samples::Lesson;
 use super::{Common, print_json, samples};
-use crate::data::{self, Split};
+use crate::data::Split;
 use crate::device::{NamedImage, now_s, source_of};
-use crate::link::{Client, LinkError, Provenance, Sample};
+use crate::link::{Address, Client, LinkError, Provenance, Sample};
 use crate::report::text::{count, shown};
 
 /// Arguments of `macula learn`.
@@ -45,6 +46,8 @@ pub struct Args {
     #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_samples: u32,
     #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -57,9 +60,14 @@ struct Report {
 }
 
 /// Runs it. Images are learned one by one: an error leaves the device with those before it.
-pub fn run(args: Args) -> anyhow::Result<()> {
-    let lessons = lessons(&args)?;
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.device.range = args.reading.stated();
+    if matches!(&args.device.device, Address::Store(path) if !path.exists()) {
+        // A store is not made for images that cannot be read; its encoder says how they are to be read.
+        lessons(&args, EncoderRange::Irrelevant)?;
+    }
     args.device.with(Missing::Make(args.max_samples), |client| {
+        let lessons = lessons(&args, client.range())?;
         let (mut learned, mut known) = (0, 0);
         for (class, images) in &lessons {
             for (image, new) in images.iter().zip(learn(client, class, images, args.operator)?) {
@@ -73,15 +81,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-fn lessons(args: &Args) -> anyhow::Result<Vec<Lesson>> {
+fn lessons(args: &Args, range: EncoderRange) -> anyhow::Result<Vec<Lesson>> {
     let (seed, shots) = (args.common.seed, args.shots.map(|shots| shots as usize));
+    let open = |name: &str| args.reading.open(name, seed, range, args.common.quiet);
     match (&args.data, &args.class, shots) {
-        (None, class, _) => Ok(vec![(class.clone().unwrap_or_default(), samples::read_images(&args.images)?)]),
+        (None, class, _) => Ok(vec![(class.clone().unwrap_or_default(), args.reading.read(&args.images, range)?)]),
         (Some(name), Some(class), shots) => {
-            let images = samples::draw_any(&data::open_named(name, seed)?, args.split, shots, seed)?;
+            let images = samples::draw_any(&open(name)?, args.split, shots, seed)?;
             Ok(vec![(class.clone(), images)])
         }
-        (Some(name), None, Some(shots)) => samples::draw_shots(&data::open_named(name, seed)?, args.split, shots, seed),
+        (Some(name), None, Some(shots)) => samples::draw_shots(&open(name)?, args.split, shots, seed),
         (Some(name), None, None) => {
             bail!(
                 "--data {name} needs --shots, to learn so many of each of its classes, or --class, to learn all as one"

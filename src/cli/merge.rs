@@ -36,7 +36,7 @@ struct Report {
 pub fn run(args: Args) -> anyhow::Result<()> {
     ensure!(args.from != args.device.device, "{} is merged with itself", args.from);
     let (device, keys) = (args.from.clone(), args.device.keys.clone());
-    let other = DeviceArgs { device, encoder: None, keys, preprocessing: PreprocessingArgs::default() };
+    let other = DeviceArgs { device, encoder: None, keys, preprocessing: PreprocessingArgs::default(), range: None };
     let (knowledge, identity) =
         other.with(Missing::Refuse, |client| Ok((client.export()?, client.device().identity)))?;
     args.device.with(Missing::Make(SUPPORTS_DEFAULT), |client| {

@@ -10,9 +10,10 @@ use anyhow::ensure;
 use macula_edge::head::HeadKind;
 
 use super::connect::{DeviceArgs, Missing, Names};
+use super::images::ImageArgs;
 use super::why::Witness;
 use super::{Common, print_json, samples};
-use crate::data::{self, Dataset, Split};
+use crate::data::{Dataset, Split};
 use crate::device::{NamedImage, source_of};
 use crate::link::{Client, Question, Sample};
 use crate::report::text::{left, shown, widest};
@@ -47,6 +48,8 @@ pub struct Args {
     /// List every image of a labelled data set too
     #[arg(long, requires = "data")]
     each: bool,
+    #[command(flatten)]
+    reading: ImageArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -87,9 +90,10 @@ struct Report {
 const DONT_KNOW: &str = "I don't know";
 
 /// Runs it.
-pub fn run(args: Args) -> anyhow::Result<()> {
-    let images = samples::read_images(&args.images)?;
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.device.range = args.reading.stated();
     args.device.with(Missing::Refuse, |client| {
+        let images = args.reading.read(&args.images, client.range())?;
         let names = Names::of(client)?;
         let (quality, rows) = match &args.data {
             None => {
@@ -97,7 +101,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                     |named: &NamedImage| predict(&args, client, &names, &named.name, Sample::Image(&named.image));
                 (None, images.iter().map(decide).collect::<Result<_, _>>()?)
             }
-            Some(name) => predict_dataset(&args, client, &names, &data::open_named(name, args.common.seed)?)?,
+            Some(name) => {
+                let dataset = args.reading.open(name, args.common.seed, client.range(), args.common.quiet)?;
+                predict_dataset(&args, client, &names, &dataset)?
+            }
         };
         let predictions = (quality.is_none() || args.each).then_some(rows);
         let error_rate_percent = f64::from(args.error_rate) / 10.0;

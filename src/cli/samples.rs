@@ -1,13 +1,11 @@
 //! Images for a device: files, and what is drawn from data sets.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::Common;
-use crate::data::{Dataset, Split, decode};
+use crate::data::{Dataset, Split};
 use crate::device::NamedImage;
 use crate::report::text::count;
 use crate::rng::Rng;
@@ -21,15 +19,6 @@ pub type Lesson = (String, Vec<NamedImage>);
 /// Parses `train`, `val` or `test`.
 pub fn parse_split(name: &str) -> Result<Split, String> {
     Split::from_name(name).ok_or_else(|| format!("split '{name}' is none of train, val, test"))
-}
-
-/// Decodes image files, in order.
-pub fn read_images(paths: &[PathBuf]) -> anyhow::Result<Vec<NamedImage>> {
-    let read = |path: &PathBuf| {
-        let image = decode::read_image(path)?;
-        Ok(NamedImage { name: path.display().to_string(), image })
-    };
-    paths.par_iter().map(read).collect()
 }
 
 /// Reads the images `indices` of `dataset`, in order.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::connect::{DeviceArgs, Missing, Names, date, hexadecimal};
-use super::{Common, print_json, samples};
+use super::images::ImageArgs;
+use super::{Common, print_json};
 use crate::link::{Neighbour, Sample};
 use crate::report::text::{left, shown};
 
@@ -16,6 +17,8 @@ pub struct Args {
     /// Image files
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: ImageArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -60,9 +63,10 @@ impl Witness {
 }
 
 /// Runs it.
-pub fn run(args: Args) -> anyhow::Result<()> {
-    let images = samples::read_images(&args.images)?;
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.device.range = args.reading.stated();
     args.device.with(Missing::Refuse, |client| {
+        let images = args.reading.read(&args.images, client.range())?;
         let names = Names::of(client)?;
         let mut rows = Vec::new();
         for named in &images {

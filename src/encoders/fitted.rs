@@ -38,6 +38,11 @@ pub(super) fn fixed_recipe(channels: usize) -> Preprocessing {
     }
 }
 
+/// Whether `name` is a baseline, which takes its preprocessing from the images at hand.
+pub fn is_fitted(name: &str) -> bool {
+    name == "raw-pixels" || name == "colour-statistics" || name.starts_with("random:")
+}
+
 /// Images looked at to tell grey from colour.
 const SAMPLE: usize = 32;
 

@@ -11,7 +11,7 @@ mod stated; // preprocessing stated by the caller
 
 pub use error::OpenError;
 pub use find::is_bundle;
-pub use fitted::{EncoderInput, baselines_for, channels_of};
+pub use fitted::{EncoderInput, baselines_for, channels_of, is_fitted};
 #[cfg(feature = "onnx")]
 pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};

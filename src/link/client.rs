@@ -9,6 +9,7 @@ use super::answers::{Device, Feature};
 use super::transport::left_of;
 use super::{Address, LinkError, Transport};
 use crate::data::Image;
+use crate::data::decode::EncoderRange;
 use crate::rng::Rng;
 
 /// Bytes of the longest message we take: that of the largest feature there is, and enough for a good part of an image.
@@ -56,12 +57,24 @@ pub struct Client<'m> {
     reply: Vec<u8>,
     /// Makes features here, for a device that cannot.
     embed: Option<&'m Embed<'m>>,
+    /// What the device's encoder expects of images, which their reader must know.
+    range: EncoderRange,
 }
 
 /// The feature of an image, or why there is none.
 pub type Embed<'e> = dyn Fn(&Image) -> Result<Feature, String> + 'e;
 
 impl<'m> Client<'m> {
+    /// The range of raw values that the device's encoder was made for.
+    pub fn range(&self) -> EncoderRange {
+        self.range
+    }
+
+    /// Says what is known of the encoder, which the protocol does not tell: a device takes 8-bit pixels.
+    pub fn knows_range(&mut self, range: EncoderRange) {
+        self.range = range;
+    }
+
     /// Says hello over `line`.
     ///
     /// * `address`: where the line leads, for errors
@@ -77,7 +90,8 @@ impl<'m> Client<'m> {
     ) -> Result<Self, LinkError> {
         let protocol = protocol::Client::new(session(&mut sessions), &mut memory.received, &mut memory.packet);
         let (address, device, reply) = (address.to_string(), Device::default(), Vec::new());
-        let mut client = Self { address, line, protocol, sessions, device, reply, embed: None };
+        let mut client =
+            Self { address, line, protocol, sessions, device, reply, embed: None, range: EncoderRange::Unknown };
         client.device = client.hello()?;
         Ok(client)
     }

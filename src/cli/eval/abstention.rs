@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 
 use super::Asked;
 use super::comparison::{self, BASELINE, Candidate, Comparison};
-use crate::data;
 use crate::encoder::Embedder;
 use crate::evaluate::{
     self, AbstentionResult, AbstentionTask, EpisodePool, EpisodeSettings, GateResult, Interval, PairedDifference, Seen,
@@ -74,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let asked = &args.asked;
     let mut images = asked.images()?;
     let ways = images.classes_to_draw(&asked.split)?;
-    let strangers = args.unknown.as_deref().map(|name| data::open_named(name, asked.common.seed)).transpose()?;
+    let strangers = args.unknown.as_deref().map(|name| asked.open(name)).transpose()?;
     let strangers = match strangers {
         Some(dataset) => {
             let (readable, skipped) = evaluate::readable(&dataset, &dataset.indices(None));

@@ -27,7 +27,7 @@ use refusal::Refusal;
 
 pub use budget::{BYTES_MAX, FILE_BYTES_MAX, PIXELS_MAX, is_allowed};
 pub use format::{FORMAT_NAMES, Format, PREFIX_LEN, format_of, format_of_file, is_image, unread_format_of};
-pub use range::{RangeError, ValueRange};
+pub use range::{EncoderRange, RangeError, ValueRange};
 pub use samples::{RawFacts, SampleKind};
 
 /// How image files are read.

@@ -18,6 +18,18 @@ pub struct ValueRange {
     pub high: f64,
 }
 
+/// The range that an encoder was made for, as far as it is known here.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum EncoderRange {
+    /// It, or none where the natural range of the samples is meant.
+    Known(Option<ValueRange>),
+    /// The encoder is on another device: images that take a range need a stated one.
+    #[default]
+    Unknown,
+    /// The pixels are not looked at, only whether the images can be read.
+    Irrelevant,
+}
+
 /// Two numbers that are no range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{found}' is no range of raw values: LOW,HIGH is expected, two numbers of which HIGH is the larger")]
