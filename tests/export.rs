@@ -216,7 +216,7 @@ fn models_that_are_no_encoders_are_refused_with_the_reason() {
         ("reads images of 1 channels, 29×28 pixels; it was given 1 channels, 28×28 pixels", |graph| {
             dims(&mut graph.input[0])[2].value = Some(Value::DimValue(29));
         }),
-        ("node 'pool' has operator GlobalWishfulPool, which cannot be run", |graph| {
+        ("node 'pool' (GlobalWishfulPool): ", |graph| {
             let pool = graph.node.iter_mut().find(|node| node.name == "pool").unwrap();
             pool.op_type = "GlobalWishfulPool".into();
         }),
@@ -224,7 +224,7 @@ fn models_that_are_no_encoders_are_refused_with_the_reason() {
         ("output 'stem.relu' has shape [1, 8, 28, 28], an encoder needs [N, D]", |graph| {
             graph.output[0].name = "stem.relu".into();
         }),
-        ("cannot be prepared to run", |graph| {
+        ("node 'stem' (Conv): no node before it makes 'stem.weight'", |graph| {
             graph.initializer.retain(|tensor| tensor.name != "stem.weight");
         }),
     ];

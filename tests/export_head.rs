@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use macula::data;
 use macula::encoder::{CorpusStatistics, Embedder, Preset};
 use macula::export::{ClassifierError, LinearHead, classifier, measure_corpus, to_onnx};
-use macula::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, Provenance, decode, encode};
+use macula::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, Provenance, decode, encode, pb};
 use naive::{Naive, random_encoder};
 use shell::{expect, json};
 
@@ -169,4 +169,22 @@ fn what_can_take_no_head_is_refused() {
     old.graph = None;
     old.opset_import[0].version = 13;
     assert_eq!(classifier(&old, &head), Err(ClassifierError::NoOutput));
+
+    // Dimensions whose product is 0 where it is not checked, a size below 0, half a value, and bits of more than 16.
+    let f16 = decode(&onnx(&naive, ElementType::F16, None), "f16").unwrap();
+    assert!(classifier(&f16, &head).is_ok());
+    type Spoil = fn(&mut pb::TensorProto);
+    let spoils: [Spoil; 4] = [
+        |tensor| (tensor.dims, tensor.raw_data) = (vec![1 << 32, 1 << 32], Vec::new()),
+        |tensor| (tensor.dims, tensor.raw_data) = (vec![-1, 0], Vec::new()),
+        |tensor| tensor.raw_data.push(0),
+        |tensor| (tensor.dims, tensor.raw_data, tensor.int32_data) = (vec![1], Vec::new(), vec![1 << 16]),
+    ];
+    for spoil in spoils {
+        let mut bad = f16.clone();
+        spoil(&mut bad.graph.as_mut().unwrap().initializer[0]);
+        assert!(matches!(classifier(&bad, &head), Err(ClassifierError::Tensor { .. })));
+    }
+    let ragged = LinearHead { weights: vec![vec![1.0; 32], vec![1.0; 31]], biases: vec![0.0; 2], ..head };
+    assert_eq!(classifier(&f16, &ragged), Err(ClassifierError::Head));
 }

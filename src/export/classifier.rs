@@ -45,6 +45,9 @@ pub enum ClassifierError {
     /// The model has no graph or no output.
     #[error("the model has no graph with an output")]
     NoOutput,
+    /// The weights, biases and statistics of the head are not of one size.
+    #[error("the weights, biases and statistics of the head do not fit together")]
+    Head,
     /// A tensor in f16 is stored in a form that is not read.
     #[error("the f16 tensor '{name}' is stored in a form that cannot be widened")]
     Tensor {
@@ -63,6 +66,14 @@ pub fn classifier(encoder: &pb::ModelProto, head: &LinearHead) -> Result<pb::Mod
     let found = opset.map_or(0, |set| set.version);
     if found < OPSET_MIN {
         return Err(ClassifierError::Opset { found });
+    }
+    let dim = head.dim();
+    let corpus_fits = head.corpus.as_ref().is_none_or(|corpus| corpus.mean.len() == dim && corpus.std.len() == dim);
+    if !corpus_fits
+        || head.weights.iter().any(|row| row.len() != dim)
+        || [head.biases.len(), head.classes.len()] != [head.weights.len(); 2]
+    {
+        return Err(ClassifierError::Head);
     }
     let graph = model.graph.as_mut().ok_or(ClassifierError::NoOutput)?;
     widen(graph)?;
@@ -207,14 +218,17 @@ fn widen_tensor(tensor: &mut pb::TensorProto) -> Result<(), ClassifierError> {
     if tensor.data_type != DataType::Float16 as i32 {
         return Ok(());
     }
-    let values = tensor.dims.iter().product::<i64>();
+    let unreadable = || ClassifierError::Tensor { name: tensor.name.clone() };
+    let values = tensor.dims.iter().try_fold(1usize, |values, &dim| values.checked_mul(usize::try_from(dim).ok()?));
     // Without raw bytes, an i32 holds the bits of each value.
-    let bits: Vec<u16> = match tensor.raw_data.is_empty() {
-        true => tensor.int32_data.iter().map(|&bits| bits as u16).collect(),
-        false => tensor.raw_data.as_chunks::<2>().0.iter().map(|&bytes| u16::from_le_bytes(bytes)).collect(),
+    let bits: Option<Vec<u16>> = match (tensor.raw_data.is_empty(), tensor.raw_data.as_chunks::<2>()) {
+        (true, _) => tensor.int32_data.iter().map(|&bits| u16::try_from(bits).ok()).collect(),
+        (false, (whole, [])) => Some(whole.iter().map(|&bytes| u16::from_le_bytes(bytes)).collect()),
+        (false, _) => None,
     };
-    if i64::try_from(bits.len()) != Ok(values) {
-        return Err(ClassifierError::Tensor { name: tensor.name.clone() });
+    let bits = bits.ok_or_else(unreadable)?;
+    if values != Some(bits.len()) {
+        return Err(unreadable());
     }
     tensor.raw_data = bits.iter().flat_map(|&bits| f16::from_bits(bits).to_f32().to_le_bytes()).collect();
     tensor.int32_data.clear();

@@ -59,8 +59,8 @@ pub enum RuntimeError {
         /// ONNX's name of the type.
         found: String,
     },
-    /// A node has an operator that is not there.
-    #[error("{path}: node '{node}' has operator {op}, which cannot be run: {message}")]
+    /// A node is not admitted: its operator, an attribute or an operand is none that is run.
+    #[error("{path}: node '{node}' ({op}): {message}")]
     Unsupported {
         /// The file.
         path: String,
@@ -68,7 +68,27 @@ pub enum RuntimeError {
         node: String,
         /// Its operator, with the domain where it is not ONNX's own.
         op: String,
-        /// What is missing.
+        /// What is not run.
+        message: String,
+    },
+    /// The model is larger or slower than is run.
+    #[error("{path}: {found} {what}, at most {limit} are allowed")]
+    Limit {
+        /// The file.
+        path: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// How much is allowed.
+        limit: u64,
+    },
+    /// Code that prepares or runs the graph panicked.
+    #[error("{path} makes the runtime fail: {message}")]
+    Fault {
+        /// The file.
+        path: String,
+        /// The message of the panic.
         message: String,
     },
     /// The graph does not fit together.

@@ -1,8 +1,9 @@
-//! A model whose weights lie in a file beside it, as PyTorch's newer exporter writes it, made one file.
+//! A model whose weights lie in files beside it, as PyTorch's newer exporter writes it, made one file.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::error::RuntimeError;
+use super::limits;
 use super::model_file::{self, pb};
 
 /// The bytes of the ONNX file at `path`, with the weights that it keeps in other files of its folder.
@@ -13,41 +14,90 @@ use super::model_file::{self, pb};
 /// A file that is no model, or weights that cannot be read, or lie outside of its folder.
 pub fn self_contained(path: &Path) -> Result<Vec<u8>, RuntimeError> {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| RuntimeError::Read { path: name.clone(), source })?;
+    let bytes = limits::read_file(path)?;
     let mut model = model_file::decode(&bytes, &name)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let moved = take_in(&mut model, Some(folder), &name)?;
+    Ok(if moved { model_file::encode(&model) } else { bytes })
+}
+
+/// Reads the weights that `model` keeps in other files into it; gives whether there were any.
+///
+/// # Errors
+/// Weights that cannot be read, or lie outside of `folder`; all weights in other files where there is no folder.
+pub(super) fn take_in(model: &mut pb::ModelProto, folder: Option<&Path>, path: &str) -> Result<bool, RuntimeError> {
+    let fail = |message| RuntimeError::Malformed { path: path.to_owned(), message };
     let tensors = model.graph.iter_mut().flat_map(|graph| &mut graph.initializer);
-    let mut is_whole = true;
+    let mut files = Files::beside(folder);
+    let (mut moved, mut total) = (false, 0u64);
     for tensor in tensors.filter(|tensor| is_external(tensor)) {
-        is_whole = false;
-        take_in(tensor, path.parent().unwrap_or(Path::new("")))
-            .map_err(|message| RuntimeError::Malformed { path: name.clone(), message })?;
+        moved = true;
+        let weights = weights(tensor, &mut files).map_err(fail)?;
+        total = total.saturating_add(weights.len() as u64);
+        limits::at_most(path, "bytes of weights in other files", total, limits::FILE_BYTES_MAX)?;
+        tensor.raw_data = weights;
+        tensor.external_data.clear();
+        tensor.data_location = None;
     }
-    Ok(if is_whole { bytes } else { model_file::encode(&model) })
+    Ok(moved)
 }
 
 fn is_external(tensor: &pb::TensorProto) -> bool {
     tensor.data_location == Some(pb::tensor_proto::DataLocation::External as i32)
 }
 
-fn take_in(tensor: &mut pb::TensorProto, folder: &Path) -> Result<(), String> {
+fn weights(tensor: &pb::TensorProto, files: &mut Files) -> Result<Vec<u8>, String> {
     let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
-    let location = entry("location").ok_or_else(|| format!("nobody says where the weights '{}' lie", tensor.name))?;
-    if !Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(format!("its weights lie outside of its folder, in '{location}'"));
-    }
+    let location = entry("location").ok_or_else(|| format!("the weights '{}' name no file", tensor.name))?;
     let number = |key: &str| match entry(key).map(|value| value.parse::<usize>()) {
         None => Ok(None),
         Some(Ok(number)) => Ok(Some(number)),
         Some(Err(_)) => Err(format!("the {key} of the weights '{}' is no number", tensor.name)),
     };
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
-    let weights = std::fs::read(folder.join(location))
-        .map_err(|error| format!("its weights in '{location}' cannot be read: {error}"))?;
-    let end = length.map_or(Some(weights.len()), |length| offset.checked_add(length));
-    let found = end.and_then(|end| weights.get(offset..end));
+    let bytes = files.read(location)?;
+    let end = length.map_or(Some(bytes.len()), |length| offset.checked_add(length));
+    let found = end.and_then(|end| bytes.get(offset..end));
     let found = found.ok_or_else(|| format!("'{location}' ends before the weights '{}'", tensor.name))?;
-    tensor.raw_data = found.to_vec();
-    tensor.external_data.clear();
-    tensor.data_location = None;
-    Ok(())
+    Ok(found.to_vec())
+}
+
+/// Files in the folder of a model. The last one read is kept: the weights of a model mostly lie in one.
+pub(super) struct Files {
+    folder: Option<PathBuf>,
+    last: Option<(String, Vec<u8>)>,
+}
+
+impl Files {
+    /// The files of `folder`; where there is none, every file is refused.
+    pub(super) fn beside(folder: Option<&Path>) -> Self {
+        Self { folder: folder.map(Path::to_path_buf), last: None }
+    }
+
+    /// The bytes of the file at `location` within the folder.
+    pub(super) fn read(&mut self, location: &str) -> Result<&[u8], String> {
+        if self.last.as_ref().is_none_or(|(name, _)| name != location) {
+            self.last = None;
+            let path = self.path_of(location)?;
+            let bytes = limits::read_file(&path)
+                .map_err(|error| format!("its weights in '{location}' cannot be read: {error}"))?;
+            self.last = Some((location.to_owned(), bytes));
+        }
+        Ok(self.last.as_ref().map_or(&[], |(_, bytes)| bytes))
+    }
+
+    fn path_of(&self, location: &str) -> Result<PathBuf, String> {
+        let Some(folder) = &self.folder else {
+            return Err(format!("its weights lie in another file, '{location}'"));
+        };
+        let outside = || format!("its weights lie outside of its folder, in '{location}'");
+        if !Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Err(outside());
+        }
+        let unreadable = |error| format!("its weights in '{location}' cannot be read: {error}");
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let path = folder.join(location).canonicalize().map_err(unreadable)?;
+        // A link may lead elsewhere.
+        if path.starts_with(folder.canonicalize().map_err(unreadable)?) { Ok(path) } else { Err(outside()) }
+    }
 }

@@ -11,6 +11,7 @@
 //! elsewhere must do them first, as `macula.preprocessing` says.
 
 use super::error::RuntimeError;
+use super::limits::METADATA_BYTES_MAX;
 use super::model_file::pb;
 use crate::data::{Preprocessing, ValueRange};
 use crate::encoder::{CorpusStatistics, EncoderSpec};
@@ -129,6 +130,9 @@ fn entry<T: serde::de::DeserializeOwned>(
 ) -> Result<T, RuntimeError> {
     let fail = |message| RuntimeError::Metadata { path: path.to_owned(), key, message };
     let text = value_of(model, key).ok_or_else(|| fail("is missing".to_owned()))?;
+    if text.len() as u64 > METADATA_BYTES_MAX {
+        return Err(fail(format!("has {} bytes, at most {METADATA_BYTES_MAX} are read", text.len())));
+    }
     serde_json::from_str(text).map_err(|error| fail(format!("cannot be read: {error}")))
 }
 

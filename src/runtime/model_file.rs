@@ -1,11 +1,15 @@
 //! An ONNX file as protobuf: decoded, and checked to be an encoder before anything runs it.
 
+use std::collections::HashSet;
+
 use prost::Message;
 
 /// The messages of an ONNX file, as tract reads them.
 pub use tract_onnx::pb;
 
 use super::error::RuntimeError;
+use super::limits::{FILE_BYTES_MAX, at_most};
+use super::scan;
 
 /// What the tensors of a model hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,21 +49,21 @@ pub(super) struct DeclaredInput {
 /// Decodes `bytes` and checks that they are a whole model with a graph and an operator set.
 ///
 /// # Errors
-/// [`RuntimeError::Malformed`].
+/// [`RuntimeError::Malformed`], or [`RuntimeError::Limit`] for a file that is too large, in itself or once decoded.
 pub fn decode(bytes: &[u8], path: &str) -> Result<pb::ModelProto, RuntimeError> {
     let fail = |message: String| RuntimeError::Malformed { path: path.to_owned(), message };
+    at_most(path, "bytes", bytes.len() as u64, FILE_BYTES_MAX)?;
+    scan::check(bytes, path)?;
     let model = pb::ModelProto::decode(bytes).map_err(|error| fail(error.to_string()))?;
     let Some(graph) = &model.graph else { return Err(fail("it holds no graph".into())) };
     if model.opset_import.is_empty() {
         return Err(fail("it names no operator set".into()));
     }
-    // tract looks outputs up without asking whether they are there.
-    let made = |name: &str| {
-        graph.node.iter().any(|node| node.output.iter().any(|output| output == name))
-            || graph.input.iter().any(|input| input.name == name)
-            || graph.initializer.iter().any(|tensor| tensor.name == name)
-    };
-    match graph.output.iter().find(|output| !made(&output.name)) {
+    let made: HashSet<&str> = (graph.node.iter().flat_map(|node| &node.output).map(String::as_str))
+        .chain(graph.input.iter().map(|input| input.name.as_str()))
+        .chain(graph.initializer.iter().map(|tensor| tensor.name.as_str()))
+        .collect();
+    match graph.output.iter().find(|output| !made.contains(output.name.as_str())) {
         Some(output) => Err(fail(format!("no node makes its output '{}'", output.name))),
         None => Ok(model),
     }
@@ -71,8 +75,8 @@ pub fn decode(bytes: &[u8], path: &str) -> Result<pb::ModelProto, RuntimeError> 
 /// More inputs or none, another rank, other channels, another element type.
 pub(super) fn image_input(graph: &pb::GraphProto, path: &str) -> Result<DeclaredInput, RuntimeError> {
     // Before IR version 4 every weight was listed as an input too.
-    let is_weight = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
-    let inputs: Vec<_> = graph.input.iter().filter(|input| !is_weight(&input.name)).collect();
+    let weights: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let inputs: Vec<_> = graph.input.iter().filter(|input| !weights.contains(input.name.as_str())).collect();
     let input = only(&inputs, "input", path)?;
     let (element, dims) = tensor_type(input, "input", path)?;
     let shape_error = || RuntimeError::Shape {
@@ -90,7 +94,7 @@ pub(super) fn image_input(graph: &pb::GraphProto, path: &str) -> Result<Declared
     }
 }
 
-/// Checks that `graph` has one output, which holds f32 or f16; tract then tells its shape.
+/// Checks that `graph` has one output, which holds f32 or f16; admission finds its shape.
 pub(super) fn vector_output(graph: &pb::GraphProto, path: &str) -> Result<String, RuntimeError> {
     let outputs: Vec<_> = graph.output.iter().collect();
     let output = only(&outputs, "output", path)?;
@@ -115,7 +119,7 @@ fn only<'a>(
             path: path.to_owned(),
             what,
             count: values.len(),
-            names: values.iter().map(|value| value.name.as_str()).collect::<Vec<_>>().join(", "),
+            names: values.iter().take(8).map(|value| value.name.as_str()).collect::<Vec<_>>().join(", "),
         }),
     }
 }

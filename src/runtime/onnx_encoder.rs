@@ -1,12 +1,15 @@
 //! An ONNX file as an encoder: ours, or anybody's with one image in and one vector out.
 
-use std::path::{Component, Path, PathBuf};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::arithmetic::Arithmetic;
 use super::error::RuntimeError;
+use super::external::{self, Files};
+use super::limits;
 use super::metadata::{Metadata, Provenance, check_preprocessing};
 use super::model_file::{self, DeclaredInput, ElementType, pb};
 use super::plan::Plan;
@@ -53,7 +56,7 @@ impl OnnxEncoder {
     /// As [`Self::open`], and preprocessing that does not give what the model reads.
     pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, RuntimeError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| RuntimeError::Read { path: name.clone(), source })?;
+        let bytes = limits::read_file(path)?;
         let folder = path.parent().map_or(PathBuf::new(), Path::to_path_buf);
         Self::load(&name, &bytes, Some(&folder), options)
     }
@@ -67,10 +70,11 @@ impl OnnxEncoder {
     }
 
     fn load(name: &str, bytes: &[u8], folder: Option<&Path>, options: &OpenOptions) -> Result<Self, RuntimeError> {
-        let model = model_file::decode(bytes, name)?;
-        let graph = model.graph.clone().unwrap_or_default();
-        let input = model_file::image_input(&graph, name)?;
-        model_file::vector_output(&graph, name)?;
+        let mut model = model_file::decode(bytes, name)?;
+        let no_graph = pb::GraphProto::default();
+        let graph = model.graph.as_ref().unwrap_or(&no_graph);
+        let input = model_file::image_input(graph, name)?;
+        model_file::vector_output(graph, name)?;
         let metadata = Metadata::read_from(&model, name)?;
         let declared = metadata.as_ref().map(|metadata| metadata.preprocessing.clone());
         let stated = options.preprocessing.clone().or(declared);
@@ -80,13 +84,14 @@ impl OnnxEncoder {
             None => assumed_preprocessing(&input, name)?,
         };
         let shape = fitting_shape(&input, &preprocessing, name)?;
-        let element = if holds_f16(&graph) { ElementType::F16 } else { input.element };
+        let element = if holds_f16(graph) { ElementType::F16 } else { input.element };
         let arithmetic = match (element, options.arithmetic) {
             (ElementType::F16, Some(arithmetic @ (Arithmetic::F16 | Arithmetic::F16WidenedToF32))) => arithmetic,
             _ => Arithmetic::suited_to(element),
         };
-        let identity = identity(bytes, &graph, folder, options.preprocessing.as_ref(), name)?;
-        let plan = Plan::new(&model, folder, shape, arithmetic, name)?;
+        let identity = identity(bytes, graph, folder, options.preprocessing.as_ref(), name)?;
+        external::take_in(&mut model, folder, name)?;
+        let plan = Plan::new(model, &input, shape, arithmetic, name)?;
         let (corpus, provenance) = metadata.map_or((None, None), |m| (m.corpus, Some(m.provenance)));
         check_corpus(corpus.as_ref(), plan.feature_dim(), name)?;
         let name = name.to_owned();
@@ -189,8 +194,9 @@ impl Declared {
     /// Bytes that are no model, an input that is no image, or metadata that cannot be read.
     pub fn read(bytes: &[u8], name: &str) -> Result<Self, RuntimeError> {
         let model = model_file::decode(bytes, name)?;
-        let graph = model.graph.clone().unwrap_or_default();
-        let DeclaredInput { channels, height, width, .. } = model_file::image_input(&graph, name)?;
+        let no_graph = pb::GraphProto::default();
+        let graph = model.graph.as_ref().unwrap_or(&no_graph);
+        let DeclaredInput { channels, height, width, .. } = model_file::image_input(graph, name)?;
         let preprocessing = Metadata::read_from(&model, name)?.map(|metadata| metadata.preprocessing);
         Ok(Self { channels, height, width, preprocessing })
     }
@@ -260,23 +266,13 @@ fn identity(
     path: &str,
 ) -> Result<[u8; 32], RuntimeError> {
     let mut hash = Sha256::new_with_prefix(bytes);
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut files = Files::beside(folder);
     for entry in graph.initializer.iter().flat_map(|tensor| &tensor.external_data) {
-        if entry.key != "location" || seen.contains(&entry.value.as_str()) {
-            continue;
+        if entry.key == "location" && seen.insert(&entry.value) {
+            let weights = files.read(&entry.value);
+            hash.update(weights.map_err(|message| RuntimeError::Malformed { path: path.to_owned(), message })?);
         }
-        seen.push(&entry.value);
-        let fail = |message| RuntimeError::Malformed { path: path.to_owned(), message };
-        let location = Path::new(&entry.value);
-        let Some(folder) = folder else {
-            return Err(fail(format!("its weights lie in another file, '{}'", entry.value)));
-        };
-        if !location.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Err(fail(format!("its weights lie outside of its folder, in '{}'", entry.value)));
-        }
-        let weights = std::fs::read(folder.join(location))
-            .map_err(|error| fail(format!("its weights in '{}' cannot be read: {error}", entry.value)))?;
-        hash.update(&weights);
     }
     if let Some(Preprocessing { channels, height, width, filter, mean, std, range }) = preprocessing {
         hash.update(format!("{channels} {height} {width} {filter:?}"));

@@ -1,0 +1,485 @@
+//! What of a foreign ONNX file is run and what is refused, by node and before anything is allocated; mutated and crafted
+//! files end in an error, never in a panic, and soon.
+#![cfg(feature = "onnx")]
+
+use std::time::{Duration, Instant};
+
+use macula::encoder::Embedder;
+use macula::runtime::{FEATURE_DIM_MAX, NODES_MAX, OnnxEncoder, OpenOptions, RuntimeError, decode, encode, pb};
+use pb::attribute_proto::AttributeType;
+use pb::tensor_proto::DataType;
+use prost::Message;
+
+const SIDE: usize = 8;
+
+fn int(name: &str, i: i64) -> pb::AttributeProto {
+    pb::AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i, ..Default::default() }
+}
+
+fn float(name: &str, f: f32) -> pb::AttributeProto {
+    pb::AttributeProto { name: name.into(), r#type: AttributeType::Float as i32, f, ..Default::default() }
+}
+
+fn ints(name: &str, ints: &[i64]) -> pb::AttributeProto {
+    let ints = ints.to_vec();
+    pb::AttributeProto { name: name.into(), r#type: AttributeType::Ints as i32, ints, ..Default::default() }
+}
+
+fn text(name: &str, text: &str) -> pb::AttributeProto {
+    let s = text.as_bytes().to_vec();
+    pb::AttributeProto { name: name.into(), r#type: AttributeType::String as i32, s, ..Default::default() }
+}
+
+fn floats(name: &str, dims: &[i64]) -> pb::TensorProto {
+    let len = dims.iter().product::<i64>();
+    let float_data = (0..len).map(|at| (at * 7 % 11) as f32 / 11.0 - 0.4).collect();
+    pb::TensorProto {
+        name: name.into(),
+        dims: dims.to_vec(),
+        data_type: DataType::Float as i32,
+        float_data,
+        ..Default::default()
+    }
+}
+
+fn integers(name: &str, values: &[i64]) -> pb::TensorProto {
+    pb::TensorProto {
+        name: name.into(),
+        dims: vec![values.len() as i64],
+        data_type: DataType::Int64 as i32,
+        int64_data: values.to_vec(),
+        ..Default::default()
+    }
+}
+
+fn node(op: &str, inputs: &[&str], output: &str, attribute: Vec<pb::AttributeProto>) -> pb::NodeProto {
+    pb::NodeProto {
+        name: format!("the {output}"),
+        op_type: op.into(),
+        input: inputs.iter().map(|&input| input.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        attribute,
+        ..Default::default()
+    }
+}
+
+/// A declared value of shape `[1, 3, SIDE, SIDE]`.
+fn declared(name: &str) -> pb::ValueInfoProto {
+    use pb::tensor_shape_proto::{Dimension, dimension::Value};
+    let size = |size| Dimension { value: Some(Value::DimValue(size)), ..Default::default() };
+    let dim = [1, 3, SIDE as i64, SIDE as i64].map(size).to_vec();
+    let shape = Some(pb::TensorShapeProto { dim });
+    let tensor = pb::type_proto::Tensor { elem_type: DataType::Float as i32, shape };
+    let value = Some(pb::type_proto::Value::TensorType(tensor));
+    let r#type = Some(pb::TypeProto { value, ..Default::default() });
+    pb::ValueInfoProto { name: name.into(), r#type, ..Default::default() }
+}
+
+/// A model from `image` to `feature`, for operator set 17.
+fn model(node: Vec<pb::NodeProto>, initializer: Vec<pb::TensorProto>) -> pb::ModelProto {
+    let (input, output) = (vec![declared("image")], vec![declared("feature")]);
+    let graph = pb::GraphProto { node, initializer, input, output, ..Default::default() };
+    let opset_import = vec![pb::OperatorSetIdProto { domain: String::new(), version: 17 }];
+    pb::ModelProto { ir_version: 8, opset_import, graph: Some(graph), ..Default::default() }
+}
+
+/// As [`model`], with what makes a vector of the last image.
+fn image_model(mut nodes: Vec<pb::NodeProto>, weights: Vec<pb::TensorProto>) -> pb::ModelProto {
+    let last = nodes.last().unwrap().output[0].clone();
+    nodes.push(node("GlobalAveragePool", &[&last], "pooled", vec![]));
+    nodes.push(node("Flatten", &["pooled"], "feature", vec![]));
+    model(nodes, weights)
+}
+
+fn open(model: &pb::ModelProto) -> Result<OnnxEncoder, RuntimeError> {
+    OnnxEncoder::from_bytes("m.onnx", &encode(model), &OpenOptions::default())
+}
+
+/// A network of the kinds of layers that encoders have.
+fn network() -> pb::ModelProto {
+    let pads = || ints("pads", &[1, 1, 1, 1]);
+    let stats = ["scale", "shift", "mean", "variance"].map(|name| {
+        let mut tensor = floats(name, &[4]);
+        tensor.float_data = vec![0.5, 1.0, 1.5, 2.0];
+        tensor
+    });
+    let mut nodes = vec![
+        node("Conv", &["image", "w1", "b1"], "c1", vec![pads(), ints("strides", &[2, 2]), int("group", 1)]),
+        node("BatchNormalization", &["c1", "scale", "shift", "mean", "variance"], "n1", vec![float("epsilon", 1e-3)]),
+        node("Clip", &["n1", "low", "high"], "r1", vec![]),
+        node("Conv", &["r1", "w2"], "c2", vec![pads(), int("group", 4), ints("dilations", &[1, 1])]),
+        node("Sigmoid", &["c2"], "s2", vec![]),
+        node("Mul", &["c2", "s2"], "m2", vec![]),
+        node("Add", &["m2", "r1"], "a2", vec![]),
+        node("MaxPool", &["a2"], "p3", vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]),
+        node("Concat", &["p3", "p3"], "d3", vec![int("axis", 1)]),
+        node("Transpose", &["d3"], "t3", vec![ints("perm", &[0, 2, 3, 1])]),
+        node("Reshape", &["t3", "tokens"], "t4", vec![]),
+        node("LayerNormalization", &["t4", "gain"], "l4", vec![int("axis", -1)]),
+        node("MatMul", &["l4", "w4"], "q4", vec![]),
+        node("Softmax", &["q4"], "f4", vec![int("axis", -1)]),
+        node("ReduceMean", &["f4"], "v4", vec![ints("axes", &[1]), int("keepdims", 0)]),
+        node("Gemm", &["v4", "w5", "b5"], "feature", vec![int("transB", 1)]),
+    ];
+    nodes[3].attribute.push(text("auto_pad", "NOTSET"));
+    let mut weights = vec![
+        floats("w1", &[4, 3, 3, 3]),
+        floats("b1", &[4]),
+        floats("low", &[]),
+        floats("high", &[]),
+        floats("w2", &[4, 1, 3, 3]),
+        integers("tokens", &[1, -1, 8]),
+        floats("gain", &[8]),
+        floats("w4", &[8, 8]),
+        floats("w5", &[5, 8]),
+        floats("b5", &[5]),
+    ];
+    (weights[2].float_data, weights[3].float_data) = (vec![0.0], vec![6.0]);
+    weights.extend(stats);
+    model(nodes, weights)
+}
+
+#[test]
+fn a_network_of_ordinary_layers_is_run() {
+    let encoder = open(&network()).unwrap();
+    assert_eq!(encoder.feature_dim(), 5);
+    let image: Vec<f32> = (0..SIDE * SIDE * 3).map(|at| (at % 17) as f32 / 17.0).collect();
+    let feature = encoder.embed_input(&image).unwrap();
+    assert!(feature.iter().any(|&value| value != feature[0]), "{feature:?}");
+}
+
+/// Each in a range where the runtime is right and in one where it is wrong, panics, or does not end.
+#[test]
+fn operators_are_run_where_they_are_right_and_refused_by_node_elsewhere() {
+    let pad = |pads: &[i64]| (node("Pad", &["image", "pads"], "x", vec![]), vec![integers("pads", pads)]);
+    let norm = |mode| {
+        let stats: Vec<_> = ["a", "b", "c", "d"].map(|name| floats(name, &[3])).to_vec();
+        (node("BatchNormalization", &["image", "a", "b", "c", "d"], "x", vec![int("training_mode", mode)]), stats)
+    };
+    let celu = |alpha| (node("Celu", &["image"], "x", vec![float("alpha", alpha)]), vec![]);
+    let conv = |attribute| (node("Conv", &["image", "w"], "x", vec![attribute]), vec![floats("w", &[2, 3, 3, 3])]);
+    let reshape = |shape: &[i64]| (node("Reshape", &["image", "shape"], "x", vec![]), vec![integers("shape", shape)]);
+    for (good, weights) in
+        [pad(&[0, 0, 1, 2, 0, 0, 1, 0]), norm(0), celu(1.0), conv(ints("strides", &[2, 2])), reshape(&[1, 4, 6, 8])]
+    {
+        let op = good.op_type.clone();
+        let opened = open(&image_model(vec![good], weights));
+        assert!(opened.is_ok(), "{op}: {:?}", opened.err());
+    }
+    let divide = || vec![floats("d", &[1])];
+    let bad = [
+        pad(&[0, 0, -1, -1, 0, 0, -1, -1]),
+        pad(&[0, 0, 1 << 40, 0, 0, 0, 0, 0]),
+        pad(&[0, 0, i64::MAX, i64::MAX, 0, 0, i64::MAX, i64::MAX]),
+        norm(1),
+        celu(2.0),
+        conv(ints("strides", &[0, 2])),
+        conv(ints("strides", &[2])),
+        conv(ints("dilations", &[1 << 62, 1])),
+        conv(ints("pads", &[-1, 0, 0, 0])),
+        conv(int("group", 0)),
+        conv(int("group", i64::MIN)),
+        conv(text("auto_pad", "SAME")),
+        conv(int("unheard_of", 1)),
+        reshape(&[1 << 40, 1 << 40]),
+        reshape(&[-1, -1]),
+        reshape(&[0, 0, 0, 0, 0]),
+        (node("Mod", &["d", "image"], "x", vec![int("fmod", 1)]), divide()),
+        (node("Expand", &["image", "shape"], "x", vec![]), vec![integers("shape", &[1 << 20, 1 << 20, 1, 1])]),
+        (node("Tile", &["image", "shape"], "x", vec![]), vec![integers("shape", &[i64::MAX, 1, 1, 1])]),
+        (node("ConstantOfShape", &["shape"], "x", vec![]), vec![integers("shape", &[1 << 31, 1 << 31])]),
+        (node("GlobalLpPool", &["image"], "x", vec![int("p", 2)]), vec![]),
+        (node("GridSample", &["image", "g"], "x", vec![text("mode", "bicubic")]), vec![floats("g", &[1, 4, 4, 2])]),
+        (node("ConvTranspose", &["image", "w"], "x", vec![]), vec![floats("w", &[3, 2, 3, 3])]),
+        (node("NonZero", &["image"], "x", vec![]), vec![]),
+        (node("RandomNormalLike", &["image"], "x", vec![]), vec![]),
+        (node("Transpose", &["image"], "x", vec![ints("perm", &[0, 1, 1, 3])]), vec![]),
+        (node("Concat", &["image", "image"], "x", vec![int("axis", 9)]), vec![]),
+        (node("MaxPool", &["image"], "x", vec![ints("kernel_shape", &[9, 9])]), vec![]),
+        (node("AveragePool", &["image"], "x", vec![ints("kernel_shape", &[1 << 40, 1])]), vec![]),
+        (node("Gather", &["image", "at"], "x", vec![int("axis", 1)]), vec![integers("at", &[3])]),
+        (node("Add", &["image", "image2"], "x", vec![]), vec![]),
+    ];
+    for (node, weights) in bad {
+        let op = node.op_type.clone();
+        match open(&image_model(vec![node], weights)) {
+            Err(RuntimeError::Unsupported { node, op: named, .. }) => assert_eq!((node.as_str(), named), ("the x", op)),
+            Err(RuntimeError::Limit { .. }) if op == "Reshape" || op == "Pad" => {}
+            other => panic!("{op}: {:?}", other.err()),
+        }
+    }
+}
+
+#[test]
+fn control_flow_and_foreign_operators_are_refused() {
+    let mut own = image_model(vec![node("Relu", &["image"], "x", vec![])], vec![]);
+    own.graph.as_mut().unwrap().node[0].domain = "com.example".into();
+    assert!(matches!(open(&own), Err(RuntimeError::Unsupported { op, .. }) if op == "com.example.Relu"));
+    for op in ["Loop", "If", "Scan", "SequenceConstruct", "Optional", "StringNormalizer"] {
+        let refused = open(&image_model(vec![node(op, &["image"], "x", vec![])], vec![]));
+        assert!(matches!(refused, Err(RuntimeError::Unsupported { .. })), "{op}");
+    }
+    let mut functions = image_model(vec![node("Relu", &["image"], "x", vec![])], vec![]);
+    functions.functions.push(pb::FunctionProto { name: Some("Relu".into()), ..Default::default() });
+    assert!(matches!(open(&functions), Err(RuntimeError::Malformed { .. })));
+    let mut newer = image_model(vec![node("Relu", &["image"], "x", vec![])], vec![]);
+    newer.opset_import[0].version = 1_000;
+    assert!(matches!(open(&newer), Err(RuntimeError::Malformed { .. })));
+    let circle = vec![node("Add", &["image", "y"], "x", vec![]), node("Relu", &["x"], "y", vec![])];
+    assert!(matches!(open(&image_model(circle, vec![])), Err(RuntimeError::Unsupported { .. })));
+    let twice = vec![node("Relu", &["image"], "x", vec![]), node("Abs", &["image"], "x", vec![])];
+    assert!(matches!(open(&image_model(twice, vec![])), Err(RuntimeError::Unsupported { .. })));
+}
+
+/// Weights whose declared shape is not that of their bytes.
+#[test]
+fn weights_that_are_not_all_there_are_refused() {
+    type Spoil = fn(&mut pb::TensorProto);
+    let spoils: [Spoil; 8] = [
+        |tensor| tensor.dims = vec![2, 3, 3, 4],
+        |tensor| tensor.dims = vec![-2, -3, 3, 3],
+        |tensor| tensor.dims = vec![1 << 32, 1 << 32, 3, 3],
+        |tensor| tensor.dims = vec![0, 3, 3, 3],
+        |tensor| tensor.data_type = DataType::Double as i32,
+        |tensor| tensor.data_type = 9_999,
+        |tensor| tensor.raw_data = vec![0; 7],
+        |tensor| tensor.data_location = Some(1),
+    ];
+    let conv = || node("Conv", &["image", "w"], "x", vec![]);
+    assert!(open(&image_model(vec![conv()], vec![floats("w", &[2, 3, 3, 3])])).is_ok());
+    for (index, spoil) in spoils.into_iter().enumerate() {
+        let mut weights = floats("w", &[2, 3, 3, 3]);
+        spoil(&mut weights);
+        let refused = open(&image_model(vec![conv()], vec![weights]));
+        assert!(matches!(refused, Err(RuntimeError::Malformed { .. })), "{index}: {:?}", refused.err());
+    }
+}
+
+#[test]
+fn limits_hold_before_anything_is_allocated() {
+    let started = Instant::now();
+    let limit = |model: &pb::ModelProto| match open(model) {
+        Err(RuntimeError::Limit { what, found, limit, .. }) => {
+            assert!(found > limit);
+            what
+        }
+        other => panic!("{:?}", other.err()),
+    };
+    let chain = |count: u64| {
+        let name = |at: u64| if at == 0 { "image".to_owned() } else { format!("x{at}") };
+        let relu = |at| node("Relu", &[&name(at)], &name(at + 1), vec![]);
+        image_model((0..count).map(relu).collect(), vec![])
+    };
+    assert_eq!(limit(&chain(NODES_MAX + 1)), "operators");
+    // 134 million values by 1 × 1 × 700,000 is more memory than one image may take.
+    let expand = |sizes: &[i64]| (node("Expand", &["image", "shape"], "x", vec![]), integers("shape", sizes));
+    let (large, shape) = expand(&[1, 3, SIDE as i64, SIDE as i64]);
+    assert!(open(&image_model(vec![large], vec![shape])).is_ok());
+    let doubling = |times: usize| {
+        let mut nodes = vec![node("Relu", &["image"], "x0", vec![])];
+        for at in 0..times {
+            let (from, to) = (format!("x{at}"), format!("x{}", at + 1));
+            nodes.push(node("Concat", &[&from, &from], &to, vec![int("axis", 2)]));
+        }
+        nodes
+    };
+    assert!(open(&image_model(doubling(3), vec![])).is_ok());
+    assert!(matches!(limit(&image_model(doubling(20), vec![])), "bytes of memory for one image"));
+    let mut wide = doubling(14);
+    wide.push(node("Flatten", &["x14"], "feature", vec![]));
+    assert_eq!(limit(&model(wide, vec![])), "values of a feature");
+    // A matrix product of each doubled image with itself: much time, little memory.
+    let mut slow = vec![node("Reshape", &["image", "rows"], "x0", vec![])];
+    let rows = (SIDE * SIDE * 3 / 2) as i64;
+    slow.push(node("Expand", &["x0", "shape"], "big", vec![]));
+    slow.push(node("Transpose", &["big"], "turned", vec![ints("perm", &[0, 2, 1])]));
+    for at in 0..60 {
+        let left = if at == 0 { "big".to_owned() } else { format!("y{at}") };
+        slow.push(node("MatMul", &[&left, "turned"], &format!("square{at}"), vec![]));
+        slow.push(node("MatMul", &[&format!("square{at}"), "big"], &format!("y{}", at + 1), vec![]));
+    }
+    let weights = vec![integers("rows", &[1, 2, rows]), integers("shape", &[2_000, 2, rows])];
+    // The batch of 2,000 makes 2,000 × 2 × 2 × 96 operations, 120 times: allowed. A larger matrix is not.
+    let mut slower = slow.clone();
+    slower[1] = node("Reshape", &["image", "column"], "big", vec![]);
+    let weights_of =
+        |column: i64| vec![weights[0].clone(), weights[1].clone(), integers("column", &[1, column, 192 / column])];
+    assert!(!matches!(open(&model(slower.clone(), weights_of(192))), Err(RuntimeError::Limit { .. })));
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(FEATURE_DIM_MAX < (SIDE * SIDE * 3) as u64 * (1 << 14));
+}
+
+/// Two bytes of a file that decode to more than a thousand each.
+#[test]
+fn a_file_that_grows_when_it_is_decoded_is_refused_before() {
+    let field = |number: u8, body: &[u8]| {
+        let mut bytes = vec![number << 3 | 2];
+        prost::encoding::encode_varint(body.len() as u64, &mut bytes);
+        bytes.extend_from_slice(body);
+        bytes
+    };
+    let empty_attributes = [5 << 3 | 2, 0].repeat(1_000_000);
+    let bytes = field(7, &field(1, &empty_attributes));
+    let started = Instant::now();
+    assert!(matches!(decode(&bytes, "m.onnx"), Err(RuntimeError::Limit { .. })));
+    assert!(started.elapsed() < Duration::from_secs(2));
+    // Graphs inside of attributes inside of graphs.
+    let mut nested = Vec::new();
+    for _ in 0..200 {
+        nested = field(1, &field(5, &field(6, &nested)));
+    }
+    assert!(matches!(decode(&field(7, &nested), "m.onnx"), Err(RuntimeError::Malformed { .. })));
+}
+
+/// The same numbers on every machine.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % end.max(1)
+    }
+
+    fn number(&mut self) -> i64 {
+        let odd = [0, 1, -1, 2, 3, 7, 8, 64, 255, 1_000, 65_536, 1 << 31, 1 << 32, 1 << 40, i64::MAX, i64::MIN, -2, 5];
+        odd[self.below(odd.len())]
+    }
+}
+
+const OPS: [&str; 30] = [
+    "Relu",
+    "Add",
+    "Mul",
+    "Div",
+    "Conv",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Flatten",
+    "Reshape",
+    "Transpose",
+    "Concat",
+    "Split",
+    "Slice",
+    "Gather",
+    "Squeeze",
+    "Unsqueeze",
+    "Gemm",
+    "MatMul",
+    "Softmax",
+    "ReduceMean",
+    "ReduceSum",
+    "Pad",
+    "Expand",
+    "Tile",
+    "Shape",
+    "Cast",
+    "Where",
+    "DepthToSpace",
+    "BatchNormalization",
+];
+
+/// Changes one thing of `graph`.
+fn mutate(graph: &mut pb::GraphProto, draws: &mut Draws) {
+    let (node_at, tensor_at) = (draws.below(graph.node.len()), draws.below(graph.initializer.len()));
+    let count = graph.node.len();
+    let value = |draws: &mut Draws, graph: &pb::GraphProto| match draws.below(3) {
+        0 => graph.initializer[draws.below(graph.initializer.len())].name.clone(),
+        1 => graph.node[draws.below(count)].output[0].clone(),
+        _ => "image".to_owned(),
+    };
+    let other = value(draws, graph);
+    let number = draws.number();
+    let (node, tensor) = (&mut graph.node[node_at], &mut graph.initializer[tensor_at]);
+    match draws.below(14) {
+        0 if !tensor.dims.is_empty() => {
+            let at = draws.below(tensor.dims.len());
+            tensor.dims[at] = number;
+        }
+        1 => tensor.dims.push(number),
+        2 => drop(tensor.dims.pop()),
+        3 => tensor.data_type = draws.below(25) as i32,
+        4 => {
+            tensor.float_data.truncate(draws.below(tensor.float_data.len()));
+            tensor.raw_data = vec![0x7f; draws.below(40)];
+        }
+        5 if !tensor.int64_data.is_empty() => {
+            let at = draws.below(tensor.int64_data.len());
+            tensor.int64_data[at] = number;
+        }
+        6 if !node.attribute.is_empty() => {
+            let at = draws.below(node.attribute.len());
+            let attribute = &mut node.attribute[at];
+            attribute.i = number;
+            let at = draws.below(attribute.ints.len());
+            if let Some(value) = attribute.ints.get_mut(at) {
+                *value = number;
+            }
+        }
+        7 if !node.attribute.is_empty() => {
+            let at = draws.below(node.attribute.len());
+            node.attribute[at].ints.push(number);
+        }
+        8 => node.attribute.push(match draws.below(5) {
+            0 => int("axis", number),
+            1 => ints("axes", &[number]),
+            2 => int("keepdims", number),
+            3 => ints("pads", &[number, 1, 0, 1]),
+            _ => int("group", number),
+        }),
+        9 | 10 => node.op_type = OPS[draws.below(OPS.len())].to_owned(),
+        11 if !node.input.is_empty() => {
+            let at = draws.below(node.input.len());
+            node.input[at] = other;
+        }
+        12 => node.input.push(other),
+        _ => drop(node.input.pop()),
+    }
+}
+
+/// None panics, even within the fence, which a program that ends on a panic does not have; and none takes long.
+#[test]
+fn mutated_networks_are_refused_or_run_without_a_panic() {
+    let image: Vec<f32> = (0..SIDE * SIDE * 3).map(|at| (at % 17) as f32 / 17.0).collect();
+    let base = network();
+    let (mut draws, mut ran, mut refused) = (Draws(7), 0, 0);
+    let mut slowest = Duration::ZERO;
+    for round in 0..3_000 {
+        let mut changed = base.clone();
+        for _ in 0..1 + round % 3 {
+            mutate(changed.graph.as_mut().unwrap(), &mut draws);
+        }
+        let started = Instant::now();
+        match open(&changed) {
+            Ok(encoder) => match encoder.embed_input(&image) {
+                Ok(_) => ran += 1,
+                Err(error) => assert!(!error.to_string().contains("panic"), "{round}: {error}"),
+            },
+            Err(RuntimeError::Fault { message, .. }) => panic!("{round}: {message}\n{:?}", changed.graph.unwrap().node),
+            Err(_) => refused += 1,
+        }
+        slowest = slowest.max(started.elapsed());
+    }
+    assert!(ran > 100 && refused > 1_000, "{ran} ran, {refused} were refused");
+    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+}
+
+#[test]
+fn changed_bytes_are_refused_or_run_without_a_panic() {
+    let bytes = network().encode_to_vec();
+    let mut draws = Draws(11);
+    for round in 0..3_000 {
+        let mut changed = bytes.clone();
+        for _ in 0..1 + round % 4 {
+            let at = draws.below(changed.len());
+            changed[at] = draws.below(256) as u8;
+        }
+        if round % 5 == 0 {
+            changed.truncate(draws.below(changed.len()));
+        }
+        let opened = OnnxEncoder::from_bytes("m.onnx", &changed, &OpenOptions::default());
+        if let Err(RuntimeError::Fault { message, .. }) = opened {
+            panic!("{round}: {message}");
+        }
+    }
+}
