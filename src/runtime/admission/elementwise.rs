@@ -222,8 +222,12 @@ pub(super) fn variadic(call: &Call) -> Result<Made, Reason> {
     }
     let inputs = (0..call.inputs.len()).map(|index| call.like_first(index)).collect::<Result<Vec<_>, _>>()?;
     let shapes: Vec<&[usize]> = inputs.iter().map(|input| input.dims.as_slice()).collect();
+    let dims = broadcast(&shapes)?;
+    if call.node.op_type == "Mean" && dims.len() != inputs[0].rank() {
+        return Err(format!("its first input has {} dimensions, its result {}", inputs[0].rank(), dims.len()));
+    }
     let is_constant = inputs.iter().all(|input| input.is_constant);
-    Ok(Fact { element: inputs[0].element, dims: broadcast(&shapes)?, integers: None, is_constant }.into())
+    Ok(Fact { element: inputs[0].element, dims, integers: None, is_constant }.into())
 }
 
 /// `condition ? left : right`.

@@ -175,6 +175,10 @@ pub(super) fn slice(call: &Call) -> Result<Made, Reason> {
         return Err("its starts, ends, axes and steps are not of one length".into());
     }
     axes(named, input.rank())?;
+    // Before operator set 10, tract takes as many axes as there are for all of them.
+    if call.opset < 10 && call.ints("axes")?.is_none() && starts.len() != input.rank() {
+        return Err(format!("it has no axes, and {} starts for {} dimensions", starts.len(), input.rank()));
+    }
     let mut dims = input.dims.clone();
     let mut integers = input.integers.clone().filter(|_| input.rank() == 1);
     for (((&start, &end), &name), &step) in starts.iter().zip(ends).zip(named).zip(steps) {
@@ -260,6 +264,10 @@ pub(super) fn pad(call: &Call) -> Result<Made, Reason> {
             let value = call.weights(2)?;
             if value.len() != 1 || value.rank() > 0 {
                 return Err(format!("its value has shape {:?}, one number is needed", value.dims));
+            }
+            // tract takes a value for the constant mode, whatever the mode is.
+            if mode != "constant" {
+                return Err(format!("it has a value in mode '{mode}'"));
             }
         }
         (call.integers(1, "pads")?, call.integers(3, "axes")?)

@@ -1,7 +1,7 @@
 //! Normalisation and reduction.
 
 use super::call::{Call, ELEMENTWISE, Made, axes, product};
-use super::fact::{Fact, Reason};
+use super::fact::{Element, Fact, Reason};
 
 fn positive_epsilon(call: &Call) -> Result<(), Reason> {
     let epsilon = call.float("epsilon", 1e-5)?;
@@ -62,7 +62,13 @@ pub(super) fn layer(call: &Call) -> Result<Made, Reason> {
             return Err(format!("its input {index} has shape {found:?}, {:?} is needed", &input.dims[axis..]));
         }
     }
-    same_shape(call)
+    let mut made = same_shape(call)?;
+    // Mean and inverse deviation, where they are asked for.
+    let statistics = [&input.dims[..axis], &vec![1; input.rank() - axis]].concat();
+    for _ in 1..call.node.output.len() {
+        made.facts.push(Fact { element: Element::F32, integers: None, ..input.with_dims(statistics.clone()) });
+    }
+    Ok(made)
 }
 
 pub(super) fn group(call: &Call) -> Result<Made, Reason> {

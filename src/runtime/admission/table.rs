@@ -138,7 +138,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("BatchNormalization", (OLDEST, NEWEST), (5, 5), FLOATS,
         &["epsilon", "momentum", "spatial", "training_mode"], n::batch),
     operator("InstanceNormalization", (OLDEST, NEWEST), (3, 3), FLOATS, &["epsilon"], n::instance),
-    operator("LayerNormalization", (17, NEWEST), (2, 3), FLOATS, &["axis", "epsilon", "stash_type"], n::layer),
+    Operator { outputs: 3,
+        ..operator("LayerNormalization", (17, NEWEST), (2, 3), FLOATS, &["axis", "epsilon", "stash_type"], n::layer) },
     // Before operator set 21 scale and bias had one value a group.
     operator("GroupNormalization", (21, NEWEST), (3, 3), FLOATS, &["epsilon", "num_groups", "stash_type"], n::group),
     operator("RMSNormalization", (23, NEWEST), (2, 2), FLOATS, &["axis", "epsilon", "stash_type"], n::layer),

@@ -56,6 +56,10 @@ impl Window {
         }
         let pads = sides(call, "pads", 2 * rank, 0)?.unwrap_or_else(|| vec![0; 2 * rank]);
         let rounds_up = call.has("ceil_mode") && call.flag("ceil_mode", false)?;
+        // ONNX's text and its runtimes do not agree what rounding up means here.
+        if rounds_up && padding == Padding::Valid {
+            return Err("it has ceil_mode and auto_pad VALID".into());
+        }
         Ok(Self { kernel, strides, dilations, pads, padding, rounds_up })
     }
 
