@@ -20,6 +20,7 @@ pub mod runtime; //    the only module that names tract: load, choose arithmetic
 pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random
 #[cfg(feature = "onnx")]
 pub mod export; //     ONNX in f32 and f16, parity report
+pub mod isolated; //   an ONNX encoder from elsewhere in a process of its own, with limits
 pub mod bundle; //     the signed file that a device takes: keys, manifest, golden images
 pub mod encoders; //   opens an encoder by any name
 pub mod link; //       host end of the protocol: in-process, TCP, serial

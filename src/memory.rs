@@ -1,4 +1,4 @@
-//! How much memory this process has held.
+//! How much memory this process has held, and how much the machine has.
 
 /// Most bytes of memory this process has held at once, where the system tells.
 pub fn peak_bytes() -> Option<u64> {
@@ -11,9 +11,18 @@ pub fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Bytes after `VmHWM:`, which Linux gives in units of 1024 bytes that it calls kB.
+/// Bytes of memory that this machine has, where the system tells.
+pub fn total_bytes() -> Option<u64> {
+    kilobytes_after(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
+}
+
 fn high_water_mark(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    kilobytes_after(status, "VmHWM:")
+}
+
+/// Bytes after `key`, which Linux gives in units of 1024 bytes that it calls kB.
+fn kilobytes_after(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 

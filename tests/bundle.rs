@@ -12,6 +12,7 @@ use macula::encoder::{
     Activation, Conv, ConvKind, CorpusStatistics, Embedder, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node,
 };
 use macula::export::to_onnx;
+use macula::isolated::OnnxHost;
 use macula::rng::Rng;
 use macula::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, Provenance, encode};
 use rayon::prelude::*;
@@ -71,6 +72,7 @@ fn ingredients(onnx: &[u8]) -> Ingredients<'_> {
         labels: vec!["bright".into(), "dark".into()],
         limits: Limits { classes: 4, supports: 100, arena_bytes: None },
         origin: Origin { name: "tiny".into(), origin: None },
+        host: OnnxHost::InProcess,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The encoder in a bundle, for whoever takes any other encoder.
 
+use std::time::Instant;
+
 use macula_edge::bundle::{Golden, PartKind};
 use sha2::{Digest, Sha256};
 
@@ -7,6 +9,9 @@ use super::{Bundle, OpenError};
 use crate::blob::{Arithmetic as BlobArithmetic, BlobFile};
 use crate::data::{Image, Preprocessing};
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::isolated::OnnxHost;
+#[cfg(feature = "onnx")]
+use crate::isolated::{HostedEncoder, IsolatedError};
 
 /// The encoder of a bundle: the ONNX file where this program can run it, else the blob.
 pub struct BundleEncoder {
@@ -20,13 +25,15 @@ pub struct BundleEncoder {
     /// The part of golden images, and what is asked of them.
     golden: Vec<u8>,
     tolerance: f64,
+    /// Where it runs, and for how long.
+    host: OnnxHost,
 }
 
 impl BundleEncoder {
     /// # Errors
     /// A bundle without an encoder that this program can run, or whose encoder is not the one of its manifest.
-    pub(super) fn of(bundle: &Bundle) -> Result<Self, OpenError> {
-        let (encoder, arithmetic, is_onnx) = open(bundle)?;
+    pub(super) fn of(bundle: &Bundle, host: &OnnxHost) -> Result<Self, OpenError> {
+        let (encoder, arithmetic, is_onnx) = open(bundle, host)?;
         let manifest = bundle.manifest();
         let (found, stated) = (encoder.feature_dim(), manifest.encoder.feature_dim);
         if found != stated {
@@ -45,7 +52,8 @@ impl BundleEncoder {
         bundle.golden()?;
         let golden = bundle.needed(PartKind::Golden)?.to_vec();
         let (name, tolerance) = (bundle.name().to_owned(), manifest.golden.tolerance);
-        Ok(Self { name, encoder, arithmetic, identity, corpus, covariance, golden, tolerance })
+        let host = host.clone();
+        Ok(Self { name, encoder, arithmetic, identity, corpus, covariance, golden, tolerance, host })
     }
 
     /// In which precision it computes.
@@ -56,18 +64,24 @@ impl BundleEncoder {
     /// Has it make the features of the golden images; gives the largest difference, as a share of a feature's length.
     ///
     /// # Errors
-    /// Where the difference is larger than the manifest allows.
+    /// Where the difference is larger than the manifest allows, or the images take too long.
     pub fn check(&self) -> Result<f64, OpenError> {
         let Self { name, tolerance, .. } = self;
         // It was read when the bundle was opened.
         let Some(golden) = Golden::parse(&self.golden) else { return Ok(f64::INFINITY) };
-        let mut worst = 0.0f64;
+        let (mut worst, begun, limit) = (0.0f64, Instant::now(), self.host.golden_limit());
         for (image, expected) in (0..).zip(golden.images()) {
+            if let Some(limit) = limit.filter(|&limit| begun.elapsed() > limit) {
+                return Err(OpenError::Slow { path: name.clone(), image, limit });
+            }
             let shape = expected.image.shape();
             let (width, height, channels) = (shape.width(), shape.height(), shape.channels());
             let raw = Image { width, height, channels, pixels: expected.image.pixels().to_vec() };
             let input = self.preprocessing().apply(&raw);
-            let found = self.embed_input(&input).map_err(|source| OpenError::Embed { image, source })?;
+            let found = self.embed_input(&input).map_err(|source| match self.host.is_stopped() {
+                true => OpenError::Stopped { path: name.clone() },
+                false => OpenError::Embed { image, source },
+            })?;
             let error = expected.error(&found);
             if error > *tolerance {
                 return Err(OpenError::Golden { path: name.clone(), image, found: error, tolerance: *tolerance });
@@ -94,14 +108,20 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// The encoder, in which precision it computes, and whether it is the ONNX file.
-fn open(bundle: &Bundle) -> Result<(Box<dyn Embedder>, String, bool), OpenError> {
+fn open(bundle: &Bundle, host: &OnnxHost) -> Result<(Box<dyn Embedder>, String, bool), OpenError> {
     #[cfg(feature = "onnx")]
     if let Some(onnx) = bundle.part(PartKind::Onnx) {
-        let encoder = open_onnx(bundle.name(), onnx, &bundle.manifest().preprocessing, None)
-            .map_err(|error| bundle.unreadable(PartKind::Onnx, &error.to_string()))?;
+        let encoder = open_onnx(bundle.name(), onnx, &bundle.manifest().preprocessing, None, host).map_err(
+            |error| match error {
+                IsolatedError::Stopped { encoder } => OpenError::Stopped { path: encoder },
+                error => bundle.unreadable(PartKind::Onnx, &error.to_string()),
+            },
+        )?;
         let arithmetic = encoder.arithmetic().to_string();
         return Ok((Box::new(encoder), arithmetic, true));
     }
+    #[cfg(not(feature = "onnx"))]
+    let _ = host;
     let blob = BlobFile::from_bytes(bundle.name(), bundle.needed(PartKind::Blob)?)
         .map_err(|error| bundle.unreadable(PartKind::Blob, &error.to_string()))?;
     let arithmetic = match blob.blob().map(|blob| blob.arithmetic()) {
@@ -119,11 +139,13 @@ pub(super) fn open_onnx(
     bytes: &[u8],
     preprocessing: &Preprocessing,
     arithmetic: Option<crate::runtime::Arithmetic>,
-) -> Result<crate::runtime::OnnxEncoder, crate::runtime::RuntimeError> {
-    use crate::runtime::{Declared, OnnxEncoder, OpenOptions};
+    host: &OnnxHost,
+) -> Result<HostedEncoder, IsolatedError> {
+    use crate::isolated::OnnxSource;
+    use crate::runtime::{Declared, OpenOptions};
     let own = Declared::read(bytes, name)?.preprocessing;
     let preprocessing = Some(preprocessing).filter(|wanted| own.as_ref() != Some(*wanted)).cloned();
-    OnnxEncoder::from_bytes(name, bytes, &OpenOptions { preprocessing, arithmetic })
+    host.open(name, OnnxSource::Bytes(bytes.to_vec()), &OpenOptions { preprocessing, arithmetic })
 }
 
 impl Embedder for BundleEncoder {

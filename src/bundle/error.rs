@@ -1,6 +1,7 @@
 //! Why a bundle cannot be used.
 
 use std::io;
+use std::time::Duration;
 
 use macula_edge::bundle::BundleError;
 
@@ -57,20 +58,38 @@ pub enum OpenError {
         /// Why.
         source: EmbedError,
     },
+    /// The golden images take too long.
+    #[error("{path}: its golden images took longer than {} s, {image} of them are done", limit.as_secs_f64())]
+    Slow {
+        /// The file.
+        path: String,
+        /// Images that were done.
+        image: u32,
+        /// The limit.
+        limit: Duration,
+    },
+    /// This program was asked to stop while the encoder was tried.
+    #[error("{path}: stopped while its encoder was tried")]
+    Stopped {
+        /// The file.
+        path: String,
+    },
 }
 
 impl OpenError {
     /// Whether a check failed, rather than that there is no file.
     pub fn is_check(&self) -> bool {
-        !matches!(self, Self::Read { .. })
+        !matches!(self, Self::Read { .. } | Self::Stopped { .. })
     }
 
     /// The reason as devices number it.
     pub fn reason(&self) -> BundleError {
         match self {
-            Self::Read { .. } => BundleError::Read { at: 0 },
+            Self::Read { .. } | Self::Stopped { .. } => BundleError::Read { at: 0 },
             Self::Refused { source: reason, .. } | Self::Content { reason, .. } => *reason,
-            Self::Golden { image, .. } | Self::Embed { image, .. } => BundleError::Golden { image: *image },
+            Self::Golden { image, .. } | Self::Embed { image, .. } | Self::Slow { image, .. } => {
+                BundleError::Golden { image: *image }
+            }
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::blob::{BlobFile, BlobFileError};
 use crate::data::{DataError, Image, Preprocessing};
 use crate::encoder::{EmbedError, Embedder};
 use crate::export::{F16_TOLERANCE, F32_TOLERANCE, ParityError};
-use crate::runtime::{Arithmetic, OnnxEncoder, RuntimeError};
+use crate::isolated::{HostedEncoder, IsolatedError, OnnxHost};
+use crate::runtime::{Arithmetic, RuntimeError};
 
 /// No bundle can be made.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum MakeError {
     /// The ONNX file is no encoder.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The encoder cannot be opened or run.
+    #[error(transparent)]
+    Isolated(#[from] IsolatedError),
     /// The blob is none.
     #[error(transparent)]
     Blob(#[from] BlobFileError),
@@ -98,6 +102,8 @@ pub struct Ingredients<'a> {
     pub limits: Limits,
     /// Where it comes from.
     pub origin: Origin,
+    /// Where the encoder runs.
+    pub host: OnnxHost,
 }
 
 impl Ingredients<'_> {
@@ -105,8 +111,8 @@ impl Ingredients<'_> {
     ///
     /// # Errors
     /// A file that is no encoder.
-    pub fn encoder(&self) -> Result<OnnxEncoder, RuntimeError> {
-        open_onnx(self.onnx_name, self.onnx, &self.preprocessing, Some(Arithmetic::F16WidenedToF32))
+    pub fn encoder(&self) -> Result<HostedEncoder, IsolatedError> {
+        open_onnx(self.onnx_name, self.onnx, &self.preprocessing, Some(Arithmetic::F16WidenedToF32), &self.host)
     }
 }
 
@@ -129,11 +135,11 @@ pub fn make(ingredients: &Ingredients<'_>, counter: u64, key: &KeyPair) -> Resul
     let mut bytes = Vec::new();
     write(&parts, counter, key.public(), |signed| key.sign(signed), &mut |piece| bytes.extend_from_slice(piece))?;
     let bundle = Bundle::from_bytes("bundle", bytes, &[key.public()])?;
-    bundle.encoder()?;
+    bundle.encoder_on(&ingredients.host)?;
     Ok(bundle)
 }
 
-fn corpus(ingredients: &Ingredients<'_>, encoder: &OnnxEncoder) -> Option<MeasuredCorpus> {
+fn corpus(ingredients: &Ingredients<'_>, encoder: &HostedEncoder) -> Option<MeasuredCorpus> {
     let told = || encoder.corpus().map(|known| MeasuredCorpus { statistics: known.clone(), covariance: Vec::new() });
     ingredients.corpus.clone().or_else(told)
 }
@@ -149,7 +155,7 @@ fn corpus_part(corpus: &MeasuredCorpus) -> Vec<u8> {
 
 fn manifest(
     ingredients: &Ingredients<'_>,
-    encoder: &OnnxEncoder,
+    encoder: &HostedEncoder,
     blob: Option<&BlobFile>,
     corpus: Option<&MeasuredCorpus>,
 ) -> Result<Manifest, MakeError> {

@@ -7,6 +7,7 @@ use macula_edge::feature::Length;
 
 use super::{BundleEncoder, Manifest, OpenError};
 use crate::encoder::CorpusStatistics;
+use crate::isolated::OnnxHost;
 
 /// A bundle whose signature, parts and manifest are good.
 pub struct Bundle {
@@ -122,7 +123,15 @@ impl Bundle {
     /// # Errors
     /// An encoder that cannot be run here, or gives other features than it did where it was made.
     pub fn encoder(&self) -> Result<(BundleEncoder, f64), OpenError> {
-        let encoder = BundleEncoder::of(self)?;
+        self.encoder_on(&OnnxHost::InProcess)
+    }
+
+    /// As [`Self::encoder`], with an ONNX encoder where `host` runs it, within its limits of time.
+    ///
+    /// # Errors
+    /// As [`Self::encoder`], and an encoder that takes too long.
+    pub fn encoder_on(&self, host: &OnnxHost) -> Result<(BundleEncoder, f64), OpenError> {
+        let encoder = BundleEncoder::of(self, host)?;
         let worst = encoder.check()?;
         Ok((encoder, worst))
     }

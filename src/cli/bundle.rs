@@ -176,6 +176,7 @@ mod with_onnx {
                 arena_bytes: None,
             },
             origin: Origin { name: String::new(), origin: args.origin.clone() },
+            host: args.preprocessing.values.limits.host(None),
         };
         let encoder = ingredients.encoder()?;
         let told = encoder.provenance().map(|told| told.encoder.name.clone());

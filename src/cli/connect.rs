@@ -20,6 +20,7 @@ use crate::device::{
 };
 use crate::encoder::Embedder;
 use crate::encoders::{OpenOptions, Opened, Stated, is_bundle};
+use crate::isolated::OnnxHost;
 use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
 use crate::report::text::{left, shown};
 use crate::rng::Rng;
@@ -70,7 +71,9 @@ impl DeviceArgs {
             Address::Store(path) => path,
             line => {
                 let trusted = self.keys.read()?;
-                let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
+                let host = self.preprocessing.values.limits.host(None);
+                let options =
+                    OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
                 let opened = self.encoder.as_deref().map(|name| open_encoder(name, &options)).transpose()?;
                 let embed = opened.as_ref().map(|opened| |image: &Image| feature_of(&*opened.encoder, image));
                 let embed = embed.as_ref().map(|embed| embed as &Embed<'_>);
@@ -83,11 +86,18 @@ impl DeviceArgs {
                 });
             }
         };
-        let encoder = self.encoder.as_deref();
-        let given =
-            Given { store: path, encoder, keys: &self.keys, stated: stated.as_ref(), missing, keep_images: false };
+        let (encoder, host) = (self.encoder.as_deref(), &self.preprocessing.values.limits.host(None));
+        let given = Given {
+            store: path,
+            encoder,
+            keys: &self.keys,
+            stated: stated.as_ref(),
+            host,
+            missing,
+            keep_images: false,
+        };
         if let Some(name) = encoder.filter(|name| is_bundle(name) && Site::has_bundles(path)) {
-            with_store(given, |device, served| bring(name, path, device, served))??;
+            with_store(given, |device, served| bring(name, host, path, device, served))??;
         }
         with_store(given, |device, served| {
             let range = EncoderRange::Known(served.encoder.preprocessing().range);
@@ -133,6 +143,8 @@ pub struct Given<'g> {
     pub keys: &'g KeyArgs,
     /// Preprocessing of an ONNX encoder that does not state it itself.
     pub stated: Option<&'g Stated>,
+    /// Where ONNX encoders run.
+    pub host: &'g OnnxHost,
     /// What becomes of a store that is not there.
     pub missing: Missing,
     /// Whether it keeps images of what it is taught.
@@ -152,7 +164,10 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
     // A store remembers what was stated when it was made.
     let remembered = found.as_ref().filter(|_| encoder.is_none()).map(remembered).transpose()?.flatten();
     let (stated, trusted) = (given.stated.or(remembered.as_ref()), given.keys.read()?);
-    let opened = open_encoder(name, &OpenOptions { trusted: &trusted, stated, ..OpenOptions::default() });
+    let opened = open_encoder(
+        name,
+        &OpenOptions { host: given.host.clone(), trusted: &trusted, stated, ..OpenOptions::default() },
+    );
     let opened = match encoder {
         Some(_) => opened?,
         None => opened.with_context(|| {
@@ -186,7 +201,7 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
     let complain = |message: &str| eprintln!("macula: {}", shown(message));
     let site = Site {
         store,
-        reader: &SignedBundles,
+        reader: &SignedBundles { host: given.host.clone() },
         keys: &keys,
         keep_images: given.keep_images,
         limits: [CLASSES_MAX as u32, supports],
@@ -201,8 +216,16 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
 
 /// Where the bundle lies that a device of this process uses, and the keys whose bundles it takes.
 #[cfg(feature = "desk")]
-pub fn bundle_in_use(store: &Path, keys: &KeyArgs) -> anyhow::Result<(Option<String>, Vec<PublicKey>)> {
-    let given = Given { store, encoder: None, keys, stated: None, missing: Missing::Refuse, keep_images: false };
+pub fn bundle_in_use(store: &Path, device: &DeviceArgs) -> anyhow::Result<(Option<String>, Vec<PublicKey>)> {
+    let given = Given {
+        store,
+        encoder: None,
+        keys: &device.keys,
+        stated: None,
+        host: &device.preprocessing.values.limits.host(None),
+        missing: Missing::Refuse,
+        keep_images: false,
+    };
     with_store(given, |_, served| match &served.bundle {
         None => (None, Vec::new()),
         Some(used) => {
@@ -279,13 +302,19 @@ pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
 
 /// Brings a device of this process the bundle that is named for it, where it has another one. It must be one that the
 /// device would take: of a key it trusts, not older, and with the encoder that its store was taught on.
-fn bring(name: &str, store: &Path, device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<()> {
+fn bring(
+    name: &str,
+    host: &OnnxHost,
+    store: &Path,
+    device: &mut Device<'_>,
+    served: &Served<'_>,
+) -> anyhow::Result<()> {
     let Some(used) = &served.bundle else { return Ok(()) };
     let bytes = std::fs::read(name).with_context(|| format!("cannot read {name}"))?;
     if Sha256::digest(&bytes)[..] == used.bundle.sha256 {
         return Ok(());
     }
-    let options = OpenOptions { trusted: used.trusted.keys(), ..OpenOptions::default() };
+    let options = OpenOptions { host: host.clone(), trusted: used.trusted.keys(), ..OpenOptions::default() };
     let opened = open_encoder(name, &options)?;
     check_counter(name, &bytes, used.counter)?;
     if fingerprint(&*opened.encoder) != fingerprint(served.encoder) {

@@ -15,9 +15,11 @@ use super::output::outlive_readers;
 use super::preprocessing::PreprocessingArgs;
 use super::trust::KeyArgs;
 use super::{Common, DeviceFault, print_json, told};
-use crate::device::{Device, Ended, InProcess, Listener, fingerprint, serve};
+use crate::device::{Device, DeviceError, Ended, InProcess, Listener, fingerprint, serve};
 use crate::link::Address;
 use crate::report::text::{count, shown, shown_path};
+#[cfg(feature = "onnx")]
+use crate::{encoders::OpenError, isolated::IsolatedError};
 
 /// Arguments of `macula device`.
 #[derive(clap::Args)]
@@ -85,37 +87,59 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
     let (mut listener, mut offered) = (None, false);
-    let stated = args.preprocessing.stated()?;
+    let (stated, host) = (args.preprocessing.stated()?, args.preprocessing.values.limits.host(Some(&stop)));
     let given = Given {
         store: &args.store,
         encoder: args.encoder.as_deref(),
         keys: &args.keys,
         stated: stated.as_ref(),
+        host: &host,
         missing: Missing::Make(args.max_samples),
         keep_images: args.keep_images,
     };
     // A new bundle is tried by switching the device on anew; whoever is connected stays so.
-    while with_store(given, |device, served| -> anyhow::Result<Ended> {
-        if !std::mem::replace(&mut offered, true) && is_offered(&args, device, served)? {
-            return Ok(Ended::UpdateWaiting);
+    let mut run = || {
+        with_store(given, |device, served| -> anyhow::Result<Ended> {
+            if !std::mem::replace(&mut offered, true) && is_offered(&args, device, served)? {
+                return Ok(Ended::UpdateWaiting);
+            }
+            let listener = match &mut listener {
+                Some(listener) => {
+                    remark(&args, &format!("goes on with bundle {}", describe(served)));
+                    listener
+                }
+                none => {
+                    let opened = none.insert(open_listener(&args)?);
+                    announce(
+                        &args,
+                        device,
+                        served,
+                        &opened.address(&args.listen).map_err(|error| fault(&args, error))?,
+                    )?;
+                    opened
+                }
+            };
+            let complain = |message: &str| eprintln!("macula: {}", shown(message));
+            let ended = serve(device, listener, &stop, &complain);
+            Ok(ended.map_err(|error| DeviceFault(format!("the line {} failed: {error}", args.listen)))?)
+        })?
+    };
+    loop {
+        match run() {
+            Ok(Ended::UpdateWaiting) => {}
+            Err(error) if !is_stop(&error) => return Err(error),
+            _ => return Ok(()),
         }
-        let listener = match &mut listener {
-            Some(listener) => {
-                remark(&args, &format!("goes on with bundle {}", describe(served)));
-                listener
-            }
-            none => {
-                let opened = none.insert(open_listener(&args)?);
-                announce(&args, device, served, &opened.address(&args.listen).map_err(|error| fault(&args, error))?)?;
-                opened
-            }
-        };
-        let complain = |message: &str| eprintln!("macula: {}", shown(message));
-        let ended = serve(device, listener, &stop, &complain);
-        Ok(ended.map_err(|error| DeviceFault(format!("the line {} failed: {error}", args.listen)))?)
-    })?? == Ended::UpdateWaiting
-    {}
-    Ok(())
+    }
+}
+
+/// Whether the device was asked to stop while it was switched on, which is no fault.
+fn is_stop(error: &anyhow::Error) -> bool {
+    #[cfg(feature = "onnx")]
+    if let Some(OpenError::Isolated(IsolatedError::Stopped { .. })) = error.downcast_ref() {
+        return true;
+    }
+    matches!(error.downcast_ref(), Some(DeviceError::Stopped))
 }
 
 fn open_listener(args: &Args) -> anyhow::Result<Listener> {

@@ -99,8 +99,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 /// Opens the encoder; a random one is fitted to the images of the dataset.
 fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
     let (trusted, stated, seed) = (args.keys.read()?, args.preprocessing.stated()?, args.common.seed);
+    let host = args.preprocessing.values.limits.host(None);
     let stated = stated.map(|stated| Stated { range: args.reading.stated(), ..stated });
-    let mut options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), seed, ..OpenOptions::default() };
+    let mut options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), fit: None, seed };
     let all = dataset.map(|dataset| dataset.indices(None)).unwrap_or_default();
     if let Some(dataset) = dataset.filter(|_| args.encoder.starts_with("random:")) {
         let channels = encoders::channels_of(dataset, &all)?;

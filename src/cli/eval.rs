@@ -212,7 +212,8 @@ impl Asked {
         let trusted = self.keys.read()?;
         let stated = self.preprocessing.stated(self.size.map(|side| (side, side)), self.channels)?;
         let stated = stated.map(|stated| Stated { range: self.reading.stated(), ..stated });
-        let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), fit, seed: self.common.seed };
+        let (host, seed) = (self.preprocessing.limits.host(None), self.common.seed);
+        let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), fit, seed };
         Ok(open_encoder(&self.encoder, &options)?.encoder)
     }
 

@@ -56,7 +56,7 @@ mod with_onnx {
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_whole;
     use crate::link::{Address, Device, Knowledge};
-    use crate::report::text::{left, noun, shown, shown_path};
+    use crate::report::text::{left, noun, shown_path};
     use crate::runtime::{decode, encode, self_contained};
 
     #[derive(serde::Serialize)]
@@ -113,7 +113,7 @@ mod with_onnx {
     fn encoder(device: &DeviceArgs) -> anyhow::Result<(Opened, Vec<u8>)> {
         let mut stated = None;
         let (found, known) = match &device.device {
-            Address::Store(path) if Site::has_bundles(path) => bundle_in_use(path, &device.keys)?,
+            Address::Store(path) if Site::has_bundles(path) => bundle_in_use(path, device)?,
             Address::Store(path) => {
                 let card = StoreFile::card(path)?;
                 stated = card.as_ref().map(remembered).transpose()?.flatten();
@@ -128,7 +128,8 @@ mod with_onnx {
             None if device.encoder.is_none() => stated,
             given => given,
         };
-        let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
+        let host = device.preprocessing.values.limits.host(None);
+        let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
         let opened = open_encoder(&name, &options)?;
         let path = Path::new(&opened.name);
         if is_bundle(&opened.name) {

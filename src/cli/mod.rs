@@ -43,6 +43,7 @@ mod export_head;
 mod forget;
 mod images;
 mod inspect;
+mod isolation;
 #[cfg(feature = "desk")]
 mod keygen;
 mod learn;
@@ -148,6 +149,9 @@ enum Command {
     Reset(reset::Args),
     /// Latency, rate and memory of training, encoder or head
     Bench(bench::Args),
+    /// Run one ONNX encoder for the program that starts this
+    #[command(name = isolation::WORKER_COMMAND, hide = true)]
+    EncodeWorker,
 }
 
 /// What every command takes.
@@ -293,6 +297,7 @@ pub fn main() -> ExitCode {
         Command::Update(args) => update::run(args),
         Command::Reset(args) => reset::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::EncodeWorker => isolation::run_worker(),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! Options that state the preprocessing of an ONNX encoder from elsewhere.
 
+use super::isolation::LimitArgs;
 use crate::encoders::{KnownPreprocessing, Layout, Stated};
 
 /// Preprocessing of an ONNX file that does not state it itself, and its input.
@@ -7,7 +8,7 @@ use crate::encoders::{KnownPreprocessing, Layout, Stated};
 #[command(next_help_heading = "An ONNX encoder without Macula's metadata")]
 pub struct PreprocessingArgs {
     #[command(flatten)]
-    values: ValueArgs,
+    pub values: ValueArgs,
     /// Side of its input, or HEIGHTxWIDTH [default: what the file declares]
     #[arg(long, value_parser = parse_size, hide_short_help = true)]
     size: Option<(usize, usize)>,
@@ -46,6 +47,8 @@ pub struct ValueArgs {
     /// Order of its input's dimensions, nchw (PyTorch) or nhwc (TensorFlow) [default: what the file declares]
     #[arg(long, value_parser = parse_layout, hide_short_help = true)]
     layout: Option<Layout>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 impl PreprocessingArgs {

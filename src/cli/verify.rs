@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::isolation::LimitArgs;
 use super::trust::{KeyArgs, refused};
 use super::{Common, print_json};
 use crate::bundle::{Bundle, PartKind};
@@ -19,6 +20,8 @@ pub struct Args {
     bundle: PathBuf,
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -44,7 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         "--trust NAME.pub is needed: the public key to verify the signature with"
     );
     let bundle = Bundle::open(&args.bundle, &args.keys.read()?).map_err(refused)?;
-    let (encoder, golden_error) = bundle.encoder().map_err(refused)?;
+    let (encoder, golden_error) = bundle.encoder_on(&args.limits.host(None)).map_err(refused)?;
     let manifest = bundle.manifest();
     let report = Report {
         bytes: bundle.bytes().len(),

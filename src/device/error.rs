@@ -39,6 +39,9 @@ pub enum DeviceError {
         /// Why not.
         message: String,
     },
+    /// The program was asked to stop while the device was switched on.
+    #[error("stopped while the device was switched on")]
+    Stopped,
     /// The images of what was taught cannot be kept or removed.
     #[error(transparent)]
     Images(#[from] KeptImageError),

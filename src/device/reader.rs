@@ -6,24 +6,32 @@ use macula_edge::session::Offer;
 
 use super::{BundleReader, Loaded, Unusable, fingerprint};
 use crate::bundle::{Bundle, OpenError};
+use crate::isolated::OnnxHost;
 
 /// Reads bundles that a trusted key signed.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SignedBundles;
+#[derive(Clone, Debug, Default)]
+pub struct SignedBundles {
+    /// Where ONNX encoders run.
+    pub host: OnnxHost,
+}
 
 impl BundleReader for SignedBundles {
     fn offer(&self, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Offer, u32> {
         let offer = || -> Result<Offer, OpenError> {
             let bundle = Bundle::from_bytes("the bundle", bytes, trusted)?;
-            Ok(Offer { identity: identity(&bundle)?, counter: bundle.header().counter })
+            Ok(Offer { identity: identity(&bundle, &self.host)?, counter: bundle.header().counter })
         };
         offer().map_err(|error| error.reason().code())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.host.is_stopped()
     }
 
     fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, Unusable> {
         let load = || -> Result<Loaded, OpenError> {
             let bundle = Bundle::from_bytes(name, bytes, trusted)?;
-            let (encoder, _) = bundle.encoder()?;
+            let (encoder, _) = bundle.encoder_on(&self.host)?;
             let limits = bundle.manifest().limits;
             Ok(Loaded {
                 name: bundle.manifest().name.clone(),
@@ -38,13 +46,13 @@ impl BundleReader for SignedBundles {
 }
 
 /// The identity of a bundle's encoder, as this program would run it: the manifest has that of the ONNX file.
-fn identity(bundle: &Bundle) -> Result<[u8; 16], OpenError> {
+fn identity(bundle: &Bundle, host: &OnnxHost) -> Result<[u8; 16], OpenError> {
     let stated = bundle.manifest().encoder.identity.as_bytes();
     if cfg!(feature = "onnx") && bundle.part(PartKind::Onnx).is_some() {
         let digit = |at: usize| stated.get(at).and_then(|&digit| char::from(digit).to_digit(16)).unwrap_or(0) as u8;
         return Ok(std::array::from_fn(|at| digit(2 * at) << 4 | digit(2 * at + 1)));
     }
-    bundle.encoder().map(|(encoder, _)| fingerprint(&encoder))
+    bundle.encoder_on(host).map(|(encoder, _)| fingerprint(&encoder))
 }
 
 fn setback(error: &OpenError) -> Setback {

@@ -57,6 +57,11 @@ pub trait BundleReader {
     /// # Errors
     /// As [`Self::offer`], and for an encoder that cannot be run or gives other features.
     fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, Unusable>;
+
+    /// Whether this program was asked to stop: what failed meanwhile says nothing about a bundle.
+    fn is_stopped(&self) -> bool {
+        false
+    }
 }
 
 /// Where a device lives, and what it is given when it is started.
@@ -199,6 +204,9 @@ impl Site<'_> {
                 Err(unusable) => unusable,
             };
             let Unusable { why, message } = unusable;
+            if self.reader.is_stopped() {
+                return Err(DeviceError::Stopped);
+            }
             if !start.on_trial {
                 let path = file.slot_path(slot).display().to_string();
                 return Err(DeviceError::Bundle { path, message });
@@ -246,7 +254,10 @@ impl Site<'_> {
     }
 
     fn load(&self, name: &str, bytes: Vec<u8>, trusted: &TrustedKeys) -> Result<Loaded, DeviceError> {
-        let unusable = |Unusable { message, .. }| DeviceError::Bundle { path: name.to_owned(), message };
+        let unusable = |Unusable { message, .. }| match self.reader.is_stopped() {
+            true => DeviceError::Stopped,
+            false => DeviceError::Bundle { path: name.to_owned(), message },
+        };
         self.reader.load(name, bytes, trusted.keys()).map_err(unusable)
     }
 

@@ -81,6 +81,10 @@ pub enum OpenError {
     #[cfg(feature = "onnx")]
     #[error(transparent)]
     Onnx(#[from] crate::runtime::RuntimeError),
+    /// The ONNX file cannot be opened or run, or its process failed.
+    #[cfg(feature = "onnx")]
+    #[error(transparent)]
+    Isolated(#[from] crate::isolated::IsolatedError),
     /// The bundle is refused.
     #[error(transparent)]
     Bundle(#[from] bundle::OpenError),

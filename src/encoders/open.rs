@@ -10,10 +10,13 @@ use crate::bundle::{Bundle, PublicKey};
 use crate::data::Preprocessing;
 use crate::encoder::Embedder;
 use crate::evaluate::{ColourStatistics, RawPixels};
+use crate::isolated::OnnxHost;
 
 /// What is known when an encoder is opened.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct OpenOptions<'o> {
+    /// Where ONNX encoders run.
+    pub host: OnnxHost,
     /// Keys whose bundles are taken.
     pub trusted: &'o [PublicKey],
     /// Preprocessing of an ONNX file that does not state it itself.
@@ -60,15 +63,15 @@ pub fn open(name: &str, options: &OpenOptions<'_>) -> Result<Opened, OpenError> 
         Found::Random(preset) => open_random(name, &preset, options),
         Found::Shipped => open_trained(name),
         Found::Run => Ok(Opened { name: absolute(name)?, ..open_trained(name)? }),
-        Found::Onnx(path) => open_onnx(&path, options.stated),
-        Found::Bundle => open_bundle(name, options.trusted),
+        Found::Onnx(path) => open_onnx(&path, options.stated, &options.host),
+        Found::Bundle => open_bundle(name, options.trusted, &options.host),
         Found::Blob => open_blob(name),
     }
 }
 
-fn open_bundle(name: &str, trusted: &[PublicKey]) -> Result<Opened, OpenError> {
+fn open_bundle(name: &str, trusted: &[PublicKey], host: &OnnxHost) -> Result<Opened, OpenError> {
     let bundle = Bundle::open(Path::new(name), trusted)?;
-    let (encoder, _) = bundle.encoder()?;
+    let (encoder, _) = bundle.encoder_on(host)?;
     let arithmetic = encoder.arithmetic().to_owned();
     Ok(Opened { arithmetic, ..Opened::named(&absolute(name)?, encoder) })
 }
@@ -83,15 +86,16 @@ fn open_blob(name: &str) -> Result<Opened, OpenError> {
 }
 
 #[cfg(feature = "onnx")]
-fn open_onnx(path: &Path, stated: Option<&Stated>) -> Result<Opened, OpenError> {
-    use crate::runtime::{OnnxEncoder, OpenOptions, RuntimeError};
+fn open_onnx(path: &Path, stated: Option<&Stated>, host: &OnnxHost) -> Result<Opened, OpenError> {
+    use crate::isolated::OnnxSource;
+    use crate::runtime::{OpenOptions, RuntimeError};
 
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|source| RuntimeError::Read { path: name.clone(), source })?;
     let (recipe, is_stated) = preprocessing_of(&bytes, &name, stated)?;
     let preprocessing = is_stated.then_some(recipe);
     let options = OpenOptions { preprocessing: preprocessing.clone(), ..OpenOptions::default() };
-    let encoder = OnnxEncoder::open_with(path, &options)?;
+    let encoder = host.open(&name, OnnxSource::Path(path.to_owned()), &options)?;
     let arithmetic = encoder.arithmetic().to_string();
     Ok(Opened { arithmetic, stated: preprocessing, ..Opened::named(&absolute(&name)?, encoder) })
 }
@@ -123,7 +127,7 @@ pub fn preprocessing_of(bytes: &[u8], name: &str, stated: Option<&Stated>) -> Re
 }
 
 #[cfg(not(feature = "onnx"))]
-fn open_onnx(path: &Path, _: Option<&Stated>) -> Result<Opened, OpenError> {
+fn open_onnx(path: &Path, _: Option<&Stated>, _: &OnnxHost) -> Result<Opened, OpenError> {
     let lacks = "this program was built without ONNX (feature `onnx`)";
     Err(OpenError::Unsupported { name: path.display().to_string(), lacks })
 }

@@ -76,7 +76,8 @@ impl Subject {
             return Ok(Self::Random(Box::new(Network::new(spec, args.common.seed)?)));
         }
         let (trusted, stated) = (args.keys.read()?, args.preprocessing.stated()?);
-        let options = OpenOptions { trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
+        let host = args.preprocessing.values.limits.host(None);
+        let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
         Ok(Self::Opened(open_encoder(&args.encoder, &options)?.encoder))
     }
 

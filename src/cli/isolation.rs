@@ -1,0 +1,71 @@
+//! The limits of an ONNX encoder from elsewhere, and the process it runs in.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::isolated::{OnnxHost, Worker, WorkerLimits};
+
+/// The subcommand, which no help shows, of the process of an encoder.
+pub const WORKER_COMMAND: &str = "encode-worker";
+
+/// What an ONNX encoder from elsewhere may take. It runs in a process of its own, and one that macula exported in ours.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Limits of an ONNX encoder that macula did not export")]
+pub struct LimitArgs {
+    /// Seconds to load it [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide_short_help = true)]
+    load_seconds: Option<Duration>,
+    /// Seconds for an image [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide_short_help = true)]
+    image_seconds: Option<Duration>,
+    /// Memory for it [default: three quarters of this machine's, at most 4096]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20), hide_short_help = true)]
+    encoder_memory: Option<u64>,
+}
+
+impl LimitArgs {
+    /// Where ONNX encoders run; a raised `stop` ends every wait for them.
+    pub fn host(&self, stop: Option<&Arc<AtomicBool>>) -> OnnxHost {
+        let usual = WorkerLimits::default();
+        let limits = WorkerLimits {
+            memory_bytes: self.encoder_memory.map_or(usual.memory_bytes, |mebibytes| mebibytes << 20),
+            load: self.load_seconds.unwrap_or(usual.load),
+            image: self.image_seconds.unwrap_or(usual.image),
+            golden: usual.golden,
+        };
+        OnnxHost::Child(Worker { program: own_program(), argument: WORKER_COMMAND, limits, stop: stop.cloned() })
+    }
+}
+
+/// This program, also where its file was replaced since it was started.
+fn own_program() -> OsString {
+    let own = Path::new("/proc/self/exe");
+    match own.exists() {
+        true => own.into(),
+        // Where nobody knows, starting the process fails and says so.
+        false => std::env::current_exe().unwrap_or_default().into(),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match (0.001..=86_400.0).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err("must be 0.001 to 86400".to_owned()),
+    }
+}
+
+/// Serves the parent that started this process, until it has no more work.
+#[cfg(feature = "onnx")]
+pub fn run_worker() -> anyhow::Result<()> {
+    Ok(crate::isolated::serve_worker(std::io::stdin(), &mut std::io::stdout().lock())?)
+}
+
+/// There is nothing to serve.
+#[cfg(not(feature = "onnx"))]
+pub fn run_worker() -> anyhow::Result<()> {
+    anyhow::bail!("this program was built without ONNX (feature `onnx`)")
+}

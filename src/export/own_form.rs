@@ -1,0 +1,123 @@
+//! Whether an ONNX file is of the form that `export` writes, whatever it says of itself.
+
+use super::onnx::to_onnx;
+use crate::encoder::{Conv, EncoderSpec, FoldedConv, FoldedEncoder, Node};
+use crate::runtime::{ElementType, Metadata, pb};
+
+/// Most memory that the values of one image may take in a file that is trusted by its form.
+const ACTIVATION_BYTES_MAX: u64 = 256 << 20;
+
+/// Most multiply-accumulates of one image in a file that is trusted by its form.
+const MACS_MAX: u64 = 20_000_000_000;
+
+/// Whether `model` is, node by node, what this program would write for the network that its metadata names.
+///
+/// Only values of weights may differ, and no value of a weight can make such a graph fail: it consists of convolutions
+/// of checked shapes, Relu, Clip, Add, GlobalAveragePool and Flatten.
+pub fn has_own_form(model: &pb::ModelProto) -> bool {
+    let Ok(Some(metadata)) = Metadata::read_from(model, "") else { return false };
+    let spec = &metadata.provenance.encoder;
+    let Some(graph) = model.graph.as_ref().filter(|_| is_small(spec)) else { return false };
+    [ElementType::F32, ElementType::F16].into_iter().any(|element| {
+        let written = to_onnx(&blank(spec), element, &metadata);
+        written.is_ok_and(|written| {
+            written.opset_import == model.opset_import
+                && model.functions.is_empty()
+                && written.graph.is_some_and(|written| is_same(written, graph))
+        })
+    })
+}
+
+fn is_small(spec: &EncoderSpec) -> bool {
+    let sides = [spec.input.channels, spec.input.height, spec.input.width];
+    let in_range = |conv: &Conv| (1..=65_536).contains(&conv.channels_in) && (1..=65_536).contains(&conv.channels_out);
+    let convs = spec.nodes.iter().all(|node| match node {
+        Node::Conv { conv, .. } => in_range(conv),
+        Node::Add { .. } => true,
+    });
+    // Sides are bounded first: the products of what follows then fit into 64 bits.
+    sides.iter().all(|side| (1..=4096).contains(side))
+        && convs
+        && spec.nodes.len() <= 1000
+        && spec.cost().is_ok_and(|cost| cost.activation_bytes <= ACTIVATION_BYTES_MAX && cost.macs <= MACS_MAX)
+}
+
+/// The network with weights of 0.
+fn blank(spec: &EncoderSpec) -> FoldedEncoder {
+    let convs = spec.nodes.iter().filter_map(|node| match node {
+        Node::Conv { conv, .. } => {
+            Some(FoldedConv { weight: vec![0.0; conv.weight_len()], bias: vec![0.0; conv.channels_out] })
+        }
+        Node::Add { .. } => None,
+    });
+    FoldedEncoder { spec: spec.clone(), convs: convs.collect() }
+}
+
+/// Whether two graphs differ in values of weights only.
+fn is_same(written: pb::GraphProto, graph: &pb::GraphProto) -> bool {
+    let pb::GraphProto { node, initializer, input, output, .. } = written;
+    let weights = initializer.len() == graph.initializer.len()
+        && initializer.into_iter().zip(&graph.initializer).all(|(written, found)| {
+            // Zeros of the right length, but for the bounds of ReLU6, which must be what they are.
+            let is_bound = written.dims.is_empty();
+            let same_values = written.raw_data == found.raw_data;
+            let same_len = written.raw_data.len() == found.raw_data.len();
+            let found = pb::TensorProto { raw_data: written.raw_data.clone(), ..found.clone() };
+            (if is_bound { same_values } else { same_len }) && found == written
+        });
+    weights
+        && node == graph.node
+        && input == graph.input
+        && output == graph.output
+        && graph.sparse_initializer.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Preprocessing;
+    use crate::encoder::{InputShape, Preset};
+    use crate::runtime::Provenance;
+
+    fn model(preset: Preset, element: ElementType) -> pb::ModelProto {
+        let spec = EncoderSpec::preset(preset, InputShape { channels: 1, height: 32, width: 32 }).unwrap();
+        let provenance = Provenance {
+            program_version: "0.1.0".into(),
+            method: "rotation".into(),
+            seed: 1,
+            data: "phantoms".into(),
+            encoder: spec.clone(),
+            config_sha256: String::new(),
+        };
+        let metadata = Metadata { preprocessing: Preprocessing::unit(1, 32, 32), provenance, corpus: None };
+        let mut encoder = blank(&spec);
+        encoder.convs.iter_mut().flat_map(|conv| &mut conv.weight).for_each(|weight| *weight = 0.25);
+        to_onnx(&encoder, element, &metadata).unwrap()
+    }
+
+    #[test]
+    fn every_preset_is_known_and_no_other_graph() {
+        for preset in Preset::ALL {
+            for element in [ElementType::F32, ElementType::F16] {
+                assert!(has_own_form(&model(preset, element)), "{preset:?} {element:?}");
+            }
+        }
+        let changes: [fn(&mut pb::GraphProto); 6] = [
+            |graph| graph.node[0].attribute[1].ints[0] = -1,
+            |graph| graph.node[0].op_type = "Mod".to_owned(),
+            |graph| graph.node.truncate(3),
+            |graph| graph.initializer[0].dims[0] = 1 << 40,
+            |graph| graph.initializer[0].raw_data.truncate(4),
+            |graph| graph.output.clear(),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut changed = model(Preset::Mobile, ElementType::F32);
+            change(changed.graph.as_mut().unwrap());
+            assert!(!has_own_form(&changed), "change {number}");
+        }
+        let mut foreign = model(Preset::Pico, ElementType::F32);
+        foreign.metadata_props.clear();
+        foreign.producer_name.clear();
+        assert!(!has_own_form(&foreign));
+    }
+}

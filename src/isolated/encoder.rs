@@ -1,0 +1,243 @@
+//! An ONNX encoder in a process of its own, which is started again after a death.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::child::{ChildProcess, Silence};
+use super::frame::{self, Card, EMBED, FAILED, FEATURES, Fault, LOAD, Load, MODEL, OPENED, PATH, REFUSED};
+use super::worker::IMAGES_PER_THREAD;
+use super::{IsolatedError, Worker};
+use crate::data::Preprocessing;
+use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::runtime::{Arithmetic, OpenOptions, Provenance};
+
+/// Most bytes that the child may say of the encoder.
+const CARD_MAX: usize = 64 << 20;
+
+/// Images sent at once.
+const IMAGES_AT_ONCE: usize = 64;
+
+/// Where an ONNX file is.
+#[derive(Clone, Debug)]
+pub enum OnnxSource {
+    /// A file, which may keep its weights in others beside it.
+    Path(PathBuf),
+    /// Its bytes.
+    Bytes(Vec<u8>),
+}
+
+/// An ONNX encoder in a process of its own.
+pub struct IsolatedEncoder {
+    name: String,
+    worker: Worker,
+    source: OnnxSource,
+    options: OpenOptions,
+    threads: usize,
+    card: Card,
+    /// None after a death, until the next image.
+    child: Mutex<Option<ChildProcess>>,
+}
+
+impl IsolatedEncoder {
+    /// Opens `source` in a child of `worker` and has it make the features of two images, so that what fails on any
+    /// image fails here.
+    pub(super) fn open(
+        name: &str,
+        worker: Worker,
+        source: OnnxSource,
+        options: OpenOptions,
+    ) -> Result<Self, IsolatedError> {
+        let threads = rayon::current_num_threads();
+        let (child, card) = start(name, &worker, &source, &options, threads)?;
+        let (name, child) = (name.to_owned(), Mutex::new(Some(child)));
+        Ok(Self { name, worker, source, options, threads, card, child })
+    }
+
+    /// In which precision it computes.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.card.arithmetic
+    }
+
+    /// Where it comes from, if it is a file of ours.
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.card.provenance.as_ref()
+    }
+
+    /// The number of its process in the system; none after a death, until the next image.
+    pub fn process_id(&self) -> Option<u32> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(ChildProcess::id)
+    }
+
+    /// Features of `input`, from the child or a new one where it has died. One that fails is not used again.
+    fn embed_isolated(&self, input: &[f32]) -> Result<Vec<f32>, Failure> {
+        let mut place = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = match place.take() {
+            Some(child) => child,
+            None => {
+                let (child, card) = start(&self.name, &self.worker, &self.source, &self.options, self.threads)?;
+                if card != self.card {
+                    return Err(IsolatedError::Changed { encoder: self.name.clone() }.into());
+                }
+                child
+            }
+        };
+        let image_len = self.card.preprocessing.input_len();
+        let mut features = Vec::with_capacity(input.len() / image_len * self.card.feature_dim);
+        for block in input.chunks(image_len * IMAGES_AT_ONCE) {
+            let first = features.len() / self.card.feature_dim;
+            match self.exchange(&mut child, block, &mut features) {
+                Ok(()) => {}
+                // The encoder has refused an image, and its process is well.
+                Err(Failure::Fault(fault)) => {
+                    *place = Some(child);
+                    return Err(Failure::Fault(at_image(fault, first)));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        *place = Some(child);
+        Ok(features)
+    }
+
+    /// Sends `block` and appends its features.
+    fn exchange(&self, child: &mut ChildProcess, block: &[f32], features: &mut Vec<f32>) -> Result<(), Failure> {
+        let limit = self.worker.limits.image;
+        // So many images are worked on between two replies, one after another on each thread.
+        let patience = limit.saturating_mul(IMAGES_PER_THREAD as u32);
+        let images = block.len() / self.card.preprocessing.input_len();
+        let patience = if images == 1 { limit } else { patience };
+        let stop = || self.worker.is_stopped();
+        let silent = |silence| silence_of(&self.name, silence, "an image", limit);
+        let end = features.len() + images * self.card.feature_dim;
+        child.send(EMBED, &frame::to_bytes(block), Instant::now() + patience, &stop).map_err(silent)?;
+        while features.len() < end {
+            let reply_max = (4 * (end - features.len())).max(1 << 16);
+            let (kind, payload) = child.receive(reply_max, Instant::now() + patience, &stop).map_err(silent)?;
+            match kind {
+                FEATURES if !payload.is_empty() && features.len() + payload.len() / 4 <= end => {
+                    features.extend(frame::to_values(&payload));
+                }
+                FAILED => {
+                    let fault = serde_json::from_slice(&payload);
+                    return Err(fault.map_or_else(|_| self.unreadable().into(), Failure::Fault));
+                }
+                _ => return Err(self.unreadable().into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self) -> IsolatedError {
+        IsolatedError::Reply { encoder: self.name.clone() }
+    }
+}
+
+/// Why there are no features.
+enum Failure {
+    /// The encoder refuses an image.
+    Fault(Fault),
+    /// Its process is at fault.
+    Process(IsolatedError),
+}
+
+impl From<IsolatedError> for Failure {
+    fn from(error: IsolatedError) -> Self {
+        Self::Process(error)
+    }
+}
+
+fn at_image(fault: Fault, first: usize) -> Fault {
+    match fault {
+        Fault::NotFinite { image, position, value } => Fault::NotFinite { image: first + image, position, value },
+        other => other,
+    }
+}
+
+fn silence_of(name: &str, silence: Silence, what: &'static str, limit: Duration) -> IsolatedError {
+    let encoder = name.to_owned();
+    match silence {
+        Silence::Died(how) => IsolatedError::Died { encoder, how },
+        Silence::TimedOut => IsolatedError::TimedOut { encoder, what, limit },
+        Silence::Stopped => IsolatedError::Stopped { encoder },
+        Silence::TooLong => IsolatedError::Reply { encoder },
+    }
+}
+
+/// Starts a child and has it open the encoder.
+fn start(
+    name: &str,
+    worker: &Worker,
+    source: &OnnxSource,
+    options: &OpenOptions,
+    threads: usize,
+) -> Result<(ChildProcess, Card), IsolatedError> {
+    let limit = worker.limits.load;
+    let deadline = Instant::now() + limit;
+    let mut child = worker.start(name)?;
+    let load = Load {
+        name: name.to_owned(),
+        preprocessing: options.preprocessing.clone(),
+        arithmetic: options.arithmetic,
+        threads,
+        memory_bytes: worker.limits.memory_bytes,
+    };
+    let unreadable = || IsolatedError::Reply { encoder: name.to_owned() };
+    let load = serde_json::to_vec(&load).map_err(|_| unreadable())?;
+    let (stop, silent) = (|| worker.is_stopped(), |silence| silence_of(name, silence, "loading", limit));
+    child.send(LOAD, &load, deadline, &stop).map_err(silent)?;
+    match source {
+        OnnxSource::Path(path) => child.send(PATH, path.as_os_str().as_encoded_bytes(), deadline, &stop),
+        OnnxSource::Bytes(bytes) => child.send(MODEL, bytes, deadline, &stop),
+    }
+    .map_err(silent)?;
+    let (kind, payload) = child.receive(CARD_MAX, deadline, &stop).map_err(silent)?;
+    match kind {
+        OPENED => Ok((child, serde_json::from_slice(&payload).map_err(|_| unreadable())?)),
+        REFUSED => Err(IsolatedError::Refused { message: String::from_utf8_lossy(&payload).into_owned() }),
+        _ => Err(unreadable()),
+    }
+}
+
+impl Embedder for IsolatedEncoder {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn identity(&self) -> [u8; 32] {
+        self.card.identity
+    }
+
+    fn corpus(&self) -> Option<&CorpusStatistics> {
+        self.card.corpus.as_ref()
+    }
+
+    fn feature_dim(&self) -> usize {
+        self.card.feature_dim
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        &self.card.preprocessing
+    }
+
+    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
+        let encoder = self.name.clone();
+        let image_len = self.card.preprocessing.input_len();
+        if !input.len().is_multiple_of(image_len) {
+            let message = format!("input of {} values is no number of images of {image_len}", input.len());
+            return Err(EmbedError::Encoder { encoder, message });
+        }
+        self.embed_isolated(input).map_err(|failure| match failure {
+            Failure::Fault(Fault::Encoder { message }) => EmbedError::Encoder { encoder, message },
+            Failure::Fault(Fault::NotFinite { image, position, value }) => {
+                let value = value.parse().unwrap_or(f32::NAN);
+                EmbedError::NotFinite { encoder, image, position, value }
+            }
+            Failure::Process(error) => {
+                let text = error.to_string();
+                let message = text.strip_prefix(&format!("{encoder}: ")).unwrap_or(&text).to_owned();
+                EmbedError::Encoder { encoder, message }
+            }
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! The child's side: opens one encoder, embeds what it is sent, and ends with its parent.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use super::frame::{self, Card, EMBED, FAILED, FEATURES, Fault, LOAD, Load, MODEL, OPENED, PATH, REFUSED};
+use crate::encoder::{EmbedError, Embedder};
+use crate::runtime::{OnnxEncoder, OpenOptions};
+
+/// Address space beside that of the encoder: the program, and for each thread its stack and its allocator's reserve.
+const PROGRAM_BYTES: u64 = 512 << 20;
+const THREAD_BYTES: u64 = 72 << 20;
+
+/// Images of one block for each thread: what a thread waits for others at the end of a block is a part of it.
+pub(super) const IMAGES_PER_THREAD: usize = 4;
+
+/// Serves a parent until it closes its end of `input`.
+///
+/// # Errors
+/// A parent that sends what makes no sense, or does not read.
+pub fn serve_worker(input: impl Read + Send + 'static, output: &mut impl Write) -> io::Result<()> {
+    let frames = read_ahead(input);
+    let Some((load, source)) = frames.recv().ok().zip(frames.recv().ok()) else { return Ok(()) };
+    let (LOAD, load) = load else { return Err(io::ErrorKind::InvalidData.into()) };
+    let load: Load = serde_json::from_slice(&load)?;
+    limit_memory(&load);
+    // A pool that cannot be made leaves the one that is made by default.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(load.threads).build_global();
+    let encoder = match open(&load, source) {
+        Ok(encoder) => encoder,
+        Err(message) => return frame::write(output, REFUSED, message.as_bytes()),
+    };
+    frame::write(output, OPENED, &serde_json::to_vec(&card(&encoder))?)?;
+    let block = encoder.preprocessing().input_len() * IMAGES_PER_THREAD * load.threads.max(1);
+    while let Ok((EMBED, bytes)) = frames.recv() {
+        embed(&encoder, &frame::to_values(&bytes), block, output)?;
+    }
+    Ok(())
+}
+
+/// Reads frames in a thread of its own, which ends the process when the parent closes the pipe, also in the midst of
+/// work.
+fn read_ahead(mut input: impl Read + Send + 'static) -> Receiver<(u8, Vec<u8>)> {
+    let (send, receive) = sync_channel(1);
+    std::thread::spawn(move || {
+        while let Ok(Some(frame)) = frame::read(&mut input) {
+            if send.send(frame).is_err() {
+                return;
+            }
+        }
+        std::process::exit(0);
+    });
+    receive
+}
+
+fn open(load: &Load, (kind, source): (u8, Vec<u8>)) -> Result<OnnxEncoder, String> {
+    let options = OpenOptions { preprocessing: load.preprocessing.clone(), arithmetic: load.arithmetic };
+    let opened = match kind {
+        PATH => OnnxEncoder::open_with(&to_path(source), &options),
+        MODEL => OnnxEncoder::from_bytes(&load.name, &source, &options),
+        _ => return Err("the file did not arrive".to_owned()),
+    };
+    opened.map_err(|error| error.to_string())
+}
+
+fn to_path(bytes: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+fn card(encoder: &OnnxEncoder) -> Card {
+    Card {
+        identity: encoder.identity(),
+        feature_dim: encoder.feature_dim(),
+        arithmetic: encoder.arithmetic(),
+        preprocessing: encoder.preprocessing().clone(),
+        corpus: encoder.corpus().cloned(),
+        provenance: encoder.provenance().cloned(),
+    }
+}
+
+/// Sends the features of `input` block by block, so that the parent sees that work goes on.
+fn embed(encoder: &OnnxEncoder, input: &[f32], block: usize, output: &mut impl Write) -> io::Result<()> {
+    let image_len = encoder.preprocessing().input_len();
+    for (number, block_input) in input.chunks(block).enumerate() {
+        let fault = match encoder.embed_input(block_input) {
+            Ok(features) => {
+                frame::write(output, FEATURES, &frame::to_bytes(&features))?;
+                continue;
+            }
+            Err(EmbedError::NotFinite { image, position, value, .. }) => {
+                Fault::NotFinite { image: number * block / image_len + image, position, value: value.to_string() }
+            }
+            Err(EmbedError::Encoder { message, .. }) => Fault::Encoder { message },
+        };
+        return frame::write(output, FAILED, &serde_json::to_vec(&fault)?);
+    }
+    Ok(())
+}
+
+fn limit_memory(load: &Load) {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let threads = load.threads.max(1) as u64 + 2;
+    let limit = load.memory_bytes.saturating_add(PROGRAM_BYTES).saturating_add(threads * THREAD_BYTES);
+    // A system without such limits still has the deadlines.
+    let _ = setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: Some(limit) });
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}

@@ -1,0 +1,140 @@
+//! ONNX encoders from elsewhere in a process of their own: the same features, and failures that stay theirs.
+#![cfg(all(feature = "cli", feature = "onnx", unix))]
+
+mod crafted;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crafted::{convolution, encoded};
+use macula::data::Preprocessing;
+use macula::encoder::{EmbedError, Embedder};
+use macula::isolated::{HostedEncoder, IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Worker, WorkerLimits};
+use macula::runtime::{OnnxEncoder, OpenOptions};
+
+fn worker(limits: WorkerLimits) -> Worker {
+    Worker { program: env!("CARGO_BIN_EXE_macula").into(), argument: "encode-worker", limits, stop: None }
+}
+
+fn open(source: OnnxSource, recipe: Preprocessing, worker: Worker) -> Result<Box<IsolatedEncoder>, IsolatedError> {
+    let options = OpenOptions { preprocessing: Some(recipe), arithmetic: None };
+    match OnnxHost::Child(worker).open("net", source, &options)? {
+        HostedEncoder::Isolated(encoder) => Ok(encoder),
+        HostedEncoder::InProcess(_) => panic!("an encoder from elsewhere runs in this process"),
+    }
+}
+
+fn foreign() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/torch_net.onnx")
+}
+
+fn recipe() -> Preprocessing {
+    Preprocessing { mean: vec![0.5; 3], std: vec![0.25; 3], ..Preprocessing::unit(3, 64, 64) }
+}
+
+fn input(images: usize) -> Vec<f32> {
+    (0..images * 3 * 64 * 64).map(|at| (at * 7 % 251) as f32 / 251.0).collect()
+}
+
+#[test]
+fn the_features_are_those_of_this_process() {
+    let options = OpenOptions { preprocessing: Some(recipe()), arithmetic: None };
+    let here = OnnxEncoder::open_with(&foreign(), &options).unwrap();
+    for source in [OnnxSource::Path(foreign()), OnnxSource::Bytes(std::fs::read(foreign()).unwrap())] {
+        let there = open(source, recipe(), worker(WorkerLimits::default())).unwrap();
+        assert_eq!((there.identity(), there.feature_dim()), (here.identity(), here.feature_dim()));
+        assert_eq!((there.preprocessing(), there.arithmetic()), (here.preprocessing(), here.arithmetic()));
+        for images in [0, 1, 5, 150] {
+            let input = input(images);
+            assert_eq!(there.embed_input(&input).unwrap(), here.embed_input(&input).unwrap(), "{images} images");
+        }
+        assert!(matches!(there.embed_input(&[0.0; 7]), Err(EmbedError::Encoder { .. })));
+    }
+}
+
+#[test]
+fn several_threads_share_one_process() {
+    let there = open(OnnxSource::Path(foreign()), recipe(), worker(WorkerLimits::default())).unwrap();
+    let expected = there.embed_input(&input(3)).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(there.embed_input(&input(3)).unwrap(), expected));
+        }
+    });
+}
+
+#[test]
+fn a_process_that_dies_is_an_error_of_one_request() {
+    let there = open(OnnxSource::Path(foreign()), recipe(), worker(WorkerLimits::default())).unwrap();
+    let expected = there.embed_input(&input(2)).unwrap();
+    for _ in 0..3 {
+        let process = there.process_id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-KILL", &process]).status().unwrap().success());
+        let error = there.embed_input(&input(2)).unwrap_err().to_string();
+        assert!(error.contains("signal 9"), "{error}");
+        assert_eq!(there.process_id(), None);
+        assert_eq!(there.embed_input(&input(2)).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_process_ends_with_its_encoder() {
+    let there = open(OnnxSource::Path(foreign()), recipe(), worker(WorkerLimits::default())).unwrap();
+    let process = format!("/proc/{}", there.process_id().unwrap());
+    assert!(Path::new(&process).exists());
+    drop(there);
+    assert!(!Path::new(&process).exists());
+}
+
+#[test]
+fn time_is_limited_for_loading_and_for_an_image() {
+    let limits = |load, image| WorkerLimits { load, image, ..WorkerLimits::default() };
+    let usual = Duration::from_secs(60);
+    let late = open(OnnxSource::Path(foreign()), recipe(), worker(limits(Duration::from_nanos(1), usual)));
+    assert!(matches!(late, Err(IsolatedError::TimedOut { what: "loading", .. })));
+    // 13 thousand million multiply-accumulates.
+    let (model, recipe) = (encoded(&convolution(1024, 7, 256)), Preprocessing::unit(1, 1024, 1024));
+    let begun = Instant::now();
+    let slow = open(OnnxSource::Bytes(model), recipe, worker(limits(usual, Duration::from_millis(50))));
+    let error = slow.err().unwrap();
+    assert!(
+        matches!(&error, IsolatedError::Trial(EmbedError::Encoder { message, .. }) if message.contains("0.05 s")),
+        "{error}"
+    );
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn memory_is_limited() {
+    // The convolution alone gives 2 GiB.
+    let (model, recipe) = (encoded(&convolution(4096, 1, 30)), Preprocessing::unit(1, 4096, 4096));
+    let limits = WorkerLimits { memory_bytes: 64 << 20, ..WorkerLimits::default() };
+    let error = open(OnnxSource::Bytes(model), recipe, worker(limits)).err().unwrap().to_string();
+    assert!(error.contains("its process") && error.contains("alloc"), "{error}");
+}
+
+#[test]
+fn a_request_to_stop_ends_the_wait() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (model, recipe) = (encoded(&convolution(1024, 7, 512)), Preprocessing::unit(1, 1024, 1024));
+    let worker = Worker { stop: Some(Arc::clone(&stop)), ..worker(WorkerLimits::default()) };
+    let waiting = std::thread::spawn(move || open(OnnxSource::Bytes(model), recipe, worker).err());
+    std::thread::sleep(Duration::from_millis(300));
+    stop.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    assert!(waiting.join().unwrap().is_some());
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_program_that_is_none_is_an_error() {
+    let missing = Worker { program: "no-such-program".into(), ..worker(WorkerLimits::default()) };
+    let error = open(OnnxSource::Path(foreign()), recipe(), missing).err().unwrap();
+    assert!(matches!(error, IsolatedError::Start { .. }), "{error}");
+    let other = Worker { program: "false".into(), ..worker(WorkerLimits::default()) };
+    let error = open(OnnxSource::Path(foreign()), recipe(), other).err().unwrap();
+    assert!(matches!(error, IsolatedError::Died { .. }), "{error}");
+}
