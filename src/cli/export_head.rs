@@ -56,7 +56,7 @@ mod with_onnx {
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_whole;
     use crate::link::{Address, Device, Knowledge};
-    use crate::report::text::{left, noun, shown_path};
+    use crate::report::text::{left, noun, shown, shown_path};
     use crate::runtime::{decode, encode, self_contained};
 
     #[derive(serde::Serialize)]
@@ -97,7 +97,7 @@ mod with_onnx {
         if let ([class], false) = (&head.classes[..], args.common.quiet) {
             eprintln!(
                 "note: only one class is taught, '{}': the model gives it probability 1 for every image",
-                class.name
+                shown(&class.name)
             );
         }
         if !args.common.quiet {

@@ -1,5 +1,7 @@
 //! `macula pretrain`: train an encoder into a run folder, or continue a run.
 
+mod figures;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +21,8 @@ use crate::encoders::open_run;
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    EpochLine, Event, Health, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig,
-    PretrainError, RunFolder, Score, Validate, pretrain,
+    EpochLine, Event, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig, PretrainError,
+    RunFolder, Validate, pretrain,
 };
 use crate::report::text::{count, shown};
 
@@ -217,7 +219,9 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     let outcome = pool.install(|| pretrain(&config, &dataset, &args.out, options, &mut progress, &stop));
     progress.bar.finish_and_clear();
     match outcome {
-        Ok(Outcome::Finished { last, skipped }) => report(&args, last.as_ref(), skipped),
+        Ok(Outcome::Finished { last, skipped }) => {
+            report(&args, (config.method, &dataset.class_names), last.as_ref(), skipped)
+        }
         Ok(Outcome::Interrupted { step }) => Err(interrupted(&args.out, step)),
         Err(error @ (PretrainError::NotFinite { .. } | PretrainError::Collapsed { .. })) => {
             Err(CheckFailed(error.to_string()).into())
@@ -405,34 +409,18 @@ impl Observer for Progress {
                 self.bar.set_position(line.step * self.images_a_step);
             }
             Event::Epoch(line) => {
-                let held_out =
-                    line.held_out.as_ref().map_or(String::new(), |score| format!("  held out {}", told(score)));
-                self.say(format!("epoch {:>3}  train {}{held_out}", line.epoch, told(&line.train)));
+                let held_out = line
+                    .held_out
+                    .as_ref()
+                    .map_or(String::new(), |score| format!("  held out {}", figures::of_score(score)));
+                self.say(format!("epoch {:>3}  train {}{held_out}", line.epoch, figures::of_score(&line.train)));
                 if let Some(health) = &line.health {
-                    self.say(format!("           features {}", felt(health)));
+                    self.say(format!("           features {}", figures::of_health(health)));
                 }
             }
             Event::Warning(text) => self.say(format!("warning: {}", shown(text))),
         }
     }
-}
-
-fn told(score: &Score) -> String {
-    let Score { loss, balanced_accuracy, accuracy, measures, .. } = score;
-    let measures: String =
-        measures.iter().map(|(name, value)| format!(", {} {value:.4}", name.replace('_', " "))).collect();
-    format!("loss {loss:.4}, balanced accuracy {balanced_accuracy:.4}, accuracy {accuracy:.4}{measures}")
-}
-
-fn felt(health: &Health) -> String {
-    let some = |name: &str, value: Option<f64>| value.map_or(String::new(), |value| format!("{name} {value:.4}, "));
-    let Health { images, uniformity, effective_rank, deviation, .. } = health;
-    format!(
-        "{}{}uniformity {uniformity:.3}, effective rank {effective_rank:.1}, deviation {deviation:.3} ({})",
-        some("k-NN", health.knn),
-        some("alignment", health.alignment),
-        count(*images, "image"),
-    )
 }
 
 #[derive(Serialize)]
@@ -443,7 +431,12 @@ struct Summary<'a> {
     last: Option<&'a EpochLine>,
 }
 
-fn report(args: &Args, last: Option<&EpochLine>, skipped: usize) -> anyhow::Result<()> {
+fn report(
+    args: &Args,
+    (method, class_names): (Method, &[String]),
+    last: Option<&EpochLine>,
+    skipped: usize,
+) -> anyhow::Result<()> {
     let run = args.out.display().to_string();
     if args.common.json {
         return print_json(&Summary { run, skipped, last });
@@ -452,14 +445,16 @@ fn report(args: &Args, last: Option<&EpochLine>, skipped: usize) -> anyhow::Resu
         None => println!("{}: was finished before", shown(&run)),
         Some(line) => {
             println!("{}: {}, {}", shown(&run), count(line.epoch, "epoch"), count(line.step, "step"));
-            println!("train     {}", told(&line.train));
+            println!("train     {}", figures::of_score(&line.train));
             if let Some(score) = &line.held_out {
-                println!("held out  {}", told(score));
-                let recall = score.recall.iter().map(|r| r.map_or("-".into(), |r| format!("{r:.4}")));
-                println!("          recall by class {}", recall.collect::<Vec<String>>().join(" "));
+                println!("held out  {}", figures::of_score(score));
+                // Turns of rotation and the one answer of other objectives are no classes of the data.
+                if method == Method::Supervised {
+                    println!("          recall ↑ {}", figures::of_recall(&score.recall, class_names));
+                }
             }
             if let Some(health) = &line.health {
-                println!("features  {}", felt(health));
+                println!("features  {}", figures::of_health(health));
             }
         }
     }

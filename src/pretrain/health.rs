@@ -41,6 +41,13 @@ const DEVIATION_MIN: f64 = 0.015;
 /// differences along its other directions, which add up to more than this.
 const RANK_MIN: f64 = 1.2;
 
+/// Images below which the rank says nothing: features of N images differ along N - 1 directions at most, and a few may lie
+/// near a line by chance.
+const RANK_IMAGES_MIN: usize = 8;
+
+/// Images of a step up to which an objective that compares images is warned of.
+const COMPARED_MIN: usize = 2;
+
 /// Below it (mean squared distance, 2 for directions that have nothing in common) embeddings fell together: the gradient of
 /// every contrastive loss is a sum of differences of embeddings, and there is next to none. With the hardest triplets of
 /// PneumoniaMNIST they were at 0.0068 after two epochs and at 0.0004 ten epochs later, the loss at the margin all the while.
@@ -199,11 +206,12 @@ fn alignment_of(
     Ok(alignment(&views[0], &views[1], dim))
 }
 
-/// None without two labelled images of two classes at least.
+/// None without two labelled images of two classes at least, or where no class has a second image to be found by.
 fn knn(features: Features, training: &ImageSet<'_>, positions: &[usize], num_classes: usize) -> Option<f64> {
     let labelled: Vec<usize> = (0..positions.len()).filter(|&at| training.labels[positions[at]].is_some()).collect();
     let labels: Vec<usize> = labelled.iter().filter_map(|&at| training.labels[positions[at]]).collect();
     labels.iter().find(|&&label| label != labels[0])?;
+    labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label))?;
     let scores = knn_leave_one_out(&features.select(&labelled), &labels, num_classes, KnnSettings::default());
     Some(Confusion::of(num_classes, &labels, &predictions(&scores, num_classes)).balanced_accuracy())
 }
@@ -211,15 +219,39 @@ fn knn(features: Features, training: &ImageSet<'_>, positions: &[usize], num_cla
 /// Whether the encoder collapsed. `train` is the score of the epoch, in which contrastive objectives tell the mean squared
 /// distance of their embeddings.
 pub fn collapse(health: &Health, train: &Score) -> Option<Collapse> {
-    let Health { deviation, uniformity, effective_rank, .. } = *health;
+    let Health { images, deviation, uniformity, effective_rank, .. } = *health;
     if deviation < DEVIATION_MIN {
         return Some(Collapse::OneFeature { deviation, uniformity });
     }
-    if effective_rank < RANK_MIN {
+    if effective_rank < RANK_MIN && images >= RANK_IMAGES_MIN {
         return Some(Collapse::OneDirection { effective_rank });
     }
     let distance = *train.measures.get("distance")?;
     (distance < DISTANCE_MIN).then_some(Collapse::OneEmbedding { distance, loss: train.loss })
+}
+
+/// That there is next to nothing to learn from: no other image to compare with, or no other class.
+///
+/// * `images`: trained on; `batch_size` of them a step
+/// * `classes`: of the data set
+pub(super) fn too_little(config: &PretrainConfig, images: usize, batch_size: usize, classes: usize) -> Option<String> {
+    if config.method == Method::Supervised && classes < 2 {
+        return Some(
+            "all images are of one class: there is nothing to tell apart, and the loss is 0 from the start".to_owned(),
+        );
+    }
+    if !config.method.is_contrastive() || batch_size > COMPARED_MIN {
+        return None;
+    }
+    let what = match (config.method, images, batch_size) {
+        (Method::Moco, 1, _) => "the only negatives are earlier keys of the same image".to_owned(),
+        (Method::Moco, ..) => format!("the queue of {} holds keys of {images} images", config.comparison.queue),
+        (_, _, 1) => "there are no negatives, and the loss is 0 whatever the encoder does".to_owned(),
+        _ => format!("each view has {} negatives only", 2 * (batch_size - 1)),
+    };
+    let batches = if images <= COMPARED_MIN { "more images" } else { "a larger batch" };
+    let each = if batch_size == 1 { "1 image" } else { "2 images" };
+    Some(format!("{each} a step: {what}, and batch norm sees {each} at a time; train on {batches}"))
 }
 
 /// That mining gives nothing more to learn: the loss is stuck at the margin, as it is when anchors, positives and negatives
@@ -277,6 +309,35 @@ mod tests {
         assert!(told(Health { deviation: 0.001, ..HEALTHY }, None).contains("deviation 0.0010"));
         assert!(told(Health { effective_rank: 1.01, ..HEALTHY }, None).contains("effective rank 1.01"));
         assert!(told(HEALTHY, Some(1e-4)).contains("0.00010"));
+    }
+
+    #[test]
+    fn a_few_images_are_no_collapse() {
+        let flat = Health { effective_rank: 1.0, ..HEALTHY };
+        assert!(collapse(&flat, &train(1.0, None)).is_some());
+        assert_eq!(
+            collapse(&Health { images: 2, ..flat }, &train(1.0, None)),
+            None,
+            "two images always differ along a line"
+        );
+    }
+
+    #[test]
+    fn comparing_images_of_a_tiny_batch_is_warned_of() {
+        let warned = |method, images, batch_size, classes| {
+            let config = PretrainConfig::new("phantoms", method);
+            too_little(&config, images, batch_size, classes)
+        };
+        for method in [Method::Simclr, Method::Triplet] {
+            assert!(warned(method, 1, 1, 0).unwrap().contains("no negatives"));
+            assert!(warned(method, 100, 2, 0).unwrap().contains("2 negatives"));
+            assert_eq!(warned(method, 100, 3, 0), None);
+        }
+        assert!(warned(Method::Moco, 1, 1, 0).unwrap().contains("same image"));
+        assert!(warned(Method::Moco, 2, 2, 0).is_some() && warned(Method::Moco, 9, 8, 0).is_none());
+        assert_eq!((warned(Method::Rotation, 1, 1, 0), warned(Method::Masked, 1, 1, 0)), (None, None));
+        assert!(warned(Method::Supervised, 50, 8, 1).unwrap().contains("one class"));
+        assert_eq!(warned(Method::Supervised, 50, 8, 2), None);
     }
 
     #[test]

@@ -274,6 +274,11 @@ impl<'a> Trainer<'a> {
         let (images, batch_size) = (self.training.readable.len(), self.batch_size());
         let step = self.progress.step;
         observer.event(Event::Started { step, steps: per_epoch * epochs, images, batch_size });
+        if let Some(warning) =
+            health::too_little(&self.progress.config, images, batch_size, self.progress.class_names.len())
+        {
+            observer.event(Event::Warning(&warning));
+        }
         let mut last = None;
         while !self.progress.finished {
             let epoch = self.progress.step / per_epoch;

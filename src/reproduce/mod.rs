@@ -80,6 +80,18 @@ pub enum ReproduceError {
         /// The data set.
         data: String,
     },
+    /// A part has too few images.
+    #[error("{data}: the lesson needs at least {needed} images in its {part} part, {found} can be read")]
+    TooFewImages {
+        /// The data set.
+        data: String,
+        /// Which part.
+        part: &'static str,
+        /// Images there are.
+        found: usize,
+        /// Images needed.
+        needed: usize,
+    },
     /// The run folder is taken by another run.
     #[error("{folder} holds a run with other settings: remove it or choose another folder")]
     OtherRun {

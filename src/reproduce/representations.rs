@@ -18,9 +18,16 @@ const RETRIEVED: usize = 10;
 const SHOWN: usize = 6;
 const QUERIES_SHOWN: usize = 10;
 
+/// Test images without which an image has too few others: those compared, and itself.
+const IMAGES_MIN: usize = RETRIEVED + 1;
+
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let task = lab.task(tasks::CIFAR_10);
     let images = lab.images(&task)?;
+    if images.test.len() < IMAGES_MIN {
+        let (data, found) = (images.dataset.name.clone(), images.test.len());
+        return Err(ReproduceError::TooFewImages { data, part: "test", found, needed: IMAGES_MIN });
+    }
     let run = lab.run_of(&task, &images, Method::Simclr)?;
     let (pixels, random) = (lab.raw_pixels(&task, &images)?, lab.random(&task, &images)?);
     let encoders: [(&str, &dyn Embedder); 3] =
