@@ -3,16 +3,20 @@
 //! `./check decode` runs both; the variable MACULA_DECODE_CHECK names the folder of the files.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use macula::data::ValueRange;
 use macula::data::decode::{self, DecodeOptions};
+use macula::rng::Rng;
 
 /// Levels that two decoders may differ by: JPEG and WebP are specified to a rounding, and colours are converted.
 const LEVELS_MAX: u8 = 3;
 
 /// Fewer files than this are not what the script makes.
 const FILES_MIN: usize = 200;
+
+/// Changed forms of each file.
+const CHANGED_FILES: usize = 20;
 
 #[derive(serde::Deserialize)]
 struct File {
@@ -43,22 +47,81 @@ fn compare(folder: &Path, file: &File) -> Result<u8, String> {
     Ok(found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0))
 }
 
+/// All lines of the list.
+fn files(folder: &Path) -> Vec<File> {
+    let lines = std::fs::read_to_string(folder.join("files.jsonl")).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn folder() -> PathBuf {
+    std::env::var_os("MACULA_DECODE_CHECK").expect("MACULA_DECODE_CHECK names the folder of the files").into()
+}
+
+/// What is cut off is refused, or was no part of the picture. A JPEG whose end was lost is given another one.
+#[test]
+fn a_cut_file_is_refused_or_shows_the_same() {
+    let (folder, mut refused, mut same) = (folder(), 0, 0);
+    for file in files(&folder) {
+        let range = file.range.map(|[low, high]| ValueRange::new(low, high).unwrap());
+        let options = DecodeOptions { range, ..DecodeOptions::default() };
+        let bytes = std::fs::read(folder.join(&file.file)).unwrap();
+        let whole = decode::decode(&bytes, &file.file, &options).unwrap().image;
+        for eighths in 1..8 {
+            let mut cut = bytes[..bytes.len() * eighths / 8].to_vec();
+            if file.file.contains("JPEG") {
+                cut.extend([0xFF, 0xD9]);
+            }
+            match decode::decode(&cut, &file.file, &options) {
+                Err(_) => refused += 1,
+                Ok(found) => {
+                    assert_eq!(found.image, whole, "{} cut to {eighths} eighths", file.file);
+                    same += 1;
+                }
+            }
+        }
+    }
+    println!("{refused} cut files are refused, {same} show the same");
+    assert!(refused > 10 * same);
+}
+
+/// Bytes are changed at random: whatever comes of it, no decoder panics.
+#[test]
+fn no_decoder_panics_on_changed_bytes() {
+    let (folder, mut rng, mut tried, mut panics) = (folder(), Rng::for_purpose(1, "changed bytes"), 0, Vec::new());
+    for file in files(&folder) {
+        let bytes = std::fs::read(folder.join(&file.file)).unwrap();
+        for _ in 0..CHANGED_FILES {
+            let mut changed = bytes.clone();
+            for _ in 0..1 + rng.below(8) {
+                // Headers come first, and most of what can go wrong is in them.
+                let limit = if rng.below(2) == 0 { changed.len().min(600) } else { changed.len() };
+                let at = rng.below(limit);
+                changed[at] = rng.below(256) as u8;
+            }
+            tried += 1;
+            if let Err(error) = decode::decode(&changed, &file.file, &DecodeOptions::default())
+                && error.to_string().contains("the decoder failed")
+            {
+                panics.push(error.to_string());
+            }
+        }
+    }
+    println!("{tried} changed files, {} panics", panics.len());
+    assert!(panics.is_empty(), "{}", panics.join("\n"));
+}
+
 #[test]
 fn all_files_are_read_as_pillow_reads_them() {
-    let folder = std::env::var_os("MACULA_DECODE_CHECK").expect("MACULA_DECODE_CHECK names the folder of the files");
-    let folder = Path::new(&folder);
-    let lines = std::fs::read_to_string(folder.join("files.jsonl")).unwrap();
-    let (mut counts, mut wrong, mut files) = (BTreeMap::<u8, usize>::new(), Vec::new(), 0);
-    for line in lines.lines() {
-        let file: File = serde_json::from_str(line).unwrap();
-        files += 1;
-        match compare(folder, &file) {
+    let folder = folder();
+    let (mut counts, mut wrong, files) = (BTreeMap::<u8, usize>::new(), Vec::new(), files(&folder));
+    for file in &files {
+        match compare(&folder, file) {
             Ok(levels) if levels <= LEVELS_MAX => *counts.entry(levels).or_default() += 1,
             Ok(levels) => wrong.push(format!("{}: off by {levels}", file.file)),
             Err(message) => wrong.push(format!("{}: {message}", file.file)),
         }
     }
-    println!("{files} files: read alike to so many levels {counts:?}, {} not", wrong.len());
+    println!("{} files: read alike to so many levels {counts:?}, {} not", files.len(), wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(files >= FILES_MIN, "{files} files");
+    assert!(files.len() >= FILES_MIN, "{} files", files.len());
 }

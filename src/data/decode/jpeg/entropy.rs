@@ -4,6 +4,9 @@ use super::super::refusal::Refusal;
 
 const LOOKUP_BITS: u32 = 16;
 
+/// Equal bytes after the last block that are no sign of damage.
+const PADDING_MAX: usize = 64;
+
 /// A Huffman table: for each of the next 16 bits, how long the code is and which symbol it has.
 pub(super) struct Huffman {
     /// Length in bits, 0 where no code begins like this; symbol.
@@ -99,8 +102,8 @@ impl<'a> Bits<'a> {
 
     /// Ends a scan or the part of it before a restart marker; gives the place of the marker that follows.
     ///
-    /// Less than a byte is padding. Whole bytes that nobody has read mean that blocks were lost, unless all are equal:
-    /// some cameras fill up with them.
+    /// Less than a byte is padding. Whole bytes that nobody has read mean that blocks were lost, unless they are few and
+    /// equal: some cameras fill up with them.
     pub fn finish(mut self) -> Result<usize, Refusal> {
         let unread = (self.len / 8) as usize;
         let mut left: Vec<u8> = (0..unread).map(|byte| (self.buffer >> (8 * byte)) as u8).collect();
@@ -114,7 +117,7 @@ impl<'a> Bits<'a> {
             left.extend_from_slice(&self.buffer.to_be_bytes()[8 - (self.len / 8) as usize..]);
             self.len = 0;
         }
-        match left.iter().all(|byte| *byte == left[0]) {
+        match left.len() <= PADDING_MAX && left.iter().all(|byte| *byte == left[0]) {
             true => Ok(self.at),
             false => {
                 Err(format!("the JPEG is damaged: {} coded bytes before byte {} show nothing", left.len(), self.at)

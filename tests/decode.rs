@@ -1,0 +1,358 @@
+//! Decoding through its public interface: what is turned, what is refused, and that nothing is filled in.
+
+mod tiff;
+
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
+use macula::data::decode::{self, DecodeOptions, Decoded, SampleKind};
+use macula::data::{DataError, Image, ValueRange};
+use tiff::Tiff;
+
+fn read(bytes: &[u8]) -> Result<Decoded, DataError> {
+    decode::decode(bytes, "test.img", &DecodeOptions::default())
+}
+
+fn read_with(bytes: &[u8], low: f64, high: f64) -> Result<Decoded, DataError> {
+    let range = Some(ValueRange::new(low, high).unwrap());
+    decode::decode(bytes, "test.img", &DecodeOptions { range, ..DecodeOptions::default() })
+}
+
+/// The reason that an image is refused for.
+fn refusal(bytes: &[u8]) -> String {
+    match read(bytes) {
+        Err(DataError::Decode { reason, .. }) => reason,
+        Err(other) => panic!("refused otherwise: {other}"),
+        Ok(decoded) => panic!("not refused: {}×{}", decoded.image.width, decoded.image.height),
+    }
+}
+
+/// No symmetry, odd sides, smooth for JPEG.
+fn picture() -> DynamicImage {
+    let pixel = |x: u32, y: u32| Rgb([(40 + 3 * x + y) as u8, (200 - 4 * y) as u8, (60 + x + 2 * y) as u8]);
+    DynamicImage::ImageRgb8(RgbImage::from_fn(45, 29, pixel))
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// EXIF data of one tag.
+fn exif(orientation: u8) -> Vec<u8> {
+    let mut block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    block[18] = orientation;
+    block
+}
+
+/// Puts `part` at `at`.
+fn insert(bytes: &[u8], at: usize, part: &[u8]) -> Vec<u8> {
+    [&bytes[..at], part, &bytes[at..]].concat()
+}
+
+fn png_chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let mut hash = crc32fast::Hasher::new();
+    hash.update(name);
+    hash.update(content);
+    let len = (content.len() as u32).to_be_bytes();
+    [&len, name.as_slice(), content, &hash.finalize().to_be_bytes()].concat()
+}
+
+/// Where the first chunk called `name` of a PNG begins.
+fn png_place(bytes: &[u8], name: &[u8; 4]) -> usize {
+    bytes.windows(4).position(|window| window == name).unwrap() - 4
+}
+
+/// The picture with an orientation, in each place that a format has for it.
+fn turned(orientation: u8) -> Vec<(&'static str, Vec<u8>)> {
+    let block = exif(orientation);
+    let jpeg = encoded(&picture(), ImageFormat::Jpeg);
+    let segment = [b"Exif\0\0".as_slice(), &block].concat();
+    let segment = [&[0xFF, 0xE1], &(segment.len() as u16 + 2).to_be_bytes()[..], &segment].concat();
+    let png = encoded(&picture(), ImageFormat::Png);
+    let chunk = png_chunk(b"eXIf", &block);
+    let mut webp = encoded(&picture(), ImageFormat::WebP);
+    webp.extend([b"EXIF".as_slice(), &(block.len() as u32).to_le_bytes(), &block].concat());
+    let len = (webp.len() as u32 - 8).to_le_bytes();
+    webp[4..8].copy_from_slice(&len);
+    let rgb = picture().into_rgb8();
+    let tiff = Tiff::new(45, 29, rgb.as_raw()).with(258, &[8, 8, 8]).with(262, &[2]).with(277, &[3]);
+    vec![
+        ("JPEG", insert(&jpeg, 2, &segment)),
+        ("PNG before the pixels", insert(&png, png_place(&png, b"IDAT"), &chunk)),
+        ("PNG after the pixels", insert(&png, png_place(&png, b"IEND"), &chunk)),
+        ("WebP", webp),
+        ("TIFF", tiff.with(274, &[orientation.into()]).bytes()),
+    ]
+}
+
+#[test]
+fn every_format_is_turned_upright() {
+    for orientation in 1..=8 {
+        let mut expected = picture();
+        expected.apply_orientation(Orientation::from_exif(orientation).unwrap());
+        let expected = expected.into_rgb8();
+        for (kind, bytes) in turned(orientation) {
+            let Decoded { image, orientation: found, .. } = read(&bytes).unwrap();
+            assert_eq!(found, orientation, "{kind}");
+            assert_eq!((image.width as u32, image.height as u32), expected.dimensions(), "{kind} {orientation}");
+            let worst = image.pixels.iter().zip(expected.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+            assert!(worst <= if kind == "JPEG" { 8 } else { 0 }, "{kind} {orientation}: off by {worst}");
+        }
+    }
+}
+
+/// Where the coded pixels of a baseline JPEG begin.
+fn scan_start(jpeg: &[u8]) -> usize {
+    let at = jpeg.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+    at + 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]))
+}
+
+#[test]
+fn a_jpeg_of_which_pixels_are_missing_is_refused() {
+    let noise = GrayImage::from_fn(64, 64, |x, y| Luma([(x * 37 + y * 91 + x * y * 7) as u8]));
+    let jpeg = encoded(&DynamicImage::ImageLuma8(noise), ImageFormat::Jpeg);
+    assert!(read(&jpeg).is_ok());
+    let (start, end) = (scan_start(&jpeg), jpeg.len() - 2);
+    // Cut anywhere, with an end marker, and with another file behind it.
+    for keep in (start..end - 1).step_by(97) {
+        let with_end = [&jpeg[..keep], &[0xFF, 0xD9]].concat();
+        let with_junk = [&jpeg[..keep], &jpeg[..start], &[7; 300], &[0xFF, 0xD9], &[1; 40]].concat();
+        for cut in [with_end, with_junk] {
+            assert!(refusal(&cut).starts_with("the JPEG is"), "cut to {keep}");
+        }
+    }
+    // A piece in the middle is lost.
+    for at in [start + 100, (start + end) / 2] {
+        let lost = [&jpeg[..at], &jpeg[at + 64..]].concat();
+        assert!(refusal(&lost).starts_with("the JPEG is"));
+    }
+    // Bytes after the end are a camera's own matter, and filled up ones before it as well.
+    assert!(read(&[&jpeg[..], &[9; 50]].concat()).is_ok());
+    assert!(read(&[&jpeg[..end], &[0xFF; 5], &jpeg[end..]].concat()).is_ok());
+}
+
+#[test]
+fn kinds_of_jpeg_that_are_not_read_are_named() {
+    let jpeg = encoded(&picture(), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    for (marker, name) in [(0xC3, "lossless"), (0xC9, "arithmetic"), (0xC5, "hierarchical")] {
+        let mut other = jpeg.clone();
+        other[frame + 1] = marker;
+        assert!(refusal(&other).contains(name), "{marker:x}");
+    }
+    let mut deep = jpeg.clone();
+    deep[frame + 4] = 12;
+    assert!(refusal(&deep).contains("12 bits"));
+}
+
+#[test]
+fn a_png_needs_its_end_and_its_checksums() {
+    let png = encoded(&picture(), ImageFormat::Png);
+    let end = png_place(&png, b"IEND");
+    assert!(refusal(&png[..end]).contains("IEND"));
+    let mut damaged = png.clone();
+    damaged[png_place(&png, b"IDAT") + 20] ^= 4;
+    assert!(!refusal(&damaged).is_empty());
+    assert!(read(&[&png[..], b"junk"].concat()).is_ok());
+    // An animation: the still picture, and how many frames there are.
+    let control = png_chunk(b"acTL", &[0, 0, 0, 5, 0, 0, 0, 0]);
+    let animated = read(&insert(&png, png_place(&png, b"IDAT"), &control)).unwrap();
+    assert_eq!((animated.frames, animated.image), (5, read(&png).unwrap().image));
+}
+
+#[test]
+fn a_gif_must_be_whole_and_fill_its_canvas() {
+    let gif = encoded(&picture(), ImageFormat::Gif);
+    assert_eq!(read(&gif).unwrap().frames, 1);
+    assert!(refusal(&gif[..gif.len() - 1]).contains("trailer"));
+    let mut larger = gif.clone();
+    larger[6] += 1;
+    assert!(refusal(&larger).contains("canvas"));
+}
+
+#[test]
+fn run_lengths_of_a_bmp_must_say_every_pixel() {
+    let bmp = |runs: &[u8]| {
+        let mut bytes = b"BM\0\0\0\0\0\0\0\0\x3e\0\0\0\x28\0\0\0\x04\0\0\0\x02\0\0\0\x01\0\x08\0\x01\0\0\0".to_vec();
+        bytes.extend((runs.len() as u32).to_le_bytes());
+        bytes.extend([0; 8]);
+        // Two colours: black and white.
+        bytes.extend([2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 0]);
+        bytes.extend(runs);
+        bytes
+    };
+    let whole = read(&bmp(&[4, 1, 0, 0, 0, 4, 0, 1, 0, 1, 0, 0, 0, 1])).unwrap().image;
+    let grey: Vec<u8> = whole.to_grey().pixels;
+    assert_eq!(grey, [0, 255, 0, 255, 255, 255, 255, 255]);
+    for runs in [
+        &[4, 1, 0, 1][..],                           // a row is missing
+        &[4, 1, 0, 0, 3, 1, 0, 0, 0, 1],             // a pixel is missing
+        &[0, 2, 1, 0, 3, 1, 0, 0, 4, 1, 0, 0, 0, 1], // a jump leaves one out
+        &[4, 1, 0, 0, 0, 4, 0, 1],                   // cut off
+        &[4, 1],
+    ] {
+        assert!(read(&bmp(runs)).is_err(), "{runs:?}");
+    }
+}
+
+#[test]
+fn a_webp_or_pnm_that_is_short_is_refused() {
+    let webp = encoded(&picture(), ImageFormat::WebP);
+    assert!(refusal(&webp[..webp.len() - 2]).contains("truncated"));
+    let mut pnm = b"P6 2 2 255\n".to_vec();
+    pnm.extend([7; 12]);
+    assert_eq!(read(&pnm).unwrap().image.pixels, [7; 12]);
+    assert!(read(&pnm[..pnm.len() - 1]).is_err());
+}
+
+#[test]
+fn kinds_of_samples_and_their_ranges() {
+    let deep: Vec<u8> = [0u16, 512, 1023].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let tiff = Tiff::new(3, 1, &deep).with(258, &[16]);
+    let decoded = read(&tiff.bytes()).unwrap();
+    assert_eq!(
+        (decoded.raw.kind, decoded.raw.bits, decoded.raw.low, decoded.raw.high),
+        (SampleKind::Unsigned, 16, 0.0, 1023.0)
+    );
+    assert_eq!(decoded.image.pixels, [0, 2, 4]);
+    assert_eq!(read_with(&tiff.bytes(), 0.0, 1023.0).unwrap().image.pixels, [0, 128, 255]);
+    // White is zero: the same values, the other way round.
+    let inverted = Tiff::new(3, 1, &deep).with(258, &[16]).with(262, &[0]).bytes();
+    assert_eq!(read_with(&inverted, 0.0, 1023.0).unwrap().image.pixels, [255, 127, 0]);
+
+    let signed: Vec<u8> = [-1000i16, 0, 1000].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let tiff = Tiff::new(3, 1, &signed).with(258, &[16]).with(339, &[2]).bytes();
+    let reason = refusal(&tiff);
+    assert!(reason.contains("signed 16-bit, from -1000 to 1000") && reason.contains("--range"), "{reason}");
+    assert_eq!(read_with(&tiff, -1000.0, 1000.0).unwrap().image.pixels, [0, 128, 255]);
+
+    let float = |values: [f32; 3]| {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Tiff::new(3, 1, &bytes).with(258, &[32]).with(339, &[3]).bytes()
+    };
+    assert_eq!(read(&float([0.0, 0.5, 1.0])).unwrap().image.pixels, [0, 128, 255]);
+    assert!(refusal(&float([0.0, 100.0, 255.0])).contains("from 0 to 255, outside of 0 to 1"));
+    assert_eq!(read_with(&float([0.0, 100.0, 255.0]), 0.0, 255.0).unwrap().image.pixels, [0, 100, 255]);
+    assert!(refusal(&float([0.0, f32::NAN, 1.0])).contains("not a number"));
+    // 8 bits are read as they are, whatever the range is.
+    assert_eq!(read_with(&Tiff::new(3, 1, &[0, 9, 255]).bytes(), 0.0, 9.0).unwrap().image.pixels, [0, 9, 255]);
+}
+
+#[test]
+fn a_decoder_that_needs_a_stated_range_refuses_deep_images_alone() {
+    let options = DecodeOptions { needs_range: true, ..DecodeOptions::default() };
+    let deep = Tiff::new(2, 1, &[0, 0, 255, 3]).with(258, &[16]).bytes();
+    let flat = Tiff::new(2, 1, &[0, 255]).bytes();
+    let error = decode::decode(&deep, "deep.tif", &options).unwrap_err().to_string();
+    assert!(error.contains("deep.tif") && error.contains("--range"), "{error}");
+    assert!(decode::decode(&flat, "flat.tif", &options).is_ok());
+    let stated = DecodeOptions { range: ValueRange::new(0.0, 1023.0).ok(), ..options };
+    assert_eq!(decode::decode(&deep, "deep.tif", &stated).unwrap().image.pixels, [0, 255]);
+}
+
+#[test]
+fn tags_of_a_tiff_that_change_samples_are_honoured_or_refused_by_name() {
+    let plain = || Tiff::new(4, 2, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(read(&plain().bytes()).unwrap().image.pixels, [1, 2, 3, 4, 5, 6, 7, 8]);
+    let reversed = Tiff::new(4, 2, &[1, 2, 3, 4, 5, 6, 7, 8u8].map(u8::reverse_bits)).with(266, &[2]).bytes();
+    assert_eq!(read(&reversed).unwrap().image, read(&plain().bytes()).unwrap().image);
+    // 64-bit offsets.
+    assert_eq!(read(&plain().big().bytes()).unwrap().image, read(&plain().bytes()).unwrap().image);
+    for (tag, values, name) in [
+        (262, &[4][..], "mask"),
+        (262, &[6], "YCbCr"),
+        (262, &[8], "Lab"),
+        (262, &[32_803], "colour filter"),
+        (259, &[6], "old-style JPEG"),
+        (259, &[34_925], "LZMA"),
+        (259, &[50_000], "Zstandard"),
+        (266, &[3], "FillOrder"),
+        (284, &[3], "PlanarConfiguration"),
+        (339, &[5], "complex"),
+        (258, &[7], "truncated"),
+        (277, &[4], "samples a pixel"),
+        (279, &[7], "truncated"),
+        (279, &[5000], "truncated"),
+        (278, &[1], "needs 2 strips"),
+        (254, &[1], "reduced"),
+        (256, &[0], "0×2"),
+    ] {
+        let bytes = plain().with(tag, values).bytes();
+        let found = if name == "truncated" && tag == 258 {
+            read(&bytes).map_or_else(|e| e.to_string(), |_| "truncated".into())
+        } else {
+            refusal(&bytes)
+        };
+        assert!(found.contains(name), "tag {tag} {values:?}: {found}");
+    }
+}
+
+#[test]
+fn planes_in_tiles_are_read() {
+    // Three planes of two tiles, 16 × 16 each; the second tile shows 4 columns.
+    let tile = |value: u8| [value; 256];
+    let tiles: Vec<u8> = [10, 11, 20, 21, 30, 31].into_iter().flat_map(tile).collect();
+    let bytes = Tiff::new(20, 16, &tiles)
+        .with(258, &[8, 8, 8])
+        .with(262, &[2])
+        .with(277, &[3])
+        .with(284, &[2])
+        .tiled(16, 16, 6)
+        .bytes();
+    let Image { width, height, channels, pixels } = read(&bytes).unwrap().image;
+    assert_eq!((width, height, channels), (20, 16, 3));
+    let pixel = |x: usize| &pixels[3 * (5 * 20 + x)..3 * (5 * 20 + x) + 3];
+    assert_eq!(
+        (pixel(0), pixel(15), pixel(16), pixel(19)),
+        (&[10, 20, 30][..], &[10, 20, 30][..], &[11, 21, 31][..], &[11, 21, 31][..])
+    );
+}
+
+#[test]
+fn a_palette_is_looked_up() {
+    let map: Vec<u32> =
+        (0..3).flat_map(|channel| (0..256).map(move |index| 257 * ((index * (channel + 1)) % 256))).collect();
+    let bytes = Tiff::new(3, 1, &[0, 100, 200]).with(262, &[3]).with(320, &map).bytes();
+    assert_eq!(read(&bytes).unwrap().image.pixels, [0, 0, 0, 100, 200, 44, 200, 144, 88]);
+    assert!(refusal(&Tiff::new(1, 1, &[0]).with(262, &[3]).bytes()).contains("ColorMap"));
+}
+
+#[test]
+fn the_first_full_page_is_read_and_pages_are_counted() {
+    let thumbnail = Tiff::new(1, 1, &[9]).with(254, &[1]);
+    let decoded = read(&thumbnail.followed_by(&Tiff::new(2, 1, &[1, 2])).bytes()).unwrap();
+    assert_eq!((decoded.frames, decoded.image.pixels), (2, vec![1, 2]));
+}
+
+#[test]
+fn an_image_that_takes_too_much_memory_is_refused_by_its_header() {
+    // 8,000 × 8,000 in 16-bit colour and alpha, not one byte of which is there.
+    let mut header = vec![];
+    header.extend(8_000u32.to_be_bytes());
+    header.extend(8_000u32.to_be_bytes());
+    header.extend([16, 6, 0, 0, 0]);
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    png.extend(png_chunk(b"IHDR", &header));
+    png.extend(png_chunk(b"IDAT", &[]));
+    png.extend(png_chunk(b"IEND", &[]));
+    assert!(refusal(&png).contains("bytes to decode"));
+    // A progressive JPEG keeps all its coefficients.
+    let mut jpeg = encoded(&picture(), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    jpeg[frame + 1] = 0xC2;
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x1F, 0x40, 0x1F, 0x40]);
+    assert!(refusal(&jpeg).contains("bytes to decode"));
+    // A tile of 16 million rows.
+    let tiff = Tiff::new(20, 16, &[0; 64]).tiled(1 << 12, 1 << 24, 1).bytes();
+    assert!(refusal(&tiff).contains("bytes to decode"));
+}
+
+#[test]
+fn what_is_no_image_is_called_by_its_name() {
+    assert!(refusal(b"").contains("empty"));
+    assert!(refusal(b"some text").contains("none of JPEG"));
+    assert!(refusal(b"\0\0\0\x18ftypheic").contains("HEIC"));
+}
