@@ -76,6 +76,8 @@ pub struct SimFlash<const R: usize, const W: usize, const E: usize> {
     lost: usize,
     /// Writes, erases and syncs so far.
     pub operations: u64,
+    /// Reads so far.
+    pub reads: u64,
     /// Erases of each block.
     pub erases: Vec<u32>,
     /// Bytes programmed in each block.
@@ -110,6 +112,7 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
             off: false,
             lost: 0,
             operations: 0,
+            reads: 0,
             erases: vec![0; blocks],
             bytes_programmed: vec![0; blocks],
             allow_rewrite: false,
@@ -251,6 +254,7 @@ impl<const R: usize, const W: usize, const E: usize> ReadNorFlash for SimFlash<R
             return Err(SimError::PowerLost);
         }
         check_read(self, offset, bytes.len()).map_err(SimError::Range)?;
+        self.reads += 1;
         bytes.copy_from_slice(&self.live[offset as usize..][..bytes.len()]);
         Ok(())
     }

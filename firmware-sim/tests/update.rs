@@ -155,7 +155,7 @@ fn slots(device: &mut Device<'_>) -> [u8; 2] {
 fn two_bundles_take_turns() {
     let mut board = Board::new(SHAPE, accept);
     // Parts that end within a word of the flash, and a bundle that does.
-    let (first, second) = (bundle(GOOD, 9001, 1), bundle(GOOD, 4 * BLOCK, 2));
+    let (first, second) = (bundle(GOOD, 9001, 1), bundle(Head { counter: GOOD.counter + 1, ..GOOD }, 4 * BLOCK, 2));
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(slots(&mut device), [0, 0]);
     assert_eq!(send(&mut device, &first, 100), Some(Said::Taken(1)));
@@ -465,6 +465,25 @@ fn what_is_refused_leaves_the_running_one_serving() {
     answered(&mut device, &Request::FactoryReset { confirmation: "forget everything" });
     let mut device = restart(&mut board);
     assert_eq!((slots(&mut device), bundles(&mut device).counter), ([1; 2], 7));
+}
+
+#[test]
+fn another_bundle_of_the_counter_in_use_is_refused() {
+    let came_with = bundle(Head { counter: 5, ..GOOD }, 3000, 1);
+    let (mut board, _) = taught_board(&came_with);
+    let mut device = restart(&mut board);
+    let other = bundle(Head { counter: 5, ..GOOD }, 3000, 2);
+    let refused = Some(Said::Refused(Reason::BundleSameCounter, 5, 0));
+    assert_eq!(send(&mut device, &other, 240), refused, "the hash of the one it came with is not known");
+    serves(&mut device);
+    assert_eq!(send(&mut device, &came_with, 240), Some(Said::Taken(1)), "the same bundle may come again");
+    let mut device = restart(&mut board);
+    assert_eq!((slots(&mut device), bundles(&mut device).counter), ([1; 2], 5));
+    assert_eq!(send(&mut device, &other, 240), refused, "also once its hash is in the store");
+    let mut device = restart(&mut board);
+    serves(&mut device);
+    let newer = bundle(Head { counter: 6, ..GOOD }, 3000, 2);
+    assert_eq!(send(&mut device, &newer, 240), Some(Said::Taken(0)));
 }
 
 /// Commits with the words that allow samples to be forgotten.

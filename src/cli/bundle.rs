@@ -30,7 +30,7 @@ pub struct Args {
     /// The bundle to write
     #[arg(long, value_name = "FILE.macula")]
     out: PathBuf,
-    /// Grows with each release: devices refuse a lower one than they have used
+    /// Grows with each release: devices refuse a lower one than they have used, and another bundle of the same one
     #[arg(long, value_name = "N", default_value_t = 1)]
     counter: u64,
     /// Name of the encoder [default: that of the network, or of the file]

@@ -126,7 +126,9 @@ fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u
 /// A bundle that the device does not believe is a check that failed.
 fn refused(error: LinkError) -> anyhow::Error {
     match error.reason() {
-        Some(Reason::BundleRefused | Reason::BundleOlder | Reason::BundleHash) => CheckFailed(error.to_string()).into(),
+        Some(Reason::BundleRefused | Reason::BundleOlder | Reason::BundleSameCounter | Reason::BundleHash) => {
+            CheckFailed(error.to_string()).into()
+        }
         _ => error.into(),
     }
 }

@@ -27,6 +27,11 @@ impl ClassSet {
         self.bits[usize::from(class / 8)] |= 1 << (class % 8);
     }
 
+    /// Takes `class` out.
+    pub fn remove(&mut self, class: u8) {
+        self.bits[usize::from(class / 8)] &= !(1 << (class % 8));
+    }
+
     /// Whether `class` is in.
     pub fn contains(&self, class: u8) -> bool {
         self.bits[usize::from(class / 8)] & (1 << (class % 8)) != 0

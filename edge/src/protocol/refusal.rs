@@ -94,11 +94,14 @@ pub enum Reason {
     BundleOlder = 34,
     /// The bundle has another encoder, for which samples would be forgotten. Found: how many. Limit: how many there are.
     WouldForget = 35,
+    /// A bundle of the same counter and of other content is in use: a new one needs a higher counter. Found: the
+    /// counter.
+    BundleSameCounter = 36,
 }
 
 impl Reason {
     /// All reasons, in the order of their numbers, which begin with 1.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Malformed,
         Self::MessageTooLong,
         Self::Version,
@@ -134,6 +137,7 @@ impl Reason {
         Self::BundleFault,
         Self::BundleOlder,
         Self::WouldForget,
+        Self::BundleSameCounter,
     ];
 
     /// A refusal for this reason.
@@ -214,6 +218,10 @@ impl fmt::Display for Refusal {
             Reason::WouldForget => {
                 write!(f, "the bundle has another encoder: {found} of {limit} samples would be forgotten")
             }
+            Reason::BundleSameCounter => write!(
+                f,
+                "another bundle of counter {found} is in use: a bundle of other content needs a higher counter"
+            ),
         }
     }
 }

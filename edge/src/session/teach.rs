@@ -46,7 +46,7 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
     pub(super) fn remove_class(&mut self, class: u8) -> Result<Reply<'static>, Refusal> {
         self.check_class(class)?;
         let supports = self.supports_of(class);
-        self.store.remove_class(class).map_err(refusal)?;
+        self.store.remove_class(class, &self.taught).map_err(refusal)?;
         self.taught.remove_class(class)?;
         self.changed();
         Ok(Reply::ClassRemoved { supports })

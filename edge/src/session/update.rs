@@ -5,7 +5,7 @@
 //! 2. A block is erased when its first byte comes. When it is full and synced, the setting tells so: after a power cut
 //!    the bundle goes on from there, and the block that was under way is erased again.
 //! 3. With the last byte the whole slot is read back and hashed, and whoever knows the form of a bundle is asked. One
-//!    of an older counter is refused, and so is one of another encoder for which samples would be forgotten, unless the
+//!    of an older counter is refused, and another one of the same counter, and so is one of another encoder for which samples would be forgotten, unless the
 //!    host said that they may.
 //! 4. Only then one setting, written atomically, makes it the candidate of the next start (`ledger.rs`).
 
@@ -62,15 +62,36 @@ pub(super) struct Update<'m> {
     ledger: Ledger,
     /// The least counter that a bundle must have.
     counter: u64,
-    /// The one that is arriving, and the bytes that are there.
+    /// The one that is arriving, and its bytes that are on the flash.
     arriving: Option<(Bundle, u32)>,
+    /// Bytes that came after those and do not make a word of the flash yet: a part may be shorter than a word.
+    held: Held,
+}
+
+/// The beginning of a word of the flash.
+#[derive(Clone, Copy)]
+struct Held {
+    bytes: [u8; WRITE_MAX],
+    len: usize,
+}
+
+impl Held {
+    const NOTHING: Self = Self { bytes: [0; WRITE_MAX], len: 0 };
+
+    /// Takes bytes off `rest` until there are `word` of them.
+    fn fill(&mut self, rest: &mut &[u8], word: usize) {
+        let (now, later) = rest.split_at(rest.len().min(word - self.len));
+        self.bytes[self.len..][..now.len()].copy_from_slice(now);
+        (self.len, *rest) = (self.len + now.len(), later);
+    }
 }
 
 impl<'m> Update<'m> {
     /// Reads what the store knows of bundles.
     pub fn open<F: Flash>(slots: Option<BundleSlots<'m>>, store: &mut Store<'_, F>) -> Result<Self, StoreError> {
         let in_use = slots.map_or(0, |slots| slots.in_use);
-        let mut update = Self { slots, ledger: Ledger::came_with_device(in_use), counter: 0, arriving: None };
+        let mut update =
+            Self { slots, ledger: Ledger::came_with_device(in_use), counter: 0, arriving: None, held: Held::NOTHING };
         let Some(slots) = slots else { return Ok(update) };
         check_geometry::<F>(&slots)?;
         // A setting that is not ours, or of another division of the flash, is as good as none.
@@ -98,7 +119,12 @@ impl<'m> Update<'m> {
 
     /// Bytes there are of a bundle under way, and its length.
     pub fn progress(&self) -> (u32, u32) {
-        self.arriving.map_or((0, 0), |(bundle, there)| (there, bundle.len))
+        self.arriving.map_or((0, 0), |(bundle, there)| (there + self.held.len as u32, bundle.len))
+    }
+
+    /// What is on the flash of a bundle; nothing is held of it.
+    fn arrive(&mut self, arriving: Option<(Bundle, u32)>) {
+        (self.arriving, self.held.len) = (arriving, 0);
     }
 
     /// Whether another bundle waits for the next start.
@@ -124,16 +150,17 @@ impl<'m> Update<'m> {
         let is_this = |bundle: &Bundle| bundle.len == len && bundle.sha256 == sha256;
         if let Some(bundle) = self.ledger.candidate().filter(is_this) {
             // Here already, perhaps of a commit whose reply was lost in a power cut.
-            self.arriving = Some((bundle, len));
+            self.arrive(Some((bundle, len)));
         } else if !self.arriving.is_some_and(|(bundle, _)| is_this(&bundle)) {
             self.try_nothing(store)?;
-            self.arriving = Some(if is_this(&self.ledger.confirmed) {
+            let arriving = if is_this(&self.ledger.confirmed) {
                 (self.ledger.confirmed, len)
             } else {
                 let bundle = Bundle { slot: 1 - slots.in_use, len, sha256 };
                 write_arriving(store, bundle, 0)?;
                 (bundle, 0)
-            });
+            };
+            self.arrive(Some(arriving));
         }
         Ok(self.reply())
     }
@@ -146,7 +173,8 @@ impl<'m> Update<'m> {
     ) -> Result<Reply<'static>, Refusal> {
         let missing = Reason::BundleMissing.with(0, 0);
         let slots = self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
-        let (bundle, there) = self.arriving.ok_or(missing)?;
+        let (bundle, _) = self.arriving.ok_or(missing)?;
+        let (there, _) = self.progress();
         let end = u64::from(offset) + bytes.len() as u64;
         if end > bundle.len.into() {
             return Err(Reason::BundleOffset.with(end, bundle.len.into()));
@@ -157,18 +185,33 @@ impl<'m> Update<'m> {
         if offset != there {
             return Err(Reason::BundleOffset.with(offset.into(), there.into()));
         }
-        // Flash takes whole words: of a part that ends within one, the rest is asked for again.
-        let is_last = end == u64::from(bundle.len);
-        let taken = if is_last { bytes.len() } else { bytes.len() - bytes.len() % F::WRITE_SIZE };
-        let mut rest = &bytes[..taken];
-        while !rest.is_empty() {
+        let start = slots.starts[usize::from(bundle.slot)];
+        let mut rest = bytes;
+        // Flash takes whole words: what does not make one waits for more, or for the end of the bundle.
+        if self.held.len > 0 {
+            self.held.fill(&mut rest, F::WRITE_SIZE);
+            if self.held.len == F::WRITE_SIZE {
+                self.write_held(store, start)?;
+            }
+        }
+        while rest.len() >= F::WRITE_SIZE {
             let (_, there) = self.arriving.ok_or(missing)?;
             let block_left = F::ERASE_SIZE - there as usize % F::ERASE_SIZE;
-            let (piece, later) = rest.split_at(rest.len().min(block_left));
-            self.write(store, slots.starts[usize::from(bundle.slot)], piece)?;
+            let (piece, later) = rest.split_at((rest.len() - rest.len() % F::WRITE_SIZE).min(block_left));
+            self.write(store, start, piece)?;
             rest = later;
         }
+        self.held.fill(&mut rest, F::WRITE_SIZE);
+        if end == u64::from(bundle.len) && self.held.len > 0 {
+            self.write_held(store, start)?;
+        }
         Ok(self.reply())
+    }
+
+    fn write_held<F: Flash>(&mut self, store: &mut Store<'_, F>, start: u32) -> Result<(), Refusal> {
+        let Held { bytes, len } = self.held;
+        self.held.len = 0;
+        self.write(store, start, &bytes[..len])
     }
 
     /// Writes bytes that lie in one erase block.
@@ -177,7 +220,7 @@ impl<'m> Update<'m> {
         let block = F::ERASE_SIZE as u32;
         if program(store.flash_mut(), start + there, piece).is_err() {
             // What the block holds is unknown: it begins anew.
-            self.arriving = Some((bundle, there - there % block));
+            self.arrive(Some((bundle, there - there % block)));
             return Err(Reason::BundleFault.with(0, 0));
         }
         let there = there + piece.len() as u32;
@@ -203,7 +246,8 @@ impl<'m> Update<'m> {
             return Err(Reason::BundleMissing.with(there.into(), bundle.len.into()));
         }
         if !self.ledger.has_settled(bundle, may_forget) {
-            let checked = check(store.flash_mut(), slots, bundle).and_then(|offer| self.check_counter(offer));
+            let checked = check(store.flash_mut(), slots, bundle)
+                .and_then(|offer| self.check_counter(store.flash_mut(), slots, (bundle, offer)));
             let offer = match checked {
                 Ok(offer) => offer,
                 Err(found) => {
@@ -221,17 +265,38 @@ impl<'m> Update<'m> {
         Ok(Reply::BundleTaken { slot: bundle.slot })
     }
 
-    fn check_counter(&self, offer: Offer) -> Result<Offer, Refusal> {
-        match offer.counter >= self.counter {
-            true => Ok(offer),
-            false => Err(Reason::BundleOlder.with(offer.counter, self.counter)),
+    /// Refuses a bundle that is older than one that was in use, and another one of the same counter: which of the two
+    /// is the later nobody could tell.
+    fn check_counter<F: Flash>(
+        &self,
+        flash: &mut F,
+        slots: BundleSlots<'_>,
+        (bundle, offer): (Bundle, Offer),
+    ) -> Result<Offer, Refusal> {
+        if offer.counter < self.counter {
+            return Err(Reason::BundleOlder.with(offer.counter, self.counter));
+        }
+        if offer.counter > self.counter || self.is_in_use(flash, slots, bundle)? {
+            return Ok(offer);
+        }
+        Err(Reason::BundleSameCounter.with(offer.counter, 0))
+    }
+
+    /// Whether `bundle` is, byte for byte, the one in use.
+    fn is_in_use<F: Flash>(&self, flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Result<bool, Refusal> {
+        let confirmed = self.ledger.confirmed;
+        match confirmed.len {
+            // It came with the device: its length and hash are not known, its bytes are. Without a counter none did.
+            0 if self.counter == 0 => Ok(true),
+            0 => Ok(hash(flash, slots.starts[usize::from(slots.in_use)], bundle.len)? == bundle.sha256),
+            _ => Ok((confirmed.len, confirmed.sha256) == (bundle.len, bundle.sha256)),
         }
     }
 
     fn drop_arriving<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
         // Its slot is as good as empty, also for whoever was rolled back there.
         self.try_nothing(store)?;
-        self.arriving = None;
+        self.arrive(None);
         store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)
     }
 
@@ -298,16 +363,7 @@ fn program<F: Flash>(flash: &mut F, at: u32, piece: &[u8]) -> Result<(), F::Erro
 /// Whether what lies in the slot is what was announced and can be started with.
 fn check<F: Flash>(flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Result<Offer, Refusal> {
     let start = slots.starts[usize::from(bundle.slot)];
-    let mut hash = Sha256::new();
-    let mut at = 0;
-    while at < bundle.len {
-        let mut bytes = [0; READ_LEN];
-        let piece = &mut bytes[..READ_LEN.min((bundle.len - at) as usize)];
-        read(flash, start, at, piece).map_err(|_| Reason::BundleFault.with(0, 0))?;
-        hash.update(&*piece);
-        at += piece.len() as u32;
-    }
-    if hash.finalize()[..] != bundle.sha256 {
+    if hash(flash, start, bundle.len)? != bundle.sha256 {
         return Err(Reason::BundleHash.with(0, 0));
     }
     let mut read = |offset: u32, bytes: &mut [u8]| {
@@ -315,6 +371,19 @@ fn check<F: Flash>(flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Res
         inside && read(flash, start, offset, bytes).is_ok()
     };
     (slots.accept)(bundle.slot, bundle.len, &mut read).map_err(|code| Reason::BundleRefused.with(code.into(), 0))
+}
+
+/// SHA-256 of the `len` bytes from `start` on.
+fn hash<F: Flash>(flash: &mut F, start: u32, len: u32) -> Result<[u8; 32], Refusal> {
+    let (mut hash, mut at) = (Sha256::new(), 0);
+    while at < len {
+        let mut bytes = [0; READ_LEN];
+        let piece = &mut bytes[..READ_LEN.min((len - at) as usize)];
+        read(flash, start, at, piece).map_err(|_| Reason::BundleFault.with(0, 0))?;
+        hash.update(&*piece);
+        at += piece.len() as u32;
+    }
+    Ok(hash.finalize().into())
 }
 
 /// Reads from anywhere of flash that may read whole words only.

@@ -97,12 +97,8 @@ impl<F: Flash> Log<'_, F> {
     fn copy_oldest(&mut self, fresh: &mut Head) -> Result<(), StoreError> {
         let mut cursor = self.start();
         let oldest = cursor.seq;
-        while let Some(entry) = self.next(&mut cursor)?
-            && entry.seq == oldest
-        {
-            if self.is_live(&entry)? {
-                self.copy(&entry, fresh)?;
-            }
+        while let Some(batch) = self.next_batch(&mut cursor, |entry| entry.seq == oldest)? {
+            batch.live().try_for_each(|entry| self.copy(entry, fresh))?;
         }
         Ok(())
     }
@@ -156,11 +152,9 @@ impl<F: Flash> Log<'_, F> {
 
     fn copy_settings(&mut self, replaced: Option<(u8, &[u8])>, fresh: &mut Head) -> Result<(), StoreError> {
         let mut cursor = self.start();
-        while let Some(entry) = self.next(&mut cursor)? {
-            let is_replaced = replaced.is_some_and(|(key, _)| key == entry.slot);
-            if entry.kind == Kind::Setting && !is_replaced && self.is_live(&entry)? {
-                self.copy(&entry, fresh)?;
-            }
+        let goes_on = |entry: &Entry| entry.kind == Kind::Setting && replaced.is_none_or(|(key, _)| key != entry.slot);
+        while let Some(batch) = self.next_batch(&mut cursor, goes_on)? {
+            batch.live().try_for_each(|entry| self.copy(entry, fresh))?;
         }
         let Some((key, value)) = replaced else { return Ok(()) };
         let payload = self.geometry.unit as usize + RECORD_HEAD;

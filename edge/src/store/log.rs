@@ -29,6 +29,45 @@ pub(super) struct Cursor {
     pub(super) offset: u32,
 }
 
+/// Records whose end is looked for in one scan.
+const BATCH: usize = 16;
+
+/// Records that were found, and those of them that still say something.
+pub(super) struct Batch {
+    found: [Option<Entry>; BATCH],
+    count: usize,
+}
+
+impl Batch {
+    const EMPTY: Self = Self { found: [None; BATCH], count: 0 };
+
+    fn push(&mut self, entry: Entry) {
+        if let Some(place) = self.found.get_mut(self.count) {
+            *place = Some(entry);
+            self.count += 1;
+        }
+    }
+
+    /// Takes those away that `later` makes an end of.
+    fn end(&mut self, later: &Entry) {
+        for place in &mut self.found[..self.count] {
+            if place.is_some_and(|entry| later.ends(&entry)) {
+                *place = None;
+            }
+        }
+    }
+
+    /// Whether any still says something.
+    pub(super) fn is_live(&self) -> bool {
+        self.live().next().is_some()
+    }
+
+    /// Those that still say something, in their order.
+    pub(super) fn live(&self) -> impl Iterator<Item = &Entry> {
+        self.found.iter().flatten()
+    }
+}
+
 pub(super) struct Log<'m, F> {
     pub(super) flash: F,
     pub(super) geometry: Geometry,
@@ -109,6 +148,22 @@ impl<'m, F: Flash> Log<'m, F> {
     }
 
     fn check_chain(&mut self) -> Result<(), StoreError> {
+        self.head.end = self.chain_end()?;
+        let at = self.block_at(self.head.seq);
+        self.head.open = self.is_erased(at + self.head.end, at + self.geometry.block_len)?;
+        Ok(())
+    }
+
+    /// Reads the log anew and checks every byte of it: it ends where the last commit left it.
+    pub(super) fn recheck(&mut self) -> Result<(), StoreError> {
+        match self.chain_end()? == self.head.end {
+            true => Ok(()),
+            false => Err(StoreError::Damaged { at: self.block_at(self.head.seq) }),
+        }
+    }
+
+    /// Checks headers and records from tail to head; gives the offset at which those of the newest block end.
+    fn chain_end(&mut self) -> Result<u32, StoreError> {
         let mut end = None;
         for seq in self.head.tail..=self.head.seq {
             let header = self.header_of(seq)?;
@@ -118,10 +173,7 @@ impl<'m, F: Flash> Log<'m, F> {
             }
             end = Some(self.check_records(seq)?);
         }
-        let at = self.block_at(self.head.seq);
-        self.head.end = end.unwrap_or(self.geometry.record_start());
-        self.head.open = self.is_erased(at + self.head.end, at + self.geometry.block_len)?;
-        Ok(())
+        Ok(end.unwrap_or(self.geometry.record_start()))
     }
 
     /// Checks the records of a block; gives the offset at which they end.
@@ -202,18 +254,34 @@ impl<'m, F: Flash> Log<'m, F> {
         }
     }
 
-    /// Whether `entry` still says something.
-    pub(super) fn is_live(&mut self, entry: &Entry) -> Result<bool, StoreError> {
-        if !entry.lasts() {
-            return Ok(false);
-        }
-        let mut cursor = self.behind(entry);
-        while let Some(later) = self.next(&mut cursor)? {
-            if later.ends(entry) {
-                return Ok(false);
+    /// The next records at or after `cursor` for which `is_it` holds, and which of them still say something; `None` where
+    /// there are no more. `cursor` moves behind those that were looked at.
+    ///
+    /// Whether a record still says something is decided by all that follow it, so one scan decides for a batch of them.
+    pub(super) fn next_batch(
+        &mut self,
+        cursor: &mut Cursor,
+        is_it: impl Fn(&Entry) -> bool,
+    ) -> Result<Option<Batch>, StoreError> {
+        let mut batch = Batch::EMPTY;
+        while batch.count < BATCH
+            && let Some(entry) = self.next(cursor)?
+        {
+            batch.end(&entry);
+            if entry.lasts() && is_it(&entry) {
+                batch.push(entry);
             }
         }
-        Ok(true)
+        if batch.count == 0 {
+            return Ok(None);
+        }
+        let mut later = *cursor;
+        while batch.is_live()
+            && let Some(entry) = self.next(&mut later)?
+        {
+            batch.end(&entry);
+        }
+        Ok(Some(batch))
     }
 
     /// The live record for which `is_it` holds; it holds for records about one and the same thing.

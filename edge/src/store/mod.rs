@@ -25,6 +25,7 @@ pub use flash::{Flash, Synchronous};
 pub use layout::{SETTING_MAX, buffer_len};
 pub use peek::{Peeked, peek};
 
+use crate::decide::ClassSet;
 use crate::taught::{Name, Record, Source, Taught, TaughtError};
 use append::Kept;
 use layout::{Entry, Kind, SUPPORT_HEAD};
@@ -135,37 +136,44 @@ impl<'m, F: Flash> Store<'m, F> {
             return Err(StoreError::Taught(TaughtError::NoSuchClass { class }));
         }
         let name = name.as_str().as_bytes();
-        let mut cursor = self.log.start();
-        while let Some(entry) = self.log.next(&mut cursor)? {
-            let other = entry.kind == Kind::Class && entry.slot != class;
-            if other && self.log.load(&entry)? == name && self.log.is_live(&entry)? {
-                return Err(StoreError::Taught(TaughtError::NameTaken { class: entry.slot }));
-            }
+        if let Some(taken) = self.classes_named(name)?.iter().find(|&other| other != class) {
+            return Err(StoreError::Taught(TaughtError::NameTaken { class: taken }));
         }
         let old = self.class(class)?;
-        self.check_room(name.len(), old, true)?;
+        let live = self.check_room(name.len(), old, true)?;
         self.log.append(Kind::Class, class, name.len(), |payload| payload.copy_from_slice(name))?;
-        self.replace(old, name.len());
+        self.live = live;
         Ok(())
+    }
+
+    /// The slots whose class is called `name`: one at most, where nothing else wrote to the flash.
+    fn classes_named(&mut self, name: &[u8]) -> Result<ClassSet, StoreError> {
+        let (mut named, mut cursor) = (ClassSet::EMPTY, self.log.start());
+        while let Some(entry) = self.log.next(&mut cursor)? {
+            match entry.kind {
+                Kind::Class if self.log.load(&entry)? == name => named.insert(entry.slot),
+                Kind::Class | Kind::RemoveClass => named.remove(entry.slot),
+                _ => {}
+            }
+        }
+        Ok(named)
     }
 
     /// Removes a class and all its supports.
     ///
+    /// * `taught`: what the store holds, with the class still in it; it tells how much room becomes free
+    ///
     /// # Errors
     /// When there is no such class or the flash fails.
-    pub fn remove_class(&mut self, class: u8) -> Result<(), StoreError> {
+    pub fn remove_class(&mut self, class: u8, taught: &Taught<'_>) -> Result<(), StoreError> {
         let Some(named) = self.class(class)? else {
             return Err(StoreError::Taught(TaughtError::NoSuchClass { class }));
         };
-        let mut freed = self.log.geometry.stride(named.len);
-        let mut cursor = self.log.start();
-        while let Some(entry) = self.log.next(&mut cursor)? {
-            if entry.kind == Kind::Learn && entry.slot == class && self.log.is_live(&entry)? {
-                freed += self.log.geometry.stride(entry.len);
-            }
-        }
+        let supports = taught.supports().records.iter().filter(|record| record.class == class).count();
+        let freed = u64::from(self.support_bytes()) * supports as u64 + u64::from(self.log.geometry.stride(named.len));
+        let live = self.without(freed, named.at)?;
         self.log.append(Kind::RemoveClass, class, 0, |_| ())?;
-        self.live -= freed;
+        self.live = live;
         Ok(())
     }
 
@@ -188,9 +196,9 @@ impl<'m, F: Flash> Store<'m, F> {
             None => {}
         }
         let len = SUPPORT_HEAD + 2 * feature.len();
-        self.check_room(len, None, true)?;
+        let live = self.check_room(len, None, true)?;
         self.log.append(Kind::Learn, record.class, len, |payload| replay::write_support(payload, record, feature))?;
-        self.replace(None, len);
+        self.live = live;
         Ok(())
     }
 
@@ -202,8 +210,9 @@ impl<'m, F: Flash> Store<'m, F> {
         let Some(known) = self.support(source)? else {
             return Err(StoreError::Taught(TaughtError::NeverTaught));
         };
+        let live = self.without(self.log.geometry.stride(known.len).into(), known.at)?;
         self.log.append(Kind::Forget, 0, source.len(), |payload| payload.copy_from_slice(source))?;
-        self.live -= self.log.geometry.stride(known.len);
+        self.live = live;
         Ok(())
     }
 
@@ -218,12 +227,13 @@ impl<'m, F: Flash> Store<'m, F> {
             return Err(StoreError::Length { found: value.len(), limit: SETTING_MAX });
         }
         let old = self.setting(key)?;
-        self.check_room(value.len(), old, false)?;
+        let with_value = self.check_room(value.len(), old, false)?;
+        let live = match value.is_empty() {
+            true => self.without_record(old)?,
+            false => with_value,
+        };
         self.log.append(Kind::Setting, key, value.len(), |payload| payload.copy_from_slice(value))?;
-        match value.is_empty() {
-            true => self.live -= old.map_or(0, |old| self.log.geometry.stride(old.len)),
-            false => self.replace(old, value.len()),
-        }
+        self.live = live;
         Ok(())
     }
 
@@ -304,9 +314,17 @@ impl<'m, F: Flash> Store<'m, F> {
         self.log.find(|entry| entry.kind == Kind::Setting && entry.slot == key)
     }
 
-    fn replace(&mut self, old: Option<Entry>, len: usize) {
-        let old = old.map_or(0, |old| self.log.geometry.stride(old.len));
-        self.live = self.live - old + self.log.geometry.stride(len);
+    /// Bytes of the live records without `freed` of them, which a record at `at` took.
+    ///
+    /// # Errors
+    /// When they are more than there are: the log was changed by something else.
+    fn without(&self, freed: u64, at: u32) -> Result<u32, StoreError> {
+        let freed = u32::try_from(freed).map_err(|_| StoreError::Damaged { at })?;
+        self.live.checked_sub(freed).ok_or(StoreError::Damaged { at })
+    }
+
+    fn without_record(&self, old: Option<Entry>) -> Result<u32, StoreError> {
+        old.map_or(Ok(self.live), |old| self.without(self.log.geometry.stride(old.len).into(), old.at))
     }
 
     /// Bytes that live records may take so that one with a payload of `len` finds room.
@@ -322,14 +340,14 @@ impl<'m, F: Flash> Store<'m, F> {
         (if eighth_free { all / 8 * 7 } else { all }).min(u64::from(u32::MAX)) as u32
     }
 
-    fn check_room(&self, len: usize, old: Option<Entry>, eighth_free: bool) -> Result<(), StoreError> {
-        let stride = |len| self.log.geometry.stride(len);
-        let needed = stride(len);
+    /// Bytes of the live records once one with a payload of `len` has taken the place of `old`, where there is room.
+    fn check_room(&self, len: usize, old: Option<Entry>, eighth_free: bool) -> Result<u32, StoreError> {
+        let needed = self.log.geometry.stride(len);
         let limit = self.limit(len, eighth_free);
-        let after = self.live - old.map_or(0, |old| stride(old.len)) + needed;
+        let after = self.without_record(old)?.saturating_add(needed);
         // The old value counts until the new one is written.
         match after <= limit && self.live <= self.limit(len, false) {
-            true => Ok(()),
+            true => Ok(after),
             false => Err(StoreError::Full { needed, free: limit.saturating_sub(self.live) }),
         }
     }

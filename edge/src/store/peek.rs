@@ -45,8 +45,13 @@ pub fn peek<F: Flash>(
     while let Some(entry) = log.next(&mut cursor)? {
         if entry.kind == Kind::Learn {
             peeked.dim = Some((entry.len - SUPPORT_HEAD) / 2);
-            peeked.has_supports = peeked.has_supports || log.is_live(&entry)?;
         }
+    }
+    let mut cursor = log.start();
+    while !peeked.has_supports
+        && let Some(batch) = log.next_batch(&mut cursor, |entry| entry.kind == Kind::Learn)?
+    {
+        peeked.has_supports = batch.is_live();
     }
     let Some(entry) = log.find(|entry| entry.kind == Kind::Setting && entry.slot == key)? else {
         return Ok(Some(peeked));

@@ -1,30 +1,46 @@
 //! From records to what was taught, and from a support to its record.
 
-use super::layout::{Kind, SUPPORT_HEAD};
+use super::layout::{Kind, SETTING_MAX, SUPPORT_HEAD};
 use super::log::Log;
 use super::{Flash, StoreError};
+use crate::decide::ClassSet;
 use crate::taught::{Name, Record, Taught, TaughtError};
 
 /// Replays the log into `taught`; gives the bytes of the records that still say something.
 ///
 /// Classes come first: freeing a block moves what counts in it to the end of the log, so that a class may lie behind its
 /// supports. For the same thing, records keep their order.
+///
+/// # Errors
+/// [`StoreError::Damaged`] also where a support has no class: every class is named before it is taught, and a removal
+/// takes its supports with it, so no program wrote such a log. Its records would be counted once where they are read
+/// and again where they are forgotten.
 pub(super) fn replay<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<u32, StoreError> {
     taught.clear();
     replay_classes(log, taught)?;
     replay_supports(log, taught)?;
-    let support = log.geometry.stride(SUPPORT_HEAD + 2 * taught.dim());
-    let mut live = taught.supports().len() as u32 * support;
-    for name in taught.names().iter().filter(|name| !name.is_free()) {
-        live += log.geometry.stride(name.as_str().len());
-    }
+    let strides = |len: usize, count: usize| u64::from(log.geometry.stride(len)) * count as u64;
+    let supports = strides(SUPPORT_HEAD + 2 * taught.dim(), taught.supports().len());
+    let named = taught.names().iter().filter(|name| !name.is_free());
+    let classes: u64 = named.map(|name| strides(name.as_str().len(), 1)).sum();
+    let lens = setting_lens(log)?;
+    let settings: u64 =
+        lens.iter().filter(|&&len| len > 0).map(|&len| u64::from(log.geometry.stride(len.into()))).sum();
+    // All of it lies on the flash, once.
+    u32::try_from(supports + classes + settings).map_err(|_| StoreError::Damaged { at: log.block_at(log.head.seq) })
+}
+
+/// Bytes of each setting's value; 0 where it has none.
+fn setting_lens<F: Flash>(log: &mut Log<'_, F>) -> Result<[u8; 256], StoreError> {
+    const { assert!(SETTING_MAX <= u8::MAX as usize) };
+    let mut lens = [0; 256];
     let mut cursor = log.start();
     while let Some(entry) = log.next(&mut cursor)? {
-        if entry.kind == Kind::Setting && log.is_live(&entry)? {
-            live += log.geometry.stride(entry.len);
+        if entry.kind == Kind::Setting {
+            lens[usize::from(entry.slot)] = entry.len as u8;
         }
     }
-    Ok(live)
+    Ok(lens)
 }
 
 fn replay_classes<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<(), StoreError> {
@@ -45,6 +61,8 @@ fn replay_classes<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Re
 
 fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<(), StoreError> {
     let dim = taught.dim();
+    // Slots without a class in which a support was learned that no removal has followed yet, and the last such record.
+    let (mut without_class, mut at) = (ClassSet::EMPTY, 0);
     let mut cursor = log.start();
     while let Some(entry) = log.next(&mut cursor)? {
         match entry.kind {
@@ -57,8 +75,13 @@ fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> R
                 let (record, feature) = read_support(log.load(&entry)?, entry.slot);
                 taught.learn_from(record, feature).map_err(StoreError::Taught)?;
             }
+            Kind::Learn => {
+                without_class.insert(entry.slot);
+                at = entry.at;
+            }
             Kind::Forget => expect_none(taught.forget(&entry.source).map(|_| ()))?,
             Kind::RemoveClass => {
+                without_class.remove(entry.slot);
                 // The name is that of a later class in this slot.
                 let name = taught.names().get(usize::from(entry.slot)).copied().unwrap_or(Name::FREE);
                 if !name.is_free() {
@@ -69,7 +92,7 @@ fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> R
             _ => {}
         }
     }
-    Ok(())
+    if without_class.is_empty() { Ok(()) } else { Err(StoreError::Damaged { at }) }
 }
 
 /// What a removal removes may have left the log before it.

@@ -3,28 +3,79 @@
 use super::layout::Kind;
 use super::replay::read_support;
 use super::{Flash, Store, StoreError};
-use crate::taught::Taught;
+use crate::taught::{Source, Taught};
+
+/// Supports that one reading of the log looks at, one bit each: all of them, but on a large device.
+const WINDOW: usize = 4096;
 
 impl<F: Flash> Store<'_, F> {
-    /// Reads every support anew; gives how many are in `taught` with the same record and feature. The store is sound
-    /// where that is all of them, and it holds no other: [`Self::open`] would give the same again.
+    /// Reads every record anew; gives how many supports are in `taught` with the same record and feature. The store is
+    /// sound where that is all of them, and it holds no other: [`Self::open`] would give the same again.
     ///
     /// # Errors
-    /// When a record is damaged or the flash fails.
+    /// When a record is damaged or missing, or the flash fails.
     pub fn verify(&mut self, taught: &Taught<'_>) -> Result<usize, StoreError> {
-        let (mut same, mut others) = (0, 0);
+        self.log.recheck()?;
+        if self.holds_others(taught)? {
+            return Ok(0);
+        }
+        let windows = (0..taught.supports().len()).step_by(WINDOW);
+        windows.map(|from| self.same_from(from, taught)).sum()
+    }
+
+    /// Whether a support that still counts is not in `taught`.
+    fn holds_others(&mut self, taught: &Taught<'_>) -> Result<bool, StoreError> {
+        let mut cursor = self.log.start();
+        let is_unknown = |source: &Source| taught.find(source).is_none();
+        while let Some(batch) =
+            self.log.next_batch(&mut cursor, |entry| entry.kind == Kind::Learn && is_unknown(&entry.source))?
+        {
+            if batch.is_live() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many supports of `taught`, of those from `from` on, the store has with the same record and feature.
+    fn same_from(&mut self, from: usize, taught: &Taught<'_>) -> Result<usize, StoreError> {
+        let supports = taught.supports();
+        let window = from..supports.len().min(from + WINDOW);
+        let place =
+            |source: &Source| taught.find(source).filter(|index| window.contains(index)).map(|index| index - from);
+        let mut same = [0u64; WINDOW / 64];
         let mut cursor = self.log.start();
         while let Some(entry) = self.log.next(&mut cursor)? {
-            if entry.kind != Kind::Learn || !self.log.is_live(&entry)? {
-                continue;
+            match entry.kind {
+                Kind::Learn => {
+                    let Some(bit) = place(&entry.source) else { continue };
+                    let index = from + bit;
+                    let (record, feature) = read_support(self.log.load(&entry)?, entry.slot);
+                    let is_same =
+                        supports.records[index] == record && feature.eq(supports.feature(index).iter().copied());
+                    set(&mut same, bit, is_same);
+                }
+                Kind::Forget => {
+                    if let Some(bit) = place(&entry.source) {
+                        set(&mut same, bit, false);
+                    }
+                }
+                Kind::RemoveClass => {
+                    for index in window.clone().filter(|&index| supports.records[index].class == entry.slot) {
+                        set(&mut same, index - from, false);
+                    }
+                }
+                _ => {}
             }
-            let (record, feature) = read_support(self.log.load(&entry)?, entry.slot);
-            let supports = taught.supports();
-            let known = taught.find(&record.source).is_some_and(|index| {
-                supports.records[index] == record && feature.eq(supports.feature(index).iter().copied())
-            });
-            if known { same += 1 } else { others += 1 }
         }
-        Ok(if others == 0 { same } else { 0 })
+        Ok(same.iter().map(|bits| bits.count_ones() as usize).sum())
+    }
+}
+
+fn set(bits: &mut [u64], bit: usize, value: bool) {
+    let mask = 1 << (bit % 64);
+    match value {
+        true => bits[bit / 64] |= mask,
+        false => bits[bit / 64] &= !mask,
     }
 }

@@ -73,7 +73,7 @@ pub fn carry_out<F: Flash>(
             taught.put_class(*class, name).map_err(StoreError::Taught)
         }
         Request::RemoveClass(class) => {
-            store.remove_class(*class)?;
+            store.remove_class(*class, taught)?;
             taught.remove_class(*class).map_err(StoreError::Taught)
         }
         Request::Learn(record, feature) => {
