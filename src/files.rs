@@ -13,6 +13,12 @@ pub const PRIVATE_FOLDER: u32 = 0o700;
 /// What an ordinary file is allowed, before the umask takes its part away.
 const ORDINARY_FILE: u32 = 0o644;
 
+/// Bytes of a model's file at most: what its format, protobuf, can hold.
+pub const MODEL_MAX: u64 = 2 << 30;
+
+/// Bytes of a text file at most: a configuration, a report, a log of training.
+pub const TEXT_MAX: u64 = 256 << 20;
+
 /// A file could not be read.
 ///
 /// The kind of `source` tells what is wrong: [`io::ErrorKind::FileTooLarge`] beyond the limit,
@@ -130,6 +136,15 @@ impl WriteError {
 /// When a step fails; there is no temporary file then.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     replace(path, bytes, old_mode(path), ORDINARY_FILE)
+}
+
+/// As [`write_whole`], of a value in JSON.
+///
+/// # Errors
+/// As [`write_whole`], and when the value has no JSON; nothing is written then.
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), WriteError> {
+    let failed = |error: serde_json::Error| WriteError { path: path.display().to_string(), source: error.into() };
+    write_whole(path, &serde_json::to_vec_pretty(value).map_err(failed)?)
 }
 
 /// As [`write_whole`], for the owner's eyes only, whatever the umask or the file before permitted.
@@ -265,6 +280,17 @@ mod tests {
         // Only its size on paper: nothing is allocated for it.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(read_bounded(&path, 1 << 20).unwrap_err().source.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn what_has_no_json_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_json(&path, &[1, 2]).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let no_json = std::collections::BTreeMap::from([([1u8; 2], 1)]);
+        assert!(write_json(&path, &no_json).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[cfg(unix)]

@@ -5,6 +5,7 @@
 
 pub mod rng; //        seeded streams, one a purpose
 pub mod files; //      files read up to a limit, and written whole or not at all
+pub mod log; //        what a device that serves writes down
 pub mod memory; //     how much this process has held
 pub mod models; //     encoders that come with the program
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing

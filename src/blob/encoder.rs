@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::{Preprocessing, ResizeFilter};
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::files::{MODEL_MAX, read_bounded};
 
 /// A blob cannot be opened or run.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,8 @@ impl BlobFile {
     /// A file that cannot be read, or is no blob.
     pub fn open(path: &Path) -> Result<Self, BlobFileError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| BlobFileError::Io { path: name.clone(), source })?;
+        let bytes = read_bounded(path, MODEL_MAX)
+            .map_err(|error| BlobFileError::Io { path: name.clone(), source: error.source })?;
         Self::from_bytes(&name, &bytes)
     }
 

@@ -8,7 +8,10 @@ use std::path::Path;
 use ed25519_dalek::{Signer, SigningKey};
 use macula_edge::bundle::{PublicKey, SIGNATURE_LEN};
 
-use crate::files::{WriteError, write_new};
+use crate::files::{PRIVATE_FILE, WriteError, read_text_bounded, write_new};
+
+/// Bytes of a key's file at most.
+const FILE_MAX: u64 = 4096;
 
 /// First line of a secret key's file.
 pub const SECRET_HEAD: &str = "macula secret key 1: signs bundles, show it to nobody";
@@ -35,6 +38,16 @@ pub enum KeyError {
         found: &'static str,
         /// What is needed.
         needed: &'static str,
+    },
+    /// Others than its owner can read the secret key.
+    #[error(
+        "secret key {path} can be read by others (mode {mode:o}): chmod 600 {path}, and make a new key if it may have been read"
+    )]
+    TooOpen {
+        /// The file.
+        path: String,
+        /// Its permissions.
+        mode: u32,
     },
     /// The file is no key.
     #[error("{path} is no {needed} key: {message}")]
@@ -76,8 +89,9 @@ impl KeyPair {
     /// Reads `NAME.key`.
     ///
     /// # Errors
-    /// A file that is no secret key.
+    /// A file that is no secret key, or one that others than its owner may read: whoever reads it can sign.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
+        check_private(path)?;
         Ok(Self::from_secret(read_key(path, "secret")?))
     }
 
@@ -89,7 +103,7 @@ impl KeyPair {
         if public.exists() {
             return Err(WriteError::exists(public).into());
         }
-        write_new(secret, text(SECRET_HEAD, self.0.as_bytes()).as_bytes(), 0o600)?;
+        write_new(secret, text(SECRET_HEAD, self.0.as_bytes()).as_bytes(), PRIVATE_FILE)?;
         write_new(public, text(PUBLIC_HEAD, &self.public().0).as_bytes(), 0o644)?;
         Ok(())
     }
@@ -103,6 +117,22 @@ impl KeyPair {
     pub fn sign(&self, bytes: &[u8]) -> [u8; SIGNATURE_LEN] {
         self.0.sign(bytes).to_bytes()
     }
+}
+
+#[cfg(unix)]
+fn check_private(path: &Path) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+    let name = || path.display().to_string();
+    let metadata = std::fs::metadata(path).map_err(|source| KeyError::Read { path: name(), source })?;
+    match metadata.permissions().mode() & 0o777 {
+        mode if metadata.is_file() && mode & 0o077 != 0 => Err(KeyError::TooOpen { path: name(), mode }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &Path) -> Result<(), KeyError> {
+    Ok(())
 }
 
 /// Reads `NAME.pub`.
@@ -120,7 +150,8 @@ fn text(head: &str, key: &[u8; 32]) -> String {
 
 fn read_key(path: &Path, needed: &'static str) -> Result<[u8; 32], KeyError> {
     let name = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| KeyError::Read { path: name(), source })?;
+    let text =
+        read_text_bounded(path, FILE_MAX).map_err(|error| KeyError::Read { path: name(), source: error.source })?;
     let malformed = |message: &str| KeyError::Malformed { path: name(), needed, message: message.to_owned() };
     let mut lines = text.lines();
     let head = lines.next().unwrap_or_default();
@@ -138,9 +169,9 @@ fn read_key(path: &Path, needed: &'static str) -> Result<[u8; 32], KeyError> {
     }
     let mut key = [0; 32];
     for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).unwrap_or_default();
-        *byte = u8::from_str_radix(pair, 16)
-            .map_err(|_| malformed("its second line holds other than hexadecimal digits"))?;
+        let digits = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let value = digits.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        *byte = value.ok_or_else(|| malformed("its second line holds other than hexadecimal digits"))?;
     }
     Ok(key)
 }
@@ -180,6 +211,14 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!((mode(&secret), mode(&public)), (0o600, 0o644));
+        }
+        #[cfg(unix)]
+        for mode in [0o640, 0o604, 0o666] {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(KeyPair::read(&secret), Err(KeyError::TooOpen { mode: found, .. }) if found == mode));
+            std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o400)).unwrap();
+            assert!(KeyPair::read(&secret).is_ok());
         }
         let before = std::fs::read(&secret).unwrap();
         assert!(KeyPair::generate().unwrap().write_new(&secret, &public).is_err());

@@ -126,7 +126,8 @@ pub fn make(ingredients: &Ingredients<'_>, counter: u64, key: &KeyPair) -> Resul
     let corpus = corpus(ingredients, &encoder);
     let manifest = manifest(ingredients, &encoder, blob.as_ref(), corpus.as_ref())?;
     manifest.check().map_err(MakeError::Manifest)?;
-    let (json, golden) = (manifest.to_json(), golden::part(&encoder, &ingredients.golden)?);
+    let json = manifest.to_json().map_err(|error| MakeError::Manifest(error.to_string()))?;
+    let golden = golden::part(&encoder, &ingredients.golden)?;
     let corpus = corpus.map(|corpus| corpus_part(&corpus));
     let mut parts: Vec<(PartKind, &[u8])> = vec![(PartKind::Manifest, &json), (PartKind::Onnx, ingredients.onnx)];
     parts.extend(ingredients.blob.map(|blob| (PartKind::Blob, blob)));

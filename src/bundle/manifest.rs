@@ -96,9 +96,11 @@ pub struct Provenance {
 
 impl Manifest {
     /// Its bytes.
-    pub fn to_json(&self) -> Vec<u8> {
-        // Plain structs of strings and finite numbers: there is nothing that JSON cannot express.
-        serde_json::to_vec_pretty(self).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When it has no JSON.
+    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec_pretty(self)
     }
 
     /// Reads it, and checks that its numbers are ones that a device can have.

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use macula_edge::bundle::{BundleError, CorpusPart, Golden, Header, PartKind, PublicKey, claimed_signer, verify};
+use macula_edge::bundle::{
+    BUNDLE_LEN_MAX, BundleError, CorpusPart, Golden, Header, PartKind, PublicKey, claimed_signer, verify,
+};
 use macula_edge::feature::Length;
 
 use super::{BundleEncoder, Manifest, OpenError};
 use crate::encoder::CorpusStatistics;
+use crate::files::read_bounded;
 use crate::isolated::OnnxHost;
 
 /// A bundle whose signature, parts and manifest are good.
@@ -26,7 +29,7 @@ impl Bundle {
     /// A file that cannot be read, or a bundle that is refused. Nothing of it is read before all of it is verified.
     pub fn open(path: &Path, trusted: &[PublicKey]) -> Result<Self, OpenError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| OpenError::Read { path: name.clone(), source })?;
+        let bytes = read(path, &name)?;
         Self::from_bytes(&name, bytes, trusted)
     }
 
@@ -38,7 +41,7 @@ impl Bundle {
         let refused = |source| OpenError::Refused { path: name.to_owned(), source };
         // A longer file is no bundle whatever its length: the header states 32 bits.
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let header = verify(len, &mut |at, into| read(&bytes, at, into), trusted).map_err(refused)?;
+        let header = verify(len, &mut |at, into| read_at(&bytes, at, into), trusted).map_err(refused)?;
         let range = header.needed(PartKind::Manifest).map_err(refused)?;
         let manifest = Manifest::parse(&bytes[range.start as usize..range.end as usize]).map_err(|message| {
             let reason = BundleError::Content { kind: PartKind::Manifest };
@@ -53,9 +56,9 @@ impl Bundle {
     /// A file that cannot be read, or does not begin as a bundle.
     pub fn claimed_signer(path: &Path) -> Result<PublicKey, OpenError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| OpenError::Read { path: name.clone(), source })?;
+        let bytes = read(path, &name)?;
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        claimed_signer(len, &mut |at, into| read(&bytes, at, into))
+        claimed_signer(len, &mut |at, into| read_at(&bytes, at, into))
             .map_err(|source| OpenError::Refused { path: name, source })
     }
 
@@ -142,7 +145,12 @@ impl Bundle {
     }
 }
 
-fn read(bytes: &[u8], at: u32, into: &mut [u8]) -> bool {
+fn read_at(bytes: &[u8], at: u32, into: &mut [u8]) -> bool {
     let found = bytes.get(at as usize..).and_then(|rest| rest.get(..into.len()));
     found.map(|found| into.copy_from_slice(found)).is_some()
+}
+
+fn read(path: &Path, name: &str) -> Result<Vec<u8>, OpenError> {
+    read_bounded(path, BUNDLE_LEN_MAX.into())
+        .map_err(|error| OpenError::Read { path: name.to_owned(), source: error.source })
 }

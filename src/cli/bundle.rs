@@ -130,7 +130,7 @@ mod with_onnx {
     use crate::data::{Dataset, Image, Split};
     use crate::encoders;
     use crate::export::{F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE, evenly_spread};
-    use crate::files::write_whole;
+    use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_whole};
     use crate::models;
     use crate::runtime::self_contained;
 
@@ -209,7 +209,7 @@ mod with_onnx {
         );
         let Some(folder) = args.folder() else { return Ok(args.encoder().to_owned()) };
         let report = folder.join(PARITY_FILE);
-        let text = std::fs::read(&report)
+        let text = read_bounded(&report, TEXT_MAX)
             .with_context(|| format!("{} is no export: it has no readable {PARITY_FILE}", folder.display()))?;
         let parity: serde_json::Value = serde_json::from_slice(&text).with_context(|| report.display().to_string())?;
         if parity["passed"] != true {
@@ -220,8 +220,9 @@ mod with_onnx {
     }
 
     fn blob(folder: &Path, choice: Option<BlobChoice>) -> anyhow::Result<Option<Vec<u8>>> {
-        let read =
-            |file: &str| std::fs::read(folder.join(file)).with_context(|| format!("{file} of {}", folder.display()));
+        let read = |file: &str| {
+            read_bounded(&folder.join(file), MODEL_MAX).with_context(|| format!("{file} of {}", folder.display()))
+        };
         match choice {
             Some(BlobChoice::None) => Ok(None),
             Some(BlobChoice::F16) => read(F16_BLOB_FILE).map(Some),

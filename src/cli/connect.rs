@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
-use macula_edge::bundle::TrustedKeys;
+use macula_edge::bundle::{BUNDLE_LEN_MAX, TrustedKeys};
 use macula_edge::head::CLASSES_MAX;
 use macula_edge::session::Bundle;
 use sha2::{Digest, Sha256};
@@ -20,8 +20,10 @@ use crate::device::{
 };
 use crate::encoder::Embedder;
 use crate::encoders::{OpenOptions, Opened, Stated, is_bundle};
+use crate::files::read_bounded;
 use crate::isolated::OnnxHost;
 use crate::link::{Address, Class, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
+use crate::log::Log;
 use crate::report::text::{left, shown};
 use crate::rng::Rng;
 
@@ -95,6 +97,7 @@ impl DeviceArgs {
             host,
             missing,
             keep_images: false,
+            log: &Log::to_stderr(),
         };
         if let Some(name) = encoder.filter(|name| is_bundle(name) && Site::has_bundles(path)) {
             with_store(given, |device, served| bring(name, host, path, device, served))??;
@@ -149,6 +152,8 @@ pub struct Given<'g> {
     pub missing: Missing,
     /// Whether it keeps images of what it is taught.
     pub keep_images: bool,
+    /// Is told what goes wrong.
+    pub log: &'g Log,
 }
 
 /// Switches on a device of this process and hands it to `run`.
@@ -179,7 +184,7 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
         (Missing::Make(supports), None) => supports,
         (Missing::Refuse, None) => bail!(no_store(store, missing)),
     };
-    switch_on(store, &opened, supports, given.keep_images, |device| run(device, &served(&opened)))
+    switch_on(store, &opened, supports, (given.keep_images, given.log), |device| run(device, &served(&opened)))
 }
 
 /// The preprocessing that a store's encoder was given when the store was made.
@@ -198,7 +203,7 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
         Missing::Make(supports) => supports,
     };
     let keys = given.keys.read()?;
-    let complain = |message: &str| eprintln!("macula: {}", shown(message));
+    let complain = |message: &str| given.log.line(&shown(message));
     let site = Site {
         store,
         reader: &SignedBundles { host: given.host.clone() },
@@ -225,6 +230,7 @@ pub fn bundle_in_use(store: &Path, device: &DeviceArgs) -> anyhow::Result<(Optio
         host: &device.preprocessing.values.limits.host(None),
         missing: Missing::Refuse,
         keep_images: false,
+        log: &Log::to_stderr(),
     };
     with_store(given, |_, served| match &served.bundle {
         None => (None, Vec::new()),
@@ -244,7 +250,7 @@ fn switch_on<T>(
     path: &Path,
     opened: &Opened,
     supports: u32,
-    keep_images: bool,
+    (keep_images, log): (bool, &Log),
     run: impl FnOnce(&mut Device<'_>) -> T,
 ) -> anyhow::Result<T> {
     let encoder = &*opened.encoder;
@@ -258,7 +264,7 @@ fn switch_on<T>(
         card.check(&given, path)?;
     }
     let file = StoreFile::open(path, &given)?;
-    let complain = |message: &str| eprintln!("macula: {}", shown(message));
+    let complain = |message: &str| log.line(&shown(message));
     let images = if keep_images { Some(KeptImages::make_beside(path)?) } else { KeptImages::beside(path) };
     let mut memory = DeviceMemory::new(dim as usize, classes as usize, supports as usize);
     let mut device = Device::new(DeskEncoder::new(encoder, &complain), file, &mut memory)?;
@@ -276,7 +282,7 @@ pub fn with_encoder<T>(
     talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let address = Address::Store(path.to_owned());
-    switch_on(path, opened, SUPPORTS_DEFAULT, false, |device| {
+    switch_on(path, opened, SUPPORTS_DEFAULT, (false, &Log::to_stderr()), |device| {
         talk_over(&address, &mut InProcess::new(device), None, talk)
     })?
 }
@@ -310,7 +316,7 @@ fn bring(
     served: &Served<'_>,
 ) -> anyhow::Result<()> {
     let Some(used) = &served.bundle else { return Ok(()) };
-    let bytes = std::fs::read(name).with_context(|| format!("cannot read {name}"))?;
+    let bytes = read_bounded(Path::new(name), BUNDLE_LEN_MAX.into())?;
     if Sha256::digest(&bytes)[..] == used.bundle.sha256 {
         return Ok(());
     }

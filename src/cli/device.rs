@@ -1,13 +1,13 @@
 //! `macula device`: a device on this machine that others reach.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
 
-use macula_edge::bundle::Header;
+use macula_edge::bundle::{BUNDLE_LEN_MAX, Header};
 use sha2::{Digest, Sha256};
 
 use super::connect::{Given, Missing, SUPPORTS_DEFAULT, Served, hexadecimal, talk_over, with_store};
@@ -15,8 +15,10 @@ use super::output::outlive_readers;
 use super::preprocessing::PreprocessingArgs;
 use super::trust::KeyArgs;
 use super::{Common, DeviceFault, print_json, told};
-use crate::device::{Device, DeviceError, Ended, InProcess, Listener, fingerprint, serve};
+use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, fingerprint, serve};
+use crate::files::{read_bounded, write_private};
 use crate::link::Address;
+use crate::log::Log;
 use crate::report::text::{count, shown, shown_path};
 #[cfg(feature = "onnx")]
 use crate::{encoders::OpenError, isolated::IsolatedError};
@@ -49,6 +51,12 @@ pub struct Args {
     /// Keep the images of what is taught beside the store, so that samples survive a bundle with another encoder
     #[arg(long)]
     keep_images: bool,
+    /// Make a store of a file that is there and holds nothing
+    #[arg(long)]
+    new: bool,
+    /// Write what goes wrong to this file instead of standard error; at 1 MiB it becomes FILE.1, and a new one begins
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Let other machines connect, too
     #[arg(long)]
     allow_remote: bool,
@@ -86,6 +94,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    let log = match &args.log {
+        Some(path) => Log::to_file(path).with_context(|| format!("cannot write the log {}", path.display()))?,
+        None => Log::to_stderr(),
+    };
+    if args.new {
+        StoreFile::remove_blank(&args.store)?;
+    }
     let (mut listener, mut offered) = (None, false);
     let (stated, host) = (args.preprocessing.stated()?, args.preprocessing.values.limits.host(Some(&stop)));
     let given = Given {
@@ -96,30 +111,28 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         host: &host,
         missing: Missing::Make(args.max_samples),
         keep_images: args.keep_images,
+        log: &log,
     };
     // A new bundle is tried by switching the device on anew; whoever is connected stays so.
     let mut run = || {
         with_store(given, |device, served| -> anyhow::Result<Ended> {
-            if !std::mem::replace(&mut offered, true) && is_offered(&args, device, served)? {
+            if !std::mem::replace(&mut offered, true) && is_offered((&args, &log), device, served)? {
                 return Ok(Ended::UpdateWaiting);
             }
             let listener = match &mut listener {
                 Some(listener) => {
-                    remark(&args, &format!("goes on with bundle {}", describe(served)));
+                    remark((&args, &log), &format!("goes on with bundle {}", describe(served)));
                     listener
                 }
                 none => {
                     let opened = none.insert(open_listener(&args)?);
-                    announce(
-                        &args,
-                        device,
-                        served,
-                        &opened.address(&args.listen).map_err(|error| fault(&args, error))?,
-                    )?;
+                    let address = opened.address(&args.listen).map_err(|error| fault(&args, error))?;
+                    prove_start(&args.store, &address)?;
+                    announce(&args, device, served, &address)?;
                     opened
                 }
             };
-            let complain = |message: &str| eprintln!("macula: {}", shown(message));
+            let complain = |message: &str| log.line(&shown(message));
             let ended = serve(device, listener, &stop, &complain);
             Ok(ended.map_err(|error| DeviceFault(format!("the line {} failed: {error}", args.listen)))?)
         })?
@@ -156,10 +169,10 @@ fn fault(args: &Args, error: std::io::Error) -> DeviceFault {
 }
 
 /// Brings the device the bundle that was named, where it is newer than its own; tells whether it is to be tried.
-fn is_offered(args: &Args, device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<bool> {
+fn is_offered((args, log): (&Args, &Log), device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<bool> {
     let (Some(name), Some(used)) = (&args.encoder, served.bundle) else { return Ok(false) };
     // The bundle is what a device comes with: once it has its own, the file need not be there any more.
-    let Ok(bytes) = std::fs::read(name) else { return Ok(false) };
+    let Ok(bytes) = read_bounded(Path::new(name), BUNDLE_LEN_MAX.into()) else { return Ok(false) };
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();
     if sha256 == used.bundle.sha256 {
         return Ok(false);
@@ -170,7 +183,7 @@ fn is_offered(args: &Args, device: &mut Device<'_>, served: &Served<'_>) -> anyh
         let was_tried = candidate.is_some_and(|candidate| candidate.sha256 == sha256);
         let is_newer = Header::claimed_counter(&bytes).is_some_and(|given| given > used.counter);
         if was_tried || !is_newer {
-            remark(args, &format!("uses its own bundle {}, and not {name}", describe(served)));
+            remark((args, log), &format!("uses its own bundle {}, and not {name}", describe(served)));
             return Ok(());
         }
         client.send_bundle(&bytes, false, &|_| ())?;
@@ -178,7 +191,7 @@ fn is_offered(args: &Args, device: &mut Device<'_>, served: &Served<'_>) -> anyh
     });
     // What the device has serves on.
     if let Err(error) = talked {
-        eprintln!("macula: {name} is not taken: {}", told(&error));
+        log.line(&shown(&format!("{name} is not taken: {}", told(&error))));
     }
     Ok(device.is_update_waiting())
 }
@@ -194,10 +207,24 @@ fn describe(served: &Served<'_>) -> String {
     }
 }
 
-fn remark(args: &Args, message: &str) {
+fn remark((args, log): (&Args, &Log), message: &str) {
     if !args.common.quiet {
-        eprintln!("macula: the device {}", shown(message));
+        log.line(&format!("the device {}", shown(message)));
     }
+}
+
+/// Whoever starts a device may name the start by this variable. The device answers with it in the file `STORE.started`,
+/// once it has the line: another process that answers there cannot.
+const START: &str = "MACULA_START";
+
+/// Writes down which start this is, where it has a name: name, process and line, each in a line of its own.
+fn prove_start(store: &Path, address: &Address) -> anyhow::Result<()> {
+    let Some(start) = std::env::var(START).ok().filter(|start| !start.is_empty()) else { return Ok(()) };
+    let mut path = store.as_os_str().to_owned();
+    path.push(".started");
+    let text = format!("start {}\npid {}\nlistening {address}\n", shown(&start), std::process::id());
+    write_private(Path::new(&path), text.as_bytes()).map_err(|error| DeviceFault(error.to_string()))?;
+    Ok(())
 }
 
 fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Address) -> anyhow::Result<()> {
@@ -225,7 +252,7 @@ fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Add
         println!("store      {}: {samples} of {}", shown_path(&args.store), count(*samples_limit, "sample"));
         println!("listening  {listening}");
     }
-    // Whoever started us may be waiting for the port behind a pipe.
-    std::io::stdout().flush().context("cannot print")?;
+    // Whoever started us may be waiting for the port behind a pipe. A device serves also where nobody reads.
+    let _ = std::io::stdout().flush();
     Ok(())
 }

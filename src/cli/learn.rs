@@ -10,7 +10,7 @@ use super::images::{EncoderRange, ImageArgs};
 use super::samples::Lesson;
 use super::{Common, print_json, samples};
 use crate::data::Split;
-use crate::device::{NamedImage, now_s, source_of};
+use crate::device::{NamedImage, StoreFile, now_s, source_of};
 use crate::link::{Address, Client, LinkError, Provenance, Sample};
 use crate::report::text::{count, shown};
 
@@ -45,6 +45,9 @@ pub struct Args {
     /// Places for samples in a store that is made
     #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_samples: u32,
+    /// Make a store of a file that is there and holds nothing
+    #[arg(long)]
+    new: bool,
     #[command(flatten)]
     reading: ImageArgs,
     #[command(flatten)]
@@ -62,6 +65,11 @@ struct Report {
 /// Runs it. Images are learned one by one: an error leaves the device with those before it.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
+    if args.new
+        && let Address::Store(path) = &args.device.device
+    {
+        StoreFile::remove_blank(path)?;
+    }
     if matches!(&args.device.device, Address::Store(path) if !path.exists()) {
         // A store is not made for images that cannot be read; its encoder says how they are to be read.
         lessons(&args, EncoderRange::Irrelevant)?;

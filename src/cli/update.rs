@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use macula_edge::bundle::BUNDLE_LEN_MAX;
 use macula_edge::protocol::Reason;
 use sha2::{Digest, Sha256};
 
 use super::connect::{DeviceArgs, Missing, Names};
 use super::{CheckFailed, Common, print_json};
+use crate::files::read_bounded;
 use crate::link::{BundleReport, Client, Fate, LinkError, Setback};
 use crate::report::text::count;
 
@@ -62,7 +64,7 @@ enum Outcome {
 
 /// Runs it; a bundle that was rolled back ends in exit code 3.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let bundle = std::fs::read(&args.bundle).with_context(|| format!("cannot read {}", args.bundle.display()))?;
+    let bundle = read_bounded(&args.bundle, BUNDLE_LEN_MAX.into())?;
     let (slot, device) = args.device.with(Missing::Refuse, |client| {
         let limit = client.device().bundle_bytes_max;
         ensure!(limit > 0, "the device at {} takes no bundles: it is given one when it is started", client.address());

@@ -13,6 +13,9 @@ pub enum DeployError {
         /// Why not.
         source: io::Error,
     },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers to name a start by: {0}")]
+    Random(String),
     /// The system's SSH client cannot be run.
     #[error("cannot run {program}: {source}")]
     Client {

@@ -4,7 +4,7 @@
 //! 2. Files are copied whole or not at all; nothing that serves is touched.
 //! 3. The bundle is checked there with the new program, while the old one goes on serving.
 //! 4. The new one serves on trial, with the store as it was kept aside.
-//! 5. It answers, tests itself, and is measured. A failure brings back the program, the bundle and the store that were.
+//! 5. It says that it is the one of this start and has the line (another one may serve there already), answers, tests itself, and is measured. A failure brings back the program, the bundle and the store that were.
 //!
 //! Each step may be repeated: after a line that broke, the same command goes on where it was.
 
@@ -169,7 +169,7 @@ pub fn deploy(settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report, Deploy
     let unchanged = site.serves_already();
     if !unchanged {
         tell("starting it");
-        site.act("start it", "switch", &[&site.release.id, &site.release.store])?;
+        site.act("start it", "switch", &[&site.release.id, &site.release.store, &start_name()?])?;
     }
     match site.prove(golden.as_ref(), tell) {
         Ok(proof) => {
@@ -179,6 +179,13 @@ pub fn deploy(settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report, Deploy
         Err(error) if unchanged => Err(error),
         Err(error) => Err(site.go_back(error, tell)),
     }
+}
+
+/// A name for a start that no other one has: the device that answers with it is the one that was started.
+fn start_name() -> Result<String, DeployError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| DeployError::Random(error.to_string()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Refuses what no machine could take, before anything is copied.
@@ -320,7 +327,7 @@ impl Site<'_> {
         let id = self.release.id.as_str();
         let seconds = self.settings.patience.as_secs().max(1).to_string();
         tell("waiting for its answer");
-        let awaited = self.ssh.run(&self.action("await"), &self.probe.dir, &[id, &seconds])?;
+        let awaited = self.ssh.run(&self.action("await"), &self.probe.dir, &[id, &seconds, &self.release.store])?;
         let status = self.answer("its start", awaited)?;
         self.uses_the_bundle(&status, golden)?;
         tell("having it test itself");
@@ -377,10 +384,10 @@ impl Site<'_> {
         tell("going back to what served before");
         let seconds = self.settings.patience.as_secs().max(1).to_string();
         let back = || -> Result<String, DeployError> {
-            let text = self.act("go back", "back", &[&self.release.store])?;
+            let text = self.act("go back", "back", &[&self.release.store, &start_name()?])?;
             let before = text.trim().trim_start_matches("before ").to_owned();
             if before != "none" {
-                self.act("start what served before", "await", &[&before, &seconds])?;
+                self.act("start what served before", "await", &[&before, &seconds, &self.release.store])?;
             }
             Ok(before)
         };

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::ssh::quote;
 use super::{DeployError, Settings};
+use crate::files::{MODEL_MAX, read_bounded};
 
 /// The service, as the Debian package has it, too.
 const UNIT: &str = include_str!("../../packaging/macula-device.service");
@@ -30,8 +31,8 @@ pub struct Part {
 
 impl Part {
     fn read(path: &Path, name: String, mode: &'static str) -> Result<Self, DeployError> {
-        let bytes =
-            std::fs::read(path).map_err(|source| DeployError::Read { path: path.display().to_string(), source })?;
+        let bytes = read_bounded(path, MODEL_MAX)
+            .map_err(|error| DeployError::Read { path: error.path, source: error.source })?;
         Ok(Self { name, sha256: hexadecimal(&Sha256::digest(&bytes)), mode, bytes })
     }
 }
@@ -109,7 +110,13 @@ impl Release {
         }
         let line = words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         let runner = settings.runner.as_deref().unwrap_or_default();
-        let start = format!("cd {} && exec {runner} {line}\n", quote(&format!("{dir}/current")));
+        // What it writes down is no longer than its limit; systemd's journal has one of its own.
+        let line = if systemd { line } else { format!("{line} '--log' {}", quote(&format!("{dir}/device.log"))) };
+        let start = format!(
+            "cd {} && export MACULA_START=\"$(cat {} 2>/dev/null)\" && exec {runner} {line}\n",
+            quote(&format!("{dir}/current")),
+            quote(&format!("{dir}/start-id"))
+        );
         let unit = UNIT
             .replace("@BUNDLE@", &format!("{dir}/current/start"))
             .replace("@COMMAND@", &format!("/bin/sh {dir}/current/start"))
@@ -161,8 +168,9 @@ mod tests {
         assert!(others.iter().all(|other| other.id != release.id));
         assert_eq!(
             release.start,
-            "cd '/var/x/current' && exec  './macula' 'device' '--encoder' './device.onnx' '--store' \
-             '/var/x/device.store' '--listen' 'tcp:127.0.0.1:7000'\n"
+            "cd '/var/x/current' && export MACULA_START=\"$(cat '/var/x/start-id' 2>/dev/null)\" && exec  './macula' \
+             'device' '--encoder' './device.onnx' '--store' '/var/x/device.store' '--listen' 'tcp:127.0.0.1:7000' \
+             '--log' '/var/x/device.log'\n"
         );
     }
 

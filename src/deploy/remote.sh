@@ -5,6 +5,7 @@
 # releases/ID        a program, a bundle and how they are started
 # current            the release that serves
 # trial              while `current` is on trial: the release before it, or `none`
+# start-id           the name of the last start, which its device answers with in STORE.started
 set -eu
 umask 022
 action=$1 dir=$2
@@ -71,15 +72,20 @@ write_supervisor() {
 # Keeps the device of this folder running; written by `macula deploy`.
 cd "$(dirname "$0")" || exit 1
 echo $$ > pid
-child=
+child= failures=0
 trap 'kill "$child" 2>/dev/null; wait "$child"; exit 0' TERM INT
 while :; do
+    began=$(date +%s)
     sh current/start >> log 2>&1 &
     child=$!
     wait "$child"
     code=$?
     # 2 bad input, 3 the bundle is refused: starting again would change nothing.
     case $code in 0|2|3) echo "$code" > ended; exit "$code" ;; esac
+    # A port that is taken, a line that is unplugged, a store that is damaged: it may pass, but not by trying for ever.
+    [ $(($(date +%s) - began)) -lt 60 ] || failures=0
+    failures=$((failures + 1))
+    if [ "$failures" -ge 5 ]; then echo "$code" > ended; exit "$code"; fi
     sleep 1
 done
 END
@@ -92,6 +98,20 @@ last_words() {
         systemd) journalctl --unit "$unit" --lines 1 --output cat --quiet 2>/dev/null ;;
         *) tail -n 1 log 2>/dev/null ;;
     esac
+}
+
+# Names the next start.
+name_start() {
+    printf '%s' "$1" > start-id.new
+    mv -f start-id.new start-id
+}
+
+# Whether the device of the last start has its line: it says so itself, for another one may answer there. $1 is its store.
+has_line() {
+    # A release of an earlier program does not say so.
+    grep -q MACULA_START current/start || return 0
+    [ "$(sed -n 's/^start //p' "$1.started" 2>/dev/null)" = "$(cat start-id)" ] || return 1
+    [ -d "/proc/$(sed -n 's/^pid //p' "$1.started")" ]
 }
 
 # Points `current` at a release in one step.
@@ -166,29 +186,34 @@ case $action in
         # Words on purpose: a runner may have arguments.
         exec $(cat runner) ./macula "$@" ;;
 
-    # ID STORE: lets a release serve, on trial.
+    # ID STORE START: lets a release serve, on trial.
     switch)
         stop
         # A trial that was cut off has both already, of what was known to work.
         if [ ! -f trial ]; then
             rm -f "$2.before"
-            [ ! -f "$2" ] || cp -p "$2" "$2.before"
+            if [ -f "$2" ]; then
+                (umask 077 && cp -p "$2" "$2.before")
+                sync "$2.before" 2>/dev/null || sync
+            fi
             now=$(current)
             echo "${now:-none}" > trial.new
             mv -f trial.new trial
         fi
         point_at "$1"
+        name_start "$3"
         start ;;
 
-    # ID SECONDS: waits until it answers, and goes on to serve.
+    # ID SECONDS STORE: waits until it answers, and goes on to serve.
     await)
         cd "releases/$1"
         runner=$(cat runner) address=$(cat address)
         for _ in $(seq "$2"); do
-            if $runner ./macula status --device "$address" --json >"$dir/status.new" 2>/dev/null; then
-                # Whoever answered may be another program on our port: then ours has ended.
+            if (cd "$dir" && has_line "$3") &&
+                $runner ./macula status --device "$address" --json >"$dir/status.new" 2>/dev/null; then
+                # One that ends at once does not serve.
                 sleep 1
-                if (cd "$dir" && is_running); then
+                if (cd "$dir" && is_running && has_line "$3"); then
                     cat "$dir/status.new"
                     rm -f "$dir/status.new"
                     exit 0
@@ -203,7 +228,7 @@ case $action in
         echo "the device does not serve: ${words:-it says nothing}" >&2
         exit 1 ;;
 
-    # STORE: what served before the trial serves again.
+    # STORE START: what served before the trial serves again.
     back)
         before=$(cat trial)
         stop
@@ -214,6 +239,7 @@ case $action in
         else
             point_at "$before"
             rm -f trial
+            name_start "$2"
             start
         fi
         echo "before $before" ;;

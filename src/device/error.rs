@@ -51,6 +51,23 @@ pub enum DeviceError {
         /// The file.
         path: String,
     },
+    /// The file is there and holds nothing: whoever made it may need it for something else.
+    #[error(
+        "{path} is not a store: it is empty, or holds nothing but zeros or erased bytes; learn and device make a \
+             store of it with --new"
+    )]
+    Blank {
+        /// The file.
+        path: String,
+    },
+    /// What a store is to be of cannot be written down.
+    #[error("cannot describe the store {path}: {message}")]
+    Card {
+        /// The file.
+        path: String,
+        /// Why not.
+        message: String,
+    },
     /// A later program wrote it.
     #[error("store {path} has format version {found}, this program reads up to {limit}")]
     NewerVersion {

@@ -1,19 +1,27 @@
 //! Flash that is a file: where the Linux device keeps its store.
 //!
-//! The file has the bytes that flash would have, 0xff where it is erased. One process has it at a time.
+//! The file has the bytes that flash would have, 0xff where it is erased. One process has it at a time, and no other may
+//! change it: a file that was removed, replaced, cut off or overwritten underneath is noticed at the next commit and by a
+//! self-test. From then on nothing is written any more, so that nothing is acknowledged that would be lost.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
 use macula_edge::store::Flash;
 
+use crate::files::{PRIVATE_FILE, check_regular};
+
 /// Bytes of a block: a page of memory, and what most drives write at least.
 pub const BLOCK_LEN: usize = 4096;
 const WRITE_LEN: usize = 4;
+
+/// Bytes of the file that are compared at once.
+const COMPARED: usize = 1 << 20;
 
 /// A file cannot serve as flash.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +50,14 @@ pub enum FlashFileError {
         /// Its bytes, or those asked for.
         found: u64,
     },
+    /// It is not the file any more that was opened, or does not hold what was written.
+    #[error("{path} was changed by something else while it was in use: {what}; nothing more is written to it")]
+    Lost {
+        /// The file.
+        path: String,
+        /// What happened to it.
+        what: &'static str,
+    },
     /// An offset or length that flash would not take either, or a write to what is not erased.
     #[error("an access that flash does not allow: {0}")]
     Access(NorFlashErrorKind),
@@ -63,26 +79,32 @@ pub struct FlashFile {
     path: PathBuf,
     /// The content of the file: a store reads much more than it writes.
     bytes: Vec<u8>,
+    /// When the file was last changed, as far as we did it.
+    modified: Option<SystemTime>,
+    /// What happened to the file; it is not written to any more.
+    lost: Option<&'static str>,
 }
 
 impl FlashFile {
-    /// Opens the flash at `path` for this process alone; makes it, erased and of `size_bytes`, where there is none.
+    /// Opens the flash at `path` for this process alone; makes it, erased and of `size_bytes`, where there is no file.
     ///
     /// A file that is there keeps its size.
     ///
     /// # Errors
-    /// When it cannot be opened, is in use by another process, or is no whole number of blocks.
+    /// When it cannot be opened, is in use by another process, is no regular file, is no whole number of blocks, or is
+    /// more than twice as large as `size_bytes`.
     pub fn open(path: &Path, size_bytes: u64) -> Result<Self, FlashFileError> {
+        if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            Self::create(path, size_bytes, &[], false)?;
+        }
         let failed = |action, source| FlashFileError::Io { action, path: path.display().to_string(), source };
-        let length = |found| FlashFileError::Length { path: path.display().to_string(), found };
         let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(|source| failed("open", source))?;
+        options.read(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits() as i32);
+        let mut file = options.open(path).map_err(|source| failed("open", source))?;
+        let metadata = file.metadata().map_err(|source| failed("open", source))?;
+        check_regular(&metadata).map_err(|source| failed("open", source))?;
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => {}
             // Another process had it, and has put a new one in its place.
@@ -90,21 +112,47 @@ impl FlashFile {
             Err(TryLockError::WouldBlock) => return Err(FlashFileError::Locked { path: path.display().to_string() }),
             Err(TryLockError::Error(source)) => return Err(failed("lock", source)),
         }
+        let len = file.metadata().map_err(|source| failed("read", source))?.len();
+        if !is_whole(len) || len > 2 * size_bytes.max(1 << 20) {
+            return Err(FlashFileError::Length { path: path.display().to_string(), found: len });
+        }
+        tighten(&file, &metadata);
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|source| failed("read", source))?;
-        let is_whole =
-            |len: u64| len.is_multiple_of(BLOCK_LEN as u64) && (2..1 << 20).contains(&(len / BLOCK_LEN as u64));
-        let mut flash = Self { file, path: path.to_owned(), bytes };
-        if flash.was_never_used() {
-            if !is_whole(size_bytes) {
-                return Err(length(size_bytes));
+        bytes.try_reserve_exact(len as usize).map_err(|error| failed("read", error.into()))?;
+        (&mut file).take(len).read_to_end(&mut bytes).map_err(|source| failed("read", source))?;
+        let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+        Ok(Self { file, path: path.to_owned(), bytes, modified, lost: None })
+    }
+
+    /// Makes a file of `size_bytes` that holds `head` and is erased behind it, durably, under its name or not at all.
+    ///
+    /// * `replaces`: whether a file that is there is replaced; it is left alone otherwise
+    ///
+    /// # Errors
+    /// When it cannot be written, or the size is no whole number of blocks.
+    pub fn create(path: &Path, size_bytes: u64, head: &[u8], replaces: bool) -> Result<(), FlashFileError> {
+        if !is_whole(size_bytes) || head.len() as u64 > size_bytes {
+            return Err(FlashFileError::Length { path: path.display().to_string(), found: size_bytes });
+        }
+        let write = || -> io::Result<()> {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            // A temporary file is private to its owner from the first moment on, whatever the umask.
+            let mut file = tempfile::Builder::new().prefix(".macula-").tempfile_in(folder)?;
+            let mut bytes = vec![0xff; size_bytes as usize];
+            bytes[..head.len()].copy_from_slice(head);
+            file.write_all(&bytes)?;
+            file.as_file().sync_all()?;
+            match replaces {
+                true => file.persist(path).map(drop).map_err(|error| error.error)?,
+                // Another process was faster: then the file is its.
+                false => match file.persist_noclobber(path) {
+                    Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(error.error),
+                    _ => {}
+                },
             }
-            flash.fill(size_bytes as usize).map_err(|source| failed("write", source))?;
-        }
-        match is_whole(flash.bytes.len() as u64) {
-            true => Ok(flash),
-            false => Err(length(flash.bytes.len() as u64)),
-        }
+            sync_folder(path)
+        };
+        write().map_err(|source| FlashFileError::Io { action: "make", path: path.display().to_string(), source })
     }
 
     /// Takes the place of another file, which is gone then; durably, and for good or not at all.
@@ -118,31 +166,69 @@ impl FlashFile {
         Ok(())
     }
 
-    /// Whether the file is new. One that was being made when the power failed has erased bytes, and zeros where the file
-    /// system knew its length before its content; a store is neither.
-    fn was_never_used(&self) -> bool {
-        self.bytes.iter().all(|&byte| byte == 0xff || byte == 0)
-    }
-
-    /// Makes the file `len` erased bytes, durably and under a name that is durable.
-    fn fill(&mut self, len: usize) -> io::Result<()> {
-        self.bytes = vec![0xff; len];
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&self.bytes)?;
-        self.file.set_len(len as u64)?;
-        self.file.sync_all()?;
-        sync_folder(&self.path)
-    }
-
-    /// Writes `bytes` to the file and then to the copy in memory.
+    /// Writes `bytes` to the file, reads them back, and puts them into the copy in memory.
     fn put(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFileError> {
         let mut write = || {
             self.file.seek(SeekFrom::Start(u64::from(offset)))?;
-            self.file.write_all(bytes)
+            self.file.write_all(bytes)?;
+            self.file.seek(SeekFrom::Start(u64::from(offset)))?;
+            let mut read = vec![0; bytes.len()];
+            self.file.read_exact(&mut read)?;
+            Ok(read == bytes)
         };
-        write().map_err(|source| self.failed("write", source))?;
+        if !write().map_err(|source| self.failed("write", source))? {
+            return Err(self.lose("what was written is not what is read"));
+        }
+        self.modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
         self.bytes[offset as usize..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
+    }
+
+    /// Whether the file is still the one that was opened, of its length, and nobody else has written to it.
+    fn check(&mut self) -> Result<(), FlashFileError> {
+        if let Some(what) = self.lost {
+            return Err(self.lose(what));
+        }
+        let metadata = self.file.metadata().map_err(|source| self.failed("read", source))?;
+        if !is_at(&self.file, &self.path) {
+            return Err(self.lose("it was removed, or another file has its name"));
+        }
+        if metadata.len() != self.bytes.len() as u64 {
+            return Err(self.lose("it has another length"));
+        }
+        let modified = metadata.modified().ok();
+        if modified != self.modified {
+            self.compare()?;
+            self.modified = modified;
+        }
+        Ok(())
+    }
+
+    /// Compares the file with what was written to it.
+    fn compare(&mut self) -> Result<(), FlashFileError> {
+        let mut compare = || -> io::Result<bool> {
+            self.file.seek(SeekFrom::Start(0))?;
+            let mut piece = vec![0; COMPARED];
+            for expected in self.bytes.chunks(COMPARED) {
+                let piece = &mut piece[..expected.len()];
+                self.file.read_exact(piece)?;
+                if piece != expected {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        match compare() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.lose("it holds other bytes than were written")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.lose("it has another length")),
+            Err(source) => Err(self.failed("read", source)),
+        }
+    }
+
+    fn lose(&mut self, what: &'static str) -> FlashFileError {
+        self.lost = Some(what);
+        FlashFileError::Lost { path: self.path.display().to_string(), what }
     }
 
     fn failed(&self, action: &'static str, source: io::Error) -> FlashFileError {
@@ -150,18 +236,41 @@ impl FlashFile {
     }
 }
 
+/// Whether a file of this length can be flash.
+fn is_whole(len: u64) -> bool {
+    len.is_multiple_of(BLOCK_LEN as u64) && (2..1 << 20).contains(&(len / BLOCK_LEN as u64))
+}
+
 /// Whether the file that was opened still has its name.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let same = file.metadata().and_then(|ours| Ok(ours.ino() == std::fs::metadata(path)?.ino()));
-    same.unwrap_or(false)
+    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let ours = file.metadata().ok().filter(|ours| ours.nlink() > 0).map(identity);
+    ours.is_some() && ours == std::fs::metadata(path).ok().map(identity)
 }
 
 /// As above, where a file that is open cannot be replaced.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
+}
+
+/// Takes from others what an earlier program left them: stores hold what people were taught. A group that may write
+/// shares the store on purpose.
+fn tighten(file: &File, metadata: &Metadata) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = metadata.permissions().mode() & 0o777;
+        let kept = if mode & 0o020 == 0 { PRIVATE_FILE | 0o100 } else { 0o770 };
+        if mode & !kept != 0 {
+            // Another owner's file stays as it is.
+            let _ = file.set_permissions(std::fs::Permissions::from_mode(mode & kept));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (file, metadata, PRIVATE_FILE);
 }
 
 /// Makes a name durable.
@@ -198,6 +307,7 @@ impl NorFlash for FlashFile {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFileError> {
         check_erase(self, from, to).map_err(FlashFileError::Access)?;
+        self.check()?;
         self.put(from, &vec![0xff; (to - from) as usize])
     }
 
@@ -207,13 +317,23 @@ impl NorFlash for FlashFile {
         if self.bytes[offset as usize..][..bytes.len()].iter().any(|&byte| byte != 0xff) {
             return Err(FlashFileError::Access(NorFlashErrorKind::Other));
         }
+        self.check()?;
         self.put(offset, bytes)
     }
 }
 
 impl Flash for FlashFile {
     fn sync(&mut self) -> Result<(), FlashFileError> {
-        self.file.sync_data().map_err(|source| self.failed("sync", source))
+        self.file.sync_data().map_err(|source| self.failed("sync", source))?;
+        self.check()
+    }
+
+    fn refresh(&mut self) -> Result<(), FlashFileError> {
+        self.check()?;
+        // What the system keeps in memory of the file tells nothing about the medium.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        self.compare()
     }
 }
 
@@ -257,8 +377,69 @@ mod tests {
         std::fs::write(&path, b"notes").unwrap();
         assert!(matches!(FlashFile::open(&path, 8192), Err(FlashFileError::Length { found: 5, .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"notes", "what is no flash is left alone");
-        // Cut off while it was being made.
-        std::fs::write(&path, [[0xff; 100], [0; 100]].concat()).unwrap();
-        assert_eq!(FlashFile::open(&path, 8192).unwrap().capacity(), 8192);
+        // Much larger than a store could be: it is not read.
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(FlashFile::open(&path, 8192), Err(FlashFileError::Length { found: 0x100_0000_0000, .. })));
+        std::fs::write(&path, [0xff; 100]).unwrap();
+        assert!(matches!(FlashFile::open(&path, 8192), Err(FlashFileError::Length { found: 100, .. })));
+    }
+
+    /// Flash of which something was written, and its path.
+    fn written(folder: &Path) -> (FlashFile, PathBuf) {
+        let path = folder.join("store");
+        let mut flash = FlashFile::open(&path, 8192).unwrap();
+        flash.write(0, &[1, 2, 3, 4]).unwrap();
+        flash.sync().unwrap();
+        flash.refresh().unwrap();
+        (flash, path)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_happens_to_the_file_underneath_is_noticed() {
+        let change: [(&str, fn(&Path)); 5] = [
+            ("removed", |path| std::fs::remove_file(path).unwrap()),
+            ("cut off", |path| OpenOptions::new().write(true).open(path).unwrap().set_len(4096).unwrap()),
+            ("replaced", |path| {
+                std::fs::write(path.with_extension("new"), [0xff; 8192]).unwrap();
+                std::fs::rename(path.with_extension("new"), path).unwrap();
+            }),
+            ("overwritten", |path| std::fs::write(path, [0xff; 8192]).unwrap()),
+            ("renamed", |path| std::fs::rename(path, path.with_extension("old")).unwrap()),
+        ];
+        for (what, change) in change {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut flash, path) = written(folder.path());
+            // The clock of a file system may tick every few milliseconds only.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            change(&path);
+            assert!(matches!(flash.write(4, &[5; 4]), Err(FlashFileError::Lost { .. })), "{what}");
+            assert!(matches!(flash.erase(4096, 8192), Err(FlashFileError::Lost { .. })), "{what}");
+            assert!(matches!(flash.refresh(), Err(FlashFileError::Lost { .. })), "{what}");
+            let mut word = [0; 4];
+            flash.read(0, &mut word).unwrap();
+            assert_eq!(word, [1, 2, 3, 4], "{what}: what was known is still known");
+
+            let folder = tempfile::tempdir().unwrap();
+            let (mut flash, path) = written(folder.path());
+            change(&path);
+            assert!(matches!(flash.refresh(), Err(FlashFileError::Lost { .. })), "{what}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_store_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (flash, path) = written(folder.path());
+        drop(flash);
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        for (found, left) in [(0o644, 0o600), (0o666, 0o660), (0o664, 0o660), (0o640, 0o600)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(found)).unwrap();
+            FlashFile::open(&path, 8192).unwrap();
+            assert_eq!(mode(), left, "of {found:o}");
+        }
     }
 }

@@ -12,10 +12,13 @@ use macula_edge::taught::Source;
 
 use crate::data::Image;
 use crate::data::decode::{self, DecodeOptions};
-use crate::files::write_whole;
+use crate::files::{create_private_folder, read_bounded, write_private};
 
 /// What names of these files end in.
 const ENDING: &str = "png";
+
+/// Bytes of a file at most: a device takes no image with more pixels than this.
+const FILE_MAX: u64 = 256 << 20;
 
 /// A folder of images, each known by its source.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ impl KeptImages {
     /// whichever program makes it forget a sample removes the image, too.
     pub fn beside(store: &Path) -> Option<Self> {
         let folder = folder_beside(store);
-        folder.is_dir().then_some(Self { folder })
+        folder.is_dir().then(|| Self { folder }.tightened())
     }
 
     /// As [`Self::beside`]; from here on the store keeps them.
@@ -53,8 +56,24 @@ impl KeptImages {
     /// When the folder cannot be made.
     pub fn make_beside(store: &Path) -> Result<Self, KeptImageError> {
         let folder = folder_beside(store);
-        std::fs::create_dir_all(&folder).map_err(|error| KeptImageError::of(&folder, error))?;
-        Ok(Self { folder })
+        create_private_folder(&folder).map_err(|error| KeptImageError::of(&folder, error))?;
+        Ok(Self { folder }.tightened())
+    }
+
+    /// Takes from others what an earlier program left them of the folder: these are images of people, perhaps. A group
+    /// that may write shares them on purpose.
+    fn tightened(self) -> Self {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&self.folder).map_or(0o700, |metadata| metadata.permissions().mode() & 0o777);
+            let kept = if mode & 0o020 == 0 { 0o700 } else { 0o770 };
+            if mode & !kept != 0 {
+                // Another owner's folder stays as it is.
+                let _ = std::fs::set_permissions(&self.folder, std::fs::Permissions::from_mode(mode & kept));
+            }
+        }
+        self
     }
 
     /// Whether there is an image of this source.
@@ -73,7 +92,7 @@ impl KeptImages {
             (Cursor::new(Vec::new()), [shape.width(), shape.height()].map(|side| side as u32));
         image::write_buffer_with_format(&mut png, image.pixels(), width, height, colour, ImageFormat::Png)
             .map_err(|error| KeptImageError::of(&path, error))?;
-        write_whole(&path, png.get_ref()).map_err(|error| KeptImageError::of(&path, error.source))
+        write_private(&path, png.get_ref()).map_err(|error| KeptImageError::of(&path, error.source))
     }
 
     /// The image of a source; `None` where none is kept.
@@ -82,12 +101,12 @@ impl KeptImages {
     /// When it cannot be read.
     pub fn get(&self, source: &Source) -> Result<Option<Image>, KeptImageError> {
         let path = self.path(source);
-        match std::fs::read(&path) {
+        match read_bounded(&path, FILE_MAX) {
             Ok(bytes) => decode::decode(&bytes, &path.display().to_string(), &DecodeOptions::default())
                 .map(|decoded| Some(decoded.image))
                 .map_err(|error| KeptImageError::of(&path, error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(KeptImageError::of(&path, error)),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeptImageError::of(&path, error.source)),
         }
     }
 
@@ -147,6 +166,14 @@ mod tests {
             kept.put(&[source; 16], &RawImage::new(width, height, channels, pixels).unwrap()).unwrap();
             let expected = Image { width, height, channels, pixels: pixels.clone() };
             assert_eq!(kept.get(&[source; 16]).unwrap(), Some(expected));
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&kept.folder), mode(&kept.path(&[0; 16]))), (0o700, 0o600));
+            std::fs::set_permissions(&kept.folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+            assert_eq!(mode(&KeptImages::beside(&store).unwrap().folder), 0o700, "what an earlier program made");
         }
         let other = folder.path().join("ward.store.images/notes.txt");
         std::fs::write(&other, "a person's own").unwrap();

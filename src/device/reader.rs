@@ -47,12 +47,27 @@ impl BundleReader for SignedBundles {
 
 /// The identity of a bundle's encoder, as this program would run it: the manifest has that of the ONNX file.
 fn identity(bundle: &Bundle, host: &OnnxHost) -> Result<[u8; 16], OpenError> {
-    let stated = bundle.manifest().encoder.identity.as_bytes();
     if cfg!(feature = "onnx") && bundle.part(PartKind::Onnx).is_some() {
-        let digit = |at: usize| stated.get(at).and_then(|&digit| char::from(digit).to_digit(16)).unwrap_or(0) as u8;
-        return Ok(std::array::from_fn(|at| digit(2 * at) << 4 | digit(2 * at + 1)));
+        let stated = &bundle.manifest().encoder.identity;
+        return first_half(stated).ok_or_else(|| OpenError::Content {
+            path: bundle.name().to_owned(),
+            reason: BundleError::Content { kind: PartKind::Manifest },
+            message: format!("the manifest's encoder identity '{stated}' is not 64 hexadecimal digits"),
+        });
     }
     bundle.encoder_on(host).map(|(encoder, _)| fingerprint(&encoder))
+}
+
+/// The first 16 of the 32 bytes that `digits` stand for.
+fn first_half(digits: &str) -> Option<[u8; 16]> {
+    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 fn setback(error: &OpenError) -> Setback {
@@ -71,5 +86,21 @@ fn sentence(error: &OpenError) -> String {
         OpenError::Refused { source, .. } => source.to_string(),
         OpenError::Content { message, .. } => message.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_half;
+
+    #[test]
+    fn an_identity_is_64_digits_or_none() {
+        let whole = format!("{}{}", "0a".repeat(16), "ff".repeat(16));
+        assert_eq!(first_half(&whole), Some([0x0a; 16]));
+        for wrong in
+            ["", "0a", &whole[1..], &format!("{whole}0"), &whole.replace("0a", "0g"), &whole.replace("0a", "+a")]
+        {
+            assert_eq!(first_half(wrong), None, "{wrong}");
+        }
     }
 }

@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// How long a client may be silent while another one waits.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 
+/// Clients that wait their turn at most; the system holds back the others.
+const CLIENTS_MAX: usize = 64;
+
 /// Bytes read from a line at once.
 const READ_LEN: usize = 65_536;
 
@@ -47,7 +50,7 @@ impl Listener {
                 if !remote && addresses.iter().any(|address| !address.ip().is_loopback()) {
                     return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it would be open to other machines"));
                 }
-                let listener = TcpListener::bind(&addresses[..])?;
+                let listener = bind(&addresses)?;
                 // Waiting is done beside watching for the end.
                 listener.set_nonblocking(true)?;
                 Ok(Self::Tcp { listener, clients: VecDeque::new() })
@@ -69,6 +72,19 @@ impl Listener {
             Self::Serial(_) => Ok(asked.clone()),
         }
     }
+}
+
+/// The first address that this machine has. One that is in use by another process is an error: a client could reach that
+/// one in the place of this device.
+fn bind(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last = error,
+            bound => return bound,
+        }
+    }
+    Err(last)
 }
 
 /// Why a device is served no longer.
@@ -111,16 +127,24 @@ fn serve_sockets(
         let stream = match clients.pop_front() {
             Some(stream) => stream,
             None if !wait_for_bytes(listener, TICK)? => continue,
-            None => match accept(listener)? {
-                Some(stream) => stream,
-                None => continue,
+            None => match accept(listener) {
+                Ok(Some(stream)) => stream,
+                Ok(None) => continue,
+                // Too many open files, a network that is down: it may pass, and the next client is served then.
+                Err(error) => {
+                    complain(&format!("no client can be accepted: {error}"));
+                    std::thread::sleep(TICK);
+                    continue;
+                }
             },
         };
         let mut waiting = || {
-            clients.extend(accept(listener).ok().flatten());
+            if clients.len() < CLIENTS_MAX {
+                clients.extend(accept(listener).ok().flatten());
+            }
             !clients.is_empty()
         };
-        let served = stream.try_clone().and_then(Tcp::new);
+        let served = stream.try_clone().and_then(Tcp::serving);
         match served.and_then(|mut line| converse(device, &mut line, stop, &mut waiting)) {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => complain(&format!("a client: {error}")),
             Ok(()) if device.is_update_waiting() => clients.push_front(stream),

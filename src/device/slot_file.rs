@@ -116,7 +116,16 @@ impl SlotFile {
 /// Opens the file; makes it, under a name that is durable, where there is none.
 fn open(path: &Path) -> io::Result<File> {
     let is_new = !path.exists();
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        options.mode(crate::files::PRIVATE_FILE).custom_flags(flags);
+    }
+    let file = options.open(path)?;
+    crate::files::check_regular(&file.metadata()?)?;
     if is_new {
         sync_folder(path)?;
     }

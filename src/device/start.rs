@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use macula_edge::bundle::{PublicKey, TrustedKeys};
+use macula_edge::bundle::{BUNDLE_LEN_MAX, PublicKey, TrustedKeys};
 use macula_edge::protocol::message::Setback;
 use macula_edge::session::{Bundle, Offer, Start, begin_start, roll_back, with_settings};
 use macula_edge::store::StoreError;
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::slot_file::SlotFile;
 use super::{Bundled, DeskEncoder, Device, DeviceError, DeviceMemory, KeptImages, StoreCard, StoreFile};
 use crate::encoder::Embedder;
-use crate::files::write_whole;
+use crate::files::{read_bounded, write_private};
 
 /// What a store calls its encoder where it comes from a bundle.
 const BUNDLE: &str = "its bundle";
@@ -225,11 +225,11 @@ impl Site<'_> {
     ) -> Result<(Vec<u8>, String), DeviceError> {
         let path = file.slot_path(start.bundle.slot);
         let name = path.display().to_string();
-        let found = std::fs::read(path);
+        let found = read_bounded(path, BUNDLE_LEN_MAX.into());
         if start.bundle.len == 0 {
             return found.map_or_else(|_| self.first_bundle(first), |bytes| Ok((bytes, name)));
         }
-        let mut bytes = found.map_err(|source| DeviceError::Read { path: name.clone(), source })?;
+        let mut bytes = found.map_err(|error| DeviceError::Read { path: error.path, source: error.source })?;
         // Flash is written in whole words; other programs that read the file know no words.
         let len = start.bundle.len as usize;
         if bytes.len() > len {
@@ -249,7 +249,8 @@ impl Site<'_> {
     fn first_bundle(&self, first: Option<&Path>) -> Result<(Vec<u8>, String), DeviceError> {
         let path = first.ok_or_else(|| DeviceError::NoBundle { path: self.store.display().to_string() })?;
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| DeviceError::Read { path: name.clone(), source })?;
+        let bytes = read_bounded(path, BUNDLE_LEN_MAX.into())
+            .map_err(|error| DeviceError::Read { path: error.path, source: error.source })?;
         Ok((bytes, name))
     }
 
@@ -264,10 +265,10 @@ impl Site<'_> {
     /// Puts the first bundle where the device reads it.
     fn install(&self, bytes: &[u8]) -> Result<(), DeviceError> {
         let slot = SlotFile::beside(self.store, 0);
-        if std::fs::read(slot.path()).is_ok_and(|found| found == bytes) {
+        if read_bounded(slot.path(), BUNDLE_LEN_MAX.into()).is_ok_and(|found| found == bytes) {
             return Ok(());
         }
-        write_whole(slot.path(), bytes).map_err(|error| DeviceError::Write { path: error.path, source: error.source })
+        write_private(slot.path(), bytes).map_err(|error| DeviceError::Write { path: error.path, source: error.source })
     }
 
     fn trusting(&self, known: TrustedKeys) -> TrustedKeys {

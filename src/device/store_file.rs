@@ -21,6 +21,7 @@ use macula_edge::store::Flash;
 
 use super::slot_file::{SLOT_STARTS, SlotFile};
 use super::{DeviceError, FlashFile, FlashFileError};
+use crate::files::open_regular;
 
 /// Bytes of an erase block: a support of 4,096 dimensions takes 8 KiB, and a block holds several.
 const BLOCK_LEN: usize = 65_536;
@@ -32,6 +33,9 @@ const CHECKSUM_LEN: usize = 4;
 
 /// Bytes that a support takes beside its feature, at most.
 const SUPPORT_OVERHEAD: u64 = 64;
+
+/// Bytes that are read to find out whether a file holds nothing: more than a store can have.
+const BLANK_MAX: u64 = 4 << 30;
 
 /// What a store is a store of.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -64,22 +68,25 @@ impl StoreCard {
         (blocks + 4) * block
     }
 
-    fn frame(&self) -> Vec<u8> {
-        // A struct of integers and a string always has its bytes.
-        let mut card = postcard::to_allocvec(self).unwrap_or_default();
+    fn frame(&self, path: &Path) -> Result<Vec<u8>, DeviceError> {
+        let failed = |message: String| DeviceError::Card { path: path.display().to_string(), message };
+        let mut card = postcard::to_allocvec(self).map_err(|error| failed(error.to_string()))?;
         card.extend(self.preprocessing.iter().flat_map(|json| json.bytes()));
-        let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes(), &(card.len() as u16).to_le_bytes(), &card].concat();
+        // The first block holds all of it.
+        let len = u16::try_from(card.len()).ok().filter(|&len| usize::from(len) <= BLOCK_LEN - 2 * FRAME_LEN);
+        let len = len.ok_or_else(|| failed(format!("{} bytes, the limit is {BLOCK_LEN}", card.len())))?;
+        let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes(), &len.to_le_bytes(), &card].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         // Flash takes whole words; what is left erased is not looked at.
         bytes.resize(bytes.len().next_multiple_of(FlashFile::WRITE_SIZE), 0xff);
-        bytes
+        Ok(bytes)
     }
 
-    /// The card in the first block of a file; none where nothing was ever written there.
-    fn parse(block: &[u8], path: &Path) -> Result<Option<Self>, DeviceError> {
+    /// The card in the first block of a file.
+    fn parse(block: &[u8], path: &Path) -> Result<Self, DeviceError> {
         let path = path.display().to_string();
-        if block.iter().all(|&byte| byte == 0xff || byte == 0) {
-            return Ok(None);
+        if is_blank(block) {
+            return Err(DeviceError::Blank { path });
         }
         if !block.starts_with(MAGIC) {
             return Err(DeviceError::NotAStore { path });
@@ -103,8 +110,13 @@ impl StoreCard {
             card.preprocessing = Some(String::from_utf8_lossy(json).into_owned());
         }
         let sound = (1..=4096).contains(&card.dim) && (1..=255).contains(&card.classes) && card.supports <= 1 << 20;
-        if sound { Ok(Some(card)) } else { Err(damaged("its card has a number out of range")) }
+        if sound { Ok(card) } else { Err(damaged("its card has a number out of range")) }
     }
+}
+
+/// Whether nothing was ever written there.
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0xff || byte == 0)
 }
 
 /// Flash for one store and two bundles: the store's file, which this process alone has, and two beside it.
@@ -116,25 +128,55 @@ pub struct StoreFile {
 }
 
 impl StoreFile {
-    /// What the file at `path` is a store of; none where there is no file, or none that was ever used.
+    /// What the file at `path` is a store of; none where there is no file.
     ///
     /// # Errors
     /// When it cannot be read, is something else, is damaged, or was written by a later program.
     pub fn card(path: &Path) -> Result<Option<StoreCard>, DeviceError> {
+        let failed = |source| DeviceError::Read { path: path.display().to_string(), source };
+        let file = match open_regular(path) {
+            Ok(file) => file,
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error.source)),
+        };
         let mut block = Vec::new();
-        let read = std::fs::File::open(path).and_then(|file| file.take(BLOCK_LEN as u64).read_to_end(&mut block));
-        match read {
-            Ok(_) => StoreCard::parse(&block, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(DeviceError::Read { path: path.display().to_string(), source }),
-        }
+        file.take(BLOCK_LEN as u64).read_to_end(&mut block).map_err(failed)?;
+        StoreCard::parse(&block, path).map(Some)
     }
 
-    /// Opens the store of `card` at `path`; makes it where there is none.
+    /// Removes the file at `path` if it holds nothing: no byte, or only such as erased flash or a file system has where
+    /// nothing was written. Anything else stays.
+    ///
+    /// # Errors
+    /// When it cannot be read or removed.
+    pub fn remove_blank(path: &Path) -> Result<(), DeviceError> {
+        let failed = |source| DeviceError::Read { path: path.display().to_string(), source };
+        let mut file = match open_regular(path) {
+            Ok(file) => file.take(BLANK_MAX),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error.source)),
+        };
+        let mut piece = vec![0; BLOCK_LEN];
+        loop {
+            match file.read(&mut piece).map_err(failed)? {
+                0 if file.limit() > 0 => break,
+                0 => return Ok(()),
+                len if !is_blank(&piece[..len]) => return Ok(()),
+                _ => {}
+            }
+        }
+        std::fs::remove_file(path).map_err(|source| DeviceError::Write { path: path.display().to_string(), source })
+    }
+
+    /// Opens the store of `card` at `path`; makes it, whole or not at all, where there is no file.
     ///
     /// # Errors
     /// As [`Self::card`], and when the file is in use by another process or is the store of another encoder.
     pub fn open(path: &Path, card: &StoreCard) -> Result<Self, DeviceError> {
+        let frame = card.frame(path)?;
+        if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            FlashFile::create(path, card.file_len(), &frame, false)?;
+        }
         let flash = FlashFile::open(path, card.file_len())?;
         let slots = [0, 1].map(|slot| SlotFile::beside(path, slot));
         let mut file = Self { flash, path: path.to_owned(), slots };
@@ -142,10 +184,9 @@ impl StoreFile {
         let mut block = vec![0; BLOCK_LEN.min(file.flash.capacity())];
         file.flash.read(0, &mut block)?;
         match StoreCard::parse(&block, path) {
-            Ok(Some(found)) => found.check(card, path)?,
-            Ok(None) => file.write_card(card)?,
-            // The power failed while the card was written: nothing can lie behind it.
-            Err(error) if file.is_erased_behind()? && error.is_damage() => file.write_card(card)?,
+            Ok(found) => found.check(card, path)?,
+            // The power failed while an earlier program wrote the card: nothing can lie behind it.
+            Err(error) if error.is_damage() && file.is_erased_behind()? => file.write_card(&frame)?,
             Err(error) => return Err(error),
         }
         Ok(file)
@@ -191,9 +232,9 @@ impl StoreFile {
         Ok(behind.iter().all(|&byte| byte == 0xff))
     }
 
-    fn write_card(&mut self, card: &StoreCard) -> Result<(), DeviceError> {
+    fn write_card(&mut self, frame: &[u8]) -> Result<(), DeviceError> {
         self.flash.erase(0, BLOCK_LEN as u32)?;
-        self.flash.write(0, &card.frame())?;
+        self.flash.write(0, frame)?;
         self.flash.sync()?;
         Ok(())
     }
@@ -268,6 +309,10 @@ impl Flash for StoreFile {
             slot.sync()?;
         }
         self.flash.sync()
+    }
+
+    fn refresh(&mut self) -> Result<(), FlashFileError> {
+        self.flash.refresh()
     }
 }
 

@@ -87,11 +87,13 @@ fn open_blob(name: &str) -> Result<Opened, OpenError> {
 
 #[cfg(feature = "onnx")]
 fn open_onnx(path: &Path, stated: Option<&Stated>, host: &OnnxHost) -> Result<Opened, OpenError> {
+    use crate::files::{MODEL_MAX, read_bounded};
     use crate::isolated::OnnxSource;
     use crate::runtime::{OpenOptions, RuntimeError};
 
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| RuntimeError::Read { path: name.clone(), source })?;
+    let bytes = read_bounded(path, MODEL_MAX)
+        .map_err(|error| RuntimeError::Read { path: name.clone(), source: error.source })?;
     let (recipe, is_stated) = preprocessing_of(&bytes, &name, stated)?;
     let preprocessing = is_stated.then_some(recipe);
     let options = OpenOptions { preprocessing: preprocessing.clone(), ..OpenOptions::default() };

@@ -30,6 +30,9 @@ const PREFIX: &str = "macula_head_";
 /// An encoder that a head cannot be put on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClassifierError {
+    /// What the head is cannot be written down.
+    #[error("the head cannot be described: {0}")]
+    Describe(String),
     /// Its operator set is too old.
     #[error("the encoder has operator set {found}; a head can be put on {OPSET_MIN} and later")]
     Opset {
@@ -85,7 +88,7 @@ pub fn classifier(encoder: &pb::ModelProto, head: &LinearHead) -> Result<pb::Mod
     let mut top = Top { graph, last: feature };
     top.put(head);
     graph.output = vec![output(head.classes.len())];
-    describe(&mut model, head);
+    describe(&mut model, head).map_err(|error| ClassifierError::Describe(error.to_string()))?;
     Ok(model)
 }
 
@@ -175,20 +178,18 @@ fn output(classes: usize) -> pb::ValueInfoProto {
     pb::ValueInfoProto { name: PROBABILITIES.to_owned(), r#type, ..Default::default() }
 }
 
-fn describe(model: &mut pb::ModelProto, head: &LinearHead) {
+fn describe(model: &mut pb::ModelProto, head: &LinearHead) -> Result<(), serde_json::Error> {
     let names: Vec<&str> = head.classes.iter().map(|class| class.name.as_str()).collect();
     let about = LinearHead { weights: Vec::new(), biases: Vec::new(), corpus: None, ..head.clone() };
     model.metadata_props.retain(|entry| entry.key != "macula.corpus");
-    for (key, value) in [
-        (CLASSES_KEY, serde_json::to_string(&names).unwrap_or_default()),
-        (HEAD_KEY, serde_json::to_string(&about).unwrap_or_default()),
-    ] {
+    for (key, value) in [(CLASSES_KEY, serde_json::to_string(&names)?), (HEAD_KEY, serde_json::to_string(&about)?)] {
         model.metadata_props.push(pb::StringStringEntryProto { key: key.to_owned(), value });
     }
     model.doc_string = "Image classifier: an encoder and a head that a device was taught. Resize and normalise images \
                         first, as macula.preprocessing says; macula.classes names the columns. It cannot abstain: sets \
                         of classes and the unknown gate stay on the device."
         .to_owned();
+    Ok(())
 }
 
 /// Brings every f16 of a graph to f32: weights, declared types, casts and constants.

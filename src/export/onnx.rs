@@ -25,6 +25,9 @@ pub const OUTPUT_NAME: &str = "feature";
 /// An encoder cannot be written as ONNX.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OnnxError {
+    /// What the file is to say of itself cannot be written down.
+    #[error("the file cannot be described: {0}")]
+    Metadata(String),
     /// The spec describes no network.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -92,7 +95,7 @@ pub fn to_onnx(
     let last = values.pop().unwrap_or_default();
     graph.node("GlobalAveragePool", "pool", &[&last], "pool", vec![]);
     graph.node("Flatten", "flatten", &["pool"], OUTPUT_NAME, vec![]);
-    Ok(graph.finish(spec, metadata))
+    graph.finish(spec, metadata)
 }
 
 fn check_count(spec: &EncoderSpec, found: usize) -> Result<(), OnnxError> {
@@ -198,7 +201,7 @@ impl GraphBuilder {
         });
     }
 
-    fn finish(mut self, spec: &EncoderSpec, metadata: &Metadata) -> pb::ModelProto {
+    fn finish(mut self, spec: &EncoderSpec, metadata: &Metadata) -> Result<pb::ModelProto, OnnxError> {
         let input = spec.input;
         let (channels, height, width) = (input.channels, input.height, input.width);
         self.graph.input = vec![value_info(INPUT_NAME, self.element, &[channels, height, width])];
@@ -210,8 +213,8 @@ impl GraphBuilder {
             graph: Some(self.graph),
             ..Default::default()
         };
-        metadata.write_to(&mut model);
-        model
+        metadata.write_to(&mut model).map_err(|error| OnnxError::Metadata(error.to_string()))?;
+        Ok(model)
     }
 }
 

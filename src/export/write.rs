@@ -6,7 +6,7 @@ use super::blobs::{F16_BLOB_FILE, INT8_BLOB_FILE, MadeBlob};
 use super::onnx::{OnnxError, to_onnx};
 use super::parity::{Candidate, F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, Sample, compare};
 use crate::encoder::{Embedder, FoldedEncoder};
-use crate::files::{WriteError, write_whole};
+use crate::files::{WriteError, write_json, write_whole};
 use crate::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, RuntimeError, encode};
 
 /// Name of the f32 file in the folder of an export.
@@ -117,8 +117,7 @@ pub fn export(
             None => remove(&path)?,
         }
     }
-    // A report of names, numbers and booleans: there is nothing that JSON cannot express.
-    write_whole(&report, &serde_json::to_vec_pretty(&parity).unwrap_or_default())?;
+    write_json(&report, &parity)?;
     Ok(Exported { parity, files: written })
 }
 

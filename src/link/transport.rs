@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// How long a device may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a client may take nothing of a reply.
+const SERVING_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A line to a device: whatever carries bytes both ways, with or without losses.
 pub trait Transport {
     /// Sends all of `bytes`.
@@ -52,6 +55,17 @@ impl Tcp {
         // A peer that reads nothing must not hold us for ever.
         stream.set_write_timeout(Some(CONNECT_TIMEOUT))?;
         Ok(Self(stream))
+    }
+
+    /// As [`Self::new`], of a client that a device serves: it is given up sooner, for others wait, and so that the device
+    /// can be stopped.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn serving(stream: TcpStream) -> io::Result<Self> {
+        let line = Self::new(stream)?;
+        line.0.set_write_timeout(Some(SERVING_TIMEOUT))?;
+        Ok(line)
     }
 }
 

@@ -22,6 +22,7 @@ use super::metrics::Tally;
 use super::run::RunError;
 use crate::data::Preprocessing;
 use crate::encoder::{CorpusStatistics, NamedTensor};
+use crate::files::{MODEL_MAX, read_bounded};
 
 const FORMAT: &str = "macula pretrain 1";
 const METADATA: &str = "macula";
@@ -130,7 +131,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Self::from_bytes`], and when it cannot be read.
     pub fn read(path: &Path) -> Result<Self, RunError> {
-        let bytes = std::fs::read(path).map_err(RunError::io(path))?;
+        let bytes = read_bounded(path, MODEL_MAX).map_err(|error| RunError::io(path)(error.source))?;
         Self::from_bytes(path, &bytes)
     }
 

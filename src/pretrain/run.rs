@@ -17,7 +17,7 @@ use super::config::PretrainConfig;
 use super::metrics::{EpochLine, Line};
 use crate::data::{Preprocessing, known_as};
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Network, SpecError, TensorError};
-use crate::files::{WriteError, write_whole};
+use crate::files::{TEXT_MAX, WriteError, read_text_bounded, write_whole};
 use crate::models;
 
 /// Name of the checkpoint in a run folder.
@@ -160,11 +160,11 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(Self, PretrainConfig), RunError> {
         let folder = Self { path: path.to_owned(), created: false };
         let file = folder.file(CONFIG);
-        let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
+        let text = read_text_bounded(&file, TEXT_MAX).map_err(|error| match error.source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 RunError::NoRun { path: path.display().to_string() }
             }
-            _ => RunError::io(&file)(error),
+            _ => RunError::io(&file)(error.source),
         })?;
         let config = toml::from_str(&text).map_err(|error| RunError::Config {
             path: file.display().to_string(),
@@ -193,7 +193,7 @@ impl RunFolder {
     /// When the file cannot be read or a line is neither an epoch's nor a step's.
     pub fn epochs(&self) -> Result<Vec<EpochLine>, RunError> {
         let path = self.file(METRICS);
-        let text = std::fs::read_to_string(&path).map_err(RunError::io(&path))?;
+        let text = read_text_bounded(&path, TEXT_MAX).map_err(|error| RunError::io(&path)(error.source))?;
         let mut epochs = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let foreign = |error: serde_json::Error| RunError::Metrics {

@@ -56,18 +56,22 @@ pub struct Metadata {
 
 impl Metadata {
     /// Writes itself, and who made the file, into `model`.
-    pub fn write_to(&self, model: &mut pb::ModelProto) {
+    ///
+    /// # Errors
+    /// When a part of it has no JSON.
+    pub fn write_to(&self, model: &mut pb::ModelProto) -> Result<(), serde_json::Error> {
         let mut add = |key: &str, value| {
             model.metadata_props.push(pb::StringStringEntryProto { key: key.to_owned(), value });
         };
-        add(PREPROCESSING, to_json(&self.preprocessing));
-        add(PROVENANCE, to_json(&self.provenance));
+        add(PREPROCESSING, serde_json::to_string(&self.preprocessing)?);
+        add(PROVENANCE, serde_json::to_string(&self.provenance)?);
         if let Some(corpus) = &self.corpus {
-            add(CORPUS, to_json(corpus));
+            add(CORPUS, serde_json::to_string(corpus)?);
         }
         add(FORMAT, FORMAT_VERSION.to_string());
         model.producer_name = PRODUCER.to_owned();
         model.producer_version = self.provenance.program_version.clone();
+        Ok(())
     }
 
     /// Reads what [`Self::write_to`] wrote; none where the file is somebody else's.
@@ -112,11 +116,6 @@ pub(super) fn check_preprocessing(preprocessing: &Preprocessing) -> Result<(), S
         return Err(format!("has a std of {bad}, it must be greater than 0"));
     }
     range.as_ref().map_or(Ok(()), ValueRange::check).map_err(|error| format!("has a bad range: {error}"))
-}
-
-fn to_json(value: &impl serde::Serialize) -> String {
-    // Plain structs of strings, integers and floats: there is nothing that JSON cannot express.
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn value_of<'a>(model: &'a pb::ModelProto, key: &str) -> Option<&'a str> {
@@ -171,7 +170,7 @@ mod tests {
         for corpus in [metadata().corpus, None] {
             let written = Metadata { corpus, ..metadata() };
             let mut model = pb::ModelProto::default();
-            written.write_to(&mut model);
+            written.write_to(&mut model).unwrap();
             assert_eq!(Metadata::read_from(&model, "m").unwrap(), Some(written));
         }
         assert_eq!(Metadata::read_from(&pb::ModelProto::default(), "m").unwrap(), None);
@@ -181,7 +180,7 @@ mod tests {
     fn spoiled_entries_are_refused_by_name() {
         let spoil = |key: &str, value: Option<&str>| {
             let mut model = pb::ModelProto::default();
-            metadata().write_to(&mut model);
+            metadata().write_to(&mut model).unwrap();
             let place = model.metadata_props.iter().position(|entry| entry.key == key).unwrap();
             match value {
                 Some(value) => model.metadata_props[place].value = value.to_owned(),

@@ -14,11 +14,23 @@ pub trait Flash: NorFlash {
     fn sync(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
+
+    /// Makes sure that what is read from here on is what the medium holds, and not what memory remembers of it.
+    ///
+    /// # Errors
+    /// When the medium does not hold what was written to it.
+    fn refresh(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 impl<F: Flash> Flash for &mut F {
     fn sync(&mut self) -> Result<(), Self::Error> {
         F::sync(self)
+    }
+
+    fn refresh(&mut self) -> Result<(), Self::Error> {
+        F::refresh(self)
     }
 }
 

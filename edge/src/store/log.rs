@@ -156,6 +156,8 @@ impl<'m, F: Flash> Log<'m, F> {
 
     /// Reads the log anew and checks every byte of it: it ends where the last commit left it.
     pub(super) fn recheck(&mut self) -> Result<(), StoreError> {
+        let at = self.geometry.address(0);
+        self.flash.refresh().map_err(|error| StoreError::Flash { at, kind: error.kind() })?;
         match self.chain_end()? == self.head.end {
             true => Ok(()),
             false => Err(StoreError::Damaged { at: self.block_at(self.head.seq) }),
