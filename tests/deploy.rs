@@ -101,6 +101,23 @@ fn what_fails_leaves_what_was() {
 }
 
 #[test]
+fn another_device_on_the_port_is_not_taken_for_the_new_one() {
+    let stage = Stage::new(None);
+    let (bundle, program, key) = (stage.bundle("1", "1", "maker"), stage.program(), ["--trust", "maker.pub"]);
+    stage.deployed(&bundle, &program, &key);
+    stage.teach();
+    let (taught, keeper) = (stage.state(), stage.keeper());
+    // The same bundle to another folder: whoever asks on the port is answered, by the first one.
+    let elsewhere = stage.path().join("elsewhere");
+    let (_, err) = stage.deploy_to(&elsewhere, 3, &bundle, &program, &key);
+    assert!(err.contains("does not serve") && err.contains("nothing serves there, as before"), "{err}");
+    assert_eq!((stage.state(), stage.keeper()), (taught, keeper));
+    assert!(!elsewhere.join("current").exists() && !elsewhere.join("device.store").exists());
+    // Whoever kept it running has given up.
+    assert!(!elsewhere.join("pid").exists());
+}
+
+#[test]
 fn what_cannot_run_there_is_not_sent() {
     let stage = Stage::new(Some("aarch64"));
     std::fs::write(stage.path().join("encoder.onnx"), "not looked at").unwrap();

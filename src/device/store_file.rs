@@ -331,12 +331,47 @@ mod tests {
             preprocessing: None,
         };
         let stated = StoreCard { preprocessing: Some("{\"channels\":1}".to_owned()), ..plain.clone() };
+        let path = Path::new("a.store");
         for card in [&plain, &stated] {
-            assert_eq!(StoreCard::parse(&card.frame(), Path::new("a.store")).unwrap().as_ref(), Some(card));
+            assert_eq!(StoreCard::parse(&card.frame(path).unwrap(), path).unwrap(), *card);
         }
         // An older program reads the postcard and nothing behind it.
-        let frame = stated.frame();
+        let frame = stated.frame(path).unwrap();
         let len = usize::from(u16::from_le_bytes([frame[10], frame[11]]));
         assert_eq!(postcard::from_bytes::<StoreCard>(&frame[FRAME_LEN..FRAME_LEN + len]).unwrap(), plain);
+        let long = StoreCard { encoder: "x".repeat(70_000), ..plain };
+        assert!(matches!(long.frame(path), Err(DeviceError::Card { .. })), "it is not cut off");
+    }
+
+    #[test]
+    fn a_store_is_made_whole_and_nothing_else_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.store");
+        let encoder = "raw-pixels".to_owned();
+        let card = StoreCard { encoder, identity: [7; 32], dim: 8, classes: 4, supports: 16, preprocessing: None };
+        assert!(StoreFile::card(&path).unwrap().is_none());
+        drop(StoreFile::open(&path, &card).unwrap());
+        assert_eq!(StoreFile::card(&path).unwrap(), Some(card.clone()));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+        StoreFile::remove_blank(&path).unwrap();
+        assert!(path.exists(), "a store is not blank");
+        // Its card is damaged and nothing lies behind it: the power failed while an earlier program wrote it.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        drop(StoreFile::open(&path, &card).unwrap());
+        *bytes.last_mut().unwrap() = 0;
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(StoreFile::open(&path, &card), Err(DeviceError::Damaged { .. })));
+        for content in [vec![], vec![0; 7], vec![0xff; 200_000]] {
+            std::fs::write(&path, &content).unwrap();
+            assert!(matches!(StoreFile::card(&path), Err(DeviceError::Blank { .. })));
+            assert!(StoreFile::open(&path, &card).is_err());
+            assert_eq!(std::fs::read(&path).unwrap(), content);
+            StoreFile::remove_blank(&path).unwrap();
+            assert!(!path.exists());
+        }
+        assert!(matches!(StoreFile::card(Path::new("/dev/zero")), Err(DeviceError::Read { .. })));
+        assert!(matches!(StoreFile::card(folder.path()), Err(DeviceError::Read { .. })));
     }
 }

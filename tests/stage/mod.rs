@@ -71,8 +71,13 @@ impl Stage {
 
     /// Deploys, and demands exit code `code`.
     pub fn deploy(&self, code: i32, bundle: &str, program: &str, more: &[&str]) -> (String, String) {
-        let (config, there) = (self.server.config(), self.there());
-        let (config, there) = (config.to_str().unwrap(), there.to_str().unwrap());
+        self.deploy_to(&self.there(), code, bundle, program, more)
+    }
+
+    /// As [`Self::deploy`], to another folder there.
+    pub fn deploy_to(&self, there: &Path, code: i32, bundle: &str, program: &str, more: &[&str]) -> (String, String) {
+        let (config, there) = (self.server.config(), there.to_str().unwrap());
+        let config = config.to_str().unwrap();
         let to = ["deploy", "board", "--ssh-config", config, "--dir", there, "--listen", &self.listen, "--no-systemd"];
         let what = ["--encoder", bundle, "--binary", program, "--json"];
         expect(code, self.path(), &[&to[..], &what, more].concat())

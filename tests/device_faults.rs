@@ -1,0 +1,304 @@
+//! `macula device` among faults: logs that cannot be written, clients that break off, signals, a store that is lost while
+//! it is in use, files that are no files.
+#![cfg(all(feature = "cli", unix))]
+
+mod shell;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use macula::link::{Address, Client, ClientMemory, Tcp};
+use macula::rng::Rng;
+use shell::{draw_pictures, expect, json, output};
+
+/// A device that runs until it is dropped.
+struct Running {
+    child: Child,
+    address: String,
+}
+
+/// What starts a device on `a.store`.
+const DEVICE: [&str; 9] =
+    ["device", "--encoder", "raw-pixels", "--store", "a.store", "--listen", "tcp:127.0.0.1:0", "--max-samples", "64"];
+
+impl Running {
+    fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::start_in_shell(folder, more, "")
+    }
+
+    /// * `redirect`: where its standard error goes, in a shell's words
+    fn start_in_shell(folder: &Path, more: &[&str], redirect: &str) -> Self {
+        let mut child = Command::new("sh")
+            .current_dir(folder)
+            .args(["-c", &format!("exec \"$0\" \"$@\" {redirect}"), env!("CARGO_BIN_EXE_macula")])
+            .args(DEVICE)
+            .args(more)
+            .arg("--json")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = json(&line)["listening"].as_str().unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address.strip_prefix("tcp:").unwrap()).unwrap()
+    }
+
+    /// Asks it to end; how it did, and after how long.
+    fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        (self.child.wait().unwrap(), began.elapsed())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().unwrap();
+    }
+}
+
+/// The first bytes that a client sends: a hello, which is answered.
+fn hello() -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = listener.local_addr().unwrap().to_string();
+    let heard = std::thread::spawn(move || {
+        let mut bytes = vec![0; 4096];
+        let len = listener.accept().unwrap().0.read(&mut bytes).unwrap();
+        bytes.truncate(len);
+        bytes
+    });
+    let (mut line, mut memory) = (Tcp::connect(&socket).unwrap(), ClientMemory::new());
+    let address: Address = format!("tcp:{socket}").parse().unwrap();
+    // Nobody answers; what it said is all we want.
+    assert!(Client::new(&address, &mut line, &mut memory, Rng::for_purpose(1, "test")).is_err());
+    heard.join().unwrap()
+}
+
+/// Connects, has something answered, and leaves without reading it: the device's next read is a reset.
+fn reset(device: &Running, hello: &[u8]) {
+    let mut client = device.connect();
+    client.write_all(hello).unwrap();
+    // Until the answer is here, unread.
+    client.peek(&mut [0]).unwrap();
+}
+
+#[test]
+fn no_log_ends_a_device() {
+    let hello = hello();
+    for redirect in ["2>&-", "2>/dev/full", "2>log"] {
+        let folder = tempfile::tempdir().unwrap();
+        let device = Running::start_in_shell(folder.path(), &[], redirect);
+        for _ in 0..60 {
+            reset(&device, &hello);
+        }
+        expect(0, folder.path(), &["status", "--device", &device.address]);
+        if redirect == "2>log" {
+            let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+            let lines = log.lines().filter(|line| line.contains("a client: ")).count();
+            assert!((2..=25).contains(&lines), "each is told, up to a limit: {log}");
+        }
+    }
+}
+
+#[test]
+fn a_log_goes_to_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Running::start(folder.path(), &["--log", "device.log"]);
+    (0..5).for_each(|_| reset(&device, &hello()));
+    expect(0, folder.path(), &["status", "--device", &device.address]);
+    let path = folder.path().join("device.log");
+    assert!(std::fs::read_to_string(&path).unwrap().contains("a client: "));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    drop(device);
+    let (_, err) = expect(2, folder.path(), &[&DEVICE[..], &["--log", "no/such/folder.log"]].concat());
+    assert!(err.contains("no/such/folder.log"), "{err}");
+}
+
+#[test]
+fn a_signal_ends_it_within_two_seconds() {
+    let hello = hello();
+    let byte_by_byte = |device: &Running| {
+        let (mut client, hello) = (device.connect(), hello.clone());
+        std::thread::spawn(move || {
+            for &byte in hello.iter().cycle().take(400) {
+                if client.write_all(&[byte]).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+    };
+    let reads_nothing = |device: &Running| {
+        let (mut client, requests) = (device.connect(), hello.repeat(1000));
+        client.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        std::thread::spawn(move || {
+            while client.write_all(&requests).is_ok() {}
+            std::thread::sleep(Duration::from_secs(10));
+        });
+    };
+    let silent = |device: &Running| std::mem::forget(device.connect());
+    let clients: [(&str, &dyn Fn(&Running)); 4] =
+        [("idle", &|_| ()), ("silent", &silent), ("byte by byte", &byte_by_byte), ("reads nothing", &reads_nothing)];
+    for (name, client) in clients {
+        let folder = tempfile::tempdir().unwrap();
+        let mut device = Running::start(folder.path(), &[]);
+        client(&device);
+        std::thread::sleep(Duration::from_millis(500));
+        let (status, took) = device.terminate();
+        assert_eq!(status.code(), Some(0), "{name}");
+        assert!(took < Duration::from_secs(2), "{name}: {took:?}");
+    }
+}
+
+#[test]
+fn a_store_that_is_lost_is_noticed() {
+    let lose: [(&str, fn(&Path)); 4] = [
+        ("removed", |path| std::fs::remove_file(path).unwrap()),
+        ("cut off", |path| std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(70_000).unwrap()),
+        ("overwritten", |path| {
+            let len = std::fs::metadata(path).unwrap().len() as usize;
+            std::fs::write(path, vec![0xff; len]).unwrap();
+        }),
+        ("replaced", |path| {
+            std::fs::copy(path, path.with_extension("copy")).unwrap();
+            std::fs::rename(path.with_extension("copy"), path).unwrap();
+        }),
+    ];
+    for (what, lose) in lose {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        draw_pictures(path);
+        let device = Running::start(path, &[]);
+        let learn = |code, class, picture| {
+            expect(code, path, &["learn", "--device", &device.address, "--class", class, picture]);
+        };
+        learn(0, "bright", "bright-0.png");
+        learn(0, "dark", "dark-0.png");
+        expect(0, path, &["self-test", "--device", &device.address]);
+        std::thread::sleep(Duration::from_millis(20));
+        lose(&path.join("a.store"));
+        learn(4, "bright", "bright-1.png");
+        let test = output(path, &["self-test", "--device", &device.address]);
+        assert!([3, 4].contains(&test.status.code().unwrap()), "{what}: {test:?}");
+        // It still knows what it knew, and says so.
+        let report = expect(0, path, &["predict", "--device", &device.address, "--json", "dark-1.png"]).0;
+        assert_eq!(json(&report)["predictions"][0]["class"], "dark", "{what}");
+        let status = json(&expect(0, path, &["status", "--device", &device.address, "--json"]).0);
+        assert_eq!(status["supports"], 2, "{what}: what was not kept is not known");
+    }
+}
+
+#[test]
+fn a_file_that_holds_nothing_becomes_a_store_only_with_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    draw_pictures(path);
+    let learn = ["learn", "--device", "notes", "--encoder", "raw-pixels", "--class", "bright", "bright-0.png"];
+    for content in [vec![], vec![0; 5], vec![0; 100_000], vec![0xff; 1 << 20]] {
+        std::fs::write(path.join("notes"), &content).unwrap();
+        expect(2, path, &learn);
+        expect(2, path, &["status", "--device", "notes"]);
+        assert_eq!(std::fs::read(path.join("notes")).unwrap(), content, "it is left alone");
+        expect(0, path, &[&learn[..], &["--new"]].concat());
+        // It is a store now, which --new does not touch.
+        expect(0, path, &[&learn[..], &["--new"]].concat());
+        let status = json(&expect(0, path, &["status", "--device", "notes", "--json"]).0);
+        assert_eq!(status["supports"], 1, "{status}");
+    }
+    for content in [b"notes".to_vec(), [vec![0xff; 70_000], vec![7]].concat()] {
+        std::fs::write(path.join("notes"), &content).unwrap();
+        expect(2, path, &[&learn[..], &["--new"]].concat());
+        assert_eq!(std::fs::read(path.join("notes")).unwrap(), content, "also with --new");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    draw_pictures(path);
+    expect(0, path, &["learn", "--device", "a.store", "--encoder", "raw-pixels", "--class", "bright", "bright-0.png"]);
+    assert!(Command::new("mkfifo").arg(path.join("pipe")).status().unwrap().success());
+    for no_file in ["/dev/zero", "pipe", "."] {
+        let learn = ["learn", "--device", no_file, "--encoder", "raw-pixels", "--class", "bright", "bright-0.png"];
+        let device = ["device", "--encoder", "raw-pixels", "--store", no_file, "--listen", "tcp:127.0.0.1:0"];
+        let commands: [&[&str]; 7] = [
+            &learn,
+            &[&learn[..], &["--new"]].concat(),
+            &device,
+            &["status", "--device", no_file],
+            &["status", "--device", "a.store", "--trust", no_file],
+            &["update", "--device", "a.store", no_file],
+            &["verify", no_file, "--trust", no_file],
+        ];
+        for command in commands {
+            let began = Instant::now();
+            let code = output(path, command).status.code();
+            assert!([Some(2), Some(3), Some(4)].contains(&code), "{command:?}: {code:?}");
+            assert!(began.elapsed() < Duration::from_secs(10), "{command:?}");
+        }
+    }
+}
+
+#[test]
+fn a_store_is_private_whatever_the_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    draw_pictures(path);
+    let run = |arguments: &str| {
+        let line = format!("umask 000; exec \"$0\" {arguments}");
+        let run = Command::new("sh").current_dir(path).args(["-c", &line, env!("CARGO_BIN_EXE_macula")]).output();
+        let run = run.unwrap();
+        assert!(run.status.success(), "{run:?}");
+    };
+    let mode = |name: &str| std::fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
+    run("learn --device a.store --encoder raw-pixels --class bright bright-0.png --quiet");
+    assert_eq!(mode("a.store"), 0o600);
+    // What an earlier program left open is closed.
+    std::fs::set_permissions(path.join("a.store"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    run("status --device a.store --quiet");
+    assert_eq!(mode("a.store"), 0o600);
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let listen = format!("tcp:127.0.0.1:{port}");
+    let arguments = ["device", "--encoder", "raw-pixels", "--store", "b.store", "--listen", &listen];
+    expect(4, folder.path(), &arguments);
+}
+
+#[test]
+fn a_start_is_known_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("a.store.started");
+    drop(Running::start(folder.path(), &[]));
+    assert!(!started.exists(), "nobody asked");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_macula"))
+        .current_dir(folder.path())
+        .args(DEVICE)
+        .arg("--json")
+        .env("MACULA_START", "5eed")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let listening = json(&line)["listening"].as_str().unwrap().to_owned();
+    let expected = format!("start 5eed\npid {}\nlistening {listening}\n", child.id());
+    let found = std::fs::read_to_string(started).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(found, expected);
+}
