@@ -2,6 +2,7 @@
 
 mod abstention;
 mod comparison;
+mod parts;
 mod table;
 
 use std::num::NonZeroUsize;
@@ -13,11 +14,11 @@ use super::Common;
 use super::images::{EncoderRange, ImageArgs};
 use super::preprocessing::ValueArgs;
 use super::trust::{KeyArgs, open_encoder};
-use crate::data::{self, Dataset, Fractions, Split};
+use crate::data::{self, Dataset, Division, Split};
 use crate::encoder::Embedder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Stated};
 use crate::evaluate::{self, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference};
-use crate::report::text::shown;
+use crate::report::text::{count, shown};
 use comparison::{BASELINE, Candidate, Comparison};
 use table::{Report, Row};
 
@@ -107,6 +108,9 @@ struct Asked {
     /// The part that is tested on; the training part is what is learned from, or seen unlabelled
     #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
     split: String,
+    /// Fail if any image is unreadable instead of leaving it out
+    #[arg(long)]
+    strict: bool,
     /// Side of the input of raw-pixels, random:PRESET, or an ONNX encoder whose preprocessing is stated [default: 32]
     #[arg(long, alias = "image-size")]
     size: Option<usize>,
@@ -153,13 +157,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Training and test part of a data set that names none, four to one.
-fn divide(dataset: &Dataset, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    let fractions = Fractions { train: 0.8, val: 0.0, test: 0.2 };
-    let parts = data::divide(dataset, &dataset.indices(None), &[], fractions, seed);
-    (0..dataset.len()).partition(|&index| parts[index] == Split::Train)
-}
-
 /// The images of an evaluation.
 struct Images {
     dataset: Dataset,
@@ -173,25 +170,39 @@ impl Asked {
     fn images(&self) -> anyhow::Result<Images> {
         let dataset = self.open(&self.data)?;
         let mut remarks: Vec<String> = dataset.remarks.iter().map(ToString::to_string).collect();
-        let (train, test) = if dataset.has_splits() {
-            let split = Split::from_name(&self.split).context("split is train, val or test")?;
-            (dataset.indices(Some(Split::Train)), dataset.indices(Some(split)))
+        let split = Split::from_name(&self.split).context("split is train, val or test")?;
+        let used = |index: &usize| [None, Some(Split::Train), Some(split)].contains(&dataset.records[*index].split);
+        let bar = self.bar(dataset.len(), "reading");
+        let read =
+            parts::read(&dataset, dataset.indices(None).into_iter().filter(used).collect(), &|n| bar.inc(n as u64));
+        bar.finish_and_clear();
+        let of = |split: Split| -> Vec<usize> {
+            read.images
+                .iter()
+                .map(|image| image.0)
+                .filter(|&index| dataset.records[index].split == Some(split))
+                .collect()
+        };
+        let Division { train, mut test } = if dataset.has_splits() {
+            Division { train: of(Split::Train), test: of(split) }
         } else {
             remarks.push(format!(
-                "{} names no split: one image in five, class by class and group by group, was set aside by seed {}",
-                self.data, self.common.seed
+                "{} names no split: one image in five is tested on, class by class, chosen by its pixels; equal images \
+                 and groups stay together; pretrain leaves the same out",
+                self.data
             ));
-            divide(&dataset, self.common.seed)
+            data::divide(&dataset, &read.images)
         };
-        let (train, unread) = evaluate::readable(&dataset, &train);
-        let (test, also_unread) = evaluate::readable(&dataset, &test);
-        let skipped: Vec<_> = dataset.skipped.iter().cloned().chain(unread).chain(also_unread).collect();
+        let skipped: Vec<_> = dataset.skipped.iter().chain(&read.skipped).collect();
         if let Some((name, reason)) = skipped.first() {
-            remarks.push(format!("{} unreadable images were left out, the first {name}: {reason}", skipped.len()));
+            let left_out = count(skipped.len(), "unreadable image");
+            remarks.push(format!("left out: {left_out}, the first {name}: {reason}"));
+            anyhow::ensure!(!self.strict, "{}: {left_out}, the first {name}: {reason}", self.data);
         }
         for (part, indices) in [("train", &train), (self.split.as_str(), &test)] {
             anyhow::ensure!(!indices.is_empty(), "{}: found no readable image in its {part} part", self.data);
         }
+        remarks.extend(parts::leave_out_seen(&self.encoder, &dataset, &read, &mut test)?);
         Ok(Images { dataset, train, test, remarks })
     }
 

@@ -21,7 +21,7 @@ use crate::encoders::open_run;
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    EpochLine, Event, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig, PretrainError,
+    self, EpochLine, Event, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig, PretrainError,
     RunFolder, Validate, pretrain,
 };
 use crate::report::text::{count, shown};
@@ -55,7 +55,7 @@ pub struct Args {
     /// pico, nano, micro or mobile [default: nano]
     #[arg(long)]
     encoder: Option<Preset>,
-    /// 1 (grey) or 3 (colour) [default: 3]
+    /// 1 (grey) or 3 (colour) [default: 1 where all images are grey, whatever they are stored as, else 3]
     #[arg(long)]
     channels: Option<usize>,
     /// Side of the square network input, in pixels [default: 32]
@@ -204,6 +204,14 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
         config.range = dataset.decode.range;
     }
     dataset.decode.range = config.range;
+    if !args.resume {
+        let (channels, grey) = dataset.channels(&pretrain::train_part(&dataset));
+        if args.channels.is_none() && args.init.is_none() {
+            config.channels = channels;
+        }
+        // Where 1 channel was chosen there is nothing to suggest.
+        dataset.remarks.extend(grey.filter(|_| config.channels == 3));
+    }
     let options = Options { resume: args.resume, strict: args.strict, cache_bytes: args.cache_mib << 20 };
     let mut progress = Progress::new(args.common.quiet);
     for (name, reason) in &dataset.skipped {

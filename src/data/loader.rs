@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::{DataError, Dataset, Image, Preprocessing};
+use super::{DataError, Dataset, Image, ImageDigest, Preprocessing};
 
 /// Gives the resized 8-bit pixels of a selection of images.
 ///
@@ -56,12 +56,25 @@ impl<'a> Loader<'a> {
         if let Some(image) = self.kept[position].get() {
             return Ok(Arc::clone(image));
         }
-        let image = Arc::new(self.preprocessing.to_pixels(&self.dataset.load(self.indices[position])?));
+        Ok(self.keep(position, &self.dataset.load(self.indices[position])?))
+    }
+
+    /// As [`Loader::pixels`] with the digest of the image as it was decoded, which is always read anew.
+    ///
+    /// # Panics
+    /// On a position that is not below [`Loader::len`].
+    pub fn pixels_and_digest(&self, position: usize) -> Result<(Arc<Image>, ImageDigest), DataError> {
+        let decoded = self.dataset.load(self.indices[position])?;
+        Ok((self.keep(position, &decoded), ImageDigest::of(&decoded)))
+    }
+
+    fn keep(&self, position: usize, decoded: &Image) -> Arc<Image> {
+        let image = Arc::new(self.preprocessing.to_pixels(decoded));
         if self.reserve(image.pixels.len()) && self.kept[position].set(Arc::clone(&image)).is_err() {
             // Another thread kept the same image first.
             self.cache_bytes_used.fetch_sub(image.pixels.len(), Ordering::Relaxed);
         }
-        Ok(image)
+        image
     }
 
     /// Bytes of pixels kept now.

@@ -6,6 +6,7 @@ mod columns;
 mod dataset;
 pub mod decode;
 mod digest;
+mod division;
 mod duplicates;
 mod error;
 mod folder;
@@ -23,7 +24,6 @@ mod preprocess;
 mod raw;
 mod remark;
 mod rows;
-mod splits;
 mod survey;
 mod words;
 
@@ -33,6 +33,7 @@ pub use budget::INDEX_BYTES_MAX;
 pub use dataset::Dataset;
 pub use decode::ValueRange;
 pub use digest::ImageDigest;
+pub use division::{Division, divide, evenly_spread};
 pub use duplicates::{Duplicates, find_duplicates};
 pub use error::DataError;
 pub use image::Image;
@@ -41,7 +42,6 @@ pub use mixture::known_as;
 pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
 pub use raw::RawSamples;
 pub use remark::{PassedOver, Remark};
-pub use splits::{Fractions, divide, evenly_spread};
 pub use survey::Facts;
 
 /// Which part of a data set an image belongs to.

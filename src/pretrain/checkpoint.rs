@@ -42,6 +42,10 @@ pub struct Progress {
     pub images: usize,
     /// SHA-256 over names and labels of the training images, in order: a resumed run needs the same ones.
     pub images_sha256: String,
+    /// SHA-256 over the digests of the training images, in order: under the same names must be the same pixels. None in
+    /// runs of programs that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels_sha256: Option<String>,
     /// Classes of the data set in label order; empty where nothing is labelled.
     pub class_names: Vec<String>,
     /// Sums over the unfinished epoch.
@@ -62,6 +66,7 @@ impl Progress {
             metrics_bytes: 0,
             images: 0,
             images_sha256: String::new(),
+            pixels_sha256: None,
             class_names: Vec::new(),
             tally: Tally::default(),
             preprocessing,

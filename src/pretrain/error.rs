@@ -81,6 +81,24 @@ pub enum PretrainError {
         /// Number of images when the run began.
         expected: usize,
     },
+    /// A resumed run found other pixels under the same names.
+    #[error("{data}: {name} has other pixels than when the run began, {changed} of {images} training images have")]
+    OtherPixels {
+        /// The data set.
+        data: String,
+        /// The first image that differs.
+        name: String,
+        /// How many differ.
+        changed: usize,
+        /// All training images.
+        images: usize,
+    },
+    /// The record of a resumed run's training images is not that of its checkpoint.
+    #[error("{path} is not the record of the run's checkpoint, and the pixels are not those of the run")]
+    OtherRecord {
+        /// The record.
+        path: String,
+    },
     /// Training went astray.
     #[error("the loss is {loss} at step {step}: training diverged; try a learning rate below {learning_rate}")]
     NotFinite {

@@ -18,6 +18,7 @@ mod plain;
 mod run;
 mod train_loop;
 mod trained;
+mod training_images;
 mod training_set;
 mod transfer;
 
@@ -31,4 +32,6 @@ pub use observer::{Event, Observer, Silent};
 pub use run::{CHECKPOINT, CONFIG, METRICS, Run, RunError, RunFolder, TIMINGS};
 pub use train_loop::{Options, Outcome, pretrain};
 pub use trained::trained;
+pub use training_images::{Earlier, TRAINING_IMAGES, TrainingImages};
+pub use training_set::train_part;
 pub use transfer::{Freeze, Init};

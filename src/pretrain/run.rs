@@ -6,6 +6,7 @@
 //! | `metrics.jsonl`          | loss and scores, a JSON object a line                         |
 //! | `timings.jsonl`          | seconds and images a second; differs from run to run          |
 //! | `checkpoint.safetensors` | parameters, optimiser, progress; replaced whole, never patched |
+//! | `training-images.json`   | digests of the images trained on                              |
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::checkpoint::{Checkpoint, hex};
 use super::config::PretrainConfig;
 use super::metrics::{EpochLine, Line};
+use super::training_images::TRAINING_IMAGES;
 use crate::data::{Preprocessing, known_as};
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Network, SpecError, TensorError};
 use crate::files::{TEXT_MAX, WriteError, read_text_bounded, write_whole};
@@ -72,6 +74,14 @@ pub enum RunError {
     /// Something else lies in the checkpoint's place.
     #[error("{path} is no checkpoint of a pretraining run: {reason}")]
     NotACheckpoint {
+        /// The file.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The record of the training images cannot be understood.
+    #[error("{path} is no record of a run's training images: {reason}")]
+    NotARecord {
         /// The file.
         path: String,
         /// Why not.
@@ -173,6 +183,11 @@ impl RunFolder {
         Ok((folder, config))
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// One of its files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -213,6 +228,7 @@ impl RunFolder {
     /// What cannot be removed stays; there is already an error to report.
     pub fn discard(&self) {
         let _ = std::fs::remove_file(self.file(CONFIG));
+        let _ = std::fs::remove_file(self.file(TRAINING_IMAGES));
         if self.created {
             let _ = std::fs::remove_dir(&self.path);
         }

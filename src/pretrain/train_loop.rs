@@ -17,7 +17,8 @@ use super::metrics::{EpochLine, Lines, Score, StepLine, Tally};
 use super::observer::{Event, Observer};
 use super::plain::{EMBED_TOGETHER, corpus_statistics};
 use super::run::{CHECKPOINT, METRICS, RunError, RunFolder, TIMINGS, network_of};
-use super::training_set::{ImageSet, held_out_indices, training_indices};
+use super::training_images::TrainingImages;
+use super::training_set::{ImageSet, held_out_indices, held_out_part, train_part, training_indices};
 use super::transfer::starting_network;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Preprocessing};
@@ -146,15 +147,27 @@ impl<'a> Trainer<'a> {
     ) -> Result<Option<Self>, PretrainError> {
         // What lies in the checkpoint is read before anything that takes long.
         let checkpoint = if options.resume { folder.checkpoint()? } else { None };
-        let indices = training_indices(config, dataset)?;
-        let Some(training) = ImageSet::read(config, dataset, indices, options.cache_bytes, observer, stop) else {
+        // A run of a program that did not divide goes on with all images.
+        let divides =
+            !dataset.has_splits() && checkpoint.as_ref().is_none_or(|found| found.progress.pixels_sha256.is_some());
+        let mut indices = train_part(dataset);
+        if !divides {
+            indices = training_indices(config, dataset, indices)?;
+        }
+        let Some(mut training) = ImageSet::read(config, dataset, indices, options.cache_bytes, observer, stop) else {
             return Ok(None);
         };
+        let mut test = held_out_part(dataset);
+        if divides {
+            let division = training.divided(dataset);
+            training.keep(&training_indices(config, dataset, division.train)?);
+            test = division.test;
+        }
         let mut skipped = dataset.skipped.clone();
         skipped.extend_from_slice(&training.skipped);
         let mut held_out = None;
         if config.validate != Validate::Never {
-            let indices = held_out_indices(config, dataset);
+            let indices = held_out_indices(config, dataset, test);
             // Held-out images are read once more when they are used; that is once a run, or once an epoch.
             let Some(set) = ImageSet::read(config, dataset, indices, options.cache_bytes / 4, observer, stop) else {
                 return Ok(None);
@@ -174,6 +187,9 @@ impl<'a> Trainer<'a> {
         let mut trainer = match checkpoint {
             Some(mut checkpoint) => {
                 checkpoint.progress.config.health = config.health;
+                if checkpoint.progress.pixels_sha256.is_none() {
+                    observer.event(Event::Warning("the run has no record of its pixels: names alone are compared"));
+                }
                 Self::continued(checkpoint, dataset, folder, sets)?
             }
             None => Self::started(config, dataset, folder, sets)?,
@@ -210,6 +226,10 @@ impl<'a> Trainer<'a> {
         let mut progress = Progress::start(config, preprocessing);
         progress.images = indices.len();
         progress.images_sha256 = sets.0.sha256(dataset);
+        let start = config.init.as_ref().map(|init| Path::new(&init.encoder));
+        let record = TrainingImages::new(sets.0.digests(), config.needs_labels(), start)?;
+        record.write(folder.path())?;
+        progress.pixels_sha256 = Some(record.sha256().to_owned());
         progress.class_names = dataset.class_names.clone();
         progress.tally = Tally::new(config.objective(dataset.class_names.len()).num_classes());
         Self::assembled(network, progress, folder, sets)
@@ -225,6 +245,9 @@ impl<'a> Trainer<'a> {
         if found != expected || sets.0.sha256(dataset) != checkpoint.progress.images_sha256 {
             let data = checkpoint.progress.config.data.clone();
             return Err(PretrainError::OtherImages { data, found, expected });
+        }
+        if let Some(expected) = &checkpoint.progress.pixels_sha256 {
+            sets.0.require_pixels(expected, &checkpoint.progress.config.data, dataset, folder)?;
         }
         let path = folder.file(CHECKPOINT);
         let network = network_of(&checkpoint, &path)?;

@@ -12,7 +12,9 @@ use super::checkpoint::hex;
 use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::observer::{Event, Observer};
-use crate::data::{Dataset, Loader, Preprocessing, ResizeFilter, Split};
+use super::run::RunFolder;
+use super::training_images::{TRAINING_IMAGES, TrainingImages, sha256};
+use crate::data::{self, Dataset, Division, ImageDigest, Loader, Preprocessing, ResizeFilter, Split};
 use crate::rng::Rng;
 
 /// Images read between two reports.
@@ -28,17 +30,24 @@ pub(super) struct ImageSet<'a> {
     pub indices: Vec<usize>,
     /// Label of each position.
     pub labels: Vec<Option<usize>>,
+    /// Digest of each position that can be read.
+    digests: Vec<Option<ImageDigest>>,
     /// Those that could not be read: name and reason.
     pub skipped: Vec<(String, String)>,
 }
 
-/// The images to train on: the `train` part where the data set has one, otherwise all; `limit` of them, or `per_class` of
-/// each class.
-pub(super) fn training_indices(config: &PretrainConfig, dataset: &Dataset) -> Result<Vec<usize>, PretrainError> {
-    let mut indices = dataset.indices(Some(Split::Train));
-    if indices.is_empty() && dataset.records.iter().all(|record| record.split.is_none()) {
-        indices = dataset.indices(None);
-    }
+/// The images of a data set that are for training: its `train` part, or all where it names no split.
+pub fn train_part(dataset: &Dataset) -> Vec<usize> {
+    let split = dataset.has_splits().then_some(Split::Train);
+    dataset.indices(split)
+}
+
+/// The images to train on: those of `indices`, which are for training, or `limit` of them, or `per_class` of each class.
+pub(super) fn training_indices(
+    config: &PretrainConfig,
+    dataset: &Dataset,
+    mut indices: Vec<usize>,
+) -> Result<Vec<usize>, PretrainError> {
     if let Some(limit) = config.limit {
         let drawn = Rng::for_purpose(config.seed, "limit").sample(indices.len(), limit);
         indices = drawn.into_iter().map(|position| indices[position]).collect();
@@ -72,10 +81,14 @@ fn labelled_indices(
     Ok(drawn)
 }
 
-/// The images to validate on, with the name of their split: `val` where there is one, otherwise `test`.
-pub(super) fn held_out_indices(config: &PretrainConfig, dataset: &Dataset) -> Vec<usize> {
+/// The images of the split to validate on: `val` where there is one, otherwise `test`.
+pub(super) fn held_out_part(dataset: &Dataset) -> Vec<usize> {
     let of = |split| dataset.indices(Some(split));
-    let indices = Some(of(Split::Val)).filter(|val| !val.is_empty()).unwrap_or_else(|| of(Split::Test));
+    Some(of(Split::Val)).filter(|val| !val.is_empty()).unwrap_or_else(|| of(Split::Test))
+}
+
+/// Those of `indices` that can be validated on.
+pub(super) fn held_out_indices(config: &PretrainConfig, dataset: &Dataset, indices: Vec<usize>) -> Vec<usize> {
     let usable = |&index: &usize| !config.needs_labels() || dataset.records[index].label.is_some();
     indices.into_iter().filter(usable).collect()
 }
@@ -92,17 +105,19 @@ impl<'a> ImageSet<'a> {
     ) -> Option<Self> {
         let labels = dataset.labels(&indices);
         let loader = Loader::new(dataset, indices.clone(), size_only(config), cache_bytes);
-        let (mut readable, mut skipped) = (Vec::new(), Vec::new());
+        let (mut readable, mut skipped, mut digests) = (Vec::new(), Vec::new(), Vec::new());
         for start in (0..indices.len()).step_by(READ_TOGETHER) {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
             let end = (start + READ_TOGETHER).min(indices.len());
-            let found: Vec<_> = (start..end).into_par_iter().map(|position| loader.pixels(position).err()).collect();
-            for (position, error) in (start..end).zip(found) {
-                match error {
-                    None => readable.push(position),
-                    Some(error) => {
+            let found: Vec<_> =
+                (start..end).into_par_iter().map(|position| loader.pixels_and_digest(position)).collect();
+            for (position, found) in (start..end).zip(found) {
+                digests.push(found.as_ref().ok().map(|(_, digest)| *digest));
+                match found {
+                    Ok(_) => readable.push(position),
+                    Err(error) => {
                         let name = dataset.records[indices[position]].name.clone();
                         observer.event(Event::Skipped { name: &name, reason: &error.to_string() });
                         skipped.push((name, error.to_string()));
@@ -111,7 +126,23 @@ impl<'a> ImageSet<'a> {
             }
             observer.event(Event::Reading { done: end, of: indices.len() });
         }
-        Some(Self { loader, readable, indices, labels, skipped })
+        Some(Self { loader, readable, indices, labels, digests, skipped })
+    }
+
+    /// Divides the readable images into those to train on and those to test on.
+    pub fn divided(&self, dataset: &Dataset) -> Division {
+        let images = self.readable.iter().zip(self.digests());
+        data::divide(dataset, &images.map(|(&position, digest)| (self.indices[position], digest)).collect::<Vec<_>>())
+    }
+
+    /// Leaves only those whose indices are in `kept`, which is in order.
+    pub fn keep(&mut self, kept: &[usize]) {
+        self.readable.retain(|&position| kept.binary_search(&self.indices[position]).is_ok());
+    }
+
+    /// Digests of the readable images, in order.
+    pub fn digests(&self) -> Vec<ImageDigest> {
+        self.readable.iter().filter_map(|&position| self.digests[position]).collect()
     }
 
     /// Indices into the data set of the readable images.
@@ -127,6 +158,30 @@ impl<'a> ImageSet<'a> {
             hash.update(format!("{}\n{:?}\n", record.name, record.label));
         }
         hex(&hash.finalize())
+    }
+
+    /// Whether the pixels are those of `expected`, the SHA-256 of a record in `folder`.
+    ///
+    /// # Errors
+    /// The first image that differs.
+    pub fn require_pixels(
+        &self,
+        expected: &str,
+        data: &str,
+        dataset: &Dataset,
+        folder: &RunFolder,
+    ) -> Result<(), PretrainError> {
+        let found = self.digests();
+        if sha256(&found) == expected {
+            return Ok(());
+        }
+        let record = TrainingImages::of_run(folder.path())?.filter(|record| record.sha256() == expected);
+        let path = || folder.file(TRAINING_IMAGES).display().to_string();
+        let record = record.ok_or_else(|| PretrainError::OtherRecord { path: path() })?;
+        let differ: Vec<usize> = (0..found.len()).filter(|&at| record.images.get(at) != found.get(at)).collect();
+        let first = differ.first().map(|&at| dataset.records[self.indices[self.readable[at]]].name.clone());
+        let (data, name, changed) = (data.to_owned(), first.unwrap_or_default(), differ.len());
+        Err(PretrainError::OtherPixels { data, name, changed, images: found.len() })
     }
 
     /// Whether the objective can be trained on these images.

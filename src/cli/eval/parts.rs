@@ -1,0 +1,84 @@
+//! Which images an evaluation learns from and tests on, without those that the encoder was trained on.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use anyhow::ensure;
+
+use crate::data::{Dataset, ImageDigest};
+use crate::pretrain::{CONFIG, TrainingImages};
+use crate::report::text::count;
+
+/// Images that were read once.
+pub struct Read {
+    /// Index and digest of those that can be read, in order.
+    pub images: Vec<(usize, ImageDigest)>,
+    /// Name and reason of the others.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// Reads the images `indices`.
+pub fn read(dataset: &Dataset, indices: Vec<usize>, progress: &(dyn Fn(usize) + Sync)) -> Read {
+    let digests = dataset.digests(&indices, progress);
+    let (mut images, mut skipped) = (Vec::new(), Vec::new());
+    for (index, digest) in indices.into_iter().zip(digests) {
+        match digest {
+            Ok(digest) => images.push((index, digest)),
+            Err(error) => skipped.push((dataset.records[index].name.clone(), error.to_string())),
+        }
+    }
+    Read { images, skipped }
+}
+
+/// Takes the images that `encoder` was trained on out of `test`, and tells what a reader of the figures must know.
+///
+/// Those seen with their labels are always taken out. Those seen without are as well, as long as half of the test
+/// images and every class remain; otherwise they stay and it is said.
+pub fn leave_out_seen(
+    encoder: &str,
+    dataset: &Dataset,
+    read: &Read,
+    test: &mut Vec<usize>,
+) -> anyhow::Result<Vec<String>> {
+    if ["raw-pixels", "colour-statistics"].contains(&encoder) || encoder.starts_with("random:") {
+        return Ok(Vec::new());
+    }
+    let is_run = Path::new(encoder).join(CONFIG).exists();
+    let Some(record) = TrainingImages::of_run(Path::new(encoder)).map(|record| record.filter(|_| is_run))? else {
+        let unknown =
+            "which images it was trained on is not recorded: whether it saw those of the test cannot be known";
+        return Ok(vec![format!("{encoder}: {unknown}")]);
+    };
+    let (seen, digest_of) = (record.seen(), read.images.iter().copied().collect::<HashMap<usize, ImageDigest>>());
+    let saw = |index: &usize| digest_of.get(index).and_then(|digest| seen.get(digest)).copied();
+    let mut remarks = Vec::new();
+    let labelled = test.iter().filter(|index| saw(index) == Some(true)).count();
+    let unlabelled = test.iter().filter(|index| saw(index) == Some(false)).count();
+    if labelled > 0 {
+        test.retain(|index| saw(index) != Some(true));
+        ensure!(!test.is_empty(), "{encoder}: it was trained with labels on all {labelled} test images");
+        remarks.push(format!(
+            "{} left out: the encoder was trained on them with their labels",
+            count(labelled, "test image")
+        ));
+    }
+    if unlabelled > 0 {
+        let rest: Vec<usize> = test.iter().copied().filter(|index| saw(index).is_none()).collect();
+        let classes = |indices: &[usize]| dataset.labels(indices).into_iter().flatten().collect::<BTreeSet<_>>();
+        if 2 * rest.len() >= test.len() && classes(&rest) == classes(test) {
+            *test = rest;
+            let images = count(unlabelled, "test image");
+            remarks.push(format!("{images} left out: the encoder was trained on them, without labels"));
+        } else {
+            remarks.push(format!(
+                "the encoder was trained, without labels, on {unlabelled} of the {} test images, too many to leave out: \
+                 figures on images that it never saw may be lower",
+                test.len()
+            ));
+        }
+    }
+    if !record.is_complete() {
+        remarks.push(format!("{encoder}: it started from an encoder whose training images are not recorded"));
+    }
+    Ok(remarks)
+}

@@ -1,0 +1,171 @@
+//! The record of the images that a run was trained on, by their digests: an evaluation leaves them out of its test.
+//!
+//! `training-images.json` in the run folder, written before the first step:
+//!
+//! | field     | what                                                                                    |
+//! | `format`  | kind and version                                                                        |
+//! | `labels`  | whether training saw their labels                                                       |
+//! | `sha256`  | over `images`, the 16 bytes of each                                                     |
+//! | `images`  | a digest each, in the order of the run, in hexadecimal                                  |
+//! | `earlier` | of a run that started from another encoder: that one's record, or `"unknown"`           |
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::hex;
+use super::run::RunError;
+use crate::data::ImageDigest;
+use crate::files::{read_bounded, write_whole};
+
+/// Name of the record in a run folder.
+pub const TRAINING_IMAGES: &str = "training-images.json";
+
+const FORMAT: &str = "macula training images 1";
+/// Bytes of a record: ten million images.
+const BYTES_MAX: u64 = 384 << 20;
+
+/// Which images a run was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingImages {
+    format: String,
+    /// Whether training saw their labels.
+    pub labels: bool,
+    sha256: String,
+    /// In the order of the run.
+    pub images: Vec<ImageDigest>,
+    /// Of the encoder that the run started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Earlier>,
+}
+
+/// What the encoder that a run started from was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Earlier {
+    /// It has no record.
+    Unknown,
+    /// Its record.
+    Recorded(Box<TrainingImages>),
+}
+
+impl TrainingImages {
+    /// The record of `images`; `start` is the encoder that the run starts from.
+    ///
+    /// # Errors
+    /// When the record of `start` is damaged.
+    pub fn new(images: Vec<ImageDigest>, labels: bool, start: Option<&Path>) -> Result<Self, RunError> {
+        let of_start = |path: &Path| {
+            Self::of_run(path).map(|found| found.map_or(Earlier::Unknown, |found| Earlier::Recorded(Box::new(found))))
+        };
+        let earlier = start.map(of_start).transpose()?;
+        Ok(Self { format: FORMAT.to_owned(), labels, sha256: sha256(&images), images, earlier })
+    }
+
+    /// The record of the run in the folder `run`; none where there is no such folder or it has none.
+    ///
+    /// # Errors
+    /// When it cannot be read, is of another version, or is damaged.
+    pub fn of_run(run: &Path) -> Result<Option<Self>, RunError> {
+        let path = run.join(TRAINING_IMAGES);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let foreign = |reason: String| RunError::NotARecord { path: path.display().to_string(), reason };
+        let bytes = read_bounded(&path, BYTES_MAX).map_err(|error| foreign(error.source.to_string()))?;
+        let found: Self = serde_json::from_slice(&bytes).map_err(|error| foreign(error.to_string()))?;
+        found.check().map_err(foreign)?;
+        Ok(Some(found))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.format != FORMAT {
+            return Err(format!("its format is '{}', this program reads '{FORMAT}'", self.format));
+        }
+        let computed = sha256(&self.images);
+        if computed != self.sha256 {
+            return Err(format!("it is damaged: its SHA-256 is {computed}, {} was written", self.sha256));
+        }
+        match &self.earlier {
+            Some(Earlier::Recorded(earlier)) => earlier.check(),
+            Some(Earlier::Unknown) | None => Ok(()),
+        }
+    }
+
+    /// Writes it into the folder `run`.
+    ///
+    /// # Errors
+    /// When it cannot be written whole.
+    pub fn write(&self, run: &Path) -> Result<(), RunError> {
+        let bytes = serde_json::to_vec(self).expect("a record is plain JSON");
+        Ok(write_whole(&run.join(TRAINING_IMAGES), &bytes)?)
+    }
+
+    /// SHA-256 over the digests in their order, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Every image that this run, and those before it, saw, and whether with its label.
+    pub fn seen(&self) -> HashMap<ImageDigest, bool> {
+        let mut seen = match &self.earlier {
+            Some(Earlier::Recorded(earlier)) => earlier.seen(),
+            Some(Earlier::Unknown) | None => HashMap::new(),
+        };
+        for &image in &self.images {
+            *seen.entry(image).or_default() |= self.labels;
+        }
+        seen
+    }
+
+    /// Whether all that was trained on is known.
+    pub fn is_complete(&self) -> bool {
+        match &self.earlier {
+            None => true,
+            Some(Earlier::Unknown) => false,
+            Some(Earlier::Recorded(earlier)) => earlier.is_complete(),
+        }
+    }
+}
+
+/// SHA-256 over digests in their order, in hexadecimal.
+pub(super) fn sha256(images: &[ImageDigest]) -> String {
+    let mut hash = Sha256::new();
+    images.iter().for_each(|image| hash.update(image.0));
+    hex(&hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_whole_and_knows_what_came_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+        std::fs::create_dir(&first).unwrap();
+        std::fs::create_dir(&second).unwrap();
+        let image = |value: u8| ImageDigest([value; 16]);
+        assert_eq!(TrainingImages::of_run(&first).unwrap(), None);
+        let unlabelled = TrainingImages::new(vec![image(1), image(2)], false, None).unwrap();
+        unlabelled.write(&first).unwrap();
+        let labelled = TrainingImages::new(vec![image(2), image(3)], true, Some(&first)).unwrap();
+        labelled.write(&second).unwrap();
+        let read = TrainingImages::of_run(&second).unwrap().unwrap();
+        assert_eq!(read, labelled);
+        assert_eq!(read.seen(), HashMap::from([(image(1), false), (image(2), true), (image(3), true)]));
+        assert!(read.is_complete());
+        let on_unknown = TrainingImages::new(vec![image(4)], false, Some(Path::new("grey-28"))).unwrap();
+        assert!(!on_unknown.is_complete());
+
+        let path = second.join(TRAINING_IMAGES);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for damaged in [text.replace("0303", "0304"), text.replace("images 1", "images 2"), text[..40].to_owned()] {
+            std::fs::write(&path, damaged).unwrap();
+            assert!(matches!(TrainingImages::of_run(&second), Err(RunError::NotARecord { .. })));
+        }
+    }
+}
