@@ -449,3 +449,42 @@ fn a_reader_that_goes_away_is_no_fault() {
     let run = command.args(["data", "phantoms"]).stdout(writer).output().unwrap();
     assert_eq!((run.status.code(), String::from_utf8(run.stderr).unwrap().as_str()), (Some(141), ""));
 }
+
+/// Commands that use a data set leave out what they cannot read, unless that is made an error.
+#[test]
+fn unreadable_images_are_left_out_by_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    for index in 0..16u32 {
+        let name = format!("{}/{index}.png", ["a", "b"][index as usize % 2]);
+        write(&images.join(name), &picture(index, ImageFormat::Png));
+    }
+    write(&images.join("a/broken.png"), b"no image");
+    let out = folder.path().join("features.npy");
+    let [images, out] = [&images, &out].map(|path| path.to_str().unwrap());
+    let store = folder.path().join("s.store");
+    let device = ["--device", store.to_str().unwrap(), "--encoder", "raw-pixels"];
+    for arguments in [
+        &["embed", "--encoder", "raw-pixels", "--data", images, "--out", out][..],
+        &["eval", "knn", "--encoder", "raw-pixels", "--data", images],
+        &[&["learn", "--data", images, "--class", "all"][..], &device].concat(),
+        &[&["learn", "--data", images, "--shots", "8"][..], &device].concat(),
+    ] {
+        let run = |strict: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
+            command.args(arguments).args(strict).output().unwrap()
+        };
+        let strict = run(&["--strict"]);
+        let error = String::from_utf8_lossy(&strict.stderr).into_owned();
+        assert_eq!(strict.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains("broken.png"), "{arguments:?}: {error}");
+        let lenient = run(&[]);
+        let error = String::from_utf8_lossy(&lenient.stderr).into_owned();
+        assert_eq!(lenient.status.code(), Some(0), "{arguments:?}: {error}");
+        if store.exists() {
+            fs::remove_file(&store).unwrap();
+        }
+    }
+    // The header of the file says how many rows there are.
+    assert!(String::from_utf8_lossy(&fs::read(out).unwrap()[..128]).contains("(16, "));
+}

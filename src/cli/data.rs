@@ -26,9 +26,6 @@ const SHEET_TILE_SIZE: usize = 64;
 pub struct Args {
     /// Folder of images, MedMNIST .npz, CIFAR binary folder, IDX file, CSV manifest, or phantoms[:SIZE[:COUNT]]
     path: String,
-    /// Fail at the first image that cannot be read, rather than skip and count it
-    #[arg(long)]
-    strict: bool,
     /// Write a contact sheet: a row of images for each class
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
@@ -41,7 +38,8 @@ pub struct Args {
 /// Opens the data set, looks at every image, and prints what is there.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let quiet = args.common.quiet || args.common.json;
-    let mut dataset = args.images.open(&args.path, args.common.seed, EncoderRange::Known(None), quiet)?;
+    let mut dataset = data::open_named(&args.path, args.common.seed)?;
+    args.images.prepare(&mut dataset, EncoderRange::Known(None), quiet)?;
     let bar = if args.common.quiet || args.common.json {
         ProgressBar::hidden()
     } else {
@@ -49,7 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} images, {per_sec}, {eta} left")?);
     bar.set_message("reading");
-    let facts = dataset.check(args.strict, &|_, _| bar.inc(1));
+    let facts = dataset.check(args.images.strict, &|_, _| bar.inc(1));
     bar.finish_and_clear();
     let facts = facts?;
     dataset.remarks.extend(dataset.raw_remarks());

@@ -247,7 +247,7 @@ fn teach_and_forget(
     store: &Path,
     seed: u64,
 ) -> anyhow::Result<(Confusion, usize)> {
-    let lessons = samples::draw_shots(dataset, Some(Split::Train), LESSON, seed)?;
+    let lessons = samples::draw_shots(dataset, Some(Split::Train), LESSON, seed, true)?;
     let taught = with_encoder(store, encoder, |client| {
         for (class, images) in &lessons {
             learn::learn(client, class, images, 0)?;

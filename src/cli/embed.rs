@@ -123,11 +123,13 @@ fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyh
     ensure!(count <= all.len(), "{name} has {} there, {count} asked for", text::count(all.len(), "image"));
     let spread: Vec<usize> = (0..count).map(|at| all[at * all.len() / count]).collect();
     let mut rows = Vec::new();
-    samples::for_each_image(dataset, &spread, &args.common, |_, named| {
+    let mut read = 0;
+    samples::for_each_image(dataset, &spread, &args.common, args.reading.strict, |_, named| {
+        read += 1;
         rows.extend(embed(encoder, &named.image).with_context(|| named.name.clone())?);
         Ok(())
     })?;
-    Ok((count, rows))
+    Ok((read, rows))
 }
 
 /// `[N, D]` as a file of NumPy.

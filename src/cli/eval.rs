@@ -108,9 +108,6 @@ struct Asked {
     /// The part that is tested on; the training part is what is learned from, or seen unlabelled
     #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
     split: String,
-    /// Fail if any image is unreadable instead of leaving it out
-    #[arg(long)]
-    strict: bool,
     /// Side of the input of raw-pixels, random:PRESET, or an ONNX encoder whose preprocessing is stated [default: 32]
     #[arg(long, alias = "image-size")]
     size: Option<usize>,
@@ -197,7 +194,7 @@ impl Asked {
         if let Some((name, reason)) = skipped.first() {
             let left_out = count(skipped.len(), "unreadable image");
             remarks.push(format!("left out: {left_out}, the first {name}: {reason}"));
-            anyhow::ensure!(!self.strict, "{}: {left_out}, the first {name}: {reason}", self.data);
+            anyhow::ensure!(!self.reading.strict, "{}: {left_out}, the first {name}: {reason}", self.data);
         }
         for (part, indices) in [("train", &train), (self.split.as_str(), &test)] {
             anyhow::ensure!(!indices.is_empty(), "{}: found no readable image in its {part} part", self.data);

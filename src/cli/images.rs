@@ -11,6 +11,7 @@ use crate::data::{self, Dataset, Split, ValueRange};
 
 pub use crate::data::decode::EncoderRange;
 use crate::device::NamedImage;
+use crate::report::text::{count, shown};
 
 /// Options of all commands that read images.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -24,6 +25,12 @@ pub struct ImageArgs {
     /// side, in a file of 384 MiB, and decoding it may take 384 MiB.
     #[arg(long, value_name = "LOW,HIGH|auto", allow_hyphen_values = true)]
     range: Option<RangeArg>,
+    /// Fail at the first entry of a dataset that cannot be read, rather than leave it out and count it
+    ///
+    /// The index of a dataset may take 1 GiB of memory, which is some five million images; docs/datasets.md says how
+    /// folders, CSV, npz, IDX and CIFAR are read.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// A range, stated or to be measured.
@@ -45,15 +52,32 @@ impl FromStr for RangeArg {
 
 impl ImageArgs {
     /// Opens the data set `name`, to be read with the range of `encoder` unless another one was given; a range that is
-    /// measured is printed, unless `quiet`.
+    /// measured, remarks and what was skipped are printed, unless `quiet`.
     pub fn open(&self, name: &str, seed: u64, encoder: EncoderRange, quiet: bool) -> anyhow::Result<Dataset> {
         let mut dataset = data::open_named(name, seed)?;
         self.prepare(&mut dataset, encoder, quiet)?;
+        if !quiet {
+            dataset.remarks.iter().for_each(|remark| eprintln!("remark: {}", shown(&remark.to_string())));
+            if let Some((name, reason)) = dataset.skipped.first() {
+                let left_out = count(dataset.skipped.len(), "file");
+                eprintln!("left out: {left_out}, the first {}: {}", shown(name), shown(reason));
+            }
+        }
         Ok(dataset)
     }
 
     /// As [`Self::open`] for a data set that is open.
+    ///
+    /// # Errors
+    /// What the reader skipped, where `--strict` was given.
     pub fn prepare(&self, dataset: &mut Dataset, encoder: EncoderRange, quiet: bool) -> anyhow::Result<()> {
+        if let Some((name, reason)) = dataset.skipped.first().filter(|_| self.strict) {
+            bail!(
+                "{}: {} of it cannot be read, the first {name}: {reason}",
+                dataset.name,
+                count(dataset.skipped.len(), "file")
+            );
+        }
         dataset.decode = match self.range {
             Some(RangeArg::Auto) => {
                 let range = measured(dataset)?;
@@ -122,7 +146,7 @@ mod tests {
     #[test]
     fn the_given_range_comes_before_that_of_the_encoder() {
         let [given, own] = [[0.0, 9.0], [0.0, 5.0]].map(|[low, high]| ValueRange::new(low, high).unwrap());
-        let with = |range| ImageArgs { range };
+        let with = |range| ImageArgs { range, ..ImageArgs::default() };
         let stated = with(Some(RangeArg::Stated(given)));
         let cases = [
             (&stated, EncoderRange::Known(Some(own)), Some(given), false),

@@ -91,14 +91,15 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 
 fn lessons(args: &Args, range: EncoderRange) -> anyhow::Result<Vec<Lesson>> {
     let (seed, shots) = (args.common.seed, args.shots.map(|shots| shots as usize));
+    let strict = args.reading.strict;
     let open = |name: &str| args.reading.open(name, seed, range, args.common.quiet);
     match (&args.data, &args.class, shots) {
         (None, class, _) => Ok(vec![(class.clone().unwrap_or_default(), args.reading.read(&args.images, range)?)]),
         (Some(name), Some(class), shots) => {
-            let images = samples::draw_any(&open(name)?, args.split, shots, seed)?;
+            let images = samples::draw_any(&open(name)?, args.split, shots, seed, strict)?;
             Ok(vec![(class.clone(), images)])
         }
-        (Some(name), None, Some(shots)) => samples::draw_shots(&open(name)?, args.split, shots, seed),
+        (Some(name), None, Some(shots)) => samples::draw_shots(&open(name)?, args.split, shots, seed, strict),
         (Some(name), None, None) => {
             bail!(
                 "--data {name} needs --shots, to learn so many of each of its classes, or --class, to learn all as one"

@@ -173,7 +173,7 @@ fn predict_dataset(
     let label = |index: usize| dataset.records[index].label.map(|label| dataset.class_names[label].as_str());
     if indices.iter().all(|&index| label(index).is_none()) {
         let mut rows = Vec::new();
-        samples::for_each_image(dataset, &indices, &args.common, |_, named| {
+        samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |_, named| {
             rows.push(predict(args, client, names, &named.name, Sample::Image(&named.image))?);
             Ok(())
         })?;
@@ -185,7 +185,7 @@ fn predict_dataset(
     let head = probabilities::head(args.head, &knowledge, client.device(), &mut scratch);
     let mut tally = Tally::new(names, head.is_some());
     let mut rows = Vec::new();
-    samples::for_each_image(dataset, &indices, &args.common, |index, named| {
+    samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |index, named| {
         let label = label(index);
         match label {
             // Supports come in the order of their sources.

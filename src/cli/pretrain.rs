@@ -151,9 +151,6 @@ pub struct Args {
     /// A checkpoint every so many steps; 0 for one an epoch [default: 0]
     #[arg(long)]
     checkpoint_steps: Option<u64>,
-    /// Fail if any image is unreadable instead of leaving it out
-    #[arg(long)]
-    strict: bool,
     /// Threads; changes nothing but the time [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
@@ -212,7 +209,7 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
         // Where 1 channel was chosen there is nothing to suggest.
         dataset.remarks.extend(grey.filter(|_| config.channels == 3));
     }
-    let options = Options { resume: args.resume, strict: args.strict, cache_bytes: args.cache_mib << 20 };
+    let options = Options { resume: args.resume, strict: args.images.strict, cache_bytes: args.cache_mib << 20 };
     let mut progress = Progress::new(args.common.quiet);
     for (name, reason) in &dataset.skipped {
         progress.event(Event::Skipped { name, reason });

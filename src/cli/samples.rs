@@ -1,13 +1,13 @@
 //! Images for a device: files, and what is drawn from data sets.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::Common;
 use crate::data::{Dataset, Split};
 use crate::device::NamedImage;
-use crate::report::text::count;
+use crate::report::text::{count, shown};
 use crate::rng::Rng;
 
 /// Images of a data set held in memory at once.
@@ -21,18 +21,65 @@ pub fn parse_split(name: &str) -> Result<Split, String> {
     Split::from_name(name).ok_or_else(|| format!("split '{name}' is none of train, val, test"))
 }
 
-/// Reads the images `indices` of `dataset`, in order.
+/// Reads the images `indices` of `dataset`, in order; an unreadable one is an error.
+#[cfg(feature = "desk")]
 pub fn load_images(dataset: &Dataset, indices: &[usize]) -> anyhow::Result<Vec<NamedImage>> {
-    let load = |&index: &usize| {
+    Ok(load_readable(dataset, indices, true, true)?.into_iter().map(|(_, image)| image).collect())
+}
+
+/// Reads the images `indices` of `dataset`, in order. Those that cannot be read are left out and named on standard error
+/// unless `quiet`; the first of them is an error where `strict`.
+fn load_readable(
+    dataset: &Dataset,
+    indices: &[usize],
+    strict: bool,
+    quiet: bool,
+) -> anyhow::Result<Vec<(usize, NamedImage)>> {
+    let loaded: Vec<_> = indices.par_iter().map(|&index| (index, dataset.load(index))).collect();
+    let mut images = Vec::with_capacity(loaded.len());
+    for (index, loaded) in loaded {
         let name = dataset.records[index].name.clone();
-        let image = dataset.load(index).with_context(|| name.clone())?;
-        Ok(NamedImage { name, image })
-    };
-    indices.par_iter().map(load).collect()
+        match loaded {
+            Ok(image) => images.push((index, NamedImage { name, image })),
+            Err(error) if strict => return Err(error).context(name),
+            Err(error) if quiet => drop(error),
+            Err(error) => eprintln!("left out: {}: {}", shown(&name), shown(&error.to_string())),
+        }
+    }
+    Ok(images)
+}
+
+/// Draws `shots` of the images `of` that can be read: one that cannot is left out and all are drawn again without it.
+fn draw(
+    dataset: &Dataset,
+    mut of: Vec<usize>,
+    shots: usize,
+    strict: bool,
+    rng: impl Fn() -> Rng,
+    too_few: impl Fn(usize) -> anyhow::Error,
+) -> anyhow::Result<Vec<NamedImage>> {
+    loop {
+        if of.len() < shots {
+            return Err(too_few(of.len()));
+        }
+        let drawn: Vec<usize> = rng().sample(of.len(), shots).into_iter().map(|at| of[at]).collect();
+        let images = load_readable(dataset, &drawn, strict, false)?;
+        if images.len() == drawn.len() {
+            return Ok(images.into_iter().map(|(_, image)| image).collect());
+        }
+        let read: Vec<usize> = images.iter().map(|(index, _)| *index).collect();
+        of.retain(|index| !drawn.contains(index) || read.contains(index));
+    }
 }
 
 /// Draws `shots` images of every class; each class has its own stream, so a new class changes no other's draw.
-pub fn draw_shots(dataset: &Dataset, split: Option<Split>, shots: usize, seed: u64) -> anyhow::Result<Vec<Lesson>> {
+pub fn draw_shots(
+    dataset: &Dataset,
+    split: Option<Split>,
+    shots: usize,
+    seed: u64,
+    strict: bool,
+) -> anyhow::Result<Vec<Lesson>> {
     let name = &dataset.name;
     let indices = dataset.indices(split);
     ensure!(!dataset.class_names.is_empty(), "{name} has no labels to learn from");
@@ -40,14 +87,12 @@ pub fn draw_shots(dataset: &Dataset, split: Option<Split>, shots: usize, seed: u
     for (label, class) in dataset.class_names.iter().enumerate() {
         let of_class: Vec<usize> =
             indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
-        if of_class.len() < shots {
-            let part = split.map_or("all", Split::name);
-            let found = count(of_class.len(), "image");
-            bail!("{name} has {found} of class '{class}' (split: {part}), --shots asks for {shots}");
-        }
-        let mut rng = Rng::for_item(seed, "learn shots", 0, label as u64);
-        let drawn: Vec<usize> = rng.sample(of_class.len(), shots).into_iter().map(|i| of_class[i]).collect();
-        lessons.push((class.clone(), load_images(dataset, &drawn)?));
+        let too_few = |found| {
+            let (part, found) = (split.map_or("all", Split::name), count(found, "image"));
+            anyhow!("{name} has {found} of class '{class}' (split: {part}), --shots asks for {shots}")
+        };
+        let rng = || Rng::for_item(seed, "learn shots", 0, label as u64);
+        lessons.push((class.clone(), draw(dataset, of_class, shots, strict, rng, too_few)?));
     }
     Ok(lessons)
 }
@@ -58,40 +103,42 @@ pub fn draw_any(
     split: Option<Split>,
     shots: Option<usize>,
     seed: u64,
+    strict: bool,
 ) -> anyhow::Result<Vec<NamedImage>> {
     let indices = dataset.indices(split);
     let asked = shots.unwrap_or(indices.len());
-    ensure!(
-        asked > 0 && asked <= indices.len(),
-        "{} has {} there, {asked} asked for",
-        dataset.name,
-        count(indices.len(), "image")
-    );
-    let drawn = match shots {
-        None => indices,
-        Some(shots) => {
-            let mut rng = Rng::for_purpose(seed, "learn any shots");
-            rng.sample(indices.len(), shots).into_iter().map(|i| indices[i]).collect()
-        }
-    };
-    load_images(dataset, &drawn)
+    let too_few = |found| anyhow!("{} has {} there, {asked} asked for", dataset.name, count(found, "image"));
+    if asked == 0 {
+        return Err(too_few(0));
+    }
+    if shots.is_some() {
+        return draw(dataset, indices, asked, strict, || Rng::for_purpose(seed, "learn any shots"), too_few);
+    }
+    let images = load_readable(dataset, &indices, strict, false)?;
+    ensure!(!images.is_empty(), "{}: no image of it can be read", dataset.name);
+    Ok(images.into_iter().map(|(_, image)| image).collect())
 }
 
-/// Hands the images `indices` of `dataset` to `take`, one after another, while a bar tells how far it is.
+/// Hands the images `indices` of `dataset` to `take`, one after another, while a bar tells how far it is. Those that
+/// cannot be read are left out and named, or the first is an error where `strict`.
 pub fn for_each_image(
     dataset: &Dataset,
     indices: &[usize],
     common: &Common,
+    strict: bool,
     mut take: impl FnMut(usize, &NamedImage) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let progress = progress_bar(indices.len(), common);
+    let mut any = false;
     for block in indices.chunks(IMAGES_AT_ONCE) {
-        for (&index, image) in block.iter().zip(&load_images(dataset, block)?) {
-            take(index, image)?;
-            progress.inc(1);
+        for (index, image) in load_readable(dataset, block, strict, common.quiet)? {
+            take(index, &image)?;
+            any = true;
         }
+        progress.inc(block.len() as u64);
     }
     progress.finish_and_clear();
+    ensure!(any, "{}: no image of it can be read", dataset.name);
     Ok(())
 }
 
