@@ -21,8 +21,8 @@ use crate::encoders::open_run;
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    self, EpochLine, Event, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig, PretrainError,
-    RunFolder, Validate, pretrain,
+    self, EpochLine, Event, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig,
+    PretrainError, RunFolder, Validate, pretrain,
 };
 use crate::report::text::{count, shown};
 
