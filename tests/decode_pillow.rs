@@ -2,6 +2,8 @@
 //!
 //! `./check decode` runs both; the variable MACULA_DECODE_CHECK names the folder of the files.
 
+#![allow(clippy::print_stdout, reason = "the counts are a result")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

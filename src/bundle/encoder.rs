@@ -17,6 +17,8 @@ use crate::isolated::{HostedEncoder, IsolatedError};
 pub struct BundleEncoder {
     name: String,
     encoder: Box<dyn Embedder>,
+    /// With the range of raw values, which a blob has no place for and the manifest names.
+    preprocessing: Preprocessing,
     arithmetic: String,
     identity: [u8; 32],
     /// What the bundle adds to what the encoder says itself.
@@ -53,7 +55,9 @@ impl BundleEncoder {
         let golden = bundle.needed(PartKind::Golden)?.to_vec();
         let (name, tolerance) = (bundle.name().to_owned(), manifest.golden.tolerance);
         let host = host.clone();
-        Ok(Self { name, encoder, arithmetic, identity, corpus, covariance, golden, tolerance, host })
+        let preprocessing =
+            Preprocessing { range: manifest.preprocessing.range, ..encoder.preprocessing().clone() };
+        Ok(Self { name, encoder, preprocessing, arithmetic, identity, corpus, covariance, golden, tolerance, host })
     }
 
     /// In which precision it computes.
@@ -174,7 +178,7 @@ impl Embedder for BundleEncoder {
     }
 
     fn preprocessing(&self) -> &Preprocessing {
-        self.encoder.preprocessing()
+        &self.preprocessing
     }
 
     fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {

@@ -138,7 +138,8 @@ pub fn open(path: &Path) -> Result<Dataset, DataError> {
     } else if idx::is_images_name(&name) {
         idx::open_file(path)
     } else {
-        let found = if decode::is_image_name(path) { "one image" } else { "a file of unknown kind" };
+        let is_image = decode::format_of_file(path)?.is_some();
+        let found = if is_image { "one image" } else { "a file of unknown kind" };
         Err(DataError::NotRecognised { path: path.display().to_string(), found: found.to_owned() })
     }
 }
