@@ -55,8 +55,7 @@ impl BundleEncoder {
         let golden = bundle.needed(PartKind::Golden)?.to_vec();
         let (name, tolerance) = (bundle.name().to_owned(), manifest.golden.tolerance);
         let host = host.clone();
-        let preprocessing =
-            Preprocessing { range: manifest.preprocessing.range, ..encoder.preprocessing().clone() };
+        let preprocessing = Preprocessing { range: manifest.preprocessing.range, ..encoder.preprocessing().clone() };
         Ok(Self { name, encoder, preprocessing, arithmetic, identity, corpus, covariance, golden, tolerance, host })
     }
 

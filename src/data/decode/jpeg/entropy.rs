@@ -7,28 +7,60 @@ const LOOKUP_BITS: u32 = 16;
 /// Equal bytes after the last block that are no sign of damage.
 const PADDING_MAX: usize = 64;
 
-/// A Huffman table: for each of the next 16 bits, how long the code is and which symbol it has.
+/// Bits of the codes that are looked up at once; longer ones are rare.
+const SHORT_BITS: u32 = 9;
+
+/// A Huffman table of canonical codes: those of one length follow each other, and the next length begins behind them.
 pub(super) struct Huffman {
-    /// Length in bits, 0 where no code begins like this; symbol.
-    lookup: Vec<(u8, u8)>,
+    /// Length in bits and symbol for the next [`SHORT_BITS`] bits; length 0 where the code is longer, or none.
+    short: Vec<(u8, u8)>,
+    /// For each length of 1 to 16 bits, the first 16 bits behind its codes.
+    ends: [u32; 17],
+    /// For each length, what a code differs by from the place of its symbol.
+    shifts: [i32; 17],
+    symbols: Vec<u8>,
 }
 
 impl Huffman {
     /// * `counts`: how many codes have 1, 2, … 16 bits
     /// * `symbols`: in the order of their codes
     pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Refusal> {
-        let mut lookup = vec![(0, 0); 1 << LOOKUP_BITS];
-        let (mut next, mut symbols) = (0usize, symbols.iter());
+        let mut table =
+            Self { short: vec![(0, 0); 1 << SHORT_BITS], ends: [0; 17], shifts: [0; 17], symbols: symbols.to_vec() };
+        let (mut code, mut place) = (0u32, 0usize);
         for (length, &count) in (1u32..).zip(counts) {
-            for _ in 0..count {
-                let symbol = *symbols.next().ok_or("its Huffman table is cut off")?;
-                let covered = 1usize << (LOOKUP_BITS - length);
-                let place = lookup.get_mut(next..next + covered).ok_or("its Huffman table has too many codes")?;
-                place.fill((length as u8, symbol));
-                next += covered;
+            let codes = code..code + u32::from(count);
+            if codes.end > 1 << length || place + usize::from(count) > symbols.len() {
+                return Err("its Huffman table has too many codes".into());
             }
+            table.shifts[length as usize] = place as i32 - code as i32;
+            for code in codes.clone().filter(|_| length <= SHORT_BITS) {
+                let first = (code << (SHORT_BITS - length)) as usize;
+                table.short[first..first + (1 << (SHORT_BITS - length))].fill((length as u8, symbols[place]));
+                place += 1;
+            }
+            if length > SHORT_BITS {
+                place += usize::from(count);
+            }
+            table.ends[length as usize] = codes.end << (LOOKUP_BITS - length);
+            code = codes.end << 1;
         }
-        Ok(Self { lookup })
+        Ok(table)
+    }
+
+    /// Length and symbol of the code that the 16 bits `window` begin with; length 0 where there is none.
+    fn find(&self, window: u32) -> (u32, u8) {
+        let (length, symbol) = self.short[(window >> (LOOKUP_BITS - SHORT_BITS)) as usize];
+        if length > 0 {
+            return (length.into(), symbol);
+        }
+        let longer = (SHORT_BITS + 1..=LOOKUP_BITS).find(|&length| window < self.ends[length as usize]);
+        let Some(length) = longer else { return (0, 0) };
+        let place = (window >> (LOOKUP_BITS - length)) as i32 + self.shifts[length as usize];
+        match usize::try_from(place).ok().and_then(|place| self.symbols.get(place)) {
+            Some(&symbol) => (length, symbol),
+            None => (0, 0),
+        }
     }
 }
 
@@ -84,8 +116,8 @@ impl<'a> Bits<'a> {
             Some(more) => self.buffer >> more,
             None => self.buffer << (LOOKUP_BITS - self.len),
         };
-        let (length, symbol) = table.lookup[window as usize & ((1 << LOOKUP_BITS) - 1)];
-        match u32::from(length) {
+        let (length, symbol) = table.find(window as u32 & ((1 << LOOKUP_BITS) - 1));
+        match length {
             0 if self.len < LOOKUP_BITS => Err(self.ended()),
             0 => Err(format!("the JPEG is damaged: no Huffman code near byte {}", self.at).into()),
             length if length > self.len => Err(self.ended()),
