@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::preprocessing::PreprocessingArgs;
 use super::trust::{KeyArgs, check_counter, open_encoder};
+#[cfg(feature = "desk")]
 use crate::bundle::PublicKey;
 use crate::data::decode::EncoderRange;
 use crate::data::{Image, Preprocessing, ValueRange};

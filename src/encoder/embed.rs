@@ -133,6 +133,26 @@ pub trait Embedder: Sync {
     fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError>;
 }
 
+/// The order of an input's dimensions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// `[N, C, H, W]`, as PyTorch exports.
+    #[default]
+    Nchw,
+    /// `[N, H, W, C]`, as TensorFlow exports.
+    Nhwc,
+}
+
+impl Layout {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nchw => "nchw",
+            Self::Nhwc => "nhwc",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ mod plan;
 mod spec;
 
 pub use crate::nn::activation::Activation;
-pub use embed::{CorpusStatistics, EmbedError, Embedder, known_length_max};
+pub use embed::{CorpusStatistics, EmbedError, Embedder, Layout, known_length_max};
 pub use folded::{FoldedConv, FoldedEncoder};
 pub use forward::Workspace;
 pub use network::{NamedTensor, Network, Role, TensorError, TensorInfo};

@@ -7,8 +7,10 @@ mod error; //  why a name cannot be opened
 mod find; //   what a name stands for
 mod fitted; // baselines: fitted to the images at hand, or with a fixed recipe
 mod open; //   from a name to an encoder
+#[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only an ONNX file is given preprocessing"))]
 mod stated; // preprocessing stated by the caller
 
+pub use crate::encoder::Layout;
 pub use error::OpenError;
 pub use find::is_bundle;
 pub use fitted::{EncoderInput, baselines_for, channels_of, is_fitted};
@@ -17,4 +19,4 @@ pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};
 #[cfg(feature = "desk")]
 pub use open::{open_run, preset_of};
-pub use stated::{KnownPreprocessing, Layout, Stated, StatedError};
+pub use stated::{KnownPreprocessing, Stated, StatedError};

@@ -116,7 +116,7 @@ pub fn preprocessing_of(bytes: &[u8], name: &str, stated: Option<&Stated>) -> Re
     let input = DeclaredInput {
         channels: declared.channels,
         size: declared.height.zip(declared.width),
-        layout: super::Layout::Nchw,
+        layout: declared.layout,
     };
     let resolved = stated.map(|stated| stated.resolve(input)).transpose();
     let resolved = resolved.map_err(|source| OpenError::Stated { name: name.clone(), source })?;

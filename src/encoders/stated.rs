@@ -1,6 +1,7 @@
 //! Preprocessing that the caller states for an ONNX file that does not state it itself.
 
 use crate::data::{Preprocessing, ResizeFilter, ValueRange};
+use crate::encoder::Layout;
 
 /// Preprocessing that many encoders were trained with, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +44,6 @@ impl KnownPreprocessing {
             Self::Bytes => (vec![0.0], vec![1.0 / 255.0]),
         }
     }
-}
-
-/// Where the channels stand in the input of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// `[N, C, H, W]`, as PyTorch exports.
-    Nchw,
-    /// `[N, H, W, C]`, as TensorFlow exports.
-    Nhwc,
 }
 
 /// Preprocessing as the caller states it; what is left open is what the file declares.
@@ -163,16 +155,6 @@ impl Stated {
         let recipe = Preprocessing { filter: ResizeFilter::Triangle, mean, std, range: self.range, ..unit };
         recipe.shape().map_err(StatedError::Shape)?;
         Ok(recipe)
-    }
-}
-
-impl Layout {
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nchw => "nchw",
-            Self::Nhwc => "nhwc",
-        }
     }
 }
 

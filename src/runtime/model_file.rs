@@ -10,6 +10,7 @@ pub use tract_onnx::pb;
 use super::error::RuntimeError;
 use super::limits::{FILE_BYTES_MAX, at_most};
 use super::scan;
+use crate::encoder::Layout;
 
 /// What the tensors of a model hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub(super) struct DeclaredInput {
     pub channels: usize,
     pub height: Option<usize>,
     pub width: Option<usize>,
+    pub layout: Layout,
 }
 
 /// Decodes `bytes` and checks that they are a whole model with a graph and an operator set.
@@ -69,7 +71,8 @@ pub fn decode(bytes: &[u8], path: &str) -> Result<pb::ModelProto, RuntimeError> 
     }
 }
 
-/// The one input of `graph`, checked to be an image: `[N, 1|3, H, W]` of f32 or f16.
+/// The one input of `graph`, checked to be an image: `[N, 1|3, H, W]` or `[N, H, W, 1|3]` of f32 or f16. Where both could
+/// be meant, it is the first.
 ///
 /// # Errors
 /// More inputs or none, another rank, other channels, another element type.
@@ -84,14 +87,17 @@ pub(super) fn image_input(graph: &pb::GraphProto, path: &str) -> Result<Declared
         what: "input",
         name: input.name.clone(),
         found: describe(&dims),
-        needed: "[N, 1 or 3, height, width]",
+        needed: "[N, 1 or 3, height, width] or [N, height, width, 1 or 3]",
     };
-    match dims[..] {
-        [_, Some(channels @ (1 | 3)), height, width] if height != Some(0) && width != Some(0) => {
-            Ok(DeclaredInput { name: input.name.clone(), element, channels, height, width })
-        }
-        _ => Err(shape_error()),
+    let (channels, height, width, layout) = match dims[..] {
+        [_, Some(channels @ (1 | 3)), height, width] => (channels, height, width, Layout::Nchw),
+        [_, height, width, Some(channels @ (1 | 3))] => (channels, height, width, Layout::Nhwc),
+        _ => return Err(shape_error()),
+    };
+    if height == Some(0) || width == Some(0) {
+        return Err(shape_error());
     }
+    Ok(DeclaredInput { name: input.name.clone(), element, channels, height, width, layout })
 }
 
 /// Checks that `graph` has one output, which holds f32 or f16; admission finds its shape.

@@ -14,7 +14,7 @@ use super::metadata::{Metadata, Provenance, check_preprocessing};
 use super::model_file::{self, DeclaredInput, ElementType, pb};
 use super::plan::Plan;
 use crate::data::{Preprocessing, ResizeFilter};
-use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Layout};
 
 /// What to assume, or insist on, when opening a file.
 #[derive(Clone, Debug, Default)]
@@ -183,6 +183,8 @@ pub struct Declared {
     pub height: Option<usize>,
     /// Columns; none where the file leaves it open.
     pub width: Option<usize>,
+    /// The order of its dimensions.
+    pub layout: Layout,
     /// How an image becomes this input; none where the file is somebody else's.
     pub preprocessing: Option<Preprocessing>,
 }
@@ -196,9 +198,9 @@ impl Declared {
         let model = model_file::decode(bytes, name)?;
         let no_graph = pb::GraphProto::default();
         let graph = model.graph.as_ref().unwrap_or(&no_graph);
-        let DeclaredInput { channels, height, width, .. } = model_file::image_input(graph, name)?;
+        let DeclaredInput { channels, height, width, layout, .. } = model_file::image_input(graph, name)?;
         let preprocessing = Metadata::read_from(&model, name)?.map(|metadata| metadata.preprocessing);
-        Ok(Self { channels, height, width, preprocessing })
+        Ok(Self { channels, height, width, layout, preprocessing })
     }
 }
 

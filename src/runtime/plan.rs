@@ -13,12 +13,14 @@ use super::engine::{self, Runnable, State};
 use super::error::RuntimeError;
 use super::limits::{FEATURE_DIM_MAX, at_most};
 use super::model_file::{DeclaredInput, ElementType, describe, pb};
+use crate::encoder::Layout;
 
 /// A model that is ready to run on one image.
 pub(super) struct Plan {
     runnable: Runnable,
     input: DatumType,
     shape: [usize; 3],
+    layout: Layout,
     feature_dim: usize,
     /// Scratch memory; one is made for each thread that runs at the same time as others.
     idle: Mutex<Vec<State>>,
@@ -40,13 +42,13 @@ impl Plan {
             ElementType::F32 => Element::F32,
             ElementType::F16 => Element::F16,
         };
-        let [channels, height, width] = shape;
-        let fact = Fact::new(element, &[1, channels, height, width]);
+        let layout = input.layout;
+        let fact = Fact::new(element, &dims(shape, layout));
         let output = model.graph.iter().flat_map(|graph| &graph.output).map(|output| output.name.clone()).next();
         let admitted = admission::admit(model, &[(input.name.clone(), fact)], path)?;
         let feature = admitted.outputs.first().and_then(|own| admitted.facts.get(own));
-        let dims = feature.map_or(&[][..], |fact| &fact.dims);
-        let feature_dim = match *dims {
+        let found = feature.map_or(&[][..], |fact| &fact.dims);
+        let feature_dim = match *found {
             // Pooling without a flatten after it leaves two sides of 1.
             [1, dim] | [1, dim, 1, 1] => dim,
             _ => {
@@ -54,7 +56,7 @@ impl Plan {
                     path: path.to_owned(),
                     what: "output",
                     name: output.unwrap_or_default(),
-                    found: describe(&dims.iter().copied().map(Some).collect::<Vec<_>>()),
+                    found: describe(&found.iter().copied().map(Some).collect::<Vec<_>>()),
                     needed: "[N, D], one vector an image",
                 });
             }
@@ -66,7 +68,7 @@ impl Plan {
             path: path.to_owned(),
             message: engine::one_line(&error.to_string()),
         })?;
-        Ok(Self { runnable, input, shape, feature_dim, idle: Mutex::new(Vec::new()) })
+        Ok(Self { runnable, input, shape, layout, feature_dim, idle: Mutex::new(Vec::new()) })
     }
 
     pub(super) fn feature_dim(&self) -> usize {
@@ -83,8 +85,11 @@ impl Plan {
         let idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
         let state = engine::fenced(|| {
             let mut state = idle.map_or_else(|| self.runnable.spawn(), Ok)?;
-            let [channels, height, width] = self.shape;
-            let input = Tensor::from_shape(&[1, channels, height, width], &channels_first(image, channels))?;
+            let dims = dims(self.shape, self.layout);
+            let input = match self.layout {
+                Layout::Nchw => Tensor::from_shape(&dims, &channels_first(image, self.shape[0]))?,
+                Layout::Nhwc => Tensor::from_shape(&dims, image)?,
+            };
             let input = input.cast_to_dt(self.input)?.into_owned();
             let output = state.run(tvec!(input.into_tvalue()))?;
             let output = output.first().ok_or_else(|| TractError::msg("it gave no output"))?.cast_to::<f32>()?;
@@ -99,6 +104,14 @@ impl Plan {
         let state = state.map_err(engine::Failure::message)?;
         self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(state);
         Ok(())
+    }
+}
+
+/// The dimensions of the input for one image of `shape`.
+fn dims([channels, height, width]: [usize; 3], layout: Layout) -> [usize; 4] {
+    match layout {
+        Layout::Nchw => [1, channels, height, width],
+        Layout::Nhwc => [1, height, width, channels],
     }
 }
 
