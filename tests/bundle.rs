@@ -68,6 +68,7 @@ fn ingredients(onnx: &[u8]) -> Ingredients<'_> {
         preprocessing: recipe(),
         corpus: None,
         golden: vec![picture(8, 8, 3), picture(11, 9, 5)],
+        reference: None,
         tolerance: None,
         labels: vec!["bright".into(), "dark".into()],
         limits: Limits { classes: 4, supports: 100, arena_bytes: None },

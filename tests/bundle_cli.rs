@@ -165,6 +165,39 @@ fn another_encoder_is_refused_by_the_store_and_evaluated_without() {
 }
 
 #[test]
+fn features_of_another_runtime_become_the_golden_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/torch_net.onnx");
+    std::fs::copy(vectors, path.join("net.onnx")).unwrap();
+    expect(0, path, &["keygen", "--out", "maker"]);
+    let net = ["--encoder", "net.onnx", "--preprocessing", "imagenet", "--data", "phantoms:64:6"];
+    expect(0, path, &[&["embed", "--out", "reference.npy", "--quiet"], &net[..]].concat());
+    let bundle = |reference: &'static str| {
+        let own = ["bundle", "--signing-key", "maker.key", "--out", "net.macula", "--json", "--reference", reference];
+        [&own[..], &net].concat()
+    };
+    let report = json(&expect(0, path, &bundle("reference.npy")).0);
+    assert_eq!(report["golden_images"], 6);
+    expect(0, path, &["verify", "net.macula", "--trust", "maker.pub"]);
+    std::fs::remove_file(path.join("net.macula")).unwrap();
+
+    // One value that is another, and a file of another size.
+    let mut bytes = std::fs::read(path.join("reference.npy")).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&100.0f32.to_le_bytes());
+    std::fs::write(path.join("other.npy"), &bytes).unwrap();
+    expect(3, path, &bundle("other.npy"));
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(path.join("nan.npy"), &bytes).unwrap();
+    expect(2, path, &bundle("nan.npy"));
+    std::fs::write(path.join("cut.npy"), &bytes[..end - 4]).unwrap();
+    expect(2, path, &bundle("cut.npy"));
+    expect(2, path, &bundle("net.onnx"));
+    assert!(!path.join("net.macula").exists());
+}
+
+#[test]
 fn an_encoder_from_elsewhere_needs_its_preprocessing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

@@ -33,16 +33,23 @@ fn coloured(image: &Image) -> Image {
     Image { channels: 3, pixels, ..grey }
 }
 
-/// The part: `images` with the features that `encoder` gives them.
+/// The part: `images` with the features that `encoder` gives them, or with `reference` `[N, D]`, the features that
+/// another runtime gave them.
 ///
 /// # Errors
-/// Images that would test nothing: none, or features that hardly differ between them, as those of a dead encoder.
-pub(super) fn part(encoder: &dyn Embedder, images: &[Image]) -> Result<Vec<u8>, MakeError> {
+/// Images that would test nothing: none, or features that hardly differ between them, as those of a dead encoder; and a
+/// reference of another size, or with a value that is not finite.
+pub(super) fn part(encoder: &dyn Embedder, images: &[Image], reference: Option<&[f32]>) -> Result<Vec<u8>, MakeError> {
     let dim = encoder.feature_dim();
-    let features = images
-        .iter()
-        .map(|image| encoder.embed_input(&encoder.preprocessing().apply(image)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let features = match reference {
+        Some(values) => {
+            check_reference(values, images.len(), dim)?;
+            values.chunks_exact(dim).map(<[f32]>::to_vec).collect()
+        }
+        None => (images.iter())
+            .map(|image| encoder.embed_input(&encoder.preprocessing().apply(image)))
+            .collect::<Result<Vec<_>, _>>()?,
+    };
     check_features(&features)?;
     let mut part = Vec::new();
     let mut out = |piece: &[u8]| part.extend_from_slice(piece);
@@ -52,6 +59,16 @@ pub(super) fn part(encoder: &dyn Embedder, images: &[Image]) -> Result<Vec<u8>, 
         macula_edge::bundle::Golden::write_image(&raw, feature, &mut out);
     }
     Ok(part)
+}
+
+fn check_reference(values: &[f32], images: usize, dim: usize) -> Result<(), MakeError> {
+    if values.len() != images * dim {
+        return Err(MakeError::ReferenceSize { found: values.len(), images, dim });
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(at) => Err(MakeError::ReferenceValue { image: at / dim, position: at % dim, value: values[at] }),
+        None => Ok(()),
+    }
 }
 
 /// Least difference between the features of two images, as a share of the first one's length: ten times what f16 may err.

@@ -57,6 +57,26 @@ pub enum MakeError {
     /// Golden images that test nothing.
     #[error("the encoder gives all golden images the same feature, or one of zeros: it is dead, or they are alike")]
     DeadGolden,
+    /// Reference features of another size.
+    #[error("the reference has {found} values; {images} images of {dim} dimensions have {}", images * dim)]
+    ReferenceSize {
+        /// Values there are.
+        found: usize,
+        /// Golden images.
+        images: usize,
+        /// Dimensions of a feature.
+        dim: usize,
+    },
+    /// A reference feature that is none.
+    #[error("value {position} of row {image} of the reference is {value}, which is not finite")]
+    ReferenceValue {
+        /// The row, counted from 0.
+        image: usize,
+        /// The position in it.
+        position: usize,
+        /// What was found.
+        value: f32,
+    },
     /// A corpus of one image, or of images that are alike.
     #[error("the corpus has no two images of different features: it has no covariance")]
     NoCorpus,
@@ -94,6 +114,9 @@ pub struct Ingredients<'a> {
     pub corpus: Option<MeasuredCorpus>,
     /// Raw images whose features are kept.
     pub golden: Vec<Image>,
+    /// Features `[N, D]` of the golden images that another runtime gave; the encoder must give the same within the
+    /// tolerance. None: what the encoder gives here.
+    pub reference: Option<Vec<f32>>,
     /// The largest difference of a golden feature; none: what the element type of the file allows.
     pub tolerance: Option<f64>,
     /// Names of classes that may be taught.
@@ -127,7 +150,7 @@ pub fn make(ingredients: &Ingredients<'_>, counter: u64, key: &KeyPair) -> Resul
     let manifest = manifest(ingredients, &encoder, blob.as_ref(), corpus.as_ref())?;
     manifest.check().map_err(MakeError::Manifest)?;
     let json = manifest.to_json().map_err(|error| MakeError::Manifest(error.to_string()))?;
-    let golden = golden::part(&encoder, &ingredients.golden)?;
+    let golden = golden::part(&encoder, &ingredients.golden, ingredients.reference.as_deref())?;
     let corpus = corpus.map(|corpus| corpus_part(&corpus));
     let mut parts: Vec<(PartKind, &[u8])> = vec![(PartKind::Manifest, &json), (PartKind::Onnx, ingredients.onnx)];
     parts.extend(ingredients.blob.map(|blob| (PartKind::Blob, blob)));

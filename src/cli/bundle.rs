@@ -48,6 +48,10 @@ pub struct Args {
     /// How many golden images
     #[arg(long, value_name = "N", alias = "golden", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     golden_count: u32,
+    /// Features of the first images of --data, in the order of `macula embed --data`, that another runtime gave: f32
+    /// [N, D], at most 64 rows. They become the golden features; exit code 3 where this runtime gives others
+    #[arg(long, value_name = "FEATURES.npy", requires = "data", conflicts_with = "golden_count")]
+    reference: Option<PathBuf>,
     /// Largest difference of a golden feature, as a share of its length [default: 2e-2 of f16, 1e-4 of f32]
     #[arg(long)]
     tolerance: Option<f64>,
@@ -124,10 +128,11 @@ mod with_onnx {
     use anyhow::{Context, ensure};
 
     use super::{Args, BlobChoice};
-    use crate::bundle::{self, Bundle, Ingredients, KeyPair, Limits, Origin};
+    use crate::bundle::{self, Bundle, Ingredients, KeyPair, Limits, MakeError, Origin};
     use crate::cli::images::EncoderRange;
     use crate::cli::{CheckFailed, print_json};
     use crate::data::{Dataset, Image, Split};
+    use crate::encoder::Embedder;
     use crate::encoders;
     use crate::export::{F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE, evenly_spread};
     use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_whole};
@@ -168,6 +173,7 @@ mod with_onnx {
             preprocessing,
             corpus: None,
             golden: Vec::new(),
+            reference: None,
             tolerance: args.tolerance,
             labels: args.labels.clone(),
             limits: Limits {
@@ -184,7 +190,11 @@ mod with_onnx {
         ingredients.origin.name = args.name.clone().or(told).unwrap_or(stem);
         match &dataset {
             Some(dataset) => {
-                ingredients.golden = golden(dataset, args.golden_count as usize)?;
+                ingredients.reference = args.reference.as_deref().map(read_reference).transpose()?;
+                ingredients.golden = match &ingredients.reference {
+                    Some(values) => first(dataset, values.len() / encoder.feature_dim())?,
+                    None => golden(dataset, args.golden_count as usize)?,
+                };
                 ingredients.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled(dataset))?);
                 if ingredients.labels.is_empty() {
                     ingredients.labels.clone_from(&dataset.class_names);
@@ -195,7 +205,11 @@ mod with_onnx {
                 ingredients.golden = bundle::drawn(recipe, args.golden_count as usize, args.common.seed)?;
             }
         }
-        let bundle = bundle::make(&ingredients, args.counter, &key)?;
+        let bundle = bundle::make(&ingredients, args.counter, &key).map_err(|error| match error {
+            // The reference, or what was made a moment ago, is not what comes out.
+            MakeError::Made(error) if error.is_check() => CheckFailed(error.to_string()).into(),
+            error => anyhow::Error::from(error),
+        })?;
         write_whole(&args.out, bundle.bytes())?;
         report(&args, &bundle)
     }
@@ -245,6 +259,35 @@ mod with_onnx {
         Ok(evenly_spread(&all, count).iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
     }
 
+    /// Most rows of a reference, and bytes of its file.
+    const REFERENCE_ROWS_MAX: u64 = 64;
+    const REFERENCE_BYTES_MAX: u64 = 64 << 20;
+
+    /// The features `[N, D]` in a file of NumPy.
+    fn read_reference(path: &Path) -> anyhow::Result<Vec<f32>> {
+        let name = path.display().to_string();
+        let bytes = read_bounded(path, REFERENCE_BYTES_MAX)?;
+        let file = npyz::NpyFile::new(&bytes[..]).with_context(|| format!("{name} is no file of NumPy"))?;
+        let (shape, is_f32) = (file.shape().to_vec(), file.dtype().descr() == "'<f4'");
+        ensure!(
+            is_f32 && shape.len() == 2 && (1..=REFERENCE_ROWS_MAX).contains(&shape[0]),
+            "{name} has shape {shape:?} and type {}; f32 of [N, D] with 1 to {REFERENCE_ROWS_MAX} rows is needed",
+            file.dtype().descr()
+        );
+        ensure!(
+            file.order() == npyz::Order::C,
+            "{name} is stored column by column; numpy.ascontiguousarray changes that"
+        );
+        file.into_vec().with_context(|| name)
+    }
+
+    /// The first images, in the order of the dataset.
+    fn first(dataset: &Dataset, count: usize) -> anyhow::Result<Vec<Image>> {
+        let all = dataset.indices(None);
+        ensure!(count <= all.len(), "{} has {} images, the reference {count} rows", dataset.name, all.len());
+        Ok(all[..count].iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
+    }
+
     fn report(args: &Args, bundle: &Bundle) -> anyhow::Result<()> {
         let (header, manifest) = (bundle.header(), bundle.manifest());
         let report = Report {
@@ -255,7 +298,7 @@ mod with_onnx {
             name: &manifest.name,
             encoder_identity: &manifest.encoder.identity,
             feature_dim: manifest.encoder.feature_dim,
-            golden_images: args.golden_count,
+            golden_images: bundle.golden().map_or(0, |golden| golden.count() as u32),
         };
         if args.common.json {
             return print_json(&report);
