@@ -122,14 +122,51 @@ fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyh
     let count = args.count.map_or(all.len(), |count| count as usize);
     ensure!(count <= all.len(), "{name} has {} there, {count} asked for", text::count(all.len(), "image"));
     let spread: Vec<usize> = (0..count).map(|at| all[at * all.len() / count]).collect();
-    let mut rows = Vec::new();
+    let mut block = Block::default();
     let mut read = 0;
     samples::for_each_image(dataset, &spread, &args.common, args.reading.strict, |_, named| {
         read += 1;
-        rows.extend(embed(encoder, &named.image).with_context(|| named.name.clone())?);
-        Ok(())
+        block.names.push(named.name.clone());
+        block.input.extend(encoder.preprocessing().apply(&named.image));
+        if block.is_full(encoder) { block.embed(encoder) } else { Ok(()) }
     })?;
-    Ok((read, rows))
+    block.embed(encoder)?;
+    Ok((read, block.rows))
+}
+
+/// Images at once: enough for every thread, and for what an encoder in another process costs for each call.
+const IMAGES_AT_ONCE: usize = 64;
+
+/// Most values of input at once.
+const VALUES_AT_ONCE: usize = 16 << 20;
+
+/// Images that are embedded at once, and the features of those before.
+#[derive(Default)]
+struct Block {
+    names: Vec<String>,
+    input: Vec<f32>,
+    rows: Vec<f32>,
+}
+
+impl Block {
+    fn is_full(&self, encoder: &dyn Embedder) -> bool {
+        let next = self.input.len() + encoder.preprocessing().input_len();
+        self.names.len() == IMAGES_AT_ONCE || next > VALUES_AT_ONCE
+    }
+
+    fn embed(&mut self, encoder: &dyn Embedder) -> anyhow::Result<()> {
+        if let Ok(rows) = encoder.embed_input(&self.input) {
+            self.rows.extend(rows);
+        } else {
+            // One by one tells which image it is.
+            for (name, input) in self.names.iter().zip(self.input.chunks(encoder.preprocessing().input_len())) {
+                self.rows.extend(encoder.embed_input(input).with_context(|| name.clone())?);
+            }
+        }
+        self.names.clear();
+        self.input.clear();
+        Ok(())
+    }
 }
 
 /// `[N, D]` as a file of NumPy.
