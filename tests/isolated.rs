@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crafted::{convolution, encoded};
+use crafted::{convolution, encoded, flat};
 use macula::data::Preprocessing;
 use macula::encoder::{EmbedError, Embedder};
 use macula::isolated::{HostedEncoder, IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Worker, WorkerLimits};
@@ -109,8 +109,8 @@ fn time_is_limited_for_loading_and_for_an_image() {
 
 #[test]
 fn memory_is_limited() {
-    // The convolution alone gives 2 GiB.
-    let (model, recipe) = (encoded(&convolution(4096, 1, 30)), Preprocessing::unit(1, 4096, 4096));
+    // The convolution alone gives 1.6 GB.
+    let (model, recipe) = (encoded(&convolution(4096, 1, 24)), Preprocessing::unit(1, 4096, 4096));
     let limits = WorkerLimits { memory_bytes: 64 << 20, ..WorkerLimits::default() };
     let error = open(OnnxSource::Bytes(model), recipe, worker(limits)).err().unwrap().to_string();
     assert!(error.contains("its process") && error.contains("alloc"), "{error}");
@@ -119,7 +119,7 @@ fn memory_is_limited() {
 #[test]
 fn a_request_to_stop_ends_the_wait() {
     let stop = Arc::new(AtomicBool::new(false));
-    let (model, recipe) = (encoded(&convolution(1024, 7, 512)), Preprocessing::unit(1, 1024, 1024));
+    let (model, recipe) = (encoded(&convolution(1024, 7, 256)), Preprocessing::unit(1, 1024, 1024));
     let worker = Worker { stop: Some(Arc::clone(&stop)), ..worker(WorkerLimits::default()) };
     let waiting = std::thread::spawn(move || open(OnnxSource::Bytes(model), recipe, worker).err());
     std::thread::sleep(Duration::from_millis(300));
@@ -127,6 +127,19 @@ fn a_request_to_stop_ends_the_wait() {
     let begun = Instant::now();
     assert!(waiting.join().unwrap().is_some());
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn both_layouts_of_an_input_are_read() {
+    let image: Vec<f32> = (0..4 * 6 * 3).map(|at| at as f32).collect();
+    let feature = |input: &[i64]| {
+        let options = OpenOptions { preprocessing: Some(Preprocessing::unit(3, 4, 6)), arithmetic: None };
+        let encoder = OnnxEncoder::from_bytes("flat", &encoded(&flat(input)), &options).unwrap();
+        encoder.embed_input(&image).unwrap()
+    };
+    assert_eq!(feature(&[1, 4, 6, 3]), image, "[N, H, W, C]");
+    let planes: Vec<f32> = (0..3).flat_map(|channel| image.iter().skip(channel).step_by(3).copied()).collect();
+    assert_eq!(feature(&[1, 3, 4, 6]), planes, "[N, C, H, W]");
 }
 
 #[test]
