@@ -64,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     hold("columns", args.columns, VIEWS_MAX)?;
     anyhow::ensure!([1, 3].contains(&args.channels), "--channels is {}, it must be 1 or 3", args.channels);
     let augmentation = args.policy.augmentation(args.size);
-    let read = args.images.read(std::slice::from_ref(&args.image), EncoderRange::Known(None))?;
+    let read = args.images.read(std::slice::from_ref(&args.image), EncoderRange::Known(None), args.common.quiet)?;
     let image = read.first().context("no image was read")?;
     let image = Preprocessing::unit(args.channels, args.size, args.size).to_pixels(&image.image);
     let view = |index| augmentation.apply(&image, &mut Rng::for_item(args.common.seed, "augment", 0, index));

@@ -73,7 +73,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let (images, rows) = match &dataset {
         None => {
-            let images = args.reading.read(&args.images, range)?;
+            let images = args.reading.read(&args.images, range, quiet)?;
             let rows = images.iter().map(|named| embed(encoder, &named.image).with_context(|| named.name.clone()));
             (images.len(), rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
         }

@@ -173,6 +173,7 @@ impl Asked {
         let read =
             parts::read(&dataset, dataset.indices(None).into_iter().filter(used).collect(), &|n| bar.inc(n as u64));
         bar.finish_and_clear();
+        remarks.extend(dataset.raw_remarks().iter().map(ToString::to_string));
         let of = |split: Split| -> Vec<usize> {
             read.images
                 .iter()

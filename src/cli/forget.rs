@@ -68,7 +68,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 
 fn forget_samples(client: &mut Client<'_>, args: &Args) -> anyhow::Result<usize> {
     let (knowledge, range) = (client.export()?, client.range());
-    let of_file = |path| args.reading.read(&[path], range);
+    let of_file = |path| args.reading.read(&[path], range, args.common.quiet);
     let sources: Vec<Source> =
         args.sample.iter().map(|name| source_named(&knowledge, name, &of_file)).collect::<Result<_, _>>()?;
     let mut forgotten = 0;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use rayon::prelude::*;
 
 use crate::data::decode::{self, DecodeOptions};
-use crate::data::{self, Dataset, Split, ValueRange};
+use crate::data::{self, Dataset, Remark, Seen, Split, ValueRange};
 
 pub use crate::data::decode::EncoderRange;
 use crate::device::NamedImage;
@@ -91,14 +91,19 @@ impl ImageArgs {
         Ok(())
     }
 
-    /// Decodes image files, in order.
-    pub fn read(&self, paths: &[PathBuf], encoder: EncoderRange) -> anyhow::Result<Vec<NamedImage>> {
-        let options = self.options(encoder)?;
+    /// Decodes image files, in order. What must be known of them is printed, unless `quiet`.
+    pub fn read(&self, paths: &[PathBuf], encoder: EncoderRange, quiet: bool) -> anyhow::Result<Vec<NamedImage>> {
+        let (options, seen) = (self.options(encoder)?, Seen::default());
         let read = |path: &PathBuf| {
-            let image = decode::read(path, &options)?.image;
-            Ok(NamedImage { name: path.display().to_string(), image })
+            let decoded = decode::read(path, &options)?;
+            seen.add(&decoded);
+            Ok(NamedImage { name: path.display().to_string(), image: decoded.image })
         };
-        paths.par_iter().map(read).collect()
+        let images = paths.par_iter().map(read).collect::<anyhow::Result<_>>()?;
+        if !quiet && !options.measure {
+            print_remarks(&seen.remarks(self.stated()));
+        }
+        Ok(images)
     }
 
     /// What was given; nothing is measured.
@@ -125,6 +130,13 @@ impl ImageArgs {
             (None, EncoderRange::Unknown) => (None, true),
         };
         Ok(DecodeOptions { range, needs_range, ..DecodeOptions::default() })
+    }
+}
+
+/// Prints remarks on images that were read, to standard error. That pictures were turned upright is what everybody expects.
+pub fn print_remarks(remarks: &[Remark]) {
+    for remark in remarks.iter().filter(|remark| !matches!(remark, Remark::Turned { .. })) {
+        eprintln!("remark: {}", shown(&remark.to_string()));
     }
 }
 

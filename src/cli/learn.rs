@@ -94,7 +94,9 @@ fn lessons(args: &Args, range: EncoderRange) -> anyhow::Result<Vec<Lesson>> {
     let strict = args.reading.strict;
     let open = |name: &str| args.reading.open(name, seed, range, args.common.quiet);
     match (&args.data, &args.class, shots) {
-        (None, class, _) => Ok(vec![(class.clone().unwrap_or_default(), args.reading.read(&args.images, range)?)]),
+        (None, class, _) => {
+            Ok(vec![(class.clone().unwrap_or_default(), args.reading.read(&args.images, range, args.common.quiet)?)])
+        }
         (Some(name), Some(class), shots) => {
             let images = samples::draw_any(&open(name)?, args.split, shots, seed, strict)?;
             Ok(vec![(class.clone(), images)])

@@ -93,7 +93,7 @@ const DONT_KNOW: &str = "I don't know";
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
     args.device.with(Missing::Refuse, |client| {
-        let images = args.reading.read(&args.images, client.range())?;
+        let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
         let names = Names::of(client)?;
         let (quality, rows) = match &args.data {
             None => {

@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::Common;
+use super::images::print_remarks;
 use crate::data::{Dataset, Split};
 use crate::device::NamedImage;
 use crate::report::text::{count, shown};
@@ -138,6 +139,9 @@ pub fn for_each_image(
         progress.inc(block.len() as u64);
     }
     progress.finish_and_clear();
+    if !common.quiet {
+        print_remarks(&dataset.raw_remarks());
+    }
     ensure!(any, "{}: no image of it can be read", dataset.name);
     Ok(())
 }

@@ -66,7 +66,7 @@ impl Witness {
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
     args.device.with(Missing::Refuse, |client| {
-        let images = args.reading.read(&args.images, client.range())?;
+        let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
         let names = Names::of(client)?;
         let mut rows = Vec::new();
         for named in &images {

@@ -40,7 +40,7 @@ pub use image::Image;
 pub use loader::Loader;
 pub use mixture::known_as;
 pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
-pub use raw::RawSamples;
+pub use raw::{RawSamples, Seen};
 pub use remark::{PassedOver, Remark};
 pub use survey::Facts;
 

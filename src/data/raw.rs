@@ -20,7 +20,7 @@ pub struct RawSamples {
 
 /// What was seen while images were read. Any number of threads may add to it.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<Counts>);
+pub struct Seen(Mutex<Counts>);
 
 #[derive(Clone, Debug, Default)]
 struct Counts {
@@ -30,6 +30,7 @@ struct Counts {
 }
 
 impl Seen {
+    /// Adds one image.
     pub fn add(&self, decoded: &Decoded) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = decoded.raw;
@@ -39,6 +40,25 @@ impl Seen {
         entry.images += 1;
         counts.of_several_frames += usize::from(decoded.frames > 1);
         counts.turned += usize::from(decoded.orientation != 1);
+    }
+
+    /// What must be known of the images, which were read with `range`: one that no image takes, one that no image uses,
+    /// pages that were left out, pictures that were turned.
+    pub fn remarks(&self, range: Option<ValueRange>) -> Vec<Remark> {
+        let Counts { samples, of_several_frames, turned } = self.counts();
+        let mut remarks = Vec::new();
+        match range {
+            Some(_) if samples.values().any(|samples| samples.facts.takes_range()) => {}
+            Some(range) if !samples.is_empty() => remarks.push(Remark::RangeUnused { range: range.to_string() }),
+            _ => remarks.extend(samples.values().filter_map(low_values)),
+        }
+        if of_several_frames > 0 {
+            remarks.push(Remark::FirstFrameUsed { images: of_several_frames });
+        }
+        if turned > 0 {
+            remarks.push(Remark::Turned { images: turned });
+        }
+        remarks
     }
 
     fn counts(&self) -> Counts {
@@ -52,22 +72,9 @@ impl Dataset {
         self.seen.counts().samples.into_values().collect()
     }
 
-    /// What must be known of the image files that were read so far: a range that no image uses, pages that were left out.
+    /// What must be known of the image files that were read so far, see [`Seen::remarks`].
     pub fn raw_remarks(&self) -> Vec<Remark> {
-        let Counts { samples, of_several_frames, turned } = self.seen.counts();
-        let mut remarks = Vec::new();
-        match self.decode.range {
-            Some(_) if samples.values().any(|samples| samples.facts.takes_range()) => {}
-            Some(range) if !samples.is_empty() => remarks.push(Remark::RangeUnused { range: range.to_string() }),
-            _ => remarks.extend(samples.values().filter_map(low_values)),
-        }
-        if of_several_frames > 0 {
-            remarks.push(Remark::FirstFrameUsed { images: of_several_frames });
-        }
-        if turned > 0 {
-            remarks.push(Remark::Turned { images: turned });
-        }
-        remarks
+        self.seen.remarks(self.decode.range)
     }
 
     /// The smallest and the largest raw value of the images `indices` that take a range; none where no image does.
