@@ -1,6 +1,7 @@
 //! Encoders by name on the command line: every command opens every name, or refuses it with the reason.
 #![cfg(all(feature = "desk", feature = "onnx"))]
 
+mod crafted;
 mod shell;
 
 use std::path::Path;
@@ -155,4 +156,19 @@ fn a_store_remembers_stated_preprocessing() {
     // Another preprocessing is another encoder.
     let (_, err) = expect(2, path, &words(&format!("{learn} --preprocessing imagenet")));
     assert!(err.contains("was taught on encoder"), "{err}");
+}
+
+#[test]
+fn a_feature_too_large_for_a_store_is_refused_before_there_is_one() {
+    let folder = workshop();
+    let path = folder.path();
+    // A feature of 65 × 65 values; a store takes 4096.
+    std::fs::write(path.join("flat.onnx"), crafted::encoded(&crafted::flat(&[1, 1, 65, 65]))).unwrap();
+    let (_, err) = expect(
+        2,
+        path,
+        &words("learn --device a.store --encoder flat.onnx --preprocessing unit --class a bright-0.png"),
+    );
+    assert!(err.contains("4225") && err.contains("4096"), "{err}");
+    assert!(!path.join("a.store").exists());
 }

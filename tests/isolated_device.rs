@@ -72,16 +72,15 @@ fn a_device_outlives_its_encoder() {
     let path = folder.path();
     let net = ["--encoder", "net.onnx", "--preprocessing", "half", "--store", "a.store"];
     let running = start(path, &net);
-    let learn = ["learn", "--device", &running.address, "--class", "bright", "bright-0.png"];
-    for _ in 0..3 {
+    for image in ["bright-0.png", "bright-1.png", "bright-2.png"] {
+        let learn = ["learn", "--device", &running.address, "--class", "bright", image];
         let [encoder] = &children(running.child.id())[..] else { panic!("one process runs the encoder") };
         signal("-KILL", encoder);
         let refused = Command::new(env!("CARGO_BIN_EXE_macula")).current_dir(path).args(learn).output().unwrap();
         assert!(!refused.status.success() && refused.status.code().is_some(), "{refused:?}");
         expect(0, path, &["status", "--device", &running.address]);
-        expect(0, path, &["predict", "--device", &running.address, "bright-1.png"]);
+        expect(0, path, &learn);
     }
-    expect(0, path, &learn);
     // The encoder's process ends with the device.
     let encoder = format!("/proc/{}", children(running.child.id())[0]);
     drop(running);
@@ -104,8 +103,7 @@ fn a_bundle_that_is_too_slow_is_given_up_and_a_trial_can_be_stopped() {
     let trusting = ["--trust", "maker.pub", "--store"];
     let running =
         start(path, &[&trusting[..], &["a.store", "--encoder", "net.macula", "--image-seconds", "0.1"]].concat());
-    let (_, err) = expect(3, path, &["update", "--device", &running.address, "slow.macula", "--quiet"]);
-    assert!(err.contains("went back"), "{err}");
+    expect(3, path, &["update", "--device", &running.address, "slow.macula", "--quiet"]);
     let status = json(&expect(0, path, &["status", "--device", &running.address, "--json"]).0);
     assert_eq!(status["bundle"]["counter"], 1, "{status}");
     expect(0, path, &["learn", "--device", &running.address, "--class", "bright", "bright-0.png"]);

@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use macula_edge::feature::DIM_MAX;
 use macula_edge::store::Flash;
 
 use super::slot_file::{SLOT_STARTS, SlotFile};
@@ -68,8 +69,21 @@ impl StoreCard {
         (blocks + 4) * block
     }
 
+    /// Refuses numbers that no store can have, before a file or memory is made for them.
+    fn limits(&self) -> Result<(), String> {
+        let Self { dim, classes, supports, .. } = *self;
+        let range = |what: &str, found: u32, limits: [u32; 2]| match (limits[0]..=limits[1]).contains(&found) {
+            true => Ok(()),
+            false => Err(format!("a store has {} to {} {what}, not {found}", limits[0], limits[1])),
+        };
+        range("dimensions of a feature", dim, [1, DIM_MAX as u32])?;
+        range("classes", classes, [1, 255])?;
+        range("samples", supports, [0, 1 << 20])
+    }
+
     fn frame(&self, path: &Path) -> Result<Vec<u8>, DeviceError> {
         let failed = |message: String| DeviceError::Card { path: path.display().to_string(), message };
+        self.limits().map_err(failed)?;
         let mut card = postcard::to_allocvec(self).map_err(|error| failed(error.to_string()))?;
         card.extend(self.preprocessing.iter().flat_map(|json| json.bytes()));
         // The first block holds all of it.
@@ -109,7 +123,7 @@ impl StoreCard {
         if !json.is_empty() {
             card.preprocessing = Some(String::from_utf8_lossy(json).into_owned());
         }
-        let sound = (1..=4096).contains(&card.dim) && (1..=255).contains(&card.classes) && card.supports <= 1 << 20;
+        let sound = card.limits().is_ok();
         if sound { Ok(card) } else { Err(damaged("its card has a number out of range")) }
     }
 }

@@ -10,7 +10,7 @@ use super::worker::IMAGES_PER_THREAD;
 use super::{IsolatedError, Worker};
 use crate::data::Preprocessing;
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
-use crate::runtime::{Arithmetic, OpenOptions, Provenance};
+use crate::runtime::{Arithmetic, FEATURE_DIM_MAX, OpenOptions, Provenance};
 
 /// Most bytes that the child may say of the encoder.
 const CARD_MAX: usize = 64 << 20;
@@ -193,7 +193,11 @@ fn start(
     .map_err(silent)?;
     let (kind, payload) = child.receive(CARD_MAX, deadline, &stop).map_err(silent)?;
     match kind {
-        OPENED => Ok((child, serde_json::from_slice(&payload).map_err(|_| unreadable())?)),
+        OPENED => {
+            let card: Card = serde_json::from_slice(&payload).map_err(|_| unreadable())?;
+            let is_sound = (1..=FEATURE_DIM_MAX).contains(&(card.feature_dim as u64));
+            if is_sound { Ok((child, card)) } else { Err(unreadable()) }
+        }
         REFUSED => Err(IsolatedError::Refused { message: String::from_utf8_lossy(&payload).into_owned() }),
         _ => Err(unreadable()),
     }

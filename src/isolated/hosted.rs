@@ -39,7 +39,10 @@ impl OnnxHost {
             Self::Child(worker) if !is_own(name, &source)? => {
                 let isolated = IsolatedEncoder::open(name, worker.clone(), source, options.clone())?;
                 let hosted = HostedEncoder::Isolated(Box::new(isolated));
-                try_out(&hosted)?;
+                try_out(&hosted).map_err(|error| match worker.is_stopped() {
+                    true => IsolatedError::Stopped { encoder: name.to_owned() },
+                    false => error,
+                })?;
                 Ok(hosted)
             }
             _ => Ok(HostedEncoder::InProcess(Box::new(open_here(name, &source, options)?))),
