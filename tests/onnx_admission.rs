@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use macula::encoder::Embedder;
-use macula::runtime::{NODES_MAX, OnnxEncoder, OpenOptions, RuntimeError, decode, encode, pb};
+use macula::runtime::{NODES_MAX, OnnxEncoder, OpenOptions, RuntimeError, TENSORS_MAX, decode, encode, pb};
 use pb::attribute_proto::AttributeType;
 use pb::tensor_proto::DataType;
 use prost::Message;
@@ -255,6 +255,16 @@ fn weights_that_are_not_all_there_are_refused() {
     }
 }
 
+/// The image, `times` times as many again along `axis`: `x0`, `x1`, …
+fn doubled(times: usize, axis: i64) -> Vec<pb::NodeProto> {
+    let mut nodes = vec![node("Relu", &["image"], "x0", vec![])];
+    for at in 0..times {
+        let (from, to) = (format!("x{at}"), format!("x{}", at + 1));
+        nodes.push(node("Concat", &[&from, &from], &to, vec![int("axis", axis)]));
+    }
+    nodes
+}
+
 #[test]
 fn limits_hold_before_anything_is_allocated() {
     let started = Instant::now();
@@ -271,14 +281,20 @@ fn limits_hold_before_anything_is_allocated() {
         image_model((0..count).map(relu).collect(), vec![])
     };
     assert_eq!(limit(&chain(NODES_MAX + 1)), "operators");
-    let doubling = |times: usize| {
-        let mut nodes = vec![node("Relu", &["image"], "x0", vec![])];
-        for at in 0..times {
-            let (from, to) = (format!("x{at}"), format!("x{}", at + 1));
-            nodes.push(node("Concat", &[&from, &from], &to, vec![int("axis", 2)]));
-        }
-        nodes
-    };
+    let many = (0..=TENSORS_MAX).map(|at| floats(&format!("w{at}"), &[1])).collect();
+    assert_eq!(limit(&image_model(vec![node("Relu", &["image"], "x", vec![])], many)), "tensors");
+    // Every point of a kernel of 127 × 127 at every place of 256 × 256 is listed when tract prepares it.
+    let mut nodes = doubled(5, 2);
+    for at in 5..10 {
+        let (from, to) = (format!("x{at}"), format!("x{}", at + 1));
+        nodes.push(node("Concat", &[&from, &from], &to, vec![int("axis", 3)]));
+    }
+    let pool = |side: i64| vec![ints("kernel_shape", &[side; 2]), ints("pads", &[side / 2; 4])];
+    nodes.push(node("MaxPool", &["x10"], "pool", pool(5)));
+    assert!(open(&image_model(nodes.clone(), vec![])).is_ok());
+    nodes.push(node("MaxPool", &["x10"], "large", pool(127)));
+    assert_eq!(limit(&image_model(nodes, vec![])), "operations for one image");
+    let doubling = |times| doubled(times, 2);
     assert!(open(&image_model(doubling(3), vec![])).is_ok());
     // 200 million values are allowed once, not three times.
     let mut large = doubling(20);

@@ -9,7 +9,8 @@ vectors/  ONNX's own backend test vectors, as the package `onnx` makes and ships
           even where a model has constants (axes, shapes, weights). So each case of several inputs stands there twice: as
           it is, and with all inputs but the first made constants (`NAME.constants`).
 sweep/    Graphs of one or a few operators over ranges of attributes, shapes and operator sets, with the results of ONNX
-          Runtime on random inputs of a fixed seed. What ONNX Runtime refuses is left out.
+          Runtime on random inputs of a fixed seed. What ONNX Runtime refuses is left out. Some stand there in f16 as well
+          (`NAME.f16`), with the results in f32 rounded.
 
 Needs numpy, onnx and onnxruntime (tests/requirements.txt).
 """
@@ -25,6 +26,7 @@ import onnxruntime
 from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
+from onnx_sweep import as_f16
 from onnx_sweep import cases as sweep_cases
 
 
@@ -107,7 +109,7 @@ def write_sweep(root):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    for name, model, inputs in sweep_cases():
+    for name, model, inputs, half in sweep_cases():
         try:
             session = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -118,6 +120,11 @@ def write_sweep(root):
             continue
         write(root / name, model, inputs, outputs)
         count += 1
+        if half and all(output.dtype == np.float32 for output in outputs):
+            halves = [[array.astype(np.float16) for array in arrays] for arrays in (inputs, outputs)]
+            if all(np.isfinite(array).all() for array in halves[1]):
+                write(root / f"{name}.f16", as_f16(model), *halves)
+                count += 1
     return count, refused
 
 

@@ -17,6 +17,24 @@ def random(name, shape, low=-2.0, high=2.0):
     return generator.uniform(low, high, shape).astype(np.float32)
 
 
+def rounded(array, half):
+    """Numbers of f32, brought to those that f16 has."""
+    return array.astype(np.float16).astype(np.float32) if half and array.dtype == np.float32 else array
+
+
+def as_f16(model):
+    """The same model with every f32 made f16; its values must be those of f16 already."""
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    for index, tensor in enumerate(other.graph.initializer):
+        array = numpy_helper.to_array(tensor)
+        if array.dtype == np.float32:
+            other.graph.initializer[index].CopyFrom(numpy_helper.from_array(array.astype(np.float16), tensor.name))
+    for value in [*other.graph.input, *other.graph.output]:
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    return other
+
+
 class Case:
     """A graph of one node: `x` in, `y` out, everything else constant."""
 
@@ -27,8 +45,9 @@ class Case:
         self.name = f"{op}{tag}_{opset}_{'x'.join(map(str, shape))}_{text}"[:180]
         self.shape, self.range, self.constants, self.attributes = shape, (low, high), constants, attributes
 
-    def build(self):
-        self.inputs = [random(self.name, self.shape, *self.range)]
+    def build(self, half=False):
+        """The model; with `half`, of values rounded to f16."""
+        self.inputs = [rounded(random(self.name, self.shape, *self.range), half)]
         names, tensors = ["x"], []
         for index, constant in enumerate(self.constants):
             if constant is None:
@@ -36,7 +55,7 @@ class Case:
                 continue
             names.append(f"c{index}")
             value = constant(self.name) if callable(constant) else np.asarray(constant)
-            tensors.append(numpy_helper.from_array(value, names[-1]))
+            tensors.append(numpy_helper.from_array(rounded(value, half), names[-1]))
         outputs = [f"y{index}" for index in range(self.outputs)]
         node = helper.make_node(self.op, names, outputs, name="the_node", **self.attributes)
         return one_graph([node], self.inputs, outputs, tensors, self.opset)
@@ -228,6 +247,14 @@ def norms():
         extra = {} if axis is None else {"axis": axis}
         yield Case(op, opset, (2, 3, 5, 7), **extra)
         yield Case(op, opset, (2, 11), low=-30.0, high=30.0, **extra)
+        if op != "Hardmax":
+            yield Case(op, opset, (2, 11), low=-300.0, high=300.0, tag="wide", **extra)
+    # Far from 0, where a variance from the mean of squares has no digits left.
+    for low, high in ((99.0, 101.0), (1000.0, 1001.0)):
+        yield Case("LayerNormalization", 17, (1, 5, 64), (weights(64), weights(64)), low=low, high=high, tag=f"at{low}")
+        yield Case("InstanceNormalization", 13, (1, 3, 8, 8), (weights(3), weights(3)), low=low, high=high, tag=f"at{low}")
+        yield Case("GroupNormalization", 21, (1, 6, 8, 8), (weights(6), weights(6)), num_groups=2, low=low, high=high,
+                   tag=f"at{low}")
     for axes in ([0, 2, 3], [2, 3], [1], [-1]):
         yield Case("MeanVarianceNormalization", 13, (2, 3, 5, 7), axes=axes)
 
@@ -406,12 +433,14 @@ def fake_networks():
 
 
 def cases():
-    """Name, model and inputs of each graph."""
+    """Name, model and inputs of each graph, and whether it stands there in f16 as well."""
     count = itertools.count()
-    sources = (convolutions, pools, activations, pairs, matrices, norms, reductions, layouts, others)
-    for source in sources:
+    for source in (convolutions, pools, activations, pairs, matrices, norms, reductions, layouts, others):
         for case in source():
-            case.name += f"_{next(count)}"
-            model = case.build()
-            yield case.name, model, case.inputs
-    yield from fake_networks()
+            number = next(count)
+            case.name += f"_{number}"
+            half = number % 7 == 0
+            model = case.build(half)
+            yield case.name, model, case.inputs, half
+    for name, model, inputs in fake_networks():
+        yield name, model, inputs, False

@@ -13,9 +13,15 @@ use super::model_file::pb;
 
 /// Runs `model` on `inputs`, in the order of its inputs; gives its outputs.
 ///
+/// With [`Arithmetic::F16WidenedToF32`], f16 is computed in f32 and comes out as f32.
+///
 /// # Errors
 /// Whatever is not admitted or cannot be run.
-pub fn run(model: pb::ModelProto, inputs: &[pb::TensorProto]) -> Result<Vec<pb::TensorProto>, RuntimeError> {
+pub fn run(
+    model: pb::ModelProto,
+    inputs: &[pb::TensorProto],
+    arithmetic: Arithmetic,
+) -> Result<Vec<pb::TensorProto>, RuntimeError> {
     let path = "the graph";
     let malformed = |message: String| RuntimeError::Malformed { path: path.to_owned(), message };
     let graph = model.graph.as_ref().ok_or_else(|| malformed("it holds no graph".into()))?;
@@ -28,11 +34,14 @@ pub fn run(model: pb::ModelProto, inputs: &[pb::TensorProto]) -> Result<Vec<pb::
     let facts = inputs.iter().map(fact_of).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
     let inputs_of: Vec<(String, Fact)> = names.into_iter().zip(facts).collect();
     let admitted = admission::admit(model, &inputs_of, path)?;
-    let runnable = engine::prepare(&admitted, Arithmetic::F32, path)?;
+    let runnable = engine::prepare(&admitted, arithmetic, path)?;
     let outputs = engine::fenced(|| {
-        let tensors =
-            inputs.iter().zip(&inputs_of).map(|(tensor, (_, fact))| Ok(tensor_of(tensor, fact)?.into_tvalue()));
-        let outputs = runnable.spawn()?.run(tensors.collect::<TractResult<_>>()?)?;
+        let mut tensors = tvec!();
+        for (at, (tensor, (_, fact))) in inputs.iter().zip(&inputs_of).enumerate() {
+            let tensor = tensor_of(tensor, fact)?;
+            tensors.push(tensor.cast_to_dt(runnable.model().input_fact(at)?.datum_type)?.into_owned().into_tvalue());
+        }
+        let outputs = runnable.spawn()?.run(tensors)?;
         outputs.iter().map(|output| proto_of(output)).collect::<TractResult<Vec<_>>>()
     });
     outputs.map_err(|failure| failure.at(path))

@@ -117,3 +117,18 @@ pub(super) fn one_line(text: &str) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_with_its_message() {
+        assert_eq!(fenced(|| Ok(7)).ok(), Some(7));
+        let refused: Result<(), _> = fenced(|| Err(TractError::msg("a\n  b")));
+        assert!(matches!(refused, Err(Failure::Refused(text)) if text == "a b"));
+        let zero = std::hint::black_box(0);
+        let panicked = fenced(|| Ok(7 / zero));
+        assert!(matches!(panicked, Err(Failure::Panicked(text)) if text.contains("divide by zero")));
+    }
+}

@@ -10,8 +10,10 @@ use crate::files;
 
 /// Bytes of a model file, and of each file that it keeps weights in.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
-/// Operators of a graph. tract takes a time that grows with their square: 2 s for 1,000, on one core of a busy desk.
+/// Operators of a graph, constants not counted. tract takes a time that grows with their square: 2 s for 1,000, on one core of a busy desk.
 pub const NODES_MAX: u64 = 2_000;
+/// Tensors of weights, and constants.
+pub const TENSORS_MAX: u64 = 10_000;
 /// Inputs or outputs of one node.
 pub const OPERANDS_MAX: u64 = 256;
 /// Dimensions of a tensor.

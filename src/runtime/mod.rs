@@ -21,7 +21,7 @@ mod scan;
 pub use arithmetic::{Arithmetic, cpu_has_fp16};
 pub use error::RuntimeError;
 pub use external::self_contained;
-pub use limits::{FEATURE_DIM_MAX, FILE_BYTES_MAX, MEMORY_BYTES_MAX, NODES_MAX, OPERATIONS_MAX};
+pub use limits::{FEATURE_DIM_MAX, FILE_BYTES_MAX, MEMORY_BYTES_MAX, NODES_MAX, OPERATIONS_MAX, TENSORS_MAX};
 pub use metadata::{FORMAT_VERSION, Metadata, Provenance};
 pub use model_file::{ElementType, decode, encode, pb};
 pub use onnx_encoder::{Declared, OnnxEncoder, OpenOptions};

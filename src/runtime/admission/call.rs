@@ -1,6 +1,6 @@
 //! One node as a rule sees it: operands, attributes, operator set; and what a rule makes of it.
 
-use super::fact::{Element, Fact, Reason};
+use super::fact::{Fact, Reason};
 use crate::runtime::model_file::pb;
 use pb::attribute_proto::AttributeType;
 
@@ -22,8 +22,8 @@ pub(super) struct Made {
     pub(super) scratch: u64,
 }
 
-/// What computing one value costs where it is no sum of products: an exponential takes about as long as 16 of those.
-pub(super) const ELEMENTWISE: u64 = 16;
+/// What computing one value costs where it is no sum of products: a power takes about as long as 32 of those.
+pub(super) const ELEMENTWISE: u64 = 32;
 
 impl Made {
     pub(super) fn with(facts: Vec<Fact>, operations: u64) -> Self {
@@ -170,13 +170,4 @@ pub(super) fn axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, Reason> {
         return Err(format!("its axes {axes:?} name one twice"));
     }
     Ok(counted)
-}
-
-/// The element of a floating-point operand, checked.
-pub(super) fn float_element(fact: &Fact) -> Result<Element, Reason> {
-    if fact.element.is_float() {
-        Ok(fact.element)
-    } else {
-        Err(format!("it is run on f32 and f16, not on {:?}", fact.element))
-    }
 }

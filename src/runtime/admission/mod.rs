@@ -23,7 +23,7 @@ use fact::{Reason, of_tensor};
 use table::Operator;
 
 use super::error::RuntimeError;
-use super::limits::{MEMORY_BYTES_MAX, NAME_BYTES_MAX, NODES_MAX, OPERANDS_MAX, OPERATIONS_MAX, at_most};
+use super::limits::{MEMORY_BYTES_MAX, NAME_BYTES_MAX, NODES_MAX, OPERANDS_MAX, OPERATIONS_MAX, TENSORS_MAX, at_most};
 use super::model_file::pb;
 
 /// A graph that may be run, and what is known of it.
@@ -32,8 +32,6 @@ pub(super) struct Admitted {
     pub(super) model: pb::ModelProto,
     /// What is known of each value, by its name in [`Self::model`].
     pub(super) facts: HashMap<String, Fact>,
-    /// Names of the inputs in [`Self::model`], in order.
-    pub(super) inputs: Vec<String>,
     /// Names of the outputs in [`Self::model`], in order.
     pub(super) outputs: Vec<String>,
 }
@@ -46,7 +44,9 @@ pub(super) fn admit(model: pb::ModelProto, inputs: &[(String, Fact)], path: &str
     let malformed = |message: String| RuntimeError::Malformed { path: path.to_owned(), message };
     let opset = operator_set(&model).map_err(malformed)?;
     let graph = model.graph.ok_or_else(|| malformed("it holds no graph".into()))?;
-    at_most(path, "operators", graph.node.len() as u64, NODES_MAX)?;
+    let constants = graph.node.iter().filter(|node| node.op_type == "Constant").count();
+    at_most(path, "operators", (graph.node.len() - constants) as u64, NODES_MAX)?;
+    at_most(path, "tensors", (graph.initializer.len() + constants) as u64, TENSORS_MAX)?;
     if !graph.sparse_initializer.is_empty() {
         return Err(malformed("it has sparse weights, which are not read".into()));
     }
@@ -73,7 +73,7 @@ pub(super) fn admit(model: pb::ModelProto, inputs: &[(String, Fact)], path: &str
     };
     let opset_import = vec![pb::OperatorSetIdProto { domain: String::new(), version: opset }];
     let model = pb::ModelProto { ir_version: 8, opset_import, graph: Some(graph), ..Default::default() };
-    Ok(Admitted { model, facts: walk.values.facts, inputs, outputs })
+    Ok(Admitted { model, facts: walk.values.facts, outputs })
 }
 
 /// The version of ONNX's own operators that `model` is written for.

@@ -143,11 +143,11 @@ pub(super) const OPERATORS: &[Operator] = &[
     // Before operator set 21 scale and bias had one value a group.
     operator("GroupNormalization", (21, NEWEST), (3, 3), FLOATS, &["epsilon", "num_groups", "stash_type"], n::group),
     operator("RMSNormalization", (23, NEWEST), (2, 2), FLOATS, &["axis", "epsilon", "stash_type"], n::layer),
-    operator("MeanVarianceNormalization", (9, NEWEST), (1, 1), FLOATS, &["axes"], n::mean_variance),
+    operator("MeanVarianceNormalization", (9, NEWEST), (1, 1), &[F32], &["axes"], n::mean_variance),
     operator("LRN", (OLDEST, NEWEST), (1, 1), FLOATS, &["alpha", "beta", "bias", "size"], n::local_response),
     operator("LpNormalization", (OLDEST, NEWEST), (1, 1), FLOATS, &["axis", "p"], n::lp),
     operator("Softmax", (OLDEST, NEWEST), (1, 1), FLOATS, &["axis"], n::softmax),
-    operator("LogSoftmax", (OLDEST, NEWEST), (1, 1), FLOATS, &["axis"], n::softmax),
+    operator("LogSoftmax", (OLDEST, NEWEST), (1, 1), &[F32], &["axis"], n::softmax),
     reduce("ReduceL1"), reduce("ReduceL2"), reduce("ReduceLogSum"), reduce("ReduceLogSumExp"), reduce("ReduceMax"),
     reduce("ReduceMean"), reduce("ReduceMin"), reduce("ReduceProd"), reduce("ReduceSumSquare"),
     operator("ReduceSum", (OLDEST, NEWEST), (1, 2), FLOATS, &["axes", "keepdims", "noop_with_empty_axes"], n::reduce_13),
