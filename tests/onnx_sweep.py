@@ -249,12 +249,14 @@ def norms():
         yield Case(op, opset, (2, 11), low=-30.0, high=30.0, **extra)
         if op != "Hardmax":
             yield Case(op, opset, (2, 11), low=-300.0, high=300.0, tag="wide", **extra)
-    # Far from 0, where a variance from the mean of squares has no digits left.
+    # Far from 0, where a variance from the mean of squares has few digits left. GroupNormalization is left out: there it
+    # is ONNX Runtime that loses them.
     for low, high in ((99.0, 101.0), (1000.0, 1001.0)):
-        yield Case("LayerNormalization", 17, (1, 5, 64), (weights(64), weights(64)), low=low, high=high, tag=f"at{low}")
-        yield Case("InstanceNormalization", 13, (1, 3, 8, 8), (weights(3), weights(3)), low=low, high=high, tag=f"at{low}")
-        yield Case("GroupNormalization", 21, (1, 6, 8, 8), (weights(6), weights(6)), num_groups=2, low=low, high=high,
-                   tag=f"at{low}")
+        for axis in (1, 2):
+            pair = (weights(*(1, 5, 64)[axis:]), weights(*(1, 5, 64)[axis:]))
+            yield Case("LayerNormalization", 17, (1, 5, 64), pair, axis=axis, low=low, high=high, tag=f"at{low}")
+    for opset in (13, 18):
+        yield Case("InstanceNormalization", opset, (1, 3, 8, 8), (weights(3), weights(3)), low=99.0, high=101.0, tag="at99")
     for axes in ([0, 2, 3], [2, 3], [1], [-1]):
         yield Case("MeanVarianceNormalization", 13, (2, 3, 5, 7), axes=axes)
 

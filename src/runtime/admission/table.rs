@@ -147,7 +147,6 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("LRN", (OLDEST, NEWEST), (1, 1), FLOATS, &["alpha", "beta", "bias", "size"], n::local_response),
     operator("LpNormalization", (OLDEST, NEWEST), (1, 1), FLOATS, &["axis", "p"], n::lp),
     operator("Softmax", (OLDEST, NEWEST), (1, 1), FLOATS, &["axis"], n::softmax),
-    operator("LogSoftmax", (OLDEST, NEWEST), (1, 1), &[F32], &["axis"], n::softmax),
     reduce("ReduceL1"), reduce("ReduceL2"), reduce("ReduceLogSum"), reduce("ReduceLogSumExp"), reduce("ReduceMax"),
     reduce("ReduceMean"), reduce("ReduceMin"), reduce("ReduceProd"), reduce("ReduceSumSquare"),
     operator("ReduceSum", (OLDEST, NEWEST), (1, 2), FLOATS, &["axes", "keepdims", "noop_with_empty_axes"], n::reduce_13),
