@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicBool;
 use macula::data::{self, Dataset, ImageDigest};
 use macula::encoder::Preset;
 use macula::pretrain::{
-    Method, Options, PretrainConfig, PretrainError, Silent, TRAINING_IMAGES, TrainingImages, Validate, pretrain,
+    CHECKPOINT, Checkpoint, Method, Options, PretrainConfig, PretrainError, Silent, TRAINING_IMAGES, TrainingImages,
+    Validate, pretrain,
 };
 
 /// Twelve images of each of two classes, without splits; `seed` gives other pixels.
@@ -158,6 +159,14 @@ fn a_run_resumes_only_on_the_pixels_it_began_with() {
     let error = train(&config, &named, true).unwrap_err();
     let PretrainError::OtherPixels { name, changed, images, .. } = &error else { panic!("{error}") };
     assert_eq!((name.as_str(), *changed, *images), ("train/cat/00.png", 24, 24));
+    // A run of an earlier program has names alone to compare.
+    let path = named.join(CHECKPOINT);
+    let mut old = Checkpoint::read(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    old.progress.pixels_sha256 = None;
+    fs::write(&path, old.to_bytes()).unwrap();
+    train(&config, &named, true).unwrap();
+    fs::write(&path, bytes).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
     let resumed = command.args(["pretrain", "--resume", "--quiet", "--out"]).arg(&named).output().unwrap();
     assert_eq!(resumed.status.code(), Some(2), "{}", String::from_utf8_lossy(&resumed.stderr));

@@ -134,9 +134,10 @@ mod with_onnx {
     use crate::data::{Dataset, Image, Split};
     use crate::encoder::Embedder;
     use crate::encoders;
-    use crate::export::{F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE, evenly_spread};
+    use crate::export::{CORPUS_IMAGES, F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE};
     use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_whole};
     use crate::models;
+    use crate::report::text;
     use crate::runtime::self_contained;
 
     #[derive(serde::Serialize)]
@@ -193,9 +194,10 @@ mod with_onnx {
                 ingredients.reference = args.reference.as_deref().map(read_reference).transpose()?;
                 ingredients.golden = match &ingredients.reference {
                     Some(values) => first(dataset, values.len() / encoder.feature_dim())?,
-                    None => golden(dataset, args.golden_count as usize)?,
+                    None => golden(dataset, args.golden_count as usize, &args)?,
                 };
-                ingredients.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled(dataset))?);
+                let unlabelled = chosen(dataset, &unlabelled(dataset), CORPUS_IMAGES, &args)?;
+                ingredients.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled)?);
                 if ingredients.labels.is_empty() {
                     ingredients.labels.clone_from(&dataset.class_names);
                 }
@@ -253,10 +255,24 @@ mod with_onnx {
         if train.is_empty() { dataset.indices(None) } else { train }
     }
 
-    fn golden(dataset: &Dataset, count: usize) -> anyhow::Result<Vec<Image>> {
+    /// At most `count` of `indices` that can be read; what cannot is told, or an error with `--strict`.
+    fn chosen(dataset: &Dataset, indices: &[usize], count: usize, args: &Args) -> anyhow::Result<Vec<usize>> {
+        let (chosen, skipped) = dataset.readable_spread(indices, count);
+        if let Some((name, reason)) = skipped.first() {
+            ensure!(!args.reading.strict, "{name}: {reason}");
+            if !args.common.quiet {
+                let left_out = text::count(skipped.len(), "unreadable image");
+                eprintln!("left out: {left_out}, the first {}: {}", text::shown(name), text::shown(reason));
+            }
+        }
+        ensure!(!chosen.is_empty(), "{}: no image of it can be read", dataset.name);
+        Ok(chosen)
+    }
+
+    fn golden(dataset: &Dataset, count: usize, args: &Args) -> anyhow::Result<Vec<Image>> {
         let test = dataset.indices(Some(Split::Test));
         let all = if test.is_empty() { dataset.indices(None) } else { test };
-        Ok(evenly_spread(&all, count).iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
+        Ok(chosen(dataset, &all, count, args)?.iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
     }
 
     /// Most rows of a reference, and bytes of its file.

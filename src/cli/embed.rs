@@ -104,7 +104,7 @@ fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
     let mut options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), fit: None, seed };
     let all = dataset.map(|dataset| dataset.indices(None)).unwrap_or_default();
     if let Some(dataset) = dataset.filter(|_| args.encoder.starts_with("random:")) {
-        let channels = encoders::channels_of(dataset, &all)?;
+        let channels = encoders::channels_of(dataset, &all);
         options.fit = Some(EncoderInput { dataset, unlabelled: &all, channels, height: 32, width: 32 });
     }
     open_encoder(&args.encoder, &options)

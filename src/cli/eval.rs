@@ -230,7 +230,7 @@ impl Asked {
     fn encoders(&self, images: &Images) -> anyhow::Result<Vec<Box<dyn Embedder>>> {
         let channels = match self.channels {
             Some(channels) => channels,
-            None => encoders::channels_of(&images.dataset, &images.train)?,
+            None => encoders::channels_of(&images.dataset, &images.train),
         };
         let side = self.size.unwrap_or(IMAGE_SIZE);
         let own =

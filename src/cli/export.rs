@@ -89,8 +89,7 @@ mod with_onnx {
     use crate::encoder::{Embedder, FoldedEncoder};
     use crate::encoders::open_run;
     use crate::export::{
-        BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, evenly_spread, export,
-        measure_corpus,
+        BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, export, measure_corpus,
     };
     use crate::files::write_whole;
     use crate::pretrain::Run;
@@ -108,7 +107,9 @@ mod with_onnx {
         }
         let test = dataset.indices(Some(Split::Test));
         let all = if test.is_empty() { dataset.indices(None) } else { test };
-        let mut sample = Sample::load(&dataset, &evenly_spread(&all, args.count as usize), &run.preprocessing)?;
+        let chosen = dataset.readable_spread(&all, args.count as usize).0;
+        anyhow::ensure!(!chosen.is_empty(), "{}: no image of it can be read", dataset.name);
+        let mut sample = Sample::load(&dataset, &chosen, &run.preprocessing)?;
         sample.data = remark.map_or_else(|| dataset.name.clone(), |remark| format!("phantoms: {remark}"));
         let tolerances = Tolerances {
             f32: args.f32_tolerance.unwrap_or(Tolerances::default().f32),
@@ -154,7 +155,7 @@ mod with_onnx {
         }
         let train = dataset.indices(Some(Split::Train));
         let unlabelled = if train.is_empty() { dataset.indices(None) } else { train };
-        let chosen = evenly_spread(&unlabelled, args.calibration_count as usize);
+        let chosen = dataset.readable_spread(&unlabelled, args.calibration_count as usize).0;
         let pixels = |&index: &usize| Ok(run.preprocessing.to_pixels(&dataset.load(index)?).pixels);
         let images = chosen.iter().map(pixels).collect::<anyhow::Result<Vec<_>>>()?;
         let request = BlobRequest {

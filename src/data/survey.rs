@@ -1,5 +1,6 @@
 //! Looks at every pixel once: what can be read, how large it is, and what it equals.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -73,6 +74,22 @@ impl Dataset {
         }
     }
 
+    /// At most `count` of the images `indices` that can be read, spread evenly over them; name and reason of those that
+    /// were chosen first and cannot be.
+    pub fn readable_spread(&self, indices: &[usize], count: usize) -> (Vec<usize>, Vec<(String, String)>) {
+        let (mut left, mut skipped) = (indices.to_vec(), Vec::new());
+        loop {
+            let chosen = evenly_spread(&left, count);
+            let unreadable: BTreeMap<usize, String> =
+                chosen.par_iter().filter_map(|&index| Some((index, self.load(index).err()?.to_string()))).collect();
+            if unreadable.is_empty() {
+                return (chosen, skipped);
+            }
+            left.retain(|index| !unreadable.contains_key(index));
+            skipped.extend(unreadable.into_iter().map(|(index, reason)| (self.records[index].name.clone(), reason)));
+        }
+    }
+
     fn remark_on_grey(&mut self, facts: &[Facts]) {
         let stored_in_colour = facts.iter().any(|fact| fact.channels == 3);
         if stored_in_colour && facts.iter().all(|fact| fact.grey) {
@@ -94,5 +111,41 @@ impl Dataset {
             }
         }
         (1, stored_in_colour.then_some(Remark::GreyInColour { images: sample.len() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Record;
+    use crate::data::dataset::Place;
+
+    /// Files that are not there.
+    fn unreadable(count: usize) -> Dataset {
+        let mut dataset = Dataset::new("made up".to_owned(), Vec::new());
+        for index in 0..count {
+            let record = Record { name: index.to_string(), label: None, split: None, group: None };
+            dataset.push(record, Place::File(format!("nowhere/{index}.png").into()));
+        }
+        dataset
+    }
+
+    #[test]
+    fn nothing_to_look_at_is_an_error() {
+        assert!(matches!(unreadable(0).check(false, &|_, _| ()), Err(DataError::Empty { .. })));
+        assert!(matches!(unreadable(3).check(false, &|_, _| ()), Err(DataError::AllSkipped { count: 3, .. })));
+        assert_eq!(unreadable(3).channels(&[0, 1, 2]), (1, None));
+    }
+
+    #[test]
+    fn a_sample_is_spread_over_what_can_be_read() {
+        let mut dataset = crate::data::open_named("phantoms:16:40", 1).unwrap();
+        let all = dataset.indices(None);
+        assert_eq!(dataset.readable_spread(&all, 4), (evenly_spread(&all, 4), Vec::new()));
+        dataset.places[10] = Place::File("nowhere/10.png".into());
+        let (chosen, skipped) = dataset.readable_spread(&all, 4);
+        assert!(chosen.len() == 4 && !chosen.contains(&10), "{chosen:?}");
+        assert_eq!(skipped.len(), 1);
+        assert_eq!(unreadable(3).readable_spread(&[0, 1, 2], 2).0, Vec::<usize>::new());
     }
 }
