@@ -23,7 +23,10 @@ fn a_run_is_exported_and_a_parity_beyond_its_tolerance_is_exit_code_3() {
     let trained = macula(folder.path(), &train.split_whitespace().collect::<Vec<_>>());
     assert_eq!(trained.status.code(), Some(0), "{}", outcome(&trained).1);
     let export = |arguments: &[&str]| {
-        macula(folder.path(), &[&["export", "run", "--out", "out", "--count", "20", "--json"], arguments].concat())
+        macula(
+            folder.path(),
+            &[&["export", "run", "--out", "out", "--count", "20", "--json", "--force"], arguments].concat(),
+        )
     };
     let there = |name: &str| folder.path().join("out").join(name).exists();
 

@@ -352,7 +352,7 @@ fn a_store_that_is_full_says_so_and_keeps_what_it_has() {
     run(0, learn(&["dark-0.png", "dark-1.png"]));
     let before = state(&folder);
     let (_, err) = run(4, learn(&["dark-2.png"]));
-    assert!(err.contains("all 2 places for supports are taken") && err.contains("dark-2.png"), "{err}");
+    assert!(err.contains("0 places of 2 left"), "{err}");
     assert_eq!(state(&folder), before);
     expect(0, folder.path(), &with("forget", &["--sample", "dark-0.png"]));
     run(0, learn(&["dark-2.png"]));

@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::images::{EncoderRange, ImageArgs};
+use super::overwrite::ForceArgs;
 use super::{Common, print_json};
 use crate::augment::{Augmentation, Policy};
 use crate::data::Preprocessing;
@@ -32,6 +33,8 @@ pub struct Args {
     /// The picture to write (PNG)
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    force: ForceArgs,
     /// Side of the network input that views are made at, in pixels
     #[arg(long, default_value_t = 64)]
     size: usize,
@@ -55,6 +58,7 @@ struct Report {
 
 /// Draws it.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    args.force.check(&args.out)?;
     let hold = |name: &str, value: usize, max: usize| {
         anyhow::ensure!((1..=max).contains(&value), "--{name} is {value}, it must be 1 to {max}");
         Ok(())

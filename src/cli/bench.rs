@@ -10,6 +10,9 @@ mod train;
 
 /// Arguments of `macula bench`.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  macula bench encoder --encoder raw-pixels\n  macula bench head --dim 64 --classes 3"
+)]
 pub struct Args {
     #[command(subcommand)]
     what: What,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::Common;
 use super::images::ImageArgs;
+use super::overwrite::ForceArgs;
 use super::preprocessing::PreprocessingArgs;
 
 /// Arguments of `macula bundle`.
@@ -30,6 +31,8 @@ pub struct Args {
     /// The bundle to write
     #[arg(long, value_name = "FILE.macula")]
     out: PathBuf,
+    #[command(flatten)]
+    force: ForceArgs,
     /// Grows with each release: devices refuse a lower one than they have used, and another bundle of the same one
     #[arg(long, value_name = "N", default_value_t = 1)]
     counter: u64,
@@ -154,6 +157,7 @@ mod with_onnx {
 
     /// Runs it.
     pub fn run(args: Args) -> anyhow::Result<()> {
+        args.force.check(&args.out)?;
         let key = KeyPair::read(&args.signing_key)?;
         let folder = args.folder();
         let onnx_path = onnx_path(&args)?;

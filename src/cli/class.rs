@@ -1,5 +1,6 @@
 //! `macula class`: adds, renames and removes classes of a device.
 
+use super::atomic::atomically;
 use super::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT};
 use super::{Common, print_json};
 
@@ -17,6 +18,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Action {
     /// Add classes without samples; one that is there stays as it is
+    #[command(after_help = "Example:\n  macula class add --device clinic.store nodule vessel")]
     Add {
         #[command(flatten)]
         device: DeviceArgs,
@@ -27,6 +29,7 @@ enum Action {
         common: Common,
     },
     /// Give a class another name
+    #[command(after_help = "Example:\n  macula class rename --device clinic.store nodule 'nodule, solid'")]
     Rename {
         #[command(flatten)]
         device: DeviceArgs,
@@ -40,6 +43,7 @@ enum Action {
         common: Common,
     },
     /// Remove a class with all its samples
+    #[command(after_help = "Example:\n  macula class remove --device clinic.store vessel")]
     Remove {
         #[command(flatten)]
         device: DeviceArgs,
@@ -62,7 +66,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (device, common, names) = match args.action {
         Action::Add { device, names, common } => {
             let listed = device.with(Missing::Make(SUPPORTS_DEFAULT), |client| {
-                names.iter().try_for_each(|name| client.add_class(name).map(drop))?;
+                atomically(client, common.json, |client, changes| {
+                    names.iter().try_for_each(|name| changes.class(client, name).map(drop))?;
+                    Ok(())
+                })?;
                 Names::of(client)
             })?;
             (device, common, listed)

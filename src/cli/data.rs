@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::Common;
 use super::images::{EncoderRange, ImageArgs};
+use super::overwrite::ForceArgs;
+use super::progress::style;
 use crate::data::decode::RawFacts;
 use crate::data::{self, Dataset, Duplicates, Facts, RawSamples, Split};
 use crate::report::sheet;
@@ -30,6 +32,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
     #[command(flatten)]
+    force: ForceArgs,
+    #[command(flatten)]
     images: ImageArgs,
     #[command(flatten)]
     common: Common,
@@ -38,6 +42,7 @@ pub struct Args {
 /// Opens the data set, looks at every image, and prints what is there.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let quiet = args.common.quiet || args.common.json;
+    args.sheet.iter().try_for_each(|sheet| args.force.check(sheet))?;
     let mut dataset = data::open_named(&args.path, args.common.seed)?;
     args.images.prepare(&mut dataset, EncoderRange::Known(None), quiet)?;
     let bar = if args.common.quiet || args.common.json {
@@ -45,7 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     } else {
         ProgressBar::new(dataset.len() as u64)
     };
-    bar.set_style(ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} images, {per_sec}, {eta} left")?);
+    bar.set_style(style("{msg} {bar:40} {pos}/{len} images, {rate}, {eta} left"));
     bar.set_message("reading");
     let facts = dataset.check(args.images.strict, &|_, _| bar.inc(1));
     bar.finish_and_clear();

@@ -7,9 +7,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::atomic::atomically;
 use super::connect::{Names, with_encoder};
+use super::overwrite::ForceArgs;
+use super::progress::style;
 use super::trust::open_encoder;
 use super::{CheckFailed, Common, learn, print_json, samples};
 use crate::data::{Dataset, Split, open_named};
@@ -43,6 +46,8 @@ pub struct Args {
     /// Draw a few images of each class to this PNG
     #[arg(long, alias = "picture", value_name = "FILE.png")]
     sheet: Option<PathBuf>,
+    #[command(flatten)]
+    force: ForceArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -78,6 +83,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let folder = args.out.clone().unwrap_or_else(|| temporary.path().to_owned());
     let dataset = open_named(DATA, args.common.seed)?;
     if let Some(path) = &args.sheet {
+        args.force.check(path)?;
         sheet::write_png(path, &sheet::draw(&dataset, 12, 64, args.common.seed)?)?;
     }
     let say = |text: &str| {
@@ -166,8 +172,8 @@ fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Res
         true => ProgressBar::hidden(),
         false => ProgressBar::new(0),
     };
-    let style = ProgressStyle::with_template("   {bar:30} {pos}/{len} steps, {per_sec:0}, {eta} left");
-    let mut observer = Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
+    let style = style("   {bar:30} {pos}/{len} steps, {rate}, {eta} left");
+    let mut observer = Bar(bar.with_style(style));
     if let Some(parent) = folder.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
     }
@@ -249,9 +255,9 @@ fn teach_and_forget(
 ) -> anyhow::Result<(Confusion, usize)> {
     let lessons = samples::draw_shots(dataset, Some(Split::Train), LESSON, seed, true)?;
     let taught = with_encoder(store, encoder, |client| {
-        for (class, images) in &lessons {
-            learn::learn(client, class, images, 0)?;
-        }
+        atomically(client, false, |client, changes| {
+            lessons.iter().try_for_each(|(class, images)| learn::learn(client, changes, class, images, 0).map(drop))
+        })?;
         Ok(client.state_sha256()?)
     })?;
     let (confusion, forgotten) = with_encoder(store, encoder, |client| {

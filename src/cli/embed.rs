@@ -1,26 +1,31 @@
 //! `macula embed`: the features of images, as a file that other programs read.
 
+mod rows;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use npyz::WriterBuilder;
 
 use super::images::{EncoderRange, ImageArgs};
+use super::overwrite::ForceArgs;
 use super::preprocessing::PreprocessingArgs;
 use super::trust::{KeyArgs, open_encoder};
 use super::{Common, print_json, samples};
 use crate::data::{Dataset, Image, Split};
 use crate::encoder::Embedder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Opened, Stated};
-use crate::files::write_whole;
 use crate::report::text;
+use rows::Row;
 
 /// Arguments of `macula embed`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     macula embed --encoder encoder.onnx --data SLIDES --split test --out features.npy\n  \
-    macula embed --encoder encoder.onnx a.png b.png --out features.npy\n\n\
-    The file is NumPy's: f32, a row an image, in the order of the images.")]
+    macula embed --encoder encoder.onnx a.png b.png --out features.npy\n  \
+    macula embed --encoder raw-pixels --data SLIDES --out features.npz\n\n\
+    The file is NumPy's: f32, a row an image, in the order of the images. Which image a row is of, its label and its \
+    split stand in FILE.csv (path,label,split), or in the arrays path, label and split of FILE.npz beside the array \
+    features.")]
 pub struct Args {
     /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels, colour-statistics,
     /// or with --data random:PRESET
@@ -42,11 +47,13 @@ pub struct Args {
     /// Images of the data set, spread evenly over it; all by default
     #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// The file to write
-    #[arg(long, value_name = "FILE.npy")]
+    /// FILE.npy, with FILE.csv beside it, or FILE.npz
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
     reading: ImageArgs,
+    #[command(flatten)]
+    force: ForceArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -58,10 +65,13 @@ struct Report {
     images: usize,
     feature_dim: usize,
     out: PathBuf,
+    /// All that was written.
+    files: Vec<PathBuf>,
 }
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    rows::files(&args.out).iter().try_for_each(|file| args.force.check(file))?;
     let quiet = args.common.quiet || args.common.json;
     let (seed, natural) = (args.common.seed, EncoderRange::Known(None));
     let mut dataset = args.data.as_deref().map(|name| args.reading.open(name, seed, natural, quiet)).transpose()?;
@@ -71,18 +81,20 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let (Some(dataset), None) = (&mut dataset, args.reading.given()) {
         args.reading.prepare(dataset, range, quiet)?;
     }
-    let (images, rows) = match &dataset {
+    let (rows, features) = match &dataset {
         None => {
             let images = args.reading.read(&args.images, range, quiet)?;
-            let rows = images.iter().map(|named| embed(encoder, &named.image).with_context(|| named.name.clone()));
-            (images.len(), rows.collect::<anyhow::Result<Vec<_>>>()?.concat())
+            let features = images.iter().map(|named| embed(encoder, &named.image).with_context(|| named.name.clone()));
+            let rows = images.iter().map(|named| Row::of_file(&named.name)).collect();
+            (rows, features.collect::<anyhow::Result<Vec<_>>>()?.concat())
         }
         Some(dataset) => embed_dataset(&args, encoder, dataset)?,
     };
     let dim = encoder.feature_dim();
-    write_whole(&args.out, &npy(&rows, images, dim)?)?;
+    rows::write(&args.out, &rows, &features, dim)?;
+    let (images, files) = (rows.len(), rows::files(&args.out));
     let report =
-        Report { encoder: opened.name, arithmetic: opened.arithmetic, images, feature_dim: dim, out: args.out };
+        Report { encoder: opened.name, arithmetic: opened.arithmetic, images, feature_dim: dim, out: args.out, files };
     match args.common.json {
         true => print_json(&report)?,
         false if args.common.quiet => {}
@@ -114,8 +126,8 @@ fn embed(encoder: &dyn Embedder, image: &Image) -> anyhow::Result<Vec<f32>> {
     Ok(encoder.embed_input(&encoder.preprocessing().apply(image))?)
 }
 
-/// How many images, and their features `[N, D]`.
-fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyhow::Result<(usize, Vec<f32>)> {
+/// The rows of the dataset and their features `[N, D]`.
+fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyhow::Result<(Vec<Row>, Vec<f32>)> {
     let name = &dataset.name;
     let all = dataset.indices(args.split);
     ensure!(!all.is_empty(), "{name} has no images in the part asked for");
@@ -123,15 +135,15 @@ fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyh
     ensure!(count <= all.len(), "{name} has {} there, {count} asked for", text::count(all.len(), "image"));
     let spread: Vec<usize> = (0..count).map(|at| all[at * all.len() / count]).collect();
     let mut block = Block::default();
-    let mut read = 0;
-    samples::for_each_image(dataset, &spread, &args.common, args.reading.strict, |_, named| {
-        read += 1;
+    let mut rows = Vec::new();
+    samples::for_each_image(dataset, &spread, &args.common, args.reading.strict, |index, named| {
+        rows.push(Row::of(dataset, &dataset.records[index]));
         block.names.push(named.name.clone());
         block.input.extend(encoder.preprocessing().apply(&named.image));
         if block.is_full(encoder) { block.embed(encoder) } else { Ok(()) }
     })?;
     block.embed(encoder)?;
-    Ok((read, block.rows))
+    Ok((rows, block.rows))
 }
 
 /// Images at once: enough for every thread, and for what an encoder in another process costs for each call.
@@ -167,14 +179,4 @@ impl Block {
         self.input.clear();
         Ok(())
     }
-}
-
-/// `[N, D]` as a file of NumPy.
-fn npy(rows: &[f32], images: usize, dim: usize) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let shape = [images as u64, dim as u64];
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
-    writer.extend(rows.iter().copied())?;
-    writer.finish()?;
-    Ok(bytes)
 }

@@ -8,11 +8,12 @@ mod table;
 use std::num::NonZeroUsize;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::Common;
 use super::images::{EncoderRange, ImageArgs};
 use super::preprocessing::ValueArgs;
+use super::progress::style;
 use super::trust::{KeyArgs, open_encoder};
 use crate::data::{self, Dataset, Division, Split};
 use crate::encoder::Embedder;
@@ -254,8 +255,7 @@ impl Asked {
         if self.common.quiet {
             return ProgressBar::hidden();
         }
-        let style = ProgressStyle::with_template("{msg:32} {bar:30} {pos}/{len}  {per_sec:0}  {eta} left")
-            .expect("a template of known keys");
+        let style = style("{msg:32} {bar:30} {pos}/{len}  {rate}  {eta} left");
         ProgressBar::new(length as u64).with_style(style).with_message(shown(what).into_owned())
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Common;
+use super::overwrite::ForceArgs;
 
 /// Arguments of `macula export`.
 #[derive(clap::Args)]
@@ -21,6 +22,8 @@ pub struct Args {
     /// The folder to write to
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    force: ForceArgs,
     /// Images to compare on [default: what the run was trained on, or phantoms where that is gone]
     #[arg(long)]
     data: Option<String>,
@@ -69,7 +72,7 @@ const WEIGHTS_FILE: &str = "encoder.safetensors";
 /// Runs it.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { common: _, run, out: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, .. } = args;
+    let Args { common: _, run, out: _, force: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, .. } = args;
     let _ = (args.blob, args.ram, args.flash, args.calibration_count, args.int8_tolerance);
     anyhow::bail!("{} cannot be exported: this build has no ONNX (feature `onnx`)", run.display())
 }
@@ -97,6 +100,7 @@ mod with_onnx {
 
     /// Runs it.
     pub fn run(args: Args) -> anyhow::Result<()> {
+        args.force.check(&args.out.join(crate::export::PARITY_FILE))?;
         let run = open_run(&args.run.to_string_lossy())?;
         // Before the work, so that a folder that cannot be made costs no time.
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;

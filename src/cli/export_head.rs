@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Common;
 use super::connect::DeviceArgs;
+use super::overwrite::ForceArgs;
 
 /// Arguments of `macula export-head`.
 #[derive(clap::Args)]
@@ -22,6 +23,8 @@ pub struct Args {
     /// Write the head alone, too: weights, biases, classes, and how a feature is quantised
     #[arg(long, value_name = "FILE.json")]
     json_head: Option<PathBuf>,
+    #[command(flatten)]
+    force: ForceArgs,
     /// Which head: auto (the device's choice), prototype, gaussian or logistic
     #[arg(long, default_value = "auto", value_parser = super::predict::parse_head)]
     head: macula_edge::head::HeadKind,
@@ -32,7 +35,7 @@ pub struct Args {
 /// Runs it.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { device: _, json_head: _, head: _, common: _, .. } = args;
+    let Args { device: _, json_head: _, force: _, head: _, common: _, .. } = args;
     anyhow::bail!("{} cannot be written: this build has no ONNX (feature `onnx`)", args.out.display())
 }
 
@@ -69,6 +72,8 @@ mod with_onnx {
 
     /// Runs it.
     pub fn run(args: Args) -> anyhow::Result<()> {
+        args.force.check(&args.out)?;
+        args.json_head.iter().try_for_each(|file| args.force.check(file))?;
         let (encoder, onnx) = encoder(&args.device)?;
         let (knowledge, device) = knowledge(&args.device)?;
         let identity = fingerprint(&*encoder.encoder);

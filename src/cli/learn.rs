@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use macula_edge::protocol::Reason;
+use macula_edge::taught::Source;
 
+use super::atomic::{Changes, atomically, check_places};
 use super::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
 use super::images::{EncoderRange, ImageArgs};
 use super::samples::Lesson;
@@ -62,7 +64,7 @@ struct Report {
     classes: Vec<ClassCount>,
 }
 
-/// Runs it. Images are learned one by one: an error leaves the device with those before it.
+/// Runs it. All images are decoded before the first is learned; after an error the device is as it was.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
     if args.new
@@ -76,16 +78,22 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     }
     args.device.with(Missing::Make(args.max_samples), |client| {
         let lessons = lessons(&args, client.range())?;
-        let (mut learned, mut known) = (0, 0);
-        for (class, images) in &lessons {
-            for (image, new) in images.iter().zip(learn(client, class, images, args.operator)?) {
-                *(if new { &mut learned } else { &mut known }) += 1;
-                if !new && !args.common.quiet {
-                    eprintln!("{}: class '{}' has these pixels already", shown(&image.name), shown(class));
+        let sources: Vec<Source> =
+            lessons.iter().flat_map(|(_, images)| images).map(|named| source_of(&named.image)).collect();
+        check_places(client, &sources)?;
+        let (mut learned, mut known) = (0, Vec::new());
+        atomically(client, args.common.json, |client, changes| {
+            for (class, images) in &lessons {
+                for (image, new) in images.iter().zip(learn(client, changes, class, images, args.operator)?) {
+                    if new { learned += 1 } else { known.push((image, class)) }
                 }
             }
+            Ok(())
+        })?;
+        for (image, class) in known.iter().filter(|_| !args.common.quiet) {
+            eprintln!("{}: class '{}' has these pixels already", shown(&image.name), shown(class));
         }
-        report(&args, &Names::of(client)?, learned, known)
+        report(&args, &Names::of(client)?, learned, known.len())
     })
 }
 
@@ -111,23 +119,25 @@ fn lessons(args: &Args, range: EncoderRange) -> anyhow::Result<Vec<Lesson>> {
 }
 
 /// Teaches `images` as `class`, which is added where it is new; tells of each image whether it was new.
-pub fn learn(client: &mut Client<'_>, class: &str, images: &[NamedImage], operator: u32) -> anyhow::Result<Vec<bool>> {
-    let (slot, added) = client.add_class(class)?;
+pub fn learn(
+    client: &mut Client<'_>,
+    changes: &mut Changes,
+    class: &str,
+    images: &[NamedImage],
+    operator: u32,
+) -> anyhow::Result<Vec<bool>> {
+    let slot = changes.class(client, class)?;
     let mut news = Vec::new();
     for image in images {
         let from = Provenance { source: source_of(&image.image), operator, time_s: now_s() };
         match client.learn(slot, &from, Sample::Image(&image.image)) {
-            Ok(learned) => news.push(learned.new),
-            Err(error) => {
-                if added && news.is_empty() {
-                    // Nothing came of it: the device is as it was. Where even this fails, the first error tells more.
-                    client.remove_class(slot).ok();
-                }
-                return Err(explain(client, image, &from, error));
+            Ok(learned) => {
+                changes.note(from.source, &learned);
+                news.push(learned.new);
             }
+            Err(error) => return Err(explain(client, image, &from, error)),
         }
     }
-    ensure!(news.len() == images.len(), "the device answered for {} of {}", news.len(), count(images.len(), "image"));
     Ok(news)
 }
 

@@ -1,12 +1,15 @@
 //! `macula merge`: brings what one device knows to another.
 
-use anyhow::{bail, ensure};
-use macula_edge::protocol::Reason;
+use std::collections::BTreeMap;
 
+use anyhow::{Context, bail, ensure};
+use macula_edge::taught::Source;
+
+use super::atomic::{atomically, check_places};
 use super::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
 use super::preprocessing::PreprocessingArgs;
 use super::{Common, print_json};
-use crate::link::{Address, Client, Knowledge};
+use crate::link::{Address, Client, Knowledge, Support};
 use crate::report::text::count;
 
 /// Arguments of `macula merge`.
@@ -49,7 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             client.address(),
             hexadecimal(&own)
         );
-        let (learned, known) = merge(client, &knowledge)?;
+        let (learned, known) = merge(client, &knowledge, args.common.json)?;
         let names = Names::of(client)?;
         if args.common.json {
             let (device, from) = (args.device.device.to_string(), args.from.to_string());
@@ -61,26 +64,39 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// Brings classes, then supports. What contradicts is left out and told at the end.
-fn merge(client: &mut Client<'_>, knowledge: &Knowledge) -> anyhow::Result<(usize, usize)> {
-    for (_, name) in &knowledge.classes {
-        client.add_class(name)?;
-    }
-    let (mut learned, mut known, mut refused) = (0, 0, Vec::new());
-    for support in &knowledge.supports {
-        let Some(name) = knowledge.name(support.slot) else { bail!("a sample of slot {} has no class", support.slot) };
-        match client.merge(name, support) {
-            Ok(answer) if answer.new => learned += 1,
-            Ok(_) => known += 1,
-            Err(error) if error.reason() == Some(Reason::TaughtOtherwise) => refused.push(support.from.source),
-            Err(error) => return Err(error.into()),
+/// Brings classes, then supports. What contradicts is known before anything is brought.
+fn merge(client: &mut Client<'_>, knowledge: &Knowledge, json: bool) -> anyhow::Result<(usize, usize)> {
+    check_contradictions(&client.export()?, knowledge)?;
+    let sources: Vec<Source> = knowledge.supports.iter().map(|support| support.from.source).collect();
+    check_places(client, &sources)?;
+    let (mut learned, mut known) = (0, 0);
+    atomically(client, json, |client, changes| {
+        knowledge.classes.iter().try_for_each(|(_, name)| changes.class(client, name).map(drop))?;
+        for support in &knowledge.supports {
+            let name = knowledge.name(support.slot);
+            let name = name.with_context(|| format!("a sample of slot {} has no class", support.slot))?;
+            let answer = client.merge(name, support)?;
+            changes.note(support.from.source, &answer);
+            *(if answer.new { &mut learned } else { &mut known }) += 1;
         }
-    }
-    let Some(first) = refused.first() else { return Ok((learned, known)) };
+        Ok(())
+    })?;
+    Ok((learned, known))
+}
+
+/// Refuses samples that both devices know, as different classes.
+fn check_contradictions(own: &Knowledge, other: &Knowledge) -> anyhow::Result<()> {
+    let classes: BTreeMap<Source, Option<&str>> =
+        own.supports.iter().map(|support| (support.from.source, own.name(support.slot))).collect();
+    let contradicts = |support: &&Support| {
+        let own = classes.get(&support.from.source);
+        own.is_some_and(|&class| class != other.name(support.slot))
+    };
+    let found: Vec<&Support> = other.supports.iter().filter(contradicts).collect();
+    let Some(first) = found.first() else { return Ok(()) };
     bail!(
-        "learned {learned} samples, {known} were known, and {} are known as another class, the first of source {}; \
-         forget them on one of the devices",
-        refused.len(),
-        hexadecimal(&first[..8])
+        "nothing was merged: {} known here as another class, the first of source {}; forget them on one of the devices",
+        count(found.len(), "sample"),
+        hexadecimal(&first.from.source[..8])
     )
 }

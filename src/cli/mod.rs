@@ -17,6 +17,7 @@ use crate::report::text::shown;
 #[macro_use]
 mod output;
 
+mod atomic;
 #[cfg(feature = "desk")]
 mod augment;
 mod bench;
@@ -50,6 +51,7 @@ mod learn;
 mod merge;
 #[cfg(feature = "desk")]
 mod models;
+mod overwrite;
 #[cfg(all(test, feature = "desk"))]
 mod old_options;
 mod predict;
@@ -58,6 +60,7 @@ mod preprocessing;
 mod pretrain;
 #[cfg(feature = "desk")]
 mod reproduce;
+mod progress;
 mod reset;
 mod samples;
 mod self_test;

@@ -1,5 +1,6 @@
 //! `macula pretrain`: train an encoder into a run folder, or continue a run.
 
+mod config_file;
 mod figures;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::images::{EncoderRange, ImageArgs, RangeArg};
+use super::progress::style;
 use super::{CheckFailed, Common, Interrupted, print_json};
 use crate::augment::Policy;
 use crate::data;
@@ -22,34 +24,40 @@ use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
     self, EpochLine, Event, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig,
-    PretrainError, RunFolder, Validate, pretrain,
+    PretrainError, RunFolder, Validate, extend, pretrain,
 };
 use crate::report::text::{count, shown};
+use config_file::ConfigFile;
 
 /// Arguments of `macula pretrain`. What is left out keeps its default, or when resuming what the run has.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   macula pretrain --data cifar10 --method rotation --encoder nano --epochs 20 --seed 1 --out runs/cifar-rotation
   macula pretrain --resume --out runs/cifar-rotation
+  macula pretrain --resume --epochs 40 --out runs/cifar-rotation
+  macula pretrain --config runs/cifar-rotation/config.toml --seed 2 --out runs/cifar-rotation-2
   macula pretrain --data cifar10 --method supervised --init runs/cifar-rotation --freeze --out runs/cifar-probe
 
 Ctrl-C ends the current step, writes a checkpoint and exits with code 130; --resume then ends in the same
-bytes as an uninterrupted run. Exit code 3: training diverged, or the encoder collapsed (see --health).")]
+bytes as an uninterrupted run. The epochs that extend a run have a learning rate of their own, from warm-up to zero. Exit code 3: training diverged, or the encoder collapsed (see --health).")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     images: ImageArgs,
     /// Images: a folder, .npz, CIFAR, IDX, a .csv manifest, or phantoms[:SIZE[:COUNT]]
-    #[arg(long, required_unless_present = "resume")]
+    #[arg(long, required_unless_present_any = ["resume", "config"])]
     data: Option<String>,
     /// What is minimised: only supervised, and triplet with --positives labels, need labels
-    #[arg(long, required_unless_present = "resume")]
+    #[arg(long, required_unless_present_any = ["resume", "config"])]
     method: Option<Method>,
+    /// Settings of this file, as config.toml in the folder of a run has them; options given here count more
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    config: Option<PathBuf>,
     /// The run folder: new or empty, or that of the run to continue
     #[arg(long)]
     out: PathBuf,
-    /// Continue the run in the folder
+    /// Continue the run in the folder; with more --epochs than it has, extend it once it is finished
     #[arg(long)]
     resume: bool,
     /// pico, nano, micro or mobile [default: nano]
@@ -257,46 +265,70 @@ impl Args {
     /// The run asked for: a new one, or the one in the folder.
     fn config(&self, seed_given: bool) -> anyhow::Result<PretrainConfig> {
         if self.resume {
-            let stored = RunFolder::open(&self.out)?.1;
-            // Data may have moved, and a default seed says nothing; all else must be what it was.
-            let mut asked = self.overlaid(stored.clone());
-            asked.data.clone_from(&stored.data);
-            asked.health = stored.health;
-            if let (Some(path), Some(init)) = (&self.init, &stored.init) {
-                let sha256 = open_run(&path.to_string_lossy())?.sha256();
-                // The encoder may have moved as well, as long as it is the same.
-                asked.init = Some(Init { encoder: init.encoder.clone(), sha256 });
+            let mut stored = RunFolder::open(&self.out)?.1;
+            if let Some(epochs) = self.epochs.filter(|&epochs| epochs != stored.epochs) {
+                self.check_same(&PretrainConfig { epochs, ..stored }, seed_given)?;
+                stored = extend(&self.out, epochs)?;
             }
-            if seed_given {
-                asked.seed = self.common.seed;
-            }
-            anyhow::ensure!(
-                asked == stored,
-                "{}: the run was begun with other settings; leave them out to continue it",
-                self.out.display()
-            );
+            self.check_same(&stored, seed_given)?;
             return Ok(PretrainConfig { health: self.health.unwrap_or(stored.health), ..stored });
         }
-        let (Some(data), Some(method)) = (&self.data, self.method) else {
-            anyhow::bail!("--data and --method are needed for a new run");
+        let file = self.config.as_deref().map(ConfigFile::read).transpose()?;
+        let has = |key: &str| file.as_ref().is_some_and(|file| file.has(key));
+        let data = self.data.clone().or_else(|| file.as_ref().and_then(ConfigFile::data));
+        let method = match (self.method, &file) {
+            (None, Some(file)) => file.method()?,
+            (given, _) => given,
         };
-        let mut start = PretrainConfig::new(data, method);
-        start.seed = self.common.seed;
+        let (Some(data), Some(method)) = (data, method) else {
+            anyhow::bail!("a new run needs data and a method: --data and --method, or both in the file of --config");
+        };
+        let mut start = PretrainConfig::new(&data, method);
+        if let Some(file) = &file {
+            start = file.over(&start)?;
+        }
+        if seed_given || !has("seed") {
+            start.seed = self.common.seed;
+        }
         if let Some(path) = &self.init {
             let run = open_run(&path.to_string_lossy())?;
             (start.encoder, start.channels, start.size) = (run.config.encoder, run.config.channels, run.config.size);
             start.range = run.preprocessing.range;
             start.init = Some(Init { encoder: path.display().to_string(), sha256: run.sha256() });
         }
-        let mut config = self.overlaid(start);
-        if self.learning_rate.is_none() {
+        let mut config = self.overlaid(start, has("augmentation"));
+        if self.learning_rate.is_none() && !has("learning_rate") {
             config.learning_rate = config.usual_learning_rate();
         }
         Ok(config)
     }
 
+    /// Refuses settings that are given and are not those of the run that is to be continued.
+    fn check_same(&self, stored: &PretrainConfig, seed_given: bool) -> anyhow::Result<()> {
+        // Data may have moved, and a default seed says nothing; all else must be what it was.
+        let mut asked = self.overlaid(stored.clone(), true);
+        asked.data.clone_from(&stored.data);
+        asked.health = stored.health;
+        if let (Some(path), Some(init)) = (&self.init, &stored.init) {
+            let sha256 = open_run(&path.to_string_lossy())?.sha256();
+            // The encoder may have moved as well, as long as it is the same.
+            asked.init = Some(Init { encoder: init.encoder.clone(), sha256 });
+        }
+        if seed_given {
+            asked.seed = self.common.seed;
+        }
+        anyhow::ensure!(
+            asked == *stored,
+            "{}: the run was begun with other settings; leave them out to continue it",
+            self.out.display()
+        );
+        Ok(())
+    }
+
     /// `config` with every setting that was given.
-    fn overlaid(&self, mut config: PretrainConfig) -> PretrainConfig {
+    ///
+    /// * `has_augmentation`: whether its augmentation was chosen, and is not the usual one of a method
+    fn overlaid(&self, mut config: PretrainConfig, has_augmentation: bool) -> PretrainConfig {
         fn set<T: Clone>(place: &mut T, value: &Option<T>) {
             if let Some(value) = value {
                 place.clone_from(value);
@@ -314,8 +346,8 @@ impl Args {
         set(&mut config.weight_decay, &self.weight_decay);
         set(&mut config.warmup_fraction, &self.warmup_fraction);
         set(&mut config.label_smoothing, &self.label_smoothing);
-        // A new run's policy is known by its method; that of a run to be continued is in its folder.
-        let usual = (!self.resume).then(|| Policy::usual(config.method.is_contrastive()));
+        // A new run's policy is known by its method; that of a run to be continued is in its folder, or in a file.
+        let usual = (!has_augmentation).then(|| Policy::usual(config.method.is_contrastive()));
         if let Some(policy) = self.policy.or(usual) {
             config.augmentation = policy.augmentation(config.size);
         }
@@ -379,7 +411,7 @@ impl Progress {
     fn start(&mut self, template: &str, len: u64) {
         if !self.quiet {
             self.bar = ProgressBar::new(len);
-            self.bar.set_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()));
+            self.bar.set_style(style(template));
         }
     }
 
@@ -395,7 +427,7 @@ impl Observer for Progress {
         match event {
             Event::Reading { done, of } => {
                 if self.bar.length() != Some(of as u64) {
-                    self.start("reading  {bar:30} {human_pos}/{human_len} images  {per_sec}  {eta} left", of as u64);
+                    self.start("reading  {bar:30} {human_pos}/{human_len} images  {rate}  {eta} left", of as u64);
                 }
                 self.bar.set_position(done as u64);
             }
@@ -404,7 +436,7 @@ impl Observer for Progress {
                 self.images_a_step = batch_size as u64;
                 self.bar.finish_and_clear();
                 self.say(format!("training on {}, {} of {batch_size}", count(images, "image"), count(steps, "step")));
-                let template = "training {bar:30} {human_pos}/{human_len} images  {per_sec}  {eta} left  {msg}";
+                let template = "training {bar:30} {human_pos}/{human_len} images  {rate}  {eta} left  {msg}";
                 self.start(template, steps * self.images_a_step);
                 self.bar.set_position(step * self.images_a_step);
                 self.bar.reset_eta();

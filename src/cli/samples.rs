@@ -1,11 +1,12 @@
 //! Images for a device: files, and what is drawn from data sets.
 
 use anyhow::{Context, anyhow, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::Common;
 use super::images::print_remarks;
+use super::progress::style;
 use crate::data::{Dataset, Split};
 use crate::device::NamedImage;
 use crate::report::text::{count, shown};
@@ -150,6 +151,6 @@ fn progress_bar(images: usize, common: &Common) -> ProgressBar {
     if common.quiet {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {per_sec}, {eta} left");
-    ProgressBar::new(images as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = style("{bar:30} {pos}/{len} images, {rate}, {eta} left");
+    ProgressBar::new(images as u64).with_style(style)
 }

@@ -113,8 +113,11 @@ pub struct PretrainConfig {
     pub channels: usize,
     /// Side of the square network input, in pixels. Square, because a turned image must fit as well.
     pub size: usize,
-    /// Passes over the training images. The learning rate falls over all of them, so a run cannot be prolonged.
+    /// Passes over the training images.
     pub epochs: u64,
+    /// Epochs after which the run had been finished before it was extended: the learning rate begins anew there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended_at: Vec<u64>,
     /// Images a step. Rotation makes four network inputs of each.
     pub batch_size: usize,
     /// Seeds initialisation, shuffling, augmentation and `limit`.
@@ -205,6 +208,7 @@ impl PretrainConfig {
             channels: 3,
             size: 32,
             epochs: 20,
+            extended_at: Vec::new(),
             batch_size: 128,
             seed: 1,
             limit: None,
@@ -316,6 +320,9 @@ impl PretrainConfig {
         self.spec()?;
         hold("size", self.size, "at most 65535", self.size <= SIDE_MAX)?;
         hold("epochs", self.epochs, "1 to 1000000", (1..=1_000_000).contains(&self.epochs))?;
+        let parts = self.extended_at.iter().chain([&self.epochs]).collect::<Vec<_>>();
+        let ascending = *parts[0] > 0 && parts.is_sorted_by(|a, b| a < b);
+        hold("extended_at", format!("{:?}", self.extended_at), "ascending and below epochs", ascending)?;
         hold("batch_size", self.batch_size, "1 to 65536", (1..=65_536).contains(&self.batch_size))?;
         // TOML has no larger integers.
         hold("seed", self.seed, "at most 9223372036854775807", i64::try_from(self.seed).is_ok())?;

@@ -13,6 +13,20 @@ pub enum PretrainError {
     /// A setting is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// More epochs were asked of a run that is not finished, or fewer than it has.
+    #[error(
+        "{path}: {asked} epochs asked of a run of {epochs}, at step {step}: only a finished run takes more, and none fewer"
+    )]
+    NotExtended {
+        /// The run folder.
+        path: String,
+        /// Steps done.
+        step: u64,
+        /// Epochs it has.
+        epochs: u64,
+        /// Epochs asked for.
+        asked: u64,
+    },
     /// The run folder is at fault.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -10,6 +10,7 @@ use super::batch::Recipe;
 use super::checkpoint::{Checkpoint, Progress, corpus_tensors};
 use super::config::{PretrainConfig, Validate};
 use super::error::PretrainError;
+use super::extend::learning_rate;
 use super::frozen::Frozen;
 use super::health::{self, Health, HealthGate, Sample};
 use super::learner::Learner;
@@ -24,7 +25,6 @@ use crate::augment::Augmentation;
 use crate::data::{Dataset, Preprocessing};
 use crate::encoder::{CorpusStatistics, Network};
 use crate::files::write_whole;
-use crate::nn::schedule::learning_rate_at;
 use crate::objective::Objective;
 use crate::rng::Rng;
 
@@ -313,7 +313,7 @@ impl<'a> Trainer<'a> {
                     self.save()?;
                     return Ok(Outcome::Interrupted { step: self.progress.step });
                 }
-                let line = self.step(batch, epoch, per_epoch * epochs)?;
+                let line = self.step(batch, epoch)?;
                 let config = &self.progress.config;
                 if line.step.checked_rem(config.metrics_steps) == Some(0) {
                     self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
@@ -347,7 +347,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step on the images at `batch`.
-    fn step(&mut self, batch: &[usize], epoch: u64, steps: u64) -> Result<StepLine, PretrainError> {
+    fn step(&mut self, batch: &[usize], epoch: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
         let known = self.frozen.as_ref().and_then(|frozen| frozen.training.as_ref());
         if known.is_none() {
@@ -361,8 +361,7 @@ impl<'a> Trainer<'a> {
         }
         let labels: Vec<Option<usize>> = batch.iter().map(|&position| self.training.labels[position]).collect();
 
-        let warmup = (f64::from(config.warmup_fraction) * steps as f64).round() as u64;
-        let learning_rate = learning_rate_at(self.progress.step, steps, warmup, config.learning_rate);
+        let learning_rate = learning_rate(config, self.progress.step, self.steps_per_epoch());
         let verdict = match (known, config.freeze) {
             (Some(features), _) => self.learner.step_head(features.select(batch).rows, &labels, learning_rate),
             (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), &labels, learning_rate),
@@ -384,8 +383,7 @@ impl<'a> Trainer<'a> {
         let config = &self.progress.config;
         let wanted = config.validate == Validate::Epoch || config.validate == Validate::End && is_last;
         let held_out = self.held_out.as_ref().filter(|_| wanted).map(|set| self.measure(set)).transpose()?.flatten();
-        let warmup = (f64::from(config.warmup_fraction) * steps as f64).round() as u64;
-        let learning_rate = learning_rate_at(self.progress.step - 1, steps, warmup, config.learning_rate);
+        let learning_rate = learning_rate(config, self.progress.step - 1, self.steps_per_epoch());
         let train = self.progress.tally.score();
         let health = self.examine()?.map(Box::new);
         let line = EpochLine { step: self.progress.step, epoch, train, held_out, learning_rate, health };

@@ -35,7 +35,7 @@ impl fmt::Display for Arithmetic {
         f.write_str(match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
-            Self::F16WidenedToF32 => "f16 weights widened to f32 (this processor has no fp16 arithmetic)",
+            Self::F16WidenedToF32 => "f16 weights widened to f32 (the runtime has no f16 kernels for this processor)",
         })
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::super::progress::style;
 use super::super::{Common, print_json};
 use super::measure::{Percentiles, count_to, customary_input, mib, random_values, thread_pool, timed};
 use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Workspace};
@@ -141,8 +142,7 @@ fn progress_bar(preset: Preset, args: &Args) -> ProgressBar {
     if args.common.quiet {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{msg:8} {bar:30} {pos}/{len} steps, {per_sec}, {eta} left");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = style("{msg:8} {bar:30} {pos}/{len} steps, {rate}, {eta} left");
     ProgressBar::new(args.steps as u64).with_style(style).with_message(preset.name())
 }
 

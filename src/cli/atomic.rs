@@ -1,0 +1,104 @@
+//! Several changes to a device as one: all of them are made, or none stays.
+
+use macula_edge::taught::Source;
+
+use super::print_json;
+use crate::link::{Client, Knowledge, Learned, LinkError};
+use crate::report::text::count;
+
+/// What was changed so far.
+#[derive(Default)]
+pub struct Changes {
+    learned: Vec<Source>,
+    added: Vec<(u8, String)>,
+}
+
+/// Changes that could not be taken back, as `--json` gives them.
+#[derive(serde::Serialize)]
+struct Kept<'k> {
+    /// Sources of samples that the device was taught and still has.
+    learned_kept: Vec<String>,
+    classes_kept: Vec<&'k str>,
+    error: String,
+}
+
+impl Changes {
+    /// The slot of the class `name`, which is added where it is new.
+    pub fn class(&mut self, client: &mut Client<'_>, name: &str) -> Result<u8, LinkError> {
+        let (slot, added) = client.add_class(name)?;
+        if added {
+            self.added.push((slot, name.to_owned()));
+        }
+        Ok(slot)
+    }
+
+    /// Notes the answer to a sample.
+    pub fn note(&mut self, source: Source, answer: &Learned) {
+        if answer.new {
+            self.learned.push(source);
+        }
+    }
+
+    /// Forgets what was learned and removes the classes that were added, the last first. What is taken back is removed
+    /// here, so that after an error the rest is what the device still has.
+    fn undo(&mut self, client: &mut Client<'_>) -> Result<(), LinkError> {
+        while let Some(source) = self.learned.last() {
+            client.forget(*source)?;
+            self.learned.pop();
+        }
+        while let Some((slot, _)) = self.added.last() {
+            client.remove_class(*slot)?;
+            self.added.pop();
+        }
+        Ok(())
+    }
+}
+
+/// Has `work` change the device. After an error the device is as it was: forgetting is exact. Where the device can no
+/// longer be reached for that, the error says what stays, with `json` also as JSON.
+pub fn atomically<T>(
+    client: &mut Client<'_>,
+    json: bool,
+    work: impl FnOnce(&mut Client<'_>, &mut Changes) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut changes = Changes::default();
+    let error = match work(client, &mut changes) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let Err(undoing) = changes.undo(client) else { return Err(error.context("nothing was changed")) };
+    if json {
+        print_json(&Kept {
+            learned_kept: changes.learned.iter().map(|source| super::connect::hexadecimal(source)).collect(),
+            classes_kept: changes.added.iter().map(|(_, name)| name.as_str()).collect(),
+            error: format!("{error:#}"),
+        })?;
+    }
+    let (samples, classes) = (count(changes.learned.len(), "new sample"), count(changes.added.len(), "new class"));
+    Err(error.context(format!(
+        "{samples} and {classes} stay on the device, as taking them back failed ({undoing}); the same command goes on"
+    )))
+}
+
+/// Refuses samples that do not fit before any of them costs an erase.
+///
+/// # Errors
+/// When fewer places are left than `sources` has that the device does not know.
+pub fn check_places(client: &mut Client<'_>, sources: &[Source]) -> anyhow::Result<()> {
+    let status = client.status()?;
+    let (limit, left) = (status.supports_limit, status.supports_limit.saturating_sub(status.supports));
+    if sources.len() <= left as usize {
+        return Ok(());
+    }
+    let Knowledge { supports, .. } = client.export()?;
+    let mut new: Vec<&Source> =
+        sources.iter().filter(|source| supports.iter().all(|support| support.from.source != **source)).collect();
+    new.sort_unstable();
+    new.dedup();
+    if new.len() <= left as usize {
+        return Ok(());
+    }
+    let (asked, places) = (count(new.len(), "new sample"), count(left, "place"));
+    Err(super::DeviceFault(format!("{}: {asked}, {places} of {limit} left; nothing was changed", client.address()))
+        .into())
+}

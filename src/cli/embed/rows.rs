@@ -1,0 +1,108 @@
+//! Features and which image each row is of, as files that NumPy and spreadsheets read.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use npyz::WriterBuilder;
+use zip::write::SimpleFileOptions;
+
+use crate::data::{Dataset, Record, Split};
+use crate::files::write_whole;
+
+/// What a row is of. Empty text where there is no label or no split.
+pub struct Row {
+    pub path: String,
+    pub label: String,
+    pub split: &'static str,
+}
+
+impl Row {
+    /// Of an image of a dataset.
+    pub fn of(dataset: &Dataset, record: &Record) -> Self {
+        Self {
+            path: record.name.clone(),
+            label: record.label.map_or_else(String::new, |label| dataset.class_names[label].clone()),
+            split: record.split.map_or("", Split::name),
+        }
+    }
+
+    /// Of an image file that was named.
+    pub fn of_file(name: &str) -> Self {
+        Self { path: name.to_owned(), label: String::new(), split: "" }
+    }
+}
+
+/// The files that `out` stands for: `FILE.npz` alone, or `FILE.npy` and beside it `FILE.csv`.
+pub fn files(out: &Path) -> Vec<PathBuf> {
+    match is_npz(out) {
+        true => vec![out.to_owned()],
+        false => vec![out.to_owned(), out.with_extension("csv")],
+    }
+}
+
+fn is_npz(out: &Path) -> bool {
+    out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+}
+
+/// Writes `features`, `[N, D]`, and the rows they are.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(out: &Path, rows: &[Row], features: &[f32], dim: usize) -> anyhow::Result<()> {
+    let features = npy(features, [rows.len(), dim])?;
+    if !is_npz(out) {
+        write_whole(&out.with_extension("csv"), &csv(rows)?)?;
+        return Ok(write_whole(out, &features)?);
+    }
+    let column = |text: fn(&Row) -> &str| text_npy(&rows.iter().map(text).collect::<Vec<_>>());
+    let arrays = [
+        ("features", features),
+        ("path", column(|row| &row.path)),
+        ("label", column(|row| &row.label)),
+        ("split", column(|row| row.split)),
+    ];
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in arrays {
+        archive.start_file(format!("{name}.npy"), SimpleFileOptions::default().large_file(bytes.len() > 1 << 31))?;
+        archive.write_all(&bytes).with_context(|| out.display().to_string())?;
+    }
+    Ok(write_whole(out, &archive.finish()?.into_inner())?)
+}
+
+fn csv(rows: &[Row]) -> anyhow::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["path", "label", "split"])?;
+    rows.iter().try_for_each(|row| writer.write_record([&row.path, &row.label, row.split]))?;
+    Ok(writer.into_inner()?)
+}
+
+/// `[N, D]` as an array file of NumPy.
+fn npy(values: &[f32], shape: [usize; 2]) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let shape = shape.map(|len| len as u64);
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+    writer.extend(values.iter().copied())?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// Texts as an array file of NumPy, dtype `<U…`: as many characters each as the longest, in UTF-32, filled with zeros.
+fn text_npy(texts: &[&str]) -> Vec<u8> {
+    let len = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
+    let header = format!("{{'descr': '<U{len}', 'fortran_order': False, 'shape': ({},), }}", texts.len());
+    // Version 1.0: magic, version and length take 10 bytes; header and line feed fill up a multiple of 64.
+    let padded = (10 + header.len() + 1).next_multiple_of(64) - 11;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((padded as u16 + 1).to_le_bytes());
+    bytes.extend(format!("{header:<padded$}\n").bytes());
+    for text in texts {
+        let mut left = len;
+        for c in text.chars() {
+            bytes.extend(u32::from(c).to_le_bytes());
+            left -= 1;
+        }
+        bytes.extend(std::iter::repeat_n(0, 4 * left));
+    }
+    bytes
+}

@@ -1,0 +1,16 @@
+//! The style of progress bars.
+
+use std::fmt::Write;
+
+use indicatif::{ProgressState, ProgressStyle};
+
+use crate::report::text::rate;
+
+/// A bar by indicatif's template, in which `{rate}` is how many are done per second, to three digits.
+pub fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+        // A bar that cannot be drawn is no reason to stop.
+        let _ = write!(out, "{}/s", rate(state.per_sec()));
+    })
+}

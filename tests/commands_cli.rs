@@ -1,0 +1,243 @@
+//! What commands promise together: a failure changes nothing, files are not overwritten, runs are extended.
+
+mod shell;
+
+use std::fs;
+use std::path::Path;
+
+use macula::pretrain::Run;
+use shell::{draw_pictures, expect, expect_usage, json};
+
+fn with<'a>(command: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    [&[command, "--device", "a.store"], arguments].concat()
+}
+
+fn state(folder: &Path, device: &str) -> String {
+    let (out, _) = expect(0, folder, &["status", "--device", device, "--json"]);
+    let status = json(&out);
+    format!("{} {}", status["state_sha256"], status["classes"])
+}
+
+/// `a.store` with two samples of `dark`, places for four, and pictures.
+fn taught() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    draw_pictures(folder.path());
+    let new = ["--encoder", "raw-pixels", "--max-samples", "4", "--class", "dark", "dark-0.png", "dark-1.png"];
+    expect(0, folder.path(), &with("learn", &new));
+    folder
+}
+
+#[test]
+fn a_lesson_is_learned_whole_or_not_at_all() {
+    let folder = taught();
+    let path = folder.path();
+    let before = state(path, "a.store");
+    fs::write(path.join("broken.png"), "no image").unwrap();
+    // Known as another class, unreadable, too many, or no name for a class: nothing changes, not even the classes.
+    let refused: [(i32, &[&str]); 5] = [
+        (2, &["--class", "bright", "bright-0.png", "dark-1.png"]),
+        (2, &["--class", "bright", "bright-0.png", "broken.png"]),
+        (2, &["--class", "bright", "bright-0.png", "missing.png"]),
+        (4, &["--class", "bright", "bright-0.png", "bright-1.png", "bright-2.png"]),
+        (2, &["--class", "a\nb", "bright-0.png"]),
+    ];
+    for (code, arguments) in refused {
+        expect(code, path, &with("learn", arguments));
+        assert_eq!(state(path, "a.store"), before, "{arguments:?}");
+    }
+    expect(2, path, &["class", "add", "--device", "a.store", "new", "a\nb"]);
+    assert_eq!(state(path, "a.store"), before);
+    // Three of which one is known fit on two places.
+    let fits = ["--class", "dark", "dark-1.png", "dark-2.png", "dark-3.png", "--json"];
+    let report = json(&expect(0, path, &with("learn", &fits)).0);
+    assert_eq!((&report["learned"], &report["known"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn a_merge_is_whole_or_not_at_all() {
+    let folder = taught();
+    let path = folder.path();
+    let other = |class: &'static str, images: &[&'static str]| {
+        let new = ["learn", "--device", "b.store", "--encoder", "raw-pixels", "--class", class];
+        expect(0, path, &[&new, images].concat());
+    };
+    other("bright", &["bright-0.png", "dark-0.png"]);
+    let before = state(path, "a.store");
+    expect(2, path, &with("merge", &["--from", "b.store"]));
+    assert_eq!(state(path, "a.store"), before, "dark-0 is known as another class");
+    expect(0, path, &["forget", "--device", "b.store", "--sample", "dark-0.png"]);
+    other("bright", &["bright-1.png", "bright-2.png"]);
+    expect(4, path, &with("merge", &["--from", "b.store"]));
+    assert_eq!(state(path, "a.store"), before, "two places are left for three samples");
+    expect(0, path, &["forget", "--device", "b.store", "--sample", "bright-2.png"]);
+    let report = json(&expect(0, path, &with("merge", &["--from", "b.store", "--json"])).0);
+    assert_eq!((&report["learned"], &report["known"]), (&2.into(), &0.into()));
+}
+
+#[test]
+fn features_come_with_the_images_they_are_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for (part, class) in [("train", "dark"), ("test", "bright")] {
+        fs::create_dir_all(path.join("set").join(part).join(class)).unwrap();
+        for number in 0..2 {
+            let file = path.join("set").join(part).join(class).join(format!("{number}, ö.png"));
+            shell::picture(class, number).save(file).unwrap();
+        }
+    }
+    let embed = |out: &'static str| ["embed", "--encoder", "raw-pixels", "--data", "set", "--out", out];
+    expect(0, path, &embed("a.npy"));
+    let mut rows = csv::Reader::from_path(path.join("a.csv")).unwrap();
+    assert_eq!(rows.headers().unwrap(), vec!["path", "label", "split"]);
+    let rows: Vec<(String, String, String)> = rows.deserialize().map(Result::unwrap).collect();
+    let known: Vec<(&str, &str)> = rows.iter().map(|(_, label, split)| (label.as_str(), split.as_str())).collect();
+    assert!(
+        known.iter().all(|row| [("dark", "train"), ("bright", "test")].contains(row)) && rows.len() == 4,
+        "{rows:?}"
+    );
+    assert!(rows.iter().all(|(name, ..)| name.contains(", ö.png")));
+    // The archive holds the same.
+    expect(0, path, &embed("a.npz"));
+    assert_eq!(member(path, "features"), fs::read(path.join("a.npy")).unwrap());
+    for (name, column) in [("path", 0), ("label", 1), ("split", 2)] {
+        let expected: Vec<&String> = rows.iter().map(|row| [&row.0, &row.1, &row.2][column]).collect();
+        assert_eq!(text_of(path, name).iter().collect::<Vec<_>>(), expected, "{name}");
+    }
+    // Named files have no label.
+    expect(0, path, &["embed", "--encoder", "raw-pixels", "set/test/bright/0, ö.png", "--out", "b.npy"]);
+    assert_eq!(fs::read_to_string(path.join("b.csv")).unwrap(), "path,label,split\n\"set/test/bright/0, ö.png\",,\n");
+}
+
+/// An array of `a.npz`.
+fn member(folder: &Path, name: &str) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(folder.join("a.npz")).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    std::io::copy(&mut archive.by_name(&format!("{name}.npy")).unwrap(), &mut bytes).unwrap();
+    bytes
+}
+
+/// An array of texts in `a.npz`, by the format's own rules: UTF-32, filled with zeros.
+fn text_of(folder: &Path, name: &str) -> Vec<String> {
+    let bytes = member(folder, name);
+    let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let (header, values) = (String::from_utf8(bytes[10..10 + header_len].to_vec()).unwrap(), &bytes[10 + header_len..]);
+    assert!((10 + header_len).is_multiple_of(64) && header.ends_with('\n'), "{header:?}");
+    let len: usize = header.split("<U").nth(1).unwrap().split('\'').next().unwrap().parse().unwrap();
+    let character = |bytes: &[u8]| char::from_u32(u32::from_le_bytes(bytes.try_into().unwrap())).unwrap();
+    let text = |bytes: &[u8]| bytes.chunks(4).map(character).collect::<String>().trim_end_matches('\0').to_owned();
+    values.chunks(4 * len).map(text).collect()
+}
+
+#[test]
+fn output_files_are_not_overwritten() {
+    let folder = taught();
+    let path = folder.path();
+    let commands: [&[&str]; 4] = [
+        &["embed", "--encoder", "raw-pixels", "dark-0.png", "--out", "a.npy"],
+        &["embed", "--encoder", "raw-pixels", "dark-0.png", "--out", "a.npz"],
+        &["augment", "dark-0.png", "--policy", "light", "--views", "3", "--out", "sheet.png"],
+        &["data", "phantoms:16:60", "--sheet", "classes.png"],
+    ];
+    for command in commands {
+        let file = path.join(command.last().unwrap());
+        expect(0, path, command);
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, "mine").unwrap();
+        let (_, err) = expect(2, path, command);
+        assert!(err.contains("--force") && fs::read(&file).unwrap() == b"mine", "{command:?}: {err}");
+        expect(0, path, &[command, &["--force"]].concat());
+        assert_eq!(fs::read(&file).unwrap(), bytes, "{command:?}");
+    }
+    fs::remove_file(path.join("a.npy")).unwrap();
+    expect(2, path, commands[0]);
+    assert!(!path.join("a.npy").exists(), "its list of rows is there still");
+    expect(0, path, &["keygen", "--out", "maker"]);
+    expect(2, path, &["keygen", "--out", "maker"]);
+}
+
+#[test]
+fn why_names_the_files_of_samples() {
+    let folder = taught();
+    let path = folder.path();
+    let report = json(&expect(0, path, &with("why", &["dark-2.png", "--data", ".", "--json"])).0);
+    let nearest = report["images"][0]["nearest"].as_array().unwrap();
+    let files: Vec<&str> = nearest.iter().map(|witness| witness["file"].as_str().unwrap()).collect();
+    assert!(files.contains(&"dark-0.png") && files.contains(&"dark-1.png"), "{report}");
+    assert!(expect(0, path, &with("why", &["dark-2.png", "--data", "."])).0.contains("dark-0.png"));
+    let without = json(&expect(0, path, &with("why", &["dark-2.png", "--json"])).0);
+    assert!(without["images"][0]["nearest"][0].get("file").is_none());
+}
+
+/// Trains into `run`; what is the same for all runs of the tests below.
+fn pretrain(folder: &Path, code: i32, arguments: &str) -> String {
+    let fixed = "pretrain --validate never --health never --quiet";
+    let line: Vec<&str> = fixed.split_whitespace().chain(arguments.split_whitespace()).collect();
+    expect(code, folder, &line).1
+}
+
+const NEW: &str = "--data phantoms:16:60 --method rotation --encoder pico --channels 1 --size 16 --batch-size 20";
+
+#[test]
+fn a_configuration_that_a_run_wrote_makes_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    pretrain(path, 0, &format!("{NEW} --epochs 2 --seed 3 --learning-rate 0.05 --policy medical --out a"));
+    pretrain(path, 0, "--config a/config.toml --out b");
+    let identity = |run: &str| Run::load(&path.join(run)).unwrap().sha256();
+    assert_eq!(fs::read(path.join("a/config.toml")).unwrap(), fs::read(path.join("b/config.toml")).unwrap());
+    assert_eq!(identity("a"), identity("b"));
+    // Options count more, and a file may have some of the settings.
+    pretrain(path, 0, "--config a/config.toml --seed 4 --epochs 1 --out c");
+    let config = Run::load(&path.join("c")).unwrap().config;
+    assert_eq!((config.seed, config.epochs, config.learning_rate), (4, 1, 0.05));
+    fs::write(path.join("some.toml"), "batch_size = 30\nepochs = 1\n").unwrap();
+    pretrain(path, 0, &format!("{NEW} --config some.toml --out d"));
+    let config = Run::load(&path.join("d")).unwrap().config;
+    assert_eq!((config.batch_size, config.epochs), (20, 1));
+    for (text, named) in
+        [("batch_sise = 3\n", "batch_sise"), ("epochs = \"many\"\n", "epochs"), ("method = \"x\"\n", "method")]
+    {
+        fs::write(path.join("bad.toml"), text).unwrap();
+        let err = pretrain(path, 2, "--data phantoms:16:60 --method rotation --config bad.toml --out e");
+        assert!(err.contains("bad.toml") && err.contains(named), "{text}: {err}");
+    }
+    expect_usage(path, &["pretrain", "--resume", "--config", "a/config.toml", "--out", "a"]);
+}
+
+#[test]
+fn a_finished_run_is_extended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    pretrain(path, 0, &format!("{NEW} --epochs 2 --out a"));
+    pretrain(path, 0, "--resume --epochs 2 --out a");
+    pretrain(path, 2, "--resume --epochs 1 --out a");
+    pretrain(path, 2, "--resume --epochs 4 --batch-size 30 --out a");
+    let copy = |to: &str| {
+        fs::create_dir(path.join(to)).unwrap();
+        for file in fs::read_dir(path.join("a")).unwrap() {
+            let file = file.unwrap().path();
+            fs::copy(&file, path.join(to).join(file.file_name().unwrap())).unwrap();
+        }
+    };
+    copy("b");
+    pretrain(path, 0, "--resume --epochs 4 --out a");
+    let run = Run::load(&path.join("a")).unwrap();
+    assert!(run.finished && macula::encoder::Embedder::corpus(&run).is_some());
+    assert_eq!((run.config.epochs, &run.config.extended_at[..], run.step), (4, &[2][..], 8));
+    // Cut off in between and resumed, it ends in the same bytes: the extension is noted, then trained.
+    macula::pretrain::extend(&path.join("b"), 4).unwrap();
+    assert_eq!(macula::pretrain::extend(&path.join("b"), 4).unwrap().extended_at, [2], "said twice, done once");
+    let err = pretrain(path, 2, "--resume --epochs 6 --out b");
+    assert!(err.contains("finished"), "{err}");
+    pretrain(path, 0, "--resume --out b");
+    let files =
+        |run: &str| ["config.toml", "checkpoint.safetensors"].map(|file| fs::read(path.join(run).join(file)).unwrap());
+    assert_eq!(files("a"), files("b"));
+    // The configuration says all: begun with it from the start, the weights are the same.
+    pretrain(path, 0, "--config a/config.toml --out c");
+    let whole = Run::load(&path.join("c")).unwrap();
+    assert_eq!(whole.sha256(), run.sha256());
+    // Another extension.
+    pretrain(path, 0, "--resume --epochs 5 --out a");
+    assert_eq!(Run::load(&path.join("a")).unwrap().config.extended_at, [2, 4]);
+}

@@ -1,0 +1,48 @@
+//! Every printed example runs: those of every `--help`, of README.md and of docs/, with stand-ins for what they name.
+#![cfg(unix)]
+
+#[path = "examples/collect.rs"]
+mod collect;
+mod shell;
+#[path = "examples/world.rs"]
+mod world;
+
+use std::path::Path;
+
+use collect::{Example, documents, helps};
+use world::{World, is_parsed_only, run};
+
+/// Runs the examples of one command's help or of one document in their order, in a folder of their own.
+fn run_all(world: &World, source: &str, examples: &[Example]) -> Vec<String> {
+    let mut place = world.place(examples);
+    let mut failed = Vec::new();
+    for example in examples {
+        let told = match is_parsed_only(&example.words) {
+            true => world::parse(&example.words),
+            false => run(&mut place, &example.words),
+        };
+        if let Err(error) = told {
+            failed.push(format!("{source}: {}\n    {error}", example.words.join(" ")));
+        }
+    }
+    failed
+}
+
+#[test]
+fn every_command_has_an_example_and_every_example_runs() {
+    let world = World::make();
+    let mut failed = Vec::new();
+    let mut sources = helps(Path::new(env!("CARGO_BIN_EXE_macula")));
+    for (command, examples) in &sources {
+        if examples.is_empty() && !command.is_empty() {
+            failed.push(format!("macula {command} --help has no example"));
+        }
+    }
+    sources.extend(documents(Path::new(env!("CARGO_MANIFEST_DIR"))));
+    let count: usize = sources.iter().map(|(_, examples)| examples.len()).sum();
+    assert!(count > 90, "{count} examples were found");
+    for (source, examples) in &sources {
+        failed.extend(run_all(&world, source, examples));
+    }
+    assert!(failed.is_empty(), "{} of {count} examples fail:\n{}", failed.len(), failed.join("\n"));
+}

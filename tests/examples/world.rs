@@ -1,0 +1,271 @@
+//! What the examples name: data sets, runs, bundles, keys, stores and a device on a socket, all small.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::collect::Example;
+use super::shell::{expect, picture};
+
+/// Arguments that would take hours, and what stands for them.
+const SUBSTITUTED: [(&str, &str, &str); 14] = [
+    ("--epochs", "40", "2"),
+    ("--epochs", "20", "1"),
+    ("--shots", "1,5,20", "1,2"),
+    ("--shots", "5,20,50", "1,2"),
+    ("--shots", "5,20", "1,2"),
+    ("--shots", "20", "2"),
+    ("--shots", "5", "2"),
+    ("--episodes", "200", "5"),
+    ("--data", "phantoms", "phantoms:16:240"),
+    // The stand-in for MobileNetV2 is a network of this side.
+    ("--size", "224", "32"),
+    ("--ram", "262144", "100000000"),
+    ("--flash", "1048576", "100000000"),
+    ("--listen", "tcp:localhost:7000", "tcp:127.0.0.1:0"),
+    ("--policy", "natural", "natural"),
+];
+
+/// Arguments that make a command short, added where an example does not have them.
+const ADDED: [(&str, &[&str]); 8] = [
+    ("pretrain", &["--batch-size", "8"]),
+    ("eval few-shot", &["--queries", "2"]),
+    ("eval few-shot", &["--episodes", "5"]),
+    ("eval abstention", &["--queries", "2"]),
+    ("eval abstention", &["--episodes", "5"]),
+    ("export", &["--count", "4"]),
+    ("bench train", &["--steps", "1", "--batch-size", "2"]),
+    ("bench augment", &["--batches", "2"]),
+];
+
+/// Examples that are parsed and not run: what they need is not here, or another test runs it.
+const PARSED_ONLY: [(&str, &str); 7] = [
+    ("deploy", "another machine; tests/deploy.rs has one"),
+    ("serial:", "a serial line"),
+    ("demo", "tests/demo.rs runs it"),
+    ("reproduce few-shot", "hours; tests/reproduce.rs runs every lesson in short"),
+    ("reproduce figure-8", "tests/reproduce.rs runs it"),
+    ("reproduce NAME", "stands for any lesson"),
+    ("reproduce all", "tests/reproduce.rs runs every lesson in short"),
+];
+
+/// Options that name what is written: a stand-in of that name makes way.
+const OUTPUTS: [&str; 4] = ["--out", "--sheet", "--json-head", "--store"];
+
+pub fn is_parsed_only(words: &[String]) -> bool {
+    let line = words.join(" ");
+    PARSED_ONLY.iter().any(|(what, _)| line.starts_with(what) || what.ends_with(':') && line.contains(what))
+}
+
+/// Has the program read the arguments: `--help` at their end is reached when all before it are known.
+pub fn parse(words: &[String]) -> Result<(), String> {
+    let output = program(Path::new(".")).args(words).arg("--help").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    match output.status.success() && text.contains("Usage:") {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
+    command.current_dir(folder).stdin(Stdio::null()).env_remove("MACULA_DATA");
+    command
+}
+
+/// The stand-ins, made once.
+pub struct World {
+    base: tempfile::TempDir,
+}
+
+/// A copy of them for the examples of one source.
+pub struct Place {
+    folder: tempfile::TempDir,
+    /// A device on a socket, and its address.
+    device: Option<(Child, String)>,
+    /// The store whose copy it serves.
+    store: &'static str,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some((child, _)) = &mut self.device {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+impl World {
+    pub fn make() -> Self {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path();
+        for (number, name) in ["a", "b", "c", "d", "e", "new", "unknown", "chest"].into_iter().enumerate() {
+            let class = if number % 2 == 0 { "dark" } else { "bright" };
+            picture(class, 50 + number as u32).save(path.join(format!("{name}.png"))).unwrap();
+        }
+        for set in ["SCANS", "SLIDES", "cifar10", "pneumoniamnist", "kermany-cxr", "chest-xrays", "busi"] {
+            draw_set(&path.join(set));
+        }
+        fs::create_dir(path.join("NODULES")).unwrap();
+        (0..3).for_each(|n| picture("bright", 90 + n).save(path.join(format!("NODULES/{n}.png"))).unwrap());
+        let lines = csv_lines("SCANS");
+        fs::write(path.join("kermany-3class.csv"), &lines).unwrap();
+        fs::write(path.join("kermany-cxr/kermany-3class.csv"), csv_lines("")).unwrap();
+
+        let make = |line: &str| drop(expect(0, path, &line.split_whitespace().collect::<Vec<_>>()));
+        let fixed = "--encoder pico --channels 3 --size 32 --batch-size 8 --epochs 1 --validate never --quiet";
+        make(&format!("pretrain --data SCANS --method rotation {fixed} --out RUN"));
+        for run in ["runs/cifar-rotation", "C", "K", "P"] {
+            copy(&path.join("RUN"), &path.join(run));
+        }
+        make("export RUN --count 4 --blob f16,int8 --calibration-count 4 --out SHIPPED");
+        make("keygen --out maker");
+        make("bundle SHIPPED --signing-key maker.key --out nano.macula");
+        make("bundle SHIPPED --signing-key maker.key --out unknown.macula");
+        fs::copy(path.join("SHIPPED/encoder.onnx"), path.join("encoder.onnx")).unwrap();
+        let onnx = fs::read(path.join("SHIPPED/encoder.onnx")).unwrap();
+        let mut model = macula::runtime::decode(&onnx, "encoder.onnx").unwrap();
+        model.metadata_props.clear();
+        fs::write(path.join("mobilenet_v2.onnx"), macula::runtime::encode(&model)).unwrap();
+        for (store, encoder) in [("clinic.store", "encoder.onnx"), ("ward.store", "nano.macula --trust maker.pub")] {
+            make(&format!("learn --device {store} --encoder {encoder} --class nodule a.png b.png c.png"));
+            make(&format!("learn --device {store} --class vessel d.png e.png"));
+        }
+        Self { base }
+    }
+
+    pub fn place(&self, examples: &[Example]) -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        copy(self.base.path(), folder.path());
+        let names = |name: &str| examples.iter().any(|example| example.words.iter().any(|word| word == name));
+        let store = if names("clinic.store") { "clinic.store" } else { "ward.store" };
+        // A document that makes the encoder makes the store of it, too.
+        if examples.iter().any(|example| example.words[0] == "learn") && names("keygen") {
+            remove(folder.path(), "ward.store");
+        }
+        Place { folder, device: None, store }
+    }
+}
+
+/// Two classes in two parts, eight images each.
+fn draw_set(folder: &Path) {
+    for (part, offset) in [("train", 0), ("test", 8)] {
+        for (class, look) in [("nodule", "bright"), ("vessel", "dark")] {
+            let folder = folder.join(part).join(class);
+            fs::create_dir_all(&folder).unwrap();
+            (offset..offset + 8).for_each(|n| picture(look, n).save(folder.join(format!("{n}.png"))).unwrap());
+        }
+    }
+}
+
+/// The images of [`draw_set`] as a manifest.
+fn csv_lines(set: &str) -> String {
+    let mut lines = "path,label,split\n".to_owned();
+    for (part, offset) in [("train", 0), ("test", 8)] {
+        for (class, n) in
+            ["nodule", "vessel"].into_iter().flat_map(|class| (offset..offset + 8).map(move |n| (class, n)))
+        {
+            let path = Path::new(set).join(part).join(class).join(format!("{n}.png"));
+            lines += &format!("{},{class},{part}\n", path.display());
+        }
+    }
+    lines
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let name = entry.unwrap().file_name();
+            copy(&from.join(&name), &to.join(&name));
+        }
+    } else {
+        fs::copy(from, to).unwrap();
+    }
+}
+
+/// Removes a file or a folder, and what a command keeps beside it under its name.
+fn remove(folder: &Path, name: &str) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path: PathBuf = entry.unwrap().path();
+        let found = path.file_name().unwrap().to_string_lossy().into_owned();
+        if found == name || found.starts_with(&format!("{name}.")) {
+            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+        }
+    }
+    fs::remove_dir_all(folder.join(name)).ok();
+}
+
+/// Runs an example with its stand-ins.
+pub fn run(place: &mut Place, words: &[String]) -> Result<(), String> {
+    let folder = place.folder.path().to_owned();
+    let mut words = words.to_vec();
+    for at in 1..words.len() {
+        for (option, from, to) in SUBSTITUTED {
+            if words[at - 1] == option && words[at] == from {
+                words[at] = to.to_owned();
+                break;
+            }
+        }
+    }
+    let command = words.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" ");
+    for (what, arguments) in ADDED {
+        if (command == what || words[0] == what) && !words.iter().any(|word| word == arguments[0]) {
+            words.extend(arguments.iter().map(ToString::to_string));
+        }
+    }
+    if !words.iter().any(|word| word == "--resume") {
+        for pair in words.windows(2).filter(|pair| OUTPUTS.contains(&pair[0].as_str()) && pair[0] != "--store") {
+            remove(&folder, &pair[1]);
+        }
+    }
+    if words.iter().any(|word| word == "nano-2.macula") {
+        let line = "bundle SHIPPED --signing-key maker.key --counter 2 --out nano-2.macula --force";
+        expect(0, &folder, &line.split(' ').collect::<Vec<_>>());
+    }
+    if words[0] == "device" {
+        remove(&folder, "served.store");
+        return serve(&folder, &words).map(|(mut child, _)| {
+            child.kill().ok();
+            child.wait().ok();
+        });
+    }
+    for word in words.iter_mut().filter(|word| word.starts_with("tcp:")) {
+        *word = place.device()?;
+    }
+    let output = program(&folder).args(&words).output().unwrap();
+    match output.status.code() {
+        Some(0) => Ok(()),
+        code => Err(format!("exit {code:?}: {}", String::from_utf8_lossy(&output.stderr).trim_end())),
+    }
+}
+
+impl Place {
+    /// The address of the device on a socket, which is started when it is first needed.
+    fn device(&mut self) -> Result<String, String> {
+        if self.device.is_none() {
+            let folder = self.folder.path();
+            for entry in fs::read_dir(folder).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                if let Some(rest) = name.strip_prefix(self.store) {
+                    copy(&folder.join(&name), &folder.join(format!("served.store{rest}")));
+                }
+            }
+            let line = "device --store served.store --listen tcp:127.0.0.1:0";
+            let words: Vec<String> = line.split(' ').map(ToString::to_string).collect();
+            self.device = Some(serve(folder, &words)?);
+        }
+        Ok(self.device.as_ref().map(|(_, address)| address.clone()).unwrap_or_default())
+    }
+}
+
+/// Starts a device and waits until it can be reached.
+fn serve(folder: &Path, words: &[String]) -> Result<(Child, String), String> {
+    let mut child = program(folder).args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let listening =
+        lines.map_while(Result::ok).find_map(|line| Some(line.strip_prefix("listening")?.trim().to_owned()));
+    listening.map(|address| (child, address)).ok_or_else(|| "it ended before it could be reached".to_owned())
+}
