@@ -47,3 +47,19 @@ pub(super) fn recipe_bytes(preprocessing: &Preprocessing) -> Vec<u8> {
     range.iter().for_each(|range| bytes.extend(range.identity_bytes()));
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ValueRange;
+
+    #[test]
+    fn a_range_is_part_of_the_identity_and_none_leaves_it_as_it_was() {
+        let plain = Preprocessing { mean: vec![0.5], std: vec![0.25], ..Preprocessing::unit(1, 8, 8) };
+        let before = [&b"1 8 8 Triangle "[..], &0.5f32.to_le_bytes(), &0.25f32.to_le_bytes()].concat();
+        assert_eq!(recipe_bytes(&plain), before);
+        let with = |high| Preprocessing { range: ValueRange::new(0.0, high).ok(), ..plain.clone() };
+        let identities = [plain.clone(), with(1023.0), with(4095.0)].map(|recipe| RawPixels::new(recipe).identity());
+        assert!(identities[0] != identities[1] && identities[1] != identities[2]);
+    }
+}
