@@ -241,7 +241,8 @@ impl<'m> Taught<'m> {
         if !(1..=CLASSES_MAX).contains(&names.len()) {
             return Err(TaughtError::Memory { what: "names", found: names.len(), expected: CLASSES_MAX });
         }
-        let expected = records.len() * dim;
+        // More than memory can be is more than was lent.
+        let expected = records.len().saturating_mul(dim);
         if features.len() != expected {
             return Err(TaughtError::Memory { what: "features", found: features.len(), expected });
         }

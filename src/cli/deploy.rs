@@ -13,8 +13,8 @@ use crate::link::Address;
     ./build-device aarch64 && macula deploy pi@ward-3.local --encoder nano.macula --trust maker.pub\n  \
     macula deploy emulated --binary target/device/macula-aarch64 --runner qemu-aarch64 --encoder encoder.onnx\n\n\
     The bundle is checked there before anything is touched. The new release then serves on trial; where it does not \
-    answer, fails its self-test or cannot be measured, program, bundle and store are again what they were, and the exit \
-    code is 3. What was taught during such a trial is lost. The same command may be repeated: what is there is not \
+    answer, is not the one that was started (another device has the port), fails its self-test or cannot be measured, \
+    program, bundle and store are again what they were, and the exit code is 3. What was taught during such a trial is lost. The same command may be repeated: what is there is not \
     copied again, and what serves is not started again.\n\n\
     systemd runs the service where it is the machine's own and you log in as root, with a user of its own and its store in \
     /var/lib/macula-device; elsewhere a script keeps it running until the machine stops.")]

@@ -266,7 +266,7 @@ pub fn with_settings<F: Flash, T>(
     let peeked = store::peek(flash, range.clone(), buffer, LEDGER_KEY, &mut [0; SETTING_MAX])?;
     let Some(Peeked { identity, dim, .. }) = peeked else { return Ok(None) };
     let dim = dim.unwrap_or(1);
-    let (found, expected) = (features.len(), records.len() * dim);
+    let (found, expected) = (features.len(), records.len().saturating_mul(dim));
     let features = features.get_mut(..expected);
     let features = features.ok_or(StoreError::Taught(TaughtError::Memory { what: "features", found, expected }))?;
     let mut taught = Taught::new(dim, names, records, features).map_err(StoreError::Taught)?;
