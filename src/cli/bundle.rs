@@ -17,7 +17,8 @@ use super::preprocessing::PreprocessingArgs;
     --signing-key maker.key --out mobilenet.macula\n\n\
     SHIPPED is a folder that `macula export` wrote. Any other encoder is an ONNX file: one image in, one vector out; \
     what cannot be run is refused by the name of its node. Golden images travel in the bundle: with --data they are some \
-    of these, without they are drawn.")]
+    of these, without they are drawn. Their features are made here; --reference takes those of another runtime, which shows \
+    that both compute the same.")]
 pub struct Args {
     /// The encoder: a folder that `macula export` wrote, or an ONNX file from elsewhere
     #[arg(value_name = "ENCODER", required_unless_present = "named", conflicts_with = "named")]
