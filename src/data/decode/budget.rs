@@ -4,6 +4,9 @@
 //! photograph of 50 million pixels in colour, a telephone's picture of 64. The scan of a whole slide does not: cut it
 //! into tiles first.
 
+use std::cell::Cell;
+use std::sync::{Mutex, PoisonError};
+
 use image::Limits;
 use macula_edge::image::SIDE_MAX;
 
@@ -15,6 +18,28 @@ pub const PIXELS_MAX: u64 = 1 << 26;
 /// Bytes that decoding one image may take at once, beside the file itself: 384 MiB. That is 6 for each of
 /// [`PIXELS_MAX`]: 16-bit colour, or 8-bit colour and its turned copy.
 pub const BYTES_MAX: u64 = 6 * PIXELS_MAX;
+
+/// Bytes that decoding one image may take while other threads decode theirs: 64 MiB, a colour photograph of 22 million
+/// pixels. Those that take more are decoded one at a time, so that memory does not grow with the threads by
+/// [`BYTES_MAX`] each.
+const BYTES_BESIDE_OTHERS: u64 = 1 << 26;
+
+thread_local! {
+    static ALLOWED: Cell<u64> = const { Cell::new(BYTES_MAX) };
+}
+
+/// Runs `decode`, which asks [`check`] before it allocates; again, and alone, if the image takes much.
+pub(super) fn one_large_at_a_time<T>(decode: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    static LARGE: Mutex<()> = Mutex::new(());
+    ALLOWED.set(BYTES_BESIDE_OTHERS);
+    let decoded = decode();
+    ALLOWED.set(BYTES_MAX);
+    if !matches!(decoded, Err(Refusal::Large)) {
+        return decoded;
+    }
+    let _alone = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
+    decode()
+}
 
 /// Bytes an image file may have: 16-bit colour of the most pixels, not compressed.
 pub const FILE_BYTES_MAX: u64 = BYTES_MAX;
@@ -38,9 +63,10 @@ pub(super) fn check_bytes(width: u64, height: u64, bytes: u64) -> Result<(), Ref
     if !is_allowed(width, height) {
         return Err(Refusal::TooLarge { width, height });
     }
-    match bytes <= BYTES_MAX {
-        true => Ok(()),
-        false => Err(Refusal::TooMuchMemory { width, height, bytes }),
+    match bytes {
+        _ if bytes > BYTES_MAX => Err(Refusal::TooMuchMemory { width, height, bytes }),
+        _ if bytes > ALLOWED.get() => Err(Refusal::Large),
+        _ => Ok(()),
     }
 }
 
@@ -54,6 +80,18 @@ pub(super) fn limits() -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_that_takes_much_is_decoded_again_and_alone() {
+        let tries = Cell::new(0);
+        let decode = |width| {
+            tries.set(tries.get() + 1);
+            check(width, 8_192, 3)
+        };
+        assert_eq!((one_large_at_a_time(|| decode(1_024)), tries.take()), (Ok(()), 1));
+        assert_eq!((one_large_at_a_time(|| decode(8_192)), tries.take()), (Ok(()), 2));
+        assert!(matches!(one_large_at_a_time(|| decode(9_000)), Err(Refusal::TooLarge { .. })));
+    }
 
     #[test]
     fn sizes_and_memory_have_limits() {

@@ -92,7 +92,8 @@ pub fn read(path: &Path, options: &DecodeOptions) -> Result<Decoded, DataError> 
 /// When the format is not read, the file is damaged or cut off, takes more than [`PIXELS_MAX`] or [`BYTES_MAX`], or has
 /// samples of which nobody knows which are black and white.
 pub fn decode(bytes: &[u8], name: &str, options: &DecodeOptions) -> Result<Decoded, DataError> {
-    let decoded = recognise(bytes).and_then(|format| fence::fenced(|| decode_as(format, bytes, options)));
+    let decoded = recognise(bytes)
+        .and_then(|format| fence::fenced(|| budget::one_large_at_a_time(|| decode_as(format, bytes, options))));
     decoded.map_err(|refusal| refusal.named(name))
 }
 

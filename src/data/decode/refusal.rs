@@ -10,6 +10,8 @@ pub(super) enum Refusal {
     Reason(String),
     /// More pixels than [`PIXELS_MAX`], or a side that cannot be resized.
     TooLarge { width: u64, height: u64 },
+    /// Too much to be decoded beside others; never given to a caller.
+    Large,
     /// Decoding would take more than [`BYTES_MAX`].
     TooMuchMemory { width: u64, height: u64, bytes: u64 },
 }
@@ -20,6 +22,7 @@ impl Refusal {
         let name = name.to_owned();
         match self {
             Self::Reason(reason) => DataError::Decode { name, reason },
+            Self::Large => DataError::Decode { name, reason: "it takes too much memory".to_owned() },
             Self::TooLarge { width, height } => DataError::TooLarge { name, width, height, limit: PIXELS_MAX },
             Self::TooMuchMemory { width, height, bytes } => DataError::Decode {
                 name,
