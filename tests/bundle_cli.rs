@@ -130,9 +130,9 @@ fn a_device_takes_a_bundle_of_a_key_it_knows_and_no_older_one() {
     cut.truncate(cut.len() - 1);
     std::fs::write(path.join("cut.macula"), cut).unwrap();
     refuses("cut.macula", "bytes and says");
-    // An equal counter is taken, and so is a later one; after it the earlier is too old.
+    // Another one of the counter in use is refused; a later one is taken, and after it the earlier is too old.
     make("same.macula", "maker.key", "2");
-    assert_eq!(asks(&["--encoder", "same.macula"]), answers);
+    refuses("same.macula", "counter 2, as the one in use");
     make("v3.macula", "maker.key", "3");
     assert_eq!(asks(&["--encoder", "v3.macula"]), answers);
     let (_, err) = expect(3, path, &with("predict", &["dark-1.png", "--encoder", "v2.macula"]));

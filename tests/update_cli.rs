@@ -55,6 +55,7 @@ fn made() -> &'static Made {
             ("second", "SHIPPED1", "maker", "2"),
             ("other-encoder", "SHIPPED2", "maker", "2"),
             ("other-maker", "SHIPPED1", "other", "3"),
+            ("fourth", "SHIPPED1", "maker", "4"),
         ];
         for (name, shipped, key, counter) in bundles {
             let (key, out) = (format!("{key}.key"), format!("{name}.macula"));
@@ -79,6 +80,20 @@ fn write_changed(folder: &Path, name: &str, change: impl FnOnce(&mut [u8])) {
     let mut bytes = Vec::new();
     write(&parts, 3, key.public(), |signed| key.sign(signed), &mut |piece| bytes.extend_from_slice(piece)).unwrap();
     std::fs::write(folder.join(format!("{name}.macula")), bytes).unwrap();
+}
+
+/// A bundle with another counter, signed anew by its maker; its path in `folder`.
+fn counted(folder: &Path, name: &str, counter: u64) -> String {
+    let key = KeyPair::read(Path::new(&made().path("maker.key"))).unwrap();
+    let bundle = Bundle::open(Path::new(&made().path(name)), &[key.public()]).unwrap();
+    let parts: Vec<(PartKind, &[u8])> =
+        PartKind::ALL.into_iter().filter_map(|kind| Some((kind, bundle.part(kind)?))).collect();
+    let mut bytes = Vec::new();
+    write(&parts, counter, key.public(), |signed| key.sign(signed), &mut |piece| bytes.extend_from_slice(piece))
+        .unwrap();
+    let path = folder.join(format!("{counter}-{name}"));
+    std::fs::write(&path, bytes).unwrap();
+    path.display().to_string()
 }
 
 /// A device that runs until it is dropped.
@@ -183,6 +198,7 @@ fn tried_while_it_serves() {
     std::fs::write(&cut, &made().read("second.macula")[..4000]).unwrap();
     for (bundle, why) in [
         ("first.macula", "counter 1, at least 2"),
+        ("other-encoder.macula", "another bundle of counter 2 is in use"),
         ("other-maker.macula", "does not trust the key"),
         (&swapped, "not the one that was signed"),
         (&cut, "not as long as it says"),
@@ -280,7 +296,7 @@ fn another_encoder_asks_or_makes_samples_anew() {
         samples.map(|row| (row["source"].to_string(), row["class"].to_string())).collect()
     };
     let taught = samples(&device);
-    assert_eq!(json(&update(0, path, &device, "second.macula", &[]).0)["outcome"], "confirmed");
+    assert_eq!(json(&update(0, path, &device, "fourth.macula", &[]).0)["outcome"], "confirmed");
     let back = status(path, &device);
     assert_eq!(back["encoder_identity"], before["encoder_identity"]);
     assert_eq!(samples(&device), taught);
@@ -303,19 +319,25 @@ fn another_encoder_asks_or_makes_samples_anew() {
     expect(0, path, &["forget", "--device", "a.store", "--class", "bright"]);
     assert_eq!(images(), 2);
     expect(0, path, &["reset", "--device", "a.store", "--yes"]);
-    assert_eq!((images(), &status(path, "a.store")["bundle"]["counter"]), (0, &2.into()));
+    assert_eq!((images(), &status(path, "a.store")["bundle"]["counter"]), (0, &4.into()));
 }
 
 const KILLS: u64 = 30;
 
-/// Two bundles of two encoders take turns, of one counter, on a device that keeps images; it is killed meanwhile.
+/// Bundles of two encoders take turns, each of a higher counter, on a device that keeps images; it is killed meanwhile.
 #[test]
 fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
     let names = ["second.macula", "other-encoder.macula"];
-    let bundles = names.map(|name| made().read(name));
+    // Every bundle that was ever sent, and which of the two encoders it has.
+    let mut sent = vec![(made().read(names[0]), 0)];
+    let next = |encoder: usize, sent: &mut Vec<(Vec<u8>, usize)>| {
+        let bundle = counted(path, names[encoder], 2 + sent.len() as u64);
+        sent.push((std::fs::read(&bundle).unwrap(), encoder));
+        bundle
+    };
     drop(Running::first(path, names[0], &["--keep-images"]));
     teach(path, "a.store");
     // What it knows with either, and how long an update takes.
@@ -323,7 +345,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
     let first = state("a.store");
     let running = Running::start(path, &[]);
     let began = std::time::Instant::now();
-    update(0, path, &running.address, names[1], &[]);
+    update(0, path, &running.address, &next(1, &mut sent), &[]);
     let (whole, states) = (began.elapsed(), [first, state(&running.address)]);
     drop(running);
 
@@ -335,7 +357,9 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
         let (address, mut memory) = (running.address.parse::<Address>().unwrap(), ClientMemory::new());
         let mut client = Client::new(&address, &mut line, &mut memory, Rng::for_item(1, "sessions", 0, kill)).unwrap();
         let report = client.bundles().unwrap().unwrap();
-        let used = bundles.iter().position(|bundle| Sha256::digest(bundle)[..] == report.sha256).unwrap();
+        let &(_, used) = sent.iter().find(|(bundle, _)| Sha256::digest(bundle)[..] == report.sha256).unwrap();
+        next(1 - used, &mut sent);
+        let (bundle, _) = sent.last().unwrap();
         let knows: String = client.state_sha256().unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(knows, states[used], "kill {kill}: not what was taught");
         found[used] += 1;
@@ -346,8 +370,8 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
             running
         });
         // It may be killed before the last byte, while the bundle is tried, or once it is in use.
-        let sent = client.send_bundle(&bundles[1 - used], false, &|_| ());
-        let ended = sent.and_then(|_| {
+        let done = client.send_bundle(bundle, false, &|_| ());
+        let ended = done.and_then(|_| {
             loop {
                 client.status()?;
             }
@@ -360,8 +384,11 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
     let running = Running::start(path, &[]);
     serves(path, &running.address);
     let used = status(path, &running.address)["bundle"]["sha256"].as_str().unwrap().to_owned();
-    let next = names[usize::from(used == sha256(names[0]))];
-    assert_eq!(json(&update(0, path, &running.address, next, &[]).0)["outcome"], "confirmed");
+    let hexadecimal =
+        |bundle: &[u8]| -> String { Sha256::digest(bundle).iter().map(|byte| format!("{byte:02x}")).collect() };
+    let &(_, used) = sent.iter().find(|(bundle, _)| hexadecimal(bundle) == used).unwrap();
+    let last = next(1 - used, &mut sent);
+    assert_eq!(json(&update(0, path, &running.address, &last, &[]).0)["outcome"], "confirmed");
     assert_eq!(store_files(path), ["a.store", "a.store.a.macula", "a.store.b.macula", "a.store.images"]);
 }
 

@@ -251,6 +251,7 @@ fn the_document_names_the_kinds_and_the_reasons() {
         BundleError::Content { kind },
         BundleError::Golden { image: 0 },
         BundleError::Limits,
+        BundleError::SameCounter { found: 1 },
     ]
     .iter()
     .enumerate()

@@ -31,9 +31,9 @@ pub fn open_encoder(name: &str, options: &OpenOptions<'_>) -> anyhow::Result<Ope
     })
 }
 
-/// Refuses a bundle older than the one that a device has used.
+/// Refuses a bundle, which is not the one in use, that is not newer than the one that a device has used.
 pub fn check_counter(name: &str, bundle: &[u8], seen: u64) -> anyhow::Result<()> {
-    let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| counter::check(given, seen));
+    let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| counter::check(given, seen, false));
     checked.map_err(|source| refused(OpenError::Refused { path: name.to_owned(), source }))
 }
 

@@ -32,10 +32,16 @@ pub fn raise<F: Flash>(store: &mut Store<'_, F>, counter: u64) -> Result<(), Sto
     if counter > seen(store)? { store.put_setting(COUNTER_KEY, &counter.to_le_bytes()) } else { Ok(()) }
 }
 
-/// Refuses a bundle older than one that this device has used.
+/// Refuses a bundle older than one that this device has used, and another one of the counter in use.
+///
+/// * `is_in_use`: whether it is, byte for byte, the one in use
 ///
 /// # Errors
-/// [`BundleError::Older`].
-pub fn check(counter: u64, seen: u64) -> Result<(), BundleError> {
-    if counter < seen { Err(BundleError::Older { found: counter, seen }) } else { Ok(()) }
+/// [`BundleError::Older`], [`BundleError::SameCounter`].
+pub fn check(counter: u64, seen: u64, is_in_use: bool) -> Result<(), BundleError> {
+    match counter {
+        found if found < seen => Err(BundleError::Older { found, seen }),
+        found if found == seen && !is_in_use => Err(BundleError::SameCounter { found }),
+        _ => Ok(()),
+    }
 }

@@ -77,6 +77,11 @@ pub enum BundleError {
     },
     /// This device has not the memory that it asks for.
     Limits,
+    /// It has the counter of the one in use, and other content: nobody could tell which is the later.
+    SameCounter {
+        /// The counter.
+        found: u64,
+    },
 }
 
 impl BundleError {
@@ -100,6 +105,7 @@ impl BundleError {
             Self::Content { .. } => 13,
             Self::Golden { .. } => 14,
             Self::Limits => 15,
+            Self::SameCounter { .. } => 16,
         }
     }
 
@@ -121,6 +127,7 @@ impl BundleError {
             13 => "a part cannot be read",
             14 => "its encoder does not give the features of its golden images",
             15 => "the device has not the memory that it asks for",
+            16 => "it has the counter of the one in use, and other content",
             _ => return None,
         })
     }
@@ -153,6 +160,10 @@ impl fmt::Display for BundleError {
                 write!(f, "the bundle's encoder does not give the expected feature of golden image {image}")
             }
             Self::Limits => write!(f, "the bundle asks for more memory than this device has"),
+            Self::SameCounter { found } => write!(
+                f,
+                "the bundle has counter {found}, as the one in use, and other content: it needs a higher counter"
+            ),
         }
     }
 }
