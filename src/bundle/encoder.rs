@@ -74,6 +74,9 @@ impl BundleEncoder {
         let Some(golden) = Golden::parse(&self.golden) else { return Ok(f64::INFINITY) };
         let (mut worst, begun, limit) = (0.0f64, Instant::now(), self.host.golden_limit());
         for (image, expected) in (0..).zip(golden.images()) {
+            if self.host.is_stopped() {
+                return Err(OpenError::Stopped { path: name.clone() });
+            }
             if let Some(limit) = limit.filter(|&limit| begun.elapsed() > limit) {
                 return Err(OpenError::Slow { path: name.clone(), image, limit });
             }

@@ -118,6 +118,9 @@ impl Site<'_> {
         let mut encoder = DeskEncoder::new(&*loaded.encoder, self.complain);
         let mut samples = Vec::new();
         for record in supports.records {
+            if self.reader.is_stopped() {
+                return Err("stopped while samples were made anew".to_owned());
+            }
             let Some(image) = images.get(&record.source).map_err(|error| error.to_string())? else { continue };
             let mut feature = vec![0; encoder.dim()];
             RawImage::new(image.width, image.height, image.channels, &image.pixels)
