@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin
 
 WIDTH, HEIGHT = 45, 29
 OUT = Path(sys.argv[1])
@@ -92,6 +92,10 @@ def exif(orientation):
     return block.tobytes()
 
 
+def xmp(orientation):
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="{orientation}"/></x:xmpmeta>'.encode()
+
+
 def modes():
     """The picture in the modes of Pillow."""
     colour = Image.fromarray(to_bytes(picture(3), (0, 1)))
@@ -125,6 +129,9 @@ def jpegs(of):
         for rows in [1, 2]:
             options = {"quality": 95, "restart_marker_rows": rows, "progressive": progressive}
             save(of["RGB"], "JPEG", "restart", rows, progressive, **options)
+    for orientation in [3, 6]:
+        save(of["RGB"], "JPEG", "xmp", orientation, quality=95, xmp=xmp(orientation))
+    save(of["RGB"], "JPEG", "exif-before-xmp", quality=95, xmp=xmp(6), exif=exif(8))
     save(of["RGB"], "JPEG", "keep-rgb", quality=95, keep_rgb=True)
     save(of["RGB"], "JPEG", "optimize", quality=95, optimize=True)
     save(of["L"], "JPEG", "restart", quality=90, restart_marker_blocks=3)
@@ -143,6 +150,9 @@ def pngs(of):
     save(of["RGB"], "PNG", "animated", save_all=True, append_images=[ImageOps.mirror(of["RGB"])])
     low = Image.fromarray((grey() * 1023).astype(np.uint16))
     save(low, "PNG", "ten-bits")
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp(6).decode())
+    save(of["RGB"], "PNG", "xmp", pnginfo=text)
     save(low, "PNG", "ten-bits-stated", limits=(0, 1023))
 
 
@@ -171,6 +181,7 @@ def others(of):
         save(of[mode], "WebP", lossless, lossless=lossless, quality=95, exact=True)
     for orientation in range(2, 9):
         save(of["RGB"], "WebP", orientation, lossless=True, exif=exif(orientation))
+    save(of["RGB"], "WebP", "xmp", lossless=True, xmp=xmp(6))
     frames = [ImageOps.mirror(of["RGB"])]
     save(of["RGB"], "WebP", "animated", lossless=True, save_all=True, append_images=frames)
 
@@ -189,6 +200,7 @@ def tiffs(of):
         save(of[mode], "TIFF", "jpeg", compression="jpeg", quality=95)
         save(of[mode], "TIFF", "big", big_tiff=True)
         save(of[mode], "TIFF", "pages", save_all=True, append_images=[ImageOps.mirror(of[mode])])
+    save(of["RGB"], "TIFF", "xmp", tiffinfo={700: xmp(8)})
     save(of["1"], "TIFF", "group4", compression="group4")
     strips = TiffImagePlugin.ImageFileDirectory_v2()
     strips[278] = 7

@@ -1,4 +1,4 @@
-//! Which way up a picture is: the EXIF orientation, 1 to 8.
+//! Which way up a picture is: the orientation of EXIF, or else of XMP, 1 to 8.
 //!
 //! | value | how the stored picture becomes upright                |
 //! |     1 | as it is                                               |
@@ -15,10 +15,36 @@ use super::super::Image;
 /// The tag of the orientation, in EXIF as in TIFF.
 pub(super) const TAG: u16 = 274;
 
-/// The orientation in a block of EXIF data, with or without the `Exif\0\0` before it; 1 where it names none that exists.
-pub(super) fn of_exif(block: &[u8]) -> u8 {
+/// The orientation in a block of EXIF data, with or without the `Exif\0\0` before it; none where it names none that
+/// exists.
+pub(super) fn of_exif(block: &[u8]) -> Option<u8> {
     let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
-    image::metadata::Orientation::from_exif_chunk(block).map_or(1, image::metadata::Orientation::to_exif)
+    image::metadata::Orientation::from_exif_chunk(block).map(image::metadata::Orientation::to_exif)
+}
+
+/// The orientation in XMP, which counts where EXIF names none: an attribute or an element, `tiff:Orientation`.
+pub(super) fn of_xmp(block: &[u8]) -> Option<u8> {
+    const NAME: &[u8] = b"tiff:Orientation";
+    let at = block.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
+    let digit = match block.get(at..)? {
+        [b'=', b'"' | b'\'', digit, ..] | [b'>', digit, ..] => digit.wrapping_sub(b'0'),
+        _ => return None,
+    };
+    (1..=8).contains(&digit).then_some(digit)
+}
+
+/// What a file says of its orientation in two places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub exif: Option<u8>,
+    pub xmp: Option<u8>,
+}
+
+impl Told {
+    /// EXIF, else XMP, else upright.
+    pub fn orientation(self) -> u8 {
+        self.exif.or(self.xmp).unwrap_or(1)
+    }
 }
 
 /// Whether rows become columns, which takes a second buffer.
@@ -102,12 +128,25 @@ mod tests {
     fn exif_is_read_in_both_byte_orders() {
         let little = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
         let big = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x08\0\0\0\0\0\0";
-        assert_eq!([of_exif(little), of_exif(big)], [6, 8]);
+        assert_eq!([of_exif(little), of_exif(big)], [Some(6), Some(8)]);
         for broken in [&b""[..], b"Exif\0\0", &little[..18], b"MM\0*\xff\xff\xff\xff"] {
-            assert_eq!(of_exif(broken), 1);
+            assert_eq!(of_exif(broken), None);
         }
         let mut strange = *little;
         strange[24] = 9;
-        assert_eq!(of_exif(&strange), 1);
+        assert_eq!(of_exif(&strange), None);
+    }
+
+    #[test]
+    fn xmp_counts_where_exif_is_silent() {
+        assert_eq!(of_xmp(b"<x tiff:Orientation=\"6\"/>"), Some(6));
+        assert_eq!(of_xmp(b"<tiff:Orientation>8</tiff:Orientation>"), Some(8));
+        for none in
+            [&b""[..], b"tiff:Orientation", b"tiff:Orientation=\"9\"", b"tiff:Orientation=6", b"Orientation=\"6\""]
+        {
+            assert_eq!(of_xmp(none), None);
+        }
+        let told = |exif, xmp| Told { exif, xmp }.orientation();
+        assert_eq!([told(Some(3), Some(6)), told(None, Some(6)), told(None, None)], [3, 6, 1]);
     }
 }

@@ -6,8 +6,9 @@ use image::ImageDecoder;
 use image::codecs::webp::WebPDecoder;
 
 use super::bytes::u32_le;
+use super::orientation::{self, Told};
 use super::refusal::Refusal;
-use super::{DecodeOptions, Read, budget, orientation, samples};
+use super::{DecodeOptions, Read, budget, samples};
 
 const RIFF_HEADER_LEN: usize = 12;
 const CHUNK_HEADER_LEN: usize = 8;
@@ -31,18 +32,19 @@ fn walk(bytes: &[u8]) -> Result<(u8, u32), Refusal> {
     };
     let end = u32_le(bytes, 4).map_or(usize::MAX, |len| (len as usize).saturating_add(8));
     let riff = bytes.get(..end).ok_or_else(|| cut(end))?;
-    let (mut at, mut orientation, mut frames) = (RIFF_HEADER_LEN, 1, 0);
+    let (mut at, mut told, mut frames) = (RIFF_HEADER_LEN, Told::default(), 0);
     while at < riff.len() {
         let len = u32_le(riff, at + 4).ok_or_else(|| cut(at + CHUNK_HEADER_LEN))? as usize;
         let start = at + CHUNK_HEADER_LEN;
         let end = start.saturating_add(len);
         let content = riff.get(start..end).ok_or_else(|| cut(end))?;
         match &riff[at..at + 4] {
-            b"EXIF" => orientation = orientation::of_exif(content),
+            b"EXIF" => told.exif = orientation::of_exif(content),
+            b"XMP " => told.xmp = orientation::of_xmp(content),
             b"ANMF" => frames += 1,
             _ => {}
         }
         at = end + len % 2;
     }
-    Ok((orientation, frames.max(1)))
+    Ok((told.orientation(), frames.max(1)))
 }

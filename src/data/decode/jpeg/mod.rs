@@ -51,14 +51,14 @@ pub(super) fn decode_raw(bytes: &[u8], colour: Option<ColorSpace>) -> Result<(us
     Ok((width, height, channels, pixels))
 }
 
-/// Checks a JPEG inside another file, which must have this size.
+/// Checks a JPEG inside another file, which must have this width and at least this height: some writers fill up the last.
 pub(super) fn check_part(bytes: &[u8], width: usize, height: usize) -> Result<frame::Frame, Refusal> {
     let frame = scan::check(bytes)?.frame;
-    match (frame.width, frame.height) == (width, height) {
+    match frame.width == width && frame.height >= height {
         true => Ok(frame),
         false => {
-            Err(format!("a JPEG part of it has {}×{} pixels, expected {width}×{height}", frame.width, frame.height)
-                .into())
+            let (found_width, found_height) = (frame.width, frame.height);
+            Err(format!("a JPEG part of it has {found_width}×{found_height} pixels, expected {width}×{height}").into())
         }
     }
 }

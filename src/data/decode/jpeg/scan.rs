@@ -3,7 +3,7 @@
 //! ITU-T T.81, annexes B, F and G.
 
 use super::super::bytes::u16_be;
-use super::super::orientation;
+use super::super::orientation::{self, Told};
 use super::super::refusal::Refusal;
 use super::entropy::{Bits, Huffman};
 use super::frame::{BLOCK_LEN, Frame};
@@ -21,7 +21,7 @@ pub(super) struct Whole {
 pub(super) fn check(bytes: &[u8]) -> Result<Whole, Refusal> {
     let cut = || Refusal::from(format!("the JPEG is truncated: no end marker in {} bytes", bytes.len()));
     let mut tables = Tables::default();
-    let (mut pixels, mut orientation, mut scans): (Option<Pixels>, u8, usize) = (None, 1, 0);
+    let (mut pixels, mut told, mut scans): (Option<Pixels>, Told, usize) = (None, Told::default(), 0);
     let mut at = 2; // after the start marker, which the format is known by
     loop {
         let marker = next_marker(bytes, &mut at).ok_or_else(cut)?;
@@ -48,13 +48,16 @@ pub(super) fn check(bytes: &[u8]) -> Result<Whole, Refusal> {
                 let pixels = pixels.as_mut().ok_or("its scan comes before its frame header")?;
                 at = pixels.scan(&tables, segment, bytes, at)?;
             }
-            0xE1 if segment.starts_with(b"Exif\0\0") && orientation == 1 => orientation = orientation::of_exif(segment),
+            0xE1 if segment.starts_with(b"Exif\0\0") => told.exif = told.exif.or(orientation::of_exif(segment)),
+            0xE1 if segment.starts_with(b"http://ns.adobe.com/xap/1.0/\0") => {
+                told.xmp = told.xmp.or(orientation::of_xmp(segment));
+            }
             _ => {}
         }
     }
     let pixels = pixels.ok_or("it has no frame header")?;
     pixels.check_complete()?;
-    Ok(Whole { frame: pixels.frame, orientation })
+    Ok(Whole { frame: pixels.frame, orientation: told.orientation() })
 }
 
 /// The marker at or after `at`, which comes to lie behind it. Fill bytes of `0xFF` may stand before it.

@@ -5,6 +5,9 @@ use super::super::samples::SampleKind;
 use super::super::{budget, orientation};
 use super::directory::{Directory, File};
 
+/// The tag of XMP.
+const XMP: u16 = 700;
+
 /// What the samples of a pixel mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
@@ -127,7 +130,7 @@ impl Layout {
             chunk,
             is_tiled,
             places: places(page, is_tiled, count)?,
-            orientation: u8::try_from(page.number(orientation::TAG, 1)?).unwrap_or(1),
+            orientation: orientation(page)?,
             palette: if colour == Colour::Palette { palette(page, bits)? } else { Vec::new() },
             jpeg_tables: page.bytes(347).map(<[u8]>::to_vec).unwrap_or_default(),
         })
@@ -176,6 +179,14 @@ impl Layout {
         }
         Ok(self)
     }
+}
+
+/// That of its tag, else of its XMP.
+fn orientation(page: &Directory<'_>) -> Result<u8, Refusal> {
+    let tag = page.numbers(orientation::TAG)?.and_then(|numbers| numbers.first().copied());
+    let exif = tag.and_then(|number| u8::try_from(number).ok()).filter(|number| (1..=8).contains(number));
+    let xmp = page.bytes(XMP).and_then(orientation::of_xmp);
+    Ok(orientation::Told { exif, xmp }.orientation())
 }
 
 fn colour(photometric: u64, compression: Compression) -> Result<Colour, Refusal> {
