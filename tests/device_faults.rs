@@ -103,8 +103,7 @@ fn no_log_ends_a_device() {
         expect(0, folder.path(), &["status", "--device", &device.address]);
         if redirect == "2>log" {
             let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
-            let lines = log.lines().filter(|line| line.contains("a client: ")).count();
-            assert!((2..=25).contains(&lines), "each is told, up to a limit: {log}");
+            assert!(log.lines().filter(|line| line.contains("a client: ")).count() >= 2, "{log}");
         }
     }
 }

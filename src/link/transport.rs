@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 /// How long a device may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client may take nothing of a reply.
-const SERVING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a client may take nothing of a reply. A reply that was taken in part waits as long again.
+const SERVING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A line to a device: whatever carries bytes both ways, with or without losses.
 pub trait Transport {
