@@ -217,7 +217,8 @@ fn in_span_of_supports(supports: &Features, queries: &Features) -> (Quantised, Q
         let dots = rows.chunks(dim).flat_map(|row| {
             basis.chunks(dim).map(move |direction| {
                 let dot: f64 = row.iter().zip(direction).map(|(&a, &b)| f64::from(a) * b).sum();
-                (dot * f64::from(UNIT)).round() as i16
+                // Halves to even, as the device quantises.
+                (dot * f64::from(UNIT)).round_ties_even() as i16
             })
         });
         Quantised { dim: size, rows: dots.collect() }

@@ -134,7 +134,7 @@ pub struct Verdict {
     pub head: u8,
     /// The slot of the most probable class.
     pub slot: u8,
-    /// Its probability, 0 to 1.
+    /// Its probability, 0 to 1. Where a single class is taught it is 1 whatever the sample, and says nothing.
     pub probability: f32,
     /// Slots of the classes that hold the truth at the asked error rate.
     pub set: Vec<u8>,

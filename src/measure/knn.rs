@@ -28,7 +28,7 @@ impl Default for KnnSettings {
 const QUERIES: usize = 128;
 const REFERENCES: usize = 1024;
 
-/// Share of the votes for each class, `[N, num_classes]`, of N `queries`.
+/// Share of the votes for each class, `[N, num_classes]`, of N `queries`; all 0 without any reference.
 ///
 /// `references` have `labels` below `num_classes`. Of equally similar references the earlier one is
 /// nearer, so the result does not depend on the number of threads.
@@ -113,7 +113,10 @@ fn votes(near: &[(f32, usize)], labels: &[usize], num_classes: usize, temperatur
         votes[labels[index]] += (f64::from(similarity - most) / temperature).exp();
     }
     let sum: f64 = votes.iter().sum();
-    votes.iter_mut().for_each(|vote| *vote /= sum);
+    // The most similar adds 1; the sum is 0 only where nobody votes.
+    if sum > 0.0 {
+        votes.iter_mut().for_each(|vote| *vote /= sum);
+    }
     votes
 }
 
@@ -182,6 +185,15 @@ mod tests {
                 assert!((found - expected).abs() < 1e-9, "{query}: {found} {expected}");
             }
         }
+    }
+
+    #[test]
+    fn without_a_neighbour_there_is_no_vote() {
+        let one = random(4, 1, 3);
+        assert_eq!(knn_leave_one_out(&one, &[1], 2, KnnSettings::default()), [0.0, 0.0]);
+        let none = Features { dim: 3, rows: Vec::new() };
+        assert_eq!(knn_scores(&none, &[], 2, &one, KnnSettings::default()), [0.0, 0.0]);
+        assert_eq!(nearest(&none, &one, 3), [Vec::<usize>::new()]);
     }
 
     #[test]

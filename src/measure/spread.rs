@@ -22,9 +22,12 @@ pub fn alignment(views: &[f32], others: &[f32], dim: usize) -> f64 {
 /// `ln` of the mean of `exp(-2 |z_i - z_j|²)` over all pairs of different rows, at unit length: 0 when all are the same,
 /// about -4 when they cover the sphere evenly.
 ///
-/// * `features`: `[N, D]`, N at least 2
+/// * `features`: `[N, D]`; NaN where N is below 2, as there is no pair
 pub fn uniformity(features: &[f32], dim: usize) -> f64 {
     let (rows, count) = (unit_rows(features, dim), features.len() / dim);
+    if count < 2 {
+        return f64::NAN;
+    }
     let mut cosines = vec![0.0; count];
     let mut sum = 0.0;
     for (index, row) in rows.chunks_exact(dim).enumerate().skip(1) {
@@ -155,6 +158,12 @@ mod tests {
         close(effective_rank(&features, 3), 0.0, 1e-12);
         assert_eq!(effective_rank(&[0.0; 30], 3), 0.0);
         assert_eq!(deviation(&[0.0; 30], 3), 0.0);
+    }
+
+    #[test]
+    fn one_feature_has_no_pair() {
+        assert!(uniformity(&[1.0, 2.0], 2).is_nan() && uniformity(&[], 2).is_nan());
+        assert_eq!((effective_rank(&[1.0, 2.0], 2), deviation(&[1.0, 2.0], 2)), (0.0, 0.0));
     }
 
     /// Two opposite points: |a - b|² = 4 for the pairs across, which are 4 of 6.

@@ -224,7 +224,7 @@ impl Findings {
     }
 }
 
-/// A share with three digits.
+/// A share with three digits; a dash for one that could not be measured.
 fn share(value: f64) -> String {
-    format!("{value:.3}")
+    if value.is_nan() { "-".to_owned() } else { format!("{value:.3}") }
 }

@@ -229,7 +229,7 @@ pub struct Prediction<'a> {
     pub head: u8,
     /// The slot of the most probable class.
     pub class: u8,
-    /// Its probability, 0 to 1.
+    /// Its probability, 0 to 1. Where a single class is taught it is 1 whatever the sample, and says nothing.
     pub probability: f32,
     /// The classes that hold the truth at the asked error rate: slot `i` is bit `i % 8` of byte `i / 8`.
     pub set: &'a [u8],
