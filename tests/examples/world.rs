@@ -19,8 +19,8 @@ const SUBSTITUTED: [(&str, &str, &str); 14] = [
     ("--shots", "5", "2"),
     ("--episodes", "200", "5"),
     ("--data", "phantoms", "phantoms:16:240"),
-    // The stand-in for MobileNetV2 is a network of this side.
-    ("--size", "224", "32"),
+    // The stand-in for MobileNetV2 is a network of 64 pixels.
+    ("--size", "224", "64"),
     ("--ram", "262144", "100000000"),
     ("--flash", "1048576", "100000000"),
     ("--listen", "tcp:localhost:7000", "tcp:127.0.0.1:0"),
@@ -28,11 +28,12 @@ const SUBSTITUTED: [(&str, &str, &str); 14] = [
 ];
 
 /// Arguments that make a command short, added where an example does not have them.
-const ADDED: [(&str, &[&str]); 8] = [
+const ADDED: [(&str, &[&str]); 9] = [
     ("pretrain", &["--batch-size", "8"]),
     ("eval few-shot", &["--queries", "2"]),
     ("eval few-shot", &["--episodes", "5"]),
     ("eval abstention", &["--queries", "2"]),
+    ("eval abstention", &["--shots", "2"]),
     ("eval abstention", &["--episodes", "5"]),
     ("export", &["--count", "4"]),
     ("bench train", &["--steps", "1", "--batch-size", "2"]),
@@ -103,13 +104,13 @@ impl World {
         let path = base.path();
         for (number, name) in ["a", "b", "c", "d", "e", "new", "unknown", "chest"].into_iter().enumerate() {
             let class = if number % 2 == 0 { "dark" } else { "bright" };
-            picture(class, 50 + number as u32).save(path.join(format!("{name}.png"))).unwrap();
+            picture(class, 20 + number as u32).save(path.join(format!("{name}.png"))).unwrap();
         }
         for set in ["SCANS", "SLIDES", "cifar10", "pneumoniamnist", "kermany-cxr", "chest-xrays", "busi"] {
             draw_set(&path.join(set));
         }
         fs::create_dir(path.join("NODULES")).unwrap();
-        (0..3).for_each(|n| picture("bright", 90 + n).save(path.join(format!("NODULES/{n}.png"))).unwrap());
+        (0..3).for_each(|n| picture("bright", 30 + n).save(path.join(format!("NODULES/{n}.png"))).unwrap());
         let lines = csv_lines("SCANS");
         fs::write(path.join("kermany-3class.csv"), &lines).unwrap();
         fs::write(path.join("kermany-cxr/kermany-3class.csv"), csv_lines("")).unwrap();
@@ -125,10 +126,8 @@ impl World {
         make("bundle SHIPPED --signing-key maker.key --out nano.macula");
         make("bundle SHIPPED --signing-key maker.key --out unknown.macula");
         fs::copy(path.join("SHIPPED/encoder.onnx"), path.join("encoder.onnx")).unwrap();
-        let onnx = fs::read(path.join("SHIPPED/encoder.onnx")).unwrap();
-        let mut model = macula::runtime::decode(&onnx, "encoder.onnx").unwrap();
-        model.metadata_props.clear();
-        fs::write(path.join("mobilenet_v2.onnx"), macula::runtime::encode(&model)).unwrap();
+        let elsewhere = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/torch_net.onnx");
+        fs::copy(elsewhere, path.join("mobilenet_v2.onnx")).unwrap();
         for (store, encoder) in [("clinic.store", "encoder.onnx"), ("ward.store", "nano.macula --trust maker.pub")] {
             make(&format!("learn --device {store} --encoder {encoder} --class nodule a.png b.png c.png"));
             make(&format!("learn --device {store} --class vessel d.png e.png"));
@@ -219,6 +218,10 @@ pub fn run(place: &mut Place, words: &[String]) -> Result<(), String> {
     if !words.iter().any(|word| word == "--resume") {
         for pair in words.windows(2).filter(|pair| OUTPUTS.contains(&pair[0].as_str()) && pair[0] != "--store") {
             remove(&folder, &pair[1]);
+            // Features have a list of their rows beside them.
+            if let Some(stem) = pair[1].strip_suffix(".npy") {
+                remove(&folder, &format!("{stem}.csv"));
+            }
         }
     }
     if words.iter().any(|word| word == "nano-2.macula") {
