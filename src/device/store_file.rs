@@ -198,7 +198,15 @@ impl StoreFile {
         let mut block = vec![0; BLOCK_LEN.min(file.flash.capacity())];
         file.flash.read(0, &mut block)?;
         match StoreCard::parse(&block, path) {
-            Ok(found) => found.check(card, path)?,
+            Ok(found) => {
+                found.check(card, path)?;
+                // Memory is made for what the card says: a file that cannot hold it is no reason to.
+                if (file.flash.capacity() as u64) < found.file_len() / 2 {
+                    let message =
+                        format!("it has {} bytes, its card needs {}", file.flash.capacity(), found.file_len());
+                    return Err(DeviceError::Damaged { path: path.display().to_string(), message });
+                }
+            }
             // The power failed while an earlier program wrote the card: nothing can lie behind it.
             Err(error) if error.is_damage() && file.is_erased_behind()? => file.write_card(&frame)?,
             Err(error) => return Err(error),
@@ -369,8 +377,10 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
         StoreFile::remove_blank(&path).unwrap();
         assert!(path.exists(), "a store is not blank");
-        // Its card is damaged and nothing lies behind it: the power failed while an earlier program wrote it.
         let mut bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..2 * BLOCK_LEN]).unwrap();
+        assert!(matches!(StoreFile::open(&path, &card), Err(DeviceError::Damaged { .. })), "cut off");
+        // Its card is damaged and nothing lies behind it: the power failed while an earlier program wrote it.
         bytes[20] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
         drop(StoreFile::open(&path, &card).unwrap());
