@@ -309,7 +309,7 @@ fn one_bad_entry_does_not_refuse_a_folder() {
     write(&at("a").join(std::ffi::OsStr::from_bytes(b"\xFF.png")), &picture(3, ImageFormat::Png));
     assert!(Command::new("mkfifo").arg(at("b/pipe")).status().unwrap().success());
     write(&at("closed/3.png"), &picture(4, ImageFormat::Png));
-    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let is_root = fs::read_dir(at("closed")).is_ok();
     let found = report(folder.path());
     fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o755)).unwrap();
