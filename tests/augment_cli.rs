@@ -10,7 +10,8 @@ use shell::{expect, json, picture};
 
 /// The sheet that `arguments` besides the usual ones draw.
 fn sheet(folder: &Path, arguments: &[&str]) -> Vec<u8> {
-    let usual = ["augment", "scan.png", "--out", "sheet.png", "--size", "24", "--views", "10", "--columns", "4"];
+    let usual =
+        ["augment", "scan.png", "--force", "--out", "sheet.png", "--size", "24", "--views", "10", "--columns", "4"];
     expect(0, folder, &[&usual, arguments].concat());
     fs::read(folder.join("sheet.png")).unwrap()
 }
@@ -46,7 +47,7 @@ fn what_cannot_be_drawn_is_refused() {
         (["scan.png", "--channels", "2"], "--channels is 2"),
         (["broken.png", "--channels", "3"], "broken.png"),
     ] {
-        let command = ["augment", "--policy", "natural", "--out", "sheet.png"];
+        let command = ["augment", "--policy", "natural", "--force", "--out", "sheet.png"];
         let (_, error) = expect(2, folder.path(), &[&command[..], &arguments[..]].concat());
         assert!(error.contains(told), "{error}");
         assert!(!folder.path().join("sheet.png").exists());

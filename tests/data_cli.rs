@@ -465,7 +465,7 @@ fn unreadable_images_are_left_out_by_every_command() {
     let store = folder.path().join("s.store");
     let device = ["--device", store.to_str().unwrap(), "--encoder", "raw-pixels"];
     for arguments in [
-        &["embed", "--encoder", "raw-pixels", "--data", images, "--out", out][..],
+        &["embed", "--encoder", "raw-pixels", "--data", images, "--out", out, "--force"][..],
         &["eval", "knn", "--encoder", "raw-pixels", "--data", images],
         &[&["learn", "--data", images, "--class", "all"][..], &device].concat(),
         &[&["learn", "--data", images, "--shots", "8"][..], &device].concat(),

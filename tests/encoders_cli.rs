@@ -55,7 +55,7 @@ fn every_command_opens_every_name() {
         let more: &[&str] = if name == "net.macula" { &["--trust", "maker.pub"] } else { &[] };
         let with = |line: &'static str| [&words(line)[..], &["--encoder", name], more].concat();
         let out = format!("{number}.npy");
-        expect(0, path, &[&with("embed bright-0.png"), &["--out", &out][..]].concat());
+        expect(0, path, &[&with("embed bright-0.png"), &["--out", &out, "--force"][..]].concat());
         let store = format!("{number}.store");
         expect(0, path, &[&with("learn --class a bright-0.png"), &["--device", &store][..]].concat());
         // The store finds its encoder again by itself.
@@ -131,7 +131,7 @@ fn preprocessing_is_stated_or_the_encoder_is_refused() {
     }
     // By name and by values are one encoder; other values are another.
     let embed = |out: &str, more: &str| {
-        let line = format!("embed bright-0.png --encoder net.onnx --out {out} {more}");
+        let line = format!("embed bright-0.png --encoder net.onnx --force --out {out} {more}");
         expect(0, path, &words(&line));
         std::fs::read(path.join(out)).unwrap()
     };

@@ -60,7 +60,7 @@ fn the_classifier_gives_the_devices_answers() {
         expect(0, &folder, &[&["learn"], &device[..], &["--data", DATA, "--shots", "5"]].concat());
         // A class without samples has no column.
         expect(0, &folder, &["class", "add", "--device", "a.store", "empty"]);
-        let out = ["--out", "classifier.onnx", "--json-head", "head.json"];
+        let out = ["--force", "--out", "classifier.onnx", "--json-head", "head.json"];
         expect(0, &folder, &[&["export-head", "--device", "a.store"], &out[..]].concat());
         agrees(&folder, &naive, &dataset);
     }
@@ -138,7 +138,7 @@ fn what_can_take_no_head_is_refused() {
         .unwrap();
     let learn = ["learn", "--device", "a.store", "--encoder", "net.onnx", "--class", "dark", "dark-0.png"];
     expect(0, path, &learn);
-    let export = ["export-head", "--device", "a.store", "--out", "a.onnx"];
+    let export = ["export-head", "--device", "a.store", "--force", "--out", "a.onnx"];
     expect(2, path, &[&export[..], &["--encoder", "other.onnx"]].concat());
     assert!(!path.join("a.onnx").exists());
     expect(0, path, &export);

@@ -163,7 +163,8 @@ fn a_crafted_graph_is_refused_and_never_ends_a_command_otherwise() {
     for (name, model) in crafted {
         let file = format!("{name}.onnx");
         std::fs::write(path.join(&file), encoded(&model)).unwrap();
-        let embed = ["embed", "--encoder", &file, "--preprocessing", "unit", "bright-0.png", "--out", "x.npy"];
+        let embed =
+            ["embed", "--encoder", &file, "--preprocessing", "unit", "bright-0.png", "--force", "--out", "x.npy"];
         let ended = Command::new(env!("CARGO_BIN_EXE_macula")).current_dir(path).args(embed).output().unwrap();
         let err = String::from_utf8(ended.stderr).unwrap();
         assert!(matches!(ended.status.code(), Some(0 | 2)), "{name}: {:?} {err}", ended.status);

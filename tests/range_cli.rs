@@ -37,7 +37,7 @@ fn draw(folder: &Path) {
 /// The bytes of the features of one image.
 fn features(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let out = folder.join("features.npy");
-    expect(0, folder, &[&["embed", "--out", "features.npy", "--quiet"], arguments].concat());
+    expect(0, folder, &[&["embed", "--out", "features.npy", "--quiet", "--force"], arguments].concat());
     std::fs::read(out).unwrap()
 }
 
