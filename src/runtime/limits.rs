@@ -22,7 +22,7 @@ pub const RANK_MAX: u64 = 8;
 pub const VALUES_MAX: u64 = 1 << 28;
 /// Bytes that weights, constants and intermediate results take together at the worst moment of one image.
 pub const MEMORY_BYTES_MAX: u64 = 2 << 30;
-/// Operations for one image; see `Cost` for what counts as one.
+/// Multiply-accumulates for one image; a value that another operator makes counts as 32 of them.
 pub const OPERATIONS_MAX: u64 = 64_000_000_000;
 /// Values of a feature.
 pub const FEATURE_DIM_MAX: u64 = 65_536;

@@ -90,10 +90,6 @@ pub(super) fn dropout(call: &Call) -> Result<Made, Reason> {
         return Err("it is in training mode".into());
     }
     call.int("seed", 0)?;
-    identity_of_floats(call)
-}
-
-fn identity_of_floats(call: &Call) -> Result<Made, Reason> {
     same(call)
 }
 
@@ -103,7 +99,7 @@ pub(super) fn cast(call: &Call) -> Result<Made, Reason> {
     call.flag("saturate", true)?;
     let to = Element::of(to)?;
     let integers = match (input.element, to) {
-        (Element::F32 | Element::F16, Element::F32 | Element::F16) | (_, Element::F32 | Element::F16) => None,
+        (_, Element::F32 | Element::F16) => None,
         (from, Element::I64) if from.is_integer() || from == Element::Bool => input.integers.clone(),
         (from, Element::I32) if from.is_integer() || from == Element::Bool => {
             let known = input.integers.clone();
