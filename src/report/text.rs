@@ -78,7 +78,7 @@ pub fn count(number: impl TryInto<u64>, singular: &str) -> String {
 pub fn noun(number: impl TryInto<u64>, singular: &str) -> String {
     match number.try_into() {
         Ok(1) => singular.to_owned(),
-        _ if ["s", "x", "ch"].iter().any(|&ending| singular.ends_with(ending)) => format!("{singular}es"),
+        _ if ["s", "x", "tch"].iter().any(|&ending| singular.ends_with(ending)) => format!("{singular}es"),
         _ => format!("{singular}s"),
     }
 }
@@ -158,6 +158,7 @@ mod tests {
             (count(1u32, "sample"), count(0u32, "sample"), count(2usize, "class")),
             ("1 sample".into(), "0 samples".into(), "2 classes".into())
         );
+        assert_eq!([count(2, "epoch"), count(2, "batch"), count(1, "batch")], ["2 epochs", "2 batches", "1 batch"]);
     }
 
     #[test]
