@@ -229,7 +229,6 @@ pub fn run(place: &mut Place, words: &[String]) -> Result<(), String> {
         expect(0, &folder, &line.split(' ').collect::<Vec<_>>());
     }
     if words[0] == "device" {
-        remove(&folder, "served.store");
         return serve(&folder, &words).map(|(mut child, _)| {
             child.kill().ok();
             child.wait().ok();
