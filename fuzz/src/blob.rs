@@ -1,0 +1,89 @@
+//! Device blobs: length, version and checksum are repaired, all else is the input's.
+
+use bytemuck::{cast_slice, cast_slice_mut};
+use macula::blob::BlobFile;
+use macula_edge::encoder::{Blob, BlobEncoder, BlobError, Embedder, HEADER_LEN, MAGIC, Node, Op, VERSION};
+use macula_edge::image::RawImage;
+
+use crate::Outcome;
+
+/// Words of an arena that is still run in.
+const ARENA_MAX: usize = 1 << 16;
+/// Products of an encoder that is still run.
+const PRODUCTS_MAX: usize = 1 << 22;
+
+/// Parses `data` and runs it: twice with the same feature, on an image of its own size and of another.
+pub fn run(data: &[u8]) -> Outcome {
+    if data.len() < HEADER_LEN + 4 {
+        return Outcome::Refused;
+    }
+    let mut words = vec![0u32; data.len() / 4];
+    let bytes: &mut [u8] = cast_slice_mut(&mut words);
+    bytes.copy_from_slice(&data[..data.len() / 4 * 4]);
+    repair(bytes);
+    let parsed = Blob::parse(cast_slice(&words));
+    let is_first_check = |error: &BlobError| {
+        use BlobError::{Checksum, Misaligned, NotABlob, Truncated, Version};
+        matches!(error, Checksum { .. } | Misaligned | NotABlob { .. } | Truncated { .. } | Version { .. })
+    };
+    let blob = match parsed {
+        Ok(blob) => blob,
+        Err(error) => {
+            assert!(!is_first_check(&error), "{error}");
+            return Outcome::Refused;
+        }
+    };
+    if blob.arena_words() > ARENA_MAX || products(&blob) > PRODUCTS_MAX {
+        return Outcome::Accepted;
+    }
+    check_run(blob);
+    let file = BlobFile::from_bytes("a.blob", cast_slice(&words)).expect("it was parsed before");
+    assert!(file.blob().is_ok());
+    Outcome::Accepted
+}
+
+fn repair(bytes: &mut [u8]) {
+    bytes[..4].copy_from_slice(&MAGIC);
+    bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    let len = bytes.len() as u32;
+    bytes[12..16].copy_from_slice(&len.to_le_bytes());
+    let (content, checksum) = bytes.split_at_mut(len as usize - 4);
+    checksum.copy_from_slice(&crc32fast::hash(content).to_le_bytes());
+}
+
+/// Products of one image, an upper bound.
+fn products(blob: &Blob<'_>) -> usize {
+    let of = |index: usize| {
+        let Node { input, op, .. } = blob.node(index);
+        let made = blob.value(index + 1).values();
+        match op {
+            Op::Conv { kernel, .. } => made * kernel * kernel * usize::from(blob.value(input).channels),
+            Op::Depthwise { .. } => 9 * made,
+            Op::Add { .. } => made,
+        }
+    };
+    (0..blob.node_count()).map(of).fold(0, usize::saturating_add)
+}
+
+fn check_run(blob: Blob<'_>) {
+    let input = blob.input();
+    let pixels: Vec<u8> = (0..input.values()).map(|index| (index * 37 % 251) as u8).collect();
+    // What the arena holds at first must not matter.
+    let features = [0u32, 0xA5A5_A5A5].map(|filling| {
+        let mut arena = vec![filling; blob.arena_words()];
+        let mut encoder = BlobEncoder::new(blob.clone(), &mut arena).expect("the arena is large enough");
+        let feature = encoder.feature(&pixels).expect("the image has the encoder's size");
+        let bits: Vec<u32> = feature.iter().map(|value| value.to_bits()).collect();
+        assert_eq!(bits.len(), blob.dim());
+        bits
+    });
+    assert_eq!(features[0], features[1], "what the arena held before decides the feature");
+    let mut arena = vec![0; blob.arena_words()];
+    let mut feature = vec![0; blob.dim()];
+    let mut encoder = BlobEncoder::new(blob, &mut arena).expect("the arena is large enough");
+    let other = RawImage::new(7, 5, 1, &[9; 35]).map(|image| encoder.embed(&image, &mut feature));
+    assert!(other.is_ok(), "7×5 pixels are an image");
+    if let Err(error) = encoder.self_test(&mut feature) {
+        assert!(!error.to_string().is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! Signed bundles. What the input says is signed here, so that it reaches what lies behind the signature.
+//!
+//! | bytes | field                                                                  |
+//! |------:|------------------------------------------------------------------------|
+//! |     1 | parts, less 1, in the lower three bits; bit 7: a byte of the header changes |
+//! |     2 | place of that byte in the header and table; what it is changed by       |
+//!
+//! and each part:
+//!
+//! | bytes | field                                                                  |
+//! |------:|------------------------------------------------------------------------|
+//! |     1 | its kind, 0 to 4                                                        |
+//! | 2 + N | a slice; the last part is all that is left                              |
+
+use macula::bundle::{Bundle, KeyPair, PartKind};
+use macula_edge::bundle::{BundleError, Golden, verify, write};
+
+use crate::Outcome;
+use crate::input::Input;
+
+/// Bytes before the table.
+const HEADER_LEN: usize = 64;
+/// Bytes of an entry of the table.
+const PART_LEN: usize = 48;
+/// Bytes of the signature.
+const SIGNATURE_LEN: usize = 64;
+/// Where the header has the key of the signer.
+const SIGNER: std::ops::Range<usize> = 24..56;
+
+/// Signs and opens the bundle that `data` describes.
+pub fn run(data: &[u8]) -> Outcome {
+    let mut input = Input::new(data);
+    let (count, at, change) = (input.byte(), input.byte(), input.byte());
+    let (changes, count) = (count & 0x80 != 0, 1 + usize::from(count & 7));
+    let mut parts: Vec<(PartKind, &[u8])> = Vec::new();
+    for index in 1..=count {
+        let kind = PartKind::ALL[usize::from(input.byte()) % PartKind::ALL.len()];
+        let bytes = if index == count { input.rest() } else { input.slice() };
+        if parts.iter().all(|&(known, _)| known != kind) {
+            parts.push((kind, bytes));
+        }
+    }
+    parts.sort_by_key(|&(kind, _)| kind);
+    let key = KeyPair::from_secret([7; 32]);
+    let mut bytes = Vec::new();
+    write(&parts, 3, key.public(), |signed| key.sign(signed), &mut |piece| bytes.extend_from_slice(piece))
+        .expect("parts in order make a bundle");
+    let signed_len = HEADER_LEN + PART_LEN * parts.len();
+    let at = usize::from(at) % signed_len;
+    let changes = changes && change != 0 && !SIGNER.contains(&at);
+    if changes {
+        bytes[at] ^= change;
+        let signature = key.sign(&bytes[..signed_len]);
+        bytes[signed_len..][..SIGNATURE_LEN].copy_from_slice(&signature);
+    }
+    open(bytes, &key, changes)
+}
+
+fn open(bytes: Vec<u8>, key: &KeyPair, changed: bool) -> Outcome {
+    let read = |at: u32, into: &mut [u8]| {
+        let found = bytes.get(at as usize..).and_then(|rest| rest.get(..into.len()));
+        found.map(|found| into.copy_from_slice(found)).is_some()
+    };
+    let verified = verify(bytes.len() as u32, &mut { read }, &[key.public()]);
+    assert!(verify(bytes.len() as u32, &mut { read }, &[]).is_err(), "nobody is trusted");
+    match &verified {
+        Ok(header) => assert_eq!(header.len as usize, bytes.len()),
+        Err(error) => assert!(changed, "a bundle that was signed as it is was refused: {error}"),
+    }
+    assert!(!matches!(verified, Err(BundleError::UnknownKey { .. })), "the signer is trusted");
+    let Ok(bundle) = Bundle::from_bytes("b.macula", bytes, &[key.public()]) else { return Outcome::Refused };
+    assert!(verified.is_ok(), "opened, but not verified");
+    if let Ok(golden) = bundle.golden() {
+        check_golden(&golden);
+    }
+    if let Ok(Some((statistics, covariance))) = bundle.corpus() {
+        let dim = bundle.manifest().encoder.feature_dim;
+        assert_eq!((statistics.mean.len(), statistics.std.len()), (dim, dim));
+        assert!(covariance.is_empty() || covariance.len() == dim * (dim + 1) / 2);
+    }
+    match bundle.encoder() {
+        Ok((_, worst)) => assert!(worst <= bundle.manifest().golden.tolerance),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    Outcome::Accepted
+}
+
+fn check_golden(golden: &Golden<'_>) {
+    assert_eq!(golden.images().count(), golden.count());
+    for image in golden.images() {
+        assert_eq!(image.feature().count(), golden.dim());
+        assert_eq!(image.image.pixels().len(), image.image.shape().pixels_len());
+    }
+}

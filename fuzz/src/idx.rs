@@ -1,0 +1,79 @@
+//! IDX files of images and labels, plain and packed.
+//!
+//! | bytes | field                                                                        |
+//! |------:|------------------------------------------------------------------------------|
+//! |     1 | flags: see code                                                              |
+//! |     6 | images, rows, columns, labels (16, 8, 8, 16 bits), where headers are made here |
+//! | 2 + N | a slice: the images' bytes                                                   |
+//! |  rest | the labels' bytes                                                            |
+
+use std::io::Write;
+use std::path::Path;
+
+use flate2::{Compression, write::GzEncoder};
+use macula::data;
+
+use crate::Outcome;
+use crate::dataset::{check_opened, in_folder};
+use crate::input::{Input, cycled};
+
+/// The files are what the input says, without a header made here.
+const AS_THEY_ARE: u8 = 1;
+/// There is no file of labels.
+const NO_LABELS: u8 = 2;
+/// The images are packed.
+const PACKED_IMAGES: u8 = 4;
+/// The labels are packed.
+const PACKED_LABELS: u8 = 8;
+/// The file of images is the input's bytes under a name that says it is packed.
+const NOT_PACKED: u8 = 16;
+
+const NAMES: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte", "train-labels-idx1-ubyte.gz"];
+
+/// Opens the pair of files that `data` describes.
+pub fn run(data: &[u8]) -> Outcome {
+    let mut input = Input::new(data);
+    let flags = input.byte();
+    let (count, rows, columns, labels) = (input.u16(), input.byte(), input.byte(), input.u16());
+    let (images, named) = (input.slice(), input.rest());
+    let (images, labels) = if flags & AS_THEY_ARE != 0 {
+        (images.to_vec(), named.to_vec())
+    } else {
+        let (count, labels) = (count % 1024, labels % 1024);
+        let pixels = usize::from(count) * usize::from(rows % 32) * usize::from(columns % 32);
+        let sides = [count.into(), u32::from(rows % 32), u32::from(columns % 32)];
+        (file(&sides, images, pixels), file(&[labels.into()], named, labels.into()))
+    };
+    in_folder(|folder| {
+        for name in NAMES {
+            std::fs::remove_file(folder.join(name)).ok();
+        }
+        let packed = flags & (PACKED_IMAGES | NOT_PACKED) != 0;
+        let path = folder.join(NAMES[usize::from(packed)]);
+        write(&path, &images, flags & PACKED_IMAGES != 0);
+        if flags & NO_LABELS == 0 {
+            let packed = flags & PACKED_LABELS != 0;
+            write(&folder.join(NAMES[2 + usize::from(packed)]), &labels, packed);
+        }
+        check_opened(data::open(&path))
+    })
+}
+
+/// A file of bytes with these sides: `values` repeated to `len`.
+fn file(sides: &[u32], values: &[u8], len: usize) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, sides.len() as u8];
+    sides.iter().for_each(|side| bytes.extend(side.to_be_bytes()));
+    bytes.extend(cycled(values, len));
+    bytes
+}
+
+fn write(path: &Path, bytes: &[u8], packed: bool) {
+    let written = if packed {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        packer.write_all(bytes).and_then(|()| packer.finish()).expect("memory can be written")
+    } else {
+        bytes.to_vec()
+    };
+    std::fs::write(path, written).expect("the temporary folder can be written");
+}

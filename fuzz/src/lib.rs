@@ -1,0 +1,64 @@
+//! Fuzz targets: for each format that comes from outside, a function from bytes to an outcome.
+//!
+//! A target repairs whatever guards the format (magic, length, checksum, signature), so that mutated bytes reach the code
+//! behind it, and asserts that they did. It then asserts invariants: limits hold, what was read can be written and read
+//! again, a store that opens opens again with the same content. A panic or a failed assertion is a finding.
+//!
+//! The functions need no fuzzing engine. `fuzz_targets/` runs them under libFuzzer, `tests/replay.rs` runs them on the
+//! checked-in corpora. `README.md` says how to use both.
+
+mod dataset; //        what any data set must hold
+mod input; //          reading structured input from bytes
+
+pub mod blob; //       encoders for bare chips
+pub mod bundle; //     signed files
+pub mod csv; //        manifests
+pub mod frame; //      packets on a line
+pub mod graph; //      ONNX graphs built operator by operator
+pub mod idx; //        the format of MNIST
+pub mod image; //      image files
+pub mod message; //    requests and replies
+pub mod metadata; //   what an ONNX file says of itself
+pub mod npz; //        archives of NumPy arrays
+pub mod onnx; //       ONNX files
+pub mod resize; //     crop, channels and size of raw images
+pub mod session; //    a device that is taught, asked and started again
+pub mod store; //      the log on flash
+pub mod samples; //    small valid inputs, from which the seeds are made
+
+pub use input::Input;
+
+/// What became of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Refused by an error with a type.
+    Refused,
+    /// Taken, and every invariant held.
+    Accepted,
+}
+
+/// One fuzz target.
+pub struct Target {
+    /// Name of its folders below `corpus/` and `regressions/`; `cargo fuzz` knows it by this name.
+    pub name: &'static str,
+    /// Runs it on one input.
+    pub run: fn(&[u8]) -> Outcome,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 14] = [
+    Target { name: "image", run: image::run },
+    Target { name: "resize", run: resize::run },
+    Target { name: "npz", run: npz::run },
+    Target { name: "idx", run: idx::run },
+    Target { name: "csv", run: csv::run },
+    Target { name: "metadata", run: metadata::run },
+    Target { name: "onnx", run: onnx::run },
+    Target { name: "graph", run: graph::run },
+    Target { name: "bundle", run: bundle::run },
+    Target { name: "blob", run: blob::run },
+    Target { name: "frame", run: frame::run },
+    Target { name: "message", run: message::run },
+    Target { name: "session", run: session::run },
+    Target { name: "store", run: store::run },
+];

@@ -1,0 +1,37 @@
+//! What an ONNX file says of itself: format, preprocessing, provenance and corpus statistics, one text each.
+//!
+//! The texts stand one after another with a byte 0xFF between them, which UTF-8 does not have. An empty text is an entry
+//! that is not there.
+
+use macula::runtime::{Metadata, pb};
+
+use crate::Outcome;
+
+/// Keys of the texts, in their order.
+const KEYS: [&str; 4] = ["macula.format", "macula.preprocessing", "macula.provenance", "macula.corpus"];
+
+/// Reads metadata; what is taken can be used, and comes back as it was when it is written.
+pub fn run(data: &[u8]) -> Outcome {
+    let mut model = pb::ModelProto { producer_name: "macula".into(), ..Default::default() };
+    for (key, text) in KEYS.into_iter().zip(data.split(|&byte| byte == 0xFF)) {
+        if !text.is_empty() {
+            let (key, value) = (key.to_owned(), String::from_utf8_lossy(text).into_owned());
+            model.metadata_props.push(pb::StringStringEntryProto { key, value });
+        }
+    }
+    let metadata = match Metadata::read_from(&model, "m.onnx") {
+        Ok(metadata) => metadata.expect("a file of ours has metadata"),
+        Err(error) => {
+            assert!(error.to_string().contains("m.onnx"), "{error}");
+            return Outcome::Refused;
+        }
+    };
+    let recipe = &metadata.preprocessing;
+    assert!(recipe.shape().is_ok(), "an image of an impossible size");
+    assert_eq!((recipe.mean.len(), recipe.std.len()), (recipe.channels, recipe.channels));
+    let mut written = pb::ModelProto::default();
+    metadata.write_to(&mut written);
+    let again = Metadata::read_from(&written, "m.onnx");
+    assert_eq!(again.expect("what was written is read"), Some(metadata));
+    Outcome::Accepted
+}

@@ -1,0 +1,223 @@
+//! The log on flash: blocks and records with valid checksums whose fields are the input's, then changes.
+//!
+//! | bytes | field                                                                     |
+//! |------:|---------------------------------------------------------------------------|
+//! |     1 | blocks, 2 to 4, in the lower two bits; bit 2: one block begins anew         |
+//! |     1 | changes after opening, eight bits: see code                                 |
+//!
+//! and each block:
+//!
+//! | bytes | field                                                                     |
+//! |------:|---------------------------------------------------------------------------|
+//! |     1 | flags: see [`block`]                                                        |
+//! |     4 | number, oldest number, end of the block before, erases: only where asked for |
+//! |     1 | records                                                                   |
+//!
+//! and each record: kind, slot, a byte that fills it, and flags.
+
+use macula_edge::store::{Store, StoreError, buffer_len, peek};
+use macula_edge::taught::{Name, Record, Taught};
+use macula_firmware_sim::flash::SimFlash;
+
+use crate::Outcome;
+use crate::input::Input;
+
+const BLOCK: usize = 512;
+const DIM: usize = 4;
+const CLASSES: usize = 4;
+const SUPPORTS: usize = 12;
+const IDENTITY: [u8; 16] = [7; 16];
+/// Bytes of a support's payload.
+const SUPPORT_LEN: usize = 28 + 2 * DIM;
+/// Offset of the mark of a finished opening, behind two headers.
+const DONE_MARK: usize = 2 * HEADER_LEN;
+const HEADER_LEN: usize = 52;
+const RECORDS: usize = DONE_MARK + 4;
+
+type Flash = SimFlash<1, 4, BLOCK>;
+
+/// Opens the store that `data` describes and changes it. It then holds the same for whoever opens it again.
+pub fn run(data: &[u8]) -> Outcome {
+    let mut input = Input::new(data);
+    let (flags, changes) = (input.byte(), input.byte());
+    let blocks = 2 + usize::from(flags & 3) % 3;
+    let mut bytes = Vec::new();
+    let mut chain = Chain { seq: 1, end: RECORDS as u32 };
+    for index in 0..blocks {
+        bytes.extend(block(&mut input, &mut chain, index == 0));
+    }
+    let mut flash = Flash::holding(bytes);
+    let range = 0..(blocks * BLOCK) as u32;
+    let mut buffer = vec![0; buffer_len::<Flash>(DIM)];
+    let peeked = peek(&mut flash, range.clone(), &mut buffer, 1, &mut [0; 128]);
+
+    let mut memory = TaughtMemory::default();
+    let mut taught = memory.lend();
+    let mut store = match Store::open(&mut flash, range.clone(), IDENTITY, &mut buffer, &mut taught) {
+        Ok(store) => store,
+        Err(error) => {
+            use StoreError::{Buffer, Geometry, NotAStore};
+            assert!(!matches!(error, Buffer { .. } | Geometry { .. } | NotAStore), "{error}");
+            return Outcome::Refused;
+        }
+    };
+    let peeked = peeked.expect("a store that opens can be peeked into").expect("it is not erased");
+    assert_eq!((peeked.identity, peeked.has_supports), (IDENTITY, !taught.supports().is_empty()));
+    assert_eq!(store.verify(&taught).expect("what was opened can be read"), taught.supports().len());
+    for change in 0..8 {
+        if changes >> change & 1 == 1 {
+            apply(change, &mut store, &mut taught);
+        }
+    }
+    assert_eq!(store.verify(&taught).expect("what was written can be read"), taught.supports().len());
+    let wear = store.wear();
+    let mut state = Vec::new();
+    taught.state(|piece| state.extend_from_slice(piece));
+
+    let (mut memory, mut buffer) = (TaughtMemory::default(), vec![0; buffer_len::<Flash>(DIM)]);
+    let mut taught = memory.lend();
+    let store = Store::open(&mut flash, range, IDENTITY, &mut buffer, &mut taught).expect("it opened before");
+    let mut again = Vec::new();
+    taught.state(|piece| again.extend_from_slice(piece));
+    assert_eq!(state, again, "another start finds another state");
+    assert_eq!(store.wear(), wear, "another start counts otherwise");
+    Outcome::Accepted
+}
+
+/// One change, in the store and then in memory, as a session does it. A refusal changes neither.
+fn apply(change: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>) {
+    let name = Name::new(["a", "b", "c", "d"][usize::from(change % 4)]).expect("a letter is a name");
+    let class = change % 4;
+    let record = Record { source: [change; 16], class, operator: 1, time_s: 2 };
+    let feature = [1, 2, 3, i16::from(change)];
+    match change {
+        0 | 1 if taught.check_class(class, &name).is_ok() => {
+            if store.put_class(class, &name).is_ok() {
+                taught.put_class(class, name).expect("it was checked");
+            }
+        }
+        2 | 3 => {
+            let source = taught.supports().records.first().map_or([9; 16], |record| record.source);
+            let forgotten = store.forget(&source);
+            assert_eq!(forgotten.is_ok(), taught.find(&source).is_some(), "{forgotten:?}");
+            taught.forget(&source).ok();
+        }
+        4 => assert_eq!(store.remove_class(class).is_ok(), taught.remove_class(class).is_ok()),
+        5 => {
+            let stored = store.put_setting(1, &[5; 24]);
+            assert!(matches!(stored, Ok(()) | Err(StoreError::Full { .. })), "{stored:?}");
+        }
+        6 => {
+            store.forget_all().expect("everything can be forgotten");
+            taught.clear();
+        }
+        _ if taught.check_learn(&record, &feature).is_ok_and(|is_new| is_new) => {
+            if store.learn(&record, &feature).is_ok() {
+                taught.learn(record, &feature).expect("it was checked");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What the next block of a log has to say.
+struct Chain {
+    seq: u32,
+    /// Where the records of the block before end.
+    end: u32,
+}
+
+/// A block of the log, or an erased one.
+///
+/// Flags: bit 0 erased (but for the first block), 1 fields from the input, 2 opening anew, 3 opening not finished, 4 the
+/// first header is damaged, 5 bytes after the last record.
+fn block(input: &mut Input<'_>, chain: &mut Chain, is_first: bool) -> Vec<u8> {
+    let mut bytes = vec![0xff; BLOCK];
+    let flags = input.byte();
+    if flags & 1 == 1 && !is_first {
+        return bytes;
+    }
+    let own = flags & 2 == 2;
+    let [seq, back, end, erases] = if own { [(); 4].map(|()| u32::from(input.byte())) } else { [0; 4] };
+    let seq = chain.seq + if own { seq } else { 0 };
+    let is_anew = flags & 4 == 4 || is_first && !own;
+    // What the format demands of any header: a log does not begin behind its end, and a new one begins with itself.
+    let tail = if is_anew { seq } else { seq - back.min(seq) };
+    let tail = if own || is_anew { tail } else { 1.min(seq) };
+    let mut header = b"MCST\x01\x00".to_vec();
+    header.extend([u8::from(is_anew), 0]);
+    header.extend(IDENTITY);
+    for number in [seq, tail, chain.end.wrapping_add(if own { end << 2 } else { 0 }), erases] {
+        header.extend(number.to_le_bytes());
+    }
+    header.extend([0; 8]);
+    header.extend(crc32fast::hash(&header).to_le_bytes());
+    bytes[..HEADER_LEN].copy_from_slice(&header);
+    bytes[HEADER_LEN..DONE_MARK].copy_from_slice(&header);
+    if flags & 0x10 != 0 {
+        bytes[9] ^= 1;
+    }
+    if flags & 8 == 0 {
+        bytes[DONE_MARK..RECORDS].fill(0);
+    }
+    let mut at = RECORDS;
+    for _ in 0..input.byte() {
+        let record = record(input, seq);
+        if at + record.len() > BLOCK {
+            break;
+        }
+        bytes[at..at + record.len()].copy_from_slice(&record);
+        at += record.len();
+    }
+    if flags & 0x20 != 0 && at + 8 <= BLOCK {
+        bytes[at + 4..at + 8].fill(0);
+    }
+    *chain = Chain { seq: seq.saturating_add(1), end: at as u32 };
+    bytes
+}
+
+/// A record with its mark. Flags: bit 0 a length of its own, 1 a damaged checksum.
+fn record(input: &mut Input<'_>, seq: u32) -> Vec<u8> {
+    let (kind, slot, fill, flags) = (input.byte(), input.byte(), input.byte(), input.byte());
+    let kind = 1 + kind % 6;
+    let usual = [0, 1 + usize::from(fill % 3), 0, SUPPORT_LEN, 16, usize::from(fill % 40), 0][usize::from(kind)];
+    let len = if flags & 1 == 1 { usize::from(flags >> 1) } else { usual };
+    let letter = |fill: u8| b'a' + fill % 26;
+    let payload = vec![if kind == 1 { letter(fill) } else { fill }; len];
+    let mut head = (len as u16).to_le_bytes().to_vec();
+    head.extend([kind, slot % 8]);
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&seq.to_le_bytes());
+    checksum.update(&head);
+    checksum.update(&payload);
+    let checksum = checksum.finalize() ^ u32::from(flags & 3 == 2);
+    let mut record = vec![0; 4];
+    record.extend(head);
+    record.extend(checksum.to_le_bytes());
+    record.extend(payload);
+    record.resize(record.len().next_multiple_of(4), 0xff);
+    record
+}
+
+/// Memory for what is taught.
+struct TaughtMemory {
+    names: Vec<Name>,
+    records: Vec<Record>,
+    features: Vec<i16>,
+}
+
+impl Default for TaughtMemory {
+    fn default() -> Self {
+        Self {
+            names: vec![Name::FREE; CLASSES],
+            records: vec![Record::EMPTY; SUPPORTS],
+            features: vec![0; SUPPORTS * DIM],
+        }
+    }
+}
+
+impl TaughtMemory {
+    fn lend(&mut self) -> Taught<'_> {
+        Taught::new(DIM, &mut self.names, &mut self.records, &mut self.features).expect("the memory fits")
+    }
+}

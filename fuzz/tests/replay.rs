@@ -1,0 +1,54 @@
+//! Every input of the corpora and every one that was once a finding, through its target.
+
+use std::path::{Path, PathBuf};
+
+use macula_fuzz::{Outcome, TARGETS, Target};
+
+/// Bytes that the process may have held at its peak: a small file must not ask for much more than itself.
+const MEMORY_MAX: u64 = 1 << 30;
+
+fn files(kind: &str, target: &Target) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(target.name);
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("the corpus can be read").path()).collect();
+    files.sort();
+    files
+}
+
+fn run(target: &Target, file: &Path) -> Outcome {
+    let bytes = std::fs::read(file).expect("the corpus can be read");
+    let outcome = std::panic::catch_unwind(|| (target.run)(&bytes));
+    outcome.unwrap_or_else(|_| panic!("{} fails; see above", file.display()))
+}
+
+#[test]
+fn every_input_of_the_corpora_is_refused_or_holds() {
+    for target in &TARGETS {
+        let files = files("corpus", target);
+        let accepted = files.iter().filter(|file| run(target, file) == Outcome::Accepted).count();
+        // A corpus that the first check refuses tests nothing.
+        assert!(accepted >= 2, "{}: {accepted} of {} inputs are taken", target.name, files.len());
+    }
+    let peak = macula::memory::peak_bytes();
+    assert!(peak.is_none_or(|peak| peak < MEMORY_MAX), "{peak:?} bytes were held");
+}
+
+#[test]
+fn what_was_once_a_finding_is_none_now() {
+    for target in &TARGETS {
+        for file in files("regressions", target) {
+            run(target, &file);
+        }
+    }
+}
+
+#[test]
+fn every_folder_belongs_to_a_target() {
+    for kind in ["corpus", "regressions"] {
+        let Ok(folders) = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(kind)) else { continue };
+        for folder in folders {
+            let name = folder.expect("the corpora can be read").file_name();
+            assert!(TARGETS.iter().any(|target| name == target.name), "{kind}/{name:?} belongs to no target");
+        }
+    }
+}
