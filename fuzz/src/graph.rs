@@ -209,7 +209,7 @@ fn node(input: &mut Input<'_>, index: usize, graph: &mut pb::GraphProto) {
 /// A constant of up to four small sides.
 fn tensor(input: &mut Input<'_>, name: &str) -> pb::TensorProto {
     let (kind, seed) = (input.byte(), input.byte());
-    let dims: Vec<i64> = (0..kind & 7).take(4).map(|_| i64::from(input.byte() % 8)).collect();
+    let dims: Vec<i64> = (0..kind & 7).take(4).map(|_| i64::from(input.byte() % 9)).collect();
     let len = dims.iter().product::<i64>() as usize;
     let mut tensor = pb::TensorProto { dims, name: name.into(), ..Default::default() };
     let number = |at: usize| i64::from((seed as i8).wrapping_add((at as i8).wrapping_mul((kind >> 4) as i8)));

@@ -1,20 +1,40 @@
 //! Image files of every format, as bytes.
 
-use macula::data::decode::decode;
+use macula::data::decode::{DecodeOptions, ValueRange, decode};
 
 use crate::Outcome;
 use crate::dataset::check_image;
 
-/// Decodes `data`: an image within the limits, or an error that names the file.
+/// Decodes `data` with the natural range, with a stated one and only to measure it: an image within the limits, or an
+/// error that names the file.
+///
+/// A panic in a decoder that became an error counts as a finding too: it would end the program of a device.
 pub fn run(data: &[u8]) -> Outcome {
-    match decode(data, "input.img") {
-        Ok(image) => {
-            check_image(&image);
-            Outcome::Accepted
-        }
-        Err(error) => {
-            assert!(error.to_string().contains("input.img"), "{error}");
-            Outcome::Refused
+    let stated = Some(ValueRange { low: 0.0, high: 1000.0 });
+    let all = [
+        DecodeOptions::default(),
+        DecodeOptions { range: stated, measure: false },
+        DecodeOptions { range: None, measure: true },
+    ];
+    let [natural, stated, measured] = all.map(|options| decode(data, "input.img", &options));
+    if let Ok(natural) = &natural {
+        let measured = measured.as_ref().expect("what can be decoded can be measured");
+        assert_eq!((natural.raw, natural.frames, natural.format), (measured.raw, measured.frames, measured.format));
+    }
+    let mut outcome = Outcome::Refused;
+    for decoded in [natural, stated, measured] {
+        match decoded {
+            Ok(decoded) => {
+                check_image(&decoded.image);
+                assert!((1..=8).contains(&decoded.orientation) && decoded.frames > 0);
+                assert!(decoded.raw.low <= decoded.raw.high, "raw values from {decoded:?}");
+                outcome = Outcome::Accepted;
+            }
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("input.img") && !text.contains("the decoder failed"), "{text}");
+            }
         }
     }
+    outcome
 }

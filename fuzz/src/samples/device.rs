@@ -93,3 +93,17 @@ pub fn stores() -> Seeds<5> {
         ("replaced", [&[0, 0xFF][..], &block(&[&classes, &classes, &learned, &learned, &[4, 1, 9, 0]]), &[1]].concat()),
     ]
 }
+
+/// Stores whose records overflowed the count of what they take.
+pub fn bad_stores() -> Seeds<2> {
+    let block = |records: &[&[u8]]| {
+        let records = records.concat();
+        [&[0, (records.len() / 4) as u8][..], &records].concat()
+    };
+    // A support of a class that has no name: it is not counted, and forgetting it was subtracted.
+    let orphan = [2, 3, 9, 0];
+    [
+        ("support-without-class", [&[0, 0b100][..], &block(&[&orphan]), &[1]].concat()),
+        ("class-named-after-its-support", [&[0, 0xFF][..], &block(&[&orphan, &[0, 0, 0, 0]]), &[1]].concat()),
+    ]
+}

@@ -118,6 +118,24 @@ pub fn graphs() -> Seeds<10> {
     ]
 }
 
+/// Graphs with which an inference library once panicked while it prepared or ran them.
+pub fn bad_graphs() -> Seeds<4> {
+    let one = |node: &[u8]| [&[0, 15, 15, 0x10][..], node].concat();
+    let to_integer = [60, 0, 0x10, 23, 0, 7];
+    let to_float = [60, 0, 0x10, 23, 0, 1];
+    let pool = [4, 0, 0];
+    [
+        // A transposed convolution of stride 0.
+        ("deconv-stride-0", one(&[&[1, 0, 0x11, 4, 30, 1, 1, 3, 3, 1, 2 << 2 | 2, 0, 0][..], &pool].concat())),
+        // Normalisation over 0 neighbours.
+        ("lrn-size-0", one(&[43, 0, 0x10, 25, 0, 0])),
+        // Padding by -1 on every side, the batch's included.
+        ("negative-pad", one(&[47, 0, 0x01, 9, 0xFF, 8])),
+        // An integer remainder by the pixel itself.
+        ("remainder-by-pixel", one(&[&to_integer[..], &[25, 8, 0], &to_float].concat())),
+    ]
+}
+
 fn picture(width: usize, height: usize, step: usize) -> Image {
     let pixels = (0..width * height).map(|index| (index * index * step % 251) as u8).collect();
     Image { width, height, channels: 1, pixels }

@@ -31,3 +31,13 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         _ => Vec::new(),
     }
 }
+
+/// Inputs of a target that once ended the program or gave wrong values, each with a name that says what it is.
+pub fn regressions(target: &str) -> Vec<(String, Vec<u8>)> {
+    let named = |seeds: &[(&str, Vec<u8>)]| seeds.iter().map(|(name, seed)| (name.to_string(), seed.clone())).collect();
+    match target {
+        "graph" => named(&encoders::bad_graphs()),
+        "store" => named(&device::bad_stores()),
+        _ => Vec::new(),
+    }
+}
