@@ -6,6 +6,8 @@ use macula_edge::protocol::message::{FORGETTING_CONFIRMATION, Input as Sample, R
 use macula_edge::protocol::{Reply, Request};
 use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
 
+use sha2::{Digest, Sha256};
+
 use crate::Outcome;
 use crate::input::Input;
 
@@ -13,6 +15,8 @@ use crate::input::Input;
 const DIM: usize = 4;
 /// Requests of one input.
 const REQUESTS_MAX: usize = 64;
+/// What bundles are made of: the board takes anything.
+const BUNDLE: [u8; 256] = [0xAB; 256];
 const NAMES: [&str; 6] = ["nodule", "vessel", "Ödem", "no finding", "scar", ""];
 
 /// Sends the requests that `data` describes; the board then knows the same after it was started again.
@@ -62,8 +66,8 @@ fn request(running: &mut Running<'_, FeaturesOnly>, input: &mut Input<'_>) -> bo
         15 => Request::ExportState { cursor: from },
         16 => Request::Classes { from: class },
         17 => Request::Status,
-        18 => Request::BundleBegin { len: input.u16().into(), sha256: [class; 32] },
-        19 => Request::BundleChunk { offset: input.u16().into(), bytes: input.take(from as usize) },
+        18 => Request::BundleBegin { len: from, sha256: Sha256::digest(&BUNDLE[..from as usize]).into() },
+        19 => Request::BundleChunk { offset: input.byte().into(), bytes: &BUNDLE[..from as usize] },
         20 => Request::BundleCommit,
         21 => Request::BundleCommitForgetting { confirmation: FORGETTING_CONFIRMATION },
         22 => Request::Bundles,
