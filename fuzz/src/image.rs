@@ -13,8 +13,8 @@ pub fn run(data: &[u8]) -> Outcome {
     let stated = Some(ValueRange { low: 0.0, high: 1000.0 });
     let all = [
         DecodeOptions::default(),
-        DecodeOptions { range: stated, measure: false },
-        DecodeOptions { range: None, measure: true },
+        DecodeOptions { range: stated, ..Default::default() },
+        DecodeOptions { measure: true, ..Default::default() },
     ];
     let [natural, stated, measured] = all.map(|options| decode(data, "input.img", &options));
     if let Ok(natural) = &natural {
