@@ -2,7 +2,7 @@
 
 use macula::data::Preprocessing;
 use macula::encoder::Embedder;
-use macula::runtime::{Declared, OnnxEncoder, OpenOptions};
+use macula::runtime::{Declared, OnnxEncoder, OpenOptions, RuntimeError};
 
 use crate::Outcome;
 
@@ -16,7 +16,14 @@ pub fn run(data: &[u8]) -> Outcome {
     let (height, width) = (height.unwrap_or(8), width.unwrap_or(8));
     let stated = preprocessing.is_none().then(|| Preprocessing::unit(channels, height, width));
     let options = OpenOptions { preprocessing: stated, ..Default::default() };
-    let Ok(encoder) = OnnxEncoder::from_bytes("m.onnx", data, &options) else { return Outcome::Refused };
+    let encoder = match OnnxEncoder::from_bytes("m.onnx", data, &options) {
+        Ok(encoder) => encoder,
+        Err(error) => {
+            // Caught here, but the end of a program that cannot unwind.
+            assert!(!matches!(error, RuntimeError::Fault { .. }), "{error}");
+            return Outcome::Refused;
+        }
+    };
     let len = encoder.preprocessing().input_len();
     if len > INPUT_MAX {
         return Outcome::Accepted;

@@ -7,6 +7,7 @@ use macula::encoder::{
     Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node,
 };
 use macula::export::to_onnx;
+use macula::isolated::OnnxHost;
 use macula::rng::Rng;
 use macula::runtime::{ElementType, Metadata, Provenance, encode, pb};
 
@@ -154,6 +155,7 @@ fn bundled(blob: Option<&[u8]>) -> Bundle {
         labels: vec!["bright".into()],
         limits: Limits { classes: 4, supports: 100, arena_bytes: None },
         origin: Origin { name: "tiny".into(), origin: None },
+        host: OnnxHost::InProcess,
     };
     bundle::make(&ingredients, 3, &KeyPair::from_secret([7; 32])).expect("the encoder can be bundled")
 }
