@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use macula_fuzz::{Outcome, TARGETS, Target};
+use macula_fuzz::{Outcome, TARGETS, Target, samples};
 
 /// Bytes that the process may have held at its peak: a small file must not ask for much more than itself.
 const MEMORY_MAX: u64 = 1 << 30;
@@ -31,6 +31,20 @@ fn every_input_of_the_corpora_is_refused_or_holds() {
     }
     let peak = macula::memory::peak_bytes();
     assert!(peak.is_none_or(|peak| peak < MEMORY_MAX), "{peak:?} bytes were held");
+}
+
+#[test]
+fn the_checked_in_seeds_are_those_that_are_made() {
+    for target in &TARGETS {
+        let seeds = samples::seeds(target.name);
+        assert!(!seeds.is_empty(), "{} has no seeds", target.name);
+        for (name, seed) in seeds {
+            // A compressed file may differ with another version of its encoder: what counts is that both are taken or not.
+            let file =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name).join(format!("seed-{name}"));
+            assert_eq!((target.run)(&seed), run(target, &file), "{}: {name}", target.name);
+        }
+    }
 }
 
 #[test]

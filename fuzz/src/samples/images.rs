@@ -68,7 +68,7 @@ fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
 /// Inputs of the target `resize`: smaller, larger, cropped, from and to each number of channels.
 pub fn resizes() -> [(&'static str, Vec<u8>); 6] {
     // Width (2 bytes), height (1) of source and target, flags, rectangle of four 16-bit numbers, pixels.
-    let pixels: Vec<u8> = (0..64).map(|index| index * 41).collect();
+    let pixels: Vec<u8> = (0..64).map(|index: u8| index.wrapping_mul(41)).collect();
     let input = |sizes: [u8; 4], flags: u8, rectangle: [u8; 4]| {
         let [width, height, target_width, target_height] = sizes;
         let mut bytes = vec![width, 0, height, target_width, 0, target_height, flags];
