@@ -12,7 +12,7 @@ const INPUT_MAX: usize = 1 << 14;
 /// Opens `data` as an encoder, with stated preprocessing where the file has none, and asks it for two features.
 pub fn run(data: &[u8]) -> Outcome {
     let Ok(declared) = Declared::read(data, "m.onnx") else { return Outcome::Refused };
-    let Declared { channels, height, width, preprocessing } = declared;
+    let Declared { channels, height, width, preprocessing, .. } = declared;
     let (height, width) = (height.unwrap_or(8), width.unwrap_or(8));
     let stated = preprocessing.is_none().then(|| Preprocessing::unit(channels, height, width));
     let options = OpenOptions { preprocessing: stated, ..Default::default() };

@@ -102,7 +102,7 @@ fn apply(change: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>)
             assert_eq!(forgotten.is_ok(), taught.find(&source).is_some(), "{forgotten:?}");
             taught.forget(&source).ok();
         }
-        4 => assert_eq!(store.remove_class(class).is_ok(), taught.remove_class(class).is_ok()),
+        4 => assert_eq!(store.remove_class(class, taught).is_ok(), taught.remove_class(class).is_ok()),
         5 => {
             let stored = store.put_setting(1, &[5; 24]);
             assert!(matches!(stored, Ok(()) | Err(StoreError::Full { .. })), "{stored:?}");

@@ -21,7 +21,7 @@ fn conv(name: &str, kind: ConvKind, channels_in: usize, stride: usize) -> Conv {
     Conv { name: name.into(), norm: String::new(), kind, channels_in, channels_out: 8, stride, activation }
 }
 
-/// A convolution over 6×6 grey pixels, then a depthwise and a pointwise one and their sum.
+/// A convolution over 8×8 grey pixels, then a depthwise and a pointwise one and their sum.
 fn encoder() -> FoldedEncoder {
     let convs = [
         conv("first", ConvKind::Full3x3, 1, 2),
@@ -36,12 +36,12 @@ fn encoder() -> FoldedEncoder {
     let weights = convs.iter().map(&mut folded).collect();
     let mut nodes: Vec<Node> = convs.into_iter().enumerate().map(|(input, conv)| Node::Conv { input, conv }).collect();
     nodes.push(Node::Add { left: 1, right: 3, activation: Activation::Relu });
-    let input = InputShape { channels: 1, height: 6, width: 6 };
+    let input = InputShape { channels: 1, height: 8, width: 8 };
     FoldedEncoder { spec: EncoderSpec { name: "tiny".into(), input, nodes }, convs: weights }
 }
 
 fn recipe() -> Preprocessing {
-    Preprocessing { mean: vec![0.5], std: vec![0.25], ..Preprocessing::unit(1, 6, 6) }
+    Preprocessing { mean: vec![0.5], std: vec![0.25], ..Preprocessing::unit(1, 8, 8) }
 }
 
 fn statistics() -> CorpusStatistics {
@@ -150,7 +150,8 @@ fn bundled(blob: Option<&[u8]>) -> Bundle {
         blob,
         preprocessing: recipe(),
         corpus: None,
-        golden: vec![picture(6, 6, 3), picture(7, 5, 5)],
+        golden: vec![picture(8, 8, 3), picture(9, 7, 5)],
+        reference: None,
         tolerance: None,
         labels: vec!["bright".into()],
         limits: Limits { classes: 4, supports: 100, arena_bytes: None },
@@ -197,7 +198,7 @@ fn both_blobs() -> [Vec<u8>; 2] {
         blob::make(&parts, blob::Limits::default()).expect("the encoder fits a blob")
     };
     let half = make(Weights::F16);
-    let images: Vec<Vec<u8>> = (1..9).map(|step| picture(6, 6, step).pixels).collect();
+    let images: Vec<Vec<u8>> = (1..9).map(|step| picture(8, 8, step).pixels).collect();
     let file = BlobFile::from_bytes("half", &half).expect("it was made here");
     let ranges = calibrate(&file, &encoder.spec, &images).expect("it runs");
     let int8 = make(Weights::Int8(&ranges));
