@@ -397,7 +397,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn what_happens_to_the_file_underneath_is_noticed() {
-        let change: [(&str, fn(&Path)); 5] = [
+        type Change = fn(&Path);
+        let change: [(&str, Change); 5] = [
             ("removed", |path| std::fs::remove_file(path).unwrap()),
             ("cut off", |path| OpenOptions::new().write(true).open(path).unwrap().set_len(4096).unwrap()),
             ("replaced", |path| {

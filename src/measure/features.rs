@@ -147,7 +147,7 @@ mod tests {
     fn the_host_standardises_as_the_device_does() {
         let (mut rng, dim) = (Rng::for_purpose(5, "test"), 24);
         let mut features = Features { dim, rows: (0..dim * 200).map(|_| 3.0 + 2.0 * rng.normal()).collect() };
-        let dead = |d: usize| d % 5 == 0;
+        let dead = |d: usize| d.is_multiple_of(5);
         let std = (0..dim).map(|d| if dead(d) { 0.0 } else { 0.1 + rng.uniform() }).collect();
         let corpus = CorpusStatistics { mean: (0..dim).map(|_| rng.normal()).collect(), std, length_max: None };
         let on_device = Corpus { mean: &corpus.mean, std: &corpus.std };
