@@ -160,7 +160,8 @@ fn a_signal_ends_it_within_two_seconds() {
 
 #[test]
 fn a_store_that_is_lost_is_noticed() {
-    let lose: [(&str, fn(&Path)); 4] = [
+    type Change = fn(&Path);
+    let lose: [(&str, Change); 4] = [
         ("removed", |path| std::fs::remove_file(path).unwrap()),
         ("cut off", |path| std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(70_000).unwrap()),
         ("overwritten", |path| {
