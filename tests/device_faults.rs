@@ -145,7 +145,8 @@ fn a_signal_ends_it_within_two_seconds() {
         });
     };
     let silent = |device: &Running| std::mem::forget(device.connect());
-    let clients: [(&str, &dyn Fn(&Running)); 4] =
+    type Client<'c> = &'c dyn Fn(&Running);
+    let clients: [(&str, Client<'_>); 4] =
         [("idle", &|_| ()), ("silent", &silent), ("byte by byte", &byte_by_byte), ("reads nothing", &reads_nothing)];
     for (name, client) in clients {
         let folder = tempfile::tempdir().unwrap();
