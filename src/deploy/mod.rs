@@ -459,7 +459,7 @@ mod tests {
         let unsigned = Settings { key: Some("maker.pub".into()), ..settings.clone() };
         let keyless = Settings { bundle: "a.macula".into(), ..settings.clone() };
         for settings in [unsigned, keyless] {
-            assert!(matches!(check(&settings), Err(DeployError::Setting { setting: "bundle", .. })), "{settings:?}");
+            assert!(matches!(check(&settings), Err(DeployError::Setting { setting: "encoder", .. })), "{settings:?}");
         }
         for dir in ["", "a b", "$(id)", "it's"] {
             let settings = Settings { dir: Some(dir.to_owned()), ..settings.clone() };

@@ -28,7 +28,12 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_plain(c) { safe.push(c) } else { safe.extend(c.escape_debug()) }
+        match is_plain(c) {
+            true => safe.push(c),
+            // Standard escapes where there are any; `escape_debug` leaves letters as they are, fillers among them.
+            false if c.is_ascii_control() => safe.extend(c.escape_debug()),
+            false => safe.extend(c.escape_unicode()),
+        }
     }
     Cow::Owned(safe)
 }
