@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) -> Outcome {
     assert!(recipe.shape().is_ok(), "an image of an impossible size");
     assert_eq!((recipe.mean.len(), recipe.std.len()), (recipe.channels, recipe.channels));
     let mut written = pb::ModelProto::default();
-    metadata.write_to(&mut written);
+    metadata.write_to(&mut written).expect("what was read can be written");
     let again = Metadata::read_from(&written, "m.onnx");
     assert_eq!(again.expect("what was written is read"), Some(metadata));
     Outcome::Accepted

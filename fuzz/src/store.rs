@@ -89,16 +89,9 @@ pub fn run(data: &[u8]) -> Outcome {
 
 /// One change, in the store and then in memory, as a session does it. A refusal changes neither.
 fn apply(change: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>) {
-    let name = Name::new(["a", "b", "c", "d"][usize::from(change % 4)]).expect("a letter is a name");
     let class = change % 4;
-    let record = Record { source: [change; 16], class, operator: 1, time_s: 2 };
-    let feature = [1, 2, 3, i16::from(change)];
     match change {
-        0 | 1 if taught.check_class(class, &name).is_ok() => {
-            if store.put_class(class, &name).is_ok() {
-                taught.put_class(class, name).expect("it was checked");
-            }
-        }
+        0 | 1 => put_class(class, store, taught),
         2 | 3 => {
             let source = taught.supports().records.first().map_or([9; 16], |record| record.source);
             let forgotten = store.forget(&source);
@@ -114,12 +107,23 @@ fn apply(change: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>)
             store.forget_all().expect("everything can be forgotten");
             taught.clear();
         }
-        _ if taught.check_learn(&record, &feature).is_ok_and(|is_new| is_new) => {
-            if store.learn(&record, &feature).is_ok() {
-                taught.learn(record, &feature).expect("it was checked");
-            }
-        }
-        _ => {}
+        _ => learn(change, store, taught),
+    }
+}
+
+fn put_class(class: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>) {
+    let name = Name::new(["a", "b", "c", "d"][usize::from(class)]).expect("a letter is a name");
+    if taught.check_class(class, &name).is_ok() && store.put_class(class, &name).is_ok() {
+        taught.put_class(class, name).expect("it was checked");
+    }
+}
+
+fn learn(change: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>) {
+    let record = Record { source: [change; 16], class: change % 4, operator: 1, time_s: 2 };
+    let feature = [1, 2, 3, i16::from(change)];
+    let is_new = taught.check_learn(&record, &feature).is_ok_and(|is_new| is_new);
+    if is_new && store.learn(&record, &feature).is_ok() {
+        taught.learn(record, &feature).expect("it was checked");
     }
 }
 

@@ -68,7 +68,7 @@ fn exported(element: ElementType, corpus: Option<CorpusStatistics>) -> Vec<u8> {
 pub fn metadata() -> Seeds<3> {
     let texts = |metadata: Metadata, keys: &[&str]| {
         let mut model = pb::ModelProto::default();
-        metadata.write_to(&mut model);
+        metadata.write_to(&mut model).expect("there is nothing that JSON cannot express");
         let text =
             |key: &&str| model.metadata_props.iter().find(|entry| entry.key == *key).map(|entry| &entry.value[..]);
         let texts: Vec<&[u8]> = keys.iter().map(|key| text(key).unwrap_or_default().as_bytes()).collect();

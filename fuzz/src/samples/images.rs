@@ -35,11 +35,7 @@ pub fn images() -> Vec<(String, Vec<u8>)> {
     {
         for format in [Png, Jpeg, Tiff, Bmp, Gif] {
             // JPEG has no alpha, GIF no grey.
-            let known = match (name, format) {
-                ("alpha", Jpeg) => false,
-                ("grey", Gif) => false,
-                _ => true,
-            };
+            let known = !matches!((name, format), ("alpha", Jpeg) | ("grey", Gif));
             if known {
                 images.push((format!("{name}-{format:?}").to_lowercase(), encoded(image, format)));
             }
