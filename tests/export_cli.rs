@@ -76,6 +76,6 @@ fn what_cannot_be_exported_is_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     let (code, message) = outcome(&macula(folder.path(), &["export", "no-run", "--out", "out"]));
     assert_eq!(code, Some(2), "{message}");
-    assert!(message.contains("no-run is no run folder"), "{message}");
+    assert!(message.contains("'no-run'"), "{message}");
     assert!(!folder.path().join("out").exists(), "a refused export leaves nothing behind");
 }
