@@ -9,7 +9,7 @@
 //!
 //! | bytes | field                                                                     |
 //! |------:|---------------------------------------------------------------------------|
-//! |     1 | flags: see [`block`]                                                        |
+//! |     1 | flags: see `block`                                                          |
 //! |     4 | number, oldest number, end of the block before, erases: only where asked for |
 //! |     1 | records                                                                   |
 //!
