@@ -170,7 +170,10 @@ impl<'m, F: Flash> Log<'m, F> {
         for seq in self.head.tail..=self.head.seq {
             let header = self.header_of(seq)?;
             let at = self.block_at(seq);
-            if header.identity != self.identity || end.is_some_and(|end| end != header.previous_end) {
+            // What began anew has nothing before it: [`Self::finish_anew`] would erase a part of the log.
+            let reaches_too_far = seq != self.head.tail && is_anew(&header);
+            let follows = end.is_none_or(|end| end == header.previous_end);
+            if header.identity != self.identity || reaches_too_far || !follows {
                 return Err(StoreError::Damaged { at });
             }
             end = Some(self.check_records(seq)?);
