@@ -75,6 +75,8 @@ fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> R
                 let (record, feature) = read_support(log.load(&entry)?, entry.slot);
                 taught.learn_from(record, feature).map_err(StoreError::Taught)?;
             }
+            // One image is no sample of two classes: it is forgotten before it is taught as another.
+            Kind::Learn if taught.find(&entry.source).is_some() => return Err(StoreError::Damaged { at: entry.at }),
             Kind::Learn => {
                 without_class.insert(entry.slot);
                 at = entry.at;
