@@ -142,6 +142,8 @@ fn a_support_without_a_class_is_damage() {
         (vec![learned(0, 200)], 108),
         (vec![named(0, "a"), gone(0), learned(0, 0)], 108 + 16 + 12),
         (vec![named(0, "a"), learned(0, 0), learned(0, 1)], 108 + 16 + 104),
+        // One source of two classes, of which one was removed later: memory held a support that the log did not.
+        (vec![named(0, "a"), learned(0, 0), learned(0, 1), gone(1)], 108 + 16 + 104),
         // Counted nowhere, and freed when it was forgotten: room came out of nothing.
         (vec![named(0, "a"), learned(0, 2), learned(1, 2), learned(2, 2)], 108 + 16 + 2 * 104),
     ] {

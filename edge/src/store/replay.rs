@@ -66,12 +66,13 @@ fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> R
     let mut cursor = log.start();
     while let Some(entry) = log.next(&mut cursor)? {
         match entry.kind {
+            // Also where the class was removed later: its name may come back.
+            Kind::Learn if entry.len != SUPPORT_HEAD + 2 * dim => {
+                let found = (entry.len - SUPPORT_HEAD) / 2;
+                return Err(StoreError::Taught(TaughtError::Dimension { found, expected: dim }));
+            }
             // A class without a name was removed later, with all that came before.
             Kind::Learn if taught.names().get(usize::from(entry.slot)).is_some_and(|name| !name.is_free()) => {
-                if entry.len != SUPPORT_HEAD + 2 * dim {
-                    let found = (entry.len - SUPPORT_HEAD) / 2;
-                    return Err(StoreError::Taught(TaughtError::Dimension { found, expected: dim }));
-                }
                 let (record, feature) = read_support(log.load(&entry)?, entry.slot);
                 taught.learn_from(record, feature).map_err(StoreError::Taught)?;
             }
