@@ -190,12 +190,13 @@ fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates, raw: &[Raw
         dataset.remarks.iter().for_each(|remark| println!("remark: {}", shown(&remark.to_string())));
     }
     let skipped: Vec<String> = dataset.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
-    print_list("skipped", &skipped);
+    print_list(&format!("{} skipped", skipped.len()), &skipped);
     let lines =
         |groups: &[Vec<usize>]| groups.iter().map(|group| group_names(dataset, group).join(" = ")).collect::<Vec<_>>();
-    print_list("groups of equal images", &lines(&duplicates.groups));
-    print_list("of them leak from split to split", &lines(&duplicates.leaks));
-    print_list("of them have different labels", &lines(&duplicates.conflicts));
+    let (groups, leaks, conflicts) = (&duplicates.groups, &duplicates.leaks, &duplicates.conflicts);
+    print_list(&format!("{} of equal images", count(groups.len(), "group")), &lines(groups));
+    print_list(&format!("leaks from split to split: {}", count(leaks.len(), "group")), &lines(leaks));
+    print_list(&format!("different labels: {}", count(conflicts.len(), "group")), &lines(conflicts));
 }
 
 /// Columns that are zero throughout are left out.
@@ -216,7 +217,7 @@ fn print_counts(rows: &[(String, [usize; 4])]) {
 }
 
 fn print_list(title: &str, lines: &[String]) {
-    println!("\n{} {title}", lines.len());
+    println!("\n{title}");
     lines.iter().take(LINES_MAX).for_each(|line| println!("  {}", shown(line)));
     if lines.len() > LINES_MAX {
         println!("  and {} more (all with --json)", lines.len() - LINES_MAX);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{CheckFailed, Common, DeviceFault, print_json};
 use crate::deploy::{DeployError, LISTEN_DEFAULT, Report, Settings, SshOptions, deploy};
 use crate::link::Address;
+use crate::report::text::count;
 
 /// Arguments of `macula deploy`.
 #[derive(clap::Args)]
@@ -122,9 +123,9 @@ fn print(report: &Report) {
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
     let status = &report.status;
     println!(
-        "status    {} samples in {} classes",
-        status["supports"],
-        status["classes"].as_array().map_or(0, Vec::len)
+        "status    {} in {}",
+        count(status["supports"].as_u64().unwrap_or(0), "sample"),
+        count(status["classes"].as_array().map_or(0, Vec::len), "class")
     );
     println!("self-test passed");
     let image = &report.bench["image_ms"];

@@ -96,6 +96,7 @@ mod with_onnx {
     };
     use crate::files::write_whole;
     use crate::pretrain::Run;
+    use crate::report::text::count;
     use crate::runtime::{Metadata, Provenance};
 
     /// Runs it.
@@ -235,7 +236,7 @@ mod with_onnx {
 
     fn print_table(exported: &Exported) {
         let parity = &exported.parity;
-        println!("{} on {} images of {}", parity.trainer, parity.images, parity.data);
+        println!("{} on {} of {}", parity.trainer, count(parity.images, "image"), parity.data);
         println!("file       max error  mean error  tolerance  min cosine  flips  worst image  computed in");
         for step in &parity.steps {
             println!(

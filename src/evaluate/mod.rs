@@ -110,7 +110,7 @@ pub enum EvaluateError {
     },
     /// A class has too few images for an episode.
     #[error(
-        "class '{class}' has {found} images to draw from, an episode needs {needed} ({shots} shots + {queries} queries)"
+        "class '{class}' has too few images to draw from: {found}, where an episode needs {needed} (shots: {shots}, queries: {queries})"
     )]
     TooFewImages {
         /// Its name.
@@ -134,7 +134,7 @@ pub enum EvaluateError {
     },
     /// Groups cannot be divided so that both sides have enough.
     #[error(
-        "class '{class}': its groups cannot be divided into {shots} shots and {queries} queries without one being on both sides"
+        "class '{class}': its groups cannot be divided into shots ({shots}) and queries ({queries}) without one being on both sides"
     )]
     GroupsTooCoarse {
         /// Its name.

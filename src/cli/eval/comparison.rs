@@ -1,7 +1,7 @@
 //! The sentence that every evaluation ends with: how the encoder stands beside raw pixels.
 
 use crate::evaluate::{Interval, PairedDifference, Standing};
-use crate::report::text::shown;
+use crate::report::text::{count, shown};
 
 /// What every encoder must beat.
 pub const BASELINE: &str = "raw-pixels";
@@ -72,8 +72,7 @@ impl Comparison {
         let PairedDifference { difference, interval, verdict } = self.paired;
         let shots = match self.shots {
             None => String::new(),
-            Some(1) => "with 1 shot ".to_owned(),
-            Some(shots) => format!("with {shots} shots "),
+            Some(shots) => format!("with {} ", count(shots, "shot")),
         };
         let rate = self.error_rate_percent.map_or(String::new(), |percent| format!("at an error rate of {percent} % "));
         let head = |head: &Option<String>| head.as_ref().map_or(String::new(), |head| format!(" ({head})"));
