@@ -7,7 +7,7 @@ use macula::nn::conv::{
     ConvShape, clear_border, conv_data_gradient, conv_forward, conv_weight_gradient, transpose_weight,
 };
 use macula::nn::depthwise::{DepthwiseShape, depthwise_data_gradient, depthwise_forward, depthwise_weight_gradient};
-use macula::nn::kernel::Isa;
+use macula::kernel::Isa;
 use macula::rng::Rng;
 
 type Group<'c> = BenchmarkGroup<'c, WallTime>;
@@ -27,7 +27,7 @@ fn padded(height: usize, width: usize, channels: usize, padding: usize, purpose:
 fn bench_conv(group: &mut Group<'_>, kernel: usize, channels: usize, side: usize) {
     let (channels_in, channels_out) = (channels, channels);
     let shape = ConvShape { kernel, stride: 1, channels_in, channels_out, height: side, width: side };
-    let (isa, name) = (Isa::chosen(), format!("{channels}ch {side}²"));
+    let (isa, name) = (Isa::selected(), format!("{channels}ch {side}²"));
     group.throughput(Throughput::Elements((shape.weight_len() * side * side) as u64));
 
     let x = padded(side, side, channels, shape.padding(), "x");
@@ -66,7 +66,7 @@ fn pointwise(criterion: &mut Criterion) {
 
 fn depthwise3x3(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("depthwise3x3");
-    let isa = Isa::chosen();
+    let isa = Isa::selected();
     for (channels, side, stride) in [(96, 32, 2), (144, 16, 1), (192, 8, 1)] {
         let shape = DepthwiseShape { stride, channels, height: side, width: side };
         let (name, out) = (format!("{channels}ch {side}² stride {stride}"), side / stride);

@@ -10,7 +10,8 @@ pub mod memory; //     how much this process has held
 pub mod models; //     encoders that come with the program
 pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
 pub mod augment; //    views: turns, flips, crops, colour, blur, holes; policies
-pub mod nn; //         layers: forward and backward side by side; SIMD kernels below them
+pub mod kernel; //     SIMD kernels, chosen at run time by what the CPU has
+pub mod nn; //         layers: forward and backward side by side
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
 pub mod measure; //    numbers about features: k-NN, balanced accuracy, alignment, uniformity, rank
 pub mod objective; //  what pretraining minimises: supervised, rotation, simclr, triplet, moco, masked

@@ -129,7 +129,7 @@ fn the_training_core_knows_numbers_only() {
     for (path, text) in sources(&texts, "nn") {
         let code = code(text);
         for used in used_modules("nn", &code, &modules, &texts) {
-            assert_eq!(used, "rng", "{path} uses {used}");
+            assert!(["rng", "kernel"].contains(&used.as_str()), "{path} uses {used}");
         }
         for foreign in ["std::fs", "std::path", "std::io", "onnx", "Onnx"] {
             assert!(!code.contains(foreign), "{path} names {foreign}");
@@ -138,11 +138,19 @@ fn the_training_core_knows_numbers_only() {
 }
 
 #[test]
+fn kernels_use_no_other_module() {
+    let (texts, modules) = (texts(), modules());
+    for (path, text) in sources(&texts, "kernel") {
+        assert_eq!(used_modules("kernel", &code(text), &modules, &texts), [""; 0], "{path}");
+    }
+}
+
+#[test]
 fn unsafe_code_stands_in_the_kernels_alone() {
     // On the board, registers and flash are addresses.
     let is_board = |path: &str| path.starts_with("firmware-sim/cortex-m/src/");
     let is_kernel =
-        |path: &str| path.starts_with("src/nn/kernel/") || path == "edge/src/encoder/kernel.rs" || is_board(path);
+        |path: &str| path.starts_with("src/kernel/") || path == "edge/src/encoder/kernel.rs" || is_board(path);
     for (path, text) in texts().iter().filter(|(path, _)| path.ends_with(".rs") && !is_kernel(path)) {
         for permission in [concat!("allow(un", "safe_code"), concat!("expect(un", "safe_code")] {
             assert!(!text.contains(permission), "{path} permits unsafe code");

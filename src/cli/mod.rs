@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::device::DeviceError;
 use crate::link::LinkError;
-use crate::nn::kernel::Isa;
+use crate::kernel::Isa;
 use crate::report::text::shown;
 
 // First: its macros take the place of the standard library's in the modules below.
@@ -258,7 +258,7 @@ pub fn main() -> ExitCode {
     let (command, seed_given) = parse();
     #[cfg(not(feature = "desk"))]
     let _ = seed_given;
-    let result = Isa::asked().map_err(anyhow::Error::from).and_then(|_| match command {
+    let result = Isa::from_env().map_err(anyhow::Error::from).and_then(|_| match command {
         #[cfg(feature = "desk")]
         Command::Demo(args) => demo::run(args),
         #[cfg(feature = "desk")]

@@ -9,7 +9,7 @@ mod network;
 mod plan;
 mod spec;
 
-pub use crate::nn::activation::Activation;
+pub use crate::kernel::Activation;
 pub use embed::{CorpusStatistics, EmbedError, Embedder, Layout, known_length_max};
 pub use folded::{FoldedConv, FoldedEncoder};
 pub use forward::Workspace;

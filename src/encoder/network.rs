@@ -7,7 +7,7 @@ use super::layout::{ConvPlaces, from_torch, layout, to_torch};
 use super::plan::Plan;
 use super::spec::{EncoderSpec, Node, SpecError};
 use crate::nn::batch_norm::Normalisation;
-use crate::nn::kernel::Isa;
+use crate::kernel::Isa;
 use crate::rng::Rng;
 
 /// What a parameter tensor is, which decides how it starts and whether weight decay applies to it.
@@ -119,7 +119,7 @@ impl Network {
                 Some(Running { mean: vec![0.0; conv.channels_out], variance: vec![1.0; conv.channels_out] })
             }
         });
-        Ok(Self { running: running.collect(), spec, plan, tensors, places, parameters, isa: Isa::chosen() })
+        Ok(Self { running: running.collect(), spec, plan, tensors, places, parameters, isa: Isa::selected() })
     }
 
     /// Its spec.

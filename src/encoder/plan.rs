@@ -6,10 +6,10 @@
 use std::ops::Range;
 
 use super::spec::{Conv, ConvKind, EncoderSpec, Node, SpecError, ValueId};
-use crate::nn::activation::Activation;
+use crate::kernel::Activation;
 use crate::nn::conv::ConvShape;
 use crate::nn::depthwise::DepthwiseShape;
-use crate::nn::kernel::channel::Grid;
+use crate::kernel::channel::Grid;
 
 /// What the executor knows of a graph before it sees an image.
 #[derive(Clone, Debug)]

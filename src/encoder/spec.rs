@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::activation::Activation;
+use crate::kernel::Activation;
 
 /// Index of a value: 0 is the input, `i + 1` what node `i` makes.
 pub type ValueId = usize;

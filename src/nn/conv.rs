@@ -5,8 +5,8 @@
 //! gradient of the output again with the border. Weights are `[K, K, C, O]`, so that in NHWC the K
 //! taps of a kernel row meet one run of K C neighbouring inputs.
 
-use super::kernel::Isa;
-use super::kernel::tile::{Forward, Tap, WeightGradient};
+use crate::kernel::Isa;
+use crate::kernel::tile::{Forward, Tap, WeightGradient};
 
 /// Shape of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 //! border of zeros, output `[H/s, W/s, C]`, gradient of the output with the border. Weights `[3, 3, C]`.
 
 use super::conv::{ConvShape, reaching};
-use super::kernel::Isa;
-use super::kernel::channel::Grid;
-use super::kernel::depthwise::{Forward, WeightGradient};
-use super::kernel::tile::Tap;
+use crate::kernel::Isa;
+use crate::kernel::channel::Grid;
+use crate::kernel::depthwise::{Forward, WeightGradient};
+use crate::kernel::tile::Tap;
 
 /// Shape of one depthwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

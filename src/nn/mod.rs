@@ -1,14 +1,12 @@
-//! The training core: one layer a file, forward and backward side by side; SIMD kernels below it.
+//! The training core: one layer a file, forward and backward side by side.
 //!
 //! Activations are NHWC, `[H, W, C]` an image, with C a multiple of 8 so that vectors run along
 //! channels. Convolutions work on one image at a time; the caller spreads images over threads.
 
-pub mod activation;
 pub mod batch_norm;
 pub mod conv;
 pub mod cross_entropy;
 pub mod depthwise;
-pub mod kernel;
 pub mod linear;
 pub mod matrix;
 pub mod optimiser;

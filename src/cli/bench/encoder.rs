@@ -16,7 +16,7 @@ use crate::encoder::{EmbedError, Embedder, InputShape};
 use crate::encoder::{EncoderSpec, Network, Preset};
 use crate::encoders::OpenOptions;
 use crate::memory;
-use crate::nn::kernel::Isa;
+use crate::kernel::Isa;
 
 /// Time spent on the latency, and as much again on the rate.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -137,7 +137,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
         encoder: args.encoder.clone(),
         input,
         feature_dim,
-        isa: Isa::chosen().name(),
+        isa: Isa::selected().name(),
         load_ms: load.as_secs_f64() * 1e3,
         image_ms,
         batch: args.batch_size,

@@ -12,7 +12,7 @@ use super::measure::{Percentiles, count_to, customary_input, mib, random_values,
 use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Workspace};
 use crate::memory;
 use crate::nn::cross_entropy::cross_entropy;
-use crate::nn::kernel::Isa;
+use crate::kernel::Isa;
 use crate::nn::linear::{linear_backward, linear_forward, linear_initialise};
 use crate::nn::optimiser::{Optimiser, OptimiserKind};
 use crate::rng::Rng;
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let pool = thread_pool(args.threads)?;
     let results = presets.into_iter().map(|preset| pool.install(|| measure(args, preset))).collect::<Result<_, _>>()?;
     let Args { threads, batch_size: batch, steps, .. } = *args;
-    let report = Report { isa: Isa::chosen().name(), threads, batch, steps, results };
+    let report = Report { isa: Isa::selected().name(), threads, batch, steps, results };
     if args.common.json {
         return print_json(&report);
     }

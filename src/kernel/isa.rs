@@ -60,7 +60,7 @@ impl Isa {
     ///
     /// # Errors
     /// A name that is none of this CPU's.
-    pub fn asked() -> Result<Isa, UnknownIsa> {
+    pub fn from_env() -> Result<Isa, UnknownIsa> {
         let available = Isa::available();
         match std::env::var("MACULA_ISA") {
             Err(_) => Ok(available[0]),
@@ -72,11 +72,11 @@ impl Isa {
         }
     }
 
-    /// The one in use, chosen once: [`Self::asked`], or the fastest where that is none of this CPU's
+    /// The one in use, chosen once: [`Self::from_env`], or the fastest where that is none of this CPU's
     /// (the program refuses such a name before it begins).
-    pub fn chosen() -> Isa {
-        static CHOSEN: OnceLock<Isa> = OnceLock::new();
-        *CHOSEN.get_or_init(|| Isa::asked().unwrap_or_else(|_| Isa::available()[0]))
+    pub fn selected() -> Isa {
+        static SELECTED: OnceLock<Isa> = OnceLock::new();
+        *SELECTED.get_or_init(|| Isa::from_env().unwrap_or_else(|_| Isa::available()[0]))
     }
 
     /// Its name in `MACULA_ISA` and in reports.

@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::isa::{Isa, multiply_add};
-use crate::nn::activation::Activation;
+use super::activation::Activation;
 
 /// Pixels and channels of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

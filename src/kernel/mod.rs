@@ -1,0 +1,10 @@
+//! SIMD kernels, chosen at run time by what the CPU has. All `unsafe` code of the host is here, each block with its reason.
+
+mod activation;
+pub(crate) mod channel;
+pub(crate) mod depthwise;
+mod isa;
+pub(crate) mod tile;
+
+pub use activation::Activation;
+pub use isa::{Isa, UnknownIsa};
