@@ -3,11 +3,11 @@
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
+use macula::kernel::Isa;
 use macula::nn::conv::{
     ConvShape, clear_border, conv_data_gradient, conv_forward, conv_weight_gradient, transpose_weight,
 };
 use macula::nn::depthwise::{DepthwiseShape, depthwise_data_gradient, depthwise_forward, depthwise_weight_gradient};
-use macula::kernel::Isa;
 use macula::rng::Rng;
 
 type Group<'c> = BenchmarkGroup<'c, WallTime>;

@@ -9,8 +9,8 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::device::DeviceError;
-use crate::link::LinkError;
 use crate::kernel::Isa;
+use crate::link::LinkError;
 use crate::report::text::shown;
 
 // First: its macros take the place of the standard library's in the modules below.

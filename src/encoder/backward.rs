@@ -15,10 +15,10 @@ use super::network::Network;
 use super::plan::{Geometry, Plan};
 use super::spec::{Node, ValueId};
 use crate::kernel::Activation;
+use crate::kernel::channel::{Affine, gradient_moments, mask, norm_backward};
 use crate::nn::batch_norm::{NormGradient, Sums};
 use crate::nn::conv::{clear_border, conv_data_gradient, conv_weight_gradient, transpose_weight};
 use crate::nn::depthwise::{depthwise_data_gradient, depthwise_weight_gradient};
-use crate::kernel::channel::{Affine, gradient_moments, mask, norm_backward};
 use crate::nn::pool::global_average_backward;
 
 /// Memory for gradients, shared by values that have the same one.

@@ -13,11 +13,11 @@ use super::network::Network;
 use super::plan::{Geometry, Plan};
 use super::spec::{Node, ValueId};
 use crate::kernel::Activation;
+use crate::kernel::Isa;
+use crate::kernel::channel::{Affine, Summand, affine_activation, moments, sum_activation};
 use crate::nn::batch_norm::{Normalisation, Sums};
 use crate::nn::conv::{clear_border, conv_forward, pad};
 use crate::nn::depthwise::depthwise_forward;
-use crate::kernel::Isa;
-use crate::kernel::channel::{Affine, Summand, affine_activation, moments, sum_activation};
 use crate::nn::pool::global_average_forward;
 
 /// Groups a batch is divided into: the most threads that help, and the number of partial sums.

@@ -6,8 +6,8 @@ use super::folded::{FoldedConv, FoldedEncoder};
 use super::layout::{ConvPlaces, from_torch, layout, to_torch};
 use super::plan::Plan;
 use super::spec::{EncoderSpec, Node, SpecError};
-use crate::nn::batch_norm::Normalisation;
 use crate::kernel::Isa;
+use crate::nn::batch_norm::Normalisation;
 use crate::rng::Rng;
 
 /// What a parameter tensor is, which decides how it starts and whether weight decay applies to it.

@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use super::spec::{Conv, ConvKind, EncoderSpec, Node, SpecError, ValueId};
 use crate::kernel::Activation;
+use crate::kernel::channel::Grid;
 use crate::nn::conv::ConvShape;
 use crate::nn::depthwise::DepthwiseShape;
-use crate::kernel::channel::Grid;
 
 /// What the executor knows of a graph before it sees an image.
 #[derive(Clone, Debug)]

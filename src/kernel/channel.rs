@@ -6,8 +6,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::isa::{Isa, multiply_add};
 use super::activation::Activation;
+use super::isa::{Isa, multiply_add};
 
 /// Pixels and channels of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use crate::encoder::{EmbedError, Embedder, InputShape};
 #[cfg(feature = "desk")]
 use crate::encoder::{EncoderSpec, Network, Preset};
 use crate::encoders::OpenOptions;
-use crate::memory;
 use crate::kernel::Isa;
+use crate::memory;
 
 /// Time spent on the latency, and as much again on the rate.
 const BUDGET: Duration = Duration::from_secs(2);
