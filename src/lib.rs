@@ -27,10 +27,10 @@ pub mod bundle; //     the signed file that a device takes: keys, manifest, gold
 pub mod encoders; //   opens an encoder by any name
 pub mod link; //       host end of the protocol: in-process, TCP, serial
 pub mod device; //     the Linux device: the session of a board over a store in a file
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub mod deploy; //     a program and a bundle to another machine, over SSH
 pub mod report; //     pictures, tables and pages for people
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub mod reproduce; //  the field's lessons, from seed to picture and table
 #[cfg(feature = "cli")]
 pub mod cli; //        parse, run, exit code

@@ -16,7 +16,7 @@ pub struct Model {
     pub card: &'static str,
 }
 
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 macro_rules! model {
     ($name:literal, $summary:literal) => {
         Model {
@@ -29,11 +29,11 @@ macro_rules! model {
 }
 
 /// All of them; none in a device's program, which is given its encoder in a bundle.
-#[cfg(not(feature = "desk"))]
+#[cfg(not(feature = "host"))]
 pub const MODELS: &[Model] = &[];
 
 /// All of them.
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub const MODELS: &[Model] = &[
     model!("grey-28", "grey images of 28 pixels: nano, SimCLR on x-rays and photographs"),
     model!("grey-64", "grey images of 64 pixels: nano, SimCLR on photographs, x-rays, ultrasound and blood smears"),

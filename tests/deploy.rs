@@ -1,6 +1,6 @@
 //! `macula deploy` against a real SSH server on the loopback address: copied once, safe to repeat, and back to what was
 //! when anything fails. Needs an SSH server: `./check deploy` runs it.
-#![cfg(all(feature = "desk", feature = "onnx", unix))]
+#![cfg(all(feature = "host", feature = "onnx", unix))]
 
 mod shell;
 mod ssh_server;

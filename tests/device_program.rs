@@ -5,7 +5,7 @@
 //! * `MACULA_PARITY_ENCODER`: an export's folder in the place of `models/grey-28`
 //!
 //! `./check device` builds what is needed and runs it.
-#![cfg(all(feature = "desk", feature = "onnx", unix))]
+#![cfg(all(feature = "host", feature = "onnx", unix))]
 #![allow(clippy::print_stdout, reason = "the table is a result")]
 
 mod common;

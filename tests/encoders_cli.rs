@@ -1,5 +1,5 @@
 //! Encoders by name on the command line: every command opens every name, or refuses it with the reason.
-#![cfg(all(feature = "desk", feature = "onnx"))]
+#![cfg(all(feature = "host", feature = "onnx"))]
 
 mod crafted;
 mod shell;

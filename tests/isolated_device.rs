@@ -1,5 +1,5 @@
 //! A device whose encoder comes from elsewhere outlives it, and gives up a bundle that is too slow.
-#![cfg(all(feature = "desk", feature = "onnx", target_os = "linux"))]
+#![cfg(all(feature = "host", feature = "onnx", target_os = "linux"))]
 
 mod crafted;
 mod shell;

@@ -1,5 +1,5 @@
 //! An image that was trained on is not tested on, and a run goes on only with the pixels that it began with.
-#![cfg(feature = "desk")]
+#![cfg(feature = "host")]
 
 use std::fs;
 use std::path::Path;

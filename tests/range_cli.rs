@@ -1,5 +1,5 @@
 //! The range of raw values on its way: from the images to the run, its export, its bundle, and to whoever asks a device.
-#![cfg(all(feature = "cli", feature = "desk", feature = "onnx", unix))]
+#![cfg(all(feature = "cli", feature = "host", feature = "onnx", unix))]
 
 mod shell;
 

@@ -1,5 +1,5 @@
 //! Every lesson in its short form: all of the way from seed to table and picture, on phantoms.
-#![cfg(feature = "desk")]
+#![cfg(feature = "host")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::preprocessing::PreprocessingArgs;
 use super::trust::{KeyArgs, check_counter, open_encoder};
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 use crate::bundle::PublicKey;
 use crate::data::decode::EncoderRange;
 use crate::data::{Image, Preprocessing, ValueRange};
@@ -221,7 +221,7 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
 }
 
 /// Where the bundle lies that a device of this process uses, and the keys whose bundles it takes.
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub fn bundle_in_use(store: &Path, device: &DeviceArgs) -> anyhow::Result<(Option<String>, Vec<PublicKey>)> {
     let given = Given {
         store,
@@ -276,7 +276,7 @@ fn switch_on<T>(
 }
 
 /// As [`DeviceArgs::with`] for the file of a store whose encoder is at hand.
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub fn with_encoder<T>(
     path: &Path,
     opened: &Opened,

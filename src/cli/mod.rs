@@ -18,57 +18,17 @@ use crate::report::text::shown;
 mod output;
 
 mod atomic;
-#[cfg(feature = "desk")]
-mod augment;
-mod bench;
-#[cfg(feature = "desk")]
-mod bundle;
-mod class;
 mod connect;
-#[cfg(feature = "desk")]
-mod data;
-#[cfg(feature = "desk")]
-mod demo;
-#[cfg(feature = "desk")]
-mod deploy;
 mod device;
-mod embed;
-#[cfg(feature = "desk")]
-mod encoders;
-#[cfg(feature = "desk")]
-mod eval;
-#[cfg(feature = "desk")]
-mod export;
-#[cfg(feature = "desk")]
-mod export_head;
-mod forget;
+#[cfg(feature = "host")]
+mod host;
 mod images;
-mod inspect;
 mod isolation;
-#[cfg(feature = "desk")]
-mod keygen;
-mod learn;
-mod merge;
-#[cfg(feature = "desk")]
-mod models;
 mod overwrite;
-#[cfg(all(test, feature = "desk"))]
-mod old_options;
-mod predict;
 mod preprocessing;
-#[cfg(feature = "desk")]
-mod pretrain;
-#[cfg(feature = "desk")]
-mod reproduce;
 mod progress;
-mod reset;
 mod samples;
-mod self_test;
-mod status;
 mod trust;
-mod update;
-mod verify;
-mod why;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 2 bad usage or input, 3 a check failed (parity, signature, health), \
     4 device or store fault, 130 stopped by Ctrl-C (a run can be resumed), 141 nobody reads what is printed.";
@@ -83,75 +43,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// The main job on embedded phantoms: pretrain, export, learn, predict, forget; under a minute
-    #[cfg(feature = "desk")]
-    Demo(demo::Args),
-    /// What is in a data set: images, sizes, classes, duplicates, leaks between splits
-    #[cfg(feature = "desk")]
-    Data(data::Args),
-    /// A picture of what a policy of augmentations does to an image
-    #[cfg(feature = "desk")]
-    Augment(augment::Args),
-    /// The encoder presets and what they cost: multiply-accumulates, parameters, memory
-    #[cfg(feature = "desk")]
-    Encoders(encoders::Args),
-    /// The encoders that come with the program, to start from, and their cards
-    #[cfg(feature = "desk")]
-    Models(models::Args),
-    /// Train an encoder from images, with or without labels
-    #[cfg(feature = "desk")]
-    Pretrain(Box<pretrain::Args>),
-    /// How good an encoder's features are: k-NN, linear probe, few-shot episodes
-    #[cfg(feature = "desk")]
-    Eval(eval::Args),
-    /// Re-create a lesson of the field, from seed to picture and table
-    #[cfg(feature = "desk")]
-    Reproduce(reproduce::Args),
-    /// Write a trained encoder as ONNX, f32 and f16, with a parity report
-    #[cfg(feature = "desk")]
-    Export(export::Args),
-    /// Write what a device was taught as one ONNX classifier that runs anywhere
-    #[cfg(feature = "desk")]
-    ExportHead(export_head::Args),
-    /// Make a pair of keys to sign bundles with
-    #[cfg(feature = "desk")]
-    Keygen(keygen::Args),
-    /// Write the signed file that devices take: encoder, preprocessing, golden images
-    #[cfg(feature = "desk")]
-    Bundle(Box<bundle::Args>),
-    /// Whether a bundle is the one that was signed, and its encoder still the same on this machine
-    Verify(verify::Args),
-    /// What a bundle is, and whether its signature can be believed
-    Inspect(inspect::Args),
-    /// Bring a device's program and a bundle to another machine over SSH, and prove them there
-    #[cfg(feature = "desk")]
-    Deploy(Box<deploy::Args>),
-    /// Be a device that others reach over a socket or a serial line
-    Device(device::Args),
-    /// The features of images, as a file of NumPy
-    Embed(embed::Args),
-    /// Teach a device a class from a few images
-    Learn(learn::Args),
-    /// Make a device forget a sample or a class, exactly
-    Forget(forget::Args),
-    /// Have a device classify images
-    Predict(predict::Args),
-    /// The samples that a device's decision rests on, and where they came from
-    Why(why::Args),
-    /// How a device is and what it knows: classes, samples, wear
-    Status(status::Args),
-    /// Bring what one device knows to another
-    Merge(merge::Args),
-    /// Add, rename and remove classes of a device
-    Class(class::Args),
-    /// Have a device test itself
-    SelfTest(self_test::Args),
-    /// Send a device a new bundle
-    Update(update::Args),
-    /// Make a device forget everything
-    Reset(reset::Args),
-    /// Latency, rate and memory of training, encoder or head
-    Bench(bench::Args),
+    #[cfg(feature = "host")]
+    #[command(flatten)]
+    Host(Box<host::Command>),
+    #[command(flatten)]
+    Device(Box<device::Command>),
     /// Run one ONNX encoder for the program that starts this
     #[command(name = isolation::WORKER_COMMAND, hide = true)]
     EncodeWorker,
@@ -256,50 +152,12 @@ fn told(error: &anyhow::Error) -> String {
 /// Parses the arguments, runs the command, and turns an error into one line and an exit code.
 pub fn main() -> ExitCode {
     let (command, seed_given) = parse();
-    #[cfg(not(feature = "desk"))]
+    #[cfg(not(feature = "host"))]
     let _ = seed_given;
     let result = Isa::from_env().map_err(anyhow::Error::from).and_then(|_| match command {
-        #[cfg(feature = "desk")]
-        Command::Demo(args) => demo::run(args),
-        #[cfg(feature = "desk")]
-        Command::Data(args) => data::run(args),
-        #[cfg(feature = "desk")]
-        Command::Augment(args) => augment::run(args),
-        #[cfg(feature = "desk")]
-        Command::Encoders(args) => encoders::run(args),
-        #[cfg(feature = "desk")]
-        Command::Models(args) => models::run(args),
-        #[cfg(feature = "desk")]
-        Command::Pretrain(args) => pretrain::run(*args, seed_given),
-        #[cfg(feature = "desk")]
-        Command::Eval(args) => eval::run(args),
-        #[cfg(feature = "desk")]
-        Command::Reproduce(args) => reproduce::run(args),
-        #[cfg(feature = "desk")]
-        Command::Export(args) => export::run(args),
-        #[cfg(feature = "desk")]
-        Command::ExportHead(args) => export_head::run(args),
-        #[cfg(feature = "desk")]
-        Command::Keygen(args) => keygen::run(args),
-        #[cfg(feature = "desk")]
-        Command::Bundle(args) => bundle::run(*args),
-        Command::Verify(args) => verify::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        #[cfg(feature = "desk")]
-        Command::Deploy(args) => deploy::run(*args),
-        Command::Device(args) => device::run(args),
-        Command::Embed(args) => embed::run(args),
-        Command::Learn(args) => learn::run(args),
-        Command::Forget(args) => forget::run(args),
-        Command::Predict(args) => predict::run(args),
-        Command::Why(args) => why::run(args),
-        Command::Status(args) => status::run(args),
-        Command::Merge(args) => merge::run(args),
-        Command::Class(args) => class::run(args),
-        Command::SelfTest(args) => self_test::run(args),
-        Command::Update(args) => update::run(args),
-        Command::Reset(args) => reset::run(args),
-        Command::Bench(args) => bench::run(args),
+        #[cfg(feature = "host")]
+        Command::Host(command) => host::run(*command, seed_given),
+        Command::Device(command) => device::run(*command),
         Command::EncodeWorker => isolation::run_worker(),
     });
     match result {

@@ -24,7 +24,7 @@ pub fn parse_split(name: &str) -> Result<Split, String> {
 }
 
 /// Reads the images `indices` of `dataset`, in order; an unreadable one is an error.
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub fn load_images(dataset: &Dataset, indices: &[usize]) -> anyhow::Result<Vec<NamedImage>> {
     Ok(load_readable(dataset, indices, true, true)?.into_iter().map(|(_, image)| image).collect())
 }

@@ -132,13 +132,13 @@ fn comparable(name: &str) -> String {
     composed.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 fn composed(name: &str) -> String {
     unicode_normalization::UnicodeNormalization::nfc(name).collect()
 }
 
 /// A device's program does without the tables.
-#[cfg(not(feature = "desk"))]
+#[cfg(not(feature = "host"))]
 fn composed(name: &str) -> String {
     name.to_owned()
 }
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(classes(&["inf", "1"]).names, ["1", "inf"]);
     }
 
-    #[cfg(feature = "desk")]
+    #[cfg(feature = "host")]
     #[test]
     fn names_that_differ_only_in_spelling_are_told() {
         let found = classes(&["Cat", "cat ", "dog", "caf\u{e9}", "cafe\u{301}", "no_tumor", "notumor"]);

@@ -102,7 +102,7 @@ pub enum OpenError {
 /// What a name may stand for.
 fn known() -> String {
     let files = "FILE.onnx, FILE.macula, FILE.blob, an export's folder";
-    match cfg!(feature = "desk") {
+    match cfg!(feature = "host") {
         true => format!(
             "the shipped models {}, {files}, a run's folder, raw-pixels, colour-statistics, random:PRESET (pico, nano, micro, mobile)",
             models::names()

@@ -65,7 +65,7 @@ impl Found {
     }
 
     /// What it is, in words.
-    #[cfg(feature = "desk")]
+    #[cfg(feature = "host")]
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::RawPixels | Self::ColourStatistics => "a baseline without weights",

@@ -17,6 +17,6 @@ pub use fitted::{EncoderInput, baselines_for, channels_of, is_fitted};
 #[cfg(feature = "onnx")]
 pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub use open::{open_run, preset_of};
 pub use stated::{KnownPreprocessing, Stated, StatedError};

@@ -135,21 +135,21 @@ fn open_onnx(path: &Path, _: Option<&Stated>, _: &OnnxHost) -> Result<Opened, Op
 }
 
 /// What the program of a device lacks: the training core, which runs networks in f32.
-#[cfg(not(feature = "desk"))]
+#[cfg(not(feature = "host"))]
 const DEVICE_LACKS: &str = "this program is a device's: it takes FILE.macula, FILE.onnx, FILE.blob, an export's folder, raw-pixels or colour-statistics";
 
 /// A run or a shipped model.
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 fn open_trained(name: &str) -> Result<Opened, OpenError> {
     Ok(Opened::named(name, crate::pretrain::Run::load(Path::new(name))?))
 }
 
-#[cfg(not(feature = "desk"))]
+#[cfg(not(feature = "host"))]
 fn open_trained(name: &str) -> Result<Opened, OpenError> {
     Err(OpenError::Unsupported { name: name.to_owned(), lacks: DEVICE_LACKS })
 }
 
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 fn open_random(name: &str, preset: &str, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     use crate::evaluate::{EvaluateError, RandomEncoder};
     let preset = preset.parse().map_err(EvaluateError::from)?;
@@ -158,7 +158,7 @@ fn open_random(name: &str, preset: &str, options: &OpenOptions<'_>) -> Result<Op
     Ok(Opened::named(name, encoder))
 }
 
-#[cfg(not(feature = "desk"))]
+#[cfg(not(feature = "host"))]
 fn open_random(name: &str, _: &str, _: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     Err(OpenError::Unsupported { name: name.to_owned(), lacks: DEVICE_LACKS })
 }
@@ -167,7 +167,7 @@ fn open_random(name: &str, _: &str, _: &OpenOptions<'_>) -> Result<Opened, OpenE
 ///
 /// # Errors
 /// A name that stands for none, an encoder without weights to train, or a run that cannot be read.
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub fn open_run(name: &str) -> Result<crate::pretrain::Run, OpenError> {
     let path = Path::new(name);
     let is_run = path.join(crate::pretrain::CONFIG).is_file() || path.join(crate::pretrain::CHECKPOINT).is_file();
@@ -182,7 +182,7 @@ pub fn open_run(name: &str) -> Result<crate::pretrain::Run, OpenError> {
 
 /// The preset of the encoder that `name` stands for, where that can be told: of a random encoder, a run or a shipped
 /// model.
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub fn preset_of(name: &str) -> Option<crate::encoder::Preset> {
     if let Ok(Found::Random(preset)) = Found::of(name) {
         return preset.parse().ok();

@@ -1,6 +1,6 @@
 //! Pictures, tables and pages for people.
 
-#[cfg(feature = "desk")]
+#[cfg(feature = "host")]
 pub mod chart;
 pub mod sheet;
 pub mod table;

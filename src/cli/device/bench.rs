@@ -1,0 +1,36 @@
+//! `macula bench`: latency, rate and memory of training, augmentation, encoder and head.
+
+mod encoder;
+mod head;
+pub mod measure;
+
+/// Arguments of `macula bench`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  macula bench encoder --encoder raw-pixels\n  macula bench head --dim 64 --classes 3"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    #[cfg(feature = "host")]
+    #[command(flatten)]
+    Training(crate::cli::host::bench::Training),
+    /// Features: latency of one image, rate of a batch, time to load
+    Encoder(encoder::Args),
+    /// A head: latency to learn, forget, fit and predict, and its memory
+    Head(head::Args),
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    match args.what {
+        #[cfg(feature = "host")]
+        What::Training(training) => crate::cli::host::bench::run(training),
+        What::Encoder(args) => encoder::run(&args),
+        What::Head(args) => head::run(&args),
+    }
+}

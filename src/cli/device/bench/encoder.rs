@@ -1,0 +1,161 @@
+//! `macula bench encoder`: latency of one image, rate of a batch, time to load.
+
+use std::time::Duration;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::measure::{Percentiles, count_to, mib, random_values, repeat, thread_pool, timed};
+#[cfg(feature = "host")]
+use crate::cli::host::bench::customary_input;
+use crate::cli::preprocessing::PreprocessingArgs;
+use crate::cli::trust::{KeyArgs, open_encoder};
+use crate::cli::{Common, print_json};
+use crate::encoder::{EmbedError, Embedder, InputShape};
+#[cfg(feature = "host")]
+use crate::encoder::{EncoderSpec, Network, Preset};
+use crate::encoders::OpenOptions;
+use crate::kernel::Isa;
+use crate::memory;
+
+/// Time spent on the latency, and as much again on the rate.
+const BUDGET: Duration = Duration::from_secs(2);
+
+/// Arguments of `macula bench encoder`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula bench encoder --encoder random:nano --threads 2")]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// random:PRESET, FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model or a baseline
+    #[cfg_attr(feature = "host", arg(long, default_value = "random:nano"))]
+    #[cfg_attr(not(feature = "host"), arg(long))]
+    encoder: String,
+    #[command(flatten)]
+    keys: KeyArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
+    /// Images of a batch whose rate is measured
+    #[arg(long, alias = "batch", default_value_t = 128, value_parser = count_to(65_536))]
+    batch_size: usize,
+    /// Threads that share a batch
+    #[arg(long, default_value_t = 1, value_parser = count_to(256))]
+    threads: usize,
+}
+
+#[derive(Serialize)]
+struct Report {
+    encoder: String,
+    input: InputShape,
+    feature_dim: usize,
+    /// Of the kernels of our own; an ONNX file runs through tract, which has its own.
+    isa: &'static str,
+    load_ms: f64,
+    image_ms: Percentiles,
+    batch: usize,
+    threads: usize,
+    /// At the median batch.
+    images_per_second: f64,
+    peak_memory_bytes: Option<u64>,
+}
+
+/// What is measured.
+enum Subject {
+    /// The shape of a preset decides its speed, so it needs neither images nor their statistics.
+    #[cfg(feature = "host")]
+    Random(Box<Network>),
+    Opened(Box<dyn Embedder>),
+}
+
+impl Subject {
+    fn open(args: &Args) -> anyhow::Result<Self> {
+        #[cfg(feature = "host")]
+        if let Some(preset) = args.encoder.strip_prefix("random:") {
+            let preset: Preset = preset.parse()?;
+            let spec = EncoderSpec::preset(preset, customary_input(preset))?;
+            return Ok(Self::Random(Box::new(Network::new(spec, args.common.seed)?)));
+        }
+        let (trusted, stated) = (args.keys.read()?, args.preprocessing.stated()?);
+        let host = args.preprocessing.values.limits.host(None);
+        let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
+        Ok(Self::Opened(open_encoder(&args.encoder, &options)?.encoder))
+    }
+
+    fn input(&self) -> InputShape {
+        match self {
+            #[cfg(feature = "host")]
+            Self::Random(network) => network.spec().input,
+            Self::Opened(encoder) => {
+                let recipe = encoder.preprocessing();
+                InputShape { channels: recipe.channels, height: recipe.height, width: recipe.width }
+            }
+        }
+    }
+
+    fn embed(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
+        match self {
+            #[cfg(feature = "host")]
+            Self::Random(network) => Ok(network.embed(input)),
+            Self::Opened(encoder) => encoder.embed_input(input),
+        }
+    }
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let report = thread_pool(args.threads)?.install(|| measure(args))?;
+    if args.common.json {
+        return print_json(&report);
+    }
+    print(&report);
+    Ok(())
+}
+
+fn measure(args: &Args) -> anyhow::Result<Report> {
+    let (load, subject) = timed(|| Subject::open(args));
+    let subject = subject?;
+    let input = subject.input();
+    let image_len = input.channels * input.height * input.width;
+    let images = random_values(args.batch_size * image_len, args.common.seed);
+    let feature_dim = subject.embed(&images[..image_len])?.len();
+
+    let embed_one = || {
+        let (duration, feature) = timed(|| subject.embed(&images[..image_len]));
+        feature.map(|_| duration)
+    };
+    let image_ms = Percentiles::ms(&repeat(BUDGET, embed_one)?);
+
+    // Each thread takes one share of the batch, as it does when a data set is embedded.
+    let share = args.batch_size.div_ceil(args.threads) * image_len;
+    let embed_batch = || {
+        let (duration, features) =
+            timed(|| images.par_chunks(share).map(|share| subject.embed(share)).collect::<Result<Vec<_>, _>>());
+        features.map(|_| duration)
+    };
+    let batch_ms = Percentiles::ms(&repeat(BUDGET, embed_batch)?);
+    Ok(Report {
+        encoder: args.encoder.clone(),
+        input,
+        feature_dim,
+        isa: Isa::selected().name(),
+        load_ms: load.as_secs_f64() * 1e3,
+        image_ms,
+        batch: args.batch_size,
+        threads: args.threads,
+        images_per_second: 1e3 * args.batch_size as f64 / batch_ms.p50,
+        peak_memory_bytes: memory::peak_bytes(),
+    })
+}
+
+fn print(report: &Report) {
+    let InputShape { channels, height, width } = report.input;
+    let Percentiles { p50, p95, p99 } = report.image_ms;
+    println!("{}, input {channels}×{height}×{width}, feature of {}", report.encoder, report.feature_dim);
+    println!("load        {:.2} ms", report.load_ms);
+    println!("one image   p50 {p50:.3} ms, p95 {p95:.3} ms, p99 {p99:.3} ms");
+    println!(
+        "batch       {:.0} images/s ({} images, threads {})",
+        report.images_per_second, report.batch, report.threads
+    );
+    println!("peak memory {} MiB", mib(report.peak_memory_bytes));
+}

@@ -1,0 +1,99 @@
+//! `macula class`: adds, renames and removes classes of a device.
+
+use crate::cli::atomic::atomically;
+use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT};
+use crate::cli::{Common, print_json};
+
+/// Arguments of `macula class`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula class add --device clinic.store nodule vessel\n  \
+    macula class rename --device clinic.store nodule 'nodule, solid'\n  \
+    macula class remove --device clinic.store vessel")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Add classes without samples; one that is there stays as it is
+    #[command(after_help = "Example:\n  macula class add --device clinic.store nodule vessel")]
+    Add {
+        #[command(flatten)]
+        device: DeviceArgs,
+        /// Names of the classes
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Give a class another name
+    #[command(after_help = "Example:\n  macula class rename --device clinic.store nodule 'nodule, solid'")]
+    Rename {
+        #[command(flatten)]
+        device: DeviceArgs,
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The name it is to have
+        #[arg(value_name = "NEW_NAME")]
+        new_name: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove a class with all its samples
+    #[command(after_help = "Example:\n  macula class remove --device clinic.store vessel")]
+    Remove {
+        #[command(flatten)]
+        device: DeviceArgs,
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    classes: Vec<ClassCount>,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let (device, common, names) = match args.action {
+        Action::Add { device, names, common } => {
+            let listed = device.with(Missing::Make(SUPPORTS_DEFAULT), |client| {
+                atomically(client, common.json, |client, changes| {
+                    names.iter().try_for_each(|name| changes.class(client, name).map(drop))?;
+                    Ok(())
+                })?;
+                Names::of(client)
+            })?;
+            (device, common, listed)
+        }
+        Action::Rename { device, name, new_name, common } => {
+            let listed = device.with(Missing::Refuse, |client| {
+                let slot = Names::of(client)?.slot(&name)?;
+                client.rename_class(slot, &new_name)?;
+                Names::of(client)
+            })?;
+            (device, common, listed)
+        }
+        Action::Remove { device, name, common } => {
+            let listed = device.with(Missing::Refuse, |client| {
+                let slot = Names::of(client)?.slot(&name)?;
+                client.remove_class(slot)?;
+                Names::of(client)
+            })?;
+            (device, common, listed)
+        }
+    };
+    if common.json {
+        return print_json(&Report { device: device.device.to_string(), classes: names.counts() });
+    }
+    names.print();
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! `macula embed`: the features of images, as a file that other programs read.
+
+mod rows;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+
+use crate::cli::images::{EncoderRange, ImageArgs};
+use crate::cli::overwrite::ForceArgs;
+use crate::cli::preprocessing::PreprocessingArgs;
+use crate::cli::trust::{KeyArgs, open_encoder};
+use crate::cli::{Common, print_json, samples};
+use crate::data::{Dataset, Image, Split};
+use crate::encoder::Embedder;
+use crate::encoders::{self, EncoderInput, OpenOptions, Opened, Stated};
+use crate::report::text;
+use rows::Row;
+
+/// Arguments of `macula embed`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula embed --encoder encoder.onnx --data SLIDES --split test --out features.npy\n  \
+    macula embed --encoder encoder.onnx a.png b.png --out features.npy\n  \
+    macula embed --encoder raw-pixels --data SLIDES --out features.npz\n\n\
+    The file is NumPy's: f32, a row an image, in the order of the images. Which image a row is of, its label and its \
+    split stand in FILE.csv (path,label,split), or in the arrays path, label and split of FILE.npz beside the array \
+    features.")]
+pub struct Args {
+    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels, colour-statistics,
+    /// or with --data random:PRESET
+    #[arg(long, value_name = "ENCODER")]
+    encoder: String,
+    #[command(flatten)]
+    keys: KeyArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
+    /// Image files
+    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    images: Vec<PathBuf>,
+    /// Embed a data set
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Which part of the data set: train, val or test; all of it by default
+    #[arg(long, requires = "data", value_parser = samples::parse_split)]
+    split: Option<Split>,
+    /// Images of the data set, spread evenly over it; all by default
+    #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// FILE.npy, with FILE.csv beside it, or FILE.npz
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
+    force: ForceArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    encoder: String,
+    arithmetic: String,
+    images: usize,
+    feature_dim: usize,
+    out: PathBuf,
+    /// All that was written.
+    files: Vec<PathBuf>,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    rows::files(&args.out).iter().try_for_each(|file| args.force.check(file))?;
+    let quiet = args.common.quiet || args.common.json;
+    let (seed, natural) = (args.common.seed, EncoderRange::Known(None));
+    let mut dataset = args.data.as_deref().map(|name| args.reading.open(name, seed, natural, quiet)).transpose()?;
+    let opened = open(&args, dataset.as_ref())?;
+    let encoder = &*opened.encoder;
+    let range = EncoderRange::Known(encoder.preprocessing().range);
+    if let (Some(dataset), None) = (&mut dataset, args.reading.given()) {
+        args.reading.prepare(dataset, range, quiet)?;
+    }
+    let (rows, features) = match &dataset {
+        None => {
+            let images = args.reading.read(&args.images, range, quiet)?;
+            let features = images.iter().map(|named| embed(encoder, &named.image).with_context(|| named.name.clone()));
+            let rows = images.iter().map(|named| Row::of_file(&named.name)).collect();
+            (rows, features.collect::<anyhow::Result<Vec<_>>>()?.concat())
+        }
+        Some(dataset) => embed_dataset(&args, encoder, dataset)?,
+    };
+    let dim = encoder.feature_dim();
+    rows::write(&args.out, &rows, &features, dim)?;
+    let (images, files) = (rows.len(), rows::files(&args.out));
+    let report =
+        Report { encoder: opened.name, arithmetic: opened.arithmetic, images, feature_dim: dim, out: args.out, files };
+    match args.common.json {
+        true => print_json(&report)?,
+        false if args.common.quiet => {}
+        false => println!(
+            "{}: {} of {dim}, in {}",
+            text::shown_path(&report.out),
+            text::count(images, "feature"),
+            report.arithmetic
+        ),
+    }
+    Ok(())
+}
+
+/// Opens the encoder; a random one is fitted to the images of the dataset.
+fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
+    let (trusted, stated, seed) = (args.keys.read()?, args.preprocessing.stated()?, args.common.seed);
+    let host = args.preprocessing.values.limits.host(None);
+    let stated = stated.map(|stated| Stated { range: args.reading.stated(), ..stated });
+    let mut options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), fit: None, seed };
+    let all = dataset.map(|dataset| dataset.indices(None)).unwrap_or_default();
+    if let Some(dataset) = dataset.filter(|_| args.encoder.starts_with("random:")) {
+        let channels = encoders::channels_of(dataset, &all);
+        options.fit = Some(EncoderInput { dataset, unlabelled: &all, channels, height: 32, width: 32 });
+    }
+    open_encoder(&args.encoder, &options)
+}
+
+fn embed(encoder: &dyn Embedder, image: &Image) -> anyhow::Result<Vec<f32>> {
+    Ok(encoder.embed_input(&encoder.preprocessing().apply(image))?)
+}
+
+/// The rows of the dataset and their features `[N, D]`.
+fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyhow::Result<(Vec<Row>, Vec<f32>)> {
+    let name = &dataset.name;
+    let all = dataset.indices(args.split);
+    ensure!(!all.is_empty(), "{name} has no images in the part asked for");
+    let count = args.count.map_or(all.len(), |count| count as usize);
+    ensure!(count <= all.len(), "{name} has {} there, {count} asked for", text::count(all.len(), "image"));
+    let spread: Vec<usize> = (0..count).map(|at| all[at * all.len() / count]).collect();
+    let mut block = Block::default();
+    let mut rows = Vec::new();
+    samples::for_each_image(dataset, &spread, &args.common, args.reading.strict, |index, named| {
+        rows.push(Row::of(dataset, &dataset.records[index]));
+        block.names.push(named.name.clone());
+        block.input.extend(encoder.preprocessing().apply(&named.image));
+        if block.is_full(encoder) { block.embed(encoder) } else { Ok(()) }
+    })?;
+    block.embed(encoder)?;
+    Ok((rows, block.rows))
+}
+
+/// Images at once: enough for every thread, and for what an encoder in another process costs for each call.
+const IMAGES_AT_ONCE: usize = 64;
+
+/// Most values of input at once.
+const VALUES_AT_ONCE: usize = 16 << 20;
+
+/// Images that are embedded at once, and the features of those before.
+#[derive(Default)]
+struct Block {
+    names: Vec<String>,
+    input: Vec<f32>,
+    rows: Vec<f32>,
+}
+
+impl Block {
+    fn is_full(&self, encoder: &dyn Embedder) -> bool {
+        let next = self.input.len() + encoder.preprocessing().input_len();
+        self.names.len() == IMAGES_AT_ONCE || next > VALUES_AT_ONCE
+    }
+
+    fn embed(&mut self, encoder: &dyn Embedder) -> anyhow::Result<()> {
+        if let Ok(rows) = encoder.embed_input(&self.input) {
+            self.rows.extend(rows);
+        } else {
+            // One by one tells which image it is.
+            for (name, input) in self.names.iter().zip(self.input.chunks(encoder.preprocessing().input_len())) {
+                self.rows.extend(encoder.embed_input(input).with_context(|| name.clone())?);
+            }
+        }
+        self.names.clear();
+        self.input.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! `macula forget`: takes samples or a class off a device, exactly.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use macula_edge::taught::Source;
+
+use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, hexadecimal};
+use crate::cli::images::ImageArgs;
+use crate::cli::{Common, print_json};
+use crate::device::{NamedImage, source_of};
+use crate::link::{Client, Knowledge};
+use crate::report::text::count;
+
+/// Digits of a source that are enough to name it.
+const DIGITS_MIN: usize = 8;
+
+/// Arguments of `macula forget`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula forget --device clinic.store --sample b.png\n  \
+    macula forget --device tcp:ward-3.local:7000 --class vessel\n\n\
+    Samples are listed with their sources by `macula status --device clinic.store --samples`.")]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["class", "sample"]))]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Forget this class with all its samples
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+    /// Forget these samples: the image files, or 8 or more digits of a source
+    #[arg(long, value_name = "IMAGE_OR_SOURCE", num_args = 1..)]
+    sample: Vec<String>,
+    #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    forgotten: usize,
+    classes: Vec<ClassCount>,
+}
+
+/// Runs it: everything named is known before the first is forgotten.
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.device.range = args.reading.stated();
+    args.device.with(Missing::Refuse, |client| {
+        let forgotten = match &args.class {
+            Some(class) => {
+                let slot = Names::of(client)?.slot(class)?;
+                client.remove_class(slot)? as usize
+            }
+            None => forget_samples(client, &args)?,
+        };
+        let names = Names::of(client)?;
+        if args.common.json {
+            let device = args.device.device.to_string();
+            return print_json(&Report { device, forgotten, classes: names.counts() });
+        }
+        println!("forgot {}", count(forgotten, "sample"));
+        names.print();
+        Ok(())
+    })
+}
+
+fn forget_samples(client: &mut Client<'_>, args: &Args) -> anyhow::Result<usize> {
+    let (knowledge, range) = (client.export()?, client.range());
+    let of_file = |path| args.reading.read(&[path], range, args.common.quiet);
+    let sources: Vec<Source> =
+        args.sample.iter().map(|name| source_named(&knowledge, name, &of_file)).collect::<Result<_, _>>()?;
+    let mut forgotten = 0;
+    for source in sources {
+        forgotten += usize::from(client.forget(source)?.is_some());
+    }
+    Ok(forgotten)
+}
+
+/// The source that an image file or the beginning of a source names.
+fn source_named(
+    knowledge: &Knowledge,
+    name: &str,
+    of_file: &dyn Fn(PathBuf) -> anyhow::Result<Vec<NamedImage>>,
+) -> anyhow::Result<Source> {
+    let path = PathBuf::from(name);
+    if path.is_file() {
+        let images = of_file(path)?;
+        let source = source_of(&images.first().context("no image was read")?.image);
+        let known = knowledge.supports.iter().any(|support| support.from.source == source);
+        return if known { Ok(source) } else { bail!("nothing on the device was learned from {name}") };
+    }
+    let digits = name.to_ascii_lowercase();
+    if digits.len() < DIGITS_MIN || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        bail!("'{name}' is neither an image file nor {DIGITS_MIN} or more digits of a source");
+    }
+    let sources = knowledge.supports.iter().map(|support| support.from.source);
+    let found: Vec<Source> = sources.filter(|source| hexadecimal(source).starts_with(&digits)).collect();
+    match found[..] {
+        [only] => Ok(only),
+        [] => bail!("no source on the device begins with {name}; it has {}", count(knowledge.supports.len(), "sample")),
+        _ => bail!("{} sources on the device begin with {name}; give more digits", found.len()),
+    }
+}

@@ -1,0 +1,168 @@
+//! `macula learn`: teaches a device from a few images.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use macula_edge::protocol::Reason;
+use macula_edge::taught::Source;
+
+use crate::cli::atomic::{Changes, atomically, check_places};
+use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use crate::cli::images::{EncoderRange, ImageArgs};
+use crate::cli::samples::Lesson;
+use crate::cli::{Common, print_json, samples};
+use crate::data::Split;
+use crate::device::{NamedImage, StoreFile, now_s, source_of};
+use crate::link::{Address, Client, LinkError, Provenance, Sample};
+use crate::report::text::{count, shown};
+
+/// Arguments of `macula learn`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula learn --device clinic.store --encoder encoder.onnx --class nodule a.png b.png c.png\n  \
+    macula learn --device tcp:ward-3.local:7000 --class nodule --data NODULES\n  \
+    macula learn --device clinic.store --data SLIDES --split train --shots 5\n\n\
+    A store that is not there yet is made, for the encoder that is named; it remembers it.")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Name of the class that the images show
+    #[arg(long, value_name = "NAME", required_unless_present = "data")]
+    class: Option<String>,
+    /// Image files
+    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    images: Vec<PathBuf>,
+    /// Learn from a data set: as one class with --class, by its labels with --shots alone
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Which part of the data set: train, val or test; all of it by default
+    #[arg(long, requires = "data", value_parser = samples::parse_split)]
+    split: Option<Split>,
+    /// Images to draw from the data set by seed: of each class, or in all with --class
+    #[arg(long, requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
+    shots: Option<u32>,
+    /// Your number as the one who teaches; `why` shows it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    operator: u32,
+    /// Places for samples in a store that is made
+    #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_samples: u32,
+    /// Make a store of a file that is there and holds nothing
+    #[arg(long)]
+    new: bool,
+    #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    learned: usize,
+    known: usize,
+    classes: Vec<ClassCount>,
+}
+
+/// Runs it. All images are decoded before the first is learned; after an error the device is as it was.
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.device.range = args.reading.stated();
+    if args.new
+        && let Address::Store(path) = &args.device.device
+    {
+        StoreFile::remove_blank(path)?;
+    }
+    if matches!(&args.device.device, Address::Store(path) if !path.exists()) {
+        // A store is not made for images that cannot be read; its encoder says how they are to be read.
+        lessons(&args, EncoderRange::Irrelevant)?;
+    }
+    args.device.with(Missing::Make(args.max_samples), |client| {
+        let lessons = lessons(&args, client.range())?;
+        let sources: Vec<Source> =
+            lessons.iter().flat_map(|(_, images)| images).map(|named| source_of(&named.image)).collect();
+        check_places(client, &sources)?;
+        let (mut learned, mut known) = (0, Vec::new());
+        atomically(client, args.common.json, |client, changes| {
+            for (class, images) in &lessons {
+                for (image, new) in images.iter().zip(learn(client, changes, class, images, args.operator)?) {
+                    if new { learned += 1 } else { known.push((image, class)) }
+                }
+            }
+            Ok(())
+        })?;
+        for (image, class) in known.iter().filter(|_| !args.common.quiet) {
+            eprintln!("{}: class '{}' has these pixels already", shown(&image.name), shown(class));
+        }
+        report(&args, &Names::of(client)?, learned, known.len())
+    })
+}
+
+fn lessons(args: &Args, range: EncoderRange) -> anyhow::Result<Vec<Lesson>> {
+    let (seed, shots) = (args.common.seed, args.shots.map(|shots| shots as usize));
+    let strict = args.reading.strict;
+    let open = |name: &str| args.reading.open(name, seed, range, args.common.quiet);
+    match (&args.data, &args.class, shots) {
+        (None, class, _) => {
+            Ok(vec![(class.clone().unwrap_or_default(), args.reading.read(&args.images, range, args.common.quiet)?)])
+        }
+        (Some(name), Some(class), shots) => {
+            let images = samples::draw_any(&open(name)?, args.split, shots, seed, strict)?;
+            Ok(vec![(class.clone(), images)])
+        }
+        (Some(name), None, Some(shots)) => samples::draw_shots(&open(name)?, args.split, shots, seed, strict),
+        (Some(name), None, None) => {
+            bail!(
+                "--data {name} needs --shots, to learn so many of each of its classes, or --class, to learn all as one"
+            )
+        }
+    }
+}
+
+/// Teaches `images` as `class`, which is added where it is new; tells of each image whether it was new.
+pub fn learn(
+    client: &mut Client<'_>,
+    changes: &mut Changes,
+    class: &str,
+    images: &[NamedImage],
+    operator: u32,
+) -> anyhow::Result<Vec<bool>> {
+    let slot = changes.class(client, class)?;
+    let mut news = Vec::new();
+    for image in images {
+        let from = Provenance { source: source_of(&image.image), operator, time_s: now_s() };
+        match client.learn(slot, &from, Sample::Image(&image.image)) {
+            Ok(learned) => {
+                changes.note(from.source, &learned);
+                news.push(learned.new);
+            }
+            Err(error) => return Err(explain(client, image, &from, error)),
+        }
+    }
+    Ok(news)
+}
+
+/// A source that is known as another class, with that class's name; any other error as it is, with the image's.
+fn explain(client: &mut Client<'_>, image: &NamedImage, from: &Provenance, error: LinkError) -> anyhow::Error {
+    if error.reason() == Some(Reason::TaughtOtherwise)
+        && let LinkError::Refused { refusal, .. } = &error
+        && let Ok(names) = Names::of(client)
+    {
+        let class = names.name(refusal.found as u8);
+        let source = hexadecimal(&from.source[..4]);
+        return anyhow::anyhow!(
+            "{}: the same pixels were learned as class '{class}' (source {source}); forget that sample first",
+            image.name
+        );
+    }
+    anyhow::Error::new(error).context(image.name.clone())
+}
+
+fn report(args: &Args, names: &Names, learned: usize, known: usize) -> anyhow::Result<()> {
+    if args.common.json {
+        let device = args.device.device.to_string();
+        return print_json(&Report { device, learned, known, classes: names.counts() });
+    }
+    println!("learned {}, {known} known before", count(learned, "image"));
+    names.print();
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! `macula merge`: brings what one device knows to another.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail, ensure};
+use macula_edge::taught::Source;
+
+use crate::cli::atomic::{atomically, check_places};
+use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use crate::cli::preprocessing::PreprocessingArgs;
+use crate::cli::{Common, print_json};
+use crate::link::{Address, Client, Knowledge, Support};
+use crate::report::text::count;
+
+/// Arguments of `macula merge`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula merge --device clinic.store --from tcp:ward-3.local:7000\n\n\
+    The device then knows what it would know had it been taught the samples of both.")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// The device whose samples are brought; it keeps them
+    #[arg(long, value_name = "DEVICE")]
+    from: Address,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    from: String,
+    learned: usize,
+    known: usize,
+    classes: Vec<ClassCount>,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    ensure!(args.from != args.device.device, "{} is merged with itself", args.from);
+    let (device, keys) = (args.from.clone(), args.device.keys.clone());
+    let other = DeviceArgs { device, encoder: None, keys, preprocessing: PreprocessingArgs::default(), range: None };
+    let (knowledge, identity) =
+        other.with(Missing::Refuse, |client| Ok((client.export()?, client.device().identity)))?;
+    args.device.with(Missing::Make(SUPPORTS_DEFAULT), |client| {
+        let own = client.device().identity;
+        ensure!(
+            own == identity,
+            "{} has encoder {}, {} has encoder {}: features of one mean nothing to the other",
+            args.from,
+            hexadecimal(&identity),
+            client.address(),
+            hexadecimal(&own)
+        );
+        let (learned, known) = merge(client, &knowledge, args.common.json)?;
+        let names = Names::of(client)?;
+        if args.common.json {
+            let (device, from) = (args.device.device.to_string(), args.from.to_string());
+            return print_json(&Report { device, from, learned, known, classes: names.counts() });
+        }
+        println!("learned {}, {known} known before", count(learned, "sample"));
+        names.print();
+        Ok(())
+    })
+}
+
+/// Brings classes, then supports. What contradicts is known before anything is brought.
+fn merge(client: &mut Client<'_>, knowledge: &Knowledge, json: bool) -> anyhow::Result<(usize, usize)> {
+    check_contradictions(&client.export()?, knowledge)?;
+    let sources: Vec<Source> = knowledge.supports.iter().map(|support| support.from.source).collect();
+    check_places(client, &sources)?;
+    let (mut learned, mut known) = (0, 0);
+    atomically(client, json, |client, changes| {
+        knowledge.classes.iter().try_for_each(|(_, name)| changes.class(client, name).map(drop))?;
+        for support in &knowledge.supports {
+            let name = knowledge.name(support.slot);
+            let name = name.with_context(|| format!("a sample of slot {} has no class", support.slot))?;
+            let answer = client.merge(name, support)?;
+            changes.note(support.from.source, &answer);
+            *(if answer.new { &mut learned } else { &mut known }) += 1;
+        }
+        Ok(())
+    })?;
+    Ok((learned, known))
+}
+
+/// Refuses samples that both devices know, as different classes.
+fn check_contradictions(own: &Knowledge, other: &Knowledge) -> anyhow::Result<()> {
+    let classes: BTreeMap<Source, Option<&str>> =
+        own.supports.iter().map(|support| (support.from.source, own.name(support.slot))).collect();
+    let contradicts = |support: &&Support| {
+        let own = classes.get(&support.from.source);
+        own.is_some_and(|&class| class != other.name(support.slot))
+    };
+    let found: Vec<&Support> = other.supports.iter().filter(contradicts).collect();
+    let Some(first) = found.first() else { return Ok(()) };
+    bail!(
+        "nothing was merged: {} known here as another class, the first of source {}; forget them on one of the devices",
+        count(found.len(), "sample"),
+        hexadecimal(&first.from.source[..8])
+    )
+}

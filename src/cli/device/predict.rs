@@ -1,0 +1,256 @@
+//! `macula predict`: has a device classify images.
+
+mod probabilities;
+mod quality;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use macula_edge::head::HeadKind;
+
+use super::why::Witness;
+use crate::cli::connect::{DeviceArgs, Missing, Names};
+use crate::cli::images::ImageArgs;
+use crate::cli::{Common, print_json, samples};
+use crate::data::{Dataset, Split};
+use crate::device::{NamedImage, source_of};
+use crate::link::{Client, Question, Sample};
+use crate::report::text::{left, shown, widest};
+use quality::{Quality, Tally};
+
+/// Arguments of `macula predict`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula predict --device clinic.store new.png\n  \
+    macula predict --device tcp:ward-3.local:7000 --error-rate 5 --data SLIDES --split test\n\n\
+    A labelled data set is judged: balanced accuracy with its 95 % interval, sensitivity, specificity and ROC area of \
+    each class, and the confusion matrix with a column for \"I don't know\". Labels are matched to the classes of the \
+    device by name.")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Which head decides: auto (the device's choice), prototype, gaussian or logistic
+    #[arg(long, default_value = "auto", value_parser = parse_head)]
+    head: HeadKind,
+    /// How often the set of classes may miss the truth, in percent, 0.1 to 50
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = parse_error_rate)]
+    error_rate: u16,
+    /// Image files
+    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    images: Vec<PathBuf>,
+    /// Classify a data set; where it is labelled, judge the decisions
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Which part of the data set: train, val or test; all of it by default
+    #[arg(long, requires = "data", value_parser = samples::parse_split)]
+    split: Option<Split>,
+    /// List every image of a labelled data set too
+    #[arg(long, requires = "data")]
+    each: bool,
+    #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What is said of one image.
+#[derive(serde::Serialize)]
+struct Row {
+    image: String,
+    class: String,
+    /// Of the class, 0 to 1; none where only one class is taught: nothing else could have been said.
+    probability: Option<f32>,
+    /// Whether the image is like what the device was taught.
+    known: bool,
+    /// The classes that cannot be excluded at the asked error rate.
+    set: Vec<String>,
+    /// Whether there are samples enough for that; the set promises nothing otherwise.
+    enough: bool,
+    shots_needed: u16,
+    nearest: Vec<Witness>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    head: &'static str,
+    error_rate_percent: f64,
+    /// Whether the device was taught a single class, so that every image it knows is of that class.
+    only_one_class: bool,
+    #[serde(flatten)]
+    quality: Option<Quality>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predictions: Option<Vec<Row>>,
+}
+
+/// What is said of an image that is unlike all that was taught.
+const DONT_KNOW: &str = "I don't know";
+
+/// Runs it.
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.device.range = args.reading.stated();
+    args.device.with(Missing::Refuse, |client| {
+        let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
+        let names = Names::of(client)?;
+        let (quality, rows) = match &args.data {
+            None => {
+                let decide =
+                    |named: &NamedImage| predict(&args, client, &names, &named.name, Sample::Image(&named.image));
+                (None, images.iter().map(decide).collect::<Result<_, _>>()?)
+            }
+            Some(name) => {
+                let dataset = args.reading.open(name, args.common.seed, client.range(), args.common.quiet)?;
+                predict_dataset(&args, client, &names, &dataset)?
+            }
+        };
+        let predictions = (quality.is_none() || args.each).then_some(rows);
+        let error_rate_percent = f64::from(args.error_rate) / 10.0;
+        let only_class = names.only_class();
+        if args.common.json {
+            let (device, head) = (args.device.device.to_string(), args.head.name());
+            let only_one_class = only_class.is_some();
+            return print_json(&Report { device, head, error_rate_percent, only_one_class, quality, predictions });
+        }
+        if let Some(quality) = &quality {
+            quality.print(error_rate_percent);
+        }
+        if let Some(rows) = &predictions {
+            print_rows(rows, error_rate_percent);
+        }
+        if let Some(class) = only_class {
+            println!("{}", super::why::only_class_remark(class));
+        }
+        Ok(())
+    })
+}
+
+/// Parses the name of a head.
+pub fn parse_head(name: &str) -> Result<HeadKind, String> {
+    let kinds = [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic];
+    let found = kinds.into_iter().find(|kind| kind.name() == name);
+    found.ok_or_else(|| format!("head '{name}' is none of auto, prototype, gaussian, logistic"))
+}
+
+/// Percent as thousandths.
+fn parse_error_rate(text: &str) -> Result<u16, String> {
+    let permille = text.trim_end_matches('%').trim().parse::<f64>().map(|percent| (percent * 10.0).round());
+    match permille {
+        Ok(permille) if (1.0..=500.0).contains(&permille) => Ok(permille as u16),
+        _ => Err(format!("an error rate of '{text}' percent: 0.1 to 50 are allowed")),
+    }
+}
+
+fn predict(args: &Args, client: &mut Client<'_>, names: &Names, name: &str, sample: Sample<'_>) -> anyhow::Result<Row> {
+    let question = Question { head: args.head as u8, error_rate_permille: args.error_rate };
+    let verdict = client.predict(sample, question)?;
+    Ok(Row {
+        image: name.to_owned(),
+        class: names.name(verdict.slot),
+        probability: Some(verdict.probability).filter(|_| names.only_class().is_none()),
+        known: verdict.known,
+        set: verdict.set.iter().map(|&slot| names.name(slot)).collect(),
+        enough: verdict.enough,
+        shots_needed: verdict.shots_needed,
+        nearest: verdict.nearest.iter().map(|neighbour| Witness::of(neighbour, names)).collect(),
+        label: None,
+    })
+}
+
+/// Classifies a data set image by image. Where it has labels, the images are judged that have one which is a class of the
+/// device, and that the device has not learned.
+fn predict_dataset(
+    args: &Args,
+    client: &mut Client<'_>,
+    names: &Names,
+    dataset: &Dataset,
+) -> anyhow::Result<(Option<Quality>, Vec<Row>)> {
+    let name = args.data.as_deref().unwrap_or_default();
+    let indices = dataset.indices(args.split);
+    ensure!(!indices.is_empty(), "{name} has no images in the part asked for");
+    let label = |index: usize| dataset.records[index].label.map(|label| dataset.class_names[label].as_str());
+    if indices.iter().all(|&index| label(index).is_none()) {
+        let mut rows = Vec::new();
+        samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |_, named| {
+            rows.push(predict(args, client, names, &named.name, Sample::Image(&named.image))?);
+            Ok(())
+        })?;
+        return Ok((None, rows));
+    }
+    check_labels(name, indices.iter().filter_map(|&index| label(index)), names)?;
+    let knowledge = client.export()?;
+    let mut scratch = Vec::new();
+    let head = probabilities::head(args.head, &knowledge, client.device(), &mut scratch);
+    let mut tally = Tally::new(names, head.is_some());
+    let mut rows = Vec::new();
+    samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |index, named| {
+        let label = label(index);
+        match label {
+            // Supports come in the order of their sources.
+            _ if knowledge.supports.binary_search_by_key(&source_of(&named.image), |s| s.from.source).is_ok() => {
+                tally.leave_out_learned();
+                return Ok(());
+            }
+            None => tally.leave_out_unlabelled(),
+            Some(label) if !names.has(label) => tally.leave_out_unmatched(label),
+            Some(_) => {}
+        }
+        let feature = client.embed(Sample::Image(&named.image))?;
+        let mut row = predict(args, client, names, &named.name, Sample::Feature(&feature))?;
+        row.label = label.map(str::to_owned);
+        if let Some(label) = label.filter(|label| names.has(label)) {
+            let found = head.as_ref().map(|head| probabilities::of(head, names, &feature)).transpose()?;
+            tally.add(label, &row, &found.unwrap_or_default())?;
+        }
+        rows.push(row);
+        Ok(())
+    })?;
+    ensure!(
+        tally.images() > 0,
+        "{name}: the device has learned all of the images whose label it knows, none is left to judge it by"
+    );
+    Ok((Some(tally.quality()), rows))
+}
+
+/// Some label must be a class of the device.
+fn check_labels<'l>(name: &str, labels: impl Iterator<Item = &'l str>, names: &Names) -> anyhow::Result<()> {
+    let labels: BTreeSet<&str> = labels.collect();
+    let listed = |names: &[&str]| names.join(", ");
+    ensure!(
+        labels.iter().any(|label| names.has(label)),
+        "{name}: no label ({}) is a class of the device ({}); they are matched by name",
+        listed(&labels.into_iter().collect::<Vec<_>>()),
+        listed(&names.0.iter().map(|class| class.name.as_str()).collect::<Vec<_>>())
+    );
+    Ok(())
+}
+
+fn print_rows(rows: &[Row], error_rate_percent: f64) {
+    let width = widest(rows.iter().map(|row| row.image.as_str()), "image".len());
+    let set = format!("set at {error_rate_percent} %");
+    println!("{:<width$} {:<24} {:>11}  {set:<24} nearest", "image", "class", "probability");
+    for row in rows {
+        let class = if row.known { row.class.clone() } else { DONT_KNOW.to_owned() };
+        let probability = row.probability.map_or("-".to_owned(), |probability| format!("{probability:.3}"));
+        let nearest: Vec<String> = row.nearest.iter().map(Witness::short).collect();
+        let set = if row.set.is_empty() { "none".to_owned() } else { row.set.join(", ") };
+        let (image, class, set) = (left(&row.image, width), left(&class, 24), left(&set, 24));
+        println!("{image} {class} {probability:>11}  {set} {}", shown(&nearest.join(", ")));
+        if !row.known {
+            println!(
+                "{:<width$} it is unlike all that was taught; the nearest class would be {}",
+                "",
+                shown(&row.class)
+            );
+        }
+    }
+    if let Some(row) = rows.iter().find(|row| !row.enough) {
+        println!(
+            "too few samples for an error rate of {error_rate_percent} %: {} of each class are needed, and until then \
+             the sets promise nothing",
+            row.shots_needed
+        );
+    }
+}

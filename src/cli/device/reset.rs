@@ -1,0 +1,45 @@
+//! `macula reset`: makes a device forget everything.
+
+use anyhow::ensure;
+
+use crate::cli::connect::{DeviceArgs, Missing};
+use crate::cli::{Common, print_json};
+use crate::report::text::count;
+
+/// Arguments of `macula reset`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula reset --device clinic.store --yes")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Yes, forget all classes and samples: there is no way back
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    forgotten: u32,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    args.device.with(Missing::Refuse, |client| {
+        let forgotten = client.status()?.supports;
+        ensure!(
+            args.yes,
+            "{} would forget {} for ever; add --yes to do it",
+            client.address(),
+            count(forgotten, "sample")
+        );
+        client.factory_reset()?;
+        if args.common.json {
+            return print_json(&Report { device: client.address().to_owned(), forgotten });
+        }
+        println!("forgot all classes and {}", count(forgotten, "sample"));
+        Ok(())
+    })
+}

@@ -1,0 +1,54 @@
+//! `macula self-test`: has a device test itself.
+
+use crate::cli::connect::{DeviceArgs, Missing};
+use crate::cli::{CheckFailed, Common, print_json};
+use crate::link::{Outcome, TestResult};
+
+/// Arguments of `macula self-test`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula self-test --device tcp:ward-3.local:7000")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Row {
+    test: &'static str,
+    outcome: &'static str,
+    found: u32,
+    expected: u32,
+}
+
+/// Runs it; a test that failed ends in exit code 3.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let test = args.device.with(Missing::Refuse, |client| Ok(client.self_test()?))?;
+    let row = |name, TestResult { outcome, found, expected }| {
+        let outcome = match outcome {
+            Outcome::Passed => "passed",
+            Outcome::Failed => "failed",
+            Outcome::Absent => "nothing to test",
+        };
+        Row { test: name, outcome, found, expected }
+    };
+    let rows = [
+        row("store: supports read again", test.store),
+        row("supports: those that are sound", test.supports),
+        row("encoder: values of its known feature", test.encoder),
+        row("memory: values for the heads", test.memory),
+    ];
+    match args.common.json {
+        true => print_json(&rows)?,
+        false => {
+            for Row { test, outcome, found, expected } in &rows {
+                println!("{test:<38} {outcome:<16} {found} of {expected}");
+            }
+        }
+    }
+    match rows.iter().find(|row| row.outcome == "failed") {
+        None => Ok(()),
+        Some(row) => Err(CheckFailed(format!("self-test: {} ({} of {})", row.test, row.found, row.expected)).into()),
+    }
+}

@@ -1,0 +1,258 @@
+//! `macula device`: a device on this machine that others reach.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, ensure};
+
+use macula_edge::bundle::{BUNDLE_LEN_MAX, Header};
+use sha2::{Digest, Sha256};
+
+use crate::cli::connect::{Given, Missing, SUPPORTS_DEFAULT, Served, hexadecimal, talk_over, with_store};
+use crate::cli::output::outlive_readers;
+use crate::cli::preprocessing::PreprocessingArgs;
+use crate::cli::trust::KeyArgs;
+use crate::cli::{Common, DeviceFault, print_json, told};
+use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, fingerprint, serve};
+use crate::files::{read_bounded, write_private};
+use crate::link::Address;
+use crate::log::Log;
+use crate::report::text::{count, shown, shown_path};
+#[cfg(feature = "onnx")]
+use crate::{encoders::OpenError, isolated::IsolatedError};
+
+/// Arguments of `macula device`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula device --encoder nano.macula --trust maker.pub --store ward.store --listen tcp:localhost:7000\n  \
+    macula device --encoder encoder.onnx --store ward.store --listen serial:ttyS1:115200\n\n\
+    One client is served at a time; the others wait. Who reaches the device can teach it and make it forget, for there \
+    is no password: without --allow-remote it listens to this machine only. Port 0 takes a free port, which is printed.\n\n\
+    A device that was started with a bundle keeps it beside its store, and takes others by `macula update`: one is tried \
+    at once, confirmed by its golden images, or given up for the one before. From then on --encoder counts only where it is \
+    newer.")]
+pub struct Args {
+    /// The encoder: FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels or
+    /// colour-statistics; a store that was made remembers it
+    #[arg(long, alias = "bundle", value_name = "ENCODER")]
+    encoder: Option<String>,
+    #[command(flatten)]
+    keys: KeyArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
+    /// The file of its store; made where there is none
+    #[arg(long, value_name = "FILE")]
+    store: PathBuf,
+    /// Where clients reach it: tcp:HOST:PORT or serial:PATH[:BAUD]
+    #[arg(long, value_name = "LINE")]
+    listen: Address,
+    /// Keep the images of what is taught beside the store, so that samples survive a bundle with another encoder
+    #[arg(long)]
+    keep_images: bool,
+    /// Make a store of a file that is there and holds nothing
+    #[arg(long)]
+    new: bool,
+    /// Write what goes wrong to this file instead of standard error; at 1 MiB it becomes FILE.1, and a new one begins
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Let other machines connect, too
+    #[arg(long)]
+    allow_remote: bool,
+    /// Places for samples in a store that is made
+    #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_samples: u32,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Told once it can be reached.
+#[derive(serde::Serialize)]
+struct Ready {
+    listening: String,
+    encoder: String,
+    encoder_identity: String,
+    /// In which precision it computes.
+    arithmetic: String,
+    feature_dim: usize,
+    samples: usize,
+    samples_limit: usize,
+    /// Of its bundle, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle_counter: Option<u64>,
+}
+
+/// Runs it until Ctrl-C, which is no fault.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    ensure!(
+        !matches!(args.listen, Address::Store(_)),
+        "--listen {}: tcp:HOST:PORT or serial:PATH is needed",
+        args.listen
+    );
+    outlive_readers();
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    let log = match &args.log {
+        Some(path) => Log::to_file(path).with_context(|| format!("cannot write the log {}", path.display()))?,
+        None => Log::to_stderr(),
+    };
+    if args.new {
+        StoreFile::remove_blank(&args.store)?;
+    }
+    let (mut listener, mut offered) = (None, false);
+    let (stated, host) = (args.preprocessing.stated()?, args.preprocessing.values.limits.host(Some(&stop)));
+    let given = Given {
+        store: &args.store,
+        encoder: args.encoder.as_deref(),
+        keys: &args.keys,
+        stated: stated.as_ref(),
+        host: &host,
+        missing: Missing::Make(args.max_samples),
+        keep_images: args.keep_images,
+        log: &log,
+    };
+    // A new bundle is tried by switching the device on anew; whoever is connected stays so.
+    let mut run = || {
+        with_store(given, |device, served| -> anyhow::Result<Ended> {
+            if !std::mem::replace(&mut offered, true) && is_offered((&args, &log), device, served)? {
+                return Ok(Ended::UpdateWaiting);
+            }
+            let listener = match &mut listener {
+                Some(listener) => {
+                    remark((&args, &log), &format!("goes on with bundle {}", describe(served)));
+                    listener
+                }
+                none => {
+                    let opened = none.insert(open_listener(&args)?);
+                    let address = opened.address(&args.listen).map_err(|error| fault(&args, error))?;
+                    prove_start(&args.store, &address)?;
+                    announce(&args, device, served, &address)?;
+                    opened
+                }
+            };
+            let complain = |message: &str| log.line(&shown(message));
+            let ended = serve(device, listener, &stop, &complain);
+            Ok(ended.map_err(|error| DeviceFault(format!("the line {} failed: {error}", args.listen)))?)
+        })?
+    };
+    loop {
+        match run() {
+            Ok(Ended::UpdateWaiting) => {}
+            Err(error) if !is_stop(&error) => return Err(error),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Whether the device was asked to stop while it was switched on, which is no fault.
+fn is_stop(error: &anyhow::Error) -> bool {
+    #[cfg(feature = "onnx")]
+    if let Some(OpenError::Isolated(IsolatedError::Stopped { .. })) = error.downcast_ref() {
+        return true;
+    }
+    matches!(error.downcast_ref(), Some(DeviceError::Stopped))
+}
+
+fn open_listener(args: &Args) -> anyhow::Result<Listener> {
+    Listener::open(&args.listen, args.allow_remote).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied if !args.allow_remote => {
+            anyhow::anyhow!("{} {error}; add --allow-remote if that is meant", args.listen)
+        }
+        _ => fault(args, error).into(),
+    })
+}
+
+fn fault(args: &Args, error: std::io::Error) -> DeviceFault {
+    DeviceFault(format!("cannot listen on {}: {error}", args.listen))
+}
+
+/// Brings the device the bundle that was named, where it is newer than its own; tells whether it is to be tried.
+fn is_offered((args, log): (&Args, &Log), device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<bool> {
+    let (Some(name), Some(used)) = (&args.encoder, served.bundle) else { return Ok(false) };
+    // The bundle is what a device comes with: once it has its own, the file need not be there any more.
+    let Ok(bytes) = read_bounded(Path::new(name), BUNDLE_LEN_MAX.into()) else { return Ok(false) };
+    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    if sha256 == used.bundle.sha256 {
+        return Ok(false);
+    }
+    let address = Address::Store(args.store.clone());
+    let talked = talk_over(&address, &mut InProcess::new(device), None, |client| {
+        let candidate = client.bundles()?.and_then(|report| report.candidate);
+        let was_tried = candidate.is_some_and(|candidate| candidate.sha256 == sha256);
+        let is_newer = Header::claimed_counter(&bytes).is_some_and(|given| given > used.counter);
+        if was_tried || !is_newer {
+            remark((args, log), &format!("uses its own bundle {}, and not {name}", describe(served)));
+            return Ok(());
+        }
+        client.send_bundle(&bytes, false, &|_| ())?;
+        Ok(())
+    });
+    // What the device has serves on.
+    if let Err(error) = talked {
+        log.line(&shown(&format!("{name} is not taken: {}", told(&error))));
+    }
+    Ok(device.is_update_waiting())
+}
+
+/// The bundle in use, for people.
+fn describe(served: &Served<'_>) -> String {
+    match served.bundle {
+        Some(used) => {
+            let sha256 = hexadecimal(&used.bundle.sha256[..4]);
+            format!("{} ({sha256}…, counter {})", served.name, used.counter)
+        }
+        None => served.name.to_owned(),
+    }
+}
+
+fn remark((args, log): (&Args, &Log), message: &str) {
+    if !args.common.quiet {
+        log.line(&format!("the device {}", shown(message)));
+    }
+}
+
+/// Whoever starts a device may name the start by this variable. The device answers with it in the file `STORE.started`,
+/// once it has the line: another process that answers there cannot.
+const START: &str = "MACULA_START";
+
+/// Writes down which start this is, where it has a name: name, process and line, each in a line of its own.
+fn prove_start(store: &Path, address: &Address) -> anyhow::Result<()> {
+    let Some(start) = std::env::var(START).ok().filter(|start| !start.is_empty()) else { return Ok(()) };
+    let mut path = store.as_os_str().to_owned();
+    path.push(".started");
+    let text = format!("start {}\npid {}\nlistening {address}\n", shown(&start), std::process::id());
+    write_private(Path::new(&path), text.as_bytes()).map_err(|error| DeviceFault(error.to_string()))?;
+    Ok(())
+}
+
+fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Address) -> anyhow::Result<()> {
+    let taught = device.taught();
+    let ready = Ready {
+        listening: address.to_string(),
+        encoder: served.name.to_owned(),
+        encoder_identity: hexadecimal(&fingerprint(served.encoder)),
+        arithmetic: served.arithmetic.to_owned(),
+        feature_dim: taught.dim(),
+        samples: taught.supports().len(),
+        samples_limit: taught.capacity(),
+        bundle_counter: served.bundle.map(|used| used.counter),
+    };
+    if args.common.json {
+        print_json(&ready)?;
+    } else if !args.common.quiet {
+        let Ready { listening, encoder, encoder_identity, arithmetic, feature_dim, samples, samples_limit, .. } =
+            &ready;
+        println!(
+            "encoder    {} ({}…), {feature_dim} dimensions, in {arithmetic}",
+            shown(encoder),
+            &encoder_identity[..8]
+        );
+        println!("store      {}: {samples} of {}", shown_path(&args.store), count(*samples_limit, "sample"));
+        println!("listening  {listening}");
+    }
+    // Whoever started us may be waiting for the port behind a pipe. A device serves also where nobody reads.
+    let _ = std::io::stdout().flush();
+    Ok(())
+}

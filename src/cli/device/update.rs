@@ -1,0 +1,179 @@
+//! `macula update`: sends a device a new bundle, and tells what becomes of it.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use macula_edge::bundle::BUNDLE_LEN_MAX;
+use macula_edge::protocol::Reason;
+use sha2::{Digest, Sha256};
+
+use crate::cli::connect::{DeviceArgs, Missing, Names};
+use crate::cli::{CheckFailed, Common, print_json};
+use crate::files::read_bounded;
+use crate::link::{BundleReport, Client, Fate, LinkError, Setback};
+use crate::report::text::count;
+
+/// How often a device is asked that is just trying the bundle; a question takes up to 7 s.
+const QUESTIONS: usize = 9;
+
+/// Arguments of `macula update`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula update --device tcp:ward-3.local:7000 nano-2.macula\n  \
+    macula update --device serial:ttyACM0 nano-2.macula\n\n\
+    An upload that was cut off goes on where it stopped. The device checks signature, counter and every byte, tries the \
+    bundle (a board at its next start) and keeps it where its golden images pass; else it goes back to the one before, which \
+    ends in exit code 3. What was taught stays. With another encoder the samples that the device keeps as images are made \
+    anew; where others would be forgotten you are asked.")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Forget samples without asking where the bundle has another encoder and the device does not keep their images
+    #[arg(long)]
+    discard_taught: bool,
+    /// What to send
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    bytes: usize,
+    slot: u8,
+    sha256: String,
+    /// `confirmed`, `waiting` for the device's next start, `rolled back`; `unknown` to an older device.
+    outcome: &'static str,
+    /// Why it was rolled back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// What became of it.
+enum Outcome {
+    Confirmed,
+    Waiting,
+    RolledBack(String),
+    Unknown,
+}
+
+/// Runs it; a bundle that was rolled back ends in exit code 3.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let bundle = read_bounded(&args.bundle, BUNDLE_LEN_MAX.into())?;
+    let (slot, device) = args.device.with(Missing::Refuse, |client| {
+        let limit = client.device().bundle_bytes_max;
+        ensure!(limit > 0, "the device at {} takes no bundles: it is given one when it is started", client.address());
+        Ok((send(&args, client, &bundle)?, client.address().to_owned()))
+    })?;
+    let sha256: [u8; 32] = Sha256::digest(&bundle).into();
+    let outcome = outcome(&args, sha256)?;
+    let reason = match &outcome {
+        Outcome::RolledBack(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    let word = match outcome {
+        Outcome::Confirmed => "confirmed",
+        Outcome::Waiting => "waiting",
+        Outcome::RolledBack(_) => "rolled back",
+        Outcome::Unknown => "unknown",
+    };
+    if args.common.json {
+        let sha256 = crate::cli::connect::hexadecimal(&sha256);
+        print_json(&Report { device, bytes: bundle.len(), slot, sha256, outcome: word, reason: reason.clone() })?;
+    } else if reason.is_none() {
+        let what = match outcome {
+            Outcome::Confirmed => "it is in use",
+            _ => "the device tries it at its next start",
+        };
+        println!("sent {} to slot {slot}; {what}", count(bundle.len(), "byte"));
+    }
+    match reason {
+        Some(reason) => Err(CheckFailed(format!("the device went back to the bundle before: {reason}")).into()),
+        None => Ok(()),
+    }
+}
+
+/// Sends it, and asks where samples would be forgotten.
+fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u8> {
+    let bar = if args.common.quiet { ProgressBar::hidden() } else { ProgressBar::new(bundle.len() as u64) };
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
+    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let progress = |sent: usize| bar.set_position(sent as u64);
+    let sent = client.send_bundle(bundle, args.discard_taught, &progress);
+    bar.finish_and_clear();
+    let refusal = match sent {
+        Err(LinkError::Refused { refusal, .. }) if refusal.reason() == Some(Reason::WouldForget) => refusal,
+        done => return done.map_err(refused),
+    };
+    let classes = Names::of(client)?.0;
+    let classes: Vec<_> = classes.iter().map(|class| format!("{} ({})", class.name, class.supports)).collect();
+    let loss = format!(
+        "{} has another encoder: of the {} samples in {} the device would forget {}, whose images it does not keep",
+        args.bundle.display(),
+        refusal.limit,
+        classes.join(", "),
+        refusal.found
+    );
+    if args.common.json || args.common.quiet || !std::io::stdin().is_terminal() || !confirmed(&loss)? {
+        bail!("{loss}; nothing has changed, and --discard-taught goes ahead");
+    }
+    client.send_bundle(bundle, true, &progress).map_err(refused)
+}
+
+/// A bundle that the device does not believe is a check that failed.
+fn refused(error: LinkError) -> anyhow::Error {
+    match error.reason() {
+        Some(Reason::BundleRefused | Reason::BundleOlder | Reason::BundleSameCounter | Reason::BundleHash) => {
+            CheckFailed(error.to_string()).into()
+        }
+        _ => error.into(),
+    }
+}
+
+fn confirmed(loss: &str) -> anyhow::Result<bool> {
+    print!("{loss}.\nGo ahead? [y/N] ");
+    std::io::stdout().flush().context("cannot print")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+/// Asks the device, which may just be loading the encoder, what became of the bundle.
+fn outcome(args: &Args, sha256: [u8; 32]) -> anyhow::Result<Outcome> {
+    for question in 1.. {
+        // A store of this machine tries the bundle by being opened.
+        match args.device.with(Missing::Refuse, |client| Ok(client.bundles()?)) {
+            Ok(report) => return Ok(report.map_or(Outcome::Unknown, |report| of_report(&report, sha256))),
+            Err(error) if question < QUESTIONS && is_silence(&error) => std::thread::sleep(Duration::from_millis(500)),
+            Err(error) => {
+                return Err(error.context("the bundle was sent, and the device does not tell what became of it"));
+            }
+        }
+    }
+    Ok(Outcome::Unknown)
+}
+
+fn is_silence(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<LinkError>().is_some_and(LinkError::is_silence)
+}
+
+fn of_report(report: &BundleReport, sha256: [u8; 32]) -> Outcome {
+    let candidate = report.candidate.filter(|candidate| candidate.sha256 == sha256);
+    match candidate.map(|candidate| candidate.fate) {
+        Some(Fate::Waiting { .. }) => Outcome::Waiting,
+        Some(Fate::RolledBack { why }) => Outcome::RolledBack(setback(why)),
+        None if report.sha256 == sha256 => Outcome::Confirmed,
+        // Somebody else has sent another one meanwhile.
+        None => Outcome::Unknown,
+    }
+}
+
+/// Why a bundle was rolled back, in words.
+pub fn setback(why: u8) -> String {
+    Setback::of(why).map_or_else(|| format!("reason {why}"), |setback| setback.to_string())
+}

@@ -1,0 +1,133 @@
+//! `macula why`: the samples that a decision rests on, and where they came from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use macula_edge::taught::Source;
+use rayon::prelude::*;
+
+use crate::cli::connect::{DeviceArgs, Missing, Names, date, hexadecimal};
+use crate::cli::images::{EncoderRange, ImageArgs};
+use crate::cli::{Common, print_json};
+use crate::device::source_of;
+use crate::link::{Neighbour, Sample};
+use crate::report::text::{left, shown};
+
+/// Arguments of `macula why`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  macula why --device clinic.store new.png\n  \
+    macula why --device clinic.store new.png --data SLIDES\n\n\
+    A device knows a sample by the SHA-256 of its pixels, its source; --data says where to look for the images.")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Image files
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<PathBuf>,
+    /// Where the images that were learned may lie: names the file that each sample is of
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    device: String,
+    /// Whether the device was taught a single class, so that all samples are of that class.
+    only_one_class: bool,
+    images: Vec<Row>,
+}
+
+#[derive(serde::Serialize)]
+struct Row {
+    image: String,
+    nearest: Vec<Witness>,
+}
+
+/// A sample that a decision rests on.
+#[derive(serde::Serialize)]
+pub struct Witness {
+    class: String,
+    /// Cosine, -1 to 1.
+    similarity: f32,
+    source: String,
+    /// The file that it is of, where `--data` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    operator: u32,
+    time_s: u64,
+}
+
+impl Witness {
+    /// In words and digits.
+    pub fn of(neighbour: &Neighbour, names: &Names) -> Self {
+        let Neighbour { slot, from, similarity } = *neighbour;
+        let source = hexadecimal(&from.source);
+        Self { class: names.name(slot), similarity, source, file: None, operator: from.operator, time_s: from.time_s }
+    }
+
+    /// Class and similarity.
+    pub fn short(&self) -> String {
+        format!("{} {:.2}", self.class, self.similarity)
+    }
+}
+
+/// Runs it.
+pub fn run(mut args: Args) -> anyhow::Result<()> {
+    args.device.range = args.reading.stated();
+    args.device.with(Missing::Refuse, |client| {
+        let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
+        let files = args.data.as_deref().map(|name| files_of(name, client.range(), &args)).transpose()?;
+        let files = files.unwrap_or_default();
+        let names = Names::of(client)?;
+        let mut rows = Vec::new();
+        for named in &images {
+            let nearest = client.why(Sample::Image(&named.image))?;
+            let witness = |neighbour: &Neighbour| {
+                let file = files.get(&neighbour.from.source).cloned();
+                Witness { file, ..Witness::of(neighbour, &names) }
+            };
+            let nearest = nearest.iter().map(witness).collect();
+            rows.push(Row { image: named.name.clone(), nearest });
+        }
+        if args.common.json {
+            let (device, only_one_class) = (args.device.device.to_string(), names.only_class().is_some());
+            return print_json(&Report { device, only_one_class, images: rows });
+        }
+        rows.iter().for_each(print);
+        if let Some(class) = names.only_class() {
+            println!("{}", only_class_remark(class));
+        }
+        Ok(())
+    })
+}
+
+/// What must be known of the decisions of a device that was taught a single class.
+pub fn only_class_remark(class: &str) -> String {
+    format!(
+        "only one class is taught, '{class}': every image that is known is of that class, so there is no probability"
+    )
+}
+
+/// Names of the images of a dataset by their sources. What cannot be read is passed over: it was not learned from.
+fn files_of(name: &str, range: EncoderRange, args: &Args) -> anyhow::Result<BTreeMap<Source, String>> {
+    let dataset = args.reading.open(name, args.common.seed, range, args.common.quiet || args.common.json)?;
+    let of = |index: usize| Some((source_of(&dataset.load(index).ok()?), dataset.records[index].name.clone()));
+    Ok((0..dataset.len()).into_par_iter().filter_map(of).collect())
+}
+
+fn print(row: &Row) {
+    println!("{}", shown(&row.image));
+    if row.nearest.is_empty() {
+        println!("  nothing was learned yet");
+    }
+    for witness in &row.nearest {
+        let Witness { class, similarity, source, file, operator, time_s } = witness;
+        let file = file.as_deref().map_or(String::new(), |file| format!("  {}", shown(file)));
+        let class = left(class, 24);
+        println!("  {similarity:>6.3}  {class} source {}  operator {operator}  {}{file}", &source[..16], date(*time_s));
+    }
+}

@@ -1,0 +1,125 @@
+//! `macula bench augment`: views of random images, one thread.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::augment::Policy;
+use crate::cli::device::bench::measure::{Percentiles, count_to, timed};
+use crate::cli::{Common, print_json};
+use crate::data::Image;
+use crate::rng::Rng;
+
+/// Batches before the clock starts.
+const BATCHES_WARM_UP: usize = 3;
+
+/// Arguments of `macula bench augment`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula bench augment --policy natural --size 32")]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Augmentations that go together
+    #[arg(long, default_value = "natural")]
+    policy: Policy,
+    /// 1 (grey) or 3 (colour)
+    #[arg(long, default_value_t = 3)]
+    channels: usize,
+    /// Side of the images in pixels
+    #[arg(long, default_value_t = 32, value_parser = count_to(4096))]
+    size: usize,
+    /// Images a batch
+    #[arg(long, alias = "batch", default_value_t = 256, value_parser = count_to(65_536))]
+    batch_size: usize,
+    /// Batches that are measured, after 3 that are not
+    #[arg(long, default_value_t = 500, value_parser = count_to(1_000_000))]
+    batches: usize,
+}
+
+#[derive(Serialize)]
+struct Report {
+    policy: String,
+    channels: usize,
+    size: usize,
+    batch: usize,
+    batches: usize,
+    batch_ms: Percentiles,
+    /// At the median batch.
+    images_per_second: f64,
+    /// Over all batches, in time that the thread had the processor: what a busy machine does not change.
+    images_per_cpu_second: Option<f64>,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let Args { policy, channels, size, batch_size: batch, batches, .. } = *args;
+    anyhow::ensure!([1, 3].contains(&channels), "--channels is {channels}, it must be 1 or 3");
+    let augmentation = policy.augmentation(size);
+    let images: Vec<Image> = (0..batch as u64).map(|index| random_image(args, index)).collect();
+    let views = |epoch: u64| {
+        for (index, image) in images.iter().enumerate() {
+            let mut rng = Rng::for_item(args.common.seed, "augment", epoch, index as u64);
+            black_box(augmentation.apply(image, &mut rng));
+        }
+    };
+    (0..BATCHES_WARM_UP as u64).for_each(views);
+    let before = thread_cpu_time();
+    let durations: Vec<Duration> = (0..batches as u64).map(|epoch| timed(|| views(epoch)).0).collect();
+    let cpu = thread_cpu_time().zip(before).map(|(after, before)| after.saturating_sub(before));
+    let batch_ms = Percentiles::ms(&durations);
+    let report = Report {
+        policy: policy.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
+        channels,
+        size,
+        batch,
+        batches,
+        batch_ms,
+        images_per_second: 1e3 * batch as f64 / batch_ms.p50,
+        images_per_cpu_second: cpu.filter(|cpu| !cpu.is_zero()).map(|cpu| (batch * batches) as f64 / cpu.as_secs_f64()),
+    };
+    if args.common.json {
+        return print_json(&report);
+    }
+    print(&report);
+    Ok(())
+}
+
+fn random_image(args: &Args, index: u64) -> Image {
+    let (side, channels) = (args.size, args.channels);
+    let mut rng = Rng::for_item(args.common.seed, "bench", 0, index);
+    let pixels = (0..side * side * channels).map(|_| rng.below(256) as u8).collect();
+    Image { width: side, height: side, channels, pixels }
+}
+
+fn print(report: &Report) {
+    let Report { policy, channels, size, batch, batch_ms, images_per_second, .. } = report;
+    println!("views, one thread, batch {batch}\n");
+    println!("{:<8} {:<9} {:>9} {:>9} {:>9} {:>12}", "policy", "input", "p50 ms", "p95 ms", "images/s", "images/CPU s");
+    let input = format!("{channels}×{size}×{size}");
+    let cpu = report.images_per_cpu_second.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}"));
+    let Percentiles { p50, p95, .. } = batch_ms;
+    println!("{policy:<8} {input:<9} {p50:>9.3} {p95:>9.3} {images_per_second:>9.0} {cpu:>12}");
+}
+
+/// How long this thread has had a processor, where the system tells; to some milliseconds.
+fn thread_cpu_time() -> Option<Duration> {
+    on_processor(&std::fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+/// The first of three numbers, in nanoseconds.
+fn on_processor(schedstat: &str) -> Option<Duration> {
+    Some(Duration::from_nanos(schedstat.split_whitespace().next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_on_the_processor_is_read_or_unknown() {
+        assert_eq!(on_processor("2500000000 7 42\n"), Some(Duration::from_millis(2500)));
+        assert_eq!(on_processor("-"), None);
+    }
+}

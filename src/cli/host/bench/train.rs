@@ -1,0 +1,204 @@
+//! `macula bench train`: steps of an encoder with a linear classifier on random images.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::customary_input;
+use crate::cli::device::bench::measure::{Percentiles, count_to, mib, random_values, thread_pool, timed};
+use crate::cli::progress::style;
+use crate::cli::{Common, print_json};
+use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Workspace};
+use crate::kernel::Isa;
+use crate::memory;
+use crate::nn::cross_entropy::cross_entropy;
+use crate::nn::linear::{linear_backward, linear_forward, linear_initialise};
+use crate::nn::optimiser::{Optimiser, OptimiserKind};
+use crate::rng::Rng;
+
+/// Classes of the linear classifier: rotation prediction has four.
+const CLASSES: usize = 4;
+
+/// Small enough that random images never make the loss diverge.
+const LEARNING_RATE: f32 = 0.01;
+
+/// Steps before the clock starts: memory is taken in the first, caches are warm after it.
+const STEPS_WARM_UP: usize = 3;
+
+/// Arguments of `macula bench train`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula bench train --encoder all --threads 2")]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// pico, nano, micro, mobile, or all
+    #[arg(long, default_value = "nano")]
+    encoder: String,
+    /// 1 or 3 [default: 1 for pico, 3 for the others]
+    #[arg(long)]
+    channels: Option<usize>,
+    /// Side of the images in pixels [default: pico 28, nano and micro 32, mobile 64]
+    #[arg(long)]
+    size: Option<usize>,
+    /// Images a step
+    #[arg(long, alias = "batch", default_value_t = 128, value_parser = count_to(65_536))]
+    batch_size: usize,
+    /// Threads that share each step
+    #[arg(long, default_value_t = 2, value_parser = count_to(256))]
+    threads: usize,
+    /// Steps that are measured, after 3 that are not
+    #[arg(long, default_value_t = 20, value_parser = count_to(1_000_000))]
+    steps: usize,
+}
+
+#[derive(Serialize)]
+struct Report {
+    isa: &'static str,
+    threads: usize,
+    batch: usize,
+    steps: usize,
+    results: Vec<Measured>,
+}
+
+#[derive(Serialize)]
+struct Measured {
+    encoder: &'static str,
+    input: InputShape,
+    step_ms: Percentiles,
+    /// At the median step.
+    images_per_second: f64,
+    peak_memory_bytes: Option<u64>,
+    /// Of the last step; differs where the arithmetic does.
+    loss: f64,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let presets = match args.encoder.as_str() {
+        "all" => Preset::ALL.to_vec(),
+        name => vec![name.parse()?],
+    };
+    let pool = thread_pool(args.threads)?;
+    let results = presets.into_iter().map(|preset| pool.install(|| measure(args, preset))).collect::<Result<_, _>>()?;
+    let Args { threads, batch_size: batch, steps, .. } = *args;
+    let report = Report { isa: Isa::selected().name(), threads, batch, steps, results };
+    if args.common.json {
+        return print_json(&report);
+    }
+    print(&report);
+    Ok(())
+}
+
+fn print(report: &Report) {
+    println!("training, batch {}, threads {}, kernels {}\n", report.batch, report.threads, report.isa);
+    println!(
+        "{:<8} {:<9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "encoder", "input", "p50 ms", "p95 ms", "p99 ms", "images/s", "peak MiB"
+    );
+    for Measured { encoder, input, step_ms, images_per_second, peak_memory_bytes, .. } in &report.results {
+        let input = format!("{}×{}×{}", input.channels, input.height, input.width);
+        let Percentiles { p50, p95, p99 } = step_ms;
+        let peak = mib(*peak_memory_bytes);
+        println!("{encoder:<8} {input:<9} {p50:>9.2} {p95:>9.2} {p99:>9.2} {images_per_second:>9.0} {peak:>9}");
+    }
+}
+
+fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
+    let mut input = customary_input(preset);
+    input.channels = args.channels.unwrap_or(input.channels);
+    let side = args.size.unwrap_or(input.height);
+    (input.height, input.width) = (side, side);
+
+    memory::forget_peak();
+    let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args.batch_size, args.common.seed)?;
+    for _ in 0..STEPS_WARM_UP {
+        trainer.step();
+    }
+    let progress = progress_bar(preset, args);
+    let (mut durations, mut loss) = (Vec::<Duration>::with_capacity(args.steps), 0.0);
+    for _ in 0..args.steps {
+        let duration;
+        (duration, loss) = timed(|| trainer.step());
+        durations.push(duration);
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    if !loss.is_finite() {
+        bail!("{}: the loss is {loss} after {} steps, so their rate means nothing", preset.name(), args.steps);
+    }
+    let step_ms = Percentiles::ms(&durations);
+    Ok(Measured {
+        encoder: preset.name(),
+        input,
+        step_ms,
+        images_per_second: 1e3 * args.batch_size as f64 / step_ms.p50,
+        peak_memory_bytes: memory::peak_bytes(),
+        loss,
+    })
+}
+
+fn progress_bar(preset: Preset, args: &Args) -> ProgressBar {
+    if args.common.quiet {
+        return ProgressBar::hidden();
+    }
+    let style = style("{msg:8} {bar:30} {pos}/{len} steps, {rate}, {eta} left");
+    ProgressBar::new(args.steps as u64).with_style(style).with_message(preset.name())
+}
+
+/// All that a training step needs, kept from step to step.
+struct Trainer {
+    network: Network,
+    workspace: Workspace,
+    gradient: Vec<f32>,
+    optimiser: Optimiser,
+    /// Weight `[C, D]`, then bias `[C]`.
+    classifier: Vec<f32>,
+    dclassifier: Vec<f32>,
+    classifier_optimiser: Optimiser,
+    images: Vec<f32>,
+    targets: Vec<usize>,
+}
+
+impl Trainer {
+    fn new(spec: EncoderSpec, batch: usize, seed: u64) -> anyhow::Result<Self> {
+        let InputShape { channels, height, width } = spec.input;
+        let classifier = linear_initialise(spec.feature_dim(), CLASSES, &mut Rng::for_purpose(seed, "initialise head"));
+        let network = Network::new(spec, seed)?;
+        let parameters = network.parameters.len();
+        let sgd = |len| Optimiser::new(OptimiserKind::SGD, len, 0.0, Vec::new());
+        Ok(Self {
+            workspace: Workspace::default(),
+            gradient: vec![0.0; parameters],
+            optimiser: sgd(parameters),
+            dclassifier: vec![0.0; classifier.len()],
+            classifier_optimiser: sgd(classifier.len()),
+            images: random_values(batch * height * width * channels, seed),
+            targets: (0..batch).map(|image| image % CLASSES).collect(),
+            network,
+            classifier,
+        })
+    }
+
+    /// Forward, backward, and one step of the optimiser; the loss before it.
+    fn step(&mut self) -> f64 {
+        let (batch, dim) = (self.targets.len(), self.network.spec().feature_dim());
+        let features = self.network.forward(&mut self.workspace, &self.images).to_vec();
+        let (weight, bias) = self.classifier.split_at(CLASSES * dim);
+        let mut logits = vec![0.0; batch * CLASSES];
+        linear_forward(&mut logits, &features, weight, bias);
+
+        let mut dlogits = vec![0.0; logits.len()];
+        let loss = cross_entropy(&mut dlogits, &logits, &self.targets, 0.0);
+
+        let mut dfeatures = vec![0.0; features.len()];
+        let (dweight, dbias) = self.dclassifier.split_at_mut(CLASSES * dim);
+        linear_backward(dweight, dbias, &mut dfeatures, &features, weight, &dlogits);
+        self.network.backward(&mut self.workspace, &self.images, &dfeatures, &mut self.gradient);
+
+        self.optimiser.step(&mut self.network.parameters, &self.gradient, LEARNING_RATE);
+        self.classifier_optimiser.step(&mut self.classifier, &self.dclassifier, LEARNING_RATE);
+        loss
+    }
+}

@@ -1,0 +1,335 @@
+//! `macula bundle`: the signed file that devices take, from an export or from somebody's ONNX file.
+
+#[cfg(feature = "onnx")]
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::cli::Common;
+use crate::cli::images::ImageArgs;
+use crate::cli::overwrite::ForceArgs;
+use crate::cli::preprocessing::PreprocessingArgs;
+
+/// Arguments of `macula bundle`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula bundle SHIPPED --signing-key maker.key --out nano.macula --counter 2\n  \
+    macula bundle --encoder mobilenet_v2.onnx --preprocessing imagenet --size 224 --data SCANS \\\n      \
+    --signing-key maker.key --out mobilenet.macula\n\n\
+    SHIPPED is a folder that `macula export` wrote. Any other encoder is an ONNX file: one image in, one vector out; \
+    what cannot be run is refused by the name of its node. Golden images travel in the bundle: with --data they are some \
+    of these, without they are drawn. Their features are made here; --reference takes those of another runtime, which shows \
+    that both compute the same.")]
+pub struct Args {
+    /// The encoder: a folder that `macula export` wrote, or an ONNX file from elsewhere
+    #[arg(value_name = "ENCODER", required_unless_present = "named", conflicts_with = "named")]
+    encoder: Option<PathBuf>,
+    /// The same as ENCODER
+    #[arg(id = "named", long = "encoder", alias = "onnx", value_name = "ENCODER")]
+    named: Option<PathBuf>,
+    /// The secret key that signs it
+    #[arg(long, alias = "key", value_name = "NAME.key")]
+    signing_key: PathBuf,
+    /// The bundle to write
+    #[arg(long, value_name = "FILE.macula")]
+    out: PathBuf,
+    #[command(flatten)]
+    force: ForceArgs,
+    /// Grows with each release: devices refuse a lower one than they have used, and another bundle of the same one
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    counter: u64,
+    /// Name of the encoder [default: that of the network, or of the file]
+    #[arg(long)]
+    name: Option<String>,
+    /// Where an encoder from elsewhere comes from, in your words
+    #[arg(long, value_name = "TEXT")]
+    origin: Option<String>,
+    /// Names of classes that may be taught [default: those of --data]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    labels: Vec<String>,
+    /// Images of the kind it is for: golden images, and what the features look like over them
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// How many golden images
+    #[arg(long, value_name = "N", alias = "golden", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    golden_count: u32,
+    /// Features of the first images of --data, in the order of `macula embed --data`, that another runtime gave: f32
+    /// [N, D], at most 64 rows. They become the golden features; exit code 3 where this runtime gives others
+    #[arg(long, value_name = "FEATURES.npy", requires = "data", conflicts_with = "golden_count")]
+    reference: Option<PathBuf>,
+    /// Largest difference of a golden feature, as a share of its length [default: 2e-2 of f16, 1e-4 of f32]
+    #[arg(long)]
+    tolerance: Option<f64>,
+    /// The blob of an export that goes with it [default: int8 where there is one, else f16]
+    #[arg(long, value_enum)]
+    blob: Option<BlobChoice>,
+    /// Class slots of a store, at most
+    #[arg(long, alias = "classes", value_name = "N")]
+    max_classes: Option<u32>,
+    /// Places for samples of a store, at most
+    #[arg(long, alias = "supports", value_name = "N")]
+    max_samples: Option<u32>,
+    /// How images are resized [default: triangle]
+    #[arg(long, value_parser = ["triangle"], hide = true)]
+    filter: Option<String>,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
+    #[command(flatten)]
+    reading: ImageArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Which blob goes into a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum BlobChoice {
+    /// encoder.f16.blob
+    F16,
+    /// encoder.int8.blob
+    Int8,
+    /// None
+    None,
+}
+
+#[cfg(feature = "onnx")]
+impl Args {
+    fn encoder(&self) -> &Path {
+        self.encoder.as_deref().or(self.named.as_deref()).unwrap_or(Path::new(""))
+    }
+
+    /// The folder of an export, where the encoder is one.
+    fn folder(&self) -> Option<&Path> {
+        Some(self.encoder()).filter(|path| path.is_dir())
+    }
+}
+
+/// Runs it.
+#[cfg(not(feature = "onnx"))]
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let Args {
+        encoder: _,
+        named: _,
+        signing_key: _,
+        counter: _,
+        name: _,
+        origin: _,
+        labels: _,
+        data: _,
+        common: _,
+        ..
+    } = args;
+    let _ = (args.golden_count, args.tolerance, args.blob, args.max_classes, args.max_samples);
+    let _ = (args.filter, args.preprocessing, args.reading);
+    anyhow::bail!("{} cannot be made: this build has no ONNX (feature `onnx`)", args.out.display())
+}
+
+#[cfg(feature = "onnx")]
+pub use with_onnx::run;
+
+#[cfg(feature = "onnx")]
+mod with_onnx {
+    use std::path::{Path, PathBuf};
+
+    use anyhow::{Context, ensure};
+
+    use super::{Args, BlobChoice};
+    use crate::bundle::{self, Bundle, Ingredients, KeyPair, Limits, MakeError, Origin};
+    use crate::cli::images::EncoderRange;
+    use crate::cli::{CheckFailed, print_json};
+    use crate::data::{Dataset, Image, Split};
+    use crate::encoder::Embedder;
+    use crate::encoders;
+    use crate::export::{CORPUS_IMAGES, F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE};
+    use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_whole};
+    use crate::models;
+    use crate::report::text;
+    use crate::runtime::self_contained;
+
+    #[derive(serde::Serialize)]
+    struct Report<'a> {
+        bundle: &'a Path,
+        bytes: usize,
+        counter: u64,
+        signer: String,
+        name: &'a str,
+        encoder_identity: &'a str,
+        feature_dim: usize,
+        golden_images: u32,
+    }
+
+    /// Runs it.
+    pub fn run(args: Args) -> anyhow::Result<()> {
+        args.force.check(&args.out)?;
+        let key = KeyPair::read(&args.signing_key)?;
+        let folder = args.folder();
+        let onnx_path = onnx_path(&args)?;
+        let onnx_name = onnx_path.display().to_string();
+        let onnx = self_contained(&onnx_path)?;
+        let stated = args.preprocessing.stated()?;
+        let (mut preprocessing, _) = encoders::preprocessing_of(&onnx, &onnx_name, stated.as_ref())?;
+        let blob = folder.map(|folder| blob(folder, args.blob)).transpose()?.flatten();
+        let (own, quiet) = (EncoderRange::Known(preprocessing.range), args.common.quiet || args.common.json);
+        let open = |name: &str| args.reading.open(name, args.common.seed, own, quiet);
+        let dataset = args.data.as_deref().map(open).transpose()?;
+        let range = dataset.as_ref().and_then(|dataset| dataset.decode.range).or_else(|| args.reading.stated());
+        preprocessing.range = range.or(preprocessing.range);
+        let mut ingredients = Ingredients {
+            onnx_name: &onnx_name,
+            onnx: &onnx,
+            blob: blob.as_deref(),
+            preprocessing,
+            corpus: None,
+            golden: Vec::new(),
+            reference: None,
+            tolerance: args.tolerance,
+            labels: args.labels.clone(),
+            limits: Limits {
+                classes: args.max_classes.unwrap_or(Limits::default().classes),
+                supports: args.max_samples.unwrap_or(Limits::default().supports),
+                arena_bytes: None,
+            },
+            origin: Origin { name: String::new(), origin: args.origin.clone() },
+            host: args.preprocessing.values.limits.host(None),
+        };
+        let encoder = ingredients.encoder()?;
+        let told = encoder.provenance().map(|told| told.encoder.name.clone());
+        let stem = onnx_path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        ingredients.origin.name = args.name.clone().or(told).unwrap_or(stem);
+        match &dataset {
+            Some(dataset) => {
+                ingredients.reference = args.reference.as_deref().map(read_reference).transpose()?;
+                ingredients.golden = match &ingredients.reference {
+                    Some(values) => first(dataset, values.len() / encoder.feature_dim())?,
+                    None => golden(dataset, args.golden_count as usize, &args)?,
+                };
+                let unlabelled = chosen(dataset, &unlabelled(dataset), CORPUS_IMAGES, &args)?;
+                ingredients.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled)?);
+                if ingredients.labels.is_empty() {
+                    ingredients.labels.clone_from(&dataset.class_names);
+                }
+            }
+            None => {
+                let recipe = &ingredients.preprocessing;
+                ingredients.golden = bundle::drawn(recipe, args.golden_count as usize, args.common.seed)?;
+            }
+        }
+        let bundle = bundle::make(&ingredients, args.counter, &key).map_err(|error| match error {
+            // The reference, or what was made a moment ago, is not what comes out.
+            MakeError::Made(error) if error.is_check() => CheckFailed(error.to_string()).into(),
+            error => anyhow::Error::from(error),
+        })?;
+        write_whole(&args.out, bundle.bytes())?;
+        report(&args, &bundle)
+    }
+
+    /// The f16 file of an export whose parity passed, or the file that was named.
+    fn onnx_path(args: &Args) -> anyhow::Result<PathBuf> {
+        let name = args.encoder().display().to_string();
+        ensure!(
+            args.encoder().exists() || models::find(&name).is_none(),
+            "{name} is a shipped model, and a bundle takes an ONNX file: `macula export {name} --out DIR` writes one"
+        );
+        let Some(folder) = args.folder() else { return Ok(args.encoder().to_owned()) };
+        let report = folder.join(PARITY_FILE);
+        let text = read_bounded(&report, TEXT_MAX)
+            .with_context(|| format!("{} is no export: it has no readable {PARITY_FILE}", folder.display()))?;
+        let parity: serde_json::Value = serde_json::from_slice(&text).with_context(|| report.display().to_string())?;
+        if parity["passed"] != true {
+            let message = format!("the export in {} did not pass its parity check", folder.display());
+            return Err(CheckFailed(message).into());
+        }
+        Ok(folder.join(F16_FILE))
+    }
+
+    fn blob(folder: &Path, choice: Option<BlobChoice>) -> anyhow::Result<Option<Vec<u8>>> {
+        let read = |file: &str| {
+            read_bounded(&folder.join(file), MODEL_MAX).with_context(|| format!("{file} of {}", folder.display()))
+        };
+        match choice {
+            Some(BlobChoice::None) => Ok(None),
+            Some(BlobChoice::F16) => read(F16_BLOB_FILE).map(Some),
+            Some(BlobChoice::Int8) => read(INT8_BLOB_FILE).map(Some),
+            None => {
+                let found = [INT8_BLOB_FILE, F16_BLOB_FILE].into_iter().find(|file| folder.join(file).exists());
+                found.map(read).transpose()
+            }
+        }
+    }
+
+    fn unlabelled(dataset: &Dataset) -> Vec<usize> {
+        let train = dataset.indices(Some(Split::Train));
+        if train.is_empty() { dataset.indices(None) } else { train }
+    }
+
+    /// At most `count` of `indices` that can be read; what cannot is told, or an error with `--strict`.
+    fn chosen(dataset: &Dataset, indices: &[usize], count: usize, args: &Args) -> anyhow::Result<Vec<usize>> {
+        let (chosen, skipped) = dataset.readable_spread(indices, count);
+        if let Some((name, reason)) = skipped.first() {
+            ensure!(!args.reading.strict, "{name}: {reason}");
+            if !args.common.quiet {
+                let left_out = text::count(skipped.len(), "unreadable image");
+                eprintln!("left out: {left_out}, the first {}: {}", text::shown(name), text::shown(reason));
+            }
+        }
+        ensure!(!chosen.is_empty(), "{}: no image of it can be read", dataset.name);
+        Ok(chosen)
+    }
+
+    fn golden(dataset: &Dataset, count: usize, args: &Args) -> anyhow::Result<Vec<Image>> {
+        let test = dataset.indices(Some(Split::Test));
+        let all = if test.is_empty() { dataset.indices(None) } else { test };
+        Ok(chosen(dataset, &all, count, args)?.iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
+    }
+
+    /// Most rows of a reference, and bytes of its file.
+    const REFERENCE_ROWS_MAX: u64 = 64;
+    const REFERENCE_BYTES_MAX: u64 = 64 << 20;
+
+    /// The features `[N, D]` in a file of NumPy.
+    fn read_reference(path: &Path) -> anyhow::Result<Vec<f32>> {
+        let name = path.display().to_string();
+        let bytes = read_bounded(path, REFERENCE_BYTES_MAX)?;
+        let file = npyz::NpyFile::new(&bytes[..]).with_context(|| format!("{name} is no file of NumPy"))?;
+        let (shape, is_f32) = (file.shape().to_vec(), file.dtype().descr() == "'<f4'");
+        ensure!(
+            is_f32 && shape.len() == 2 && (1..=REFERENCE_ROWS_MAX).contains(&shape[0]),
+            "{name} has shape {shape:?} and type {}; f32 of [N, D] with 1 to {REFERENCE_ROWS_MAX} rows is needed",
+            file.dtype().descr()
+        );
+        ensure!(
+            file.order() == npyz::Order::C,
+            "{name} is stored column by column; numpy.ascontiguousarray changes that"
+        );
+        file.into_vec().with_context(|| name)
+    }
+
+    /// The first images, in the order of the dataset.
+    fn first(dataset: &Dataset, count: usize) -> anyhow::Result<Vec<Image>> {
+        let all = dataset.indices(None);
+        ensure!(count <= all.len(), "{} has {} images, the reference {count} rows", dataset.name, all.len());
+        Ok(all[..count].iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
+    }
+
+    fn report(args: &Args, bundle: &Bundle) -> anyhow::Result<()> {
+        let (header, manifest) = (bundle.header(), bundle.manifest());
+        let report = Report {
+            bundle: &args.out,
+            bytes: bundle.bytes().len(),
+            counter: header.counter,
+            signer: header.signer.to_string(),
+            name: &manifest.name,
+            encoder_identity: &manifest.encoder.identity,
+            feature_dim: manifest.encoder.feature_dim,
+            golden_images: bundle.golden().map_or(0, |golden| golden.count() as u32),
+        };
+        if args.common.json {
+            return print_json(&report);
+        }
+        if !args.common.quiet {
+            let Report { bytes, counter, signer, name, feature_dim, encoder_identity, .. } = report;
+            println!("encoder  {name}, {feature_dim} dimensions ({}…)", &encoder_identity[..8]);
+            println!("signed   by {signer}, counter {counter}");
+            println!("wrote    {} ({:.1} KB)", args.out.display(), bytes as f64 / 1e3);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+//! `macula demo`: the main job, whole, on images that the program draws itself.
+
+mod power;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use indicatif::ProgressBar;
+
+use crate::cli::atomic::atomically;
+use crate::cli::connect::{Names, with_encoder};
+use crate::cli::device::learn;
+use crate::cli::overwrite::ForceArgs;
+use crate::cli::progress::style;
+use crate::cli::trust::open_encoder;
+use crate::cli::{CheckFailed, Common, print_json, samples};
+use crate::data::{Dataset, Split, open_named};
+use crate::device::source_of;
+use crate::encoder::Embedder;
+use crate::encoders::{EncoderInput, OpenOptions, Opened};
+use crate::evaluate::{self, Confusion, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
+use crate::link::{Client, Question, Sample};
+use crate::pretrain::{Event, Init, Method, Observer, Options, PretrainConfig, Run, pretrain};
+use crate::report::sheet;
+
+/// Enough phantoms for episodes with 30 queries of each of six classes.
+const DATA: &str = "phantoms:32:1800";
+const CHANNELS: usize = 1;
+const SIDE: usize = 32;
+/// The encoder that comes with the program and is trained on here.
+const START: &str = "grey-28";
+const EPOCHS: u64 = 8;
+const SHOTS: [usize; 2] = [1, 5];
+const EPISODES: usize = 200;
+/// Examples of each class that the head is taught.
+const LESSON: usize = 5;
+
+/// Arguments of `macula demo`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula demo --sheet phantoms.png")]
+pub struct Args {
+    /// Keep the run, the exported encoder and the taught device's store in this new or empty folder
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Draw a few images of each class to this PNG
+    #[arg(long, alias = "picture", value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
+    #[command(flatten)]
+    force: ForceArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// One encoder's few-shot figures.
+#[derive(serde::Serialize)]
+struct Row {
+    encoder: String,
+    /// One for each of `SHOTS`.
+    balanced_accuracy: Vec<Interval>,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    data: &'static str,
+    seed: u64,
+    shots: [usize; 2],
+    episodes: usize,
+    few_shot: Vec<Row>,
+    encoder_in_use: String,
+    taught_balanced_accuracy: f64,
+    taught_recalls: Vec<(String, Option<f64>)>,
+    forgetting_is_exact: bool,
+    power_cuts: usize,
+    changes_between_power_cuts: usize,
+    seconds: f64,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let folder = args.out.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let dataset = open_named(DATA, args.common.seed)?;
+    if let Some(path) = &args.sheet {
+        args.force.check(path)?;
+        sheet::write_png(path, &sheet::draw(&dataset, 12, 64, args.common.seed)?)?;
+    }
+    let say = |text: &str| {
+        if !args.common.json && !args.common.quiet {
+            println!("{text}");
+        }
+    };
+    let train = dataset.indices(Some(Split::Train));
+    say(&format!(
+        "1. train `{START}` on with {} images without their labels, by telling how each was turned",
+        train.len()
+    ));
+    let run = pretrain_on(&dataset, &folder.join("run"), &args.common)?;
+
+    say("2. export it, and compare what was exported with what was trained");
+    let (shipped, encoder_in_use) = ship(&run, &dataset, &folder)?;
+    say(&format!("   {encoder_in_use}"));
+
+    say(&format!("3. what {LESSON} examples of a class are worth, with this encoder and with the baselines"));
+    let few_shot = few_shot(&*shipped.encoder, &dataset, &train, args.common.seed)?;
+    if !args.common.json {
+        print_table(&few_shot);
+    }
+    say(&format!(
+        "4. teach a device {LESSON} examples of each class, forget two, cut its power {} times, learn them again",
+        power::CUTS
+    ));
+    let (taught, changes_between_power_cuts) =
+        teach_and_forget(&shipped, &dataset, &folder.join("demo.store"), args.common.seed)?;
+    let report = Report {
+        data: DATA,
+        seed: args.common.seed,
+        shots: SHOTS,
+        episodes: EPISODES,
+        few_shot,
+        encoder_in_use,
+        taught_balanced_accuracy: taught.balanced_accuracy(),
+        taught_recalls: dataset.class_names.iter().cloned().zip(taught.recalls()).collect(),
+        forgetting_is_exact: true,
+        power_cuts: power::CUTS,
+        changes_between_power_cuts,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    if args.common.json {
+        return print_json(&report);
+    }
+    println!("   balanced accuracy {:.3} on {} test images; recall:", report.taught_balanced_accuracy, taught.total());
+    for (class, recall) in &report.taught_recalls {
+        println!("   {class:<14} {:.3}", recall.unwrap_or(0.0));
+    }
+    println!(
+        "   {changes_between_power_cuts} changes were acknowledged between {} power cuts, and none of them is lost",
+        power::CUTS
+    );
+    println!("   after forgetting and learning again the device's state is the same, byte for byte");
+    println!("done in {:.0} s", report.seconds);
+    Ok(())
+}
+
+/// Moves a progress bar.
+struct Bar(ProgressBar);
+
+impl Observer for Bar {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started { steps, .. } => self.0.set_length(steps),
+            Event::Step(_) => self.0.inc(1),
+            _ => {}
+        }
+    }
+}
+
+fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Result<Run> {
+    let mut config = PretrainConfig::new(DATA, Method::Rotation);
+    config.seed = common.seed;
+    config.channels = CHANNELS;
+    config.size = SIDE;
+    config.epochs = EPOCHS;
+    config.init = Some(Init::of(Path::new(START))?);
+    // Small batches: with so few images the number of steps is what is short.
+    config.batch_size = 32;
+    config.learning_rate = config.usual_learning_rate();
+    // A step line each, so that the bar moves.
+    config.metrics_steps = 1;
+    let bar = match common.quiet || common.json {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(0),
+    };
+    let style = style("   {bar:30} {pos}/{len} steps, {rate}, {eta} left");
+    let mut observer = Bar(bar.with_style(style));
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
+    }
+    pretrain(&config, dataset, folder, Options::default(), &mut observer, &AtomicBool::new(false))?;
+    observer.0.finish_and_clear();
+    Ok(Run::load(folder)?)
+}
+
+/// Exports the run and opens the f16 file, as a device would; says what came of it.
+#[cfg(feature = "onnx")]
+fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Opened, String)> {
+    use crate::export::{F16_FILE, Sample, Tolerances, evenly_spread, export};
+
+    let folder = folder.join("export");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let test = dataset.indices(Some(Split::Test));
+    let sample = Sample::load(dataset, &evenly_spread(&test, 100), &run.preprocessing)?;
+    let metadata = super::export::metadata(run)?;
+    let exported = export(run, &run.network.folded(), &metadata, &[], &sample, Tolerances::default(), &folder)?;
+    if !exported.parity.passed {
+        return Err(CheckFailed("the exported encoder differs from the trained one".to_owned()).into());
+    }
+    let worst: Vec<String> =
+        exported.parity.steps.iter().map(|step| format!("{} {:.1e}", step.file, step.max_error)).collect();
+    let opened = open_encoder(&folder.join(F16_FILE).to_string_lossy(), &OpenOptions::default())?;
+    let says = format!("in use: {F16_FILE} ({}); largest error of a feature: {}", opened.arithmetic, worst.join(", "));
+    Ok((opened, says))
+}
+
+/// Without ONNX the trained network itself is used.
+#[cfg(not(feature = "onnx"))]
+fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(Opened, String)> {
+    let opened = open_encoder(&folder.join("run").to_string_lossy(), &OpenOptions::default())?;
+    Ok((opened, "in use: the trained network itself; this build has no ONNX (feature `onnx`)".to_owned()))
+}
+
+/// Episodes on the test part, features centred and scaled by the unlabelled part, the device's own Gaussian head.
+fn few_shot(encoder: &dyn Embedder, dataset: &Dataset, train: &[usize], seed: u64) -> anyhow::Result<Vec<Row>> {
+    let test = dataset.indices(Some(Split::Test));
+    let input = EncoderInput { dataset, unlabelled: train, channels: CHANNELS, height: SIDE, width: SIDE };
+    let options = OpenOptions { fit: Some(input), seed, ..OpenOptions::default() };
+    let random = open_encoder("random:nano", &options)?.encoder;
+    let pixels = open_encoder("raw-pixels", &options)?.encoder;
+    let mut rows = Vec::new();
+    for (name, encoder) in [("pretrained nano", encoder), ("random nano", &*random), ("raw pixels", &*pixels)] {
+        let corpus = evaluate::corpus_statistics(encoder, dataset, train, &|_| ())?;
+        let mut features = evaluate::embed_dataset(encoder, dataset, &test, &|_| ())?;
+        features.standardise(&corpus);
+        let mut balanced_accuracy = Vec::new();
+        for shots in SHOTS {
+            let settings = EpisodeSettings { ways: dataset.class_names.len(), shots, queries: 30, seed };
+            let pool = EpisodePool::new(dataset, &test, settings)?;
+            let classes = dataset.class_names.len();
+            let result = evaluate::few_shot(&features, classes, &pool, EPISODES, ProbeHead::Gaussian, &|_| ())?;
+            balanced_accuracy.push(result.balanced_accuracy);
+        }
+        rows.push(Row { encoder: name.to_owned(), balanced_accuracy });
+    }
+    Ok(rows)
+}
+
+fn print_table(rows: &[Row]) {
+    println!("   {:<16} {:>17} {:>17}", "balanced accuracy", "1 shot", "5 shots");
+    for row in rows {
+        let cells: Vec<String> = row.balanced_accuracy.iter().map(Interval::to_string).collect();
+        println!("   {:<17} {:>16} {:>17}", row.encoder, cells[0], cells[1]);
+    }
+    println!("   6 classes, {EPISODES} episodes, 95 % intervals; chance is 0.167");
+}
+
+/// Teaches a device from the training part and judges it on the test part; then holds that after forgetting two samples,
+/// power cuts in the midst of learning and forgetting them, and learning them again its state is the same. Tells how
+/// many changes went through between the power cuts.
+fn teach_and_forget(
+    encoder: &Opened,
+    dataset: &Dataset,
+    store: &Path,
+    seed: u64,
+) -> anyhow::Result<(Confusion, usize)> {
+    let lessons = samples::draw_shots(dataset, Some(Split::Train), LESSON, seed, true)?;
+    let taught = with_encoder(store, encoder, |client| {
+        atomically(client, false, |client, changes| {
+            lessons.iter().try_for_each(|(class, images)| learn::learn(client, changes, class, images, 0).map(drop))
+        })?;
+        Ok(client.state_sha256()?)
+    })?;
+    let (confusion, forgotten) = with_encoder(store, encoder, |client| {
+        let (confusion, knowledge) = (judge(client, dataset)?, client.export()?);
+        let mut forgotten = Vec::new();
+        for (class, images) in lessons.iter().take(2) {
+            let source = source_of(&images[0].image);
+            let support = knowledge.supports.iter().find(|support| support.from.source == source);
+            forgotten.push((class.as_str(), support.context("the device does not know what it was taught")?.clone()));
+            client.forget(source)?;
+        }
+        Ok((confusion, forgotten))
+    })?;
+    let [(first_class, first), (second_class, second)] = &forgotten[..] else {
+        return Err(CheckFailed("there are not two classes to forget a sample of".to_owned()).into());
+    };
+    let changes = power::cut(store, encoder, [(first_class, first), (second_class, second)], seed)?;
+    with_encoder(store, encoder, |client| {
+        if client.state_sha256()? == taught {
+            return Err(CheckFailed("forgetting two samples left the device as it was".to_owned()).into());
+        }
+        for (class, support) in &forgotten {
+            client.merge(class, support)?;
+        }
+        match client.state_sha256()? == taught {
+            true => Ok((confusion, changes)),
+            false => Err(CheckFailed("forgetting and learning again left another state".to_owned()).into()),
+        }
+    })
+}
+
+/// Has the device classify the test part.
+fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<Confusion> {
+    let names = Names::of(client)?;
+    // Slots are given in the order of teaching: that of the data set.
+    let known = names.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
+    ensure!(known == dataset.class_names, "the device knows other classes than the data set");
+    let test = dataset.indices(Some(Split::Test));
+    let question = Question { head: 0, error_rate_permille: 100 };
+    let mut predicted = Vec::new();
+    for named in samples::load_images(dataset, &test)? {
+        predicted.push(usize::from(client.predict(Sample::Image(&named.image), question)?.slot));
+    }
+    Ok(Confusion::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted))
+}

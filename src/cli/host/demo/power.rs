@@ -1,0 +1,131 @@
+//! The demo's power cut: a device in another process is killed while it learns and forgets.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::cli::CheckFailed;
+use crate::cli::connect::{open_line, talk_over, with_encoder};
+use crate::encoders::Opened;
+use crate::link::{Address, Client, LinkError, Support};
+use crate::rng::Rng;
+
+/// How often it is killed.
+pub const CUTS: usize = 10;
+
+/// The last instant at which it is killed: some requests are done by then.
+const INSTANT_MAX_US: usize = 60_000;
+
+/// A device of its own process, which ends when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way nothing of it is left.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// The changes that the device goes round: learn one, learn the other, forget the one, forget the other.
+const ROUND: usize = 4;
+
+/// Kills a device on `store` again and again while it learns and forgets two samples, and holds that afterwards it
+/// knows what it acknowledged. Tells how many changes it acknowledged in all.
+///
+/// * `samples`: each with its class, which the store knows; not known themselves, before and afterwards
+///
+/// # Errors
+/// [`CheckFailed`] where anything was lost.
+pub fn cut(store: &Path, opened: &Opened, samples: [(&str, &Support); 2], seed: u64) -> anyhow::Result<usize> {
+    let states = with_encoder(store, opened, |client| {
+        let mut states = [client.state_sha256()?; ROUND + 1];
+        for step in 0..ROUND {
+            change(client, samples, step)?;
+            states[step + 1] = client.state_sha256()?;
+        }
+        Ok(states)
+    })?;
+    if states[ROUND] != states[0] {
+        return Err(CheckFailed("what was learned and forgotten left a trace".to_owned()).into());
+    }
+    let (mut rng, mut acknowledged) = (Rng::for_purpose(seed, "power cuts"), 0);
+    for _ in 0..CUTS {
+        let done = until_killed(store, opened, samples, Duration::from_micros(rng.below(INSTANT_MAX_US) as u64))?;
+        acknowledged += done;
+        // What was acknowledged is there, and the change that was under way is there whole or not at all.
+        let found = with_encoder(store, opened, |client| {
+            let found = client.state_sha256()?;
+            samples.iter().try_for_each(|(_, support)| client.forget(support.from.source).map(drop))?;
+            Ok(found)
+        })?;
+        if found != states[done % ROUND] && found != states[done % ROUND + 1] {
+            return Err(CheckFailed("a power cut left a state that is neither before nor after".to_owned()).into());
+        }
+    }
+    Ok(acknowledged)
+}
+
+/// Starts a device, has it change until it is killed, and tells how many changes it acknowledged.
+fn until_killed(
+    store: &Path,
+    opened: &Opened,
+    samples: [(&str, &Support); 2],
+    instant: Duration,
+) -> anyhow::Result<usize> {
+    let (mut running, address) = start(store, opened)?;
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(instant);
+        running.0.kill().ok();
+    });
+    let mut done = 0;
+    let line = open_line(&address).map_err(anyhow::Error::from);
+    let ended: anyhow::Result<()> = line.and_then(|mut line| {
+        talk_over(&address, &mut *line, None, |client| {
+            loop {
+                change(client, samples, done % ROUND)?;
+                done += 1;
+            }
+        })
+    });
+    killer.join().ok();
+    match ended {
+        Err(error) if is_cut_off(&error) => Ok(done),
+        other => other.map(|()| done),
+    }
+}
+
+/// Whether the other end is gone.
+fn is_cut_off(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<LinkError>(), Some(LinkError::Broken { .. } | LinkError::Unreachable { .. }))
+}
+
+fn change(client: &mut Client<'_>, samples: [(&str, &Support); 2], step: usize) -> Result<(), LinkError> {
+    let (class, support) = samples[step % 2];
+    match step < 2 {
+        true => client.merge(class, support).map(drop),
+        false => client.forget(support.from.source).map(drop),
+    }
+}
+
+/// Starts this very program as a device.
+fn start(store: &Path, opened: &Opened) -> anyhow::Result<(Running, Address)> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let child = Command::new(program)
+        .args(["device", "--json", "--listen", "tcp:127.0.0.1:0", "--encoder", &opened.name, "--store"])
+        .arg(store)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start a device")?;
+    let mut running = Running(child);
+    let mut line = String::new();
+    if let Some(out) = running.0.stdout.take() {
+        BufReader::new(out).read_line(&mut line).context("the device says nothing")?;
+    }
+    let ready: serde_json::Value = serde_json::from_str(&line).context("the device did not start")?;
+    let address = ready["listening"].as_str().unwrap_or_default().parse().map_err(anyhow::Error::msg)?;
+    Ok((running, address))
+}

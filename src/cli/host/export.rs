@@ -1,0 +1,259 @@
+//! `macula export`: a run's encoder as ONNX, f32 and f16, once both are shown to be that encoder.
+
+use std::path::PathBuf;
+
+use crate::cli::Common;
+use crate::cli::overwrite::ForceArgs;
+
+/// Arguments of `macula export`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  macula export runs/cifar-rotation --out exported --data cifar10
+  macula export runs/cifar-rotation --out exported --blob f16,int8 --ram 262144 --flash 1048576
+
+Writes encoder.onnx, encoder.f16.onnx and parity.json; with --blob also encoder.f16.blob and encoder.int8.blob, which
+a bare microcontroller runs. Exit code 3: a blob does not fit the stated RAM or flash, or a file gives other features
+than the trained encoder; then parity.json says by how much, and no encoder is written (an older one there is removed).")]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// The run folder that `macula pretrain` wrote, or a shipped model
+    run: PathBuf,
+    /// The folder to write to
+    #[arg(long)]
+    out: PathBuf,
+    #[command(flatten)]
+    force: ForceArgs,
+    /// Images to compare on [default: what the run was trained on, or phantoms where that is gone]
+    #[arg(long)]
+    data: Option<String>,
+    /// How many of them
+    #[arg(long, alias = "images", value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// Largest error of a feature of the f32 file, as a share of the feature's length [default: 1e-4]
+    #[arg(long)]
+    f32_tolerance: Option<f64>,
+    /// Largest error of a feature of the f16 file, as a share of the feature's length [default: 2e-2]
+    #[arg(long)]
+    f16_tolerance: Option<f64>,
+    /// Also write encoder.safetensors, the checkpoint without head and optimiser: what --init starts other runs from
+    #[arg(long)]
+    weights: bool,
+    /// Also write the device's own form, in these arithmetics
+    #[arg(long, value_delimiter = ',', value_enum)]
+    blob: Vec<BlobKind>,
+    /// Bytes of RAM that the device has for the encoder's arena
+    #[arg(long, requires = "blob", value_name = "BYTES")]
+    ram: Option<usize>,
+    /// Bytes of flash that the device has for the blob
+    #[arg(long, requires = "blob", value_name = "BYTES")]
+    flash: Option<usize>,
+    /// Unlabelled images that int8 is calibrated on
+    #[arg(long, alias = "calibrate", default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    calibration_count: u32,
+    /// Largest error of a feature of the int8 blob, as a share of the feature's length [default: 1e-1]
+    #[arg(long)]
+    int8_tolerance: Option<f64>,
+}
+
+/// Arithmetics of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum BlobKind {
+    /// Weights f16, computed in f32
+    F16,
+    /// Weights int8 with a scale for each channel, computed in integers
+    Int8,
+}
+
+/// Name of the weights in the folder of an export.
+#[cfg(feature = "onnx")]
+const WEIGHTS_FILE: &str = "encoder.safetensors";
+
+/// Runs it.
+#[cfg(not(feature = "onnx"))]
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let Args { common: _, run, out: _, force: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, .. } = args;
+    let _ = (args.blob, args.ram, args.flash, args.calibration_count, args.int8_tolerance);
+    anyhow::bail!("{} cannot be exported: this build has no ONNX (feature `onnx`)", run.display())
+}
+
+#[cfg(feature = "onnx")]
+pub use with_onnx::{metadata, run};
+
+#[cfg(feature = "onnx")]
+mod with_onnx {
+    use anyhow::Context as _;
+    use sha2::{Digest, Sha256};
+
+    use super::{Args, BlobKind, WEIGHTS_FILE};
+    use crate::blob::{Arithmetic, Limits, MakeBlobError};
+    use crate::cli::{CheckFailed, print_json};
+    use crate::data::{Dataset, Split, known_as, open_named};
+    use crate::encoder::{Embedder, FoldedEncoder};
+    use crate::encoders::open_run;
+    use crate::export::{
+        BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, export, measure_corpus,
+    };
+    use crate::files::write_whole;
+    use crate::pretrain::Run;
+    use crate::report::text::count;
+    use crate::runtime::{Metadata, Provenance};
+
+    /// Runs it.
+    pub fn run(args: Args) -> anyhow::Result<()> {
+        args.force.check(&args.out.join(crate::export::PARITY_FILE))?;
+        let run = open_run(&args.run.to_string_lossy())?;
+        // Before the work, so that a folder that cannot be made costs no time.
+        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+        let (mut dataset, remark) = images(&args, &run)?;
+        dataset.decode.range = run.preprocessing.range;
+        if let Some(remark) = remark.as_ref().filter(|_| !args.common.quiet) {
+            eprintln!("{remark}");
+        }
+        let test = dataset.indices(Some(Split::Test));
+        let all = if test.is_empty() { dataset.indices(None) } else { test };
+        let chosen = dataset.readable_spread(&all, args.count as usize).0;
+        anyhow::ensure!(!chosen.is_empty(), "{}: no image of it can be read", dataset.name);
+        let mut sample = Sample::load(&dataset, &chosen, &run.preprocessing)?;
+        sample.data = remark.map_or_else(|| dataset.name.clone(), |remark| format!("phantoms: {remark}"));
+        let tolerances = Tolerances {
+            f32: args.f32_tolerance.unwrap_or(Tolerances::default().f32),
+            f16: args.f16_tolerance.unwrap_or(Tolerances::default().f16),
+        };
+        let metadata = metadata(&run)?;
+        let folded = run.network.folded();
+        let blobs = blobs(&args, &run, &folded, &metadata, &dataset)?;
+        let exported = export(&run, &folded, &metadata, &blobs, &sample, tolerances, &args.out)?;
+        if args.weights && exported.parity.passed {
+            write_whole(&args.out.join(WEIGHTS_FILE), &Run::encoder_checkpoint(&args.run)?)?;
+        }
+        if args.common.json {
+            print_json(&exported.parity)?;
+        } else {
+            print_table(&exported);
+        }
+        match exported.parity.steps.iter().find(|step| !step.passed) {
+            None => Ok(()),
+            Some(step) => Err(CheckFailed(format!(
+                "the {} file differs from {} by {:.2e} of a feature's length on {}, {:.2e} is allowed; no encoder was written, see {}",
+                step.file,
+                exported.parity.trainer,
+                step.max_error,
+                step.worst_image,
+                step.tolerance,
+                args.out.join(crate::export::PARITY_FILE).display()
+            ))
+            .into()),
+        }
+    }
+
+    /// The blobs that were asked for. One that does not fit is a failed check, and nothing has been written then.
+    fn blobs(
+        args: &Args,
+        run: &Run,
+        folded: &FoldedEncoder,
+        metadata: &Metadata,
+        dataset: &Dataset,
+    ) -> anyhow::Result<Vec<MadeBlob>> {
+        if args.blob.is_empty() {
+            return Ok(Vec::new());
+        }
+        let train = dataset.indices(Some(Split::Train));
+        let unlabelled = if train.is_empty() { dataset.indices(None) } else { train };
+        let chosen = dataset.readable_spread(&unlabelled, args.calibration_count as usize).0;
+        let pixels = |&index: &usize| Ok(run.preprocessing.to_pixels(&dataset.load(index)?).pixels);
+        let images = chosen.iter().map(pixels).collect::<anyhow::Result<Vec<_>>>()?;
+        let request = BlobRequest {
+            encoder: folded,
+            preprocessing: &run.preprocessing,
+            corpus: metadata.corpus.as_ref(),
+            images: &images,
+            limits: Limits { ram: args.ram, flash: args.flash },
+        };
+        let make = |kind: &BlobKind| match kind {
+            BlobKind::F16 => request.make(Arithmetic::F16, args.f16_tolerance.unwrap_or(Tolerances::default().f16)),
+            BlobKind::Int8 => request.make(Arithmetic::Int8, args.int8_tolerance.unwrap_or(INT8_TOLERANCE)),
+        };
+        let made = args.blob.iter().map(|kind| {
+            make(kind).map_err(|error| match error {
+                BlobsError::Make(MakeBlobError::Ram { .. } | MakeBlobError::Flash { .. }) => {
+                    CheckFailed(format!("{kind:?} blob: {error}; nothing was written")).into()
+                }
+                error => anyhow::Error::from(error),
+            })
+        });
+        made.collect()
+    }
+
+    /// The images to compare on, with a remark where they are not those of the run.
+    fn images(args: &Args, run: &Run) -> anyhow::Result<(Dataset, Option<String>)> {
+        if let Some(name) = &args.data {
+            return Ok((open_named(name, args.common.seed)?, None));
+        }
+        match open_named(&run.config.data, run.config.seed) {
+            Ok(dataset) => Ok((dataset, None)),
+            Err(error) => {
+                let phantoms = format!("phantoms:{}:{}", run.preprocessing.height, args.count);
+                let remark = format!("compared on {phantoms}, for the run's own images cannot be read ({error})");
+                Ok((open_named(&phantoms, args.common.seed)?, Some(remark)))
+            }
+        }
+    }
+
+    /// What an exported file says of itself.
+    pub fn metadata(run: &Run) -> anyhow::Result<Metadata> {
+        let corpus = match run.corpus() {
+            // Runs of earlier programs have no length of known features.
+            Some(corpus) if corpus.length_max.is_some() => Some(corpus.clone()),
+            // Only the run's own images will do: statistics of others would mislead a head.
+            known => open_named(&run.config.data, run.config.seed)
+                .ok()
+                .map(|mut dataset| {
+                    dataset.decode.range = run.preprocessing.range;
+                    let train = dataset.indices(Some(Split::Train));
+                    let chosen = if train.is_empty() { dataset.indices(None) } else { train };
+                    measure_corpus(run, &dataset, &chosen)
+                })
+                .transpose()?
+                .or_else(|| known.cloned()),
+        };
+        let config = run.config.to_toml();
+        let method = serde_json::to_value(run.config.method)?;
+        Ok(Metadata {
+            preprocessing: run.preprocessing.clone(),
+            provenance: Provenance {
+                program_version: env!("CARGO_PKG_VERSION").to_owned(),
+                method: method.as_str().unwrap_or_default().to_owned(),
+                seed: run.config.seed,
+                // The name alone: where it lay is nobody's business.
+                data: known_as(&run.config.data),
+                encoder: run.network.spec().clone(),
+                config_sha256: Sha256::digest(config.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+            },
+            corpus,
+        })
+    }
+
+    fn print_table(exported: &Exported) {
+        let parity = &exported.parity;
+        println!("{} on {} of {}", parity.trainer, count(parity.images, "image"), parity.data);
+        println!("file       max error  mean error  tolerance  min cosine  flips  worst image  computed in");
+        for step in &parity.steps {
+            println!(
+                "{:<9}  {:>9.2e}  {:>10.2e}  {:>9.0e}  {:>10.7}  {:>5}  {}  {}",
+                step.file,
+                step.max_error,
+                step.mean_error,
+                step.tolerance,
+                step.min_cosine,
+                step.flips,
+                step.worst_image,
+                step.arithmetic
+            );
+        }
+        println!("errors are shares of a feature's length; flips are changes of the nearest {}", parity.nearest);
+        for (path, bytes) in &exported.files {
+            println!("wrote {} ({:.1} KB)", path.display(), *bytes as f64 / 1e3);
+        }
+    }
+}

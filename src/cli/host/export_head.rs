@@ -1,0 +1,173 @@
+//! `macula export-head`: what a device was taught, as a classifier that needs no device.
+
+use std::path::PathBuf;
+
+use crate::cli::Common;
+use crate::cli::connect::DeviceArgs;
+use crate::cli::overwrite::ForceArgs;
+
+/// Arguments of `macula export-head`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    macula export-head --device ward.store --out ward.onnx --json-head ward.json\n  \
+    macula export-head --device tcp:ward-3.local:7000 --encoder nano.macula --trust maker.pub --out ward.onnx\n\n\
+    Writes encoder and head as one ONNX model: a normalised image in, the probability of each class out; names of the \
+    classes and the preprocessing are in its metadata. The head alone goes to --json-head. Sets of classes and the \
+    unknown gate stay on the device: a classifier cannot say that it does not know.")]
+pub struct Args {
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// The ONNX file to write
+    #[arg(long, value_name = "FILE.onnx")]
+    out: PathBuf,
+    /// Write the head alone, too: weights, biases, classes, and how a feature is quantised
+    #[arg(long, value_name = "FILE.json")]
+    json_head: Option<PathBuf>,
+    #[command(flatten)]
+    force: ForceArgs,
+    /// Which head: auto (the device's choice), prototype, gaussian or logistic
+    #[arg(long, default_value = "auto", value_parser = crate::cli::device::predict::parse_head)]
+    head: macula_edge::head::HeadKind,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Runs it.
+#[cfg(not(feature = "onnx"))]
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let Args { device: _, json_head: _, force: _, head: _, common: _, .. } = args;
+    anyhow::bail!("{} cannot be written: this build has no ONNX (feature `onnx`)", args.out.display())
+}
+
+#[cfg(feature = "onnx")]
+pub use with_onnx::run;
+
+#[cfg(feature = "onnx")]
+mod with_onnx {
+    use std::path::Path;
+
+    use anyhow::{Context, bail, ensure};
+    use macula_edge::taught::Supports;
+
+    use super::Args;
+    use crate::bundle::{Bundle, PartKind};
+    use crate::cli::connect::{DeviceArgs, Missing, bundle_in_use, hexadecimal, remembered};
+    use crate::cli::print_json;
+    use crate::cli::trust::{open_encoder, refused};
+    use crate::device::{Site, StoreFile, fingerprint};
+    use crate::encoders::{OpenOptions, Opened, is_bundle};
+    use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
+    use crate::files::write_whole;
+    use crate::link::{Address, Device, Knowledge};
+    use crate::report::text::{left, noun, shown, shown_path};
+    use crate::runtime::{decode, encode, self_contained};
+
+    #[derive(serde::Serialize)]
+    struct Report<'a> {
+        out: &'a Path,
+        bytes: usize,
+        head: &'a str,
+        classes: &'a [HeadClass],
+    }
+
+    /// Runs it.
+    pub fn run(args: Args) -> anyhow::Result<()> {
+        args.force.check(&args.out)?;
+        args.json_head.iter().try_for_each(|file| args.force.check(file))?;
+        let (encoder, onnx) = encoder(&args.device)?;
+        let (knowledge, device) = knowledge(&args.device)?;
+        let identity = fingerprint(&*encoder.encoder);
+        ensure!(
+            device.identity == identity,
+            "{} was taught on encoder {}, '{}' is encoder {}",
+            args.device.device,
+            hexadecimal(&device.identity),
+            encoder.name,
+            hexadecimal(&identity)
+        );
+        let head = solve(&args, &knowledge, &device, &encoder)?;
+        let bytes = encode(&classifier(&decode(&onnx, &encoder.name)?, &head)?);
+        write_whole(&args.out, &bytes)?;
+        if let Some(path) = &args.json_head {
+            write_whole(path, &serde_json::to_vec_pretty(&head)?)?;
+        }
+        if args.common.json {
+            return print_json(&Report {
+                out: &args.out,
+                bytes: bytes.len(),
+                head: &head.head,
+                classes: &head.classes,
+            });
+        }
+        if let ([class], false) = (&head.classes[..], args.common.quiet) {
+            eprintln!(
+                "note: only one class is taught, '{}': the model gives it probability 1 for every image",
+                shown(&class.name)
+            );
+        }
+        if !args.common.quiet {
+            head.classes.iter().for_each(|class| {
+                println!("{} {:>8} {}", left(&class.name, 24), class.samples, noun(class.samples, "sample"));
+            });
+            println!("wrote {} ({:.1} KB)", shown_path(&args.out), bytes.len() as f64 / 1e3);
+        }
+        Ok(())
+    }
+
+    /// The encoder of the device, and its ONNX file.
+    fn encoder(device: &DeviceArgs) -> anyhow::Result<(Opened, Vec<u8>)> {
+        let mut stated = None;
+        let (found, known) = match &device.device {
+            Address::Store(path) if Site::has_bundles(path) => bundle_in_use(path, device)?,
+            Address::Store(path) => {
+                let card = StoreFile::card(path)?;
+                stated = card.as_ref().map(remembered).transpose()?.flatten();
+                (card.map(|card| card.encoder), Vec::new())
+            }
+            _ => (None, Vec::new()),
+        };
+        let name = device.encoder.clone().or(found);
+        let name = name.with_context(|| format!("--encoder names the encoder of {}", device.device))?;
+        let trusted = [device.keys.read()?, known].concat();
+        let stated = match device.preprocessing.stated()? {
+            None if device.encoder.is_none() => stated,
+            given => given,
+        };
+        let host = device.preprocessing.values.limits.host(None);
+        let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
+        let opened = open_encoder(&name, &options)?;
+        let path = Path::new(&opened.name);
+        if is_bundle(&opened.name) {
+            let bundle = Bundle::open(path, &trusted).map_err(refused)?;
+            let onnx = bundle.needed(PartKind::Onnx).map_err(refused)?.to_vec();
+            return Ok((opened, onnx));
+        }
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+            let onnx = self_contained(path)?;
+            return Ok((opened, onnx));
+        }
+        bail!("'{name}' is no ONNX file: a head goes on FILE.onnx, FILE.macula or the folder of an export")
+    }
+
+    /// What the device knows. One that is elsewhere has an encoder of its own, or takes features: it is asked without.
+    fn knowledge(device: &DeviceArgs) -> anyhow::Result<(Knowledge, Device)> {
+        let mut asked = device.clone();
+        if !matches!(asked.device, Address::Store(_)) {
+            asked.encoder = None;
+        }
+        asked.with(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
+    }
+
+    fn solve(args: &Args, knowledge: &Knowledge, device: &Device, encoder: &Opened) -> anyhow::Result<LinearHead> {
+        let (records, features) = knowledge.taught();
+        let supports = Supports { dim: device.dim, records: &records, features: &features };
+        let source = HeadSource {
+            classes: &knowledge.classes,
+            slots: device.classes,
+            encoder_identity: device.identity,
+            state_sha256: knowledge.sha256,
+            corpus: encoder.encoder.corpus(),
+        };
+        LinearHead::solve(args.head, supports, &source).with_context(|| args.device.device.to_string())
+    }
+}

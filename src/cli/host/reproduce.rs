@@ -1,0 +1,97 @@
+//! `macula reproduce`: the field's lessons, from seed to picture and table.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::pretrain::{Progress, stop_on_signal};
+use crate::cli::{Common, Interrupted, print_json};
+use crate::reproduce::{Findings, Lab, Lesson, ReproduceError, Scale};
+
+/// Arguments of `macula reproduce`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  macula reproduce figure-8 --short --out lessons\n  \
+    macula reproduce few-shot --data DATA --out lessons\n\nDATA holds cifar10, kermany-cxr, pneumoniamnist, busi and \
+    drive-patches. Runs go to OUT/runs and are used again by other lessons; a lesson that was stopped goes on where \
+    it was.")]
+pub struct Args {
+    /// representations, figure-5, figure-8, few-labels, table-4.3, moco-memory, models, few-shot, or all
+    #[arg(value_name = "LESSON")]
+    lesson: String,
+    /// The folder of data sets [default: the variable MACULA_DATA]
+    #[arg(long, env = "MACULA_DATA")]
+    data: Option<PathBuf>,
+    /// Where runs, tables, charts and pictures go
+    #[arg(long)]
+    out: PathBuf,
+    /// On phantoms, in seconds: shows that it works, and nothing else
+    #[arg(long)]
+    short: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    lesson: &'static str,
+    scale: Scale,
+    seed: u64,
+    seconds: f64,
+    sentences: &'a [String],
+    files: Vec<String>,
+}
+
+/// Re-creates it.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let lessons = match args.lesson.as_str() {
+        "all" => Lesson::ALL.to_vec(),
+        name => vec![name.parse()?],
+    };
+    let stop = stop_on_signal()?;
+    for lesson in lessons {
+        let started = Instant::now();
+        let mut progress = Progress::new(args.common.quiet);
+        let mut lab = Lab {
+            data: args.data.clone(),
+            out: args.out.clone(),
+            scale: if args.short { Scale::Short } else { Scale::Full },
+            seed: args.common.seed,
+            stop: &stop,
+            observer: &mut progress,
+            say: &|line| {
+                if !args.common.quiet {
+                    eprintln!("{line}");
+                }
+            },
+        };
+        let found = lesson.reproduce(&mut lab).map_err(|error| match error {
+            ReproduceError::Interrupted => anyhow::Error::from(Interrupted(error.to_string())),
+            error => error.into(),
+        })?;
+        let files = found.write(lesson, &args.out)?;
+        let report = Report {
+            lesson: lesson.name(),
+            scale: lab.scale,
+            seed: args.common.seed,
+            seconds: started.elapsed().as_secs_f64(),
+            sentences: &found.sentences,
+            files: files.iter().map(|path| path.display().to_string()).collect(),
+        };
+        if args.common.json {
+            print_json(&report)?;
+        } else {
+            print(&report, &found);
+        }
+    }
+    Ok(())
+}
+
+fn print(report: &Report<'_>, found: &Findings) {
+    println!("{}, seed {}, {:.0} s", report.lesson, report.seed, report.seconds);
+    for (name, table) in &found.tables {
+        println!("\n{name}{}{}", if name.is_empty() { "" } else { "\n" }, table.text());
+    }
+    found.sentences.iter().for_each(|sentence| println!("{sentence}"));
+    println!("written: {}", report.files.join(", "));
+}
