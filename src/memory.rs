@@ -6,7 +6,7 @@ pub fn peak_bytes() -> Option<u64> {
 }
 
 /// Starts [`peak_bytes`] anew from what is held now, where the system lets us (`man proc_pid_clear_refs`).
-pub fn forget_peak() {
+pub fn reset_peak() {
     // Where it does not, the peak of what was measured before stays in the figure: it errs upwards.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }

@@ -104,7 +104,7 @@ fn answers(program: &Program, folder: &Path, file: &Path) -> Answers {
     let features: Vec<f32> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap();
     let dim = report["feature_dim"].as_u64().unwrap() as usize;
     let arithmetic = report["arithmetic"].as_str().unwrap().to_owned();
-    Answers { arithmetic, dim, features: macula::evaluate::unit_rows(&features, dim), classes }
+    Answers { arithmetic, dim, features: macula::evaluate::l2_normalize_rows(&features, dim), classes }
 }
 
 /// Largest difference of any value of two features of length 1.

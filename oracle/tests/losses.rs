@@ -14,7 +14,7 @@ use autodiff::{Burn, Tensor, compare, numbers, reshape, tensor};
 use burn_backend::AutodiffBackend;
 use burn_backend::ops::{ActivationOps, FloatTensorOps};
 use macula::encoder::NamedTensor;
-use macula::nn::unit_length::unit_length_forward;
+use macula::nn::l2_normalize::l2_normalize;
 use macula::objective::{Batch, Masked, Miner, Moco, Objective, Probe, Rotation, SimClr, Supervised, Triplet};
 use macula::rng::Rng;
 
@@ -80,7 +80,7 @@ fn normal(rng: &mut Rng, len: usize) -> Vec<f32> {
 fn unit(rng: &mut Rng, rows: usize) -> Vec<f32> {
     let drawn = normal(rng, rows * PROJECTION);
     let mut unit = vec![0.0; drawn.len()];
-    unit_length_forward(&mut unit, &drawn, PROJECTION);
+    l2_normalize(&mut unit, &drawn, PROJECTION);
     unit
 }
 

@@ -19,7 +19,7 @@ use crate::kernel::channel::{Affine, gradient_moments, mask, norm_backward};
 use crate::nn::batch_norm::{NormGradient, Sums};
 use crate::nn::conv::{clear_border, conv_data_gradient, conv_weight_gradient, transpose_weight};
 use crate::nn::depthwise::{depthwise_data_gradient, depthwise_weight_gradient};
-use crate::nn::pool::global_average_backward;
+use crate::nn::pool::global_average_pool_backward;
 
 /// Memory for gradients, shared by values that have the same one.
 #[derive(Debug, Default)]
@@ -231,7 +231,7 @@ impl Network {
                 if given == len {
                     g.copy_from_slice(dlast)
                 } else {
-                    global_average_backward(dlast, g)
+                    global_average_pool_backward(dlast, g)
                 }
                 stage.complete(last, number * group + local, g, None, &mut sums);
             }

@@ -18,7 +18,7 @@ use crate::kernel::channel::{Affine, Summand, affine_activation, moments, sum_ac
 use crate::nn::batch_norm::{Normalisation, Sums};
 use crate::nn::conv::{clear_border, conv_forward, pad};
 use crate::nn::depthwise::depthwise_forward;
-use crate::nn::pool::global_average_forward;
+use crate::nn::pool::global_average_pool_forward;
 
 /// Groups a batch is divided into: the most threads that help, and the number of partial sums.
 pub(super) const GROUPS_MAX: usize = 16;
@@ -154,13 +154,13 @@ fn run_image<'s>(
 fn pool(norms: Norms<'_>, stored: &[f32], activated: &mut Vec<f32>, feature: &mut [f32]) {
     let last = norms.plan.nodes.len();
     if norms.plan.conv(last).is_none() {
-        return global_average_forward(stored, feature);
+        return global_average_pool_forward(stored, feature);
     }
     let grid = norms.plan.grids[last];
     let (affine, activation) = norms.affine(last);
     activated.resize(activated.len().max(grid.len()), 0.0);
     affine_activation(norms.isa, grid, stored, affine, activation, activated, grid.columns * grid.channels);
-    global_average_forward(&activated[..grid.len()], feature);
+    global_average_pool_forward(&activated[..grid.len()], feature);
 }
 
 impl Workspace {

@@ -9,7 +9,7 @@ use super::EvaluateError;
 use super::episodes::{Episode, EpisodePool};
 use super::features::Progress;
 use super::heads::HeadKind;
-use crate::measure::{Confusion, Features, Interval, area_under_roc, predictions};
+use crate::measure::{ConfusionMatrix, Features, Interval, predictions, roc_auc};
 
 /// How a head did over all episodes.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -23,7 +23,7 @@ pub struct FewShotResult {
     /// Mean over episodes of the area under the ROC curve; only for two classes.
     pub area_under_roc: Option<Interval>,
     /// `[truth][predicted]` over all queries.
-    pub confusion: Confusion,
+    pub confusion: ConfusionMatrix,
     /// Balanced accuracy of each episode, to be compared with that of others on the same episodes.
     #[serde(skip)]
     pub of_episodes: Vec<f64>,
@@ -31,7 +31,7 @@ pub struct FewShotResult {
 
 /// One episode's share.
 struct Tally {
-    confusion: Confusion,
+    confusion: ConfusionMatrix,
     area_under_roc: Option<f64>,
 }
 
@@ -56,7 +56,7 @@ pub fn few_shot(
             Ok::<_, EvaluateError>(tally)
         })
         .collect::<Result<_, _>>()?;
-    let mut confusion = Confusion::new(num_classes);
+    let mut confusion = ConfusionMatrix::new(num_classes);
     tallies.iter().for_each(|tally| confusion.merge(&tally.confusion));
     let of_episodes: Vec<f64> = tallies.iter().map(|tally| tally.confusion.balanced_accuracy()).collect();
     let areas: Vec<f64> = tallies.iter().filter_map(|tally| tally.area_under_roc).collect();
@@ -81,7 +81,7 @@ fn run_episode(
     let way_of = |per_class: usize| (0..ways * per_class).map(move |i| i / per_class).collect::<Vec<_>>();
     let supports = features.select(&episode.supports);
     let scores = head.scores(&supports, &way_of(shots), ways, &features.select(&episode.queries))?;
-    let mut confusion = Confusion::new(num_classes);
+    let mut confusion = ConfusionMatrix::new(num_classes);
     let truth = way_of(queries);
     for (&truth, predicted) in truth.iter().zip(predictions(&scores, ways)) {
         confusion.add(episode.classes[truth], episode.classes[predicted]);
@@ -96,5 +96,5 @@ pub(super) fn binary_area(scores: &[f64], truth: &[usize], num_classes: usize) -
     }
     let margins: Vec<f64> = scores.chunks(2).map(|pair| pair[1] - pair[0]).collect();
     let positive: Vec<bool> = truth.iter().map(|&class| class == 1).collect();
-    area_under_roc(&margins, &positive)
+    roc_auc(&margins, &positive)
 }

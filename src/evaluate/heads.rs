@@ -12,7 +12,7 @@ use macula_edge::taught::{Record, Supports};
 
 use super::EvaluateError;
 use super::logistic::{LogisticRegression, LogisticSettings};
-use crate::measure::{Features, unit_rows};
+use crate::measure::{Features, l2_normalize_rows};
 
 /// A head by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -210,7 +210,7 @@ fn predict_all(
 /// scores by one factor, which moves no decision.
 fn in_span_of_supports(supports: &Features, queries: &Features) -> (Quantised, Quantised) {
     let dim = supports.dim;
-    let (supports, queries) = (unit_rows(&supports.rows, dim), unit_rows(&queries.rows, dim));
+    let (supports, queries) = (l2_normalize_rows(&supports.rows, dim), l2_normalize_rows(&queries.rows, dim));
     let basis = orthonormal_basis(&supports, dim);
     let size = basis.len() / dim;
     let coordinates = |rows: &[f32]| {

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::lbfgs::{self, Outcome, Stop};
-use crate::nn::matrix::{product_transposed, transposed_product};
+use crate::nn::matrix::{matmul_at, matmul_bt};
 
 /// Settings of the fit.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +131,7 @@ impl<'a> Loss<'a> {
             dbias.iter_mut().zip(&*row).for_each(|(sum, &r)| *sum += f64::from(r));
         }
         let mut dweight = vec![0.0; weight.len()];
-        transposed_product(&residuals, features, self.num_classes, self.dim, &mut dweight);
+        matmul_at(&residuals, features, self.num_classes, self.dim, &mut dweight);
         (loss, dweight, dbias)
     }
 }
@@ -145,7 +145,7 @@ fn split(parameters: &[f64], weight_len: usize) -> (Vec<f32>, Vec<f32>) {
 /// `x Wᵀ + b`, `[N, K]`.
 fn logits(features: &[f32], dim: usize, weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; features.len() / dim * bias.len()];
-    product_transposed(features, weight, dim, &mut out);
+    matmul_bt(features, weight, dim, &mut out);
     out.chunks_mut(bias.len()).for_each(|row| row.iter_mut().zip(bias).for_each(|(value, b)| *value += b));
     out
 }

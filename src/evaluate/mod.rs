@@ -34,8 +34,8 @@ pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
 
 pub use crate::measure::{
-    Confusion, Features, Interval, KnnSettings, PairedDifference, Standing, area_under_roc, areas_one_versus_rest,
-    corpus_of, knn_scores, predictions, unit_rows,
+    ConfusionMatrix, Features, Interval, KnnSettings, PairedDifference, Standing, corpus_of, knn_scores,
+    l2_normalize_rows, predictions, roc_auc, roc_auc_one_vs_rest,
 };
 
 /// An evaluation cannot be done, and why.

@@ -3,7 +3,7 @@
 use super::few_shot::binary_area;
 use super::lbfgs::Outcome;
 use super::logistic::{LogisticRegression, LogisticSettings};
-use crate::measure::{Confusion, Features, Interval, KnnSettings, corpus_of, knn_scores, predictions};
+use crate::measure::{ConfusionMatrix, Features, Interval, KnnSettings, corpus_of, knn_scores, predictions};
 
 /// How a probe did on the queries.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -17,7 +17,7 @@ pub struct ProbeResult {
     /// Only for two classes.
     pub area_under_roc: Option<f64>,
     /// `[truth][predicted]`.
-    pub confusion: Confusion,
+    pub confusion: ConfusionMatrix,
     /// How the fit went, where there was one.
     pub fit: Option<Outcome>,
     /// Whether each query was recognised, to be compared with others on the same queries.
@@ -60,7 +60,7 @@ pub fn knn_probe(references: &Labelled, queries: &Labelled, num_classes: usize, 
 
 fn judge(scores: &[f64], truth: &[usize], num_classes: usize) -> ProbeResult {
     let predicted = predictions(scores, num_classes);
-    let confusion = Confusion::of(num_classes, truth, &predicted);
+    let confusion = ConfusionMatrix::of(num_classes, truth, &predicted);
     ProbeResult {
         balanced_accuracy: Interval::of_balanced_accuracy(&confusion),
         recalls: confusion.recalls(),

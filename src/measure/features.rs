@@ -52,7 +52,7 @@ impl Features {
 }
 
 /// Each row of `[N, D]` scaled to length 1; a zero row stays zero.
-pub fn unit_rows(rows: &[f32], dim: usize) -> Vec<f32> {
+pub fn l2_normalize_rows(rows: &[f32], dim: usize) -> Vec<f32> {
     let mut unit = rows.to_vec();
     unit.par_chunks_mut(dim).for_each(|row| {
         let squares: f64 = row.iter().map(|&value| f64::from(value).powi(2)).sum();
@@ -172,6 +172,6 @@ mod tests {
         other.standardise(&corpus);
         assert_eq!(other.rows, [1.0, 0.5], "a dimension that never varied is centred, not scaled and not set to 0");
         assert_eq!(features.select(&[1, 1]).rows, [1.0, 0.0, 1.0, 0.0]);
-        assert_eq!(unit_rows(&[3.0, 4.0, 0.0, 0.0], 2), [0.6, 0.8, 0.0, 0.0]);
+        assert_eq!(l2_normalize_rows(&[3.0, 4.0, 0.0, 0.0], 2), [0.6, 0.8, 0.0, 0.0]);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::Confusion;
+use super::ConfusionMatrix;
 
 /// The 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.96;
@@ -35,7 +35,7 @@ impl Interval {
 
     /// Of the balanced accuracy of one test set: the recalls of its `m` classes are independent binomial shares `k / n`,
     /// each taken as `(k + 2/m) / (n + 4/m)` for the width (Price and Bonett 2004).
-    pub fn of_balanced_accuracy(confusion: &Confusion) -> Self {
+    pub fn of_balanced_accuracy(confusion: &ConfusionMatrix) -> Self {
         let classes: Vec<usize> = (0..confusion.counts().len()).filter(|&class| confusion.images(class) > 0).collect();
         let m = classes.len() as f64;
         let variance = |&class: &usize| {
@@ -183,7 +183,7 @@ mod tests {
         close(interval.mean, 0.5);
         close(interval.half_width_95.unwrap(), 1.96 * (1.0f64 / 3.0 / 4.0).sqrt());
         // Recalls 2 of 4 and 4 of 4, taken as 3 of 6 and 5 of 6: variances 1/24 and 5/216.
-        let confusion = Confusion::of(2, &[0, 0, 0, 0, 1, 1, 1, 1], &[0, 0, 1, 1, 1, 1, 1, 1]);
+        let confusion = ConfusionMatrix::of(2, &[0, 0, 0, 0, 1, 1, 1, 1], &[0, 0, 1, 1, 1, 1, 1, 1]);
         let found = Interval::of_balanced_accuracy(&confusion);
         close(found.mean, 0.75);
         close(found.half_width_95.unwrap(), 1.96 * (1.0f64 / 24.0 + 5.0 / 216.0).sqrt() / 2.0);
@@ -196,9 +196,9 @@ mod tests {
         assert_eq!(Interval::of(&[0.7]).to_string(), "0.700");
         assert!(Interval::of(&[]).mean.is_nan());
         assert_eq!(Interval::of(&[]).to_string(), "-");
-        let perfect = Interval::of_balanced_accuracy(&Confusion::of(2, &[0, 1], &[0, 1]));
+        let perfect = Interval::of_balanced_accuracy(&ConfusionMatrix::of(2, &[0, 1], &[0, 1]));
         assert!(perfect.mean == 1.0 && perfect.half_width_95.unwrap() > 0.3, "{perfect:?}");
-        assert_eq!(Interval::of_balanced_accuracy(&Confusion::new(2)).half_width_95, None);
+        assert_eq!(Interval::of_balanced_accuracy(&ConfusionMatrix::new(2)).half_width_95, None);
         let one = Interval::of(&[0.7]);
         assert_eq!((one.overlaps(&perfect), perfect.overlaps(&perfect)), (None, Some(true)));
     }
@@ -213,7 +213,7 @@ mod tests {
                 let truth: Vec<usize> = (0..2 * images).map(|image| image % 2).collect();
                 let answered = |&class: &usize| if rng.uniform() < recalls[class] { class } else { 1 - class };
                 let predicted: Vec<usize> = truth.iter().map(answered).collect();
-                let found = Interval::of_balanced_accuracy(&Confusion::of(2, &truth, &predicted));
+                let found = Interval::of_balanced_accuracy(&ConfusionMatrix::of(2, &truth, &predicted));
                 let mean = f64::from(recalls[0] + recalls[1]) / 2.0;
                 covered += usize::from((found.mean - mean).abs() <= found.half_width_95.unwrap());
             }

@@ -5,8 +5,8 @@
 
 use rayon::prelude::*;
 
-use super::features::{Features, unit_rows};
-use crate::nn::matrix::product_transposed;
+use super::features::{Features, l2_normalize_rows};
+use crate::nn::matrix::matmul_bt;
 
 /// Settings of the probe.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub fn knn_scores(
     settings: KnnSettings,
 ) -> Vec<f64> {
     let dim = references.dim;
-    let (references, queries) = (unit_rows(&references.rows, dim), unit_rows(&queries.rows, dim));
+    let (references, queries) = (l2_normalize_rows(&references.rows, dim), l2_normalize_rows(&queries.rows, dim));
     let blocks = queries.par_chunks(QUERIES * dim);
     blocks
         .flat_map_iter(|block| {
@@ -53,7 +53,7 @@ pub fn knn_scores(
 /// Indices of the `neighbours` most similar of `references` for each of `queries`, most similar first.
 pub fn nearest(references: &Features, queries: &Features, neighbours: usize) -> Vec<Vec<usize>> {
     let dim = references.dim;
-    let (references, queries) = (unit_rows(&references.rows, dim), unit_rows(&queries.rows, dim));
+    let (references, queries) = (l2_normalize_rows(&references.rows, dim), l2_normalize_rows(&queries.rows, dim));
     let of_block = |block: &[f32]| nearest_of_block(&references, dim, block, neighbours);
     let found: Vec<Vec<(f32, usize)>> = queries.par_chunks(QUERIES * dim).flat_map_iter(of_block).collect();
     found.into_iter().map(|near| near.into_iter().map(|(_, index)| index).collect()).collect()
@@ -62,7 +62,7 @@ pub fn nearest(references: &Features, queries: &Features, neighbours: usize) -> 
 /// [`knn_scores`] of each feature among all others: one labelled set serves as references and as queries.
 pub fn knn_leave_one_out(features: &Features, labels: &[usize], num_classes: usize, settings: KnnSettings) -> Vec<f64> {
     let dim = features.dim;
-    let rows = unit_rows(&features.rows, dim);
+    let rows = l2_normalize_rows(&features.rows, dim);
     let blocks = rows.par_chunks(QUERIES * dim).enumerate();
     blocks
         .flat_map_iter(|(number, block)| {
@@ -85,7 +85,7 @@ fn nearest_of_block(references: &[f32], dim: usize, queries: &[f32], neighbours:
     for (tile, block) in references.chunks(REFERENCES * dim).enumerate() {
         let width = block.len() / dim;
         let similarities = &mut similarities[..num_queries * width];
-        product_transposed(queries, block, dim, similarities);
+        matmul_bt(queries, block, dim, similarities);
         for (near, row) in nearest.iter_mut().zip(similarities.chunks(width)) {
             for (offset, &similarity) in row.iter().enumerate() {
                 insert(near, neighbours, similarity, tile * REFERENCES + offset);

@@ -2,7 +2,7 @@
 
 /// How often each class was taken for each, and how often nothing was said.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Confusion {
+pub struct ConfusionMatrix {
     /// `counts[truth][predicted]`.
     counts: Vec<Vec<u64>>,
     /// Images of each class that were not decided on.
@@ -14,7 +14,7 @@ fn nothing(counts: &[u64]) -> bool {
     counts.iter().all(|&count| count == 0)
 }
 
-impl Confusion {
+impl ConfusionMatrix {
     /// An empty one of `num_classes`.
     pub fn new(num_classes: usize) -> Self {
         Self { counts: vec![vec![0; num_classes]; num_classes], abstained: vec![0; num_classes] }
@@ -108,7 +108,7 @@ impl Confusion {
 /// counting one half. None unless both kinds are there.
 ///
 /// `scores` and `positive` have one entry an image. Mann and Whitney 1947; ties by mid-ranks.
-pub fn area_under_roc(scores: &[f64], positive: &[bool]) -> Option<f64> {
+pub fn roc_auc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     let positives = positive.iter().filter(|&&is| is).count();
     let negatives = positive.len() - positives;
     if positives == 0 || negatives == 0 {
@@ -131,11 +131,11 @@ pub fn area_under_roc(scores: &[f64], positive: &[bool]) -> Option<f64> {
 ///
 /// * `scores`: `[N, num_classes]`, for each class the higher the likelier
 /// * `truth`: `[N]`
-pub fn areas_one_versus_rest(scores: &[f64], truth: &[usize], num_classes: usize) -> Vec<Option<f64>> {
+pub fn roc_auc_one_vs_rest(scores: &[f64], truth: &[usize], num_classes: usize) -> Vec<Option<f64>> {
     let area = |class: usize| {
         let of_class: Vec<f64> = scores.chunks_exact(num_classes).map(|row| row[class]).collect();
         let positive: Vec<bool> = truth.iter().map(|&truth| truth == class).collect();
-        area_under_roc(&of_class, &positive)
+        roc_auc(&of_class, &positive)
     };
     (0..num_classes).map(area).collect()
 }
@@ -151,48 +151,48 @@ mod tests {
     #[test]
     fn recall_and_balanced_accuracy_of_a_table_worked_by_hand() {
         // Class 0: 3 of 4 right, class 1: 1 of 2, class 2: none there.
-        let confusion = Confusion::of(3, &[0, 0, 0, 0, 1, 1], &[0, 0, 0, 1, 1, 2]);
+        let confusion = ConfusionMatrix::of(3, &[0, 0, 0, 0, 1, 1], &[0, 0, 0, 1, 1, 2]);
         assert_eq!(confusion.counts(), [[3, 1, 0], [0, 1, 1], [0, 0, 0]]);
         assert_eq!(confusion.recalls(), [Some(0.75), Some(0.5), None]);
         close(confusion.balanced_accuracy(), 0.625);
         close(confusion.accuracy(), 4.0 / 6.0);
-        assert!(Confusion::new(2).balanced_accuracy().is_nan());
+        assert!(ConfusionMatrix::new(2).balanced_accuracy().is_nan());
     }
 
     /// Always saying the common class: high accuracy, chance balanced accuracy.
     #[test]
     fn the_majority_class_earns_chance() {
         let truth: Vec<usize> = (0..100).map(|image| usize::from(image >= 95)).collect();
-        let confusion = Confusion::of(2, &truth, &[0; 100]);
+        let confusion = ConfusionMatrix::of(2, &truth, &[0; 100]);
         close(confusion.accuracy(), 0.95);
         close(confusion.balanced_accuracy(), 0.5);
     }
 
     #[test]
     fn merging_is_counting_both() {
-        let mut left = Confusion::of(2, &[0, 1], &[0, 0]);
-        left.merge(&Confusion::of(2, &[1, 1], &[1, 0]));
-        assert_eq!(left, Confusion::of(2, &[0, 1, 1, 1], &[0, 0, 1, 0]));
+        let mut left = ConfusionMatrix::of(2, &[0, 1], &[0, 0]);
+        left.merge(&ConfusionMatrix::of(2, &[1, 1], &[1, 0]));
+        assert_eq!(left, ConfusionMatrix::of(2, &[0, 1, 1, 1], &[0, 0, 1, 0]));
     }
 
     #[test]
     fn area_under_roc_in_closed_form() {
         let positive = [false, false, true, true];
-        close(area_under_roc(&[0.1, 0.2, 0.3, 0.4], &positive).unwrap(), 1.0);
-        close(area_under_roc(&[0.4, 0.3, 0.2, 0.1], &positive).unwrap(), 0.0);
-        close(area_under_roc(&[0.5; 4], &positive).unwrap(), 0.5);
+        close(roc_auc(&[0.1, 0.2, 0.3, 0.4], &positive).unwrap(), 1.0);
+        close(roc_auc(&[0.4, 0.3, 0.2, 0.1], &positive).unwrap(), 0.0);
+        close(roc_auc(&[0.5; 4], &positive).unwrap(), 0.5);
         // Pairs (positive, negative): .35>.1, .35<.4, .8>.1, .8>.4 — three of four.
-        close(area_under_roc(&[0.1, 0.4, 0.35, 0.8], &positive).unwrap(), 0.75);
+        close(roc_auc(&[0.1, 0.4, 0.35, 0.8], &positive).unwrap(), 0.75);
         // One tie counts one half: 1 + 1 + 1 + 1/2 of four.
-        close(area_under_roc(&[0.1, 0.4, 0.4, 0.8], &positive).unwrap(), 0.875);
-        assert_eq!(area_under_roc(&[0.1, 0.2], &[true, true]), None);
+        close(roc_auc(&[0.1, 0.4, 0.4, 0.8], &positive).unwrap(), 0.875);
+        assert_eq!(roc_auc(&[0.1, 0.2], &[true, true]), None);
     }
 
     /// Class 0 has 5 images: 3 right, 1 taken for class 1, 1 undecided. Class 1 has 4: 2 right, 1 for 0, 1 for 2.
     /// Class 2 has 1, right.
     #[test]
     fn sensitivity_and_specificity_of_a_table_worked_by_hand() {
-        let mut confusion = Confusion::of(3, &[0, 0, 0, 0, 1, 1, 1, 1, 2], &[0, 0, 0, 1, 1, 1, 0, 2, 2]);
+        let mut confusion = ConfusionMatrix::of(3, &[0, 0, 0, 0, 1, 1, 1, 1, 2], &[0, 0, 0, 1, 1, 1, 0, 2, 2]);
         confusion.abstain(0);
         assert_eq!(confusion.recalls(), [Some(0.6), Some(0.5), Some(1.0)]);
         assert_eq!(confusion.specificities(), [Some(4.0 / 5.0), Some(5.0 / 6.0), Some(8.0 / 9.0)]);
@@ -200,15 +200,15 @@ mod tests {
         close(confusion.accuracy(), 0.6);
         assert_eq!((confusion.total(), confusion.images(0), confusion.abstained()), (10, 5, &[1, 0, 0][..]));
         close(confusion.decided().balanced_accuracy(), (0.75 + 0.5 + 1.0) / 3.0);
-        assert_eq!(Confusion::of(2, &[0, 0], &[0, 1]).specificities(), [None, Some(0.5)]);
-        assert_eq!(serde_json::to_value(Confusion::new(1)).unwrap(), serde_json::json!({ "counts": [[0]] }));
+        assert_eq!(ConfusionMatrix::of(2, &[0, 0], &[0, 1]).specificities(), [None, Some(0.5)]);
+        assert_eq!(serde_json::to_value(ConfusionMatrix::new(1)).unwrap(), serde_json::json!({ "counts": [[0]] }));
     }
 
     #[test]
     fn one_versus_rest_of_two_classes_is_the_area_of_the_second_twice() {
         let scores = [0.9, 0.1, 0.6, 0.4, 0.65, 0.35, 0.2, 0.8];
-        let areas = areas_one_versus_rest(&scores, &[0, 0, 1, 1], 2);
+        let areas = roc_auc_one_vs_rest(&scores, &[0, 0, 1, 1], 2);
         assert_eq!(areas, [Some(0.75), Some(0.75)]);
-        assert_eq!(areas_one_versus_rest(&scores, &[1, 1, 1, 1], 2), [None, None]);
+        assert_eq!(roc_auc_one_vs_rest(&scores, &[1, 1, 1, 1], 2), [None, None]);
     }
 }

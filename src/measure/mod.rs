@@ -10,10 +10,10 @@ mod metrics;
 mod spread;
 
 pub(crate) use features::Moments;
-pub use features::{Features, corpus_of, unit_rows};
+pub use features::{Features, corpus_of, l2_normalize_rows};
 pub use interval::{Interval, PairedDifference, Standing};
 pub use knn::{KnnSettings, knn_leave_one_out, knn_scores, nearest};
-pub use metrics::{Confusion, area_under_roc, areas_one_versus_rest};
+pub use metrics::{ConfusionMatrix, roc_auc, roc_auc_one_vs_rest};
 pub use spread::{alignment, deviation, effective_rank, uniformity};
 
 /// The class with the greatest of `scores` `[N, num_classes]`, the first of those that tie: `[N]`.

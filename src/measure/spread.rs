@@ -5,16 +5,16 @@
 //! uniformity); Roy and Vetterli 2007, "The effective rank" (rank); Chen and He 2021, arXiv:2011.10566, figure 2
 //! (deviation of unit-length features).
 
-use crate::nn::matrix::product_transposed;
+use crate::nn::matrix::matmul_bt;
 
-use super::unit_rows;
+use super::l2_normalize_rows;
 
 /// Mean squared distance, at unit length, of rows that show the same image: 0 where views do not matter, 2 where they
 /// have nothing in common, 4 at most.
 ///
 /// * `views`, `others`: `[N, D]`, N at least 1; row n of both is of one image
 pub fn alignment(views: &[f32], others: &[f32], dim: usize) -> f64 {
-    let (views, others) = (unit_rows(views, dim), unit_rows(others, dim));
+    let (views, others) = (l2_normalize_rows(views, dim), l2_normalize_rows(others, dim));
     let apart = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
     views.iter().zip(&others).map(apart).sum::<f64>() / (views.len() / dim) as f64
 }
@@ -24,14 +24,14 @@ pub fn alignment(views: &[f32], others: &[f32], dim: usize) -> f64 {
 ///
 /// * `features`: `[N, D]`; NaN where N is below 2, as there is no pair
 pub fn uniformity(features: &[f32], dim: usize) -> f64 {
-    let (rows, count) = (unit_rows(features, dim), features.len() / dim);
+    let (rows, count) = (l2_normalize_rows(features, dim), features.len() / dim);
     if count < 2 {
         return f64::NAN;
     }
     let mut cosines = vec![0.0; count];
     let mut sum = 0.0;
     for (index, row) in rows.chunks_exact(dim).enumerate().skip(1) {
-        product_transposed(row, &rows[..index * dim], dim, &mut cosines[..index]);
+        matmul_bt(row, &rows[..index * dim], dim, &mut cosines[..index]);
         // -2 |a - b|² = -4 (1 - a·b) at unit length; each pair once.
         sum += cosines[..index].iter().map(|&cosine| (4.0 * (f64::from(cosine) - 1.0)).exp()).sum::<f64>();
     }
@@ -41,7 +41,7 @@ pub fn uniformity(features: &[f32], dim: usize) -> f64 {
 /// Mean over the dimensions of the standard deviation at unit length, times `√D`: 1 when features point everywhere
 /// alike, 0 when all are the same.
 pub fn deviation(features: &[f32], dim: usize) -> f64 {
-    let rows = unit_rows(features, dim);
+    let rows = l2_normalize_rows(features, dim);
     let (means, count) = (means_of(&rows, dim), rows.len() / dim);
     let mut squares = vec![0.0f64; dim];
     for row in rows.chunks_exact(dim) {

@@ -44,7 +44,7 @@ pub fn cross_entropy(dlogits: &mut [f32], logits: &[f32], targets: &[usize], lab
 }
 
 /// Index of the largest value in each row of `logits` `[N, C]`; the first of equals.
-pub fn largest_of_rows(logits: &[f32], classes: usize) -> Vec<usize> {
+pub fn argmax_rows(logits: &[f32], classes: usize) -> Vec<usize> {
     let largest = |row: &[f32]| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best });
     logits.chunks_exact(classes).map(largest).collect()
 }
@@ -104,6 +104,6 @@ mod tests {
 
     #[test]
     fn the_first_of_equals_is_the_largest() {
-        assert_eq!(largest_of_rows(&[1.0, 3.0, 3.0, 2.0, -1.0, 0.0], 3), [1, 0]);
+        assert_eq!(argmax_rows(&[1.0, 3.0, 3.0, 2.0, -1.0, 0.0], 3), [1, 0]);
     }
 }

@@ -4,7 +4,7 @@
 //! A classifier of a few classes is small, and plain loops in a fixed order serve; a layer with many outputs, such as
 //! those of a projection head, is a matrix product.
 
-use super::matrix::{product, product_transposed, transposed_product};
+use super::matrix::{matmul, matmul_at, matmul_bt};
 use crate::rng::Rng;
 
 /// From so many outputs on the blocked matrix product is the faster one.
@@ -23,7 +23,7 @@ pub fn linear_forward(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32]) {
     let (inputs, outputs) = (weight.len() / bias.len(), bias.len());
     check_shapes(y, x, weight, bias.len());
     if outputs >= PRODUCT_OUTPUTS_MIN {
-        product_transposed(x, weight, inputs, y);
+        matmul_bt(x, weight, inputs, y);
         y.chunks_exact_mut(outputs).for_each(|y| y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias));
         return;
     }
@@ -47,8 +47,8 @@ pub fn linear_backward(dweight: &mut [f32], dbias: &mut [f32], dx: &mut [f32], x
     assert!(dweight.len() == weight.len() && dx.len() == x.len(), "gradients are as long as what they belong to");
     dbias.fill(0.0);
     if outputs >= PRODUCT_OUTPUTS_MIN {
-        transposed_product(dy, x, outputs, inputs, dweight);
-        product(dy, weight, outputs, inputs, dx);
+        matmul_at(dy, x, outputs, inputs, dweight);
+        matmul(dy, weight, outputs, inputs, dx);
         dy.chunks_exact(outputs).for_each(|dy| dbias.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy));
         return;
     }

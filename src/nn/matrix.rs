@@ -18,7 +18,7 @@ fn view_mut(values: &mut [f32], columns: usize) -> ArrayViewMut2<'_, f32> {
 ///
 /// # Panics
 /// When the lengths are no whole rows or do not fit each other.
-pub fn product_transposed(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
+pub fn matmul_bt(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
     let columns = b.len() / dim;
     general_mat_mul(1.0, &view(a, dim), &view(b, dim).t(), 0.0, &mut view_mut(out, columns));
 }
@@ -27,7 +27,7 @@ pub fn product_transposed(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
 ///
 /// # Panics
 /// When the lengths are no whole rows or do not fit each other.
-pub fn product(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
+pub fn matmul(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
     general_mat_mul(1.0, &view(a, num_columns_a), &view(b, dim), 0.0, &mut view_mut(out, dim));
 }
 
@@ -35,7 +35,7 @@ pub fn product(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut
 ///
 /// # Panics
 /// When the lengths are no whole rows or do not fit each other.
-pub fn transposed_product(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
+pub fn matmul_at(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
     general_mat_mul(1.0, &view(a, num_columns_a).t(), &view(b, dim), 0.0, &mut view_mut(out, dim));
 }
 
@@ -49,7 +49,7 @@ mod tests {
         let a: Vec<f32> = (0..rows * dim).map(|i| i as f32 - 5.0).collect();
         let b: Vec<f32> = (0..others * dim).map(|i| (i * i) as f32 * 0.5).collect();
         let mut out = vec![f32::NAN; rows * others];
-        product_transposed(&a, &b, dim, &mut out);
+        matmul_bt(&a, &b, dim, &mut out);
         for (i, found) in out.iter().enumerate() {
             let (row, other) = (i / others, i % others);
             let expected: f32 = (0..dim).map(|d| a[row * dim + d] * b[other * dim + d]).sum();
@@ -57,7 +57,7 @@ mod tests {
         }
         // (aᵀ c)[d][e] = Σ_n a[n][d] c[n][e], with c the `out` above.
         let mut gram = vec![f32::NAN; dim * others];
-        transposed_product(&a, &out, dim, others, &mut gram);
+        matmul_at(&a, &out, dim, others, &mut gram);
         for (i, found) in gram.iter().enumerate() {
             let (d, e) = (i / others, i % others);
             let expected: f32 = (0..rows).map(|n| a[n * dim + d] * out[n * others + e]).sum();
@@ -65,7 +65,7 @@ mod tests {
         }
         // (out e)[n][k] = Σ_m out[n][m] e[m][k], with e the first two rows of a.
         let mut whole = vec![f32::NAN; rows * dim];
-        product(&out, &a[..others * dim], others, dim, &mut whole);
+        matmul(&out, &a[..others * dim], others, dim, &mut whole);
         for (i, found) in whole.iter().enumerate() {
             let expected: f32 = (0..others).map(|m| out[i / dim * others + m] * a[m * dim + i % dim]).sum();
             assert_eq!(*found, expected, "row {}, column {}", i / dim, i % dim);

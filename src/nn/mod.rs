@@ -12,4 +12,4 @@ pub mod matrix;
 pub mod optimiser;
 pub mod pool;
 pub mod schedule;
-pub mod unit_length;
+pub mod l2_normalize;

@@ -3,7 +3,7 @@
 //! P pixels, C channels.
 
 /// `feature[c] = mean over pixels of x[p][c]`; `x` is `[P, C]`, `feature` `[C]`.
-pub fn global_average_forward(x: &[f32], feature: &mut [f32]) {
+pub fn global_average_pool_forward(x: &[f32], feature: &mut [f32]) {
     let channels = feature.len();
     let scale = 1.0 / (x.len() / channels) as f32;
     feature.fill(0.0);
@@ -14,7 +14,7 @@ pub fn global_average_forward(x: &[f32], feature: &mut [f32]) {
 }
 
 /// `dx[p][c] = dfeature[c] / P`.
-pub fn global_average_backward(dfeature: &[f32], dx: &mut [f32]) {
+pub fn global_average_pool_backward(dfeature: &[f32], dx: &mut [f32]) {
     let channels = dfeature.len();
     let scale = 1.0 / (dx.len() / channels) as f32;
     for pixel in dx.chunks_exact_mut(channels) {
@@ -29,10 +29,10 @@ mod tests {
     #[test]
     fn mean_and_its_gradient() {
         let mut feature = [0.0; 2];
-        global_average_forward(&[1.0, 10.0, 3.0, 30.0], &mut feature);
+        global_average_pool_forward(&[1.0, 10.0, 3.0, 30.0], &mut feature);
         assert_eq!(feature, [2.0, 20.0]);
         let mut dx = [0.0; 4];
-        global_average_backward(&[4.0, 8.0], &mut dx);
+        global_average_pool_backward(&[4.0, 8.0], &mut dx);
         assert_eq!(dx, [2.0, 4.0, 2.0, 4.0]);
     }
 }

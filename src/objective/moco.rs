@@ -8,9 +8,9 @@ use super::projection::Projection;
 use super::{Batch, HeadTensor, Momentum, Objective, Verdict};
 use crate::augment::Augmentation;
 use crate::data::Image;
-use crate::nn::cross_entropy::{cross_entropy, largest_of_rows};
-use crate::nn::matrix::{product, product_transposed};
-use crate::nn::unit_length::{unit_length_backward, unit_length_forward};
+use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
+use crate::nn::l2_normalize::{l2_normalize, l2_normalize_backward};
+use crate::nn::matrix::{matmul, matmul_bt};
 use crate::rng::Rng;
 
 /// InfoNCE against a queue; no labels are read.
@@ -61,7 +61,7 @@ impl Objective for Moco {
     fn keys(&self, head: &[f32], features: &[f32], feature_dim: usize) -> Vec<f32> {
         let projected = self.projection.forward(head, features, feature_dim).out;
         let mut keys = vec![0.0; projected.len()];
-        unit_length_forward(&mut keys, &projected, self.projection.dim);
+        l2_normalize(&mut keys, &projected, self.projection.dim);
         keys
     }
 
@@ -88,10 +88,10 @@ pub fn info_nce(du: &mut [f32], u: &[f32], keys: &[f32], queue: &[f32], dim: usi
     let (images, queued) = (u.len() / dim, queue.len() / dim);
     assert!(keys.len() == u.len() && du.len() == u.len() && queue.len() == queued * dim, "rows of {dim} values");
     let mut q = vec![0.0; u.len()];
-    let inverse_lengths = unit_length_forward(&mut q, u, dim);
+    let inverse_lengths = l2_normalize(&mut q, u, dim);
     let mut against_queue = vec![0.0; images * queued];
     if queued > 0 {
-        product_transposed(&q, queue, dim, &mut against_queue);
+        matmul_bt(&q, queue, dim, &mut against_queue);
     }
     // Of queries and keys of other images, which are all of the queue.
     let cosines = against_queue.iter().map(|&cosine| f64::from(cosine)).sum::<f64>();
@@ -110,15 +110,15 @@ pub fn info_nce(du: &mut [f32], u: &[f32], keys: &[f32], queue: &[f32], dim: usi
     }
     du.fill(0.0);
     if queued > 0 {
-        product(&against_queue, queue, queued, dim, du);
+        matmul(&against_queue, queue, queued, dim, du);
     }
     for (image, du) in du.chunks_exact_mut(dim).enumerate() {
         let own = dlogits[image * (queued + 1)];
         du.iter_mut().zip(&keys[image * dim..]).for_each(|(d, k)| *d = (*d + own * k) / temperature);
     }
     let solved = dlogits.chunks_exact(queued + 1).filter(|row| -row[0] * (images as f32) < 1e-3).count();
-    unit_length_backward(du, &q, &inverse_lengths, dim);
-    let answers = largest_of_rows(&logits, queued + 1).into_iter().map(|largest| largest.min(1)).collect();
+    l2_normalize_backward(du, &q, &inverse_lengths, dim);
+    let answers = argmax_rows(&logits, queued + 1).into_iter().map(|largest| largest.min(1)).collect();
     Verdict {
         loss,
         targets: vec![0; images],
@@ -134,11 +134,11 @@ pub fn info_nce(du: &mut [f32], u: &[f32], keys: &[f32], queue: &[f32], dim: usi
 mod tests {
     use super::*;
 
-    fn unit_rows(seed: u64, rows: usize, dim: usize) -> Vec<f32> {
+    fn random_unit_rows(seed: u64, rows: usize, dim: usize) -> Vec<f32> {
         let mut rng = Rng::for_purpose(seed, "test");
         let u: Vec<f32> = (0..rows * dim).map(|_| rng.normal()).collect();
         let mut z = vec![0.0; u.len()];
-        unit_length_forward(&mut z, &u, dim);
+        l2_normalize(&mut z, &u, dim);
         z
     }
 
@@ -160,7 +160,7 @@ mod tests {
         let (feature_dim, images, mut rng) = (5, 3, Rng::for_purpose(1, "test"));
         let head = moco.head_start(feature_dim, &mut rng);
         let features: Vec<f32> = (0..images * feature_dim).map(|_| rng.normal()).collect();
-        let (keys, queue) = (unit_rows(2, images, 4), unit_rows(3, 5, 4));
+        let (keys, queue) = (random_unit_rows(2, images, 4), random_unit_rows(3, 5, 4));
         let loss = |head: &[f32], features: &[f32], dhead: &mut [f32], dfeatures: &mut [f32]| {
             let batch = Batch { features, labels: &[None; 3], keys: &keys, queue: &queue, ..Batch::default() };
             moco.loss(head, batch, dhead, dfeatures).loss

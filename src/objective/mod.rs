@@ -30,7 +30,7 @@ pub use triplet_loss::{Miner, Triplets, triplet_loss};
 
 use crate::augment::Augmentation;
 use crate::data::Image;
-use crate::nn::cross_entropy::{cross_entropy, largest_of_rows};
+use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
 use crate::nn::linear::{linear_backward, linear_forward};
 use crate::rng::Rng;
 
@@ -169,6 +169,6 @@ impl LinearClassifier {
         let mut dlogits = vec![0.0; logits.len()];
         let loss = cross_entropy(&mut dlogits, &logits, &targets, self.label_smoothing);
         linear_backward(dweight, dbias, dfeatures, features, weight, &dlogits);
-        Verdict { loss, answers: largest_of_rows(&logits, self.classes), targets, measures: Vec::new() }
+        Verdict { loss, answers: argmax_rows(&logits, self.classes), targets, measures: Vec::new() }
     }
 }

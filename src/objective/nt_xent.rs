@@ -2,9 +2,9 @@
 //!
 //! Chen et al. 2020, arXiv:2002.05709, equation 1. N images in two views each, P dimensions.
 
-use crate::nn::cross_entropy::{cross_entropy, largest_of_rows};
-use crate::nn::matrix::{product, product_transposed};
-use crate::nn::unit_length::{unit_length_backward, unit_length_forward};
+use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
+use crate::nn::l2_normalize::{l2_normalize, l2_normalize_backward};
+use crate::nn::matrix::{matmul, matmul_bt};
 
 /// What [`nt_xent`] found.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,9 +42,9 @@ pub fn nt_xent(du: &mut [f32], u: &[f32], dim: usize, temperature: f32) -> Contr
     let views = u.len() / dim;
     assert!(views >= 2 && views.is_multiple_of(2) && du.len() == u.len(), "pairs of views of {dim} dimensions");
     let mut z = vec![0.0; u.len()];
-    let inverse_lengths = unit_length_forward(&mut z, u, dim);
+    let inverse_lengths = l2_normalize(&mut z, u, dim);
     let mut similarity = vec![0.0; views * views];
-    product_transposed(&z, &z, dim, &mut similarity);
+    matmul_bt(&z, &z, dim, &mut similarity);
     let partner = |view: usize| view ^ 1;
     let (alignment, uniformity, distance) = spread(&similarity, views);
     similarity.iter_mut().for_each(|s| *s /= temperature);
@@ -53,14 +53,14 @@ pub fn nt_xent(du: &mut [f32], u: &[f32], dim: usize, temperature: f32) -> Contr
     let targets: Vec<usize> = (0..views).map(partner).collect();
     let mut gradient = vec![0.0; similarity.len()];
     let loss = cross_entropy(&mut gradient, &similarity, &targets, 0.0);
-    let found = largest_of_rows(&similarity, views).iter().zip(&targets).map(|(a, b)| a == b).collect();
+    let found = argmax_rows(&similarity, views).iter().zip(&targets).map(|(a, b)| a == b).collect();
     // Before the division by the number of views, the partner's gradient is its probability less 1.
     let missing = |view: usize| -f64::from(gradient[view * views + partner(view)]) * views as f64;
     let solved = (0..views).filter(|&view| missing(view) < 1.0 - SOLVED).count() as f64 / views as f64;
     add_transposed(&mut gradient, views);
-    product(&gradient, &z, views, dim, du);
+    matmul(&gradient, &z, views, dim, du);
     du.iter_mut().for_each(|d| *d /= temperature);
-    unit_length_backward(du, &z, &inverse_lengths, dim);
+    l2_normalize_backward(du, &z, &inverse_lengths, dim);
     Contrast { loss, found, solved, alignment, uniformity, distance }
 }
 

@@ -7,7 +7,7 @@
 use super::{Batch, HeadTensor, Objective, Verdict};
 use crate::augment::Augmentation;
 use crate::data::Image;
-use crate::nn::cross_entropy::{cross_entropy, largest_of_rows};
+use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
 use crate::nn::linear::{linear_backward, linear_forward, linear_initialise};
 use crate::rng::Rng;
 
@@ -121,7 +121,7 @@ impl Objective for Probe {
             (dy, end) = (dx, start);
         }
         dfeatures.copy_from_slice(&dy);
-        Verdict { loss, answers: largest_of_rows(&logits, self.classes), targets, measures: Vec::new() }
+        Verdict { loss, answers: argmax_rows(&logits, self.classes), targets, measures: Vec::new() }
     }
 }
 

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::nt_xent::add_transposed;
-use crate::nn::matrix::{product, product_transposed};
-use crate::nn::unit_length::{unit_length_backward, unit_length_forward};
+use crate::nn::l2_normalize::{l2_normalize, l2_normalize_backward};
+use crate::nn::matrix::{matmul, matmul_bt};
 
 /// Which triplets of a batch are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +50,9 @@ pub fn triplet_loss(du: &mut [f32], u: &[f32], groups: &[usize], dim: usize, mar
     let count = groups.len();
     assert!(u.len() == count * dim && du.len() == u.len(), "{count} embeddings of {dim} dimensions");
     let mut z = vec![0.0; u.len()];
-    let inverse_lengths = unit_length_forward(&mut z, u, dim);
+    let inverse_lengths = l2_normalize(&mut z, u, dim);
     let mut distances = vec![0.0; count * count];
-    product_transposed(&z, &z, dim, &mut distances);
+    matmul_bt(&z, &z, dim, &mut distances);
     // |a - b|² = 2 - 2 a·b at unit length; rounding may leave it slightly below 0.
     distances.iter_mut().for_each(|cosine| *cosine = (2.0 - 2.0 * *cosine).max(0.0));
     let mut mining = Mining { distances: &distances, groups, margin, pull: vec![0.0; count * count], ..Mining::EMPTY };
@@ -63,12 +63,12 @@ pub fn triplet_loss(du: &mut [f32], u: &[f32], groups: &[usize], dim: usize, mar
     pull.iter_mut().for_each(|w| *w = (f64::from(*w) / denominator) as f32);
     // Σ w_ij |z_i - z_j|² has the gradient 2 Σ_j (w_ij + w_ji) (z_i - z_j).
     add_transposed(&mut pull, count);
-    product(&pull, &z, count, dim, du);
+    matmul(&pull, &z, count, dim, du);
     for ((du, z), pulls) in du.chunks_exact_mut(dim).zip(z.chunks_exact(dim)).zip(pull.chunks_exact(count)) {
         let total: f32 = pulls.iter().sum();
         du.iter_mut().zip(z).for_each(|(d, z)| *d = 2.0 * (total * z - *d));
     }
-    unit_length_backward(du, &z, &inverse_lengths, dim);
+    l2_normalize_backward(du, &z, &inverse_lengths, dim);
     Triplets {
         loss: mining.loss / denominator,
         mined: mining.mined,

@@ -14,7 +14,8 @@ use crate::augment::Augmentation;
 use crate::data::{DataError, Preprocessing};
 use crate::encoder::Network;
 use crate::measure::{
-    Confusion, Features, KnnSettings, alignment, deviation, effective_rank, knn_leave_one_out, predictions, uniformity,
+    ConfusionMatrix, Features, KnnSettings, alignment, deviation, effective_rank, knn_leave_one_out, predictions,
+    uniformity,
 };
 use crate::objective::{Miner, SimClr};
 use crate::rng::Rng;
@@ -213,7 +214,7 @@ fn knn(features: Features, training: &ImageSet<'_>, positions: &[usize], num_cla
     labels.iter().find(|&&label| label != labels[0])?;
     labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label))?;
     let scores = knn_leave_one_out(&features.select(&labelled), &labels, num_classes, KnnSettings::default());
-    Some(Confusion::of(num_classes, &labels, &predictions(&scores, num_classes)).balanced_accuracy())
+    Some(ConfusionMatrix::of(num_classes, &labels, &predictions(&scores, num_classes)).balanced_accuracy())
 }
 
 /// Whether the encoder collapsed. `train` is the score of the epoch, in which contrastive objectives tell the mean squared

@@ -3,7 +3,7 @@
 //! He et al. 2020, arXiv:1911.05722, section 3.2 and algorithm 1.
 
 use crate::encoder::{NamedTensor, Network, TensorError, Workspace};
-use crate::nn::unit_length::unit_length_forward;
+use crate::nn::l2_normalize::l2_normalize;
 use crate::objective::{Momentum, Objective};
 use crate::rng::Rng;
 
@@ -34,7 +34,7 @@ impl MomentumEncoder {
         let mut rng = Rng::for_purpose(seed, "initialise queue");
         let drawn: Vec<f32> = (0..settings.queue_len * settings.key_dim).map(|_| rng.normal()).collect();
         let mut queue = vec![0.0; drawn.len()];
-        unit_length_forward(&mut queue, &drawn, settings.key_dim);
+        l2_normalize(&mut queue, &drawn, settings.key_dim);
         let (network, head) = (network.clone(), head.to_vec());
         Self { settings, network, head, queue, next: 0, workspace: Workspace::default() }
     }

@@ -5,7 +5,7 @@ use super::tasks::Task;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Preprocessing};
 use crate::encoder::Network;
-use crate::evaluate::{Confusion, EpisodePool, Interval};
+use crate::evaluate::{ConfusionMatrix, EpisodePool, Interval};
 use crate::nn::schedule::learning_rate_at;
 use crate::objective::{Objective, Supervised};
 use crate::pretrain::{Learner, Method, PretrainConfig};
@@ -76,7 +76,8 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
     let asked = drawn.queries.len() / classes;
     let labels: Vec<Option<usize>> = (0..drawn.queries.len()).map(|query| Some(query / asked)).collect();
     let verdict = learner.measure(learner.network.embed(&input), &labels);
-    Ok(verdict.map_or(0.0, |verdict| Confusion::of(classes, &verdict.targets, &verdict.answers).balanced_accuracy()))
+    Ok(verdict
+        .map_or(0.0, |verdict| ConfusionMatrix::of(classes, &verdict.targets, &verdict.answers).balanced_accuracy()))
 }
 
 /// All supports, as often as they fit, in a random order: every batch has views of each.

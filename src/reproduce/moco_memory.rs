@@ -24,7 +24,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
             PretrainConfig { batch_size, limit: Some(lab.number(IMAGES, 300)), epochs: lab.number(EPOCHS, 2), ..base };
         config.learning_rate = config.usual_learning_rate();
         let name = format!("moco-memory-{}-{batch_size}", tasks::method_name(method));
-        memory::forget_peak();
+        memory::reset_peak();
         let trained_before = lab.is_finished(&name);
         let run = lab.run(&name, &config, &images)?;
         let peak = memory::peak_bytes().filter(|_| !trained_before);

@@ -20,7 +20,7 @@ use crate::data::{Dataset, Split, open_named};
 use crate::device::source_of;
 use crate::encoder::Embedder;
 use crate::encoders::{EncoderInput, OpenOptions, Opened};
-use crate::evaluate::{self, Confusion, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
+use crate::evaluate::{self, ConfusionMatrix, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
 use crate::link::{Client, Question, Sample};
 use crate::pretrain::{Event, Init, Method, Observer, Options, PretrainConfig, Run, pretrain};
 use crate::report::sheet;
@@ -253,7 +253,7 @@ fn teach_and_forget(
     dataset: &Dataset,
     store: &Path,
     seed: u64,
-) -> anyhow::Result<(Confusion, usize)> {
+) -> anyhow::Result<(ConfusionMatrix, usize)> {
     let lessons = samples::draw_shots(dataset, Some(Split::Train), LESSON, seed, true)?;
     let taught = with_encoder(store, encoder, |client| {
         atomically(client, false, |client, changes| {
@@ -291,7 +291,7 @@ fn teach_and_forget(
 }
 
 /// Has the device classify the test part.
-fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<Confusion> {
+fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<ConfusionMatrix> {
     let names = Names::of(client)?;
     // Slots are given in the order of teaching: that of the data set.
     let known = names.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
@@ -302,5 +302,5 @@ fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<Confusion
     for named in samples::load_images(dataset, &test)? {
         predicted.push(usize::from(client.predict(Sample::Image(&named.image), question)?.slot));
     }
-    Ok(Confusion::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted))
+    Ok(ConfusionMatrix::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted))
 }

@@ -5,7 +5,7 @@
 
 use super::{DONT_KNOW, Row};
 use crate::cli::connect::Names;
-use crate::evaluate::{Confusion, Interval, areas_one_versus_rest};
+use crate::evaluate::{ConfusionMatrix, Interval, roc_auc_one_vs_rest};
 use crate::report::text::{count, left, shown, widest, width};
 
 /// Figures of a labelled data set.
@@ -87,7 +87,7 @@ struct Unmatched {
 /// Counts decisions.
 pub struct Tally<'n> {
     names: &'n Names,
-    confusion: Confusion,
+    confusion: ConfusionMatrix,
     /// Of each image `[N, classes of the device]`; none where they are not known.
     probabilities: Option<Vec<f64>>,
     truth: Vec<usize>,
@@ -105,7 +105,7 @@ impl<'n> Tally<'n> {
     pub fn new(names: &'n Names, with_probabilities: bool) -> Self {
         Self {
             names,
-            confusion: Confusion::new(names.0.len()),
+            confusion: ConfusionMatrix::new(names.0.len()),
             probabilities: with_probabilities.then(Vec::new),
             truth: Vec::new(),
             covered: 0,
@@ -200,7 +200,7 @@ impl<'n> Tally<'n> {
     fn classes(&self) -> Vec<ClassQuality> {
         let (names, confusion) = (&self.names.0, &self.confusion);
         let areas = match &self.probabilities {
-            Some(probabilities) => areas_one_versus_rest(probabilities, &self.truth, names.len()),
+            Some(probabilities) => roc_auc_one_vs_rest(probabilities, &self.truth, names.len()),
             None => vec![None; names.len()],
         };
         let (sensitivities, specificities) = (confusion.recalls(), confusion.specificities());

@@ -111,7 +111,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
     let side = args.size.unwrap_or(input.height);
     (input.height, input.width) = (side, side);
 
-    memory::forget_peak();
+    memory::reset_peak();
     let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args.batch_size, args.common.seed)?;
     for _ in 0..STEPS_WARM_UP {
         trainer.step();

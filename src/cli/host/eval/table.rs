@@ -3,7 +3,7 @@
 
 use super::comparison::{self, Candidate, Comparison};
 use crate::encoder::Embedder;
-use crate::evaluate::{Confusion, FewShotResult, HeadKind, Interval, Outcome, ProbeResult};
+use crate::evaluate::{ConfusionMatrix, FewShotResult, HeadKind, Interval, Outcome, ProbeResult};
 use crate::report::text::{left, shown, widest};
 
 /// Classes up to which the table shows each recall; above, only the worst and the best.
@@ -38,7 +38,7 @@ pub struct Row {
     recalls: Vec<Option<f64>>,
     accuracy: f64,
     area_under_roc: Option<f64>,
-    confusion: Confusion,
+    confusion: ConfusionMatrix,
     fit: Option<Outcome>,
 }
 

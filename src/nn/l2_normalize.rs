@@ -5,11 +5,11 @@
 /// Shorter rows are divided by this instead of their length: a row of zeros stays one.
 const LENGTH_MIN: f32 = 1e-12;
 
-/// `z[n] = u[n] / |u[n]|`; gives `1 / |u[n]|` `[N]` for [`unit_length_backward`].
+/// `z[n] = u[n] / |u[n]|`; gives `1 / |u[n]|` `[N]` for [`l2_normalize_backward`].
 ///
 /// * `z`: `[N, D]`, overwritten
 /// * `u`: `[N, D]`
-pub fn unit_length_forward(z: &mut [f32], u: &[f32], dim: usize) -> Vec<f32> {
+pub fn l2_normalize(z: &mut [f32], u: &[f32], dim: usize) -> Vec<f32> {
     let normalise = |(z, u): (&mut [f32], &[f32])| {
         let length = u.iter().map(|u| f64::from(*u).powi(2)).sum::<f64>().sqrt() as f32;
         let inverse = 1.0 / length.max(LENGTH_MIN);
@@ -24,7 +24,7 @@ pub fn unit_length_forward(z: &mut [f32], u: &[f32], dim: usize) -> Vec<f32> {
 /// * `dz`: `[N, D]`, becomes `du`
 /// * `z`: `[N, D]`
 /// * `inverse_lengths`: `[N]`
-pub fn unit_length_backward(dz: &mut [f32], z: &[f32], inverse_lengths: &[f32], dim: usize) {
+pub fn l2_normalize_backward(dz: &mut [f32], z: &[f32], inverse_lengths: &[f32], dim: usize) {
     for ((dz, z), inverse) in dz.chunks_exact_mut(dim).zip(z.chunks_exact(dim)).zip(inverse_lengths) {
         let along = dz.iter().zip(z).map(|(d, z)| f64::from(*d) * f64::from(*z)).sum::<f64>() as f32;
         dz.iter_mut().zip(z).for_each(|(d, z)| *d = (*d - z * along) * inverse);
@@ -42,14 +42,14 @@ mod tests {
         let weights: Vec<f32> = (0..15).map(|_| rng.normal()).collect();
         let loss = |u: &[f32]| {
             let mut z = vec![0.0; u.len()];
-            unit_length_forward(&mut z, u, dim);
+            l2_normalize(&mut z, u, dim);
             z.iter().zip(&weights).map(|(z, w)| f64::from(*z) * f64::from(*w)).sum::<f64>()
         };
         let mut z = vec![0.0; 15];
-        let inverse = unit_length_forward(&mut z, &u, dim);
+        let inverse = l2_normalize(&mut z, &u, dim);
         assert!(z.chunks(dim).all(|row| (row.iter().map(|z| z * z).sum::<f32>() - 1.0).abs() < 1e-6));
         let mut gradient = weights.clone();
-        unit_length_backward(&mut gradient, &z, &inverse, dim);
+        l2_normalize_backward(&mut gradient, &z, &inverse, dim);
         for i in 0..u.len() {
             let at = |by: f32| {
                 let mut nudged = u.clone();
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_row_of_zeros_stays_finite() {
         let mut z = [9.0; 2];
-        let inverse = unit_length_forward(&mut z, &[0.0; 2], 2);
+        let inverse = l2_normalize(&mut z, &[0.0; 2], 2);
         assert!(z == [0.0; 2] && inverse[0].is_finite());
     }
 }
