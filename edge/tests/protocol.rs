@@ -1,8 +1,8 @@
 //! Every message of the protocol in bytes: `docs/protocol.md` says them, this file makes them.
 
 use macula_edge::protocol::message::{
-    BundleReport, Candidate, FORGETTING_CONFIRMATION, Fate, HelloReply, Input, LineCounters, Neighbour, Outcome,
-    Prediction, Provenance, RESET_CONFIRMATION, SelfTest, Setback, StatePart, Status, TestResult, VERSION, Wear,
+    BundleReport, Candidate, FORGETTING_CONFIRMATION, CandidateState, HelloReply, Input, LineCounters, Neighbour, Outcome,
+    Prediction, Provenance, RESET_CONFIRMATION, SelfTest, RollbackReason, StatePart, Status, TestResult, VERSION, Wear,
     message_max,
 };
 use macula_edge::protocol::{Client, Endpoint, Reason, Refusal, Reply, Request, packet_max};
@@ -113,14 +113,14 @@ fn replies() -> Vec<Reply<'static>> {
         Reply::Bundle { next: 4096 },
         Reply::BundleTaken { slot: 1 },
         Reply::SelfTest(SelfTest { store: passed, supports: passed, encoder: absent, memory: failed }),
-        Reply::Bundles(bundles(Some(Fate::Waiting { tries: 1 }))),
-        Reply::Bundles(bundles(Some(Fate::RolledBack { why: Setback::Golden as u8 }))),
+        Reply::Bundles(bundles(Some(CandidateState::Pending { attempts: 1 }))),
+        Reply::Bundles(bundles(Some(CandidateState::RolledBack { reason: RollbackReason::Golden as u8 }))),
         Reply::Bundles(bundles(None)),
     ]
 }
 
-fn bundles(fate: Option<Fate>) -> BundleReport {
-    let candidate = fate.map(|fate| Candidate { slot: 1, sha256: [0x33; 32], fate });
+fn bundles(state: Option<CandidateState>) -> BundleReport {
+    let candidate = state.map(|state| Candidate { slot: 1, sha256: [0x33; 32], state });
     BundleReport { slot: 0, sha256: [0x22; 32], counter: 300, candidate }
 }
 
@@ -218,13 +218,13 @@ fn reasons_keep_their_numbers() {
 }
 
 #[test]
-fn setbacks_keep_their_numbers() {
+fn rollback_reasons_keep_their_numbers() {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md")).unwrap();
-    for (number, setback) in (1..).zip(Setback::ALL) {
-        assert_eq!((setback as u8, Setback::of(number)), (number, Some(setback)));
-        assert!(setback.to_string().len() > 10 && document.contains("a *setback*:"), "{setback}");
+    for (number, rollback_reason) in (1..).zip(RollbackReason::ALL) {
+        assert_eq!((rollback_reason as u8, RollbackReason::of(number)), (number, Some(rollback_reason)));
+        assert!(rollback_reason.to_string().len() > 10 && document.contains("a *rollback reason*:"), "{rollback_reason}");
     }
-    assert_eq!((Setback::of(0), Setback::of(6)), (None, None));
+    assert_eq!((RollbackReason::of(0), RollbackReason::of(6)), (None, None));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn the_longest_messages_fit() {
             bundle_len: all,
         };
         Reply::Status(status).write(&mut message).unwrap();
-        let candidate = Some(Candidate { slot: 255, sha256: [0xFF; 32], fate: Fate::Waiting { tries: 255 } });
+        let candidate = Some(Candidate { slot: 255, sha256: [0xFF; 32], state: CandidateState::Pending { attempts: 255 } });
         let report = BundleReport { slot: 255, sha256: [0xFF; 32], counter: u64::MAX, candidate };
         Reply::Bundles(report).write(&mut message).unwrap();
     }

@@ -5,11 +5,11 @@ use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 use macula_edge::decide::Judge;
 use macula_edge::encoder::{Embedder, FeaturesOnly};
-use macula_edge::protocol::message::Setback;
+use macula_edge::protocol::message::RollbackReason;
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Endpoint, packet_max};
 use macula_edge::session::{
-    BundleSlots, Memory, Offer, Profile, Session, Start, StartMemory, begin_start, roll_back, settle, would_forget,
+    BundleSlots, Memory, BundleSummary, Profile, Session, Start, StartMemory, begin_start, roll_back, open_and_confirm, would_forget,
 };
 use macula_edge::store::{Flash, StoreError, buffer_len};
 use macula_edge::taught::{Name, Record, Taught};
@@ -23,10 +23,10 @@ pub const BLOCK: usize = 4096;
 pub type BoardFlash = SimFlash<4, 8, BLOCK>;
 
 /// Decides on bundles: a function, because a board's firmware decides the same each time.
-pub type Accept = fn(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32>;
+pub type Accept = fn(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<BundleSummary, u32>;
 
 /// Takes anything, as a bundle of [`Shape::features`].
-pub const ANY_BUNDLE: Accept = |_, _, _| Ok(Offer { identity: FEATURES_ONLY, counter: 0 });
+pub const ANY_BUNDLE: Accept = |_, _, _| Ok(BundleSummary { identity: FEATURES_ONLY, counter: 0 });
 
 const FEATURES_ONLY: [u8; 16] = *b"features only\0\0\0";
 
@@ -178,9 +178,9 @@ impl Board {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn roll_back(&mut self, why: Setback) -> Result<Start, StoreError> {
+    pub fn roll_back(&mut self, reason: RollbackReason) -> Result<Start, StoreError> {
         let range = self.store_range();
-        roll_back(&mut self.flash, range, self.ram.lend(), why)
+        roll_back(&mut self.flash, range, self.ram.lend(), reason)
     }
 
     /// Whether a start with the encoder of this identity would forget samples that must not be forgotten.
@@ -213,7 +213,7 @@ impl Board {
         embedder: E,
         counter: u64,
     ) -> Result<Running<'_, E>, StoreError> {
-        let offer = Offer { identity: embedder.identity(), counter };
+        let summary = BundleSummary { identity: embedder.identity(), counter };
         // A chip has memory for the larger of two encoders; what was in it is not looked at.
         let (store_len, features_len) = (self.ram.store.len(), self.ram.features.len());
         self.shape.dim = embedder.dim();
@@ -225,7 +225,7 @@ impl Board {
         let mut taught =
             Taught::new(shape.dim, &mut ram.names, &mut ram.records, &mut ram.features[..shape.supports * shape.dim])
                 .map_err(StoreError::Taught)?;
-        let store = settle(flash, range, start, offer, &mut ram.store, &mut taught)?;
+        let store = open_and_confirm(flash, range, start, summary, &mut ram.store, &mut taught)?;
         let (starts, len) = (shape.slot_starts(), shape.slot_blocks * BLOCK as u32);
         let slots = BundleSlots { starts, len, in_use: start.bundle.slot, accept: &self.accept, keeps: &|_| false };
         let memory = Memory {

@@ -5,9 +5,9 @@
 use ed25519_dalek::{Signer, SigningKey};
 use macula_edge::bundle::{BundleError, HEADER_LEN, PART_LEN, PartKind, PublicKey, SIGNATURE_LEN, verify, write};
 use macula_edge::encoder::FeaturesOnly;
-use macula_edge::protocol::message::{BundleReport, Candidate, FORGETTING_CONFIRMATION, Fate, Input, Setback, Status};
+use macula_edge::protocol::message::{BundleReport, Candidate, FORGETTING_CONFIRMATION, CandidateState, Input, RollbackReason, Status};
 use macula_edge::protocol::{Reason, Reply, Request};
-use macula_edge::session::{Bundle, Offer, TRIES_MAX};
+use macula_edge::session::{Bundle, BundleSummary, ATTEMPTS_MAX};
 use macula_edge::store::StoreError;
 use macula_firmware_sim::board::{BLOCK, Board, Running, Shape};
 use macula_firmware_sim::flash::Cut;
@@ -40,12 +40,12 @@ fn public(key: &SigningKey) -> PublicKey {
 }
 
 /// Accepts what a trusted key signed, read by its parts.
-fn accept(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32> {
+fn accept(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<BundleSummary, u32> {
     assert!(slot < 2);
     let mut last = [0; 1];
     assert!(read(len - 1, &mut last) && !read(len, &mut last), "exactly the bundle can be read");
     let (encoder, counter, _) = parse(len, read).map_err(|error| error.code())?;
-    Ok(Offer { identity: encoder.identity, counter })
+    Ok(BundleSummary { identity: encoder.identity, counter })
 }
 
 /// The encoder that a bundle holds, its counter, and whether its golden images pass; once it is verified.
@@ -249,11 +249,11 @@ fn switch_on(board: &mut Board) -> Result<Device<'_>, StoreError> {
     loop {
         let (encoder, counter, golden) = parse_slot(board, start.bundle);
         let why = match golden {
-            true if board.would_forget(start, encoder.identity)? => Setback::WouldForget,
+            true if board.would_forget(start, encoder.identity)? => RollbackReason::WouldForget,
             true => return board.start_with(start, encoder, counter),
-            false => Setback::Golden,
+            false => RollbackReason::Golden,
         };
-        assert!(start.on_trial, "{why:?}: there is nothing to go back to");
+        assert!(start.is_pending, "{why:?}: there is nothing to go back to");
         start = board.roll_back(why)?;
     }
 }
@@ -409,21 +409,21 @@ fn a_bundle_that_brings_the_device_down_is_given_up() {
     let (mut board, state) = taught_board(&bundle(GOOD, 3000, 1));
     let new = bundle(GOOD, 5000, 2);
     assert_eq!(send(&mut restart(&mut board), &new, 240), Some(Said::Taken(1)));
-    for tries in 1..=TRIES_MAX {
+    for attempt in 1..=ATTEMPTS_MAX {
         let start = board.begin_start().unwrap();
-        assert!(start.on_trial && start.bundle.slot == 1, "try {tries}");
+        assert!(start.is_pending && start.bundle.slot == 1, "attempt {attempt}");
         // Here it goes down.
     }
     let mut device = restart(&mut board);
     assert_eq!((slots(&mut device), device.state()), ([0; 2], state));
     serves(&mut device);
-    let fate = Fate::RolledBack { why: Setback::NeverEnded as u8 };
-    assert_eq!(bundles(&mut device).candidate, Some(Candidate { slot: 1, sha256: sha256(&new), fate }));
+    let state = CandidateState::RolledBack { reason: RollbackReason::NeverCompleted as u8 };
+    assert_eq!(bundles(&mut device).candidate, Some(Candidate { slot: 1, sha256: sha256(&new), state }));
     // Somebody means it: it is here already, and is tried again.
     let begin = Request::BundleBegin { len: new.len() as u32, sha256: sha256(&new) };
     assert_eq!(ask(&mut device, &begin), Some(Said::Next(new.len() as u32)));
     assert_eq!(ask(&mut device, &Request::BundleCommit), Some(Said::Taken(1)));
-    assert_eq!(bundles(&mut device).candidate.unwrap().fate, Fate::Waiting { tries: 0 });
+    assert_eq!(bundles(&mut device).candidate.unwrap().state, CandidateState::Pending { attempts: 0 });
     let mut device = restart(&mut board);
     let report = bundles(&mut device);
     assert_eq!((report.slot, report.sha256, report.candidate), (1, sha256(&new), None));
@@ -452,8 +452,8 @@ fn what_is_refused_leaves_the_running_one_serving() {
     assert_eq!(send(&mut device, &failing, 240), Some(Said::Taken(1)));
     let mut device = restart(&mut board);
     let report = bundles(&mut device);
-    let why = Setback::Golden as u8;
-    assert_eq!((report.counter, report.candidate.unwrap().fate), (5, Fate::RolledBack { why }));
+    let reason = RollbackReason::Golden as u8;
+    assert_eq!((report.counter, report.candidate.unwrap().state), (5, CandidateState::RolledBack { reason }));
     serves(&mut device);
     let newer = bundle(Head { counter: 7, ..GOOD }, 5000, 4);
     assert_eq!(send(&mut device, &newer, 240), Some(Said::Taken(1)));
@@ -514,8 +514,8 @@ fn another_encoder_asks_before_it_forgets() {
     let state = teach(&mut device);
     let mut device = restart(&mut board);
     assert_eq!((slots(&mut device), device.state()), ([0; 2], state));
-    let why = Setback::WouldForget as u8;
-    assert_eq!(bundles(&mut device).candidate.unwrap().fate, Fate::RolledBack { why });
+    let reason = RollbackReason::WouldForget as u8;
+    assert_eq!(bundles(&mut device).candidate.unwrap().state, CandidateState::RolledBack { reason });
 }
 
 /// The power fails at each operation of the start that makes the store anew for another encoder: everything that was
@@ -539,7 +539,7 @@ fn power_cuts_while_the_encoder_changes() {
             assert_eq!(bundles(&mut device).counter, 3);
             assert_ne!(device.state(), state);
             match seen {
-                Some(start) => cuts[usize::from(start.on_trial)] += 1,
+                Some(start) => cuts[usize::from(start.is_pending)] += 1,
                 None => break,
             }
         }

@@ -4,7 +4,7 @@ use macula_edge::decide::Judge;
 use macula_edge::encoder::FeaturesOnly;
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Reply, Request};
-use macula_edge::session::{BundleSlots, Memory, Offer, Profile, Session};
+use macula_edge::session::{BundleSlots, Memory, BundleSummary, Profile, Session};
 use macula_edge::store::{Store, buffer_len};
 use macula_edge::taught::{Name, Record, Taught};
 use macula_firmware_sim::flash::SimFlash;
@@ -32,7 +32,7 @@ fn parts_needed<const W: usize>(dim: usize, part: usize) -> usize {
         scratch: &mut scratch,
         probabilities: &mut probabilities,
     };
-    let accept = |_, _, _: &mut dyn FnMut(u32, &mut [u8]) -> bool| Ok(Offer { identity: IDENTITY, counter: 0 });
+    let accept = |_, _, _: &mut dyn FnMut(u32, &mut [u8]) -> bool| Ok(BundleSummary { identity: IDENTITY, counter: 0 });
     let starts = [STORE_BLOCKS, STORE_BLOCKS + SLOT_BLOCKS].map(|block| block * BLOCK);
     let slots =
         BundleSlots { starts, len: SLOT_BLOCKS * BLOCK, in_use: 0, accept: &accept, keeps: &|_: &[u8; 16]| false };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use macula_edge::bundle::{BundleError, Header, counter};
+use macula_edge::bundle::{BundleError, Header, anti_rollback};
 
 use super::CheckFailed;
 use crate::bundle::{self, OpenError, PublicKey};
@@ -33,7 +33,7 @@ pub fn open_encoder(name: &str, options: &OpenOptions<'_>) -> anyhow::Result<Ope
 
 /// Refuses a bundle, which is not the one in use, that is not newer than the one that a device has used.
 pub fn check_counter(name: &str, bundle: &[u8], seen: u64) -> anyhow::Result<()> {
-    let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| counter::check(given, seen, false));
+    let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| anti_rollback::check(given, seen, false));
     checked.map_err(|source| refused(OpenError::Refused { path: name.to_owned(), source }))
 }
 

@@ -6,7 +6,7 @@ use macula_edge::bundle::TrustedKeys;
 use macula_edge::decide::Judge;
 use macula_edge::protocol::message::{Input, message_max};
 use macula_edge::protocol::{Endpoint, Reason, Reply, Request, packet_max};
-use macula_edge::session::{self, Accept, BundleSlots, Offer, Profile, Session, Start, StartMemory};
+use macula_edge::session::{self, Accept, BundleSlots, BundleSummary, Profile, Session, Start, StartMemory};
 use macula_edge::store::{Store, StoreError, buffer_len};
 use macula_edge::taught::{Name, Record, Source, Taught};
 
@@ -168,8 +168,8 @@ impl<'m> Device<'m> {
             Some(Bundled { start, counter, trusted, accept, keeps }) => {
                 let (starts, len, in_use) = (SLOT_STARTS, SLOT_LEN, start.bundle.slot);
                 slots = Some(BundleSlots { starts, len, in_use, accept, keeps });
-                let offer = Offer { identity, counter };
-                let mut store = session::settle(file, range, start, offer, store, &mut taught).map_err(failed)?;
+                let summary = BundleSummary { identity, counter };
+                let mut store = session::open_and_confirm(file, range, start, summary, store, &mut taught).map_err(failed)?;
                 remember(&mut store, trusted).map_err(failed)?;
                 store
             }
@@ -204,8 +204,8 @@ impl<'m> Device<'m> {
     }
 
     /// Whether a bundle waits to be tried: the device is to be switched on anew.
-    pub fn is_update_waiting(&self) -> bool {
-        self.session.is_update_waiting()
+    pub fn is_update_pending(&self) -> bool {
+        self.session.is_update_pending()
     }
 
     /// What it knows.

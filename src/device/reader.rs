@@ -1,8 +1,8 @@
 //! Bundles as they are signed.
 
 use macula_edge::bundle::{BundleError, PartKind, PublicKey};
-use macula_edge::protocol::message::Setback;
-use macula_edge::session::Offer;
+use macula_edge::protocol::message::RollbackReason;
+use macula_edge::session::BundleSummary;
 
 use super::{BundleReader, Loaded, Unusable, fingerprint};
 use crate::bundle::{Bundle, OpenError};
@@ -16,12 +16,12 @@ pub struct SignedBundles {
 }
 
 impl BundleReader for SignedBundles {
-    fn offer(&self, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Offer, u32> {
-        let offer = || -> Result<Offer, OpenError> {
+    fn summary(&self, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<BundleSummary, u32> {
+        let summary = || -> Result<BundleSummary, OpenError> {
             let bundle = Bundle::from_bytes("the bundle", bytes, trusted)?;
-            Ok(Offer { identity: identity(&bundle, &self.host)?, counter: bundle.header().counter })
+            Ok(BundleSummary { identity: identity(&bundle, &self.host)?, counter: bundle.header().counter })
         };
-        offer().map_err(|error| error.reason().code())
+        summary().map_err(|error| error.reason().code())
     }
 
     fn is_stopped(&self) -> bool {
@@ -41,7 +41,7 @@ impl BundleReader for SignedBundles {
                 limits: [limits.classes, limits.supports],
             })
         };
-        load().map_err(|error| Unusable { why: setback(&error), message: sentence(&error) })
+        load().map_err(|error| Unusable { reason: rollback_reason(&error), message: sentence(&error) })
     }
 }
 
@@ -70,10 +70,10 @@ fn first_half(digits: &str) -> Option<[u8; 16]> {
     Some(bytes)
 }
 
-fn setback(error: &OpenError) -> Setback {
+fn rollback_reason(error: &OpenError) -> RollbackReason {
     match error.reason() {
-        BundleError::Golden { .. } => Setback::Golden,
-        _ => Setback::Unreadable,
+        BundleError::Golden { .. } => RollbackReason::Golden,
+        _ => RollbackReason::Unreadable,
     }
 }
 

@@ -7,10 +7,10 @@
 
 use std::path::PathBuf;
 
-use macula_edge::bundle::{TrustedKeys, counter};
+use macula_edge::bundle::{TrustedKeys, anti_rollback};
 use macula_edge::encoder::Embedder as _;
 use macula_edge::image::RawImage;
-use macula_edge::protocol::message::Setback;
+use macula_edge::protocol::message::RollbackReason;
 use macula_edge::session::{Start, confirm};
 use macula_edge::store::{Store, StoreError};
 use macula_edge::taught::{Name, Record, Supports, Taught};
@@ -47,7 +47,7 @@ impl Site<'_> {
             Ok(renewed) => renewed,
             Err(error) => {
                 self.remove_half_made();
-                return Ok(Err(Unusable { why: Setback::Samples, message: error.to_string() }));
+                return Ok(Err(Unusable { reason: RollbackReason::Samples, message: error.to_string() }));
             }
         };
         renewed.take_place_of(self.store)?;
@@ -68,7 +68,7 @@ impl Site<'_> {
             let Opened { mut store, mut taught } = memory.open(&mut file, card)?;
             write(&mut store, &mut taught, carried)?;
             trusted.save(&mut store)?;
-            counter::raise(&mut store, carried.counter)?;
+            anti_rollback::raise(&mut store, carried.counter)?;
             confirm(&mut store, start.bundle, loaded.counter)
         };
         written().map_err(|error| self.store_failed(error))?;
@@ -98,17 +98,17 @@ impl Site<'_> {
     ) -> Result<Result<Carried, Unusable>, DeviceError> {
         let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
         let Opened { mut store, taught } = memory.open(file, card).map_err(|error| self.store_failed(error))?;
-        let counter = counter::seen(&mut store).map_err(|error| self.store_failed(error))?;
+        let counter = anti_rollback::highest_used(&mut store).map_err(|error| self.store_failed(error))?;
         let names = taught.names().iter().zip(0..).filter(|(name, _)| !name.is_free());
         let classes = names.map(|(&name, slot)| (slot, name)).collect();
         let samples = match self.embed_anew(taught.supports(), loaded) {
             Ok(samples) => samples,
-            Err(message) => return Ok(Err(Unusable { why: Setback::Samples, message })),
+            Err(message) => return Ok(Err(Unusable { reason: RollbackReason::Samples, message })),
         };
         let lost = taught.supports().len() - samples.len();
         if lost > 0 && !start.may_forget {
             let message = format!("it has another encoder, and {lost} samples are not kept as images");
-            return Ok(Err(Unusable { why: Setback::WouldForget, message }));
+            return Ok(Err(Unusable { reason: RollbackReason::WouldForget, message }));
         }
         Ok(Ok(Carried { classes, samples, counter }))
     }

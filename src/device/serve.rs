@@ -113,7 +113,7 @@ pub fn serve(
         #[cfg(unix)]
         Listener::Serial(line) => converse(device, line, stop, &mut || false)?,
     }
-    Ok(if device.is_update_waiting() { Ended::UpdateWaiting } else { Ended::Stopped })
+    Ok(if device.is_update_pending() { Ended::UpdateWaiting } else { Ended::Stopped })
 }
 
 fn serve_sockets(
@@ -123,7 +123,7 @@ fn serve_sockets(
     stop: &AtomicBool,
     complain: &dyn Fn(&str),
 ) -> io::Result<()> {
-    while !stop.load(Ordering::Relaxed) && !device.is_update_waiting() {
+    while !stop.load(Ordering::Relaxed) && !device.is_update_pending() {
         let stream = match clients.pop_front() {
             Some(stream) => stream,
             None if !wait_for_bytes(listener, TICK)? => continue,
@@ -147,7 +147,7 @@ fn serve_sockets(
         let served = stream.try_clone().and_then(Tcp::serving);
         match served.and_then(|mut line| converse(device, &mut line, stop, &mut waiting)) {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => complain(&format!("a client: {error}")),
-            Ok(()) if device.is_update_waiting() => clients.push_front(stream),
+            Ok(()) if device.is_update_pending() => clients.push_front(stream),
             _ => {}
         }
     }
@@ -177,7 +177,7 @@ fn converse(
     waiting: &mut dyn FnMut() -> bool,
 ) -> io::Result<()> {
     let (mut bytes, mut answer, mut heard) = (vec![0; READ_LEN], Vec::new(), Instant::now());
-    while !stop.load(Ordering::Relaxed) && !device.is_update_waiting() {
+    while !stop.load(Ordering::Relaxed) && !device.is_update_pending() {
         let arrived = line.receive(&mut bytes, TICK)?;
         if arrived == 0 {
             if heard.elapsed() >= SILENCE_MAX && waiting() {

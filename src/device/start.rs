@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use macula_edge::bundle::{BUNDLE_LEN_MAX, PublicKey, TrustedKeys};
-use macula_edge::protocol::message::Setback;
-use macula_edge::session::{Bundle, Offer, Start, begin_start, roll_back, with_settings};
+use macula_edge::protocol::message::RollbackReason;
+use macula_edge::session::{Bundle, BundleSummary, Start, begin_start, roll_back, with_settings};
 use macula_edge::store::StoreError;
 use sha2::{Digest, Sha256};
 
@@ -37,7 +37,7 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Unusable {
     /// The reason, as devices tell it.
-    pub why: Setback,
+    pub reason: RollbackReason,
     /// The reason in a sentence.
     pub message: String,
 }
@@ -48,14 +48,14 @@ pub trait BundleReader {
     ///
     /// # Errors
     /// A bundle that no trusted key signed, or that is not whole.
-    fn offer(&self, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Offer, u32>;
+    fn summary(&self, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<BundleSummary, u32>;
 
     /// Its encoder, once it has given the features of the golden images.
     ///
     /// * `name`: what errors call it
     ///
     /// # Errors
-    /// As [`Self::offer`], and for an encoder that cannot be run or gives other features.
+    /// As [`Self::summary`], and for an encoder that cannot be run or gives other features.
     fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, Unusable>;
 
     /// Whether this program was asked to stop: what failed meanwhile says nothing about a bundle.
@@ -125,7 +125,7 @@ impl Site<'_> {
             if !read(0, &mut bytes) {
                 return Err(macula_edge::bundle::BundleError::Read { at: 0 }.code());
             }
-            reader.offer(bytes, trusted.keys())
+            reader.summary(bytes, trusted.keys())
         };
         let keeps = |source: &_| images.is_some_and(|images| images.has(source));
         let bundled = Bundled { start, counter: loaded.counter, trusted, accept: &accept, keeps: &keeps };
@@ -181,15 +181,15 @@ impl Site<'_> {
                     self.reader.load(&name, bytes, trusted.keys())
                 }
                 // Without a word of the store, there is nothing to go back to.
-                Err(error) if !start.on_trial => return Err(error),
-                Err(error) => Err(Unusable { why: Setback::Unreadable, message: error.to_string() }),
+                Err(error) if !start.is_pending => return Err(error),
+                Err(error) => Err(Unusable { reason: RollbackReason::Unreadable, message: error.to_string() }),
             };
             let unusable = match loaded {
                 Ok(loaded) if loaded.encoder.identity() == card.identity => {
                     unknown.map_or(Ok(()), |bytes| self.install(&bytes))?;
                     return Ok(Ready { file, card, start, loaded, trusted });
                 }
-                Ok(loaded) if start.on_trial => match self.renew(&mut file, &card, start, &loaded, trusted)? {
+                Ok(loaded) if start.is_pending => match self.renew(&mut file, &card, start, &loaded, trusted)? {
                     Ok(renewed) => {
                         (file, card) = renewed;
                         return Ok(Ready { file, card, start, loaded, trusted });
@@ -203,15 +203,15 @@ impl Site<'_> {
                 }
                 Err(unusable) => unusable,
             };
-            let Unusable { why, message } = unusable;
+            let Unusable { reason, message } = unusable;
             if self.reader.is_stopped() {
                 return Err(DeviceError::Stopped);
             }
-            if !start.on_trial {
+            if !start.is_pending {
                 let path = file.slot_path(slot).display().to_string();
                 return Err(DeviceError::Bundle { path, message });
             }
-            start = roll_back(&mut file, range.clone(), memory.lend(), why).map_err(failed)?;
+            start = roll_back(&mut file, range.clone(), memory.lend(), reason).map_err(failed)?;
             (self.complain)(&format!("the new bundle is given up, and the one before is used: {message}"));
         }
     }
@@ -283,5 +283,5 @@ impl Site<'_> {
 
 fn first_start(bytes: &[u8]) -> Start {
     let (len, sha256) = (bytes.len() as u32, Sha256::digest(bytes).into());
-    Start { bundle: Bundle { slot: 0, len, sha256 }, on_trial: false, may_forget: false }
+    Start { bundle: Bundle { slot: 0, len, sha256 }, is_pending: false, may_forget: false }
 }

@@ -184,7 +184,7 @@ impl Client<'_> {
                 return Ok(knowledge);
             }
         }
-        Err(LinkError::Restless { address: self.address().to_owned(), times: READINGS_MAX })
+        Err(LinkError::ConcurrentModification { address: self.address().to_owned(), times: READINGS_MAX })
     }
 
     /// SHA-256 of all that the device knows, in its canonical form.

@@ -72,7 +72,7 @@ pub enum LinkError {
     },
     /// Another host changed the device while its state was being read.
     #[error("what the device at {address} knows changed {times} times while it was read")]
-    Restless {
+    ConcurrentModification {
         /// Where.
         address: String,
         /// How often we began again.

@@ -12,8 +12,8 @@ mod wait;
 
 pub use address::{Address, BAUD_DEFAULT};
 pub use answers::{
-    BundleReport, Candidate, Class, Device, Fate, Feature, Knowledge, Learned, Neighbour, Outcome, Provenance,
-    SelfTest, Setback, Status, Support, TestResult, Verdict, Wear,
+    BundleReport, Candidate, Class, Device, CandidateState, Feature, Knowledge, Learned, Neighbour, Outcome, Provenance,
+    SelfTest, RollbackReason, Status, Support, TestResult, Verdict, Wear,
 };
 pub use calls::{Question, Sample};
 pub use client::{Client, ClientMemory, Embed};

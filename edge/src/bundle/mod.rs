@@ -4,7 +4,7 @@
 //! that was signed. It reads the bundle once, in pieces, wherever it lies: a slot of flash, a file, memory.
 
 mod corpus; //  the part that says what the features look like over the corpus
-pub mod counter; // against roll-back
+pub mod anti_rollback; // the highest counter that this device has used
 mod error; //   why a bundle is refused, in numbers
 mod format; //  the bytes of the header and of the table of parts
 mod golden; //  the part of images whose features are known

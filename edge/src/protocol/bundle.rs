@@ -24,31 +24,31 @@ pub struct Candidate {
     pub slot: u8,
     /// Its SHA-256.
     pub sha256: [u8; 32],
-    /// What becomes of it.
-    pub fate: Fate,
+    /// What became of it.
+    pub state: CandidateState,
 }
 
 /// What becomes of a bundle that was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fate {
+pub enum CandidateState {
     /// The next start tries it.
-    Waiting {
+    Pending {
         /// Starts that were begun with it.
-        tries: u8,
+        attempts: u8,
     },
     /// It was tried, and the device went back to what it had.
     RolledBack {
-        /// The number of a [`Setback`]; a newer device may have others.
-        why: u8,
+        /// The number of a [`RollbackReason`]; a newer device may have others.
+        reason: u8,
     },
 }
 
 /// Why a device went back to the bundle before. Hosts know these numbers: append, never renumber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Setback {
+pub enum RollbackReason {
     /// No start that tried it came to its end: the device went down, or lost its power, each time.
-    NeverEnded = 1,
+    NeverCompleted = 1,
     /// It cannot be read, or its encoder cannot be loaded.
     Unreadable = 2,
     /// It did not give the features of its golden images.
@@ -59,9 +59,9 @@ pub enum Setback {
     WouldForget = 5,
 }
 
-impl Setback {
+impl RollbackReason {
     /// All of them, in the order of their numbers, which begin with 1.
-    pub const ALL: [Self; 5] = [Self::NeverEnded, Self::Unreadable, Self::Golden, Self::Samples, Self::WouldForget];
+    pub const ALL: [Self; 5] = [Self::NeverCompleted, Self::Unreadable, Self::Golden, Self::Samples, Self::WouldForget];
 
     /// The one of this number; `None` where a newer device knows more of them.
     pub fn of(number: u8) -> Option<Self> {
@@ -69,10 +69,10 @@ impl Setback {
     }
 }
 
-impl fmt::Display for Setback {
+impl fmt::Display for RollbackReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NeverEnded => "no start with it came to its end",
+            Self::NeverCompleted => "no start with it came to its end",
             Self::Unreadable => "it cannot be read, or its encoder cannot be loaded",
             Self::Golden => "it does not give the features of its golden images",
             Self::Samples => "its encoder cannot take the images of what was taught",

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 
-pub use super::bundle::{BundleReport, Candidate, Fate, Setback};
+pub use super::bundle::{BundleReport, Candidate, CandidateState, RollbackReason};
 pub use super::reply::{
     HelloReply, LineCounters, Neighbour, Outcome, Prediction, Provenance, Reply, SelfTest, StatePart, Status,
     TestResult, Wear,

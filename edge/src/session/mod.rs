@@ -10,9 +10,10 @@
 
 mod decide;
 mod feature;
-mod ledger;
+mod boot_state;
 mod nearest;
 mod report;
+mod rollback;
 mod stage;
 mod teach;
 mod update;
@@ -24,10 +25,11 @@ use crate::protocol::{Reason, Refusal, Reply, Request};
 use crate::store::{Flash, Store, StoreError};
 use crate::taught::Taught;
 
-pub use ledger::{
-    Bundle, Start, StartMemory, TRIES_MAX, begin_start, confirm, roll_back, settle, with_settings, would_forget,
+pub use boot_state::Bundle;
+pub use rollback::{
+    ATTEMPTS_MAX, Start, StartMemory, begin_start, confirm, roll_back, open_and_confirm, with_settings, would_forget,
 };
-pub use update::{Accept, BundleSlots, Offer};
+pub use update::{Accept, BundleSlots, BundleSummary};
 
 use decide::Decider;
 use stage::Stage;
@@ -143,8 +145,8 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
     }
 
     /// Whether a bundle waits to be tried by the next start.
-    pub fn is_update_waiting(&self) -> bool {
-        self.update.is_waiting()
+    pub fn is_update_pending(&self) -> bool {
+        self.update.is_pending()
     }
 
     /// The image that is staged, once it is whole.

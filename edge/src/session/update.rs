@@ -7,13 +7,13 @@
 //! 3. With the last byte the whole slot is read back and hashed, and whoever knows the form of a bundle is asked. One
 //!    of an older counter is refused, and another one of the same counter, and so is one of another encoder for which samples would be forgotten, unless the
 //!    host said that they may.
-//! 4. Only then one setting, written atomically, makes it the candidate of the next start (`ledger.rs`).
+//! 4. Only then one setting, written atomically, makes it the candidate of the next start (`boot_state.rs`).
 
 use sha2::{Digest, Sha256};
 
-use super::ledger::{BUNDLE_LEN, Bundle, Ledger, Trial};
+use super::boot_state::{BUNDLE_LEN, Bundle, BootState, CandidateBundle};
 use super::refusal;
-use crate::bundle::counter;
+use crate::bundle::anti_rollback;
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::{Flash, SETTING_MAX, Store, StoreError};
 use crate::taught::{Source, Taught};
@@ -30,7 +30,7 @@ const READ_LEN: usize = 256;
 
 /// What a bundle that a device can start with brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct BundleSummary {
     /// The identity of its encoder.
     pub identity: [u8; 16],
     /// Its counter against roll-back: a device does not go back to a lower one.
@@ -39,7 +39,7 @@ pub struct Offer {
 
 /// Asks whether a bundle is one that the device can start with: its slot, its length, and how to read it (offset in the
 /// bundle, bytes; `false` where that fails). An `Err` carries the checker's own number for the reason.
-pub type Accept<'a> = dyn Fn(u8, u32, &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32> + 'a;
+pub type Accept<'a> = dyn Fn(u8, u32, &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<BundleSummary, u32> + 'a;
 
 /// Where bundles lie: outside the store's range, on whole erase blocks.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ pub struct BundleSlots<'m> {
 /// Bundles of a device.
 pub(super) struct Update<'m> {
     slots: Option<BundleSlots<'m>>,
-    ledger: Ledger,
+    boot_state: BootState,
     /// The least counter that a bundle must have.
     counter: u64,
     /// The one that is arriving, and its bytes that are on the flash.
@@ -91,13 +91,13 @@ impl<'m> Update<'m> {
     pub fn open<F: Flash>(slots: Option<BundleSlots<'m>>, store: &mut Store<'_, F>) -> Result<Self, StoreError> {
         let in_use = slots.map_or(0, |slots| slots.in_use);
         let mut update =
-            Self { slots, ledger: Ledger::came_with_device(in_use), counter: 0, arriving: None, held: Held::NOTHING };
+            Self { slots, boot_state: BootState::factory(in_use), counter: 0, arriving: None, held: Held::NOTHING };
         let Some(slots) = slots else { return Ok(update) };
         check_geometry::<F>(&slots)?;
         // A setting that is not ours, or of another division of the flash, is as good as none.
-        let ledger = Ledger::load(store)?.filter(|ledger| ledger.confirmed.slot == in_use);
-        update.ledger = ledger.unwrap_or(update.ledger);
-        update.counter = counter::seen(store)?;
+        let boot_state = BootState::load(store)?.filter(|boot_state| boot_state.confirmed.slot == in_use);
+        update.boot_state = boot_state.unwrap_or(update.boot_state);
+        update.counter = anti_rollback::highest_used(store)?;
         update.arriving = read_arriving(store)?.filter(|&(bundle, there)| {
             bundle.slot == 1 - in_use
                 && bundle.len <= slots.len
@@ -114,7 +114,7 @@ impl<'m> Update<'m> {
 
     /// The slot in use and the one for the next start; 255 where there are none.
     pub fn slots(&self) -> [u8; 2] {
-        self.slots.map_or([u8::MAX; 2], |_| [self.ledger.confirmed.slot, self.ledger.next().slot])
+        self.slots.map_or([u8::MAX; 2], |_| [self.boot_state.confirmed.slot, self.boot_state.next().slot])
     }
 
     /// Bytes there are of a bundle under way, and its length.
@@ -128,13 +128,13 @@ impl<'m> Update<'m> {
     }
 
     /// Whether another bundle waits for the next start.
-    pub fn is_waiting(&self) -> bool {
-        matches!(self.ledger.trial, Trial::Waiting { .. })
+    pub fn is_pending(&self) -> bool {
+        matches!(self.boot_state.candidate, CandidateBundle::Pending { .. })
     }
 
     pub fn report(&self) -> Result<Reply<'static>, Refusal> {
         self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
-        Ok(Reply::Bundles(self.ledger.report(self.counter)))
+        Ok(Reply::Bundles(self.boot_state.report(self.counter)))
     }
 
     pub fn begin<F: Flash>(
@@ -148,13 +148,13 @@ impl<'m> Update<'m> {
             return Err(Reason::BundleBytes.with(len.into(), slots.len.into()));
         }
         let is_this = |bundle: &Bundle| bundle.len == len && bundle.sha256 == sha256;
-        if let Some(bundle) = self.ledger.candidate().filter(is_this) {
+        if let Some(bundle) = self.boot_state.candidate().filter(is_this) {
             // Here already, perhaps of a commit whose reply was lost in a power cut.
             self.arrive(Some((bundle, len)));
         } else if !self.arriving.is_some_and(|(bundle, _)| is_this(&bundle)) {
-            self.try_nothing(store)?;
-            let arriving = if is_this(&self.ledger.confirmed) {
-                (self.ledger.confirmed, len)
+            self.clear_candidate(store)?;
+            let arriving = if is_this(&self.boot_state.confirmed) {
+                (self.boot_state.confirmed, len)
             } else {
                 let bundle = Bundle { slot: 1 - slots.in_use, len, sha256 };
                 write_arriving(store, bundle, 0)?;
@@ -245,21 +245,21 @@ impl<'m> Update<'m> {
         if there < bundle.len {
             return Err(Reason::BundleMissing.with(there.into(), bundle.len.into()));
         }
-        if !self.ledger.has_settled(bundle, may_forget) {
+        if !self.boot_state.is_committed(bundle, may_forget) {
             let checked = check(store.flash_mut(), slots, bundle)
-                .and_then(|offer| self.check_counter(store.flash_mut(), slots, (bundle, offer)));
-            let offer = match checked {
-                Ok(offer) => offer,
+                .and_then(|summary| self.check_counter(store.flash_mut(), slots, (bundle, summary)));
+            let summary = match checked {
+                Ok(summary) => summary,
                 Err(found) => {
                     self.drop_arriving(store)?;
                     return Err(found);
                 }
             };
             // The bundle stays: the host may ask its person, and say that it is meant.
-            if !may_forget && offer.identity != store.identity() {
+            if !may_forget && summary.identity != store.identity() {
                 check_kept(taught, slots.keeps)?;
             }
-            self.save(store, Trial::Waiting { bundle, tries: 0, may_forget })?;
+            self.save(store, CandidateBundle::Pending { bundle, attempts: 0, may_forget })?;
             store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)?;
         }
         Ok(Reply::BundleTaken { slot: bundle.slot })
@@ -271,20 +271,20 @@ impl<'m> Update<'m> {
         &self,
         flash: &mut F,
         slots: BundleSlots<'_>,
-        (bundle, offer): (Bundle, Offer),
-    ) -> Result<Offer, Refusal> {
-        if offer.counter < self.counter {
-            return Err(Reason::BundleOlder.with(offer.counter, self.counter));
+        (bundle, summary): (Bundle, BundleSummary),
+    ) -> Result<BundleSummary, Refusal> {
+        if summary.counter < self.counter {
+            return Err(Reason::BundleOlder.with(summary.counter, self.counter));
         }
-        if offer.counter > self.counter || self.is_in_use(flash, slots, bundle)? {
-            return Ok(offer);
+        if summary.counter > self.counter || self.is_in_use(flash, slots, bundle)? {
+            return Ok(summary);
         }
-        Err(Reason::BundleSameCounter.with(offer.counter, 0))
+        Err(Reason::BundleSameCounter.with(summary.counter, 0))
     }
 
     /// Whether `bundle` is, byte for byte, the one in use.
     fn is_in_use<F: Flash>(&self, flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Result<bool, Refusal> {
-        let confirmed = self.ledger.confirmed;
+        let confirmed = self.boot_state.confirmed;
         match confirmed.len {
             // It came with the device: its length and hash are not known, its bytes are. Without a counter none did.
             0 if self.counter == 0 => Ok(true),
@@ -295,20 +295,20 @@ impl<'m> Update<'m> {
 
     fn drop_arriving<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
         // Its slot is as good as empty, also for whoever was rolled back there.
-        self.try_nothing(store)?;
+        self.clear_candidate(store)?;
         self.arrive(None);
         store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)
     }
 
     /// The next start uses what this one does.
-    fn try_nothing<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
-        if self.ledger.trial == Trial::None { Ok(()) } else { self.save(store, Trial::None) }
+    fn clear_candidate<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
+        if self.boot_state.candidate == CandidateBundle::None { Ok(()) } else { self.save(store, CandidateBundle::None) }
     }
 
-    fn save<F: Flash>(&mut self, store: &mut Store<'_, F>, trial: Trial) -> Result<(), Refusal> {
-        let ledger = Ledger { trial, ..self.ledger };
-        ledger.save(store).map_err(refusal)?;
-        self.ledger = ledger;
+    fn save<F: Flash>(&mut self, store: &mut Store<'_, F>, candidate: CandidateBundle) -> Result<(), Refusal> {
+        let boot_state = BootState { candidate, ..self.boot_state };
+        boot_state.save(store).map_err(refusal)?;
+        self.boot_state = boot_state;
         Ok(())
     }
 
@@ -361,7 +361,7 @@ fn program<F: Flash>(flash: &mut F, at: u32, piece: &[u8]) -> Result<(), F::Erro
 }
 
 /// Whether what lies in the slot is what was announced and can be started with.
-fn check<F: Flash>(flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Result<Offer, Refusal> {
+fn check<F: Flash>(flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Result<BundleSummary, Refusal> {
     let start = slots.starts[usize::from(bundle.slot)];
     if hash(flash, start, bundle.len)? != bundle.sha256 {
         return Err(Reason::BundleHash.with(0, 0));

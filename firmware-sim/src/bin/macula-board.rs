@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use macula_edge::encoder::{Blob, BlobEncoder, Embedder};
-use macula_edge::protocol::message::Setback;
-use macula_edge::session::Offer;
+use macula_edge::protocol::message::RollbackReason;
+use macula_edge::session::BundleSummary;
 use macula_firmware_sim::board::{BLOCK, Board, Running, Shape};
 use macula_firmware_sim::flash::Cut;
 use macula_firmware_sim::line::{Line, Rates};
@@ -62,15 +62,15 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
 }
 
 /// A bundle is an encoder that this board could run.
-fn accept(_slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<Offer, u32> {
+fn accept(_slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<BundleSummary, u32> {
     let mut bytes = vec![0; len as usize];
-    if read(0, &mut bytes) { offer(&bytes).ok_or(1) } else { Err(2) }
+    if read(0, &mut bytes) { summary(&bytes).ok_or(1) } else { Err(2) }
 }
 
 /// What is in a blob; this board knows no counters.
-fn offer(bytes: &[u8]) -> Option<Offer> {
+fn summary(bytes: &[u8]) -> Option<BundleSummary> {
     let identity = Blob::parse(bytemuck::cast_slice(&words(bytes))).ok()?.identity();
-    Some(Offer { identity, counter: 0 })
+    Some(BundleSummary { identity, counter: 0 })
 }
 
 fn run(options: &Options) -> Result<(), String> {
@@ -104,17 +104,17 @@ fn run(options: &Options) -> Result<(), String> {
             let (mut arena, mut feature) = (vec![0; blob.arena_words()], vec![0; blob.dim()]);
             let mut encoder = BlobEncoder::new(blob, &mut arena).map_err(|error| error.to_string())?;
             let would_forget = board.would_forget(start, encoder.identity()).map_err(|error| error.to_string())?;
-            let setback = match encoder.self_test(&mut feature) {
-                Ok(None | Some(true)) if would_forget => Setback::WouldForget,
+            let rollback_reason = match encoder.self_test(&mut feature) {
+                Ok(None | Some(true)) if would_forget => RollbackReason::WouldForget,
                 Ok(None | Some(true)) => {
                     break port.power_on(board.start_with(start, encoder, 0).map_err(|error| error.to_string())?)?;
                 }
-                Ok(Some(false)) | Err(_) => Setback::Golden,
+                Ok(Some(false)) | Err(_) => RollbackReason::Golden,
             };
-            if !start.on_trial {
-                return Err(format!("the board cannot start: {setback}"));
+            if !start.is_pending {
+                return Err(format!("the board cannot start: {rollback_reason}"));
             }
-            start = board.roll_back(setback).map_err(|error| error.to_string())?;
+            start = board.roll_back(rollback_reason).map_err(|error| error.to_string())?;
         }
     }
 }

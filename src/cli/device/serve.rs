@@ -193,7 +193,7 @@ fn is_offered((args, log): (&Args, &Log), device: &mut Device<'_>, served: &Serv
     if let Err(error) = talked {
         log.line(&shown(&format!("{name} is not taken: {}", told(&error))));
     }
-    Ok(device.is_update_waiting())
+    Ok(device.is_update_pending())
 }
 
 /// The bundle in use, for people.

@@ -1,10 +1,10 @@
 //! `macula status`: how a device is and what it knows.
 
-use super::update::setback;
+use super::update::rollback_reason;
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, date, hexadecimal};
 use crate::cli::{Common, print_json};
 use crate::device::StoreFile;
-use crate::link::{Address, BundleReport, Client, Fate, Knowledge, Status};
+use crate::link::{Address, BundleReport, Client, CandidateState, Knowledge, Status};
 use crate::report::text::{count, left, shown};
 
 /// Arguments of `macula status`.
@@ -79,9 +79,9 @@ impl BundleRow {
     fn of(report: &BundleReport, status: &Status) -> Self {
         let candidate = report.candidate;
         let (mut other, mut tries, mut reason) = (None, None, None);
-        match candidate.map(|candidate| candidate.fate) {
-            Some(Fate::Waiting { tries: begun }) => (other, tries) = (Some("waiting"), Some(begun)),
-            Some(Fate::RolledBack { why }) => (other, reason) = (Some("rolled back"), Some(setback(why))),
+        match candidate.map(|candidate| candidate.state) {
+            Some(CandidateState::Pending { attempts: begun }) => (other, tries) = (Some("waiting"), Some(begun)),
+            Some(CandidateState::RolledBack { reason: why }) => (other, reason) = (Some("rolled back"), Some(rollback_reason(why))),
             None if status.bundle_len > status.bundle_received => other = Some("arriving"),
             None => {}
         }

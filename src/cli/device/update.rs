@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::cli::connect::{DeviceArgs, Missing, Names};
 use crate::cli::{CheckFailed, Common, print_json};
 use crate::files::read_bounded;
-use crate::link::{BundleReport, Client, Fate, LinkError, Setback};
+use crate::link::{BundleReport, Client, CandidateState, LinkError, RollbackReason};
 use crate::report::text::count;
 
 /// How often a device is asked that is just trying the bundle; a question takes up to 7 s.
@@ -164,9 +164,9 @@ fn is_silence(error: &anyhow::Error) -> bool {
 
 fn of_report(report: &BundleReport, sha256: [u8; 32]) -> Outcome {
     let candidate = report.candidate.filter(|candidate| candidate.sha256 == sha256);
-    match candidate.map(|candidate| candidate.fate) {
-        Some(Fate::Waiting { .. }) => Outcome::Waiting,
-        Some(Fate::RolledBack { why }) => Outcome::RolledBack(setback(why)),
+    match candidate.map(|candidate| candidate.state) {
+        Some(CandidateState::Pending { .. }) => Outcome::Waiting,
+        Some(CandidateState::RolledBack { reason: why }) => Outcome::RolledBack(rollback_reason(why)),
         None if report.sha256 == sha256 => Outcome::Confirmed,
         // Somebody else has sent another one meanwhile.
         None => Outcome::Unknown,
@@ -174,6 +174,6 @@ fn of_report(report: &BundleReport, sha256: [u8; 32]) -> Outcome {
 }
 
 /// Why a bundle was rolled back, in words.
-pub fn setback(why: u8) -> String {
-    Setback::of(why).map_or_else(|| format!("reason {why}"), |setback| setback.to_string())
+pub fn rollback_reason(why: u8) -> String {
+    RollbackReason::of(why).map_or_else(|| format!("reason {why}"), |rollback_reason| rollback_reason.to_string())
 }

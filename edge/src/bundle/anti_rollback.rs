@@ -13,7 +13,7 @@ const COUNTER_KEY: u8 = 3;
 ///
 /// # Errors
 /// When the store cannot be read, or the setting has another form.
-pub fn seen<F: Flash>(store: &mut Store<'_, F>) -> Result<u64, StoreError> {
+pub fn highest_used<F: Flash>(store: &mut Store<'_, F>) -> Result<u64, StoreError> {
     let mut value = [0; 8];
     match store.get_setting(COUNTER_KEY, &mut value)? {
         0 => Ok(0),
@@ -29,7 +29,7 @@ pub fn seen<F: Flash>(store: &mut Store<'_, F>) -> Result<u64, StoreError> {
 /// # Errors
 /// As [`Store::put_setting`].
 pub fn raise<F: Flash>(store: &mut Store<'_, F>, counter: u64) -> Result<(), StoreError> {
-    if counter > seen(store)? { store.put_setting(COUNTER_KEY, &counter.to_le_bytes()) } else { Ok(()) }
+    if counter > highest_used(store)? { store.put_setting(COUNTER_KEY, &counter.to_le_bytes()) } else { Ok(()) }
 }
 
 /// Refuses a bundle older than one that this device has used, and another one of the counter in use.
