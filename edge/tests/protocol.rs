@@ -1,9 +1,9 @@
 //! Every message of the protocol in bytes: `docs/protocol.md` says them, this file makes them.
 
 use macula_edge::protocol::message::{
-    BundleReport, Candidate, FORGETTING_CONFIRMATION, CandidateState, HelloReply, Input, LineCounters, Neighbour, Outcome,
-    Prediction, Provenance, RESET_CONFIRMATION, SelfTest, RollbackReason, StatePart, Status, TestResult, VERSION, Wear,
-    message_max,
+    BundleReport, Candidate, CandidateState, FORGETTING_CONFIRMATION, HelloReply, Input, LineCounters, Neighbour,
+    Outcome, Prediction, Provenance, RESET_CONFIRMATION, RollbackReason, SelfTest, StatePart, Status, TestResult,
+    VERSION, Wear, message_max,
 };
 use macula_edge::protocol::{Client, Endpoint, Reason, Refusal, Reply, Request, packet_max};
 
@@ -222,7 +222,10 @@ fn rollback_reasons_keep_their_numbers() {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md")).unwrap();
     for (number, rollback_reason) in (1..).zip(RollbackReason::ALL) {
         assert_eq!((rollback_reason as u8, RollbackReason::of(number)), (number, Some(rollback_reason)));
-        assert!(rollback_reason.to_string().len() > 10 && document.contains("a *rollback reason*:"), "{rollback_reason}");
+        assert!(
+            rollback_reason.to_string().len() > 10 && document.contains("a *rollback reason*:"),
+            "{rollback_reason}"
+        );
     }
     assert_eq!((RollbackReason::of(0), RollbackReason::of(6)), (None, None));
 }
@@ -290,7 +293,8 @@ fn the_longest_messages_fit() {
             bundle_len: all,
         };
         Reply::Status(status).write(&mut message).unwrap();
-        let candidate = Some(Candidate { slot: 255, sha256: [0xFF; 32], state: CandidateState::Pending { attempts: 255 } });
+        let candidate =
+            Some(Candidate { slot: 255, sha256: [0xFF; 32], state: CandidateState::Pending { attempts: 255 } });
         let report = BundleReport { slot: 255, sha256: [0xFF; 32], counter: u64::MAX, candidate };
         Reply::Bundles(report).write(&mut message).unwrap();
     }

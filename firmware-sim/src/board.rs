@@ -9,7 +9,8 @@ use macula_edge::protocol::message::RollbackReason;
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Endpoint, packet_max};
 use macula_edge::session::{
-    BundleSlots, Memory, BundleSummary, Profile, Session, Start, StartMemory, begin_start, roll_back, open_and_confirm, would_forget,
+    BundleSlots, BundleSummary, Memory, Profile, Session, Start, StartMemory, begin_start, open_and_confirm, roll_back,
+    would_forget,
 };
 use macula_edge::store::{Flash, StoreError, buffer_len};
 use macula_edge::taught::{Name, Record, Taught};

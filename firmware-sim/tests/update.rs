@@ -5,9 +5,11 @@
 use ed25519_dalek::{Signer, SigningKey};
 use macula_edge::bundle::{BundleError, HEADER_LEN, PART_LEN, PartKind, PublicKey, SIGNATURE_LEN, verify, write};
 use macula_edge::encoder::FeaturesOnly;
-use macula_edge::protocol::message::{BundleReport, Candidate, FORGETTING_CONFIRMATION, CandidateState, Input, RollbackReason, Status};
+use macula_edge::protocol::message::{
+    BundleReport, Candidate, CandidateState, FORGETTING_CONFIRMATION, Input, RollbackReason, Status,
+};
 use macula_edge::protocol::{Reason, Reply, Request};
-use macula_edge::session::{Bundle, BundleSummary, ATTEMPTS_MAX};
+use macula_edge::session::{ATTEMPTS_MAX, Bundle, BundleSummary};
 use macula_edge::store::StoreError;
 use macula_firmware_sim::board::{BLOCK, Board, Running, Shape};
 use macula_firmware_sim::flash::Cut;

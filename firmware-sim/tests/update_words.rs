@@ -4,7 +4,7 @@ use macula_edge::decide::Judge;
 use macula_edge::encoder::FeaturesOnly;
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Reply, Request};
-use macula_edge::session::{BundleSlots, Memory, BundleSummary, Profile, Session};
+use macula_edge::session::{BundleSlots, BundleSummary, Memory, Profile, Session};
 use macula_edge::store::{Store, buffer_len};
 use macula_edge::taught::{Name, Record, Taught};
 use macula_firmware_sim::flash::SimFlash;

@@ -169,7 +169,8 @@ impl<'m> Device<'m> {
                 let (starts, len, in_use) = (SLOT_STARTS, SLOT_LEN, start.bundle.slot);
                 slots = Some(BundleSlots { starts, len, in_use, accept, keeps });
                 let summary = BundleSummary { identity, counter };
-                let mut store = session::open_and_confirm(file, range, start, summary, store, &mut taught).map_err(failed)?;
+                let mut store =
+                    session::open_and_confirm(file, range, start, summary, store, &mut taught).map_err(failed)?;
                 remember(&mut store, trusted).map_err(failed)?;
                 store
             }

@@ -4,7 +4,7 @@ use macula_edge::protocol::message::{self, HelloReply, StatePart};
 use macula_edge::taught::{Record, Source};
 
 pub use macula_edge::protocol::message::{
-    BundleReport, Candidate, CandidateState, Outcome, SelfTest, RollbackReason, Status, TestResult, Wear,
+    BundleReport, Candidate, CandidateState, Outcome, RollbackReason, SelfTest, Status, TestResult, Wear,
 };
 
 /// Who a device is and what its limits are.

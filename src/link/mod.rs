@@ -12,8 +12,8 @@ mod wait;
 
 pub use address::{Address, BAUD_DEFAULT};
 pub use answers::{
-    BundleReport, Candidate, Class, Device, CandidateState, Feature, Knowledge, Learned, Neighbour, Outcome, Provenance,
-    SelfTest, RollbackReason, Status, Support, TestResult, Verdict, Wear,
+    BundleReport, Candidate, CandidateState, Class, Device, Feature, Knowledge, Learned, Neighbour, Outcome,
+    Provenance, RollbackReason, SelfTest, Status, Support, TestResult, Verdict, Wear,
 };
 pub use calls::{Question, Sample};
 pub use client::{Client, ClientMemory, Embed};

@@ -27,7 +27,7 @@ use crate::taught::Taught;
 
 pub use boot_state::Bundle;
 pub use rollback::{
-    ATTEMPTS_MAX, Start, StartMemory, begin_start, confirm, roll_back, open_and_confirm, with_settings, would_forget,
+    ATTEMPTS_MAX, Start, StartMemory, begin_start, confirm, open_and_confirm, roll_back, with_settings, would_forget,
 };
 pub use update::{Accept, BundleSlots, BundleSummary};
 

@@ -11,7 +11,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::boot_state::{BUNDLE_LEN, Bundle, BootState, CandidateBundle};
+use super::boot_state::{BUNDLE_LEN, BootState, Bundle, CandidateBundle};
 use super::refusal;
 use crate::bundle::anti_rollback;
 use crate::protocol::{Reason, Refusal, Reply};
@@ -302,7 +302,11 @@ impl<'m> Update<'m> {
 
     /// The next start uses what this one does.
     fn clear_candidate<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
-        if self.boot_state.candidate == CandidateBundle::None { Ok(()) } else { self.save(store, CandidateBundle::None) }
+        if self.boot_state.candidate == CandidateBundle::None {
+            Ok(())
+        } else {
+            self.save(store, CandidateBundle::None)
+        }
     }
 
     fn save<F: Flash>(&mut self, store: &mut Store<'_, F>, candidate: CandidateBundle) -> Result<(), Refusal> {

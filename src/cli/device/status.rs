@@ -4,7 +4,7 @@ use super::update::rollback_reason;
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, date, hexadecimal};
 use crate::cli::{Common, print_json};
 use crate::device::StoreFile;
-use crate::link::{Address, BundleReport, Client, CandidateState, Knowledge, Status};
+use crate::link::{Address, BundleReport, CandidateState, Client, Knowledge, Status};
 use crate::report::text::{count, left, shown};
 
 /// Arguments of `macula status`.
@@ -81,7 +81,9 @@ impl BundleRow {
         let (mut other, mut tries, mut reason) = (None, None, None);
         match candidate.map(|candidate| candidate.state) {
             Some(CandidateState::Pending { attempts: begun }) => (other, tries) = (Some("waiting"), Some(begun)),
-            Some(CandidateState::RolledBack { reason: why }) => (other, reason) = (Some("rolled back"), Some(rollback_reason(why))),
+            Some(CandidateState::RolledBack { reason: why }) => {
+                (other, reason) = (Some("rolled back"), Some(rollback_reason(why)))
+            }
             None if status.bundle_len > status.bundle_received => other = Some("arriving"),
             None => {}
         }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::cli::connect::{DeviceArgs, Missing, Names};
 use crate::cli::{CheckFailed, Common, print_json};
 use crate::files::read_bounded;
-use crate::link::{BundleReport, Client, CandidateState, LinkError, RollbackReason};
+use crate::link::{BundleReport, CandidateState, Client, LinkError, RollbackReason};
 use crate::report::text::count;
 
 /// How often a device is asked that is just trying the bundle; a question takes up to 7 s.
