@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use macula::augment::{Augmentation, Blur, CutOut, Jitter, Noise, Policy, flip_horizontal, gaussian_blur, turn};
+use macula::augment::{Augmentation, Blur, CutOut, Jitter, Noise, Policy, flip_horizontal, gaussian_blur, rotate};
 use macula::data::Image;
 use macula::rng::Rng;
 use sha2::{Digest, Sha256};
@@ -113,7 +113,7 @@ fn other_augmentations_are_the_bytes_they_were() {
             found.push((format!("{what} {channels}×{height}×{width}"), hash(view)));
         };
         record("every", &|rng| every.apply(&image, rng));
-        record("turn", &|rng| turn(&image, rng.uniform_in(-400.0, 400.0)));
+        record("turn", &|rng| rotate(&image, rng.uniform_in(-400.0, 400.0)));
         record("flip", &|_| flip_horizontal(&image));
         record("blur", &|rng| {
             let mut blurred = image.clone();

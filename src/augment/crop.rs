@@ -1,6 +1,6 @@
 //! A crop of the old size out of an image that was padded by reflection.
 
-use super::turn::gather;
+use super::rotate::gather;
 use crate::data::Image;
 use crate::rng::Rng;
 

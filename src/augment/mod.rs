@@ -8,7 +8,7 @@ mod colour;
 mod crop;
 mod cut;
 mod resample;
-mod turn;
+mod rotate;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ pub use blur::{Blur, Noise, blur, gaussian_blur, noise};
 pub use colour::{Jitter, jitter};
 pub use crop::{padded_crop, padded_random_crop};
 pub use cut::{CutOut, cut_out, masked_patches};
-pub use resample::{resized_crop, turn};
-pub use turn::{flip_horizontal, rotate90};
+pub use resample::{resized_crop, rotate};
+pub use rotate::{flip_horizontal, rotate90};
 
 use crate::data::Image;
 use crate::rng::Rng;
@@ -173,7 +173,7 @@ impl Augmentation {
             view = rotate90(&view, rng.below(4));
         }
         if self.turn_degrees > 0.0 {
-            view = turn(&view, rng.uniform_in(-self.turn_degrees, self.turn_degrees));
+            view = rotate(&view, rng.uniform_in(-self.turn_degrees, self.turn_degrees));
         }
         if self.crop_area_min > 0.0 {
             view = resized_crop(&view, self.crop_area_min, rng);

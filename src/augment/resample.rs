@@ -88,7 +88,7 @@ fn fixed(value: f32) -> i32 {
 }
 
 /// The image turned counter-clockwise about its middle by `degrees`; what comes in from outside is reflected.
-pub fn turn(image: &Image, degrees: f32) -> Image {
+pub fn rotate(image: &Image, degrees: f32) -> Image {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let (middle_x, middle_y) = ((image.width as f32 - 1.0) / 2.0, (image.height as f32 - 1.0) / 2.0);
     let from = Affine {
@@ -188,9 +188,9 @@ mod tests {
     fn a_quarter_turn_by_angle_is_a_quarter_turn_by_places() {
         let image = ramp(9, 9);
         for quarters in 0..4 {
-            assert_eq!(turn(&image, 90.0 * quarters as f32), rotate90(&image, quarters), "{quarters}");
+            assert_eq!(rotate(&image, 90.0 * quarters as f32), rotate90(&image, quarters), "{quarters}");
         }
-        let small = turn(&image, 10.0);
+        let small = rotate(&image, 10.0);
         assert_ne!(small, image);
         assert_eq!(small.pixels[4 * 9 + 4], image.pixels[4 * 9 + 4], "the middle stays");
     }

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::PretrainConfig;
 use super::metrics::Tally;
-use super::run::RunError;
+use super::run_error::RunError;
 use crate::data::Preprocessing;
 use crate::encoder::{CorpusStatistics, NamedTensor};
 use crate::files::{MODEL_MAX, read_bounded};

@@ -2,7 +2,7 @@
 
 use super::config::ConfigError;
 use super::health::Collapse;
-use super::run::RunError;
+use super::run_error::RunError;
 use crate::data::{DataError, ValueRange};
 use crate::encoder::SpecError;
 use crate::files::WriteError;

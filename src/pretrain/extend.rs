@@ -9,7 +9,8 @@ use std::path::Path;
 
 use super::config::PretrainConfig;
 use super::error::PretrainError;
-use super::run::{CHECKPOINT, CONFIG, RunError, RunFolder};
+use super::run_error::RunError;
+use super::run_folder::{CHECKPOINT, CONFIG, RunFolder};
 use crate::files::write_whole;
 use crate::nn::schedule::learning_rate_at;
 

@@ -7,7 +7,7 @@ use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::metrics::EpochLine;
 use super::observer::Observer;
-use super::run::RunFolder;
+use super::run_folder::RunFolder;
 use super::train_loop::{Options, Outcome, pretrain};
 use crate::data::Dataset;
 

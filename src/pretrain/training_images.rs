@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::hex;
-use super::run::RunError;
+use super::run_error::RunError;
 use crate::data::ImageDigest;
 use crate::files::{read_bounded, write_whole};
 

@@ -12,7 +12,7 @@ use super::checkpoint::hex;
 use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::observer::{Event, Observer};
-use super::run::RunFolder;
+use super::run_folder::RunFolder;
 use super::training_images::{TRAINING_IMAGES, TrainingImages, sha256};
 use crate::data::{self, Dataset, Division, ImageDigest, Loader, Preprocessing, ResizeFilter, Split};
 use crate::rng::Rng;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::config::PretrainConfig;
 use super::error::PretrainError;
-use super::run::{Run, RunError};
+use super::run::Run;
+use super::run_error::RunError;
 use crate::data::Preprocessing;
 use crate::encoder::Network;
 

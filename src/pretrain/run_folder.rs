@@ -1,0 +1,145 @@
+//! The run folder and its files.
+//!
+//! | file                     | what                                                          |
+//! |--------------------------|---------------------------------------------------------------|
+//! | `config.toml`            | the resolved configuration                                    |
+//! | `metrics.jsonl`          | loss and scores, a JSON object a line                         |
+//! | `timings.jsonl`          | seconds and images a second; differs from run to run          |
+//! | `checkpoint.safetensors` | parameters, optimiser, progress; replaced whole, never patched |
+//! | `training-images.json`   | digests of the images trained on                              |
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::checkpoint::Checkpoint;
+use super::config::PretrainConfig;
+use super::metrics::{EpochLine, Line};
+use super::run_error::RunError;
+use super::training_images::TRAINING_IMAGES;
+use crate::files::{TEXT_MAX, read_text_bounded, write_whole};
+
+/// Name of the checkpoint in a run folder.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Name of the configuration in a run folder.
+pub const CONFIG: &str = "config.toml";
+/// Name of the metrics in a run folder.
+pub const METRICS: &str = "metrics.jsonl";
+/// Name of the timings in a run folder.
+pub const TIMINGS: &str = "timings.jsonl";
+
+/// A folder that holds, or is about to hold, a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+    created: bool,
+}
+
+impl RunFolder {
+    /// Takes `path` for a new run and writes its configuration, which shows that it can be written to.
+    ///
+    /// # Errors
+    /// When there is something in it already, or it cannot be written to.
+    pub fn create(path: &Path, config: &PretrainConfig) -> Result<Self, RunError> {
+        let created = !path.exists();
+        std::fs::create_dir_all(path).map_err(RunError::io(path))?;
+        if std::fs::read_dir(path).map_err(RunError::io(path))?.next().is_some() {
+            return Err(RunError::NotEmpty { path: path.display().to_string() });
+        }
+        let folder = Self { path: path.to_owned(), created };
+        if let Err(error) = write_whole(&folder.file(CONFIG), config.to_toml().as_bytes()) {
+            folder.discard();
+            return Err(error.into());
+        }
+        Ok(folder)
+    }
+
+    /// Opens a run that was begun before.
+    ///
+    /// # Errors
+    /// When it has no readable configuration.
+    pub fn open(path: &Path) -> Result<(Self, PretrainConfig), RunError> {
+        let folder = Self { path: path.to_owned(), created: false };
+        let file = folder.file(CONFIG);
+        let text = read_text_bounded(&file, TEXT_MAX).map_err(|error| match error.source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                RunError::NoRun { path: path.display().to_string() }
+            }
+            _ => RunError::io(&file)(error.source),
+        })?;
+        let config = toml::from_str(&text).map_err(|error| RunError::Config {
+            path: file.display().to_string(),
+            reason: error.to_string().lines().collect::<Vec<_>>().join(" "),
+        })?;
+        Ok((folder, config))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The newest checkpoint, if the run came to one.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, RunError> {
+        let path = self.file(CHECKPOINT);
+        if path.exists() { Checkpoint::read(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// The epochs told in `metrics.jsonl`, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a line is neither an epoch's nor a step's.
+    pub fn epochs(&self) -> Result<Vec<EpochLine>, RunError> {
+        let path = self.file(METRICS);
+        let text = read_text_bounded(&path, TEXT_MAX).map_err(|error| RunError::io(&path)(error.source))?;
+        let mut epochs = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let foreign = |error: serde_json::Error| RunError::Metrics {
+                path: path.display().to_string(),
+                line: index + 1,
+                reason: error.to_string(),
+            };
+            if let Line::Epoch(epoch) = serde_json::from_str(line).map_err(foreign)? {
+                epochs.push(epoch);
+            }
+        }
+        Ok(epochs)
+    }
+
+    /// Gives the folder up: a run that never began leaves nothing behind.
+    ///
+    /// What cannot be removed stays; there is already an error to report.
+    pub fn discard(&self) {
+        let _ = std::fs::remove_file(self.file(CONFIG));
+        let _ = std::fs::remove_file(self.file(TRAINING_IMAGES));
+        if self.created {
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pretrain::Method;
+
+    #[test]
+    fn a_new_run_takes_only_an_empty_folder() {
+        let config = PretrainConfig::new("phantoms", Method::Rotation);
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("deep/run");
+        let folder = RunFolder::create(&path, &config).unwrap();
+        assert_eq!(RunFolder::open(&path).unwrap().1, config);
+        let refused = RunFolder::create(&path, &config).unwrap_err().to_string();
+        assert!(refused.contains("deep/run") && refused.contains("--resume"), "{refused}");
+        folder.discard();
+        assert!(!path.exists(), "a run that never began leaves nothing");
+    }
+}
