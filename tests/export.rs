@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use macula::data::{self, Dataset};
+use macula::data::{self, Dataset, evenly_spread};
 use macula::encoder::{CorpusStatistics, Embedder, Preset};
 use macula::export::{
-    F16_FILE, F16_TOLERANCE, F32_FILE, PARITY_FILE, Sample, Tolerances, evenly_spread, export, measure_corpus, to_onnx,
+    F16_FILE, F16_TOLERANCE, F32_FILE, PARITY_FILE, Sample, Tolerances, export, measure_corpus, to_onnx,
 };
 use macula::runtime::{
     Arithmetic, ElementType, Metadata, OnnxEncoder, OpenOptions, Provenance, RuntimeError, cpu_has_fp16, encode, pb,

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use rayon::prelude::*;
 
 use crate::data::decode::{self, DecodeOptions};
-use crate::data::{self, Dataset, Remark, Seen, Split, ValueRange};
+use crate::data::{self, Dataset, Remark, Seen, ValueRange};
 
 pub use crate::data::decode::EncoderRange;
 use crate::device::NamedImage;
@@ -140,10 +140,9 @@ pub fn print_remarks(remarks: &[Remark]) {
     }
 }
 
-/// The range of the training images: those of the train split where the data set has splits.
+/// The range of the training images.
 pub fn measured(dataset: &Dataset) -> anyhow::Result<ValueRange> {
-    let train = dataset.indices(Some(Split::Train));
-    let indices = if dataset.has_splits() { train } else { dataset.indices(None) };
+    let indices = dataset.train_indices();
     ensure!(!indices.is_empty(), "{} has no training images to measure --range auto on", dataset.name);
     let range = dataset.measure_range(&indices)?;
     range.with_context(|| {

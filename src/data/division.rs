@@ -21,12 +21,6 @@ pub struct Division {
     pub test: Vec<usize>,
 }
 
-/// At most `count` of `indices`, spread evenly over them, in their order.
-pub fn evenly_spread(indices: &[usize], count: usize) -> Vec<usize> {
-    let count = count.min(indices.len());
-    (0..count).map(|i| indices[i * indices.len() / count]).collect()
-}
-
 /// Divides `images`, pairs of an index into `dataset` and the image's digest, in order of their indices.
 ///
 /// Images of one group and equal images stay together. Each class is divided by itself; images that stay together

@@ -3,6 +3,7 @@
 //! Labels are left out, because a class of one set means nothing in another, and so are all parts but those for training:
 //! images without a part are for training, as they are where a set stands alone.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::dataset::Place;
@@ -35,6 +36,7 @@ pub(super) fn open(name: &str, parts: &[&str], seed: u64) -> Result<Dataset, Dat
             return Err(refused("a name is missing beside a +".to_owned()));
         }
         let set = open_named(part, seed)?;
+        let train: HashSet<usize> = set.train_indices().into_iter().collect();
         if set.phantoms.is_some() {
             if mixture.phantoms.is_some() {
                 return Err(refused("phantoms can be in it once".to_owned()));
@@ -43,11 +45,8 @@ pub(super) fn open(name: &str, parts: &[&str], seed: u64) -> Result<Dataset, Dat
         }
         let (before, arrays) = (mixture.len(), mixture.arrays.len());
         let known = known_as(part);
-        let alone = set.records.iter().all(|record| record.split.is_none());
-        for (record, place) in set.records.into_iter().zip(set.places) {
-            if !alone && record.split != Some(Split::Train) {
-                continue;
-            }
+        let images = set.records.into_iter().zip(set.places).enumerate();
+        for (_, (record, place)) in images.filter(|(index, _)| train.contains(index)) {
             let place = match place {
                 Place::Row { array, row } => Place::Row { array: array + arrays, row },
                 other => other,

@@ -24,6 +24,7 @@ mod preprocess;
 mod raw;
 mod remark;
 mod rows;
+mod selection;
 mod survey;
 mod words;
 
@@ -33,7 +34,7 @@ pub use budget::INDEX_BYTES_MAX;
 pub use dataset::Dataset;
 pub use decode::ValueRange;
 pub use digest::ImageDigest;
-pub use division::{Division, divide, evenly_spread};
+pub use division::{Division, divide};
 pub use duplicates::{Duplicates, find_duplicates};
 pub use error::DataError;
 pub use image::Image;
@@ -42,6 +43,7 @@ pub use mixture::known_as;
 pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
 pub use raw::{RawSamples, Seen};
 pub use remark::{PassedOver, Remark};
+pub use selection::{evenly_spread, spread_position};
 pub use survey::Facts;
 
 /// Which part of a data set an image belongs to.

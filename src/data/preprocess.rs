@@ -7,7 +7,7 @@
 use macula_edge::image::{self as device, Crop, ImageError, RawImage, Recipe, Shape};
 use rayon::prelude::*;
 
-use super::{DataError, Dataset, Image, ValueRange};
+use super::{DataError, Dataset, Image, ValueRange, evenly_spread};
 
 /// Images that mean and standard deviation are measured on. At 32×32 they are two million values,
 /// whose sampling error is far below the difference between data sets.
@@ -70,12 +70,12 @@ impl Preprocessing {
         }
         let mut recipe = Self { range: dataset.decode.range, ..Self::unit(channels, height, width) };
         recipe.shape().map_err(DataError::Recipe)?;
-        let count = indices.len().min(STATISTICS_IMAGES_MAX);
-        let sums = (0..count)
-            .into_par_iter()
-            .map(|i| Ok(channel_sums(&recipe.to_pixels(&dataset.load(indices[i * indices.len() / count])?))))
+        let measured = evenly_spread(indices, STATISTICS_IMAGES_MAX);
+        let sums = measured
+            .par_iter()
+            .map(|&index| Ok(channel_sums(&recipe.to_pixels(&dataset.load(index)?))))
             .try_reduce(|| [[0u64; 2]; 3], |a, b| Ok(add_sums(a, b)))?;
-        let values = (count * height * width) as f64;
+        let values = (measured.len() * height * width) as f64;
         for (channel, [sum, squares]) in sums.into_iter().take(channels).enumerate() {
             let mean = sum as f64 / values;
             let variance = (squares as f64 / values - mean * mean).max(0.0);

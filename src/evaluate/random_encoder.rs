@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::EvaluateError;
 use super::raw_pixels::recipe_bytes;
-use crate::data::{Dataset, Preprocessing};
+use crate::data::{Dataset, Preprocessing, spread_position};
 use crate::encoder::{EmbedError, Embedder, EncoderSpec, InputShape, Network, Preset, Workspace};
 
 /// A preset with random weights.
@@ -58,7 +58,7 @@ fn calibrate(
         let mut input = Vec::new();
         for image in 0..BATCH {
             // Evenly over the split, which may lie in class order: each batch strides through all of it.
-            let at = (image * BATCHES + batch) * unlabelled.len() / (BATCH * BATCHES);
+            let at = spread_position(image * BATCHES + batch, BATCH * BATCHES, unlabelled.len());
             input.extend(preprocessing.apply(&dataset.load(unlabelled[at])?));
         }
         network.forward(&mut workspace, &input);

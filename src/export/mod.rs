@@ -10,7 +10,6 @@ mod own_form;
 mod parity;
 mod write;
 
-pub use crate::data::evenly_spread;
 pub use blobs::{BlobRequest, BlobsError, F16_BLOB_FILE, INT8_BLOB_FILE, INT8_TOLERANCE, MadeBlob};
 pub use classifier::{CLASSES_KEY, ClassifierError, HEAD_KEY, PROBABILITIES, classifier};
 pub use corpus::{CORPUS_IMAGES, corpus_features, measure_corpus, statistics_of};

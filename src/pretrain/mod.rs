@@ -39,5 +39,4 @@ pub use run_folder::{CHECKPOINT, CONFIG, METRICS, RunFolder, TIMINGS};
 pub use train_loop::{Options, Outcome, pretrain};
 pub use trained::trained;
 pub use training_images::{Earlier, TRAINING_IMAGES, TrainingImages};
-pub use training_set::train_part;
 pub use transfer::{Freeze, Init};

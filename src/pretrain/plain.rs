@@ -3,7 +3,7 @@
 use super::batch::Recipe;
 use super::training_set::ImageSet;
 use crate::augment::Augmentation;
-use crate::data::{DataError, Preprocessing};
+use crate::data::{DataError, Preprocessing, evenly_spread};
 use crate::encoder::{CorpusStatistics, Network};
 use crate::objective::Supervised;
 
@@ -39,8 +39,7 @@ pub(super) fn corpus_statistics(
     preprocessing: &Preprocessing,
     set: &ImageSet<'_>,
 ) -> Result<Result<CorpusStatistics, f64>, DataError> {
-    let count = set.readable.len().min(CORPUS_IMAGES_MAX);
-    let positions: Vec<usize> = (0..count).map(|i| set.readable[i * set.readable.len() / count]).collect();
+    let positions = evenly_spread(&set.readable, CORPUS_IMAGES_MAX);
     let dim = network.spec().feature_dim();
     let features = plain_features(network, preprocessing, set, &positions)?;
     let statistics = CorpusStatistics::of(&features, dim);

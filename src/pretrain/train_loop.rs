@@ -21,7 +21,7 @@ use super::run::network_of;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
 use super::training_images::TrainingImages;
-use super::training_set::{ImageSet, held_out_indices, held_out_part, train_part, training_indices};
+use super::training_set::{ImageSet, held_out_indices, training_indices};
 use super::transfer::starting_network;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Preprocessing};
@@ -152,14 +152,14 @@ impl<'a> Trainer<'a> {
         // A run of a program that did not divide goes on with all images.
         let divides =
             !dataset.has_splits() && checkpoint.as_ref().is_none_or(|found| found.progress.pixels_sha256.is_some());
-        let mut indices = train_part(dataset);
+        let mut indices = dataset.train_indices();
         if !divides {
             indices = training_indices(config, dataset, indices)?;
         }
         let Some(mut training) = ImageSet::read(config, dataset, indices, options.cache_bytes, observer, stop) else {
             return Ok(None);
         };
-        let mut test = held_out_part(dataset);
+        let mut test = dataset.validation_indices();
         if divides {
             let division = training.divided(dataset);
             training.keep(&training_indices(config, dataset, division.train)?);

@@ -14,7 +14,7 @@ use super::error::PretrainError;
 use super::observer::{Event, Observer};
 use super::run_folder::RunFolder;
 use super::training_images::{TRAINING_IMAGES, TrainingImages, sha256};
-use crate::data::{self, Dataset, Division, ImageDigest, Loader, Preprocessing, ResizeFilter, Split};
+use crate::data::{self, Dataset, Division, ImageDigest, Loader, Preprocessing, ResizeFilter};
 use crate::rng::Rng;
 
 /// Images read between two reports.
@@ -34,12 +34,6 @@ pub(super) struct ImageSet<'a> {
     digests: Vec<Option<ImageDigest>>,
     /// Those that could not be read: name and reason.
     pub skipped: Vec<(String, String)>,
-}
-
-/// The images of a data set that are for training: its `train` part, or all where it names no split.
-pub fn train_part(dataset: &Dataset) -> Vec<usize> {
-    let split = dataset.has_splits().then_some(Split::Train);
-    dataset.indices(split)
 }
 
 /// The images to train on: those of `indices`, which are for training, or `limit` of them, or `per_class` of each class.
@@ -79,12 +73,6 @@ fn labelled_indices(
     }
     drawn.sort_unstable();
     Ok(drawn)
-}
-
-/// The images of the split to validate on: `val` where there is one, otherwise `test`.
-pub(super) fn held_out_part(dataset: &Dataset) -> Vec<usize> {
-    let of = |split| dataset.indices(Some(split));
-    Some(of(Split::Val)).filter(|val| !val.is_empty()).unwrap_or_else(|| of(Split::Test))
 }
 
 /// Those of `indices` that can be validated on.

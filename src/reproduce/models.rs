@@ -6,7 +6,7 @@ use super::lab::{Images, Lab};
 use super::tasks::{self, Task};
 use super::{Findings, ReproduceError, Scale, share};
 use crate::augment::Policy;
-use crate::data::{Split, open_named};
+use crate::data::open_named;
 use crate::encoder::Embedder;
 use crate::pretrain::{HealthGate, Method, PretrainConfig, Run, Validate};
 use crate::report::table::Table;
@@ -123,7 +123,7 @@ fn train(lab: &mut Lab<'_>, recipe: &Recipe, name: &str, sets: &[&Set]) -> Resul
     let paths = sets.iter().map(|set| lab.path(set.path)).collect::<Result<Vec<_>, _>>()?;
     let data = paths.join("+");
     let dataset = open_named(&data, lab.seed)?;
-    let train = dataset.indices(Some(Split::Train));
+    let train = dataset.train_indices();
     let mut config = PretrainConfig::new(&data, Method::Simclr);
     config.channels = recipe.channels;
     config.size = recipe.size;

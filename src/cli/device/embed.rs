@@ -11,7 +11,7 @@ use crate::cli::overwrite::ForceArgs;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::{KeyArgs, open_encoder};
 use crate::cli::{Common, print_json, samples};
-use crate::data::{Dataset, Image, Split};
+use crate::data::{Dataset, Image, Split, evenly_spread};
 use crate::encoder::Embedder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Opened, Stated};
 use crate::report::text;
@@ -114,10 +114,10 @@ fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
     let host = args.preprocessing.values.limits.host(None);
     let stated = stated.map(|stated| Stated { range: args.reading.stated(), ..stated });
     let mut options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), fit: None, seed };
-    let all = dataset.map(|dataset| dataset.indices(None)).unwrap_or_default();
+    let train = dataset.map(|dataset| dataset.split_or_all(Split::Train)).unwrap_or_default();
     if let Some(dataset) = dataset.filter(|_| args.encoder.starts_with("random:")) {
-        let channels = encoders::channels_of(dataset, &all);
-        options.fit = Some(EncoderInput { dataset, unlabelled: &all, channels, height: 32, width: 32 });
+        let channels = encoders::channels_of(dataset, &train);
+        options.fit = Some(EncoderInput { dataset, unlabelled: &train, channels, height: 32, width: 32 });
     }
     open_encoder(&args.encoder, &options)
 }
@@ -133,7 +133,7 @@ fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyh
     ensure!(!all.is_empty(), "{name} has no images in the part asked for");
     let count = args.count.map_or(all.len(), |count| count as usize);
     ensure!(count <= all.len(), "{name} has {} there, {count} asked for", text::count(all.len(), "image"));
-    let spread: Vec<usize> = (0..count).map(|at| all[at * all.len() / count]).collect();
+    let spread = evenly_spread(&all, count);
     let mut block = Block::default();
     let mut rows = Vec::new();
     samples::for_each_image(dataset, &spread, &args.common, args.reading.strict, |index, named| {

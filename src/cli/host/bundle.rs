@@ -201,7 +201,7 @@ mod with_onnx {
                     Some(values) => first(dataset, values.len() / encoder.feature_dim())?,
                     None => golden(dataset, args.golden_count as usize, &args)?,
                 };
-                let unlabelled = chosen(dataset, &unlabelled(dataset), CORPUS_IMAGES, &args)?;
+                let unlabelled = chosen(dataset, &dataset.split_or_all(Split::Train), CORPUS_IMAGES, &args)?;
                 ingredients.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled)?);
                 if ingredients.labels.is_empty() {
                     ingredients.labels.clone_from(&dataset.class_names);
@@ -255,11 +255,6 @@ mod with_onnx {
         }
     }
 
-    fn unlabelled(dataset: &Dataset) -> Vec<usize> {
-        let train = dataset.indices(Some(Split::Train));
-        if train.is_empty() { dataset.indices(None) } else { train }
-    }
-
     /// At most `count` of `indices` that can be read; what cannot is told, or an error with `--strict`.
     fn chosen(dataset: &Dataset, indices: &[usize], count: usize, args: &Args) -> anyhow::Result<Vec<usize>> {
         let (chosen, skipped) = dataset.readable_spread(indices, count);
@@ -275,9 +270,10 @@ mod with_onnx {
     }
 
     fn golden(dataset: &Dataset, count: usize, args: &Args) -> anyhow::Result<Vec<Image>> {
-        let test = dataset.indices(Some(Split::Test));
-        let all = if test.is_empty() { dataset.indices(None) } else { test };
-        Ok(chosen(dataset, &all, count, args)?.iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
+        Ok(chosen(dataset, &dataset.split_or_all(Split::Test), count, args)?
+            .iter()
+            .map(|&index| dataset.load(index))
+            .collect::<Result<_, _>>()?)
     }
 
     /// Most rows of a reference, and bytes of its file.

@@ -92,7 +92,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             println!("{text}");
         }
     };
-    let train = dataset.indices(Some(Split::Train));
+    let train = dataset.train_indices();
     say(&format!(
         "1. train `{START}` on with {} images without their labels, by telling how each was turned",
         train.len()
@@ -186,7 +186,8 @@ fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Res
 /// Exports the run and opens the f16 file, as a device would; says what came of it.
 #[cfg(feature = "onnx")]
 fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Opened, String)> {
-    use crate::export::{F16_FILE, Sample, Tolerances, evenly_spread, export};
+    use crate::data::evenly_spread;
+    use crate::export::{F16_FILE, Sample, Tolerances, export};
 
     let folder = folder.join("export");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;

@@ -110,9 +110,7 @@ mod with_onnx {
         if let Some(remark) = remark.as_ref().filter(|_| !args.common.quiet) {
             eprintln!("{remark}");
         }
-        let test = dataset.indices(Some(Split::Test));
-        let all = if test.is_empty() { dataset.indices(None) } else { test };
-        let chosen = dataset.readable_spread(&all, args.count as usize).0;
+        let chosen = dataset.readable_spread(&dataset.split_or_all(Split::Test), args.count as usize).0;
         anyhow::ensure!(!chosen.is_empty(), "{}: no image of it can be read", dataset.name);
         let mut sample = Sample::load(&dataset, &chosen, &run.preprocessing)?;
         sample.data = remark.map_or_else(|| dataset.name.clone(), |remark| format!("phantoms: {remark}"));
@@ -158,9 +156,8 @@ mod with_onnx {
         if args.blob.is_empty() {
             return Ok(Vec::new());
         }
-        let train = dataset.indices(Some(Split::Train));
-        let unlabelled = if train.is_empty() { dataset.indices(None) } else { train };
-        let chosen = dataset.readable_spread(&unlabelled, args.calibration_count as usize).0;
+        let train = dataset.split_or_all(Split::Train);
+        let chosen = dataset.readable_spread(&train, args.calibration_count as usize).0;
         let pixels = |&index: &usize| Ok(run.preprocessing.to_pixels(&dataset.load(index)?).pixels);
         let images = chosen.iter().map(pixels).collect::<anyhow::Result<Vec<_>>>()?;
         let request = BlobRequest {
@@ -210,9 +207,7 @@ mod with_onnx {
                 .ok()
                 .map(|mut dataset| {
                     dataset.decode.range = run.preprocessing.range;
-                    let train = dataset.indices(Some(Split::Train));
-                    let chosen = if train.is_empty() { dataset.indices(None) } else { train };
-                    measure_corpus(run, &dataset, &chosen)
+                    measure_corpus(run, &dataset, &dataset.split_or_all(Split::Train))
                 })
                 .transpose()?
                 .or_else(|| known.cloned()),

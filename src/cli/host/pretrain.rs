@@ -23,8 +23,8 @@ use crate::encoders::open_run;
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    self, EpochLine, Event, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig,
-    PretrainError, RunFolder, Validate, extend, pretrain,
+    EpochLine, Event, HealthGate, Init, Method, Observer, Options, Outcome, Positives, PretrainConfig, PretrainError,
+    RunFolder, Validate, extend, pretrain,
 };
 use crate::report::text::{count, shown};
 use config_file::ConfigFile;
@@ -210,7 +210,7 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     }
     dataset.decode.range = config.range;
     if !args.resume {
-        let (channels, grey) = dataset.channels(&pretrain::train_part(&dataset));
+        let (channels, grey) = dataset.channels(&dataset.train_indices());
         if args.channels.is_none() && args.init.is_none() {
             config.channels = channels;
         }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::Asked;
 use super::comparison::{self, BASELINE, Candidate, Comparison};
+use crate::data::evenly_spread;
 use crate::encoder::Embedder;
 use crate::evaluate::{
     self, AbstentionResult, AbstentionTask, EpisodePool, EpisodeSettings, GateResult, Interval, PairedDifference, Seen,
@@ -81,7 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 images.remarks.push(format!("{} unreadable strangers, the first {name}: {reason}", skipped.len()));
             }
             anyhow::ensure!(!readable.is_empty(), "{}: found no readable image", args.unknown.as_deref().unwrap_or(""));
-            Some((dataset, spread(&readable)))
+            Some((dataset, evenly_spread(&readable, CORPUS_IMAGES)))
         }
         None => None,
     };
@@ -105,7 +106,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             features.standardise(&corpus);
             Seen::new(&features)
         };
-        let length_max = seen(&images.dataset, &spread(&images.train))?.length_max();
+        let length_max = seen(&images.dataset, &evenly_spread(&images.train, CORPUS_IMAGES))?.length_max();
         let known = seen(&images.dataset, &images.test)?;
         let strangers = strangers.as_ref().map(|(dataset, indices)| seen(dataset, indices)).transpose()?;
         let error_permilles = &args.error_rate;
@@ -156,11 +157,6 @@ fn compare(rows: &[Row]) -> Vec<Comparison> {
         }
     }
     comparisons
-}
-
-fn spread(indices: &[usize]) -> Vec<usize> {
-    let count = indices.len().min(CORPUS_IMAGES);
-    (0..count).map(|at| indices[at * indices.len() / count]).collect()
 }
 
 fn print(report: &Report, quiet: bool) {
