@@ -3,6 +3,10 @@
 mod common;
 
 use common::blob::{Layer, Lcg, Net, Op, aligned, seal};
+use macula_edge::encoder::format::{
+    ARENA_WORDS_AT, ARITHMETIC_AT, CHANNELS_AT, CHECKSUM_LEN, HEADER_LEN, NODE_CHANNELS_AT, NODE_INPUT_AT, NODE_LEN,
+    NODE_OP_AT, NODE_OUTPUT_WORD_AT, NODE_STRIDE_AT, NODE_SUM_AT, NODE_WEIGHTS_AT, SectionKind, VERSION_AT, u32_at,
+};
 use macula_edge::encoder::{Arithmetic, Blob, BlobEncoder, BlobError, Embedder};
 use macula_edge::image::RawImage;
 use sha2::{Digest, Sha256};
@@ -32,7 +36,7 @@ fn device(net: &Net, pixels: &[u8]) -> (Vec<Vec<u32>>, Vec<f32>) {
 /// The inputs of output `row`, `column`: for each tap and channel, the index of the number read, or none outside.
 fn read(from: [usize; 3], layer: &Layer, row: usize, column: usize, o: usize) -> Vec<Option<usize>> {
     let kernel = if layer.op == Op::Conv1x1 { 1 } else { 3 };
-    let channels = if layer.op == Op::Depthwise { o..o + 1 } else { 0..from[2] };
+    let channels = if layer.op == Op::Depthwise3x3 { o..o + 1 } else { 0..from[2] };
     let mut read = Vec::new();
     for tap in 0..kernel * kernel {
         let y = (row * layer.stride + tap / kernel).checked_sub(kernel / 2).filter(|&y| y < from[0]);
@@ -231,24 +235,33 @@ fn what_is_wrong_with_a_blob_is_named() {
         seal(&mut changed);
         refusal(&changed)
     };
-    let nodes = u32::from_le_bytes(good[56..60].try_into().unwrap()) as usize;
-    let node = |index: usize, word: usize| nodes + 40 * index + 4 * word;
+    let nodes = u32_at(&good, SectionKind::Nodes.entry_at()) as usize;
+    let node = |index: usize, at: usize| nodes + NODE_LEN * index + at;
     assert_eq!(with(0, b"XCLB"), BlobError::NotABlob { found: *b"XCLB" });
-    assert_eq!(with(4, &[2]), BlobError::Version { found: 2 });
-    assert_eq!(with(6, &[3]), BlobError::Header { what: "arithmetic", found: 3, limit: 2 });
-    assert_eq!(with(7, &[2]), BlobError::Header { what: "channel count", found: 2, limit: 3 });
-    assert!(matches!(with(32, &[9, 0, 0, 0]), BlobError::Header { what: "arena", found: 9, .. }));
-    assert!(matches!(with(64, &[0xff; 4]), BlobError::Section { what: "statistics", .. }));
+    assert_eq!(with(VERSION_AT, &[2]), BlobError::Version { found: 2 });
+    assert_eq!(with(ARITHMETIC_AT, &[3]), BlobError::Header { what: "arithmetic", found: 3, limit: 2 });
+    assert_eq!(with(CHANNELS_AT, &[2]), BlobError::Header { what: "channel count", found: 2, limit: 3 });
+    assert!(matches!(with(ARENA_WORDS_AT, &[9, 0, 0, 0]), BlobError::Header { what: "arena", found: 9, .. }));
+    assert!(matches!(
+        with(SectionKind::Statistics.entry_at(), &[0xff; 4]),
+        BlobError::Section { what: "statistics", .. }
+    ));
     let at = |index, what, found, limit| BlobError::Node { node: index, what, found, limit };
-    assert_eq!(with(node(1, 0), &[5]), at(1, "operation", 5, 4));
-    assert_eq!(with(node(1, 0) + 1, &[3]), at(1, "stride", 3, 2));
-    assert_eq!(with(node(1, 1), &[2]), at(1, "value read", 2, 1));
-    assert_eq!(with(node(1, 2), &[12]), at(1, "channel count modulo 8", 4, 0));
-    assert!(matches!(with(node(1, 4), &[0xfc; 4]), BlobError::Node { node: 1, what: "place of the weights", .. }));
-    assert!(matches!(with(node(2, 9), &[22]), BlobError::Node { node: 2, what: "requantisation of a sum", .. }));
+    assert_eq!(with(node(1, NODE_OP_AT), &[5]), at(1, "operation", 5, 4));
+    assert_eq!(with(node(1, NODE_STRIDE_AT), &[3]), at(1, "stride", 3, 2));
+    assert_eq!(with(node(1, NODE_INPUT_AT), &[2]), at(1, "value read", 2, 1));
+    assert_eq!(with(node(1, NODE_CHANNELS_AT), &[12]), at(1, "channel count modulo 8", 4, 0));
+    assert!(matches!(
+        with(node(1, NODE_WEIGHTS_AT), &[0xfc; 4]),
+        BlobError::Node { node: 1, what: "place of the weights", .. }
+    ));
+    assert!(matches!(
+        with(node(2, NODE_SUM_AT + 12), &[22]),
+        BlobError::Node { node: 2, what: "requantisation of a sum", .. }
+    ));
     // The second convolution made to write where it reads.
     let place = net.layers[0].place.to_le_bytes();
-    assert_eq!(with(node(1, 3), &place), BlobError::Overlap { node: 1, value: 1 });
+    assert_eq!(with(node(1, NODE_OUTPUT_WORD_AT), &place), BlobError::Overlap { node: 1, value: 1 });
 
     let blob = Blob::parse(bytes(&aligned(&good))).map(|blob| blob.arena_words());
     let words = aligned(&good);
@@ -272,13 +285,13 @@ fn no_bytes_make_it_panic() {
     for round in 0..2400u64 {
         let arithmetic = if round % 2 == 0 { Arithmetic::Int8 } else { Arithmetic::F16 };
         let mut changed = Net::random(arithmetic, [4, 5, 1 + 2 * (round as usize / 2 % 2)], round / 100).blob();
-        let nodes = u32::from_le_bytes(changed[56..60].try_into().unwrap()) as usize;
+        let nodes = u32_at(&changed, SectionKind::Nodes.entry_at()) as usize;
         for _ in 0..1 + lcg.below(3) {
             // Header, nodes and everything, by turns; weights are most of the bytes and matter least.
             let at = match lcg.below(4) {
-                0 => lcg.below(96) as usize,
-                1 | 2 => nodes + lcg.below(8 * 40) as usize,
-                _ => lcg.below(changed.len() as u32 - 4) as usize,
+                0 => lcg.below(HEADER_LEN as u32) as usize,
+                1 | 2 => nodes + lcg.below(8 * NODE_LEN as u32) as usize,
+                _ => lcg.below((changed.len() - CHECKSUM_LEN) as u32) as usize,
             };
             changed[at] = if lcg.below(2) == 0 { lcg.bits() as u8 } else { changed[at] ^ 1 << lcg.below(8) };
         }

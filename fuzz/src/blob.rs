@@ -2,7 +2,8 @@
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use macula::blob::BlobFile;
-use macula_edge::encoder::{Blob, BlobEncoder, BlobError, Embedder, HEADER_LEN, MAGIC, Node, Op, VERSION};
+use macula_edge::encoder::format::{CHECKSUM_LEN, HEADER_LEN, LEN_AT, MAGIC, VERSION, VERSION_AT};
+use macula_edge::encoder::{Blob, BlobEncoder, BlobError, Embedder, Node, Op};
 use macula_edge::image::RawImage;
 
 use crate::Outcome;
@@ -14,7 +15,7 @@ const PRODUCTS_MAX: usize = 1 << 22;
 
 /// Parses `data` and runs it: twice with the same feature, on an image of its own size and of another.
 pub fn run(data: &[u8]) -> Outcome {
-    if data.len() < HEADER_LEN + 4 {
+    if data.len() < HEADER_LEN + CHECKSUM_LEN {
         return Outcome::Refused;
     }
     let mut words = vec![0u32; data.len() / 4];
@@ -44,10 +45,10 @@ pub fn run(data: &[u8]) -> Outcome {
 
 fn repair(bytes: &mut [u8]) {
     bytes[..4].copy_from_slice(&MAGIC);
-    bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
-    let len = bytes.len() as u32;
-    bytes[12..16].copy_from_slice(&len.to_le_bytes());
-    let (content, checksum) = bytes.split_at_mut(len as usize - 4);
+    bytes[VERSION_AT..][..2].copy_from_slice(&VERSION.to_le_bytes());
+    let len = bytes.len();
+    bytes[LEN_AT..][..4].copy_from_slice(&(len as u32).to_le_bytes());
+    let (content, checksum) = bytes.split_at_mut(len - CHECKSUM_LEN);
     checksum.copy_from_slice(&crc32fast::hash(content).to_le_bytes());
 }
 

@@ -1,6 +1,7 @@
 //! A folded encoder as a blob; `docs/blob-format.md` has its fields.
 
-use macula_edge::encoder::{Arithmetic, Blob, BlobError, HEADER_LEN, MAGIC, NODE_LEN, VERSION};
+use macula_edge::encoder::format::{HEADER_LEN, MAGIC, NODE_LEN, VERSION};
+use macula_edge::encoder::{Arithmetic, Blob, BlobError};
 use sha2::{Digest, Sha256};
 
 use super::arena::{Arena, plan};

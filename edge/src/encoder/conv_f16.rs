@@ -5,7 +5,8 @@
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::nodes::{Activation, Value};
+use super::format::Activation;
+use super::node::Value;
 
 /// Output channels made side by side.
 const LANES: usize = 8;

@@ -3,7 +3,7 @@
 //! C channels read, O made, K' weights a channel made. Values are packed four a word, lowest byte first.
 
 use super::kernel::{dot_2x2, widen};
-use super::nodes::{Requantise, Value};
+use super::node::{Requantise, Value};
 
 /// A convolution over all channels.
 pub(super) struct Convolution<'a> {

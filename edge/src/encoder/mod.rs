@@ -10,17 +10,22 @@ use core::fmt;
 use crate::feature::{FeatureError, Length};
 use crate::image::{ImageError, RawImage};
 
+pub mod format; // offsets, numbers and limits of a blob
+mod error;
+mod node;
+mod graph;
 mod blob;
+mod kernel;
 mod conv_f16;
 mod conv_int8;
-mod kernel;
-mod features_only;
-mod nodes;
 mod run;
+mod features_only;
 
-pub use blob::{Arithmetic, Blob, BlobError, Golden, HEADER_LEN, InputChannel, MAGIC, SectionKind, VERSION};
+pub use blob::{Blob, Golden, InputChannel};
+pub use error::BlobError;
 pub use features_only::FeaturesOnly;
-pub use nodes::{Activation, NODE_LEN, NODES_MAX, Node, Op, Requantise, Value};
+pub use format::{Activation, Arithmetic};
+pub use node::{Node, Op, Requantise, Value};
 pub use run::BlobEncoder;
 
 /// What the features of an encoder look like over the images it was pretrained on.

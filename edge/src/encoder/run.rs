@@ -2,8 +2,10 @@
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::blob::{Arithmetic, Blob, BlobError};
-use super::nodes::{Node, Op, Value};
+use super::blob::Blob;
+use super::error::BlobError;
+use super::format::Arithmetic;
+use super::node::{Node, Op, Value};
 use super::{CorpusStats, EmbedError, Embedder, conv_f16, conv_int8};
 use crate::feature::{Length, length, quantise};
 use crate::image::{Crop, ImageError, RawImage, Recipe, Shape, to_pixels};
@@ -187,7 +189,7 @@ impl<'b, 'm> BlobEncoder<'b, 'm> {
     fn places(&mut self, from: Value, to: Value) -> (&[u32], &mut [u32], &mut [u32]) {
         let arithmetic = self.blob.arithmetic();
         let (from, to) = (from.range(arithmetic), to.range(arithmetic));
-        let (values, scratch) = self.arena.split_at_mut(self.blob.values_words);
+        let (values, scratch) = self.arena.split_at_mut(self.blob.graph.values_words);
         if from.start < to.start {
             let (low, high) = values.split_at_mut(to.start);
             (&low[from], scratch, &mut high[..to.len()])
@@ -202,7 +204,7 @@ impl<'b, 'm> BlobEncoder<'b, 'm> {
         let last = self.blob.value(self.blob.node_count());
         let (dim, arithmetic) = (self.blob.dim(), self.blob.arithmetic());
         let pixels = usize::from(last.height) * usize::from(last.width);
-        let (values, scratch) = self.arena.split_at_mut(self.blob.values_words);
+        let (values, scratch) = self.arena.split_at_mut(self.blob.graph.values_words);
         let values = &values[last.range(arithmetic)];
         let feature = &mut scratch[..dim];
         feature.fill(0);

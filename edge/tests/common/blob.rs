@@ -1,15 +1,11 @@
 //! Small encoders with random weights: as a blob, and as plain layers that a slow reference computes.
 
-use macula_edge::encoder::{Arithmetic, HEADER_LEN};
-
-/// What a layer is, as the blob numbers it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Op {
-    Conv3x3 = 1,
-    Conv1x1 = 2,
-    Depthwise = 3,
-    Add = 4,
-}
+use macula_edge::encoder::Arithmetic;
+pub use macula_edge::encoder::format::OpCode as Op;
+use macula_edge::encoder::format::{
+    ARENA_WORDS_AT, ARITHMETIC_AT, CHANNELS_AT, CHECKSUM_LEN, DIM_AT, FEATURE_SCALE_AT, HEADER_LEN, HEIGHT_AT,
+    IDENTITY_AT, IDENTITY_LEN, LEN_AT, MAGIC, NODE_COUNT_AT, SectionKind, VERSION, VERSION_AT, WIDTH_AT,
+};
 
 /// One layer, its numbers as they are stored: int8 weights, or f16 bits.
 pub struct Layer {
@@ -57,9 +53,9 @@ const SHAPE: [(Op, usize, u8, u8, usize, usize, usize); 8] = [
     (Op::Conv3x3, 1, 0, 90, 1, 0, 8),
     (Op::Add, 0, 1, 0, 1, 2, 8),
     (Op::Conv1x1, 2, 2, 0, 3, 0, 16),
-    (Op::Depthwise, 1, 0, 110, 4, 0, 16),
+    (Op::Depthwise3x3, 1, 0, 110, 4, 0, 16),
     (Op::Conv3x3, 2, 1, 0, 5, 0, 24),
-    (Op::Depthwise, 2, 2, 0, 6, 0, 24),
+    (Op::Depthwise3x3, 2, 2, 0, 6, 0, 24),
     (Op::Conv1x1, 1, 0, 128, 7, 0, 16),
 ];
 
@@ -73,7 +69,7 @@ impl Net {
             let k = match op {
                 Op::Conv3x3 => 9 * read,
                 Op::Conv1x1 => read,
-                Op::Depthwise => 9,
+                Op::Depthwise3x3 => 9,
                 Op::Add => 0,
             };
             let filters = if op == Op::Add { 0 } else { channels };
@@ -157,24 +153,26 @@ impl Net {
             .flat_map(|channel| [(0.015f32 + 0.002 * channel as f32).to_bits(), (-1.9f32).to_bits(), 120])
             .collect();
         let statistics = [vec![0.25f32.to_bits(); dim], vec![1.5f32.to_bits(); dim]].concat();
-        for (index, section) in [input, nodes, statistics].into_iter().enumerate() {
+        for (kind, section) in SectionKind::ALL.into_iter().zip([input, nodes, statistics]) {
             let place = [bytes.len() as u32, 4 * section.len() as u32];
-            bytes[48 + 8 * index..][..8].copy_from_slice(place.map(u32::to_le_bytes).as_flattened());
+            bytes[kind.entry_at()..][..8].copy_from_slice(place.map(u32::to_le_bytes).as_flattened());
             bytes.extend(section.iter().flat_map(|word| word.to_le_bytes()));
         }
         let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
-        put(0, b"MCLB");
-        put(4, &[1, 0, if int8 { 2 } else { 1 }, self.input[2] as u8]);
-        put(8, &(self.input[0] as u16).to_le_bytes());
-        put(10, &(self.input[1] as u16).to_le_bytes());
-        put(16, &[7; 16]);
-        put(32, &self.arena_words.to_le_bytes());
-        put(36, &(self.layers.len() as u16).to_le_bytes());
-        put(38, &(dim as u16).to_le_bytes());
-        put(44, &0.05f32.to_le_bytes());
-        let len = bytes.len() as u32 + 4;
-        bytes[12..16].copy_from_slice(&len.to_le_bytes());
-        bytes.extend([0; 4]);
+        put(0, &MAGIC);
+        put(VERSION_AT, &VERSION.to_le_bytes());
+        put(ARITHMETIC_AT, &[self.arithmetic as u8]);
+        put(CHANNELS_AT, &[self.input[2] as u8]);
+        put(HEIGHT_AT, &(self.input[0] as u16).to_le_bytes());
+        put(WIDTH_AT, &(self.input[1] as u16).to_le_bytes());
+        put(IDENTITY_AT, &[7; IDENTITY_LEN]);
+        put(ARENA_WORDS_AT, &self.arena_words.to_le_bytes());
+        put(NODE_COUNT_AT, &(self.layers.len() as u16).to_le_bytes());
+        put(DIM_AT, &(dim as u16).to_le_bytes());
+        put(FEATURE_SCALE_AT, &0.05f32.to_le_bytes());
+        let len = (bytes.len() + CHECKSUM_LEN) as u32;
+        bytes[LEN_AT..][..4].copy_from_slice(&len.to_le_bytes());
+        bytes.extend([0; CHECKSUM_LEN]);
         seal(&mut bytes);
         bytes
     }
@@ -183,7 +181,7 @@ impl Net {
         let (filters, k) = (&layer.weights, layer.weights.first().map_or(0, Vec::len));
         let mut order: Vec<u16> = Vec::new();
         match (layer.op, self.arithmetic) {
-            (Op::Depthwise, _) => (0..k).for_each(|k| order.extend(filters.iter().map(|filter| filter[k]))),
+            (Op::Depthwise3x3, _) => (0..k).for_each(|k| order.extend(filters.iter().map(|filter| filter[k]))),
             (_, Arithmetic::F16) => {
                 for block in filters.chunks(8) {
                     (0..k).for_each(|k| order.extend(block.iter().map(|filter| filter[k])));
@@ -233,7 +231,7 @@ fn parameters(arithmetic: Arithmetic, k: usize, zero: u8, lcg: &mut Lcg) -> Vec<
 
 /// Writes the checksum of `bytes` as they are.
 pub fn seal(bytes: &mut [u8]) {
-    let end = bytes.len() - 4;
+    let end = bytes.len() - CHECKSUM_LEN;
     let mut crc = u32::MAX;
     for &byte in &bytes[..end] {
         crc ^= u32::from(byte);
