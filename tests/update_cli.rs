@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use base16ct::lower::encode_string;
 use macula::bundle::{Bundle, KeyPair, PartKind};
 use macula::link::{Address, Client, ClientMemory, LinkError, Tcp};
 use macula::rng::Rng;
@@ -153,7 +154,7 @@ fn serves(folder: &Path, device: &str) {
 }
 
 fn sha256(name: &str) -> String {
-    Sha256::digest(made().read(name)).iter().map(|byte| format!("{byte:02x}")).collect()
+    encode_string(&Sha256::digest(made().read(name)))
 }
 
 fn update(code: i32, folder: &Path, device: &str, bundle: &str, more: &[&str]) -> (String, String) {
@@ -360,7 +361,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
         let &(_, used) = sent.iter().find(|(bundle, _)| Sha256::digest(bundle)[..] == report.sha256).unwrap();
         next(1 - used, &mut sent);
         let (bundle, _) = sent.last().unwrap();
-        let knows: String = client.state_sha256().unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+        let knows = encode_string(&client.state_sha256().unwrap());
         assert_eq!(knows, states[used], "kill {kill}: not what was taught");
         found[used] += 1;
         let instant = Duration::from_micros(rng.below(whole.as_micros() as usize) as u64);
@@ -384,9 +385,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
     let running = Running::start(path, &[]);
     serves(path, &running.address);
     let used = status(path, &running.address)["bundle"]["sha256"].as_str().unwrap().to_owned();
-    let hexadecimal =
-        |bundle: &[u8]| -> String { Sha256::digest(bundle).iter().map(|byte| format!("{byte:02x}")).collect() };
-    let &(_, used) = sent.iter().find(|(bundle, _)| hexadecimal(bundle) == used).unwrap();
+    let &(_, used) = sent.iter().find(|(bundle, _)| encode_string(&Sha256::digest(bundle)) == used).unwrap();
     let last = next(1 - used, &mut sent);
     assert_eq!(json(&update(0, path, &running.address, &last, &[]).0)["outcome"], "confirmed");
     assert_eq!(store_files(path), ["a.store", "a.store.a.macula", "a.store.b.macula", "a.store.images"]);

@@ -3,8 +3,6 @@
 //! The hashes were taken from the first, plain version of each augmentation. One that changes on purpose changes every
 //! figure that was trained with it. Sines and exponentials are the C library's, so they hold where it rounds alike.
 
-use std::fmt::Write as _;
-
 use macula::augment::{Augmentation, Blur, CutOut, Jitter, Noise, Policy, flip_horizontal, gaussian_blur, rotate};
 use macula::data::Image;
 use macula::rng::Rng;
@@ -33,10 +31,7 @@ fn hash(view: impl Fn(&mut Rng) -> Image) -> String {
         hash.update([view.width as u8, view.height as u8, view.channels as u8]);
         hash.update(&view.pixels);
     }
-    hash.finalize()[..8].iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+    base16ct::lower::encode_string(&hash.finalize()[..8])
 }
 
 fn compare(found: &[(String, String)], expected: &[(&str, &str)]) {

@@ -178,7 +178,7 @@ fn features_have_the_same_bytes_on_every_cpu() {
                 encoder.feature(&image).unwrap().iter().for_each(|value| hash.update(value.to_le_bytes()));
             }
         }
-        let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = base16ct::lower::encode_string(&hash.finalize());
         assert_eq!(found, expected, "{arithmetic:?}");
     }
 }

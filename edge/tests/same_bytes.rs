@@ -6,6 +6,7 @@
 
 mod common;
 
+use base16ct::lower::encode_string;
 use common::{Memory, Xorshift, scratch, state};
 use macula_edge::decide::{CorpusStats, Judge};
 use macula_edge::feature::{self, Corpus};
@@ -16,10 +17,6 @@ use sha2::{Digest, Sha256};
 
 const DIM: usize = 48;
 const CLASSES: usize = 5;
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 #[test]
 fn quantised_features() {
@@ -34,7 +31,7 @@ fn quantised_features() {
         feature::quantise(&feature, Some(Corpus { mean: &mean, std: &std }), &mut quantised).unwrap();
         quantised.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
-    assert_eq!(hexadecimal(hash), "5a8d8a27ab7af6cf01479c8ed334c305d981ecabd238a1749f403714a684b1d2");
+    assert_eq!(encode_string(&hash.finalize()), "5a8d8a27ab7af6cf01479c8ed334c305d981ecabd238a1749f403714a684b1d2");
 }
 
 #[test]
@@ -68,7 +65,7 @@ fn head_state_and_decisions() {
             probabilities.iter().for_each(|value| hash.update(value.to_le_bytes()));
         }
     }
-    assert_eq!(hexadecimal(hash), "ab2da9b7c2a9db11054d259912857bc6d4e62dbc5eb4415405da380661ec55e6");
+    assert_eq!(encode_string(&hash.finalize()), "ab2da9b7c2a9db11054d259912857bc6d4e62dbc5eb4415405da380661ec55e6");
 }
 
 #[test]
@@ -91,7 +88,7 @@ fn network_pixels() {
             }
         }
     }
-    assert_eq!(hexadecimal(hash), "36b8c4c10383a9a048f4ecbbbdfde8d6693c6e21169639e88f543e17edff65b6");
+    assert_eq!(encode_string(&hash.finalize()), "36b8c4c10383a9a048f4ecbbbdfde8d6693c6e21169639e88f543e17edff65b6");
 }
 
 #[test]
@@ -128,5 +125,5 @@ fn heads_and_verdicts_from_supports() {
             hash.update(judge.kappa().to_le_bytes());
         }
     }
-    assert_eq!(hexadecimal(hash), "4b27826f5ca4220d6bf786ef240a252e703cb9ef26c4de951f5a526ebc3b6a78");
+    assert_eq!(encode_string(&hash.finalize()), "4b27826f5ca4220d6bf786ef240a252e703cb9ef26c4de951f5a526ebc3b6a78");
 }

@@ -47,7 +47,7 @@ impl BundleEncoder {
             None => (None, Vec::new()),
         };
         let identity = identity(&*encoder, added.as_ref());
-        if is_onnx && hexadecimal(&identity) != manifest.encoder.identity {
+        if is_onnx && base16ct::lower::encode_string(&identity) != manifest.encoder.identity {
             return Err(bundle.unreadable(PartKind::Onnx, "it is not the encoder of the manifest"));
         }
         let corpus = added.filter(|_| encoder.corpus().is_none());
@@ -107,10 +107,6 @@ pub(super) fn identity(encoder: &dyn Embedder, added: Option<&CorpusStatistics>)
     mean.iter().chain(std).for_each(|value| hash.update(value.to_le_bytes()));
     hash.update(length_max.unwrap_or(0).to_le_bytes());
     hash.finalize().into()
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The encoder, in which precision it computes, and whether it is the ONNX file.

@@ -144,8 +144,7 @@ pub fn read_public(path: &Path) -> Result<PublicKey, KeyError> {
 }
 
 fn text(head: &str, key: &[u8; 32]) -> String {
-    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{head}\n{digits}\n")
+    format!("{head}\n{}\n", base16ct::lower::encode_string(key))
 }
 
 fn read_key(path: &Path, needed: &'static str) -> Result<[u8; 32], KeyError> {
@@ -168,11 +167,8 @@ fn read_key(path: &Path, needed: &'static str) -> Result<[u8; 32], KeyError> {
         return Err(malformed("its second line is not the 64 hexadecimal digits of a key, or more follow it"));
     }
     let mut key = [0; 32];
-    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let value = digits.and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        *byte = value.ok_or_else(|| malformed("its second line holds other than hexadecimal digits"))?;
-    }
+    base16ct::mixed::decode(digits, &mut key)
+        .map_err(|_| malformed("its second line holds other than hexadecimal digits"))?;
     Ok(key)
 }
 
@@ -183,9 +179,7 @@ mod tests {
     /// RFC 8032, section 7.1, test 2: secret key, public key, and the signature of the byte 72.
     #[test]
     fn signs_as_the_standard_says() {
-        let bytes = |digits: &str| -> Vec<u8> {
-            (0..digits.len() / 2).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect()
-        };
+        let bytes = |digits: &str| base16ct::lower::decode_vec(digits).unwrap();
         let secret = bytes("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
         let pair = KeyPair::from_secret(secret.try_into().unwrap());
         let public = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";

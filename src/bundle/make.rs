@@ -4,7 +4,7 @@ use macula_edge::bundle::{CorpusPart, PartKind, WriteError, write};
 use macula_edge::feature::{FeatureError, Length};
 use macula_edge::image::ImageError;
 
-use super::encoder::{hexadecimal, identity, open_onnx};
+use super::encoder::{identity, open_onnx};
 use super::{
     Bundle, EncoderCard, FORMAT_VERSION, GoldenCard, KeyPair, Limits, Manifest, MeasuredCorpus, OpenError,
     PROGRAM_COMMIT, Provenance, golden,
@@ -198,7 +198,7 @@ fn manifest(
         encoder: EncoderCard {
             feature_dim,
             element: if is_f16 { "f16" } else { "f32" }.to_owned(),
-            identity: hexadecimal(&identity(encoder, corpus.map(|corpus| &corpus.statistics))),
+            identity: base16ct::lower::encode_string(&identity(encoder, corpus.map(|corpus| &corpus.statistics))),
             spec: told.map(|told| told.encoder.clone()),
         },
         preprocessing: ingredients.preprocessing.clone(),

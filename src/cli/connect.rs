@@ -1,7 +1,7 @@
 //! What the commands that speak to a device share: reaching it, and saying what it says.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use macula_edge::bundle::{BUNDLE_LEN_MAX, TrustedKeys};
@@ -444,27 +444,19 @@ pub struct ClassCount {
 }
 
 /// Bytes as hexadecimal digits.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+pub use base16ct::lower::encode_string as hexadecimal;
 
-/// Seconds since 1970 as date and time in UTC; 0 is unknown.
-///
-/// Days to a date of the Gregorian calendar: Hinnant, "chrono-compatible low-level date algorithms".
+/// The last second of the year 9999: no later date has four digits.
+const TIME_MAX_S: u64 = 253_402_300_799;
+
+/// Date and time in UTC, to the minute, of seconds since 1970; 0 is `unknown`.
 pub fn date(time_s: u64) -> String {
     if time_s == 0 {
         return "unknown".to_owned();
     }
-    // Beyond the year 30,000 nobody's clock is right.
-    let (days, second) = ((time_s / 86_400).min(10_000_000) + 719_468, time_s % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) =
-        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", second / 3600, second / 60 % 60)
+    let time = UNIX_EPOCH + Duration::from_secs(time_s.min(TIME_MAX_S));
+    let rfc3339 = humantime::format_rfc3339_seconds(time).to_string();
+    format!("{} {} UTC", &rfc3339[..10], &rfc3339[11..16])
 }
 
 #[cfg(test)]
@@ -479,6 +471,7 @@ mod tests {
             (951_868_800, "2000-03-01 00:00 UTC"),
             (1_709_210_096, "2024-02-29 12:34 UTC"),
             (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (u64::MAX, "9999-12-31 23:59 UTC"),
             (0, "unknown"),
         ] {
             assert_eq!(date(time_s), expected);

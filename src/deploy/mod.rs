@@ -185,7 +185,7 @@ pub fn deploy(settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report, Deploy
 fn start_name() -> Result<String, DeployError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| DeployError::Random(error.to_string()))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(base16ct::lower::encode_string(&bytes))
 }
 
 /// Refuses what no machine could take, before anything is copied.

@@ -33,7 +33,7 @@ impl Part {
     fn read(path: &Path, name: String, mode: &'static str) -> Result<Self, DeployError> {
         let bytes = read_bounded(path, MODEL_MAX)
             .map_err(|error| DeployError::Read { path: error.path, source: error.source })?;
-        Ok(Self { name, sha256: hexadecimal(&Sha256::digest(&bytes)), mode, bytes })
+        Ok(Self { name, sha256: base16ct::lower::encode_string(&Sha256::digest(&bytes)), mode, bytes })
     }
 }
 
@@ -129,13 +129,9 @@ impl Release {
         for text in [&start, &unit] {
             hash.update(format!("{}\n{text}", text.len()));
         }
-        let id = hexadecimal(&hash.finalize())[..ID_LEN].to_owned();
+        let id = base16ct::lower::encode_string(&hash.finalize())[..ID_LEN].to_owned();
         Self { id, store, start, unit }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -145,7 +141,7 @@ mod tests {
     fn parts(bundle: &[u8]) -> Parts {
         let part = |name: &str, bytes: &[u8]| Part {
             name: name.to_owned(),
-            sha256: hexadecimal(&Sha256::digest(bytes)),
+            sha256: base16ct::lower::encode_string(&Sha256::digest(bytes)),
             mode: "644",
             bytes: bytes.to_vec(),
         };

@@ -126,8 +126,7 @@ impl KeptImages {
     }
 
     fn path(&self, source: &Source) -> PathBuf {
-        let name: String = source.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.folder.join(name).with_extension(ENDING)
+        self.folder.join(base16ct::lower::encode_string(source)).with_extension(ENDING)
     }
 }
 
@@ -140,14 +139,9 @@ fn folder_beside(store: &Path) -> PathBuf {
 /// The source that names an image's file; `None` where the file is another one.
 fn source_of(path: &Path) -> Option<Source> {
     let name = path.file_stem()?.to_str()?;
-    if path.extension()? != ENDING || name.len() != 2 * size_of::<Source>() || !name.is_ascii() {
-        return None;
-    }
     let mut source = Source::default();
-    for (byte, digits) in source.iter_mut().zip(name.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(source)
+    let decoded = base16ct::mixed::decode(name, &mut source).ok()?;
+    (path.extension()? == ENDING && decoded.len() == size_of::<Source>()).then_some(source)
 }
 
 #[cfg(test)]

@@ -60,14 +60,9 @@ fn identity(bundle: &Bundle, host: &OnnxHost) -> Result<[u8; 16], OpenError> {
 
 /// The first 16 of the 32 bytes that `digits` stand for.
 fn first_half(digits: &str) -> Option<[u8; 16]> {
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    let mut bytes = [0; 32];
+    let decoded = base16ct::mixed::decode(digits, &mut bytes).ok()?;
+    (decoded.len() == 32).then(|| decoded.first_chunk().copied())?
 }
 
 fn rollback_reason(error: &OpenError) -> RollbackReason {

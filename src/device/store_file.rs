@@ -281,7 +281,7 @@ impl StoreCard {
     }
 
     fn describe(&self) -> String {
-        let identity: String = self.identity[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let identity = base16ct::lower::encode_string(&self.identity[..8]);
         format!("'{}' ({identity}…, {} dimensions)", self.encoder, self.dim)
     }
 }

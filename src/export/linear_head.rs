@@ -81,12 +81,11 @@ impl LinearHead {
             .map(|(slot, name, samples)| HeadClass { slot, name: name.clone(), samples })
             .collect();
         let row = |class: &HeadClass| head.weights()[usize::from(class.slot) * supports.dim..][..supports.dim].to_vec();
-        let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         Ok(Self {
             format: HEAD_FORMAT_VERSION,
             head: kind.name().to_owned(),
-            encoder_identity: hexadecimal(&source.encoder_identity),
-            state_sha256: hexadecimal(&source.state_sha256),
+            encoder_identity: base16ct::lower::encode_string(&source.encoder_identity),
+            state_sha256: base16ct::lower::encode_string(&source.state_sha256),
             feature: FEATURE.to_owned(),
             unit: UNIT,
             corpus: source.corpus.cloned(),

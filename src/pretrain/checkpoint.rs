@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use base16ct::lower::encode_string as hex;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -180,11 +181,6 @@ fn digest<'a>(text: &str, tensors: impl Iterator<Item = (&'a str, &'a [usize], &
         hash.update(bytes);
     }
     hex(&hash.finalize())
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

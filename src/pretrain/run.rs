@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use base16ct::lower::encode_string as hex;
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::{Checkpoint, hex};
+use super::checkpoint::Checkpoint;
 use super::config::PretrainConfig;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, RunFolder};

@@ -12,10 +12,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::hex;
 use super::run_error::RunError;
 use crate::data::ImageDigest;
 use crate::files::{read_bounded, write_whole};

@@ -5,10 +5,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base16ct::lower::encode_string as hex;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::hex;
 use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::observer::{Event, Observer};

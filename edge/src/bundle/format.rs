@@ -19,6 +19,8 @@
 use core::fmt;
 use core::ops::Range;
 
+use base16ct::HexDisplay;
+
 use super::BundleError;
 
 /// First bytes of a bundle.
@@ -44,7 +46,7 @@ pub struct PublicKey(pub [u8; 32]);
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:x}", HexDisplay(&self.0))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use base16ct::HexDisplay;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 
 use crate::taught::TaughtError;
@@ -90,10 +91,8 @@ impl fmt::Display for StoreError {
                 write!(f, "the store has format version {found}, this program reads up to {limit}")
             }
             Self::Identity { found, expected } => {
-                write!(f, "the store was taught with encoder ")?;
-                hex(f, &found)?;
-                write!(f, ", this is encoder ")?;
-                hex(f, &expected)
+                let [found, expected] = [&found, &expected].map(|identity| HexDisplay(identity));
+                write!(f, "the store was taught with encoder {found:x}, this is encoder {expected:x}")
             }
             Self::Damaged { at } => write!(f, "the store is damaged at {at:#x}"),
             Self::Taught(error) => write!(f, "the store does not fit the device: {error}"),
@@ -109,7 +108,3 @@ impl fmt::Display for StoreError {
 }
 
 impl core::error::Error for StoreError {}
-
-fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}

@@ -223,7 +223,7 @@ mod with_onnx {
                 // The name alone: where it lay is nobody's business.
                 data: known_as(&run.config.data),
                 encoder: run.network.spec().clone(),
-                config_sha256: Sha256::digest(config.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+                config_sha256: base16ct::lower::encode_string(&Sha256::digest(config.as_bytes())),
             },
             corpus,
         })
