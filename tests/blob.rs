@@ -13,7 +13,7 @@ const PRESETS: [(Preset, usize, usize); 4] =
 
 fn parts<'a>(naive: &'a Naive, weights: Weights<'a>) -> BlobParts<'a> {
     let (encoder, preprocessing) = (&naive.encoder, &naive.preprocessing);
-    BlobParts { encoder, preprocessing, weights, corpus: None, covariance: None, golden: None }
+    BlobParts { encoder, preprocessing, weights, corpus: None, golden: None }
 }
 
 /// Pixels of `count` phantoms in the size of `naive`.
@@ -86,12 +86,11 @@ fn an_encoder_that_does_not_fit_is_refused_with_its_numbers() {
 }
 
 #[test]
-fn a_blob_carries_statistics_covariance_and_its_own_test() {
+fn a_blob_carries_statistics_and_its_own_test() {
     let naive = random_encoder(Preset::Pico, 1, 28, 1);
     let dim = naive.feature_dim();
     let corpus = CorpusStatistics { mean: vec![0.25; dim], std: vec![0.5; dim], length_max: Some(300) };
-    let covariance: Vec<i16> = (0..(dim * (dim + 1) / 2) as i16).collect();
-    let parts = BlobParts { corpus: Some(&corpus), covariance: Some(&covariance), ..parts(&naive, Weights::F16) };
+    let parts = BlobParts { corpus: Some(&corpus), ..parts(&naive, Weights::F16) };
     let image = phantoms(&naive, 4, 1).remove(0);
     let plain = BlobFile::from_bytes("plain", &make(&parts, Limits::default()).unwrap()).unwrap();
     let mut feature = plain.quantised(&image).unwrap();
@@ -100,7 +99,6 @@ fn a_blob_carries_statistics_covariance_and_its_own_test() {
         let file = BlobFile::from_bytes("golden", &bytes).unwrap();
         assert_eq!(file.corpus(), Some(&corpus));
         let blob = file.blob().unwrap();
-        assert_eq!(blob.covariance(), Some(&*covariance));
         let mut arena = vec![0; blob.arena_words()];
         BlobEncoder::new(blob, &mut arena).unwrap().self_test(&mut vec![0; dim]).unwrap()
     };

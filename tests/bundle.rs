@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use macula::bundle::{
-    self, Bundle, BundleError, Ingredients, KeyPair, Limits, MakeError, MeasuredCorpus, OpenError, Origin, PartKind,
-    PublicKey,
+    self, Bundle, BundleError, Ingredients, KeyPair, Limits, MakeError, OpenError, Origin, PartKind, PublicKey,
 };
 use macula::data::{self, Image, Preprocessing};
 use macula::encoder::{
@@ -247,7 +246,6 @@ fn what_would_test_nothing_is_not_bundled() {
     assert!(matches!(make(&no_blob), Err(MakeError::Blob(_))));
 }
 
-/// Covariance by its definition, in f64.
 #[test]
 fn the_corpus_travels_with_an_encoder_that_does_not_know_it() {
     let onnx = tiny(1.0);
@@ -257,30 +255,9 @@ fn the_corpus_travels_with_an_encoder_that_does_not_know_it() {
     let with = Ingredients { corpus: Some(measured.clone()), ..ingredients(&onnx) };
     let opened = bundle::make(&with, 1, &key(1)).unwrap();
     let (encoder, _) = opened.encoder().unwrap();
-    assert_eq!(encoder.corpus(), Some(&measured.statistics));
-    assert_eq!(encoder.covariance(), Some(&measured.covariance[..]));
+    assert_eq!(encoder.corpus(), Some(&measured));
     assert_ne!(encoder.identity(), bare.identity(), "statistics decide the quantised feature");
 
-    let CorpusStatistics { mean, std, .. } = &measured.statistics;
-    let corpus = macula_edge::feature::Corpus { mean, std };
-    let quantised: Vec<Vec<f64>> = (0..40)
-        .map(|index| {
-            let feature = bare.embed_input(&recipe().apply(&dataset.load(index).unwrap())).unwrap();
-            let mut values = [0i16; 8];
-            macula_edge::feature::quantise(&feature, Some(corpus), &mut values).unwrap();
-            values.map(f64::from).to_vec()
-        })
-        .collect();
-    let mean = |d: usize| quantised.iter().map(|values| values[d]).sum::<f64>() / 40.0;
-    let covariance = |d: usize, e: usize| {
-        let (a, b) = (mean(d), mean(e));
-        quantised.iter().map(|values| (values[d] - a) * (values[e] - b)).sum::<f64>() / 40.0
-    };
-    let expected: Vec<f64> = (0..8).flat_map(|d| (d..8).map(move |e| (d, e))).map(|(d, e)| covariance(d, e)).collect();
-    let largest = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-    for (found, expected) in measured.covariance.iter().zip(expected) {
-        assert!((f64::from(*found) - expected / largest * 32767.0).abs() <= 0.51, "{found} for {expected}");
-    }
     let one = dataset.indices(None)[..1].to_vec();
     assert!(matches!(bundle::measure(&bare, &dataset, &one), Err(MakeError::NoCorpus)));
 }
@@ -302,10 +279,7 @@ fn an_encoder_from_elsewhere_is_bundled_unchanged() {
     let (encoder, _) = bundle.encoder().unwrap();
     assert_eq!((encoder.preprocessing(), bundle.manifest().encoder.element.as_str()), (&preprocessing, "f32"));
     assert_eq!((encoder.feature_dim(), encoder.corpus()), (32, None));
-    let corpus = MeasuredCorpus {
-        statistics: CorpusStatistics { mean: vec![0.0; 31], std: vec![1.0; 31], length_max: None },
-        covariance: Vec::new(),
-    };
+    let corpus = CorpusStatistics { mean: vec![0.0; 31], std: vec![1.0; 31], length_max: None };
     let short = Ingredients { corpus: Some(corpus), golden: foreign.golden.clone(), ..foreign };
     assert!(matches!(bundle::make(&short, 1, &key(1)), Err(MakeError::Made(OpenError::Content { .. }))));
 }

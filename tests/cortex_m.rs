@@ -47,11 +47,7 @@ fn sample(naive: &Naive, dataset: &Dataset) -> Sample {
 fn blobs(naive: &Naive) -> [(&'static str, Vec<u8>); 2] {
     let parts = |weights| {
         let (encoder, preprocessing) = (&naive.encoder, &naive.preprocessing);
-        make(
-            &BlobParts { encoder, preprocessing, weights, corpus: None, covariance: None, golden: None },
-            Limits::default(),
-        )
-        .unwrap()
+        make(&BlobParts { encoder, preprocessing, weights, corpus: None, golden: None }, Limits::default()).unwrap()
     };
     let half = parts(Weights::F16);
     let unlabelled = sample(naive, &open_named("phantoms:64:64", 2).unwrap());

@@ -22,8 +22,8 @@ impl Embedder for Thirds {
         3
     }
 
-    fn corpus(&self) -> CorpusStats<'_> {
-        CorpusStats { covariance: None, length_max: Some(Length(300)) }
+    fn corpus(&self) -> CorpusStats {
+        CorpusStats { length_max: Some(Length(300)) }
     }
 
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {

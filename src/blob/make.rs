@@ -40,8 +40,6 @@ pub struct BlobParts<'a> {
     pub weights: Weights<'a>,
     /// Mean and deviation of the features over the corpus.
     pub corpus: Option<&'a CorpusStatistics>,
-    /// Upper triangle of the quantised features' covariance, `[D (D + 1) / 2]`.
-    pub covariance: Option<&'a [i16]>,
     /// An image `[H, W, C]` and the quantised feature `[D]` it must give.
     pub golden: Option<(&'a [u8], &'a [i16])>,
 }
@@ -279,9 +277,9 @@ fn write_sections(bytes: &mut Vec<u8>, parts: &BlobParts<'_>, nodes: &[u8]) {
         golden.extend(halves(feature));
         golden
     });
-    let sections = [input, nodes.to_vec(), statistics.unwrap_or_default()];
-    let sections = sections.into_iter().chain([parts.covariance.map(halves), golden].map(Option::unwrap_or_default));
-    for (index, section) in sections.enumerate().filter(|(_, section)| !section.is_empty()) {
+    let unused = Vec::new();
+    let sections = [input, nodes.to_vec(), statistics.unwrap_or_default(), unused, golden.unwrap_or_default()];
+    for (index, section) in sections.into_iter().enumerate().filter(|(_, section)| !section.is_empty()) {
         let place = [append(bytes, &section) as u32, section.len() as u32].map(u32::to_le_bytes);
         bytes[48 + 8 * index..][..8].copy_from_slice(place.as_flattened());
     }

@@ -23,7 +23,6 @@ pub struct BundleEncoder {
     identity: [u8; 32],
     /// What the bundle adds to what the encoder says itself.
     corpus: Option<CorpusStatistics>,
-    covariance: Vec<i16>,
     /// The part of golden images, and what is asked of them.
     golden: Vec<u8>,
     tolerance: f64,
@@ -42,10 +41,7 @@ impl BundleEncoder {
             let message = format!("its features have {found} dimensions, the manifest says {stated}");
             return Err(bundle.unreadable(PartKind::Onnx, &message));
         }
-        let (added, covariance) = match bundle.corpus()? {
-            Some((statistics, covariance)) => (Some(statistics), covariance),
-            None => (None, Vec::new()),
-        };
+        let added = bundle.corpus()?;
         let identity = identity(&*encoder, added.as_ref());
         if is_onnx && base16ct::lower::encode_string(&identity) != manifest.encoder.identity {
             return Err(bundle.unreadable(PartKind::Onnx, "it is not the encoder of the manifest"));
@@ -56,7 +52,7 @@ impl BundleEncoder {
         let (name, tolerance) = (bundle.name().to_owned(), manifest.golden.tolerance);
         let host = host.clone();
         let preprocessing = Preprocessing { range: manifest.preprocessing.range, ..encoder.preprocessing().clone() };
-        Ok(Self { name, encoder, preprocessing, arithmetic, identity, corpus, covariance, golden, tolerance, host })
+        Ok(Self { name, encoder, preprocessing, arithmetic, identity, corpus, golden, tolerance, host })
     }
 
     /// In which precision it computes.
@@ -161,10 +157,6 @@ impl Embedder for BundleEncoder {
 
     fn corpus(&self) -> Option<&CorpusStatistics> {
         self.corpus.as_ref().or_else(|| self.encoder.corpus())
-    }
-
-    fn covariance(&self) -> Option<&[i16]> {
-        (!self.covariance.is_empty()).then_some(&self.covariance[..])
     }
 
     fn self_test(&self) -> Option<bool> {

@@ -6,12 +6,12 @@ use macula_edge::image::ImageError;
 
 use super::encoder::{identity, open_onnx};
 use super::{
-    Bundle, EncoderCard, FORMAT_VERSION, GoldenCard, KeyPair, Limits, Manifest, MeasuredCorpus, OpenError,
-    PROGRAM_COMMIT, Provenance, golden,
+    Bundle, EncoderCard, FORMAT_VERSION, GoldenCard, KeyPair, Limits, Manifest, OpenError, PROGRAM_COMMIT, Provenance,
+    golden,
 };
 use crate::blob::{BlobFile, BlobFileError};
 use crate::data::{DataError, Image, Preprocessing};
-use crate::encoder::{EmbedError, Embedder};
+use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
 use crate::export::{F16_TOLERANCE, F32_TOLERANCE, ParityError};
 use crate::isolated::{HostedEncoder, IsolatedError, OnnxHost};
 use crate::runtime::{Arithmetic, RuntimeError};
@@ -78,7 +78,7 @@ pub enum MakeError {
         value: f32,
     },
     /// A corpus of one image, or of images that are alike.
-    #[error("the corpus has no two images of different features: it has no covariance")]
+    #[error("all images of the corpus have the same feature; give images that differ")]
     NoCorpus,
     /// The manifest is none that a device could use.
     #[error("{0}")]
@@ -111,7 +111,7 @@ pub struct Ingredients<'a> {
     /// How a raw image becomes its input.
     pub preprocessing: Preprocessing,
     /// Its features over the corpus; where it is none, what the ONNX file says.
-    pub corpus: Option<MeasuredCorpus>,
+    pub corpus: Option<CorpusStatistics>,
     /// Raw images whose features are kept.
     pub golden: Vec<Image>,
     /// Features `[N, D]` of the golden images that another runtime gave; the encoder must give the same within the
@@ -146,12 +146,12 @@ impl Ingredients<'_> {
 pub fn make(ingredients: &Ingredients<'_>, counter: u64, key: &KeyPair) -> Result<Bundle, MakeError> {
     let encoder = ingredients.encoder()?;
     let blob = ingredients.blob.map(|bytes| BlobFile::from_bytes("blob", bytes)).transpose()?;
-    let corpus = corpus(ingredients, &encoder);
-    let manifest = manifest(ingredients, &encoder, blob.as_ref(), corpus.as_ref())?;
+    let corpus = ingredients.corpus.as_ref().or_else(|| encoder.corpus());
+    let manifest = manifest(ingredients, &encoder, blob.as_ref(), corpus)?;
     manifest.check().map_err(MakeError::Manifest)?;
     let json = manifest.to_json().map_err(|error| MakeError::Manifest(error.to_string()))?;
     let golden = golden::part(&encoder, &ingredients.golden, ingredients.reference.as_deref())?;
-    let corpus = corpus.map(|corpus| corpus_part(&corpus));
+    let corpus = corpus.map(corpus_part);
     let mut parts: Vec<(PartKind, &[u8])> = vec![(PartKind::Manifest, &json), (PartKind::Onnx, ingredients.onnx)];
     parts.extend(ingredients.blob.map(|blob| (PartKind::Blob, blob)));
     parts.push((PartKind::Golden, &golden));
@@ -163,17 +163,10 @@ pub fn make(ingredients: &Ingredients<'_>, counter: u64, key: &KeyPair) -> Resul
     Ok(bundle)
 }
 
-fn corpus(ingredients: &Ingredients<'_>, encoder: &HostedEncoder) -> Option<MeasuredCorpus> {
-    let told = || encoder.corpus().map(|known| MeasuredCorpus { statistics: known.clone(), covariance: Vec::new() });
-    ingredients.corpus.clone().or_else(told)
-}
-
-fn corpus_part(corpus: &MeasuredCorpus) -> Vec<u8> {
-    let (MeasuredCorpus { statistics, covariance }, mut part) = (corpus, Vec::new());
+fn corpus_part(statistics: &CorpusStatistics) -> Vec<u8> {
+    let mut part = Vec::new();
     let length_max = statistics.length_max.map(Length);
-    CorpusPart::write(length_max, &statistics.mean, &statistics.std, covariance, &mut |piece| {
-        part.extend_from_slice(piece);
-    });
+    CorpusPart::write(length_max, &statistics.mean, &statistics.std, &mut |piece| part.extend_from_slice(piece));
     part
 }
 
@@ -181,7 +174,7 @@ fn manifest(
     ingredients: &Ingredients<'_>,
     encoder: &HostedEncoder,
     blob: Option<&BlobFile>,
-    corpus: Option<&MeasuredCorpus>,
+    corpus: Option<&CorpusStatistics>,
 ) -> Result<Manifest, MakeError> {
     let feature_dim = encoder.feature_dim();
     if let Some(blob) = blob.filter(|blob| blob.feature_dim() != feature_dim) {
@@ -198,7 +191,7 @@ fn manifest(
         encoder: EncoderCard {
             feature_dim,
             element: if is_f16 { "f16" } else { "f32" }.to_owned(),
-            identity: base16ct::lower::encode_string(&identity(encoder, corpus.map(|corpus| &corpus.statistics))),
+            identity: base16ct::lower::encode_string(&identity(encoder, corpus)),
             spec: told.map(|told| told.encoder.clone()),
         },
         preprocessing: ingredients.preprocessing.clone(),

@@ -4,7 +4,7 @@
 //! bytes.
 
 #[cfg(feature = "onnx")]
-mod corpus; //    statistics and covariance of the features of a corpus
+mod corpus; //    statistics of the features of a corpus
 mod encoder; //   the encoder in a bundle
 mod error; //     why a bundle cannot be used
 #[cfg(feature = "onnx")]
@@ -23,7 +23,7 @@ pub use manifest::{EncoderCard, FORMAT_VERSION, GoldenCard, Limits, Manifest, PR
 pub use open::Bundle;
 #[cfg(feature = "onnx")]
 pub use {
-    corpus::{MeasuredCorpus, measure},
+    corpus::measure,
     golden::{GOLDEN_IMAGES, drawn},
     make::{Ingredients, MakeError, Origin, make},
 };

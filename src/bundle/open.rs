@@ -105,20 +105,19 @@ impl Bundle {
         Golden::parse(part).ok_or_else(|| self.unreadable(PartKind::Golden, "they cannot be read"))
     }
 
-    /// Statistics of its features over the corpus, and the covariance, empty where nobody measured it.
+    /// Statistics of its features over the corpus.
     ///
     /// # Errors
     /// A part that cannot be read.
-    pub fn corpus(&self) -> Result<Option<(CorpusStatistics, Vec<i16>)>, OpenError> {
+    pub fn corpus(&self) -> Result<Option<CorpusStatistics>, OpenError> {
         let Some(part) = self.part(PartKind::Corpus) else { return Ok(None) };
         let corpus = CorpusPart::parse(part).filter(|corpus| corpus.dim() == self.manifest.encoder.feature_dim);
         let corpus = corpus.ok_or_else(|| self.unreadable(PartKind::Corpus, "they are not those of its features"))?;
-        let statistics = CorpusStatistics {
+        Ok(Some(CorpusStatistics {
             mean: corpus.mean().collect(),
             std: corpus.std().collect(),
             length_max: corpus.length_max().map(|Length(length)| length),
-        };
-        Ok(Some((statistics, corpus.covariance().collect())))
+        }))
     }
 
     /// Its encoder, which has given the features of the golden images, and the largest difference there was.

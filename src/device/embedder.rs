@@ -52,9 +52,9 @@ impl DeviceEmbedder for DeskEncoder<'_> {
         self.encoder.feature_dim()
     }
 
-    fn corpus(&self) -> CorpusStats<'_> {
+    fn corpus(&self) -> CorpusStats {
         let length_max = self.encoder.corpus().and_then(|corpus| corpus.length_max).map(Length);
-        CorpusStats { length_max, covariance: self.encoder.covariance() }
+        CorpusStats { length_max }
     }
 
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {

@@ -110,12 +110,6 @@ pub trait Embedder: Sync {
         None
     }
 
-    /// Upper triangle, row by row, of the covariance of the quantised features over that corpus, `[D (D + 1) / 2]`, in a
-    /// unit of its own; none where nobody has measured it.
-    fn covariance(&self) -> Option<&[i16]> {
-        None
-    }
-
     /// Whether images whose features are known give them; none where the encoder has no such images.
     fn self_test(&self) -> Option<bool> {
         None

@@ -72,7 +72,7 @@ impl BlobRequest<'_> {
         };
         let weights = ranges.as_ref().map_or(Weights::F16, Weights::Int8);
         let (encoder, preprocessing) = (self.encoder, self.preprocessing);
-        let parts = BlobParts { encoder, preprocessing, weights, corpus: self.corpus, covariance: None, golden: None };
+        let parts = BlobParts { encoder, preprocessing, weights, corpus: self.corpus, golden: None };
         let plain = make(&parts, self.limits)?;
         let opened = BlobFile::from_bytes(file, &plain)?;
         // An image whose feature has no direction tests nothing.
@@ -88,8 +88,7 @@ impl BlobRequest<'_> {
             return Err(BlobsError::NoImages);
         }
         let (encoder, preprocessing) = (self.encoder, self.preprocessing);
-        let parts =
-            BlobParts { encoder, preprocessing, weights: Weights::F16, corpus: None, covariance: None, golden: None };
+        let parts = BlobParts { encoder, preprocessing, weights: Weights::F16, corpus: None, golden: None };
         let watched = BlobFile::from_bytes("f16", &make(&parts, Limits::default())?)?;
         Ok(calibrate(&watched, &self.encoder.spec, self.images)?)
     }

@@ -4,9 +4,9 @@
 //! |--------------:|-------------------------------------------------------------------------------|
 //! | 4             | D, dimensions of a feature                                                    |
 //! | 2             | length that 95 % of the corpus do not exceed, 256ths; 0: nobody measured it   |
-//! | 1, 1          | 1 where there is a covariance, else 0; 0                                      |
+//! | 1, 1          | 1 where bytes that nothing reads any more follow at the end, else 0; 0         |
 //! | 4 D, 4 D      | mean and standard deviation of the features, f32                              |
-//! | D (D + 1)     | upper triangle, row by row, of the covariance of the quantised features, i16  |
+//! | D (D + 1)     | only after a 1: version 0.1.0 stored a covariance here, which no head used    |
 
 use crate::feature::{DIM_MAX, Length};
 
@@ -17,13 +17,12 @@ pub struct CorpusPart<'b> {
     length_max: u16,
     mean: &'b [u8],
     std: &'b [u8],
-    covariance: &'b [u8],
 }
 
 impl<'b> CorpusPart<'b> {
     /// Reads the part; `None` where it is no such part.
     pub fn parse(bytes: &'b [u8]) -> Option<Self> {
-        let (&[d0, d1, d2, d3, l0, l1, has_covariance @ (0 | 1), 0], rest) = bytes.split_first_chunk::<8>()? else {
+        let (&[d0, d1, d2, d3, l0, l1, has_unused @ (0 | 1), 0], rest) = bytes.split_first_chunk::<8>()? else {
             return None;
         };
         let dim = u32::from_le_bytes([d0, d1, d2, d3]) as usize;
@@ -31,10 +30,10 @@ impl<'b> CorpusPart<'b> {
             return None;
         }
         let (mean, rest) = rest.split_at_checked(4 * dim)?;
-        let (std, covariance) = rest.split_at_checked(4 * dim)?;
-        let part = Self { dim, length_max: u16::from_le_bytes([l0, l1]), mean, std, covariance };
+        let (std, unused) = rest.split_at_checked(4 * dim)?;
+        let part = Self { dim, length_max: u16::from_le_bytes([l0, l1]), mean, std };
         let finite = part.mean().all(f32::is_finite) && part.std().all(|std| std.is_finite() && std >= 0.0);
-        (finite && covariance.len() == usize::from(has_covariance) * dim * (dim + 1)).then_some(part)
+        (finite && unused.len() == usize::from(has_unused) * dim * (dim + 1)).then_some(part)
     }
 
     /// Dimensions of a feature, D.
@@ -57,27 +56,14 @@ impl<'b> CorpusPart<'b> {
         floats(self.std)
     }
 
-    /// Upper triangle of the covariance of the quantised features, in any unit; empty where nobody measured it.
-    pub fn covariance(&self) -> impl Iterator<Item = i16> + use<'b> {
-        self.covariance.as_chunks::<2>().0.iter().map(|&bytes| i16::from_le_bytes(bytes))
-    }
-
     /// Writes the part.
     ///
     /// * `mean`, `std`: `[D]`
-    /// * `covariance`: `[D (D + 1) / 2]`, or empty
-    pub fn write(
-        length_max: Option<Length>,
-        mean: &[f32],
-        std: &[f32],
-        covariance: &[i16],
-        out: &mut impl FnMut(&[u8]),
-    ) {
+    pub fn write(length_max: Option<Length>, mean: &[f32], std: &[f32], out: &mut impl FnMut(&[u8])) {
         out(&(mean.len() as u32).to_le_bytes());
         out(&length_max.map_or(0, |Length(length)| length).to_le_bytes());
-        out(&[u8::from(!covariance.is_empty()), 0]);
+        out(&[0, 0]);
         mean.iter().chain(std).for_each(|value| out(&value.to_le_bytes()));
-        covariance.iter().for_each(|value| out(&value.to_le_bytes()));
     }
 }
 

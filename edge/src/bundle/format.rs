@@ -68,7 +68,7 @@ pub enum PartKind {
     Blob = 3,
     /// Raw images with the features they must give.
     Golden = 4,
-    /// Mean, deviation and covariance of the features over the corpus.
+    /// Mean and standard deviation of the features over the corpus.
     Corpus = 5,
 }
 

@@ -163,11 +163,6 @@ impl<'b> Blob<'b> {
         Some(Length(u16_at(self.bytes, LENGTH_MAX_AT))).filter(|&Length(max)| max > 0)
     }
 
-    /// Upper triangle of the covariance of the quantised features.
-    pub fn covariance(&self) -> Option<&'b [i16]> {
-        try_cast_slice(self.section(SectionKind::Covariance)?).ok()
-    }
-
     /// An image and its feature.
     pub fn golden(&self) -> Option<Golden<'b>> {
         let section = self.section(SectionKind::Golden)?;
@@ -215,7 +210,7 @@ fn read_sections(bytes: &[u8], size: [usize; 4]) -> Result<[&[u8]; SectionKind::
             SectionKind::Input => INPUT_CHANNEL_LEN * channels,
             SectionKind::Nodes => NODE_LEN * nodes,
             SectionKind::Statistics => 8 * dim,
-            SectionKind::Covariance => dim * (dim + 1),
+            SectionKind::Unused => dim * (dim + 1),
             SectionKind::Golden => (pixels * channels).next_multiple_of(4) + 2 * dim,
         };
         let [offset, len] = [0, 4].map(|field| u32_at(bytes, kind.entry_at() + field) as usize);

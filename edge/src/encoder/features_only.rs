@@ -21,7 +21,7 @@ impl Embedder for FeaturesOnly {
         self.dim
     }
 
-    fn corpus(&self) -> CorpusStats<'_> {
+    fn corpus(&self) -> CorpusStats {
         CorpusStats::default()
     }
 

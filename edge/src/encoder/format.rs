@@ -133,15 +133,15 @@ pub enum SectionKind {
     Nodes,
     /// Mean and standard deviation of the features over the corpus, f32, `[D]` each; optional.
     Statistics,
-    /// Upper triangle of the features' covariance, i16; optional.
-    Covariance,
+    /// A covariance in files of old; the reader checks its bounds and ignores it, the writer leaves it empty.
+    Unused,
     /// An image and its feature; optional.
     Golden,
 }
 
 impl SectionKind {
     /// All, in the order of the header.
-    pub const ALL: [Self; 5] = [Self::Input, Self::Nodes, Self::Statistics, Self::Covariance, Self::Golden];
+    pub const ALL: [Self; 5] = [Self::Input, Self::Nodes, Self::Statistics, Self::Unused, Self::Golden];
 
     /// Byte of the header where offset and length (u32 each) of this section lie.
     pub const fn entry_at(self) -> usize {
@@ -154,7 +154,7 @@ impl SectionKind {
             Self::Input => "input",
             Self::Nodes => "nodes",
             Self::Statistics => "statistics",
-            Self::Covariance => "covariance",
+            Self::Unused => "unused",
             Self::Golden => "golden",
         }
     }

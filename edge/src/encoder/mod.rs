@@ -30,9 +30,7 @@ pub use run::BlobEncoder;
 
 /// What the features of an encoder look like over the images it was pretrained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CorpusStats<'a> {
-    /// Covariance of the quantised features: upper triangle row by row, `[D (D + 1) / 2]`.
-    pub covariance: Option<&'a [i16]>,
+pub struct CorpusStats {
     /// The length that 95 % of the corpus's images do not exceed.
     pub length_max: Option<Length>,
 }
@@ -84,7 +82,7 @@ pub trait Embedder {
     fn dim(&self) -> usize;
 
     /// What the features look like over the unlabelled corpus, as far as anybody measured it.
-    fn corpus(&self) -> CorpusStats<'_>;
+    fn corpus(&self) -> CorpusStats;
 
     /// The feature of `image`, of unit length, `[D]`.
     ///
@@ -118,7 +116,7 @@ impl<E: Embedder + ?Sized> Embedder for &mut E {
         E::dim(self)
     }
 
-    fn corpus(&self) -> CorpusStats<'_> {
+    fn corpus(&self) -> CorpusStats {
         E::corpus(self)
     }
 

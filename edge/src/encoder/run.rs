@@ -242,8 +242,8 @@ impl Embedder for BlobEncoder<'_, '_> {
         self.blob.dim()
     }
 
-    fn corpus(&self) -> CorpusStats<'_> {
-        CorpusStats { covariance: self.blob.covariance(), length_max: self.blob.length_max() }
+    fn corpus(&self) -> CorpusStats {
+        CorpusStats { length_max: self.blob.length_max() }
     }
 
     fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {

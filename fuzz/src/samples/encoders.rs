@@ -194,7 +194,7 @@ fn both_blobs() -> [Vec<u8>; 2] {
     let (encoder, recipe, statistics) = (encoder(), recipe(), statistics());
     let make = |weights: Weights<'_>| {
         let (encoder, preprocessing, corpus) = (&encoder, &recipe, Some(&statistics));
-        let parts = BlobParts { encoder, preprocessing, weights, corpus, covariance: None, golden: None };
+        let parts = BlobParts { encoder, preprocessing, weights, corpus, golden: None };
         blob::make(&parts, blob::Limits::default()).expect("the encoder fits a blob")
     };
     let half = make(Weights::F16);
