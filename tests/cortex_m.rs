@@ -9,7 +9,7 @@ use macula_edge::feature::quantise;
 use macula_edge::head::{Head, HeadKind};
 use macula_edge::protocol::message::{Input, VERSION, chunk_max, message_max};
 use macula_edge::protocol::{Client, Reply, Request, packet_max};
-use macula_edge::taught::{Record, Supports};
+use macula_edge::support_set::{SupportRecord, Supports};
 use macula_firmware_sim::chip::{self, Core, Image, ImageSpec};
 use macula_firmware_sim::counts::{Count, Footprint, count_encoder, count_head};
 use macula_firmware_sim::qemu::{QemuBoard, erased_flash};
@@ -104,7 +104,7 @@ fn decisions(features: &[Vec<i16>], classes: &[u8]) -> Vec<u8> {
             continue;
         }
         counts[usize::from(class)] += 1;
-        records.push(Record { source: (index as u128).to_be_bytes(), class, operator: 0, time_s: 0 });
+        records.push(SupportRecord { source: (index as u128).to_be_bytes(), class, operator: 0, time_s: 0 });
         supports.extend_from_slice(feature);
     }
     let dim = features[0].len();

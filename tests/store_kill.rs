@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use macula::device::FlashFile;
 use macula_edge::store::{Store, StoreError, buffer_len};
-use macula_edge::taught::{Name, Record, Source, Taught};
+use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 
 const DIM: usize = 64;
 const CLASSES: usize = 3;
@@ -29,26 +29,26 @@ fn scramble(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn source(number: u64) -> Source {
+fn source(number: u64) -> SourceId {
     let half = |part| scramble(2 * number + part).to_le_bytes();
     [half(0), half(1)].concat().try_into().expect("two halves of 8 bytes")
 }
 
 enum Request {
-    PutClass(u8, Name),
-    Learn(Record, Vec<i16>),
-    Forget(Source),
+    PutClass(u8, ClassName),
+    Learn(SupportRecord, Vec<i16>),
+    Forget(SourceId),
 }
 
 /// Request `number` of an endless script: a class each, then learning and, twelve samples later, forgetting, and from time
 /// to time another name for a class.
 fn request(number: u64) -> Request {
-    let name = |text: String| Name::new(&text).expect("a short name");
+    let name = |text: String| ClassName::new(&text).expect("a short name");
     match (number, number % 3) {
         (0..3, _) => Request::PutClass(number as u8, name(format!("class {number}"))),
         (_, 0) => {
             let class = (number / 3 % 3) as u8;
-            let record = Record { source: source(number), class, operator: 1, time_s: number };
+            let record = SupportRecord { source: source(number), class, operator: 1, time_s: number };
             Request::Learn(record, (0..DIM as u64).map(|index| scramble(number ^ index << 32) as i16).collect())
         }
         (40.., 1) => Request::Forget(source(number - 37)),
@@ -57,8 +57,8 @@ fn request(number: u64) -> Request {
 }
 
 struct Memory {
-    names: [Name; CLASSES],
-    records: Vec<Record>,
+    names: [ClassName; CLASSES],
+    records: Vec<SupportRecord>,
     features: Vec<i16>,
     buffer: Vec<u8>,
 }
@@ -66,38 +66,38 @@ struct Memory {
 impl Memory {
     fn new() -> Self {
         Self {
-            names: [Name::FREE; CLASSES],
-            records: vec![Record::EMPTY; SUPPORTS],
+            names: [ClassName::FREE; CLASSES],
+            records: vec![SupportRecord::EMPTY; SUPPORTS],
             features: vec![0; SUPPORTS * DIM],
             buffer: vec![0; buffer_len::<FlashFile>(DIM)],
         }
     }
 
-    fn lend(&mut self) -> (Taught<'_>, &mut [u8]) {
-        let taught = Taught::new(DIM, &mut self.names, &mut self.records, &mut self.features);
-        (taught.expect("the sizes agree"), &mut self.buffer)
+    fn lend(&mut self) -> (SupportSet<'_>, &mut [u8]) {
+        let support_set = SupportSet::new(DIM, &mut self.names, &mut self.records, &mut self.features);
+        (support_set.expect("the sizes agree"), &mut self.buffer)
     }
 }
 
 /// Carries out request `number` in memory alone.
-fn apply(taught: &mut Taught<'_>, number: u64) {
+fn apply(support_set: &mut SupportSet<'_>, number: u64) {
     match request(number) {
-        Request::PutClass(class, name) => taught.put_class(class, name),
-        Request::Learn(record, feature) => taught.learn(record, &feature).map(|_| ()),
-        Request::Forget(source) => taught.forget(&source).map(|_| ()),
+        Request::PutClass(class, name) => support_set.put_class(class, name),
+        Request::Learn(record, feature) => support_set.learn(record, &feature).map(|_| ()),
+        Request::Forget(source) => support_set.forget(&source).map(|_| ()),
     }
     .unwrap_or_else(|error| panic!("request {number}: {error}"));
 }
 
-fn state(taught: &Taught<'_>) -> Vec<u8> {
+fn state(support_set: &SupportSet<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    taught.state(|piece| bytes.extend_from_slice(piece));
+    support_set.state(|piece| bytes.extend_from_slice(piece));
     bytes
 }
 
-fn open<'m>(path: &Path, buffer: &'m mut [u8], taught: &mut Taught<'_>) -> Store<'m, FlashFile> {
+fn open<'m>(path: &Path, buffer: &'m mut [u8], support_set: &mut SupportSet<'_>) -> Store<'m, FlashFile> {
     let flash = FlashFile::open(path, SIZE_BYTES).expect("the file opens");
-    Store::open(flash, 0..SIZE_BYTES as u32, IDENTITY, buffer, taught).expect("the store opens")
+    Store::open(flash, 0..SIZE_BYTES as u32, IDENTITY, buffer, support_set).expect("the store opens")
 }
 
 /// The child, which does nothing unless the parent started it: carries out the script from a request on, and writes the number of each when it is acknowledged.
@@ -106,8 +106,8 @@ fn child() {
     let Ok(task) = std::env::var(CHILD) else { return };
     let (from, path) = task.split_once(' ').expect("a number and a path");
     let mut memory = Memory::new();
-    let (mut taught, buffer) = memory.lend();
-    let mut store = open(Path::new(path), buffer, &mut taught);
+    let (mut support_set, buffer) = memory.lend();
+    let mut store = open(Path::new(path), buffer, &mut support_set);
     let mut out = std::io::stdout().lock();
     writeln!(out, "\nready").expect("the parent reads");
     for number in from.parse::<u64>().expect("a number").. {
@@ -177,9 +177,9 @@ fn killed_at_any_instant() {
         at_once += u64::from(acknowledged == done);
         (done..acknowledged).for_each(|number| apply(&mut expected, number));
         done = acknowledged;
-        let (mut taught, buffer) = memory.lend();
-        drop(open(&path, buffer, &mut taught));
-        let found = state(&taught);
+        let (mut support_set, buffer) = memory.lend();
+        drop(open(&path, buffer, &mut support_set));
+        let found = state(&support_set);
         if found != state(&expected) {
             // The request that was not acknowledged any more is there.
             apply(&mut expected, done);

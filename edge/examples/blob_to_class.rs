@@ -12,7 +12,7 @@ use macula_edge::decide::{CorpusStats, Judge, Verdict};
 use macula_edge::encoder::{Blob, BlobEncoder, Embedder};
 use macula_edge::head::HeadKind;
 use macula_edge::image::RawImage;
-use macula_edge::taught::{Name, Record, Taught};
+use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 
 /// The limits of this device. A blob that needs more is refused, not cut.
 const DIM_MAX: usize = 128;
@@ -30,8 +30,8 @@ const ERROR_PERMILLE: u16 = 200;
 /// Everything that is written to while it runs.
 pub struct Memory {
     arena: [u32; ARENA_WORDS],
-    names: [Name; CLASSES],
-    records: [Record; SUPPORTS],
+    names: [ClassName; CLASSES],
+    records: [SupportRecord; SUPPORTS],
     features: [i16; SUPPORTS * DIM_MAX],
     feature: [i16; DIM_MAX],
     scratch: [f64; Judge::scratch_len(DIM_MAX, CLASSES, SUPPORTS)],
@@ -43,8 +43,8 @@ impl Memory {
     pub const fn new() -> Self {
         Self {
             arena: [0; ARENA_WORDS],
-            names: [Name::FREE; CLASSES],
-            records: [Record::EMPTY; SUPPORTS],
+            names: [ClassName::FREE; CLASSES],
+            records: [SupportRecord::EMPTY; SUPPORTS],
             features: [0; SUPPORTS * DIM_MAX],
             feature: [0; DIM_MAX],
             scratch: [0.0; Judge::scratch_len(DIM_MAX, CLASSES, SUPPORTS)],
@@ -80,29 +80,29 @@ pub fn teach_and_ask(blob: &[u8], memory: &mut Memory) -> Result<[Verdict; 2], B
     let mut encoder = BlobEncoder::new(Blob::parse(blob)?, arena)?;
     let dim = encoder.dim();
     let feature = feature.get_mut(..dim).ok_or("the blob's features have more dimensions than this device takes")?;
-    let mut taught = Taught::new(dim, names, records, &mut features[..SUPPORTS * dim])?;
+    let mut support_set = SupportSet::new(dim, names, records, &mut features[..SUPPORTS * dim])?;
     for (class, name) in ["plain", "striped"].into_iter().enumerate() {
-        taught.put_class(class as u8, Name::new(name)?)?;
+        support_set.put_class(class as u8, ClassName::new(name)?)?;
         for shot in 0..4 {
             encoder.embed(&RawImage::new(SIDE, SIDE, CHANNELS, &picture(class == 1, shot))?, feature)?;
             // A device has the first bytes of the SHA-256 of the image here, so that no image is learned twice.
             let mut source = [0; 16];
             source[..2].copy_from_slice(&[class as u8, shot as u8]);
-            taught.learn(Record { source, class: class as u8, ..Record::EMPTY }, feature)?;
+            support_set.learn(SupportRecord { source, class: class as u8, ..SupportRecord::EMPTY }, feature)?;
         }
     }
     let corpus = CorpusStats { length_max: encoder.blob().length_max() };
-    let mut ask = |striped: bool, taught: &Taught<'_>| -> Result<Verdict, Box<dyn Error>> {
+    let mut ask = |striped: bool, support_set: &SupportSet<'_>| -> Result<Verdict, Box<dyn Error>> {
         encoder.embed(&RawImage::new(SIDE, SIDE, CHANNELS, &picture(striped, 5))?, feature)?;
-        let mut judge = Judge::fit(HeadKind::Auto, taught.supports(), CLASSES, corpus, ERROR_PERMILLE, scratch)?;
-        Ok(judge.verdict(taught.supports(), feature, encoder.length(), probabilities)?)
+        let mut judge = Judge::fit(HeadKind::Auto, support_set.supports(), CLASSES, corpus, ERROR_PERMILLE, scratch)?;
+        Ok(judge.verdict(support_set.supports(), feature, encoder.length(), probabilities)?)
     };
-    let verdicts = [ask(false, &taught)?, ask(true, &taught)?];
+    let verdicts = [ask(false, &support_set)?, ask(true, &support_set)?];
     // Forgetting is exact: the device is then as if the sample had never been shown.
     let mut source = [0; 16];
     source[0] = 1;
-    taught.forget(&source)?;
-    assert_eq!(taught.supports().len(), 7);
+    support_set.forget(&source)?;
+    assert_eq!(support_set.supports().len(), 7);
     Ok(verdicts)
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use macula_edge::feature::quantise;
 use macula_edge::head::{Head, HeadKind};
-use macula_edge::taught::{Name, Record, Taught};
+use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 
 const CLASSES: usize = 5;
 const SHOTS: usize = 10;
@@ -31,20 +31,23 @@ fn features() -> Vec<Vec<f32>> {
 
 /// Quantises and learns every sample, then solves the head.
 fn learn_and_solve(kind: HeadKind, features: &[Vec<f32>], scratch: &mut [f64]) -> u8 {
-    let (mut names, mut records) = ([Name::FREE; CLASSES], [Record::EMPTY; CLASSES * SHOTS]);
+    let (mut names, mut records) = ([ClassName::FREE; CLASSES], [SupportRecord::EMPTY; CLASSES * SHOTS]);
     let mut memory = vec![0; CLASSES * SHOTS * DIM];
-    let mut taught = Taught::new(DIM, &mut names, &mut records, &mut memory).expect("the memory has this size");
+    let mut support_set =
+        SupportSet::new(DIM, &mut names, &mut records, &mut memory).expect("the memory has this size");
     for class in 0..CLASSES as u8 {
-        taught.put_class(class, Name::new(&format!("class {class}")).expect("a short name")).expect("a free slot");
+        support_set
+            .put_class(class, ClassName::new(&format!("class {class}")).expect("a short name"))
+            .expect("a free slot");
     }
     let mut quantised = [0; DIM];
     for (sample, feature) in features.iter().enumerate() {
         quantise(feature, None, &mut quantised).expect("a feature with a direction");
         let source = (sample as u128).to_be_bytes();
-        let record = Record { source, class: (sample % CLASSES) as u8, ..Record::EMPTY };
-        taught.learn(record, &quantised).expect("there is room");
+        let record = SupportRecord { source, class: (sample % CLASSES) as u8, ..SupportRecord::EMPTY };
+        support_set.learn(record, &quantised).expect("there is room");
     }
-    let head = Head::fit(kind, taught.supports(), CLASSES, None, scratch).expect("every class has samples");
+    let head = Head::fit(kind, support_set.supports(), CLASSES, None, scratch).expect("every class has samples");
     head.predict(&quantised, &mut [0.0; CLASSES]).expect("the feature fits").class
 }
 

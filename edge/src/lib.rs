@@ -1,7 +1,7 @@
 //! What runs on the device, and the very same code on a desk.
 //!
 //! An encoder turns an image into a feature; [`feature`] brings the feature to unit length and
-//! quantises it to `i16`; [`taught`] keeps what was shown of each class, [`head`] makes probabilities of it and [`decide`]
+//! quantises it to `i16`; [`support_set`] keeps the supports of each class, [`head`] makes probabilities of it and [`decide`]
 //! a verdict that can abstain.
 //! Nothing here allocates, reads a clock or does I/O: memory is lent by the caller.
 //!
@@ -11,12 +11,12 @@
 #![no_std]
 
 pub mod feature; // a feature vector, unit length, quantised to i16
-pub mod head; // class sums; the prototype and Gaussian heads made from them
-pub mod taught; // classes by name and the supports kept of each
-pub mod decide; // calibrated abstention: sets of classes at an error rate, and an unknown gate
 pub mod image; // raw pixels to an encoder's pixels: crop, grey, resize
 pub mod encoder; // the blob, an encoder read in place, and what any encoder is
-pub mod store; // what was taught, kept on flash through power cuts
+pub mod support_set; // classes by name and the supports kept of each
+pub mod head; // classifiers solved from the supports
+pub mod decide; // class, conformal prediction set and out-of-distribution check of a feature
+pub mod store; // the support set, kept on flash through power cuts
 pub mod bundle; // a signed file with an encoder and all that belongs to it: verified before it is read
 pub mod protocol; // messages, frames, and requests that are carried out once
 pub mod session; // request to reply: the device's whole behaviour

@@ -12,7 +12,7 @@ use macula_edge::decide::{CorpusStats, Judge};
 use macula_edge::feature::{self, Corpus};
 use macula_edge::head::{Gaussian, HeadKind, Prototype};
 use macula_edge::image::{Crop, RawImage, Recipe, Shape, to_pixels};
-use macula_edge::taught::{Record, Supports};
+use macula_edge::support_set::{SupportRecord, Supports};
 use sha2::{Digest, Sha256};
 
 const DIM: usize = 48;
@@ -101,7 +101,7 @@ fn heads_and_verdicts_from_supports() {
         for (class, &count) in counts.iter().enumerate() {
             for _ in 0..count {
                 let source = (records.len() as u128).to_be_bytes();
-                records.push(Record { source, class: class as u8, ..Record::EMPTY });
+                records.push(SupportRecord { source, class: class as u8, ..SupportRecord::EMPTY });
                 features.extend(generator.feature(dim, class));
             }
         }

@@ -6,13 +6,13 @@ use common::Xorshift;
 use macula_edge::decide::{CorpusStats, Judge};
 use macula_edge::feature::{Length, UNIT};
 use macula_edge::head::{Head, HeadError, HeadKind};
-use macula_edge::taught::{Record, Supports};
+use macula_edge::support_set::{SupportRecord, Supports};
 
 /// Supports with memory of their own.
 #[derive(Clone)]
 struct Task {
     dim: usize,
-    records: Vec<Record>,
+    records: Vec<SupportRecord>,
     features: Vec<i16>,
 }
 
@@ -29,7 +29,7 @@ impl Task {
 
     fn push(&mut self, class: u8, feature: &[i16]) {
         let source = (self.records.len() as u128).to_be_bytes();
-        self.records.push(Record { source, class, operator: 0, time_s: 0 });
+        self.records.push(SupportRecord { source, class, operator: 0, time_s: 0 });
         self.features.extend(feature);
     }
 

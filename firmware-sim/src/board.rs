@@ -13,7 +13,7 @@ use macula_edge::session::{
     would_forget,
 };
 use macula_edge::store::{Flash, StoreError, buffer_len};
-use macula_edge::taught::{Name, Record, Taught};
+use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 
 use crate::flash::{Cut, SimError, SimFlash};
 
@@ -92,8 +92,8 @@ pub struct Board {
 
 #[derive(Clone, Debug)]
 struct Ram {
-    names: Vec<Name>,
-    records: Vec<Record>,
+    names: Vec<ClassName>,
+    records: Vec<SupportRecord>,
     features: Vec<i16>,
     store: Vec<u8>,
     image: Vec<u8>,
@@ -110,8 +110,8 @@ impl Ram {
     fn new(shape: &Shape) -> Self {
         let Shape { dim, classes, supports, .. } = *shape;
         Self {
-            names: vec![Name::FREE; classes],
-            records: vec![Record { source: [0xA5; 16], class: 0xA5, operator: 1, time_s: 1 }; supports],
+            names: vec![ClassName::FREE; classes],
+            records: vec![SupportRecord { source: [0xA5; 16], class: 0xA5, operator: 1, time_s: 1 }; supports],
             features: vec![0x5A5A; supports * dim],
             store: vec![0xA5; buffer_len::<BoardFlash>(dim)],
             image: vec![0xA5; shape.image_bytes],
@@ -223,10 +223,14 @@ impl Board {
         self.ram.features.resize(features_len.max(self.ram.features.len()), 0x5A5A);
         let (shape, range) = (self.shape, self.store_range());
         let (ram, flash) = (&mut self.ram, &mut self.flash);
-        let mut taught =
-            Taught::new(shape.dim, &mut ram.names, &mut ram.records, &mut ram.features[..shape.supports * shape.dim])
-                .map_err(StoreError::Taught)?;
-        let store = open_and_confirm(flash, range, start, summary, &mut ram.store, &mut taught)?;
+        let mut support_set = SupportSet::new(
+            shape.dim,
+            &mut ram.names,
+            &mut ram.records,
+            &mut ram.features[..shape.supports * shape.dim],
+        )
+        .map_err(StoreError::SupportSet)?;
+        let store = open_and_confirm(flash, range, start, summary, &mut ram.store, &mut support_set)?;
         let (starts, len) = (shape.slot_starts(), shape.slot_blocks * BLOCK as u32);
         let slots = BundleSlots { starts, len, in_use: start.bundle.slot, accept: &self.accept, keeps: &|_| false };
         let memory = Memory {
@@ -242,7 +246,7 @@ impl Board {
             message_max: shape.message_max() as u32,
             channels: shape.channels,
         };
-        let session = Session::new(profile, embedder, store, taught, memory, (len > 0).then_some(slots))?;
+        let session = Session::new(profile, embedder, store, support_set, memory, (len > 0).then_some(slots))?;
         Ok(Running { session, endpoint: Endpoint::new(&mut ram.received, &mut ram.kept), now_s: 0 })
     }
 
@@ -282,7 +286,7 @@ impl<E: Embedder> Running<'_, E> {
 
     /// Answers one request without a line.
     pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
-        let mut reply = vec![0; message_max(self.session.taught().dim())];
+        let mut reply = vec![0; message_max(self.session.support_set().dim())];
         let len = self.session.handle(request, self.now_s, &mut reply);
         reply.truncate(len);
         reply
@@ -296,7 +300,7 @@ impl<E: Embedder> Running<'_, E> {
     /// The canonical state: what it knows, byte by byte.
     pub fn state(&self) -> Vec<u8> {
         let mut state = Vec::new();
-        self.session.taught().state(|piece| state.extend_from_slice(piece));
+        self.session.support_set().state(|piece| state.extend_from_slice(piece));
         state
     }
 }

@@ -17,13 +17,13 @@ fn memory() -> Memory {
 /// A store that has gone round its flash, and its state.
 fn well_used(memory: &mut Memory) -> (Flash, Vec<u8>) {
     let mut flash = Flash::new(3);
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
     let mut script = vec![Request::PutClass(0, "nodule".into()), Request::PutClass(1, "vessel".into())];
     script.extend((0..30).flat_map(|number| [support(number, 0, DIM), Request::Forget(source(number))]));
     script.extend((100..105).map(|number| support(number, (number % 2) as u8, DIM)));
     script.extend([Request::PutSetting(1, b"slot b".to_vec()), Request::Forget(source(102))]);
-    script.iter().for_each(|request| carry_out(&mut store, &mut taught, request).unwrap());
-    let expected = state(&mut store, &taught).unwrap();
+    script.iter().for_each(|request| carry_out(&mut store, &mut support_set, request).unwrap());
+    let expected = state(&mut store, &support_set).unwrap();
     assert!(flash.erases.iter().all(|&erases| erases > 1));
     (flash, expected)
 }
@@ -37,8 +37,8 @@ fn every_bit_that_rots_is_noticed_or_harmless() {
         let mut rotten = flash.clone();
         rotten.rot(bit);
         match memory.open(&mut rotten) {
-            Ok((mut store, taught)) => {
-                assert_eq!(state(&mut store, &taught).unwrap(), expected, "bit {bit} changed what is known");
+            Ok((mut store, support_set)) => {
+                assert_eq!(state(&mut store, &support_set).unwrap(), expected, "bit {bit} changed what is known");
                 harmless += 1;
             }
             Err(StoreError::Damaged { .. }) => noticed += 1,
@@ -58,14 +58,14 @@ fn a_store_goes_on_after_a_harmless_bit() {
         let mut rotten = flash.clone();
         rotten.rot(bit);
         rotten.restart();
-        let Ok((mut store, mut taught)) = memory.open(&mut rotten) else { continue };
+        let Ok((mut store, mut support_set)) = memory.open(&mut rotten) else { continue };
         for number in 200..204 {
-            carry_out(&mut store, &mut taught, &support(number, 0, DIM)).unwrap();
+            carry_out(&mut store, &mut support_set, &support(number, 0, DIM)).unwrap();
         }
-        let expected = state(&mut store, &taught).unwrap();
+        let expected = state(&mut store, &support_set).unwrap();
         rotten.restart();
-        let (mut store, taught) = memory.open(&mut rotten).unwrap_or_else(|error| panic!("bit {bit}: {error}"));
-        assert_eq!(state(&mut store, &taught).unwrap(), expected, "bit {bit}");
+        let (mut store, support_set) = memory.open(&mut rotten).unwrap_or_else(|error| panic!("bit {bit}: {error}"));
+        assert_eq!(state(&mut store, &support_set).unwrap(), expected, "bit {bit}");
         went_on += 1;
     }
     assert!(went_on > 100);
@@ -75,12 +75,12 @@ fn a_store_goes_on_after_a_harmless_bit() {
 fn a_full_store_refuses_and_keeps_everything() {
     let mut flash = Flash::new(3);
     let mut memory = memory();
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    carry_out(&mut store, &mut taught, &Request::PutClass(0, "nodule".into())).unwrap();
-    carry_out(&mut store, &mut taught, &Request::PutSetting(3, vec![0; 40])).unwrap();
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    carry_out(&mut store, &mut support_set, &Request::PutClass(0, "nodule".into())).unwrap();
+    carry_out(&mut store, &mut support_set, &Request::PutSetting(3, vec![0; 40])).unwrap();
     let mut learned = 0;
     let refused = loop {
-        match carry_out(&mut store, &mut taught, &support(learned, 0, DIM)) {
+        match carry_out(&mut store, &mut support_set, &support(learned, 0, DIM)) {
             Ok(()) => learned += 1,
             Err(error) => break error,
         }
@@ -88,22 +88,22 @@ fn a_full_store_refuses_and_keeps_everything() {
     let StoreError::Full { needed, free } = refused else { panic!("{refused}") };
     assert!(needed == store.support_bytes() && free < needed && learned >= 8, "{refused} after {learned}");
     let wear = store.wear();
-    assert!(carry_out(&mut store, &mut taught, &support(learned, 0, DIM)).is_err());
+    assert!(carry_out(&mut store, &mut support_set, &support(learned, 0, DIM)).is_err());
     assert_eq!(store.wear(), wear, "a refusal wears nothing");
     // Settings still change, again and again, and what is forgotten makes room.
     for number in 0..200u8 {
-        carry_out(&mut store, &mut taught, &Request::PutSetting(3, vec![number; 40])).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::PutSetting(3, vec![number; 40])).unwrap();
     }
     for number in 0..200 {
-        carry_out(&mut store, &mut taught, &Request::Forget(source(number))).unwrap();
-        carry_out(&mut store, &mut taught, &support(number + learned, 0, DIM)).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::Forget(source(number))).unwrap();
+        carry_out(&mut store, &mut support_set, &support(number + learned, 0, DIM)).unwrap();
     }
-    assert_eq!(taught.supports().len() as u64, learned);
-    let expected = state(&mut store, &taught).unwrap();
+    assert_eq!(support_set.supports().len() as u64, learned);
+    let expected = state(&mut store, &support_set).unwrap();
     flash.restart();
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    assert_eq!(state(&mut store, &taught).unwrap(), expected);
-    assert!(carry_out(&mut store, &mut taught, &support(999, 0, DIM)).is_err());
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    assert_eq!(state(&mut store, &support_set).unwrap(), expected);
+    assert!(carry_out(&mut store, &mut support_set, &support(999, 0, DIM)).is_err());
 }
 
 #[test]
@@ -112,17 +112,17 @@ fn worn_flash_is_noticed_and_what_was_acknowledged_is_there() {
         let mut flash = Flash::new(3);
         flash.erase_limit = Some((20, wear_out));
         let mut memory = memory();
-        let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-        carry_out(&mut store, &mut taught, &Request::PutClass(0, "nodule".into())).unwrap();
+        let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::PutClass(0, "nodule".into())).unwrap();
         let failure = (0..10_000).find_map(|number| {
-            let learned = carry_out(&mut store, &mut taught, &support(number, 0, DIM));
-            learned.and_then(|()| carry_out(&mut store, &mut taught, &Request::Forget(source(number)))).err()
+            let learned = carry_out(&mut store, &mut support_set, &support(number, 0, DIM));
+            learned.and_then(|()| carry_out(&mut store, &mut support_set, &Request::Forget(source(number)))).err()
         });
         assert!(matches!(failure, Some(StoreError::Flash { .. } | StoreError::Worn { .. })), "{failure:?}");
-        let known: Vec<_> = taught.supports().records.iter().map(|record| record.source).collect();
+        let known: Vec<_> = support_set.supports().records.iter().map(|record| record.source).collect();
         flash.restart();
-        let (_, taught) = memory.open(&mut flash).unwrap();
-        let found: Vec<_> = taught.supports().records.iter().map(|record| record.source).collect();
+        let (_, support_set) = memory.open(&mut flash).unwrap();
+        let found: Vec<_> = support_set.supports().records.iter().map(|record| record.source).collect();
         // The request that failed may be there or not.
         assert!(known.len().abs_diff(found.len()) <= 1, "{wear_out:?}: {known:?} {found:?}");
     }
@@ -163,19 +163,19 @@ fn any_bytes_open_or_are_refused() {
         }
         let mut flash = Flash::holding(bytes);
         let usable = match memory.open(&mut flash) {
-            Ok((mut store, mut taught)) => {
+            Ok((mut store, mut support_set)) => {
                 opened += 1;
                 // What opens can be worked with: each answer is one the store gives.
                 for number in 0..3 {
-                    let _ = carry_out(&mut store, &mut taught, &support(number, 0, DIM));
+                    let _ = carry_out(&mut store, &mut support_set, &support(number, 0, DIM));
                 }
-                let _ = carry_out(&mut store, &mut taught, &Request::RemoveClass(0));
-                state(&mut store, &taught).is_ok()
+                let _ = carry_out(&mut store, &mut support_set, &Request::RemoveClass(0));
+                state(&mut store, &support_set).is_ok()
             }
             Err(_) => {
                 refused += 1;
-                let (mut taught, buffer) = memory.lend();
-                Store::format(&mut flash, 0..3 * 1024, common::IDENTITY, buffer, &mut taught).is_ok()
+                let (mut support_set, buffer) = memory.lend();
+                Store::format(&mut flash, 0..3 * 1024, common::IDENTITY, buffer, &mut support_set).is_ok()
             }
         };
         assert!(usable, "round {round}");
@@ -209,8 +209,8 @@ fn sealed_nonsense_is_refused() {
         }
         let mut flash = Flash::holding(bytes);
         match memory.open(&mut flash) {
-            Ok((mut store, mut taught)) => {
-                let _ = carry_out(&mut store, &mut taught, &support(1, 0, DIM));
+            Ok((mut store, mut support_set)) => {
+                let _ = carry_out(&mut store, &mut support_set, &support(1, 0, DIM));
             }
             Err(error) => {
                 assert!(matches!(error, StoreError::Damaged { .. } | StoreError::Worn { .. }), "{error}");

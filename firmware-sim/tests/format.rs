@@ -31,27 +31,30 @@ fn script() -> Vec<Request> {
 
 fn written() -> Vec<u8> {
     let (mut flash, mut memory) = (Flash::new(3), memory());
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    script().iter().for_each(|request| carry_out(&mut store, &mut taught, request).unwrap());
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    script().iter().for_each(|request| carry_out(&mut store, &mut support_set, request).unwrap());
     flash.bytes().to_vec()
 }
 
 #[test]
 fn version_1_is_read() {
     let (mut flash, mut memory) = (Flash::holding(VERSION_1.to_vec()), memory());
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    let names: Vec<_> = taught.names().iter().map(|name| name.as_str().to_owned()).collect();
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    let names: Vec<_> = support_set.names().iter().map(|name| name.as_str().to_owned()).collect();
     assert_eq!(names, ["nodule", "air way ü", "", ""]);
-    assert_eq!(taught.supports().len(), 3);
+    assert_eq!(support_set.supports().len(), 3);
     for number in [0, 1, 3] {
         let Request::Learn(record, feature) = support(number, (number % 2) as u8, DIM) else { unreachable!() };
-        let index = taught.find(&record.source).unwrap();
-        assert_eq!((taught.supports().records[index], taught.supports().feature(index)), (record, &feature[..]));
+        let index = support_set.find(&record.source).unwrap();
+        assert_eq!(
+            (support_set.supports().records[index], support_set.supports().feature(index)),
+            (record, &feature[..])
+        );
     }
     let (mut kept, mut new) = ([0; 4], [0; 3]);
     assert_eq!((store.get_setting(0, &mut kept), store.get_setting(3, &mut new)), (Ok(4), Ok(3)));
     assert_eq!((&kept, &new), (b"kept", b"new"));
-    carry_out(&mut store, &mut taught, &support(60, 0, DIM)).unwrap();
+    carry_out(&mut store, &mut support_set, &support(60, 0, DIM)).unwrap();
 }
 
 /// The layout of `docs/store-format.md`, byte by byte.
@@ -111,13 +114,13 @@ fn a_part_of_the_flash() {
     flash.write(7 * 1024, b"logs").unwrap();
     let mut expected = Vec::new();
     for _ in 0..2 {
-        let (mut taught, buffer) = memory.lend();
-        let mut store = Store::open(&mut flash, 1024..5 * 1024, IDENTITY, buffer, &mut taught).unwrap();
+        let (mut support_set, buffer) = memory.lend();
+        let mut store = Store::open(&mut flash, 1024..5 * 1024, IDENTITY, buffer, &mut support_set).unwrap();
         if expected.is_empty() {
-            script().iter().for_each(|request| carry_out(&mut store, &mut taught, request).unwrap());
-            expected = state(&mut store, &taught).unwrap();
+            script().iter().for_each(|request| carry_out(&mut store, &mut support_set, request).unwrap());
+            expected = state(&mut store, &support_set).unwrap();
         }
-        assert_eq!(state(&mut store, &taught).unwrap(), expected);
+        assert_eq!(state(&mut store, &support_set).unwrap(), expected);
     }
     assert_eq!(flash.bytes()[..8], *b"boot\xff\xff\xff\xff");
     assert_eq!(flash.erases[5..], [0; 3]);
@@ -131,8 +134,8 @@ fn flash_that_cannot_carry_a_store() {
         buffer: usize,
     ) -> StoreError {
         let (mut flash, mut memory) = (SimFlash::<R, W, E>::new(4), memory());
-        let (mut taught, lent) = memory.lend();
-        Store::open(&mut flash, range, IDENTITY, &mut lent[..buffer], &mut taught).err().unwrap()
+        let (mut support_set, lent) = memory.lend();
+        Store::open(&mut flash, range, IDENTITY, &mut lent[..buffer], &mut support_set).err().unwrap()
     }
     let what = |error| match error {
         StoreError::Geometry { what, .. } => what,
@@ -156,12 +159,12 @@ fn a_reset_erases() {
     for cut in 0.. {
         let mut flash = used.clone();
         flash.cut_at(cut, macula_firmware_sim::flash::Cut::Clean);
-        let (mut store, taught) = memory.open(&mut flash).unwrap();
-        let before = state(&mut store, &taught).unwrap();
+        let (mut store, support_set) = memory.open(&mut flash).unwrap();
+        let before = state(&mut store, &support_set).unwrap();
         let erased = store.erase_all();
         flash.restart();
-        let (mut store, taught) = memory.open(&mut flash).unwrap();
-        let kept = state(&mut store, &taught).unwrap() == before;
+        let (mut store, support_set) = memory.open(&mut flash).unwrap();
+        let kept = state(&mut store, &support_set).unwrap() == before;
         if !kept {
             let written = flash.bytes().iter().filter(|&&byte| byte != 0xff).count();
             assert!(written <= 2 * 52 + 4, "cut {cut}: {written} bytes are left");

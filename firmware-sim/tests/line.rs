@@ -80,7 +80,7 @@ impl<'m> Host<'m> {
 type Model = BTreeMap<[u8; 16], (u8, Vec<u8>)>;
 
 fn found(board: &Running<'_, FeaturesOnly>) -> Model {
-    let supports = board.session.taught().supports();
+    let supports = board.session.support_set().supports();
     let feature = |index| supports.feature(index).iter().flat_map(|value| value.to_le_bytes()).collect();
     supports.records.iter().enumerate().map(|(index, record)| (record.source, (record.class, feature(index)))).collect()
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{DIM, IDENTITY, Memory, Request, carry_out, source, support};
 use macula_edge::store::{Store, StoreError, peek};
-use macula_edge::taught::Name;
+use macula_edge::support_set::ClassName;
 use macula_firmware_sim::flash::SimFlash;
 
 type Flash = SimFlash<1, 4, 4096>;
@@ -17,12 +17,12 @@ fn filled(records: u64) -> (Flash, Memory) {
     let blocks = records as usize * 160 / 4096 * 5 / 4 + 8;
     let (mut flash, mut memory) = (Flash::new(blocks), Memory::new::<Flash>(DIM, 4, records as usize));
     {
-        let (mut store, mut taught) = memory.open(&mut flash).unwrap();
+        let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
         for (class, name) in [(0, "nodule"), (1, "vessel")] {
-            carry_out(&mut store, &mut taught, &Request::PutClass(class, name.into())).unwrap();
+            carry_out(&mut store, &mut support_set, &Request::PutClass(class, name.into())).unwrap();
         }
         for number in 0..records {
-            carry_out(&mut store, &mut taught, &support(number, (number % 2) as u8, DIM)).unwrap();
+            carry_out(&mut store, &mut support_set, &support(number, (number % 2) as u8, DIM)).unwrap();
         }
     }
     (flash, memory)
@@ -33,7 +33,7 @@ fn the_log_is_read_a_fixed_number_of_times() {
     for records in [500, 2000] {
         let (mut flash, mut memory) = filled(records);
         flash.reads = 0;
-        let (mut store, mut taught) = memory.open(&mut flash).unwrap();
+        let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
         let mut before = 0;
         let mut expect = |store: &mut Store<'_, &mut Flash>, what, times| {
             let reads = store.flash_mut().reads - before;
@@ -43,19 +43,19 @@ fn the_log_is_read_a_fixed_number_of_times() {
         };
         // To find its end, classes, supports, settings.
         expect(&mut store, "open it", 4);
-        assert_eq!(store.verify(&taught), Ok(records as usize));
+        assert_eq!(store.verify(&support_set), Ok(records as usize));
         expect(&mut store, "verify it", 4);
         let (range, mut buffer) = (0..store.flash_mut().bytes().len() as u32, vec![0; 4096]);
         let peeked = peek(store.flash_mut(), range, &mut buffer, 1, &mut [0; 128]).unwrap().unwrap();
         assert!(peeked.has_supports && peeked.dim == Some(DIM));
         expect(&mut store, "peek", 4);
-        store.put_class(2, &Name::new("cell").unwrap()).unwrap();
+        store.put_class(2, &ClassName::new("cell").unwrap()).unwrap();
         expect(&mut store, "name a class", 3);
         store.put_setting(1, b"value").unwrap();
         expect(&mut store, "keep a setting", 2);
-        carry_out(&mut store, &mut taught, &Request::Forget(source(0))).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::Forget(source(0))).unwrap();
         expect(&mut store, "forget a support", 2);
-        store.remove_class(1, &taught).unwrap();
+        store.remove_class(1, &support_set).unwrap();
         expect(&mut store, "remove a class", 2);
     }
 }
@@ -114,15 +114,15 @@ fn named(slot: u8, name: &str) -> (u8, u8, Vec<u8>) {
 /// Everything that can be asked of a store of this content, in an order that frees the most; the first error of opening.
 fn used(records: &[(u8, u8, Vec<u8>)]) -> Result<(), StoreError> {
     let (mut flash, mut memory) = (Flash::holding(image(records)), Memory::new::<Flash>(DIM, 4, 8));
-    let (mut store, mut taught) = memory.open(&mut flash)?;
+    let (mut store, mut support_set) = memory.open(&mut flash)?;
     let mut requests: Vec<_> = (0..4).map(|number| Request::Forget(source(number))).collect();
     requests.extend((0..4).map(|key| Request::PutSetting(key, Vec::new())));
     requests.extend((0..4).map(Request::RemoveClass));
     requests.extend([Request::PutClass(0, "a".into()), support(9, 0, DIM), Request::EraseAll]);
     for request in &requests {
         // What is not there is refused; what is there goes, and its room is free again.
-        let _ = carry_out(&mut store, &mut taught, request);
-        store.verify(&taught).unwrap();
+        let _ = carry_out(&mut store, &mut support_set, request);
+        store.verify(&support_set).unwrap();
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use common::{CLASSES, DIM, Memory, Request, carry_out, source, state, support};
 use macula_edge::store::StoreError;
-use macula_edge::taught::{Record, Source};
+use macula_edge::support_set::{SourceId, SupportRecord};
 use macula_firmware_sim::flash::{Cut, SimFlash};
 use macula_firmware_sim::seed::Seed;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ const SUPPORTS: usize = 16;
 #[derive(Clone, Default)]
 struct Model {
     names: BTreeMap<u8, String>,
-    supports: BTreeMap<Source, (Record, Vec<i16>)>,
+    supports: BTreeMap<SourceId, (SupportRecord, Vec<i16>)>,
     settings: BTreeMap<u8, Vec<u8>>,
 }
 
@@ -138,8 +138,8 @@ proptest! {
         // Each turn of this loop takes a step or restarts after one.
         while at < steps.len() {
             let mut before_and_after = None;
-            if let Ok((mut store, mut taught)) = memory.open(&mut flash) {
-                prop_assert_eq!(state(&mut store, &taught).unwrap(), model.state());
+            if let Ok((mut store, mut support_set)) = memory.open(&mut flash) {
+                prop_assert_eq!(state(&mut store, &support_set).unwrap(), model.state());
                 while let Some(step) = steps.get(at) {
                     at += 1;
                     let request = match step {
@@ -153,7 +153,7 @@ proptest! {
                     };
                     let mut next = model.clone();
                     let allowed = next.take(request) && next.supports.len() <= SUPPORTS;
-                    match carry_out(&mut store, &mut taught, request) {
+                    match carry_out(&mut store, &mut support_set, request) {
                         Ok(()) => {
                             prop_assert!(allowed, "{:?} was taken", request);
                             model = next;
@@ -166,15 +166,15 @@ proptest! {
                         Err(StoreError::Full { .. }) => {}
                         Err(error) => prop_assert!(!allowed, "{:?}: {}", request, error),
                     }
-                    prop_assert_eq!(state(&mut store, &taught).unwrap(), model.state());
+                    prop_assert_eq!(state(&mut store, &support_set).unwrap(), model.state());
                 }
             } else {
                 prop_assert!(flash.is_off(), "the store does not open");
             }
             flash.restart();
             if let Some((before, after)) = before_and_after {
-                let (mut store, taught) = memory.open(&mut flash).unwrap();
-                let found = state(&mut store, &taught).unwrap();
+                let (mut store, support_set) = memory.open(&mut flash).unwrap();
+                let found = state(&mut store, &support_set).unwrap();
                 prop_assert!(found == before.state() || found == after.state());
                 model = if found == after.state() { after } else { before };
             }
@@ -187,28 +187,28 @@ proptest! {
 fn wear_is_even() {
     let mut flash = Flash::new(6);
     let mut memory = Memory::new::<Flash>(DIM, CLASSES, 64);
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    carry_out(&mut store, &mut taught, &Request::PutClass(0, "nodule".into())).unwrap();
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    carry_out(&mut store, &mut support_set, &Request::PutClass(0, "nodule".into())).unwrap();
     let (mut seed, mut known, mut learned) = (Seed::new(3), Vec::new(), 0u64);
     for number in 0..3000 {
         if known.len() > 20 {
             let forgotten = known.swap_remove(seed.below(known.len() as u64) as usize);
-            carry_out(&mut store, &mut taught, &Request::Forget(source(forgotten))).unwrap();
+            carry_out(&mut store, &mut support_set, &Request::Forget(source(forgotten))).unwrap();
         }
-        carry_out(&mut store, &mut taught, &support(number, 0, DIM)).unwrap();
+        carry_out(&mut store, &mut support_set, &support(number, 0, DIM)).unwrap();
         known.push(number);
         learned += 1;
     }
     let wear = store.wear();
-    let expected = state(&mut store, &taught).unwrap();
+    let expected = state(&mut store, &support_set).unwrap();
     let (least, most) = (flash.erases.iter().min().unwrap(), flash.erases.iter().max().unwrap());
     assert!(most - least <= 1, "{:?}", flash.erases);
     assert_eq!(wear.erases, flash.erases.iter().sum::<u32>());
     assert_eq!(wear.bytes_programmed, flash.bytes_programmed.iter().sum::<u64>());
     println!("{learned} learned and forgotten with {} kept: {wear:?}", known.len());
     flash.restart();
-    let (mut store, taught) = memory.open(&mut flash).unwrap();
-    assert_eq!(state(&mut store, &taught).unwrap(), expected);
+    let (mut store, support_set) = memory.open(&mut flash).unwrap();
+    assert_eq!(state(&mut store, &support_set).unwrap(), expected);
     assert_eq!(store.wear(), wear, "the counts outlive a restart");
 }
 
@@ -222,17 +222,17 @@ fn wear_of_a_learned_sample() {
     for kept in [10, 80, 120, 150] {
         let mut flash = Chip::new(16);
         let mut memory = Memory::new::<Chip>(dim, CLASSES, 200);
-        let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-        carry_out(&mut store, &mut taught, &Request::PutClass(0, "nodule".into())).unwrap();
-        (0..kept).for_each(|number| carry_out(&mut store, &mut taught, &support(number, 0, dim)).unwrap());
+        let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::PutClass(0, "nodule".into())).unwrap();
+        (0..kept).for_each(|number| carry_out(&mut store, &mut support_set, &support(number, 0, dim)).unwrap());
         let before = store.wear();
         let mut seed = Seed::new(kept);
         let mut known: Vec<u64> = (0..kept).collect();
         for number in kept..kept + SAMPLES {
             let index = seed.below(kept) as usize;
             let forgotten = std::mem::replace(&mut known[index], number);
-            carry_out(&mut store, &mut taught, &Request::Forget(source(forgotten))).unwrap();
-            carry_out(&mut store, &mut taught, &support(number, 0, dim)).unwrap();
+            carry_out(&mut store, &mut support_set, &Request::Forget(source(forgotten))).unwrap();
+            carry_out(&mut store, &mut support_set, &support(number, 0, dim)).unwrap();
         }
         let after = store.wear();
         let bytes = (after.bytes_programmed - before.bytes_programmed) as f64 / SAMPLES as f64;

@@ -51,11 +51,11 @@ fn script() -> Vec<Request> {
 fn states<const R: usize, const W: usize, const E: usize>(blocks: usize, script: &[Request]) -> (Vec<Vec<u8>>, u64) {
     let mut flash = SimFlash::<R, W, E>::new(blocks);
     let mut memory = Memory::new::<SimFlash<R, W, E>>(DIM, CLASSES, 16);
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    let mut states = vec![state(&mut store, &taught).unwrap()];
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    let mut states = vec![state(&mut store, &support_set).unwrap()];
     for request in script {
-        carry_out(&mut store, &mut taught, request).unwrap();
-        states.push(state(&mut store, &taught).unwrap());
+        carry_out(&mut store, &mut support_set, request).unwrap();
+        states.push(state(&mut store, &support_set).unwrap());
     }
     let erases: u32 = flash.erases.iter().sum();
     assert!(erases as usize > 2 * blocks, "{erases} erases: the script never filled the flash");
@@ -70,13 +70,13 @@ fn run<const R: usize, const W: usize, const E: usize>(
     script: &[Request],
     from: usize,
 ) -> Option<usize> {
-    let (mut store, mut taught) = match memory.open(&mut *flash) {
+    let (mut store, mut support_set) = match memory.open(&mut *flash) {
         Ok(opened) => opened,
         Err(StoreError::Flash { .. }) => return None,
         Err(error) => panic!("{error}"),
     };
     for (index, request) in script.iter().enumerate().skip(from) {
-        match carry_out(&mut store, &mut taught, request) {
+        match carry_out(&mut store, &mut support_set, request) {
             Ok(()) => {}
             Err(StoreError::Flash { .. }) => return Some(index),
             Err(error) => panic!("request {index}: {error}"),
@@ -100,16 +100,16 @@ fn cut_once<const R: usize, const W: usize, const E: usize>(
     assert!(flash.is_off(), "{}: the power never failed", what());
     flash.restart();
     let found = {
-        let (mut store, taught) = memory.open(&mut flash).unwrap_or_else(|error| panic!("{}: {error}", what()));
-        state(&mut store, &taught).unwrap()
+        let (mut store, support_set) = memory.open(&mut flash).unwrap_or_else(|error| panic!("{}: {error}", what()));
+        state(&mut store, &support_set).unwrap()
     };
     let after = states.get(done + 1) == Some(&found);
     assert!(after || states[done] == found, "{}: neither the state before request {done} nor after it", what());
     flash.restart();
     let next = if after { done + 1 } else { done };
     assert_eq!(run(&mut flash, memory, script, next), Some(script.len()), "{}", what());
-    let (mut store, taught) = memory.open(&mut flash).unwrap();
-    assert_eq!(state(&mut store, &taught).unwrap(), states[script.len()], "{}: the end of the script", what());
+    let (mut store, support_set) = memory.open(&mut flash).unwrap();
+    assert_eq!(state(&mut store, &support_set).unwrap(), states[script.len()], "{}: the end of the script", what());
     after
 }
 
@@ -140,8 +140,8 @@ fn cut_everywhere<const R: usize, const W: usize, const E: usize>(blocks: usize,
         loop {
             let mut next = start.clone();
             {
-                let Ok((mut store, mut taught)) = memory.open(&mut next) else { break };
-                if done >= script.len() || carry_out(&mut store, &mut taught, &script[done]).is_err() {
+                let Ok((mut store, mut support_set)) = memory.open(&mut next) else { break };
+                if done >= script.len() || carry_out(&mut store, &mut support_set, &script[done]).is_err() {
                     break;
                 }
             }

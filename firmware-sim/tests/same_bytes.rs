@@ -32,7 +32,7 @@ fn every_device_answers_the_script_alike() {
         reply
     });
     println!("{kinds:?}");
-    for kind in ["Learned", "Forgotten", "Prediction", "Why", "State", "ClassRemoved", "Done", "TaughtOtherwise"] {
+    for kind in ["Learned", "Forgotten", "Prediction", "Why", "State", "ClassRemoved", "Done", "SourceTaken"] {
         assert!(kinds.contains_key(kind), "the script never comes to {kind}: {kinds:?}");
     }
     assert_eq!(Script::new(1, DIM).count(), STEPS);

@@ -161,7 +161,7 @@ fn classes_and_samples() {
             time_s: 0,
             input: Input::Feature(bytes),
         };
-        assert_eq!(refused(device, &learn(1, 1, &feature)), (Reason::TaughtOtherwise, 0, 0));
+        assert_eq!(refused(device, &learn(1, 1, &feature)), (Reason::SourceTaken, 0, 0));
         assert_eq!(refused(device, &learn(0, 7, &feature[..5])), (Reason::FeatureBytes, 5, 6));
         let long = bytes([i16::MIN; 3]);
         assert_eq!(refused(device, &learn(0, 7, &long)), (Reason::FeatureLength, 56_755, 32_767));
@@ -179,7 +179,7 @@ fn classes_and_samples() {
             Request::MergeState { name, source, operator: 4, time_s: 5, feature: &feature }
         };
         assert_eq!(refused(device, &merge("new", 8)), (Reason::SupportsFull, 0, 5));
-        assert_eq!(refused(device, &merge("new", 7)), (Reason::TaughtOtherwise, 0, 0));
+        assert_eq!(refused(device, &merge("new", 7)), (Reason::SourceTaken, 0, 0));
         ask(device, &Request::Classes { from: 2 }, |reply| assert_eq!(reply, Reply::NoMoreClasses));
 
         let record = Some(Provenance { class: 0, operator: 1, time_s: 777 });

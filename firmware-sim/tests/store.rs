@@ -4,7 +4,7 @@ mod common;
 
 use common::{CLASSES, DIM, IDENTITY, Memory, Request, carry_out, source, state, support};
 use macula_edge::store::{Store, StoreError};
-use macula_edge::taught::{Name, TaughtError};
+use macula_edge::support_set::{ClassName, SupportSetError};
 use macula_firmware_sim::flash::SimFlash;
 
 type Flash = SimFlash<1, 4, 1024>;
@@ -18,29 +18,29 @@ fn what_is_put_in_comes_out_again() {
     let mut flash = Flash::new(4);
     let mut memory = memory();
     let expected = {
-        let (mut store, mut taught) = memory.open(&mut flash).unwrap();
+        let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
         let mut script = vec![Request::PutClass(0, "nodule".into()), Request::PutClass(2, "vessel".into())];
         script.extend((0..6).map(|number| support(number, if number % 2 == 0 { 0 } else { 2 }, DIM)));
         script.push(Request::Forget(source(4)));
         script.push(Request::PutSetting(1, b"slot b".to_vec()));
         script.push(Request::PutClass(2, "airway".into()));
-        script.iter().for_each(|request| carry_out(&mut store, &mut taught, request).unwrap());
-        assert_eq!(taught.supports().len(), 5);
-        state(&mut store, &taught).unwrap()
+        script.iter().for_each(|request| carry_out(&mut store, &mut support_set, request).unwrap());
+        assert_eq!(support_set.supports().len(), 5);
+        state(&mut store, &support_set).unwrap()
     };
     flash.restart();
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    assert_eq!(state(&mut store, &taught).unwrap(), expected);
-    carry_out(&mut store, &mut taught, &Request::RemoveClass(2)).unwrap();
-    assert_eq!(taught.supports().len(), 2);
-    let expected = state(&mut store, &taught).unwrap();
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    assert_eq!(state(&mut store, &support_set).unwrap(), expected);
+    carry_out(&mut store, &mut support_set, &Request::RemoveClass(2)).unwrap();
+    assert_eq!(support_set.supports().len(), 2);
+    let expected = state(&mut store, &support_set).unwrap();
     flash.restart();
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    assert_eq!(state(&mut store, &taught).unwrap(), expected);
-    carry_out(&mut store, &mut taught, &Request::EraseAll).unwrap();
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    assert_eq!(state(&mut store, &support_set).unwrap(), expected);
+    carry_out(&mut store, &mut support_set, &Request::EraseAll).unwrap();
     flash.restart();
-    let (mut store, taught) = memory.open(&mut flash).unwrap();
-    assert_eq!((taught.supports().len(), taught.class_named("nodule")), (0, None));
+    let (mut store, support_set) = memory.open(&mut flash).unwrap();
+    assert_eq!((support_set.supports().len(), support_set.class_named("nodule")), (0, None));
     assert_eq!(store.get_setting(1, &mut [0; 8]), Ok(0));
 }
 
@@ -48,30 +48,34 @@ fn what_is_put_in_comes_out_again() {
 fn what_is_refused_changes_nothing() {
     let mut flash = Flash::new(4);
     let mut memory = memory();
-    let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-    carry_out(&mut store, &mut taught, &Request::PutClass(0, "nodule".into())).unwrap();
-    carry_out(&mut store, &mut taught, &support(1, 0, DIM)).unwrap();
-    carry_out(&mut store, &mut taught, &Request::PutClass(1, "vessel".into())).unwrap();
-    let before = state(&mut store, &taught).unwrap();
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    carry_out(&mut store, &mut support_set, &Request::PutClass(0, "nodule".into())).unwrap();
+    carry_out(&mut store, &mut support_set, &support(1, 0, DIM)).unwrap();
+    carry_out(&mut store, &mut support_set, &Request::PutClass(1, "vessel".into())).unwrap();
+    let before = state(&mut store, &support_set).unwrap();
     let refusals = [
-        (Request::PutClass(CLASSES as u8, "cell".into()), TaughtError::NoSuchClass { class: CLASSES as u8 }),
-        (Request::PutClass(2, "nodule".into()), TaughtError::NameTaken { class: 0 }),
-        (Request::RemoveClass(3), TaughtError::NoSuchClass { class: 3 }),
-        (support(2, 3, DIM), TaughtError::NoSuchClass { class: 3 }),
-        (support(2, 0, DIM + 1), TaughtError::Dimension { found: DIM + 1, expected: DIM }),
-        (support(1, 1, DIM), TaughtError::TaughtOtherwise { class: 0 }),
-        (Request::Forget(source(2)), TaughtError::NeverTaught),
+        (Request::PutClass(CLASSES as u8, "cell".into()), SupportSetError::NoSuchClass { class: CLASSES as u8 }),
+        (Request::PutClass(2, "nodule".into()), SupportSetError::NameTaken { class: 0 }),
+        (Request::RemoveClass(3), SupportSetError::NoSuchClass { class: 3 }),
+        (support(2, 3, DIM), SupportSetError::NoSuchClass { class: 3 }),
+        (support(2, 0, DIM + 1), SupportSetError::Dimension { found: DIM + 1, expected: DIM }),
+        (support(1, 1, DIM), SupportSetError::SourceTaken { class: 0 }),
+        (Request::Forget(source(2)), SupportSetError::NoSuchSource),
     ];
     for (request, error) in refusals {
-        assert_eq!(carry_out(&mut store, &mut taught, &request), Err(StoreError::Taught(error)), "{request:?}");
+        assert_eq!(
+            carry_out(&mut store, &mut support_set, &request),
+            Err(StoreError::SupportSet(error)),
+            "{request:?}"
+        );
     }
     assert_eq!(store.put_setting(0, &[0; 129]), Err(StoreError::Length { found: 129, limit: 128 }));
     let programmed = store.wear().bytes_programmed;
-    carry_out(&mut store, &mut taught, &support(1, 0, DIM)).unwrap();
+    carry_out(&mut store, &mut support_set, &support(1, 0, DIM)).unwrap();
     assert_eq!(store.wear().bytes_programmed, programmed, "a repeated learn writes nothing");
     flash.restart();
-    let (mut store, taught) = memory.open(&mut flash).unwrap();
-    assert_eq!(state(&mut store, &taught).unwrap(), before);
+    let (mut store, support_set) = memory.open(&mut flash).unwrap();
+    assert_eq!(state(&mut store, &support_set).unwrap(), before);
 }
 
 #[test]
@@ -79,17 +83,17 @@ fn another_encoder_is_refused_until_formatted() {
     let mut flash = Flash::new(3);
     let mut memory = memory();
     {
-        let (mut store, mut taught) = memory.open(&mut flash).unwrap();
-        carry_out(&mut store, &mut taught, &Request::PutClass(0, "nodule".into())).unwrap();
+        let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::PutClass(0, "nodule".into())).unwrap();
     }
     let other = *b"another encoder!";
-    let (mut taught, buffer) = memory.lend();
-    let refused = Store::open(&mut flash, 0..3 * 1024, other, buffer, &mut taught).err();
+    let (mut support_set, buffer) = memory.lend();
+    let refused = Store::open(&mut flash, 0..3 * 1024, other, buffer, &mut support_set).err();
     assert_eq!(refused, Some(StoreError::Identity { found: IDENTITY, expected: other }));
-    let mut store = Store::format(&mut flash, 0..3 * 1024, other, buffer, &mut taught).unwrap();
-    store.put_class(1, &Name::new("cell").unwrap()).unwrap();
-    Store::open(&mut flash, 0..3 * 1024, other, buffer, &mut taught).unwrap();
-    assert_eq!((taught.class_named("nodule"), taught.class_named("cell")), (None, Some(1)));
+    let mut store = Store::format(&mut flash, 0..3 * 1024, other, buffer, &mut support_set).unwrap();
+    store.put_class(1, &ClassName::new("cell").unwrap()).unwrap();
+    Store::open(&mut flash, 0..3 * 1024, other, buffer, &mut support_set).unwrap();
+    assert_eq!((support_set.class_named("nodule"), support_set.class_named("cell")), (None, Some(1)));
     let message = refused.unwrap().to_string();
     assert!(message.contains("656e636f646572206f66207465737473"), "{message}");
 }

@@ -326,11 +326,11 @@ fn cut(style: usize, at: u64) -> Cut {
 fn cut_everywhere(new: Head, ends_in: u8) {
     let old = bundle(GOOD, 3000, 1);
     let new_bytes = bundle(new, 10_001, 3);
-    let (taught, state) = taught_board(&old);
+    let (support_set, state) = taught_board(&old);
     let (mut cuts, mut went_on, mut found_new) = (0, 0, 0);
     for style in 0..STYLES {
         for at in 0.. {
-            let mut board = taught.clone();
+            let mut board = support_set.clone();
             let what = format!("cut {at}, {:?}", cut(style, at));
             board.power_cut = Some((board.flash.operations + at, cut(style, at)));
             // The cut may come in any of these steps.
@@ -382,10 +382,10 @@ fn power_cuts_while_a_bundle_fails_its_golden_images() {
 #[test]
 fn cut_after_every_part() {
     let new = bundle(GOOD, 9_000, 3);
-    let (taught, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let (support_set, state) = taught_board(&bundle(GOOD, 3000, 1));
     let begin = Request::BundleBegin { len: new.len() as u32, sha256: sha256(&new) };
     for parts in 0..=new.len().div_ceil(240) {
-        let mut board = taught.clone();
+        let mut board = support_set.clone();
         let mut device = restart(&mut board);
         let Some(Said::Next(mut next)) = ask(&mut device, &begin) else { panic!() };
         for _ in 0..parts {
@@ -504,9 +504,9 @@ fn another_encoder_asks_before_it_forgets() {
     assert_eq!(ask(&mut device, &FORGETTING), Some(Said::Taken(1)));
     assert_eq!(device.state(), state);
     let mut device = restart(&mut board);
-    assert_eq!((slots(&mut device), device.session.taught().dim()), ([1; 2], 12));
-    assert!(device.session.taught().supports().is_empty());
-    assert!(device.session.taught().names().iter().all(|name| name.is_free()));
+    assert_eq!((slots(&mut device), device.session.support_set().dim()), ([1; 2], 12));
+    assert!(device.session.support_set().supports().is_empty());
+    assert!(device.session.support_set().names().iter().all(|name| name.is_free()));
 
     // Samples that come after a commit for which there was nothing to ask.
     let mut board = Board::new(SHAPE, accept);
@@ -525,19 +525,19 @@ fn another_encoder_asks_before_it_forgets() {
 #[test]
 fn power_cuts_while_the_encoder_changes() {
     let other = bundle(Head { dim: 12, counter: 3, ..GOOD }, 5000, 2);
-    let (mut taught, state) = taught_board(&bundle(GOOD, 3000, 1));
-    let mut device = restart(&mut taught);
+    let (mut support_set, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let mut device = restart(&mut support_set);
     send(&mut device, &other, 240);
     assert_eq!(ask(&mut device, &FORGETTING), Some(Said::Taken(1)));
     let mut cuts = [0; 2];
     for style in 0..STYLES {
         for at in 0.. {
-            let mut board = taught.clone();
+            let mut board = support_set.clone();
             board.power_cut = Some((board.flash.operations + at, cut(style, at)));
             let done = switch_on(&mut board).is_ok() && !board.flash.is_off();
             let seen = if done { None } else { Some(board.begin_start().unwrap()) };
             let mut device = restart(&mut board);
-            assert_eq!((slots(&mut device), device.session.taught().dim()), ([1; 2], 12), "cut {at}");
+            assert_eq!((slots(&mut device), device.session.support_set().dim()), ([1; 2], 12), "cut {at}");
             assert_eq!(bundles(&mut device).counter, 3);
             assert_ne!(device.state(), state);
             match seen {
@@ -575,7 +575,7 @@ fn power_cuts_in_a_factory_reset_leave_the_bundle() {
             let was_cut = device.is_off();
             let mut device = restart(&mut board);
             assert_eq!((slots(&mut device), bundles(&mut device).counter), ([1; 2], 2), "cut {at}");
-            let is_empty = device.session.taught().supports().is_empty();
+            let is_empty = device.session.support_set().supports().is_empty();
             assert!(is_empty || device.state() == state, "cut {at}: a part is forgotten");
             found[usize::from(is_empty)] += 1;
             if !was_cut {

@@ -6,7 +6,7 @@ use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Reply, Request};
 use macula_edge::session::{BundleSlots, BundleSummary, Memory, Profile, Session};
 use macula_edge::store::{Store, buffer_len};
-use macula_edge::taught::{Name, Record, Taught};
+use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 use macula_firmware_sim::flash::SimFlash;
 use sha2::{Digest, Sha256};
 
@@ -18,11 +18,12 @@ const IDENTITY: [u8; 16] = [7; 16];
 /// Sends a bundle of 10,000 bytes to a device whose flash takes words of `W` bytes, in parts of `part` bytes, and commits
 /// it; gives the number of parts.
 fn parts_needed<const W: usize>(dim: usize, part: usize) -> usize {
-    let (mut names, mut records, mut features) = (vec![Name::FREE; 4], vec![Record::EMPTY; 8], vec![0i16; 8 * dim]);
-    let mut taught = Taught::new(dim, &mut names, &mut records, &mut features).unwrap();
+    let (mut names, mut records, mut features) =
+        (vec![ClassName::FREE; 4], vec![SupportRecord::EMPTY; 8], vec![0i16; 8 * dim]);
+    let mut support_set = SupportSet::new(dim, &mut names, &mut records, &mut features).unwrap();
     let flash = SimFlash::<4, W, { BLOCK as usize }>::new((STORE_BLOCKS + 2 * SLOT_BLOCKS) as usize);
     let mut buffer = vec![0; buffer_len::<SimFlash<4, W, { BLOCK as usize }>>(dim)];
-    let store = Store::open(flash, 0..STORE_BLOCKS * BLOCK, IDENTITY, &mut buffer, &mut taught).unwrap();
+    let store = Store::open(flash, 0..STORE_BLOCKS * BLOCK, IDENTITY, &mut buffer, &mut support_set).unwrap();
     let (mut feature, mut bytes, mut probabilities) = (vec![0; dim], vec![0; 2 * dim], vec![0.0; 4]);
     let mut scratch = vec![0.0; Judge::scratch_len(dim, 4, 8)];
     let memory = Memory {
@@ -39,7 +40,7 @@ fn parts_needed<const W: usize>(dim: usize, part: usize) -> usize {
     let message_max = message_max(dim);
     let profile = Profile { program: "test", program_version: "1", message_max: message_max as u32, channels: 0 };
     let encoder = FeaturesOnly { identity: IDENTITY, dim };
-    let mut session = Session::new(profile, encoder, store, taught, memory, Some(slots)).unwrap();
+    let mut session = Session::new(profile, encoder, store, support_set, memory, Some(slots)).unwrap();
 
     let bundle: Vec<u8> = (0..10_000u32).map(|index| (index * 7) as u8).collect();
     let (mut request, mut reply) = (vec![0; message_max], vec![0; message_max]);

@@ -16,7 +16,7 @@
 //! and each record: kind, slot, a byte that fills it, and flags.
 
 use macula_edge::store::{Store, StoreError, buffer_len, peek};
-use macula_edge::taught::{Name, Record, Taught};
+use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 use macula_firmware_sim::flash::SimFlash;
 
 use crate::Outcome;
@@ -51,9 +51,9 @@ pub fn run(data: &[u8]) -> Outcome {
     let mut buffer = vec![0; buffer_len::<Flash>(DIM)];
     let peeked = peek(&mut flash, range.clone(), &mut buffer, 1, &mut [0; 128]);
 
-    let mut memory = TaughtMemory::default();
-    let mut taught = memory.lend();
-    let mut store = match Store::open(&mut flash, range.clone(), IDENTITY, &mut buffer, &mut taught) {
+    let mut memory = SupportSetMemory::default();
+    let mut support_set = memory.lend();
+    let mut store = match Store::open(&mut flash, range.clone(), IDENTITY, &mut buffer, &mut support_set) {
         Ok(store) => store,
         Err(error) => {
             use StoreError::{Buffer, Geometry, NotAStore};
@@ -62,23 +62,23 @@ pub fn run(data: &[u8]) -> Outcome {
         }
     };
     let peeked = peeked.expect("a store that opens can be peeked into").expect("it is not erased");
-    assert_eq!((peeked.identity, peeked.has_supports), (IDENTITY, !taught.supports().is_empty()));
-    assert_eq!(store.verify(&taught).expect("what was opened can be read"), taught.supports().len());
+    assert_eq!((peeked.identity, peeked.has_supports), (IDENTITY, !support_set.supports().is_empty()));
+    assert_eq!(store.verify(&support_set).expect("what was opened can be read"), support_set.supports().len());
     for change in 0..8 {
         if changes >> change & 1 == 1 {
-            apply(change, &mut store, &mut taught);
+            apply(change, &mut store, &mut support_set);
         }
     }
-    assert_eq!(store.verify(&taught).expect("what was written can be read"), taught.supports().len());
+    assert_eq!(store.verify(&support_set).expect("what was written can be read"), support_set.supports().len());
     let room = store.wear().free_bytes;
     let mut state = Vec::new();
-    taught.state(|piece| state.extend_from_slice(piece));
+    support_set.state(|piece| state.extend_from_slice(piece));
 
-    let (mut memory, mut buffer) = (TaughtMemory::default(), vec![0; buffer_len::<Flash>(DIM)]);
-    let mut taught = memory.lend();
-    let store = Store::open(&mut flash, range, IDENTITY, &mut buffer, &mut taught).expect("it opened before");
+    let (mut memory, mut buffer) = (SupportSetMemory::default(), vec![0; buffer_len::<Flash>(DIM)]);
+    let mut support_set = memory.lend();
+    let store = Store::open(&mut flash, range, IDENTITY, &mut buffer, &mut support_set).expect("it opened before");
     let mut again = Vec::new();
-    taught.state(|piece| again.extend_from_slice(piece));
+    support_set.state(|piece| again.extend_from_slice(piece));
     assert_eq!(state, again, "another start finds another state");
     // What was erased and programmed is counted by the headers, which the input has made up; room is not.
     assert_eq!(store.wear().free_bytes, room, "another start finds other room");
@@ -86,30 +86,30 @@ pub fn run(data: &[u8]) -> Outcome {
 }
 
 /// One change, in the store and then in memory, as a session does it. A refusal changes neither.
-fn apply(change: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>) {
+fn apply(change: u8, store: &mut Store<'_, &mut Flash>, support_set: &mut SupportSet<'_>) {
     let class = change % 4;
     match change {
-        0 | 1 => put_class(class, store, taught),
+        0 | 1 => put_class(class, store, support_set),
         2 | 3 => {
-            let source = taught.supports().records.first().map_or([9; 16], |record| record.source);
+            let source = support_set.supports().records.first().map_or([9; 16], |record| record.source);
             match store.forget(&source) {
-                Ok(()) => _ = taught.forget(&source).expect("the store had it"),
-                Err(error) => assert!(is_full(&error) || taught.find(&source).is_none(), "{error}"),
+                Ok(()) => _ = support_set.forget(&source).expect("the store had it"),
+                Err(error) => assert!(is_full(&error) || support_set.find(&source).is_none(), "{error}"),
             }
         }
-        4 => match store.remove_class(class, taught) {
-            Ok(()) => taught.remove_class(class).expect("the store had it"),
-            Err(error) => assert!(is_full(&error) || taught.names()[usize::from(class)].is_free(), "{error}"),
+        4 => match store.remove_class(class, support_set) {
+            Ok(()) => support_set.remove_class(class).expect("the store had it"),
+            Err(error) => assert!(is_full(&error) || support_set.names()[usize::from(class)].is_free(), "{error}"),
         },
         5 => {
             let stored = store.put_setting(1, &[5; 24]);
             assert!(stored.as_ref().err().is_none_or(is_full), "{stored:?}");
         }
         6 => match store.forget_all() {
-            Ok(()) => taught.clear(),
+            Ok(()) => support_set.clear(),
             Err(error) => assert!(is_full(&error), "{error}"),
         },
-        _ => learn(change, store, taught),
+        _ => learn(change, store, support_set),
     }
 }
 
@@ -118,19 +118,19 @@ fn is_full(error: &StoreError) -> bool {
     matches!(error, StoreError::Full { .. })
 }
 
-fn put_class(class: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>) {
-    let name = Name::new(["a", "b", "c", "d"][usize::from(class)]).expect("a letter is a name");
-    if taught.check_class(class, &name).is_ok() && store.put_class(class, &name).is_ok() {
-        taught.put_class(class, name).expect("it was checked");
+fn put_class(class: u8, store: &mut Store<'_, &mut Flash>, support_set: &mut SupportSet<'_>) {
+    let name = ClassName::new(["a", "b", "c", "d"][usize::from(class)]).expect("a letter is a name");
+    if support_set.check_class(class, &name).is_ok() && store.put_class(class, &name).is_ok() {
+        support_set.put_class(class, name).expect("it was checked");
     }
 }
 
-fn learn(change: u8, store: &mut Store<'_, &mut Flash>, taught: &mut Taught<'_>) {
-    let record = Record { source: [change; 16], class: change % 4, operator: 1, time_s: 2 };
+fn learn(change: u8, store: &mut Store<'_, &mut Flash>, support_set: &mut SupportSet<'_>) {
+    let record = SupportRecord { source: [change; 16], class: change % 4, operator: 1, time_s: 2 };
     let feature = [1, 2, 3, i16::from(change)];
-    let is_new = taught.check_learn(&record, &feature).is_ok_and(|is_new| is_new);
+    let is_new = support_set.check_learn(&record, &feature).is_ok_and(|is_new| is_new);
     if is_new && store.learn(&record, &feature).is_ok() {
-        taught.learn(record, &feature).expect("it was checked");
+        support_set.learn(record, &feature).expect("it was checked");
     }
 }
 
@@ -219,24 +219,24 @@ fn record(input: &mut Input<'_>, seq: u32) -> Vec<u8> {
 }
 
 /// Memory for what is taught.
-struct TaughtMemory {
-    names: Vec<Name>,
-    records: Vec<Record>,
+struct SupportSetMemory {
+    names: Vec<ClassName>,
+    records: Vec<SupportRecord>,
     features: Vec<i16>,
 }
 
-impl Default for TaughtMemory {
+impl Default for SupportSetMemory {
     fn default() -> Self {
         Self {
-            names: vec![Name::FREE; CLASSES],
-            records: vec![Record::EMPTY; SUPPORTS],
+            names: vec![ClassName::FREE; CLASSES],
+            records: vec![SupportRecord::EMPTY; SUPPORTS],
             features: vec![0; SUPPORTS * DIM],
         }
     }
 }
 
-impl TaughtMemory {
-    fn lend(&mut self) -> Taught<'_> {
-        Taught::new(DIM, &mut self.names, &mut self.records, &mut self.features).expect("the memory fits")
+impl SupportSetMemory {
+    fn lend(&mut self) -> SupportSet<'_> {
+        SupportSet::new(DIM, &mut self.names, &mut self.records, &mut self.features).expect("the memory fits")
     }
 }

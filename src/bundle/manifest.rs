@@ -1,7 +1,7 @@
 //! What a bundle says of itself, in JSON.
 
 use macula_edge::feature::DIM_MAX;
-use macula_edge::head::CLASSES_MAX;
+use macula_edge::support_set::CLASSES_MAX;
 
 use crate::data::Preprocessing;
 use crate::encoder::EncoderSpec;

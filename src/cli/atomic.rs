@@ -1,6 +1,6 @@
 //! Several changes to a device as one: all of them are made, or none stays.
 
-use macula_edge::taught::Source;
+use macula_edge::support_set::SourceId;
 
 use super::print_json;
 use crate::link::{Client, Knowledge, Learned, LinkError};
@@ -9,7 +9,7 @@ use crate::report::text::count;
 /// What was changed so far.
 #[derive(Default)]
 pub struct Changes {
-    learned: Vec<Source>,
+    learned: Vec<SourceId>,
     added: Vec<(u8, String)>,
 }
 
@@ -33,7 +33,7 @@ impl Changes {
     }
 
     /// Notes the answer to a sample.
-    pub fn note(&mut self, source: Source, answer: &Learned) {
+    pub fn note(&mut self, source: SourceId, answer: &Learned) {
         if answer.new {
             self.learned.push(source);
         }
@@ -84,14 +84,14 @@ pub fn atomically<T>(
 ///
 /// # Errors
 /// When fewer places are left than `sources` has that the device does not know.
-pub fn check_places(client: &mut Client<'_>, sources: &[Source]) -> anyhow::Result<()> {
+pub fn check_places(client: &mut Client<'_>, sources: &[SourceId]) -> anyhow::Result<()> {
     let status = client.status()?;
     let (limit, left) = (status.supports_limit, status.supports_limit.saturating_sub(status.supports));
     if sources.len() <= left as usize {
         return Ok(());
     }
     let Knowledge { supports, .. } = client.export()?;
-    let mut new: Vec<&Source> =
+    let mut new: Vec<&SourceId> =
         sources.iter().filter(|source| supports.iter().all(|support| support.from.source != **source)).collect();
     new.sort_unstable();
     new.dedup();

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use macula_edge::bundle::{BUNDLE_LEN_MAX, TrustedKeys};
-use macula_edge::head::CLASSES_MAX;
 use macula_edge::session::Bundle;
+use macula_edge::support_set::CLASSES_MAX;
 use sha2::{Digest, Sha256};
 
 use super::preprocessing::PreprocessingArgs;

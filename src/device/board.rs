@@ -8,7 +8,7 @@ use macula_edge::protocol::message::{Input, message_max};
 use macula_edge::protocol::{Endpoint, Reason, Reply, Request, packet_max};
 use macula_edge::session::{self, Accept, BundleSlots, BundleSummary, Profile, Session, Start, StartMemory};
 use macula_edge::store::{Store, StoreError, buffer_len};
-use macula_edge::taught::{Name, Record, Source, Taught};
+use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 
 use super::slot_file::{SLOT_LEN, SLOT_STARTS};
 use super::{DeskEncoder, DeviceError, KeptImageError, KeptImages, StoreCard, StoreFile};
@@ -27,8 +27,8 @@ const PROGRAM: &str = "macula device";
 
 /// All memory of one device. Large parts are never touched where nothing large comes.
 pub struct DeviceMemory {
-    names: Vec<Name>,
-    records: Vec<Record>,
+    names: Vec<ClassName>,
+    records: Vec<SupportRecord>,
     features: Vec<i16>,
     store: Vec<u8>,
     image: Vec<u8>,
@@ -45,8 +45,8 @@ impl DeviceMemory {
     pub fn new(dim: usize, classes: usize, supports: usize) -> Self {
         let packet = packet_max(message_len(dim));
         Self {
-            names: vec![Name::FREE; classes],
-            records: vec![Record::EMPTY; supports],
+            names: vec![ClassName::FREE; classes],
+            records: vec![SupportRecord::EMPTY; supports],
             features: vec![0; supports * dim],
             store: vec![0; buffer_len::<StoreFile>(dim)],
             image: vec![0; IMAGE_BYTES_MAX],
@@ -63,7 +63,7 @@ impl DeviceMemory {
 /// A store without a session.
 pub(super) struct Opened<'m, 'f> {
     pub store: Store<'m, &'f mut StoreFile>,
-    pub taught: Taught<'m>,
+    pub support_set: SupportSet<'m>,
 }
 
 impl DeviceMemory {
@@ -74,11 +74,12 @@ impl DeviceMemory {
         card: &StoreCard,
     ) -> Result<Opened<'m, 'f>, StoreError> {
         let Self { names, records, features, store, .. } = self;
-        let mut taught = Taught::new(card.dim as usize, names, records, features).map_err(StoreError::Taught)?;
+        let mut support_set =
+            SupportSet::new(card.dim as usize, names, records, features).map_err(StoreError::SupportSet)?;
         let (range, mut identity) = (file.range(), [0; 16]);
         identity.copy_from_slice(&card.identity[..16]);
-        let store = Store::open(file, range, identity, store, &mut taught)?;
-        Ok(Opened { store, taught })
+        let store = Store::open(file, range, identity, store, &mut support_set)?;
+        Ok(Opened { store, support_set })
     }
 
     /// What a start needs before it knows its encoder.
@@ -111,7 +112,7 @@ pub struct Bundled<'m> {
     /// Decides whether another one is taken.
     pub accept: &'m Accept<'m>,
     /// Whether the feature of a source can be made anew.
-    pub keeps: &'m dyn Fn(&Source) -> bool,
+    pub keeps: &'m dyn Fn(&SourceId) -> bool,
 }
 
 impl<'m> Device<'m> {
@@ -144,7 +145,7 @@ impl<'m> Device<'m> {
     /// When an image cannot be removed.
     pub fn keep_images(&mut self, images: &'m KeptImages) -> Result<(), KeptImageError> {
         self.images = Some(images);
-        images.retain(|source| self.session.taught().find(source).is_some())
+        images.retain(|source| self.session.support_set().find(source).is_some())
     }
 
     fn switch_on(
@@ -160,17 +161,17 @@ impl<'m> Device<'m> {
         let path = file.path().to_owned();
         let failed = |source| DeviceError::Store { path: path.display().to_string(), source };
         let (dim, range) = (encoder.dim(), file.range());
-        let memory_wrong = |error| failed(StoreError::Taught(error));
-        let mut taught = Taught::new(dim, names, records, features).map_err(memory_wrong)?;
+        let memory_wrong = |error| failed(StoreError::SupportSet(error));
+        let mut support_set = SupportSet::new(dim, names, records, features).map_err(memory_wrong)?;
         let (identity, mut slots) = (encoder.identity(), None);
         let store = match bundled {
-            None => Store::open(file, range, identity, store, &mut taught).map_err(failed)?,
+            None => Store::open(file, range, identity, store, &mut support_set).map_err(failed)?,
             Some(Bundled { start, counter, trusted, accept, keeps }) => {
                 let (starts, len, in_use) = (SLOT_STARTS, SLOT_LEN, start.bundle.slot);
                 slots = Some(BundleSlots { starts, len, in_use, accept, keeps });
                 let summary = BundleSummary { identity, counter };
                 let mut store =
-                    session::open_and_confirm(file, range, start, summary, store, &mut taught).map_err(failed)?;
+                    session::open_and_confirm(file, range, start, summary, store, &mut support_set).map_err(failed)?;
                 remember(&mut store, trusted).map_err(failed)?;
                 store
             }
@@ -183,7 +184,7 @@ impl<'m> Device<'m> {
             channels: encoder.channels(),
         };
         let memory_lent = session::Memory { image, feature, bytes, scratch, probabilities };
-        let session = Session::new(profile, encoder, store, taught, memory_lent, slots).map_err(failed)?;
+        let session = Session::new(profile, encoder, store, support_set, memory_lent, slots).map_err(failed)?;
         let endpoint = Endpoint::new(&mut memory.received, &mut memory.kept);
         Ok(Self { endpoint, session, images: None, complain })
     }
@@ -210,8 +211,8 @@ impl<'m> Device<'m> {
     }
 
     /// What it knows.
-    pub fn taught(&self) -> &Taught<'m> {
-        self.session.taught()
+    pub fn support_set(&self) -> &SupportSet<'m> {
+        self.session.support_set()
     }
 }
 
@@ -236,15 +237,15 @@ fn handle_keeping(
         complain(&error.to_string());
         return Reply::Refused(Reason::StoreFault.with(IMAGES_FAULT, 0)).write(reply).unwrap_or(0);
     }
-    let before = session.taught().supports().len();
+    let before = session.support_set().supports().len();
     let len = session.handle(message, now_s, reply);
     let changes = matches!(
         request,
         Ok(Request::Learn { .. } | Request::Forget { .. } | Request::RemoveClass { .. } | Request::FactoryReset { .. })
     );
     // One that was not learned, and those that were forgotten.
-    if changes && session.taught().supports().len() <= before {
-        let retained = images.retain(|source| session.taught().find(source).is_some());
+    if changes && session.support_set().supports().len() <= before {
+        let retained = images.retain(|source| session.support_set().find(source).is_some());
         // They go at the next start: what was asked is done.
         retained.unwrap_or_else(|error| complain(&error.to_string()));
     }

@@ -1,6 +1,6 @@
 //! Images on their way to a device: named, and known by the hash of their pixels.
 
-use macula_edge::taught::Source;
+use macula_edge::support_set::SourceId;
 use sha2::{Digest, Sha256};
 
 use crate::data::Image;
@@ -18,7 +18,7 @@ pub struct NamedImage {
 /// the same picture in another file or format.
 ///
 /// An image without colour counts as one channel, because some formats store grey in three.
-pub fn source_of(image: &Image) -> Source {
+pub fn source_of(image: &Image) -> SourceId {
     if image.channels > 1 && image.is_grey() {
         return source_of(&image.to_grey());
     }
@@ -27,7 +27,7 @@ pub fn source_of(image: &Image) -> Source {
         hash.update((size as u64).to_le_bytes());
     }
     hash.update(&image.pixels);
-    let mut source = Source::default();
+    let mut source = SourceId::default();
     let len = source.len();
     source.copy_from_slice(&hash.finalize()[..len]);
     source

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use image::{ExtendedColorType, ImageFormat};
 use macula_edge::image::RawImage;
-use macula_edge::taught::Source;
+use macula_edge::support_set::SourceId;
 
 use crate::data::Image;
 use crate::data::decode::{self, DecodeOptions};
@@ -77,7 +77,7 @@ impl KeptImages {
     }
 
     /// Whether there is an image of this source.
-    pub fn has(&self, source: &Source) -> bool {
+    pub fn has(&self, source: &SourceId) -> bool {
         self.path(source).is_file()
     }
 
@@ -85,7 +85,7 @@ impl KeptImages {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn put(&self, source: &Source, image: &RawImage<'_>) -> Result<(), KeptImageError> {
+    pub fn put(&self, source: &SourceId, image: &RawImage<'_>) -> Result<(), KeptImageError> {
         let (path, shape) = (self.path(source), image.shape());
         let colour = if shape.channels() == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
         let (mut png, [width, height]) =
@@ -99,7 +99,7 @@ impl KeptImages {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn get(&self, source: &Source) -> Result<Option<Image>, KeptImageError> {
+    pub fn get(&self, source: &SourceId) -> Result<Option<Image>, KeptImageError> {
         let path = self.path(source);
         match read_bounded(&path, FILE_MAX) {
             Ok(bytes) => decode::decode(&bytes, &path.display().to_string(), &DecodeOptions::default())
@@ -114,7 +114,7 @@ impl KeptImages {
     ///
     /// # Errors
     /// When the folder cannot be read, or an image cannot be removed.
-    pub fn retain(&self, known: impl Fn(&Source) -> bool) -> Result<(), KeptImageError> {
+    pub fn retain(&self, known: impl Fn(&SourceId) -> bool) -> Result<(), KeptImageError> {
         let failed = |error: io::Error| KeptImageError::of(&self.folder, error);
         for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -125,7 +125,7 @@ impl KeptImages {
         Ok(())
     }
 
-    fn path(&self, source: &Source) -> PathBuf {
+    fn path(&self, source: &SourceId) -> PathBuf {
         self.folder.join(base16ct::lower::encode_string(source)).with_extension(ENDING)
     }
 }
@@ -137,11 +137,11 @@ fn folder_beside(store: &Path) -> PathBuf {
 }
 
 /// The source that names an image's file; `None` where the file is another one.
-fn source_of(path: &Path) -> Option<Source> {
+fn source_of(path: &Path) -> Option<SourceId> {
     let name = path.file_stem()?.to_str()?;
-    let mut source = Source::default();
+    let mut source = SourceId::default();
     let decoded = base16ct::mixed::decode(name, &mut source).ok()?;
-    (path.extension()? == ENDING && decoded.len() == size_of::<Source>()).then_some(source)
+    (path.extension()? == ENDING && decoded.len() == size_of::<SourceId>()).then_some(source)
 }
 
 #[cfg(test)]

@@ -13,15 +13,15 @@ use macula_edge::image::RawImage;
 use macula_edge::protocol::message::RollbackReason;
 use macula_edge::session::{Start, confirm};
 use macula_edge::store::{Store, StoreError};
-use macula_edge::taught::{Name, Record, Supports, Taught};
+use macula_edge::support_set::{ClassName, SupportRecord, SupportSet, Supports};
 
 use super::board::Opened;
 use super::{DeskEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreCard, StoreFile, Unusable};
 
 /// What goes on: classes by slot, samples with their new features.
 struct Carried {
-    classes: Vec<(u8, Name)>,
-    samples: Vec<(Record, Vec<i16>)>,
+    classes: Vec<(u8, ClassName)>,
+    samples: Vec<(SupportRecord, Vec<i16>)>,
     counter: u64,
 }
 
@@ -65,8 +65,8 @@ impl Site<'_> {
         let mut file = StoreFile::open(&self.half_made(), card)?;
         let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
         let mut written = || -> Result<(), StoreError> {
-            let Opened { mut store, mut taught } = memory.open(&mut file, card)?;
-            write(&mut store, &mut taught, carried)?;
+            let Opened { mut store, mut support_set } = memory.open(&mut file, card)?;
+            write(&mut store, &mut support_set, carried)?;
             trusted.save(&mut store)?;
             anti_rollback::raise(&mut store, carried.counter)?;
             confirm(&mut store, start.bundle, loaded.counter)
@@ -97,15 +97,15 @@ impl Site<'_> {
         loaded: &Loaded,
     ) -> Result<Result<Carried, Unusable>, DeviceError> {
         let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
-        let Opened { mut store, taught } = memory.open(file, card).map_err(|error| self.store_failed(error))?;
+        let Opened { mut store, support_set } = memory.open(file, card).map_err(|error| self.store_failed(error))?;
         let counter = anti_rollback::highest_used(&mut store).map_err(|error| self.store_failed(error))?;
-        let names = taught.names().iter().zip(0..).filter(|(name, _)| !name.is_free());
+        let names = support_set.names().iter().zip(0..).filter(|(name, _)| !name.is_free());
         let classes = names.map(|(&name, slot)| (slot, name)).collect();
-        let samples = match self.embed_anew(taught.supports(), loaded) {
+        let samples = match self.embed_anew(support_set.supports(), loaded) {
             Ok(samples) => samples,
             Err(message) => return Ok(Err(Unusable { reason: RollbackReason::Samples, message })),
         };
-        let lost = taught.supports().len() - samples.len();
+        let lost = support_set.supports().len() - samples.len();
         if lost > 0 && !start.may_forget {
             let message = format!("it has another encoder, and {lost} samples are not kept as images");
             return Ok(Err(Unusable { reason: RollbackReason::WouldForget, message }));
@@ -113,7 +113,7 @@ impl Site<'_> {
         Ok(Ok(Carried { classes, samples, counter }))
     }
 
-    fn embed_anew(&self, supports: Supports<'_>, loaded: &Loaded) -> Result<Vec<(Record, Vec<i16>)>, String> {
+    fn embed_anew(&self, supports: Supports<'_>, loaded: &Loaded) -> Result<Vec<(SupportRecord, Vec<i16>)>, String> {
         let Some(images) = self.images().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
         let mut encoder = DeskEncoder::new(&*loaded.encoder, self.complain);
         let mut samples = Vec::new();
@@ -132,16 +132,20 @@ impl Site<'_> {
     }
 }
 
-fn write(store: &mut Store<'_, &mut StoreFile>, taught: &mut Taught<'_>, carried: &Carried) -> Result<(), StoreError> {
+fn write(
+    store: &mut Store<'_, &mut StoreFile>,
+    support_set: &mut SupportSet<'_>,
+    carried: &Carried,
+) -> Result<(), StoreError> {
     for (slot, name) in &carried.classes {
         store.put_class(*slot, name)?;
-        taught.put_class(*slot, *name).map_err(StoreError::Taught)?;
+        support_set.put_class(*slot, *name).map_err(StoreError::SupportSet)?;
     }
     for (record, feature) in &carried.samples {
         // What memory refuses must not be on the medium.
-        taught.check_learn(record, feature).map_err(StoreError::Taught)?;
+        support_set.check_learn(record, feature).map_err(StoreError::SupportSet)?;
         store.learn(record, feature)?;
-        taught.learn(*record, feature).map_err(StoreError::Taught)?;
+        support_set.learn(*record, feature).map_err(StoreError::SupportSet)?;
     }
     Ok(())
 }

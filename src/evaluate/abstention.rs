@@ -6,13 +6,13 @@
 use macula_edge::decide::{CorpusStats, Judge};
 use macula_edge::feature::{self, Corpus, Length};
 use macula_edge::head::HeadKind;
-use macula_edge::taught::Supports;
+use macula_edge::support_set::Supports;
 use rayon::prelude::*;
 
 use super::EvaluateError;
 use super::episodes::{Episode, EpisodePool};
 use super::features::Progress;
-use super::heads::{Quantised, Taught, quantised};
+use super::heads::{EpisodeSupports, Quantised, quantised};
 use crate::encoder::known_length_max;
 use crate::measure::{Features, Interval};
 
@@ -183,7 +183,7 @@ fn run_episode(task: &AbstentionTask<'_>, episode: &Episode, index: usize) -> Re
     let known = task.known;
     let rows = episode.supports.iter().flat_map(|&image| known.feature(image)).copied().collect();
     let labels: Vec<usize> = (0..episode.supports.len()).map(|support| support / shots).collect();
-    let taught = Taught::new(&Quantised { dim: known.features.dim, rows }, &labels);
+    let taught = EpisodeSupports::new(&Quantised { dim: known.features.dim, rows }, &labels);
     let supports = taught.supports();
     let corpus = CorpusStats { length_max: Some(task.length_max) };
     let mut scratch = vec![0.0; Judge::scratch_len(supports.dim, ways, supports.len())];

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use macula_edge::feature::{FeatureError, UNIT, quantise};
 use macula_edge::head::{self, ClassSums, Gaussian, Head, HeadError, Prototype};
-use macula_edge::taught::{Record, Supports};
+use macula_edge::support_set::{SupportRecord, Supports};
 
 use super::EvaluateError;
 use super::logistic::{LogisticRegression, LogisticSettings};
@@ -104,22 +104,22 @@ pub(super) struct Quantised {
 
 /// Supports as a device would have been taught them: one source each, in the order of their features' bytes, so that
 /// classes are mixed.
-pub(super) struct Taught {
+pub(super) struct EpisodeSupports {
     dim: usize,
-    records: Vec<Record>,
+    records: Vec<SupportRecord>,
     features: Vec<i16>,
 }
 
-impl Taught {
+impl EpisodeSupports {
     /// Of `supports` `[N, D]` with their `labels`.
     pub fn new(supports: &Quantised, labels: &[usize]) -> Self {
         let mut order: Vec<usize> = (0..labels.len()).collect();
         let feature = |index: usize| &supports.rows[index * supports.dim..][..supports.dim];
         order.sort_by(|&a, &b| feature(a).cmp(feature(b)));
-        let record = |(place, &index): (usize, &usize)| Record {
+        let record = |(place, &index): (usize, &usize)| SupportRecord {
             source: (place as u128).to_be_bytes(),
             class: u8::try_from(labels[index]).unwrap_or(u8::MAX),
-            ..Record::EMPTY
+            ..SupportRecord::EMPTY
         };
         let records = order.iter().enumerate().map(record).collect();
         let features = order.iter().flat_map(|&index| feature(index)).copied().collect();
@@ -139,7 +139,7 @@ fn fitted_scores(
     num_classes: usize,
     queries: &Features,
 ) -> Result<Vec<f64>, EvaluateError> {
-    let taught = Taught::new(&quantised(supports)?, labels);
+    let taught = EpisodeSupports::new(&quantised(supports)?, labels);
     let mut scratch = vec![0.0; Head::scratch_len(supports.dim, num_classes, labels.len())];
     let head = Head::fit(kind, taught.supports(), num_classes, None, &mut scratch)?;
     Ok(predict_all(num_classes, &quantised(queries)?, |feature, out| head.predict(feature, out).map(drop))?)

@@ -4,7 +4,7 @@
 
 use macula_edge::feature::UNIT;
 use macula_edge::head::{Head, HeadError, HeadKind};
-use macula_edge::taught::Supports;
+use macula_edge::support_set::Supports;
 
 use crate::encoder::CorpusStatistics;
 

@@ -1,7 +1,7 @@
 //! What devices answer, in memory of its own.
 
 use macula_edge::protocol::message::{self, HelloReply, StatePart};
-use macula_edge::taught::{Record, Source};
+use macula_edge::support_set::{SourceId, SupportRecord};
 
 pub use macula_edge::protocol::message::{
     BundleReport, Candidate, CandidateState, Outcome, RollbackReason, SelfTest, Status, TestResult, Wear,
@@ -85,7 +85,7 @@ pub struct Class {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance {
     /// What it was made of: the first 16 bytes of the SHA-256 of its source.
-    pub source: Source,
+    pub source: SourceId,
     /// Who taught it.
     pub operator: u32,
     /// When, in seconds since 1970; 0 unknown.
@@ -93,7 +93,7 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    pub(super) fn of(source: Source, record: &message::Provenance) -> Self {
+    pub(super) fn of(source: SourceId, record: &message::Provenance) -> Self {
         Self { source, operator: record.operator, time_s: record.time_s }
     }
 }
@@ -191,8 +191,8 @@ pub struct Knowledge {
 
 impl Knowledge {
     /// Records and features `[n, D]` of its supports, as the device's heads take them.
-    pub fn taught(&self) -> (Vec<Record>, Vec<i16>) {
-        let record = |support: &Support| Record {
+    pub fn taught(&self) -> (Vec<SupportRecord>, Vec<i16>) {
+        let record = |support: &Support| SupportRecord {
             source: support.from.source,
             class: support.slot,
             operator: support.from.operator,

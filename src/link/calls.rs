@@ -6,7 +6,7 @@ use macula_edge::protocol::message::{
     BundleReport, FORGETTING_CONFIRMATION, Input, RESET_CONFIRMATION, StatePart, chunk_max,
 };
 use macula_edge::protocol::{Reason, Reply, Request};
-use macula_edge::taught::Source;
+use macula_edge::support_set::SourceId;
 use sha2::{Digest, Sha256};
 
 use super::answers::{
@@ -139,7 +139,7 @@ impl Client<'_> {
     ///
     /// # Errors
     /// As any call.
-    pub fn forget(&mut self, source: Source) -> Result<Option<(u8, Provenance)>, LinkError> {
+    pub fn forget(&mut self, source: SourceId) -> Result<Option<(u8, Provenance)>, LinkError> {
         self.call("to forget", &Request::Forget { source }, |reply| match *reply {
             Reply::Forgotten { record } => Some(record.map(|record| (record.class, Provenance::of(source, &record)))),
             _ => None,

@@ -9,7 +9,7 @@ use crate::head::fitted::{check, write_logistic, write_weights};
 use crate::head::shrunken::Shrunken;
 use crate::head::span::Span;
 use crate::head::{Head, HeadError, HeadKind};
-use crate::taught::Supports;
+use crate::support_set::Supports;
 
 /// What the unknown gate knows of an encoder's unlabelled corpus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

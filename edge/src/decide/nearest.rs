@@ -1,6 +1,6 @@
 //! The supports that a verdict rests on.
 
-use crate::taught::Supports;
+use crate::support_set::Supports;
 
 /// A support and how alike it is.
 #[derive(Clone, Copy, Debug, PartialEq)]

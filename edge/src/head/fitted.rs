@@ -7,9 +7,9 @@ use super::decision::{check_probabilities, softmax};
 use super::logistic::{self, INVERSE_PENALTY};
 use super::shrunken::Shrunken;
 use super::span::Span;
-use super::{CLASSES_MAX, Decision, HeadError};
+use super::{Decision, HeadError};
 use crate::feature::{DIM_MAX, UNIT};
-use crate::taught::Supports;
+use crate::support_set::{CLASSES_MAX, Supports};
 
 /// Which head is made of the supports. Numbers are those of the wire: append, never renumber.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

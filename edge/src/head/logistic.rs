@@ -10,7 +10,7 @@
 
 use super::cholesky::dot;
 use super::span::Span;
-use crate::taught::Supports;
+use crate::support_set::Supports;
 
 /// `c` of scikit-learn on features whose components have deviation 1, as coordinates have.
 pub(crate) const INVERSE_PENALTY: f64 = 0.1;

@@ -16,4 +16,4 @@ pub use decision::Decision;
 pub use fitted::{Head, HeadKind};
 pub use gaussian::Gaussian;
 pub use prototype::Prototype;
-pub use sums::{CLASSES_MAX, ClassSums, HeadError};
+pub use sums::{ClassSums, HeadError};

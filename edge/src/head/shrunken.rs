@@ -21,7 +21,7 @@
 use super::HeadError;
 use super::cholesky::{dot, factorise, solve_transposed, triangle_len};
 use super::span::Span;
-use crate::taught::Supports;
+use crate::support_set::Supports;
 
 /// Imagined supports for each dimension that are tried, from light to heavy.
 pub(crate) const GRID: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0];

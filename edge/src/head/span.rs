@@ -13,7 +13,7 @@
 use super::HeadError;
 use super::cholesky::{dot, factorise, solve, solve_transposed, triangle_len};
 use crate::feature::UNIT;
-use crate::taught::Supports;
+use crate::support_set::Supports;
 
 /// A squared pivot below this part of the squared length is rounding: the support lies in the span of those before it.
 const PIVOT_MIN: f64 = 1e-11;

@@ -11,9 +11,7 @@
 use core::fmt;
 
 use crate::feature::DIM_MAX;
-
-/// Most classes of a head: a class is named by a `u8`, and 255 stays free for "none".
-pub const CLASSES_MAX: usize = 255;
+use crate::support_set::CLASSES_MAX;
 
 // The bound the file's head promises, computed.
 const _: () = assert!((u32::MAX as i128) * (i16::MIN as i128) * (i16::MIN as i128) <= i64::MAX as i128);

@@ -5,7 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::BundleError;
-use crate::taught::{NAME_MAX, TaughtError};
+use crate::support_set::{CLASS_NAME_MAX, SupportSetError};
 
 /// A reason with what was found and what was allowed.
 ///
@@ -43,7 +43,7 @@ pub enum Reason {
     /// Every place for a support is taken. Limit: places.
     SupportsFull = 9,
     /// This source is known as another class: forget it first. Found: the slot of that class.
-    TaughtOtherwise = 10,
+    SourceTaken = 10,
     /// The feature has another length than the device's. Found: its bytes. Limit: bytes expected.
     FeatureBytes = 11,
     /// The feature is not of length 1. Found: its length. Limit: 32767, which is 1.
@@ -111,7 +111,7 @@ impl Reason {
         Self::ClassesFull,
         Self::NoSuchClass,
         Self::SupportsFull,
-        Self::TaughtOtherwise,
+        Self::SourceTaken,
         Self::FeatureBytes,
         Self::FeatureLength,
         Self::ImageBytes,
@@ -185,7 +185,7 @@ impl fmt::Display for Refusal {
             Reason::ClassesFull => write!(f, "all {limit} classes are taken"),
             Reason::NoSuchClass => write!(f, "there is no class {found}"),
             Reason::SupportsFull => write!(f, "all {limit} places for supports are taken"),
-            Reason::TaughtOtherwise => write!(f, "this source is known as class {found}: forget it first"),
+            Reason::SourceTaken => write!(f, "this source is known as class {found}: forget it first"),
             Reason::FeatureBytes => write!(f, "the feature has {found} bytes, the device needs {limit}"),
             Reason::FeatureLength => write!(f, "the feature has length {found}, {limit} is needed"),
             Reason::ImageBytes => write!(f, "an image of {found} bytes: 1 to {limit} are allowed"),
@@ -228,18 +228,18 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-impl From<TaughtError> for Refusal {
-    fn from(error: TaughtError) -> Self {
+impl From<SupportSetError> for Refusal {
+    fn from(error: SupportSetError) -> Self {
         match error {
-            TaughtError::Name { found } => Reason::Name.with(found as u64, NAME_MAX as u64),
-            TaughtError::NameTaken { class } => Reason::NameTaken.with(class.into(), 0),
-            TaughtError::ClassesFull { limit } => Reason::ClassesFull.with(0, limit as u64),
-            TaughtError::NoSuchClass { class } => Reason::NoSuchClass.with(class.into(), 0),
-            TaughtError::SupportsFull { limit } => Reason::SupportsFull.with(0, limit as u64),
-            TaughtError::TaughtOtherwise { class } => Reason::TaughtOtherwise.with(class.into(), 0),
+            SupportSetError::Name { found } => Reason::Name.with(found as u64, CLASS_NAME_MAX as u64),
+            SupportSetError::NameTaken { class } => Reason::NameTaken.with(class.into(), 0),
+            SupportSetError::ClassesFull { limit } => Reason::ClassesFull.with(0, limit as u64),
+            SupportSetError::NoSuchClass { class } => Reason::NoSuchClass.with(class.into(), 0),
+            SupportSetError::SupportsFull { limit } => Reason::SupportsFull.with(0, limit as u64),
+            SupportSetError::SourceTaken { class } => Reason::SourceTaken.with(class.into(), 0),
             // The session answers these itself; whoever meets one here has lent the wrong memory.
-            TaughtError::NeverTaught | TaughtError::Memory { .. } => Reason::StoreFault.with(0, 0),
-            TaughtError::Dimension { found, expected } => {
+            SupportSetError::NoSuchSource | SupportSetError::Memory { .. } => Reason::StoreFault.with(0, 0),
+            SupportSetError::Dimension { found, expected } => {
                 Reason::FeatureBytes.with(2 * found as u64, 2 * expected as u64)
             }
         }

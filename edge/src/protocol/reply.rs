@@ -9,7 +9,7 @@ use super::message::{NEAREST, NEAREST_WHY, parse, write};
 use super::refusal::Refusal;
 #[cfg(doc)]
 use super::request::{Input, Request};
-use crate::taught::{Record, Source};
+use crate::support_set::{SourceId, SupportRecord};
 
 /// What a device answers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,8 +205,8 @@ pub struct Provenance {
     pub time_s: u64,
 }
 
-impl From<Record> for Provenance {
-    fn from(record: Record) -> Self {
+impl From<SupportRecord> for Provenance {
+    fn from(record: SupportRecord) -> Self {
         Self { class: record.class, operator: record.operator, time_s: record.time_s }
     }
 }
@@ -215,7 +215,7 @@ impl From<Record> for Provenance {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Neighbour {
     /// What it was made of.
-    pub source: Source,
+    pub source: SourceId,
     /// Where it came from.
     pub provenance: Provenance,
     /// Cosine similarity, -1 to 1.
@@ -256,7 +256,7 @@ pub enum StatePart<'a> {
     /// A support.
     Support {
         /// What it was made of.
-        source: Source,
+        source: SourceId,
         /// Where it came from.
         provenance: Provenance,
         /// As in [`Input::Feature`].

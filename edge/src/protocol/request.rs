@@ -8,7 +8,7 @@ use super::message::{parse, write};
 use super::refusal::Refusal;
 #[cfg(doc)]
 use super::reply::Reply;
-use crate::taught::Source;
+use crate::support_set::SourceId;
 
 /// What a request is about: the image that was staged, or a feature made elsewhere by the same encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ pub enum Request<'a> {
         /// The slot of its class.
         class: u8,
         /// What it was made of: the first 16 bytes of the SHA-256 of the image file or of the feature.
-        source: Source,
+        source: SourceId,
         /// Who teaches; the number is the operator's own.
         operator: u32,
         /// When, in seconds since 1970; 0 leaves it to the device's clock, if it has one.
@@ -92,7 +92,7 @@ pub enum Request<'a> {
     /// Forget a sample. Answer: [`Reply::Forgotten`], also where nothing was learned from it.
     Forget {
         /// What it was made of.
-        source: Source,
+        source: SourceId,
     },
     /// Which class is this? Answer: [`Reply::Prediction`].
     Predict {
@@ -121,7 +121,7 @@ pub enum Request<'a> {
         /// The class's name on the other device.
         name: &'a str,
         /// What it was made of.
-        source: Source,
+        source: SourceId,
         /// Who taught it.
         operator: u32,
         /// When.

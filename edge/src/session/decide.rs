@@ -8,7 +8,7 @@ use crate::head::{HeadError, HeadKind};
 use crate::protocol::message::{ERROR_RATE_PERMILLE_MAX, Input, Prediction};
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
-use crate::taught::Taught;
+use crate::support_set::SupportSet;
 
 /// Memory of heads and their answers.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ impl<'m> Decider<'m> {
     }
 
     /// Values of scratch there are, and values that any head of this device may need.
-    pub fn memory(&self, taught: &Taught<'_>) -> (usize, usize) {
-        (self.scratch.len(), Judge::scratch_len(taught.dim(), taught.names().len(), taught.capacity()))
+    pub fn memory(&self, support_set: &SupportSet<'_>) -> (usize, usize) {
+        (self.scratch.len(), Judge::scratch_len(support_set.dim(), support_set.names().len(), support_set.capacity()))
     }
 }
 
@@ -39,11 +39,11 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if !(1..=ERROR_RATE_PERMILLE_MAX).contains(&error_rate) {
             return Err(Reason::ErrorRate.with(error_rate.into(), ERROR_RATE_PERMILLE_MAX.into()));
         }
-        if self.taught.supports().is_empty() {
+        if self.support_set.supports().is_empty() {
             return Err(Reason::NothingLearned.with(0, 0));
         }
         let length = self.take(input)?;
-        let (supports, classes) = (self.taught.supports(), self.taught.names().len());
+        let (supports, classes) = (self.support_set.supports(), self.support_set.names().len());
         let Decider { scratch, probabilities, solved, set } = &mut self.decider;
         let corpus = CorpusStats { length_max: self.embedder.corpus().length_max };
         // Solving takes far longer than deciding, so it is done once for each change of what is known.
@@ -70,7 +70,7 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
 
     pub(super) fn why(&mut self, input: Input<'_>) -> Result<Reply<'static>, Refusal> {
         self.take(input)?;
-        Ok(Reply::Why { nearest: nearest(self.taught.supports(), self.feature) })
+        Ok(Reply::Why { nearest: nearest(self.support_set.supports(), self.feature) })
     }
 }
 

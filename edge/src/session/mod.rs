@@ -23,7 +23,7 @@ use crate::image::RawImage;
 use crate::protocol::message::{HelloReply, LineCounters, VERSION};
 use crate::protocol::{Reason, Refusal, Reply, Request};
 use crate::store::{Flash, Store, StoreError};
-use crate::taught::Taught;
+use crate::support_set::SupportSet;
 
 pub use boot_state::Bundle;
 pub use rollback::{
@@ -69,7 +69,7 @@ pub struct Session<'m, E, F> {
     profile: Profile<'m>,
     embedder: E,
     store: Store<'m, F>,
-    taught: Taught<'m>,
+    support_set: SupportSet<'m>,
     /// Changes of `taught` since the start.
     revision: u32,
     stage: Stage<'m>,
@@ -99,17 +99,17 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
         profile: Profile<'m>,
         embedder: E,
         mut store: Store<'m, F>,
-        taught: Taught<'m>,
+        support_set: SupportSet<'m>,
         memory: Memory<'m>,
         bundles: Option<BundleSlots<'m>>,
     ) -> Result<Self, StoreError> {
         let Memory { image, feature, bytes, scratch, probabilities } = memory;
-        let dim = taught.dim();
+        let dim = support_set.dim();
         for (found, needed) in [
             (embedder.dim(), dim),
             (feature.len(), dim),
             (bytes.len(), 2 * dim),
-            (probabilities.len(), taught.names().len()),
+            (probabilities.len(), support_set.names().len()),
         ] {
             if found != needed {
                 return Err(StoreError::Buffer { found, needed });
@@ -122,7 +122,7 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
             profile,
             embedder,
             store,
-            taught,
+            support_set,
             revision: 0,
             stage,
             feature,
@@ -135,8 +135,8 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
     }
 
     /// What the device knows.
-    pub fn taught(&self) -> &Taught<'m> {
-        &self.taught
+    pub fn support_set(&self) -> &SupportSet<'m> {
+        &self.support_set
     }
 
     /// What came over the line, for [`Request::Status`].
@@ -196,7 +196,7 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
             }
             Request::BundleBegin { len, sha256 } => self.update.begin(&mut self.store, len, sha256)?.write(out),
             Request::BundleChunk { offset, bytes } => self.update.append(&mut self.store, offset, bytes)?.write(out),
-            Request::BundleCommit => self.update.commit(&mut self.store, &self.taught, false)?.write(out),
+            Request::BundleCommit => self.update.commit(&mut self.store, &self.support_set, false)?.write(out),
             Request::FactoryReset { confirmation } => self.factory_reset(confirmation)?.write(out),
             Request::SelfTest => self.self_test()?.write(out),
             Request::Bundles => self.update.report()?.write(out),
@@ -213,9 +213,9 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
             program: self.profile.program,
             program_version: self.profile.program_version,
             identity: self.embedder.identity(),
-            dim: self.taught.dim() as u16,
-            classes: self.taught.names().len() as u8,
-            supports: self.taught.capacity() as u32,
+            dim: self.support_set.dim() as u16,
+            classes: self.support_set.names().len() as u8,
+            supports: self.support_set.capacity() as u32,
             message_max: self.profile.message_max,
             image_bytes_max: self.stage.capacity() as u32,
             channels: self.profile.channels,
@@ -228,7 +228,7 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
 fn refusal(error: StoreError) -> Refusal {
     match error {
         StoreError::Full { needed, free } => Reason::StoreFull.with(needed.into(), free.into()),
-        StoreError::Taught(error) => error.into(),
+        StoreError::SupportSet(error) => error.into(),
         other => Reason::StoreFault.with(fault(&other), 0),
     }
 }
@@ -237,7 +237,7 @@ fn refusal(error: StoreError) -> Refusal {
 fn fault(error: &StoreError) -> u64 {
     match error {
         // These two have reasons of their own.
-        StoreError::Full { .. } | StoreError::Taught(_) => 0,
+        StoreError::Full { .. } | StoreError::SupportSet(_) => 0,
         StoreError::Geometry { .. } => 1,
         StoreError::Buffer { .. } => 2,
         StoreError::NotAStore => 3,

@@ -1,7 +1,7 @@
 //! The supports most like a sample.
 
 use crate::protocol::message::Neighbour;
-use crate::taught::Supports;
+use crate::support_set::Supports;
 
 /// The `K` supports of largest cosine similarity, largest first; of equals the one of the lower source.
 pub(super) fn nearest<const K: usize>(supports: Supports<'_>, feature: &[i16]) -> [Option<Neighbour>; K] {
@@ -34,11 +34,12 @@ fn cosine(a: &[i16], b: &[i16]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::taught::Record;
+    use crate::support_set::SupportRecord;
 
     #[test]
     fn nearest_first_and_ties_by_source() {
-        let records = [1, 2, 3, 4].map(|source| Record { source: [source; 16], class: source, operator: 7, time_s: 9 });
+        let records =
+            [1, 2, 3, 4].map(|source| SupportRecord { source: [source; 16], class: source, operator: 7, time_s: 9 });
         let features = [0, 100, 100, 0, 60, 80, 50, 0];
         let supports = Supports { dim: 2, records: &records, features: &features };
         let found = nearest::<3>(supports, &[300, 0]).map(|place| place.map(|near| (near.source[0], near.similarity)));

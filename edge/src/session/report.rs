@@ -9,7 +9,7 @@ use crate::feature::UNIT;
 use crate::protocol::message::{Outcome, SelfTest, StatePart, Status, TestResult, Wear};
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::{self, Flash};
-use crate::taught::Taught;
+use crate::support_set::SupportSet;
 
 impl Learning {
     /// Counts a sample and what its storing did to the flash.
@@ -22,15 +22,15 @@ impl Learning {
 
 impl<E: Embedder, F: Flash> Session<'_, E, F> {
     pub(super) fn status(&mut self, now_s: u64) -> Result<Reply<'static>, Refusal> {
-        let (names, wear) = (self.taught.names(), self.store.wear());
+        let (names, wear) = (self.support_set.names(), self.store.wear());
         let [bundle_slot, bundle_slot_next] = self.update.slots();
         let (bundle_received, bundle_len) = self.update.progress();
         Ok(Reply::Status(Status {
             now_s,
             classes: names.iter().filter(|name| !name.is_free()).count() as u8,
             classes_limit: names.len() as u8,
-            supports: self.taught.supports().len() as u32,
-            supports_limit: self.taught.capacity() as u32,
+            supports: self.support_set.supports().len() as u32,
+            supports_limit: self.support_set.capacity() as u32,
             revision: self.revision,
             wear: Wear {
                 bytes_programmed: wear.bytes_programmed,
@@ -49,10 +49,10 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
     }
 
     pub(super) fn class_from(&self, from: u8) -> Reply<'_> {
-        match next_class(&self.taught, from.into()) {
+        match next_class(&self.support_set, from.into()) {
             None => Reply::NoMoreClasses,
             Some(slot) => {
-                let (class, name) = (slot as u8, self.taught.names()[slot].as_str());
+                let (class, name) = (slot as u8, self.support_set.names()[slot].as_str());
                 Reply::Class { class, name, supports: self.supports_of(class) }
             }
         }
@@ -60,16 +60,18 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
 
     /// Cursors below C are slots, those from C on are supports.
     pub(super) fn export(&mut self, cursor: u32) -> Result<Reply<'_>, Refusal> {
-        let (slots, supports) = (self.taught.names().len(), self.taught.supports());
+        let (slots, supports) = (self.support_set.names().len(), self.support_set.supports());
         let (at, end) = (cursor as usize, slots + supports.len());
         if at > end {
             return Err(Reason::Cursor.with(cursor.into(), end as u64));
         }
-        let class = next_class(&self.taught, at);
+        let class = next_class(&self.support_set, at);
         let index = at.saturating_sub(slots);
         let (next, part) = match class {
-            Some(slot) => (slot + 1, StatePart::Class { class: slot as u8, name: self.taught.names()[slot].as_str() }),
-            None if index == supports.len() => (end, StatePart::End { sha256: fingerprint(&self.taught) }),
+            Some(slot) => {
+                (slot + 1, StatePart::Class { class: slot as u8, name: self.support_set.names()[slot].as_str() })
+            }
+            None if index == supports.len() => (end, StatePart::End { sha256: fingerprint(&self.support_set) }),
             None => {
                 let record = supports.records[index];
                 let feature = write_feature(supports.feature(index), self.bytes);
@@ -80,15 +82,15 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
     }
 
     pub(super) fn self_test(&mut self) -> Result<Reply<'static>, Refusal> {
-        let supports = self.taught.supports();
+        let supports = self.support_set.supports();
         let sound = supports.iter().filter(|&(class, feature)| {
-            let named = self.taught.names().get(usize::from(class)).is_some_and(|name| !name.is_free());
+            let named = self.support_set.names().get(usize::from(class)).is_some_and(|name| !name.is_free());
             named && length(feature).abs_diff(UNIT as u64) * 100 <= UNIT as u64
         });
         let supports = result(sound.count(), supports.len());
-        let store = self.store.verify(&self.taught).map_err(refusal)?;
-        let store = result(store, self.taught.supports().len());
-        let (found, expected) = self.decider.memory(&self.taught);
+        let store = self.store.verify(&self.support_set).map_err(refusal)?;
+        let store = result(store, self.support_set.supports().len());
+        let (found, expected) = self.decider.memory(&self.support_set);
         let outcome = if found >= expected { Outcome::Passed } else { Outcome::Failed };
         let memory = TestResult { outcome, found: found as u32, expected: expected as u32 };
         let encoder = match self.embedder.self_test(self.feature) {
@@ -101,15 +103,15 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
 }
 
 /// The first slot from `from` on that has a class.
-fn next_class(taught: &Taught<'_>, from: usize) -> Option<usize> {
-    let names = taught.names();
+fn next_class(support_set: &SupportSet<'_>, from: usize) -> Option<usize> {
+    let names = support_set.names();
     (from..names.len()).find(|&slot| !names[slot].is_free())
 }
 
 /// SHA-256 of the canonical state.
-fn fingerprint(taught: &Taught<'_>) -> [u8; 32] {
+fn fingerprint(support_set: &SupportSet<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    taught.state(|piece| hash.update(piece));
+    support_set.state(|piece| hash.update(piece));
     hash.finalize().into()
 }
 

@@ -17,7 +17,7 @@ use super::boot_state::{BOOT_STATE_KEY, BootState, Bundle, CandidateBundle};
 use crate::bundle::anti_rollback;
 use crate::protocol::message::RollbackReason;
 use crate::store::{self, Flash, Peeked, SETTING_MAX, Store, StoreError};
-use crate::taught::{Name, Record, Taught, TaughtError};
+use crate::support_set::{ClassName, SupportRecord, SupportSet, SupportSetError};
 
 /// Starts that a candidate may take to be confirmed. One interrupted start is no reason to roll back; a device that
 /// crashes each time is back after this many.
@@ -27,9 +27,9 @@ pub const ATTEMPTS_MAX: u8 = 3;
 #[derive(Debug)]
 pub struct StartMemory<'a> {
     /// Class slots, `[C]`.
-    pub names: &'a mut [Name],
+    pub names: &'a mut [ClassName],
     /// Places for supports, `[S]`.
-    pub records: &'a mut [Record],
+    pub records: &'a mut [SupportRecord],
     /// At least `[S, D]`, D of the encoder that the store belongs to.
     pub features: &'a mut [i16],
     /// At least [`buffer_len`](crate::store::buffer_len) of that encoder.
@@ -123,9 +123,10 @@ pub fn with_settings<F: Flash, T>(
     let dim = dim.unwrap_or(1);
     let (found, expected) = (features.len(), records.len().saturating_mul(dim));
     let features = features.get_mut(..expected);
-    let features = features.ok_or(StoreError::Taught(TaughtError::Memory { what: "features", found, expected }))?;
-    let mut taught = Taught::new(dim, names, records, features).map_err(StoreError::Taught)?;
-    act(&mut Store::open(flash, range, identity, buffer, &mut taught)?).map(Some)
+    let features =
+        features.ok_or(StoreError::SupportSet(SupportSetError::Memory { what: "features", found, expected }))?;
+    let mut support_set = SupportSet::new(dim, names, records, features).map_err(StoreError::SupportSet)?;
+    act(&mut Store::open(flash, range, identity, buffer, &mut support_set)?).map(Some)
 }
 
 /// Whether the store belongs to another encoder than `identity` and must not be restarted for it, so that the bundle of
@@ -165,16 +166,16 @@ pub fn open_and_confirm<'m, F: Flash>(
     start: Start,
     summary: BundleSummary,
     buffer: &'m mut [u8],
-    taught: &mut Taught<'_>,
+    support_set: &mut SupportSet<'_>,
 ) -> Result<Store<'m, F>, StoreError> {
     let peeked = store::peek(&mut flash, range.clone(), buffer, BOOT_STATE_KEY, &mut [0; SETTING_MAX])?;
     let is_another = start.is_pending && peeked.is_some_and(|peeked| peeked.identity != summary.identity);
     let mut store = match is_another && !would_forget(&mut flash, range.clone(), start, summary.identity, buffer)? {
         true => {
             let confirmed = BootState { confirmed: start.bundle, candidate: CandidateBundle::None }.bytes();
-            Store::change_encoder(flash, range, summary.identity, (BOOT_STATE_KEY, &confirmed), buffer, taught)?
+            Store::change_encoder(flash, range, summary.identity, (BOOT_STATE_KEY, &confirmed), buffer, support_set)?
         }
-        false => Store::open(flash, range, summary.identity, buffer, taught)?,
+        false => Store::open(flash, range, summary.identity, buffer, support_set)?,
     };
     confirm(&mut store, start.bundle, summary.counter)?;
     Ok(store)

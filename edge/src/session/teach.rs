@@ -6,38 +6,38 @@ use crate::encoder::Embedder;
 use crate::protocol::message::{FORGETTING_CONFIRMATION, Input, RESET_CONFIRMATION};
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
-use crate::taught::{Name, Record, Source};
+use crate::support_set::{ClassName, SourceId, SupportRecord};
 
 impl<E: Embedder, F: Flash> Session<'_, E, F> {
     pub(super) fn add_class(&mut self, name: &str) -> Result<Reply<'static>, Refusal> {
-        let name = Name::new(name)?;
+        let name = ClassName::new(name)?;
         let (class, new) = self.class_of(&name)?;
         Ok(Reply::ClassAdded { class, new })
     }
 
     /// The slot of the class of this name, which is added where there is none.
-    fn class_of(&mut self, name: &Name) -> Result<(u8, bool), Refusal> {
-        if let Some(class) = self.taught.class_named(name.as_str()) {
+    fn class_of(&mut self, name: &ClassName) -> Result<(u8, bool), Refusal> {
+        if let Some(class) = self.support_set.class_named(name.as_str()) {
             return Ok((class, false));
         }
-        let class = self.taught.free_slot()?;
+        let class = self.support_set.free_slot()?;
         self.put_class(class, name)?;
         Ok((class, true))
     }
 
-    fn put_class(&mut self, class: u8, name: &Name) -> Result<(), Refusal> {
-        self.taught.check_class(class, name)?;
+    fn put_class(&mut self, class: u8, name: &ClassName) -> Result<(), Refusal> {
+        self.support_set.check_class(class, name)?;
         self.store.put_class(class, name).map_err(refusal)?;
-        self.taught.put_class(class, *name)?;
+        self.support_set.put_class(class, *name)?;
         self.changed();
         Ok(())
     }
 
     pub(super) fn rename_class(&mut self, class: u8, name: &str) -> Result<Reply<'static>, Refusal> {
-        let name = Name::new(name)?;
+        let name = ClassName::new(name)?;
         self.check_class(class)?;
         // A repeated request is no reason to wear the flash.
-        if self.taught.class_named(name.as_str()) != Some(class) {
+        if self.support_set.class_named(name.as_str()) != Some(class) {
             self.put_class(class, &name)?;
         }
         Ok(Reply::Done)
@@ -46,8 +46,8 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
     pub(super) fn remove_class(&mut self, class: u8) -> Result<Reply<'static>, Refusal> {
         self.check_class(class)?;
         let supports = self.supports_of(class);
-        self.store.remove_class(class, &self.taught).map_err(refusal)?;
-        self.taught.remove_class(class)?;
+        self.store.remove_class(class, &self.support_set).map_err(refusal)?;
+        self.support_set.remove_class(class)?;
         self.changed();
         Ok(Reply::ClassRemoved { supports })
     }
@@ -55,24 +55,24 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
     pub(super) fn learn(
         &mut self,
         class: u8,
-        source: Source,
+        source: SourceId,
         operator: u32,
         time_s: u64,
         input: Input<'_>,
     ) -> Result<Reply<'static>, Refusal> {
         self.take(input)?;
-        self.keep(Record { source, class, operator, time_s })
+        self.keep(SupportRecord { source, class, operator, time_s })
     }
 
     /// Keeps `self.feature` as a support.
-    fn keep(&mut self, record: Record) -> Result<Reply<'static>, Refusal> {
-        let new = self.taught.check_learn(&record, self.feature)?;
+    fn keep(&mut self, record: SupportRecord) -> Result<Reply<'static>, Refusal> {
+        let new = self.support_set.check_learn(&record, self.feature)?;
         if new {
             let before = self.store.wear();
             let stored = self.store.learn(&record, self.feature).map_err(refusal);
             self.learning.add(before, self.store.wear());
             stored?;
-            self.taught.learn(record, self.feature)?;
+            self.support_set.learn(record, self.feature)?;
             self.changed();
         }
         Ok(Reply::Learned { class: record.class, new, supports: self.supports_of(record.class) })
@@ -81,32 +81,32 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
     pub(super) fn merge(
         &mut self,
         name: &str,
-        source: Source,
+        source: SourceId,
         operator: u32,
         time_s: u64,
         feature: &[u8],
     ) -> Result<Reply<'static>, Refusal> {
         read_feature(feature, self.feature)?;
-        let name = Name::new(name)?;
+        let name = ClassName::new(name)?;
         // What cannot be kept must not leave a class behind.
-        if let Some(index) = self.taught.find(&source) {
-            let known = self.taught.supports().records[index].class;
-            if self.taught.class_named(name.as_str()) != Some(known) {
-                return Err(Reason::TaughtOtherwise.with(known.into(), 0));
+        if let Some(index) = self.support_set.find(&source) {
+            let known = self.support_set.supports().records[index].class;
+            if self.support_set.class_named(name.as_str()) != Some(known) {
+                return Err(Reason::SourceTaken.with(known.into(), 0));
             }
-        } else if self.taught.supports().len() == self.taught.capacity() {
-            return Err(Reason::SupportsFull.with(0, self.taught.capacity() as u64));
+        } else if self.support_set.supports().len() == self.support_set.capacity() {
+            return Err(Reason::SupportsFull.with(0, self.support_set.capacity() as u64));
         }
         let (class, _) = self.class_of(&name)?;
-        self.keep(Record { source, class, operator, time_s })
+        self.keep(SupportRecord { source, class, operator, time_s })
     }
 
-    pub(super) fn forget(&mut self, source: &Source) -> Result<Reply<'static>, Refusal> {
-        if self.taught.find(source).is_none() {
+    pub(super) fn forget(&mut self, source: &SourceId) -> Result<Reply<'static>, Refusal> {
+        if self.support_set.find(source).is_none() {
             return Ok(Reply::Forgotten { record: None });
         }
         self.store.forget(source).map_err(refusal)?;
-        let record = self.taught.forget(source)?;
+        let record = self.support_set.forget(source)?;
         self.changed();
         Ok(Reply::Forgotten { record: Some(record.into()) })
     }
@@ -117,7 +117,7 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         }
         // Bundles, their counter and the keys they are signed with are settings: nothing of them is open for a moment.
         self.store.forget_all().map_err(refusal)?;
-        self.taught.clear();
+        self.support_set.clear();
         self.changed();
         Ok(Reply::Done)
     }
@@ -126,11 +126,11 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         if confirmation != FORGETTING_CONFIRMATION {
             return Err(Reason::NotConfirmed.with(0, 0));
         }
-        self.update.commit(&mut self.store, &self.taught, true)
+        self.update.commit(&mut self.store, &self.support_set, true)
     }
 
     fn check_class(&self, class: u8) -> Result<(), Refusal> {
-        let names = self.taught.names();
+        let names = self.support_set.names();
         match names.get(usize::from(class)) {
             Some(name) if !name.is_free() => Ok(()),
             _ => Err(Reason::NoSuchClass.with(class.into(), names.len() as u64)),
@@ -138,7 +138,7 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
     }
 
     pub(super) fn supports_of(&self, class: u8) -> u32 {
-        self.taught.supports().records.iter().filter(|record| record.class == class).count() as u32
+        self.support_set.supports().records.iter().filter(|record| record.class == class).count() as u32
     }
 
     fn changed(&mut self) {

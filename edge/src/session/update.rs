@@ -16,7 +16,7 @@ use super::refusal;
 use crate::bundle::anti_rollback;
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::{Flash, SETTING_MAX, Store, StoreError};
-use crate::taught::{Source, Taught};
+use crate::support_set::{SourceId, SupportSet};
 
 /// The setting of a bundle that is arriving: slot, length (`u32` little-endian), SHA-256, and the bytes that are safe
 /// (`u32`).
@@ -53,7 +53,7 @@ pub struct BundleSlots<'m> {
     /// Decides whether a bundle is taken.
     pub accept: &'m Accept<'m>,
     /// Whether the device can make the feature of this source anew when another encoder comes.
-    pub keeps: &'m dyn Fn(&Source) -> bool,
+    pub keeps: &'m dyn Fn(&SourceId) -> bool,
 }
 
 /// Bundles of a device.
@@ -237,7 +237,7 @@ impl<'m> Update<'m> {
     pub fn commit<F: Flash>(
         &mut self,
         store: &mut Store<'_, F>,
-        taught: &Taught<'_>,
+        support_set: &SupportSet<'_>,
         may_forget: bool,
     ) -> Result<Reply<'static>, Refusal> {
         let slots = self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
@@ -257,7 +257,7 @@ impl<'m> Update<'m> {
             };
             // The bundle stays: the host may ask its person, and say that it is meant.
             if !may_forget && summary.identity != store.identity() {
-                check_kept(taught, slots.keeps)?;
+                check_kept(support_set, slots.keeps)?;
             }
             self.save(store, CandidateBundle::Pending { bundle, attempts: 0, may_forget })?;
             store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)?;
@@ -322,8 +322,8 @@ impl<'m> Update<'m> {
 }
 
 /// Refuses where samples would be forgotten. Found: how many; limit: how many there are.
-fn check_kept(taught: &Taught<'_>, keeps: &dyn Fn(&Source) -> bool) -> Result<(), Refusal> {
-    let records = taught.supports().records;
+fn check_kept(support_set: &SupportSet<'_>, keeps: &dyn Fn(&SourceId) -> bool) -> Result<(), Refusal> {
+    let records = support_set.supports().records;
     match records.iter().filter(|record| !keeps(&record.source)).count() {
         0 => Ok(()),
         lost => Err(Reason::WouldForget.with(lost as u64, records.len() as u64)),

@@ -5,7 +5,7 @@ use core::fmt;
 use base16ct::HexDisplay;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 
-use crate::taught::TaughtError;
+use crate::support_set::SupportSetError;
 
 /// The store did not take it; what it held, it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum StoreError {
         at: u32,
     },
     /// What is stored does not fit the memory lent, or contradicts itself.
-    Taught(TaughtError),
+    SupportSet(SupportSetError),
     /// There is no room: forget something first.
     Full {
         /// Bytes it would take.
@@ -95,7 +95,7 @@ impl fmt::Display for StoreError {
                 write!(f, "the store was taught with encoder {found:x}, this is encoder {expected:x}")
             }
             Self::Damaged { at } => write!(f, "the store is damaged at {at:#x}"),
-            Self::Taught(error) => write!(f, "the store does not fit the device: {error}"),
+            Self::SupportSet(error) => write!(f, "the store does not fit the device: {error}"),
             Self::Full { needed, free } => {
                 write!(f, "the store is full: {needed} bytes are needed, {free} are free; forget something first")
             }

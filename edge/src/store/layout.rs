@@ -5,7 +5,7 @@ use core::ops::Range;
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use super::{Flash, StoreError};
-use crate::taught::Source;
+use crate::support_set::SourceId;
 
 /// The format that is written. Older ones are read; there is none yet.
 pub(super) const VERSION: u16 = 1;
@@ -21,7 +21,7 @@ const HEADER_CRC: usize = 48;
 /// Bytes of a record before its payload.
 pub(super) const RECORD_HEAD: usize = 8;
 /// Bytes that tell what a record is about: its head and, for a support, its source.
-pub(super) const PREFIX: usize = RECORD_HEAD + size_of::<Source>();
+pub(super) const PREFIX: usize = RECORD_HEAD + size_of::<SourceId>();
 /// Bytes of a support's payload before its feature.
 pub(super) const SUPPORT_HEAD: usize = 28;
 /// Largest unit, and most bytes that are read onto the stack.
@@ -122,7 +122,7 @@ pub(super) struct Entry {
     /// Bytes of its payload.
     pub(super) len: usize,
     /// For a support, learned or forgotten.
-    pub(super) source: Source,
+    pub(super) source: SourceId,
     /// Address of its mark.
     pub(super) at: u32,
     /// Number of its block.
@@ -136,10 +136,10 @@ impl Entry {
     pub(super) fn read(prefix: &[u8], at: u32, seq: u32, offset: u32) -> Result<Self, StoreError> {
         let len = usize::from(u16::from_le_bytes([prefix[0], prefix[1]]));
         let (kind, allowed) = match prefix[2] {
-            1 => (Kind::Class, (1..=crate::taught::NAME_MAX).contains(&len)),
+            1 => (Kind::Class, (1..=crate::support_set::CLASS_NAME_MAX).contains(&len)),
             2 => (Kind::RemoveClass, len == 0),
             3 => (Kind::Learn, len > SUPPORT_HEAD && len.is_multiple_of(2)),
-            4 => (Kind::Forget, len == size_of::<Source>()),
+            4 => (Kind::Forget, len == size_of::<SourceId>()),
             5 => (Kind::Setting, len <= SETTING_MAX),
             _ => return Err(StoreError::Damaged { at }),
         };

@@ -26,7 +26,7 @@ pub use layout::{SETTING_MAX, buffer_len};
 pub use peek::{Peeked, peek};
 
 use crate::decide::ClassSet;
-use crate::taught::{Name, Record, Source, Taught, TaughtError};
+use crate::support_set::{ClassName, SourceId, SupportRecord, SupportSet, SupportSetError};
 use append::Kept;
 use layout::{Entry, Kind, SUPPORT_HEAD};
 use log::Log;
@@ -67,9 +67,9 @@ impl<'m, F: Flash> Store<'m, F> {
         range: Range<u32>,
         identity: [u8; 16],
         buffer: &'m mut [u8],
-        taught: &mut Taught<'_>,
+        support_set: &mut SupportSet<'_>,
     ) -> Result<Self, StoreError> {
-        let mut log = Log::new(flash, &range, taught.dim(), buffer)?;
+        let mut log = Log::new(flash, &range, support_set.dim(), buffer)?;
         match log.find_head()? {
             None => log.begin_anew(identity, Kept::Nothing)?,
             Some(_) if log.identity != identity => {
@@ -78,8 +78,8 @@ impl<'m, F: Flash> Store<'m, F> {
             Some(newest) if log::is_anew(&newest) => log.finish_anew()?,
             Some(_) => {}
         }
-        let live = replay::replay(&mut log, taught)?;
-        Ok(Self { log, dim: taught.dim(), classes: taught.names().len(), live })
+        let live = replay::replay(&mut log, support_set)?;
+        Ok(Self { log, dim: support_set.dim(), classes: support_set.names().len(), live })
     }
 
     /// Makes `range` an empty store of `identity`, whatever it holds, and clears `taught`.
@@ -93,17 +93,17 @@ impl<'m, F: Flash> Store<'m, F> {
         range: Range<u32>,
         identity: [u8; 16],
         buffer: &'m mut [u8],
-        taught: &mut Taught<'_>,
+        support_set: &mut SupportSet<'_>,
     ) -> Result<Self, StoreError> {
-        let mut log = Log::new(flash, &range, taught.dim(), buffer)?;
+        let mut log = Log::new(flash, &range, support_set.dim(), buffer)?;
         match log.find_head() {
             Ok(_) | Err(StoreError::Damaged { .. }) => {}
             Err(StoreError::NotAStore | StoreError::NewerVersion { .. }) => log.erase_everything()?,
             Err(error) => return Err(error),
         }
         log.begin_anew(identity, Kept::Nothing)?;
-        taught.clear();
-        Ok(Self { log, dim: taught.dim(), classes: taught.names().len(), live: 0 })
+        support_set.clear();
+        Ok(Self { log, dim: support_set.dim(), classes: support_set.names().len(), live: 0 })
     }
 
     /// Makes the store in `range` one of another encoder: what was taught is void, the settings stay, and `setting` has
@@ -117,27 +117,27 @@ impl<'m, F: Flash> Store<'m, F> {
         identity: [u8; 16],
         setting: (u8, &[u8]),
         buffer: &'m mut [u8],
-        taught: &mut Taught<'_>,
+        support_set: &mut SupportSet<'_>,
     ) -> Result<Self, StoreError> {
-        let mut log = Log::new(flash, &range, taught.dim(), buffer)?;
+        let mut log = Log::new(flash, &range, support_set.dim(), buffer)?;
         log.find_head()?;
         log.begin_anew(identity, Kept::Settings(Some(setting)))?;
-        taught.clear();
+        support_set.clear();
         let live = log.head.end - log.geometry.record_start();
-        Ok(Self { log, dim: taught.dim(), classes: taught.names().len(), live })
+        Ok(Self { log, dim: support_set.dim(), classes: support_set.names().len(), live })
     }
 
     /// Names the class in slot `class`: a new one, or another name for the one there.
     ///
     /// # Errors
     /// When there is no such slot, another class has the name, the store is full or the flash fails.
-    pub fn put_class(&mut self, class: u8, name: &Name) -> Result<(), StoreError> {
+    pub fn put_class(&mut self, class: u8, name: &ClassName) -> Result<(), StoreError> {
         if usize::from(class) >= self.classes || name.is_free() {
-            return Err(StoreError::Taught(TaughtError::NoSuchClass { class }));
+            return Err(StoreError::SupportSet(SupportSetError::NoSuchClass { class }));
         }
         let name = name.as_str().as_bytes();
         if let Some(taken) = self.classes_named(name)?.iter().find(|&other| other != class) {
-            return Err(StoreError::Taught(TaughtError::NameTaken { class: taken }));
+            return Err(StoreError::SupportSet(SupportSetError::NameTaken { class: taken }));
         }
         let old = self.class(class)?;
         let live = self.check_room(name.len(), old, true)?;
@@ -165,11 +165,11 @@ impl<'m, F: Flash> Store<'m, F> {
     ///
     /// # Errors
     /// When there is no such class or the flash fails.
-    pub fn remove_class(&mut self, class: u8, taught: &Taught<'_>) -> Result<(), StoreError> {
+    pub fn remove_class(&mut self, class: u8, support_set: &SupportSet<'_>) -> Result<(), StoreError> {
         let Some(named) = self.class(class)? else {
-            return Err(StoreError::Taught(TaughtError::NoSuchClass { class }));
+            return Err(StoreError::SupportSet(SupportSetError::NoSuchClass { class }));
         };
-        let supports = taught.supports().records.iter().filter(|record| record.class == class).count();
+        let supports = support_set.supports().records.iter().filter(|record| record.class == class).count();
         let freed = u64::from(self.support_bytes()) * supports as u64 + u64::from(self.log.geometry.stride(named.len));
         let live = self.without(freed, named.at)?;
         self.log.append(Kind::RemoveClass, class, 0, |_| ())?;
@@ -182,17 +182,17 @@ impl<'m, F: Flash> Store<'m, F> {
     /// # Errors
     /// When the class is missing, the dimension differs, the source is known as another class, the store is full or the
     /// flash fails.
-    pub fn learn(&mut self, record: &Record, feature: &[i16]) -> Result<(), StoreError> {
+    pub fn learn(&mut self, record: &SupportRecord, feature: &[i16]) -> Result<(), StoreError> {
         if feature.len() != self.dim {
-            let wrong = TaughtError::Dimension { found: feature.len(), expected: self.dim };
-            return Err(StoreError::Taught(wrong));
+            let wrong = SupportSetError::Dimension { found: feature.len(), expected: self.dim };
+            return Err(StoreError::SupportSet(wrong));
         }
         if self.class(record.class)?.is_none() {
-            return Err(StoreError::Taught(TaughtError::NoSuchClass { class: record.class }));
+            return Err(StoreError::SupportSet(SupportSetError::NoSuchClass { class: record.class }));
         }
         match self.support(&record.source)? {
             Some(known) if known.slot == record.class => return Ok(()),
-            Some(known) => return Err(StoreError::Taught(TaughtError::TaughtOtherwise { class: known.slot })),
+            Some(known) => return Err(StoreError::SupportSet(SupportSetError::SourceTaken { class: known.slot })),
             None => {}
         }
         let len = SUPPORT_HEAD + 2 * feature.len();
@@ -206,9 +206,9 @@ impl<'m, F: Flash> Store<'m, F> {
     ///
     /// # Errors
     /// When there is none or the flash fails.
-    pub fn forget(&mut self, source: &Source) -> Result<(), StoreError> {
+    pub fn forget(&mut self, source: &SourceId) -> Result<(), StoreError> {
         let Some(known) = self.support(source)? else {
-            return Err(StoreError::Taught(TaughtError::NeverTaught));
+            return Err(StoreError::SupportSet(SupportSetError::NoSuchSource));
         };
         let live = self.without(self.log.geometry.stride(known.len).into(), known.at)?;
         self.log.append(Kind::Forget, 0, source.len(), |payload| payload.copy_from_slice(source))?;
@@ -306,7 +306,7 @@ impl<'m, F: Flash> Store<'m, F> {
         self.log.find(|entry| entry.kind == Kind::Class && entry.slot == class)
     }
 
-    fn support(&mut self, source: &Source) -> Result<Option<Entry>, StoreError> {
+    fn support(&mut self, source: &SourceId) -> Result<Option<Entry>, StoreError> {
         self.log.find(|entry| entry.kind == Kind::Learn && entry.source == *source)
     }
 

@@ -4,7 +4,7 @@ use super::layout::{Kind, SETTING_MAX, SUPPORT_HEAD};
 use super::log::Log;
 use super::{Flash, StoreError};
 use crate::decide::ClassSet;
-use crate::taught::{Name, Record, Taught, TaughtError};
+use crate::support_set::{ClassName, SupportRecord, SupportSet, SupportSetError};
 
 /// Replays the log into `taught`; gives the bytes of the records that still say something.
 ///
@@ -15,13 +15,13 @@ use crate::taught::{Name, Record, Taught, TaughtError};
 /// [`StoreError::Damaged`] also where a support has no class: every class is named before it is taught, and a removal
 /// takes its supports with it, so no program wrote such a log. Its records would be counted once where they are read
 /// and again where they are forgotten.
-pub(super) fn replay<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<u32, StoreError> {
-    taught.clear();
-    replay_classes(log, taught)?;
-    replay_supports(log, taught)?;
+pub(super) fn replay<F: Flash>(log: &mut Log<'_, F>, support_set: &mut SupportSet<'_>) -> Result<u32, StoreError> {
+    support_set.clear();
+    replay_classes(log, support_set)?;
+    replay_supports(log, support_set)?;
     let strides = |len: usize, count: usize| u64::from(log.geometry.stride(len)) * count as u64;
-    let supports = strides(SUPPORT_HEAD + 2 * taught.dim(), taught.supports().len());
-    let named = taught.names().iter().filter(|name| !name.is_free());
+    let supports = strides(SUPPORT_HEAD + 2 * support_set.dim(), support_set.supports().len());
+    let named = support_set.names().iter().filter(|name| !name.is_free());
     let classes: u64 = named.map(|name| strides(name.as_str().len(), 1)).sum();
     let lens = setting_lens(log)?;
     let settings: u64 =
@@ -43,24 +43,24 @@ fn setting_lens<F: Flash>(log: &mut Log<'_, F>) -> Result<[u8; 256], StoreError>
     Ok(lens)
 }
 
-fn replay_classes<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<(), StoreError> {
+fn replay_classes<F: Flash>(log: &mut Log<'_, F>, support_set: &mut SupportSet<'_>) -> Result<(), StoreError> {
     let mut cursor = log.start();
     while let Some(entry) = log.next(&mut cursor)? {
         match entry.kind {
             Kind::Class => {
                 let name = core::str::from_utf8(log.load(&entry)?).map_err(|_| StoreError::Damaged { at: entry.at })?;
-                let name = Name::stored(name).map_err(|_| StoreError::Damaged { at: entry.at })?;
-                taught.put_class(entry.slot, name).map_err(StoreError::Taught)?;
+                let name = ClassName::stored(name).map_err(|_| StoreError::Damaged { at: entry.at })?;
+                support_set.put_class(entry.slot, name).map_err(StoreError::SupportSet)?;
             }
-            Kind::RemoveClass => expect_none(taught.remove_class(entry.slot))?,
+            Kind::RemoveClass => expect_none(support_set.remove_class(entry.slot))?,
             _ => {}
         }
     }
     Ok(())
 }
 
-fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> Result<(), StoreError> {
-    let dim = taught.dim();
+fn replay_supports<F: Flash>(log: &mut Log<'_, F>, support_set: &mut SupportSet<'_>) -> Result<(), StoreError> {
+    let dim = support_set.dim();
     // Slots without a class in which a support was learned that no removal has followed yet, and the last such record.
     let (mut without_class, mut at) = (ClassSet::EMPTY, 0);
     let mut cursor = log.start();
@@ -69,27 +69,29 @@ fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> R
             // Also where the class was removed later: its name may come back.
             Kind::Learn if entry.len != SUPPORT_HEAD + 2 * dim => {
                 let found = (entry.len - SUPPORT_HEAD) / 2;
-                return Err(StoreError::Taught(TaughtError::Dimension { found, expected: dim }));
+                return Err(StoreError::SupportSet(SupportSetError::Dimension { found, expected: dim }));
             }
             // A class without a name was removed later, with all that came before.
-            Kind::Learn if taught.names().get(usize::from(entry.slot)).is_some_and(|name| !name.is_free()) => {
+            Kind::Learn if support_set.names().get(usize::from(entry.slot)).is_some_and(|name| !name.is_free()) => {
                 let (record, feature) = read_support(log.load(&entry)?, entry.slot);
-                taught.learn_from(record, feature).map_err(StoreError::Taught)?;
+                support_set.learn_from(record, feature).map_err(StoreError::SupportSet)?;
             }
             // One image is no sample of two classes: it is forgotten before it is taught as another.
-            Kind::Learn if taught.find(&entry.source).is_some() => return Err(StoreError::Damaged { at: entry.at }),
+            Kind::Learn if support_set.find(&entry.source).is_some() => {
+                return Err(StoreError::Damaged { at: entry.at });
+            }
             Kind::Learn => {
                 without_class.insert(entry.slot);
                 at = entry.at;
             }
-            Kind::Forget => expect_none(taught.forget(&entry.source).map(|_| ()))?,
+            Kind::Forget => expect_none(support_set.forget(&entry.source).map(|_| ()))?,
             Kind::RemoveClass => {
                 without_class.remove(entry.slot);
                 // The name is that of a later class in this slot.
-                let name = taught.names().get(usize::from(entry.slot)).copied().unwrap_or(Name::FREE);
+                let name = support_set.names().get(usize::from(entry.slot)).copied().unwrap_or(ClassName::FREE);
                 if !name.is_free() {
-                    taught.remove_class(entry.slot).map_err(StoreError::Taught)?;
-                    taught.put_class(entry.slot, name).map_err(StoreError::Taught)?;
+                    support_set.remove_class(entry.slot).map_err(StoreError::SupportSet)?;
+                    support_set.put_class(entry.slot, name).map_err(StoreError::SupportSet)?;
                 }
             }
             _ => {}
@@ -99,15 +101,15 @@ fn replay_supports<F: Flash>(log: &mut Log<'_, F>, taught: &mut Taught<'_>) -> R
 }
 
 /// What a removal removes may have left the log before it.
-fn expect_none(removed: Result<(), TaughtError>) -> Result<(), StoreError> {
+fn expect_none(removed: Result<(), SupportSetError>) -> Result<(), StoreError> {
     match removed {
-        Err(TaughtError::NoSuchClass { .. } | TaughtError::NeverTaught) | Ok(()) => Ok(()),
-        Err(error) => Err(StoreError::Taught(error)),
+        Err(SupportSetError::NoSuchClass { .. } | SupportSetError::NoSuchSource) | Ok(()) => Ok(()),
+        Err(error) => Err(StoreError::SupportSet(error)),
     }
 }
 
 /// `payload`: `[SUPPORT_HEAD + 2 D]`.
-pub(super) fn write_support(payload: &mut [u8], record: &Record, feature: &[i16]) {
+pub(super) fn write_support(payload: &mut [u8], record: &SupportRecord, feature: &[i16]) {
     payload[..16].copy_from_slice(&record.source);
     payload[16..20].copy_from_slice(&record.operator.to_le_bytes());
     payload[20..SUPPORT_HEAD].copy_from_slice(&record.time_s.to_le_bytes());
@@ -116,8 +118,8 @@ pub(super) fn write_support(payload: &mut [u8], record: &Record, feature: &[i16]
     }
 }
 
-pub(super) fn read_support(payload: &[u8], class: u8) -> (Record, impl ExactSizeIterator<Item = i16>) {
-    let mut record = Record { class, ..Record::EMPTY };
+pub(super) fn read_support(payload: &[u8], class: u8) -> (SupportRecord, impl ExactSizeIterator<Item = i16>) {
+    let mut record = SupportRecord { class, ..SupportRecord::EMPTY };
     record.source.copy_from_slice(&payload[..16]);
     let number = |at| super::layout::u32_at(payload, at);
     record.operator = number(16);

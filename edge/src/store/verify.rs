@@ -3,7 +3,7 @@
 use super::layout::Kind;
 use super::replay::read_support;
 use super::{Flash, Store, StoreError};
-use crate::taught::{Source, Taught};
+use crate::support_set::{SourceId, SupportSet};
 
 /// Supports that one reading of the log looks at, one bit each: all of them, but on a large device.
 const WINDOW: usize = 4096;
@@ -14,19 +14,19 @@ impl<F: Flash> Store<'_, F> {
     ///
     /// # Errors
     /// When a record is damaged or missing, or the flash fails.
-    pub fn verify(&mut self, taught: &Taught<'_>) -> Result<usize, StoreError> {
+    pub fn verify(&mut self, support_set: &SupportSet<'_>) -> Result<usize, StoreError> {
         self.log.recheck()?;
-        if self.holds_others(taught)? {
+        if self.holds_others(support_set)? {
             return Ok(0);
         }
-        let windows = (0..taught.supports().len()).step_by(WINDOW);
-        windows.map(|from| self.same_from(from, taught)).sum()
+        let windows = (0..support_set.supports().len()).step_by(WINDOW);
+        windows.map(|from| self.same_from(from, support_set)).sum()
     }
 
     /// Whether a support that still counts is not in `taught`.
-    fn holds_others(&mut self, taught: &Taught<'_>) -> Result<bool, StoreError> {
+    fn holds_others(&mut self, support_set: &SupportSet<'_>) -> Result<bool, StoreError> {
         let mut cursor = self.log.start();
-        let is_unknown = |source: &Source| taught.find(source).is_none();
+        let is_unknown = |source: &SourceId| support_set.find(source).is_none();
         while let Some(batch) =
             self.log.next_batch(&mut cursor, |entry| entry.kind == Kind::Learn && is_unknown(&entry.source))?
         {
@@ -38,11 +38,12 @@ impl<F: Flash> Store<'_, F> {
     }
 
     /// How many supports of `taught`, of those from `from` on, the store has with the same record and feature.
-    fn same_from(&mut self, from: usize, taught: &Taught<'_>) -> Result<usize, StoreError> {
-        let supports = taught.supports();
+    fn same_from(&mut self, from: usize, support_set: &SupportSet<'_>) -> Result<usize, StoreError> {
+        let supports = support_set.supports();
         let window = from..supports.len().min(from + WINDOW);
-        let place =
-            |source: &Source| taught.find(source).filter(|index| window.contains(index)).map(|index| index - from);
+        let place = |source: &SourceId| {
+            support_set.find(source).filter(|index| window.contains(index)).map(|index| index - from)
+        };
         let mut same = [0u64; WINDOW / 64];
         let mut cursor = self.log.start();
         while let Some(entry) = self.log.next(&mut cursor)? {

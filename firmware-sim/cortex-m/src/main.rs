@@ -16,7 +16,7 @@ use macula_edge::protocol::message::message_max;
 use macula_edge::protocol::{Endpoint, packet_max};
 use macula_edge::session::{Memory, Profile, Session};
 use macula_edge::store::{Store, buffer_len};
-use macula_edge::taught::{Name, Record, Taught};
+use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 
 /// Bytes of the flash that the store takes, from its beginning.
 const STORE_BYTES: u32 = 256 * 1024;
@@ -50,15 +50,15 @@ fn main() -> ! {
 /// Answers requests for ever.
 fn serve<E: Embedder>(embedder: E, channels: u8) -> ! {
     let flash = Flash::take().expect("main runs once");
-    let mut taught = Taught::new(
+    let mut support_set = SupportSet::new(
         DIM,
-        lend!(NAMES: [Name; CLASSES] = Name::FREE),
-        lend!(RECORDS: [Record; SUPPORTS] = Record::EMPTY),
+        lend!(NAMES: [ClassName; CLASSES] = ClassName::FREE),
+        lend!(RECORDS: [SupportRecord; SUPPORTS] = SupportRecord::EMPTY),
         lend!(FEATURES: [i16; SUPPORTS * DIM] = 0),
     )
     .expect("the sizes above fit each other");
     let buffer = lend!(STORE: [u8; BUFFER_LEN] = 0);
-    let store = match Store::open(flash, 0..STORE_BYTES, embedder.identity(), buffer, &mut taught) {
+    let store = match Store::open(flash, 0..STORE_BYTES, embedder.identity(), buffer, &mut support_set) {
         Ok(store) => store,
         Err(error) => panic!("the store cannot be opened: {error}"),
     };
@@ -75,7 +75,7 @@ fn serve<E: Embedder>(embedder: E, channels: u8) -> ! {
         message_max: MESSAGE_MAX as u32,
         channels,
     };
-    let mut session = match Session::new(profile, embedder, store, taught, memory, None) {
+    let mut session = match Session::new(profile, embedder, store, support_set, memory, None) {
         Ok(session) => session,
         Err(error) => panic!("the session cannot begin: {error}"),
     };

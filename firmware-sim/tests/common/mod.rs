@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
 use macula_edge::store::{Flash, Store, StoreError, buffer_len};
-use macula_edge::taught::{Name, Record, Source, Taught};
+use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 
 /// Feature dimension D of the small device.
 pub const DIM: usize = 32;
@@ -11,11 +11,11 @@ pub const CLASSES: usize = 4;
 /// The encoder whose features are kept.
 pub const IDENTITY: [u8; 16] = *b"encoder of tests";
 
-/// Memory that a device lends its `Taught` and its store.
+/// Memory that a device lends its `SupportSet` and its store.
 pub struct Memory {
     dim: usize,
-    names: Vec<Name>,
-    records: Vec<Record>,
+    names: Vec<ClassName>,
+    records: Vec<SupportRecord>,
     features: Vec<i16>,
     buffer: Vec<u8>,
 }
@@ -25,26 +25,26 @@ impl Memory {
     pub fn new<F: Flash>(dim: usize, classes: usize, supports: usize) -> Self {
         Self {
             dim,
-            names: vec![Name::FREE; classes],
-            records: vec![Record::EMPTY; supports],
+            names: vec![ClassName::FREE; classes],
+            records: vec![SupportRecord::EMPTY; supports],
             features: vec![0; supports * dim],
             buffer: vec![0; buffer_len::<F>(dim)],
         }
     }
 
     /// The parts, to open a store with.
-    pub fn lend(&mut self) -> (Taught<'_>, &mut [u8]) {
-        let taught = Taught::new(self.dim, &mut self.names, &mut self.records, &mut self.features);
-        (taught.expect("the sizes agree"), &mut self.buffer)
+    pub fn lend(&mut self) -> (SupportSet<'_>, &mut [u8]) {
+        let support_set = SupportSet::new(self.dim, &mut self.names, &mut self.records, &mut self.features);
+        (support_set.expect("the sizes agree"), &mut self.buffer)
     }
 
     /// Opens the store that fills `flash` and gives it with what it was taught.
-    pub fn open<F: Flash>(&mut self, flash: F) -> Result<(Store<'_, F>, Taught<'_>), StoreError> {
+    pub fn open<F: Flash>(&mut self, flash: F) -> Result<(Store<'_, F>, SupportSet<'_>), StoreError> {
         let range = 0..flash.capacity() as u32;
-        let (mut taught, buffer) = self.lend();
+        let (mut support_set, buffer) = self.lend();
         // `lend` borrows all of the memory at once, as a device's session does.
-        let store = Store::open(flash, range, IDENTITY, buffer, &mut taught)?;
-        Ok((store, taught))
+        let store = Store::open(flash, range, IDENTITY, buffer, &mut support_set)?;
+        Ok((store, support_set))
     }
 }
 
@@ -53,8 +53,8 @@ impl Memory {
 pub enum Request {
     PutClass(u8, String),
     RemoveClass(u8),
-    Learn(Record, Vec<i16>),
-    Forget(Source),
+    Learn(SupportRecord, Vec<i16>),
+    Forget(SourceId),
     PutSetting(u8, Vec<u8>),
     EraseAll,
     ForgetAll,
@@ -63,45 +63,45 @@ pub enum Request {
 /// Carries out a request as a session does: durably first, then in memory.
 pub fn carry_out<F: Flash>(
     store: &mut Store<'_, F>,
-    taught: &mut Taught<'_>,
+    support_set: &mut SupportSet<'_>,
     request: &Request,
 ) -> Result<(), StoreError> {
     match request {
         Request::PutClass(class, name) => {
-            let name = Name::new(name).expect("a name of the script is allowed");
+            let name = ClassName::new(name).expect("a name of the script is allowed");
             store.put_class(*class, &name)?;
-            taught.put_class(*class, name).map_err(StoreError::Taught)
+            support_set.put_class(*class, name).map_err(StoreError::SupportSet)
         }
         Request::RemoveClass(class) => {
-            store.remove_class(*class, taught)?;
-            taught.remove_class(*class).map_err(StoreError::Taught)
+            store.remove_class(*class, support_set)?;
+            support_set.remove_class(*class).map_err(StoreError::SupportSet)
         }
         Request::Learn(record, feature) => {
             store.learn(record, feature)?;
-            taught.learn(*record, feature).map_err(StoreError::Taught).map(|_| ())
+            support_set.learn(*record, feature).map_err(StoreError::SupportSet).map(|_| ())
         }
         Request::Forget(source) => {
             store.forget(source)?;
-            taught.forget(source).map_err(StoreError::Taught).map(|_| ())
+            support_set.forget(source).map_err(StoreError::SupportSet).map(|_| ())
         }
         Request::PutSetting(key, value) => store.put_setting(*key, value),
         Request::EraseAll => {
             store.erase_all()?;
-            taught.clear();
+            support_set.clear();
             Ok(())
         }
         Request::ForgetAll => {
             store.forget_all()?;
-            taught.clear();
+            support_set.clear();
             Ok(())
         }
     }
 }
 
 /// The canonical bytes of what is known, and of the settings with keys below 4.
-pub fn state<F: Flash>(store: &mut Store<'_, F>, taught: &Taught<'_>) -> Result<Vec<u8>, StoreError> {
+pub fn state<F: Flash>(store: &mut Store<'_, F>, support_set: &SupportSet<'_>) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
-    taught.state(|piece| bytes.extend_from_slice(piece));
+    support_set.state(|piece| bytes.extend_from_slice(piece));
     for key in 0..4 {
         let mut value = [0; 128];
         let len = store.get_setting(key, &mut value)?;
@@ -117,12 +117,12 @@ pub fn support(number: u64, class: u8, dim: usize) -> Request {
     let mut source = [0; 16];
     source[..8].copy_from_slice(&seed.next_u64().to_le_bytes());
     source[8..].copy_from_slice(&seed.next_u64().to_le_bytes());
-    let record = Record { source, class, operator: number as u32, time_s: 1_700_000_000 + number };
+    let record = SupportRecord { source, class, operator: number as u32, time_s: 1_700_000_000 + number };
     Request::Learn(record, (0..dim).map(|_| seed.next_u64() as i16).collect())
 }
 
 /// The source of a support.
-pub fn source(number: u64) -> Source {
+pub fn source(number: u64) -> SourceId {
     match support(number, 0, 1) {
         Request::Learn(record, _) => record.source,
         _ => unreachable!("a support is learned"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use macula_edge::taught::Source;
+use macula_edge::support_set::SourceId;
 
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, hexadecimal};
 use crate::cli::images::ImageArgs;
@@ -69,7 +69,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 fn forget_samples(client: &mut Client<'_>, args: &Args) -> anyhow::Result<usize> {
     let (knowledge, range) = (client.export()?, client.range());
     let of_file = |path| args.reading.read(&[path], range, args.common.quiet);
-    let sources: Vec<Source> =
+    let sources: Vec<SourceId> =
         args.sample.iter().map(|name| source_named(&knowledge, name, &of_file)).collect::<Result<_, _>>()?;
     let mut forgotten = 0;
     for source in sources {
@@ -83,7 +83,7 @@ fn source_named(
     knowledge: &Knowledge,
     name: &str,
     of_file: &dyn Fn(PathBuf) -> anyhow::Result<Vec<NamedImage>>,
-) -> anyhow::Result<Source> {
+) -> anyhow::Result<SourceId> {
     let path = PathBuf::from(name);
     if path.is_file() {
         let images = of_file(path)?;
@@ -96,7 +96,7 @@ fn source_named(
         bail!("'{name}' is neither an image file nor {DIGITS_MIN} or more digits of a source");
     }
     let sources = knowledge.supports.iter().map(|support| support.from.source);
-    let found: Vec<Source> = sources.filter(|source| hexadecimal(source).starts_with(&digits)).collect();
+    let found: Vec<SourceId> = sources.filter(|source| hexadecimal(source).starts_with(&digits)).collect();
     match found[..] {
         [only] => Ok(only),
         [] => bail!("no source on the device begins with {name}; it has {}", count(knowledge.supports.len(), "sample")),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use macula_edge::protocol::Reason;
-use macula_edge::taught::Source;
+use macula_edge::support_set::SourceId;
 
 use crate::cli::atomic::{Changes, atomically, check_places};
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
@@ -78,7 +78,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     }
     args.device.with(Missing::Make(args.max_samples), |client| {
         let lessons = lessons(&args, client.range())?;
-        let sources: Vec<Source> =
+        let sources: Vec<SourceId> =
             lessons.iter().flat_map(|(_, images)| images).map(|named| source_of(&named.image)).collect();
         check_places(client, &sources)?;
         let (mut learned, mut known) = (0, Vec::new());
@@ -143,7 +143,7 @@ pub fn learn(
 
 /// A source that is known as another class, with that class's name; any other error as it is, with the image's.
 fn explain(client: &mut Client<'_>, image: &NamedImage, from: &Provenance, error: LinkError) -> anyhow::Error {
-    if error.reason() == Some(Reason::TaughtOtherwise)
+    if error.reason() == Some(Reason::SourceTaken)
         && let LinkError::Refused { refusal, .. } = &error
         && let Ok(names) = Names::of(client)
     {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
-use macula_edge::taught::Source;
+use macula_edge::support_set::SourceId;
 
 use crate::cli::atomic::{atomically, check_places};
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
@@ -67,7 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 /// Brings classes, then supports. What contradicts is known before anything is brought.
 fn merge(client: &mut Client<'_>, knowledge: &Knowledge, json: bool) -> anyhow::Result<(usize, usize)> {
     check_contradictions(&client.export()?, knowledge)?;
-    let sources: Vec<Source> = knowledge.supports.iter().map(|support| support.from.source).collect();
+    let sources: Vec<SourceId> = knowledge.supports.iter().map(|support| support.from.source).collect();
     check_places(client, &sources)?;
     let (mut learned, mut known) = (0, 0);
     atomically(client, json, |client, changes| {
@@ -86,7 +86,7 @@ fn merge(client: &mut Client<'_>, knowledge: &Knowledge, json: bool) -> anyhow::
 
 /// Refuses samples that both devices know, as different classes.
 fn check_contradictions(own: &Knowledge, other: &Knowledge) -> anyhow::Result<()> {
-    let classes: BTreeMap<Source, Option<&str>> =
+    let classes: BTreeMap<SourceId, Option<&str>> =
         own.supports.iter().map(|support| (support.from.source, own.name(support.slot))).collect();
     let contradicts = |support: &&Support| {
         let own = classes.get(&support.from.source);

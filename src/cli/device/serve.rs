@@ -228,15 +228,15 @@ fn prove_start(store: &Path, address: &Address) -> anyhow::Result<()> {
 }
 
 fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Address) -> anyhow::Result<()> {
-    let taught = device.taught();
+    let support_set = device.support_set();
     let ready = Ready {
         listening: address.to_string(),
         encoder: served.name.to_owned(),
         encoder_identity: hexadecimal(&fingerprint(served.encoder)),
         arithmetic: served.arithmetic.to_owned(),
-        feature_dim: taught.dim(),
-        samples: taught.supports().len(),
-        samples_limit: taught.capacity(),
+        feature_dim: support_set.dim(),
+        samples: support_set.supports().len(),
+        samples_limit: support_set.capacity(),
         bundle_counter: served.bundle.map(|used| used.counter),
     };
     if args.common.json {

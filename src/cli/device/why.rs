@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use macula_edge::taught::Source;
+use macula_edge::support_set::SourceId;
 use rayon::prelude::*;
 
 use crate::cli::connect::{DeviceArgs, Missing, Names, date, hexadecimal};
@@ -113,7 +113,7 @@ pub fn only_class_remark(class: &str) -> String {
 }
 
 /// Names of the images of a dataset by their sources. What cannot be read is passed over: it was not learned from.
-fn files_of(name: &str, range: EncoderRange, args: &Args) -> anyhow::Result<BTreeMap<Source, String>> {
+fn files_of(name: &str, range: EncoderRange, args: &Args) -> anyhow::Result<BTreeMap<SourceId, String>> {
     let dataset = args.reading.open(name, args.common.seed, range, args.common.quiet || args.common.json)?;
     let of = |index: usize| Some((source_of(&dataset.load(index).ok()?), dataset.records[index].name.clone()));
     Ok((0..dataset.len()).into_par_iter().filter_map(of).collect())

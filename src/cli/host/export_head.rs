@@ -47,7 +47,7 @@ mod with_onnx {
     use std::path::Path;
 
     use anyhow::{Context, bail, ensure};
-    use macula_edge::taught::Supports;
+    use macula_edge::support_set::Supports;
 
     use super::Args;
     use crate::bundle::{Bundle, PartKind};

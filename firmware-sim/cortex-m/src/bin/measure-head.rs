@@ -13,7 +13,7 @@ use cortex_m_rt::entry;
 use macula_edge::decide::{CorpusStats, Judge};
 use macula_edge::feature::quantise;
 use macula_edge::head::{Head, HeadKind};
-use macula_edge::taught::{Name, Record, Taught};
+use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 
 const DIM: usize = 128;
 const CLASSES: usize = 5;
@@ -41,23 +41,23 @@ fn draw(state: &mut u32, class: usize, feature: &mut [i16; DIM]) {
 fn main() -> ! {
     let peripherals = cortex_m::Peripherals::take().expect("main runs once");
     let clock = Clock::start(peripherals.SYST);
-    let names = singleton!(NAMES: [Name; CLASSES] = [Name::FREE; CLASSES]).expect("main runs once");
-    let records = singleton!(RECORDS: [Record; SUPPORTS] = [Record::EMPTY; SUPPORTS]).expect("main runs once");
+    let names = singleton!(NAMES: [ClassName; CLASSES] = [ClassName::FREE; CLASSES]).expect("main runs once");
+    let records = singleton!(RECORDS: [SupportRecord; SUPPORTS] = [SupportRecord::EMPTY; SUPPORTS]).expect("main runs once");
     let features = singleton!(FEATURES: [i16; SUPPORTS * DIM] = [0; SUPPORTS * DIM]).expect("main runs once");
     let scratch = singleton!(SCRATCH: [f64; SCRATCH_LEN] = [0.0; SCRATCH_LEN]).expect("main runs once");
-    let mut taught = Taught::new(DIM, names, records, features).expect("the sizes above fit each other");
-    learn(&clock, &mut taught);
+    let mut support_set = SupportSet::new(DIM, names, records, features).expect("the sizes above fit each other");
+    learn(&clock, &mut support_set);
     for kind in [HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
-        solve(&clock, &taught, kind, scratch);
+        solve(&clock, &support_set, kind, scratch);
     }
-    judge(&clock, &taught, scratch);
+    judge(&clock, &support_set, scratch);
     semihosting::exit(0)
 }
 
-fn learn(clock: &Clock, taught: &mut Taught<'_>) {
+fn learn(clock: &Clock, support_set: &mut SupportSet<'_>) {
     for (class, name) in ["a", "b", "c", "d", "e"].iter().enumerate() {
-        let name = Name::new(name).expect("a letter is a name");
-        taught.put_class(class as u8, name).expect("there is a slot for it");
+        let name = ClassName::new(name).expect("a letter is a name");
+        support_set.put_class(class as u8, name).expect("there is a slot for it");
     }
     let (mut state, mut feature, mut ticks) = (1, [0; DIM], 0);
     for shot in 0..SUPPORTS {
@@ -66,18 +66,18 @@ fn learn(clock: &Clock, taught: &mut Taught<'_>) {
         let mut source = [0; 16];
         // Scattered, so that some supports make room in front of others.
         source[0] = (shot as u8).wrapping_mul(151);
-        let record = Record { source, class: class as u8, operator: 1, time_s: 1 };
+        let record = SupportRecord { source, class: class as u8, operator: 1, time_s: 1 };
         let before = clock.ticks();
-        taught.learn(record, &feature).expect("there is room for it");
+        support_set.learn(record, &feature).expect("there is room for it");
         ticks += clock.ticks() - before;
     }
     report("learn", clock::instructions(ticks));
 }
 
-fn solve(clock: &Clock, taught: &Taught<'_>, kind: HeadKind, scratch: &mut [f64]) {
+fn solve(clock: &Clock, support_set: &SupportSet<'_>, kind: HeadKind, scratch: &mut [f64]) {
     let (mut state, mut feature, mut probabilities) = (7, [0; DIM], [0.0; CLASSES]);
     let before = clock.ticks();
-    let head = Head::fit(kind, taught.supports(), CLASSES, None, scratch).expect("the supports make a head");
+    let head = Head::fit(kind, support_set.supports(), CLASSES, None, scratch).expect("the supports make a head");
     let solved = clock.ticks();
     draw(&mut state, 3, &mut feature);
     let drawn = clock.ticks();
@@ -89,11 +89,11 @@ fn solve(clock: &Clock, taught: &Taught<'_>, kind: HeadKind, scratch: &mut [f64]
     report("predict", clock::instructions(predicted - drawn));
 }
 
-fn judge(clock: &Clock, taught: &Taught<'_>, scratch: &mut [f64]) {
+fn judge(clock: &Clock, support_set: &SupportSet<'_>, scratch: &mut [f64]) {
     let (mut state, mut feature, mut probabilities) = (7, [0; DIM], [0.0; CLASSES]);
     draw(&mut state, 3, &mut feature);
     let before = clock.ticks();
-    let supports = taught.supports();
+    let supports = support_set.supports();
     let mut judge = Judge::fit(HeadKind::Auto, supports, CLASSES, CorpusStats::default(), ERROR_PERMILLE, scratch)
         .expect("the supports make a head");
     let solved = clock.ticks();

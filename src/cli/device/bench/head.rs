@@ -4,7 +4,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use macula_edge::feature::{DIM_MAX, quantise};
-use macula_edge::head::{CLASSES_MAX, ClassSums, Gaussian, HeadError, Prototype};
+use macula_edge::head::{ClassSums, Gaussian, HeadError, Prototype};
+use macula_edge::support_set::CLASSES_MAX;
 use serde::Serialize;
 
 use super::measure::{Percentiles, count_to, random_values, repeat, timed};

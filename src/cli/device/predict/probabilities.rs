@@ -4,7 +4,7 @@
 //! same operations give the same bytes.
 
 use macula_edge::head::{Head, HeadKind};
-use macula_edge::taught::Supports;
+use macula_edge::support_set::Supports;
 
 use crate::cli::connect::Names;
 use crate::link::{Device, Feature, Knowledge};

@@ -1,0 +1,64 @@
+//! Names of classes.
+
+use core::fmt;
+
+use super::error::{CLASS_NAME_MAX, SupportSetError};
+
+/// The name of a class, 1 to [`CLASS_NAME_MAX`] bytes of UTF-8 without control characters, line separators and marks that
+/// change the direction of writing: what a terminal or a page would not show as the name that it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ClassName {
+    bytes: [u8; CLASS_NAME_MAX],
+    len: u8,
+}
+
+impl ClassName {
+    /// No name: a free slot.
+    pub const FREE: Self = Self { bytes: [0; CLASS_NAME_MAX], len: 0 };
+
+    /// Takes `text` as a name.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or holds a character that names do not have.
+    pub fn new(text: &str) -> Result<Self, SupportSetError> {
+        if text.chars().any(is_deceptive) {
+            return Err(SupportSetError::Name { found: text.len() });
+        }
+        Self::stored(text)
+    }
+
+    /// Takes a name that a store holds: earlier programs refused control characters only.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or holds a control character.
+    pub fn stored(text: &str) -> Result<Self, SupportSetError> {
+        if text.is_empty() || text.len() > CLASS_NAME_MAX || text.chars().any(char::is_control) {
+            return Err(SupportSetError::Name { found: text.len() });
+        }
+        let mut bytes = [0; CLASS_NAME_MAX];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Ok(Self { bytes, len: text.len() as u8 })
+    }
+
+    /// The name, empty for a free slot.
+    pub fn as_str(&self) -> &str {
+        // Only whole strings are ever put in, so this never falls back.
+        core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or("")
+    }
+
+    /// Whether the slot is free.
+    pub fn is_free(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// Whether `c` separates lines or changes the direction of writing (Unicode 16, table 9-4), or has no width at all.
+fn is_deceptive(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+impl fmt::Debug for ClassName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
