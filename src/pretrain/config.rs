@@ -193,6 +193,26 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// A setting without a default is not given.
+    #[error("{setting} is not set; a new run needs data and method")]
+    Missing {
+        /// Name of the setting.
+        setting: &'static str,
+    },
+    /// A setting does not exist or is of another type.
+    #[error("{setting}: {reason}")]
+    Invalid {
+        /// Name of the setting.
+        setting: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The settings are not TOML.
+    #[error("not TOML: {reason}")]
+    NotToml {
+        /// What the parser found.
+        reason: String,
+    },
     /// The encoder does not take this input.
     #[error(transparent)]
     Spec(#[from] SpecError),
