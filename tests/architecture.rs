@@ -167,23 +167,19 @@ fn a_path_is_followed_to_the_file_that_defines_the_item() {
 }
 
 #[test]
-fn the_training_core_knows_numbers_only() {
-    let texts = texts();
-    for (user, _, used, to) in uses_between_modules(&graph(&texts).uses()).filter(|(_, from, ..)| *from == "nn") {
-        assert!(["rng", "kernel"].contains(&to), "{user} uses {used}");
-    }
-    for (path, text) in sources(&texts, "nn") {
-        for foreign in ["std::fs", "std::path", "std::io", "onnx", "Onnx"] {
-            assert!(!code(text).contains(foreign), "{path} names {foreign}");
-        }
-    }
-}
-
-#[test]
-fn kernels_use_no_other_module() {
+fn kernels_and_layers_know_numbers_only() {
     let (texts, modules) = (texts(), modules());
-    for (path, text) in sources(&texts, "kernel") {
-        assert_eq!(used_modules("kernel", &code(text), &modules, &texts), [""; 0], "{path}");
+    let uses = graph(&texts).uses();
+    for (room, allowed) in [("kernel", &[][..]), ("nn", &["rng", "kernel"])] {
+        assert!(modules.iter().any(|module| module == room), "src/lib.rs declares no {room}");
+        for (user, _, used, to) in uses_between_modules(&uses).filter(|(_, from, ..)| *from == room) {
+            assert!(allowed.contains(&to), "{user} uses {used}");
+        }
+        for (path, text) in sources(&texts, room) {
+            for foreign in ["std::fs", "std::path", "std::io", "onnx", "Onnx"] {
+                assert!(!code(text).contains(foreign), "{path} names {foreign}");
+            }
+        }
     }
 }
 
