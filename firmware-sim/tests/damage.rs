@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{CLASSES, DIM, Memory, Request, carry_out, source, state, support};
+use common::{CLASSES, DIM, Memory, Request, carry_out, seal_header, source, state, support};
+use macula_edge::store::format::{HEADER_LEN, header};
 use macula_edge::store::{Store, StoreError};
 use macula_firmware_sim::flash::{SimFlash, WearOut};
 use macula_firmware_sim::seed::Seed;
@@ -189,23 +190,16 @@ fn any_bytes_open_or_are_refused() {
 fn sealed_nonsense_is_refused() {
     let mut memory = memory();
     let (flash, _) = well_used(&mut memory);
-    let crc = |bytes: &[u8]| {
-        // CRC-32 as in ISO-HDLC, bit by bit.
-        !bytes.iter().fold(!0u32, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
-        })
-    };
     let mut seed = Seed::new(5);
     let mut refused = 0;
     for round in 0..4000 {
         let mut bytes = flash.bytes().to_vec();
         let block = seed.below(3) as usize * 1024;
-        for copy in [block, block + 52] {
-            let field = 24 + 4 * (round % 4);
+        for copy in [block, block + HEADER_LEN] {
+            let field = [header::SEQ, header::TAIL, header::PREVIOUS_END, header::ERASES][round % 4];
             let value = if round % 8 < 4 { u32::MAX - seed.below(3) as u32 } else { seed.below(40) as u32 };
             bytes[copy + field..][..4].copy_from_slice(&value.to_le_bytes());
-            let sum = crc(&bytes[copy..copy + 48]);
-            bytes[copy + 48..][..4].copy_from_slice(&sum.to_le_bytes());
+            seal_header(&mut bytes[copy..copy + HEADER_LEN]);
         }
         let mut flash = Flash::holding(bytes);
         match memory.open(&mut flash) {

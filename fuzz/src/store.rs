@@ -15,6 +15,7 @@
 //!
 //! and each record: kind, slot, a byte that fills it, and flags.
 
+use macula_edge::store::format::{HEADER_LEN, MAGIC, SUPPORT_HEAD, VERSION};
 use macula_edge::store::{Store, StoreError, buffer_len, peek};
 use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 use macula_firmware_sim::flash::SimFlash;
@@ -28,10 +29,9 @@ const CLASSES: usize = 4;
 const SUPPORTS: usize = 12;
 const IDENTITY: [u8; 16] = [7; 16];
 /// Bytes of a support's payload.
-const SUPPORT_LEN: usize = 28 + 2 * DIM;
+const SUPPORT_LEN: usize = SUPPORT_HEAD + 2 * DIM;
 /// Offset of the mark of a finished opening, behind two headers.
 const DONE_MARK: usize = 2 * HEADER_LEN;
-const HEADER_LEN: usize = 52;
 const RECORDS: usize = DONE_MARK + 4;
 
 type Flash = SimFlash<1, 4, BLOCK>;
@@ -158,7 +158,8 @@ fn block(input: &mut Input<'_>, chain: &mut Chain, is_first: bool) -> Vec<u8> {
     // What the format demands of any header: a log does not begin behind its end, and a new one begins with itself.
     let tail = if is_anew { seq } else { seq - back.min(seq) };
     let tail = if own || is_anew { tail } else { 1.min(seq) };
-    let mut header = b"MCST\x01\x00".to_vec();
+    let mut header = MAGIC.to_vec();
+    header.extend(VERSION.to_le_bytes());
     header.extend([u8::from(is_anew), 0]);
     header.extend(IDENTITY);
     for number in [seq, tail, chain.end.wrapping_add(if own { end << 2 } else { 0 }), erases] {

@@ -14,15 +14,16 @@
 //! brings tokio. Its keys are hashes of path and type, so a changed type is another message and no host can say what
 //! differs; ours are numbers in a table that stays put.
 
+mod refusal; //      why a device refuses, in numbers that stay put
+mod codec; //        version, length limits, reading and writing
 mod request; //      what a host asks
+mod bundle; //       what a device reports of its bundles
 mod reply; //        what a device answers
-mod bundle; //       what a device tells of its bundles
-pub mod message; //  both, with what they share: version, lengths, reading and writing
-mod refusal; //      why a device did not do it, in numbers that stay put
-pub mod frame; //    where a packet begins and ends on a line, and that it is whole
-mod packet; //       a message and which request of which session it belongs to
-mod endpoint; //     the device's end: a request is carried out once
-mod client; //       the host's end: a request is sent until it is answered
+pub mod message; //  all of the above under one name
+pub mod frame; //    finds a packet on a line and checks it
+mod packet; //       a message with its session and sequence number
+mod endpoint; //     the device's end: executes a request once
+mod client; //       the host's end: sends a request until it is answered
 
 pub use client::Client;
 pub use endpoint::Endpoint;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bundle::BundleReport;
 #[cfg(doc)]
-use super::message::{ERROR_RATE_PERMILLE_MAX, VERSION};
-use super::message::{NEAREST, NEAREST_WHY, parse, write};
+use super::codec::VERSION;
+use super::codec::{NEAREST, NEAREST_WHY, parse, write};
 use super::refusal::Refusal;
 #[cfg(doc)]
 use super::request::{Input, Request};

@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
-use super::message::{ERROR_RATE_PERMILLE_MAX, FORGETTING_CONFIRMATION, RESET_CONFIRMATION, VERSION, chunk_max};
-use super::message::{parse, write};
+use super::codec::{ERROR_RATE_PERMILLE_MAX, FORGETTING_CONFIRMATION, RESET_CONFIRMATION, VERSION, chunk_max};
+use super::codec::{parse, write};
 use super::refusal::Refusal;
-#[cfg(doc)]
-use super::reply::Reply;
 use crate::support_set::SourceId;
 
 /// What a request is about: the image that was staged, or a feature made elsewhere by the same encoder.
@@ -24,19 +22,19 @@ pub enum Input<'a> {
 /// What a host asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request<'a> {
-    /// Opens a session: who are you, and what are your limits? Answer: [`Reply::Hello`].
+    /// Opens a session: who are you, and what are your limits? Answer: `Reply::Hello`.
     Hello {
         /// The host's [`VERSION`].
         version: u8,
     },
-    /// How are you? Answer: [`Reply::Status`].
+    /// How are you? Answer: `Reply::Status`.
     Status,
-    /// The first class in a slot not below `from`. Answer: [`Reply::Class`] or [`Reply::NoMoreClasses`].
+    /// The first class in a slot not below `from`. Answer: `Reply::Class` or `Reply::NoMoreClasses`.
     Classes {
         /// The slot to begin with.
         from: u8,
     },
-    /// An image follows, row by row from the top, `[height, width, channels]`. Answer: [`Reply::Staged`].
+    /// An image follows, row by row from the top, `[height, width, channels]`. Answer: `Reply::Staged`.
     ImageBegin {
         /// Pixels in a row.
         width: u16,
@@ -45,37 +43,37 @@ pub enum Request<'a> {
         /// 1 grey, 3 red green blue.
         channels: u8,
     },
-    /// A part of the image. A part that was taken before changes nothing. Answer: [`Reply::Staged`].
+    /// A part of the image. A part that was taken before changes nothing. Answer: `Reply::Staged`.
     ImageChunk {
         /// Where it begins.
         offset: u32,
         /// The bytes, [`chunk_max`] at most.
         bytes: &'a [u8],
     },
-    /// The feature of an image. Answer: [`Reply::Feature`].
+    /// The feature of an image. Answer: `Reply::Feature`.
     Embed {
         /// The image; a feature comes back as it is, once checked.
         #[serde(borrow)]
         input: Input<'a>,
     },
-    /// A new class, in the lowest free slot. Answer: [`Reply::ClassAdded`], also where the name is known already.
+    /// A new class, in the lowest free slot. Answer: `Reply::ClassAdded`, also where the name is known already.
     AddClass {
         /// 1 to 32 bytes of UTF-8 without control characters, line separators and marks of direction.
         name: &'a str,
     },
-    /// Another name for a class. Answer: [`Reply::Done`].
+    /// Another name for a class. Answer: `Reply::Done`.
     RenameClass {
         /// Its slot.
         class: u8,
         /// As in [`Request::AddClass`].
         name: &'a str,
     },
-    /// Removes a class with all its supports. Answer: [`Reply::ClassRemoved`].
+    /// Removes a class with all its supports. Answer: `Reply::ClassRemoved`.
     RemoveClass {
         /// Its slot.
         class: u8,
     },
-    /// Keep this sample. Answer: [`Reply::Learned`], also where the source is known as this class already.
+    /// Keep this sample. Answer: `Reply::Learned`, also where the source is known as this class already.
     Learn {
         /// The slot of its class.
         class: u8,
@@ -89,12 +87,12 @@ pub enum Request<'a> {
         #[serde(borrow)]
         input: Input<'a>,
     },
-    /// Forget a sample. Answer: [`Reply::Forgotten`], also where nothing was learned from it.
+    /// Forget a sample. Answer: `Reply::Forgotten`, also where nothing was learned from it.
     Forget {
         /// What it was made of.
         source: SourceId,
     },
-    /// Which class is this? Answer: [`Reply::Prediction`].
+    /// Which class is this? Answer: `Reply::Prediction`.
     Predict {
         /// The sample.
         #[serde(borrow)]
@@ -104,19 +102,19 @@ pub enum Request<'a> {
         /// How often the set of classes may miss the truth, in thousandths, 1 to [`ERROR_RATE_PERMILLE_MAX`].
         error_rate_permille: u16,
     },
-    /// What is most like this? Answer: [`Reply::Why`].
+    /// What is most like this? Answer: `Reply::Why`.
     Why {
         /// The sample.
         #[serde(borrow)]
         input: Input<'a>,
     },
     /// One part of what the device knows: classes in the order of slots, then supports in the order of sources.
-    /// Answer: [`Reply::State`].
+    /// Answer: `Reply::State`.
     ExportState {
         /// 0, or `next` of the answer before.
         cursor: u32,
     },
-    /// A support of another device; its class is found by name, or added. Answer: [`Reply::Learned`].
+    /// A support of another device; its class is found by name, or added. Answer: `Reply::Learned`.
     MergeState {
         /// The class's name on the other device.
         name: &'a str,
@@ -129,7 +127,7 @@ pub enum Request<'a> {
         /// The feature, as in [`Input::Feature`].
         feature: &'a [u8],
     },
-    /// A bundle follows. Answer: [`Reply::Bundle`] with the offset to go on from: not 0 where the same bundle was
+    /// A bundle follows. Answer: `Reply::Bundle` with the offset to go on from: not 0 where the same bundle was
     /// begun before.
     BundleBegin {
         /// Its bytes.
@@ -137,23 +135,23 @@ pub enum Request<'a> {
         /// Their SHA-256.
         sha256: [u8; 32],
     },
-    /// A part of the bundle, in order. Answer: [`Reply::Bundle`].
+    /// A part of the bundle, in order. Answer: `Reply::Bundle`.
     BundleChunk {
         /// Where it begins.
         offset: u32,
         /// The bytes, [`chunk_max`] at most.
         bytes: &'a [u8],
     },
-    /// The bundle is complete: check it and try it at the next start. Answer: [`Reply::BundleTaken`].
+    /// The bundle is complete: check it and try it at the next start. Answer: `Reply::BundleTaken`.
     BundleCommit,
-    /// Forget everything. Answer: [`Reply::Done`].
+    /// Forget everything. Answer: `Reply::Done`.
     FactoryReset {
         /// [`RESET_CONFIRMATION`].
         confirmation: &'a str,
     },
-    /// Test yourself. Answer: [`Reply::SelfTest`].
+    /// Test yourself. Answer: `Reply::SelfTest`.
     SelfTest,
-    /// Which bundles have you? Answer: [`Reply::Bundles`].
+    /// Which bundles have you? Answer: `Reply::Bundles`.
     Bundles,
     /// As [`Request::BundleCommit`], also where samples are forgotten for the bundle's encoder.
     BundleCommitForgetting {

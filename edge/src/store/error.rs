@@ -2,15 +2,14 @@
 
 use core::fmt;
 
-use base16ct::HexDisplay;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 
 use crate::support_set::SupportSetError;
 
-/// The store did not take it; what it held, it holds.
+/// The store refused; what it held, it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// The flash cannot carry a store of this kind.
+    /// The flash cannot carry a store.
     Geometry {
         /// What does not fit.
         what: &'static str,
@@ -26,56 +25,56 @@ pub enum StoreError {
         /// Bytes needed.
         needed: usize,
     },
-    /// The flash holds something that is no store.
+    /// The flash holds something that is not a store.
     NotAStore,
-    /// A later program wrote it.
+    /// A later program wrote the store.
     NewerVersion {
         /// Its format version.
         found: u16,
-        /// The last one that is read.
+        /// The latest version that this program reads.
         limit: u16,
     },
-    /// It was taught with features of another encoder.
+    /// The store belongs to another encoder.
     Identity {
-        /// The encoder it was taught with.
+        /// The encoder of the store.
         found: [u8; 16],
-        /// The encoder there is.
+        /// The encoder of this device.
         expected: [u8; 16],
     },
-    /// What was written is not what is read.
+    /// The flash does not hold what was written.
     Damaged {
         /// Address of the record or of the block.
         at: u32,
     },
-    /// What is stored does not fit the memory lent, or contradicts itself.
+    /// The stored classes and supports contradict each other or do not fit the memory lent.
     SupportSet(SupportSetError),
     /// There is no room: forget something first.
     Full {
-        /// Bytes it would take.
+        /// Bytes needed.
         needed: u32,
-        /// Bytes there are.
+        /// Bytes free.
         free: u32,
     },
-    /// A value has another length than allowed.
+    /// A value has a length that is not allowed.
     Length {
-        /// Its length.
+        /// Its length in bytes.
         found: usize,
-        /// What is allowed.
+        /// The length allowed.
         limit: usize,
     },
     /// The flash did not keep what was written: a block is worn out.
     Worn {
-        /// Where.
+        /// Address of the write.
         at: u32,
     },
     /// The flash refused, or the power failed.
     Flash {
-        /// Where.
+        /// Address of the access.
         at: u32,
         /// The kind of error.
         kind: NorFlashErrorKind,
     },
-    /// The flash failed in the middle of a commit: only opening the store again tells whether it is there.
+    /// The flash failed in the middle of a commit: only opening the store again tells whether the commit took effect.
     Unknown,
 }
 
@@ -83,28 +82,36 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Geometry { what, found, needed } => {
-                write!(f, "the flash cannot carry a store: {what} is {found}, needed is {needed}")
+                write!(f, "the flash cannot carry a store: {what} is {found}, {needed} is needed")
             }
             Self::Buffer { found, needed } => write!(f, "the store's buffer has {found} bytes, {needed} are needed"),
-            Self::NotAStore => write!(f, "the flash holds something that is no store"),
+            Self::NotAStore => write!(f, "the flash holds something that is not a store"),
             Self::NewerVersion { found, limit } => {
                 write!(f, "the store has format version {found}, this program reads up to {limit}")
             }
             Self::Identity { found, expected } => {
-                let [found, expected] = [&found, &expected].map(|identity| HexDisplay(identity));
-                write!(f, "the store was taught with encoder {found:x}, this is encoder {expected:x}")
+                write!(f, "the store belongs to encoder ")?;
+                hex(f, &found)?;
+                write!(f, ", the device has encoder ")?;
+                hex(f, &expected)
             }
-            Self::Damaged { at } => write!(f, "the store is damaged at {at:#x}"),
+            Self::Damaged { at } => write!(f, "the store is damaged at address {at:#x}"),
             Self::SupportSet(error) => write!(f, "the store does not fit the device: {error}"),
             Self::Full { needed, free } => {
                 write!(f, "the store is full: {needed} bytes are needed, {free} are free; forget something first")
             }
-            Self::Length { found, limit } => write!(f, "a value of {found} bytes, the limit is {limit}"),
-            Self::Worn { at } => write!(f, "the flash does not keep what is written at {at:#x}: it is worn out"),
-            Self::Flash { at, kind } => write!(f, "the flash failed at {at:#x}: {kind}"),
-            Self::Unknown => write!(f, "the flash failed in the middle of a commit: the store has to be opened again"),
+            Self::Length { found, limit } => write!(f, "a value has {found} bytes; {limit} are allowed"),
+            Self::Worn { at } => {
+                write!(f, "the flash is worn out: it does not keep what is written at address {at:#x}")
+            }
+            Self::Flash { at, kind } => write!(f, "the flash failed at address {at:#x}: {kind}"),
+            Self::Unknown => write!(f, "the flash failed in the middle of a commit: open the store again"),
         }
     }
 }
 
 impl core::error::Error for StoreError {}
+
+fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}

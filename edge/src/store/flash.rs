@@ -1,21 +1,21 @@
-//! The flash a store lies on.
+//! The flash under a store.
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
-/// NOR flash that can say when what was written will outlive a power cut.
+/// NOR flash with a `sync` that makes writes durable.
 ///
-/// On a chip every program and erase has ended when its call returns, and `sync` has nothing to do. A file of an
-/// operating system may lose any of the writes since the last `sync`.
+/// On a chip, every program and erase has ended when its call returns, and `sync` does nothing. A file of an operating
+/// system may lose any of the writes since the last `sync` (fsync).
 pub trait Flash: NorFlash {
-    /// Returns when everything written and erased before will be found again.
+    /// Returns once everything written and erased before is durable.
     ///
     /// # Errors
-    /// When the medium does not take it.
+    /// When the medium fails.
     fn sync(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
 
-    /// Makes sure that what is read from here on is what the medium holds, and not what memory remembers of it.
+    /// Makes the following reads return what the medium holds, not what a cache holds.
     ///
     /// # Errors
     /// When the medium does not hold what was written to it.
@@ -34,7 +34,7 @@ impl<F: Flash> Flash for &mut F {
     }
 }
 
-/// The flash of a chip: any [`NorFlash`] whose writes and erases have ended when their calls return.
+/// The flash of a chip: a [`NorFlash`] whose writes and erases have ended when their calls return.
 #[derive(Clone, Debug)]
 pub struct Synchronous<F>(pub F);
 

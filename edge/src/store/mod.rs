@@ -1,67 +1,70 @@
-//! What was taught, kept on flash through power cuts.
+//! The store: classes, supports and settings on flash, safe against power cuts.
 //!
-//! A log of records in a ring of erase blocks: names of classes, supports, their removal, small settings. A power cut
-//! during any program or erase leaves the state before the request or after it. `docs/store-format.md` draws the bytes.
+//! A journal of records in a ring of erase blocks. A power cut during any program or erase leaves the state before the
+//! request or after it. `docs/store-format.md` draws the bytes.
 //!
-//! The map of `sequential-storage` 8.0.2 was tried first, on the flash of `firmware-sim`. An erase that was torn lost all
-//! supports (both marks of a page gone, its items still there: it counts as empty); a mark that was torn was programmed a
-//! second time; and one flipped bit in the entry of a forgotten sample brought the sample back, unnoticed, because an item
-//! that does not match its checksum is passed over and the one before it holds. The tests under `firmware-sim/tests` hold
-//! this log to the opposite.
+//! The map of `sequential-storage` 8.0.2 was tried first, on the flash of `firmware-sim`. A torn erase lost all supports
+//! (both marks of a page gone, its items still there: it counts as empty); a torn mark was programmed a second time; and
+//! one flipped bit in the entry of a forgotten sample brought the sample back, because the map ignores an item that does
+//! not match its checksum and uses the one before it. The tests under `firmware-sim/tests` check that this store does
+//! none of that.
 
-mod append; //     writing, in an order that survives a power cut after any step
 mod error; //      why a store refuses
-mod flash; //      the flash a store lies on
-mod layout; //     the bytes of a header and of a record
-mod log; //        finding and reading the records
-mod peek; //       what a store tells before it is opened
-mod replay; //     from records to what was taught
-mod verify; //     whether the store still says what memory says
+mod flash; //      the flash under a store
+pub mod format; // the bytes of a header and of a record, with their offsets
+mod geometry; //   where blocks and records lie on the flash
+mod journal; //    finding and reading records
+mod append; //     adding a record, in an order that survives a power cut
+mod compaction; // freeing blocks when the flash is full, and restarting the journal
+mod peek; //       what can be read before the encoder is known
+mod replay; //     from records to classes and supports
+mod verify; //     whether flash and memory say the same
 
 use core::ops::Range;
 
 pub use error::StoreError;
 pub use flash::{Flash, Synchronous};
-pub use layout::{SETTING_MAX, buffer_len};
+pub use format::SETTING_MAX;
+pub use geometry::buffer_len;
 pub use peek::{Peeked, peek};
 
 use crate::decide::ClassSet;
 use crate::support_set::{ClassName, SourceId, SupportRecord, SupportSet, SupportSetError};
-use append::Kept;
-use layout::{Entry, Kind, SUPPORT_HEAD};
-use log::Log;
+use compaction::Kept;
+use format::{Entry, Kind, Opening, SUPPORT_HEAD};
+use journal::Journal;
 
-/// What the flash has gone through, since the first use of the store.
+/// Wear of the flash since the first use of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wear {
-    /// Bytes programmed. Those of a write that a power cut interrupted are not counted.
+    /// Bytes programmed, without writes that a power cut interrupted.
     pub bytes_programmed: u64,
-    /// Erases, of all blocks together. Those of an interrupted opening of a block are not counted.
+    /// Erases of all blocks together, without those of an interrupted opening of a block.
     pub erases: u32,
     /// Bytes that supports and classes may still take.
     pub free_bytes: u32,
 }
 
-/// A durable copy of what was taught, and of settings.
+/// Classes, supports and settings on flash.
 ///
-/// Every method that changes something returns when the change will be found again, or leaves everything as it was.
+/// A method that changes something returns `Ok` once the change is durable; otherwise everything is as it was.
 pub struct Store<'m, F> {
-    log: Log<'m, F>,
+    journal: Journal<'m, F>,
     dim: usize,
     classes: usize,
-    /// Bytes of the records that still say something.
+    /// Bytes of the live records: those that no later record supersedes.
     live: u32,
 }
 
 impl<'m, F: Flash> Store<'m, F> {
-    /// Opens the store in `range` and replays it into `taught`, which is cleared first. Erased flash is a new store.
+    /// Opens the store in `range` and replays it into `support_set`, which is cleared first. Erased flash becomes a new store.
     ///
     /// * `identity`: of the encoder whose features are kept
     /// * `buffer`: at least [`buffer_len`]
     ///
     /// # Errors
-    /// When the flash cannot carry a store, holds another encoder's, a later version's, a damaged one or something else,
-    /// or more than `taught` has room for.
+    /// When the flash cannot carry a store; when it holds the store of another encoder, of a later version, a damaged
+    /// store or something else; or when `support_set` has no room for all of it.
     pub fn open(
         flash: F,
         range: Range<u32>,
@@ -69,22 +72,22 @@ impl<'m, F: Flash> Store<'m, F> {
         buffer: &'m mut [u8],
         support_set: &mut SupportSet<'_>,
     ) -> Result<Self, StoreError> {
-        let mut log = Log::new(flash, &range, support_set.dim(), buffer)?;
-        match log.find_head()? {
-            None => log.begin_anew(identity, Kept::Nothing)?,
-            Some(_) if log.identity != identity => {
-                return Err(StoreError::Identity { found: log.identity, expected: identity });
+        let mut journal = Journal::new(flash, &range, support_set.dim(), buffer)?;
+        match journal.find_head()? {
+            None => journal.restart(identity, Kept::Nothing)?,
+            Some(_) if journal.identity != identity => {
+                return Err(StoreError::Identity { found: journal.identity, expected: identity });
             }
-            Some(newest) if log::is_anew(&newest) => log.finish_anew()?,
+            Some(newest) if newest.opening == Opening::Restart => journal.finish_restart()?,
             Some(_) => {}
         }
-        let live = replay::replay(&mut log, support_set)?;
-        Ok(Self { log, dim: support_set.dim(), classes: support_set.names().len(), live })
+        let live = replay::replay(&mut journal, support_set)?;
+        Ok(Self { journal, dim: support_set.dim(), classes: support_set.names().len(), live })
     }
 
-    /// Makes `range` an empty store of `identity`, whatever it holds, and clears `taught`.
+    /// Makes `range` an empty store of `identity`, whatever it holds, and clears `support_set`.
     ///
-    /// A store that was whole is afterwards empty or, when the power failed, as before.
+    /// After a power cut, a sound store is empty or as before.
     ///
     /// # Errors
     /// When the flash cannot carry a store or fails.
@@ -95,22 +98,22 @@ impl<'m, F: Flash> Store<'m, F> {
         buffer: &'m mut [u8],
         support_set: &mut SupportSet<'_>,
     ) -> Result<Self, StoreError> {
-        let mut log = Log::new(flash, &range, support_set.dim(), buffer)?;
-        match log.find_head() {
+        let mut journal = Journal::new(flash, &range, support_set.dim(), buffer)?;
+        match journal.find_head() {
             Ok(_) | Err(StoreError::Damaged { .. }) => {}
-            Err(StoreError::NotAStore | StoreError::NewerVersion { .. }) => log.erase_everything()?,
+            Err(StoreError::NotAStore | StoreError::NewerVersion { .. }) => journal.erase_everything()?,
             Err(error) => return Err(error),
         }
-        log.begin_anew(identity, Kept::Nothing)?;
+        journal.restart(identity, Kept::Nothing)?;
         support_set.clear();
-        Ok(Self { log, dim: support_set.dim(), classes: support_set.names().len(), live: 0 })
+        Ok(Self { journal, dim: support_set.dim(), classes: support_set.names().len(), live: 0 })
     }
 
-    /// Makes the store in `range` one of another encoder: what was taught is void, the settings stay, and `setting` has
-    /// this value. All of it in one step. `taught` is cleared.
+    /// Restarts the store in `range` for another encoder in one atomic step: classes and supports are forgotten, settings
+    /// stay, and `setting` gets this value. `support_set` is cleared.
     ///
     /// # Errors
-    /// As [`Self::open`], but for the encoder.
+    /// As [`Self::open`], except that the encoder may differ.
     pub fn change_encoder(
         flash: F,
         range: Range<u32>,
@@ -119,15 +122,19 @@ impl<'m, F: Flash> Store<'m, F> {
         buffer: &'m mut [u8],
         support_set: &mut SupportSet<'_>,
     ) -> Result<Self, StoreError> {
-        let mut log = Log::new(flash, &range, support_set.dim(), buffer)?;
-        log.find_head()?;
-        log.begin_anew(identity, Kept::Settings(Some(setting)))?;
+        let mut journal = Journal::new(flash, &range, support_set.dim(), buffer)?;
+        journal.find_head()?;
+        journal.restart(identity, Kept::Settings(Some(setting)))?;
         support_set.clear();
-        let live = log.head.end - log.geometry.record_start();
-        Ok(Self { log, dim: support_set.dim(), classes: support_set.names().len(), live })
+        let live = journal.head.end - journal.geometry.record_start();
+        Ok(Self { journal, dim: support_set.dim(), classes: support_set.names().len(), live })
     }
 
-    /// Names the class in slot `class`: a new one, or another name for the one there.
+    /// Names a new class in slot `class`, or renames the class there.
+    ///
+    /// A rename appends one class record with the new name; nothing is overwritten. The record supersedes the one with the
+    /// old name, which stays on the flash until compaction frees its block. Supports name their class by slot, so none of
+    /// them is rewritten.
     ///
     /// # Errors
     /// When there is no such slot, another class has the name, the store is full or the flash fails.
@@ -141,17 +148,17 @@ impl<'m, F: Flash> Store<'m, F> {
         }
         let old = self.class(class)?;
         let live = self.check_room(name.len(), old, true)?;
-        self.log.append(Kind::Class, class, name.len(), |payload| payload.copy_from_slice(name))?;
+        self.journal.append(Kind::Class, class, name.len(), |payload| payload.copy_from_slice(name))?;
         self.live = live;
         Ok(())
     }
 
-    /// The slots whose class is called `name`: one at most, where nothing else wrote to the flash.
+    /// The slots whose class is called `name`: at most one, unless something else wrote to the flash.
     fn classes_named(&mut self, name: &[u8]) -> Result<ClassSet, StoreError> {
-        let (mut named, mut cursor) = (ClassSet::EMPTY, self.log.start());
-        while let Some(entry) = self.log.next(&mut cursor)? {
+        let (mut named, mut cursor) = (ClassSet::EMPTY, self.journal.start());
+        while let Some(entry) = self.journal.next(&mut cursor)? {
             match entry.kind {
-                Kind::Class if self.log.load(&entry)? == name => named.insert(entry.slot),
+                Kind::Class if self.journal.load(&entry)? == name => named.insert(entry.slot),
                 Kind::Class | Kind::RemoveClass => named.remove(entry.slot),
                 _ => {}
             }
@@ -161,7 +168,7 @@ impl<'m, F: Flash> Store<'m, F> {
 
     /// Removes a class and all its supports.
     ///
-    /// * `taught`: what the store holds, with the class still in it; it tells how much room becomes free
+    /// * `support_set`: what the store holds, including the class: its supports are counted to know how much room becomes free
     ///
     /// # Errors
     /// When there is no such class or the flash fails.
@@ -170,17 +177,18 @@ impl<'m, F: Flash> Store<'m, F> {
             return Err(StoreError::SupportSet(SupportSetError::NoSuchClass { class }));
         };
         let supports = support_set.supports().records.iter().filter(|record| record.class == class).count();
-        let freed = u64::from(self.support_bytes()) * supports as u64 + u64::from(self.log.geometry.stride(named.len));
-        let live = self.without(freed, named.at)?;
-        self.log.append(Kind::RemoveClass, class, 0, |_| ())?;
+        let freed =
+            u64::from(self.support_bytes()) * supports as u64 + u64::from(self.journal.geometry.stride(named.len));
+        let live = self.live_without(freed, named.at)?;
+        self.journal.append(Kind::RemoveClass, class, 0, |_| ())?;
         self.live = live;
         Ok(())
     }
 
-    /// Keeps a support. `feature`: `[D]`. One that is kept already, of the same class, is kept as it is.
+    /// Stores a support; changes nothing when a support of the same source and class is stored already. `feature`: `[D]`.
     ///
     /// # Errors
-    /// When the class is missing, the dimension differs, the source is known as another class, the store is full or the
+    /// When the class is missing, the dimension differs, the source belongs to another class, the store is full or the
     /// flash fails.
     pub fn learn(&mut self, record: &SupportRecord, feature: &[i16]) -> Result<(), StoreError> {
         if feature.len() != self.dim {
@@ -197,7 +205,8 @@ impl<'m, F: Flash> Store<'m, F> {
         }
         let len = SUPPORT_HEAD + 2 * feature.len();
         let live = self.check_room(len, None, true)?;
-        self.log.append(Kind::Learn, record.class, len, |payload| replay::write_support(payload, record, feature))?;
+        self.journal
+            .append(Kind::Learn, record.class, len, |payload| format::write_support(payload, record, feature))?;
         self.live = live;
         Ok(())
     }
@@ -210,15 +219,15 @@ impl<'m, F: Flash> Store<'m, F> {
         let Some(known) = self.support(source)? else {
             return Err(StoreError::SupportSet(SupportSetError::NoSuchSource));
         };
-        let live = self.without(self.log.geometry.stride(known.len).into(), known.at)?;
-        self.log.append(Kind::Forget, 0, source.len(), |payload| payload.copy_from_slice(source))?;
+        let live = self.live_without(self.journal.geometry.stride(known.len).into(), known.at)?;
+        self.journal.append(Kind::Forget, 0, source.len(), |payload| payload.copy_from_slice(source))?;
         self.live = live;
         Ok(())
     }
 
-    /// Keeps `value` as setting `key`, instead of the value it had; nothing, with an empty value.
+    /// Sets setting `key` to `value`; an empty value removes it.
     ///
-    /// Settings may take room that supports and classes may not, so a device that is full can still change them.
+    /// Settings may use room that is closed to supports and classes, so they can still be changed on a full device.
     ///
     /// # Errors
     /// When the value is longer than [`SETTING_MAX`], the store is full or the flash fails.
@@ -232,18 +241,18 @@ impl<'m, F: Flash> Store<'m, F> {
             true => self.without_record(old)?,
             false => with_value,
         };
-        self.log.append(Kind::Setting, key, value.len(), |payload| payload.copy_from_slice(value))?;
+        self.journal.append(Kind::Setting, key, value.len(), |payload| payload.copy_from_slice(value))?;
         self.live = live;
         Ok(())
     }
 
-    /// The bytes of setting `key`, written to the beginning of `value`; gives their number, 0 where it has no value.
+    /// Writes the value of setting `key` to the beginning of `value` and returns its length, 0 when there is none.
     ///
     /// # Errors
     /// When `value` is too short or the flash fails.
     pub fn get_setting(&mut self, key: u8, value: &mut [u8]) -> Result<usize, StoreError> {
         let Some(entry) = self.setting(key)? else { return Ok(0) };
-        let found = self.log.load(&entry)?;
+        let found = self.journal.load(&entry)?;
         match value.get_mut(..found.len()) {
             Some(place) => place.copy_from_slice(found),
             None => return Err(StoreError::Length { found: found.len(), limit: value.len() }),
@@ -251,101 +260,104 @@ impl<'m, F: Flash> Store<'m, F> {
         Ok(entry.len)
     }
 
-    /// Nothing is taught and no setting has a value. What was there is erased from the flash.
+    /// Removes all classes, supports and settings and erases them from the flash.
     ///
     /// # Errors
-    /// When the flash fails; after the next [`Self::open`] everything is there or nothing.
+    /// When the flash fails; the next [`Self::open`] finds everything or nothing.
     pub fn erase_all(&mut self) -> Result<(), StoreError> {
-        if self.log.uncertain {
+        if self.journal.uncertain {
             return Err(StoreError::Unknown);
         }
-        self.log.begin_anew(self.log.identity, Kept::Nothing)?;
+        self.journal.restart(self.journal.identity, Kept::Nothing)?;
         self.live = 0;
         Ok(())
     }
 
-    /// Forgets everything that was taught, and keeps the settings. What was there is erased from the flash.
+    /// Removes all classes and supports and erases them from the flash; settings stay.
     ///
     /// # Errors
     /// As [`Self::erase_all`].
     pub fn forget_all(&mut self) -> Result<(), StoreError> {
-        if self.log.uncertain {
+        if self.journal.uncertain {
             return Err(StoreError::Unknown);
         }
-        self.log.begin_anew(self.log.identity, Kept::Settings(None))?;
-        self.live = self.log.head.end - self.log.geometry.record_start();
+        self.journal.restart(self.journal.identity, Kept::Settings(None))?;
+        self.live = self.journal.head.end - self.journal.geometry.record_start();
         Ok(())
     }
 
-    /// What the flash has gone through.
+    /// Wear of the flash and free room.
     pub fn wear(&self) -> Wear {
         let record = SUPPORT_HEAD + 2 * self.dim;
         Wear {
-            bytes_programmed: self.log.programmed,
-            erases: self.log.erases,
+            bytes_programmed: self.journal.programmed,
+            erases: self.journal.erases,
             free_bytes: self.limit(record, true).saturating_sub(self.live),
         }
     }
 
     /// Bytes of flash that a support takes.
     pub fn support_bytes(&self) -> u32 {
-        self.log.geometry.stride(SUPPORT_HEAD + 2 * self.dim)
+        self.journal.geometry.stride(SUPPORT_HEAD + 2 * self.dim)
     }
 
     /// The encoder whose features are kept.
     pub fn identity(&self) -> [u8; 16] {
-        self.log.identity
+        self.journal.identity
     }
 
-    /// The flash below, for those who keep other things on it outside the store's range.
+    /// The flash under the store, for callers that keep other things outside the store's range.
     pub fn flash_mut(&mut self) -> &mut F {
-        &mut self.log.flash
+        &mut self.journal.flash
     }
 
     fn class(&mut self, class: u8) -> Result<Option<Entry>, StoreError> {
-        self.log.find(|entry| entry.kind == Kind::Class && entry.slot == class)
+        self.journal.find(|entry| entry.kind == Kind::Class && entry.slot == class)
     }
 
     fn support(&mut self, source: &SourceId) -> Result<Option<Entry>, StoreError> {
-        self.log.find(|entry| entry.kind == Kind::Learn && entry.source == *source)
+        self.journal.find(|entry| entry.kind == Kind::Learn && entry.source == *source)
     }
 
     fn setting(&mut self, key: u8) -> Result<Option<Entry>, StoreError> {
-        self.log.find(|entry| entry.kind == Kind::Setting && entry.slot == key)
+        self.journal.find(|entry| entry.kind == Kind::Setting && entry.slot == key)
     }
 
-    /// Bytes of the live records without `freed` of them, which a record at `at` took.
+    /// Bytes of the live records once `freed` of them are gone; a record at `at` took them.
     ///
     /// # Errors
-    /// When they are more than there are: the log was changed by something else.
-    fn without(&self, freed: u64, at: u32) -> Result<u32, StoreError> {
+    /// When fewer are live: something else changed the journal.
+    fn live_without(&self, freed: u64, at: u32) -> Result<u32, StoreError> {
         let freed = u32::try_from(freed).map_err(|_| StoreError::Damaged { at })?;
         self.live.checked_sub(freed).ok_or(StoreError::Damaged { at })
     }
 
     fn without_record(&self, old: Option<Entry>) -> Result<u32, StoreError> {
-        old.map_or(Ok(self.live), |old| self.without(self.log.geometry.stride(old.len).into(), old.at))
+        old.map_or(Ok(self.live), |old| self.live_without(self.journal.geometry.stride(old.len).into(), old.at))
     }
 
-    /// Bytes that live records may take so that one with a payload of `len` finds room.
+    /// Bytes that live records may take so that a record with a payload of `len` still fits.
     ///
-    /// N - 1 blocks make up the log, P bytes of records each. While less than `(N - 1) (P - stride)` bytes live, there is
-    /// a block in which copying what lives leaves room for `stride`. A removal takes less than a support, so it always
-    /// finds room. An eighth stays free of supports and classes: room for settings, and without it each learned sample
-    /// would copy nearly all others.
+    /// The journal has N - 1 blocks with P bytes of records each. While fewer than `(N - 1) (P - stride)` bytes are live,
+    /// compacting some block leaves room for `stride`. A removal takes less than a support, so it always fits. Supports
+    /// and classes leave an eighth free: it is room for settings, and without it each learned sample would make compaction
+    /// copy nearly all others.
     fn limit(&self, len: usize, eighth_free: bool) -> u32 {
-        let geometry = &self.log.geometry;
+        let geometry = &self.journal.geometry;
         let stride = geometry.stride(len.max(SUPPORT_HEAD + 2 * self.dim));
         let all = u64::from(geometry.blocks - 1) * u64::from(geometry.payload() - stride);
         (if eighth_free { all / 8 * 7 } else { all }).min(u64::from(u32::MAX)) as u32
     }
 
-    /// Bytes of the live records once one with a payload of `len` has taken the place of `old`, where there is room.
+    /// Bytes of the live records once a record with a payload of `len` supersedes `old`.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when there is no room for it.
     fn check_room(&self, len: usize, old: Option<Entry>, eighth_free: bool) -> Result<u32, StoreError> {
-        let needed = self.log.geometry.stride(len);
+        let needed = self.journal.geometry.stride(len);
         let limit = self.limit(len, eighth_free);
         let after = self.without_record(old)?.saturating_add(needed);
-        // The old value counts until the new one is written.
+        // The old record counts until the new one is written.
         match after <= limit && self.live <= self.limit(len, false) {
             true => Ok(after),
             false => Err(StoreError::Full { needed, free: limit.saturating_sub(self.live) }),

@@ -1,30 +1,30 @@
-//! What a store tells before it is known which encoder it goes with.
+//! What can be read of a store before its encoder is known.
 
 use core::ops::Range;
 
-use super::layout::{Kind, SUPPORT_HEAD};
-use super::log::Log;
+use super::format::{Kind, SUPPORT_HEAD};
+use super::journal::Journal;
 use super::{Flash, StoreError};
 
-/// What a store tells of itself.
+/// What [`peek`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peeked {
     /// The encoder whose features it keeps.
     pub identity: [u8; 16],
-    /// Their dimension; `None` where it never kept one, as far as its log reaches back.
+    /// Their dimension; `None` when the journal has no support.
     pub dim: Option<usize>,
-    /// Whether it keeps any now.
+    /// Whether any support is live.
     pub has_supports: bool,
-    /// Bytes of the setting that was asked for; 0 where it has no value.
+    /// Bytes of the requested setting; 0 when it has no value.
     pub setting_len: usize,
 }
 
-/// Tells what the store in `range` is, and writes the bytes of setting `key` to the beginning of `value`; `None` where
-/// the flash is erased. Nothing is written to the flash.
+/// Describes the store in `range` and writes the value of setting `key` to the beginning of `value`; `None` when the flash
+/// is erased. Writes nothing to the flash.
 ///
-/// A device whose encoder is chosen by a setting needs this before it can open the store.
+/// A device whose encoder depends on a setting calls this before it opens the store.
 ///
-/// * `buffer`: at least [`buffer_len`](super::buffer_len) of the dimension that is kept
+/// * `buffer`: at least [`buffer_len`](super::buffer_len) of the stored dimension
 ///
 /// # Errors
 /// When the flash holds no store or a damaged one, or `value` is too short.
@@ -35,28 +35,28 @@ pub fn peek<F: Flash>(
     key: u8,
     value: &mut [u8],
 ) -> Result<Option<Peeked>, StoreError> {
-    // The dimension bounds what is written, and nothing is.
-    let mut log = Log::new(flash, &range, 1, buffer)?;
-    if log.find_head()?.is_none() {
+    // The dimension only bounds writes, and there are none.
+    let mut journal = Journal::new(flash, &range, 1, buffer)?;
+    if journal.find_head()?.is_none() {
         return Ok(None);
     }
-    let mut peeked = Peeked { identity: log.identity, dim: None, has_supports: false, setting_len: 0 };
-    let mut cursor = log.start();
-    while let Some(entry) = log.next(&mut cursor)? {
+    let mut peeked = Peeked { identity: journal.identity, dim: None, has_supports: false, setting_len: 0 };
+    let mut cursor = journal.start();
+    while let Some(entry) = journal.next(&mut cursor)? {
         if entry.kind == Kind::Learn {
             peeked.dim = Some((entry.len - SUPPORT_HEAD) / 2);
         }
     }
-    let mut cursor = log.start();
+    let mut cursor = journal.start();
     while !peeked.has_supports
-        && let Some(batch) = log.next_batch(&mut cursor, |entry| entry.kind == Kind::Learn)?
+        && let Some(batch) = journal.next_batch(&mut cursor, |entry| entry.kind == Kind::Learn)?
     {
         peeked.has_supports = batch.is_live();
     }
-    let Some(entry) = log.find(|entry| entry.kind == Kind::Setting && entry.slot == key)? else {
+    let Some(entry) = journal.find(|entry| entry.kind == Kind::Setting && entry.slot == key)? else {
         return Ok(Some(peeked));
     };
-    let found = log.load(&entry)?;
+    let found = journal.load(&entry)?;
     match value.get_mut(..found.len()) {
         Some(place) => place.copy_from_slice(found),
         None => return Err(StoreError::Length { found: found.len(), limit: value.len() }),

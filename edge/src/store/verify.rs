@@ -1,21 +1,21 @@
-//! Whether the store still says what memory says.
+//! Checks that flash and memory say the same.
 
-use super::layout::Kind;
-use super::replay::read_support;
+use super::format::{Kind, read_support};
 use super::{Flash, Store, StoreError};
 use crate::support_set::{SourceId, SupportSet};
 
-/// Supports that one reading of the log looks at, one bit each: all of them, but on a large device.
+/// Supports that one pass over the journal compares, one bit each. Only large devices need a second pass.
 const WINDOW: usize = 4096;
 
 impl<F: Flash> Store<'_, F> {
-    /// Reads every record anew; gives how many supports are in `taught` with the same record and feature. The store is
-    /// sound where that is all of them, and it holds no other: [`Self::open`] would give the same again.
+    /// Reads every record again and returns how many supports of `support_set` the store has with the same record and feature;
+    /// 0 when it has a support that `support_set` lacks. The store is sound when all are the same: [`Self::open`] would then
+    /// restore `support_set`.
     ///
     /// # Errors
     /// When a record is damaged or missing, or the flash fails.
     pub fn verify(&mut self, support_set: &SupportSet<'_>) -> Result<usize, StoreError> {
-        self.log.recheck()?;
+        self.journal.recheck()?;
         if self.holds_others(support_set)? {
             return Ok(0);
         }
@@ -23,12 +23,12 @@ impl<F: Flash> Store<'_, F> {
         windows.map(|from| self.same_from(from, support_set)).sum()
     }
 
-    /// Whether a support that still counts is not in `taught`.
+    /// Whether a live support is missing from `support_set`.
     fn holds_others(&mut self, support_set: &SupportSet<'_>) -> Result<bool, StoreError> {
-        let mut cursor = self.log.start();
+        let mut cursor = self.journal.start();
         let is_unknown = |source: &SourceId| support_set.find(source).is_none();
         while let Some(batch) =
-            self.log.next_batch(&mut cursor, |entry| entry.kind == Kind::Learn && is_unknown(&entry.source))?
+            self.journal.next_batch(&mut cursor, |entry| entry.kind == Kind::Learn && is_unknown(&entry.source))?
         {
             if batch.is_live() {
                 return Ok(true);
@@ -37,7 +37,7 @@ impl<F: Flash> Store<'_, F> {
         Ok(false)
     }
 
-    /// How many supports of `taught`, of those from `from` on, the store has with the same record and feature.
+    /// How many of the supports in one window of `support_set`, from `from` on, the store has with the same record and feature.
     fn same_from(&mut self, from: usize, support_set: &SupportSet<'_>) -> Result<usize, StoreError> {
         let supports = support_set.supports();
         let window = from..supports.len().min(from + WINDOW);
@@ -45,13 +45,13 @@ impl<F: Flash> Store<'_, F> {
             support_set.find(source).filter(|index| window.contains(index)).map(|index| index - from)
         };
         let mut same = [0u64; WINDOW / 64];
-        let mut cursor = self.log.start();
-        while let Some(entry) = self.log.next(&mut cursor)? {
+        let mut cursor = self.journal.start();
+        while let Some(entry) = self.journal.next(&mut cursor)? {
             match entry.kind {
                 Kind::Learn => {
                     let Some(bit) = place(&entry.source) else { continue };
                     let index = from + bit;
-                    let (record, feature) = read_support(self.log.load(&entry)?, entry.slot);
+                    let (record, feature) = read_support(self.journal.load(&entry)?, entry.slot);
                     let is_same =
                         supports.records[index] == record && feature.eq(supports.feature(index).iter().copied());
                     set(&mut same, bit, is_same);

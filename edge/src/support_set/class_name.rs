@@ -16,6 +16,14 @@ impl ClassName {
     /// No name: a free slot.
     pub const FREE: Self = Self { bytes: [0; CLASS_NAME_MAX], len: 0 };
 
+    /// A name that no class has, for a slot whose class was removed later in a store's journal.
+    pub(crate) fn placeholder(slot: u8) -> Self {
+        // No stored name has a control character.
+        let mut bytes = [0; CLASS_NAME_MAX];
+        (bytes[1], bytes[2]) = (b'a' + slot / 16, b'a' + slot % 16);
+        Self { bytes, len: 3 }
+    }
+
     /// Takes `text` as a name.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A small device memory and a store on it, shared by the tests.
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
+use macula_edge::store::format::{HEADER_LEN, header};
 use macula_edge::store::{Flash, Store, StoreError, buffer_len};
 use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 
@@ -127,4 +128,18 @@ pub fn source(number: u64) -> SourceId {
         Request::Learn(record, _) => record.source,
         _ => unreachable!("a support is learned"),
     }
+}
+
+/// CRC-32 of ISO-HDLC, bit by bit.
+pub fn crc(bytes: &[u8]) -> u32 {
+    assert!(bytes == b"123456789" || crc(b"123456789") == 0xcbf4_3926, "the published check value");
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
+    })
+}
+
+/// Computes the checksum of a header again.
+pub fn seal_header(header: &mut [u8]) {
+    let sum = crc(&header[..header::CRC]);
+    header[header::CRC..HEADER_LEN].copy_from_slice(&sum.to_le_bytes());
 }

@@ -1,25 +1,26 @@
-//! The log: blocks of flash in a ring, records in the blocks. This file reads; `append.rs` writes.
+//! The journal: a ring of erase blocks that hold records. This file reads; `append.rs` and `compaction.rs` write.
 //!
-//! N erase blocks. The blocks of the log follow each other on the flash, cyclically, from the tail to the head; at least
-//! one block is not in the log.
+//! N erase blocks. The blocks of the journal follow each other on the flash, cyclically, from the tail (the oldest) to the
+//! head (the newest); at least one block is not in the journal.
 
 use core::ops::Range;
 
 use embedded_storage::nor_flash::NorFlashError;
 
-use super::layout::{self, Entry, Geometry, HEADER_LEN, Header, Opening, PREFIX, SMALL};
+use super::format::{self, Entry, HEADER_LEN, Header, Opening, PREFIX, RECORD_HEAD, record};
+use super::geometry::{Geometry, SMALL, buffer_len};
 use super::{Flash, StoreError};
 
-/// The newest block and how far the log reaches back from it.
+/// The newest block and how far the journal reaches back from it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     pub(super) block: u32,
     pub(super) seq: u32,
-    /// Number of the oldest block.
+    /// Sequence number of the oldest block.
     pub(super) tail: u32,
-    /// Offset at which the records of the newest block end.
+    /// Offset behind the last record of the newest block.
     pub(super) end: u32,
-    /// Whether what follows is erased.
+    /// Whether the rest of the block is erased, so that records can be added.
     pub(super) open: bool,
 }
 
@@ -29,10 +30,10 @@ pub(super) struct Cursor {
     pub(super) offset: u32,
 }
 
-/// Records whose end is looked for in one scan.
+/// Records for which one scan finds out whether they are superseded.
 const BATCH: usize = 16;
 
-/// Records that were found, and those of them that still say something.
+/// Records that were found, without those that later records supersede.
 pub(super) struct Batch {
     found: [Option<Entry>; BATCH],
     count: usize,
@@ -48,46 +49,46 @@ impl Batch {
         }
     }
 
-    /// Takes those away that `later` makes an end of.
-    fn end(&mut self, later: &Entry) {
+    /// Removes the records that `later` supersedes.
+    fn remove_superseded(&mut self, later: &Entry) {
         for place in &mut self.found[..self.count] {
-            if place.is_some_and(|entry| later.ends(&entry)) {
+            if place.is_some_and(|entry| later.supersedes(&entry)) {
                 *place = None;
             }
         }
     }
 
-    /// Whether any still says something.
+    /// Whether any record is live.
     pub(super) fn is_live(&self) -> bool {
         self.live().next().is_some()
     }
 
-    /// Those that still say something, in their order.
+    /// The live records, in the order of the journal.
     pub(super) fn live(&self) -> impl Iterator<Item = &Entry> {
         self.found.iter().flatten()
     }
 }
 
-pub(super) struct Log<'m, F> {
+pub(super) struct Journal<'m, F> {
     pub(super) flash: F,
     pub(super) geometry: Geometry,
-    /// A mark and a record: `[buffer_len]`.
+    /// Room for a mark and a record: `[buffer_len]`.
     pub(super) buffer: &'m mut [u8],
     pub(super) identity: [u8; 16],
     pub(super) head: Head,
-    /// The flash failed where only reading it anew tells what it holds.
+    /// Whether the flash failed in the middle of a commit: only [`Self::find_head`] tells what it holds.
     pub(super) uncertain: bool,
-    /// Since the first use of the store.
+    /// Erases since the first use of the store.
     pub(super) erases: u32,
-    /// Since the first use of the store.
+    /// Bytes programmed since the first use of the store.
     pub(super) programmed: u64,
 }
 
-impl<'m, F: Flash> Log<'m, F> {
-    /// A log over memory that the caller lends; [`Self::find_head`] comes next.
+impl<'m, F: Flash> Journal<'m, F> {
+    /// A journal that has not been read yet: call [`Self::find_head`] next.
     pub(super) fn new(flash: F, range: &Range<u32>, dim: usize, buffer: &'m mut [u8]) -> Result<Self, StoreError> {
         let geometry = Geometry::new(&flash, range, dim)?;
-        let needed = layout::buffer_len::<F>(dim);
+        let needed = buffer_len::<F>(dim);
         if buffer.len() < needed {
             return Err(StoreError::Buffer { found: buffer.len(), needed });
         }
@@ -96,8 +97,8 @@ impl<'m, F: Flash> Log<'m, F> {
         Ok(Self { flash, geometry, buffer, identity, head, uncertain: false, erases: 0, programmed: 0 })
     }
 
-    /// Reads the log from tail to head and checks every byte of it; gives the header of its newest block, `None` where
-    /// the flash is erased. Writes nothing.
+    /// Reads the journal from tail to head and checks every byte of it. Returns the header of the newest block, or `None`
+    /// when the flash is erased. Writes nothing.
     pub(super) fn find_head(&mut self) -> Result<Option<Header>, StoreError> {
         let mut newest: Option<(u32, Header)> = None;
         for block in 0..self.geometry.blocks {
@@ -120,11 +121,11 @@ impl<'m, F: Flash> Log<'m, F> {
         if reach >= self.geometry.blocks {
             return Err(StoreError::Damaged { at });
         }
-        // The log never takes the last free block but while the oldest one is being freed.
+        // The journal takes the last free block only while the oldest one is being freed.
         if reach == self.geometry.blocks - 1 && done {
             self.head.tail += 1;
         } else if reach == self.geometry.blocks - 1 {
-            // The newest block holds copies only, and perhaps not all: it does not count, and is erased before its next use.
+            // The newest block holds copies, perhaps not all of them: it does not count and is erased before its next use.
             self.head.seq -= 1;
             self.head.block = (block + self.geometry.blocks - 1) % self.geometry.blocks;
             header = self.header_of(self.head.seq)?;
@@ -137,8 +138,8 @@ impl<'m, F: Flash> Log<'m, F> {
         Ok(Some(header))
     }
 
-    /// A flash without a header is taken for a new store only where all of it is erased, except for what an interrupted
-    /// first use may have left: a part of the first header.
+    /// Flash without a header is a new store only when all of it is erased, except for the part of a first header that an
+    /// interrupted first use may have left.
     fn check_erased(&mut self) -> Result<(), StoreError> {
         let (start, end) = (self.geometry.address(0), self.geometry.address(self.geometry.blocks));
         match self.is_erased(start + self.geometry.record_start(), end)? {
@@ -154,7 +155,7 @@ impl<'m, F: Flash> Log<'m, F> {
         Ok(())
     }
 
-    /// Reads the log anew and checks every byte of it: it ends where the last commit left it.
+    /// Reads the journal again and checks every byte of it and that it ends where the last commit ended.
     pub(super) fn recheck(&mut self) -> Result<(), StoreError> {
         let at = self.geometry.address(0);
         self.flash.refresh().map_err(|error| StoreError::Flash { at, kind: error.kind() })?;
@@ -164,14 +165,14 @@ impl<'m, F: Flash> Log<'m, F> {
         }
     }
 
-    /// Checks headers and records from tail to head; gives the offset at which those of the newest block end.
+    /// Checks headers and records from tail to head; returns the offset behind the last record of the newest block.
     fn chain_end(&mut self) -> Result<u32, StoreError> {
         let mut end = None;
         for seq in self.head.tail..=self.head.seq {
             let header = self.header_of(seq)?;
             let at = self.block_at(seq);
-            // What began anew has nothing before it: [`Self::finish_anew`] would erase a part of the log.
-            let reaches_too_far = seq != self.head.tail && is_anew(&header);
+            // Nothing lies before a restart: [`Self::finish_restart`] would erase a part of the journal.
+            let reaches_too_far = seq != self.head.tail && header.opening == Opening::Restart;
             let follows = end.is_none_or(|end| end == header.previous_end);
             if header.identity != self.identity || reaches_too_far || !follows {
                 return Err(StoreError::Damaged { at });
@@ -181,7 +182,7 @@ impl<'m, F: Flash> Log<'m, F> {
         Ok(end.unwrap_or(self.geometry.record_start()))
     }
 
-    /// Checks the records of a block; gives the offset at which they end.
+    /// Checks the records of a block; returns the offset behind the last one.
     fn check_records(&mut self, seq: u32) -> Result<u32, StoreError> {
         let mut offset = self.geometry.record_start();
         while let Some(entry) = self.entry(Cursor { seq, offset })? {
@@ -191,14 +192,14 @@ impl<'m, F: Flash> Log<'m, F> {
         Ok(offset)
     }
 
-    /// The header of a block of the log.
+    /// The header of a block of the journal.
     fn header_of(&mut self, seq: u32) -> Result<Header, StoreError> {
         let at = self.block_at(seq);
         let block = (at - self.geometry.address(0)) / self.geometry.block_len;
         self.header(block)?.filter(|header| header.seq == seq).ok_or(StoreError::Damaged { at })
     }
 
-    /// The header of any block: one of its two copies.
+    /// The header of any block, from one of its two copies.
     fn header(&mut self, block: u32) -> Result<Option<Header>, StoreError> {
         let at = self.geometry.address(block);
         for copy in [at, at + self.geometry.round(HEADER_LEN)] {
@@ -210,7 +211,7 @@ impl<'m, F: Flash> Log<'m, F> {
         Ok(None)
     }
 
-    /// Address of the block with number `seq`, one of the log.
+    /// Address of the journal's block with sequence number `seq`.
     pub(super) fn block_at(&self, seq: u32) -> u32 {
         let blocks = self.geometry.blocks;
         let back = (self.head.seq - seq) % blocks;
@@ -227,7 +228,7 @@ impl<'m, F: Flash> Log<'m, F> {
         Cursor { seq: entry.seq, offset: entry.offset + self.geometry.stride(entry.len) }
     }
 
-    /// The next record at or after `cursor`, which moves behind it. Each turn reaches a later record or a later block.
+    /// The next record at or after `cursor`, which moves behind it.
     pub(super) fn next(&mut self, cursor: &mut Cursor) -> Result<Option<Entry>, StoreError> {
         while cursor.seq <= self.head.seq {
             if let Some(entry) = self.entry(*cursor)? {
@@ -239,7 +240,7 @@ impl<'m, F: Flash> Log<'m, F> {
         Ok(None)
     }
 
-    /// The record at `cursor`, `None` behind the last one of a block.
+    /// The record at `cursor`; `None` behind the last record of a block.
     fn entry(&mut self, cursor: Cursor) -> Result<Option<Entry>, StoreError> {
         let Cursor { seq, offset } = cursor;
         let end = if seq == self.head.seq { self.head.end } else { self.geometry.block_len };
@@ -259,21 +260,21 @@ impl<'m, F: Flash> Log<'m, F> {
         }
     }
 
-    /// The next records at or after `cursor` for which `is_it` holds, and which of them still say something; `None` where
-    /// there are no more. `cursor` moves behind those that were looked at.
+    /// The next records with data at or after `cursor` for which `matches` holds, without the superseded ones; `None` when
+    /// there are no more. `cursor` moves behind the records that were examined.
     ///
-    /// Whether a record still says something is decided by all that follow it, so one scan decides for a batch of them.
+    /// Any later record may supersede an earlier one, so one scan to the end decides for a whole batch.
     pub(super) fn next_batch(
         &mut self,
         cursor: &mut Cursor,
-        is_it: impl Fn(&Entry) -> bool,
+        matches: impl Fn(&Entry) -> bool,
     ) -> Result<Option<Batch>, StoreError> {
         let mut batch = Batch::EMPTY;
         while batch.count < BATCH
             && let Some(entry) = self.next(cursor)?
         {
-            batch.end(&entry);
-            if entry.lasts() && is_it(&entry) {
+            batch.remove_superseded(&entry);
+            if entry.holds_data() && matches(&entry) {
                 batch.push(entry);
             }
         }
@@ -284,44 +285,45 @@ impl<'m, F: Flash> Log<'m, F> {
         while batch.is_live()
             && let Some(entry) = self.next(&mut later)?
         {
-            batch.end(&entry);
+            batch.remove_superseded(&entry);
         }
         Ok(Some(batch))
     }
 
-    /// The live record for which `is_it` holds; it holds for records about one and the same thing.
-    pub(super) fn find(&mut self, is_it: impl Fn(&Entry) -> bool) -> Result<Option<Entry>, StoreError> {
+    /// The live record for which `matches` holds. It must select one class, source or setting.
+    pub(super) fn find(&mut self, matches: impl Fn(&Entry) -> bool) -> Result<Option<Entry>, StoreError> {
         let (mut cursor, mut found) = (self.start(), None::<Entry>);
         while let Some(entry) = self.next(&mut cursor)? {
-            if found.is_some_and(|found| entry.ends(&found)) {
+            if found.is_some_and(|found| entry.supersedes(&found)) {
                 found = None;
             }
-            if is_it(&entry) && entry.lasts() {
+            if matches(&entry) && entry.holds_data() {
                 found = Some(entry);
             }
         }
         Ok(found)
     }
 
-    /// Reads a record into the buffer and checks it; gives its payload.
+    /// Reads a record into the buffer and checks it; returns its payload.
     pub(super) fn load(&mut self, entry: &Entry) -> Result<&[u8], StoreError> {
         let unit = self.geometry.unit as usize;
-        let record = layout::RECORD_HEAD + entry.len;
-        let padded = self.geometry.round(record) as usize;
-        // A record is longer than the buffer only where the flash holds features of another dimension.
+        let len = RECORD_HEAD + entry.len;
+        let padded = self.geometry.round(len) as usize;
+        // Only a feature of another dimension makes a record longer than the buffer.
         let Some(place) = self.buffer.get_mut(unit..unit + padded) else {
             return Err(StoreError::Damaged { at: entry.at });
         };
         read(&mut self.flash, entry.at + self.geometry.unit, place)?;
-        let record = &place[..record];
-        match layout::is_whole(record, entry.seq) && record[3] == entry.slot {
-            true => Ok(&self.buffer[unit + layout::RECORD_HEAD..][..entry.len]),
+        let bytes = &place[..len];
+        match format::is_intact(bytes, entry.seq) && bytes[record::SLOT] == entry.slot {
+            true => Ok(&self.buffer[unit + RECORD_HEAD..][..entry.len]),
             false => Err(StoreError::Damaged { at: entry.at }),
         }
     }
 
+    /// Whether the mark at `at` is set.
     pub(super) fn marked(&mut self, at: u32) -> Result<bool, StoreError> {
-        Ok(layout::is_set(&self.read_small(at, 4)?))
+        Ok(format::is_set(&self.read_small(at, 4)?))
     }
 
     /// Whether every bit from `from` to `to` is 1.
@@ -340,7 +342,7 @@ impl<'m, F: Flash> Log<'m, F> {
     /// Reads `len` bytes, at most [`SMALL`]; the rest is 0xff.
     pub(super) fn read_small(&mut self, at: u32, len: usize) -> Result<[u8; SMALL], StoreError> {
         let mut bytes = [0xff; SMALL];
-        // What is read in whole read sizes stays inside the block: it ends at a multiple of them.
+        // Rounding up to the read size stays inside the block, whose end is a multiple of it.
         let len = len.next_multiple_of(F::READ_SIZE);
         read(&mut self.flash, at, &mut bytes[..len])?;
         Ok(bytes)
@@ -349,9 +351,4 @@ impl<'m, F: Flash> Log<'m, F> {
 
 fn read<F: Flash>(flash: &mut F, at: u32, bytes: &mut [u8]) -> Result<(), StoreError> {
     flash.read(at, bytes).map_err(|error| StoreError::Flash { at, kind: error.kind() })
-}
-
-/// Whether a header makes everything before it void.
-pub(super) fn is_anew(header: &Header) -> bool {
-    header.opening == Opening::Anew
 }

@@ -1,8 +1,9 @@
-//! What it costs to read the log, and logs that no program writes though their checksums are right.
+//! What it costs to read the journal, and journals that no program writes although their checksums are right.
 
 mod common;
 
-use common::{DIM, IDENTITY, Memory, Request, carry_out, source, support};
+use common::{DIM, IDENTITY, Memory, Request, carry_out, crc, seal_header, source, support};
+use macula_edge::store::format::{HEADER_LEN, MAGIC, RECORD_HEAD, SUPPORT_HEAD, VERSION, header};
 use macula_edge::store::{Store, StoreError, peek};
 use macula_edge::support_set::ClassName;
 use macula_firmware_sim::flash::SimFlash;
@@ -29,7 +30,7 @@ fn filled(records: u64) -> (Flash, Memory) {
 }
 
 #[test]
-fn the_log_is_read_a_fixed_number_of_times() {
+fn the_journal_is_read_a_fixed_number_of_times() {
     for records in [500, 2000] {
         let (mut flash, mut memory) = filled(records);
         flash.reads = 0;
@@ -60,41 +61,34 @@ fn the_log_is_read_a_fixed_number_of_times() {
     }
 }
 
-/// A block whose header and records are whole: `records` are kind, slot and payload.
+/// Address of the first record: two headers and a mark lie before it.
+const RECORDS: usize = 2 * HEADER_LEN + MARK;
+const MARK: usize = 4;
+/// Bytes of a record before its payload.
+const HEAD: usize = MARK + RECORD_HEAD;
+
+/// A block with valid checksums: `records` are kind, slot and payload.
 fn image(records: &[(u8, u8, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = vec![0xff; 3 * 4096];
-    let mut header = [0; 52];
-    header[..8].copy_from_slice(b"MCST\x01\x00\x01\x00");
-    header[8..24].copy_from_slice(&IDENTITY);
-    (header[24], header[28], header[36]) = (1, 1, 1);
-    let sum = crc(&header[..48]);
-    header[48..].copy_from_slice(&sum.to_le_bytes());
-    bytes[..52].copy_from_slice(&header);
-    bytes[52..104].copy_from_slice(&header);
-    bytes[104..108].fill(0);
-    let mut at = 108;
+    let mut first = [0; HEADER_LEN];
+    first[..header::VERSION].copy_from_slice(&MAGIC);
+    (first[header::VERSION], first[header::OPENING]) = (VERSION as u8, 1);
+    first[header::IDENTITY..header::SEQ].copy_from_slice(&IDENTITY);
+    (first[header::SEQ], first[header::TAIL], first[header::ERASES]) = (1, 1, 1);
+    seal_header(&mut first);
+    bytes[..2 * HEADER_LEN].copy_from_slice(&first.repeat(2));
+    bytes[2 * HEADER_LEN..RECORDS].fill(0);
+    let mut at = RECORDS;
     for (kind, slot, payload) in records {
         let mut head = [(payload.len() as u16).to_le_bytes().as_slice(), &[*kind, *slot]].concat();
         let sum = crc(&[&[1, 0, 0, 0], head.as_slice(), payload].concat());
         head.extend(sum.to_le_bytes());
-        bytes[at..at + 4].fill(0);
-        bytes[at + 4..at + 12].copy_from_slice(&head);
-        bytes[at + 12..at + 12 + payload.len()].copy_from_slice(payload);
-        at += 12 + payload.len().next_multiple_of(4);
+        bytes[at..at + MARK].fill(0);
+        bytes[at + MARK..at + HEAD].copy_from_slice(&head);
+        bytes[at + HEAD..][..payload.len()].copy_from_slice(payload);
+        at += HEAD + payload.len().next_multiple_of(4);
     }
     bytes
-}
-
-/// CRC-32 of ISO-HDLC, bit by bit.
-fn crc(bytes: &[u8]) -> u32 {
-    let mut crc = !0u32;
-    for &byte in bytes {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-        }
-    }
-    !crc
 }
 
 const CLASS: u8 = 1;
@@ -104,7 +98,7 @@ const FORGET: u8 = 4;
 const SETTING: u8 = 5;
 
 fn learned(number: u64, slot: u8) -> (u8, u8, Vec<u8>) {
-    (LEARN, slot, [source(number).as_slice(), &[0; 12], &[1; 2 * DIM]].concat())
+    (LEARN, slot, [source(number).as_slice(), &[0; SUPPORT_HEAD - 16], &[1; 2 * DIM]].concat())
 }
 
 fn named(slot: u8, name: &str) -> (u8, u8, Vec<u8>) {
@@ -128,25 +122,32 @@ fn used(records: &[(u8, u8, Vec<u8>)]) -> Result<(), StoreError> {
 }
 
 #[test]
-fn a_support_without_a_class_is_damage() {
+fn supports_that_no_device_writes_are_damage() {
     let gone = |slot| (REMOVE, slot, Vec::new());
     let whole = [named(0, "a"), learned(0, 0), learned(1, 0), (SETTING, 1, b"v".to_vec())];
     assert_eq!(used(&whole), Ok(()));
     // Removed, and taught anew under a name of its own; forgotten before it was removed.
     assert_eq!(used(&[named(0, "a"), learned(0, 0), gone(0), named(0, "b"), learned(0, 0)]), Ok(()));
     assert_eq!(used(&[named(1, "a"), learned(0, 1), (FORGET, 0, source(0).to_vec()), gone(1)]), Ok(()));
-    // What a removal removed may have left the log before it.
+    // In a removed class first; between them it was forgotten, or its class removed.
+    let forgotten = (FORGET, 0, source(0).to_vec());
+    assert_eq!(used(&[named(0, "a"), learned(0, 1), forgotten, learned(0, 0), gone(1)]), Ok(()));
+    assert_eq!(used(&[named(0, "a"), learned(0, 1), gone(1), learned(0, 0)]), Ok(()));
+    // What a removal removed may have left the journal before it.
     assert_eq!(used(&[gone(0), (FORGET, 0, source(0).to_vec()), (SETTING, 1, Vec::new())]), Ok(()));
-    for (records, expected) in [
-        (vec![learned(0, 0)], 108),
-        (vec![learned(0, 200)], 108),
-        (vec![named(0, "a"), gone(0), learned(0, 0)], 108 + 16 + 12),
-        (vec![named(0, "a"), learned(0, 0), learned(0, 1)], 108 + 16 + 104),
-        // One source of two classes, of which one was removed later: memory held a support that the log did not.
-        (vec![named(0, "a"), learned(0, 0), learned(0, 1), gone(1)], 108 + 16 + 104),
+    let (class, support) = (HEAD + 4, HEAD + SUPPORT_HEAD + 2 * DIM);
+    for (records, offset) in [
+        (vec![learned(0, 0)], 0),
+        (vec![learned(0, 200)], 0),
+        (vec![named(0, "a"), gone(0), learned(0, 0)], class + HEAD),
+        (vec![named(0, "a"), learned(0, 0), learned(0, 1)], class + support),
+        // One source in two classes, of which the second or the first was removed later.
+        (vec![named(0, "a"), learned(0, 0), learned(0, 1), gone(1)], class + support),
+        (vec![named(0, "a"), learned(0, 1), learned(0, 0), gone(1)], class + support),
+        (vec![named(0, "a"), named(1, "b"), learned(0, 1), learned(0, 0)], 2 * class + support),
         // Counted nowhere, and freed when it was forgotten: room came out of nothing.
-        (vec![named(0, "a"), learned(0, 2), learned(1, 2), learned(2, 2)], 108 + 16 + 2 * 104),
+        (vec![named(0, "a"), learned(0, 2), learned(1, 2), learned(2, 2)], class + 2 * support),
     ] {
-        assert_eq!(used(&records), Err(StoreError::Damaged { at: expected }), "{records:?}");
+        assert_eq!(used(&records), Err(StoreError::Damaged { at: (RECORDS + offset) as u32 }), "{records:?}");
     }
 }
