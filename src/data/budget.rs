@@ -1,8 +1,7 @@
 //! Memory that the index of one data set may take, counted before it is taken.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::dataset::Place;
 use super::{DataError, Record};
 
 /// Bytes that the index of a data set may take: names, labels and places of some five million images.
@@ -10,6 +9,9 @@ pub const INDEX_BYTES_MAX: u64 = 1 << 30;
 
 /// What one allocation takes besides its bytes.
 const ALLOCATION_BYTES: u64 = 16;
+
+/// Bytes of one image besides text: its record, its number in the source and the path of its file.
+const IMAGE_BYTES: u64 = (size_of::<Record>() + size_of::<usize>() + size_of::<PathBuf>()) as u64 + ALLOCATION_BYTES;
 
 /// Counts the bytes of a growing index.
 pub(super) struct Budget {
@@ -30,8 +32,7 @@ impl Budget {
     /// When the index would take more than [`INDEX_BYTES_MAX`].
     pub fn take(&mut self, images: u64, text_bytes: u64) -> Result<(), DataError> {
         self.images = self.images.saturating_add(images);
-        let fixed = (size_of::<Record>() + size_of::<Place>()) as u64 + ALLOCATION_BYTES;
-        self.take_bytes(images.saturating_mul(fixed.saturating_add(text_bytes)))
+        self.take_bytes(images.saturating_mul(IMAGE_BYTES.saturating_add(text_bytes)))
     }
 
     /// Counts bytes that are read besides.

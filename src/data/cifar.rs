@@ -14,7 +14,6 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::budget::Budget;
-use super::dataset::Place;
 use super::rows::{Order, Rows};
 use super::{DataError, Dataset, Record, Split, listing};
 use crate::files::{open_regular, read_text_bounded};
@@ -27,15 +26,15 @@ const NUMBER_LEN: u64 = 12;
 const PIXEL_BYTES: usize = 3 * SIDE * SIDE;
 
 /// One binary file and what its name says.
-pub(super) struct Batch {
+struct Batch {
     path: PathBuf,
     stem: String,
     split: Split,
     label_bytes: usize,
 }
 
-/// The CIFAR files in a folder; `None` where there is none.
-pub(super) fn find(folder: &Path) -> Result<Option<Vec<Batch>>, DataError> {
+/// The CIFAR files in a folder.
+fn batches(folder: &Path) -> Result<Vec<Batch>, DataError> {
     let mut batches = Vec::new();
     for path in listing::entries(folder)? {
         let Some(stem) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".bin"))
@@ -51,15 +50,16 @@ pub(super) fn find(folder: &Path) -> Result<Option<Vec<Batch>>, DataError> {
         };
         batches.push(Batch { stem: stem.to_owned(), split, label_bytes, path });
     }
-    Ok(if batches.is_empty() { None } else { Some(batches) })
+    Ok(batches)
 }
 
-/// Indexes the batches of a folder.
-pub(super) fn open(folder: &Path, batches: &[Batch]) -> Result<Dataset, DataError> {
-    let label_bytes = batches[0].label_bytes;
-    let mut dataset = Dataset::new(folder.display().to_string(), class_names(folder, label_bytes)?);
-    let mut budget = Budget::new(folder);
-    for batch in batches {
+/// Indexes the batches of a folder; `None` if it has none.
+pub(super) fn open(folder: &Path) -> Result<Option<Dataset>, DataError> {
+    let batches = if folder.is_dir() { batches(folder)? } else { Vec::new() };
+    let Some(label_bytes) = batches.first().map(|batch| batch.label_bytes) else { return Ok(None) };
+    let class_names = class_names(folder, label_bytes)?;
+    let (mut budget, mut records, mut arrays) = (Budget::new(folder), Vec::new(), Vec::new());
+    for batch in &batches {
         if batch.label_bytes != label_bytes {
             return Err(DataError::malformed(
                 &batch.path,
@@ -68,10 +68,11 @@ pub(super) fn open(folder: &Path, batches: &[Batch]) -> Result<Dataset, DataErro
                 "CIFAR-10 or CIFAR-100, not both",
             ));
         }
-        index(&mut dataset, batch, &mut budget)?;
+        arrays.push(index(batch, class_names.len(), &mut records, &mut budget)?);
     }
-    dataset.drop_absent_classes();
-    Ok(dataset)
+    let mut dataset = Dataset::new(folder.display().to_string(), records, arrays);
+    dataset.set_classes_that_occur(class_names);
+    Ok(Some(dataset))
 }
 
 fn class_names(folder: &Path, label_bytes: usize) -> Result<Vec<String>, DataError> {
@@ -93,7 +94,8 @@ fn class_names(folder: &Path, label_bytes: usize) -> Result<Vec<String>, DataErr
     Ok(names)
 }
 
-fn index(dataset: &mut Dataset, batch: &Batch, budget: &mut Budget) -> Result<(), DataError> {
+/// Appends the images of a batch to `records` and returns their pixels.
+fn index(batch: &Batch, classes: usize, records: &mut Vec<Record>, budget: &mut Budget) -> Result<Rows, DataError> {
     let path = &batch.path;
     let file = open_regular(path).map_err(DataError::read)?;
     let bytes = file.metadata().map_err(DataError::io(path))?.len();
@@ -102,31 +104,20 @@ fn index(dataset: &mut Dataset, batch: &Batch, budget: &mut Budget) -> Result<()
         let expected = format!("a multiple of {stride} bytes, above 0");
         return Err(DataError::malformed(path, "the file", format!("{bytes} bytes"), expected));
     }
+    let count = (bytes / stride) as usize;
     budget.take(bytes / stride, batch.stem.len() as u64 + NUMBER_LEN)?;
-    let classes = dataset.class_names.len();
     let mut reader = BufReader::with_capacity(1 << 16, file.try_clone().map_err(DataError::io(path))?);
     let mut record = vec![0; stride as usize];
-    let array = dataset.arrays.len();
-    for row in 0..(bytes / stride) as usize {
+    for row in 0..count {
         reader.read_exact(&mut record).map_err(DataError::io(path))?;
         let label = usize::from(record[batch.label_bytes - 1]);
         let name = format!("{}[{row}]", batch.stem);
         if label >= classes {
             return Err(DataError::malformed(path, format!("the label of {name}"), label, format!("below {classes}")));
         }
-        let record = Record { name, label: Some(label), split: Some(batch.split), group: None };
-        dataset.push(record, Place::Row { array, row });
+        records.push(Record { name, label: Some(label), split: Some(batch.split), group: None });
     }
     let (path, offset) = (path.clone(), batch.label_bytes as u64);
-    dataset.arrays.push(Rows {
-        path,
-        file,
-        offset,
-        stride,
-        width: SIDE,
-        height: SIDE,
-        channels: 3,
-        order: Order::Planar,
-    });
-    Ok(())
+    let (width, height, channels) = (SIDE, SIDE, 3);
+    Ok(Rows { path, file, offset, stride, count, width, height, channels, order: Order::Planar })
 }

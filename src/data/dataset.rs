@@ -1,106 +1,92 @@
-//! A data set: an index in memory, the pixels read when asked for.
-
-use std::path::PathBuf;
-use std::sync::Arc;
+//! A data set: an index in memory, with pixels that are read when they are needed.
 
 use super::decode::DecodeOptions;
-use super::raw::Seen;
-use super::rows::Rows;
-use super::{DataError, Image, Record, Remark, Split, decode, phantoms::Phantoms};
+use super::raw::{RawSamples, Seen};
+use super::source::{PixelSource, SourceImage};
+use super::{DataError, Image, Record, Remark, Split};
 
-/// Where the pixels of one record lie.
-#[derive(Clone)]
-pub(crate) enum Place {
-    /// A file of its own.
-    File(PathBuf),
-    /// A row of one of the data set's arrays.
-    Row {
-        /// Index into [`Dataset::arrays`].
-        array: usize,
-        /// Index in that array.
-        row: usize,
-    },
-    /// A phantom, drawn when asked for.
-    Phantom(usize),
-}
-
-/// A data set. It holds names and labels of its images, but none of their pixels.
+/// A data set. It holds the names and labels of its images, but none of their pixels.
 pub struct Dataset {
-    /// The path or name that it was opened by.
+    /// The path or name by which it was opened.
     pub name: String,
-    /// One an image.
+    /// One per image.
     pub records: Vec<Record>,
-    /// The classes in label order; empty where nothing is labelled.
+    /// The classes in label order; empty if nothing is labelled.
     pub class_names: Vec<String>,
-    /// Name and reason of what lies in the data set and cannot be read.
+    /// Name and reason of each entry that cannot be read.
     pub skipped: Vec<(String, String)>,
-    /// How it was understood and what was not used.
+    /// How the data set was interpreted, and what was not used.
     pub remarks: Vec<Remark>,
-    /// How its image files are read. Arrays hold 8-bit pixels, which it does not concern.
+    /// How its image files are read. It does not affect sources of 8-bit pixels.
     pub decode: DecodeOptions,
-    pub(super) seen: Seen,
-    pub(super) places: Vec<Place>,
-    pub(super) arrays: Vec<Rows>,
-    pub(super) phantoms: Option<Arc<Phantoms>>,
+    seen: Seen,
+    pub(super) source: Box<dyn PixelSource>,
+    /// Number of each image in `source`.
+    pub(super) items: Vec<usize>,
 }
 
 impl Dataset {
-    /// An empty data set, to be filled by a reader.
-    pub(crate) fn new(name: String, class_names: Vec<String>) -> Self {
-        let (records, skipped, places, arrays) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    /// A data set of `records`, the images 0, 1, … of `source`, with no class yet.
+    pub(super) fn new(name: String, records: Vec<Record>, source: impl PixelSource + 'static) -> Self {
         Self {
             name,
+            items: (0..records.len()).collect(),
             records,
-            class_names,
-            skipped,
+            class_names: Vec::new(),
+            skipped: Vec::new(),
             remarks: Vec::new(),
             decode: DecodeOptions::default(),
             seen: Seen::default(),
-            places,
-            arrays,
-            phantoms: None,
+            source: Box::new(source),
         }
     }
 
-    /// Appends one image.
-    pub(crate) fn push(&mut self, record: Record, place: Place) {
-        self.records.push(record);
-        self.places.push(place);
-    }
-
-    /// Leaves only classes that have an image, in their order.
-    pub(super) fn drop_absent_classes(&mut self) {
-        let mut occurs = vec![false; self.class_names.len()];
+    /// Sets the classes: those of `names`, of which labels are positions, that have an image, in their order.
+    pub(super) fn set_classes_that_occur(&mut self, names: Vec<String>) {
+        let mut occurs = vec![false; names.len()];
         self.records.iter().filter_map(|record| record.label).for_each(|label| occurs[label] = true);
         let before: Vec<usize> =
             occurs.iter().scan(0, |sum, &is| Some(std::mem::replace(sum, *sum + usize::from(is)))).collect();
         self.records.iter_mut().for_each(|record| record.label = record.label.map(|label| before[label]));
         let mut occurs = occurs.into_iter();
-        self.class_names.retain(|_| occurs.next().unwrap_or(false));
+        self.class_names = names.into_iter().filter(|_| occurs.next().unwrap_or(false)).collect();
     }
 
-    /// How many images there are.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Reads the pixels of image `index` now. Any number of threads may do so at once.
+    /// Reads the pixels of image `index`. Any number of threads may call this at once.
     pub fn load(&self, index: usize) -> Result<Image, DataError> {
-        let out_of_range = || DataError::OutOfRange { dataset: self.name.clone(), index, len: self.len() };
-        match self.places.get(index).ok_or_else(out_of_range)? {
-            Place::File(path) => {
-                let decoded = decode::read(path, &self.decode)?;
+        Ok(match self.read(index, &self.decode)? {
+            SourceImage::File(decoded) => {
                 self.seen.add(&decoded);
-                Ok(decoded.image)
+                decoded.image
             }
-            Place::Row { array, row } => self.arrays[*array].image(*row),
-            Place::Phantom(item) => Ok(self.phantoms.as_ref().ok_or_else(out_of_range)?.draw(*item)),
-        }
+            SourceImage::Pixels(image) => image,
+        })
+    }
+
+    /// Reads image `index` with `options` instead of the data set's own; [`Dataset::raw_samples`] does not count it.
+    pub(super) fn read(&self, index: usize, options: &DecodeOptions) -> Result<SourceImage, DataError> {
+        let out_of_range = || DataError::OutOfRange { dataset: self.name.clone(), index, len: self.len() };
+        self.source.read(*self.items.get(index).ok_or_else(out_of_range)?, options)
+    }
+
+    /// The samples of the image files read so far, by kind and bits.
+    pub fn raw_samples(&self) -> Vec<RawSamples> {
+        self.seen.samples()
+    }
+
+    /// Remarks on the image files read so far, see [`Seen::remarks`].
+    pub fn raw_remarks(&self) -> Vec<Remark> {
+        self.seen.remarks(self.decode.range)
     }
 
     /// The images of one split, or all with `None`, in index order.

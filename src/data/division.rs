@@ -112,17 +112,16 @@ fn majority_label(dataset: &Dataset, images: &[(usize, ImageDigest)], members: &
 mod tests {
     use super::*;
     use crate::data::Record;
-    use crate::data::dataset::Place;
+    use crate::data::source::ImageFiles;
     use proptest::prelude::*;
 
     fn dataset(images: &[(usize, Option<u8>)]) -> Dataset {
-        let mut dataset = Dataset::new("made up".to_owned(), (0..3).map(|c| c.to_string()).collect());
-        for &(label, group) in images {
+        let record = |&(label, group): &(usize, Option<u8>)| {
             let group = group.map(|group| group.to_string());
-            let record = Record { name: String::new(), label: Some(label), split: None, group };
-            dataset.push(record, Place::Phantom(0));
-        }
-        dataset
+            Record { label: Some(label), group, ..Record::default() }
+        };
+        let records = images.iter().map(record).collect();
+        Dataset::new("made up".to_owned(), records, ImageFiles(Vec::new()))
     }
 
     /// A digest for each number, in no order of theirs.

@@ -19,14 +19,14 @@ pub enum DataError {
         source: io::Error,
     },
     /// Nothing that [`super::open`] knows.
-    #[error(
-        "{path}: {found}; expected a folder of images, a MedMNIST .npz, a CIFAR binary folder, an IDX file (plain or .gz) or a .csv manifest"
-    )]
+    #[error("{path}: {found}; expected one of: {expected}")]
     NotRecognised {
         /// File or folder.
         path: String,
         /// What it looks like instead.
         found: String,
+        /// The kinds of data sets that can be opened.
+        expected: String,
     },
     /// The name of a built-in data set is not well formed.
     #[error("{name}: {reason}; expected phantoms[:SIZE[:COUNT]], for instance phantoms:32:1200")]

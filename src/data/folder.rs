@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::dataset::Place;
 use super::layout::{self, Meaning};
 use super::listing::{self, Listing};
 use super::remark::{PassedOver, Remark};
+use super::source::ImageFiles;
 use super::{DataError, Dataset, Record, labels};
 
-/// Indexes the images below `root`. What cannot be read, and what stands beside split folders, is listed as skipped.
-pub(super) fn open(root: &Path) -> Result<Dataset, DataError> {
+/// Indexes the images below `root`; `None` if it is no folder. What cannot be read, and what lies beside split folders,
+/// is listed as skipped.
+pub(super) fn open(root: &Path) -> Result<Option<Dataset>, DataError> {
+    if !root.is_dir() {
+        return Ok(None);
+    }
     let listing = listing::list(root)?;
     if listing.images.is_empty() {
         return Err(nothing(root, &listing));
@@ -25,22 +29,23 @@ pub(super) fn open(root: &Path) -> Result<Dataset, DataError> {
     let classes = labels::classes_of(&counts);
     remarks.extend(classes.remarks);
     remarks.extend(unread(&listing));
-    let mut dataset = Dataset::new(root.display().to_string(), classes.names);
-    (dataset.skipped, dataset.remarks) = (listing.skipped, remarks);
+    let (mut records, mut files, mut skipped) = (Vec::new(), Vec::new(), listing.skipped);
     for (name, meaning) in listing.images.into_iter().zip(meanings) {
         match meaning {
             Meaning::Image(split, class) => {
                 let label = class.and_then(|class| classes.label_of.get(&class).copied().flatten());
-                let file = root.join(&name);
-                dataset.push(Record { name, label, split, group: None }, Place::File(file));
+                files.push(root.join(&name));
+                records.push(Record { name, label, split, group: None });
             }
             Meaning::Beside => {
-                dataset.skipped.push((name, "it stands beside the split folders, in none of them".to_owned()));
+                skipped.push((name, "it stands beside the split folders, in none of them".to_owned()));
             }
             Meaning::Annotation => {}
         }
     }
-    Ok(dataset)
+    let mut dataset = Dataset::new(root.display().to_string(), records, ImageFiles(files));
+    (dataset.class_names, dataset.skipped, dataset.remarks) = (classes.names, skipped, remarks);
+    Ok(Some(dataset))
 }
 
 /// Remarks on files that are no images.

@@ -18,7 +18,6 @@ use flate2::read::MultiGzDecoder;
 use macula_edge::image::SIDE_MAX;
 
 use super::budget::Budget;
-use super::dataset::Place;
 use super::rows::{self, Order, Rows};
 use super::{DataError, Dataset, Record, Split, decode, listing};
 use crate::files::open_regular;
@@ -27,16 +26,33 @@ use crate::files::open_regular;
 const NUMBER_LEN: u64 = 12;
 
 /// Whether a file's name, in lower case, says that it holds IDX images.
-pub(super) fn is_images_name(name: &str) -> bool {
+fn is_images_name(name: &str) -> bool {
     let name = name.strip_suffix(".gz").unwrap_or(name);
     name.ends_with("images-idx3-ubyte") || name.ends_with("images.idx3-ubyte")
 }
 
-/// The image files of a folder; `None` where there is none.
+/// Indexes a file of images, all files of images in a folder, or the files of one of its sets, `FOLDER/SET`; `None` if
+/// there are none.
+///
+/// # Errors
+/// If a folder holds several sets. One faulty file is an error of the whole set: its rows cannot be told apart.
+pub(super) fn open(path: &Path) -> Result<Option<Dataset>, DataError> {
+    let files = if path.is_dir() {
+        files_of_folder(path)?
+    } else if path.exists() {
+        let is_own = is_images_name(&file_name(path).to_ascii_lowercase());
+        if is_own { vec![path.to_owned()] } else { Vec::new() }
+    } else {
+        files_of_set(path)
+    };
+    if files.is_empty() { Ok(None) } else { index(path, &files).map(Some) }
+}
+
+/// The image files of a folder.
 ///
 /// # Errors
 /// Files of several sets, such as `emnist-letters-…` beside `emnist-digits-…`: their labels mean different things.
-pub(super) fn find(folder: &Path) -> Result<Option<Vec<PathBuf>>, DataError> {
+fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let files = image_files(folder)?;
     let sets: BTreeSet<String> = files.iter().map(|path| set_of(path)).collect();
     if sets.len() > 1 {
@@ -53,15 +69,15 @@ pub(super) fn find(folder: &Path) -> Result<Option<Vec<PathBuf>>, DataError> {
             return Err(DataError::SeveralSets { path, sets, example });
         }
     }
-    Ok(if files.is_empty() { None } else { Some(files) })
+    Ok(files)
 }
 
-/// The files of one of several sets of a folder: `FOLDER/SET`, which is no file. `None` where there is no such set.
-pub(super) fn find_set(name: &Path) -> Option<Vec<PathBuf>> {
-    let (folder, set) = (name.parent()?, name.file_name()?.to_str()?);
-    let mut files = image_files(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
-    files.retain(|path| set_of(path) == set);
-    if files.is_empty() { None } else { Some(files) }
+/// The files of one of several sets of a folder: `FOLDER/SET`, which is no file.
+fn files_of_set(name: &Path) -> Vec<PathBuf> {
+    let folder = name.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let mut files = folder.and_then(|folder| image_files(folder).ok()).unwrap_or_default();
+    files.retain(|path| name.file_name().is_some_and(|set| set == set_of(path).as_str()));
+    files
 }
 
 /// The IDX files of images in a folder, training first.
@@ -76,32 +92,22 @@ fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(files)
 }
 
-/// Indexes one file of images with the labels beside it.
-pub(super) fn open_file(path: &Path) -> Result<Dataset, DataError> {
-    open(path, &[path.to_path_buf()])
-}
-
 /// Indexes files of images with the labels beside them.
-///
-/// # Errors
-/// What is wrong with one file is an error of the whole set: its rows cannot be told apart.
-pub(super) fn open(name: &Path, files: &[PathBuf]) -> Result<Dataset, DataError> {
-    let mut dataset = Dataset::new(name.display().to_string(), (0..256).map(|label| label.to_string()).collect());
-    let mut budget = Budget::new(name);
+fn index(name: &Path, files: &[PathBuf]) -> Result<Dataset, DataError> {
+    let (mut budget, mut records, mut arrays) = (Budget::new(name), Vec::new(), Vec::new());
     for path in files {
         let split = split_of(path);
         let part = split.map_or_else(|| file_name(path), |split| split.name().to_owned());
-        let (rows, count) = images(path, &mut |count| budget.take(count, part.len() as u64 + NUMBER_LEN))?;
-        let labels = labels_path(path).map(|labels| read_labels(&labels, count)).transpose()?;
-        let array = dataset.arrays.len();
-        dataset.arrays.push(rows);
-        for row in 0..count {
+        let rows = images(path, &mut |count| budget.take(count, part.len() as u64 + NUMBER_LEN))?;
+        let labels = labels_path(path).map(|labels| read_labels(&labels, rows.count)).transpose()?;
+        for row in 0..rows.count {
             let label = labels.as_ref().map(|labels| usize::from(labels[row]));
-            dataset
-                .push(Record { name: format!("{part}[{row}]"), label, split, group: None }, Place::Row { array, row });
+            records.push(Record { name: format!("{part}[{row}]"), label, split, group: None });
         }
+        arrays.push(rows);
     }
-    dataset.drop_absent_classes();
+    let mut dataset = Dataset::new(name.display().to_string(), records, arrays);
+    dataset.set_classes_that_occur((0..256).map(|label| label.to_string()).collect());
     Ok(dataset)
 }
 
@@ -167,8 +173,8 @@ fn dimensions<const D: usize>(reader: &mut impl Read, path: &Path) -> Result<[u3
     Ok(std::array::from_fn(|d| u32::from_be_bytes([4, 5, 6, 7].map(|byte| header[byte + 4 * d]))))
 }
 
-/// The images of a file and how many they are; `take` is asked for their place in the index before anything is read.
-fn images(path: &Path, take: &mut dyn FnMut(u64) -> Result<(), DataError>) -> Result<(Rows, usize), DataError> {
+/// The images of a file; `take` is asked for their place in the index before anything is read.
+fn images(path: &Path, take: &mut dyn FnMut(u64) -> Result<(), DataError>) -> Result<Rows, DataError> {
     let mut reader = reader(path)?;
     let [count, height, width] = dimensions::<3>(&mut reader, path)?;
     let stride = u64::from(height) * u64::from(width);
@@ -193,10 +199,8 @@ fn images(path: &Path, take: &mut dyn FnMut(u64) -> Result<(), DataError>) -> Re
         }
         (file, 16)
     };
-    let (width, height) = (width as usize, height as usize);
-    let rows =
-        Rows { path: path.to_path_buf(), file, offset, stride, width, height, channels: 1, order: Order::Interleaved };
-    Ok((rows, count as usize))
+    let (path, count, width, height) = (path.to_path_buf(), count as usize, width as usize, height as usize);
+    Ok(Rows { path, file, offset, stride, count, width, height, channels: 1, order: Order::Interleaved })
 }
 
 fn read_labels(path: &Path, images: usize) -> Result<Vec<u8>, DataError> {

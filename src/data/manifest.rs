@@ -12,14 +12,14 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, Position};
 
 use super::budget::Budget;
 use super::columns::Columns;
-use super::dataset::Place;
 use super::labels::Written;
+use super::source::ImageFiles;
 use super::{DataError, Dataset, Record, Split, words};
 use crate::files::open_regular;
 
@@ -29,11 +29,17 @@ const FILE_BYTES_MAX: u64 = 1 << 29;
 const HEADER_BYTES_MAX: u64 = 1 << 16;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Indexes the images that a manifest names. Whether an image can be decoded is seen when it is loaded.
+/// Indexes the images that a manifest names; `None` if `path` is no file `.csv` or `.tsv`.
+///
+/// Whether an image can be decoded is found when it is loaded.
 ///
 /// # Errors
-/// No manifest, no column of paths, too large an index, or not one line that is right.
-pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
+/// If the manifest has no column of paths, too large an index, or no valid line.
+pub(super) fn open(path: &Path) -> Result<Option<Dataset>, DataError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if !(name.ends_with(".csv") || name.ends_with(".tsv")) || path.is_dir() || !path.exists() {
+        return Ok(None);
+    }
     let mut file = open_regular(path).map_err(DataError::read)?;
     let bytes = file.metadata().map_err(DataError::io(path))?.len();
     if bytes > FILE_BYTES_MAX {
@@ -46,7 +52,7 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
     }
     let mut index = Index::new(path, &columns);
     each_line(path, &mut file, delimiter, |line, record| index.line(line, record))?;
-    index.finished()
+    index.finished().map(Some)
 }
 
 /// The delimiter and the columns of the header.
@@ -126,17 +132,18 @@ struct Index<'a> {
     path: &'a Path,
     folder: &'a Path,
     columns: &'a Columns,
-    dataset: Dataset,
+    records: Vec<Record>,
+    files: Vec<PathBuf>,
+    skipped: Vec<(String, String)>,
     budget: Budget,
     labels: Written,
 }
 
 impl<'a> Index<'a> {
     fn new(path: &'a Path, columns: &'a Columns) -> Self {
-        let mut dataset = Dataset::new(path.display().to_string(), Vec::new());
-        dataset.remarks = columns.remarks();
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self { path, folder, columns, dataset, budget: Budget::new(path), labels: Written::default() }
+        let (records, files, skipped) = (Vec::new(), Vec::new(), Vec::new());
+        Self { path, folder, columns, records, files, skipped, budget: Budget::new(path), labels: Written::default() }
     }
 
     fn line(&mut self, line: u64, record: &ByteRecord) -> Result<(), DataError> {
@@ -144,20 +151,21 @@ impl<'a> Index<'a> {
         let text = record.as_slice().len() as u64 * 2 + self.folder.as_os_str().len() as u64;
         self.budget.take(1, text)?;
         match self.entry(record) {
-            Ok((record, place, value)) => {
+            Ok((record, image, value)) => {
                 self.labels.push(value);
-                self.dataset.push(record, place);
+                self.records.push(record);
+                self.files.push(image);
             }
             Err(reason) => {
                 let file = self.path.file_name().unwrap_or_default().to_string_lossy();
-                self.dataset.skipped.push((format!("{file}, line {line}"), reason));
+                self.skipped.push((format!("{file}, line {line}"), reason));
             }
         }
         Ok(())
     }
 
     /// The image of a line and the value of its label, or what is wrong with it.
-    fn entry<'r>(&self, record: &'r ByteRecord) -> Result<(Record, Place, Option<&'r str>), String> {
+    fn entry<'r>(&self, record: &'r ByteRecord) -> Result<(Record, PathBuf, Option<&'r str>), String> {
         let columns = self.columns;
         let extra =
             (columns.count()..record.len()).any(|column| record.get(column).is_some_and(|field| !field.is_empty()));
@@ -189,18 +197,20 @@ impl<'a> Index<'a> {
         let group = Some(field(columns.group)?).filter(|group| !words::is_missing(group)).map(str::to_owned);
         let label = field(columns.label)?;
         let value = (!label.is_empty()).then_some(label);
-        Ok((Record { name: name.to_owned(), label: None, split, group }, Place::File(file), value))
+        Ok((Record { name: name.to_owned(), label: None, split, group }, file, value))
     }
 
-    fn finished(mut self) -> Result<Dataset, DataError> {
+    fn finished(self) -> Result<Dataset, DataError> {
         let path = self.path.display().to_string();
-        if self.dataset.is_empty() && !self.dataset.skipped.is_empty() {
-            return Err(DataError::all_skipped(path, &self.dataset.skipped));
+        if self.records.is_empty() && !self.skipped.is_empty() {
+            return Err(DataError::all_skipped(path, &self.skipped));
         }
-        if self.dataset.is_empty() {
+        if self.records.is_empty() {
             return Err(DataError::Empty { path, expected: "a line for each image below the header" });
         }
-        self.labels.label(&mut self.dataset);
-        Ok(self.dataset)
+        let mut dataset = Dataset::new(path, self.records, ImageFiles(self.files));
+        (dataset.skipped, dataset.remarks) = (self.skipped, self.columns.remarks());
+        self.labels.label(&mut dataset);
+        Ok(dataset)
     }
 }

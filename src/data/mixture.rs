@@ -1,82 +1,94 @@
-//! Several data sets as one, `A+B+C`: what an encoder is pretrained on that shall serve tasks it has never seen.
+//! Several data sets as one, `A+B+C`, to pretrain an encoder for tasks that are not known yet.
 //!
-//! Labels are left out, because a class of one set means nothing in another, and so are all parts but those for training:
-//! images without a part are for training, as they are where a set stands alone.
+//! A mixture holds the images that [`Dataset::train_indices`] gives for each set, all as `train` and without labels,
+//! because a class of one set means nothing in another. A set that names no split therefore goes in whole: unlike
+//! pretraining on that set alone, no fifth of it is held out.
 
-use std::collections::HashSet;
 use std::path::Path;
 
-use super::dataset::Place;
-use super::{DataError, Dataset, Record, Split, open_named};
+use super::decode::DecodeOptions;
+use super::source::{PixelSource, SourceImage};
+use super::{DataError, Dataset, Record, Split};
 
 /// What stands between the names.
 const SEPARATOR: char = '+';
 
-/// The names of the sets, if `name` is that of a mixture: a path that exists is none, whatever is in its name.
+/// The images of several sources, one after another.
+struct Mixture {
+    sources: Vec<Box<dyn PixelSource>>,
+    /// Source and number of each image there.
+    images: Vec<(usize, usize)>,
+}
+
+impl PixelSource for Mixture {
+    fn read(&self, item: usize, options: &DecodeOptions) -> Result<SourceImage, DataError> {
+        let (source, item) = self.images[item];
+        self.sources[source].read(item, options)
+    }
+}
+
+/// The names of the sets if `name` is that of a mixture. A path that exists is not one, even with a `+` in it.
 pub(super) fn parts(name: &str) -> Option<Vec<&str>> {
     (name.contains(SEPARATOR) && !Path::new(name).exists()).then(|| name.split(SEPARATOR).collect())
 }
 
-/// What a person knows the data `name` by: of each set the folder or file, without where it happens to lie.
+/// A short name for the data `name`: the last part of each path.
 pub fn known_as(name: &str) -> String {
     let last = |part: &str| Path::new(part).file_name().map_or(part.into(), |name| name.to_string_lossy().into_owned());
     let names: Vec<String> = parts(name).unwrap_or(vec![name]).into_iter().map(last).collect();
     names.join(&SEPARATOR.to_string())
 }
 
-/// Opens the sets `parts`; those that are drawn, from `seed`.
+/// Mixes the sets `parts`, each opened by `open`.
 ///
 /// # Errors
-/// As for each of them alone; and two sets of phantoms, or one without training images.
-pub(super) fn open(name: &str, parts: &[&str], seed: u64) -> Result<Dataset, DataError> {
+/// Those of `open`, an empty name, and a set without training images.
+pub(super) fn open(
+    name: &str,
+    parts: &[&str],
+    open: impl Fn(&str) -> Result<Dataset, DataError>,
+) -> Result<Dataset, DataError> {
     let refused = |reason: String| DataError::Mixture { name: name.to_owned(), reason };
-    let mut mixture = Dataset::new(name.to_owned(), Vec::new());
-    for &part in parts {
+    let mut mixture = Mixture { sources: Vec::new(), images: Vec::new() };
+    let (mut records, mut skipped, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, &part) in parts.iter().enumerate() {
         if part.is_empty() {
             return Err(refused("a name is missing beside a +".to_owned()));
         }
-        let set = open_named(part, seed)?;
-        let train: HashSet<usize> = set.train_indices().into_iter().collect();
-        if set.phantoms.is_some() {
-            if mixture.phantoms.is_some() {
-                return Err(refused("phantoms can be in it once".to_owned()));
-            }
-            mixture.phantoms = set.phantoms;
+        let mut set = open(part)?;
+        let (train, known) = (set.train_indices(), known_as(part));
+        if train.is_empty() {
+            return Err(refused(format!("{part} has no training images")));
         }
-        let (before, arrays) = (mixture.len(), mixture.arrays.len());
-        let known = known_as(part);
-        let images = set.records.into_iter().zip(set.places).enumerate();
-        for (_, (record, place)) in images.filter(|(index, _)| train.contains(index)) {
-            let place = match place {
-                Place::Row { array, row } => Place::Row { array: array + arrays, row },
-                other => other,
-            };
-            let group = record.group.map(|group| format!("{known}/{group}"));
-            let name = format!("{known}/{}", record.name);
-            mixture.push(Record { name, label: None, split: Some(Split::Train), group }, place);
+        for index in train {
+            let Record { name, group, .. } = std::mem::take(&mut set.records[index]);
+            let group = group.map(|group| format!("{known}/{group}"));
+            let name = format!("{known}/{name}");
+            records.push(Record { name, label: None, split: Some(Split::Train), group });
+            mixture.images.push((source, set.items[index]));
         }
-        mixture.arrays.extend(set.arrays);
-        mixture.skipped.extend(set.skipped);
-        mixture.remarks.extend(set.remarks);
-        if mixture.len() == before {
-            return Err(refused(format!("{part} has no image for training")));
-        }
+        mixture.sources.push(set.source);
+        skipped.extend(set.skipped);
+        remarks.extend(set.remarks);
     }
-    Ok(mixture)
+    let mut dataset = Dataset::new(name.to_owned(), records, mixture);
+    (dataset.skipped, dataset.remarks) = (skipped, remarks);
+    Ok(dataset)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::open_named;
 
     #[test]
-    fn a_mixture_is_known_by_the_names_of_all_of_it() {
+    fn the_short_name_has_the_last_part_of_each_path() {
         assert_eq!(known_as("a/b/cifar10+c/x-rays.csv+phantoms:32"), "cifar10+x-rays.csv+phantoms:32");
         assert_eq!(known_as("a/b/cifar10"), "cifar10");
     }
 
     #[test]
-    fn images_of_all_sets_are_there_and_labels_are_not() {
+    fn a_mixture_has_the_training_images_of_all_sets_without_labels() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("own");
         std::fs::create_dir_all(path.join("a")).unwrap();
@@ -87,20 +99,19 @@ mod tests {
             picture.save(path.join("a").join(format!("{index}.png"))).unwrap();
         }
         let own = path.display().to_string();
-        let mixture = open_named(&format!("phantoms:16:24+{own}"), 1).unwrap();
-        let train = phantoms.indices(Some(Split::Train));
-        assert_eq!(mixture.len(), train.len() + 3);
+        let mixture = open_named(&format!("phantoms:16:24+{own}+phantoms:16:6"), 1).unwrap();
+        let train = phantoms.train_indices();
+        assert_eq!(mixture.len(), train.len() + 3 + 6);
         assert!(mixture.records.iter().all(|record| record.label.is_none() && record.split == Some(Split::Train)));
         assert_eq!(mixture.load(0).unwrap(), phantoms.load(train[0]).unwrap());
         assert_eq!(mixture.load(train.len()).unwrap(), phantoms.load(0).unwrap());
+        assert_eq!(mixture.load(train.len() + 3).unwrap(), phantoms.load(0).unwrap());
         assert!(mixture.records[train.len()].name.starts_with("own/"), "{}", mixture.records[train.len()].name);
     }
 
     #[test]
-    fn what_cannot_be_mixed_is_told() {
-        let message = |name: &str| open_named(name, 1).err().unwrap().to_string();
-        assert!(message("phantoms+phantoms").contains("once"));
-        assert!(message("phantoms+").contains("missing"));
-        assert!(message("phantoms+nowhere").contains("nowhere"));
+    fn an_empty_or_unknown_name_in_a_mixture_is_refused() {
+        assert!(matches!(open_named("phantoms+", 1), Err(DataError::Mixture { .. })));
+        assert!(matches!(open_named("phantoms+nowhere", 1), Err(DataError::Io { path, .. }) if path == "nowhere"));
     }
 }

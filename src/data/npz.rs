@@ -15,7 +15,6 @@ use npyz::{NpyFile, NpyHeader, TypeStr};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::budget::Budget;
-use super::dataset::Place;
 use super::labels::Written;
 use super::rows::{self, Order, Rows};
 use super::{DataError, Dataset, Record, Split, listing, words};
@@ -30,17 +29,18 @@ const NUMBER_LEN: u64 = 12;
 
 type Archive = ZipArchive<BufReader<File>>;
 
-/// The one `.npz` in a folder that holds no other visible file or folder, if so.
-pub(super) fn only_file(folder: &Path) -> Result<Option<PathBuf>, DataError> {
+/// Indexes a MedMNIST archive, or the archive in a folder that holds no other visible file or folder; `None` for
+/// anything else.
+pub(super) fn open(path: &Path) -> Result<Option<Dataset>, DataError> {
     let is_npz = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
-    Ok(match <[PathBuf; 1]>::try_from(listing::entries(folder)?) {
-        Ok([path]) if is_npz(&path) => Some(path),
-        _ => None,
-    })
+    let only = if path.is_dir() { listing::entries(path)? } else { vec![path.to_owned()] };
+    match <[PathBuf; 1]>::try_from(only) {
+        Ok([file]) if file.exists() && is_npz(&file) => index(&file).map(Some),
+        _ => Ok(None),
+    }
 }
 
-/// Indexes the images of a MedMNIST archive.
-pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
+fn index(path: &Path) -> Result<Dataset, DataError> {
     let file = open_regular(path).map_err(DataError::read)?;
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|error| DataError::malformed(path, "the archive", error, "a zip of .npy arrays"))?;
@@ -50,14 +50,13 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
     if parts.is_empty() {
         return Err(missing(path, "train_images", &present));
     }
-    let mut dataset = Dataset::new(path.display().to_string(), Vec::new());
     let (mut budget, mut written) = (Budget::new(path), Written::default());
+    let (mut records, mut arrays) = (Vec::new(), Vec::new());
     for part in parts {
         let part_name = part.name();
         let rows = image_rows(&mut archive, path, &format!("{part_name}_images"))?;
-        budget.take(rows.1 as u64, part_name.len() as u64 + NUMBER_LEN)?;
-        let array = dataset.arrays.len();
-        let count = rows.1;
+        let count = rows.count;
+        budget.take(count as u64, part_name.len() as u64 + NUMBER_LEN)?;
         let labels_name = format!("{part_name}_labels");
         if !present.contains(&labels_name) {
             return Err(missing(path, &labels_name, &present));
@@ -69,14 +68,14 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DataError> {
         } else {
             None
         };
-        dataset.arrays.push(rows.0);
+        arrays.push(rows);
         for (row, label) in labels.into_iter().enumerate() {
             written.push(Some(&label));
             let group = groups.as_ref().map(|groups| groups[row].clone()).filter(|group| !words::is_missing(group));
-            let record = Record { name: format!("{part_name}[{row}]"), label: None, split: Some(part), group };
-            dataset.push(record, Place::Row { array, row });
+            records.push(Record { name: format!("{part_name}[{row}]"), label: None, split: Some(part), group });
         }
     }
+    let mut dataset = Dataset::new(path.display().to_string(), records, arrays);
     written.label(&mut dataset);
     Ok(dataset)
 }
@@ -91,8 +90,8 @@ fn missing(path: &Path, array: &str, present: &[String]) -> DataError {
     DataError::MissingArray { path: path.display().to_string(), missing: array.to_owned(), found }
 }
 
-/// The images of one array and how many they are. A stored array is read where it lies, a compressed one is unpacked.
-fn image_rows(archive: &mut Archive, path: &Path, array: &str) -> Result<(Rows, usize), DataError> {
+/// The images of one array. A stored array is read where it lies, a compressed one is unpacked.
+fn image_rows(archive: &mut Archive, path: &Path, array: &str) -> Result<Rows, DataError> {
     let mut member = archive.by_name(&format!("{array}.npy")).map_err(|error| unreadable(path, array, error))?;
     let (stored, member_bytes) = (member.compression() == CompressionMethod::Stored, member.size());
     let start = member.data_start();
@@ -115,10 +114,8 @@ fn image_rows(archive: &mut Archive, path: &Path, array: &str) -> Result<(Rows, 
         Some(start) if stored => (File::open(path).map_err(DataError::io(path))?, start + header_bytes),
         _ => (rows::unpack(&mut member, pixel_bytes, path, array)?, 0),
     };
-    Ok((
-        Rows { path: path.to_path_buf(), file, offset, stride, width, height, channels, order: Order::Interleaved },
-        count,
-    ))
+    let path = path.to_path_buf();
+    Ok(Rows { path, file, offset, stride, count, width, height, channels, order: Order::Interleaved })
 }
 
 fn image_shape(header: &NpyHeader, path: &Path, array: &str) -> Result<(usize, usize, usize, usize), DataError> {

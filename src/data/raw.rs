@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
-
-use super::dataset::Place;
-use super::decode::{DecodeOptions, Decoded, RawFacts, SampleKind};
-use super::{DataError, Dataset, Remark, ValueRange, decode};
+use super::decode::{Decoded, RawFacts, SampleKind};
+use super::{Remark, ValueRange};
 
 /// Samples of one kind, over all images that were read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,42 +58,13 @@ impl Seen {
         remarks
     }
 
+    /// The samples by kind and bits.
+    pub fn samples(&self) -> Vec<RawSamples> {
+        self.counts().samples.into_values().collect()
+    }
+
     fn counts(&self) -> Counts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Dataset {
-    /// The samples of the image files that were read so far, by kind and bits.
-    pub fn raw_samples(&self) -> Vec<RawSamples> {
-        self.seen.counts().samples.into_values().collect()
-    }
-
-    /// What must be known of the image files that were read so far, see [`Seen::remarks`].
-    pub fn raw_remarks(&self) -> Vec<Remark> {
-        self.seen.remarks(self.decode.range)
-    }
-
-    /// The smallest and the largest raw value of the images `indices` that take a range; none where no image does.
-    ///
-    /// # Errors
-    /// When all such images have one value, which makes no range. Images that cannot be read are left out.
-    pub fn measure_range(&self, indices: &[usize]) -> Result<Option<ValueRange>, DataError> {
-        let options = DecodeOptions { measure: true, ..DecodeOptions::default() };
-        let facts = |&index: &usize| match self.places.get(index) {
-            Some(Place::File(path)) => decode::read(path, &options).ok().map(|decoded| decoded.raw),
-            _ => None,
-        };
-        let deep = indices.par_iter().filter_map(facts).filter(RawFacts::takes_range);
-        let limits = deep.map(|raw| [raw.low, raw.high]).reduce_with(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
-        let Some([low, high]) = limits else { return Ok(None) };
-        let range = ValueRange::new(low, high).map_err(|error| DataError::Malformed {
-            path: self.name.clone(),
-            what: "the range of raw values".to_owned(),
-            found: error.found,
-            expected: "two different values".to_owned(),
-        })?;
-        Ok(Some(range))
     }
 }
 

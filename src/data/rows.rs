@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::decode::DecodeOptions;
+use super::source::{PixelSource, SourceImage};
 use super::{DataError, Image};
 
 /// Bytes that one compressed array may unpack to. The largest MedMNIST part at 224×224 takes 13.5 GB.
@@ -31,6 +33,8 @@ pub(super) struct Rows {
     pub offset: u64,
     /// Bytes from one row's pixels to the next's.
     pub stride: u64,
+    /// Number of images.
+    pub count: usize,
     pub width: usize,
     pub height: usize,
     pub channels: usize,
@@ -47,6 +51,20 @@ impl Rows {
             pixels = (0..area).flat_map(|i| (0..self.channels).map(move |c| c * area + i)).map(|i| pixels[i]).collect();
         }
         Ok(Image { width: self.width, height: self.height, channels: self.channels, pixels })
+    }
+}
+
+/// The images of several arrays, one array after another.
+impl PixelSource for Vec<Rows> {
+    fn read(&self, item: usize, _: &DecodeOptions) -> Result<SourceImage, DataError> {
+        let mut row = item;
+        for rows in self {
+            if row < rows.count {
+                return rows.image(row).map(SourceImage::Pixels);
+            }
+            row -= rows.count;
+        }
+        unreachable!("item {item} is within the index, which has as many images as the arrays")
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::remark::Remark;
-use super::{DataError, Dataset, Image, ImageDigest, evenly_spread};
+use super::decode::{DecodeOptions, RawFacts};
+use super::source::SourceImage;
+use super::{DataError, Dataset, Image, ImageDigest, Remark, ValueRange, evenly_spread};
 
 /// What one look at an image's pixels tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +49,15 @@ impl Dataset {
             facts
         };
         let looked: Vec<Result<Facts, DataError>> = (0..len).into_par_iter().map(look).collect();
-        let (records, places) = (std::mem::take(&mut self.records), std::mem::take(&mut self.places));
+        let (records, items) = (std::mem::take(&mut self.records), std::mem::take(&mut self.items));
         let mut facts = Vec::with_capacity(len);
         let mut first_error = None;
-        for ((record, place), looked) in records.into_iter().zip(places).zip(looked) {
+        for ((record, item), looked) in records.into_iter().zip(items).zip(looked) {
             match looked {
                 Ok(found) => {
                     facts.push(found);
-                    self.push(record, place);
+                    self.records.push(record);
+                    self.items.push(item);
                 }
                 Err(error) => {
                     self.skipped.push((record.name, error.to_string()));
@@ -90,6 +92,28 @@ impl Dataset {
         }
     }
 
+    /// The smallest and the largest raw value of the images `indices` that take a range; none where no image does.
+    ///
+    /// # Errors
+    /// When all such images have one value, which makes no range. Images that cannot be read are left out.
+    pub fn measure_range(&self, indices: &[usize]) -> Result<Option<ValueRange>, DataError> {
+        let options = DecodeOptions { measure: true, ..DecodeOptions::default() };
+        let facts = |&index: &usize| match self.read(index, &options) {
+            Ok(SourceImage::File(decoded)) => Some(decoded.raw),
+            _ => None,
+        };
+        let deep = indices.par_iter().filter_map(facts).filter(RawFacts::takes_range);
+        let limits = deep.map(|raw| [raw.low, raw.high]).reduce_with(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
+        let Some([low, high]) = limits else { return Ok(None) };
+        let range = ValueRange::new(low, high).map_err(|error| DataError::Malformed {
+            path: self.name.clone(),
+            what: "the range of raw values".to_owned(),
+            found: error.found,
+            expected: "two different values".to_owned(),
+        })?;
+        Ok(Some(range))
+    }
+
     fn remark_on_grey(&mut self, facts: &[Facts]) {
         let stored_in_colour = facts.iter().any(|fact| fact.channels == 3);
         if stored_in_colour && facts.iter().all(|fact| fact.grey) {
@@ -118,16 +142,24 @@ impl Dataset {
 mod tests {
     use super::*;
     use crate::data::Record;
-    use crate::data::dataset::Place;
+    use crate::data::source::{ImageFiles, PixelSource};
 
     /// Files that are not there.
     fn unreadable(count: usize) -> Dataset {
-        let mut dataset = Dataset::new("made up".to_owned(), Vec::new());
-        for index in 0..count {
-            let record = Record { name: index.to_string(), label: None, split: None, group: None };
-            dataset.push(record, Place::File(format!("nowhere/{index}.png").into()));
+        let records = (0..count).map(|index| Record { name: index.to_string(), ..Record::default() }).collect();
+        let files = (0..count).map(|index| format!("nowhere/{index}.png").into()).collect();
+        Dataset::new("made up".to_owned(), records, ImageFiles(files))
+    }
+
+    struct ItemTenIsBroken;
+
+    impl PixelSource for ItemTenIsBroken {
+        fn read(&self, item: usize, _: &DecodeOptions) -> Result<SourceImage, DataError> {
+            let image = Image { width: 1, height: 1, channels: 1, pixels: vec![0] };
+            (item != 10)
+                .then_some(SourceImage::Pixels(image))
+                .ok_or(DataError::Empty { path: "10".into(), expected: "" })
         }
-        dataset
     }
 
     #[test]
@@ -139,13 +171,13 @@ mod tests {
 
     #[test]
     fn a_sample_is_spread_over_what_can_be_read() {
-        let mut dataset = crate::data::open_named("phantoms:16:40", 1).unwrap();
-        let all = dataset.indices(None);
-        assert_eq!(dataset.readable_spread(&all, 4), (evenly_spread(&all, 4), Vec::new()));
-        dataset.places[10] = Place::File("nowhere/10.png".into());
+        let dataset = Dataset::new("made up".to_owned(), vec![Record::default(); 40], ItemTenIsBroken);
+        let mut all = dataset.indices(None);
         let (chosen, skipped) = dataset.readable_spread(&all, 4);
         assert!(chosen.len() == 4 && !chosen.contains(&10), "{chosen:?}");
         assert_eq!(skipped.len(), 1);
+        all.remove(10);
+        assert_eq!(dataset.readable_spread(&all, 4), (evenly_spread(&all, 4), Vec::new()));
         assert_eq!(unreadable(3).readable_spread(&[0, 1, 2], 2).0, Vec::<usize>::new());
     }
 }

@@ -1,34 +1,23 @@
-//! How large an image may be, checked before anything is allocated for it.
-//!
-//! The largest images of the trades that this program is for fit: a mammogram of 4,096 × 6,144 at 16 bits, a retina
-//! photograph of 50 million pixels in colour, a telephone's picture of 64. The scan of a whole slide does not: cut it
-//! into tiles first.
+//! Memory of decoding, checked before anything is allocated for an image.
 
 use std::cell::Cell;
 use std::sync::{Mutex, PoisonError};
 
 use image::Limits;
-use macula_edge::image::SIDE_MAX;
 
+use super::limits::{BYTES_MAX, is_allowed};
 use super::refusal::Refusal;
 
-/// Pixels an image may have: 2²⁶, as 8,192 × 8,192.
-pub const PIXELS_MAX: u64 = 1 << 26;
-
-/// Bytes that decoding one image may take at once, beside the file itself: 384 MiB. That is 6 for each of
-/// [`PIXELS_MAX`]: 16-bit colour, or 8-bit colour and its turned copy.
-pub const BYTES_MAX: u64 = 6 * PIXELS_MAX;
-
 /// Bytes that decoding one image may take while other threads decode theirs: 64 MiB, a colour photograph of 22 million
-/// pixels. Those that take more are decoded one at a time, so that memory does not grow with the threads by
-/// [`BYTES_MAX`] each.
+/// pixels. Images that take more are decoded one at a time, so that memory does not grow by [`BYTES_MAX`] per thread.
 const BYTES_BESIDE_OTHERS: u64 = 1 << 26;
 
 thread_local! {
     static ALLOWED: Cell<u64> = const { Cell::new(BYTES_MAX) };
 }
 
-/// Runs `decode`, which asks [`check`] before it allocates; again, and alone, if the image takes much.
+/// Runs `decode`, which calls [`check`] before it allocates. If the image takes too much to be decoded beside others, runs
+/// it again while no other large image is decoded.
 pub(super) fn one_large_at_a_time<T>(decode: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
     static LARGE: Mutex<()> = Mutex::new(());
     ALLOWED.set(BYTES_BESIDE_OTHERS);
@@ -39,15 +28,6 @@ pub(super) fn one_large_at_a_time<T>(decode: impl Fn() -> Result<T, Refusal>) ->
     }
     let _alone = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
     decode()
-}
-
-/// Bytes an image file may have: 16-bit colour of the most pixels, not compressed.
-pub const FILE_BYTES_MAX: u64 = BYTES_MAX;
-
-/// Whether an image may have this size: no side is 0 or beyond what can be resized, and the area has a limit.
-pub fn is_allowed(width: u64, height: u64) -> bool {
-    let sides = 1..=SIDE_MAX as u64;
-    sides.contains(&width) && sides.contains(&height) && width * height <= PIXELS_MAX
 }
 
 /// Refuses an image that is too large, or whose decoding takes `bytes_per_pixel` of memory and thereby too much.
@@ -70,7 +50,7 @@ pub(super) fn check_bytes(width: u64, height: u64, bytes: u64) -> Result<(), Ref
     }
 }
 
-/// What a decoder of the `image` crate may allocate for itself.
+/// Limits on what a decoder of the `image` crate allocates.
 pub(super) fn limits() -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(BYTES_MAX);

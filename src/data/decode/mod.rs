@@ -10,6 +10,7 @@ mod fence;
 mod format;
 mod gif;
 mod jpeg;
+mod limits;
 mod orientation;
 mod png;
 mod pnm;
@@ -25,8 +26,8 @@ use super::{DataError, Image};
 use crate::files;
 use refusal::Refusal;
 
-pub use budget::{BYTES_MAX, FILE_BYTES_MAX, PIXELS_MAX, is_allowed};
 pub use format::{FORMAT_NAMES, Format, PREFIX_LEN, format_of, format_of_file, is_image, unread_format_of};
+pub use limits::{BYTES_MAX, FILE_BYTES_MAX, PIXELS_MAX, is_allowed};
 pub use range::{EncoderRange, RangeError, ValueRange};
 pub use samples::{RawFacts, SampleKind};
 

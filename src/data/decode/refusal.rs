@@ -1,7 +1,7 @@
 //! Why one image is not read, before it is known what the image is called.
 
 use super::super::DataError;
-use super::budget::{BYTES_MAX, PIXELS_MAX};
+use super::limits::{BYTES_MAX, PIXELS_MAX};
 
 /// What a reader of one format says.
 #[derive(Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ mod anatomy;
 mod canvas;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::budget::Budget;
-use super::dataset::Place;
+use super::decode::DecodeOptions;
+use super::source::{PixelSource, SourceImage};
 use super::{DataError, Dataset, Image, Record, Split};
 use crate::rng::Rng;
 use canvas::Canvas;
@@ -29,14 +29,14 @@ const NAME_LEN: u64 = 24;
 const TEST_EVERY: usize = 5;
 
 /// What is drawn.
-pub(crate) struct Phantoms {
+struct Phantoms {
     size: usize,
     count: usize,
     seed: u64,
 }
 
 /// Size and count of `phantoms[:SIZE[:COUNT]]`; `None` where `name` is something else.
-pub(super) fn parse_name(name: &str) -> Option<Result<(usize, usize), DataError>> {
+fn parse_name(name: &str) -> Option<Result<(usize, usize), DataError>> {
     let mut parts = name.split(':');
     if parts.next() != Some("phantoms") {
         return None;
@@ -56,25 +56,33 @@ pub(super) fn parse_name(name: &str) -> Option<Result<(usize, usize), DataError>
     Some(parsed.map_err(|reason| DataError::PhantomName { name: name.to_owned(), reason }))
 }
 
-/// The phantoms of `seed`: classes in turn, so that any count is as balanced as it can be.
-pub(super) fn open(name: &str, (size, count): (usize, usize), seed: u64) -> Result<Dataset, DataError> {
+/// The phantoms of `seed`, with classes in turn, so that any count is as balanced as it can be; `None` if `name` is not
+/// `phantoms[:SIZE[:COUNT]]`.
+pub(super) fn open(name: &str, seed: u64) -> Result<Option<Dataset>, DataError> {
+    let Some((size, count)) = parse_name(name).transpose()? else { return Ok(None) };
     let phantoms = Phantoms { size, count, seed };
     let classes = anatomy::CLASSES.len();
     Budget::new(Path::new(name)).take(count as u64, NAME_LEN)?;
-    let mut dataset = Dataset::new(name.to_owned(), anatomy::CLASSES.iter().map(|class| class.0.to_owned()).collect());
-    dataset.phantoms = Some(Arc::new(phantoms));
-    for index in 0..count {
+    let record = |index: usize| {
         let label = index % classes;
         let split = if (index / classes) % TEST_EVERY == TEST_EVERY - 1 { Split::Test } else { Split::Train };
         let name = format!("{}[{index}]", anatomy::CLASSES[label].0);
-        dataset.push(Record { name, label: Some(label), split: Some(split), group: None }, Place::Phantom(index));
+        Record { name, label: Some(label), split: Some(split), group: None }
+    };
+    let mut dataset = Dataset::new(name.to_owned(), (0..count).map(record).collect(), phantoms);
+    dataset.class_names = anatomy::CLASSES.iter().map(|class| class.0.to_owned()).collect();
+    Ok(Some(dataset))
+}
+
+impl PixelSource for Phantoms {
+    fn read(&self, item: usize, _: &DecodeOptions) -> Result<SourceImage, DataError> {
+        Ok(SourceImage::Pixels(self.draw(item)))
     }
-    Ok(dataset)
 }
 
 impl Phantoms {
     /// Draws one phantom, `[size, size, 1]`: always the same one for the same seed, size and item.
-    pub fn draw(&self, item: usize) -> Image {
+    fn draw(&self, item: usize) -> Image {
         debug_assert!(item < self.count);
         let mut rng = Rng::for_item(self.seed, "phantom", 0, item as u64);
         let mut canvas = Canvas::new(self.size);

@@ -1,0 +1,49 @@
+//! Opens a data set of any kind: the one place that asks each kind whether a name or a path is its own.
+
+use std::path::Path;
+
+use super::{DataError, Dataset, cifar, decode, folder, idx, manifest, mixture, npz, phantoms};
+
+/// Opens the data set at a path, or gives `None` if the path is not of this kind.
+type OpenFormat = fn(&Path) -> Result<Option<Dataset>, DataError>;
+
+/// The kinds of data sets on disk, asked in this order; a folder is a folder of images if no other kind takes it.
+const FORMATS: [(&str, OpenFormat); 5] = [
+    ("a CIFAR binary folder", cifar::open),
+    ("an IDX file (plain or .gz)", idx::open),
+    ("a MedMNIST .npz", npz::open),
+    ("a .csv manifest", manifest::open),
+    ("a folder of images", folder::open),
+];
+
+/// Opens a data set by name: `phantoms[:SIZE[:COUNT]]` draws phantoms from `seed`, `A+B` is a mixture of the training
+/// images of several data sets, without their labels; everything else is a path for [`open`].
+pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
+    let open_one = |name: &str| match phantoms::open(name, seed)? {
+        Some(dataset) => Ok(dataset),
+        None => open(Path::new(name)),
+    };
+    match mixture::parts(name) {
+        Some(parts) => mixture::open(name, &parts, open_one),
+        None => open_one(name),
+    }
+}
+
+/// Opens the data set at `path`. [`FORMATS`] lists the kinds.
+///
+/// Only the index is read and checked: a broken image is found when it is loaded, or by [`Dataset::check`].
+///
+/// # Errors
+/// If there is nothing at `path`, or it is of no known kind, or its index is faulty.
+pub fn open(path: &Path) -> Result<Dataset, DataError> {
+    for (_, open_format) in FORMATS {
+        if let Some(dataset) = open_format(path)? {
+            return Ok(dataset);
+        }
+    }
+    std::fs::metadata(path).map_err(DataError::io(path))?;
+    let is_image = decode::format_of_file(path)?.is_some();
+    let found = if is_image { "one image" } else { "a file of unknown kind" };
+    let expected = FORMATS.map(|(kind, _)| kind).join(", ");
+    Err(DataError::NotRecognised { path: path.display().to_string(), found: found.to_owned(), expected })
+}

@@ -1,0 +1,34 @@
+//! Where the pixels of a data set come from.
+
+use std::path::PathBuf;
+
+use super::decode::{self, DecodeOptions, Decoded};
+use super::{DataError, Image};
+
+/// Reads the images of one data set by number.
+///
+/// Every kind of data set has one: files ([`ImageFiles`]), arrays of fixed-size rows (`Vec<Rows>`), phantoms, mixtures.
+/// Image `item` is the same picture on every call, and any number of threads may call [`PixelSource::read`] at once.
+pub trait PixelSource: Send + Sync {
+    /// Reads image `item`, counted from 0 in the order in which the data set was opened.
+    ///
+    /// `options` matters only where a source decodes image files.
+    fn read(&self, item: usize, options: &DecodeOptions) -> Result<SourceImage, DataError>;
+}
+
+/// An image as its source gives it.
+pub enum SourceImage {
+    /// Decoded from an image file, with what the file says of its samples.
+    File(Decoded),
+    /// Pixels that were 8-bit from the start.
+    Pixels(Image),
+}
+
+/// One image file for each item.
+pub(super) struct ImageFiles(pub Vec<PathBuf>);
+
+impl PixelSource for ImageFiles {
+    fn read(&self, item: usize, options: &DecodeOptions) -> Result<SourceImage, DataError> {
+        decode::read(&self.0[item], options).map(SourceImage::File)
+    }
+}
