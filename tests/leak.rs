@@ -66,7 +66,7 @@ fn training_and_evaluation_divide_a_set_without_splits_alike() {
     train(&config, &run, false).unwrap();
     let dataset = data::open(&images).unwrap();
     let digests = digests(&dataset);
-    let division = data::divide(&dataset, &digests);
+    let division = data::train_test_split(&dataset, &digests);
     assert_eq!((division.train.len(), division.test.len()), (20, 4));
     let record = TrainingImages::of_run(&run).unwrap().unwrap();
     let expected: Vec<ImageDigest> = division.train.iter().map(|&index| digests[index].1).collect();

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use rayon::prelude::*;
 
 use crate::data::decode::{self, DecodeOptions};
-use crate::data::{self, Dataset, Remark, Seen, ValueRange};
+use crate::data::{self, Dataset, DecodeStats, Remark, ValueRange};
 
 pub use crate::data::decode::EncoderRange;
 use crate::device::NamedImage;
@@ -93,15 +93,15 @@ impl ImageArgs {
 
     /// Decodes image files, in order. What must be known of them is printed, unless `quiet`.
     pub fn read(&self, paths: &[PathBuf], encoder: EncoderRange, quiet: bool) -> anyhow::Result<Vec<NamedImage>> {
-        let (options, seen) = (self.options(encoder)?, Seen::default());
+        let (options, stats) = (self.options(encoder)?, DecodeStats::default());
         let read = |path: &PathBuf| {
             let decoded = decode::read(path, &options)?;
-            seen.add(&decoded);
+            stats.add(&decoded);
             Ok(NamedImage { name: path.display().to_string(), image: decoded.image })
         };
         let images = paths.par_iter().map(read).collect::<anyhow::Result<_>>()?;
         if !quiet && !options.measure {
-            print_remarks(&seen.remarks(self.stated()));
+            print_remarks(&stats.remarks(self.stated()));
         }
         Ok(images)
     }

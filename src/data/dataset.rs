@@ -1,7 +1,7 @@
 //! A data set: an index in memory, with pixels that are read when they are needed.
 
 use super::decode::DecodeOptions;
-use super::raw::{RawSamples, Seen};
+use super::decode_stats::{DecodeStats, RawSamples};
 use super::source::{PixelSource, SourceImage};
 use super::{DataError, Image, Record, Remark, Split};
 
@@ -19,7 +19,7 @@ pub struct Dataset {
     pub remarks: Vec<Remark>,
     /// How its image files are read. It does not affect sources of 8-bit pixels.
     pub decode: DecodeOptions,
-    seen: Seen,
+    decode_stats: DecodeStats,
     pub(super) source: Box<dyn PixelSource>,
     /// Number of each image in `source`.
     pub(super) items: Vec<usize>,
@@ -36,7 +36,7 @@ impl Dataset {
             skipped: Vec::new(),
             remarks: Vec::new(),
             decode: DecodeOptions::default(),
-            seen: Seen::default(),
+            decode_stats: DecodeStats::default(),
             source: Box::new(source),
         }
     }
@@ -66,7 +66,7 @@ impl Dataset {
     pub fn load(&self, index: usize) -> Result<Image, DataError> {
         Ok(match self.read(index, &self.decode)? {
             SourceImage::File(decoded) => {
-                self.seen.add(&decoded);
+                self.decode_stats.add(&decoded);
                 decoded.image
             }
             SourceImage::Pixels(image) => image,
@@ -81,12 +81,12 @@ impl Dataset {
 
     /// The samples of the image files read so far, by kind and bits.
     pub fn raw_samples(&self) -> Vec<RawSamples> {
-        self.seen.samples()
+        self.decode_stats.samples()
     }
 
-    /// Remarks on the image files read so far, see [`Seen::remarks`].
+    /// Remarks on the image files read so far, see [`DecodeStats::remarks`].
     pub fn raw_remarks(&self) -> Vec<Remark> {
-        self.seen.remarks(self.decode.range)
+        self.decode_stats.remarks(self.decode.range)
     }
 
     /// The images of one split, or all with `None`, in index order.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Dataset, Facts, ImageDigest};
+use super::{Dataset, ImageDigest, ImageFacts};
 
 /// The groups of equal images, each in index order, ordered by their first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Duplicates {
 }
 
 /// Finds equal images by their digests; `facts` are those of [`Dataset::check`].
-pub fn find_duplicates(dataset: &Dataset, facts: &[Facts]) -> Duplicates {
+pub fn find_duplicates(dataset: &Dataset, facts: &[ImageFacts]) -> Duplicates {
     let mut first_seen: HashMap<ImageDigest, usize> = HashMap::new();
     let mut equal_to: Vec<Vec<usize>> = vec![Vec::new(); facts.len()];
     for (index, fact) in facts.iter().enumerate() {

@@ -33,7 +33,7 @@ pub(super) fn parts(name: &str) -> Option<Vec<&str>> {
 }
 
 /// A short name for the data `name`: the last part of each path.
-pub fn known_as(name: &str) -> String {
+pub fn short_name(name: &str) -> String {
     let last = |part: &str| Path::new(part).file_name().map_or(part.into(), |name| name.to_string_lossy().into_owned());
     let names: Vec<String> = parts(name).unwrap_or(vec![name]).into_iter().map(last).collect();
     names.join(&SEPARATOR.to_string())
@@ -56,7 +56,7 @@ pub(super) fn open(
             return Err(refused("a name is missing beside a +".to_owned()));
         }
         let mut set = open(part)?;
-        let (train, known) = (set.train_indices(), known_as(part));
+        let (train, known) = (set.train_indices(), short_name(part));
         if train.is_empty() {
             return Err(refused(format!("{part} has no training images")));
         }
@@ -83,8 +83,8 @@ mod tests {
 
     #[test]
     fn the_short_name_has_the_last_part_of_each_path() {
-        assert_eq!(known_as("a/b/cifar10+c/x-rays.csv+phantoms:32"), "cifar10+x-rays.csv+phantoms:32");
-        assert_eq!(known_as("a/b/cifar10"), "cifar10");
+        assert_eq!(short_name("a/b/cifar10+c/x-rays.csv+phantoms:32"), "cifar10+x-rays.csv+phantoms:32");
+        assert_eq!(short_name("a/b/cifar10"), "cifar10");
     }
 
     #[test]

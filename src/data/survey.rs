@@ -11,7 +11,7 @@ use super::{DataError, Dataset, Image, ImageDigest, Remark, ValueRange, evenly_s
 
 /// What one look at an image's pixels tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct ImageFacts {
     /// Pixels a row.
     pub width: usize,
     /// Rows.
@@ -24,7 +24,7 @@ pub struct Facts {
     pub digest: ImageDigest,
 }
 
-impl Facts {
+impl ImageFacts {
     fn of(image: &Image) -> Self {
         let Image { width, height, channels, .. } = *image;
         Self { width, height, channels, grey: image.is_grey(), digest: ImageDigest::of(image) }
@@ -38,17 +38,21 @@ impl Dataset {
     /// With `strict` the first unreadable one by index is the error, and so is what the reader itself
     /// has skipped. `progress` is called with the number done so far and the number of all,
     /// from any thread.
-    pub fn check(&mut self, strict: bool, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Vec<Facts>, DataError> {
+    pub fn check(
+        &mut self,
+        strict: bool,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Vec<ImageFacts>, DataError> {
         if strict && let Some((name, reason)) = self.skipped.first() {
             return Err(DataError::Decode { name: name.clone(), reason: reason.clone() });
         }
         let (done, len) = (AtomicUsize::new(0), self.len());
         let look = |index| {
-            let facts = self.load(index).map(|image| Facts::of(&image));
+            let facts = self.load(index).map(|image| ImageFacts::of(&image));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, len);
             facts
         };
-        let looked: Vec<Result<Facts, DataError>> = (0..len).into_par_iter().map(look).collect();
+        let looked: Vec<Result<ImageFacts, DataError>> = (0..len).into_par_iter().map(look).collect();
         let (records, items) = (std::mem::take(&mut self.records), std::mem::take(&mut self.items));
         let mut facts = Vec::with_capacity(len);
         let mut first_error = None;
@@ -114,7 +118,7 @@ impl Dataset {
         Ok(Some(range))
     }
 
-    fn remark_on_grey(&mut self, facts: &[Facts]) {
+    fn remark_on_grey(&mut self, facts: &[ImageFacts]) {
         let stored_in_colour = facts.iter().any(|fact| fact.channels == 3);
         if stored_in_colour && facts.iter().all(|fact| fact.grey) {
             self.remarks.push(Remark::GreyInColour { images: facts.len() });

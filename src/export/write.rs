@@ -6,7 +6,7 @@ use super::blobs::{F16_BLOB_FILE, INT8_BLOB_FILE, MadeBlob};
 use super::onnx::{OnnxError, to_onnx};
 use super::parity::{Candidate, F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, Sample, compare};
 use crate::encoder::{Embedder, FoldedEncoder};
-use crate::files::{WriteError, write_json, write_whole};
+use crate::files::{WriteError, write_atomic, write_json};
 use crate::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, RuntimeError, encode};
 
 /// Name of the f32 file in the folder of an export.
@@ -111,7 +111,7 @@ pub fn export(
         let path = folder.join(name);
         match made.iter().find(|(made, _)| *made == path).filter(|_| parity.passed) {
             Some((_, bytes)) => {
-                write_whole(&path, bytes)?;
+                write_atomic(&path, bytes)?;
                 written.push((path, bytes.len()));
             }
             None => remove(&path)?,

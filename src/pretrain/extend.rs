@@ -11,7 +11,7 @@ use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, CONFIG, RunFolder};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::nn::schedule::learning_rate_at;
 
 /// Learning rate of the step after `step` steps.
@@ -51,11 +51,11 @@ pub fn extend(out: &Path, epochs: u64) -> Result<PretrainConfig, PretrainError> 
             // These are statistics of the encoder as it was; the last epoch measures them again.
             checkpoint.tensors.retain(|tensor| !tensor.name.starts_with("corpus."));
         }
-        write_whole(&path, &checkpoint.to_bytes())?;
+        write_atomic(&path, &checkpoint.to_bytes())?;
     }
     // Second: a call that was cut off here is repeated and finds the checkpoint extended.
     let config = checkpoint.progress.config;
-    write_whole(&folder.file(CONFIG), config.to_toml().as_bytes())?;
+    write_atomic(&folder.file(CONFIG), config.to_toml().as_bytes())?;
     Ok(config)
 }
 

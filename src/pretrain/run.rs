@@ -9,7 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::config::PretrainConfig;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, RunFolder};
-use crate::data::{Preprocessing, known_as};
+use crate::data::{Preprocessing, short_name};
 use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Network};
 use crate::models;
 
@@ -88,9 +88,9 @@ impl Run {
             .collect();
         checkpoint.tensors.retain(|tensor| kept.contains(&tensor.name) || tensor.name.starts_with("corpus."));
         let config = &mut checkpoint.progress.config;
-        config.data = known_as(&config.data);
+        config.data = short_name(&config.data);
         if let Some(init) = &mut config.init {
-            init.encoder = known_as(&init.encoder);
+            init.encoder = short_name(&init.encoder);
         }
         Ok(checkpoint.to_bytes())
     }

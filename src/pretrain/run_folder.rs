@@ -16,7 +16,7 @@ use super::config::PretrainConfig;
 use super::metrics::{EpochLine, Line};
 use super::run_error::RunError;
 use super::training_images::TRAINING_IMAGES;
-use crate::files::{TEXT_MAX, read_text_bounded, write_whole};
+use crate::files::{TEXT_MAX, read_text_bounded, write_atomic};
 
 /// Name of the checkpoint in a run folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -46,7 +46,7 @@ impl RunFolder {
             return Err(RunError::NotEmpty { path: path.display().to_string() });
         }
         let folder = Self { path: path.to_owned(), created };
-        if let Err(error) = write_whole(&folder.file(CONFIG), config.to_toml().as_bytes()) {
+        if let Err(error) = write_atomic(&folder.file(CONFIG), config.to_toml().as_bytes()) {
             folder.discard();
             return Err(error.into());
         }

@@ -26,7 +26,7 @@ use super::transfer::starting_network;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Preprocessing};
 use crate::encoder::{CorpusStatistics, Network};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::objective::Objective;
 use crate::rng::Rng;
 
@@ -465,7 +465,7 @@ impl<'a> Trainer<'a> {
         let mut tensors = self.learner.tensors();
         tensors.extend(self.corpus.iter().flat_map(corpus_tensors));
         let checkpoint = Checkpoint { progress: self.progress.clone(), tensors };
-        Ok(write_whole(&self.folder.file(CHECKPOINT), &checkpoint.to_bytes())?)
+        Ok(write_atomic(&self.folder.file(CHECKPOINT), &checkpoint.to_bytes())?)
     }
 
     fn time(&mut self, started: Instant, steps: u64, epoch: u64) -> Result<(), PretrainError> {

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::run_error::RunError;
 use crate::data::ImageDigest;
-use crate::files::{read_bounded, write_whole};
+use crate::files::{read_bounded, write_atomic};
 
 /// Name of the record in a run folder.
 pub const TRAINING_IMAGES: &str = "training-images.json";
@@ -101,7 +101,7 @@ impl TrainingImages {
     /// When it cannot be written whole.
     pub fn write(&self, run: &Path) -> Result<(), RunError> {
         let bytes = serde_json::to_vec(self).expect("a record is plain JSON");
-        Ok(write_whole(&run.join(TRAINING_IMAGES), &bytes)?)
+        Ok(write_atomic(&run.join(TRAINING_IMAGES), &bytes)?)
     }
 
     /// SHA-256 over the digests in their order, in hexadecimal.

@@ -14,7 +14,7 @@ use super::error::PretrainError;
 use super::observer::{Event, Observer};
 use super::run_folder::RunFolder;
 use super::training_images::{TRAINING_IMAGES, TrainingImages, sha256};
-use crate::data::{self, Dataset, Division, ImageDigest, Loader, Preprocessing, ResizeFilter};
+use crate::data::{self, Dataset, ImageDigest, Loader, Preprocessing, ResizeFilter, TrainTestSplit};
 use crate::rng::Rng;
 
 /// Images read between two reports.
@@ -118,9 +118,12 @@ impl<'a> ImageSet<'a> {
     }
 
     /// Divides the readable images into those to train on and those to test on.
-    pub fn divided(&self, dataset: &Dataset) -> Division {
+    pub fn divided(&self, dataset: &Dataset) -> TrainTestSplit {
         let images = self.readable.iter().zip(self.digests());
-        data::divide(dataset, &images.map(|(&position, digest)| (self.indices[position], digest)).collect::<Vec<_>>())
+        data::train_test_split(
+            dataset,
+            &images.map(|(&position, digest)| (self.indices[position], digest)).collect::<Vec<_>>(),
+        )
     }
 
     /// Leaves only those whose indices are in `kept`, which is in order.

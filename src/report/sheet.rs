@@ -6,7 +6,7 @@ use std::path::Path;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 use crate::data::{DataError, Dataset, Image, Preprocessing};
-use crate::files::{WriteError, write_whole};
+use crate::files::{WriteError, write_atomic};
 use crate::rng::Rng;
 
 /// White pixels between tiles.
@@ -75,7 +75,7 @@ pub fn write_png(path: &Path, image: &Image) -> Result<(), SheetError> {
     PngEncoder::new(&mut bytes)
         .write_image(&image.pixels, image.width as u32, image.height as u32, colour)
         .map_err(|source| SheetError::Encode { path: path.display().to_string(), source })?;
-    Ok(write_whole(path, &bytes.into_inner())?)
+    Ok(write_atomic(path, &bytes.into_inner())?)
 }
 
 fn paste(sheet: &mut Image, tile: &Image, left: usize, top: usize) {

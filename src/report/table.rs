@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::text::{left, widest};
-use crate::files::{WriteError, write_whole};
+use crate::files::{WriteError, write_atomic};
 
 /// Cells by row, under names of columns.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -55,7 +55,7 @@ impl Table {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_csv(&self, path: &Path) -> Result<(), WriteError> {
-        write_whole(path, &self.csv())
+        write_atomic(path, &self.csv())
     }
 }
 

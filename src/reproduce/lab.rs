@@ -252,7 +252,7 @@ fn keep(folder: &Path, kept: &Path) -> Result<(), ReproduceError> {
     std::fs::create_dir_all(kept).map_err(failed)?;
     for name in [CONFIG, CHECKPOINT] {
         let bytes = std::fs::read(folder.join(name)).map_err(failed)?;
-        crate::files::write_whole(&kept.join(name), &bytes)?;
+        crate::files::write_atomic(&kept.join(name), &bytes)?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub use lab::{Lab, Scale};
 
 use crate::data::{DataError, Image};
 use crate::evaluate::EvaluateError;
-use crate::files::{WriteError, write_whole};
+use crate::files::{WriteError, write_atomic};
 use crate::pretrain::{PretrainError, RunError};
 use crate::report::chart::{Chart, ChartError};
 use crate::report::sheet::{SheetError, write_png};
@@ -214,7 +214,7 @@ impl Findings {
         }
         for (name, chart) in &self.charts {
             written.push(path(name, "svg"));
-            write_whole(&path(name, "svg"), chart.svg()?.as_bytes())?;
+            write_atomic(&path(name, "svg"), chart.svg()?.as_bytes())?;
         }
         for (name, picture) in &self.pictures {
             written.push(path(name, "png"));

@@ -139,7 +139,7 @@ mod with_onnx {
     use crate::encoder::Embedder;
     use crate::encoders;
     use crate::export::{CORPUS_IMAGES, F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE};
-    use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_whole};
+    use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_atomic};
     use crate::models;
     use crate::report::text;
     use crate::runtime::self_contained;
@@ -217,7 +217,7 @@ mod with_onnx {
             MakeError::Made(error) if error.is_check() => CheckFailed(error.to_string()).into(),
             error => anyhow::Error::from(error),
         })?;
-        write_whole(&args.out, bundle.bytes())?;
+        write_atomic(&args.out, bundle.bytes())?;
         report(&args, &bundle)
     }
 

@@ -12,7 +12,7 @@ use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::overwrite::ForceArgs;
 use crate::cli::progress::style;
 use crate::data::decode::RawFacts;
-use crate::data::{self, Dataset, Duplicates, Facts, RawSamples, Split};
+use crate::data::{self, Dataset, Duplicates, ImageFacts, RawSamples, Split};
 use crate::report::sheet;
 use crate::report::text::{count, left, shown, shown_path, widest};
 
@@ -113,7 +113,7 @@ fn group_names(dataset: &Dataset, group: &[usize]) -> Vec<String> {
     group.iter().map(name).collect()
 }
 
-fn as_json(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates, raw: &[RawSamples]) -> Value {
+fn as_json(dataset: &Dataset, facts: &[ImageFacts], duplicates: &Duplicates, raw: &[RawSamples]) -> Value {
     let named = |groups: &[Vec<usize>]| groups.iter().map(|group| group_names(dataset, group)).collect::<Vec<_>>();
     let classes: Vec<Value> = counts(dataset)
         .into_iter()
@@ -163,7 +163,7 @@ fn raw_as_json(raw: &RawSamples) -> Value {
     json!({"samples": raw.facts.describe(), "low": low, "high": high, "images": raw.images})
 }
 
-fn print(dataset: &Dataset, facts: &[Facts], duplicates: &Duplicates, raw: &[RawSamples]) {
+fn print(dataset: &Dataset, facts: &[ImageFacts], duplicates: &Duplicates, raw: &[RawSamples]) {
     let (images, classes) = (count(dataset.len(), "image"), count(dataset.class_names.len(), "class"));
     println!("{}: {images}, {classes}", shown(&dataset.name));
     print_counts(&counts(dataset));

@@ -15,7 +15,7 @@ use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::preprocessing::ValueArgs;
 use crate::cli::progress::style;
 use crate::cli::trust::{KeyArgs, open_encoder};
-use crate::data::{self, Dataset, Division, Split};
+use crate::data::{self, Dataset, Split, TrainTestSplit};
 use crate::encoder::Embedder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Stated};
 use crate::evaluate::{self, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference};
@@ -182,15 +182,15 @@ impl Asked {
                 .filter(|&index| dataset.records[index].split == Some(split))
                 .collect()
         };
-        let Division { train, mut test } = if dataset.has_splits() {
-            Division { train: of(Split::Train), test: of(split) }
+        let TrainTestSplit { train, mut test } = if dataset.has_splits() {
+            TrainTestSplit { train: of(Split::Train), test: of(split) }
         } else {
             remarks.push(format!(
                 "{} names no split: one image in five is tested on, class by class, chosen by its pixels; equal images \
                  and groups stay together; pretrain leaves the same out",
                 self.data
             ));
-            data::divide(&dataset, &read.images)
+            data::train_test_split(&dataset, &read.images)
         };
         let skipped: Vec<_> = dataset.skipped.iter().chain(&read.skipped).collect();
         if let Some((name, reason)) = skipped.first() {

@@ -88,13 +88,13 @@ mod with_onnx {
     use super::{Args, BlobKind, WEIGHTS_FILE};
     use crate::blob::{Arithmetic, Limits, MakeBlobError};
     use crate::cli::{CheckFailed, print_json};
-    use crate::data::{Dataset, Split, known_as, open_named};
+    use crate::data::{Dataset, Split, open_named, short_name};
     use crate::encoder::{Embedder, FoldedEncoder};
     use crate::encoders::open_run;
     use crate::export::{
         BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, export, measure_corpus,
     };
-    use crate::files::write_whole;
+    use crate::files::write_atomic;
     use crate::pretrain::Run;
     use crate::report::text::count;
     use crate::runtime::{Metadata, Provenance};
@@ -123,7 +123,7 @@ mod with_onnx {
         let blobs = blobs(&args, &run, &folded, &metadata, &dataset)?;
         let exported = export(&run, &folded, &metadata, &blobs, &sample, tolerances, &args.out)?;
         if args.weights && exported.parity.passed {
-            write_whole(&args.out.join(WEIGHTS_FILE), &Run::encoder_checkpoint(&args.run)?)?;
+            write_atomic(&args.out.join(WEIGHTS_FILE), &Run::encoder_checkpoint(&args.run)?)?;
         }
         if args.common.json {
             print_json(&exported.parity)?;
@@ -221,7 +221,7 @@ mod with_onnx {
                 method: method.as_str().unwrap_or_default().to_owned(),
                 seed: run.config.seed,
                 // The name alone: where it lay is nobody's business.
-                data: known_as(&run.config.data),
+                data: short_name(&run.config.data),
                 encoder: run.network.spec().clone(),
                 config_sha256: base16ct::lower::encode_string(&Sha256::digest(config.as_bytes())),
             },

@@ -57,7 +57,7 @@ mod with_onnx {
     use crate::device::{Site, StoreFile, fingerprint};
     use crate::encoders::{OpenOptions, Opened, is_bundle};
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
-    use crate::files::write_whole;
+    use crate::files::write_atomic;
     use crate::link::{Address, Device, Knowledge};
     use crate::report::text::{left, noun, shown, shown_path};
     use crate::runtime::{decode, encode, self_contained};
@@ -87,9 +87,9 @@ mod with_onnx {
         );
         let head = solve(&args, &knowledge, &device, &encoder)?;
         let bytes = encode(&classifier(&decode(&onnx, &encoder.name)?, &head)?);
-        write_whole(&args.out, &bytes)?;
+        write_atomic(&args.out, &bytes)?;
         if let Some(path) = &args.json_head {
-            write_whole(path, &serde_json::to_vec_pretty(&head)?)?;
+            write_atomic(path, &serde_json::to_vec_pretty(&head)?)?;
         }
         if args.common.json {
             return print_json(&Report {

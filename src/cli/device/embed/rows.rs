@@ -8,7 +8,7 @@ use npyz::WriterBuilder;
 use zip::write::SimpleFileOptions;
 
 use crate::data::{Dataset, Record, Split};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 
 /// What a row is of. Empty text where there is no label or no split.
 pub struct Row {
@@ -52,8 +52,8 @@ fn is_npz(out: &Path) -> bool {
 pub fn write(out: &Path, rows: &[Row], features: &[f32], dim: usize) -> anyhow::Result<()> {
     let features = npy(features, [rows.len(), dim])?;
     if !is_npz(out) {
-        write_whole(&out.with_extension("csv"), &csv(rows)?)?;
-        return Ok(write_whole(out, &features)?);
+        write_atomic(&out.with_extension("csv"), &csv(rows)?)?;
+        return Ok(write_atomic(out, &features)?);
     }
     let column = |text: fn(&Row) -> &str| text_npy(&rows.iter().map(text).collect::<Vec<_>>());
     let arrays = [
@@ -67,7 +67,7 @@ pub fn write(out: &Path, rows: &[Row], features: &[f32], dim: usize) -> anyhow::
         archive.start_file(format!("{name}.npy"), SimpleFileOptions::default().large_file(bytes.len() > 1 << 31))?;
         archive.write_all(&bytes).with_context(|| out.display().to_string())?;
     }
-    Ok(write_whole(out, &archive.finish()?.into_inner())?)
+    Ok(write_atomic(out, &archive.finish()?.into_inner())?)
 }
 
 fn csv(rows: &[Row]) -> anyhow::Result<Vec<u8>> {

@@ -14,7 +14,7 @@ const TEST_SHARE: f64 = 0.2;
 
 /// Images to train on and images to test on, as indices into the data set, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Division {
+pub struct TrainTestSplit {
     /// Four fifths.
     pub train: Vec<usize>,
     /// One fifth.
@@ -26,7 +26,7 @@ pub struct Division {
 /// Images of one group and equal images stay together. Each class is divided by itself; images that stay together
 /// belong to the class that most of them have (the first such). A class of two or more such units has at least one
 /// tested on, and beyond that the tested share is at most a fifth and lacks less than the largest unit.
-pub fn divide(dataset: &Dataset, images: &[(usize, ImageDigest)]) -> Division {
+pub fn train_test_split(dataset: &Dataset, images: &[(usize, ImageDigest)]) -> TrainTestSplit {
     let mut classes: BTreeMap<Option<usize>, Vec<Vec<usize>>> = BTreeMap::new();
     for members in units(dataset, images) {
         classes.entry(majority_label(dataset, images, &members)).or_default().push(members);
@@ -39,7 +39,7 @@ pub fn divide(dataset: &Dataset, images: &[(usize, ImageDigest)]) -> Division {
             unit.iter().for_each(|&position| is_test[position] = true);
         }
     }
-    let mut division = Division::default();
+    let mut division = TrainTestSplit::default();
     for (&(index, _), is_test) in images.iter().zip(is_test) {
         if is_test { division.test.push(index) } else { division.train.push(index) }
     }
@@ -138,7 +138,7 @@ mod tests {
         fn groups_stay_whole_and_the_share_is_near(images in prop::collection::vec((0usize..3, prop::option::of(0u8..20)), 1..200)) {
             let dataset = dataset(&images);
             let digests = with_digests(images.len());
-            let division = divide(&dataset, &digests);
+            let division = train_test_split(&dataset, &digests);
             let mut all = [&division.train[..], &division.test[..]].concat();
             all.sort_unstable();
             prop_assert_eq!(all, dataset.indices(None));
@@ -164,14 +164,14 @@ mod tests {
         let mut digests = with_digests(300);
         digests[7].1 = digests[3].1;
         digests[20].1 = digests[3].1;
-        let division = divide(&dataset, &digests);
+        let division = train_test_split(&dataset, &digests);
         let in_test = |index: usize| division.test.contains(&index);
         assert!(in_test(3) == in_test(7) && in_test(3) == in_test(20));
         assert_eq!(division.test.iter().filter(|&&index| images[index].0 == 1).count(), 6, "a fifth of the thirty");
         // The same pictures at other places.
         let moved: Vec<_> = (0..300).map(|i| images[299 - i]).collect();
         let reversed: Vec<_> = (0..300).map(|i| (i, digests[299 - i].1)).collect();
-        let other = divide(&self::dataset(&moved), &reversed);
+        let other = train_test_split(&self::dataset(&moved), &reversed);
         let back: Vec<usize> = other.test.iter().rev().map(|index| 299 - index).collect();
         assert_eq!(back, division.test);
     }
@@ -180,14 +180,16 @@ mod tests {
     fn an_added_image_moves_few_others() {
         let images = vec![(0, None); 101];
         let dataset = dataset(&images);
-        let (before, after) = (divide(&dataset, &with_digests(100)), divide(&dataset, &with_digests(101)));
+        let (before, after) =
+            (train_test_split(&dataset, &with_digests(100)), train_test_split(&dataset, &with_digests(101)));
         let moved = before.test.iter().filter(|index| !after.test.contains(index)).count();
         assert!(moved <= 1, "{moved}");
     }
 
     #[test]
     fn every_class_that_can_be_tested_is() {
-        let tests = |images: &[(usize, Option<u8>)]| divide(&dataset(images), &with_digests(images.len())).test.len();
+        let tests =
+            |images: &[(usize, Option<u8>)]| train_test_split(&dataset(images), &with_digests(images.len())).test.len();
         assert_eq!(tests(&[(0, None)]), 0, "one image is for training");
         assert_eq!(tests(&[(0, None), (0, None)]), 1);
         assert_eq!(tests(&[(0, Some(1)), (0, Some(1)), (0, Some(1)), (0, Some(2)), (0, Some(2))]), 2);

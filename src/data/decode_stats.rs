@@ -17,7 +17,7 @@ pub struct RawSamples {
 
 /// What was seen while images were read. Any number of threads may add to it.
 #[derive(Debug, Default)]
-pub struct Seen(Mutex<Counts>);
+pub struct DecodeStats(Mutex<Counts>);
 
 #[derive(Clone, Debug, Default)]
 struct Counts {
@@ -26,7 +26,7 @@ struct Counts {
     turned: usize,
 }
 
-impl Seen {
+impl DecodeStats {
     /// Adds one image.
     pub fn add(&self, decoded: &Decoded) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,9 @@
+//! File access: bounded reads of regular files, and atomic writes.
+
+mod read;
+mod write;
+
+pub use read::{MODEL_MAX, ReadError, TEXT_MAX, check_regular, open_regular, read_bounded, read_text_bounded};
+pub use write::{
+    PRIVATE_FILE, PRIVATE_FOLDER, WriteError, create_private_folder, write_atomic, write_json, write_new, write_private,
+};
