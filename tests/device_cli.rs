@@ -17,7 +17,7 @@ use macula::link::{Address, Client, ClientMemory, Feature, LinkError, Provenance
 use macula::rng::Rng;
 use macula_firmware_sim::board::{ANY_BUNDLE, Board, Shape};
 use macula_firmware_sim::line::{Line, Rates};
-use shell::{draw_pictures, expect, json};
+use shell::{draw_pictures, expect, fails, json};
 
 /// A device that runs until it is dropped.
 struct Running {
@@ -79,12 +79,10 @@ fn reached_over_a_socket() {
     let address = running.address.clone();
     teach_and_ask(path, &address);
     // One process has the store.
-    let (_, err) = expect(4, path, &["status", "--device", "a.store"]);
-    assert!(err.contains("in use by another process"), "{err}");
+    fails(4, "device-fault", path, &["status", "--device", "a.store"], &["a.store"]);
     // It has an encoder; nobody else's is needed.
     let arguments = ["predict", "--device", &address, "--encoder", "raw-pixels", "dark-0.png"];
-    let (_, err) = expect(2, path, &arguments);
-    assert!(err.contains("of its own"), "{err}");
+    fails(2, "other-encoder", path, &arguments, &[&address, "--encoder"]);
     // A client that connects and then says nothing does not keep the device from others.
     let silent = TcpStream::connect(running.socket()).unwrap();
     expect(0, path, &["status", "--device", &address]);
@@ -205,13 +203,12 @@ fn a_board_without_an_encoder_is_taught_features_made_here() {
         assert_eq!(row["nearest"][0]["class"], class, "{why}");
         assert!(row["nearest"][0]["similarity"].as_f64().unwrap() > 0.9999, "{why}");
     }
-    let (_, err) = expect(2, path, &["predict", "--device", &address, "dark-3.png"]);
-    assert!(err.contains("takes features only"), "{err}");
-    let (_, err) = expect(2, path, &["predict", "--device", &address, "--encoder", "raw-pixels", "dark-3.png"]);
-    assert!(err.contains("'raw-pixels' makes 1024"), "{err}");
+    let error = fails(2, "refused", path, &["predict", "--device", &address, "dark-3.png"], &[&address]);
+    assert_eq!(error["reason"], macula_edge::protocol::Reason::NoEncoder as u16);
+    let other = ["predict", "--device", &address, "--encoder", "raw-pixels", "dark-3.png"];
+    fails(2, "other-encoder", path, &other, &[&address, "raw-pixels", "1024"]);
     // Whose features they are is not known on the board: a store of one encoder does not take them.
-    let (_, err) = expect(2, path, &["merge", "--device", "a.store", "--from", &address]);
-    assert!(err.contains("features of one mean nothing to the other"), "{err}");
+    fails(2, "other-encoder", path, &["merge", "--device", "a.store", "--from", &address], &["a.store", &address]);
     stop.store(true, Ordering::Relaxed);
     drop(TcpStream::connect(socket).unwrap());
     board.join().unwrap();

@@ -4,7 +4,8 @@
 
 mod shell;
 
-use shell::{draw_pictures, expect, json};
+use macula_edge::protocol::Reason;
+use shell::{draw_pictures, expect, fails, json};
 
 const STORE: [&str; 2] = ["--device", "a.store"];
 
@@ -70,7 +71,7 @@ fn one_class_has_no_probability() {
     }
     for command in ["predict", "why"] {
         let (out, _) = expect(0, folder.path(), &with(command, &["bright-3.png"]));
-        assert!(out.contains("only one class is taught") && out.contains("'dark'"), "{out}");
+        assert!(out.contains("'dark'"), "{out}");
         assert!(command == "why" || !out.contains("1.000"), "{out}");
     }
     assert_eq!(json(&expect(0, folder.path(), &with("why", &asked)).0)["only_one_class"], true);
@@ -85,8 +86,8 @@ fn one_class_has_no_probability() {
     for class in ["dark", "bright"] {
         expect(0, folder.path(), &with("forget", &["--class", class]));
     }
-    let (_, err) = expect(2, folder.path(), &with("predict", &["dark-3.png"]));
-    assert!(err.contains("no class has been taught"), "{err}");
+    let error = fails(2, "refused", folder.path(), &with("predict", &["dark-3.png"]), &["a.store"]);
+    assert_eq!(error["reason"], Reason::NothingLearned as u16);
 }
 
 /// Labels and classes are matched by name; what has no partner is left out and told.
@@ -125,8 +126,8 @@ fn a_labelled_folder_is_judged_by_names() {
         std::fs::create_dir_all(folder.path().join("other").join(label)).unwrap();
         shell::picture("dark", 30).save(folder.path().join("other").join(label).join("0.png")).unwrap();
     }
-    let (_, err) = expect(2, folder.path(), &with("predict", &["--data", "other"]));
-    assert!(err.contains("unheard, unseen") && err.contains("bright, dark"), "{err}");
+    let labels = ["other", "unheard", "unseen", "bright", "dark"];
+    fails(2, "unknown-class", folder.path(), &with("predict", &["--data", "other"]), &labels);
 }
 
 #[test]
@@ -134,7 +135,7 @@ fn a_decision_says_when_it_does_not_know() {
     let folder = taught();
     // Three samples of a class cannot promise 10 %: nine are needed.
     let (out, _) = expect(0, folder.path(), &with("predict", &["bright-3.png"]));
-    assert!(out.contains("set at 10 %") && out.contains("9 of each class are needed"), "{out}");
+    assert!(out.contains("10 %") && out.contains(" 9 "), "{out}");
     // With 24 samples the gate can tell: one in 20 of what was taught is as far from the rest as this, at most.
     for class in ["bright", "dark"] {
         let name = format!("more-{class}");
@@ -148,10 +149,15 @@ fn a_decision_says_when_it_does_not_know() {
     // Stripes are like neither class.
     let stripes = image::GrayImage::from_fn(40, 30, |x, y| image::Luma([if (x / 2 + y) % 2 == 0 { 255 } else { 0 }]));
     stripes.save(folder.path().join("stripes.png")).unwrap();
-    let (out, _) = expect(0, folder.path(), &with("predict", &["bright-1.png", "stripes.png"]));
-    let lines: Vec<&str> = out.lines().collect();
-    assert!(lines[1].contains("bright ") && lines[2].contains("I don't know"), "{out}");
-    assert!(!out.contains("are needed"), "12 of each are enough for 10 %: {out}");
+    let report = json(&expect(0, folder.path(), &with("predict", &["bright-1.png", "stripes.png", "--json"])).0);
+    let [bright, stripes] = [0, 1].map(|row| &report["predictions"][row]);
+    assert_eq!(
+        (&bright["class"], &bright["known"], &stripes["known"]),
+        (&"bright".into(), &true.into(), &false.into())
+    );
+    assert_eq!(bright["enough"], true, "12 of each are enough for 10 %: {report}");
+    let (out, _) = expect(0, folder.path(), &with("predict", &["stripes.png"]));
+    assert!(out.lines().nth(1).unwrap().contains("I don't know"), "{out}");
 }
 
 #[test]
@@ -165,7 +171,7 @@ fn why_shows_where_samples_came_from() {
     assert!(nearest["time_s"].as_u64().unwrap() > 1_700_000_000, "{report}");
     let source = nearest["source"].as_str().unwrap();
     let (out, _) = expect(0, folder.path(), &with("why", &["dark-3.png"]));
-    assert!(out.contains(&source[..16]) && out.contains("operator 42") && out.contains(" UTC"), "{out}");
+    assert!(out.contains(&source[..16]) && out.contains("42") && out.contains("UTC"), "{out}");
 }
 
 #[test]
@@ -195,12 +201,15 @@ fn the_same_picture_is_learned_once() {
     let before = state(&folder);
     // The same pixels in another file and format.
     image::open(folder.path().join("dark-1.png")).unwrap().save(folder.path().join("copy.bmp")).unwrap();
-    let (out, err) = expect(0, folder.path(), &with("learn", &["--class", "dark", "copy.bmp"]));
-    assert!(out.contains("learned 0 images, 1 known before") && err.contains("copy.bmp"), "{out}{err}");
-    let (_, err) = expect(2, folder.path(), &with("learn", &["--class", "bright", "copy.bmp"]));
-    assert!(err.contains("'dark'") && err.contains("copy.bmp"), "{err}");
-    let (_, err) = expect(2, folder.path(), &with("learn", &["--class", "new", "copy.bmp"]));
-    assert!(err.contains("'dark'"), "{err}");
+    let (out, err) = expect(0, folder.path(), &with("learn", &["--class", "dark", "copy.bmp", "--json"]));
+    let report = json(&out);
+    assert_eq!((&report["learned"], &report["known"]), (&0.into(), &1.into()));
+    assert!(err.contains("copy.bmp"), "{err}");
+    for class in ["bright", "new"] {
+        let arguments = with("learn", &["--class", class, "copy.bmp"]);
+        let error = fails(2, "refused", folder.path(), &arguments, &["'dark'", "copy.bmp"]);
+        assert_eq!(error["reason"], Reason::SourceTaken as u16);
+    }
     assert_eq!(state(&folder), before, "a class of which nothing was learned is not added");
 }
 
@@ -221,14 +230,11 @@ fn classes_are_added_renamed_and_removed() {
     assert_eq!(run(&class("rename", &["grey", "mixed"])), ["bright", "dark", "mixed"]);
     assert_eq!(run(&class("remove", &["mixed"])), ["bright", "dark"]);
     assert_eq!(state(&folder), before);
-    for (arguments, part) in [
-        (class("rename", &["bright", "dark"]), "has this name already"),
-        (class("rename", &["grey", "x"]), "it has bright, dark"),
-        (class("add", &[""]), "1 to 32"),
-    ] {
-        let (_, err) = expect(2, folder.path(), &arguments);
-        assert!(err.contains(part), "{arguments:?}: {err}");
-    }
+    let refused = |arguments: &[&str]| fails(2, "refused", folder.path(), arguments, &[]);
+    let reasons = [&class("rename", &["bright", "dark"]), &class("add", &[""])].map(|arguments| refused(arguments));
+    assert_eq!(reasons[0]["reason"], Reason::NameTaken as u16);
+    assert_eq!((&reasons[1]["reason"], &reasons[1]["limit"]), (&(Reason::Name as u16).into(), &32.into()));
+    fails(2, "unknown-class", folder.path(), &class("rename", &["grey", "x"]), &["grey", "bright", "dark"]);
     assert_eq!(state(&folder), before);
 }
 
@@ -256,25 +262,23 @@ fn merged_stores_know_what_one_would_that_was_taught_both() {
 
     // What contradicts is said, and nothing is merged.
     expect(0, path, &["learn", "--device", "c.store", "--encoder", "raw-pixels", "--class", "bright", "dark-0.png"]);
-    let (_, err) = expect(2, path, &["merge", "--device", "a.store", "--from", "c.store"]);
-    assert!(err.contains("1 sample known here as another class"), "{err}");
-    let (_, err) = expect(2, path, &["merge", "--device", "a.store", "--from", "a.store"]);
-    assert!(err.contains("with itself"), "{err}");
+    let error = fails(2, "refused", path, &["merge", "--device", "a.store", "--from", "c.store"], &["1 sample"]);
+    assert_eq!(error["reason"], Reason::SourceTaken as u16);
+    fails(2, "input", path, &["merge", "--device", "a.store", "--from", "a.store"], &["a.store"]);
 }
 
 #[test]
 fn a_reset_wants_a_yes() {
     let folder = taught();
     let before = state(&folder);
-    let (_, err) = expect(2, folder.path(), &with("reset", &[]));
-    assert!(err.contains("6 samples") && err.contains("--yes"), "{err}");
+    fails(2, "confirmation-needed", folder.path(), &with("reset", &[]), &["6 samples", "--yes"]);
     assert_eq!(state(&folder), before);
     expect(0, folder.path(), &with("self-test", &[]));
     expect(0, folder.path(), &with("reset", &["--yes"]));
     let status = json(&expect(0, folder.path(), &with("status", &["--json"])).0);
     assert_eq!((&status["supports"], status["classes"].as_array().unwrap().len()), (&0.into(), 0), "{status}");
-    let (_, err) = expect(2, folder.path(), &with("predict", &["dark-0.png"]));
-    assert!(err.contains("no class has been taught"), "{err}");
+    let error = fails(2, "refused", folder.path(), &with("predict", &["dark-0.png"]), &[]);
+    assert_eq!(error["reason"], Reason::NothingLearned as u16);
 }
 
 #[test]
@@ -283,35 +287,31 @@ fn bad_input_is_refused() {
     let path = folder.path();
     let before = std::fs::read(path.join("a.store")).unwrap();
     std::fs::write(path.join("cut.png"), &std::fs::read(path.join("dark-3.png")).unwrap()[..60]).unwrap();
-    let refused: [(&[&str], &str); 16] = [
-        (&with("learn", &["--class", "x", "none.png"]), "none.png"),
-        (&with("learn", &["--class", "x", "cut.png"]), "cut.png"),
-        (&with("learn", &["--class", "", "dark-3.png"]), "1 to 32"),
-        (&with("learn", &["--encoder", "nothing", "--class", "x", "dark-3.png"]), "nothing"),
-        (&with("learn", &["--encoder", ".", "--class", "x", "dark-3.png"]), "no run folder"),
-        (&with("learn", &["--data", "phantoms:32:60"]), "--shots"),
+    let refused: [(&[&str], &str, &str); 16] = [
+        (&with("learn", &["--class", "x", "none.png"]), "not-found", "none.png"),
+        (&with("learn", &["--class", "x", "cut.png"]), "input", "cut.png"),
+        (&with("learn", &["--class", "", "dark-3.png"]), "refused", "32"),
+        (&with("learn", &["--encoder", "nothing", "--class", "x", "dark-3.png"]), "not-found", "nothing"),
+        (&with("learn", &["--encoder", ".", "--class", "x", "dark-3.png"]), "input", "."),
+        (&with("learn", &["--data", "phantoms:32:60"]), "input", "--shots"),
         (
             &["learn", "--device", "b.store", "--encoder", "random:pico", "--class", "x", "dark-3.png"],
-            "made anew for each dataset",
+            "input",
+            "random:pico",
         ),
-        (&["learn", "--device", "b.store", "--class", "x", "dark-3.png"], "--encoder names"),
-        (&with("forget", &["--class", "x"]), "bright, dark"),
-        (&with("forget", &["--sample", "dark-0.png", "x.png"]), "'x.png'"),
-        (
-            &with("forget", &["--sample", "dark-0.png", "dark-3.png"]),
-            "nothing on the device was learned from dark-3.png",
-        ),
-        (&with("forget", &["--sample", "00000000"]), "begins with 00000000"),
-        (&["forget", "--device", "none.store", "--class", "dark"], "no store at none.store"),
-        (&["status", "--device", "dark-0.png"], "not a store"),
-        (&with("update", &["dark-0.png"]), "takes no bundles"),
-        (&["device", "--store", "a.store", "--listen", "tcp:0.0.0.0:0"], "--allow-remote"),
+        (&["learn", "--device", "b.store", "--class", "x", "dark-3.png"], "not-found", "--encoder"),
+        (&with("forget", &["--class", "x"]), "unknown-class", "bright, dark"),
+        (&with("forget", &["--sample", "dark-0.png", "x.png"]), "input", "'x.png'"),
+        (&with("forget", &["--sample", "dark-0.png", "dark-3.png"]), "unknown-sample", "dark-3.png"),
+        (&with("forget", &["--sample", "00000000"]), "unknown-sample", "00000000"),
+        (&["forget", "--device", "none.store", "--class", "dark"], "not-found", "none.store"),
+        (&["status", "--device", "dark-0.png"], "input", "dark-0.png"),
+        (&with("update", &["dark-0.png"]), "input", "a.store"),
+        (&["device", "--store", "a.store", "--listen", "tcp:0.0.0.0:0"], "input", "--allow-remote"),
     ];
-    for (arguments, part) in refused {
-        let (_, err) = expect(2, path, arguments);
-        assert!(err.contains(part), "{arguments:?}: {err}");
+    for (arguments, kind, part) in refused {
+        fails(2, kind, path, arguments, &[part]);
     }
-    // What clap refuses is explained on several lines.
     for arguments in [
         &with("predict", &["--error-rate", "60", "dark-0.png"])[..],
         &with("predict", &["--head", "best", "dark-0.png"]),
@@ -330,10 +330,9 @@ fn a_device_that_is_not_there_is_a_device_fault() {
     let folder = tempfile::tempdir().unwrap();
     // A port that was free a moment ago and that nobody listens on.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (_, err) = expect(4, folder.path(), &["status", "--device", &format!("tcp:127.0.0.1:{port}")]);
-    assert!(err.contains("cannot reach the device"), "{err}");
-    let (_, err) = expect(4, folder.path(), &["status", "--device", "serial:no-such-line"]);
-    assert!(err.contains("cannot reach the device at serial:no-such-line"), "{err}");
+    for address in [&format!("tcp:127.0.0.1:{port}"), "serial:no-such-line"] {
+        fails(4, "unreachable", folder.path(), &["status", "--device", address], &[address]);
+    }
 }
 
 #[test]
@@ -351,8 +350,10 @@ fn a_store_that_is_full_says_so_and_keeps_what_it_has() {
     };
     run(0, learn(&["dark-0.png", "dark-1.png"]));
     let before = state(&folder);
-    let (_, err) = run(4, learn(&["dark-2.png"]));
-    assert!(err.contains("0 places of 2 left"), "{err}");
+    let arguments = learn(&["dark-2.png"]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let error = fails(4, "refused", folder.path(), &arguments, &["a.store"]);
+    assert_eq!((&error["reason"], &error["limit"]), (&(Reason::SupportsFull as u16).into(), &2.into()), "{error}");
     assert_eq!(state(&folder), before);
     expect(0, folder.path(), &with("forget", &["--sample", "dark-0.png"]));
     run(0, learn(&["dark-2.png"]));
@@ -464,6 +465,5 @@ fn a_data_set_teaches_and_judges() {
     let out = expect(0, path, &with("learn", &["--class", "dark", "--data", "pictures", "--json"])).0;
     assert_eq!(json(&out)["learned"], 4, "{out}");
 
-    let (_, err) = expect(2, path, &with("learn", &[&data[..], &["--shots", "5000"]].concat()));
-    assert!(err.contains("--shots asks for 5000"), "{err}");
+    fails(2, "input", path, &with("learn", &[&data[..], &["--shots", "5000"]].concat()), &["--shots", "5000"]);
 }

@@ -17,8 +17,9 @@ use macula::bundle::{Bundle, KeyPair, PartKind};
 use macula::link::{Address, Client, ClientMemory, LinkError, Tcp};
 use macula::rng::Rng;
 use macula_edge::bundle::write;
+use macula_edge::protocol::Reason;
 use sha2::{Digest, Sha256};
-use shell::{draw_pictures, expect, json};
+use shell::{draw_pictures, expect, fails, json};
 use tempfile::TempDir;
 
 /// Bundles of two encoders that were trained in a moment, and the keys of two makers.
@@ -197,19 +198,20 @@ fn tried_while_it_serves() {
     let swapped = path.join("swapped.macula").display().to_string();
     let cut = path.join("cut.macula").display().to_string();
     std::fs::write(&cut, &made().read("second.macula")[..4000]).unwrap();
-    for (bundle, why) in [
-        ("first.macula", "counter 1, at least 2"),
-        ("other-encoder.macula", "another bundle of counter 2 is in use"),
-        ("other-maker.macula", "does not trust the key"),
-        (&swapped, "not the one that was signed"),
-        (&cut, "not as long as it says"),
+    // Reason of the refusal and the value it names: a counter, or the number of a `BundleError`.
+    for (bundle, reason, found) in [
+        ("first.macula", Reason::BundleOlder, 1),
+        ("other-encoder.macula", Reason::BundleSameCounter, 2),
+        ("other-maker.macula", Reason::BundleRefused, 6),
+        (&swapped, Reason::BundleRefused, 10),
+        (&cut, Reason::BundleRefused, 4),
     ] {
-        let (_, err) = update(3, path, &device, bundle, &[]);
-        assert!(err.contains(why), "{bundle}: {err}");
+        let error = json(&update(3, path, &device, bundle, &[]).1)["error"].clone();
+        assert_eq!((&error["reason"], &error["found"]), (&(reason as u16).into(), &found.into()), "{bundle}: {error}");
         check(&device, "second.macula", 1, 2);
     }
     let (out, err) = update(3, path, &device, "failing.macula", &[]);
-    assert!(err.contains("golden images") && json(&out)["outcome"] == "rolled back", "{out}{err}");
+    assert_eq!((&json(&out)["outcome"], &json(&err)["error"]["kind"]), (&"rolled back".into(), &"rolled-back".into()));
     check(&device, "second.macula", 1, 2);
     let bundle = status(path, &device)["bundle"].clone();
     assert_eq!((&bundle["other"], &bundle["other_slot"]), (&"rolled back".into(), &0.into()), "{bundle}");
@@ -220,8 +222,8 @@ fn tried_while_it_serves() {
     let running = Running::first(path, "first.macula", &[]);
     check(&running.address, "second.macula", 1, 2);
     drop(running);
-    let (_, err) = expect(3, path, &["status", "--device", "a.store", "--encoder", &made().path("first.macula")]);
-    assert!(err.contains("counter 1, and this device has used one of counter 2"), "{err}");
+    let older = ["status", "--device", "a.store", "--encoder", &made().path("first.macula")];
+    fails(3, "bundle-refused", path, &older, &["counter 1", "counter 2"]);
     // Damaged on the medium, it is refused before anything of it is read.
     let slot = path.join("a.store.b.macula");
     let mut bytes = std::fs::read(&slot).unwrap();
@@ -259,8 +261,7 @@ fn a_newer_file_at_the_start_is_tried_too() {
     expect(2, path, &["update", "--device", "a.store", &made().path("second.macula")]);
     let (first, key) = (made().path("first.macula"), made().path("maker.pub"));
     let other = ["learn", "--device", "b.store", "--encoder", &first, "--class", "bright", "bright-0.png"];
-    let (_, err) = expect(3, path, &other);
-    assert!(err.contains("--trust"), "{err}");
+    fails(3, "bundle-refused", path, &other, &["--trust"]);
     expect(0, path, &[&other[..], &["--trust", &key]].concat());
     assert_eq!(json(&update(0, path, "b.store", "second.macula", &[]).0)["outcome"], "confirmed");
     assert_eq!(status(path, "b.store")["supports"], 1);
@@ -276,7 +277,11 @@ fn another_encoder_asks_or_makes_samples_anew() {
     teach(path, &device);
     let before = status(path, &device);
     let (_, err) = update(2, path, &device, "other-encoder.macula", &[]);
-    assert!(err.contains("would forget 6") && err.contains("dark (3)") && err.contains("--discard-taught"), "{err}");
+    let error = &json(&err)["error"];
+    assert_eq!(error["kind"], "confirmation-needed");
+    for part in ["6", "dark (3)", "--discard-taught"] {
+        assert!(error["message"].as_str().unwrap().contains(part), "{error}");
+    }
     assert_eq!(status(path, &device)["state_sha256"], before["state_sha256"]);
     serves(path, &device);
     let report = json(&update(0, path, &device, "other-encoder.macula", &["--discard-taught"]).0);

@@ -1,7 +1,9 @@
 //! Several changes to a device as one: all of them are made, or none stays.
 
+use macula_edge::protocol::Reason;
 use macula_edge::support_set::SourceId;
 
+use super::failure::Failure;
 use super::print_json;
 use crate::link::{Client, Knowledge, Learned, LinkError};
 use crate::report::text::count;
@@ -99,6 +101,6 @@ pub fn check_places(client: &mut Client<'_>, sources: &[SourceId]) -> anyhow::Re
         return Ok(());
     }
     let (asked, places) = (count(new.len(), "new sample"), count(left, "place"));
-    Err(super::DeviceFault(format!("{}: {asked}, {places} of {limit} left; nothing was changed", client.address()))
-        .into())
+    let message = format!("{}: {asked}, {places} of {limit} left; nothing was changed", client.address());
+    Err(Failure::refused(Reason::SupportsFull.with(new.len() as u64, limit.into()), true, message).into())
 }

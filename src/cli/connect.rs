@@ -9,6 +9,7 @@ use macula_edge::session::Bundle;
 use macula_edge::support_set::CLASSES_MAX;
 use sha2::{Digest, Sha256};
 
+use super::failure::Kind;
 use super::preprocessing::PreprocessingArgs;
 use super::trust::{KeyArgs, check_counter, open_encoder};
 #[cfg(feature = "host")]
@@ -166,7 +167,7 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
     }
     let found = StoreFile::card(store)?;
     let name = encoder.or(found.as_ref().map(|card| card.encoder.as_str()));
-    let Some(name) = name else { bail!(no_store(store, missing)) };
+    let Some(name) = name else { return Err(no_store(store, missing)) };
     // A store remembers what was stated when it was made.
     let remembered = found.as_ref().filter(|_| encoder.is_none()).map(remembered).transpose()?.flatten();
     let (stated, trusted) = (given.stated.or(remembered.as_ref()), given.keys.read()?);
@@ -183,7 +184,7 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
     let supports = match (missing, &found) {
         (_, Some(card)) => card.supports,
         (Missing::Make(supports), None) => supports,
-        (Missing::Refuse, None) => bail!(no_store(store, missing)),
+        (Missing::Refuse, None) => return Err(no_store(store, missing)),
     };
     switch_on(store, &opened, supports, (given.keep_images, given.log), |device| run(device, &served(&opened)))
 }
@@ -199,7 +200,7 @@ pub fn remembered(card: &StoreCard) -> anyhow::Result<Option<Stated>> {
 fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'_>) -> T) -> anyhow::Result<T> {
     let Given { store, encoder, missing, .. } = given;
     let supports = match missing {
-        Missing::Refuse if StoreFile::card(store)?.is_none() => bail!(no_store(store, missing)),
+        Missing::Refuse if StoreFile::card(store)?.is_none() => return Err(no_store(store, missing)),
         Missing::Refuse => SUPPORTS_DEFAULT,
         Missing::Make(supports) => supports,
     };
@@ -288,12 +289,12 @@ pub fn with_encoder<T>(
     })?
 }
 
-fn no_store(path: &Path, missing: Missing) -> String {
+fn no_store(path: &Path, missing: Missing) -> anyhow::Error {
     let how = match missing {
         Missing::Make(_) => "--encoder names the encoder to make one for",
         Missing::Refuse => "`macula learn` makes one",
     };
-    format!("there is no store at {}: {how}", path.display())
+    Kind::NotFound.error(format!("there is no store at {}: {how}", path.display()))
 }
 
 /// Opens the line to a device elsewhere.
@@ -325,12 +326,12 @@ fn bring(
     let opened = open_encoder(name, &options)?;
     check_counter(name, &bytes, used.counter)?;
     if fingerprint(&*opened.encoder) != fingerprint(served.encoder) {
-        bail!(
+        bail!(Kind::OtherEncoder.error(format!(
             "store {} was taught on encoder {}…, not on that of {name} ({}…); `macula update` brings it another one",
             store.display(),
             hexadecimal(&fingerprint(served.encoder)[..8]),
             hexadecimal(&fingerprint(&*opened.encoder)[..8])
-        );
+        )));
     }
     let address = Address::Store(store.to_owned());
     talk_over(&address, &mut InProcess::new(device), None, |client| {
@@ -345,20 +346,26 @@ fn check_encoder(client: &Client<'_>, opened: &Opened) -> anyhow::Result<()> {
     let (address, name) = (client.address(), &opened.name);
     ensure!(
         device.channels == 0,
-        "the device at {address} has an encoder of its own ({}…); --encoder is for one without",
-        hexadecimal(&device.identity[..4])
+        Kind::OtherEncoder.error(format!(
+            "the device at {address} has an encoder of its own ({}…); --encoder is for one without",
+            hexadecimal(&device.identity[..4])
+        ))
     );
     ensure!(
         device.identity == given || device.identity == ANY_FEATURES,
-        "the device at {address} takes features of encoder {}, not of '{name}' ({})",
-        hexadecimal(&device.identity),
-        hexadecimal(&given)
+        Kind::OtherEncoder.error(format!(
+            "the device at {address} takes features of encoder {}, not of '{name}' ({})",
+            hexadecimal(&device.identity),
+            hexadecimal(&given)
+        ))
     );
     let dim = opened.encoder.feature_dim();
     ensure!(
         device.dim == dim,
-        "the device at {address} takes features of {} dimensions, '{name}' makes {dim}",
-        device.dim
+        Kind::OtherEncoder.error(format!(
+            "the device at {address} takes features of {} dimensions, '{name}' makes {dim}",
+            device.dim
+        ))
     );
     Ok(())
 }
@@ -406,7 +413,9 @@ impl Names {
             false => self.0.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(", "),
         };
         let found = self.0.iter().find(|class| class.name == name);
-        found.map(|class| class.slot).with_context(|| format!("the device has no class '{name}'; it has {}", known()))
+        found
+            .map(|class| class.slot)
+            .ok_or_else(|| Kind::UnknownClass.error(format!("the device has no class '{name}'; it has {}", known())))
     }
 
     /// Whether a class is called `name`.

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::ensure;
-
+use super::failure::Kind;
 use crate::report::text::shown_path;
 
 /// Whether files may be written over.
@@ -20,7 +19,9 @@ impl ForceArgs {
     /// # Errors
     /// When there is one and `--force` was not given.
     pub fn check(self, path: &Path) -> anyhow::Result<()> {
-        ensure!(self.force || path.symlink_metadata().is_err(), "{} exists; --force overwrites it", shown_path(path));
-        Ok(())
+        match self.force || path.symlink_metadata().is_err() {
+            true => Ok(()),
+            false => Err(Kind::Exists.error(format!("{} exists; --force overwrites it", shown_path(path)))),
+        }
     }
 }

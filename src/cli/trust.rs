@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use macula_edge::bundle::{BundleError, Header, anti_rollback};
 
-use super::CheckFailed;
+use super::failure::Kind;
 use crate::bundle::{self, OpenError, PublicKey};
 use crate::encoders::{self, OpenOptions, Opened};
 
@@ -46,5 +46,5 @@ pub fn refused(error: OpenError) -> anyhow::Error {
         BundleError::UnknownKey { .. } => "; --trust NAME.pub names a public key to trust",
         _ => "",
     };
-    CheckFailed(format!("{error}{hint}")).into()
+    Kind::BundleRefused.because(u64::from(error.reason().code()), format!("{error}{hint}"))
 }

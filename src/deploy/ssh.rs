@@ -155,6 +155,10 @@ impl Ssh {
         let said = String::from_utf8_lossy(&output.stderr);
         let last_words =
             said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing").trim().to_owned();
+        // The program there says with `--json` what went wrong.
+        let message = serde_json::from_str::<serde_json::Value>(&last_words).ok();
+        let message = message.and_then(|said| Some(said["error"]["message"].as_str()?.to_owned()));
+        let last_words = message.unwrap_or(last_words);
         match output.status.code() {
             None | Some(CLIENT_FAILED) => {
                 Err(DeployError::Unreachable { host: self.host.clone(), message: last_words })

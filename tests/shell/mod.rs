@@ -36,11 +36,20 @@ pub fn expect(code: i32, folder: &Path, arguments: &[&str]) -> (String, String) 
     (out, err)
 }
 
+/// Runs it with `--json`, demands an error of this exit code and kind whose message names all `parts`, and returns it.
+pub fn fails(code: i32, kind: &str, folder: &Path, arguments: &[&str], parts: &[&str]) -> serde_json::Value {
+    let more: &[&str] = if arguments.contains(&"--json") { &[] } else { &["--json"] };
+    let (_, err) = expect(code, folder, &[arguments, more].concat());
+    let error = json(&err)["error"].clone();
+    assert_eq!((&error["kind"], &error["exit_code"]), (&kind.into(), &code.into()), "{arguments:?}: {err}");
+    let message = error["message"].as_str().unwrap();
+    parts.iter().for_each(|part| assert!(message.contains(part), "{arguments:?}: no {part:?} in {message}"));
+    error
+}
+
 /// Runs it and demands that the arguments themselves are refused.
 pub fn expect_usage(folder: &Path, arguments: &[&str]) {
-    let output = output(folder, arguments);
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(2) && err.starts_with("error:"), "{arguments:?}: {err}");
+    fails(2, "usage", folder, arguments, &[]);
 }
 
 /// What `--json` printed.

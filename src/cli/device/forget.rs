@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use macula_edge::support_set::SourceId;
 
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, hexadecimal};
+use crate::cli::failure::Kind;
 use crate::cli::images::ImageArgs;
 use crate::cli::{Common, print_json};
 use crate::device::{NamedImage, source_of};
@@ -89,7 +90,11 @@ fn source_named(
         let images = of_file(path)?;
         let source = source_of(&images.first().context("no image was read")?.image);
         let known = knowledge.supports.iter().any(|support| support.from.source == source);
-        return if known { Ok(source) } else { bail!("nothing on the device was learned from {name}") };
+        return if known {
+            Ok(source)
+        } else {
+            bail!(Kind::UnknownSample.error(format!("nothing on the device was learned from {name}")))
+        };
     }
     let digits = name.to_ascii_lowercase();
     if digits.len() < DIGITS_MIN || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
@@ -99,7 +104,10 @@ fn source_named(
     let found: Vec<SourceId> = sources.filter(|source| hexadecimal(source).starts_with(&digits)).collect();
     match found[..] {
         [only] => Ok(only),
-        [] => bail!("no source on the device begins with {name}; it has {}", count(knowledge.supports.len(), "sample")),
+        [] => bail!(Kind::UnknownSample.error(format!(
+            "no source on the device begins with {name}; it has {}",
+            count(knowledge.supports.len(), "sample")
+        ))),
         _ => bail!("{} sources on the device begin with {name}; give more digits", found.len()),
     }
 }

@@ -8,6 +8,7 @@ use macula_edge::support_set::SourceId;
 
 use crate::cli::atomic::{Changes, atomically, check_places};
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use crate::cli::failure::Failure;
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::samples::Lesson;
 use crate::cli::{Common, print_json, samples};
@@ -149,10 +150,11 @@ fn explain(client: &mut Client<'_>, image: &NamedImage, from: &Provenance, error
     {
         let class = names.name(refusal.found as u8);
         let source = hexadecimal(&from.source[..4]);
-        return anyhow::anyhow!(
+        let message = format!(
             "{}: the same pixels were learned as class '{class}' (source {source}); forget that sample first",
             image.name
         );
+        return Failure::refused(*refusal, false, message).into();
     }
     anyhow::Error::new(error).context(image.name.clone())
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
+use macula_edge::protocol::Reason;
 use macula_edge::support_set::SourceId;
 
 use crate::cli::atomic::{atomically, check_places};
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use crate::cli::failure::{Failure, Kind};
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::{Common, print_json};
 use crate::link::{Address, Client, Knowledge, Support};
@@ -46,11 +48,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let own = client.device().identity;
         ensure!(
             own == identity,
-            "{} has encoder {}, {} has encoder {}: features of one mean nothing to the other",
-            args.from,
-            hexadecimal(&identity),
-            client.address(),
-            hexadecimal(&own)
+            Kind::OtherEncoder.error(format!(
+                "{} has encoder {}, {} has encoder {}: features of one mean nothing to the other",
+                args.from,
+                hexadecimal(&identity),
+                client.address(),
+                hexadecimal(&own)
+            ))
         );
         let (learned, known) = merge(client, &knowledge, args.common.json)?;
         let names = Names::of(client)?;
@@ -94,9 +98,10 @@ fn check_contradictions(own: &Knowledge, other: &Knowledge) -> anyhow::Result<()
     };
     let found: Vec<&Support> = other.supports.iter().filter(contradicts).collect();
     let Some(first) = found.first() else { return Ok(()) };
-    bail!(
+    let message = format!(
         "nothing was merged: {} known here as another class, the first of source {}; forget them on one of the devices",
         count(found.len(), "sample"),
         hexadecimal(&first.from.source[..8])
-    )
+    );
+    bail!(Failure::refused(Reason::SourceTaken.with(found.len() as u64, 0), false, message))
 }

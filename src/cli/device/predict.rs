@@ -11,6 +11,7 @@ use macula_edge::head::HeadKind;
 
 use super::why::Witness;
 use crate::cli::connect::{DeviceArgs, Missing, Names};
+use crate::cli::failure::Kind;
 use crate::cli::images::ImageArgs;
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split};
@@ -220,9 +221,11 @@ fn check_labels<'l>(name: &str, labels: impl Iterator<Item = &'l str>, names: &N
     let listed = |names: &[&str]| names.join(", ");
     ensure!(
         labels.iter().any(|label| names.has(label)),
-        "{name}: no label ({}) is a class of the device ({}); they are matched by name",
-        listed(&labels.into_iter().collect::<Vec<_>>()),
-        listed(&names.0.iter().map(|class| class.name.as_str()).collect::<Vec<_>>())
+        Kind::UnknownClass.error(format!(
+            "{name}: no label ({}) is a class of the device ({}); they are matched by name",
+            listed(&labels.into_iter().collect::<Vec<_>>()),
+            listed(&names.0.iter().map(|class| class.name.as_str()).collect::<Vec<_>>())
+        ))
     );
     Ok(())
 }

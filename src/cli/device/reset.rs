@@ -3,6 +3,7 @@
 use anyhow::ensure;
 
 use crate::cli::connect::{DeviceArgs, Missing};
+use crate::cli::failure::Kind;
 use crate::cli::{Common, print_json};
 use crate::report::text::count;
 
@@ -31,9 +32,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let forgotten = client.status()?.supports;
         ensure!(
             args.yes,
-            "{} would forget {} for ever; add --yes to do it",
-            client.address(),
-            count(forgotten, "sample")
+            Kind::ConfirmationNeeded.error(format!(
+                "{} would forget {} for ever; add --yes to do it",
+                client.address(),
+                count(forgotten, "sample")
+            ))
         );
         client.factory_reset()?;
         if args.common.json {

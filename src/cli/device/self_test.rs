@@ -1,7 +1,8 @@
 //! `macula self-test`: has a device test itself.
 
 use crate::cli::connect::{DeviceArgs, Missing};
-use crate::cli::{CheckFailed, Common, print_json};
+use crate::cli::failure::check_failed;
+use crate::cli::{Common, print_json};
 use crate::link::{Outcome, TestResult};
 
 /// Arguments of `macula self-test`.
@@ -49,6 +50,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     match rows.iter().find(|row| row.outcome == "failed") {
         None => Ok(()),
-        Some(row) => Err(CheckFailed(format!("self-test: {} ({} of {})", row.test, row.found, row.expected)).into()),
+        Some(row) => Err(check_failed(format!("self-test: {} ({} of {})", row.test, row.found, row.expected))),
     }
 }

@@ -11,10 +11,11 @@ use macula_edge::bundle::{BUNDLE_LEN_MAX, Header};
 use sha2::{Digest, Sha256};
 
 use crate::cli::connect::{Given, Missing, SUPPORTS_DEFAULT, Served, hexadecimal, talk_over, with_store};
+use crate::cli::failure::{Kind, one_line};
 use crate::cli::output::outlive_readers;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::KeyArgs;
-use crate::cli::{Common, DeviceFault, print_json, told};
+use crate::cli::{Common, print_json};
 use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, fingerprint, serve};
 use crate::files::{read_bounded, write_private};
 use crate::link::Address;
@@ -134,7 +135,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             };
             let complain = |message: &str| log.line(&shown(message));
             let ended = serve(device, listener, &stop, &complain);
-            Ok(ended.map_err(|error| DeviceFault(format!("the line {} failed: {error}", args.listen)))?)
+            ended.map_err(|error| Kind::DeviceFault.error(format!("the line {} failed: {error}", args.listen)))
         })?
     };
     loop {
@@ -164,8 +165,8 @@ fn open_listener(args: &Args) -> anyhow::Result<Listener> {
     })
 }
 
-fn fault(args: &Args, error: std::io::Error) -> DeviceFault {
-    DeviceFault(format!("cannot listen on {}: {error}", args.listen))
+fn fault(args: &Args, error: std::io::Error) -> anyhow::Error {
+    Kind::DeviceFault.error(format!("cannot listen on {}: {error}", args.listen))
 }
 
 /// Brings the device the bundle that was named, where it is newer than its own; tells whether it is to be tried.
@@ -191,7 +192,7 @@ fn is_offered((args, log): (&Args, &Log), device: &mut Device<'_>, served: &Serv
     });
     // What the device has serves on.
     if let Err(error) = talked {
-        log.line(&shown(&format!("{name} is not taken: {}", told(&error))));
+        log.line(&shown(&format!("{name} is not taken: {}", one_line(&error))));
     }
     Ok(device.is_update_pending())
 }
@@ -223,8 +224,7 @@ fn prove_start(store: &Path, address: &Address) -> anyhow::Result<()> {
     let mut path = store.as_os_str().to_owned();
     path.push(".started");
     let text = format!("start {}\npid {}\nlistening {address}\n", shown(&start), std::process::id());
-    write_private(Path::new(&path), text.as_bytes()).map_err(|error| DeviceFault(error.to_string()))?;
-    Ok(())
+    write_private(Path::new(&path), text.as_bytes()).map_err(|error| Kind::DeviceFault.error(error))
 }
 
 fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Address) -> anyhow::Result<()> {

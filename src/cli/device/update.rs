@@ -11,7 +11,8 @@ use macula_edge::protocol::Reason;
 use sha2::{Digest, Sha256};
 
 use crate::cli::connect::{DeviceArgs, Missing, Names};
-use crate::cli::{CheckFailed, Common, print_json};
+use crate::cli::failure::Kind;
+use crate::cli::{Common, print_json};
 use crate::files::read_bounded;
 use crate::link::{BundleReport, CandidateState, Client, LinkError, RollbackReason};
 use crate::report::text::count;
@@ -58,7 +59,7 @@ struct Report {
 enum Outcome {
     Confirmed,
     Waiting,
-    RolledBack(String),
+    RolledBack(u8),
     Unknown,
 }
 
@@ -72,10 +73,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })?;
     let sha256: [u8; 32] = Sha256::digest(&bundle).into();
     let outcome = outcome(&args, sha256)?;
-    let reason = match &outcome {
-        Outcome::RolledBack(reason) => Some(reason.clone()),
+    let rolled_back = match outcome {
+        Outcome::RolledBack(why) => Some(why),
         _ => None,
     };
+    let reason = rolled_back.map(rollback_reason);
     let word = match outcome {
         Outcome::Confirmed => "confirmed",
         Outcome::Waiting => "waiting",
@@ -92,9 +94,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         };
         println!("sent {} to slot {slot}; {what}", count(bundle.len(), "byte"));
     }
-    match reason {
-        Some(reason) => Err(CheckFailed(format!("the device went back to the bundle before: {reason}")).into()),
-        None => Ok(()),
+    match (rolled_back, reason) {
+        (Some(why), Some(reason)) => {
+            Err(Kind::RolledBack
+                .because(u64::from(why), format!("the device went back to the bundle before: {reason}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -108,7 +113,7 @@ fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u
     bar.finish_and_clear();
     let refusal = match sent {
         Err(LinkError::Refused { refusal, .. }) if refusal.reason() == Some(Reason::WouldForget) => refusal,
-        done => return done.map_err(refused),
+        done => return Ok(done?),
     };
     let classes = Names::of(client)?.0;
     let classes: Vec<_> = classes.iter().map(|class| format!("{} ({})", class.name, class.supports)).collect();
@@ -120,19 +125,9 @@ fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u
         refusal.found
     );
     if args.common.json || args.common.quiet || !std::io::stdin().is_terminal() || !confirmed(&loss)? {
-        bail!("{loss}; nothing has changed, and --discard-taught goes ahead");
+        bail!(Kind::ConfirmationNeeded.error(format!("{loss}; nothing has changed, and --discard-taught goes ahead")));
     }
-    client.send_bundle(bundle, true, &progress).map_err(refused)
-}
-
-/// A bundle that the device does not believe is a check that failed.
-fn refused(error: LinkError) -> anyhow::Error {
-    match error.reason() {
-        Some(Reason::BundleRefused | Reason::BundleOlder | Reason::BundleSameCounter | Reason::BundleHash) => {
-            CheckFailed(error.to_string()).into()
-        }
-        _ => error.into(),
-    }
+    Ok(client.send_bundle(bundle, true, &progress)?)
 }
 
 fn confirmed(loss: &str) -> anyhow::Result<bool> {
@@ -166,7 +161,7 @@ fn of_report(report: &BundleReport, sha256: [u8; 32]) -> Outcome {
     let candidate = report.candidate.filter(|candidate| candidate.sha256 == sha256);
     match candidate.map(|candidate| candidate.state) {
         Some(CandidateState::Pending { .. }) => Outcome::Waiting,
-        Some(CandidateState::RolledBack { reason: why }) => Outcome::RolledBack(rollback_reason(why)),
+        Some(CandidateState::RolledBack { reason: why }) => Outcome::RolledBack(why),
         None if report.sha256 == sha256 => Outcome::Confirmed,
         // Somebody else has sent another one meanwhile.
         None => Outcome::Unknown,

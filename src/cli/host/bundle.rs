@@ -133,8 +133,9 @@ mod with_onnx {
 
     use super::{Args, BlobChoice};
     use crate::bundle::{self, Bundle, Ingredients, KeyPair, Limits, MakeError, Origin};
+    use crate::cli::failure::check_failed;
     use crate::cli::images::EncoderRange;
-    use crate::cli::{CheckFailed, print_json};
+    use crate::cli::print_json;
     use crate::data::{Dataset, Image, Split};
     use crate::encoder::Embedder;
     use crate::encoders;
@@ -214,7 +215,7 @@ mod with_onnx {
         }
         let bundle = bundle::make(&ingredients, args.counter, &key).map_err(|error| match error {
             // The reference, or what was made a moment ago, is not what comes out.
-            MakeError::Made(error) if error.is_check() => CheckFailed(error.to_string()).into(),
+            MakeError::Made(error) if error.is_check() => check_failed(error),
             error => anyhow::Error::from(error),
         })?;
         write_atomic(&args.out, bundle.bytes())?;
@@ -235,7 +236,7 @@ mod with_onnx {
         let parity: serde_json::Value = serde_json::from_slice(&text).with_context(|| report.display().to_string())?;
         if parity["passed"] != true {
             let message = format!("the export in {} did not pass its parity check", folder.display());
-            return Err(CheckFailed(message).into());
+            return Err(check_failed(message));
         }
         Ok(folder.join(F16_FILE))
     }

@@ -12,10 +12,11 @@ use indicatif::ProgressBar;
 use crate::cli::atomic::atomically;
 use crate::cli::connect::{Names, with_encoder};
 use crate::cli::device::learn;
+use crate::cli::failure::check_failed;
 use crate::cli::overwrite::ForceArgs;
 use crate::cli::progress::style;
 use crate::cli::trust::open_encoder;
-use crate::cli::{CheckFailed, Common, print_json, samples};
+use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split, open_named};
 use crate::device::source_of;
 use crate::encoder::Embedder;
@@ -196,7 +197,7 @@ fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Opened, 
     let metadata = super::export::metadata(run)?;
     let exported = export(run, &run.network.folded(), &metadata, &[], &sample, Tolerances::default(), &folder)?;
     if !exported.parity.passed {
-        return Err(CheckFailed("the exported encoder differs from the trained one".to_owned()).into());
+        return Err(check_failed("the exported encoder differs from the trained one"));
     }
     let worst: Vec<String> =
         exported.parity.steps.iter().map(|step| format!("{} {:.1e}", step.file, step.max_error)).collect();
@@ -274,19 +275,19 @@ fn teach_and_forget(
         Ok((confusion, forgotten))
     })?;
     let [(first_class, first), (second_class, second)] = &forgotten[..] else {
-        return Err(CheckFailed("there are not two classes to forget a sample of".to_owned()).into());
+        return Err(check_failed("there are not two classes to forget a sample of"));
     };
     let changes = power::cut(store, encoder, [(first_class, first), (second_class, second)], seed)?;
     with_encoder(store, encoder, |client| {
         if client.state_sha256()? == taught {
-            return Err(CheckFailed("forgetting two samples left the device as it was".to_owned()).into());
+            return Err(check_failed("forgetting two samples left the device as it was"));
         }
         for (class, support) in &forgotten {
             client.merge(class, support)?;
         }
         match client.state_sha256()? == taught {
             true => Ok((confusion, changes)),
-            false => Err(CheckFailed("forgetting and learning again left another state".to_owned()).into()),
+            false => Err(check_failed("forgetting and learning again left another state")),
         }
     })
 }

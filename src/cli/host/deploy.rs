@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{CheckFailed, Common, DeviceFault, print_json};
+use crate::cli::failure::Kind;
+use crate::cli::{Common, print_json};
 use crate::deploy::{DeployError, LISTEN_DEFAULT, Report, Settings, SshOptions, deploy};
 use crate::link::Address;
 use crate::report::text::count;
@@ -99,8 +100,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 /// The error with the exit code that it calls for.
 fn explain(error: DeployError) -> anyhow::Error {
     match &error {
-        error if error.is_failed_check() => CheckFailed(error.to_string()).into(),
-        error if error.is_device_fault() => DeviceFault(error.to_string()).into(),
+        DeployError::Unreachable { .. } => Kind::Unreachable.error(error),
+        error if error.is_failed_check() => Kind::CheckFailed.error(error),
+        error if error.is_device_fault() => Kind::DeviceFault.error(error),
         _ => error.into(),
     }
 }

@@ -87,7 +87,8 @@ mod with_onnx {
 
     use super::{Args, BlobKind, WEIGHTS_FILE};
     use crate::blob::{Arithmetic, Limits, MakeBlobError};
-    use crate::cli::{CheckFailed, print_json};
+    use crate::cli::failure::check_failed;
+    use crate::cli::print_json;
     use crate::data::{Dataset, Split, open_named, short_name};
     use crate::encoder::{Embedder, FoldedEncoder};
     use crate::encoders::open_run;
@@ -132,7 +133,7 @@ mod with_onnx {
         }
         match exported.parity.steps.iter().find(|step| !step.passed) {
             None => Ok(()),
-            Some(step) => Err(CheckFailed(format!(
+            Some(step) => Err(check_failed(format!(
                 "the {} file differs from {} by {:.2e} of a feature's length on {}, {:.2e} is allowed; no encoder was written, see {}",
                 step.file,
                 exported.parity.trainer,
@@ -174,7 +175,7 @@ mod with_onnx {
         let made = args.blob.iter().map(|kind| {
             make(kind).map_err(|error| match error {
                 BlobsError::Make(MakeBlobError::Ram { .. } | MakeBlobError::Flash { .. }) => {
-                    CheckFailed(format!("{kind:?} blob: {error}; nothing was written")).into()
+                    check_failed(format!("{kind:?} blob: {error}; nothing was written"))
                 }
                 error => anyhow::Error::from(error),
             })

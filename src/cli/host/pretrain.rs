@@ -14,9 +14,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::augment::Policy;
+use crate::cli::failure::{Kind, check_failed};
 use crate::cli::images::{EncoderRange, ImageArgs, RangeArg};
 use crate::cli::progress::style;
-use crate::cli::{CheckFailed, Common, Interrupted, print_json};
+use crate::cli::{Common, print_json};
 use crate::data;
 use crate::encoder::Preset;
 use crate::encoders::open_run;
@@ -236,16 +237,14 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
             report(&args, (config.method, &dataset.class_names), last.as_ref(), skipped)
         }
         Ok(Outcome::Interrupted { step }) => Err(interrupted(&args.out, step)),
-        Err(error @ (PretrainError::NotFinite { .. } | PretrainError::Collapsed { .. })) => {
-            Err(CheckFailed(error.to_string()).into())
-        }
+        Err(error @ (PretrainError::NotFinite { .. } | PretrainError::Collapsed { .. })) => Err(check_failed(error)),
         Err(error) => Err(error.into()),
     }
 }
 
 fn interrupted(out: &Path, step: u64) -> anyhow::Error {
     let out = out.display();
-    Interrupted(format!("stopped after step {step}; continue with: macula pretrain --resume --out {out}")).into()
+    Kind::Interrupted.error(format!("stopped after step {step}; continue with: macula pretrain --resume --out {out}"))
 }
 
 /// Raised by Ctrl-C or a request to terminate; a second one ends the program at once.

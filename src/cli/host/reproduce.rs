@@ -6,7 +6,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::pretrain::{Progress, stop_on_signal};
-use crate::cli::{Common, Interrupted, print_json};
+use crate::cli::failure::Kind;
+use crate::cli::{Common, print_json};
 use crate::reproduce::{Findings, Lab, Lesson, ReproduceError, Scale};
 
 /// Arguments of `macula reproduce`.
@@ -66,7 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             },
         };
         let found = lesson.reproduce(&mut lab).map_err(|error| match error {
-            ReproduceError::Interrupted => anyhow::Error::from(Interrupted(error.to_string())),
+            ReproduceError::Interrupted => Kind::Interrupted.error(error),
             error => error.into(),
         })?;
         let files = found.write(lesson, &args.out)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cli::CheckFailed;
 use crate::cli::connect::{open_line, talk_over, with_encoder};
+use crate::cli::failure::check_failed;
 use crate::encoders::Opened;
 use crate::link::{Address, Client, LinkError, Support};
 use crate::rng::Rng;
@@ -39,7 +39,7 @@ const ROUND: usize = 4;
 /// * `samples`: each with its class, which the store knows; not known themselves, before and afterwards
 ///
 /// # Errors
-/// [`CheckFailed`] where anything was lost.
+/// A failed check where anything was lost.
 pub fn cut(store: &Path, opened: &Opened, samples: [(&str, &Support); 2], seed: u64) -> anyhow::Result<usize> {
     let states = with_encoder(store, opened, |client| {
         let mut states = [client.state_sha256()?; ROUND + 1];
@@ -50,7 +50,7 @@ pub fn cut(store: &Path, opened: &Opened, samples: [(&str, &Support); 2], seed: 
         Ok(states)
     })?;
     if states[ROUND] != states[0] {
-        return Err(CheckFailed("what was learned and forgotten left a trace".to_owned()).into());
+        return Err(check_failed("what was learned and forgotten left a trace"));
     }
     let (mut rng, mut acknowledged) = (Rng::for_purpose(seed, "power cuts"), 0);
     for _ in 0..CUTS {
@@ -63,7 +63,7 @@ pub fn cut(store: &Path, opened: &Opened, samples: [(&str, &Support); 2], seed: 
             Ok(found)
         })?;
         if found != states[done % ROUND] && found != states[done % ROUND + 1] {
-            return Err(CheckFailed("a power cut left a state that is neither before nor after".to_owned()).into());
+            return Err(check_failed("a power cut left a state that is neither before nor after"));
         }
     }
     Ok(acknowledged)
