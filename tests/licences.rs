@@ -1,7 +1,7 @@
-//! Every dependency's licence is one that `deny.toml` allows.
+//! Checks that `deny.toml` allows the licence of every dependency.
 //!
-//! The packages are those of `Cargo.lock`, for every platform and feature, tests and benches included. No network is
-//! used where cargo has them already (`cargo fetch` brings them).
+//! The dependencies are the packages of `Cargo.lock` for all platforms and features, tests and benches included. No network
+//! is needed once cargo has them (`cargo fetch`).
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use cargo_metadata::MetadataCommand;
 use serde::Deserialize;
 use spdx::{Expression, Licensee, ParseMode};
 
-/// What this test reads of `deny.toml`, in cargo-deny's format.
+/// The part of `deny.toml` that this test reads, in cargo-deny's format.
 #[derive(Deserialize)]
 struct Policy {
     licenses: Licences,
 }
 
-/// A key that is not understood is refused rather than passed over: it could be one that forbids something.
+/// The licence rules. An unknown key is an error, because it could forbid something.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Licences {
@@ -24,7 +24,7 @@ struct Licences {
     exceptions: Vec<Exception>,
 }
 
-/// Licences that are allowed to one package only.
+/// Licences that are allowed for one package only.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exception {
@@ -38,20 +38,20 @@ impl Licences {
         toml::from_str::<Policy>(text).expect("deny.toml is in cargo-deny's format").licenses
     }
 
-    /// Every licence a package may be taken under.
+    /// Every licence that is allowed for a package.
     fn allowed_to(&self, package: &str) -> Vec<Licensee> {
         let exceptions = self.exceptions.iter().filter(|exception| exception.package == package);
         let names = self.allow.iter().chain(exceptions.flat_map(|exception| &exception.allow));
         names.map(|name| Licensee::parse(name).unwrap_or_else(|error| panic!("deny.toml, {name}: {error}"))).collect()
     }
 
-    /// Why a package may not be used, if it may not.
+    /// The reason why a package may not be used, if there is one.
     fn refusal(&self, package: &str, licence: Option<&str>) -> Option<String> {
         let Some(licence) = licence else {
             return Some(format!("{package} states no licence"));
         };
         let Ok(expression) = Expression::parse_mode(licence, ParseMode::LAX) else {
-            return Some(format!("{package}: \"{licence}\" is no licence expression"));
+            return Some(format!("{package}: \"{licence}\" is not a licence expression"));
         };
         let allowed = self.allowed_to(package);
         let taken = expression.evaluate(|wanted| allowed.iter().any(|licensee| licensee.satisfies(wanted)));
@@ -67,7 +67,7 @@ fn every_dependency_has_an_allowed_licence() {
         .manifest_path(root.join("Cargo.toml"))
         .other_options(vec!["--locked".into(), "--all-features".into()])
         .exec()
-        .expect("cargo metadata tells the packages of Cargo.lock");
+        .expect("cargo metadata lists the packages of Cargo.lock");
     let (own, dependencies): (Vec<_>, Vec<_>) =
         metadata.packages.iter().partition(|package| metadata.workspace_members.contains(&package.id));
     assert!(dependencies.len() > 100, "only {} dependencies: are these all?", dependencies.len());
@@ -80,12 +80,12 @@ fn every_dependency_has_an_allowed_licence() {
     }
     let unused = |exception: &&Exception| !dependencies.iter().any(|package| *package.name == exception.package);
     if let Some(exception) = licences.exceptions.iter().find(unused) {
-        panic!("deny.toml makes an exception for {}, which is no dependency", exception.package);
+        panic!("deny.toml has an exception for {}, which is not a dependency", exception.package);
     }
 }
 
 #[test]
-fn what_is_not_allowed_is_refused() {
+fn a_licence_that_is_not_allowed_is_refused() {
     let licences = Licences::parse(
         r#"
         [licenses]
@@ -106,17 +106,17 @@ fn what_is_not_allowed_is_refused() {
         ("both", Some("MIT AND LGPL-2.1-only"), "not allowed"),
         ("not-the-exception", Some("CC0-1.0"), "not allowed"),
         ("with-exception", Some("Apache-2.0 WITH LLVM-exception"), "not allowed"),
-        ("own-words", Some("do as you like"), "no licence expression"),
-        ("empty", Some(""), "no licence expression"),
+        ("own-words", Some("do as you like"), "not a licence expression"),
+        ("empty", Some(""), "not a licence expression"),
         ("silent", None, "states no licence"),
     ] {
-        let refusal = licences.refusal(package, licence).unwrap_or_else(|| panic!("{package} was let through"));
+        let refusal = licences.refusal(package, licence).unwrap_or_else(|| panic!("{package} was accepted"));
         assert!(refusal.contains(package) && refusal.contains(reason), "{refusal}");
     }
 }
 
 #[test]
 #[should_panic(expected = "unknown field `deny`")]
-fn a_rule_that_is_not_understood_is_refused() {
+fn an_unknown_rule_is_refused() {
     Licences::parse("[licenses]\nallow = [\"MIT\"]\ndeny = [\"GPL-3.0-only\"]\n");
 }

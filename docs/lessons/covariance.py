@@ -6,7 +6,7 @@
 
 The head is the Gaussian head of a device: scatter plus kappa times a target, kappa chosen by leaving one support out
 (`edge/src/head/shrunken.rs`). Its target is the identity. Two uses of the covariance S of the images that are not in the
-test part, scaled to the trace of the identity, are compared with it:
+test split, scaled to the trace of the identity, are compared with it:
 
 * `target B`: the target is (1 - B) I + B S
 * `whiten B`: features are multiplied by ((1 - B) I + B S)^(-1/2) and brought to unit length again
@@ -31,7 +31,7 @@ def unit_rows(x):
 
 
 def load(path):
-    """Standardised unit features of all images but the test part, of the test part, and its labels."""
+    """Standardised unit features of all images outside the test split, those of the test split, and its labels."""
     table = np.load(path)
     is_test = table["split"] == "test"
     unlabelled = table["features"][~is_test].astype(float)

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub fn data_or_skip(test: &str) -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os("MACULA_DATA").filter(|folder| !folder.is_empty()) {
         let folder = PathBuf::from(folder);
-        assert!(folder.is_dir(), "MACULA_DATA names {}, which is no folder", folder.display());
+        assert!(folder.is_dir(), "MACULA_DATA names {}, which is not a folder", folder.display());
         return Some(folder);
     }
     let line = format!("skipped: {test} (MACULA_DATA is not set)\n");
