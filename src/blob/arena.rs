@@ -47,9 +47,9 @@ pub fn plan(spec: &EncoderSpec, arithmetic: Arithmetic) -> Result<Arena, SpecErr
     let words: Vec<usize> = spec
         .shapes()?
         .iter()
-        .map(|&(height, width, channels)| match arithmetic {
-            Arithmetic::F16 => height * width * channels,
-            Arithmetic::Int8 => (height * width * channels).div_ceil(4),
+        .map(|shape| match arithmetic {
+            Arithmetic::F16 => shape.len(),
+            Arithmetic::Int8 => shape.len().div_ceil(4),
         })
         .collect();
     let (block_of, blocks) = blocks(spec, &words);
@@ -157,10 +157,7 @@ mod tests {
             let spec = spec(preset, channels, side);
             let shapes = spec.shapes().unwrap();
             let arena = plan(&spec, Arithmetic::F16).unwrap();
-            let range = |value: usize| {
-                let (height, width, channels) = shapes[value];
-                arena.offsets[value]..arena.offsets[value] + height * width * channels
-            };
+            let range = |value: usize| arena.offsets[value]..arena.offsets[value] + shapes[value].len();
             let mut owner = vec![usize::MAX; arena.values_words];
             owner[range(0)].fill(0);
             for (index, node) in spec.nodes.iter().enumerate() {

@@ -38,7 +38,7 @@ pub(super) fn layers(parts: &BlobParts<'_>) -> Result<(Vec<Layer>, f32), MakeBlo
     let mut scales = vec![Scale { unit: 1.0, zero: 0 }];
     let mut layers = Vec::new();
     for (index, node) in spec.nodes.iter().enumerate() {
-        let mut layer = Layer { channels: shapes[index + 1].2, ..Layer::default() };
+        let mut layer = Layer { channels: shapes[index + 1].channels, ..Layer::default() };
         let mut made = Scale { unit: 1.0, zero: 0 };
         match (node, parts.weights) {
             (Node::Conv { input, conv }, weights) => {

@@ -1,19 +1,48 @@
 //! Training, backward: the stages in reverse.
 //!
-//! `g` of a value is the gradient of the loss with respect to what its batch norm (or sum) gives,
-//! already masked by the activation. A stage turns the `g` of its nodes into contributions to the
-//! values they read. Whoever contributes last (the first reader) masks the sum of contributions and
-//! gathers `Σ g` and `Σ g (z - mean)` while the image is still in the cache; with those sums the
-//! stage before can take the gradient through its batch norm.
+//! # Batch norm
+//!
+//! Per channel, over the `M = N H W` values `z` of the batch with mean `μ` and variance `σ²`:
+//!
+//! ```text
+//! r = 1 / √(σ² + ε)      ẑ = (z - μ) r      y = γ ẑ + β
+//! ```
+//!
+//! Let `g = ∂L/∂y`. The parameters' gradients are `∂L/∂β = Σ g` and `∂L/∂γ = Σ g ẑ = r Σ g (z - μ)`. Every `z` also moves
+//! `μ` and `σ²`: `dμ = mean(dz)`, `dr = -½ r³ dσ² = -r² mean(ẑ dz)`, hence
+//!
+//! ```text
+//! dẑ    = r (dz - mean(dz) - ẑ mean(ẑ dz))
+//! ∂L/∂z = γ r (g - mean(g) - ẑ mean(g ẑ))
+//!       = g a + z b + c      a = γ r      b = -γ r³ Σ g (z - μ) / M      c = -b μ - a Σ g / M
+//! ```
+//!
+//! (the middle line because the map from `dz` to `dẑ` is symmetric). So the gradient is an affine map of `g` and `z` per
+//! channel, known once the two sums `Σ g` and `Σ g (z - μ)` over the whole batch are. This is why a stage, which runs image
+//! by image, ends at a batch norm.
+//!
+//! # Recomputation
+//!
+//! The forward pass stored `z` only. `y`, the input of the next convolution, is computed again for the weight gradient
+//! `∂L/∂W = yᵀ ∂L/∂z`, and the sign of `y` gives the activation's mask: one multiply-add per value in place of half the
+//! memory.
+//!
+//! # Order of work
+//!
+//! `g` of a value is the gradient with respect to its batch norm's (or sum's) output, already masked by the activation. A
+//! stage turns the `g` of its nodes into contributions to the values they read. The value's last reader writes its
+//! contribution first; the first reader adds the last one, masks the total, and takes both sums while the image is still
+//! in the cache.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::forward::{Norms, Scratch, Workspace, add_in_order, by_group};
 use super::network::Network;
 use super::plan::{Geometry, Plan};
+use super::reader::Reader;
 use super::spec::{Node, ValueId};
+use super::workspace::{Scratch, Workspace, add_in_order, group_len, split_by_group};
 use crate::kernel::Activation;
 use crate::kernel::channel::{Affine, gradient_moments, mask, norm_backward};
 use crate::nn::batch_norm::{NormGradient, Sums};
@@ -21,55 +50,27 @@ use crate::nn::conv::{clear_border, conv_data_gradient, conv_weight_gradient, tr
 use crate::nn::depthwise::{depthwise_data_gradient, depthwise_weight_gradient};
 use crate::nn::pool::global_average_pool_backward;
 
-/// Memory for gradients, shared by values that have the same one.
-#[derive(Debug, Default)]
-pub(super) struct Buffers {
-    arrays: Vec<Vec<f32>>,
-    /// Which array holds each value's gradient, while it is needed.
-    of_value: Vec<Option<usize>>,
-}
-
-impl Buffers {
-    fn start(&mut self, values: usize) {
-        self.of_value = vec![None; values];
-    }
-
-    /// An array nobody uses, for the gradient of `value`.
-    fn take(&mut self, value: ValueId, len: usize) {
-        let free = |id: &usize| !self.of_value.contains(&Some(*id));
-        let fits = (0..self.arrays.len()).filter(free).min_by_key(|&id| {
-            let capacity = self.arrays[id].capacity();
-            (capacity < len, capacity.abs_diff(len))
-        });
-        let id = fits.unwrap_or_else(|| {
-            self.arrays.push(Vec::new());
-            self.arrays.len() - 1
-        });
-        self.arrays[id].resize(len, 0.0);
-        self.of_value[value] = Some(id);
-    }
-}
-
-/// What a stage's groups share.
+/// Shared by the groups of a stage.
 struct Stage<'a> {
-    norms: Norms<'a>,
+    reader: Reader<'a>,
     input: &'a [f32],
     values: &'a [Vec<f32>],
     /// Of each node of the stage; none for a sum.
     gradients: &'a [Option<NormGradient>],
+    /// Of each node of the graph.
     weights: &'a [&'a [f32]],
     /// Of each node of the stage, for the data gradient; empty where not needed.
     transposed: &'a [Vec<f32>],
     nodes: Range<usize>,
-    /// The arrays in `Group::arrays`, by their number.
+    /// Numbers of the arrays in `Group::arrays`.
     array_ids: &'a [usize],
     /// Array of each value.
     of_value: &'a [Option<usize>],
-    /// Values whose gradient becomes complete here and are convolutions: sums are gathered for them.
+    /// Convolutions whose gradient becomes complete here: their sums are taken.
     completed: &'a [ValueId],
 }
 
-/// One group's part of a stage.
+/// A group's part of a stage.
 struct Group<'a> {
     arrays: Vec<&'a mut [f32]>,
     scratch: &'a mut Scratch,
@@ -78,7 +79,7 @@ struct Group<'a> {
 
 impl Stage<'_> {
     fn plan(&self) -> &Plan {
-        self.norms.plan
+        self.reader.plan
     }
 
     fn stored(&self, value: ValueId, image: usize) -> &[f32] {
@@ -87,20 +88,26 @@ impl Stage<'_> {
         &stored[image * len..][..len]
     }
 
+    fn norm_mean(&self, value: ValueId) -> &[f32] {
+        &self.reader.norms[value - 1].as_ref().expect("the forward pass has normalised it").mean
+    }
+
     fn array(&self, value: ValueId) -> usize {
         let id = self.of_value[value].expect("a value has an array from its first contribution on");
         self.array_ids.iter().position(|other| *other == id).expect("a stage holds the arrays it touches")
     }
 
-    /// Takes node `index` of one image backward: its weights' gradient, and its contribution to what it read.
+    /// Weight gradient of convolution `index` for one image, and its contribution to the gradient of its input.
+    ///
+    /// `local` is the image's index in the group.
     fn conv_backward(&self, group: &mut Group<'_>, index: usize, image: usize, local: usize) {
-        let (plan, isa) = (self.plan(), self.norms.isa);
+        let (plan, isa) = (self.plan(), self.reader.isa);
         let Node::Conv { input: value, .. } = &plan.nodes[index] else { return };
         let position = index - self.nodes.start;
         let geometry = plan.geometry(index);
         let shape = geometry.dense();
         let out = plan.grids[index + 1];
-        let norm = self.norms.by_node[index].as_ref().expect("the forward pass has normalised it");
+        let norm = self.reader.norms[index].as_ref().expect("the forward pass has normalised it");
         let gradient = self.gradients[position].as_ref().expect("a convolution has a norm's gradient");
         let Scratch { input, gradient: dz, contribution, dweights } = &mut *group.scratch;
 
@@ -113,7 +120,7 @@ impl Stage<'_> {
         let inside = padding * (row + out.channels);
         norm_backward(isa, out, g, self.stored(index + 1, image), &norm.scale, by_value, &mut dz[inside..], row);
 
-        let x = self.norms.read(*value, self.stored(*value, image), geometry, input);
+        let x = self.reader.conv_input(*value, self.stored(*value, image), geometry, input);
         match geometry {
             Geometry::Dense(shape) => conv_weight_gradient(isa, shape, x, dz, &mut dweights[position]),
             Geometry::Depthwise(shape) => depthwise_weight_gradient(isa, shape, x, dz, &mut dweights[position]),
@@ -123,7 +130,7 @@ impl Stage<'_> {
         }
         let read = plan.grids[*value];
         let target = &mut group.arrays[self.array(*value)][local * read.len()..][..read.len()];
-        // The first contribution is written where it stays, later ones beside it.
+        // The first contribution is written in place, later ones to scratch.
         let first = plan.last_reader[*value] == Some(index);
         let dx = if first {
             &mut *target
@@ -143,76 +150,86 @@ impl Stage<'_> {
         }
     }
 
-    /// All contributions to `value` are in `g` and `more`: masks them and gathers the sums that the
-    /// batch norms before need.
+    /// Masks the total `g + more` of all contributions to `value`, and adds to the sums that the batch norms before need.
     fn complete(&self, value: ValueId, image: usize, g: &mut [f32], more: Option<&[f32]>, sums: &mut [Sums]) {
-        let (plan, isa, grid) = (self.plan(), self.norms.isa, self.plan().grids[value]);
-        let (mut affine, mut activation) = self.norms.affine(value);
-        if let Node::Add { activation: own, .. } = &plan.nodes[value - 1] {
-            // The sum is stored as it is read: positive where the activation passes.
-            (affine, activation) = (Affine { scale: self.norms.ones, shift: self.norms.zeros }, *own);
-        }
+        let (plan, isa, grid) = (self.plan(), self.reader.isa, self.plan().grids[value]);
+        let (affine, activation) = match &plan.nodes[value - 1] {
+            // The stored sum is past its activation: positive where that passes the gradient.
+            Node::Add { activation, .. } => (plan.identity(), *activation),
+            Node::Conv { .. } => self.reader.norm_and_activation(value),
+        };
         if more.is_some() || activation != Activation::Identity {
             mask(isa, grid, g, more, self.stored(value, image), affine, activation);
         }
         for (&of, sums) in self.completed.iter().zip(sums) {
-            let by_sum =
-                matches!(&plan.nodes[value - 1], Node::Add { .. }) && plan.nodes[value - 1].inputs().contains(&of);
-            if of == value || by_sum {
-                let mean = &self.norms.by_node[of - 1].as_ref().expect("the forward pass has normalised it").mean;
-                gradient_moments(isa, grid, g, self.stored(of, image), mean, &mut sums.first, &mut sums.second);
+            if of == value || plan.summands(value).contains(&of) {
+                let (z, mean) = (self.stored(of, image), self.norm_mean(of));
+                gradient_moments(isa, grid, g, z, mean, &mut sums.first, &mut sums.second);
             }
         }
+    }
+
+    fn zero_sums(&self) -> Vec<Sums> {
+        self.completed.iter().map(|&value| Sums::zeros(self.plan().grids[value].channels)).collect()
     }
 }
 
 impl Network {
-    /// Gradient of the loss with respect to `parameters`, from `dfeatures` `[N, D]`; overwrites
-    /// `gradient`. Goes with the last [`Self::forward`] on this workspace and the same `input`.
+    /// Gradient of the loss with respect to `parameters`, from `dfeatures` `[N, D]`; overwrites `gradient`.
+    ///
+    /// `workspace` and `input` are those of the last [`Self::forward`].
     ///
     /// # Panics
     /// When the lengths are not those of the last forward pass.
     pub fn backward(&self, workspace: &mut Workspace, input: &[f32], dfeatures: &[f32], gradient: &mut [f32]) {
-        assert_eq!(dfeatures.len(), workspace.features.len(), "one gradient a feature");
-        self.backward_from(workspace, input, dfeatures, gradient);
+        assert_eq!(dfeatures.len(), workspace.features.len(), "one gradient per feature");
+        self.backward_from(workspace, input, dfeatures, global_average_pool_backward, gradient);
     }
 
-    /// As [`Self::backward`], from the gradient of [`Self::last_map`], `[N, H', W', D]`.
+    /// As [`Self::backward`], from the gradient of [`Self::feature_map`], `[N, H', W', D]`.
     ///
     /// # Panics
     /// When the lengths are not those of the last forward pass.
-    pub fn backward_map(&self, workspace: &mut Workspace, input: &[f32], dmap: &[f32], gradient: &mut [f32]) {
-        assert_eq!(dmap.len(), workspace.values[self.plan.nodes.len()].len(), "one gradient an activation");
-        self.backward_from(workspace, input, dmap, gradient);
+    pub fn backward_feature_map(&self, workspace: &mut Workspace, input: &[f32], dmap: &[f32], gradient: &mut [f32]) {
+        assert_eq!(dmap.len(), workspace.values[self.plan.nodes.len()].len(), "one gradient per activation");
+        self.backward_from(workspace, input, dmap, |dmap, g| g.copy_from_slice(dmap), gradient);
     }
 
-    /// From the gradient of the features or, told by its length, of the last activations.
-    fn backward_from(&self, workspace: &mut Workspace, input: &[f32], dlast: &[f32], gradient: &mut [f32]) {
-        let plan = &self.plan;
-        let last = plan.nodes.len();
-        assert_eq!(gradient.len(), self.parameters.len(), "one gradient a parameter");
-        let (ones, zeros) = (vec![1.0; plan.channels_max()], vec![0.0; plan.channels_max()]);
-        let mut sums: Vec<Sums> = vec![Sums::default(); plan.grids.len()];
-        workspace.gradients.start(plan.grids.len());
-        workspace.gradients.take(last, workspace.images * plan.grids[last].len());
-        self.last_backward(workspace, dlast, &ones, &zeros, &mut sums);
-        for stage in plan.stages.iter().rev() {
-            self.backward_stage(workspace, input, stage.clone(), &ones, &zeros, &mut sums, gradient);
+    /// From `dlast`; `to_map` turns one image's part of it into the gradient of the last value.
+    fn backward_from(
+        &self,
+        workspace: &mut Workspace,
+        input: &[f32],
+        dlast: &[f32],
+        to_map: fn(&[f32], &mut [f32]),
+        gradient: &mut [f32],
+    ) {
+        assert_eq!(gradient.len(), self.parameters.len(), "one gradient per parameter");
+        let mut sums: Vec<Sums> = vec![Sums::default(); self.plan.grids.len()];
+        workspace.gradients.start(self.plan.grids.len());
+        self.last_backward(workspace, dlast, to_map, &mut sums);
+        for stage in self.plan.stages.iter().rev() {
+            self.backward_stage(workspace, input, stage.clone(), &mut sums, gradient);
         }
     }
 
-    /// Gives the last value its gradient and completes it.
-    fn last_backward(&self, workspace: &mut Workspace, dlast: &[f32], ones: &[f32], zeros: &[f32], sums: &mut [Sums]) {
-        let plan = &self.plan;
+    /// Writes the gradient of the last value and completes it.
+    fn last_backward(
+        &self,
+        workspace: &mut Workspace,
+        dlast: &[f32],
+        to_map: fn(&[f32], &mut [f32]),
+        sums: &mut [Sums],
+    ) {
+        let (plan, images) = (&self.plan, workspace.images);
         let last = plan.nodes.len();
+        let (len, dlast_len) = (plan.grids[last].len(), dlast.len() / images);
+        let id = workspace.gradients.allocate(last, images * len);
+        workspace.gradients.share_with_summands(plan, last);
         let completed = self.completed_with(last);
-        self.share_with_summands(&mut workspace.gradients.of_value, last);
-        let group = Self::group_len(workspace.images);
-        let (len, given) = (plan.grids[last].len(), dlast.len() / workspace.images);
-        let id = workspace.gradients.of_value[last].expect("taken by the caller");
         let mut array = std::mem::take(&mut workspace.gradients.arrays[id]);
         let stage = Stage {
-            norms: Norms { isa: self.isa, plan, by_node: &workspace.norms, ones, zeros },
+            reader: Reader { isa: self.isa, plan, norms: &workspace.norms },
             input: &[],
             values: &workspace.values,
             gradients: &[],
@@ -223,16 +240,12 @@ impl Network {
             of_value: &workspace.gradients.of_value,
             completed: &completed,
         };
-        let groups = array.par_chunks_mut(group * len).zip(dlast.par_chunks(group * given)).enumerate();
+        let group = group_len(images);
+        let groups = array.par_chunks_mut(group * len).zip(dlast.par_chunks(group * dlast_len)).enumerate();
         let partial = groups.map(|(number, (arrays, dlast))| {
-            let mut sums: Vec<Sums> = completed.iter().map(|&value| Sums::zeros(plan.grids[value].channels)).collect();
-            for (local, (g, dlast)) in arrays.chunks_mut(len).zip(dlast.chunks(given)).enumerate() {
-                // A map of one pixel is its own mean, and either way is the same.
-                if given == len {
-                    g.copy_from_slice(dlast)
-                } else {
-                    global_average_pool_backward(dlast, g)
-                }
+            let mut sums = stage.zero_sums();
+            for (local, (g, dlast)) in arrays.chunks_mut(len).zip(dlast.chunks(dlast_len)).enumerate() {
+                to_map(dlast, g);
                 stage.complete(last, number * group + local, g, None, &mut sums);
             }
             sums
@@ -244,40 +257,22 @@ impl Network {
         workspace.gradients.arrays[id] = array;
     }
 
-    /// The convolutions whose gradient is complete once `value`'s is: itself, or the summands that
-    /// nothing but the sum reads.
+    /// Convolutions whose gradient is complete once that of `value` is: itself, or the summands that only the sum reads.
     fn completed_with(&self, value: ValueId) -> Vec<ValueId> {
-        match &self.plan.nodes[value - 1] {
-            Node::Conv { .. } => vec![value],
-            node => node
-                .inputs()
-                .into_iter()
-                .filter(|&summand| self.plan.first_reader[summand] == Some(value - 1))
-                .collect(),
-        }
+        let mut summands = self.plan.summands(value);
+        summands.retain(|&summand| self.plan.first_reader[summand] == Some(value - 1));
+        if self.plan.conv(value).is_some() { vec![value] } else { summands }
     }
 
-    /// A sum's gradient is each summand's: they take over its array.
-    fn share_with_summands(&self, of_value: &mut [Option<usize>], value: ValueId) {
-        if let Node::Add { left, right, .. } = &self.plan.nodes[value - 1] {
-            of_value[*left] = of_value[value];
-            of_value[*right] = of_value[value];
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)] // Each is one part of the step's state, borrowed apart.
     fn backward_stage(
         &self,
         workspace: &mut Workspace,
         input: &[f32],
         stage: Range<usize>,
-        ones: &[f32],
-        zeros: &[f32],
         sums: &mut [Sums],
         gradient: &mut [f32],
     ) {
-        let plan = &self.plan;
-        let images = workspace.images;
+        let (plan, images) = (&self.plan, workspace.images);
         let gradients = self.norm_gradients(workspace, stage.clone(), sums, gradient);
         let completed = self.prepare_targets(workspace, stage.clone());
         let transposed = self.transposed(stage.clone());
@@ -289,12 +284,12 @@ impl Network {
         let mut array_ids: Vec<usize> = touched.iter().filter_map(|&value| buffers.of_value[value]).collect();
         array_ids.sort_unstable();
         array_ids.dedup();
-        let group = Self::group_len(images);
+        let group = group_len(images);
         let mut arrays: Vec<Vec<f32>> = array_ids.iter().map(|&id| std::mem::take(&mut buffers.arrays[id])).collect();
         let pieces: Vec<usize> = arrays.iter().map(|array| group * (array.len() / images)).collect();
         let weights = self.weights();
         let shared = Stage {
-            norms: Norms { isa: self.isa, plan, by_node: &workspace.norms, ones, zeros },
+            reader: Reader { isa: self.isa, plan, norms: &workspace.norms },
             input,
             values: &workspace.values,
             gradients: &gradients,
@@ -305,15 +300,14 @@ impl Network {
             of_value: &buffers.of_value,
             completed: &completed,
         };
-        let groups = by_group(&mut arrays, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
+        let groups = split_by_group(&mut arrays, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
         let partial = groups.map(|(number, (arrays, scratch))| {
             scratch.dweights.resize_with(scratch.dweights.len().max(stage.len()), Vec::new);
             for (dweight, index) in scratch.dweights.iter_mut().zip(stage.clone()) {
                 dweight.clear();
                 dweight.resize(weights[index].len(), 0.0);
             }
-            let sums = completed.iter().map(|&value| Sums::zeros(plan.grids[value].channels)).collect();
-            let mut part = Group { arrays, scratch, sums };
+            let mut part = Group { arrays, scratch, sums: shared.zero_sums() };
             for local in 0..group.min(images - number * group) {
                 for index in stage.clone().rev() {
                     shared.conv_backward(&mut part, index, number * group + local, local);
@@ -329,14 +323,14 @@ impl Network {
         for (&id, array) in array_ids.iter().zip(arrays) {
             workspace.gradients.arrays[id] = array;
         }
-        // A node of this stage is done: nobody needs its gradient any more.
+        // The gradients of this stage's own values are not read again.
         for index in stage.clone() {
             workspace.gradients.of_value[index + 1] = None;
         }
         self.add_weight_gradients(&workspace.scratch[..used], stage, gradient);
     }
 
-    /// From the sums over the batch: the way through each batch norm of the stage, and the gradients of its scale and shift.
+    /// The maps through the stage's batch norms, from the sums over the batch; writes the gradients of scale and shift.
     fn norm_gradients(
         &self,
         workspace: &Workspace,
@@ -345,18 +339,18 @@ impl Network {
         gradient: &mut [f32],
     ) -> Vec<Option<NormGradient>> {
         let of_node = |index: usize| {
-            let (places, norm) = (self.places[index].as_ref()?, workspace.norms[index].as_ref()?);
+            let (tensors, norm) = (self.conv_tensors(index)?, workspace.norms[index].as_ref()?);
             let grid = self.plan.grids[index + 1];
             let found = norm.backward(&sums[index + 1], workspace.images * grid.rows * grid.columns);
-            gradient[places.gamma.clone()].copy_from_slice(&found.dgamma);
-            gradient[places.beta.clone()].copy_from_slice(&found.dbeta);
+            gradient[tensors.gamma.clone()].copy_from_slice(&found.dgamma);
+            gradient[tensors.beta.clone()].copy_from_slice(&found.dbeta);
             Some(found)
         };
         stage.map(of_node).collect()
     }
 
-    /// Gives every value that gets its first contribution in this stage an array, and names the
-    /// convolutions that get their last one.
+    /// Allocates an array for each value that gets its first contribution in this stage; returns the convolutions whose
+    /// gradient becomes complete.
     fn prepare_targets(&self, workspace: &mut Workspace, stage: Range<usize>) -> Vec<ValueId> {
         let plan = &self.plan;
         let mut completed = Vec::new();
@@ -366,17 +360,17 @@ impl Network {
                 continue;
             }
             if plan.last_reader[*value] == Some(index) {
-                workspace.gradients.take(*value, workspace.images * plan.grids[*value].len());
+                workspace.gradients.allocate(*value, workspace.images * plan.grids[*value].len());
             }
             if plan.first_reader[*value] == Some(index) {
                 completed.extend(self.completed_with(*value));
-                self.share_with_summands(&mut workspace.gradients.of_value, *value);
+                workspace.gradients.share_with_summands(plan, *value);
             }
         }
         completed
     }
 
-    /// The weights of the stage's dense convolutions as the data gradient reads them.
+    /// The weights of the stage's dense convolutions in the order of the data gradient.
     fn transposed(&self, stage: Range<usize>) -> Vec<Vec<f32>> {
         let weights = self.weights();
         let of_node = |index: usize| match &self.plan.nodes[index] {
@@ -393,12 +387,12 @@ impl Network {
         stage.into_par_iter().map(of_node).collect()
     }
 
-    /// Adds up the groups' weight gradients in the groups' order.
+    /// Adds the groups' weight gradients in the groups' order.
     fn add_weight_gradients(&self, groups: &[Scratch], stage: Range<usize>, gradient: &mut [f32]) {
         const PIECE: usize = 4096;
         for (position, index) in stage.enumerate() {
-            let Some(places) = &self.places[index] else { continue };
-            gradient[places.weight.clone()].par_chunks_mut(PIECE).enumerate().for_each(|(number, target)| {
+            let Some(tensors) = self.conv_tensors(index) else { continue };
+            gradient[tensors.weight.clone()].par_chunks_mut(PIECE).enumerate().for_each(|(number, target)| {
                 let start = number * PIECE;
                 target.copy_from_slice(&groups[0].dweights[position][start..][..target.len()]);
                 for group in &groups[1..] {

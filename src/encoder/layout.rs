@@ -1,35 +1,74 @@
-//! Where each parameter lies in the flat vector, and the way between PyTorch's order and the kernels'.
+//! Layout of the flat parameter vector, and conversion between PyTorch's order and the kernels'.
 
-use super::network::{Role, TensorInfo};
+use std::ops::Range;
+
 use super::spec::{Conv, ConvKind, EncoderSpec, Node};
 
-/// Places of one convolution node's parameters in the flat vector.
-#[derive(Clone, Debug)]
-pub(super) struct ConvPlaces {
-    pub weight: std::ops::Range<usize>,
-    pub gamma: std::ops::Range<usize>,
-    pub beta: std::ops::Range<usize>,
+/// Kind of a parameter tensor. It decides the initial values, and whether weight decay applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Convolution weights: decayed.
+    Weight,
+    /// Batch norm's scale: not decayed.
+    Scale,
+    /// Batch norm's shift: not decayed.
+    Shift,
 }
 
-/// All tensors in order, and the places of each node's (none for a sum).
-pub(super) fn layout(spec: &EncoderSpec) -> (Vec<TensorInfo>, Vec<Option<ConvPlaces>>) {
-    let mut tensors: Vec<TensorInfo> = Vec::new();
-    let mut add = |name: String, shape: Vec<usize>, role| {
-        let start = tensors.last().map_or(0, |last| last.range.end);
-        let range = start..start + shape.iter().product::<usize>();
-        tensors.push(TensorInfo { name, shape, role, range: range.clone() });
-        range
-    };
-    let places = spec.nodes.iter().map(|node| match node {
-        Node::Add { .. } => None,
-        Node::Conv { conv, .. } => Some(ConvPlaces {
-            weight: add(format!("{}.weight", conv.name), weight_shape(conv), Role::Weight),
-            gamma: add(format!("{}.weight", conv.norm), vec![conv.channels_out], Role::Scale),
-            beta: add(format!("{}.bias", conv.norm), vec![conv.channels_out], Role::Shift),
-        }),
-    });
-    let places = places.collect();
-    (tensors, places)
+/// One tensor of the network's flat parameter vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name in PyTorch, for instance `blocks.0.conv1.weight`.
+    pub name: String,
+    /// Its shape in PyTorch: `[O, C, K, K]`, or `[O]`.
+    pub shape: Vec<usize>,
+    /// Its kind.
+    pub role: Role,
+    /// Its range in the flat vector, where the data is in the kernels' order.
+    pub range: Range<usize>,
+}
+
+/// Ranges of one convolution node's parameters in the flat vector.
+#[derive(Clone, Debug)]
+pub(super) struct ConvTensors {
+    pub weight: Range<usize>,
+    pub gamma: Range<usize>,
+    pub beta: Range<usize>,
+}
+
+/// The tensors of a network.
+#[derive(Clone, Debug)]
+pub(super) struct ParameterLayout {
+    /// In the order of the flat vector.
+    pub tensors: Vec<TensorInfo>,
+    /// Of each node; none for a sum.
+    pub by_node: Vec<Option<ConvTensors>>,
+}
+
+impl ParameterLayout {
+    pub fn new(spec: &EncoderSpec) -> Self {
+        let mut tensors: Vec<TensorInfo> = Vec::new();
+        let mut add = |name: String, shape: Vec<usize>, role| {
+            let start = tensors.last().map_or(0, |last| last.range.end);
+            let range = start..start + shape.iter().product::<usize>();
+            tensors.push(TensorInfo { name, shape, role, range: range.clone() });
+            range
+        };
+        let by_node = spec.nodes.iter().map(|node| match node {
+            Node::Add { .. } => None,
+            Node::Conv { conv, .. } => Some(ConvTensors {
+                weight: add(format!("{}.weight", conv.name), weight_shape(conv), Role::Weight),
+                gamma: add(format!("{}.weight", conv.norm), vec![conv.channels_out], Role::Scale),
+                beta: add(format!("{}.bias", conv.norm), vec![conv.channels_out], Role::Shift),
+            }),
+        });
+        Self { by_node: by_node.collect(), tensors }
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.tensors.last().map_or(0, |last| last.range.end)
+    }
 }
 
 /// `[O, C, K, K]`, or `[C, 1, 3, 3]` where depthwise.
@@ -65,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orders_are_inverse_and_as_stated() {
+    fn conversions_are_inverse_and_in_the_stated_order() {
         let shape = [2, 3, 1, 2];
         let torch: Vec<f32> = (0..12).map(|i| i as f32).collect();
         let ours = from_torch(&shape, &torch);

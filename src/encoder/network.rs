@@ -1,40 +1,14 @@
-//! A network made from a spec: its parameters and running statistics, by name.
-
-use std::ops::Range;
+//! A network built from a spec: parameters and running statistics, accessible by name.
 
 use super::folded::{FoldedConv, FoldedEncoder};
-use super::layout::{ConvPlaces, from_torch, layout, to_torch};
+use super::layout::{ConvTensors, ParameterLayout, Role, TensorInfo, from_torch, to_torch};
 use super::plan::Plan;
 use super::spec::{EncoderSpec, Node, SpecError};
 use crate::kernel::Isa;
 use crate::nn::batch_norm::Normalisation;
 use crate::rng::Rng;
 
-/// What a parameter tensor is, which decides how it starts and whether weight decay applies to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Convolution weights: decayed.
-    Weight,
-    /// Batch norm's scale: not decayed.
-    Scale,
-    /// Batch norm's shift: not decayed.
-    Shift,
-}
-
-/// Where one tensor lies in the network's flat parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// Its name as PyTorch has it, for instance `blocks.0.conv1.weight`.
-    pub name: String,
-    /// Its shape as PyTorch has it: `[O, C, K, K]`, or `[O]`.
-    pub shape: Vec<usize>,
-    /// What it is.
-    pub role: Role,
-    /// Its place in the flat vector (where it lies in the kernels' own order).
-    pub range: Range<usize>,
-}
-
-/// A tensor with its name, in PyTorch's layout.
+/// A named tensor in PyTorch's layout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
     /// For instance `blocks.0.conv1.weight` or `norm.running_mean`.
@@ -45,39 +19,38 @@ pub struct NamedTensor {
     pub data: Vec<f32>,
 }
 
-/// Tensors do not fit the network.
+/// Tensors that do not fit the network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TensorError {
-    /// One is absent.
+    /// A tensor is missing.
     #[error("tensor '{name}' is missing")]
     Missing {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
     },
-    /// One has another shape.
+    /// A tensor has the wrong shape.
     #[error("tensor '{name}' has shape {found:?}, the network needs {expected:?}")]
     Shape {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// What was found.
+        /// Its shape.
         found: Vec<usize>,
-        /// What is needed.
+        /// The shape in the network.
         expected: Vec<usize>,
     },
 }
 
-/// An encoder with parameters.
+/// An encoder with its parameters and running statistics.
 #[derive(Clone, Debug)]
 pub struct Network {
     spec: EncoderSpec,
     pub(super) plan: Plan,
-    tensors: Vec<TensorInfo>,
-    pub(super) places: Vec<Option<ConvPlaces>>,
-    /// All parameters, in the kernels' order; the optimiser sees one flat vector.
+    layout: ParameterLayout,
+    /// All parameters in one flat vector, in the kernels' order.
     pub parameters: Vec<f32>,
     /// Running mean and variance of each convolution node's batch norm.
     pub(super) running: Vec<Option<Running>>,
-    /// The vector instructions in use.
+    /// Instruction set of the kernels.
     pub(super) isa: Isa,
 }
 
@@ -93,17 +66,17 @@ impl Network {
     /// 1 and shifts 0, drawn from `seed`.
     ///
     /// # Errors
-    /// When the spec describes no network.
+    /// An invalid spec.
     pub fn new(spec: EncoderSpec, seed: u64) -> Result<Self, SpecError> {
         let plan = Plan::new(&spec)?;
-        let (tensors, places) = layout(&spec);
-        let mut parameters = Vec::with_capacity(tensors.last().map_or(0, |last| last.range.end));
-        for tensor in &tensors {
+        let layout = ParameterLayout::new(&spec);
+        let mut parameters = Vec::with_capacity(layout.len());
+        for tensor in &layout.tensors {
             match tensor.role {
                 Role::Scale => parameters.resize(tensor.range.end, 1.0),
                 Role::Shift => parameters.resize(tensor.range.end, 0.0),
                 Role::Weight => {
-                    // A depthwise output meets one kernel only; a dense one O of them.
+                    // An input of a depthwise convolution feeds one output channel, that of a dense one all O.
                     let fan_out =
                         if tensor.shape[1] == 1 { 1 } else { tensor.shape[0] } * tensor.shape[2] * tensor.shape[3];
                     let std = (2.0 / fan_out as f32).sqrt();
@@ -119,37 +92,36 @@ impl Network {
                 Some(Running { mean: vec![0.0; conv.channels_out], variance: vec![1.0; conv.channels_out] })
             }
         });
-        Ok(Self { running: running.collect(), spec, plan, tensors, places, parameters, isa: Isa::selected() })
+        Ok(Self { running: running.collect(), spec, plan, layout, parameters, isa: Isa::selected() })
     }
 
-    /// Its spec.
+    /// The spec it was built from.
     pub fn spec(&self) -> &EncoderSpec {
         &self.spec
     }
 
-    /// Name, shape, role and place of each parameter tensor.
+    /// Name, shape, role and range of each parameter tensor.
     pub fn layout(&self) -> &[TensorInfo] {
-        &self.tensors
+        &self.layout.tensors
     }
 
-    /// A flat vector that is laid out like `parameters` (themselves, momentum, gradient) as named
-    /// tensors in PyTorch's layout.
+    /// Converts a flat vector in the order of `parameters` (parameters, momentum, gradient) to named tensors.
     pub fn to_named(&self, flat: &[f32]) -> Vec<NamedTensor> {
         let named = |tensor: &TensorInfo| NamedTensor {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
             data: to_torch(&tensor.shape, &flat[tensor.range.clone()]),
         };
-        self.tensors.iter().map(named).collect()
+        self.layout.tensors.iter().map(named).collect()
     }
 
     /// The inverse of [`Self::to_named`].
     ///
     /// # Errors
-    /// A missing tensor or one of another shape. Tensors the network does not have are ignored.
+    /// A missing tensor or one of the wrong shape. Other tensors are ignored.
     pub fn from_named(&self, tensors: &[NamedTensor]) -> Result<Vec<f32>, TensorError> {
         let mut flat = vec![0.0; self.parameters.len()];
-        for tensor in &self.tensors {
+        for tensor in &self.layout.tensors {
             let found = find(tensors, &tensor.name, &tensor.shape)?;
             flat[tensor.range.clone()].copy_from_slice(&from_torch(&tensor.shape, &found.data));
         }
@@ -173,10 +145,10 @@ impl Network {
         tensors
     }
 
-    /// Puts back what [`Self::statistics`] gave.
+    /// Restores the running statistics from [`Self::statistics`].
     ///
     /// # Errors
-    /// A missing tensor or one of another shape; the network is then unchanged.
+    /// A missing tensor or one of the wrong shape; the network is then unchanged.
     pub fn set_statistics(&mut self, tensors: &[NamedTensor]) -> Result<(), TensorError> {
         let mut running = self.running.clone();
         for (node, running) in self.plan.nodes.iter().zip(&mut running) {
@@ -190,14 +162,14 @@ impl Network {
         Ok(())
     }
 
-    /// The network as it is shipped: `weight * scale` and `shift` of each batch norm, with the running statistics.
+    /// The encoder for export: each batch norm folded into its convolution, with the running statistics.
     pub fn folded(&self) -> FoldedEncoder {
         let mut convs = Vec::new();
-        for (places, norm) in self.places.iter().zip(self.running_norms()) {
-            let (Some(places), Some(norm)) = (places, norm) else { continue };
-            let tensor =
-                self.tensors.iter().find(|tensor| tensor.range == places.weight).expect("places come from the tensors");
-            let mut weight = to_torch(&tensor.shape, &self.parameters[places.weight.clone()]);
+        for (tensors, norm) in self.layout.by_node.iter().zip(self.running_norms()) {
+            let (Some(tensors), Some(norm)) = (tensors, norm) else { continue };
+            let weight = self.layout.tensors.iter().find(|tensor| tensor.range == tensors.weight);
+            let shape = &weight.expect("the range of a tensor").shape;
+            let mut weight = to_torch(shape, &self.parameters[tensors.weight.clone()]);
             let filter = weight.len() / norm.scale.len();
             for (filter, scale) in weight.chunks_mut(filter).zip(&norm.scale) {
                 filter.iter_mut().for_each(|weight| *weight *= scale);
@@ -207,14 +179,27 @@ impl Network {
         FoldedEncoder { spec: self.spec.clone(), convs }
     }
 
-    /// The affine map of each convolution node's batch norm with the running statistics.
+    /// Batch norm of each convolution node with the running statistics.
     pub(super) fn running_norms(&self) -> Vec<Option<Normalisation>> {
-        let norm = |(places, running): (&Option<ConvPlaces>, &Option<Running>)| {
-            let (places, running) = (places.as_ref()?, running.as_ref()?);
-            let [gamma, beta] = [&places.gamma, &places.beta].map(|range| &self.parameters[range.clone()]);
+        let norm = |(tensors, running): (&Option<ConvTensors>, &Option<Running>)| {
+            let (tensors, running) = (tensors.as_ref()?, running.as_ref()?);
+            let [gamma, beta] = [&tensors.gamma, &tensors.beta].map(|range| &self.parameters[range.clone()]);
             Some(Normalisation::from_running(&running.mean, &running.variance, gamma, beta))
         };
-        self.places.iter().zip(&self.running).map(norm).collect()
+        self.layout.by_node.iter().zip(&self.running).map(norm).collect()
+    }
+
+    /// Ranges of the parameters of node `index`; none for a sum.
+    pub(super) fn conv_tensors(&self, index: usize) -> Option<&ConvTensors> {
+        self.layout.by_node[index].as_ref()
+    }
+
+    /// The weights of each node; empty for a sum.
+    pub(super) fn weights(&self) -> Vec<&[f32]> {
+        let weight = |tensors: &Option<ConvTensors>| {
+            tensors.as_ref().map_or(&[][..], |tensors| &self.parameters[tensors.weight.clone()])
+        };
+        self.layout.by_node.iter().map(weight).collect()
     }
 }
 

@@ -1,43 +1,48 @@
-//! In which order a graph is computed: stages between batch norms, and who reads what.
+//! Execution order of a graph: stages between batch norms, and the readers of each value.
 //!
-//! A batch norm needs its whole batch before anything can read past it. So nodes are gathered into
-//! stages: within one, an image goes through all nodes without waiting for the others.
+//! A batch norm needs its whole batch before its output can be read. Nodes are therefore grouped into stages. Within a
+//! stage each image goes through all nodes without waiting for the other images.
 
 use std::ops::Range;
 
 use super::spec::{Conv, ConvKind, EncoderSpec, Node, SpecError, ValueId};
-use crate::kernel::Activation;
-use crate::kernel::channel::Grid;
+use crate::kernel::channel::Affine;
+use crate::kernel::{Activation, Grid};
 use crate::nn::conv::ConvShape;
 use crate::nn::depthwise::DepthwiseShape;
 
-/// What the executor knows of a graph before it sees an image.
+/// Everything the executor derives from a graph before the first image.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub nodes: Vec<Node>,
     /// Shape of each value.
     pub grids: Vec<Grid>,
-    /// Ranges of nodes that run image by image without a pause.
+    /// Ranges of nodes that run image by image.
     pub stages: Vec<Range<usize>>,
-    /// The first node that reads a value: backward, the last one that adds to its gradient.
+    /// First node that reads each value: backward, the last one that adds to its gradient.
     pub first_reader: Vec<Option<usize>>,
-    /// The last node that reads a value: backward, the first one to give it a gradient.
+    /// Last node that reads each value: backward, the first one that writes its gradient.
     pub last_reader: Vec<Option<usize>>,
+    /// 1 and 0 for each channel of the widest value.
+    ones: Vec<f32>,
+    zeros: Vec<f32>,
 }
 
 impl Plan {
     /// # Errors
-    /// When the spec describes no network, or one whose gradients would need a copy that the
-    /// executor does not make (see [`Self::check_sums`]).
+    /// An invalid spec, or a graph whose gradients would need a copy that the executor does not make
+    /// (see [`Self::check_sums`]).
     pub fn new(spec: &EncoderSpec) -> Result<Self, SpecError> {
-        let shapes = spec.shapes()?;
-        let grids = shapes.iter().map(|&(rows, columns, channels)| Grid { rows, columns, channels }).collect();
+        let grids = spec.shapes()?;
+        let channels_max = grids.iter().map(|grid| grid.channels).max().unwrap_or(0);
         let mut plan = Self {
             grids,
             stages: stages(&spec.nodes),
             first_reader: Vec::new(),
             last_reader: Vec::new(),
             nodes: spec.nodes.clone(),
+            ones: vec![1.0; channels_max],
+            zeros: vec![0.0; channels_max],
         };
         plan.first_reader = (0..=spec.nodes.len()).map(|value| plan.readers(value).next()).collect();
         plan.last_reader = (0..=spec.nodes.len()).map(|value| plan.readers(value).last()).collect();
@@ -45,15 +50,15 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Both summands of a sum take over its gradient instead of a copy. That is right where the sum
-    /// is the last to read a summand, and where a summand read by the sum alone is a bare convolution.
+    /// Checks that both summands of each sum can take over its gradient instead of a copy. They can if the sum is the last
+    /// reader of each summand, and if a summand read only by the sum is a convolution without activation.
     fn check_sums(&self) -> Result<(), SpecError> {
         for (index, node) in self.nodes.iter().enumerate() {
             let Node::Add { left, right, .. } = node else { continue };
             for value in [*left, *right] {
                 let refuse = |message: String| Err(SpecError::Node { node: index, message });
                 if value == 0 || left == right {
-                    return refuse("a sum takes two different values that nodes made".into());
+                    return refuse("a sum needs two different values, both outputs of nodes".into());
                 }
                 if self.last_reader[value] != Some(index) {
                     return refuse(format!("value {value} is read again after this sum"));
@@ -61,22 +66,22 @@ impl Plan {
                 let bare = matches!(&self.nodes[value - 1], Node::Conv { conv, .. } if conv.activation == Activation::Identity);
                 if self.first_reader[value] == Some(index) && !bare {
                     return refuse(format!(
-                        "value {value} is read by this sum alone and must be a convolution without activation"
+                        "value {value} is read only by this sum and must be a convolution without activation"
                     ));
                 }
-                // Whoever adds to the shared gradient must come after the other summand has taken it.
+                // Backward, a node may add to the shared gradient only after the other summand has used it.
                 let other = if value == *left { *right } else { *left };
                 let late = self.readers(value).find(|&reader| reader != index && reader >= other);
                 let both = self.first_reader[value] != Some(index) && self.first_reader[other] != Some(index);
                 if both || late.is_some() {
                     return refuse(format!(
-                        "value {value} is read by others before value {other} is done with the sum's gradient"
+                        "other nodes read value {value} before value {other} has used the sum's gradient"
                     ));
                 }
             }
         }
         match (1..self.nodes.len()).find(|&value| self.first_reader[value].is_none()) {
-            Some(unread) => Err(SpecError::Node { node: unread - 1, message: "nothing reads what it makes".into() }),
+            Some(unread) => Err(SpecError::Node { node: unread - 1, message: "no node reads its output".into() }),
             None => Ok(()),
         }
     }
@@ -86,7 +91,7 @@ impl Plan {
         (0..self.nodes.len()).filter(move |&node| self.nodes[node].inputs().contains(&value))
     }
 
-    /// The convolution that makes `value`, if one does.
+    /// The convolution that computes `value`; none for the input and for sums.
     pub fn conv(&self, value: ValueId) -> Option<&Conv> {
         match value.checked_sub(1).map(|node| &self.nodes[node]) {
             Some(Node::Conv { conv, .. }) => Some(conv),
@@ -94,7 +99,7 @@ impl Plan {
         }
     }
 
-    /// The shape of node `index`, which is a convolution.
+    /// Geometry of node `index`, which must be a convolution.
     pub fn geometry(&self, index: usize) -> Geometry {
         let Node::Conv { input, conv } = &self.nodes[index] else { unreachable!("node {index} is a sum") };
         let Grid { rows: height, columns: width, .. } = self.grids[*input];
@@ -113,13 +118,21 @@ impl Plan {
         }
     }
 
-    /// The most channels of any value.
-    pub fn channels_max(&self) -> usize {
-        self.grids.iter().map(|grid| grid.channels).max().unwrap_or(0)
+    /// The summands of `value`; empty unless a sum computes it.
+    pub fn summands(&self, value: ValueId) -> Vec<ValueId> {
+        match value.checked_sub(1).map(|node| &self.nodes[node]) {
+            Some(sum @ Node::Add { .. }) => sum.inputs(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Scale 1 and shift 0: the batch norm of a value that has none.
+    pub fn identity(&self) -> Affine<'_> {
+        Affine { scale: &self.ones, shift: &self.zeros }
     }
 }
 
-/// A convolution's shape, of either kind.
+/// Shape of a dense or depthwise convolution.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Geometry {
     Dense(ConvShape),
@@ -127,7 +140,7 @@ pub(super) enum Geometry {
 }
 
 impl Geometry {
-    /// The dense convolution of the same input, output and border.
+    /// The dense convolution with the same input, output and border.
     pub fn dense(self) -> ConvShape {
         match self {
             Geometry::Dense(shape) => shape,
@@ -136,7 +149,7 @@ impl Geometry {
     }
 }
 
-/// A node goes into the running stage unless it reads a convolution of that stage.
+/// Groups nodes into stages: a node joins the current stage unless it reads a convolution of that stage.
 fn stages(nodes: &[Node]) -> Vec<Range<usize>> {
     let mut stages = Vec::new();
     let mut start = 0;
@@ -153,11 +166,12 @@ fn stages(nodes: &[Node]) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec::{InputShape, Preset};
+    use super::super::presets::Preset;
+    use super::super::spec::InputShape;
     use super::*;
 
     #[test]
-    fn stages_pause_only_at_batch_norms() {
+    fn stages_end_only_at_batch_norms() {
         let spec = EncoderSpec::preset(Preset::Nano, InputShape { channels: 3, height: 32, width: 32 }).unwrap();
         let plan = Plan::new(&spec).unwrap();
         // stem | conv1 | conv2 | add conv1 | conv2 shortcut | add conv1 | conv2 shortcut | add
@@ -166,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_whose_gradient_cannot_be_shared_are_refused() {
+    fn sums_with_gradients_that_cannot_be_shared_are_refused() {
         let conv = |name: &str, channels_in, activation| Conv {
             name: name.into(),
             norm: format!("{name}.norm"),
@@ -185,11 +199,15 @@ mod tests {
                 Node::Add { left: 1, right, activation: Activation::Relu },
             ],
         };
+        let fault = |spec: &EncoderSpec| match Plan::new(spec) {
+            Err(SpecError::Node { node, .. }) => Some(node),
+            _ => None,
+        };
         assert!(Plan::new(&spec(Activation::Identity, 2)).is_ok());
-        assert!(Plan::new(&spec(Activation::Relu, 2)).unwrap_err().to_string().contains("without activation"));
-        assert!(Plan::new(&spec(Activation::Identity, 1)).unwrap_err().to_string().contains("two different values"));
+        assert_eq!(fault(&spec(Activation::Relu, 2)), Some(2), "a summand with activation");
+        assert_eq!(fault(&spec(Activation::Identity, 1)), Some(2), "twice the same summand");
         let mut unread = spec(Activation::Identity, 2);
         unread.nodes.push(Node::Conv { input: 0, conv: conv("c", 1, Activation::Relu) });
-        assert!(Plan::new(&unread).unwrap_err().to_string().contains("nothing reads"));
+        assert_eq!(fault(&unread), Some(2), "a sum that no node reads");
     }
 }

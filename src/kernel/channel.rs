@@ -4,22 +4,33 @@
 //! sums stay in registers. Arrays are `[rows, columns, C]`; a padded array differs only in its row stride.
 #![allow(unsafe_code)] // Raw pointers: bounds are checked once an image, not once a value.
 
+use std::fmt;
+
 use pulp::{Simd, WithSimd};
 
 use super::activation::Activation;
 use super::isa::{Isa, multiply_add};
 
-/// Pixels and channels of one image.
+/// Shape `[rows, columns, C]` of one image's array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Grid {
+pub struct Grid {
+    /// Rows of pixels.
     pub rows: usize,
+    /// Pixels per row.
     pub columns: usize,
-    /// C, a multiple of 8.
+    /// C; the kernels need a multiple of 8.
     pub channels: usize,
 }
 
+impl fmt::Display for Grid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}×{}", self.rows, self.columns, self.channels)
+    }
+}
+
 impl Grid {
-    /// Values of an array without padding.
+    /// Number of values, without padding.
+    #[expect(clippy::len_without_is_empty, reason = "a shape, not a collection")]
     pub fn len(self) -> usize {
         self.rows * self.columns * self.channels
     }

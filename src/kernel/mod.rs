@@ -7,4 +7,5 @@ mod isa;
 pub(crate) mod tile;
 
 pub use activation::Activation;
+pub use channel::Grid;
 pub use isa::{Isa, UnknownIsa};

@@ -278,7 +278,7 @@ impl PretrainConfig {
     /// Side of the encoder's last activations; 0 where there is no such encoder.
     fn map_side(&self) -> usize {
         let shapes = self.spec().and_then(|spec| spec.shapes());
-        shapes.ok().and_then(|shapes| shapes.last().map(|shape| shape.0)).unwrap_or(0)
+        shapes.ok().and_then(|shapes| shapes.last().map(|shape| shape.rows)).unwrap_or(0)
     }
 
     /// Whether every image must have a label.

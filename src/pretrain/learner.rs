@@ -151,7 +151,7 @@ impl Learner {
     fn masked(&self, inputs: &[f32], rng: &mut Rng) -> (Vec<f32>, Vec<bool>) {
         let mut seen = inputs.to_vec();
         let Some(share) = self.objective.mask_share() else { return (seen, Vec::new()) };
-        let (shape, (rows, columns)) = (self.network.spec().input, self.network.map_size());
+        let (shape, (rows, columns)) = (self.network.spec().input, self.network.feature_map_size());
         let (tall, wide) = (shape.height / rows, shape.width / columns * shape.channels);
         let one = shape.height * shape.width * shape.channels;
         let mut masked = Vec::with_capacity(inputs.len() / one * rows * columns);
@@ -247,7 +247,7 @@ fn forward(
     let mut features = Vec::new();
     for inputs in inputs.chunks(chunk_len(network, inputs, chunk)) {
         let made = network.forward(workspace, inputs);
-        if reads_maps { features.extend(network.last_map(workspace)) } else { features.extend_from_slice(made) }
+        if reads_maps { features.extend(network.feature_map(workspace)) } else { features.extend_from_slice(made) }
     }
     features
 }
@@ -274,10 +274,10 @@ fn backward(
     gradient.fill(0.0);
     for (inputs_of_chunk, dfeatures) in inputs.chunks(len).zip(dfeatures.chunks(each)) {
         if len < inputs.len() {
-            network.forward_again(workspace, inputs_of_chunk);
+            network.forward_without_update(workspace, inputs_of_chunk);
         }
         if reads_maps {
-            network.backward_map(workspace, inputs_of_chunk, dfeatures, &mut part);
+            network.backward_feature_map(workspace, inputs_of_chunk, dfeatures, &mut part);
         } else {
             network.backward(workspace, inputs_of_chunk, dfeatures, &mut part);
         }
@@ -317,7 +317,7 @@ mod tests {
         let mut workspaces: Vec<Workspace> = (0..3).map(|_| Workspace::default()).collect();
         let chunks: Vec<&[f32]> = inputs.chunks(4 * 64).collect();
         let features: Vec<f32> = (chunks.iter().zip(&mut workspaces))
-            .flat_map(|(chunk, workspace)| network.forward_again(workspace, chunk).to_vec())
+            .flat_map(|(chunk, workspace)| network.forward_without_update(workspace, chunk).to_vec())
             .collect();
         let mut dfeatures = vec![0.0; features.len()];
         let batch = Batch { features: &features, labels: &labels, ..Batch::default() };
@@ -345,8 +345,8 @@ mod tests {
             let (mut network, inputs) = (network(preset), inputs(5));
             let mut workspace = Workspace::default();
             let features = network.forward(&mut workspace, &inputs).to_vec();
-            let map = network.last_map(&workspace);
-            let (dim, (rows, columns)) = (network.spec().feature_dim(), network.map_size());
+            let map = network.feature_map(&workspace);
+            let (dim, (rows, columns)) = (network.spec().feature_dim(), network.feature_map_size());
             let mut rng = Rng::for_purpose(4, "test");
             let dfeatures: Vec<f32> = features.iter().map(|_| rng.normal()).collect();
             let mut dmap = vec![0.0; map.len()];
@@ -368,9 +368,9 @@ mod tests {
             }
             let mut by_feature = vec![0.0; network.parameters.len()];
             network.backward(&mut workspace, &inputs, &dfeatures, &mut by_feature);
-            network.forward_again(&mut workspace, &inputs);
+            network.forward_without_update(&mut workspace, &inputs);
             let mut by_map = vec![0.0; network.parameters.len()];
-            network.backward_map(&mut workspace, &inputs, &dmap, &mut by_map);
+            network.backward_feature_map(&mut workspace, &inputs, &dmap, &mut by_map);
             assert_eq!(by_map, by_feature, "{preset:?}");
         }
     }

@@ -69,7 +69,8 @@ impl Graph {
         activation: Activation,
     ) -> ValueId {
         let place = self.spec.nodes.len();
-        let channels_in = if place == 0 { self.spec.input.channels } else { self.spec.shapes().unwrap()[input].2 };
+        let channels_in =
+            if place == 0 { self.spec.input.channels } else { self.spec.shapes().unwrap()[input].channels };
         let (name, norm) = (format!("conv{place}"), format!("norm{place}"));
         let conv = Conv { name, norm, kind, channels_in, channels_out, stride, activation };
         self.spec.nodes.push(Node::Conv { input, conv });

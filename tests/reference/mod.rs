@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, NamedTensor, Node};
+use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, Grid, NamedTensor, Node};
 
 /// Added to the variance, as PyTorch does.
 const EPSILON: f64 = 1e-5;
@@ -74,16 +74,16 @@ fn values_from(
 
 /// Mean over pixels of the last value, `[N, D]`.
 fn mean_over_pixels(spec: &EncoderSpec, last: &[f64]) -> Vec<f64> {
-    let &(height, width, channels) = spec.shapes().expect("a valid spec").last().expect("the input at least");
-    let pixels = height * width;
+    let &Grid { rows, columns, channels } = spec.shapes().expect("a valid spec").last().expect("the input at least");
+    let pixels = rows * columns;
     last.chunks_exact(pixels * channels)
         .flat_map(|image| (0..channels).map(move |c| image[c..].iter().step_by(channels).sum::<f64>() / pixels as f64))
         .collect()
 }
 
 /// `x` `[N, H, W, C]` with `weight` `[O, C, K, K]` (`[O, 1, K, K]` where depthwise), padded by `K / 2`.
-fn convolve(conv: &Conv, weight: &[f64], x: &[f64], shape: (usize, usize, usize)) -> Vec<f64> {
-    let (height, width, channels) = shape;
+fn convolve(conv: &Conv, weight: &[f64], x: &[f64], shape: Grid) -> Vec<f64> {
+    let Grid { rows: height, columns: width, channels } = shape;
     let (kernel, stride, pad) = (conv.kernel(), conv.stride, conv.kernel() / 2);
     let depthwise = conv.kind == ConvKind::Depthwise3x3;
     let group = if depthwise { 1 } else { channels };

@@ -1,0 +1,88 @@
+//! Reads stored values: batch norm and activation are applied again at every read.
+
+use super::plan::{Geometry, Plan};
+use super::spec::ValueId;
+use crate::kernel::channel::{Affine, Summand, affine_activation};
+use crate::kernel::{Activation, Isa};
+use crate::nn::batch_norm::Normalisation;
+use crate::nn::conv::{clear_border, pad};
+use crate::nn::pool::global_average_pool_forward;
+
+/// Turns stored values into what their readers need.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub isa: Isa,
+    pub plan: &'a Plan,
+    /// Of each convolution node.
+    pub norms: &'a [Option<Normalisation>],
+}
+
+impl<'a> Reader<'a> {
+    /// Batch norm and activation between the stored `value` and its readers; the identity for the input and for sums.
+    pub fn norm_and_activation(&self, value: ValueId) -> (Affine<'a>, Activation) {
+        let norm = value.checked_sub(1).and_then(|node| self.norms[node].as_ref());
+        match (norm, self.plan.conv(value)) {
+            (Some(norm), Some(conv)) => (Affine { scale: &norm.scale, shift: &norm.shift }, conv.activation),
+            _ => (self.plan.identity(), Activation::Identity),
+        }
+    }
+
+    /// `value` of one image as the input of a convolution, with border. Borrows `stored` itself where nothing has to be
+    /// done, and writes to `scratch` otherwise.
+    pub fn conv_input<'s>(
+        &self,
+        value: ValueId,
+        stored: &'s [f32],
+        geometry: Geometry,
+        scratch: &'s mut Vec<f32>,
+    ) -> &'s [f32] {
+        let shape = geometry.dense();
+        let (grid, padding) = (self.plan.grids[value], shape.padding());
+        let is_conv = self.plan.conv(value).is_some();
+        if !is_conv && padding == 0 {
+            return stored;
+        }
+        scratch.resize(scratch.len().max(shape.input_len()), 0.0);
+        if is_conv {
+            let row = (grid.columns + 2 * padding) * grid.channels;
+            clear_border(grid.rows, grid.columns, grid.channels, padding, scratch);
+            self.activate(value, stored, &mut scratch[padding * (row + grid.channels)..], row);
+        } else {
+            pad(stored, grid.rows, grid.columns, grid.channels, padding, scratch);
+        }
+        scratch
+    }
+
+    /// `value` as an operand of a sum.
+    pub fn summand(&self, value: ValueId, stored: &'a [f32]) -> Summand<'a> {
+        let (affine, activation) = self.norm_and_activation(value);
+        Summand { stored, affine, activation }
+    }
+
+    /// The last value of one image, `[H', W', D]`.
+    pub fn feature_map(&self, stored: &[f32], map: &mut [f32]) {
+        let last = self.plan.nodes.len();
+        match self.plan.conv(last) {
+            None => map.copy_from_slice(stored),
+            Some(conv) => self.activate(last, stored, map, self.plan.grids[last].columns * conv.channels_out),
+        }
+    }
+
+    /// The feature of one image: the mean over pixels of the last value.
+    pub fn feature(&self, stored: &[f32], scratch: &mut Vec<f32>, feature: &mut [f32]) {
+        let last = self.plan.nodes.len();
+        if self.plan.conv(last).is_none() {
+            return global_average_pool_forward(stored, feature);
+        }
+        let len = self.plan.grids[last].len();
+        scratch.resize(scratch.len().max(len), 0.0);
+        self.feature_map(stored, &mut scratch[..len]);
+        global_average_pool_forward(&scratch[..len], feature);
+    }
+
+    /// `out = activation(norm(stored))`, rows of `out` `out_row` floats apart.
+    fn activate(&self, value: ValueId, stored: &[f32], out: &mut [f32], out_row: usize) {
+        let (affine, activation) = self.norm_and_activation(value);
+        affine_activation(self.isa, self.plan.grids[value], stored, affine, activation, out, out_row);
+    }
+}
