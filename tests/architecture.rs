@@ -1,4 +1,4 @@
-//! The shape of the code, held by text: what `ARCHITECTURE.md` states as invariants, and tidiness.
+//! Checks the structure of the code: the invariants of `ARCHITECTURE.md`, and tidiness.
 
 #[path = "architecture/module_graph.rs"]
 mod module_graph;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use module_graph::{Graph, Sources, Uses, circles};
 use walkdir::WalkDir;
 
-/// No source file is longer: one idea a file, told whole.
+/// The longest source file that is allowed.
 const LINES_MAX: usize = 600;
 
 fn root() -> PathBuf {
@@ -20,7 +20,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The project's text files, path from the root and content, without what `.gitignore` names.
+/// The text files of the repository, except those that `.gitignore` names.
 fn texts() -> Sources {
     let ignored: Vec<String> = read(".gitignore").lines().map(|line| line.trim_start_matches('/').to_owned()).collect();
     let kept = |name: &str| name != ".git" && !ignored.iter().any(|pattern| pattern == name);
@@ -29,14 +29,17 @@ fn texts() -> Sources {
     for entry in entries.filter_entry(|entry| kept(&entry.file_name().to_string_lossy())) {
         let entry = entry.expect("the project can be read");
         let path = entry.path().strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
-        // A picture or a vector file is no text.
+        // Pictures and vector files are not UTF-8.
         if entry.file_type().is_file()
             && let Ok(text) = std::fs::read_to_string(entry.path())
         {
             texts.insert(path, text);
         }
     }
-    assert!(texts.contains_key("src/lib.rs") && texts.contains_key("check"), "the project is not where it was built");
+    assert!(
+        texts.contains_key("src/lib.rs") && texts.contains_key("check"),
+        "the repository has moved since the build"
+    );
     texts
 }
 
@@ -130,6 +133,31 @@ fn no_file_uses_itself_through_others() {
     assert!(found.is_empty(), "files use each other:\n{found}");
 }
 
+/// Modules after `encoders` that still name a kind of encoder. Take out what you change; add nothing.
+const KNOWN_OPENERS: &[&str] = &["src/reproduce/"];
+
+#[test]
+fn only_encoders_opens_encoders() {
+    let (texts, modules) = (texts(), modules());
+    let position = |name: &str| modules.iter().position(|module| module == name).expect("src/lib.rs declares it");
+    let graph = graph(&texts);
+    let kinds = [graph.implementations("Encoder"), graph.implementations("Embedder")].concat();
+    let is_kind = |file: &str, name: &String| kinds.iter().any(|(at, kind)| at == file && kind == name);
+    assert!(kinds.len() >= 6, "only {kinds:?} implement the encoder trait");
+    for ((user, used), names) in graph.uses() {
+        let (Some(from), Some(to)) = (module_of(&user), module_of(&used)) else { continue };
+        let kind = names.iter().find(|name| is_kind(&used, name));
+        // A run is opened to train it further or to export it, not as an encoder.
+        if let Some(kind) = kind.filter(|kind| *kind != "Run")
+            && position(to) < position("encoders")
+            && position("encoders") < position(from)
+            && !KNOWN_OPENERS.iter().any(|folder| user.starts_with(folder))
+        {
+            panic!("{user} names {kind} of {used}; src/encoders opens encoders");
+        }
+    }
+}
+
 #[test]
 fn a_path_is_followed_to_the_file_that_defines_the_item() {
     let made_up = [
@@ -184,7 +212,7 @@ fn kernels_and_layers_know_numbers_only() {
 }
 
 #[test]
-fn unsafe_code_stands_in_the_kernels_alone() {
+fn unsafe_code_is_in_kernels_and_board_registers_only() {
     // On the board, registers and flash are addresses.
     let is_board = |path: &str| path.starts_with("firmware-sim/cortex-m/src/");
     let is_kernel =
@@ -197,7 +225,7 @@ fn unsafe_code_stands_in_the_kernels_alone() {
 }
 
 #[test]
-fn only_the_runtime_names_tract() {
+fn only_runtime_uses_tract() {
     let (texts, modules) = (texts(), modules());
     for module in modules.iter().filter(|module| *module != "runtime") {
         for (path, text) in sources(&texts, module) {
@@ -205,44 +233,44 @@ fn only_the_runtime_names_tract() {
         }
     }
     let runtime: String = sources(&texts, "runtime").iter().map(|(_, text)| *text).collect();
-    assert!(runtime.contains("tract_onnx"), "runtime no longer names tract: is this test still of use?");
+    assert!(runtime.contains("tract_onnx"), "runtime no longer names tract; remove this test");
 }
 
 #[test]
-fn the_device_needs_nothing_but_core() {
+fn the_device_crate_uses_core_only() {
     let texts = texts();
     assert!(texts["edge/src/lib.rs"].contains("#![no_std]"));
     for (path, text) in texts.iter().filter(|(path, _)| path.starts_with("edge/src/") && path.ends_with(".rs")) {
-        // A unit test may use the host's library; it stands at the end of its file.
+        // Unit tests, at the end of a file, may use the standard library.
         let device = code(text.split("#[cfg(test)]").next().unwrap_or_default());
         for foreign in ["std::", "alloc::", "extern crate", "macula::"] {
-            assert!(names_nothing(&device, foreign), "{path} names {foreign}");
+            assert!(!has_name(&device, foreign), "{path} names {foreign}");
         }
     }
     let manifest: toml::Table = texts["edge/Cargo.toml"].parse().unwrap();
     for (name, needs) in manifest["dependencies"].as_table().unwrap() {
-        assert!(needs.get("path").is_none() && name != "macula", "macula-edge depends on {name}, a part of the desk");
+        assert!(needs.get("path").is_none() && name != "macula", "macula-edge depends on {name}, a part of the host");
         let features = needs.get("features").map(ToString::to_string).unwrap_or_default();
         assert!(!features.contains("std") && !features.contains("alloc"), "macula-edge takes {name} with {features}");
     }
 }
 
-/// Whether `name` stands nowhere as a name of its own (`no_std::` is another).
-fn names_nothing(code: &str, name: &str) -> bool {
+/// Whether `name` occurs, other than as the end of a longer name such as `no_std::`.
+fn has_name(code: &str, name: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    code.match_indices(name).all(|(at, _)| code[..at].chars().next_back().is_some_and(is_name))
+    code.match_indices(name).any(|(at, _)| !code[..at].ends_with(is_name))
 }
 
 #[test]
-fn the_map_shows_what_is_there() {
+fn the_map_names_existing_files_and_every_module() {
     let (texts, map) = (texts(), read("ARCHITECTURE.md"));
     for module in modules() {
-        assert!(map.contains(&format!("`src/{module}")), "ARCHITECTURE.md does not show src/{module}");
+        assert!(map.contains(&format!("`src/{module}")), "ARCHITECTURE.md does not name src/{module}");
     }
     let rooms = ["src/", "edge/", "oracle/", "tests/", "benches/", "tools/"];
     for place in map.split('`').skip(1).step_by(2).filter(|text| rooms.iter().any(|room| text.starts_with(room))) {
         let found = root().join(place).exists() || texts.contains_key(place);
-        assert!(found, "ARCHITECTURE.md shows {place}, which is not there");
+        assert!(found, "ARCHITECTURE.md names {place}, which does not exist");
     }
 }
 
@@ -251,42 +279,42 @@ fn sources_are_short_and_tidy() {
     for (path, text) in texts().iter().filter(|(path, _)| path.ends_with(".rs") || path.ends_with(".py")) {
         let lines = text.lines().count();
         assert!(lines <= LINES_MAX, "{path} has {lines} lines; {LINES_MAX} are allowed");
-        assert!(text.is_empty() || text.ends_with('\n'), "{path} does not end with a line end");
+        assert!(text.is_empty() || text.ends_with('\n'), "{path} does not end with a newline");
         for (index, line) in text.lines().enumerate() {
             let place = format!("{path}:{}", index + 1);
-            assert_eq!(line, line.trim_end(), "{place} ends in blanks");
-            assert!(!line.contains('\t'), "{place} holds a tab");
-            // In two parts, or this file would be the first to fail.
+            assert_eq!(line, line.trim_end(), "{place} ends with spaces");
+            assert!(!line.contains('\t'), "{place} contains a tab");
+            // In two parts: otherwise this file would fail.
             for left_over in [concat!("FIX", "ME"), concat!("XX", "X"), concat!("#[ign", "ore")] {
-                assert!(!line.contains(left_over), "{place} holds {left_over}");
+                assert!(!line.contains(left_over), "{place} contains {left_over}");
             }
         }
     }
 }
 
 #[test]
-fn nothing_names_the_machine_it_was_written_on() {
+fn no_file_names_an_absolute_path_of_a_machine() {
     let folders = ["home", "root", "work", "tmp", "Users", "mnt", "srv", "opt"];
     for (path, text) in texts() {
         for folder in folders {
             let absolute = format!("/{folder}/");
             for (at, _) in text.match_indices(&absolute) {
-                // Part of a longer path or an address (`x.org/home/`) is nobody's machine.
+                // Part of a relative path or of an address such as `x.org/home/`.
                 let before = text[..at].chars().next_back();
                 let longer = before.is_some_and(|c| c.is_alphanumeric() || "._-/~*}".contains(c));
                 let line = text[..at].lines().count();
-                assert!(longer, "{path}, about line {line}: {absolute}… is a place on somebody's machine");
+                assert!(longer, "{path}, near line {line}: {absolute}… is an absolute path");
             }
         }
     }
 }
 
 #[test]
-fn the_shared_lints_hold_everywhere() {
+fn every_package_takes_the_shared_lints() {
     for (path, text) in texts().iter().filter(|(path, _)| Path::new(path).ends_with("Cargo.toml")) {
         let manifest: toml::Table = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
         if path.as_str() != "Cargo.toml" && manifest.contains_key("workspace") {
-            // A workspace of its own cannot take ours, and repeats what matters most.
+            // A separate workspace cannot inherit lints and repeats the most important one.
             assert!(text.contains("unsafe_code = \"deny\""), "{path} does not deny unsafe code");
             continue;
         }

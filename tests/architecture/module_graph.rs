@@ -120,14 +120,14 @@ impl Graph {
     }
 
     /// The types that implement a trait of this name: `(file, type)`.
-    pub fn implementations(&self, trait_name: &str) -> BTreeSet<(String, String)> {
-        let mut found = BTreeSet::new();
+    pub fn implementations(&self, trait_name: &str) -> Vec<(String, String)> {
+        let mut found = Vec::new();
         for (index, module) in self.modules.iter().enumerate() {
             for (implemented, implementer) in &module.implementations {
                 let implemented = self.resolve(index, implemented, &mut BTreeSet::new());
                 let is_it = matches!(implemented, Some(Target::Item(_, name)) if name == trait_name);
                 if is_it && let Some(Target::Item(at, name)) = self.resolve(index, implementer, &mut BTreeSet::new()) {
-                    found.insert((self.modules[at].file.clone(), name));
+                    found.push((self.modules[at].file.clone(), name));
                 }
             }
         }
