@@ -2,8 +2,8 @@
 
 use macula::blob::{Arithmetic, BlobFile, BlobParts, Limits, MakeBlobError, Weights, calibrate, make, plan};
 use macula::data::open_named;
-use macula::encoder::{CorpusStatistics, Embedder, Preset};
-use macula_edge::encoder::BlobEncoder;
+use macula::encoder::{CorpusStatistics, HostEncoder, Preset};
+use macula_edge::encoder::Encoder;
 
 mod naive;
 use naive::{Naive, random_encoder};
@@ -12,7 +12,7 @@ const PRESETS: [(Preset, usize, usize); 4] =
     [(Preset::Pico, 1, 28), (Preset::Nano, 3, 32), (Preset::Micro, 3, 32), (Preset::Mobile, 3, 64)];
 
 fn parts<'a>(naive: &'a Naive, weights: Weights<'a>) -> BlobParts<'a> {
-    let (encoder, preprocessing) = (&naive.encoder, &naive.preprocessing);
+    let (encoder, preprocessing) = (&naive.encoder, &naive.info.preprocessing);
     BlobParts { encoder, preprocessing, weights, corpus: None, golden: None }
 }
 
@@ -20,7 +20,7 @@ fn parts<'a>(naive: &'a Naive, weights: Weights<'a>) -> BlobParts<'a> {
 fn phantoms(naive: &Naive, count: usize, seed: u64) -> Vec<Vec<u8>> {
     let dataset = open_named(&format!("phantoms:64:{count}"), seed).unwrap();
     let indices = dataset.indices(None);
-    indices.iter().map(|&i| naive.preprocessing.to_pixels(&dataset.load(i).unwrap()).pixels).collect()
+    indices.iter().map(|&i| naive.info.preprocessing.to_pixels(&dataset.load(i).unwrap()).pixels).collect()
 }
 
 /// Both blobs of `naive`, int8 calibrated on phantoms.
@@ -43,12 +43,11 @@ fn every_preset_gives_the_features_of_the_naive_network() {
         let naive = random_encoder(preset, channels, side, 7);
         let [half, int8] = blobs(&naive);
         let images = phantoms(&naive, 8, 3);
-        let input = naive.preprocessing.normalise(&images.concat());
         let dim = naive.feature_dim();
-        let expected = naive.embed_input(&input).unwrap();
+        let expected = naive.encode_batch(&images.concat()).unwrap();
         for (blob, least) in [(&half, 0.9999), (&int8, 0.99)] {
             assert_eq!(blob.feature_dim(), dim);
-            let found = blob.embed_input(&input).unwrap();
+            let found = blob.encode_batch(&images.concat()).unwrap();
             for (image, (a, b)) in expected.chunks(dim).zip(found.chunks(dim)).enumerate() {
                 let cosine = cosine(a, b);
                 assert!(cosine > least, "{preset:?} {}, image {image}: cosine {cosine}", blob.name());
@@ -90,7 +89,7 @@ fn a_blob_carries_statistics_and_its_own_test() {
     let naive = random_encoder(Preset::Pico, 1, 28, 1);
     let dim = naive.feature_dim();
     let corpus = CorpusStatistics { mean: vec![0.25; dim], std: vec![0.5; dim], length_max: Some(300) };
-    let parts = BlobParts { corpus: Some(&corpus), ..parts(&naive, Weights::F16) };
+    let parts = BlobParts { corpus: Some(corpus.view()), ..parts(&naive, Weights::F16) };
     let image = phantoms(&naive, 4, 1).remove(0);
     let plain = BlobFile::from_bytes("plain", &make(&parts, Limits::default()).unwrap()).unwrap();
     let mut feature = plain.quantised(&image).unwrap();
@@ -99,8 +98,8 @@ fn a_blob_carries_statistics_and_its_own_test() {
         let file = BlobFile::from_bytes("golden", &bytes).unwrap();
         assert_eq!(file.corpus(), Some(&corpus));
         let blob = file.blob().unwrap();
-        let mut arena = vec![0; blob.arena_words()];
-        BlobEncoder::new(blob, &mut arena).unwrap().self_test(&mut vec![0; dim]).unwrap()
+        assert_eq!(blob.info().corpus, Some(corpus.view()));
+        blob.self_test(&mut vec![0; blob.info().work_words()], &mut vec![0; dim]).unwrap()
     };
     assert_eq!(passes(&feature), Some(true));
     feature[3] ^= 1;

@@ -8,7 +8,7 @@ use macula::bundle::{
 };
 use macula::data::{self, Image, Preprocessing};
 use macula::encoder::{
-    Activation, Conv, ConvKind, CorpusStatistics, Embedder, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node,
+    Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, HostEncoder, InputShape, Node,
 };
 use macula::export::to_onnx;
 use macula::isolated::OnnxHost;
@@ -113,9 +113,9 @@ fn what_was_bundled_is_what_is_opened() {
     let (encoder, error) = bundle.encoder().unwrap();
     assert!(error < 1e-6, "{error}");
     let bare = OnnxEncoder::from_bytes("tiny", &onnx, &OpenOptions::default()).unwrap();
-    assert_eq!(encoder.identity(), bare.identity(), "a store taught with the bare file goes with the bundle");
-    let input = recipe().apply(&picture(20, 30, 7));
-    assert_eq!(encoder.embed_input(&input).unwrap(), bare.embed_input(&input).unwrap());
+    assert_eq!(encoder.id(), bare.id(), "a store taught with the bare file goes with the bundle");
+    let pixels = recipe().to_pixels(&picture(20, 30, 7)).pixels;
+    assert_eq!(encoder.encode_batch(&pixels).unwrap(), bare.encode_batch(&pixels).unwrap());
     assert_eq!(made(1.0, 3), made(1.0, 3), "the same ingredients give the same bytes");
 }
 
@@ -256,7 +256,7 @@ fn the_corpus_travels_with_an_encoder_that_does_not_know_it() {
     let opened = bundle::make(&with, 1, &key(1)).unwrap();
     let (encoder, _) = opened.encoder().unwrap();
     assert_eq!(encoder.corpus(), Some(&measured));
-    assert_ne!(encoder.identity(), bare.identity(), "statistics decide the quantised feature");
+    assert_ne!(encoder.id(), bare.id(), "statistics decide the quantised feature");
 
     let one = dataset.indices(None)[..1].to_vec();
     assert!(matches!(bundle::measure(&bare, &dataset, &one), Err(MakeError::NoCorpus)));

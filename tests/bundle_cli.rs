@@ -7,7 +7,7 @@ mod shell;
 use std::path::Path;
 
 use macula::data;
-use macula::encoder::{CorpusStatistics, Embedder, Preset};
+use macula::encoder::{CorpusStatistics, HostEncoder, Preset};
 use macula::export::{Sample, Tolerances, export};
 use macula::runtime::{Metadata, Provenance};
 use macula_edge::bundle::{BundleError, PublicKey};
@@ -18,10 +18,10 @@ use shell::{draw_pictures, expect, fails, json};
 fn shipped(folder: &Path, seed: u64) {
     let naive: Naive = random_encoder(Preset::Pico, 1, 16, seed);
     let dataset = data::open_named("phantoms:16:12", 1).unwrap();
-    let sample = Sample::load(&dataset, &dataset.indices(None)[..4], &naive.preprocessing).unwrap();
+    let sample = Sample::load(&dataset, &dataset.indices(None)[..4], &naive.info.preprocessing).unwrap();
     let dim = naive.feature_dim();
     let metadata = Metadata {
-        preprocessing: naive.preprocessing.clone(),
+        preprocessing: naive.info.preprocessing.clone(),
         provenance: Provenance {
             program_version: "0.1.0".into(),
             method: "none".into(),

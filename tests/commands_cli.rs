@@ -183,7 +183,7 @@ fn a_configuration_that_a_run_wrote_makes_the_same_run() {
     let path = folder.path();
     pretrain(path, 0, &format!("{NEW} --epochs 2 --seed 3 --learning-rate 0.05 --policy medical --out a"));
     pretrain(path, 0, "--config a/config.toml --out b");
-    let identity = |run: &str| Run::load(&path.join(run)).unwrap().sha256();
+    let identity = |run: &str| Run::load(&path.join(run)).unwrap().info.id;
     assert_eq!(fs::read(path.join("a/config.toml")).unwrap(), fs::read(path.join("b/config.toml")).unwrap());
     assert_eq!(identity("a"), identity("b"));
     // Options count more, and a file may have some of the settings.
@@ -222,7 +222,7 @@ fn a_finished_run_is_extended() {
     copy("b");
     pretrain(path, 0, "--resume --epochs 4 --out a");
     let run = Run::load(&path.join("a")).unwrap();
-    assert!(run.finished && macula::encoder::Embedder::corpus(&run).is_some());
+    assert!(run.finished && macula::encoder::HostEncoder::corpus(&run).is_some());
     assert_eq!((run.config.epochs, &run.config.extended_at[..], run.step), (4, &[2][..], 8));
     // Cut off in between and resumed, it ends in the same bytes: the extension is noted, then trained.
     macula::pretrain::extend(&path.join("b"), 4).unwrap();
@@ -236,7 +236,7 @@ fn a_finished_run_is_extended() {
     // The configuration says all: begun with it from the start, the weights are the same.
     pretrain(path, 0, "--config a/config.toml --out c");
     let whole = Run::load(&path.join("c")).unwrap();
-    assert_eq!(whole.sha256(), run.sha256());
+    assert_eq!(whole.info.id, run.info.id);
     // Another extension.
     pretrain(path, 0, "--resume --epochs 5 --out a");
     assert_eq!(Run::load(&path.join("a")).unwrap().config.extended_at, [2, 4]);

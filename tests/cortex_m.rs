@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use macula::blob::{BlobFile, BlobParts, Limits, Weights, calibrate, make};
 use macula::data::{Dataset, open_named};
-use macula::encoder::{Embedder, Preset};
+use macula::encoder::{HostEncoder, Preset};
 use macula_edge::feature::quantise;
 use macula_edge::head::{Head, HeadKind};
 use macula_edge::protocol::message::{Input, VERSION, chunk_max, message_max};
@@ -39,14 +39,14 @@ fn sample(naive: &Naive, dataset: &Dataset) -> Sample {
     let indices = dataset.indices(None);
     let step = (indices.len() / IMAGES).max(1);
     let chosen: Vec<usize> = indices.into_iter().step_by(step).take(IMAGES).collect();
-    let images = chosen.iter().map(|&index| naive.preprocessing.to_pixels(&dataset.load(index).unwrap()).pixels);
+    let images = chosen.iter().map(|&index| naive.info.preprocessing.to_pixels(&dataset.load(index).unwrap()).pixels);
     let classes = dataset.labels(&chosen).into_iter().map(|label| label.unwrap() as u8);
     Sample { images: images.collect(), classes: classes.collect() }
 }
 
 fn blobs(naive: &Naive) -> [(&'static str, Vec<u8>); 2] {
     let parts = |weights| {
-        let (encoder, preprocessing) = (&naive.encoder, &naive.preprocessing);
+        let (encoder, preprocessing) = (&naive.encoder, &naive.info.preprocessing);
         make(&BlobParts { encoder, preprocessing, weights, corpus: None, golden: None }, Limits::default()).unwrap()
     };
     let half = parts(Weights::F16);
@@ -128,9 +128,9 @@ fn cosine(a: &[i16], b: &[f32]) -> f64 {
 /// Compares features of one encoder on one kind of images; a line for the table.
 fn compare(image: &Image, name: &str, blob: &[u8], naive: &Naive, images: &str, sample: &Sample) -> String {
     let dim = naive.feature_dim();
-    let input = naive.preprocessing.normalise(&sample.images.concat());
-    let desk = naive.embed_input(&input).unwrap();
-    let here = BlobFile::from_bytes(name, blob).unwrap().embed_input(&input).unwrap();
+    let pixels = sample.images.concat();
+    let host = naive.encode_batch(&pixels).unwrap();
+    let here = BlobFile::from_bytes(name, blob).unwrap().encode_batch(&pixels).unwrap();
     let chip = on_the_chip(image, name, naive, &sample.images);
     assert_eq!(chip, quantised(&here, dim), "{name}, {images}: the chip's features are not this machine's");
 
@@ -138,7 +138,7 @@ fn compare(image: &Image, name: &str, blob: &[u8], naive: &Naive, images: &str, 
     let least = cosines.iter().copied().fold(1.0, f64::min);
     let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
     assert!(least > if name.ends_with("f16") { 0.9999 } else { 0.97 }, "{name}, {images}: cosine {least}");
-    let (ours, theirs) = (decisions(&chip, &sample.classes), decisions(&quantised(&desk, dim), &sample.classes));
+    let (ours, theirs) = (decisions(&chip, &sample.classes), decisions(&quantised(&host, dim), &sample.classes));
     let flips = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs).count();
     format!(
         "{name:10} {images:16} cosine mean {mean:.6} least {least:.6}, {flips} of {} decisions differ\n",

@@ -18,7 +18,7 @@ fn aligned(blob: &[u8]) -> Vec<u32> {
 #[test]
 fn the_example_learns_what_it_is_shown() {
     let naive = random_encoder(Preset::Pico, 1, 28, 7);
-    let (encoder, preprocessing) = (&naive.encoder, &naive.preprocessing);
+    let (encoder, preprocessing) = (&naive.encoder, &naive.info.preprocessing);
     let parts = |weights| BlobParts { encoder, preprocessing, weights, corpus: None, golden: None };
     let half = make(&parts(Weights::F16), Limits::default()).unwrap();
     let phantoms = open_named("phantoms:64:32", 2).unwrap();

@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use macula::data::{self, Dataset, evenly_spread};
-use macula::encoder::{CorpusStatistics, Embedder, Preset};
+use macula::encoder::{CorpusStatistics, EncoderId, HostEncoder, Preset};
 use macula::export::{
     F16_FILE, F16_TOLERANCE, F32_FILE, PARITY_FILE, Sample, Tolerances, export, measure_corpus, to_onnx,
 };
 use macula::runtime::{
     Arithmetic, ElementType, Metadata, OnnxEncoder, OpenOptions, Provenance, RuntimeError, cpu_has_fp16, encode, pb,
 };
-use sha2::Digest;
 
 mod common;
 mod naive;
@@ -30,14 +29,14 @@ fn images(channels: usize) -> Dataset {
 }
 
 fn sample(encoder: &Naive, count: usize) -> Sample {
-    let dataset = images(encoder.preprocessing.channels);
+    let dataset = images(encoder.info.preprocessing.channels);
     let chosen = evenly_spread(&dataset.indices(None), count);
-    Sample::load(&dataset, &chosen, &encoder.preprocessing).unwrap()
+    Sample::load(&dataset, &chosen, &encoder.info.preprocessing).unwrap()
 }
 
 fn metadata(encoder: &Naive) -> Metadata {
     Metadata {
-        preprocessing: encoder.preprocessing.clone(),
+        preprocessing: encoder.info.preprocessing.clone(),
         provenance: Provenance {
             program_version: "0.1.0".into(),
             method: "none".into(),
@@ -97,11 +96,12 @@ fn every_preset_agrees_with_the_naive_network() {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             std::fs::write(folder.join(name), bytes).unwrap();
         };
-        write("input.nhwc.f32", &sample.input);
+        let input = naive.info.preprocessing.normalise(&sample.pixels);
+        write("input.nhwc.f32", &input);
         for file in [F32_FILE, F16_FILE] {
             let opened = OnnxEncoder::open(&folder.join(file)).unwrap();
             opened.require_input(channels, side, side).unwrap();
-            write(&format!("{file}.tract.f32"), &opened.embed_input(&sample.input).unwrap());
+            write(&format!("{file}.tract.f32"), &opened.encode_batch(&sample.pixels).unwrap());
         }
     }
 }
@@ -115,7 +115,7 @@ fn a_file_tells_what_was_written_into_it() {
     assert_eq!(opened.preprocessing(), &written.preprocessing);
     assert_eq!(opened.provenance(), Some(&written.provenance));
     assert_eq!(opened.corpus(), written.corpus.as_ref());
-    assert_eq!(opened.identity(), <[u8; 32]>::from(sha2::Sha256::digest(&bytes)));
+    assert_eq!(opened.id(), EncoderId::of_bytes(&bytes));
     assert!(!opened.preprocessing_is_assumed());
     let expected = if cpu_has_fp16() { Arithmetic::F16 } else { Arithmetic::F16WidenedToF32 };
     assert_eq!(opened.arithmetic(), expected);
@@ -127,11 +127,11 @@ fn the_feature_of_an_image_does_not_depend_on_the_others() {
     let naive = random_encoder(Preset::Pico, 1, 28, 2);
     let opened = open(&model(&naive, ElementType::F32)).unwrap();
     let sample = sample(&naive, 9);
-    let together = opened.embed_input(&sample.input).unwrap();
-    let alone: Vec<f32> = sample.input.chunks(28 * 28).flat_map(|image| opened.embed_input(image).unwrap()).collect();
+    let together = opened.encode_batch(&sample.pixels).unwrap();
+    let alone: Vec<f32> = sample.pixels.chunks(28 * 28).flat_map(|image| opened.encode_batch(image).unwrap()).collect();
     assert_eq!(together, alone);
-    assert!(opened.embed_input(&[]).unwrap().is_empty());
-    let message = opened.embed_input(&sample.input[1..]).unwrap_err().to_string();
+    assert!(opened.encode_batch(&[]).unwrap().is_empty());
+    let message = opened.encode_batch(&sample.pixels[1..]).unwrap_err().to_string();
     assert!(message.contains("is no number of images of 784"), "{message}");
 }
 
@@ -139,13 +139,13 @@ fn the_feature_of_an_image_does_not_depend_on_the_others() {
 fn f16_is_close_to_f32_however_it_is_computed() {
     let naive = random_encoder(Preset::Pico, 1, 28, 3);
     let sample = sample(&naive, 4);
-    let single = open(&model(&naive, ElementType::F32)).unwrap().embed_input(&sample.input).unwrap();
+    let single = open(&model(&naive, ElementType::F32)).unwrap().encode_batch(&sample.pixels).unwrap();
     let bytes = encode(&model(&naive, ElementType::F16));
     for arithmetic in [Arithmetic::F16, Arithmetic::F16WidenedToF32] {
         let options = OpenOptions { arithmetic: Some(arithmetic), ..Default::default() };
         let opened = OnnxEncoder::from_bytes("m.onnx", &bytes, &options).unwrap();
         assert_eq!(opened.arithmetic(), arithmetic);
-        let half = opened.embed_input(&sample.input).unwrap();
+        let half = opened.encode_batch(&sample.pixels).unwrap();
         let error = largest_error(&single, &half, opened.feature_dim());
         assert!(error > 0.0 && f64::from(error) < F16_TOLERANCE, "{arithmetic:?}: {error}");
     }
@@ -250,10 +250,10 @@ fn a_file_of_somebody_else_gets_neutral_preprocessing_or_what_the_caller_says() 
         let options = OpenOptions { preprocessing: Some(preprocessing), arithmetic: None };
         OnnxEncoder::from_bytes("m.onnx", &encode(&foreign), &options)
     };
-    let told = with(naive.preprocessing.clone()).unwrap();
-    assert_eq!(told.preprocessing(), &naive.preprocessing);
-    assert_ne!(told.identity(), opened.identity(), "other preprocessing gives other features");
-    let mut other = naive.preprocessing.clone();
+    let told = with(naive.info.preprocessing.clone()).unwrap();
+    assert_eq!(told.preprocessing(), &naive.info.preprocessing);
+    assert_ne!(told.id(), opened.id(), "other preprocessing gives other features");
+    let mut other = naive.info.preprocessing.clone();
     other.width = 32;
     let message = with(other).err().unwrap().to_string();
     assert_eq!(message, "m.onnx reads images of 1 channels, 28×28 pixels; it was given 1 channels, 28×32 pixels");
@@ -297,8 +297,8 @@ fn corpus_statistics_are_mean_and_deviation() {
     let dataset = data::open_named("phantoms:28:70", 3).unwrap();
     let indices = dataset.indices(None);
     let found = measure_corpus(&naive, &dataset, &indices).unwrap();
-    let sample = Sample::load(&dataset, &indices, &naive.preprocessing).unwrap();
-    let features = naive.embed_input(&sample.input).unwrap();
+    let sample = Sample::load(&dataset, &indices, &naive.info.preprocessing).unwrap();
+    let features = naive.encode_batch(&sample.pixels).unwrap();
     for d in 0..naive.feature_dim() {
         let values: Vec<f64> = features.iter().skip(d).step_by(naive.feature_dim()).map(|&v| f64::from(v)).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -326,6 +326,6 @@ fn a_network_from_pytorch_gives_pytorchs_feature() {
         .chunks(4)
         .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
         .collect();
-    let error = largest_error(&expected, &opened.embed_input(&input).unwrap(), 32);
+    let error = largest_error(&expected, &opened.encode_normalised(&input).unwrap(), 32);
     assert!(error < 1e-5, "{error}");
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use macula::data;
-use macula::encoder::{CorpusStatistics, Embedder, Preset};
+use macula::encoder::{CorpusStatistics, Preset};
 use macula::export::{ClassifierError, LinearHead, classifier, measure_corpus, to_onnx};
 use macula::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, Provenance, decode, encode, pb};
 use naive::{Naive, random_encoder};
@@ -20,7 +20,7 @@ const DATA: &str = "phantoms:28:230";
 
 fn onnx(naive: &Naive, element: ElementType, corpus: Option<CorpusStatistics>) -> Vec<u8> {
     let metadata = Metadata {
-        preprocessing: naive.preprocessing.clone(),
+        preprocessing: naive.info.preprocessing.clone(),
         provenance: Provenance {
             program_version: "0.1.0".into(),
             method: "none".into(),
@@ -75,7 +75,7 @@ fn agrees(folder: &Path, naive: &Naive, dataset: &data::Dataset) {
         dataset.records.iter().enumerate().map(|(index, record)| (record.name.as_str(), index)).collect();
     let images: Vec<f32> = rows
         .iter()
-        .flat_map(|row| naive.preprocessing.apply(&dataset.load(indices[row["image"].as_str().unwrap()]).unwrap()))
+        .flat_map(|row| naive.info.preprocessing.apply(&dataset.load(indices[row["image"].as_str().unwrap()]).unwrap()))
         .collect();
     let device: Vec<(String, f64)> = rows
         .iter()
@@ -87,8 +87,9 @@ fn agrees(folder: &Path, naive: &Naive, dataset: &data::Dataset) {
 
     // Run by tract, as any ONNX file with a vector for an image.
     let bytes = std::fs::read(folder.join("classifier.onnx")).unwrap();
-    let options = OpenOptions { preprocessing: Some(naive.preprocessing.clone()), arithmetic: None };
-    let probabilities = OnnxEncoder::from_bytes("classifier", &bytes, &options).unwrap().embed_input(&images).unwrap();
+    let options = OpenOptions { preprocessing: Some(naive.info.preprocessing.clone()), arithmetic: None };
+    let probabilities =
+        OnnxEncoder::from_bytes("classifier", &bytes, &options).unwrap().encode_normalised(&images).unwrap();
     let found = answers(&probabilities, &names);
     let mut varied: Vec<&String> = found.iter().map(|(class, _)| class).collect();
     varied.sort_unstable();
@@ -102,7 +103,7 @@ fn agrees(folder: &Path, naive: &Naive, dataset: &data::Dataset) {
     assert!(sums.fold(0.0, f32::max) < 1e-5);
     // The head alone says the same, as its JSON tells how.
     let net = OnnxEncoder::open(&folder.join("net.onnx")).unwrap();
-    let features = net.embed_input(&images).unwrap();
+    let features = net.encode_normalised(&images).unwrap();
     for (index, (feature, expected)) in features.chunks(32).zip(&device).enumerate() {
         assert_eq!(&by_hand(&head, feature), &expected.0, "image {index} by the JSON");
     }

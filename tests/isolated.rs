@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crafted::{convolution, encoded, flat};
 use macula::data::Preprocessing;
-use macula::encoder::{EmbedError, Embedder};
+use macula::encoder::{EncodeError, HostEncoder};
 use macula::isolated::{HostedEncoder, IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Worker, WorkerLimits};
 use macula::runtime::{OnnxEncoder, OpenOptions};
 
@@ -35,8 +35,8 @@ fn recipe() -> Preprocessing {
     Preprocessing { mean: vec![0.5; 3], std: vec![0.25; 3], ..Preprocessing::unit(3, 64, 64) }
 }
 
-fn input(images: usize) -> Vec<f32> {
-    (0..images * 3 * 64 * 64).map(|at| (at * 7 % 251) as f32 / 251.0).collect()
+fn pixels(images: usize) -> Vec<u8> {
+    (0..images * 3 * 64 * 64).map(|at| (at * 7 % 251) as u8).collect()
 }
 
 #[test]
@@ -45,23 +45,23 @@ fn the_features_are_those_of_this_process() {
     let here = OnnxEncoder::open_with(&foreign(), &options).unwrap();
     for source in [OnnxSource::Path(foreign()), OnnxSource::Bytes(std::fs::read(foreign()).unwrap())] {
         let there = open(source, recipe(), worker(WorkerLimits::default())).unwrap();
-        assert_eq!((there.identity(), there.feature_dim()), (here.identity(), here.feature_dim()));
+        assert_eq!((there.id(), there.feature_dim()), (here.id(), here.feature_dim()));
         assert_eq!((there.preprocessing(), there.arithmetic()), (here.preprocessing(), here.arithmetic()));
         for images in [0, 1, 5, 150] {
-            let input = input(images);
-            assert_eq!(there.embed_input(&input).unwrap(), here.embed_input(&input).unwrap(), "{images} images");
+            let pixels = pixels(images);
+            assert_eq!(there.encode_batch(&pixels).unwrap(), here.encode_batch(&pixels).unwrap(), "{images} images");
         }
-        assert!(matches!(there.embed_input(&[0.0; 7]), Err(EmbedError::Encoder { .. })));
+        assert!(matches!(there.encode_batch(&[0; 7]), Err(EncodeError::Encoder { .. })));
     }
 }
 
 #[test]
 fn several_threads_share_one_process() {
     let there = open(OnnxSource::Path(foreign()), recipe(), worker(WorkerLimits::default())).unwrap();
-    let expected = there.embed_input(&input(3)).unwrap();
+    let expected = there.encode_batch(&pixels(3)).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert_eq!(there.embed_input(&input(3)).unwrap(), expected));
+            scope.spawn(|| assert_eq!(there.encode_batch(&pixels(3)).unwrap(), expected));
         }
     });
 }
@@ -69,14 +69,14 @@ fn several_threads_share_one_process() {
 #[test]
 fn a_process_that_dies_is_an_error_of_one_request() {
     let there = open(OnnxSource::Path(foreign()), recipe(), worker(WorkerLimits::default())).unwrap();
-    let expected = there.embed_input(&input(2)).unwrap();
+    let expected = there.encode_batch(&pixels(2)).unwrap();
     for _ in 0..3 {
         let process = there.process_id().unwrap().to_string();
         assert!(Command::new("kill").args(["-KILL", &process]).status().unwrap().success());
-        let error = there.embed_input(&input(2)).unwrap_err().to_string();
+        let error = there.encode_batch(&pixels(2)).unwrap_err().to_string();
         assert!(error.contains("signal 9"), "{error}");
         assert_eq!(there.process_id(), None);
-        assert_eq!(there.embed_input(&input(2)).unwrap(), expected);
+        assert_eq!(there.encode_batch(&pixels(2)).unwrap(), expected);
     }
 }
 
@@ -101,7 +101,7 @@ fn time_is_limited_for_loading_and_for_an_image() {
     let slow = open(OnnxSource::Bytes(model), recipe, worker(limits(usual, Duration::from_millis(50))));
     let error = slow.err().unwrap();
     assert!(
-        matches!(&error, IsolatedError::Trial(EmbedError::Encoder { message, .. }) if message.contains("0.05 s")),
+        matches!(&error, IsolatedError::Trial(EncodeError::Encoder { message, .. }) if message.contains("0.05 s")),
         "{error}"
     );
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -137,7 +137,7 @@ fn both_layouts_of_an_input_are_read() {
     let feature = |input: &[i64]| {
         let options = OpenOptions { preprocessing: Some(Preprocessing::unit(3, 4, 6)), arithmetic: None };
         let encoder = OnnxEncoder::from_bytes("flat", &encoded(&flat(input)), &options).unwrap();
-        encoder.embed_input(&image).unwrap()
+        encoder.encode_normalised(&image).unwrap()
     };
     assert_eq!(feature(&[1, 4, 6, 3]), image, "[N, H, W, C]");
     let planes: Vec<f32> = (0..3).flat_map(|channel| image.iter().skip(channel).step_by(3).copied()).collect();

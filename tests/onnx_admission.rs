@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use macula::encoder::Embedder;
+use macula::encoder::HostEncoder;
 use macula::runtime::{NODES_MAX, OnnxEncoder, OpenOptions, RuntimeError, TENSORS_MAX, decode, encode, pb};
 use pb::attribute_proto::AttributeType;
 use pb::tensor_proto::DataType;
@@ -144,7 +144,7 @@ fn a_network_of_ordinary_layers_is_run() {
     let encoder = open(&network()).unwrap();
     assert_eq!(encoder.feature_dim(), 5);
     let image: Vec<f32> = (0..SIDE * SIDE * 3).map(|at| (at % 17) as f32 / 17.0).collect();
-    let feature = encoder.embed_input(&image).unwrap();
+    let feature = encoder.encode_normalised(&image).unwrap();
     assert!(feature.iter().any(|&value| value != feature[0]), "{feature:?}");
 }
 
@@ -458,7 +458,7 @@ fn mutated_networks_are_refused_or_run_without_a_panic() {
         }
         let started = Instant::now();
         match open(&changed) {
-            Ok(encoder) => match encoder.embed_input(&image) {
+            Ok(encoder) => match encoder.encode_normalised(&image) {
                 Ok(_) => ran += 1,
                 Err(error) => assert!(!error.to_string().contains("panic"), "{round}: {error}"),
             },

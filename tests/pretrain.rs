@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use macula::data::{self, Dataset};
-use macula::encoder::{Embedder, Preset};
+use macula::encoder::{HostEncoder, Preset};
 use macula::nn::optimiser::OptimiserKind;
 use macula::pretrain::{
     CHECKPOINT, CONFIG, Checkpoint, EpochLine, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig,
@@ -163,21 +163,21 @@ fn training_lowers_the_loss_and_gives_an_embedder() {
     let run = Run::load(&out).unwrap();
     assert!(run.finished && run.step == epochs[11].step && run.config == config);
     let dataset = phantoms();
-    let inputs: Vec<Vec<f32>> = (0..48).map(|index| run.preprocessing().apply(&dataset.load(index).unwrap())).collect();
-    let features = run.embed_input(&inputs.concat()).unwrap();
+    let pixels = |index| run.preprocessing().to_pixels(&dataset.load(index).unwrap()).pixels;
+    let features = run.encode_batch(&(0..48).flat_map(pixels).collect::<Vec<u8>>()).unwrap();
     assert_eq!(features.len(), 48 * run.feature_dim());
-    let alone = run.embed_input(&inputs[5]).unwrap();
+    let alone = run.encode_batch(&pixels(5)).unwrap();
     for (a, b) in alone.iter().zip(&features[5 * run.feature_dim()..]) {
         assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "the feature of one image depends on others: {a} {b}");
     }
     let corpus = run.corpus().unwrap();
     assert!(corpus.mean.len() == run.feature_dim() && corpus.std.len() == run.feature_dim());
     assert!(corpus.std.iter().any(|&std| std > 0.0));
-    assert_eq!(run.identity(), Run::load(&out).unwrap().identity());
+    assert_eq!(run.id(), Run::load(&out).unwrap().id());
     let mut other = config.clone();
     other.seed = 2;
     train(&other, &folder.path().join("other"), BEGIN).unwrap();
-    assert_ne!(run.identity(), Run::load(&folder.path().join("other")).unwrap().identity());
+    assert_ne!(run.id(), Run::load(&folder.path().join("other")).unwrap().id());
 }
 
 /// A checkpoint with one value made NaN, as after a divergence.

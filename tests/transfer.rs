@@ -60,7 +60,8 @@ fn fine_tuning_starts_from_the_weights_and_moves_them() {
     let start = folder.path().join("source");
     let weights = |out: &Path| Run::load(out).unwrap().network.parameters;
     assert_eq!(weights(&out), weights(&start));
-    let (found, expected) = (Run::load(&out).unwrap().preprocessing, Run::load(&start).unwrap().preprocessing);
+    let (found, expected) =
+        (Run::load(&out).unwrap().info.preprocessing, Run::load(&start).unwrap().info.preprocessing);
     assert_eq!(found, expected, "mean and deviation are those the weights were trained with");
     let moved = folder.path().join("moved");
     config.learning_rate = config.usual_learning_rate();
@@ -70,7 +71,7 @@ fn fine_tuning_starts_from_the_weights_and_moves_them() {
     let larger = folder.path().join("larger");
     (config.size, config.augmentation) = (24, Augmentation::NONE);
     train(&config, &larger).unwrap();
-    assert_eq!(Run::load(&larger).unwrap().preprocessing.height, 24);
+    assert_eq!(Run::load(&larger).unwrap().info.preprocessing.height, 24);
 }
 
 #[test]

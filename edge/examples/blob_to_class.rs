@@ -8,8 +8,8 @@
 use std::error::Error;
 use std::mem::size_of;
 
-use macula_edge::decide::{CorpusStats, Judge, Verdict};
-use macula_edge::encoder::{Blob, BlobEncoder, Embedder};
+use macula_edge::decide::{Judge, Verdict};
+use macula_edge::encoder::{Blob, Encoder, encode_image};
 use macula_edge::head::HeadKind;
 use macula_edge::image::RawImage;
 use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
@@ -18,7 +18,7 @@ use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 const DIM_MAX: usize = 128;
 const CLASSES: usize = 4;
 const SUPPORTS: usize = 16;
-const ARENA_WORDS: usize = 24 * 1024;
+const WORK_WORDS: usize = 24 * 1024 + SIDE * SIDE * CHANNELS / 4 + DIM_MAX;
 
 /// Images of this device's camera: 32×32, colour.
 const SIDE: usize = 32;
@@ -29,7 +29,7 @@ const ERROR_PERMILLE: u16 = 200;
 
 /// Everything that is written to while it runs.
 pub struct Memory {
-    arena: [u32; ARENA_WORDS],
+    work: [u32; WORK_WORDS],
     names: [ClassName; CLASSES],
     records: [SupportRecord; SUPPORTS],
     features: [i16; SUPPORTS * DIM_MAX],
@@ -42,7 +42,7 @@ impl Memory {
     /// All of it, empty.
     pub const fn new() -> Self {
         Self {
-            arena: [0; ARENA_WORDS],
+            work: [0; WORK_WORDS],
             names: [ClassName::FREE; CLASSES],
             records: [SupportRecord::EMPTY; SUPPORTS],
             features: [0; SUPPORTS * DIM_MAX],
@@ -76,26 +76,29 @@ pub fn picture(striped: bool, shot: usize) -> [u8; SIDE * SIDE * CHANNELS] {
 /// # Errors
 /// A blob that is none or asks for more than this device has.
 pub fn teach_and_ask(blob: &[u8], memory: &mut Memory) -> Result<[Verdict; 2], Box<dyn Error>> {
-    let Memory { arena, names, records, features, feature, scratch, probabilities } = memory;
-    let mut encoder = BlobEncoder::new(Blob::parse(blob)?, arena)?;
-    let dim = encoder.dim();
+    let Memory { work, names, records, features, feature, scratch, probabilities } = memory;
+    let encoder = Blob::parse(blob)?;
+    let (dim, corpus) = (encoder.dim(), encoder.info().corpus);
     let feature = feature.get_mut(..dim).ok_or("the blob's features have more dimensions than this device takes")?;
     let mut support_set = SupportSet::new(dim, names, records, &mut features[..SUPPORTS * dim])?;
     for (class, name) in ["plain", "striped"].into_iter().enumerate() {
         support_set.put_class(class as u8, ClassName::new(name)?)?;
         for shot in 0..4 {
-            encoder.embed(&RawImage::new(SIDE, SIDE, CHANNELS, &picture(class == 1, shot))?, feature)?;
+            let picture = picture(class == 1, shot);
+            encode_image(&encoder, &RawImage::new(SIDE, SIDE, CHANNELS, &picture)?, work, feature)?;
             // A device has the first bytes of the SHA-256 of the image here, so that no image is learned twice.
             let mut source = [0; 16];
             source[..2].copy_from_slice(&[class as u8, shot as u8]);
             support_set.learn(SupportRecord { source, class: class as u8, ..SupportRecord::EMPTY }, feature)?;
         }
     }
-    let corpus = CorpusStats { length_max: encoder.blob().length_max() };
+    let length_max = corpus.and_then(|corpus| corpus.length_max);
     let mut ask = |striped: bool, support_set: &SupportSet<'_>| -> Result<Verdict, Box<dyn Error>> {
-        encoder.embed(&RawImage::new(SIDE, SIDE, CHANNELS, &picture(striped, 5))?, feature)?;
-        let mut judge = Judge::fit(HeadKind::Auto, support_set.supports(), CLASSES, corpus, ERROR_PERMILLE, scratch)?;
-        Ok(judge.verdict(support_set.supports(), feature, encoder.length(), probabilities)?)
+        let picture = picture(striped, 5);
+        let length = encode_image(&encoder, &RawImage::new(SIDE, SIDE, CHANNELS, &picture)?, work, feature)?;
+        let mut judge =
+            Judge::fit(HeadKind::Auto, support_set.supports(), CLASSES, length_max, ERROR_PERMILLE, scratch)?;
+        Ok(judge.verdict(support_set.supports(), feature, length, probabilities)?)
     };
     let verdicts = [ask(false, &support_set)?, ask(true, &support_set)?];
     // Forgetting is exact: the device is then as if the sample had never been shown.

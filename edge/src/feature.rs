@@ -13,17 +13,19 @@ pub const UNIT: i16 = i16::MAX;
 /// Longest feature a head takes.
 pub const DIM_MAX: usize = 4096;
 
-/// What features look like over the unlabelled corpus; heads see features centred and scaled by it.
-#[derive(Clone, Copy, Debug)]
-pub struct Corpus<'a> {
+/// Statistics of an encoder's features over its unlabelled corpus, `D` dimensions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CorpusStats<'a> {
     /// Mean of each dimension, `[D]`.
     pub mean: &'a [f32],
-    /// Standard deviation of each dimension, `[D]`. A dimension with 0 never varied and is centred only:
-    /// what little it does later is no reason to blow it up.
+    /// Standard deviation of each dimension, `[D]`. A dimension with 0 never varied: it is centred but not scaled, or
+    /// rounding noise would be blown up.
     pub std: &'a [f32],
+    /// The length that 95 % of the images do not exceed, where it was measured.
+    pub length_max: Option<Length>,
 }
 
-impl Corpus<'_> {
+impl CorpusStats<'_> {
     /// Value `position` of a feature, centred and scaled: `(value - mean) / std`, and `value - mean` where `std` is 0.
     ///
     /// This is the only place where features are standardised: an evaluation on the host calls it as well, and so
@@ -91,7 +93,8 @@ impl fmt::Display for FeatureError {
 
 impl core::error::Error for FeatureError {}
 
-/// Centres and scales `feature` by the corpus, brings it to unit length and quantises it.
+/// Centres and scales `feature` by the corpus, brings it to unit length and quantises it. Returns the [`length`] it had,
+/// where there is a corpus.
 ///
 /// `z = (feature - mean) / std` (just `feature` without a corpus), in f32;
 /// `quantised = round(32767 z / |z|)`, in f64, halves to even. No component exceeds ±32767.
@@ -102,7 +105,11 @@ impl core::error::Error for FeatureError {}
 ///
 /// # Errors
 /// When a length differs, a value is not finite, or the feature has no direction.
-pub fn quantise(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &mut [i16]) -> Result<(), FeatureError> {
+pub fn quantise(
+    feature: &[f32],
+    corpus: Option<CorpusStats<'_>>,
+    quantised: &mut [i16],
+) -> Result<Option<Length>, FeatureError> {
     let square = square(feature, corpus)?;
     if quantised.len() != feature.len() {
         return Err(FeatureError::Dimension { what: "output", found: quantised.len(), expected: feature.len() });
@@ -110,29 +117,33 @@ pub fn quantise(feature: &[f32], corpus: Option<Corpus<'_>>, quantised: &mut [i1
     if square == 0.0 {
         return Err(FeatureError::ZeroLength);
     }
-    let length = libm::sqrt(square);
+    let norm = libm::sqrt(square);
     for (position, out) in quantised.iter_mut().enumerate() {
-        let unit = f64::from(scale(feature[position], corpus, position)) / length;
+        let unit = f64::from(scale(feature[position], corpus, position)) / norm;
         *out = libm::rint(f64::from(UNIT) * unit) as i16;
     }
-    Ok(())
+    Ok(corpus.map(|_| length_of(square, feature.len())))
 }
 
 /// The length that [`quantise`] takes away, `√(|z|² / D)`, halves to even, at most 65535 256ths.
 ///
 /// * `feature`: `[D]`
-/// * `corpus`: `[D]` each
+/// * `corpus`: `[D]` each; `None` for a feature that is standardised already
 ///
 /// # Errors
 /// When a length differs or a value is not finite.
-pub fn length(feature: &[f32], corpus: Corpus<'_>) -> Result<Length, FeatureError> {
-    let square = square(feature, Some(corpus))?;
-    let steps = libm::rint(256.0 * libm::sqrt(square / feature.len() as f64));
-    Ok(Length(if steps < f64::from(u16::MAX) { steps as u16 } else { u16::MAX }))
+pub fn length(feature: &[f32], corpus: Option<CorpusStats<'_>>) -> Result<Length, FeatureError> {
+    let square = square(feature, corpus)?;
+    Ok(length_of(square, feature.len()))
+}
+
+fn length_of(square: f64, dim: usize) -> Length {
+    let steps = libm::rint(256.0 * libm::sqrt(square / dim as f64));
+    Length(if steps < f64::from(u16::MAX) { steps as u16 } else { u16::MAX })
 }
 
 /// `|z|²`, checked.
-fn square(feature: &[f32], corpus: Option<Corpus<'_>>) -> Result<f64, FeatureError> {
+fn square(feature: &[f32], corpus: Option<CorpusStats<'_>>) -> Result<f64, FeatureError> {
     check_lengths(feature, corpus)?;
     let mut square = 0.0f64;
     for (position, &value) in feature.iter().enumerate() {
@@ -146,11 +157,11 @@ fn square(feature: &[f32], corpus: Option<Corpus<'_>>) -> Result<f64, FeatureErr
     Ok(square)
 }
 
-fn scale(value: f32, corpus: Option<Corpus<'_>>, position: usize) -> f32 {
+fn scale(value: f32, corpus: Option<CorpusStats<'_>>, position: usize) -> f32 {
     corpus.map_or(value, |corpus| corpus.standardise(position, value))
 }
 
-fn check_lengths(feature: &[f32], corpus: Option<Corpus<'_>>) -> Result<(), FeatureError> {
+fn check_lengths(feature: &[f32], corpus: Option<CorpusStats<'_>>) -> Result<(), FeatureError> {
     let expected = feature.len();
     if !(1..=DIM_MAX).contains(&expected) {
         return Err(FeatureError::DimensionOutOfRange { found: expected });
@@ -170,6 +181,10 @@ fn check_lengths(feature: &[f32], corpus: Option<Corpus<'_>>) -> Result<(), Feat
 mod tests {
     use super::*;
 
+    fn corpus<'a>(mean: &'a [f32], std: &'a [f32]) -> CorpusStats<'a> {
+        CorpusStats { mean, std, length_max: None }
+    }
+
     #[test]
     fn unit_length_by_hand() {
         let mut quantised = [0; 2];
@@ -187,7 +202,7 @@ mod tests {
 
     #[test]
     fn centres_and_scales() {
-        let corpus = Corpus { mean: &[1.0, 2.0, 5.0], std: &[2.0, 0.5, 0.0] };
+        let corpus = corpus(&[1.0, 2.0, 5.0], &[2.0, 0.5, 0.0]);
         let mut quantised = [0; 3];
         quantise(&[5.0, 3.0, 6.0], Some(corpus), &mut quantised).unwrap();
         assert_eq!(quantised, [21845, 21845, 10922], "(5-1)/2, (3-2)/0.5, and 6-5 of a dimension that never varied");
@@ -195,7 +210,7 @@ mod tests {
 
     #[test]
     fn length_by_hand() {
-        let corpus = Corpus { mean: &[1.0, 2.0, 5.0, 0.0], std: &[2.0, 0.5, 0.0, 1.0] };
+        let corpus = Some(corpus(&[1.0, 2.0, 5.0, 0.0], &[2.0, 0.5, 0.0, 1.0]));
         // (3, 4, 0, 0): √(25 / 4) = 2.5.
         assert_eq!(length(&[7.0, 4.0, 5.0, 0.0], corpus), Ok(Length(640)));
         assert_eq!(
@@ -213,7 +228,7 @@ mod tests {
     #[test]
     fn refusals() {
         let mut out = [7i16; 2];
-        let corpus = |mean, std| Some(Corpus { mean, std });
+        let corpus = |mean, std| Some(corpus(mean, std));
         assert_eq!(quantise(&[0.0, 0.0], None, &mut out), Err(FeatureError::ZeroLength));
         assert_eq!(quantise(&[1.0, 2.0], corpus(&[1.0, 2.0], &[1.0, 1.0]), &mut out), Err(FeatureError::ZeroLength));
         assert!(matches!(

@@ -7,7 +7,7 @@ use macula_edge::encoder::format::{
     ARENA_WORDS_AT, ARITHMETIC_AT, CHANNELS_AT, CHECKSUM_LEN, HEADER_LEN, NODE_CHANNELS_AT, NODE_INPUT_AT, NODE_LEN,
     NODE_OP_AT, NODE_OUTPUT_WORD_AT, NODE_STRIDE_AT, NODE_SUM_AT, NODE_WEIGHTS_AT, SectionKind, VERSION_AT, u32_at,
 };
-use macula_edge::encoder::{Arithmetic, Blob, BlobEncoder, BlobError, Embedder};
+use macula_edge::encoder::{Arithmetic, Blob, BlobError, EncodeError, Encoder, encode_image};
 use macula_edge::image::RawImage;
 use sha2::{Digest, Sha256};
 
@@ -27,9 +27,8 @@ fn device(net: &Net, pixels: &[u8]) -> (Vec<Vec<u32>>, Vec<f32>) {
     let blob = Blob::parse(bytes(&words)).unwrap();
     // Rubbish, so that what is read before it was written is found out.
     let mut arena = vec![0xdead_beef; blob.arena_words()];
-    let mut encoder = BlobEncoder::new(blob, &mut arena).unwrap();
-    let mut values = Vec::new();
-    let feature = encoder.feature_observed(pixels, &mut |_, words| values.push(words.to_vec())).unwrap().to_vec();
+    let (mut values, mut feature) = (Vec::new(), vec![0.0; blob.dim()]);
+    blob.encode_observed(pixels, &mut arena, &mut feature, &mut |_, words| values.push(words.to_vec())).unwrap();
     (values, feature)
 }
 
@@ -165,17 +164,16 @@ fn features_have_the_same_bytes_on_every_cpu() {
             let net = Net::random(arithmetic, input, 50 + seed as u64);
             let words = aligned(&net.blob());
             let blob = Blob::parse(bytes(&words)).unwrap();
-            let mut arena = vec![7; blob.arena_words() + 4096];
-            let (head, _) = arena.split_at_mut(blob.arena_words());
-            let mut encoder = BlobEncoder::new(blob, head).unwrap();
-            let mut feature = vec![0; encoder.dim()];
+            let mut work = vec![7; blob.info().work_words() + 4096];
+            let (mut values, mut feature) = (vec![0.0; blob.dim()], vec![0; blob.dim()]);
             let mut lcg = Lcg(seed as u64);
             for _ in 0..5 {
                 let image = pixels(input, &mut lcg);
                 let raw = RawImage::new(input[1], input[0], input[2], &image).unwrap();
-                encoder.embed(&raw, &mut feature).unwrap();
+                encode_image(&blob, &raw, &mut work, &mut feature).unwrap();
                 feature.iter().for_each(|value| hash.update(value.to_le_bytes()));
-                encoder.feature(&image).unwrap().iter().for_each(|value| hash.update(value.to_le_bytes()));
+                blob.encode(&image, &mut work, &mut values).unwrap();
+                values.iter().for_each(|value| hash.update(value.to_le_bytes()));
             }
         }
         let found = base16ct::lower::encode_string(&hash.finalize());
@@ -188,20 +186,20 @@ fn an_image_of_another_size_is_resized_and_converted() {
     let net = Net::random(Arithmetic::F16, [12, 16, 1], 1);
     let words = aligned(&net.blob());
     let blob = Blob::parse(bytes(&words)).unwrap();
-    let mut arena = vec![0; blob.arena_words()];
-    let mut encoder = BlobEncoder::new(blob, &mut arena).unwrap();
+    let mut work = vec![0; blob.info().work_words()];
+    let mut encode = |image: &RawImage<'_>, feature: &mut [i16]| encode_image(&blob, image, &mut work, feature);
     let (mut small, mut large) = ([0; 16], [0; 16]);
     // Grey blocks of 2 × 2 in colour, shrunk to half, are not the image of one pixel a block, but near it.
     let grey = pixels([12, 16, 1], &mut Lcg(4));
     let smooth: Vec<u8> =
         (0..12 * 16).map(|i| (8 * (i / 16) + 9 * (i % 16) + usize::from(grey[i]) / 16) as u8).collect();
     let colour: Vec<u8> = (0..24 * 32).flat_map(|i| [smooth[i / 32 / 2 * 16 + i % 32 / 2]; 3]).collect();
-    encoder.embed(&RawImage::new(16, 12, 1, &smooth).unwrap(), &mut small).unwrap();
-    encoder.embed(&RawImage::new(32, 24, 3, &colour).unwrap(), &mut large).unwrap();
+    encode(&RawImage::new(16, 12, 1, &smooth).unwrap(), &mut small).unwrap();
+    encode(&RawImage::new(32, 24, 3, &colour).unwrap(), &mut large).unwrap();
     let dot = |a: &[i16], b: &[i16]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
     let cosine = dot(&small, &large) / (dot(&small, &small) * dot(&large, &large)).sqrt();
     assert!(cosine > 0.98, "{cosine}");
-    assert!(encoder.embed(&RawImage::new(16, 12, 1, &smooth).unwrap(), &mut [0; 15]).is_err(), "a feature of 16");
+    assert!(encode(&RawImage::new(16, 12, 1, &smooth).unwrap(), &mut [0; 15]).is_err(), "a feature of 16");
 }
 
 fn refusal(bytes_of: &[u8]) -> BlobError {
@@ -263,11 +261,12 @@ fn what_is_wrong_with_a_blob_is_named() {
     let place = net.layers[0].place.to_le_bytes();
     assert_eq!(with(node(1, NODE_OUTPUT_WORD_AT), &place), BlobError::Overlap { node: 1, value: 1 });
 
-    let blob = Blob::parse(bytes(&aligned(&good))).map(|blob| blob.arena_words());
     let words = aligned(&good);
-    let needed = blob.unwrap();
-    let small = BlobEncoder::new(Blob::parse(bytes(&words)).unwrap(), &mut vec![0; needed - 1]).err();
-    assert_eq!(small, Some(BlobError::Arena { found: needed - 1, needed }));
+    let blob = Blob::parse(bytes(&words)).unwrap();
+    let (needed, mut feature) = (blob.arena_words(), vec![0.0; blob.dim()]);
+    let small = blob.encode(&[0; 64], &mut vec![0; needed - 1], &mut feature);
+    assert_eq!(small, Err(EncodeError::Memory { found: needed - 1, needed }));
+    assert_eq!(blob.encode(&[0; 64], &mut vec![0; needed], &mut feature), Ok(()));
 }
 
 /// Random bytes, and blobs with a few bytes changed and the checksum made good: refused, or run without a fault.
@@ -305,14 +304,12 @@ fn no_bytes_make_it_panic() {
         if blob.arena_words() > 1 << 20 {
             continue;
         }
-        let mut arena = vec![0; blob.arena_words()];
+        let mut work = vec![0; blob.info().work_words()];
         let image =
             pixels([blob.input().height.into(), blob.input().width.into(), blob.input().channels.into()], &mut lcg);
-        let mut feature = vec![0; blob.dim()];
-        let mut encoder = BlobEncoder::new(blob, &mut arena).unwrap();
-        encoder.feature(&image).unwrap();
+        blob.encode(&image, &mut work, &mut vec![0.0; blob.dim()]).unwrap();
         // A feature without a direction, or not finite, is an error and no fault.
-        let _ = encoder.embed(&RawImage::new(3, 2, 3, &[99; 18]).unwrap(), &mut feature);
+        let _ = encode_image(&blob, &RawImage::new(3, 2, 3, &[99; 18]).unwrap(), &mut work, &mut vec![0; blob.dim()]);
         ran += 1;
     }
     assert!(ran > 200 && refused > 200, "{ran} ran, {refused} were refused");

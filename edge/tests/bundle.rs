@@ -4,7 +4,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use macula_edge::bundle::{
     BundleError, CorpusPart, Golden, Header, PartKind, PublicKey, WriteError, claimed_signer, verify, write,
 };
-use macula_edge::feature::Length;
+use macula_edge::feature::{CorpusStats, Length};
 use macula_edge::image::{RawImage, Shape};
 
 const MANIFEST: &[u8] = b"{\"format\": 1}";
@@ -296,7 +296,8 @@ fn the_corpus_comes_back_as_it_was_written() {
     for unused in [&[5, 0, 253, 255, 7, 0][..], &[]] {
         let mut part = Vec::new();
         let mut out = |piece: &[u8]| part.extend_from_slice(piece);
-        CorpusPart::write(Some(Length(300)), &[0.5, -1.0], &[2.0, 0.0], &mut out);
+        let (mean, std, length_max) = (&[0.5, -1.0], &[2.0, 0.0], Some(Length(300)));
+        CorpusPart::write(CorpusStats { mean, std, length_max }, &mut out);
         part[6] = u8::from(!unused.is_empty());
         part.extend_from_slice(unused);
         let corpus = CorpusPart::parse(&part).unwrap();
@@ -311,7 +312,7 @@ fn spoiled_parts_are_no_parts() {
     let golden = golden_part();
     let mut corpus = Vec::new();
     let mut out = |piece: &[u8]| corpus.extend_from_slice(piece);
-    CorpusPart::write(None, &[0.5, -1.0], &[2.0, 0.0], &mut out);
+    CorpusPart::write(CorpusStats { mean: &[0.5, -1.0], std: &[2.0, 0.0], length_max: None }, &mut out);
     for len in 0..golden.len() {
         assert!(Golden::parse(&golden[..len]).is_none(), "{len} bytes of golden images");
     }

@@ -8,8 +8,8 @@ mod common;
 
 use base16ct::lower::encode_string;
 use common::{Memory, Xorshift, scratch, state};
-use macula_edge::decide::{CorpusStats, Judge};
-use macula_edge::feature::{self, Corpus};
+use macula_edge::decide::Judge;
+use macula_edge::feature::{self, CorpusStats};
 use macula_edge::head::{Gaussian, HeadKind, Prototype};
 use macula_edge::image::{Crop, RawImage, Recipe, Shape, to_pixels};
 use macula_edge::support_set::{SupportRecord, Supports};
@@ -28,7 +28,8 @@ fn quantised_features() {
         let (feature, mean, mut std) = (values(), values(), values());
         std.iter_mut().for_each(|value| *value = value.abs());
         let mut quantised = [0; DIM];
-        feature::quantise(&feature, Some(Corpus { mean: &mean, std: &std }), &mut quantised).unwrap();
+        let corpus = CorpusStats { mean: &mean, std: &std, length_max: None };
+        feature::quantise(&feature, Some(corpus), &mut quantised).unwrap();
         quantised.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
     assert_eq!(encode_string(&hash.finalize()), "5a8d8a27ab7af6cf01479c8ed334c305d981ecabd238a1749f403714a684b1d2");
@@ -108,7 +109,7 @@ fn heads_and_verdicts_from_supports() {
         let supports = Supports { dim, records: &records, features: &features };
         let mut scratch = vec![f64::NAN; Judge::scratch_len(dim, 4, records.len())];
         for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
-            let mut judge = Judge::fit(kind, supports, 4, CorpusStats::default(), 200, &mut scratch).unwrap();
+            let mut judge = Judge::fit(kind, supports, 4, None, 200, &mut scratch).unwrap();
             for query in 0..12 {
                 let mut probabilities = [0.0; 4];
                 let feature = generator.feature(dim, query % 4);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Xorshift;
-use macula_edge::decide::{CorpusStats, Judge};
+use macula_edge::decide::Judge;
 use macula_edge::feature::{Length, UNIT};
 use macula_edge::head::{Head, HeadError, HeadKind};
 use macula_edge::support_set::{SupportRecord, Supports};
@@ -135,17 +135,14 @@ fn sets_are_those_of_refitting_for_every_sample() {
         let classes = counts.len();
         let task = Task::new(dim, &counts, &mut generator);
         let mut memory = scratch(&task, classes);
-        let kappa = Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), 100, &mut memory)
-            .unwrap()
-            .kappa();
+        let kappa = Judge::fit(HeadKind::Auto, task.supports(), classes, None, 100, &mut memory).unwrap().kappa();
         for query in 0..8 {
             let feature = generator.feature(dim, query % classes);
             let p: Vec<f64> =
                 (0..classes).map(|c| p_value_by_refitting(&task, classes, kappa, &unit(&feature), c)).collect();
             for permille in [150, 210, 350, 550, 800] {
                 let mut judge =
-                    Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), permille, &mut memory)
-                        .unwrap();
+                    Judge::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut memory).unwrap();
                 let verdict = judge.verdict(task.supports(), &feature, None, &mut vec![0.0; classes]).unwrap();
                 for class in (0..classes).filter(|&class| counts[class] > 0) {
                     let expected = p[class] > f64::from(permille) / 1000.0;
@@ -202,8 +199,7 @@ fn shrinkage_is_that_of_refitting_without_each_support() {
         let classes = counts.len();
         let task = Task::new(dim, &counts, &mut generator);
         let mut memory = scratch(&task, classes);
-        let judge =
-            Judge::fit(HeadKind::Gaussian, task.supports(), classes, CorpusStats::default(), 100, &mut memory).unwrap();
+        let judge = Judge::fit(HeadKind::Gaussian, task.supports(), classes, None, 100, &mut memory).unwrap();
         assert_eq!(judge.kappa(), kappa_by_refitting(&task, classes), "D={dim} {counts:?}");
         found.push(judge.kappa() / dim as f64);
     }
@@ -302,9 +298,7 @@ fn coverage_is_what_was_asked_for() {
         for _ in 0..episodes {
             let task = Task::new(10, &[shots; 3], &mut generator);
             let mut memory = scratch(&task, classes);
-            let mut judge =
-                Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), permille, &mut memory)
-                    .unwrap();
+            let mut judge = Judge::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut memory).unwrap();
             for class in 0..classes {
                 let query = generator.feature(10, class);
                 let verdict = judge.verdict(task.supports(), &query, None, &mut vec![0.0; classes]).unwrap();
@@ -325,8 +319,7 @@ fn too_few_shots_are_said_and_exclude_nothing() {
     let task = Task::new(16, &[3, 9, 9], &mut generator);
     let mut memory = scratch(&task, 3);
     let mut verdict = |permille| {
-        let mut judge =
-            Judge::fit(HeadKind::Auto, task.supports(), 3, CorpusStats::default(), permille, &mut memory).unwrap();
+        let mut judge = Judge::fit(HeadKind::Auto, task.supports(), 3, None, permille, &mut memory).unwrap();
         judge.verdict(task.supports(), &task.features[16..32], None, &mut [0.0; 3]).unwrap()
     };
     let at_10 = verdict(100);
@@ -342,8 +335,8 @@ fn strangers_and_the_nearest() {
     let mut generator = Xorshift(29);
     let task = Task::new(24, &[12, 12], &mut generator);
     let mut memory = scratch(&task, 2);
-    let corpus = CorpusStats { length_max: Some(Length(300)) };
-    let mut judge = Judge::fit(HeadKind::Auto, task.supports(), 2, corpus, 200, &mut memory).unwrap();
+    let length_max = Some(Length(300));
+    let mut judge = Judge::fit(HeadKind::Auto, task.supports(), 2, length_max, 200, &mut memory).unwrap();
     let own = &task.features[5 * 24..6 * 24];
     let verdict = judge.verdict(task.supports(), own, Some(Length(300)), &mut [0.0; 2]).unwrap();
     assert!(verdict.known);
@@ -365,8 +358,7 @@ fn refusals() {
     let mut generator = Xorshift(2);
     let task = Task::new(4, &[2, 2], &mut generator);
     let fit = |task: &Task, classes, permille, length| {
-        Judge::fit(HeadKind::Auto, task.supports(), classes, CorpusStats::default(), permille, &mut vec![0.0; length])
-            .map(drop)
+        Judge::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut vec![0.0; length]).map(drop)
     };
     let needed = Judge::scratch_len(4, 2, 4);
     assert_eq!(fit(&task, 2, 100, needed), Ok(()));

@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use macula_edge::encoder::Blob;
+use macula_edge::encoder::{Blob, Encoder};
 
 /// Room that must be left for the stack: twice what the tests find in use.
 const STACK_LEAST_KB: usize = 24;
@@ -35,12 +35,12 @@ fn main() {
     limit("SUPPORTS", "Places for supports S.", number("MACULA_SUPPORTS", 128));
     limit("CLASSES", "Class slots C.", number("MACULA_CLASSES", 8));
     let blob = read_blob();
-    let (dim, arena_words, pixels) = match &blob {
+    let (dim, work_words, pixels) = match &blob {
         Some(bytes) => measures(bytes),
         None => (number("MACULA_DIM", 32), 0, 0),
     };
     limit("DIM", "Feature dimensions D.", dim);
-    limit("ARENA_WORDS", "Words of memory that the encoder runs in.", arena_words);
+    limit("WORK_WORDS", "Words of memory between an image and its feature.", work_words);
     limit("PIXELS", "Values of an image that the encoder reads.", pixels);
     limit(
         "BLOB_BYTES",
@@ -79,7 +79,7 @@ fn read_blob() -> Option<Vec<u8>> {
     Some(fs::read(&path).unwrap_or_else(|error| panic!("MACULA_BLOB={path}: {error}")))
 }
 
-/// Feature dimensions of a blob, words of its arena, values of its input.
+/// Feature dimensions of a blob, words of memory to encode in, values of its input.
 fn measures(blob: &[u8]) -> (usize, usize, usize) {
     // A blob is read where it lies, at a multiple of 4.
     let mut words = vec![0_u32; blob.len().div_ceil(4)];
@@ -90,5 +90,5 @@ fn measures(blob: &[u8]) -> (usize, usize, usize) {
     }
     let aligned = bytemuck::cast_slice(&words);
     let parsed = Blob::parse(aligned).unwrap_or_else(|error| panic!("MACULA_BLOB: {error}"));
-    (parsed.dim(), parsed.arena_words(), parsed.input().values())
+    (parsed.dim(), parsed.info().work_words(), parsed.input().values())
 }

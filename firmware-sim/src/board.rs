@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use embedded_storage::nor_flash::NorFlash;
 use macula_edge::decide::Judge;
-use macula_edge::encoder::{Embedder, FeaturesOnly};
+use macula_edge::encoder::{Encoder, FeaturesOnly};
 use macula_edge::protocol::message::RollbackReason;
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Endpoint, packet_max};
@@ -42,8 +42,6 @@ pub struct Shape {
     pub supports: usize,
     /// Bytes of the largest image; 0 where the board takes features only.
     pub image_bytes: usize,
-    /// Channels its encoder sees; 0 where it takes features only.
-    pub channels: u8,
     /// Erase blocks of the store, which lies at 0.
     pub store_blocks: u32,
     /// Erase blocks of each of the two slots for bundles, which lie behind the store; 0 where it takes none.
@@ -53,7 +51,7 @@ pub struct Shape {
 impl Shape {
     /// A board that takes features of `dim` dimensions: 8 classes, 64 supports, 64 blocks of store, two slots of 16.
     pub const fn features_only(dim: usize) -> Self {
-        Self { dim, classes: 8, supports: 64, image_bytes: 0, channels: 0, store_blocks: 64, slot_blocks: 16 }
+        Self { dim, classes: 8, supports: 64, image_bytes: 0, store_blocks: 64, slot_blocks: 16 }
     }
 
     /// Bytes of the longest message.
@@ -97,6 +95,7 @@ struct Ram {
     features: Vec<i16>,
     store: Vec<u8>,
     image: Vec<u8>,
+    work: Vec<u32>,
     feature: Vec<i16>,
     bytes: Vec<u8>,
     scratch: Vec<f64>,
@@ -115,6 +114,7 @@ impl Ram {
             features: vec![0x5A5A; supports * dim],
             store: vec![0xA5; buffer_len::<BoardFlash>(dim)],
             image: vec![0xA5; shape.image_bytes],
+            work: Vec::new(),
             feature: vec![0x5A5A; dim],
             bytes: vec![0xA5; 2 * dim],
             scratch: vec![f64::NAN; Judge::scratch_len(dim, classes, supports)],
@@ -197,28 +197,30 @@ impl Board {
     ///
     /// # Errors
     /// When the store cannot be opened, or the power fails again meanwhile.
-    pub fn start<E: Embedder>(&mut self, embedder: E) -> Result<Running<'_, E>, StoreError> {
+    pub fn start<E: Encoder>(&mut self, encoder: E) -> Result<Running<'_, E>, StoreError> {
         let start = self.begin_start()?;
-        self.start_with(start, embedder, 0)
+        self.start_with(start, encoder, 0)
     }
 
     /// Goes on with a start whose bundle has passed its golden images: one on trial is confirmed.
     ///
-    /// * `embedder`, `counter`: of the bundle of `start`
+    /// * `encoder`, `counter`: of the bundle of `start`
     ///
     /// # Errors
     /// When the store cannot be opened or goes with another encoder ([`Self::would_forget`]), or the power fails.
-    pub fn start_with<E: Embedder>(
+    pub fn start_with<E: Encoder>(
         &mut self,
         start: Start,
-        embedder: E,
+        encoder: E,
         counter: u64,
     ) -> Result<Running<'_, E>, StoreError> {
-        let summary = BundleSummary { identity: embedder.identity(), counter };
+        let info = encoder.info();
+        let summary = BundleSummary { identity: info.identity, counter };
         // A chip has memory for the larger of two encoders; what was in it is not looked at.
         let (store_len, features_len) = (self.ram.store.len(), self.ram.features.len());
-        self.shape.dim = embedder.dim();
+        self.shape.dim = info.dim;
         self.ram = Ram::new(&self.shape);
+        self.ram.work.resize(info.work_words(), 0xA5A5_A5A5);
         self.ram.store.resize(store_len.max(self.ram.store.len()), 0xA5);
         self.ram.features.resize(features_len.max(self.ram.features.len()), 0x5A5A);
         let (shape, range) = (self.shape, self.store_range());
@@ -235,6 +237,7 @@ impl Board {
         let slots = BundleSlots { starts, len, in_use: start.bundle.slot, accept: &self.accept, keeps: &|_| false };
         let memory = Memory {
             image: &mut ram.image,
+            work: &mut ram.work,
             feature: &mut ram.feature,
             bytes: &mut ram.bytes,
             scratch: &mut ram.scratch,
@@ -244,9 +247,8 @@ impl Board {
             program: "macula-board",
             program_version: env!("CARGO_PKG_VERSION"),
             message_max: shape.message_max() as u32,
-            channels: shape.channels,
         };
-        let session = Session::new(profile, embedder, store, support_set, memory, (len > 0).then_some(slots))?;
+        let session = Session::new(profile, encoder, store, support_set, memory, (len > 0).then_some(slots))?;
         Ok(Running { session, endpoint: Endpoint::new(&mut ram.received, &mut ram.kept), now_s: 0 })
     }
 
@@ -264,7 +266,7 @@ pub struct Running<'b, E> {
     pub now_s: u64,
 }
 
-impl<E: Embedder> Running<'_, E> {
+impl<E: Encoder> Running<'_, E> {
     /// Bytes arrive; gives what it sends. When the power fails meanwhile, it sends nothing from then on.
     pub fn receive(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut sent = Vec::new();

@@ -158,7 +158,7 @@ fn check(board: &mut Running<'_, FeaturesOnly>) {
 
 #[test]
 fn session() {
-    let shape = Shape { image_bytes: 100, channels: 1, ..Shape::features_only(DIM) };
+    let shape = Shape { image_bytes: 100, ..Shape::features_only(DIM) };
     let mut board =
         Board::new(shape, |slot, len, read| if len % 2 == 0 { ANY_BUNDLE(slot, len, read) } else { Err(5) });
     let (mut seed, corpus) = (Seed::new(3), corpus());

@@ -1,45 +1,36 @@
 //! The session, request by request: what it answers and what it refuses, each beside one that it accepts.
 
-use macula_edge::encoder::{CorpusStats, EmbedError, Embedder};
-use macula_edge::feature::{self, Length, UNIT};
-use macula_edge::image::RawImage;
+use macula_edge::encoder::{EncodeError, Encoder, EncoderInfo, encode_pixels};
+use macula_edge::feature::{CorpusStats, Length, UNIT};
+use macula_edge::image;
 use macula_edge::protocol::message::{Input, Outcome, Prediction, Provenance, StatePart, VERSION};
 use macula_edge::protocol::{Reason, Reply, Request};
 use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
 
-const SHAPE: Shape =
-    Shape { classes: 3, supports: 5, image_bytes: 60, channels: 1, slot_blocks: 0, ..Shape::features_only(3) };
+const SHAPE: Shape = Shape { classes: 3, supports: 5, image_bytes: 60, slot_blocks: 0, ..Shape::features_only(3) };
 
-/// Sums of three thirds of the pixels; knows how long features of its corpus are.
+/// Sums of the pixels of three thirds of an image of 3×2; it has statistics of its corpus.
 struct Thirds;
 
-impl Embedder for Thirds {
-    fn identity(&self) -> [u8; 16] {
-        [3; 16]
+/// 70 is √3 deviations, so that (0, 0, 70) has length 1.
+const STD: [f32; 3] = [40.414_52; 3];
+
+impl Encoder for Thirds {
+    fn info(&self) -> EncoderInfo<'_> {
+        let corpus = CorpusStats { mean: &[0.0; 3], std: &STD, length_max: Some(Length(300)) };
+        let input = image::Shape::new(3, 2, 1).ok();
+        EncoderInfo { identity: [3; 16], input, dim: 3, arena_words: 0, corpus: Some(corpus) }
     }
 
-    fn dim(&self) -> usize {
-        3
+    fn encode(&self, pixels: &[u8], _: &mut [u32], feature: &mut [f32]) -> Result<(), EncodeError> {
+        for (sum, third) in feature.iter_mut().zip(pixels.chunks(2)) {
+            *sum = third.iter().map(|&pixel| f32::from(pixel)).sum();
+        }
+        Ok(())
     }
 
-    fn corpus(&self) -> CorpusStats {
-        CorpusStats { length_max: Some(Length(300)) }
-    }
-
-    fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
-        let third = image.pixels().len().div_ceil(3);
-        let sums: Vec<f32> =
-            image.pixels().chunks(third).map(|part| part.iter().map(|&p| f32::from(p)).sum()).collect();
-        Ok(feature::quantise(&sums, None, feature)?)
-    }
-
-    fn length(&self) -> Option<Length> {
-        Some(Length(256))
-    }
-
-    fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
-        let image = RawImage::new(3, 1, 1, &[0, 0, 9]).map_err(EmbedError::Image)?;
-        self.embed(&image, feature)?;
+    fn self_test(&self, work: &mut [u32], feature: &mut [i16]) -> Result<Option<bool>, EncodeError> {
+        encode_pixels(self, &[0, 0, 0, 0, 4, 5], work, feature)?;
         Ok(Some(feature == [0, 0, UNIT]))
     }
 }

@@ -28,6 +28,7 @@ fn parts_needed<const W: usize>(dim: usize, part: usize) -> usize {
     let mut scratch = vec![0.0; Judge::scratch_len(dim, 4, 8)];
     let memory = Memory {
         image: &mut [],
+        work: &mut [],
         feature: &mut feature,
         bytes: &mut bytes,
         scratch: &mut scratch,
@@ -38,7 +39,7 @@ fn parts_needed<const W: usize>(dim: usize, part: usize) -> usize {
     let slots =
         BundleSlots { starts, len: SLOT_BLOCKS * BLOCK, in_use: 0, accept: &accept, keeps: &|_: &[u8; 16]| false };
     let message_max = message_max(dim);
-    let profile = Profile { program: "test", program_version: "1", message_max: message_max as u32, channels: 0 };
+    let profile = Profile { program: "test", program_version: "1", message_max: message_max as u32 };
     let encoder = FeaturesOnly { identity: IDENTITY, dim };
     let mut session = Session::new(profile, encoder, store, support_set, memory, Some(slots)).unwrap();
 

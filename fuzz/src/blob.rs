@@ -3,7 +3,7 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 use macula::blob::BlobFile;
 use macula_edge::encoder::format::{CHECKSUM_LEN, HEADER_LEN, LEN_AT, MAGIC, VERSION, VERSION_AT};
-use macula_edge::encoder::{Blob, BlobEncoder, BlobError, Embedder, Node, Op};
+use macula_edge::encoder::{Blob, BlobError, Encoder, Node, Op, encode_image};
 use macula_edge::image::RawImage;
 
 use crate::Outcome;
@@ -71,20 +71,15 @@ fn check_run(blob: Blob<'_>) {
     let pixels: Vec<u8> = (0..input.values()).map(|index| (index * 37 % 251) as u8).collect();
     // What the arena holds at first must not matter.
     let features = [0u32, 0xA5A5_A5A5].map(|filling| {
-        let mut arena = vec![filling; blob.arena_words()];
-        let mut encoder = BlobEncoder::new(blob.clone(), &mut arena).expect("the arena is large enough");
-        let feature = encoder.feature(&pixels).expect("the image has the encoder's size");
-        let bits: Vec<u32> = feature.iter().map(|value| value.to_bits()).collect();
-        assert_eq!(bits.len(), blob.dim());
-        bits
+        let (mut arena, mut feature) = (vec![filling; blob.arena_words()], vec![0.0; blob.dim()]);
+        blob.encode(&pixels, &mut arena, &mut feature).expect("the image has the encoder's size");
+        feature.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
     });
     assert_eq!(features[0], features[1], "what the arena held before decides the feature");
-    let mut arena = vec![0; blob.arena_words()];
-    let mut feature = vec![0; blob.dim()];
-    let mut encoder = BlobEncoder::new(blob, &mut arena).expect("the arena is large enough");
-    let other = RawImage::new(7, 5, 1, &[9; 35]).map(|image| encoder.embed(&image, &mut feature));
+    let (mut work, mut feature) = (vec![0; blob.info().work_words()], vec![0; blob.dim()]);
+    let other = RawImage::new(7, 5, 1, &[9; 35]).map(|image| encode_image(&blob, &image, &mut work, &mut feature));
     assert!(other.is_ok(), "7×5 pixels are an image");
-    if let Err(error) = encoder.self_test(&mut feature) {
+    if let Err(error) = blob.self_test(&mut work, &mut feature) {
         assert!(!error.to_string().is_empty());
     }
 }

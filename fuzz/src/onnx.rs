@@ -1,7 +1,7 @@
 //! ONNX files as bytes: admitted, prepared, and run on two images.
 
 use macula::data::Preprocessing;
-use macula::encoder::Embedder;
+use macula::encoder::HostEncoder;
 use macula::runtime::{Declared, OnnxEncoder, OpenOptions, RuntimeError};
 
 use crate::Outcome;
@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) -> Outcome {
     }
     let images = [vec![0.0; len], (0..len).map(|index| (index % 251) as f32 / 251.0).collect()];
     for image in images {
-        match encoder.embed_input(&image) {
+        match encoder.encode_normalised(&image) {
             Ok(feature) => {
                 assert_eq!(feature.len(), encoder.feature_dim());
                 assert!(feature.iter().all(|value| value.is_finite()), "a feature that is not finite");

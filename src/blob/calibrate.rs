@@ -2,7 +2,7 @@
 //!
 //! The f16 blob is run by the device's code and watched: what is calibrated is what will be computed.
 
-use macula_edge::encoder::BlobEncoder;
+use macula_edge::encoder::Blob;
 use rayon::prelude::*;
 
 use super::encoder::{BlobFile, BlobFileError};
@@ -80,7 +80,7 @@ fn watch<T: Send>(
         .par_chunks(images.len().div_ceil(8).max(1))
         .map(|images| {
             let mut seen = start();
-            encoder.with_encoder(|device| watch_images(device, images, &mut seen, &see))?;
+            watch_images(&encoder.blob()?, images, &mut seen, &see)?;
             Ok(seen)
         })
         .collect::<Result<_, BlobFileError>>()?;
@@ -89,13 +89,14 @@ fn watch<T: Send>(
 }
 
 fn watch_images<T>(
-    device: &mut BlobEncoder<'_, '_>,
+    blob: &Blob<'_>,
     images: &[Vec<u8>],
     seen: &mut Vec<T>,
     see: impl Fn(&mut Vec<T>, usize, f32),
 ) -> Result<(), BlobFileError> {
+    let (mut arena, mut feature) = (vec![0; blob.arena_words()], vec![0.0; blob.dim()]);
     for pixels in images {
-        device.feature_observed(pixels, &mut |value, words| {
+        blob.encode_observed(pixels, &mut arena, &mut feature, &mut |value, words| {
             words.iter().for_each(|&word| see(seen, value, f32::from_bits(word)));
         })?;
     }

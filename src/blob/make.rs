@@ -2,6 +2,7 @@
 
 use macula_edge::encoder::format::{HEADER_LEN, MAGIC, NODE_LEN, VERSION};
 use macula_edge::encoder::{Arithmetic, Blob, BlobError};
+use macula_edge::feature::{CorpusStats, Length};
 use sha2::{Digest, Sha256};
 
 use super::arena::{Arena, plan};
@@ -9,7 +10,7 @@ use super::calibrate::Ranges;
 use super::layers::{Layer, layers};
 use super::node_name;
 use crate::data::Preprocessing;
-use crate::encoder::{Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedEncoder, Node, SpecError};
+use crate::encoder::{Activation, Conv, ConvKind, EncoderSpec, FoldedEncoder, Node, SpecError};
 
 /// How weights are kept.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +39,8 @@ pub struct BlobParts<'a> {
     pub preprocessing: &'a Preprocessing,
     /// How weights are kept.
     pub weights: Weights<'a>,
-    /// Mean and deviation of the features over the corpus.
-    pub corpus: Option<&'a CorpusStatistics>,
+    /// Statistics of the features over the corpus.
+    pub corpus: Option<CorpusStats<'a>>,
     /// An image `[H, W, C]` and the quantised feature `[D]` it must give.
     pub golden: Option<(&'a [u8], &'a [i16])>,
 }
@@ -136,7 +137,7 @@ pub fn make(parts: &BlobParts<'_>, limits: Limits) -> Result<Vec<u8>, MakeBlobEr
     let mut bytes = header(parts, &arena);
     let (layers, feature_unit) = layers(parts)?;
     bytes[44..48].copy_from_slice(&feature_unit.to_le_bytes());
-    let length_max = parts.corpus.and_then(|corpus| corpus.length_max).unwrap_or(0);
+    let length_max = parts.corpus.and_then(|corpus| corpus.length_max).map_or(0, |Length(length)| length);
     bytes[88..90].copy_from_slice(&length_max.to_le_bytes());
     let mut nodes = Vec::new();
     let mut largest = (0, 0);
@@ -270,7 +271,7 @@ fn write_sections(bytes: &mut Vec<u8>, parts: &BlobParts<'_>, nodes: &[u8]) {
         [floats(&[1.0 / (255.0 * std), -mean / std]), pad.to_le_bytes().to_vec()].concat()
     };
     let input = recipe.mean.iter().zip(&recipe.std).flat_map(channel).collect();
-    let statistics = parts.corpus.map(|corpus| [floats(&corpus.mean), floats(&corpus.std)].concat());
+    let statistics = parts.corpus.map(|corpus| [floats(corpus.mean), floats(corpus.std)].concat());
     let golden = parts.golden.map(|(pixels, feature)| {
         let mut golden = pixels.to_vec();
         golden.resize(pixels.len().next_multiple_of(4), 0);

@@ -2,7 +2,7 @@
 
 use super::MakeError;
 use crate::data::Dataset;
-use crate::encoder::{CorpusStatistics, Embedder};
+use crate::encoder::{CorpusStatistics, HostEncoder};
 use crate::export::{corpus_features, statistics_of};
 
 /// The statistics that `encoder` brings, or else those of its features of the images `indices` of `dataset`, of which at
@@ -10,7 +10,7 @@ use crate::export::{corpus_features, statistics_of};
 ///
 /// # Errors
 /// An image that cannot be read, features that are not finite, or [`MakeError::NoCorpus`] if no two features differ.
-pub fn measure(encoder: &dyn Embedder, dataset: &Dataset, indices: &[usize]) -> Result<CorpusStatistics, MakeError> {
+pub fn measure(encoder: &dyn HostEncoder, dataset: &Dataset, indices: &[usize]) -> Result<CorpusStatistics, MakeError> {
     if let Some(known) = encoder.corpus() {
         return Ok(known.clone());
     }

@@ -3,26 +3,20 @@
 use std::time::Instant;
 
 use macula_edge::bundle::{Golden, PartKind};
-use sha2::{Digest, Sha256};
 
 use super::{Bundle, OpenError};
-use crate::blob::{Arithmetic as BlobArithmetic, BlobFile};
+use crate::blob::BlobFile;
 use crate::data::{Image, Preprocessing};
-use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::encoder::{CorpusStatistics, EncodeError, EncoderId, HostEncoder, HostEncoderInfo, IdHash};
 use crate::isolated::OnnxHost;
 #[cfg(feature = "onnx")]
 use crate::isolated::{HostedEncoder, IsolatedError};
 
 /// The encoder of a bundle: the ONNX file where this program can run it, else the blob.
 pub struct BundleEncoder {
-    name: String,
-    encoder: Box<dyn Embedder>,
-    /// With the range of raw values, which a blob has no place for and the manifest names.
-    preprocessing: Preprocessing,
-    arithmetic: String,
-    identity: [u8; 32],
-    /// What the bundle adds to what the encoder says itself.
-    corpus: Option<CorpusStatistics>,
+    encoder: Box<dyn HostEncoder>,
+    /// The encoder's, with what only the bundle says: its name, statistics, and the range of raw values.
+    info: HostEncoderInfo,
     /// The part of golden images, and what is asked of them.
     golden: Vec<u8>,
     tolerance: f64,
@@ -34,7 +28,7 @@ impl BundleEncoder {
     /// # Errors
     /// A bundle without an encoder that this program can run, or whose encoder is not the one of its manifest.
     pub(super) fn of(bundle: &Bundle, host: &OnnxHost) -> Result<Self, OpenError> {
-        let (encoder, arithmetic, is_onnx) = open(bundle, host)?;
+        let (encoder, is_onnx) = open(bundle, host)?;
         let manifest = bundle.manifest();
         let (found, stated) = (encoder.feature_dim(), manifest.encoder.feature_dim);
         if found != stated {
@@ -42,22 +36,18 @@ impl BundleEncoder {
             return Err(bundle.unreadable(PartKind::Onnx, &message));
         }
         let added = bundle.corpus()?;
-        let identity = identity(&*encoder, added.as_ref());
-        if is_onnx && base16ct::lower::encode_string(&identity) != manifest.encoder.identity {
+        let id = identity(&*encoder, added.as_ref());
+        if is_onnx && id.to_string() != manifest.encoder.identity {
             return Err(bundle.unreadable(PartKind::Onnx, "it is not the encoder of the manifest"));
         }
-        let corpus = added.filter(|_| encoder.corpus().is_none());
+        let corpus = encoder.corpus().cloned().or(added);
         bundle.golden()?;
         let golden = bundle.needed(PartKind::Golden)?.to_vec();
         let (name, tolerance) = (bundle.name().to_owned(), manifest.golden.tolerance);
         let host = host.clone();
         let preprocessing = Preprocessing { range: manifest.preprocessing.range, ..encoder.preprocessing().clone() };
-        Ok(Self { name, encoder, preprocessing, arithmetic, identity, corpus, golden, tolerance, host })
-    }
-
-    /// In which precision it computes.
-    pub fn arithmetic(&self) -> &str {
-        &self.arithmetic
+        let info = HostEncoderInfo { name, id, preprocessing, corpus, ..encoder.info().clone() };
+        Ok(Self { encoder, info, golden, tolerance, host })
     }
 
     /// Has it make the features of the golden images; gives the largest difference, as a share of a feature's length.
@@ -65,7 +55,7 @@ impl BundleEncoder {
     /// # Errors
     /// Where the difference is larger than the manifest allows, or the images take too long.
     pub fn check(&self) -> Result<f64, OpenError> {
-        let Self { name, tolerance, .. } = self;
+        let (name, tolerance) = (&self.info.name, &self.tolerance);
         // It was read when the bundle was opened.
         let Some(golden) = Golden::parse(&self.golden) else { return Ok(f64::INFINITY) };
         let (mut worst, begun, limit) = (0.0f64, Instant::now(), self.host.golden_limit());
@@ -79,10 +69,10 @@ impl BundleEncoder {
             let shape = expected.image.shape();
             let (width, height, channels) = (shape.width(), shape.height(), shape.channels());
             let raw = Image { width, height, channels, pixels: expected.image.pixels().to_vec() };
-            let input = self.preprocessing().apply(&raw);
-            let found = self.embed_input(&input).map_err(|source| match self.host.is_stopped() {
+            let pixels = self.info.preprocessing.to_pixels(&raw).pixels;
+            let found = self.encode_batch(&pixels).map_err(|source| match self.host.is_stopped() {
                 true => OpenError::Stopped { path: name.clone() },
-                false => OpenError::Embed { image, source },
+                false => OpenError::Encode { image, source },
             })?;
             let error = expected.error(&found);
             if error > *tolerance {
@@ -94,19 +84,17 @@ impl BundleEncoder {
     }
 }
 
-/// SHA-256 of what decides quantised features: an encoder that brings its statistics has them in its own identity.
-pub(super) fn identity(encoder: &dyn Embedder, added: Option<&CorpusStatistics>) -> [u8; 32] {
+/// The digest of what decides quantised features: an encoder that brings its statistics has them in its own identity.
+pub(super) fn identity(encoder: &dyn HostEncoder, added: Option<&CorpusStatistics>) -> EncoderId {
     let Some(CorpusStatistics { mean, std, length_max }) = added.filter(|_| encoder.corpus().is_none()) else {
-        return encoder.identity();
+        return encoder.id();
     };
-    let mut hash = Sha256::new_with_prefix(encoder.identity());
-    mean.iter().chain(std).for_each(|value| hash.update(value.to_le_bytes()));
-    hash.update(length_max.unwrap_or(0).to_le_bytes());
-    hash.finalize().into()
+    let hash = IdHash::new(encoder.id().0).values(mean.iter().chain(std));
+    hash.bytes(length_max.unwrap_or(0).to_le_bytes()).finish()
 }
 
-/// The encoder, in which precision it computes, and whether it is the ONNX file.
-fn open(bundle: &Bundle, host: &OnnxHost) -> Result<(Box<dyn Embedder>, String, bool), OpenError> {
+/// The encoder, and whether it is the ONNX file.
+fn open(bundle: &Bundle, host: &OnnxHost) -> Result<(Box<dyn HostEncoder>, bool), OpenError> {
     #[cfg(feature = "onnx")]
     if let Some(onnx) = bundle.part(PartKind::Onnx) {
         let encoder = open_onnx(bundle.name(), onnx, &bundle.manifest().preprocessing, None, host).map_err(
@@ -115,18 +103,13 @@ fn open(bundle: &Bundle, host: &OnnxHost) -> Result<(Box<dyn Embedder>, String, 
                 error => bundle.unreadable(PartKind::Onnx, &error.to_string()),
             },
         )?;
-        let arithmetic = encoder.arithmetic().to_string();
-        return Ok((Box::new(encoder), arithmetic, true));
+        return Ok((Box::new(encoder), true));
     }
     #[cfg(not(feature = "onnx"))]
     let _ = host;
     let blob = BlobFile::from_bytes(bundle.name(), bundle.needed(PartKind::Blob)?)
         .map_err(|error| bundle.unreadable(PartKind::Blob, &error.to_string()))?;
-    let arithmetic = match blob.blob().map(|blob| blob.arithmetic()) {
-        Ok(BlobArithmetic::Int8) => "int8",
-        _ => "f32, from weights in f16",
-    };
-    Ok((Box::new(blob), arithmetic.to_owned(), false))
+    Ok((Box::new(blob), false))
 }
 
 /// An ONNX file with the preprocessing of a manifest. Where the file says the same itself, its identity stays its own: a
@@ -146,32 +129,16 @@ pub(super) fn open_onnx(
     host.open(name, OnnxSource::Bytes(bytes.to_vec()), &OpenOptions { preprocessing, arithmetic })
 }
 
-impl Embedder for BundleEncoder {
-    fn name(&self) -> String {
-        self.name.clone()
+impl HostEncoder for BundleEncoder {
+    fn info(&self) -> &HostEncoderInfo {
+        &self.info
     }
 
-    fn identity(&self) -> [u8; 32] {
-        self.identity
-    }
-
-    fn corpus(&self) -> Option<&CorpusStatistics> {
-        self.corpus.as_ref().or_else(|| self.encoder.corpus())
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        self.encoder.encode_batch(pixels)
     }
 
     fn self_test(&self) -> Option<bool> {
         Some(self.check().is_ok())
-    }
-
-    fn feature_dim(&self) -> usize {
-        self.encoder.feature_dim()
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.preprocessing
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        self.encoder.embed_input(input)
     }
 }

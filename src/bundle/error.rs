@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use macula_edge::bundle::BundleError;
 
-use crate::encoder::EmbedError;
+use crate::encoder::EncodeError;
 
 /// A bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +52,11 @@ pub enum OpenError {
     },
     /// Its encoder failed on a golden image.
     #[error("golden image {image}: {source}")]
-    Embed {
+    Encode {
         /// The image, counted from 0.
         image: u32,
         /// Why.
-        source: EmbedError,
+        source: EncodeError,
     },
     /// The golden images take too long.
     #[error("{path}: its golden images took longer than {} s, {image} of them are done", limit.as_secs_f64())]
@@ -87,7 +87,7 @@ impl OpenError {
         match self {
             Self::Read { .. } | Self::Stopped { .. } => BundleError::Read { at: 0 },
             Self::Refused { source: reason, .. } | Self::Content { reason, .. } => *reason,
-            Self::Golden { image, .. } | Self::Embed { image, .. } | Self::Slow { image, .. } => {
+            Self::Golden { image, .. } | Self::Encode { image, .. } | Self::Slow { image, .. } => {
                 BundleError::Golden { image: *image }
             }
         }

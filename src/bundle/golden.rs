@@ -4,7 +4,7 @@ use macula_edge::image::RawImage;
 
 use super::MakeError;
 use crate::data::{Image, Preprocessing, open_named};
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 
 /// Golden images of a bundle, unless more or fewer are asked for.
 pub const GOLDEN_IMAGES: usize = 4;
@@ -39,7 +39,11 @@ fn coloured(image: &Image) -> Image {
 /// # Errors
 /// Images that would test nothing: none, or features that hardly differ between them, as those of a dead encoder; and a
 /// reference of another size, or with a value that is not finite.
-pub(super) fn part(encoder: &dyn Embedder, images: &[Image], reference: Option<&[f32]>) -> Result<Vec<u8>, MakeError> {
+pub(super) fn part(
+    encoder: &dyn HostEncoder,
+    images: &[Image],
+    reference: Option<&[f32]>,
+) -> Result<Vec<u8>, MakeError> {
     let dim = encoder.feature_dim();
     let features = match reference {
         Some(values) => {
@@ -47,7 +51,7 @@ pub(super) fn part(encoder: &dyn Embedder, images: &[Image], reference: Option<&
             values.chunks_exact(dim).map(<[f32]>::to_vec).collect()
         }
         None => (images.iter())
-            .map(|image| encoder.embed_input(&encoder.preprocessing().apply(image)))
+            .map(|image| encoder.encode_batch(&encoder.preprocessing().to_pixels(image).pixels))
             .collect::<Result<Vec<_>, _>>()?,
     };
     check_features(&features)?;

@@ -1,7 +1,7 @@
 //! From an encoder to a bundle.
 
 use macula_edge::bundle::{CorpusPart, PartKind, WriteError, write};
-use macula_edge::feature::{FeatureError, Length};
+use macula_edge::feature::FeatureError;
 use macula_edge::image::ImageError;
 
 use super::encoder::{identity, open_onnx};
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::blob::{BlobFile, BlobFileError};
 use crate::data::{DataError, Image, Preprocessing};
-use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::encoder::{CorpusStatistics, EncodeError, HostEncoder};
 use crate::export::{F16_TOLERANCE, F32_TOLERANCE, ParityError};
 use crate::isolated::{HostedEncoder, IsolatedError, OnnxHost};
 use crate::runtime::{Arithmetic, RuntimeError};
@@ -38,7 +38,7 @@ pub enum MakeError {
     },
     /// The encoder failed on a golden image.
     #[error(transparent)]
-    Embed(#[from] EmbedError),
+    Encode(#[from] EncodeError),
     /// An image cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -151,7 +151,11 @@ pub fn make(ingredients: &Ingredients<'_>, counter: u64, key: &KeyPair) -> Resul
     manifest.check().map_err(MakeError::Manifest)?;
     let json = manifest.to_json().map_err(|error| MakeError::Manifest(error.to_string()))?;
     let golden = golden::part(&encoder, &ingredients.golden, ingredients.reference.as_deref())?;
-    let corpus = corpus.map(corpus_part);
+    let corpus = corpus.map(|corpus| {
+        let mut part = Vec::new();
+        CorpusPart::write(corpus.view(), &mut |piece| part.extend_from_slice(piece));
+        part
+    });
     let mut parts: Vec<(PartKind, &[u8])> = vec![(PartKind::Manifest, &json), (PartKind::Onnx, ingredients.onnx)];
     parts.extend(ingredients.blob.map(|blob| (PartKind::Blob, blob)));
     parts.push((PartKind::Golden, &golden));
@@ -161,13 +165,6 @@ pub fn make(ingredients: &Ingredients<'_>, counter: u64, key: &KeyPair) -> Resul
     let bundle = Bundle::from_bytes("bundle", bytes, &[key.public()])?;
     bundle.encoder_on(&ingredients.host)?;
     Ok(bundle)
-}
-
-fn corpus_part(statistics: &CorpusStatistics) -> Vec<u8> {
-    let mut part = Vec::new();
-    let length_max = statistics.length_max.map(Length);
-    CorpusPart::write(length_max, &statistics.mean, &statistics.std, &mut |piece| part.extend_from_slice(piece));
-    part
 }
 
 fn manifest(
@@ -191,7 +188,7 @@ fn manifest(
         encoder: EncoderCard {
             feature_dim,
             element: if is_f16 { "f16" } else { "f32" }.to_owned(),
-            identity: base16ct::lower::encode_string(&identity(encoder, corpus)),
+            identity: identity(encoder, corpus).to_string(),
             spec: told.map(|told| told.encoder.clone()),
         },
         preprocessing: ingredients.preprocessing.clone(),

@@ -5,7 +5,6 @@ use std::path::Path;
 use macula_edge::bundle::{
     BUNDLE_LEN_MAX, BundleError, CorpusPart, Golden, Header, PartKind, PublicKey, claimed_signer, verify,
 };
-use macula_edge::feature::Length;
 
 use super::{BundleEncoder, Manifest, OpenError};
 use crate::encoder::CorpusStatistics;
@@ -105,7 +104,7 @@ impl Bundle {
         Golden::parse(part).ok_or_else(|| self.unreadable(PartKind::Golden, "they cannot be read"))
     }
 
-    /// Statistics of its features over the corpus.
+    /// Statistics of its features over the corpus; `None` where they are the encoder's own.
     ///
     /// # Errors
     /// A part that cannot be read.
@@ -113,11 +112,7 @@ impl Bundle {
         let Some(part) = self.part(PartKind::Corpus) else { return Ok(None) };
         let corpus = CorpusPart::parse(part).filter(|corpus| corpus.dim() == self.manifest.encoder.feature_dim);
         let corpus = corpus.ok_or_else(|| self.unreadable(PartKind::Corpus, "they are not those of its features"))?;
-        Ok(Some(CorpusStatistics {
-            mean: corpus.mean().collect(),
-            std: corpus.std().collect(),
-            length_max: corpus.length_max().map(|Length(length)| length),
-        }))
+        Ok(Some(corpus.into()))
     }
 
     /// Its encoder, which has given the features of the golden images, and the largest difference there was.

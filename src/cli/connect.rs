@@ -17,10 +17,10 @@ use crate::bundle::PublicKey;
 use crate::data::decode::EncoderRange;
 use crate::data::{Image, Preprocessing, ValueRange};
 use crate::device::{
-    DeskEncoder, Device, DeviceMemory, InProcess, KeptImages, Loaded, SignedBundles, Site, StoreCard, StoreFile,
-    feature_of, fingerprint,
+    Device, DeviceEncoder, DeviceMemory, InProcess, KeptImages, Loaded, SignedBundles, Site, StoreCard, StoreFile,
+    feature_of,
 };
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::encoders::{OpenOptions, Opened, Stated, is_bundle};
 use crate::files::read_bounded;
 use crate::isolated::OnnxHost;
@@ -117,11 +117,9 @@ impl DeviceArgs {
 /// What a device of this process runs.
 pub struct Served<'e> {
     /// Its encoder.
-    pub encoder: &'e dyn Embedder,
+    pub encoder: &'e dyn HostEncoder,
     /// What people call it.
     pub name: &'e str,
-    /// In which precision it computes.
-    pub arithmetic: &'e str,
     /// Its bundle, where it has one.
     pub bundle: Option<ServedBundle>,
 }
@@ -215,9 +213,9 @@ fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'
         complain: &complain,
     };
     Ok(site.run(encoder.map(Path::new), |device, loaded, (bundle, trusted)| {
-        let Loaded { encoder, name, arithmetic, counter, .. } = loaded;
+        let Loaded { encoder, name, counter, .. } = loaded;
         let bundle = Some(ServedBundle { bundle, counter: *counter, trusted });
-        run(device, &Served { encoder: &**encoder, name, arithmetic, bundle })
+        run(device, &Served { encoder: &**encoder, name, bundle })
     })?)
 }
 
@@ -244,7 +242,7 @@ pub fn bundle_in_use(store: &Path, device: &DeviceArgs) -> anyhow::Result<(Optio
 }
 
 fn served(opened: &Opened) -> Served<'_> {
-    Served { encoder: &*opened.encoder, name: &opened.name, arithmetic: &opened.arithmetic, bundle: None }
+    Served { encoder: &*opened.encoder, name: &opened.name, bundle: None }
 }
 
 /// Switches on a device with `opened`, on the store at `path` or a new one with places for `supports`.
@@ -259,7 +257,7 @@ fn switch_on<T>(
     let found = StoreFile::card(path)?;
     let (classes, supports) =
         found.as_ref().map_or((CLASSES_MAX as u32, supports), |card| (card.classes, card.supports));
-    let (dim, identity) = (encoder.feature_dim() as u32, encoder.identity());
+    let (dim, identity) = (encoder.feature_dim() as u32, encoder.id());
     let preprocessing = opened.stated.as_ref().map(serde_json::to_string).transpose()?;
     let given = StoreCard { encoder: opened.name.clone(), identity, dim, classes, supports, preprocessing };
     if let Some(card) = &found {
@@ -269,7 +267,7 @@ fn switch_on<T>(
     let complain = |message: &str| log.line(&shown(message));
     let images = if keep_images { Some(KeptImages::make_beside(path)?) } else { KeptImages::beside(path) };
     let mut memory = DeviceMemory::new(dim as usize, classes as usize, supports as usize);
-    let mut device = Device::new(DeskEncoder::new(encoder, &complain), file, &mut memory)?;
+    let mut device = Device::new(DeviceEncoder::new(encoder), file, &mut memory, &complain)?;
     if let Some(images) = &images {
         device.keep_images(images)?;
     }
@@ -325,12 +323,12 @@ fn bring(
     let options = OpenOptions { host: host.clone(), trusted: used.trusted.keys(), ..OpenOptions::default() };
     let opened = open_encoder(name, &options)?;
     check_counter(name, &bytes, used.counter)?;
-    if fingerprint(&*opened.encoder) != fingerprint(served.encoder) {
+    if opened.encoder.id() != served.encoder.id() {
         bail!(Kind::OtherEncoder.error(format!(
             "store {} was taught on encoder {}…, not on that of {name} ({}…); `macula update` brings it another one",
             store.display(),
-            hexadecimal(&fingerprint(served.encoder)[..8]),
-            hexadecimal(&fingerprint(&*opened.encoder)[..8])
+            hexadecimal(&served.encoder.id().0[..8]),
+            hexadecimal(&opened.encoder.id().0[..8])
         )));
     }
     let address = Address::Store(store.to_owned());
@@ -342,7 +340,7 @@ fn bring(
 
 /// Refuses an encoder for a device that has one, or takes the features of another.
 fn check_encoder(client: &Client<'_>, opened: &Opened) -> anyhow::Result<()> {
-    let (device, given) = (client.device(), fingerprint(&*opened.encoder));
+    let (device, given) = (client.device(), opened.encoder.id().short());
     let (address, name) = (client.address(), &opened.name);
     ensure!(
         device.channels == 0,

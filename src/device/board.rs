@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use macula_edge::bundle::TrustedKeys;
 use macula_edge::decide::Judge;
+use macula_edge::encoder::Encoder as _;
 use macula_edge::protocol::message::{Input, message_max};
 use macula_edge::protocol::{Endpoint, Reason, Reply, Request, packet_max};
 use macula_edge::session::{self, Accept, BundleSlots, BundleSummary, Profile, Session, Start, StartMemory};
@@ -11,7 +12,7 @@ use macula_edge::store::{Store, StoreError, buffer_len};
 use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 
 use super::slot_file::{SLOT_LEN, SLOT_STARTS};
-use super::{DeskEncoder, DeviceError, KeptImageError, KeptImages, StoreCard, StoreFile};
+use super::{DeviceEncoder, DeviceError, KeptImageError, KeptImages, StoreCard, StoreFile};
 
 /// Bytes of the largest image that is taken: 8192×5461 pixels in colour.
 const IMAGE_BYTES_MAX: usize = 128 << 20;
@@ -32,6 +33,7 @@ pub struct DeviceMemory {
     features: Vec<i16>,
     store: Vec<u8>,
     image: Vec<u8>,
+    work: Vec<u32>,
     feature: Vec<i16>,
     bytes: Vec<u8>,
     scratch: Vec<f64>,
@@ -50,6 +52,7 @@ impl DeviceMemory {
             features: vec![0; supports * dim],
             store: vec![0; buffer_len::<StoreFile>(dim)],
             image: vec![0; IMAGE_BYTES_MAX],
+            work: Vec::new(),
             feature: vec![0; dim],
             bytes: vec![0; 2 * dim],
             scratch: vec![0.0; Judge::scratch_len(dim, classes, supports)],
@@ -76,9 +79,8 @@ impl DeviceMemory {
         let Self { names, records, features, store, .. } = self;
         let mut support_set =
             SupportSet::new(card.dim as usize, names, records, features).map_err(StoreError::SupportSet)?;
-        let (range, mut identity) = (file.range(), [0; 16]);
-        identity.copy_from_slice(&card.identity[..16]);
-        let store = Store::open(file, range, identity, store, &mut support_set)?;
+        let range = file.range();
+        let store = Store::open(file, range, card.identity.short(), store, &mut support_set)?;
         Ok(Opened { store, support_set })
     }
 
@@ -96,7 +98,7 @@ fn message_len(dim: usize) -> usize {
 /// A device on this machine: the session of a board over a store in a file.
 pub struct Device<'m> {
     endpoint: Endpoint<'m>,
-    session: Session<'m, DeskEncoder<'m>, StoreFile>,
+    session: Session<'m, DeviceEncoder<'m>, StoreFile>,
     images: Option<&'m KeptImages>,
     complain: &'m dyn Fn(&str),
 }
@@ -119,11 +121,17 @@ impl<'m> Device<'m> {
     /// Switches it on: the store is read and checked.
     ///
     /// * `memory`: of the encoder's dimension and the store's limits
+    /// * `complain`: gets what went wrong in words; the wire has only a number for it
     ///
     /// # Errors
     /// When the store is damaged, or was taught with another encoder.
-    pub fn new(encoder: DeskEncoder<'m>, file: StoreFile, memory: &'m mut DeviceMemory) -> Result<Self, DeviceError> {
-        Self::switch_on(encoder, file, memory, None)
+    pub fn new(
+        encoder: DeviceEncoder<'m>,
+        file: StoreFile,
+        memory: &'m mut DeviceMemory,
+        complain: &'m dyn Fn(&str),
+    ) -> Result<Self, DeviceError> {
+        Self::switch_on(encoder, file, memory, complain, None)
     }
 
     /// As [`Self::new`] with the encoder of a bundle, which is confirmed if it was on trial. Others may follow it.
@@ -131,12 +139,13 @@ impl<'m> Device<'m> {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_bundles(
-        encoder: DeskEncoder<'m>,
+        encoder: DeviceEncoder<'m>,
         file: StoreFile,
         memory: &'m mut DeviceMemory,
+        complain: &'m dyn Fn(&str),
         bundled: Bundled<'m>,
     ) -> Result<Self, DeviceError> {
-        Self::switch_on(encoder, file, memory, Some(bundled))
+        Self::switch_on(encoder, file, memory, complain, Some(bundled))
     }
 
     /// Has the device keep the images of what it is taught. Those of samples that it does not know go.
@@ -149,21 +158,22 @@ impl<'m> Device<'m> {
     }
 
     fn switch_on(
-        encoder: DeskEncoder<'m>,
+        encoder: DeviceEncoder<'m>,
         file: StoreFile,
         memory: &'m mut DeviceMemory,
+        complain: &'m dyn Fn(&str),
         bundled: Option<Bundled<'m>>,
     ) -> Result<Self, DeviceError> {
-        use macula_edge::encoder::Embedder;
-        let complain = encoder.complain();
-        let DeviceMemory { names, records, features, store, image, feature, bytes, scratch, probabilities, .. } =
-            memory;
+        memory.work = vec![0; encoder.work_words_max()];
+        let DeviceMemory {
+            names, records, features, store, image, work, feature, bytes, scratch, probabilities, ..
+        } = memory;
         let path = file.path().to_owned();
         let failed = |source| DeviceError::Store { path: path.display().to_string(), source };
-        let (dim, range) = (encoder.dim(), file.range());
+        let (info, range) = (encoder.info(), file.range());
+        let (dim, identity, mut slots) = (info.dim, info.identity, None);
         let memory_wrong = |error| failed(StoreError::SupportSet(error));
         let mut support_set = SupportSet::new(dim, names, records, features).map_err(memory_wrong)?;
-        let (identity, mut slots) = (encoder.identity(), None);
         let store = match bundled {
             None => Store::open(file, range, identity, store, &mut support_set).map_err(failed)?,
             Some(Bundled { start, counter, trusted, accept, keeps }) => {
@@ -177,13 +187,9 @@ impl<'m> Device<'m> {
             }
         };
         let message_max = message_len(dim);
-        let profile = Profile {
-            program: PROGRAM,
-            program_version: env!("CARGO_PKG_VERSION"),
-            message_max: message_max as u32,
-            channels: encoder.channels(),
-        };
-        let memory_lent = session::Memory { image, feature, bytes, scratch, probabilities };
+        let profile =
+            Profile { program: PROGRAM, program_version: env!("CARGO_PKG_VERSION"), message_max: message_max as u32 };
+        let memory_lent = session::Memory { image, work, feature, bytes, scratch, probabilities };
         let session = Session::new(profile, encoder, store, support_set, memory_lent, slots).map_err(failed)?;
         let endpoint = Endpoint::new(&mut memory.received, &mut memory.kept);
         Ok(Self { endpoint, session, images: None, complain })
@@ -196,10 +202,14 @@ impl<'m> Device<'m> {
         for &byte in bytes {
             let answer = |message: &[u8], counters, reply: &mut [u8]| {
                 session.set_line(counters);
-                match images {
+                let len = match images {
                     None => session.handle(message, now_s, reply),
                     Some(images) => handle_keeping(session, images, *complain, (message, now_s), reply),
+                };
+                if let Some(fault) = session.take_fault() {
+                    complain(&session.encoder().describe(fault));
                 }
+                len
             };
             endpoint.receive(byte, answer, &mut |piece| out.extend_from_slice(piece));
         }
@@ -223,7 +233,7 @@ fn remember(store: &mut Store<'_, StoreFile>, trusted: TrustedKeys) -> Result<()
 
 /// Answers a request; the image of a sample that is learned is kept before it is acknowledged.
 fn handle_keeping(
-    session: &mut Session<'_, DeskEncoder<'_>, StoreFile>,
+    session: &mut Session<'_, DeviceEncoder<'_>, StoreFile>,
     images: &KeptImages,
     complain: &dyn Fn(&str),
     (message, now_s): (&[u8], u64),

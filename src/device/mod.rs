@@ -1,7 +1,7 @@
 //! The Linux device: an encoder of the desk and a store in a file, behind the same session as a board's.
 
 mod board; //       the device and its memory
-mod embedder; //    an encoder of the desk as a device's
+mod encoder; //     an encoder of the host as a device's
 mod error; //       why a device cannot be switched on
 mod flash_file; //  a file as flash
 mod in_process; //  a line to a device in this very process
@@ -15,7 +15,7 @@ mod start; //       which bundle a device starts with
 mod store_file; //  the file of a store
 
 pub use board::{Bundled, Device, DeviceMemory, now_s};
-pub use embedder::{DeskEncoder, feature_of, fingerprint};
+pub use encoder::{DeviceEncoder, feature_of};
 pub use error::DeviceError;
 pub use flash_file::{FlashFile, FlashFileError};
 pub use in_process::InProcess;

@@ -4,8 +4,9 @@ use macula_edge::bundle::{BundleError, PartKind, PublicKey};
 use macula_edge::protocol::message::RollbackReason;
 use macula_edge::session::BundleSummary;
 
-use super::{BundleReader, Loaded, Unusable, fingerprint};
+use super::{BundleReader, Loaded, Unusable};
 use crate::bundle::{Bundle, OpenError};
+use crate::encoder::HostEncoder as _;
 use crate::isolated::OnnxHost;
 
 /// Reads bundles that a trusted key signed.
@@ -35,7 +36,6 @@ impl BundleReader for SignedBundles {
             let limits = bundle.manifest().limits;
             Ok(Loaded {
                 name: bundle.manifest().name.clone(),
-                arithmetic: encoder.arithmetic().to_owned(),
                 encoder: Box::new(encoder),
                 counter: bundle.header().counter,
                 limits: [limits.classes, limits.supports],
@@ -55,7 +55,7 @@ fn identity(bundle: &Bundle, host: &OnnxHost) -> Result<[u8; 16], OpenError> {
             message: format!("the manifest's encoder identity '{stated}' is not 64 hexadecimal digits"),
         });
     }
-    bundle.encoder_on(host).map(|(encoder, _)| fingerprint(&encoder))
+    bundle.encoder_on(host).map(|(encoder, _)| encoder.id().short())
 }
 
 /// The first 16 of the 32 bytes that `digits` stand for.

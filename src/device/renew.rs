@@ -8,15 +8,13 @@
 use std::path::PathBuf;
 
 use macula_edge::bundle::{TrustedKeys, anti_rollback};
-use macula_edge::encoder::Embedder as _;
-use macula_edge::image::RawImage;
 use macula_edge::protocol::message::RollbackReason;
 use macula_edge::session::{Start, confirm};
 use macula_edge::store::{Store, StoreError};
 use macula_edge::support_set::{ClassName, SupportRecord, SupportSet, Supports};
 
 use super::board::Opened;
-use super::{DeskEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreCard, StoreFile, Unusable};
+use super::{DeviceEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreCard, StoreFile, Unusable};
 
 /// What goes on: classes by slot, samples with their new features.
 struct Carried {
@@ -39,7 +37,7 @@ impl Site<'_> {
             Ok(carried) => carried,
             Err(unusable) => return Ok(Err(unusable)),
         };
-        let (dim, identity) = (loaded.encoder.feature_dim() as u32, loaded.encoder.identity());
+        let (dim, identity) = (loaded.encoder.feature_dim() as u32, loaded.encoder.id());
         let card = StoreCard { dim, identity, ..card.clone() };
         self.remove_half_made();
         // A medium that is full is no reason to be without a device.
@@ -115,17 +113,14 @@ impl Site<'_> {
 
     fn embed_anew(&self, supports: Supports<'_>, loaded: &Loaded) -> Result<Vec<(SupportRecord, Vec<i16>)>, String> {
         let Some(images) = self.images().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
-        let mut encoder = DeskEncoder::new(&*loaded.encoder, self.complain);
+        let encoder = DeviceEncoder::new(&*loaded.encoder);
         let mut samples = Vec::new();
         for record in supports.records {
             if self.reader.is_stopped() {
                 return Err("stopped while samples were made anew".to_owned());
             }
             let Some(image) = images.get(&record.source).map_err(|error| error.to_string())? else { continue };
-            let mut feature = vec![0; encoder.dim()];
-            RawImage::new(image.width, image.height, image.channels, &image.pixels)
-                .map_err(|error| error.to_string())
-                .and_then(|image| encoder.embed(&image, &mut feature).map_err(|error| error.to_string()))?;
+            let (feature, _) = encoder.encode(&image)?;
             samples.push((*record, feature));
         }
         Ok(samples)

@@ -12,8 +12,8 @@ use macula_edge::store::StoreError;
 use sha2::{Digest, Sha256};
 
 use super::slot_file::SlotFile;
-use super::{Bundled, DeskEncoder, Device, DeviceError, DeviceMemory, KeptImages, StoreCard, StoreFile};
-use crate::encoder::Embedder;
+use super::{Bundled, Device, DeviceEncoder, DeviceError, DeviceMemory, KeptImages, StoreCard, StoreFile};
+use crate::encoder::HostEncoder;
 use crate::files::{read_bounded, write_private};
 
 /// What a store calls its encoder where it comes from a bundle.
@@ -22,11 +22,9 @@ const BUNDLE: &str = "its bundle";
 /// A bundle's encoder, which has given the features of the golden images.
 pub struct Loaded {
     /// The encoder.
-    pub encoder: Box<dyn Embedder>,
+    pub encoder: Box<dyn HostEncoder>,
     /// What people call it.
     pub name: String,
-    /// In which precision it computes.
-    pub arithmetic: String,
     /// The bundle's counter against roll-back.
     pub counter: u64,
     /// Class slots and places for supports that a store may have for it.
@@ -129,8 +127,8 @@ impl Site<'_> {
         };
         let keeps = |source: &_| images.is_some_and(|images| images.has(source));
         let bundled = Bundled { start, counter: loaded.counter, trusted, accept: &accept, keeps: &keeps };
-        let encoder = DeskEncoder::new(&*loaded.encoder, self.complain);
-        let mut device = Device::with_bundles(encoder, file, &mut memory, bundled)?;
+        let encoder = DeviceEncoder::new(&*loaded.encoder);
+        let mut device = Device::with_bundles(encoder, file, &mut memory, self.complain, bundled)?;
         if let Some(images) = images {
             device.keep_images(images)?;
         }
@@ -150,7 +148,7 @@ impl Site<'_> {
         let encoder = &*loaded.encoder;
         let [classes, supports] = [0, 1].map(|which| self.limits[which].min(loaded.limits[which]));
         let dim = encoder.feature_dim() as u32;
-        let (encoder, identity) = (BUNDLE.to_owned(), encoder.identity());
+        let (encoder, identity) = (BUNDLE.to_owned(), encoder.id());
         let card = StoreCard { encoder, identity, dim, classes, supports, preprocessing: None };
         self.install(&bytes)?;
         let file = StoreFile::open(self.store, &card)?;
@@ -185,7 +183,7 @@ impl Site<'_> {
                 Err(error) => Err(Unusable { reason: RollbackReason::Unreadable, message: error.to_string() }),
             };
             let unusable = match loaded {
-                Ok(loaded) if loaded.encoder.identity() == card.identity => {
+                Ok(loaded) if loaded.encoder.id() == card.identity => {
                     unknown.map_or(Ok(()), |bytes| self.install(&bytes))?;
                     return Ok(Ready { file, card, start, loaded, trusted });
                 }
@@ -197,7 +195,7 @@ impl Site<'_> {
                     Err(unusable) => unusable,
                 },
                 Ok(loaded) => {
-                    let (encoder, identity) = (loaded.name, loaded.encoder.identity());
+                    let (encoder, identity) = (loaded.name, loaded.encoder.id());
                     let dim = loaded.encoder.feature_dim() as u32;
                     return Err(card.other(&StoreCard { encoder, identity, dim, ..card.clone() }, self.store));
                 }

@@ -22,6 +22,7 @@ use macula_edge::store::Flash;
 
 use super::slot_file::{SLOT_STARTS, SlotFile};
 use super::{DeviceError, FlashFile, FlashFileError};
+use crate::encoder::EncoderId;
 use crate::files::open_regular;
 
 /// Bytes of an erase block: a support of 4,096 dimensions takes 8 KiB, and a block holds several.
@@ -44,7 +45,7 @@ pub struct StoreCard {
     /// Where its encoder was found when it was made, for whoever does not name it again.
     pub encoder: String,
     /// The encoder's identity.
-    pub identity: [u8; 32],
+    pub identity: EncoderId,
     /// Feature dimensions D.
     pub dim: u32,
     /// Class slots C.
@@ -281,7 +282,7 @@ impl StoreCard {
     }
 
     fn describe(&self) -> String {
-        let identity = base16ct::lower::encode_string(&self.identity[..8]);
+        let identity = &self.identity.to_string()[..16];
         format!("'{}' ({identity}…, {} dimensions)", self.encoder, self.dim)
     }
 }
@@ -346,7 +347,7 @@ mod tests {
     fn a_card_keeps_stated_preprocessing_where_older_programs_do_not_look() {
         let plain = StoreCard {
             encoder: "net.onnx".to_owned(),
-            identity: [7; 32],
+            identity: EncoderId([7; 32]),
             dim: 32,
             classes: 255,
             supports: 64,
@@ -370,7 +371,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.store");
         let encoder = "raw-pixels".to_owned();
-        let card = StoreCard { encoder, identity: [7; 32], dim: 8, classes: 4, supports: 16, preprocessing: None };
+        let card =
+            StoreCard { encoder, identity: EncoderId([7; 32]), dim: 8, classes: 4, supports: 16, preprocessing: None };
         assert!(StoreFile::card(&path).unwrap().is_none());
         drop(StoreFile::open(&path, &card).unwrap());
         assert_eq!(StoreFile::card(&path).unwrap(), Some(card.clone()));

@@ -1,10 +1,12 @@
 //! Encoders: image to feature. Specs as plain data, the network built from one, and its cost.
 
 mod backward;
+mod corpus;
 mod cost;
-mod embed;
 mod folded;
 mod forward;
+mod host;
+mod id;
 mod layout;
 mod network;
 mod plan;
@@ -14,9 +16,11 @@ mod spec;
 mod workspace;
 
 pub use crate::kernel::{Activation, Grid};
+pub use corpus::{CorpusStatistics, known_length_max};
 pub use cost::Cost;
-pub use embed::{CorpusStatistics, EmbedError, Embedder, Layout, known_length_max};
 pub use folded::{FoldedConv, FoldedEncoder};
+pub use host::{EncodeError, HostEncoder, HostEncoderInfo, Layout, encode_each, require_finite};
+pub use id::{EncoderId, IdHash};
 pub use layout::{Role, TensorInfo};
 pub use network::{NamedTensor, Network, TensorError};
 pub use presets::Preset;

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::find::Found;
 use super::fitted::{EncoderInput, fixed_recipe};
 use super::{OpenError, Stated};
-use crate::blob::{Arithmetic, BlobFile};
+use crate::blob::BlobFile;
 use crate::bundle::{Bundle, PublicKey};
 use crate::data::Preprocessing;
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::evaluate::{ColourStatistics, RawPixels};
 use crate::isolated::OnnxHost;
 
@@ -31,18 +31,16 @@ pub struct OpenOptions<'o> {
 /// An encoder that was opened by name.
 pub struct Opened {
     /// The encoder.
-    pub encoder: Box<dyn Embedder>,
+    pub encoder: Box<dyn HostEncoder>,
     /// By what it is found again: an absolute path, or a name.
     pub name: String,
-    /// In which precision it computes.
-    pub arithmetic: String,
     /// The preprocessing that the caller stated, where the encoder has none of its own.
     pub stated: Option<Preprocessing>,
 }
 
 impl Opened {
-    fn named(name: &str, encoder: impl Embedder + 'static) -> Self {
-        Self { encoder: Box::new(encoder), name: name.to_owned(), arithmetic: "f32".to_owned(), stated: None }
+    fn named(name: &str, encoder: impl HostEncoder + 'static) -> Self {
+        Self { encoder: Box::new(encoder), name: name.to_owned(), stated: None }
     }
 }
 
@@ -72,17 +70,11 @@ pub fn open(name: &str, options: &OpenOptions<'_>) -> Result<Opened, OpenError> 
 fn open_bundle(name: &str, trusted: &[PublicKey], host: &OnnxHost) -> Result<Opened, OpenError> {
     let bundle = Bundle::open(Path::new(name), trusted)?;
     let (encoder, _) = bundle.encoder_on(host)?;
-    let arithmetic = encoder.arithmetic().to_owned();
-    Ok(Opened { arithmetic, ..Opened::named(&absolute(name)?, encoder) })
+    Ok(Opened::named(&absolute(name)?, encoder))
 }
 
 fn open_blob(name: &str) -> Result<Opened, OpenError> {
-    let encoder = BlobFile::open(Path::new(name))?;
-    let arithmetic = match encoder.blob()?.arithmetic() {
-        Arithmetic::F16 => "f32, from weights in f16",
-        Arithmetic::Int8 => "int8",
-    };
-    Ok(Opened { arithmetic: arithmetic.to_owned(), ..Opened::named(&absolute(name)?, encoder) })
+    Ok(Opened::named(&absolute(name)?, BlobFile::open(Path::new(name))?))
 }
 
 #[cfg(feature = "onnx")]
@@ -98,8 +90,7 @@ fn open_onnx(path: &Path, stated: Option<&Stated>, host: &OnnxHost) -> Result<Op
     let preprocessing = is_stated.then_some(recipe);
     let options = OpenOptions { preprocessing: preprocessing.clone(), ..OpenOptions::default() };
     let encoder = host.open(&name, OnnxSource::Path(path.to_owned()), &options)?;
-    let arithmetic = encoder.arithmetic().to_string();
-    Ok(Opened { arithmetic, stated: preprocessing, ..Opened::named(&absolute(&name)?, encoder) })
+    Ok(Opened { stated: preprocessing, ..Opened::named(&absolute(&name)?, encoder) })
 }
 
 /// The preprocessing of an ONNX file of these `bytes`, and whether it is what was stated rather than the file's own.

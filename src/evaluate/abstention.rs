@@ -3,8 +3,8 @@
 //! Coverage at an error rate α is how often the right class is in the set; it should be 1 - α or a little more.
 //! With k shots it can only be a multiple of `1 / (k + 1)`: 1 - ⌊α (k + 1)⌋ / (k + 1), shown beside it as *nominal*.
 
-use macula_edge::decide::{CorpusStats, Judge};
-use macula_edge::feature::{self, Corpus, Length};
+use macula_edge::decide::Judge;
+use macula_edge::feature::{self, Length};
 use macula_edge::head::HeadKind;
 use macula_edge::support_set::Supports;
 use rayon::prelude::*;
@@ -28,8 +28,7 @@ impl Seen {
     /// # Errors
     /// When a device cannot take them.
     pub fn new(standardised: &Features) -> Result<Self, EvaluateError> {
-        let (mean, std) = (vec![0.0; standardised.dim], vec![1.0; standardised.dim]);
-        let length = |row: &[f32]| feature::length(row, Corpus { mean: &mean, std: &std });
+        let length = |row: &[f32]| feature::length(row, None);
         let lengths: Result<_, _> = standardised.rows.chunks(standardised.dim).map(length).collect();
         let lengths = lengths.map_err(|error| EvaluateError::Feature { message: error.to_string() })?;
         Ok(Self { features: quantised(standardised)?, lengths })
@@ -185,15 +184,15 @@ fn run_episode(task: &AbstentionTask<'_>, episode: &Episode, index: usize) -> Re
     let labels: Vec<usize> = (0..episode.supports.len()).map(|support| support / shots).collect();
     let taught = EpisodeSupports::new(&Quantised { dim: known.features.dim, rows }, &labels);
     let supports = taught.supports();
-    let corpus = CorpusStats { length_max: Some(task.length_max) };
+    let length_max = Some(task.length_max);
     let mut scratch = vec![0.0; Judge::scratch_len(supports.dim, ways, supports.len())];
     let mut tally = Tally { shots, ..Tally::default() };
     for &error_permille in task.error_permilles {
-        let mut judge = Judge::fit(HeadKind::Auto, supports, ways, corpus, error_permille, &mut scratch)?;
+        let mut judge = Judge::fit(HeadKind::Auto, supports, ways, length_max, error_permille, &mut scratch)?;
         tally.sets.push(tally_sets(&mut judge, supports, known, episode)?);
     }
     // The gate asks for no error rate: any will do.
-    let mut judge = Judge::fit(HeadKind::Auto, supports, ways, corpus, 500, &mut scratch)?;
+    let mut judge = Judge::fit(HeadKind::Auto, supports, ways, length_max, 500, &mut scratch)?;
     let count = episode.queries.len();
     for (by_length, accepted) in [true, false].into_iter().zip(&mut tally.accepted) {
         accepted[0] = share_known(&mut judge, supports, known, episode.queries.iter().copied(), by_length)?;

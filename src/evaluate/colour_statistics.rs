@@ -1,63 +1,45 @@
 //! The baseline that shows what brightness and colour alone tell.
 
-use sha2::{Digest, Sha256};
-
-use super::raw_pixels::recipe_bytes;
+use super::raw_pixels::baseline;
 use crate::data::Preprocessing;
-use crate::encoder::{EmbedError, Embedder};
+use crate::encoder::{EncodeError, HostEncoder, HostEncoderInfo, encode_each};
 
 /// Mean and deviation of each channel, over the whole image and over its border, as the feature: `[4 C]`.
 ///
 /// A task that these solve is one of exposure, stain or framing, and says little of an encoder.
-pub struct ColourStatistics {
-    preprocessing: Preprocessing,
-}
+pub struct ColourStatistics(HostEncoderInfo);
 
 impl ColourStatistics {
     /// Of images brought to the size and channels of `preprocessing`.
     pub fn new(preprocessing: Preprocessing) -> Self {
-        Self { preprocessing }
+        let feature_dim = 4 * preprocessing.channels;
+        Self(baseline("colour-statistics", feature_dim, preprocessing))
     }
 }
 
-impl Embedder for ColourStatistics {
-    fn name(&self) -> String {
-        "colour-statistics".to_owned()
+impl HostEncoder for ColourStatistics {
+    fn info(&self) -> &HostEncoderInfo {
+        &self.0
     }
 
-    fn identity(&self) -> [u8; 32] {
-        Sha256::new()
-            .chain_update("colour-statistics ")
-            .chain_update(recipe_bytes(&self.preprocessing))
-            .finalize()
-            .into()
-    }
-
-    fn feature_dim(&self) -> usize {
-        4 * self.preprocessing.channels
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.preprocessing
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        let Preprocessing { channels, height, width, .. } = self.preprocessing;
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        let Preprocessing { channels, height, width, .. } = self.0.preprocessing;
         // An eighth of the shorter side: where bars, masks and the edges of an organ show.
         let border = (height.min(width) / 8).max(1);
         let at_border = |at: usize| {
             let (y, x) = (at / width, at % width);
             y.min(x).min(height - 1 - y).min(width - 1 - x) < border
         };
-        let mut features = Vec::with_capacity(input.len() / self.preprocessing.input_len() * self.feature_dim());
-        for image in input.chunks_exact(self.preprocessing.input_len()) {
-            for channel in 0..channels {
-                let values = || image.iter().skip(channel).step_by(channels).copied().enumerate();
-                features.extend(mean_and_deviation(values().map(|(_, value)| value)));
-                features.extend(mean_and_deviation(values().filter(|&(at, _)| at_border(at)).map(|(_, value)| value)));
+        encode_each(&self.0, pixels, |image, feature| {
+            let input = self.0.preprocessing.normalise(image);
+            for (channel, four) in feature.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let values = || input.iter().skip(channel).step_by(channels).copied().enumerate();
+                let [mean, std] = mean_and_deviation(values().map(|(_, value)| value));
+                let border = mean_and_deviation(values().filter(|&(at, _)| at_border(at)).map(|(_, value)| value));
+                *four = [mean, std, border[0], border[1]];
             }
-        }
-        Ok(features)
+            Ok(())
+        })
     }
 }
 
@@ -77,15 +59,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_told_from_what_it_frames() {
+    fn a_frame_differs_from_what_it_frames() {
         let statistics = ColourStatistics::new(Preprocessing::unit(1, 16, 16));
-        let framed: Vec<f32> = (0..256)
+        let framed: Vec<u8> = (0..256)
             .map(|at: usize| {
                 let (y, x) = (at / 16, at % 16);
-                if y.min(x).min(15 - y).min(15 - x) < 2 { 1.0 } else { 0.0 }
+                if y.min(x).min(15 - y).min(15 - x) < 2 { 255 } else { 0 }
             })
             .collect();
-        let feature = statistics.embed_input(&framed).unwrap();
+        let feature = statistics.encode_batch(&framed).unwrap();
         let share: f32 = 112.0 / 256.0;
         let expected = [share, (share * (1.0 - share)).sqrt(), 1.0, 0.0];
         assert_eq!(feature.len(), statistics.feature_dim());
@@ -97,10 +79,10 @@ mod tests {
     #[test]
     fn channels_are_apart() {
         let statistics = ColourStatistics::new(Preprocessing::unit(3, 8, 8));
-        let input: Vec<f32> = [0.1, 0.5, 0.9].repeat(64);
-        let feature = statistics.embed_input(&[input.clone(), input].concat()).unwrap();
+        let pixels: Vec<u8> = [26, 102, 230].repeat(64);
+        let feature = statistics.encode_batch(&[pixels.clone(), pixels].concat()).unwrap();
         assert_eq!(feature.len(), 24);
-        assert!((feature[4] - 0.5).abs() < 1e-6 && feature[5].abs() < 1e-3, "{feature:?}");
+        assert!((feature[4] - 0.4).abs() < 1e-6 && feature[5].abs() < 1e-3, "{feature:?}");
         assert_eq!(feature[..12], feature[12..]);
     }
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::EvaluateError;
 use crate::data::Dataset;
-use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::encoder::{CorpusStatistics, EncodeError, HostEncoder};
 use crate::measure::{Features, Moments};
 
 /// Images one task loads and embeds at a time. Fixed, so that sums over them are taken in one
@@ -24,7 +24,7 @@ pub type Progress<'a> = &'a (dyn Fn(usize) + Sync);
 /// # Errors
 /// The first image that cannot be read, or that the encoder makes no finite feature of.
 pub fn embed_dataset(
-    encoder: &dyn Embedder,
+    encoder: &dyn HostEncoder,
     dataset: &Dataset,
     indices: &[usize],
     progress: Progress,
@@ -44,7 +44,7 @@ pub fn embed_dataset(
 /// # Errors
 /// As [`embed_dataset`].
 pub fn corpus_statistics(
-    encoder: &dyn Embedder,
+    encoder: &dyn HostEncoder,
     dataset: &Dataset,
     indices: &[usize],
     progress: Progress,
@@ -63,26 +63,18 @@ pub fn corpus_statistics(
     Ok(moments.statistics())
 }
 
-fn embed_block(encoder: &dyn Embedder, dataset: &Dataset, block: &[usize]) -> Result<Vec<f32>, EvaluateError> {
-    let mut input = Vec::new();
+fn embed_block(encoder: &dyn HostEncoder, dataset: &Dataset, block: &[usize]) -> Result<Vec<f32>, EvaluateError> {
+    let mut pixels = Vec::new();
     for &index in block {
-        input.extend(encoder.preprocessing().apply(&dataset.load(index)?));
+        pixels.extend(encoder.preprocessing().to_pixels(&dataset.load(index)?).pixels);
     }
-    let rows = encoder.embed_input(&input)?;
-    let (dim, expected) = (encoder.feature_dim(), block.len() * encoder.feature_dim());
-    if rows.len() != expected {
-        let message = format!("gave {} values for {} images, expected {expected}", rows.len(), block.len());
-        return Err(EmbedError::Encoder { encoder: encoder.name(), message }.into());
-    }
-    match rows.iter().position(|value| !value.is_finite()) {
-        Some(at) => Err(EvaluateError::NotFinite {
-            encoder: encoder.name(),
-            image: dataset.records[block[at / dim]].name.clone(),
-            position: at % dim,
-            value: rows[at],
-        }),
-        None => Ok(rows),
-    }
+    encoder.encode_batch(&pixels).map_err(|error| match error {
+        EncodeError::NotFinite { encoder, image, position, value } => {
+            let image = dataset.records[block[image]].name.clone();
+            EvaluateError::NotFinite { encoder, image, position, value }
+        }
+        error => error.into(),
+    })
 }
 
 /// The images of `indices` that can be read, and the name and the reason of each that cannot.

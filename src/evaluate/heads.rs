@@ -150,7 +150,7 @@ pub(super) fn quantised(features: &Features) -> Result<Quantised, EvaluateError>
     for (row, out) in features.rows.chunks(features.dim).zip(rows.chunks_mut(features.dim)) {
         match quantise(row, None, out) {
             // An image that equals the corpus's mean in every dimension stays 0: no class is nearer.
-            Ok(()) | Err(FeatureError::ZeroLength) => {}
+            Ok(_) | Err(FeatureError::ZeroLength) => {}
             Err(error) => return Err(EvaluateError::Feature { message: error.to_string() }),
         }
     }

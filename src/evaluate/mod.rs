@@ -5,7 +5,7 @@
 //! the same images and the same episodes as *raw pixels* and a *random encoder*.
 
 use crate::data::DataError;
-use crate::encoder::{EmbedError, SpecError};
+use crate::encoder::{EncodeError, SpecError};
 
 mod abstention;
 mod classes;
@@ -46,7 +46,7 @@ pub enum EvaluateError {
     Data(#[from] DataError),
     /// The encoder failed.
     #[error(transparent)]
-    Embed(#[from] EmbedError),
+    Encode(#[from] EncodeError),
     /// No network can be made for such input.
     #[error(transparent)]
     Spec(#[from] SpecError),

@@ -1,11 +1,11 @@
 //! The baseline that shows what pretraining adds: the same network, never trained.
 
-use sha2::{Digest, Sha256};
-
 use super::EvaluateError;
-use super::raw_pixels::recipe_bytes;
 use crate::data::{Dataset, Preprocessing, spread_position};
-use crate::encoder::{EmbedError, Embedder, EncoderSpec, InputShape, Network, Preset, Workspace};
+use crate::encoder::{
+    EncodeError, EncoderSpec, HostEncoder, HostEncoderInfo, IdHash, InputShape, Network, Preset, Workspace,
+    require_finite,
+};
 
 /// A preset with random weights.
 ///
@@ -13,9 +13,8 @@ use crate::encoder::{EmbedError, Embedder, EncoderSpec, InputShape, Network, Pre
 /// gathered here as training would, by forward passes over unlabelled images, and nothing else is
 /// learned: without them the features of a random network would be badly scaled rather than random.
 pub struct RandomEncoder {
-    preset: Preset,
     network: Network,
-    preprocessing: Preprocessing,
+    info: HostEncoderInfo,
 }
 
 /// Images of a calibration batch, and batches. Running statistics forget by a factor 0.9 a batch:
@@ -39,7 +38,18 @@ impl RandomEncoder {
         let spec = EncoderSpec::preset(preset, InputShape { channels, height, width })?;
         let mut network = Network::new(spec, seed)?;
         calibrate(&mut network, &preprocessing, dataset, unlabelled)?;
-        Ok(Self { preset, network, preprocessing })
+        let hash = IdHash::new(format!("random {:?} ", network.spec())).preprocessing(&preprocessing, " ");
+        let statistics = network.statistics();
+        let hash = hash.values(&network.parameters).values(statistics.iter().flat_map(|tensor| &tensor.data));
+        let info = HostEncoderInfo {
+            name: format!("random:{}", preset.name()),
+            id: hash.finish(),
+            feature_dim: network.spec().feature_dim(),
+            preprocessing,
+            corpus: None,
+            arithmetic: "f32".to_owned(),
+        };
+        Ok(Self { network, info })
     }
 }
 
@@ -66,31 +76,12 @@ fn calibrate(
     Ok(())
 }
 
-impl Embedder for RandomEncoder {
-    fn name(&self) -> String {
-        format!("random:{}", self.preset.name())
+impl HostEncoder for RandomEncoder {
+    fn info(&self) -> &HostEncoderInfo {
+        &self.info
     }
 
-    fn identity(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(format!("random {:?} ", self.network.spec()));
-        hash.update(recipe_bytes(&self.preprocessing));
-        self.network.parameters.iter().for_each(|value| hash.update(value.to_le_bytes()));
-        for tensor in self.network.statistics() {
-            tensor.data.iter().for_each(|value| hash.update(value.to_le_bytes()));
-        }
-        hash.finalize().into()
-    }
-
-    fn feature_dim(&self) -> usize {
-        self.network.spec().feature_dim()
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.preprocessing
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        Ok(self.network.embed(input))
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        require_finite(&self.info, self.network.embed(&self.info.preprocessing.normalise(pixels)))
     }
 }

@@ -1,8 +1,10 @@
 //! The blobs of an export: each made, calibrated where it is int8, and given an image to test itself on.
 
+use macula_edge::feature::CorpusStats;
+
 use crate::blob::{Arithmetic, BlobFile, BlobFileError, BlobParts, Limits, MakeBlobError, Weights, calibrate, make};
 use crate::data::Preprocessing;
-use crate::encoder::{CorpusStatistics, FoldedEncoder};
+use crate::encoder::FoldedEncoder;
 
 /// Name of the f16 blob in the folder of an export.
 pub const F16_BLOB_FILE: &str = "encoder.f16.blob";
@@ -49,7 +51,7 @@ pub struct BlobRequest<'a> {
     /// From pixels to the network's input.
     pub preprocessing: &'a Preprocessing,
     /// Statistics of the features over the corpus.
-    pub corpus: Option<&'a CorpusStatistics>,
+    pub corpus: Option<CorpusStats<'a>>,
     /// Unlabelled images of the network's size, `[H, W, C]` each; the first is the one of the self-test.
     pub images: &'a [Vec<u8>],
     /// What the device has to spare.

@@ -1,7 +1,7 @@
 //! Mean, deviation and length of the features over the images an encoder was pretrained on.
 
 use crate::data::Dataset;
-use crate::encoder::{CorpusStatistics, Embedder};
+use crate::encoder::{CorpusStatistics, HostEncoder};
 
 use super::parity::{ParityError, Sample};
 use crate::data::evenly_spread;
@@ -17,7 +17,7 @@ const CHUNK: usize = 64;
 /// # Errors
 /// An image that cannot be read, or features that are not finite. `indices` must not be empty.
 pub fn measure_corpus(
-    encoder: &dyn Embedder,
+    encoder: &dyn HostEncoder,
     dataset: &Dataset,
     indices: &[usize],
 ) -> Result<CorpusStatistics, ParityError> {
@@ -28,7 +28,11 @@ pub fn measure_corpus(
 ///
 /// # Errors
 /// As [`measure_corpus`].
-pub fn corpus_features(encoder: &dyn Embedder, dataset: &Dataset, indices: &[usize]) -> Result<Vec<f32>, ParityError> {
+pub fn corpus_features(
+    encoder: &dyn HostEncoder,
+    dataset: &Dataset,
+    indices: &[usize],
+) -> Result<Vec<f32>, ParityError> {
     let chosen = evenly_spread(indices, CORPUS_IMAGES);
     if chosen.is_empty() {
         return Err(ParityError::NoImages);
@@ -36,7 +40,7 @@ pub fn corpus_features(encoder: &dyn Embedder, dataset: &Dataset, indices: &[usi
     let mut features = Vec::with_capacity(chosen.len() * encoder.feature_dim());
     for chunk in chosen.chunks(CHUNK) {
         let sample = Sample::load(dataset, chunk, encoder.preprocessing())?;
-        features.extend(encoder.embed_input(&sample.input)?);
+        features.extend(encoder.encode_batch(&sample.pixels)?);
     }
     Ok(features)
 }

@@ -7,7 +7,7 @@ use macula_edge::feature::FeatureError;
 use rayon::prelude::*;
 
 use crate::data::{DataError, Dataset, Preprocessing};
-use crate::encoder::{EmbedError, Embedder};
+use crate::encoder::{EncodeError, HostEncoder};
 
 /// Largest error of the f32 file: rounding of sums in another order, with a margin of about 100.
 pub const F32_TOLERANCE: f64 = 1e-4;
@@ -25,7 +25,7 @@ pub enum ParityError {
     Data(#[from] DataError),
     /// An encoder failed.
     #[error(transparent)]
-    Embed(#[from] EmbedError),
+    Encode(#[from] EncodeError),
     /// An encoder's features are no features for a device.
     #[error(transparent)]
     Feature(#[from] FeatureError),
@@ -39,8 +39,8 @@ pub struct Sample {
     pub names: Vec<String>,
     /// Class of each image where it has one.
     pub labels: Vec<Option<usize>>,
-    /// Network input `[N, H, W, C]`.
-    pub input: Vec<f32>,
+    /// Pixels of the encoder's input size, `[N, H, W, C]`.
+    pub pixels: Vec<u8>,
 }
 
 impl Sample {
@@ -49,16 +49,16 @@ impl Sample {
     /// # Errors
     /// The first image that cannot be read.
     pub fn load(dataset: &Dataset, indices: &[usize], preprocessing: &Preprocessing) -> Result<Self, ParityError> {
-        let images: Vec<Vec<f32>> = indices
+        let images: Vec<Vec<u8>> = indices
             .par_iter()
-            .map(|&index| Ok(preprocessing.apply(&dataset.load(index)?)))
+            .map(|&index| Ok(preprocessing.to_pixels(&dataset.load(index)?).pixels))
             .collect::<Result<_, DataError>>()?;
         let records = || indices.iter().map(|&index| &dataset.records[index]);
         Ok(Self {
             data: String::new(),
             names: records().map(|record| record.name.clone()).collect(),
             labels: records().map(|record| record.label).collect(),
-            input: images.concat(),
+            pixels: images.concat(),
         })
     }
 }
@@ -111,23 +111,23 @@ pub struct Parity {
 }
 
 /// An exported file, the name it has in the report, how it is computed, and its tolerance.
-pub type Candidate<'a> = (&'a str, String, &'a dyn Embedder, f64);
+pub type Candidate<'a> = (&'a str, String, &'a dyn HostEncoder, f64);
 
 /// Compares `candidates` with `trainer` on `sample`.
 ///
 /// # Errors
 /// No images, or an encoder that fails. An error over the tolerance is no error of this function.
-pub fn compare(trainer: &dyn Embedder, candidates: &[Candidate], sample: &Sample) -> Result<Parity, ParityError> {
+pub fn compare(trainer: &dyn HostEncoder, candidates: &[Candidate], sample: &Sample) -> Result<Parity, ParityError> {
     if sample.names.is_empty() {
         return Err(ParityError::NoImages);
     }
     let dim = trainer.feature_dim();
-    let reference = trainer.embed_input(&sample.input)?;
+    let reference = trainer.encode_batch(&sample.pixels)?;
     let anchors = Anchors::new(&reference, &sample.labels, dim);
     let steps = candidates
         .iter()
         .map(|(file, arithmetic, encoder, tolerance)| {
-            let features = encoder.embed_input(&sample.input)?;
+            let features = encoder.encode_batch(&sample.pixels)?;
             let mut step = step(&reference, &features, sample, &anchors, dim);
             step.file = (*file).to_owned();
             step.arithmetic = arithmetic.clone();
@@ -137,7 +137,7 @@ pub fn compare(trainer: &dyn Embedder, candidates: &[Candidate], sample: &Sample
         })
         .collect::<Result<Vec<_>, ParityError>>()?;
     Ok(Parity {
-        trainer: trainer.name(),
+        trainer: trainer.name().to_owned(),
         data: sample.data.clone(),
         images: sample.names.len(),
         feature_dim: dim,

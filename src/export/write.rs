@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::blobs::{F16_BLOB_FILE, INT8_BLOB_FILE, MadeBlob};
 use super::onnx::{OnnxError, to_onnx};
 use super::parity::{Candidate, F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, Sample, compare};
-use crate::encoder::{Embedder, FoldedEncoder};
+use crate::encoder::{FoldedEncoder, HostEncoder};
 use crate::files::{WriteError, write_atomic, write_json};
 use crate::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, RuntimeError, encode};
 
@@ -79,7 +79,7 @@ pub struct Exported {
 /// # Errors
 /// See [`ExportError`]; a failed comparison is none, [`Parity::passed`] tells.
 pub fn export(
-    trainer: &dyn Embedder,
+    trainer: &dyn HostEncoder,
     encoder: &FoldedEncoder,
     metadata: &Metadata,
     blobs: &[MadeBlob],

@@ -8,8 +8,7 @@ use super::child::{ChildProcess, Silence};
 use super::frame::{self, Card, EMBED, FAILED, FEATURES, Fault, LOAD, Load, MODEL, OPENED, PATH, REFUSED};
 use super::worker::IMAGES_PER_THREAD;
 use super::{IsolatedError, Worker};
-use crate::data::Preprocessing;
-use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::encoder::{EncodeError, HostEncoder, HostEncoderInfo};
 use crate::runtime::{Arithmetic, FEATURE_DIM_MAX, OpenOptions, Provenance};
 
 /// Most bytes that the child may say of the encoder.
@@ -29,7 +28,6 @@ pub enum OnnxSource {
 
 /// An ONNX encoder in a process of its own.
 pub struct IsolatedEncoder {
-    name: String,
     worker: Worker,
     source: OnnxSource,
     options: OpenOptions,
@@ -50,8 +48,8 @@ impl IsolatedEncoder {
     ) -> Result<Self, IsolatedError> {
         let threads = rayon::current_num_threads();
         let (child, card) = start(name, &worker, &source, &options, threads)?;
-        let (name, child) = (name.to_owned(), Mutex::new(Some(child)));
-        Ok(Self { name, worker, source, options, threads, card, child })
+        let child = Mutex::new(Some(child));
+        Ok(Self { worker, source, options, threads, card, child })
     }
 
     /// In which precision it computes.
@@ -69,23 +67,24 @@ impl IsolatedEncoder {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(ChildProcess::id)
     }
 
-    /// Features of `input`, from the child or a new one where it has died. One that fails is not used again.
-    fn embed_isolated(&self, input: &[f32]) -> Result<Vec<f32>, Failure> {
+    /// Features of `pixels`, from the child or a new one where it has died. One that fails is not used again.
+    fn encode_isolated(&self, pixels: &[u8]) -> Result<Vec<f32>, Failure> {
         let mut place = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = match place.take() {
             Some(child) => child,
             None => {
-                let (child, card) = start(&self.name, &self.worker, &self.source, &self.options, self.threads)?;
+                let (child, card) =
+                    start(&self.card.info.name, &self.worker, &self.source, &self.options, self.threads)?;
                 if card != self.card {
-                    return Err(IsolatedError::Changed { encoder: self.name.clone() }.into());
+                    return Err(IsolatedError::Changed { encoder: self.card.info.name.clone() }.into());
                 }
                 child
             }
         };
-        let image_len = self.card.preprocessing.input_len();
-        let mut features = Vec::with_capacity(input.len() / image_len * self.card.feature_dim);
-        for block in input.chunks(image_len * IMAGES_AT_ONCE) {
-            let first = features.len() / self.card.feature_dim;
+        let image_len = self.card.info.preprocessing.input_len();
+        let mut features = Vec::with_capacity(pixels.len() / image_len * self.card.info.feature_dim);
+        for block in pixels.chunks(image_len * IMAGES_AT_ONCE) {
+            let first = features.len() / self.card.info.feature_dim;
             match self.exchange(&mut child, block, &mut features) {
                 Ok(()) => {}
                 // The encoder has refused an image, and its process is well.
@@ -101,16 +100,16 @@ impl IsolatedEncoder {
     }
 
     /// Sends `block` and appends its features.
-    fn exchange(&self, child: &mut ChildProcess, block: &[f32], features: &mut Vec<f32>) -> Result<(), Failure> {
+    fn exchange(&self, child: &mut ChildProcess, block: &[u8], features: &mut Vec<f32>) -> Result<(), Failure> {
         let limit = self.worker.limits.image;
         // So many images are worked on between two replies, one after another on each thread.
         let patience = limit.saturating_mul(IMAGES_PER_THREAD as u32);
-        let images = block.len() / self.card.preprocessing.input_len();
+        let images = block.len() / self.card.info.preprocessing.input_len();
         let patience = if images == 1 { limit } else { patience };
         let stop = || self.worker.is_stopped();
-        let silent = |silence| silence_of(&self.name, silence, "an image", limit);
-        let end = features.len() + images * self.card.feature_dim;
-        child.send(EMBED, &frame::to_bytes(block), Instant::now() + patience, &stop).map_err(silent)?;
+        let silent = |silence| silence_of(&self.card.info.name, silence, "an image", limit);
+        let end = features.len() + images * self.card.info.feature_dim;
+        child.send(EMBED, block, Instant::now() + patience, &stop).map_err(silent)?;
         while features.len() < end {
             let reply_max = (4 * (end - features.len())).max(1 << 16);
             let (kind, payload) = child.receive(reply_max, Instant::now() + patience, &stop).map_err(silent)?;
@@ -129,7 +128,7 @@ impl IsolatedEncoder {
     }
 
     fn unreadable(&self) -> IsolatedError {
-        IsolatedError::Reply { encoder: self.name.clone() }
+        IsolatedError::Reply { encoder: self.card.info.name.clone() }
     }
 }
 
@@ -194,8 +193,9 @@ fn start(
     let (kind, payload) = child.receive(CARD_MAX, deadline, &stop).map_err(silent)?;
     match kind {
         OPENED => {
-            let card: Card = serde_json::from_slice(&payload).map_err(|_| unreadable())?;
-            let is_sound = (1..=FEATURE_DIM_MAX).contains(&(card.feature_dim as u64));
+            let mut card: Card = serde_json::from_slice(&payload).map_err(|_| unreadable())?;
+            name.clone_into(&mut card.info.name);
+            let is_sound = (1..=FEATURE_DIM_MAX).contains(&(card.info.feature_dim as u64));
             if is_sound { Ok((child, card)) } else { Err(unreadable()) }
         }
         REFUSED => Err(IsolatedError::Refused { message: String::from_utf8_lossy(&payload).into_owned() }),
@@ -203,44 +203,28 @@ fn start(
     }
 }
 
-impl Embedder for IsolatedEncoder {
-    fn name(&self) -> String {
-        self.name.clone()
+impl HostEncoder for IsolatedEncoder {
+    fn info(&self) -> &HostEncoderInfo {
+        &self.card.info
     }
 
-    fn identity(&self) -> [u8; 32] {
-        self.card.identity
-    }
-
-    fn corpus(&self) -> Option<&CorpusStatistics> {
-        self.card.corpus.as_ref()
-    }
-
-    fn feature_dim(&self) -> usize {
-        self.card.feature_dim
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.card.preprocessing
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        let encoder = self.name.clone();
-        let image_len = self.card.preprocessing.input_len();
-        if !input.len().is_multiple_of(image_len) {
-            let message = format!("input of {} values is no number of images of {image_len}", input.len());
-            return Err(EmbedError::Encoder { encoder, message });
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        let encoder = self.card.info.name.clone();
+        let image_len = self.card.info.preprocessing.input_len();
+        if !pixels.len().is_multiple_of(image_len) {
+            let message = format!("input of {} values is no number of images of {image_len}", pixels.len());
+            return Err(EncodeError::Encoder { encoder, message });
         }
-        self.embed_isolated(input).map_err(|failure| match failure {
-            Failure::Fault(Fault::Encoder { message }) => EmbedError::Encoder { encoder, message },
+        self.encode_isolated(pixels).map_err(|failure| match failure {
+            Failure::Fault(Fault::Encoder { message }) => EncodeError::Encoder { encoder, message },
             Failure::Fault(Fault::NotFinite { image, position, value }) => {
                 let value = value.parse().unwrap_or(f32::NAN);
-                EmbedError::NotFinite { encoder, image, position, value }
+                EncodeError::NotFinite { encoder, image, position, value }
             }
             Failure::Process(error) => {
                 let text = error.to_string();
                 let message = text.strip_prefix(&format!("{encoder}: ")).unwrap_or(&text).to_owned();
-                EmbedError::Encoder { encoder, message }
+                EncodeError::Encoder { encoder, message }
             }
         })
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::encoder::EmbedError;
+use crate::encoder::EncodeError;
 use crate::runtime::RuntimeError;
 
 /// An ONNX encoder cannot be opened or run.
@@ -20,7 +20,7 @@ pub enum IsolatedError {
     },
     /// The encoder failed on the image it is tried with.
     #[error("it fails on the image it is tried with: {0}")]
-    Trial(EmbedError),
+    Trial(EncodeError),
     /// No process can be started.
     #[error("{encoder}: cannot start a process for it, {program}: {source}")]
     Start {

@@ -9,7 +9,7 @@
 use std::io::{self, Read, Write};
 
 use crate::data::Preprocessing;
-use crate::encoder::CorpusStatistics;
+use crate::encoder::HostEncoderInfo;
 use crate::runtime::{Arithmetic, Provenance};
 
 /// Bytes before the payload.
@@ -24,7 +24,7 @@ pub(super) const LOAD: u8 = 1;
 pub(super) const PATH: u8 = 2;
 /// To the child: the ONNX file itself.
 pub(super) const MODEL: u8 = 3;
-/// To the child: input of images, f32 in little-endian.
+/// To the child: pixels of images of the input size.
 pub(super) const EMBED: u8 = 4;
 /// From the child: [`Card`] in JSON; the encoder is open.
 pub(super) const OPENED: u8 = 5;
@@ -48,11 +48,8 @@ pub(super) struct Load {
 /// What the encoder is.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Card {
-    pub identity: [u8; 32],
-    pub feature_dim: usize,
+    pub info: HostEncoderInfo,
     pub arithmetic: Arithmetic,
-    pub preprocessing: Preprocessing,
-    pub corpus: Option<CorpusStatistics>,
     pub provenance: Option<Provenance>,
 }
 

@@ -2,8 +2,7 @@
 
 use super::child::ChildProcess;
 use super::{IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Worker};
-use crate::data::Preprocessing;
-use crate::encoder::{CorpusStatistics, EmbedError, Embedder};
+use crate::encoder::{EncodeError, HostEncoder, HostEncoderInfo};
 use crate::export::has_own_form;
 use crate::files;
 use crate::runtime::{Arithmetic, OnnxEncoder, OpenOptions, Provenance, RuntimeError, decode};
@@ -69,10 +68,9 @@ fn is_own(name: &str, source: &OnnxSource) -> Result<bool, IsolatedError> {
 
 /// Has it make the features of a grey image and of one that varies.
 fn try_out(encoder: &HostedEncoder) -> Result<(), IsolatedError> {
-    let recipe = encoder.preprocessing();
-    let len = recipe.input_len();
+    let len = encoder.preprocessing().input_len();
     let pixels: Vec<u8> = std::iter::repeat_n(128, len).chain((0..len).map(|at| (at * 7 % 256) as u8)).collect();
-    encoder.embed_input(&recipe.normalise(&pixels)).map_err(IsolatedError::Trial)?;
+    encoder.encode_batch(&pixels).map_err(IsolatedError::Trial)?;
     Ok(())
 }
 
@@ -93,7 +91,7 @@ impl HostedEncoder {
         }
     }
 
-    fn embedder(&self) -> &dyn Embedder {
+    fn encoder(&self) -> &dyn HostEncoder {
         match self {
             Self::InProcess(encoder) => &**encoder,
             Self::Isolated(encoder) => &**encoder,
@@ -101,28 +99,12 @@ impl HostedEncoder {
     }
 }
 
-impl Embedder for HostedEncoder {
-    fn name(&self) -> String {
-        self.embedder().name()
+impl HostEncoder for HostedEncoder {
+    fn info(&self) -> &HostEncoderInfo {
+        self.encoder().info()
     }
 
-    fn identity(&self) -> [u8; 32] {
-        self.embedder().identity()
-    }
-
-    fn corpus(&self) -> Option<&CorpusStatistics> {
-        self.embedder().corpus()
-    }
-
-    fn feature_dim(&self) -> usize {
-        self.embedder().feature_dim()
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        self.embedder().preprocessing()
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        self.embedder().embed_input(input)
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        self.encoder().encode_batch(pixels)
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::frame::{self, Card, EMBED, FAILED, FEATURES, Fault, LOAD, Load, MODEL, OPENED, PATH, REFUSED};
-use crate::encoder::{EmbedError, Embedder};
+use crate::encoder::{EncodeError, HostEncoder};
 use crate::runtime::{OnnxEncoder, OpenOptions};
 
 /// Address space beside that of the encoder: the program, and for each thread its stack and its allocator's reserve.
@@ -34,7 +34,7 @@ pub fn serve_worker(input: impl Read + Send + 'static, output: &mut impl Write) 
     frame::write(output, OPENED, &serde_json::to_vec(&card(&encoder))?)?;
     let block = encoder.preprocessing().input_len() * IMAGES_PER_THREAD * load.threads.max(1);
     while let Ok((EMBED, bytes)) = frames.recv() {
-        embed(&encoder, &frame::to_values(&bytes), block, output)?;
+        encode(&encoder, &bytes, block, output)?;
     }
     Ok(())
 }
@@ -70,29 +70,23 @@ fn to_path(bytes: Vec<u8>) -> PathBuf {
 }
 
 fn card(encoder: &OnnxEncoder) -> Card {
-    Card {
-        identity: encoder.identity(),
-        feature_dim: encoder.feature_dim(),
-        arithmetic: encoder.arithmetic(),
-        preprocessing: encoder.preprocessing().clone(),
-        corpus: encoder.corpus().cloned(),
-        provenance: encoder.provenance().cloned(),
-    }
+    let (info, provenance) = (encoder.info().clone(), encoder.provenance().cloned());
+    Card { info, arithmetic: encoder.arithmetic(), provenance }
 }
 
-/// Sends the features of `input` block by block, so that the parent sees that work goes on.
-fn embed(encoder: &OnnxEncoder, input: &[f32], block: usize, output: &mut impl Write) -> io::Result<()> {
+/// Sends the features of `pixels` block by block, so that the parent sees that work goes on.
+fn encode(encoder: &OnnxEncoder, pixels: &[u8], block: usize, output: &mut impl Write) -> io::Result<()> {
     let image_len = encoder.preprocessing().input_len();
-    for (number, block_input) in input.chunks(block).enumerate() {
-        let fault = match encoder.embed_input(block_input) {
+    for (number, images) in pixels.chunks(block).enumerate() {
+        let fault = match encoder.encode_batch(images) {
             Ok(features) => {
                 frame::write(output, FEATURES, &frame::to_bytes(&features))?;
                 continue;
             }
-            Err(EmbedError::NotFinite { image, position, value, .. }) => {
+            Err(EncodeError::NotFinite { image, position, value, .. }) => {
                 Fault::NotFinite { image: number * block / image_len + image, position, value: value.to_string() }
             }
-            Err(EmbedError::Encoder { message, .. }) => Fault::Encoder { message },
+            Err(EncodeError::Encoder { message, .. }) => Fault::Encoder { message },
         };
         return frame::write(output, FAILED, &serde_json::to_vec(&fault)?);
     }

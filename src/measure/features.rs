@@ -1,6 +1,5 @@
 //! Features in memory, and their mean and deviation.
 
-use macula_edge::feature::Corpus;
 use rayon::prelude::*;
 
 use crate::encoder::CorpusStatistics;
@@ -39,12 +38,12 @@ impl Features {
         Self { dim: self.dim, rows }
     }
 
-    /// Centres and scales each dimension with the device's own code, [`Corpus::standardise`]: a dimension that never
+    /// Centres and scales each dimension with the device's own code, [`CorpusStats::standardise`](macula_edge::feature::CorpusStats::standardise): a dimension that never
     /// varied in the corpus is centred only.
     ///
     /// * `corpus`: `[D]` each
     pub fn standardise(&mut self, corpus: &CorpusStatistics) {
-        let corpus = Corpus { mean: &corpus.mean, std: &corpus.std };
+        let corpus = corpus.view();
         self.rows.par_chunks_mut(self.dim).for_each(|row| {
             row.iter_mut().enumerate().for_each(|(d, value)| *value = corpus.standardise(d, *value));
         });
@@ -150,7 +149,7 @@ mod tests {
         let dead = |d: usize| d.is_multiple_of(5);
         let std = (0..dim).map(|d| if dead(d) { 0.0 } else { 0.1 + rng.uniform() }).collect();
         let corpus = CorpusStatistics { mean: (0..dim).map(|_| rng.normal()).collect(), std, length_max: None };
-        let on_device = Corpus { mean: &corpus.mean, std: &corpus.std };
+        let on_device = corpus.view();
         let before = features.clone();
         features.standardise(&corpus);
         let (mut expected, mut found) = (vec![0; dim], vec![0; dim]);

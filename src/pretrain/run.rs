@@ -2,23 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use base16ct::lower::encode_string as hex;
-use sha2::{Digest, Sha256};
-
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Progress};
 use super::config::PretrainConfig;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, RunFolder};
 use crate::data::{Preprocessing, short_name};
-use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Network};
+use crate::encoder::{
+    EncodeError, EncoderId, HostEncoder, HostEncoderInfo, IdHash, NamedTensor, Network, require_finite,
+};
 use crate::models;
 
 /// A pretrained encoder, read from its run folder.
 pub struct Run {
     /// With the parameters of the newest checkpoint.
     pub network: Network,
-    /// How an image becomes its input.
-    pub preprocessing: Preprocessing,
     /// How it was trained.
     pub config: PretrainConfig,
     /// Classes of the training data in label order; empty where nothing was labelled.
@@ -27,9 +24,8 @@ pub struct Run {
     pub step: u64,
     /// Whether training came to its end.
     pub finished: bool,
-    name: String,
-    identity: [u8; 32],
-    corpus: Option<CorpusStatistics>,
+    /// What is known of the encoder.
+    pub info: HostEncoderInfo,
 }
 
 impl Run {
@@ -42,26 +38,18 @@ impl Run {
         let network = network_of(&checkpoint, &path)?;
         let corpus = checkpoint.corpus();
         let progress = checkpoint.progress;
-        Ok(Self {
-            identity: identity(&network, &progress.preprocessing),
-            network,
-            preprocessing: progress.preprocessing,
-            config: progress.config,
-            class_names: progress.class_names,
-            step: progress.step,
-            finished: progress.finished,
+        let info = HostEncoderInfo {
             name: format!("run {}", dir.display()),
+            id: identity(&network, &progress.preprocessing),
+            feature_dim: network.spec().feature_dim(),
+            preprocessing: progress.preprocessing,
             corpus,
-        })
+            arithmetic: "f32".to_owned(),
+        };
+        let Progress { config, class_names, step, finished, .. } = progress;
+        Ok(Self { network, config, class_names, step, finished, info })
     }
 
-    /// [`Embedder::identity`] in hexadecimal.
-    pub fn sha256(&self) -> String {
-        hex(&self.identity)
-    }
-}
-
-impl Run {
     /// The checkpoint, and the file that errors name.
     fn checkpoint_of(dir: &Path) -> Result<(PathBuf, Checkpoint), RunError> {
         if let Some(model) = dir.to_str().and_then(models::find).filter(|_| !dir.exists()) {
@@ -106,56 +94,29 @@ pub(super) fn network_of(checkpoint: &Checkpoint, path: &Path) -> Result<Network
     Ok(network)
 }
 
-fn identity(network: &Network, preprocessing: &Preprocessing) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(toml::to_string(preprocessing).expect("a recipe is plain TOML"));
-    hash.update(toml::to_string(network.spec()).expect("a spec is plain TOML"));
-    for tensor in network.to_named(&network.parameters).iter().chain(&network.statistics()) {
-        hash.update(format!("\n{} {:?}\n", tensor.name, tensor.shape));
-        tensor.data.iter().for_each(|x| hash.update(x.to_le_bytes()));
-    }
-    hash.finalize().into()
+fn identity(network: &Network, preprocessing: &Preprocessing) -> EncoderId {
+    let hash = IdHash::new(toml::to_string(preprocessing).expect("preprocessing is plain TOML"));
+    let hash = hash.bytes(toml::to_string(network.spec()).expect("a spec is plain TOML"));
+    let tensors = [network.to_named(&network.parameters), network.statistics()].concat();
+    let add = |hash: IdHash, tensor: &NamedTensor| {
+        hash.bytes(format!("\n{} {:?}\n", tensor.name, tensor.shape)).values(&tensor.data)
+    };
+    tensors.iter().fold(hash, add).finish()
 }
 
-impl Embedder for Run {
-    fn name(&self) -> String {
-        self.name.clone()
+impl HostEncoder for Run {
+    fn info(&self) -> &HostEncoderInfo {
+        &self.info
     }
 
-    fn identity(&self) -> [u8; 32] {
-        self.identity
-    }
-
-    fn corpus(&self) -> Option<&CorpusStatistics> {
-        self.corpus.as_ref()
-    }
-
-    fn feature_dim(&self) -> usize {
-        self.network.spec().feature_dim()
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.preprocessing
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        let features = self.network.embed(input);
-        let dim = self.feature_dim();
-        match features.iter().position(|value| !value.is_finite()) {
-            None => Ok(features),
-            Some(at) => Err(EmbedError::NotFinite {
-                encoder: self.name(),
-                image: at / dim,
-                position: at % dim,
-                value: features[at],
-            }),
-        }
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        require_finite(&self.info, self.network.embed(&self.info.preprocessing.normalise(pixels)))
     }
 }
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at step {}, {}", self.name, self.step, hex(&self.identity))
+        write!(f, "{} at step {}, {}", self.info.name, self.step, self.info.id)
     }
 }
 

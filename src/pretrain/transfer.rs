@@ -28,7 +28,7 @@ impl Init {
     /// # Errors
     /// As [`Run::load`].
     pub fn of(folder: &Path) -> Result<Self, RunError> {
-        Ok(Self { encoder: folder.display().to_string(), sha256: Run::load(folder)?.sha256() })
+        Ok(Self { encoder: folder.display().to_string(), sha256: Run::load(folder)?.info.id.to_string() })
     }
 }
 
@@ -61,8 +61,8 @@ pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Opti
     let Some(init) = &config.init else { return Ok((network, None)) };
     let run = Run::load(Path::new(&init.encoder))?;
     let encoder = || init.encoder.clone();
-    if run.sha256() != init.sha256 {
-        let (stored, computed) = (init.sha256.clone(), run.sha256());
+    if run.info.id.to_string() != init.sha256 {
+        let (stored, computed) = (init.sha256.clone(), run.info.id.to_string());
         return Err(PretrainError::OtherInit { encoder: encoder(), stored, computed });
     }
     if run.config.encoder != config.encoder {
@@ -78,6 +78,6 @@ pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Opti
     network.parameters = network.from_named(&tensors).map_err(RunError::tensors(folder))?;
     network.set_statistics(&run.network.statistics()).map_err(RunError::tensors(folder))?;
     let preprocessing =
-        Preprocessing { height: config.size, width: config.size, range: config.range, ..run.preprocessing };
+        Preprocessing { height: config.size, width: config.size, range: config.range, ..run.info.preprocessing };
     Ok((network, Some(preprocessing)))
 }

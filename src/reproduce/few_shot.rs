@@ -6,7 +6,7 @@ use super::from_scratch::{Setting, from_scratch};
 use super::lab::{Images, Lab, recipe};
 use super::tasks::{self, METHODS, Task, method_name};
 use super::{Findings, ReproduceError, Scale, share};
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::evaluate::{
     EpisodePool, EpisodeSettings, FewShotResult, HeadKind, corpus_statistics, embed_dataset, few_shot,
 };
@@ -136,7 +136,7 @@ fn judge_all(
     let random = lab.random(task, images)?;
     let mut judged = Vec::new();
     for (name, encoder) in
-        [("raw pixels", &pixels as &dyn Embedder), ("colour statistics", &colours), ("random nano", &random)]
+        [("raw pixels", &pixels as &dyn HostEncoder), ("colour statistics", &colours), ("random nano", &random)]
     {
         judged.push(judge(lab, name.to_owned(), encoder, images, (false, false))?);
     }
@@ -166,7 +166,7 @@ fn judge_all(
 pub(super) fn judge(
     lab: &Lab<'_>,
     name: String,
-    encoder: &dyn Embedder,
+    encoder: &dyn HostEncoder,
     images: &Images,
     (pretrained, saw_labels): (bool, bool),
 ) -> Result<Judged, ReproduceError> {

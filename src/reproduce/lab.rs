@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::ReproduceError;
 use super::tasks::{self, Task};
 use crate::data::{Dataset, Preprocessing, Split, evenly_spread, open_named};
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::evaluate::{
     ColourStatistics, Features, Interval, KnnSettings, Labelled, RandomEncoder, RawPixels, embed_dataset, knn_probe,
     labels, readable,
@@ -216,7 +216,7 @@ impl Lab<'_> {
     }
 
     /// k-NN of `encoder`: at most 10,000 training images vote for all test images.
-    pub fn knn(&self, encoder: &dyn Embedder, images: &Images) -> Result<Knn, ReproduceError> {
+    pub fn knn(&self, encoder: &dyn HostEncoder, images: &Images) -> Result<Knn, ReproduceError> {
         let references = evenly_spread(&images.train, KNN_REFERENCES_MAX);
         let labelled = |indices: &[usize]| -> Result<Labelled, ReproduceError> {
             let features = embed_dataset(encoder, &images.dataset, indices, &|_| ())?;

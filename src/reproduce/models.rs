@@ -7,7 +7,7 @@ use super::tasks::{self, Task};
 use super::{Findings, ReproduceError, Scale, share};
 use crate::augment::Policy;
 use crate::data::open_named;
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::pretrain::{HealthGate, Method, PretrainConfig, Run, Validate};
 use crate::report::table::Table;
 
@@ -140,8 +140,8 @@ fn train(lab: &mut Lab<'_>, recipe: &Recipe, name: &str, sets: &[&Set]) -> Resul
     lab.run(name, &config, &images)
 }
 
-fn judge_one(lab: &Lab<'_>, encoder: &dyn Embedder, images: &Images) -> Result<Judged, ReproduceError> {
-    judge(lab, encoder.name(), encoder, images, (true, false))
+fn judge_one(lab: &Lab<'_>, encoder: &dyn HostEncoder, images: &Images) -> Result<Judged, ReproduceError> {
+    judge(lab, encoder.name().to_owned(), encoder, images, (true, false))
 }
 
 fn push(

@@ -3,7 +3,7 @@
 use super::lab::Lab;
 use super::{Findings, ReproduceError, share, tasks};
 use crate::data::{Image, Preprocessing};
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::evaluate::{embed_dataset, labels};
 use crate::measure::nearest;
 use crate::pretrain::Method;
@@ -30,7 +30,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     }
     let run = lab.run_of(&task, &images, Method::Simclr)?;
     let (pixels, random) = (lab.raw_pixels(&task, &images)?, lab.random(&task, &images)?);
-    let encoders: [(&str, &dyn Embedder); 3] =
+    let encoders: [(&str, &dyn HostEncoder); 3] =
         [("raw pixels", &pixels), ("random nano", &random), ("simclr nano", &run)];
     let truth = labels(&images.dataset, &images.test)?;
     let mut table = Table::new(&["features", "images", "precision at 1", "precision at 10"]);

@@ -3,7 +3,7 @@
 //! Reading goes in steps, each with its own refusals: bytes are scanned (`scan`) and decoded (`model_file`), metadata read
 //! (`metadata`), weights in other files taken in (`external`), every node admitted or refused (`admission`) within `limits`,
 //! the arithmetic chosen that the processor is good at (`arithmetic`), the graph prepared (`engine`) and run image by image
-//! (`plan`); all of them together are an [`Embedder`](crate::encoder::Embedder) (`onnx_encoder`).
+//! (`plan`); all of them together are an [`HostEncoder`](crate::encoder::HostEncoder) (`onnx_encoder`).
 
 mod admission;
 mod arithmetic;

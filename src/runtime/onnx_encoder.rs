@@ -3,9 +3,6 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
-
 use super::arithmetic::Arithmetic;
 use super::error::RuntimeError;
 use super::external::{self, Files};
@@ -13,8 +10,10 @@ use super::limits;
 use super::metadata::{Metadata, Provenance, check_preprocessing};
 use super::model_file::{self, DeclaredInput, ElementType, pb};
 use super::plan::Plan;
-use crate::data::{Preprocessing, ResizeFilter};
-use crate::encoder::{CorpusStatistics, EmbedError, Embedder, Layout};
+use crate::data::{Normaliser, Preprocessing, ResizeFilter};
+use crate::encoder::{
+    CorpusStatistics, EncodeError, EncoderId, HostEncoder, HostEncoderInfo, IdHash, Layout, encode_each,
+};
 
 /// What to assume, or insist on, when opening a file.
 #[derive(Clone, Debug, Default)]
@@ -27,13 +26,11 @@ pub struct OpenOptions {
 
 /// An encoder that tract runs.
 pub struct OnnxEncoder {
-    name: String,
-    identity: [u8; 32],
+    info: HostEncoderInfo,
+    normaliser: Normaliser,
     plan: Plan,
     arithmetic: Arithmetic,
-    preprocessing: Preprocessing,
     preprocessing_is_assumed: bool,
-    corpus: Option<CorpusStatistics>,
     provenance: Option<Provenance>,
 }
 
@@ -89,13 +86,15 @@ impl OnnxEncoder {
             (ElementType::F16, Some(arithmetic @ (Arithmetic::F16 | Arithmetic::F16WidenedToF32))) => arithmetic,
             _ => Arithmetic::suited_to(element),
         };
-        let identity = identity(bytes, graph, folder, options.preprocessing.as_ref(), name)?;
+        let id = identity(bytes, graph, folder, options.preprocessing.as_ref(), name)?;
         external::take_in(&mut model, folder, name)?;
         let plan = Plan::new(model, &input, shape, arithmetic, name)?;
         let (corpus, provenance) = metadata.map_or((None, None), |m| (m.corpus, Some(m.provenance)));
         check_corpus(corpus.as_ref(), plan.feature_dim(), name)?;
-        let name = name.to_owned();
-        Ok(Self { name, identity, plan, arithmetic, preprocessing, preprocessing_is_assumed, corpus, provenance })
+        let normaliser = preprocessing.normaliser();
+        let (name, feature_dim) = (name.to_owned(), plan.feature_dim());
+        let info = HostEncoderInfo { name, id, feature_dim, preprocessing, corpus, arithmetic: arithmetic.to_string() };
+        Ok(Self { info, normaliser, plan, arithmetic, preprocessing_is_assumed, provenance })
     }
 
     /// In which precision it computes.
@@ -122,55 +121,29 @@ impl OnnxEncoder {
         if model == given {
             return Ok(());
         }
-        Err(RuntimeError::InputMismatch { path: self.name.clone(), model, given })
+        Err(RuntimeError::InputMismatch { path: self.info.name.clone(), model, given })
     }
 
-    fn failed(&self, message: String) -> EmbedError {
-        EmbedError::Encoder { encoder: self.name.clone(), message }
+    /// Features `[N, D]` of N images that are normalised already, `[N, H, W, C]`.
+    ///
+    /// # Errors
+    /// As [`HostEncoder::encode_batch`].
+    pub fn encode_normalised(&self, input: &[f32]) -> Result<Vec<f32>, EncodeError> {
+        encode_each(&self.info, input, |image, feature| self.plan.run(image, feature))
     }
 }
 
-impl Embedder for OnnxEncoder {
-    fn name(&self) -> String {
-        self.name.clone()
+impl HostEncoder for OnnxEncoder {
+    fn info(&self) -> &HostEncoderInfo {
+        &self.info
     }
 
-    fn identity(&self) -> [u8; 32] {
-        self.identity
-    }
-
-    fn corpus(&self) -> Option<&CorpusStatistics> {
-        self.corpus.as_ref()
-    }
-
-    fn feature_dim(&self) -> usize {
-        self.plan.feature_dim()
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.preprocessing
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        let (image_len, dim) = (self.plan.shape().iter().product::<usize>(), self.feature_dim());
-        if !input.len().is_multiple_of(image_len) {
-            let message = format!("input of {} values is no number of images of {image_len}", input.len());
-            return Err(self.failed(message));
-        }
-        let mut features = vec![0.0; input.len() / image_len * dim];
-        (input.par_chunks(image_len), features.par_chunks_mut(dim))
-            .into_par_iter()
-            .try_for_each(|(image, feature)| self.plan.run(image, feature))
-            .map_err(|message| self.failed(message))?;
-        match features.iter().position(|value| !value.is_finite()) {
-            None => Ok(features),
-            Some(at) => Err(EmbedError::NotFinite {
-                encoder: self.name.clone(),
-                image: at / dim,
-                position: at % dim,
-                value: features[at],
-            }),
-        }
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        encode_each(&self.info, pixels, |image, feature| {
+            let mut input = vec![0.0; image.len()];
+            self.normaliser.fill(&mut input, image);
+            self.plan.run(&input, feature)
+        })
     }
 }
 
@@ -258,28 +231,23 @@ fn holds_f16(graph: &pb::GraphProto) -> bool {
     graph.initializer.iter().any(|tensor| tensor.data_type == ElementType::F16.onnx())
 }
 
-/// SHA-256 of the file, followed by the files that it keeps its weights in, in order of mention,
-/// and by preprocessing that the file does not say itself.
+/// The digest of the file, of the files that it keeps its weights in, in order of mention, and of preprocessing that the
+/// file does not state itself.
 fn identity(
     bytes: &[u8],
     graph: &pb::GraphProto,
     folder: Option<&Path>,
     preprocessing: Option<&Preprocessing>,
     path: &str,
-) -> Result<[u8; 32], RuntimeError> {
-    let mut hash = Sha256::new_with_prefix(bytes);
+) -> Result<EncoderId, RuntimeError> {
+    let mut hash = IdHash::new(bytes);
     let mut seen: HashSet<&str> = HashSet::new();
     let mut files = Files::beside(folder);
     for entry in graph.initializer.iter().flat_map(|tensor| &tensor.external_data) {
         if entry.key == "location" && seen.insert(&entry.value) {
             let weights = files.read(&entry.value);
-            hash.update(weights.map_err(|message| RuntimeError::Malformed { path: path.to_owned(), message })?);
+            hash = hash.bytes(weights.map_err(|message| RuntimeError::Malformed { path: path.to_owned(), message })?);
         }
     }
-    if let Some(Preprocessing { channels, height, width, filter, mean, std, range }) = preprocessing {
-        hash.update(format!("{channels} {height} {width} {filter:?}"));
-        mean.iter().chain(std).for_each(|value| hash.update(value.to_le_bytes()));
-        range.iter().for_each(|range| hash.update(range.identity_bytes()));
-    }
-    Ok(hash.finalize().into())
+    Ok(preprocessing.into_iter().fold(hash, |hash, recipe| hash.preprocessing(recipe, "")).finish())
 }

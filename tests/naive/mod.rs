@@ -4,7 +4,8 @@
 
 use macula::data::{Preprocessing, ResizeFilter};
 use macula::encoder::{
-    Activation, Conv, ConvKind, EmbedError, Embedder, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node, Preset,
+    Activation, Conv, ConvKind, EncodeError, EncoderId, EncoderSpec, FoldedConv, FoldedEncoder, HostEncoder,
+    HostEncoderInfo, InputShape, Node, Preset,
 };
 use macula::rng::Rng;
 
@@ -16,10 +17,10 @@ struct Map {
     data: Vec<f64>,
 }
 
-/// The encoder, with the preprocessing of the images it reads.
+/// The encoder, with what is known of it.
 pub struct Naive {
     pub encoder: FoldedEncoder,
-    pub preprocessing: Preprocessing,
+    pub info: HostEncoderInfo,
 }
 
 /// A preset for images of `channels` × `side` × `side` with random weights of the usual size, biases included.
@@ -45,34 +46,24 @@ pub fn random_encoder(preset: Preset, channels: usize, side: usize, seed: u64) -
         std: vec![0.25; channels],
         range: None,
     };
-    Naive { encoder: FoldedEncoder { spec, convs }, preprocessing }
+    let (name, arithmetic, feature_dim) = ("naive".into(), "f64".into(), spec.feature_dim());
+    let info = HostEncoderInfo { name, id: EncoderId([0; 32]), feature_dim, preprocessing, corpus: None, arithmetic };
+    Naive { encoder: FoldedEncoder { spec, convs }, info }
 }
 
-impl Embedder for Naive {
-    fn name(&self) -> String {
-        "naive".into()
+impl HostEncoder for Naive {
+    fn info(&self) -> &HostEncoderInfo {
+        &self.info
     }
 
-    fn identity(&self) -> [u8; 32] {
-        [0; 32]
-    }
-
-    fn feature_dim(&self) -> usize {
-        self.encoder.spec.feature_dim()
-    }
-
-    fn preprocessing(&self) -> &Preprocessing {
-        &self.preprocessing
-    }
-
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
-        let InputShape { channels, height, width } = self.encoder.spec.input;
-        Ok(input.chunks(channels * height * width).flat_map(|image| embed(&self.encoder, image)).collect())
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        let input = self.info.preprocessing.normalise(pixels);
+        Ok(input.chunks(self.info.preprocessing.input_len()).flat_map(|image| encode(&self.encoder, image)).collect())
     }
 }
 
 /// The feature `[D]` of one image `[H, W, C]`.
-fn embed(encoder: &FoldedEncoder, image: &[f32]) -> Vec<f32> {
+fn encode(encoder: &FoldedEncoder, image: &[f32]) -> Vec<f32> {
     let InputShape { channels, height, width } = encoder.spec.input;
     let mut input = Map { height, width, data: vec![0.0; image.len()] };
     for (i, &value) in image.iter().enumerate() {

@@ -8,7 +8,7 @@
 //! | 4 D, 4 D      | mean and standard deviation of the features, f32                              |
 //! | D (D + 1)     | only after a 1: version 0.1.0 stored a covariance here, which no head used    |
 
-use crate::feature::{DIM_MAX, Length};
+use crate::feature::{CorpusStats, DIM_MAX, Length};
 
 /// Statistics of the corpus, read in place.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +57,8 @@ impl<'b> CorpusPart<'b> {
     }
 
     /// Writes the part.
-    ///
-    /// * `mean`, `std`: `[D]`
-    pub fn write(length_max: Option<Length>, mean: &[f32], std: &[f32], out: &mut impl FnMut(&[u8])) {
+    pub fn write(corpus: CorpusStats<'_>, out: &mut impl FnMut(&[u8])) {
+        let CorpusStats { mean, std, length_max } = corpus;
         out(&(mean.len() as u32).to_le_bytes());
         out(&length_max.map_or(0, |Length(length)| length).to_le_bytes());
         out(&[0, 0]);

@@ -11,13 +11,6 @@ use crate::head::span::Span;
 use crate::head::{Head, HeadError, HeadKind};
 use crate::support_set::Supports;
 
-/// What the unknown gate knows of an encoder's unlabelled corpus.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CorpusStats {
-    /// The length that 95 % of the corpus's images do not exceed.
-    pub length_max: Option<Length>,
-}
-
 /// What is said about one feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
@@ -30,7 +23,7 @@ pub struct Verdict {
     pub set: ClassSet,
     /// Whether the feature is like those that came before it, as 95 % of them are.
     ///
-    /// Its length is no greater than [`CorpusStats::length_max`]. Where one of the two is missing, it must be as near to
+    /// Its length is no greater than `length_max` of the corpus. Where one of the two is missing, it must be as near to
     /// some support as supports are to each other, which takes 19 supports to find a stranger by.
     pub known: bool,
     /// Whether every taught class has [`Self::shots_needed`] supports.
@@ -82,7 +75,7 @@ pub struct Judge<'w> {
     head: Head<'w>,
     span: Span<'w>,
     solved: Shrunken<'w>,
-    corpus: CorpusStats,
+    length_max: Option<Length>,
     error_permille: u16,
     /// Of each support `a(z, z)`, then `a(z, μ_c)`: `[n, C + 1]`.
     forms: &'w [f64],
@@ -113,6 +106,7 @@ impl<'w> Judge<'w> {
     ///
     /// * `kind`: head that names class and probability; sets come from the Gaussian head's distances whatever it is
     /// * `classes`: C; every support's class is below it
+    /// * `length_max`: the length that 95 % of the encoder's unlabelled corpus do not exceed, where it was measured
     /// * `error_permille`: how often the right class may be missing from the set, in thousandths, 1 to 999
     /// * `scratch`: at least [`Self::scratch_len`] values, whatever they hold
     ///
@@ -122,7 +116,7 @@ impl<'w> Judge<'w> {
         kind: HeadKind,
         supports: Supports<'_>,
         classes: usize,
-        corpus: CorpusStats,
+        length_max: Option<Length>,
         error_permille: u16,
         scratch: &'w mut [f64],
     ) -> Result<Self, HeadError> {
@@ -146,7 +140,7 @@ impl<'w> Judge<'w> {
         write_alike(supports, alike);
         let Shrunken { kappa, sharpness, .. } = solved;
         let fitted = Fitted { dim: supports.dim, classes, supports: supports.len(), kappa, sharpness };
-        Ok(Self::resume(fitted, corpus, error_permille, scratch))
+        Ok(Self::resume(fitted, length_max, error_permille, scratch))
     }
 
     /// The judge that [`Self::fit`] left in this scratch, nothing being solved again. The error rate may be another.
@@ -155,7 +149,7 @@ impl<'w> Judge<'w> {
     ///
     /// # Panics
     /// When the scratch is shorter than the one that was fitted in.
-    pub fn resume(fitted: Fitted, corpus: CorpusStats, error_permille: u16, scratch: &'w mut [f64]) -> Self {
+    pub fn resume(fitted: Fitted, length_max: Option<Length>, error_permille: u16, scratch: &'w mut [f64]) -> Self {
         let Fitted { dim, classes, supports, kappa, sharpness } = fitted;
         let Parts { weights, forms, alike, to_supports, vectors, work } = Parts::of(dim, classes, supports, scratch);
         let (span, work) = Span::over(dim, supports, work);
@@ -163,7 +157,7 @@ impl<'w> Judge<'w> {
         let work = &mut work[classes * (span.rank + 1)..];
         let solved = Shrunken::over((kappa, sharpness), &span, classes, supports, work);
         let head = Head::of_weights(dim, classes, weights);
-        Self { fitted, head, span, solved, corpus, error_permille, forms, alike, row, to_supports, vectors }
+        Self { fitted, head, span, solved, length_max, error_permille, forms, alike, row, to_supports, vectors }
     }
 
     /// What [`Self::resume`] needs beside the scratch.
@@ -249,7 +243,7 @@ impl<'w> Judge<'w> {
     }
 
     fn known(&self, length: Option<Length>, nearest: [Option<Nearest>; 3]) -> bool {
-        if let (Some(length), Some(length_max)) = (length, self.corpus.length_max) {
+        if let (Some(length), Some(length_max)) = (length, self.length_max) {
             return length <= length_max;
         }
         // At least 5 % of the supports, the feature among them, are no nearer to another than it is.

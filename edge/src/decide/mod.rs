@@ -6,5 +6,5 @@ mod judge;
 mod nearest;
 
 pub use class_set::ClassSet;
-pub use judge::{CorpusStats, Fitted, Judge, Verdict};
+pub use judge::{Fitted, Judge, Verdict};
 pub use nearest::Nearest;

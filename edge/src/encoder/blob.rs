@@ -12,7 +12,7 @@ use super::format::{
 };
 use super::graph::{Graph, content_at};
 use super::node::{Node, Value};
-use crate::feature::{Corpus, DIM_MAX, Length};
+use crate::feature::{CorpusStats, DIM_MAX, Length};
 
 #[cfg(target_endian = "big")]
 compile_error!("a blob is read in place, and its numbers are little-endian");
@@ -151,16 +151,12 @@ impl<'b> Blob<'b> {
         self.graph.values[index]
     }
 
-    /// Mean and standard deviation of the features over the corpus.
-    pub fn statistics(&self) -> Option<Corpus<'b>> {
+    /// Statistics of the features over the corpus; `None` where they were not measured.
+    pub fn corpus(&self) -> Option<CorpusStats<'b>> {
         let values: &[f32] = try_cast_slice(self.section(SectionKind::Statistics)?).ok()?;
         let (mean, std) = values.split_at(self.dim);
-        Some(Corpus { mean, std })
-    }
-
-    /// The length that 95 % of the corpus do not exceed, where somebody measured it.
-    pub fn length_max(&self) -> Option<Length> {
-        Some(Length(u16_at(self.bytes, LENGTH_MAX_AT))).filter(|&Length(max)| max > 0)
+        let length_max = Some(Length(u16_at(self.bytes, LENGTH_MAX_AT))).filter(|&Length(max)| max > 0);
+        Some(CorpusStats { mean, std, length_max })
     }
 
     /// An image and its feature.

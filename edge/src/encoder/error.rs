@@ -71,13 +71,6 @@ pub enum BlobError {
         /// The value it would destroy.
         value: usize,
     },
-    /// The memory lent is smaller than the arena.
-    Arena {
-        /// Words (4 bytes) lent.
-        found: usize,
-        /// Words needed.
-        needed: usize,
-    },
 }
 
 impl fmt::Display for BlobError {
@@ -100,9 +93,6 @@ impl fmt::Display for BlobError {
                 write!(f, "node {node}: {what} is {found}, the limit is {limit}")
             }
             Self::Overlap { node, value } => write!(f, "node {node} would overwrite value {value}, which is needed"),
-            Self::Arena { found, needed } => {
-                write!(f, "the arena has {} bytes, {} are needed", 4 * found, 4 * needed)
-            }
         }
     }
 }

@@ -1,31 +1,22 @@
 //! A device without an encoder: features come over the line.
 
-use super::{CorpusStats, EmbedError, Embedder};
-use crate::image::RawImage;
+use super::encode::{EncodeError, Encoder, EncoderInfo};
 
-/// Stands where an encoder would, for a device that another machine gives features to.
+/// Stands in for the encoder of a device that gets features from another machine. It encodes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeaturesOnly {
-    /// Of the encoder that makes the features.
+    /// Identity of the encoder that makes the features.
     pub identity: [u8; 16],
-    /// Dimensions of a feature, `D`.
+    /// Feature dimensions, `D`.
     pub dim: usize,
 }
 
-impl Embedder for FeaturesOnly {
-    fn identity(&self) -> [u8; 16] {
-        self.identity
+impl Encoder for FeaturesOnly {
+    fn info(&self) -> EncoderInfo<'_> {
+        EncoderInfo { identity: self.identity, input: None, dim: self.dim, arena_words: 0, corpus: None }
     }
 
-    fn dim(&self) -> usize {
-        self.dim
-    }
-
-    fn corpus(&self) -> CorpusStats {
-        CorpusStats::default()
-    }
-
-    fn embed(&mut self, _image: &RawImage<'_>, _feature: &mut [i16]) -> Result<(), EmbedError> {
-        Err(EmbedError::Encoder { code: 0 })
+    fn encode(&self, _: &[u8], _: &mut [u32], _: &mut [f32]) -> Result<(), EncodeError> {
+        Err(EncodeError::Encoder { code: 0 })
     }
 }

@@ -3,69 +3,74 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::blob::Blob;
-use super::error::BlobError;
+use super::encode::{EncodeError, Encoder, EncoderInfo, encode_pixels};
 use super::format::Arithmetic;
 use super::node::{Node, Op, Value};
-use super::{CorpusStats, EmbedError, Embedder, conv_f16, conv_int8};
-use crate::feature::{Length, length, quantise};
-use crate::image::{Crop, ImageError, RawImage, Recipe, Shape, to_pixels};
+use super::{conv_f16, conv_int8};
+use crate::image::{ImageError, Shape};
 
-/// A blob and the memory it runs in.
-pub struct BlobEncoder<'b, 'm> {
-    blob: Blob<'b>,
-    arena: &'m mut [u32],
-    /// Of the last feature.
-    length: Option<Length>,
+impl Blob<'_> {
+    /// Computes as [`Encoder::encode`]; `observe` gets the index of each value and its words in the arena once it is made.
+    ///
+    /// # Errors
+    /// When a length does not fit.
+    pub fn encode_observed(
+        &self,
+        pixels: &[u8],
+        arena: &mut [u32],
+        feature: &mut [f32],
+        observe: &mut dyn FnMut(usize, &[u32]),
+    ) -> Result<(), EncodeError> {
+        let (found, needed) = (arena.len(), self.arena_words());
+        if found < needed {
+            return Err(EncodeError::Memory { found, needed });
+        }
+        for (what, found, expected) in
+            [("pixels", pixels.len(), self.input().values()), ("output", feature.len(), self.dim())]
+        {
+            if found != expected {
+                return Err(ImageError::Length { what, found, expected }.into());
+            }
+        }
+        feature.copy_from_slice(Pass { blob: self, arena: &mut arena[..needed] }.run(pixels, observe));
+        Ok(())
+    }
 }
 
-impl<'b, 'm> BlobEncoder<'b, 'm> {
-    /// Takes `arena` to run `blob` in.
-    ///
-    /// # Errors
-    /// When it has fewer than [`Blob::arena_words`] words.
-    pub fn new(blob: Blob<'b>, arena: &'m mut [u32]) -> Result<Self, BlobError> {
-        let (found, needed) = (arena.len(), blob.arena_words());
-        if found < needed {
-            return Err(BlobError::Arena { found, needed });
+impl Encoder for Blob<'_> {
+    fn info(&self) -> EncoderInfo<'_> {
+        let input = self.input();
+        EncoderInfo {
+            identity: self.identity(),
+            input: Shape::new(input.width.into(), input.height.into(), input.channels.into()).ok(),
+            dim: self.dim(),
+            arena_words: self.arena_words(),
+            corpus: self.corpus(),
         }
-        Ok(Self { arena: &mut arena[..needed], blob, length: None })
     }
 
-    /// The blob.
-    pub fn blob(&self) -> &Blob<'b> {
-        &self.blob
+    fn encode(&self, pixels: &[u8], arena: &mut [u32], feature: &mut [f32]) -> Result<(), EncodeError> {
+        self.encode_observed(pixels, arena, feature, &mut |_, _| {})
     }
 
-    /// The feature of an image of the network's size before it is quantised, `[D]`.
-    ///
-    /// * `pixels`: `[height, width, channels]`
-    ///
-    /// # Errors
-    /// When the number of pixels is another.
-    pub fn feature(&mut self, pixels: &[u8]) -> Result<&[f32], EmbedError> {
-        self.feature_observed(pixels, &mut |_, _| {})
+    fn self_test(&self, work: &mut [u32], feature: &mut [i16]) -> Result<Option<bool>, EncodeError> {
+        let Some(golden) = self.golden() else { return Ok(None) };
+        encode_pixels(self, golden.pixels, work, feature)?;
+        Ok(Some(feature == golden.feature))
     }
+}
 
-    /// As [`Self::feature`]; `observe` is shown each value, as it lies in the arena, when it is made.
-    ///
-    /// # Errors
-    /// When the number of pixels is another.
-    pub fn feature_observed(
-        &mut self,
-        pixels: &[u8],
-        observe: &mut dyn FnMut(usize, &[u32]),
-    ) -> Result<&[f32], EmbedError> {
-        let (found, expected) = (pixels.len(), self.blob.input().values());
-        if found != expected {
-            return Err(ImageError::Length { what: "pixels", found, expected }.into());
-        }
+/// One image on its way through a blob.
+struct Pass<'p, 'b> {
+    blob: &'p Blob<'b>,
+    arena: &'p mut [u32],
+}
+
+impl Pass<'_, '_> {
+    /// Runs all nodes; returns the feature, which lies in the scratch.
+    fn run(&mut self, pixels: &[u8], observe: &mut dyn FnMut(usize, &[u32])) -> &[f32] {
         let range = self.range(0);
-        cast_slice_mut(&mut self.arena[range])[..expected].copy_from_slice(pixels);
-        Ok(self.run(observe))
-    }
-
-    /// Runs all nodes on the pixels that lie at the start of value 0.
-    fn run(&mut self, observe: &mut dyn FnMut(usize, &[u32])) -> &[f32] {
+        cast_slice_mut(&mut self.arena[range])[..pixels.len()].copy_from_slice(pixels);
         self.normalise();
         observe(0, &self.arena[self.range(0)]);
         for index in 0..self.blob.node_count() {
@@ -75,37 +80,8 @@ impl<'b, 'm> BlobEncoder<'b, 'm> {
         self.pool()
     }
 
-    /// Whether the golden image gives its feature, to the last bit; nothing where the blob has none.
-    ///
-    /// * `feature`: `[D]`, overwritten
-    ///
-    /// # Errors
-    /// When the length of `feature` is not D, or the feature has no direction.
-    pub fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
-        let Some(golden) = self.blob.golden() else { return Ok(None) };
-        let statistics = self.blob.statistics();
-        quantise(self.feature(golden.pixels)?, statistics, feature)?;
-        Ok(Some(feature == golden.feature))
-    }
-
     fn range(&self, value: usize) -> core::ops::Range<usize> {
         self.blob.value(value).range(self.blob.arithmetic())
-    }
-
-    /// Crops and resizes `image` to the start of value 0; the rest of the arena is the scratch.
-    fn load(&mut self, image: &RawImage<'_>) -> Result<(), ImageError> {
-        let input = self.blob.input();
-        let target = Shape::new(input.width.into(), input.height.into(), input.channels.into())?;
-        let range = self.range(0);
-        let (before, rest) = self.arena.split_at_mut(range.start);
-        let (pixels, after) = rest.split_at_mut(range.len());
-        let scratch = if before.len() > after.len() { before } else { after };
-        let pixels = &mut cast_slice_mut(pixels)[..target.pixels_len()];
-        if image.shape() == target {
-            pixels.copy_from_slice(image.pixels());
-            return Ok(());
-        }
-        to_pixels(image, Recipe { target, crop: Crop::Whole }, scratch, pixels)
     }
 
     /// f16 computes with normalised values: each pixel becomes a word, the last first, so that none is overwritten unread.
@@ -230,37 +206,5 @@ impl<'b, 'm> BlobEncoder<'b, 'm> {
             }
         }
         cast_slice(&scratch[..dim])
-    }
-}
-
-impl Embedder for BlobEncoder<'_, '_> {
-    fn identity(&self) -> [u8; 16] {
-        self.blob.identity()
-    }
-
-    fn dim(&self) -> usize {
-        self.blob.dim()
-    }
-
-    fn corpus(&self) -> CorpusStats {
-        CorpusStats { length_max: self.blob.length_max() }
-    }
-
-    fn embed(&mut self, image: &RawImage<'_>, feature: &mut [i16]) -> Result<(), EmbedError> {
-        self.load(image)?;
-        let statistics = self.blob.statistics();
-        let values = self.run(&mut |_, _| {});
-        let length = statistics.and_then(|corpus| length(values, corpus).ok());
-        quantise(values, statistics, feature)?;
-        self.length = length;
-        Ok(())
-    }
-
-    fn length(&self) -> Option<Length> {
-        self.length
-    }
-
-    fn self_test(&mut self, feature: &mut [i16]) -> Result<Option<bool>, EmbedError> {
-        BlobEncoder::self_test(self, feature)
     }
 }

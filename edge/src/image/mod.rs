@@ -12,7 +12,7 @@ mod triangle;
 
 use core::fmt;
 
-pub use resizer::{Resizer, to_pixels};
+pub use resizer::{Resizer, prepare, to_pixels};
 
 /// Longest side of an image, before and after resizing, in pixels.
 pub const SIDE_MAX: usize = u16::MAX as usize;

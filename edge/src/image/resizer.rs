@@ -9,13 +9,28 @@
 use core::mem;
 
 use super::triangle::{Axis, ONE_BITS, Weights};
-use super::{ImageError, RawImage, Recipe, Rectangle, Shape, luma};
+use super::{Crop, ImageError, RawImage, Recipe, Rectangle, Shape, luma};
 
 /// Fraction bits of a value between the two directions. With [`ONE_BITS`] this fills 32 bits:
 /// `255 · 2⁴ · 2²⁰ + 2²³ < 2³²`.
 const BETWEEN_BITS: u32 = 4;
 const ACROSS_SHIFT: u32 = ONE_BITS - BETWEEN_BITS;
 const DOWN_SHIFT: u32 = ONE_BITS + BETWEEN_BITS;
+
+/// Brings the whole of `image` to `input`, the size and channels that an encoder reads: `[height, width, channels]`. An
+/// image that has them is copied.
+///
+/// * `scratch`, `output`: as for [`to_pixels`]
+///
+/// # Errors
+/// When memory does not fit; nothing is written then.
+pub fn prepare(image: &RawImage<'_>, input: Shape, scratch: &mut [u32], output: &mut [u8]) -> Result<(), ImageError> {
+    if image.shape() != input || output.len() != input.pixels_len() {
+        return to_pixels(image, Recipe { target: input, crop: Crop::Whole }, scratch, output);
+    }
+    output.copy_from_slice(image.pixels());
+    Ok(())
+}
 
 /// Makes `output` of `image` by `recipe`.
 ///

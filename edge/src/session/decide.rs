@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::nearest::nearest;
-use crate::decide::{CorpusStats, Fitted, Judge};
-use crate::encoder::Embedder;
+use crate::decide::{Fitted, Judge};
+use crate::encoder::Encoder;
 use crate::head::{HeadError, HeadKind};
 use crate::protocol::message::{ERROR_RATE_PERMILLE_MAX, Input, Prediction};
 use crate::protocol::{Reason, Refusal, Reply};
@@ -32,7 +32,7 @@ impl<'m> Decider<'m> {
     }
 }
 
-impl<E: Embedder, F: Flash> Session<'_, E, F> {
+impl<E: Encoder, F: Flash> Session<'_, E, F> {
     pub(super) fn predict(&mut self, input: Input<'_>, head: u8, error_rate: u16) -> Result<Reply<'_>, Refusal> {
         let highest = HeadKind::Logistic as u8;
         let kind = HeadKind::from_u8(head).ok_or(Reason::NoSuchHead.with(head.into(), highest.into()))?;
@@ -45,13 +45,13 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         let length = self.take(input)?;
         let (supports, classes) = (self.support_set.supports(), self.support_set.names().len());
         let Decider { scratch, probabilities, solved, set } = &mut self.decider;
-        let corpus = CorpusStats { length_max: self.embedder.corpus().length_max };
+        let length_max = self.encoder.info().corpus.and_then(|corpus| corpus.length_max);
         // Solving takes far longer than deciding, so it is done once for each change of what is known.
         let mut judge = match solved.take() {
             Some((known, revision, fitted)) if known == kind && revision == self.revision => {
-                Judge::resume(fitted, corpus, error_rate, scratch)
+                Judge::resume(fitted, length_max, error_rate, scratch)
             }
-            _ => Judge::fit(kind, supports, classes, corpus, error_rate, scratch).map_err(head_refusal)?,
+            _ => Judge::fit(kind, supports, classes, length_max, error_rate, scratch).map_err(head_refusal)?,
         };
         *solved = Some((kind, self.revision, judge.fitted()));
         let verdict = judge.verdict(supports, self.feature, length, probabilities).map_err(head_refusal)?;

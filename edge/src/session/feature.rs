@@ -1,7 +1,7 @@
 //! From what a request is about to its feature.
 
 use super::Session;
-use crate::encoder::{EmbedError, Embedder};
+use crate::encoder::{EncodeError, Encoder, encode_image};
 use crate::feature::{Length, UNIT};
 use crate::protocol::message::Input;
 use crate::protocol::{Reason, Refusal, Reply};
@@ -11,7 +11,7 @@ use crate::store::Flash;
 /// dimensions.
 const LENGTH_TOLERANCE_PERMILLE: u64 = 10;
 
-impl<E: Embedder, F: Flash> Session<'_, E, F> {
+impl<E: Encoder, F: Flash> Session<'_, E, F> {
     /// Writes the feature of `input` to `self.feature`; gives the length it had, where that is known.
     pub(super) fn take(&mut self, input: Input<'_>) -> Result<Option<Length>, Refusal> {
         match input {
@@ -19,8 +19,10 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
             Input::Measured(bytes, length) => read_feature(bytes, self.feature).map(|()| Some(Length(length))),
             Input::Image => {
                 let image = self.stage.image()?;
-                self.embedder.embed(&image, self.feature).map_err(embed_refusal)?;
-                Ok(self.embedder.length())
+                encode_image(&self.encoder, &image, self.work, self.feature).map_err(|error| {
+                    self.fault = Some(error);
+                    encode_refusal(error)
+                })
             }
         }
     }
@@ -63,11 +65,11 @@ pub(super) fn write_feature<'b>(feature: &[i16], bytes: &'b mut [u8]) -> &'b [u8
 
 /// The numbers of [`Reason::EncoderFailed`]: 1 to 99 what is wrong with the image or the feature, from 100 on the
 /// encoder's own number and 100.
-fn embed_refusal(error: EmbedError) -> Refusal {
+fn encode_refusal(error: EncodeError) -> Refusal {
     let code = match error {
-        EmbedError::Image(_) => 1,
-        EmbedError::Feature(_) => 2,
-        EmbedError::Encoder { code } => 100 + u64::from(code),
+        EncodeError::Image(_) | EncodeError::Memory { .. } => 1,
+        EncodeError::Feature(_) => 2,
+        EncodeError::Encoder { code } => 100 + u64::from(code),
     };
     Reason::EncoderFailed.with(code, 0)
 }

@@ -18,7 +18,7 @@ mod stage;
 mod teach;
 mod update;
 
-use crate::encoder::Embedder;
+use crate::encoder::{EncodeError, Encoder};
 use crate::image::RawImage;
 use crate::protocol::message::{HelloReply, LineCounters, VERSION};
 use crate::protocol::{Reason, Refusal, Reply, Request};
@@ -45,8 +45,6 @@ pub struct Profile<'m> {
     /// Bytes of the longest message: what the endpoint's memory holds. At least
     /// [`message_max`](crate::protocol::message::message_max) of the feature dimension.
     pub message_max: u32,
-    /// Channels of an image that the encoder sees; 0 where the device takes features only.
-    pub channels: u8,
 }
 
 /// Memory that a session works in. What it holds does not matter.
@@ -54,6 +52,8 @@ pub struct Profile<'m> {
 pub struct Memory<'m> {
     /// The image that is staged; its size decides the largest. Empty where the device takes features only.
     pub image: &'m mut [u8],
+    /// Where an image is encoded: [`EncoderInfo::work_words`](crate::encoder::EncoderInfo::work_words) words.
+    pub work: &'m mut [u32],
     /// The feature a request is about, `[D]`.
     pub feature: &'m mut [i16],
     /// Bytes of a feature that is sent, `[2 D]`.
@@ -67,12 +67,15 @@ pub struct Memory<'m> {
 /// A device: an encoder, a store, and what they were taught.
 pub struct Session<'m, E, F> {
     profile: Profile<'m>,
-    embedder: E,
+    encoder: E,
     store: Store<'m, F>,
     support_set: SupportSet<'m>,
     /// Changes of `taught` since the start.
     revision: u32,
     stage: Stage<'m>,
+    work: &'m mut [u32],
+    /// Why the encoder failed last.
+    fault: Option<EncodeError>,
     feature: &'m mut [i16],
     bytes: &'m mut [u8],
     decider: Decider<'m>,
@@ -89,24 +92,24 @@ struct Learning {
     erases: u32,
 }
 
-impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
-    /// * `store`: opened with the embedder's identity into `taught`
+impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
+    /// * `store`: opened with the encoder's identity into `taught`
     /// * `bundles`: where new bundles go; `None` where the device takes none
     ///
     /// # Errors
     /// When the memory lent does not fit, or the store cannot be read.
     pub fn new(
         profile: Profile<'m>,
-        embedder: E,
+        encoder: E,
         mut store: Store<'m, F>,
         support_set: SupportSet<'m>,
         memory: Memory<'m>,
         bundles: Option<BundleSlots<'m>>,
     ) -> Result<Self, StoreError> {
-        let Memory { image, feature, bytes, scratch, probabilities } = memory;
-        let dim = support_set.dim();
+        let Memory { image, work, feature, bytes, scratch, probabilities } = memory;
+        let (dim, info) = (support_set.dim(), encoder.info());
         for (found, needed) in [
-            (embedder.dim(), dim),
+            (info.dim, dim),
             (feature.len(), dim),
             (bytes.len(), 2 * dim),
             (probabilities.len(), support_set.names().len()),
@@ -115,16 +118,22 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
                 return Err(StoreError::Buffer { found, needed });
             }
         }
+        let (found, needed) = (work.len(), info.work_words());
+        if found < needed {
+            return Err(StoreError::Buffer { found, needed });
+        }
         let update = Update::open(bundles, &mut store)?;
         let (stage, decider) = (Stage::new(image), Decider::new(scratch, probabilities));
         let (learning, line) = (Learning::default(), LineCounters::default());
         Ok(Self {
             profile,
-            embedder,
+            encoder,
             store,
             support_set,
             revision: 0,
             stage,
+            work,
+            fault: None,
             feature,
             bytes,
             decider,
@@ -137,6 +146,16 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
     /// What the device knows.
     pub fn support_set(&self) -> &SupportSet<'m> {
         &self.support_set
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &E {
+        &self.encoder
+    }
+
+    /// Why the encoder failed since this was asked last, for a log: the wire has only a number for it.
+    pub fn take_fault(&mut self) -> Option<EncodeError> {
+        self.fault.take()
     }
 
     /// What came over the line, for [`Request::Status`].
@@ -208,17 +227,18 @@ impl<'m, E: Embedder, F: Flash> Session<'m, E, F> {
         if version != VERSION {
             return Err(Reason::Version.with(version.into(), VERSION.into()));
         }
+        let info = self.encoder.info();
         Ok(Reply::Hello(HelloReply {
             version: VERSION,
             program: self.profile.program,
             program_version: self.profile.program_version,
-            identity: self.embedder.identity(),
+            identity: info.identity,
             dim: self.support_set.dim() as u16,
             classes: self.support_set.names().len() as u8,
             supports: self.support_set.capacity() as u32,
             message_max: self.profile.message_max,
             image_bytes_max: self.stage.capacity() as u32,
-            channels: self.profile.channels,
+            channels: info.input.map_or(0, |input| input.channels() as u8),
             bundle_bytes_max: self.update.capacity(),
         }))
     }

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::feature::{length, write_feature};
 use super::{Learning, Session, refusal};
-use crate::encoder::Embedder;
+use crate::encoder::Encoder;
 use crate::feature::UNIT;
 use crate::protocol::message::{Outcome, SelfTest, StatePart, Status, TestResult, Wear};
 use crate::protocol::{Reason, Refusal, Reply};
@@ -20,7 +20,7 @@ impl Learning {
     }
 }
 
-impl<E: Embedder, F: Flash> Session<'_, E, F> {
+impl<E: Encoder, F: Flash> Session<'_, E, F> {
     pub(super) fn status(&mut self, now_s: u64) -> Result<Reply<'static>, Refusal> {
         let (names, wear) = (self.support_set.names(), self.store.wear());
         let [bundle_slot, bundle_slot_next] = self.update.slots();
@@ -93,7 +93,7 @@ impl<E: Embedder, F: Flash> Session<'_, E, F> {
         let (found, expected) = self.decider.memory(&self.support_set);
         let outcome = if found >= expected { Outcome::Passed } else { Outcome::Failed };
         let memory = TestResult { outcome, found: found as u32, expected: expected as u32 };
-        let encoder = match self.embedder.self_test(self.feature) {
+        let encoder = match self.encoder.self_test(self.work, self.feature) {
             Ok(None) => TestResult { outcome: Outcome::Absent, found: 0, expected: 0 },
             Ok(Some(same)) => result(same.into(), 1),
             Err(_) => result(0, 1),

@@ -2,13 +2,13 @@
 
 use super::feature::read_feature;
 use super::{Session, refusal};
-use crate::encoder::Embedder;
+use crate::encoder::Encoder;
 use crate::protocol::message::{FORGETTING_CONFIRMATION, Input, RESET_CONFIRMATION};
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
 use crate::support_set::{ClassName, SourceId, SupportRecord};
 
-impl<E: Embedder, F: Flash> Session<'_, E, F> {
+impl<E: Encoder, F: Flash> Session<'_, E, F> {
     pub(super) fn add_class(&mut self, name: &str) -> Result<Reply<'static>, Refusal> {
         let name = ClassName::new(name)?;
         let (class, new) = self.class_of(&name)?;

@@ -6,12 +6,12 @@
 
 use board::clock::CLOCK_HZ;
 use board::flash::Flash;
-use board::limits::{self, ARENA_WORDS, CLASSES, DIM, PIXELS, SUPPORTS};
+use board::limits::{self, CLASSES, DIM, PIXELS, SUPPORTS, WORK_WORDS};
 use board::uart::Uart;
 use cortex_m::singleton;
 use cortex_m_rt::entry;
 use macula_edge::decide::Judge;
-use macula_edge::encoder::{Blob, BlobEncoder, Embedder, FeaturesOnly};
+use macula_edge::encoder::{Blob, Encoder, FeaturesOnly};
 use macula_edge::protocol::message::message_max;
 use macula_edge::protocol::{Endpoint, packet_max};
 use macula_edge::session::{Memory, Profile, Session};
@@ -36,19 +36,13 @@ macro_rules! lend {
 #[entry]
 fn main() -> ! {
     match limits::blob() {
-        Some(blob) => {
-            let blob = Blob::parse(blob).expect("build.rs parsed it");
-            let channels = blob.input_channels().len() as u8;
-            let arena = lend!(ARENA: [u32; ARENA_WORDS] = 0);
-            let encoder = BlobEncoder::new(blob, arena).expect("build.rs took the arena's size from the blob");
-            serve(encoder, channels)
-        }
-        None => serve(FeaturesOnly { identity: *b"features only\0\0\0", dim: DIM }, 0),
+        Some(blob) => serve(Blob::parse(blob).expect("build.rs parsed it")),
+        None => serve(FeaturesOnly { identity: *b"features only\0\0\0", dim: DIM }),
     }
 }
 
 /// Answers requests for ever.
-fn serve<E: Embedder>(embedder: E, channels: u8) -> ! {
+fn serve<E: Encoder>(encoder: E) -> ! {
     let flash = Flash::take().expect("main runs once");
     let mut support_set = SupportSet::new(
         DIM,
@@ -58,12 +52,13 @@ fn serve<E: Embedder>(embedder: E, channels: u8) -> ! {
     )
     .expect("the sizes above fit each other");
     let buffer = lend!(STORE: [u8; BUFFER_LEN] = 0);
-    let store = match Store::open(flash, 0..STORE_BYTES, embedder.identity(), buffer, &mut support_set) {
+    let store = match Store::open(flash, 0..STORE_BYTES, encoder.info().identity, buffer, &mut support_set) {
         Ok(store) => store,
         Err(error) => panic!("the store cannot be opened: {error}"),
     };
     let memory = Memory {
         image: lend!(IMAGE: [u8; PIXELS] = 0),
+        work: lend!(WORK: [u32; WORK_WORDS] = 0),
         feature: lend!(FEATURE: [i16; DIM] = 0),
         bytes: lend!(BYTES: [u8; 2 * DIM] = 0),
         scratch: lend!(SCRATCH: [f64; SCRATCH_LEN] = 0.0),
@@ -73,9 +68,8 @@ fn serve<E: Embedder>(embedder: E, channels: u8) -> ! {
         program: env!("CARGO_PKG_NAME"),
         program_version: env!("CARGO_PKG_VERSION"),
         message_max: MESSAGE_MAX as u32,
-        channels,
     };
-    let mut session = match Session::new(profile, embedder, store, support_set, memory, None) {
+    let mut session = match Session::new(profile, encoder, store, support_set, memory, None) {
         Ok(session) => session,
         Err(error) => panic!("the session cannot begin: {error}"),
     };

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use macula_edge::encoder::{Blob, BlobEncoder, Embedder};
+use macula_edge::encoder::{Blob, Encoder};
 use macula_edge::protocol::message::RollbackReason;
 use macula_edge::session::BundleSummary;
 use macula_firmware_sim::board::{BLOCK, Board, Running, Shape};
@@ -90,24 +90,22 @@ fn run(options: &Options) -> Result<(), String> {
     let file = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
     let words = words(&file);
     let blob = Blob::parse(bytemuck::cast_slice(&words)).map_err(|error| format!("{path}: {error}"))?;
-    let (dim, channels) = (blob.dim(), blob.input().channels as u8);
+    let dim = blob.dim();
     // Twice as large a bundle may come later.
     let slot_blocks = (2 * file.len()).div_ceil(BLOCK) as u32;
-    let mut board =
-        Board::new(Shape { image_bytes: IMAGE_BYTES, channels, slot_blocks, ..Shape::features_only(dim) }, accept);
+    let mut board = Board::new(Shape { image_bytes: IMAGE_BYTES, slot_blocks, ..Shape::features_only(dim) }, accept);
     board.program(&file).map_err(|error| format!("{error:?}"))?;
     loop {
         let mut start = board.begin_start().map_err(|error| error.to_string())?;
         loop {
             let words = self::words(board.slot(start.bundle.slot));
             let blob = Blob::parse(bytemuck::cast_slice(&words)).map_err(|error| error.to_string())?;
-            let (mut arena, mut feature) = (vec![0; blob.arena_words()], vec![0; blob.dim()]);
-            let mut encoder = BlobEncoder::new(blob, &mut arena).map_err(|error| error.to_string())?;
-            let would_forget = board.would_forget(start, encoder.identity()).map_err(|error| error.to_string())?;
-            let rollback_reason = match encoder.self_test(&mut feature) {
+            let (mut work, mut feature) = (vec![0; blob.info().work_words()], vec![0; blob.dim()]);
+            let would_forget = board.would_forget(start, blob.identity()).map_err(|error| error.to_string())?;
+            let rollback_reason = match blob.self_test(&mut work, &mut feature) {
                 Ok(None | Some(true)) if would_forget => RollbackReason::WouldForget,
                 Ok(None | Some(true)) => {
-                    break port.power_on(board.start_with(start, encoder, 0).map_err(|error| error.to_string())?)?;
+                    break port.power_on(board.start_with(start, blob, 0).map_err(|error| error.to_string())?)?;
                 }
                 Ok(Some(false)) | Err(_) => RollbackReason::Golden,
             };
@@ -136,7 +134,7 @@ struct Port<'o> {
 
 impl Port<'_> {
     /// Serves one host after another until the power fails.
-    fn power_on<E: Embedder>(&mut self, mut board: Running<'_, E>) -> Result<(), String> {
+    fn power_on<E: Encoder>(&mut self, mut board: Running<'_, E>) -> Result<(), String> {
         if let Some(after) = self.options.cut {
             let flash = board.session.flash_mut();
             flash.cut_at(flash.operations + after, Cut::Torn(self.options.seed));
@@ -152,11 +150,7 @@ impl Port<'_> {
 }
 
 /// Serves one host until it hangs up or the power fails.
-fn attend<E: Embedder>(
-    board: &mut Running<'_, E>,
-    mut stream: TcpStream,
-    [up, down]: &mut [Line; 2],
-) -> io::Result<()> {
+fn attend<E: Encoder>(board: &mut Running<'_, E>, mut stream: TcpStream, [up, down]: &mut [Line; 2]) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TICK))?;
     let mut bytes = [0; 1024];

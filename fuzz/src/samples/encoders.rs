@@ -193,7 +193,7 @@ pub fn bundles() -> Seeds<4> {
 fn both_blobs() -> [Vec<u8>; 2] {
     let (encoder, recipe, statistics) = (encoder(), recipe(), statistics());
     let make = |weights: Weights<'_>| {
-        let (encoder, preprocessing, corpus) = (&encoder, &recipe, Some(&statistics));
+        let (encoder, preprocessing, corpus) = (&encoder, &recipe, Some(statistics.view()));
         let parts = BlobParts { encoder, preprocessing, weights, corpus, golden: None };
         blob::make(&parts, blob::Limits::default()).expect("the encoder fits a blob")
     };

@@ -12,7 +12,7 @@ use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::{KeyArgs, open_encoder};
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Image, Split, evenly_spread};
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Opened, Stated};
 use crate::report::text;
 use rows::Row;
@@ -92,9 +92,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let dim = encoder.feature_dim();
     rows::write(&args.out, &rows, &features, dim)?;
-    let (images, files) = (rows.len(), rows::files(&args.out));
-    let report =
-        Report { encoder: opened.name, arithmetic: opened.arithmetic, images, feature_dim: dim, out: args.out, files };
+    let (images, files, arithmetic) = (rows.len(), rows::files(&args.out), encoder.info().arithmetic.clone());
+    let report = Report { encoder: opened.name, arithmetic, images, feature_dim: dim, out: args.out, files };
     match args.common.json {
         true => print_json(&report)?,
         false if args.common.quiet => {}
@@ -122,12 +121,12 @@ fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
     open_encoder(&args.encoder, &options)
 }
 
-fn embed(encoder: &dyn Embedder, image: &Image) -> anyhow::Result<Vec<f32>> {
-    Ok(encoder.embed_input(&encoder.preprocessing().apply(image))?)
+fn embed(encoder: &dyn HostEncoder, image: &Image) -> anyhow::Result<Vec<f32>> {
+    Ok(encoder.encode_batch(&encoder.preprocessing().to_pixels(image).pixels)?)
 }
 
 /// The rows of the dataset and their features `[N, D]`.
-fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyhow::Result<(Vec<Row>, Vec<f32>)> {
+fn embed_dataset(args: &Args, encoder: &dyn HostEncoder, dataset: &Dataset) -> anyhow::Result<(Vec<Row>, Vec<f32>)> {
     let name = &dataset.name;
     let all = dataset.indices(args.split);
     ensure!(!all.is_empty(), "{name} has no images in the part asked for");
@@ -139,7 +138,7 @@ fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyh
     samples::for_each_image(dataset, &spread, &args.common, args.reading.strict, |index, named| {
         rows.push(Row::of(dataset, &dataset.records[index]));
         block.names.push(named.name.clone());
-        block.input.extend(encoder.preprocessing().apply(&named.image));
+        block.pixels.extend(encoder.preprocessing().to_pixels(&named.image).pixels);
         if block.is_full(encoder) { block.embed(encoder) } else { Ok(()) }
     })?;
     block.embed(encoder)?;
@@ -149,34 +148,34 @@ fn embed_dataset(args: &Args, encoder: &dyn Embedder, dataset: &Dataset) -> anyh
 /// Images at once: enough for every thread, and for what an encoder in another process costs for each call.
 const IMAGES_AT_ONCE: usize = 64;
 
-/// Most values of input at once.
+/// Most pixel values at once.
 const VALUES_AT_ONCE: usize = 16 << 20;
 
 /// Images that are embedded at once, and the features of those before.
 #[derive(Default)]
 struct Block {
     names: Vec<String>,
-    input: Vec<f32>,
+    pixels: Vec<u8>,
     rows: Vec<f32>,
 }
 
 impl Block {
-    fn is_full(&self, encoder: &dyn Embedder) -> bool {
-        let next = self.input.len() + encoder.preprocessing().input_len();
+    fn is_full(&self, encoder: &dyn HostEncoder) -> bool {
+        let next = self.pixels.len() + encoder.preprocessing().input_len();
         self.names.len() == IMAGES_AT_ONCE || next > VALUES_AT_ONCE
     }
 
-    fn embed(&mut self, encoder: &dyn Embedder) -> anyhow::Result<()> {
-        if let Ok(rows) = encoder.embed_input(&self.input) {
+    fn embed(&mut self, encoder: &dyn HostEncoder) -> anyhow::Result<()> {
+        if let Ok(rows) = encoder.encode_batch(&self.pixels) {
             self.rows.extend(rows);
         } else {
             // One by one tells which image it is.
-            for (name, input) in self.names.iter().zip(self.input.chunks(encoder.preprocessing().input_len())) {
-                self.rows.extend(encoder.embed_input(input).with_context(|| name.clone())?);
+            for (name, pixels) in self.names.iter().zip(self.pixels.chunks(encoder.preprocessing().input_len())) {
+                self.rows.extend(encoder.encode_batch(pixels).with_context(|| name.clone())?);
             }
         }
         self.names.clear();
-        self.input.clear();
+        self.pixels.clear();
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::cli::output::outlive_readers;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::KeyArgs;
 use crate::cli::{Common, print_json};
-use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, fingerprint, serve};
+use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, serve};
 use crate::files::{read_bounded, write_private};
 use crate::link::Address;
 use crate::log::Log;
@@ -232,8 +232,8 @@ fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Add
     let ready = Ready {
         listening: address.to_string(),
         encoder: served.name.to_owned(),
-        encoder_identity: hexadecimal(&fingerprint(served.encoder)),
-        arithmetic: served.arithmetic.to_owned(),
+        encoder_identity: hexadecimal(&served.encoder.id().short()),
+        arithmetic: served.encoder.info().arithmetic.clone(),
         feature_dim: support_set.dim(),
         samples: support_set.supports().len(),
         samples_limit: support_set.capacity(),

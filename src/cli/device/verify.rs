@@ -6,6 +6,7 @@ use crate::bundle::{Bundle, PartKind};
 use crate::cli::isolation::LimitArgs;
 use crate::cli::trust::{KeyArgs, refused};
 use crate::cli::{Common, print_json};
+use crate::encoder::HostEncoder;
 use crate::report::text::{count, shown, shown_path};
 
 /// Arguments of `macula verify`.
@@ -55,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         counter: bundle.header().counter,
         name: manifest.name.clone(),
         encoder_identity: manifest.encoder.identity.clone(),
-        arithmetic: encoder.arithmetic().to_owned(),
+        arithmetic: encoder.info().arithmetic.clone(),
         golden_images: bundle.golden().map_err(refused)?.count(),
         golden_error,
         golden_tolerance: manifest.golden.tolerance,

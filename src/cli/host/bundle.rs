@@ -137,7 +137,7 @@ mod with_onnx {
     use crate::cli::images::EncoderRange;
     use crate::cli::print_json;
     use crate::data::{Dataset, Image, Split};
-    use crate::encoder::Embedder;
+    use crate::encoder::HostEncoder;
     use crate::encoders;
     use crate::export::{CORPUS_IMAGES, F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE};
     use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_atomic};

@@ -19,7 +19,7 @@ use crate::cli::trust::open_encoder;
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split, open_named};
 use crate::device::source_of;
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::encoders::{EncoderInput, OpenOptions, Opened};
 use crate::evaluate::{self, ConfusionMatrix, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
 use crate::link::{Client, Question, Sample};
@@ -193,7 +193,7 @@ fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Opened, 
     let folder = folder.join("export");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let test = dataset.indices(Some(Split::Test));
-    let sample = Sample::load(dataset, &evenly_spread(&test, 100), &run.preprocessing)?;
+    let sample = Sample::load(dataset, &evenly_spread(&test, 100), &run.info.preprocessing)?;
     let metadata = super::export::metadata(run)?;
     let exported = export(run, &run.network.folded(), &metadata, &[], &sample, Tolerances::default(), &folder)?;
     if !exported.parity.passed {
@@ -202,7 +202,11 @@ fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Opened, 
     let worst: Vec<String> =
         exported.parity.steps.iter().map(|step| format!("{} {:.1e}", step.file, step.max_error)).collect();
     let opened = open_encoder(&folder.join(F16_FILE).to_string_lossy(), &OpenOptions::default())?;
-    let says = format!("in use: {F16_FILE} ({}); largest error of a feature: {}", opened.arithmetic, worst.join(", "));
+    let says = format!(
+        "in use: {F16_FILE} ({}); largest error of a feature: {}",
+        opened.encoder.info().arithmetic,
+        worst.join(", ")
+    );
     Ok((opened, says))
 }
 
@@ -214,7 +218,7 @@ fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(Opened, String)>
 }
 
 /// Episodes on the test part, features centred and scaled by the unlabelled part, the device's own Gaussian head.
-fn few_shot(encoder: &dyn Embedder, dataset: &Dataset, train: &[usize], seed: u64) -> anyhow::Result<Vec<Row>> {
+fn few_shot(encoder: &dyn HostEncoder, dataset: &Dataset, train: &[usize], seed: u64) -> anyhow::Result<Vec<Row>> {
     let test = dataset.indices(Some(Split::Test));
     let input = EncoderInput { dataset, unlabelled: train, channels: CHANNELS, height: SIDE, width: SIDE };
     let options = OpenOptions { fit: Some(input), seed, ..OpenOptions::default() };

@@ -16,7 +16,7 @@ use crate::cli::preprocessing::ValueArgs;
 use crate::cli::progress::style;
 use crate::cli::trust::{KeyArgs, open_encoder};
 use crate::data::{self, Dataset, Split, TrainTestSplit};
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Stated};
 use crate::evaluate::{self, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference};
 use crate::report::text::{count, shown};
@@ -218,7 +218,7 @@ impl Asked {
     }
 
     /// The encoder asked for.
-    fn open_encoder(&self, fit: Option<EncoderInput<'_>>) -> anyhow::Result<Box<dyn Embedder>> {
+    fn open_encoder(&self, fit: Option<EncoderInput<'_>>) -> anyhow::Result<Box<dyn HostEncoder>> {
         let trusted = self.keys.read()?;
         let stated = self.preprocessing.stated(self.size.map(|side| (side, side)), self.channels)?;
         let stated = stated.map(|stated| Stated { range: self.reading.stated(), ..stated });
@@ -228,7 +228,7 @@ impl Asked {
     }
 
     /// The encoder asked for, then the baselines at its input.
-    fn encoders(&self, images: &Images) -> anyhow::Result<Vec<Box<dyn Embedder>>> {
+    fn encoders(&self, images: &Images) -> anyhow::Result<Vec<Box<dyn HostEncoder>>> {
         let channels = match self.channels {
             Some(channels) => channels,
             None => encoders::channels_of(&images.dataset, &images.train),
@@ -259,7 +259,7 @@ impl Asked {
         ProgressBar::new(length as u64).with_style(style).with_message(shown(what).into_owned())
     }
 
-    fn embed(&self, encoder: &dyn Embedder, images: &Images, indices: &[usize]) -> anyhow::Result<Features> {
+    fn embed(&self, encoder: &dyn HostEncoder, images: &Images, indices: &[usize]) -> anyhow::Result<Features> {
         let bar = self.bar(indices.len(), &format!("{}: features", encoder.name()));
         let features = evaluate::embed_dataset(encoder, &images.dataset, indices, &|count| bar.inc(count as u64))?;
         bar.finish_and_clear();

@@ -90,7 +90,7 @@ mod with_onnx {
     use crate::cli::failure::check_failed;
     use crate::cli::print_json;
     use crate::data::{Dataset, Split, open_named, short_name};
-    use crate::encoder::{Embedder, FoldedEncoder};
+    use crate::encoder::{CorpusStatistics, FoldedEncoder, HostEncoder};
     use crate::encoders::open_run;
     use crate::export::{
         BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, export, measure_corpus,
@@ -107,13 +107,13 @@ mod with_onnx {
         // Before the work, so that a folder that cannot be made costs no time.
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
         let (mut dataset, remark) = images(&args, &run)?;
-        dataset.decode.range = run.preprocessing.range;
+        dataset.decode.range = run.info.preprocessing.range;
         if let Some(remark) = remark.as_ref().filter(|_| !args.common.quiet) {
             eprintln!("{remark}");
         }
         let chosen = dataset.readable_spread(&dataset.split_or_all(Split::Test), args.count as usize).0;
         anyhow::ensure!(!chosen.is_empty(), "{}: no image of it can be read", dataset.name);
-        let mut sample = Sample::load(&dataset, &chosen, &run.preprocessing)?;
+        let mut sample = Sample::load(&dataset, &chosen, &run.info.preprocessing)?;
         sample.data = remark.map_or_else(|| dataset.name.clone(), |remark| format!("phantoms: {remark}"));
         let tolerances = Tolerances {
             f32: args.f32_tolerance.unwrap_or(Tolerances::default().f32),
@@ -159,12 +159,12 @@ mod with_onnx {
         }
         let train = dataset.split_or_all(Split::Train);
         let chosen = dataset.readable_spread(&train, args.calibration_count as usize).0;
-        let pixels = |&index: &usize| Ok(run.preprocessing.to_pixels(&dataset.load(index)?).pixels);
+        let pixels = |&index: &usize| Ok(run.info.preprocessing.to_pixels(&dataset.load(index)?).pixels);
         let images = chosen.iter().map(pixels).collect::<anyhow::Result<Vec<_>>>()?;
         let request = BlobRequest {
             encoder: folded,
-            preprocessing: &run.preprocessing,
-            corpus: metadata.corpus.as_ref(),
+            preprocessing: &run.info.preprocessing,
+            corpus: metadata.corpus.as_ref().map(CorpusStatistics::view),
             images: &images,
             limits: Limits { ram: args.ram, flash: args.flash },
         };
@@ -191,7 +191,7 @@ mod with_onnx {
         match open_named(&run.config.data, run.config.seed) {
             Ok(dataset) => Ok((dataset, None)),
             Err(error) => {
-                let phantoms = format!("phantoms:{}:{}", run.preprocessing.height, args.count);
+                let phantoms = format!("phantoms:{}:{}", run.info.preprocessing.height, args.count);
                 let remark = format!("compared on {phantoms}, for the run's own images cannot be read ({error})");
                 Ok((open_named(&phantoms, args.common.seed)?, Some(remark)))
             }
@@ -207,7 +207,7 @@ mod with_onnx {
             known => open_named(&run.config.data, run.config.seed)
                 .ok()
                 .map(|mut dataset| {
-                    dataset.decode.range = run.preprocessing.range;
+                    dataset.decode.range = run.info.preprocessing.range;
                     measure_corpus(run, &dataset, &dataset.split_or_all(Split::Train))
                 })
                 .transpose()?
@@ -216,7 +216,7 @@ mod with_onnx {
         let config = run.config.to_toml();
         let method = serde_json::to_value(run.config.method)?;
         Ok(Metadata {
-            preprocessing: run.preprocessing.clone(),
+            preprocessing: run.info.preprocessing.clone(),
             provenance: Provenance {
                 program_version: env!("CARGO_PKG_VERSION").to_owned(),
                 method: method.as_str().unwrap_or_default().to_owned(),

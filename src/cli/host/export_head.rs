@@ -54,7 +54,7 @@ mod with_onnx {
     use crate::cli::connect::{DeviceArgs, Missing, bundle_in_use, hexadecimal, remembered};
     use crate::cli::print_json;
     use crate::cli::trust::{open_encoder, refused};
-    use crate::device::{Site, StoreFile, fingerprint};
+    use crate::device::{Site, StoreFile};
     use crate::encoders::{OpenOptions, Opened, is_bundle};
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_atomic;
@@ -76,7 +76,7 @@ mod with_onnx {
         args.json_head.iter().try_for_each(|file| args.force.check(file))?;
         let (encoder, onnx) = encoder(&args.device)?;
         let (knowledge, device) = knowledge(&args.device)?;
-        let identity = fingerprint(&*encoder.encoder);
+        let identity = encoder.encoder.id().short();
         ensure!(
             device.identity == identity,
             "{} was taught on encoder {}, '{}' is encoder {}",

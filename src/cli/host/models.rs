@@ -66,6 +66,6 @@ fn line(model: &crate::models::Model) -> anyhow::Result<Line> {
         feature_dim: run.network.spec().feature_dim(),
         bytes: model.checkpoint.len(),
         data: run.config.data.clone(),
-        identity: run.sha256(),
+        identity: run.info.id.to_string(),
     })
 }

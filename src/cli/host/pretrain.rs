@@ -292,8 +292,8 @@ impl Args {
         if let Some(path) = &self.init {
             let run = open_run(&path.to_string_lossy())?;
             (start.encoder, start.channels, start.size) = (run.config.encoder, run.config.channels, run.config.size);
-            start.range = run.preprocessing.range;
-            start.init = Some(Init { encoder: path.display().to_string(), sha256: run.sha256() });
+            start.range = run.info.preprocessing.range;
+            start.init = Some(Init { encoder: path.display().to_string(), sha256: run.info.id.to_string() });
         }
         let mut config = self.overlaid(start, has("augmentation"));
         if self.learning_rate.is_none() && !has("learning_rate") {
@@ -309,7 +309,7 @@ impl Args {
         asked.data.clone_from(&stored.data);
         asked.health = stored.health;
         if let (Some(path), Some(init)) = (&self.init, &stored.init) {
-            let sha256 = open_run(&path.to_string_lossy())?.sha256();
+            let sha256 = open_run(&path.to_string_lossy())?.info.id.to_string();
             // The encoder may have moved as well, as long as it is the same.
             asked.init = Some(Init { encoder: init.encoder.clone(), sha256 });
         }

@@ -7,10 +7,10 @@
 use core::fmt::Write;
 
 use board::clock::{self, Clock};
-use board::limits::{self, ARENA_WORDS, PIXELS};
+use board::limits::{self, DIM, PIXELS, WORK_WORDS};
 use board::semihosting::{self, Console};
 use cortex_m_rt::entry;
-use macula_edge::encoder::{Blob, BlobEncoder, Op};
+use macula_edge::encoder::{Blob, Op};
 
 #[entry]
 fn main() -> ! {
@@ -24,21 +24,19 @@ fn main() -> ! {
 
 /// One image through the encoder.
 fn encoder(clock: &Clock, blob: Blob<'static>) {
-    let arena = cortex_m::singleton!(ARENA: [u32; ARENA_WORDS] = [0; ARENA_WORDS]).expect("main runs once");
+    let arena = cortex_m::singleton!(ARENA: [u32; WORK_WORDS] = [0; WORK_WORDS]).expect("main runs once");
     let macs: [u64; 64] =
         core::array::from_fn(|node| if node < blob.node_count() { node_macs(&blob, node) } else { 0 });
     let pixels = cortex_m::singleton!(IMAGE: [u8; PIXELS] = [0; PIXELS]).expect("main runs once");
     for (index, pixel) in pixels.iter_mut().enumerate() {
         *pixel = (index * 31 % 251) as u8;
     }
-    let mut encoder = BlobEncoder::new(blob, arena).expect("build.rs took the arena's size from the blob");
-    let mut marks = [0; 65];
+    let (mut marks, mut feature) = ([0; 65], [0.0; DIM]);
     let start = clock.ticks();
-    encoder
-        .feature_observed(pixels, &mut |value, _| marks[value] = clock.ticks())
+    blob.encode_observed(pixels, arena, &mut feature, &mut |value, _| marks[value] = clock.ticks())
         .expect("the image has the network's size");
     let total = clock.ticks() - start;
-    for node in 0..encoder.blob().node_count() {
+    for node in 0..blob.node_count() {
         report("node", node, clock::instructions(marks[node + 1] - marks[node]), macs[node]);
     }
     report("encoder", 0, clock::instructions(total), macs.iter().sum());

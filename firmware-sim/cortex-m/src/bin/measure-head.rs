@@ -10,7 +10,7 @@ use board::clock::{self, Clock};
 use board::semihosting::{self, Console};
 use cortex_m::singleton;
 use cortex_m_rt::entry;
-use macula_edge::decide::{CorpusStats, Judge};
+use macula_edge::decide::Judge;
 use macula_edge::feature::quantise;
 use macula_edge::head::{Head, HeadKind};
 use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
@@ -94,7 +94,7 @@ fn judge(clock: &Clock, support_set: &SupportSet<'_>, scratch: &mut [f64]) {
     draw(&mut state, 3, &mut feature);
     let before = clock.ticks();
     let supports = support_set.supports();
-    let mut judge = Judge::fit(HeadKind::Auto, supports, CLASSES, CorpusStats::default(), ERROR_PERMILLE, scratch)
+    let mut judge = Judge::fit(HeadKind::Auto, supports, CLASSES, None, ERROR_PERMILLE, scratch)
         .expect("the supports make a head");
     let solved = clock.ticks();
     let verdict = judge.verdict(supports, &feature, None, &mut probabilities).expect("the sizes above fit each other");

@@ -11,7 +11,8 @@ use crate::cli::host::bench::customary_input;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::{KeyArgs, open_encoder};
 use crate::cli::{Common, print_json};
-use crate::encoder::{EmbedError, Embedder, InputShape};
+use crate::data::Preprocessing;
+use crate::encoder::{EncodeError, HostEncoder, InputShape};
 #[cfg(feature = "host")]
 use crate::encoder::{EncoderSpec, Network, Preset};
 use crate::encoders::OpenOptions;
@@ -64,7 +65,7 @@ enum Subject {
     /// The shape of a preset decides its speed, so it needs neither images nor their statistics.
     #[cfg(feature = "host")]
     Random(Box<Network>),
-    Opened(Box<dyn Embedder>),
+    Opened(Box<dyn HostEncoder>),
 }
 
 impl Subject {
@@ -92,11 +93,14 @@ impl Subject {
         }
     }
 
-    fn embed(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError> {
+    fn encode(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
         match self {
             #[cfg(feature = "host")]
-            Self::Random(network) => Ok(network.embed(input)),
-            Self::Opened(encoder) => encoder.embed_input(input),
+            Self::Random(network) => {
+                let InputShape { channels, height, width } = network.spec().input;
+                Ok(network.embed(&Preprocessing::unit(channels, height, width).normalise(pixels)))
+            }
+            Self::Opened(encoder) => encoder.encode_batch(pixels),
         }
     }
 }
@@ -116,11 +120,12 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     let subject = subject?;
     let input = subject.input();
     let image_len = input.channels * input.height * input.width;
-    let images = random_values(args.batch_size * image_len, args.common.seed);
-    let feature_dim = subject.embed(&images[..image_len])?.len();
+    let values = random_values(args.batch_size * image_len, args.common.seed);
+    let images: Vec<u8> = values.into_iter().map(|value| (128.0 + 48.0 * value) as u8).collect();
+    let feature_dim = subject.encode(&images[..image_len])?.len();
 
     let embed_one = || {
-        let (duration, feature) = timed(|| subject.embed(&images[..image_len]));
+        let (duration, feature) = timed(|| subject.encode(&images[..image_len]));
         feature.map(|_| duration)
     };
     let image_ms = Percentiles::ms(&repeat(BUDGET, embed_one)?);
@@ -129,7 +134,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     let share = args.batch_size.div_ceil(args.threads) * image_len;
     let embed_batch = || {
         let (duration, features) =
-            timed(|| images.par_chunks(share).map(|share| subject.embed(share)).collect::<Result<Vec<_>, _>>());
+            timed(|| images.par_chunks(share).map(|share| subject.encode(share)).collect::<Result<Vec<_>, _>>());
         features.map(|_| duration)
     };
     let batch_ms = Percentiles::ms(&repeat(BUDGET, embed_batch)?);

@@ -105,7 +105,7 @@ fn random_features(args: &Args) -> anyhow::Result<Vec<Vec<i16>>> {
     let values = random_values((args.classes * args.shots + 1) * args.dim, args.common.seed);
     let quantised = |feature: &[f32]| {
         let mut out = vec![0; args.dim];
-        quantise(feature, None, &mut out).map(|()| out)
+        quantise(feature, None, &mut out).map(|_| out)
     };
     Ok(values.chunks_exact(args.dim).map(quantised).collect::<Result<_, _>>()?)
 }

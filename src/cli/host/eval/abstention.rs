@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use super::Asked;
 use super::comparison::{self, BASELINE, Candidate, Comparison};
 use crate::data::evenly_spread;
-use crate::encoder::Embedder;
 use crate::evaluate::{
     self, AbstentionResult, AbstentionTask, EpisodePool, EpisodeSettings, GateResult, Interval, PairedDifference, Seen,
     SetsResult,
@@ -116,7 +115,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             let count = |count| bar.inc(count as u64);
             let result = evaluate::abstention(&task, pool, args.episodes.get(), &count)?;
             bar.finish_and_clear();
-            rows.push(Row { encoder: Embedder::name(&*encoder), shots: *shots, result });
+            rows.push(Row { encoder: encoder.name().to_owned(), shots: *shots, result });
         }
     }
     let report = Report {

@@ -2,7 +2,7 @@
 //! the encoder stands beside raw pixels.
 
 use super::comparison::{self, Candidate, Comparison};
-use crate::encoder::Embedder;
+use crate::encoder::HostEncoder;
 use crate::evaluate::{ConfusionMatrix, FewShotResult, HeadKind, Interval, Outcome, ProbeResult};
 use crate::report::text::{left, shown, widest};
 
@@ -44,9 +44,9 @@ pub struct Row {
 
 impl Row {
     /// Of a k-NN or linear probe.
-    pub fn of_probe(encoder: &dyn Embedder, head: &str, result: ProbeResult) -> Self {
+    pub fn of_probe(encoder: &dyn HostEncoder, head: &str, result: ProbeResult) -> Self {
         Self {
-            encoder: encoder.name(),
+            encoder: encoder.name().to_owned(),
             input: input(encoder),
             feature_dim: encoder.feature_dim(),
             head: head.to_owned(),
@@ -63,14 +63,14 @@ impl Row {
 
     /// Of few-shot episodes.
     pub fn of_few_shot(
-        encoder: &dyn Embedder,
+        encoder: &dyn HostEncoder,
         head: HeadKind,
         shots: usize,
         episodes: usize,
         result: FewShotResult,
     ) -> Self {
         Self {
-            encoder: encoder.name(),
+            encoder: encoder.name().to_owned(),
             input: input(encoder),
             feature_dim: encoder.feature_dim(),
             head: head.to_string(),
@@ -110,7 +110,7 @@ impl Row {
     }
 }
 
-fn input(encoder: &dyn Embedder) -> String {
+fn input(encoder: &dyn HostEncoder) -> String {
     let recipe = encoder.preprocessing();
     format!("{}×{}×{}", recipe.channels, recipe.height, recipe.width)
 }

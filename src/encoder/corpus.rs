@@ -1,56 +1,29 @@
-//! Whatever turns an image into a feature.
+//! Statistics of an encoder's features over the images that it was pretrained on.
 
-use macula_edge::feature::{Corpus, FeatureError, Length, length};
-
-use crate::data::Preprocessing;
+use macula_edge::bundle::CorpusPart;
+use macula_edge::feature::{CorpusStats, FeatureError, Length, length};
 
 /// Share of the corpus that a device's unknown gate takes for known.
 const KNOWN_SHARE: f64 = 0.95;
 
-/// An image could not be turned into a feature.
-#[derive(Debug, thiserror::Error)]
-pub enum EmbedError {
-    /// The encoder itself failed.
-    #[error("{encoder}: {message}")]
-    Encoder {
-        /// Name of the encoder.
-        encoder: String,
-        /// What it said.
-        message: String,
-    },
-    /// A feature holds a value that is not finite.
-    #[error("{encoder}: feature {position} of image {image} is {value}, which is not finite")]
-    NotFinite {
-        /// Name of the encoder.
-        encoder: String,
-        /// Index of the image in the call.
-        image: usize,
-        /// Index in the feature.
-        position: usize,
-        /// What was found.
-        value: f32,
-    },
-}
+/// A variance below this share of the mean square is rounding: sums of thousands of equal values in f64 leave about
+/// 1e-13, and a deviation of a millionth of the mean is near the last bits of an f32.
+const VARIANCE_MIN: f64 = 1e-12;
 
-/// What an encoder's features look like over the images it was pretrained on.
+/// Statistics of an encoder's features over its corpus, `D` dimensions: [`CorpusStats`] that owns its values.
 ///
-/// A head centres and scales by these before anything else, so that no dimension of the feature
-/// speaks louder than the others.
+/// Heads centre and scale by them first, so that every dimension of the feature has the same weight.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct CorpusStatistics {
     /// Mean of each dimension, `[D]`.
     pub mean: Vec<f32>,
     /// Standard deviation of each dimension, `[D]`, not negative; 0 where a dimension never varies.
     pub std: Vec<f32>,
-    /// The standardised length that 95 % of the images do not exceed, in 256ths: a device takes what is longer for
-    /// something it does not know. None where nobody has measured it.
+    /// The standardised length that 95 % of the images do not exceed, in 256ths, where it was measured. A device takes
+    /// longer features for images of an unknown kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length_max: Option<u16>,
 }
-
-/// A variance below this share of the mean square is rounding: sums of thousands of equal values in f64 leave about
-/// 1e-13, and a deviation of a millionth of the mean is near the last bits of an f32.
-const VARIANCE_MIN: f64 = 1e-12;
 
 impl CorpusStatistics {
     /// Mean and standard deviation of `features` `[N, D]`, N at least 1, without lengths.
@@ -80,71 +53,38 @@ impl CorpusStatistics {
     /// # Errors
     /// A feature of another dimension, or one that is not finite.
     pub fn with_lengths_of(mut self, features: &[f32]) -> Result<Self, FeatureError> {
-        let corpus = Corpus { mean: &self.mean, std: &self.std };
-        let lengths = features.chunks(self.mean.len()).map(|feature| length(feature, corpus));
+        let lengths = features.chunks(self.mean.len()).map(|feature| length(feature, Some(self.view())));
         self.length_max = known_length_max(lengths.collect::<Result<_, _>>()?).map(|Length(max)| max);
         Ok(self)
     }
+
+    /// The same, borrowed.
+    pub fn view(&self) -> CorpusStats<'_> {
+        CorpusStats { mean: &self.mean, std: &self.std, length_max: self.length_max.map(Length) }
+    }
 }
 
-/// The length that 95 % of `lengths` do not exceed; none of none.
+impl From<CorpusStats<'_>> for CorpusStatistics {
+    fn from(stats: CorpusStats<'_>) -> Self {
+        Self { mean: stats.mean.to_vec(), std: stats.std.to_vec(), length_max: stats.length_max.map(|Length(max)| max) }
+    }
+}
+
+impl From<CorpusPart<'_>> for CorpusStatistics {
+    fn from(part: CorpusPart<'_>) -> Self {
+        Self {
+            mean: part.mean().collect(),
+            std: part.std().collect(),
+            length_max: part.length_max().map(|Length(max)| max),
+        }
+    }
+}
+
+/// The length that 95 % of `lengths` do not exceed; `None` without lengths.
 pub fn known_length_max(mut lengths: Vec<Length>) -> Option<Length> {
     lengths.sort_unstable();
     let place = (KNOWN_SHARE * lengths.len() as f64).ceil() as usize;
     lengths.get(place.saturating_sub(1)).copied()
-}
-
-/// Turns network input into features: a trained network, an ONNX file, or raw pixels.
-pub trait Embedder: Sync {
-    /// What a report calls it: `run RUN`, `FILE.onnx`, `raw-pixels`, `random:nano`.
-    fn name(&self) -> String;
-
-    /// SHA-256 of what decides the features: parameters, specification and preprocessing.
-    ///
-    /// A head taught on one encoder is refused with another, so two encoders of one identity must
-    /// give the same features.
-    fn identity(&self) -> [u8; 32];
-
-    /// Statistics of the features over the unlabelled corpus, `[D]` each; none where nobody has measured them.
-    fn corpus(&self) -> Option<&CorpusStatistics> {
-        None
-    }
-
-    /// Whether images whose features are known give them; none where the encoder has no such images.
-    fn self_test(&self) -> Option<bool> {
-        None
-    }
-
-    /// Length `D` of a feature.
-    fn feature_dim(&self) -> usize;
-
-    /// How an [`crate::data::Image`] becomes network input.
-    fn preprocessing(&self) -> &Preprocessing;
-
-    /// Features `[N, D]` of network inputs `[N, H, W, C]` (NHWC), both row-major.
-    ///
-    /// `N` is `input.len() / (H * W * C)`. The feature of one image does not depend on the others.
-    fn embed_input(&self, input: &[f32]) -> Result<Vec<f32>, EmbedError>;
-}
-
-/// The order of an input's dimensions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// `[N, C, H, W]`, as PyTorch exports.
-    #[default]
-    Nchw,
-    /// `[N, H, W, C]`, as TensorFlow exports.
-    Nhwc,
-}
-
-impl Layout {
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nchw => "nchw",
-            Self::Nhwc => "nhwc",
-        }
-    }
 }
 
 #[cfg(test)]
