@@ -1,8 +1,9 @@
-//! Bundles made here: changed in every bit, cut at every byte, signed by others, put together of two.
+//! Bundles with every bit changed, cut at every byte, signed by other keys, and mixed from two.
 
 use ed25519_dalek::{Signer, SigningKey};
+use macula_edge::bundle::format::{entry, header, signed_len};
 use macula_edge::bundle::{
-    BundleError, CorpusPart, Golden, Header, PartKind, PublicKey, WriteError, claimed_signer, verify, write,
+    BundleError, CorpusPart, Golden, Header, HEADER_LEN, PART_LEN, PartKind, PublicKey, SIGNATURE_LEN, WriteError, claimed_signer, verify, write,
 };
 use macula_edge::feature::{CorpusStats, Length};
 use macula_edge::image::{RawImage, Shape};
@@ -45,15 +46,14 @@ fn verify_with(bytes: &[u8], trusted: &[PublicKey]) -> Result<Header, BundleErro
     verify(bytes.len() as u32, &mut read, trusted)
 }
 
-/// Signs again what was changed by whoever has the key, so that only the checks behind the signature stand.
+/// Signs a changed bundle again, so that the checks behind the signature are tested.
 fn signed_again(bytes: &mut [u8], key: &SigningKey) {
-    let parts = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
-    let (signed, rest) = bytes.split_at_mut(64 + 48 * parts);
-    rest[..64].copy_from_slice(&key.sign(signed).to_bytes());
+    let (signed, rest) = bytes.split_at_mut(signed_len(bytes[header::PARTS].into()));
+    rest[..SIGNATURE_LEN].copy_from_slice(&key.sign(signed).to_bytes());
 }
 
 #[test]
-fn what_was_written_is_found() {
+fn a_written_bundle_is_read() {
     let bytes = small(7, BLOB);
     let header = check(&bytes).unwrap();
     assert_eq!((header.counter, header.len as usize, header.signer), (7, bytes.len(), public(&key(1))));
@@ -90,7 +90,7 @@ fn every_truncation_and_every_addition_is_refused() {
 }
 
 #[test]
-fn only_a_trusted_key_is_believed() {
+fn only_a_trusted_key_is_accepted() {
     let bytes = small(7, BLOB);
     let signer = public(&key(1));
     let mut read = |at: u32, into: &mut [u8]| {
@@ -101,76 +101,76 @@ fn only_a_trusted_key_is_believed() {
     assert_eq!(claimed_signer(10, &mut read), Err(BundleError::NotABundle));
     assert_eq!(verify_with(&bytes, &[public(&key(2))]), Err(BundleError::UnknownKey { signer }));
     assert_eq!(verify_with(&bytes, &[]), Err(BundleError::UnknownKey { signer }));
-    // A stranger's signature under a trusted name.
+    // Another key's signature under a trusted key's name.
     let mut forged = bytes.clone();
     signed_again(&mut forged, &key(2));
     assert_eq!(check(&forged), Err(BundleError::Signature));
-    // A key of small order, for which one signature fits every message, is none that is believed.
+    // A key of small order, for which one signature fits every message, is refused.
     let mut weak = bytes;
-    weak[24..56].fill(0);
+    weak[header::SIGNER..header::RESERVED].fill(0);
     let small_order = PublicKey([0; 32]);
     assert!(verify_with(&weak, &[small_order]).is_err());
 }
 
-/// Two bundles that are both good, of the same shape: no part of one may stand in the other, nor its table or signature.
+/// Two valid bundles of the same shape: no part, table or signature of one may replace that of the other.
 #[test]
 fn a_part_swapped_between_two_bundles_is_refused() {
     let mut other = BLOB.to_vec();
     other.reverse();
     let (first, second) = (small(7, BLOB), small(8, &other));
-    let header = check(&first).unwrap();
     assert!(check(&second).is_ok());
-    let part = header.needed(PartKind::Blob).unwrap();
-    let table = 64..64 + 48 * 3;
-    let (entry, signature) = (64 + 48..64 + 96, table.end..table.end + 64);
-    for range in [part.start as usize..part.end as usize, 16..24, table, entry, signature] {
+    let part = check(&first).unwrap().needed(PartKind::Blob).unwrap();
+    let table = HEADER_LEN..signed_len(3);
+    let (entry, signature) = (signed_len(1)..signed_len(2), table.end..table.end + SIGNATURE_LEN);
+    let counter = header::COUNTER..header::SIGNER;
+    for range in [part.start as usize..part.end as usize, counter, table, entry, signature] {
         let mut swapped = first.clone();
         swapped[range.clone()].copy_from_slice(&second[range.clone()]);
         assert!(check(&swapped).is_err(), "bytes {range:?} of another bundle were taken");
     }
 }
 
-/// What only the owner of the key can write is checked as well: a table that points elsewhere reaches nothing.
+/// A signed table is checked as well: it must not point elsewhere.
 #[test]
-fn a_signed_table_that_lies_is_refused() {
+fn a_signed_table_with_wrong_offsets_is_refused() {
     let bytes = small(7, BLOB);
-    let entry = |part: usize, field: usize| 64 + 48 * part + field;
+    let at = |part: usize, field: usize| HEADER_LEN + PART_LEN * part + field;
     for (at, value, expected) in [
-        (entry(0, 4), 0u8, BundleError::Place { part: 0 }),
-        (entry(1, 4), bytes[entry(1, 4)] + 16, BundleError::Place { part: 1 }),
-        (entry(2, 11), 0xff, BundleError::Place { part: 2 }),
-        (entry(1, 0), PartKind::Manifest as u8, BundleError::Place { part: 1 }),
-        (entry(0, 0), 0, BundleError::Place { part: 0 }),
-        (entry(0, 2), 1, BundleError::Place { part: 0 }),
-        (entry(2, 8), 47, BundleError::Length { found: bytes.len() as u32 - 1, stated: bytes.len() as u32 }),
-        (60, 1, BundleError::NotABundle),
+        (at(0, entry::OFFSET), 0u8, BundleError::Place { part: 0 }),
+        (at(1, entry::OFFSET), bytes[at(1, entry::OFFSET)] + 16, BundleError::Place { part: 1 }),
+        (at(2, entry::LEN + 3), 0xff, BundleError::Place { part: 2 }),
+        (at(1, entry::KIND), PartKind::Manifest as u8, BundleError::Place { part: 1 }),
+        (at(0, entry::KIND), 0, BundleError::Place { part: 0 }),
+        (at(0, entry::KIND + 2), 1, BundleError::Place { part: 0 }),
+        (at(2, entry::LEN), 47, BundleError::Length { found: bytes.len() as u32 - 1, stated: bytes.len() as u32 }),
+        (header::RESERVED + 4, 1, BundleError::NotABundle),
     ] {
-        let mut lying = bytes.clone();
-        lying[at] = value;
-        signed_again(&mut lying, &key(1));
-        assert_eq!(check(&lying), Err(expected), "byte {at} is {value}");
+        let mut wrong = bytes.clone();
+        wrong[at] = value;
+        signed_again(&mut wrong, &key(1));
+        assert_eq!(check(&wrong), Err(expected), "byte {at} is {value}");
     }
     let mut later = bytes.clone();
-    later[8] = 2;
+    later[header::VERSION] = 2;
     assert_eq!(check(&later), Err(BundleError::Version { found: 2 }));
     for parts in [0, 17] {
         let mut many = bytes.clone();
-        many[10] = parts;
+        many[header::PARTS] = parts;
         assert_eq!(check(&many), Err(BundleError::Parts { found: parts.into() }));
     }
 }
 
 #[test]
-fn a_kind_of_later_programs_is_passed_over() {
+fn a_kind_of_later_programs_is_ignored() {
     let mut bytes = small(7, BLOB);
-    bytes[64 + 96] = 200;
+    bytes[signed_len(2) + entry::KIND] = 200;
     signed_again(&mut bytes, &key(1));
     let header = check(&bytes).unwrap();
     assert_eq!((header.parts().len(), header.part(PartKind::Golden)), (3, None));
 }
 
 #[test]
-fn bytes_that_cannot_be_read_are_told() {
+fn bytes_that_cannot_be_read_are_an_error() {
     let bytes = small(7, BLOB);
     for cut in [0, 64, 208, 300, bytes.len() as u32 - 1] {
         let mut read = |at: u32, into: &mut [u8]| {
@@ -186,7 +186,7 @@ fn bytes_that_cannot_be_read_are_told() {
 }
 
 #[test]
-fn parts_that_make_no_bundle_are_not_written() {
+fn parts_that_do_not_make_a_bundle_are_not_written() {
     let sign = |_: &[u8]| -> [u8; 64] { panic!("nothing is to be signed") };
     let mut out = |_: &[u8]| panic!("nothing is to be written");
     let signer = public(&key(1));
@@ -215,7 +215,7 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
 fn the_document_shows_a_bundle_byte_for_byte() {
     let made = made(&[(PartKind::Manifest, b"{}"), (PartKind::Blob, b"\x01\x02\x03")], 7, &key(1));
     assert!(check(&made).is_ok());
-    let shown: Vec<u8> = rows("A whole bundle")
+    let shown: Vec<u8> = rows("An example")
         .iter()
         .flat_map(|row| row[2].trim_matches('`').split_whitespace())
         .map(|byte| u8::from_str_radix(byte, 16).unwrap())
@@ -246,7 +246,7 @@ fn the_document_names_the_kinds_and_the_reasons() {
         BundleError::Place { part },
         BundleError::Filling { part },
         BundleError::Hash { part },
-        BundleError::Older { found: 1, seen: 2 },
+        BundleError::Older { found: 1, highest: 2 },
         BundleError::Missing { kind },
         BundleError::Content { kind },
         BundleError::Golden { image: 0 },
@@ -306,9 +306,9 @@ fn the_corpus_comes_back_as_it_was_written() {
     }
 }
 
-/// A part that was cut, lengthened or changed is read whole or not at all, and never beyond its end.
+/// A part that was cut, extended or changed is refused or read within its end.
 #[test]
-fn spoiled_parts_are_no_parts() {
+fn damaged_parts_are_refused() {
     let golden = golden_part();
     let mut corpus = Vec::new();
     let mut out = |piece: &[u8]| corpus.extend_from_slice(piece);

@@ -13,19 +13,11 @@
 //! | 2 + N | a slice; the last part is all that is left                              |
 
 use macula::bundle::{Bundle, KeyPair, PartKind};
-use macula_edge::bundle::{BundleError, Golden, verify, write};
+use macula_edge::bundle::format::{header, signed_len};
+use macula_edge::bundle::{BundleError, Golden, SIGNATURE_LEN, verify, write};
 
 use crate::Outcome;
 use crate::input::Input;
-
-/// Bytes before the table.
-const HEADER_LEN: usize = 64;
-/// Bytes of an entry of the table.
-const PART_LEN: usize = 48;
-/// Bytes of the signature.
-const SIGNATURE_LEN: usize = 64;
-/// Where the header has the key of the signer.
-const SIGNER: std::ops::Range<usize> = 24..56;
 
 /// Signs and opens the bundle that `data` describes.
 pub fn run(data: &[u8]) -> Outcome {
@@ -45,9 +37,9 @@ pub fn run(data: &[u8]) -> Outcome {
     let mut bytes = Vec::new();
     write(&parts, 3, key.public(), |signed| key.sign(signed), &mut |piece| bytes.extend_from_slice(piece))
         .expect("parts in order make a bundle");
-    let signed_len = HEADER_LEN + PART_LEN * parts.len();
+    let signed_len = signed_len(parts.len());
     let at = usize::from(at) % signed_len;
-    let changes = changes && change != 0 && !SIGNER.contains(&at);
+    let changes = changes && change != 0 && !(header::SIGNER..header::RESERVED).contains(&at);
     if changes {
         bytes[at] ^= change;
         let signature = key.sign(&bytes[..signed_len]);

@@ -1,9 +1,9 @@
-//! What the features look like over the unlabelled corpus.
+//! Statistics of the features over the unlabelled corpus.
 //!
 //! | bytes         | field                                                                         |
 //! |--------------:|-------------------------------------------------------------------------------|
 //! | 4             | D, dimensions of a feature                                                    |
-//! | 2             | length that 95 % of the corpus do not exceed, 256ths; 0: nobody measured it   |
+//! | 2             | 95th percentile of the feature length over the corpus, in 256ths; 0 unknown    |
 //! | 1, 1          | 1 where bytes that nothing reads any more follow at the end, else 0; 0         |
 //! | 4 D, 4 D      | mean and standard deviation of the features, f32                              |
 //! | D (D + 1)     | only after a 1: version 0.1.0 stored a covariance here, which no head used    |
@@ -20,7 +20,7 @@ pub struct CorpusPart<'b> {
 }
 
 impl<'b> CorpusPart<'b> {
-    /// Reads the part; `None` where it is no such part.
+    /// Reads the part; `None` when the bytes are not a part of statistics.
     pub fn parse(bytes: &'b [u8]) -> Option<Self> {
         let (&[d0, d1, d2, d3, l0, l1, has_unused @ (0 | 1), 0], rest) = bytes.split_first_chunk::<8>()? else {
             return None;
@@ -41,7 +41,7 @@ impl<'b> CorpusPart<'b> {
         self.dim
     }
 
-    /// The length that 95 % of the corpus's images do not exceed, where it was measured.
+    /// The 95th percentile of the feature length over the corpus, if known.
     pub fn length_max(&self) -> Option<Length> {
         (self.length_max > 0).then_some(Length(self.length_max))
     }

@@ -4,26 +4,26 @@ use core::fmt;
 
 use super::format::{BUNDLE_LEN_MAX, PARTS_MAX, PartKind, PublicKey, VERSION};
 
-/// A bundle is not taken.
+/// A bundle is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BundleError {
     /// Its bytes cannot be read.
     Read {
-        /// Where.
+        /// Offset of the first byte.
         at: u32,
     },
-    /// It does not begin as a bundle.
+    /// It does not begin with the magic, or its reserved bytes are not 0.
     NotABundle,
     /// A later program wrote it.
     Version {
         /// Its format version.
         found: u16,
     },
-    /// It is not as long as it says.
+    /// Its length is not the one that it states, or is not allowed.
     Length {
-        /// Bytes there are.
+        /// Its bytes.
         found: u32,
-        /// Bytes it says it has.
+        /// The length stated.
         stated: u32,
     },
     /// It has no parts or too many.
@@ -31,14 +31,14 @@ pub enum BundleError {
         /// How many.
         found: u16,
     },
-    /// Nobody trusts the key that signed it.
+    /// The device does not trust the key that signed it.
     UnknownKey {
         /// That key.
         signer: PublicKey,
     },
-    /// The key did not sign this.
+    /// The signature does not match.
     Signature,
-    /// A part does not lie where it must, or stands twice.
+    /// A part lies at the wrong place or appears twice.
     Place {
         /// The part, counted from 0.
         part: u16,
@@ -48,26 +48,26 @@ pub enum BundleError {
         /// The part before them, counted from 0.
         part: u16,
     },
-    /// A part is not the one that was signed.
+    /// A part does not match its hash.
     Hash {
         /// The part, counted from 0.
         part: u16,
     },
-    /// It is older than one that this device has used: it could bring an old fault back.
+    /// It is older than one that this device has used, and could bring back an old fault.
     Older {
         /// Its counter.
         found: u64,
-        /// The highest counter there was.
-        seen: u64,
+        /// The highest counter that the device has used.
+        highest: u64,
     },
     /// It lacks a part that this device needs.
     Missing {
-        /// Which.
+        /// The kind of that part.
         kind: PartKind,
     },
-    /// A part cannot be read, although it is the one that was signed.
+    /// A part cannot be read, although it matches its hash.
     Content {
-        /// Which.
+        /// The kind of that part.
         kind: PartKind,
     },
     /// Its encoder does not give the features of the golden images.
@@ -75,9 +75,9 @@ pub enum BundleError {
         /// The first image that fails, counted from 0.
         image: u32,
     },
-    /// This device has not the memory that it asks for.
+    /// It needs more memory than this device has.
     Limits,
-    /// It has the counter of the one in use, and other content: nobody could tell which is the later.
+    /// It has the counter of the bundle in use and other content, so that neither is the later one.
     SameCounter {
         /// The counter.
         found: u64,
@@ -85,9 +85,9 @@ pub enum BundleError {
 }
 
 impl BundleError {
-    /// Its number, which the reason [`BundleRefused`](crate::protocol::Reason::BundleRefused) carries to a host.
+    /// The number of the error, which [`BundleRefused`](crate::protocol::Reason::BundleRefused) carries to a host.
     ///
-    /// Hosts in the field know these numbers: append, never renumber, never give one a second meaning.
+    /// Hosts in the field know these numbers: append, never renumber, never reuse.
     pub const fn code(&self) -> u32 {
         match self {
             Self::Read { .. } => 1,
@@ -109,25 +109,25 @@ impl BundleError {
         }
     }
 
-    /// What a number of [`BundleError::code`] means; `None` where a newer device knows more of them.
+    /// The meaning of a [`BundleError::code`]; `None` for a number of newer devices.
     pub const fn meaning(code: u64) -> Option<&'static str> {
         Some(match code {
             1 => "its bytes cannot be read",
-            2 => "it is no bundle",
+            2 => "it is not a bundle",
             3 => "a later program wrote it",
-            4 => "it is not as long as it says",
+            4 => "its length is not the one that it states",
             5 => "it has no parts or too many",
             6 => "the device does not trust the key that signed it",
-            7 => "the signature is not that of its bytes",
-            8 => "a part does not lie where it must",
+            7 => "its signature does not match",
+            8 => "a part lies at the wrong place",
             9 => "the bytes between two parts are not 0",
-            10 => "a part is not the one that was signed",
+            10 => "a part does not match its hash",
             11 => "it is older than one that the device has used",
             12 => "it lacks a part that the device needs",
             13 => "a part cannot be read",
             14 => "its encoder does not give the features of its golden images",
-            15 => "the device has not the memory that it asks for",
-            16 => "it has the counter of the one in use, and other content",
+            15 => "it needs more memory than the device has",
+            16 => "it has the counter of the bundle in use and other content",
             _ => return None,
         })
     }
@@ -137,32 +137,34 @@ impl fmt::Display for BundleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Read { at } => write!(f, "the bundle cannot be read at byte {at}"),
-            Self::NotABundle => write!(f, "this is no bundle: it does not begin with MACULABU"),
+            Self::NotABundle => write!(f, "this is not a bundle: it does not begin as one, with MACULABU"),
             Self::Version { found } => {
-                write!(f, "the bundle has format version {found}, this program reads version {VERSION}")
+                write!(f, "the bundle has format version {found}; this program reads version {VERSION}")
             }
-            Self::Length { found, stated } => {
-                write!(f, "the bundle has {found} bytes and says {stated}; {BUNDLE_LEN_MAX} are allowed")
-            }
-            Self::Parts { found } => write!(f, "the bundle has {found} parts, 1 to {PARTS_MAX} are allowed"),
-            Self::UnknownKey { signer } => write!(f, "the bundle is signed by key {signer}, which is not trusted here"),
-            Self::Signature => write!(f, "the bundle's signature is not that of its bytes: it was changed"),
-            Self::Place { part } => write!(f, "part {part} of the bundle does not lie where it must"),
-            Self::Filling { part } => write!(f, "the bytes after part {part} of the bundle are not 0"),
-            Self::Hash { part } => write!(f, "part {part} of the bundle is not the one that was signed"),
-            Self::Older { found, seen } => write!(
+            Self::Length { found, stated } => write!(
                 f,
-                "the bundle has counter {found}, and this device has used one of counter {seen}: an older one is refused"
+                "the bundle has {found} bytes and states {stated}; at most {BUNDLE_LEN_MAX} are allowed"
+            ),
+            Self::Parts { found } => write!(f, "the bundle has {found} parts; 1 to {PARTS_MAX} are allowed"),
+            Self::UnknownKey { signer } => write!(f, "the bundle is signed by key {signer}, which is not trusted here"),
+            Self::Signature => write!(f, "the signature of the bundle does not match: it was changed after signing"),
+            Self::Place { part } => write!(f, "part {part} of the bundle lies at the wrong place"),
+            Self::Filling { part } => write!(f, "the bytes after part {part} of the bundle are not 0"),
+            Self::Hash { part } => write!(f, "part {part} of the bundle does not match its hash"),
+            Self::Older { found, highest } => write!(
+                f,
+                "the bundle has counter {found}, and this device has used a bundle with counter {highest}; \
+                 an older one is refused"
             ),
             Self::Missing { kind } => write!(f, "the bundle has no {kind}"),
             Self::Content { kind } => write!(f, "the {kind} of the bundle cannot be read"),
             Self::Golden { image } => {
-                write!(f, "the bundle's encoder does not give the expected feature of golden image {image}")
+                write!(f, "the bundle's encoder does not give the expected feature for golden image {image}")
             }
-            Self::Limits => write!(f, "the bundle asks for more memory than this device has"),
+            Self::Limits => write!(f, "the bundle needs more memory than this device has"),
             Self::SameCounter { found } => write!(
                 f,
-                "the bundle has counter {found}, as the one in use, and other content: it needs a higher counter"
+                "the bundle has counter {found}, as the one in use, but other content; build it with a higher counter"
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! The bytes of the header and of the table of parts.
+//! The bytes of a bundle: offsets, limits, keys and the table of parts.
 //!
 //! | offset       | bytes | field                                                             |
 //! |-------------:|------:|-------------------------------------------------------------------|
@@ -13,15 +13,13 @@
 //! |    64 + 48 N |    64 | Ed25519 signature of everything before                            |
 //! |   128 + 48 N |       | the parts                                                         |
 //!
-//! Little-endian. Each part begins at the first multiple of 16 after the one before, filled up with 0; the bundle ends
-//! with the last part. There is one place for everything, so there is no byte that nobody checks.
+//! Little-endian. Each part begins at the first multiple of 16 after the one before, with zeros between; the bundle ends
+//! with the last part. Every byte has one place and is checked.
 
 use core::fmt;
 use core::ops::Range;
 
 use base16ct::HexDisplay;
-
-use super::BundleError;
 
 /// First bytes of a bundle.
 pub const MAGIC: [u8; 8] = *b"MACULABU";
@@ -33,12 +31,45 @@ pub const HEADER_LEN: usize = 64;
 pub const PART_LEN: usize = 48;
 /// Bytes of the signature.
 pub const SIGNATURE_LEN: usize = 64;
-/// Most parts a bundle may have.
+/// Most parts in a bundle.
 pub const PARTS_MAX: usize = 16;
-/// What the offset of a part is a multiple of, so that a blob can be read in place.
+/// Part offsets are multiples of this, so that a blob can be read in place.
 pub const ALIGNMENT: u32 = 16;
-/// Most bytes a bundle may have: 1 GiB.
+/// Most bytes of a bundle: 1 GiB.
 pub const BUNDLE_LEN_MAX: u32 = 1 << 30;
+
+/// Offsets of the fields in the header; the magic comes first.
+pub mod header {
+    /// Format version, `u16`.
+    pub const VERSION: usize = 8;
+    /// Number of parts, `u16`.
+    pub const PARTS: usize = 10;
+    /// Bytes of the bundle, `u32`.
+    pub const LEN: usize = 12;
+    /// Counter, `u64`.
+    pub const COUNTER: usize = 16;
+    /// Public key of the signer.
+    pub const SIGNER: usize = 24;
+    /// Bytes that are 0.
+    pub const RESERVED: usize = 56;
+}
+
+/// Offsets of the fields in an entry of the table.
+pub mod entry {
+    /// Number of the part's kind, `u16`, and two bytes that are 0.
+    pub const KIND: usize = 0;
+    /// Where the part begins, `u32`.
+    pub const OFFSET: usize = 4;
+    /// Bytes of the part, `u32`, and four bytes that are 0.
+    pub const LEN: usize = 8;
+    /// SHA-256 of the part.
+    pub const SHA256: usize = 16;
+}
+
+/// Bytes before the signature of a bundle with `parts` parts: what is signed.
+pub const fn signed_len(parts: usize) -> usize {
+    HEADER_LEN + parts * PART_LEN
+}
 
 /// An Ed25519 public key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,32 +87,32 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// What a part is. Its number is that of the file, and stays put.
+/// The kind of a part. Its number is stored and never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u16)]
 pub enum PartKind {
-    /// What the bundle is and what it needs: JSON.
+    /// Describes the bundle and its needs: JSON.
     Manifest = 1,
     /// The encoder as ONNX with weights in f16.
     Onnx = 2,
     /// The encoder as a device blob (`docs/blob-format.md`).
     Blob = 3,
-    /// Raw images with the features they must give.
+    /// Raw images with the features that the encoder must give for them.
     Golden = 4,
     /// Mean and standard deviation of the features over the corpus.
     Corpus = 5,
 }
 
 impl PartKind {
-    /// All, in the order of their numbers.
+    /// All kinds, by number.
     pub const ALL: [Self; 5] = [Self::Manifest, Self::Onnx, Self::Blob, Self::Golden, Self::Corpus];
 
-    /// The kind of a number; `None` where a later program knows more of them.
+    /// The kind of a number; `None` for a kind of later programs.
     pub fn from_number(number: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|&kind| kind as u16 == number)
     }
 
-    /// Its name, for people.
+    /// The name for people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Manifest => "manifest",
@@ -99,167 +130,50 @@ impl fmt::Display for PartKind {
     }
 }
 
-/// Where a part lies, and what its bytes are.
+/// An entry of the table: where a part lies, and its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The number of a [`PartKind`]; a later program may have written others, which are passed over.
+    /// The number of a [`PartKind`]; parts of other kinds are ignored.
     pub kind: u16,
     /// Where it begins, from the start of the bundle.
     pub offset: u32,
     /// Its bytes.
     pub len: u32,
-    /// Their SHA-256.
+    /// SHA-256 of its bytes.
     pub sha256: [u8; 32],
 }
 
 impl Part {
-    /// Where it lies.
+    pub(super) const EMPTY: Self = Self { kind: 0, offset: 0, len: 0, sha256: [0; 32] };
+
+    /// Where the part lies in the bundle.
     pub fn range(&self) -> Range<u32> {
         self.offset..self.offset + self.len
     }
 
     pub(super) fn to_bytes(self) -> [u8; PART_LEN] {
         let mut bytes = [0; PART_LEN];
-        bytes[..2].copy_from_slice(&self.kind.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.offset.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.len.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.sha256);
+        bytes[entry::KIND..][..2].copy_from_slice(&self.kind.to_le_bytes());
+        bytes[entry::OFFSET..entry::LEN].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[entry::LEN..][..4].copy_from_slice(&self.len.to_le_bytes());
+        bytes[entry::SHA256..].copy_from_slice(&self.sha256);
         bytes
     }
 
-    /// `None` where bytes that must be 0 are not.
-    fn from_bytes(bytes: &[u8; PART_LEN]) -> Option<Self> {
+    /// Reads an entry; `None` when a reserved byte is not 0.
+    pub(super) fn from_bytes(bytes: &[u8; PART_LEN]) -> Option<Self> {
         let part = Self {
-            kind: u16::from_le_bytes(field(bytes, 0)),
-            offset: u32::from_le_bytes(field(bytes, 4)),
-            len: u32::from_le_bytes(field(bytes, 8)),
-            sha256: field(bytes, 16),
+            kind: u16::from_le_bytes(field(bytes, entry::KIND)),
+            offset: u32::from_le_bytes(field(bytes, entry::OFFSET)),
+            len: u32::from_le_bytes(field(bytes, entry::LEN)),
+            sha256: field(bytes, entry::SHA256),
         };
         (part.to_bytes() == *bytes).then_some(part)
     }
 }
 
-/// What stands before the parts of a bundle. One that [`verify`](super::verify()) gave is true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Grows with each release: a device refuses a bundle of a lower counter than one it has used.
-    pub counter: u64,
-    /// The key that signed it.
-    pub signer: PublicKey,
-    /// Bytes of the whole bundle.
-    pub len: u32,
-    pub(super) parts: [Part; PARTS_MAX],
-    pub(super) count: usize,
-}
-
-impl Header {
-    /// The parts, in the order of their kinds.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts[..self.count]
-    }
-
-    /// Where the part of a kind lies; `None` where the bundle has none.
-    pub fn part(&self, kind: PartKind) -> Option<Range<u32>> {
-        self.parts().iter().find(|part| part.kind == kind as u16).map(Part::range)
-    }
-
-    /// As [`Header::part`], of a part that is needed.
-    ///
-    /// # Errors
-    /// [`BundleError::Missing`].
-    pub fn needed(&self, kind: PartKind) -> Result<Range<u32>, BundleError> {
-        self.part(kind).ok_or(BundleError::Missing { kind })
-    }
-
-    /// Bytes before the signature.
-    pub(super) const fn signed_len(count: usize) -> usize {
-        HEADER_LEN + count * PART_LEN
-    }
-
-    /// Writes what is signed; gives its length.
-    pub(super) fn write(&self, bytes: &mut [u8; Self::signed_len(PARTS_MAX)]) -> usize {
-        bytes.fill(0);
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[10..12].copy_from_slice(&(self.count as u16).to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.len.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.counter.to_le_bytes());
-        bytes[24..56].copy_from_slice(&self.signer.0);
-        for (entry, part) in bytes[HEADER_LEN..].chunks_exact_mut(PART_LEN).zip(self.parts()) {
-            entry.copy_from_slice(&part.to_bytes());
-        }
-        Self::signed_len(self.count)
-    }
-
-    /// The number of parts, of a bundle of `len` bytes that says it is one and how long it is.
-    pub(super) fn count_of(bytes: &[u8; HEADER_LEN], len: u32) -> Result<usize, BundleError> {
-        if bytes[..8] != MAGIC {
-            return Err(BundleError::NotABundle);
-        }
-        match u16::from_le_bytes(field(bytes, 8)) {
-            VERSION => {}
-            found => return Err(BundleError::Version { found }),
-        }
-        let stated = u32::from_le_bytes(field(bytes, 12));
-        if stated != len || len > BUNDLE_LEN_MAX {
-            return Err(BundleError::Length { found: len, stated });
-        }
-        match u16::from_le_bytes(field(bytes, 10)) {
-            found @ 1..=16 => Ok(found.into()),
-            found => Err(BundleError::Parts { found }),
-        }
-    }
-
-    /// The counter that a bundle says it has, for whoever decides whether it is worth sending; `None` where it is none.
-    pub fn claimed_counter(bundle: &[u8]) -> Option<u64> {
-        let first = bundle.first_chunk::<HEADER_LEN>()?;
-        Self::count_of(first, u32::try_from(bundle.len()).ok()?).ok()?;
-        Some(u64::from_le_bytes(field(first, 16)))
-    }
-
-    /// The key that is said to have signed it.
-    pub(super) fn signer_of(bytes: &[u8; HEADER_LEN]) -> PublicKey {
-        PublicKey(field(bytes, 24))
-    }
-
-    /// Reads what was signed, `signed_len(count)` bytes.
-    pub(super) fn read(bytes: &[u8], count: usize) -> Result<Self, BundleError> {
-        let mut header = Self {
-            counter: u64::from_le_bytes(field(bytes, 16)),
-            signer: PublicKey(field(bytes, 24)),
-            len: u32::from_le_bytes(field(bytes, 12)),
-            parts: [EMPTY; PARTS_MAX],
-            count,
-        };
-        if bytes[56..HEADER_LEN] != [0; HEADER_LEN - 56] {
-            return Err(BundleError::NotABundle);
-        }
-        for (index, entry) in bytes[HEADER_LEN..].as_chunks::<PART_LEN>().0.iter().enumerate() {
-            header.parts[index] = Part::from_bytes(entry).ok_or(BundleError::Place { part: index as u16 })?;
-        }
-        header.check_places()?;
-        Ok(header)
-    }
-
-    /// Each part has its only place, and stands once: kinds rise.
-    fn check_places(&self) -> Result<(), BundleError> {
-        let (mut kind, mut end) = (0, (Self::signed_len(self.count) + SIGNATURE_LEN) as u32);
-        for (index, part) in self.parts().iter().enumerate() {
-            let begins = part.offset == end.next_multiple_of(ALIGNMENT);
-            let ends = part.offset.checked_add(part.len).filter(|&end| end <= self.len);
-            match ends {
-                Some(found) if begins && part.kind > kind => (kind, end) = (part.kind, found),
-                _ => return Err(BundleError::Place { part: index as u16 }),
-            }
-        }
-        if end == self.len { Ok(()) } else { Err(BundleError::Length { found: end, stated: self.len }) }
-    }
-}
-
-pub(super) const EMPTY: Part = Part { kind: 0, offset: 0, len: 0, sha256: [0; 32] };
-
 /// The bytes of a field that lies within `bytes`.
-fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(super) fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut field = [0; N];
     field.copy_from_slice(&bytes[at..at + N]);
     field

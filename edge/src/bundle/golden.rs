@@ -1,4 +1,4 @@
-//! Raw images and the features they must give.
+//! Golden images: raw images and the features that the encoder must give for them.
 //!
 //! | bytes     | field                                                        |
 //! |----------:|--------------------------------------------------------------|
@@ -11,7 +11,7 @@
 //! |----------:|--------------------------------------------------------------|
 //! | 2, 2      | W columns, H rows                                            |
 //! | 1, 3      | C channels, 1 or 3; 0                                        |
-//! | W H C     | pixels `[H, W, C]`, filled up with 0 to a multiple of 4      |
+//! | W H C     | pixels `[H, W, C]`, then zeros up to a multiple of 4         |
 //! | 4 D       | the feature, f32, as the encoder gives it                    |
 
 use crate::feature::DIM_MAX;
@@ -25,7 +25,7 @@ pub struct Golden<'b> {
     images: &'b [u8],
 }
 
-/// One of them.
+/// A golden image.
 #[derive(Clone, Copy, Debug)]
 pub struct GoldenImage<'b> {
     /// The image, before any preprocessing.
@@ -34,27 +34,27 @@ pub struct GoldenImage<'b> {
 }
 
 impl<'b> GoldenImage<'b> {
-    /// The feature that it must give, `[D]`.
+    /// The expected feature, `[D]`.
     pub fn feature(&self) -> impl Iterator<Item = f32> + use<'b> {
         self.feature.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes))
     }
 
-    /// The largest difference of `found` `[D]` from the feature, as a share of the feature's length; infinite where
-    /// either is no feature.
+    /// The largest difference between `found` `[D]` and the expected feature, divided by the length of the expected feature;
+    /// infinite when either is not a feature.
     pub fn error(&self, found: &[f32]) -> f64 {
         let square: f64 = self.feature().map(|value| f64::from(value) * f64::from(value)).sum();
         if found.len() * 4 != self.feature.len() || !(square.is_finite() && square > 0.0) {
             return f64::INFINITY;
         }
         let differences = self.feature().zip(found).map(|(a, &b)| (f64::from(a) - f64::from(b)).abs());
-        // `f64::max` would pass over a NaN.
+        // `f64::max` would ignore a NaN.
         let largest = differences.fold(0.0, |most: f64, d| if d.is_nan() { f64::INFINITY } else { most.max(d) });
         largest / libm::sqrt(square)
     }
 }
 
 impl<'b> Golden<'b> {
-    /// Reads the part; `None` where it is no such part.
+    /// Reads the part; `None` when the bytes are not a part of golden images.
     pub fn parse(bytes: &'b [u8]) -> Option<Self> {
         let (head, images) = bytes.split_first_chunk::<8>()?;
         let [n0, n1, n2, n3, d0, d1, d2, d3] = *head;
@@ -70,7 +70,7 @@ impl<'b> Golden<'b> {
         rest.is_empty().then_some(golden)
     }
 
-    /// How many there are.
+    /// Number of images.
     pub fn count(&self) -> usize {
         self.count as usize
     }
@@ -80,7 +80,7 @@ impl<'b> Golden<'b> {
         self.dim
     }
 
-    /// All of them.
+    /// The images, in order.
     pub fn images(&self) -> impl Iterator<Item = GoldenImage<'b>> + use<'b> {
         let (golden, mut rest) = (*self, self.images);
         core::iter::from_fn(move || {
@@ -110,7 +110,7 @@ impl<'b> Golden<'b> {
     /// Writes one image with its feature.
     pub fn write_image(image: &RawImage<'_>, feature: &[f32], out: &mut impl FnMut(&[u8])) {
         let (shape, pixels) = (image.shape(), image.pixels());
-        // A side is at most 65,535 and there are at most 3 channels: both were checked when the image was made.
+        // `RawImage` allows sides up to 65,535 and at most 3 channels.
         out(&(shape.width() as u16).to_le_bytes());
         out(&(shape.height() as u16).to_le_bytes());
         out(&[shape.channels() as u8, 0, 0, 0]);

@@ -1,17 +1,17 @@
-//! The keys whose bundles a device takes, kept in its store.
+//! The keys whose bundles a device accepts, kept in its store.
 //!
-//! Whoever starts a device names a key by hand once; it then takes the updates of that key by itself.
+//! A person names a key once, when the device is started; the device then accepts updates signed by that key.
 
 use super::PublicKey;
 use crate::store::{Flash, SETTING_MAX, Store, StoreError};
 
-/// The setting that holds them, 32 bytes each, the latest first.
+/// The setting that holds the keys, 32 bytes each, the latest first.
 const TRUST_KEY: u8 = 4;
 
-/// Most keys that are remembered: the latest ones, so that a key can be replaced by another.
+/// Most keys that a store keeps: the latest ones, so that a key can be replaced.
 pub const KEYS_MAX: usize = SETTING_MAX / 32;
 
-/// Keys that a device was told to trust.
+/// Keys that a device trusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrustedKeys {
     keys: [PublicKey; KEYS_MAX],
@@ -19,10 +19,10 @@ pub struct TrustedKeys {
 }
 
 impl TrustedKeys {
-    /// None: no bundle is taken.
+    /// No keys: no bundle is accepted.
     pub const NONE: Self = Self { keys: [PublicKey([0; 32]); KEYS_MAX], count: 0 };
 
-    /// Those that `store` remembers.
+    /// Reads the keys from `store`.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -40,7 +40,7 @@ impl TrustedKeys {
         &self.keys[..self.count]
     }
 
-    /// These and `key`, which is then the latest; the earliest goes where there is no room.
+    /// Adds `key` as the latest key; the earliest is dropped when there is no room.
     #[must_use]
     pub fn with(mut self, key: PublicKey) -> Self {
         let place = self.keys().iter().position(|known| *known == key).unwrap_or(self.count.min(KEYS_MAX - 1));
@@ -50,7 +50,7 @@ impl TrustedKeys {
         self
     }
 
-    /// Has `store` remember them.
+    /// Writes the keys to `store`.
     ///
     /// # Errors
     /// As [`Store::put_setting`].

@@ -1,41 +1,41 @@
-//! Is it the bundle that was signed?
+//! Verifies the signature and the hashes of a bundle.
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-use super::format::{HEADER_LEN, Header, PARTS_MAX, Part, PublicKey, SIGNATURE_LEN};
-use super::{ALIGNMENT, BundleError};
+use super::format::{ALIGNMENT, HEADER_LEN, PARTS_MAX, Part, PublicKey, SIGNATURE_LEN, signed_len};
+use super::{BundleError, Header};
 
-/// Bytes read at once to be hashed.
+/// Bytes that are read and hashed at once.
 const PIECE_LEN: usize = 512;
 
-/// Verifies a bundle and gives what stands before its parts.
+/// Verifies a bundle; returns its header.
 ///
 /// 1. Magic, version, length and the number of parts tell where the signature is.
-/// 2. The signer must be trusted, and the signature that of the header and the table (RFC 8032, strict).
+/// 2. The signer must be trusted, and the signature must match the header and the table (RFC 8032, strict).
 /// 3. Only then is the table read: each part must lie at its only place.
-/// 4. Each part is hashed, and what lies between two parts must be 0.
+/// 4. Each part must match its hash, and the bytes between two parts must be 0.
 ///
-/// * `len`: bytes there are
-/// * `read`: gives bytes from an offset in the bundle; `false` where that fails
-/// * `trusted`: keys whose bundles are taken; with none, every bundle is refused
+/// * `len`: bytes of the bundle
+/// * `read`: reads bytes at an offset in the bundle; `false` when that fails
+/// * `trusted`: keys whose bundles are accepted; without keys every bundle is refused
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first check that fails.
 pub fn verify(
     len: u32,
     read: &mut dyn FnMut(u32, &mut [u8]) -> bool,
     trusted: &[PublicKey],
 ) -> Result<Header, BundleError> {
     let mut read = |at: u32, bytes: &mut [u8]| if read(at, bytes) { Ok(()) } else { Err(BundleError::Read { at }) };
-    let mut signed = [0; Header::signed_len(PARTS_MAX)];
+    let mut signed = [0; signed_len(PARTS_MAX)];
     let (first, table) = signed.split_first_chunk_mut::<HEADER_LEN>().ok_or(BundleError::NotABundle)?;
     if len < HEADER_LEN as u32 {
         return Err(BundleError::NotABundle);
     }
     read(0, first)?;
     let count = Header::count_of(first, len)?;
-    let signed_len = Header::signed_len(count);
+    let signed_len = signed_len(count);
     if len < (signed_len + SIGNATURE_LEN) as u32 {
         return Err(BundleError::Length { found: len, stated: (signed_len + SIGNATURE_LEN) as u32 });
     }
@@ -58,10 +58,10 @@ pub fn verify(
     Ok(header)
 }
 
-/// The key that a bundle says has signed it. Whether it did is for [`verify`] to find out.
+/// The signer that a bundle states, unverified.
 ///
 /// # Errors
-/// When it does not begin as a bundle.
+/// When the bytes do not begin as a bundle.
 pub fn claimed_signer(len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<PublicKey, BundleError> {
     let mut first = [0; HEADER_LEN];
     if len < HEADER_LEN as u32 {

@@ -1,25 +1,28 @@
-//! A bundle is written by whoever has the secret key: on a desk, and in tests of a device.
+//! Writes a bundle; used on the host and in tests.
 
 use core::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::format::{ALIGNMENT, BUNDLE_LEN_MAX, EMPTY, Header, PARTS_MAX, Part, PartKind, PublicKey, SIGNATURE_LEN};
+use super::Header;
+use super::format::{
+    ALIGNMENT, BUNDLE_LEN_MAX, PARTS_MAX, Part, PartKind, PublicKey, SIGNATURE_LEN, signed_len as signed_len_of,
+};
 
-/// Parts that make no bundle.
+/// The parts do not make a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteError {
-    /// None, or too many.
+    /// There are no parts, or too many.
     Parts {
         /// How many.
         found: usize,
     },
-    /// They are not in the order of their kinds, or one stands twice.
+    /// The parts are not in the order of their kinds, or a kind appears twice.
     Order {
-        /// The part that stands in the wrong place.
+        /// The part at the wrong place.
         kind: PartKind,
     },
-    /// They are too large together.
+    /// The bundle would be too large.
     Length {
         /// Bytes of the bundle.
         found: u64,
@@ -29,25 +32,25 @@ pub enum WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Parts { found } => write!(f, "a bundle of {found} parts: 1 to {PARTS_MAX} are allowed"),
-            Self::Order { kind } => write!(f, "the part '{kind}' of a bundle stands twice or before its place"),
-            Self::Length { found } => write!(f, "a bundle of {found} bytes: {BUNDLE_LEN_MAX} are allowed"),
+            Self::Parts { found } => write!(f, "the bundle would have {found} parts; 1 to {PARTS_MAX} are allowed"),
+            Self::Order { kind } => write!(f, "the part '{kind}' appears twice or out of order"),
+            Self::Length { found } => write!(f, "the bundle would have {found} bytes; {BUNDLE_LEN_MAX} are allowed"),
         }
     }
 }
 
 impl core::error::Error for WriteError {}
 
-/// Writes a bundle, piece by piece.
+/// Writes a bundle in pieces.
 ///
 /// * `parts`: in the order of their kinds, each once
 /// * `counter`: see [`Header::counter`]
 /// * `signer`: the public key of `sign`
-/// * `sign`: gives the Ed25519 signature of bytes
+/// * `sign`: makes the Ed25519 signature of bytes
 /// * `out`: takes the pieces
 ///
 /// # Errors
-/// See [`WriteError`]; nothing was written then.
+/// See [`WriteError`]; nothing has been written then.
 pub fn write(
     parts: &[(PartKind, &[u8])],
     counter: u64,
@@ -56,7 +59,7 @@ pub fn write(
     out: &mut impl FnMut(&[u8]),
 ) -> Result<(), WriteError> {
     let header = plan(parts, counter, signer)?;
-    let mut signed = [0; Header::signed_len(PARTS_MAX)];
+    let mut signed = [0; signed_len_of(PARTS_MAX)];
     let signed_len = header.write(&mut signed);
     out(&signed[..signed_len]);
     out(&sign(&signed[..signed_len]));
@@ -77,8 +80,8 @@ fn plan(parts: &[(PartKind, &[u8])], counter: u64, signer: PublicKey) -> Result<
     if let Some(pair) = parts.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
         return Err(WriteError::Order { kind: pair[1].0 });
     }
-    let mut header = Header { counter, signer, len: 0, parts: [EMPTY; PARTS_MAX], count };
-    let mut end = (Header::signed_len(count) + SIGNATURE_LEN) as u64;
+    let mut header = Header { counter, signer, len: 0, parts: [Part::EMPTY; PARTS_MAX], count };
+    let mut end = (signed_len_of(count) + SIGNATURE_LEN) as u64;
     for ((kind, bytes), part) in parts.iter().zip(&mut header.parts) {
         let offset = end.next_multiple_of(ALIGNMENT.into());
         end = offset + bytes.len() as u64;

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use base16ct::HexDisplay;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 
 use crate::support_set::SupportSetError;
@@ -90,10 +91,8 @@ impl fmt::Display for StoreError {
                 write!(f, "the store has format version {found}, this program reads up to {limit}")
             }
             Self::Identity { found, expected } => {
-                write!(f, "the store belongs to encoder ")?;
-                hex(f, &found)?;
-                write!(f, ", the device has encoder ")?;
-                hex(f, &expected)
+                let [found, expected] = [&found, &expected].map(|identity| HexDisplay(identity));
+                write!(f, "the store belongs to encoder {found:x}, the device has encoder {expected:x}")
             }
             Self::Damaged { at } => write!(f, "the store is damaged at address {at:#x}"),
             Self::SupportSet(error) => write!(f, "the store does not fit the device: {error}"),
@@ -111,7 +110,3 @@ impl fmt::Display for StoreError {
 }
 
 impl core::error::Error for StoreError {}
-
-fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
