@@ -2,13 +2,14 @@
 #![cfg(all(feature = "cli", unix))]
 #![allow(clippy::print_stdout, reason = "the number of kills is a result")]
 
+mod served;
 mod shell;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,40 +18,13 @@ use macula::link::{Address, Client, ClientMemory, Feature, LinkError, Provenance
 use macula::rng::Rng;
 use macula_firmware_sim::board::{ANY_BUNDLE, Board, Shape};
 use macula_firmware_sim::line::{Line, Rates};
+use served::Served;
 use shell::{draw_pictures, expect, fails, json};
 
-/// A device that runs until it is dropped.
-struct Running {
-    child: Child,
-    address: String,
-}
-
-impl Running {
-    fn start(folder: &Path, listen: &str) -> Self {
-        let arguments = ["device", "--encoder", "raw-pixels", "--store", "a.store", "--max-samples", "64", "--json"];
-        let mut child = Command::new(env!("CARGO_BIN_EXE_macula"))
-            .current_dir(folder)
-            .args(arguments)
-            .args(["--listen", listen])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = json(&line)["listening"].as_str().unwrap().to_owned();
-        Self { child, address }
-    }
-
-    fn socket(&self) -> &str {
-        self.address.strip_prefix("tcp:").unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().unwrap();
-    }
+fn start(folder: &Path, listen: &str) -> Served {
+    let arguments = ["device", "--encoder", "raw-pixels", "--store", "a.store", "--max-samples", "64", "--json"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
+    Served::start(command.current_dir(folder).args(arguments).args(["--listen", listen]))
 }
 
 /// Teaches two classes, asks for a third picture of each, and forgets one.
@@ -75,7 +49,7 @@ fn reached_over_a_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
-    let mut running = Running::start(path, "tcp:127.0.0.1:0");
+    let mut running = start(path, "tcp:127.0.0.1:0");
     let address = running.address.clone();
     teach_and_ask(path, &address);
     // One process has the store.
@@ -137,7 +111,7 @@ fn reached_over_a_serial_line() {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     let carrier = std::thread::spawn(move || relay(masters, &told));
-    let running = Running::start(folder.path(), &format!("serial:{}", ends[0]));
+    let running = start(folder.path(), &format!("serial:{}", ends[0]));
     teach_and_ask(folder.path(), &format!("serial:{}:9600", ends[1]));
     drop(running);
     stop.store(true, Ordering::Relaxed);
@@ -311,7 +285,7 @@ fn killed_at_any_instant_it_knows_what_it_acknowledged() {
     let (acknowledged, in_flight) = (BTreeSet::new(), None);
     let mut script = Script { acknowledged, next: 0, in_flight, answers: 0, kept_in_flight: 0 };
     for kill in 0..KILLS {
-        let mut running = Running::start(folder.path(), "tcp:127.0.0.1:0");
+        let mut running = start(folder.path(), "tcp:127.0.0.1:0");
         let mut line = Tcp::connect(running.socket()).unwrap();
         let (address, mut memory) = (running.address.parse::<Address>().unwrap(), ClientMemory::new());
         let sessions = Rng::for_item(1, "sessions", 0, kill as u64);

@@ -3,12 +3,12 @@
 #![cfg(all(feature = "cli", feature = "onnx", unix))]
 #![allow(clippy::print_stdout, reason = "the number of kills is a result")]
 
+mod served;
 mod shell;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use macula::link::{Address, Client, ClientMemory, LinkError, Tcp};
 use macula::rng::Rng;
 use macula_edge::bundle::write;
 use macula_edge::protocol::Reason;
+use served::Served;
 use sha2::{Digest, Sha256};
 use shell::{draw_pictures, expect, fails, json};
 use tempfile::TempDir;
@@ -98,40 +99,15 @@ fn counted(folder: &Path, name: &str, counter: u64) -> String {
     path.display().to_string()
 }
 
-/// A device that runs until it is dropped.
-struct Running {
-    child: Child,
-    address: String,
+fn start(folder: &Path, more: &[&str]) -> Served {
+    let arguments = ["device", "--store", "a.store", "--listen", "tcp:127.0.0.1:0", "--json", "--quiet"];
+    Served::start(Command::new(env!("CARGO_BIN_EXE_macula")).current_dir(folder).args(arguments).args(more))
 }
 
-impl Running {
-    fn start(folder: &Path, more: &[&str]) -> Self {
-        let arguments = ["device", "--store", "a.store", "--listen", "tcp:127.0.0.1:0", "--json", "--quiet"];
-        let mut child = Command::new(env!("CARGO_BIN_EXE_macula"))
-            .current_dir(folder)
-            .args(arguments)
-            .args(more)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = json(&line)["listening"].as_str().unwrap().to_owned();
-        Self { child, address }
-    }
-
-    /// The first start, with what has to be said then.
-    fn first(folder: &Path, bundle: &str, more: &[&str]) -> Self {
-        let (bundle, key) = (made().path(bundle), made().path("maker.pub"));
-        Self::start(folder, &[&["--encoder", &bundle, "--trust", &key, "--max-samples", "64"], more].concat())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().unwrap();
-    }
+/// A first start, which needs a bundle and a key.
+fn start_with(folder: &Path, bundle: &str, more: &[&str]) -> Served {
+    let (bundle, key) = (made().path(bundle), made().path("maker.pub"));
+    start(folder, &[&["--encoder", &bundle, "--trust", &key, "--max-samples", "64"], more].concat())
 }
 
 fn teach(folder: &Path, device: &str) {
@@ -168,7 +144,7 @@ fn tried_while_it_serves() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
-    let running = Running::first(path, "first.macula", &[]);
+    let running = start_with(path, "first.macula", &[]);
     let device = running.address.clone();
     teach(path, &device);
     let before = status(path, &device);
@@ -219,7 +195,7 @@ fn tried_while_it_serves() {
     // It finds its bundle by itself, without key or file; and the one it was started with is no way back.
     drop(running);
     check("a.store", "second.macula", 1, 2);
-    let running = Running::first(path, "first.macula", &[]);
+    let running = start_with(path, "first.macula", &[]);
     check(&running.address, "second.macula", 1, 2);
     drop(running);
     let older = ["status", "--device", "a.store", "--encoder", &made().path("first.macula")];
@@ -242,7 +218,7 @@ fn a_newer_file_at_the_start_is_tried_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
-    drop(Running::first(path, "first.macula", &[]));
+    drop(start_with(path, "first.macula", &[]));
     teach(path, "a.store");
     let before = status(path, "a.store");
     let used = |device: &str| {
@@ -250,10 +226,10 @@ fn a_newer_file_at_the_start_is_tried_too() {
         assert_eq!(now["state_sha256"], before["state_sha256"]);
         now["bundle"]["sha256"].as_str().unwrap().to_owned()
     };
-    let running = Running::first(path, "second.macula", &[]);
+    let running = start_with(path, "second.macula", &[]);
     assert_eq!(used(&running.address), sha256("second.macula"));
     drop(running);
-    let running = Running::first(path, "failing.macula", &[]);
+    let running = start_with(path, "failing.macula", &[]);
     assert_eq!(used(&running.address), sha256("second.macula"));
     drop(running);
     // A store of this machine is updated without a device that others reach.
@@ -272,7 +248,7 @@ fn another_encoder_asks_or_makes_samples_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
-    let running = Running::first(path, "first.macula", &[]);
+    let running = start_with(path, "first.macula", &[]);
     let device = running.address.clone();
     teach(path, &device);
     let before = status(path, &device);
@@ -291,7 +267,7 @@ fn another_encoder_asks_or_makes_samples_anew() {
     assert_ne!(after["encoder_identity"], before["encoder_identity"]);
     // From here on it keeps images.
     drop(running);
-    let running = Running::start(path, &["--keep-images"]);
+    let running = start(path, &["--keep-images"]);
     let device = running.address.clone();
     teach(path, &device);
     let images = || std::fs::read_dir(path.join("a.store.images")).unwrap().count();
@@ -310,7 +286,7 @@ fn another_encoder_asks_or_makes_samples_anew() {
     // Features made anew are those that would have been taught.
     let apart = tempfile::tempdir().unwrap();
     draw_pictures(apart.path());
-    let fresh = Running::first(apart.path(), "second.macula", &[]);
+    let fresh = start_with(apart.path(), "second.macula", &[]);
     teach(apart.path(), &fresh.address);
     let nearest = |folder: &Path, device: &str| {
         let why = json(&expect(0, folder, &["why", "--device", device, "--json", "dark-3.png"]).0);
@@ -344,12 +320,12 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
         sent.push((std::fs::read(&bundle).unwrap(), encoder));
         bundle
     };
-    drop(Running::first(path, names[0], &["--keep-images"]));
+    drop(start_with(path, names[0], &["--keep-images"]));
     teach(path, "a.store");
     // What it knows with either, and how long an update takes.
     let state = |device: &str| status(path, device)["state_sha256"].as_str().unwrap().to_owned();
     let first = state("a.store");
-    let running = Running::start(path, &[]);
+    let running = start(path, &[]);
     let began = std::time::Instant::now();
     update(0, path, &running.address, &next(1, &mut sent), &[]);
     let (whole, states) = (began.elapsed(), [first, state(&running.address)]);
@@ -358,7 +334,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
     let mut rng = Rng::for_purpose(1, "instants of kills");
     let mut found = [0; 2];
     for kill in 0..KILLS {
-        let mut running = Running::start(path, &[]);
+        let mut running = start(path, &[]);
         let mut line = Tcp::connect(running.address.strip_prefix("tcp:").unwrap()).unwrap();
         let (address, mut memory) = (running.address.parse::<Address>().unwrap(), ClientMemory::new());
         let mut client = Client::new(&address, &mut line, &mut memory, Rng::for_item(1, "sessions", 0, kill)).unwrap();
@@ -387,7 +363,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
     }
     println!("{KILLS} kills in updates: found {found:?} with the first and the second bundle in use");
     assert!(found.iter().all(|&found| found > 2), "the kills hit nothing: {found:?}");
-    let running = Running::start(path, &[]);
+    let running = start(path, &[]);
     serves(path, &running.address);
     let used = status(path, &running.address)["bundle"]["sha256"].as_str().unwrap().to_owned();
     let &(_, used) = sent.iter().find(|(bundle, _)| encode_string(&Sha256::digest(bundle)) == used).unwrap();

@@ -3,7 +3,8 @@
 use ed25519_dalek::{Signer, SigningKey};
 use macula_edge::bundle::format::{entry, header, signed_len};
 use macula_edge::bundle::{
-    BundleError, CorpusPart, Golden, Header, HEADER_LEN, PART_LEN, PartKind, PublicKey, SIGNATURE_LEN, WriteError, claimed_signer, verify, write,
+    BundleError, CorpusPart, Golden, HEADER_LEN, Header, PART_LEN, PartKind, PublicKey, SIGNATURE_LEN, WriteError,
+    claimed_signer, verify, write,
 };
 use macula_edge::feature::{CorpusStats, Length};
 use macula_edge::image::{RawImage, Shape};

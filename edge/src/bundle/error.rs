@@ -141,10 +141,9 @@ impl fmt::Display for BundleError {
             Self::Version { found } => {
                 write!(f, "the bundle has format version {found}; this program reads version {VERSION}")
             }
-            Self::Length { found, stated } => write!(
-                f,
-                "the bundle has {found} bytes and states {stated}; at most {BUNDLE_LEN_MAX} are allowed"
-            ),
+            Self::Length { found, stated } => {
+                write!(f, "the bundle has {found} bytes and states {stated}; at most {BUNDLE_LEN_MAX} are allowed")
+            }
             Self::Parts { found } => write!(f, "the bundle has {found} parts; 1 to {PARTS_MAX} are allowed"),
             Self::UnknownKey { signer } => write!(f, "the bundle is signed by key {signer}, which is not trusted here"),
             Self::Signature => write!(f, "the signature of the bundle does not match: it was changed after signing"),

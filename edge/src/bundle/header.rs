@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use super::BundleError;
 use super::format::{
-    ALIGNMENT, BUNDLE_LEN_MAX, HEADER_LEN, MAGIC, PART_LEN, PARTS_MAX, Part, PartKind, PublicKey, SIGNATURE_LEN, VERSION,
-    field, header, signed_len,
+    ALIGNMENT, BUNDLE_LEN_MAX, HEADER_LEN, MAGIC, PART_LEN, PARTS_MAX, Part, PartKind, PublicKey, SIGNATURE_LEN,
+    VERSION, field, header, signed_len,
 };
 
 /// Everything before the parts of a bundle. A header that [`verify`](super::verify()) returned can be trusted.

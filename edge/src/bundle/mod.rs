@@ -16,7 +16,8 @@ pub mod anti_rollback; // the highest counter that a device has used
 pub use corpus::CorpusPart;
 pub use error::BundleError;
 pub use format::{
-    ALIGNMENT, BUNDLE_LEN_MAX, HEADER_LEN, MAGIC, PART_LEN, PARTS_MAX, Part, PartKind, PublicKey, SIGNATURE_LEN, VERSION,
+    ALIGNMENT, BUNDLE_LEN_MAX, HEADER_LEN, MAGIC, PART_LEN, PARTS_MAX, Part, PartKind, PublicKey, SIGNATURE_LEN,
+    VERSION,
 };
 pub use golden::{Golden, GoldenImage};
 pub use header::Header;
