@@ -123,7 +123,7 @@ fn a_device_takes_a_bundle_of_a_key_it_knows_and_no_older_one() {
         refuses_bundle(path, &with("predict", &["dark-1.png", "--encoder", encoder]), reason, parts);
         assert_eq!(asks(&[]), answers, "the one in use keeps serving after {encoder}");
     };
-    refuses("v1.macula", BundleError::Older { found: 1, seen: 2 }, &["counter 1", "counter 2"]);
+    refuses("v1.macula", BundleError::Older { found: 1, highest: 2 }, &["counter 1", "counter 2"]);
     let make = |out: &str, key: &str, counter: &str| {
         expect(0, path, &["bundle", "shipped", "--signing-key", key, "--out", out, "--counter", counter, "--quiet"]);
     };
@@ -139,7 +139,7 @@ fn a_device_takes_a_bundle_of_a_key_it_knows_and_no_older_one() {
     make("v3.macula", "maker.key", "3");
     assert_eq!(asks(&["--encoder", "v3.macula"]), answers);
     let older = with("predict", &["dark-1.png", "--encoder", "v2.macula"]);
-    refuses_bundle(path, &older, BundleError::Older { found: 2, seen: 3 }, &["counter 2", "counter 3"]);
+    refuses_bundle(path, &older, BundleError::Older { found: 2, highest: 3 }, &["counter 2", "counter 3"]);
     // A reset forgets what was taught, and neither the counter nor the key.
     expect(0, path, &with("reset", &["--yes", "--encoder", "v3.macula"]));
     expect(3, path, &with("status", &["--encoder", "v2.macula"]));
