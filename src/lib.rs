@@ -1,36 +1,36 @@
-//! The desk: turns unlabelled images into an encoder that a device can carry.
+//! The host: trains encoders from unlabelled images and packs them for devices.
 //!
 //! The modules stand in dependency order: each may use those above it and none below.
-//! A test (`tests/architecture.rs`) holds that order.
+//! `tests/architecture.rs` checks the order. `ARCHITECTURE.md` is the map.
 
-pub mod rng; //        seeded streams, one a purpose
-pub mod files; //      files read up to a limit, and written whole or not at all
-pub mod log; //        what a device that serves writes down
-pub mod memory; //     how much this process has held
-pub mod models; //     encoders that come with the program
-pub mod data; //       images in: folders, npz, CIFAR, IDX, CSV, phantoms; splits, duplicates; preprocessing
-pub mod augment; //    views: turns, flips, crops, colour, blur, holes; policies
+pub mod rng; //        one seeded random stream per purpose
+pub mod files; //      bounded reads, atomic writes
+pub mod log; //        the log of a serving device
+pub mod memory; //     peak memory of this process
+pub mod models; //     the encoders that come with the program
+pub mod data; //       datasets: folders, npz, CIFAR, IDX, CSV, phantoms; decoding, splits, duplicates, preprocessing
+pub mod augment; //    augmentations and the policies that combine them
 pub mod kernel; //     SIMD kernels, chosen at run time by what the CPU has
-pub mod nn; //         layers: forward and backward side by side
+pub mod nn; //         layers: forward and backward side by side; optimisers
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
-pub mod measure; //    numbers about features: k-NN, balanced accuracy, alignment, uniformity, rank
-pub mod objective; //  what pretraining minimises: supervised, rotation, simclr, triplet, moco, masked
-pub mod pretrain; //   loop, run folder, checkpoint, resume
-pub mod blob; //       the device's own form of an encoder: f16 or int8, memory planned
+pub mod measure; //    k-NN, accuracy and ROC, intervals, spread of features
+pub mod objective; //  losses for pretraining: supervised, rotation, SimCLR, triplet, MoCo, masked
+pub mod pretrain; //   training loop, run folder, checkpoints, health
+pub mod blob; //       the packed encoder of a device: f16 or int8, memory planned
 #[cfg(feature = "onnx")]
-pub mod runtime; //    the only module that names tract: load, choose arithmetic, embed
-pub mod evaluate; //   k-NN, linear probe, few-shot episodes; baselines raw-pixels and random
+pub mod runtime; //    runs ONNX files; the only module that uses tract
+pub mod evaluate; //   k-NN, linear probe, few-shot episodes, abstention; baselines
 #[cfg(feature = "onnx")]
-pub mod export; //     ONNX in f32 and f16, parity report
-pub mod isolated; //   an ONNX encoder from elsewhere in a process of its own, with limits
-pub mod bundle; //     the signed file that a device takes: keys, manifest, golden images
+pub mod export; //     ONNX in f32 and f16, blobs, parity report
+pub mod isolated; //   runs a foreign ONNX file in a child process with limits
+pub mod bundle; //     the signed file for devices: keys, manifest, golden images
 pub mod encoders; //   opens an encoder by any name
-pub mod link; //       host end of the protocol: in-process, TCP, serial
-pub mod device; //     the Linux device: the session of a board over a store in a file
+pub mod link; //       client of the device protocol: TCP, serial, in-process
+pub mod device; //     the Linux device: a session over a store in a file
 #[cfg(feature = "host")]
-pub mod deploy; //     a program and a bundle to another machine, over SSH
-pub mod report; //     pictures, tables and pages for people
+pub mod deploy; //     installs program and bundle on another machine over SSH
+pub mod report; //     tables and charts
 #[cfg(feature = "host")]
-pub mod reproduce; //  the field's lessons, from seed to picture and table
+pub mod reproduce; //  published findings, from seed to table and chart
 #[cfg(feature = "cli")]
-pub mod cli; //        parse, run, exit code
+pub mod cli; //        commands: parse, call the library, print, exit code
