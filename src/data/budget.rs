@@ -1,13 +1,13 @@
-//! Memory that the index of one data set may take, counted before it is taken.
+//! Limit on the memory of a dataset's index, checked before it is allocated.
 
 use std::path::{Path, PathBuf};
 
 use super::{DataError, Record};
 
-/// Bytes that the index of a data set may take: names, labels and places of some five million images.
+/// Bytes of the index of a dataset at most: names, labels and paths of about five million images.
 pub const INDEX_BYTES_MAX: u64 = 1 << 30;
 
-/// What one allocation takes besides its bytes.
+/// Overhead of one allocation in bytes.
 const ALLOCATION_BYTES: u64 = 16;
 
 /// Bytes of one image besides text: its record, its number in the source and the path of its file.
@@ -21,21 +21,21 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// An empty index of the data set `name`.
+    /// An empty index of the dataset `name`.
     pub fn new(name: &Path) -> Self {
         Self { name: name.display().to_string(), images: 0, bytes: 0 }
     }
 
-    /// Counts `images` images whose names and places take `text_bytes` each.
+    /// Counts `images` images whose names and paths take `text_bytes` each.
     ///
     /// # Errors
-    /// When the index would take more than [`INDEX_BYTES_MAX`].
+    /// If the index would take more than [`INDEX_BYTES_MAX`].
     pub fn take(&mut self, images: u64, text_bytes: u64) -> Result<(), DataError> {
         self.images = self.images.saturating_add(images);
         self.take_bytes(images.saturating_mul(IMAGE_BYTES.saturating_add(text_bytes)))
     }
 
-    /// Counts bytes that are read besides.
+    /// Counts further bytes that are read into memory.
     ///
     /// # Errors
     /// As [`Budget::take`].
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_has_a_limit_that_no_count_overflows() {
+    fn an_index_above_the_limit_is_refused_without_overflow() {
         let mut budget = Budget::new(Path::new("x"));
         budget.take(1_000_000, 40).unwrap();
         let error = budget.take(60_000_000, 16).unwrap_err();

@@ -1,14 +1,14 @@
-//! CIFAR-10 and CIFAR-100 in their binary form.
+//! CIFAR-10 and CIFAR-100 in their binary format.
 //!
-//! One image is a record of label bytes and 3,072 pixel bytes (32×32; all red, all green, all blue).
-//! CIFAR-10 has one label byte; CIFAR-100 has two, coarse and fine, of which the fine one counts.
+//! An image is a record of label bytes and 3,072 pixel bytes (32×32; the red plane, then green, then blue).
+//! CIFAR-10 has one label byte. CIFAR-100 has two, coarse and fine; the fine one is used.
 //!
 //! | file                                  | split | of        |
 //! | `data_batch_1.bin` … `data_batch_5.bin` | train | CIFAR-10  |
 //! | `test_batch.bin`                      | test  | CIFAR-10  |
 //! | `train.bin`, `test.bin`               | as named | CIFAR-100 |
 //!
-//! Class names come from `batches.meta.txt` or `fine_label_names.txt`, one a line, where it is there.
+//! Class names come from `batches.meta.txt` or `fine_label_names.txt`, one per line, if it exists.
 
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use super::{DataError, Dataset, Record, Split, listing};
 use crate::files::{open_regular, read_text_bounded};
 
 const SIDE: usize = 32;
-/// Bytes of a list of class names.
+/// Bytes of a list of class names at most.
 const NAMES_BYTES_MAX: u64 = 1 << 16;
-/// Bytes of a row's number and its brackets in a name.
+/// Bytes of a row number and its brackets in a name.
 const NUMBER_LEN: u64 = 12;
 const PIXEL_BYTES: usize = 3 * SIDE * SIDE;
 
-/// One binary file and what its name says.
+/// One binary file and what its name means.
 struct Batch {
     path: PathBuf,
     stem: String,
@@ -64,7 +64,7 @@ pub(super) fn open(folder: &Path) -> Result<Option<Dataset>, DataError> {
             return Err(DataError::malformed(
                 &batch.path,
                 "the file",
-                "of another CIFAR than its neighbours",
+                "another format than in the other batches",
                 "CIFAR-10 or CIFAR-100, not both",
             ));
         }

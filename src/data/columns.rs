@@ -1,9 +1,9 @@
-//! The columns of a manifest, by their titles.
+//! The columns of a manifest, found by their titles.
 
 use super::remark::Remark;
 use super::words;
 
-/// Titles of each meaning, without anything but letters and digits, the preferred first.
+/// Titles of each field, reduced to letters and digits; the first that occurs is used.
 const PATH: [&str; 11] = [
     "path",
     "filepath",
@@ -37,7 +37,7 @@ const GROUP: [&str; 14] = [
     "lesionid",
 ];
 
-/// Where the four fields of a line are.
+/// Positions of the four fields of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     /// The image file.
@@ -46,13 +46,13 @@ pub(super) struct Columns {
     pub label: Option<usize>,
     /// Its split.
     pub split: Option<usize>,
-    /// Its patient or the like.
+    /// Its patient, subject or similar.
     pub group: Option<usize>,
     titles: Vec<String>,
 }
 
 impl Columns {
-    /// The columns of a header; `None` where none holds paths.
+    /// The columns of a header; `None` if none holds paths.
     pub fn of(header: &[String]) -> Option<Self> {
         let titles: Vec<String> = header.iter().map(|title| words::letters(title)).collect();
         let column = |known: &[&str]| known.iter().find_map(|name| titles.iter().position(|title| title == name));
@@ -65,17 +65,17 @@ impl Columns {
         })
     }
 
-    /// How many columns the header has.
+    /// Number of columns in the header.
     pub fn count(&self) -> usize {
         self.titles.len()
     }
 
-    /// Whether the split's column may hold numbers of folds, which are no splits.
+    /// Whether the split column is titled `fold`, and so may hold fold numbers instead of splits.
     pub fn is_fold(&self) -> bool {
         self.split.is_some_and(|column| words::letters(&self.titles[column]) == "fold")
     }
 
-    /// Columns read under another name than the usual four, and columns that are not read.
+    /// Remarks on columns with other titles than the four fields, and on unused columns.
     pub fn remarks(&self) -> Vec<Remark> {
         let fields = [(Some(self.path), "path"), (self.label, "label"), (self.split, "split"), (self.group, "group")];
         let read: Vec<(usize, &str)> = fields.iter().filter_map(|&(column, field)| Some((column?, field))).collect();
@@ -103,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_known_by_the_names_that_people_give_them() {
+    fn common_titles_are_recognised() {
         let found = columns(&["Age", "Patient ID", "File_Name", "DIAGNOSIS", "Set"]).unwrap();
         assert_eq!((found.path, found.label, found.split, found.group), (2, Some(3), Some(4), Some(1)));
         assert!(
             matches!(&found.remarks()[..], [Remark::ColumnsUsed { .. }, Remark::ColumnsUnused { columns }] if columns == &["Age"])
         );
         let both = columns(&["class", "label", "path"]).unwrap();
-        assert_eq!(both.label, Some(1), "the first of the known names, wherever it stands");
+        assert_eq!(both.label, Some(1), "the first known title is used, whatever its position");
         assert_eq!(both.remarks(), [Remark::ColumnsUnused { columns: vec!["class".into()] }]);
         assert!(columns(&["path", "label", "split", "group"]).unwrap().remarks().is_empty());
         assert_eq!(columns(&["label", "split"]), None);

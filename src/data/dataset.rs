@@ -1,11 +1,11 @@
-//! A data set: an index in memory, with pixels that are read when they are needed.
+//! A dataset: an index in memory, with pixels that are read when they are needed.
 
 use super::decode::DecodeOptions;
 use super::decode_stats::{DecodeStats, RawSamples};
 use super::source::{PixelSource, SourceImage};
 use super::{DataError, Image, Record, Remark, Split};
 
-/// A data set. It holds the names and labels of its images, but none of their pixels.
+/// A dataset. It holds the names and labels of its images, but none of their pixels.
 pub struct Dataset {
     /// The path or name by which it was opened.
     pub name: String,
@@ -15,7 +15,7 @@ pub struct Dataset {
     pub class_names: Vec<String>,
     /// Name and reason of each entry that cannot be read.
     pub skipped: Vec<(String, String)>,
-    /// How the data set was interpreted, and what was not used.
+    /// How the dataset was interpreted, and what was not used.
     pub remarks: Vec<Remark>,
     /// How its image files are read. It does not affect sources of 8-bit pixels.
     pub decode: DecodeOptions,
@@ -26,7 +26,7 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// A data set of `records`, the images 0, 1, … of `source`, with no class yet.
+    /// A dataset of `records`, the images 0, 1, … of `source`, with no class yet.
     pub(super) fn new(name: String, records: Vec<Record>, source: impl PixelSource + 'static) -> Self {
         Self {
             name,
@@ -41,7 +41,7 @@ impl Dataset {
         }
     }
 
-    /// Sets the classes: those of `names`, of which labels are positions, that have an image, in their order.
+    /// Sets the classes to those of `names` that have an image, and renumbers the labels, which are positions in `names`.
     pub(super) fn set_classes_that_occur(&mut self, names: Vec<String>) {
         let mut occurs = vec![false; names.len()];
         self.records.iter().filter_map(|record| record.label).for_each(|label| occurs[label] = true);
@@ -73,7 +73,7 @@ impl Dataset {
         })
     }
 
-    /// Reads image `index` with `options` instead of the data set's own; [`Dataset::raw_samples`] does not count it.
+    /// Reads image `index` with `options` instead of the dataset's own; [`Dataset::raw_samples`] does not count it.
     pub(super) fn read(&self, index: usize, options: &DecodeOptions) -> Result<SourceImage, DataError> {
         let out_of_range = || DataError::OutOfRange { dataset: self.name.clone(), index, len: self.len() };
         self.source.read(*self.items.get(index).ok_or_else(out_of_range)?, options)
@@ -89,20 +89,20 @@ impl Dataset {
         self.decode_stats.remarks(self.decode.range)
     }
 
-    /// The images of one split, or all with `None`, in index order.
+    /// Indices of the images of one split, or of all images for `None`, in order.
     pub fn indices(&self, split: Option<Split>) -> Vec<usize> {
         (0..self.len()).filter(|&i| split.is_none() || self.records[i].split == split).collect()
     }
 
-    /// The labels of some images, in their order.
+    /// The labels of the images `indices`, in that order.
     ///
     /// # Panics
-    /// On an index that is not below [`Dataset::len`].
+    /// If an index is not below [`Dataset::len`].
     pub fn labels(&self, indices: &[usize]) -> Vec<Option<usize>> {
         indices.iter().map(|&index| self.records[index].label).collect()
     }
 
-    /// Whether any image says which split it belongs to.
+    /// Whether any image names its split.
     pub fn has_splits(&self) -> bool {
         self.records.iter().any(|record| record.split.is_some())
     }

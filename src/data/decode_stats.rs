@@ -1,4 +1,4 @@
-//! What is known of the raw samples of a data set: collected as its images are read, and measured for `--range auto`.
+//! Statistics of the image files that were decoded, such as the range of their raw samples.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,16 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use super::decode::{Decoded, RawFacts, SampleKind};
 use super::{Remark, ValueRange};
 
-/// Samples of one kind, over all images that were read.
+/// Samples of one kind, over all decoded images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RawSamples {
     /// Kind, bits, smallest and largest value.
     pub facts: RawFacts,
-    /// Readings of an image with such samples; an image that was read twice counts twice.
+    /// Number of images with such samples; an image that was read twice counts twice.
     pub images: usize,
 }
 
-/// What was seen while images were read. Any number of threads may add to it.
+/// Statistics that grow as images are decoded. Any number of threads may add to them.
 #[derive(Debug, Default)]
 pub struct DecodeStats(Mutex<Counts>);
 
@@ -23,7 +23,7 @@ pub struct DecodeStats(Mutex<Counts>);
 struct Counts {
     samples: BTreeMap<(SampleKind, u32), RawSamples>,
     of_several_frames: usize,
-    turned: usize,
+    rotated: usize,
 }
 
 impl DecodeStats {
@@ -36,13 +36,13 @@ impl DecodeStats {
         entry.facts.high = entry.facts.high.max(facts.high);
         entry.images += 1;
         counts.of_several_frames += usize::from(decoded.frames > 1);
-        counts.turned += usize::from(decoded.orientation != 1);
+        counts.rotated += usize::from(decoded.orientation != 1);
     }
 
-    /// What must be known of the images, which were read with `range`: one that no image takes, one that no image uses,
-    /// pages that were left out, pictures that were turned.
+    /// Remarks on images that were read with `range`: a range that no image uses, dark samples of more than 8 bits,
+    /// unread pages, rotated images.
     pub fn remarks(&self, range: Option<ValueRange>) -> Vec<Remark> {
-        let Counts { samples, of_several_frames, turned } = self.counts();
+        let Counts { samples, of_several_frames, rotated } = self.counts();
         let mut remarks = Vec::new();
         match range {
             Some(_) if samples.values().any(|samples| samples.facts.takes_range()) => {}
@@ -52,8 +52,8 @@ impl DecodeStats {
         if of_several_frames > 0 {
             remarks.push(Remark::FirstFrameUsed { images: of_several_frames });
         }
-        if turned > 0 {
-            remarks.push(Remark::Turned { images: turned });
+        if rotated > 0 {
+            remarks.push(Remark::Turned { images: rotated });
         }
         remarks
     }
@@ -68,7 +68,7 @@ impl DecodeStats {
     }
 }
 
-/// The remark on unsigned samples that leave their highest bits at 0.
+/// The remark on unsigned samples whose highest bits are 0 in all images.
 fn low_values(samples: &RawSamples) -> Option<Remark> {
     let RawFacts { kind, bits, high, .. } = samples.facts;
     if kind != SampleKind::Unsigned || !(9..=16).contains(&bits) {
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::data::open;
 
-    /// A folder of two 16-bit PNGs whose largest value is `largest`, and an 8-bit one.
+    /// A folder of two 16-bit PNGs whose largest value is `largest`, and an 8-bit PNG.
     fn folder(largest: u16) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a.png", "b.png"] {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn low_values_are_remarked_upon_and_a_stated_range_uses_them() {
+    fn low_values_give_a_remark_and_a_stated_range_makes_them_visible() {
         let folder = folder(1023);
         let mut dataset = open(folder.path()).unwrap();
         dataset.check(true, &|_, _| ()).unwrap();
@@ -112,12 +112,12 @@ mod tests {
         assert_eq!(stated.raw_remarks(), []);
         let pixels = stated.load(0).unwrap().pixels;
         assert_eq!([pixels.iter().min(), pixels.iter().max()], [Some(&0), Some(&255)]);
-        // A picture of 8 bits is as it was.
+        // An 8-bit image does not change.
         assert_eq!(stated.load(2).unwrap().pixels, [255; 16]);
     }
 
     #[test]
-    fn a_full_range_is_no_remark_and_a_useless_one_is() {
+    fn an_unused_range_gives_a_remark() {
         let deep = folder(40_000);
         let mut dataset = open(deep.path()).unwrap();
         dataset.check(true, &|_, _| ()).unwrap();

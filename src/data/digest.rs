@@ -1,4 +1,4 @@
-//! What makes two images the same picture: size and decoded pixels, whatever file they come from.
+//! Identity of an image: a digest of its size and decoded pixels, whatever file they come from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use super::{DataError, Dataset, Image};
 
 /// The first 16 bytes of the SHA-256 of an image's width and height (8 bytes each, little-endian) and decoded pixels.
 ///
-/// An RGB image without colour has that of its grey form, so that equal pictures are found whatever they are stored as.
-/// 16 bytes: among 2³² images two have the same by chance once in 2⁶⁵ times.
+/// A grey image stored as RGB has the digest of its one-channel form, so that equal images are found however they are
+/// stored. 16 bytes suffice: the probability of a collision among 2³² images is 2⁻⁶⁵.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageDigest(pub [u8; 16]);
 
 impl ImageDigest {
-    /// That of `image`.
+    /// The digest of `image`.
     pub fn of(image: &Image) -> Self {
         let mut hash = Sha256::new();
         hash.update((image.width as u64).to_le_bytes());
@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for ImageDigest {
 }
 
 impl Dataset {
-    /// The digests of the images `indices`, in their order; an error for each that cannot be read.
+    /// The digests of the images `indices`, in that order, with an error for each that cannot be read.
     pub fn digests(&self, indices: &[usize], progress: &(dyn Fn(usize) + Sync)) -> Vec<Result<ImageDigest, DataError>> {
         let digest = |&index: &usize| {
             let digest = self.load(index).map(|image| ImageDigest::of(&image));
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_pictures_have_one_digest_and_shape_counts() {
+    fn the_digest_depends_on_shape_and_pixels_but_not_on_grey_or_rgb() {
         let grey = Image { width: 3, height: 2, channels: 1, pixels: vec![1, 2, 3, 4, 5, 6] };
         assert_eq!(ImageDigest::of(&grey), ImageDigest::of(&grey.to_rgb()));
         assert_ne!(ImageDigest::of(&grey), ImageDigest::of(&Image { width: 2, height: 3, ..grey.clone() }));

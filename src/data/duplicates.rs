@@ -1,17 +1,17 @@
-//! Images that are equal pixel for pixel, and what is wrong with them.
+//! Images that are equal pixel for pixel, and their conflicting splits and labels.
 
 use std::collections::HashMap;
 
 use super::{Dataset, ImageDigest, ImageFacts};
 
-/// The groups of equal images, each in index order, ordered by their first.
+/// Groups of equal images, each in index order, ordered by their first image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Duplicates {
     /// All groups of two or more equal images.
     pub groups: Vec<Vec<usize>>,
-    /// Those whose images belong to different splits: a test image that has been trained on.
+    /// Groups whose images are in different splits: a test image is trained on.
     pub leaks: Vec<Vec<usize>>,
-    /// Those whose images have different labels: at least one of them is wrong.
+    /// Groups whose images have different labels: at least one label is wrong.
     pub conflicts: Vec<Vec<usize>>,
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a data set: always the file, what was found and what was expected.
+//! Errors of datasets: each names the file, what was found and what is expected.
 
 use std::io;
 use std::path::Path;
@@ -7,71 +7,71 @@ use macula_edge::image::{ImageError, SIDE_MAX};
 
 use crate::files::ReadError;
 
-/// A data set or one of its images could not be read.
+/// A dataset or one of its images cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The operating system refused.
+    /// An error of the operating system.
     #[error("cannot read {path}: {source}")]
     Io {
         /// File or folder.
         path: String,
-        /// Why not.
+        /// The error.
         source: io::Error,
     },
-    /// Nothing that [`super::open`] knows.
+    /// The path is of no kind that [`super::open`] can open.
     #[error("{path}: {found}; expected one of: {expected}")]
     NotRecognised {
         /// File or folder.
         path: String,
-        /// What it looks like instead.
+        /// What it is.
         found: String,
-        /// The kinds of data sets that can be opened.
+        /// The kinds of datasets that can be opened.
         expected: String,
     },
-    /// The name of a built-in data set is not well formed.
-    #[error("{name}: {reason}; expected phantoms[:SIZE[:COUNT]], for instance phantoms:32:1200")]
+    /// The name of a phantom dataset is malformed.
+    #[error("{name}: {reason}; expected phantoms[:SIZE[:COUNT]], for example phantoms:32:1200")]
     PhantomName {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// Several data sets cannot be one.
-    #[error("{name}: {reason}; expected the names of data sets with + between them")]
+    /// Datasets cannot be mixed.
+    #[error("{name}: {reason}; expected names of datasets joined by +")]
     Mixture {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A file or selection holds nothing to work on.
-    #[error("{path}: found no image; expected {expected}")]
+    /// A file or selection has no images.
+    #[error("{path}: no images; expected {expected}")]
     Empty {
-        /// File, folder or data set.
+        /// File, folder or dataset.
         path: String,
-        /// What should have been there.
+        /// What is expected.
         expected: &'static str,
     },
-    /// A folder has files, but no images.
-    #[error("{path}: found no image; passed over: {passed_over}")]
+    /// A folder has no images.
+    #[error("{path}: no images; ignored files: {passed_over}")]
     NoImages {
         /// The folder.
         path: String,
-        /// What is there instead.
+        /// The files that it has.
         passed_over: String,
     },
-    /// Everything was skipped.
-    #[error("{path}: all {count} images were skipped, first {first}")]
+    /// All images were skipped.
+    #[error("{path}: all {count} images were skipped: {first}")]
     AllSkipped {
         /// File or folder.
         path: String,
         /// How many.
         count: usize,
-        /// The first of them with their reasons.
+        /// The first of them, with their reasons.
         first: String,
     },
-    /// Several data sets of one format are in one folder.
-    #[error("{path} holds several sets: {sets}; name one, for instance {example}")]
+    /// A folder has several datasets of one format.
+    #[error("{path}: several datasets in one folder: {sets}; open one of them, for example {example}")]
     SeveralSets {
         /// The folder.
         path: String,
@@ -80,105 +80,105 @@ pub enum DataError {
         /// A path that opens one of them.
         example: String,
     },
-    /// The index of a data set would take too much memory.
-    #[error("{path}: the index of {images} images takes {bytes} bytes of memory, the limit is {limit}")]
+    /// The index of a dataset would take too much memory.
+    #[error("{path}: the index of {images} images takes {bytes} bytes of memory; at most {limit} are allowed")]
     IndexTooLarge {
         /// File or folder.
         path: String,
-        /// Images so far, or in all where their number is known.
+        /// Images so far, or in total if their number is known.
         images: u64,
-        /// Bytes they take.
+        /// Bytes of their index.
         bytes: u64,
-        /// The most bytes.
+        /// Bytes allowed.
         limit: u64,
     },
     /// An `.npz` lacks an array.
-    #[error("{path}: no array {missing}; expected MedMNIST's train_images, train_labels, val_…, test_…; found {found}")]
+    #[error("{path}: no array {missing}; found {found}; expected MedMNIST's train_images, train_labels, val_…, test_…")]
     MissingArray {
         /// The archive.
         path: String,
         /// Name of the array.
         missing: String,
-        /// Names that are there.
+        /// The arrays that it has.
         found: String,
     },
-    /// A part of a file is not as its format says.
-    #[error("{path}: {what} is {found}, expected {expected}")]
+    /// A part of a file violates its format.
+    #[error("{path}: {what}: found {found}; expected {expected}")]
     Malformed {
         /// The file.
         path: String,
-        /// Which part of it.
+        /// The part of the file.
         what: String,
-        /// What it is.
+        /// What was found.
         found: String,
-        /// What it should be.
+        /// What is expected.
         expected: String,
     },
-    /// A line of a manifest is wrong.
+    /// A line of a manifest is invalid.
     #[error("{path}, line {line}: {reason}")]
     Line {
         /// The manifest.
         path: String,
-        /// Counted from 1, the header included.
+        /// Counted from 1; the header is line 1.
         line: u64,
         /// What is wrong.
         reason: String,
     },
     /// One image cannot be decoded.
-    #[error("{name}: not a readable image: {reason}")]
+    #[error("{name}: {reason}")]
     Decode {
         /// Path of the file, or name of the image.
         name: String,
-        /// What the decoder said.
+        /// Why.
         reason: String,
     },
-    /// One image is larger than [`super::decode::PIXELS_MAX`], or has a longer side than can be resized.
-    #[error("{name}: {width}×{height} pixels are more than an image may have: {limit}, at most {SIDE_MAX} a side")]
+    /// An image has more pixels than [`super::decode::PIXELS_MAX`], or a side above [`SIDE_MAX`].
+    #[error("{name}: {width}×{height} pixels; at most {limit} pixels and {SIDE_MAX} per side are allowed")]
     TooLarge {
         /// Path of the file.
         name: String,
-        /// Pixels a row.
+        /// Pixels per row.
         width: u64,
         /// Rows.
         height: u64,
-        /// The most pixels.
+        /// Pixels allowed.
         limit: u64,
     },
-    /// Images cannot be brought to the size or the channels asked for.
-    #[error("no image can be prepared like this: {0}")]
+    /// The requested size or channels are not allowed.
+    #[error("invalid preprocessing: {0}")]
     Recipe(ImageError),
-    /// The data set has no such image.
-    #[error("{dataset}: no image {index}, there are {len}")]
+    /// The dataset has no such image.
+    #[error("{dataset}: no image {index}; there are {len}, counted from 0")]
     OutOfRange {
-        /// Name of the data set.
+        /// Name of the dataset.
         dataset: String,
-        /// What was asked for.
+        /// The requested image.
         index: usize,
-        /// How many there are.
+        /// Number of images.
         len: usize,
     },
 }
 
 impl DataError {
-    /// Wraps an error of the operating system with the file it is about.
+    /// An error of the operating system about `path`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.display().to_string();
         move |source| Self::Io { path, source }
     }
 
-    /// A file that could not be read.
+    /// A file that cannot be read.
     pub(crate) fn read(error: ReadError) -> Self {
         Self::Io { path: error.path, source: error.source }
     }
 
-    /// Everything was `skipped`: the first reasons tell why.
+    /// [`Self::AllSkipped`] with the first reasons.
     pub(crate) fn all_skipped(path: String, skipped: &[(String, String)]) -> Self {
         const SHOWN: usize = 3;
         let first: Vec<String> = skipped.iter().take(SHOWN).map(|(name, reason)| format!("{name}: {reason}")).collect();
         Self::AllSkipped { path, count: skipped.len(), first: first.join("; ") }
     }
 
-    /// A part of `path` that is not as its format says.
+    /// [`Self::Malformed`] of a part of `path`.
     pub(crate) fn malformed(
         path: &Path,
         what: impl Into<String>,

@@ -1,4 +1,4 @@
-//! A folder of image files. `layout` says what folders and names mean; images are in order of their paths, byte by byte.
+//! A folder of image files, in byte order of their paths. `layout` interprets folders and names.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,8 @@ use super::remark::{PassedOver, Remark};
 use super::source::ImageFiles;
 use super::{DataError, Dataset, Record, labels};
 
-/// Indexes the images below `root`; `None` if it is no folder. What cannot be read, and what lies beside split folders,
-/// is listed as skipped.
+/// Indexes the images below `root`; `None` if it is not a folder. Unreadable entries, and images beside split folders, are
+/// listed as skipped.
 pub(super) fn open(root: &Path) -> Result<Option<Dataset>, DataError> {
     if !root.is_dir() {
         return Ok(None);
@@ -19,7 +19,7 @@ pub(super) fn open(root: &Path) -> Result<Option<Dataset>, DataError> {
     if listing.images.is_empty() {
         return Err(nothing(root, &listing));
     }
-    let (meanings, mut remarks) = layout::understand(&listing.images);
+    let (meanings, mut remarks) = layout::interpret(&listing.images);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for meaning in &meanings {
         if let Meaning::Image(_, Some(class)) = meaning {
@@ -38,7 +38,7 @@ pub(super) fn open(root: &Path) -> Result<Option<Dataset>, DataError> {
                 records.push(Record { name, label, split, group: None });
             }
             Meaning::Beside => {
-                skipped.push((name, "it stands beside the split folders, in none of them".to_owned()));
+                skipped.push((name, "it is in none of the split folders".to_owned()));
             }
             Meaning::Annotation => {}
         }
@@ -48,7 +48,7 @@ pub(super) fn open(root: &Path) -> Result<Option<Dataset>, DataError> {
     Ok(Some(dataset))
 }
 
-/// Remarks on files that are no images.
+/// Remarks on files that are not images.
 fn unread(listing: &Listing) -> Vec<Remark> {
     let mut remarks = Vec::new();
     if !listing.split_lists.is_empty() {

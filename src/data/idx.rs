@@ -6,9 +6,9 @@
 //! |      8 |     8 | rows, columns, big-endian    | N label bytes from here      |
 //! |     16 |       | N · rows · columns pixels    |                              |
 //!
-//! Images lie in `…images-idx3-ubyte` or `….images.idx3-ubyte`, labels beside them under the same
-//! name with `labels` and `idx1`; `.gz` may follow. The words `train` and `t10k` or `test` name the split, and what else
-//! comes before `images` the set: `emnist-letters-train-images-idx3-ubyte`. Several sets are never one data set.
+//! Images are in `…images-idx3-ubyte` or `….images.idx3-ubyte`, their labels in a file of the same name with `labels` and
+//! `idx1`; `.gz` may follow. The words `train`, `t10k` and `test` name the split; other words before `images` name the
+//! set, as in `emnist-letters-train-images-idx3-ubyte`. Several sets are never opened as one dataset.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -22,10 +22,10 @@ use super::rows::{self, Order, Rows};
 use super::{DataError, Dataset, Record, Split, decode, listing};
 use crate::files::open_regular;
 
-/// Bytes of a row's number and its brackets in a name.
+/// Bytes of a row number and its brackets in a name.
 const NUMBER_LEN: u64 = 12;
 
-/// Whether a file's name, in lower case, says that it holds IDX images.
+/// Whether a file name, in lower case, is that of IDX images.
 fn is_images_name(name: &str) -> bool {
     let name = name.strip_suffix(".gz").unwrap_or(name);
     name.ends_with("images-idx3-ubyte") || name.ends_with("images.idx3-ubyte")
@@ -35,7 +35,7 @@ fn is_images_name(name: &str) -> bool {
 /// there are none.
 ///
 /// # Errors
-/// If a folder holds several sets. One faulty file is an error of the whole set: its rows cannot be told apart.
+/// If a folder holds several sets, or a file is invalid: its rows cannot be trusted.
 pub(super) fn open(path: &Path) -> Result<Option<Dataset>, DataError> {
     let files = if path.is_dir() {
         files_of_folder(path)?
@@ -51,7 +51,8 @@ pub(super) fn open(path: &Path) -> Result<Option<Dataset>, DataError> {
 /// The image files of a folder.
 ///
 /// # Errors
-/// Files of several sets, such as `emnist-letters-…` beside `emnist-digits-…`: their labels mean different things.
+/// If there are files of several sets, such as `emnist-letters-…` and `emnist-digits-…`: their labels have different
+/// meanings.
 fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let files = image_files(folder)?;
     let sets: BTreeSet<String> = files.iter().map(|path| set_of(path)).collect();
@@ -72,7 +73,7 @@ fn files_of_folder(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(files)
 }
 
-/// The files of one of several sets of a folder: `FOLDER/SET`, which is no file.
+/// The files of one set of a folder, for the path `FOLDER/SET`.
 fn files_of_set(name: &Path) -> Vec<PathBuf> {
     let folder = name.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
     let mut files = folder.and_then(|folder| image_files(folder).ok()).unwrap_or_default();
@@ -84,15 +85,15 @@ fn files_of_set(name: &Path) -> Vec<PathBuf> {
 fn image_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut files = listing::entries(folder)?;
     files.retain(|path| is_images_name(&file_name(path).to_ascii_lowercase()));
-    // The packed and the unpacked form of one file are one file.
+    // A file and its compressed form are one file.
     let plain: Vec<PathBuf> = files.iter().filter(|path| file_name(path).ends_with("ubyte")).cloned().collect();
     files.retain(|path| plain.contains(path) || !plain.contains(&path.with_extension("")));
-    // `t10k` sorts before `train`, but training comes first everywhere else.
+    // `t10k` sorts before `train`, but training images come first in every dataset.
     files.sort_by_key(|path| (split_of(path), path.clone()));
     Ok(files)
 }
 
-/// Indexes files of images with the labels beside them.
+/// Indexes files of images and their files of labels.
 fn index(name: &Path, files: &[PathBuf]) -> Result<Dataset, DataError> {
     let (mut budget, mut records, mut arrays) = (Budget::new(name), Vec::new(), Vec::new());
     for path in files {
@@ -115,14 +116,14 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The words of a file's name before `images`, in lower case.
+/// The words of a file name before `images`, in lower case.
 fn words_of(path: &Path) -> Vec<String> {
     let name = file_name(path).to_ascii_lowercase();
     let before = name.rsplit_once("images").map_or("", |(before, _)| before);
     before.split(['-', '_', '.']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// MNIST calls its test part `t10k`.
+/// The split named by a word; MNIST calls its test split `t10k`.
 fn split_word(word: &str) -> Option<Split> {
     if word == "t10k" { Some(Split::Test) } else { Split::from_name(word) }
 }
@@ -131,13 +132,13 @@ fn split_of(path: &Path) -> Option<Split> {
     words_of(path).iter().find_map(|word| split_word(word))
 }
 
-/// The name of the set that a file belongs to; empty where it says only the split.
+/// The name of the set of a file; empty if the file name has only a split.
 fn set_of(path: &Path) -> String {
     let words: Vec<String> = words_of(path).into_iter().filter(|word| split_word(word).is_none()).collect();
     words.join("-")
 }
 
-/// The file of labels that belongs to a file of images, packed or not; `None` where there is none.
+/// The file of labels for a file of images, compressed or not; `None` if there is none.
 fn labels_path(images: &Path) -> Option<PathBuf> {
     let name = file_name(images).replace("images", "labels").replace("idx3", "idx1");
     let plain = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
@@ -145,17 +146,17 @@ fn labels_path(images: &Path) -> Option<PathBuf> {
     candidates.into_iter().map(|name| images.with_file_name(name)).find(|path| path.exists())
 }
 
-/// A reader of the unpacked bytes of a file.
+/// A reader of the uncompressed bytes of a file.
 fn reader(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let file = open_regular(path).map_err(DataError::read)?;
-    Ok(if is_packed(path) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    Ok(if is_compressed(path) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
-fn is_packed(path: &Path) -> bool {
+fn is_compressed(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"))
 }
 
-/// Reads the header of `path` and returns its dimensions, of which there must be `D`.
+/// Reads the header of `path` and returns its `D` dimensions.
 fn dimensions<const D: usize>(reader: &mut impl Read, path: &Path) -> Result<[u32; D], DataError> {
     let mut header = vec![0; 4 + 4 * D];
     reader
@@ -173,19 +174,19 @@ fn dimensions<const D: usize>(reader: &mut impl Read, path: &Path) -> Result<[u3
     Ok(std::array::from_fn(|d| u32::from_be_bytes([4, 5, 6, 7].map(|byte| header[byte + 4 * d]))))
 }
 
-/// The images of a file; `take` is asked for their place in the index before anything is read.
+/// The images of a file. `take` is called with their number before memory is allocated.
 fn images(path: &Path, take: &mut dyn FnMut(u64) -> Result<(), DataError>) -> Result<Rows, DataError> {
     let mut reader = reader(path)?;
     let [count, height, width] = dimensions::<3>(&mut reader, path)?;
     let stride = u64::from(height) * u64::from(width);
     if count == 0 || !decode::is_allowed(width.into(), height.into()) {
-        let expected = format!("sides of 1 to {SIDE_MAX} and at most {} pixels an image", decode::PIXELS_MAX);
+        let expected = format!("sides of 1 to {SIDE_MAX} and at most {} pixels per image", decode::PIXELS_MAX);
         return Err(DataError::malformed(path, "the shape", format!("[{count}, {height}, {width}]"), expected));
     }
     let bytes = u64::from(count) * stride;
     take(u64::from(count))?;
-    let (file, offset) = if is_packed(path) {
-        (rows::unpack(&mut reader, bytes, path, "the unpacked file after its header")?, 0)
+    let (file, offset) = if is_compressed(path) {
+        (rows::unpack(&mut reader, bytes, path, "the uncompressed file after its header")?, 0)
     } else {
         let file = open_regular(path).map_err(DataError::read)?;
         let found = file.metadata().map_err(DataError::io(path))?.len();
@@ -207,7 +208,7 @@ fn read_labels(path: &Path, images: usize) -> Result<Vec<u8>, DataError> {
     let mut reader = reader(path)?;
     let [count] = dimensions::<1>(&mut reader, path)?;
     if count as usize != images {
-        return Err(DataError::malformed(path, "the number of labels", count, format!("{images}, one an image")));
+        return Err(DataError::malformed(path, "the number of labels", count, format!("{images}, one per image")));
     }
     let mut labels = Vec::new();
     reader.take(u64::from(count) + 1).read_to_end(&mut labels).map_err(DataError::io(path))?;

@@ -1,11 +1,11 @@
-//! Raw pixels, the way a camera or a file gives them.
+//! An image as 8-bit pixels.
 
 use macula_edge::image::luma;
 
 /// An image of 8-bit pixels, `[height, width, channels]` row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Pixels a row.
+    /// Pixels per row.
     pub width: usize,
     /// Rows.
     pub height: usize,
@@ -16,7 +16,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// One channel, by the [`luma`] that the device has.
+    /// One channel, by the [`luma`] of the device.
     pub fn to_grey(&self) -> Image {
         if self.channels == 1 {
             return self.clone();
@@ -34,7 +34,7 @@ impl Image {
         Image { width: self.width, height: self.height, channels: 3, pixels }
     }
 
-    /// Whether the image shows no colour: one channel, or three that are equal everywhere.
+    /// Whether the image is grey: one channel, or three that are equal everywhere.
     pub fn is_grey(&self) -> bool {
         self.channels == 1 || self.pixels.chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2])
     }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grey_survives_the_way_through_colour() {
+    fn grey_to_rgb_and_back_is_lossless() {
         let grey = Image { width: 2, height: 1, channels: 1, pixels: vec![3, 250] };
         assert_eq!(grey.to_rgb().pixels, [3, 3, 3, 250, 250, 250]);
         assert_eq!(grey.to_rgb().to_grey(), grey);

@@ -1,14 +1,14 @@
-//! Labels as they are written, to classes: what means no label, what is one number, what differs only in spelling.
+//! Label values to classes: missing labels, equal numbers, similar spellings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::remark::Remark;
 use super::{Dataset, words};
 
-/// Whole numbers up to here are exact in `f64`.
+/// Integers up to here are exact in `f64`.
 const WHOLE_MAX: f64 = (1u64 << 53) as f64;
 
-/// Collects the labels of images as they are written, in the order of the images, each spelling once.
+/// The label values of images, in order of the images; each spelling is stored once.
 #[derive(Default)]
 pub(super) struct Written {
     places: BTreeMap<String, usize>,
@@ -17,7 +17,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// The label of the next image.
+    /// Appends the label value of the next image.
     pub fn push(&mut self, value: Option<&str>) {
         let place = value.map(|value| match self.places.get(value) {
             Some(&place) => place,
@@ -33,7 +33,7 @@ impl Written {
         self.of_image.push(place);
     }
 
-    /// Gives the images of `dataset` their labels, and the classes and remarks besides.
+    /// Sets the labels, classes and remarks of `dataset`.
     pub fn label(self, dataset: &mut Dataset) {
         let classes = classes_of(&self.spellings.iter().cloned().collect());
         let of_spelling: Vec<Option<usize>> =
@@ -46,21 +46,20 @@ impl Written {
     }
 }
 
-/// The classes of a data set.
+/// The classes of a dataset.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Classes {
-    /// In label order: numbers by their value, all else by name.
+    /// In label order: numbers by value, others by name.
     pub names: Vec<String>,
-    /// Label of each value as it was written; none where it means no label.
+    /// Label of each value; none if the value means no label.
     pub label_of: BTreeMap<String, Option<usize>>,
-    /// What was found on the way.
+    /// Remarks on the values.
     pub remarks: Vec<Remark>,
 }
 
-/// The classes of values that occur, each with the number of its images.
+/// The classes of `values`, each with its number of images.
 ///
-/// Only values that occur become classes. Where all are numbers, `1` and `1.0` are one class; numbers with leading
-/// zeros are codes and stay as they are.
+/// If all values are numbers, `1` and `1.0` are one class. Numbers with leading zeros are codes, not numbers.
 pub(super) fn classes_of(values: &BTreeMap<String, usize>) -> Classes {
     let (missing, present): (Vec<_>, Vec<_>) = values.iter().partition(|(value, _)| words::is_missing(value));
     let present: Vec<&str> = present.into_iter().map(|(value, _)| value.as_str()).collect();
@@ -102,7 +101,7 @@ fn numbered(values: &[&str], numbers: &[f64]) -> Classes {
     classes
 }
 
-/// The value of a number that is no code; `None` for anything else.
+/// The value of a number; `None` for a code or anything else.
 fn number(text: &str) -> Option<f64> {
     let digits = text.trim_start_matches(['-', '+']);
     let is_code = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
@@ -116,7 +115,7 @@ fn canonical(text: &str, value: f64) -> String {
     if value.fract() == 0.0 { format!("{}", value as i64) } else { text.to_owned() }
 }
 
-/// Remarks on names that a person would hardly tell apart.
+/// Remarks on names that a person can hardly distinguish.
 pub(super) fn similar(names: &[String]) -> Vec<Remark> {
     let mut by_form: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
     for name in names {
@@ -126,7 +125,7 @@ pub(super) fn similar(names: &[String]) -> Vec<Remark> {
     alike.map(|names| Remark::SimilarClasses { names: names.into_iter().cloned().collect() }).collect()
 }
 
-/// A name without case, spaces, `_`, `-` and differences of Unicode form.
+/// A name without case, spaces, `_`, `-` and Unicode form.
 fn comparable(name: &str) -> String {
     let composed = composed(name);
     composed.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_values_have_no_label_and_equal_numbers_one_class() {
+    fn missing_values_have_no_label_and_equal_numbers_are_one_class() {
         let found = classes(&["0", "0.0", "1", "1.0", "NaN", "nan", "None", "N/A", ""]);
         assert_eq!(found.names, ["0", "1"]);
         assert_eq!((found.label_of["1.0"], found.label_of["0"]), (Some(1), Some(0)));
@@ -163,21 +162,21 @@ mod tests {
     }
 
     #[test]
-    fn only_values_that_occur_are_classes_in_the_order_of_their_numbers() {
+    fn number_classes_are_in_numeric_order() {
         assert_eq!(classes(&["10", "2", "-1", "7.5"]).names, ["-1", "2", "7.5", "10"]);
         assert_eq!(classes(&["1.0", "3.0"]).names, ["1", "3"]);
-        assert_eq!(classes(&["01", "1", "10"]).names, ["01", "1", "10"], "codes are no numbers");
+        assert_eq!(classes(&["01", "1", "10"]).names, ["01", "1", "10"], "codes are not numbers");
         let large = ["9007199254740992", "9007199254740993"];
-        assert_eq!(classes(&large).names, large, "beyond what f64 tells apart");
+        assert_eq!(classes(&large).names, large, "f64 cannot represent both");
         assert_eq!(classes(&["2", "b", "10"]).names, ["10", "2", "b"], "not all are numbers");
         assert_eq!(classes(&["inf", "1"]).names, ["1", "inf"]);
     }
 
     #[cfg(feature = "host")]
     #[test]
-    fn names_that_differ_only_in_spelling_are_told() {
+    fn names_that_differ_only_in_spelling_give_a_remark() {
         let found = classes(&["Cat", "cat ", "dog", "caf\u{e9}", "cafe\u{301}", "no_tumor", "notumor"]);
-        assert_eq!(found.names.len(), 7, "they stay classes of their own");
+        assert_eq!(found.names.len(), 7, "they stay separate classes");
         let similar = found.remarks.iter().filter(|remark| matches!(remark, Remark::SimilarClasses { .. })).count();
         assert_eq!(similar, 3, "{:?}", found.remarks);
     }

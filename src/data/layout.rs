@@ -1,33 +1,33 @@
-//! What the folders and names of images mean: splits, classes, masks.
+//! Interprets the folders and names of images: splits, classes, masks.
 //!
-//! | what            | how it is known                                                                             |
+//! | what            | how it is recognised                                                                        |
 //! | annotations     | a folder such as `mask` or `1st_manual` beside `images`; a file `x_mask` beside `x`          |
 //! | wrapper         | one folder that holds everything and names no split                                         |
-//! | splits          | the first depth whose folders name splits; else the names of all files                      |
-//! | parts of a set  | all folders of a depth begin with `images`, `part`, `batch`, …                              |
-//! | classes         | below a wrapper: the folders above the splits, else those below them; without splits, two or more folders |
+//! | splits          | the first depth whose folders name splits; otherwise the names of all files                 |
+//! | parts           | all folders of a depth begin with `images`, `part`, `batch`, …                              |
+//! | classes         | below a wrapper: the folders above the splits, or those below them; without splits, at least two folders |
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::remark::Remark;
 use super::{Split, words};
 
-/// Names that a remark holds of those that were not used.
+/// Unused names that a remark holds.
 const NAMES_KEPT: usize = 20;
 
 /// What the path of one image means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// An image with its split and its class.
+    /// An image with its split and class.
     Image(Option<Split>, Option<String>),
-    /// Beside the split folders, in none of them.
+    /// An image in none of the split folders.
     Beside,
     /// A mask or an annotation of other images.
     Annotation,
 }
 
-/// The meaning of each of `paths`, whose parts are joined by `/`, and remarks on how they were understood.
-pub(super) fn understand(paths: &[String]) -> (Vec<Meaning>, Vec<Remark>) {
+/// The meaning of each of `paths`, with `/` as separator, and remarks on the interpretation.
+pub(super) fn interpret(paths: &[String]) -> (Vec<Meaning>, Vec<Remark>) {
     let mut remarks = Vec::new();
     let annotations = annotations(paths, &mut remarks);
     let images: Vec<Vec<&str>> = paths
@@ -43,7 +43,7 @@ pub(super) fn understand(paths: &[String]) -> (Vec<Meaning>, Vec<Remark>) {
     (paths.iter().map(meaning).collect(), remarks)
 }
 
-/// Paths of masks and annotations that lie beside what they annotate.
+/// Paths of masks and annotations that are beside the images they annotate.
 fn annotations<'a>(paths: &'a [String], remarks: &mut Vec<Remark>) -> HashSet<&'a str> {
     let (mut found, mut names) = (HashSet::new(), BTreeSet::new());
     let (mut folders, mut stems) = (HashSet::new(), HashSet::new());
@@ -77,13 +77,13 @@ fn annotations<'a>(paths: &'a [String], remarks: &mut Vec<Remark>) -> HashSet<&'
     found
 }
 
-/// A path without the ending of its file.
+/// A path without the extension of its file.
 fn stem(path: &str) -> &str {
     let name_at = path.rfind('/').map_or(0, |at| at + 1);
     path[name_at..].rfind('.').filter(|&at| at > 0).map_or(path, |at| &path[..name_at + at])
 }
 
-/// Which depth of folders means what; depth 0 is directly below the root.
+/// The meaning of each depth of folders; depth 0 is directly below the root.
 #[derive(Debug, Default)]
 struct Layout {
     split_depth: Option<usize>,
@@ -156,7 +156,7 @@ impl Layout {
         let names = names_at(&covered, depth);
         let enough = if self.split_depth.is_some() { 1 } else { 2 };
         self.class_depth = Some(depth).filter(|_| names.len() >= enough);
-        // A single folder such as `images` below the splits is too usual to be told.
+        // A single folder such as `images` below the splits is common and needs no remark.
         if containers.len() > 1 {
             remarks.push(Remark::Containers { names: containers.into_iter().collect() });
         }
@@ -173,7 +173,7 @@ impl Layout {
         }
     }
 
-    /// The split of a path: none where the set has none, an error beside the split folders.
+    /// The split of a path: none if the dataset has none, an error if the path is in none of the split folders.
     fn split_at(&self, path: &[&str]) -> Option<Result<Option<Split>, ()>> {
         let (file, folders) = path.split_last()?;
         Some(match self.split_depth {
@@ -197,7 +197,7 @@ impl Layout {
     }
 }
 
-/// How many folders, one in another, hold everything and name no split.
+/// Number of nested folders that hold everything and name no split.
 fn wrapper_depth(paths: &[Vec<&str>]) -> usize {
     let Some(first) = paths.first() else { return 0 };
     let wraps = |depth: usize| {
@@ -208,13 +208,13 @@ fn wrapper_depth(paths: &[Vec<&str>]) -> usize {
     (0..).find(|&depth| !wraps(depth)).unwrap_or(0)
 }
 
-/// The folders of a depth that name splits, if that is what the depth is for.
+/// The folders of a depth that name splits, if the depth is that of the splits.
 fn splits_at(paths: &[Vec<&str>], depth: usize, is_top: bool) -> Option<BTreeMap<String, Split>> {
     let mut names: BTreeMap<&str, bool> = BTreeMap::new();
     for path in paths.iter().filter(|path| path.len() > depth + 1) {
         *names.entry(path[depth]).or_default() |= path.len() > depth + 2;
     }
-    // `cats_train` and `cats_test` have one rest; several would be classes, and those are not told apart here.
+    // `cats_train` and `cats_test` share one rest. Several rests would be classes, which are not distinguished here.
     let found: Vec<(&str, Split, String)> =
         names.keys().filter_map(|&name| words::split_in(name).map(|(split, rest)| (name, split, rest))).collect();
     let rests: BTreeSet<&String> = found.iter().map(|(_, _, rest)| rest).collect();
@@ -224,7 +224,7 @@ fn splits_at(paths: &[Vec<&str>], depth: usize, is_top: bool) -> Option<BTreeMap
     }
     let all = !found.is_empty() && found.len() == names.len();
     let is_split = if is_top {
-        // A single `train` that holds images beside `bus` and `car` is a class.
+        // A single `train` with images, beside `bus` and `car`, is a class.
         all || distinct > 1 || found.iter().any(|(name, _, _)| names[name])
     } else {
         let reached = paths.iter().filter(|path| path.len() > depth + 1).count();
@@ -238,7 +238,7 @@ fn names_at<'a>(paths: &[&Vec<&'a str>], depth: usize) -> BTreeSet<&'a str> {
     paths.iter().filter(|path| path.len() > depth + 1).map(|path| path[depth]).collect()
 }
 
-/// How many folders there are at each depth below `depth`, the splits' depth left out.
+/// Number of folders at each depth below `depth`, without the depth of the splits.
 fn folders_below(paths: &[&Vec<&str>], depth: usize, split_depth: Option<usize>) -> Vec<usize> {
     let deepest = paths.iter().map(|path| path.len()).max().unwrap_or(0);
     let depths = (depth + 1..deepest.saturating_sub(1)).filter(|&below| Some(below) != split_depth);
@@ -257,7 +257,7 @@ mod tests {
     /// `split/class` of each path, `-` for none, and the kinds of the remarks.
     fn read(paths: &[&str]) -> (Vec<String>, Vec<String>) {
         let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-        let (meanings, remarks) = understand(&paths);
+        let (meanings, remarks) = interpret(&paths);
         let text = |meaning: Meaning| match meaning {
             Meaning::Image(split, class) => {
                 format!("{}/{}", split.map_or("-", Split::name), class.as_deref().unwrap_or("-"))
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_layouts_need_no_remark() {
+    fn common_layouts_give_no_remark() {
         for (paths, expected) in [
             (&["train/a/1.png", "Test/b/2.png"][..], &["train/a", "test/b"][..]),
             (&["train/1.png", "test/2.png"], &["train/-", "test/-"]),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn splits_are_found_at_any_depth_and_in_any_spelling() {
+    fn splits_are_found_at_any_depth_and_spelling() {
         for (paths, expected) in [
             (
                 &["cat/test/1.png", "cat/train/1.png", "dog/train/1.png"][..],
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_splits_that_are_not_used_are_told() {
+    fn unused_names_of_splits_give_a_remark() {
         // A train is a class among vehicles.
         let (found, remarks) = read(&["bus/1.png", "car/1.png", "train/1.png"]);
         assert_eq!(found, ["-/bus", "-/car", "-/train"]);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_are_left_out_where_images_lie_beside_them() {
+    fn masks_beside_images_are_left_out() {
         let (found, remarks) = read(&[
             "testing/1st_manual/1.gif",
             "testing/images/1.tif",
@@ -331,14 +331,14 @@ mod tests {
         let (found, remarks) = read(&["ill/a_mask.png", "ill/a_mask_1.png", "ill/a.png", "well/b_mask.png"]);
         assert_eq!(found, ["annotation", "annotation", "-/ill", "-/well"]);
         assert_eq!(remarks, ["annotations_left_out"]);
-        // Faces with masks are classes, but it is said.
+        // Faces with masks are classes, with a remark.
         let (found, remarks) = read(&["mask/a.png", "no_mask/b.png"]);
         assert_eq!(found, ["-/mask", "-/no_mask"]);
         assert_eq!(remarks, ["annotations_as_class"]);
     }
 
     #[test]
-    fn wrappers_and_parts_are_no_classes_and_depths_are_told() {
+    fn wrappers_and_parts_are_not_classes() {
         let (found, remarks) = read(&["set/deep/a/1.png", "set/deep/b/1.png"]);
         assert_eq!(
             (found, remarks),
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(remarks, ["containers", "classes_at_depth"]);
         let paths: Vec<String> = alphabets.iter().map(|path| (*path).to_owned()).collect();
         let expected = Remark::ClassesAtDepth { depth: 2, classes: 2, below: vec![3] };
-        assert!(understand(&paths).1.contains(&expected));
+        assert!(interpret(&paths).1.contains(&expected));
         let (found, remarks) = read(&["a/patient1/1.png", "b/patient2/1.png"]);
         assert_eq!(found, ["-/a", "-/b"]);
         assert_eq!(remarks, ["classes_at_depth"]);

@@ -1,4 +1,4 @@
-//! What is in a folder: images by their content, and everything else counted with a reason.
+//! Lists a folder: images by their content; other files are counted by extension.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,29 +12,29 @@ use super::budget::Budget;
 use super::remark::PassedOver;
 use super::{DataError, decode, words};
 
-/// Files and folders that one data set may have: links between folders can make any number of paths.
+/// Files and folders of a dataset at most: links between folders can make any number of paths.
 const ENTRIES_MAX: usize = 20_000_000;
 
-/// Lists of splits that are named.
+/// Names of split lists that are kept.
 const LISTS_MAX: usize = 100;
 
 /// The files below a folder.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Paths of the images below the root, parts joined by `/`, in order byte by byte.
+    /// Paths of the images below the root, with `/` as separator, in byte order.
     pub images: Vec<String>,
-    /// Name and reason of what cannot be read.
+    /// Name and reason of entries that cannot be read.
     pub skipped: Vec<(String, String)>,
-    /// Files that are no images.
+    /// Files that are not images.
     pub passed_over: Vec<PassedOver>,
-    /// Files that are no images and have a split's word in their name: lists of splits, most likely.
+    /// Files that are not images and have the name of a split in theirs: probably lists of splits.
     pub split_lists: Vec<String>,
 }
 
-/// Lists `root`. An entry that cannot be read is skipped; names that begin with a dot are not looked at.
+/// Lists `root`. An entry that cannot be read is skipped; names that begin with a dot are ignored.
 ///
 /// # Errors
-/// When the root itself cannot be read, or there are more entries than an index may have.
+/// If the root cannot be read, or there are more entries than an index may have.
 pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
     let visible = |entry: &walkdir::DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
     let (mut listing, mut others) = (Listing::default(), Others::default());
@@ -42,11 +42,11 @@ pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
     for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
         entries += 1;
         if entries > ENTRIES_MAX {
-            let expected = format!("at most {ENTRIES_MAX} (do links between its folders make them?)");
+            let expected = format!("at most {ENTRIES_MAX}; check for links between its folders");
             return Err(DataError::malformed(
                 root,
                 "the number of its entries",
-                format!("over {ENTRIES_MAX}"),
+                format!("more than {ENTRIES_MAX}"),
                 expected,
             ));
         }
@@ -100,11 +100,11 @@ enum Found {
     Unreadable(String),
 }
 
-/// What an entry that is no folder is. An image's usual ending is believed until the image is decoded, so that a
-/// large folder is listed without opening each of its files; all else is judged by its first bytes.
+/// Classifies an entry that is not a folder. The extension of an image is trusted until the image is decoded, so that a
+/// large folder is listed without opening every file. Other files are classified by their first bytes.
 fn look(path: &Path, root: &Path, is_file: bool) -> Found {
     if !is_file {
-        return Found::Unreadable("it is no regular file but a pipe, a socket or a device".to_owned());
+        return Found::Unreadable("it is a pipe, a socket or a device; expected a regular file".to_owned());
     }
     if !decode::is_image_name(path) {
         match prefix_of(path) {
@@ -129,16 +129,16 @@ fn prefix_of(path: &Path) -> io::Result<Vec<u8>> {
 
 fn reason_of(error: walkdir::Error, path: &Path) -> String {
     if error.loop_ancestor().is_some() {
-        return "it is a symbolic link to a folder that it lies in".to_owned();
+        return "it is a symbolic link to a folder that contains it".to_owned();
     }
     match error.io_error().map(io::Error::kind) {
-        Some(io::ErrorKind::NotFound) if path.is_symlink() => "it is a symbolic link to nothing".to_owned(),
-        Some(io::ErrorKind::NotFound) => "it vanished while the folder was listed".to_owned(),
+        Some(io::ErrorKind::NotFound) if path.is_symlink() => "it is a symbolic link to a missing file".to_owned(),
+        Some(io::ErrorKind::NotFound) => "it was removed while the folder was listed".to_owned(),
         _ => error.into_io_error().map_or_else(|| "it cannot be read".to_owned(), |error| error.to_string()),
     }
 }
 
-/// The path below `root`, with what is not UTF-8 escaped.
+/// The path below `root`, with bytes that are not UTF-8 escaped.
 fn shown(path: &Path, root: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     match relative.to_str() {
@@ -151,11 +151,11 @@ fn shown(path: &Path, root: &Path) -> String {
     }
 }
 
-/// Files that are no images, by ending and format.
+/// Files that are not images, by extension and format.
 #[derive(Default)]
 struct Others(BTreeMap<(String, Option<&'static str>), usize>);
 
-/// Endings that are told apart; a folder of cache files could have one for each file.
+/// Extensions that are counted separately; a folder of cache files could have one per file.
 const ENDINGS_MAX: usize = 1_000;
 
 impl Others {
@@ -177,7 +177,7 @@ impl Others {
     }
 }
 
-/// The ending with its dot, in lower case; both of a packed volume.
+/// The extension with its dot, in lower case; `.nii.gz` counts as one.
 fn ending_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     if name.ends_with(".nii.gz") {
@@ -186,7 +186,7 @@ fn ending_of(path: &Path) -> String {
     path.extension().map_or(String::new(), |ending| format!(".{}", ending.to_string_lossy().to_lowercase()))
 }
 
-/// Formats whose content does not tell them.
+/// Formats that are not recognised by content.
 fn format_by_ending(ending: &str) -> Option<&'static str> {
     Some(match ending {
         ".dcm" | ".dicom" | ".ima" => "DICOM",
@@ -206,8 +206,8 @@ fn hint_for(ending: &str, format: Option<&str>) -> Option<&'static str> {
         (_, Some("DICOM" | "NIfTI" | "MetaImage" | "NRRD" | "HEIC" | "HEIF" | "AVIF" | "JPEG 2000" | "JPEG XL")) => {
             "convert it to PNG"
         }
-        (".csv" | ".tsv", _) => "a manifest is read when it is named itself",
-        (".npz", _) => "it is read when it is named itself",
+        (".csv" | ".tsv", _) => "pass its path to read it as a manifest",
+        (".npz", _) => "pass its path to read it",
         (".zip" | ".tar" | ".gz" | ".7z" | ".rar", _) => "unpack it",
         _ => return None,
     })

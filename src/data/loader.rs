@@ -1,16 +1,15 @@
-//! Resized images, read when asked for and kept while there is room.
+//! Resized images, read on demand and cached up to a limit.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::{DataError, Dataset, Image, ImageDigest, Preprocessing};
 
-/// Gives the resized 8-bit pixels of a selection of images.
+/// Reads and caches the resized 8-bit pixels of selected images.
 ///
-/// Training visits every image once an epoch, and in that order any cache that throws out old
-/// entries throws out each one just before its next use. This one keeps what came first until it is
-/// full and reads the rest anew: the share kept is the share saved. What it returns does
-/// not depend on what is kept.
+/// Training visits every image once per epoch. With that order, a cache that evicts old entries evicts each one just
+/// before its next use. This cache evicts nothing: it keeps the first images until it is full and reads the others again,
+/// so the share of cached images is the share of saved reads. The result does not depend on what is cached.
 pub struct Loader<'a> {
     dataset: &'a Dataset,
     indices: Vec<usize>,
@@ -21,37 +20,37 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// A loader of the images `indices`, keeping at most `cache_bytes` of pixels; 0 keeps none.
+    /// A loader of the images `indices` that caches at most `cache_bytes` of pixels.
     pub fn new(dataset: &'a Dataset, indices: Vec<usize>, preprocessing: Preprocessing, cache_bytes: usize) -> Self {
         let kept = indices.iter().map(|_| OnceLock::new()).collect();
         Self { dataset, indices, preprocessing, kept, cache_bytes, cache_bytes_used: AtomicUsize::new(0) }
     }
 
-    /// How many images were selected.
+    /// Number of selected images.
     pub fn len(&self) -> usize {
         self.indices.len()
     }
 
-    /// Whether none was.
+    /// Whether no image is selected.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
 
-    /// The data set's index of the image at `position` of the selection.
+    /// Index in the dataset of the image at `position` of the selection.
     pub fn index(&self, position: usize) -> usize {
         self.indices[position]
     }
 
-    /// The recipe that images are resized by.
+    /// The preprocessing by which images are resized.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
 
-    /// The image at `position` of the selection in the network's size and channels, 8-bit. Any
-    /// number of threads may ask at once.
+    /// The image at `position` of the selection, 8-bit, with the network's size and channels. Any number of threads may
+    /// call this at once.
     ///
     /// # Panics
-    /// On a position that is not below [`Loader::len`].
+    /// If `position` is not below [`Loader::len`].
     pub fn pixels(&self, position: usize) -> Result<Arc<Image>, DataError> {
         if let Some(image) = self.kept[position].get() {
             return Ok(Arc::clone(image));
@@ -59,10 +58,10 @@ impl<'a> Loader<'a> {
         Ok(self.keep(position, &self.dataset.load(self.indices[position])?))
     }
 
-    /// As [`Loader::pixels`] with the digest of the image as it was decoded, which is always read anew.
+    /// [`Loader::pixels`] with the digest of the decoded image. It always reads the image again.
     ///
     /// # Panics
-    /// On a position that is not below [`Loader::len`].
+    /// If `position` is not below [`Loader::len`].
     pub fn pixels_and_digest(&self, position: usize) -> Result<(Arc<Image>, ImageDigest), DataError> {
         let decoded = self.dataset.load(self.indices[position])?;
         Ok((self.keep(position, &decoded), ImageDigest::of(&decoded)))
@@ -71,13 +70,13 @@ impl<'a> Loader<'a> {
     fn keep(&self, position: usize, decoded: &Image) -> Arc<Image> {
         let image = Arc::new(self.preprocessing.to_pixels(decoded));
         if self.reserve(image.pixels.len()) && self.kept[position].set(Arc::clone(&image)).is_err() {
-            // Another thread kept the same image first.
+            // Another thread cached the same image first.
             self.cache_bytes_used.fetch_sub(image.pixels.len(), Ordering::Relaxed);
         }
         image
     }
 
-    /// Bytes of pixels kept now.
+    /// Bytes of cached pixels.
     pub fn cache_bytes_used(&self) -> usize {
         self.cache_bytes_used.load(Ordering::Relaxed)
     }
@@ -94,7 +93,7 @@ mod tests {
     use rayon::prelude::*;
 
     #[test]
-    fn the_cache_is_bounded_and_changes_nothing() {
+    fn the_cache_is_bounded_and_does_not_change_pixels() {
         let dataset = crate::data::open_named("phantoms:24:40", 2).unwrap();
         let recipe = Preprocessing::unit(1, 16, 16);
         let plain = Loader::new(&dataset, dataset.indices(None), recipe.clone(), 0);
@@ -106,6 +105,9 @@ mod tests {
         }
         assert_eq!(plain.cache_bytes_used(), 0);
         let first = cached.kept.iter().position(|slot| slot.get().is_some()).unwrap();
-        assert!(Arc::ptr_eq(&cached.pixels(first).unwrap(), &cached.pixels(first).unwrap()), "kept, not read again");
+        assert!(
+            Arc::ptr_eq(&cached.pixels(first).unwrap(), &cached.pixels(first).unwrap()),
+            "a cached image was read again"
+        );
     }
 }

@@ -1,14 +1,14 @@
-//! A CSV manifest: one image a line, with a header line.
+//! A CSV manifest: a header line, then one image per line.
 //!
 //! | column  | meaning                                                       | also known as                     |
 //! | `path`  | the image file, relative to the manifest's folder             | file, filename, image, …          |
-//! | `label` | name of its class; empty, `NaN`, `NA`, `None`, `null` for none | class, target, diagnosis, …       |
+//! | `label` | name of the class; empty, `NaN`, `NA`, `None`, `null` for none | class, target, diagnosis, …       |
 //! | `split` | train, val or test (training, validation, …); empty for none  | set, subset, fold (if not numbers) |
-//! | `group` | patient or the like; empty for none                           | patient_id, subject, case, …      |
+//! | `group` | patient or similar; empty for none                            | patient_id, subject, case, …      |
 //!
-//! `path` must be there, the others may be left out; further columns are named in a remark. Fields are separated by
-//! commas, semicolons or tabs, quoted by `"`, in UTF-8. A line that is wrong is skipped with its reason. Images are in
-//! order of their lines; `labels` says how values become classes.
+//! `path` is required, the others are optional; a remark names further columns. Fields are separated by commas, semicolons,
+//! tabs or `|`, quoted by `"`, in UTF-8. An invalid line is skipped with its reason. Images are in order of their lines.
+//! `labels` makes classes of the values.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -23,9 +23,9 @@ use super::source::ImageFiles;
 use super::{DataError, Dataset, Record, Split, words};
 use crate::files::open_regular;
 
-/// Bytes of a manifest: five million lines of 100 bytes.
+/// Bytes of a manifest at most: five million lines of 100 bytes.
 const FILE_BYTES_MAX: u64 = 1 << 29;
-/// Bytes of a header.
+/// Bytes of a header at most.
 const HEADER_BYTES_MAX: u64 = 1 << 16;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -70,7 +70,7 @@ fn dialect(path: &Path, file: &mut File) -> Result<(u8, Columns), DataError> {
         }
         first.get_or_insert(header);
     }
-    let reason = format!("no column path among {:?}; expected path, label, split, group", first.unwrap_or_default());
+    let reason = format!("no column path; found {:?}; expected path, label, split, group", first.unwrap_or_default());
     Err(DataError::Line { path: path.display().to_string(), line: 1, reason })
 }
 
@@ -87,7 +87,7 @@ fn reader<R: Read>(from: R, delimiter: u8) -> csv::Reader<R> {
     csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(from)
 }
 
-/// Hands every line below the header to `take`, with its number, counted from 1.
+/// Calls `take` with every line below the header and its number; the header is line 1.
 fn each_line(
     path: &Path,
     file: &mut File,
@@ -111,7 +111,7 @@ fn each_line(
     }
 }
 
-/// Whether the values of the column `fold` name splits rather than count folds.
+/// Whether the values of the column `fold` are names of splits, not numbers of folds.
 fn folds_are_splits(path: &Path, file: &mut File, delimiter: u8, columns: &Columns) -> Result<bool, DataError> {
     let mut are_splits = true;
     each_line(path, file, delimiter, |_, record| {
@@ -127,7 +127,7 @@ fn split_of(value: &str) -> Option<Split> {
     words::split_in(value.trim()).filter(|(_, rest)| rest.is_empty()).map(|(split, _)| split)
 }
 
-/// A data set that grows line by line.
+/// The index of a dataset, read line by line.
 struct Index<'a> {
     path: &'a Path,
     folder: &'a Path,
@@ -147,7 +147,7 @@ impl<'a> Index<'a> {
     }
 
     fn line(&mut self, line: u64, record: &ByteRecord) -> Result<(), DataError> {
-        // A name, a path of a folder and a name, and the group.
+        // The name, the path of the file, and the group.
         let text = record.as_slice().len() as u64 * 2 + self.folder.as_os_str().len() as u64;
         self.budget.take(1, text)?;
         match self.entry(record) {
@@ -164,17 +164,17 @@ impl<'a> Index<'a> {
         Ok(())
     }
 
-    /// The image of a line and the value of its label, or what is wrong with it.
+    /// The record, file and label value of a line, or why the line is invalid.
     fn entry<'r>(&self, record: &'r ByteRecord) -> Result<(Record, PathBuf, Option<&'r str>), String> {
         let columns = self.columns;
         let extra =
             (columns.count()..record.len()).any(|column| record.get(column).is_some_and(|field| !field.is_empty()));
         if record.len() < columns.count() || extra {
-            return Err(format!("it has {} fields, the header has {}", record.len(), columns.count()));
+            return Err(format!("it has {} fields; the header has {}", record.len(), columns.count()));
         }
         let field = |column: Option<usize>| {
             let Some(bytes) = column.and_then(|column| record.get(column)) else { return Ok("") };
-            std::str::from_utf8(bytes).map(str::trim).map_err(|_| format!("it is not UTF-8: {}", bytes.escape_ascii()))
+            std::str::from_utf8(bytes).map(str::trim).map_err(|_| format!("{} is not UTF-8", bytes.escape_ascii()))
         };
         let name = field(Some(columns.path))?;
         if name.is_empty() {
@@ -182,16 +182,18 @@ impl<'a> Index<'a> {
         }
         let mut file = self.folder.join(name);
         if !file.is_file() {
-            // Manifests written on Windows.
+            // A manifest may have been written on Windows.
             let slashed = self.folder.join(name.replace('\\', "/"));
             if !slashed.is_file() {
-                return Err(format!("there is no file {}", file.display()));
+                return Err(format!("no such file: {}", file.display()));
             }
             file = slashed;
         }
         let split = field(columns.split)?;
         let split = match split_of(split) {
-            None if !words::is_missing(split) => return Err(format!("split {split:?} is none of train, val, test")),
+            None if !words::is_missing(split) => {
+                return Err(format!("unknown split {split:?}; expected train, val or test"));
+            }
             split => split,
         };
         let group = Some(field(columns.group)?).filter(|group| !words::is_missing(group)).map(str::to_owned);
@@ -206,7 +208,7 @@ impl<'a> Index<'a> {
             return Err(DataError::all_skipped(path, &self.skipped));
         }
         if self.records.is_empty() {
-            return Err(DataError::Empty { path, expected: "a line for each image below the header" });
+            return Err(DataError::Empty { path, expected: "one line per image below the header" });
         }
         let mut dataset = Dataset::new(path, self.records, ImageFiles(self.files));
         (dataset.skipped, dataset.remarks) = (self.skipped, self.columns.remarks());

@@ -1,4 +1,4 @@
-//! Images in: where they lie, what they are, and how they become network input.
+//! Datasets: opening them, decoding their images, and preparing network input.
 
 mod budget;
 mod cifar;

@@ -3,9 +3,9 @@
 //! | array           | type and shape                                             |
 //! | `PART_images`   | u8, `[N, H, W]` or `[N, H, W, 3]`, `N` above 0             |
 //! | `PART_labels`   | `[N]` or `[N, 1]`: whole numbers from 0 (NaN for none) or strings |
-//! | `PART_groups`   | optional: any integer or string, `[N]` or `[N, 1]`         |
+//! | `PART_groups`   | optional: integers or strings, `[N]` or `[N, 1]`           |
 //!
-//! PART is train, val or test; a part may be missing, but not all of them.
+//! PART is train, val or test; at least one of them must exist.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -20,11 +20,11 @@ use super::rows::{self, Order, Rows};
 use super::{DataError, Dataset, Record, Split, listing, words};
 use crate::files::open_regular;
 
-/// Values of labels; a class a person could name is far below it.
+/// Largest label. Labels above it are measurements, not classes.
 const LABEL_MAX: i64 = 65_535;
-/// Bytes of the header of an array; NumPy's own take some 128.
+/// Bytes of the header of an array at most; NumPy writes about 128.
 const HEADER_BYTES_MAX: u64 = 1 << 16;
-/// Bytes of a row's number and its brackets in a name.
+/// Bytes of a row number and its brackets in a name.
 const NUMBER_LEN: u64 = 12;
 
 type Archive = ZipArchive<BufReader<File>>;
@@ -90,7 +90,7 @@ fn missing(path: &Path, array: &str, present: &[String]) -> DataError {
     DataError::MissingArray { path: path.display().to_string(), missing: array.to_owned(), found }
 }
 
-/// The images of one array. A stored array is read where it lies, a compressed one is unpacked.
+/// The images of one array. A stored array is read in place, a compressed one is unpacked.
 fn image_rows(archive: &mut Archive, path: &Path, array: &str) -> Result<Rows, DataError> {
     let mut member = archive.by_name(&format!("{array}.npy")).map_err(|error| unreadable(path, array, error))?;
     let (stored, member_bytes) = (member.compression() == CompressionMethod::Stored, member.size());
@@ -102,7 +102,7 @@ fn image_rows(archive: &mut Archive, path: &Path, array: &str) -> Result<Rows, D
     let stride = height as u64 * width as u64 * channels as u64;
     let pixel_bytes = stride.saturating_mul(count as u64);
     if pixel_bytes.saturating_add(header_bytes) != member_bytes {
-        let expected = format!("{pixel_bytes} bytes, as its shape {:?} says", header.shape());
+        let expected = format!("{pixel_bytes} bytes for its shape {:?}", header.shape());
         return Err(DataError::malformed(
             path,
             array,
@@ -142,7 +142,7 @@ fn image_shape(header: &NpyHeader, path: &Path, array: &str) -> Result<(usize, u
     }
 }
 
-/// The labels of a part as they would be written in a manifest.
+/// The labels of a split, as they would be written in a manifest.
 fn labels(
     archive: &mut Archive,
     path: &Path,
@@ -171,7 +171,7 @@ fn labels(
         };
         return values.into_iter().enumerate().map(allowed).collect();
     }
-    strings(&bytes).map_err(|_| DataError::malformed(path, array, "of another type", "numbers or strings"))
+    strings(&bytes).map_err(|_| DataError::malformed(path, array, "another type", "numbers or strings"))
 }
 
 fn groups(
@@ -192,7 +192,7 @@ fn strings(bytes: &[u8]) -> std::io::Result<Vec<String>> {
     NpyFile::new(bytes).and_then(|file| file.into_vec::<String>())
 }
 
-/// The bytes of an array that has one value an image.
+/// The bytes of an array with one value per image.
 fn column(
     archive: &mut Archive,
     path: &Path,
@@ -211,13 +211,13 @@ fn column(
         _ => Err(DataError::malformed(
             path,
             array,
-            format!("of shape {:?}", header.shape()),
-            format!("[{count}] or [{count}, 1], one value an image"),
+            format!("shape {:?}", header.shape()),
+            format!("[{count}] or [{count}, 1], one value per image"),
         )),
     }
 }
 
-/// Reads the header of an array, the length of which is checked before memory is allocated for it.
+/// Reads the header of an array. Its length is checked before memory is allocated.
 fn npy_header(reader: &mut impl Read) -> std::io::Result<NpyHeader> {
     let mut start = vec![0; 10];
     reader.read_exact(&mut start)?;
@@ -230,20 +230,20 @@ fn npy_header(reader: &mut impl Read) -> std::io::Result<NpyHeader> {
         }
     };
     if len > HEADER_BYTES_MAX {
-        let message = format!("its header takes {len} bytes, the limit is {HEADER_BYTES_MAX}");
+        let message = format!("its header has {len} bytes; at most {HEADER_BYTES_MAX} are allowed");
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
     }
     NpyHeader::from_reader(std::io::Cursor::new(start).chain(reader))
 }
 
-/// The values of an array of floats; `None` for another type.
+/// The values of a float array; `None` for other types.
 fn floats(bytes: &[u8]) -> Option<Vec<f64>> {
     let double = NpyFile::new(bytes).and_then(|file| file.into_vec::<f64>());
     let single = || NpyFile::new(bytes).and_then(|file| file.into_vec::<f32>());
     double.or_else(|_| single().map(|values| values.into_iter().map(f64::from).collect())).ok()
 }
 
-/// The values of an array of integers of any width or of truth values; `None` for another type.
+/// The values of an integer or bool array; `None` for other types.
 fn integers(bytes: &[u8]) -> Option<Vec<i64>> {
     if let Ok(values) = NpyFile::new(bytes).and_then(|file| file.into_vec::<bool>()) {
         return Some(values.into_iter().map(i64::from).collect());
@@ -263,7 +263,7 @@ fn unreadable(path: &Path, array: &str, error: impl ToString) -> DataError {
     DataError::malformed(path, array, error, "a readable .npy array")
 }
 
-/// Counts the bytes that pass, to know where the pixels begin.
+/// Counts the bytes that are read, to find where the pixels begin.
 struct Counted<R> {
     inner: R,
     bytes: u64,

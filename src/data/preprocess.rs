@@ -1,28 +1,27 @@
-//! From raw pixels to network input, one recipe for training, evaluation, export and device.
+//! Preprocessing from pixels to network input, the same for training, evaluation, export and device.
 //!
-//! The recipe works on 8-bit values until the last step, and these are made by the device's own code
-//! ([`macula_edge::image`]): a cache of bytes, a device that sends bytes and a device that sees by itself give the
-//! network the same input.
+//! All steps but the last work on 8-bit values and are the device's own code ([`macula_edge::image`]). Cached bytes, bytes
+//! sent to a device and bytes of a device's camera therefore give the network the same input.
 
 use macula_edge::image::{self as device, Crop, ImageError, RawImage, Recipe, Shape};
 use rayon::prelude::*;
 
 use super::{DataError, Dataset, Image, ValueRange, evenly_spread};
 
-/// Images that mean and standard deviation are measured on. At 32×32 they are two million values,
-/// whose sampling error is far below the difference between data sets.
+/// Images on which mean and standard deviation are measured. At 32×32 they are two million values, whose sampling error
+/// is far below the differences between datasets.
 const STATISTICS_IMAGES_MAX: usize = 2_000;
 
-/// How an image is brought to the network's size.
+/// How an image is resized to the network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResizeFilter {
-    /// Linear interpolation whose support widens when shrinking, as in Pillow's `BILINEAR`.
+    /// Linear interpolation whose support widens when shrinking, as Pillow's `BILINEAR`.
     Triangle,
 }
 
-/// The recipe: to `channels` (grey by BT.601 luma, colour by repeating grey), to
-/// `width` × `height` (stretched), then `(value / 255 - mean) / std` for each channel.
+/// Convert to `channels` (to grey by BT.601 luma, to colour by repeating grey), stretch to `width` × `height`, then
+/// `(value / 255 - mean) / std` per channel.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Preprocessing {
     /// 1 or 3.
@@ -31,20 +30,20 @@ pub struct Preprocessing {
     pub height: usize,
     /// Columns of the network's input.
     pub width: usize,
-    /// How sizes are matched.
+    /// The resize filter.
     pub filter: ResizeFilter,
-    /// One a channel, in units of full scale (0 to 1).
+    /// One per channel, in units of full scale (0 to 1).
     pub mean: Vec<f32>,
-    /// One a channel, in units of full scale, greater than 0.
+    /// One per channel, in units of full scale, greater than 0.
     pub std: Vec<f32>,
-    /// The raw values that are black and white in the images it was made for; none where the natural range of the
-    /// samples is meant. It applies when an image file is decoded: pixels that arrive as bytes have it behind them.
+    /// The raw values that become black and white when an image file is decoded; none for the natural range of the samples.
+    /// It does not apply to images that arrive as 8-bit pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<ValueRange>,
 }
 
 impl Preprocessing {
-    /// A recipe with mean 0 and standard deviation 1: input is `value / 255`.
+    /// Preprocessing with mean 0 and standard deviation 1: the input is `value / 255`.
     ///
     /// * `channels`: 1 or 3
     /// * `height`, `width`: at least 1
@@ -53,11 +52,13 @@ impl Preprocessing {
         Self { channels, height, width, filter: ResizeFilter::Triangle, mean, std, range: None }
     }
 
-    /// A recipe whose mean and standard deviation are those of the images `indices` of `dataset`
-    /// after resizing, measured on at most 2,000 of them spread evenly.
+    /// Preprocessing with mean and standard deviation of the images `indices` of `dataset` after resizing, measured on at
+    /// most 2,000 of them, spread evenly, and with the range by which the dataset is read.
     ///
-    /// The range is the one that the data set is read with. The sums are integers, so the result does not depend on the number of threads. An image
-    /// that cannot be read is an error; no image at all and an impossible size are as well.
+    /// The sums are integers, so the result does not depend on the number of threads.
+    ///
+    /// # Errors
+    /// If `indices` is empty, an image cannot be read, or the size is not allowed.
     pub fn for_corpus(
         dataset: &Dataset,
         indices: &[usize],
@@ -80,7 +81,7 @@ impl Preprocessing {
             let mean = sum as f64 / values;
             let variance = (squares as f64 / values - mean * mean).max(0.0);
             recipe.mean[channel] = (mean / 255.0) as f32;
-            // A blank corpus has deviation 0; one grey level is the least that pixels can differ by.
+            // Blank images have deviation 0. One grey level is the smallest difference between pixels.
             recipe.std[channel] = (variance.sqrt().max(1.0) / 255.0) as f32;
         }
         Ok(recipe)
@@ -96,12 +97,11 @@ impl Preprocessing {
         self.normalise(&self.to_pixels(image).pixels)
     }
 
-    /// The image in the network's size and channels, still 8-bit. An image that has them already
-    /// is passed through untouched.
+    /// The image with the network's size and channels, still 8-bit. An image that has them already is returned unchanged.
     ///
     /// # Panics
-    /// When the recipe or the image has a side of 0 or above [`macula_edge::image::SIDE_MAX`], or another number of
-    /// channels than 1 or 3: whatever reads recipes and images refuses those.
+    /// If a side is 0 or above [`macula_edge::image::SIDE_MAX`], or the channels are not 1 or 3, of `self` or the image.
+    /// All readers refuse such values.
     pub fn to_pixels(&self, image: &Image) -> Image {
         let Self { channels, height, width, filter: ResizeFilter::Triangle, .. } = *self;
         if (image.width, image.height, image.channels) == (width, height, channels) {
@@ -116,10 +116,10 @@ impl Preprocessing {
         Image { width, height, channels, pixels }
     }
 
-    /// The size of the network's input.
+    /// The shape of the network's input.
     ///
     /// # Errors
-    /// When no image has this size.
+    /// If a side or the number of channels is not allowed.
     pub fn shape(&self) -> Result<Shape, ImageError> {
         Shape::new(self.width, self.height, self.channels)
     }
@@ -140,10 +140,10 @@ impl Preprocessing {
     }
 }
 
-/// What each of the 256 values of each channel becomes.
+/// Table of the normalised values of each channel.
 #[derive(Clone, Debug)]
 pub struct Normaliser {
-    /// One a channel.
+    /// One table per channel.
     tables: Vec<[f32; 256]>,
 }
 
@@ -191,7 +191,7 @@ mod tests {
     use image::{ImageBuffer, Luma, Rgb};
 
     #[test]
-    fn equal_size_is_untouched_and_normalised_by_the_formula() {
+    fn an_image_of_the_right_size_is_only_normalised() {
         let image = Image { width: 2, height: 2, channels: 3, pixels: (0..12).map(|i| i * 20).collect() };
         let recipe =
             Preprocessing { mean: vec![0.1, 0.2, 0.3], std: vec![0.5, 0.25, 2.0], ..Preprocessing::unit(3, 2, 2) };
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn halving_averages_with_a_widened_triangle() {
-        // Worked by hand: the weights of the first output are 3/7, 3/7, 1/7, 0, of the second the mirror image.
+        // By hand: the weights of the first output are 3/7, 3/7, 1/7, 0; those of the second are mirrored.
         let image = Image { width: 4, height: 4, channels: 1, pixels: (0..16).map(|i| i * 15).collect() };
         let half = Preprocessing::unit(1, 2, 2).to_pixels(&image);
         assert_eq!(half.pixels, [54, 77, 148, 171]);
@@ -225,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_those_of_another_resize_within_one_grey_level() {
+    fn resized_pixels_agree_with_the_image_crate_within_one_grey_level() {
         let (mut values, mut differing) = (0, 0);
         for source in ["phantoms:28:8", "phantoms:97:8", "phantoms:224:8"] {
             let dataset = crate::data::open_named(source, 3).unwrap();
             for (index, (width, height)) in [(28, 28), (32, 32), (64, 40), (9, 120)].repeat(2).into_iter().enumerate() {
                 let mut image = dataset.load(index).unwrap();
                 if index % 2 == 1 {
-                    // Colour whose channels differ: the image, its negative, its mirror image.
+                    // Three different channels: the image, its negative, its mirror image.
                     let mirrored = image.pixels.iter().rev();
                     let triples = image.pixels.iter().zip(mirrored).flat_map(|(&a, &b)| [a, 255 - a, b]);
                     image = Image { pixels: triples.collect(), channels: 3, ..image };
@@ -246,12 +246,12 @@ mod tests {
                 }
             }
         }
-        // Where the exact value lies within a sixteenth of the middle between two levels.
+        // They may differ if the exact value is within a sixteenth of a level of the midpoint between two levels.
         assert!(differing * 20 < values, "{differing} of {values} differ");
     }
 
     #[test]
-    fn statistics_are_those_of_the_images() {
+    fn normalised_images_have_mean_0_and_deviation_1() {
         let dataset = crate::data::open_named("phantoms:16:60", 5).unwrap();
         let indices = dataset.indices(None);
         let recipe = Preprocessing::for_corpus(&dataset, &indices, 1, 16, 16).unwrap();

@@ -1,74 +1,74 @@
-//! What a reader of a data set must know besides its images: how it was understood, and what was not used.
+//! Remarks on a dataset: how it was interpreted, and what was not used.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Names that a message lists before it counts the rest.
+/// Names that a message lists; the others are counted.
 const NAMES_SHOWN: usize = 5;
 
-/// One remark about a data set. It never changes what is read; each is an object with the field `kind` in JSON.
+/// A remark on a dataset. It does not change what is read. In JSON it is an object with the field `kind`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Remark {
-    /// Files that are no images this program reads.
+    /// Files that were ignored because they are not images of a known format.
     PassedOver {
-        /// Counted by ending, most frequent first.
+        /// Counted by extension, most frequent first.
         files: Vec<PassedOver>,
     },
-    /// Masks, annotations and the like beside the images; they are left out.
+    /// Masks and annotations beside the images, which were left out.
     AnnotationsLeftOut {
-        /// The folders or the endings of their names, such as `1st_manual` or `_mask`.
+        /// Their folders, or the ends of their names, such as `1st_manual` or `_mask`.
         names: Vec<String>,
-        /// How many files.
+        /// Number of files.
         files: usize,
     },
-    /// A folder that may hold masks or annotations was taken for a class.
+    /// Folders that may hold masks or annotations, and were read as classes.
     AnnotationsAsClass {
         /// The classes.
         names: Vec<String>,
     },
-    /// One folder holds everything.
+    /// One folder that holds everything and is not a class.
     Wrapper {
         /// Its path below the root.
         folder: String,
     },
-    /// Folders that are parts of one set, such as `images_1`, were taken neither for classes nor for splits.
+    /// Folders that are parts of one dataset, such as `images_1`, and neither classes nor splits.
     Containers {
         /// Their names.
         names: Vec<String>,
     },
-    /// Which folders were taken for the classes, where others could be.
+    /// The depth of the class folders, if there are other candidates.
     ClassesAtDepth {
         /// Counted from 1, directly below the root.
         depth: usize,
-        /// How many classes.
+        /// Number of classes.
         classes: usize,
-        /// Folders at the depths below, from `depth + 1` on, which were not used.
+        /// Number of unused folders at each depth from `depth + 1`.
         below: Vec<usize>,
     },
-    /// Where the splits were found, if not in the names of the folders directly below the root.
+    /// Where the splits were found, if not in the folders directly below the root.
     SplitsFrom {
-        /// Folders at a depth, or the names of the files.
+        /// Folders at a depth, or file names.
         place: String,
-        /// The names that were understood.
+        /// The names that were recognised.
         names: Vec<String>,
     },
-    /// Names with words for splits that were not used.
+    /// Names that contain a split name and were not used for splits.
     SplitWordsUnused {
         /// The first of them.
         names: Vec<String>,
-        /// How many.
+        /// Number of names.
         count: usize,
     },
     /// Labels such as `NaN` that mean no label.
     MissingLabels {
-        /// The values that were found.
+        /// The values.
         values: Vec<String>,
-        /// Images.
+        /// Number of images.
         images: usize,
     },
-    /// Labels that are spelled differently and are one number.
+    /// Labels with different spellings of one number.
     EqualLabels {
         /// The class.
         class: String,
@@ -80,7 +80,7 @@ pub enum Remark {
         /// Their names.
         names: Vec<String>,
     },
-    /// Columns of a manifest that were understood by another name than path, label, split or group.
+    /// Columns of a manifest that were recognised by other titles than path, label, split and group.
     ColumnsUsed {
         /// `column as meaning`.
         columns: Vec<String>,
@@ -90,57 +90,57 @@ pub enum Remark {
         /// Their titles.
         columns: Vec<String>,
     },
-    /// Samples of more than 8 bits leave their highest bits at 0, so that the images are dark.
+    /// Samples of more than 8 bits whose highest bits are all 0, so that the images are dark.
     LowValues {
-        /// Images with such samples.
+        /// Number of images with such samples.
         images: usize,
-        /// The largest value in all of them.
+        /// The largest value in them.
         largest: u32,
-        /// The largest value that such a sample can have.
+        /// The largest possible value of such a sample.
         full: u32,
-        /// Bits that `largest` takes.
+        /// Bits of `largest`.
         bits_used: u32,
     },
-    /// A range of raw values was stated, and no image has samples that it applies to.
+    /// A stated range of raw values that applies to no image.
     RangeUnused {
         /// The range.
         range: String,
     },
     /// Files of several pages or frames, of which the first full one is used.
     FirstFrameUsed {
-        /// How many.
+        /// Number of files.
         images: usize,
     },
-    /// Images that were turned upright, as their EXIF orientation says.
+    /// Images that were rotated or mirrored by their EXIF orientation.
     Turned {
-        /// How many.
+        /// Number of images.
         images: usize,
     },
-    /// All images that were looked at are grey although they are stored in colour.
+    /// All sampled images are grey but stored in colour.
     GreyInColour {
-        /// How many were looked at.
+        /// Number of sampled images.
         images: usize,
     },
 }
 
-/// Files of one ending that are no images this program reads.
+/// Ignored files of one extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PassedOver {
-    /// With its dot, in lower case; empty for files without ending.
+    /// With its dot, in lower case; empty for files without extension.
     pub ending: String,
-    /// How many files.
+    /// Number of files.
     pub count: usize,
-    /// Their format, where it is known.
+    /// Their format, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<&'static str>,
-    /// What to do about it, where there is something.
+    /// What the user can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<&'static str>,
 }
 
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ending = if self.ending.is_empty() { "without ending" } else { &self.ending };
+        let ending = if self.ending.is_empty() { "without extension" } else { &self.ending };
         write!(f, "{} {ending}", self.count)?;
         match (self.format, self.hint) {
             (Some(format), Some(hint)) => write!(f, " ({format}: {hint})"),
@@ -150,7 +150,7 @@ impl fmt::Display for PassedOver {
     }
 }
 
-/// The first names with commas between them, and how many more there are.
+/// The first names, separated by commas, and the number of further ones.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES_SHOWN).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMES_SHOWN) {
@@ -169,35 +169,39 @@ impl fmt::Display for Remark {
         match self {
             Self::PassedOver { files } => {
                 let files: Vec<String> = files.iter().map(PassedOver::to_string).collect();
-                write!(f, "passed over: {}", files.join(", "))
+                write!(f, "ignored files: {}", files.join(", "))
             }
             Self::AnnotationsLeftOut { names, files } => {
                 let files = counted(*files, "file");
-                write!(f, "masks or annotations are left out: {files} in or named {}", listed(names))
+                write!(
+                    f,
+                    "left out {files} as masks or annotations, in folders or with names ending in {}",
+                    listed(names)
+                )
             }
             Self::AnnotationsAsClass { names } => {
-                write!(f, "taken for classes, though they may be masks or annotations: {}", listed(names))
+                write!(f, "read as classes, but may be masks or annotations: {}", listed(names))
             }
             Self::Wrapper { folder } => {
-                write!(f, "everything is in the folder '{folder}', which is taken for no class")
+                write!(f, "everything is in the folder '{folder}', which is not a class")
             }
             Self::Containers { names } => {
-                write!(f, "folders taken for parts of one set, not for classes: {}", listed(names))
+                write!(f, "folders read as parts of one dataset, not as classes: {}", listed(names))
             }
             Self::ClassesAtDepth { depth, classes, below } => {
-                write!(f, "classes are the folders at depth {depth}: {classes}")?;
+                write!(f, "the {classes} classes are the folders at depth {depth}")?;
                 let below = (depth + 1..).zip(below).map(|(depth, count)| format!("{count} at depth {depth}"));
                 let below: Vec<String> = below.collect();
-                if below.is_empty() { Ok(()) } else { write!(f, "; folders below are not used: {}", below.join(", ")) }
+                if below.is_empty() { Ok(()) } else { write!(f, "; deeper folders are not used: {}", below.join(", ")) }
             }
             Self::SplitsFrom { place, names } => write!(f, "splits are taken from {place}: {}", listed(names)),
             Self::SplitWordsUnused { names, count } => {
-                let names_of = if *count == 1 { "name has a word" } else { "names have words" };
-                write!(f, "{count} {names_of} for splits that were not used: {}", listed(names))
+                let contain = if *count == 1 { "name contains" } else { "names contain" };
+                write!(f, "{count} {contain} the name of a split, which is not used: {}", listed(names))
             }
             Self::MissingLabels { values, images } => {
                 let (images, values) = (counted(*images, "image"), listed(values));
-                write!(f, "{images} without a label: {values} is read as no label")
+                write!(f, "{images} without a label: {values} means no label")
             }
             Self::EqualLabels { class, spellings } => write!(f, "labels {} are one class, {class}", listed(spellings)),
             Self::SimilarClasses { names } => {
@@ -207,21 +211,18 @@ impl fmt::Display for Remark {
             Self::ColumnsUnused { columns } => write!(f, "columns not used: {}", listed(columns)),
             Self::LowValues { images, largest, full, bits_used } => {
                 let images = counted(*images, "image");
-                write!(f, "{images} with a largest value of {largest} of {full}: {bits_used} bits used; ")?;
-                write!(f, "pass --range 0,{} to make that white", (1u64 << bits_used) - 1)
+                write!(f, "{images} with values up to {largest} of {full} ({bits_used} bits): they are dark; ")?;
+                write!(f, "pass --range 0,{}", (1u64 << bits_used) - 1)
             }
             Self::RangeUnused { range } => {
-                write!(
-                    f,
-                    "--range {range} changes nothing: all images have 8 bits a sample, which are read as they are"
-                )
+                write!(f, "--range {range} has no effect: all images have 8 bits per sample")
             }
             Self::FirstFrameUsed { images } => {
-                write!(f, "{} with several pages or frames: the first is used", counted(*images, "file"))
+                write!(f, "{} with several pages or frames: only the first is read", counted(*images, "file"))
             }
             Self::Turned { images } => {
                 let images = counted(*images, "image");
-                write!(f, "{images} turned upright as the EXIF orientation says")
+                write!(f, "{images} rotated upright by EXIF orientation")
             }
             Self::GreyInColour { images } => {
                 let all = if *images == 1 {
@@ -229,7 +230,7 @@ impl fmt::Display for Remark {
                 } else {
                     format!("all {images} sampled images are")
                 };
-                write!(f, "{all} grey in RGB files: --channels 1 is enough")
+                write!(f, "{all} grey but stored as RGB; --channels 1 is enough")
             }
         }
     }
@@ -240,11 +241,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remark_is_a_sentence_and_an_object() {
+    fn a_remark_has_text_and_json() {
         let dicom = PassedOver { ending: ".dcm".into(), count: 12, format: Some("DICOM"), hint: None };
         let bare = PassedOver { ending: String::new(), count: 1, format: None, hint: None };
         let remark = Remark::PassedOver { files: vec![dicom, bare] };
-        assert_eq!(remark.to_string(), "passed over: 12 .dcm (DICOM), 1 without ending");
+        assert_eq!(remark.to_string(), "ignored files: 12 .dcm (DICOM), 1 without extension");
         let json = serde_json::to_value(&remark).unwrap();
         assert_eq!((&json["kind"], &json["files"][0]["count"]), (&"passed_over".into(), &12.into()));
         let names: Vec<String> = (0..7).map(|index| index.to_string()).collect();

@@ -1,8 +1,8 @@
-//! Images that lie one after another in one file, read row by row.
+//! Arrays of images in files, read one image at a time.
 //!
-//! MedMNIST arrays, CIFAR batches and IDX files all come down to this: an offset, a stride, a shape.
-//! A compressed array is unpacked once into a temporary file without a name, which the operating
-//! system removes when the program ends, however it ends. Memory holds neither.
+//! MedMNIST arrays, CIFAR batches and IDX files are all an offset, a stride and a shape. A compressed array is unpacked
+//! once into an unnamed temporary file, which the operating system removes when the process ends. Neither is held in
+//! memory.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,10 +12,10 @@ use super::decode::DecodeOptions;
 use super::source::{PixelSource, SourceImage};
 use super::{DataError, Image};
 
-/// Bytes that one compressed array may unpack to. The largest MedMNIST part at 224×224 takes 13.5 GB.
+/// Bytes of an unpacked array at most. The largest MedMNIST split at 224×224 takes 13.5 GB.
 pub(super) const UNPACKED_BYTES_MAX: u64 = 16 << 30;
 
-/// How the values of an RGB row are ordered.
+/// Order of the values of an RGB image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// `[height, width, channels]`.
@@ -26,12 +26,12 @@ pub(super) enum Order {
 
 /// `count` images of one shape in one file.
 pub(super) struct Rows {
-    /// What an error names: the file the user knows, even where a temporary one is read.
+    /// The file that errors name, also if a temporary one is read.
     pub path: PathBuf,
     pub file: File,
-    /// Byte where the pixels of row 0 begin.
+    /// Offset of the pixels of row 0 in bytes.
     pub offset: u64,
-    /// Bytes from one row's pixels to the next's.
+    /// Bytes from the pixels of one row to those of the next.
     pub stride: u64,
     /// Number of images.
     pub count: usize,
@@ -54,7 +54,7 @@ impl Rows {
     }
 }
 
-/// The images of several arrays, one array after another.
+/// The images of several arrays, one array after the other.
 impl PixelSource for Vec<Rows> {
     fn read(&self, item: usize, _: &DecodeOptions) -> Result<SourceImage, DataError> {
         let mut row = item;
@@ -68,7 +68,7 @@ impl PixelSource for Vec<Rows> {
     }
 }
 
-/// Fills `buffer` from `offset`, without moving a shared position: threads may read at once.
+/// Fills `buffer` from `offset` without a shared file position, so that threads can read at once.
 pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
@@ -85,10 +85,10 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     }
 }
 
-/// Unpacks exactly `len` bytes of `packed` into a temporary file without a name.
+/// Unpacks exactly `len` bytes of `packed` into an unnamed temporary file.
 ///
-/// `what` names the packed part in errors: fewer bytes, more bytes or more than
-/// [`UNPACKED_BYTES_MAX`] are refused, the last before anything is written.
+/// # Errors
+/// If there are fewer or more bytes, or `len` is above [`UNPACKED_BYTES_MAX`]; `what` names the packed part.
 pub(super) fn unpack(packed: &mut impl Read, len: u64, path: &Path, what: &str) -> Result<File, DataError> {
     if len > UNPACKED_BYTES_MAX {
         let limit = format!("at most {UNPACKED_BYTES_MAX} bytes");
@@ -101,7 +101,7 @@ pub(super) fn unpack(packed: &mut impl Read, len: u64, path: &Path, what: &str) 
         let read = packed.read(&mut buffer).map_err(DataError::io(path))?;
         done += read as u64;
         if done > len || (read == 0 && done < len) {
-            let found = if read == 0 { format!("{done} bytes") } else { "longer".to_owned() };
+            let found = if read == 0 { format!("{done} bytes") } else { format!("more than {len} bytes") };
             return Err(DataError::malformed(path, what, found, format!("{len} bytes")));
         }
         if read == 0 {

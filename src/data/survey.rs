@@ -1,4 +1,4 @@
-//! Looks at every pixel once: what can be read, how large it is, and what it equals.
+//! Decodes images to learn which are readable, and their size, colour, digest and raw range.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,18 +9,18 @@ use super::decode::{DecodeOptions, RawFacts};
 use super::source::SourceImage;
 use super::{DataError, Dataset, Image, ImageDigest, Remark, ValueRange, evenly_spread};
 
-/// What one look at an image's pixels tells.
+/// Facts about one decoded image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageFacts {
-    /// Pixels a row.
+    /// Pixels per row.
     pub width: usize,
     /// Rows.
     pub height: usize,
     /// 1 or 3, as stored.
     pub channels: usize,
-    /// Whether it shows no colour, however it is stored.
+    /// Whether it is grey, however it is stored.
     pub grey: bool,
-    /// Equal for equal pictures.
+    /// Equal for equal images.
     pub digest: ImageDigest,
 }
 
@@ -32,12 +32,11 @@ impl ImageFacts {
 }
 
 impl Dataset {
-    /// Decodes every image. Those that cannot be read move from `records` to `skipped` with the
-    /// reason, and the facts of the others are returned in index order.
+    /// Decodes every image. Unreadable ones move from `records` to `skipped` with the reason; the facts of the others are
+    /// returned in index order. `progress` is called with the number of images done and the total, from any thread.
     ///
-    /// With `strict` the first unreadable one by index is the error, and so is what the reader itself
-    /// has skipped. `progress` is called with the number done so far and the number of all,
-    /// from any thread.
+    /// # Errors
+    /// If no image is readable. If `strict`: the first skipped entry or unreadable image.
     pub fn check(
         &mut self,
         strict: bool,
@@ -80,8 +79,8 @@ impl Dataset {
         }
     }
 
-    /// At most `count` of the images `indices` that can be read, spread evenly over them; name and reason of those that
-    /// were chosen first and cannot be.
+    /// At most `count` readable images of `indices`, spread evenly, and name and reason of the unreadable ones that were
+    /// chosen first.
     pub fn readable_spread(&self, indices: &[usize], count: usize) -> (Vec<usize>, Vec<(String, String)>) {
         let (mut left, mut skipped) = (indices.to_vec(), Vec::new());
         loop {
@@ -96,10 +95,11 @@ impl Dataset {
         }
     }
 
-    /// The smallest and the largest raw value of the images `indices` that take a range; none where no image does.
+    /// The smallest and the largest raw value of the images `indices` with samples of more than 8 bits; `None` if there are
+    /// none. Unreadable images are left out.
     ///
     /// # Errors
-    /// When all such images have one value, which makes no range. Images that cannot be read are left out.
+    /// If all such images have a single value, which is no range.
     pub fn measure_range(&self, indices: &[usize]) -> Result<Option<ValueRange>, DataError> {
         let options = DecodeOptions { measure: true, ..DecodeOptions::default() };
         let facts = |&index: &usize| match self.read(index, &options) {
@@ -125,10 +125,10 @@ impl Dataset {
         }
     }
 
-    /// The channels that the images `indices` need: 3 where any of some spread over them shows colour, else 1. Images
-    /// that cannot be read are not counted; with them goes whether grey ones are stored in colour, as a remark.
+    /// The channels that the images `indices` need, judged by a sample: 3 if an image shows colour, otherwise 1, with a
+    /// remark if grey images are stored in colour. Unreadable images are left out.
     pub fn channels(&self, indices: &[usize]) -> (usize, Option<Remark>) {
-        /// Images looked at.
+        /// Sampled images.
         const SAMPLE: usize = 32;
         let mut stored_in_colour = false;
         let sample = evenly_spread(indices, SAMPLE);
@@ -148,7 +148,7 @@ mod tests {
     use crate::data::Record;
     use crate::data::source::{ImageFiles, PixelSource};
 
-    /// Files that are not there.
+    /// A dataset of missing files.
     fn unreadable(count: usize) -> Dataset {
         let records = (0..count).map(|index| Record { name: index.to_string(), ..Record::default() }).collect();
         let files = (0..count).map(|index| format!("nowhere/{index}.png").into()).collect();
@@ -167,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_look_at_is_an_error() {
+    fn a_dataset_without_readable_images_is_an_error() {
         assert!(matches!(unreadable(0).check(false, &|_, _| ()), Err(DataError::Empty { .. })));
         assert!(matches!(unreadable(3).check(false, &|_, _| ()), Err(DataError::AllSkipped { count: 3, .. })));
         assert_eq!(unreadable(3).channels(&[0, 1, 2]), (1, None));
     }
 
     #[test]
-    fn a_sample_is_spread_over_what_can_be_read() {
+    fn a_sample_is_spread_over_readable_images() {
         let dataset = Dataset::new("made up".to_owned(), vec![Record::default(); 40], ItemTenIsBroken);
         let mut all = dataset.indices(None);
         let (chosen, skipped) = dataset.readable_spread(&all, 4);

@@ -1,18 +1,17 @@
-//! Divides the images of a data set that names no split into those to train on and those to test on.
+//! Splits the images of a dataset that names no split into training and test images.
 //!
-//! The division depends on what the images show and on nothing else: not on a seed, not on names, not on the order of
-//! files. Training and evaluation therefore come to the same one, whatever they were told besides, and an image that is
-//! added later changes few others: images are tested on in the order of their digests until a fifth of their class is
-//! reached.
+//! The split depends only on the pixels, not on a seed, names or the order of files. Training and evaluation therefore
+//! find the same split, and an image that is added later moves few others: test images are taken in order of their digests
+//! until they are a fifth of their class.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Dataset, ImageDigest};
 
-/// Share of the images of each class that is tested on.
+/// Share of test images in each class.
 const TEST_SHARE: f64 = 0.2;
 
-/// Images to train on and images to test on, as indices into the data set, in order.
+/// Training and test images as indices into the dataset, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrainTestSplit {
     /// Four fifths.
@@ -21,11 +20,11 @@ pub struct TrainTestSplit {
     pub test: Vec<usize>,
 }
 
-/// Divides `images`, pairs of an index into `dataset` and the image's digest, in order of their indices.
+/// Splits `images`, pairs of an index into `dataset` and the image's digest, in order of the indices.
 ///
-/// Images of one group and equal images stay together. Each class is divided by itself; images that stay together
-/// belong to the class that most of them have (the first such). A class of two or more such units has at least one
-/// tested on, and beyond that the tested share is at most a fifth and lacks less than the largest unit.
+/// Images of one group, and equal images, form a unit that stays together. Each class is split by itself; a unit belongs to
+/// the class of most of its images (the first such class). A class of at least two units has at least one test unit;
+/// beyond that, at most a fifth of its images are test images, and fewer by less than the largest unit.
 pub fn train_test_split(dataset: &Dataset, images: &[(usize, ImageDigest)]) -> TrainTestSplit {
     let mut classes: BTreeMap<Option<usize>, Vec<Vec<usize>>> = BTreeMap::new();
     for members in units(dataset, images) {
@@ -33,9 +32,9 @@ pub fn train_test_split(dataset: &Dataset, images: &[(usize, ImageDigest)]) -> T
     }
     let mut is_test = vec![false; images.len()];
     for mut units in classes.into_values() {
-        // Units have no digest in common: equal images are in one.
+        // No two units share a digest: equal images are in one unit.
         units.sort_by_key(|members| members.iter().map(|&position| images[position].1).min());
-        for unit in tested(&units) {
+        for unit in test_units(&units) {
             unit.iter().for_each(|&position| is_test[position] = true);
         }
     }
@@ -46,8 +45,8 @@ pub fn train_test_split(dataset: &Dataset, images: &[(usize, ImageDigest)]) -> T
     division
 }
 
-/// The units of one class that are tested on.
-fn tested(units: &[Vec<usize>]) -> Vec<&Vec<usize>> {
+/// The test units of one class.
+fn test_units(units: &[Vec<usize>]) -> Vec<&Vec<usize>> {
     if units.len() < 2 {
         return Vec::new();
     }
@@ -61,18 +60,18 @@ fn tested(units: &[Vec<usize>]) -> Vec<&Vec<usize>> {
         }
     }
     if tested.is_empty() {
-        // All units are larger than a fifth: the smallest comes nearest to it.
+        // All units are larger than a fifth: the smallest is nearest to it.
         tested.extend(units.iter().min_by_key(|unit| unit.len()));
     }
     tested
 }
 
-/// Positions in `images` that must stay together, in order of their first.
+/// Units of positions in `images`, in order of their first position.
 fn units(dataset: &Dataset, images: &[(usize, ImageDigest)]) -> Vec<Vec<usize>> {
     let mut root: Vec<usize> = (0..images.len()).collect();
     let mut tie = |a: usize, b: usize| {
         let (a, b) = (find_root(&mut root, a), find_root(&mut root, b));
-        // The earlier position is the root, so that units come out in order.
+        // The earlier position is the root, so that units are in order.
         root[a.max(b)] = a.min(b);
     };
     let mut first_of_group: HashMap<&str, usize> = HashMap::new();
@@ -124,7 +123,7 @@ mod tests {
         Dataset::new("made up".to_owned(), records, ImageFiles(Vec::new()))
     }
 
-    /// A digest for each number, in no order of theirs.
+    /// A digest for each number, in an order unlike that of the numbers.
     fn digest(number: u64) -> ImageDigest {
         ImageDigest((u128::from(number) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835).to_be_bytes())
     }
@@ -135,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn groups_stay_whole_and_the_share_is_near(images in prop::collection::vec((0usize..3, prop::option::of(0u8..20)), 1..200)) {
+        fn groups_stay_together_and_a_fifth_is_for_testing(images in prop::collection::vec((0usize..3, prop::option::of(0u8..20)), 1..200)) {
             let dataset = dataset(&images);
             let digests = with_digests(images.len());
             let division = train_test_split(&dataset, &digests);
@@ -151,14 +150,14 @@ mod tests {
                 }
             }
             let largest = sizes.values().max().copied().unwrap_or(1) as f64;
-            // Three classes, each off by at most its largest group and half an image of rounding.
+            // Each of three classes is off by at most its largest group and half an image of rounding.
             let off = (division.test.len() as f64 - TEST_SHARE * images.len() as f64).abs();
             prop_assert!(off <= 3.0 * (largest + 0.5), "{off}");
         }
     }
 
     #[test]
-    fn neither_order_nor_names_decide_and_equal_images_stay_together() {
+    fn order_does_not_matter_and_equal_images_stay_together() {
         let images: Vec<_> = (0..300).map(|i| (usize::from(i % 10 == 0), None)).collect();
         let dataset = dataset(&images);
         let mut digests = with_digests(300);
@@ -167,8 +166,8 @@ mod tests {
         let division = train_test_split(&dataset, &digests);
         let in_test = |index: usize| division.test.contains(&index);
         assert!(in_test(3) == in_test(7) && in_test(3) == in_test(20));
-        assert_eq!(division.test.iter().filter(|&&index| images[index].0 == 1).count(), 6, "a fifth of the thirty");
-        // The same pictures at other places.
+        assert_eq!(division.test.iter().filter(|&&index| images[index].0 == 1).count(), 6, "a fifth of thirty");
+        // The same images in another order.
         let moved: Vec<_> = (0..300).map(|i| images[299 - i]).collect();
         let reversed: Vec<_> = (0..300).map(|i| (i, digests[299 - i].1)).collect();
         let other = train_test_split(&self::dataset(&moved), &reversed);
@@ -187,13 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn every_class_that_can_be_tested_is() {
+    fn every_class_of_two_units_has_a_test_image() {
         let tests =
             |images: &[(usize, Option<u8>)]| train_test_split(&dataset(images), &with_digests(images.len())).test.len();
-        assert_eq!(tests(&[(0, None)]), 0, "one image is for training");
+        assert_eq!(tests(&[(0, None)]), 0, "a single image is for training");
         assert_eq!(tests(&[(0, None), (0, None)]), 1);
         assert_eq!(tests(&[(0, Some(1)), (0, Some(1)), (0, Some(1)), (0, Some(2)), (0, Some(2))]), 2);
-        assert_eq!(tests(&[(0, Some(1)), (0, Some(1))]), 0, "one group cannot be divided");
+        assert_eq!(tests(&[(0, Some(1)), (0, Some(1))]), 0, "one group cannot be split");
         assert_eq!(tests(&[]), 0);
     }
 }

@@ -1,18 +1,18 @@
-//! Words in the names of folders, files and columns that mean splits, annotations or parts of a set.
+//! Words in names of folders, files and columns that mean splits, annotations or parts of a dataset.
 
 use super::Split;
 
-/// Words that may stand beside a split's in a folder's name without meaning anything else.
+/// Words beside the name of a split in a folder name that have no meaning of their own.
 const FILLERS: [&str; 21] = [
     "set", "sets", "image", "images", "img", "imgs", "data", "dataset", "split", "splits", "folder", "dir", "part",
     "subset", "sample", "samples", "picture", "pictures", "photos", "files", "full",
 ];
 
-/// First words of folders that hold parts of one set.
+/// First words of folders that hold parts of one dataset.
 const CONTAINERS: [&str; 10] =
     ["images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "scans", "part", "batch"];
 
-/// Folders of masks and annotations, without anything but letters and digits.
+/// Names of folders of masks and annotations, reduced to letters and digits.
 const ANNOTATIONS: [&str; 20] = [
     "mask",
     "masks",
@@ -36,7 +36,7 @@ const ANNOTATIONS: [&str; 20] = [
     "contours",
 ];
 
-/// Ends of the names of files that annotate the file without it.
+/// Ends of names of annotation files, such as `x_mask` for `x`.
 const ANNOTATION_ENDS: [&str; 12] = [
     "mask",
     "masks",
@@ -52,8 +52,8 @@ const ANNOTATION_ENDS: [&str; 12] = [
     "contour",
 ];
 
-/// The words of a name, in lower case: they end at anything but letters and digits, between letters and digits, and
-/// before a capital that follows a small letter.
+/// The words of a name, in lower case. A word ends at any other character than a letter or digit, between letters and
+/// digits, and before an upper-case letter that follows a lower-case one.
 pub(super) fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut before = ' ';
@@ -72,13 +72,12 @@ pub(super) fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// A name without anything but letters and digits, in lower case.
+/// The letters and digits of a name, in lower case.
 pub(super) fn letters(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The one split whose word is in `name`, and the other words that mean something. None where there are words for
-/// several splits or for none.
+/// The split named in `name`, and the other words that have a meaning. `None` if it names several splits or none.
 pub(super) fn split_in(name: &str) -> Option<(Split, String)> {
     if let Some(split) = Split::from_name(name) {
         return Some((split, String::new()));
@@ -91,12 +90,12 @@ pub(super) fn split_in(name: &str) -> Option<(Split, String)> {
     (splits.len() == 1).then(|| (split, rest.join(" ")))
 }
 
-/// Whether any word of `name` is a split's.
+/// Whether any word of `name` is the name of a split.
 pub(super) fn has_split_word(name: &str) -> bool {
     words(name).iter().any(|word| Split::from_name(word).is_some())
 }
 
-/// The split that the name of a file begins or ends with, numbers aside.
+/// The split with which a file name begins or ends, ignoring numbers.
 pub(super) fn split_of_stem(stem: &str) -> Option<Split> {
     let words: Vec<String> = words(stem).into_iter().filter(|word| !word.chars().all(char::is_numeric)).collect();
     let splits: Vec<Option<Split>> = words.iter().map(|word| Split::from_name(word)).collect();
@@ -106,17 +105,17 @@ pub(super) fn split_of_stem(stem: &str) -> Option<Split> {
     splits.first().copied().flatten().or(splits.last().copied().flatten())
 }
 
-/// Whether a folder holds a part of one set, by its name.
+/// Whether a folder of this name holds a part of a dataset.
 pub(super) fn is_container(name: &str) -> bool {
     words(name).first().is_some_and(|word| CONTAINERS.contains(&word.as_str()))
 }
 
-/// Whether a folder holds masks or annotations, by its name.
+/// Whether a folder of this name holds masks or annotations.
 pub(super) fn is_annotation_folder(name: &str) -> bool {
     ANNOTATIONS.contains(&letters(name).as_str())
 }
 
-/// The stem of the file that the one of `stem` annotates, and how the name ends: `scan_mask_2` gives `scan` and `_mask`.
+/// The stem of the image that the file `stem` annotates, and the end of the name: `scan_mask_2` gives `scan` and `_mask`.
 pub(super) fn annotated_stem(stem: &str) -> Option<(&str, &str)> {
     let numbered = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     let stem = numbered.strip_suffix(['_', '-', '.']).filter(|_| numbered.len() < stem.len()).unwrap_or(stem);
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_values_are_words_and_nothing_else() {
+    fn only_words_for_missing_values_mean_no_label() {
         for value in ["", "  ", "NaN", "None", "NA", "n/a", "NULL"] {
             assert!(is_missing(value), "{value:?}");
         }

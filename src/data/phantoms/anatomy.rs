@@ -1,4 +1,4 @@
-//! The six structures. Each has an up and a down.
+//! The six structures. In each, up and down differ.
 
 use super::canvas::{Canvas, bell};
 use crate::rng::Rng;
@@ -15,10 +15,10 @@ pub(super) const CLASSES: [(&str, Draw); 6] = [
     ("vessels", vessels),
 ];
 
-/// Strokes narrower than this vanish between the pixels of a 32×32 image.
+/// Narrower strokes are invisible in a 32×32 image.
 const WIDTH_MIN: f32 = 0.035;
 
-/// Clusters of grains, each trailing a fainter comet tail downwards.
+/// Clusters of grains, each with a fainter tail downwards.
 fn calcifications(canvas: &mut Canvas, rng: &mut Rng) {
     let level = rng.uniform_in(0.6, 1.1);
     for _ in 0..1 + rng.below(3) {
@@ -33,7 +33,7 @@ fn calcifications(canvas: &mut Canvas, rng: &mut Rng) {
     }
 }
 
-/// Round cells with a rim; the nucleus has sunk towards the bottom.
+/// Round cells with a rim and a nucleus near the bottom.
 fn cells(canvas: &mut Canvas, rng: &mut Rng) {
     let level = rng.uniform_in(0.45, 0.9);
     let radius_mean = rng.uniform_in(0.08, 0.13);
@@ -64,7 +64,7 @@ fn fibres(canvas: &mut Canvas, rng: &mut Rng) {
         let width = WIDTH_MIN * rng.uniform_in(0.6, 1.2);
         let strength = level * rng.uniform_in(0.5, 1.0);
         let shift = phase + 0.08 * rng.normal();
-        // |sin| has sharp crests above and round sags below: turned over it looks different.
+        // |sin| has sharp crests and round sags, so that it looks different upside down.
         let height =
             |x: f32| offset + tilt * (x - 0.5) + depth * (std::f32::consts::PI * (x / period + shift)).sin().abs();
         let steps = 16;

@@ -1,4 +1,4 @@
-//! A square of brightness to draw on, in coordinates from 0 to 1 whatever its size in pixels.
+//! A square canvas of brightness, in coordinates from 0 to 1.
 
 use crate::rng::Rng;
 
@@ -26,7 +26,7 @@ impl Canvas {
     /// [`Canvas::map`] for the pixels that a box touches.
     pub fn within(&mut self, x0: f32, y0: f32, x1: f32, y1: f32, f: impl Fn(f32, f32, f32) -> f32) {
         let size = self.size as f32;
-        // A float converts to the nearest usize there is, so a box outside the canvas is empty.
+        // A float saturates to the nearest usize, so a box outside the canvas is empty.
         let first = |low: f32| (low * size).floor() as usize;
         let last = |high: f32| ((high * size).ceil() as usize).min(self.size);
         for row in first(y0)..last(y1) {

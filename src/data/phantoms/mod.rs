@@ -1,9 +1,8 @@
-//! Phantoms: drawn images in the manner of medical ones, so that a demo and a test need no download.
+//! Phantoms: synthetic images that resemble medical ones, so that demos and tests need no download.
 //!
-//! Six kinds of fine structure on tissue-like ground. Position, size, number, contrast, brightness
-//! and noise vary so much that pixels compared one to one tell little about the class,
-//! and up and down differ in every structure (vessels branch upwards, nodules cast a shadow below),
-//! so that telling rotations apart means knowing the structures.
+//! Six classes of fine structure on a tissue-like background. Position, size, number, contrast, brightness and noise vary
+//! so much that a comparison of pixels says little about the class. Up and down differ in every structure (vessels branch
+//! upwards, nodules cast a shadow downwards), so that rotations cannot be predicted without knowing the structures.
 
 mod anatomy;
 mod canvas;
@@ -20,22 +19,22 @@ use canvas::Canvas;
 const SIZE_DEFAULT: usize = 32;
 const COUNT_DEFAULT: usize = 1_200;
 const SIZE_MIN: usize = 16;
-/// A side of 4,096 is 16 million pixels: more than an encoder for small devices ever takes.
+/// A side of 4,096 is 16 million pixels, more than an encoder for small devices takes.
 const SIZE_MAX: usize = 4_096;
 const COUNT_MAX: usize = 10_000_000;
-/// Bytes of a phantom's name.
+/// Bytes of a phantom's name at most.
 const NAME_LEN: u64 = 24;
-/// One image in five is for testing.
+/// One image in five is a test image.
 const TEST_EVERY: usize = 5;
 
-/// What is drawn.
+/// The images of one seed.
 struct Phantoms {
     size: usize,
     count: usize,
     seed: u64,
 }
 
-/// Size and count of `phantoms[:SIZE[:COUNT]]`; `None` where `name` is something else.
+/// Size and count of `phantoms[:SIZE[:COUNT]]`; `None` for any other name.
 fn parse_name(name: &str) -> Option<Result<(usize, usize), DataError>> {
     let mut parts = name.split(':');
     if parts.next() != Some("phantoms") {
@@ -51,12 +50,12 @@ fn parse_name(name: &str) -> Option<Result<(usize, usize), DataError>> {
     };
     let size = number("size", SIZE_DEFAULT, SIZE_MIN, SIZE_MAX);
     let count = number("count", COUNT_DEFAULT, 1, COUNT_MAX);
-    let rest = parts.next().map_or(Ok(()), |text| Err(format!("{text:?} follows the count")));
+    let rest = parts.next().map_or(Ok(()), |text| Err(format!("unexpected {text:?} after the count")));
     let parsed = size.and_then(|size| count.and_then(|count| rest.map(|()| (size, count))));
     Some(parsed.map_err(|reason| DataError::PhantomName { name: name.to_owned(), reason }))
 }
 
-/// The phantoms of `seed`, with classes in turn, so that any count is as balanced as it can be; `None` if `name` is not
+/// The phantoms of `seed`, with alternating classes, so that any count is as balanced as possible; `None` if `name` is not
 /// `phantoms[:SIZE[:COUNT]]`.
 pub(super) fn open(name: &str, seed: u64) -> Result<Option<Dataset>, DataError> {
     let Some((size, count)) = parse_name(name).transpose()? else { return Ok(None) };
@@ -81,7 +80,7 @@ impl PixelSource for Phantoms {
 }
 
 impl Phantoms {
-    /// Draws one phantom, `[size, size, 1]`: always the same one for the same seed, size and item.
+    /// Draws one phantom, `[size, size, 1]`. Seed, size and item determine it.
     fn draw(&self, item: usize) -> Image {
         debug_assert!(item < self.count);
         let mut rng = Rng::for_item(self.seed, "phantom", 0, item as u64);
@@ -94,7 +93,7 @@ impl Phantoms {
     }
 }
 
-/// Uneven ground: clouds of two sizes and a slope of light from a random side.
+/// Uneven background: clouds of two sizes and a brightness gradient in a random direction.
 fn tissue(canvas: &mut Canvas, rng: &mut Rng) {
     let (coarse, fine) = (rng.uniform_in(0.05, 0.25), rng.uniform_in(0.0, 0.12));
     canvas.clouds(3, coarse, rng);
@@ -103,7 +102,7 @@ fn tissue(canvas: &mut Canvas, rng: &mut Rng) {
     canvas.map(|x, y, value| value + slope_x * (x - 0.5) + slope_y * (y - 0.5));
 }
 
-/// What a camera makes of it: random exposure and contrast, and noise.
+/// Pixels of a simulated camera: random exposure, contrast and noise.
 fn expose(canvas: &Canvas, rng: &mut Rng) -> Vec<u8> {
     let brightness = rng.uniform_in(60.0, 140.0);
     let contrast = rng.uniform_in(70.0, 150.0);
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seed_and_item_decide_every_pixel() {
+    fn seed_and_item_determine_every_pixel() {
         let draw = |seed, item| Phantoms { size: 24, count: 100, seed }.draw(item).pixels;
         assert_eq!(draw(1, 5), draw(1, 5));
         assert_ne!(draw(1, 5), draw(2, 5));
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_with_their_limits() {
+    fn sizes_and_counts_outside_the_limits_are_refused() {
         assert_eq!(parse_name("phantoms").unwrap().unwrap(), (32, 1_200));
         assert_eq!(parse_name("phantoms:64:10").unwrap().unwrap(), (64, 10));
         assert!(parse_name("phantoms/of/the/opera").is_none());
