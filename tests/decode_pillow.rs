@@ -11,13 +11,13 @@ use macula::data::ValueRange;
 use macula::data::decode::{self, DecodeOptions};
 use macula::rng::Rng;
 
-/// Levels that two decoders may differ by: JPEG and WebP are specified to a rounding, and colours are converted.
+/// Largest difference between two decoders in grey levels: JPEG and WebP allow rounding, and colours are converted.
 const LEVELS_MAX: u8 = 3;
 
-/// Fewer files than this are not what the script makes.
+/// Files that the script writes at least.
 const FILES_MIN: usize = 200;
 
-/// Changed forms of each file.
+/// Number of random changes of each file.
 const CHANGED_FILES: usize = 20;
 
 #[derive(serde::Deserialize)]
@@ -30,7 +30,7 @@ struct File {
     range: Option<[f64; 2]>,
 }
 
-/// The largest difference, or what is different altogether.
+/// The largest difference in grey levels, or why the images cannot be compared.
 fn compare(folder: &Path, file: &File) -> Result<u8, String> {
     let expected = std::fs::read(folder.join(&file.expected)).unwrap();
     let range = file.range.map(|[low, high]| ValueRange::new(low, high).unwrap());
@@ -39,7 +39,7 @@ fn compare(folder: &Path, file: &File) -> Result<u8, String> {
     if (image.width, image.height) != (file.width, file.height) {
         return Err(format!("{}×{} pixels, not {}×{}", image.width, image.height, file.width, file.height));
     }
-    // Grey as one channel and as three equal ones is the same picture.
+    // Grey may be one channel or three equal ones.
     let (found, expected) = match (image.channels, file.channels) {
         (1, 3) => (image.to_rgb().pixels, expected),
         (3, 1) => (image.pixels, expected.iter().flat_map(|value| [*value; 3]).collect()),
@@ -49,7 +49,7 @@ fn compare(folder: &Path, file: &File) -> Result<u8, String> {
     Ok(found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0))
 }
 
-/// All lines of the list.
+/// The files of the list.
 fn files(folder: &Path) -> Vec<File> {
     let lines = std::fs::read_to_string(folder.join("files.jsonl")).unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -59,9 +59,9 @@ fn folder() -> PathBuf {
     std::env::var_os("MACULA_DECODE_CHECK").expect("MACULA_DECODE_CHECK names the folder of the files").into()
 }
 
-/// What is cut off is refused, or was no part of the picture. A JPEG whose end was lost is given another one.
+/// A truncated file is refused unless only bytes after the pixels are missing. A JPEG gets a new end marker.
 #[test]
-fn a_cut_file_is_refused_or_shows_the_same() {
+fn a_truncated_file_is_refused_or_gives_the_same_pixels() {
     let (folder, mut refused, mut same) = (folder(), 0, 0);
     for file in files(&folder) {
         let range = file.range.map(|[low, high]| ValueRange::new(low, high).unwrap());
@@ -82,11 +82,11 @@ fn a_cut_file_is_refused_or_shows_the_same() {
             }
         }
     }
-    println!("{refused} cut files are refused, {same} show the same");
+    println!("{refused} truncated files are refused, {same} give the same pixels");
     assert!(refused > 10 * same);
 }
 
-/// Bytes are changed at random: whatever comes of it, no decoder panics.
+/// No decoder panics if bytes are changed at random.
 #[test]
 fn no_decoder_panics_on_changed_bytes() {
     let (folder, mut rng, mut tried, mut panics) = (folder(), Rng::for_purpose(1, "changed bytes"), 0, Vec::new());
@@ -95,7 +95,7 @@ fn no_decoder_panics_on_changed_bytes() {
         for _ in 0..CHANGED_FILES {
             let mut changed = bytes.clone();
             for _ in 0..1 + rng.below(8) {
-                // Headers come first, and most of what can go wrong is in them.
+                // Headers are at the start, and most errors are in them.
                 let limit = if rng.below(2) == 0 { changed.len().min(600) } else { changed.len() };
                 let at = rng.below(limit);
                 changed[at] = rng.below(256) as u8;
@@ -123,7 +123,11 @@ fn all_files_are_read_as_pillow_reads_them() {
             Err(message) => wrong.push(format!("{}: {message}", file.file)),
         }
     }
-    println!("{} files: read alike to so many levels {counts:?}, {} not", files.len(), wrong.len());
+    println!(
+        "{} files: number of files per largest difference in levels {counts:?}, {} wrong",
+        files.len(),
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(files.len() >= FILES_MIN, "{} files", files.len());
 }

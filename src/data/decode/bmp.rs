@@ -1,4 +1,4 @@
-//! BMP. Run-length data must say every pixel: a decoder makes those that are left out black.
+//! BMP. Run-length data must cover every pixel, because the decoder makes missing pixels black.
 
 use std::io::Cursor;
 
@@ -19,7 +19,7 @@ pub(super) fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Read, Refusa
     Ok(Read { image, raw, frames: 1, orientation: 1 })
 }
 
-/// Follows the run-length data of an image that has them, and refuses it where pixels are left out.
+/// Refuses run-length data that do not cover all pixels.
 fn check_runs(bytes: &[u8], width: usize, height: usize) -> Result<(), Refusal> {
     const RLE8: u32 = 1;
     const RLE4: u32 = 2;
@@ -28,14 +28,14 @@ fn check_runs(bytes: &[u8], width: usize, height: usize) -> Result<(), Refusal> 
     if compression != RLE8 && compression != RLE4 {
         return Ok(());
     }
-    let left_out = |row: usize| Refusal::from(format!("its run-length data leave out pixels of row {row}"));
+    let left_out = |row: usize| Refusal::from(format!("the run-length data miss pixels of row {row}"));
     let start = u32_le(bytes, 10).unwrap_or(u32::MAX) as usize;
-    let mut pairs = bytes.get(start..).ok_or("its pixels lie outside of the file")?;
+    let mut pairs = bytes.get(start..).ok_or("the pixels are outside the file")?;
     let (mut x, mut y) = (0, 0);
     while let [count, value, rest @ ..] = pairs {
         pairs = rest;
         match (count, value) {
-            // The end of a row, or of all.
+            // The end of a row, or of the image.
             (0, 0 | 1) => {
                 if x < width && y < height {
                     return Err(left_out(y));
@@ -48,13 +48,13 @@ fn check_runs(bytes: &[u8], width: usize, height: usize) -> Result<(), Refusal> 
             (0, 2) => return Err(left_out(y)),
             (0, &literal) => {
                 let len = if compression == RLE4 { usize::from(literal).div_ceil(2) } else { literal.into() };
-                pairs = pairs.get(len.next_multiple_of(2)..).ok_or("its run-length data are cut off")?;
+                pairs = pairs.get(len.next_multiple_of(2)..).ok_or("the run-length data are truncated")?;
                 x += usize::from(literal);
             }
             (&run, _) => x += usize::from(run),
         }
     }
-    // The last row may end with the image.
+    // The image may end without an end of the last row.
     if x >= width {
         y += 1;
     }

@@ -1,4 +1,4 @@
-//! Reading numbers of a file at a place, or not at all.
+//! Reads integers at an offset; `None` beyond the end.
 
 /// Four bytes at `at`, little-endian.
 pub(super) fn u32_le(bytes: &[u8], at: usize) -> Option<u32> {

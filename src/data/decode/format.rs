@@ -1,4 +1,4 @@
-//! Which format a file has, judged by its first bytes and never by its name.
+//! Recognises the format of a file by its first bytes, never by its name.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::super::DataError;
 
-/// Bytes from the start of a file that [`format_of`] needs at most.
+/// Bytes at the start of a file that [`format_of`] needs at most.
 pub const PREFIX_LEN: usize = 352;
 
-/// A format that [`super::decode`] reads.
+/// A format that [`super::decode`] supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
     /// JPEG.
@@ -28,7 +28,7 @@ pub enum Format {
     Pnm,
 }
 
-/// The formats that are read, as text for messages.
+/// The supported formats, for messages.
 pub const FORMAT_NAMES: &str = "JPEG, PNG, TIFF, BMP, GIF, WebP, PNM";
 
 impl Format {
@@ -46,7 +46,7 @@ impl Format {
     }
 }
 
-/// The format of a file that begins with `prefix`; `None` where it is no image that can be read.
+/// The format of a file that begins with `prefix`; `None` if it is not supported.
 ///
 /// * `prefix`: the first [`PREFIX_LEN`] bytes, or all of a shorter file
 pub fn format_of(prefix: &[u8]) -> Option<Format> {
@@ -70,7 +70,7 @@ pub fn format_of(prefix: &[u8]) -> Option<Format> {
     }
 }
 
-/// Whether a file that begins with `prefix` is an image in one of the formats that are read.
+/// Whether a file that begins with `prefix` is an image of a supported format.
 pub fn is_image(prefix: &[u8]) -> bool {
     format_of(prefix).is_some()
 }
@@ -78,7 +78,7 @@ pub fn is_image(prefix: &[u8]) -> bool {
 /// The format of the file at `path`, by its content.
 ///
 /// # Errors
-/// When the file cannot be opened or read.
+/// If the file cannot be opened or read.
 pub fn format_of_file(path: &Path) -> Result<Option<Format>, DataError> {
     let mut prefix = Vec::with_capacity(PREFIX_LEN);
     let file = File::open(path).map_err(DataError::io(path))?;
@@ -86,7 +86,7 @@ pub fn format_of_file(path: &Path) -> Result<Option<Format>, DataError> {
     Ok(format_of(&prefix))
 }
 
-/// Two letters begin many a text, so the size of the second header must be one that exists.
+/// Many texts begin with the letters `BM`, so the size of the second header must be valid too.
 fn is_bmp(prefix: &[u8]) -> bool {
     const HEADER_SIZES: [u8; 8] = [12, 16, 40, 52, 56, 64, 108, 124];
     prefix.starts_with(b"BM") && matches!(prefix.get(14..18), Some([size, 0, 0, 0]) if HEADER_SIZES.contains(size))
@@ -103,8 +103,7 @@ fn is_pnm(prefix: &[u8]) -> bool {
         }
 }
 
-/// The name of a picture or medical format that is known but not read, for messages: what it is helps more than what
-/// it is not.
+/// The name of a known but unsupported image format, for messages.
 pub fn unread_format_of(prefix: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, magic: &[u8]| prefix.get(offset..offset + magic.len()) == Some(magic);
     let known: [(usize, &[u8], &str); 17] = [
@@ -134,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_known_by_their_first_bytes() {
+    fn formats_are_recognised_by_their_first_bytes() {
         let known: [(&[u8], Format); 12] = [
             (&[0xFF, 0xD8, 0xFF, 0xE0], Format::Jpeg),
             (b"\x89PNG\r\n\x1a\n", Format::Png),
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_called_by_its_name() {
+    fn unsupported_formats_are_named() {
         let mut dicom = vec![0; 128];
         dicom.extend(b"DICM");
         assert_eq!((format_of(&dicom), unread_format_of(&dicom)), (None, Some("DICOM")));

@@ -1,4 +1,4 @@
-//! GIF: whole up to its trailer; of an animation, the first frame.
+//! GIF: complete up to its trailer; of an animation, the first frame.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::{DecodeOptions, Read, budget, samples};
 
 const HEADER_LEN: usize = 13;
-/// The decoder makes red, green, blue and alpha.
+/// The decoder returns red, green, blue and alpha.
 const BYTES_PER_PIXEL: u64 = 4;
 
 pub(super) fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Read, Refusal> {
@@ -22,9 +22,9 @@ pub(super) fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Read, Refusa
     Ok(Read { image, raw, frames, orientation: 1 })
 }
 
-/// Steps from block to block up to the trailer, and counts the frames.
+/// Walks the blocks up to the trailer and counts the frames.
 ///
-/// A first frame that leaves a part of the canvas free is refused: what shows there depends on the viewer.
+/// A first frame that does not cover the canvas is refused: the uncovered part depends on the viewer.
 fn walk(bytes: &[u8]) -> Result<u32, Refusal> {
     let cut = || Refusal::from(format!("the GIF is truncated: no trailer in {} bytes", bytes.len()));
     let table_len = |flags: u8| if flags & 0x80 != 0 { 3 << ((flags & 7) + 1) } else { 0 };
@@ -33,20 +33,20 @@ fn walk(bytes: &[u8]) -> Result<u32, Refusal> {
     let (mut at, mut frames) = (HEADER_LEN + table_len(header[10]), 0);
     loop {
         match bytes.get(at).ok_or_else(cut)? {
-            0x3B if frames == 0 => return Err("the GIF holds no image".into()),
+            0x3B if frames == 0 => return Err("the GIF has no image".into()),
             0x3B => return Ok(frames),
             0x21 => at += 2,
             0x2C => {
                 let frame = bytes.get(at + 1..at + 10).ok_or_else(cut)?;
                 if frames == 0 && (frame[..4] != [0; 4] || [&frame[4..6], &frame[6..8]] != canvas) {
-                    return Err("its first frame does not fill the canvas".into());
+                    return Err("the first frame does not cover the canvas".into());
                 }
                 frames += 1;
                 at += 10 + table_len(frame[8]) + 1;
             }
-            other => return Err(format!("a GIF has no block of kind {other} (byte {at})").into()),
+            other => return Err(format!("byte {at}: unknown GIF block {other:#04x}").into()),
         }
-        // Sub-blocks, up to an empty one.
+        // Sub-blocks end with an empty one.
         loop {
             let len = usize::from(*bytes.get(at).ok_or_else(cut)?);
             at += 1 + len;

@@ -1,28 +1,27 @@
-//! Which way up a picture is: the orientation of EXIF, or else of XMP, 1 to 8.
+//! The orientation of an image, 1 to 8, from EXIF or else from XMP.
 //!
-//! | value | how the stored picture becomes upright                |
+//! | value | how the stored image becomes upright                   |
 //! |     1 | as it is                                               |
 //! |     2 | mirrored left to right                                 |
-//! |     3 | turned by 180°                                         |
+//! |     3 | rotated by 180°                                        |
 //! |     4 | mirrored top to bottom                                 |
 //! |     5 | rows become columns                                    |
-//! |     6 | turned by 90° clockwise                                |
-//! |     7 | rows become columns, then turned by 180°               |
-//! |     8 | turned by 90° counterclockwise                         |
+//! |     6 | rotated by 90° clockwise                               |
+//! |     7 | rows become columns, then rotated by 180°              |
+//! |     8 | rotated by 90° counterclockwise                        |
 
 use super::super::Image;
 
-/// The tag of the orientation, in EXIF as in TIFF.
+/// The tag of the orientation in EXIF and TIFF.
 pub(super) const TAG: u16 = 274;
 
-/// The orientation in a block of EXIF data, with or without the `Exif\0\0` before it; none where it names none that
-/// exists.
+/// The orientation in a block of EXIF data, with or without a leading `Exif\0\0`; none if it has no valid one.
 pub(super) fn of_exif(block: &[u8]) -> Option<u8> {
     let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
     image::metadata::Orientation::from_exif_chunk(block).map(image::metadata::Orientation::to_exif)
 }
 
-/// The orientation in XMP, which counts where EXIF names none: an attribute or an element, `tiff:Orientation`.
+/// The orientation in XMP, an attribute or element `tiff:Orientation`. It is used if EXIF has none.
 pub(super) fn of_xmp(block: &[u8]) -> Option<u8> {
     const NAME: &[u8] = b"tiff:Orientation";
     let at = block.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
@@ -33,15 +32,15 @@ pub(super) fn of_xmp(block: &[u8]) -> Option<u8> {
     (1..=8).contains(&digit).then_some(digit)
 }
 
-/// What a file says of its orientation in two places.
+/// The orientations in the EXIF and XMP data of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct OrientationTags {
     pub exif: Option<u8>,
     pub xmp: Option<u8>,
 }
 
-impl Told {
-    /// EXIF, else XMP, else upright.
+impl OrientationTags {
+    /// The EXIF orientation, else that of XMP, else upright.
     pub fn orientation(self) -> u8 {
         self.exif.or(self.xmp).unwrap_or(1)
     }
@@ -52,7 +51,7 @@ pub(super) fn is_transposing(orientation: u8) -> bool {
     (5..=8).contains(&orientation)
 }
 
-/// Turns `image` upright.
+/// Rotates and mirrors `image` upright.
 pub(super) fn apply(orientation: u8, mut image: Image) -> Image {
     let row = image.width * image.channels;
     match orientation {
@@ -67,7 +66,7 @@ pub(super) fn apply(orientation: u8, mut image: Image) -> Image {
 
 fn reverse_pixels(pixels: &mut [u8], channels: usize) {
     pixels.reverse();
-    // The order of the channels went with that of the pixels.
+    // Restore the order of the channels in each pixel.
     pixels.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
 }
 
@@ -98,9 +97,9 @@ fn transpose(orientation: u8, stored: &Image) -> Image {
 mod tests {
     use super::*;
 
-    /// What each orientation makes of 2 × 3 pixels, worked by hand: the rows 0 1, 2 3, 4 5.
+    /// Expected pixels by hand for 2 × 3 pixels with the rows 0 1, 2 3, 4 5.
     #[test]
-    fn all_eight_orientations_turn_as_exif_says() {
+    fn all_eight_orientations_agree_with_exif() {
         let upright: [(u8, usize, [u8; 6]); 9] = [
             (0, 2, [0, 1, 2, 3, 4, 5]),
             (1, 2, [0, 1, 2, 3, 4, 5]),
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn xmp_counts_where_exif_is_silent() {
+    fn xmp_is_used_if_exif_has_no_orientation() {
         assert_eq!(of_xmp(b"<x tiff:Orientation=\"6\"/>"), Some(6));
         assert_eq!(of_xmp(b"<tiff:Orientation>8</tiff:Orientation>"), Some(8));
         for none in
@@ -146,7 +145,7 @@ mod tests {
         {
             assert_eq!(of_xmp(none), None);
         }
-        let told = |exif, xmp| Told { exif, xmp }.orientation();
-        assert_eq!([told(Some(3), Some(6)), told(None, Some(6)), told(None, None)], [3, 6, 1]);
+        let tags = |exif, xmp| OrientationTags { exif, xmp }.orientation();
+        assert_eq!([tags(Some(3), Some(6)), tags(None, Some(6)), tags(None, None)], [3, 6, 1]);
     }
 }

@@ -1,4 +1,4 @@
-//! PBM, PGM, PPM and PAM. The header's largest value is white.
+//! PBM, PGM, PPM and PAM. The largest value of the header is white.
 
 use std::io::Cursor;
 

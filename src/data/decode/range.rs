@@ -1,15 +1,15 @@
-//! Which raw value is black and which is white.
+//! The raw values that become black and white.
 //!
-//! A sample of up to 16 bits has a natural range, 0 to its largest number, and a floating-point sample has 0 to 1. A
-//! camera of 10 or 12 bits uses a small part of 16; only whoever made the images knows which. [`ValueRange`] says it.
+//! The natural range of an unsigned sample of up to 16 bits is 0 to its largest value, that of a floating-point sample 0
+//! to 1. A camera of 10 or 12 bits uses a small part of 16 bits; [`ValueRange`] states which.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Raw values from black (`low`) to white (`high`); values outside are clamped.
+/// Raw values from black (`low`) to white (`high`). Values outside are clamped.
 ///
-/// It applies to samples of more than 8 bits, signed samples and floating-point samples. Unsigned samples of up to
-/// 8 bits are taken as they are: a picture that was windowed to 8 bits has its range already.
+/// It applies to signed and floating-point samples and to samples of more than 8 bits. Unsigned samples of up to 8 bits
+/// are not mapped: their range was chosen when they were converted to 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ValueRange {
     /// The raw value that becomes 0.
@@ -18,23 +18,23 @@ pub struct ValueRange {
     pub high: f64,
 }
 
-/// The range that an encoder was made for, as far as it is known here.
+/// The range of the images an encoder was trained on, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum EncoderRange {
-    /// It, or none where the natural range of the samples is meant.
+    /// The range, or none for the natural range of the samples.
     Known(Option<ValueRange>),
-    /// The encoder is on another device: images that take a range need a stated one.
+    /// The encoder is on a device: images of more than 8 bits need a stated range.
     #[default]
     Unknown,
-    /// The pixels are not looked at, only whether the images can be read.
+    /// Only readability matters, not the pixels.
     Irrelevant,
 }
 
-/// Two numbers that are no range.
+/// A text or two numbers that are not a range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{found}' is no range of raw values: LOW,HIGH is expected, two numbers of which HIGH is the larger")]
+#[error("'{found}' is not a range of raw values; expected LOW,HIGH with LOW below HIGH")]
 pub struct RangeError {
-    /// What was given.
+    /// What was found.
     pub found: String,
 }
 
@@ -42,16 +42,16 @@ impl ValueRange {
     /// Checks that both are finite and `low < high`.
     ///
     /// # Errors
-    /// When they are not.
+    /// If they are not.
     pub fn new(low: f64, high: f64) -> Result<Self, RangeError> {
         let range = Self { low, high };
         range.check().map(|()| range)
     }
 
-    /// As [`Self::new`], for a range that was read from a file.
+    /// [`Self::new`] for a range that was read from a file.
     ///
     /// # Errors
-    /// When its values are not finite or not in order.
+    /// If the values are not finite or not in order.
     pub fn check(&self) -> Result<(), RangeError> {
         let Self { low, high } = *self;
         // The difference of two finite numbers may be infinite.
@@ -63,11 +63,12 @@ impl ValueRange {
 
     /// `value` in units of 8-bit grey levels, rounded and clamped.
     pub fn to_byte(self, value: f64) -> u8 {
-        // A float becomes the nearest integer of the target type: beyond the range it is clamped.
+        // The cast saturates, which clamps values outside the range.
         ((value - self.low) / (self.high - self.low) * 255.0).round() as u8
     }
 
-    /// The bytes that enter an identity, after all else: an encoder without a range keeps the identity that it had.
+    /// Bytes of the range in the identity of an encoder. They are last, so that an encoder without a range keeps its
+    /// identity.
     pub fn identity_bytes(self) -> Vec<u8> {
         let Self { low, high } = self;
         [b" range ".as_slice(), &low.to_le_bytes(), &high.to_le_bytes()].concat()

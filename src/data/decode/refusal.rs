@@ -1,23 +1,23 @@
-//! Why one image is not read, before it is known what the image is called.
+//! Why an image is refused, before the name of the file is known.
 
 use super::super::DataError;
 use super::limits::{BYTES_MAX, PIXELS_MAX};
 
-/// What a reader of one format says.
+/// The error of the reader of one format.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The file is broken, or of a kind that is not read.
+    /// The file is damaged or not supported.
     Reason(String),
     /// More pixels than [`PIXELS_MAX`], or a side that cannot be resized.
     TooLarge { width: u64, height: u64 },
-    /// Too much to be decoded beside others; never given to a caller.
+    /// Too large to be decoded beside other images; never returned to callers of `decode`.
     Large,
-    /// Decoding would take more than [`BYTES_MAX`].
+    /// Decoding would take more than [`BYTES_MAX`] of memory.
     TooMuchMemory { width: u64, height: u64, bytes: u64 },
 }
 
 impl Refusal {
-    /// The error of an image called `name`.
+    /// The error for the image `name`.
     pub fn named(self, name: &str) -> DataError {
         let name = name.to_owned();
         match self {
@@ -27,7 +27,7 @@ impl Refusal {
             Self::TooMuchMemory { width, height, bytes } => DataError::Decode {
                 name,
                 reason: format!(
-                    "{width}×{height} pixels of this kind take {bytes} bytes to decode, {BYTES_MAX} are allowed"
+                    "decoding {width}×{height} pixels of this kind takes {bytes} bytes; at most {BYTES_MAX} are allowed"
                 ),
             },
         }

@@ -1,4 +1,4 @@
-//! Raw samples to 8 bits, and what is remembered of them.
+//! Maps raw samples to 8 bits and records their range.
 
 use image::{ColorType, ImageDecoder};
 
@@ -18,16 +18,16 @@ pub enum SampleKind {
     Float,
 }
 
-/// The samples of one image as its file has them, before they became 8 bits.
+/// Facts about the samples of an image file before they are mapped to 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RawFacts {
-    /// What kind of numbers they are.
+    /// The type of the samples.
     pub kind: SampleKind,
-    /// Bits of one. Unsigned samples of up to 8 bits and colours of a palette count as 8.
+    /// Bits per sample. Unsigned samples of up to 8 bits and colours of a palette count as 8.
     pub bits: u32,
-    /// The smallest value of all pixels and colours, alpha left out.
+    /// The smallest value of all pixels and channels, without alpha.
     pub low: f64,
-    /// The largest one.
+    /// The largest value.
     pub high: f64,
 }
 
@@ -37,7 +37,7 @@ impl RawFacts {
         self.kind != SampleKind::Unsigned || self.bits > 8
     }
 
-    /// The range such samples have where none is stated; `None` where there is none to assume.
+    /// The range of such samples if none is stated; `None` if none can be assumed.
     pub fn natural_range(kind: SampleKind, bits: u32) -> Option<ValueRange> {
         match kind {
             SampleKind::Unsigned if bits <= 16 => Some(ValueRange { low: 0.0, high: f64::from((1u32 << bits) - 1) }),
@@ -46,7 +46,7 @@ impl RawFacts {
         }
     }
 
-    /// What people call such samples.
+    /// A name of such samples, for messages.
     pub fn describe(&self) -> String {
         match self.kind {
             SampleKind::Unsigned => format!("{}-bit", self.bits),
@@ -56,29 +56,29 @@ impl RawFacts {
     }
 }
 
-/// Turns raw samples into bytes one by one, and remembers the smallest and the largest.
+/// Maps raw samples to bytes one by one, and records the smallest and the largest.
 pub(super) struct Levels {
     kind: SampleKind,
     bits: u32,
     /// The byte of each unsigned value of up to 16 bits.
     table: Vec<u8>,
-    /// For all others; none where the file needs a stated range and has none.
+    /// The range for all other samples; none if it is unknown.
     range: Option<ValueRange>,
-    /// Whether values outside of `range` make the image unreadable, rather than black or white.
+    /// Whether values outside `range` are an error. Otherwise they are clamped.
     is_strict: bool,
     /// Whether the range must be stated and is not.
     lacks_range: bool,
-    /// Whether only the facts are asked for.
+    /// Whether only the facts are needed.
     measure: bool,
     /// Whether the smallest value is white.
     inverted: bool,
     low: f64,
     high: f64,
-    has_no_number: bool,
+    has_non_finite: bool,
 }
 
 impl Levels {
-    /// For samples of `kind` and `bits`. `natural` is the range that the file itself states, if it does.
+    /// Levels for samples of `kind` and `bits`. `natural` is the range that the file states, if any.
     pub fn new(
         kind: SampleKind,
         bits: u32,
@@ -95,46 +95,46 @@ impl Levels {
             }
             _ => Vec::new(),
         };
-        // Integers cannot leave their natural range. A float can, and where it does nobody knows what white is.
+        // Integers cannot be outside their natural range. Floats can, and then the value of white is unknown.
         let is_strict = stated.is_none() && kind == SampleKind::Float;
         let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
         let (measure, lacks_range) = (options.measure, options.needs_range && stated.is_none() && !is_small);
-        Self { kind, bits, table, range, is_strict, lacks_range, measure, inverted, low, high, has_no_number: false }
+        Self { kind, bits, table, range, is_strict, lacks_range, measure, inverted, low, high, has_non_finite: false }
     }
 
-    /// The byte of an unsigned sample of up to 16 bits.
+    /// Maps an unsigned sample of up to 16 bits.
     pub fn of_unsigned(&mut self, value: u16) -> u8 {
-        self.remember(f64::from(value));
+        self.record(f64::from(value));
         self.table.get(usize::from(value)).copied().unwrap_or_default()
     }
 
-    /// The byte of any sample.
+    /// Maps any sample.
     pub fn of_value(&mut self, value: f64) -> u8 {
         if !value.is_finite() {
-            self.has_no_number = true;
+            self.has_non_finite = true;
             return 0;
         }
-        self.remember(value);
+        self.record(value);
         flip(self.range.map_or(0, |range| range.to_byte(value)), self.inverted)
     }
 
-    fn remember(&mut self, value: f64) {
+    fn record(&mut self, value: f64) {
         self.low = self.low.min(value);
         self.high = self.high.max(value);
     }
 
-    /// What the samples were.
+    /// The facts about all samples.
     ///
     /// # Errors
-    /// When some were no numbers, or it is not known which of them are black and white.
+    /// If some were not finite, or their range is unknown.
     pub fn finish(self) -> Result<RawFacts, Refusal> {
         let Self { kind, bits, low, high, .. } = self;
         let facts = RawFacts { kind, bits: if kind == SampleKind::Unsigned { bits.max(8) } else { bits }, low, high };
-        if self.has_no_number {
-            return Err(format!("some of its {} samples are infinite or not a number", facts.describe()).into());
+        if self.has_non_finite {
+            return Err(format!("some {} samples are infinite or NaN", facts.describe()).into());
         }
         if low > high {
-            return Err("it has no samples".into());
+            return Err("no samples".into());
         }
         let is_known = self.range.is_some_and(|range| !self.is_strict || range.low <= low && high <= range.high);
         match is_known && !self.lacks_range || self.measure {
@@ -146,21 +146,18 @@ impl Levels {
 
 fn unknown_range(facts: &RawFacts) -> String {
     let (RawFacts { low, high, kind, .. }, what) = (facts, facts.describe());
-    let expected = if *kind == SampleKind::Float { ", outside of 0 to 1" } else { "" };
-    format!(
-        "its samples are {what}, from {low} to {high}{expected}; pass --range LOW,HIGH to say what is black and white"
-    )
+    let expected = if *kind == SampleKind::Float { ", outside 0 to 1" } else { "" };
+    format!("{what} samples from {low} to {high}{expected}; pass --range LOW,HIGH with the values of black and white")
 }
 
 fn flip(byte: u8, inverted: bool) -> u8 {
     if inverted { 255 - byte } else { byte }
 }
 
-/// Reads the image of a decoder of the `image` crate. Alpha is dropped without blending: the transparent pixels of a
-/// medical export still show tissue.
+/// Reads an image from a decoder of the `image` crate. Alpha is dropped without blending, because transparent pixels of
+/// medical exports still show tissue.
 ///
-/// * `largest`: the largest value that a 16-bit sample can have, where the format says so; its decoder has scaled it to
-///   65,535
+/// * `largest`: the largest possible value of a 16-bit sample, if the format states it; the decoder scales it to 65,535
 pub(super) fn read(
     decoder: impl ImageDecoder,
     largest: Option<u16>,
@@ -177,10 +174,10 @@ pub(super) fn read(
         ColorType::La16 => (2, true),
         ColorType::Rgb16 => (3, true),
         ColorType::Rgba16 => (4, true),
-        other => return Err(format!("its pixels are {other:?}, which is not read").into()),
+        other => return Err(format!("unsupported pixel format {other:?}").into()),
     };
     budget::check(width.into(), height.into(), u64::from(color.bytes_per_pixel()))?;
-    let len = usize::try_from(decoder.total_bytes()).map_err(|_| "it does not fit into memory")?;
+    let len = usize::try_from(decoder.total_bytes()).map_err(|_| "the image does not fit into memory")?;
     let mut bytes = vec![0; len];
     decoder.read_image(&mut bytes)?;
     let channels = if stored < 3 { 1 } else { 3 };
@@ -194,7 +191,7 @@ pub(super) fn read(
     Ok((Image { width, height, channels, pixels: bytes }, raw))
 }
 
-/// Moves the first `kept` of `stored` 8-bit channels together, in place.
+/// Drops all but the first `kept` of `stored` 8-bit channels, in place.
 pub(super) fn keep_channels(
     bytes: &mut [u8],
     stored: usize,
@@ -210,7 +207,7 @@ pub(super) fn keep_channels(
     levels.finish()
 }
 
-/// As [`keep_channels`] for 16-bit samples in the byte order of this machine.
+/// [`keep_channels`] for 16-bit samples in native byte order.
 fn to_bytes(
     bytes: &mut [u8],
     stored: usize,
@@ -221,7 +218,7 @@ fn to_bytes(
     let natural = largest.map(|largest| ValueRange { low: 0.0, high: f64::from(largest) });
     let mut levels = Levels::new(SampleKind::Unsigned, 16, natural, false, options);
     let unscaled = |value: u16| match largest {
-        // The decoder has multiplied by 65,535 / largest, at least 1, and rounded: this gives the value it had.
+        // Inverts the decoder's scaling by 65,535 / largest with rounding, exactly because the factor is at least 1.
         Some(largest) => ((u32::from(value) * u32::from(largest) + 32_767) / 65_535) as u16,
         None => value,
     };

@@ -1,28 +1,28 @@
-//! The bits of a scan and its Huffman codes, read for their lengths alone.
+//! Reads the bits of a scan and the lengths of its Huffman codes.
 
 use super::super::refusal::Refusal;
 
 const LOOKUP_BITS: u32 = 16;
 
-/// Equal bytes after the last block that are no sign of damage.
+/// Equal bytes allowed after the last block.
 const PADDING_MAX: usize = 64;
 
-/// Bits of the codes that are looked up at once; longer ones are rare.
+/// Bits of a code that one table lookup decodes; longer codes are rare.
 const SHORT_BITS: u32 = 9;
 
-/// A Huffman table of canonical codes: those of one length follow each other, and the next length begins behind them.
+/// A Huffman table of canonical codes: the codes of one length are consecutive, followed by those of the next length.
 pub(super) struct Huffman {
-    /// Length in bits and symbol for the next [`SHORT_BITS`] bits; length 0 where the code is longer, or none.
+    /// Length in bits and symbol for the next [`SHORT_BITS`] bits; length 0 if the code is longer or invalid.
     short: Vec<(u8, u8)>,
-    /// For each length of 1 to 16 bits, the first 16 bits behind its codes.
+    /// For each length of 1 to 16 bits, the first 16-bit value after its codes.
     ends: [u32; 17],
-    /// For each length, what a code differs by from the place of its symbol.
+    /// For each length, the difference between a code and the position of its symbol.
     shifts: [i32; 17],
     symbols: Vec<u8>,
 }
 
 impl Huffman {
-    /// * `counts`: how many codes have 1, 2, … 16 bits
+    /// * `counts`: number of codes of 1, 2, … 16 bits
     /// * `symbols`: in the order of their codes
     pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self, Refusal> {
         let mut table =
@@ -31,7 +31,7 @@ impl Huffman {
         for (length, &count) in (1u32..).zip(counts) {
             let codes = code..code + u32::from(count);
             if codes.end > 1 << length || place + usize::from(count) > symbols.len() {
-                return Err("its Huffman table has too many codes".into());
+                return Err("the Huffman table has too many codes".into());
             }
             table.shifts[length as usize] = place as i32 - code as i32;
             for code in codes.clone().filter(|_| length <= SHORT_BITS) {
@@ -48,7 +48,7 @@ impl Huffman {
         Ok(table)
     }
 
-    /// Length and symbol of the code that the 16 bits `window` begin with; length 0 where there is none.
+    /// Length and symbol of the code at the start of the 16 bits `window`; length 0 if there is none.
     fn find(&self, window: u32) -> (u32, u8) {
         let (length, symbol) = self.short[(window >> (LOOKUP_BITS - SHORT_BITS)) as usize];
         if length > 0 {
@@ -67,10 +67,10 @@ impl Huffman {
 /// The entropy-coded bytes from one marker to the next, as bits.
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    /// The next byte to be taken.
+    /// Position of the next byte.
     at: usize,
     buffer: u64,
-    /// Valid bits of `buffer`, its lowest ones.
+    /// Number of valid bits in `buffer`, the lowest ones.
     len: u32,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Bits<'a> {
         Self { bytes, at, buffer: 0, len: 0 }
     }
 
-    /// Fills the buffer up to the next marker; after `0xFF` a 0 is stuffed.
+    /// Fills the buffer up to the next marker. A 0 after `0xFF` is a stuffed byte.
     fn refill(&mut self) {
         while self.len <= 48 {
             let Some(&byte) = self.bytes.get(self.at) else { return };
@@ -95,7 +95,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Takes `count` bits, 16 at most.
+    /// Takes at most 16 bits.
     pub fn take(&mut self, count: u32) -> Result<u32, Refusal> {
         if self.len < count {
             self.refill();
@@ -129,13 +129,13 @@ impl<'a> Bits<'a> {
     }
 
     fn ended(&self) -> Refusal {
-        format!("the JPEG is truncated or damaged: its coded pixels end at byte {}", self.at).into()
+        format!("the JPEG is truncated or damaged: the coded pixels end at byte {}", self.at).into()
     }
 
-    /// Ends a scan or the part of it before a restart marker; gives the place of the marker that follows.
+    /// Ends a scan or a restart interval and returns the position of the next marker.
     ///
-    /// Less than a byte is padding. Whole bytes that nobody has read mean that blocks were lost, unless they are few and
-    /// equal: some cameras fill up with them.
+    /// Less than a byte is padding. Whole unread bytes mean that blocks were lost, unless they are few and equal: some
+    /// cameras write such padding.
     pub fn finish(mut self) -> Result<usize, Refusal> {
         let unread = (self.len / 8) as usize;
         let mut left: Vec<u8> = (0..unread).map(|byte| (self.buffer >> (8 * byte)) as u8).collect();
@@ -151,10 +151,12 @@ impl<'a> Bits<'a> {
         }
         match left.len() <= PADDING_MAX && left.iter().all(|byte| *byte == left[0]) {
             true => Ok(self.at),
-            false => {
-                Err(format!("the JPEG is damaged: {} coded bytes before byte {} show nothing", left.len(), self.at)
-                    .into())
-            }
+            false => Err(format!(
+                "the JPEG is damaged: {} coded bytes before byte {} belong to no block",
+                left.len(),
+                self.at
+            )
+            .into()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the frame header of a JPEG announces: size, components, and the memory that decoding takes.
+//! The frame header of a JPEG: size, components, and the memory of decoding.
 
 use zune_core::colorspace::ColorSpace;
 
@@ -9,7 +9,7 @@ use super::super::refusal::Refusal;
 /// Values of one block of 8 × 8 pixels.
 pub(super) const BLOCK_LEN: usize = 64;
 
-/// One component: luma, or a colour.
+/// One component, such as luma.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Component {
     pub id: u8,
@@ -27,23 +27,23 @@ pub(in super::super) struct Frame {
 }
 
 impl Frame {
-    /// Reads the segment of marker `0xFFCx`; kinds that are not decoded are refused by name.
+    /// Reads the segment of marker `0xFFCx`. Unsupported kinds are refused by name.
     pub fn parse(marker: u8, segment: &[u8]) -> Result<Self, Refusal> {
         let is_progressive = match marker {
             0xC0 | 0xC1 => false,
             0xC2 => true,
-            0xC3 | 0xC7 | 0xCB | 0xCF => return Err("it is a lossless JPEG, which is not read".into()),
-            0xC9 | 0xCA | 0xCD | 0xCE => return Err("it is an arithmetic-coded JPEG, which is not read".into()),
-            _ => return Err("it is a hierarchical JPEG, which is not read".into()),
+            0xC3 | 0xC7 | 0xCB | 0xCF => return Err("lossless JPEG is not supported".into()),
+            0xC9 | 0xCA | 0xCD | 0xCE => return Err("arithmetic-coded JPEG is not supported".into()),
+            _ => return Err("hierarchical JPEG is not supported".into()),
         };
-        let cut = || Refusal::from("its frame header is cut off");
+        let cut = || Refusal::from("the frame header is truncated");
         let [bits, _, _, _, _, count, components @ ..] = segment else { return Err(cut()) };
         let (height, width) = (u16_be(segment, 1).unwrap_or(0), u16_be(segment, 3).unwrap_or(0));
         if *bits != 8 {
-            return Err(format!("it is a JPEG of {bits} bits a sample; 8 are read").into());
+            return Err(format!("JPEG with {bits} bits per sample is not supported; expected 8").into());
         }
         if height == 0 {
-            return Err("its frame header leaves the height open, which is not read".into());
+            return Err("JPEG without a height in the frame header is not supported".into());
         }
         let component = |bytes: &[u8]| Component {
             id: bytes[0],
@@ -54,24 +54,24 @@ impl Frame {
         let frame = Self { width: width.into(), height: height.into(), is_progressive, components };
         let valid = |factor: &usize| (1..=4).contains(factor);
         if !frame.components.iter().all(|component| component.sampling.iter().all(valid)) {
-            return Err("its sampling factors are not 1 to 4".into());
+            return Err("the sampling factors are not 1 to 4".into());
         }
         frame.colour()?;
         frame.check_memory(frame.is_progressive)?;
         Ok(frame)
     }
 
-    /// What its pixels become.
+    /// The colour type of the decoded pixels.
     pub fn colour(&self) -> Result<ColorSpace, Refusal> {
         match self.components.len() {
             1 => Ok(ColorSpace::Luma),
             3 | 4 => Ok(ColorSpace::RGB),
-            other => Err(format!("it is a JPEG of {other} components; 1, 3 and 4 are read").into()),
+            other => Err(format!("JPEG with {other} components is not supported; expected 1, 3 or 4").into()),
         }
     }
 
-    /// Refuses what takes too much memory. A decoder keeps the coefficients of all blocks where they come in several
-    /// scans; otherwise the pixels and a few rows.
+    /// Refuses an image that takes too much memory. If the blocks are coded in several scans, the decoder holds the
+    /// coefficients of all blocks; otherwise it holds the pixels and a few rows.
     pub fn check_memory(&self, has_scans: bool) -> Result<(), Refusal> {
         let (width, height) = (self.width as u64, self.height as u64);
         let channels = if self.components.len() == 1 { 1 } else { 3 };
@@ -87,13 +87,13 @@ impl Frame {
         [0, 1].map(|axis| self.components.iter().map(|component| component.sampling[axis]).max().unwrap_or(1))
     }
 
-    /// Units (minimum coded units) across and down where components are interleaved.
+    /// Minimum coded units across and down if components are interleaved.
     pub(super) fn units(&self) -> [usize; 2] {
         let [h, v] = self.largest_sampling();
         [self.width.div_ceil(8 * h), self.height.div_ceil(8 * v)]
     }
 
-    /// Blocks across and down of a component that stands alone in a scan.
+    /// Blocks across and down of a component that is alone in a scan.
     pub(super) fn blocks(&self, component: &Component) -> [usize; 2] {
         let [h, v] = self.largest_sampling();
         let [own_h, own_v] = component.sampling;

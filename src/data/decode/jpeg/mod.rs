@@ -1,6 +1,6 @@
-//! JPEG: baseline, extended and progressive, 8 bits, Huffman-coded; turned as its EXIF data say.
+//! JPEG: baseline, extended and progressive, 8 bits, Huffman-coded; oriented by EXIF or XMP.
 //!
-//! The decoder fills whatever is missing with grey and reports success, so [`scan`] first counts the coded blocks.
+//! The decoder fills missing blocks with grey and reports success. Therefore [`scan`] first counts the coded blocks.
 
 mod entropy;
 mod frame;
@@ -19,12 +19,12 @@ pub(super) fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Read, Refusa
     let (width, height) = (whole.frame.width, whole.frame.height);
     let (image, raw) = decode(bytes, whole.frame.colour()?, options)?;
     if (image.width, image.height) != (width, height) {
-        return Err("its decoder found another size than its header has".into());
+        return Err("the decoder found another size than the frame header has".into());
     }
     Ok(Read { image, raw, frames: 1, orientation: whole.orientation })
 }
 
-/// Pixels in `colour`, which has one or three channels, or those of the file where a TIFF names its colours.
+/// Pixels in `colour`, which has one or three channels, or in the colours of the file for a TIFF.
 pub(super) fn decode(
     bytes: &[u8],
     colour: ColorSpace,
@@ -35,30 +35,31 @@ pub(super) fn decode(
     Ok((Image { width, height, channels, pixels }, raw))
 }
 
-/// Width, height, channels and samples; without `colour`, as they are stored.
+/// Width, height, channels and samples, in the stored colours if `colour` is none.
 pub(super) fn decode_raw(bytes: &[u8], colour: Option<ColorSpace>) -> Result<(usize, usize, usize, Vec<u8>), Refusal> {
     let refuse = |error: zune_jpeg::errors::DecodeErrors| Refusal::from(error.to_string());
     let options = DecoderOptions::default().set_max_width(usize::from(u16::MAX)).set_max_height(usize::from(u16::MAX));
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(refuse)?;
-    let (width, height) = decoder.dimensions().ok_or("it has no size")?;
-    let stored = decoder.input_colorspace().ok_or("it has no colours")?;
+    let (width, height) = decoder.dimensions().ok_or("no size")?;
+    let stored = decoder.input_colorspace().ok_or("no colour type")?;
     decoder.set_options(options.jpeg_set_out_colorspace(colour.unwrap_or(stored)));
-    let len = decoder.output_buffer_size().ok_or("it has no size")?;
+    let len = decoder.output_buffer_size().ok_or("no size")?;
     let mut pixels = vec![0; len];
     decoder.decode_into(&mut pixels).map_err(refuse)?;
     let channels = len / (width * height).max(1);
     Ok((width, height, channels, pixels))
 }
 
-/// Checks a JPEG inside another file, which must have this width and at least this height: some writers fill up the last.
+/// Checks a JPEG inside another file. It must have this width and at least this height: some writers pad the last one.
 pub(super) fn check_part(bytes: &[u8], width: usize, height: usize) -> Result<frame::Frame, Refusal> {
     let frame = scan::check(bytes)?.frame;
     match frame.width == width && frame.height >= height {
         true => Ok(frame),
         false => {
             let (found_width, found_height) = (frame.width, frame.height);
-            Err(format!("a JPEG part of it has {found_width}×{found_height} pixels, expected {width}×{height}").into())
+            Err(format!("a JPEG strip or tile has {found_width}×{found_height} pixels; expected {width}×{height}")
+                .into())
         }
     }
 }

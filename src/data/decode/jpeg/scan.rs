@@ -1,17 +1,17 @@
-//! Whether all blocks of a JPEG are coded in it: its scans are read as a decoder reads them, for their lengths.
+//! Checks that a JPEG codes all its blocks. Reads the scans as a decoder does, but only for the lengths of the codes.
 //!
 //! ITU-T T.81, annexes B, F and G.
 
 use super::super::bytes::u16_be;
-use super::super::orientation::{self, Told};
+use super::super::orientation::{self, OrientationTags};
 use super::super::refusal::Refusal;
 use super::entropy::{Bits, Huffman};
 use super::frame::{BLOCK_LEN, Frame};
 
-/// Scans of one image; an encoder makes about ten. More take much time and show nothing new.
+/// Scans of one image at most. Encoders write about ten; more take much time and add nothing.
 const SCANS_MAX: usize = 100;
 
-/// What a whole JPEG says of itself.
+/// What is known of a complete JPEG.
 pub(super) struct Whole {
     pub frame: Frame,
     pub orientation: u8,
@@ -21,13 +21,14 @@ pub(super) struct Whole {
 pub(super) fn check(bytes: &[u8]) -> Result<Whole, Refusal> {
     let cut = || Refusal::from(format!("the JPEG is truncated: no end marker in {} bytes", bytes.len()));
     let mut tables = Tables::default();
-    let (mut pixels, mut told, mut scans): (Option<Pixels>, Told, usize) = (None, Told::default(), 0);
-    let mut at = 2; // after the start marker, which the format is known by
+    let (mut pixels, mut tags, mut scans): (Option<Pixels>, OrientationTags, usize) =
+        (None, OrientationTags::default(), 0);
+    let mut at = 2; // after the start marker
     loop {
         let marker = next_marker(bytes, &mut at).ok_or_else(cut)?;
         match marker {
             0xD9 => break,
-            // Without content.
+            // Markers without content.
             0x01 | 0xD0..=0xD8 => continue,
             _ => {}
         }
@@ -37,30 +38,30 @@ pub(super) fn check(bytes: &[u8]) -> Result<Whole, Refusal> {
         match marker {
             0xC4 => tables.read(segment)?,
             0xDD => tables.restart_interval = u16_be(segment, 0).unwrap_or(0).into(),
-            0xCC => return Err("it is an arithmetic-coded JPEG, which is not read".into()),
-            0xC0..=0xCF if pixels.is_some() => return Err("it has two frame headers".into()),
+            0xCC => return Err("arithmetic-coded JPEG is not supported".into()),
+            0xC0..=0xCF if pixels.is_some() => return Err("two frame headers".into()),
             0xC0..=0xCF => pixels = Some(Pixels::new(Frame::parse(marker, segment)?)),
             0xDA => {
                 scans += 1;
                 if scans > SCANS_MAX {
-                    return Err(format!("it has more than {SCANS_MAX} scans").into());
+                    return Err(format!("more than {SCANS_MAX} scans").into());
                 }
-                let pixels = pixels.as_mut().ok_or("its scan comes before its frame header")?;
+                let pixels = pixels.as_mut().ok_or("a scan before the frame header")?;
                 at = pixels.scan(&tables, segment, bytes, at)?;
             }
-            0xE1 if segment.starts_with(b"Exif\0\0") => told.exif = told.exif.or(orientation::of_exif(segment)),
+            0xE1 if segment.starts_with(b"Exif\0\0") => tags.exif = tags.exif.or(orientation::of_exif(segment)),
             0xE1 if segment.starts_with(b"http://ns.adobe.com/xap/1.0/\0") => {
-                told.xmp = told.xmp.or(orientation::of_xmp(segment));
+                tags.xmp = tags.xmp.or(orientation::of_xmp(segment));
             }
             _ => {}
         }
     }
-    let pixels = pixels.ok_or("it has no frame header")?;
+    let pixels = pixels.ok_or("no frame header")?;
     pixels.check_complete()?;
-    Ok(Whole { frame: pixels.frame, orientation: told.orientation() })
+    Ok(Whole { frame: pixels.frame, orientation: tags.orientation() })
 }
 
-/// The marker at or after `at`, which comes to lie behind it. Fill bytes of `0xFF` may stand before it.
+/// The marker at or after `at`; `at` moves behind it. Fill bytes of `0xFF` may precede it.
 fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     // Some writers leave zeros between segments.
     while *bytes.get(*at)? != 0xFF {
@@ -83,11 +84,11 @@ struct Tables {
 impl Tables {
     fn read(&mut self, mut segment: &[u8]) -> Result<(), Refusal> {
         while let [kind, rest @ ..] = segment {
-            let (counts, rest) = rest.split_first_chunk::<16>().ok_or("its Huffman table is cut off")?;
+            let (counts, rest) = rest.split_first_chunk::<16>().ok_or("the Huffman table is truncated")?;
             let codes: usize = counts.iter().map(|count| usize::from(*count)).sum();
-            let symbols = rest.get(..codes).ok_or("its Huffman table is cut off")?;
+            let symbols = rest.get(..codes).ok_or("the Huffman table is truncated")?;
             let class = if kind >> 4 == 0 { &mut self.dc } else { &mut self.ac };
-            let place = class.get_mut(usize::from(kind & 15)).ok_or("it has a Huffman table of a number above 3")?;
+            let place = class.get_mut(usize::from(kind & 15)).ok_or("a Huffman table has a number above 3")?;
             *place = Some(Huffman::new(counts, symbols)?);
             segment = &rest[codes..];
         }
@@ -95,12 +96,12 @@ impl Tables {
     }
 }
 
-/// The coefficients of one component, as far as scans have brought them.
+/// The coefficients of one component that scans have coded so far.
 struct Coefficients {
-    /// Bits still missing below the last one that was sent, for each of a block's coefficients; none where it never was.
+    /// Number of low bits that are not yet coded, for each coefficient of a block; none if no bit is coded.
     missing_bits: [Option<u8>; BLOCK_LEN],
-    /// For each block of a progressive image, which coefficients are not 0 so far: a later scan sends one more bit of
-    /// those, and only of those.
+    /// For each block of a progressive image, a mask of the coefficients that are not 0 so far. A refinement scan codes one
+    /// more bit of exactly those.
     non_zero: Vec<u64>,
 }
 
@@ -116,12 +117,12 @@ struct Part<'t> {
     ac: Option<&'t Huffman>,
 }
 
-/// Which coefficients and which of their bits a scan brings.
+/// The coefficients and bits that a scan codes.
 #[derive(Clone, Copy)]
 struct Band {
     first: usize,
     last: usize,
-    /// Whether earlier scans have brought the bits above.
+    /// Whether earlier scans coded the higher bits.
     refines: bool,
 }
 
@@ -136,35 +137,35 @@ impl Pixels {
         Self { frame, coefficients }
     }
 
-    /// Reads one scan; gives the place of the marker after it.
+    /// Reads one scan and returns the position of the marker after it.
     fn scan(&mut self, tables: &Tables, header: &[u8], bytes: &[u8], at: usize) -> Result<usize, Refusal> {
-        let cut = || Refusal::from("its scan header is cut off");
+        let cut = || Refusal::from("a scan header is truncated");
         let (&count, rest) = header.split_first().ok_or_else(cut)?;
         let (named, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(cut)?;
         let [first, last, precision, ..] = *rest else { return Err(cut()) };
         let mut parts = Vec::new();
         for pair in named.chunks_exact(2) {
             let component = self.frame.components.iter().position(|component| component.id == pair[0]);
-            let component = component.ok_or("its scan names a component that it does not have")?;
+            let component = component.ok_or("a scan names a component that does not exist")?;
             let dc = tables.dc.get(usize::from(pair[1] >> 4)).and_then(Option::as_ref);
             let ac = tables.ac.get(usize::from(pair[1] & 15)).and_then(Option::as_ref);
             parts.push(Part { component, dc, ac });
         }
         if parts.is_empty() || parts.len() > self.frame.components.len() {
-            return Err("its scan has no components, or too many".into());
+            return Err("a scan has no components or too many".into());
         }
         let band = self.band(&parts, first, last, precision)?;
         self.frame.check_memory(self.frame.is_progressive || parts.len() < self.frame.components.len())?;
         self.units(tables, &parts, band, bytes, at)
     }
 
-    /// Checks what a scan brings, and notes it.
+    /// Checks and records what a scan codes.
     fn band(&mut self, parts: &[Part<'_>], first: u8, last: u8, precision: u8) -> Result<Band, Refusal> {
         if !self.frame.is_progressive {
             for part in parts {
                 let missing = &mut self.coefficients[part.component].missing_bits;
                 if missing[0].is_some() {
-                    return Err("a component comes in two scans".into());
+                    return Err("two scans code one component".into());
                 }
                 *missing = [Some(0); BLOCK_LEN];
             }
@@ -177,7 +178,7 @@ impl Pixels {
             _ => first <= last && last < BLOCK_LEN && parts.len() == 1,
         };
         if !is_valid || low > 13 {
-            return Err("its scan header has impossible numbers".into());
+            return Err("a scan header has invalid values".into());
         }
         for part in parts {
             for missing in &mut self.coefficients[part.component].missing_bits[first..=last] {
@@ -186,7 +187,7 @@ impl Pixels {
                     Some(bits) => high == bits && low + 1 == bits,
                 };
                 if !follows {
-                    return Err("its progressive scans do not follow each other".into());
+                    return Err("the progressive scans are out of order".into());
                 }
                 *missing = Some(low);
             }
@@ -194,7 +195,7 @@ impl Pixels {
         Ok(Band { first, last, refines: high > 0 })
     }
 
-    /// Reads all units of a scan, and the restart markers between them.
+    /// Reads all units of a scan and the restart markers between them.
     fn units(
         &mut self,
         tables: &Tables,
@@ -228,7 +229,7 @@ impl Pixels {
                         false => block.baseline(&mut bits)?,
                         true if band.first == 0 => block.progressive_dc(&mut bits)?,
                         true => {
-                            // Only scans of a single component have such coefficients, one unit a block.
+                            // Only scans of a single component have such coefficients, with one block per unit.
                             let non_zero = &mut self.coefficients[part.component].non_zero[unit];
                             if band.refines {
                                 block.refine(&mut bits, non_zero)?
@@ -243,7 +244,7 @@ impl Pixels {
         bits.finish()
     }
 
-    /// Refuses an image that ends before all bits of all coefficients have come.
+    /// Refuses an image that ends before all bits of all coefficients are coded.
     fn check_complete(&self) -> Result<(), Refusal> {
         let is_whole = |of: &Coefficients| of.missing_bits.iter().all(|missing| *missing == Some(0));
         match self.coefficients.iter().position(|of| !is_whole(of)) {
@@ -259,19 +260,19 @@ impl Pixels {
 struct Block<'s, 't> {
     part: &'s Part<'t>,
     band: Band,
-    /// Blocks to come that have no more coefficients in this scan.
+    /// Number of next blocks without further coefficients in this scan.
     run: &'s mut u32,
 }
 
 impl Block<'_, '_> {
     fn dc(&self, bits: &mut Bits<'_>) -> Result<(), Refusal> {
-        let size = bits.symbol(self.part.dc.ok_or("its scan has no table for DC")?)?;
+        let size = bits.symbol(self.part.dc.ok_or("a scan has no DC table")?)?;
         skip(bits, size)
     }
 
-    /// A run of zeros and the size of the number after it.
+    /// The length of a run of zeros, and the size of the value after it.
     fn ac(&self, bits: &mut Bits<'_>) -> Result<(u8, u8), Refusal> {
-        let symbol = bits.symbol(self.part.ac.ok_or("its scan has no table for AC")?)?;
+        let symbol = bits.symbol(self.part.ac.ok_or("a scan has no AC table")?)?;
         Ok((symbol >> 4, symbol & 15))
     }
 
@@ -335,7 +336,7 @@ impl Block<'_, '_> {
                 0 => {}
                 _ => skip(bits, 1)?,
             }
-            // Every coefficient on the way that is not 0 has its correction bit.
+            // Every non-zero coefficient in between has a correction bit.
             while k <= last {
                 if is_non_zero(*non_zero, k) {
                     skip(bits, 1)?;
@@ -366,7 +367,7 @@ impl Block<'_, '_> {
 fn skip(bits: &mut Bits<'_>, count: u8) -> Result<(), Refusal> {
     match count {
         0..=16 => bits.take(count.into()).map(|_| ()),
-        _ => Err("the JPEG is damaged: a number has more than 16 bits".into()),
+        _ => Err("the JPEG is damaged: a value has more than 16 bits".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the tags of a page say, as far as it is read. What changes samples and is not read is refused by its name.
+//! Interprets the tags of a page. Unsupported tags that change samples are refused by name.
 
 use super::super::refusal::Refusal;
 use super::super::samples::SampleKind;
@@ -8,7 +8,7 @@ use super::directory::{Directory, File};
 /// The tag of XMP.
 const XMP: u16 = 700;
 
-/// What the samples of a pixel mean.
+/// The meaning of the samples of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
     /// One sample, 0 is black.
@@ -17,11 +17,11 @@ pub(super) enum Colour {
     InvertedGrey,
     /// Red, green, blue.
     Rgb,
-    /// One sample, an index of the colour map.
+    /// One sample, an index into the colour map.
     Palette,
     /// Cyan, magenta, yellow, black.
     Cmyk,
-    /// Luma and two colours, inside JPEG.
+    /// Luma and two chroma samples, inside JPEG.
     YCbCr,
 }
 
@@ -35,7 +35,7 @@ impl Colour {
     }
 }
 
-/// How the bytes of a chunk are packed.
+/// The compression of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     None,
@@ -46,14 +46,14 @@ pub(super) enum Compression {
     PackBits,
 }
 
-/// What is stored of each sample.
+/// How each sample is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Predictor {
-    /// Itself.
+    /// As its value.
     None,
-    /// Its difference from the one before.
+    /// As the difference from the previous sample.
     Horizontal,
-    /// As before, of bytes that are ordered by their weight.
+    /// As byte differences, with the bytes of a row ordered by significance.
     FloatingPoint,
 }
 
@@ -63,26 +63,26 @@ pub(super) struct Layout {
     pub height: usize,
     pub kind: SampleKind,
     pub bits: usize,
-    /// Samples of one pixel, an extra one included.
+    /// Samples per pixel, with the extra one.
     pub samples: usize,
     pub colour: Colour,
-    /// Whether colours were multiplied by the extra sample.
+    /// Whether the colours are premultiplied by the extra sample.
     pub is_premultiplied: bool,
     pub compression: Compression,
     pub predictor: Predictor,
-    /// Whether each sample has chunks of its own.
+    /// Whether each sample has its own chunks.
     pub is_planar: bool,
-    /// Whether the lowest bit of a byte is the first one.
+    /// Whether the lowest bit of a byte is the first.
     pub has_reversed_bits: bool,
-    /// Pixels across and down of a chunk, which is a strip or a tile.
+    /// Width and height of a chunk (a strip or tile) in pixels.
     pub chunk: [usize; 2],
     pub is_tiled: bool,
-    /// Where chunks begin, and how many bytes they have.
+    /// Offset and number of bytes of each chunk.
     pub places: Vec<(u64, u64)>,
     pub orientation: u8,
     /// Red, green and blue of each index.
     pub palette: Vec<[u8; 3]>,
-    /// Tables that the JPEG chunks share.
+    /// Tables shared by the JPEG chunks.
     pub jpeg_tables: Vec<u8>,
 }
 
@@ -97,16 +97,16 @@ impl Layout {
         let is_planar = match page.number(284, 1)? {
             1 => false,
             2 => samples > 1,
-            other => return Err(format!("its PlanarConfiguration is {other}, 1 and 2 exist").into()),
+            other => return Err(format!("PlanarConfiguration is {other}; expected 1 or 2").into()),
         };
         let extra = extra(page, samples, colour)?;
         let (kind, bits) = sample(page, colour, compression)?;
         let is_premultiplied = extra == Some(1);
         if is_premultiplied && kind != SampleKind::Unsigned {
-            return Err("its colours are multiplied by an alpha that is no unsigned integer, which is not read".into());
+            return Err("premultiplied alpha that is not an unsigned integer is not supported".into());
         }
         if is_planar && colour == Colour::YCbCr {
-            return Err("it is YCbCr in planes, which is not read".into());
+            return Err("YCbCr in planes is not supported".into());
         }
         let (chunk, is_tiled) = chunk(page, width, height)?;
         let planes = if is_planar { samples } else { 1 };
@@ -125,7 +125,7 @@ impl Layout {
             has_reversed_bits: match page.number(266, 1)? {
                 1 => false,
                 2 => true,
-                other => return Err(format!("its FillOrder is {other}, 1 and 2 exist").into()),
+                other => return Err(format!("FillOrder is {other}; expected 1 or 2").into()),
             },
             chunk,
             is_tiled,
@@ -137,12 +137,12 @@ impl Layout {
         .and_then(|layout| layout.checked(file))
     }
 
-    /// Samples of one pixel, an extra one left out.
+    /// Samples per pixel, without the extra one.
     pub fn samples_of_colour(&self) -> usize {
         self.colour.samples()
     }
 
-    /// Samples of one pixel in one chunk.
+    /// Samples per pixel in one chunk.
     pub fn chunk_samples(&self) -> usize {
         if self.is_planar { 1 } else { self.samples }
     }
@@ -160,10 +160,10 @@ impl Layout {
         }
     }
 
-    /// Checks memory, and that all chunks lie in the file.
+    /// Checks the memory, and that all chunks are inside the file.
     fn checked(self, file: File<'_>) -> Result<Self, Refusal> {
         let (width, height) = (self.width as u64, self.height as u64);
-        // Packed bytes of a chunk as they are unpacked, and the image.
+        // The unpacked bytes of a chunk, and the image.
         let chunk = (self.chunk[0] as u64 * self.chunk_samples() as u64 * self.bits as u64).div_ceil(8);
         let chunk = chunk.saturating_mul(self.chunk[1] as u64);
         budget::check_bytes(width, height, (width * height * self.kept() as u64).saturating_add(chunk))?;
@@ -171,7 +171,7 @@ impl Layout {
             if at.checked_add(*len).is_none_or(|end| end > file.bytes.len() as u64) {
                 let what = if self.is_tiled { "tile" } else { "strip" };
                 return Err(format!(
-                    "the TIFF is truncated: {what} {index} has {len} bytes at {at}, the file has {}",
+                    "the TIFF is truncated: {what} {index} has {len} bytes at byte {at}, the file has {}",
                     file.bytes.len()
                 )
                 .into());
@@ -181,12 +181,12 @@ impl Layout {
     }
 }
 
-/// That of its tag, else of its XMP.
+/// The orientation of the tag, else that of XMP.
 fn orientation(page: &Directory<'_>) -> Result<u8, Refusal> {
     let tag = page.numbers(orientation::TAG)?.and_then(|numbers| numbers.first().copied());
     let exif = tag.and_then(|number| u8::try_from(number).ok()).filter(|number| (1..=8).contains(number));
     let xmp = page.bytes(XMP).and_then(orientation::of_xmp);
-    Ok(orientation::Told { exif, xmp }.orientation())
+    Ok(orientation::OrientationTags { exif, xmp }.orientation())
 }
 
 fn colour(photometric: u64, compression: Compression) -> Result<Colour, Refusal> {
@@ -207,7 +207,7 @@ fn colour(photometric: u64, compression: Compression) -> Result<Colour, Refusal>
         34_892 => "linear raw",
         _ => "unknown",
     };
-    Err(format!("its PhotometricInterpretation is {photometric} ({name}), which is not read").into())
+    Err(format!("PhotometricInterpretation {photometric} ({name}) is not supported").into())
 }
 
 fn compression(number: u64) -> Result<Compression, Refusal> {
@@ -230,16 +230,16 @@ fn compression(number: u64) -> Result<Compression, Refusal> {
         50_002 | 52_546 => "JPEG XL",
         _ => "unknown",
     };
-    Err(format!("its Compression is {number} ({name}), which is not read").into())
+    Err(format!("Compression {number} ({name}) is not supported").into())
 }
 
-/// The kind of the one extra sample: 0 not known, 1 an alpha that colours are multiplied by, 2 an alpha.
+/// The kind of the one extra sample: 0 unknown, 1 premultiplied alpha, 2 alpha.
 fn extra(page: &Directory<'_>, samples: usize, colour: Colour) -> Result<Option<u64>, Refusal> {
     match samples.checked_sub(colour.samples()) {
         Some(0) => Ok(None),
         Some(1) if colour != Colour::Palette => page.number(338, 0).map(Some),
         _ => Err(format!(
-            "it has {samples} samples a pixel where its colours are {colour:?}: {} and one of alpha are read",
+            "{samples} samples per pixel for {colour:?}; expected {} and at most one extra",
             colour.samples()
         )
         .into()),
@@ -249,11 +249,11 @@ fn extra(page: &Directory<'_>, samples: usize, colour: Colour) -> Result<Option<
 fn sample(page: &Directory<'_>, colour: Colour, compression: Compression) -> Result<(SampleKind, usize), Refusal> {
     let bits = page.shared(258, "BitsPerSample", 1)? as usize;
     let kind = match page.shared(339, "SampleFormat", 1)? {
-        // 4 says nothing, and is read as 1 by all.
+        // 4 means undefined; all readers treat it as 1.
         1 | 4 => SampleKind::Unsigned,
         2 => SampleKind::Signed,
         3 => SampleKind::Float,
-        other => return Err(format!("its SampleFormat is {other} (complex numbers), which is not read").into()),
+        other => return Err(format!("SampleFormat {other} (complex numbers) is not supported").into()),
     };
     let is_possible = match (kind, colour) {
         (SampleKind::Unsigned, Colour::Palette) => bits <= 8,
@@ -263,7 +263,7 @@ fn sample(page: &Directory<'_>, colour: Colour, compression: Compression) -> Res
         _ => bits <= 32 || bits == 64,
     };
     if bits == 0 || !is_possible {
-        return Err(format!("its {kind:?} samples have {bits} bits as {colour:?}, which is not read").into());
+        return Err(format!("{kind:?} samples of {bits} bits for {colour:?} are not supported").into());
     }
     let is_fixed = match compression {
         Compression::Jpeg => (kind, bits) != (SampleKind::Unsigned, 8),
@@ -271,7 +271,7 @@ fn sample(page: &Directory<'_>, colour: Colour, compression: Compression) -> Res
         _ => false,
     };
     match is_fixed {
-        true => Err(format!("its {kind:?} samples have {bits} bits, which {compression:?} does not pack").into()),
+        true => Err(format!("{compression:?} does not pack {kind:?} samples of {bits} bits").into()),
         false => Ok((kind, bits)),
     }
 }
@@ -279,16 +279,16 @@ fn sample(page: &Directory<'_>, colour: Colour, compression: Compression) -> Res
 fn predictor(number: u64, kind: SampleKind, bits: usize, compression: Compression) -> Result<Predictor, Refusal> {
     let packs = matches!(compression, Compression::Lzw | Compression::Deflate);
     match number {
-        // It belongs to these two alone; readers pass over it elsewhere.
+        // The tag applies only to these two; readers ignore it otherwise.
         _ if !packs => Ok(Predictor::None),
         1 => Ok(Predictor::None),
         2 if matches!(bits, 8 | 16 | 32 | 64) => Ok(Predictor::Horizontal),
         3 if kind == SampleKind::Float => Ok(Predictor::FloatingPoint),
-        other => Err(format!("its Predictor is {other} for {kind:?} samples of {bits} bits, which is not read").into()),
+        other => Err(format!("Predictor {other} for {kind:?} samples of {bits} bits is not supported").into()),
     }
 }
 
-/// Pixels across and down of a chunk, and whether it is a tile.
+/// Width and height of a chunk, and whether it is a tile.
 fn chunk(page: &Directory<'_>, width: usize, height: usize) -> Result<([usize; 2], bool), Refusal> {
     let size = |number: u64| usize::try_from(number).ok().filter(|size| (1..=1 << 24).contains(size));
     match page.numbers(322)? {
@@ -296,37 +296,37 @@ fn chunk(page: &Directory<'_>, width: usize, height: usize) -> Result<([usize; 2
             let (across, down) = (page.required(322, "TileWidth")?, page.required(323, "TileLength")?);
             match (size(across), size(down)) {
                 (Some(across), Some(down)) => Ok(([across, down], true)),
-                _ => Err(format!("its tiles have {across}×{down} pixels").into()),
+                _ => Err(format!("tiles of {across}×{down} pixels").into()),
             }
         }
         None => {
             let rows = page.number(278, u64::MAX)?.min(height as u64);
-            if rows == 0 { Err("its strips have no rows".into()) } else { Ok(([width, rows as usize], false)) }
+            if rows == 0 { Err("strips without rows".into()) } else { Ok(([width, rows as usize], false)) }
         }
     }
 }
 
 fn places(page: &Directory<'_>, is_tiled: bool, count: usize) -> Result<Vec<(u64, u64)>, Refusal> {
-    let (what, tags) = if is_tiled { ("tiles", [324, 325]) } else { ("strips", [273, 279]) };
+    let (what, tags) = if is_tiled { ("tile", [324, 325]) } else { ("strip", [273, 279]) };
     let [starts, lens] = tags.map(|tag| page.numbers(tag));
     let (starts, lens) = (starts?.unwrap_or_default(), lens?.unwrap_or_default());
     match starts.len() == lens.len() && starts.len() >= count {
         true => Ok(starts.into_iter().zip(lens).take(count).collect()),
         false => {
             let (starts, lens) = (starts.len(), lens.len());
-            Err(format!("it needs {count} {what}, and has {starts} offsets and {lens} byte counts").into())
+            Err(format!("{starts} offsets and {lens} byte counts; expected {count}, one per {what}").into())
         }
     }
 }
 
-/// The colour map: all reds, all greens, all blues, of 16 bits each.
+/// The colour map: all reds, all greens, all blues, 16 bits each.
 fn palette(page: &Directory<'_>, bits: usize) -> Result<Vec<[u8; 3]>, Refusal> {
-    let map = page.numbers(320)?.ok_or("it has indices of colours and no ColorMap")?;
+    let map = page.numbers(320)?.ok_or("palette colours without a ColorMap")?;
     let colours = 1 << bits;
     if map.len() != 3 * colours {
-        return Err(format!("its ColorMap has {} values, {} are needed", map.len(), 3 * colours).into());
+        return Err(format!("ColorMap has {} values; expected {}", map.len(), 3 * colours).into());
     }
-    // Some writers give 8 bits.
+    // Some writers store 8 bits.
     let is_deep = map.iter().any(|value| *value > 255);
     let byte = |value: u64| if is_deep { ((value * 255 + 32_767) / 65_535) as u8 } else { value as u8 };
     Ok((0..colours).map(|index| [0, 1, 2].map(|channel| byte(map[channel * colours + index]))).collect())

@@ -1,8 +1,8 @@
-//! TIFF and BigTIFF: strips and tiles, in pixels and in planes; integers and floats of all usual sizes; grey, colour,
-//! palette and CMYK; packed by LZW, Deflate, PackBits, CCITT Group 4 or JPEG, or not at all.
+//! TIFF and BigTIFF: strips and tiles, interleaved and planar; integers and floats of all common sizes; grey, colour,
+//! palette and CMYK; uncompressed, LZW, Deflate, PackBits, CCITT Group 4 or JPEG.
 //!
-//! The container is read here, its compressions by libraries. The crate `tiff` (0.11) does not do: it panics on tiles in
-//! planes, passes over FillOrder, mistakes a predictor where there is an extra sample, and has no palettes.
+//! The container is read here, compressed data by libraries. The crate `tiff` (0.11) is not used: it panics on planar
+//! tiles, ignores FillOrder, misreads predictors with an extra sample, and has no palettes.
 
 mod directory;
 mod layout;
@@ -28,7 +28,7 @@ pub(super) fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Read, Refusa
     Ok(Read { image, raw, frames: pages.len() as u32, orientation })
 }
 
-/// The first page that is neither a thumbnail of another one nor a mask.
+/// The first page that is neither a thumbnail nor a mask.
 fn first_full_page<'p, 'a>(pages: &'p [Directory<'a>]) -> Result<&'p Directory<'a>, Refusal> {
     const REDUCED: u64 = 1;
     const MASK: u64 = 4;
@@ -38,10 +38,8 @@ fn first_full_page<'p, 'a>(pages: &'p [Directory<'a>]) -> Result<&'p Directory<'
         }
     }
     match pages.is_empty() {
-        true => Err("the TIFF holds no image".into()),
-        false => {
-            Err("the TIFF holds only reduced images or masks; the full one is in a SubIFD, which is not read".into())
-        }
+        true => Err("the TIFF has no image".into()),
+        false => Err("the TIFF has only reduced images or masks; a full image in a SubIFD is not supported".into()),
     }
 }
 
@@ -52,7 +50,7 @@ fn read_pixels(layout: &Layout, file: File<'_>, options: &DecodeOptions) -> Resu
     let mut pixels = vec![0; width * height * kept];
     let levels =
         |options: &DecodeOptions| Levels::new(kind, bits as u32, None, layout.colour == Colour::InvertedGrey, options);
-    // Alpha has its natural range, and no part in what is known of the samples.
+    // Alpha has its natural range and is not part of the facts about the samples.
     let (mut of_colours, mut of_alpha) = (levels(options), levels(&DecodeOptions::default()));
     let [across, down] = [width.div_ceil(chunk[0]), height.div_ceil(chunk[1])];
     for (index, &(at, len)) in layout.places.iter().enumerate() {
@@ -92,7 +90,7 @@ fn read_pixels(layout: &Layout, file: File<'_>, options: &DecodeOptions) -> Resu
     }
 }
 
-/// Brings colours to one or three channels, in place, and tells how many.
+/// Converts colours to one or three channels in place, and returns their number.
 fn convert_colours(layout: &Layout, pixels: &mut Vec<u8>) -> usize {
     let kept = layout.kept();
     let channels = if layout.samples_of_colour() == 1 && layout.colour != Colour::Palette { 1 } else { 3 };

@@ -1,4 +1,4 @@
-//! One row of a chunk to numbers: bits in order, predictors undone.
+//! Decodes one row of a chunk: bit order and predictors.
 
 use half::f16;
 
@@ -25,13 +25,13 @@ pub(super) fn values(layout: &Layout, is_big_endian: bool, row: &[u8]) -> Vec<u6
     values
 }
 
-/// The byte that a sample becomes.
+/// Maps a sample to a byte.
 pub(super) fn byte(layout: &Layout, value: u64, levels: &mut Levels) -> u8 {
     let bits = layout.bits;
     match (layout.kind, bits) {
         (SampleKind::Unsigned, 0..=16) => levels.of_unsigned(value as u16),
         (SampleKind::Unsigned, _) => levels.of_value(value as f64),
-        // The sign bit comes to the top and back.
+        // Sign extension: shift the sign bit to the top and back.
         (SampleKind::Signed, _) => levels.of_value(((value << (64 - bits)) as i64 >> (64 - bits)) as f64),
         (SampleKind::Float, 16) => levels.of_value(f16::from_bits(value as u16).to_f64()),
         (SampleKind::Float, 32) => levels.of_value(f32::from_bits(value as u32).into()),
@@ -44,14 +44,15 @@ fn number(bytes: &[u8], is_big_endian: bool) -> u64 {
     if is_big_endian { bytes.iter().fold(0, shift) } else { bytes.iter().rev().fold(0, shift) }
 }
 
-/// `len` bits from bit `at` on, the highest bit of a byte first.
+/// `len` bits from bit `at`, most significant bit first.
 fn packed(row: &[u8], at: usize, len: usize) -> u64 {
     let (first, last) = (at / 8, (at + len).div_ceil(8));
     let window = row[first..last].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     window >> (8 * last - at - len) & (u64::MAX >> (64 - len))
 }
 
-/// Adobe's predictor: the bytes of a row by their weight, highest first, each the difference from the one before.
+/// Adobe's floating-point predictor: the bytes of a row ordered by significance, highest first, each stored as the
+/// difference from the previous one.
 fn undo_floating_point(row: &[u8], count: usize, size: usize, samples: usize) -> Vec<u64> {
     let mut bytes = row.to_vec();
     for index in samples..bytes.len() {

@@ -1,4 +1,4 @@
-//! The bytes of a chunk, unpacked: as many as its rows need, or an error.
+//! Unpacks a chunk to exactly the bytes of its rows.
 
 use std::io::Read as _;
 
@@ -14,7 +14,7 @@ use super::layout::{Colour, Compression, Layout};
 pub(super) fn unpack(layout: &Layout, packed: &[u8], rows: usize) -> Result<Vec<u8>, Refusal> {
     let len = rows * layout.row_len();
     let reversed: Vec<u8>;
-    // Inside JPEG the order is that of JPEG.
+    // FillOrder does not apply inside JPEG.
     let packed = match layout.has_reversed_bits && layout.compression != Compression::Jpeg {
         true => {
             reversed = packed.iter().map(|byte| byte.reverse_bits()).collect();
@@ -37,7 +37,7 @@ pub(super) fn unpack(layout: &Layout, packed: &[u8], rows: usize) -> Result<Vec<
 }
 
 fn short(found: usize, needed: usize) -> Refusal {
-    format!("the TIFF is truncated: a strip or tile has {found} bytes, {needed} are needed").into()
+    format!("the TIFF is truncated: a strip or tile has {found} of {needed} bytes").into()
 }
 
 fn damaged(error: &dyn std::fmt::Display) -> Refusal {
@@ -61,7 +61,7 @@ fn unpack_lzw(packed: &[u8], len: usize) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-/// A count and bytes as they are, or a count and one byte that is repeated.
+/// PackBits: a count and literal bytes, or a count and one repeated byte.
 fn unpack_bits(mut packed: &[u8], len: usize) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::with_capacity(len);
     while bytes.len() < len {
@@ -85,9 +85,9 @@ fn unpack_bits(mut packed: &[u8], len: usize) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-/// Rows of runs; black is 1.
+/// CCITT Group 4; black is 1.
 fn unpack_group4(packed: &[u8], width: usize, rows: usize) -> Result<Vec<u8>, Refusal> {
-    let width = u16::try_from(width).map_err(|_| "its rows are too long for Group 4")?;
+    let width = u16::try_from(width).map_err(|_| "the rows are too long for Group 4")?;
     let bits = packed.iter().map(|byte| Ok::<u8, std::convert::Infallible>(*byte));
     let Ok(mut decoder) = Group4Decoder::new(bits, width);
     let mut bytes = Vec::new();
@@ -109,22 +109,22 @@ fn unpack_group4(packed: &[u8], width: usize, rows: usize) -> Result<Vec<u8>, Re
     Ok(bytes)
 }
 
-/// A JPEG of the size of the chunk. What its chunks share stands in a tag, as a JPEG without an image.
+/// JPEG of the size of the chunk. A tag holds the tables that the chunks share, as a JPEG without an image.
 fn unpack_jpeg(layout: &Layout, packed: &[u8], rows: usize) -> Result<Vec<u8>, Refusal> {
     let whole = match (&layout.jpeg_tables[..], packed) {
         ([], _) => packed.to_vec(),
         ([tables @ .., 0xFF, 0xD9], [0xFF, 0xD8, rest @ ..]) => [tables, rest].concat(),
-        _ => return Err("its JPEG tables have no end, or its JPEG no beginning".into()),
+        _ => return Err("the JPEG tables have no end marker, or a JPEG no start marker".into()),
     };
     if !whole.starts_with(&[0xFF, 0xD8]) {
-        return Err("a strip or tile of it is no JPEG".into());
+        return Err("a strip or tile is not a JPEG".into());
     }
     let frame = jpeg::check_part(&whole, layout.chunk[0], rows)?;
     let samples = layout.chunk_samples();
     let colour = if layout.colour == Colour::YCbCr { Some(frame.colour()?) } else { None };
     let (width, height, channels, mut pixels) = jpeg::decode_raw(&whole, colour)?;
     if channels != samples || width != layout.chunk[0] || height < rows {
-        return Err(format!("a JPEG part of it has {channels} components, {samples} are expected").into());
+        return Err(format!("a JPEG strip or tile has {channels} components; expected {samples}").into());
     }
     pixels.truncate(rows * layout.row_len());
     Ok(pixels)

@@ -1,7 +1,7 @@
-//! A panic of a decoder is the fault of one image, not of the program.
+//! Turns a panic of a decoder into an error of one image.
 //!
-//! Where panics end the process at once (`panic = "abort"`, the program of a device) the fence is without effect: what
-//! is known to make a decoder panic is refused before it runs.
+//! This has no effect where panics abort (`panic = "abort"`, in device programs). Files that are known to make a decoder
+//! panic are therefore refused before it runs.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -10,23 +10,23 @@ use std::sync::Once;
 use super::refusal::Refusal;
 
 thread_local! {
-    static IS_FENCED: Cell<bool> = const { Cell::new(false) };
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `decode`; a panic in it is a refusal, and nothing of it is printed.
-pub(super) fn fenced<T>(decode: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+/// Runs `decode` and returns a panic in it as a refusal, without printing it.
+pub(super) fn catch_panics<T>(decode: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         let usual = take_hook();
         set_hook(Box::new(move |panic| {
-            if !IS_FENCED.get() {
+            if !IS_CAUGHT.get() {
                 usual(panic);
             }
         }));
     });
-    let before = IS_FENCED.replace(true);
+    let before = IS_CAUGHT.replace(true);
     let decoded = catch_unwind(AssertUnwindSafe(decode));
-    IS_FENCED.set(before);
+    IS_CAUGHT.set(before);
     decoded.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("for an unknown reason");
@@ -40,9 +40,9 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_refusal() {
-        let refusal = fenced::<()>(|| panic!("row {} is missing", 3)).unwrap_err();
+        let refusal = catch_panics::<()>(|| panic!("row {} is missing", 3)).unwrap_err();
         assert_eq!(refusal, Refusal::Reason("the decoder failed: row 3 is missing".to_owned()));
-        assert_eq!(fenced(|| Ok(7)), Ok(7));
-        assert!(!IS_FENCED.get());
+        assert_eq!(catch_panics(|| Ok(7)), Ok(7));
+        assert!(!IS_CAUGHT.get());
     }
 }
