@@ -1,4 +1,4 @@
-//! What is known of a value before the graph runs: what it holds, its shape, and small integers.
+//! Facts about a value before the graph runs: element type, shape, and small integers.
 
 use crate::runtime::limits::{RANK_MAX, VALUES_MAX};
 use crate::runtime::model_file::pb;
@@ -7,10 +7,10 @@ use pb::tensor_proto::DataType;
 /// Why a node or a tensor is refused.
 pub(super) type Reason = String;
 
-/// Integers of a tensor are followed up to this many; tables of indices are no longer.
+/// Integers of a tensor that are tracked at most; tables of indices are not longer.
 pub(super) const INTEGERS_MAX: usize = 65_536;
 
-/// What the values of a tensor are. Everything else (double, 8-bit, text, complex) is refused.
+/// The element type of a tensor. Other types (double, 8-bit, text, complex) are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Element {
     F32,
@@ -21,7 +21,7 @@ pub(in crate::runtime) enum Element {
 }
 
 impl Element {
-    /// The element of ONNX's number `kind`.
+    /// The element type of ONNX's number `kind`.
     pub(in crate::runtime) fn of(kind: i32) -> Result<Self, Reason> {
         match DataType::try_from(kind) {
             Ok(DataType::Float) => Ok(Self::F32),
@@ -29,12 +29,12 @@ impl Element {
             Ok(DataType::Int64) => Ok(Self::I64),
             Ok(DataType::Int32) => Ok(Self::I32),
             Ok(DataType::Bool) => Ok(Self::Bool),
-            Ok(other) => Err(format!("it holds {}", other.as_str_name())),
-            Err(_) => Err(format!("it holds values of the unknown type {kind}")),
+            Ok(other) => Err(format!("values of type {} are not supported", other.as_str_name())),
+            Err(_) => Err(format!("unknown element type {kind}")),
         }
     }
 
-    /// ONNX's number for it.
+    /// ONNX's number of the type.
     pub(in crate::runtime) fn onnx(self) -> i32 {
         (match self {
             Self::F32 => DataType::Float,
@@ -45,7 +45,7 @@ impl Element {
         }) as i32
     }
 
-    /// Bytes of a value in a file.
+    /// Bytes per value in a file.
     pub(super) fn size(self) -> usize {
         match self {
             Self::F32 | Self::I32 => 4,
@@ -64,14 +64,14 @@ impl Element {
     }
 }
 
-/// What is known of one value.
+/// Facts about one value.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::runtime) struct Fact {
     pub(in crate::runtime) element: Element,
     pub(in crate::runtime) dims: Vec<usize>,
-    /// Its integers or truth values in row-major order, where they do not depend on the image.
+    /// Integers or booleans in row-major order, if they do not depend on the image.
     pub(super) integers: Option<Vec<i64>>,
-    /// Whether it is the same for every image.
+    /// Whether it is equal for every image.
     pub(super) is_constant: bool,
 }
 
@@ -86,7 +86,7 @@ impl Fact {
         Self { element: Element::I64, dims: vec![integers.len()], integers: Some(integers), is_constant: true }
     }
 
-    /// The same shape and values of another kind.
+    /// The same shape with another element type.
     pub(super) fn with_dims(&self, dims: Vec<usize>) -> Self {
         Self { dims, ..self.clone() }
     }
@@ -95,13 +95,12 @@ impl Fact {
         self.dims.len()
     }
 
-    /// Number of values; [`Self::check`] has made sure that it is a number.
+    /// Number of values; [`Self::check`] ensures that it does not overflow.
     pub(super) fn len(&self) -> usize {
         self.dims.iter().product()
     }
 
-    /// Bytes that it takes while the graph runs: f16 may be widened, integers of shapes are symbolic there,
-    /// and truth values may be known here.
+    /// Bytes while the graph runs: f16 may be widened, integers of shapes are symbolic, and booleans may be known.
     pub(super) fn bytes(&self) -> u64 {
         let size = match self.element {
             Element::F32 | Element::F16 => 4,
@@ -116,28 +115,28 @@ impl Fact {
         checked_len(&self.dims)?;
         let followed = self.integers.as_ref().map_or(0, Vec::len);
         if followed > INTEGERS_MAX {
-            return Err(format!("it makes {followed} integers, at most {INTEGERS_MAX} are followed"));
+            return Err(format!("{followed} integers; at most {INTEGERS_MAX} are tracked"));
         }
         if self.element.is_integer() && self.integers.is_none() {
             let many = if self.len() > INTEGERS_MAX { " or are too many" } else { "" };
-            return Err(format!("its integers depend on the image{many}; only shapes and fixed indices are computed"));
+            return Err(format!("integers depend on the image{many}; only shapes and constant indices are supported"));
         }
         Ok(())
     }
 
-    /// The integers of a vector or a scalar that does not depend on the image.
+    /// The integers of a vector or scalar that does not depend on the image.
     pub(super) fn known(&self, what: &str) -> Result<&[i64], Reason> {
-        self.integers.as_deref().ok_or_else(|| format!("its {what} must be constant integers"))
+        self.integers.as_deref().ok_or_else(|| format!("{what} must be constant integers"))
     }
 }
 
 /// The number of values of `dims`, checked against the limits.
 pub(super) fn checked_len(dims: &[usize]) -> Result<usize, Reason> {
     if dims.len() as u64 > RANK_MAX {
-        return Err(format!("a tensor has {} dimensions, at most {RANK_MAX} are allowed", dims.len()));
+        return Err(format!("a tensor has {} dimensions; at most {RANK_MAX} are allowed", dims.len()));
     }
     if dims.contains(&0) {
-        return Err(format!("a tensor of shape {dims:?} holds no value"));
+        return Err(format!("a tensor of shape {dims:?} has no values"));
     }
     let len = dims.iter().try_fold(1usize, |len, &dim| len.checked_mul(dim));
     match len {
@@ -146,28 +145,28 @@ pub(super) fn checked_len(dims: &[usize]) -> Result<usize, Reason> {
     }
 }
 
-/// What is known of a tensor in the file, its data checked to be all there.
+/// The facts about a tensor in the file, whose data are checked to be complete.
 pub(super) fn of_tensor(tensor: &pb::TensorProto) -> Result<Fact, Reason> {
     let element = Element::of(tensor.data_type)?;
     if tensor.data_location.unwrap_or(0) != 0 || !tensor.external_data.is_empty() {
-        return Err("its values lie in another file".into());
+        return Err("values in another file are not supported".into());
     }
     if tensor.segment.is_some() {
-        return Err("it is a segment of a larger tensor".into());
+        return Err("segments of tensors are not supported".into());
     }
     let dims: Option<Vec<usize>> = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
-    let dims = dims.ok_or_else(|| format!("it has the shape {:?}", tensor.dims))?;
+    let dims = dims.ok_or_else(|| format!("invalid shape {:?}", tensor.dims))?;
     let len = checked_len(&dims)?;
     let found = stored(tensor, element);
     if found != Some(len) {
         let found = found.map_or("an odd number of bytes".to_owned(), |found| format!("{found} values"));
-        return Err(format!("its shape {dims:?} needs {len} values, the file holds {found}"));
+        return Err(format!("shape {dims:?} needs {len} values; the file has {found}"));
     }
     let integers = if element.is_float() || len > INTEGERS_MAX { None } else { Some(integers(tensor, element)) };
     Ok(Fact { element, dims, integers, is_constant: true })
 }
 
-/// How many values the file holds for `tensor`; none where it is no whole number, or some lie in the wrong field.
+/// Number of values of `tensor` in the file; none if it is not a whole number, or some are in the wrong field.
 fn stored(tensor: &pb::TensorProto, element: Element) -> Option<usize> {
     if !tensor.raw_data.is_empty() {
         let len = tensor.raw_data.len();

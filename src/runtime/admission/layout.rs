@@ -1,20 +1,20 @@
-//! Operators that move values about without computing with them.
+//! Operators that move values without computing.
 
 use super::call::{Call, Made, axes, axis, product};
 use super::elementwise::broadcast;
 use super::fact::{Fact, INTEGERS_MAX, Reason, checked_len};
 
-/// Where the values keep their order, integers keep it too.
+/// The result of an operator that keeps the order of values, and so of integers.
 fn reordered_to(input: &Fact, dims: Vec<usize>) -> Made {
     input.with_dims(dims).into()
 }
 
-/// Where values move, integers are followed only through what shape arithmetic needs.
+/// The result of an operator that moves values. Integers are tracked only as far as shape arithmetic needs.
 fn moved_to(input: &Fact, dims: Vec<usize>, integers: Option<Vec<i64>>) -> Made {
     Fact { integers, ..input.with_dims(dims) }.into()
 }
 
-/// 0 takes the input's size and -1 what is left, unless `allowzero` is set.
+/// 0 copies the input's size and -1 takes the remainder, unless `allowzero` is set.
 pub(super) fn reshape(call: &Call) -> Result<Made, Reason> {
     let input = call.input(0)?;
     call.only_int("allowzero", 0)?;
@@ -22,18 +22,18 @@ pub(super) fn reshape(call: &Call) -> Result<Made, Reason> {
         ..5 => call.ints("shape")?,
         _ => call.integers(1, "shape")?,
     };
-    let wanted = wanted.ok_or("its shape is missing")?;
+    let wanted = wanted.ok_or("shape is missing")?;
     let mut dims = Vec::with_capacity(wanted.len());
     let mut open = None;
     for (at, &size) in wanted.iter().enumerate() {
         dims.push(match size {
-            0 => *input.dims.get(at).ok_or_else(|| format!("its shape {wanted:?} copies a size that is not there"))?,
+            0 => *input.dims.get(at).ok_or_else(|| format!("shape {wanted:?} copies a size that does not exist"))?,
             -1 if open.is_none() => {
                 open = Some(at);
                 1
             }
             1.. => size as usize,
-            _ => return Err(format!("its shape is {wanted:?}")),
+            _ => return Err(format!("invalid shape {wanted:?}")),
         });
     }
     let found = checked_len(&dims)?;
@@ -41,7 +41,7 @@ pub(super) fn reshape(call: &Call) -> Result<Made, Reason> {
         dims[at] = input.len() / found;
     }
     if checked_len(&dims)? != input.len() {
-        return Err(format!("its shape {wanted:?} does not hold the {} values of {:?}", input.len(), input.dims));
+        return Err(format!("shape {wanted:?} does not hold the {} values of {:?}", input.len(), input.dims));
     }
     Ok(reordered_to(input, dims))
 }
@@ -52,7 +52,7 @@ pub(super) fn flatten(call: &Call) -> Result<Made, Reason> {
     let axis = call.int("axis", 1)?;
     let at = if axis < 0 { axis.saturating_add(rank) } else { axis };
     if !(0..=rank).contains(&at) {
-        return Err(format!("its axis {axis} is outside of {rank} dimensions"));
+        return Err(format!("axis {axis} is outside {rank} dimensions"));
     }
     let (rows, columns) = input.dims.split_at(at as usize);
     let dims = vec![rows.iter().product(), columns.iter().product()];
@@ -68,14 +68,14 @@ pub(super) fn transpose(call: &Call) -> Result<Made, Reason> {
     let mut seen = order.clone();
     seen.sort_unstable();
     if !seen.iter().copied().eq(0..input.rank() as i64) {
-        return Err(format!("its perm is {order:?} for {} dimensions", input.rank()));
+        return Err(format!("perm {order:?} is invalid for {} dimensions", input.rank()));
     }
     let dims = order.iter().map(|&from| input.dims[from as usize]).collect();
     let integers = if input.rank() < 2 { input.integers.clone() } else { None };
     Ok(moved_to(input, dims, integers))
 }
 
-/// The axes are an attribute, or an input from operator set 13 on.
+/// The axes are an attribute, and an input since operator set 13.
 fn named_axes<'a>(call: &Call<'a>) -> Result<Option<&'a [i64]>, Reason> {
     if call.opset < 13 { call.ints("axes") } else { call.integers(1, "axes") }
 }
@@ -84,11 +84,11 @@ pub(super) fn squeeze(call: &Call) -> Result<Made, Reason> {
     let input = call.input(0)?;
     let dropped = match named_axes(call)? {
         Some(named) => axes(named, input.rank())?,
-        None if call.opset < 13 => return Err("its axes are missing".into()),
+        None if call.opset < 13 => return Err("axes are missing".into()),
         None => (0..input.rank()).filter(|&axis| input.dims[axis] == 1).collect(),
     };
     if let Some(&axis) = dropped.iter().find(|&&axis| input.dims[axis] != 1) {
-        return Err(format!("its axis {axis} has {} values, 1 can be dropped", input.dims[axis]));
+        return Err(format!("axis {axis} has {} values; only 1 can be dropped", input.dims[axis]));
     }
     let dims = (0..input.rank()).filter(|axis| !dropped.contains(axis)).map(|axis| input.dims[axis]).collect();
     Ok(reordered_to(input, dims))
@@ -96,7 +96,7 @@ pub(super) fn squeeze(call: &Call) -> Result<Made, Reason> {
 
 pub(super) fn unsqueeze(call: &Call) -> Result<Made, Reason> {
     let input = call.input(0)?;
-    let named = named_axes(call)?.ok_or("its axes are missing")?;
+    let named = named_axes(call)?.ok_or("axes are missing")?;
     let added = axes(named, input.rank() + named.len())?;
     let mut dims = input.dims.clone();
     added.iter().for_each(|&axis| dims.insert(axis, 1));
@@ -112,9 +112,9 @@ pub(super) fn concat(call: &Call) -> Result<Made, Reason> {
         let fits = input.rank() == first.rank()
             && (0..first.rank()).all(|other| other == axis || input.dims[other] == first.dims[other]);
         if !fits {
-            return Err(format!("its inputs {:?} and {:?} do not fit together", first.dims, input.dims));
+            return Err(format!("inputs {:?} and {:?} are incompatible", first.dims, input.dims));
         }
-        size = size.checked_add(input.dims[axis]).ok_or("its result is too long")?;
+        size = size.checked_add(input.dims[axis]).ok_or("result is too long")?;
         is_constant &= input.is_constant;
         match (&mut integers, &input.integers) {
             (Some(all), Some(more)) if first.rank() == 1 => all.extend_from_slice(more),
@@ -126,7 +126,7 @@ pub(super) fn concat(call: &Call) -> Result<Made, Reason> {
     Ok(Fact { element: first.element, dims, integers, is_constant }.into())
 }
 
-/// Sizes are an attribute before operator set 13, an input from there on, or as equal as can be.
+/// Sizes are an attribute before operator set 13, then an input; without them the parts are as equal as possible.
 pub(super) fn split(call: &Call) -> Result<Made, Reason> {
     let input = call.input(0)?;
     let axis = call.axis("axis", 0, input.rank())?;
@@ -135,16 +135,16 @@ pub(super) fn split(call: &Call) -> Result<Made, Reason> {
     let sizes: Vec<usize> = match given {
         Some(given) => given.iter().map(|&part| usize::try_from(part).unwrap_or(0)).collect(),
         None if call.has("num_outputs") && call.int("num_outputs", 0)? != parts as i64 => {
-            return Err(format!("its num_outputs is not its {parts} outputs"));
+            return Err(format!("num_outputs is not {parts}, the number of outputs"));
         }
         None if !size.is_multiple_of(parts) => {
-            return Err(format!("its axis of {size} is not divided into {parts} equal parts"));
+            return Err(format!("{size} values cannot be split into {parts} equal parts"));
         }
         None => vec![size / parts; parts],
     };
     let sum = sizes.iter().try_fold(0usize, |sum, &part| sum.checked_add(part));
     if sizes.len() != parts || sum != Some(size) || sizes.contains(&0) {
-        return Err(format!("its parts {sizes:?} are not {parts} of {size} together"));
+        return Err(format!("split {sizes:?} is not {parts} parts with a sum of {size}"));
     }
     let mut start = 0;
     let part = |size: usize| {
@@ -158,7 +158,7 @@ pub(super) fn split(call: &Call) -> Result<Made, Reason> {
     Ok(sizes.into_iter().map(part).collect::<Vec<_>>().into())
 }
 
-/// Starts, ends, axes and steps are attributes before operator set 10, inputs from there on.
+/// Starts, ends, axes and steps are attributes before operator set 10, then inputs.
 pub(super) fn slice(call: &Call) -> Result<Made, Reason> {
     let input = call.input(0)?;
     let (starts, ends, named, steps) = if call.opset < 10 {
@@ -167,23 +167,23 @@ pub(super) fn slice(call: &Call) -> Result<Made, Reason> {
         let input = |index, what| call.integers(index, what);
         (input(1, "starts")?, input(2, "ends")?, input(3, "axes")?, input(4, "steps")?)
     };
-    let (Some(starts), Some(ends)) = (starts, ends) else { return Err("its starts or ends are missing".into()) };
+    let (Some(starts), Some(ends)) = (starts, ends) else { return Err("starts or ends are missing".into()) };
     let all: Vec<i64> = (0..starts.len() as i64).collect();
     let ones = vec![1; starts.len()];
     let (named, steps) = (named.unwrap_or(&all), steps.unwrap_or(&ones));
     if [ends.len(), named.len(), steps.len()] != [starts.len(); 3] {
-        return Err("its starts, ends, axes and steps are not of one length".into());
+        return Err("starts, ends, axes and steps have different lengths".into());
     }
     axes(named, input.rank())?;
-    // Before operator set 10, tract takes as many axes as there are for all of them.
+    // Before operator set 10, tract reads missing axes as all axes.
     if call.opset < 10 && call.ints("axes")?.is_none() && starts.len() != input.rank() {
-        return Err(format!("it has no axes, and {} starts for {} dimensions", starts.len(), input.rank()));
+        return Err(format!("no axes, but {} starts for {} dimensions", starts.len(), input.rank()));
     }
     let mut dims = input.dims.clone();
     let mut integers = input.integers.clone().filter(|_| input.rank() == 1);
     for (((&start, &end), &name), &step) in starts.iter().zip(ends).zip(named).zip(steps) {
         if step < 1 {
-            return Err(format!("its step is {step}, 1 and more are run"));
+            return Err(format!("step is {step}; expected at least 1"));
         }
         let axis = axis(name, input.rank())?;
         let size = input.dims[axis];
@@ -193,29 +193,29 @@ pub(super) fn slice(call: &Call) -> Result<Made, Reason> {
         integers = integers.map(|all| all.iter().take(end).skip(start).step_by(step).copied().collect());
     }
     if dims.contains(&0) {
-        return Err(format!("it takes nothing of {:?}", input.dims));
+        return Err(format!("an empty part of {:?}", input.dims));
     }
     Ok(moved_to(input, dims, integers))
 }
 
-/// A start or an end, counted from the front and kept within `size`.
+/// A start or an end, counted from the front and clamped to `size`.
 fn clamped(at: i64, size: usize) -> usize {
     let size = size as i64;
     let counted = if at < 0 { at.saturating_add(size) } else { at };
     counted.clamp(0, size) as usize
 }
 
-/// Rows of an axis by indices, which must be known.
+/// Selects along an axis by known indices.
 pub(super) fn gather(call: &Call) -> Result<Made, Reason> {
     let (input, indices) = (call.input(0)?, call.input(1)?);
     let axis = call.axis("axis", 0, input.rank())?;
     if !indices.element.is_integer() {
-        return Err("its indices are no integers".into());
+        return Err("indices are not integers".into());
     }
     let size = input.dims[axis] as i64;
     let known = indices.known("indices")?;
     if let Some(index) = known.iter().find(|&&index| !(-size..size).contains(&index)) {
-        return Err(format!("its index {index} is outside of {size} values"));
+        return Err(format!("index {index} is outside 0 to {size}"));
     }
     let dims = [&input.dims[..axis], &indices.dims, &input.dims[axis + 1..]].concat();
     let at = |index: i64| if index < 0 { index + size } else { index } as usize;
@@ -226,9 +226,9 @@ pub(super) fn gather(call: &Call) -> Result<Made, Reason> {
 
 pub(super) fn expand(call: &Call) -> Result<Made, Reason> {
     let input = call.input(0)?;
-    let wanted = call.integers(1, "shape")?.ok_or("its shape is missing")?;
+    let wanted = call.integers(1, "shape")?.ok_or("shape is missing")?;
     let wanted: Option<Vec<usize>> = wanted.iter().map(|&size| usize::try_from(size).ok()).collect();
-    let dims = broadcast(&[&input.dims, &wanted.ok_or("its shape has a negative size")?])?;
+    let dims = broadcast(&[&input.dims, &wanted.ok_or("shape has a negative size")?])?;
     checked_len(&dims)?;
     let integers = match &input.integers {
         Some(all) if dims == input.dims => Some(all.clone()),
@@ -242,17 +242,17 @@ pub(super) fn expand(call: &Call) -> Result<Made, Reason> {
 
 pub(super) fn tile(call: &Call) -> Result<Made, Reason> {
     let input = call.input(0)?;
-    let repeats = call.integers(1, "repeats")?.ok_or("its repeats are missing")?;
+    let repeats = call.integers(1, "repeats")?.ok_or("repeats are missing")?;
     if repeats.len() != input.rank() {
-        return Err(format!("its repeats are {repeats:?} for {} dimensions", input.rank()));
+        return Err(format!("repeats {repeats:?} are invalid for {} dimensions", input.rank()));
     }
     let dims = input.dims.iter().zip(repeats);
     let dims = dims.map(|(&dim, &times)| usize::try_from(times).ok().and_then(|times| dim.checked_mul(times)));
     let dims: Option<Vec<usize>> = dims.collect();
-    Ok(moved_to(input, dims.ok_or_else(|| format!("its repeats are {repeats:?}"))?, None))
+    Ok(moved_to(input, dims.ok_or_else(|| format!("invalid repeats {repeats:?}"))?, None))
 }
 
-/// Constant, reflected or repeated borders, which may not cut anything off.
+/// Constant, reflected or repeated borders; negative pads are refused.
 pub(super) fn pad(call: &Call) -> Result<Made, Reason> {
     let input = call.input(0)?;
     let mode = call.string("mode", "constant")?;
@@ -263,16 +263,16 @@ pub(super) fn pad(call: &Call) -> Result<Made, Reason> {
         if call.optional(2).is_some() {
             let value = call.weights(2)?;
             if value.len() != 1 || value.rank() > 0 {
-                return Err(format!("its value has shape {:?}, one number is needed", value.dims));
+                return Err(format!("value has shape {:?}; expected one number", value.dims));
             }
-            // tract takes a value for the constant mode, whatever the mode is.
+            // tract reads a value as constant mode, whatever the mode is.
             if mode != "constant" {
-                return Err(format!("it has a value in mode '{mode}'"));
+                return Err(format!("a value in mode '{mode}' is not supported"));
             }
         }
         (call.integers(1, "pads")?, call.integers(3, "axes")?)
     };
-    let pads = pads.ok_or("its pads are missing")?;
+    let pads = pads.ok_or("pads are missing")?;
     let padded = match named {
         Some(named) => {
             axes(named, input.rank())?;
@@ -281,25 +281,25 @@ pub(super) fn pad(call: &Call) -> Result<Made, Reason> {
         None => (0..input.rank()).collect(),
     };
     if pads.len() != 2 * padded.len() {
-        return Err(format!("its pads are {pads:?} for {} dimensions", padded.len()));
+        return Err(format!("pads {pads:?} are invalid for {} dimensions", padded.len()));
     }
     let mut dims = input.dims.clone();
     for (at, &axis) in padded.iter().enumerate() {
         let (begin, end) = (pads[at], pads[at + padded.len()]);
         let (Ok(before), Ok(after)) = (usize::try_from(begin), usize::try_from(end)) else {
-            return Err(format!("its pads {pads:?} cut off values, only added ones are run"));
+            return Err(format!("pads {pads:?} remove values; negative pads are not supported"));
         };
         let size = input.dims[axis];
         let reaches = match mode {
             "constant" | "edge" => true,
             "reflect" => before.max(after) < size,
-            other => return Err(format!("its mode is '{other}', constant, reflect or edge is run")),
+            other => return Err(format!("mode is '{other}'; expected constant, reflect or edge")),
         };
         if !reaches {
-            return Err(format!("its pads {pads:?} reflect more than the {size} values there are"));
+            return Err(format!("pads {pads:?} reflect more than the {size} values of the input"));
         }
         let sum = size.checked_add(before).and_then(|sum| sum.checked_add(after));
-        dims[axis] = sum.ok_or("its pads are too large")?;
+        dims[axis] = sum.ok_or("pads are too large")?;
     }
     Ok(moved_to(input, dims, None))
 }
@@ -308,10 +308,10 @@ pub(super) fn pad(call: &Call) -> Result<Made, Reason> {
 pub(super) fn depth_to_space(call: &Call) -> Result<Made, Reason> {
     let (input, [batch, channels, height, width], block) = blocks(call)?;
     if !matches!(call.string("mode", "DCR")?, "DCR" | "CRD") {
-        return Err("its mode is neither DCR nor CRD".into());
+        return Err("mode is neither DCR nor CRD".into());
     }
     if !channels.is_multiple_of(block * block) {
-        return Err(format!("its {channels} channels are not divided by blocks of {block}"));
+        return Err(format!("{channels} channels are not divisible by blocks of {block}"));
     }
     Ok(moved_to(input, vec![batch, channels / (block * block), height * block, width * block], None))
 }
@@ -320,7 +320,7 @@ pub(super) fn depth_to_space(call: &Call) -> Result<Made, Reason> {
 pub(super) fn space_to_depth(call: &Call) -> Result<Made, Reason> {
     let (input, [batch, channels, height, width], block) = blocks(call)?;
     if !height.is_multiple_of(block) || !width.is_multiple_of(block) {
-        return Err(format!("its {height} × {width} places are not divided by blocks of {block}"));
+        return Err(format!("{height} × {width} positions are not divisible by blocks of {block}"));
     }
     Ok(moved_to(input, vec![batch, channels * block * block, height / block, width / block], None))
 }
@@ -330,6 +330,6 @@ fn blocks<'a>(call: &Call<'a>) -> Result<(&'a Fact, [usize; 4], usize), Reason> 
     let block = call.int("blocksize", 0)?;
     match (<[usize; 4]>::try_from(input.dims.as_slice()), block) {
         (Ok(dims), 1..=64) => Ok((input, dims, block as usize)),
-        _ => Err(format!("its blocksize is {block} for {:?}, 1 to 64 for [N, C, H, W] is run", input.dims)),
+        _ => Err(format!("blocksize is {block} for {:?}; expected 1 to 64 for [N, C, H, W]", input.dims)),
     }
 }

@@ -1,9 +1,9 @@
-//! What is run of a foreign graph, decided before anything of it is run.
+//! Admission of a foreign graph, decided before any of it runs.
 //!
-//! Each node is looked up in the table of operators (`table`), and the operator's rule checks attributes and operands and
-//! infers the shape of what it makes. All shapes are known here, for the size of an image is; so are the integers that
-//! shapes are made of. What no rule admits is refused by the node's name. Memory and operations are added up on the way and
-//! held against the limits. tract then gets a copy that holds what was admitted and nothing else, under names of our own.
+//! Each node is looked up in the table of operators (`table`). The operator's rule checks attributes and operands and infers
+//! the shape of its result. All shapes, and the integers that shapes are made of, are known because the size of an image is
+//! known. A node that no rule admits is refused by name. Memory and operations are summed and checked against the limits.
+//! tract then gets a copy with only the admitted parts, under new names.
 
 mod call;
 mod elementwise;
@@ -26,29 +26,29 @@ use super::error::RuntimeError;
 use super::limits::{MEMORY_BYTES_MAX, NAME_BYTES_MAX, NODES_MAX, OPERANDS_MAX, OPERATIONS_MAX, TENSORS_MAX, at_most};
 use super::model_file::pb;
 
-/// A graph that may be run, and what is known of it.
+/// A graph that may run, and the facts about it.
 pub(super) struct Admitted {
-    /// The graph under names of our own, without everything that running it does not need.
+    /// The graph under new names, without anything that running it does not need.
     pub(super) model: pb::ModelProto,
-    /// What is known of each value, by its name in [`Self::model`].
+    /// The facts about each value, by its name in [`Self::model`].
     pub(super) facts: HashMap<String, Fact>,
     /// Names of the outputs in [`Self::model`], in order.
     pub(super) outputs: Vec<String>,
 }
 
-/// Admits `model`, whose inputs are `inputs`: names, and what they will hold.
+/// Admits `model` with `inputs`, pairs of name and facts.
 ///
 /// # Errors
-/// The first node, tensor or limit that stands against it.
+/// The first node or tensor that is refused, or the first limit that is exceeded.
 pub(super) fn admit(model: pb::ModelProto, inputs: &[(String, Fact)], path: &str) -> Result<Admitted, RuntimeError> {
     let malformed = |message: String| RuntimeError::Malformed { path: path.to_owned(), message };
     let opset = operator_set(&model).map_err(malformed)?;
-    let graph = model.graph.ok_or_else(|| malformed("it holds no graph".into()))?;
+    let graph = model.graph.ok_or_else(|| malformed("the file has no graph".into()))?;
     let constants = graph.node.iter().filter(|node| node.op_type == "Constant").count();
     at_most(path, "operators", (graph.node.len() - constants) as u64, NODES_MAX)?;
     at_most(path, "tensors", (graph.initializer.len() + constants) as u64, TENSORS_MAX)?;
     if !graph.sparse_initializer.is_empty() {
-        return Err(malformed("it has sparse weights, which are not read".into()));
+        return Err(malformed("sparse weights are not supported".into()));
     }
     let mut walk = Walk { path, opset, values: Values::default(), budget: Budget::default(), nodes: Vec::new() };
     let inputs = walk.take_inputs(inputs)?;
@@ -60,7 +60,7 @@ pub(super) fn admit(model: pb::ModelProto, inputs: &[(String, Fact)], path: &str
     let output = graph.output.iter().map(|output| {
         let value = walk.values.get(&output.name);
         value
-            .ok_or_else(|| malformed(format!("no node makes its output '{}'", output.name)))
+            .ok_or_else(|| malformed(format!("no node computes the output '{}'", output.name)))
             .map(|value| value.0.clone())
     });
     let outputs = output.collect::<Result<Vec<_>, _>>()?;
@@ -76,34 +76,34 @@ pub(super) fn admit(model: pb::ModelProto, inputs: &[(String, Fact)], path: &str
     Ok(Admitted { model, facts: walk.values.facts, outputs })
 }
 
-/// The version of ONNX's own operators that `model` is written for.
+/// The version of the ONNX operator set of `model`.
 fn operator_set(model: &pb::ModelProto) -> Result<i64, Reason> {
     if !model.functions.is_empty() {
-        return Err("it defines operators of its own, which are not run".into());
+        return Err("functions in the model are not supported".into());
     }
     let own = |set: &&pb::OperatorSetIdProto| is_onnx(&set.domain);
     let mut versions = model.opset_import.iter().filter(own).map(|set| set.version);
-    let version = versions.next().ok_or("it names no version of ONNX's operators")?;
+    let version = versions.next().ok_or("no version of the ONNX operator set")?;
     if versions.any(|other| other != version) {
-        return Err("it names two versions of ONNX's operators".into());
+        return Err("two versions of the ONNX operator set".into());
     }
     let range = table::OLDEST..=table::NEWEST;
     if range.contains(&version) {
         return Ok(version);
     }
-    Err(format!("its operator set is {version}, {} to {} are run", table::OLDEST, table::NEWEST))
+    Err(format!("operator set is {version}; {} to {} are supported", table::OLDEST, table::NEWEST))
 }
 
 fn is_onnx(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
-/// Values by their name in the file, and what is known of them by our own.
+/// New names of values by their names in the file, and their facts.
 #[derive(Default)]
 struct Values {
     names: HashMap<String, String>,
     facts: HashMap<String, Fact>,
-    /// The node after which a value is no longer needed.
+    /// The last node that uses a value.
     last_uses: HashMap<String, usize>,
 }
 
@@ -113,14 +113,14 @@ impl Values {
         Some((own, self.facts.get(own)?))
     }
 
-    /// Gives a value its name.
+    /// Gives a value its new name.
     fn add(&mut self, name: &str, fact: Fact) -> Result<String, Reason> {
         let own = format!("v{}", self.names.len());
         if name.len() as u64 > NAME_BYTES_MAX {
-            return Err(format!("the name of a value has {} bytes, at most {NAME_BYTES_MAX} are read", name.len()));
+            return Err(format!("the name of a value has {} bytes; at most {NAME_BYTES_MAX} are allowed", name.len()));
         }
         if self.names.insert(name.to_owned(), own.clone()).is_some() {
-            return Err(format!("the value '{name}' is made twice"));
+            return Err(format!("two nodes compute the value '{name}'"));
         }
         self.facts.insert(own.clone(), fact);
         Ok(own)
@@ -137,7 +137,7 @@ impl Values {
         }
     }
 
-    /// The declaration of an input under our name.
+    /// The declaration of an input under its new name.
     fn declared(&self, own: &str) -> pb::ValueInfoProto {
         use pb::tensor_shape_proto::{Dimension, dimension::Value};
         let tensor = self.facts.get(own).map(|fact| {
@@ -151,12 +151,12 @@ impl Values {
     }
 }
 
-/// What an image costs, added up node by node.
+/// The cost of an image, summed over the nodes.
 #[derive(Default)]
 struct Budget {
-    /// Weights and what is computed from them alone, which stays.
+    /// Bytes of weights and of values computed only from weights, which are never freed.
     constants: u64,
-    /// What depends on the image and is still needed.
+    /// Bytes of values that depend on the image and are still needed.
     live: u64,
     operations: u64,
 }
@@ -223,10 +223,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Looks the operator up and asks its rule.
+    /// Looks up the operator and applies its rule.
     fn apply(&self, node: &pb::NodeProto) -> Result<Made, Reason> {
         if !is_onnx(&node.domain) {
-            return Err("only ONNX's own operators are run".into());
+            return Err("only operators of ONNX are supported".into());
         }
         let operator = table::find(&node.op_type, self.opset)?;
         check_form(node, operator)?;
@@ -235,30 +235,30 @@ impl Walk<'_> {
             let fact = match name.as_str() {
                 "" => None,
                 name => {
-                    Some(self.values.get(name).ok_or_else(|| format!("no node before it makes '{}'", shown(name)))?.1)
+                    Some(self.values.get(name).ok_or_else(|| format!("no earlier node computes '{}'", shown(name)))?.1)
                 }
             };
             inputs.push(fact);
         }
         if inputs.len() < operator.inputs.0 || inputs[..operator.inputs.0].contains(&None) {
-            return Err(format!("it has {} inputs, at least {} are needed", inputs.len(), operator.inputs.0));
+            return Err(format!("{} inputs; expected at least {}", inputs.len(), operator.inputs.0));
         }
         if let Some(Some(first)) = inputs.first()
             && !operator.elements.contains(&first.element)
         {
-            return Err(format!("it is run on {:?}, not on {:?}", operator.elements, first.element));
+            return Err(format!("supported for {:?}, not for {:?}", operator.elements, first.element));
         }
         let is_constant = inputs.iter().flatten().all(|fact| fact.is_constant);
         let mut made = (operator.rule)(&Call { node, opset: self.opset, inputs })?;
         if made.facts.len() != node.output.len() {
-            return Err(format!("it has {} outputs, {} are made", node.output.len(), made.facts.len()));
+            return Err(format!("{} outputs; the operator has {}", node.output.len(), made.facts.len()));
         }
-        // A shape is the same for every image, whatever it is the shape of.
+        // A shape is constant, also that of a value that depends on the image.
         made.facts.iter_mut().for_each(|fact| fact.is_constant = is_constant || fact.integers.is_some());
         Ok(made)
     }
 
-    /// Gives back what no later node needs.
+    /// Frees the values that no later node needs.
     fn release(&mut self, node: &pb::NodeProto, index: usize) {
         let mut names: Vec<&String> = node.input.iter().chain(&node.output).collect();
         names.sort_unstable();
@@ -279,25 +279,25 @@ impl Walk<'_> {
     }
 }
 
-/// Checks what every operator has: numbers of operands, and known attributes, each once.
+/// Checks the number of operands, and that every attribute is known and has one value.
 fn check_form(node: &pb::NodeProto, operator: &Operator) -> Result<(), Reason> {
     let (inputs, outputs) = (node.input.len(), node.output.len());
     if inputs > operator.inputs.1 || inputs as u64 > OPERANDS_MAX {
-        return Err(format!("it has {inputs} inputs, at most {} are run", operator.inputs.1));
+        return Err(format!("{inputs} inputs; at most {} are supported", operator.inputs.1));
     }
     if !(1..=operator.outputs).contains(&outputs) || node.output.iter().any(String::is_empty) {
-        return Err(format!("it has {outputs} outputs, 1 to {} that are used are run", operator.outputs));
+        return Err(format!("{outputs} used outputs; expected 1 to {}", operator.outputs));
     }
     for (index, attribute) in node.attribute.iter().enumerate() {
         let name = attribute.name.as_str();
         if !operator.attributes.contains(&name) {
-            return Err(format!("its attribute '{}' is not known", shown(name)));
+            return Err(format!("unknown attribute '{}'", shown(name)));
         }
         if node.attribute[..index].iter().any(|other| other.name == name) || !attribute.ref_attr_name.is_empty() {
-            return Err(format!("its attribute '{name}' has not one value"));
+            return Err(format!("attribute '{name}' does not have exactly one value"));
         }
         if let Some(tensor) = &attribute.t {
-            of_tensor(tensor).map_err(|reason| format!("its attribute '{name}': {reason}"))?;
+            of_tensor(tensor).map_err(|reason| format!("attribute '{name}': {reason}"))?;
         }
     }
     Ok(())
@@ -309,7 +309,7 @@ fn refusal(path: &str, node: &pb::NodeProto, reason: Reason) -> RuntimeError {
     RuntimeError::Unsupported { path: path.to_owned(), node: shown(name), op: shown(&op), message: reason }
 }
 
-/// A name of the file as it may stand in a message: of bearable length, without control characters.
+/// A name from the file, shortened and without control characters, for messages.
 fn shown(name: &str) -> String {
     let mut text: String = name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.len() < name.len() {

@@ -1,18 +1,18 @@
-//! The operators that are run, each as far as the runtime was found to be right.
+//! The supported operators, each as far as the runtime computes it correctly.
 //!
-//! `tests/onnx_backend.py` with `tests/onnx_backend.rs` (`./check onnx`) is the proof: all of ONNX's backend test vectors,
-//! and some thousand graphs of one operator over ranges of attributes and operator sets whose results are ONNX Runtime's.
-//! Each is refused here or gives an equal result. A new line is added only together with cases there.
+//! `./check onnx` (`tests/onnx_backend.py`, `tests/onnx_backend.rs`) tests them: all of ONNX's backend test vectors, and
+//! some thousand graphs of one operator over ranges of attributes and operator sets, compared with ONNX Runtime. Each is
+//! refused here or gives an equal result. A new row needs cases there.
 
 use super::call::{Call, Made};
 use super::fact::Element::{self, Bool, F16, F32, I32, I64};
 use super::fact::Reason;
 use super::{elementwise as e, layout as l, matrix as m, normalise as n, shapes as s, window as w};
 
-/// Checks a node's attributes and operands and gives what it makes.
+/// Checks a node's attributes and operands and returns its results.
 pub(super) type Rule = fn(&Call) -> Result<Made, Reason>;
 
-/// What is admitted of one operator.
+/// The supported form of one operator.
 pub(super) struct Operator {
     pub(super) name: &'static str,
     /// First and last operator set of the model.
@@ -21,24 +21,24 @@ pub(super) struct Operator {
     pub(super) inputs: (usize, usize),
     /// Largest number of outputs.
     pub(super) outputs: usize,
-    /// What the first input may hold; nothing where there is no input.
+    /// Element types of the first input; empty for operators without inputs.
     pub(super) elements: &'static [Element],
-    /// All attributes that may be there; what they may be is for the rule to say.
+    /// Names of all supported attributes; the rule checks their values.
     pub(super) attributes: &'static [&'static str],
     pub(super) rule: Rule,
 }
 
-/// The admitted operator of this name for a model of operator set `opset`.
+/// The supported operator `name` for a model of operator set `opset`.
 ///
 /// # Errors
-/// An operator that is not admitted, or not in this operator set.
+/// If the operator is not supported, or not in this operator set.
 pub(super) fn find(name: &str, opset: i64) -> Result<&'static Operator, Reason> {
     let mut named = OPERATORS.iter().filter(|operator| operator.name == name).peekable();
     if named.peek().is_none() {
-        return Err("it is none of the operators that are run".into());
+        return Err("the operator is not supported".into());
     }
     let fits = |operator: &&Operator| (operator.opsets.0..=operator.opsets.1).contains(&opset);
-    named.find(fits).ok_or_else(|| format!("it is not run as of operator set {opset}"))
+    named.find(fits).ok_or_else(|| format!("the operator is not supported in operator set {opset}"))
 }
 
 /// The newest operator set of the vectors.
@@ -82,7 +82,7 @@ const AVERAGE_POOL: &[&str] =
 
 #[rustfmt::skip]
 pub(super) const OPERATORS: &[Operator] = &[
-    // Each value by itself.
+    // Elementwise, one input.
     unary("Abs"), unary("Acos"), unary("Acosh"), unary("Asin"), unary("Asinh"), unary("Atan"), unary("Atanh"),
     unary("Ceil"), unary("Cos"), unary("Cosh"), unary("Erf"), unary("Exp"), unary("Floor"), unary("HardSwish"),
     unary("Log"), unary("Mish"), unary("Neg"), unary("Reciprocal"), unary("Relu"), unary("Round"), unary("Sigmoid"),
@@ -104,7 +104,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("Cast", (OLDEST, NEWEST), (1, 1), ALL, &["saturate", "to"], e::cast),
     operator("IsNaN", (9, NEWEST), (1, 1), FLOATS, &[], e::truths),
 
-    // Two or more values at the same place.
+    // Elementwise, two or more inputs.
     operator("Add", (7, NEWEST), (2, 2), NUMBERS, &[], e::arithmetic),
     operator("Sub", (7, NEWEST), (2, 2), NUMBERS, &[], e::arithmetic),
     operator("Mul", (7, NEWEST), (2, 2), NUMBERS, &[], e::arithmetic),
@@ -140,7 +140,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("InstanceNormalization", (OLDEST, NEWEST), (3, 3), FLOATS, &["epsilon"], n::instance),
     Operator { outputs: 3,
         ..operator("LayerNormalization", (17, NEWEST), (2, 3), FLOATS, &["axis", "epsilon", "stash_type"], n::layer) },
-    // Before operator set 21 scale and bias had one value a group.
+    // Before operator set 21 scale and bias had one value per group.
     operator("GroupNormalization", (21, NEWEST), (3, 3), FLOATS, &["epsilon", "num_groups", "stash_type"], n::group),
     operator("RMSNormalization", (23, NEWEST), (2, 2), FLOATS, &["axis", "epsilon", "stash_type"], n::layer),
     operator("MeanVarianceNormalization", (9, NEWEST), (1, 1), &[F32], &["axes"], n::mean_variance),
@@ -151,7 +151,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     reduce("ReduceMean"), reduce("ReduceMin"), reduce("ReduceProd"), reduce("ReduceSumSquare"),
     operator("ReduceSum", (OLDEST, NEWEST), (1, 2), FLOATS, &["axes", "keepdims", "noop_with_empty_axes"], n::reduce_13),
 
-    // Values moved about.
+    // Layout.
     operator("Concat", (OLDEST, NEWEST), (1, MANY), ALL, &["axis"], l::concat),
     operator("DepthToSpace", (OLDEST, NEWEST), (1, 1), FLOATS, &["blocksize", "mode"], l::depth_to_space),
     operator("SpaceToDepth", (OLDEST, NEWEST), (1, 1), FLOATS, &["blocksize"], l::space_to_depth),
