@@ -5,7 +5,7 @@ use macula_edge::support_set::SourceId;
 
 use super::failure::Failure;
 use super::print_json;
-use crate::link::{Client, Knowledge, Learned, LinkError};
+use crate::link::{Client, DeviceState, Learned, LinkError};
 use crate::report::text::count;
 
 /// What was changed so far.
@@ -92,7 +92,7 @@ pub fn check_places(client: &mut Client<'_>, sources: &[SourceId]) -> anyhow::Re
     if sources.len() <= left as usize {
         return Ok(());
     }
-    let Knowledge { supports, .. } = client.export()?;
+    let DeviceState { supports, .. } = client.export()?;
     let mut new: Vec<&SourceId> =
         sources.iter().filter(|source| supports.iter().all(|support| support.from.source != **source)).collect();
     new.sort_unstable();

@@ -17,7 +17,7 @@ use crate::bundle::PublicKey;
 use crate::data::decode::EncoderRange;
 use crate::data::{Image, Preprocessing, ValueRange};
 use crate::device::{
-    Device, DeviceEncoder, DeviceMemory, InProcess, KeptImages, Loaded, SignedBundles, Site, StoreCard, StoreFile,
+    Device, DeviceEncoder, DeviceMemory, InProcess, KeptImages, Loaded, SignedBundles, Site, StoreFile, StoreHeader,
     feature_of,
 };
 use crate::encoder::HostEncoder;
@@ -84,7 +84,7 @@ impl DeviceArgs {
                 return talk_over(&self.device, &mut *open_line(line)?, embed, |client| {
                     if let Some(opened) = &opened {
                         check_encoder(client, opened)?;
-                        client.knows_range(EncoderRange::Known(opened.encoder.preprocessing().range));
+                        client.set_range(EncoderRange::Known(opened.encoder.preprocessing().range));
                     }
                     talk(client)
                 });
@@ -107,7 +107,7 @@ impl DeviceArgs {
         with_store(given, |device, served| {
             let range = EncoderRange::Known(served.encoder.preprocessing().range);
             talk_over(&self.device, &mut InProcess::new(device), None, |client| {
-                client.knows_range(range);
+                client.set_range(range);
                 talk(client)
             })
         })?
@@ -163,8 +163,8 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
     if is_bundled {
         return with_bundles(given, run);
     }
-    let found = StoreFile::card(store)?;
-    let name = encoder.or(found.as_ref().map(|card| card.encoder.as_str()));
+    let found = StoreFile::header(store)?;
+    let name = encoder.or(found.as_ref().map(|header| header.encoder.as_str()));
     let Some(name) = name else { return Err(no_store(store, missing)) };
     // A store remembers what was stated when it was made.
     let remembered = found.as_ref().filter(|_| encoder.is_none()).map(remembered).transpose()?.flatten();
@@ -180,7 +180,7 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
         })?,
     };
     let supports = match (missing, &found) {
-        (_, Some(card)) => card.supports,
+        (_, Some(header)) => header.supports,
         (Missing::Make(supports), None) => supports,
         (Missing::Refuse, None) => return Err(no_store(store, missing)),
     };
@@ -188,8 +188,8 @@ pub fn with_store<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served
 }
 
 /// The preprocessing that a store's encoder was given when the store was made.
-pub fn remembered(card: &StoreCard) -> anyhow::Result<Option<Stated>> {
-    let Some(json) = &card.preprocessing else { return Ok(None) };
+pub fn remembered(header: &StoreHeader) -> anyhow::Result<Option<Stated>> {
+    let Some(json) = &header.preprocessing else { return Ok(None) };
     let recipe: Preprocessing = serde_json::from_str(json).context("the store's preprocessing cannot be read")?;
     Ok(Some(Stated::from(&recipe)))
 }
@@ -198,19 +198,19 @@ pub fn remembered(card: &StoreCard) -> anyhow::Result<Option<Stated>> {
 fn with_bundles<T>(given: Given<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'_>) -> T) -> anyhow::Result<T> {
     let Given { store, encoder, missing, .. } = given;
     let supports = match missing {
-        Missing::Refuse if StoreFile::card(store)?.is_none() => return Err(no_store(store, missing)),
+        Missing::Refuse if StoreFile::header(store)?.is_none() => return Err(no_store(store, missing)),
         Missing::Refuse => SUPPORTS_DEFAULT,
         Missing::Make(supports) => supports,
     };
     let keys = given.keys.read()?;
-    let complain = |message: &str| given.log.line(&shown(message));
+    let warn = |message: &str| given.log.line(&shown(message));
     let site = Site {
         store,
         reader: &SignedBundles { host: given.host.clone() },
         keys: &keys,
         keep_images: given.keep_images,
         limits: [CLASSES_MAX as u32, supports],
-        complain: &complain,
+        warn: &warn,
     };
     Ok(site.run(encoder.map(Path::new), |device, loaded, (bundle, trusted)| {
         let Loaded { encoder, name, counter, .. } = loaded;
@@ -254,20 +254,20 @@ fn switch_on<T>(
     run: impl FnOnce(&mut Device<'_>) -> T,
 ) -> anyhow::Result<T> {
     let encoder = &*opened.encoder;
-    let found = StoreFile::card(path)?;
+    let found = StoreFile::header(path)?;
     let (classes, supports) =
-        found.as_ref().map_or((CLASSES_MAX as u32, supports), |card| (card.classes, card.supports));
+        found.as_ref().map_or((CLASSES_MAX as u32, supports), |header| (header.classes, header.supports));
     let (dim, identity) = (encoder.feature_dim() as u32, encoder.id());
     let preprocessing = opened.stated.as_ref().map(serde_json::to_string).transpose()?;
-    let given = StoreCard { encoder: opened.name.clone(), identity, dim, classes, supports, preprocessing };
-    if let Some(card) = &found {
-        card.check(&given, path)?;
+    let given = StoreHeader { encoder: opened.name.clone(), identity, dim, classes, supports, preprocessing };
+    if let Some(header) = &found {
+        header.check(&given, path)?;
     }
     let file = StoreFile::open(path, &given)?;
-    let complain = |message: &str| log.line(&shown(message));
+    let warn = |message: &str| log.line(&shown(message));
     let images = if keep_images { Some(KeptImages::make_beside(path)?) } else { KeptImages::beside(path) };
     let mut memory = DeviceMemory::new(dim as usize, classes as usize, supports as usize);
-    let mut device = Device::new(DeviceEncoder::new(encoder), file, &mut memory, &complain)?;
+    let mut device = Device::new(DeviceEncoder::new(encoder), file, &mut memory, &warn)?;
     if let Some(images) = &images {
         device.keep_images(images)?;
     }
@@ -378,7 +378,7 @@ pub fn talk_over<T>(
     let mut memory = ClientMemory::new();
     let mut client = Client::new(address, line, &mut memory, sessions())?;
     if let Some(embed) = embed {
-        client.embed_here(embed);
+        client.set_local_encoder(embed);
     }
     talk(&mut client)
 }

@@ -57,7 +57,7 @@ pub struct Settings {
     /// Whether systemd may run the service.
     pub systemd: bool,
     /// How long the device may take until it answers.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl Settings {
@@ -74,7 +74,7 @@ impl Settings {
             allow_remote: false,
             runner: None,
             systemd: true,
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         }
     }
 }
@@ -325,7 +325,7 @@ impl Site<'_> {
     ) -> Result<[serde_json::Value; 3], DeployError> {
         let address = self.local_address();
         let id = self.release.id.as_str();
-        let seconds = self.settings.patience.as_secs().max(1).to_string();
+        let seconds = self.settings.timeout.as_secs().max(1).to_string();
         tell("waiting for its answer");
         let awaited = self.ssh.run(&self.action("await"), &self.probe.dir, &[id, &seconds, &self.release.store])?;
         let status = self.answer("its start", awaited)?;
@@ -382,7 +382,7 @@ impl Site<'_> {
             other => (self.settings.host.clone(), "the trial", other.to_string()),
         };
         tell("going back to what served before");
-        let seconds = self.settings.patience.as_secs().max(1).to_string();
+        let seconds = self.settings.timeout.as_secs().max(1).to_string();
         let back = || -> Result<String, DeployError> {
             let text = self.act("go back", "back", &[&self.release.store, &start_name()?])?;
             let before = text.trim().trim_start_matches("before ").to_owned();

@@ -12,7 +12,7 @@ use macula_edge::store::{Store, StoreError, buffer_len};
 use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 
 use super::slot_file::{SLOT_LEN, SLOT_STARTS};
-use super::{DeviceEncoder, DeviceError, KeptImageError, KeptImages, StoreCard, StoreFile};
+use super::{DeviceEncoder, DeviceError, KeptImageError, KeptImages, StoreFile, StoreHeader};
 
 /// Bytes of the largest image that is taken: 8192×5461 pixels in colour.
 const IMAGE_BYTES_MAX: usize = 128 << 20;
@@ -70,17 +70,17 @@ pub(super) struct Opened<'m, 'f> {
 }
 
 impl DeviceMemory {
-    /// Opens the store of `card` in memory that fits it.
+    /// Opens the store of `header` in memory that fits it.
     pub(super) fn open<'m, 'f>(
         &'m mut self,
         file: &'f mut StoreFile,
-        card: &StoreCard,
+        header: &StoreHeader,
     ) -> Result<Opened<'m, 'f>, StoreError> {
         let Self { names, records, features, store, .. } = self;
         let mut support_set =
-            SupportSet::new(card.dim as usize, names, records, features).map_err(StoreError::SupportSet)?;
+            SupportSet::new(header.dim as usize, names, records, features).map_err(StoreError::SupportSet)?;
         let range = file.range();
-        let store = Store::open(file, range, card.identity.short(), store, &mut support_set)?;
+        let store = Store::open(file, range, header.identity.short(), store, &mut support_set)?;
         Ok(Opened { store, support_set })
     }
 
@@ -100,7 +100,7 @@ pub struct Device<'m> {
     endpoint: Endpoint<'m>,
     session: Session<'m, DeviceEncoder<'m>, StoreFile>,
     images: Option<&'m KeptImages>,
-    complain: &'m dyn Fn(&str),
+    warn: &'m dyn Fn(&str),
 }
 
 /// What a device that takes bundles starts with.
@@ -121,7 +121,7 @@ impl<'m> Device<'m> {
     /// Switches it on: the store is read and checked.
     ///
     /// * `memory`: of the encoder's dimension and the store's limits
-    /// * `complain`: gets what went wrong in words; the wire has only a number for it
+    /// * `warn`: gets what went wrong in words; the wire has only a number for it
     ///
     /// # Errors
     /// When the store is damaged, or was taught with another encoder.
@@ -129,9 +129,9 @@ impl<'m> Device<'m> {
         encoder: DeviceEncoder<'m>,
         file: StoreFile,
         memory: &'m mut DeviceMemory,
-        complain: &'m dyn Fn(&str),
+        warn: &'m dyn Fn(&str),
     ) -> Result<Self, DeviceError> {
-        Self::switch_on(encoder, file, memory, complain, None)
+        Self::open(encoder, file, memory, warn, None)
     }
 
     /// As [`Self::new`] with the encoder of a bundle, which is confirmed if it was on trial. Others may follow it.
@@ -142,10 +142,10 @@ impl<'m> Device<'m> {
         encoder: DeviceEncoder<'m>,
         file: StoreFile,
         memory: &'m mut DeviceMemory,
-        complain: &'m dyn Fn(&str),
+        warn: &'m dyn Fn(&str),
         bundled: Bundled<'m>,
     ) -> Result<Self, DeviceError> {
-        Self::switch_on(encoder, file, memory, complain, Some(bundled))
+        Self::open(encoder, file, memory, warn, Some(bundled))
     }
 
     /// Has the device keep the images of what it is taught. Those of samples that it does not know go.
@@ -157,11 +157,11 @@ impl<'m> Device<'m> {
         images.retain(|source| self.session.support_set().find(source).is_some())
     }
 
-    fn switch_on(
+    fn open(
         encoder: DeviceEncoder<'m>,
         file: StoreFile,
         memory: &'m mut DeviceMemory,
-        complain: &'m dyn Fn(&str),
+        warn: &'m dyn Fn(&str),
         bundled: Option<Bundled<'m>>,
     ) -> Result<Self, DeviceError> {
         memory.work = vec![0; encoder.work_words_max()];
@@ -182,7 +182,7 @@ impl<'m> Device<'m> {
                 let summary = BundleSummary { identity, counter };
                 let mut store =
                     session::open_and_confirm(file, range, start, summary, store, &mut support_set).map_err(failed)?;
-                remember(&mut store, trusted).map_err(failed)?;
+                save_keys(&mut store, trusted).map_err(failed)?;
                 store
             }
         };
@@ -192,22 +192,22 @@ impl<'m> Device<'m> {
         let memory_lent = session::Memory { image, work, feature, bytes, scratch, probabilities };
         let session = Session::new(profile, encoder, store, support_set, memory_lent, slots).map_err(failed)?;
         let endpoint = Endpoint::new(&mut memory.received, &mut memory.kept);
-        Ok(Self { endpoint, session, images: None, complain })
+        Ok(Self { endpoint, session, images: None, warn })
     }
 
     /// Takes bytes off a line and adds what is answered to `out`.
     pub fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let now_s = now_s();
-        let Self { endpoint, session, images, complain } = self;
+        let Self { endpoint, session, images, warn } = self;
         for &byte in bytes {
             let answer = |message: &[u8], counters, reply: &mut [u8]| {
                 session.set_line(counters);
                 let len = match images {
                     None => session.handle(message, now_s, reply),
-                    Some(images) => handle_keeping(session, images, *complain, (message, now_s), reply),
+                    Some(images) => handle_keeping(session, images, *warn, (message, now_s), reply),
                 };
                 if let Some(fault) = session.take_fault() {
-                    complain(&session.encoder().describe(fault));
+                    warn(&session.encoder().describe(fault));
                 }
                 len
             };
@@ -227,7 +227,7 @@ impl<'m> Device<'m> {
 }
 
 /// Has the store remember the keys whose bundles are taken, where it does not.
-fn remember(store: &mut Store<'_, StoreFile>, trusted: TrustedKeys) -> Result<(), StoreError> {
+fn save_keys(store: &mut Store<'_, StoreFile>, trusted: TrustedKeys) -> Result<(), StoreError> {
     if TrustedKeys::load(store)? == trusted { Ok(()) } else { trusted.save(store) }
 }
 
@@ -235,7 +235,7 @@ fn remember(store: &mut Store<'_, StoreFile>, trusted: TrustedKeys) -> Result<()
 fn handle_keeping(
     session: &mut Session<'_, DeviceEncoder<'_>, StoreFile>,
     images: &KeptImages,
-    complain: &dyn Fn(&str),
+    warn: &dyn Fn(&str),
     (message, now_s): (&[u8], u64),
     reply: &mut [u8],
 ) -> usize {
@@ -244,7 +244,7 @@ fn handle_keeping(
         && !images.has(&source)
         && let Err(error) = images.put(&source, &image)
     {
-        complain(&error.to_string());
+        warn(&error.to_string());
         return Reply::Refused(Reason::StoreFault.with(IMAGES_FAULT, 0)).write(reply).unwrap_or(0);
     }
     let before = session.support_set().supports().len();
@@ -257,7 +257,7 @@ fn handle_keeping(
     if changes && session.support_set().supports().len() <= before {
         let retained = images.retain(|source| session.support_set().find(source).is_some());
         // They go at the next start: what was asked is done.
-        retained.unwrap_or_else(|error| complain(&error.to_string()));
+        retained.unwrap_or_else(|error| warn(&error.to_string()));
     }
     len
 }

@@ -62,7 +62,7 @@ pub enum DeviceError {
     },
     /// What a store is to be of cannot be written down.
     #[error("cannot describe the store {path}: {message}")]
-    Card {
+    Header {
         /// The file.
         path: String,
         /// Why not.

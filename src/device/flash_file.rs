@@ -52,7 +52,7 @@ pub enum FlashFileError {
     },
     /// It is not the file any more that was opened, or does not hold what was written.
     #[error("{path} was changed by something else while it was in use: {what}; nothing more is written to it")]
-    Lost {
+    ConcurrentModification {
         /// The file.
         path: String,
         /// What happened to it.
@@ -82,7 +82,7 @@ pub struct FlashFile {
     /// When the file was last changed, as far as we did it.
     modified: Option<SystemTime>,
     /// What happened to the file; it is not written to any more.
-    lost: Option<&'static str>,
+    modification: Option<&'static str>,
 }
 
 impl FlashFile {
@@ -121,7 +121,7 @@ impl FlashFile {
         bytes.try_reserve_exact(len as usize).map_err(|error| failed("read", error.into()))?;
         (&mut file).take(len).read_to_end(&mut bytes).map_err(|source| failed("read", source))?;
         let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
-        Ok(Self { file, path: path.to_owned(), bytes, modified, lost: None })
+        Ok(Self { file, path: path.to_owned(), bytes, modified, modification: None })
     }
 
     /// Makes a file of `size_bytes` that holds `head` and is erased behind it, durably, under its name or not at all.
@@ -177,7 +177,7 @@ impl FlashFile {
             Ok(read == bytes)
         };
         if !write().map_err(|source| self.failed("write", source))? {
-            return Err(self.lose("what was written is not what is read"));
+            return Err(self.fail_modified("what was written is not what is read"));
         }
         self.modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
         self.bytes[offset as usize..][..bytes.len()].copy_from_slice(bytes);
@@ -186,15 +186,15 @@ impl FlashFile {
 
     /// Whether the file is still the one that was opened, of its length, and nobody else has written to it.
     fn check(&mut self) -> Result<(), FlashFileError> {
-        if let Some(what) = self.lost {
-            return Err(self.lose(what));
+        if let Some(what) = self.modification {
+            return Err(self.fail_modified(what));
         }
         let metadata = self.file.metadata().map_err(|source| self.failed("read", source))?;
         if !is_at(&self.file, &self.path) {
-            return Err(self.lose("it was removed, or another file has its name"));
+            return Err(self.fail_modified("it was removed, or another file has its name"));
         }
         if metadata.len() != self.bytes.len() as u64 {
-            return Err(self.lose("it has another length"));
+            return Err(self.fail_modified("it has another length"));
         }
         let modified = metadata.modified().ok();
         if modified != self.modified {
@@ -220,15 +220,17 @@ impl FlashFile {
         };
         match compare() {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.lose("it holds other bytes than were written")),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.lose("it has another length")),
+            Ok(false) => Err(self.fail_modified("it holds other bytes than were written")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.fail_modified("it has another length"))
+            }
             Err(source) => Err(self.failed("read", source)),
         }
     }
 
-    fn lose(&mut self, what: &'static str) -> FlashFileError {
-        self.lost = Some(what);
-        FlashFileError::Lost { path: self.path.display().to_string(), what }
+    fn fail_modified(&mut self, what: &'static str) -> FlashFileError {
+        self.modification = Some(what);
+        FlashFileError::ConcurrentModification { path: self.path.display().to_string(), what }
     }
 
     fn failed(&self, action: &'static str, source: io::Error) -> FlashFileError {
@@ -414,9 +416,9 @@ mod tests {
             // The clock of a file system may tick every few milliseconds only.
             std::thread::sleep(std::time::Duration::from_millis(20));
             change(&path);
-            assert!(matches!(flash.write(4, &[5; 4]), Err(FlashFileError::Lost { .. })), "{what}");
-            assert!(matches!(flash.erase(4096, 8192), Err(FlashFileError::Lost { .. })), "{what}");
-            assert!(matches!(flash.refresh(), Err(FlashFileError::Lost { .. })), "{what}");
+            assert!(matches!(flash.write(4, &[5; 4]), Err(FlashFileError::ConcurrentModification { .. })), "{what}");
+            assert!(matches!(flash.erase(4096, 8192), Err(FlashFileError::ConcurrentModification { .. })), "{what}");
+            assert!(matches!(flash.refresh(), Err(FlashFileError::ConcurrentModification { .. })), "{what}");
             let mut word = [0; 4];
             flash.read(0, &mut word).unwrap();
             assert_eq!(word, [1, 2, 3, 4], "{what}: what was known is still known");
@@ -424,7 +426,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let (mut flash, path) = written(folder.path());
             change(&path);
-            assert!(matches!(flash.refresh(), Err(FlashFileError::Lost { .. })), "{what}");
+            assert!(matches!(flash.refresh(), Err(FlashFileError::ConcurrentModification { .. })), "{what}");
         }
     }
 

@@ -8,7 +8,7 @@ mod in_process; //  a line to a device in this very process
 mod intake; //      images on their way to a device
 mod kept_images; // images of what was taught, for another encoder
 mod reader; //      bundles as they are signed
-mod renew; //       a store for another encoder
+mod reembed; //     a store for another encoder
 mod serve; //       a device that others reach
 mod slot_file; //   the file of a bundle
 mod start; //       which bundle a device starts with
@@ -23,5 +23,5 @@ pub use intake::{NamedImage, source_of};
 pub use kept_images::{KeptImageError, KeptImages};
 pub use reader::SignedBundles;
 pub use serve::{Ended, Listener, serve};
-pub use start::{BundleReader, Loaded, Site, Unusable};
-pub use store_file::{StoreCard, StoreFile};
+pub use start::{BundleReader, Loaded, Site, UnusableBundle};
+pub use store_file::{StoreFile, StoreHeader};

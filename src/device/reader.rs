@@ -4,7 +4,7 @@ use macula_edge::bundle::{BundleError, PartKind, PublicKey};
 use macula_edge::protocol::message::RollbackReason;
 use macula_edge::session::BundleSummary;
 
-use super::{BundleReader, Loaded, Unusable};
+use super::{BundleReader, Loaded, UnusableBundle};
 use crate::bundle::{Bundle, OpenError};
 use crate::encoder::HostEncoder as _;
 use crate::isolated::OnnxHost;
@@ -29,7 +29,7 @@ impl BundleReader for SignedBundles {
         self.host.is_stopped()
     }
 
-    fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, Unusable> {
+    fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, UnusableBundle> {
         let load = || -> Result<Loaded, OpenError> {
             let bundle = Bundle::from_bytes(name, bytes, trusted)?;
             let (encoder, _) = bundle.encoder_on(&self.host)?;
@@ -41,7 +41,7 @@ impl BundleReader for SignedBundles {
                 limits: [limits.classes, limits.supports],
             })
         };
-        load().map_err(|error| Unusable { reason: rollback_reason(&error), message: sentence(&error) })
+        load().map_err(|error| UnusableBundle { reason: rollback_reason(&error), message: sentence(&error) })
     }
 }
 

@@ -93,12 +93,12 @@ pub enum Ended {
     /// It was asked to stop.
     Stopped,
     /// A bundle waits to be tried: the device is to be switched on anew and served on.
-    UpdateWaiting,
+    UpdatePending,
 }
 
 /// Serves `device` until `stop`, or until it is to be switched on anew.
 ///
-/// * `complain`: is told of each fault of a line
+/// * `warn`: is told of each fault of a line
 ///
 /// # Errors
 /// When nothing can be served any more.
@@ -106,14 +106,14 @@ pub fn serve(
     device: &mut Device<'_>,
     listener: &mut Listener,
     stop: &AtomicBool,
-    complain: &dyn Fn(&str),
+    warn: &dyn Fn(&str),
 ) -> io::Result<Ended> {
     match listener {
-        Listener::Tcp { listener, clients } => serve_sockets(device, listener, clients, stop, complain)?,
+        Listener::Tcp { listener, clients } => serve_sockets(device, listener, clients, stop, warn)?,
         #[cfg(unix)]
         Listener::Serial(line) => converse(device, line, stop, &mut || false)?,
     }
-    Ok(if device.is_update_pending() { Ended::UpdateWaiting } else { Ended::Stopped })
+    Ok(if device.is_update_pending() { Ended::UpdatePending } else { Ended::Stopped })
 }
 
 fn serve_sockets(
@@ -121,7 +121,7 @@ fn serve_sockets(
     listener: &TcpListener,
     clients: &mut VecDeque<TcpStream>,
     stop: &AtomicBool,
-    complain: &dyn Fn(&str),
+    warn: &dyn Fn(&str),
 ) -> io::Result<()> {
     while !stop.load(Ordering::Relaxed) && !device.is_update_pending() {
         let stream = match clients.pop_front() {
@@ -132,7 +132,7 @@ fn serve_sockets(
                 Ok(None) => continue,
                 // Too many open files, a network that is down: it may pass, and the next client is served then.
                 Err(error) => {
-                    complain(&format!("no client can be accepted: {error}"));
+                    warn(&format!("no client can be accepted: {error}"));
                     std::thread::sleep(TICK);
                     continue;
                 }
@@ -146,7 +146,7 @@ fn serve_sockets(
         };
         let served = stream.try_clone().and_then(Tcp::serving);
         match served.and_then(|mut line| converse(device, &mut line, stop, &mut waiting)) {
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => complain(&format!("a client: {error}")),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => warn(&format!("a client: {error}")),
             Ok(()) if device.is_update_pending() => clients.push_front(stream),
             _ => {}
         }

@@ -12,7 +12,7 @@ use macula_edge::store::StoreError;
 use sha2::{Digest, Sha256};
 
 use super::slot_file::SlotFile;
-use super::{Bundled, Device, DeviceEncoder, DeviceError, DeviceMemory, KeptImages, StoreCard, StoreFile};
+use super::{Bundled, Device, DeviceEncoder, DeviceError, DeviceMemory, KeptImages, StoreFile, StoreHeader};
 use crate::encoder::HostEncoder;
 use crate::files::{read_bounded, write_private};
 
@@ -33,7 +33,7 @@ pub struct Loaded {
 
 /// A bundle cannot be used.
 #[derive(Debug)]
-pub struct Unusable {
+pub struct UnusableBundle {
     /// The reason, as devices tell it.
     pub reason: RollbackReason,
     /// The reason in a sentence.
@@ -54,7 +54,7 @@ pub trait BundleReader {
     ///
     /// # Errors
     /// As [`Self::summary`], and for an encoder that cannot be run or gives other features.
-    fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, Unusable>;
+    fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, UnusableBundle>;
 
     /// Whether this program was asked to stop: what failed meanwhile says nothing about a bundle.
     fn is_stopped(&self) -> bool {
@@ -76,13 +76,13 @@ pub struct Site<'s> {
     /// Class slots and places for supports of a store that is made.
     pub limits: [u32; 2],
     /// Is told what goes wrong, in a sentence.
-    pub complain: &'s dyn Fn(&str),
+    pub warn: &'s dyn Fn(&str),
 }
 
 /// A start that has found its bundle.
 struct Ready {
     file: StoreFile,
-    card: StoreCard,
+    header: StoreHeader,
     start: Start,
     loaded: Loaded,
     trusted: TrustedKeys,
@@ -111,11 +111,11 @@ impl Site<'_> {
         first: Option<&Path>,
         run: impl FnOnce(&mut Device<'_>, &Loaded, (Bundle, TrustedKeys)) -> T,
     ) -> Result<T, DeviceError> {
-        let Ready { file, card, start, loaded, trusted } = match StoreFile::card(self.store)? {
-            Some(card) => self.go_on(card, first)?,
-            None => self.begin(first)?,
+        let Ready { file, header, start, loaded, trusted } = match StoreFile::header(self.store)? {
+            Some(header) => self.resume(header, first)?,
+            None => self.first_start(first)?,
         };
-        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
+        let mut memory = DeviceMemory::new(header.dim as usize, header.classes as usize, header.supports as usize);
         let (reader, images) = (self.reader, self.images()?);
         let images = images.as_ref();
         let accept = |_, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool| {
@@ -128,7 +128,7 @@ impl Site<'_> {
         let keeps = |source: &_| images.is_some_and(|images| images.has(source));
         let bundled = Bundled { start, counter: loaded.counter, trusted, accept: &accept, keeps: &keeps };
         let encoder = DeviceEncoder::new(&*loaded.encoder);
-        let mut device = Device::with_bundles(encoder, file, &mut memory, self.complain, bundled)?;
+        let mut device = Device::with_bundles(encoder, file, &mut memory, self.warn, bundled)?;
         if let Some(images) = images {
             device.keep_images(images)?;
         }
@@ -141,30 +141,30 @@ impl Site<'_> {
     }
 
     /// The first start: the bundle becomes the one in slot 0, then the store is made for it.
-    fn begin(&self, first: Option<&Path>) -> Result<Ready, DeviceError> {
-        let trusted = self.trusting(TrustedKeys::NONE);
+    fn first_start(&self, first: Option<&Path>) -> Result<Ready, DeviceError> {
+        let trusted = self.with_keys(TrustedKeys::NONE);
         let (bytes, name) = self.first_bundle(first)?;
         let loaded = self.load(&name, bytes.clone(), &trusted)?;
         let encoder = &*loaded.encoder;
         let [classes, supports] = [0, 1].map(|which| self.limits[which].min(loaded.limits[which]));
         let dim = encoder.feature_dim() as u32;
         let (encoder, identity) = (BUNDLE.to_owned(), encoder.id());
-        let card = StoreCard { encoder, identity, dim, classes, supports, preprocessing: None };
+        let header = StoreHeader { encoder, identity, dim, classes, supports, preprocessing: None };
         self.install(&bytes)?;
-        let file = StoreFile::open(self.store, &card)?;
-        Ok(Ready { file, card, start: first_start(&bytes), loaded, trusted })
+        let file = StoreFile::open(self.store, &header)?;
+        Ok(Ready { file, header, start: start_of(&bytes), loaded, trusted })
     }
 
     /// Every later start.
-    fn go_on(&self, mut card: StoreCard, first: Option<&Path>) -> Result<Ready, DeviceError> {
-        let mut file = StoreFile::open(self.store, &card)?;
-        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
+    fn resume(&self, mut header: StoreHeader, first: Option<&Path>) -> Result<Ready, DeviceError> {
+        let mut file = StoreFile::open(self.store, &header)?;
+        let mut memory = DeviceMemory::new(header.dim as usize, header.classes as usize, header.supports as usize);
         let (range, failed) = (file.range(), |source| self.store_failed(source));
         let trusted = with_settings(&mut file, range.clone(), memory.lend(), |store| {
-            TrustedKeys::load(store).map(|known| self.trusting(known))
+            TrustedKeys::load(store).map(|known| self.with_keys(known))
         });
-        let trusted = trusted.map_err(failed)?.unwrap_or_else(|| self.trusting(TrustedKeys::NONE));
-        self.remove_half_made();
+        let trusted = trusted.map_err(failed)?.unwrap_or_else(|| self.with_keys(TrustedKeys::NONE));
+        self.remove_temporary();
         let mut start = begin_start(&mut file, range.clone(), memory.lend()).map_err(failed)?;
         // What lies in slot 0 where the store knows of no bundle.
         let mut unknown = None;
@@ -173,35 +173,35 @@ impl Site<'_> {
             let loaded = match self.read_slot(&file, start, first) {
                 Ok((bytes, name)) => {
                     if start.bundle.len == 0 {
-                        start = first_start(&bytes);
+                        start = start_of(&bytes);
                         unknown = Some(bytes.clone());
                     }
                     self.reader.load(&name, bytes, trusted.keys())
                 }
                 // Without a word of the store, there is nothing to go back to.
                 Err(error) if !start.is_pending => return Err(error),
-                Err(error) => Err(Unusable { reason: RollbackReason::Unreadable, message: error.to_string() }),
+                Err(error) => Err(UnusableBundle { reason: RollbackReason::Unreadable, message: error.to_string() }),
             };
             let unusable = match loaded {
-                Ok(loaded) if loaded.encoder.id() == card.identity => {
+                Ok(loaded) if loaded.encoder.id() == header.identity => {
                     unknown.map_or(Ok(()), |bytes| self.install(&bytes))?;
-                    return Ok(Ready { file, card, start, loaded, trusted });
+                    return Ok(Ready { file, header, start, loaded, trusted });
                 }
-                Ok(loaded) if start.is_pending => match self.renew(&mut file, &card, start, &loaded, trusted)? {
-                    Ok(renewed) => {
-                        (file, card) = renewed;
-                        return Ok(Ready { file, card, start, loaded, trusted });
+                Ok(loaded) if start.is_pending => match self.reembed(&mut file, &header, start, &loaded, trusted)? {
+                    Ok(reembedded) => {
+                        (file, header) = reembedded;
+                        return Ok(Ready { file, header, start, loaded, trusted });
                     }
                     Err(unusable) => unusable,
                 },
                 Ok(loaded) => {
                     let (encoder, identity) = (loaded.name, loaded.encoder.id());
                     let dim = loaded.encoder.feature_dim() as u32;
-                    return Err(card.other(&StoreCard { encoder, identity, dim, ..card.clone() }, self.store));
+                    return Err(header.other(&StoreHeader { encoder, identity, dim, ..header.clone() }, self.store));
                 }
                 Err(unusable) => unusable,
             };
-            let Unusable { reason, message } = unusable;
+            let UnusableBundle { reason, message } = unusable;
             if self.reader.is_stopped() {
                 return Err(DeviceError::Stopped);
             }
@@ -210,7 +210,7 @@ impl Site<'_> {
                 return Err(DeviceError::Bundle { path, message });
             }
             start = roll_back(&mut file, range.clone(), memory.lend(), reason).map_err(failed)?;
-            (self.complain)(&format!("the new bundle is given up, and the one before is used: {message}"));
+            (self.warn)(&format!("the new bundle is given up, and the one before is used: {message}"));
         }
     }
 
@@ -253,7 +253,7 @@ impl Site<'_> {
     }
 
     fn load(&self, name: &str, bytes: Vec<u8>, trusted: &TrustedKeys) -> Result<Loaded, DeviceError> {
-        let unusable = |Unusable { message, .. }| match self.reader.is_stopped() {
+        let unusable = |UnusableBundle { message, .. }| match self.reader.is_stopped() {
             true => DeviceError::Stopped,
             false => DeviceError::Bundle { path: name.to_owned(), message },
         };
@@ -269,7 +269,7 @@ impl Site<'_> {
         write_private(slot.path(), bytes).map_err(|error| DeviceError::Write { path: error.path, source: error.source })
     }
 
-    fn trusting(&self, known: TrustedKeys) -> TrustedKeys {
+    fn with_keys(&self, known: TrustedKeys) -> TrustedKeys {
         let is_new = |key: &&PublicKey| !known.keys().contains(key);
         self.keys.iter().filter(is_new).fold(known, |trusted, &key| trusted.with(key))
     }
@@ -279,7 +279,7 @@ impl Site<'_> {
     }
 }
 
-fn first_start(bytes: &[u8]) -> Start {
+fn start_of(bytes: &[u8]) -> Start {
     let (len, sha256) = (bytes.len() as u32, Sha256::digest(bytes).into());
     Start { bundle: Bundle { slot: 0, len, sha256 }, is_pending: false, may_forget: false }
 }

@@ -6,8 +6,8 @@
 //! |-------:|------:|----------------------------------------------|
 //! |      0 |     8 | `MACULAST`                                   |
 //! |      8 |     2 | format version, little-endian                |
-//! |     10 |     2 | length L of the card, little-endian          |
-//! |     12 |     L | [`StoreCard`] in postcard, then JSON or nothing |
+//! |     10 |     2 | length L of the header, little-endian          |
+//! |     12 |     L | [`StoreHeader`] in postcard, then JSON or nothing |
 //! | 12 + L |     4 | CRC-32 of everything before, little-endian   |
 //!
 //! All versions keep this frame. The store of `macula-edge` lies in the blocks behind it (`docs/store-format.md`).
@@ -41,7 +41,7 @@ const BLANK_MAX: u64 = 4 << 30;
 
 /// What a store is a store of.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct StoreCard {
+pub struct StoreHeader {
     /// Where its encoder was found when it was made, for whoever does not name it again.
     pub encoder: String,
     /// The encoder's identity.
@@ -58,7 +58,7 @@ pub struct StoreCard {
     pub preprocessing: Option<String>,
 }
 
-impl StoreCard {
+impl StoreHeader {
     /// Bytes of the file: room for all supports, and an eighth and four blocks more, with which the store works.
     fn file_len(&self) -> u64 {
         let block = BLOCK_LEN as u64;
@@ -83,21 +83,21 @@ impl StoreCard {
     }
 
     fn frame(&self, path: &Path) -> Result<Vec<u8>, DeviceError> {
-        let failed = |message: String| DeviceError::Card { path: path.display().to_string(), message };
+        let failed = |message: String| DeviceError::Header { path: path.display().to_string(), message };
         self.limits().map_err(failed)?;
-        let mut card = postcard::to_allocvec(self).map_err(|error| failed(error.to_string()))?;
-        card.extend(self.preprocessing.iter().flat_map(|json| json.bytes()));
+        let mut header = postcard::to_allocvec(self).map_err(|error| failed(error.to_string()))?;
+        header.extend(self.preprocessing.iter().flat_map(|json| json.bytes()));
         // The first block holds all of it.
-        let len = u16::try_from(card.len()).ok().filter(|&len| usize::from(len) <= BLOCK_LEN - 2 * FRAME_LEN);
-        let len = len.ok_or_else(|| failed(format!("{} bytes, the limit is {BLOCK_LEN}", card.len())))?;
-        let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes(), &len.to_le_bytes(), &card].concat();
+        let len = u16::try_from(header.len()).ok().filter(|&len| usize::from(len) <= BLOCK_LEN - 2 * FRAME_LEN);
+        let len = len.ok_or_else(|| failed(format!("{} bytes, the limit is {BLOCK_LEN}", header.len())))?;
+        let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes(), &len.to_le_bytes(), &header].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         // Flash takes whole words; what is left erased is not looked at.
         bytes.resize(bytes.len().next_multiple_of(FlashFile::WRITE_SIZE), 0xff);
         Ok(bytes)
     }
 
-    /// The card in the first block of a file.
+    /// The header in the first block of a file.
     fn parse(block: &[u8], path: &Path) -> Result<Self, DeviceError> {
         let path = path.display().to_string();
         if is_blank(block) {
@@ -119,13 +119,13 @@ impl StoreCard {
         if found > VERSION {
             return Err(DeviceError::NewerVersion { path, found, limit: VERSION });
         }
-        let (mut card, json): (Self, _) =
-            postcard::take_from_bytes(&block[FRAME_LEN..end]).map_err(|_| damaged("its card cannot be read"))?;
+        let (mut header, json): (Self, _) =
+            postcard::take_from_bytes(&block[FRAME_LEN..end]).map_err(|_| damaged("its header cannot be read"))?;
         if !json.is_empty() {
-            card.preprocessing = Some(String::from_utf8_lossy(json).into_owned());
+            header.preprocessing = Some(String::from_utf8_lossy(json).into_owned());
         }
-        let sound = card.limits().is_ok();
-        if sound { Ok(card) } else { Err(damaged("its card has a number out of range")) }
+        let sound = header.limits().is_ok();
+        if sound { Ok(header) } else { Err(damaged("its header has a number out of range")) }
     }
 }
 
@@ -147,7 +147,7 @@ impl StoreFile {
     ///
     /// # Errors
     /// When it cannot be read, is something else, is damaged, or was written by a later program.
-    pub fn card(path: &Path) -> Result<Option<StoreCard>, DeviceError> {
+    pub fn header(path: &Path) -> Result<Option<StoreHeader>, DeviceError> {
         let failed = |source| DeviceError::Read { path: path.display().to_string(), source };
         let file = match open_regular(path) {
             Ok(file) => file,
@@ -156,7 +156,7 @@ impl StoreFile {
         };
         let mut block = Vec::new();
         file.take(BLOCK_LEN as u64).read_to_end(&mut block).map_err(failed)?;
-        StoreCard::parse(&block, path).map(Some)
+        StoreHeader::parse(&block, path).map(Some)
     }
 
     /// Removes the file at `path` if it holds nothing: no byte, or only such as erased flash or a file system has where
@@ -183,33 +183,33 @@ impl StoreFile {
         std::fs::remove_file(path).map_err(|source| DeviceError::Write { path: path.display().to_string(), source })
     }
 
-    /// Opens the store of `card` at `path`; makes it, whole or not at all, where there is no file.
+    /// Opens the store of `header` at `path`; makes it, whole or not at all, where there is no file.
     ///
     /// # Errors
-    /// As [`Self::card`], and when the file is in use by another process or is the store of another encoder.
-    pub fn open(path: &Path, card: &StoreCard) -> Result<Self, DeviceError> {
-        let frame = card.frame(path)?;
+    /// As [`Self::header`], and when the file is in use by another process or is the store of another encoder.
+    pub fn open(path: &Path, header: &StoreHeader) -> Result<Self, DeviceError> {
+        let frame = header.frame(path)?;
         if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            FlashFile::create(path, card.file_len(), &frame, false)?;
+            FlashFile::create(path, header.file_len(), &frame, false)?;
         }
-        let flash = FlashFile::open(path, card.file_len())?;
+        let flash = FlashFile::open(path, header.file_len())?;
         let slots = [0, 1].map(|slot| SlotFile::beside(path, slot));
         let mut file = Self { flash, path: path.to_owned(), slots };
         // From here on the file is ours alone: what another process wrote a moment ago is seen.
         let mut block = vec![0; BLOCK_LEN.min(file.flash.capacity())];
         file.flash.read(0, &mut block)?;
-        match StoreCard::parse(&block, path) {
+        match StoreHeader::parse(&block, path) {
             Ok(found) => {
-                found.check(card, path)?;
-                // Memory is made for what the card says: a file that cannot hold it is no reason to.
+                found.check(header, path)?;
+                // Memory is made for what the header says: a file that cannot hold it is no reason to.
                 if (file.flash.capacity() as u64) < found.file_len() / 2 {
                     let message =
-                        format!("it has {} bytes, its card needs {}", file.flash.capacity(), found.file_len());
+                        format!("it has {} bytes, its header needs {}", file.flash.capacity(), found.file_len());
                     return Err(DeviceError::Damaged { path: path.display().to_string(), message });
                 }
             }
-            // The power failed while an earlier program wrote the card: nothing can lie behind it.
-            Err(error) if error.is_damage() && file.is_erased_behind()? => file.write_card(&frame)?,
+            // The power failed while an earlier program wrote the header: nothing can lie behind it.
+            Err(error) if error.is_damage() && file.is_erased_behind()? => file.write_header(&frame)?,
             Err(error) => return Err(error),
         }
         Ok(file)
@@ -255,7 +255,7 @@ impl StoreFile {
         Ok(behind.iter().all(|&byte| byte == 0xff))
     }
 
-    fn write_card(&mut self, frame: &[u8]) -> Result<(), DeviceError> {
+    fn write_header(&mut self, frame: &[u8]) -> Result<(), DeviceError> {
         self.flash.erase(0, BLOCK_LEN as u32)?;
         self.flash.write(0, frame)?;
         self.flash.sync()?;
@@ -263,7 +263,7 @@ impl StoreFile {
     }
 }
 
-impl StoreCard {
+impl StoreHeader {
     /// Refuses any encoder but the store's.
     ///
     /// # Errors
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_card_keeps_stated_preprocessing_where_older_programs_do_not_look() {
-        let plain = StoreCard {
+        let plain = StoreHeader {
             encoder: "net.onnx".to_owned(),
             identity: EncoderId([7; 32]),
             dim: 32,
@@ -353,17 +353,17 @@ mod tests {
             supports: 64,
             preprocessing: None,
         };
-        let stated = StoreCard { preprocessing: Some("{\"channels\":1}".to_owned()), ..plain.clone() };
+        let stated = StoreHeader { preprocessing: Some("{\"channels\":1}".to_owned()), ..plain.clone() };
         let path = Path::new("a.store");
-        for card in [&plain, &stated] {
-            assert_eq!(StoreCard::parse(&card.frame(path).unwrap(), path).unwrap(), *card);
+        for header in [&plain, &stated] {
+            assert_eq!(StoreHeader::parse(&header.frame(path).unwrap(), path).unwrap(), *header);
         }
         // An older program reads the postcard and nothing behind it.
         let frame = stated.frame(path).unwrap();
         let len = usize::from(u16::from_le_bytes([frame[10], frame[11]]));
-        assert_eq!(postcard::from_bytes::<StoreCard>(&frame[FRAME_LEN..FRAME_LEN + len]).unwrap(), plain);
-        let long = StoreCard { encoder: "x".repeat(70_000), ..plain };
-        assert!(matches!(long.frame(path), Err(DeviceError::Card { .. })), "it is not cut off");
+        assert_eq!(postcard::from_bytes::<StoreHeader>(&frame[FRAME_LEN..FRAME_LEN + len]).unwrap(), plain);
+        let long = StoreHeader { encoder: "x".repeat(70_000), ..plain };
+        assert!(matches!(long.frame(path), Err(DeviceError::Header { .. })), "it is not cut off");
     }
 
     #[test]
@@ -371,33 +371,39 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.store");
         let encoder = "raw-pixels".to_owned();
-        let card =
-            StoreCard { encoder, identity: EncoderId([7; 32]), dim: 8, classes: 4, supports: 16, preprocessing: None };
-        assert!(StoreFile::card(&path).unwrap().is_none());
-        drop(StoreFile::open(&path, &card).unwrap());
-        assert_eq!(StoreFile::card(&path).unwrap(), Some(card.clone()));
+        let header = StoreHeader {
+            encoder,
+            identity: EncoderId([7; 32]),
+            dim: 8,
+            classes: 4,
+            supports: 16,
+            preprocessing: None,
+        };
+        assert!(StoreFile::header(&path).unwrap().is_none());
+        drop(StoreFile::open(&path, &header).unwrap());
+        assert_eq!(StoreFile::header(&path).unwrap(), Some(header.clone()));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
         StoreFile::remove_blank(&path).unwrap();
         assert!(path.exists(), "a store is not blank");
         let mut bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..2 * BLOCK_LEN]).unwrap();
-        assert!(matches!(StoreFile::open(&path, &card), Err(DeviceError::Damaged { .. })), "cut off");
-        // Its card is damaged and nothing lies behind it: the power failed while an earlier program wrote it.
+        assert!(matches!(StoreFile::open(&path, &header), Err(DeviceError::Damaged { .. })), "cut off");
+        // Its header is damaged and nothing lies behind it: the power failed while an earlier program wrote it.
         bytes[20] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        drop(StoreFile::open(&path, &card).unwrap());
+        drop(StoreFile::open(&path, &header).unwrap());
         *bytes.last_mut().unwrap() = 0;
         std::fs::write(&path, &bytes).unwrap();
-        assert!(matches!(StoreFile::open(&path, &card), Err(DeviceError::Damaged { .. })));
+        assert!(matches!(StoreFile::open(&path, &header), Err(DeviceError::Damaged { .. })));
         for content in [vec![], vec![0; 7], vec![0xff; 200_000]] {
             std::fs::write(&path, &content).unwrap();
-            assert!(matches!(StoreFile::card(&path), Err(DeviceError::Blank { .. })));
-            assert!(StoreFile::open(&path, &card).is_err());
+            assert!(matches!(StoreFile::header(&path), Err(DeviceError::Blank { .. })));
+            assert!(StoreFile::open(&path, &header).is_err());
             assert_eq!(std::fs::read(&path).unwrap(), content);
             StoreFile::remove_blank(&path).unwrap();
             assert!(!path.exists());
         }
-        assert!(matches!(StoreFile::card(Path::new("/dev/zero")), Err(DeviceError::Read { .. })));
-        assert!(matches!(StoreFile::card(folder.path()), Err(DeviceError::Read { .. })));
+        assert!(matches!(StoreFile::header(Path::new("/dev/zero")), Err(DeviceError::Read { .. })));
+        assert!(matches!(StoreFile::header(folder.path()), Err(DeviceError::Read { .. })));
     }
 }

@@ -103,16 +103,16 @@ impl IsolatedEncoder {
     fn exchange(&self, child: &mut ChildProcess, block: &[u8], features: &mut Vec<f32>) -> Result<(), Failure> {
         let limit = self.worker.limits.image;
         // So many images are worked on between two replies, one after another on each thread.
-        let patience = limit.saturating_mul(IMAGES_PER_THREAD as u32);
+        let timeout = limit.saturating_mul(IMAGES_PER_THREAD as u32);
         let images = block.len() / self.card.info.preprocessing.input_len();
-        let patience = if images == 1 { limit } else { patience };
+        let timeout = if images == 1 { limit } else { timeout };
         let stop = || self.worker.is_stopped();
         let silent = |silence| silence_of(&self.card.info.name, silence, "an image", limit);
         let end = features.len() + images * self.card.info.feature_dim;
-        child.send(EMBED, block, Instant::now() + patience, &stop).map_err(silent)?;
+        child.send(EMBED, block, Instant::now() + timeout, &stop).map_err(silent)?;
         while features.len() < end {
             let reply_max = (4 * (end - features.len())).max(1 << 16);
-            let (kind, payload) = child.receive(reply_max, Instant::now() + patience, &stop).map_err(silent)?;
+            let (kind, payload) = child.receive(reply_max, Instant::now() + timeout, &stop).map_err(silent)?;
             match kind {
                 FEATURES if !payload.is_empty() && features.len() + payload.len() / 4 <= end => {
                     features.extend(frame::to_values(&payload));

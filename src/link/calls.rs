@@ -9,20 +9,20 @@ use macula_edge::protocol::{Reason, Reply, Request};
 use macula_edge::support_set::SourceId;
 use sha2::{Digest, Sha256};
 
-use super::answers::{
-    Class, Device, Feature, Knowledge, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict,
+use super::replies::{
+    Class, DeviceInfo, DeviceState, Feature, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict,
 };
 use super::{Client, LinkError};
 use crate::data::{Image, Preprocessing};
 
 /// How often a device may change under our eyes before we stop reading what it knows.
-const READINGS_MAX: usize = 5;
+const EXPORT_ATTEMPTS: usize = 5;
 
 /// How often an image is brought to a device that loses it, because it was started again meanwhile.
-const STAGINGS_MAX: usize = 3;
+const STAGE_ATTEMPTS: usize = 3;
 
 /// How often a bundle is begun with a device that is started again meanwhile.
-const SENDINGS_MAX: usize = 3;
+const SEND_ATTEMPTS: usize = 3;
 
 /// What a request is about.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub enum Sample<'a> {
 
 /// How a sample is to be judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Question {
+pub struct PredictOptions {
     /// The head: 0 the device's choice, 1 prototype, 2 Gaussian, 3 softmax regression.
     pub head: u8,
     /// How often the set of classes may miss the truth, in thousandths.
@@ -150,8 +150,8 @@ impl Client<'_> {
     ///
     /// # Errors
     /// As any call; nothing learned yet.
-    pub fn predict(&mut self, sample: Sample<'_>, question: Question) -> Result<Verdict, LinkError> {
-        let Question { head, error_rate_permille } = question;
+    pub fn predict(&mut self, sample: Sample<'_>, question: PredictOptions) -> Result<Verdict, LinkError> {
+        let PredictOptions { head, error_rate_permille } = question;
         self.with_sample(sample, |client, input| {
             let request = Request::Predict { input, head, error_rate_permille };
             client.call("to predict", &request, |reply| match reply {
@@ -178,13 +178,13 @@ impl Client<'_> {
     ///
     /// # Errors
     /// As any call; a device that another host keeps changing.
-    pub fn export(&mut self) -> Result<Knowledge, LinkError> {
-        for _ in 0..READINGS_MAX {
-            if let Some(knowledge) = self.read_once()? {
-                return Ok(knowledge);
+    pub fn export(&mut self) -> Result<DeviceState, LinkError> {
+        for _ in 0..EXPORT_ATTEMPTS {
+            if let Some(state) = self.export_once()? {
+                return Ok(state);
             }
         }
-        Err(LinkError::ConcurrentModification { address: self.address().to_owned(), times: READINGS_MAX })
+        Err(LinkError::ConcurrentModification { address: self.address().to_owned(), times: EXPORT_ATTEMPTS })
     }
 
     /// SHA-256 of all that the device knows, in its canonical form.
@@ -207,11 +207,11 @@ impl Client<'_> {
     }
 
     /// One reading, or none where the device changed in the midst of it.
-    fn read_once(&mut self) -> Result<Option<Knowledge>, LinkError> {
-        let (mut knowledge, mut cursor, mut first) = (Knowledge::default(), 0, None);
+    fn export_once(&mut self) -> Result<Option<DeviceState>, LinkError> {
+        let (mut state, mut cursor, mut first) = (DeviceState::default(), 0, None);
         loop {
             let part = self.call("for what it knows", &Request::ExportState { cursor }, |reply| match reply {
-                Reply::State { revision, next, part } => Some((*revision, *next, knowledge.take(part))),
+                Reply::State { revision, next, part } => Some((*revision, *next, state.take(part))),
                 _ => None,
             });
             let (revision, next, ended) = match part {
@@ -224,7 +224,7 @@ impl Client<'_> {
                 return Ok(None);
             }
             if ended {
-                return Ok(Some(knowledge));
+                return Ok(Some(state));
             }
             if next <= cursor {
                 return Err(self.unexpected("for what it knows", format!("part {next} after part {cursor}")));
@@ -253,7 +253,7 @@ impl Client<'_> {
     /// # Errors
     /// As any call; a bundle that the device does not accept.
     pub fn send_bundle(&mut self, bundle: &[u8], forgetting: bool, progress: &dyn Fn(usize)) -> Result<u8, LinkError> {
-        for _ in 1..SENDINGS_MAX {
+        for _ in 1..SEND_ATTEMPTS {
             match self.send_bundle_once(bundle, forgetting, progress) {
                 Err(error) if is_lost_bundle(&error) => {}
                 done => return done,
@@ -337,10 +337,10 @@ impl Client<'_> {
             Sample::Feature(feature) => return call(self, input_of(feature)),
             Sample::Image(image) => image,
         };
-        if let Some(feature) = self.embedded_here(image)? {
+        if let Some(feature) = self.embed_locally(image)? {
             return call(self, input_of(&feature));
         }
-        for _ in 1..STAGINGS_MAX {
+        for _ in 1..STAGE_ATTEMPTS {
             match self.stage(image).and_then(|()| call(self, Input::Image)) {
                 Err(error) if is_lost_image(&error) => {}
                 done => return done,
@@ -386,7 +386,7 @@ fn input_of(feature: &Feature) -> Input<'_> {
 ///
 /// Colour that the encoder does not see is left out, as the device itself would do first. An image that is still too
 /// large is shrunk to what fits, with the filter that the device shrinks it further with.
-fn fitted<'i>(image: &'i Image, device: &Device) -> Cow<'i, Image> {
+fn fitted<'i>(image: &'i Image, device: &DeviceInfo) -> Cow<'i, Image> {
     let image = match device.channels {
         1 if image.channels > 1 => Cow::Owned(image.to_grey()),
         _ => Cow::Borrowed(image),

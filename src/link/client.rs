@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use macula_edge::protocol::message::VERSION;
 use macula_edge::protocol::{self, Reason, Refusal, Reply, Request, packet_max};
 
-use super::answers::{Device, Feature};
-use super::transport::left_of;
+use super::replies::{DeviceInfo, Feature};
+use super::transport::remaining;
 use super::{Address, LinkError, Transport};
 use crate::data::Image;
 use crate::data::decode::EncoderRange;
@@ -16,7 +16,7 @@ use crate::rng::Rng;
 const MESSAGE_MAX: usize = 65_536;
 
 /// How long the first reply may take. A reply that is late is asked for again, which does no harm.
-const PATIENCE: Duration = Duration::from_millis(500);
+const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Sending a request; each time we wait twice as long as before: 31 s in all, for a slow encoder or a large head.
 const ATTEMPTS: usize = 6;
@@ -47,13 +47,13 @@ impl Default for ClientMemory {
     }
 }
 
-/// Asks a device, and asks again until it answers.
+/// Asks a device, and asks again until it replies.
 pub struct Client<'m> {
     address: String,
     line: &'m mut dyn Transport,
     protocol: protocol::Client<'m>,
     sessions: Rng,
-    device: Device,
+    device: DeviceInfo,
     reply: Vec<u8>,
     /// Makes features here, for a device that cannot.
     embed: Option<&'m Embed<'m>>,
@@ -71,7 +71,7 @@ impl<'m> Client<'m> {
     }
 
     /// Says what is known of the encoder, which the protocol does not tell: a device takes 8-bit pixels.
-    pub fn knows_range(&mut self, range: EncoderRange) {
+    pub fn set_range(&mut self, range: EncoderRange) {
         self.range = range;
     }
 
@@ -81,7 +81,7 @@ impl<'m> Client<'m> {
     /// * `sessions`: session numbers are drawn from it; two hosts of one device must not draw the same
     ///
     /// # Errors
-    /// When nobody answers, or the device speaks another version of the protocol.
+    /// When nobody replies, or the device speaks another version of the protocol.
     pub fn new(
         address: &Address,
         line: &'m mut dyn Transport,
@@ -89,7 +89,7 @@ impl<'m> Client<'m> {
         mut sessions: Rng,
     ) -> Result<Self, LinkError> {
         let protocol = protocol::Client::new(session(&mut sessions), &mut memory.received, &mut memory.packet);
-        let (address, device, reply) = (address.to_string(), Device::default(), Vec::new());
+        let (address, device, reply) = (address.to_string(), DeviceInfo::default(), Vec::new());
         let mut client =
             Self { address, line, protocol, sessions, device, reply, embed: None, range: EncoderRange::Unknown };
         client.device = client.hello()?;
@@ -97,17 +97,17 @@ impl<'m> Client<'m> {
     }
 
     /// Who the device is and what its limits are, as it said when the session began.
-    pub fn device(&self) -> &Device {
+    pub fn device(&self) -> &DeviceInfo {
         &self.device
     }
 
     /// Has `embed` make the features of a device that has no encoder.
-    pub fn embed_here(&mut self, embed: &'m Embed<'m>) {
+    pub fn set_local_encoder(&mut self, embed: &'m Embed<'m>) {
         self.embed = Some(embed);
     }
 
     /// The feature of `image`, made here; none where the device makes it itself.
-    pub(super) fn embedded_here(&self, image: &Image) -> Result<Option<Feature>, LinkError> {
+    pub(super) fn embed_locally(&self, image: &Image) -> Result<Option<Feature>, LinkError> {
         match self.embed {
             Some(embed) if self.device.channels == 0 => embed(image)
                 .map(Some)
@@ -145,11 +145,11 @@ impl<'m> Client<'m> {
         LinkError::Unexpected { address: self.address.clone(), asked, answered }
     }
 
-    fn hello(&mut self) -> Result<Device, LinkError> {
+    fn hello(&mut self) -> Result<DeviceInfo, LinkError> {
         let asked = "a greeting";
         self.exchange(asked, &Request::Hello { version: VERSION }, HELLO_ATTEMPTS)?;
         let mut device = self.read(asked, &mut |reply: &Reply<'_>| match reply {
-            Reply::Hello(hello) => Some(Device::of(hello)),
+            Reply::Hello(hello) => Some(DeviceInfo::of(hello)),
             _ => None,
         })?;
         // A message must fit both ends.
@@ -170,7 +170,7 @@ impl<'m> Client<'m> {
 
     /// Leaves the message of the reply in `self.reply`.
     fn exchange(&mut self, asked: &'static str, request: &Request<'_>, attempts: usize) -> Result<(), LinkError> {
-        let (mut frame, mut patience, mut waited) = (Vec::new(), PATIENCE, Duration::ZERO);
+        let (mut frame, mut timeout, mut waited) = (Vec::new(), REPLY_TIMEOUT, Duration::ZERO);
         let mut keep = |piece: &[u8]| frame.extend_from_slice(piece);
         self.protocol.request(request, &mut keep).map_err(|refusal| LinkError::Unsendable {
             address: self.address.clone(),
@@ -180,19 +180,19 @@ impl<'m> Client<'m> {
         for _ in 0..attempts {
             let start = Instant::now();
             self.line.send(&frame).map_err(|source| self.broken(source))?;
-            if self.await_reply(patience)? {
+            if self.await_reply(timeout)? {
                 return Ok(());
             }
             waited += start.elapsed();
-            patience *= 2;
+            timeout *= 2;
         }
         Err(LinkError::Silent { address: self.address.clone(), asked, attempts, waited })
     }
 
-    /// Whether the reply came within `patience`.
-    fn await_reply(&mut self, patience: Duration) -> Result<bool, LinkError> {
+    /// Whether the reply came within `timeout`.
+    fn await_reply(&mut self, timeout: Duration) -> Result<bool, LinkError> {
         let (start, mut bytes) = (Instant::now(), [0; READ_LEN]);
-        while let Some(left) = left_of(patience, start) {
+        while let Some(left) = remaining(timeout, start) {
             let arrived = self.line.receive(&mut bytes, left).map_err(|source| self.broken(source))?;
             if arrived == 0 {
                 return Ok(false);

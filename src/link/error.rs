@@ -50,7 +50,7 @@ pub enum LinkError {
         /// Why.
         refusal: Refusal,
     },
-    /// What came back cannot be read, or answers something else.
+    /// What came back cannot be read, or replies something else.
     #[error("the device at {address} answered {asked} with {answered}")]
     Unexpected {
         /// Where.

@@ -1,7 +1,7 @@
 //! The host end of the protocol: a line to a device, and a client that asks it.
 
 mod address;
-mod answers;
+mod replies;
 mod calls;
 mod client;
 mod error;
@@ -11,13 +11,13 @@ mod transport;
 mod wait;
 
 pub use address::{Address, BAUD_DEFAULT};
-pub use answers::{
-    BundleReport, Candidate, CandidateState, Class, Device, Feature, Knowledge, Learned, Neighbour, Outcome,
-    Provenance, RollbackReason, SelfTest, Status, Support, TestResult, Verdict, Wear,
-};
-pub use calls::{Question, Sample};
+pub use calls::{PredictOptions, Sample};
 pub use client::{Client, ClientMemory, Embed};
 pub use error::LinkError;
+pub use replies::{
+    BundleReport, Candidate, CandidateState, Class, DeviceInfo, DeviceState, Feature, Learned, Neighbour, Outcome,
+    Provenance, RollbackReason, SelfTest, Status, Support, TestResult, Verdict, Wear,
+};
 #[cfg(unix)]
 pub use serial::Serial;
 pub use transport::{Tcp, Transport};

@@ -56,8 +56,8 @@ impl Transport for Serial {
         Ok(())
     }
 
-    fn receive(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
-        if !is_ready(&self.0, PollFlags::IN, patience)? {
+    fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        if !is_ready(&self.0, PollFlags::IN, timeout)? {
             return Ok(0);
         }
         match self.0.read(buffer) {

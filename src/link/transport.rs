@@ -18,12 +18,12 @@ pub trait Transport {
     /// When the line is broken.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Takes what has arrived, up to the length of `buffer`, and waits for it at most `patience`;
+    /// Takes what has arrived, up to the length of `buffer`, and waits for it at most `timeout`;
     /// 0 where nothing came.
     ///
     /// # Errors
     /// When the line is broken, or the other end has closed it.
-    fn receive(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize>;
+    fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize>;
 }
 
 /// A device behind a socket.
@@ -33,7 +33,7 @@ impl Tcp {
     /// Connects to `HOST:PORT`.
     ///
     /// # Errors
-    /// When no address of the host answers.
+    /// When no address of the host replies.
     pub fn connect(socket: &str) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in socket.to_socket_addrs()? {
@@ -74,9 +74,9 @@ impl Transport for Tcp {
         io::Write::write_all(&mut self.0, bytes)
     }
 
-    fn receive(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+    fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
         // A time-out of 0 would mean to wait for ever.
-        self.0.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+        self.0.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
         match io::Read::read(&mut self.0, buffer) {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed the connection")),
             Ok(read) => Ok(read),
@@ -91,7 +91,7 @@ fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
 }
 
-/// What is left of `patience` since `start`; none when it is used up.
-pub(super) fn left_of(patience: Duration, start: Instant) -> Option<Duration> {
-    patience.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
+/// What is left of `timeout` since `start`; none when it is used up.
+pub(super) fn remaining(timeout: Duration, start: Instant) -> Option<Duration> {
+    timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
 }

@@ -6,23 +6,23 @@ use std::time::Duration;
 #[cfg(unix)]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Whether bytes, or a connection, arrive within `patience`.
+/// Whether bytes, or a connection, arrive within `timeout`.
 #[cfg(unix)]
-pub(crate) fn wait_for_bytes(source: &impl std::os::fd::AsFd, patience: Duration) -> io::Result<bool> {
-    is_ready(source, PollFlags::IN, patience)
+pub(crate) fn wait_for_bytes(source: &impl std::os::fd::AsFd, timeout: Duration) -> io::Result<bool> {
+    is_ready(source, PollFlags::IN, timeout)
 }
 
 /// Elsewhere we look again after a while.
 #[cfg(not(unix))]
-pub(crate) fn wait_for_bytes<S>(_: &S, patience: Duration) -> io::Result<bool> {
-    std::thread::sleep(patience.min(Duration::from_millis(20)));
+pub(crate) fn wait_for_bytes<S>(_: &S, timeout: Duration) -> io::Result<bool> {
+    std::thread::sleep(timeout.min(Duration::from_millis(20)));
     Ok(true)
 }
 
-/// Whether `source` is ready for `what` within `patience`. A signal ends the wait early.
+/// Whether `source` is ready for `what` within `timeout`. A signal ends the wait early.
 #[cfg(unix)]
-pub(super) fn is_ready(source: &impl std::os::fd::AsFd, what: PollFlags, patience: Duration) -> io::Result<bool> {
-    let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: i64::from(patience.subsec_nanos()) };
+pub(super) fn is_ready(source: &impl std::os::fd::AsFd, what: PollFlags, timeout: Duration) -> io::Result<bool> {
+    let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
     let mut watched = [PollFd::new(source, what)];
     match poll(&mut watched, Some(&timeout)) {
         Ok(_) => {}

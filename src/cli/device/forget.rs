@@ -10,7 +10,7 @@ use crate::cli::failure::Kind;
 use crate::cli::images::ImageArgs;
 use crate::cli::{Common, print_json};
 use crate::device::{NamedImage, source_of};
-use crate::link::{Client, Knowledge};
+use crate::link::{Client, DeviceState};
 use crate::report::text::count;
 
 /// Digits of a source that are enough to name it.
@@ -81,7 +81,7 @@ fn forget_samples(client: &mut Client<'_>, args: &Args) -> anyhow::Result<usize>
 
 /// The source that an image file or the beginning of a source names.
 fn source_named(
-    knowledge: &Knowledge,
+    knowledge: &DeviceState,
     name: &str,
     of_file: &dyn Fn(PathBuf) -> anyhow::Result<Vec<NamedImage>>,
 ) -> anyhow::Result<SourceId> {

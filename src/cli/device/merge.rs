@@ -11,7 +11,7 @@ use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAU
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::{Common, print_json};
-use crate::link::{Address, Client, Knowledge, Support};
+use crate::link::{Address, Client, DeviceState, Support};
 use crate::report::text::count;
 
 /// Arguments of `macula merge`.
@@ -69,7 +69,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Brings classes, then supports. What contradicts is known before anything is brought.
-fn merge(client: &mut Client<'_>, knowledge: &Knowledge, json: bool) -> anyhow::Result<(usize, usize)> {
+fn merge(client: &mut Client<'_>, knowledge: &DeviceState, json: bool) -> anyhow::Result<(usize, usize)> {
     check_contradictions(&client.export()?, knowledge)?;
     let sources: Vec<SourceId> = knowledge.supports.iter().map(|support| support.from.source).collect();
     check_places(client, &sources)?;
@@ -89,7 +89,7 @@ fn merge(client: &mut Client<'_>, knowledge: &Knowledge, json: bool) -> anyhow::
 }
 
 /// Refuses samples that both devices know, as different classes.
-fn check_contradictions(own: &Knowledge, other: &Knowledge) -> anyhow::Result<()> {
+fn check_contradictions(own: &DeviceState, other: &DeviceState) -> anyhow::Result<()> {
     let classes: BTreeMap<SourceId, Option<&str>> =
         own.supports.iter().map(|support| (support.from.source, own.name(support.slot))).collect();
     let contradicts = |support: &&Support| {

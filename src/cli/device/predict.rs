@@ -16,7 +16,7 @@ use crate::cli::images::ImageArgs;
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split};
 use crate::device::{NamedImage, source_of};
-use crate::link::{Client, Question, Sample};
+use crate::link::{Client, PredictOptions, Sample};
 use crate::report::text::{left, shown, widest};
 use quality::{Quality, Tally};
 
@@ -145,7 +145,7 @@ fn parse_error_rate(text: &str) -> Result<u16, String> {
 }
 
 fn predict(args: &Args, client: &mut Client<'_>, names: &Names, name: &str, sample: Sample<'_>) -> anyhow::Result<Row> {
-    let question = Question { head: args.head as u8, error_rate_permille: args.error_rate };
+    let question = PredictOptions { head: args.head as u8, error_rate_permille: args.error_rate };
     let verdict = client.predict(sample, question)?;
     Ok(Row {
         image: name.to_owned(),

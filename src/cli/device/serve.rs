@@ -118,7 +118,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut run = || {
         with_store(given, |device, served| -> anyhow::Result<Ended> {
             if !std::mem::replace(&mut offered, true) && is_offered((&args, &log), device, served)? {
-                return Ok(Ended::UpdateWaiting);
+                return Ok(Ended::UpdatePending);
             }
             let listener = match &mut listener {
                 Some(listener) => {
@@ -133,14 +133,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                     opened
                 }
             };
-            let complain = |message: &str| log.line(&shown(message));
-            let ended = serve(device, listener, &stop, &complain);
+            let warn = |message: &str| log.line(&shown(message));
+            let ended = serve(device, listener, &stop, &warn);
             ended.map_err(|error| Kind::DeviceFault.error(format!("the line {} failed: {error}", args.listen)))
         })?
     };
     loop {
         match run() {
-            Ok(Ended::UpdateWaiting) => {}
+            Ok(Ended::UpdatePending) => {}
             Err(error) if !is_stop(&error) => return Err(error),
             _ => return Ok(()),
         }

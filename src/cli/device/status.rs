@@ -4,7 +4,7 @@ use super::update::rollback_reason;
 use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, date, hexadecimal};
 use crate::cli::{Common, print_json};
 use crate::device::StoreFile;
-use crate::link::{Address, BundleReport, CandidateState, Client, Knowledge, Status};
+use crate::link::{Address, BundleReport, CandidateState, Client, DeviceState, Status};
 use crate::report::text::{count, left, shown};
 
 /// Arguments of `macula status`.
@@ -157,7 +157,7 @@ fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &Names) 
     };
     let bundle = client.bundles()?.map(|bundles| BundleRow::of(&bundles, status));
     let encoder = match &args.device.device {
-        Address::Store(path) => StoreFile::card(path)?.map(|card| card.encoder),
+        Address::Store(path) => StoreFile::header(path)?.map(|header| header.encoder),
         _ => None,
     };
     let (device, wear, line) = (client.device(), status.wear, status.line);
@@ -187,7 +187,7 @@ fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &Names) 
     })
 }
 
-fn rows(knowledge: &Knowledge, names: &Names) -> Vec<SampleRow> {
+fn rows(knowledge: &DeviceState, names: &Names) -> Vec<SampleRow> {
     let row = |support: &crate::link::Support| SampleRow {
         source: hexadecimal(&support.from.source),
         class: names.name(support.slot),

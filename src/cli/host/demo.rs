@@ -22,7 +22,7 @@ use crate::device::source_of;
 use crate::encoder::HostEncoder;
 use crate::encoders::{EncoderInput, OpenOptions, Opened};
 use crate::evaluate::{self, ConfusionMatrix, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
-use crate::link::{Client, Question, Sample};
+use crate::link::{Client, PredictOptions, Sample};
 use crate::pretrain::{Event, Init, Method, Observer, Options, PretrainConfig, Run, pretrain};
 use crate::report::sheet;
 
@@ -303,7 +303,7 @@ fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<Confusion
     let known = names.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
     ensure!(known == dataset.class_names, "the device knows other classes than the data set");
     let test = dataset.indices(Some(Split::Test));
-    let question = Question { head: 0, error_rate_permille: 100 };
+    let question = PredictOptions { head: 0, error_rate_permille: 100 };
     let mut predicted = Vec::new();
     for named in samples::load_images(dataset, &test)? {
         predicted.push(usize::from(client.predict(Sample::Image(&named.image), question)?.slot));

@@ -62,7 +62,7 @@ pub struct Args {
     no_systemd: bool,
     /// Seconds the device may take until it answers
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    patience: u64,
+    timeout: u64,
     #[command(flatten)]
     common: Common,
 }
@@ -81,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         allow_remote: args.allow_remote,
         runner: args.runner,
         systemd: !args.no_systemd,
-        patience: Duration::from_secs(args.patience),
+        timeout: Duration::from_secs(args.timeout),
     };
     let quiet = args.common.quiet || args.common.json;
     let tell = |step: &str| {

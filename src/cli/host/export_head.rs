@@ -58,7 +58,7 @@ mod with_onnx {
     use crate::encoders::{OpenOptions, Opened, is_bundle};
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_atomic;
-    use crate::link::{Address, Device, Knowledge};
+    use crate::link::{Address, DeviceInfo, DeviceState};
     use crate::report::text::{left, noun, shown, shown_path};
     use crate::runtime::{decode, encode, self_contained};
 
@@ -120,9 +120,9 @@ mod with_onnx {
         let (found, known) = match &device.device {
             Address::Store(path) if Site::has_bundles(path) => bundle_in_use(path, device)?,
             Address::Store(path) => {
-                let card = StoreFile::card(path)?;
-                stated = card.as_ref().map(remembered).transpose()?.flatten();
-                (card.map(|card| card.encoder), Vec::new())
+                let header = StoreFile::header(path)?;
+                stated = header.as_ref().map(remembered).transpose()?.flatten();
+                (header.map(|header| header.encoder), Vec::new())
             }
             _ => (None, Vec::new()),
         };
@@ -150,7 +150,7 @@ mod with_onnx {
     }
 
     /// What the device knows. One that is elsewhere has an encoder of its own, or takes features: it is asked without.
-    fn knowledge(device: &DeviceArgs) -> anyhow::Result<(Knowledge, Device)> {
+    fn knowledge(device: &DeviceArgs) -> anyhow::Result<(DeviceState, DeviceInfo)> {
         let mut asked = device.clone();
         if !matches!(asked.device, Address::Store(_)) {
             asked.encoder = None;
@@ -158,7 +158,12 @@ mod with_onnx {
         asked.with(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
     }
 
-    fn solve(args: &Args, knowledge: &Knowledge, device: &Device, encoder: &Opened) -> anyhow::Result<LinearHead> {
+    fn solve(
+        args: &Args,
+        knowledge: &DeviceState,
+        device: &DeviceInfo,
+        encoder: &Opened,
+    ) -> anyhow::Result<LinearHead> {
         let (records, features) = knowledge.taught();
         let supports = Supports { dim: device.dim, records: &records, features: &features };
         let source = HeadSource {

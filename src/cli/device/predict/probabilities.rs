@@ -7,12 +7,17 @@ use macula_edge::head::{Head, HeadKind};
 use macula_edge::support_set::Supports;
 
 use crate::cli::connect::Names;
-use crate::link::{Device, Feature, Knowledge};
+use crate::link::{DeviceInfo, DeviceState, Feature};
 
 /// The head of the device; none where it cannot be solved here.
 ///
 /// * `scratch`: empty memory
-pub fn head<'w>(kind: HeadKind, knowledge: &Knowledge, device: &Device, scratch: &'w mut Vec<f64>) -> Option<Head<'w>> {
+pub fn head<'w>(
+    kind: HeadKind,
+    knowledge: &DeviceState,
+    device: &DeviceInfo,
+    scratch: &'w mut Vec<f64>,
+) -> Option<Head<'w>> {
     let (records, features) = knowledge.taught();
     let supports = Supports { dim: device.dim, records: &records, features: &features };
     scratch.resize(Head::scratch_len(device.dim, device.classes, supports.len()), 0.0);

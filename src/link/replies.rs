@@ -9,7 +9,7 @@ pub use macula_edge::protocol::message::{
 
 /// Who a device is and what its limits are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Device {
+pub struct DeviceInfo {
     /// The program that runs on it.
     pub program: String,
     /// That program's version.
@@ -32,7 +32,7 @@ pub struct Device {
     pub bundle_bytes_max: usize,
 }
 
-impl Device {
+impl DeviceInfo {
     pub(super) fn of(hello: &HelloReply<'_>) -> Self {
         Self {
             program: hello.program.to_owned(),
@@ -180,7 +180,7 @@ pub struct Support {
 
 /// All that a device knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Knowledge {
+pub struct DeviceState {
     /// Slots and names of its classes, in the order of slots.
     pub classes: Vec<(u8, String)>,
     /// Its supports, in the order of their sources.
@@ -189,7 +189,7 @@ pub struct Knowledge {
     pub sha256: [u8; 32],
 }
 
-impl Knowledge {
+impl DeviceState {
     /// Records and features `[n, D]` of its supports, as the device's heads take them.
     pub fn taught(&self) -> (Vec<SupportRecord>, Vec<i16>) {
         let record = |support: &Support| SupportRecord {

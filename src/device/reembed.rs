@@ -14,10 +14,10 @@ use macula_edge::store::{Store, StoreError};
 use macula_edge::support_set::{ClassName, SupportRecord, SupportSet, Supports};
 
 use super::board::Opened;
-use super::{DeviceEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreCard, StoreFile, Unusable};
+use super::{DeviceEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreFile, StoreHeader, UnusableBundle};
 
 /// What goes on: classes by slot, samples with their new features.
-struct Carried {
+struct Contents {
     classes: Vec<(u8, ClassName)>,
     samples: Vec<(SupportRecord, Vec<i16>)>,
     counter: u64,
@@ -25,48 +25,48 @@ struct Carried {
 
 impl Site<'_> {
     /// Makes the store one of another encoder, whose bundle is on trial and is confirmed by it; or tells why not.
-    pub(super) fn renew(
+    pub(super) fn reembed(
         &self,
         file: &mut StoreFile,
-        card: &StoreCard,
+        header: &StoreHeader,
         start: Start,
         loaded: &Loaded,
         trusted: TrustedKeys,
-    ) -> Result<Result<(StoreFile, StoreCard), Unusable>, DeviceError> {
-        let carried = match self.carry(file, card, start, loaded)? {
-            Ok(carried) => carried,
+    ) -> Result<Result<(StoreFile, StoreHeader), UnusableBundle>, DeviceError> {
+        let contents = match self.read_contents(file, header, start, loaded)? {
+            Ok(contents) => contents,
             Err(unusable) => return Ok(Err(unusable)),
         };
         let (dim, identity) = (loaded.encoder.feature_dim() as u32, loaded.encoder.id());
-        let card = StoreCard { dim, identity, ..card.clone() };
-        self.remove_half_made();
+        let header = StoreHeader { dim, identity, ..header.clone() };
+        self.remove_temporary();
         // A medium that is full is no reason to be without a device.
-        let mut renewed = match self.write_renewed(&card, start, loaded, trusted, &carried) {
-            Ok(renewed) => renewed,
+        let mut reembedded = match self.write_store(&header, start, loaded, trusted, &contents) {
+            Ok(reembedded) => reembedded,
             Err(error) => {
-                self.remove_half_made();
-                return Ok(Err(Unusable { reason: RollbackReason::Samples, message: error.to_string() }));
+                self.remove_temporary();
+                return Ok(Err(UnusableBundle { reason: RollbackReason::Samples, message: error.to_string() }));
             }
         };
-        renewed.take_place_of(self.store)?;
-        Ok(Ok((renewed, card)))
+        reembedded.take_place_of(self.store)?;
+        Ok(Ok((reembedded, header)))
     }
 
-    fn write_renewed(
+    fn write_store(
         &self,
-        card: &StoreCard,
+        header: &StoreHeader,
         start: Start,
         loaded: &Loaded,
         trusted: TrustedKeys,
-        carried: &Carried,
+        contents: &Contents,
     ) -> Result<StoreFile, DeviceError> {
-        let mut file = StoreFile::open(&self.half_made(), card)?;
-        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
+        let mut file = StoreFile::open(&self.temporary_path(), header)?;
+        let mut memory = DeviceMemory::new(header.dim as usize, header.classes as usize, header.supports as usize);
         let mut written = || -> Result<(), StoreError> {
-            let Opened { mut store, mut support_set } = memory.open(&mut file, card)?;
-            write(&mut store, &mut support_set, carried)?;
+            let Opened { mut store, mut support_set } = memory.open(&mut file, header)?;
+            write(&mut store, &mut support_set, contents)?;
             trusted.save(&mut store)?;
-            anti_rollback::raise(&mut store, carried.counter)?;
+            anti_rollback::raise(&mut store, contents.counter)?;
             confirm(&mut store, start.bundle, loaded.counter)
         };
         written().map_err(|error| self.store_failed(error))?;
@@ -74,44 +74,44 @@ impl Site<'_> {
     }
 
     /// Where the new store is made.
-    fn half_made(&self) -> PathBuf {
+    fn temporary_path(&self) -> PathBuf {
         let mut path = self.store.as_os_str().to_owned();
         path.push(".new");
         path.into()
     }
 
     /// What an interrupted attempt left is worth nothing.
-    pub(super) fn remove_half_made(&self) {
+    pub(super) fn remove_temporary(&self) {
         // It is in nobody's way: where it cannot be removed, the next attempt tells.
-        let _ = std::fs::remove_file(self.half_made());
+        let _ = std::fs::remove_file(self.temporary_path());
     }
 
     /// Reads what was taught and makes its features anew.
-    fn carry(
+    fn read_contents(
         &self,
         file: &mut StoreFile,
-        card: &StoreCard,
+        header: &StoreHeader,
         start: Start,
         loaded: &Loaded,
-    ) -> Result<Result<Carried, Unusable>, DeviceError> {
-        let mut memory = DeviceMemory::new(card.dim as usize, card.classes as usize, card.supports as usize);
-        let Opened { mut store, support_set } = memory.open(file, card).map_err(|error| self.store_failed(error))?;
+    ) -> Result<Result<Contents, UnusableBundle>, DeviceError> {
+        let mut memory = DeviceMemory::new(header.dim as usize, header.classes as usize, header.supports as usize);
+        let Opened { mut store, support_set } = memory.open(file, header).map_err(|error| self.store_failed(error))?;
         let counter = anti_rollback::highest_used(&mut store).map_err(|error| self.store_failed(error))?;
         let names = support_set.names().iter().zip(0..).filter(|(name, _)| !name.is_free());
         let classes = names.map(|(&name, slot)| (slot, name)).collect();
-        let samples = match self.embed_anew(support_set.supports(), loaded) {
+        let samples = match self.embed_again(support_set.supports(), loaded) {
             Ok(samples) => samples,
-            Err(message) => return Ok(Err(Unusable { reason: RollbackReason::Samples, message })),
+            Err(message) => return Ok(Err(UnusableBundle { reason: RollbackReason::Samples, message })),
         };
         let lost = support_set.supports().len() - samples.len();
         if lost > 0 && !start.may_forget {
             let message = format!("it has another encoder, and {lost} samples are not kept as images");
-            return Ok(Err(Unusable { reason: RollbackReason::WouldForget, message }));
+            return Ok(Err(UnusableBundle { reason: RollbackReason::WouldForget, message }));
         }
-        Ok(Ok(Carried { classes, samples, counter }))
+        Ok(Ok(Contents { classes, samples, counter }))
     }
 
-    fn embed_anew(&self, supports: Supports<'_>, loaded: &Loaded) -> Result<Vec<(SupportRecord, Vec<i16>)>, String> {
+    fn embed_again(&self, supports: Supports<'_>, loaded: &Loaded) -> Result<Vec<(SupportRecord, Vec<i16>)>, String> {
         let Some(images) = self.images().map_err(|error| error.to_string())? else { return Ok(Vec::new()) };
         let encoder = DeviceEncoder::new(&*loaded.encoder);
         let mut samples = Vec::new();
@@ -130,13 +130,13 @@ impl Site<'_> {
 fn write(
     store: &mut Store<'_, &mut StoreFile>,
     support_set: &mut SupportSet<'_>,
-    carried: &Carried,
+    contents: &Contents,
 ) -> Result<(), StoreError> {
-    for (slot, name) in &carried.classes {
+    for (slot, name) in &contents.classes {
         store.put_class(*slot, name)?;
         support_set.put_class(*slot, *name).map_err(StoreError::SupportSet)?;
     }
-    for (record, feature) in &carried.samples {
+    for (record, feature) in &contents.samples {
         // What memory refuses must not be on the medium.
         support_set.check_learn(record, feature).map_err(StoreError::SupportSet)?;
         store.learn(record, feature)?;
