@@ -1,124 +1,135 @@
-//! Masked-image modelling for small convolutional encoders: what was under the masked patches?
+//! Masked-image modelling for small convolutional encoders: reconstruct the pixels of masked patches.
 //!
 //! Xie et al. 2022 (SimMIM), arXiv:2111.09886: patches are masked at random, one linear layer reconstructs the pixels of
 //! each patch from the encoder's last activations, and the loss is the mean absolute error on masked pixels. A patch is
-//! what one place of the last activations stands for. The linear layer is left behind at export.
+//! the part of the input that corresponds to one position of the last activations.
 
-use super::{Batch, HeadTensor, Objective, Verdict};
-use crate::augment::Augmentation;
-use crate::data::Image;
-use crate::nn::linear::{linear_backward, linear_forward, linear_initialise};
+use std::borrow::Cow;
+
+use super::head::Head;
+use super::interface::{MethodInfo, Objective, StepOutput};
+use super::settings::Comparison;
+use crate::augment::{Views, masked_patches};
 use crate::rng::Rng;
 
-/// Reconstruction of masked patches; no labels are read.
-#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) const METHOD: MethodInfo = MethodInfo {
+    is_contrastive: false,
+    comparison: Comparison::DEFAULT,
+    build: |settings| {
+        Box::new(Masked::new(settings.mask_share, settings.channels, settings.size, settings.map_side.max(1)))
+    },
+};
+
+/// Reconstruction of masked patches; reads no labels.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Masked {
+    /// The decoder.
+    head: Head,
     share: f32,
     channels: usize,
     /// Side of the square input, in pixels.
     size: usize,
     /// Side of the square last activations.
     map: usize,
+    /// Network inputs of the step before they were masked, `[N, H, W, C]`.
+    inputs: Vec<f32>,
+    /// Which patches of the step are masked, `[N, H' W']`.
+    masked: Vec<bool>,
 }
 
 impl Masked {
-    /// * `share`: of the patches that are masked, above 0 and below 1
+    /// * `share`: of the patches that are masked, between 0 and 1
     /// * `channels`, `size`: of the square network input
     /// * `map`: side of the encoder's last activations, a divisor of `size`
     pub fn new(share: f32, channels: usize, size: usize, map: usize) -> Self {
-        Self { share, channels, size, map }
+        let patch_len = (size / map) * (size / map) * channels;
+        let head = Head::linear("decoder", patch_len);
+        Self { head, share, channels, size, map, inputs: Vec::new(), masked: Vec::new() }
     }
 
-    fn patch(self) -> usize {
-        self.size / self.map
+    /// Values of one network input.
+    fn input_len(&self) -> usize {
+        self.size * self.size * self.channels
     }
 
-    /// Values of one patch.
-    fn patch_len(self) -> usize {
-        self.patch() * self.patch() * self.channels
-    }
-
-    /// Copies the pixels of one patch of one input `[H, W, C]`.
-    fn pixels(self, input: &[f32], place: usize, pixels: &mut Vec<f32>) {
-        pixels.clear();
-        let (side, row) = (self.patch(), self.size * self.channels);
-        let (top, left) = (place / self.map * side, place % self.map * side);
-        for y in top..top + side {
-            pixels.extend_from_slice(&input[y * row + left * self.channels..][..side * self.channels]);
-        }
+    /// Places, in a network input, of the rows of the patch at `position`.
+    fn patch_rows(&self, position: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let (side, row) = (self.size / self.map, self.size * self.channels);
+        let (top, left) = (position / self.map * side, position % self.map * side * self.channels);
+        let width = side * self.channels;
+        (top..top + side).map(move |y| y * row + left..y * row + left + width)
     }
 }
 
 impl Objective for Masked {
-    fn views(&self) -> usize {
-        1
+    fn views(&self) -> Views {
+        Views::Independent(1)
     }
 
-    fn views_of(&self, image: &Image, augmentation: &Augmentation, rng: &mut Rng) -> Vec<Image> {
-        vec![augmentation.apply(image, rng)]
+    fn head(&self) -> &Head {
+        &self.head
     }
 
-    /// One question, "is the reconstruction nearer than the mean image?", for each input.
-    fn num_classes(&self) -> usize {
-        1
+    fn reads_map(&self) -> bool {
+        true
     }
 
-    fn head_layout(&self, feature_dim: usize) -> Vec<HeadTensor> {
-        let (outputs, weights) = (self.patch_len(), self.patch_len() * feature_dim);
-        let tensor = |name, shape, range, decayed| HeadTensor { name, shape, range, decayed };
-        vec![
-            tensor("decoder.weight", vec![outputs, feature_dim], 0..weights, true),
-            tensor("decoder.bias", vec![outputs], weights..weights + outputs, false),
-        ]
+    fn has_held_out_loss(&self) -> bool {
+        false
     }
 
-    fn head_start(&self, feature_dim: usize, rng: &mut Rng) -> Vec<f32> {
-        linear_initialise(feature_dim, self.patch_len(), rng)
+    /// Masked patches become 0, which is the mean of the corpus after normalisation.
+    fn encoder_input<'a>(&mut self, views: &'a [f32], _num_images: usize, rng: &mut Rng) -> Cow<'a, [f32]> {
+        let mut visible = views.to_vec();
+        self.masked.clear();
+        for input in visible.chunks_exact_mut(self.input_len()) {
+            let mask = masked_patches(self.map * self.map, self.share, rng);
+            for (position, _) in mask.iter().enumerate().filter(|(_, masked)| **masked) {
+                self.patch_rows(position).for_each(|row| input[row].fill(0.0));
+            }
+            self.masked.extend(mask);
+        }
+        self.inputs = views.to_vec();
+        Cow::Owned(visible)
     }
 
-    fn mask_share(&self) -> Option<f32> {
-        Some(self.share)
-    }
-
-    fn loss(&self, head: &[f32], batch: Batch<'_>, dhead: &mut [f32], dfeatures: &mut [f32]) -> Verdict {
-        let (outputs, places) = (self.patch_len(), self.map * self.map);
-        let feature_dim = batch.features.len() / batch.masked.len();
-        let (weight, bias) = head.split_at(head.len() - outputs);
-        // Only masked places are asked for; the decoder never sees the others.
-        let asked: Vec<usize> = (0..batch.masked.len()).filter(|&place| batch.masked[place]).collect();
-        let x: Vec<f32> =
-            (asked.iter()).flat_map(|&at| &batch.features[at * feature_dim..][..feature_dim]).copied().collect();
-        let mut y = vec![0.0; asked.len() * outputs];
-        linear_forward(&mut y, &x, weight, bias);
-        let input_len = self.size * self.size * self.channels;
-        let inputs = batch.masked.len() / places;
+    /// An input counts as correct if its reconstruction is nearer than the mean image.
+    fn loss(&self, head: &[f32], features: &[f32], _labels: &[Option<usize>]) -> StepOutput {
+        let (outputs, positions) = (self.head.outputs(), self.map * self.map);
+        let feature_dim = features.len() / self.masked.len();
+        // The decoder runs on masked positions only.
+        let masked: Vec<usize> = (0..self.masked.len()).filter(|&at| self.masked[at]).collect();
+        let x: Vec<f32> = masked.iter().flat_map(|&at| &features[at * feature_dim..][..feature_dim]).copied().collect();
+        let pass = self.head.forward(head, &x);
+        let mut dout = pass.out.clone();
+        let inputs = self.masked.len() / positions;
         let (mut errors, mut blank) = (vec![0.0f64; inputs], vec![0.0f64; inputs]);
-        let mut pixels = Vec::with_capacity(outputs);
-        let scale = 1.0 / y.len().max(1) as f32;
-        for (&at, y) in asked.iter().zip(y.chunks_exact_mut(outputs)) {
-            let input = at / places;
-            self.pixels(&batch.inputs[input * input_len..][..input_len], at % places, &mut pixels);
-            for (y, &pixel) in y.iter_mut().zip(&pixels) {
-                let error = *y - pixel;
-                errors[input] += f64::from(error.abs());
-                blank[input] += f64::from(pixel.abs());
-                // The gradient of the mean absolute error takes the place of the reconstruction.
-                *y = if error == 0.0 { 0.0 } else { error.signum() * scale };
+        let scale = 1.0 / dout.len().max(1) as f32;
+        for (&at, out) in masked.iter().zip(dout.chunks_exact_mut(outputs)) {
+            let index = at / positions;
+            let input = &self.inputs[index * self.input_len()..][..self.input_len()];
+            let pixels = self.patch_rows(at % positions).flat_map(|row| &input[row]);
+            for (out, &pixel) in out.iter_mut().zip(pixels) {
+                let error = *out - pixel;
+                errors[index] += f64::from(error.abs());
+                blank[index] += f64::from(pixel.abs());
+                // The gradient of the mean absolute error replaces the reconstruction.
+                *out = if error == 0.0 { 0.0 } else { error.signum() * scale };
             }
         }
-        let (dweight, dbias) = dhead.split_at_mut(weight.len());
-        let mut dx = vec![0.0; x.len()];
-        linear_backward(dweight, dbias, &mut dx, &x, weight, &y);
-        dfeatures.fill(0.0);
-        for (&at, dx) in asked.iter().zip(dx.chunks_exact(feature_dim)) {
+        let (dhead, dx) = self.head.backward(head, &pass, dout);
+        let mut dfeatures = vec![0.0; features.len()];
+        for (&at, dx) in masked.iter().zip(dx.chunks_exact(feature_dim)) {
             dfeatures[at * feature_dim..][..feature_dim].copy_from_slice(dx);
         }
-        let total = f64::from(scale);
-        Verdict {
-            loss: errors.iter().sum::<f64>() * total,
+        let scale = f64::from(scale);
+        StepOutput {
+            loss: errors.iter().sum::<f64>() * scale,
             targets: vec![0; inputs],
-            answers: errors.iter().zip(&blank).map(|(error, blank)| usize::from(error >= blank)).collect(),
-            measures: vec![("mean_image_error", blank.iter().sum::<f64>() * total)],
+            predictions: errors.iter().zip(&blank).map(|(error, blank)| usize::from(error >= blank)).collect(),
+            measures: vec![("mean_image_error", blank.iter().sum::<f64>() * scale)],
+            dhead,
+            dfeatures,
         }
     }
 }
@@ -126,52 +137,32 @@ impl Objective for Masked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::gradient_check::check_objective;
 
     #[test]
     fn patches_tile_the_input() {
         let masked = Masked::new(0.5, 2, 4, 2);
-        let input: Vec<f32> = (0..32).map(|i| i as f32).collect();
-        let mut pixels = Vec::new();
-        masked.pixels(&input, 3, &mut pixels);
-        assert_eq!(pixels, [20.0, 21.0, 22.0, 23.0, 28.0, 29.0, 30.0, 31.0], "rows 2 and 3, columns 2 and 3");
-        let mut all: Vec<f32> = Vec::new();
-        for place in 0..4 {
-            masked.pixels(&input, place, &mut pixels);
-            all.extend(&pixels);
-        }
-        all.sort_by(f32::total_cmp);
-        assert_eq!(all, input);
+        let places = |position| masked.patch_rows(position).flatten().collect::<Vec<usize>>();
+        assert_eq!(places(3), [20, 21, 22, 23, 28, 29, 30, 31], "rows 2 and 3, columns 2 and 3");
+        let mut all: Vec<usize> = (0..4).flat_map(places).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..32).collect::<Vec<usize>>());
     }
 
     #[test]
-    fn gradients_agree_with_central_differences_and_unmasked_places_cost_nothing() {
-        let masked = Masked::new(0.5, 1, 6, 3);
-        let (feature_dim, mut rng) = (5, Rng::for_purpose(1, "test"));
-        let head = masked.head_start(feature_dim, &mut rng);
-        let features: Vec<f32> = (0..2 * 9 * feature_dim).map(|_| rng.normal()).collect();
+    fn gradients_agree_with_central_differences_and_only_masked_patches_count() {
+        let mut masked = Masked::new(0.6, 1, 6, 3);
+        let mut rng = Rng::for_purpose(1, "test");
         let inputs: Vec<f32> = (0..2 * 36).map(|_| rng.normal()).collect();
-        let mask: Vec<bool> = (0..18).map(|place| place % 3 != 0).collect();
-        let loss = |head: &[f32], features: &[f32], dhead: &mut [f32], dfeatures: &mut [f32]| {
-            let batch = Batch { features, inputs: &inputs, masked: &mask, ..Batch::default() };
-            masked.loss(head, batch, dhead, dfeatures).loss
-        };
-        let (h, f) = (head.len(), features.len());
-        let (mut dhead, mut dfeatures) = (vec![9.0; h], vec![9.0; f]);
-        loss(&head, &features, &mut dhead, &mut dfeatures);
-        assert!(dfeatures[..feature_dim].iter().all(|d| *d == 0.0), "place 0 was not masked");
-        let check = |analytic: &[f32], at: &[f32], loss: &dyn Fn(&[f32]) -> f64| {
-            for i in 0..at.len() {
-                let nudged = |by: f32| {
-                    let mut nudged = at.to_vec();
-                    nudged[i] += by;
-                    loss(&nudged)
-                };
-                // The absolute value has a kink; the step is small enough to meet none.
-                let numeric = (nudged(1.0 / 8192.0) - nudged(-1.0 / 8192.0)) * 4096.0;
-                assert!((numeric - f64::from(analytic[i])).abs() < 2e-3, "{i}: {numeric} {}", analytic[i]);
-            }
-        };
-        check(&dhead, &head, &|head| loss(head, &features, &mut vec![0.0; h], &mut vec![0.0; f]));
-        check(&dfeatures, &features, &|features| loss(&head, features, &mut vec![0.0; h], &mut vec![0.0; f]));
+        let visible = masked.encoder_input(&inputs, 2, &mut rng);
+        let zeros = visible.iter().filter(|&&value| value == 0.0).count();
+        assert_eq!(zeros, 2 * 5 * 4, "5 of 9 patches");
+        // The absolute value has a kink; the step is small enough to avoid it.
+        check_objective(&masked, 18, &[None; 2], 1.0 / 8192.0, 2e-3);
+        let head = masked.head.initialise(5, &mut rng);
+        let output = masked.loss(&head, &vec![1.0; 18 * 5], &[None; 2]);
+        for (masked, dfeature) in masked.masked.iter().zip(output.dfeatures.chunks(5)) {
+            assert_eq!(*masked, dfeature.iter().any(|d| *d != 0.0));
+        }
     }
 }

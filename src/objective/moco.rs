@@ -1,140 +1,231 @@
-//! MoCo: a query must find the key of its own image among the keys of images long gone.
+//! MoCo: find the key of the same image among the keys of earlier images.
 //!
 //! He et al. 2020, arXiv:1911.05722, equation 1 and algorithm 1; with the projection head of version 2 (Chen et al.
-//! 2020, arXiv:2003.04297). Keys come from a copy of the encoder that follows it slowly, so a queue of them stays
-//! comparable, and the number of negatives does not depend on the batch.
+//! 2020, arXiv:2003.04297). View 0 of an image is its query and view 1 its key. Keys come from a momentum encoder, so a
+//! queue of them stays comparable, and the number of negatives does not depend on the batch.
 
-use super::projection::Projection;
-use super::{Batch, HeadTensor, Momentum, Objective, Verdict};
-use crate::augment::Augmentation;
-use crate::data::Image;
+use std::borrow::Cow;
+
+use super::contrastive::{EmbeddingLoss, VIEWS, contrastive_step, projection_head};
+use super::ema::{EmaEncoder, PREFIX};
+use super::head::Head;
+use super::interface::{MethodInfo, Objective, StepOutput};
+use super::settings::Comparison;
+use crate::augment::Views;
+use crate::encoder::{NamedTensor, Network, TensorError};
 use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
-use crate::nn::l2_normalize::{l2_normalize, l2_normalize_backward};
+use crate::nn::l2_normalize::l2_normalize;
 use crate::nn::matrix::{matmul, matmul_bt};
 use crate::rng::Rng;
 
-/// InfoNCE against a queue; no labels are read.
-#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) const METHOD: MethodInfo = MethodInfo {
+    is_contrastive: true,
+    // He et al. 2020 take 0.07, version 2 takes 0.2: a queue makes negatives easier to find.
+    comparison: Comparison { temperature: 0.2, ..Comparison::DEFAULT },
+    build: |settings| Box::new(Moco::new(&settings.comparison)),
+};
+
+/// Parts that a batch of keys is normalised in, in random order. Query and key of an image then stand among different
+/// images, and batch statistics cannot tell which key belongs to which query (section 3.3).
+const KEY_GROUPS: usize = 4;
+
+/// InfoNCE against a queue; reads no labels.
 pub struct Moco {
-    projection: Projection,
+    head: Head,
     temperature: f32,
-    momentum: Momentum,
+    ema_decay: f32,
+    /// Keys of earlier images, of unit length, `[K, P]`, a ring buffer.
+    queue: Vec<f32>,
+    /// Where the next key goes.
+    next: usize,
+    /// K.
+    queue_len: usize,
+    /// None until the first step.
+    key_encoder: Option<EmaEncoder>,
+    /// Keys of the current step, `[N, P]`.
+    keys: Vec<f32>,
 }
 
 impl Moco {
-    /// * `temperature`: above 0
-    /// * `keep`: share of the key encoder that stays at each step, 0 to below 1
-    /// * `queue_len`: keys of earlier images, at least 1
-    /// * `hidden`, `projection_dim`: sizes of the projection head, at least 1
-    pub fn new(temperature: f32, keep: f32, queue_len: usize, hidden: usize, projection_dim: usize) -> Self {
-        let momentum = Momentum { keep, queue_len, key_dim: projection_dim };
-        Self { projection: Projection { hidden, dim: projection_dim }, temperature, momentum }
+    /// From `temperature`, `key_momentum`, `queue`, `projection_hidden` and `projection_dim`.
+    pub fn new(settings: &Comparison) -> Self {
+        let Comparison { temperature, key_momentum: ema_decay, queue: queue_len, .. } = *settings;
+        let (queue, keys, key_encoder) = (Vec::new(), Vec::new(), None);
+        Self { head: projection_head(settings), temperature, ema_decay, queue, next: 0, queue_len, key_encoder, keys }
+    }
+
+    /// Keys `[N, P]` of N network inputs, with the batch statistics of random parts of the batch.
+    fn encode_keys(&mut self, inputs: &[f32], num_images: usize, rng: &mut Rng) -> Vec<f32> {
+        let Some(encoder) = &mut self.key_encoder else { return Vec::new() };
+        let (one, dim) = (inputs.len() / num_images, self.head.outputs());
+        let mut order: Vec<usize> = (0..num_images).collect();
+        rng.shuffle(&mut order);
+        let mut keys = vec![0.0; num_images * dim];
+        // A part of one image would have no variance.
+        for part in order.chunks(num_images.div_ceil(KEY_GROUPS).max(2)) {
+            let gathered: Vec<f32> = part.iter().flat_map(|&image| &inputs[image * one..][..one]).copied().collect();
+            let projections = encoder.forward(&self.head, &gathered);
+            for (&image, projection) in part.iter().zip(projections.chunks_exact(dim)) {
+                l2_normalize(&mut keys[image * dim..][..dim], projection, dim);
+            }
+        }
+        keys
+    }
+
+    /// Replaces the oldest keys of the queue by those of the current step.
+    fn enqueue(&mut self) {
+        let dim = self.head.outputs();
+        for key in self.keys.chunks_exact(dim) {
+            self.queue[self.next * dim..][..dim].copy_from_slice(key);
+            self.next = (self.next + 1) % self.queue_len;
+        }
     }
 }
 
 impl Objective for Moco {
-    fn views(&self) -> usize {
-        2
+    fn views(&self) -> Views {
+        VIEWS
     }
 
-    fn views_of(&self, image: &Image, augmentation: &Augmentation, rng: &mut Rng) -> Vec<Image> {
-        (0..2).map(|_| augmentation.apply(image, rng)).collect()
+    fn head(&self) -> &Head {
+        &self.head
     }
 
-    /// One question, "which key is of the same image?", answered rightly or not.
-    fn num_classes(&self) -> usize {
-        1
+    fn has_held_out_loss(&self) -> bool {
+        false
     }
 
-    fn head_layout(&self, feature_dim: usize) -> Vec<HeadTensor> {
-        self.projection.layout(feature_dim)
+    /// Copies the encoder and fills the queue with random directions.
+    fn begin(&mut self, network: &Network, head: &[f32], seed: u64) {
+        let mut rng = Rng::for_purpose(seed, "initialise queue");
+        let dim = self.head.outputs();
+        let drawn: Vec<f32> = (0..self.queue_len * dim).map(|_| rng.normal()).collect();
+        self.queue = vec![0.0; drawn.len()];
+        l2_normalize(&mut self.queue, &drawn, dim);
+        self.key_encoder = Some(EmaEncoder::new(network, head, self.ema_decay));
     }
 
-    fn head_start(&self, feature_dim: usize, rng: &mut Rng) -> Vec<f32> {
-        self.projection.start(feature_dim, rng)
+    /// The queries; the keys are encoded here.
+    fn encoder_input<'a>(&mut self, views: &'a [f32], num_images: usize, rng: &mut Rng) -> Cow<'a, [f32]> {
+        let one = views.len() / num_images / 2;
+        let every_other =
+            |first: usize| -> Vec<f32> { views.chunks_exact(one).skip(first).step_by(2).flatten().copied().collect() };
+        self.keys = self.encode_keys(&every_other(1), num_images, rng);
+        Cow::Owned(every_other(0))
     }
 
-    fn momentum(&self) -> Option<Momentum> {
-        Some(self.momentum)
+    fn loss(&self, head: &[f32], features: &[f32], _labels: &[Option<usize>]) -> StepOutput {
+        contrastive_step(&self.head, head, features, |q| {
+            info_nce(q, &self.keys, &self.queue, self.head.outputs(), self.temperature)
+        })
     }
 
-    fn keys(&self, head: &[f32], features: &[f32], feature_dim: usize) -> Vec<f32> {
-        let projected = self.projection.forward(head, features, feature_dim).out;
-        let mut keys = vec![0.0; projected.len()];
-        l2_normalize(&mut keys, &projected, self.projection.dim);
-        keys
+    fn after_step(&mut self, network: &Network, head: &[f32]) {
+        if let Some(encoder) = &mut self.key_encoder {
+            encoder.ema_update(network, head);
+        }
+        self.enqueue();
     }
 
-    fn loss(&self, head: &[f32], batch: Batch<'_>, dhead: &mut [f32], dfeatures: &mut [f32]) -> Verdict {
-        let images = batch.labels.len();
-        let projected = self.projection.forward(head, batch.features, batch.features.len() / images);
-        let mut dout = vec![0.0; projected.out.len()];
-        let found = info_nce(&mut dout, &projected.out, batch.keys, batch.queue, self.projection.dim, self.temperature);
-        self.projection.backward(head, batch.features, &projected, &dout, dhead, dfeatures);
-        Verdict { targets: vec![0; images], ..found }
+    fn state(&self) -> Vec<NamedTensor> {
+        let mut tensors = self.key_encoder.as_ref().map_or(Vec::new(), |encoder| encoder.to_named(&self.head));
+        let shape = vec![self.queue_len, self.head.outputs()];
+        tensors.push(NamedTensor { name: format!("{PREFIX}queue"), shape, data: self.queue.clone() });
+        // A tensor as well, because the position belongs to the queue. Exact in f32 up to 2²⁴.
+        tensors.push(NamedTensor { name: format!("{PREFIX}next"), shape: vec![1], data: vec![self.next as f32] });
+        tensors
+    }
+
+    fn restore(&mut self, tensors: &[NamedTensor]) -> Result<(), TensorError> {
+        if let Some(encoder) = &mut self.key_encoder {
+            encoder.read_named(&self.head, tensors)?;
+        }
+        let part = |name: &str, len: usize| {
+            let name = format!("{PREFIX}{name}");
+            match tensors.iter().find(|tensor| tensor.name == name) {
+                None => Err(TensorError::Missing { name }),
+                Some(found) if found.data.len() == len => Ok(found.data.clone()),
+                Some(found) => Err(TensorError::Shape { name, found: found.shape.clone(), expected: vec![len] }),
+            }
+        };
+        self.queue = part("queue", self.queue_len * self.head.outputs())?;
+        self.next = part("next", 1)?[0] as usize % self.queue_len;
+        Ok(())
+    }
+
+    fn collapse_advice(&self) -> Option<String> {
+        Some(format!("a temperature above {}", self.temperature))
     }
 }
 
-/// Loss of the queries `u` with its gradient: cross-entropy of `q · k / τ` over the own key and the queue.
+/// InfoNCE: cross-entropy of `q · k / τ` over the key of the same image and the queue. All rows have unit length.
 ///
-/// * `du`: `[N, P]`, overwritten
-/// * `u`: `[N, P]`, of any length; `q = u / |u|`
-/// * `keys`: `[N, P]`, the own key of each, of unit length, taken as constants
-/// * `queue`: `[K, P]`, of unit length, taken as constants
+/// With the softmax `p` over the K + 1 candidates and N queries, `dq_i = (Σ_j p_ij k_j - k_i) / (N τ)`; keys and queue
+/// are constants. An image is correct if its own key has the largest similarity.
+///
+/// * `q`: queries, `[N, P]`
+/// * `keys`: the key of each query's image, `[N, P]`
+/// * `queue`: `[K, P]`
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn info_nce(du: &mut [f32], u: &[f32], keys: &[f32], queue: &[f32], dim: usize, temperature: f32) -> Verdict {
-    let (images, queued) = (u.len() / dim, queue.len() / dim);
-    assert!(keys.len() == u.len() && du.len() == u.len() && queue.len() == queued * dim, "rows of {dim} values");
-    let mut q = vec![0.0; u.len()];
-    let inverse_lengths = l2_normalize(&mut q, u, dim);
+pub fn info_nce(q: &[f32], keys: &[f32], queue: &[f32], dim: usize, temperature: f32) -> EmbeddingLoss {
+    let (images, queued) = (q.len() / dim, queue.len() / dim);
+    assert!(keys.len() == q.len() && queue.len() == queued * dim, "rows of {dim} values");
     let mut against_queue = vec![0.0; images * queued];
     if queued > 0 {
-        matmul_bt(&q, queue, dim, &mut against_queue);
+        matmul_bt(q, queue, dim, &mut against_queue);
     }
-    // Of queries and keys of other images, which are all of the queue.
+    // All keys in the queue are of other images.
     let cosines = against_queue.iter().map(|&cosine| f64::from(cosine)).sum::<f64>();
     let distance = (queued > 0).then(|| 2.0 - 2.0 * cosines / against_queue.len() as f64);
     let mut logits = Vec::with_capacity(images * (queued + 1));
     for image in 0..images {
-        let [q, key] = [&q, keys].map(|rows| &rows[image * dim..][..dim]);
+        let [q, key] = [q, keys].map(|rows| &rows[image * dim..][..dim]);
         logits.push(q.iter().zip(key).map(|(q, k)| q * k).sum::<f32>() / temperature);
         logits.extend(against_queue[image * queued..][..queued].iter().map(|s| s / temperature));
     }
     let mut dlogits = vec![0.0; logits.len()];
     let loss = cross_entropy(&mut dlogits, &logits, &vec![0; images], 0.0);
-    // dq = (Σ_j dlogit_j k_j) / τ over the queue and the own key.
     for (row, dlogits) in against_queue.chunks_exact_mut(queued.max(1)).zip(dlogits.chunks_exact(queued + 1)) {
         row.copy_from_slice(&dlogits[1..]);
     }
-    du.fill(0.0);
+    let mut dz = vec![0.0; q.len()];
     if queued > 0 {
-        matmul(&against_queue, queue, queued, dim, du);
+        matmul(&against_queue, queue, queued, dim, &mut dz);
     }
-    for (image, du) in du.chunks_exact_mut(dim).enumerate() {
+    for (image, dz) in dz.chunks_exact_mut(dim).enumerate() {
         let own = dlogits[image * (queued + 1)];
-        du.iter_mut().zip(&keys[image * dim..]).for_each(|(d, k)| *d = (*d + own * k) / temperature);
+        dz.iter_mut().zip(&keys[image * dim..]).for_each(|(d, k)| *d = (*d + own * k) / temperature);
     }
     let solved = dlogits.chunks_exact(queued + 1).filter(|row| -row[0] * (images as f32) < 1e-3).count();
-    l2_normalize_backward(du, &q, &inverse_lengths, dim);
-    let answers = argmax_rows(&logits, queued + 1).into_iter().map(|largest| largest.min(1)).collect();
-    Verdict {
+    let measures = [("zero_gradient", solved as f64 / images as f64)].into_iter();
+    EmbeddingLoss {
         loss,
-        targets: vec![0; images],
-        answers,
-        measures: [("zero_gradient", solved as f64 / images as f64)]
-            .into_iter()
-            .chain(distance.map(|distance| ("distance", distance)))
-            .collect(),
+        dz,
+        correct: argmax_rows(&logits, queued + 1).into_iter().map(|largest| largest == 0).collect(),
+        measures: measures.chain(distance.map(|distance| ("distance", distance))).collect(),
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::encoder::{EncoderSpec, InputShape, Preset};
+    use crate::objective::contrastive::normalized_loss;
+    use crate::objective::gradient_check::{check_gradient, check_objective};
 
-    fn random_unit_rows(seed: u64, rows: usize, dim: usize) -> Vec<f32> {
+    pub fn network(seed: u64) -> Network {
+        let input = InputShape { channels: 1, height: 8, width: 8 };
+        Network::new(EncoderSpec::preset(Preset::Pico, input).unwrap(), seed).unwrap()
+    }
+
+    fn moco(queue: usize, projection_dim: usize) -> Moco {
+        let (temperature, projection_hidden) = (0.3, 6);
+        Moco::new(&Comparison { temperature, queue, projection_hidden, projection_dim, ..Comparison::DEFAULT })
+    }
+
+    fn unit_rows(seed: u64, rows: usize, dim: usize) -> Vec<f32> {
         let mut rng = Rng::for_purpose(seed, "test");
         let u: Vec<f32> = (0..rows * dim).map(|_| rng.normal()).collect();
         let mut z = vec![0.0; u.len()];
@@ -146,40 +237,56 @@ mod tests {
     #[test]
     fn orthogonal_keys_in_closed_form() {
         let (queue, temperature) = ([0.0, 1.0, 0.0, -1.0, 0.0, 1.0], 0.2f32);
-        let verdict = info_nce(&mut [0.0; 2], &[5.0, 0.0], &[1.0, 0.0], &queue, 2, temperature);
+        let found = info_nce(&[1.0, 0.0], &[1.0, 0.0], &queue, 2, temperature);
         let expected = (1.0 + 3.0 * (-1.0 / f64::from(temperature)).exp()).ln();
-        assert!((verdict.loss - expected).abs() < 1e-6, "{} {expected}", verdict.loss);
-        assert_eq!(verdict.answers, [0]);
-        let empty = info_nce(&mut [0.0; 2], &[5.0, 0.0], &[1.0, 0.0], &[], 2, temperature);
-        assert_eq!(empty.loss, 0.0, "without negatives nothing is asked");
+        assert!((found.loss - expected).abs() < 1e-6, "{} {expected}", found.loss);
+        assert_eq!(found.correct, [true]);
+        let empty = info_nce(&[1.0, 0.0], &[1.0, 0.0], &[], 2, temperature);
+        assert_eq!(empty.loss, 0.0, "there are no negatives");
     }
 
     #[test]
     fn gradients_agree_with_central_differences() {
-        let moco = Moco::new(0.3, 0.99, 5, 6, 4);
-        let (feature_dim, images, mut rng) = (5, 3, Rng::for_purpose(1, "test"));
-        let head = moco.head_start(feature_dim, &mut rng);
-        let features: Vec<f32> = (0..images * feature_dim).map(|_| rng.normal()).collect();
-        let (keys, queue) = (random_unit_rows(2, images, 4), random_unit_rows(3, 5, 4));
-        let loss = |head: &[f32], features: &[f32], dhead: &mut [f32], dfeatures: &mut [f32]| {
-            let batch = Batch { features, labels: &[None; 3], keys: &keys, queue: &queue, ..Batch::default() };
-            moco.loss(head, batch, dhead, dfeatures).loss
+        let mut moco = moco(5, 4);
+        (moco.keys, moco.queue) = (unit_rows(2, 3, 4), unit_rows(3, 5, 4));
+        check_objective(&moco, 3, &[None; 3], 1.0 / 512.0, 1e-3);
+        let (u, loss) = (unit_rows(4, 3, 4), |q: &[f32]| info_nce(q, &moco.keys, &moco.queue, 4, 0.3));
+        let found = normalized_loss(&u, 4, loss);
+        check_gradient(&found.dz, &u, 1.0 / 512.0, 1e-3, |u| normalized_loss(u, 4, loss).loss);
+    }
+
+    #[test]
+    fn the_queue_is_a_ring_buffer_of_unit_vectors() {
+        let mut moco = moco(3, 2);
+        moco.begin(
+            &network(1),
+            &moco.head.initialise(network(1).spec().feature_dim(), &mut Rng::for_purpose(1, "x")),
+            1,
+        );
+        assert!(moco.queue.chunks(2).all(|key| (key[0].hypot(key[1]) - 1.0).abs() < 1e-6));
+        for keys in [[1.0, 0.0, 0.0, 1.0], [-1.0, 0.0, 0.0, -1.0]] {
+            moco.keys = keys.to_vec();
+            moco.enqueue();
+        }
+        assert_eq!(moco.queue, [0.0, -1.0, 0.0, 1.0, -1.0, 0.0], "the fourth key replaces the first");
+    }
+
+    #[test]
+    fn keys_stay_with_their_images_whatever_the_order() {
+        let (images, mut rng) = (10, Rng::for_purpose(1, "test"));
+        let mut moco = moco(4, 4);
+        let head = moco.head.initialise(network(1).spec().feature_dim(), &mut rng);
+        let inputs: Vec<f32> = (0..images * 64).map(|_| rng.normal()).collect();
+        let mut keys = |seed: u64| {
+            moco.begin(&network(1), &head, 1);
+            moco.encode_keys(&inputs, images, &mut Rng::for_purpose(seed, "order"))
         };
-        let (mut dhead, mut dfeatures) = (vec![9.0; head.len()], vec![9.0; features.len()]);
-        loss(&head, &features, &mut dhead, &mut dfeatures);
-        let check = |analytic: &[f32], at: &[f32], loss: &dyn Fn(&[f32]) -> f64| {
-            for i in 0..at.len() {
-                let nudged = |by: f32| {
-                    let mut nudged = at.to_vec();
-                    nudged[i] += by;
-                    loss(&nudged)
-                };
-                let numeric = (nudged(1.0 / 512.0) - nudged(-1.0 / 512.0)) * 256.0;
-                assert!((numeric - f64::from(analytic[i])).abs() < 1e-3, "{i}: {numeric} {}", analytic[i]);
-            }
-        };
-        let (h, f) = (head.len(), features.len());
-        check(&dhead, &head, &|head| loss(head, &features, &mut vec![0.0; h], &mut vec![0.0; f]));
-        check(&dfeatures, &features, &|features| loss(&head, features, &mut vec![0.0; h], &mut vec![0.0; f]));
+        let (one, other) = (keys(1), keys(2));
+        assert_ne!(one, other, "other parts, other statistics");
+        for image in 0..images {
+            let cosine = |to: usize| (0..4).map(|d| one[image * 4 + d] * other[to * 4 + d]).sum::<f32>();
+            let nearest = (0..images).max_by(|&a, &b| cosine(a).total_cmp(&cosine(b))).unwrap();
+            assert!(cosine(image) > 0.6 || nearest == image, "{image}: {}", cosine(image));
+        }
     }
 }

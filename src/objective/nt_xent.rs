@@ -1,80 +1,83 @@
-//! NT-Xent, the normalised temperature-scaled cross-entropy: which of all other views in the batch is of my image?
+//! NT-Xent, the normalised temperature-scaled cross-entropy: find the other view of an image among all views of a batch.
 //!
-//! Chen et al. 2020, arXiv:2002.05709, equation 1. N images in two views each, P dimensions.
+//! Chen et al. 2020, arXiv:2002.05709, equation 1. N images in two views each give M = 2N embeddings `z_i` of unit length
+//! and P dimensions; the positive of view `i` is the other view `p(i)` of its image.
+//!
+//! **Loss.** With the similarities `s_ij = z_i · z_j / τ`, each view is a classification over the other M - 1 views:
+//!
+//! ```text
+//! l_i = -s_ip(i) + ln Σ_{j≠i} exp(s_ij)        L = (1/M) Σ_i l_i
+//! ```
+//!
+//! **Gradient.** Let `q_ij = exp(s_ij) / Σ_{k≠i} exp(s_ik)` be the softmax of row `i` without its diagonal. Then
+//! `∂L/∂s_ij = G_ij = (q_ij - [j = p(i)]) / M`, and `G_ii = 0`. Each embedding occurs in its own row and in the columns of all
+//! other rows, with `∂s_ij/∂z_i = z_j / τ` and `∂s_ij/∂z_j = z_i / τ`. So
+//!
+//! ```text
+//! dz_k = Σ_j G_kj z_j / τ + Σ_i G_ik z_i / τ,   that is   dz = (G + Gᵀ) z / τ
+//! ```
+//!
+//! Descent pulls `z_k` towards its positive with weight `1 - q_kp(k)` and pushes it away from every other view with weight
+//! `q_kj`: the nearest negatives count most, and more so at a low temperature. The embeddings come from `z = u / |u|`, whose
+//! Jacobian is `(I - z zᵀ) / |u|`; [`normalized_loss`](super::normalized_loss) applies it, which removes the part of `dz` along
+//! `z`. If all embeddings are equal, `dz` is parallel to `z` and nothing remains: a collapse is a stationary point with loss
+//! `ln(M - 1)`, so the loss alone does not show it.
 
+use super::contrastive::EmbeddingLoss;
 use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
-use crate::nn::l2_normalize::{l2_normalize, l2_normalize_backward};
 use crate::nn::matrix::{matmul, matmul_bt};
 
-/// What [`nt_xent`] found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Contrast {
-    /// Mean over the 2N views.
-    pub loss: f64,
-    /// For each view, whether its partner is the nearest of all others.
-    pub found: Vec<bool>,
-    /// Share of views whose gradient is nearly nothing: the partner has a probability above 0.999 already.
-    pub solved: f64,
-    /// Mean squared distance of partners, 0 to 4 (Wang and Isola 2020, arXiv:2005.10242, "alignment").
-    pub alignment: f64,
-    /// `ln` of the mean of `exp(-2 |z_i - z_j|²)` over different views; 0 when all fell together (the same, "uniformity").
-    pub uniformity: f64,
-    /// Mean squared distance of different views, 0 to 4; near 0 when all fell together.
-    pub distance: f64,
-}
-
-/// A view with at least this probability for its partner teaches next to nothing any more.
+/// A view whose positive has at least this probability has next to no gradient.
 const SOLVED: f64 = 0.999;
 
-/// Loss of the projections `u` with its gradient.
+/// Loss of embeddings of unit length, with its gradient.
 ///
-/// With `z = u / |u|` and `s_ij = z_i · z_j / τ`, the loss of view `i` with partner `p` is
-/// `-s_ip + ln Σ_{j ≠ i} exp(s_ij)`. Its gradient with respect to `s` is softmax minus one-hot; `s` is symmetric, so
-/// `dz = (G + Gᵀ) z / τ`.
+/// Metrics: `alignment` is the mean squared distance of positives, 0 to 4, and `uniformity` is `ln` of the mean of
+/// `exp(-2 |z_i - z_j|²)` over different views, 0 after a collapse (Wang and Isola 2020, arXiv:2005.10242).
 ///
-/// * `du`: `[2N, P]`, overwritten
-/// * `u`: `[2N, P]`, the two views of an image one after the other
+/// * `z`: `[2N, P]`, the two views of an image adjacent
+/// * `dim`: P
 /// * `temperature`: `τ`, above 0
 ///
 /// # Panics
-/// When there is no pair or the lengths do not fit.
-pub fn nt_xent(du: &mut [f32], u: &[f32], dim: usize, temperature: f32) -> Contrast {
-    let views = u.len() / dim;
-    assert!(views >= 2 && views.is_multiple_of(2) && du.len() == u.len(), "pairs of views of {dim} dimensions");
-    let mut z = vec![0.0; u.len()];
-    let inverse_lengths = l2_normalize(&mut z, u, dim);
+/// When there is no pair.
+pub fn nt_xent(z: &[f32], dim: usize, temperature: f32) -> EmbeddingLoss {
+    let views = z.len() / dim;
+    assert!(views >= 2 && views.is_multiple_of(2), "pairs of views of {dim} dimensions");
     let mut similarity = vec![0.0; views * views];
-    matmul_bt(&z, &z, dim, &mut similarity);
-    let partner = |view: usize| view ^ 1;
+    matmul_bt(z, z, dim, &mut similarity);
+    let positive = |view: usize| view ^ 1;
     let (alignment, uniformity, distance) = spread(&similarity, views);
     similarity.iter_mut().for_each(|s| *s /= temperature);
     // A view is no candidate for itself.
     (0..views).for_each(|view| similarity[view * views + view] = f32::NEG_INFINITY);
-    let targets: Vec<usize> = (0..views).map(partner).collect();
+    let targets: Vec<usize> = (0..views).map(positive).collect();
     let mut gradient = vec![0.0; similarity.len()];
     let loss = cross_entropy(&mut gradient, &similarity, &targets, 0.0);
-    let found = argmax_rows(&similarity, views).iter().zip(&targets).map(|(a, b)| a == b).collect();
-    // Before the division by the number of views, the partner's gradient is its probability less 1.
-    let missing = |view: usize| -f64::from(gradient[view * views + partner(view)]) * views as f64;
+    let correct = argmax_rows(&similarity, views).iter().zip(&targets).map(|(a, b)| a == b).collect();
+    // M times the positive's gradient is its probability less 1.
+    let missing = |view: usize| -f64::from(gradient[view * views + positive(view)]) * views as f64;
     let solved = (0..views).filter(|&view| missing(view) < 1.0 - SOLVED).count() as f64 / views as f64;
     add_transposed(&mut gradient, views);
-    matmul(&gradient, &z, views, dim, du);
-    du.iter_mut().for_each(|d| *d /= temperature);
-    l2_normalize_backward(du, &z, &inverse_lengths, dim);
-    Contrast { loss, found, solved, alignment, uniformity, distance }
+    let mut dz = vec![0.0; z.len()];
+    matmul(&gradient, z, views, dim, &mut dz);
+    dz.iter_mut().for_each(|d| *d /= temperature);
+    let measures =
+        [("zero_gradient", solved), ("alignment", alignment), ("uniformity", uniformity), ("distance", distance)];
+    EmbeddingLoss { loss, dz, correct, measures: measures.to_vec() }
 }
 
 /// Alignment, uniformity and mean squared distance from cosines `[M, M]`: `|z_i - z_j|² = 2 - 2 cos`.
 fn spread(cosines: &[f32], views: usize) -> (f64, f64, f64) {
-    let (mut partners, mut all, mut distances) = (0.0, 0.0, 0.0);
+    let (mut positives, mut all, mut distances) = (0.0, 0.0, 0.0);
     for (view, row) in cosines.chunks_exact(views).enumerate() {
-        partners += 2.0 - 2.0 * f64::from(row[view ^ 1]);
+        positives += 2.0 - 2.0 * f64::from(row[view ^ 1]);
         // Each pair once.
         all += row[..view].iter().map(|&cosine| (4.0 * (f64::from(cosine) - 1.0)).exp()).sum::<f64>();
         distances += row[..view].iter().map(|&cosine| 2.0 - 2.0 * f64::from(cosine)).sum::<f64>();
     }
     let pairs = (views * (views - 1) / 2) as f64;
-    (partners / views as f64, (all / pairs).ln(), distances / pairs)
+    (positives / views as f64, (all / pairs).ln(), distances / pairs)
 }
 
 /// `a += aᵀ` for a square matrix.
@@ -90,6 +93,8 @@ pub(super) fn add_transposed(a: &mut [f32], side: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::contrastive::normalized_loss;
+    use crate::objective::gradient_check::check_gradient;
     use crate::rng::Rng;
 
     fn random(seed: u64, len: usize) -> Vec<f32> {
@@ -97,32 +102,33 @@ mod tests {
         (0..len).map(|_| rng.normal()).collect()
     }
 
-    /// Every other view is as near as the partner: 2N - 1 equal candidates.
+    /// Every other view is as near as the positive: 2N - 1 equal candidates.
     #[test]
     fn identical_views_cost_the_logarithm_of_the_candidates() {
         for (images, temperature) in [(1, 0.1), (2, 1.0), (4, 0.5), (33, 0.2), (100, 0.07)] {
             let u: Vec<f32> = (0..2 * images).flat_map(|_| [3.0, -1.0, 0.5]).collect();
-            let mut du = vec![9.0; u.len()];
-            let contrast = nt_xent(&mut du, &u, 3, temperature);
+            let found = normalized_loss(&u, 3, |z| nt_xent(z, 3, temperature));
             let expected = ((2 * images - 1) as f64).ln();
-            assert!((contrast.loss - expected).abs() < 1e-5, "{} {expected}", contrast.loss);
-            assert!(contrast.alignment.abs() < 1e-5 && contrast.uniformity.abs() < 1e-5);
-            assert!(contrast.distance.abs() < 1e-5);
-            assert!(du.iter().all(|d| d.abs() < 1e-4), "no direction is better than another");
+            assert!((found.loss - expected).abs() < 1e-5, "{} {expected}", found.loss);
+            for name in ["alignment", "uniformity", "distance"] {
+                assert!(found.measure(name).unwrap().abs() < 1e-5, "{name}");
+            }
+            assert!(found.dz.iter().all(|d| d.abs() < 1e-4), "no direction is better than another");
         }
     }
 
-    /// Two images whose views are one and opposite: the partner at 1/τ, both others at -1/τ.
+    /// Two images whose views are equal and opposite: the positive at 1/τ, both others at -1/τ.
     #[test]
     fn opposite_images_in_closed_form() {
-        let u = [2.0, 0.0, 5.0, 0.0, -1.0, 0.0, -3.0, 0.0];
-        let contrast = nt_xent(&mut [0.0; 8], &u, 2, 0.5);
+        let z = [1.0, 0.0, 1.0, 0.0, -1.0, 0.0, -1.0, 0.0];
+        let found = nt_xent(&z, 2, 0.5);
         let expected = (1.0 + 2.0 * (-4.0f64).exp()).ln();
-        assert!((contrast.loss - expected).abs() < 1e-6, "{} {expected}", contrast.loss);
-        assert_eq!(contrast.found, [true; 4]);
-        assert!((contrast.distance - 4.0 * 4.0 / 6.0).abs() < 1e-6, "{}", contrast.distance);
+        assert!((found.loss - expected).abs() < 1e-6, "{} {expected}", found.loss);
+        assert_eq!(found.correct, [true; 4]);
         let uniform = ((2.0 + 4.0 * (-8.0f64).exp()) / 6.0).ln();
-        assert!((contrast.uniformity - uniform).abs() < 1e-6, "{} {uniform}", contrast.uniformity);
+        for (name, expected) in [("distance", 4.0 * 4.0 / 6.0), ("uniformity", uniform)] {
+            assert!((found.measure(name).unwrap() - expected).abs() < 1e-6, "{name}: {found:?}");
+        }
     }
 
     /// The loss pair by pair, in f64, as equation 1 has it.
@@ -145,19 +151,10 @@ mod tests {
     fn loss_and_gradient_agree_with_the_slow_version() {
         for (seed, temperature) in [(1, 0.1f32), (2, 0.5), (3, 1.0)] {
             let (dim, u) = (6, random(seed, 8 * 6));
-            let mut du = vec![9.0; u.len()];
-            let contrast = nt_xent(&mut du, &u, dim, temperature);
+            let found = normalized_loss(&u, dim, |z| nt_xent(z, dim, temperature));
             let expected = slow(&u, dim, f64::from(temperature));
-            assert!((contrast.loss - expected).abs() < 1e-5 * expected, "{} {expected}", contrast.loss);
-            for i in 0..u.len() {
-                let at = |by: f32| {
-                    let mut nudged = u.clone();
-                    nudged[i] += by;
-                    slow(&nudged, dim, f64::from(temperature))
-                };
-                let numeric = (at(1.0 / 1024.0) - at(-1.0 / 1024.0)) * 512.0;
-                assert!((numeric - f64::from(du[i])).abs() < 1e-4, "τ {temperature}, {i}: {numeric} {}", du[i]);
-            }
+            assert!((found.loss - expected).abs() < 1e-5 * expected.abs(), "{} {expected}", found.loss);
+            check_gradient(&found.dz, &u, 1.0 / 1024.0, 1e-4, |u| slow(u, dim, f64::from(temperature)));
         }
     }
 }

@@ -1,127 +1,134 @@
-//! Triplet: images of one class, or without labels two views of one image, must lie nearer than others by a margin.
+//! Triplet: images of one class, or without labels two views of one image, must be nearer than others by a margin.
 //!
 //! Schroff et al. 2015 (FaceNet), arXiv:1503.03832, on a projection head as contrastive objectives have one.
 
-use super::projection::Projection;
+use std::collections::BTreeMap;
+
+use super::contrastive::{VIEWS, contrastive_step, projection_head};
+use super::head::Head;
+use super::interface::{MethodInfo, Objective, StepOutput};
+use super::settings::{Comparison, Positives};
 use super::triplet_loss::{Miner, triplet_loss};
-use super::{Batch, HeadTensor, Objective, Verdict};
-use crate::augment::Augmentation;
-use crate::data::Image;
-use crate::rng::Rng;
+use crate::augment::Views;
+
+pub(super) const METHOD: MethodInfo = MethodInfo {
+    is_contrastive: true,
+    comparison: Comparison::DEFAULT,
+    build: |settings| Box::new(Triplet::new(&settings.comparison)),
+};
+
+/// Mining has stalled where the loss is within this share of the margin and embeddings are nearer than `STALLED_DISTANCE`
+/// (mean squared distance, 2 between unrelated directions).
+const STALLED_SHARE: f64 = 0.02;
+const STALLED_DISTANCE: f64 = 0.1;
 
 /// Triplet loss on projections of unit length, in two views of every image.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Triplet {
-    projection: Projection,
+    head: Head,
     margin: f32,
     miner: Miner,
-    /// Whether images with the same label are positives; otherwise only the views of one image are.
-    by_label: bool,
+    positives: Positives,
 }
 
 impl Triplet {
-    /// * `margin`: of squared distances, above 0 and below 4
-    /// * `hidden`, `projection_dim`: sizes of the projection head, at least 1
-    pub fn new(margin: f32, miner: Miner, by_label: bool, hidden: usize, projection_dim: usize) -> Self {
-        Self { projection: Projection { hidden, dim: projection_dim }, margin, miner, by_label }
+    /// From `margin`, `miner`, `positives`, `projection_hidden` and `projection_dim`.
+    pub fn new(settings: &Comparison) -> Self {
+        let Comparison { margin, miner, positives, .. } = *settings;
+        Self { head: projection_head(settings), margin, miner, positives }
     }
 
     /// The group of each view: its label, or its image.
     fn groups(&self, labels: &[Option<usize>]) -> Vec<usize> {
-        let group = |(image, label): (usize, &Option<usize>)| match label {
-            Some(label) if self.by_label => *label,
-            // Behind all labels, so that an image without one is alone.
-            _ if self.by_label => usize::MAX - image,
-            _ => image,
+        let group = |(image, label): (usize, &Option<usize>)| match (self.positives, label) {
+            (Positives::Labels, Some(label)) => *label,
+            // Above all labels, so that an image without a label is a group by itself.
+            (Positives::Labels, None) => usize::MAX - image,
+            (Positives::Views, _) => image,
         };
         labels.iter().enumerate().map(group).flat_map(|group| [group; 2]).collect()
     }
 }
 
 impl Objective for Triplet {
-    fn views(&self) -> usize {
-        2
+    fn views(&self) -> Views {
+        VIEWS
     }
 
-    fn views_of(&self, image: &Image, augmentation: &Augmentation, rng: &mut Rng) -> Vec<Image> {
-        (0..2).map(|_| augmentation.apply(image, rng)).collect()
+    fn head(&self) -> &Head {
+        &self.head
     }
 
-    /// One question, "is the nearest view one of mine?", answered rightly or not.
-    fn num_classes(&self) -> usize {
-        1
+    fn needs_labels(&self) -> bool {
+        self.positives == Positives::Labels
     }
 
-    fn head_layout(&self, feature_dim: usize) -> Vec<HeadTensor> {
-        self.projection.layout(feature_dim)
-    }
-
-    fn head_start(&self, feature_dim: usize, rng: &mut Rng) -> Vec<f32> {
-        self.projection.start(feature_dim, rng)
-    }
-
-    fn loss(&self, head: &[f32], batch: Batch<'_>, dhead: &mut [f32], dfeatures: &mut [f32]) -> Verdict {
-        let Batch { features, labels, .. } = batch;
+    fn loss(&self, head: &[f32], features: &[f32], labels: &[Option<usize>]) -> StepOutput {
         let groups = self.groups(labels);
-        let projected = self.projection.forward(head, features, features.len() / groups.len());
-        let mut dout = vec![0.0; projected.out.len()];
-        let triplets = triplet_loss(&mut dout, &projected.out, &groups, self.projection.dim, self.margin, self.miner);
-        self.projection.backward(head, features, &projected, &dout, dhead, dfeatures);
-        Verdict {
-            loss: triplets.loss,
-            targets: vec![0; groups.len()],
-            // Two views make sure that every view has a positive.
-            answers: triplets.found.iter().map(|found| usize::from(*found != Some(true))).collect(),
-            measures: vec![("zero_gradient", triplets.zero_loss), ("distance", triplets.distance)],
-        }
+        contrastive_step(&self.head, head, features, |z| {
+            triplet_loss(z, &groups, self.head.outputs(), self.margin, self.miner)
+        })
+    }
+
+    /// The loss stays at the margin when anchors, positives and negatives are equally far from each other.
+    fn warning(&self, loss: f64, measures: &BTreeMap<String, f64>) -> Option<String> {
+        let (margin, distance) = (f64::from(self.margin), *measures.get("distance")?);
+        let stalled = (loss - margin).abs() < STALLED_SHARE * margin && distance < STALLED_DISTANCE;
+        stalled.then(|| {
+            format!(
+                "triplet mining has stalled: the loss {loss:.4} stays at the margin {} and the mean squared distance of \
+                 embeddings is {distance:.4} (2 between unrelated images)",
+                self.margin
+            )
+        })
+    }
+
+    fn collapse_advice(&self) -> Option<String> {
+        Some(match self.miner {
+            Miner::SemiHard => format!("a margin above {}", self.margin),
+            Miner::All | Miner::BatchHard => "the semi-hard miner".to_owned(),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::gradient_check::check_objective;
+
+    fn triplet(positives: Positives) -> Triplet {
+        let (margin, miner) = (0.5, Miner::BatchHard);
+        Triplet::new(&Comparison {
+            margin,
+            miner,
+            positives,
+            projection_hidden: 6,
+            projection_dim: 4,
+            ..Comparison::DEFAULT
+        })
+    }
 
     #[test]
     fn groups_are_labels_or_images() {
         let labels = [Some(7), Some(3), None, Some(7)];
-        let triplet = |by_label| Triplet::new(0.2, Miner::All, by_label, 2, 2);
-        assert_eq!(triplet(false).groups(&labels), [0, 0, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(triplet(Positives::Views).groups(&labels), [0, 0, 1, 1, 2, 2, 3, 3]);
         let last = usize::MAX - 2;
-        assert_eq!(triplet(true).groups(&labels), [7, 7, 3, 3, last, last, 7, 7]);
+        assert_eq!(triplet(Positives::Labels).groups(&labels), [7, 7, 3, 3, last, last, 7, 7]);
     }
 
     #[test]
     fn gradients_agree_with_central_differences() {
-        let triplet = Triplet::new(0.5, Miner::BatchHard, false, 6, 4);
-        let mut rng = Rng::for_purpose(2, "test");
-        let (feature_dim, labels) = (5, [None; 4]);
-        let head = triplet.head_start(feature_dim, &mut rng);
-        let features: Vec<f32> = (0..8 * feature_dim).map(|_| rng.normal()).collect();
-        let loss = |features: &[f32]| {
-            triplet
-                .loss(
-                    &head,
-                    Batch { features, labels: &labels, ..Batch::default() },
-                    &mut vec![0.0; head.len()],
-                    &mut vec![0.0; features.len()],
-                )
-                .loss
+        check_objective(&triplet(Positives::Views), 8, &[None; 4], 1.0 / 1024.0, 2e-3);
+    }
+
+    #[test]
+    fn a_loss_at_the_margin_is_a_warning_only_where_embeddings_are_near() {
+        let warning = |loss, distance| {
+            triplet(Positives::Views).warning(loss, &BTreeMap::from([("distance".to_owned(), distance)]))
         };
-        let (mut dhead, mut dfeatures) = (vec![9.0; head.len()], vec![9.0; features.len()]);
-        triplet.loss(
-            &head,
-            Batch { features: &features, labels: &labels, ..Batch::default() },
-            &mut dhead,
-            &mut dfeatures,
-        );
-        for i in 0..features.len() {
-            let nudged = |by: f32| {
-                let mut nudged = features.clone();
-                nudged[i] += by;
-                loss(&nudged)
-            };
-            let numeric = (nudged(1.0 / 1024.0) - nudged(-1.0 / 1024.0)) * 512.0;
-            assert!((numeric - f64::from(dfeatures[i])).abs() < 2e-3, "{i}: {numeric} {}", dfeatures[i]);
-        }
+        let text = warning(0.5003, 0.05).unwrap();
+        assert!(["0.5003", "0.5 ", "0.0500"].iter().all(|figure| text.contains(figure)), "{text}");
+        assert_eq!(warning(0.5003, 1.5), None, "on the way down");
+        assert_eq!(warning(0.45, 0.05), None);
     }
 }

@@ -1,99 +1,87 @@
-//! Triplet loss: an anchor must lie nearer to its positive than to a negative, by a margin.
+//! Triplet loss: an anchor must be nearer to its positive than to a negative, by a margin.
 //!
 //! Schroff et al. 2015 (FaceNet), arXiv:1503.03832, equation 3: `max(0, |a - p|² - |a - n|² + c)` for embeddings of
 //! unit length. M embeddings, P dimensions; embeddings of the same group are positives of each other.
 
 use serde::{Deserialize, Serialize};
 
+use super::contrastive::EmbeddingLoss;
 use super::nt_xent::add_transposed;
-use crate::nn::l2_normalize::{l2_normalize, l2_normalize_backward};
 use crate::nn::matrix::{matmul, matmul_bt};
 
-/// Which triplets of a batch are looked at.
+/// Which triplets of a batch the loss uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Miner {
-    /// All of them; the mean is over those that cost anything (Hermans et al. 2017, arXiv:1703.07737, "batch all").
+    /// All; the mean is over those with a loss above 0 (Hermans et al. 2017, arXiv:1703.07737, "batch all").
     All,
-    /// For each anchor the farthest positive and the nearest negative (the same, "batch hard").
+    /// For each anchor the farthest positive and the nearest negative (Hermans et al., "batch hard").
     BatchHard,
-    /// For each pair the nearest negative that is farther than the positive, or the farthest of all
-    /// where none is (Schroff et al., section 3.2).
+    /// For each positive pair the nearest negative that is farther than the positive, or the farthest negative if none is
+    /// (Schroff et al., section 3.2).
     SemiHard,
 }
 
-/// What [`triplet_loss`] found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Triplets {
-    /// Mean loss; of [`Miner::All`] over the triplets that cost anything.
-    pub loss: f64,
-    /// Triplets looked at.
-    pub mined: usize,
-    /// Share of them that cost nothing and so teach nothing.
-    pub zero_loss: f64,
-    /// For each embedding whether its nearest neighbour is of its group; none where its group has no other.
-    pub found: Vec<Option<bool>>,
-    /// Mean squared distance over all pairs; near 0 when all embeddings fell together.
-    pub distance: f64,
-}
-
-/// Loss of the embeddings `u` (of any length; brought to unit length here) with its gradient.
+/// Loss of embeddings of unit length, with its gradient.
 ///
-/// * `du`: `[M, P]`, overwritten
-/// * `u`: `[M, P]`
+/// The mean is over the triplets that the miner selects; with [`Miner::All`] over those with a loss above 0. The metric
+/// `zero_gradient` is the share of selected triplets whose loss is 0. An embedding is correct if its nearest neighbour is of
+/// its group.
+///
+/// * `z`: `[M, P]`
 /// * `groups`: `[M]`
+/// * `dim`: P
 /// * `margin`: `c`, above 0
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn triplet_loss(du: &mut [f32], u: &[f32], groups: &[usize], dim: usize, margin: f32, miner: Miner) -> Triplets {
+pub fn triplet_loss(z: &[f32], groups: &[usize], dim: usize, margin: f32, miner: Miner) -> EmbeddingLoss {
     let count = groups.len();
-    assert!(u.len() == count * dim && du.len() == u.len(), "{count} embeddings of {dim} dimensions");
-    let mut z = vec![0.0; u.len()];
-    let inverse_lengths = l2_normalize(&mut z, u, dim);
+    assert!(z.len() == count * dim, "{count} embeddings of {dim} dimensions");
     let mut distances = vec![0.0; count * count];
-    matmul_bt(&z, &z, dim, &mut distances);
+    matmul_bt(z, z, dim, &mut distances);
     // |a - b|² = 2 - 2 a·b at unit length; rounding may leave it slightly below 0.
     distances.iter_mut().for_each(|cosine| *cosine = (2.0 - 2.0 * *cosine).max(0.0));
-    let mut mining = Mining { distances: &distances, groups, margin, pull: vec![0.0; count * count], ..Mining::EMPTY };
+    let weights = vec![0.0; count * count];
+    let mut mining = Mining { distances: &distances, groups, margin, weights, loss: 0.0, mined: 0, zero: 0 };
     (0..count).for_each(|anchor| mining.visit(anchor, miner));
-    let costly = mining.mined - mining.zero;
-    let denominator = if miner == Miner::All { costly } else { mining.mined }.max(1) as f64;
-    let mut pull = mining.pull;
-    pull.iter_mut().for_each(|w| *w = (f64::from(*w) / denominator) as f32);
+    let active = mining.mined - mining.zero;
+    let denominator = if miner == Miner::All { active } else { mining.mined }.max(1) as f64;
+    let mut weights = mining.weights;
+    weights.iter_mut().for_each(|w| *w = (f64::from(*w) / denominator) as f32);
     // Σ w_ij |z_i - z_j|² has the gradient 2 Σ_j (w_ij + w_ji) (z_i - z_j).
-    add_transposed(&mut pull, count);
-    matmul(&pull, &z, count, dim, du);
-    for ((du, z), pulls) in du.chunks_exact_mut(dim).zip(z.chunks_exact(dim)).zip(pull.chunks_exact(count)) {
-        let total: f32 = pulls.iter().sum();
-        du.iter_mut().zip(z).for_each(|(d, z)| *d = 2.0 * (total * z - *d));
+    add_transposed(&mut weights, count);
+    let mut dz = vec![0.0; z.len()];
+    matmul(&weights, z, count, dim, &mut dz);
+    for ((dz, z), weights) in dz.chunks_exact_mut(dim).zip(z.chunks_exact(dim)).zip(weights.chunks_exact(count)) {
+        let total: f32 = weights.iter().sum();
+        dz.iter_mut().zip(z).for_each(|(d, z)| *d = 2.0 * (total * z - *d));
     }
-    l2_normalize_backward(du, &z, &inverse_lengths, dim);
-    Triplets {
+    let pairs = (count * (count - 1)).max(1) as f64;
+    EmbeddingLoss {
         loss: mining.loss / denominator,
-        mined: mining.mined,
-        zero_loss: mining.zero as f64 / mining.mined.max(1) as f64,
-        found: (0..count).map(|anchor| nearest_is_positive(&distances, groups, anchor)).collect(),
-        distance: distances.iter().map(|d| f64::from(*d)).sum::<f64>() / (count * (count - 1)).max(1) as f64,
+        dz,
+        correct: (0..count).map(|anchor| nearest_is_positive(&distances, groups, anchor)).collect(),
+        measures: vec![
+            ("zero_gradient", mining.zero as f64 / mining.mined.max(1) as f64),
+            ("distance", distances.iter().map(|d| f64::from(*d)).sum::<f64>() / pairs),
+        ],
     }
 }
 
-/// Triplets as they are gathered.
+/// Sums over the selected triplets.
 struct Mining<'a> {
     distances: &'a [f32],
     groups: &'a [usize],
     margin: f32,
-    /// How much each squared distance weighs in the sum of losses, `[M, M]`.
-    pull: Vec<f32>,
+    /// Weight of each squared distance in the sum of losses, `[M, M]`.
+    weights: Vec<f32>,
     loss: f64,
     mined: usize,
     zero: usize,
 }
 
 impl Mining<'_> {
-    const EMPTY: Self =
-        Self { distances: &[], groups: &[], margin: 0.0, pull: Vec::new(), loss: 0.0, mined: 0, zero: 0 };
-
     fn visit(&mut self, anchor: usize, miner: Miner) {
         let count = self.groups.len();
         let row = &self.distances[anchor * count..][..count];
@@ -134,26 +122,24 @@ impl Mining<'_> {
         self.mined += 1;
         if loss > 0.0 {
             self.loss += f64::from(loss);
-            self.pull[to_positive] += 1.0;
-            self.pull[to_negative] -= 1.0;
+            self.weights[to_positive] += 1.0;
+            self.weights[to_negative] -= 1.0;
         } else {
             self.zero += 1;
         }
     }
 }
 
-fn nearest_is_positive(distances: &[f32], groups: &[usize], anchor: usize) -> Option<bool> {
-    let count = groups.len();
-    let row = &distances[anchor * count..][..count];
-    let others = || (0..count).filter(|&other| other != anchor);
-    others().find(|&other| groups[other] == groups[anchor])?;
-    let nearest = others().min_by(|&a, &b| row[a].total_cmp(&row[b]))?;
-    Some(groups[nearest] == groups[anchor])
+fn nearest_is_positive(distances: &[f32], groups: &[usize], anchor: usize) -> bool {
+    let row = &distances[anchor * groups.len()..][..groups.len()];
+    let others = (0..groups.len()).filter(|&other| other != anchor);
+    others.min_by(|&a, &b| row[a].total_cmp(&row[b])).is_some_and(|nearest| groups[nearest] == groups[anchor])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::contrastive::normalized_loss;
     use crate::rng::Rng;
 
     const MINERS: [Miner; 3] = [Miner::All, Miner::BatchHard, Miner::SemiHard];
@@ -163,32 +149,32 @@ mod tests {
         (0..len).map(|_| rng.normal()).collect()
     }
 
-    /// Squared distance 0 to the positive and 2 to the negatives: exactly nothing below a margin of 2, and above it
-    /// exactly what is missing.
+    /// Squared distance 0 to the positive and 2 to the negatives: no loss at a margin below 2, and above 2 exactly the
+    /// difference.
     #[test]
     fn the_loss_is_exactly_zero_inside_the_margin() {
-        let u = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0];
+        let z = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0];
         for miner in MINERS {
-            let mut du = [9.0; 8];
-            let inside = triplet_loss(&mut du, &u, &[0, 0, 1, 1], 2, 1.99, miner);
-            assert_eq!((inside.loss, inside.zero_loss, du), (0.0, 1.0, [0.0; 8]), "{miner:?}");
-            assert_eq!(inside.found, [Some(true); 4]);
-            let outside = triplet_loss(&mut du, &u, &[0, 0, 1, 1], 2, 2.5, miner);
-            assert_eq!((outside.loss, outside.zero_loss), (0.5, 0.0), "{miner:?}");
+            let inside = triplet_loss(&z, &[0, 0, 1, 1], 2, 1.99, miner);
+            assert_eq!((inside.loss, inside.measure("zero_gradient")), (0.0, Some(1.0)), "{miner:?}");
+            assert_eq!((inside.dz, inside.correct), (vec![0.0; 8], vec![true; 4]), "{miner:?}");
+            let outside = triplet_loss(&z, &[0, 0, 1, 1], 2, 2.5, miner);
+            assert_eq!((outside.loss, outside.measure("zero_gradient")), (0.5, Some(0.0)), "{miner:?}");
         }
     }
 
-    /// All embeddings fell together: every triplet costs the margin, which is where collapsed mining sits.
+    /// All embeddings are equal: every triplet has the margin as its loss, which is where collapsed mining stays.
     #[test]
-    fn a_collapsed_batch_costs_the_margin() {
-        let u: Vec<f32> = (0..6).flat_map(|_| [0.3, -0.4]).collect();
+    fn the_loss_of_a_collapsed_batch_is_the_margin() {
+        let z: Vec<f32> = (0..6).flat_map(|_| [0.6, -0.8]).collect();
         for miner in MINERS {
-            let collapsed = triplet_loss(&mut [0.0; 12], &u, &[0, 0, 1, 1, 2, 2], 2, 0.2, miner);
-            assert!((collapsed.loss - 0.2).abs() < 1e-6 && collapsed.distance < 1e-6, "{miner:?}: {collapsed:?}");
+            let collapsed = triplet_loss(&z, &[0, 0, 1, 1, 2, 2], 2, 0.2, miner);
+            let distance = collapsed.measure("distance").unwrap();
+            assert!((collapsed.loss - 0.2).abs() < 1e-6 && distance < 1e-6, "{miner:?}: {collapsed:?}");
         }
     }
 
-    /// Slow version: every triplet from the definition, in f64, with the miner's choice spelt out.
+    /// The loss triplet by triplet from the definition, in f64.
     fn slow(u: &[f64], groups: &[usize], dim: usize, margin: f64, miner: Miner) -> f64 {
         let z: Vec<Vec<f64>> = (u.chunks(dim))
             .map(|row| {
@@ -232,8 +218,7 @@ mod tests {
         let wide: Vec<f64> = u.iter().map(|u| f64::from(*u)).collect();
         for miner in MINERS {
             for margin in [0.2f32, 1.0] {
-                let mut du = vec![9.0; u.len()];
-                let found = triplet_loss(&mut du, &u, &groups, dim, margin, miner);
+                let found = normalized_loss(&u, dim, |z| triplet_loss(z, &groups, dim, margin, miner));
                 let at = |u: &[f64]| slow(u, &groups, dim, f64::from(margin), miner);
                 assert!((found.loss - at(&wide)).abs() < 1e-5, "{miner:?} {margin}: {} {}", found.loss, at(&wide));
                 for i in 0..u.len() {
@@ -244,7 +229,11 @@ mod tests {
                         at(&nudged)
                     };
                     let numeric = (nudged(1e-6) - nudged(-1e-6)) / 2e-6;
-                    assert!((numeric - f64::from(du[i])).abs() < 1e-4, "{miner:?} {margin} {i}: {numeric} {}", du[i]);
+                    assert!(
+                        (numeric - f64::from(found.dz[i])).abs() < 1e-4,
+                        "{miner:?} {margin} {i}: {numeric} {}",
+                        found.dz[i]
+                    );
                 }
             }
         }

@@ -1,17 +1,16 @@
-//! Network inputs of one step: read, augment, make views, normalise, in parallel and in fixed places.
+//! The network inputs of one step: images are read, augmented and normalised in parallel, each in its own place.
 
 use rayon::prelude::*;
 
 use super::training_set::ImageSet;
-use crate::augment::Augmentation;
+use crate::augment::{Augmentation, Views};
 use crate::data::{DataError, Preprocessing};
-use crate::objective::Objective;
 use crate::rng::Rng;
 
 /// How images become network inputs.
 #[derive(Clone, Copy)]
 pub(super) struct Recipe<'a> {
-    pub objective: &'a dyn Objective,
+    pub views: Views,
     pub augmentation: Augmentation,
     pub preprocessing: &'a Preprocessing,
     pub seed: u64,
@@ -20,7 +19,7 @@ pub(super) struct Recipe<'a> {
 impl Recipe<'_> {
     /// Fills `input` with `[N * V, H, W, C]` for the images at `positions` of `set`, as `epoch` draws them.
     ///
-    /// Each image has its own random stream and its own place, so threads cannot change the result.
+    /// Each image has its own random stream and its own place, so the number of threads does not change the result.
     pub fn fill(
         self,
         input: &mut Vec<f32>,
@@ -30,13 +29,13 @@ impl Recipe<'_> {
     ) -> Result<(), DataError> {
         let Preprocessing { channels, height, width, .. } = *self.preprocessing;
         let one = channels * height * width;
-        let each = one * self.objective.views();
+        let each = one * self.views.count();
         let normaliser = self.preprocessing.normaliser();
         input.resize(positions.len() * each, 0.0);
         input.par_chunks_mut(each).zip(positions).try_for_each(|(input, &position)| {
             let image = set.loader.pixels(position)?;
             let mut rng = Rng::for_item(self.seed, "augment", epoch, set.indices[position] as u64);
-            let views = self.objective.views_of(&image, &self.augmentation, &mut rng);
+            let views = self.views.of(&image, &self.augmentation, &mut rng);
             for (input, view) in input.chunks_exact_mut(one).zip(views) {
                 normaliser.fill(input, &view.pixels);
             }

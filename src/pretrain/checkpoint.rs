@@ -187,7 +187,7 @@ fn digest<'a>(text: &str, tensors: impl Iterator<Item = (&'a str, &'a [usize], &
 mod tests {
     use super::*;
     use crate::data::ResizeFilter;
-    use crate::pretrain::Method;
+    use crate::objective::Method;
 
     fn checkpoint() -> Checkpoint {
         let preprocessing = Preprocessing {

@@ -7,83 +7,22 @@ use crate::augment::{Augmentation, Policy};
 use crate::data::ValueRange;
 use crate::encoder::{EncoderSpec, InputShape, Preset, SpecError};
 use crate::nn::optimiser::OptimiserKind;
-use crate::objective::{
-    Masked, Miner, Moco, Objective, PROBE_LAYERS_MAX, Probe, Rotation, SimClr, Supervised, Triplet,
-};
+use crate::objective::{Comparison, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX};
 
-use super::health::HealthGate;
-use super::transfer::{Freeze, Init};
-
-/// What pretraining minimises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// When health is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Which of four quarter turns was the image given? Needs no labels.
-    Rotation,
-    /// Which class does the label name?
-    Supervised,
-    /// Which of all other views in the batch is of the same image? Needs no labels.
-    Simclr,
-    /// Views of the same image, or images of the same class, nearer than others by a margin.
-    Triplet,
-    /// Which of the keys of earlier images is of the same image? Needs no labels.
-    Moco,
-    /// What was under the masked patches? Needs no labels.
-    Masked,
+pub enum HealthGate {
+    /// Not at all; nothing stops a run that collapsed.
+    Never,
+    /// After every epoch.
+    #[default]
+    Epoch,
 }
 
-impl Method {
-    /// Whether two views of an image are compared.
-    pub fn is_contrastive(self) -> bool {
-        matches!(self, Self::Simclr | Self::Triplet | Self::Moco)
-    }
-}
-
-/// What makes two views positives of each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Positives {
-    /// They show the same image. Needs no labels.
-    Views,
-    /// Their images have the same label.
-    Labels,
-}
-
-/// Settings of the methods that compare views.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Comparison {
-    /// NT-Xent's temperature, above 0.
-    pub temperature: f32,
-    /// The triplet loss's margin, of squared distances between 0 and 4.
-    pub margin: f32,
-    /// Which triplets are looked at.
-    pub miner: Miner,
-    /// What the triplet loss pulls together.
-    pub positives: Positives,
-    /// MoCo's keys of earlier images.
-    pub queue: usize,
-    /// Share of MoCo's key encoder that stays at each step.
-    pub key_momentum: f32,
-    /// Hidden units of the projection head.
-    pub projection_hidden: usize,
-    /// Outputs of the projection head.
-    pub projection_dim: usize,
-}
-
-impl Default for Comparison {
-    /// Temperature 0.5, which Chen et al. found best on CIFAR-10 (appendix B.9); FaceNet's margin and miner.
-    fn default() -> Self {
-        Self {
-            temperature: 0.5,
-            margin: 0.2,
-            miner: Miner::SemiHard,
-            positives: Positives::Views,
-            queue: 4096,
-            key_momentum: 0.999,
-            projection_hidden: 256,
-            projection_dim: 64,
-        }
+impl HealthGate {
+    pub(super) fn is_usual(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -97,6 +36,17 @@ pub enum Validate {
     End,
     /// After every epoch.
     Epoch,
+}
+
+/// The encoder that a run starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Init {
+    /// Where it lies: the folder of a run, finished or not.
+    pub encoder: String,
+    /// SHA-256 of what decides its features (weights, running statistics, preprocessing), in hexadecimal: a path alone
+    /// would not say what was started from.
+    pub sha256: String,
 }
 
 /// A pretraining run as plain data.
@@ -244,16 +194,12 @@ impl PretrainConfig {
             optimiser: OptimiserKind::SGD,
             chunk: None,
             mask_share: usual_mask_share(),
-            comparison: Comparison::default(),
+            comparison: method.info().comparison,
             range: None,
             health: HealthGate::default(),
             init: None,
             freeze: None,
         };
-        if method == Method::Moco {
-            // He et al. 2020 take 0.07, version 2 takes 0.2: a queue makes negatives easier to find.
-            config.comparison.temperature = 0.2;
-        }
         if method.is_contrastive() {
             config.batch_size = 256;
         }
@@ -283,8 +229,7 @@ impl PretrainConfig {
 
     /// Whether every image must have a label.
     pub fn needs_labels(&self) -> bool {
-        let by_label = self.method == Method::Triplet && self.comparison.positives == Positives::Labels;
-        self.method == Method::Supervised || by_label
+        self.objective(0).needs_labels()
     }
 
     /// The network's graph.
@@ -295,32 +240,20 @@ impl PretrainConfig {
         EncoderSpec::preset(self.encoder, InputShape { channels: self.channels, height: self.size, width: self.size })
     }
 
-    /// The objective, for a data set of `num_classes` classes.
+    /// The objective, for a dataset of `num_classes` classes.
     pub fn objective(&self, num_classes: usize) -> Box<dyn Objective> {
-        let chosen = self.comparison;
-        match self.method {
-            Method::Rotation => Box::new(Rotation::new(self.label_smoothing)),
-            Method::Supervised => match self.freeze {
-                Some(Freeze { hidden, layers }) => {
-                    Box::new(Probe::new(num_classes, hidden, layers, self.label_smoothing))
-                }
-                None => Box::new(Supervised::new(num_classes, self.label_smoothing)),
-            },
-            Method::Simclr => {
-                Box::new(SimClr::new(chosen.temperature, chosen.projection_hidden, chosen.projection_dim))
-            }
-            Method::Triplet => {
-                let by_label = chosen.positives == Positives::Labels;
-                let (hidden, dim) = (chosen.projection_hidden, chosen.projection_dim);
-                Box::new(Triplet::new(chosen.margin, chosen.miner, by_label, hidden, dim))
-            }
-            Method::Moco => {
-                let (keep, queue) = (chosen.key_momentum, chosen.queue);
-                let (hidden, dim) = (chosen.projection_hidden, chosen.projection_dim);
-                Box::new(Moco::new(chosen.temperature, keep, queue, hidden, dim))
-            }
-            Method::Masked => Box::new(Masked::new(self.mask_share, self.channels, self.size, self.map_side())),
-        }
+        let Self { label_smoothing, freeze, comparison, mask_share, channels, size, .. } = *self;
+        let map_side = self.map_side();
+        (self.method.info().build)(&ObjectiveSettings {
+            num_classes,
+            label_smoothing,
+            freeze,
+            comparison,
+            mask_share,
+            channels,
+            size,
+            map_side,
+        })
     }
 
     /// Checks every setting that can be checked without the data.
@@ -369,8 +302,7 @@ impl PretrainConfig {
         hold("queue", queue, "1 to 1048576", (1..=1 << 20).contains(&queue))?;
         hold("key_momentum", key_momentum, "0 to below 1", (0.0..1.0).contains(&key_momentum))?;
         hold("mask_share", self.mask_share, "above 0 and below 1", self.mask_share > 0.0 && self.mask_share < 1.0)?;
-        let map = self.map_side();
-        let tiled = self.method != Method::Masked || map > 0 && self.size.is_multiple_of(map);
+        let tiled = !self.objective(0).reads_map() || self.size.is_multiple_of(self.map_side());
         hold("size", self.size, "a multiple of the side of the encoder's last activations", tiled)?;
         hold("chunk", self.chunk.unwrap_or(2), "at least 2", self.chunk.is_none_or(|chunk| chunk >= 2))?;
         let alone = self.method.is_contrastive() && self.batch_size < 2;

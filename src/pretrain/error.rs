@@ -1,7 +1,7 @@
 //! Why pretraining could not begin or go on.
 
+use super::collapse::Collapse;
 use super::config::ConfigError;
-use super::health::Collapse;
 use super::run_error::RunError;
 use crate::data::{DataError, ValueRange};
 use crate::encoder::SpecError;

@@ -62,7 +62,7 @@ pub fn extend(out: &Path, epochs: u64) -> Result<PretrainConfig, PretrainError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pretrain::Method;
+    use crate::objective::Method;
 
     #[test]
     fn each_part_rises_and_falls() {

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::health::Health;
-use crate::objective::Verdict;
+use crate::objective::StepOutput;
 
 /// Sums over the steps of an epoch; kept in the checkpoint so that a resumed epoch ends in the same line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,14 +35,14 @@ impl Tally {
     }
 
     /// Adds a step.
-    pub fn add(&mut self, verdict: &Verdict) {
-        self.loss_sum += verdict.loss * verdict.targets.len() as f64;
-        for &(name, value) in &verdict.measures {
-            *self.measure_sums.entry(name.to_owned()).or_default() += value * verdict.targets.len() as f64;
+    pub fn add(&mut self, output: &StepOutput) {
+        self.loss_sum += output.loss * output.targets.len() as f64;
+        for &(name, value) in &output.measures {
+            *self.measure_sums.entry(name.to_owned()).or_default() += value * output.targets.len() as f64;
         }
-        for (&target, answer) in verdict.targets.iter().zip(&verdict.answers) {
+        for (&target, prediction) in output.targets.iter().zip(&output.predictions) {
             self.counted[target] += 1;
-            self.right[target] += u64::from(target == *answer);
+            self.right[target] += u64::from(target == *prediction);
         }
     }
 
@@ -83,6 +82,26 @@ pub struct Score {
     /// What else the objective tells, by name: means over the network inputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measures: BTreeMap<String, f64>,
+}
+
+/// What the features of some training images look like, not augmented, with the running statistics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// Images looked at; labelled ones first.
+    pub images: usize,
+    /// Mean squared distance of two augmented views of an image, at unit length: 0 where augmentation does not matter. Absent
+    /// where nothing is augmented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alignment: Option<f64>,
+    /// 0 when all images get one feature, about -4 when features cover the sphere.
+    pub uniformity: f64,
+    /// Along how many directions features differ, of D.
+    pub effective_rank: f64,
+    /// Deviation of a dimension at unit length, in units of `1/√D`: 0 when all images get one feature, 1 at most.
+    pub deviation: f64,
+    /// Balanced accuracy of k-NN among the images that have labels, each left out in turn; no label is trained on for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knn: Option<f64>,
 }
 
 /// Line of a single step.
@@ -173,13 +192,16 @@ mod tests {
     #[test]
     fn recall_counts_classes_and_accuracy_counts_inputs() {
         let mut tally = Tally::new(3);
-        tally.add(&Verdict {
-            loss: 1.0,
-            targets: vec![0, 0, 0, 1],
-            answers: vec![0, 0, 0, 0],
-            measures: vec![("m", 1.0)],
-        });
-        tally.add(&Verdict { loss: 4.0, targets: vec![1, 0], answers: vec![1, 0], measures: vec![("m", 4.0)] });
+        let step = |loss, targets: &[usize], predictions: &[usize]| StepOutput {
+            loss,
+            targets: targets.to_vec(),
+            predictions: predictions.to_vec(),
+            measures: vec![("m", loss)],
+            dhead: Vec::new(),
+            dfeatures: Vec::new(),
+        };
+        tally.add(&step(1.0, &[0, 0, 0, 1], &[0, 0, 0, 0]));
+        tally.add(&step(4.0, &[1, 0], &[1, 0]));
         let score = tally.score();
         assert_eq!((score.inputs, score.loss, score.measures["m"]), (6, 2.0, 2.0));
         assert_eq!(score.recall, [Some(1.0), Some(0.5), None]);

@@ -123,7 +123,7 @@ impl std::fmt::Debug for Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pretrain::Method;
+    use crate::objective::Method;
     use crate::pretrain::run_folder::CONFIG;
 
     #[test]

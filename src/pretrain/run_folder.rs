@@ -128,7 +128,7 @@ impl RunFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pretrain::Method;
+    use crate::objective::Method;
 
     #[test]
     fn a_new_run_takes_only_an_empty_folder() {

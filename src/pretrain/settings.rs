@@ -3,8 +3,9 @@
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::config::{ConfigError, Method, PretrainConfig};
+use super::config::{ConfigError, PretrainConfig};
 use crate::augment::Policy;
+use crate::objective::Method;
 
 /// Tables of which single fields may be given. Any other table replaces the default as a whole, because what it leaves
 /// out means "none".

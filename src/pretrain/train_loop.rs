@@ -1,6 +1,5 @@
-//! The loop: shuffle, step, measure, checkpoint, until done or told to stop.
+//! The training loop: shuffle, step, measure, write a checkpoint, until all steps are done or it is stopped.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -8,44 +7,23 @@ use serde::Serialize;
 
 use super::batch::Recipe;
 use super::checkpoint::{Checkpoint, Progress, corpus_tensors};
-use super::config::{PretrainConfig, Validate};
+use super::collapse::{advice, collapse, too_little};
+use super::config::{HealthGate, Validate};
 use super::error::PretrainError;
 use super::extend::learning_rate;
+use super::features::{EMBED_TOGETHER, Extractor, FeatureError};
 use super::frozen::Frozen;
-use super::health::{self, Health, HealthGate, Sample};
+use super::health::{self, Sample};
 use super::learner::Learner;
-use super::metrics::{EpochLine, Lines, Score, StepLine, Tally};
+use super::metrics::{EpochLine, Health, Lines, Score, StepLine, Tally};
 use super::observer::{Event, Observer};
-use super::plain::{EMBED_TOGETHER, corpus_statistics};
-use super::run::network_of;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
-use super::training_images::TrainingImages;
-use super::training_set::{ImageSet, held_out_indices, training_indices};
-use super::transfer::starting_network;
+use super::training_set::ImageSet;
 use crate::augment::Augmentation;
-use crate::data::{Dataset, Preprocessing};
-use crate::encoder::{CorpusStatistics, Network};
+use crate::encoder::CorpusStatistics;
 use crate::files::write_atomic;
-use crate::objective::Objective;
 use crate::rng::Rng;
-
-/// What does not change the result of a run, or where it may start.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Continues the run in the folder.
-    pub resume: bool,
-    /// An unreadable image is an error.
-    pub strict: bool,
-    /// Most bytes of resized pixels kept in memory.
-    pub cache_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { resume: false, strict: false, cache_bytes: 512 << 20 }
-    }
-}
 
 /// How pretraining ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,44 +52,6 @@ impl Outcome {
     }
 }
 
-/// Trains `config` on `dataset` into the folder `out`.
-///
-/// `config` is the stored one when resuming ([`RunFolder::open`]); only its `health` may be another. After `stop` is raised the current
-/// step is ended and a checkpoint written. The last short batch of an epoch is left out, unless it is the
-/// only one: batch norm's statistics over few images would be noise, and shuffling leaves out others
-/// in every epoch.
-///
-/// # Errors
-/// See [`PretrainError`]. A new run that fails before its first step leaves no files.
-pub fn pretrain(
-    config: &PretrainConfig,
-    dataset: &Dataset,
-    out: &Path,
-    options: Options,
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
-) -> Result<Outcome, PretrainError> {
-    config.check()?;
-    if dataset.decode.range != config.range {
-        return Err(PretrainError::OtherRange { dataset: dataset.decode.range, run: config.range });
-    }
-    let folder = if options.resume { RunFolder::open(out)?.0 } else { RunFolder::create(out, config)? };
-    let prepared = Trainer::prepare(config, dataset, &folder, options, observer, stop);
-    match prepared {
-        Ok(Some(mut trainer)) => trainer.run(observer, stop),
-        Ok(None) => {
-            let step = folder.checkpoint()?.map_or(0, |checkpoint| checkpoint.progress.step);
-            Ok(Outcome::Interrupted { step })
-        }
-        Err(error) => {
-            if !options.resume {
-                folder.discard();
-            }
-            Err(error)
-        }
-    }
-}
-
 /// A line of `timings.jsonl`.
 #[derive(Serialize)]
 struct TimingLine {
@@ -121,171 +61,26 @@ struct TimingLine {
     images_per_second: f64,
 }
 
-struct Trainer<'a> {
-    folder: &'a RunFolder,
-    training: ImageSet<'a>,
-    held_out: Option<ImageSet<'a>>,
-    learner: Learner,
-    progress: Progress,
-    corpus: Option<CorpusStatistics>,
-    /// Of an encoder that stays as it is.
-    frozen: Option<Frozen>,
-    /// What health is looked at on.
-    sample: Sample,
-    metrics: Lines,
-    timings: Lines,
-    skipped: usize,
-    input: Vec<f32>,
+/// A run that is ready to train.
+pub(super) struct Trainer<'a> {
+    pub folder: &'a RunFolder,
+    pub training: ImageSet<'a>,
+    pub held_out: Option<ImageSet<'a>>,
+    pub learner: Learner,
+    pub progress: Progress,
+    pub corpus: Option<CorpusStatistics>,
+    /// Features of a frozen encoder.
+    pub frozen: Option<Frozen>,
+    /// The images that health is measured on.
+    pub sample: Sample,
+    pub metrics: Lines,
+    pub timings: Lines,
+    /// Images left out because they cannot be read.
+    pub skipped: usize,
+    pub input: Vec<f32>,
 }
 
-impl<'a> Trainer<'a> {
-    fn prepare(
-        config: &PretrainConfig,
-        dataset: &'a Dataset,
-        folder: &'a RunFolder,
-        options: Options,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<Option<Self>, PretrainError> {
-        // What lies in the checkpoint is read before anything that takes long.
-        let checkpoint = if options.resume { folder.checkpoint()? } else { None };
-        // A run of a program that did not divide goes on with all images.
-        let divides =
-            !dataset.has_splits() && checkpoint.as_ref().is_none_or(|found| found.progress.pixels_sha256.is_some());
-        let mut indices = dataset.train_indices();
-        if !divides {
-            indices = training_indices(config, dataset, indices)?;
-        }
-        let Some(mut training) = ImageSet::read(config, dataset, indices, options.cache_bytes, observer, stop) else {
-            return Ok(None);
-        };
-        let mut test = dataset.validation_indices();
-        if divides {
-            let division = training.divided(dataset);
-            training.keep(&training_indices(config, dataset, division.train)?);
-            test = division.test;
-        }
-        let mut skipped = dataset.skipped.clone();
-        skipped.extend_from_slice(&training.skipped);
-        let mut held_out = None;
-        if config.validate != Validate::Never {
-            let indices = held_out_indices(config, dataset, test);
-            // Held-out images are read once more when they are used; that is once a run, or once an epoch.
-            let Some(set) = ImageSet::read(config, dataset, indices, options.cache_bytes / 4, observer, stop) else {
-                return Ok(None);
-            };
-            skipped.extend_from_slice(&set.skipped);
-            held_out = Some(set).filter(|set| !set.readable.is_empty());
-        }
-        if let (true, Some((name, reason))) = (options.strict, skipped.first()) {
-            let (data, name, reason) = (config.data.clone(), name.clone(), reason.clone());
-            return Err(PretrainError::Unreadable { data, count: skipped.len(), name, reason });
-        }
-        training.check(config, dataset)?;
-        for remark in dataset.raw_remarks() {
-            observer.event(Event::Warning(&remark.to_string()));
-        }
-        let sets = (training, held_out, skipped.len());
-        let mut trainer = match checkpoint {
-            Some(mut checkpoint) => {
-                checkpoint.progress.config.health = config.health;
-                if checkpoint.progress.pixels_sha256.is_none() {
-                    observer.event(Event::Warning("the run has no record of its pixels: names alone are compared"));
-                }
-                Self::continued(checkpoint, dataset, folder, sets)?
-            }
-            None => Self::started(config, dataset, folder, sets)?,
-        };
-        let ready = config.freeze.is_none() || trainer.progress.finished;
-        let ready = ready || trainer.freeze(observer, stop)?;
-        Ok(ready.then_some(trainer))
-    }
-
-    /// What an encoder that stays as it is gives once and for all. Whether it came to an end before `stop` was raised.
-    fn freeze(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<bool, PretrainError> {
-        if self.corpus.is_none() {
-            self.corpus = Some(self.corpus_statistics()?);
-        }
-        let (network, preprocessing) = (&self.learner.network, &self.progress.preprocessing);
-        let config = &self.progress.config;
-        let training = (config.augmentation == Augmentation::NONE).then_some(&self.training);
-        let held_out = self.held_out.as_ref().filter(|_| config.validate == Validate::Epoch);
-        self.frozen = Frozen::of(network, preprocessing, (training, held_out), observer, stop)?;
-        self.learner.frozen.clone_from(&self.corpus);
-        Ok(self.frozen.is_some())
-    }
-
-    fn started(
-        config: &PretrainConfig,
-        dataset: &Dataset,
-        folder: &'a RunFolder,
-        sets: (ImageSet<'a>, Option<ImageSet<'a>>, usize),
-    ) -> Result<Self, PretrainError> {
-        let indices = sets.0.readable_indices();
-        let (network, preprocessing) = starting_network(config)?;
-        let measured = || Preprocessing::for_corpus(dataset, &indices, config.channels, config.size, config.size);
-        let preprocessing = preprocessing.map_or_else(measured, Ok)?;
-        let mut progress = Progress::start(config, preprocessing);
-        progress.images = indices.len();
-        progress.images_sha256 = sets.0.sha256(dataset);
-        let start = config.init.as_ref().map(|init| Path::new(&init.encoder));
-        let record = TrainingImages::new(sets.0.digests(), config.needs_labels(), start)?;
-        record.write(folder.path())?;
-        progress.pixels_sha256 = Some(record.sha256().to_owned());
-        progress.class_names = dataset.class_names.clone();
-        progress.tally = Tally::new(config.objective(dataset.class_names.len()).num_classes());
-        Self::assembled(network, progress, folder, sets)
-    }
-
-    fn continued(
-        checkpoint: Checkpoint,
-        dataset: &Dataset,
-        folder: &'a RunFolder,
-        sets: (ImageSet<'a>, Option<ImageSet<'a>>, usize),
-    ) -> Result<Self, PretrainError> {
-        let (found, expected) = (sets.0.readable.len(), checkpoint.progress.images);
-        if found != expected || sets.0.sha256(dataset) != checkpoint.progress.images_sha256 {
-            let data = checkpoint.progress.config.data.clone();
-            return Err(PretrainError::OtherImages { data, found, expected });
-        }
-        if let Some(expected) = &checkpoint.progress.pixels_sha256 {
-            sets.0.require_pixels(expected, &checkpoint.progress.config.data, dataset, folder)?;
-        }
-        let path = folder.file(CHECKPOINT);
-        let network = network_of(&checkpoint, &path)?;
-        let mut trainer = Self::assembled(network, checkpoint.progress.clone(), folder, sets)?;
-        let steps = checkpoint.progress.step;
-        trainer.learner.restore(&checkpoint, steps).map_err(RunError::tensors(&path))?;
-        trainer.corpus = checkpoint.corpus();
-        Ok(trainer)
-    }
-
-    fn assembled(
-        network: Network,
-        progress: Progress,
-        folder: &'a RunFolder,
-        (training, held_out, skipped): (ImageSet<'a>, Option<ImageSet<'a>>, usize),
-    ) -> Result<Self, PretrainError> {
-        let objective = progress.config.objective(progress.class_names.len());
-        let learner = Learner::new(&progress.config, network, objective);
-        let sample = Sample::draw(&training, learner.objective.views(), progress.config.seed);
-        let (metrics_path, timings_path) = (folder.file(METRICS), folder.file(TIMINGS));
-        Ok(Self {
-            metrics: Lines::open(&metrics_path, Some(progress.metrics_bytes)).map_err(RunError::io(&metrics_path))?,
-            timings: Lines::open(&timings_path, None).map_err(RunError::io(&timings_path))?,
-            corpus: None,
-            frozen: None,
-            sample,
-            input: Vec::new(),
-            folder,
-            training,
-            held_out,
-            learner,
-            progress,
-            skipped,
-        })
-    }
-
+impl Trainer<'_> {
     fn batch_size(&self) -> usize {
         self.progress.config.batch_size.min(self.training.readable.len())
     }
@@ -294,14 +89,13 @@ impl<'a> Trainer<'a> {
         (self.training.readable.len() / self.batch_size()) as u64
     }
 
-    fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, PretrainError> {
+    /// Trains until all steps are done or `stop` is raised.
+    pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, PretrainError> {
         let (per_epoch, epochs) = (self.steps_per_epoch(), self.progress.config.epochs);
         let (images, batch_size) = (self.training.readable.len(), self.batch_size());
         let step = self.progress.step;
         observer.event(Event::Started { step, steps: per_epoch * epochs, images, batch_size });
-        if let Some(warning) =
-            health::too_little(&self.progress.config, images, batch_size, self.progress.class_names.len())
-        {
+        if let Some(warning) = too_little(&self.progress.config, images, batch_size, self.progress.class_names.len()) {
             observer.event(Event::Warning(&warning));
         }
         let mut last = None;
@@ -329,20 +123,21 @@ impl<'a> Trainer<'a> {
             let line = self.end_epoch(epoch + 1, per_epoch * epochs)?;
             self.time(started, self.progress.step - first, epoch + 1)?;
             observer.event(Event::Epoch(&line));
-            self.judge(&line, observer)?;
+            self.check_health(&line, observer)?;
             last = Some(line);
         }
         Ok(Outcome::Finished { last, skipped: self.skipped })
     }
 
-    /// Warns of mining that gives nothing more to learn, and ends a run whose encoder collapsed.
-    fn judge(&self, line: &EpochLine, observer: &mut dyn Observer) -> Result<(), PretrainError> {
-        let config = &self.progress.config;
-        let sign = line.health.as_ref().and_then(|health| health::collapse(health, &line.train));
+    /// Ends a run whose encoder collapsed, and passes on the objective's warning.
+    fn check_health(&self, line: &EpochLine, observer: &mut dyn Observer) -> Result<(), PretrainError> {
+        let (config, objective) = (&self.progress.config, &*self.learner.objective);
+        let sign = line.health.as_ref().and_then(|health| collapse(health, &line.train));
         if let Some(sign) = sign {
-            return Err(PretrainError::Collapsed { epoch: line.epoch, sign, advice: health::advice(config) });
+            return Err(PretrainError::Collapsed { epoch: line.epoch, sign, advice: advice(config, objective) });
         }
-        if let Some(warning) = health::stuck_at_margin(config, &line.train) {
+        if let Some(warning) = objective.warning(line.train.loss, &line.train.measures) {
+            let warning = format!("{warning}; try {}", advice(config, objective));
             observer.event(Event::Warning(&warning));
         }
         Ok(())
@@ -353,30 +148,26 @@ impl<'a> Trainer<'a> {
         let config = &self.progress.config;
         let known = self.frozen.as_ref().and_then(|frozen| frozen.training.as_ref());
         if known.is_none() {
-            let recipe = Recipe {
-                objective: &*self.learner.objective,
-                augmentation: config.augmentation,
-                preprocessing: &self.progress.preprocessing,
-                seed: config.seed,
-            };
-            recipe.fill(&mut self.input, &self.training, batch, epoch)?;
+            let mut input = std::mem::take(&mut self.input);
+            self.recipe(config.augmentation).fill(&mut input, &self.training, batch, epoch)?;
+            self.input = input;
         }
         let labels: Vec<Option<usize>> = batch.iter().map(|&position| self.training.labels[position]).collect();
 
         let learning_rate = learning_rate(config, self.progress.step, self.steps_per_epoch());
-        let verdict = match (known, config.freeze) {
+        let output = match (known, config.freeze) {
             (Some(features), _) => self.learner.step_head(features.select(batch).rows, &labels, learning_rate),
             (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), &labels, learning_rate),
             (None, None) => self.learner.step(&self.input, &labels, learning_rate, self.progress.step),
         };
-        if !verdict.loss.is_finite() {
+        if !output.loss.is_finite() {
             let (step, learning_rate) = (self.progress.step + 1, config.learning_rate);
-            return Err(PretrainError::NotFinite { loss: verdict.loss, step, learning_rate });
+            return Err(PretrainError::NotFinite { loss: output.loss, step, learning_rate });
         }
 
-        self.progress.tally.add(&verdict);
+        self.progress.tally.add(&output);
         self.progress.step += 1;
-        Ok(StepLine { step: self.progress.step, epoch: epoch + 1, loss: verdict.loss, learning_rate })
+        Ok(StepLine { step: self.progress.step, epoch: epoch + 1, loss: output.loss, learning_rate })
     }
 
     /// Measures, writes the epoch's line, ends the run after the last epoch, saves.
@@ -399,63 +190,60 @@ impl<'a> Trainer<'a> {
         Ok(line)
     }
 
-    /// The encoder as it is now, where the run asks for it.
+    /// The health of the encoder, where the run asks for it.
     fn examine(&self) -> Result<Option<Health>, PretrainError> {
         let config = &self.progress.config;
-        // An encoder that stays as it is cannot collapse.
+        // A frozen encoder cannot collapse.
         if config.health == HealthGate::Never || config.freeze.is_some() {
             return Ok(None);
         }
-        let (network, preprocessing) = (&self.learner.network, &self.progress.preprocessing);
-        let on = (&self.training, &self.sample);
-        let classes = self.progress.class_names.len();
-        let found = health::examine(network, preprocessing, config.augmentation, config.seed, on, classes)?;
-        found.transpose().map_err(|value| self.not_finite(value))
+        let num_classes = self.progress.class_names.len();
+        let found = health::examine(self.extractor(), config, &self.training, &self.sample, num_classes);
+        found.map_err(|error| self.feature_error(error))
     }
 
-    /// The score on `set`, not augmented, with the running statistics; none where the objective has none outside of training.
+    /// The score on `set`, not augmented, from the running statistics; `None` for an objective without a held-out loss.
     fn measure(&self, set: &ImageSet<'_>) -> Result<Option<Score>, PretrainError> {
         let objective = &*self.learner.objective;
+        if !objective.has_held_out_loss() {
+            return Ok(None);
+        }
         let mut tally = Tally::new(objective.num_classes());
         let known = self.frozen.as_ref().and_then(|frozen| frozen.held_out.as_ref());
-        let mut input = Vec::new();
-        for positions in set.readable.chunks((EMBED_TOGETHER / objective.views()).max(1)) {
+        let recipe = self.recipe(Augmentation::NONE);
+        for positions in set.readable.chunks((EMBED_TOGETHER / recipe.views.count()).max(1)) {
             let labels: Vec<Option<usize>> = positions.iter().map(|&position| set.labels[position]).collect();
             let features = match known {
                 Some(features) => features.select(positions).rows,
-                None if self.learner.can_measure() => {
-                    self.fill_plain(&mut input, set, positions, objective)?;
-                    self.learner.network.embed(&input)
-                }
-                None => return Ok(None),
+                None => self.extractor().embed(recipe, set, positions, 0)?,
             };
-            let Some(verdict) = self.learner.measure(features, &labels) else { return Ok(None) };
-            tally.add(&verdict);
+            self.learner.held_out_loss(features, &labels).iter().for_each(|output| tally.add(output));
         }
         Ok(Some(tally.score()))
     }
 
-    /// Network inputs that are not augmented.
-    fn fill_plain(
-        &self,
-        input: &mut Vec<f32>,
-        set: &ImageSet<'_>,
-        positions: &[usize],
-        objective: &dyn Objective,
-    ) -> Result<(), PretrainError> {
-        let (preprocessing, seed) = (&self.progress.preprocessing, self.progress.config.seed);
-        let recipe = Recipe { objective, augmentation: Augmentation::NONE, preprocessing, seed };
-        Ok(recipe.fill(input, set, positions, 0)?)
+    /// How this run makes network inputs of images.
+    fn recipe(&self, augmentation: Augmentation) -> Recipe<'_> {
+        let Progress { preprocessing, config, .. } = &self.progress;
+        Recipe { views: self.learner.objective.views(), augmentation, preprocessing, seed: config.seed }
     }
 
-    fn corpus_statistics(&self) -> Result<CorpusStatistics, PretrainError> {
-        let (network, preprocessing) = (&self.learner.network, &self.progress.preprocessing);
-        corpus_statistics(network, preprocessing, &self.training)?.map_err(|value| self.not_finite(value))
+    pub fn extractor(&self) -> Extractor<'_> {
+        Extractor { network: &self.learner.network, preprocessing: &self.progress.preprocessing }
     }
 
-    fn not_finite(&self, loss: f64) -> PretrainError {
-        let (step, learning_rate) = (self.progress.step, self.progress.config.learning_rate);
-        PretrainError::NotFinite { loss, step, learning_rate }
+    pub fn corpus_statistics(&self) -> Result<CorpusStatistics, PretrainError> {
+        self.extractor().corpus_statistics(&self.training).map_err(|error| self.feature_error(error))
+    }
+
+    fn feature_error(&self, error: FeatureError) -> PretrainError {
+        match error {
+            FeatureError::Data(error) => error.into(),
+            FeatureError::NotFinite(loss) => {
+                let (step, learning_rate) = (self.progress.step, self.progress.config.learning_rate);
+                PretrainError::NotFinite { loss, step, learning_rate }
+            }
+        }
     }
 
     /// Writes a checkpoint, after the metrics it counts on.

@@ -7,8 +7,9 @@ use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::metrics::EpochLine;
 use super::observer::Observer;
+use super::prepare::{Options, pretrain};
 use super::run_folder::RunFolder;
-use super::train_loop::{Options, Outcome, pretrain};
+use super::train_loop::Outcome;
 use crate::data::Dataset;
 
 /// The epochs of the run `config` in `out`: begun, continued, or read where it was finished before. None when `stop` was

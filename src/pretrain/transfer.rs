@@ -2,25 +2,12 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::config::PretrainConfig;
+use super::config::{Init, PretrainConfig};
 use super::error::PretrainError;
 use super::run::Run;
 use super::run_error::RunError;
 use crate::data::Preprocessing;
 use crate::encoder::Network;
-
-/// The encoder that a run starts from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Init {
-    /// Where it lies: the folder of a run, finished or not.
-    pub encoder: String,
-    /// SHA-256 of what decides its features (weights, running statistics, preprocessing), in hexadecimal: a path alone
-    /// would not say what was started from.
-    pub sha256: String,
-}
 
 impl Init {
     /// The newest checkpoint of the run in `folder`.
@@ -29,23 +16,6 @@ impl Init {
     /// As [`Run::load`].
     pub fn of(folder: &Path) -> Result<Self, RunError> {
         Ok(Self { encoder: folder.display().to_string(), sha256: Run::load(folder)?.info.id.to_string() })
-    }
-}
-
-/// The shallow network that is trained on an encoder that stays as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Freeze {
-    /// Units of a hidden layer.
-    pub hidden: usize,
-    /// Hidden layers, 0 to 3.
-    pub layers: usize,
-}
-
-impl Default for Freeze {
-    /// Two hidden layers of 200 units: Gidaris et al. 2018, arXiv:1803.07728, section 4.1.
-    fn default() -> Self {
-        Self { hidden: 200, layers: 2 }
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let mut pretrained = Vec::new();
     for method in [Method::Rotation, Method::Simclr] {
         lab.run_of(&task, &images, method)?;
-        let name = tasks::method_name(method);
+        let name = method.name();
         pretrained.push((name, Init::of(&lab.folder(&format!("{}-{name}", task.name)))?));
     }
     let supervised = lab.config(&task, Method::Supervised)?;

@@ -4,7 +4,7 @@
 
 use super::from_scratch::{Setting, from_scratch};
 use super::lab::{Images, Lab, recipe};
-use super::tasks::{self, METHODS, Task, method_name};
+use super::tasks::{self, Task};
 use super::{Findings, ReproduceError, Scale, share};
 use crate::encoder::HostEncoder;
 use crate::evaluate::{
@@ -114,12 +114,12 @@ struct Photographs {
 impl Photographs {
     fn trained(lab: &mut Lab<'_>, task: Task, images: &Images) -> Result<Self, ReproduceError> {
         let mut runs = Vec::new();
-        for method in METHODS {
-            runs.push((method_name(method).to_owned(), lab.run_of(&task, images, method)?));
+        for &method in Method::ALL {
+            runs.push((method.name().to_owned(), lab.run_of(&task, images, method)?));
         }
         let (method, folder) = (Method::Simclr, format!("{}-simclr-longer", task.name));
         let config = PretrainConfig { epochs: lab.number(LONGER_EPOCHS, 3), ..lab.config(&task, method)? };
-        let name = format!("{} of {} epochs", method_name(method), config.epochs);
+        let name = format!("{} of {} epochs", method.name(), config.epochs);
         runs.push((name, lab.run(&folder, &config, images)?));
         Ok(Self { task, runs, start: Init::of(&lab.folder(&folder))? })
     }
@@ -140,14 +140,14 @@ fn judge_all(
     {
         judged.push(judge(lab, name.to_owned(), encoder, images, (false, false))?);
     }
-    for method in METHODS {
+    for &method in Method::ALL {
         let run = lab.run_of(task, images, method)?;
         let labelled = run.config.needs_labels();
-        judged.push(judge(lab, format!("{}, own images", method_name(method)), &run, images, (true, labelled))?);
+        judged.push(judge(lab, format!("{}, own images", method.name()), &run, images, (true, labelled))?);
     }
     let are_own = *task == photographs.task;
     // Those of each objective are above, where the photographs are the task's own.
-    let skipped = if are_own { METHODS.len() } else { 0 };
+    let skipped = if are_own { Method::ALL.len() } else { 0 };
     for (name, run) in &photographs.runs[skipped..] {
         let whose = if are_own { "own images" } else { "photographs" };
         judged.push(judge(lab, format!("{name}, {whose}"), run, images, (true, false))?);

@@ -2,12 +2,12 @@
 
 use super::ReproduceError;
 use super::tasks::Task;
-use crate::augment::Augmentation;
+use crate::augment::{Augmentation, Views};
 use crate::data::{Dataset, Preprocessing};
 use crate::encoder::Network;
 use crate::evaluate::{ConfusionMatrix, EpisodePool, Interval};
 use crate::nn::schedule::learning_rate_at;
-use crate::objective::{Objective, Supervised};
+use crate::objective::Supervised;
 use crate::pretrain::{Learner, Method, PretrainConfig};
 use crate::rng::Rng;
 
@@ -61,7 +61,7 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
         let chosen = batch(supports.len(), &mut rng);
         input.clear();
         for &support in &chosen {
-            for view in objective.views_of(&supports[support], &config.augmentation, &mut rng) {
+            for view in Views::Independent(1).of(&supports[support], &config.augmentation, &mut rng) {
                 input.extend(setting.recipe.normalise(&view.pixels));
             }
         }
@@ -75,9 +75,9 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
     }
     let asked = drawn.queries.len() / classes;
     let labels: Vec<Option<usize>> = (0..drawn.queries.len()).map(|query| Some(query / asked)).collect();
-    let verdict = learner.measure(learner.network.embed(&input), &labels);
-    Ok(verdict
-        .map_or(0.0, |verdict| ConfusionMatrix::of(classes, &verdict.targets, &verdict.answers).balanced_accuracy()))
+    let output = learner.held_out_loss(learner.network.embed(&input), &labels);
+    Ok(output
+        .map_or(0.0, |output| ConfusionMatrix::of(classes, &output.targets, &output.predictions).balanced_accuracy()))
 }
 
 /// All supports, as often as they fit, in a random order: every batch has views of each.

@@ -107,7 +107,7 @@ impl Lab<'_> {
     /// The run of `method` on `task` that several lessons use.
     pub fn run_of(&mut self, task: &Task, images: &Images, method: Method) -> Result<Run, ReproduceError> {
         let config = self.config(task, method)?;
-        let name = format!("{}-{}", task.name, tasks::method_name(method));
+        let name = format!("{}-{}", task.name, method.name());
         if method == Method::Rotation && *task == self.task(tasks::CIFAR_10) {
             self.each_epoch(&name, &config, images)?;
         }

@@ -23,7 +23,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         let mut config =
             PretrainConfig { batch_size, limit: Some(lab.number(IMAGES, 300)), epochs: lab.number(EPOCHS, 2), ..base };
         config.learning_rate = config.usual_learning_rate();
-        let name = format!("moco-memory-{}-{batch_size}", tasks::method_name(method));
+        let name = format!("moco-memory-{}-{batch_size}", method.name());
         memory::reset_peak();
         let trained_before = lab.is_finished(&name);
         let run = lab.run(&name, &config, &images)?;
@@ -36,11 +36,11 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         let peak = peak.map_or("-".to_owned(), |bytes| format!("{:.0}", bytes as f64 / f64::from(1 << 20)));
         told.push(format!(
             "{} at batch {batch_size} ({negatives} negatives): k-NN {}, peak {peak} MiB.",
-            tasks::method_name(method),
+            method.name(),
             share(judged.mean)
         ));
         table.push(vec![
-            tasks::method_name(method).into(),
+            method.name().into(),
             batch_size.to_string(),
             negatives.to_string(),
             share(judged.mean),

@@ -15,7 +15,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let task = lab.task(tasks::CIFAR_10);
     let images = lab.images(&task)?;
     let rotation = lab.config(&task, Method::Rotation)?;
-    let name = |method| format!("{}-{}", task.name, tasks::method_name(method));
+    let name = |method: Method| format!("{}-{}", task.name, method.name());
     let epochs = lab.each_epoch(&name(Method::Rotation), &rotation, &images)?;
     lab.run_of(&task, &images, Method::Supervised)?;
     let supervised_lines = lab.lines_of(&name(Method::Supervised))?;

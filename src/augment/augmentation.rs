@@ -1,0 +1,177 @@
+//! The augmentation of one view, as settings and as a function.
+
+use serde::{Deserialize, Serialize};
+
+use super::blur::{Blur, Noise, blur, noise};
+use super::colour::{Jitter, jitter};
+use super::crop::padded_random_crop;
+use super::cut::{CutOut, cut_out};
+use super::resample::{resized_crop, rotate};
+use super::rotate::{flip_horizontal, rotate90};
+use crate::data::Image;
+use crate::rng::Rng;
+
+/// What is drawn anew for every image in every epoch, in the order of the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augmentation {
+    /// Mirrors every other image left to right. Off where left and right mean something (handwriting, laterality).
+    pub flip: bool,
+    /// Pixels reflected outwards on each side before a crop of the old size at a random place; 0 crops nothing.
+    /// 4 is what residual networks on CIFAR use (He et al. 2016, arXiv:1512.03385, section 4.2).
+    pub crop_padding: usize,
+    /// Whether every image is given one of the four quarter turns: for tissue and cells, which have no upright.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub quarter_turns: bool,
+    /// Turns by up to so many degrees either way; 0 turns nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub turn_degrees: f32,
+    /// Least share of the area that a random resized crop keeps; 0 crops nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub crop_area_min: f32,
+    /// Changes of colour.
+    #[serde(default = "no_jitter", skip_serializing_if = "is_no_jitter")]
+    pub jitter: Jitter,
+    /// Share of views that lose their colour.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub grey_probability: f32,
+    /// Gaussian blur.
+    #[serde(default = "no_blur", skip_serializing_if = "is_no_blur")]
+    pub blur: Blur,
+    /// Gaussian noise.
+    #[serde(default = "no_noise", skip_serializing_if = "is_no_noise")]
+    pub noise: Noise,
+    /// A square hole.
+    #[serde(default = "no_cut_out", skip_serializing_if = "is_no_cut_out")]
+    pub cut_out: CutOut,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
+}
+
+// A run's file shows what is done, not the ten things that are not.
+macro_rules! absent {
+    ($kind:ty, $none:ident, $is_none:ident) => {
+        fn $none() -> $kind {
+            <$kind>::NONE
+        }
+        fn $is_none(value: &$kind) -> bool {
+            *value == <$kind>::NONE
+        }
+    };
+}
+absent!(Jitter, no_jitter, is_no_jitter);
+absent!(Blur, no_blur, is_no_blur);
+absent!(Noise, no_noise, is_no_noise);
+absent!(CutOut, no_cut_out, is_no_cut_out);
+
+impl Augmentation {
+    /// Nothing is changed.
+    pub const NONE: Self = Self {
+        flip: false,
+        crop_padding: 0,
+        quarter_turns: false,
+        turn_degrees: 0.0,
+        crop_area_min: 0.0,
+        jitter: Jitter::NONE,
+        grey_probability: 0.0,
+        blur: Blur::NONE,
+        noise: Noise::NONE,
+        cut_out: CutOut::NONE,
+    };
+
+    /// A view of `image`, of the same shape.
+    pub fn apply(&self, image: &Image, rng: &mut Rng) -> Image {
+        // Both draws are made whatever the settings, so that switching one off leaves the other as it was.
+        let mirrored = rng.uniform() < 0.5;
+        let cropped = padded_random_crop(image, self.crop_padding, rng);
+        let mut view = if self.flip && mirrored { flip_horizontal(&cropped) } else { cropped };
+        if self.quarter_turns && view.width == view.height {
+            view = rotate90(&view, rng.below(4));
+        }
+        if self.turn_degrees > 0.0 {
+            view = rotate(&view, rng.uniform_in(-self.turn_degrees, self.turn_degrees));
+        }
+        if self.crop_area_min > 0.0 {
+            view = resized_crop(&view, self.crop_area_min, rng);
+        }
+        if self.jitter != Jitter::NONE || self.grey_probability > 0.0 {
+            jitter(&mut view, self.jitter, self.grey_probability, rng);
+        }
+        if self.blur != Blur::NONE {
+            blur(&mut view, self.blur, rng);
+        }
+        if self.noise != Noise::NONE {
+            noise(&mut view, self.noise, rng);
+        }
+        if self.cut_out != CutOut::NONE {
+            cut_out(&mut view, self.cut_out, rng);
+        }
+        view
+    }
+
+    /// The first setting out of its range: its name, its value, and what is allowed.
+    pub fn out_of_range(&self) -> Option<(&'static str, String, &'static str)> {
+        let unit = |x: f32| (0.0..=1.0).contains(&x);
+        let blur =
+            self.blur.sigma_min > 0.0 && self.blur.sigma_min <= self.blur.sigma_max && self.blur.sigma_max <= 64.0;
+        let jitter = self.jitter;
+        let checks: [(&'static str, f32, &'static str, bool); 13] = [
+            ("turn_degrees", self.turn_degrees, "0 to 180", (0.0..=180.0).contains(&self.turn_degrees)),
+            ("crop_area_min", self.crop_area_min, "0 to 1", unit(self.crop_area_min)),
+            ("jitter.probability", jitter.probability, "0 to 1", unit(jitter.probability)),
+            ("jitter.brightness", jitter.brightness, "0 to 1", unit(jitter.brightness)),
+            ("jitter.contrast", jitter.contrast, "0 to 1", unit(jitter.contrast)),
+            ("jitter.saturation", jitter.saturation, "0 to 1", unit(jitter.saturation)),
+            ("jitter.hue", jitter.hue, "0 to 0.5", (0.0..=0.5).contains(&jitter.hue)),
+            ("grey_probability", self.grey_probability, "0 to 1", unit(self.grey_probability)),
+            ("blur.probability", self.blur.probability, "0 to 1", unit(self.blur.probability)),
+            ("blur.sigma_max", self.blur.sigma_max, "at least sigma_min, which is above 0, and at most 64", blur),
+            ("noise.probability", self.noise.probability, "0 to 1", unit(self.noise.probability)),
+            ("noise.std_max", self.noise.std_max, "0 to 255", (0.0..=255.0).contains(&self.noise.std_max)),
+            ("cut_out", self.cut_out.side, "0 to 1", unit(self.cut_out.side) && unit(self.cut_out.probability)),
+        ];
+        let wrong = checks.into_iter().find(|check| !check.3);
+        wrong.map(|(setting, value, allowed, _)| (setting, value.to_string(), allowed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every pixel its own value.
+    fn counted(width: usize, height: usize, channels: usize) -> Image {
+        Image { width, height, channels, pixels: (0..(width * height * channels) as u8).collect() }
+    }
+
+    #[test]
+    fn a_view_depends_on_its_stream_alone() {
+        let image = counted(8, 8, 3);
+        let both = Augmentation { flip: true, crop_padding: 4, ..Augmentation::NONE };
+        let view = |index| both.apply(&image, &mut Rng::for_item(1, "augment", 0, index));
+        assert_eq!(view(3), view(3));
+        assert!((0..20).any(|index| view(index) != view(3)));
+        assert_eq!(Augmentation::NONE.apply(&image, &mut Rng::for_item(1, "augment", 0, 3)), image);
+    }
+
+    #[test]
+    fn about_half_are_mirrored() {
+        let image = counted(2, 1, 1);
+        let flip = Augmentation { flip: true, ..Augmentation::NONE };
+        let mut rng = Rng::for_purpose(1, "test");
+        let mirrored = (0..1000).filter(|_| flip.apply(&image, &mut rng).pixels == [1, 0]).count();
+        assert!((400..600).contains(&mirrored), "{mirrored}");
+    }
+
+    #[test]
+    fn a_setting_out_of_range_is_named() {
+        let wrong = Augmentation { crop_area_min: 1.5, ..Augmentation::NONE };
+        assert_eq!(wrong.out_of_range(), Some(("crop_area_min", "1.5".into(), "0 to 1")));
+    }
+}

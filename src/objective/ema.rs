@@ -1,0 +1,99 @@
+//! The momentum encoder: an exponential moving average of encoder and head.
+//!
+//! He et al. 2020, arXiv:1911.05722, section 3.2. It has batch statistics of its own.
+
+use super::head::Head;
+use crate::encoder::{NamedTensor, Network, TensorError, Workspace};
+
+/// Prefix of its tensors in a checkpoint.
+pub(super) const PREFIX: &str = "momentum_encoder.";
+
+/// An average of an encoder and its head over the steps so far.
+pub(super) struct EmaEncoder {
+    pub network: Network,
+    pub parameters: Vec<f32>,
+    ema_decay: f32,
+    workspace: Workspace,
+}
+
+impl EmaEncoder {
+    /// A copy of `network` and of the head's `parameters`. `ema_decay` is below 1.
+    pub fn new(network: &Network, parameters: &[f32], ema_decay: f32) -> Self {
+        let (network, parameters) = (network.clone(), parameters.to_vec());
+        Self { network, parameters, ema_decay, workspace: Workspace::default() }
+    }
+
+    /// `average = ema_decay · average + (1 - ema_decay) · current`, for encoder and head.
+    pub fn ema_update(&mut self, network: &Network, parameters: &[f32]) {
+        let rate = 1.0 - self.ema_decay;
+        let update = |average: &mut [f32], current: &[f32]| {
+            average.iter_mut().zip(current).for_each(|(average, current)| *average += rate * (current - *average));
+        };
+        update(&mut self.network.parameters, &network.parameters);
+        update(&mut self.parameters, parameters);
+    }
+
+    /// Outputs of `head` for `input`, normalised with the statistics of `input` and with the averaged parameters.
+    pub fn forward(&mut self, head: &Head, input: &[f32]) -> Vec<f32> {
+        head.forward(&self.parameters, self.network.forward(&mut self.workspace, input)).out
+    }
+
+    /// All its tensors, by name.
+    pub fn to_named(&self, head: &Head) -> Vec<NamedTensor> {
+        let mut tensors = self.network.to_named(&self.network.parameters);
+        tensors.extend(self.network.statistics());
+        tensors.iter_mut().for_each(|tensor| tensor.name.insert_str(0, PREFIX));
+        tensors.extend(head.to_named(PREFIX, &self.parameters));
+        tensors
+    }
+
+    /// Reads what [`Self::to_named`] gave.
+    pub fn read_named(&mut self, head: &Head, tensors: &[NamedTensor]) -> Result<(), TensorError> {
+        head.read_named(PREFIX, tensors, &mut self.parameters)?;
+        let own = |t: &NamedTensor| Some(NamedTensor { name: t.name.strip_prefix(PREFIX)?.to_owned(), ..t.clone() });
+        let tensors: Vec<NamedTensor> = tensors.iter().filter_map(own).collect();
+        self.network.parameters = self.network.from_named(&tensors)?;
+        self.network.set_statistics(&tensors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::moco::tests::network;
+
+    /// After n updates towards a fixed encoder: `current + ema_decayⁿ (start - current)`.
+    #[test]
+    fn the_average_of_a_fixed_encoder_in_closed_form() {
+        let (start, current) = (network(1), network(2));
+        let mut average = EmaEncoder::new(&start, &[1.0, -2.0], 0.9);
+        (0..20).for_each(|_| average.ema_update(&current, &[3.0, 4.0]));
+        let left = 0.9f32.powi(20);
+        let check = |found: &[f32], start: &[f32], current: &[f32]| {
+            for ((found, start), current) in found.iter().zip(start).zip(current) {
+                let expected = current + left * (start - current);
+                assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
+            }
+        };
+        check(&average.network.parameters, &start.parameters, &current.parameters);
+        check(&average.parameters, &[1.0, -2.0], &[3.0, 4.0]);
+    }
+
+    /// After n updates by a moving encoder: `dⁿ start + (1 - d) Σ dⁿ⁻¹⁻ⁱ current_i`, d the decay.
+    #[test]
+    fn the_average_of_a_moving_encoder_weighs_each_step() {
+        let (steps, decay) = (30, 0.8f32);
+        let moving: Vec<Network> = (0..steps).map(|step| network(10 + step)).collect();
+        let mut average = EmaEncoder::new(&network(1), &[], decay);
+        moving.iter().for_each(|current| average.ema_update(current, &[]));
+        let decay = f64::from(decay);
+        let first = network(1).parameters;
+        for (at, found) in average.network.parameters.iter().enumerate() {
+            let start = decay.powi(steps as i32) * f64::from(first[at]);
+            let weight = |step: usize| (1.0 - decay) * decay.powi(steps as i32 - 1 - step as i32);
+            let moved = moving.iter().enumerate().map(|(step, o)| weight(step) * f64::from(o.parameters[at]));
+            let expected = start + moved.sum::<f64>();
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{at}: {found} {expected}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The head of an objective: linear layers with a ReLU between them.
+//!
+//! A contrastive loss discards what differs between views; with layers in between, the feature before them can keep it
+//! (Chen et al. 2020, arXiv:2002.05709, section 4.2). M rows, D feature dimensions. All parameters are one flat vector,
+//! weight then bias of each layer, so that optimiser and checkpoint treat all objectives alike.
+
+use std::ops::Range;
+
+use crate::encoder::{NamedTensor, TensorError};
+use crate::nn::linear::{linear_backward, linear_forward, linear_initialise};
+use crate::rng::Rng;
+
+/// The layers of a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Name as PyTorch has it, and outputs, of each layer.
+    layers: Vec<(String, usize)>,
+}
+
+/// One tensor of a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadTensor {
+    /// Its name in a checkpoint: `head.weight`.
+    pub name: String,
+    /// Its shape as PyTorch has it, row-major.
+    pub shape: Vec<usize>,
+    /// Its place in the flat parameters.
+    pub range: Range<usize>,
+    /// Whether weight decay applies to it.
+    pub decayed: bool,
+}
+
+/// The activations of a forward pass, which the backward pass reads.
+pub struct HeadPass {
+    /// Inputs of each layer, the features first.
+    inputs: Vec<Vec<f32>>,
+    /// `[M, outputs]`.
+    pub out: Vec<f32>,
+}
+
+impl Head {
+    /// One linear layer.
+    pub fn linear(name: &str, outputs: usize) -> Self {
+        Self { layers: vec![(name.to_owned(), outputs)] }
+    }
+
+    /// Hidden layers of these sizes, then a linear layer.
+    pub fn mlp(name: &str, hidden: &[usize], outputs: usize) -> Self {
+        // PyTorch's Sequential also numbers the ReLU modules.
+        let layer = |(index, &outputs): (usize, &usize)| (format!("{name}.{}", 2 * index), outputs);
+        Self { layers: hidden.iter().chain([&outputs]).enumerate().map(layer).collect() }
+    }
+
+    /// Outputs of the last layer.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.1)
+    }
+
+    /// Inputs and outputs of each layer.
+    fn sizes(&self, feature_dim: usize) -> Vec<(usize, usize)> {
+        let inputs = [feature_dim].into_iter().chain(self.layers.iter().map(|layer| layer.1));
+        inputs.zip(self.layers.iter().map(|layer| layer.1)).collect()
+    }
+
+    /// D, from the number of parameters.
+    fn feature_dim(&self, parameters: &[f32]) -> usize {
+        let later: usize = self.layers.windows(2).map(|pair| (pair[0].1 + 1) * pair[1].1).sum();
+        (parameters.len() - later) / self.layers[0].1 - 1
+    }
+
+    /// The tensors of a head on features of `feature_dim` values, in the order of the flat parameters.
+    pub fn layout(&self, feature_dim: usize) -> Vec<HeadTensor> {
+        let mut start = 0;
+        let mut tensor = |name: String, shape: Vec<usize>| {
+            let range = start..start + shape.iter().product::<usize>();
+            start = range.end;
+            HeadTensor { name, decayed: shape.len() == 2, shape, range }
+        };
+        let layers = self.layers.iter().zip(self.sizes(feature_dim));
+        let of_layer = |((name, _), (inputs, outputs)): (&(String, usize), (usize, usize))| {
+            [tensor(format!("{name}.weight"), vec![outputs, inputs]), tensor(format!("{name}.bias"), vec![outputs])]
+        };
+        layers.flat_map(of_layer).collect()
+    }
+
+    /// Parameters at the start of a run.
+    pub fn initialise(&self, feature_dim: usize, rng: &mut Rng) -> Vec<f32> {
+        let sizes = self.sizes(feature_dim);
+        sizes.into_iter().flat_map(|(inputs, outputs)| linear_initialise(inputs, outputs, rng)).collect()
+    }
+
+    /// Outputs for `features` `[M, D]`.
+    pub fn forward(&self, parameters: &[f32], features: &[f32]) -> HeadPass {
+        let (mut rest, mut inputs, mut x) = (parameters, Vec::new(), features.to_vec());
+        let sizes = self.sizes(self.feature_dim(parameters));
+        for (layer, &(inputs_len, outputs)) in sizes.iter().enumerate() {
+            let (weight, after) = rest.split_at(inputs_len * outputs);
+            let (bias, after) = after.split_at(outputs);
+            let mut y = vec![0.0; x.len() / inputs_len * outputs];
+            linear_forward(&mut y, &x, weight, bias);
+            if layer + 1 < sizes.len() {
+                y.iter_mut().for_each(|y| *y = y.max(0.0));
+            }
+            inputs.push(std::mem::replace(&mut x, y));
+            rest = after;
+        }
+        HeadPass { inputs, out: x }
+    }
+
+    /// Gradients of [`Self::forward`] with respect to parameters and features, from `dout` `[M, outputs]`.
+    pub fn backward(&self, parameters: &[f32], pass: &HeadPass, dout: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+        let (mut dparameters, mut dy, mut end) = (vec![0.0; parameters.len()], dout, parameters.len());
+        let sizes = self.sizes(self.feature_dim(parameters));
+        for (&(inputs_len, outputs), x) in sizes.iter().zip(&pass.inputs).rev() {
+            let start = end - (inputs_len + 1) * outputs;
+            let (dweight, dbias) = dparameters[start..end].split_at_mut(inputs_len * outputs);
+            let mut dx = vec![0.0; x.len()];
+            linear_backward(dweight, dbias, &mut dx, x, &parameters[start..start + inputs_len * outputs], &dy);
+            if start > 0 {
+                // A ReLU passes the gradient where its output is above 0.
+                dx.iter_mut().zip(x).for_each(|(d, x)| *d = if *x > 0.0 { *d } else { 0.0 });
+            }
+            (dy, end) = (dx, start);
+        }
+        (dparameters, dy)
+    }
+
+    /// The tensors of `flat`, by name.
+    pub fn to_named(&self, prefix: &str, flat: &[f32]) -> Vec<NamedTensor> {
+        let named = |t: HeadTensor| NamedTensor {
+            name: format!("{prefix}{}", t.name),
+            shape: t.shape,
+            data: flat[t.range].to_vec(),
+        };
+        self.layout(self.feature_dim(flat)).into_iter().map(named).collect()
+    }
+
+    /// Reads into `flat` what [`Self::to_named`] gave.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    pub fn read_named(&self, prefix: &str, tensors: &[NamedTensor], flat: &mut [f32]) -> Result<(), TensorError> {
+        for part in self.layout(self.feature_dim(flat)) {
+            let name = format!("{prefix}{}", part.name);
+            let Some(tensor) = tensors.iter().find(|tensor| tensor.name == name) else {
+                return Err(TensorError::Missing { name });
+            };
+            if tensor.shape != part.shape {
+                return Err(TensorError::Shape { name, found: tensor.shape.clone(), expected: part.shape });
+            }
+            flat[part.range].copy_from_slice(&tensor.data);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::gradient_check::check_gradient;
+
+    fn heads() -> [Head; 4] {
+        let mlp = |layers: usize| Head::mlp("probe", &vec![6; layers], 3);
+        [Head::linear("head", 3), mlp(0), mlp(1), mlp(3)]
+    }
+
+    #[test]
+    fn gradients_agree_with_central_differences() {
+        for head in heads() {
+            let (feature_dim, mut rng) = (4, Rng::for_purpose(1, "test"));
+            let parameters = head.initialise(feature_dim, &mut rng);
+            let features: Vec<f32> = (0..5 * feature_dim).map(|_| rng.normal()).collect();
+            let dout: Vec<f32> = (0..5 * 3).map(|_| rng.normal()).collect();
+            let loss = |parameters: &[f32], features: &[f32]| {
+                let out = head.forward(parameters, features).out;
+                out.iter().zip(&dout).map(|(y, g)| f64::from(*y) * f64::from(*g)).sum::<f64>()
+            };
+            let pass = head.forward(&parameters, &features);
+            let (dparameters, dfeatures) = head.backward(&parameters, &pass, dout.clone());
+            // A ReLU has a kink; the step is small enough to avoid it.
+            check_gradient(&dparameters, &parameters, 1.0 / 4096.0, 4e-3, |at| loss(at, &features));
+            check_gradient(&dfeatures, &features, 1.0 / 4096.0, 4e-3, |at| loss(&parameters, at));
+        }
+    }
+
+    #[test]
+    fn the_layout_covers_the_parameters_and_names_give_them_back() {
+        for head in heads() {
+            let parameters = head.initialise(64, &mut Rng::for_purpose(1, "test"));
+            let layout = head.layout(64);
+            assert_eq!(layout[0].range.start, 0);
+            assert!(layout.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
+            assert_eq!(layout.last().unwrap().range.end, parameters.len());
+            let named = head.to_named("x.", &parameters);
+            let mut read = vec![0.0; parameters.len()];
+            head.read_named("x.", &named, &mut read).unwrap();
+            assert_eq!(read, parameters);
+            assert!(matches!(head.read_named("", &named, &mut read), Err(TensorError::Missing { .. })));
+        }
+        let names = |head: &Head| head.layout(4).into_iter().map(|tensor| tensor.name).collect::<Vec<_>>();
+        assert_eq!(names(&heads()[0]), ["head.weight", "head.bias"]);
+        assert_eq!(names(&heads()[2]), ["probe.0.weight", "probe.0.bias", "probe.2.weight", "probe.2.bias"]);
+    }
+}

@@ -1,0 +1,113 @@
+//! The interface of an objective, which is all that the training loop knows of it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::head::Head;
+use super::settings::{Comparison, ObjectiveSettings};
+use crate::augment::Views;
+use crate::encoder::{NamedTensor, Network, TensorError};
+use crate::rng::Rng;
+
+/// The loss of one step with its gradients, and the metrics that come with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepOutput {
+    /// Mean over the network inputs.
+    pub loss: f64,
+    /// The correct class of each network input.
+    pub targets: Vec<usize>,
+    /// The predicted class of each network input.
+    pub predictions: Vec<usize>,
+    /// Further metrics by name; the same names in every step.
+    pub measures: Vec<(&'static str, f64)>,
+    /// Gradient of the loss with respect to the head's parameters.
+    pub dhead: Vec<f32>,
+    /// Gradient of the loss with respect to the features.
+    pub dfeatures: Vec<f32>,
+}
+
+/// What pretraining minimises.
+///
+/// N images become `N * V` network inputs; the V views of one image are adjacent. One step calls
+/// [`encoder_input`](Self::encoder_input), runs the encoder, calls [`loss`](Self::loss), moves all parameters, then calls
+/// [`after_step`](Self::after_step). Only `views`, `head` and `loss` are required.
+pub trait Objective: Send {
+    /// The views that an image becomes.
+    fn views(&self) -> Views;
+
+    /// The trained layers on top of the encoder. They are left behind at export.
+    fn head(&self) -> &Head;
+
+    /// Loss of a step with its gradients.
+    ///
+    /// * `head`: parameters of [`Self::head`]
+    /// * `features`: `[M, D]` for the M inputs that [`Self::encoder_input`] returned; the last activations
+    ///   `[M, H', W', D]` where [`Self::reads_map`]
+    /// * `labels`: `[N]`, one per image
+    fn loss(&self, head: &[f32], features: &[f32], labels: &[Option<usize>]) -> StepOutput;
+
+    /// Classes that accuracy is counted over; 1 where each input has one question that is answered correctly or not.
+    fn num_classes(&self) -> usize {
+        1
+    }
+
+    /// Whether every training image needs a label.
+    fn needs_labels(&self) -> bool {
+        false
+    }
+
+    /// Whether the loss reads the encoder's last activations before they are averaged to a feature.
+    fn reads_map(&self) -> bool {
+        false
+    }
+
+    /// Whether [`Self::loss`] is defined for features alone, without a training step: on held-out images.
+    fn has_held_out_loss(&self) -> bool {
+        true
+    }
+
+    /// Creates state that depends on the encoder, once, before the first step.
+    fn begin(&mut self, _network: &Network, _head: &[f32], _seed: u64) {}
+
+    /// The network inputs of a step, from the views `[N * V, H, W, C]` of `num_images` images.
+    fn encoder_input<'a>(&mut self, views: &'a [f32], _num_images: usize, _rng: &mut Rng) -> Cow<'a, [f32]> {
+        Cow::Borrowed(views)
+    }
+
+    /// Updates the objective's own state after the optimiser moved the encoder and the head.
+    fn after_step(&mut self, _network: &Network, _head: &[f32]) {}
+
+    /// The objective's own state, for the checkpoint.
+    fn state(&self) -> Vec<NamedTensor> {
+        Vec::new()
+    }
+
+    /// Restores [`Self::state`] from the tensors of a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape.
+    fn restore(&mut self, _tensors: &[NamedTensor]) -> Result<(), TensorError> {
+        Ok(())
+    }
+
+    /// A warning about an epoch with this mean loss and these mean metrics.
+    fn warning(&self, _loss: f64, _measures: &BTreeMap<String, f64>) -> Option<String> {
+        None
+    }
+
+    /// A setting of this objective to change if the encoder collapses, such as "a temperature above 0.5".
+    fn collapse_advice(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What is known of a method before its objective is built.
+pub struct MethodInfo {
+    /// Whether it compares views of images. Such a method defaults to strong augmentation, a larger batch and a lower
+    /// learning rate, and needs 2 images per step.
+    pub is_contrastive: bool,
+    /// Its default settings.
+    pub comparison: Comparison,
+    /// Builds the objective.
+    pub build: fn(&ObjectiveSettings) -> Box<dyn Objective>,
+}

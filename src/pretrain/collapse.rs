@@ -1,0 +1,160 @@
+//! Whether an encoder has collapsed, and warnings about settings and data from which little can be learnt.
+
+use super::config::PretrainConfig;
+use super::metrics::{Health, Score};
+use crate::objective::Objective;
+
+/// Below it all features point the same way. Images whose features differ by 1° on average have 0.017. Features after a
+/// ReLU are never negative, so those of healthy encoders share much of their direction too, but ten times less: 0.2 or more
+/// with every objective on phantoms and chest x-rays.
+const DEVIATION_MIN: f64 = 0.015;
+
+/// Below it features differ along a single line. A network that tells two classes apart and nothing else keeps small
+/// differences along its other directions, which add up to more than this.
+const RANK_MIN: f64 = 1.2;
+
+/// Images below which the rank says nothing: features of N images differ along N - 1 directions at most, and a few may lie
+/// near a line by chance.
+const RANK_IMAGES_MIN: usize = 8;
+
+/// Largest batch for which a method that compares images is warned about.
+const COMPARED_MIN: usize = 2;
+
+/// Below it (mean squared distance, 2 for directions that have nothing in common) embeddings fell together: the gradient of
+/// every contrastive loss is a sum of differences of embeddings, and there is next to none. With the hardest triplets of
+/// PneumoniaMNIST they were at 0.0068 after two epochs and at 0.0004 ten epochs later, the loss at the margin all the while.
+const DISTANCE_MIN: f64 = 0.01;
+
+/// How a collapse shows.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Collapse {
+    /// All features are one.
+    #[error(
+        "all images get nearly the same feature (deviation {deviation:.4} of 1, at least {min} is healthy; uniformity {uniformity:.4})",
+        min = DEVIATION_MIN
+    )]
+    OneFeature {
+        /// Mean deviation of a dimension.
+        deviation: f64,
+        /// Of the features.
+        uniformity: f64,
+    },
+    /// Features lie on a line.
+    #[error(
+        "features differ along one direction only (effective rank {effective_rank:.2}, at least {min} is healthy)",
+        min = RANK_MIN
+    )]
+    OneDirection {
+        /// Of the features.
+        effective_rank: f64,
+    },
+    /// What the loss compares is one.
+    #[error(
+        "the embeddings that the loss compares fell together (mean squared distance {distance:.5}, at least {min} is healthy; loss {loss:.4}), so nothing more is learnt",
+        min = DISTANCE_MIN
+    )]
+    OneEmbedding {
+        /// Mean over the epoch's pairs.
+        distance: f64,
+        /// Mean over the epoch.
+        loss: f64,
+    },
+}
+
+/// Whether the encoder collapsed. `train` is the score of the epoch, in which contrastive objectives tell the mean squared
+/// distance of their embeddings.
+pub fn collapse(health: &Health, train: &Score) -> Option<Collapse> {
+    let Health { images, deviation, uniformity, effective_rank, .. } = *health;
+    if deviation < DEVIATION_MIN {
+        return Some(Collapse::OneFeature { deviation, uniformity });
+    }
+    if effective_rank < RANK_MIN && images >= RANK_IMAGES_MIN {
+        return Some(Collapse::OneDirection { effective_rank });
+    }
+    let distance = *train.measures.get("distance")?;
+    (distance < DISTANCE_MIN).then_some(Collapse::OneEmbedding { distance, loss: train.loss })
+}
+
+/// A warning if there is next to nothing to learn: no other image to compare with, or no other class.
+///
+/// * `images`: trained on, `batch_size` of them per step
+/// * `num_classes`: of the dataset
+pub(super) fn too_little(
+    config: &PretrainConfig,
+    images: usize,
+    batch_size: usize,
+    num_classes: usize,
+) -> Option<String> {
+    if config.needs_labels() && num_classes < 2 {
+        return Some("all images are of one class, so there is nothing to learn and the loss is 0".to_owned());
+    }
+    if !config.method.is_contrastive() || batch_size > COMPARED_MIN {
+        return None;
+    }
+    let remedy = if images <= COMPARED_MIN { "more images" } else { "a larger batch" };
+    Some(format!(
+        "batch of {batch_size} from {images} training images: a contrastive loss has next to nothing to compare, and batch \
+         norm next to nothing to normalise by; train on {remedy}"
+    ))
+}
+
+/// Settings to change if the encoder collapses.
+pub(super) fn advice(config: &PretrainConfig, objective: &dyn Objective) -> String {
+    let rate = format!("a learning rate below {}", config.learning_rate);
+    match objective.collapse_advice() {
+        Some(own) => format!("{rate}, {own} or a batch above {}", config.batch_size),
+        None => format!("{rate} or less weight decay"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::Method;
+    use std::collections::BTreeMap;
+
+    const HEALTHY: Health =
+        Health { images: 100, alignment: None, uniformity: -1.0, effective_rank: 20.0, deviation: 0.4, knn: None };
+
+    fn train(loss: f64, distance: Option<f64>) -> Score {
+        let measures: BTreeMap<String, f64> =
+            distance.map(|distance| ("distance".to_owned(), distance)).into_iter().collect();
+        Score { inputs: 8, loss, balanced_accuracy: 0.5, recall: Vec::new(), accuracy: 0.5, measures }
+    }
+
+    #[test]
+    fn each_sign_of_a_collapse_is_told_with_its_figure() {
+        assert_eq!(collapse(&HEALTHY, &train(1.0, None)), None);
+        assert_eq!(collapse(&HEALTHY, &train(0.2, Some(1.4))), None);
+        let told = |health: Health, distance| collapse(&health, &train(0.2, distance)).unwrap().to_string();
+        assert!(told(Health { deviation: 0.001, ..HEALTHY }, None).contains("deviation 0.0010"));
+        assert!(told(Health { effective_rank: 1.01, ..HEALTHY }, None).contains("effective rank 1.01"));
+        assert!(told(HEALTHY, Some(1e-4)).contains("0.00010"));
+    }
+
+    #[test]
+    fn a_few_images_are_no_collapse() {
+        let flat = Health { effective_rank: 1.0, ..HEALTHY };
+        assert!(collapse(&flat, &train(1.0, None)).is_some());
+        assert_eq!(
+            collapse(&Health { images: 2, ..flat }, &train(1.0, None)),
+            None,
+            "two images always differ along a line"
+        );
+    }
+
+    #[test]
+    fn a_tiny_batch_and_a_single_class_are_warned_of() {
+        let warning = |method, images, batch_size, classes| {
+            too_little(&PretrainConfig::new("phantoms", method), images, batch_size, classes)
+        };
+        for method in [Method::Simclr, Method::Triplet, Method::Moco] {
+            assert!(warning(method, 1, 1, 0).unwrap().contains("more images"));
+            assert!(warning(method, 100, 2, 0).unwrap().contains("larger batch"));
+            assert_eq!(warning(method, 100, 3, 0), None);
+        }
+        assert_eq!((warning(Method::Rotation, 1, 1, 0), warning(Method::Masked, 1, 1, 0)), (None, None));
+        assert!(warning(Method::Supervised, 50, 8, 1).is_some());
+        assert_eq!(warning(Method::Supervised, 50, 8, 2), None);
+    }
+}

@@ -1,0 +1,74 @@
+//! Features of images without augmentation, from the running statistics: those that the encoder gives after training.
+
+use super::batch::Recipe;
+use super::training_set::ImageSet;
+use crate::augment::{Augmentation, Views};
+use crate::data::{DataError, Preprocessing, evenly_spread};
+use crate::encoder::{CorpusStatistics, Network};
+
+/// Images that the statistics of the features are measured on: enough that their sampling error is a fiftieth of the
+/// deviation.
+const CORPUS_IMAGES_MAX: usize = 2_000;
+
+/// Network inputs that are embedded together outside of training.
+pub(super) const EMBED_TOGETHER: usize = 256;
+
+/// Features could not be computed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FeatureError {
+    /// An image cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A feature or a statistic of features is not finite.
+    #[error("a feature is {0}")]
+    NotFinite(f64),
+}
+
+impl FeatureError {
+    /// `values`, if all are finite.
+    pub fn check<'v>(values: impl IntoIterator<Item = &'v f32>) -> Result<(), Self> {
+        let wrong = values.into_iter().find(|value| !value.is_finite());
+        wrong.map_or(Ok(()), |&value| Err(Self::NotFinite(f64::from(value))))
+    }
+}
+
+/// An encoder with its preprocessing.
+#[derive(Clone, Copy)]
+pub(super) struct Extractor<'a> {
+    pub network: &'a Network,
+    pub preprocessing: &'a Preprocessing,
+}
+
+impl Extractor<'_> {
+    /// Features `[N, D]` of the images at `positions`, not augmented.
+    pub fn features(self, set: &ImageSet<'_>, positions: &[usize]) -> Result<Vec<f32>, DataError> {
+        let (views, augmentation) = (Views::Independent(1), Augmentation::NONE);
+        let recipe = Recipe { views, augmentation, preprocessing: self.preprocessing, seed: 0 };
+        self.embed(recipe, set, positions, 0)
+    }
+
+    /// Features `[N * V, D]` of the views that `recipe` draws for `epoch`.
+    pub fn embed(
+        self,
+        recipe: Recipe<'_>,
+        set: &ImageSet<'_>,
+        positions: &[usize],
+        epoch: u64,
+    ) -> Result<Vec<f32>, DataError> {
+        let (mut input, mut features) = (Vec::new(), Vec::new());
+        for positions in positions.chunks((EMBED_TOGETHER / recipe.views.count()).max(1)) {
+            recipe.fill(&mut input, set, positions, epoch)?;
+            features.extend(self.network.embed(&input));
+        }
+        Ok(features)
+    }
+
+    /// Mean, deviation and largest length of the features, over training images spread evenly.
+    pub fn corpus_statistics(self, set: &ImageSet<'_>) -> Result<CorpusStatistics, FeatureError> {
+        let features = self.features(set, &evenly_spread(&set.readable, CORPUS_IMAGES_MAX))?;
+        let statistics = CorpusStatistics::of(&features, self.network.spec().feature_dim());
+        FeatureError::check(statistics.mean.iter().chain(&statistics.std))?;
+        // Features that cannot be scaled have no length; quantising them reports that.
+        Ok(statistics.clone().with_lengths_of(&features).unwrap_or(statistics))
+    }
+}

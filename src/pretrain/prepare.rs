@@ -1,0 +1,243 @@
+//! Preparation of a run: its images, its starting weights, and the state it resumes from.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::checkpoint::{Checkpoint, Progress};
+use super::config::{PretrainConfig, Validate};
+use super::error::PretrainError;
+use super::frozen::Frozen;
+use super::health::Sample;
+use super::learner::Learner;
+use super::metrics::{Lines, Tally};
+use super::observer::{Event, Observer};
+use super::run::network_of;
+use super::run_error::RunError;
+use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
+use super::train_loop::{Outcome, Trainer};
+use super::training_images::TrainingImages;
+use super::training_set::{ImageSet, held_out_indices, training_indices};
+use super::transfer::starting_network;
+use crate::augment::Augmentation;
+use crate::data::{Dataset, Preprocessing};
+use crate::encoder::Network;
+
+/// Options that do not change the result of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Continue the run in the folder.
+    pub resume: bool,
+    /// Treat an unreadable image as an error.
+    pub strict: bool,
+    /// Most bytes of resized pixels kept in memory.
+    pub cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { resume: false, strict: false, cache_bytes: 512 << 20 }
+    }
+}
+
+/// Trains `config` on `dataset` into the folder `out`.
+///
+/// When resuming, `config` is the stored one ([`RunFolder::open`]); only its `health` may differ. After `stop` is raised the
+/// current step is completed and a checkpoint is written. The last short batch of an epoch is left out, unless it is the
+/// only one: batch norm's statistics over few images would be noise, and shuffling leaves out others in every epoch.
+///
+/// # Errors
+/// See [`PretrainError`]. A new run that fails before its first step leaves no files.
+pub fn pretrain(
+    config: &PretrainConfig,
+    dataset: &Dataset,
+    out: &Path,
+    options: Options,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome, PretrainError> {
+    config.check()?;
+    if dataset.decode.range != config.range {
+        return Err(PretrainError::OtherRange { dataset: dataset.decode.range, run: config.range });
+    }
+    let folder = if options.resume { RunFolder::open(out)?.0 } else { RunFolder::create(out, config)? };
+    match prepare(config, dataset, &folder, options, observer, stop) {
+        Ok(Some(mut trainer)) => trainer.run(observer, stop),
+        Ok(None) => {
+            let step = folder.checkpoint()?.map_or(0, |checkpoint| checkpoint.progress.step);
+            Ok(Outcome::Interrupted { step })
+        }
+        Err(error) => {
+            if !options.resume {
+                folder.discard();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The images of a run.
+struct Images<'a> {
+    training: ImageSet<'a>,
+    held_out: Option<ImageSet<'a>>,
+    /// Images left out because they cannot be read.
+    skipped: usize,
+}
+
+/// Everything up to the first step; `None` if `stop` was raised meanwhile.
+fn prepare<'a>(
+    config: &PretrainConfig,
+    dataset: &'a Dataset,
+    folder: &'a RunFolder,
+    options: Options,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Option<Trainer<'a>>, PretrainError> {
+    // The checkpoint is read first: reading the images takes long.
+    let checkpoint = if options.resume { folder.checkpoint()? } else { None };
+    // A run of an older version, which did not split the dataset, continues with all images.
+    let splits =
+        !dataset.has_splits() && checkpoint.as_ref().is_none_or(|found| found.progress.pixels_sha256.is_some());
+    let Some(images) = read_images(config, dataset, splits, options, observer, stop)? else { return Ok(None) };
+    images.training.check(config, dataset)?;
+    for remark in dataset.raw_remarks() {
+        observer.event(Event::Warning(&remark.to_string()));
+    }
+    let mut trainer = match checkpoint {
+        Some(mut checkpoint) => {
+            checkpoint.progress.config.health = config.health;
+            if checkpoint.progress.pixels_sha256.is_none() {
+                observer.event(Event::Warning("the run has no record of its pixels: only names are compared"));
+            }
+            resume(checkpoint, dataset, folder, images)?
+        }
+        None => start(config, dataset, folder, images)?,
+    };
+    let ready = config.freeze.is_none() || trainer.progress.finished;
+    let ready = ready || freeze(&mut trainer, observer, stop)?;
+    Ok(ready.then_some(trainer))
+}
+
+/// Reads all images once. `splits` says whether the dataset is to be split here.
+fn read_images<'a>(
+    config: &PretrainConfig,
+    dataset: &'a Dataset,
+    splits: bool,
+    options: Options,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Option<Images<'a>>, PretrainError> {
+    let mut indices = dataset.train_indices();
+    if !splits {
+        indices = training_indices(config, dataset, indices)?;
+    }
+    let Some(mut training) = ImageSet::read(config, dataset, indices, options.cache_bytes, observer, stop) else {
+        return Ok(None);
+    };
+    let mut test = dataset.validation_indices();
+    if splits {
+        let division = training.divided(dataset);
+        training.keep(&training_indices(config, dataset, division.train)?);
+        test = division.test;
+    }
+    let mut skipped = dataset.skipped.clone();
+    skipped.extend_from_slice(&training.skipped);
+    let mut held_out = None;
+    if config.validate != Validate::Never {
+        let indices = held_out_indices(config, dataset, test);
+        // A small cache: held-out images are read again once per run or once per epoch.
+        let Some(set) = ImageSet::read(config, dataset, indices, options.cache_bytes / 4, observer, stop) else {
+            return Ok(None);
+        };
+        skipped.extend_from_slice(&set.skipped);
+        held_out = Some(set).filter(|set| !set.readable.is_empty());
+    }
+    if let (true, Some((name, reason))) = (options.strict, skipped.first()) {
+        let (data, name, reason) = (config.data.clone(), name.clone(), reason.clone());
+        return Err(PretrainError::Unreadable { data, count: skipped.len(), name, reason });
+    }
+    Ok(Some(Images { training, held_out, skipped: skipped.len() }))
+}
+
+/// A new run.
+fn start<'a>(
+    config: &PretrainConfig,
+    dataset: &Dataset,
+    folder: &'a RunFolder,
+    images: Images<'a>,
+) -> Result<Trainer<'a>, PretrainError> {
+    let indices = images.training.readable_indices();
+    let (network, preprocessing) = starting_network(config)?;
+    let measured = || Preprocessing::for_corpus(dataset, &indices, config.channels, config.size, config.size);
+    let mut progress = Progress::start(config, preprocessing.map_or_else(measured, Ok)?);
+    progress.images = indices.len();
+    progress.images_sha256 = images.training.sha256(dataset);
+    let initial = config.init.as_ref().map(|init| Path::new(&init.encoder));
+    let record = TrainingImages::new(images.training.digests(), config.needs_labels(), initial)?;
+    record.write(folder.path())?;
+    progress.pixels_sha256 = Some(record.sha256().to_owned());
+    progress.class_names = dataset.class_names.clone();
+    progress.tally = Tally::new(config.objective(dataset.class_names.len()).num_classes());
+    assemble(network, progress, folder, images)
+}
+
+/// The run that `checkpoint` was written by.
+fn resume<'a>(
+    checkpoint: Checkpoint,
+    dataset: &Dataset,
+    folder: &'a RunFolder,
+    images: Images<'a>,
+) -> Result<Trainer<'a>, PretrainError> {
+    let (training, data) = (&images.training, &checkpoint.progress.config.data);
+    let (found, expected) = (training.readable.len(), checkpoint.progress.images);
+    if found != expected || training.sha256(dataset) != checkpoint.progress.images_sha256 {
+        return Err(PretrainError::OtherImages { data: data.clone(), found, expected });
+    }
+    if let Some(expected) = &checkpoint.progress.pixels_sha256 {
+        training.require_pixels(expected, data, dataset, folder)?;
+    }
+    let path = folder.file(CHECKPOINT);
+    let network = network_of(&checkpoint, &path)?;
+    let mut trainer = assemble(network, checkpoint.progress.clone(), folder, images)?;
+    let steps = checkpoint.progress.step;
+    trainer.learner.restore(&checkpoint.tensors, steps).map_err(RunError::tensors(&path))?;
+    trainer.corpus = checkpoint.corpus();
+    Ok(trainer)
+}
+
+fn assemble<'a>(
+    network: Network,
+    progress: Progress,
+    folder: &'a RunFolder,
+    images: Images<'a>,
+) -> Result<Trainer<'a>, PretrainError> {
+    let objective = progress.config.objective(progress.class_names.len());
+    let sample = Sample::draw(&images.training, objective.views().count(), progress.config.seed);
+    let (metrics_path, timings_path) = (folder.file(METRICS), folder.file(TIMINGS));
+    Ok(Trainer {
+        metrics: Lines::open(&metrics_path, Some(progress.metrics_bytes)).map_err(RunError::io(&metrics_path))?,
+        timings: Lines::open(&timings_path, None).map_err(RunError::io(&timings_path))?,
+        learner: Learner::new(&progress.config, network, objective),
+        corpus: None,
+        frozen: None,
+        sample,
+        input: Vec::new(),
+        folder,
+        training: images.training,
+        held_out: images.held_out,
+        progress,
+        skipped: images.skipped,
+    })
+}
+
+/// Computes the features of a frozen encoder; false if `stop` was raised meanwhile.
+fn freeze(trainer: &mut Trainer<'_>, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<bool, PretrainError> {
+    if trainer.corpus.is_none() {
+        trainer.corpus = Some(trainer.corpus_statistics()?);
+    }
+    let config = &trainer.progress.config;
+    let training = (config.augmentation == Augmentation::NONE).then_some(&trainer.training);
+    let held_out = trainer.held_out.as_ref().filter(|_| config.validate == Validate::Epoch);
+    trainer.frozen = Frozen::of(trainer.extractor(), training, held_out, observer, stop)?;
+    trainer.learner.frozen.clone_from(&trainer.corpus);
+    Ok(trainer.frozen.is_some())
+}
