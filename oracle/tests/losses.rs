@@ -15,7 +15,10 @@ use burn_backend::AutodiffBackend;
 use burn_backend::ops::{ActivationOps, FloatTensorOps};
 use macula::encoder::NamedTensor;
 use macula::nn::l2_normalize::l2_normalize;
-use macula::objective::{Batch, Masked, Miner, Moco, Objective, Probe, Rotation, SimClr, Supervised, Triplet};
+use macula::objective::{
+    Comparison, Freeze, Head, Masked, Miner, Moco, Objective, Positives, Rotation, SimClr, StepOutput, Supervised,
+    Triplet, contrastive_step,
+};
 use macula::rng::Rng;
 
 /// Values of a feature.
@@ -84,33 +87,51 @@ fn unit(rng: &mut Rng, rows: usize) -> Vec<f32> {
     unit
 }
 
-/// Loss and gradients in both, on `rows` random features of a `batch` that lacks only them.
-fn check(case: &str, objective: &dyn Objective, rows: usize, batch: Batch<'_>, expected: &dyn Fn(&Leaves) -> Tensor) {
+/// Loss and gradients in both, on `rows` random features.
+///
+/// * `loss`: the step of parameters of `head` and features
+fn check(
+    case: &str,
+    head: &Head,
+    rows: usize,
+    loss: &dyn Fn(&[f32], &[f32]) -> StepOutput,
+    expected: &dyn Fn(&Leaves) -> Tensor,
+) {
     let mut rng = Rng::for_purpose(5, case);
     let features = normal(&mut rng, rows * DIM);
-    let head = objective.head_start(DIM, &mut rng);
-    let (mut dhead, mut dfeatures) = (vec![f32::NAN; head.len()], vec![f32::NAN; features.len()]);
-    let verdict = objective.loss(&head, Batch { features: &features, ..batch }, &mut dhead, &mut dfeatures);
+    let parameters = head.initialise(DIM, &mut rng);
+    let output = loss(&parameters, &features);
 
-    let named = |features: &[f32], head: &[f32]| -> Vec<NamedTensor> {
-        let of_head = objective.head_layout(DIM).into_iter().map(|part| NamedTensor {
-            name: part.name.to_owned(),
-            data: head[part.range].to_vec(),
-            shape: part.shape,
-        });
+    let named = |features: &[f32], parameters: &[f32]| -> Vec<NamedTensor> {
         let features = NamedTensor { name: "features".into(), shape: vec![rows, DIM], data: features.to_vec() };
-        [features].into_iter().chain(of_head).collect()
+        [features].into_iter().chain(head.to_named("", parameters)).collect()
     };
     let leaf = |t: NamedTensor| (t.name, Burn::float_set_require_grad(tensor(&t.data, &t.shape), true));
-    let leaves = Leaves(named(&features, &head).into_iter().map(leaf).collect());
+    let leaves = Leaves(named(&features, &parameters).into_iter().map(leaf).collect());
     let loss = expected(&leaves);
     let value = f64::from(numbers(Burn::inner(loss.clone()))[0]);
-    assert!((verdict.loss / value - 1.0).abs() < 1e-4, "{case}: loss {}, burn has {value}", verdict.loss);
+    assert!((output.loss / value - 1.0).abs() < 1e-4, "{case}: loss {}, burn has {value}", output.loss);
     let gradients = Burn::backward(loss);
-    let found = named(&dfeatures, &dhead);
+    let found = named(&output.dfeatures, &output.dhead);
     let of = |t: &NamedTensor| numbers(Burn::grad(&leaves.0[&t.name], &gradients).expect("every tensor takes part"));
     let expected: Vec<Vec<f32>> = found.iter().map(of).collect();
     compare(case, &found, &expected);
+}
+
+/// [`check`] of an objective that has no state.
+fn check_objective(
+    case: &str,
+    objective: &dyn Objective,
+    rows: usize,
+    labels: &[Option<usize>],
+    expected: &dyn Fn(&Leaves) -> Tensor,
+) {
+    let loss = |parameters: &[f32], features: &[f32]| objective.loss(parameters, features, labels);
+    check(case, objective.head(), rows, &loss, expected);
+}
+
+fn projection(temperature: f32) -> Comparison {
+    Comparison { temperature, projection_hidden: HIDDEN, projection_dim: PROJECTION, ..Comparison::DEFAULT }
 }
 
 #[test]
@@ -122,17 +143,11 @@ fn nt_xent() {
             (0..views * views).map(|at| if at / views == at % views { -1e9 } else { 0.0 }).collect();
         let partners: Vec<usize> = (0..views).map(|view| view ^ 1).collect();
         let case = format!("NT-Xent of {images} images at {temperature}");
-        check(
-            &case,
-            &SimClr::new(temperature, HIDDEN, PROJECTION),
-            views,
-            Batch { labels: &labels, ..Batch::default() },
-            &|leaves| {
-                let z = leaves.projected();
-                let similarity = scaled(Burn::float_matmul(z.clone(), Burn::float_transpose(z)), 1.0 / temperature);
-                cross_entropy(similarity, &partners, views, Some(&not_itself))
-            },
-        );
+        check_objective(&case, &SimClr::new(&projection(temperature)), views, &labels, &|leaves| {
+            let z = leaves.projected();
+            let similarity = scaled(Burn::float_matmul(z.clone(), Burn::float_transpose(z)), 1.0 / temperature);
+            cross_entropy(similarity, &partners, views, Some(&not_itself))
+        });
     }
 }
 
@@ -141,22 +156,20 @@ fn info_nce() {
     let (images, queued, temperature) = (6, 11, 0.2f32);
     let mut rng = Rng::for_purpose(6, "keys");
     let (keys, queue) = (unit(&mut rng, images), unit(&mut rng, queued));
-    let labels = vec![None; images];
-    check(
-        "InfoNCE",
-        &Moco::new(temperature, 0.99, queued, HIDDEN, PROJECTION),
-        images,
-        Batch { labels: &labels, keys: &keys, queue: &queue, ..Batch::default() },
-        &|leaves| {
-            let q = leaves.projected();
-            let own = Burn::float_sum_dim(Burn::float_mul(q.clone(), tensor(&keys, &[images, PROJECTION])), 1);
-            let others = Burn::float_transpose(tensor(&queue, &[queued, PROJECTION]));
-            let others = scaled(Burn::float_matmul(q, others), 1.0 / temperature);
-            let own = scaled(own, 1.0 / temperature);
-            let sum = Burn::float_add(Burn::float_exp(own.clone()), Burn::float_sum_dim(Burn::float_exp(others), 1));
-            Burn::float_sub(mean(Burn::float_log(sum), images), mean(own, images))
-        },
-    );
+    let head = Moco::new(&projection(temperature)).head().clone();
+    let loss = |parameters: &[f32], features: &[f32]| {
+        let info_nce = |q: &[f32]| macula::objective::info_nce(q, &keys, &queue, PROJECTION, temperature);
+        contrastive_step(&head, parameters, features, info_nce)
+    };
+    check("InfoNCE", &head, images, &loss, &|leaves| {
+        let q = leaves.projected();
+        let own = Burn::float_sum_dim(Burn::float_mul(q.clone(), tensor(&keys, &[images, PROJECTION])), 1);
+        let others = Burn::float_transpose(tensor(&queue, &[queued, PROJECTION]));
+        let others = scaled(Burn::float_matmul(q, others), 1.0 / temperature);
+        let own = scaled(own, 1.0 / temperature);
+        let sum = Burn::float_add(Burn::float_exp(own.clone()), Burn::float_sum_dim(Burn::float_exp(others), 1));
+        Burn::float_sub(mean(Burn::float_log(sum), images), mean(own, images))
+    });
 }
 
 /// Anchor, positive and negative of each triplet that the miner looks at; of all triplets those that cost anything.
@@ -192,11 +205,12 @@ fn triplet() {
     let groups: Vec<usize> = labels.iter().flat_map(|label| [label.unwrap(); 2]).collect();
     for miner in [Miner::All, Miner::BatchHard, Miner::SemiHard] {
         for margin in [0.2f32, 1.0] {
-            check(
+            let settings = Comparison { margin, miner, positives: Positives::Labels, ..projection(0.5) };
+            check_objective(
                 &format!("triplet, {miner:?} at {margin}"),
-                &Triplet::new(margin, miner, true, HIDDEN, PROJECTION),
+                &Triplet::new(&settings),
                 groups.len(),
-                Batch { labels: &labels, ..Batch::default() },
+                &labels,
                 &|leaves| {
                     let z = leaves.projected();
                     let triplets = mined(&numbers(Burn::inner(z.clone())), &groups, f64::from(margin), miner);
@@ -227,50 +241,50 @@ fn masked_patches() {
     let (patch, places) = (size / map, map * map);
     let mut rng = Rng::for_purpose(7, "images");
     let images = normal(&mut rng, inputs * size * size * channels);
-    let mask: Vec<bool> = (0..inputs * places).map(|place| place % 3 != 1).collect();
-    let asked: Vec<usize> = (0..mask.len()).filter(|&place| mask[place]).collect();
+    let mut masked = Masked::new(0.6, channels, size, map);
+    let visible = masked.encoder_input(&images, inputs, &mut rng).into_owned();
     let values = patch * patch * channels;
-    let pixel = |place: usize, value: usize| {
+    let at = |place: usize, value: usize| {
         let (input, place) = (place / places, place % places);
         let (y, x) = (place / map * patch + value / channels / patch, place % map * patch + value / channels % patch);
-        images[((input * size + y) * size + x) * channels + value % channels]
+        ((input * size + y) * size + x) * channels + value % channels
     };
+    let pixel = |place: usize, value: usize| images[at(place, value)];
+    // A masked patch is 0 where the encoder sees it.
+    let asked: Vec<usize> =
+        (0..inputs * places).filter(|&place| (0..values).all(|value| visible[at(place, value)] == 0.0)).collect();
+    assert_eq!(asked.len(), inputs * 5, "5 of 9 patches");
     let pixels: Vec<f32> = asked
         .iter()
         .flat_map(|&place| (0..values).map(move |value| (place, value)))
         .map(|(p, v)| pixel(p, v))
         .collect();
-    check(
-        "masked patches",
-        &Masked::new(0.5, channels, size, map),
-        mask.len(),
-        Batch { inputs: &images, masked: &mask, ..Batch::default() },
-        &|leaves| {
-            let chosen: Vec<f32> =
-                asked.iter().flat_map(|&at| (0..mask.len()).map(move |i| f32::from(u8::from(i == at)))).collect();
-            let features = Burn::float_matmul(tensor(&chosen, &[asked.len(), mask.len()]), leaves.features());
-            let error = Burn::float_sub(leaves.linear("decoder", features), tensor(&pixels, &[asked.len(), values]));
-            mean(Burn::float_abs(error), pixels.len())
-        },
-    );
+    let rows = inputs * places;
+    check_objective("masked patches", &masked, rows, &[None; 2], &|leaves| {
+        let chosen: Vec<f32> =
+            asked.iter().flat_map(|&at| (0..rows).map(move |i| f32::from(u8::from(i == at)))).collect();
+        let features = Burn::float_matmul(tensor(&chosen, &[asked.len(), rows]), leaves.features());
+        let error = Burn::float_sub(leaves.linear("decoder", features), tensor(&pixels, &[asked.len(), values]));
+        mean(Burn::float_abs(error), pixels.len())
+    });
 }
 
 #[test]
 fn classifiers() {
     let labels: Vec<Option<usize>> = (0..6).map(|n| Some(n * n % 4)).collect();
     let targets: Vec<usize> = labels.iter().flatten().copied().collect();
-    let batch = Batch { labels: &labels, ..Batch::default() };
-    check("supervised", &Supervised::new(4, 0.0), 6, batch, &|leaves| {
+    check_objective("supervised", &Supervised::new(4, 0.0), 6, &labels, &|leaves| {
         cross_entropy(leaves.linear("head", leaves.features()), &targets, 4, None)
     });
-    check("shallow network", &Probe::new(4, HIDDEN, 2, 0.0), 6, batch, &|leaves| {
+    let probe = Freeze { hidden: HIDDEN, layers: 2 };
+    check_objective("shallow network", &Supervised::probe(4, probe, 0.0), 6, &labels, &|leaves| {
         let first = Burn::relu(leaves.linear("probe.0", leaves.features()));
         let second = Burn::relu(leaves.linear("probe.2", first));
         cross_entropy(leaves.linear("probe.4", second), &targets, 4, None)
     });
-    // Four quarter turns of two images.
-    let turns: Vec<usize> = (0..8).map(|view| view % 4).collect();
-    check("rotation", &Rotation::new(0.0), 8, Batch { labels: &[None; 2], ..Batch::default() }, &|leaves| {
-        cross_entropy(leaves.linear("head", leaves.features()), &turns, 4, None)
+    // Four rotations of two images.
+    let rotations: Vec<usize> = (0..8).map(|view| view % 4).collect();
+    check_objective("rotation", &Rotation::new(0.0), 8, &[None; 2], &|leaves| {
+        cross_entropy(leaves.linear("head", leaves.features()), &rotations, 4, None)
     });
 }
