@@ -11,28 +11,28 @@ use super::rotate::{flip_horizontal, rotate90};
 use crate::data::Image;
 use crate::rng::Rng;
 
-/// What is drawn anew for every image in every epoch, in the order of the fields.
+/// The augmentation of an image, drawn for each view in the order of the fields.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
-    /// Mirrors every other image left to right. Off where left and right mean something (handwriting, laterality).
+    /// Flip half of the views left to right. Off where left and right have a meaning (handwriting, laterality).
     pub flip: bool,
-    /// Pixels reflected outwards on each side before a crop of the old size at a random place; 0 crops nothing.
-    /// 4 is what residual networks on CIFAR use (He et al. 2016, arXiv:1512.03385, section 4.2).
+    /// Pixels of reflected padding on each side before a random crop of the original size; 0 is no crop. Residual networks
+    /// on CIFAR use 4 (He et al. 2016, arXiv:1512.03385, section 4.2).
     pub crop_padding: usize,
-    /// Whether every image is given one of the four quarter turns: for tissue and cells, which have no upright.
+    /// Rotate by a random multiple of 90°: for tissue and cells, which have no upright orientation.
     #[serde(default, skip_serializing_if = "is_false")]
     pub quarter_turns: bool,
-    /// Turns by up to so many degrees either way; 0 turns nothing.
+    /// Rotate by at most this many degrees either way; 0 is no rotation.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub turn_degrees: f32,
-    /// Least share of the area that a random resized crop keeps; 0 crops nothing.
+    /// Smallest share of the area that a random resized crop keeps; 0 is no crop.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub crop_area_min: f32,
-    /// Changes of colour.
+    /// Colour jitter.
     #[serde(default = "no_jitter", skip_serializing_if = "is_no_jitter")]
     pub jitter: Jitter,
-    /// Share of views that lose their colour.
+    /// Share of views that are converted to grey.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub grey_probability: f32,
     /// Gaussian blur.
@@ -41,7 +41,7 @@ pub struct Augmentation {
     /// Gaussian noise.
     #[serde(default = "no_noise", skip_serializing_if = "is_no_noise")]
     pub noise: Noise,
-    /// A square hole.
+    /// Cutout: a grey square.
     #[serde(default = "no_cut_out", skip_serializing_if = "is_no_cut_out")]
     pub cut_out: CutOut,
 }
@@ -54,7 +54,7 @@ fn is_zero(value: &f32) -> bool {
     *value == 0.0
 }
 
-// A run's file shows what is done, not the ten things that are not.
+// The configuration of a run shows only the augmentations that are on.
 macro_rules! absent {
     ($kind:ty, $none:ident, $is_none:ident) => {
         fn $none() -> $kind {
@@ -71,7 +71,7 @@ absent!(Noise, no_noise, is_no_noise);
 absent!(CutOut, no_cut_out, is_no_cut_out);
 
 impl Augmentation {
-    /// Nothing is changed.
+    /// No augmentation.
     pub const NONE: Self = Self {
         flip: false,
         crop_padding: 0,
@@ -87,10 +87,10 @@ impl Augmentation {
 
     /// A view of `image`, of the same shape.
     pub fn apply(&self, image: &Image, rng: &mut Rng) -> Image {
-        // Both draws are made whatever the settings, so that switching one off leaves the other as it was.
-        let mirrored = rng.uniform() < 0.5;
+        // Both are drawn whatever the settings, so that switching one off does not change the other.
+        let flipped = rng.uniform() < 0.5;
         let cropped = padded_random_crop(image, self.crop_padding, rng);
-        let mut view = if self.flip && mirrored { flip_horizontal(&cropped) } else { cropped };
+        let mut view = if self.flip && flipped { flip_horizontal(&cropped) } else { cropped };
         if self.quarter_turns && view.width == view.height {
             view = rotate90(&view, rng.below(4));
         }
@@ -115,7 +115,7 @@ impl Augmentation {
         view
     }
 
-    /// The first setting out of its range: its name, its value, and what is allowed.
+    /// The first setting that is out of range: its name, its value and the allowed range.
     pub fn out_of_range(&self) -> Option<(&'static str, String, &'static str)> {
         let unit = |x: f32| (0.0..=1.0).contains(&x);
         let blur =
@@ -145,7 +145,7 @@ impl Augmentation {
 mod tests {
     use super::*;
 
-    /// Every pixel its own value.
+    /// An image whose pixels all differ.
     fn counted(width: usize, height: usize, channels: usize) -> Image {
         Image { width, height, channels, pixels: (0..(width * height * channels) as u8).collect() }
     }
@@ -161,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn about_half_are_mirrored() {
+    fn about_half_are_flipped() {
         let image = counted(2, 1, 1);
         let flip = Augmentation { flip: true, ..Augmentation::NONE };
         let mut rng = Rng::for_purpose(1, "test");
-        let mirrored = (0..1000).filter(|_| flip.apply(&image, &mut rng).pixels == [1, 0]).count();
-        assert!((400..600).contains(&mirrored), "{mirrored}");
+        let flipped = (0..1000).filter(|_| flip.apply(&image, &mut rng).pixels == [1, 0]).count();
+        assert!((400..600).contains(&flipped), "{flipped}");
     }
 
     #[test]

@@ -5,27 +5,27 @@ use serde::{Deserialize, Serialize};
 use crate::data::Image;
 use crate::rng::Rng;
 
-/// How far views are blurred.
+/// Settings of the blur.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blur {
     /// Share of views that are blurred, 0 to 1.
     pub probability: f32,
-    /// Least standard deviation, in pixels, above 0.
+    /// Smallest standard deviation, in pixels, above 0.
     pub sigma_min: f32,
     /// Largest standard deviation, in pixels.
     pub sigma_max: f32,
 }
 
 impl Blur {
-    /// Nothing is blurred.
+    /// No blur.
     pub const NONE: Self = Self { probability: 0.0, sigma_min: 1.0, sigma_max: 1.0 };
 }
 
-/// Weights of a kernel add up to this.
+/// The sum of the weights of a kernel.
 const ONE: i32 = 1 << 12;
 
-/// Draws whether and how far `image` is blurred, and blurs it.
+/// Blurs `image` with a random probability and standard deviation.
 pub fn blur(image: &mut Image, settings: Blur, rng: &mut Rng) {
     let wanted = rng.uniform() < settings.probability;
     let sigma = rng.uniform_in(settings.sigma_min, settings.sigma_max);
@@ -40,7 +40,7 @@ pub fn gaussian_blur(image: &mut Image, sigma: f32) {
     let (height, channels) = (image.height, image.channels);
     let (row, radius) = (image.width * channels, kernel.len() / 2);
     let mut sums = vec![0; row];
-    // Along rows: the line with its border pixels repeated, read from one pixel further at each weight.
+    // Along rows: the row with repeated border pixels, shifted by one pixel per weight.
     let mut padded = Vec::with_capacity(row + 2 * radius * channels);
     for line in image.pixels.chunks_exact_mut(row) {
         padded.clear();
@@ -49,7 +49,7 @@ pub fn gaussian_blur(image: &mut Image, sigma: f32) {
         (0..radius).for_each(|_| padded.extend_from_slice(&line[row - channels..]));
         weigh(line, &mut sums, &kernel, |tap| &padded[tap * channels..][..row]);
     }
-    // Along columns: whole lines.
+    // Along columns: whole rows.
     let across = image.pixels.clone();
     for (y, out) in image.pixels.chunks_exact_mut(row).enumerate() {
         weigh(out, &mut sums, &kernel, |tap| {
@@ -59,7 +59,7 @@ pub fn gaussian_blur(image: &mut Image, sigma: f32) {
     }
 }
 
-/// `out` is the sum over the kernel of a weight times its line; `sums` is scratch of the same length.
+/// `out` becomes the sum over the kernel of weight times line; `sums` is scratch of the same length.
 fn weigh<'a>(out: &mut [u8], sums: &mut [i32], kernel: &[i16], line: impl Fn(usize) -> &'a [u8]) {
     sums.fill(ONE / 2);
     for (tap, &weight) in kernel.iter().enumerate() {
@@ -68,23 +68,23 @@ fn weigh<'a>(out: &mut [u8], sums: &mut [i32], kernel: &[i16], line: impl Fn(usi
     out.iter_mut().zip(sums).for_each(|(out, sum)| *out = (*sum / ONE) as u8);
 }
 
-/// Weights from `-radius` to `radius`, adding up to [`ONE`]. Of 16 bits, whose products vectors make at once.
+/// Weights from `-radius` to `radius` with the sum [`ONE`]. 16 bits, for SIMD multiplication.
 fn kernel(sigma: f32) -> Vec<i16> {
     let radius = (3.0 * sigma).ceil().max(1.0) as i32;
     let weight = |offset: i32| (-f64::from(offset * offset) / (2.0 * f64::from(sigma).powi(2))).exp();
     let total: f64 = (-radius..=radius).map(weight).sum();
     let mut kernel: Vec<i16> =
         (-radius..=radius).map(|o| (weight(o) / total * f64::from(ONE)).round() as i16).collect();
-    // What rounding took or gave goes to the middle, so that a flat image stays as it is.
+    // The rounding error is added to the centre, so that a constant image does not change.
     kernel[radius as usize] += ONE as i16 - kernel.iter().sum::<i16>();
     kernel
 }
 
-/// How noisy views are made.
+/// Settings of the noise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
-    /// Share of views that are made noisy, 0 to 1.
+    /// Share of views with noise, 0 to 1.
     pub probability: f32,
     /// Largest standard deviation, in grey levels of 255; drawn from 0 to this.
     pub std_max: f32,
@@ -95,13 +95,13 @@ impl Noise {
     pub const NONE: Self = Self { probability: 0.0, std_max: 0.0 };
 }
 
-/// Draws whether and how much noise is added to each value, and adds it.
+/// Adds noise to each value, with a random probability and standard deviation.
 pub fn noise(image: &mut Image, settings: Noise, rng: &mut Rng) {
     let wanted = rng.uniform() < settings.probability;
     let std = rng.uniform_in(0.0, settings.std_max);
     if wanted {
         for value in &mut image.pixels {
-            // Four bytes' sum is near enough to normal here (its standard deviation is 147.8).
+            // The sum of four random bytes is close to normal (standard deviation 147.8).
             let bits = rng.bits();
             let sum: u64 = (0..4).map(|byte| bits >> (8 * byte) & 0xFF).sum();
             *value = (f32::from(*value) + (sum as f32 - 510.0) / 147.8 * std + 0.5) as u8;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flat_image_stays_and_a_point_becomes_the_gaussian() {
+    fn a_constant_image_stays_and_a_point_becomes_a_gaussian() {
         let mut flat = Image { width: 7, height: 5, channels: 3, pixels: vec![77; 105] };
         gaussian_blur(&mut flat, 1.3);
         assert!(flat.pixels.iter().all(|&value| value == 77));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_has_the_deviation_asked_for() {
+    fn noise_has_the_chosen_deviation() {
         let mut image = Image { width: 100, height: 100, channels: 1, pixels: vec![128; 10_000] };
         let mut rng = Rng::for_purpose(2, "test");
         noise(&mut image, Noise { probability: 1.0, std_max: 20.0 }, &mut rng);

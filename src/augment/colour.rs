@@ -1,14 +1,14 @@
-//! Changes of colour: brightness, contrast, saturation, hue and grey, all in one matrix.
+//! Colour jitter: brightness, contrast, saturation, hue and grey in one matrix.
 //!
-//! Each of them is an affine map of (red, green, blue), so any chain of them is one; a pixel is touched once however
-//! many are drawn. Values are cut to 0 … 255 once, at the end, where tools that apply one after the other cut each time.
+//! Each is an affine map of (red, green, blue), so any chain of them is one map and each pixel is computed once. Values
+//! are clamped to 0 … 255 once, at the end; libraries that apply the changes one after the other clamp after each.
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::Image;
 use crate::rng::Rng;
 
-/// How far colours are changed.
+/// Settings of the jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jitter {
@@ -20,19 +20,19 @@ pub struct Jitter {
     pub contrast: f32,
     /// The distance from a pixel's own grey is multiplied by a factor within `1 ± saturation`.
     pub saturation: f32,
-    /// Colours are turned about the grey axis by at most this share of a full turn, 0 to 0.5.
+    /// Colours are rotated about the grey axis by at most this share of 360°, 0 to 0.5.
     pub hue: f32,
 }
 
 impl Jitter {
-    /// Nothing is changed.
+    /// No jitter.
     pub const NONE: Self = Self { probability: 0.0, brightness: 0.0, contrast: 0.0, saturation: 0.0, hue: 0.0 };
 }
 
 /// BT.601 luma.
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
-/// From (red, green, blue) to luma and two differences of colour (NTSC's YIQ), in which hue is an angle.
+/// From (red, green, blue) to luma and two colour differences (NTSC's YIQ), in which hue is an angle.
 const TO_YIQ: [[f32; 3]; 3] = [LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]];
 const FROM_YIQ: [[f32; 3]; 3] = [[1.0, 0.956, 0.619], [1.0, -0.272, -0.647], [1.0, -1.106, 1.703]];
 
@@ -46,7 +46,7 @@ struct Map {
 impl Map {
     const SAME: Self = Self { matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], shift: 0.0 };
 
-    /// First this, then `matrix` on the result; the shift is the same for all three and grey, which `matrix` keeps.
+    /// This map, then `matrix`. The shift is equal for all three colours, that is grey, which `matrix` does not change.
     fn then(self, matrix: [[f32; 3]; 3]) -> Self {
         Self { matrix: times(matrix, self.matrix), shift: self.shift }
     }
@@ -56,7 +56,7 @@ impl Map {
     }
 }
 
-/// Draws a change of colour and applies it. On a grey image only brightness and contrast have an effect.
+/// Applies a random change of colour. On a grey image only brightness and contrast have an effect.
 pub fn jitter(image: &mut Image, jitter: Jitter, grey_probability: f32, rng: &mut Rng) {
     let factor = |range: f32, rng: &mut Rng| (1.0 + rng.uniform_in(-range, range)).max(0.0);
     let changed = rng.uniform() < jitter.probability;
@@ -68,7 +68,7 @@ pub fn jitter(image: &mut Image, jitter: Jitter, grey_probability: f32, rng: &mu
     if changed {
         map = map.scaled(brightness, 0.0);
         map = map.scaled(contrast, (1.0 - contrast) * brightness * mean_grey(image));
-        map = map.then(saturated(saturation)).then(turned(hue));
+        map = map.then(saturated(saturation)).then(hue_rotated(hue));
     }
     if grey {
         map = map.then(saturated(0.0));
@@ -80,25 +80,25 @@ pub fn jitter(image: &mut Image, jitter: Jitter, grey_probability: f32, rng: &mu
 
 fn apply(image: &mut Image, map: Map) {
     if image.channels == 1 {
-        // A grey pixel is a colour with three equal values; all rows of the matrix agree on it.
+        // A grey pixel is a colour with three equal values, for which all rows of the matrix give the same.
         let scale: f32 = map.matrix[0].iter().sum();
-        let table: [u8; 256] = std::array::from_fn(|value| cut(scale * value as f32 + map.shift));
+        let table: [u8; 256] = std::array::from_fn(|value| clamped(scale * value as f32 + map.shift));
         image.pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
         return;
     }
     for block in image.pixels.as_chunks_mut::<3>().0.chunks_mut(BLOCK) {
         let mut words = [0; BLOCK];
         words.iter_mut().zip(&*block).for_each(|(word, pixel)| *word = to_word(*pixel));
-        // All of the block, whatever its length: a loop of known length over whole words is vector instructions.
+        // The whole block, whatever its length: the compiler vectorises a loop of known length.
         words.iter_mut().for_each(|word| *word = mapped_word(*word, map));
         block.iter_mut().zip(&words).for_each(|(pixel, word)| *pixel = from_word(*word));
     }
 }
 
-/// Pixels that are mapped together; as words they are four cache lines.
+/// Pixels per block; as words they fill four cache lines.
 const BLOCK: usize = 64;
 
-/// Red in the lowest byte, then green, then blue: three values in one vector lane, without any shuffle.
+/// Red in the lowest byte, then green, then blue: three values in one vector lane, without a shuffle.
 fn to_word([red, green, blue]: [u8; 3]) -> u32 {
     u32::from_le_bytes([red, green, blue, 0])
 }
@@ -114,14 +114,14 @@ fn mapped_word(word: u32, Map { matrix, shift }: Map) -> u32 {
     red | green << 8 | blue << 16
 }
 
-fn cut(value: f32) -> u8 {
+fn clamped(value: f32) -> u8 {
     level(value) as u8
 }
 
-/// The nearest of 0 … 255; halves go up.
+/// The nearest integer in 0 … 255; halves are rounded up.
 fn level(value: f32) -> u32 {
-    // Above 2²³ floats are whole numbers, so adding it rounds; what was rounded up is put right. A cast would do the
-    // same, but is not made of vector instructions.
+    // Floats above 2²³ are integers, so adding 2²³ rounds to even; the next line corrects that. A cast gives the same, but
+    // is not vectorised.
     const WHOLE: f32 = (1u32 << 23) as f32;
     let raised = value + 0.5;
     let held = if raised > 0.0 { raised.min(255.0) } else { 0.0 };
@@ -146,7 +146,7 @@ fn mean_grey(image: &Image) -> f32 {
 }
 
 fn sum(values: &[u8]) -> u64 {
-    // A block's sum fits 32 bits, in which twice as many values are added at once.
+    // The sum of a block fits 32 bits, of which a vector holds twice as many.
     values.chunks(1 << 16).map(|block| u64::from(block.iter().map(|&value| u32::from(value)).sum::<u32>())).sum()
 }
 
@@ -157,11 +157,11 @@ fn saturated(factor: f32) -> [[f32; 3]; 3] {
     })
 }
 
-/// A turn about the grey axis by `share` of a full turn.
-fn turned(share: f32) -> [[f32; 3]; 3] {
+/// A rotation about the grey axis by `share` of 360°.
+fn hue_rotated(share: f32) -> [[f32; 3]; 3] {
     let (sin, cos) = (share * std::f32::consts::TAU).sin_cos();
-    let turn = [[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]];
-    times(FROM_YIQ, times(turn, TO_YIQ))
+    let rotation = [[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]];
+    times(FROM_YIQ, times(rotation, TO_YIQ))
 }
 
 fn times(a: [[f32; 3]; 3], b: [[f32; 3]; 3]) -> [[f32; 3]; 3] {
@@ -186,19 +186,19 @@ mod tests {
     fn each_change_by_hand() {
         let image = colour(&[200, 100, 50, 10, 10, 10]);
         assert_eq!(mapped(&image, Map::SAME), image.pixels);
-        assert_eq!(mapped(&image, Map::SAME.scaled(1.5, 0.0)), [255, 150, 75, 15, 15, 15], "cut at white");
+        assert_eq!(mapped(&image, Map::SAME.scaled(1.5, 0.0)), [255, 150, 75, 15, 15, 15], "clamped to white");
         // 0.299 · 200 + 0.587 · 100 + 0.114 · 50 = 124.2
         assert_eq!(mapped(&image, Map::SAME.then(saturated(0.0))), [124, 124, 124, 10, 10, 10]);
         assert_eq!(mapped(&image, Map::SAME.then(saturated(0.5))), [162, 112, 87, 10, 10, 10]);
-        // A turn of hue leaves grey alone, and a full turn everything.
-        assert_eq!(mapped(&image, Map::SAME.then(turned(0.3)))[3..], [10, 10, 10]);
-        assert_eq!(mapped(&image, Map::SAME.then(turned(1.0))), image.pixels);
-        assert_ne!(mapped(&image, Map::SAME.then(turned(0.1)))[..3], image.pixels[..3]);
+        // A hue rotation does not change grey; a full one changes nothing.
+        assert_eq!(mapped(&image, Map::SAME.then(hue_rotated(0.3)))[3..], [10, 10, 10]);
+        assert_eq!(mapped(&image, Map::SAME.then(hue_rotated(1.0))), image.pixels);
+        assert_ne!(mapped(&image, Map::SAME.then(hue_rotated(0.1)))[..3], image.pixels[..3]);
     }
 
-    /// Sums of rounding bits and a cast agree on every float near a whole or a half, and far outside.
+    /// Both ways of rounding agree on every float near an integer or a half, and far outside.
     #[test]
-    fn levels_are_those_of_a_cast() {
+    fn rounding_equals_a_cast() {
         for half in -4..=520 {
             let value = half as f32 / 2.0;
             for value in [value.next_down().next_down(), value.next_down(), value, value.next_up()] {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_those_asked_for() {
+    fn probabilities_are_respected() {
         let mut rng = Rng::for_purpose(1, "test");
         let image = colour(&[200, 100, 50]);
         let views: Vec<Image> = (0..1000)

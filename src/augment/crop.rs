@@ -1,20 +1,20 @@
-//! A crop of the old size out of an image that was padded by reflection.
+//! Crops of the original size from an image with reflected padding.
 
 use super::rotate::gather;
 use crate::data::Image;
 use crate::rng::Rng;
 
-/// [`padded_crop`] at a uniformly random place.
+/// [`padded_crop`] at a uniformly random position.
 pub fn padded_random_crop(image: &Image, padding: usize, rng: &mut Rng) -> Image {
     let (top, left) = (rng.below(2 * padding + 1), rng.below(2 * padding + 1));
     padded_crop(image, padding, top, left)
 }
 
-/// `image` padded by `padding` reflected pixels on each side, then cut to its old shape from row `top`
-/// and column `left` of the padded image; both at most `2 * padding`.
+/// `image` padded by `padding` reflected pixels on each side, then cropped to its original shape from row `top` and column
+/// `left` of the padded image; both at most `2 * padding`.
 ///
-/// The border pixel is not repeated (`numpy.pad`'s `reflect`). A reflection rather than black: a black
-/// bar would tell a rotation objective which way the image was turned before the crop.
+/// The border pixel is not repeated (`numpy.pad`'s `reflect`). Black padding would show a rotation objective how the image
+/// was rotated.
 pub fn padded_crop(image: &Image, padding: usize, top: usize, left: usize) -> Image {
     if padding == 0 {
         return image.clone();
@@ -25,7 +25,7 @@ pub fn padded_crop(image: &Image, padding: usize, top: usize, left: usize) -> Im
     gather(image, image.height, image.width, |y, x| (rows[y], columns[x]))
 }
 
-/// Where index `at` of a padded axis comes from; folds as often as the padding is larger than the axis.
+/// The source of index `at` of a padded axis; reflects repeatedly if the padding is larger than the axis.
 fn reflect(at: usize, padding: usize, len: usize) -> usize {
     let period = (2 * (len - 1)).max(1) as isize;
     let at = (at as isize - padding as isize).rem_euclid(period);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_crop_is_the_image() {
+    fn the_centre_crop_is_the_image() {
         let image = Image { width: 3, height: 2, channels: 1, pixels: vec![1, 2, 3, 4, 5, 6] };
         assert_eq!(padded_crop(&image, 4, 4, 4), image);
         assert_eq!(padded_crop(&image, 1, 0, 1).pixels, [4, 5, 6, 1, 2, 3], "one row from above");
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn every_place_is_drawn() {
+    fn every_position_is_drawn() {
         let image = Image { width: 5, height: 5, channels: 1, pixels: (0..25).collect() };
         let mut rng = Rng::for_purpose(1, "test");
         let views: std::collections::BTreeSet<Vec<u8>> =

@@ -1,27 +1,27 @@
-//! Parts taken out of an image: cut-out and patch masks.
+//! Cutout and patch masks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::Image;
 use crate::rng::Rng;
 
-/// How much is cut out.
+/// Settings of cutout.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CutOut {
-    /// Share of views with a hole, 0 to 1.
+    /// Share of views with a grey square, 0 to 1.
     pub probability: f32,
-    /// Side of the square hole as a share of the image's shorter side, 0 to 1.
+    /// Side of the square as a share of the image's shorter side, 0 to 1.
     pub side: f32,
 }
 
 impl CutOut {
-    /// Nothing is cut out.
+    /// No cutout.
     pub const NONE: Self = Self { probability: 0.0, side: 0.0 };
 }
 
-/// Draws whether and where a square becomes middle grey; it may hang over the border
-/// (DeVries and Taylor 2017, arXiv:1708.04552).
+/// Fills a random square with grey, with a random probability. The square may extend beyond the border (DeVries and Taylor
+/// 2017, arXiv:1708.04552).
 pub fn cut_out(image: &mut Image, settings: CutOut, rng: &mut Rng) {
     let wanted = rng.uniform() < settings.probability;
     let (middle_y, middle_x) = (rng.below(image.height), rng.below(image.width));
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hole_is_a_square_that_may_hang_over() {
+    fn a_square_may_extend_beyond_the_border() {
         let image = Image { width: 8, height: 6, channels: 3, pixels: vec![200; 144] };
         let mut rng = Rng::for_purpose(1, "test");
         let mut sizes = std::collections::BTreeSet::new();
@@ -62,11 +62,11 @@ mod tests {
             assert!((1..=9).contains(&holes) && view.pixels.iter().all(|v| [128, 200].contains(v)), "{holes}");
             sizes.insert(holes);
         }
-        assert!(sizes.contains(&9) && sizes.len() > 1, "whole and hanging over: {sizes:?}");
+        assert!(sizes.contains(&9) && sizes.len() > 1, "complete and partial squares: {sizes:?}");
     }
 
     #[test]
-    fn masks_have_their_share() {
+    fn masks_have_the_chosen_share() {
         let mut rng = Rng::for_purpose(1, "test");
         let masks: Vec<_> = (0..10).map(|_| masked_patches(16, 0.6, &mut rng)).collect();
         assert!(masks.iter().all(|mask| mask.iter().filter(|&&masked| masked).count() == 10));

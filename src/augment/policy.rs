@@ -4,31 +4,31 @@ use super::augmentation::Augmentation;
 use super::blur::{Blur, Noise};
 use super::colour::Jitter;
 
-/// A set of augmentations that goes together.
+/// A set of augmentations for one kind of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Nothing.
+    /// No augmentation.
     None,
-    /// Mirror images and shifts by a few pixels: for supervised training and rotation.
+    /// Flips and shifts by a few pixels: for supervised training and rotation.
     Light,
-    /// What SimCLR uses on photographs.
+    /// The augmentations of SimCLR, for photographs.
     Natural,
-    /// What leaves small lesions in the picture and grey values meaningful.
+    /// Keeps small lesions in the image and grey values meaningful.
     Medical,
-    /// What leaves the middle of the picture in the middle: for patches about a point, which have no upright.
+    /// Keeps the centre of the image at the centre: for patches around a point, which have no upright orientation.
     Centred,
 }
 
 impl Policy {
-    /// All of them.
+    /// All policies.
     pub const ALL: [Self; 5] = [Self::None, Self::Light, Self::Natural, Self::Medical, Self::Centred];
 
-    /// What serves most: comparing two views needs strong changes, classifying one needs mild ones.
+    /// The default: a contrastive method needs strong augmentation, a classifier needs mild augmentation.
     pub fn usual(compares_views: bool) -> Self {
         if compares_views { Self::Natural } else { Self::Light }
     }
 
-    /// What it does to images of `size` pixels a side.
+    /// Its augmentation of images of `size` × `size` pixels.
     pub fn augmentation(self, size: usize) -> Augmentation {
         match self {
             Self::None => Augmentation::NONE,
@@ -46,8 +46,8 @@ impl Policy {
                 },
                 ..Augmentation::NONE
             },
-            // A nodule may be a hundredth of the picture, so a crop keeps at least 40 %. Hue tells stain and
-            // blood, so it stays. Exposure and detectors differ between devices: brightness, contrast, noise.
+            // A nodule can be 1 % of the image, so a crop keeps at least 40 %. Hue distinguishes stain and blood, so it
+            // is not changed. Exposure and detectors differ between devices: brightness, contrast, noise.
             Self::Medical => Augmentation {
                 flip: true,
                 turn_degrees: 15.0,
@@ -57,8 +57,8 @@ impl Policy {
                 noise: Noise { probability: 0.3, std_max: 8.0 },
                 ..Augmentation::NONE
             },
-            // A crop or a shift would move what the patch is about out of its middle; a vessel is a pixel or
-            // two wide, so nothing is blurred. All else as for medical images.
+            // A crop or a shift would move the labelled point away from the centre; a vessel is one or two pixels wide,
+            // so there is no blur. Otherwise as for medical images.
             Self::Centred => Augmentation {
                 flip: true,
                 quarter_turns: true,

@@ -1,4 +1,4 @@
-//! Views that take pixels from between pixels: random resized crops and turns by any angle.
+//! Augmentations with bilinear interpolation: random resized crops and rotations by any angle.
 
 use crate::data::Image;
 use crate::rng::Rng;
@@ -7,10 +7,10 @@ use crate::rng::Rng;
 const BITS: u32 = 8;
 const ONE: i32 = 1 << BITS;
 
-/// Random resized crop: a part of the image, as large as before.
+/// Random resized crop: a random part of the image, scaled to the size of the image.
 ///
-/// The part has between `area_min` and all of the area and an aspect ratio between 3/4 and 4/3, both as Inception had
-/// them (Szegedy et al. 2015, arXiv:1409.4842, section 6). A part that does not fit is cut at the border.
+/// The part has between `area_min` and all of the area and an aspect ratio between 3/4 and 4/3, as in Inception
+/// (Szegedy et al. 2015, arXiv:1409.4842, section 6). A part that does not fit is cut at the border.
 pub fn resized_crop(image: &Image, area_min: f32, rng: &mut Rng) -> Image {
     let area = rng.uniform_in(area_min, 1.0);
     let aspect = rng.uniform_in((0.75f32).ln(), (4.0f32 / 3.0).ln()).exp();
@@ -36,20 +36,20 @@ pub fn resized_crop(image: &Image, area_min: f32, rng: &mut Rng) -> Image {
 struct Between {
     low: usize,
     high: usize,
-    /// Of the higher one, in 256ths.
+    /// Weight of the higher pixel, in 256ths.
     weight: u16,
 }
 
 impl Between {
-    /// At a fixed-point position on an axis of `len` pixels, the border reflected.
+    /// The fixed-point `position` on an axis of `len` pixels with reflected borders.
     fn at(position: i32, len: usize) -> Self {
         let low = position >> BITS;
         Self { low: reflect(low, len), high: reflect(low + 1, len), weight: (position & (ONE - 1)) as u16 }
     }
 }
 
-/// Bilinear interpolation at every crossing of `columns` and `rows`: first along each line that a row needs, where it
-/// lies, then between lines. Nothing is rounded in between. A pixel of C values takes L places, which fill a vector.
+/// Bilinear interpolation at every crossing of `columns` and `rows`: first along the lines that a row needs, then between
+/// lines, without rounding in between. A pixel of C values is stored in L values, which fill a vector.
 fn stretch<const C: usize, const L: usize>(pixels: &[u8], columns: &[Between], rows: &[Between]) -> Vec<u8> {
     let width = columns.len();
     let needed = rows.iter().flat_map(|row| [row.low, row.high]);
@@ -72,12 +72,12 @@ fn stretch<const C: usize, const L: usize>(pixels: &[u8], columns: &[Between], r
     stretched.into_flattened()
 }
 
-/// `low` and `high` in the share of `weight` 256ths, times 256: at most 255 · 256, which fits.
+/// `low` and `high` mixed by `weight` 256ths, times 256: at most 255 · 256, which fits 16 bits.
 fn mixed<const L: usize>(low: [u16; L], high: [u16; L], weight: u16) -> [u16; L] {
     std::array::from_fn(|lane| low[lane] * (ONE as u16 - weight) + high[lane] * weight)
 }
 
-/// What [`mixed`] gave for two lines, mixed in the share of `weight` 256ths and rounded to the nearest whole.
+/// Two results of [`mixed`], mixed by `weight` 256ths and rounded to the nearest integer.
 fn level_between(upper: u16, lower: u16, weight: u16) -> u8 {
     let sum = u32::from(upper) * u32::from(ONE as u16 - weight) + u32::from(lower) * u32::from(weight);
     ((sum + (1 << (2 * BITS - 1))) >> (2 * BITS)) as u8
@@ -87,7 +87,7 @@ fn fixed(value: f32) -> i32 {
     (value * ONE as f32).round() as i32
 }
 
-/// The image turned counter-clockwise about its middle by `degrees`; what comes in from outside is reflected.
+/// The image rotated counter-clockwise about its centre by `degrees`, with reflected borders.
 pub fn rotate(image: &Image, degrees: f32) -> Image {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let (middle_x, middle_y) = ((image.width as f32 - 1.0) / 2.0, (image.height as f32 - 1.0) / 2.0);
@@ -102,14 +102,14 @@ pub fn rotate(image: &Image, degrees: f32) -> Image {
     Image { pixels, ..*image }
 }
 
-/// Where pixel (column, row) comes from: `x = x[0] + x[1] column + x[2] row`, and `y` alike, in pixels.
+/// The source of pixel (column, row), in pixels: `x = x[0] + x[1] column + x[2] row`, and `y` likewise.
 #[derive(Clone, Copy)]
 struct Affine {
     x: [f32; 3],
     y: [f32; 3],
 }
 
-/// Bilinear interpolation in integers, the border reflected.
+/// Bilinear interpolation in integers, with reflected borders.
 fn sample<const C: usize>(image: &Image, from: Affine) -> Vec<u8> {
     let (width, height) = (image.width, image.height);
     let (pixels, _) = image.pixels.as_chunks::<C>();
@@ -132,7 +132,7 @@ fn sample<const C: usize>(image: &Image, from: Affine) -> Vec<u8> {
     sampled.into_flattened()
 }
 
-/// Folds an index into `0..len`, the border pixel not repeated.
+/// Reflects an index into `0..len` without repeating the border pixel.
 fn reflect(at: i32, len: usize) -> usize {
     if (0..len as i32).contains(&at) {
         return at as usize;
@@ -153,8 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_area_is_the_image() {
-        // With area 1 the aspect still varies, so the test draws none: each pixel at its own place.
+    fn a_crop_of_the_whole_area_is_the_image() {
+        // With area 1 the aspect ratio still varies, so the test samples each pixel at its own position.
         let image = ramp(9, 7);
         let whole = |len: usize| -> Vec<Between> { (0..len as i32).map(|at| Between::at(at * ONE, len)).collect() };
         assert_eq!(stretch::<1, 1>(&image.pixels, &whole(9), &whole(7)), image.pixels);
@@ -162,16 +162,16 @@ mod tests {
         assert_eq!(stretch::<3, 4>(&colour, &whole(9), &whole(7)), colour);
     }
 
-    /// A bilinear view of a plane is the plane: each pixel is known in closed form.
+    /// Bilinear interpolation of a linear ramp is the ramp, so each pixel is known in closed form.
     #[test]
-    fn a_crop_of_a_plane_is_a_plane() {
+    fn a_crop_of_a_ramp_is_a_ramp() {
         let image = ramp(24, 24);
         let mut rng = Rng::for_purpose(1, "test");
         let mut slopes = std::collections::BTreeSet::new();
         for _ in 0..50 {
             let view = resized_crop(&image, 0.2, &mut rng);
             let inner = |y: usize, x: usize| f32::from(view.pixels[y * 24 + x]);
-            // Away from the reflected border, equal steps down a column and along a row.
+            // Away from the border, the steps along a row and down a column are equal.
             let (right, down) = ((inner(4, 20) - inner(4, 4)) / 16.0, (inner(20, 4) - inner(4, 4)) / 16.0);
             for (y, x) in [(8, 8), (12, 18), (18, 10)] {
                 let expected = inner(4, 4) + right * (x - 4) as f32 + down * (y - 4) as f32;
@@ -181,17 +181,17 @@ mod tests {
             assert!((0.15..=1.05).contains(&area), "area {area}");
             slopes.insert((area * 10.0) as i32);
         }
-        assert!(slopes.len() >= 5, "areas of all kinds: {slopes:?}");
+        assert!(slopes.len() >= 5, "areas differ: {slopes:?}");
     }
 
     #[test]
-    fn a_quarter_turn_by_angle_is_a_quarter_turn_by_places() {
+    fn a_rotation_by_90_degrees_is_exact() {
         let image = ramp(9, 9);
         for quarters in 0..4 {
             assert_eq!(rotate(&image, 90.0 * quarters as f32), rotate90(&image, quarters), "{quarters}");
         }
         let small = rotate(&image, 10.0);
         assert_ne!(small, image);
-        assert_eq!(small.pixels[4 * 9 + 4], image.pixels[4 * 9 + 4], "the middle stays");
+        assert_eq!(small.pixels[4 * 9 + 4], image.pixels[4 * 9 + 4], "the centre stays");
     }
 }

@@ -1,13 +1,13 @@
-//! Quarter turns and mirror images: pixels change place, none changes value.
+//! Rotations by multiples of 90° and flips, which move pixels without changing their values.
 
 use crate::data::Image;
 
-/// `image` turned counter-clockwise by `quarter_turns` × 90°, as `numpy.rot90` turns it.
+/// `image` rotated counter-clockwise by `quarters` × 90°, as by `numpy.rot90`.
 ///
-/// An odd number of turns swaps height and width. Only `quarter_turns` modulo 4 matters.
-pub fn rotate90(image: &Image, quarter_turns: usize) -> Image {
+/// An odd number swaps height and width. Only `quarters` modulo 4 matters.
+pub fn rotate90(image: &Image, quarters: usize) -> Image {
     let (height, width) = (image.height, image.width);
-    match quarter_turns % 4 {
+    match quarters % 4 {
         0 => image.clone(),
         1 => gather(image, width, height, |y, x| (x, width - 1 - y)),
         2 => gather(image, height, width, |y, x| (height - 1 - y, width - 1 - x)),
@@ -15,7 +15,7 @@ pub fn rotate90(image: &Image, quarter_turns: usize) -> Image {
     }
 }
 
-/// `image` mirrored left to right.
+/// `image` flipped left to right.
 pub fn flip_horizontal(image: &Image) -> Image {
     gather(image, image.height, image.width, |y, x| (y, image.width - 1 - x))
 }
@@ -38,7 +38,7 @@ pub(super) fn gather(
     Image { width, height, channels: image.channels, pixels }
 }
 
-/// With the channels known, a pixel is one move.
+/// With a constant number of channels, a pixel is copied by one move.
 fn gather_pixels<const C: usize>(
     pixels: &[u8],
     height: usize,
@@ -63,7 +63,7 @@ mod tests {
 
     /// Expected values are numpy.rot90's.
     #[test]
-    fn a_quarter_turn_is_counter_clockwise() {
+    fn rotation_is_counter_clockwise() {
         let wide = image(3, 2, 1, &[1, 2, 3, 4, 5, 6]);
         assert_eq!(rotate90(&wide, 1), image(2, 3, 1, &[3, 6, 2, 5, 1, 4]));
         assert_eq!(rotate90(&wide, 2), image(3, 2, 1, &[6, 5, 4, 3, 2, 1]));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_compose() {
+    fn rotations_compose() {
         let wide = image(3, 2, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
         for first in 0..4 {
             for second in 0..4 {
