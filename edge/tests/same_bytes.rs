@@ -7,16 +7,14 @@
 mod common;
 
 use base16ct::lower::encode_string;
-use common::{Memory, Xorshift, scratch, state};
+use common::{Task, Xorshift};
 use macula_edge::decide::Judge;
 use macula_edge::feature::{self, CorpusStats};
-use macula_edge::head::{Gaussian, HeadKind, Prototype};
+use macula_edge::head::HeadKind;
 use macula_edge::image::{Crop, RawImage, Recipe, Shape, to_pixels};
-use macula_edge::support_set::{SupportRecord, Supports};
 use sha2::{Digest, Sha256};
 
 const DIM: usize = 48;
-const CLASSES: usize = 5;
 
 #[test]
 fn quantised_features() {
@@ -33,40 +31,6 @@ fn quantised_features() {
         quantised.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
     assert_eq!(encode_string(&hash.finalize()), "5a8d8a27ab7af6cf01479c8ed334c305d981ecabd238a1749f403714a684b1d2");
-}
-
-#[test]
-fn head_state_and_decisions() {
-    let mut generator = Xorshift(42);
-    let mut memory = Memory::new(DIM, CLASSES);
-    let mut sums = memory.empty();
-    let mut scratch = scratch(DIM, CLASSES);
-    let mut hash = Sha256::new();
-    let mut learned: Vec<(u8, Vec<i16>)> = Vec::new();
-    for step in 0..120 {
-        // Class 4 stays empty for a while, and every third step one sample is forgotten.
-        let class = (generator.bits() % if step < 60 { 4 } else { 5 }) as u8;
-        let feature = generator.feature(DIM, class.into());
-        sums.learn(class, &feature).unwrap();
-        learned.push((class, feature));
-        if step % 3 == 2 {
-            let (class, feature) = learned.swap_remove((generator.bits() % learned.len() as u64) as usize);
-            sums.forget(class, &feature).unwrap();
-        }
-        hash.update(state(&sums));
-        if step % 10 == 0 {
-            let query = generator.feature(DIM, step % CLASSES);
-            let mut probabilities = [0.0; CLASSES];
-            let decision = Prototype::new(&sums).predict(&query, &mut probabilities).unwrap();
-            hash.update(decision.to_bytes());
-            probabilities.iter().for_each(|value| hash.update(value.to_le_bytes()));
-            let gaussian = Gaussian::fit(&sums, &mut scratch).unwrap();
-            let decision = gaussian.predict(&query, &mut probabilities).unwrap();
-            hash.update(decision.to_bytes());
-            probabilities.iter().for_each(|value| hash.update(value.to_le_bytes()));
-        }
-    }
-    assert_eq!(encode_string(&hash.finalize()), "ab2da9b7c2a9db11054d259912857bc6d4e62dbc5eb4415405da380661ec55e6");
 }
 
 #[test]
@@ -98,16 +62,12 @@ fn heads_and_verdicts_from_supports() {
     let mut hash = Sha256::new();
     // Fewer supports than dimensions, as many, and more; a class of one, and one without any.
     for (dim, counts) in [(48, [4, 6, 5, 1]), (20, [5, 5, 5, 5]), (6, [9, 12, 0, 10])] {
-        let (mut records, mut features) = (Vec::new(), Vec::new());
+        let mut task = Task { dim, records: Vec::new(), features: Vec::new() };
         for (class, &count) in counts.iter().enumerate() {
-            for _ in 0..count {
-                let source = (records.len() as u128).to_be_bytes();
-                records.push(SupportRecord { source, class: class as u8, ..SupportRecord::EMPTY });
-                features.extend(generator.feature(dim, class));
-            }
+            (0..count).for_each(|_| task.push(class as u8, &generator.feature(dim, class)));
         }
-        let supports = Supports { dim, records: &records, features: &features };
-        let mut scratch = vec![f64::NAN; Judge::scratch_len(dim, 4, records.len())];
+        let supports = task.supports();
+        let mut scratch = vec![f64::NAN; Judge::scratch_len(dim, 4, task.len())];
         for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
             let mut judge = Judge::fit(kind, supports, 4, None, 200, &mut scratch).unwrap();
             for query in 0..12 {

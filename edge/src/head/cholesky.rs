@@ -4,7 +4,7 @@
 
 use core::cmp::Ordering;
 
-use super::HeadError;
+use super::error::HeadError;
 
 /// Values of a triangle of `dim` rows.
 pub(crate) const fn triangle_len(dim: usize) -> usize {

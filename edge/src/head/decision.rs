@@ -1,6 +1,6 @@
 //! From scores to a decision.
 
-use super::HeadError;
+use super::error::HeadError;
 
 /// What a head says about one feature.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,19 +1,13 @@
-//! Heads: quantised feature → class.
-//!
-//! [`Head`] is solved from the supports that a device keeps. [`Prototype`] and [`Gaussian`] need no more than sums.
+//! Heads: classifiers on quantised features, solved from the supports that a device keeps.
 
+mod error;
 pub(crate) mod cholesky; // symmetric matrices as triangles
-mod decision;
-pub(crate) mod fitted;
-mod gaussian;
-mod logistic;
-mod prototype;
-pub(crate) mod shrunken; // shared covariance, shrunk by leaving one out
+mod decision; //            scores to class and probability
 pub(crate) mod span; //     supports as coordinates in the space they span
-mod sums;
+mod logistic; //            softmax regression
+pub(crate) mod shrunken; // discriminant analysis, shrinkage chosen by leave-one-out
+pub(crate) mod fitted; //   every kind of head as weights and biases
 
 pub use decision::Decision;
+pub use error::HeadError;
 pub use fitted::{Head, HeadKind};
-pub use gaussian::Gaussian;
-pub use prototype::Prototype;
-pub use sums::{ClassSums, HeadError};

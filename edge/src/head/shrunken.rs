@@ -18,8 +18,8 @@
 //! all n supports. `κ` is the one of a fixed grid that gives the smallest log loss of left-out supports; the
 //! temperature `t`, which moves no decision, is found in the same way.
 
-use super::HeadError;
 use super::cholesky::{dot, factorise, solve_transposed, triangle_len};
+use super::error::HeadError;
 use super::span::Span;
 use crate::support_set::Supports;
 

@@ -10,8 +10,8 @@
 //! Coordinates are scaled so that a feature of length 1 has length `√D`: a component is 1 in the mean, and the
 //! target `I / D` of the covariance becomes the identity.
 
-use super::HeadError;
 use super::cholesky::{dot, factorise, solve, solve_transposed, triangle_len};
+use super::error::HeadError;
 use crate::feature::UNIT;
 use crate::support_set::Supports;
 

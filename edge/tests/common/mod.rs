@@ -1,44 +1,103 @@
-//! What the tests of the heads share: memory for one, and features from a small generator.
+//! What the tests of heads share: supports, a slow discriminant analysis, and features from a small generator.
 // Each test binary uses its own part of this file.
 #![allow(dead_code)]
 
 pub mod blob;
 
-use macula_edge::feature;
-use macula_edge::head::{ClassSums, Gaussian};
+use macula_edge::feature::{UNIT, quantise};
+use macula_edge::support_set::{SupportRecord, Supports};
 
-/// Memory of a head with products.
-pub struct Memory {
-    dim: usize,
-    counts: Vec<u32>,
-    sums: Vec<i64>,
-    products: Vec<i64>,
+/// Supports with memory of their own.
+#[derive(Clone)]
+pub struct Task {
+    pub dim: usize,
+    pub records: Vec<SupportRecord>,
+    pub features: Vec<i16>,
 }
 
-impl Memory {
-    pub fn new(dim: usize, classes: usize) -> Self {
-        // Rubbish, so that a head which forgets to clear its memory is found out.
-        Self {
-            dim,
-            counts: vec![3; classes],
-            sums: vec![-5; ClassSums::sums_len(dim, classes)],
-            products: vec![9; ClassSums::products_len(dim)],
+impl Task {
+    pub fn new(dim: usize, counts: &[usize], generator: &mut Xorshift) -> Self {
+        let mut task = Self { dim, records: Vec::new(), features: Vec::new() };
+        for shot in 0..counts.iter().copied().max().unwrap_or(0) {
+            for (class, _) in counts.iter().enumerate().filter(|(_, count)| shot < **count) {
+                task.push(class as u8, &generator.feature(dim, class));
+            }
+        }
+        task
+    }
+
+    pub fn push(&mut self, class: u8, feature: &[i16]) {
+        let source = (self.records.len() as u128).to_be_bytes();
+        self.records.push(SupportRecord { source, class, operator: 0, time_s: 0 });
+        self.features.extend(feature);
+    }
+
+    pub fn supports(&self) -> Supports<'_> {
+        Supports { dim: self.dim, records: &self.records, features: &self.features }
+    }
+
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub fn row(&self, index: usize) -> Vec<f64> {
+        unit(&self.features[index * self.dim..][..self.dim])
+    }
+}
+
+pub fn unit(feature: &[i16]) -> Vec<f64> {
+    feature.iter().map(|&x| f64::from(x) / f64::from(UNIT)).collect()
+}
+
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// `M⁻¹ b` by Gauss and Jordan with pivoting.
+fn solve(matrix: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
+    let n = b.len();
+    let mut rows: Vec<Vec<f64>> = matrix.iter().zip(b).map(|(row, &b)| [row.clone(), vec![b]].concat()).collect();
+    for i in 0..n {
+        let pivot = (i..n).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs())).unwrap();
+        rows.swap(i, pivot);
+        let divisor = rows[i][i];
+        rows[i].iter_mut().for_each(|value| *value /= divisor);
+        let row = rows[i].clone();
+        for (_, other) in rows.iter_mut().enumerate().filter(|(j, _)| *j != i) {
+            let factor = other[i];
+            other.iter_mut().zip(&row).for_each(|(value, r)| *value -= factor * r);
         }
     }
+    rows.iter().map(|row| row[n]).collect()
+}
 
-    pub fn empty(&mut self) -> ClassSums<'_> {
-        ClassSums::empty(self.dim, &mut self.counts, &mut self.sums, &mut self.products).unwrap()
+/// Squared distance of `x` to each class mean, in all D dimensions, with `M = D S + κ I` fitted to `members`.
+pub fn distances(members: &[(usize, Vec<f64>)], classes: usize, kappa: f64, x: &[f64]) -> Vec<f64> {
+    let dim = x.len();
+    let mut matrix = vec![vec![0.0; dim]; dim];
+    (0..dim).for_each(|i| matrix[i][i] = kappa / dim as f64);
+    let means: Vec<Option<Vec<f64>>> = (0..classes)
+        .map(|class| {
+            let own: Vec<&Vec<f64>> = members.iter().filter(|m| m.0 == class).map(|m| &m.1).collect();
+            let mean = |i: usize| own.iter().map(|row| row[i]).sum::<f64>() / own.len() as f64;
+            (!own.is_empty()).then(|| (0..dim).map(mean).collect())
+        })
+        .collect();
+    for (class, row) in members {
+        let d: Vec<f64> = row.iter().zip(means[*class].as_ref().unwrap()).map(|(x, m)| x - m).collect();
+        for i in 0..dim {
+            (0..dim).for_each(|j| matrix[i][j] += d[i] * d[j]);
+        }
     }
+    let distance = |mean: &Vec<f64>| {
+        let d: Vec<f64> = x.iter().zip(mean).map(|(x, m)| x - m).collect();
+        dot(&d, &solve(&matrix, &d))
+    };
+    means.iter().map(|mean| mean.as_ref().map_or(f64::INFINITY, distance)).collect()
 }
 
-pub fn scratch(dim: usize, classes: usize) -> Vec<f64> {
-    vec![f64::NAN; Gaussian::scratch_len(dim, classes)]
-}
-
-pub fn state(sums: &ClassSums<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    sums.state(|piece| bytes.extend_from_slice(piece));
-    bytes
+pub fn members(task: &Task) -> Vec<(usize, Vec<f64>)> {
+    (0..task.len()).map(|i| (usize::from(task.records[i].class), task.row(i))).collect()
 }
 
 /// A small generator in integer arithmetic (Marsaglia 2003, xorshift64), the same on every CPU.
@@ -63,7 +122,7 @@ impl Xorshift {
         let values: Vec<f32> =
             (0..dim).map(|i| self.value() + shared * (i % 3) as f32 + if i % 5 == class { 1.5 } else { 0.0 }).collect();
         let mut quantised = vec![0; dim];
-        feature::quantise(&values, None, &mut quantised).unwrap();
+        quantise(&values, None, &mut quantised).unwrap();
         quantised
     }
 }

@@ -1,11 +1,11 @@
-//! `macula bench head`: latency to learn, forget, fit and predict, and the memory of the state.
+//! `macula bench head`: latency to learn, forget, fit and predict as devices do, and the memory for it.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use macula_edge::feature::{DIM_MAX, quantise};
-use macula_edge::head::{ClassSums, Gaussian, HeadError, Prototype};
-use macula_edge::support_set::CLASSES_MAX;
+use macula_edge::head::{Head, HeadError, HeadKind};
+use macula_edge::support_set::{CLASSES_MAX, ClassName, SupportRecord, SupportSet, SupportSetError};
 use serde::Serialize;
 
 use super::measure::{Percentiles, count_to, random_values, repeat, timed};
@@ -36,41 +36,44 @@ struct Report {
     dim: usize,
     classes: usize,
     shots: usize,
-    heads: [Measured; 2],
+    learn_us: Percentiles,
+    forget_us: Percentiles,
+    /// Features and records of the supports.
+    support_set_bytes: usize,
+    heads: Vec<Measured>,
 }
 
 #[derive(Serialize)]
 struct Measured {
     head: &'static str,
-    learn_us: Percentiles,
-    forget_us: Percentiles,
-    /// The prototype head needs no fitting.
-    fit_us: Option<Percentiles>,
+    fit_us: Percentiles,
     predict_us: Percentiles,
-    /// Counts, sums and products: what is kept.
-    state_bytes: usize,
-    /// Lent while the fitted head is in use.
+    /// Memory that a head is solved in and that holds it.
     scratch_bytes: usize,
-}
-
-/// Memory that a head is lent.
-struct Lent {
-    counts: Vec<u32>,
-    sums: Vec<i64>,
-    products: Vec<i64>,
-}
-
-impl Lent {
-    fn bytes(&self) -> usize {
-        size_of_val(&*self.counts) + size_of_val(&*self.sums) + size_of_val(&*self.products)
-    }
 }
 
 /// Runs it.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let features = random_features(args)?;
-    let heads = [prototype(args, &features)?, gaussian(args, &features)?];
-    let report = Report { dim: args.dim, classes: args.classes, shots: args.shots, heads };
+    let supports = args.classes * args.shots;
+    // One place more, for the sample that is learned and forgotten.
+    let mut names = vec![ClassName::FREE; args.classes];
+    let mut records = vec![SupportRecord::EMPTY; supports + 1];
+    let mut memory = vec![0; features.len() * args.dim];
+    let support_set_bytes = size_of_val(&*records) + size_of_val(&*memory);
+    let mut support_set = SupportSet::new(args.dim, &mut names, &mut records, &mut memory)?;
+    for class in 0..args.classes {
+        support_set.put_class(class as u8, ClassName::new(&format!("class {class}"))?)?;
+    }
+    for (index, feature) in features[..supports].iter().enumerate() {
+        support_set.learn(record(index, index % args.classes), feature)?;
+    }
+    let query = &*features[supports];
+    let (learn_us, forget_us) = learn_and_forget(&mut support_set, supports / 2, query)?;
+    let kinds = [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic];
+    let heads = kinds.into_iter().map(|kind| measure(kind, args, &support_set, query)).collect::<Result<_, _>>()?;
+    let Args { dim, classes, shots, .. } = *args;
+    let report = Report { dim, classes, shots, learn_us, forget_us, support_set_bytes, heads };
     if args.common.json {
         return print_json(&report);
     }
@@ -81,22 +84,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn print(report: &Report) {
     println!("heads of {} dimensions, {} classes, {} samples each\n", report.dim, report.classes, report.shots);
     println!("{:<10} {:<8} {:>11} {:>11} {:>11}", "head", "", "p50 µs", "p95 µs", "p99 µs");
-    for head in &report.heads {
-        let rows = [
-            ("learn", Some(head.learn_us)),
-            ("forget", Some(head.forget_us)),
-            ("fit", head.fit_us),
-            ("predict", Some(head.predict_us)),
-        ];
-        for (name, latency) in rows {
-            if let Some(Percentiles { p50, p95, p99 }) = latency {
-                println!("{:<10} {name:<8} {p50:>11.2} {p95:>11.2} {p99:>11.2}", head.head);
-            }
-        }
+    let mut rows = vec![("all", "learn", report.learn_us), ("all", "forget", report.forget_us)];
+    rows.extend(
+        report.heads.iter().flat_map(|head| [(head.head, "fit", head.fit_us), (head.head, "predict", head.predict_us)]),
+    );
+    for (head, name, Percentiles { p50, p95, p99 }) in rows {
+        println!("{head:<10} {name:<8} {p50:>11.2} {p95:>11.2} {p99:>11.2}");
     }
-    println!();
-    for Measured { head, state_bytes, scratch_bytes, .. } in &report.heads {
-        println!("{head:<10} state of {state_bytes} bytes, {scratch_bytes} of scratch");
+    println!("\nsupport set of {} bytes", report.support_set_bytes);
+    for Measured { head, scratch_bytes, .. } in &report.heads {
+        println!("{head:<10} {scratch_bytes} bytes of scratch");
     }
 }
 
@@ -110,71 +107,45 @@ fn random_features(args: &Args) -> anyhow::Result<Vec<Vec<i16>>> {
     Ok(values.chunks_exact(args.dim).map(quantised).collect::<Result<_, _>>()?)
 }
 
-fn prototype(args: &Args, features: &[Vec<i16>]) -> Result<Measured, HeadError> {
-    let mut lent = lend(args, 0);
-    let state_bytes = lent.bytes();
-    let (mut sums, query) = teach(args, features, &mut lent)?;
-    let (learn_us, forget_us) = learn_and_forget(&mut sums, query)?;
-    let mut probabilities = vec![0.0; args.classes];
-    let predict = || {
-        let (duration, decision) = timed(|| Prototype::new(&sums).predict(black_box(query), &mut probabilities));
-        black_box(decision?);
-        Ok(duration)
-    };
-    let predict_us = Percentiles::us(&repeat(BUDGET, predict)?);
-    Ok(Measured { head: "prototype", learn_us, forget_us, fit_us: None, predict_us, state_bytes, scratch_bytes: 0 })
+/// A record whose source sorts by `index`; odd numbers are free between them.
+fn record(index: usize, class: usize) -> SupportRecord {
+    SupportRecord { source: (2 * index as u128).to_be_bytes(), class: class as u8, ..SupportRecord::EMPTY }
 }
 
-fn gaussian(args: &Args, features: &[Vec<i16>]) -> Result<Measured, HeadError> {
-    let mut lent = lend(args, ClassSums::products_len(args.dim));
-    let state_bytes = lent.bytes();
-    let (mut sums, query) = teach(args, features, &mut lent)?;
-    let (learn_us, forget_us) = learn_and_forget(&mut sums, query)?;
-    let mut scratch = vec![0.0; Gaussian::scratch_len(args.dim, args.classes)];
+fn measure(kind: HeadKind, args: &Args, support_set: &SupportSet<'_>, query: &[i16]) -> Result<Measured, HeadError> {
+    let supports = support_set.supports();
+    let mut scratch = vec![0.0; Head::scratch_len(args.dim, args.classes, supports.len())];
+    let scratch_bytes = size_of_val(&*scratch);
     let fit = || {
-        let (duration, head) = timed(|| Gaussian::fit(black_box(&sums), &mut scratch).map(|_| ()));
+        let (duration, head) =
+            timed(|| Head::fit(kind, black_box(supports), args.classes, None, &mut scratch).map(drop));
         head.map(|()| duration)
     };
-    let fit_us = Some(Percentiles::us(&repeat(BUDGET, fit)?));
-    let scratch_bytes = size_of_val(&*scratch);
-    let head = Gaussian::fit(&sums, &mut scratch)?;
+    let fit_us = Percentiles::us(&repeat(BUDGET, fit)?);
+    let head = Head::fit(kind, supports, args.classes, None, &mut scratch)?;
     let mut probabilities = vec![0.0; args.classes];
     let predict = || {
         let (duration, decision) = timed(|| head.predict(black_box(query), &mut probabilities));
         black_box(decision?);
-        Ok(duration)
+        Ok::<_, HeadError>(duration)
     };
     let predict_us = Percentiles::us(&repeat(BUDGET, predict)?);
-    Ok(Measured { head: "gaussian", learn_us, forget_us, fit_us, predict_us, state_bytes, scratch_bytes })
+    Ok(Measured { head: kind.name(), fit_us, predict_us, scratch_bytes })
 }
 
-fn lend(args: &Args, products: usize) -> Lent {
-    let sums = vec![0; ClassSums::sums_len(args.dim, args.classes)];
-    Lent { counts: vec![0; args.classes], sums, products: vec![0; products] }
-}
-
-/// Sums that know all features but the last, and the last.
-fn teach<'m, 'f>(
-    args: &Args,
-    features: &'f [Vec<i16>],
-    lent: &'m mut Lent,
-) -> Result<(ClassSums<'m>, &'f [i16]), HeadError> {
-    let Lent { counts, sums, products } = lent;
-    let mut sums = ClassSums::empty(args.dim, counts, sums, products)?;
-    let (samples, query) = features.split_at(args.classes * args.shots);
-    for (index, sample) in samples.iter().enumerate() {
-        sums.learn((index % args.classes) as u8, sample)?;
-    }
-    Ok((sums, &query[0]))
-}
-
-/// Learns `sample` and forgets it again, so that the head stays what it was.
-fn learn_and_forget(sums: &mut ClassSums<'_>, sample: &[i16]) -> Result<(Percentiles, Percentiles), HeadError> {
+/// Learns a sample in the middle of the set and forgets it, repeatedly.
+fn learn_and_forget(
+    support_set: &mut SupportSet<'_>,
+    middle: usize,
+    feature: &[i16],
+) -> Result<(Percentiles, Percentiles), SupportSetError> {
+    let mut record = record(middle, 0);
+    record.source[15] |= 1;
     let mut forgotten = Vec::new();
     let learned = repeat(BUDGET, || {
-        let (duration, learned) = timed(|| sums.learn(0, black_box(sample)));
+        let (duration, learned) = timed(|| support_set.learn(record, black_box(feature)));
         learned?;
-        let (again, forgot) = timed(|| sums.forget(0, black_box(sample)));
+        let (again, forgot) = timed(|| support_set.forget(&record.source));
         forgot?;
         forgotten.push(again);
         Ok(duration)
