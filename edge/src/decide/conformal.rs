@@ -1,19 +1,29 @@
-//! Which classes cannot be excluded: full conformal prediction, class by class.
+//! Conformal prediction sets: full conformal prediction per class (Mondrian).
 //!
-//! Vovk, Gammerman and Shafer 2005, *Algorithmic Learning in a Random World*, chapters 2 and 4.5 (Mondrian).
-//! To ask whether `x` may be of class y, it is added to y. Each of the `n_y + 1` members is then left out in turn and
-//! judged by the rest: were `x` of that class, all of them would be alike, and `x` the strangest of them once in
-//! `n_y + 1` times. The p-value of y is the part of them at least as strange as `x`; y is kept while it is above the
-//! error rate. If supports and queries of a class are drawn alike, the right class is missed at no more than that rate,
-//! whatever the features and however few the supports: nothing is estimated.
+//! Vovk, Gammerman and Shafer 2005, *Algorithmic Learning in a Random World*, chapters 2 and 4.5.
 //!
-//! Strangeness is how far the best other class is ahead of y. All of it is bilinear forms that
-//! [`crate::head::shrunken`] keeps; a verdict costs `n (r + C)` operations and no new factorisation. `κ` is that
-//! of the supports alone, the one thing that `x` had no part in.
+//! To test whether a query `x` may be of class y, `x` is added to y. Each of the `n_y + 1` members is left out in turn
+//! and gets a nonconformity score from the rest: its squared distance to y minus that to the nearest other class. The
+//! p-value of y is the fraction of members whose score is at least that of `x`, and y is in the set if its p-value is
+//! above the error rate. If supports and queries of a class are exchangeable, all ranks of `x` are equally likely, so
+//! the right class is missing at no more than the error rate, whatever the features and however few the supports. With
+//! fewer than `1 / rate - 1` supports the smallest p-value, `1 / (n_y + 1)`, is above the rate, and y is always in the set.
+//!
+//! **Adding `x` in closed form.** Let `d = x - μ_y` and `a(p, q) = pᵀ M⁻¹ q` as in [`crate::head::shrunken`]. With `x`,
+//! the mean of y is `μ_y + d / (n_y + 1)` and the scatter grows: `M⁺ = M + g d dᵀ`, `g = n_y / (n_y + 1)`. By Sherman and
+//! Morrison,
+//!
+//! ```text
+//! a⁺(p, q) = a(p, q) - g a(p, d) a(d, q) / (1 + g a(d, d))
+//! ```
+//!
+//! Leaving a member out of `M⁺` is then [`write_left_out`] on these products. Leaving out `x` itself gives back `M`. A
+//! query costs `O(n (r + C))` operations per class and no factorisation. `κ` stays that of the supports alone, the only
+//! quantity that `x` has no part in.
 
 use crate::head::shrunken::{Shrunken, write_left_out};
 
-/// Forms of one query with the supports: `a(p, q) = pᵀ M⁻¹ q`.
+/// Products of a query with means and supports: `a(p, q) = pᵀ M⁻¹ q`.
 pub(super) struct Query<'a> {
     /// `a(x, x)`.
     pub own: f64,
@@ -23,7 +33,7 @@ pub(super) struct Query<'a> {
     pub to_supports: &'a [f64],
 }
 
-/// Memory of [`p_value`], `[C]` each.
+/// Scratch of [`p_value`], `[C]` each.
 pub(super) struct Work<'a> {
     pub along: &'a mut [f64],
     pub squares: &'a mut [f64],
@@ -32,7 +42,7 @@ pub(super) struct Work<'a> {
     pub scores: &'a mut [f64],
 }
 
-/// The part of the members of `class`, `x` among them, that are at least as strange as `x`.
+/// The fraction of the members of `class`, the query included, whose nonconformity is at least that of the query.
 ///
 /// * `members`: index of each support of the class
 /// * `forms`: for each support `a(z, z)`, then `a(z, μ_c)`: `[n, C + 1]`
@@ -49,9 +59,9 @@ pub(super) fn p_value(
         let present = solved.counts[k] > 0.0;
         *score = if present { query.own - 2.0 * query.to_means[k] + solved.squares[k] } else { f64::INFINITY };
     }
-    let of_query = strangeness(work.scores, class);
+    let of_query = nonconformity(work.scores, class);
 
-    // `x` joins the class: `M` gains `g d dᵀ`, `d = x - μ`, and the mean moves by `d / (n + 1)`.
+    // `x` joins the class: `M⁺ = M + g d dᵀ`, and the mean moves by `d / (n + 1)`.
     let count = solved.counts[class];
     let between = &solved.between[class * classes..][..classes];
     let of_d = query.own - 2.0 * query.to_means[class] + solved.squares[class];
@@ -63,7 +73,7 @@ pub(super) fn p_value(
         work.along[k] = query.to_means[k] - form;
         work.to_class[k] = form + moved * work.along[k];
     }
-    // Of the moved mean itself, in the old metric.
+    // First the moved mean in the old metric, then the new metric.
     let along_class = work.along[class];
     work.squares[class] += moved * (2.0 * along_class + moved * of_d);
     work.to_class[class] = work.squares[class];
@@ -76,7 +86,7 @@ pub(super) fn p_value(
     work.counts.copy_from_slice(solved.counts);
     work.counts[class] += 1.0;
 
-    let (mut stranger, mut all) = (1.0, 1.0);
+    let (mut at_least, mut all) = (1.0, 1.0);
     for index in members {
         let form = &forms[index * (classes + 1)..][..classes + 1];
         let along = query.to_supports[index] - form[1 + class];
@@ -87,21 +97,21 @@ pub(super) fn p_value(
         let own = form[0] - loss * along * along;
         write_left_out(own, class, work.squares, work.to_class, work.counts, work.scores);
         all += 1.0;
-        if strangeness(work.scores, class) >= of_query {
-            stranger += 1.0;
+        if nonconformity(work.scores, class) >= of_query {
+            at_least += 1.0;
         }
     }
-    stranger / all
+    at_least / all
 }
 
-/// Squared distance to `class` beyond that to the nearest other class.
-fn strangeness(squares: &[f64], class: usize) -> f64 {
+/// Squared distance to `class` minus that to the nearest other class.
+fn nonconformity(squares: &[f64], class: usize) -> f64 {
     let mut nearest = f64::INFINITY;
     for (k, &square) in squares.iter().enumerate() {
         if k != class && square < nearest {
             nearest = square;
         }
     }
-    // With no other class taught, everything is equally little strange.
+    // With no other class this is -∞ for every member.
     squares[class] - nearest
 }

@@ -26,11 +26,11 @@ pub struct InputChannel {
     pub scale: f32,
     /// Normalised value of pixel 0.
     pub offset: f32,
-    /// The pixel nearest to a normalised 0: what an int8 blob pads with.
+    /// The pixel nearest to a normalised 0, with which an int8 blob pads.
     pub pad: u8,
 }
 
-/// An image of the network's size and the feature it must give, for a self-test.
+/// An image of the network's input size and its feature, for a self-test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Golden<'b> {
     /// `[height, width, channels]`.
@@ -101,22 +101,22 @@ impl<'b> Blob<'b> {
         identity
     }
 
-    /// What it computes with.
+    /// Arithmetic of weights and values.
     pub fn arithmetic(&self) -> Arithmetic {
         self.graph.arithmetic
     }
 
-    /// Bytes of the whole blob.
+    /// Bytes of the blob.
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Words (4 bytes) of memory needed to run it.
+    /// Words (4 bytes) of memory that running it needs.
     pub fn arena_words(&self) -> usize {
         self.arena_words
     }
 
-    /// Dimensions of the feature, `D`.
+    /// Feature dimension D.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -131,7 +131,7 @@ impl<'b> Blob<'b> {
         self.graph.values[0]
     }
 
-    /// How pixels become the first value, one for each channel.
+    /// How pixels become the first value, per channel.
     pub fn input_channels(&self) -> &[InputChannel] {
         &self.input[..usize::from(self.graph.values[0].channels)]
     }
@@ -159,7 +159,7 @@ impl<'b> Blob<'b> {
         Some(CorpusStats { mean, std, length_max })
     }
 
-    /// An image and its feature.
+    /// The image and feature for a self-test.
     pub fn golden(&self) -> Option<Golden<'b>> {
         let section = self.section(SectionKind::Golden)?;
         let (pixels, feature) = section.split_at(section.len() - 2 * self.dim);

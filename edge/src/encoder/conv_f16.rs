@@ -1,39 +1,39 @@
 //! Convolutions and sums of f16 blobs: weights are widened to f32, values are f32 in words of the arena.
 //!
-//! C channels read, O made, K = 9 C or C. A sum starts with the bias and adds products in the order of k, one rounding
-//! after each operation: the same bits on every CPU that has IEEE single precision.
+//! C input channels, O output channels, K = 9 C or C. A sum starts with the bias and adds products in the order of k,
+//! rounding after each operation: the bits are the same on every CPU with IEEE single precision.
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::format::Activation;
 use super::node::Value;
 
-/// Output channels made side by side.
+/// Output channels computed at a time.
 const LANES: usize = 8;
 
-/// A convolution over all channels, or on each channel alone.
+/// A convolution over all channels, or of each channel alone.
 pub(super) struct Convolution<'a> {
-    /// What it reads.
+    /// Input.
     pub from: Value,
-    /// What it makes.
+    /// Output.
     pub to: Value,
-    /// 1 or 3; 3 where depthwise.
+    /// 1 or 3; 3 if depthwise.
     pub kernel: usize,
     /// 1 or 2.
     pub stride: usize,
     /// f16, `[O / 8, K, 8]`; depthwise `[9, C]`.
     pub weights: &'a [u8],
-    /// f32 bias of each channel.
+    /// f32 bias of each output channel.
     pub parameters: &'a [u32],
-    /// What follows.
+    /// Applied to each sum.
     pub activation: Activation,
 }
 
 impl Convolution<'_> {
-    /// Runs it over all channels: eight of them for the whole image, then the next eight.
+    /// Runs a convolution over all channels: eight output channels for the whole image, then the next eight.
     ///
     /// * `input`: `[H, W, C]`
-    /// * `scratch`: 8 K words at least
+    /// * `scratch`: at least 8 K words
     /// * `output`: `[H', W', O]`
     pub fn run(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
         let channels = usize::from(self.to.channels);
@@ -52,7 +52,7 @@ impl Convolution<'_> {
         }
     }
 
-    /// Eight channels of one output pixel.
+    /// Eight output channels of one pixel.
     fn pixel(&self, input: &[f32], weights: &[[f32; LANES]], bias: [f32; LANES], pixel: usize) -> [f32; LANES] {
         let channels = usize::from(self.from.channels);
         let mut sums = bias;
@@ -67,10 +67,10 @@ impl Convolution<'_> {
         sums
     }
 
-    /// Runs it on each channel alone.
+    /// Runs a convolution of each channel alone.
     ///
     /// * `input`: `[H, W, C]`
-    /// * `scratch`: 9 C words at least
+    /// * `scratch`: at least 9 C words
     /// * `output`: `[H', W', C]`
     pub fn run_depthwise(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
         let channels = usize::from(self.to.channels);
@@ -92,7 +92,8 @@ impl Convolution<'_> {
         }
     }
 
-    /// What output `pixel` sees, a row of the kernel at a time: first pixel of the input, first tap, taps.
+    /// The part of the input under the kernel at output `pixel`, one kernel row at a time: first input pixel, first tap,
+    /// number of taps.
     fn runs(&self, pixel: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
         let (kernel, padding) = (self.kernel, self.kernel / 2);
@@ -107,7 +108,7 @@ impl Convolution<'_> {
     }
 }
 
-/// What an activation makes of `x`; a NaN becomes 0.
+/// Applies an activation to `x`. ReLU and ReLU6 turn NaN into 0.
 pub(super) fn activate(activation: Activation, x: f32) -> f32 {
     let positive = if x > 0.0 { x } else { 0.0 };
     match activation {
@@ -131,7 +132,8 @@ pub(super) fn f16_to_f32(half: u16) -> f32 {
     if magnitude >= 0x7c00 {
         return f32::from_bits(sign | 0x7f80_0000 | (magnitude & 0x3ff) << 13);
     }
-    // Read as f32, exponent and significand make the value times 2^-112, subnormal or not; this scales it back, exactly.
+    // Shifted into an f32, exponent and significand stand for the value times 2^-112, subnormal or not. The product scales
+    // it back exactly.
     let scaled = f32::from_bits(magnitude << 13) * f32::from_bits(0x7780_0000);
     f32::from_bits(sign | scaled.to_bits())
 }
@@ -140,7 +142,7 @@ pub(super) fn f16_to_f32(half: u16) -> f32 {
 mod tests {
     use super::*;
 
-    /// Beside the definition: `(-1)^s 2^(e - 15) (1 + f / 1024)`, without the 1 where e is 0.
+    /// Compared with the definition `(-1)^s 2^(e - 15) (1 + f / 1024)`; for e = 0, `(-1)^s 2^-14 f / 1024`.
     #[test]
     fn every_half_is_widened_exactly() {
         for half in 0..=u16::MAX {

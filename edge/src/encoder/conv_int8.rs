@@ -1,33 +1,33 @@
 //! Convolutions and sums in int8: weights i8, values u8, sums of products in 32 bits.
 //!
-//! C channels read, O made, K' weights a channel made. Values are packed four a word, lowest byte first.
+//! C input channels, O output channels, K' weights per output channel. A word holds four values, lowest byte first.
 
 use super::kernel::{dot_2x2, widen};
 use super::node::{Requantise, Value};
 
 /// A convolution over all channels.
 pub(super) struct Convolution<'a> {
-    /// What it reads.
+    /// Input.
     pub from: Value,
-    /// What it makes.
+    /// Output.
     pub to: Value,
     /// 1 or 3.
     pub kernel: usize,
     /// 1 or 2.
     pub stride: usize,
-    /// What stands outside of the image, by channel modulo its length.
+    /// Value outside the image, by channel modulo its length.
     pub padding: &'a [u8],
     /// `[O / 2, K' / 4, 2, 4]`.
     pub weights: &'a [u8],
-    /// [`Requantise`] of each channel, four words.
+    /// [`Requantise`] of each output channel, four words.
     pub parameters: &'a [u32],
 }
 
 impl Convolution<'_> {
-    /// Runs it: two pixels at a time become patches, and all channels are made of them.
+    /// Runs the convolution: gathers the patches of two output pixels, then computes all their channels.
     ///
     /// * `input`: `[H, W, C]`
-    /// * `scratch`: K' words at least
+    /// * `scratch`: at least K' words
     /// * `output`: `[H', W', O]`
     pub fn run(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
         let pixel_words = usize::from(self.to.channels) / 4;
@@ -37,7 +37,7 @@ impl Convolution<'_> {
         let (mut row, mut column) = (0, 0);
         for pair in output.chunks_mut(2 * pixel_words) {
             let (first, second) = pair.split_at_mut(pixel_words);
-            // Of an odd number of pixels the last stands beside what its predecessor left.
+            // The last of an odd number of pixels is computed beside a stale patch, whose result is dropped.
             for pixel in 0..1 + usize::from(!second.is_empty()) {
                 self.fill(input, row, column, pixel, patch);
                 column += 1;
@@ -49,7 +49,7 @@ impl Convolution<'_> {
         }
     }
 
-    /// All channels of two pixels.
+    /// Computes all channels of two pixels.
     fn channels(&self, patch: &[u32], channel_weights: usize, first: &mut [u32], second: &mut [u32]) {
         let (parameters, _) = self.parameters.as_chunks::<16>();
         let quads = self.weights.chunks_exact(4 * channel_weights).zip(parameters);
@@ -73,7 +73,7 @@ impl Convolution<'_> {
         }
     }
 
-    /// Fills pixel `lane` (0 or 1) of `patch` with what the output at `row`, `column` sees.
+    /// Fills pixel `lane` (0 or 1) of `patch` with the input under the kernel of the output at `row`, `column`.
     fn fill(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
         if self.from.channels.is_multiple_of(4) {
             self.fill_words(input, row, column, lane, patch);
@@ -82,7 +82,7 @@ impl Convolution<'_> {
         }
     }
 
-    /// Channels in whole words.
+    /// [`Self::fill`] if the channels fill whole words.
     fn fill_words(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
         let pixel_words = usize::from(self.from.channels) / 4;
         let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
@@ -108,7 +108,7 @@ impl Convolution<'_> {
         }
     }
 
-    /// Channels that fill no whole word, those of an image.
+    /// [`Self::fill`] for any number of channels, as those of an image.
     fn fill_bytes(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
         let channels = usize::from(self.from.channels);
         let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
@@ -140,16 +140,16 @@ impl Convolution<'_> {
                 }
             }
         }
-        // Weights are filled up with 0 to whole groups, so what stands there does not matter.
+        // The last group may be partial. Its other weights are 0, so any value will do.
         for _ in 0..3 {
             push(0);
         }
     }
 }
 
-/// The columns of the kernel, from and before, that lie inside of the image.
+/// The range of kernel columns that lie inside the image.
 ///
-/// `start` is where the first would lie were there no padding.
+/// * `start`: column of the input under the first kernel column, plus `padding`
 fn taps(start: usize, kernel: usize, padding: usize, width: usize) -> (usize, usize) {
     (padding.saturating_sub(start), kernel.min(width + padding - start))
 }
@@ -159,22 +159,22 @@ fn byte(words: &[u32], index: usize) -> u8 {
     words[index / 4].to_le_bytes()[index % 4]
 }
 
-/// A 3×3 convolution on each channel alone.
+/// A 3×3 convolution of each channel alone.
 pub(super) struct Depthwise<'a> {
-    /// What it reads.
+    /// Input.
     pub from: Value,
-    /// What it makes.
+    /// Output.
     pub to: Value,
     /// 1 or 2.
     pub stride: usize,
     /// `[9, C]`.
     pub weights: &'a [u8],
-    /// [`Requantise`] of each channel, four words.
+    /// [`Requantise`] of each output channel, four words.
     pub parameters: &'a [u32],
 }
 
 impl Depthwise<'_> {
-    /// Runs it, four channels of a pixel at a time.
+    /// Runs the convolution, four channels of a pixel at a time.
     ///
     /// * `input`: `[H, W, C]`
     /// * `output`: `[H', W', C]`
@@ -186,7 +186,7 @@ impl Depthwise<'_> {
         let (weights, _) = self.weights.as_chunks::<4>();
         for (pixel, output) in output.chunks_exact_mut(pixel_words).enumerate() {
             let (row, column) = (pixel / usize::from(self.to.width), pixel % usize::from(self.to.width));
-            // Where each tap begins, if it is inside.
+            // First word of the input under each tap, if inside.
             let first: [Option<usize>; 9] = core::array::from_fn(|tap| {
                 let (y, x) = (row * self.stride + tap / 3, column * self.stride + tap % 3);
                 let inside = (1..=height).contains(&y) && (1..=width).contains(&x);
@@ -209,7 +209,7 @@ impl Depthwise<'_> {
     }
 }
 
-/// `clamp((left * ml + right * mr + offset) >> shift, 0, 255)` of four values.
+/// `clamp((left * ml + right * mr + offset) >> shift, 0, 255)` of four packed values.
 pub(super) fn add(left: u32, right: u32, multipliers: [i32; 2], offset: i32, shift: i32) -> u32 {
     let (left, right) = (left.to_le_bytes(), right.to_le_bytes());
     u32::from_le_bytes(core::array::from_fn(|i| {

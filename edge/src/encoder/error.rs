@@ -4,47 +4,47 @@ use core::fmt;
 
 use super::format::{MAGIC, VERSION};
 
-/// Bytes that are no blob, or one that cannot be run.
+/// Why bytes are not a blob that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlobError {
-    /// The blob must lie at an address that is a multiple of 4, to be read in place.
+    /// The address of the blob is not a multiple of 4.
     Misaligned,
     /// The bytes end too early.
     Truncated {
         /// Bytes the blob needs.
         needed: usize,
-        /// Bytes there are.
+        /// Bytes available.
         available: usize,
     },
     /// The first bytes are not [`MAGIC`].
     NotABlob {
-        /// What they are.
+        /// The first bytes.
         found: [u8; 4],
     },
-    /// Made by another version of the program.
+    /// The blob has another format version.
     Version {
-        /// What it says; [`VERSION`] can be read.
+        /// Its version; [`VERSION`] is supported.
         found: u16,
     },
-    /// The bytes are not those that were written.
+    /// The blob is damaged.
     Checksum {
-        /// What the blob says.
+        /// CRC-32 in the blob.
         stored: u32,
-        /// What it is.
+        /// CRC-32 of its bytes.
         computed: u32,
     },
     /// A field of the header is out of range.
     Header {
-        /// Which.
+        /// Which one.
         what: &'static str,
-        /// What was found.
+        /// Its value.
         found: u64,
-        /// The limit it breaks.
+        /// The limit that it exceeds or falls short of.
         limit: u64,
     },
-    /// A section lies outside of the blob, or has another length than needed.
+    /// A section lies outside the blob or has the wrong length.
     Section {
-        /// Which.
+        /// Which one.
         what: &'static str,
         /// Its first byte.
         offset: u64,
@@ -59,16 +59,16 @@ pub enum BlobError {
         node: usize,
         /// Which field.
         what: &'static str,
-        /// What was found.
+        /// Its value.
         found: u64,
-        /// The limit it breaks.
+        /// The limit that it exceeds or falls short of.
         limit: u64,
     },
-    /// A value lies where another that is still needed lies.
+    /// A node overwrites a value that is read later.
     Overlap {
-        /// The node that makes it.
+        /// Index of the node.
         node: usize,
-        /// The value it would destroy.
+        /// Index of the value overwritten.
         value: usize,
     },
 }
@@ -76,23 +76,23 @@ pub enum BlobError {
 impl fmt::Display for BlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Misaligned => write!(f, "the blob does not lie at a multiple of 4 bytes"),
+            Self::Misaligned => write!(f, "the blob's address is not a multiple of 4"),
             Self::Truncated { needed, available } => {
-                write!(f, "the blob has {available} bytes, {needed} are needed")
+                write!(f, "the blob has {available} bytes; {needed} are needed")
             }
-            Self::NotABlob { found } => write!(f, "no blob: it begins with {found:02x?}, not {MAGIC:02x?}"),
-            Self::Version { found } => write!(f, "a blob of version {found}, {VERSION} can be read"),
+            Self::NotABlob { found } => write!(f, "not a blob: it begins with {found:02x?}, not {MAGIC:02x?}"),
+            Self::Version { found } => write!(f, "blob version {found}; this program reads version {VERSION}"),
             Self::Checksum { stored, computed } => {
-                write!(f, "the blob is damaged: its CRC-32 is {computed:08x}, {stored:08x} was written")
+                write!(f, "the blob is damaged: its CRC-32 is {computed:08x}, it states {stored:08x}")
             }
-            Self::Header { what, found, limit } => write!(f, "the blob's {what} is {found}, the limit is {limit}"),
+            Self::Header { what, found, limit } => write!(f, "the blob's {what} is {found}; the limit is {limit}"),
             Self::Section { what, offset, len, needed } => {
-                write!(f, "section {what} has {len} bytes at {offset}, {needed} inside the blob are needed")
+                write!(f, "section {what} has {len} bytes at offset {offset}; {needed} bytes inside the blob are needed")
             }
             Self::Node { node, what, found, limit } => {
-                write!(f, "node {node}: {what} is {found}, the limit is {limit}")
+                write!(f, "node {node}: {what} is {found}; the limit is {limit}")
             }
-            Self::Overlap { node, value } => write!(f, "node {node} would overwrite value {value}, which is needed"),
+            Self::Overlap { node, value } => write!(f, "node {node} overwrites value {value}, which is read later"),
         }
     }
 }

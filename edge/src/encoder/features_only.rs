@@ -1,4 +1,4 @@
-//! A device without an encoder: features come over the line.
+//! A device without an encoder, which receives features over the line.
 
 use super::encode::{EncodeError, Encoder, EncoderInfo};
 

@@ -1,11 +1,11 @@
 //! The inner loop of int8 convolutions: two output channels times two pixels, four sums of products.
 //!
-//! K products a sum, a multiple of 4. Weights `[K / 4, 2, 4]` i8: four of one channel, four of the next. A patch is
-//! `[K / 4, 2, 2]` words: of each pixel four values widened to 16 bits, the first and third in one word (low, high), the
-//! second and fourth in the next. That is how `SXTB16` and `UXTB16` take a word of four bytes apart, and the order in
-//! which `SMLAD` multiplies two pairs and adds both products to a sum.
+//! K products per sum, a multiple of 4. Weights `[K / 4, 2, 4]` i8: four of one channel, four of the next. A patch is
+//! `[K / 4, 2, 2]` words: four values of each pixel, widened to 16 bits, the first and third in one word (low, high), the
+//! second and fourth in the next. `SXTB16` and `UXTB16` split a word of four bytes this way, and `SMLAD` multiplies two
+//! such pairs and adds both products to a sum.
 
-/// One word of four u8 as a patch has it.
+/// Widens a word of four u8 to the two words of a patch.
 #[inline]
 pub(super) fn widen(word: u32) -> [u32; 2] {
     [word & 0x00ff_00ff, (word >> 8) & 0x00ff_00ff]
@@ -13,13 +13,13 @@ pub(super) fn widen(word: u32) -> [u32; 2] {
 
 /// Sums of products `[channel 0 with pixel 0, channel 0 with pixel 1, channel 1 with pixel 0, channel 1 with pixel 1]`.
 ///
-/// Where the lengths do not agree the shorter counts. No sum leaves 32 bits: the parser bounds K.
+/// If the lengths differ, the shorter counts. No sum overflows 32 bits, because the parser bounds K.
 #[cfg(not(macula_dsp))]
 pub(super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     portable_dot_2x2(weights, patch)
 }
 
-/// As below, in the DSP instructions that Cortex-M4 and M7 share with armv7.
+/// [`portable_dot_2x2`] in the DSP instructions that Cortex-M4 and M7 share with armv7.
 #[cfg(macula_dsp)]
 pub(super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     let groups = (weights.len() / 8).min(patch.len() / 4);
@@ -27,9 +27,8 @@ pub(super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
         return [0; 4];
     }
     let mut sums = [0; 4];
-    // SAFETY: `smlad_2x2` reads 8 bytes of weights and 4 words of patch a group, which both slices have, and writes the
-    // four words of `sums`. Weights lie at a multiple of 4: the parser refuses a blob that does not, and an offset that
-    // is not one.
+    // SAFETY: `smlad_2x2` reads 8 bytes of weights and 4 words of patch per group, which both slices have, and writes the
+    // four words of `sums`. Weights lie at a multiple of 4: the parser refuses any other blob address or offset.
     #[allow(unsafe_code)]
     unsafe {
         smlad_2x2(weights.as_ptr(), patch.as_ptr(), groups, &mut sums);
@@ -37,7 +36,7 @@ pub(super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     sums
 }
 
-/// The same sums, one product after another.
+/// The sums in plain Rust.
 #[cfg(any(not(macula_dsp), test))]
 fn portable_dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     let mut sums = [0; 4];
@@ -58,15 +57,16 @@ fn portable_dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     sums
 }
 
-/// Thirty instructions for 32 products, and two for the loop.
+/// Thirty instructions per 32 products, and two for the loop.
 ///
-/// r0 weights, r1 patch, r2 groups and then the end of the weights, r3 sums; r4 to r7 the sums; r8, r9, r12 and lr weights,
-/// r10 and r11 values: pairs that LDRD takes in the Arm encoding as well, so that Linux on armv7 runs and tests this too. An odd number of groups enters the loop, which does two, in its middle.
+/// r0 weights, r1 patch, r2 groups and then the end of the weights, r3 output; r4 to r7 sums; r8, r9, r12 and lr weights;
+/// r10 and r11 values. LDRD accepts these pairs in the Arm encoding too, so armv7 Linux can run and test this. The loop
+/// does two groups; an odd number enters it in the middle.
 #[cfg(macula_dsp)]
 #[allow(unsafe_code)]
 #[unsafe(naked)]
-// SAFETY: callers give `groups` of at least 1, weights at a multiple of 4 (LDRD wants it), and memory of the lengths above.
-// All registers that a function must keep are kept.
+// SAFETY: callers pass `groups` of at least 1, weights at a multiple of 4 (LDRD needs it) and memory of the lengths above.
+// All callee-saved registers are restored.
 unsafe extern "C" fn smlad_2x2(weights: *const u8, patch: *const u32, groups: usize, sums: *mut [i32; 4]) {
     core::arch::naked_asm!(
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
@@ -120,9 +120,9 @@ unsafe extern "C" fn smlad_2x2(weights: *const u8, patch: *const u32, groups: us
 mod tests {
     use super::*;
 
-    /// Sums written as the definition has them, from a patch made by [`widen`].
+    /// Compares both versions with sums written out from the definition.
     #[test]
-    fn sums_are_those_of_the_definition() {
+    fn sums_equal_the_definition() {
         let mut state = 1u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

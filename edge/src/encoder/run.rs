@@ -1,4 +1,4 @@
-//! Runs a blob in memory that the caller lends.
+//! Runs a blob in memory lent by the caller.
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
@@ -84,7 +84,7 @@ impl Pass<'_, '_> {
         self.blob.value(value).range(self.blob.arithmetic())
     }
 
-    /// f16 computes with normalised values: each pixel becomes a word, the last first, so that none is overwritten unread.
+    /// Normalises the pixels of an f16 blob in place. Each becomes a word, last first, so none is overwritten unread.
     fn normalise(&mut self) {
         if self.blob.arithmetic() == Arithmetic::Int8 {
             return;
@@ -115,7 +115,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// The sum may lie where a summand lies: each word is read before it is written.
+    /// Adds two values. The sum may replace a summand, because each word is read before it is written.
     fn add(&mut self, index: usize, left: usize, right: usize, sum: impl Fn(u32, u32) -> u32) {
         let (left, right, to) = (self.range(left).start, self.range(right).start, self.range(index + 1));
         for (word, to) in to.enumerate() {
@@ -161,7 +161,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// What a convolution reads, its scratch, and where it writes. The parser has seen that they are apart.
+    /// Input, scratch and output of a convolution. The parser checked that they do not overlap.
     fn places(&mut self, from: Value, to: Value) -> (&[u32], &mut [u32], &mut [u32]) {
         let arithmetic = self.blob.arithmetic();
         let (from, to) = (from.range(arithmetic), to.range(arithmetic));
@@ -175,7 +175,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// The feature: mean over the pixels of the last value, in the scratch.
+    /// Writes the feature, the mean over the pixels of the last value, into the scratch.
     fn pool(&mut self) -> &[f32] {
         let last = self.blob.value(self.blob.node_count());
         let (dim, arithmetic) = (self.blob.dim(), self.blob.arithmetic());

@@ -1,37 +1,44 @@
-//! The Gaussian head on coordinates: shared covariance, shrunk as leaving one out finds best.
+//! Linear discriminant analysis on coordinates, with the shrinkage chosen by leave-one-out cross-validation.
 //!
-//! n supports, C classes, r coordinates; `z` a support's coordinates, `μ_c` the mean of the `n_c` of class c.
+//! n supports, C classes of which C' have supports, r coordinates; `z` the coordinates of a support, `μ_c` the mean of
+//! the `n_c` supports of class c.
 //!
 //! ```text
-//! M = Σ (z - μ)(z - μ)ᵀ + κ I         κ imagined supports without direction
+//! M = Σ_i (z_i - μ)(z_i - μ)ᵀ + κ I           each support with the mean of its own class
 //! score_c(z) = -½ t (n - C' + κ) (z - μ_c)ᵀ M⁻¹ (z - μ_c)
 //! ```
 //!
-//! **Leaving one out, in closed form.** Without `z` of class c, `μ_c` moves by `-d / (n_c - 1)`, `d = z - μ_c`, and `M`
-//! loses `β d dᵀ`, `β = n_c / (n_c - 1)`. By Sherman and Morrison, with `a(p, q) = pᵀ M⁻¹ q`,
+//! `M / (n - C' + κ)` is the shared covariance after `κ` pseudo-supports of covariance `I`. `t` is a temperature.
+//!
+//! **Leave-one-out in closed form.** Let `d = z - μ_c` and `β = n_c / (n_c - 1)`. Without `z`, the mean of its class is
+//! `μ_c - d / (n_c - 1)`, so `z` minus that mean is `β d`. The scatter of the class shrinks by `β d dᵀ`: with the n_c
+//! deviations from the old mean, `d dᵀ` goes for `z` itself and `d dᵀ / (n_c - 1)` for the move of the mean. Hence
+//! `M⁻ = M - β d dᵀ`, and by Sherman and Morrison, with `a(p, q) = pᵀ M⁻¹ q`,
 //!
 //! ```text
 //! a⁻(p, q) = a(p, q) + β a(p, d) a(d, q) / (1 - β a(d, d))
 //! ```
 //!
-//! and every score of a left-out support is made of `a(z, z)`, `a(z, μ_k)` and `a(μ_k, μ_l)`: one factorisation serves
-//! all n supports. `κ` is the one of a fixed grid that gives the smallest log loss of left-out supports; the
-//! temperature `t`, which moves no decision, is found in the same way.
+//! The squared distances of the left-out `z` are `β² a⁻(d, d)` to its own class and `a⁻(z - μ_k, z - μ_k)` to class k.
+//! Both are made of `a(z, z)`, `a(z, μ_k)` and `a(μ_k, μ_l)`: one factorisation of `M` serves all n supports.
+//!
+//! `κ` is the value of a fixed grid with the smallest log loss of left-out supports, plus a penalty for distance from
+//! the prior. The temperature `t`, which changes no decision, is chosen likewise.
 
 use super::cholesky::{dot, factorise, solve_transposed, triangle_len};
 use super::error::HeadError;
 use super::span::Span;
 use crate::support_set::Supports;
 
-/// Imagined supports for each dimension that are tried, from light to heavy.
+/// Candidates for `κ / D`.
 pub(crate) const GRID: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0];
 
-/// Of the grid, what is taken where leaving one out decides nothing.
+/// Index in [`GRID`] of the candidate used if no class has two supports.
 const PRIOR: usize = 3;
 
-/// Nats that a factor 2 from the prior must gain over all left-out supports together, once squared.
+/// Penalty in nats, times the squared number of grid steps from the prior.
 ///
-/// A handful of left-out supports prefers one `κ` by chance.
+/// Without it a few left-out supports choose `κ` by chance.
 const PRIOR_WEIGHT: f64 = 0.5;
 
 /// The solved covariance and means.
@@ -39,9 +46,9 @@ const PRIOR_WEIGHT: f64 = 0.5;
 pub(crate) struct Shrunken<'w> {
     /// `κ`.
     pub kappa: f64,
-    /// `t (n - C' + κ)`: scores are minus one half of squared distances in `M⁻¹`, times this.
+    /// `t (n - C' + κ)`. A score is -½ times this times a squared distance in `M⁻¹`.
     pub sharpness: f64,
-    /// Triangle of r rows, `Rᵀ R = M`.
+    /// Upper triangle `R` of r rows, `Rᵀ R = M`.
     pub factor: &'w [f64],
     /// `R⁻ᵀ μ_c`, `[C, r]`.
     pub whitened: &'w [f64],
@@ -53,7 +60,7 @@ pub(crate) struct Shrunken<'w> {
     pub counts: &'w [f64],
 }
 
-/// The parts of the scratch while it is being solved.
+/// The scratch, divided.
 struct Work<'a> {
     scatter: &'a mut [f64],
     factor: &'a mut [f64],
@@ -72,9 +79,9 @@ impl<'w> Shrunken<'w> {
         2 * triangle_len(rank) + (2 * rank + classes + 2) * classes + rank + supports_max * classes
     }
 
-    /// Solves it.
+    /// Solves covariance and means.
     ///
-    /// * `kappa`: chosen by leaving one out where not given
+    /// * `kappa`: `None` chooses it by leave-one-out
     pub fn fit(
         span: &Span<'_>,
         supports: Supports<'_>,
@@ -86,14 +93,14 @@ impl<'w> Shrunken<'w> {
         work.write_means(span, supports);
         work.write_scatter(span, supports);
         let dim = supports.dim as f64;
-        let taught = work.counts.iter().filter(|&&count| count > 0.0).count() as f64;
+        let present = work.counts.iter().filter(|&&count| count > 0.0).count() as f64;
         let samples = supports.len() as f64;
         let certainty = samples / (samples + 2.0 * dim);
         let mut best = (f64::INFINITY, kappa.unwrap_or(GRID[PRIOR] * dim), certainty);
         for (index, &multiple) in GRID.iter().enumerate() {
             let candidate = kappa.unwrap_or(multiple * dim);
             work.solve(candidate)?;
-            let Some((loss, temperature)) = work.leave_one_out(span, supports, candidate, taught, certainty) else {
+            let Some((loss, temperature)) = work.leave_one_out(span, supports, candidate, present, certainty) else {
                 break;
             };
             let apart = index as f64 - PRIOR as f64;
@@ -107,11 +114,11 @@ impl<'w> Shrunken<'w> {
         }
         let (_, kappa, temperature) = best;
         work.solve(kappa)?;
-        let sharpness = temperature * (samples - taught + kappa);
+        let sharpness = temperature * (samples - present + kappa);
         Ok(Self::of_work(kappa, sharpness, work))
     }
 
-    /// What [`Self::fit`] left in this scratch.
+    /// The result that [`Self::fit`] left in this scratch.
     pub fn over(
         (kappa, sharpness): (f64, f64),
         span: &Span<'_>,
@@ -173,7 +180,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Factor, whitened means and their forms at `kappa`.
+    /// Writes the factor of `M`, the whitened means and their products for `kappa`.
     fn solve(&mut self, kappa: f64) -> Result<(), HeadError> {
         let rank = self.row.len();
         self.factor.copy_from_slice(self.scatter);
@@ -196,18 +203,18 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Summed log loss and temperature over the supports whose class has another; none where no class has two.
+    /// Log loss summed over left-out supports and the best temperature; `None` if no class has two supports.
     fn leave_one_out(
         &mut self,
         span: &Span<'_>,
         supports: Supports<'_>,
         kappa: f64,
-        taught: f64,
+        present: f64,
         certainty: f64,
     ) -> Option<(f64, f64)> {
         let classes = self.counts.len();
         let rank = span.rank;
-        let sharpness = supports.len() as f64 - 1.0 - taught + kappa;
+        let sharpness = supports.len() as f64 - 1.0 - present + kappa;
         let mut left_out = 0;
         for (index, record) in supports.records.iter().enumerate() {
             let class = usize::from(record.class);
@@ -222,7 +229,7 @@ impl<'a> Work<'a> {
             }
             let to_class = &self.between[class * classes..][..classes];
             write_left_out(dot(self.row, self.row), class, self.squares, to_class, self.counts, scores);
-            // The right class comes first, and scores are told by how far they lie above it.
+            // Margins of the scores over that of the right class, which is moved to the front.
             scores.iter_mut().for_each(|score| *score *= 0.5 * sharpness);
             let own = scores[class];
             scores.swap(0, class);
@@ -236,7 +243,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Turns `a(z, μ_k)` into the squared distance of `z` to each class once `z` is left out of `class`, in place.
+/// Replaces `a(z, μ_k)` by the squared distance of `z` to class k after `z` is left out of `class`.
 ///
 /// * `own`: `a(z, z)`
 /// * `squares`: `a(μ_k, μ_k)`, `[C]`
@@ -255,7 +262,7 @@ pub(crate) fn write_left_out(
     let own_to_class = scores[class];
     let of_d = own - 2.0 * own_to_class + squares[class];
     let remaining = 1.0 - beta * of_d;
-    // `M` without `d` is at least `κ I`, so only rounding can bring this to 0.
+    // Exactly, this is above 0, because `M⁻` is at least `κ I`; rounding may make it 0 or less.
     let gain = beta / if remaining > 1e-12 { remaining } else { 1e-12 };
     for (k, score) in scores.iter_mut().enumerate() {
         let (square, with_d) = if k == class {
@@ -267,9 +274,9 @@ pub(crate) fn write_left_out(
     }
 }
 
-/// The factor of a fixed grid around `certainty` with the smallest summed log loss, and that loss.
+/// The smallest penalised log loss over a fixed grid of temperatures around `certainty`, and its temperature.
 ///
-/// * `margins`: `[n, C]`, score above that of the right class; the right class is first
+/// * `margins`: `[n, C]`, score minus that of the right class; the right class is first
 fn best_temperature(margins: &[f64], classes: usize, certainty: f64) -> (f64, f64) {
     let mut best = (f64::INFINITY, certainty);
     let mut temperature = certainty / 8.0;
