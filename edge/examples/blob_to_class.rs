@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::mem::size_of;
 
-use macula_edge::decide::{Judge, Verdict};
+use macula_edge::decide::{Prediction, Predictor};
 use macula_edge::encoder::{Blob, Encoder, encode_image};
 use macula_edge::head::HeadKind;
 use macula_edge::image::RawImage;
@@ -34,7 +34,7 @@ pub struct Memory {
     records: [SupportRecord; SUPPORTS],
     features: [i16; SUPPORTS * DIM_MAX],
     feature: [i16; DIM_MAX],
-    scratch: [f64; Judge::scratch_len(DIM_MAX, CLASSES, SUPPORTS)],
+    scratch: [f64; Predictor::scratch_len(DIM_MAX, CLASSES, SUPPORTS)],
     probabilities: [f64; CLASSES],
 }
 
@@ -47,7 +47,7 @@ impl Memory {
             records: [SupportRecord::EMPTY; SUPPORTS],
             features: [0; SUPPORTS * DIM_MAX],
             feature: [0; DIM_MAX],
-            scratch: [0.0; Judge::scratch_len(DIM_MAX, CLASSES, SUPPORTS)],
+            scratch: [0.0; Predictor::scratch_len(DIM_MAX, CLASSES, SUPPORTS)],
             probabilities: [0.0; CLASSES],
         }
     }
@@ -75,7 +75,7 @@ pub fn picture(striped: bool, shot: usize) -> [u8; SIDE * SIDE * CHANNELS] {
 ///
 /// # Errors
 /// A blob that is none or asks for more than this device has.
-pub fn teach_and_ask(blob: &[u8], memory: &mut Memory) -> Result<[Verdict; 2], Box<dyn Error>> {
+pub fn teach_and_ask(blob: &[u8], memory: &mut Memory) -> Result<[Prediction; 2], Box<dyn Error>> {
     let Memory { work, names, records, features, feature, scratch, probabilities } = memory;
     let encoder = Blob::parse(blob)?;
     let (dim, corpus) = (encoder.dim(), encoder.info().corpus);
@@ -93,20 +93,20 @@ pub fn teach_and_ask(blob: &[u8], memory: &mut Memory) -> Result<[Verdict; 2], B
         }
     }
     let length_max = corpus.and_then(|corpus| corpus.length_max);
-    let mut ask = |striped: bool, support_set: &SupportSet<'_>| -> Result<Verdict, Box<dyn Error>> {
+    let mut ask = |striped: bool, support_set: &SupportSet<'_>| -> Result<Prediction, Box<dyn Error>> {
         let picture = picture(striped, 5);
         let length = encode_image(&encoder, &RawImage::new(SIDE, SIDE, CHANNELS, &picture)?, work, feature)?;
-        let mut judge =
-            Judge::fit(HeadKind::Auto, support_set.supports(), CLASSES, length_max, ERROR_PERMILLE, scratch)?;
-        Ok(judge.verdict(support_set.supports(), feature, length, probabilities)?)
+        let mut predictor =
+            Predictor::fit(HeadKind::Auto, support_set.supports(), CLASSES, length_max, ERROR_PERMILLE, scratch)?;
+        Ok(predictor.predict(support_set.supports(), feature, length, probabilities)?)
     };
-    let verdicts = [ask(false, &support_set)?, ask(true, &support_set)?];
+    let predictions = [ask(false, &support_set)?, ask(true, &support_set)?];
     // Forgetting is exact: the device is then as if the sample had never been shown.
     let mut source = [0; 16];
     source[0] = 1;
     support_set.forget(&source)?;
     assert_eq!(support_set.supports().len(), 7);
-    Ok(verdicts)
+    Ok(predictions)
 }
 
 #[allow(clippy::print_stdout, dead_code, reason = "an example prints, and a test has no use for this part")]
@@ -117,9 +117,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<u32> = bytes.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap_or([0; 4]))).collect();
     let mut memory = Box::new(Memory::new());
     println!("{} bytes of flash for the blob, {} of RAM for all else", bytes.len(), size_of::<Memory>());
-    for verdict in teach_and_ask(bytemuck::cast_slice(&words), &mut memory)? {
-        let class = ["plain", "striped"][usize::from(verdict.class)];
-        println!("{class}: {:.3}, known: {}, set: {:?}", verdict.probability, verdict.known, verdict.set);
+    for prediction in teach_and_ask(bytemuck::cast_slice(&words), &mut memory)? {
+        let class = ["plain", "striped"][usize::from(prediction.class)];
+        println!(
+            "{class}: {:.3}, known: {}, set: {:?}",
+            prediction.probability, prediction.in_distribution, prediction.set
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Blobs made here: run beside a slow reference, held to one hash on every CPU, damaged in every way.
+//! Generated blobs: compared with a slow reference, with one hash on every CPU, and damaged in many ways.
 
 mod common;
 
@@ -21,18 +21,18 @@ fn bytes(words: &[u32]) -> &[u8] {
     bytemuck::cast_slice(words)
 }
 
-/// Every value that the device makes of `pixels`, as it lies in the arena, and the feature.
+/// Every value that the device computes from `pixels`, as words of the arena, and the feature.
 fn device(net: &Net, pixels: &[u8]) -> (Vec<Vec<u32>>, Vec<f32>) {
     let words = aligned(&net.blob());
     let blob = Blob::parse(bytes(&words)).unwrap();
-    // Rubbish, so that what is read before it was written is found out.
+    // Not 0, to expose reads before writes.
     let mut arena = vec![0xdead_beef; blob.arena_words()];
     let (mut values, mut feature) = (Vec::new(), vec![0.0; blob.dim()]);
     blob.encode_observed(pixels, &mut arena, &mut feature, &mut |_, words| values.push(words.to_vec())).unwrap();
     (values, feature)
 }
 
-/// The inputs of output `row`, `column`: for each tap and channel, the index of the number read, or none outside.
+/// The inputs of the output at `row`, `column`: the index of the element read per tap and channel, `None` outside.
 fn read(from: [usize; 3], layer: &Layer, row: usize, column: usize, o: usize) -> Vec<Option<usize>> {
     let kernel = if layer.op == Op::Conv1x1 { 1 } else { 3 };
     let channels = if layer.op == Op::Depthwise3x3 { o..o + 1 } else { 0..from[2] };
@@ -47,7 +47,7 @@ fn read(from: [usize; 3], layer: &Layer, row: usize, column: usize, o: usize) ->
     read
 }
 
-/// The int8 network by its definition, in 64-bit integers.
+/// The int8 network by definition, in 64-bit integers.
 fn reference_int8(net: &Net, pixels: &[u8]) -> Vec<Vec<u8>> {
     let shapes = net.shapes();
     let mut values = vec![pixels.to_vec()];
@@ -77,7 +77,7 @@ fn reference_int8(net: &Net, pixels: &[u8]) -> Vec<Vec<u8>> {
     values
 }
 
-/// The f16 network in f64: what the device rounds at each step is not rounded here.
+/// The f16 network in f64, without the rounding of each step.
 fn reference_f16(net: &Net, pixels: &[u8]) -> Vec<Vec<f64>> {
     let half = |bits: u16| {
         let magnitude = (1.0 + f64::from(bits & 0x3ff) / 1024.0) * 2f64.powi(i32::from(bits >> 10 & 31) - 15);
@@ -112,7 +112,7 @@ fn reference_f16(net: &Net, pixels: &[u8]) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn int8_is_exactly_its_definition() {
+fn int8_equals_its_definition_exactly() {
     for (seed, input) in INPUTS.into_iter().enumerate() {
         let net = Net::random(Arithmetic::Int8, input, seed as u64);
         let pixels = pixels(input, &mut Lcg(seed as u64 + 100));
@@ -136,7 +136,7 @@ fn int8_is_exactly_its_definition() {
 }
 
 #[test]
-fn f16_is_its_definition_but_for_rounding() {
+fn f16_equals_its_definition_up_to_rounding() {
     for (seed, input) in INPUTS.into_iter().enumerate() {
         let net = Net::random(Arithmetic::F16, input, seed as u64);
         let pixels = pixels(input, &mut Lcg(seed as u64 + 100));
@@ -152,7 +152,7 @@ fn f16_is_its_definition_but_for_rounding() {
     }
 }
 
-/// A changed hash is changed arithmetic: features in the field would no longer be those that heads were taught on.
+/// A changed hash means changed arithmetic: features would no longer match the supports stored on devices.
 #[test]
 fn features_have_the_same_bytes_on_every_cpu() {
     for (arithmetic, expected) in [
@@ -189,7 +189,7 @@ fn an_image_of_another_size_is_resized_and_converted() {
     let mut work = vec![0; blob.info().work_words()];
     let mut encode = |image: &RawImage<'_>, feature: &mut [i16]| encode_image(&blob, image, &mut work, feature);
     let (mut small, mut large) = ([0; 16], [0; 16]);
-    // Grey blocks of 2 × 2 in colour, shrunk to half, are not the image of one pixel a block, but near it.
+    // A colour image of 2×2 blocks, shrunk to half, is close to the image with one pixel per block.
     let grey = pixels([12, 16, 1], &mut Lcg(4));
     let smooth: Vec<u8> =
         (0..12 * 16).map(|i| (8 * (i / 16) + 9 * (i % 16) + usize::from(grey[i]) / 16) as u8).collect();
@@ -208,7 +208,7 @@ fn refusal(bytes_of: &[u8]) -> BlobError {
 }
 
 #[test]
-fn what_is_wrong_with_a_blob_is_named() {
+fn every_fault_of_a_blob_has_its_error() {
     let net = Net::random(Arithmetic::Int8, [8, 8, 1], 1);
     let good = net.blob();
     let words = aligned(&good);
@@ -257,7 +257,7 @@ fn what_is_wrong_with_a_blob_is_named() {
         with(node(2, NODE_SUM_AT + 12), &[22]),
         BlobError::Node { node: 2, what: "requantisation of a sum", .. }
     ));
-    // The second convolution made to write where it reads.
+    // The second convolution writes where it reads.
     let place = net.layers[0].place.to_le_bytes();
     assert_eq!(with(node(1, NODE_OUTPUT_WORD_AT), &place), BlobError::Overlap { node: 1, value: 1 });
 
@@ -269,9 +269,9 @@ fn what_is_wrong_with_a_blob_is_named() {
     assert_eq!(blob.encode(&[0; 64], &mut vec![0; needed], &mut feature), Ok(()));
 }
 
-/// Random bytes, and blobs with a few bytes changed and the checksum made good: refused, or run without a fault.
+/// Random bytes, and blobs with a few bytes changed and the checksum corrected, are refused or run without a fault.
 #[test]
-fn no_bytes_make_it_panic() {
+fn no_bytes_cause_a_panic() {
     let mut lcg = Lcg(1);
     for len in 0..2000 {
         let mut random: Vec<u8> = (0..len % 300).map(|_| lcg.bits() as u8).collect();
@@ -286,7 +286,7 @@ fn no_bytes_make_it_panic() {
         let mut changed = Net::random(arithmetic, [4, 5, 1 + 2 * (round as usize / 2 % 2)], round / 100).blob();
         let nodes = u32_at(&changed, SectionKind::Nodes.entry_at()) as usize;
         for _ in 0..1 + lcg.below(3) {
-            // Header, nodes and everything, by turns; weights are most of the bytes and matter least.
+            // Header and nodes are changed more often than their share of bytes; most bytes are weights.
             let at = match lcg.below(4) {
                 0 => lcg.below(HEADER_LEN as u32) as usize,
                 1 | 2 => nodes + lcg.below(8 * NODE_LEN as u32) as usize,
@@ -300,7 +300,7 @@ fn no_bytes_make_it_panic() {
             refused += 1;
             continue;
         };
-        // An accepted blob may ask for far more than this test has.
+        // An accepted blob may need more memory than this test has.
         if blob.arena_words() > 1 << 20 {
             continue;
         }
@@ -308,7 +308,7 @@ fn no_bytes_make_it_panic() {
         let image =
             pixels([blob.input().height.into(), blob.input().width.into(), blob.input().channels.into()], &mut lcg);
         blob.encode(&image, &mut work, &mut vec![0.0; blob.dim()]).unwrap();
-        // A feature without a direction, or not finite, is an error and no fault.
+        // A feature of length 0 or not finite is an error, not a fault.
         let _ = encode_image(&blob, &RawImage::new(3, 2, 3, &[99; 18]).unwrap(), &mut work, &mut vec![0; blob.dim()]);
         ran += 1;
     }

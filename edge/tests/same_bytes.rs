@@ -1,14 +1,13 @@
-//! One script of learning, forgetting and deciding whose bytes are written down here.
+//! Hashes of quantised features, heads, predictions and network pixels.
 //!
-//! The very same test runs on every CPU that is supported (natively and under QEMU), which is how
-//! "byte-identical on x86-64, aarch64 and armv7" is held. A changed hash is a changed format or changed
-//! arithmetic: heads in the field would decide otherwise.
+//! The test runs on every supported CPU, natively or under QEMU: results are byte-identical on x86-64, aarch64 and armv7.
+//! A changed hash means a changed format or changed arithmetic, so devices in the field would predict differently.
 
 mod common;
 
 use base16ct::lower::encode_string;
 use common::{Task, Xorshift};
-use macula_edge::decide::Judge;
+use macula_edge::decide::Predictor;
 use macula_edge::feature::{self, CorpusStats};
 use macula_edge::head::HeadKind;
 use macula_edge::image::{Crop, RawImage, Recipe, Shape, to_pixels};
@@ -57,33 +56,33 @@ fn network_pixels() {
 }
 
 #[test]
-fn heads_and_verdicts_from_supports() {
+fn heads_and_predictions() {
     let mut generator = Xorshift(4242);
     let mut hash = Sha256::new();
-    // Fewer supports than dimensions, as many, and more; a class of one, and one without any.
+    // Fewer supports than dimensions, as many, and more; a class with one support and a class without any.
     for (dim, counts) in [(48, [4, 6, 5, 1]), (20, [5, 5, 5, 5]), (6, [9, 12, 0, 10])] {
         let mut task = Task { dim, records: Vec::new(), features: Vec::new() };
         for (class, &count) in counts.iter().enumerate() {
             (0..count).for_each(|_| task.push(class as u8, &generator.feature(dim, class)));
         }
         let supports = task.supports();
-        let mut scratch = vec![f64::NAN; Judge::scratch_len(dim, 4, task.len())];
+        let mut scratch = vec![f64::NAN; Predictor::scratch_len(dim, 4, task.len())];
         for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
-            let mut judge = Judge::fit(kind, supports, 4, None, 200, &mut scratch).unwrap();
+            let mut predictor = Predictor::fit(kind, supports, 4, None, 200, &mut scratch).unwrap();
             for query in 0..12 {
                 let mut probabilities = [0.0; 4];
                 let feature = generator.feature(dim, query % 4);
-                let verdict = judge.verdict(supports, &feature, None, &mut probabilities).unwrap();
-                hash.update([verdict.class, u8::from(verdict.known), u8::from(verdict.enough)]);
-                hash.update(verdict.probability.to_le_bytes());
-                hash.update(verdict.set.to_bytes());
-                for nearest in verdict.nearest.into_iter().flatten() {
+                let prediction = predictor.predict(supports, &feature, None, &mut probabilities).unwrap();
+                hash.update([prediction.class, u8::from(prediction.in_distribution), u8::from(prediction.enough)]);
+                hash.update(prediction.probability.to_le_bytes());
+                hash.update(prediction.set.to_bytes());
+                for nearest in prediction.nearest.into_iter().flatten() {
                     hash.update(nearest.support.to_le_bytes());
                     hash.update(nearest.similarity.to_le_bytes());
                 }
                 probabilities.iter().for_each(|value| hash.update(value.to_le_bytes()));
             }
-            hash.update(judge.kappa().to_le_bytes());
+            hash.update(predictor.kappa().to_le_bytes());
         }
     }
     assert_eq!(encode_string(&hash.finalize()), "4b27826f5ca4220d6bf786ef240a252e703cb9ef26c4de951f5a526ebc3b6a78");

@@ -1,25 +1,25 @@
-//! Heads and verdicts made from supports, beside slow versions that refit for every sample left out or added.
+//! Heads and predictions compared with slow versions that refit for every sample left out or added.
 
 mod common;
 
 use common::{Task, Xorshift, distances, dot, members, unit};
-use macula_edge::decide::Judge;
+use macula_edge::decide::Predictor;
 use macula_edge::feature::Length;
 use macula_edge::head::{Head, HeadError, HeadKind};
 
-fn strangeness(distances: &[f64], class: usize) -> f64 {
+fn nonconformity(distances: &[f64], class: usize) -> f64 {
     let others = distances.iter().enumerate().filter(|(k, _)| *k != class).map(|(_, d)| *d);
     distances[class] - others.fold(f64::INFINITY, f64::min)
 }
 
-/// The p-value of `class` for `x` as its definition has it: `x` is added, each member left out and the rest refitted.
+/// The p-value of `class` for `x` by definition: adds `x`, leaves out each member and refits to the rest.
 fn p_value_by_refitting(task: &Task, classes: usize, kappa: f64, x: &[f64], class: usize) -> f64 {
     let mut all = members(task);
     all.push((class, x.to_vec()));
     let left_out = |index: usize| {
         let mut rest = all.clone();
         let (_, row) = rest.remove(index);
-        strangeness(&distances(&rest, classes, kappa, &row), class)
+        nonconformity(&distances(&rest, classes, kappa, &row), class)
     };
     let own: Vec<usize> = (0..all.len()).filter(|&i| all[i].0 == class).collect();
     let of_x = left_out(all.len() - 1);
@@ -27,12 +27,12 @@ fn p_value_by_refitting(task: &Task, classes: usize, kappa: f64, x: &[f64], clas
 }
 
 fn scratch(task: &Task, classes: usize) -> Vec<f64> {
-    // Rubbish, so that a head which reads before it writes is found out.
-    vec![f64::NAN; Judge::scratch_len(task.dim, classes, task.len())]
+    // NaN exposes a head that reads before it writes.
+    vec![f64::NAN; Predictor::scratch_len(task.dim, classes, task.len())]
 }
 
 #[test]
-fn sets_are_those_of_refitting_for_every_sample() {
+fn conformal_sets_equal_refitting_for_every_sample() {
     let mut generator = Xorshift(21);
     let (mut held, mut excluded) = (0, 0);
     for (dim, counts) in
@@ -41,19 +41,19 @@ fn sets_are_those_of_refitting_for_every_sample() {
         let classes = counts.len();
         let task = Task::new(dim, &counts, &mut generator);
         let mut memory = scratch(&task, classes);
-        let kappa = Judge::fit(HeadKind::Auto, task.supports(), classes, None, 100, &mut memory).unwrap().kappa();
+        let kappa = Predictor::fit(HeadKind::Auto, task.supports(), classes, None, 100, &mut memory).unwrap().kappa();
         for query in 0..8 {
             let feature = generator.feature(dim, query % classes);
             let p: Vec<f64> =
                 (0..classes).map(|c| p_value_by_refitting(&task, classes, kappa, &unit(&feature), c)).collect();
             for permille in [150, 210, 350, 550, 800] {
-                let mut judge =
-                    Judge::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut memory).unwrap();
-                let verdict = judge.verdict(task.supports(), &feature, None, &mut vec![0.0; classes]).unwrap();
+                let mut predictor =
+                    Predictor::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut memory).unwrap();
+                let prediction = predictor.predict(task.supports(), &feature, None, &mut vec![0.0; classes]).unwrap();
                 for class in (0..classes).filter(|&class| counts[class] > 0) {
                     let expected = p[class] > f64::from(permille) / 1000.0;
                     assert_eq!(
-                        verdict.set.contains(class as u8),
+                        prediction.set.contains(class as u8),
                         expected,
                         "D={dim} {counts:?} {class} {permille}: {p:?}"
                     );
@@ -62,20 +62,20 @@ fn sets_are_those_of_refitting_for_every_sample() {
             }
         }
     }
-    assert!(held > 100 && excluded > 100, "both come up: {held} {excluded}");
+    assert!(held > 100 && excluded > 100, "both must occur: {held} {excluded}");
 }
 
-/// The shrinkage that leaving one out chooses, by refitting for each candidate and each support.
+/// The shrinkage chosen by leave-one-out, refitting for each candidate and each support.
 fn kappa_by_refitting(task: &Task, classes: usize) -> f64 {
     let (all, dim) = (members(task), task.dim as f64);
-    let taught = (0..classes).filter(|&class| all.iter().any(|m| m.0 == class)).count() as f64;
+    let present = (0..classes).filter(|&class| all.iter().any(|m| m.0 == class)).count() as f64;
     let certainty = all.len() as f64 / (all.len() as f64 + 2.0 * dim);
     let loss = |kappa: f64| {
         let left_out = |index: usize| {
             let mut rest = all.clone();
             let (class, row) = rest.remove(index);
             rest.iter().any(|m| m.0 == class).then(|| {
-                let sharpness = -0.5 * (rest.len() as f64 - taught + kappa);
+                let sharpness = -0.5 * (rest.len() as f64 - present + kappa);
                 (class, distances(&rest, classes, kappa, &row).iter().map(|d| sharpness * d).collect::<Vec<f64>>())
             })
         };
@@ -96,7 +96,7 @@ fn kappa_by_refitting(task: &Task, classes: usize) -> f64 {
 }
 
 #[test]
-fn shrinkage_is_that_of_refitting_without_each_support() {
+fn shrinkage_equals_refitting_without_each_support() {
     let mut generator = Xorshift(5);
     let mut found = Vec::new();
     for (dim, counts) in
@@ -105,11 +105,11 @@ fn shrinkage_is_that_of_refitting_without_each_support() {
         let classes = counts.len();
         let task = Task::new(dim, &counts, &mut generator);
         let mut memory = scratch(&task, classes);
-        let judge = Judge::fit(HeadKind::Gaussian, task.supports(), classes, None, 100, &mut memory).unwrap();
-        assert_eq!(judge.kappa(), kappa_by_refitting(&task, classes), "D={dim} {counts:?}");
-        found.push(judge.kappa() / dim as f64);
+        let predictor = Predictor::fit(HeadKind::Gaussian, task.supports(), classes, None, 100, &mut memory).unwrap();
+        assert_eq!(predictor.kappa(), kappa_by_refitting(&task, classes), "D={dim} {counts:?}");
+        found.push(predictor.kappa() / dim as f64);
     }
-    assert!(found.iter().any(|&multiple| multiple != found[0]), "leaving one out decides something: {found:?}");
+    assert!(found.iter().any(|&multiple| multiple != found[0]), "all choices are equal: {found:?}");
 }
 
 /// Softmax regression by plain gradient descent in all D dimensions.
@@ -117,13 +117,13 @@ fn softmax_by_descent(task: &Task, classes: usize, inverse_penalty: f64, query: 
     let root = (task.dim as f64).sqrt();
     let widened = |row: Vec<f64>| row.iter().map(|x| x * root).chain([1.0]).collect::<Vec<f64>>();
     let rows: Vec<(usize, Vec<f64>)> = members(task).into_iter().map(|(class, row)| (class, widened(row))).collect();
-    let taught: Vec<bool> = (0..classes).map(|class| rows.iter().any(|row| row.0 == class)).collect();
-    let doubled = if taught.iter().filter(|&&is| is).count() == 2 { 2.0 } else { 1.0 };
+    let present: Vec<bool> = (0..classes).map(|class| rows.iter().any(|row| row.0 == class)).collect();
+    let doubled = if present.iter().filter(|&&is| is).count() == 2 { 2.0 } else { 1.0 };
     let penalty = doubled / inverse_penalty;
     let mut weights = vec![vec![0.0; task.dim + 1]; classes];
     let probabilities = |weights: &[Vec<f64>], row: &[f64]| {
         let exponentials: Vec<f64> =
-            weights.iter().zip(&taught).map(|(w, &is)| if is { dot(w, row).exp() } else { 0.0 }).collect();
+            weights.iter().zip(&present).map(|(w, &is)| if is { dot(w, row).exp() } else { 0.0 }).collect();
         let sum: f64 = exponentials.iter().sum();
         exponentials.iter().map(|e| e / sum).collect::<Vec<f64>>()
     };
@@ -144,7 +144,7 @@ fn softmax_by_descent(task: &Task, classes: usize, inverse_penalty: f64, query: 
 }
 
 #[test]
-fn softmax_regression_is_the_minimum_that_slow_descent_finds() {
+fn softmax_regression_equals_slow_gradient_descent() {
     let mut generator = Xorshift(3);
     for (dim, counts) in [(12, vec![2, 3, 2]), (3, vec![4, 5, 4]), (4, vec![3, 0, 4]), (6, vec![1, 1])] {
         let classes = counts.len();
@@ -171,13 +171,13 @@ fn probabilities(kind: HeadKind, task: &Task, target: Option<&[i16]>, query: &[i
     probabilities
 }
 
-/// With a target the head is solved in all dimensions, without one in the span of the supports.
+/// A head with a target is solved in all dimensions, one without in the span of the supports.
 #[test]
-fn the_span_of_the_supports_decides_as_all_dimensions_do() {
+fn the_span_of_the_supports_gives_the_result_of_all_dimensions() {
     let mut generator = Xorshift(8);
     for (dim, counts) in [(20, [3, 2, 4]), (5, [6, 6, 6]), (9, [3, 3, 3])] {
         let mut task = Task::new(dim, &counts, &mut generator);
-        // The same feature twice has no axis of its own.
+        // A repeated feature adds no dimension to the span.
         let twice = task.features[..dim].to_vec();
         task.push(task.records[0].class, &twice);
         let mut identity = Vec::new();
@@ -189,84 +189,85 @@ fn the_span_of_the_supports_decides_as_all_dimensions_do() {
             span.iter().zip(&all).for_each(|(a, b)| assert!((a - b).abs() < 1e-9, "D={dim}: {span:?} {all:?}"));
             identity[0] = 5000;
             let other = probabilities(HeadKind::Gaussian, &task, Some(&identity), &query);
-            assert!(other.iter().zip(&all).any(|(a, b)| (a - b).abs() > 1e-6), "the target matters");
+            assert!(other.iter().zip(&all).any(|(a, b)| (a - b).abs() > 1e-6), "the target has no effect");
             identity[0] = 500;
         }
     }
 }
 
 #[test]
-fn coverage_is_what_was_asked_for() {
+fn coverage_equals_the_nominal_rate() {
     let mut generator = Xorshift(77);
     let (classes, shots, episodes) = (3, 9, 400);
     for (permille, nominal) in [(100, 0.9), (250, 0.8), (330, 0.7)] {
-        let (mut covered, mut asked) = (0, 0);
+        let (mut covered, mut total) = (0, 0);
         for _ in 0..episodes {
             let task = Task::new(10, &[shots; 3], &mut generator);
             let mut memory = scratch(&task, classes);
-            let mut judge = Judge::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut memory).unwrap();
+            let mut predictor =
+                Predictor::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut memory).unwrap();
             for class in 0..classes {
                 let query = generator.feature(10, class);
-                let verdict = judge.verdict(task.supports(), &query, None, &mut vec![0.0; classes]).unwrap();
-                covered += u32::from(verdict.set.contains(class as u8));
-                asked += 1;
-                assert!(verdict.enough && verdict.shots_needed <= 9);
+                let prediction = predictor.predict(task.supports(), &query, None, &mut vec![0.0; classes]).unwrap();
+                covered += u32::from(prediction.set.contains(class as u8));
+                total += 1;
+                assert!(prediction.enough && prediction.shots_needed <= 9);
             }
         }
-        let coverage = f64::from(covered) / f64::from(asked);
-        let error = (nominal * (1.0 - nominal) / f64::from(asked)).sqrt();
+        let coverage = f64::from(covered) / f64::from(total);
+        let error = (nominal * (1.0 - nominal) / f64::from(total)).sqrt();
         assert!((coverage - nominal).abs() < 4.0 * error, "{permille}: {coverage} is not {nominal}");
     }
 }
 
 #[test]
-fn too_few_shots_are_said_and_exclude_nothing() {
+fn classes_with_too_few_shots_are_reported_and_never_excluded() {
     let mut generator = Xorshift(13);
     let task = Task::new(16, &[3, 9, 9], &mut generator);
     let mut memory = scratch(&task, 3);
-    let mut verdict = |permille| {
-        let mut judge = Judge::fit(HeadKind::Auto, task.supports(), 3, None, permille, &mut memory).unwrap();
-        judge.verdict(task.supports(), &task.features[16..32], None, &mut [0.0; 3]).unwrap()
+    let mut prediction = |permille| {
+        let mut predictor = Predictor::fit(HeadKind::Auto, task.supports(), 3, None, permille, &mut memory).unwrap();
+        predictor.predict(task.supports(), &task.features[16..32], None, &mut [0.0; 3]).unwrap()
     };
-    let at_10 = verdict(100);
+    let at_10 = prediction(100);
     assert_eq!((at_10.enough, at_10.shots_needed), (false, 9));
     assert!(at_10.set.contains(0), "a class of three shots cannot be excluded at 10 %");
-    assert_eq!((verdict(250).enough, verdict(250).shots_needed), (true, 3));
-    assert_eq!(verdict(50).set.len(), 3);
-    assert_eq!([1, 50, 100, 200, 333, 334, 999].map(Judge::shots_needed), [999, 19, 9, 4, 3, 2, 1]);
+    assert_eq!((prediction(250).enough, prediction(250).shots_needed), (true, 3));
+    assert_eq!(prediction(50).set.len(), 3);
+    assert_eq!([1, 50, 100, 200, 333, 334, 999].map(Predictor::shots_needed), [999, 19, 9, 4, 3, 2, 1]);
 }
 
 #[test]
-fn strangers_and_the_nearest() {
+fn out_of_distribution_features_are_detected_and_nearest_supports_found() {
     let mut generator = Xorshift(29);
     let task = Task::new(24, &[12, 12], &mut generator);
     let mut memory = scratch(&task, 2);
     let length_max = Some(Length(300));
-    let mut judge = Judge::fit(HeadKind::Auto, task.supports(), 2, length_max, 200, &mut memory).unwrap();
+    let mut predictor = Predictor::fit(HeadKind::Auto, task.supports(), 2, length_max, 200, &mut memory).unwrap();
     let own = &task.features[5 * 24..6 * 24];
-    let verdict = judge.verdict(task.supports(), own, Some(Length(300)), &mut [0.0; 2]).unwrap();
-    assert!(verdict.known);
-    let first = verdict.nearest[0].unwrap();
+    let prediction = predictor.predict(task.supports(), own, Some(Length(300)), &mut [0.0; 2]).unwrap();
+    assert!(prediction.in_distribution);
+    let first = prediction.nearest[0].unwrap();
     assert_eq!((first.support, first.similarity), (5, 1.0));
-    let others = verdict.nearest.map(|nearest| nearest.unwrap().similarity);
+    let others = prediction.nearest.map(|nearest| nearest.unwrap().similarity);
     assert!(others[0] >= others[1] && others[1] >= others[2] && others[2] < 1.0, "{others:?}");
-    assert!(!judge.verdict(task.supports(), own, Some(Length(301)), &mut [0.0; 2]).unwrap().known);
-    // Of unknown length: the opposite of all supports together is like none of them.
+    assert!(!predictor.predict(task.supports(), own, Some(Length(301)), &mut [0.0; 2]).unwrap().in_distribution);
+    // Length unknown: the negated mean of all supports is unlike every support.
     let opposite: Vec<i16> = (0..24)
         .map(|i| -task.features.iter().skip(i).step_by(24).map(|&x| i32::from(x) / 24).sum::<i32>() as i16)
         .collect();
-    assert!(!judge.verdict(task.supports(), &opposite, None, &mut [0.0; 2]).unwrap().known);
-    assert!(judge.verdict(task.supports(), own, None, &mut [0.0; 2]).unwrap().known);
+    assert!(!predictor.predict(task.supports(), &opposite, None, &mut [0.0; 2]).unwrap().in_distribution);
+    assert!(predictor.predict(task.supports(), own, None, &mut [0.0; 2]).unwrap().in_distribution);
 }
 
 #[test]
-fn refusals() {
+fn invalid_sizes_and_rates_are_errors() {
     let mut generator = Xorshift(2);
     let task = Task::new(4, &[2, 2], &mut generator);
     let fit = |task: &Task, classes, permille, length| {
-        Judge::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut vec![0.0; length]).map(drop)
+        Predictor::fit(HeadKind::Auto, task.supports(), classes, None, permille, &mut vec![0.0; length]).map(drop)
     };
-    let needed = Judge::scratch_len(4, 2, 4);
+    let needed = Predictor::scratch_len(4, 2, 4);
     assert_eq!(fit(&task, 2, 100, needed), Ok(()));
     let memory = HeadError::Memory { what: "scratch", found: needed - 1, expected: needed };
     assert_eq!(fit(&task, 2, 100, needed - 1), Err(memory));
@@ -282,7 +283,7 @@ fn refusals() {
     assert_eq!(target(&[9, 0, 0, 0, 9, 0, 0, 9, 0, 9]), Ok(()));
     assert_eq!(target(&[9]), Err(HeadError::Memory { what: "target", found: 1, expected: 10 }));
     assert_eq!(target(&[9, 0, 0, 0, 9, 9, 0, 9, 0, 9]), Err(HeadError::NotPositiveDefinite { dimension: 2 }));
-    // Features that say nothing make a head that knows nothing, and no panic.
+    // Features of length 0 give a head with equal probabilities, and no panic.
     let blank = Task { features: vec![0; 16], ..task.clone() };
     for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
         let head = Head::fit(kind, blank.supports(), 2, None, &mut scratch).unwrap();

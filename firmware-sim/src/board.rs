@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use embedded_storage::nor_flash::NorFlash;
-use macula_edge::decide::Judge;
+use macula_edge::decide::Predictor;
 use macula_edge::encoder::{Encoder, FeaturesOnly};
 use macula_edge::protocol::message::RollbackReason;
 use macula_edge::protocol::message::{chunk_max, message_max};
@@ -117,7 +117,7 @@ impl Ram {
             work: Vec::new(),
             feature: vec![0x5A5A; dim],
             bytes: vec![0xA5; 2 * dim],
-            scratch: vec![f64::NAN; Judge::scratch_len(dim, classes, supports)],
+            scratch: vec![f64::NAN; Predictor::scratch_len(dim, classes, supports)],
             probabilities: vec![f64::NAN; classes],
             received: vec![0xA5; packet_max(shape.message_max())],
             kept: vec![0xA5; packet_max(shape.message_max())],

@@ -1,6 +1,6 @@
 //! A bundle whose parts are shorter than a word of the flash: all of it is taken, in as many requests as it has parts.
 
-use macula_edge::decide::Judge;
+use macula_edge::decide::Predictor;
 use macula_edge::encoder::FeaturesOnly;
 use macula_edge::protocol::message::{chunk_max, message_max};
 use macula_edge::protocol::{Reply, Request};
@@ -25,7 +25,7 @@ fn parts_needed<const W: usize>(dim: usize, part: usize) -> usize {
     let mut buffer = vec![0; buffer_len::<SimFlash<4, W, { BLOCK as usize }>>(dim)];
     let store = Store::open(flash, 0..STORE_BLOCKS * BLOCK, IDENTITY, &mut buffer, &mut support_set).unwrap();
     let (mut feature, mut bytes, mut probabilities) = (vec![0; dim], vec![0; 2 * dim], vec![0.0; 4]);
-    let mut scratch = vec![0.0; Judge::scratch_len(dim, 4, 8)];
+    let mut scratch = vec![0.0; Predictor::scratch_len(dim, 4, 8)];
     let memory = Memory {
         image: &mut [],
         work: &mut [],

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use macula_edge::bundle::TrustedKeys;
-use macula_edge::decide::Judge;
+use macula_edge::decide::Predictor;
 use macula_edge::encoder::Encoder as _;
 use macula_edge::protocol::message::{Input, message_max};
 use macula_edge::protocol::{Endpoint, Reason, Reply, Request, packet_max};
@@ -55,7 +55,7 @@ impl DeviceMemory {
             work: Vec::new(),
             feature: vec![0; dim],
             bytes: vec![0; 2 * dim],
-            scratch: vec![0.0; Judge::scratch_len(dim, classes, supports)],
+            scratch: vec![0.0; Predictor::scratch_len(dim, classes, supports)],
             probabilities: vec![0.0; classes],
             received: vec![0; packet],
             kept: vec![0; packet],

@@ -3,7 +3,7 @@
 //! Coverage at an error rate α is how often the right class is in the set; it should be 1 - α or a little more.
 //! With k shots it can only be a multiple of `1 / (k + 1)`: 1 - ⌊α (k + 1)⌋ / (k + 1), shown beside it as *nominal*.
 
-use macula_edge::decide::Judge;
+use macula_edge::decide::Predictor;
 use macula_edge::feature::{self, Length};
 use macula_edge::head::HeadKind;
 use macula_edge::support_set::Supports;
@@ -164,7 +164,7 @@ fn sets_result(error_permille: u16, tallies: &[Tally], rate: usize) -> SetsResul
     let single = total(&|sets| sets.single);
     SetsResult {
         error_permille,
-        enough: shots >= usize::from(Judge::shots_needed(error_permille)),
+        enough: shots >= usize::from(Predictor::shots_needed(error_permille)),
         nominal: 1.0 - missed,
         coverage: over(&|sets| sets.covered.iter().sum::<f64>() / ways as f64),
         coverage_of_ways: (0..ways).map(|way| over(&|sets| sets.covered[way])).collect(),
@@ -185,28 +185,28 @@ fn run_episode(task: &AbstentionTask<'_>, episode: &Episode, index: usize) -> Re
     let taught = EpisodeSupports::new(&Quantised { dim: known.features.dim, rows }, &labels);
     let supports = taught.supports();
     let length_max = Some(task.length_max);
-    let mut scratch = vec![0.0; Judge::scratch_len(supports.dim, ways, supports.len())];
+    let mut scratch = vec![0.0; Predictor::scratch_len(supports.dim, ways, supports.len())];
     let mut tally = Tally { shots, ..Tally::default() };
     for &error_permille in task.error_permilles {
-        let mut judge = Judge::fit(HeadKind::Auto, supports, ways, length_max, error_permille, &mut scratch)?;
-        tally.sets.push(tally_sets(&mut judge, supports, known, episode)?);
+        let mut predictor = Predictor::fit(HeadKind::Auto, supports, ways, length_max, error_permille, &mut scratch)?;
+        tally.sets.push(tally_sets(&mut predictor, supports, known, episode)?);
     }
     // The gate asks for no error rate: any will do.
-    let mut judge = Judge::fit(HeadKind::Auto, supports, ways, length_max, 500, &mut scratch)?;
+    let mut predictor = Predictor::fit(HeadKind::Auto, supports, ways, length_max, 500, &mut scratch)?;
     let count = episode.queries.len();
     for (by_length, accepted) in [true, false].into_iter().zip(&mut tally.accepted) {
-        accepted[0] = share_known(&mut judge, supports, known, episode.queries.iter().copied(), by_length)?;
+        accepted[0] = share_known(&mut predictor, supports, known, episode.queries.iter().copied(), by_length)?;
         if let Some(strangers) = task.strangers {
             // As many as there are queries, others in each episode.
             let images = (0..count).map(|stranger| (index * count + stranger) % strangers.lengths.len());
-            accepted[1] = share_known(&mut judge, supports, strangers, images, by_length)?;
+            accepted[1] = share_known(&mut predictor, supports, strangers, images, by_length)?;
         }
     }
     Ok(tally)
 }
 
 fn tally_sets(
-    judge: &mut Judge<'_>,
+    predictor: &mut Predictor<'_>,
     supports: Supports<'_>,
     known: &Seen,
     episode: &Episode,
@@ -218,7 +218,7 @@ fn tally_sets(
     let mut sets = SetsTally { covered: vec![0.0; ways], ..SetsTally::default() };
     for (query, &image) in episode.queries.iter().enumerate() {
         let truth = query / per_way;
-        let set = judge.verdict(supports, known.feature(image), None, &mut probabilities)?.set;
+        let set = predictor.predict(supports, known.feature(image), None, &mut probabilities)?.set;
         let covered = set.contains(truth as u8);
         sets.covered[truth] += f64::from(u8::from(covered)) / per_way as f64;
         sets.size += set.len() as f64 * part;
@@ -235,17 +235,18 @@ fn tally_sets(
 }
 
 fn share_known(
-    judge: &mut Judge<'_>,
+    predictor: &mut Predictor<'_>,
     supports: Supports<'_>,
     seen: &Seen,
     images: impl ExactSizeIterator<Item = usize>,
     by_length: bool,
 ) -> Result<f64, EvaluateError> {
-    let mut probabilities = vec![0.0; judge.classes()];
+    let mut probabilities = vec![0.0; predictor.classes()];
     let (mut known, count) = (0usize, images.len());
     for image in images {
         let length = by_length.then_some(seen.lengths[image]);
-        known += usize::from(judge.verdict(supports, seen.feature(image), length, &mut probabilities)?.known);
+        known +=
+            usize::from(predictor.predict(supports, seen.feature(image), length, &mut probabilities)?.in_distribution);
     }
     Ok(known as f64 / count as f64)
 }

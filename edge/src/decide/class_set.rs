@@ -9,7 +9,7 @@ pub struct ClassSet {
 }
 
 impl ClassSet {
-    /// No class.
+    /// The empty set.
     pub const EMPTY: Self = Self { bits: [0; 32] };
 
     /// The set with these bits.
@@ -17,22 +17,22 @@ impl ClassSet {
         Self { bits }
     }
 
-    /// Its bits.
+    /// The bits.
     pub const fn to_bytes(self) -> [u8; 32] {
         self.bits
     }
 
-    /// Puts `class` in.
+    /// Adds `class`.
     pub fn insert(&mut self, class: u8) {
         self.bits[usize::from(class / 8)] |= 1 << (class % 8);
     }
 
-    /// Takes `class` out.
+    /// Removes `class`.
     pub fn remove(&mut self, class: u8) {
         self.bits[usize::from(class / 8)] &= !(1 << (class % 8));
     }
 
-    /// Whether `class` is in.
+    /// Whether the set contains `class`.
     pub fn contains(&self, class: u8) -> bool {
         self.bits[usize::from(class / 8)] & (1 << (class % 8)) != 0
     }
@@ -42,12 +42,12 @@ impl ClassSet {
         self.bits.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.bits == [0; 32]
     }
 
-    /// The classes, from the lowest.
+    /// The classes in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u8> + '_ {
         (0..=u8::MAX).filter(|&class| self.contains(class))
     }

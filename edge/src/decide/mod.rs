@@ -1,10 +1,11 @@
-//! From a feature to a verdict: class, probability, the classes that cannot be excluded, known or not, and why.
+//! Predictions that can abstain: class and probability of a feature, its conformal prediction set, out-of-distribution
+//! detection, and the nearest supports.
 
-mod class_set;
-mod conformal;
-mod judge;
-mod nearest;
+mod class_set; // a set of classes, one bit each
+mod nearest; //   the supports most like a feature
+mod conformal; // p-values by full conformal prediction
+mod predictor; // all of it for one feature
 
 pub use class_set::ClassSet;
-pub use judge::{Fitted, Judge, Verdict};
 pub use nearest::Nearest;
+pub use predictor::{Fitted, Prediction, Predictor};

@@ -1,17 +1,17 @@
-//! The supports that a verdict rests on.
+//! The supports most like a feature, as an explanation of a prediction.
 
 use crate::support_set::Supports;
 
-/// A support and how alike it is.
+/// A support and its similarity to a feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nearest {
     /// Index among the supports.
     pub support: u16,
-    /// Cosine, -1 to 1.
+    /// Cosine similarity, -1 to 1.
     pub similarity: f32,
 }
 
-/// Cosine of two features, 0 where one has no direction. The sums are exact.
+/// Cosine similarity of two features, 0 if one has length 0. The sums are exact.
 pub(super) fn cosine(x: &[i16], y: &[i16]) -> f64 {
     let (mut product, mut x_square, mut y_square) = (0i64, 0i64, 0i64);
     for (&x, &y) in x.iter().zip(y) {
@@ -25,7 +25,7 @@ pub(super) fn cosine(x: &[i16], y: &[i16]) -> f64 {
     product as f64 / (libm::sqrt(x_square as f64) * libm::sqrt(y_square as f64))
 }
 
-/// The three supports most like `feature`, nearest first, the lower index of those that tie.
+/// The three supports most like `feature`, nearest first. Of a tie the lower index comes first.
 pub(super) fn nearest(supports: Supports<'_>, feature: &[i16]) -> [Option<Nearest>; 3] {
     let mut found: [Option<Nearest>; 3] = [None; 3];
     for (index, (_, other)) in supports.iter().enumerate().take(usize::from(u16::MAX) + 1) {

@@ -87,7 +87,10 @@ impl fmt::Display for BlobError {
             }
             Self::Header { what, found, limit } => write!(f, "the blob's {what} is {found}; the limit is {limit}"),
             Self::Section { what, offset, len, needed } => {
-                write!(f, "section {what} has {len} bytes at offset {offset}; {needed} bytes inside the blob are needed")
+                write!(
+                    f,
+                    "section {what} has {len} bytes at offset {offset}; {needed} bytes inside the blob are needed"
+                )
             }
             Self::Node { node, what, found, limit } => {
                 write!(f, "node {node}: {what} is {found}; the limit is {limit}")

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::nearest::nearest;
-use crate::decide::{Fitted, Judge};
+use crate::decide::{Fitted, Predictor};
 use crate::encoder::Encoder;
 use crate::head::{HeadError, HeadKind};
 use crate::protocol::message::{ERROR_RATE_PERMILLE_MAX, Input, Prediction};
@@ -28,7 +28,10 @@ impl<'m> Decider<'m> {
 
     /// Values of scratch there are, and values that any head of this device may need.
     pub fn memory(&self, support_set: &SupportSet<'_>) -> (usize, usize) {
-        (self.scratch.len(), Judge::scratch_len(support_set.dim(), support_set.names().len(), support_set.capacity()))
+        (
+            self.scratch.len(),
+            Predictor::scratch_len(support_set.dim(), support_set.names().len(), support_set.capacity()),
+        )
     }
 }
 
@@ -47,23 +50,23 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         let Decider { scratch, probabilities, solved, set } = &mut self.decider;
         let length_max = self.encoder.info().corpus.and_then(|corpus| corpus.length_max);
         // Solving takes far longer than deciding, so it is done once for each change of what is known.
-        let mut judge = match solved.take() {
+        let mut predictor = match solved.take() {
             Some((known, revision, fitted)) if known == kind && revision == self.revision => {
-                Judge::resume(fitted, length_max, error_rate, scratch)
+                Predictor::resume(fitted, length_max, error_rate, scratch)
             }
-            _ => Judge::fit(kind, supports, classes, length_max, error_rate, scratch).map_err(head_refusal)?,
+            _ => Predictor::fit(kind, supports, classes, length_max, error_rate, scratch).map_err(head_refusal)?,
         };
-        *solved = Some((kind, self.revision, judge.fitted()));
-        let verdict = judge.verdict(supports, self.feature, length, probabilities).map_err(head_refusal)?;
-        *set = verdict.set.to_bytes();
+        *solved = Some((kind, self.revision, predictor.fitted()));
+        let prediction = predictor.predict(supports, self.feature, length, probabilities).map_err(head_refusal)?;
+        *set = prediction.set.to_bytes();
         Ok(Reply::Prediction(Prediction {
             head,
-            class: verdict.class,
-            probability: verdict.probability,
+            class: prediction.class,
+            probability: prediction.probability,
             set: &set[..classes.div_ceil(8)],
-            known: verdict.known,
-            enough: verdict.enough,
-            shots_needed: verdict.shots_needed,
+            known: prediction.in_distribution,
+            enough: prediction.enough,
+            shots_needed: prediction.shots_needed,
             nearest: nearest(supports, self.feature),
         }))
     }

@@ -58,7 +58,7 @@ pub struct Memory<'m> {
     pub feature: &'m mut [i16],
     /// Bytes of a feature that is sent, `[2 D]`.
     pub bytes: &'m mut [u8],
-    /// Where heads are solved: [`Judge::scratch_len`](crate::decide::Judge::scratch_len) values.
+    /// Where heads are solved: [`Predictor::scratch_len`](crate::decide::Predictor::scratch_len) values.
     pub scratch: &'m mut [f64],
     /// Probability of each class, `[C]`.
     pub probabilities: &'m mut [f64],

@@ -1,4 +1,4 @@
-//! Small encoders with random weights: as a blob, and as plain layers that a slow reference computes.
+//! Small encoders with random weights, as a blob and as plain layers for a slow reference.
 
 use macula_edge::encoder::Arithmetic;
 pub use macula_edge::encoder::format::OpCode as Op;
@@ -7,7 +7,7 @@ use macula_edge::encoder::format::{
     IDENTITY_AT, IDENTITY_LEN, LEN_AT, MAGIC, NODE_COUNT_AT, SectionKind, VERSION, VERSION_AT, WIDTH_AT,
 };
 
-/// One layer, its numbers as they are stored: int8 weights, or f16 bits.
+/// One layer with numbers as stored: int8 weights or f16 bits.
 pub struct Layer {
     pub op: Op,
     pub stride: usize,
@@ -47,7 +47,7 @@ impl Lcg {
     }
 }
 
-/// What a network of every kind of layer looks like: op, stride, activation, zero point, value read, other, channels.
+/// A network with every kind of layer: op, stride, activation, zero point, value read, second value, channels.
 const SHAPE: [(Op, usize, u8, u8, usize, usize, usize); 8] = [
     (Op::Conv3x3, 1, 1, 0, 0, 0, 8),
     (Op::Conv3x3, 1, 0, 90, 1, 0, 8),
@@ -60,7 +60,7 @@ const SHAPE: [(Op, usize, u8, u8, usize, usize, usize); 8] = [
 ];
 
 impl Net {
-    /// Every kind of layer and both strides over an image of `input`; sides that no stride divides are welcome.
+    /// Every kind of layer and both strides over an image of `input`, whose sides need not be even.
     pub fn random(arithmetic: Arithmetic, input: [usize; 3], seed: u64) -> Self {
         let mut lcg = Lcg(seed);
         let mut net = Self { arithmetic, input, layers: Vec::new(), arena_words: 0 };
@@ -108,7 +108,7 @@ impl Net {
         shapes
     }
 
-    /// Values one after another, but for the sum, which takes the place of its second summand.
+    /// Places values one after another, except that the sum replaces its second summand.
     fn place(&mut self) {
         let words: Vec<usize> = self
             .shapes()
@@ -205,7 +205,7 @@ impl Net {
     }
 }
 
-/// A weight as it is stored: an i8, or an f16 of magnitude 2^-8 to 1.
+/// A weight as stored: an i8, or an f16 of magnitude 2^-8 to 1.
 fn weight(arithmetic: Arithmetic, k: usize, lcg: &mut Lcg) -> u16 {
     match arithmetic {
         Arithmetic::Int8 => lcg.below(255) as u8 as u16,
@@ -220,7 +220,7 @@ fn parameters(arithmetic: Arithmetic, k: usize, zero: u8, lcg: &mut Lcg) -> Vec<
     match arithmetic {
         Arithmetic::F16 => vec![((lcg.below(2000) as f32 - 1000.0) / 4000.0).to_bits()],
         Arithmetic::Int8 => {
-            // A sum is some 6000 times the root of K.
+            // A sum is about 6000 times the square root of K.
             let shift = 5 + k.ilog2() / 2;
             let multiplier = (1 << 30) + lcg.below(1 << 30);
             let bias = lcg.below(20_000) as i32 - 10_000;
@@ -229,7 +229,7 @@ fn parameters(arithmetic: Arithmetic, k: usize, zero: u8, lcg: &mut Lcg) -> Vec<
     }
 }
 
-/// Writes the checksum of `bytes` as they are.
+/// Writes the checksum of `bytes`.
 pub fn seal(bytes: &mut [u8]) {
     let end = bytes.len() - CHECKSUM_LEN;
     let mut crc = u32::MAX;
@@ -242,7 +242,7 @@ pub fn seal(bytes: &mut [u8]) {
     bytes[end..].copy_from_slice(&(!crc).to_le_bytes());
 }
 
-/// `bytes` where a blob may lie: at a multiple of 4.
+/// `bytes` at an address that is a multiple of 4, as a blob needs.
 pub fn aligned(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks(4).map(|word| u32::from_le_bytes(std::array::from_fn(|i| word.get(i).copied().unwrap_or(0)))).collect()
 }

@@ -10,7 +10,7 @@ use board::limits::{self, CLASSES, DIM, PIXELS, SUPPORTS, WORK_WORDS};
 use board::uart::Uart;
 use cortex_m::singleton;
 use cortex_m_rt::entry;
-use macula_edge::decide::Judge;
+use macula_edge::decide::Predictor;
 use macula_edge::encoder::{Blob, Encoder, FeaturesOnly};
 use macula_edge::protocol::message::message_max;
 use macula_edge::protocol::{Endpoint, packet_max};
@@ -24,7 +24,7 @@ const STORE_BYTES: u32 = 256 * 1024;
 const MESSAGE_MAX: usize = message_max(DIM);
 const PACKET_MAX: usize = packet_max(MESSAGE_MAX);
 const BUFFER_LEN: usize = buffer_len::<Flash>(DIM);
-const SCRATCH_LEN: usize = Judge::scratch_len(DIM, CLASSES, SUPPORTS);
+const SCRATCH_LEN: usize = Predictor::scratch_len(DIM, CLASSES, SUPPORTS);
 
 /// Each piece of memory is lent once: a name of its own in the image's map of memory.
 macro_rules! lend {

@@ -10,7 +10,7 @@ use board::clock::{self, Clock};
 use board::semihosting::{self, Console};
 use cortex_m::singleton;
 use cortex_m_rt::entry;
-use macula_edge::decide::Judge;
+use macula_edge::decide::Predictor;
 use macula_edge::feature::quantise;
 use macula_edge::head::{Head, HeadKind};
 use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
@@ -19,8 +19,8 @@ const DIM: usize = 128;
 const CLASSES: usize = 5;
 const SUPPORTS: usize = 50;
 const HEAD_LEN: usize = Head::scratch_len(DIM, CLASSES, SUPPORTS);
-const JUDGE_LEN: usize = Judge::scratch_len(DIM, CLASSES, SUPPORTS);
-const SCRATCH_LEN: usize = if HEAD_LEN > JUDGE_LEN { HEAD_LEN } else { JUDGE_LEN };
+const PREDICTOR_LEN: usize = Predictor::scratch_len(DIM, CLASSES, SUPPORTS);
+const SCRATCH_LEN: usize = if HEAD_LEN > PREDICTOR_LEN { HEAD_LEN } else { PREDICTOR_LEN };
 
 /// Asked of the sets of classes: one in five may miss the truth.
 const ERROR_PERMILLE: u16 = 200;
@@ -50,7 +50,7 @@ fn main() -> ! {
     for kind in [HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
         solve(&clock, &support_set, kind, scratch);
     }
-    judge(&clock, &support_set, scratch);
+    predict(&clock, &support_set, scratch);
     semihosting::exit(0)
 }
 
@@ -89,17 +89,17 @@ fn solve(clock: &Clock, support_set: &SupportSet<'_>, kind: HeadKind, scratch: &
     report("predict", clock::instructions(predicted - drawn));
 }
 
-fn judge(clock: &Clock, support_set: &SupportSet<'_>, scratch: &mut [f64]) {
+fn predict(clock: &Clock, support_set: &SupportSet<'_>, scratch: &mut [f64]) {
     let (mut state, mut feature, mut probabilities) = (7, [0; DIM], [0.0; CLASSES]);
     draw(&mut state, 3, &mut feature);
     let before = clock.ticks();
     let supports = support_set.supports();
-    let mut judge = Judge::fit(HeadKind::Auto, supports, CLASSES, None, ERROR_PERMILLE, scratch)
+    let mut predictor = Predictor::fit(HeadKind::Auto, supports, CLASSES, None, ERROR_PERMILLE, scratch)
         .expect("the supports make a head");
     let solved = clock.ticks();
-    let verdict = judge.verdict(supports, &feature, None, &mut probabilities).expect("the sizes above fit each other");
+    let prediction = predictor.predict(supports, &feature, None, &mut probabilities).expect("the sizes above fit each other");
     let judged = clock.ticks();
-    assert_eq!(verdict.class, 3, "the verdict is wrong");
+    assert_eq!(prediction.class, 3, "the verdict is wrong");
     report("judge", clock::instructions(solved - before));
     report("verdict", clock::instructions(judged - solved));
 }

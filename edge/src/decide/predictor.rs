@@ -1,4 +1,4 @@
-//! A head that knows when to abstain.
+//! A head with conformal prediction sets and out-of-distribution detection.
 
 use super::ClassSet;
 use super::conformal::{self, Query};
@@ -11,33 +11,35 @@ use crate::head::span::Span;
 use crate::head::{Head, HeadError, HeadKind};
 use crate::support_set::Supports;
 
-/// What is said about one feature.
+/// The prediction for one feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verdict {
-    /// The most probable class; the lowest of those that tie.
+pub struct Prediction {
+    /// The most probable class, the lowest of a tie.
     pub class: u8,
     /// Its probability, 0 to 1.
     pub probability: f32,
-    /// The classes that cannot be excluded at the error rate. It may hold several, or none where the feature is unlike
-    /// all that was taught; a class with too few shots is always in it.
-    pub set: ClassSet,
-    /// Whether the feature is like those that came before it, as 95 % of them are.
+    /// Conformal prediction set: the classes that cannot be excluded at the error rate.
     ///
-    /// Its length is no greater than `length_max` of the corpus. Where one of the two is missing, it must be as near to
-    /// some support as supports are to each other, which takes 19 supports to find a stranger by.
-    pub known: bool,
-    /// Whether every taught class has [`Self::shots_needed`] supports.
+    /// It may hold several classes, or none if the feature is unlike every class. A class with too few supports is always
+    /// in it.
+    pub set: ClassSet,
+    /// Whether the feature is in distribution, with 5 % false alarms.
+    ///
+    /// Its length must not exceed `length_max` of the corpus. If either is unknown, it must be as near to some support as
+    /// supports are to each other, a test that needs 19 supports to reject anything.
+    pub in_distribution: bool,
+    /// Whether every class has [`Self::shots_needed`] supports.
     pub enough: bool,
-    /// Supports of a class without which it cannot be excluded at this error rate.
+    /// Supports that a class needs before it can be excluded at this error rate.
     pub shots_needed: u16,
     /// The supports most like the feature, nearest first.
     pub nearest: [Option<Nearest>; 3],
 }
 
-/// Features of what was taught that the gate turns away, in thousandths.
-const GATE_PERMILLE: u32 = 50;
+/// In-distribution features that the nearest-support test rejects, in thousandths.
+const FALSE_ALARM_PERMILLE: u32 = 50;
 
-/// What is known of a fitted judge beside its scratch: where everything lies in it, and two numbers.
+/// A fitted predictor apart from its scratch: the sizes that divide the scratch, and two numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fitted {
     dim: usize,
@@ -51,7 +53,7 @@ pub struct Fitted {
 struct Parts<'w> {
     weights: &'w mut [f64],
     forms: &'w mut [f64],
-    alike: &'w mut [f64],
+    closest: &'w mut [f64],
     to_supports: &'w mut [f64],
     vectors: &'w mut [f64],
     work: &'w mut [f64],
@@ -61,34 +63,34 @@ impl<'w> Parts<'w> {
     fn of(dim: usize, classes: usize, supports: usize, scratch: &'w mut [f64]) -> Self {
         let (weights, rest) = scratch.split_at_mut(Head::weights_len(dim, classes));
         let (forms, rest) = rest.split_at_mut(supports * (classes + 1));
-        let (alike, rest) = rest.split_at_mut(supports);
+        let (closest, rest) = rest.split_at_mut(supports);
         let (to_supports, rest) = rest.split_at_mut(supports);
         let (vectors, work) = rest.split_at_mut(6 * classes);
-        Self { weights, forms, alike, to_supports, vectors, work }
+        Self { weights, forms, closest, to_supports, vectors, work }
     }
 }
 
-/// A fitted head with what its verdicts need, over scratch memory that the caller lends.
+/// A fitted head with what its predictions need, in scratch memory lent by the caller.
 #[derive(Debug)]
-pub struct Judge<'w> {
+pub struct Predictor<'w> {
     fitted: Fitted,
     head: Head<'w>,
     span: Span<'w>,
     solved: Shrunken<'w>,
     length_max: Option<Length>,
     error_permille: u16,
-    /// Of each support `a(z, z)`, then `a(z, μ_c)`: `[n, C + 1]`.
+    /// `a(z, z)`, then `a(z, μ_c)` of each support: `[n, C + 1]`.
     forms: &'w [f64],
-    /// Cosine of each support with the nearest other, `[n]`.
-    alike: &'w [f64],
+    /// Cosine similarity of each support to the nearest other one, `[n]`.
+    closest: &'w [f64],
     row: &'w mut [f64],
     to_supports: &'w mut [f64],
     /// Six vectors `[C]`.
     vectors: &'w mut [f64],
 }
 
-impl<'w> Judge<'w> {
-    /// Values of scratch for `classes` slots and up to `supports_max` supports of `dim` dimensions.
+impl<'w> Predictor<'w> {
+    /// Scratch, in values, for `classes` slots and up to `supports_max` supports of `dim` dimensions.
     pub const fn scratch_len(dim: usize, classes: usize, supports_max: usize) -> usize {
         let rank = if dim < supports_max { dim } else { supports_max };
         Head::weights_len(dim, classes)
@@ -97,21 +99,21 @@ impl<'w> Judge<'w> {
             + Head::work_len(dim, rank, classes, supports_max, false)
     }
 
-    /// Supports of a class that an error rate asks for: with fewer, even the strangest of all cannot be told.
+    /// Supports that a class needs before it can be excluded: with `n` of them the smallest p-value is `1 / (n + 1)`.
     pub const fn shots_needed(error_permille: u16) -> u16 {
         if error_permille == 0 { u16::MAX } else { 1000u16.div_ceil(error_permille) - 1 }
     }
 
-    /// Solves head and sets for `supports`.
+    /// Solves the head and what conformal prediction needs for `supports`.
     ///
-    /// * `kind`: head that names class and probability; sets come from the Gaussian head's distances whatever it is
+    /// * `kind`: head for class and probability. Sets always come from the distances of the Gaussian head
     /// * `classes`: C; every support's class is below it
-    /// * `length_max`: the length that 95 % of the encoder's unlabelled corpus do not exceed, where it was measured
-    /// * `error_permille`: how often the right class may be missing from the set, in thousandths, 1 to 999
-    /// * `scratch`: at least [`Self::scratch_len`] values, whatever they hold
+    /// * `length_max`: feature length that 95 % of the encoder's unlabelled corpus do not exceed, if known
+    /// * `error_permille`: rate at which the right class may be missing from the set, in thousandths, 1 to 999
+    /// * `scratch`: at least [`Self::scratch_len`] values, with any content
     ///
     /// # Errors
-    /// When there is no support, a size does not fit, or the error rate is out of range.
+    /// If there is no support, a size is wrong or the error rate is out of range.
     pub fn fit(
         kind: HeadKind,
         supports: Supports<'_>,
@@ -128,36 +130,36 @@ impl<'w> Judge<'w> {
         if scratch.len() < expected {
             return Err(HeadError::Memory { what: "scratch", found: scratch.len(), expected });
         }
-        let Parts { weights, forms, alike, work, .. } = Parts::of(supports.dim, classes, supports.len(), scratch);
+        let Parts { weights, forms, closest, work, .. } = Parts::of(supports.dim, classes, supports.len(), scratch);
         let (span, work) = Span::new(supports, None, work)?;
         let (row, work) = work.split_at_mut(span.rank);
         let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
-        // Softmax regression borrows the scratch before it is solved for the sets.
+        // Softmax regression uses the scratch first, then `solved` keeps it.
         write_logistic(kind, supports, &span, classes, work, logistic);
         let solved = Shrunken::fit(&span, supports, classes, None, work)?;
         write_weights(kind, supports, &span, Some(&solved), logistic, row, weights);
         write_forms(&span, &solved, row, forms);
-        write_alike(supports, alike);
+        write_closest(supports, closest);
         let Shrunken { kappa, sharpness, .. } = solved;
         let fitted = Fitted { dim: supports.dim, classes, supports: supports.len(), kappa, sharpness };
         Ok(Self::resume(fitted, length_max, error_permille, scratch))
     }
 
-    /// The judge that [`Self::fit`] left in this scratch, nothing being solved again. The error rate may be another.
+    /// The predictor that [`Self::fit`] left in this scratch. Nothing is solved again, and the error rate may differ.
     ///
-    /// * `scratch`: as it was left
+    /// * `scratch`: unchanged since then
     ///
     /// # Panics
-    /// When the scratch is shorter than the one that was fitted in.
+    /// If the scratch is shorter than the one used by [`Self::fit`].
     pub fn resume(fitted: Fitted, length_max: Option<Length>, error_permille: u16, scratch: &'w mut [f64]) -> Self {
         let Fitted { dim, classes, supports, kappa, sharpness } = fitted;
-        let Parts { weights, forms, alike, to_supports, vectors, work } = Parts::of(dim, classes, supports, scratch);
+        let Parts { weights, forms, closest, to_supports, vectors, work } = Parts::of(dim, classes, supports, scratch);
         let (span, work) = Span::over(dim, supports, work);
         let (row, work) = work.split_at_mut(span.rank);
         let work = &mut work[classes * (span.rank + 1)..];
         let solved = Shrunken::over((kappa, sharpness), &span, classes, supports, work);
         let head = Head::of_weights(dim, classes, weights);
-        Self { fitted, head, span, solved, length_max, error_permille, forms, alike, row, to_supports, vectors }
+        Self { fitted, head, span, solved, length_max, error_permille, forms, closest, row, to_supports, vectors }
     }
 
     /// What [`Self::resume`] needs beside the scratch.
@@ -165,7 +167,7 @@ impl<'w> Judge<'w> {
         self.fitted
     }
 
-    /// Imagined supports without direction that the covariance was shrunk by, chosen by leaving one out.
+    /// Shrinkage `κ` of the covariance, chosen by leave-one-out.
     pub fn kappa(&self) -> f64 {
         self.solved.kappa
     }
@@ -175,21 +177,21 @@ impl<'w> Judge<'w> {
         self.solved.counts.len()
     }
 
-    /// Decides on `feature`, `[D]`, and writes the probability of each class.
+    /// Predicts `feature`, `[D]`, and writes the probability of each class.
     ///
-    /// * `supports`: those it was fitted to
-    /// * `length`: that of the feature before it was quantised, where known
+    /// * `supports`: the ones it was fitted to
+    /// * `length`: length of the feature before it was quantised, if known
     /// * `probabilities`: `[C]`; classes without supports get 0
     ///
     /// # Errors
-    /// When a length does not fit.
-    pub fn verdict(
+    /// If a length is wrong.
+    pub fn predict(
         &mut self,
         supports: Supports<'_>,
         feature: &[i16],
         length: Option<Length>,
         probabilities: &mut [f64],
-    ) -> Result<Verdict, HeadError> {
+    ) -> Result<Prediction, HeadError> {
         let expected = self.to_supports.len();
         if supports.len() != expected {
             return Err(HeadError::Memory { what: "supports", found: supports.len(), expected });
@@ -197,19 +199,20 @@ impl<'w> Judge<'w> {
         let decision = self.head.predict(feature, probabilities)?;
         let nearest = nearest(supports, feature);
         let shots_needed = Self::shots_needed(self.error_permille);
-        let taught = self.solved.counts.iter().filter(|&&count| count > 0.0);
-        let enough = taught.clone().all(|&count| count >= f64::from(shots_needed));
-        Ok(Verdict {
+        let mut present = self.solved.counts.iter().filter(|&&count| count > 0.0);
+        let enough = present.all(|&count| count >= f64::from(shots_needed));
+        Ok(Prediction {
             class: decision.class,
             probability: decision.probability,
             set: self.set(supports, feature),
-            known: self.known(length, nearest),
+            in_distribution: self.in_distribution(length, nearest),
             enough,
             shots_needed,
             nearest,
         })
     }
 
+    /// The conformal prediction set of `feature`.
     fn set(&mut self, supports: Supports<'_>, feature: &[i16]) -> ClassSet {
         let (classes, rank) = (self.solved.counts.len(), self.span.rank);
         let outside = self.span.project(supports, feature, self.row);
@@ -242,14 +245,14 @@ impl<'w> Judge<'w> {
         set
     }
 
-    fn known(&self, length: Option<Length>, nearest: [Option<Nearest>; 3]) -> bool {
+    fn in_distribution(&self, length: Option<Length>, nearest: [Option<Nearest>; 3]) -> bool {
         if let (Some(length), Some(length_max)) = (length, self.length_max) {
             return length <= length_max;
         }
-        // At least 5 % of the supports, the feature among them, are no nearer to another than it is.
+        // The fraction of supports, the feature included, that are no nearer to another one must be above 5 %.
         let similarity = nearest[0].map_or(-1.0, |nearest| f64::from(nearest.similarity));
-        let farther = 1 + self.alike.iter().filter(|&&alike| alike <= similarity).count() as u32;
-        farther * 1000 > GATE_PERMILLE * (self.alike.len() as u32 + 1)
+        let farther = 1 + self.closest.iter().filter(|&&closest| closest <= similarity).count() as u32;
+        farther * 1000 > FALSE_ALARM_PERMILLE * (self.closest.len() as u32 + 1)
     }
 }
 
@@ -265,14 +268,14 @@ fn write_forms(span: &Span<'_>, solved: &Shrunken<'_>, row: &mut [f64], forms: &
     }
 }
 
-fn write_alike(supports: Supports<'_>, alike: &mut [f64]) {
-    alike.fill(-1.0);
+fn write_closest(supports: Supports<'_>, closest: &mut [f64]) {
+    closest.fill(-1.0);
     for i in 0..supports.len() {
         for j in 0..i {
-            // Rounded as `Nearest` has it, so that like is compared with like.
+            // Rounded like the similarity of `Nearest`, with which it is compared.
             let similarity = f64::from(cosine(supports.feature(i), supports.feature(j)) as f32);
-            alike[i] = if similarity > alike[i] { similarity } else { alike[i] };
-            alike[j] = if similarity > alike[j] { similarity } else { alike[j] };
+            closest[i] = if similarity > closest[i] { similarity } else { closest[i] };
+            closest[j] = if similarity > closest[j] { similarity } else { closest[j] };
         }
     }
 }
