@@ -1,6 +1,6 @@
-//! Symmetric positive definite matrices as triangles.
+//! Cholesky factorisation of symmetric positive definite matrices.
 //!
-//! A triangle is the upper half with its diagonal, row by row: `(0,0), (0,1), … (0,D-1), (1,1), …`.
+//! A triangle is the upper half of a matrix with its diagonal, row by row: `(0,0), (0,1), … (0,D-1), (1,1), …`.
 
 use core::cmp::Ordering;
 
@@ -11,13 +11,13 @@ pub(crate) const fn triangle_len(dim: usize) -> usize {
     dim * (dim + 1) / 2
 }
 
-/// Cholesky in place: upper `R` with `Rᵀ R` the matrix, row by row.
+/// Replaces a triangle by its Cholesky factor, the upper `R` with `Rᵀ R` the matrix.
 pub(crate) fn factorise(matrix: &mut [f64], dim: usize) -> Result<(), HeadError> {
     let mut start = 0;
     for i in 0..dim {
         let width = dim - i;
         let (row, mut below) = matrix[start..].split_at_mut(width);
-        // A NaN compares as nothing and is refused too.
+        // NaN is not comparable and fails too.
         if row[0].partial_cmp(&0.0) != Some(Ordering::Greater) {
             return Err(HeadError::NotPositiveDefinite { dimension: i });
         }
@@ -34,7 +34,7 @@ pub(crate) fn factorise(matrix: &mut [f64], dim: usize) -> Result<(), HeadError>
     Ok(())
 }
 
-/// Replaces `b` by `y` with `Rᵀ y = b`: its length is that of `b` in the metric of the inverse matrix.
+/// Replaces `b` by the solution `y` of `Rᵀ y = b`. `|y|²` is `bᵀ M⁻¹ b` of the factorised matrix `M`.
 pub(crate) fn solve_transposed(factor: &[f64], vector: &mut [f64]) {
     let dim = vector.len();
     let mut start = 0;
@@ -42,13 +42,13 @@ pub(crate) fn solve_transposed(factor: &[f64], vector: &mut [f64]) {
         let row = &factor[start..start + dim - i];
         vector[i] /= row[0];
         let y = vector[i];
-        // Once y_i is known, its share leaves all entries after it.
+        // Subtracts the contribution of y_i from all later entries.
         vector[i + 1..].iter_mut().zip(&row[1..]).for_each(|(value, &r)| *value -= r * y);
         start += dim - i;
     }
 }
 
-/// Replaces `y` by `w` with `R w = y`.
+/// Replaces `y` by the solution `w` of `R w = y`.
 pub(crate) fn solve(factor: &[f64], vector: &mut [f64]) {
     let dim = vector.len();
     let mut start = triangle_len(dim);
@@ -63,7 +63,7 @@ pub(crate) fn solve(factor: &[f64], vector: &mut [f64]) {
     }
 }
 
-/// `a · b`, from the first to the last.
+/// `a · b`, summed in order.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sum = 0.0;
     for (&a, &b) in a.iter().zip(b) {

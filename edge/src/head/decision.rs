@@ -1,11 +1,11 @@
-//! From scores to a decision.
+//! Softmax: scores to probabilities and the most probable class.
 
 use super::error::HeadError;
 
-/// What a head says about one feature.
+/// A head's answer for one feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
-    /// The most probable class; the lowest of those that tie.
+    /// The most probable class, the lowest of a tie.
     pub class: u8,
     /// Its probability, 0 to 1.
     pub probability: f32,
@@ -19,9 +19,9 @@ impl Decision {
     }
 }
 
-/// Turns scores into probabilities in place, `exp(s_c) / Σ exp(s_k)`, and names the largest.
+/// Replaces scores by probabilities, `exp(s_c) / Σ exp(s_k)`, and returns the largest.
 ///
-/// A class nobody has taught has the score `-∞` and the probability 0.
+/// A class without supports has the score `-∞` and the probability 0.
 pub(super) fn softmax(scores: &mut [f64]) -> Result<Decision, HeadError> {
     let mut class = 0;
     for (candidate, &score) in scores.iter().enumerate() {
@@ -35,7 +35,7 @@ pub(super) fn softmax(scores: &mut [f64]) -> Result<Decision, HeadError> {
     }
     let mut sum = 0.0;
     for score in scores.iter_mut() {
-        // The largest is subtracted first, so that no exponential overflows.
+        // Subtracting the largest keeps the exponential from overflowing.
         *score = if score.is_finite() { libm::exp(*score - largest) } else { 0.0 };
         sum += *score;
     }

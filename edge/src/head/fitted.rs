@@ -1,6 +1,6 @@
-//! One front for all heads: a kind and the supports make weights, and weights decide.
+//! Every kind of head, solved to weights and biases: `score_c = w_c · x + b_c`, then a softmax.
 //!
-//! n supports, D dimensions, C class slots. Every kind ends as `score_c = w_c · x + b_c` and a softmax.
+//! n supports, D dimensions, C class slots, r coordinates (see [`super::span`]).
 
 use super::cholesky::{dot, solve};
 use super::decision::{Decision, check_probabilities, softmax};
@@ -11,17 +11,18 @@ use super::span::Span;
 use crate::feature::{DIM_MAX, UNIT};
 use crate::support_set::{CLASSES_MAX, Supports};
 
-/// Which head is made of the supports. Numbers are those of the wire: append, never renumber.
+/// The kind of head. The numbers are part of the protocol: append, never renumber.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum HeadKind {
-    /// The default, which evaluation picked: a mean of the scores of [`HeadKind::Gaussian`] and
-    /// [`HeadKind::Logistic`]. Either is the better one somewhere; their mean is never far behind.
+    /// The default: a weighted mean of the scores of [`HeadKind::Gaussian`] and [`HeadKind::Logistic`].
+    ///
+    /// Each is the better one on some data; their mean is never far behind.
     #[default]
     Auto = 0,
-    /// The class whose mean points most nearly the same way.
+    /// The class with the largest cosine between its mean and the feature (Snell et al. 2017, arXiv:1703.05175).
     Prototype = 1,
-    /// Classes share one covariance, shrunk as leaving one out finds best.
+    /// Linear discriminant analysis: one shared covariance, its shrinkage chosen by leave-one-out.
     Gaussian = 2,
     /// Softmax regression with an L2 penalty.
     Logistic = 3,
@@ -39,7 +40,7 @@ impl HeadKind {
         }
     }
 
-    /// Its name, as the command line has it.
+    /// Name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -50,10 +51,10 @@ impl HeadKind {
     }
 }
 
-/// Part of the Gaussian head in [`HeadKind::Auto`], the rest being softmax regression.
+/// Share of the Gaussian head in [`HeadKind::Auto`]; the rest is softmax regression.
 ///
 /// With 0.5 the default was 1.1 points behind scikit-learn's logistic regression on raw colour pixels at 50 shots, where
-/// the Gaussian head alone is 7 behind; at 2 shots of x-rays it is the other that holds it back.
+/// the Gaussian head alone is 7 points behind. At 2 shots of x-rays softmax regression is the weaker one.
 const GAUSSIAN_SHARE: f64 = 0.4;
 
 /// Cosines are divided by this before the softmax. It changes probabilities, never the class.
@@ -61,24 +62,24 @@ const GAUSSIAN_SHARE: f64 = 0.4;
 /// Of 0.1, 0.2, 0.5, 1, 2 and 5 it gave the lowest log loss at 5 to 50 shots on chest x-rays.
 const PROTOTYPE_TEMPERATURE: f64 = 0.5;
 
-/// A fitted head, over scratch memory that the caller lends.
+/// A solved head in scratch memory lent by the caller.
 #[derive(Debug)]
 pub struct Head<'w> {
     dim: usize,
-    /// `[C, D]`, on features as they are stored.
+    /// `[C, D]`, for quantised features.
     weights: &'w [f64],
     /// `[C]`; `-∞` for a class without supports.
     biases: &'w [f64],
 }
 
 impl<'w> Head<'w> {
-    /// Values of scratch for `classes` slots and up to `supports_max` supports of `dim` dimensions, without a target.
+    /// Scratch, in values, for `classes` slots and up to `supports_max` supports of `dim` dimensions, without a target.
     pub const fn scratch_len(dim: usize, classes: usize, supports_max: usize) -> usize {
         let rank = if dim < supports_max { dim } else { supports_max };
         Self::weights_len(dim, classes) + Self::work_len(dim, rank, classes, supports_max, false)
     }
 
-    /// As [`Self::scratch_len`] where [`Self::fit`] is given a target.
+    /// As [`Self::scratch_len`], for [`Self::fit`] with a target.
     pub const fn scratch_len_with_target(dim: usize, classes: usize, supports_max: usize) -> usize {
         Self::weights_len(dim, classes) + Self::work_len(dim, dim, classes, supports_max, true)
     }
@@ -102,15 +103,15 @@ impl<'w> Head<'w> {
             + if gaussian > logistic { gaussian } else { logistic }
     }
 
-    /// Solves the head of `kind` that `supports` make.
+    /// Solves a head of `kind` from `supports`.
     ///
     /// * `classes`: C; every support's class is below it
-    /// * `target`: covariance that the Gaussian head shrinks towards, a triangle of D rows in any unit; the identity
-    ///   where there is none. Of the other kinds none looks at it
-    /// * `scratch`: at least [`Self::scratch_len`] values, or [`Self::scratch_len_with_target`], whatever they hold
+    /// * `target`: covariance that the Gaussian head shrinks to, an upper triangle of D rows in any unit; `None` is the
+    ///   identity. Other kinds ignore it
+    /// * `scratch`: at least [`Self::scratch_len`] or [`Self::scratch_len_with_target`] values, with any content
     ///
     /// # Errors
-    /// When there is no support, a size does not fit, or the target is not positive definite.
+    /// If there is no support, a size is wrong or the target is not positive definite.
     pub fn fit(
         kind: HeadKind,
         supports: Supports<'_>,
@@ -173,13 +174,13 @@ impl<'w> Head<'w> {
         Ok(Self::of_weights(supports.dim, classes, weights))
     }
 
-    /// Of weights `[C, D]`, then biases `[C]`.
+    /// A head from weights `[C, D]`, then biases `[C]`.
     pub(crate) fn of_weights(dim: usize, classes: usize, weights: &'w [f64]) -> Self {
         let (weights, biases) = weights.split_at(classes * dim);
         Self { dim, weights, biases }
     }
 
-    /// Weights `[C, D]` of features as they are stored.
+    /// Weights `[C, D]` for quantised features.
     pub fn weights(&self) -> &'w [f64] {
         self.weights
     }
@@ -189,12 +190,12 @@ impl<'w> Head<'w> {
         self.biases
     }
 
-    /// Decides on `feature`, `[D]`, and writes the probability of each class.
+    /// Classifies `feature`, `[D]`, and writes the probability of each class.
     ///
     /// * `probabilities`: `[C]`; classes without supports get 0
     ///
     /// # Errors
-    /// When a length does not fit.
+    /// If a length is wrong.
     pub fn predict(&self, feature: &[i16], probabilities: &mut [f64]) -> Result<Decision, HeadError> {
         if feature.len() != self.dim {
             return Err(HeadError::FeatureDimension { found: feature.len(), expected: self.dim });
@@ -228,7 +229,7 @@ pub(crate) fn check(supports: Supports<'_>, classes: usize) -> Result<(), HeadEr
     if supports.is_empty() { Err(HeadError::NothingLearned) } else { Ok(()) }
 }
 
-/// Weights `[C, r + 1]` of softmax regression on coordinates, where `kind` needs them.
+/// Writes the weights `[C, r + 1]` of softmax regression on coordinates if `kind` needs them, else 0.
 pub(crate) fn write_logistic(
     kind: HeadKind,
     supports: Supports<'_>,
@@ -245,9 +246,9 @@ pub(crate) fn write_logistic(
     }
 }
 
-/// Weights `[C, D]`, then biases `[C]`.
+/// Writes weights `[C, D]`, then biases `[C]`.
 ///
-/// * `solved`: for the kinds that are made of it
+/// * `solved`: for the kinds that use it
 /// * `logistic`: from [`write_logistic`]; overwritten
 /// * `row`: `[r]`
 pub(crate) fn write_weights(
@@ -278,7 +279,7 @@ pub(crate) fn write_weights(
     }
 }
 
-/// Mean directions, scaled to give cosines with a unit feature divided by the temperature.
+/// Writes mean directions, scaled so that the score of a unit feature is its cosine divided by the temperature.
 fn write_prototypes(supports: Supports<'_>, weights: &mut [f64], biases: &mut [f64]) {
     weights.fill(0.0);
     biases.fill(f64::NEG_INFINITY);

@@ -1,46 +1,46 @@
 //! Softmax regression on coordinates of the supports.
 //!
 //! n supports, C classes, r coordinates. Minimises over `W` `[C, r]` and `b` `[C]`
-//! `Σ_i -log softmax(W z_i + b)[y_i] + |W|² / (2 c)`, as scikit-learn has it, the bias free. For two classes
-//! scikit-learn keeps one vector `w`; here `W` is `(-w/2, w/2)`, so the penalty counts twice and decisions are the same.
+//! `Σ_i -log softmax(W z_i + b)[y_i] + |W|² / (2 c)`, the objective of scikit-learn, with no penalty on the bias. For two
+//! classes scikit-learn has one vector `w`. Here `W` is `(-w/2, w/2)`, so doubling the penalty gives the same decisions.
 //!
-//! Newton's method, each step solved by conjugate gradients on products with the Hessian (Nocedal and Wright 2006,
-//! algorithm 7.1). The loss is convex and no weight is ever added to the Hessian, so that every step goes downhill;
-//! steps, inner steps and halvings are bounded and the order of all sums is fixed.
+//! Newton's method with conjugate gradients for each step (Nocedal and Wright 2006, algorithm 7.1). L-BFGS from a crate
+//! needs `std`, allocates and fixes no order of sums. The loss is convex, so every step is a descent direction. The
+//! numbers of steps, inner steps and halvings are bounded, and all sums have a fixed order.
 
 use super::cholesky::dot;
 use super::span::Span;
 use crate::support_set::Supports;
 
-/// `c` of scikit-learn on features whose components have deviation 1, as coordinates have.
+/// `c`, scikit-learn's `C`, for components of standard deviation 1, as coordinates have.
 pub(crate) const INVERSE_PENALTY: f64 = 0.1;
 
 const NEWTON_STEPS_MAX: usize = 30;
 const INNER_STEPS_MAX: usize = 60;
 const HALVINGS_MAX: usize = 20;
 
-/// The fit ends when the gradient is this part of a sum over all supports.
+/// The fit ends when the length of the gradient is below this, per support.
 const GRADIENT_MIN: f64 = 1e-7;
 
-/// Vectors of `C (r + 1)` values in scratch.
+/// Number of vectors of `C (r + 1)` values in the scratch.
 const VECTORS: usize = 6;
 
-/// What is fitted, and to what.
+/// The data and the penalty.
 struct Problem<'a> {
     rows: &'a [f64],
     rank: usize,
     classes: usize,
-    /// What the square of the weights is multiplied by, twice.
+    /// `1 / c`, or `2 / c` for two classes.
     penalty: f64,
     supports: Supports<'a>,
 }
 
-/// Values of scratch for `rank` coordinates at most.
+/// Scratch, in values, for up to `rank` coordinates.
 pub(crate) const fn scratch_len(rank: usize, classes: usize, supports_max: usize) -> usize {
     VECTORS * classes * (rank + 1) + supports_max * classes + classes
 }
 
-/// Fits weights and biases and returns them, `[C, r + 1]`, the bias last; the bias of a class without supports is `-∞`.
+/// Fits and returns weights and biases `[C, r + 1]`, the bias last. The bias of a class without supports is `-∞`.
 pub(crate) fn fit<'w>(
     span: &Span<'_>,
     supports: Supports<'_>,
@@ -90,7 +90,7 @@ pub(crate) fn fit<'w>(
             length *= 0.5;
         }
         if !found {
-            // Rounding: there is no way down any more.
+            // Only rounding error is left.
             break;
         }
     }
@@ -120,7 +120,7 @@ fn solve_newton(
     direction.iter_mut().zip(gradient).for_each(|(d, g)| *d = -g);
     let start = dot(residual, residual);
     let mut square = start;
-    // Superlinear: the closer to the end, the more exact the step.
+    // Tolerance for superlinear convergence: steps near the minimum are solved more exactly.
     let length = libm::sqrt(start);
     let part = if length < 0.25 { length } else { 0.25 };
     let enough = part * part * start;
@@ -137,8 +137,8 @@ fn solve_newton(
         if next <= enough {
             break;
         }
-        let turn = next / square;
-        direction.iter_mut().zip(&*residual).for_each(|(d, r)| *d = turn * *d - r);
+        let ratio = next / square;
+        direction.iter_mut().zip(&*residual).for_each(|(d, r)| *d = ratio * *d - r);
         square = next;
     }
     if dot(step, step) == 0.0 {
@@ -147,7 +147,7 @@ fn solve_newton(
 }
 
 impl Problem<'_> {
-    /// The loss at `parameters`; writes each support's probabilities, `[n, C]`.
+    /// The loss at `parameters`. Writes the probabilities of each support, `[n, C]`.
     fn loss(&self, parameters: &[f64], probabilities: &mut [f64]) -> f64 {
         let mut loss = 0.0;
         let supports = self.rows.chunks_exact(self.rank).zip(self.supports.records);
@@ -183,7 +183,7 @@ impl Problem<'_> {
         }
     }
 
-    /// The Hessian times `direction`.
+    /// Writes the Hessian times `direction`.
     fn write_curvature(&self, probabilities: &[f64], direction: &[f64], curved: &mut [f64]) {
         self.write_penalised(direction, curved);
         for (probability, row) in probabilities.chunks_exact(self.classes).zip(self.rows.chunks_exact(self.rank)) {

@@ -1,31 +1,30 @@
-//! Supports as coordinates in the space they span, where heads are solved.
+//! Coordinates of supports in the space that they span, where heads are solved.
 //!
 //! n supports, D dimensions, `r = min(n, D)`.
 //!
-//! A head that shrinks towards the identity never looks outside the span of its supports: its weights lie inside.
-//! With fewer supports than dimensions, the rows of the Cholesky factor of the Gram matrix `X Xᵀ` are coordinates in an
-//! orthonormal basis of that span, so that everything after costs powers of n instead of powers of D. The Gram matrix
-//! is made of integers and exact.
+//! The weights of a head that shrinks to the identity lie in the span of its supports. With fewer supports than
+//! dimensions, the rows of the Cholesky factor of the Gram matrix `X Xᵀ` are coordinates in an orthonormal basis of that
+//! span, and every later step costs powers of n instead of powers of D. The Gram matrix is computed in integers, exactly.
 //!
-//! Coordinates are scaled so that a feature of length 1 has length `√D`: a component is 1 in the mean, and the
-//! target `I / D` of the covariance becomes the identity.
+//! Coordinates are scaled so that a feature of length 1 has length `√D`. The mean square of a component is then 1, and
+//! the target `I / D` of the covariance becomes the identity.
 
 use super::cholesky::{dot, factorise, solve, solve_transposed, triangle_len};
 use super::error::HeadError;
 use crate::feature::UNIT;
 use crate::support_set::Supports;
 
-/// A squared pivot below this part of the squared length is rounding: the support lies in the span of those before it.
+/// A squared pivot below this fraction of the squared length is rounding error: the support depends on earlier ones.
 const PIVOT_MIN: f64 = 1e-11;
 
-/// How coordinates came about.
+/// How coordinates are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Basis {
-    /// `z = √D x`: no fewer supports than dimensions.
+    /// `z = √D x`, for at least as many supports as dimensions.
     Components,
-    /// Cholesky rows of the Gram matrix.
+    /// Rows of the Cholesky factor of the Gram matrix.
     Gram,
-    /// `z = R⁻ᵀ x` of a target `Rᵀ R`, which `z` makes the identity.
+    /// `z = R⁻ᵀ x` for a target `Rᵀ R`, which becomes the identity.
     Target,
 }
 
@@ -43,7 +42,7 @@ pub(crate) struct Span<'w> {
 }
 
 impl<'w> Span<'w> {
-    /// Values of scratch at most.
+    /// Scratch, in values, at most.
     pub const fn scratch_len(dim: usize, supports_max: usize, with_target: bool) -> usize {
         if with_target {
             supports_max * dim + triangle_len(dim)
@@ -52,9 +51,9 @@ impl<'w> Span<'w> {
         }
     }
 
-    /// Coordinates of `supports`, and the scratch that is left.
+    /// Coordinates of `supports`, and the rest of the scratch.
     ///
-    /// * `target`: triangle of D rows in any unit, positive definite; the identity where there is none
+    /// * `target`: triangle of D rows in any unit, positive definite; `None` is the identity
     pub fn new(
         supports: Supports<'_>,
         target: Option<&[i16]>,
@@ -75,7 +74,7 @@ impl<'w> Span<'w> {
         Ok(Self::over(dim, count, scratch))
     }
 
-    /// Coordinates of `count` supports that [`Self::new`] left in this scratch, without a target.
+    /// Coordinates of `count` supports that [`Self::new`] without a target left in this scratch.
     pub fn over(dim: usize, count: usize, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
         let (basis, rank) = if count < dim { (Basis::Gram, count) } else { (Basis::Components, dim) };
         let (rows, rest) = scratch.split_at_mut(count * rank);
@@ -107,7 +106,7 @@ impl<'w> Span<'w> {
         &self.rows[index * self.rank..][..self.rank]
     }
 
-    /// Coordinates of any feature, and the squared length of what it has outside the span.
+    /// Writes the coordinates of a feature and returns the squared length of its part outside the span.
     ///
     /// * `feature`: `[D]`
     /// * `coordinates`: `[r]`
@@ -136,7 +135,7 @@ impl<'w> Span<'w> {
         if outside > 0.0 { outside } else { 0.0 }
     }
 
-    /// Weights on features from weights on coordinates: `weight · z(x) = out · x` for every feature `x`.
+    /// Converts weights for coordinates to weights for features: `weight · z(x) = out · x` for every feature `x`.
     ///
     /// * `weight`: `[r]`, overwritten
     /// * `out`: `[D]`
@@ -155,7 +154,7 @@ impl<'w> Span<'w> {
         }
     }
 
-    /// With `Z = L` of the Gram matrix, the basis is `Xᵀ L⁻ᵀ`: `L` is solved from the bottom, then supports are added.
+    /// With `Z = L`, the Cholesky factor of the Gram matrix, the basis is `Xᵀ L⁻ᵀ`: solves with `Lᵀ`, then sums supports.
     fn write_weight_of_gram(&self, supports: Supports<'_>, weight: &mut [f64], out: &mut [f64]) {
         let scale = self.dim as f64 / (f64::from(UNIT) * f64::from(UNIT));
         for index in (0..self.rank).rev() {
@@ -176,7 +175,7 @@ fn write_scaled(feature: &[i16], row: &mut [f64]) {
     row.iter_mut().zip(feature).for_each(|(z, &x)| *z = f64::from(x) * scale);
 }
 
-/// `D x · y` of unit features. The sum itself is exact: `2¹² 2¹⁵ 2¹⁵` fits.
+/// `D x · y` of unit features. The integer sum is exact, at most `2¹² 2¹⁵ 2¹⁵`.
 fn exact_dot(x: &[i16], y: &[i16], dim: usize) -> f64 {
     let mut sum = 0i64;
     for (&x, &y) in x.iter().zip(y) {
@@ -185,7 +184,7 @@ fn exact_dot(x: &[i16], y: &[i16], dim: usize) -> f64 {
     sum as f64 * dim as f64 / (f64::from(UNIT) * f64::from(UNIT))
 }
 
-/// Lower Cholesky factor of `D X Xᵀ`, `[n, n]`; a support that depends on those before it gets no axis of its own.
+/// Writes the lower Cholesky factor of `D X Xᵀ`, `[n, n]`. A support that depends on earlier ones has pivot 0.
 fn write_gram_rows(supports: Supports<'_>, rows: &mut [f64]) {
     let (dim, count) = (supports.dim, supports.len());
     for i in 0..count {
@@ -203,7 +202,7 @@ fn write_gram_rows(supports: Supports<'_>, rows: &mut [f64]) {
     }
 }
 
-/// The target with trace 1, factorised.
+/// Writes the Cholesky factor of the target, scaled to trace 1.
 fn write_target(triangle: &[i16], dim: usize, target: &mut [f64]) -> Result<(), HeadError> {
     let (mut position, mut trace) = (0, 0.0);
     for i in 0..dim {
