@@ -4,9 +4,9 @@
 //! `Σ_i -log softmax(W z_i + b)[y_i] + |W|² / (2 c)`, the objective of scikit-learn, with no penalty on the bias. For two
 //! classes scikit-learn has one vector `w`. Here `W` is `(-w/2, w/2)`, so doubling the penalty gives the same decisions.
 //!
-//! Newton's method with conjugate gradients for each step (Nocedal and Wright 2006, algorithm 7.1). L-BFGS from a crate
-//! needs `std`, allocates and fixes no order of sums. The loss is convex, so every step is a descent direction. The
-//! numbers of steps, inner steps and halvings are bounded, and all sums have a fixed order.
+//! Newton's method with conjugate gradients for each step (Nocedal and Wright 2006, algorithm 7.1). The loss is
+//! convex, so every step is a descent direction. The numbers of steps, inner steps and halvings are bounded, and all sums
+//! have a fixed order.
 
 use super::cholesky::dot;
 use super::span::Span;

@@ -1,11 +1,10 @@
-//! From raw pixels to the pixels an encoder sees: crop, grey or colour, resize; all in integers.
+//! Converts a raw image to the input of an encoder: crop, grey or colour, resize, all in integers.
 //!
-//! The desk prepares every image with this very code, so that training, export and device cannot disagree, and the
-//! bytes are the same on every CPU. What follows, `(value / 255 - mean) / std`, is a table of 256 numbers a channel and
-//! belongs to the encoder.
+//! The host prepares images with the same code, so training, export and device agree, and the bytes are the same on every
+//! CPU. Normalisation, `(value / 255 - mean) / std`, belongs to the encoder.
 //!
-//! An image that is held whole goes through [`to_pixels`]; one that is larger than memory goes row by row through a
-//! [`Resizer`], as it comes from a camera or a line. Both give the same bytes.
+//! [`to_pixels`] converts an image in memory. [`Resizer`] takes the rows of a larger image one by one, as a camera or a
+//! line delivers them. Both give the same bytes.
 
 mod resizer;
 mod triangle;
@@ -17,7 +16,7 @@ pub use resizer::{Resizer, prepare, to_pixels};
 /// Longest side of an image, before and after resizing, in pixels.
 pub const SIDE_MAX: usize = u16::MAX as usize;
 
-/// Size of an image of 8-bit pixels; whoever has a `Shape` knows that it is within limits.
+/// Size of an image of 8-bit pixels, checked to be within limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     width: usize,
@@ -27,11 +26,15 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Checks a size.
+    ///
+    /// Checks a size.
+    ///
     /// * `width`, `height`: 1 to [`SIDE_MAX`] pixels
     /// * `channels`: 1 (grey) or 3 (red, green, blue)
     ///
     /// # Errors
-    /// When one is out of range, or the image has more bytes than this machine can address.
+    /// If one is out of range or the image has more bytes than this machine can address.
     pub const fn new(width: usize, height: usize, channels: usize) -> Result<Self, ImageError> {
         if width == 0 || width > SIDE_MAX {
             return Err(ImageError::Side { what: "width", found: width });
@@ -42,7 +45,7 @@ impl Shape {
         if channels != 1 && channels != 3 {
             return Err(ImageError::Channels { found: channels });
         }
-        // At most 1.3e10, which does not fit the addresses of a small machine.
+        // At most 1.3e10, which overflows a 32-bit usize.
         let len = width as u64 * height as u64 * channels as u64;
         if len > isize::MAX as u64 {
             return Err(ImageError::TooLarge { width, height, channels });
@@ -50,7 +53,7 @@ impl Shape {
         Ok(Self { width, height, channels, len: len as usize })
     }
 
-    /// Pixels a row.
+    /// Pixels per row.
     pub const fn width(&self) -> usize {
         self.width
     }
@@ -65,7 +68,7 @@ impl Shape {
         self.channels
     }
 
-    /// Bytes of the whole image.
+    /// Bytes of the image.
     pub const fn pixels_len(&self) -> usize {
         self.len
     }
@@ -76,7 +79,7 @@ impl Shape {
     }
 }
 
-/// An image as a camera or a file gives it, checked once.
+/// An image as a camera or a file delivers it, with its size checked.
 #[derive(Clone, Copy, Debug)]
 pub struct RawImage<'a> {
     shape: Shape,
@@ -84,10 +87,14 @@ pub struct RawImage<'a> {
 }
 
 impl<'a> RawImage<'a> {
+    /// Checks the size of an image.
+    ///
+    /// Checks the size of an image.
+    ///
     /// * `pixels`: `[height, width, channels]`, row-major
     ///
     /// # Errors
-    /// When a size is out of range or does not fit the number of pixels.
+    /// If a size is out of range or does not match the number of pixels.
     pub const fn new(width: usize, height: usize, channels: usize, pixels: &'a [u8]) -> Result<Self, ImageError> {
         match Shape::new(width, height, channels) {
             Ok(shape) if shape.len == pixels.len() => Ok(Self { shape, pixels }),
@@ -96,7 +103,7 @@ impl<'a> RawImage<'a> {
         }
     }
 
-    /// Its size.
+    /// Size of the image.
     pub const fn shape(&self) -> Shape {
         self.shape
     }
@@ -107,36 +114,36 @@ impl<'a> RawImage<'a> {
     }
 }
 
-/// The part of an image that is used, in pixels of the source.
+/// A part of an image, in pixels of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rectangle {
-    /// Columns left of it.
+    /// First column.
     pub left: usize,
-    /// Rows above it.
+    /// First row.
     pub top: usize,
-    /// Its columns, at least 1.
+    /// Columns, at least 1.
     pub width: usize,
-    /// Its rows, at least 1.
+    /// Rows, at least 1.
     pub height: usize,
 }
 
 /// Which part of an image is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Crop {
-    /// All of it.
+    /// The whole image.
     #[default]
     Whole,
-    /// The largest square in the middle; the odd pixel goes to the right or below.
+    /// The largest centred square. If the margin is odd, the larger part is on the right or below.
     CentreSquare,
-    /// A part that was chosen by hand.
+    /// A given part.
     Rectangle(Rectangle),
 }
 
 impl Crop {
-    /// The part of an image of size `source` that this means.
+    /// The part used of an image of size `source`.
     ///
     /// # Errors
-    /// When a rectangle is empty or reaches beyond the image.
+    /// If a rectangle is empty or reaches beyond the image.
     pub const fn of(self, source: Shape) -> Result<Rectangle, ImageError> {
         let Shape { width, height, .. } = source;
         match self {
@@ -158,28 +165,28 @@ impl Crop {
     }
 }
 
-/// What becomes of an image: the part `crop` of it, in the channels of `target` (grey by [`luma`], colour by
-/// repeating grey), stretched to the size of `target` by the triangle filter.
+/// How an image is converted: the part `crop`, in the channels of `target` (grey by [`luma`], colour by repeating grey),
+/// resized to `target` with the triangle filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// What comes out.
+    /// Size of the result.
     pub target: Shape,
-    /// What is used of the source.
+    /// Part used of the source.
     pub crop: Crop,
 }
 
 impl Recipe {
-    /// Words of scratch that any image up to `width_max` columns needs, grey or colour.
+    /// Scratch, in words, for any image of up to `width_max` columns, grey or colour.
     ///
     /// For a source of 1024 columns and a grey target of 64 this is 13 KiB. The height of the source does not matter.
     pub const fn scratch_len(target: Shape, width_max: usize) -> usize {
         let longer = if width_max > target.width { width_max } else { target.width };
-        // Where the taps of each column begin, their weights, one row in grey, three rows being made.
+        // Spans of the target columns, their weights, one grey row, three target rows.
         target.width + 2 * longer + width_max + 3 * target.row_len()
     }
 }
 
-/// An image or a recipe that cannot be used.
+/// Why an image or a recipe cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageError {
     /// A side has 1 to [`SIDE_MAX`] pixels.
@@ -191,44 +198,44 @@ pub enum ImageError {
     },
     /// An image has 1 or 3 channels.
     Channels {
-        /// What was found.
+        /// Number of channels.
         found: usize,
     },
     /// The image has more bytes than this machine can address.
     TooLarge {
-        /// Pixels a row.
+        /// Pixels per row.
         width: usize,
         /// Rows.
         height: usize,
         /// Channels.
         channels: usize,
     },
-    /// The part asked for is empty or reaches beyond the image.
+    /// The crop is empty or reaches beyond the image.
     Crop {
-        /// What was asked for.
+        /// The crop.
         part: Rectangle,
-        /// Pixels a row of the image.
+        /// Pixels per row of the image.
         width: usize,
-        /// Its rows.
+        /// Rows of the image.
         height: usize,
     },
-    /// A slice has another length than needed.
+    /// A slice has the wrong length.
     Length {
         /// Which: `pixels`, `row`, `output`.
         what: &'static str,
-        /// Its bytes.
+        /// Bytes found.
         found: usize,
         /// Bytes needed.
         expected: usize,
     },
-    /// Too little scratch was lent.
+    /// The scratch is too small.
     Scratch {
         /// Words lent.
         found: usize,
         /// Words needed.
         needed: usize,
     },
-    /// A row after the last.
+    /// A row was pushed after the last one.
     TooManyRows {
         /// Rows of the image.
         limit: usize,
@@ -238,26 +245,31 @@ pub enum ImageError {
 impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Side { what, found } => write!(f, "an image has {what} {found}, the limits are 1 and {SIDE_MAX}"),
-            Self::Channels { found } => write!(f, "an image has {found} channels, 1 and 3 are possible"),
+            Self::Side { what, found } => {
+                write!(f, "the {what} of the image is {found}; 1 to {SIDE_MAX} pixels are allowed")
+            }
+            Self::Channels { found } => write!(f, "the image has {found} channels; 1 or 3 are allowed"),
             Self::TooLarge { width, height, channels } => {
-                write!(f, "an image of {width}×{height} pixels in {channels} channels does not fit this machine")
+                write!(f, "an image of {width}×{height} pixels with {channels} channels exceeds the address space")
             }
             Self::Crop { part: Rectangle { left, top, width: columns, height: rows }, width, height } => {
-                write!(f, "a crop of {columns}×{rows} pixels at ({left}, {top}) is not within {width}×{height} pixels")
+                write!(
+                    f,
+                    "a crop of {columns}×{rows} pixels at ({left}, {top}) is not inside an image of {width}×{height} pixels"
+                )
             }
-            Self::Length { what, found, expected } => write!(f, "{what} of {found} bytes, {expected} are needed"),
-            Self::Scratch { found, needed } => write!(f, "scratch holds {found} words, {needed} are needed"),
-            Self::TooManyRows { limit } => write!(f, "the image has {limit} rows, and they were all given"),
+            Self::Length { what, found, expected } => write!(f, "{what} has {found} bytes; {expected} are needed"),
+            Self::Scratch { found, needed } => write!(f, "scratch has {found} words; {needed} are needed"),
+            Self::TooManyRows { limit } => write!(f, "more rows than the {limit} of the image"),
         }
     }
 }
 
 impl core::error::Error for ImageError {}
 
-/// Grey of a pixel: BT.601 luma in the integer arithmetic of Pillow's `convert("L")`.
+/// Grey value of a pixel: BT.601 luma in the integer arithmetic of Pillow's `convert("L")`.
 ///
-/// The weights sum to 2¹⁶, so that equal channels keep their value.
+/// The weights sum to 2¹⁶, so equal channels keep their value.
 pub fn luma(red: u8, green: u8, blue: u8) -> u8 {
     let [red, green, blue] = [red, green, blue].map(u32::from);
     ((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16) as u8
@@ -268,7 +280,7 @@ mod tests {
     use super::luma;
 
     #[test]
-    fn luma_is_that_of_bt_601() {
+    fn luma_equals_bt_601() {
         // 0.299 red + 0.587 green + 0.114 blue, rounded.
         for ([r, g, b], expected) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 200, 90], 131)] {
             assert_eq!(luma(r, g, b), expected, "({r}, {g}, {b})");

@@ -2,16 +2,16 @@
 //!
 //! W, H source columns and rows after the crop; w, h target columns and rows.
 //!
-//! A row is brought to grey where grey is wanted, then to w columns; what a whole image needs of it is then kept in two
-//! rows: when shrinking, each source row counts in at most two target rows, which are summed up as rows come; when
-//! enlarging, each target row lies between two source rows, which are kept.
+//! A row is converted to grey if needed and resized to w columns. Two rows of memory are enough for the other direction.
+//! When shrinking, a source row contributes to at most two target rows, whose sums are kept. When enlarging, a target row
+//! lies between two source rows, which are kept.
 
 use core::mem;
 
 use super::triangle::{Axis, ONE_BITS, Weights};
 use super::{Crop, ImageError, RawImage, Recipe, Rectangle, Shape, luma};
 
-/// Fraction bits of a value between the two directions. With [`ONE_BITS`] this fills 32 bits:
+/// Fraction bits of a value after the first direction. With [`ONE_BITS`] this fills 32 bits:
 /// `255 · 2⁴ · 2²⁰ + 2²³ < 2³²`.
 const BETWEEN_BITS: u32 = 4;
 const ACROSS_SHIFT: u32 = ONE_BITS - BETWEEN_BITS;
@@ -32,13 +32,13 @@ pub fn prepare(image: &RawImage<'_>, input: Shape, scratch: &mut [u32], output: 
     Ok(())
 }
 
-/// Makes `output` of `image` by `recipe`.
+/// Converts `image` to `output` by `recipe`.
 ///
-/// * `scratch`: at least [`Recipe::scratch_len`] words for the width of `image`; what it holds does not matter
+/// * `scratch`: at least [`Recipe::scratch_len`] words for the width of `image`, with any content
 /// * `output`: `[target height, target width, target channels]`
 ///
 /// # Errors
-/// When the crop is not within the image or memory does not fit; nothing is written then.
+/// If the crop is not inside the image or a size is wrong. Nothing is written then.
 pub fn to_pixels(
     image: &RawImage<'_>,
     recipe: Recipe,
@@ -49,21 +49,21 @@ pub fn to_pixels(
     image.pixels().chunks_exact(image.shape().row_len()).try_for_each(|row| resizer.push_row(row))
 }
 
-/// An image on its way through: takes source rows from top to bottom.
+/// Converts an image whose rows arrive one by one, from top to bottom.
 #[derive(Debug)]
 pub struct Resizer<'w> {
     source: Shape,
     recipe: Recipe,
     part: Rectangle,
-    /// Channels between the two directions: colour only where the source has it and the target wants it.
+    /// Channels that are resized: 3 only if source and target have colour.
     channels: usize,
-    /// For each target column: first source column, and how many, as `first << 16 | count`.
+    /// Source columns of each target column, `first << 16 | count`.
     spans: &'w mut [u32],
-    /// Their weights, one after another.
+    /// Weights of those columns, one after another.
     weights: &'w mut [u32],
     /// A source row in grey.
     grey: &'w mut [u32],
-    /// The newest row at its new width.
+    /// The newest row, resized to the target width.
     row: &'w mut [u32],
     /// Shrinking: sums of target row o in `rows[o % 2]`. Enlarging: the row before in `rows[0]`.
     rows: [&'w mut [u32]; 2],
@@ -76,13 +76,13 @@ pub struct Resizer<'w> {
 }
 
 impl<'w> Resizer<'w> {
-    /// Before the first row of an image of size `source`.
+    /// Prepares for an image of size `source`.
     ///
-    /// * `scratch`: at least [`Recipe::scratch_len`] words for the width of `source`; what it holds does not matter
-    /// * `output`: `[target height, target width, target channels]`, whole when [`Resizer::is_complete`]
+    /// * `scratch`: at least [`Recipe::scratch_len`] words for the width of `source`, with any content
+    /// * `output`: `[target height, target width, target channels]`, complete when [`Resizer::is_complete`]
     ///
     /// # Errors
-    /// When the crop is not within the image or memory does not fit; nothing is written then.
+    /// If the crop is not inside the image or a size is wrong. Nothing is written then.
     pub fn new(
         source: Shape,
         recipe: Recipe,
@@ -129,7 +129,7 @@ impl<'w> Resizer<'w> {
         })
     }
 
-    /// Whether every row of the target is written; rows of the source that follow make no difference.
+    /// Whether every target row is written. Later source rows make no difference.
     pub fn is_complete(&self) -> bool {
         self.next_target == self.recipe.target.height()
     }
@@ -137,7 +137,7 @@ impl<'w> Resizer<'w> {
     /// Takes the next row of the source, `[source width, source channels]`.
     ///
     /// # Errors
-    /// When it has another length or the image had all its rows; nothing changes then.
+    /// If it has the wrong length or the image is complete. Nothing changes then.
     pub fn push_row(&mut self, pixels: &[u8]) -> Result<(), ImageError> {
         if pixels.len() != self.source.row_len() {
             let (found, expected) = (pixels.len(), self.source.row_len());
@@ -156,12 +156,12 @@ impl<'w> Resizer<'w> {
         Ok(())
     }
 
-    /// How often a grey value is written.
+    /// How many channels a grey value is written to.
     fn repeat(&self) -> usize {
         self.recipe.target.channels() / self.channels
     }
 
-    /// One row of the part to `row`: to its channels, then to w columns.
+    /// Converts the channels of a row of the part and resizes it to w columns, into `row`.
     fn across(&mut self, pixels: &[u8]) {
         if self.channels < self.source.channels() {
             for (grey, rgb) in self.grey.iter_mut().zip(pixels.chunks_exact(3)) {
@@ -175,7 +175,7 @@ impl<'w> Resizer<'w> {
         }
     }
 
-    /// Shrinking: counts `row` in the two target rows that source row `index` may belong to.
+    /// Shrinking: adds `row`, source row `index`, to the at most two target rows that use it.
     fn add(&mut self, index: usize) {
         for target in self.next_target..(self.next_target + 2).min(self.down.target) {
             let open = &mut self.open[target % 2];
@@ -199,7 +199,7 @@ impl<'w> Resizer<'w> {
         }
     }
 
-    /// Enlarging: writes the target rows between the row before and `row`, which is source row `index`.
+    /// Enlarging: writes the target rows between the previous row and `row`, which is source row `index`.
     fn between(&mut self, index: usize) {
         while self.next_target < self.down.target {
             let mut weights = Weights::new(self.down, self.next_target);
@@ -217,7 +217,7 @@ impl<'w> Resizer<'w> {
     }
 }
 
-/// Spans and weights of every target column.
+/// Writes spans and weights of every target column.
 fn tabulate(axis: Axis, spans: &mut [u32], weights: &mut [u32]) {
     let mut places = weights.iter_mut();
     for (output, span) in spans.iter_mut().enumerate() {
@@ -248,7 +248,7 @@ fn target_row(output: &mut [u8], recipe: Recipe, row: usize) -> &mut [u8] {
     &mut output[row * recipe.target.row_len()..][..recipe.target.row_len()]
 }
 
-/// Rounds sums to pixels, each written `repeat` times.
+/// Rounds sums to pixels and writes each `repeat` times.
 fn write(sums: impl Iterator<Item = u32>, repeat: usize, output: &mut [u8]) {
     let pixels = sums.map(|sum| ((sum + (1 << (DOWN_SHIFT - 1))) >> DOWN_SHIFT) as u8);
     output.chunks_exact_mut(repeat).zip(pixels).for_each(|(out, pixel)| out.fill(pixel));

@@ -1,16 +1,16 @@
 //! Weights of the triangle filter along one axis, in fixed point.
 //!
-//! Pixel `i` of a source of `n` pixels has its centre at `(i + 1/2) / n` of the axis, pixel `o` of a target of `m` at
-//! `(o + 1/2) / m`. The weight of `i` in `o` falls linearly with their distance to 0 at `max(1/n, 1/m)`: linear
-//! interpolation when enlarging, and when shrinking a triangle wide enough that no source pixel is left out. Times
-//! `2 n m` all of this is integers:
+//! Pixel `i` of a source of `n` pixels has its centre at `(i + 1/2) / n` of the axis, pixel `o` of a target of `m` pixels
+//! at `(o + 1/2) / m`. The weight of `i` in `o` falls linearly with their distance, to 0 at `max(1/n, 1/m)`. When
+//! enlarging, this is linear interpolation; when shrinking, the triangle is wide enough to use every source pixel.
+//! Multiplied by `2 n m`, all numbers are integers:
 //!
 //! `weight = max(0, 2 max(n, m) - |(2i + 1) m - (2o + 1) n|)`
 //!
-//! The same filter as Pillow's `BILINEAR` and as `Triangle` of the image crate; border pixels beyond the source are left out
-//! and the rest scaled up, as there.
+//! The filter is that of Pillow's `BILINEAR` and `Triangle` of the image crate. As there, weights beyond the border are
+//! left out and the rest scaled up.
 
-/// The fixed-point weights of one target pixel sum to exactly this, so that a flat area keeps its value.
+/// The fixed-point weights of a target pixel sum to exactly `2^ONE_BITS`, so a flat area keeps its value.
 pub const ONE_BITS: u32 = 20;
 
 /// Source and target length of one axis, each 1 to [`super::SIDE_MAX`].
@@ -21,14 +21,15 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Whether target pixels are at least as many as source pixels. Then each is made of at most 2 neighbours;
-    /// otherwise each source pixel is in at most 2 neighbouring targets. Either way there are at most
-    /// `2 max(source, target)` weights in all.
+    /// Whether the target has at least as many pixels as the source.
+    ///
+    /// A target pixel then has at most 2 source pixels; otherwise a source pixel is in at most 2 target pixels. Either way
+    /// there are at most `2 max(source, target)` weights in all.
     pub fn enlarges(&self) -> bool {
         self.target >= self.source
     }
 
-    /// Source pixels with a weight above 0 in target pixel `output`: first, and one after the last. Never empty.
+    /// Range of source pixels with a weight above 0 in target pixel `output`: first and end. Never empty.
     pub fn span(&self, output: usize) -> (usize, usize) {
         let (n, m) = (self.source as i64, self.target as i64);
         let (centre, reach) = ((2 * output as i64 + 1) * n, 2 * n.max(m));
@@ -45,10 +46,10 @@ impl Axis {
     }
 }
 
-/// The weights of one target pixel, one after the other along its span.
+/// An iterator over the weights of a target pixel.
 ///
-/// Each is the difference of two rounded partial sums: rounding errors do not add up, none is negative, and the sum
-/// is exactly `2^ONE_BITS`.
+/// Each weight is the difference of two rounded partial sums. Rounding errors do not add up, no weight is negative, and
+/// the sum is exactly `2^ONE_BITS`.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights {
     axis: Axis,
@@ -56,18 +57,19 @@ pub struct Weights {
     pub first: usize,
     pub end: usize,
     next: usize,
-    /// Sum of the exact weights: of all, and up to `next`. Below 2³⁵.
+    /// Sum of all exact weights, below 2³⁵.
     total: u64,
+    /// Sum of the exact weights before `next`.
     sum: u64,
-    /// Sum of what was handed out.
-    given: u32,
+    /// Sum of the rounded weights before `next`.
+    rounded: u32,
 }
 
 impl Weights {
     pub fn new(axis: Axis, output: usize) -> Self {
         let (first, end) = axis.span(output);
         let total = (first..end).map(|index| axis.weight(output, index)).sum();
-        Self { axis, output, first, end, next: first, total, sum: 0, given: 0 }
+        Self { axis, output, first, end, next: first, total, sum: 0, rounded: 0 }
     }
 }
 
@@ -80,9 +82,9 @@ impl Iterator for Weights {
         }
         self.sum += self.axis.weight(self.output, self.next);
         self.next += 1;
-        let given = (((self.sum << ONE_BITS) + self.total / 2) / self.total) as u32;
-        let weight = given - self.given;
-        self.given = given;
+        let rounded = (((self.sum << ONE_BITS) + self.total / 2) / self.total) as u32;
+        let weight = rounded - self.rounded;
+        self.rounded = rounded;
         Some(weight)
     }
 }

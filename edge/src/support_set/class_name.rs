@@ -4,8 +4,10 @@ use core::fmt;
 
 use super::error::{CLASS_NAME_MAX, SupportSetError};
 
-/// The name of a class, 1 to [`CLASS_NAME_MAX`] bytes of UTF-8 without control characters, line separators and marks that
-/// change the direction of writing: what a terminal or a page would not show as the name that it is.
+/// The name of a class, 1 to [`CLASS_NAME_MAX`] bytes of UTF-8.
+///
+/// Control characters, line separators, direction marks and zero-width characters are not allowed, because a terminal or a
+/// page would not show them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClassName {
     bytes: [u8; CLASS_NAME_MAX],
@@ -13,7 +15,7 @@ pub struct ClassName {
 }
 
 impl ClassName {
-    /// No name: a free slot.
+    /// The empty name of a free slot.
     pub const FREE: Self = Self { bytes: [0; CLASS_NAME_MAX], len: 0 };
 
     /// A name that no class has, for a slot whose class was removed later in a store's journal.
@@ -24,10 +26,10 @@ impl ClassName {
         Self { bytes, len: 3 }
     }
 
-    /// Takes `text` as a name.
+    /// Checks `text` as a new name.
     ///
     /// # Errors
-    /// When it is empty, too long, or holds a character that names do not have.
+    /// If it is empty, too long or has a character that is not allowed.
     pub fn new(text: &str) -> Result<Self, SupportSetError> {
         if text.chars().any(is_deceptive) {
             return Err(SupportSetError::Name { found: text.len() });
@@ -35,10 +37,10 @@ impl ClassName {
         Self::stored(text)
     }
 
-    /// Takes a name that a store holds: earlier programs refused control characters only.
+    /// Checks a name read from a store. Earlier versions refused control characters only.
     ///
     /// # Errors
-    /// When it is empty, too long, or holds a control character.
+    /// If it is empty, too long or has a control character.
     pub fn stored(text: &str) -> Result<Self, SupportSetError> {
         if text.is_empty() || text.len() > CLASS_NAME_MAX || text.chars().any(char::is_control) {
             return Err(SupportSetError::Name { found: text.len() });
@@ -48,9 +50,9 @@ impl ClassName {
         Ok(Self { bytes, len: text.len() as u8 })
     }
 
-    /// The name, empty for a free slot.
+    /// The name; empty for a free slot.
     pub fn as_str(&self) -> &str {
-        // Only whole strings are ever put in, so this never falls back.
+        // The bytes come from a `str`, so this never falls back.
         core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or("")
     }
 
@@ -60,7 +62,7 @@ impl ClassName {
     }
 }
 
-/// Whether `c` separates lines or changes the direction of writing (Unicode 16, table 9-4), or has no width at all.
+/// Whether `c` separates lines, changes the direction of writing (Unicode 16, table 9-4) or has no width.
 fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

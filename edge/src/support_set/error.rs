@@ -7,12 +7,12 @@ pub const CLASSES_MAX: usize = 255;
 /// Longest name of a class, in bytes of UTF-8.
 pub const CLASS_NAME_MAX: usize = 32;
 
-/// The device cannot be taught this; it is as it was before.
+/// Why a support set refuses a change. The set is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SupportSetError {
-    /// A name has 1 to [`CLASS_NAME_MAX`] bytes, no control characters, no line separators, no marks of direction.
+    /// The name is not a valid [`super::ClassName`].
     Name {
-        /// Its bytes.
+        /// Bytes of the name.
         found: usize,
     },
     /// Another class has this name.
@@ -20,42 +20,42 @@ pub enum SupportSetError {
         /// The slot of that class.
         class: u8,
     },
-    /// Every slot is taken.
+    /// Every class slot is taken.
     ClassesFull {
-        /// Slots.
+        /// Number of slots.
         limit: usize,
     },
-    /// The slot is free, or there is no such slot.
+    /// The slot is free or does not exist.
     NoSuchClass {
-        /// What was asked for.
+        /// The slot requested.
         class: u8,
     },
-    /// Every place for a support is taken.
+    /// The set has no room for another support.
     SupportsFull {
-        /// Places.
+        /// Supports that it can hold.
         limit: usize,
     },
-    /// This source is known as another class: forget it first.
+    /// The source has a support in another class.
     SourceTaken {
         /// The slot of that class.
         class: u8,
     },
-    /// No support was made of this source.
+    /// The source has no support.
     NoSuchSource,
-    /// The feature has another dimension than the device's.
+    /// The feature has the wrong dimension.
     Dimension {
-        /// Length of the feature.
+        /// Dimension of the feature.
         found: usize,
-        /// Dimension of the device.
+        /// Dimension of the set.
         expected: usize,
     },
-    /// The memory lent has another size than needed, or too large a one.
+    /// Memory has the wrong size.
     Memory {
-        /// Which: `names`, `records`, `features`.
+        /// Which memory: `names`, `records`, `features`.
         what: &'static str,
         /// Values lent.
         found: usize,
-        /// Values needed, or the most that can be used.
+        /// Values needed; for `names`, the most allowed.
         expected: usize,
     },
 }
@@ -66,20 +66,22 @@ impl fmt::Display for SupportSetError {
             Self::Name { found } => {
                 write!(
                     f,
-                    "a class name of {found} bytes: 1 to {CLASS_NAME_MAX} are allowed, without control or invisible characters"
+                    "a class name of {found} bytes; 1 to {CLASS_NAME_MAX} are allowed, without control or invisible characters"
                 )
             }
-            Self::NameTaken { class } => write!(f, "class {class} has this name already"),
-            Self::ClassesFull { limit } => write!(f, "all {limit} classes are taken"),
+            Self::NameTaken { class } => write!(f, "class {class} already has this name"),
+            Self::ClassesFull { limit } => write!(f, "all {limit} class slots are taken; remove a class first"),
             Self::NoSuchClass { class } => write!(f, "there is no class {class}"),
-            Self::SupportsFull { limit } => write!(f, "all {limit} places for supports are taken"),
-            Self::SourceTaken { class } => write!(f, "this source is known as class {class}: forget it first"),
-            Self::NoSuchSource => write!(f, "nothing was learned from this source"),
+            Self::SupportsFull { limit } => {
+                write!(f, "all {limit} places for supports are taken; forget a sample first")
+            }
+            Self::SourceTaken { class } => write!(f, "this source was learned as class {class}; forget it first"),
+            Self::NoSuchSource => write!(f, "this source was not learned"),
             Self::Dimension { found, expected } => {
-                write!(f, "the feature has {found} dimensions, the device has {expected}")
+                write!(f, "the feature has {found} dimensions; the device has {expected}")
             }
             Self::Memory { what, found, expected } => {
-                write!(f, "memory for {what} holds {found} values, {expected} are needed")
+                write!(f, "memory for {what} holds {found} values; {expected} are needed")
             }
         }
     }

@@ -10,7 +10,7 @@ use super::error::{CLASSES_MAX, SupportSetError};
 use super::support::{SourceId, SupportRecord, Supports};
 use crate::feature::DIM_MAX;
 
-/// Classes and supports over memory that the caller lends.
+/// Classes and supports in memory lent by the caller.
 #[derive(Debug)]
 pub struct SupportSet<'m> {
     dim: usize,
@@ -23,12 +23,12 @@ pub struct SupportSet<'m> {
 impl<'m> SupportSet<'m> {
     /// An empty set. The memory is cleared.
     ///
-    /// * `names`: `[C]`, which decides the number of class slots
-    /// * `records`: `[S]`, which decides the number of supports
+    /// * `names`: `[C]`, one per class slot
+    /// * `records`: `[S]`, one per support
     /// * `features`: `[S, D]`
     ///
     /// # Errors
-    /// When a size is out of range or the memory does not fit it.
+    /// If a size is out of range or the sizes do not match.
     pub fn new(
         dim: usize,
         names: &'m mut [ClassName],
@@ -41,7 +41,7 @@ impl<'m> SupportSet<'m> {
         if !(1..=CLASSES_MAX).contains(&names.len()) {
             return Err(SupportSetError::Memory { what: "names", found: names.len(), expected: CLASSES_MAX });
         }
-        // More than memory can be is more than was lent.
+        // A product that saturates cannot equal a length.
         let expected = records.len().saturating_mul(dim);
         if features.len() != expected {
             return Err(SupportSetError::Memory { what: "features", found: features.len(), expected });
@@ -51,7 +51,7 @@ impl<'m> SupportSet<'m> {
         Ok(set)
     }
 
-    /// Forgets everything.
+    /// Removes all classes and supports.
     pub fn clear(&mut self) {
         self.len = 0;
         self.names.fill(ClassName::FREE);
@@ -69,30 +69,30 @@ impl<'m> SupportSet<'m> {
         self.dim
     }
 
-    /// Places for supports S.
+    /// Supports that it can hold, S.
     pub fn capacity(&self) -> usize {
         self.records.len()
     }
 
-    /// The supports, in the order of their sources.
+    /// The supports, sorted by source.
     pub fn supports(&self) -> Supports<'_> {
         Supports { dim: self.dim, records: &self.records[..self.len], features: &self.features[..self.len * self.dim] }
     }
 
-    /// The slot of the class called `name`.
+    /// Slot of the class called `name`.
     pub fn class_named(&self, name: &str) -> Option<u8> {
         self.names.iter().position(|known| !known.is_free() && known.as_str() == name).map(|slot| slot as u8)
     }
 
-    /// The support made of `source`.
+    /// Index of the support made from `source`.
     pub fn find(&self, source: &SourceId) -> Option<usize> {
         self.place(source).ok()
     }
 
-    /// The slot that [`Self::put_class`] may give the next class: the lowest free one.
+    /// The lowest free slot.
     ///
     /// # Errors
-    /// When every slot is taken.
+    /// If every slot is taken.
     pub fn free_slot(&self) -> Result<u8, SupportSetError> {
         let slot = self.names.iter().position(ClassName::is_free);
         slot.map(|slot| slot as u8).ok_or(SupportSetError::ClassesFull { limit: self.names.len() })
@@ -101,7 +101,7 @@ impl<'m> SupportSet<'m> {
     /// Whether [`Self::put_class`] would be accepted.
     ///
     /// # Errors
-    /// When there is no such slot or another class has the name.
+    /// If there is no such slot or another class has the name.
     pub fn check_class(&self, class: u8, name: &ClassName) -> Result<(), SupportSetError> {
         if usize::from(class) >= self.names.len() || name.is_free() {
             return Err(SupportSetError::NoSuchClass { class });
@@ -112,7 +112,7 @@ impl<'m> SupportSet<'m> {
         }
     }
 
-    /// Names the class in slot `class`: a new one, or another name for the one there.
+    /// Adds a class in slot `class`, or renames the one there.
     ///
     /// # Errors
     /// As [`Self::check_class`].
@@ -125,7 +125,7 @@ impl<'m> SupportSet<'m> {
     /// Removes a class and all its supports.
     ///
     /// # Errors
-    /// When the slot is free.
+    /// If the slot is free.
     pub fn remove_class(&mut self, class: u8) -> Result<(), SupportSetError> {
         self.check_slot(class)?;
         self.names[usize::from(class)] = ClassName::FREE;
@@ -137,10 +137,10 @@ impl<'m> SupportSet<'m> {
         Ok(())
     }
 
-    /// Whether [`Self::learn`] would change anything: `Ok(false)` where this source is known as this class already.
+    /// Whether [`Self::learn`] would add a support: `Ok(false)` if the source already has one in this class.
     ///
     /// # Errors
-    /// When the class, the dimension or the room is missing, or the source is known as another class.
+    /// If the class does not exist, the dimension is wrong, the set is full or the source has a support in another class.
     pub fn check_learn(&self, record: &SupportRecord, feature: &[i16]) -> Result<bool, SupportSetError> {
         self.check_record(record, feature.len())
     }
@@ -160,7 +160,7 @@ impl<'m> SupportSet<'m> {
         }
     }
 
-    /// Keeps a support; `Ok(false)` where this source is known as this class already. `feature`: `[D]`.
+    /// Adds a support. `Ok(false)` means that the source already has one in this class. `feature`: `[D]`.
     ///
     /// # Errors
     /// As [`Self::check_learn`].
@@ -168,7 +168,7 @@ impl<'m> SupportSet<'m> {
         self.learn_from(record, feature.iter().copied())
     }
 
-    /// [`Self::learn`] of a feature that lies elsewhere in another form: bytes of a store.
+    /// As [`Self::learn`], for a feature that is not a slice, such as bytes of a store.
     ///
     /// # Errors
     /// As [`Self::check_learn`].
@@ -189,10 +189,10 @@ impl<'m> SupportSet<'m> {
         Ok(true)
     }
 
-    /// Forgets the support made of `source`; tells where it came from.
+    /// Removes the support made from `source` and returns its record.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub fn forget(&mut self, source: &SourceId) -> Result<SupportRecord, SupportSetError> {
         let index = self.find(source).ok_or(SupportSetError::NoSuchSource)?;
         let record = self.records[index];
@@ -200,10 +200,10 @@ impl<'m> SupportSet<'m> {
         Ok(record)
     }
 
-    /// Hands every byte that is known to `sink`, in pieces: the canonical state.
+    /// Writes the canonical state to `sink`, in pieces.
     ///
     /// D, C and n as `u32`; each slot as length (`u8`) and name; each support as source, class, operator, time and
-    /// feature; all little-endian. Two devices that know the same samples give the same bytes.
+    /// feature; all little-endian. Sets with the same classes and samples have the same bytes.
     pub fn state(&self, mut sink: impl FnMut(&[u8])) {
         for number in [self.dim, self.names.len(), self.len] {
             sink(&(number as u32).to_le_bytes());
@@ -228,7 +228,7 @@ impl<'m> SupportSet<'m> {
         }
     }
 
-    /// Where `source` is, or where it would be.
+    /// Index of `source`, or where it would be inserted.
     fn place(&self, source: &SourceId) -> Result<usize, usize> {
         self.records[..self.len].binary_search_by(|record| record.source.cmp(source))
     }
@@ -237,7 +237,7 @@ impl<'m> SupportSet<'m> {
         self.records.copy_within(index + 1..self.len, index);
         self.features.copy_within((index + 1) * self.dim..self.len * self.dim, index * self.dim);
         self.len -= 1;
-        // What is forgotten leaves no trace in memory either.
+        // A forgotten support is also erased from memory.
         self.records[self.len] = SupportRecord::EMPTY;
         self.features[self.len * self.dim..][..self.dim].fill(0);
     }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn order_leaves_no_trace() {
+    fn state_does_not_depend_on_the_order_of_changes() {
         let (mut names, mut records, mut features) = ([ClassName::FREE; 3], [SupportRecord::EMPTY; 4], [0; 8]);
         let mut set = SupportSet::new(2, &mut names, &mut records, &mut features).unwrap();
         set.put_class(0, ClassName::new("nodule").unwrap()).unwrap();
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(set.learn(record(5, 0), &[1, 2]), Ok(true));
         assert_eq!(set.learn(record(3, 1), &[3, 4]), Ok(true));
         let expected = state(&set);
-        assert_eq!(set.learn(record(3, 1), &[3, 4]), Ok(false), "a repeated learn changes nothing");
+        assert_eq!(set.learn(record(3, 1), &[3, 4]), Ok(false), "repeated");
         assert_eq!(set.learn(record(4, 1), &[9, 9]), Ok(true));
         assert_eq!(set.supports().feature(1), [9, 9], "sorted by source");
         set.forget(&[5; 16]).unwrap();
@@ -280,11 +280,11 @@ mod tests {
         set.put_class(2, ClassName::new("cell").unwrap()).unwrap();
         set.learn(record(9, 2), &[7, 7]).unwrap();
         set.remove_class(2).unwrap();
-        assert_eq!(state(&set), expected, "a class goes with its supports");
+        assert_eq!(state(&set), expected, "a class is removed with its supports");
     }
 
     #[test]
-    fn refusals() {
+    fn invalid_changes_are_errors() {
         let (mut names, mut records, mut features) = ([ClassName::FREE; 1], [SupportRecord::EMPTY; 1], [0; 2]);
         let mut set = SupportSet::new(2, &mut names, &mut records, &mut features).unwrap();
         assert_eq!(set.learn(record(1, 0), &[1, 2]), Err(SupportSetError::NoSuchClass { class: 0 }));
@@ -303,14 +303,14 @@ mod tests {
             let len = 1 + hidden.encode_utf8(&mut bytes[1..]).len();
             let text = core::str::from_utf8(&bytes[..len]).unwrap();
             assert_eq!(ClassName::new(text), Err(SupportSetError::Name { found: len }), "{hidden:?}");
-            assert!(ClassName::stored(text).is_ok(), "a store of an earlier program still opens");
+            assert!(ClassName::stored(text).is_ok(), "a store of an earlier version still opens");
         }
         assert!(ClassName::stored("a\nb").is_err() && ClassName::new("गाँठ عقدة").is_ok());
         assert_eq!(ClassName::new("123456789012345678901234567890123"), Err(SupportSetError::Name { found: 33 }));
     }
 
     #[test]
-    fn a_source_has_one_class_and_a_name_one_slot() {
+    fn a_source_has_one_class_and_a_name_has_one_slot() {
         let (mut names, mut records, mut features) = ([ClassName::FREE; 2], [SupportRecord::EMPTY; 2], [0; 2]);
         let mut set = SupportSet::new(1, &mut names, &mut records, &mut features).unwrap();
         set.put_class(0, ClassName::new("a").unwrap()).unwrap();

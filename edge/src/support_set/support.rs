@@ -1,34 +1,34 @@
-//! A support and a read-only view of many.
+//! One support, and a read-only view of many.
 
-/// What a support was made of: the first 16 bytes of the SHA-256 of the source (the image file, or the feature).
+/// Identifies what a support was made from: the first 16 bytes of the SHA-256 of the image file or the feature.
 pub type SourceId = [u8; 16];
 
-/// A support without its feature: where it came from.
+/// A support without its feature: class and provenance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SupportRecord {
-    /// What it was made of; a device keeps one support of a source.
+    /// What the support was made from. A set has at most one support per source.
     pub source: SourceId,
-    /// The slot of its class.
+    /// Slot of the class.
     pub class: u8,
-    /// Who taught it; the number is the operator's own.
+    /// Number of the operator who taught it.
     pub operator: u32,
-    /// When, in seconds since 1970; 0 where the teacher had no clock.
+    /// Time of teaching in seconds since 1970; 0 if unknown.
     pub time_s: u64,
 }
 
 impl SupportRecord {
-    /// Fills memory that is about to be lent.
+    /// Initial content of memory to lend.
     pub const EMPTY: Self = Self { source: [0; 16], class: 0, operator: 0, time_s: 0 };
 }
 
-/// A read-only view of supports, for those who compute from them.
+/// A read-only view of supports, sorted by source.
 #[derive(Clone, Copy, Debug)]
 pub struct Supports<'a> {
     /// Feature dimension D.
     pub dim: usize,
-    /// Where each came from, `[n]`, in the order of their sources.
+    /// Class and provenance, `[n]`.
     pub records: &'a [SupportRecord],
-    /// Their features, `[n, D]`.
+    /// Features, `[n, D]`.
     pub features: &'a [i16],
 }
 
@@ -38,7 +38,7 @@ impl<'a> Supports<'a> {
         self.records.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no support.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -46,12 +46,12 @@ impl<'a> Supports<'a> {
     /// The feature of support `index`, `[D]`.
     ///
     /// # Panics
-    /// When there is no such support.
+    /// If there is no such support.
     pub fn feature(&self, index: usize) -> &'a [i16] {
         &self.features[index * self.dim..][..self.dim]
     }
 
-    /// Class and feature of each, in order.
+    /// Class and feature of each support, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u8, &'a [i16])> + use<'a> {
         let (records, features, dim) = (self.records, self.features, self.dim);
         records.iter().zip(features.chunks_exact(dim)).map(|(record, feature)| (record.class, feature))
