@@ -107,12 +107,10 @@ const KNOWN_CIRCLES: &[&str] = &[
     "edge/src/protocol/",
     "edge/src/session/",
     "fuzz/src/",
-    "src/blob/",
     "src/bundle/",
     "src/cli/",
     "src/data/",
     "src/deploy/",
-    "src/encoder/",
     "src/pretrain/",
     "src/reproduce/",
 ];

@@ -1,6 +1,6 @@
 //! Device blobs against a naive network in f64, and encoders that do not fit a device.
 
-use macula::blob::{Arithmetic, BlobFile, BlobParts, Limits, MakeBlobError, Weights, calibrate, make, plan};
+use macula::blob::{Arithmetic, BlobFile, BlobParts, Golden, Limits, MakeBlobError, Weights, calibrate, make, plan};
 use macula::data::open_named;
 use macula::encoder::{CorpusStatistics, HostEncoder, Preset};
 use macula_edge::encoder::Encoder;
@@ -94,7 +94,8 @@ fn a_blob_carries_statistics_and_its_own_test() {
     let plain = BlobFile::from_bytes("plain", &make(&parts, Limits::default()).unwrap()).unwrap();
     let mut feature = plain.quantised(&image).unwrap();
     let passes = |feature: &[i16]| {
-        let bytes = make(&BlobParts { golden: Some((&image, feature)), ..parts }, Limits::default()).unwrap();
+        let bytes =
+            make(&BlobParts { golden: Some(Golden { pixels: &image, feature }), ..parts }, Limits::default()).unwrap();
         let file = BlobFile::from_bytes("golden", &bytes).unwrap();
         assert_eq!(file.corpus(), Some(&corpus));
         let blob = file.blob().unwrap();

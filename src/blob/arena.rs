@@ -1,11 +1,10 @@
-//! A place in the device's memory for every value, so that values that live at the same time lie apart.
+//! Memory plan of the device: an offset in the arena for every value, without overlap of values alive together.
 //!
-//! Value 0 is the input, node `i` makes value `i + 1`. A value lives from the node that makes it to the last that reads
-//! it, the last value to the mean over its pixels. A sum takes the place of a summand that dies with it.
+//! Value 0 is the input, node `i` computes value `i + 1`. A value is alive from its node to its last reader, the last value
+//! until its mean over pixels. A sum reuses the memory of a summand of which it is the last reader.
 
 use macula_edge::encoder::Arithmetic;
 
-use super::node_name;
 use crate::encoder::{ConvKind, EncoderSpec, Node, SpecError, ValueId};
 
 /// A plan of the arena.
@@ -13,13 +12,13 @@ use crate::encoder::{ConvKind, EncoderSpec, Node, SpecError, ValueId};
 pub struct Arena {
     /// First word (4 bytes) of each value.
     pub offsets: Vec<usize>,
-    /// Words that values take.
+    /// Words of the values.
     pub values_words: usize,
-    /// Words of the kernels' scratch, which lies behind the values.
+    /// Words of the kernels' scratch, which follows the values.
     pub scratch_words: usize,
     /// The node at which most words of values are alive.
     pub peak_node: String,
-    /// How many those are: no plan can do with fewer.
+    /// Words alive there: a lower bound for any plan.
     pub peak_words: usize,
 }
 
@@ -30,19 +29,19 @@ impl Arena {
     }
 }
 
-/// Values that share one place, one after another.
+/// Memory shared by values one after another.
 struct Block {
     words: usize,
-    /// First and last moment it is needed; node `i` runs at moment `i + 1`.
+    /// First and last step at which it is needed; node `i` runs at step `i + 1`.
     from: usize,
     to: usize,
 }
 
-/// Plans the arena for `spec`: blocks by size, or in the order they are made, each at the lowest free place; the
-/// better of both plans.
+/// Plans the arena for `spec`: places blocks by size or in execution order, each at the lowest free offset, and takes the
+/// better plan.
 ///
 /// # Errors
-/// A spec that describes no network.
+/// An invalid spec.
 pub fn plan(spec: &EncoderSpec, arithmetic: Arithmetic) -> Result<Arena, SpecError> {
     let words: Vec<usize> = spec
         .shapes()?
@@ -60,45 +59,45 @@ pub fn plan(spec: &EncoderSpec, arithmetic: Arithmetic) -> Result<Arena, SpecErr
         .into_iter()
         .min_by_key(|(_, words)| *words)
         .unwrap_or_default();
-    let alive = |moment: usize| -> usize {
-        blocks.iter().filter(|block| (block.from..=block.to).contains(&moment)).map(|block| block.words).sum()
+    let alive = |step: usize| -> usize {
+        blocks.iter().filter(|block| (block.from..=block.to).contains(&step)).map(|block| block.words).sum()
     };
-    // The first of equals.
+    // `max_by_key` returns the last of equals; reversed, the first.
     let peak = (0..spec.nodes.len()).rev().max_by_key(|node| alive(node + 1)).unwrap_or(0);
     Ok(Arena {
         offsets: block_of.iter().map(|&block| places[block]).collect(),
         values_words,
         scratch_words: scratch_words(spec, arithmetic),
-        peak_node: node_name(peak, &spec.nodes[peak]),
+        peak_node: spec.node_name(peak),
         peak_words: alive(peak + 1),
     })
 }
 
-/// The block of each value, and the blocks.
+/// The index of each value's block, and the blocks.
 fn blocks(spec: &EncoderSpec, words: &[usize]) -> (Vec<usize>, Vec<Block>) {
-    let last_moment = |value: ValueId| match value == spec.nodes.len() {
+    let last_step = |value: ValueId| match value == spec.nodes.len() {
         true => value + 1,
         false => spec.nodes.iter().rposition(|node| node.inputs().contains(&value)).map_or(value, |node| node + 1),
     };
-    let mut blocks = vec![Block { words: words[0], from: 0, to: last_moment(0) }];
+    let mut blocks = vec![Block { words: words[0], from: 0, to: last_step(0) }];
     let mut block_of = vec![0];
     for (index, node) in spec.nodes.iter().enumerate() {
-        let (value, moment) = (index + 1, index + 1);
-        let dies_here = match node {
+        let (value, step) = (index + 1, index + 1);
+        let reused = match node {
             Node::Conv { .. } => None,
-            Node::Add { left, right, .. } => [*left, *right].into_iter().find(|&v| v > 0 && last_moment(v) == moment),
+            Node::Add { left, right, .. } => [*left, *right].into_iter().find(|&v| v > 0 && last_step(v) == step),
         };
-        let block = dies_here.map_or(blocks.len(), |summand| block_of[summand]);
+        let block = reused.map_or(blocks.len(), |summand| block_of[summand]);
         match blocks.get_mut(block) {
-            Some(block) => block.to = last_moment(value),
-            None => blocks.push(Block { words: words[value], from: moment, to: last_moment(value) }),
+            Some(block) => block.to = last_step(value),
+            None => blocks.push(Block { words: words[value], from: step, to: last_step(value) }),
         }
         block_of.push(block);
     }
     (block_of, blocks)
 }
 
-/// Places blocks in `order`, each at the lowest place apart from those that live with it; the words taken in all.
+/// Places blocks in `order`, each at the lowest offset clear of those alive with it; returns offsets and total words.
 fn place(blocks: &[Block], order: &[usize]) -> (Vec<usize>, usize) {
     let mut places = vec![0; blocks.len()];
     let mut placed: Vec<usize> = Vec::new();
@@ -125,7 +124,7 @@ fn place(blocks: &[Block], order: &[usize]) -> (Vec<usize>, usize) {
     (places, end)
 }
 
-/// What the device's kernels need besides, as its parser counts it.
+/// Scratch words of the device's kernels, as its parser counts them.
 fn scratch_words(spec: &EncoderSpec, arithmetic: Arithmetic) -> usize {
     let of_node = |node: &Node| match node {
         Node::Conv { conv, .. } => match (arithmetic, conv.kind) {
@@ -148,9 +147,9 @@ mod tests {
         EncoderSpec::preset(preset, InputShape { channels, height: side, width: side }).unwrap()
     }
 
-    /// Replays the network on a map of who owns each word: every value is whole when it is read.
+    /// Replays the network on a map of each word's owner: every value is intact when it is read.
     #[test]
-    fn no_value_is_overwritten_before_it_was_read() {
+    fn no_value_is_overwritten_before_its_last_read() {
         for (preset, channels, side) in
             [(Preset::Pico, 1, 28), (Preset::Nano, 3, 32), (Preset::Micro, 3, 32), (Preset::Mobile, 3, 64)]
         {
@@ -165,7 +164,7 @@ mod tests {
                     assert!(owner[range(value)].iter().all(|&o| o == value), "{preset:?}: node {index}, value {value}");
                 }
                 owner[range(index + 1)].fill(index + 1);
-                // A convolution reads its input until its output is whole.
+                // A convolution reads its input until its output is complete.
                 if let Node::Conv { input, .. } = node {
                     assert!(owner[range(*input)].iter().all(|&o| o == *input), "{preset:?}: node {index}");
                 }
@@ -174,10 +173,10 @@ mod tests {
         }
     }
 
-    /// By hand, nano at 3×32×32 in int8: a map of 16 channels has 16,384 bytes, and in the first block three... of which
-    /// the sum takes one again; its input, the block's output of the first convolution and that of the second.
+    /// By hand, nano at 3×32×32 in int8: a map of 16 channels has 16,384 bytes. The first block holds three: its input and
+    /// the outputs of both convolutions; the sum reuses one of them.
     #[test]
-    fn nano_takes_two_maps_and_a_half_at_most() {
+    fn nano_needs_three_maps_at_its_peak() {
         let arena = plan(&spec(Preset::Nano, 3, 32), Arithmetic::Int8).unwrap();
         assert_eq!((arena.peak_words * 4, arena.values_words * 4), (3 * 16_384, 3 * 16_384));
         assert_eq!(arena.scratch_words, 9 * 64, "one patch pair of 3×3×64 in i16");

@@ -1,6 +1,6 @@
-//! In what range each value of an encoder moves, seen on unlabelled images.
+//! Calibration: the range of each value of an encoder on unlabelled images.
 //!
-//! The f16 blob is run by the device's code and watched: what is calibrated is what will be computed.
+//! The f16 blob runs in the device's own code and its values are observed, so calibration sees the device's arithmetic.
 
 use macula_edge::encoder::Blob;
 use rayon::prelude::*;
@@ -8,111 +8,112 @@ use rayon::prelude::*;
 use super::encoder::{BlobFile, BlobFileError};
 use crate::encoder::{Activation, EncoderSpec, Node};
 
-/// Images looked at unless asked otherwise. A histogram of their pixels has hundreds of thousands of counts in the
-/// smallest value; more change no range by more than its last digit.
+/// Default number of calibration images. Their histograms have hundreds of thousands of counts for the smallest value;
+/// more images change a range by its last digit at most.
 pub const CALIBRATION_IMAGES: usize = 256;
 
 /// Bins of a histogram.
 const BINS: usize = 2048;
-/// Ranges tried are this many, from the widest down in equal steps.
+/// Number of candidate ranges, from the widest down in equal steps.
 const CANDIDATES: usize = 100;
 
-/// The range in which each value is kept in int8; what is outside is clipped.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ranges {
-    /// Lowest of each value, 0 or less. That of value 0, the pixels, is not used.
-    pub low: Vec<f32>,
-    /// Highest of each value, at least 0 and above the lowest.
-    pub high: Vec<f32>,
+/// The range of a value in int8; numbers outside are clipped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ValueRange {
+    /// Lowest number, at most 0.
+    pub low: f32,
+    /// Highest number, at least 0 and above `low`.
+    pub high: f32,
 }
 
-/// Measures the ranges of `encoder`, an f16 blob of `spec`.
+/// Measures the range of each value of `encoder`, an f16 blob of `spec`; that of value 0, the pixels, is not used.
 ///
-/// Of all ranges `[t low, t high]`, `t` in hundredths, that with the least mean squared error of rounding to 256 levels
-/// and clipping over all numbers of a value. After a ReLU `low` is 0; after a ReLU6 `high` is 6 at most.
+/// Among the ranges `[t low, t high]`, `t` in hundredths, chooses the one with the least mean squared error of rounding to
+/// 256 levels and clipping. After a ReLU `low` is 0; after a ReLU6 `high` is at most 6.
 ///
-/// * `images`: pixels of the network's size, `[H, W, C]` each
+/// * `images`: pixels of the network's input size, `[H, W, C]` each
 ///
 /// # Errors
 /// An image of another size.
-pub fn calibrate(encoder: &BlobFile, spec: &EncoderSpec, images: &[Vec<u8>]) -> Result<Ranges, BlobFileError> {
+pub fn calibrate(encoder: &BlobFile, spec: &EncoderSpec, images: &[Vec<u8>]) -> Result<Vec<ValueRange>, BlobFileError> {
     let values = spec.nodes.len() + 1;
-    let extremes = watch(
+    let extremes = observe(
         encoder,
         images,
-        || vec![(0.0f32, 0.0f32); values],
+        || vec![ValueRange { low: 0.0, high: 0.0 }; values],
         |extremes, value, x| {
-            let (low, high) = extremes[value];
-            extremes[value] = (low.min(x), high.max(x));
+            let ValueRange { low, high } = extremes[value];
+            extremes[value] = ValueRange { low: low.min(x), high: high.max(x) };
         },
-        |(a, b)| (a.0.min(b.0), a.1.max(b.1)),
+        |a, b| ValueRange { low: a.low.min(b.low), high: a.high.max(b.high) },
     )?;
-    let histograms = watch(
+    let histograms = observe(
         encoder,
         images,
         || vec![vec![0u64; BINS]; values],
         |histograms, value, x| histograms[value][bin(extremes[value], x)] += 1,
-        |(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect(),
+        |a, b| a.iter().zip(b).map(|(a, b)| a + b).collect(),
     )?;
-    let ranges = extremes.iter().zip(&histograms).map(|(&range, histogram)| best_range(range, histogram));
-    let (low, mut high): (Vec<f32>, Vec<f32>) = ranges.unzip();
-    for (high, node) in high[1..].iter_mut().zip(&spec.nodes) {
+    let mut ranges: Vec<ValueRange> =
+        extremes.iter().zip(&histograms).map(|(&extremes, histogram)| best_range(extremes, histogram)).collect();
+    for (range, node) in ranges[1..].iter_mut().zip(&spec.nodes) {
         let activation = match node {
             Node::Conv { conv, .. } => conv.activation,
             Node::Add { activation, .. } => *activation,
         };
         if activation == Activation::Relu6 {
-            *high = high.min(6.0);
+            range.high = range.high.min(6.0);
         }
     }
-    Ok(Ranges { low, high })
+    Ok(ranges)
 }
 
-/// Folds every number of every value of every image; images in groups, groups in their order.
-fn watch<T: Send>(
+/// Folds all numbers of each value over all images. Groups of images run in parallel and are merged in order.
+fn observe<T: Send>(
     encoder: &BlobFile,
     images: &[Vec<u8>],
     start: impl Fn() -> Vec<T> + Sync,
-    see: impl Fn(&mut Vec<T>, usize, f32) + Sync,
-    merge: impl Fn((&T, &T)) -> T,
+    add: impl Fn(&mut Vec<T>, usize, f32) + Sync,
+    merge: impl Fn(&T, &T) -> T,
 ) -> Result<Vec<T>, BlobFileError> {
     let groups: Vec<Vec<T>> = images
         .par_chunks(images.len().div_ceil(8).max(1))
         .map(|images| {
-            let mut seen = start();
-            watch_images(&encoder.blob()?, images, &mut seen, &see)?;
-            Ok(seen)
+            let mut found = start();
+            observe_images(&encoder.blob()?, images, &mut found, &add)?;
+            Ok(found)
         })
         .collect::<Result<_, BlobFileError>>()?;
-    let merged = groups.into_iter().reduce(|a, b| a.iter().zip(&b).map(&merge).collect());
+    let merged = groups.into_iter().reduce(|a, b| a.iter().zip(&b).map(|(a, b)| merge(a, b)).collect());
     Ok(merged.unwrap_or_else(start))
 }
 
-fn watch_images<T>(
+fn observe_images<T>(
     blob: &Blob<'_>,
     images: &[Vec<u8>],
-    seen: &mut Vec<T>,
-    see: impl Fn(&mut Vec<T>, usize, f32),
+    found: &mut Vec<T>,
+    add: impl Fn(&mut Vec<T>, usize, f32),
 ) -> Result<(), BlobFileError> {
     let (mut arena, mut feature) = (vec![0; blob.arena_words()], vec![0.0; blob.dim()]);
     for pixels in images {
         blob.encode_observed(pixels, &mut arena, &mut feature, &mut |value, words| {
-            words.iter().for_each(|&word| see(seen, value, f32::from_bits(word)));
+            words.iter().for_each(|&word| add(found, value, f32::from_bits(word)));
         })?;
     }
     Ok(())
 }
 
-fn bin((low, high): (f32, f32), x: f32) -> usize {
+fn bin(extremes: ValueRange, x: f32) -> usize {
+    let ValueRange { low, high } = extremes;
     (((x - low) / (high - low).max(f32::MIN_POSITIVE) * BINS as f32) as usize).min(BINS - 1)
 }
 
-/// The range of least error; a value that is always 0 gets one of no width around it that can be divided by.
-fn best_range((low, high): (f32, f32), histogram: &[u64]) -> (f32, f32) {
-    if high - low <= f32::MIN_POSITIVE {
-        return (0.0, 1.0);
+/// The range of least error; 0 to 1 for a value that is always 0.
+fn best_range(extremes: ValueRange, histogram: &[u64]) -> ValueRange {
+    let (low, high) = (f64::from(extremes.low), f64::from(extremes.high));
+    if extremes.high - extremes.low <= f32::MIN_POSITIVE {
+        return ValueRange { low: 0.0, high: 1.0 };
     }
-    let (low, high) = (f64::from(low), f64::from(high));
     let centre = |bin: usize| low + (bin as f64 + 0.5) * (high - low) / BINS as f64;
     let error = |share: f64| {
         let (low, high) = (share * low, share * high);
@@ -120,7 +121,7 @@ fn best_range((low, high): (f32, f32), histogram: &[u64]) -> (f32, f32) {
         let of_bin = |(bin, &count): (usize, &u64)| {
             let x = centre(bin);
             let clipped = x - x.clamp(low, high);
-            // Rounding errs by a twelfth of a squared step on average.
+            // The mean squared rounding error is a twelfth of a squared step.
             count as f64 * if clipped == 0.0 { step * step / 12.0 } else { clipped * clipped }
         };
         histogram.iter().enumerate().map(of_bin).sum::<f64>()
@@ -133,22 +134,23 @@ fn best_range((low, high): (f32, f32), histogram: &[u64]) -> (f32, f32) {
             best = (error, share);
         }
     }
-    ((best.1 * low) as f32, (best.1 * high) as f32)
+    ValueRange { low: (best.1 * low) as f32, high: (best.1 * high) as f32 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A thousand numbers near 1 and one at 100: the far one is clipped. Without it nothing is.
+    /// Many numbers near 1 and a single one at 100: the outlier is clipped. Without outlier nothing is clipped.
     #[test]
-    fn an_outlier_does_not_cost_the_others_their_levels() {
+    fn an_outlier_is_clipped() {
         let mut histogram = vec![0; BINS];
         (0..BINS / 100).for_each(|bin| histogram[bin] = 1_000_000);
         histogram[BINS - 1] = 1;
-        let (low, high) = best_range((0.0, 100.0), &histogram);
-        assert!(low == 0.0 && high < 30.0, "{low} {high}");
-        assert_eq!(best_range((-1.0, 1.0), &[1; BINS]), (-1.0, 1.0));
-        assert_eq!(best_range((0.0, 0.0), &[1; BINS]), (0.0, 1.0));
+        let best = |low, high, histogram: &[u64]| best_range(ValueRange { low, high }, histogram);
+        let clipped = best(0.0, 100.0, &histogram);
+        assert!(clipped.low == 0.0 && clipped.high < 30.0, "{clipped:?}");
+        assert_eq!(best(-1.0, 1.0, &[1; BINS]), ValueRange { low: -1.0, high: 1.0 });
+        assert_eq!(best(0.0, 0.0, &[1; BINS]), ValueRange { low: 0.0, high: 1.0 });
     }
 }

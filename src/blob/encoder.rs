@@ -12,28 +12,28 @@ use crate::files::{MODEL_MAX, read_bounded};
 /// A blob cannot be opened or run.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is no blob that can be run.
+    /// The bytes are not a valid blob.
     #[error("{name}: {source}")]
     Blob {
-        /// What the blob is called.
+        /// Name of the blob.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         source: BlobError,
     },
-    /// It failed on an image.
+    /// Running it on an image failed.
     #[error(transparent)]
     Run(#[from] DeviceError),
 }
 
-/// A blob in memory, checked, and what the host needs to know of it.
+/// A checked blob in memory.
 pub struct BlobFile {
     /// As words, because a blob must lie at a multiple of 4.
     words: Vec<u32>,
@@ -44,7 +44,7 @@ impl BlobFile {
     /// Opens a file.
     ///
     /// # Errors
-    /// A file that cannot be read, or is no blob.
+    /// A file that cannot be read or is not a blob.
     pub fn open(path: &Path) -> Result<Self, BlobFileError> {
         let name = path.display().to_string();
         let bytes = read_bounded(path, MODEL_MAX)
@@ -52,15 +52,15 @@ impl BlobFile {
         Self::from_bytes(&name, &bytes)
     }
 
-    /// Takes the blob `bytes`.
+    /// Copies the blob `bytes`; errors call it `name`.
     ///
     /// # Errors
-    /// Bytes that are no blob.
+    /// Bytes that are not a blob.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, BlobFileError> {
         let mut words = vec![0u32; bytes.len().div_ceil(4)];
         bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
         let refused = |source| BlobFileError::Blob { name: name.to_owned(), source };
-        // What stands behind the last byte may make up a word, but never the blob.
+        // The last word may be padded, but the blob ends with `bytes`.
         let blob = Blob::parse(&bytemuck::cast_slice(&words)[..bytes.len()]).map_err(refused)?;
         let arithmetic = match blob.arithmetic() {
             Arithmetic::F16 => "f32, from weights in f16",
@@ -80,13 +80,13 @@ impl BlobFile {
     /// The blob.
     ///
     /// # Errors
-    /// None that [`Self::from_bytes`] has not seen.
+    /// None: [`Self::from_bytes`] has checked it.
     pub fn blob(&self) -> Result<Blob<'_>, BlobFileError> {
         let refused = |source| BlobFileError::Blob { name: self.info.name.clone(), source };
         Blob::parse(bytemuck::cast_slice(&self.words)).map_err(refused)
     }
 
-    /// The quantised feature `[D]` of an image of the network's size, as a device computes it.
+    /// The quantised feature `[D]` of an image of the network's input size, as a device computes it.
     ///
     /// # Errors
     /// An image of another size, or a feature without a direction.
@@ -124,7 +124,7 @@ impl HostEncoder for BlobFile {
             |error: BlobFileError| EncodeError::Encoder { encoder: self.info.name.clone(), message: error.to_string() };
         let (blob, one) = (self.blob().map_err(failed)?, self.info.preprocessing.input_len());
         let mut features = vec![0.0; pixels.len() / one * blob.dim()];
-        // One arena a group.
+        // One arena per group.
         let group = (pixels.len() / one).div_ceil(rayon::current_num_threads()).max(1);
         (pixels.par_chunks(group * one), features.par_chunks_mut(group * blob.dim()))
             .into_par_iter()

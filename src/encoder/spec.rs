@@ -150,6 +150,14 @@ impl EncoderSpec {
         Ok(shapes)
     }
 
+    /// Name of node `index` in errors: the convolution's name, or `sum` and the index.
+    pub fn node_name(&self, index: usize) -> String {
+        match &self.nodes[index] {
+            Node::Conv { conv, .. } => conv.name.clone(),
+            Node::Add { .. } => format!("sum {index}"),
+        }
+    }
+
     /// Length of the feature: the channels of the last value.
     pub fn feature_dim(&self) -> usize {
         let channels_out = |node: &Node| match node {

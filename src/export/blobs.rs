@@ -2,7 +2,7 @@
 
 use macula_edge::feature::CorpusStats;
 
-use crate::blob::{Arithmetic, BlobFile, BlobFileError, BlobParts, Limits, MakeBlobError, Weights, calibrate, make};
+use crate::blob::{Arithmetic, BlobFile, BlobFileError, BlobParts, Golden, Limits, MakeBlobError, ValueRange, Weights, calibrate, make};
 use crate::data::Preprocessing;
 use crate::encoder::FoldedEncoder;
 
@@ -72,20 +72,20 @@ impl BlobRequest<'_> {
             Arithmetic::F16 => None,
             Arithmetic::Int8 => Some(self.ranges()?),
         };
-        let weights = ranges.as_ref().map_or(Weights::F16, Weights::Int8);
+        let weights = ranges.as_deref().map_or(Weights::F16, Weights::Int8);
         let (encoder, preprocessing) = (self.encoder, self.preprocessing);
         let parts = BlobParts { encoder, preprocessing, weights, corpus: self.corpus, golden: None };
         let plain = make(&parts, self.limits)?;
         let opened = BlobFile::from_bytes(file, &plain)?;
         // An image whose feature has no direction tests nothing.
         let golden = self.images.iter().find_map(|pixels| Some((pixels, opened.quantised(pixels).ok()?)));
-        let golden = golden.as_ref().map(|(pixels, feature)| (pixels.as_slice(), feature.as_slice()));
+        let golden = golden.as_ref().map(|(pixels, feature)| Golden { pixels, feature });
         let bytes = make(&BlobParts { golden, ..parts }, self.limits)?;
         let encoder = BlobFile::from_bytes(file, &bytes)?;
         Ok(MadeBlob { file, label, computed_in, bytes, encoder, tolerance })
     }
 
-    fn ranges(&self) -> Result<crate::blob::Ranges, BlobsError> {
+    fn ranges(&self) -> Result<Vec<ValueRange>, BlobsError> {
         if self.images.is_empty() {
             return Err(BlobsError::NoImages);
         }
