@@ -1,12 +1,12 @@
-//! Activations: ReLU and ReLU6. They run fused with the batch norm before them.
+//! Activations: ReLU and ReLU6, fused with the batch norm or sum before them.
 
 use serde::{Deserialize, Serialize};
 
-/// What follows a batch norm or a sum.
+/// Activation after a batch norm or a sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// Nothing.
+    /// None.
     Identity,
     /// `max(x, 0)`.
     Relu,
@@ -15,7 +15,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// `y` of one `x`: the slow reference.
+    /// `y` of one `x`; the slow reference.
     pub fn apply(self, x: f32) -> f32 {
         match self {
             Activation::Identity => x,
@@ -24,7 +24,7 @@ impl Activation {
         }
     }
 
-    /// Whether a gradient passes at `x`. At the kinks themselves it does not.
+    /// Whether the gradient passes at `x`; at the kinks it does not.
     pub fn passes(self, x: f32) -> bool {
         match self {
             Activation::Identity => true,

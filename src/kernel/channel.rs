@@ -1,8 +1,8 @@
-//! What happens to each channel on its own: batch norm, activation, sums over pixels.
+//! Per-channel operations: batch norm, activation, sums over pixels.
 //!
-//! The outer loop runs over vectors of channels and the inner one over pixels, so scale, shift and
-//! sums stay in registers. Arrays are `[rows, columns, C]`; a padded array differs only in its row stride.
-#![allow(unsafe_code)] // Raw pointers: bounds are checked once an image, not once a value.
+//! The outer loop runs over vectors of channels and the inner one over pixels, so scale, shift and sums stay in registers.
+//! Arrays are `[rows, columns, C]`; a padded array differs only in its row stride.
+#![allow(unsafe_code)] // Raw pointers: bounds are checked once per image, not once per value.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl Grid {
         self.rows * self.columns * self.channels
     }
 
-    /// Length an array with this row stride must at least have.
+    /// Least length of an array with this row stride.
     fn span(self, row: usize) -> usize {
         (self.rows - 1) * row + self.columns * self.channels
     }
@@ -48,12 +48,12 @@ pub(crate) struct Affine<'a> {
     pub shift: &'a [f32],
 }
 
-/// Pixels summed in f32 before they are added to an f64: rounding then stays near 1e-6 of the sum.
-const PIXELS_A_PARTIAL: usize = 256;
+/// Pixels summed in f32 before they are added to an f64, which keeps rounding near 1e-6 of the sum.
+const PIXELS_PER_PARTIAL: usize = 256;
 
 #[inline(always)]
 unsafe fn load<S: Simd>(values: *const f32) -> S::f32s {
-    // SAFETY: the caller's `values` starts a whole vector; the load needs no alignment.
+    // SAFETY: the caller guarantees a whole vector at `values`; the load needs no alignment.
     unsafe { values.cast::<S::f32s>().read_unaligned() }
 }
 
@@ -65,7 +65,7 @@ unsafe fn store<S: Simd>(values: *mut f32, vector: S::f32s) {
 
 #[inline(always)]
 fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> S::f32s {
-    // The value comes second: the x86 instruction returns that one when it is NaN, so NaN stays visible.
+    // The value is the second operand, which the x86 instruction returns if it is NaN: NaN stays visible.
     match activation {
         Activation::Identity => x,
         Activation::Relu => simd.max_f32s(simd.splat_f32s(0.0), x),
@@ -112,7 +112,7 @@ pub(crate) fn affine_activation(
     isa.for_channels(grid.channels).run(Op(grid, z, affine, activation, out, out_row));
 }
 
-/// One operand of a sum: what is stored, and what makes it the value that is meant.
+/// An operand of a sum: `activation(affine(stored))`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Summand<'a> {
     pub stored: &'a [f32],
@@ -173,9 +173,9 @@ pub(crate) fn moments(isa: Isa, grid: Grid, z: &[f32], sum: &mut [f64], square: 
             let Op(grid, z, sum, square) = self;
             let (c, pixels) = (grid.channels, grid.rows * grid.columns);
             for block in (0..c).step_by(S::F32_LANES) {
-                for start in (0..pixels).step_by(PIXELS_A_PARTIAL) {
+                for start in (0..pixels).step_by(PIXELS_PER_PARTIAL) {
                     let (mut s, mut q) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-                    for pixel in start..pixels.min(start + PIXELS_A_PARTIAL) {
+                    for pixel in start..pixels.min(start + PIXELS_PER_PARTIAL) {
                         // SAFETY: the length of `z` is asserted below; block + lanes <= C.
                         let value = unsafe { load::<S>(z.as_ptr().add(pixel * c + block)) };
                         s = simd.add_f32s(s, value);
@@ -211,9 +211,9 @@ pub(crate) fn gradient_moments(
             for block in (0..c).step_by(S::F32_LANES) {
                 // SAFETY: lengths are asserted below; block + lanes <= C.
                 let mean = unsafe { load::<S>(mean.as_ptr().add(block)) };
-                for start in (0..pixels).step_by(PIXELS_A_PARTIAL) {
+                for start in (0..pixels).step_by(PIXELS_PER_PARTIAL) {
                     let (mut s, mut q) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-                    for pixel in start..pixels.min(start + PIXELS_A_PARTIAL) {
+                    for pixel in start..pixels.min(start + PIXELS_PER_PARTIAL) {
                         // SAFETY: as above.
                         let (g, z) = unsafe {
                             let at = pixel * c + block;
@@ -240,7 +240,7 @@ fn add_to(sum: &mut [f64], values: &[f32]) {
     }
 }
 
-/// `g = (g + more) where the activation of z * scale + shift passes gradients, else 0`.
+/// `g = g + more` where the activation of `z * scale + shift` passes the gradient, else 0.
 pub(crate) fn mask(
     isa: Isa,
     grid: Grid,

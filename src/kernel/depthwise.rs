@@ -1,5 +1,5 @@
-//! The inner loops of the depthwise convolution: each channel alone, vectors along channels.
-#![allow(unsafe_code)] // Raw pointers: bounds are checked once an image, not once a multiply-add.
+//! Inner loops of the depthwise convolution: vectors along channels, no sums across them.
+#![allow(unsafe_code)] // Raw pointers: bounds are checked once per image, not once per multiply-add.
 
 use pulp::{Simd, WithSimd};
 
@@ -14,7 +14,7 @@ pub(crate) struct Forward<'a> {
     pub x: &'a [f32],
     pub x_row: usize,
     pub x_pixel: usize,
-    /// 1, 2, 4 or 9 of them.
+    /// 1, 2, 4 or 9 taps.
     pub taps: &'a [Tap],
     pub weight: &'a [f32],
     pub y: &'a mut [f32],
@@ -35,7 +35,7 @@ pub(crate) struct WeightGradient<'a> {
     pub dweight: &'a mut [f32],
 }
 
-fn reach(grid: Grid, row: usize, pixel: usize) -> usize {
+fn span(grid: Grid, row: usize, pixel: usize) -> usize {
     (grid.rows - 1) * row + (grid.columns - 1) * pixel + grid.channels
 }
 
@@ -51,12 +51,12 @@ impl Forward<'_> {
         }
         let (x, weight) = farthest(self.taps);
         assert!(
-            reach(self.grid, self.x_row, self.x_pixel) + x <= self.x.len(),
+            span(self.grid, self.x_row, self.x_pixel) + x <= self.x.len(),
             "input of {} floats is too short",
             self.x.len()
         );
         assert!(
-            reach(self.grid, self.y_row, self.y_pixel) <= self.y.len(),
+            span(self.grid, self.y_row, self.y_pixel) <= self.y.len(),
             "output of {} floats is too short",
             self.y.len()
         );
@@ -82,7 +82,7 @@ impl<const T: usize> WithSimd for ForwardTaps<'_, T> {
         let f = self.0;
         let Grid { rows, columns, channels } = f.grid;
         for block in (0..channels).step_by(S::F32_LANES) {
-            // SAFETY: `Forward::run` holds the largest offsets against the slices' lengths; block + lanes <= C.
+            // SAFETY: `Forward::run` checks the largest offsets against the slices' lengths; block + lanes <= C.
             unsafe {
                 let mut w = [simd.splat_f32s(0.0); T];
                 for (w, tap) in w.iter_mut().zip(f.taps) {
@@ -111,12 +111,12 @@ impl WeightGradient<'_> {
     pub fn run(self, isa: Isa) {
         let (x, weight) = farthest(self.taps);
         assert!(
-            reach(self.grid, self.x_row, self.x_pixel) + x <= self.x.len(),
+            span(self.grid, self.x_row, self.x_pixel) + x <= self.x.len(),
             "input of {} floats is too short",
             self.x.len()
         );
         assert!(
-            reach(self.grid, self.dy_row, self.grid.channels) <= self.dy.len(),
+            span(self.grid, self.dy_row, self.grid.channels) <= self.dy.len(),
             "gradient of {} floats is too short",
             self.dy.len()
         );
@@ -135,7 +135,7 @@ impl WithSimd for WeightTaps<'_> {
         let g = self.0;
         let Grid { rows, columns, channels } = g.grid;
         for block in (0..channels).step_by(S::F32_LANES) {
-            // SAFETY: `WeightGradient::run` holds the largest offsets against the slices' lengths; block + lanes <= C.
+            // SAFETY: `WeightGradient::run` checks the largest offsets against the slices' lengths; block + lanes <= C.
             unsafe {
                 let target = g.dweight.as_mut_ptr().add(block);
                 let mut sum = [simd.splat_f32s(0.0); 9];

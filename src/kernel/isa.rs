@@ -1,42 +1,42 @@
-//! Which vector instructions the kernels use, chosen once at run time.
+//! Instruction set of the kernels, selected once at run time.
 //!
-//! Vectors run along channels and every sum is taken in the same order whatever their width, so
-//! AVX-512, AVX2 and NEON, which all have the fused multiply-add, give the same bytes. The
-//! portable kernels round after the multiplication and so agree only to rounding.
+//! Vectors run along channels, and the order of every sum is independent of the vector width. AVX-512, AVX2 and NEON, which
+//! all have a fused multiply-add, therefore give the same bytes. The portable kernels also round after the multiplication
+//! and agree up to rounding.
 
 use std::any::TypeId;
 use std::sync::OnceLock;
 
 use pulp::{Scalar256b, Simd, WithSimd};
 
-/// An instruction set the kernels are compiled for.
+/// An instruction set for which the kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
-    /// 16 floats a vector, 32 registers.
+    /// 16 floats per vector, 32 registers.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// 8 floats a vector, 16 registers, fused multiply-add.
+    /// 8 floats per vector, 16 registers, fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// 4 floats a vector, 32 registers, fused multiply-add.
+    /// 4 floats per vector, 32 registers, fused multiply-add.
     #[cfg(target_arch = "aarch64")]
     Neon,
     /// Plain Rust in blocks of 8 floats.
     Portable,
 }
 
-/// `MACULA_ISA` names an instruction set that this CPU does not have.
+/// `MACULA_ISA` names an instruction set that this CPU lacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("MACULA_ISA is '{name}', this processor has {}", .available.join(", "))]
+#[error("MACULA_ISA is '{name}'; this CPU supports {}", .available.join(", "))]
 pub struct UnknownIsa {
-    /// What was asked for.
+    /// The value of `MACULA_ISA`.
     pub name: String,
-    /// What there is.
+    /// Names of the supported sets.
     pub available: Vec<&'static str>,
 }
 
 impl Isa {
-    /// All that this CPU has, the fastest first.
+    /// All sets of this CPU, the fastest first.
     pub fn available() -> Vec<Isa> {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -56,10 +56,10 @@ impl Isa {
         found
     }
 
-    /// The one that `MACULA_ISA` names (`avx512`, `avx2`, `neon`, `portable`), or the fastest this CPU has.
+    /// The set that `MACULA_ISA` names (`avx512`, `avx2`, `neon`, `portable`); without it, the fastest of this CPU.
     ///
     /// # Errors
-    /// A name that is none of this CPU's.
+    /// A set that this CPU lacks.
     pub fn from_env() -> Result<Isa, UnknownIsa> {
         let available = Isa::available();
         match std::env::var("MACULA_ISA") {
@@ -72,14 +72,14 @@ impl Isa {
         }
     }
 
-    /// The one in use, chosen once: [`Self::from_env`], or the fastest where that is none of this CPU's
-    /// (the program refuses such a name before it begins).
+    /// The set in use, selected once: [`Self::from_env`], or the fastest if that is an error (which the program reports at
+    /// its start).
     pub fn selected() -> Isa {
         static SELECTED: OnceLock<Isa> = OnceLock::new();
         *SELECTED.get_or_init(|| Isa::from_env().unwrap_or_else(|_| Isa::available()[0]))
     }
 
-    /// Its name in `MACULA_ISA` and in reports.
+    /// Name in `MACULA_ISA` and in reports.
     pub fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -92,7 +92,7 @@ impl Isa {
         }
     }
 
-    /// Floats a vector and vector registers, for choosing the tile of a kernel.
+    /// Floats per vector and number of vector registers; they decide the tile of a kernel.
     pub(crate) fn geometry(self) -> (usize, usize) {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -105,10 +105,10 @@ impl Isa {
         }
     }
 
-    /// The widest set whose vectors divide `channels` (a multiple of 8): 24 channels are three
-    /// vectors of 8 rather than one and a half of 16.
+    /// The widest set whose vector length divides `channels` (a multiple of 8): 24 channels are three vectors of 8, not one
+    /// and a half of 16.
     pub(crate) fn for_channels(self, channels: usize) -> Isa {
-        assert!(channels.is_multiple_of(8), "kernels work on multiples of 8 channels, not {channels}");
+        assert!(channels.is_multiple_of(8), "kernels need a multiple of 8 channels, got {channels}");
         match self {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if !channels.is_multiple_of(16) => Isa::Avx2,
@@ -116,22 +116,22 @@ impl Isa {
         }
     }
 
-    /// Runs `op` compiled for this set.
+    /// Runs `op`, compiled for this set.
     #[inline]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Simd::vectorize(pulp::x86::V4::try_new().expect("chosen only where available"), op),
+            Isa::Avx512 => Simd::vectorize(pulp::x86::V4::try_new().expect("selected only where available"), op),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Simd::vectorize(pulp::x86::V3::try_new().expect("chosen only where available"), op),
+            Isa::Avx2 => Simd::vectorize(pulp::x86::V3::try_new().expect("selected only where available"), op),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => Simd::vectorize(pulp::aarch64::Neon::try_new().expect("chosen only where available"), op),
+            Isa::Neon => Simd::vectorize(pulp::aarch64::Neon::try_new().expect("selected only where available"), op),
             Isa::Portable => Simd::vectorize(Scalar256b, op),
         }
     }
 }
 
-/// `a * b + c`, fused where the CPU does it; elsewhere the fused form would be a slow library call.
+/// `a * b + c`, fused if the CPU has the instruction; the fused form would be a slow library call otherwise.
 #[inline(always)]
 pub(crate) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
     if TypeId::of::<S>() == TypeId::of::<Scalar256b>() {

@@ -1,15 +1,14 @@
 //! The two inner loops of every dense convolution, on NHWC arrays.
 //!
-//! Both keep a tile of `P` × `B` vectors in registers: `P` neighbouring pixels (or weights) by `B`
-//! vectors of output channels. Each loaded vector then serves `P` multiply-adds and each broadcast
-//! value `B` of them, which keeps the load ports behind the arithmetic.
-#![allow(unsafe_code)] // Raw pointers: bounds are checked once an image, not once a multiply-add.
+//! Both keep a tile of `P` × `B` vectors in registers: `P` adjacent pixels (or weights) by `B` vectors of output channels.
+//! Each loaded vector serves `P` multiply-adds and each broadcast value `B`, so arithmetic, not loads, is the bottleneck.
+#![allow(unsafe_code)] // Raw pointers: bounds are checked once per image, not once per multiply-add.
 
 use pulp::{Simd, WithSimd};
 
 use super::isa::{Isa, multiply_add};
 
-/// One run of inputs: `run` neighbouring values from `x` on meet as many rows of weights from `weight` on.
+/// A run of inputs: `run` adjacent values from `x` on are multiplied by as many rows of weights from `weight` on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tap {
     /// Offset into the input, relative to the pixel.
@@ -22,12 +21,12 @@ pub(crate) struct Tap {
 #[derive(Debug)]
 pub(crate) struct Forward<'a> {
     pub x: &'a [f32],
-    /// Floats from one output row's inputs to the next one's.
+    /// Floats between the inputs of adjacent output rows.
     pub x_row: usize,
-    /// Floats from one output pixel's inputs to the next one's.
+    /// Floats between the inputs of adjacent output pixels.
     pub x_pixel: usize,
     pub taps: &'a [Tap],
-    /// Neighbouring inputs a tap.
+    /// Adjacent inputs per tap.
     pub run: usize,
     pub weight: &'a [f32],
     /// O, a multiple of 8.
@@ -56,13 +55,13 @@ pub(crate) struct WeightGradient<'a> {
     pub columns: usize,
 }
 
-/// Vectors of output channels in one tile: the most of 4 that divide all of them.
+/// Vectors of output channels in a tile: the largest number up to 4 that divides all of them.
 fn blocks_of(vectors: usize) -> usize {
     [4, 3, 2, 1].into_iter().find(|b| vectors.is_multiple_of(*b)).unwrap_or(1)
 }
 
-/// Most pixels of a tile with `blocks` vectors so that accumulators, weights and one input stay in registers.
-fn most_pixels(registers: usize, blocks: usize) -> usize {
+/// Largest number of pixels of a tile with `blocks` vectors for which accumulators, weights and one input fit the registers.
+fn pixels_max(registers: usize, blocks: usize) -> usize {
     ((registers - 2 - blocks) / blocks).min(match blocks {
         1 => 16,
         2 => 12,
@@ -131,8 +130,8 @@ impl Forward<'_> {
         self.check();
         let (lanes, registers) = isa.geometry();
         let blocks = blocks_of(self.channels / lanes);
-        // Tiles of equal width; the last one of a row may overlap its neighbour and write the same values again.
-        let pixels = self.columns.div_ceil(self.columns.div_ceil(most_pixels(registers, blocks)));
+        // Tiles of equal width; the last tile of a row may overlap its neighbour and write the same values again.
+        let pixels = self.columns.div_ceil(self.columns.div_ceil(pixels_max(registers, blocks)));
         macro_rules! run {
             ($p:literal, $b:literal) => {
                 isa.run(ForwardTiles::<'_, '_, $p, $b>(&mut self))
@@ -141,7 +140,7 @@ impl Forward<'_> {
         for_tile!(pixels, blocks, run);
     }
 
-    /// Every offset that the tiles compute lies inside the slices.
+    /// Checks that every offset of the tiles lies inside the slices.
     fn check(&self) {
         let last = |row: usize, pixel: usize| (self.rows - 1) * row + (self.columns - 1) * pixel;
         let x_last = self.taps.iter().map(|tap| tap.x).max().unwrap_or(0) + last(self.x_row, self.x_pixel);
@@ -168,7 +167,7 @@ impl<const P: usize, const B: usize> WithSimd for ForwardTiles<'_, '_, P, B> {
                 while column < f.columns {
                     // The last tile moves left to end with the row.
                     column = column.min(f.columns - P);
-                    // SAFETY: `Forward::check` holds the largest offsets against the slices' lengths; here
+                    // SAFETY: `Forward::check` checks the largest offsets against the slices' lengths; here
                     // row < rows, column + P <= columns, block + B * lanes <= channels.
                     unsafe {
                         let x = f.x.as_ptr().add(row * f.x_row + column * f.x_pixel);
@@ -193,7 +192,7 @@ unsafe fn forward_tile<S: Simd, const P: usize, const B: usize>(
     y: *mut f32,
 ) {
     let lanes = S::F32_LANES;
-    // SAFETY: the caller's promise; all loads and stores are unaligned ones.
+    // SAFETY: the caller guarantees the ranges; all loads and stores are unaligned.
     unsafe {
         let mut sum = [[simd.splat_f32s(0.0); B]; P];
         for tap in f.taps {
@@ -226,7 +225,7 @@ impl WeightGradient<'_> {
         self.check();
         let (lanes, registers) = isa.geometry();
         let blocks = blocks_of(self.channels / lanes);
-        let most = most_pixels(registers, blocks);
+        let most = pixels_max(registers, blocks);
         let width = self.run.div_ceil(self.run.div_ceil(most));
         let mut start = 0;
         while start < self.run {
@@ -272,7 +271,7 @@ impl<const P: usize, const B: usize> WithSimd for WeightTiles<'_, '_, P, B> {
         let Self { gradient: g, start } = self;
         let lanes = S::F32_LANES;
         for block in (0..g.channels).step_by(B * lanes) {
-            // SAFETY: `WeightGradient::check` holds the largest offsets against the slices' lengths; here
+            // SAFETY: `WeightGradient::check` checks the largest offsets against the slices' lengths; here
             // start + P <= run and block + B * lanes <= channels.
             unsafe {
                 let target = g.dweight.as_mut_ptr().add(start * g.channels + block);
