@@ -1,13 +1,13 @@
 //! Batch normalisation over `M = N H W` values of each channel (Ioffe and Szegedy 2015, arXiv:1502.03167).
 //!
-//! `y = gamma (z - mean) / sqrt(variance + epsilon) + beta`. It never runs on its own: forward it is
-//! an affine map applied while the next layer reads `z`, backward one applied while the
-//! convolution before it reads the gradient. This file turns sums over the batch into those maps.
+//! `y = gamma (z - mean) / sqrt(variance + epsilon) + beta`. It is not a pass of its own. Forward it is an affine map that
+//! the next layer applies while it reads `z`; backward it is an affine map that the convolution before it applies while it
+//! reads the gradient. This file computes both maps from sums over the batch.
 
-/// Added to the variance, PyTorch's default.
+/// Added to the variance; PyTorch's default.
 pub const EPSILON: f64 = 1e-5;
 
-/// Weight of a new batch in the running statistics, PyTorch's default.
+/// Weight of a new batch in the running statistics; PyTorch's default.
 pub const MOMENTUM: f32 = 0.1;
 
 /// `Σ z` and `Σ z²`, or `Σ g` and `Σ g (z - mean)`, of each channel.
@@ -25,14 +25,14 @@ impl Sums {
         Self { first: vec![0.0; channels], second: vec![0.0; channels] }
     }
 
-    /// Adds those of another part of the batch.
+    /// Adds the sums of another part of the batch.
     pub fn add(&mut self, other: &Sums) {
         self.first.iter_mut().zip(&other.first).for_each(|(sum, value)| *sum += value);
         self.second.iter_mut().zip(&other.second).for_each(|(sum, value)| *sum += value);
     }
 }
 
-/// Mean and variance of a batch, and the affine map they make with `gamma` and `beta`.
+/// Mean and variance of a batch, and the affine map that follows from them, `gamma` and `beta`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Normalisation {
     /// Mean of `z`.
@@ -52,7 +52,7 @@ impl Normalisation {
     pub fn from_batch(sums: &Sums, count: usize, gamma: &[f32], beta: &[f32]) -> Self {
         let count = count as f64;
         let mean: Vec<f64> = sums.first.iter().map(|sum| sum / count).collect();
-        // Rounding may leave a constant channel slightly below zero.
+        // Rounding can make the variance of a constant channel slightly negative.
         let variance: Vec<f64> =
             sums.second.iter().zip(&mean).map(|(square, mean)| (square / count - mean * mean).max(0.0)).collect();
         Self::new(&mean, &variance, gamma, beta)
@@ -80,7 +80,7 @@ impl Normalisation {
         }
     }
 
-    /// Moves running mean and variance (unbiased, as PyTorch keeps it) towards this batch.
+    /// Moves the running mean and variance (unbiased, as in PyTorch) towards those of this batch.
     pub fn update_running(&self, count: usize, mean: &mut [f32], variance: &mut [f32]) {
         let unbiased = count as f32 / (count.max(2) - 1) as f32;
         for (running, batch) in mean.iter_mut().zip(&self.mean) {
@@ -91,10 +91,10 @@ impl Normalisation {
         }
     }
 
-    /// The gradient's way back: `dz = g * scale + (z * by_value + constant)`, with `dgamma` and `dbeta`.
+    /// The backward map `dz = g * scale + (z * by_value + constant)`, `dgamma` and `dbeta`; derived in `encoder/backward.rs`.
     ///
-    /// `sums` are `Σ g` and `Σ g (z - mean)` over the `count` values of each channel, `g` the
-    /// gradient of the loss with respect to `y`.
+    /// `sums` are `Σ g` and `Σ g (z - mean)` over the `count` values of each channel, `g` the gradient of the loss with
+    /// respect to `y`.
     pub fn backward(&self, sums: &Sums, count: usize) -> NormGradient {
         let count = count as f64;
         let mut gradient = NormGradient::default();
@@ -102,7 +102,6 @@ impl Normalisation {
             let [mean, inverse_std, scale] =
                 [&self.mean, &self.inverse_std, &self.scale].map(|v| f64::from(v[channel]));
             let (sum, product) = (sums.first[channel], sums.second[channel]);
-            // Projection of g on the normalised value, back in units of z.
             let slope = scale * inverse_std * inverse_std * product / count;
             gradient.by_value.push(-slope as f32);
             gradient.constant.push((slope * mean - scale * sum / count) as f32);
@@ -113,7 +112,7 @@ impl Normalisation {
     }
 }
 
-/// What [`Normalisation::backward`] gives; one value a channel.
+/// Result of [`Normalisation::backward`], one value per channel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NormGradient {
     /// Factor of `z` in `dz`.
@@ -151,9 +150,9 @@ mod tests {
         let products = z.iter().zip(&w).map(|(z, w)| w * (z - mean)).sum();
         let gradient = norm.backward(&Sums { first: vec![w.iter().sum()], second: vec![products] }, 40);
         for i in 0..40 {
-            let nudged =
+            let shifted =
                 |by: f64| z.iter().enumerate().map(|(j, z)| if i == j { z + by } else { *z }).collect::<Vec<_>>();
-            let expected = (loss(&nudged(h), &w, gamma, beta) - loss(&nudged(-h), &w, gamma, beta)) / (2.0 * h);
+            let expected = (loss(&shifted(h), &w, gamma, beta) - loss(&shifted(-h), &w, gamma, beta)) / (2.0 * h);
             let found = w[i] as f32 * norm.scale[0] + (z[i] as f32 * gradient.by_value[0] + gradient.constant[0]);
             assert!((f64::from(found) - expected).abs() < 1e-4, "dz[{i}] {found} against {expected}");
         }

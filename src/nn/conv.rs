@@ -3,7 +3,7 @@
 //! C input channels, O output channels, H × W input pixels, K kernel side, s stride. One image at a time:
 //! input `[H + 2p, W + 2p, C]` with its border of zeros (`p = K / 2`), output `[H/s, W/s, O]`,
 //! gradient of the output again with the border. Weights are `[K, K, C, O]`, so that in NHWC the K
-//! taps of a kernel row meet one run of K C neighbouring inputs.
+//! taps of a kernel row read one run of K C adjacent inputs.
 
 use crate::kernel::Isa;
 use crate::kernel::tile::{Forward, Tap, WeightGradient};
@@ -15,7 +15,7 @@ pub struct ConvShape {
     pub kernel: usize,
     /// s, 1 or 2.
     pub stride: usize,
-    /// C; a multiple of 8 wherever the gradient of the input is asked for.
+    /// C; a multiple of 8 where the gradient of the input is computed.
     pub channels_in: usize,
     /// O, a multiple of 8.
     pub channels_out: usize,
@@ -26,7 +26,7 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// Border of zeros on each side.
+    /// Width of the border of zeros on each side.
     pub fn padding(self) -> usize {
         self.kernel / 2
     }
@@ -41,13 +41,13 @@ impl ConvShape {
         self.width.div_ceil(self.stride)
     }
 
-    /// Floats of a padded input.
+    /// Number of floats of a padded input.
     pub fn input_len(self) -> usize {
         let border = 2 * self.padding();
         (self.height + border) * (self.width + border) * self.channels_in
     }
 
-    /// Floats of the output gradient with its border.
+    /// Number of floats of the output gradient with its border.
     pub fn padded_output_len(self) -> usize {
         let border = 2 * self.padding();
         (self.out_height() + border) * (self.out_width() + border) * self.channels_out
@@ -66,7 +66,7 @@ impl ConvShape {
         (self.out_width() + 2 * self.padding()) * self.channels_out
     }
 
-    /// A pointwise convolution of stride 1 sees one long row: no tile ends early.
+    /// Rows and columns of the output; one long row for a pointwise convolution of stride 1, so that no tile ends early.
     fn output_grid(self) -> (usize, usize) {
         match (self.kernel, self.stride) {
             (1, 1) => (1, self.height * self.width),
@@ -122,11 +122,11 @@ pub fn conv_weight_gradient(isa: Isa, shape: ConvShape, x: &[f32], dy: &[f32], d
     }
 }
 
-/// Which kernel rows (or columns) reach the input pixels of one parity, in the order in which the
-/// output gradient's neighbours meet them: `(kernel index, offset into the padded gradient)`.
+/// Kernel rows (or columns) that read the input pixels of one parity, as `(kernel index, offset into the padded gradient)`
+/// in the order of the gradient's offsets.
 ///
-/// Input `i` is read by output `o` through kernel index `k` where `i + 1 = s o + k`.
-pub(super) fn reaching(stride: usize, parity: usize) -> &'static [(usize, usize)] {
+/// Output `o` reads input `i` through kernel index `k` if `i + 1 = s o + k`.
+pub(super) fn taps_of_parity(stride: usize, parity: usize) -> &'static [(usize, usize)] {
     match (stride, parity) {
         (1, _) => &[(2, 0), (1, 1), (0, 2)],
         (_, 0) => &[(1, 1)],
@@ -134,13 +134,12 @@ pub(super) fn reaching(stride: usize, parity: usize) -> &'static [(usize, usize)
     }
 }
 
-/// The weights as [`conv_data_gradient`] reads them: `[O, C]` matrices, grouped by the parity of the
-/// input pixel and flipped.
+/// Reorders the weights for [`conv_data_gradient`]: `[O, C]` matrices, flipped and grouped by the parity of the input pixel.
 pub fn transpose_weight(shape: ConvShape, weight: &[f32], transposed: &mut [f32]) {
     let (c, o) = (shape.channels_in, shape.channels_out);
     let mut matrices = transposed[..shape.weight_len()].chunks_mut(c * o);
     let mut put = |index: usize| {
-        let target = matrices.next().expect("one matrix a kernel element");
+        let target = matrices.next().expect("one matrix per kernel element");
         let source = &weight[index * c * o..][..c * o];
         for (j, row) in target.chunks_mut(c).enumerate() {
             for (i, value) in row.iter_mut().enumerate() {
@@ -153,8 +152,8 @@ pub fn transpose_weight(shape: ConvShape, weight: &[f32], transposed: &mut [f32]
     }
     for row_parity in 0..shape.stride {
         for column_parity in 0..shape.stride {
-            for (ky, _) in reaching(shape.stride, row_parity) {
-                for (kx, _) in reaching(shape.stride, column_parity) {
+            for (ky, _) in taps_of_parity(shape.stride, row_parity) {
+                for (kx, _) in taps_of_parity(shape.stride, column_parity) {
                     put(ky * 3 + kx);
                 }
             }
@@ -172,7 +171,7 @@ pub fn conv_data_gradient(isa: Isa, shape: ConvShape, dy: &[f32], transposed: &[
     let mut weight = 0;
     for row_parity in 0..s {
         for column_parity in 0..s {
-            let (kernel_rows, kernel_columns) = (reaching(s, row_parity), reaching(s, column_parity));
+            let (kernel_rows, kernel_columns) = (taps_of_parity(s, row_parity), taps_of_parity(s, column_parity));
             let run = kernel_columns.len() * o;
             let mut taps = [Tap { x: 0, weight: 0 }; 3];
             for (tap, (_, offset)) in taps.iter_mut().zip(kernel_rows) {
@@ -228,7 +227,7 @@ fn pointwise_data_gradient(isa: Isa, shape: ConvShape, dy: &[f32], transposed: &
     .run(isa);
 }
 
-/// The slow references: plain loops over arrays without borders.
+/// Slow reference: plain loops over arrays without borders.
 pub mod reference {
     use super::ConvShape;
 
@@ -272,7 +271,7 @@ pub mod reference {
     }
 }
 
-/// Copies `[H, W, C]` into an array with a border of zeros.
+/// Copies `x` `[H, W, C]` into an array with a border of zeros.
 pub fn pad(x: &[f32], height: usize, width: usize, channels: usize, padding: usize, padded: &mut [f32]) {
     let row = (width + 2 * padding) * channels;
     clear_border(height, width, channels, padding, padded);
@@ -281,7 +280,7 @@ pub fn pad(x: &[f32], height: usize, width: usize, channels: usize, padding: usi
     }
 }
 
-/// Zeros the border of a padded array; the inside is left as it is.
+/// Zeros the border of a padded array and leaves the inside unchanged.
 pub fn clear_border(height: usize, width: usize, channels: usize, padding: usize, padded: &mut [f32]) {
     let row = (width + 2 * padding) * channels;
     for (y, values) in padded[..(height + 2 * padding) * row].chunks_mut(row).enumerate() {
@@ -306,7 +305,7 @@ mod tests {
     fn assert_close(found: &[f32], expected: &[f32], what: &str) {
         assert_eq!(found.len(), expected.len(), "{what}");
         for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-            assert!((a - b).abs() < 1e-4 * (1.0 + b.abs()), "{what}: [{i}] {a} against {b}");
+            assert!((a - b).abs() < 1e-4 * (1.0 + b.abs()), "{what}: [{i}] found {a}, expected {b}");
         }
     }
 
@@ -330,7 +329,7 @@ mod tests {
             let (p, out_h, out_w) = (shape.padding(), shape.out_height(), shape.out_width());
             let (x, weight) = (random(&mut rng, height * width * c), random(&mut rng, shape.weight_len()));
             let dy = random(&mut rng, out_h * out_w * o);
-            // Whatever lay in the scratch before must not matter.
+            // Earlier contents of the scratch must not matter.
             let (mut x_padded, mut dy_padded) =
                 (vec![f32::NAN; shape.input_len()], vec![f32::NAN; shape.padded_output_len()]);
             pad(&x, height, width, c, p, &mut x_padded);
@@ -354,7 +353,7 @@ mod tests {
         }
     }
 
-    /// The same order of fused multiply-adds whatever the width of the vectors.
+    /// The order of fused multiply-adds does not depend on the vector width.
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn avx2_and_avx512_give_the_same_bytes() {

@@ -12,7 +12,7 @@
 /// * `targets`: `[N]`, each below C
 /// * `label_smoothing`: `e`, 0 to 1
 ///
-/// A logit that is not finite makes the loss not finite; nothing panics.
+/// A logit that is not finite gives a loss that is not finite, without a panic.
 /// Szegedy et al. 2016, arXiv:1512.00567, section 7; the same numbers as PyTorch's `cross_entropy`.
 ///
 /// # Panics
@@ -33,7 +33,7 @@ pub fn cross_entropy(dlogits: &mut [f32], logits: &[f32], targets: &[usize], lab
         for (c, (dlogit, &logit)) in dlogits.iter_mut().zip(logits).enumerate() {
             let log_p = f64::from(logit) - log_sum;
             let q = smoothing / classes as f64 + if c == target { 1.0 - smoothing } else { 0.0 };
-            // A class that carries no target must not turn -inf · 0 into NaN.
+            // A class without target must not contribute -inf · 0 = NaN.
             if q > 0.0 {
                 loss -= q * log_p;
             }
@@ -45,8 +45,8 @@ pub fn cross_entropy(dlogits: &mut [f32], logits: &[f32], targets: &[usize], lab
 
 /// Index of the largest value in each row of `logits` `[N, C]`; the first of equals.
 pub fn argmax_rows(logits: &[f32], classes: usize) -> Vec<usize> {
-    let largest = |row: &[f32]| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-    logits.chunks_exact(classes).map(largest).collect()
+    let argmax = |row: &[f32]| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+    logits.chunks_exact(classes).map(argmax).collect()
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
 
     /// All classes equally likely: `ln C`, whatever the smoothing.
     #[test]
-    fn uniform_logits_cost_the_logarithm_of_the_classes() {
+    fn uniform_logits_give_the_logarithm_of_the_number_of_classes() {
         for smoothing in [0.0, 0.1, 1.0] {
             let loss = cross_entropy(&mut [0.0; 8], &[3.0; 8], &[0, 3], smoothing);
             assert!((loss - 4f64.ln()).abs() < 1e-9, "{smoothing}: {loss}");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_logits_stay_finite_and_broken_ones_show() {
+    fn extreme_logits_stay_finite_and_invalid_ones_do_not() {
         let mut dlogits = [0.0; 3];
         let loss = cross_entropy(&mut dlogits, &[1e30, 0.0, -1e30], &[0], 0.0);
         assert!(loss == 0.0 && dlogits.iter().all(|d| d.is_finite()), "{loss} {dlogits:?}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equals_is_the_largest() {
+    fn argmax_returns_the_first_of_equal_values() {
         assert_eq!(argmax_rows(&[1.0, 3.0, 3.0, 2.0, -1.0, 0.0], 3), [1, 0]);
     }
 }

@@ -3,7 +3,7 @@
 //! C channels, H × W input pixels, s stride. One image at a time: input `[H + 2, W + 2, C]` with its
 //! border of zeros, output `[H/s, W/s, C]`, gradient of the output with the border. Weights `[3, 3, C]`.
 
-use super::conv::{ConvShape, reaching};
+use super::conv::{ConvShape, taps_of_parity};
 use crate::kernel::Isa;
 use crate::kernel::channel::Grid;
 use crate::kernel::depthwise::{Forward, WeightGradient};
@@ -23,7 +23,7 @@ pub struct DepthwiseShape {
 }
 
 impl DepthwiseShape {
-    /// The dense convolution of the same geometry.
+    /// The dense convolution with the same geometry.
     pub fn dense(self) -> ConvShape {
         let Self { stride, channels, height, width } = self;
         ConvShape { kernel: 3, stride, channels_in: channels, channels_out: channels, height, width }
@@ -72,8 +72,8 @@ pub fn depthwise_data_gradient(isa: Isa, shape: DepthwiseShape, dy: &[f32], weig
     for (row_parity, column_parity) in (0..s).flat_map(|r| (0..s).map(move |c| (r, c))) {
         let mut taps = [Tap { x: 0, weight: 0 }; 9];
         let mut count = 0;
-        for &(ky, y) in reaching(s, row_parity) {
-            for &(kx, x) in reaching(s, column_parity) {
+        for &(ky, y) in taps_of_parity(s, row_parity) {
+            for &(kx, x) in taps_of_parity(s, column_parity) {
                 taps[count] = Tap { x: y * dy_row + x * c, weight: (ky * 3 + kx) * c };
                 count += 1;
             }

@@ -1,11 +1,11 @@
-//! Rows brought to unit length, `z = u / |u|`.
+//! L2 normalisation of rows, `z = u / |u|`.
 //!
 //! N rows, D columns.
 
-/// Shorter rows are divided by this instead of their length: a row of zeros stays one.
+/// Lower bound of the divisor: a row of zeros stays zero.
 const LENGTH_MIN: f32 = 1e-12;
 
-/// `z[n] = u[n] / |u[n]|`; gives `1 / |u[n]|` `[N]` for [`l2_normalize_backward`].
+/// `z[n] = u[n] / |u[n]|`; returns `1 / |u[n]|` `[N]` for [`l2_normalize_backward`].
 ///
 /// * `z`: `[N, D]`, overwritten
 /// * `u`: `[N, D]`
@@ -19,9 +19,9 @@ pub fn l2_normalize(z: &mut [f32], u: &[f32], dim: usize) -> Vec<f32> {
     z.chunks_exact_mut(dim).zip(u.chunks_exact(dim)).map(normalise).collect()
 }
 
-/// `du = (dz - z (z · dz)) / |u|`, row by row, in place of `dz`.
+/// `du = (dz - z (z · dz)) / |u|` per row, in place.
 ///
-/// * `dz`: `[N, D]`, becomes `du`
+/// * `dz`: `[N, D]`, overwritten with `du`
 /// * `z`: `[N, D]`
 /// * `inverse_lengths`: `[N]`
 pub fn l2_normalize_backward(dz: &mut [f32], z: &[f32], inverse_lengths: &[f32], dim: usize) {
@@ -52,9 +52,9 @@ mod tests {
         l2_normalize_backward(&mut gradient, &z, &inverse, dim);
         for i in 0..u.len() {
             let at = |by: f32| {
-                let mut nudged = u.clone();
-                nudged[i] += by;
-                loss(&nudged)
+                let mut shifted = u.clone();
+                shifted[i] += by;
+                loss(&shifted)
             };
             let numeric = (at(1.0 / 256.0) - at(-1.0 / 256.0)) * 128.0;
             assert!((numeric - f64::from(gradient[i])).abs() < 1e-4, "{i}: {numeric} {}", gradient[i]);

@@ -1,13 +1,13 @@
 //! Fully connected layer, `y = x Wᵀ + b`.
 //!
 //! N batch size, D input features, C outputs; all arrays row-major, `W` is `[C, D]` as PyTorch has it.
-//! A classifier of a few classes is small, and plain loops in a fixed order serve; a layer with many outputs, such as
-//! those of a projection head, is a matrix product.
+//! With few outputs (a classifier) plain loops in a fixed order are fast enough; with many outputs (a projection head) a
+//! matrix product is used.
 
 use super::matrix::{matmul, matmul_at, matmul_bt};
 use crate::rng::Rng;
 
-/// From so many outputs on the blocked matrix product is the faster one.
+/// Number of outputs from which the blocked matrix product is faster.
 const PRODUCT_OUTPUTS_MIN: usize = 32;
 
 /// `y[n, c] = b[c] + sum over d of x[n, d] W[c, d]`.
@@ -44,7 +44,7 @@ pub fn linear_forward(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32]) {
 pub fn linear_backward(dweight: &mut [f32], dbias: &mut [f32], dx: &mut [f32], x: &[f32], weight: &[f32], dy: &[f32]) {
     let (inputs, outputs) = (weight.len() / dbias.len(), dbias.len());
     check_shapes(dy, x, weight, outputs);
-    assert!(dweight.len() == weight.len() && dx.len() == x.len(), "gradients are as long as what they belong to");
+    assert!(dweight.len() == weight.len() && dx.len() == x.len(), "a gradient has the length of its tensor");
     dbias.fill(0.0);
     if outputs >= PRODUCT_OUTPUTS_MIN {
         matmul_at(dy, x, outputs, inputs, dweight);
@@ -64,7 +64,7 @@ pub fn linear_backward(dweight: &mut [f32], dbias: &mut [f32], dx: &mut [f32], x
     }
 }
 
-/// Starting weights `[C, D]`, then bias `[C]`: both uniform in `±1 / sqrt(D)`, as PyTorch's `Linear` starts.
+/// Initial weights `[C, D]` followed by the bias `[C]`, all uniform in `±1 / sqrt(D)` as in PyTorch's `Linear`.
 pub fn linear_initialise(inputs: usize, outputs: usize, rng: &mut Rng) -> Vec<f32> {
     let bound = 1.0 / (inputs as f32).sqrt();
     (0..(inputs + 1) * outputs).map(|_| rng.uniform_in(-bound, bound)).collect()
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_by_hand() {
+    fn forward_matches_a_product_by_hand() {
         let mut y = [0.0; 4];
         linear_forward(&mut y, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, 0.0, -1.0, 2.0, 2.0, 2.0], &[0.5, -1.0]);
         assert_eq!(y, [-1.5, 11.0, -1.5, 29.0]);

@@ -1,7 +1,7 @@
-//! Products of row-major `f32` matrices that lie in plain slices.
+//! Products of row-major `f32` matrices in plain slices.
 //!
-//! One thread each: callers spread blocks of fixed size over threads, so that sums are taken in the
-//! same order whatever the number of threads.
+//! Each product runs on one thread. Callers distribute blocks of fixed size over threads, so the order of sums does not
+//! depend on the number of threads.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -17,7 +17,7 @@ fn view_mut(values: &mut [f32], columns: usize) -> ArrayViewMut2<'_, f32> {
 /// `out = a bᵀ`: `a` `[N, D]`, `b` `[M, D]`, `out` `[N, M]`, `dim` is D and at least 1.
 ///
 /// # Panics
-/// When the lengths are no whole rows or do not fit each other.
+/// When a length is not a whole number of rows, or the shapes do not match.
 pub fn matmul_bt(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
     let columns = b.len() / dim;
     general_mat_mul(1.0, &view(a, dim), &view(b, dim).t(), 0.0, &mut view_mut(out, columns));
@@ -26,7 +26,7 @@ pub fn matmul_bt(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
 /// `out = a b`: `a` `[N, K]`, `b` `[K, D]`, `out` `[N, D]`.
 ///
 /// # Panics
-/// When the lengths are no whole rows or do not fit each other.
+/// When a length is not a whole number of rows, or the shapes do not match.
 pub fn matmul(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
     general_mat_mul(1.0, &view(a, num_columns_a), &view(b, dim), 0.0, &mut view_mut(out, dim));
 }
@@ -34,7 +34,7 @@ pub fn matmul(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut 
 /// `out = aᵀ b`: `a` `[N, K]`, `b` `[N, D]`, `out` `[K, D]`.
 ///
 /// # Panics
-/// When the lengths are no whole rows or do not fit each other.
+/// When a length is not a whole number of rows, or the shapes do not match.
 pub fn matmul_at(a: &[f32], b: &[f32], num_columns_a: usize, dim: usize, out: &mut [f32]) {
     general_mat_mul(1.0, &view(a, num_columns_a).t(), &view(b, dim), 0.0, &mut view_mut(out, dim));
 }
@@ -64,9 +64,9 @@ mod tests {
             assert_eq!(*found, expected, "row {d}, column {e}");
         }
         // (out e)[n][k] = Σ_m out[n][m] e[m][k], with e the first two rows of a.
-        let mut whole = vec![f32::NAN; rows * dim];
-        matmul(&out, &a[..others * dim], others, dim, &mut whole);
-        for (i, found) in whole.iter().enumerate() {
+        let mut product = vec![f32::NAN; rows * dim];
+        matmul(&out, &a[..others * dim], others, dim, &mut product);
+        for (i, found) in product.iter().enumerate() {
             let expected: f32 = (0..others).map(|m| out[i / dim * others + m] * a[m * dim + i % dim]).sum();
             assert_eq!(*found, expected, "row {}, column {}", i / dim, i % dim);
         }

@@ -1,7 +1,7 @@
-//! The training core: one layer a file, forward and backward side by side.
+//! The training core: one layer per file, forward and backward side by side.
 //!
-//! Activations are NHWC, `[H, W, C]` an image, with C a multiple of 8 so that vectors run along
-//! channels. Convolutions work on one image at a time; the caller spreads images over threads.
+//! Activations are NHWC, `[H, W, C]` per image, with C a multiple of 8 so that vectors run along channels. Convolutions
+//! process one image at a time; the caller distributes images over threads.
 
 pub mod batch_norm;
 pub mod conv;

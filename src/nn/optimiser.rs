@@ -1,31 +1,31 @@
 //! SGD with momentum and AdamW, both with decoupled weight decay.
 //!
-//! An optimiser moves one flat vector of parameters `p` along its gradient `g`, learning rate `r`.
-//! Decay is decoupled (Loshchilov and Hutter 2019, arXiv:1711.05101): first `p -= r d p` where the
-//! parameter is decayed at all, then the step, in which `d` plays no part.
+//! An optimiser updates one flat vector of parameters `p` from its gradient `g` with learning rate `r`. Weight decay `d` is
+//! decoupled (Loshchilov and Hutter 2019, arXiv:1711.05101): first `p -= r d p` for the decayed parameters, then the step,
+//! which does not depend on `d`.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// Which optimiser, with its constants.
+/// Kind of optimiser, with its constants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimiserKind {
     /// `v = m v + g`, then `p -= r v`, or `p -= r (g + m v)` with Nesterov (Sutskever et al. 2013). As PyTorch's `SGD`.
     Sgd {
-        /// `m`: 0.9 averages about ten steps.
+        /// `m`; 0.9 averages about ten steps.
         momentum: f32,
-        /// Looks one step ahead.
+        /// Use Nesterov momentum.
         nesterov: bool,
     },
     /// `p -= r m̂ / (sqrt(v̂) + ε)` with bias-corrected moments of the gradient. As PyTorch's `AdamW`.
     AdamW {
-        /// Of the first moment: 0.9.
+        /// Decay of the first moment, usually 0.9.
         beta1: f32,
-        /// Of the second moment: 0.999.
+        /// Decay of the second moment, usually 0.999.
         beta2: f32,
-        /// `ε`: 1e-8.
+        /// `ε`, usually 1e-8.
         epsilon: f32,
     },
 }
@@ -45,7 +45,7 @@ impl OptimiserKind {
     }
 }
 
-/// One optimiser of one flat vector.
+/// Optimiser state of one flat vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimiser {
     kind: OptimiserKind,
@@ -53,30 +53,30 @@ pub struct Optimiser {
     decayed: Vec<Range<usize>>,
     /// Steps taken.
     pub steps: u64,
-    /// Vectors as long as the parameters, zero at the start; named by [`OptimiserKind::state_names`].
+    /// Vectors of the length of the parameters, initially zero; named by [`OptimiserKind::state_names`].
     pub state: Vec<Vec<f32>>,
 }
 
 impl Optimiser {
-    /// For `len` parameters, of which those in `decayed` (disjoint ranges) decay by `weight_decay`.
+    /// For `len` parameters. `weight_decay` applies to the disjoint ranges `decayed`.
     pub fn new(kind: OptimiserKind, len: usize, weight_decay: f32, decayed: Vec<Range<usize>>) -> Self {
         let state = kind.state_names().iter().map(|_| vec![0.0; len]).collect();
         Self { kind, weight_decay, decayed, steps: 0, state }
     }
 
-    /// Moves `parameters` once; `gradient` is as long.
+    /// Updates `parameters` by one step; `gradient` has the same length.
     ///
     /// # Panics
     /// When a length differs from that of [`Self::new`].
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], learning_rate: f32) {
         assert!(
             parameters.len() == self.state[0].len() && gradient.len() == parameters.len(),
-            "one vector, one length"
+            "parameters, gradient and state have one length"
         );
         self.steps += 1;
-        let keep = 1.0 - learning_rate * self.weight_decay;
+        let factor = 1.0 - learning_rate * self.weight_decay;
         for range in &self.decayed {
-            parameters[range.clone()].iter_mut().for_each(|p| *p *= keep);
+            parameters[range.clone()].iter_mut().for_each(|p| *p *= factor);
         }
         match self.kind {
             OptimiserKind::Sgd { momentum, nesterov } => {
@@ -87,7 +87,7 @@ impl Optimiser {
                 }
             }
             OptimiserKind::AdamW { beta1, beta2, epsilon } => {
-                // The corrections in f64: 1 - 0.999^t loses four digits in f32 at the first steps.
+                // In f64: 1 - 0.999^t loses four digits in f32 at the first steps.
                 let correction = |beta: f32| 1.0 - f64::from(beta).powf(self.steps as f64);
                 let rate = (f64::from(learning_rate) / correction(beta1)) as f32;
                 let root = correction(beta2).sqrt() as f32;

@@ -1,4 +1,4 @@
-//! Global average pool: the feature is the mean over pixels of the last activations.
+//! Global average pooling: the feature is the mean over pixels of the last activations.
 //!
 //! P pixels, C channels.
 
