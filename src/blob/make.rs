@@ -1,13 +1,13 @@
 //! Writes a blob from a folded encoder. `docs/blob-format.md` describes its fields.
 
 use macula_edge::encoder::Blob;
-use macula_edge::feature::Length;
 use macula_edge::encoder::format::{
     self, ARENA_WORDS_AT, ARITHMETIC_AT, CHANNELS_AT, CHECKSUM_LEN, DIM_AT, FEATURE_SCALE_AT, HEADER_LEN, HEIGHT_AT,
     IDENTITY_AT, IDENTITY_LEN, INPUT_WORD_AT, LEN_AT, LENGTH_MAX_AT, MAGIC, NODE_ACTIVATION_AT, NODE_CHANNELS_AT,
     NODE_COUNT_AT, NODE_INPUT_AT, NODE_LEN, NODE_OP_AT, NODE_OUTPUT_WORD_AT, NODE_PARAMETERS_AT, NODE_RIGHT_AT,
     NODE_STRIDE_AT, NODE_SUM_AT, NODE_WEIGHTS_AT, NODE_ZERO_AT, OpCode, SectionKind, VERSION, VERSION_AT, WIDTH_AT,
 };
+use macula_edge::feature::Length;
 use sha2::{Digest, Sha256};
 
 use super::arena::{Arena, plan};

@@ -2,7 +2,9 @@
 
 use macula_edge::feature::CorpusStats;
 
-use crate::blob::{Arithmetic, BlobFile, BlobFileError, BlobParts, Golden, Limits, MakeBlobError, ValueRange, Weights, calibrate, make};
+use crate::blob::{
+    Arithmetic, BlobFile, BlobFileError, BlobParts, Golden, Limits, MakeBlobError, ValueRange, Weights, calibrate, make,
+};
 use crate::data::Preprocessing;
 use crate::encoder::FoldedEncoder;
 
