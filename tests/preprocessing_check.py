@@ -2,7 +2,7 @@
 
     python tests/preprocessing_check.py PROGRAM FOLDER
 
-FOLDER is made. The script is taken out of the document, so that it cannot drift.
+FOLDER is created. The script is extracted from the document, so that the two cannot differ.
 """
 
 import pathlib
@@ -24,14 +24,14 @@ SIZES = [(32, 32), (1, 1), (7, 201), (33, 31), (640, 480), (5, 3), (200, 64)]
 
 
 def draw():
-    """Images of all sizes, grey and colour, with and without an orientation; lossless formats."""
+    """Lossless images of all sizes, grey and colour, with and without an orientation."""
     random = np.random.default_rng(7)
     for number, (width, height) in enumerate(SIZES):
         for mode, shape in [("L", (height, width)), ("RGB", (height, width, 3))]:
             values = random.integers(0, 256, shape, dtype=np.uint8)
-            # Noise and flat areas, where a rounding that is off by one would show.
+            # Noise and flat areas, in which a rounding error shows.
             values[: height // 2] = random.integers(0, 256)
-            # Pillow turns a TIFF twice when it is asked to (13.0), so a PNG carries the orientation.
+            # Pillow 13.0 applies the orientation of a TIFF twice, so only PNGs have one.
             for orientation, ending in [(1, "png"), (1, "tif"), (2 + (number + len(mode)) % 7, "png")]:
                 name = folder / f"{number}-{mode}-{orientation}.{ending}"
                 exif = Image.Exif()
@@ -41,7 +41,7 @@ def draw():
 
 
 def flat(channels, height, width):
-    """An ONNX file whose feature is its input, in the layout of the network."""
+    """An ONNX file whose feature is its flattened input."""
     value = onnx.helper.make_tensor_value_info
     shape = [1, channels, height, width]
     graph = onnx.helper.make_graph(
