@@ -1,4 +1,4 @@
-//! Writes the seeds of every target to `corpus/`, and known findings to `regressions/`:
+//! Writes the seeds of every target to `corpus/`, and former findings to `regressions/`:
 //! `cargo run -p macula-fuzz --example seeds`.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Device blobs: length, version and checksum are repaired, all else is the input's.
+//! Device blobs with repaired length, version and checksum.
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use macula::blob::BlobFile;
@@ -8,12 +8,12 @@ use macula_edge::image::RawImage;
 
 use crate::Outcome;
 
-/// Words of an arena that is still run in.
+/// Largest arena that is run, in words.
 const ARENA_MAX: usize = 1 << 16;
-/// Products of an encoder that is still run.
+/// Largest encoder that is run, in products.
 const PRODUCTS_MAX: usize = 1 << 22;
 
-/// Parses `data` and runs it: twice with the same feature, on an image of its own size and of another.
+/// Parses and runs `data`: twice on an image of its size, with equal features, and on an image of another size.
 pub fn run(data: &[u8]) -> Outcome {
     if data.len() < HEADER_LEN + CHECKSUM_LEN {
         return Outcome::Refused;
@@ -38,7 +38,7 @@ pub fn run(data: &[u8]) -> Outcome {
         return Outcome::Accepted;
     }
     check_run(blob);
-    let file = BlobFile::from_bytes("a.blob", cast_slice(&words)).expect("it was parsed before");
+    let file = BlobFile::from_bytes("a.blob", cast_slice(&words)).expect("the blob was parsed before");
     assert!(file.blob().is_ok());
     Outcome::Accepted
 }
@@ -52,7 +52,7 @@ fn repair(bytes: &mut [u8]) {
     checksum.copy_from_slice(&crc32fast::hash(content).to_le_bytes());
 }
 
-/// Products of one image, an upper bound.
+/// An upper bound of the products for one image.
 fn products(blob: &Blob<'_>) -> usize {
     let of = |index: usize| {
         let Node { input, op, .. } = blob.node(index);
@@ -69,13 +69,13 @@ fn products(blob: &Blob<'_>) -> usize {
 fn check_run(blob: Blob<'_>) {
     let input = blob.input();
     let pixels: Vec<u8> = (0..input.values()).map(|index| (index * 37 % 251) as u8).collect();
-    // What the arena holds at first must not matter.
+    // The initial content of the arena must not matter.
     let features = [0u32, 0xA5A5_A5A5].map(|filling| {
         let (mut arena, mut feature) = (vec![filling; blob.arena_words()], vec![0.0; blob.dim()]);
         blob.encode(&pixels, &mut arena, &mut feature).expect("the image has the encoder's size");
         feature.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
     });
-    assert_eq!(features[0], features[1], "what the arena held before decides the feature");
+    assert_eq!(features[0], features[1], "the feature depends on the initial content of the arena");
     let (mut work, mut feature) = (vec![0; blob.info().work_words()], vec![0; blob.dim()]);
     let other = RawImage::new(7, 5, 1, &[9; 35]).map(|image| encode_image(&blob, &image, &mut work, &mut feature));
     assert!(other.is_ok(), "7×5 pixels are an image");

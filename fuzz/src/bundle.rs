@@ -1,16 +1,16 @@
-//! Signed bundles. What the input says is signed here, so that it reaches what lies behind the signature.
+//! Signed bundles. The target signs the input, so that it reaches the code behind the signature check.
 //!
 //! | bytes | field                                                                  |
 //! |------:|------------------------------------------------------------------------|
-//! |     1 | parts, less 1, in the lower three bits; bit 7: a byte of the header changes |
-//! |     2 | place of that byte in the header and table; what it is changed by       |
+//! |     1 | number of parts - 1 in the lower three bits; bit 7: change a header byte |
+//! |     2 | position of that byte in header and table; value to XOR                |
 //!
 //! and each part:
 //!
 //! | bytes | field                                                                  |
 //! |------:|------------------------------------------------------------------------|
 //! |     1 | its kind, 0 to 4                                                        |
-//! | 2 + N | a slice; the last part is all that is left                              |
+//! | 2 + N | a slice; the last part is the rest of the input                         |
 
 use macula::bundle::{Bundle, KeyPair, PartKind};
 use macula_edge::bundle::format::{header, signed_len};
@@ -57,7 +57,7 @@ fn open(bytes: Vec<u8>, key: &KeyPair, changed: bool) -> Outcome {
     assert!(verify(bytes.len() as u32, &mut { read }, &[]).is_err(), "nobody is trusted");
     match &verified {
         Ok(header) => assert_eq!(header.len as usize, bytes.len()),
-        Err(error) => assert!(changed, "a bundle that was signed as it is was refused: {error}"),
+        Err(error) => assert!(changed, "an unchanged signed bundle was refused: {error}"),
     }
     assert!(!matches!(verified, Err(BundleError::UnknownKey { .. })), "the signer is trusted");
     let Ok(bundle) = Bundle::from_bytes("b.macula", bytes, &[key.public()]) else { return Outcome::Refused };

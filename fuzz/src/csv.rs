@@ -1,4 +1,4 @@
-//! CSV manifests, beside images that are there: `a.png`, `b.png`, `sub/c.png`, and `broken.png`, which is none.
+//! CSV manifests beside the images `a.png`, `b.png`, `sub/c.png`, and `broken.png`, which is not an image.
 
 use std::path::Path;
 

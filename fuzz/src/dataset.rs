@@ -1,4 +1,4 @@
-//! What must hold of every data set that opens, and the folder in which targets write their files.
+//! Invariants of every dataset that opens, and the folder in which targets write their files.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 
-/// Images that are loaded of one data set.
+/// Images that are loaded from one dataset.
 const LOADED: usize = 6;
-/// Pixels of an image that is still resized here.
+/// Pixels of an image that is resized here at most.
 const RESIZED_MAX: usize = 1 << 20;
 
 thread_local! {
     static FOLDER: TempDir = tempfile::Builder::new().prefix("macula-fuzz-").tempdir().expect("a temporary folder");
 }
 
-/// Runs `work` in a folder of this thread's own; files written by earlier inputs may still be there.
+/// Runs `work` in a folder of this thread; it may hold files of earlier inputs.
 pub(crate) fn in_folder<T>(work: impl FnOnce(&Path) -> T) -> T {
     FOLDER.with(|folder| work(folder.path()))
 }
 
-/// An image within the limits, with as many pixels as it says.
+/// Checks that an image is within the limits and has as many pixels as its shape.
 pub(crate) fn check_image(image: &Image) {
     let Image { width, height, channels, ref pixels } = *image;
     assert!((1..=SIDE_MAX).contains(&width) && (1..=SIDE_MAX).contains(&height), "an image of {width}×{height}");
@@ -36,7 +36,7 @@ pub(crate) fn check_image(image: &Image) {
     }
 }
 
-/// Every label is a class, every image that is loaded is one, and every error says something.
+/// Checks that every label is a class, every loaded image is valid, and every error has a message.
 pub(crate) fn check_opened(opened: Result<Dataset, DataError>) -> Outcome {
     let dataset = match opened {
         Ok(dataset) => dataset,

@@ -1,7 +1,7 @@
-//! Packets on a line that loses, changes and invents bytes.
+//! Packets on a line that loses, changes and inserts bytes.
 //!
-//! The first byte decides: an even one makes the rest noise, an odd one makes it packets, each behind its 8-bit length,
-//! with a valid checksum.
+//! If the first byte is even, the rest is noise. If it is odd, the rest is packets, each after its 8-bit length, which are
+//! sent with a valid checksum.
 
 use macula_edge::protocol::frame::{CHECKSUM_LEN, FrameReader, send_frame};
 use macula_edge::protocol::{Client, Endpoint, Reply, Request};
@@ -9,10 +9,10 @@ use macula_edge::protocol::{Client, Endpoint, Reply, Request};
 use crate::Outcome;
 use crate::input::Input;
 
-/// Bytes of memory of either end.
+/// Bytes of memory of each end.
 const MEMORY: usize = 300;
 
-/// Feeds what `data` describes to both ends of a line.
+/// Feeds the bytes that `data` describes to both ends of a line.
 pub fn run(data: &[u8]) -> Outcome {
     let mut input = Input::new(data);
     let as_packets = input.byte() & 1 == 1;
@@ -46,7 +46,7 @@ fn frame(packet: &[u8], line: &mut Vec<u8>) {
             found = Some(packet.to_vec());
         }
     }
-    assert_eq!(found.as_deref(), Some(packet), "a packet changed on its way");
+    assert_eq!(found.as_deref(), Some(packet), "a packet changed in transit");
 }
 
 fn whole_frames(line: &[u8]) -> usize {
@@ -55,8 +55,7 @@ fn whole_frames(line: &[u8]) -> usize {
     line.iter().filter(|&&byte| reader.push(byte).is_some_and(|packet| packet.is_ok())).count()
 }
 
-/// A device takes the line, and whatever came over it, a host's request after it is answered; gives the number of answers
-/// before that.
+/// Feeds the line to a device, then sends a request, which must be answered. Returns the number of earlier answers.
 fn device(line: &[u8]) -> usize {
     let (mut received, mut kept) = (vec![0; MEMORY], vec![0; MEMORY]);
     let mut endpoint = Endpoint::new(&mut received, &mut kept);
@@ -74,7 +73,7 @@ fn device(line: &[u8]) -> usize {
     let sent_frames = whole_frames(&sent);
     assert!(sent_frames >= before && sent_frames <= whole_frames(line), "{sent_frames} frames were sent");
 
-    // A session that the line has not seen: its number is a checksum of the line.
+    // A session that cannot occur on the line: its number is a checksum of the line.
     let (mut from, mut to) = (vec![0; MEMORY], vec![0; MEMORY]);
     let mut client = Client::new(crc32fast::hash(line), &mut from, &mut to);
     let mut asked = Vec::new();
@@ -86,7 +85,7 @@ fn device(line: &[u8]) -> usize {
     before
 }
 
-/// A host that waits for a reply takes the line.
+/// Feeds the line to a host that waits for a reply.
 fn host(line: &[u8]) {
     let (mut from, mut to) = (vec![0; MEMORY], vec![0; MEMORY]);
     let mut client = Client::new(7, &mut from, &mut to);

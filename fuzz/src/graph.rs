@@ -1,4 +1,4 @@
-//! ONNX graphs built operator by operator, so that mutation reaches preparing and running rather than protobuf.
+//! ONNX graphs built operator by operator, so that mutations reach preparation and execution instead of protobuf.
 //!
 //! | bytes | field                                              |
 //! |------:|----------------------------------------------------|
@@ -9,8 +9,8 @@
 //! | bytes | field                                              |
 //! |------:|----------------------------------------------------|
 //! |     1 | operator                                           |
-//! |     1 | what it reads: values made before it               |
-//! |     1 | constants and attributes it has, four bits each    |
+//! |     1 | its inputs: earlier values                         |
+//! |     1 | numbers of constants and attributes, four bits each |
 //! |       | constants and attributes, see code                 |
 
 use macula::runtime::{encode, pb};
@@ -20,10 +20,10 @@ use pb::tensor_proto::DataType;
 use crate::input::Input;
 use crate::{Outcome, onnx};
 
-/// Nodes of one graph, without the last, which makes a vector of what came before.
+/// Nodes of one graph, without the last, which flattens the result.
 const NODES_MAX: usize = 6;
 
-/// Operators that encoders are made of, and some that nobody should need in one.
+/// Operators of encoders, and some that encoders should not need.
 const OPERATORS: [&str; 64] = [
     "Conv",
     "ConvTranspose",
@@ -127,7 +127,7 @@ const ATTRIBUTES: [&str; 32] = [
     "allowzero",
 ];
 
-/// Texts that attributes have.
+/// String values of attributes.
 const TEXTS: [&str; 12] = [
     "NOTSET",
     "SAME_UPPER",
@@ -185,7 +185,7 @@ pub fn model(input: &mut Input<'_>) -> pb::ModelProto {
 fn node(input: &mut Input<'_>, index: usize, graph: &mut pb::GraphProto) {
     let operator = OPERATORS[usize::from(input.byte()) % OPERATORS.len()];
     let (reads, counts) = (input.byte(), input.byte());
-    // The value before it, or an earlier one; sums and the like read two.
+    // The previous value or an earlier one; binary operators read two.
     let mut inputs = vec![format!("v{}", index - usize::from(reads & 7).min(index))];
     if reads & 8 != 0 {
         inputs.push(format!("v{}", index - usize::from(reads >> 4 & 7).min(index)));
@@ -249,7 +249,7 @@ enum Dimension {
     Of(i64),
 }
 
-/// A value of `f32` with these sides.
+/// An `f32` value of this shape.
 fn value(name: &str, dims: &[Dimension]) -> pb::ValueInfoProto {
     use pb::tensor_shape_proto::dimension::Value;
     let dim = |dim: &Dimension| pb::tensor_shape_proto::Dimension {

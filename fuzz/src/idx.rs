@@ -1,11 +1,11 @@
-//! IDX files of images and labels, plain and packed.
+//! IDX files of images and labels, plain and compressed.
 //!
 //! | bytes | field                                                                        |
 //! |------:|------------------------------------------------------------------------------|
 //! |     1 | flags: see code                                                              |
-//! |     6 | images, rows, columns, labels (16, 8, 8, 16 bits), where headers are made here |
-//! | 2 + N | a slice: the images' bytes                                                   |
-//! |  rest | the labels' bytes                                                            |
+//! |     6 | images, rows, columns, labels (16, 8, 8, 16 bits), if the target writes headers |
+//! | 2 + N | a slice: bytes of the images                                                   |
+//! |  rest | bytes of the labels                                                            |
 
 use std::io::Write;
 use std::path::Path;
@@ -17,15 +17,15 @@ use crate::Outcome;
 use crate::dataset::{check_opened, in_folder};
 use crate::input::{Input, cycled};
 
-/// The files are what the input says, without a header made here.
+/// The files are the bytes of the input, without a written header.
 const AS_THEY_ARE: u8 = 1;
-/// There is no file of labels.
+/// No file of labels.
 const NO_LABELS: u8 = 2;
-/// The images are packed.
+/// The images are compressed.
 const PACKED_IMAGES: u8 = 4;
-/// The labels are packed.
+/// The labels are compressed.
 const PACKED_LABELS: u8 = 8;
-/// The file of images is the input's bytes under a name that says it is packed.
+/// The file of images is not compressed, but has the name of a compressed one.
 const NOT_PACKED: u8 = 16;
 
 const NAMES: [&str; 4] =
@@ -60,7 +60,7 @@ pub fn run(data: &[u8]) -> Outcome {
     })
 }
 
-/// A file of bytes with these sides: `values` repeated to `len`.
+/// A file of bytes of this shape: `values` repeated to `len`.
 fn file(sides: &[u32], values: &[u8], len: usize) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, sides.len() as u8];
     sides.iter().for_each(|side| bytes.extend(side.to_be_bytes()));

@@ -5,10 +5,10 @@ use macula::data::decode::{DecodeOptions, ValueRange, decode};
 use crate::Outcome;
 use crate::dataset::check_image;
 
-/// Decodes `data` with the natural range, with a stated one and only to measure it: an image within the limits, or an
-/// error that names the file.
+/// Decodes `data` with the natural range, with a stated one, and only for measurement. The result is an image within the
+/// limits or an error that names the file.
 ///
-/// A panic in a decoder that became an error counts as a finding too: it would end the program of a device.
+/// A caught panic of a decoder is a finding too, because it would abort a device program.
 pub fn run(data: &[u8]) -> Outcome {
     let stated = Some(ValueRange { low: 0.0, high: 1000.0 });
     let all = [
@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) -> Outcome {
     ];
     let [natural, stated, measured] = all.map(|options| decode(data, "input.img", &options));
     if let Ok(natural) = &natural {
-        let measured = measured.as_ref().expect("what can be decoded can be measured");
+        let measured = measured.as_ref().expect("a decoded image can be measured");
         assert_eq!((natural.raw, natural.frames, natural.format), (measured.raw, measured.frames, measured.format));
     }
     let mut outcome = Outcome::Refused;

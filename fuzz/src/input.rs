@@ -1,6 +1,6 @@
-//! Structured input: numbers and slices taken from the front of the fuzzer's bytes.
+//! Structured input: numbers and slices from the front of the fuzzer's bytes.
 
-/// What is left of an input. Past its end every number is 0 and every slice is empty, so that any bytes are an input.
+/// The rest of an input. After its end, numbers are 0 and slices empty, so that any bytes are a valid input.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a>(&'a [u8]);
 
@@ -10,7 +10,7 @@ impl<'a> Input<'a> {
         Self(bytes)
     }
 
-    /// Whether nothing is left.
+    /// Whether the input is at its end.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -32,26 +32,26 @@ impl<'a> Input<'a> {
         u32::from(self.u16()) | u32::from(self.u16()) << 16
     }
 
-    /// The next `len` bytes, or as many as there are.
+    /// The next `len` bytes, or all that remain.
     pub fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    /// A slice behind its 16-bit length.
+    /// A slice after its 16-bit length.
     pub fn slice(&mut self) -> &'a [u8] {
         let len = self.u16();
         self.take(len.into())
     }
 
-    /// All that is left.
+    /// The remaining bytes.
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 }
 
-/// `bytes` repeated to `len` bytes; zeros where there is nothing to repeat.
+/// `bytes` repeated to `len` bytes; zeros if `bytes` is empty.
 pub(crate) fn cycled(bytes: &[u8], len: usize) -> Vec<u8> {
     if bytes.is_empty() { vec![0; len] } else { bytes.iter().copied().cycle().take(len).collect() }
 }

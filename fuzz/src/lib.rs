@@ -1,16 +1,16 @@
-//! Fuzz targets: for each format that comes from outside, a function from bytes to an outcome.
+//! Fuzz targets: for each external format, a function from bytes to an outcome.
 //!
-//! A target repairs whatever guards the format (magic, length, checksum, signature), so that mutated bytes reach the code
-//! behind it, and asserts that they did. It then asserts invariants: limits hold, what was read can be written and read
-//! again, a store that opens opens again with the same content. A panic or a failed assertion is a finding.
+//! A target repairs the first check of its format (magic number, length, checksum, signature), so that mutated bytes reach
+//! the code behind it, and asserts that they do. It then asserts invariants: limits hold, values survive writing and
+//! reading, a store opens again with the same content. A panic or a failed assertion is a finding.
 //!
 //! The functions need no fuzzing engine. `fuzz_targets/` runs them under libFuzzer, `tests/replay.rs` runs them on the
 //! checked-in corpora. `README.md` says how to use both.
 
-mod dataset; //        what any data set must hold
+mod dataset; //        invariants of every dataset
 mod input; //          reading structured input from bytes
 
-pub mod blob; //       encoders for bare chips
+pub mod blob; //       device encoders
 pub mod bundle; //     signed files
 pub mod csv; //        manifests
 pub mod frame; //      packets on a line
@@ -18,30 +18,30 @@ pub mod graph; //      ONNX graphs built operator by operator
 pub mod idx; //        the format of MNIST
 pub mod image; //      image files
 pub mod message; //    requests and replies
-pub mod metadata; //   what an ONNX file says of itself
+pub mod metadata; //   metadata of ONNX files
 pub mod npz; //        archives of NumPy arrays
 pub mod onnx; //       ONNX files
 pub mod resize; //     crop, channels and size of raw images
-pub mod session; //    a device that is taught, asked and started again
-pub mod store; //      the log on flash
-pub mod samples; //    small valid inputs, from which the seeds are made
+pub mod session; //    requests to a device, with restarts
+pub mod store; //      the journal on flash
+pub mod samples; //    small valid inputs, the seeds
 
 pub use input::Input;
 
-/// What became of an input.
+/// The outcome of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Refused by an error with a type.
+    /// Refused with a typed error.
     Refused,
-    /// Taken, and every invariant held.
+    /// Accepted, and every invariant held.
     Accepted,
 }
 
 /// One fuzz target.
 pub struct Target {
-    /// Name of its folders below `corpus/` and `regressions/`; `cargo fuzz` knows it by this name.
+    /// Name for `cargo fuzz` and of the folders below `corpus/` and `regressions/`.
     pub name: &'static str,
-    /// Runs it on one input.
+    /// Runs the target on one input.
     pub run: fn(&[u8]) -> Outcome,
 }
 

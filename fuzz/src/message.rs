@@ -4,10 +4,10 @@ use macula_edge::protocol::{Reply, Request};
 
 use crate::Outcome;
 
-/// Reads a message; what was read is written in no more bytes, and is the same when it is read again.
+/// Reads a message. It is written in at most as many bytes, and equal when read again.
 pub fn run(data: &[u8]) -> Outcome {
     let Some((kind, message)) = data.split_first() else { return Outcome::Refused };
-    // What a message is written to is as long as the message: nothing grows.
+    // The buffer is as long as the message, so a message that grows is an error.
     let mut bytes = vec![0; message.len()];
     let written = if kind & 1 == 0 {
         let Ok(request) = Request::parse(message) else { return Outcome::Refused };
@@ -18,8 +18,8 @@ pub fn run(data: &[u8]) -> Outcome {
         let Ok(reply) = Reply::parse(message) else { return Outcome::Refused };
         let len = reply.write(&mut bytes).expect("a reply grew");
         let mut again = vec![0; len];
-        let copy = Reply::parse(&bytes[..len]).expect("what was written can be read");
-        // By bytes: a probability that is no number is not equal to itself.
+        let copy = Reply::parse(&bytes[..len]).expect("a written message can be read");
+        // Compared as bytes, because a NaN probability is not equal to itself.
         assert_eq!(copy.write(&mut again), Ok(len));
         assert_eq!(again, bytes[..len]);
         len

@@ -1,7 +1,6 @@
-//! What an ONNX file says of itself: format, preprocessing, provenance and corpus statistics, one text each.
+//! Metadata of an ONNX file: format, preprocessing, provenance and corpus statistics, one text each.
 //!
-//! The texts stand one after another with a byte 0xFF between them, which UTF-8 does not have. An empty text is an entry
-//! that is not there.
+//! The texts are separated by the byte 0xFF, which does not occur in UTF-8. An empty text is a missing entry.
 
 use macula::runtime::{Metadata, pb};
 
@@ -10,7 +9,7 @@ use crate::Outcome;
 /// Keys of the texts, in their order.
 const KEYS: [&str; 4] = ["macula.format", "macula.preprocessing", "macula.provenance", "macula.corpus"];
 
-/// Reads metadata; what is taken can be used, and comes back as it was when it is written.
+/// Reads metadata. Accepted metadata is usable, and equal after writing and reading it.
 pub fn run(data: &[u8]) -> Outcome {
     let mut model = pb::ModelProto { producer_name: "macula".into(), ..Default::default() };
     for (key, text) in KEYS.into_iter().zip(data.split(|&byte| byte == 0xFF)) {
@@ -20,18 +19,18 @@ pub fn run(data: &[u8]) -> Outcome {
         }
     }
     let metadata = match Metadata::read_from(&model, "m.onnx") {
-        Ok(metadata) => metadata.expect("a file of ours has metadata"),
+        Ok(metadata) => metadata.expect("a file with our format has metadata"),
         Err(error) => {
             assert!(error.to_string().contains("m.onnx"), "{error}");
             return Outcome::Refused;
         }
     };
     let recipe = &metadata.preprocessing;
-    assert!(recipe.shape().is_ok(), "an image of an impossible size");
+    assert!(recipe.shape().is_ok(), "invalid image size");
     assert_eq!((recipe.mean.len(), recipe.std.len()), (recipe.channels, recipe.channels));
     let mut written = pb::ModelProto::default();
-    metadata.write_to(&mut written).expect("what was read can be written");
+    metadata.write_to(&mut written).expect("metadata can be written");
     let again = Metadata::read_from(&written, "m.onnx");
-    assert_eq!(again.expect("what was written is read"), Some(metadata));
+    assert_eq!(again.expect("written metadata can be read"), Some(metadata));
     Outcome::Accepted
 }

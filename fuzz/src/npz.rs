@@ -2,7 +2,7 @@
 //!
 //! | bytes | field                                                                              |
 //! |------:|------------------------------------------------------------------------------------|
-//! |     1 | bit 0: the rest is a zip file as it is; else members follow                          |
+//! |     1 | bit 0: the rest is a zip file; otherwise members follow                            |
 //!
 //! and each member:
 //!
@@ -10,8 +10,8 @@
 //! |------:|------------------------------------------------------------------------------------|
 //! |     1 | its name, 0 to 8: images, labels, groups of train, val, test                        |
 //! |     1 | bit 0: compressed; bit 1: the slice is the whole member; bit 2: the slice is not repeated |
-//! |     5 | type and shape, where the header is made here: see `header`                         |
-//! | 2 + N | a slice: the values, repeated to what the shape says                                |
+//! |     5 | type and shape, if the target writes the header: see `header`                        |
+//! | 2 + N | a slice: the values, repeated to the length of the shape                           |
 
 use std::io::{Cursor, Write};
 
@@ -23,7 +23,7 @@ use crate::Outcome;
 use crate::dataset::{check_opened, in_folder};
 use crate::input::{Input, cycled};
 
-/// Members of one archive.
+/// Members of one archive at most.
 const MEMBERS_MAX: usize = 12;
 
 /// Opens the archive that `data` describes.
@@ -48,7 +48,7 @@ fn archive(input: &mut Input<'_>) -> Vec<u8> {
         let name = format!("{split}_{}.npy", ["images", "labels", "groups"][name % 3]);
         let method = if flags & 1 == 1 { CompressionMethod::Deflated } else { CompressionMethod::Stored };
         let member = member(input, flags);
-        // A name that stands twice is refused, and the archive goes on without the second.
+        // A duplicate name is refused; the archive continues without it.
         if archive.start_file(name, SimpleFileOptions::default().compression_method(method)).is_ok() {
             archive.write_all(&member).expect("memory can be written");
         }
@@ -67,7 +67,7 @@ fn member(input: &mut Input<'_>, flags: u8) -> Vec<u8> {
     member
 }
 
-/// The header of an array and the bytes of its values: the type from a list, up to four small sides.
+/// The header of an array and the length of its values: a type from a list, up to four small sides.
 fn header(input: &mut Input<'_>) -> (Vec<u8>, usize) {
     const TYPES: [(&str, usize); 12] = [
         ("|u1", 1),

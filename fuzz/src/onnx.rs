@@ -6,10 +6,10 @@ use macula::runtime::{Declared, OnnxEncoder, OpenOptions, RuntimeError};
 
 use crate::Outcome;
 
-/// Values of an input that is still run.
+/// Values of an input at most.
 const INPUT_MAX: usize = 1 << 14;
 
-/// Opens `data` as an encoder, with stated preprocessing where the file has none, and asks it for two features.
+/// Opens `data` as an encoder, with stated preprocessing if the file has none, and computes two features.
 pub fn run(data: &[u8]) -> Outcome {
     let Ok(declared) = Declared::read(data, "m.onnx") else { return Outcome::Refused };
     let Declared { channels, height, width, preprocessing, .. } = declared;
@@ -19,7 +19,7 @@ pub fn run(data: &[u8]) -> Outcome {
     let encoder = match OnnxEncoder::from_bytes("m.onnx", data, &options) {
         Ok(encoder) => encoder,
         Err(error) => {
-            // Caught here, but the end of a program that cannot unwind.
+            // A caught panic here would abort a program without unwinding.
             assert!(!matches!(error, RuntimeError::Fault { .. }), "{error}");
             return Outcome::Refused;
         }

@@ -1,4 +1,4 @@
-//! Crop, channels and size of raw images, by the device's code.
+//! Crop, channels and size of raw images, with the code of the device.
 //!
 //! | bytes | field                                                      |
 //! |------:|------------------------------------------------------------|
@@ -12,7 +12,7 @@ use macula_edge::image::{Crop, ImageError, RawImage, Recipe, Rectangle, Resizer,
 use crate::Outcome;
 use crate::input::{Input, cycled};
 
-/// Resizes an image at once and row by row: the same bytes, none of them outside the range of the source.
+/// Resizes an image at once and row by row. The bytes are equal and within the range of the source.
 pub fn run(data: &[u8]) -> Outcome {
     let mut input = Input::new(data);
     let (width, height) = (usize::from(input.u16() % 400), usize::from(input.byte()));
@@ -51,11 +51,11 @@ fn resized(raw: &RawImage<'_>, recipe: Recipe) -> Result<Vec<u8>, ImageError> {
     let mut resizer = Resizer::new(raw.shape(), recipe, &mut scratch, &mut by_rows)?;
     raw.pixels().chunks_exact(raw.shape().row_len()).try_for_each(|row| resizer.push_row(row))?;
     assert!(resizer.is_complete(), "rows are missing");
-    assert_eq!(whole, by_rows, "row by row gives other bytes");
+    assert_eq!(whole, by_rows, "row by row gives different bytes");
     Ok(whole)
 }
 
-/// The filter's weights are positive and sum to 1: no value leaves the range of what it is made of.
+/// The weights of the filter are positive and sum to 1, so every value is within the range of its sources.
 fn check_range(raw: &RawImage<'_>, channels: usize, output: &[u8]) {
     let grey: Vec<u8> = match (raw.shape().channels(), channels) {
         (3, 1) => raw.pixels().chunks_exact(3).map(|rgb| luma(rgb[0], rgb[1], rgb[2])).collect(),

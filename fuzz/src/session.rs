@@ -1,4 +1,4 @@
-//! A device that is taught, asked and started again: requests one after another, each a byte for its kind and what it needs.
+//! Requests to a device, which is then restarted. Each request is a byte for its kind and its fields.
 
 use macula_edge::encoder::FeaturesOnly;
 use macula_edge::feature::quantise;
@@ -13,24 +13,24 @@ use crate::input::Input;
 
 /// Dimensions of a feature.
 const DIM: usize = 4;
-/// Requests of one input.
+/// Requests of one input at most.
 const REQUESTS_MAX: usize = 64;
 /// What bundles are made of: the board takes anything.
 const BUNDLE: [u8; 256] = [0xAB; 256];
 const NAMES: [&str; 6] = ["nodule", "vessel", "Ödem", "no finding", "scar", ""];
 
-/// Sends the requests that `data` describes; the board then knows the same after it was started again.
+/// Sends the requests that `data` describes. The state of the board is the same after a restart.
 pub fn run(data: &[u8]) -> Outcome {
     let shape = Shape { store_blocks: 3, slot_blocks: 2, classes: 4, supports: 12, ..Shape::features_only(DIM) };
     let mut board = Board::new(shape, ANY_BUNDLE);
     let encoder = shape.features();
     let mut input = Input::new(data);
     let (mut accepted, mut last) = (0, None);
-    // Twice, so that what the first start wrote is read by the second.
+    // Twice, so that the second start reads what the first wrote.
     for _ in 0..2 {
         let mut running = board.start(encoder).expect("a board starts with its own store");
         if let Some(last) = last {
-            assert_eq!(running.state(), last, "a start changed what was taught");
+            assert_eq!(running.state(), last, "a start changed the support set");
         }
         for _ in 0..REQUESTS_MAX {
             if input.is_empty() {
@@ -41,12 +41,12 @@ pub fn run(data: &[u8]) -> Outcome {
         last = Some(running.state());
     }
     let mut running = board.start(encoder).expect("a board starts with its own store");
-    assert_eq!(Some(running.state()), last, "a start changed what was taught");
+    assert_eq!(Some(running.state()), last, "a start changed the support set");
     assert_eq!(answer(&mut running, &Request::SelfTest), Outcome::Accepted);
     if accepted > 0 { Outcome::Accepted } else { Outcome::Refused }
 }
 
-/// Sends the next request; tells whether it was carried out.
+/// Sends the next request; returns whether it was carried out.
 fn request(running: &mut Running<'_, FeaturesOnly>, input: &mut Input<'_>) -> bool {
     let kind = input.byte();
     let (class, name) = (input.byte(), NAMES[usize::from(kind >> 5) % NAMES.len()]);

@@ -1,8 +1,8 @@
-//! The log on flash: blocks and records with valid checksums whose fields are the input's, then changes.
+//! The journal on flash: blocks and records with fields from the input and valid checksums, then changes.
 //!
 //! | bytes | field                                                                     |
 //! |------:|---------------------------------------------------------------------------|
-//! |     1 | blocks, 2 to 4, in the lower two bits; bit 2: one block begins anew         |
+//! |     1 | blocks, 2 to 4, in the lower two bits; bit 2: one block starts a new journal |
 //! |     1 | changes after opening, eight bits: see code                                 |
 //!
 //! and each block:
@@ -10,7 +10,7 @@
 //! | bytes | field                                                                     |
 //! |------:|---------------------------------------------------------------------------|
 //! |     1 | flags: see `block`                                                          |
-//! |     4 | number, oldest number, end of the block before, erases: only where asked for |
+//! |     4 | number, oldest number, end of the previous block, erases: only if flagged   |
 //! |     1 | records                                                                   |
 //!
 //! and each record: kind, slot, a byte that fills it, and flags.
@@ -36,7 +36,7 @@ const RECORDS: usize = DONE_MARK + 4;
 
 type Flash = SimFlash<1, 4, BLOCK>;
 
-/// Opens the store that `data` describes and changes it. It then holds the same for whoever opens it again.
+/// Opens the store that `data` describes and changes it. It has the same content when opened again.
 pub fn run(data: &[u8]) -> Outcome {
     let mut input = Input::new(data);
     let (flags, changes) = (input.byte(), input.byte());
@@ -79,13 +79,13 @@ pub fn run(data: &[u8]) -> Outcome {
     let store = Store::open(&mut flash, range, IDENTITY, &mut buffer, &mut support_set).expect("it opened before");
     let mut again = Vec::new();
     support_set.state(|piece| again.extend_from_slice(piece));
-    assert_eq!(state, again, "another start finds another state");
-    // What was erased and programmed is counted by the headers, which the input has made up; room is not.
-    assert_eq!(store.wear().free_bytes, room, "another start finds other room");
+    assert_eq!(state, again, "a restart finds another state");
+    // The headers count erases and writes, and the input chose them; free bytes are computed.
+    assert_eq!(store.wear().free_bytes, room, "a restart finds other free bytes");
     Outcome::Accepted
 }
 
-/// One change, in the store and then in memory, as a session does it. A refusal changes neither.
+/// One change, in the store and then in memory, as in a session. A refusal changes neither.
 fn apply(change: u8, store: &mut Store<'_, &mut Flash>, support_set: &mut SupportSet<'_>) {
     let class = change % 4;
     match change {
@@ -113,7 +113,7 @@ fn apply(change: u8, store: &mut Store<'_, &mut Flash>, support_set: &mut Suppor
     }
 }
 
-/// A log may hold more than a store takes, or settings of more than a block; no device writes either.
+/// A journal may exceed the limits of a store, or hold settings larger than a block; no device writes either.
 fn is_full(error: &StoreError) -> bool {
     matches!(error, StoreError::Full { .. })
 }
@@ -134,17 +134,17 @@ fn learn(change: u8, store: &mut Store<'_, &mut Flash>, support_set: &mut Suppor
     }
 }
 
-/// What the next block of a log has to say.
+/// Expected fields of the next block of a journal.
 struct Chain {
     seq: u32,
-    /// Where the records of the block before end.
+    /// End of the records of the previous block.
     end: u32,
 }
 
-/// A block of the log, or an erased one.
+/// A block of the journal, or an erased one.
 ///
-/// Flags: bit 0 erased (but for the first block), 1 fields from the input, 2 opening anew, 3 opening not finished, 4 the
-/// first header is damaged, 5 bytes after the last record.
+/// Flags: bit 0 erased (except the first block), 1 fields from the input, 2 start of a new journal, 3 unfinished start, 4
+/// damaged first header, 5 bytes after the last record.
 fn block(input: &mut Input<'_>, chain: &mut Chain, is_first: bool) -> Vec<u8> {
     let mut bytes = vec![0xff; BLOCK];
     let flags = input.byte();
@@ -155,7 +155,7 @@ fn block(input: &mut Input<'_>, chain: &mut Chain, is_first: bool) -> Vec<u8> {
     let [seq, back, end, erases] = if own { [(); 4].map(|()| u32::from(input.byte())) } else { [0; 4] };
     let seq = chain.seq + if own { seq } else { 0 };
     let is_anew = flags & 4 == 4 || is_first && !own;
-    // What the format demands of any header: a log does not begin behind its end, and a new one begins with itself.
+    // Rules of the format for every header: a journal does not start after its end, and a new one starts with itself.
     let tail = if is_anew { seq } else { seq - back.min(seq) };
     let tail = if own || is_anew { tail } else { 1.min(seq) };
     let mut header = MAGIC.to_vec();
@@ -191,7 +191,7 @@ fn block(input: &mut Input<'_>, chain: &mut Chain, is_first: bool) -> Vec<u8> {
     bytes
 }
 
-/// A record with its mark. Flags: bit 0 a length of its own, 1 a damaged checksum.
+/// A record with its mark. Flags: bit 0 length from the input, 1 damaged checksum.
 fn record(input: &mut Input<'_>, seq: u32) -> Vec<u8> {
     let (kind, slot, fill, flags) = (input.byte(), input.byte(), input.byte(), input.byte());
     let kind = 1 + kind % 6;
@@ -199,8 +199,7 @@ fn record(input: &mut Input<'_>, seq: u32) -> Vec<u8> {
     let len = if flags & 1 == 1 { usize::from(flags >> 1) } else { usual };
     let letter = |fill: u8| b'a' + fill % 26;
     let mut payload = vec![if kind == 1 { letter(fill) } else { fill }; len];
-    // A source is taught as one class: a log that says otherwise is damage that only reading all of it for each support
-    // would show.
+    // A source has one class. A journal with two is damaged, but only a full scan per support would detect it.
     if let (3 | 4, Some(first)) = (kind, payload.first_mut()) {
         *first = slot % 8;
     }
@@ -219,7 +218,7 @@ fn record(input: &mut Input<'_>, seq: u32) -> Vec<u8> {
     record
 }
 
-/// Memory for what is taught.
+/// Memory for a support set.
 struct SupportSetMemory {
     names: Vec<ClassName>,
     records: Vec<SupportRecord>,

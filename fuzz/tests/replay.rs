@@ -1,10 +1,10 @@
-//! Every input of the corpora and every one that was once a finding, through its target.
+//! Runs every corpus input and every former finding through its target.
 
 use std::path::{Path, PathBuf};
 
 use macula_fuzz::{Outcome, TARGETS, Target, samples};
 
-/// Bytes that the process may have held at its peak: a small file must not ask for much more than itself.
+/// Peak memory of the process at most, in bytes: a small file must not make it allocate much more.
 const MEMORY_MAX: u64 = 1 << 30;
 
 fn files(kind: &str, target: &Target) -> Vec<PathBuf> {
@@ -26,8 +26,8 @@ fn every_input_of_the_corpora_is_refused_or_holds() {
     for target in &TARGETS {
         let files = files("corpus", target);
         let accepted = files.iter().filter(|file| run(target, file) == Outcome::Accepted).count();
-        // A corpus that the first check refuses tests nothing.
-        assert!(accepted >= 2, "{}: {accepted} of {} inputs are taken", target.name, files.len());
+        // A corpus whose inputs fail the first check tests nothing.
+        assert!(accepted >= 2, "{}: {accepted} of {} inputs are accepted", target.name, files.len());
     }
     let peak = macula::memory::peak_bytes();
     assert!(peak.is_none_or(|peak| peak < MEMORY_MAX), "{peak:?} bytes were held");
@@ -39,7 +39,7 @@ fn the_checked_in_seeds_are_those_that_are_made() {
         let seeds = samples::seeds(target.name);
         assert!(!seeds.is_empty(), "{} has no seeds", target.name);
         for (name, seed) in seeds {
-            // A compressed file may differ with another version of its encoder: what counts is that both are taken or not.
+            // Another version of a compressor writes other bytes, so only the outcomes are compared.
             let file =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name).join(format!("seed-{name}"));
             assert_eq!((target.run)(&seed), run(target, &file), "{}: {name}", target.name);

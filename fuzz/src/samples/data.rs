@@ -1,13 +1,13 @@
-//! Data sets in the forms of their targets.
+//! Datasets as inputs of their targets.
 
 type Seeds<const N: usize> = [(&'static str, Vec<u8>); N];
 
-/// A slice behind its length.
+/// A slice after its length.
 fn slice(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u16).to_le_bytes(), bytes].concat()
 }
 
-/// A member with a header: which array, flags, type with number of sides, four sides, values.
+/// A member with a header: array, flags, type and number of sides, four sides, values.
 fn member(name: u8, flags: u8, kind: u8, sides: [u8; 4], values: &[u8]) -> Vec<u8> {
     [&[name, flags, kind][..], &sides, &slice(values)].concat()
 }
@@ -30,7 +30,7 @@ pub fn npz() -> Seeds<6> {
     ]
 }
 
-/// Pairs of files, packed and not, with labels missing or too few.
+/// Pairs of files, compressed and plain, with missing or too few labels.
 pub fn idx() -> Seeds<6> {
     let pair = |flags: u8, count: u8, labels: u8| {
         let head = [flags, count, 0, 4, 3, labels, 0];

@@ -1,4 +1,4 @@
-//! What reaches a device: messages, frames, sessions, stores.
+//! Inputs of a device: messages, frames, sessions, stores.
 
 use macula_edge::protocol::message::Input as Sample;
 use macula_edge::protocol::{Reply, Request};
@@ -22,7 +22,7 @@ fn requests() -> [(&'static str, Request<'static>); 10] {
     ]
 }
 
-/// Requests and replies behind the byte that tells which they are.
+/// Requests and replies, each after a byte for its kind.
 pub fn messages() -> Vec<(String, Vec<u8>)> {
     let mut seeds = Vec::new();
     for (name, request) in requests() {
@@ -62,7 +62,7 @@ pub fn frames() -> Seeds<4> {
     ]
 }
 
-/// A device that is taught, forgets, is asked, takes a bundle and is reset.
+/// Sessions that learn, forget, predict, update a bundle and reset.
 pub fn sessions() -> Seeds<4> {
     let taught = [0, 0, 0x20, 1, 2, 0, 2, 5, 3, 1, 3, 6, 10, 3, 50, 0, 11, 2];
     [
@@ -75,7 +75,7 @@ pub fn sessions() -> Seeds<4> {
 
 /// Stores of one block and of several, with every kind of record.
 pub fn stores() -> Seeds<5> {
-    // Kind less 1, slot, filling, flags.
+    // Kind - 1, slot, filling, flags.
     let classes = [0, 0, 0, 0, 0, 1, 1, 0];
     let learned = [2, 0, 1, 0, 2, 1, 2, 0];
     let block = |records: &[&[u8]]| {
@@ -89,18 +89,18 @@ pub fn stores() -> Seeds<5> {
         ("two-blocks", [&[1, 0xAC][..], &first, &second, &[1]].concat()),
         ("anew", [&[1, 0x83][..], &first, &[4, 0], &[1]].concat()),
         ("unfinished", [&[1, 0x10][..], &first, &[8], &second[1..], &[1]].concat()),
-        // A class that stands twice: what counts is less than what its records take.
+        // A duplicate class: the current records take less room than all records.
         ("replaced", [&[0, 0xFF][..], &block(&[&classes, &classes, &learned, &learned, &[4, 1, 9, 0]]), &[1]].concat()),
     ]
 }
 
-/// Stores whose records overflowed the count of what they take.
+/// Stores whose records once overflowed the count of used bytes.
 pub fn bad_stores() -> Seeds<2> {
     let block = |records: &[&[u8]]| {
         let records = records.concat();
         [&[0, (records.len() / 4) as u8][..], &records].concat()
     };
-    // A support of a class that has no name: it is not counted, and forgetting it was subtracted.
+    // A support of a class without a name was not counted, but subtracted when forgotten.
     let orphan = [2, 3, 9, 0];
     [
         ("support-without-class", [&[0, 0b100][..], &block(&[&orphan]), &[1]].concat()),

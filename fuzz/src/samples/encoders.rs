@@ -1,4 +1,4 @@
-//! Encoders in every form, the smallest there are, and bundles of them.
+//! Minimal encoders in every format, and bundles of them.
 
 use macula::blob::{self, BlobFile, BlobParts, Weights, calibrate};
 use macula::bundle::{self, Bundle, Ingredients, KeyPair, Limits, Origin, PartKind};
@@ -64,7 +64,7 @@ fn exported(element: ElementType, corpus: Option<CorpusStatistics>) -> Vec<u8> {
     encode(&to_onnx(&encoder(), element, &description(corpus)).expect("the encoder can be exported"))
 }
 
-/// What our files say of themselves, with and without statistics.
+/// Metadata of our files, with and without corpus statistics.
 pub fn metadata() -> Seeds<3> {
     let texts = |metadata: Metadata, keys: &[&str]| {
         let mut model = pb::ModelProto::default();
@@ -83,7 +83,7 @@ pub fn metadata() -> Seeds<3> {
     ]
 }
 
-/// Our exports, and the least that is a model.
+/// Our exports, and a minimal model.
 pub fn onnx() -> Seeds<4> {
     [
         ("f32", exported(ElementType::F32, Some(statistics()))),
@@ -102,7 +102,7 @@ const GRAPH: [u8; 28] = [
     49, 0, 0, // Flatten
 ];
 
-/// Graphs: those of ours, and one node of many kinds.
+/// Graphs: our encoders, and single nodes of many kinds.
 pub fn graphs() -> Seeds<10> {
     let one = |node: &[u8]| [&[0, 5, 5, 0x10][..], node].concat();
     [
@@ -119,7 +119,7 @@ pub fn graphs() -> Seeds<10> {
     ]
 }
 
-/// Graphs with which an inference library once panicked while it prepared or ran them.
+/// Graphs that once made the inference library panic.
 pub fn bad_graphs() -> Seeds<4> {
     let one = |node: &[u8]| [&[0, 15, 15, 0x10][..], node].concat();
     let to_integer = [60, 0, 0x10, 23, 0, 7];
@@ -130,9 +130,9 @@ pub fn bad_graphs() -> Seeds<4> {
         ("deconv-stride-0", one(&[&[1, 0, 0x11, 4, 30, 1, 1, 3, 3, 1, 2 << 2 | 2, 0, 0][..], &pool].concat())),
         // Normalisation over 0 neighbours.
         ("lrn-size-0", one(&[43, 0, 0x10, 25, 0, 0])),
-        // Padding by -1 on every side, the batch's included.
+        // Padding by -1 on every side, including the batch.
         ("negative-pad", one(&[47, 0, 0x01, 9, 0xFF, 8])),
-        // An integer remainder by the pixel itself.
+        // Integer remainder by the pixel.
         ("remainder-by-pixel", one(&[&to_integer[..], &[25, 8, 0], &to_float].concat())),
     ]
 }
@@ -161,7 +161,7 @@ fn bundled(blob: Option<&[u8]>) -> Bundle {
     bundle::make(&ingredients, 3, &KeyPair::from_secret([7; 32])).expect("the encoder can be bundled")
 }
 
-/// A bundle in the form of its target: parts, each behind its kind and length.
+/// A bundle as input of its target: parts, each after its kind and length.
 fn taken_apart(bundle: &Bundle, kinds: &[PartKind]) -> Vec<u8> {
     let parts: Vec<(PartKind, &[u8])> = kinds.iter().filter_map(|&kind| Some((kind, bundle.part(kind)?))).collect();
     let mut bytes = vec![parts.len() as u8 - 1, 0, 0];
@@ -175,7 +175,7 @@ fn taken_apart(bundle: &Bundle, kinds: &[PartKind]) -> Vec<u8> {
     bytes
 }
 
-/// Bundles with an ONNX file, with a blob, with both, and one whose header is changed.
+/// Bundles with an ONNX file, with a blob, with both, and with a changed header.
 pub fn bundles() -> Seeds<4> {
     use PartKind::{Blob, Golden, Manifest};
     let [half, _] = both_blobs();

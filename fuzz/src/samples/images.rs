@@ -1,4 +1,4 @@
-//! Image files of every format that the encoders know.
+//! Image files of every format that can be encoded.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb};
 /// A grey gradient of this size as PNG.
 ///
 /// # Panics
-/// When it cannot be encoded, which no small size does.
+/// If the image cannot be encoded; small images always can.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     encoded(&DynamicImage::ImageLuma8(gradient(width, height)), ImageFormat::Png)
 }
@@ -22,7 +22,7 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Images of every format, depth and number of channels that the encoders know, by name.
+/// Images of every format, depth and number of channels that can be encoded, by name.
 pub fn images() -> Vec<(String, Vec<u8>)> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff};
     let grey = DynamicImage::ImageLuma8(gradient(9, 7));
@@ -49,7 +49,7 @@ pub fn images() -> Vec<(String, Vec<u8>)> {
     images
 }
 
-/// A JPEG with an EXIF segment of this orientation behind its first marker.
+/// A JPEG with an EXIF orientation after its first marker.
 fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);

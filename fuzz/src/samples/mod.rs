@@ -1,16 +1,16 @@
-//! Small valid inputs of every target: the seeds from which its corpus begins.
+//! Small valid inputs of every target: the seeds of its corpus.
 
-mod data; //      data sets
-mod device; //    what reaches a device
+mod data; //      datasets
+mod device; //    inputs of a device
 mod encoders; //  encoders and bundles
 mod images; //    image files
 
 pub use images::png;
 
-/// The seeds of a target, each with a name; none for a name that is no target's.
+/// The named seeds of a target; none if there is no such target.
 ///
 /// # Panics
-/// When one cannot be made, which depends on nothing outside.
+/// If a seed cannot be made, which depends on nothing external.
 pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let named = |seeds: &[(&str, Vec<u8>)]| seeds.iter().map(|(name, seed)| (name.to_string(), seed.clone())).collect();
     match target {
@@ -32,7 +32,7 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     }
 }
 
-/// Inputs of a target that once ended the program or gave wrong values, each with a name that says what it is.
+/// Inputs of a target that once caused a panic or wrong values, each with a descriptive name.
 pub fn regressions(target: &str) -> Vec<(String, Vec<u8>)> {
     let named = |seeds: &[(&str, Vec<u8>)]| seeds.iter().map(|(name, seed)| (name.to_string(), seed.clone())).collect();
     match target {

@@ -46,7 +46,8 @@ pub struct Args {
     common: Common,
     #[command(flatten)]
     images: ImageArgs,
-    /// Images: a folder, .npz, CIFAR, IDX, a .csv manifest, or phantoms[:SIZE[:COUNT]]
+    /// Images: a folder, .npz, CIFAR, IDX, a .csv manifest, phantoms[:SIZE[:COUNT]], or a mixture A+B (without labels; all
+    /// images of a dataset that names no split)
     #[arg(long, required_unless_present_any = ["resume", "config"])]
     data: Option<String>,
     /// What is minimised: only supervised, and triplet with --positives labels, need labels
