@@ -1,10 +1,10 @@
-"""Writes image files of many kinds and what Pillow reads in them, for tests/decode_pillow.rs.
+"""Writes image files of many kinds and the pixels that Pillow reads, for tests/decode_pillow.rs.
 
     python tests/decode_pillow.py FOLDER
 
-Each line of FOLDER/files.jsonl names a file, the raw bytes of its 8-bit pixels, their width, height and channels, and
-the range of raw values that is to be stated, if any. Files that Pillow cannot open are read by tifffile, and brought to
-8 bits by NumPy. The picture is smooth, has no symmetry, and odd sides, so that no turn and no padding goes unnoticed.
+Each line of FOLDER/files.jsonl names a file, the raw bytes of its 8-bit pixels, their width, height and channels, and the
+range of raw values to state, if any. Files that Pillow cannot open are read by tifffile and mapped to 8 bits by NumPy. The
+image is smooth, has no symmetry and odd sides, so that rotations and padding are detected.
 """
 
 import io
@@ -36,7 +36,7 @@ def grey(x_of=0):
 
 
 def to_bytes(values, limits):
-    """Values to 0 to 255, by the range from black to white."""
+    """Maps values to 0 to 255 by the range from black to white."""
     low, high = limits
     return np.rint(np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
@@ -47,7 +47,7 @@ def natural(dtype):
 
 def by_pillow(path, limits):
     """The 8-bit pixels that Pillow reads, upright, alpha dropped."""
-    # From memory: a grey TIFF that Pillow maps from its file comes out turned twice.
+    # From memory, because Pillow applies the orientation of a memory-mapped grey TIFF twice.
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         upright = ImageOps.exif_transpose(image)
     if upright.mode in ("1", "LA", "La"):
@@ -79,7 +79,7 @@ def new_file(*parts):
 
 
 def save(image, file_format, *parts, limits=None, **options):
-    """One file by Pillow, with what Pillow reads in it."""
+    """One file written by Pillow, with the pixels that Pillow reads."""
     path = new_file(file_format, image.mode, *parts)
     image.save(path, file_format, **options)
     note(path, by_pillow(path, limits), limits)
@@ -97,7 +97,7 @@ def xmp(orientation):
 
 
 def modes():
-    """The picture in the modes of Pillow."""
+    """The image in the modes of Pillow."""
     colour = Image.fromarray(to_bytes(picture(3), (0, 1)))
     with_alpha = Image.fromarray(to_bytes(picture(4), (0, 1)), "RGBA")
     plain = Image.fromarray(to_bytes(grey(), (0, 1)))
@@ -210,7 +210,7 @@ def tiffs(of):
 
 
 def arrays():
-    """By tifffile: layouts that Pillow does not write, and mostly does not read."""
+    """Layouts written by tifffile that Pillow does not write and mostly does not read."""
     kinds = [np.dtype(kind) for kind in ["u1", "u2", "f2", "f4", "f8", "i2", "u4", "i4", "i1"]]
     for dtype, planar, tile in itertools.product(kinds, ["contig", "separate"], [None, (16, 32)]):
         for compression, predictor in [(None, None), ("zlib", None), ("zlib", True)]:
@@ -234,7 +234,7 @@ def arrays():
 
 
 def stated(dtype):
-    """The range of the values that write_array gives a kind of samples; none where the natural one is meant."""
+    """The range of the values of write_array for a kind of samples; none for the natural range."""
     if dtype.kind == "u" and dtype.itemsize <= 2:
         return None
     return {"f": (-1.5, 300), "i": (-100, 120), "u": (1000, 3000000)}[dtype.kind]
@@ -281,7 +281,7 @@ def write_extra(kind, planar, predictor):
 
 
 def write_bits(bits):
-    """Samples that are no whole bytes, packed by NumPy; each row begins with a byte."""
+    """Samples that are not whole bytes, packed by NumPy; each row starts at a byte."""
     largest = 2**bits - 1
     values = np.rint(grey() * largest).astype(np.uint16)
     as_bits = (values[..., None] >> np.arange(bits - 1, -1, -1)) & 1
@@ -300,7 +300,7 @@ def write_reversed_bits():
 
 
 def write_floats(dtype, channels):
-    """Adobe's predictor 3: the bytes of a row by their weight, highest first, each less the one before."""
+    """Adobe's predictor 3: the bytes of a row by significance, highest first, as differences from the previous byte."""
     values = picture(3)[..., :channels].astype(dtype)
     rows = values.reshape(HEIGHT, -1).astype(dtype.newbyteorder(">"))
     by_weight = rows.view(np.uint8).reshape(HEIGHT, -1, dtype.itemsize).transpose(0, 2, 1).reshape(HEIGHT, -1)

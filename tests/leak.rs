@@ -1,4 +1,4 @@
-//! An image that was trained on is not tested on, and a run goes on only with the pixels that it began with.
+//! Training images are never test images, and a run resumes only with unchanged pixels.
 #![cfg(feature = "host")]
 
 use std::fs;
@@ -13,7 +13,7 @@ use macula::pretrain::{
     Validate, pretrain,
 };
 
-/// Twelve images of each of two classes, without splits; `seed` gives other pixels.
+/// Twelve images of each of two classes, without splits; the pixels depend on `seed`.
 fn write_images(root: &Path, seed: u32) {
     for index in 0..24 {
         let folder = root.join(["cat", "dog"][index as usize % 2]);
@@ -57,20 +57,20 @@ fn remarks(report: &serde_json::Value) -> String {
 }
 
 #[test]
-fn training_and_evaluation_divide_a_set_without_splits_alike() {
+fn training_and_evaluation_split_a_dataset_without_splits_alike() {
     let folder = tempfile::tempdir().unwrap();
     let (images, run) = (folder.path().join("images"), folder.path().join("run"));
     write_images(&images, 0);
     let mut config = config(&images, Method::Supervised);
-    config.seed = 77; // Evaluation has another one.
+    config.seed = 77; // Evaluation has another seed.
     train(&config, &run, false).unwrap();
     let dataset = data::open(&images).unwrap();
     let digests = digests(&dataset);
-    let division = data::train_test_split(&dataset, &digests);
-    assert_eq!((division.train.len(), division.test.len()), (20, 4));
+    let split = data::train_test_split(&dataset, &digests);
+    assert_eq!((split.train.len(), split.test.len()), (20, 4));
     let record = TrainingImages::of_run(&run).unwrap().unwrap();
-    let expected: Vec<ImageDigest> = division.train.iter().map(|&index| digests[index].1).collect();
-    assert!(record.labels && record.images == expected, "trained on the training part and nothing else");
+    let expected: Vec<ImageDigest> = split.train.iter().map(|&index| digests[index].1).collect();
+    assert!(record.labels && record.images == expected, "trained on other images than the training images");
     let (code, report, error) = eval(&run, &images);
     assert_eq!((code, &report["test_images"]), (0, &4.into()), "{error}");
     assert!(!remarks(&report).contains("left out"), "{report}");
@@ -81,7 +81,7 @@ fn test_images_that_were_trained_on_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     write_images(&at("images"), 0);
-    // The same images, half of them for training, and among the others six that were.
+    // The same images, half of them for training; the other manifest tests on some of those.
     let dataset = data::open(&at("images")).unwrap();
     let manifest = |name: &str, split_of: &dyn Fn(usize) -> &'static str| {
         let lines = (dataset.records.iter().enumerate()).map(|(index, record)| {
@@ -99,13 +99,13 @@ fn test_images_that_were_trained_on_are_left_out() {
         assert_eq!((code, &report["test_images"]), (0, &12.into()), "{run}: {error}");
         assert!(remarks(&report).contains("4 test images left out"), "{report}");
     }
-    // Where nothing is left, labels make it an error; without labels it is said.
+    // If no test image would remain, a labelled run is an error, and an unlabelled one gives a remark.
     let (code, _, error) = eval(&at("labelled"), &at("swapped.csv"));
     assert_eq!(code, 2, "{error}");
     let (code, report, _) = eval(&at("unlabelled"), &at("swapped.csv"));
     assert_eq!((code, &report["test_images"]), (0, &12.into()));
     assert!(remarks(&report).contains("12 of the 12"), "{report}");
-    // A run that started from the labelled one has seen what that one saw.
+    // A run that started from the labelled one inherits its training images.
     let mut later = config(&at("half.csv"), Method::Rotation);
     later.init = Some(macula::pretrain::Init::of(&at("labelled")).unwrap());
     train(&later, &at("later"), false).unwrap();
@@ -121,14 +121,14 @@ fn test_images_that_were_trained_on_are_left_out() {
 }
 
 #[test]
-fn a_run_resumes_only_on_the_pixels_it_began_with() {
+fn a_run_resumes_only_with_unchanged_pixels() {
     let folder = tempfile::tempdir().unwrap();
     let (images, run) = (folder.path().join("images"), folder.path().join("run"));
     write_images(&images, 0);
     let config = config(&images, Method::Rotation);
     train(&config, &run, false).unwrap();
     train(&config, &run, true).unwrap();
-    // Pixels decide, not the file that holds them.
+    // Pixels matter, not the file format.
     let trained = TrainingImages::of_run(&run).unwrap().unwrap();
     let dataset = data::open(&images).unwrap();
     let digests = digests(&dataset);
@@ -140,7 +140,7 @@ fn a_run_resumes_only_on_the_pixels_it_began_with() {
     let mut other = image::open(&path).unwrap().into_luma8();
     other.get_pixel_mut(2, 2).0[0] ^= 1;
     other.save(&path).unwrap();
-    // Another digest may move the image, and one or two others, to the other side of the division.
+    // A changed digest may move the image, and one or two others, between training and test.
     match train(&config, &run, true).unwrap_err() {
         PretrainError::OtherPixels { name, changed, .. } => {
             assert_eq!((name.as_str(), changed), (dataset.records[first].name.as_str(), 1));
@@ -150,7 +150,7 @@ fn a_run_resumes_only_on_the_pixels_it_began_with() {
     }
     fs::write(&path, kept).unwrap();
     train(&config, &run, true).unwrap();
-    // With named splits the names are the same in any case.
+    // With named splits, the names stay equal.
     let [flat, named] = ["train", "named"].map(|name| folder.path().join(name));
     write_images(&flat.join("train"), 1);
     let config = self::config(&flat, Method::Rotation);
@@ -159,7 +159,7 @@ fn a_run_resumes_only_on_the_pixels_it_began_with() {
     let error = train(&config, &named, true).unwrap_err();
     let PretrainError::OtherPixels { name, changed, images, .. } = &error else { panic!("{error}") };
     assert_eq!((name.as_str(), *changed, *images), ("train/cat/00.png", 24, 24));
-    // A run of an earlier program has names alone to compare.
+    // A run of an earlier version has only names to compare.
     let path = named.join(CHECKPOINT);
     let mut old = Checkpoint::read(&path).unwrap();
     let bytes = fs::read(&path).unwrap();
@@ -174,21 +174,21 @@ fn a_run_resumes_only_on_the_pixels_it_began_with() {
 }
 
 #[test]
-fn grey_images_are_trained_on_in_one_channel_unless_three_are_asked_for() {
+fn grey_images_train_with_one_channel_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let images = folder.path().join("images");
     write_images(&images, 0);
     for entry in ["cat/00.png", "dog/01.png"] {
         image::open(images.join(entry)).unwrap().into_rgb8().save(images.join(entry)).unwrap();
     }
-    for (more, channels, told) in [(&[][..], "channels = 1", false), (&["--channels", "3"], "channels = 3", true)] {
+    for (more, channels, remarked) in [(&[][..], "channels = 1", false), (&["--channels", "3"], "channels = 3", true)] {
         let out = folder.path().join(channels);
         let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
         command.args(["pretrain", "--method", "rotation", "--encoder", "pico", "--size", "16", "--epochs", "1"]);
         let run = command.args(more).arg("--data").arg(&images).arg("--out").arg(&out).output().unwrap();
         let error = String::from_utf8_lossy(&run.stderr);
         assert_eq!(run.status.code(), Some(0), "{error}");
-        assert_eq!(error.contains("--channels 1"), told, "{error}");
+        assert_eq!(error.contains("--channels 1"), remarked, "{error}");
         assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains(channels));
     }
 }

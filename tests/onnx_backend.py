@@ -1,16 +1,16 @@
-"""Writes graphs whose results are known, for tests/onnx_backend.rs to run and compare.
+"""Writes graphs with known results for tests/onnx_backend.rs.
 
     python tests/onnx_backend.py target/onnx-backend
     MACULA_ONNX_BACKEND=$PWD/target/onnx-backend cargo test --test onnx_backend
 
-Two kinds, each case a folder with `model.onnx`, `input_N.pb` and `output_N.pb` (ONNX's TensorProto):
+Two kinds; each case is a folder with `model.onnx`, `input_N.pb` and `output_N.pb` (ONNX's TensorProto):
 
-vectors/  ONNX's own backend test vectors, as the package `onnx` makes and ships them. Their inputs are inputs of the graph
-          even where a model has constants (axes, shapes, weights). So each case of several inputs stands there twice: as
-          it is, and with all inputs but the first made constants (`NAME.constants`).
+vectors/  ONNX's backend test vectors from the package `onnx`. All operands are inputs of the graph, also those that models
+          have as constants (axes, shapes, weights). A case of several inputs is therefore written twice: unchanged, and
+          with all inputs but the first as constants (`NAME.constants`).
 sweep/    Graphs of one or a few operators over ranges of attributes, shapes and operator sets, with the results of ONNX
-          Runtime on random inputs of a fixed seed. What ONNX Runtime refuses is left out. Some stand there in f16 as well
-          (`NAME.f16`), with the results in f32 rounded.
+          Runtime on random inputs of a fixed seed. Graphs that ONNX Runtime refuses are left out. Some are also written in
+          f16 (`NAME.f16`), with the rounded f32 results.
 
 Needs numpy, onnx and onnxruntime (tests/requirements.txt).
 """
@@ -35,7 +35,7 @@ def plain(array):
 
 
 def write(folder, model, inputs, outputs):
-    """One case. What is no tensor (a sequence, an optional) is left out: such a graph must be refused anyway."""
+    """One case. Values that are not tensors (sequences, optionals) are left out; such graphs must be refused anyway."""
     folder.mkdir(parents=True)
     onnx.save(model, folder / "model.onnx")
     for kind, values in (("input", inputs), ("output", outputs)):
@@ -48,7 +48,7 @@ def write(folder, model, inputs, outputs):
 
 
 def with_constants(model, inputs):
-    """The model with all inputs but the first made constants; none where they are no tensors."""
+    """The model with all inputs but the first as constants; none if they are not tensors."""
     if len(inputs) < 2 or len(inputs) != len(model.graph.input) or not all(map(plain, inputs)):
         return None
     constant = onnx.ModelProto()
@@ -60,7 +60,7 @@ def with_constants(model, inputs):
 
 
 def node_vectors():
-    """ONNX's cases of one operator, made by the package."""
+    """The package's generated cases of single operators."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = collect_testcases(None)
@@ -70,7 +70,7 @@ def node_vectors():
 
 
 def shipped_vectors():
-    """Cases that the package ships as files: networks and operators from PyTorch among them."""
+    """Cases that the package ships as files, such as networks and operators from PyTorch."""
     root = Path(onnx.__file__).parent / "backend/test/data"
     for folder in sorted(root.glob("*/*/model.onnx")):
         kind, name, data = folder.parent.parent.name, folder.parent.name, folder.parent / "test_data_set_0"
@@ -84,7 +84,7 @@ def shipped_vectors():
 
 
 def read_tensor(path):
-    """The tensor in a file; none where it is something else."""
+    """The tensor in a file; none for anything else."""
     try:
         return numpy_helper.to_array(onnx.TensorProto.FromString(path.read_bytes()))
     except Exception:

@@ -1,11 +1,10 @@
-//! The operators that are admitted, against ONNX's own backend test vectors and against ONNX Runtime.
+//! Supported operators against ONNX's backend test vectors and ONNX Runtime.
 //!
-//! `tests/onnx_backend.py` writes the cases into a folder, which `MACULA_ONNX_BACKEND` names; `./check onnx` does both.
-//! Every case goes through the admission and the engine of an encoder. It is refused, or its result is equal, to the share
-//! of the largest value that `FOLDERS` says, `TOLERANCE_F16` where it holds f16. Nothing may be wrong, and so many must be
-//! equal that refusing more than today fails.
+//! `tests/onnx_backend.py` writes the cases to the folder `MACULA_ONNX_BACKEND`; `./check onnx` does both. Every case is
+//! either refused, or its result is equal within the tolerance of `FOLDERS` or `TOLERANCE_F16`, relative to the largest
+//! value. No result may be wrong, and the test fails if more cases are refused than today.
 #![cfg(feature = "onnx")]
-// The counts are what `./check onnx` shows.
+// `./check onnx` shows the counts.
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
@@ -16,10 +15,10 @@ use prost::Message;
 use rayon::prelude::*;
 
 const TOLERANCE_F16: f64 = 2e-2;
-/// Of each folder the tolerance, and how many were equal when this was written. ONNX allows 1e-3 for its vectors, whose
-/// expected values are written with four digits in places.
+/// Tolerance and number of equal cases of each folder. ONNX allows 1e-3 for its vectors, because some expected values have
+/// four digits.
 const FOLDERS: [(&str, f64, usize); 2] = [("vectors", 1e-3, 761), ("sweep", 1e-4, 5_500)];
-/// None takes longer, in a debug build on a slow machine.
+/// Longest time of a case, in a debug build on a slow machine.
 const TIME_MAX: Duration = Duration::from_secs(20);
 
 enum Outcome {
@@ -55,7 +54,7 @@ fn values(tensor: &pb::TensorProto) -> Option<Vec<f64>> {
     })
 }
 
-/// What makes `found` differ from `expected`, if anything.
+/// The difference between `found` and `expected`, if any.
 fn difference(expected: &pb::TensorProto, found: &pb::TensorProto, tolerance: f64) -> Option<String> {
     use pb::tensor_proto::DataType;
     let is_f16 = expected.data_type == DataType::Float16 as i32;
@@ -74,12 +73,12 @@ fn difference(expected: &pb::TensorProto, found: &pb::TensorProto, tolerance: f6
     let tolerance = if is_f16 { TOLERANCE_F16 } else { tolerance };
     let error = |(&a, &b): (&f64, &f64)| if a == b || a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() / largest };
     let errors = expected_values.iter().zip(&found_values).map(error);
-    // A difference that is no number is one.
+    // A NaN difference counts as a difference.
     let worst = errors.fold(0.0, |worst: f64, error| if error.is_nan() { f64::INFINITY } else { worst.max(error) });
     (worst > tolerance).then(|| format!("it differs by {worst:.1e} of the largest value"))
 }
 
-/// Tried in each arithmetic that the values allow; the worst outcome counts.
+/// Runs a case in each arithmetic that its values allow, and returns the worst outcome.
 fn try_case(folder: &Path, tolerance: f64) -> Outcome {
     let bytes = std::fs::read(folder.join("model.onnx")).unwrap();
     let inputs = tensors(folder, "input").unwrap_or_default();
@@ -112,7 +111,7 @@ fn run(
 ) -> Outcome {
     let needed = model.graph.iter().flat_map(|graph| &graph.output).count();
     match conformance::run(model, inputs, arithmetic) {
-        // A panic in a program that ends on one would end it.
+        // A caught panic here would abort a device program.
         Err(error @ RuntimeError::Fault { .. }) => Outcome::Wrong(error.to_string()),
         Err(error) => Outcome::Refused(error.to_string()),
         Ok(found) => {

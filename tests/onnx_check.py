@@ -1,12 +1,12 @@
-"""Holds exported encoders and classifiers against ONNX's own checker and against ONNX Runtime.
+"""Checks exported encoders and classifiers with ONNX's checker and ONNX Runtime.
 
     MACULA_ONNX_CHECK=$PWD/target/onnx-check cargo test --test export --test export_head
     python tests/onnx_check.py target/onnx-check
 
-The folder holds one folder an encoder, written by the first of these: `encoder.onnx`,
-`encoder.f16.onnx`, the input (`input.nhwc.f32`) and what tract made of it
-(`FILE.tract.f32`); and one folder a classifier, `head-…`, written by the second: `classifier.onnx`, the
-input, and class and probability that the device gave (`device.json`). Needs numpy, onnx and onnxruntime. Exit code 1 where something differs.
+The folder holds one folder per encoder, written by the test `export`: `encoder.onnx`, `encoder.f16.onnx`, the input
+(`input.nhwc.f32`) and the features of tract (`FILE.tract.f32`); and one folder `head-…` per classifier, written by the test
+`export_head`: `classifier.onnx`, the input, and class and probability of the device (`device.json`). Needs numpy, onnx and
+onnxruntime. Exit code 1 if anything differs.
 
 Errors are absolute differences divided by the length of ONNX Runtime's f32 feature of the same image.
 """
@@ -28,7 +28,7 @@ PROBABILITY_TOLERANCE = 2e-3
 
 
 def check_file(path, element):
-    """What ONNX's checker and a look at the declared types have against the file."""
+    """Errors of ONNX's checker and of the declared types of a file."""
     model = onnx.load(path)
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -65,7 +65,7 @@ def input_shape(path):
 
 
 def check_encoder(folder):
-    """Prints a line a file; gives the number of files that failed."""
+    """Prints one line per file; returns the number of failed files."""
     failures = 0
     reference = None
     for name, tolerance in TOLERANCES.items():
@@ -79,7 +79,7 @@ def check_encoder(folder):
             tract = np.fromfile(folder / f"{name}.tract.f32", "<f4").reshape(features.shape)
             reference = features if reference is None else reference
             norms = np.linalg.norm(reference, axis=1, keepdims=True)
-            # Against ONNX Runtime on the same file, and against its f32: a file of other weights must fail too.
+            # Against ONNX Runtime on this file and on the f32 file, so that other weights fail too.
             differences = np.maximum(abs(features - tract), abs(reference - tract) if "f16" in name else 0)
             error = float((differences / norms).max())
             if not error <= tolerance:
@@ -90,7 +90,7 @@ def check_encoder(folder):
 
 
 def check_classifier(folder):
-    """Prints a line; gives whether it failed: another class than the device's, or another probability."""
+    """Prints one line; returns whether a class or a probability differs from the device's."""
     path = folder / "classifier.onnx"
     model = onnx.load(path)
     problems = []

@@ -12,18 +12,18 @@ FLOAT = TensorProto.FLOAT
 
 
 def random(name, shape, low=-2.0, high=2.0):
-    """Values that depend on the name of the case alone."""
+    """Values that depend only on the name of the case."""
     generator = np.random.default_rng(zlib.crc32(name.encode()))
     return generator.uniform(low, high, shape).astype(np.float32)
 
 
 def rounded(array, half):
-    """Numbers of f32, brought to those that f16 has."""
+    """f32 values rounded to f16."""
     return array.astype(np.float16).astype(np.float32) if half and array.dtype == np.float32 else array
 
 
 def as_f16(model):
-    """The same model with every f32 made f16; its values must be those of f16 already."""
+    """The model with every f32 as f16; its values must be representable in f16."""
     other = onnx.ModelProto()
     other.CopyFrom(model)
     for index, tensor in enumerate(other.graph.initializer):
@@ -36,7 +36,7 @@ def as_f16(model):
 
 
 class Case:
-    """A graph of one node: `x` in, `y` out, everything else constant."""
+    """A graph of one node: input `x`, output `y`, all other operands constant."""
 
     def __init__(self, op, opset, shape, constants=(), outputs=1, low=-2.0, high=2.0, tag="", **attributes):
         self.op, self.opset, self.outputs = op, opset, outputs
@@ -46,7 +46,7 @@ class Case:
         self.shape, self.range, self.constants, self.attributes = shape, (low, high), constants, attributes
 
     def build(self, half=False):
-        """The model; with `half`, of values rounded to f16."""
+        """The model; with `half`, its values are rounded to f16."""
         self.inputs = [rounded(random(self.name, self.shape, *self.range), half)]
         names, tensors = ["x"], []
         for index, constant in enumerate(self.constants):
@@ -249,8 +249,8 @@ def norms():
         yield Case(op, opset, (2, 11), low=-30.0, high=30.0, **extra)
         if op != "Hardmax":
             yield Case(op, opset, (2, 11), low=-300.0, high=300.0, tag="wide", **extra)
-    # Far from 0, where a variance from the mean of squares has few digits left. GroupNormalization is left out: there it
-    # is ONNX Runtime that loses them.
+    # Far from 0, where a variance from the mean of squares loses digits. Without GroupNormalization, for which ONNX
+    # Runtime loses them.
     for low, high in ((99.0, 101.0), (1000.0, 1001.0)):
         for axis in (1, 2):
             pair = (weights(*(1, 5, 64)[axis:]), weights(*(1, 5, 64)[axis:]))
@@ -348,7 +348,7 @@ def layouts():
 
 
 def others():
-    """Operators that are wrong in some range, or not run at all: each must be right or refused."""
+    """Operators that the runtime computes wrongly in some range or not at all: each must be right or refused."""
     for output_shape, stride in itertools.product(([9, 9], [10, 10]), (2, 3)):
         yield Case("ConvTranspose", 11, (1, 2, 4, 4), (weights(2, 3, 3, 3),), strides=[stride] * 2, output_shape=output_shape)
     for pads, stride, padding in itertools.product(([0] * 4, [1] * 4, [0, 1, 1, 0]), (1, 2), (0, 1)):
@@ -368,7 +368,7 @@ def others():
 
 
 def fake_networks():
-    """A few operators one after the other, as exporters write them."""
+    """Sequences of a few operators, as exporters write them."""
     image = random("networks", (1, 3, 16, 16))
 
     def network(name, opset, nodes, tensors):
@@ -388,14 +388,14 @@ def fake_networks():
             conv, node("GlobalAveragePool", ["c"], ["p"]), node("Conv", ["p", "w1"], ["q"]), node("Relu", ["q"], ["r"]),
             node("Conv", ["r", "w2"], ["t"]), node("HardSigmoid", ["t"], ["h"], alpha=1 / 6, beta=0.5),
             node("Mul", ["c", "h"], ["y"])], excite)
-        # `x.view(x.size(0), -1)` as PyTorch's old exporter writes it.
+        # `x.view(x.size(0), -1)` by PyTorch's old exporter.
         axes = {} if opset >= 13 else {"axes": [0]}
         unsqueeze = node("Unsqueeze", ["g", "zero1"] if opset >= 13 else ["g"], ["u"], **axes)
         shapes = {**first, "zero": np.int64(0), "zero1": ints(0), "minus1": ints(-1)}
         yield network("view", opset, [
             conv, node("Shape", ["c"], ["s"]), node("Gather", ["s", "zero"], ["g"], axis=0), unsqueeze,
             node("Concat", ["u", "minus1"], ["n"], axis=0), node("Reshape", ["c", "n"], ["y"])], shapes)
-        # GELU by the error function, LayerNorm by hand: ViT and ConvNeXt of older exporters.
+        # GELU by the error function and decomposed LayerNorm: ViT and ConvNeXt of older exporters.
         tokens = {**first, "d": np.float32(1.4142135), "one": np.float32(1), "half": np.float32(0.5),
                   "two": np.float32(2), "eps": np.float32(1e-6), "flat": ints(1, 8, -1)}
         mean = {"axes": [-1]} if opset < 18 else {}
@@ -424,7 +424,7 @@ def fake_networks():
         yield network("shuffle", opset, [
             conv, node("Reshape", ["c", "s1"], ["r"]), node("Transpose", ["r"], ["t"], perm=[0, 2, 1, 3, 4]),
             node("Reshape", ["t", "s2"], ["y"])], shuffle)
-        # A class token expanded over a batch, as newer exporters write it.
+        # A class token expanded over a batch, by newer exporters.
         expand = {**first, "cls": random("cls", (1, 1, 8)), "flat": ints(1, 8, -1), "minus1": ints(-1, -1, -1),
                   "ones": ints(1, 1, 1)}
         yield network("class_token", opset, [
@@ -435,7 +435,7 @@ def fake_networks():
 
 
 def cases():
-    """Name, model and inputs of each graph, and whether it stands there in f16 as well."""
+    """Name, model and inputs of each graph, and whether it is also written in f16."""
     count = itertools.count()
     for source in (convolutions, pools, activations, pairs, matrices, norms, reductions, layouts, others):
         for case in source():

@@ -1,4 +1,4 @@
-//! The range of raw values on its way: from the images to the run, its export, its bundle, and to whoever asks a device.
+//! The range of raw values from the images to the run, its export, its bundle and a device.
 #![cfg(all(feature = "cli", feature = "host", feature = "onnx", unix))]
 
 mod shell;
@@ -13,13 +13,13 @@ use shell::{expect, json, picture};
 /// The largest value of the 10-bit camera that made these images.
 const LARGEST: u32 = 1023;
 
-/// Pictures of two classes as 10 bits in 16, and next to each what its range makes of it in 8.
+/// Images of two classes as 10 bits in 16, each with its 8-bit form by the range.
 fn draw(folder: &Path) {
     for class in ["bright", "dark"] {
         std::fs::create_dir_all(folder.join("deep").join(class)).unwrap();
         for number in 0..6 {
             let flat = picture(class, number);
-            // The darkest and the brightest value are in every picture, so that the range can be measured.
+            // Every image has the darkest and the brightest value, so that the range can be measured.
             let value = |x, y| match (x, y) {
                 (0, 0) => 0,
                 (1, 0) => LARGEST,
@@ -42,21 +42,21 @@ fn features(folder: &Path, arguments: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn data_tells_the_raw_values_and_what_they_leave_unused() {
+fn data_reports_raw_values_and_unused_bits() {
     let folder = tempfile::tempdir().unwrap();
     draw(folder.path());
     let (out, _) = expect(0, folder.path(), &["data", "deep", "--json"]);
-    let told = json(&out);
-    let raw = &told["raw"][0];
+    let found = json(&out);
+    let raw = &found["raw"][0];
     assert_eq!((&raw["low"], &raw["high"], &raw["images"]), (&0.0.into(), &1023.0.into(), &12.into()));
-    let remarks = told["remarks"].as_array().unwrap();
+    let remarks = found["remarks"].as_array().unwrap();
     let remark = remarks.iter().find(|remark| remark["kind"] == "low_values").unwrap();
     assert_eq!((&remark["largest"], &remark["full"], &remark["bits_used"]), (&1023.into(), &65_535.into(), &10.into()));
     for range in ["0,1023", "auto"] {
         let (out, _) = expect(0, folder.path(), &["data", "deep", "--range", range, "--json"]);
-        let told = json(&out);
-        assert_eq!(told["range"], serde_json::json!({"low": 0.0, "high": 1023.0}));
-        assert!(told["remarks"].as_array().unwrap().iter().all(|remark| remark["kind"] != "low_values"));
+        let found = json(&out);
+        assert_eq!(found["range"], serde_json::json!({"low": 0.0, "high": 1023.0}));
+        assert!(found["remarks"].as_array().unwrap().iter().all(|remark| remark["kind"] != "low_values"));
     }
     for range in ["1023,0", "dark", "0"] {
         shell::expect_usage(folder.path(), &["data", "deep", "--range", range]);
@@ -70,8 +70,8 @@ fn a_run_its_export_and_its_bundle_read_images_with_the_range_of_the_run() {
     draw(path);
     let run = "pretrain --data deep --method rotation --encoder pico --channels 1 --size 16 --epochs 1 --batch-size 4";
     let run: Vec<&str> = run.split(' ').chain(["--range", "auto", "--out", "run", "--health", "never"]).collect();
-    let (_, told) = expect(0, path, &run);
-    assert!(!told.contains("65535"), "{told}");
+    let (_, found) = expect(0, path, &run);
+    assert!(!found.contains("65535"), "{found}");
     let config: toml::Table = std::fs::read_to_string(path.join("run/config.toml")).unwrap().parse().unwrap();
     assert_eq!(config["range"]["high"].as_float(), Some(1023.0));
 
@@ -89,27 +89,27 @@ fn a_run_its_export_and_its_bundle_read_images_with_the_range_of_the_run() {
     let natural = features(path, &["--encoder", "run", deep, "--range", "0,65535"]);
     assert_ne!(natural, features(path, &["--encoder", "run", deep]));
 
-    // A device of this process: both files are the same sample.
+    // A device in this process: both files are the same sample.
     let learn =
         ["learn", "--device", "a.store", "--encoder", "ward.macula", "--trust", "ward.pub", "--class", "bright"];
     expect(0, path, &[&learn[..], &[deep]].concat());
     let (out, _) = expect(0, path, &["learn", "--device", "a.store", "--class", "bright", flat, "--json"]);
-    let told = json(&out);
-    assert_eq!((&told["learned"], &told["known"]), (&0.into(), &1.into()));
+    let found = json(&out);
+    assert_eq!((&found["learned"], &found["known"]), (&0.into(), &1.into()));
 }
 
 #[test]
-fn a_run_without_a_range_warns_and_says_nothing_of_one() {
+fn a_run_without_a_range_warns_and_stores_none() {
     let folder = tempfile::tempdir().unwrap();
     draw(folder.path());
     let run = "pretrain --data deep --method rotation --encoder pico --channels 1 --size 16 --epochs 1 --batch-size 4 --out run";
-    let (_, told) = expect(0, folder.path(), &run.split(' ').chain(["--health", "never"]).collect::<Vec<_>>());
-    assert!(told.contains("1023") && told.contains("65535") && told.contains("--range"), "{told}");
+    let (_, found) = expect(0, folder.path(), &run.split(' ').chain(["--health", "never"]).collect::<Vec<_>>());
+    assert!(found.contains("1023") && found.contains("65535") && found.contains("--range"), "{found}");
     let config = std::fs::read_to_string(folder.path().join("run/config.toml")).unwrap();
     assert!(!config.contains("range"), "{config}");
 }
 
-/// A device that is served until it is dropped.
+/// A device server that ends when dropped.
 struct Served(Child);
 
 impl Drop for Served {
@@ -134,8 +134,8 @@ fn a_device_elsewhere_needs_a_stated_range_for_deep_images() {
         let arguments = ["learn", "--device", &address, "--class", "bright", image];
         expect(code, path, &[&arguments[..], more].concat())
     };
-    let (_, told) = learn("deep/bright/0.png", &[], 2);
-    assert!(told.contains("deep/bright/0.png") && told.contains("--range"), "{told}");
+    let (_, found) = learn("deep/bright/0.png", &[], 2);
+    assert!(found.contains("deep/bright/0.png") && found.contains("--range"), "{found}");
     learn("flat-bright-0.png", &[], 0);
     // The same sample, now that its range is known.
     let (out, _) = learn("deep/bright/0.png", &["--range", "0,1023", "--json"], 0);

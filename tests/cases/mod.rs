@@ -1,4 +1,4 @@
-//! Small graphs in which each layer's gradient is checked, parameters and what it hands on alike.
+//! Small graphs for checking the gradients of every layer, with respect to parameters and inputs.
 #![allow(dead_code, reason = "each test that shares this file uses its part of it")]
 
 use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, InputShape, Network, Node, Role, ValueId};
@@ -9,7 +9,7 @@ use crate::reference;
 use Activation::{Identity, Relu, Relu6};
 use ConvKind::{Depthwise3x3, Full3x3, Pointwise};
 
-/// A network whose scales and shifts are not 1 and 0, wide enough that ReLU6 cuts at both ends.
+/// A network with random scales and shifts, wide enough that ReLU6 clips at both ends.
 pub fn network(spec: EncoderSpec, rng: &mut Rng) -> Network {
     let cut_at_six = |norm: &str| {
         spec.nodes
@@ -33,8 +33,8 @@ pub fn network(spec: EncoderSpec, rng: &mut Rng) -> Network {
     network
 }
 
-/// `count` random images `[N, H, W, C]` at which no unit of `network` is nearer than `margin` to the
-/// kink of its activation. There is no gradient at a kink, and rounding alone decides the side.
+/// `count` random images `[N, H, W, C]` for which no unit of `network` is nearer than `margin` to the kink of its
+/// activation. At a kink there is no gradient, and rounding decides the side.
 pub fn images(network: &Network, count: usize, margin: f64, rng: &mut Rng) -> Vec<f32> {
     let InputShape { channels, height, width } = network.spec().input;
     let tensors = reference::widen(&network.to_named(&network.parameters));
@@ -47,13 +47,13 @@ pub fn images(network: &Network, count: usize, margin: f64, rng: &mut Rng) -> Ve
     panic!("no images keep {margin:e} from every kink")
 }
 
-/// A graph under construction; each convolution is named by its place.
+/// A graph under construction; each convolution is named by its position.
 struct Graph {
     spec: EncoderSpec,
 }
 
 impl Graph {
-    /// Odd sides, so that a stride of 2 ends on the last pixel and each row's end is no multiple of anything.
+    /// Odd sides, so that a stride of 2 ends on the last pixel and rows do not fill vectors.
     fn new(channels: usize) -> Self {
         let input = InputShape { channels, height: 9, width: 11 };
         Self { spec: EncoderSpec { name: "test".into(), input, nodes: Vec::new() } }
@@ -83,7 +83,7 @@ impl Graph {
     }
 }
 
-/// All of them with their names.
+/// All cases with their names.
 pub fn layers() -> Vec<(String, EncoderSpec)> {
     let mut cases = convolutions();
     cases.extend(stems());
@@ -92,8 +92,8 @@ pub fn layers() -> Vec<(String, EncoderSpec)> {
     cases
 }
 
-/// Convolution of each kind and stride over channels made before, with the batch norm and each
-/// activation that follow it. 24 and 40 channels are no multiple of 16.
+/// Convolutions of each kind and stride over earlier channels, with batch norm and each activation. 24 and 40 channels are
+/// not multiples of 16.
 fn convolutions() -> Vec<(String, EncoderSpec)> {
     let mut cases = Vec::new();
     for (kind, out) in [(Full3x3, 40), (Pointwise, 40), (Depthwise3x3, 24)] {
@@ -102,7 +102,7 @@ fn convolutions() -> Vec<(String, EncoderSpec)> {
                 let mut graph = Graph::new(3);
                 let stem = graph.conv(0, Full3x3, 24, 1, Relu);
                 let middle = graph.conv(stem, kind, out, stride, activation);
-                // A last norm without activation would make the mean over pixels a constant.
+                // A last norm without activation would make the mean over pixels constant.
                 graph.conv(middle, Pointwise, 8, 1, Relu);
                 cases.push((format!("{kind:?} stride {stride} {activation:?}"), graph.spec));
             }
@@ -111,7 +111,7 @@ fn convolutions() -> Vec<(String, EncoderSpec)> {
     cases
 }
 
-/// The first layer reads the image, whose channels fill no vector.
+/// The first layer reads the image, whose channels do not fill a vector.
 fn stems() -> Vec<(String, EncoderSpec)> {
     let mut cases = Vec::new();
     for kind in [Full3x3, Pointwise] {
@@ -126,7 +126,7 @@ fn stems() -> Vec<(String, EncoderSpec)> {
     cases
 }
 
-/// Sums of two branches and of a value with what was made from it, in either order; an image read twice.
+/// Sums of two branches, and of a value and its own result, in either order; an image that is read twice.
 fn sums() -> Vec<(String, EncoderSpec)> {
     [Identity, Relu, Relu6]
         .map(|activation| {
@@ -137,7 +137,7 @@ fn sums() -> Vec<(String, EncoderSpec)> {
             let inner = graph.conv(first, Depthwise3x3, 16, 1, Relu);
             let inner = graph.conv(inner, Pointwise, 16, 1, Identity);
             let residual = graph.add(inner, first, activation);
-            // Read three times: contributions must add up, whichever comes first.
+            // Read three times: the gradients must add up in any order.
             let a = graph.conv(residual, Pointwise, 32, 2, Identity);
             let b = graph.conv(residual, Full3x3, 32, 2, Relu6);
             let c = graph.conv(residual, Depthwise3x3, 16, 2, Relu);
@@ -156,7 +156,7 @@ fn sums() -> Vec<(String, EncoderSpec)> {
         .into()
 }
 
-/// Down to one pixel: the border is everywhere and batch norm sees few values.
+/// Down to one pixel: every pixel is at the border, and batch norm has few values.
 fn tiny_maps() -> EncoderSpec {
     let mut graph = Graph::new(1);
     graph.spec.input = InputShape { channels: 1, height: 8, width: 8 };

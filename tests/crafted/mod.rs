@@ -1,4 +1,4 @@
-//! ONNX encoders that are made to be slow, large or wrong.
+//! ONNX encoders that are slow, large or invalid on purpose.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 use macula::runtime::{encode, pb};
@@ -21,7 +21,7 @@ pub fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[i64]
     }
 }
 
-/// A tensor of f32 with one value everywhere.
+/// An f32 tensor of one value.
 pub fn weights(name: &str, dims: &[i64], value: f32) -> pb::TensorProto {
     let len = dims.iter().product::<i64>() as usize;
     pb::TensorProto {
@@ -46,7 +46,7 @@ fn value(name: &str, dims: &[i64]) -> pb::ValueInfoProto {
     }
 }
 
-/// A model from `image`, of dimensions `input`, to `feature`.
+/// A model from `image`, of shape `input`, to `feature`.
 pub fn model(input: &[i64], dim: i64, nodes: Vec<pb::NodeProto>, initializers: Vec<pb::TensorProto>) -> pb::ModelProto {
     let graph = pb::GraphProto {
         name: "crafted".into(),
@@ -75,12 +75,12 @@ pub fn convolution(side: i64, kernel: i64, channels: i64) -> pb::ModelProto {
     model(&[1, 1, side, side], channels, nodes, vec![weights("weight", &[channels, 1, kernel, kernel], 0.01)])
 }
 
-/// The image itself, flattened, of whatever layout `input` says.
+/// The flattened image, of shape `input`.
 pub fn flat(input: &[i64]) -> pb::ModelProto {
     model(input, input.iter().product(), vec![node("Flatten", &["image"], "feature", &[])], Vec::new())
 }
 
-/// The file of `model`.
+/// The bytes of `model` as a file.
 pub fn encoded(model: &pb::ModelProto) -> Vec<u8> {
     encode(model)
 }

@@ -1,8 +1,8 @@
-//! Writes TIFF files tag by tag, as no library does: right ones, and wrong ones.
+//! Writes TIFF files tag by tag, valid and invalid.
 
 use std::collections::BTreeMap;
 
-/// Pages of little-endian TIFF, the pixels of each in one strip unless it is divided into tiles.
+/// Pages of a little-endian TIFF, each in one strip unless it is tiled.
 #[derive(Clone)]
 pub struct Tiff {
     tags: BTreeMap<u16, Vec<u32>>,
@@ -14,7 +14,7 @@ pub struct Tiff {
 const OFFSETS: [u16; 2] = [273, 324];
 
 impl Tiff {
-    /// Grey, 8 bits, not compressed.
+    /// Grey, 8 bits, uncompressed.
     pub fn new(width: u32, height: u32, pixels: &[u8]) -> Self {
         let len = pixels.len() as u32;
         let tags =
@@ -23,13 +23,13 @@ impl Tiff {
         Self { tags, pixels: pixels.to_vec(), is_big: false, next: None }
     }
 
-    /// With a tag, or another value of it.
+    /// Sets a tag.
     pub fn with(mut self, tag: u16, values: &[u32]) -> Self {
         self.tags.insert(tag, values.to_vec());
         self
     }
 
-    /// In `count` tiles, of which each has its share of the bytes.
+    /// Stores the pixels in `count` tiles of equal length.
     pub fn tiled(mut self, width: u32, height: u32, count: u32) -> Self {
         for tag in [273, 278, 279] {
             self.tags.remove(&tag);
@@ -39,19 +39,19 @@ impl Tiff {
         self.with(322, &[width]).with(323, &[height]).with(324, &offsets).with(325, &vec![len; count as usize])
     }
 
-    /// With offsets of 64 bits.
+    /// Uses 64-bit offsets (BigTIFF).
     pub fn big(mut self) -> Self {
         self.is_big = true;
         self
     }
 
-    /// With another page after it.
+    /// Appends another page.
     pub fn followed_by(mut self, next: &Tiff) -> Self {
         self.next = Some(Box::new(next.clone()));
         self
     }
 
-    /// The file.
+    /// The bytes of the file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = match self.is_big {
             false => b"II*\0\x08\0\0\0".to_vec(),
