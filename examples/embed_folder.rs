@@ -8,7 +8,7 @@
 use macula::data;
 use macula::encoders::{self, OpenOptions};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = std::env::args().nth(1).unwrap_or_else(|| "phantoms:32:24".to_owned());
     let dataset = data::open_named(&name, 1)?;
     // Any name that `--encoder` takes: a run, an export, an ONNX file, a bundle, raw-pixels …

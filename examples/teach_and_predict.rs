@@ -6,14 +6,14 @@
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use macula::data;
-use macula::device::{Device, DeviceEncoder, DeviceMemory, InProcess, StoreCard, StoreFile, source_of};
+use macula::device::{Device, DeviceEncoder, DeviceMemory, InProcess, StoreFile, StoreHeader, source_of};
 use macula::encoders::{self, OpenOptions};
-use macula::link::{Address, Client, ClientMemory, Provenance, Question, Sample};
+use macula::link::{Address, Client, ClientMemory, PredictOptions, Provenance, Sample};
 use macula::rng::Rng;
 
 const SHOTS: usize = 5;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dataset = data::open_named("phantoms:32:72", 1)?;
     let opened = encoders::open("grey-28", &OpenOptions::default())?;
     let encoder = &*opened.encoder;
@@ -23,15 +23,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = folder.path().join("ward.store");
     let (dim, identity) = (encoder.feature_dim(), encoder.id());
     let (classes, supports, preprocessing) = (16, 100, None);
-    let card = StoreCard { encoder: opened.name.clone(), identity, dim: dim as u32, classes, supports, preprocessing };
+    let header =
+        StoreHeader { encoder: opened.name.clone(), identity, dim: dim as u32, classes, supports, preprocessing };
     let mut memory = DeviceMemory::new(dim, classes as usize, supports as usize);
-    let mut device = Device::new(DeviceEncoder::new(encoder), StoreFile::open(&path, &card)?, &mut memory, &|_| ())?;
+    let mut device = Device::new(DeviceEncoder::new(encoder), StoreFile::open(&path, &header)?, &mut memory, &|_| ())?;
     let (mut line, mut client_memory) = (InProcess::new(&mut device), ClientMemory::new());
     let sessions = Rng::for_purpose(1, "sessions");
     let mut client = Client::new(&Address::Store(path), &mut line, &mut client_memory, sessions)?;
 
     let mut taught = vec![0; dataset.class_names.len()];
-    let question = Question { head: 0, error_rate_permille: 100 };
+    let options = PredictOptions { head: 0, error_rate_permille: 100 };
     for (index, record) in dataset.records.iter().enumerate() {
         let Some(label) = record.label else { continue };
         let image = dataset.load(index)?;
@@ -41,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             client.learn(slot, &from, Sample::Image(&image))?;
             taught[label] += 1;
         } else {
-            let found = client.predict(Sample::Image(&image), question)?;
+            let found = client.predict(Sample::Image(&image), options)?;
             let said = if found.known { &client.classes()?[usize::from(found.slot)].name } else { "I don't know" };
             let (truth, set) = (&dataset.class_names[label], found.set.len());
             println!("{truth}: predicted {said} ({:.2}), {set} classes in the prediction set", found.probability);

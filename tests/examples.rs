@@ -3,7 +3,13 @@
 
 #[path = "examples/collect.rs"]
 mod collect;
+#[path = "../examples/custom_objective.rs"]
+mod custom_objective;
+#[path = "../examples/embed_folder.rs"]
+mod embed_folder;
 mod shell;
+#[path = "../examples/teach_and_predict.rs"]
+mod teach_and_predict;
 #[path = "examples/world.rs"]
 mod world;
 
@@ -45,4 +51,11 @@ fn every_command_has_an_example_and_every_example_runs() {
         failed.extend(run_all(&world, source, examples));
     }
     assert!(failed.is_empty(), "{} of {count} examples fail:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn the_examples_of_the_library_run() {
+    custom_objective::main().unwrap();
+    embed_folder::main().unwrap();
+    teach_and_predict::main().unwrap();
 }
