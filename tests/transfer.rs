@@ -1,4 +1,4 @@
-//! Runs that start from another run's encoder: what they take over, what stays as it is, and what does not fit.
+//! Runs that start from the encoder of another run: what they take over, what is frozen, and what does not fit.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use macula::data::{self, Dataset};
 use macula::encoder::{NamedTensor, Preset};
 use macula::pretrain::{
     CHECKPOINT, CONFIG, Checkpoint, EpochLine, Event, Freeze, Init, METRICS, Method, Observer, Options, PretrainConfig,
-    PretrainError, Run, RunFolder, Silent, Validate, pretrain, trained,
+    PretrainError, Run, RunError, RunFolder, Silent, Validate, pretrain, trained,
 };
 
 const PHANTOMS: &str = "phantoms:16:96";
@@ -29,7 +29,7 @@ fn tiny(method: Method) -> PretrainConfig {
 
 fn train(config: &PretrainConfig, out: &Path) -> Result<Vec<EpochLine>, PretrainError> {
     let epochs = trained(config, &phantoms(), out, OPTIONS, &mut Silent, &AtomicBool::new(false))?;
-    Ok(epochs.expect("nobody stops it"))
+    Ok(epochs.expect("it is not stopped"))
 }
 
 /// Rotation in `folder/source`, and a supervised run that starts from it.
@@ -50,11 +50,11 @@ fn bytes_of(out: &Path) -> [Vec<u8>; 3] {
 }
 
 #[test]
-fn fine_tuning_starts_from_the_weights_and_moves_them() {
+fn fine_tuning_starts_from_the_weights_and_changes_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = source(folder.path());
     let out = folder.path().join("tuned");
-    // A rate at which nothing moves shows what was started from.
+    // At this learning rate nothing changes, so the result shows the start.
     (config.learning_rate, config.epochs, config.weight_decay) = (1e-30, 1, 0.0);
     train(&config, &out).unwrap();
     let start = folder.path().join("source");
@@ -62,12 +62,12 @@ fn fine_tuning_starts_from_the_weights_and_moves_them() {
     assert_eq!(weights(&out), weights(&start));
     let (found, expected) =
         (Run::load(&out).unwrap().info.preprocessing, Run::load(&start).unwrap().info.preprocessing);
-    assert_eq!(found, expected, "mean and deviation are those the weights were trained with");
+    assert_eq!(found, expected, "mean and deviation belong to the weights");
     let moved = folder.path().join("moved");
     config.learning_rate = config.usual_learning_rate();
     train(&config, &moved).unwrap();
     assert_ne!(weights(&moved), weights(&start));
-    // Another size is no obstacle: no weight depends on it.
+    // The size may differ: no weight depends on it.
     let larger = folder.path().join("larger");
     (config.size, config.augmentation) = (24, Augmentation::NONE);
     train(&config, &larger).unwrap();
@@ -75,7 +75,7 @@ fn fine_tuning_starts_from_the_weights_and_moves_them() {
 }
 
 #[test]
-fn a_frozen_encoder_stays_as_it_is_whether_images_are_augmented_or_not() {
+fn a_frozen_encoder_does_not_change() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = source(folder.path());
     (config.freeze, config.epochs, config.batch_size) = (Some(Freeze::default()), 12, 16);
@@ -95,7 +95,7 @@ fn a_frozen_encoder_stays_as_it_is_whether_images_are_augmented_or_not() {
         let (first, last) = (&epochs[0], &epochs[11]);
         assert!(last.train.loss < 0.8 * first.train.loss, "{name}: {first:?} {last:?}");
         assert!(last.held_out.as_ref().unwrap().balanced_accuracy > 1.5 / 6.0, "{name}: chance is 1 of 6: {last:?}");
-        assert!(last.health.is_none(), "what stays as it is cannot collapse");
+        assert!(last.health.is_none(), "a frozen encoder cannot collapse");
         assert_eq!(train(&config, &out).unwrap(), epochs, "a finished run is read, not trained again");
     }
 }
@@ -115,7 +115,7 @@ impl Observer for StopAfter<'_> {
 }
 
 #[test]
-fn stopped_runs_end_in_the_same_bytes_even_where_the_source_is_gone() {
+fn resume_gives_the_same_bytes_without_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let mut tuned = source(folder.path());
     tuned.limit = Some(29);
@@ -138,7 +138,7 @@ fn stopped_runs_end_in_the_same_bytes_even_where_the_source_is_gone() {
 }
 
 #[test]
-fn a_few_labels_a_class_are_drawn_by_seed_and_the_fewer_are_among_the_more() {
+fn images_per_class_are_drawn_by_seed() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = tiny(Method::Supervised);
     (config.validate, config.epochs) = (Validate::Never, 1);
@@ -152,12 +152,12 @@ fn a_few_labels_a_class_are_drawn_by_seed_and_the_fewer_are_among_the_more() {
     assert_eq!([images(2, 1).0, images(5, 1).0], [12, 30]);
     assert_ne!(images(2, 1).1, images(2, 2).1, "another seed draws others");
     config.per_class = Some(1000);
-    let error = train(&config, &folder.path().join("many")).unwrap_err().to_string();
-    assert!(error.contains("1000 a class were asked for") && error.contains("class '"), "{error}");
+    let error = train(&config, &folder.path().join("many")).unwrap_err();
+    assert!(matches!(error, PretrainError::TooFewLabelled { needed: 1000, .. }), "{error}");
 }
 
 #[test]
-fn what_does_not_fit_is_named_on_both_sides() {
+fn an_encoder_that_does_not_fit_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let config = source(folder.path());
     let out = folder.path().join("run");
@@ -165,21 +165,21 @@ fn what_does_not_fit_is_named_on_both_sides() {
         let mut config = config.clone();
         change(&mut config);
         let error = pretrain(&config, &phantoms(), &out, OPTIONS, &mut Silent, &AtomicBool::new(false)).unwrap_err();
-        assert!(!out.exists(), "a run that never began leaves nothing");
-        error.to_string()
+        assert!(!out.exists(), "a run that never started leaves nothing");
+        error
     };
     let error = refused(&|c| c.channels = 3);
-    assert!(error.contains("source") && error.contains("1 channels") && error.contains("has 3"), "{error}");
+    assert!(matches!(error, PretrainError::InitChannels { found: 1, expected: 3, .. }), "{error}");
     let error = refused(&|c| c.encoder = Preset::Nano);
-    assert!(error.contains("pico") && error.contains("nano"), "{error}");
+    assert!(matches!(error, PretrainError::InitPreset { found: "pico", expected: "nano", .. }), "{error}");
     let error = refused(&|c| c.init.as_mut().unwrap().encoder = "nowhere".into());
-    assert!(error.contains("nowhere is no run folder"), "{error}");
+    assert!(matches!(&error, PretrainError::Run(RunError::NoRun { path }) if path == "nowhere"), "{error}");
     let error = refused(&|c| c.init.as_mut().unwrap().sha256 = "ab".into());
-    assert!(error.contains("another encoder than it was") && error.contains("ab was meant"), "{error}");
+    assert!(matches!(&error, PretrainError::OtherInit { stored, .. } if stored == "ab"), "{error}");
     train(&config, &out).unwrap();
     let other = PretrainConfig { epochs: 3, ..config };
-    let error = train(&other, &out).unwrap_err().to_string();
-    assert!(error.contains("other settings"), "{error}");
+    let error = train(&other, &out).unwrap_err();
+    assert!(matches!(error, PretrainError::OtherSettings { .. }), "{error}");
     assert_eq!(RunFolder::open(&out).unwrap().0.epochs().unwrap().len(), 2);
 }
 
@@ -200,7 +200,7 @@ fn the_command_takes_preset_channels_and_size_from_the_source() {
     let config = RunFolder::open(&out).unwrap().1;
     assert_eq!((config.encoder, config.channels, config.size), (Preset::Pico, 1, 16));
     assert_eq!((config.freeze, config.init), (Some(Freeze::default()), Some(Init::of(&start).unwrap())));
-    // The same encoder is accepted when the run goes on, another is not.
+    // Resuming accepts the same encoder, and no other.
     assert_eq!(run(&["--resume"]).0, Some(0));
     std::fs::remove_dir_all(&start).unwrap();
     train(&PretrainConfig { seed: 2, ..tiny(Method::Rotation) }, &start).unwrap();

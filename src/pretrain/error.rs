@@ -1,4 +1,4 @@
-//! Why pretraining could not begin or go on.
+//! Errors of pretraining.
 
 use super::collapse::Collapse;
 use super::config::ConfigError;
@@ -7,182 +7,186 @@ use crate::data::{DataError, ValueRange};
 use crate::encoder::SpecError;
 use crate::files::WriteError;
 
-/// Pretraining could not begin or go on.
+/// Pretraining cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum PretrainError {
     /// A setting is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// More epochs were asked of a run that is not finished, or fewer than it has.
+    /// A run that is not finished cannot be extended, and no run can be shortened.
     #[error(
-        "{path}: {asked} epochs asked of a run of {epochs}, at step {step}: only a finished run takes more, and none fewer"
+        "{path}: {requested} epochs requested, but the run has {epochs} and is at step {step}; only a finished run can be extended, and no run can be shortened"
     )]
     NotExtended {
         /// The run folder.
         path: String,
         /// Steps done.
         step: u64,
-        /// Epochs it has.
+        /// Epochs of the run.
         epochs: u64,
-        /// Epochs asked for.
-        asked: u64,
+        /// Epochs requested.
+        requested: u64,
     },
-    /// The run folder is at fault.
+    /// The run folder cannot be used.
     #[error(transparent)]
     Run(#[from] RunError),
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// An image could not be read although it could be at the start, or none could.
+    /// An image could not be read although it could at the start, or no image can be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The encoder does not take this input.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// The images are read with another range of raw values than the run says.
-    #[error("the data set is read with range {dataset:?}, the run's is {run:?}")]
+    /// The dataset is read with another range of raw values than the run.
+    #[error("the dataset is read with range {dataset:?}, the run has {run:?}; pass the range of the run")]
     OtherRange {
-        /// That of the data set.
+        /// Range of the dataset.
         dataset: Option<ValueRange>,
-        /// That of the run.
+        /// Range of the run.
         run: Option<ValueRange>,
     },
     /// There is nothing to train on.
-    #[error("{data}: no image to train on ({skipped} unreadable)")]
+    #[error("{data}: no training images ({skipped} cannot be read)")]
     NoImages {
-        /// The data set.
+        /// The dataset.
         data: String,
-        /// Images that could not be read.
+        /// Images that cannot be read.
         skipped: usize,
     },
-    /// `strict` was asked for and an image is broken.
-    #[error("{data}: {count} unreadable images, the first is {name}: {reason}")]
+    /// An image cannot be read and `strict` is set.
+    #[error("{data}: {count} images cannot be read, first {name}: {reason}")]
     Unreadable {
-        /// The data set.
+        /// The dataset.
         data: String,
-        /// How many.
+        /// Unreadable images.
         count: usize,
         /// Name of the first.
         name: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A method that learns from labels needs them all.
-    #[error("{data}: {unlabelled} of {images} training images have no label; this method needs all")]
+    /// A method that uses labels needs a label for every image.
+    #[error("{data}: {unlabelled} of {images} training images have no label; this method needs a label for each")]
     Unlabelled {
-        /// The data set.
+        /// The dataset.
         data: String,
         /// Images without a label.
         unlabelled: usize,
         /// All training images.
         images: usize,
     },
-    /// A class could never be learnt.
+    /// A class has no training images.
     #[error("{data}: class '{class}' has 0 training images; this method needs at least 1")]
     EmptyClass {
-        /// The data set.
+        /// The dataset.
         data: String,
         /// The class.
         class: String,
     },
-    /// A resumed run found other images.
-    #[error("{data}: its training images are not those of the run ({found} now, {expected} then, or other names)")]
+    /// The training images differ from those of the resumed run.
+    #[error(
+        "{data}: the training images differ from those of the run ({found} now, {expected} at the start; or their names or labels differ)"
+    )]
     OtherImages {
-        /// The data set.
+        /// The dataset.
         data: String,
         /// Number of images now.
         found: usize,
-        /// Number of images when the run began.
+        /// Number of images at the start of the run.
         expected: usize,
     },
-    /// A resumed run found other pixels under the same names.
-    #[error("{data}: {name} has other pixels than when the run began, {changed} of {images} training images have")]
+    /// Training images of the resumed run have changed.
+    #[error("{data}: {changed} of {images} training images have changed since the start of the run, first {name}")]
     OtherPixels {
-        /// The data set.
+        /// The dataset.
         data: String,
-        /// The first image that differs.
+        /// The first changed image.
         name: String,
-        /// How many differ.
+        /// Changed images.
         changed: usize,
         /// All training images.
         images: usize,
     },
-    /// The record of a resumed run's training images is not that of its checkpoint.
-    #[error("{path} is not the record of the run's checkpoint, and the pixels are not those of the run")]
+    /// The images of the resumed run have changed, and its record of them is not that of its checkpoint.
+    #[error(
+        "the training images have changed since the start of the run, and {path} does not belong to its checkpoint, so the changed images cannot be named"
+    )]
     OtherRecord {
         /// The record.
         path: String,
     },
-    /// Training went astray.
+    /// The loss or a feature is not finite.
     #[error("the loss is {loss} at step {step}: training diverged; try a learning rate below {learning_rate}")]
     NotFinite {
-        /// What was found.
+        /// The value found.
         loss: f64,
         /// The step, counted from 1.
         step: u64,
-        /// The largest learning rate of the run.
+        /// Largest learning rate of the run.
         learning_rate: f32,
     },
-    /// Labels were to be drawn and are too few.
-    #[error("{data}: class '{class}' has {found} labelled training images, {asked} a class were asked for")]
+    /// A class has too few labelled images for `per_class`.
+    #[error("{data}: class '{class}' has {found} labelled training images, {needed} per class are needed")]
     TooFewLabelled {
-        /// The data set.
+        /// The dataset.
         data: String,
         /// The class.
         class: String,
-        /// Labelled training images it has.
+        /// Labelled training images of the class.
         found: usize,
-        /// How many were to be drawn.
-        asked: usize,
+        /// Images per class.
+        needed: usize,
     },
-    /// The encoder to start from is another than when the run was described.
-    #[error("{encoder} is another encoder than it was: its SHA-256 is {computed}, {stored} was meant")]
+    /// The encoder to start from has changed since the run was configured.
+    #[error("{encoder} has changed: its SHA-256 is {computed}, the run was configured with {stored}")]
     OtherInit {
-        /// Where it lies.
+        /// Its folder.
         encoder: String,
-        /// What was meant.
+        /// SHA-256 in the configuration.
         stored: String,
-        /// What is there.
+        /// SHA-256 now.
         computed: String,
     },
     /// The encoder to start from has another architecture.
-    #[error("{encoder} is a {found} and the run is of a {asked}: a run starts from the weights of its own preset")]
+    #[error(
+        "{encoder} is a {found}, the run has the preset {expected}; a run can only start from its own preset (--encoder {found})"
+    )]
     InitPreset {
-        /// Where it lies.
+        /// Its folder.
         encoder: String,
         /// Its preset.
         found: &'static str,
-        /// That of the run.
-        asked: &'static str,
+        /// Preset of the run.
+        expected: &'static str,
     },
-    /// The encoder to start from sees other channels.
-    #[error(
-        "{encoder} sees images of {found} channels and the run has {asked}: its first filters fit {found} only (--channels {found})"
-    )]
+    /// The encoder to start from has another number of input channels.
+    #[error("{encoder} has {found} input channels, the run has {expected}; pass --channels {found}")]
     InitChannels {
-        /// Where it lies.
+        /// Its folder.
         encoder: String,
         /// Its channels.
         found: usize,
-        /// Those of the run.
-        asked: usize,
+        /// Channels of the run.
+        expected: usize,
     },
-    /// The folder holds a run with other settings.
-    #[error("{path} holds a run with other settings")]
+    /// The folder contains a run with other settings.
+    #[error("{path} contains a run with other settings")]
     OtherSettings {
         /// The folder.
         path: String,
     },
-    /// The encoder no longer tells images apart.
+    /// The encoder collapsed: it no longer distinguishes images.
     #[error(
-        "the encoder collapsed by the end of epoch {epoch}: {sign}. Its checkpoint is kept and can be evaluated; begin anew with {advice}"
+        "the encoder collapsed in epoch {epoch}: {sign}. The checkpoint is kept and can be evaluated; start a new run with {advice}"
     )]
     Collapsed {
         /// The epoch, counted from 1.
         epoch: u64,
-        /// How it shows.
+        /// The sign of the collapse.
         sign: Collapse,
-        /// What to try.
+        /// Settings to change.
         advice: String,
     },
 }

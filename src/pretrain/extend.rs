@@ -41,7 +41,7 @@ pub fn extend(out: &Path, epochs: u64) -> Result<PretrainConfig, PretrainError> 
     if known != epochs {
         if !progress.finished || epochs < known {
             let (path, step) = (out.display().to_string(), progress.step);
-            return Err(PretrainError::NotExtended { path, step, epochs: known, asked: epochs });
+            return Err(PretrainError::NotExtended { path, step, epochs: known, requested: epochs });
         }
         progress.config.extended_at.push(known);
         progress.config.epochs = epochs;

@@ -1,4 +1,4 @@
-//! Why a run folder could not be read or written.
+//! Errors of run folders.
 
 use std::io;
 use std::path::Path;
@@ -6,96 +6,96 @@ use std::path::Path;
 use crate::encoder::{SpecError, TensorError};
 use crate::files::WriteError;
 
-/// A run folder could not be read or written.
+/// A run folder cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A file could not be read or appended to.
+    /// A file cannot be read or appended to.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// A file could not be written whole.
+    /// A file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The folder is taken.
-    #[error("{path} exists and is not empty: choose another folder, or continue the run in it with --resume")]
+    /// The folder for a new run is not empty.
+    #[error("{path} is not empty; choose another folder, or continue the run in it with --resume")]
     NotEmpty {
         /// The folder.
         path: String,
     },
-    /// The folder holds no run.
-    #[error("{path} is no run folder: it has no config.toml")]
+    /// The folder contains no run.
+    #[error("{path} is not a run folder: it has no config.toml")]
     NoRun {
         /// The folder.
         path: String,
     },
-    /// The run has not come to its first checkpoint.
-    #[error("{path} does not exist: the run has no checkpoint yet; continue it with --resume")]
+    /// The run has no checkpoint yet.
+    #[error("{path} does not exist: the run has no checkpoint yet; continue the run with --resume")]
     NoCheckpoint {
         /// The file.
         path: String,
     },
-    /// The configuration cannot be understood.
+    /// The configuration is invalid.
     #[error("{path}: {reason}")]
     Config {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// Something else lies in the checkpoint's place.
-    #[error("{path} is no checkpoint of a pretraining run: {reason}")]
+    /// The file is not a checkpoint of a pretraining run.
+    #[error("{path} is not a checkpoint of a pretraining run: {reason}")]
     NotACheckpoint {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The record of the training images cannot be understood.
-    #[error("{path} is no record of a run's training images: {reason}")]
+    /// The file is not a record of training images.
+    #[error("{path} is not a record of training images: {reason}")]
     NotARecord {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The checkpoint's content is not what was written.
-    #[error("{path} is damaged: its SHA-256 is {computed}, {stored} was written")]
+    /// The checkpoint is damaged.
+    #[error("{path} is damaged: its SHA-256 is {computed}, expected {stored}")]
     Damaged {
         /// The file.
         path: String,
-        /// What it says of itself.
+        /// SHA-256 in the header.
         stored: String,
-        /// What it is.
+        /// SHA-256 of the content.
         computed: String,
     },
-    /// The checkpoint's tensors do not fit the network it names.
+    /// The tensors of the checkpoint do not fit its network.
     #[error("{path}: {source}")]
     Tensors {
         /// The file.
         path: String,
-        /// Which one and why.
+        /// Which tensor, and why.
         source: TensorError,
     },
-    /// A line of the metrics cannot be understood.
+    /// A line of the metrics is invalid.
     #[error("{path}, line {line}: {reason}")]
     Metrics {
         /// The file.
         path: String,
-        /// Its number, counted from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The checkpoint names a network that does not exist.
+    /// The checkpoint has an invalid network.
     #[error("{path}: {source}")]
     Spec {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         source: SpecError,
     },
 }

@@ -66,7 +66,7 @@ fn labelled_indices(
             indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
         if of_class.len() < count {
             let (data, class, found) = (config.data.clone(), class.clone(), of_class.len());
-            return Err(PretrainError::TooFewLabelled { data, class, found, asked: count });
+            return Err(PretrainError::TooFewLabelled { data, class, found, needed: count });
         }
         let mut rng = Rng::for_item(config.seed, "per class", 0, label as u64);
         drawn.extend(rng.sample(of_class.len(), count).into_iter().map(|position| of_class[position]));

@@ -36,12 +36,12 @@ pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Opti
         return Err(PretrainError::OtherInit { encoder: encoder(), stored, computed });
     }
     if run.config.encoder != config.encoder {
-        let [found, asked] = [run.config.encoder, config.encoder].map(|preset| preset.name());
-        return Err(PretrainError::InitPreset { encoder: encoder(), found, asked });
+        let [found, expected] = [run.config.encoder, config.encoder].map(|preset| preset.name());
+        return Err(PretrainError::InitPreset { encoder: encoder(), found, expected });
     }
-    let (found, asked) = (run.config.channels, config.channels);
-    if found != asked {
-        return Err(PretrainError::InitChannels { encoder: encoder(), found, asked });
+    let (found, expected) = (run.config.channels, config.channels);
+    if found != expected {
+        return Err(PretrainError::InitChannels { encoder: encoder(), found, expected });
     }
     let folder = Path::new(&init.encoder);
     let tensors = run.network.to_named(&run.network.parameters);
