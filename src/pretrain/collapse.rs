@@ -1,68 +1,68 @@
-//! Whether an encoder has collapsed, and warnings about settings and data from which little can be learnt.
+//! Detection of a collapsed encoder, and warnings about settings and data from which little can be learnt.
 
 use super::config::PretrainConfig;
 use super::metrics::{Health, Score};
 use crate::objective::Objective;
 
-/// Below it all features point the same way. Images whose features differ by 1° on average have 0.017. Features after a
-/// ReLU are never negative, so those of healthy encoders share much of their direction too, but ten times less: 0.2 or more
-/// with every objective on phantoms and chest x-rays.
+/// Smallest healthy deviation; below it all features have the same direction. It is 0.017 for features that differ by 1° on
+/// average. Features after a ReLU are not negative and so share part of their direction: healthy encoders have 0.2 or
+/// more, with every objective on phantoms and chest x-rays.
 const DEVIATION_MIN: f64 = 0.015;
 
-/// Below it features differ along a single line. A network that tells two classes apart and nothing else keeps small
-/// differences along its other directions, which add up to more than this.
+/// Smallest healthy effective rank; below it features differ along a single line. Even a network that only separates two
+/// classes has small differences along other directions, which add up to more than this.
 const RANK_MIN: f64 = 1.2;
 
-/// Images below which the rank says nothing: features of N images differ along N - 1 directions at most, and a few may lie
+/// Fewest images for a check of the rank: features of N images differ along at most N - 1 directions, and few of them may be
 /// near a line by chance.
 const RANK_IMAGES_MIN: usize = 8;
 
 /// Largest batch for which a method that compares images is warned about.
 const COMPARED_MIN: usize = 2;
 
-/// Below it (mean squared distance, 2 for directions that have nothing in common) embeddings fell together: the gradient of
-/// every contrastive loss is a sum of differences of embeddings, and there is next to none. With the hardest triplets of
-/// PneumoniaMNIST they were at 0.0068 after two epochs and at 0.0004 ten epochs later, the loss at the margin all the while.
+/// Smallest healthy mean squared distance of embeddings (2 between unrelated directions). The gradient of every contrastive
+/// loss is a sum of differences of embeddings and vanishes with them. With the hardest triplets of PneumoniaMNIST the
+/// distance was 0.0068 after two epochs and 0.0004 ten epochs later, while the loss stayed at the margin.
 const DISTANCE_MIN: f64 = 0.01;
 
-/// How a collapse shows.
+/// The sign of a collapse.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Collapse {
-    /// All features are one.
+    /// All features are nearly equal.
     #[error(
-        "all images get nearly the same feature (deviation {deviation:.4} of 1, at least {min} is healthy; uniformity {uniformity:.4})",
+        "all images have nearly the same feature (deviation {deviation:.4} of 1, healthy from {min}; uniformity {uniformity:.4})",
         min = DEVIATION_MIN
     )]
     OneFeature {
         /// Mean deviation of a dimension.
         deviation: f64,
-        /// Of the features.
+        /// Uniformity of the features.
         uniformity: f64,
     },
-    /// Features lie on a line.
+    /// Features differ along a line.
     #[error(
-        "features differ along one direction only (effective rank {effective_rank:.2}, at least {min} is healthy)",
+        "features differ along one direction only (effective rank {effective_rank:.2}, healthy from {min})",
         min = RANK_MIN
     )]
     OneDirection {
-        /// Of the features.
+        /// Effective rank of the features.
         effective_rank: f64,
     },
-    /// What the loss compares is one.
+    /// The embeddings that the loss compares are nearly equal.
     #[error(
-        "the embeddings that the loss compares fell together (mean squared distance {distance:.5}, at least {min} is healthy; loss {loss:.4}), so nothing more is learnt",
+        "the embeddings are nearly equal (mean squared distance {distance:.5}, healthy from {min}; loss {loss:.4}), so the loss has no gradient",
         min = DISTANCE_MIN
     )]
     OneEmbedding {
-        /// Mean over the epoch's pairs.
+        /// Mean squared distance over the epoch.
         distance: f64,
-        /// Mean over the epoch.
+        /// Mean loss over the epoch.
         loss: f64,
     },
 }
 
-/// Whether the encoder collapsed. `train` is the score of the epoch, in which contrastive objectives tell the mean squared
-/// distance of their embeddings.
+/// The sign of a collapse, if there is one. `train` is the score of the epoch, which for contrastive objectives has the
+/// measure `distance`.
 pub fn collapse(health: &Health, train: &Score) -> Option<Collapse> {
     let Health { images, deviation, uniformity, effective_rank, .. } = *health;
     if deviation < DEVIATION_MIN {
@@ -123,23 +123,25 @@ mod tests {
     }
 
     #[test]
-    fn each_sign_of_a_collapse_is_told_with_its_figure() {
+    fn each_sign_of_a_collapse_is_found() {
         assert_eq!(collapse(&HEALTHY, &train(1.0, None)), None);
         assert_eq!(collapse(&HEALTHY, &train(0.2, Some(1.4))), None);
-        let told = |health: Health, distance| collapse(&health, &train(0.2, distance)).unwrap().to_string();
-        assert!(told(Health { deviation: 0.001, ..HEALTHY }, None).contains("deviation 0.0010"));
-        assert!(told(Health { effective_rank: 1.01, ..HEALTHY }, None).contains("effective rank 1.01"));
-        assert!(told(HEALTHY, Some(1e-4)).contains("0.00010"));
+        let sign = |health: Health, distance| collapse(&health, &train(0.2, distance)).unwrap();
+        let equal = sign(Health { deviation: 0.001, ..HEALTHY }, None);
+        assert!(matches!(equal, Collapse::OneFeature { deviation: 0.001, .. }), "{equal}");
+        let line = sign(Health { effective_rank: 1.01, ..HEALTHY }, None);
+        assert_eq!(line, Collapse::OneDirection { effective_rank: 1.01 });
+        assert_eq!(sign(HEALTHY, Some(1e-4)), Collapse::OneEmbedding { distance: 1e-4, loss: 0.2 });
     }
 
     #[test]
-    fn a_few_images_are_no_collapse() {
+    fn few_images_are_no_collapse() {
         let flat = Health { effective_rank: 1.0, ..HEALTHY };
         assert!(collapse(&flat, &train(1.0, None)).is_some());
         assert_eq!(
             collapse(&Health { images: 2, ..flat }, &train(1.0, None)),
             None,
-            "two images always differ along a line"
+            "the features of two images always differ along a line"
         );
     }
 

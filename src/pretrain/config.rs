@@ -1,4 +1,4 @@
-//! What a run is made of. Written as TOML into the run folder and into every checkpoint.
+//! The configuration of a run, stored as TOML in the run folder and in every checkpoint.
 
 use macula_edge::image::SIDE_MAX;
 use serde::{Deserialize, Serialize};
@@ -9,11 +9,11 @@ use crate::encoder::{EncoderSpec, InputShape, Preset, SpecError};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{Comparison, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX};
 
-/// When health is looked at.
+/// When the health of the encoder is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthGate {
-    /// Not at all; nothing stops a run that collapsed.
+    /// Never; a collapse does not stop the run.
     Never,
     /// After every epoch.
     #[default]
@@ -26,11 +26,11 @@ impl HealthGate {
     }
 }
 
-/// When the objective is measured on held-out images (`val` where the data set has it, otherwise `test`).
+/// When the objective is measured on held-out images (split `val` if the dataset has it, otherwise `test`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Validate {
-    /// Not at all.
+    /// Never.
     Never,
     /// Once, after the last epoch.
     End,
@@ -42,66 +42,64 @@ pub enum Validate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Init {
-    /// Where it lies: the folder of a run, finished or not.
+    /// The folder of a run, finished or not.
     pub encoder: String,
-    /// SHA-256 of what decides its features (weights, running statistics, preprocessing), in hexadecimal: a path alone
-    /// would not say what was started from.
+    /// SHA-256 of weights, running statistics and preprocessing, in hexadecimal: the content of the folder can change.
     pub sha256: String,
 }
 
-/// A pretraining run as plain data.
+/// The configuration of a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainConfig {
-    /// The data set: a path, or `phantoms[:SIZE[:COUNT]]`.
+    /// The dataset: a path, or `phantoms[:SIZE[:COUNT]]`.
     pub data: String,
-    /// What is minimised.
+    /// The objective.
     pub method: Method,
-    /// What is trained.
+    /// The encoder that is trained.
     pub encoder: Preset,
     /// 1 (grey) or 3 (colour); images of the other kind are converted.
     pub channels: usize,
-    /// Side of the square network input, in pixels. Square, because a turned image must fit as well.
+    /// Side of the square network input, in pixels. It is square so that rotated images fit.
     pub size: usize,
     /// Passes over the training images.
     pub epochs: u64,
-    /// Epochs after which the run had been finished before it was extended: the learning rate begins anew there.
+    /// Epochs at which the run was finished before it was extended; the learning rate schedule restarts there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended_at: Vec<u64>,
-    /// Images a step. Rotation makes four network inputs of each.
+    /// Images per step. Rotation makes four network inputs of each.
     pub batch_size: usize,
     /// Seeds initialisation, shuffling, augmentation and `limit`.
     pub seed: u64,
-    /// Trains on so many images only, drawn by seed; all where absent.
+    /// Number of training images, drawn by seed; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Trains on so many labelled images of each class only, drawn by seed; a larger number takes those of a smaller one
-    /// as well.
+    /// Number of labelled training images per class, drawn by seed; a larger number includes those of a smaller one. All images
+    /// if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_class: Option<usize>,
     /// Largest learning rate, reached after warm-up.
     pub learning_rate: f32,
-    /// Decoupled decay of weights (not of scales, shifts and biases): each step takes away
-    /// `learning_rate * weight_decay` of a weight. At momentum 0.9 the usual 5e-4, where it is added to the
-    /// gradient and so multiplied by 1 / (1 - 0.9), is 5e-3 here.
+    /// Decoupled weight decay, of weights but not of scales, shifts and biases: each step subtracts `learning_rate * weight_decay`
+    /// of a weight. 5e-3 corresponds to the usual 5e-4 of SGD with momentum 0.9, where the decay is added to the gradient
+    /// and so multiplied by 1 / (1 - 0.9).
     pub weight_decay: f32,
-    /// Share of all steps over which the learning rate rises; the first steps of an untrained
-    /// network point anywhere, so they are kept short.
+    /// Share of all steps for the warm-up of the learning rate: the first gradients of an untrained network are unreliable.
     pub warmup_fraction: f32,
     /// Share of the target spread evenly over the classes, 0 to 1.
     pub label_smoothing: f32,
-    /// When held-out images are looked at.
+    /// When the objective is measured on held-out images.
     pub validate: Validate,
-    /// A line of metrics every so many steps besides the one an epoch; 0 for none.
+    /// Steps between two lines of metrics, besides one line per epoch; 0 for none.
     pub metrics_steps: u64,
-    /// A checkpoint every so many steps besides the one an epoch; 0 for none.
+    /// Steps between two checkpoints, besides one per epoch; 0 for none.
     pub checkpoint_steps: u64,
-    /// What is drawn anew for every image in every epoch.
+    /// The augmentation of the training images.
     pub augmentation: Augmentation,
-    /// How the parameters move.
+    /// The optimiser.
     pub optimiser: OptimiserKind,
-    /// Network inputs whose activations are kept at once: a larger batch goes through in such chunks, each with its own
-    /// batch statistics, and its loss still compares all. All at once where absent.
+    /// Largest number of network inputs whose activations are in memory. A larger batch is computed in chunks, each with its own
+    /// batch statistics; the loss still covers the whole batch. No limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<usize>,
     /// Share of the patches that masked-image modelling masks.
@@ -110,57 +108,57 @@ pub struct PretrainConfig {
     /// Settings of the methods that compare views.
     #[serde(default)]
     pub comparison: Comparison,
-    /// Raw values that are black and white in the images; the natural range of their samples where absent.
+    /// Raw values that are black and white in the images; the natural range of their sample type if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<ValueRange>,
-    /// When it is looked at whether the encoder collapsed. Changes what is told, never what is learnt.
+    /// When a collapse of the encoder is looked for. Does not change the weights.
     #[serde(default, skip_serializing_if = "HealthGate::is_usual")]
     pub health: HealthGate,
-    /// The encoder to start from; random weights where absent.
+    /// The encoder to start from; random weights if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
-    /// Keeps the encoder that the run starts from as it is, batch norm included, and trains a shallow network on its
-    /// features; where absent all is trained.
+    /// Freezes the initial encoder, batch norm included, and trains a shallow network on its features. If absent, all is
+    /// trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,
 }
 
-/// Xie et al. 2022, arXiv:2111.09886, table 2: small patches do best when some 60 % are masked.
+/// Xie et al. 2022, arXiv:2111.09886, table 2: for small patches about 60 % is best.
 fn usual_mask_share() -> f32 {
     0.6
 }
 
-/// A setting that makes no run.
+/// A configuration is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// A number is out of its range.
-    #[error("{setting} is {value}, it must be {allowed}")]
+    /// A value is out of range.
+    #[error("{setting} is {value}, must be {allowed}")]
     OutOfRange {
-        /// Name of the field.
+        /// Name of the setting.
         setting: &'static str,
-        /// What was asked for.
+        /// The value found.
         value: String,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
-    /// A setting without a default is not given.
-    #[error("{setting} is not set; a new run needs data and method")]
+    /// A required setting is missing.
+    #[error("{setting} is missing; a new run needs data and method")]
     Missing {
         /// Name of the setting.
         setting: &'static str,
     },
-    /// A setting does not exist or is of another type.
+    /// A setting is unknown or has a value of the wrong type.
     #[error("{setting}: {reason}")]
     Invalid {
         /// Name of the setting.
         setting: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The settings are not TOML.
     #[error("not TOML: {reason}")]
     NotToml {
-        /// What the parser found.
+        /// The message of the parser.
         reason: String,
     },
     /// The encoder does not take this input.
@@ -169,7 +167,7 @@ pub enum ConfigError {
 }
 
 impl PretrainConfig {
-    /// A run with the settings that serve most: `nano` on 32×32 colour, 20 epochs of SGD.
+    /// The default run of a method: `nano` on 32×32 colour, 20 epochs of SGD.
     pub fn new(data: &str, method: Method) -> Self {
         let mut config = Self {
             data: data.to_owned(),
@@ -207,13 +205,13 @@ impl PretrainConfig {
         config
     }
 
-    /// The largest learning rate that usually serves: 0.1 for SGD and 0.001 for AdamW at a batch of 128
-    /// images, in proportion to the batch (Goyal et al. 2017, arXiv:1706.02677, section 2.1).
+    /// The default learning rate: 0.1 for SGD and 0.001 for AdamW at a batch of 128 images, in proportion to the batch size
+    /// (Goyal et al. 2017, arXiv:1706.02677, section 2.1).
     ///
-    /// The same for rotation: Gidaris et al. take 0.1 for 128 images in four turns as well.
+    /// Rotation has the same: Gidaris et al. also use 0.1 for 128 images in four rotations.
     pub fn usual_learning_rate(&self) -> f32 {
         let at_128 = match self.optimiser {
-            // Comparing views collapses more easily at high rates.
+            // Contrastive methods collapse more easily at a high learning rate.
             OptimiserKind::Sgd { .. } if self.method.is_contrastive() => 0.06,
             OptimiserKind::Sgd { .. } => 0.1,
             OptimiserKind::AdamW { .. } => 1e-3,
@@ -221,13 +219,13 @@ impl PretrainConfig {
         at_128 * self.batch_size as f32 / 128.0
     }
 
-    /// Side of the encoder's last activations; 0 where there is no such encoder.
+    /// Side of the encoder's last activations; 0 if the encoder does not take this input.
     fn map_side(&self) -> usize {
         let shapes = self.spec().and_then(|spec| spec.shapes());
         shapes.ok().and_then(|shapes| shapes.last().map(|shape| shape.rows)).unwrap_or(0)
     }
 
-    /// Whether every image must have a label.
+    /// Whether every training image needs a label.
     pub fn needs_labels(&self) -> bool {
         self.objective(0).needs_labels()
     }
@@ -256,10 +254,10 @@ impl PretrainConfig {
         })
     }
 
-    /// Checks every setting that can be checked without the data.
+    /// Checks all settings that can be checked without the data.
     ///
     /// # Errors
-    /// The first setting out of its range.
+    /// The first setting that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
         fn hold(
             setting: &'static str,
@@ -277,12 +275,12 @@ impl PretrainConfig {
         let ascending = *parts[0] > 0 && parts.is_sorted_by(|a, b| a < b);
         hold("extended_at", format!("{:?}", self.extended_at), "ascending and below epochs", ascending)?;
         hold("batch_size", self.batch_size, "1 to 65536", (1..=65_536).contains(&self.batch_size))?;
-        // TOML has no larger integers.
+        // The largest integer in TOML.
         hold("seed", self.seed, "at most 9223372036854775807", i64::try_from(self.seed).is_ok())?;
         hold("limit", self.limit.unwrap_or(1), "at least 1", self.limit != Some(0))?;
         hold("per_class", self.per_class.unwrap_or(1), "at least 1", self.per_class != Some(0))?;
         let both = self.per_class.is_some() && self.limit.is_some();
-        hold("per_class", self.per_class.unwrap_or(0), "absent where there is a limit", !both)?;
+        hold("per_class", self.per_class.unwrap_or(0), "absent if limit is set", !both)?;
         let rate = self.learning_rate;
         hold("learning_rate", rate, "above 0 and at most 100", rate > 0.0 && rate <= 100.0)?;
         hold("weight_decay", self.weight_decay, "0 to 1", unit(self.weight_decay))?;
@@ -312,12 +310,12 @@ impl PretrainConfig {
             hold("freeze.layers", layers, "0 to 3", layers <= PROBE_LAYERS_MAX)?;
             let supervised = self.method == Method::Supervised;
             hold("freeze", "set", "absent unless the method is supervised", supervised)?;
-            hold("freeze", "set", "absent unless init names an encoder to keep", self.init.is_some())?;
+            hold("freeze", "set", "absent unless init names an encoder", self.init.is_some())?;
         }
         Ok(())
     }
 
-    /// As TOML.
+    /// The configuration as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a checked configuration is plain TOML")
     }
@@ -371,9 +369,9 @@ mod tests {
         assert!(refused(|c| c.freeze = Some(Freeze::default())).contains("init"));
     }
 
-    /// A file of a run that knew nothing of later settings.
+    /// Files of earlier versions, which lack later settings, stay as they are.
     #[test]
-    fn what_is_not_set_leaves_no_trace() {
+    fn settings_that_are_not_set_are_not_written() {
         let config = PretrainConfig::new("phantoms", Method::Simclr);
         let text = config.to_toml();
         for name in ["health", "init", "freeze", "per_class"] {

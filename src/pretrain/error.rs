@@ -171,12 +171,6 @@ pub enum PretrainError {
         /// Channels of the run.
         expected: usize,
     },
-    /// The folder contains a run with other settings.
-    #[error("{path} contains a run with other settings")]
-    OtherSettings {
-        /// The folder.
-        path: String,
-    },
     /// The encoder collapsed: it no longer distinguishes images.
     #[error(
         "the encoder collapsed in epoch {epoch}: {sign}. The checkpoint is kept and can be evaluated; start a new run with {advice}"

@@ -1,9 +1,9 @@
-//! More epochs for a run that is finished, and the learning rate over all of its parts.
+//! Extension of a finished run by more epochs, and the learning rate schedule over all of its parts.
 //!
-//! A run's cosine ends at zero after its last epoch. The epochs that are added are a part of their own: warm-up and cosine
-//! begin anew at the full rate and end at the new last epoch (warm restarts, Loshchilov and Hutter 2017,
-//! arXiv:1608.03983). `extended_at` in the configuration says where each part ended, so that the run stays a function of
-//! its configuration: begun with `extended_at` from the start it ends in the same weights.
+//! The cosine of a run ends at zero after the last epoch. Added epochs are a part with its own warm-up and cosine, which ends
+//! at the new last epoch (warm restarts, Loshchilov and Hutter 2017, arXiv:1608.03983). `extended_at` in the configuration
+//! lists the ends of the parts, so the run stays a function of its configuration: a new run with the same `extended_at`
+//! ends in the same weights.
 
 use std::path::Path;
 
@@ -14,9 +14,9 @@ use super::run_folder::{CHECKPOINT, CONFIG, RunFolder};
 use crate::files::write_atomic;
 use crate::nn::schedule::learning_rate_at;
 
-/// Learning rate of the step after `step` steps.
+/// The learning rate after `step` steps.
 ///
-/// * `per_epoch`: steps of an epoch
+/// * `per_epoch`: steps per epoch
 pub(super) fn learning_rate(config: &PretrainConfig, step: u64, per_epoch: u64) -> f32 {
     let ends = || config.extended_at.iter().copied().chain([config.epochs]).map(|epoch| epoch * per_epoch);
     let start = ends().take_while(|&end| end <= step).last().unwrap_or(0);
@@ -26,11 +26,11 @@ pub(super) fn learning_rate(config: &PretrainConfig, step: u64, per_epoch: u64) 
     learning_rate_at(step - start, steps, warmup, config.learning_rate)
 }
 
-/// Makes the finished run in `out` one of `epochs` epochs, which resuming then trains to its end. Returns its
-/// configuration. Repeating the call changes nothing.
+/// Extends the finished run in `out` to `epochs` epochs, which a resume then trains. Returns the new configuration. Repeating
+/// the call changes nothing.
 ///
 /// # Errors
-/// When the run is not finished, has as many epochs already, or its files cannot be read or written.
+/// When the run is not finished or has more epochs, or its files cannot be read or written.
 pub fn extend(out: &Path, epochs: u64) -> Result<PretrainConfig, PretrainError> {
     let (folder, _) = RunFolder::open(out)?;
     let path = folder.file(CHECKPOINT);
@@ -48,12 +48,12 @@ pub fn extend(out: &Path, epochs: u64) -> Result<PretrainConfig, PretrainError> 
         progress.config.check()?;
         progress.finished = false;
         if progress.config.freeze.is_none() {
-            // These are statistics of the encoder as it was; the last epoch measures them again.
+            // They belong to the encoder before the extension; the last epoch measures them again.
             checkpoint.tensors.retain(|tensor| !tensor.name.starts_with("corpus."));
         }
         write_atomic(&path, &checkpoint.to_bytes())?;
     }
-    // Second: a call that was cut off here is repeated and finds the checkpoint extended.
+    // After the checkpoint: if this call is interrupted here, repeating it finds the checkpoint extended.
     let config = checkpoint.progress.config;
     write_atomic(&folder.file(CONFIG), config.to_toml().as_bytes())?;
     Ok(config)
@@ -65,13 +65,13 @@ mod tests {
     use crate::objective::Method;
 
     #[test]
-    fn each_part_rises_and_falls() {
+    fn each_part_has_its_own_schedule() {
         let mut config = PretrainConfig::new("phantoms", Method::Rotation);
         (config.learning_rate, config.warmup_fraction, config.epochs) = (0.4, 0.1, 2);
         let before: Vec<f32> = (0..20).map(|step| learning_rate(&config, step, 10)).collect();
         (config.epochs, config.extended_at) = (6, vec![2]);
         let after: Vec<f32> = (0..60).map(|step| learning_rate(&config, step, 10)).collect();
-        assert_eq!(before, after[..20], "what was done stays as it was");
+        assert_eq!(before, after[..20], "the first part does not change");
         assert_eq!((after[20], after[23], after[24]), (0.1, 0.4, 0.4), "4 of 40 steps warm up");
         assert!(after[25..].windows(2).all(|pair| pair[1] < pair[0]) && after[59] > 0.0);
         assert_eq!(learning_rate(&config, 60, 10), 0.0);

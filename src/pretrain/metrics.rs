@@ -1,4 +1,4 @@
-//! What a run tells about itself: one JSON object a line, the same bytes for the same seed.
+//! Metrics of a run as JSON lines: the same bytes for the same seed.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::objective::StepOutput;
 
-/// Sums over the steps of an epoch; kept in the checkpoint so that a resumed epoch ends in the same line.
+/// Sums over the steps of an epoch, stored in the checkpoint so that a resumed epoch gives the same line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Sum of the loss over network inputs.
     pub loss_sum: f64,
     /// Network inputs of each class.
     pub counted: Vec<u64>,
-    /// Those answered rightly.
+    /// Correctly predicted network inputs of each class.
     pub right: Vec<u64>,
-    /// Sums over network inputs of what else the objective tells, by name.
+    /// Sums over network inputs of the objective's further metrics, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measure_sums: BTreeMap<String, f64>,
 }
 
 impl Tally {
-    /// Nothing counted yet.
+    /// An empty tally.
     pub fn new(num_classes: usize) -> Self {
         Self {
             loss_sum: 0.0,
@@ -66,45 +66,45 @@ impl Tally {
     }
 }
 
-/// How well the objective is met.
+/// Loss and metrics of the objective.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Network inputs it is measured on.
+    /// Number of network inputs.
     pub inputs: u64,
     /// Mean loss, label smoothing included.
     pub loss: f64,
     /// Mean recall over the classes that occur.
     pub balanced_accuracy: f64,
-    /// For each class of the objective; none for a class that does not occur.
+    /// Recall of each class; `None` for a class that does not occur.
     pub recall: Vec<Option<f64>>,
-    /// Share of right answers.
+    /// Share of correct predictions.
     pub accuracy: f64,
-    /// What else the objective tells, by name: means over the network inputs.
+    /// Further metrics by name: means over the network inputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measures: BTreeMap<String, f64>,
 }
 
-/// What the features of some training images look like, not augmented, with the running statistics.
+/// Spread of the features of a sample of training images, without augmentation and with the running statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Health {
-    /// Images looked at; labelled ones first.
+    /// Images in the sample; labelled images are preferred.
     pub images: usize,
-    /// Mean squared distance of two augmented views of an image, at unit length: 0 where augmentation does not matter. Absent
-    /// where nothing is augmented.
+    /// Mean squared distance of the features of two augmented views of an image, at unit length: 0 for an encoder that is
+    /// invariant to augmentation. Absent without augmentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alignment: Option<f64>,
-    /// 0 when all images get one feature, about -4 when features cover the sphere.
+    /// Uniformity: 0 if all features are equal, about -4 if they cover the sphere.
     pub uniformity: f64,
-    /// Along how many directions features differ, of D.
+    /// Number of directions along which features differ, at most D.
     pub effective_rank: f64,
-    /// Deviation of a dimension at unit length, in units of `1/√D`: 0 when all images get one feature, 1 at most.
+    /// Standard deviation of a dimension at unit length, in units of `1/√D`: 0 if all features are equal, at most 1.
     pub deviation: f64,
-    /// Balanced accuracy of k-NN among the images that have labels, each left out in turn; no label is trained on for it.
+    /// Balanced accuracy of leave-one-out k-NN on the labelled images. Training does not use these labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knn: Option<f64>,
 }
 
-/// Line of a single step.
+/// The line of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepLine {
     /// Steps done, this one included.
@@ -117,36 +117,36 @@ pub struct StepLine {
     pub learning_rate: f32,
 }
 
-/// Line of a whole epoch.
+/// The line of an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochLine {
     /// Steps done.
     pub step: u64,
     /// Epochs done.
     pub epoch: u64,
-    /// On the training images as they were augmented, while the network changed.
+    /// Score on the augmented training images during the epoch.
     pub train: Score,
-    /// On held-out images, not augmented, with the running statistics; absent when not measured.
+    /// Score on held-out images, without augmentation and with the running statistics; absent if not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<Score>,
-    /// Learning rate of the epoch's last step.
+    /// Learning rate of the last step.
     pub learning_rate: f32,
-    /// Whether the encoder tells images apart; absent when not looked at.
+    /// Health of the encoder; absent if not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Box<Health>>,
 }
 
-/// Any line of `metrics.jsonl`.
+/// A line of `metrics.jsonl`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Line {
-    /// Of a whole epoch.
+    /// Of an epoch.
     Epoch(EpochLine),
-    /// Of a single step.
-    Step(#[expect(dead_code, reason = "read to tell a step from a line that is damaged")] StepLine),
+    /// Of a step.
+    Step(#[expect(dead_code, reason = "parsed to distinguish a step from a damaged line")] StepLine),
 }
 
-/// A file of lines that grows.
+/// A file to which lines are appended.
 pub(super) struct Lines {
     file: File,
     /// Bytes written so far.
@@ -154,15 +154,15 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens `path` and cuts it to its first `bytes` bytes; `None` keeps all.
+    /// Opens `path` and truncates it to `bytes` bytes, or leaves it as it is if `None`.
     ///
-    /// A file shorter than that fails with `UnexpectedEof`: lines that the checkpoint counts are gone.
+    /// A shorter file is the error `UnexpectedEof`: lines that the checkpoint counts are missing.
     pub fn open(path: &Path, bytes: Option<u64>) -> io::Result<Self> {
         let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
         let found = file.metadata()?.len();
         let bytes = bytes.unwrap_or(found);
         if found < bytes {
-            let message = format!("{found} bytes, the checkpoint counts on {bytes}");
+            let message = format!("{found} bytes, but the checkpoint needs {bytes}");
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
         file.set_len(bytes)?;
@@ -179,7 +179,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Returns once all lines are on the disk. Comes before a checkpoint that counts on them.
+    /// Syncs all lines to disk. Must precede a checkpoint that counts them.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recall_counts_classes_and_accuracy_counts_inputs() {
+    fn recall_is_per_class_and_accuracy_per_input() {
         let mut tally = Tally::new(3);
         let step = |loss, targets: &[usize], predictions: &[usize]| StepOutput {
             loss,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_after_the_cut_are_gone_and_missing_ones_are_noticed() {
+    fn later_lines_are_truncated_and_missing_lines_are_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines");
         let mut lines = Lines::open(&path, Some(0)).unwrap();
@@ -219,7 +219,7 @@ mod tests {
         let mut again = Lines::open(&path, Some(kept)).unwrap();
         again.push(&3).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n3\n");
-        let message = Lines::open(&path, Some(5)).map(|_| ()).unwrap_err().to_string();
-        assert_eq!(message, "4 bytes, the checkpoint counts on 5");
+        let error = Lines::open(&path, Some(5)).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

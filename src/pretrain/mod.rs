@@ -1,8 +1,8 @@
 //! Pretraining: from images to a run folder with a trained encoder.
 //!
 //! A run is a function of its configuration and its data: the same seed gives the same bytes in
-//! `checkpoint.safetensors` and `metrics.jsonl`, whatever the number of threads and however often it
-//! was interrupted and resumed. Whatever a clock says goes to `timings.jsonl` instead.
+//! `checkpoint.safetensors` and `metrics.jsonl`, whatever the number of threads and however often it is interrupted and
+//! resumed. Times are in `timings.jsonl` instead.
 
 mod batch;
 mod checkpoint;
@@ -22,7 +22,6 @@ mod run_error;
 mod run_folder;
 mod settings;
 mod train_loop;
-mod trained;
 mod training_images;
 mod training_set;
 mod transfer;
@@ -42,5 +41,4 @@ pub use run_error::RunError;
 pub use run_folder::{CHECKPOINT, CONFIG, METRICS, RunFolder, TIMINGS};
 pub use settings::Settings;
 pub use train_loop::Outcome;
-pub use trained::trained;
 pub use training_images::{Earlier, TRAINING_IMAGES, TrainingImages};

@@ -1,50 +1,50 @@
-//! What the loop tells while it works. Nothing in the library prints.
+//! Progress events of training. The library itself prints nothing.
 
 use super::metrics::{EpochLine, StepLine};
 
-/// Something that happened.
+/// A progress event.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Images read before training.
     Reading {
-        /// So far.
+        /// Images read so far.
         done: usize,
-        /// In all.
+        /// All images.
         of: usize,
     },
-    /// An image cannot be read and is left out.
+    /// An image cannot be read and is skipped.
     Skipped {
         /// The image.
         name: &'a str,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'a str,
     },
-    /// Training begins or goes on.
+    /// Training starts or resumes.
     Started {
         /// Steps done before.
         step: u64,
-        /// Steps in all.
+        /// All steps.
         steps: u64,
-        /// Images trained on.
+        /// Training images.
         images: usize,
-        /// Images a step.
+        /// Images per step.
         batch_size: usize,
     },
     /// A step is done.
     Step(&'a StepLine),
     /// An epoch is done.
     Epoch(&'a EpochLine),
-    /// Training goes on, but something is wrong with it.
+    /// A warning; training continues.
     Warning(&'a str),
 }
 
-/// Is told what happens.
+/// Receives progress events.
 pub trait Observer {
-    /// Something happened.
+    /// Receives one event.
     fn event(&mut self, event: Event<'_>);
 }
 
-/// Does not listen.
+/// Ignores all events.
 pub struct Silent;
 
 impl Observer for Silent {

@@ -1,4 +1,4 @@
-//! A trained encoder, read back from its run folder.
+//! A trained encoder, read from its run folder.
 
 use std::path::{Path, PathBuf};
 
@@ -14,25 +14,25 @@ use crate::models;
 
 /// A pretrained encoder, read from its run folder.
 pub struct Run {
-    /// With the parameters of the newest checkpoint.
+    /// The network with the parameters of the newest checkpoint.
     pub network: Network,
-    /// How it was trained.
+    /// The configuration of the run.
     pub config: PretrainConfig,
-    /// Classes of the training data in label order; empty where nothing was labelled.
+    /// Class names of the training data in label order; empty if no image has a label.
     pub class_names: Vec<String>,
-    /// Steps trained.
+    /// Completed steps.
     pub step: u64,
-    /// Whether training came to its end.
+    /// Whether training is finished.
     pub finished: bool,
-    /// What is known of the encoder.
+    /// Identity, preprocessing and corpus statistics.
     pub info: HostEncoderInfo,
 }
 
 impl Run {
-    /// Reads the newest checkpoint of the run in `dir`, or the encoder of that name which comes with the program.
+    /// Reads the newest checkpoint of the run in `dir`, or the shipped model of that name.
     ///
     /// # Errors
-    /// No run there, no checkpoint yet, a damaged or foreign file: each names the file.
+    /// When there is no run or no checkpoint, or a file is damaged; the error names the file.
     pub fn load(dir: &Path) -> Result<Self, RunError> {
         let (path, checkpoint) = Self::checkpoint_of(dir)?;
         let network = network_of(&checkpoint, &path)?;
@@ -50,7 +50,7 @@ impl Run {
         Ok(Self { network, config, class_names, step, finished, info })
     }
 
-    /// The checkpoint, and the file that errors name.
+    /// The path of the checkpoint, for errors, and the checkpoint.
     fn checkpoint_of(dir: &Path) -> Result<(PathBuf, Checkpoint), RunError> {
         if let Some(model) = dir.to_str().and_then(models::find).filter(|_| !dir.exists()) {
             return Ok((dir.to_owned(), Checkpoint::from_bytes(dir, model.checkpoint)?));
@@ -62,8 +62,8 @@ impl Run {
         Ok((path, checkpoint))
     }
 
-    /// The bytes of the checkpoint of the run in `dir` without what only training needs: encoder and corpus are there,
-    /// head and optimiser are not. It goes to strangers, so of where data and an earlier encoder lay it has the names alone.
+    /// A checkpoint of the run in `dir` for publication: encoder and corpus statistics, without head and optimiser. Paths of
+    /// data and initial encoder are reduced to their last component.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -84,7 +84,7 @@ impl Run {
     }
 }
 
-/// The network of a checkpoint that was read from `path`.
+/// The network of `checkpoint`, which was read from `path`.
 pub(super) fn network_of(checkpoint: &Checkpoint, path: &Path) -> Result<Network, RunError> {
     let config = &checkpoint.progress.config;
     let spec_error = |source| RunError::Spec { path: path.display().to_string(), source };
@@ -127,19 +127,20 @@ mod tests {
     use crate::pretrain::run_folder::CONFIG;
 
     #[test]
-    fn folders_without_a_run_are_named() {
+    fn errors_tell_a_missing_run_from_a_missing_or_foreign_checkpoint() {
         let temporary = tempfile::tempdir().unwrap();
-        let message = |path: &Path| Run::load(path).unwrap_err().to_string();
-        assert!(message(temporary.path()).contains("no run folder"));
-        assert!(message(&temporary.path().join("absent")).contains("absent is no run folder"));
+        let error = |path: &Path| Run::load(path).unwrap_err();
+        let absent = temporary.path().join("absent");
+        assert!(matches!(error(temporary.path()), RunError::NoRun { .. }));
+        assert!(matches!(error(&absent), RunError::NoRun { path } if path.ends_with("absent")));
         let path = temporary.path().join("run");
         RunFolder::create(&path, &PretrainConfig::new("phantoms", Method::Rotation)).unwrap();
-        assert!(message(&path).contains("no checkpoint yet"));
+        assert!(matches!(error(&path), RunError::NoCheckpoint { .. }));
         std::fs::write(path.join(CHECKPOINT), "not this").unwrap();
-        assert!(message(&path).contains("is no checkpoint"));
+        assert!(matches!(error(&path), RunError::NotACheckpoint { .. }));
         std::fs::write(path.join(CONFIG), "epochs = \"many\"").unwrap();
-        assert!(message(&path).contains("config.toml"));
-        // A file where the folder should be.
+        assert!(matches!(error(&path), RunError::Config { path, .. } if path.ends_with("config.toml")));
+        // A file instead of a folder.
         std::fs::write(temporary.path().join("file"), "").unwrap();
         let config = PretrainConfig::new("phantoms", Method::Rotation);
         assert!(RunFolder::create(&temporary.path().join("file"), &config).is_err());

@@ -3,10 +3,10 @@
 //! | file                     | what                                                          |
 //! |--------------------------|---------------------------------------------------------------|
 //! | `config.toml`            | the resolved configuration                                    |
-//! | `metrics.jsonl`          | loss and scores, a JSON object a line                         |
-//! | `timings.jsonl`          | seconds and images a second; differs from run to run          |
-//! | `checkpoint.safetensors` | parameters, optimiser, progress; replaced whole, never patched |
-//! | `training-images.json`   | digests of the images trained on                              |
+//! | `metrics.jsonl`          | loss and scores, one JSON object per line                     |
+//! | `timings.jsonl`          | seconds and images per second; differs between equal runs     |
+//! | `checkpoint.safetensors` | parameters, optimiser state, progress; replaced atomically    |
+//! | `training-images.json`   | digests of the training images                                |
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub const METRICS: &str = "metrics.jsonl";
 /// Name of the timings in a run folder.
 pub const TIMINGS: &str = "timings.jsonl";
 
-/// A folder that holds, or is about to hold, a run.
+/// The folder of a run, which may still be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
@@ -35,10 +35,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Takes `path` for a new run and writes its configuration, which shows that it can be written to.
+    /// Creates the folder of a new run and writes its configuration.
     ///
     /// # Errors
-    /// When there is something in it already, or it cannot be written to.
+    /// When the folder is not empty or cannot be written to.
     pub fn create(path: &Path, config: &PretrainConfig) -> Result<Self, RunError> {
         let created = !path.exists();
         std::fs::create_dir_all(path).map_err(RunError::io(path))?;
@@ -53,10 +53,10 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Opens a run that was begun before.
+    /// Opens an existing run.
     ///
     /// # Errors
-    /// When it has no readable configuration.
+    /// When the configuration is missing or invalid.
     pub fn open(path: &Path) -> Result<(Self, PretrainConfig), RunError> {
         let folder = Self { path: path.to_owned(), created: false };
         let file = folder.file(CONFIG);
@@ -73,17 +73,17 @@ impl RunFolder {
         Ok((folder, config))
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// One of its files.
+    /// The path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The newest checkpoint, if the run came to one.
+    /// The newest checkpoint, if there is one.
     ///
     /// # Errors
     /// When it cannot be read or is damaged.
@@ -92,10 +92,10 @@ impl RunFolder {
         if path.exists() { Checkpoint::read(&path).map(Some) } else { Ok(None) }
     }
 
-    /// The epochs told in `metrics.jsonl`, in order.
+    /// The epochs in `metrics.jsonl`, in order.
     ///
     /// # Errors
-    /// When the file cannot be read or a line is neither an epoch's nor a step's.
+    /// When the file cannot be read or a line is invalid.
     pub fn epochs(&self) -> Result<Vec<EpochLine>, RunError> {
         let path = self.file(METRICS);
         let text = read_text_bounded(&path, TEXT_MAX).map_err(|error| RunError::io(&path)(error.source))?;
@@ -113,9 +113,9 @@ impl RunFolder {
         Ok(epochs)
     }
 
-    /// Gives the folder up: a run that never began leaves nothing behind.
+    /// Removes the files of a run that failed before its first step.
     ///
-    /// What cannot be removed stays; there is already an error to report.
+    /// Ignores errors, because the error of the run is reported already.
     pub fn discard(&self) {
         let _ = std::fs::remove_file(self.file(CONFIG));
         let _ = std::fs::remove_file(self.file(TRAINING_IMAGES));
@@ -131,15 +131,15 @@ mod tests {
     use crate::objective::Method;
 
     #[test]
-    fn a_new_run_takes_only_an_empty_folder() {
+    fn a_new_run_needs_an_empty_folder() {
         let config = PretrainConfig::new("phantoms", Method::Rotation);
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("deep/run");
         let folder = RunFolder::create(&path, &config).unwrap();
         assert_eq!(RunFolder::open(&path).unwrap().1, config);
-        let refused = RunFolder::create(&path, &config).unwrap_err().to_string();
-        assert!(refused.contains("deep/run") && refused.contains("--resume"), "{refused}");
+        let error = RunFolder::create(&path, &config).unwrap_err();
+        assert!(matches!(&error, RunError::NotEmpty { path } if path.ends_with("deep/run")), "{error}");
         folder.discard();
-        assert!(!path.exists(), "a run that never began leaves nothing");
+        assert!(!path.exists(), "a run that never started leaves nothing");
     }
 }

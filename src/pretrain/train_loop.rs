@@ -28,22 +28,22 @@ use crate::rng::Rng;
 /// How pretraining ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// All steps are done.
+    /// All steps are completed.
     Finished {
-        /// The last epoch; none when the run had been finished before.
+        /// The last epoch; `None` if the run was finished before.
         last: Option<EpochLine>,
-        /// Images left out because they cannot be read.
+        /// Images skipped because they cannot be read.
         skipped: usize,
     },
-    /// `stop` was raised; resuming ends in the same bytes.
+    /// `stop` was raised; a resume ends in the same bytes.
     Interrupted {
-        /// Steps done.
+        /// Completed steps.
         step: u64,
     },
 }
 
 impl Outcome {
-    /// The last epoch's score on held-out images, where this call came to it and it was measured.
+    /// The score of the last epoch on held-out images, if it was measured by this call.
     pub fn held_out(&self) -> Option<&Score> {
         match self {
             Self::Finished { last, .. } => last.as_ref().and_then(|line| line.held_out.as_ref()),
@@ -75,7 +75,7 @@ pub(super) struct Trainer<'a> {
     pub sample: Sample,
     pub metrics: Lines,
     pub timings: Lines,
-    /// Images left out because they cannot be read.
+    /// Images skipped because they cannot be read.
     pub skipped: usize,
     pub input: Vec<f32>,
 }
@@ -170,7 +170,7 @@ impl Trainer<'_> {
         Ok(StepLine { step: self.progress.step, epoch: epoch + 1, loss: output.loss, learning_rate })
     }
 
-    /// Measures, writes the epoch's line, ends the run after the last epoch, saves.
+    /// Measures the encoder, writes the line of the epoch and a checkpoint, and finishes the run after the last epoch.
     fn end_epoch(&mut self, epoch: u64, steps: u64) -> Result<EpochLine, PretrainError> {
         let is_last = self.progress.step == steps;
         let config = &self.progress.config;
@@ -246,7 +246,7 @@ impl Trainer<'_> {
         }
     }
 
-    /// Writes a checkpoint, after the metrics it counts on.
+    /// Writes a checkpoint, after the metrics that it counts.
     fn save(&mut self) -> Result<(), PretrainError> {
         self.metrics.sync().map_err(RunError::io(&self.folder.file(METRICS)))?;
         self.progress.metrics_bytes = self.metrics.bytes;

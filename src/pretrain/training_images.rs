@@ -1,13 +1,13 @@
-//! The record of the images that a run was trained on, by their digests: an evaluation leaves them out of its test.
+//! The record of the training images of a run, by their digests. Evaluation excludes these images from its test split.
 //!
-//! `training-images.json` in the run folder, written before the first step:
+//! It is `training-images.json` in the run folder, written before the first step:
 //!
 //! | field     | what                                                                                    |
 //! | `format`  | kind and version                                                                        |
-//! | `labels`  | whether training saw their labels                                                       |
+//! | `labels`  | whether training used their labels                                                      |
 //! | `sha256`  | over `images`, the 16 bytes of each                                                     |
-//! | `images`  | a digest each, in the order of the run, in hexadecimal                                  |
-//! | `earlier` | of a run that started from another encoder: that one's record, or `"unknown"`           |
+//! | `images`  | the digest of each image, in the order of the run, in hexadecimal                       |
+//! | `earlier` | the record of the encoder that the run started from, or `"unknown"`                     |
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,25 +24,25 @@ use crate::files::{read_bounded, write_atomic};
 pub const TRAINING_IMAGES: &str = "training-images.json";
 
 const FORMAT: &str = "macula training images 1";
-/// Bytes of a record: ten million images.
+/// Most bytes of a record: ten million images.
 const BYTES_MAX: u64 = 384 << 20;
 
-/// Which images a run was trained on.
+/// The training images of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingImages {
     format: String,
-    /// Whether training saw their labels.
+    /// Whether training used their labels.
     pub labels: bool,
     sha256: String,
     /// In the order of the run.
     pub images: Vec<ImageDigest>,
-    /// Of the encoder that the run started from.
+    /// The record of the encoder that the run started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Earlier>,
 }
 
-/// What the encoder that a run started from was trained on.
+/// The training images of the encoder that a run started from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Earlier {
@@ -65,7 +65,7 @@ impl TrainingImages {
         Ok(Self { format: FORMAT.to_owned(), labels, sha256: sha256(&images), images, earlier })
     }
 
-    /// The record of the run in the folder `run`; none where there is no such folder or it has none.
+    /// The record of the run in the folder `run`; `None` if there is no folder or no record.
     ///
     /// # Errors
     /// When it cannot be read, is of another version, or is damaged.
@@ -83,11 +83,11 @@ impl TrainingImages {
 
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {
-            return Err(format!("its format is '{}', this program reads '{FORMAT}'", self.format));
+            return Err(format!("its format is '{}', expected '{FORMAT}'", self.format));
         }
         let computed = sha256(&self.images);
         if computed != self.sha256 {
-            return Err(format!("it is damaged: its SHA-256 is {computed}, {} was written", self.sha256));
+            return Err(format!("it is damaged: its SHA-256 is {computed}, expected {}", self.sha256));
         }
         match &self.earlier {
             Some(Earlier::Recorded(earlier)) => earlier.check(),
@@ -95,10 +95,10 @@ impl TrainingImages {
         }
     }
 
-    /// Writes it into the folder `run`.
+    /// Writes the record into the folder `run`.
     ///
     /// # Errors
-    /// When it cannot be written whole.
+    /// When it cannot be written.
     pub fn write(&self, run: &Path) -> Result<(), RunError> {
         let bytes = serde_json::to_vec(self).expect("a record is plain JSON");
         Ok(write_atomic(&run.join(TRAINING_IMAGES), &bytes)?)
@@ -109,7 +109,7 @@ impl TrainingImages {
         &self.sha256
     }
 
-    /// Every image that this run, and those before it, saw, and whether with its label.
+    /// Every training image of this run and of earlier ones, and whether its label was used.
     pub fn seen(&self) -> HashMap<ImageDigest, bool> {
         let mut seen = match &self.earlier {
             Some(Earlier::Recorded(earlier)) => earlier.seen(),
@@ -121,7 +121,7 @@ impl TrainingImages {
         seen
     }
 
-    /// Whether all that was trained on is known.
+    /// Whether all training images are known.
     pub fn is_complete(&self) -> bool {
         match &self.earlier {
             None => true,
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_comes_back_whole_and_knows_what_came_before() {
+    fn a_record_is_read_back_with_the_earlier_one() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
         std::fs::create_dir(&first).unwrap();

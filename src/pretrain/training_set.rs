@@ -1,7 +1,7 @@
-//! Which images a run trains on, found out before the first step.
+//! The training images of a run, determined before the first step.
 //!
-//! Every image is read once beforehand. A broken one found in the middle of an epoch would shift all
-//! batches after it, and a resumed run would not know. The reading fills the cache besides.
+//! Every image is read once beforehand. A broken image found during an epoch would shift all later batches, and a resumed
+//! run would not know. Reading also fills the cache.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,26 +17,26 @@ use super::training_images::{TRAINING_IMAGES, TrainingImages, sha256};
 use crate::data::{self, Dataset, ImageDigest, Loader, Preprocessing, ResizeFilter, TrainTestSplit};
 use crate::rng::Rng;
 
-/// Images read between two reports.
+/// Images read between two progress events.
 const READ_TOGETHER: usize = 256;
 
-/// Images of one purpose that are known to be readable.
+/// Images for training or for validation that have been read once.
 pub(super) struct ImageSet<'a> {
-    /// Resized pixels by position.
+    /// Loads resized pixels by position.
     pub loader: Loader<'a>,
-    /// Positions in the loader that can be read.
+    /// Positions of readable images.
     pub readable: Vec<usize>,
-    /// Index into the data set of each position.
+    /// Index into the dataset of each position.
     pub indices: Vec<usize>,
     /// Label of each position.
     pub labels: Vec<Option<usize>>,
-    /// Digest of each position that can be read.
+    /// Digest of each readable position.
     digests: Vec<Option<ImageDigest>>,
-    /// Those that could not be read: name and reason.
+    /// Name and reason of each image that cannot be read.
     pub skipped: Vec<(String, String)>,
 }
 
-/// The images to train on: those of `indices`, which are for training, or `limit` of them, or `per_class` of each class.
+/// The training images: all of `indices`, or `limit` of them, or `per_class` of each class.
 pub(super) fn training_indices(
     config: &PretrainConfig,
     dataset: &Dataset,
@@ -53,7 +53,7 @@ pub(super) fn training_indices(
     }
 }
 
-/// `count` labelled images of each class, drawn by seed: those of a smaller count are among those of a larger one.
+/// `count` labelled images per class, drawn by seed; a larger count includes the images of a smaller one.
 fn labelled_indices(
     config: &PretrainConfig,
     dataset: &Dataset,
@@ -75,14 +75,14 @@ fn labelled_indices(
     Ok(drawn)
 }
 
-/// Those of `indices` that can be validated on.
+/// The images of `indices` that the objective can be validated on.
 pub(super) fn held_out_indices(config: &PretrainConfig, dataset: &Dataset, indices: Vec<usize>) -> Vec<usize> {
     let usable = |&index: &usize| !config.needs_labels() || dataset.records[index].label.is_some();
     indices.into_iter().filter(usable).collect()
 }
 
 impl<'a> ImageSet<'a> {
-    /// Reads all images of `indices` once. `None` when `stop` was raised meanwhile.
+    /// Reads all images of `indices` once; `None` if `stop` was raised meanwhile.
     pub fn read(
         config: &PretrainConfig,
         dataset: &'a Dataset,
@@ -117,7 +117,7 @@ impl<'a> ImageSet<'a> {
         Some(Self { loader, readable, indices, labels, digests, skipped })
     }
 
-    /// Divides the readable images into those to train on and those to test on.
+    /// Splits the readable images into training and test images.
     pub fn divided(&self, dataset: &Dataset) -> TrainTestSplit {
         let images = self.readable.iter().zip(self.digests());
         data::train_test_split(
@@ -126,7 +126,7 @@ impl<'a> ImageSet<'a> {
         )
     }
 
-    /// Leaves only those whose indices are in `kept`, which is in order.
+    /// Keeps only images whose indices are in `kept`, which is sorted.
     pub fn keep(&mut self, kept: &[usize]) {
         self.readable.retain(|&position| kept.binary_search(&self.indices[position]).is_ok());
     }
@@ -136,7 +136,7 @@ impl<'a> ImageSet<'a> {
         self.readable.iter().filter_map(|&position| self.digests[position]).collect()
     }
 
-    /// Indices into the data set of the readable images.
+    /// Indices into the dataset of the readable images.
     pub fn readable_indices(&self) -> Vec<usize> {
         self.readable.iter().map(|&position| self.indices[position]).collect()
     }
@@ -151,10 +151,10 @@ impl<'a> ImageSet<'a> {
         hex(&hash.finalize())
     }
 
-    /// Whether the pixels are those of `expected`, the SHA-256 of a record in `folder`.
+    /// Checks that the images are those of the record in `folder` with the SHA-256 `expected`.
     ///
     /// # Errors
-    /// The first image that differs.
+    /// Names the first image that differs.
     pub fn require_pixels(
         &self,
         expected: &str,
@@ -175,7 +175,7 @@ impl<'a> ImageSet<'a> {
         Err(PretrainError::OtherPixels { data, name, changed, images: found.len() })
     }
 
-    /// Whether the objective can be trained on these images.
+    /// Checks that the objective can be trained on these images.
     pub fn check(&self, config: &PretrainConfig, dataset: &Dataset) -> Result<(), PretrainError> {
         let data = || config.data.clone();
         if self.readable.is_empty() {
@@ -197,7 +197,7 @@ impl<'a> ImageSet<'a> {
     }
 }
 
-/// The recipe up to 8-bit pixels; mean and deviation are not known yet and not needed for that.
+/// Preprocessing up to 8-bit pixels, which needs neither mean nor deviation.
 fn size_only(config: &PretrainConfig) -> Preprocessing {
     Preprocessing {
         channels: config.channels,

@@ -1,4 +1,4 @@
-//! Starting from an encoder that was trained before, and keeping it as it is.
+//! Initial weights from an encoder that was trained before.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::data::Preprocessing;
 use crate::encoder::Network;
 
 impl Init {
-    /// The newest checkpoint of the run in `folder`.
+    /// The encoder of the newest checkpoint of the run in `folder`.
     ///
     /// # Errors
     /// As [`Run::load`].
@@ -19,13 +19,13 @@ impl Init {
     }
 }
 
-/// The network of `config` with the weights it starts from; with its preprocessing where they are another run's.
+/// The network of `config` with its initial weights, and its preprocessing if the weights are those of another run.
 ///
-/// Mean and deviation stay those that the weights were trained with: filters and running statistics belong to inputs scaled
-/// so, and a frozen encoder has no way to follow others. The size may be another, as weights do not depend on it.
+/// Mean and deviation belong to the weights: filters and running statistics expect inputs of that scale, and a frozen
+/// encoder cannot adapt to another. The size may differ, because weights do not depend on it.
 ///
 /// # Errors
-/// The encoder cannot be read, is no longer the one that was meant, or does not fit.
+/// When the encoder cannot be read, has changed, or does not fit.
 pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Option<Preprocessing>), PretrainError> {
     let mut network = Network::new(config.spec()?, config.seed)?;
     let Some(init) = &config.init else { return Ok((network, None)) };
