@@ -1,5 +1,5 @@
-//! Tells the sources whether the target has the DSP instructions of Cortex-M4, M7 and armv7, whose name as a
-//! target feature is not stable.
+//! Sets `cfg(macula_dsp)` for targets with the DSP instructions of Cortex-M4, M7 and armv7, for which stable Rust has no
+//! target feature.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

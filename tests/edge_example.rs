@@ -4,7 +4,7 @@
 mod example;
 mod naive;
 
-use example::{Memory, teach_and_ask};
+use example::{Memory, teach_and_predict};
 use macula::blob::{BlobFile, BlobParts, Limits, Weights, calibrate, make};
 use macula::data::open_named;
 use macula::encoder::Preset;
@@ -28,12 +28,12 @@ fn the_example_learns_what_it_is_shown() {
     let int8 = make(&parts(Weights::Int8(&ranges)), Limits::default()).unwrap();
     for blob in [half, int8].map(|blob| aligned(&blob)) {
         let mut memory = Box::new(Memory::new());
-        let predictions = teach_and_ask(bytemuck::cast_slice(&blob), &mut memory).unwrap();
+        let predictions = teach_and_predict(bytemuck::cast_slice(&blob), &mut memory).unwrap();
         assert_eq!(predictions.map(|prediction| prediction.class), [0, 1]);
         // Memory that was used before is as good as new.
-        assert_eq!(teach_and_ask(bytemuck::cast_slice(&blob), &mut memory).unwrap(), predictions);
+        assert_eq!(teach_and_predict(bytemuck::cast_slice(&blob), &mut memory).unwrap(), predictions);
         let mut damaged = blob.clone();
         damaged[20] ^= 1;
-        assert!(teach_and_ask(bytemuck::cast_slice(&damaged), &mut memory).is_err());
+        assert!(teach_and_predict(bytemuck::cast_slice(&damaged), &mut memory).is_err());
     }
 }

@@ -1,6 +1,6 @@
-//! Time to learn and solve a head of 5 classes with 10 shots of 128 dimensions: `head_time [REPEATS]`.
+//! Measures the time to learn and solve a head of 5 classes, 10 shots and 128 dimensions: `head_time [REPEATS]`.
 //!
-//! One line a kind of head: its name and the median in microseconds. `benches/head_sklearn.sh` runs it beside
+//! Prints a line per kind of head: its name and the median in microseconds. `benches/head_sklearn.sh` compares it with
 //! scikit-learn's logistic regression.
 
 use std::hint::black_box;
@@ -14,7 +14,7 @@ const CLASSES: usize = 5;
 const SHOTS: usize = 10;
 const DIM: usize = 128;
 
-/// Features that lean towards their class, from a small generator (Marsaglia 2003, xorshift64).
+/// Random features with a class-dependent mean (Marsaglia 2003, xorshift64).
 fn features() -> Vec<Vec<f32>> {
     let mut state = 88_172_645_463_325_252u64;
     let mut value = || {

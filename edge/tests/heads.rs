@@ -14,7 +14,7 @@ const CLASSES: usize = 4;
 /// The canonical state of a support set after `changes`: a sample is learned, or the one of its source forgotten.
 fn state(changes: impl Iterator<Item = (bool, SupportRecord, Vec<i16>)>) -> Vec<u8> {
     let (mut names, mut records) = ([ClassName::FREE; CLASSES], [SupportRecord::EMPTY; 40]);
-    // Not 0, so that a set which does not clear its memory is found out.
+    // Not 0, to expose a set that does not clear its memory.
     let mut features = [-5; 40 * DIM];
     let mut set = SupportSet::new(DIM, &mut names, &mut records, &mut features).unwrap();
     for class in 0..CLASSES as u8 {

@@ -1,4 +1,4 @@
-//! What the device's images promise: Pillow's pixels, the filter's definition, and no surprise from any input.
+//! Image preparation compared with Pillow and with the definition of the filter, and run on random inputs.
 
 mod common;
 
@@ -10,14 +10,14 @@ fn shape(width: usize, height: usize, channels: usize) -> Shape {
 }
 
 fn noise(shape: Shape, generator: &mut Xorshift) -> Vec<u8> {
-    // Every other value is an extreme one: sums that overflow or go below 0 would show there.
+    // Every other value is 0 or 255, to expose sums that overflow or become negative.
     let value = |bits: u64| if bits & 1 == 0 { (bits >> 8) as u8 } else { ((bits >> 1 & 1) * 255) as u8 };
     (0..shape.pixels_len()).map(|_| value(generator.bits() >> 20)).collect()
 }
 
 fn prepared(source: Shape, pixels: &[u8], recipe: Recipe) -> Vec<u8> {
     let image = RawImage::new(source.width(), source.height(), source.channels(), pixels).unwrap();
-    // Rubbish, so that a sum which starts from what the memory holds is found out.
+    // Not 0, to expose a sum that starts from the content of the memory.
     let mut scratch = vec![u32::MAX; Recipe::scratch_len(recipe.target, source.width())];
     let mut output = vec![0; recipe.target.pixels_len()];
     to_pixels(&image, recipe, &mut scratch, &mut output).unwrap();
@@ -42,26 +42,26 @@ fn weights_by_definition(source: usize, target: usize) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// One channel resized by the definition, without any rounding.
+/// One channel resized by the definition, without rounding.
 fn resized_by_definition(width: usize, height: usize, pixels: &[f64], target: Shape) -> Vec<f64> {
     let (across, down) = (weights_by_definition(width, target.width()), weights_by_definition(height, target.height()));
     let dot = |weights: &[f64], values: &mut dyn Iterator<Item = f64>| -> f64 {
         weights.iter().zip(values).map(|(weight, value)| weight * value).sum()
     };
-    let narrow: Vec<Vec<f64>> = pixels
+    let resized_rows: Vec<Vec<f64>> = pixels
         .chunks_exact(width)
         .map(|row| across.iter().map(|weights| dot(weights, &mut row.iter().copied())).collect())
         .collect();
     let columns = 0..target.width();
     down.iter()
         .flat_map(|weights| {
-            columns.clone().map(|x| dot(weights, &mut narrow.iter().map(|row| row[x]))).collect::<Vec<_>>()
+            columns.clone().map(|x| dot(weights, &mut resized_rows.iter().map(|row| row[x]))).collect::<Vec<_>>()
         })
         .collect()
 }
 
 #[test]
-fn pixels_are_pillows_within_one_grey_level() {
+fn pixels_equal_pillow_within_one_grey_level() {
     let mut rest: &[u8] = include_bytes!("vectors/pillow.bin");
     let (mut cases, mut values, mut differing) = (0, 0, 0);
     while !rest.is_empty() {
@@ -71,7 +71,7 @@ fn pixels_are_pillows_within_one_grey_level() {
         let (expected, others) = others.split_at(target.pixels_len());
         let found = prepared(source, pixels, whole(target));
         for (found, expected) in found.iter().zip(expected) {
-            // Pillow rounds to 8 bits between its two passes as well, which moves a value by at most 1.
+            // Pillow rounds to 8 bits between its two passes, too, which changes a value by at most 1.
             assert!(found.abs_diff(*expected) <= 1, "{source:?} to {target:?}: {found} for {expected}");
             differing += usize::from(found != expected);
         }
@@ -81,9 +81,9 @@ fn pixels_are_pillows_within_one_grey_level() {
     assert!(differing * 4 < values, "{differing} of {values} differ");
 }
 
-/// Half a grey level is the final rounding; the rest is what rounding weights and rows may add.
+/// The final rounding is half a grey level; the rest is the rounding of weights and rows.
 #[test]
-fn pixels_are_the_filters_definition_rounded_once() {
+fn pixels_equal_the_definition_up_to_rounding() {
     let mut generator = Xorshift(7);
     let sizes = [(1, 1), (1, 9), (9, 1), (2, 3), (3, 2), (28, 28), (100, 7), (7, 100), (61, 64), (64, 61), (2000, 5)];
     let mut largest = 0.0f64;
@@ -102,7 +102,7 @@ fn pixels_are_the_filters_definition_rounded_once() {
 }
 
 #[test]
-fn an_image_of_the_right_size_is_untouched() {
+fn an_image_of_the_target_size_is_unchanged() {
     let mut generator = Xorshift(11);
     for size in [shape(1, 1, 1), shape(28, 28, 1), shape(32, 20, 3), shape(3000, 2, 1)] {
         let pixels = noise(size, &mut generator);
@@ -111,7 +111,7 @@ fn an_image_of_the_right_size_is_untouched() {
 }
 
 #[test]
-fn grey_comes_before_resizing_and_colour_is_grey_repeated() {
+fn grey_is_converted_before_resizing_and_colour_repeats_grey() {
     let mut generator = Xorshift(13);
     for (width, height) in [(8, 6), (20, 30), (9, 9), (5, 25)] {
         let colour = noise(shape(20, 15, 3), &mut generator);
@@ -120,7 +120,7 @@ fn grey_comes_before_resizing_and_colour_is_grey_repeated() {
         assert_eq!(prepared(shape(20, 15, 3), &colour, whole(shape(width, height, 1))), from_grey);
         let repeated: Vec<u8> = from_grey.iter().flat_map(|&value| [value; 3]).collect();
         assert_eq!(prepared(shape(20, 15, 1), &grey, whole(shape(width, height, 3))), repeated);
-        // Each channel of a colour image goes its own way.
+        // The channels of a colour image are resized independently.
         let resized = prepared(shape(20, 15, 3), &colour, whole(shape(width, height, 3)));
         for channel in 0..3 {
             let one: Vec<u8> = colour.iter().skip(channel).step_by(3).copied().collect();
@@ -140,7 +140,7 @@ fn cut(source: Shape, pixels: &[u8], part: Rectangle) -> Vec<u8> {
 }
 
 #[test]
-fn a_crop_is_the_image_cut_first() {
+fn a_crop_equals_the_cut_image() {
     let mut generator = Xorshift(17);
     let parts = [(0, 0, 1, 1), (5, 2, 9, 11), (29, 19, 1, 1), (0, 0, 30, 20), (20, 0, 10, 20), (3, 19, 20, 1)];
     for channels in [1, 3] {
@@ -158,7 +158,7 @@ fn a_crop_is_the_image_cut_first() {
 }
 
 #[test]
-fn refusals() {
+fn invalid_sizes_are_errors() {
     let side = |what, found| Err(ImageError::Side { what, found });
     assert_eq!(Shape::new(0, 4, 1), side("width", 0));
     assert_eq!(Shape::new(4, SIDE_MAX + 1, 1), side("height", SIDE_MAX + 1));
@@ -181,7 +181,7 @@ fn refusals() {
     assert_eq!(short, ImageError::Scratch { found: needed - 1, needed });
     let short = Resizer::new(source, whole(target), &mut scratch, &mut output[1..]).unwrap_err();
     assert_eq!(short, ImageError::Length { what: "output", found: 3, expected: 4 });
-    assert_eq!(output, [9; 4], "a refusal writes nothing");
+    assert_eq!(output, [9; 4], "an error writes nothing");
 
     let mut resizer = Resizer::new(source, whole(target), &mut scratch, &mut output).unwrap();
     assert_eq!(resizer.push_row(&[0; 3]), Err(ImageError::Length { what: "row", found: 3, expected: 4 }));
@@ -191,19 +191,19 @@ fn refusals() {
     }
     assert!(resizer.is_complete());
     assert_eq!(resizer.push_row(&[0; 4]), Err(ImageError::TooManyRows { limit: 3 }));
-    assert_eq!(output, [200; 4], "a refused row changes nothing");
+    assert_eq!(output, [200; 4], "an error changes nothing");
 }
 
-/// A side: mostly small, sometimes long, never so long that the whole image is.
+/// A random side length, mostly small, sometimes long, with at most 40,000 pixels for the image.
 fn side(generator: &mut Xorshift, other: usize) -> usize {
     let bits = generator.bits() >> 16;
     let limit = (40_000 / other).min(SIDE_MAX);
     1 + (bits >> 8) as usize % if bits.is_multiple_of(4) { limit } else { limit.min(24) }
 }
 
-/// Any size, crop and content: no panic, every byte written, nothing outside what the source holds.
+/// Random sizes, crops and content: no panic, and every value lies in the range of the source.
 #[test]
-fn anything_goes() {
+fn random_images_stay_in_the_range_of_the_source() {
     let mut generator = Xorshift(0xD1B5_4A32_D192_ED03);
     let mut longest = 0;
     for case in 0..3_000 {
@@ -211,7 +211,7 @@ fn anything_goes() {
         let channels = |bit: u32| if bits >> (30 + bit) & 1 == 0 { 1 } else { 3 };
         let width = side(&mut generator, 1);
         let source = shape(width, side(&mut generator, width), channels(0));
-        // Every source row is made as wide as the target: both long would take the test minutes.
+        // Every source row is resized to the target width, so long sides in both would take minutes.
         let target_width = side(&mut generator, source.height());
         let target = shape(target_width, side(&mut generator, target_width), channels(1));
         let mut below = |limit: usize| (generator.bits() >> 16) as usize % limit;
@@ -219,7 +219,7 @@ fn anything_goes() {
         let (columns, rows) = (1 + below(source.width() - left), 1 + below(source.height() - top));
         let part = Rectangle { left, top, width: columns, height: rows };
         let crop = [Crop::Whole, Crop::CentreSquare, Crop::Rectangle(part)][case % 3];
-        // A narrow range of values shows a sum that is off by little.
+        // A narrow range of values exposes small errors of a sum.
         let (base, range) = (below(256), 1 + below(256));
         let pixels: Vec<u8> = (0..source.pixels_len()).map(|_| (base + below(range)).min(255) as u8).collect();
 
@@ -234,7 +234,7 @@ fn anything_goes() {
     assert!(longest > 30_000, "{longest}");
 }
 
-/// The longest sides there are, in every direction.
+/// The longest sides, in every direction.
 #[test]
 fn one_pixel_and_the_longest_side() {
     for (from, to) in
@@ -243,7 +243,7 @@ fn one_pixel_and_the_longest_side() {
         let (source, target) = (shape(from.0, from.1, 1), shape(to.0, to.1, 1));
         assert_eq!(prepared(source, &vec![255; source.pixels_len()], whole(target)), vec![255; target.pixels_len()]);
     }
-    // Left half black, right half bright: the mean of all, and a ramp.
+    // Half black, half bright gives the mean; two pixels give a ramp.
     let pixels: Vec<u8> = (0..SIDE_MAX).map(|i| if i <= SIDE_MAX / 2 { 0 } else { 200 }).collect();
     assert_eq!(prepared(shape(SIDE_MAX, 1, 1), &pixels, whole(shape(1, 1, 1))), [100]);
     let ramp = prepared(shape(2, 1, 1), &[0, 255], whole(shape(SIDE_MAX, 1, 1)));
