@@ -51,11 +51,11 @@ fn heads(criterion: &mut Criterion) {
         let supports = support_set.supports();
         for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
             group.bench_function(BenchmarkId::new(format!("{} fit", kind.name()), dim), |b| {
-                b.iter(|| Head::fit(kind, black_box(supports), CLASSES, None, &mut scratch).map(drop));
+                b.iter(|| Head::fit(kind, black_box(supports), CLASSES, &mut scratch).map(drop));
             });
         }
         // Every kind decides by the same weights and biases.
-        let head = Head::fit(HeadKind::Auto, supports, CLASSES, None, &mut scratch).expect("every class has samples");
+        let head = Head::fit(HeadKind::Auto, supports, CLASSES, &mut scratch).expect("every class has samples");
         group.bench_function(BenchmarkId::new("predict", dim), |b| {
             b.iter(|| head.predict(black_box(query), &mut probabilities));
         });

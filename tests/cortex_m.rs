@@ -110,7 +110,7 @@ fn decisions(features: &[Vec<i16>], classes: &[u8]) -> Vec<u8> {
     let dim = features[0].len();
     let supports = Supports { dim, records: &records, features: &supports };
     let mut scratch = vec![0.0; Head::scratch_len(dim, class_count, records.len())];
-    let head = Head::fit(HeadKind::Auto, supports, class_count, None, &mut scratch).unwrap();
+    let head = Head::fit(HeadKind::Auto, supports, class_count, &mut scratch).unwrap();
     let mut probabilities = vec![0.0; class_count];
     asked.iter().map(|feature| head.predict(feature, &mut probabilities).unwrap().class).collect()
 }

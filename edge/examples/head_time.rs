@@ -47,7 +47,7 @@ fn learn_and_solve(kind: HeadKind, features: &[Vec<f32>], scratch: &mut [f64]) -
         let record = SupportRecord { source, class: (sample % CLASSES) as u8, ..SupportRecord::EMPTY };
         support_set.learn(record, &quantised).expect("there is room");
     }
-    let head = Head::fit(kind, support_set.supports(), CLASSES, None, scratch).expect("every class has samples");
+    let head = Head::fit(kind, support_set.supports(), CLASSES, scratch).expect("every class has samples");
     head.predict(&quantised, &mut [0.0; CLASSES]).expect("the feature fits").class
 }
 

@@ -63,7 +63,10 @@ fn discriminant_analysis_agrees_with_the_textbook() {
     for (dim, counts, kappa) in
         [(1, [3, 2, 2, 2], 1.0), (6, [2; 4], 0.5), (6, [50; 4], 6.0), (33, [3; 4], 33.0), (33, [100; 4], 0.01)]
     {
-        let task = Task::new(dim, &counts, &mut generator);
+        let mut task = Task::new(dim, &counts, &mut generator);
+        // A repeated feature adds no dimension to the span.
+        let repeated = task.features[..dim].to_vec();
+        task.push(0, &repeated);
         let mut scratch = vec![f64::NAN; Head::scratch_len(dim, CLASSES, task.len())];
         let head = Head::fit_with_shrinkage(task.supports(), CLASSES, kappa, &mut scratch).unwrap();
         let mut common_factor = None;
@@ -95,7 +98,7 @@ fn one_shot_heads_agree() {
     let queries: Vec<Vec<i16>> = (0..200).map(|i| generator.feature(32, i % CLASSES)).collect();
     let mut scratch = vec![f64::NAN; Head::scratch_len(32, CLASSES, CLASSES)];
     let mut classes = |kind| {
-        let head = Head::fit(kind, task.supports(), CLASSES, None, &mut scratch).unwrap();
+        let head = Head::fit(kind, task.supports(), CLASSES, &mut scratch).unwrap();
         queries.iter().map(|query| head.predict(query, &mut [0.0; CLASSES]).unwrap().class).collect::<Vec<u8>>()
     };
     assert_eq!(classes(HeadKind::Gaussian), classes(HeadKind::Prototype));
@@ -108,7 +111,7 @@ fn prototype_by_hand() {
     task.push(2, &[0, 100]);
     task.push(2, &[0, 300]);
     let mut scratch = vec![f64::NAN; Head::scratch_len(2, 3, 3)];
-    let head = Head::fit(HeadKind::Prototype, task.supports(), 3, None, &mut scratch).unwrap();
+    let head = Head::fit(HeadKind::Prototype, task.supports(), 3, &mut scratch).unwrap();
     let mut probabilities = [0.5; 3];
     // A feature of length 1 has cosines 0.6 and 0.8, which are divided by 0.5; class 1 has no support.
     let query = [0.6, 0.8].map(|x| (x * f64::from(UNIT)) as i16);

@@ -150,7 +150,7 @@ fn softmax_regression_equals_slow_gradient_descent() {
         let classes = counts.len();
         let task = Task::new(dim, &counts, &mut generator);
         let mut memory = vec![f64::NAN; Head::scratch_len(dim, classes, task.len())];
-        let head = Head::fit(HeadKind::Logistic, task.supports(), classes, None, &mut memory).unwrap();
+        let head = Head::fit(HeadKind::Logistic, task.supports(), classes, &mut memory).unwrap();
         for class in 0..classes {
             let query = generator.feature(dim, class);
             let mut found = vec![0.0; classes];
@@ -159,38 +159,6 @@ fn softmax_regression_equals_slow_gradient_descent() {
             for (found, expected) in found.iter().zip(&expected) {
                 assert!((found - expected).abs() < 1e-5, "D={dim} {counts:?}: {found} {expected}");
             }
-        }
-    }
-}
-
-fn probabilities(kind: HeadKind, task: &Task, target: Option<&[i16]>, query: &[i16]) -> Vec<f64> {
-    let mut memory = vec![f64::NAN; Head::scratch_len_with_target(task.dim, 3, task.len())];
-    let mut probabilities = vec![f64::NAN; 3];
-    let head = Head::fit(kind, task.supports(), 3, target, &mut memory).unwrap();
-    head.predict(query, &mut probabilities).unwrap();
-    probabilities
-}
-
-/// A head with a target is solved in all dimensions, one without in the span of the supports.
-#[test]
-fn the_span_of_the_supports_gives_the_result_of_all_dimensions() {
-    let mut generator = Xorshift(8);
-    for (dim, counts) in [(20, [3, 2, 4]), (5, [6, 6, 6]), (9, [3, 3, 3])] {
-        let mut task = Task::new(dim, &counts, &mut generator);
-        // A repeated feature adds no dimension to the span.
-        let twice = task.features[..dim].to_vec();
-        task.push(task.records[0].class, &twice);
-        let mut identity = Vec::new();
-        (0..dim).for_each(|i| (i..dim).for_each(|j| identity.push(if i == j { 500 } else { 0 })));
-        for class in 0..3 {
-            let query = generator.feature(dim, class);
-            let span = probabilities(HeadKind::Gaussian, &task, None, &query);
-            let all = probabilities(HeadKind::Gaussian, &task, Some(&identity), &query);
-            span.iter().zip(&all).for_each(|(a, b)| assert!((a - b).abs() < 1e-9, "D={dim}: {span:?} {all:?}"));
-            identity[0] = 5000;
-            let other = probabilities(HeadKind::Gaussian, &task, Some(&identity), &query);
-            assert!(other.iter().zip(&all).any(|(a, b)| (a - b).abs() > 1e-6), "the target has no effect");
-            identity[0] = 500;
         }
     }
 }
@@ -277,16 +245,11 @@ fn invalid_sizes_and_rates_are_errors() {
     assert_eq!(fit(&task, 0, 100, needed), Err(HeadError::ClassesOutOfRange { found: 0 }));
     let empty = Task { dim: 4, records: Vec::new(), features: Vec::new() };
     assert_eq!(fit(&empty, 2, 100, needed), Err(HeadError::NothingLearned));
-    let mut scratch = vec![0.0; Head::scratch_len_with_target(4, 2, 4)];
-    let mut target =
-        |triangle: &[i16]| Head::fit(HeadKind::Gaussian, task.supports(), 2, Some(triangle), &mut scratch).map(drop);
-    assert_eq!(target(&[9, 0, 0, 0, 9, 0, 0, 9, 0, 9]), Ok(()));
-    assert_eq!(target(&[9]), Err(HeadError::Memory { what: "target", found: 1, expected: 10 }));
-    assert_eq!(target(&[9, 0, 0, 0, 9, 9, 0, 9, 0, 9]), Err(HeadError::NotPositiveDefinite { dimension: 2 }));
+    let mut scratch = vec![0.0; Head::scratch_len(4, 2, 4)];
     // Features of length 0 give a head with equal probabilities, and no panic.
     let blank = Task { features: vec![0; 16], ..task.clone() };
     for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
-        let head = Head::fit(kind, blank.supports(), 2, None, &mut scratch).unwrap();
+        let head = Head::fit(kind, blank.supports(), 2, &mut scratch).unwrap();
         let decision = head.predict(&[i16::MIN; 4], &mut [0.0; 2]).unwrap();
         assert_eq!((decision.class, decision.probability), (0, 0.5), "{kind:?}");
         assert_eq!(head.predict(&[0; 3], &mut [0.0; 2]), Err(HeadError::FeatureDimension { found: 3, expected: 4 }));

@@ -60,7 +60,7 @@ impl HeadKind {
     ) -> Result<Vec<f64>, EvaluateError> {
         let fitted = |kind| {
             device_scores(supports, labels, num_classes, queries, |supports, scratch| {
-                Head::fit(kind, supports, num_classes, None, scratch)
+                Head::fit(kind, supports, num_classes, scratch)
             })
         };
         match self {

@@ -73,7 +73,7 @@ impl LinearHead {
     /// When nothing was learned, or the head cannot be solved.
     pub fn solve(kind: HeadKind, supports: Supports<'_>, source: &HeadSource<'_>) -> Result<Self, HeadError> {
         let mut scratch = vec![0.0; Head::scratch_len(supports.dim, source.slots, supports.len())];
-        let head = Head::fit(kind, supports, source.slots, None, &mut scratch)?;
+        let head = Head::fit(kind, supports, source.slots, &mut scratch)?;
         let samples = |slot: u8| supports.records.iter().filter(|record| record.class == slot).count();
         let classes = source.classes.iter().map(|(slot, name)| (*slot, name, samples(*slot)));
         let classes: Vec<HeadClass> = classes

@@ -92,11 +92,10 @@ pub struct Predictor<'w> {
 impl<'w> Predictor<'w> {
     /// Scratch, in values, for `classes` slots and up to `supports_max` supports of `dim` dimensions.
     pub const fn scratch_len(dim: usize, classes: usize, supports_max: usize) -> usize {
-        let rank = if dim < supports_max { dim } else { supports_max };
         Head::weights_len(dim, classes)
             + (classes + 3) * supports_max
             + 6 * classes
-            + Head::work_len(dim, rank, classes, supports_max, false)
+            + Head::work_len(dim, classes, supports_max)
     }
 
     /// Supports that a class needs before it can be excluded: with `n` of them the smallest p-value is `1 / (n + 1)`.
@@ -131,7 +130,7 @@ impl<'w> Predictor<'w> {
             return Err(HeadError::Memory { what: "scratch", found: scratch.len(), expected });
         }
         let Parts { weights, forms, closest, work, .. } = Parts::of(supports.dim, classes, supports.len(), scratch);
-        let (span, work) = Span::new(supports, None, work)?;
+        let (span, work) = Span::new(supports, work);
         let (row, work) = work.split_at_mut(span.rank);
         let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
         // Softmax regression uses the scratch first, then `solved` keeps it.

@@ -20,7 +20,7 @@ pub enum HeadError {
     },
     /// Memory has the wrong size.
     Memory {
-        /// Which memory: `scratch`, `probabilities`, `features`, `supports`, `target`.
+        /// Which memory: `scratch`, `probabilities`, `features`, `supports`.
         what: &'static str,
         /// Values lent.
         found: usize,

@@ -73,31 +73,20 @@ pub struct Head<'w> {
 }
 
 impl<'w> Head<'w> {
-    /// Scratch, in values, for `classes` slots and up to `supports_max` supports of `dim` dimensions, without a target.
+    /// Scratch, in values, for `classes` slots and up to `supports_max` supports of `dim` dimensions.
     pub const fn scratch_len(dim: usize, classes: usize, supports_max: usize) -> usize {
-        let rank = if dim < supports_max { dim } else { supports_max };
-        Self::weights_len(dim, classes) + Self::work_len(dim, rank, classes, supports_max, false)
-    }
-
-    /// As [`Self::scratch_len`], for [`Self::fit`] with a target.
-    pub const fn scratch_len_with_target(dim: usize, classes: usize, supports_max: usize) -> usize {
-        Self::weights_len(dim, classes) + Self::work_len(dim, dim, classes, supports_max, true)
+        Self::weights_len(dim, classes) + Self::work_len(dim, classes, supports_max)
     }
 
     pub(crate) const fn weights_len(dim: usize, classes: usize) -> usize {
         classes * dim + classes
     }
 
-    pub(crate) const fn work_len(
-        dim: usize,
-        rank: usize,
-        classes: usize,
-        supports_max: usize,
-        with_target: bool,
-    ) -> usize {
+    pub(crate) const fn work_len(dim: usize, classes: usize, supports_max: usize) -> usize {
+        let rank = if dim < supports_max { dim } else { supports_max };
         let gaussian = Shrunken::scratch_len(rank, classes, supports_max);
         let logistic = logistic::scratch_len(rank, classes, supports_max);
-        Span::scratch_len(dim, supports_max, with_target)
+        Span::scratch_len(dim, supports_max)
             + rank
             + classes * (rank + 1)
             + if gaussian > logistic { gaussian } else { logistic }
@@ -106,30 +95,23 @@ impl<'w> Head<'w> {
     /// Solves a head of `kind` from `supports`.
     ///
     /// * `classes`: C; every support's class is below it
-    /// * `target`: covariance that the Gaussian head shrinks to, an upper triangle of D rows in any unit; `None` is the
-    ///   identity. Other kinds ignore it
-    /// * `scratch`: at least [`Self::scratch_len`] or [`Self::scratch_len_with_target`] values, with any content
+    /// * `scratch`: at least [`Self::scratch_len`] values, with any content
     ///
     /// # Errors
-    /// If there is no support, a size is wrong or the target is not positive definite.
+    /// If there is no support or a size is wrong.
     pub fn fit(
         kind: HeadKind,
         supports: Supports<'_>,
         classes: usize,
-        target: Option<&[i16]>,
         scratch: &'w mut [f64],
     ) -> Result<Self, HeadError> {
-        let target = if kind == HeadKind::Gaussian { target } else { None };
         check(supports, classes)?;
-        let expected = match target {
-            None => Self::scratch_len(supports.dim, classes, supports.len()),
-            Some(_) => Self::scratch_len_with_target(supports.dim, classes, supports.len()),
-        };
+        let expected = Self::scratch_len(supports.dim, classes, supports.len());
         if scratch.len() < expected {
             return Err(HeadError::Memory { what: "scratch", found: scratch.len(), expected });
         }
         let (weights, work) = scratch.split_at_mut(Self::weights_len(supports.dim, classes));
-        let (span, work) = Span::new(supports, target, work)?;
+        let (span, work) = Span::new(supports, work);
         let (row, work) = work.split_at_mut(span.rank);
         let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
         write_logistic(kind, supports, &span, classes, work, logistic);
@@ -147,7 +129,7 @@ impl<'w> Head<'w> {
     /// A baseline for evaluation. Unlike [`HeadKind::Gaussian`] it does not choose `κ` and leaves the lengths of the
     /// class means as they are.
     ///
-    /// * `classes`, `scratch`: as for [`Self::fit`] without a target
+    /// * `classes`, `scratch`: as for [`Self::fit`]
     ///
     /// # Errors
     /// As [`Self::fit`].
@@ -163,7 +145,7 @@ impl<'w> Head<'w> {
             return Err(HeadError::Memory { what: "scratch", found: scratch.len(), expected });
         }
         let (weights, work) = scratch.split_at_mut(Self::weights_len(supports.dim, classes));
-        let (span, work) = Span::new(supports, None, work)?;
+        let (span, work) = Span::new(supports, work);
         let (row, work) = work.split_at_mut(span.rank);
         let solved = Shrunken::fit(&span, supports, classes, Some(kappa), work)?;
         let (rows, biases) = weights.split_at_mut(classes * supports.dim);

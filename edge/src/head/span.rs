@@ -7,10 +7,9 @@
 //! span, and every later step costs powers of n instead of powers of D. The Gram matrix is computed in integers, exactly.
 //!
 //! Coordinates are scaled so that a feature of length 1 has length `√D`. The mean square of a component is then 1, and
-//! the target `I / D` of the covariance becomes the identity.
+//! the covariance `I / D` of a feature without preferred direction becomes the identity.
 
-use super::cholesky::{dot, factorise, solve, solve_transposed, triangle_len};
-use super::error::HeadError;
+use super::cholesky::dot;
 use crate::feature::UNIT;
 use crate::support_set::Supports;
 
@@ -24,8 +23,6 @@ enum Basis {
     Components,
     /// Rows of the Cholesky factor of the Gram matrix.
     Gram,
-    /// `z = R⁻ᵀ x` for a target `Rᵀ R`, which becomes the identity.
-    Target,
 }
 
 /// Coordinates of supports.
@@ -37,32 +34,17 @@ pub(crate) struct Span<'w> {
     pub rank: usize,
     /// `[n, r]`.
     pub rows: &'w [f64],
-    /// Triangle of D rows for [`Basis::Target`], else empty.
-    target: &'w [f64],
 }
 
 impl<'w> Span<'w> {
     /// Scratch, in values, at most.
-    pub const fn scratch_len(dim: usize, supports_max: usize, with_target: bool) -> usize {
-        if with_target {
-            supports_max * dim + triangle_len(dim)
-        } else {
-            supports_max * if supports_max < dim { supports_max } else { dim }
-        }
+    pub const fn scratch_len(dim: usize, supports_max: usize) -> usize {
+        supports_max * if supports_max < dim { supports_max } else { dim }
     }
 
     /// Coordinates of `supports`, and the rest of the scratch.
-    ///
-    /// * `target`: triangle of D rows in any unit, positive definite; `None` is the identity
-    pub fn new(
-        supports: Supports<'_>,
-        target: Option<&[i16]>,
-        scratch: &'w mut [f64],
-    ) -> Result<(Self, &'w mut [f64]), HeadError> {
+    pub fn new(supports: Supports<'_>, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
         let (dim, count) = (supports.dim, supports.len());
-        if let Some(triangle) = target {
-            return Self::in_metric(supports, triangle, scratch);
-        }
         let rows = &mut scratch[..count * dim.min(count)];
         if count < dim {
             write_gram_rows(supports, rows);
@@ -71,34 +53,14 @@ impl<'w> Span<'w> {
                 write_scaled(feature, row);
             }
         }
-        Ok(Self::over(dim, count, scratch))
+        Self::over(dim, count, scratch)
     }
 
-    /// Coordinates of `count` supports that [`Self::new`] without a target left in this scratch.
+    /// Coordinates of `count` supports that [`Self::new`] left in this scratch.
     pub fn over(dim: usize, count: usize, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
         let (basis, rank) = if count < dim { (Basis::Gram, count) } else { (Basis::Components, dim) };
         let (rows, rest) = scratch.split_at_mut(count * rank);
-        (Self { basis, dim, rank, rows, target: &[] }, rest)
-    }
-
-    fn in_metric(
-        supports: Supports<'_>,
-        triangle: &[i16],
-        scratch: &'w mut [f64],
-    ) -> Result<(Self, &'w mut [f64]), HeadError> {
-        let dim = supports.dim;
-        let expected = triangle_len(dim);
-        if triangle.len() != expected {
-            return Err(HeadError::Memory { what: "target", found: triangle.len(), expected });
-        }
-        let (target, rest) = scratch.split_at_mut(expected);
-        write_target(triangle, dim, target)?;
-        let (rows, rest) = rest.split_at_mut(supports.len() * dim);
-        for (row, (_, feature)) in rows.chunks_exact_mut(dim).zip(supports.iter()) {
-            row.iter_mut().zip(feature).for_each(|(z, &x)| *z = f64::from(x) / f64::from(UNIT));
-            solve_transposed(target, row);
-        }
-        Ok((Self { basis: Basis::Target, dim, rank: dim, rows, target }, rest))
+        (Self { basis, dim, rank, rows }, rest)
     }
 
     /// Coordinates of support `index`, `[r]`.
@@ -113,10 +75,6 @@ impl<'w> Span<'w> {
     pub fn project(&self, supports: Supports<'_>, feature: &[i16], coordinates: &mut [f64]) -> f64 {
         match self.basis {
             Basis::Components => write_scaled(feature, coordinates),
-            Basis::Target => {
-                coordinates.iter_mut().zip(feature).for_each(|(z, &x)| *z = f64::from(x) / f64::from(UNIT));
-                solve_transposed(self.target, coordinates);
-            }
             Basis::Gram => return self.project_on_gram(supports, feature, coordinates),
         }
         0.0
@@ -145,10 +103,6 @@ impl<'w> Span<'w> {
             Basis::Components => {
                 let scale = libm::sqrt(self.dim as f64) / unit;
                 out.iter_mut().zip(&*weight).for_each(|(out, w)| *out = w * scale);
-            }
-            Basis::Target => {
-                solve(self.target, weight);
-                out.iter_mut().zip(&*weight).for_each(|(out, w)| *out = w / unit);
             }
             Basis::Gram => self.write_weight_of_gram(supports, weight, out),
         }
@@ -200,18 +154,4 @@ fn write_gram_rows(supports: Supports<'_>, rows: &mut [f64]) {
         let pivot = square - dot(&row[..i], &row[..i]);
         row[i] = if pivot > PIVOT_MIN * square { libm::sqrt(pivot) } else { 0.0 };
     }
-}
-
-/// Writes the Cholesky factor of the target, scaled to trace 1.
-fn write_target(triangle: &[i16], dim: usize, target: &mut [f64]) -> Result<(), HeadError> {
-    let (mut position, mut trace) = (0, 0.0);
-    for i in 0..dim {
-        trace += f64::from(triangle[position]);
-        position += dim - i;
-    }
-    if trace <= 0.0 {
-        return Err(HeadError::NotPositiveDefinite { dimension: 0 });
-    }
-    target.iter_mut().zip(triangle).for_each(|(out, &value)| *out = f64::from(value) / trace);
-    factorise(target, dim)
 }

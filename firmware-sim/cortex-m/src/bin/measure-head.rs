@@ -77,7 +77,7 @@ fn learn(clock: &Clock, support_set: &mut SupportSet<'_>) {
 fn solve(clock: &Clock, support_set: &SupportSet<'_>, kind: HeadKind, scratch: &mut [f64]) {
     let (mut state, mut feature, mut probabilities) = (7, [0; DIM], [0.0; CLASSES]);
     let before = clock.ticks();
-    let head = Head::fit(kind, support_set.supports(), CLASSES, None, scratch).expect("the supports make a head");
+    let head = Head::fit(kind, support_set.supports(), CLASSES, scratch).expect("the supports make a head");
     let solved = clock.ticks();
     draw(&mut state, 3, &mut feature);
     let drawn = clock.ticks();

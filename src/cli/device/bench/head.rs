@@ -117,12 +117,11 @@ fn measure(kind: HeadKind, args: &Args, support_set: &SupportSet<'_>, query: &[i
     let mut scratch = vec![0.0; Head::scratch_len(args.dim, args.classes, supports.len())];
     let scratch_bytes = size_of_val(&*scratch);
     let fit = || {
-        let (duration, head) =
-            timed(|| Head::fit(kind, black_box(supports), args.classes, None, &mut scratch).map(drop));
+        let (duration, head) = timed(|| Head::fit(kind, black_box(supports), args.classes, &mut scratch).map(drop));
         head.map(|()| duration)
     };
     let fit_us = Percentiles::us(&repeat(BUDGET, fit)?);
-    let head = Head::fit(kind, supports, args.classes, None, &mut scratch)?;
+    let head = Head::fit(kind, supports, args.classes, &mut scratch)?;
     let mut probabilities = vec![0.0; args.classes];
     let predict = || {
         let (duration, decision) = timed(|| head.predict(black_box(query), &mut probabilities));

@@ -21,7 +21,7 @@ pub fn head<'w>(
     let (records, features) = knowledge.taught();
     let supports = Supports { dim: device.dim, records: &records, features: &features };
     scratch.resize(Head::scratch_len(device.dim, device.classes, supports.len()), 0.0);
-    Head::fit(kind, supports, device.classes, None, scratch).ok()
+    Head::fit(kind, supports, device.classes, scratch).ok()
 }
 
 /// The probability of each class of `names`, in their order.
