@@ -1,7 +1,7 @@
-//! The heads that few-shot episodes are judged with.
+//! Heads for few-shot episodes.
 //!
-//! N supports, D feature length, K classes. All but logistic regression are the device's own heads, run
-//! on features quantised as the device does it; logistic regression is what a desk would take, and the yardstick.
+//! N supports, D feature dimensions, K classes. All heads except logistic regression are those of the device, on features
+//! quantised as the device does. Logistic regression is the host's baseline.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,11 +18,11 @@ use crate::measure::Features;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadKind {
-    /// What a device takes unless told otherwise: one covariance, shrunk as leaving one out finds best.
+    /// The default of a device: a weighted mean of discriminant analysis and softmax regression.
     Auto,
     /// The class whose mean direction is nearest by cosine.
     Prototype,
-    /// Classes share one covariance, shrunk by a fixed amount: what can be had from sums alone.
+    /// Linear discriminant analysis with a fixed shrinkage.
     Gaussian,
     /// The device's softmax regression, on quantised features of length 1.
     Softmax,

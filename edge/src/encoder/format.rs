@@ -133,7 +133,7 @@ pub enum SectionKind {
     Nodes,
     /// Mean and standard deviation of the features over the corpus, f32, `[D]` each; optional.
     Statistics,
-    /// A covariance in files of old; the reader checks its bounds and ignores it, the writer leaves it empty.
+    /// A covariance in older files. The reader checks its bounds and ignores it; the writer leaves it empty.
     Unused,
     /// An image and its feature; optional.
     Golden,
