@@ -2,12 +2,17 @@
 
 use std::fmt::Write;
 
-use indicatif::{ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::report::text::rate;
 
+/// A bar by `template` (see [`style`]), or none where `hidden`.
+pub fn bar(hidden: bool, len: u64, template: &str) -> ProgressBar {
+    if hidden { ProgressBar::hidden() } else { ProgressBar::new(len).with_style(style(template)) }
+}
+
 /// A bar by indicatif's template, in which `{rate}` is how many are done per second, to three digits.
-pub fn style(template: &str) -> ProgressStyle {
+fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
         // A bar that cannot be drawn is no reason to stop.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::Common;
 use super::images::print_remarks;
-use super::progress::style;
+use super::progress::bar;
 use crate::data::{Dataset, Split};
 use crate::device::NamedImage;
 use crate::report::text::{count, shown};
@@ -148,9 +148,5 @@ pub fn for_each_image(
 }
 
 fn progress_bar(images: usize, common: &Common) -> ProgressBar {
-    if common.quiet {
-        return ProgressBar::hidden();
-    }
-    let style = style("{bar:30} {pos}/{len} images, {rate}, {eta} left");
-    ProgressBar::new(images as u64).with_style(style)
+    bar(common.quiet, images as u64, "{bar:30} {pos}/{len} images, {rate}, {eta} left")
 }

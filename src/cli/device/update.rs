@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use macula_edge::bundle::BUNDLE_LEN_MAX;
 use macula_edge::protocol::Reason;
 use sha2::{Digest, Sha256};
 
 use crate::cli::connect::{DeviceArgs, Missing, Names};
 use crate::cli::failure::Kind;
+use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
 use crate::files::read_bounded;
 use crate::link::{BundleReport, CandidateState, Client, LinkError, RollbackReason};
@@ -105,9 +105,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 /// Sends it, and asks where samples would be forgotten.
 fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u8> {
-    let bar = if args.common.quiet { ProgressBar::hidden() } else { ProgressBar::new(bundle.len() as u64) };
-    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
-    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let template = "{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+    let bar = bar(args.common.quiet, bundle.len() as u64, template);
     let progress = |sent: usize| bar.set_position(sent as u64);
     let sent = client.send_bundle(bundle, args.discard_taught, &progress);
     bar.finish_and_clear();

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::cli::Common;
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::overwrite::ForceArgs;
-use crate::cli::progress::style;
+use crate::cli::progress::bar;
 use crate::data::decode::RawFacts;
 use crate::data::{self, Dataset, Duplicates, ImageFacts, RawSamples, Split};
 use crate::report::sheet;
@@ -45,12 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     args.sheet.iter().try_for_each(|sheet| args.force.check(sheet))?;
     let mut dataset = data::open_named(&args.path, args.common.seed)?;
     args.images.prepare(&mut dataset, EncoderRange::Known(None), quiet)?;
-    let bar = if args.common.quiet || args.common.json {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::new(dataset.len() as u64)
-    };
-    bar.set_style(style("{msg} {bar:40} {pos}/{len} images, {rate}, {eta} left"));
+    let bar = bar(quiet, dataset.len() as u64, "{msg} {bar:40} {pos}/{len} images, {rate}, {eta} left");
     bar.set_message("reading");
     let facts = dataset.check(args.images.strict, &|_, _| bar.inc(1));
     bar.finish_and_clear();

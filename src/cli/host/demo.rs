@@ -14,7 +14,7 @@ use crate::cli::connect::{Names, with_encoder};
 use crate::cli::device::learn;
 use crate::cli::failure::check_failed;
 use crate::cli::overwrite::ForceArgs;
-use crate::cli::progress::style;
+use crate::cli::progress::bar;
 use crate::cli::trust::open_encoder;
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split, open_named};
@@ -170,12 +170,7 @@ fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Res
     config.learning_rate = config.usual_learning_rate();
     // A step line each, so that the bar moves.
     config.metrics_steps = 1;
-    let bar = match common.quiet || common.json {
-        true => ProgressBar::hidden(),
-        false => ProgressBar::new(0),
-    };
-    let style = style("   {bar:30} {pos}/{len} steps, {rate}, {eta} left");
-    let mut observer = Bar(bar.with_style(style));
+    let mut observer = Bar(bar(common.quiet || common.json, 0, "   {bar:30} {pos}/{len} steps, {rate}, {eta} left"));
     if let Some(parent) = folder.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
     }

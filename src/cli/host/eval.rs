@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use crate::cli::Common;
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::preprocessing::ValueArgs;
-use crate::cli::progress::style;
+use crate::cli::progress::bar;
 use crate::cli::trust::{KeyArgs, open_encoder};
 use crate::data::{self, Dataset, Split, TrainTestSplit};
 use crate::encoder::HostEncoder;
@@ -252,11 +252,8 @@ impl Asked {
     }
 
     fn bar(&self, length: usize, what: &str) -> ProgressBar {
-        if self.common.quiet {
-            return ProgressBar::hidden();
-        }
-        let style = style("{msg:32} {bar:30} {pos}/{len}  {rate}  {eta} left");
-        ProgressBar::new(length as u64).with_style(style).with_message(shown(what).into_owned())
+        let template = "{msg:32} {bar:30} {pos}/{len}  {rate}  {eta} left";
+        bar(self.common.quiet, length as u64, template).with_message(shown(what).into_owned())
     }
 
     fn embed(&self, encoder: &dyn HostEncoder, images: &Images, indices: &[usize]) -> anyhow::Result<Features> {

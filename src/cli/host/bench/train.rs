@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::customary_input;
 use crate::cli::device::bench::measure::{Percentiles, count_to, mib, random_values, thread_pool, timed};
-use crate::cli::progress::style;
+use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
 use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Workspace};
 use crate::kernel::Isa;
@@ -140,11 +140,8 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
 }
 
 fn progress_bar(preset: Preset, args: &Args) -> ProgressBar {
-    if args.common.quiet {
-        return ProgressBar::hidden();
-    }
-    let style = style("{msg:8} {bar:30} {pos}/{len} steps, {rate}, {eta} left");
-    ProgressBar::new(args.steps as u64).with_style(style).with_message(preset.name())
+    let template = "{msg:8} {bar:30} {pos}/{len} steps, {rate}, {eta} left";
+    bar(args.common.quiet, args.steps as u64, template).with_message(preset.name())
 }
 
 /// All that a training step needs, kept from step to step.

@@ -1,0 +1,70 @@
+//! What is shown while an encoder trains: a bar, and a line per epoch on standard error.
+
+use indicatif::ProgressBar;
+
+use super::figures;
+use crate::cli::progress::bar;
+use crate::pretrain::{Event, Observer};
+use crate::report::text::{count, shown};
+
+/// The progress bar on standard error.
+pub struct Progress {
+    pub bar: ProgressBar,
+    quiet: bool,
+    images_a_step: u64,
+}
+
+impl Progress {
+    /// Shows nothing where `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        Self { bar: ProgressBar::hidden(), quiet, images_a_step: 0 }
+    }
+
+    fn start(&mut self, template: &str, len: u64) {
+        self.bar = bar(self.quiet, len, template);
+    }
+
+    pub fn say(&self, text: String) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{text}"));
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Reading { done, of } => {
+                if self.bar.length() != Some(of as u64) {
+                    self.start("reading  {bar:30} {human_pos}/{human_len} images  {rate}  {eta} left", of as u64);
+                }
+                self.bar.set_position(done as u64);
+            }
+            Event::Skipped { name, reason } => self.say(format!("left out: {}: {}", shown(name), shown(reason))),
+            Event::Started { step, steps, images, batch_size } => {
+                self.images_a_step = batch_size as u64;
+                self.bar.finish_and_clear();
+                self.say(format!("training on {}, {} of {batch_size}", count(images, "image"), count(steps, "step")));
+                let template = "training {bar:30} {human_pos}/{human_len} images  {rate}  {eta} left  {msg}";
+                self.start(template, steps * self.images_a_step);
+                self.bar.set_position(step * self.images_a_step);
+                self.bar.reset_eta();
+            }
+            Event::Step(line) => {
+                self.bar.set_message(format!("epoch {} loss {:.4}", line.epoch, line.loss));
+                self.bar.set_position(line.step * self.images_a_step);
+            }
+            Event::Epoch(line) => {
+                let held_out = line
+                    .held_out
+                    .as_ref()
+                    .map_or(String::new(), |score| format!("  held out {}", figures::of_score(score)));
+                self.say(format!("epoch {:>3}  train {}{held_out}", line.epoch, figures::of_score(&line.train)));
+                if let Some(health) = &line.health {
+                    self.say(format!("           features {}", figures::of_health(health)));
+                }
+            }
+            Event::Warning(text) => self.say(format!("warning: {}", shown(text))),
+        }
+    }
+}

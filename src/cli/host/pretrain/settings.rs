@@ -1,0 +1,272 @@
+//! Options of `macula pretrain` as settings of a run. Names, defaults and checks are those of the library.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use serde::Serialize;
+
+use crate::augment::Policy;
+use crate::cli::images::{ImageArgs, RangeArg};
+use crate::encoder::Preset;
+use crate::encoders::open_run;
+use crate::files::{TEXT_MAX, read_bounded};
+use crate::nn::optimiser::OptimiserKind;
+use crate::objective::Miner;
+use crate::pretrain::{HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Settings, Validate, extend};
+
+/// Options that are settings, by their names in `config.toml`. Those left out keep their defaults.
+#[derive(clap::Args, Serialize)]
+pub struct SettingArgs {
+    /// Dataset: a folder, .npz, CIFAR, IDX, .csv manifest, phantoms[:SIZE[:COUNT]], or a mixture A+B without labels (all images
+    /// of a dataset without splits)
+    #[arg(long, required_unless_present_any = ["resume", "config"])]
+    pub data: Option<String>,
+    /// Objective; supervised, and triplet with --positives labels, need labels
+    #[arg(long, required_unless_present_any = ["resume", "config"])]
+    method: Option<Method>,
+    /// Encoder preset: pico, nano, micro or mobile [default: nano]
+    #[arg(long, value_name = "PRESET")]
+    encoder: Option<Preset>,
+    /// Input channels: 1 (grey) or 3 (colour) [default: 1 if all images are grey, else 3]
+    #[arg(long, value_name = "N")]
+    pub channels: Option<usize>,
+    /// Side of the square input in pixels [default: 32]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Passes over the images [default: 20]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u64>,
+    /// Images per step [default: 128; 256 for simclr, triplet and moco]
+    #[arg(long, alias = "batch", value_name = "N")]
+    batch_size: Option<usize>,
+    /// Train on N images, drawn by seed
+    #[arg(long = "count", alias = "limit", value_name = "N")]
+    limit: Option<usize>,
+    /// Train on N labelled images per class, drawn by seed
+    #[arg(long = "count-per-class", alias = "per-class", value_name = "N", conflicts_with = "limit")]
+    per_class: Option<usize>,
+    /// Optimiser [default: sgd]
+    #[arg(long)]
+    optimiser: Option<OptimiserKind>,
+    /// Peak learning rate [default: 0.1 (sgd; 0.06 for simclr, triplet and moco) or 0.001 (adamw), times batch size / 128]
+    #[arg(long, alias = "lr", value_name = "RATE")]
+    learning_rate: Option<f32>,
+    /// Decoupled weight decay [default: 0.005]
+    #[arg(long, value_name = "DECAY")]
+    weight_decay: Option<f32>,
+    /// Fraction of the steps over which the learning rate rises [default: 0.05]
+    #[arg(long, alias = "warmup", value_name = "FRACTION")]
+    warmup_fraction: Option<f32>,
+    /// Fraction of the target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "FRACTION")]
+    label_smoothing: Option<f32>,
+    /// Masked: fraction of the patches that are masked [default: 0.6]
+    #[arg(long, value_name = "FRACTION")]
+    mask_share: Option<f32>,
+    /// Process a batch that exceeds memory in chunks of N network inputs [default: the whole batch]
+    #[arg(long, value_name = "N")]
+    chunk: Option<usize>,
+    /// Measure the objective on held-out images (val, or test without val) [default: end]
+    #[arg(long, value_name = "WHEN")]
+    validate: Option<Validate>,
+    /// Check whether the encoder collapsed, and stop with exit code 3 if it did [default: epoch]
+    #[arg(long, value_name = "WHEN")]
+    pub health: Option<HealthGate>,
+    /// Write metrics every N steps; 0: every epoch [default: 50]
+    #[arg(long, value_name = "N")]
+    metrics_steps: Option<u64>,
+    /// Write a checkpoint every N steps; 0: every epoch [default: 0]
+    #[arg(long, value_name = "N")]
+    checkpoint_steps: Option<u64>,
+    #[command(flatten)]
+    comparison: ComparisonArgs,
+}
+
+/// Options of the methods that compare views.
+#[derive(clap::Args, Serialize)]
+struct ComparisonArgs {
+    /// SimCLR and MoCo: temperature [default: 0.5 for simclr, 0.2 for moco]
+    #[arg(long)]
+    temperature: Option<f32>,
+    /// Triplet: margin between squared distances of unit vectors [default: 0.2]
+    #[arg(long)]
+    margin: Option<f32>,
+    /// Triplet: which triplets of a batch count [default: semi-hard]
+    #[arg(long)]
+    miner: Option<Miner>,
+    /// Triplet: positives are views of one image, or images of one label [default: views]
+    #[arg(long)]
+    positives: Option<Positives>,
+    /// MoCo: length of the queue of keys [default: 4096]
+    #[arg(long, value_name = "N")]
+    queue: Option<usize>,
+    /// MoCo: decay of the EMA (key) encoder per step [default: 0.999]
+    #[arg(long, value_name = "DECAY")]
+    key_momentum: Option<f32>,
+    /// Hidden units of the projection head [default: 256]
+    #[arg(long, value_name = "N")]
+    projection_hidden: Option<usize>,
+    /// Outputs of the projection head [default: 64]
+    #[arg(long, value_name = "N")]
+    projection_dim: Option<usize>,
+}
+
+/// Options that change several settings, or that depend on others.
+#[derive(clap::Args)]
+pub struct DerivedArgs {
+    /// Start from the encoder of this run or shipped model; its preset, channels and size become the defaults
+    #[arg(long, value_name = "RUN")]
+    pub init: Option<PathBuf>,
+    /// Freeze the encoder of --init and train a small network on its features (--method supervised)
+    #[arg(long)]
+    freeze: bool,
+    #[command(flatten)]
+    probe: ProbeArgs,
+    /// Augmentation policy [default: natural for simclr, triplet and moco, else light]
+    #[arg(long)]
+    policy: Option<Policy>,
+    /// Flip every other image horizontally [default: set by the policy]
+    #[arg(long, value_name = "BOOL")]
+    flip: Option<bool>,
+    /// Pixels of reflected border before a random crop; 0: no crop [default: set by the policy]
+    #[arg(long, value_name = "PIXELS")]
+    crop_padding: Option<usize>,
+}
+
+#[derive(clap::Args, Serialize)]
+struct ProbeArgs {
+    /// With --freeze: units of a hidden layer [default: 200]
+    #[arg(long = "probe-hidden", value_name = "N")]
+    hidden: Option<usize>,
+    /// With --freeze: hidden layers, 0 to 3 [default: 2]
+    #[arg(long = "probe-layers", value_name = "N")]
+    layers: Option<usize>,
+}
+
+/// Names on the command line for enums of the library.
+macro_rules! named {
+    ($kind:ty: $($name:literal = $variant:expr),+) => {
+        impl ValueEnum for $kind {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$($variant),+]
+            }
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                let names = [$(($variant, $name)),+];
+                names.iter().find(|(value, _)| value == self).map(|&(_, name)| PossibleValue::new(name))
+            }
+        }
+    };
+}
+named!(Method: "rotation" = Method::Rotation, "supervised" = Method::Supervised, "simclr" = Method::Simclr,
+    "triplet" = Method::Triplet, "moco" = Method::Moco, "masked" = Method::Masked);
+named!(OptimiserKind: "sgd" = Self::SGD, "nesterov" = Self::Sgd { momentum: 0.9, nesterov: true },
+    "adamw" = Self::ADAM_W);
+named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Validate::Epoch);
+named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical,
+    "centred" = Policy::Centred);
+named!(HealthGate: "never" = HealthGate::Never, "epoch" = HealthGate::Epoch);
+named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
+named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
+
+/// All that decides the configuration of a run.
+pub struct Asked<'a> {
+    pub settings: &'a SettingArgs,
+    pub derived: &'a DerivedArgs,
+    pub images: &'a ImageArgs,
+    pub seed: u64,
+    /// Whether the seed was given, and is not the default.
+    pub seed_given: bool,
+}
+
+impl Asked<'_> {
+    /// The configuration of a new run: options over the settings of `file` over the defaults.
+    pub fn new_run(&self, file: Option<&Path>) -> anyhow::Result<PretrainConfig> {
+        let mut settings = file.map_or_else(|| Ok(Settings::default()), read)?;
+        if self.seed_given || !settings.has("seed") {
+            settings.set("seed", &self.seed);
+        }
+        if let Some(path) = &self.derived.init {
+            let run = open_run(&path.to_string_lossy())?;
+            settings.set("encoder", &run.config.encoder);
+            settings.set("channels", &run.config.channels);
+            settings.set("size", &run.config.size);
+            settings.set("range", &run.info.preprocessing.range);
+            settings.set("init", &Init { encoder: path.display().to_string(), sha256: run.info.id.to_string() });
+        }
+        let is_frozen = settings.has("freeze");
+        settings.extend(self.given(is_frozen));
+        Ok(self.augmented(settings.new_run()?))
+    }
+
+    /// The configuration of the run in `folder`, which is extended where more epochs are asked for.
+    ///
+    /// # Errors
+    /// When a setting is given that differs from that of the run.
+    pub fn resumed(&self, folder: &Path) -> anyhow::Result<PretrainConfig> {
+        let mut stored = RunFolder::open(folder)?.1;
+        if let Some(epochs) = self.settings.epochs.filter(|&epochs| epochs != stored.epochs) {
+            self.check_same(&PretrainConfig { epochs, ..stored }, folder)?;
+            stored = extend(folder, epochs)?;
+        }
+        self.check_same(&stored, folder)?;
+        Ok(PretrainConfig { health: self.settings.health.unwrap_or(stored.health), ..stored })
+    }
+
+    fn check_same(&self, stored: &PretrainConfig, folder: &Path) -> anyhow::Result<()> {
+        let mut asked = self.augmented(self.given(stored.freeze.is_some()).over(stored)?);
+        // The data may have moved, and the default seed was not asked for.
+        asked.data.clone_from(&stored.data);
+        asked.health = stored.health;
+        if let (Some(path), Some(init)) = (&self.derived.init, &stored.init) {
+            // The encoder may have moved as well, as long as it is the same.
+            let sha256 = open_run(&path.to_string_lossy())?.info.id.to_string();
+            asked.init = Some(Init { encoder: init.encoder.clone(), sha256 });
+        }
+        if self.seed_given {
+            asked.seed = self.seed;
+        }
+        anyhow::ensure!(
+            asked == *stored,
+            "{}: the run has other settings; leave the options out to continue it",
+            folder.display()
+        );
+        Ok(())
+    }
+
+    /// The settings that were given; those of a frozen encoder only where the encoder is frozen.
+    fn given(&self, is_frozen: bool) -> Settings {
+        let mut settings = Settings::of(self.settings);
+        if self.derived.freeze || is_frozen {
+            settings.set("freeze", &self.derived.probe);
+        }
+        // A range that is to be measured is not known before the images are.
+        if let Some(RangeArg::Stated(range)) = self.images.given() {
+            settings.set("range", &range);
+        }
+        settings
+    }
+
+    /// `config` with the augmentation options, which depend on its size.
+    fn augmented(&self, mut config: PretrainConfig) -> PretrainConfig {
+        let DerivedArgs { policy, flip, crop_padding, .. } = self.derived;
+        if let Some(policy) = policy {
+            config.augmentation = policy.augmentation(config.size);
+        }
+        config.augmentation.flip = flip.unwrap_or(config.augmentation.flip);
+        config.augmentation.crop_padding = crop_padding.unwrap_or(config.augmentation.crop_padding);
+        config
+    }
+}
+
+/// Reads settings and checks their names and types, so that an error names the file.
+fn read(path: &Path) -> anyhow::Result<Settings> {
+    let text = String::from_utf8(read_bounded(path, TEXT_MAX)?);
+    let checked = text.map_err(anyhow::Error::from).and_then(|text| {
+        let settings = Settings::parse(&text)?;
+        settings.over(&PretrainConfig::new("", Method::Rotation))?;
+        Ok(settings)
+    });
+    checked.with_context(|| path.display().to_string())
+}
