@@ -71,7 +71,7 @@ pub fn atomically<T>(
     let Err(undoing) = changes.undo(client) else { return Err(error.context("nothing was changed")) };
     if json {
         print_json(&Kept {
-            learned_kept: changes.learned.iter().map(|source| super::connect::hexadecimal(source)).collect(),
+            learned_kept: changes.learned.iter().map(|source| crate::report::text::hexadecimal(source)).collect(),
             classes_kept: changes.added.iter().map(|(_, name)| name.as_str()).collect(),
             error: format!("{error:#}"),
         })?;

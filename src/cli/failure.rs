@@ -20,7 +20,7 @@ pub const HELP: &str = "Exit codes: 0 success, 2 bad usage or input, 3 a check f
     confirmation-needed, unknown-class, unknown-sample, other-encoder, refused, bundle-refused, rolled-back, check-failed, unreachable, \
     device-fault, interrupted.";
 
-/// What went wrong, for programs to tell apart. Names and exit codes stay as they are.
+/// What went wrong, for programs to tell apart. ClassNames and exit codes stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {

@@ -14,6 +14,7 @@ use crate::kernel::Isa;
 mod output;
 
 mod atomic;
+mod classes;
 mod connect;
 mod device;
 mod failure;
@@ -21,6 +22,7 @@ mod failure;
 mod host;
 mod images;
 mod isolation;
+mod local_device;
 mod overwrite;
 mod preprocessing;
 mod progress;

@@ -23,15 +23,9 @@ pub fn parse_split(name: &str) -> Result<Split, String> {
     Split::from_name(name).ok_or_else(|| format!("split '{name}' is none of train, val, test"))
 }
 
-/// Reads the images `indices` of `dataset`, in order; an unreadable one is an error.
-#[cfg(feature = "host")]
-pub fn load_images(dataset: &Dataset, indices: &[usize]) -> anyhow::Result<Vec<NamedImage>> {
-    Ok(load_readable(dataset, indices, true, true)?.into_iter().map(|(_, image)| image).collect())
-}
-
 /// Reads the images `indices` of `dataset`, in order. Those that cannot be read are left out and named on standard error
 /// unless `quiet`; the first of them is an error where `strict`.
-fn load_readable(
+pub fn load_readable(
     dataset: &Dataset,
     indices: &[usize],
     strict: bool,

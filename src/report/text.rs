@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use unicode_width::UnicodeWidthStr;
 
@@ -108,6 +109,22 @@ pub fn rate(value: f64) -> String {
     unreachable!("the last prefix takes all")
 }
 
+/// Bytes as hexadecimal digits.
+pub use base16ct::lower::encode_string as hexadecimal;
+
+/// The last second of the year 9999: no later date has four digits.
+const TIME_MAX_S: u64 = 253_402_300_799;
+
+/// Date and time in UTC, to the minute, of seconds since 1970; 0 is `unknown`.
+pub fn date(time_s: u64) -> String {
+    if time_s == 0 {
+        return "unknown".to_owned();
+    }
+    let time = UNIX_EPOCH + Duration::from_secs(time_s.min(TIME_MAX_S));
+    let rfc3339 = humantime::format_rfc3339_seconds(time).to_string();
+    format!("{} {} UTC", &rfc3339[..10], &rfc3339[11..16])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +197,21 @@ mod tests {
             (f64::NAN, "-"),
         ] {
             assert_eq!(rate(value), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (time_s, expected) in [
+            (1, "1970-01-01 00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_868_800, "2000-03-01 00:00 UTC"),
+            (1_709_210_096, "2024-02-29 12:34 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (u64::MAX, "9999-12-31 23:59 UTC"),
+            (0, "unknown"),
+        ] {
+            assert_eq!(date(time_s), expected);
         }
     }
 }

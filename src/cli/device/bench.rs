@@ -1,6 +1,6 @@
 //! `macula bench`: latency, rate and memory of training, augmentation, encoder and head.
 
-mod encoder;
+pub mod encoder;
 mod head;
 pub mod measure;
 

@@ -1,7 +1,9 @@
 //! `macula class`: adds, renames and removes classes of a device.
 
 use crate::cli::atomic::atomically;
-use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT};
+use crate::cli::classes::{ClassCount, ClassNames};
+use crate::cli::connect::DeviceArgs;
+use crate::cli::local_device::{Missing, SUPPORTS_DEFAULT};
 use crate::cli::{Common, print_json};
 
 /// Arguments of `macula class`.
@@ -22,7 +24,7 @@ enum Action {
     Add {
         #[command(flatten)]
         device: DeviceArgs,
-        /// Names of the classes
+        /// ClassNames of the classes
         #[arg(value_name = "NAME", required = true)]
         names: Vec<String>,
         #[command(flatten)]
@@ -65,28 +67,28 @@ struct Report {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (device, common, names) = match args.action {
         Action::Add { device, names, common } => {
-            let listed = device.with(Missing::Make(SUPPORTS_DEFAULT), |client| {
+            let listed = device.connect(Missing::Create(SUPPORTS_DEFAULT), |client| {
                 atomically(client, common.json, |client, changes| {
                     names.iter().try_for_each(|name| changes.class(client, name).map(drop))?;
                     Ok(())
                 })?;
-                Names::of(client)
+                ClassNames::of(client)
             })?;
             (device, common, listed)
         }
         Action::Rename { device, name, new_name, common } => {
-            let listed = device.with(Missing::Refuse, |client| {
-                let slot = Names::of(client)?.slot(&name)?;
+            let listed = device.connect(Missing::Refuse, |client| {
+                let slot = ClassNames::of(client)?.slot(&name)?;
                 client.rename_class(slot, &new_name)?;
-                Names::of(client)
+                ClassNames::of(client)
             })?;
             (device, common, listed)
         }
         Action::Remove { device, name, common } => {
-            let listed = device.with(Missing::Refuse, |client| {
-                let slot = Names::of(client)?.slot(&name)?;
+            let listed = device.connect(Missing::Refuse, |client| {
+                let slot = ClassNames::of(client)?.slot(&name)?;
                 client.remove_class(slot)?;
-                Names::of(client)
+                ClassNames::of(client)
             })?;
             (device, common, listed)
         }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use macula_edge::support_set::SourceId;
 
-use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, hexadecimal};
+use crate::cli::classes::{ClassCount, ClassNames};
+use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Kind;
 use crate::cli::images::ImageArgs;
+use crate::cli::local_device::Missing;
 use crate::cli::{Common, print_json};
 use crate::device::{NamedImage, source_of};
 use crate::link::{Client, DeviceState};
-use crate::report::text::count;
+use crate::report::text::{count, hexadecimal};
 
 /// Digits of a source that are enough to name it.
 const DIGITS_MIN: usize = 8;
@@ -48,15 +50,15 @@ struct Report {
 /// Runs it: everything named is known before the first is forgotten.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
-    args.device.with(Missing::Refuse, |client| {
+    args.device.connect(Missing::Refuse, |client| {
         let forgotten = match &args.class {
             Some(class) => {
-                let slot = Names::of(client)?.slot(class)?;
+                let slot = ClassNames::of(client)?.slot(class)?;
                 client.remove_class(slot)? as usize
             }
             None => forget_samples(client, &args)?,
         };
-        let names = Names::of(client)?;
+        let names = ClassNames::of(client)?;
         if args.common.json {
             let device = args.device.device.to_string();
             return print_json(&Report { device, forgotten, classes: names.counts() });

@@ -59,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         name: PartKind::from_number(part.kind).map_or("unknown", PartKind::name),
         offset: part.offset,
         bytes: part.len,
-        sha256: crate::cli::connect::hexadecimal(&part.sha256),
+        sha256: crate::report::text::hexadecimal(&part.sha256),
     });
     let report = Report {
         bytes: bundle.bytes().len(),

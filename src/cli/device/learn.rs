@@ -7,15 +7,17 @@ use macula_edge::protocol::Reason;
 use macula_edge::support_set::SourceId;
 
 use crate::cli::atomic::{Changes, atomically, check_places};
-use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use crate::cli::classes::{ClassCount, ClassNames};
+use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Failure;
 use crate::cli::images::{EncoderRange, ImageArgs};
+use crate::cli::local_device::{Missing, SUPPORTS_DEFAULT};
 use crate::cli::samples::Lesson;
 use crate::cli::{Common, print_json, samples};
 use crate::data::Split;
 use crate::device::{NamedImage, StoreFile, now_s, source_of};
 use crate::link::{Address, Client, LinkError, Provenance, Sample};
-use crate::report::text::{count, shown};
+use crate::report::text::{count, hexadecimal, shown};
 
 /// Arguments of `macula learn`.
 #[derive(clap::Args)]
@@ -77,7 +79,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         // A store is not made for images that cannot be read; its encoder says how they are to be read.
         lessons(&args, EncoderRange::Irrelevant)?;
     }
-    args.device.with(Missing::Make(args.max_samples), |client| {
+    args.device.connect(Missing::Create(args.max_samples), |client| {
         let lessons = lessons(&args, client.range())?;
         let sources: Vec<SourceId> =
             lessons.iter().flat_map(|(_, images)| images).map(|named| source_of(&named.image)).collect();
@@ -94,7 +96,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         for (image, class) in known.iter().filter(|_| !args.common.quiet) {
             eprintln!("{}: class '{}' has these pixels already", shown(&image.name), shown(class));
         }
-        report(&args, &Names::of(client)?, learned, known.len())
+        report(&args, &ClassNames::of(client)?, learned, known.len())
     })
 }
 
@@ -146,7 +148,7 @@ pub fn learn(
 fn explain(client: &mut Client<'_>, image: &NamedImage, from: &Provenance, error: LinkError) -> anyhow::Error {
     if error.reason() == Some(Reason::SourceTaken)
         && let LinkError::Refused { refusal, .. } = &error
-        && let Ok(names) = Names::of(client)
+        && let Ok(names) = ClassNames::of(client)
     {
         let class = names.name(refusal.found as u8);
         let source = hexadecimal(&from.source[..4]);
@@ -159,7 +161,7 @@ fn explain(client: &mut Client<'_>, image: &NamedImage, from: &Provenance, error
     anyhow::Error::new(error).context(image.name.clone())
 }
 
-fn report(args: &Args, names: &Names, learned: usize, known: usize) -> anyhow::Result<()> {
+fn report(args: &Args, names: &ClassNames, learned: usize, known: usize) -> anyhow::Result<()> {
     if args.common.json {
         let device = args.device.device.to_string();
         return print_json(&Report { device, learned, known, classes: names.counts() });

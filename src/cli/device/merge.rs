@@ -7,12 +7,14 @@ use macula_edge::protocol::Reason;
 use macula_edge::support_set::SourceId;
 
 use crate::cli::atomic::{atomically, check_places};
-use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, SUPPORTS_DEFAULT, hexadecimal};
+use crate::cli::classes::{ClassCount, ClassNames};
+use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::local_device::{Missing, SUPPORTS_DEFAULT};
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::{Common, print_json};
 use crate::link::{Address, Client, DeviceState, Support};
-use crate::report::text::count;
+use crate::report::text::{count, hexadecimal};
 
 /// Arguments of `macula merge`.
 #[derive(clap::Args)]
@@ -43,8 +45,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (device, keys) = (args.from.clone(), args.device.keys.clone());
     let other = DeviceArgs { device, encoder: None, keys, preprocessing: PreprocessingArgs::default(), range: None };
     let (knowledge, identity) =
-        other.with(Missing::Refuse, |client| Ok((client.export()?, client.device().identity)))?;
-    args.device.with(Missing::Make(SUPPORTS_DEFAULT), |client| {
+        other.connect(Missing::Refuse, |client| Ok((client.export()?, client.device().identity)))?;
+    args.device.connect(Missing::Create(SUPPORTS_DEFAULT), |client| {
         let own = client.device().identity;
         ensure!(
             own == identity,
@@ -57,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             ))
         );
         let (learned, known) = merge(client, &knowledge, args.common.json)?;
-        let names = Names::of(client)?;
+        let names = ClassNames::of(client)?;
         if args.common.json {
             let (device, from) = (args.device.device.to_string(), args.from.to_string());
             return print_json(&Report { device, from, learned, known, classes: names.counts() });

@@ -10,9 +10,11 @@ use anyhow::ensure;
 use macula_edge::head::HeadKind;
 
 use super::why::Witness;
-use crate::cli::connect::{DeviceArgs, Missing, Names};
+use crate::cli::classes::ClassNames;
+use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Kind;
 use crate::cli::images::ImageArgs;
+use crate::cli::local_device::Missing;
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split};
 use crate::device::{NamedImage, source_of};
@@ -93,9 +95,9 @@ const DONT_KNOW: &str = "I don't know";
 /// Runs it.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
-    args.device.with(Missing::Refuse, |client| {
+    args.device.connect(Missing::Refuse, |client| {
         let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
-        let names = Names::of(client)?;
+        let names = ClassNames::of(client)?;
         let (quality, rows) = match &args.data {
             None => {
                 let decide =
@@ -144,7 +146,13 @@ fn parse_error_rate(text: &str) -> Result<u16, String> {
     }
 }
 
-fn predict(args: &Args, client: &mut Client<'_>, names: &Names, name: &str, sample: Sample<'_>) -> anyhow::Result<Row> {
+fn predict(
+    args: &Args,
+    client: &mut Client<'_>,
+    names: &ClassNames,
+    name: &str,
+    sample: Sample<'_>,
+) -> anyhow::Result<Row> {
     let question = PredictOptions { head: args.head as u8, error_rate_permille: args.error_rate };
     let verdict = client.predict(sample, question)?;
     Ok(Row {
@@ -165,7 +173,7 @@ fn predict(args: &Args, client: &mut Client<'_>, names: &Names, name: &str, samp
 fn predict_dataset(
     args: &Args,
     client: &mut Client<'_>,
-    names: &Names,
+    names: &ClassNames,
     dataset: &Dataset,
 ) -> anyhow::Result<(Option<Quality>, Vec<Row>)> {
     let name = args.data.as_deref().unwrap_or_default();
@@ -216,7 +224,7 @@ fn predict_dataset(
 }
 
 /// Some label must be a class of the device.
-fn check_labels<'l>(name: &str, labels: impl Iterator<Item = &'l str>, names: &Names) -> anyhow::Result<()> {
+fn check_labels<'l>(name: &str, labels: impl Iterator<Item = &'l str>, names: &ClassNames) -> anyhow::Result<()> {
     let labels: BTreeSet<&str> = labels.collect();
     let listed = |names: &[&str]| names.join(", ");
     ensure!(

@@ -2,8 +2,9 @@
 
 use anyhow::ensure;
 
-use crate::cli::connect::{DeviceArgs, Missing};
+use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Kind;
+use crate::cli::local_device::Missing;
 use crate::cli::{Common, print_json};
 use crate::report::text::count;
 
@@ -28,7 +29,7 @@ struct Report {
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    args.device.with(Missing::Refuse, |client| {
+    args.device.connect(Missing::Refuse, |client| {
         let forgotten = client.status()?.supports;
         ensure!(
             args.yes,

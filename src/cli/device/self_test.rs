@@ -1,7 +1,8 @@
 //! `macula self-test`: has a device test itself.
 
-use crate::cli::connect::{DeviceArgs, Missing};
+use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::check_failed;
+use crate::cli::local_device::Missing;
 use crate::cli::{Common, print_json};
 use crate::link::{Outcome, TestResult};
 
@@ -25,7 +26,7 @@ struct Row {
 
 /// Runs it; a test that failed ends in exit code 3.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let test = args.device.with(Missing::Refuse, |client| Ok(client.self_test()?))?;
+    let test = args.device.connect(Missing::Refuse, |client| Ok(client.self_test()?))?;
     let row = |name, TestResult { outcome, found, expected }| {
         let outcome = match outcome {
             Outcome::Passed => "passed",

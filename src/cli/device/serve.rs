@@ -10,8 +10,9 @@ use anyhow::{Context, ensure};
 use macula_edge::bundle::{BUNDLE_LEN_MAX, Header};
 use sha2::{Digest, Sha256};
 
-use crate::cli::connect::{Given, Missing, SUPPORTS_DEFAULT, Served, hexadecimal, talk_over, with_store};
+use crate::cli::connect::with_client;
 use crate::cli::failure::{Kind, one_line};
+use crate::cli::local_device::{LocalOptions, Missing, SUPPORTS_DEFAULT, Served, with_local_device};
 use crate::cli::output::outlive_readers;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::KeyArgs;
@@ -20,7 +21,7 @@ use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, 
 use crate::files::{read_bounded, write_private};
 use crate::link::Address;
 use crate::log::Log;
-use crate::report::text::{count, shown, shown_path};
+use crate::report::text::{count, hexadecimal, shown, shown_path};
 #[cfg(feature = "onnx")]
 use crate::{encoders::OpenError, isolated::IsolatedError};
 
@@ -104,19 +105,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let (mut listener, mut offered) = (None, false);
     let (stated, host) = (args.preprocessing.stated()?, args.preprocessing.values.limits.host(Some(&stop)));
-    let given = Given {
+    let given = LocalOptions {
         store: &args.store,
         encoder: args.encoder.as_deref(),
         keys: &args.keys,
         stated: stated.as_ref(),
         host: &host,
-        missing: Missing::Make(args.max_samples),
+        missing: Missing::Create(args.max_samples),
         keep_images: args.keep_images,
         log: &log,
     };
     // A new bundle is tried by switching the device on anew; whoever is connected stays so.
     let mut run = || {
-        with_store(given, |device, served| -> anyhow::Result<Ended> {
+        with_local_device(given, |device, served| -> anyhow::Result<Ended> {
             if !std::mem::replace(&mut offered, true) && is_offered((&args, &log), device, served)? {
                 return Ok(Ended::UpdatePending);
             }
@@ -179,7 +180,7 @@ fn is_offered((args, log): (&Args, &Log), device: &mut Device<'_>, served: &Serv
         return Ok(false);
     }
     let address = Address::Store(args.store.clone());
-    let talked = talk_over(&address, &mut InProcess::new(device), None, |client| {
+    let talked = with_client(&address, &mut InProcess::new(device), None, |client| {
         let candidate = client.bundles()?.and_then(|report| report.candidate);
         let was_tried = candidate.is_some_and(|candidate| candidate.sha256 == sha256);
         let is_newer = Header::claimed_counter(&bytes).is_some_and(|given| given > used.counter);

@@ -1,11 +1,13 @@
 //! `macula status`: how a device is and what it knows.
 
 use super::update::rollback_reason;
-use crate::cli::connect::{ClassCount, DeviceArgs, Missing, Names, date, hexadecimal};
+use crate::cli::classes::{ClassCount, ClassNames};
+use crate::cli::connect::DeviceArgs;
+use crate::cli::local_device::Missing;
 use crate::cli::{Common, print_json};
 use crate::device::StoreFile;
 use crate::link::{Address, BundleReport, CandidateState, Client, DeviceState, Status};
-use crate::report::text::{count, left, shown};
+use crate::report::text::{count, date, hexadecimal, left, shown};
 
 /// Arguments of `macula status`.
 #[derive(clap::Args)]
@@ -129,8 +131,8 @@ struct SampleRow {
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    args.device.with(Missing::Refuse, |client| {
-        let (status, names) = (client.status()?, Names::of(client)?);
+    args.device.connect(Missing::Refuse, |client| {
+        let (status, names) = (client.status()?, ClassNames::of(client)?);
         let report = report(&args, client, &status, &names)?;
         if args.common.json {
             return print_json(&report);
@@ -149,7 +151,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &Names) -> anyhow::Result<Report> {
+fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &ClassNames) -> anyhow::Result<Report> {
     let knowledge = if args.samples { Some(client.export()?) } else { None };
     let state_sha256 = match &knowledge {
         Some(knowledge) => knowledge.sha256,
@@ -187,7 +189,7 @@ fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &Names) 
     })
 }
 
-fn rows(knowledge: &DeviceState, names: &Names) -> Vec<SampleRow> {
+fn rows(knowledge: &DeviceState, names: &ClassNames) -> Vec<SampleRow> {
     let row = |support: &crate::link::Support| SampleRow {
         source: hexadecimal(&support.from.source),
         class: names.name(support.slot),

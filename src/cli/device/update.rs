@@ -9,8 +9,10 @@ use macula_edge::bundle::BUNDLE_LEN_MAX;
 use macula_edge::protocol::Reason;
 use sha2::{Digest, Sha256};
 
-use crate::cli::connect::{DeviceArgs, Missing, Names};
+use crate::cli::classes::ClassNames;
+use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Kind;
+use crate::cli::local_device::Missing;
 use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
 use crate::files::read_bounded;
@@ -66,7 +68,7 @@ enum Outcome {
 /// Runs it; a bundle that was rolled back ends in exit code 3.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let bundle = read_bounded(&args.bundle, BUNDLE_LEN_MAX.into())?;
-    let (slot, device) = args.device.with(Missing::Refuse, |client| {
+    let (slot, device) = args.device.connect(Missing::Refuse, |client| {
         let limit = client.device().bundle_bytes_max;
         ensure!(limit > 0, "the device at {} takes no bundles: it is given one when it is started", client.address());
         Ok((send(&args, client, &bundle)?, client.address().to_owned()))
@@ -85,7 +87,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Outcome::Unknown => "unknown",
     };
     if args.common.json {
-        let sha256 = crate::cli::connect::hexadecimal(&sha256);
+        let sha256 = crate::report::text::hexadecimal(&sha256);
         print_json(&Report { device, bytes: bundle.len(), slot, sha256, outcome: word, reason: reason.clone() })?;
     } else if reason.is_none() {
         let what = match outcome {
@@ -114,7 +116,7 @@ fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u
         Err(LinkError::Refused { refusal, .. }) if refusal.reason() == Some(Reason::WouldForget) => refusal,
         done => return Ok(done?),
     };
-    let classes = Names::of(client)?.0;
+    let classes = ClassNames::of(client)?.0;
     let classes: Vec<_> = classes.iter().map(|class| format!("{} ({})", class.name, class.supports)).collect();
     let loss = format!(
         "{} has another encoder: of the {} samples in {} the device would forget {}, whose images it does not keep",
@@ -141,7 +143,7 @@ fn confirmed(loss: &str) -> anyhow::Result<bool> {
 fn outcome(args: &Args, sha256: [u8; 32]) -> anyhow::Result<Outcome> {
     for question in 1.. {
         // A store of this machine tries the bundle by being opened.
-        match args.device.with(Missing::Refuse, |client| Ok(client.bundles()?)) {
+        match args.device.connect(Missing::Refuse, |client| Ok(client.bundles()?)) {
             Ok(report) => return Ok(report.map_or(Outcome::Unknown, |report| of_report(&report, sha256))),
             Err(error) if question < QUESTIONS && is_silence(&error) => std::thread::sleep(Duration::from_millis(500)),
             Err(error) => {

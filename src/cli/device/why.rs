@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use macula_edge::support_set::SourceId;
 use rayon::prelude::*;
 
-use crate::cli::connect::{DeviceArgs, Missing, Names, date, hexadecimal};
+use crate::cli::classes::ClassNames;
+use crate::cli::connect::DeviceArgs;
 use crate::cli::images::{EncoderRange, ImageArgs};
+use crate::cli::local_device::Missing;
 use crate::cli::{Common, print_json};
 use crate::device::source_of;
 use crate::link::{Neighbour, Sample};
-use crate::report::text::{left, shown};
+use crate::report::text::{date, hexadecimal, left, shown};
 
 /// Arguments of `macula why`.
 #[derive(clap::Args)]
@@ -63,7 +65,7 @@ pub struct Witness {
 
 impl Witness {
     /// In words and digits.
-    pub fn of(neighbour: &Neighbour, names: &Names) -> Self {
+    pub fn of(neighbour: &Neighbour, names: &ClassNames) -> Self {
         let Neighbour { slot, from, similarity } = *neighbour;
         let source = hexadecimal(&from.source);
         Self { class: names.name(slot), similarity, source, file: None, operator: from.operator, time_s: from.time_s }
@@ -78,11 +80,11 @@ impl Witness {
 /// Runs it.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
-    args.device.with(Missing::Refuse, |client| {
+    args.device.connect(Missing::Refuse, |client| {
         let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
         let files = args.data.as_deref().map(|name| files_of(name, client.range(), &args)).transpose()?;
         let files = files.unwrap_or_default();
-        let names = Names::of(client)?;
+        let names = ClassNames::of(client)?;
         let mut rows = Vec::new();
         for named in &images {
             let nearest = client.why(Sample::Image(&named.image))?;
@@ -112,7 +114,7 @@ pub fn only_class_remark(class: &str) -> String {
     )
 }
 
-/// Names of the images of a dataset by their sources. What cannot be read is passed over: it was not learned from.
+/// ClassNames of the images of a dataset by their sources. What cannot be read is passed over: it was not learned from.
 fn files_of(name: &str, range: EncoderRange, args: &Args) -> anyhow::Result<BTreeMap<SourceId, String>> {
     let dataset = args.reading.open(name, args.common.seed, range, args.common.quiet || args.common.json)?;
     let of = |index: usize| Some((source_of(&dataset.load(index).ok()?), dataset.records[index].name.clone()));

@@ -43,7 +43,7 @@ pub struct Args {
     /// Where an encoder from elsewhere comes from, in your words
     #[arg(long, value_name = "TEXT")]
     origin: Option<String>,
-    /// Names of classes that may be taught [default: those of --data]
+    /// ClassNames of classes that may be taught [default: those of --data]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     labels: Vec<String>,
     /// Images of the kind it is for: golden images, and what the features look like over them

@@ -10,19 +10,22 @@ use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 
 use crate::cli::atomic::atomically;
-use crate::cli::connect::{Names, with_encoder};
+use crate::cli::classes::ClassNames;
+use crate::cli::connect::with_client;
 use crate::cli::device::learn;
 use crate::cli::failure::check_failed;
+use crate::cli::local_device::{SUPPORTS_DEFAULT, open_device};
 use crate::cli::overwrite::ForceArgs;
 use crate::cli::progress::bar;
 use crate::cli::trust::open_encoder;
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split, open_named};
-use crate::device::source_of;
+use crate::device::{InProcess, source_of};
 use crate::encoder::HostEncoder;
 use crate::encoders::{EncoderInput, OpenOptions, Opened};
 use crate::evaluate::{self, ConfusionMatrix, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
-use crate::link::{Client, PredictOptions, Sample};
+use crate::link::{Address, Client, PredictOptions, Sample};
+use crate::log::Log;
 use crate::pretrain::{Event, Init, Method, Observer, Options, PretrainConfig, Run, pretrain};
 use crate::report::sheet;
 
@@ -293,15 +296,27 @@ fn teach_and_forget(
 
 /// Has the device classify the test part.
 fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<ConfusionMatrix> {
-    let names = Names::of(client)?;
+    let names = ClassNames::of(client)?;
     // Slots are given in the order of teaching: that of the data set.
     let known = names.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
     ensure!(known == dataset.class_names, "the device knows other classes than the data set");
     let test = dataset.indices(Some(Split::Test));
     let question = PredictOptions { head: 0, error_rate_permille: 100 };
     let mut predicted = Vec::new();
-    for named in samples::load_images(dataset, &test)? {
+    for (_, named) in samples::load_readable(dataset, &test, true, true)? {
         predicted.push(usize::from(client.predict(Sample::Image(&named.image), question)?.slot));
     }
     Ok(ConfusionMatrix::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted))
+}
+
+/// Opens a device with `opened` on the store at `path`, and has `talk` use it.
+fn with_encoder<T>(
+    path: &Path,
+    opened: &Opened,
+    talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let address = Address::Store(path.to_owned());
+    open_device(path, opened, SUPPORTS_DEFAULT, (false, &Log::to_stderr()), |device| {
+        with_client(&address, &mut InProcess::new(device), None, talk)
+    })?
 }

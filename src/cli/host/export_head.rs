@@ -50,8 +50,9 @@ mod with_onnx {
     use macula_edge::support_set::Supports;
 
     use super::Args;
-    use crate::bundle::{Bundle, PartKind};
-    use crate::cli::connect::{DeviceArgs, Missing, bundle_in_use, hexadecimal, remembered};
+    use crate::bundle::{Bundle, PartKind, PublicKey};
+    use crate::cli::connect::DeviceArgs;
+    use crate::cli::local_device::{LocalOptions, Missing, remembered, with_local_device};
     use crate::cli::print_json;
     use crate::cli::trust::{open_encoder, refused};
     use crate::device::{Site, StoreFile};
@@ -59,7 +60,8 @@ mod with_onnx {
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_atomic;
     use crate::link::{Address, DeviceInfo, DeviceState};
-    use crate::report::text::{left, noun, shown, shown_path};
+    use crate::log::Log;
+    use crate::report::text::{hexadecimal, left, noun, shown, shown_path};
     use crate::runtime::{decode, encode, self_contained};
 
     #[derive(serde::Serialize)]
@@ -155,7 +157,7 @@ mod with_onnx {
         if !matches!(asked.device, Address::Store(_)) {
             asked.encoder = None;
         }
-        asked.with(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
+        asked.connect(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
     }
 
     fn solve(
@@ -174,5 +176,26 @@ mod with_onnx {
             corpus: encoder.encoder.corpus(),
         };
         LinearHead::solve(args.head, supports, &source).with_context(|| args.device.device.to_string())
+    }
+
+    /// The path of the bundle that the device on `store` uses, and the keys it trusts.
+    fn bundle_in_use(store: &Path, device: &DeviceArgs) -> anyhow::Result<(Option<String>, Vec<PublicKey>)> {
+        let given = LocalOptions {
+            store,
+            encoder: None,
+            keys: &device.keys,
+            stated: None,
+            host: &device.preprocessing.values.limits.host(None),
+            missing: Missing::Refuse,
+            keep_images: false,
+            log: &Log::to_stderr(),
+        };
+        with_local_device(given, |_, served| match &served.bundle {
+            None => (None, Vec::new()),
+            Some(used) => {
+                let path = Site::slot_path(store, used.bundle.slot);
+                (Some(path.to_string_lossy().into_owned()), used.trusted.keys().to_vec())
+            }
+        })
     }
 }

@@ -6,15 +6,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::measure::{Percentiles, count_to, mib, random_values, repeat, thread_pool, timed};
-#[cfg(feature = "host")]
-use crate::cli::host::bench::customary_input;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::{KeyArgs, open_encoder};
 use crate::cli::{Common, print_json};
 use crate::data::Preprocessing;
-use crate::encoder::{EncodeError, HostEncoder, InputShape};
-#[cfg(feature = "host")]
-use crate::encoder::{EncoderSpec, Network, Preset};
+use crate::encoder::{EncodeError, InputShape};
 use crate::encoders::OpenOptions;
 use crate::kernel::Isa;
 use crate::memory;
@@ -60,48 +56,27 @@ struct Report {
     peak_memory_bytes: Option<u64>,
 }
 
-/// What is measured.
-enum Subject {
-    /// The shape of a preset decides its speed, so it needs neither images nor their statistics.
-    #[cfg(feature = "host")]
-    Random(Box<Network>),
-    Opened(Box<dyn HostEncoder>),
+/// The encoder that is measured.
+pub struct Subject {
+    /// The images it takes.
+    pub input: InputShape,
+    /// Pixels to features, as [`crate::encoder::HostEncoder::encode_batch`].
+    pub encode: Box<dyn Fn(&[u8]) -> Result<Vec<f32>, EncodeError> + Sync>,
 }
 
 impl Subject {
     fn open(args: &Args) -> anyhow::Result<Self> {
         #[cfg(feature = "host")]
         if let Some(preset) = args.encoder.strip_prefix("random:") {
-            let preset: Preset = preset.parse()?;
-            let spec = EncoderSpec::preset(preset, customary_input(preset))?;
-            return Ok(Self::Random(Box::new(Network::new(spec, args.common.seed)?)));
+            return crate::cli::host::bench::random_encoder(preset, args.common.seed);
         }
         let (trusted, stated) = (args.keys.read()?, args.preprocessing.stated()?);
         let host = args.preprocessing.values.limits.host(None);
         let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
-        Ok(Self::Opened(open_encoder(&args.encoder, &options)?.encoder))
-    }
-
-    fn input(&self) -> InputShape {
-        match self {
-            #[cfg(feature = "host")]
-            Self::Random(network) => network.spec().input,
-            Self::Opened(encoder) => {
-                let recipe = encoder.preprocessing();
-                InputShape { channels: recipe.channels, height: recipe.height, width: recipe.width }
-            }
-        }
-    }
-
-    fn encode(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
-        match self {
-            #[cfg(feature = "host")]
-            Self::Random(network) => {
-                let InputShape { channels, height, width } = network.spec().input;
-                Ok(network.embed(&Preprocessing::unit(channels, height, width).normalise(pixels)))
-            }
-            Self::Opened(encoder) => encoder.encode_batch(pixels),
-        }
+        let encoder = open_encoder(&args.encoder, &options)?.encoder;
+        let &Preprocessing { channels, height, width, .. } = encoder.preprocessing();
+        let input = InputShape { channels, height, width };
+        Ok(Self { input, encode: Box::new(move |pixels| encoder.encode_batch(pixels)) })
     }
 }
 
@@ -117,15 +92,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 fn measure(args: &Args) -> anyhow::Result<Report> {
     let (load, subject) = timed(|| Subject::open(args));
-    let subject = subject?;
-    let input = subject.input();
+    let Subject { input, encode } = subject?;
     let image_len = input.channels * input.height * input.width;
     let values = random_values(args.batch_size * image_len, args.common.seed);
     let images: Vec<u8> = values.into_iter().map(|value| (128.0 + 48.0 * value) as u8).collect();
-    let feature_dim = subject.encode(&images[..image_len])?.len();
+    let feature_dim = encode(&images[..image_len])?.len();
 
     let embed_one = || {
-        let (duration, feature) = timed(|| subject.encode(&images[..image_len]));
+        let (duration, feature) = timed(|| encode(&images[..image_len]));
         feature.map(|_| duration)
     };
     let image_ms = Percentiles::ms(&repeat(BUDGET, embed_one)?);
@@ -134,7 +108,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     let share = args.batch_size.div_ceil(args.threads) * image_len;
     let embed_batch = || {
         let (duration, features) =
-            timed(|| images.par_chunks(share).map(|share| subject.encode(share)).collect::<Result<Vec<_>, _>>());
+            timed(|| images.par_chunks(share).map(|share| encode(share)).collect::<Result<Vec<_>, _>>());
         features.map(|_| duration)
     };
     let batch_ms = Percentiles::ms(&repeat(BUDGET, embed_batch)?);

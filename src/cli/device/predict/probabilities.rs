@@ -6,7 +6,7 @@
 use macula_edge::head::{Head, HeadKind};
 use macula_edge::support_set::Supports;
 
-use crate::cli::connect::Names;
+use crate::cli::classes::ClassNames;
 use crate::link::{DeviceInfo, DeviceState, Feature};
 
 /// The head of the device; none where it cannot be solved here.
@@ -25,7 +25,7 @@ pub fn head<'w>(
 }
 
 /// The probability of each class of `names`, in their order.
-pub fn of(head: &Head<'_>, names: &Names, feature: &Feature) -> anyhow::Result<Vec<f64>> {
+pub fn of(head: &Head<'_>, names: &ClassNames, feature: &Feature) -> anyhow::Result<Vec<f64>> {
     let mut all = vec![0.0; head.biases().len()];
     head.predict(&feature.quantised(), &mut all)?;
     Ok(names.0.iter().map(|class| all.get(usize::from(class.slot)).copied().unwrap_or(0.0)).collect())

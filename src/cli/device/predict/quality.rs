@@ -4,7 +4,7 @@
 //! recognised: a sensitivity of 0.9 means that nine of ten images of the class were named.
 
 use super::{DONT_KNOW, Row};
-use crate::cli::connect::Names;
+use crate::cli::classes::ClassNames;
 use crate::evaluate::{ConfusionMatrix, Interval, roc_auc_one_vs_rest};
 use crate::report::text::{count, left, shown, widest, width};
 
@@ -86,7 +86,7 @@ struct Unmatched {
 
 /// Counts decisions.
 pub struct Tally<'n> {
-    names: &'n Names,
+    names: &'n ClassNames,
     confusion: ConfusionMatrix,
     /// Of each image `[N, classes of the device]`; none where they are not known.
     probabilities: Option<Vec<f64>>,
@@ -102,7 +102,7 @@ impl<'n> Tally<'n> {
     /// Nothing counted yet.
     ///
     /// * `with_probabilities`: whether they are known of every image
-    pub fn new(names: &'n Names, with_probabilities: bool) -> Self {
+    pub fn new(names: &'n ClassNames, with_probabilities: bool) -> Self {
         Self {
             names,
             confusion: ConfusionMatrix::new(names.0.len()),
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn a_table_worked_by_hand() {
         let class = |slot, name: &str| Class { slot, name: name.to_owned(), supports: 3 };
-        let names = Names(vec![class(0, "a"), class(4, "b"), class(7, "empty")]);
+        let names = ClassNames(vec![class(0, "a"), class(4, "b"), class(7, "empty")]);
         let mut tally = Tally::new(&names, true);
         for (label, answer, known, b) in [
             ("a", "a", true, 0.1),

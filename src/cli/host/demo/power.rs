@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::cli::connect::{open_line, talk_over, with_encoder};
+use super::with_encoder;
+use crate::cli::connect::{open_line, with_client};
 use crate::cli::failure::check_failed;
 use crate::encoders::Opened;
 use crate::link::{Address, Client, LinkError, Support};
@@ -84,7 +85,7 @@ fn until_killed(
     let mut done = 0;
     let line = open_line(&address).map_err(anyhow::Error::from);
     let ended: anyhow::Result<()> = line.and_then(|mut line| {
-        talk_over(&address, &mut *line, None, |client| {
+        with_client(&address, &mut *line, None, |client| {
             loop {
                 change(client, samples, done % ROUND)?;
                 done += 1;

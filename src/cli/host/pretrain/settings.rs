@@ -1,4 +1,4 @@
-//! Options of `macula pretrain` as settings of a run. Names, defaults and checks are those of the library.
+//! Options of `macula pretrain` as settings of a run. ClassNames, defaults and checks are those of the library.
 
 use std::path::{Path, PathBuf};
 
@@ -145,7 +145,7 @@ struct ProbeArgs {
     layers: Option<usize>,
 }
 
-/// Names on the command line for enums of the library.
+/// ClassNames on the command line for enums of the library.
 macro_rules! named {
     ($kind:ty: $($name:literal = $variant:expr),+) => {
         impl ValueEnum for $kind {
