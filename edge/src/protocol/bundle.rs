@@ -1,34 +1,34 @@
-//! What a device tells of its bundles.
+//! What a device reports about its bundles.
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The bundle in use, and the one that was sent last.
+/// The confirmed bundle and the candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleReport {
-    /// The slot of the bundle in use, which is confirmed.
+    /// The slot of the confirmed bundle, which is in use.
     pub slot: u8,
-    /// Its SHA-256; zeros where it came with the device.
+    /// Its SHA-256; zeros for the factory bundle.
     pub sha256: [u8; 32],
-    /// The least counter that a bundle must have.
+    /// The anti-rollback counter: a bundle needs at least this one.
     pub counter: u64,
-    /// The one that was sent last, until it is confirmed.
+    /// The bundle that was committed last, until it is confirmed.
     pub candidate: Option<Candidate>,
 }
 
-/// A bundle that was committed and is not in use.
+/// A committed bundle that is not confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Its slot.
     pub slot: u8,
     /// Its SHA-256.
     pub sha256: [u8; 32],
-    /// What became of it.
+    /// Its state.
     pub state: CandidateState,
 }
 
-/// What becomes of a bundle that was committed.
+/// The state of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CandidateState {
     /// The next start tries it.
@@ -36,34 +36,34 @@ pub enum CandidateState {
         /// Starts that were begun with it.
         attempts: u8,
     },
-    /// It was tried, and the device went back to what it had.
+    /// It failed, and the device rolled back to the confirmed bundle.
     RolledBack {
         /// The number of a [`RollbackReason`]; a newer device may have others.
         reason: u8,
     },
 }
 
-/// Why a device went back to the bundle before. Hosts know these numbers: append, never renumber.
+/// Why a device rolled back to the confirmed bundle. Hosts know these numbers: append, never renumber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RollbackReason {
-    /// No start that tried it came to its end: the device went down, or lost its power, each time.
+    /// No start with it completed: the device crashed or lost power each time.
     NeverCompleted = 1,
     /// It cannot be read, or its encoder cannot be loaded.
     Unreadable = 2,
-    /// It did not give the features of its golden images.
+    /// Its encoder does not give the features of its golden images.
     Golden = 3,
-    /// The samples that were kept as images could not be made features by its encoder.
+    /// Its encoder cannot embed the kept images of the supports.
     Samples = 4,
-    /// It has another encoder, and samples that nobody gave up would be forgotten.
+    /// It has another encoder, and supports would be forgotten without permission.
     WouldForget = 5,
 }
 
 impl RollbackReason {
-    /// All of them, in the order of their numbers, which begin with 1.
+    /// All reasons by number, from 1.
     pub const ALL: [Self; 5] = [Self::NeverCompleted, Self::Unreadable, Self::Golden, Self::Samples, Self::WouldForget];
 
-    /// The one of this number; `None` where a newer device knows more of them.
+    /// The reason of a number; `None` for a number of newer devices.
     pub fn of(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number).wrapping_sub(1)).copied()
     }
@@ -72,11 +72,11 @@ impl RollbackReason {
 impl fmt::Display for RollbackReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NeverCompleted => "no start with it came to its end",
+            Self::NeverCompleted => "no start with it completed",
             Self::Unreadable => "it cannot be read, or its encoder cannot be loaded",
-            Self::Golden => "it does not give the features of its golden images",
-            Self::Samples => "its encoder cannot take the images of what was taught",
-            Self::WouldForget => "it has another encoder, and samples taught meanwhile would be forgotten",
+            Self::Golden => "its encoder does not give the features of its golden images",
+            Self::Samples => "its encoder cannot embed the kept images",
+            Self::WouldForget => "it has another encoder, and samples would be forgotten",
         })
     }
 }

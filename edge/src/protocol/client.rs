@@ -1,13 +1,13 @@
 //! The host's end of a line: one request at a time, sent again until its reply comes.
 //!
-//! It keeps no time: whoever drives it decides when a reply is late and calls [`Client::resend`].
+//! It has no clock: the caller decides when a reply is late and calls [`Client::resend`].
 
 use super::frame::{CHECKSUM_LEN, FrameReader, send_frame};
 use super::message::Request;
 use super::packet::{Direction, HEADER_LEN, Header, packet_max};
 use super::refusal::{Reason, Refusal};
 
-/// One line's end, over memory that the caller lends.
+/// The host's end of one line, over memory that the caller lends.
 #[derive(Debug)]
 pub struct Client<'m> {
     reader: FrameReader<'m>,
@@ -21,24 +21,23 @@ pub struct Client<'m> {
 }
 
 impl<'m> Client<'m> {
-    /// Begins `session`, a number that no host used with this device of late: draw it. Its first request must be
+    /// Begins `session`, a random number that no host used with this device recently. The first request must be
     /// [`Request::Hello`].
     ///
-    /// * `received`, `packet`: [`packet_max`] bytes each; what is lent decides the longest message
+    /// * `received`, `packet`: [`packet_max`] bytes of the longest message each
     pub fn new(session: u32, received: &'m mut [u8], packet: &'m mut [u8]) -> Self {
         Self { reader: FrameReader::new(received), packet, packet_len: 0, session, sequence: 0, waiting: false }
     }
 
-    /// Begins another session: after `NoSession`, the device having been started again.
+    /// Begins another session, after `NoSession`: the device was restarted.
     pub fn begin(&mut self, session: u32) {
         (self.session, self.sequence, self.packet_len, self.waiting) = (session, 0, 0, false);
     }
 
-    /// Sends a request; the one before it is no longer waited for.
+    /// Sends a request. A reply to the one before is no longer accepted.
     ///
     /// # Errors
-    /// [`Reason::MessageTooLong`] where the memory lent does not hold it; [`Reason::NoSession`] where the session has
-    /// counted to its end, 2³² - 1 requests.
+    /// [`Reason::MessageTooLong`] when the memory lent does not hold it; [`Reason::NoSession`] after 2³² - 1 requests.
     pub fn request(&mut self, request: &Request<'_>, send: &mut impl FnMut(&[u8])) -> Result<(), Refusal> {
         let sequence = self.sequence.checked_add(1).ok_or(Reason::NoSession.with(self.session.into(), 0))?;
         let too_long = Reason::MessageTooLong.with(0, 0);
@@ -51,13 +50,13 @@ impl<'m> Client<'m> {
         Ok(())
     }
 
-    /// Sends the last request again, as it was.
+    /// Sends the last request again, unchanged.
     pub fn resend(&mut self, send: &mut impl FnMut(&[u8])) {
         send_frame(&mut self.packet[..self.packet_len], send);
     }
 
-    /// Takes one byte from the line; with the last one of the awaited reply its message. All else is dropped:
-    /// broken frames, late replies to earlier requests, second copies.
+    /// Takes one byte from the line; returns the message of the awaited reply with its last byte. Broken frames, late
+    /// replies to earlier requests and second copies are dropped.
     pub fn receive(&mut self, byte: u8) -> Option<&[u8]> {
         let packet = self.reader.push(byte)?.ok()?;
         let awaited = Header { direction: Direction::Reply, session: self.session, sequence: self.sequence };

@@ -1,14 +1,14 @@
-//! The device's end of a line: a request is carried out once, however often it arrives.
+//! The device's end of a line: a request is executed once, however often it arrives.
 //!
-//! A host opens a session with [`Request::Hello`] under a number that it draws, and counts its requests upwards. It
-//! waits for the reply before the next request and sends the same packet again until it comes. So
+//! A host opens a session with [`Request::Hello`] under a random number and counts its requests upwards. It waits for the
+//! reply before the next request and sends the same packet again until the reply comes. So
 //!
-//! - a request with the last sequence number is a repetition: the kept reply is sent again, nothing is carried out;
-//! - a lower one is a late copy: dropped;
-//! - a higher one is new;
-//! - another session begins with hello; anything else in it is refused with `NoSession`. A device that was started
-//!   again has no session, so its host learns of the restart this way;
-//! - a session that is over stays over: a late copy of its hello is dropped, or copies of its requests might follow.
+//! - a request with the last sequence number is a repetition: the kept reply is sent again, nothing is executed;
+//! - a lower sequence number is a late copy: dropped;
+//! - a higher one is a new request;
+//! - another session begins with hello; anything else in it is refused with `NoSession`. A restarted device has no session,
+//!   so its host learns of the restart this way;
+//! - a closed session stays closed: a late copy of its hello is dropped, because copies of its requests might follow.
 //!
 //! [`Request::Hello`]: super::message::Request::Hello
 
@@ -17,13 +17,13 @@ use super::message::{LineCounters, Reply, Request};
 use super::packet::{Direction, HEADER_LEN, Header, packet_max};
 use super::refusal::Reason;
 
-/// Sessions that are remembered as over. Copies arrive late by some frames, not by sessions.
+/// Closed sessions that are remembered. Copies arrive some frames late, not some sessions.
 const CLOSED: usize = 4;
 
 /// Bytes of the longest refusal.
 const REFUSAL_MAX: usize = 32;
 
-/// One line's end, over memory that the caller lends.
+/// The device's end of one line, over memory that the caller lends.
 #[derive(Debug)]
 pub struct Endpoint<'m> {
     reader: FrameReader<'m>,
@@ -43,23 +43,23 @@ struct Session {
 }
 
 impl<'m> Endpoint<'m> {
-    /// No session is open.
+    /// An endpoint without an open session.
     ///
-    /// * `received`, `kept`: [`packet_max`] bytes each; what is lent decides the longest message
+    /// * `received`, `kept`: [`packet_max`] bytes of the longest message each
     pub fn new(received: &'m mut [u8], kept: &'m mut [u8]) -> Self {
         let (session, closed, counters) = (None, [None; CLOSED], LineCounters::default());
         Self { reader: FrameReader::new(received), kept, kept_len: 0, session, closed, counters }
     }
 
-    /// What came over the line so far.
+    /// What has come over the line so far.
     pub fn counters(&self) -> LineCounters {
         self.counters
     }
 
-    /// Takes one byte from the line. Where it ends a new request, `answer` carries it out; where it ends any that is
-    /// to be answered, the frame goes to `send` in pieces.
+    /// Takes one byte from the line. When it completes a new request, `answer` executes it. The reply's frame goes to
+    /// `send` in pieces.
     ///
-    /// * `answer`: gets the request's message, the counters so far and memory for the reply's; tells the reply's length
+    /// * `answer`: gets the request's message, the counters and memory for the reply; returns the reply's length
     pub fn receive(
         &mut self,
         byte: u8,
@@ -73,28 +73,28 @@ impl<'m> Endpoint<'m> {
             Some(Err(_)) => return count(&mut self.counters.corrupted),
         };
         let Some((header, message)) = Header::split(packet) else { return count(&mut self.counters.corrupted) };
-        let due = match header.direction {
-            // Our own voice.
-            Direction::Reply => Due::Nothing,
-            Direction::Request => due(self.session, &self.closed, header, message),
+        let action = match header.direction {
+            // An echo of this device's own reply.
+            Direction::Reply => Action::Drop,
+            Direction::Request => action_for(self.session, &self.closed, header, message),
         };
-        match due {
-            Due::Nothing => count(&mut self.counters.stale),
-            Due::Again => {
+        match action {
+            Action::Drop => count(&mut self.counters.stale),
+            Action::Resend => {
                 count(&mut self.counters.repeated);
                 send_frame(&mut self.kept[..self.kept_len], send);
             }
-            Due::NoSession => refuse(header, send),
-            Due::New => {
+            Action::Refuse => refuse(header, send),
+            Action::Execute => {
                 count(&mut self.counters.requests);
-                self.kept_len = carry_out(header, message, self.counters, self.kept, answer);
+                self.kept_len = execute(header, message, self.counters, self.kept, answer);
                 self.open(header);
                 send_frame(&mut self.kept[..self.kept_len], send);
             }
         }
     }
 
-    /// The session of a request that was carried out is the open one.
+    /// Makes the session of an executed request the open one.
     fn open(&mut self, Header { session: number, sequence: last, .. }: Header) {
         if let Some(old) = self.session.replace(Session { number, last })
             && old.number != number
@@ -105,48 +105,50 @@ impl<'m> Endpoint<'m> {
     }
 }
 
-/// What a request calls for.
-enum Due {
-    Nothing,
-    Again,
-    NoSession,
-    New,
+/// What to do with a request.
+enum Action {
+    Drop,
+    /// Send the kept reply again.
+    Resend,
+    /// Refuse with `NoSession`.
+    Refuse,
+    Execute,
 }
 
-fn due(session: Option<Session>, closed: &[Option<u32>], header: Header, message: &[u8]) -> Due {
+fn action_for(session: Option<Session>, closed: &[Option<u32>], header: Header, message: &[u8]) -> Action {
     match session {
         Some(open) if open.number == header.session => match header.sequence {
-            sequence if sequence == open.last => Due::Again,
-            sequence if sequence < open.last => Due::Nothing,
-            _ => Due::New,
+            sequence if sequence == open.last => Action::Resend,
+            sequence if sequence < open.last => Action::Drop,
+            _ => Action::Execute,
         },
-        _ if !matches!(Request::parse(message), Ok(Request::Hello { .. })) => Due::NoSession,
-        _ if closed.contains(&Some(header.session)) => Due::Nothing,
-        _ => Due::New,
+        _ if !matches!(Request::parse(message), Ok(Request::Hello { .. })) => Action::Refuse,
+        _ if closed.contains(&Some(header.session)) => Action::Drop,
+        _ => Action::Execute,
     }
 }
 
-/// Writes the reply's packet; tells its length with room for the checksum.
-fn carry_out(
+/// Writes the reply's packet; returns its length with room for the checksum.
+fn execute(
     header: Header,
     message: &[u8],
     counters: LineCounters,
     kept: &mut [u8],
     answer: impl FnOnce(&[u8], LineCounters, &mut [u8]) -> usize,
 ) -> usize {
-    // Memory too short even for a header can answer nothing.
+    // Memory too short even for a header holds no reply.
     let Some(room) = kept.len().checked_sub(HEADER_LEN + CHECKSUM_LEN) else { return 0 };
     kept[..HEADER_LEN].copy_from_slice(&Header { direction: Direction::Reply, ..header }.to_bytes());
     let reply_len = answer(message, counters, &mut kept[HEADER_LEN..][..room]).min(room);
     packet_max(reply_len)
 }
 
-/// The one reply that is not kept: it belongs to no session.
+/// Refuses with `NoSession`. This reply is not kept: it belongs to no session.
 fn refuse(header: Header, send: &mut impl FnMut(&[u8])) {
     let mut packet = [0; packet_max(REFUSAL_MAX)];
     let refusal = Reply::Refused(Reason::NoSession.with(header.session.into(), 0));
     let write = |_: &[u8], _, room: &mut [u8]| refusal.write(room).unwrap_or(0);
-    let packet_len = carry_out(header, &[], LineCounters::default(), &mut packet, write);
+    let packet_len = execute(header, &[], LineCounters::default(), &mut packet, write);
     send_frame(&mut packet[..packet_len], send);
 }
 

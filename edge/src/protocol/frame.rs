@@ -1,14 +1,14 @@
-//! A packet on a line that loses, changes and invents bytes.
+//! Frames: packets on a line that loses, changes and inserts bytes.
 //!
 //! | bytes | field                                                                             |
 //! |------:|-----------------------------------------------------------------------------------|
-//! |     1 | 0: ends whatever noise came before                                                |
-//! |       | consistent overhead byte stuffing (COBS) of packet and checksum: no byte of it is 0 |
+//! |     1 | 0: ends any noise before                                                          |
+//! |       | packet and checksum, stuffed by COBS (consistent overhead byte stuffing): without a byte 0 |
 //! |     1 | 0: the end                                                                        |
 //!
 //! The checksum is the CRC-32 of the packet (polynomial 0x04C11DB7 reflected, initial value and final xor 0xFFFFFFFF:
-//! zlib's), four bytes little-endian. It notices every error burst of up to 32 bits, and all but one in four thousand
-//! million of anything longer.
+//! zlib's), four bytes little-endian. It detects every error burst of up to 32 bits and all but one in 2³² of
+//! longer errors.
 //!
 //! Cheshire and Baker 1999, "Consistent overhead byte stuffing".
 
@@ -22,19 +22,19 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// Bytes of the checksum.
 pub const CHECKSUM_LEN: usize = 4;
 
-/// The longest run that one overhead byte describes.
+/// Longest run of one overhead byte.
 const RUN_MAX: usize = 254;
 
 /// Bytes of the longest frame of a packet with `packet_len` bytes.
 pub const fn frame_max(packet_len: usize) -> usize {
     let checked = packet_len + CHECKSUM_LEN;
-    // A run of 254 is followed by one more overhead byte even where nothing follows it.
+    // A run of 254 is followed by one more overhead byte, also at the end.
     1 + checked + checked / RUN_MAX + 1 + 1
 }
 
-/// Hands the frame of `packet` to `send`, in pieces; `packet` ends with [`CHECKSUM_LEN`] bytes that are overwritten.
+/// Passes the frame of `packet` to `send` in pieces. The last [`CHECKSUM_LEN`] bytes of `packet` are overwritten.
 ///
-/// Nothing is copied, so that no memory for a whole frame is needed.
+/// Nothing is copied, so no memory for a whole frame is needed.
 pub fn send_frame(packet: &mut [u8], send: &mut impl FnMut(&[u8])) {
     let Some(packet_len) = packet.len().checked_sub(CHECKSUM_LEN) else { return };
     let checksum = CRC.checksum(&packet[..packet_len]);
@@ -44,7 +44,7 @@ pub fn send_frame(packet: &mut [u8], send: &mut impl FnMut(&[u8])) {
     send(&[0]);
 }
 
-/// COBS: each run of up to 254 bytes without a 0 behind its length and 1; 255 says that no 0 follows the run.
+/// COBS: each run of up to 254 bytes without a 0, behind its length plus 1; 255 means that no 0 follows the run.
 fn stuff(mut rest: &[u8], send: &mut impl FnMut(&[u8])) {
     loop {
         let window = &rest[..rest.len().min(RUN_MAX)];
@@ -54,26 +54,26 @@ fn stuff(mut rest: &[u8], send: &mut impl FnMut(&[u8])) {
         if run == rest.len() {
             return;
         }
-        // A full run swallows no 0.
+        // A full run does not replace a 0.
         rest = &rest[if run == RUN_MAX { run } else { run + 1 }..];
     }
 }
 
-/// A frame that was dropped. The next one is not touched by it.
+/// A frame was dropped; the next one is not affected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// No packet was ever stuffed like this, or none is so short.
+    /// The bytes are not valid COBS or too few.
     Broken,
     /// The checksum differs.
     Checksum {
-        /// What the frame carries.
+        /// The checksum in the frame.
         stored: u32,
-        /// What its bytes give.
+        /// The checksum of its bytes.
         computed: u32,
     },
     /// The packet is longer than the memory for it.
     Oversized {
-        /// Bytes of packet and checksum that there is memory for.
+        /// Bytes of memory for packet and checksum.
         limit: usize,
     },
 }
@@ -81,9 +81,9 @@ pub enum FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Broken => write!(f, "the frame is not whole"),
+            Self::Broken => write!(f, "the frame is broken"),
             Self::Checksum { stored, computed } => {
-                write!(f, "the frame carries checksum {stored:08x}, its bytes give {computed:08x}")
+                write!(f, "the frame carries checksum {stored:08x}; its bytes give {computed:08x}")
             }
             Self::Oversized { limit } => write!(f, "the frame is longer than {limit} bytes"),
         }
@@ -94,8 +94,8 @@ impl core::error::Error for FrameError {}
 
 /// Finds frames in a stream of bytes, one byte at a time, in memory that the caller lends.
 ///
-/// Whatever came before, a 0 ends it: the frame after it is found. The work for a byte is bounded, but for the last
-/// one of a frame, which costs the checksum.
+/// A 0 ends anything before it, so the frame after noise is found. The work per byte is constant, except for the last byte
+/// of a frame, which costs the checksum.
 #[derive(Debug)]
 pub struct FrameReader<'m> {
     state: DecoderState,
@@ -105,12 +105,12 @@ pub struct FrameReader<'m> {
 }
 
 impl<'m> FrameReader<'m> {
-    /// * `buffer`: packets as long as it, less [`CHECKSUM_LEN`], are taken
+    /// * `buffer`: holds a packet and [`CHECKSUM_LEN`] bytes; longer packets are dropped
     pub fn new(buffer: &'m mut [u8]) -> Self {
         Self { state: DecoderState::Idle, buffer, len: 0, oversized: false }
     }
 
-    /// Takes the next byte; with the last one of a frame its packet, without the checksum, or why it was dropped.
+    /// Takes the next byte; returns the packet without its checksum, or why it was dropped, with the last byte of a frame.
     pub fn push(&mut self, byte: u8) -> Option<Result<&mut [u8], FrameError>> {
         let result = match self.state.feed(byte) {
             Ok(DecodeResult::NoData) => return None,
@@ -121,7 +121,7 @@ impl<'m> FrameReader<'m> {
             Ok(DecodeResult::DataComplete) => self.check(),
             Err(_) => Err(FrameError::Broken),
         };
-        // What is too long is too long however it ends.
+        // A packet that is too long counts as that, however it ends.
         let result = if self.oversized { Err(FrameError::Oversized { limit: self.buffer.len() }) } else { result };
         (self.len, self.oversized) = (0, false);
         Some(result.map(|packet_len| &mut self.buffer[..packet_len]))
@@ -137,7 +137,7 @@ impl<'m> FrameReader<'m> {
         }
     }
 
-    /// The length of the packet, once its checksum is found right.
+    /// Checks the checksum; returns the length of the packet.
     fn check(&self) -> Result<usize, FrameError> {
         let Some((packet, &stored)) = self.buffer[..self.len].split_last_chunk::<CHECKSUM_LEN>() else {
             return Err(FrameError::Broken);
@@ -164,7 +164,7 @@ mod tests {
         frame
     }
 
-    /// What a reader with room for `limit` bytes makes of a stream.
+    /// What a reader with room for `limit` bytes finds in a stream.
     fn read(stream: &[u8], limit: usize) -> Vec<Result<Vec<u8>, FrameError>> {
         let mut buffer = [0xAA; 2048];
         let mut reader = FrameReader::new(&mut buffer[..limit]);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn stuffing_is_the_cobs_crates() {
+    fn stuffing_agrees_with_the_cobs_crate() {
         for packet_len in (0..600).chain([1015, 1016, 1017, 2000]) {
             for zero_every in [1, 2, 7, 250, 254, 255, 256, 10_000] {
                 let packet: Vec<u8> = (0..packet_len)
@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn no_changed_bit_goes_unnoticed_and_the_next_frame_is_found() {
+    fn every_changed_bit_is_detected_and_the_next_frame_is_found() {
         for bit in 0..DIGITS.len() * 8 {
             let mut stream = DIGITS.to_vec();
             stream[bit / 8] ^= 1 << (bit % 8);
             stream.extend(DIGITS);
             let found = read(&stream, 64);
             assert_eq!(found.last(), Some(&Ok(b"123456789".to_vec())), "bit {bit}");
-            // The first byte only ends what came before: changed, it spoils the frame like any other.
+            // The first byte only ends what came before; changed, it breaks the frame, too.
             assert_eq!(found.iter().filter(|found| found.is_ok()).count(), 1, "bit {bit} went unnoticed");
         }
         for lost in 0..DIGITS.len() {
@@ -223,13 +223,13 @@ mod tests {
             stream.remove(lost);
             stream.extend(DIGITS);
             let whole = read(&stream, 64).into_iter().filter(|found| found.is_ok()).count();
-            // Without its first byte, or its last when another frame follows, a frame is still whole.
+            // A frame without its first byte, or without its last when another frame follows, is still complete.
             assert_eq!(whole, if lost == 0 || lost == DIGITS.len() - 1 { 2 } else { 1 }, "byte {lost}");
         }
     }
 
     #[test]
-    fn too_long_is_dropped_and_the_next_frame_is_found() {
+    fn a_frame_that_is_too_long_is_dropped_and_the_next_one_is_found() {
         let stream = [frame(&[7; 300]), frame(b"ok"), std::vec![9; 1000], frame(b"ok")].concat();
         let found = read(&stream, 64);
         let oversized = Err(FrameError::Oversized { limit: 64 });

@@ -1,18 +1,17 @@
-//! How a host and a device talk: postcard messages in checked frames, repeated until answered.
+//! The protocol between host and device: postcard messages in checked frames, repeated until answered.
 //!
 //! ```text
-//! message   postcard                    what is asked and answered
-//! endpoint  session and sequence        a request is carried out once, however often it arrives
-//! frame     COBS and CRC-32             where a packet begins and ends, and that it is whole
+//! message   postcard                    requests and replies
+//! endpoint  session and sequence        a request is executed once, however often it arrives
+//! frame     COBS and CRC-32             finds and checks a packet on the line
 //! ```
 //!
-//! `postcard-rpc` 0.12 was weighed and left. It, too, speaks postcard in COBS, and its sequence number tells a host
-//! which reply answers which request; but it has no checksum (it is made for USB, which has one), a request that
-//! arrives twice is carried out twice, and nothing is sent again when it is lost: all three are what a bare UART needs
-//! and what this module is for. Its device half is an async server over embassy's executor and channels or over traits
-//! of one's own, where this device answers one request at a time and needs no executor; its host half
-//! brings tokio. Its keys are hashes of path and type, so a changed type is another message and no host can say what
-//! differs; ours are numbers in a table that stays put.
+//! `postcard-rpc` 0.12 was considered and not used. It, too, sends postcard in COBS, and its sequence number tells a host
+//! which reply answers which request. But it has no checksum (it is made for USB, which has one), executes a request twice
+//! that arrives twice, and sends nothing again that is lost; a bare UART needs all three. Its device half is an async
+//! server, while this device answers one request at a time and needs no executor; its host half depends on tokio. Its keys
+//! are hashes of path and type, so that a changed type becomes another message without an explanation; the numbers here
+//! never change.
 
 mod refusal; //      why a device refuses, in numbers that stay put
 mod codec; //        version, length limits, reading and writing

@@ -1,4 +1,4 @@
-//! What a frame carries: a message, and which request of which session it is or answers.
+//! Packets, the content of frames: a message with its session and sequence number.
 //!
 //! | offset | bytes | field                                                              |
 //! |-------:|------:|--------------------------------------------------------------------|
@@ -13,15 +13,15 @@ use super::message::VERSION;
 /// Bytes before the message.
 pub const HEADER_LEN: usize = 9;
 
-/// The bit that tells a reply from a request, so that a line that echoes is understood.
+/// This bit marks a reply, so that an echo on the line is not taken for a request.
 const REPLY: u8 = 0x80;
 
-/// Bytes of memory for a packet whose message has at most `message_max` bytes, with the frame's checksum.
+/// Bytes of memory for a packet with a message of up to `message_max` bytes and the frame's checksum.
 pub const fn packet_max(message_max: usize) -> usize {
     HEADER_LEN + message_max + CHECKSUM_LEN
 }
 
-/// Who sends.
+/// The direction of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Request,
@@ -37,7 +37,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header and the message of a packet; `None` where it is too short or of another version.
+    /// Splits a packet into header and message; `None` when it is too short or of another version.
     pub fn split(packet: &[u8]) -> Option<(Self, &[u8])> {
         let (&[kind, s0, s1, s2, s3, n0, n1, n2, n3], message) = packet.split_first_chunk::<HEADER_LEN>()?;
         let direction = if kind & REPLY == 0 { Direction::Request } else { Direction::Reply };
@@ -49,7 +49,7 @@ impl Header {
         (kind & !REPLY == VERSION).then_some((header, message))
     }
 
-    /// Its bytes.
+    /// The bytes of the header.
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         let kind = VERSION | if self.direction == Direction::Reply { REPLY } else { 0 };
         let ([s0, s1, s2, s3], [n0, n1, n2, n3]) = (self.session.to_le_bytes(), self.sequence.to_le_bytes());

@@ -1,4 +1,4 @@
-//! Why a device did not do what it was asked: numbers that stay put, one meaning each.
+//! Refusals: why a device did not execute a request, in numbers that never change.
 
 use core::fmt;
 
@@ -7,20 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::BundleError;
 use crate::support_set::{CLASS_NAME_MAX, SupportSetError};
 
-/// A reason with what was found and what was allowed.
-///
-/// `found` and `limit` are 0 where the reason has none.
+/// A reason with what was found and what is allowed; 0 when the reason has no such value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The number of a [`Reason`]; a newer device may have others.
     pub code: u16,
     /// What was found.
     pub found: u64,
-    /// What was allowed or expected.
+    /// What is allowed or expected.
     pub limit: u64,
 }
 
-/// Hosts in the field know these numbers: append, never renumber, never give one a second meaning.
+/// Why a device refuses a request. Hosts in the field know these numbers: append, never renumber, never reuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Reason {
@@ -30,39 +28,40 @@ pub enum Reason {
     MessageTooLong = 2,
     /// The host speaks another version. Found: the host's. Limit: the device's.
     Version = 3,
-    /// No session of this number is open: say hello. Found: the number.
+    /// No session of this number is open: send hello. Found: the number.
     NoSession = 4,
-    /// No class can have this name. Found: its bytes. Limit: bytes allowed.
+    /// The name is not allowed for a class. Found: its bytes. Limit: bytes allowed.
     Name = 5,
     /// Another class has this name. Found: its slot.
     NameTaken = 6,
     /// Every slot is taken. Limit: slots.
     ClassesFull = 7,
-    /// There is no such class. Found: the slot asked for.
+    /// There is no such class. Found: the requested slot.
     NoSuchClass = 8,
     /// Every place for a support is taken. Limit: places.
     SupportsFull = 9,
-    /// This source is known as another class: forget it first. Found: the slot of that class.
+    /// This source belongs to another class: forget it first. Found: the slot of that class.
     SourceTaken = 10,
-    /// The feature has another length than the device's. Found: its bytes. Limit: bytes expected.
+    /// The feature has another dimension than the device's. Found: its bytes. Limit: bytes expected.
     FeatureBytes = 11,
-    /// The feature is not of length 1. Found: its length. Limit: 32767, which is 1.
+    /// The feature does not have length 1. Found: its length. Limit: 32767, which is 1.
     FeatureLength = 12,
     /// The image is empty or too large. Found: its bytes. Limit: bytes allowed.
     ImageBytes = 13,
     /// An image has 1 or 3 channels. Found: its channels.
     ImageChannels = 14,
-    /// A part of the image does not follow what is there. Found: where it begins or ends. Limit: where it must.
+    /// A part of the image does not follow the part before. Found: where it begins or ends. Limit: where it must.
     ImageOffset = 15,
-    /// There is no whole image. Found: bytes there are. Limit: bytes of the whole, 0 where none was begun.
+    /// The image is not complete. Found: bytes received. Limit: bytes of the image, 0 when none was begun.
     ImageMissing = 16,
     /// The device takes features only.
     NoEncoder = 17,
-    /// The encoder made no feature of the image. Found: the encoder's own number for the reason.
+    /// The encoder failed on the image. Found: the encoder's own number for the reason.
     EncoderFailed = 18,
-    /// The store has no room; everything in it is kept. Found: bytes needed. Limit: bytes there are.
+    /// The store has no room; everything in it stays. Found: bytes needed. Limit: bytes free.
     StoreFull = 19,
-    /// The store cannot read or write its flash, or found what it did not write. Found: the store's own number.
+    /// The store cannot read or write its flash, or the flash does not hold what was written. Found: the store's own
+    /// number.
     StoreFault = 20,
     /// No class has a support yet.
     NothingLearned = 21,
@@ -74,33 +73,32 @@ pub enum Reason {
     HeadFailed = 24,
     /// There is no such part of the state. Found: the cursor. Limit: the last one.
     Cursor = 25,
-    /// The confirmation is not the one that is needed.
+    /// The confirmation is missing or wrong.
     NotConfirmed = 26,
-    /// The device takes no bundles.
+    /// The device accepts no bundles.
     NoBundles = 27,
     /// The bundle is empty or too large. Found: its bytes. Limit: bytes allowed.
     BundleBytes = 28,
-    /// A part of the bundle does not follow what is there. Found: where it begins or ends. Limit: where it must.
+    /// A part of the bundle does not follow the part before. Found: where it begins or ends. Limit: where it must.
     BundleOffset = 29,
-    /// The bundle is not complete. Found: bytes there are. Limit: bytes of the whole, 0 where none was begun.
+    /// The bundle is not complete. Found: bytes received. Limit: bytes of the bundle, 0 when none was begun.
     BundleMissing = 30,
-    /// What arrived is not what was announced: its SHA-256 differs. The bundle must be sent again.
+    /// The received bundle does not match the announced SHA-256. It must be sent again.
     BundleHash = 31,
     /// The device does not accept this bundle. Found: the number of a [`BundleError`].
     BundleRefused = 32,
-    /// The flash of the bundle cannot be written.
+    /// The flash of the firmware slot cannot be written.
     BundleFault = 33,
-    /// The bundle is older than one that was in use. Found: its counter. Limit: the least that is allowed.
+    /// The bundle is older than one that was in use. Found: its counter. Limit: the lowest that is allowed.
     BundleOlder = 34,
-    /// The bundle has another encoder, for which samples would be forgotten. Found: how many. Limit: how many there are.
+    /// The bundle has another encoder, and supports would be forgotten. Found: how many. Limit: how many there are.
     WouldForget = 35,
-    /// A bundle of the same counter and of other content is in use: a new one needs a higher counter. Found: the
-    /// counter.
+    /// Another bundle with this counter is in use: a new bundle needs a higher one. Found: the counter.
     BundleSameCounter = 36,
 }
 
 impl Reason {
-    /// All reasons, in the order of their numbers, which begin with 1.
+    /// All reasons by number, from 1.
     pub const ALL: [Self; 36] = [
         Self::Malformed,
         Self::MessageTooLong,
@@ -147,7 +145,7 @@ impl Reason {
 }
 
 impl Refusal {
-    /// The reason; `None` where a newer device knows more of them.
+    /// The reason; `None` for a number of newer devices.
     pub fn reason(&self) -> Option<Reason> {
         Reason::ALL.get(usize::from(self.code).wrapping_sub(1)).copied()
     }
@@ -167,61 +165,60 @@ impl fmt::Display for Refusal {
         let Some(reason) = self.reason() else {
             return write!(
                 f,
-                "the device refused for reason {code} ({found}, {limit}), which this program does not know"
+                "the device refused for reason {code} (found {found}, limit {limit}), which this program does not know"
             );
         };
         match reason {
-            Reason::Malformed => write!(f, "the device cannot read a message of {found} bytes"),
+            Reason::Malformed => write!(f, "the device cannot read the message of {found} bytes"),
             Reason::MessageTooLong => write!(f, "the message is longer than {limit} bytes"),
-            Reason::Version => write!(f, "version {found} of the protocol: the device speaks version {limit}"),
-            Reason::NoSession => write!(f, "the session is over: the device was started again or serves another host"),
+            Reason::Version => write!(f, "the host speaks version {found} of the protocol, the device version {limit}"),
+            Reason::NoSession => write!(f, "the session is closed: the device was restarted or serves another host"),
             Reason::Name => {
                 write!(
                     f,
-                    "a class name of {found} bytes: 1 to {limit} are allowed, without control or invisible characters"
+                    "the class name has {found} bytes; 1 to {limit} are allowed, without control or invisible characters"
                 )
             }
             Reason::NameTaken => write!(f, "class {found} has this name already"),
-            Reason::ClassesFull => write!(f, "all {limit} classes are taken"),
+            Reason::ClassesFull => write!(f, "all {limit} class slots are taken"),
             Reason::NoSuchClass => write!(f, "there is no class {found}"),
-            Reason::SupportsFull => write!(f, "all {limit} places for supports are taken"),
+            Reason::SupportsFull => write!(f, "all {limit} places for samples are taken; forget some first"),
             Reason::SourceTaken => write!(f, "this source is known as class {found}: forget it first"),
-            Reason::FeatureBytes => write!(f, "the feature has {found} bytes, the device needs {limit}"),
-            Reason::FeatureLength => write!(f, "the feature has length {found}, {limit} is needed"),
-            Reason::ImageBytes => write!(f, "an image of {found} bytes: 1 to {limit} are allowed"),
-            Reason::ImageChannels => write!(f, "an image of {found} channels: 1 or 3 are needed"),
-            Reason::ImageOffset => write!(f, "the part of the image is at {found}, it must be at {limit}"),
-            Reason::ImageMissing => write!(f, "{found} of {limit} bytes of the image are there"),
+            Reason::FeatureBytes => write!(f, "the feature has {found} bytes; the device needs {limit}"),
+            Reason::FeatureLength => write!(f, "the feature has length {found}; {limit} is needed"),
+            Reason::ImageBytes => write!(f, "the image has {found} bytes; 1 to {limit} are allowed"),
+            Reason::ImageChannels => write!(f, "the image has {found} channels; 1 or 3 are needed"),
+            Reason::ImageOffset => write!(f, "the part of the image is at byte {found}; it must be at byte {limit}"),
+            Reason::ImageMissing => write!(f, "the image is not complete: {found} of {limit} bytes were received"),
             Reason::NoEncoder => write!(f, "the device has no encoder and takes features only"),
-            Reason::EncoderFailed => write!(f, "the encoder made no feature of the image (reason {found})"),
+            Reason::EncoderFailed => write!(f, "the encoder failed on the image (reason {found})"),
             Reason::StoreFull => {
                 write!(f, "the store is full: {found} bytes are needed, {limit} are free; forget something first")
             }
             Reason::StoreFault => write!(f, "the store cannot read or write its flash (reason {found})"),
-            Reason::NothingLearned => write!(f, "no class has been taught"),
-            Reason::NoSuchHead => write!(f, "there is no head {found}, the highest is {limit}"),
-            Reason::ErrorRate => write!(f, "an error rate of {found} thousandths: 1 to {limit} are allowed"),
+            Reason::NothingLearned => write!(f, "no sample has been learned yet"),
+            Reason::NoSuchHead => write!(f, "there is no head {found}; the highest is {limit}"),
+            Reason::ErrorRate => write!(f, "the error rate is {found} thousandths; 1 to {limit} are allowed"),
             Reason::HeadFailed => write!(f, "the head could not be solved (reason {found})"),
-            Reason::Cursor => write!(f, "there is no part {found} of the state, the last is {limit}"),
-            Reason::NotConfirmed => write!(f, "not confirmed"),
-            Reason::NoBundles => write!(f, "the device takes no bundles"),
-            Reason::BundleBytes => write!(f, "a bundle of {found} bytes: 1 to {limit} are allowed"),
-            Reason::BundleOffset => write!(f, "the part of the bundle is at {found}, it must be at {limit}"),
-            Reason::BundleMissing => write!(f, "{found} of {limit} bytes of the bundle are there"),
-            Reason::BundleHash => write!(f, "the bundle did not arrive as announced: send it again"),
+            Reason::Cursor => write!(f, "there is no part {found} of the state; the last is {limit}"),
+            Reason::NotConfirmed => write!(f, "the confirmation is missing"),
+            Reason::NoBundles => write!(f, "the device accepts no bundles"),
+            Reason::BundleBytes => write!(f, "the bundle has {found} bytes; 1 to {limit} are allowed"),
+            Reason::BundleOffset => write!(f, "the part of the bundle is at byte {found}; it must be at byte {limit}"),
+            Reason::BundleMissing => write!(f, "the bundle is not complete: {found} of {limit} bytes were received"),
+            Reason::BundleHash => write!(f, "the received bundle does not match its SHA-256; send it again"),
             Reason::BundleRefused => match BundleError::meaning(found) {
                 Some(meaning) => write!(f, "the device does not accept this bundle: {meaning}"),
                 None => write!(f, "the device does not accept this bundle (reason {found})"),
             },
-            Reason::BundleFault => write!(f, "the flash for bundles cannot be written"),
-            Reason::BundleOlder => write!(f, "the bundle has counter {found}, at least {limit} is needed"),
+            Reason::BundleFault => write!(f, "the flash of the firmware slot cannot be written"),
+            Reason::BundleOlder => write!(f, "the bundle has counter {found}; at least {limit} is needed"),
             Reason::WouldForget => {
                 write!(f, "the bundle has another encoder: {found} of {limit} samples would be forgotten")
             }
-            Reason::BundleSameCounter => write!(
-                f,
-                "another bundle of counter {found} is in use: a bundle of other content needs a higher counter"
-            ),
+            Reason::BundleSameCounter => {
+                write!(f, "another bundle with counter {found} is in use; a new bundle needs a higher counter")
+            }
         }
     }
 }
@@ -237,7 +234,7 @@ impl From<SupportSetError> for Refusal {
             SupportSetError::NoSuchClass { class } => Reason::NoSuchClass.with(class.into(), 0),
             SupportSetError::SupportsFull { limit } => Reason::SupportsFull.with(0, limit as u64),
             SupportSetError::SourceTaken { class } => Reason::SourceTaken.with(class.into(), 0),
-            // The session answers these itself; whoever meets one here has lent the wrong memory.
+            // The session handles these itself: one that gets here means that the wrong memory was lent.
             SupportSetError::NoSuchSource | SupportSetError::Memory { .. } => Reason::StoreFault.with(0, 0),
             SupportSetError::Dimension { found, expected } => {
                 Reason::FeatureBytes.with(2 * found as u64, 2 * expected as u64)

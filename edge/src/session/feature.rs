@@ -1,4 +1,4 @@
-//! From what a request is about to its feature.
+//! The feature that a request is about.
 
 use super::Session;
 use crate::encoder::{EncodeError, Encoder, encode_image};
@@ -7,13 +7,13 @@ use crate::protocol::message::Input;
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
 
-/// A feature's length may differ from 1 by this, in thousandths: rounding to `i16` moves it by 1 in 1000 at 4096
+/// Allowed deviation of a feature's length from 1, in thousandths. Rounding to `i16` moves it by 1 in 1000 at 4096
 /// dimensions.
 const LENGTH_TOLERANCE_PERMILLE: u64 = 10;
 
 impl<E: Encoder, F: Flash> Session<'_, E, F> {
-    /// Writes the feature of `input` to `self.feature`; gives the length it had, where that is known.
-    pub(super) fn take(&mut self, input: Input<'_>) -> Result<Option<Length>, Refusal> {
+    /// Writes the feature of `input` to `self.feature`; returns its length before normalisation, if known.
+    pub(super) fn load_feature(&mut self, input: Input<'_>) -> Result<Option<Length>, Refusal> {
         match input {
             Input::Feature(bytes) => read_feature(bytes, self.feature).map(|()| None),
             Input::Measured(bytes, length) => read_feature(bytes, self.feature).map(|()| Some(Length(length))),
@@ -28,12 +28,12 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
     }
 
     pub(super) fn embed(&mut self, input: Input<'_>) -> Result<Reply<'_>, Refusal> {
-        let length = self.take(input)?.map(|Length(length)| length);
+        let length = self.load_feature(input)?.map(|Length(length)| length);
         Ok(Reply::Feature { feature: write_feature(self.feature, self.bytes), length })
     }
 }
 
-/// Takes a feature off the wire: of the device's dimension, and of length 1.
+/// Reads a feature off the wire and checks that it has the device's dimension and length 1.
 pub(super) fn read_feature(bytes: &[u8], feature: &mut [i16]) -> Result<(), Refusal> {
     let expected = 2 * feature.len();
     if bytes.len() != expected {
@@ -49,13 +49,13 @@ pub(super) fn read_feature(bytes: &[u8], feature: &mut [i16]) -> Result<(), Refu
     }
 }
 
-/// Length of a feature, rounded down: at most 32768 · 64.
+/// Length of a feature, rounded down; at most 32768 · 64.
 pub(super) fn length(feature: &[i16]) -> u64 {
     let square: u64 = feature.iter().map(|&value| u64::from(value.unsigned_abs()).pow(2)).sum();
     square.isqrt()
 }
 
-/// A feature as it goes over the wire; `bytes`: `[2 D]`.
+/// Writes a feature as it goes over the wire; `bytes`: `[2 D]`.
 pub(super) fn write_feature<'b>(feature: &[i16], bytes: &'b mut [u8]) -> &'b [u8] {
     for (pair, value) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(feature) {
         *pair = value.to_le_bytes();
@@ -63,8 +63,7 @@ pub(super) fn write_feature<'b>(feature: &[i16], bytes: &'b mut [u8]) -> &'b [u8
     bytes
 }
 
-/// The numbers of [`Reason::EncoderFailed`]: 1 to 99 what is wrong with the image or the feature, from 100 on the
-/// encoder's own number and 100.
+/// The numbers of [`Reason::EncoderFailed`]: 1 the image, 2 the feature, from 100 on the encoder's own number plus 100.
 fn encode_refusal(error: EncodeError) -> Refusal {
     let code = match error {
         EncodeError::Image(_) | EncodeError::Memory { .. } => 1,

@@ -1,22 +1,22 @@
 //! The device's whole behaviour: a request comes in, a reply goes out.
 //!
-//! The same state, request and time always give the same reply. What changes the device follows one order:
+//! The same state, request and time always give the same reply. A change follows one order:
 //!
-//! 1. The change is checked against what is in memory; a refusal touches nothing.
-//! 2. The store makes it durable. A power cut before its end leaves the state before, one after it the state after.
-//! 3. It is applied to memory, which cannot fail any more.
+//! 1. It is checked against memory. A refusal touches nothing.
+//! 2. The store makes it durable. A power cut before the end leaves the state before, a power cut after it the state after.
+//! 3. It is applied to memory, which cannot fail.
 //!
-//! So what a reply acknowledges outlives a power cut, and memory and flash never say different things.
+//! So a change that a reply acknowledges survives a power cut, and memory and flash never disagree.
 
-mod decide;
-mod feature;
-mod boot_state;
-mod nearest;
-mod report;
-mod rollback;
-mod stage;
-mod teach;
-mod update;
+mod boot_state; // the confirmed bundle and the candidate, as stored
+mod rollback; //   selects the bundle of each start, confirms it or rolls back
+mod update; //     receives a bundle and makes it the candidate
+mod stage; //      the staged image
+mod feature; //    the feature that a request is about
+mod learn; //      classes and supports
+mod nearest; //    the supports nearest to a sample
+mod predict; //    predictions
+mod report; //     status, export, self-test
 
 use crate::encoder::{EncodeError, Encoder};
 use crate::image::RawImage;
@@ -31,30 +31,30 @@ pub use rollback::{
 };
 pub use update::{Accept, BundleSlots, BundleSummary};
 
-use decide::Decider;
+use predict::HeadCache;
 use stage::Stage;
 use update::Update;
 
-/// What a device says of itself, and what the line allows.
+/// What a device reports about itself, and the longest message of its line.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile<'m> {
-    /// The program, at most 32 bytes.
+    /// Name of the program, at most 32 bytes.
     pub program: &'m str,
     /// Its version, at most 32 bytes.
     pub program_version: &'m str,
-    /// Bytes of the longest message: what the endpoint's memory holds. At least
+    /// Bytes of the longest message, given by the endpoint's memory. At least
     /// [`message_max`](crate::protocol::message::message_max) of the feature dimension.
     pub message_max: u32,
 }
 
-/// Memory that a session works in. What it holds does not matter.
+/// Memory that a session works in; its content does not matter.
 #[derive(Debug)]
 pub struct Memory<'m> {
-    /// The image that is staged; its size decides the largest. Empty where the device takes features only.
+    /// The staged image; the length of this memory limits it. Empty when the device takes features only.
     pub image: &'m mut [u8],
     /// Where an image is encoded: [`EncoderInfo::work_words`](crate::encoder::EncoderInfo::work_words) words.
     pub work: &'m mut [u32],
-    /// The feature a request is about, `[D]`.
+    /// The feature that a request is about, `[D]`.
     pub feature: &'m mut [i16],
     /// Bytes of a feature that is sent, `[2 D]`.
     pub bytes: &'m mut [u8],
@@ -64,13 +64,13 @@ pub struct Memory<'m> {
     pub probabilities: &'m mut [f64],
 }
 
-/// A device: an encoder, a store, and what they were taught.
+/// A device: an encoder, a store and a support set.
 pub struct Session<'m, E, F> {
     profile: Profile<'m>,
     encoder: E,
     store: Store<'m, F>,
     support_set: SupportSet<'m>,
-    /// Changes of `taught` since the start.
+    /// Changes of the support set since the start.
     revision: u32,
     stage: Stage<'m>,
     work: &'m mut [u32],
@@ -78,13 +78,13 @@ pub struct Session<'m, E, F> {
     fault: Option<EncodeError>,
     feature: &'m mut [i16],
     bytes: &'m mut [u8],
-    decider: Decider<'m>,
+    head_cache: HeadCache<'m>,
     update: Update<'m>,
     learning: Learning,
     line: LineCounters,
 }
 
-/// What learning has cost since the start.
+/// Wear from learning since the start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Learning {
     samples: u32,
@@ -93,8 +93,8 @@ struct Learning {
 }
 
 impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
-    /// * `store`: opened with the encoder's identity into `taught`
-    /// * `bundles`: where new bundles go; `None` where the device takes none
+    /// * `store`: opened with the encoder's identity into `support_set`
+    /// * `bundles`: where new bundles go; `None` when the device accepts none
     ///
     /// # Errors
     /// When the memory lent does not fit, or the store cannot be read.
@@ -123,7 +123,7 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
             return Err(StoreError::Buffer { found, needed });
         }
         let update = Update::open(bundles, &mut store)?;
-        let (stage, decider) = (Stage::new(image), Decider::new(scratch, probabilities));
+        let (stage, head_cache) = (Stage::new(image), HeadCache::new(scratch, probabilities));
         let (learning, line) = (Learning::default(), LineCounters::default());
         Ok(Self {
             profile,
@@ -136,14 +136,14 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
             fault: None,
             feature,
             bytes,
-            decider,
+            head_cache,
             update,
             learning,
             line,
         })
     }
 
-    /// What the device knows.
+    /// The classes and supports of the device.
     pub fn support_set(&self) -> &SupportSet<'m> {
         &self.support_set
     }
@@ -158,30 +158,30 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
         self.fault.take()
     }
 
-    /// What came over the line, for [`Request::Status`].
+    /// Sets the line counters that [`Request::Status`] reports.
     pub fn set_line(&mut self, line: LineCounters) {
         self.line = line;
     }
 
-    /// Whether a bundle waits to be tried by the next start.
+    /// Whether a bundle is pending for the next start.
     pub fn is_update_pending(&self) -> bool {
         self.update.is_pending()
     }
 
-    /// The image that is staged, once it is whole.
+    /// The staged image, once it is complete.
     pub fn staged_image(&self) -> Option<RawImage<'_>> {
         self.stage.image().ok()
     }
 
-    /// The flash that the store and the bundles lie on.
+    /// The flash with the store and the bundles.
     pub fn flash_mut(&mut self) -> &mut F {
         self.store.flash_mut()
     }
 
-    /// Answers one request; tells the length of the reply, which is never 0 where `reply` holds 32 bytes.
+    /// Answers one request; returns the length of the reply, which is never 0 if `reply` holds 32 bytes.
     ///
     /// * `request`: a message of [`crate::protocol::message`], or anything else
-    /// * `now_s`: the device's clock, in seconds since 1970; 0 where it has none
+    /// * `now_s`: the device's clock, in seconds since 1970; 0 when it has none
     /// * `reply`: [`Profile::message_max`] bytes
     pub fn handle(&mut self, request: &[u8], now_s: u64, reply: &mut [u8]) -> usize {
         let written = Request::parse(request).and_then(|request| self.answer(request, now_s, reply));
@@ -244,7 +244,7 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
     }
 }
 
-/// What the store says, in the numbers of the wire.
+/// A store error as a refusal.
 fn refusal(error: StoreError) -> Refusal {
     match error {
         StoreError::Full { needed, free } => Reason::StoreFull.with(needed.into(), free.into()),
@@ -256,7 +256,7 @@ fn refusal(error: StoreError) -> Refusal {
 /// The numbers of [`Reason::StoreFault`].
 fn fault(error: &StoreError) -> u64 {
     match error {
-        // These two have reasons of their own.
+        // These two are reasons themselves.
         StoreError::Full { .. } | StoreError::SupportSet(_) => 0,
         StoreError::Geometry { .. } => 1,
         StoreError::Buffer { .. } => 2,

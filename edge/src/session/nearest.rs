@@ -1,9 +1,9 @@
-//! The supports most like a sample.
+//! The supports nearest to a sample.
 
 use crate::protocol::message::Neighbour;
 use crate::support_set::Supports;
 
-/// The `K` supports of largest cosine similarity, largest first; of equals the one of the lower source.
+/// The `K` supports with the largest cosine similarity, largest first; ties go to the lower source.
 pub(super) fn nearest<const K: usize>(supports: Supports<'_>, feature: &[i16]) -> [Option<Neighbour>; K] {
     let mut found: [Option<(f64, usize)>; K] = [None; K];
     for (index, (_, support)) in supports.iter().enumerate() {
@@ -24,7 +24,7 @@ fn insert(found: &mut [Option<(f64, usize)>], candidate: (f64, usize)) {
     }
 }
 
-/// `a · b / (|a| |b|)`, -1 to 1; 0 where one has no direction. Sums are exact in `i64`.
+/// `a · b / (|a| |b|)`, -1 to 1; 0 when either is zero. Sums are exact in `i64`.
 fn cosine(a: &[i16], b: &[i16]) -> f64 {
     let dot = |a: &[i16], b: &[i16]| -> i64 { a.iter().zip(b).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum() };
     let lengths = libm::sqrt(dot(a, a) as f64) * libm::sqrt(dot(b, b) as f64);

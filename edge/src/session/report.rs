@@ -1,4 +1,4 @@
-//! What a device tells of itself: status, what it knows, whether it is sound.
+//! Reports: status, classes, export of the state, self-test.
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ use crate::store::{self, Flash};
 use crate::support_set::SupportSet;
 
 impl Learning {
-    /// Counts a sample and what its storing did to the flash.
+    /// Counts a sample and the wear from storing it.
     pub(super) fn add(&mut self, before: store::Wear, after: store::Wear) {
         self.samples = self.samples.saturating_add(1);
         self.bytes_programmed += after.bytes_programmed.saturating_sub(before.bytes_programmed);
@@ -58,7 +58,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         }
     }
 
-    /// Cursors below C are slots, those from C on are supports.
+    /// One part of the state. Cursors below C are slots, cursors from C on are supports.
     pub(super) fn export(&mut self, cursor: u32) -> Result<Reply<'_>, Refusal> {
         let (slots, supports) = (self.support_set.names().len(), self.support_set.supports());
         let (at, end) = (cursor as usize, slots + supports.len());
@@ -90,7 +90,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         let supports = result(sound.count(), supports.len());
         let store = self.store.verify(&self.support_set).map_err(refusal)?;
         let store = result(store, self.support_set.supports().len());
-        let (found, expected) = self.decider.memory(&self.support_set);
+        let (found, expected) = self.head_cache.memory(&self.support_set);
         let outcome = if found >= expected { Outcome::Passed } else { Outcome::Failed };
         let memory = TestResult { outcome, found: found as u32, expected: expected as u32 };
         let encoder = match self.encoder.self_test(self.work, self.feature) {
@@ -102,7 +102,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
     }
 }
 
-/// The first slot from `from` on that has a class.
+/// The first slot with a class, from `from` on.
 fn next_class(support_set: &SupportSet<'_>, from: usize) -> Option<usize> {
     let names = support_set.names();
     (from..names.len()).find(|&slot| !names[slot].is_free())

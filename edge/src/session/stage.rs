@@ -1,16 +1,16 @@
-//! The image that a request may be about, brought part by part.
+//! The staged image: received in parts, then used by requests.
 
 use crate::image::RawImage;
 use crate::protocol::{Reason, Refusal, Reply};
 
-/// Memory for one image and how much of it is there.
+/// Memory for one image, and how much of it has been received.
 #[derive(Debug)]
 pub(super) struct Stage<'m> {
     memory: &'m mut [u8],
     width: u16,
     height: u16,
     channels: u8,
-    /// Bytes of the whole image; 0 where none was begun. Never more than the memory.
+    /// Bytes of the whole image, at most those of `memory`; 0 when none was begun.
     len: usize,
     received: usize,
 }
@@ -25,7 +25,7 @@ impl<'m> Stage<'m> {
         self.memory.len()
     }
 
-    /// A new image; the one before is gone.
+    /// Begins an image; the one before is dropped.
     pub fn begin(&mut self, width: u16, height: u16, channels: u8) -> Result<Reply<'static>, Refusal> {
         if self.memory.is_empty() {
             return Err(Reason::NoEncoder.with(0, 0));
@@ -42,7 +42,7 @@ impl<'m> Stage<'m> {
         Ok(self.progress())
     }
 
-    /// The next part; one that was taken before changes nothing.
+    /// Adds the next part. A part that was added before changes nothing.
     pub fn append(&mut self, offset: u32, bytes: &[u8]) -> Result<Reply<'static>, Refusal> {
         let (from, to) = (u64::from(offset), u64::from(offset) + bytes.len() as u64);
         let received = self.received as u64;
@@ -58,7 +58,7 @@ impl<'m> Stage<'m> {
         Ok(self.progress())
     }
 
-    /// The image, once it is whole.
+    /// The image, once it is complete.
     pub fn image(&self) -> Result<RawImage<'_>, Refusal> {
         let missing = Reason::ImageMissing.with(self.received as u64, self.len as u64);
         if self.len == 0 || self.received < self.len {

@@ -1,13 +1,13 @@
-//! A new bundle: written to the slot of flash that is not in use, checked whole, tried at the next start.
+//! Receiving a bundle: written to the firmware slot that is not in use, checked, and made the candidate of the next start.
 //!
-//! 1. Before the first byte is written, no start uses the slot any more, and the arriving bundle with its hash is a
+//! 1. Before the first byte is written, no start uses the slot any more, and the incoming bundle with its hash is stored as a
 //!    setting.
-//! 2. A block is erased when its first byte comes. When it is full and synced, the setting tells so: after a power cut
-//!    the bundle goes on from there, and the block that was under way is erased again.
-//! 3. With the last byte the whole slot is read back and hashed, and whoever knows the form of a bundle is asked. One
-//!    of an older counter is refused, and another one of the same counter, and so is one of another encoder for which samples would be forgotten, unless the
-//!    host said that they may.
-//! 4. Only then one setting, written atomically, makes it the candidate of the next start (`boot_state.rs`).
+//! 2. A block is erased when its first byte comes. When it is full and synced, the setting says so: after a power cut the
+//!    transfer continues from there, and the interrupted block is erased again.
+//! 3. After the last byte the whole slot is read back and hashed, and `accept` checks the bundle. A bundle is refused when
+//!    its counter is lower than the device's, when another bundle with the same counter is in use, or when it has another
+//!    encoder for which supports would be forgotten, unless the host allowed that.
+//! 4. Only then one atomic write of one setting makes it the candidate of the next start (`rollback.rs`).
 
 use sha2::{Digest, Sha256};
 
@@ -18,67 +18,67 @@ use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::{Flash, SETTING_MAX, Store, StoreError};
 use crate::support_set::{SourceId, SupportSet};
 
-/// The setting of a bundle that is arriving: slot, length (`u32` little-endian), SHA-256, and the bytes that are safe
-/// (`u32`).
-const ARRIVING_KEY: u8 = 2;
+/// The setting of the incoming bundle: slot, length (`u32` little-endian), SHA-256, and the bytes that are durable (`u32`).
+const INCOMING_KEY: u8 = 2;
 
-/// The widest write of a flash that can carry bundles, in bytes.
+/// The largest write size of flash with bundle slots, in bytes.
 const WRITE_MAX: usize = 256;
 
-/// Bytes read at once to be hashed.
+/// Bytes that are read and hashed at once.
 const READ_LEN: usize = 256;
 
-/// What a bundle that a device can start with brings.
+/// Encoder and counter of a bundle that a device can start with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BundleSummary {
     /// The identity of its encoder.
     pub identity: [u8; 16],
-    /// Its counter against roll-back: a device does not go back to a lower one.
+    /// Its anti-rollback counter.
     pub counter: u64,
 }
 
-/// Asks whether a bundle is one that the device can start with: its slot, its length, and how to read it (offset in the
-/// bundle, bytes; `false` where that fails). An `Err` carries the checker's own number for the reason.
+/// Checks whether the device can start with a bundle, given its slot, its length and a function that reads it (offset in
+/// the bundle, bytes; `false` when that fails). An `Err` carries the number of a
+/// [`BundleError`](crate::bundle::BundleError).
 pub type Accept<'a> = dyn Fn(u8, u32, &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<BundleSummary, u32> + 'a;
 
-/// Where bundles lie: outside the store's range, on whole erase blocks.
+/// The two firmware slots: outside the store's range, on whole erase blocks.
 #[derive(Clone, Copy)]
 pub struct BundleSlots<'m> {
-    /// Where each slot begins.
+    /// Address of each slot.
     pub starts: [u32; 2],
     /// Bytes of each slot.
     pub len: u32,
-    /// The slot this start uses, 0 or 1.
+    /// The slot that this start uses, 0 or 1.
     pub in_use: u8,
-    /// Decides whether a bundle is taken.
+    /// Decides whether a bundle is accepted.
     pub accept: &'m Accept<'m>,
-    /// Whether the device can make the feature of this source anew when another encoder comes.
+    /// Whether the device can embed this source again with another encoder.
     pub keeps: &'m dyn Fn(&SourceId) -> bool,
 }
 
-/// Bundles of a device.
+/// The slots of a device and the transfer under way.
 pub(super) struct Update<'m> {
     slots: Option<BundleSlots<'m>>,
     boot_state: BootState,
-    /// The least counter that a bundle must have.
+    /// The anti-rollback counter: a bundle needs at least this one.
     counter: u64,
-    /// The one that is arriving, and its bytes that are on the flash.
-    arriving: Option<(Bundle, u32)>,
-    /// Bytes that came after those and do not make a word of the flash yet: a part may be shorter than a word.
-    held: Held,
+    /// The incoming bundle, and its bytes that are on the flash.
+    incoming: Option<(Bundle, u32)>,
+    /// Bytes after those that do not fill a word of the flash yet.
+    partial: Partial,
 }
 
-/// The beginning of a word of the flash.
+/// The beginning of a flash word.
 #[derive(Clone, Copy)]
-struct Held {
+struct Partial {
     bytes: [u8; WRITE_MAX],
     len: usize,
 }
 
-impl Held {
+impl Partial {
     const NOTHING: Self = Self { bytes: [0; WRITE_MAX], len: 0 };
 
-    /// Takes bytes off `rest` until there are `word` of them.
+    /// Takes bytes off `rest` until `word` of them are there.
     fn fill(&mut self, rest: &mut &[u8], word: usize) {
         let (now, later) = rest.split_at(rest.len().min(word - self.len));
         self.bytes[self.len..][..now.len()].copy_from_slice(now);
@@ -87,18 +87,23 @@ impl Held {
 }
 
 impl<'m> Update<'m> {
-    /// Reads what the store knows of bundles.
+    /// Reads boot state, counter and incoming bundle from the store.
     pub fn open<F: Flash>(slots: Option<BundleSlots<'m>>, store: &mut Store<'_, F>) -> Result<Self, StoreError> {
         let in_use = slots.map_or(0, |slots| slots.in_use);
-        let mut update =
-            Self { slots, boot_state: BootState::factory(in_use), counter: 0, arriving: None, held: Held::NOTHING };
+        let mut update = Self {
+            slots,
+            boot_state: BootState::factory(in_use),
+            counter: 0,
+            incoming: None,
+            partial: Partial::NOTHING,
+        };
         let Some(slots) = slots else { return Ok(update) };
         check_geometry::<F>(&slots)?;
-        // A setting that is not ours, or of another division of the flash, is as good as none.
+        // A setting of another form, or of another division of the flash, counts as none.
         let boot_state = BootState::load(store)?.filter(|boot_state| boot_state.confirmed.slot == in_use);
         update.boot_state = boot_state.unwrap_or(update.boot_state);
         update.counter = anti_rollback::highest_used(store)?;
-        update.arriving = read_arriving(store)?.filter(|&(bundle, there)| {
+        update.incoming = read_incoming(store)?.filter(|&(bundle, there)| {
             bundle.slot == 1 - in_use
                 && bundle.len <= slots.len
                 && there <= bundle.len
@@ -112,22 +117,22 @@ impl<'m> Update<'m> {
         self.slots.map_or(0, |slots| slots.len)
     }
 
-    /// The slot in use and the one for the next start; 255 where there are none.
+    /// The slot in use and that of the next start; 255 when the device has no slots.
     pub fn slots(&self) -> [u8; 2] {
         self.slots.map_or([u8::MAX; 2], |_| [self.boot_state.confirmed.slot, self.boot_state.next().slot])
     }
 
-    /// Bytes there are of a bundle under way, and its length.
+    /// Bytes received of the incoming bundle, and its length.
     pub fn progress(&self) -> (u32, u32) {
-        self.arriving.map_or((0, 0), |(bundle, there)| (there + self.held.len as u32, bundle.len))
+        self.incoming.map_or((0, 0), |(bundle, there)| (there + self.partial.len as u32, bundle.len))
     }
 
-    /// What is on the flash of a bundle; nothing is held of it.
-    fn arrive(&mut self, arriving: Option<(Bundle, u32)>) {
-        (self.arriving, self.held.len) = (arriving, 0);
+    /// Sets the incoming bundle and its bytes on the flash; no partial word is left.
+    fn set_incoming(&mut self, incoming: Option<(Bundle, u32)>) {
+        (self.incoming, self.partial.len) = (incoming, 0);
     }
 
-    /// Whether another bundle waits for the next start.
+    /// Whether a candidate is pending for the next start.
     pub fn is_pending(&self) -> bool {
         matches!(self.boot_state.candidate, CandidateBundle::Pending { .. })
     }
@@ -149,18 +154,18 @@ impl<'m> Update<'m> {
         }
         let is_this = |bundle: &Bundle| bundle.len == len && bundle.sha256 == sha256;
         if let Some(bundle) = self.boot_state.candidate().filter(is_this) {
-            // Here already, perhaps of a commit whose reply was lost in a power cut.
-            self.arrive(Some((bundle, len)));
-        } else if !self.arriving.is_some_and(|(bundle, _)| is_this(&bundle)) {
+            // It is here already, perhaps from a commit whose reply a power cut lost.
+            self.set_incoming(Some((bundle, len)));
+        } else if !self.incoming.is_some_and(|(bundle, _)| is_this(&bundle)) {
             self.clear_candidate(store)?;
-            let arriving = if is_this(&self.boot_state.confirmed) {
+            let incoming = if is_this(&self.boot_state.confirmed) {
                 (self.boot_state.confirmed, len)
             } else {
                 let bundle = Bundle { slot: 1 - slots.in_use, len, sha256 };
-                write_arriving(store, bundle, 0)?;
+                write_incoming(store, bundle, 0)?;
                 (bundle, 0)
             };
-            self.arrive(Some(arriving));
+            self.set_incoming(Some(incoming));
         }
         Ok(self.reply())
     }
@@ -173,7 +178,7 @@ impl<'m> Update<'m> {
     ) -> Result<Reply<'static>, Refusal> {
         let missing = Reason::BundleMissing.with(0, 0);
         let slots = self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
-        let (bundle, _) = self.arriving.ok_or(missing)?;
+        let (bundle, _) = self.incoming.ok_or(missing)?;
         let (there, _) = self.progress();
         let end = u64::from(offset) + bytes.len() as u64;
         if end > bundle.len.into() {
@@ -187,53 +192,53 @@ impl<'m> Update<'m> {
         }
         let start = slots.starts[usize::from(bundle.slot)];
         let mut rest = bytes;
-        // Flash takes whole words: what does not make one waits for more, or for the end of the bundle.
-        if self.held.len > 0 {
-            self.held.fill(&mut rest, F::WRITE_SIZE);
-            if self.held.len == F::WRITE_SIZE {
-                self.write_held(store, start)?;
+        // Flash takes whole words: a partial word waits for more bytes, or for the end of the bundle.
+        if self.partial.len > 0 {
+            self.partial.fill(&mut rest, F::WRITE_SIZE);
+            if self.partial.len == F::WRITE_SIZE {
+                self.write_partial(store, start)?;
             }
         }
         while rest.len() >= F::WRITE_SIZE {
-            let (_, there) = self.arriving.ok_or(missing)?;
+            let (_, there) = self.incoming.ok_or(missing)?;
             let block_left = F::ERASE_SIZE - there as usize % F::ERASE_SIZE;
             let (piece, later) = rest.split_at((rest.len() - rest.len() % F::WRITE_SIZE).min(block_left));
             self.write(store, start, piece)?;
             rest = later;
         }
-        self.held.fill(&mut rest, F::WRITE_SIZE);
-        if end == u64::from(bundle.len) && self.held.len > 0 {
-            self.write_held(store, start)?;
+        self.partial.fill(&mut rest, F::WRITE_SIZE);
+        if end == u64::from(bundle.len) && self.partial.len > 0 {
+            self.write_partial(store, start)?;
         }
         Ok(self.reply())
     }
 
-    fn write_held<F: Flash>(&mut self, store: &mut Store<'_, F>, start: u32) -> Result<(), Refusal> {
-        let Held { bytes, len } = self.held;
-        self.held.len = 0;
+    fn write_partial<F: Flash>(&mut self, store: &mut Store<'_, F>, start: u32) -> Result<(), Refusal> {
+        let Partial { bytes, len } = self.partial;
+        self.partial.len = 0;
         self.write(store, start, &bytes[..len])
     }
 
     /// Writes bytes that lie in one erase block.
     fn write<F: Flash>(&mut self, store: &mut Store<'_, F>, start: u32, piece: &[u8]) -> Result<(), Refusal> {
-        let Some((bundle, there)) = self.arriving else { return Ok(()) };
+        let Some((bundle, there)) = self.incoming else { return Ok(()) };
         let block = F::ERASE_SIZE as u32;
         if program(store.flash_mut(), start + there, piece).is_err() {
-            // What the block holds is unknown: it begins anew.
-            self.arrive(Some((bundle, there - there % block)));
+            // The content of the block is unknown: it is sent again.
+            self.set_incoming(Some((bundle, there - there % block)));
             return Err(Reason::BundleFault.with(0, 0));
         }
         let there = there + piece.len() as u32;
         if there.is_multiple_of(block) {
-            write_arriving(store, bundle, there)?;
+            write_incoming(store, bundle, there)?;
         }
-        self.arriving = Some((bundle, there));
+        self.incoming = Some((bundle, there));
         Ok(())
     }
 
-    /// Makes the bundle that is there the candidate of the next start.
+    /// Checks the received bundle and makes it the candidate of the next start.
     ///
-    /// * `may_forget`: whether samples may be forgotten for it
+    /// * `may_forget`: whether supports may be forgotten for it
     pub fn commit<F: Flash>(
         &mut self,
         store: &mut Store<'_, F>,
@@ -241,7 +246,7 @@ impl<'m> Update<'m> {
         may_forget: bool,
     ) -> Result<Reply<'static>, Refusal> {
         let slots = self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
-        let (bundle, there) = self.arriving.ok_or(Reason::BundleMissing.with(0, 0))?;
+        let (bundle, there) = self.incoming.ok_or(Reason::BundleMissing.with(0, 0))?;
         if there < bundle.len {
             return Err(Reason::BundleMissing.with(there.into(), bundle.len.into()));
         }
@@ -251,22 +256,21 @@ impl<'m> Update<'m> {
             let summary = match checked {
                 Ok(summary) => summary,
                 Err(found) => {
-                    self.drop_arriving(store)?;
+                    self.drop_incoming(store)?;
                     return Err(found);
                 }
             };
-            // The bundle stays: the host may ask its person, and say that it is meant.
+            // The bundle stays, so that the host can ask for confirmation and commit again.
             if !may_forget && summary.identity != store.identity() {
                 check_kept(support_set, slots.keeps)?;
             }
             self.save(store, CandidateBundle::Pending { bundle, attempts: 0, may_forget })?;
-            store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)?;
+            store.put_setting(INCOMING_KEY, &[]).map_err(refusal)?;
         }
         Ok(Reply::BundleTaken { slot: bundle.slot })
     }
 
-    /// Refuses a bundle that is older than one that was in use, and another one of the same counter: which of the two
-    /// is the later nobody could tell.
+    /// Refuses a bundle with a lower counter than the device's, and another bundle with the counter of the one in use.
     fn check_counter<F: Flash>(
         &self,
         flash: &mut F,
@@ -286,21 +290,21 @@ impl<'m> Update<'m> {
     fn is_in_use<F: Flash>(&self, flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Result<bool, Refusal> {
         let confirmed = self.boot_state.confirmed;
         match confirmed.len {
-            // It came with the device: its length and hash are not known, its bytes are. Without a counter none did.
+            // The factory bundle: its length and hash are not recorded, so its bytes are hashed. Counter 0: there is none.
             0 if self.counter == 0 => Ok(true),
             0 => Ok(hash(flash, slots.starts[usize::from(slots.in_use)], bundle.len)? == bundle.sha256),
             _ => Ok((confirmed.len, confirmed.sha256) == (bundle.len, bundle.sha256)),
         }
     }
 
-    fn drop_arriving<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
-        // Its slot is as good as empty, also for whoever was rolled back there.
+    fn drop_incoming<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
+        // The slot counts as empty, also for a candidate that was rolled back there.
         self.clear_candidate(store)?;
-        self.arrive(None);
-        store.put_setting(ARRIVING_KEY, &[]).map_err(refusal)
+        self.set_incoming(None);
+        store.put_setting(INCOMING_KEY, &[]).map_err(refusal)
     }
 
-    /// The next start uses what this one does.
+    /// Makes the next start use the confirmed bundle.
     fn clear_candidate<F: Flash>(&mut self, store: &mut Store<'_, F>) -> Result<(), Refusal> {
         if self.boot_state.candidate == CandidateBundle::None {
             Ok(())
@@ -321,7 +325,7 @@ impl<'m> Update<'m> {
     }
 }
 
-/// Refuses where samples would be forgotten. Found: how many; limit: how many there are.
+/// Refuses when supports would be forgotten. Found: how many; limit: how many there are.
 fn check_kept(support_set: &SupportSet<'_>, keeps: &dyn Fn(&SourceId) -> bool) -> Result<(), Refusal> {
     let records = support_set.supports().records;
     match records.iter().filter(|record| !keeps(&record.source)).count() {
@@ -346,7 +350,7 @@ fn check_geometry<F: Flash>(slots: &BundleSlots<'_>) -> Result<(), StoreError> {
     }
 }
 
-/// Programs bytes within one erase block, which is erased first where they begin it.
+/// Programs bytes within one erase block, which is erased first when they begin it.
 fn program<F: Flash>(flash: &mut F, at: u32, piece: &[u8]) -> Result<(), F::Error> {
     let block = F::ERASE_SIZE as u32;
     if at.is_multiple_of(block) {
@@ -364,7 +368,7 @@ fn program<F: Flash>(flash: &mut F, at: u32, piece: &[u8]) -> Result<(), F::Erro
     flash.sync()
 }
 
-/// Whether what lies in the slot is what was announced and can be started with.
+/// Checks that the slot holds the announced bundle and that the device can start with it.
 fn check<F: Flash>(flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Result<BundleSummary, Refusal> {
     let start = slots.starts[usize::from(bundle.slot)];
     if hash(flash, start, bundle.len)? != bundle.sha256 {
@@ -377,7 +381,7 @@ fn check<F: Flash>(flash: &mut F, slots: BundleSlots<'_>, bundle: Bundle) -> Res
     (slots.accept)(bundle.slot, bundle.len, &mut read).map_err(|code| Reason::BundleRefused.with(code.into(), 0))
 }
 
-/// SHA-256 of the `len` bytes from `start` on.
+/// SHA-256 of `len` bytes from `start` on.
 fn hash<F: Flash>(flash: &mut F, start: u32, len: u32) -> Result<[u8; 32], Refusal> {
     let (mut hash, mut at) = (Sha256::new(), 0);
     while at < len {
@@ -390,7 +394,7 @@ fn hash<F: Flash>(flash: &mut F, start: u32, len: u32) -> Result<[u8; 32], Refus
     Ok(hash.finalize().into())
 }
 
-/// Reads from anywhere of flash that may read whole words only.
+/// Reads at any offset from flash that may read only whole words.
 fn read<F: Flash>(flash: &mut F, start: u32, offset: u32, mut bytes: &mut [u8]) -> Result<(), F::Error> {
     let mut at = start + offset;
     while !bytes.is_empty() {
@@ -407,17 +411,17 @@ fn read<F: Flash>(flash: &mut F, start: u32, offset: u32, mut bytes: &mut [u8]) 
     Ok(())
 }
 
-fn write_arriving<F: Flash>(store: &mut Store<'_, F>, bundle: Bundle, there: u32) -> Result<(), Refusal> {
+fn write_incoming<F: Flash>(store: &mut Store<'_, F>, bundle: Bundle, there: u32) -> Result<(), Refusal> {
     let mut value = [0; BUNDLE_LEN + 4];
     bundle.write(&mut value);
     value[BUNDLE_LEN..].copy_from_slice(&there.to_le_bytes());
-    store.put_setting(ARRIVING_KEY, &value).map_err(refusal)
+    store.put_setting(INCOMING_KEY, &value).map_err(refusal)
 }
 
-/// The bundle that is arriving and the bytes that are there; `None` where none is, or the setting has another form.
-fn read_arriving<F: Flash>(store: &mut Store<'_, F>) -> Result<Option<(Bundle, u32)>, StoreError> {
+/// The incoming bundle and its durable bytes; `None` when there is none or the setting has another form.
+fn read_incoming<F: Flash>(store: &mut Store<'_, F>) -> Result<Option<(Bundle, u32)>, StoreError> {
     let mut value = [0; SETTING_MAX];
-    let len = store.get_setting(ARRIVING_KEY, &mut value)?;
+    let len = store.get_setting(INCOMING_KEY, &mut value)?;
     let found = Bundle::read(&value[..len]);
     Ok(found.and_then(|(bundle, there)| Some((bundle, u32::from_le_bytes(there.try_into().ok()?)))))
 }

@@ -1,4 +1,4 @@
-//! Classes and samples: taught, forgotten, merged.
+//! Classes and supports: learned, renamed, removed, merged.
 
 use super::feature::read_feature;
 use super::{Session, refusal};
@@ -15,7 +15,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         Ok(Reply::ClassAdded { class, new })
     }
 
-    /// The slot of the class of this name, which is added where there is none.
+    /// The slot of the class of this name, and whether it was added.
     fn class_of(&mut self, name: &ClassName) -> Result<(u8, bool), Refusal> {
         if let Some(class) = self.support_set.class_named(name.as_str()) {
             return Ok((class, false));
@@ -29,14 +29,14 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         self.support_set.check_class(class, name)?;
         self.store.put_class(class, name).map_err(refusal)?;
         self.support_set.put_class(class, *name)?;
-        self.changed();
+        self.count_change();
         Ok(())
     }
 
     pub(super) fn rename_class(&mut self, class: u8, name: &str) -> Result<Reply<'static>, Refusal> {
         let name = ClassName::new(name)?;
         self.check_class(class)?;
-        // A repeated request is no reason to wear the flash.
+        // A repeated request must not wear the flash.
         if self.support_set.class_named(name.as_str()) != Some(class) {
             self.put_class(class, &name)?;
         }
@@ -48,7 +48,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         let supports = self.supports_of(class);
         self.store.remove_class(class, &self.support_set).map_err(refusal)?;
         self.support_set.remove_class(class)?;
-        self.changed();
+        self.count_change();
         Ok(Reply::ClassRemoved { supports })
     }
 
@@ -60,12 +60,12 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         time_s: u64,
         input: Input<'_>,
     ) -> Result<Reply<'static>, Refusal> {
-        self.take(input)?;
-        self.keep(SupportRecord { source, class, operator, time_s })
+        self.load_feature(input)?;
+        self.store_support(SupportRecord { source, class, operator, time_s })
     }
 
-    /// Keeps `self.feature` as a support.
-    fn keep(&mut self, record: SupportRecord) -> Result<Reply<'static>, Refusal> {
+    /// Stores `self.feature` as a support.
+    fn store_support(&mut self, record: SupportRecord) -> Result<Reply<'static>, Refusal> {
         let new = self.support_set.check_learn(&record, self.feature)?;
         if new {
             let before = self.store.wear();
@@ -73,7 +73,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
             self.learning.add(before, self.store.wear());
             stored?;
             self.support_set.learn(record, self.feature)?;
-            self.changed();
+            self.count_change();
         }
         Ok(Reply::Learned { class: record.class, new, supports: self.supports_of(record.class) })
     }
@@ -88,7 +88,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
     ) -> Result<Reply<'static>, Refusal> {
         read_feature(feature, self.feature)?;
         let name = ClassName::new(name)?;
-        // What cannot be kept must not leave a class behind.
+        // A support that cannot be stored must not leave a new class behind.
         if let Some(index) = self.support_set.find(&source) {
             let known = self.support_set.supports().records[index].class;
             if self.support_set.class_named(name.as_str()) != Some(known) {
@@ -98,7 +98,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
             return Err(Reason::SupportsFull.with(0, self.support_set.capacity() as u64));
         }
         let (class, _) = self.class_of(&name)?;
-        self.keep(SupportRecord { source, class, operator, time_s })
+        self.store_support(SupportRecord { source, class, operator, time_s })
     }
 
     pub(super) fn forget(&mut self, source: &SourceId) -> Result<Reply<'static>, Refusal> {
@@ -107,7 +107,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         }
         self.store.forget(source).map_err(refusal)?;
         let record = self.support_set.forget(source)?;
-        self.changed();
+        self.count_change();
         Ok(Reply::Forgotten { record: Some(record.into()) })
     }
 
@@ -115,10 +115,10 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         if confirmation != RESET_CONFIRMATION {
             return Err(Reason::NotConfirmed.with(0, 0));
         }
-        // Bundles, their counter and the keys they are signed with are settings: nothing of them is open for a moment.
+        // Settings stay: the boot state, the anti-rollback counter and the trusted keys are in force at every moment.
         self.store.forget_all().map_err(refusal)?;
         self.support_set.clear();
-        self.changed();
+        self.count_change();
         Ok(Reply::Done)
     }
 
@@ -141,7 +141,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         self.support_set.supports().records.iter().filter(|record| record.class == class).count() as u32
     }
 
-    fn changed(&mut self) {
+    fn count_change(&mut self) {
         self.revision = self.revision.wrapping_add(1);
     }
 }

@@ -1,4 +1,6 @@
-//! What a device says of a sample: its class and what that rests on.
+//! Predictions: the class of a sample, the set of classes that cannot be excluded, and the nearest supports.
+//!
+//! Whether the answer is "I don't know" is decided in `decide/predictor.rs`: it sets `known` and the class set.
 
 use super::Session;
 use super::nearest::nearest;
@@ -10,23 +12,23 @@ use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
 use crate::support_set::SupportSet;
 
-/// Memory of heads and their answers.
+/// Memory for a head and its answer.
 #[derive(Debug)]
-pub(super) struct Decider<'m> {
+pub(super) struct HeadCache<'m> {
     scratch: &'m mut [f64],
     probabilities: &'m mut [f64],
-    /// What is solved in the scratch: the head, and of which revision of what is known.
+    /// The head that is solved in `scratch`, and the revision of the support set that it was solved for.
     solved: Option<(HeadKind, u32, Fitted)>,
-    /// The set of classes of the last answer.
+    /// The class set of the last answer.
     set: [u8; 32],
 }
 
-impl<'m> Decider<'m> {
+impl<'m> HeadCache<'m> {
     pub fn new(scratch: &'m mut [f64], probabilities: &'m mut [f64]) -> Self {
         Self { scratch, probabilities, solved: None, set: [0; 32] }
     }
 
-    /// Values of scratch there are, and values that any head of this device may need.
+    /// Values of scratch available, and values that any head of this device may need.
     pub fn memory(&self, support_set: &SupportSet<'_>) -> (usize, usize) {
         (
             self.scratch.len(),
@@ -45,11 +47,11 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         if self.support_set.supports().is_empty() {
             return Err(Reason::NothingLearned.with(0, 0));
         }
-        let length = self.take(input)?;
+        let length = self.load_feature(input)?;
         let (supports, classes) = (self.support_set.supports(), self.support_set.names().len());
-        let Decider { scratch, probabilities, solved, set } = &mut self.decider;
+        let HeadCache { scratch, probabilities, solved, set } = &mut self.head_cache;
         let length_max = self.encoder.info().corpus.and_then(|corpus| corpus.length_max);
-        // Solving takes far longer than deciding, so it is done once for each change of what is known.
+        // Solving takes far longer than deciding, so it is done once for each change of the support set.
         let mut predictor = match solved.take() {
             Some((known, revision, fitted)) if known == kind && revision == self.revision => {
                 Predictor::resume(fitted, length_max, error_rate, scratch)
@@ -72,12 +74,12 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
     }
 
     pub(super) fn why(&mut self, input: Input<'_>) -> Result<Reply<'static>, Refusal> {
-        self.take(input)?;
+        self.load_feature(input)?;
         Ok(Reply::Why { nearest: nearest(self.support_set.supports(), self.feature) })
     }
 }
 
-/// The numbers of [`Reason::HeadFailed`]: 1 memory too small, 2 a covariance without inverse, 3 anything else.
+/// The numbers of [`Reason::HeadFailed`]: 1 too little memory, 2 a covariance without an inverse, 3 anything else.
 fn head_refusal(error: HeadError) -> Refusal {
     match error {
         HeadError::NothingLearned => Reason::NothingLearned.with(0, 0),
