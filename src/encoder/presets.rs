@@ -41,6 +41,16 @@ impl Preset {
             Preset::Mobile => "mobile",
         }
     }
+
+    /// The input it is measured at: the smallest real data that it is meant for.
+    pub fn usual_input(self) -> InputShape {
+        let (channels, side) = match self {
+            Preset::Pico => (1, 28),
+            Preset::Nano | Preset::Micro => (3, 32),
+            Preset::Mobile => (3, 64),
+        };
+        InputShape { channels, height: side, width: side }
+    }
 }
 
 impl EncoderSpec {

@@ -45,6 +45,18 @@ pub enum OpenError {
         /// What it is.
         what: &'static str,
     },
+    /// The encoder is not the kind of file that is needed.
+    #[error(
+        "{name} is {what}, and {needed} is needed; `macula export {name} --out DIR` makes one of a run or a shipped model"
+    )]
+    NoFile {
+        /// What was asked for.
+        name: String,
+        /// What it is.
+        what: &'static str,
+        /// `a file` or `an ONNX file`.
+        needed: &'static str,
+    },
     /// An ONNX file that does not state its preprocessing, and nobody has.
     #[error(
         "{name} does not state its preprocessing: give --preprocessing imagenet, clip, half, unit or bytes, or --mean and --std, as it was trained"

@@ -6,6 +6,8 @@
 mod error; //  why a name cannot be opened
 mod find; //   what a name stands for
 mod fitted; // baselines: fitted to the images at hand, or with a fixed recipe
+#[cfg(feature = "host")]
+mod lookup; // from a name to a run, a file, a record
 mod open; //   from a name to an encoder
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only an ONNX file is given preprocessing"))]
 mod stated; // preprocessing stated by the caller
@@ -14,9 +16,9 @@ pub use crate::encoder::Layout;
 pub use error::OpenError;
 pub use find::is_bundle;
 pub use fitted::{EncoderInput, baselines_for, channels_of, is_fitted};
+#[cfg(feature = "host")]
+pub use lookup::{model_file, onnx_file, open_run, preset_of, training_images};
 #[cfg(feature = "onnx")]
 pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};
-#[cfg(feature = "host")]
-pub use open::{open_run, preset_of};
 pub use stated::{KnownPreprocessing, Stated, StatedError};

@@ -21,9 +21,11 @@ pub struct OpenOptions<'o> {
     pub trusted: &'o [PublicKey],
     /// Preprocessing of an ONNX file that does not state it itself.
     pub stated: Option<&'o Stated>,
-    /// The images that baselines are fitted to. Without, raw-pixels and colour-statistics have a fixed recipe, and a
-    /// random encoder is refused.
+    /// The images that baselines are fitted to. Without images, raw-pixels and colour-statistics have fixed
+    /// preprocessing, and a random encoder is refused.
     pub fit: Option<EncoderInput<'o>>,
+    /// Opens a random encoder without images at its usual input: to measure its speed, not its features.
+    pub uncalibrated: bool,
     /// Seed of the weights of a random encoder.
     pub seed: u64,
 }
@@ -144,41 +146,19 @@ fn open_trained(name: &str) -> Result<Opened, OpenError> {
 fn open_random(name: &str, preset: &str, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     use crate::evaluate::{EvaluateError, RandomEncoder};
     let preset = preset.parse().map_err(EvaluateError::from)?;
-    let Some(input) = options.fit else { return Err(OpenError::Unfitted { name: name.to_owned() }) };
-    let encoder = RandomEncoder::new(preset, input.preprocessing()?, input.dataset, input.unlabelled, options.seed)?;
-    Ok(Opened::named(name, encoder))
+    let encoder = match options.fit {
+        Some(input) => {
+            RandomEncoder::new(preset, input.preprocessing()?, input.dataset, input.unlabelled, options.seed)
+        }
+        None if options.uncalibrated => RandomEncoder::uncalibrated(preset, options.seed),
+        None => return Err(OpenError::Unfitted { name: name.to_owned() }),
+    };
+    Ok(Opened::named(name, encoder?))
 }
 
 #[cfg(not(feature = "host"))]
 fn open_random(name: &str, _: &str, _: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     Err(OpenError::Unsupported { name: name.to_owned(), lacks: DEVICE_LACKS })
-}
-
-/// The run or shipped model that `name` stands for: what training can start from.
-///
-/// # Errors
-/// A name that stands for none, an encoder without weights to train, or a run that cannot be read.
-#[cfg(feature = "host")]
-pub fn open_run(name: &str) -> Result<crate::pretrain::Run, OpenError> {
-    let path = Path::new(name);
-    let is_run = path.join(crate::pretrain::CONFIG).is_file() || path.join(crate::pretrain::CHECKPOINT).is_file();
-    match Found::of(name)? {
-        Found::Shipped | Found::Run => {}
-        // A run may have been exported into its own folder.
-        Found::Onnx(_) if is_run => {}
-        other => return Err(OpenError::NotTrainable { name: name.to_owned(), what: other.kind() }),
-    }
-    Ok(crate::pretrain::Run::load(path)?)
-}
-
-/// The preset of the encoder that `name` stands for, where that can be told: of a random encoder, a run or a shipped
-/// model.
-#[cfg(feature = "host")]
-pub fn preset_of(name: &str) -> Option<crate::encoder::Preset> {
-    if let Ok(Found::Random(preset)) = Found::of(name) {
-        return preset.parse().ok();
-    }
-    open_run(name).ok().and_then(|run| run.network.spec().name.parse().ok())
 }
 
 /// The path from the root, which a store remembers.

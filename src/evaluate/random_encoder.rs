@@ -34,10 +34,23 @@ impl RandomEncoder {
         unlabelled: &[usize],
         seed: u64,
     ) -> Result<Self, EvaluateError> {
-        let Preprocessing { channels, height, width, .. } = preprocessing;
-        let spec = EncoderSpec::preset(preset, InputShape { channels, height, width })?;
-        let mut network = Network::new(spec, seed)?;
+        let mut network = network(preset, &preprocessing, seed)?;
         calibrate(&mut network, &preprocessing, dataset, unlabelled)?;
+        Ok(Self::of(preset, network, preprocessing))
+    }
+
+    /// As [`Self::new`] without images, at the preset's usual input: its features are badly scaled, its speed is that of
+    /// any encoder of this preset.
+    ///
+    /// # Errors
+    /// None for the presets there are.
+    pub fn uncalibrated(preset: Preset, seed: u64) -> Result<Self, EvaluateError> {
+        let InputShape { channels, height, width } = preset.usual_input();
+        let preprocessing = Preprocessing::unit(channels, height, width);
+        Ok(Self::of(preset, network(preset, &preprocessing, seed)?, preprocessing))
+    }
+
+    fn of(preset: Preset, network: Network, preprocessing: Preprocessing) -> Self {
         let hash = IdHash::new(format!("random {:?} ", network.spec())).preprocessing(&preprocessing, " ");
         let statistics = network.statistics();
         let hash = hash.values(&network.parameters).values(statistics.iter().flat_map(|tensor| &tensor.data));
@@ -49,8 +62,13 @@ impl RandomEncoder {
             corpus: None,
             arithmetic: "f32".to_owned(),
         };
-        Ok(Self { network, info })
+        Self { network, info }
     }
+}
+
+fn network(preset: Preset, preprocessing: &Preprocessing, seed: u64) -> Result<Network, EvaluateError> {
+    let Preprocessing { channels, height, width, .. } = *preprocessing;
+    Ok(Network::new(EncoderSpec::preset(preset, InputShape { channels, height, width })?, seed)?)
 }
 
 fn calibrate(

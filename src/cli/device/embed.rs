@@ -112,7 +112,7 @@ fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
     let (trusted, stated, seed) = (args.keys.read()?, args.preprocessing.stated()?, args.common.seed);
     let host = args.preprocessing.values.limits.host(None);
     let stated = stated.map(|stated| Stated { range: args.reading.stated(), ..stated });
-    let mut options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), fit: None, seed };
+    let mut options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), seed, ..OpenOptions::default() };
     let train = dataset.map(|dataset| dataset.split_or_all(Split::Train)).unwrap_or_default();
     if let Some(dataset) = dataset.filter(|_| args.encoder.starts_with("random:")) {
         let channels = encoders::channels_of(dataset, &train);

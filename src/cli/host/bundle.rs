@@ -22,10 +22,10 @@ use crate::cli::preprocessing::PreprocessingArgs;
 pub struct Args {
     /// The encoder: a folder that `macula export` wrote, or an ONNX file from elsewhere
     #[arg(value_name = "ENCODER", required_unless_present = "named", conflicts_with = "named")]
-    encoder: Option<PathBuf>,
+    encoder: Option<String>,
     /// The same as ENCODER
     #[arg(id = "named", long = "encoder", alias = "onnx", value_name = "ENCODER")]
-    named: Option<PathBuf>,
+    named: Option<String>,
     /// The secret key that signs it
     #[arg(long, alias = "key", value_name = "NAME.key")]
     signing_key: PathBuf,
@@ -92,13 +92,13 @@ enum BlobChoice {
 
 #[cfg(feature = "onnx")]
 impl Args {
-    fn encoder(&self) -> &Path {
-        self.encoder.as_deref().or(self.named.as_deref()).unwrap_or(Path::new(""))
+    fn encoder(&self) -> &str {
+        self.encoder.as_deref().or(self.named.as_deref()).unwrap_or_default()
     }
 
     /// The folder of an export, where the encoder is one.
     fn folder(&self) -> Option<&Path> {
-        Some(self.encoder()).filter(|path| path.is_dir())
+        Some(Path::new(self.encoder())).filter(|path| path.is_dir())
     }
 }
 
@@ -139,9 +139,8 @@ mod with_onnx {
     use crate::data::{Dataset, Image, Split};
     use crate::encoder::HostEncoder;
     use crate::encoders;
-    use crate::export::{CORPUS_IMAGES, F16_BLOB_FILE, F16_FILE, INT8_BLOB_FILE, PARITY_FILE};
+    use crate::export::{CORPUS_IMAGES, F16_BLOB_FILE, INT8_BLOB_FILE, PARITY_FILE};
     use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_atomic};
-    use crate::models;
     use crate::report::text;
     use crate::runtime::self_contained;
 
@@ -224,21 +223,17 @@ mod with_onnx {
 
     /// The f16 file of an export whose parity passed, or the file that was named.
     fn onnx_path(args: &Args) -> anyhow::Result<PathBuf> {
-        let name = args.encoder().display().to_string();
-        ensure!(
-            args.encoder().exists() || models::find(&name).is_none(),
-            "{name} is a shipped model, and a bundle takes an ONNX file: `macula export {name} --out DIR` writes one"
-        );
-        let Some(folder) = args.folder() else { return Ok(args.encoder().to_owned()) };
-        let report = folder.join(PARITY_FILE);
-        let text = read_bounded(&report, TEXT_MAX)
-            .with_context(|| format!("{} is no export: it has no readable {PARITY_FILE}", folder.display()))?;
-        let parity: serde_json::Value = serde_json::from_slice(&text).with_context(|| report.display().to_string())?;
-        if parity["passed"] != true {
-            let message = format!("the export in {} did not pass its parity check", folder.display());
-            return Err(check_failed(message));
+        let report = args.folder().map(|folder| folder.join(PARITY_FILE)).filter(|report| report.exists());
+        if let Some(report) = report {
+            let text = read_bounded(&report, TEXT_MAX)?;
+            let parity: serde_json::Value =
+                serde_json::from_slice(&text).with_context(|| report.display().to_string())?;
+            if parity["passed"] != true {
+                let message = format!("the export in {} did not pass its parity check", args.encoder());
+                return Err(check_failed(message));
+            }
         }
-        Ok(folder.join(F16_FILE))
+        Ok(encoders::onnx_file(args.encoder())?)
     }
 
     fn blob(folder: &Path, choice: Option<BlobChoice>) -> anyhow::Result<Option<Vec<u8>>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli::failure::Kind;
 use crate::cli::{Common, print_json};
 use crate::deploy::{DeployError, LISTEN_DEFAULT, Report, Settings, SshOptions, deploy};
+use crate::encoders::model_file;
 use crate::link::Address;
 use crate::report::text::count;
 
@@ -24,9 +25,9 @@ pub struct Args {
     /// The machine, as your SSH client knows it
     #[arg(value_name = "[USER@]HOST")]
     host: String,
-    /// What the device is to run: FILE.macula, FILE.onnx or FILE.blob
-    #[arg(long, alias = "bundle", value_name = "FILE")]
-    encoder: PathBuf,
+    /// What the device is to run: FILE.macula, FILE.onnx, FILE.blob or an export's folder
+    #[arg(long, alias = "bundle", value_name = "ENCODER")]
+    encoder: String,
     /// The public key that must have signed the bundle
     #[arg(long, alias = "key", value_name = "NAME.pub")]
     trust: Option<PathBuf>,
@@ -75,7 +76,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         ssh: SshOptions { port, user, identity, config },
         dir: args.dir,
         program: args.binary,
-        bundle: args.encoder,
+        bundle: model_file(&args.encoder)?,
         key: args.trust,
         listen: args.listen,
         allow_remote: args.allow_remote,

@@ -223,7 +223,8 @@ impl Asked {
         let stated = self.preprocessing.stated(self.size.map(|side| (side, side)), self.channels)?;
         let stated = stated.map(|stated| Stated { range: self.reading.stated(), ..stated });
         let (host, seed) = (self.preprocessing.limits.host(None), self.common.seed);
-        let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), fit, seed };
+        let options =
+            OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), fit, seed, ..OpenOptions::default() };
         Ok(open_encoder(&self.encoder, &options)?.encoder)
     }
 

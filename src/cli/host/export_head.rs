@@ -46,7 +46,7 @@ pub use with_onnx::run;
 mod with_onnx {
     use std::path::Path;
 
-    use anyhow::{Context, bail, ensure};
+    use anyhow::{Context, ensure};
     use macula_edge::support_set::Supports;
 
     use super::Args;
@@ -56,7 +56,7 @@ mod with_onnx {
     use crate::cli::print_json;
     use crate::cli::trust::{open_encoder, refused};
     use crate::device::{Site, StoreFile};
-    use crate::encoders::{OpenOptions, Opened, is_bundle};
+    use crate::encoders::{OpenOptions, Opened, is_bundle, onnx_file};
     use crate::export::{HeadClass, HeadSource, LinearHead, classifier};
     use crate::files::write_atomic;
     use crate::link::{Address, DeviceInfo, DeviceState};
@@ -138,17 +138,13 @@ mod with_onnx {
         let host = device.preprocessing.values.limits.host(None);
         let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
         let opened = open_encoder(&name, &options)?;
-        let path = Path::new(&opened.name);
         if is_bundle(&opened.name) {
-            let bundle = Bundle::open(path, &trusted).map_err(refused)?;
+            let bundle = Bundle::open(Path::new(&opened.name), &trusted).map_err(refused)?;
             let onnx = bundle.needed(PartKind::Onnx).map_err(refused)?.to_vec();
             return Ok((opened, onnx));
         }
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
-            let onnx = self_contained(path)?;
-            return Ok((opened, onnx));
-        }
-        bail!("'{name}' is no ONNX file: a head goes on FILE.onnx, FILE.macula or the folder of an export")
+        let onnx = self_contained(&onnx_file(&opened.name)?)?;
+        Ok((opened, onnx))
     }
 
     /// What the device knows. One that is elsewhere has an encoder of its own, or takes features: it is asked without.

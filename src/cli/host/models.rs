@@ -4,8 +4,8 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::cli::{Common, print_json};
+use crate::encoders::open_run;
 use crate::models::{MODELS, find, names};
-use crate::pretrain::Run;
 
 /// Arguments of `macula models`.
 #[derive(clap::Args)]
@@ -56,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn line(model: &crate::models::Model) -> anyhow::Result<Line> {
-    let run = Run::load(std::path::Path::new(model.name))?;
+    let run = open_run(model.name)?;
     Ok(Line {
         name: model.name,
         summary: model.summary,

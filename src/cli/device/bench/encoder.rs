@@ -10,7 +10,7 @@ use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::{KeyArgs, open_encoder};
 use crate::cli::{Common, print_json};
 use crate::data::Preprocessing;
-use crate::encoder::{EncodeError, InputShape};
+use crate::encoder::{HostEncoder, InputShape};
 use crate::encoders::OpenOptions;
 use crate::kernel::Isa;
 use crate::memory;
@@ -56,28 +56,17 @@ struct Report {
     peak_memory_bytes: Option<u64>,
 }
 
-/// The encoder that is measured.
-pub struct Subject {
-    /// The images it takes.
-    pub input: InputShape,
-    /// Pixels to features, as [`crate::encoder::HostEncoder::encode_batch`].
-    pub encode: Box<dyn Fn(&[u8]) -> Result<Vec<f32>, EncodeError> + Sync>,
-}
-
-impl Subject {
-    fn open(args: &Args) -> anyhow::Result<Self> {
-        #[cfg(feature = "host")]
-        if let Some(preset) = args.encoder.strip_prefix("random:") {
-            return crate::cli::host::bench::random_encoder(preset, args.common.seed);
-        }
-        let (trusted, stated) = (args.keys.read()?, args.preprocessing.stated()?);
-        let host = args.preprocessing.values.limits.host(None);
-        let options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
-        let encoder = open_encoder(&args.encoder, &options)?.encoder;
-        let &Preprocessing { channels, height, width, .. } = encoder.preprocessing();
-        let input = InputShape { channels, height, width };
-        Ok(Self { input, encode: Box::new(move |pixels| encoder.encode_batch(pixels)) })
-    }
+fn open(args: &Args) -> anyhow::Result<Box<dyn HostEncoder>> {
+    let (trusted, stated) = (args.keys.read()?, args.preprocessing.stated()?);
+    let options = OpenOptions {
+        host: args.preprocessing.values.limits.host(None),
+        trusted: &trusted,
+        stated: stated.as_ref(),
+        uncalibrated: true,
+        seed: args.common.seed,
+        ..OpenOptions::default()
+    };
+    Ok(open_encoder(&args.encoder, &options)?.encoder)
 }
 
 /// Runs it.
@@ -91,15 +80,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn measure(args: &Args) -> anyhow::Result<Report> {
-    let (load, subject) = timed(|| Subject::open(args));
-    let Subject { input, encode } = subject?;
-    let image_len = input.channels * input.height * input.width;
+    let (load, encoder) = timed(|| open(args));
+    let encoder = encoder?;
+    let Preprocessing { channels, height, width, .. } = *encoder.preprocessing();
+    let image_len = encoder.preprocessing().input_len();
     let values = random_values(args.batch_size * image_len, args.common.seed);
     let images: Vec<u8> = values.into_iter().map(|value| (128.0 + 48.0 * value) as u8).collect();
-    let feature_dim = encode(&images[..image_len])?.len();
-
     let embed_one = || {
-        let (duration, feature) = timed(|| encode(&images[..image_len]));
+        let (duration, feature) = timed(|| encoder.encode_batch(&images[..image_len]));
         feature.map(|_| duration)
     };
     let image_ms = Percentiles::ms(&repeat(BUDGET, embed_one)?);
@@ -108,14 +96,14 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     let share = args.batch_size.div_ceil(args.threads) * image_len;
     let embed_batch = || {
         let (duration, features) =
-            timed(|| images.par_chunks(share).map(|share| encode(share)).collect::<Result<Vec<_>, _>>());
+            timed(|| images.par_chunks(share).map(|share| encoder.encode_batch(share)).collect::<Result<Vec<_>, _>>());
         features.map(|_| duration)
     };
     let batch_ms = Percentiles::ms(&repeat(BUDGET, embed_batch)?);
     Ok(Report {
         encoder: args.encoder.clone(),
-        input,
-        feature_dim,
+        input: InputShape { channels, height, width },
+        feature_dim: encoder.feature_dim(),
         isa: Isa::selected().name(),
         load_ms: load.as_secs_f64() * 1e3,
         image_ms,

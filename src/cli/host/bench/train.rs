@@ -6,7 +6,6 @@ use anyhow::bail;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::customary_input;
 use crate::cli::device::bench::measure::{Percentiles, count_to, mib, random_values, thread_pool, timed};
 use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
@@ -106,7 +105,7 @@ fn print(report: &Report) {
 }
 
 fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
-    let mut input = customary_input(preset);
+    let mut input = preset.usual_input();
     input.channels = args.channels.unwrap_or(input.channels);
     let side = args.size.unwrap_or(input.height);
     (input.height, input.width) = (side, side);

@@ -1,12 +1,11 @@
 //! Which images an evaluation learns from and tests on, without those that the encoder was trained on.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 
 use anyhow::ensure;
 
 use crate::data::{Dataset, ImageDigest};
-use crate::pretrain::{CONFIG, TrainingImages};
+use crate::encoders;
 use crate::report::text::count;
 
 /// Images that were read once.
@@ -40,11 +39,10 @@ pub fn leave_out_seen(
     read: &Read,
     test: &mut Vec<usize>,
 ) -> anyhow::Result<Vec<String>> {
-    if ["raw-pixels", "colour-statistics"].contains(&encoder) || encoder.starts_with("random:") {
+    if encoders::is_fitted(encoder) {
         return Ok(Vec::new());
     }
-    let is_run = Path::new(encoder).join(CONFIG).exists();
-    let Some(record) = TrainingImages::of_run(Path::new(encoder)).map(|record| record.filter(|_| is_run))? else {
+    let Some(record) = encoders::training_images(encoder)? else {
         let unknown =
             "which images it was trained on is not recorded: whether it saw those of the test cannot be known";
         return Ok(vec![format!("{encoder}: {unknown}")]);

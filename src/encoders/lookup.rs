@@ -1,0 +1,66 @@
+//! What a name stands for beside an encoder to run: a run to train on, a file to pass on, images that were trained on.
+
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+use super::find::Found;
+use crate::encoder::Preset;
+use crate::pretrain::{CHECKPOINT, CONFIG, Run, TrainingImages};
+
+/// The run or shipped model that `name` stands for: what training can start from.
+///
+/// # Errors
+/// A name that stands for none, an encoder without weights to train, or a run that cannot be read.
+pub fn open_run(name: &str) -> Result<Run, OpenError> {
+    let path = Path::new(name);
+    let is_run = path.join(CONFIG).is_file() || path.join(CHECKPOINT).is_file();
+    match Found::of(name)? {
+        Found::Shipped | Found::Run => {}
+        // A run may have been exported into its own folder.
+        Found::Onnx(_) if is_run => {}
+        other => return Err(OpenError::NotTrainable { name: name.to_owned(), what: other.kind() }),
+    }
+    Ok(Run::load(path)?)
+}
+
+/// The preset of the encoder that `name` stands for, where that can be told: of a random encoder, a run or a shipped
+/// model.
+pub fn preset_of(name: &str) -> Option<Preset> {
+    if let Ok(Found::Random(preset)) = Found::of(name) {
+        return preset.parse().ok();
+    }
+    open_run(name).ok().and_then(|run| run.network.spec().name.parse().ok())
+}
+
+/// The images that the encoder `name` was trained on, where a run or an export in its folder recorded them.
+///
+/// # Errors
+/// A record that cannot be read.
+pub fn training_images(name: &str) -> Result<Option<TrainingImages>, OpenError> {
+    let folder = Path::new(name);
+    let is_run = folder.join(CONFIG).is_file();
+    Ok(if is_run { TrainingImages::of_run(folder)? } else { None })
+}
+
+/// The file that holds the encoder `name`: an ONNX file, which may be that of an export's folder, a bundle or a blob.
+///
+/// # Errors
+/// A name that stands for none, or for an encoder that is no such file.
+pub fn model_file(name: &str) -> Result<PathBuf, OpenError> {
+    match Found::of(name)? {
+        Found::Onnx(path) => Ok(path),
+        Found::Bundle | Found::Blob => Ok(name.into()),
+        other => Err(OpenError::NoFile { name: name.to_owned(), what: other.kind(), needed: "a file" }),
+    }
+}
+
+/// The ONNX file of the encoder `name`, which may be that of an export's folder.
+///
+/// # Errors
+/// As [`model_file`].
+pub fn onnx_file(name: &str) -> Result<PathBuf, OpenError> {
+    match Found::of(name)? {
+        Found::Onnx(path) => Ok(path),
+        other => Err(OpenError::NoFile { name: name.to_owned(), what: other.kind(), needed: "an ONNX file" }),
+    }
+}
