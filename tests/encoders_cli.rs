@@ -23,61 +23,89 @@ fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
+/// A name, and what it stands for: an encoder that needs no images, weights to train further, an ONNX file, any file.
+struct Kind {
+    name: &'static str,
+    needs_images: bool,
+    has_weights: bool,
+    is_onnx: bool,
+    is_file: bool,
+}
+
+const fn kind(name: &'static str, what: &str) -> Kind {
+    let [needs_images, has_weights, is_onnx, is_file] = match what.as_bytes() {
+        b"random" => [true, false, false, false],
+        b"weights" => [false, true, false, false],
+        b"onnx" => [false, false, true, true],
+        b"file" => [false, false, false, true],
+        _ => [false; 4],
+    };
+    Kind { name, needs_images, has_weights, is_onnx, is_file }
+}
+
+const MODEL_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/grey-28");
+
+const KINDS: [Kind; 10] = [
+    kind("grey-28", "weights"),
+    kind("run", "weights"),
+    kind(MODEL_FOLDER, "weights"),
+    kind("export", "onnx"),
+    kind("export/encoder.onnx", "onnx"),
+    kind("net.macula", "file"),
+    kind("export/encoder.f16.blob", "file"),
+    kind("raw-pixels", "baseline"),
+    kind("colour-statistics", "baseline"),
+    kind("random:pico", "random"),
+];
+
+/// Every command with every kind of name: it opens the encoder (exit code 0), or refuses it by name (exit code 2).
 #[test]
-fn every_command_opens_every_name() {
+fn every_command_opens_or_refuses_every_name() {
     let folder = workshop();
     let path = folder.path();
-    let export = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/grey-28");
-    let blob = "export grey-28 --out export --data phantoms:28:40 --count 20 --blob f16 --quiet";
-    expect(0, path, &words(blob));
-    expect(
-        0,
-        path,
-        &words("pretrain --data phantoms:28:40 --init grey-28 --method simclr --epochs 1 --out run --quiet"),
-    );
-    expect(0, path, &words("keygen --out maker"));
-    expect(0, path, &words("bundle export --signing-key maker.key --out net.macula --quiet"));
-    let folder_of_models = export.to_str().unwrap();
-    for (number, name) in [
-        "grey-28",
-        "run",
-        "export",
-        "net.macula",
-        "export/encoder.onnx",
-        "export/encoder.f16.blob",
-        folder_of_models,
-        "raw-pixels",
-        "colour-statistics",
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let more: &[&str] = if name == "net.macula" { &["--trust", "maker.pub"] } else { &[] };
-        let with = |line: &'static str| [&words(line)[..], &["--encoder", name], more].concat();
-        let out = format!("{number}.npy");
-        expect(0, path, &[&with("embed bright-0.png"), &["--out", &out, "--force"][..]].concat());
-        let store = format!("{number}.store");
-        expect(0, path, &[&with("learn --class a bright-0.png"), &["--device", &store][..]].concat());
-        // The store finds its encoder again by itself.
-        expect(0, path, &["learn", "--device", &store, "--class", "b", "dark-0.png"]);
-        expect(0, path, &with("eval knn --data phantoms:28:40 --quiet"));
-        // It takes four seconds.
-        if name == "grey-28" {
-            expect(0, path, &with("bench encoder --batch-size 2 --json"));
-        }
-    }
-    expect(0, path, &words("embed --encoder random:pico --data phantoms:28:40 --out random.npy --quiet"));
-    for (command, encoder) in [
-        ("embed bright-0.png --out x.npy", "random:pico"),
-        ("learn --device x.store --class a bright-0.png", "random:pico"),
+    for line in [
+        "export grey-28 --out export --data phantoms:28:40 --count 20 --blob f16 --quiet",
+        "pretrain --data phantoms:28:40 --init grey-28 --method simclr --epochs 1 --out run --quiet",
+        "keygen --out maker",
+        "bundle export --signing-key maker.key --out net.macula --quiet",
     ] {
-        let (_, err) = expect(2, path, &[&words(command)[..], &["--encoder", encoder]].concat());
-        assert!(err.contains("random:pico"), "{err}");
+        expect(0, path, &words(line));
     }
-    for name in ["net.onnx", "net.macula", "export/encoder.f16.blob", "raw-pixels", "random:pico"] {
-        let line = format!("pretrain --data phantoms:28:40 --init {name} --method simclr --out never");
-        let (_, err) = expect(2, path, &words(&line));
-        assert!(err.contains(name) && err.contains("grey-28"), "{err}");
+    for (number, Kind { name, needs_images, has_weights, is_onnx, is_file }) in KINDS.iter().enumerate() {
+        let trust = if *name == "net.macula" { " --trust maker.pub" } else { "" };
+        let check = |opens: bool, line: &str| {
+            let line = line.replace("NAME", name).replace("NUMBER", &number.to_string());
+            let (_, err) = expect(if opens { 0 } else { 2 }, path, &words(&line));
+            assert!(opens || err.contains(name), "{line}: {err}");
+        };
+        let runs = !needs_images;
+        check(runs, &format!("embed bright-0.png --encoder NAME --out NUMBER.npy{trust}"));
+        check(true, &format!("embed --data phantoms:28:40 --encoder NAME --out NUMBER-data.npy --quiet{trust}"));
+        check(runs, &format!("learn --device NUMBER.store --class a bright-0.png --encoder NAME{trust}"));
+        if runs {
+            // The store finds its encoder again by itself.
+            expect(0, path, &words(&format!("learn --device {number}.store --class b dark-0.png")));
+            let has_onnx = *is_onnx || *name == "net.macula";
+            expect(
+                if has_onnx { 0 } else { 2 },
+                path,
+                &words(&format!("export-head --device {number}.store --out {number}.onnx")),
+            );
+        }
+        check(true, &format!("eval knn --data phantoms:28:40 --quiet --encoder NAME{trust}"));
+        check(*has_weights, "export NAME --out export-NUMBER --data phantoms:28:40 --count 5 --quiet");
+        check(*is_onnx, "bundle NAME --signing-key maker.key --out NUMBER.macula --quiet");
+        check(
+            *has_weights,
+            "pretrain --data phantoms:28:40 --init NAME --method simclr --epochs 1 --out run-NUMBER --quiet",
+        );
+        if !is_file {
+            check(false, "deploy no-such-host --encoder NAME");
+        }
+        // It takes four seconds.
+        if ["grey-28", "random:pico"].contains(name) {
+            check(true, "bench encoder --batch-size 2 --json --encoder NAME");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a name cannot be opened as an encoder.
+//! Errors of opening an encoder by name.
 
 use std::io;
 
@@ -7,70 +7,68 @@ use crate::blob::BlobFileError;
 use crate::evaluate::EvaluateError;
 use crate::{bundle, models, pretrain};
 
-/// An encoder cannot be opened.
+/// An encoder could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The name stands for no encoder.
-    #[error("no encoder '{name}': {found}; there are {}", known())]
+    /// No encoder has this name.
+    #[error("no encoder '{name}': {found}; an encoder is one of {}", known())]
     Unknown {
-        /// What was asked for.
+        /// The name.
         name: String,
-        /// What was found in its place.
+        /// What was found instead.
         found: String,
     },
     /// The file or folder cannot be read.
     #[error("cannot read encoder {name}: {source}")]
     Read {
-        /// What was asked for.
+        /// The name.
         name: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// A random encoder needs images to gather its batch norm statistics from, and a device has none.
+    /// A random encoder needs images to calibrate its batch norm statistics, and there are none.
     #[error(
-        "encoder '{name}' is made anew for each dataset, and there is none here: `macula eval` and `macula embed --data` take it"
+        "encoder '{name}' is calibrated on a data set, and none was given; `macula eval` and `macula embed --data` take it"
     )]
     Unfitted {
-        /// What was asked for.
+        /// The name.
         name: String,
     },
-    /// The weights cannot be trained further.
+    /// Training cannot start from this encoder.
     #[error(
-        "cannot start from '{name}', {what}: only a run's folder or a shipped model ({}) holds weights to train further",
+        "cannot start training from '{name}', which is {what}; use a run's folder or a shipped model ({})",
         models::names()
     )]
     NotTrainable {
-        /// What was asked for.
+        /// The name.
         name: String,
-        /// What it is.
+        /// Its kind.
         what: &'static str,
     },
-    /// The encoder is not the kind of file that is needed.
-    #[error(
-        "{name} is {what}, and {needed} is needed; `macula export {name} --out DIR` makes one of a run or a shipped model"
-    )]
+    /// The encoder is not a file of the kind that is needed.
+    #[error("{name} is {what}, but {needed} is needed; `macula export` makes one from a run or a shipped model")]
     NoFile {
-        /// What was asked for.
+        /// The name.
         name: String,
-        /// What it is.
+        /// Its kind.
         what: &'static str,
         /// `a file` or `an ONNX file`.
         needed: &'static str,
     },
-    /// An ONNX file that does not state its preprocessing, and nobody has.
+    /// Neither the ONNX file nor the user states the preprocessing.
     #[error(
-        "{name} does not state its preprocessing: give --preprocessing imagenet, clip, half, unit or bytes, or --mean and --std, as it was trained"
+        "{name} does not state its preprocessing; pass the one it was trained with: --preprocessing imagenet, clip, half, unit or bytes, or --mean and --std"
     )]
     Unstated {
         /// The file.
         name: String,
     },
-    /// Preprocessing was stated for an encoder that brings its own.
+    /// Preprocessing was stated for an encoder that has its own.
     #[error(
-        "{name} has preprocessing of its own: --preprocessing, --mean, --std, --layout, --size and --channels are for an ONNX file without"
+        "{name} states its own preprocessing; remove --preprocessing, --mean, --std, --layout, --size and --channels"
     )]
     OwnPreprocessing {
-        /// What was asked for.
+        /// The name.
         name: String,
     },
     /// The stated preprocessing does not fit the encoder.
@@ -78,40 +76,40 @@ pub enum OpenError {
     Stated {
         /// The file.
         name: String,
-        /// Why not.
+        /// The reason.
         source: StatedError,
     },
-    /// This program lacks what the encoder needs.
+    /// This build cannot run the encoder.
     #[error("cannot open encoder {name}: {lacks}")]
     Unsupported {
-        /// What was asked for.
+        /// The name.
         name: String,
-        /// What this program lacks.
+        /// What the build lacks.
         lacks: &'static str,
     },
-    /// The ONNX file is no encoder.
+    /// The ONNX file is not an encoder.
     #[cfg(feature = "onnx")]
     #[error(transparent)]
     Onnx(#[from] crate::runtime::RuntimeError),
-    /// The ONNX file cannot be opened or run, or its process failed.
+    /// The ONNX file could not be opened or run, or its process failed.
     #[cfg(feature = "onnx")]
     #[error(transparent)]
     Isolated(#[from] crate::isolated::IsolatedError),
-    /// The bundle is refused.
+    /// The bundle was refused.
     #[error(transparent)]
     Bundle(#[from] bundle::OpenError),
-    /// The blob is none.
+    /// The file is not a valid blob.
     #[error(transparent)]
     Blob(#[from] BlobFileError),
     /// The run cannot be read.
     #[error(transparent)]
     Run(#[from] pretrain::RunError),
-    /// A baseline cannot be fitted to the images.
+    /// A baseline could not be fitted to the images.
     #[error(transparent)]
     Fit(#[from] EvaluateError),
 }
 
-/// What a name may stand for.
+/// The kinds of names.
 fn known() -> String {
     let files = "FILE.onnx, FILE.macula, FILE.blob, an export's folder";
     match cfg!(feature = "host") {

@@ -9,26 +9,26 @@ use crate::models;
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The pixels themselves.
+    /// The raw-pixels baseline.
     RawPixels,
-    /// Mean and deviation of each channel.
+    /// The colour-statistics baseline.
     ColourStatistics,
     /// A preset with random weights, by the name of the preset.
     Random(String),
-    /// A model that comes with the program.
+    /// A shipped model.
     Shipped,
-    /// The folder of a run.
+    /// A run folder.
     Run,
-    /// An ONNX file: that of an export's folder, or one named itself.
+    /// An ONNX file, named itself or by the export folder that holds it.
     Onnx(PathBuf),
     /// A signed bundle.
     Bundle,
-    /// The device form of an encoder.
+    /// A device blob.
     Blob,
 }
 
 impl Found {
-    /// Looks a name up. A file or folder is preferred to a shipped model of the same name.
+    /// Looks up a name. A file or folder takes precedence over a shipped model of the same name.
     pub(super) fn of(name: &str) -> Result<Self, OpenError> {
         match name {
             "raw-pixels" => return Ok(Self::RawPixels),
@@ -64,7 +64,7 @@ impl Found {
         Err(OpenError::Unknown { name: path.display().to_string(), found })
     }
 
-    /// What it is, in words.
+    /// Its kind, for error messages.
     #[cfg(feature = "host")]
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl Found {
     }
 }
 
-/// Whether a name is that of a bundle.
+/// Whether `name` is an existing bundle file.
 pub fn is_bundle(name: &str) -> bool {
     let path = Path::new(name);
     has_extension(path, "macula") && path.is_file()
@@ -89,7 +89,7 @@ fn has_extension(path: &Path, wanted: &str) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
-/// The ONNX file of an export's folder: f16 where there is one, as a device takes it.
+/// The ONNX file of an export folder: f16 if present, as devices use it, else f32.
 fn exported_in(folder: &Path) -> Option<PathBuf> {
     ["encoder.f16.onnx", "encoder.onnx"].map(|file| folder.join(file)).into_iter().find(|path| path.is_file())
 }

@@ -1,4 +1,4 @@
-//! Baselines, which bring no preprocessing of their own.
+//! Baselines: their preprocessing comes from the images at hand, or is fixed.
 
 use super::OpenError;
 use crate::data::{Dataset, Preprocessing, ResizeFilter};
@@ -8,10 +8,10 @@ use crate::evaluate::EvaluateError;
 /// The images that a baseline is fitted to, and the input it gets.
 #[derive(Clone, Copy)]
 pub struct EncoderInput<'a> {
-    /// The images at hand.
+    /// The data set.
     pub dataset: &'a Dataset,
-    /// Those that may be looked at without their labels: mean and deviation of pixels, and batch
-    /// norm statistics of a random encoder, are measured on them.
+    /// Images that may be used without labels: pixel mean and standard deviation, and the batch norm statistics of a
+    /// random encoder, are measured on them.
     pub unlabelled: &'a [usize],
     /// 1 or 3.
     pub channels: usize,
@@ -28,7 +28,7 @@ impl EncoderInput<'_> {
     }
 }
 
-/// The recipe of a baseline that is fitted to no images: a device taught today has the same encoder tomorrow.
+/// Preprocessing of a baseline without images: always the same, so that a store finds the same encoder again.
 pub(super) fn fixed_recipe(channels: usize) -> Preprocessing {
     Preprocessing {
         filter: ResizeFilter::Triangle,
@@ -38,19 +38,19 @@ pub(super) fn fixed_recipe(channels: usize) -> Preprocessing {
     }
 }
 
-/// Whether `name` is a baseline, which takes its preprocessing from the images at hand.
+/// Whether `name` is a baseline, whose preprocessing comes from the images at hand.
 pub fn is_fitted(name: &str) -> bool {
     name == "raw-pixels" || name == "colour-statistics" || name.starts_with("random:")
 }
 
-/// 3 where any of some images spread over `indices` shows colour, else 1; images that cannot be read do not count.
+/// 3 if any of a sample of `indices` is in colour, else 1. Unreadable images do not count.
 pub fn channels_of(dataset: &Dataset, indices: &[usize]) -> usize {
     dataset.channels(indices).0
 }
 
-/// The baselines that stand beside an encoder: `raw-pixels`, then `random:PRESET`, without those asked for.
+/// The baselines to compare an encoder with: `raw-pixels` and `random:PRESET`, without the encoder itself.
 ///
-/// * `preset`: that of the asked encoder where it has one, else nano
+/// * `preset`: the encoder's preset; nano if it has none
 pub fn baselines_for(name: &str, preset: Option<Preset>) -> Vec<String> {
     let random = format!("random:{}", preset.unwrap_or(Preset::Nano).name());
     ["raw-pixels".to_owned(), random].into_iter().filter(|baseline| baseline != name).collect()

@@ -1,4 +1,4 @@
-//! What a name stands for beside an encoder to run: a run to train on, a file to pass on, images that were trained on.
+//! From a name to a run, a file, or the images that an encoder was trained on.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use super::find::Found;
 use crate::encoder::Preset;
 use crate::pretrain::{CHECKPOINT, CONFIG, Run, TrainingImages};
 
-/// The run or shipped model that `name` stands for: what training can start from.
+/// Loads the run or shipped model `name`, from which training can start.
 ///
 /// # Errors
-/// A name that stands for none, an encoder without weights to train, or a run that cannot be read.
+/// When the name is unknown, the encoder has no trainable weights, or the run cannot be read.
 pub fn open_run(name: &str) -> Result<Run, OpenError> {
     let path = Path::new(name);
     let is_run = path.join(CONFIG).is_file() || path.join(CHECKPOINT).is_file();
@@ -23,8 +23,7 @@ pub fn open_run(name: &str) -> Result<Run, OpenError> {
     Ok(Run::load(path)?)
 }
 
-/// The preset of the encoder that `name` stands for, where that can be told: of a random encoder, a run or a shipped
-/// model.
+/// The preset of the encoder `name`, if it is a random encoder, a run or a shipped model.
 pub fn preset_of(name: &str) -> Option<Preset> {
     if let Ok(Found::Random(preset)) = Found::of(name) {
         return preset.parse().ok();
@@ -32,20 +31,20 @@ pub fn preset_of(name: &str) -> Option<Preset> {
     open_run(name).ok().and_then(|run| run.network.spec().name.parse().ok())
 }
 
-/// The images that the encoder `name` was trained on, where a run or an export in its folder recorded them.
+/// The record of the images that the encoder `name` was trained on, if its run folder has one.
 ///
 /// # Errors
-/// A record that cannot be read.
+/// When the record cannot be read.
 pub fn training_images(name: &str) -> Result<Option<TrainingImages>, OpenError> {
     let folder = Path::new(name);
     let is_run = folder.join(CONFIG).is_file();
     Ok(if is_run { TrainingImages::of_run(folder)? } else { None })
 }
 
-/// The file that holds the encoder `name`: an ONNX file, which may be that of an export's folder, a bundle or a blob.
+/// The file of the encoder `name`: an ONNX file (of an export folder, too), a bundle or a blob.
 ///
 /// # Errors
-/// A name that stands for none, or for an encoder that is no such file.
+/// When the name is unknown or the encoder is not such a file.
 pub fn model_file(name: &str) -> Result<PathBuf, OpenError> {
     match Found::of(name)? {
         Found::Onnx(path) => Ok(path),
@@ -54,7 +53,7 @@ pub fn model_file(name: &str) -> Result<PathBuf, OpenError> {
     }
 }
 
-/// The ONNX file of the encoder `name`, which may be that of an export's folder.
+/// The ONNX file of the encoder `name`, which may be an export folder.
 ///
 /// # Errors
 /// As [`model_file`].

@@ -1,16 +1,16 @@
 //! Opens an encoder by any name: a shipped model, a run, an export, an ONNX file, a bundle, a blob, a baseline.
 //!
-//! Every command resolves `--encoder`, `--bundle` and `--init` here, so that a name means the same everywhere.
-//! An ONNX file that does not state its preprocessing is opened only with preprocessing that the caller states.
+//! Every command resolves `--encoder`, `--bundle` and `--init` here, so that a name means the same everywhere. Preprocessing
+//! is never guessed: if an ONNX file does not state its own, the user must.
 
-mod error; //  why a name cannot be opened
+mod error; //  errors
 mod find; //   what a name stands for
-mod fitted; // baselines: fitted to the images at hand, or with a fixed recipe
+mod fitted; // preprocessing of baselines
 #[cfg(feature = "host")]
 mod lookup; // from a name to a run, a file, a record
 mod open; //   from a name to an encoder
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only an ONNX file is given preprocessing"))]
-mod stated; // preprocessing stated by the caller
+mod stated; // preprocessing that the user states
 
 pub use crate::encoder::Layout;
 pub use error::OpenError;

@@ -12,31 +12,31 @@ use crate::encoder::HostEncoder;
 use crate::evaluate::{ColourStatistics, RawPixels};
 use crate::isolated::OnnxHost;
 
-/// What is known when an encoder is opened.
+/// Options for [`open`].
 #[derive(Clone, Default)]
 pub struct OpenOptions<'o> {
     /// Where ONNX encoders run.
     pub host: OnnxHost,
-    /// Keys whose bundles are taken.
+    /// Public keys whose bundles are trusted.
     pub trusted: &'o [PublicKey],
-    /// Preprocessing of an ONNX file that does not state it itself.
+    /// Preprocessing of an ONNX file that does not state its own.
     pub stated: Option<&'o Stated>,
     /// The images that baselines are fitted to. Without images, raw-pixels and colour-statistics have fixed
     /// preprocessing, and a random encoder is refused.
     pub fit: Option<EncoderInput<'o>>,
     /// Opens a random encoder without images at its usual input: to measure its speed, not its features.
     pub uncalibrated: bool,
-    /// Seed of the weights of a random encoder.
+    /// Seed for the weights of a random encoder.
     pub seed: u64,
 }
 
-/// An encoder that was opened by name.
+/// An opened encoder.
 pub struct Opened {
     /// The encoder.
     pub encoder: Box<dyn HostEncoder>,
-    /// By what it is found again: an absolute path, or a name.
+    /// Finds the encoder again: an absolute path, or a name that is no path.
     pub name: String,
-    /// The preprocessing that the caller stated, where the encoder has none of its own.
+    /// The preprocessing that the user stated, if the encoder has none of its own.
     pub stated: Option<Preprocessing>,
 }
 
@@ -46,11 +46,10 @@ impl Opened {
     }
 }
 
-/// Opens the encoder that `name` stands for.
+/// Opens the encoder `name`.
 ///
 /// # Errors
-/// A name that stands for none, an encoder that cannot be read or is refused, and preprocessing that is missing or
-/// does not fit.
+/// When the name is unknown, the encoder cannot be read or is refused, or preprocessing is missing or does not fit.
 pub fn open(name: &str, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     let found = Found::of(name)?;
     if options.stated.is_some() && !matches!(found, Found::Onnx(_)) {
@@ -95,11 +94,11 @@ fn open_onnx(path: &Path, stated: Option<&Stated>, host: &OnnxHost) -> Result<Op
     Ok(Opened { stated: preprocessing, ..Opened::named(&absolute(&name)?, encoder) })
 }
 
-/// The preprocessing of an ONNX file of these `bytes`, and whether it is what was stated rather than the file's own.
+/// The preprocessing of the ONNX file `bytes`, and whether it is the stated one rather than the file's own.
 ///
 /// # Errors
-/// A file that is no encoder, preprocessing that neither the file nor the caller states, and stated preprocessing that
-/// does not fit, or differs from the file's own.
+/// When the file is not an encoder, neither it nor the user states preprocessing, or the stated preprocessing does not fit
+/// or differs from the file's own.
 #[cfg(feature = "onnx")]
 pub fn preprocessing_of(bytes: &[u8], name: &str, stated: Option<&Stated>) -> Result<(Preprocessing, bool), OpenError> {
     use super::stated::DeclaredInput;
@@ -127,11 +126,11 @@ fn open_onnx(path: &Path, _: Option<&Stated>, _: &OnnxHost) -> Result<Opened, Op
     Err(OpenError::Unsupported { name: path.display().to_string(), lacks })
 }
 
-/// What the program of a device lacks: the training core, which runs networks in f32.
+/// The build for devices has no training core to run networks in f32.
 #[cfg(not(feature = "host"))]
-const DEVICE_LACKS: &str = "this program is a device's: it takes FILE.macula, FILE.onnx, FILE.blob, an export's folder, raw-pixels or colour-statistics";
+const DEVICE_LACKS: &str = "this build is for devices and takes FILE.macula, FILE.onnx, FILE.blob, an export's folder, raw-pixels or colour-statistics";
 
-/// A run or a shipped model.
+/// Opens a run or a shipped model.
 #[cfg(feature = "host")]
 fn open_trained(name: &str) -> Result<Opened, OpenError> {
     Ok(Opened::named(name, crate::pretrain::Run::load(Path::new(name))?))
@@ -161,7 +160,7 @@ fn open_random(name: &str, _: &str, _: &OpenOptions<'_>) -> Result<Opened, OpenE
     Err(OpenError::Unsupported { name: name.to_owned(), lacks: DEVICE_LACKS })
 }
 
-/// The path from the root, which a store remembers.
+/// The absolute path, for a store to record.
 fn absolute(name: &str) -> Result<String, OpenError> {
     let path = std::fs::canonicalize(name).map_err(|source| OpenError::Read { name: name.to_owned(), source })?;
     Ok(path.to_string_lossy().into_owned())

@@ -1,9 +1,9 @@
-//! Preprocessing that the caller states for an ONNX file that does not state it itself.
+//! Preprocessing that the user states for an ONNX file whose metadata has none.
 
 use crate::data::{Preprocessing, ResizeFilter, ValueRange};
 use crate::encoder::Layout;
 
-/// Preprocessing that many encoders were trained with, by name.
+/// Mean and standard deviation of well-known training sets and value ranges, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownPreprocessing {
     /// Mean and deviation of ImageNet: torchvision, timm.
@@ -22,7 +22,7 @@ impl KnownPreprocessing {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Imagenet, Self::Clip, Self::Half, Self::Unit, Self::Bytes];
 
-    /// The word for it.
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Imagenet => "imagenet",
@@ -46,7 +46,7 @@ impl KnownPreprocessing {
     }
 }
 
-/// Preprocessing as the caller states it; what is left open is what the file declares.
+/// Preprocessing as the user states it. The ONNX file decides whatever is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stated {
     /// Mean of each channel in units of full scale, 0 to 1; one for all, or one each.
@@ -57,52 +57,52 @@ pub struct Stated {
     pub size: Option<(usize, usize)>,
     /// Channels of the input, 1 or 3.
     pub channels: Option<usize>,
-    /// The order of the input's dimensions.
+    /// Order of the input's dimensions.
     pub layout: Option<Layout>,
-    /// The raw values that are black and white; none: those of the pixel type.
+    /// Raw values of black and white; `None` for the full range of the pixel type.
     pub range: Option<ValueRange>,
 }
 
-/// Stated preprocessing is wrong or does not fit the file.
+/// The stated preprocessing is invalid or does not fit the file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum StatedError {
-    /// A value outside of its unit.
+    /// A value is out of range.
     #[error("{what} {value} is not {allowed}{}", in_bytes(*value))]
     Unit {
         /// `mean` or `standard deviation`.
         what: &'static str,
-        /// What was stated.
+        /// The stated value.
         value: f32,
-        /// The range of the unit.
+        /// The allowed range.
         allowed: &'static str,
     },
-    /// Another number of values than channels.
+    /// The number of values is neither 1 nor the number of channels.
     #[error("--{what} has {found} values for {channels} channels; give 1 or {channels}")]
     Count {
         /// `mean` or `std`.
         what: &'static str,
-        /// Values stated.
+        /// Number of stated values.
         found: usize,
         /// Channels of the input.
         channels: usize,
     },
-    /// The file leaves the size of its input open, and nobody has stated it.
-    #[error("it leaves the size of its input open: give --size")]
+    /// Neither the file nor the user states the size of the input.
+    #[error("the file does not state the size of its input; pass --size")]
     OpenSize,
-    /// No image has such a size.
+    /// The size is out of range.
     #[error("{0}")]
     Shape(macula_edge::image::ImageError),
     /// The file declares another order of dimensions.
-    #[error("its input is in layout {found}, --layout {stated} was given")]
+    #[error("the layout of its input is {found}, not {stated} as --layout states")]
     Layout {
-        /// What the file declares.
+        /// The layout in the file.
         found: &'static str,
-        /// What was stated.
+        /// The stated layout.
         stated: &'static str,
     },
 }
 
-/// A hint for a value that is in units of 0 to 255.
+/// A hint for a value that was given in units of 0 to 255.
 fn in_bytes(value: f32) -> String {
     match value > 1.0 && value <= 255.0 {
         true => format!("; in units of 0 to 255? Divide by 255: {:.4}", value / 255.0),
@@ -110,7 +110,7 @@ fn in_bytes(value: f32) -> String {
     }
 }
 
-/// What an ONNX file declares of its input.
+/// The input that an ONNX file declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DeclaredInput {
     pub channels: usize,
@@ -125,10 +125,10 @@ impl Stated {
         Self { mean, std, ..Self::default() }
     }
 
-    /// Checks that every value lies in its unit.
+    /// Checks that every value is in range.
     ///
     /// # Errors
-    /// The first that does not.
+    /// The first value that is not.
     pub fn check(&self) -> Result<(), StatedError> {
         let outside = |value: &&f32| !(0.0..=1.0).contains(*value);
         if let Some(&value) = self.mean.iter().find(outside) {
@@ -142,7 +142,7 @@ impl Stated {
         }
     }
 
-    /// The recipe for a file that declares `declared`.
+    /// The complete preprocessing for a file whose input is `declared`.
     pub(super) fn resolve(&self, declared: DeclaredInput) -> Result<Preprocessing, StatedError> {
         self.check()?;
         if let Some(stated) = self.layout.filter(|&stated| stated != declared.layout) {
@@ -158,7 +158,7 @@ impl Stated {
     }
 }
 
-/// One value for each channel.
+/// Repeats a single value for every channel.
 fn each(what: &'static str, values: &[f32], channels: usize) -> Result<Vec<f32>, StatedError> {
     match values {
         [one] => Ok(vec![*one; channels]),
@@ -168,7 +168,7 @@ fn each(what: &'static str, values: &[f32], channels: usize) -> Result<Vec<f32>,
 }
 
 impl From<&Preprocessing> for Stated {
-    /// A whole recipe, as a store remembers it.
+    /// All fields stated, as a store records them.
     fn from(recipe: &Preprocessing) -> Self {
         let Preprocessing { channels, height, width, mean, std, range, .. } = recipe.clone();
         Self { mean, std, size: Some((height, width)), channels: Some(channels), layout: None, range }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_for_the_values_of_their_training() {
+    fn named_preprocessing_has_its_published_values() {
         let resolve = |known| Stated::known(known).resolve(declared(3, Some((8, 6)))).unwrap();
         for known in KnownPreprocessing::ALL {
             let recipe = resolve(known);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn values_outside_of_their_unit_are_refused() {
+    fn values_out_of_range_are_refused() {
         let check =
             |mean: &[f32], std: &[f32]| Stated { mean: mean.to_vec(), std: std.to_vec(), ..Stated::default() }.check();
         assert_eq!(check(&[0.0, 1.0, 0.5], &[1.0, 0.004, 0.5]), Ok(()));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_the_file_is_refused() {
+    fn preprocessing_that_does_not_fit_the_file_is_refused() {
         let stated = Stated { mean: vec![0.5; 2], std: vec![0.5], ..Stated::default() };
         let count = stated.resolve(declared(3, Some((8, 8)))).unwrap_err();
         assert_eq!(count, StatedError::Count { what: "mean", found: 2, channels: 3 });
