@@ -1,4 +1,4 @@
-//! One child process: frames to it and from it, each with a deadline.
+//! A child process: frames to and from it, each with a deadline.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -10,33 +10,33 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::frame::{HEAD_LEN, head, parse_head};
 
-/// How often somebody looks whether to stop.
+/// Interval between checks for a request to stop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Bytes of the child's messages that are kept: the last ones.
-const SAID_MAX: usize = 4096;
+/// Bytes kept of the child's standard error: the last ones.
+const STDERR_MAX: usize = 4096;
 
-/// Why there is no reply.
+/// Why the child sent no reply.
 #[derive(Debug)]
-pub(super) enum Silence {
-    /// The process has ended; the sentence tells how.
+pub(super) enum NoReply {
+    /// The process ended; the text says how.
     Died(String),
-    /// The deadline has passed.
+    /// The deadline passed.
     TimedOut,
-    /// Whoever waits was asked to stop.
+    /// This program was asked to stop.
     Stopped,
-    /// The reply is longer than any that was asked for.
+    /// The reply is longer than allowed.
     TooLong,
 }
 
-/// A child process, which ends with this value.
+/// A child process, killed when this is dropped.
 pub(super) struct ChildProcess {
     child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
     stderr: ChildStderr,
-    /// The end of what it said on standard error.
-    said: Vec<u8>,
+    /// The end of its standard error.
+    stderr_tail: Vec<u8>,
 }
 
 impl ChildProcess {
@@ -50,10 +50,10 @@ impl ChildProcess {
         rustix::io::ioctl_fionbio(&stdin, true)?;
         rustix::io::ioctl_fionbio(&stdout, true)?;
         rustix::io::ioctl_fionbio(&stderr, true)?;
-        Ok(Self { child, stdin, stdout, stderr, said: Vec::new() })
+        Ok(Self { child, stdin, stdout, stderr, stderr_tail: Vec::new() })
     }
 
-    /// Its number in the system.
+    /// Process ID.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -65,14 +65,14 @@ impl ChildProcess {
         payload: &[u8],
         deadline: Instant,
         stop: &dyn Fn() -> bool,
-    ) -> Result<(), Silence> {
+    ) -> Result<(), NoReply> {
         for mut bytes in [&head(kind, payload.len())[..], payload] {
             while !bytes.is_empty() {
                 self.wait(PollFlags::OUT, deadline, stop)?;
                 match self.stdin.write(bytes) {
                     Ok(written) => bytes = &bytes[written..],
-                    Err(error) if is_not_yet(&error) => {}
-                    Err(_) => return Err(self.obituary()),
+                    Err(error) if would_block(&error) => {}
+                    Err(_) => return Err(self.exit()),
                 }
             }
         }
@@ -85,41 +85,41 @@ impl ChildProcess {
         limit: usize,
         deadline: Instant,
         stop: &dyn Fn() -> bool,
-    ) -> Result<(u8, Vec<u8>), Silence> {
+    ) -> Result<(u8, Vec<u8>), NoReply> {
         let mut head = [0; HEAD_LEN];
         self.fill(&mut head, deadline, stop)?;
         let (kind, len) = parse_head(head);
         if len > limit {
-            return Err(Silence::TooLong);
+            return Err(NoReply::TooLong);
         }
         let mut payload = vec![0; len];
         self.fill(&mut payload, deadline, stop)?;
         Ok((kind, payload))
     }
 
-    fn fill(&mut self, bytes: &mut [u8], deadline: Instant, stop: &dyn Fn() -> bool) -> Result<(), Silence> {
+    fn fill(&mut self, bytes: &mut [u8], deadline: Instant, stop: &dyn Fn() -> bool) -> Result<(), NoReply> {
         let mut filled = 0;
         while filled < bytes.len() {
             self.wait(PollFlags::empty(), deadline, stop)?;
             match self.stdout.read(&mut bytes[filled..]) {
-                Ok(0) => return Err(self.obituary()),
+                Ok(0) => return Err(self.exit()),
                 Ok(read) => filled += read,
-                Err(error) if is_not_yet(&error) => {}
-                Err(_) => return Err(self.obituary()),
+                Err(error) if would_block(&error) => {}
+                Err(_) => return Err(self.exit()),
             }
         }
         Ok(())
     }
 
-    /// Waits until something can be written, where `writing` asks for it, or read; takes what it says meanwhile.
-    fn wait(&mut self, writing: PollFlags, deadline: Instant, stop: &dyn Fn() -> bool) -> Result<(), Silence> {
+    /// Waits until standard output can be read, or standard input written if `writing` is set; reads standard error.
+    fn wait(&mut self, writing: PollFlags, deadline: Instant, stop: &dyn Fn() -> bool) -> Result<(), NoReply> {
         loop {
             if stop() {
-                return Err(Silence::Stopped);
+                return Err(NoReply::Stopped);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Silence::TimedOut);
+                return Err(NoReply::TimedOut);
             }
             let wait = left.min(TICK);
             let timeout = Timespec { tv_sec: 0, tv_nsec: wait.as_nanos() as _ };
@@ -132,12 +132,12 @@ impl ChildProcess {
             ];
             match poll(&mut watched, Some(&timeout)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(Silence::Died(format!("its process cannot be watched: {error}"))),
+                Err(error) => return Err(NoReply::Died(format!("its process cannot be polled: {error}"))),
             }
             let ready = if is_writing { &watched[2] } else { &watched[1] };
             let is_ready = !ready.revents().is_empty();
             if !watched[0].revents().is_empty() {
-                self.listen();
+                self.read_stderr();
             }
             if is_ready {
                 return Ok(());
@@ -145,23 +145,23 @@ impl ChildProcess {
         }
     }
 
-    /// Takes what it has said on standard error.
-    fn listen(&mut self) {
-        let mut bytes = [0; SAID_MAX];
+    /// Appends what it wrote to standard error.
+    fn read_stderr(&mut self) {
+        let mut bytes = [0; STDERR_MAX];
         while let Ok(read @ 1..) = self.stderr.read(&mut bytes) {
-            self.said.extend_from_slice(&bytes[..read]);
-            let excess = self.said.len().saturating_sub(SAID_MAX);
-            self.said.drain(..excess);
+            self.stderr_tail.extend_from_slice(&bytes[..read]);
+            let excess = self.stderr_tail.len().saturating_sub(STDERR_MAX);
+            self.stderr_tail.drain(..excess);
         }
     }
 
-    /// How it has ended.
-    fn obituary(&mut self) -> Silence {
-        // It has closed a pipe; whatever still runs of it has no purpose.
+    /// Waits for its end and says how it ended.
+    fn exit(&mut self) -> NoReply {
+        // It closed a pipe, so it is of no use even if it still runs.
         let ended = match self.child.try_wait() {
             Ok(Some(status)) => Ok(status),
             _ => {
-                // A moment for it to end by itself, so that the reason is its own.
+                // Wait for it to end by itself, to report its own exit status.
                 std::thread::sleep(Duration::from_millis(50));
                 self.child.try_wait().ok().flatten().map_or_else(
                     || {
@@ -172,22 +172,22 @@ impl ChildProcess {
                 )
             }
         };
-        self.listen();
-        let how = ended.map_or_else(|error| format!("its process is lost: {error}"), describe);
-        let said = last_words(&self.said);
-        Silence::Died(if said.is_empty() { how } else { format!("{how}: {said}") })
+        self.read_stderr();
+        let how = ended.map_or_else(|error| format!("its exit status is unknown: {error}"), describe);
+        let last = last_words(&self.stderr_tail);
+        NoReply::Died(if last.is_empty() { how } else { format!("{how}: {last}") })
     }
 }
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // One that has ended already cannot be killed, and only needs to be waited for.
+        // A process that has ended cannot be killed, but must still be waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn is_not_yet(error: &io::Error) -> bool {
+fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
@@ -202,14 +202,14 @@ fn describe(status: ExitStatus) -> String {
         _ => "",
     };
     match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("its process was ended by signal {signal}{}", name(signal)),
+        (Some(signal), _) => format!("its process was killed by signal {signal}{}", name(signal)),
         (None, code) => format!("its process ended with exit code {}", code.unwrap_or_default()),
     }
 }
 
-/// The end of what it said in one line, without control characters.
-fn last_words(said: &[u8]) -> String {
-    let text = String::from_utf8_lossy(said);
+/// The last two lines of `stderr` in one, without control characters.
+fn last_words(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("note:"));
     let lines: Vec<_> = lines.collect();
     let last = lines[lines.len().saturating_sub(2)..].join(" ");

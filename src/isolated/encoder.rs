@@ -1,45 +1,44 @@
-//! An ONNX encoder in a process of its own, which is started again after a death.
+//! An ONNX encoder in a child process, which is restarted after a crash.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::child::{ChildProcess, Silence};
-use super::frame::{self, Card, EMBED, FAILED, FEATURES, Fault, LOAD, Load, MODEL, OPENED, PATH, REFUSED};
+use super::child::{ChildProcess, NoReply};
+use super::frame::{self, Card, ENCODE, FAILED, FEATURES, Fault, LOAD, Load, MODEL, OPENED, PATH, REFUSED};
 use super::worker::IMAGES_PER_THREAD;
 use super::{IsolatedError, Worker};
 use crate::encoder::{EncodeError, HostEncoder, HostEncoderInfo};
 use crate::runtime::{Arithmetic, FEATURE_DIM_MAX, OpenOptions, Provenance};
 
-/// Most bytes that the child may say of the encoder.
+/// Longest [`Card`] in bytes.
 const CARD_MAX: usize = 64 << 20;
 
-/// Images sent at once.
+/// Images per request.
 const IMAGES_AT_ONCE: usize = 64;
 
-/// Where an ONNX file is.
+/// An ONNX file.
 #[derive(Clone, Debug)]
 pub enum OnnxSource {
-    /// A file, which may keep its weights in others beside it.
+    /// Its path; it may keep its weights in files beside it.
     Path(PathBuf),
     /// Its bytes.
     Bytes(Vec<u8>),
 }
 
-/// An ONNX encoder in a process of its own.
+/// An ONNX encoder in a child process.
 pub struct IsolatedEncoder {
     worker: Worker,
     source: OnnxSource,
     options: OpenOptions,
     threads: usize,
     card: Card,
-    /// None after a death, until the next image.
+    /// `None` after a crash, until the next request.
     child: Mutex<Option<ChildProcess>>,
 }
 
 impl IsolatedEncoder {
-    /// Opens `source` in a child of `worker` and has it make the features of two images, so that what fails on any
-    /// image fails here.
+    /// Opens `source` in a child of `worker`.
     pub(super) fn open(
         name: &str,
         worker: Worker,
@@ -52,22 +51,22 @@ impl IsolatedEncoder {
         Ok(Self { worker, source, options, threads, card, child })
     }
 
-    /// In which precision it computes.
+    /// Precision that it computes in.
     pub fn arithmetic(&self) -> Arithmetic {
         self.card.arithmetic
     }
 
-    /// Where it comes from, if it is a file of ours.
+    /// Its provenance, if `export` wrote it.
     pub fn provenance(&self) -> Option<&Provenance> {
         self.card.provenance.as_ref()
     }
 
-    /// The number of its process in the system; none after a death, until the next image.
+    /// Process ID of the child; `None` after a crash, until the next request.
     pub fn process_id(&self) -> Option<u32> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(ChildProcess::id)
     }
 
-    /// Features of `pixels`, from the child or a new one where it has died. One that fails is not used again.
+    /// Features of `pixels` from the child, or from a new child after a crash. A child that fails is not used again.
     fn encode_isolated(&self, pixels: &[u8]) -> Result<Vec<f32>, Failure> {
         let mut place = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = match place.take() {
@@ -87,7 +86,7 @@ impl IsolatedEncoder {
             let first = features.len() / self.card.info.feature_dim;
             match self.exchange(&mut child, block, &mut features) {
                 Ok(()) => {}
-                // The encoder has refused an image, and its process is well.
+                // The encoder failed on an image; the process goes on.
                 Err(Failure::Fault(fault)) => {
                     *place = Some(child);
                     return Err(Failure::Fault(at_image(fault, first)));
@@ -102,17 +101,17 @@ impl IsolatedEncoder {
     /// Sends `block` and appends its features.
     fn exchange(&self, child: &mut ChildProcess, block: &[u8], features: &mut Vec<f32>) -> Result<(), Failure> {
         let limit = self.worker.limits.image;
-        // So many images are worked on between two replies, one after another on each thread.
+        // Between two replies each thread encodes this many images in sequence.
         let timeout = limit.saturating_mul(IMAGES_PER_THREAD as u32);
         let images = block.len() / self.card.info.preprocessing.input_len();
         let timeout = if images == 1 { limit } else { timeout };
         let stop = || self.worker.is_stopped();
-        let silent = |silence| silence_of(&self.card.info.name, silence, "an image", limit);
+        let failed = |reason| no_reply(&self.card.info.name, reason, "an image", limit);
         let end = features.len() + images * self.card.info.feature_dim;
-        child.send(EMBED, block, Instant::now() + timeout, &stop).map_err(silent)?;
+        child.send(ENCODE, block, Instant::now() + timeout, &stop).map_err(failed)?;
         while features.len() < end {
             let reply_max = (4 * (end - features.len())).max(1 << 16);
-            let (kind, payload) = child.receive(reply_max, Instant::now() + timeout, &stop).map_err(silent)?;
+            let (kind, payload) = child.receive(reply_max, Instant::now() + timeout, &stop).map_err(failed)?;
             match kind {
                 FEATURES if !payload.is_empty() && features.len() + payload.len() / 4 <= end => {
                     features.extend(frame::to_values(&payload));
@@ -132,11 +131,11 @@ impl IsolatedEncoder {
     }
 }
 
-/// Why there are no features.
+/// Why an image could not be encoded.
 enum Failure {
-    /// The encoder refuses an image.
+    /// The encoder failed on it.
     Fault(Fault),
-    /// Its process is at fault.
+    /// The process failed.
     Process(IsolatedError),
 }
 
@@ -153,17 +152,17 @@ fn at_image(fault: Fault, first: usize) -> Fault {
     }
 }
 
-fn silence_of(name: &str, silence: Silence, what: &'static str, limit: Duration) -> IsolatedError {
+fn no_reply(name: &str, reason: NoReply, what: &'static str, limit: Duration) -> IsolatedError {
     let encoder = name.to_owned();
-    match silence {
-        Silence::Died(how) => IsolatedError::Died { encoder, how },
-        Silence::TimedOut => IsolatedError::TimedOut { encoder, what, limit },
-        Silence::Stopped => IsolatedError::Stopped { encoder },
-        Silence::TooLong => IsolatedError::Reply { encoder },
+    match reason {
+        NoReply::Died(how) => IsolatedError::Died { encoder, how },
+        NoReply::TimedOut => IsolatedError::TimedOut { encoder, what, limit },
+        NoReply::Stopped => IsolatedError::Stopped { encoder },
+        NoReply::TooLong => IsolatedError::Reply { encoder },
     }
 }
 
-/// Starts a child and has it open the encoder.
+/// Starts a child and opens the encoder in it.
 fn start(
     name: &str,
     worker: &Worker,
@@ -183,14 +182,14 @@ fn start(
     };
     let unreadable = || IsolatedError::Reply { encoder: name.to_owned() };
     let load = serde_json::to_vec(&load).map_err(|_| unreadable())?;
-    let (stop, silent) = (|| worker.is_stopped(), |silence| silence_of(name, silence, "loading", limit));
-    child.send(LOAD, &load, deadline, &stop).map_err(silent)?;
+    let (stop, failed) = (|| worker.is_stopped(), |reason| no_reply(name, reason, "loading", limit));
+    child.send(LOAD, &load, deadline, &stop).map_err(failed)?;
     match source {
         OnnxSource::Path(path) => child.send(PATH, path.as_os_str().as_encoded_bytes(), deadline, &stop),
         OnnxSource::Bytes(bytes) => child.send(MODEL, bytes, deadline, &stop),
     }
-    .map_err(silent)?;
-    let (kind, payload) = child.receive(CARD_MAX, deadline, &stop).map_err(silent)?;
+    .map_err(failed)?;
+    let (kind, payload) = child.receive(CARD_MAX, deadline, &stop).map_err(failed)?;
     match kind {
         OPENED => {
             let mut card: Card = serde_json::from_slice(&payload).map_err(|_| unreadable())?;

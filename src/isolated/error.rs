@@ -1,4 +1,4 @@
-//! What becomes of an encoder in a process of its own.
+//! Errors of an ONNX encoder in this process or in a child.
 
 use std::io;
 use std::time::Duration;
@@ -6,29 +6,29 @@ use std::time::Duration;
 use crate::encoder::EncodeError;
 use crate::runtime::RuntimeError;
 
-/// An ONNX encoder cannot be opened or run.
+/// An ONNX encoder could not be opened or run.
 #[derive(Debug, thiserror::Error)]
 pub enum IsolatedError {
-    /// The file is no encoder, found in this process.
+    /// The file is not an encoder; found in this process.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The file is no encoder, found in the child.
+    /// The file is not an encoder; found in the child.
     #[error("{message}")]
     Refused {
-        /// What the child said.
+        /// The child's message.
         message: String,
     },
-    /// The encoder failed on the image it is tried with.
-    #[error("it fails on the image it is tried with: {0}")]
+    /// The encoder failed on a test image.
+    #[error("it fails on a test image: {0}")]
     Trial(EncodeError),
-    /// No process can be started.
-    #[error("{encoder}: cannot start a process for it, {program}: {source}")]
+    /// The child process could not be started.
+    #[error("{encoder}: cannot start its process {program}: {source}")]
     Start {
         /// Name of the encoder.
         encoder: String,
         /// The program.
         program: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The process ended.
@@ -36,10 +36,10 @@ pub enum IsolatedError {
     Died {
         /// Name of the encoder.
         encoder: String,
-        /// By which signal or exit code, and what it said last.
+        /// The signal or exit code, and the end of its standard error.
         how: String,
     },
-    /// The process took too long and was ended.
+    /// The process took too long and was killed.
     #[error("{encoder}: {what} took longer than {} s", limit.as_secs_f64())]
     TimedOut {
         /// Name of the encoder.
@@ -49,19 +49,19 @@ pub enum IsolatedError {
         /// The limit.
         limit: Duration,
     },
-    /// This program was asked to stop meanwhile.
+    /// This program was asked to stop.
     #[error("{encoder}: stopped")]
     Stopped {
         /// Name of the encoder.
         encoder: String,
     },
-    /// The process said something that makes no sense.
-    #[error("{encoder}: its process gave a reply that cannot be read")]
+    /// The process sent an invalid reply.
+    #[error("{encoder}: its process sent an invalid reply")]
     Reply {
         /// Name of the encoder.
         encoder: String,
     },
-    /// The file is another one than when it was opened.
+    /// The file has changed since it was opened.
     #[error("{encoder}: the file has changed since it was opened")]
     Changed {
         /// Name of the encoder.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::memory;
 
-/// What the child process is given.
+/// Limits of a child process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WorkerLimits {
-    /// Bytes of memory for the encoder, beside those of the program.
+    /// Bytes of memory for the encoder, in addition to the program's own.
     pub memory_bytes: u64,
     /// Time to open the encoder.
     pub load: Duration,
@@ -21,8 +21,7 @@ pub struct WorkerLimits {
 }
 
 impl Default for WorkerLimits {
-    /// Three quarters of this machine's memory and at most 4 GiB, a minute to load, half a minute for an image,
-    /// two minutes for golden images.
+    /// Three quarters of the machine's memory and at most 4 GiB; 60 s to load, 30 s per image, 120 s for golden images.
     fn default() -> Self {
         let machine = memory::total_bytes().map_or(u64::MAX, |bytes| bytes / 4 * 3);
         let memory_bytes = machine.min(4 << 30).min(usize::MAX as u64 / 4);
@@ -35,16 +34,16 @@ impl Default for WorkerLimits {
     }
 }
 
-/// How the process of an encoder is started.
+/// How to start the child process of an encoder.
 #[derive(Clone, Debug)]
 pub struct Worker {
-    /// The program, which serves frames on its standard input and output when it is given [`Self::argument`].
+    /// The program. With [`Self::argument`] it serves frames on standard input and output.
     pub program: OsString,
-    /// The one argument of the program.
+    /// The program's only argument.
     pub argument: &'static str,
-    /// What it is given.
+    /// Its limits.
     pub limits: WorkerLimits,
-    /// Ends every wait for it.
+    /// Ends every wait for the child when set.
     pub stop: Option<Arc<AtomicBool>>,
 }
 
@@ -58,16 +57,15 @@ impl Worker {
 /// Where ONNX encoders run.
 #[derive(Clone, Debug, Default)]
 pub enum OnnxHost {
-    /// In this process, behind the checks of `runtime`: what a panic, a lack of memory or a graph without end does to
-    /// it is the caller's concern.
+    /// In this process, after the checks of `runtime`. A panic, lack of memory or endless graph affects the caller.
     #[default]
     InProcess,
-    /// In a child process each, but for files of the form that `export` writes.
+    /// In one child process per encoder, except files of the form that `export` writes.
     Child(Worker),
 }
 
 impl OnnxHost {
-    /// The time that golden images of a bundle may take; none where nothing is limited.
+    /// The time limit for the golden images of a bundle, if there is one.
     pub fn golden_limit(&self) -> Option<Duration> {
         match self {
             Self::InProcess => None,

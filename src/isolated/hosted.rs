@@ -1,4 +1,4 @@
-//! An ONNX encoder, wherever it runs.
+//! An ONNX encoder in this process or in a child.
 
 use super::child::ChildProcess;
 use super::{IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Worker};
@@ -7,14 +7,14 @@ use crate::export::has_own_form;
 use crate::files;
 use crate::runtime::{Arithmetic, OnnxEncoder, OpenOptions, Provenance, RuntimeError, decode};
 
-/// Most bytes of a file that is looked at for its form.
+/// Longest file whose form is checked.
 const OWN_BYTES_MAX: u64 = 1 << 30;
 
-/// An ONNX encoder, wherever it runs.
+/// An ONNX encoder in this process or in a child.
 pub enum HostedEncoder {
     /// In this process.
     InProcess(Box<OnnxEncoder>),
-    /// In one of its own.
+    /// In a child process.
     Isolated(Box<IsolatedEncoder>),
 }
 
@@ -29,10 +29,10 @@ impl Worker {
 }
 
 impl OnnxHost {
-    /// Opens an ONNX file; one from elsewhere makes the features of two images before it is taken.
+    /// Opens an ONNX file. One that runs in a child must encode two test images first.
     ///
     /// # Errors
-    /// A file that is no encoder, or what became of its process.
+    /// When the file is not an encoder, or its process fails.
     pub fn open(&self, name: &str, source: OnnxSource, options: &OpenOptions) -> Result<HostedEncoder, IsolatedError> {
         match self {
             Self::Child(worker) if !is_own(name, &source)? => {
@@ -66,7 +66,7 @@ fn is_own(name: &str, source: &OnnxSource) -> Result<bool, IsolatedError> {
     })
 }
 
-/// Has it make the features of a grey image and of one that varies.
+/// Encodes a grey image and one that varies, so that an encoder that fails on any image fails here.
 fn try_out(encoder: &HostedEncoder) -> Result<(), IsolatedError> {
     let len = encoder.preprocessing().input_len();
     let pixels: Vec<u8> = std::iter::repeat_n(128, len).chain((0..len).map(|at| (at * 7 % 256) as u8)).collect();
@@ -75,7 +75,7 @@ fn try_out(encoder: &HostedEncoder) -> Result<(), IsolatedError> {
 }
 
 impl HostedEncoder {
-    /// In which precision it computes.
+    /// Precision that it computes in.
     pub fn arithmetic(&self) -> Arithmetic {
         match self {
             Self::InProcess(encoder) => encoder.arithmetic(),
@@ -83,7 +83,7 @@ impl HostedEncoder {
         }
     }
 
-    /// Where it comes from, if it is a file of ours.
+    /// Its provenance, if `export` wrote it.
     pub fn provenance(&self) -> Option<&Provenance> {
         match self {
             Self::InProcess(encoder) => encoder.provenance(),

@@ -1,8 +1,9 @@
-//! Runs an ONNX encoder where it can fail alone: in a child process with limits of memory and time.
+//! Runs foreign ONNX encoders in a child process with limits on memory and time.
 //!
-//! A graph from elsewhere may panic, run out of memory or never end, and the program of a device cannot catch a panic.
-//! [`OnnxHost`] decides: a file of the very form that `export` writes runs in this process, any other in a child, which
-//! is this program started as `macula encode-worker`. What happens to the child is an error of one request.
+//! A foreign graph may panic, run out of memory or never end, and the build for devices cannot catch a panic.
+//! [`OnnxHost`] decides where a file runs: in this process if it has exactly the form that `export` writes, otherwise in a
+//! child, which is this program started as `macula encode-worker`. A crash of the child is an error of one request; the
+//! next request starts a new child.
 
 #[cfg(all(feature = "onnx", unix))]
 mod child; //   one child process: frames with a deadline
@@ -10,14 +11,14 @@ mod child; //   one child process: frames with a deadline
 #[path = "no_child.rs"]
 mod child;
 #[cfg(feature = "onnx")]
-mod encoder; // the encoder in it, which is started again after a death
+mod encoder; // the encoder in a child, restarted after a crash
 #[cfg(feature = "onnx")]
-mod error; //   what became of it
+mod error; //   errors
 #[cfg(feature = "onnx")]
-mod frame; //   what goes over the pipes
+mod frame; //   messages over the pipes
 mod host; //    where an encoder runs
 #[cfg(feature = "onnx")]
-mod hosted; //  an encoder, wherever it runs
+mod hosted; //  an encoder in this process or in a child
 #[cfg(feature = "onnx")]
 mod worker; //  the child's side
 

@@ -1,12 +1,12 @@
-//! Where processes cannot be watched, none is started.
+//! On systems without `poll`, no child process is started.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::io;
 use std::time::Instant;
 
-/// Why there is no reply.
-pub(super) enum Silence {
+/// Why the child sent no reply.
+pub(super) enum NoReply {
     #[expect(dead_code, reason = "no process is started")]
     Died(String),
     #[expect(dead_code, reason = "no process is started")]
@@ -17,7 +17,7 @@ pub(super) enum Silence {
     TooLong,
 }
 
-/// A child process: there is none.
+/// A child process, of which there is none.
 pub(super) struct ChildProcess(Infallible);
 
 impl ChildProcess {
@@ -29,11 +29,11 @@ impl ChildProcess {
         match self.0 {}
     }
 
-    pub(super) fn send(&mut self, _: u8, _: &[u8], _: Instant, _: &dyn Fn() -> bool) -> Result<(), Silence> {
+    pub(super) fn send(&mut self, _: u8, _: &[u8], _: Instant, _: &dyn Fn() -> bool) -> Result<(), NoReply> {
         match self.0 {}
     }
 
-    pub(super) fn receive(&mut self, _: usize, _: Instant, _: &dyn Fn() -> bool) -> Result<(u8, Vec<u8>), Silence> {
+    pub(super) fn receive(&mut self, _: usize, _: Instant, _: &dyn Fn() -> bool) -> Result<(u8, Vec<u8>), NoReply> {
         match self.0 {}
     }
 }

@@ -1,31 +1,31 @@
-//! The child's side: opens one encoder, embeds what it is sent, and ends with its parent.
+//! The child's side: opens one encoder, encodes the images it receives, and ends with its parent.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use super::frame::{self, Card, EMBED, FAILED, FEATURES, Fault, LOAD, Load, MODEL, OPENED, PATH, REFUSED};
+use super::frame::{self, Card, ENCODE, FAILED, FEATURES, Fault, LOAD, Load, MODEL, OPENED, PATH, REFUSED};
 use crate::encoder::{EncodeError, HostEncoder};
 use crate::runtime::{OnnxEncoder, OpenOptions};
 
-/// Address space beside that of the encoder: the program, and for each thread its stack and its allocator's reserve.
+/// Address space in addition to the encoder's: of the program, and of each thread's stack and allocator arena.
 const PROGRAM_BYTES: u64 = 512 << 20;
 const THREAD_BYTES: u64 = 72 << 20;
 
-/// Images of one block for each thread: what a thread waits for others at the end of a block is a part of it.
+/// Images per block and thread: large enough that waiting for the slowest thread of a block is a small part of it.
 pub(super) const IMAGES_PER_THREAD: usize = 4;
 
-/// Serves a parent until it closes its end of `input`.
+/// Serves the parent until it closes `input`.
 ///
 /// # Errors
-/// A parent that sends what makes no sense, or does not read.
+/// When the parent sends an invalid request or does not read replies.
 pub fn serve_worker(input: impl Read + Send + 'static, output: &mut impl Write) -> io::Result<()> {
     let frames = read_ahead(input);
     let Some((load, source)) = frames.recv().ok().zip(frames.recv().ok()) else { return Ok(()) };
     let (LOAD, load) = load else { return Err(io::ErrorKind::InvalidData.into()) };
     let load: Load = serde_json::from_slice(&load)?;
     limit_memory(&load);
-    // A pool that cannot be made leaves the one that is made by default.
+    // Without this pool, rayon makes its default one.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(load.threads).build_global();
     let encoder = match open(&load, source) {
         Ok(encoder) => encoder,
@@ -33,14 +33,13 @@ pub fn serve_worker(input: impl Read + Send + 'static, output: &mut impl Write) 
     };
     frame::write(output, OPENED, &serde_json::to_vec(&card(&encoder))?)?;
     let block = encoder.preprocessing().input_len() * IMAGES_PER_THREAD * load.threads.max(1);
-    while let Ok((EMBED, bytes)) = frames.recv() {
+    while let Ok((ENCODE, bytes)) = frames.recv() {
         encode(&encoder, &bytes, block, output)?;
     }
     Ok(())
 }
 
-/// Reads frames in a thread of its own, which ends the process when the parent closes the pipe, also in the midst of
-/// work.
+/// Reads frames in a thread that ends the process when the parent closes the pipe, even during work.
 fn read_ahead(mut input: impl Read + Send + 'static) -> Receiver<(u8, Vec<u8>)> {
     let (send, receive) = sync_channel(1);
     std::thread::spawn(move || {
@@ -59,7 +58,7 @@ fn open(load: &Load, (kind, source): (u8, Vec<u8>)) -> Result<OnnxEncoder, Strin
     let opened = match kind {
         PATH => OnnxEncoder::open_with(&to_path(source), &options),
         MODEL => OnnxEncoder::from_bytes(&load.name, &source, &options),
-        _ => return Err("the file did not arrive".to_owned()),
+        _ => return Err("the parent sent no ONNX file".to_owned()),
     };
     opened.map_err(|error| error.to_string())
 }
@@ -74,7 +73,7 @@ fn card(encoder: &OnnxEncoder) -> Card {
     Card { info, arithmetic: encoder.arithmetic(), provenance }
 }
 
-/// Sends the features of `pixels` block by block, so that the parent sees that work goes on.
+/// Sends the features of `pixels` block by block, so that the parent sees progress.
 fn encode(encoder: &OnnxEncoder, pixels: &[u8], block: usize, output: &mut impl Write) -> io::Result<()> {
     let image_len = encoder.preprocessing().input_len();
     for (number, images) in pixels.chunks(block).enumerate() {
@@ -97,7 +96,7 @@ fn limit_memory(load: &Load) {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let threads = load.threads.max(1) as u64 + 2;
     let limit = load.memory_bytes.saturating_add(PROGRAM_BYTES).saturating_add(threads * THREAD_BYTES);
-    // A system without such limits still has the deadlines.
+    // On systems without these limits, the deadlines remain.
     let _ = setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: Some(limit) });
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
