@@ -1,4 +1,4 @@
-//! `keygen`, `bundle`, `verify`, `inspect` and a device with a bundle, as a person runs them.
+//! `keygen`, `bundle`, `verify`, `inspect` and a device with a bundle, on the command line.
 #![cfg(all(feature = "cli", feature = "onnx"))]
 
 mod naive;
@@ -14,7 +14,7 @@ use macula_edge::bundle::{BundleError, PublicKey};
 use naive::{Naive, random_encoder};
 use shell::{draw_pictures, expect, fails, json};
 
-/// An export as `macula export` leaves it.
+/// An export folder as `macula export` writes it.
 fn shipped(folder: &Path, seed: u64) {
     let naive: Naive = random_encoder(Preset::Pico, 1, 16, seed);
     let dataset = data::open_named("phantoms:16:12", 1).unwrap();
@@ -57,7 +57,7 @@ fn workshop() -> tempfile::TempDir {
 
 const UNKNOWN_KEY: BundleError = BundleError::UnknownKey { signer: PublicKey([0; 32]) };
 
-/// Demands that a bundle is refused for `reason`, whatever its values, with a message that names `parts`.
+/// Asserts that a bundle is refused for `reason`, with a message that contains `parts`.
 fn refuses_bundle(folder: &Path, arguments: &[&str], reason: BundleError, parts: &[&str]) {
     assert_eq!(fails(3, "bundle-refused", folder, arguments, parts)["reason"], reason.code(), "{arguments:?}");
 }
@@ -96,7 +96,7 @@ fn a_bundle_is_made_verified_and_shown() {
 }
 
 #[test]
-fn a_device_takes_a_bundle_of_a_key_it_knows_and_no_older_one() {
+fn a_device_takes_bundles_of_trusted_keys_and_no_older_one() {
     let folder = workshop();
     let path = folder.path();
     let store = ["--device", "a.store"];
@@ -168,7 +168,7 @@ fn another_encoder_is_refused_by_the_store_and_evaluated_without() {
 }
 
 #[test]
-fn features_of_another_runtime_become_the_golden_ones() {
+fn features_of_another_runtime_become_golden_features() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/torch_net.onnx");
@@ -201,7 +201,7 @@ fn features_of_another_runtime_become_the_golden_ones() {
 }
 
 #[test]
-fn an_encoder_from_elsewhere_needs_its_preprocessing() {
+fn a_foreign_encoder_needs_stated_preprocessing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);

@@ -5,11 +5,11 @@ use crate::data::Dataset;
 use crate::encoder::{CorpusStatistics, HostEncoder};
 use crate::export::{corpus_features, statistics_of};
 
-/// The statistics that `encoder` brings, or else those of its features of the images `indices` of `dataset`, of which at
-/// most [`crate::export::CORPUS_IMAGES`] are used.
+/// The encoder's own statistics, or else those of its features of at most [`crate::export::CORPUS_IMAGES`] of the images
+/// `indices`.
 ///
 /// # Errors
-/// An image that cannot be read, features that are not finite, or [`MakeError::NoCorpus`] if no two features differ.
+/// When an image cannot be read, a feature is not finite, or no two features differ ([`MakeError::NoCorpus`]).
 pub fn measure(encoder: &dyn HostEncoder, dataset: &Dataset, indices: &[usize]) -> Result<CorpusStatistics, MakeError> {
     if let Some(known) = encoder.corpus() {
         return Ok(known.clone());

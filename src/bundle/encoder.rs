@@ -1,4 +1,4 @@
-//! The encoder in a bundle, for whoever takes any other encoder.
+//! The encoder in a bundle.
 
 use std::time::Instant;
 
@@ -12,21 +12,21 @@ use crate::isolated::OnnxHost;
 #[cfg(feature = "onnx")]
 use crate::isolated::{HostedEncoder, IsolatedError};
 
-/// The encoder of a bundle: the ONNX file where this program can run it, else the blob.
+/// The encoder of a bundle: the ONNX file if this build can run it, else the blob.
 pub struct BundleEncoder {
     encoder: Box<dyn HostEncoder>,
-    /// The encoder's, with what only the bundle says: its name, statistics, and the range of raw values.
+    /// The encoder's, with what only the bundle knows: name, statistics, and range of raw values.
     info: HostEncoderInfo,
-    /// The part of golden images, and what is asked of them.
+    /// The part of golden images, and its tolerance.
     golden: Vec<u8>,
     tolerance: f64,
-    /// Where it runs, and for how long.
+    /// Where it runs, and its time limits.
     host: OnnxHost,
 }
 
 impl BundleEncoder {
     /// # Errors
-    /// A bundle without an encoder that this program can run, or whose encoder is not the one of its manifest.
+    /// When the bundle has no encoder that this build can run, or its encoder is not that of the manifest.
     pub(super) fn of(bundle: &Bundle, host: &OnnxHost) -> Result<Self, OpenError> {
         let (encoder, is_onnx) = open(bundle, host)?;
         let manifest = bundle.manifest();
@@ -50,13 +50,13 @@ impl BundleEncoder {
         Ok(Self { encoder, info, golden, tolerance, host })
     }
 
-    /// Has it make the features of the golden images; gives the largest difference, as a share of a feature's length.
+    /// Encodes the golden images. Returns the largest error, as a share of a feature's length.
     ///
     /// # Errors
-    /// Where the difference is larger than the manifest allows, or the images take too long.
+    /// When the error exceeds the tolerance of the manifest, or the images take too long.
     pub fn check(&self) -> Result<f64, OpenError> {
         let (name, tolerance) = (&self.info.name, &self.tolerance);
-        // It was read when the bundle was opened.
+        // Opening the bundle has checked this.
         let Some(golden) = Golden::parse(&self.golden) else { return Ok(f64::INFINITY) };
         let (mut worst, begun, limit) = (0.0f64, Instant::now(), self.host.golden_limit());
         for (image, expected) in (0..).zip(golden.images()) {
@@ -84,7 +84,8 @@ impl BundleEncoder {
     }
 }
 
-/// The digest of what decides quantised features: an encoder that brings its statistics has them in its own identity.
+/// The digest of all that decides quantised features. An encoder with statistics of its own covers them by its own
+/// digest.
 pub(super) fn identity(encoder: &dyn HostEncoder, added: Option<&CorpusStatistics>) -> EncoderId {
     let Some(CorpusStatistics { mean, std, length_max }) = added.filter(|_| encoder.corpus().is_none()) else {
         return encoder.id();
@@ -112,8 +113,8 @@ fn open(bundle: &Bundle, host: &OnnxHost) -> Result<(Box<dyn HostEncoder>, bool)
     Ok((Box::new(blob), false))
 }
 
-/// An ONNX file with the preprocessing of a manifest. Where the file says the same itself, its identity stays its own: a
-/// store that was taught with the bare file goes with the bundle.
+/// Opens an ONNX file with the preprocessing of a manifest. If the file states the same itself, its identity is that of the
+/// bare file, and a store of the bare file can go on with the bundle.
 #[cfg(feature = "onnx")]
 pub(super) fn open_onnx(
     name: &str,

@@ -1,4 +1,4 @@
-//! Why a bundle cannot be used.
+//! Errors of opening a bundle.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use macula_edge::bundle::BundleError;
 
 use crate::encoder::EncodeError;
 
-/// A bundle cannot be used.
+/// A bundle could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file cannot be read.
@@ -15,30 +15,30 @@ pub enum OpenError {
     Read {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// It is refused.
+    /// The signature or a checksum is wrong.
     #[error("{path}: {source}")]
     Refused {
         /// The file.
         path: String,
-        /// Why.
+        /// The reason.
         source: BundleError,
     },
-    /// Its signature is good, and it is of no use all the same.
+    /// The signature is good, but a part is invalid.
     #[error("{path}: {message}")]
     Content {
         /// The file.
         path: String,
-        /// The reason as devices number it.
+        /// The reason on the wire.
         reason: BundleError,
-        /// What is wrong.
+        /// The reason in words.
         message: String,
     },
-    /// Its encoder gives another feature than it did where it was made.
+    /// The feature of a golden image differs from the signed one.
     #[error(
-        "{path}: the feature of golden image {image} differs by {found:.2e} of its length from the one that was signed; {tolerance:.0e} is allowed"
+        "{path}: the feature of golden image {image} differs from the signed one by {found:.2e} of its length; {tolerance:.0e} is allowed"
     )]
     Golden {
         /// The file.
@@ -47,29 +47,29 @@ pub enum OpenError {
         image: u32,
         /// The largest difference.
         found: f64,
-        /// What is allowed.
+        /// The allowed difference.
         tolerance: f64,
     },
-    /// Its encoder failed on a golden image.
+    /// The encoder failed on a golden image.
     #[error("golden image {image}: {source}")]
     Encode {
         /// The image, counted from 0.
         image: u32,
-        /// Why.
+        /// The reason.
         source: EncodeError,
     },
     /// The golden images take too long.
-    #[error("{path}: its golden images took longer than {} s, {image} of them are done", limit.as_secs_f64())]
+    #[error("{path}: encoding {image} golden images took longer than {} s", limit.as_secs_f64())]
     Slow {
         /// The file.
         path: String,
-        /// Images that were done.
+        /// Images that were encoded.
         image: u32,
         /// The limit.
         limit: Duration,
     },
-    /// This program was asked to stop while the encoder was tried.
-    #[error("{path}: stopped while its encoder was tried")]
+    /// This program was asked to stop during the test of the encoder.
+    #[error("{path}: stopped during the test of its encoder")]
     Stopped {
         /// The file.
         path: String,
@@ -77,12 +77,12 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether a check failed, rather than that there is no file.
+    /// Whether a check failed; `false` if the bundle was not read or not tested to the end.
     pub fn is_check(&self) -> bool {
         !matches!(self, Self::Read { .. } | Self::Stopped { .. })
     }
 
-    /// The reason as devices number it.
+    /// The reason on the wire.
     pub fn reason(&self) -> BundleError {
         match self {
             Self::Read { .. } | Self::Stopped { .. } => BundleError::Read { at: 0 },

@@ -1,4 +1,4 @@
-//! Images that show whether an encoder still gives the features it gave where its bundle was made.
+//! Golden images: they show whether an encoder still computes the features that were signed.
 
 use macula_edge::image::RawImage;
 
@@ -6,14 +6,14 @@ use super::MakeError;
 use crate::data::{Image, Preprocessing, open_named};
 use crate::encoder::HostEncoder;
 
-/// Golden images of a bundle, unless more or fewer are asked for.
+/// Default number of golden images in a bundle.
 pub const GOLDEN_IMAGES: usize = 4;
 
-/// Drawn images for an encoder of `preprocessing`: half of them in its own size, half of them larger, so that resizing
-/// is tested, too; in colour where it sees colour, so that the order of channels is.
+/// Phantoms as golden images for `preprocessing`: half have the input size, half are larger, which tests resizing; in
+/// colour if the input is, which tests the order of channels.
 ///
 /// # Errors
-/// None that the phantoms themselves do not have.
+/// When phantoms cannot be drawn in this size.
 pub fn drawn(preprocessing: &Preprocessing, count: usize, seed: u64) -> Result<Vec<Image>, MakeError> {
     let side = preprocessing.height.max(preprocessing.width);
     let draw = |side: usize| open_named(&format!("phantoms:{side}:{count}"), seed);
@@ -25,7 +25,7 @@ pub fn drawn(preprocessing: &Preprocessing, count: usize, seed: u64) -> Result<V
     images.collect()
 }
 
-/// Red the image, green its negative, blue its mirror image.
+/// Red: the image; green: its negative; blue: its mirror image.
 fn coloured(image: &Image) -> Image {
     let grey = image.to_grey();
     let triples = grey.pixels.iter().zip(grey.pixels.iter().rev());
@@ -33,12 +33,11 @@ fn coloured(image: &Image) -> Image {
     Image { channels: 3, pixels, ..grey }
 }
 
-/// The part: `images` with the features that `encoder` gives them, or with `reference` `[N, D]`, the features that
-/// another runtime gave them.
+/// The part: `images` with their features by `encoder`, or with `reference` `[N, D]`, their features by another runtime.
 ///
 /// # Errors
-/// Images that would test nothing: none, or features that hardly differ between them, as those of a dead encoder; and a
-/// reference of another size, or with a value that is not finite.
+/// When there are no images, their features hardly differ (as those of a dead encoder do), or the reference has another size
+/// or a value that is not finite.
 pub(super) fn part(
     encoder: &dyn HostEncoder,
     images: &[Image],
@@ -75,7 +74,7 @@ fn check_reference(values: &[f32], images: usize, dim: usize) -> Result<(), Make
     }
 }
 
-/// Least difference between the features of two images, as a share of the first one's length: ten times what f16 may err.
+/// Least difference between the features of two images, as a share of the first feature's length.
 const LEAST_DIFFERENCE: f64 = 1e-3;
 
 fn check_features(features: &[Vec<f32>]) -> Result<(), MakeError> {

@@ -1,6 +1,6 @@
-//! Files of keys: `NAME.key` signs, `NAME.pub` tells whose signature it is.
+//! Key files: the secret key `NAME.key` signs bundles, the public key `NAME.pub` verifies them.
 //!
-//! Two lines of text each: what the file is, and the 32 bytes of the key in hexadecimal.
+//! Each has two lines of text: its kind, and the 32 bytes of the key in hexadecimal.
 
 use std::io;
 use std::path::Path;
@@ -10,15 +10,15 @@ use macula_edge::bundle::{PublicKey, SIGNATURE_LEN};
 
 use crate::files::{PRIVATE_FILE, WriteError, read_text_bounded, write_new};
 
-/// Bytes of a key's file at most.
+/// Longest key file in bytes.
 const FILE_MAX: u64 = 4096;
 
-/// First line of a secret key's file.
+/// First line of a secret key file.
 pub const SECRET_HEAD: &str = "macula secret key 1: signs bundles, show it to nobody";
-/// First line of a public key's file.
+/// First line of a public key file.
 pub const PUBLIC_HEAD: &str = "macula public key 1: verifies bundles, give it to every device";
 
-/// A key cannot be made, read or written.
+/// A key could not be generated, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read.
@@ -26,35 +26,35 @@ pub enum KeyError {
     Read {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The file is a key of the other kind.
-    #[error("{path} is a {found} key, a {needed} key is needed")]
+    #[error("{path} is a {found} key, but a {needed} key is needed")]
     OtherKind {
         /// The file.
         path: String,
-        /// What it is.
+        /// Its kind.
         found: &'static str,
-        /// What is needed.
+        /// The kind that is needed.
         needed: &'static str,
     },
-    /// Others than its owner can read the secret key.
+    /// Other users can read the secret key.
     #[error(
-        "secret key {path} can be read by others (mode {mode:o}): chmod 600 {path}, and make a new key if it may have been read"
+        "secret key {path} can be read by other users (mode {mode:o}); run chmod 600 {path}, and generate a new key if it may have been read"
     )]
     TooOpen {
         /// The file.
         path: String,
-        /// Its permissions.
+        /// Its permission bits.
         mode: u32,
     },
-    /// The file is no key.
-    #[error("{path} is no {needed} key: {message}")]
+    /// The file is not a key.
+    #[error("{path} is not a {needed} key: {message}")]
     Malformed {
         /// The file.
         path: String,
-        /// What is needed.
+        /// The kind that is needed.
         needed: &'static str,
         /// What is wrong.
         message: String,
@@ -62,8 +62,8 @@ pub enum KeyError {
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers for a key: {0}")]
+    /// The system's random generator failed.
+    #[error("cannot generate a key, the system's random generator failed: {0}")]
     Random(String),
 }
 
@@ -71,7 +71,7 @@ pub enum KeyError {
 pub struct KeyPair(SigningKey);
 
 impl KeyPair {
-    /// A new one, from the system's generator: a key that a seed could repeat would be none.
+    /// Generates a key pair with the system's random generator, never from a seed.
     ///
     /// # Errors
     /// [`KeyError::Random`].
@@ -81,7 +81,7 @@ impl KeyPair {
         Ok(Self::from_secret(secret))
     }
 
-    /// The pair of a secret key.
+    /// The key pair of a secret key.
     pub fn from_secret(secret: [u8; 32]) -> Self {
         Self(SigningKey::from_bytes(&secret))
     }
@@ -89,16 +89,16 @@ impl KeyPair {
     /// Reads `NAME.key`.
     ///
     /// # Errors
-    /// A file that is no secret key, or one that others than its owner may read: whoever reads it can sign.
+    /// When the file is not a secret key, or other users may read it: whoever reads it can sign.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         check_private(path)?;
         Ok(Self::from_secret(read_key(path, "secret")?))
     }
 
-    /// Writes the secret key, for its owner's eyes only, and the public one.
+    /// Writes the secret key, readable by its owner only, and the public key.
     ///
     /// # Errors
-    /// Where one of them is there already: a key that is written over is lost.
+    /// When one of the files exists: an overwritten key would be lost.
     pub fn write_new(&self, secret: &Path, public: &Path) -> Result<(), KeyError> {
         if public.exists() {
             return Err(WriteError::exists(public).into());
@@ -138,7 +138,7 @@ fn check_private(_: &Path) -> Result<(), KeyError> {
 /// Reads `NAME.pub`.
 ///
 /// # Errors
-/// A file that is no public key.
+/// When the file is not a public key.
 pub fn read_public(path: &Path) -> Result<PublicKey, KeyError> {
     Ok(PublicKey(read_key(path, "public")?))
 }
@@ -155,20 +155,20 @@ fn read_key(path: &Path, needed: &'static str) -> Result<[u8; 32], KeyError> {
     let mut lines = text.lines();
     let head = lines.next().unwrap_or_default();
     let kind = ["secret", "public"].into_iter().find(|kind| head.starts_with(&format!("macula {kind} key ")));
-    let Some(found) = kind else { return Err(malformed("its first line is not that of a key")) };
+    let Some(found) = kind else { return Err(malformed("its first line is not that of a key file")) };
     if found != needed {
         return Err(KeyError::OtherKind { path: name(), found, needed });
     }
     if !head.starts_with(&format!("macula {found} key 1:")) {
-        return Err(malformed("a later program wrote it"));
+        return Err(malformed("a newer version of the program wrote it"));
     }
     let digits = lines.next().unwrap_or_default().trim();
     if digits.len() != 64 || !digits.is_ascii() || lines.any(|line| !line.trim().is_empty()) {
-        return Err(malformed("its second line is not the 64 hexadecimal digits of a key, or more follow it"));
+        return Err(malformed("it must hold 64 hexadecimal digits in its second line, and nothing after them"));
     }
     let mut key = [0; 32];
     base16ct::mixed::decode(digits, &mut key)
-        .map_err(|_| malformed("its second line holds other than hexadecimal digits"))?;
+        .map_err(|_| malformed("its second line has other characters than hexadecimal digits"))?;
     Ok(key)
 }
 
@@ -178,7 +178,7 @@ mod tests {
 
     /// RFC 8032, section 7.1, test 2: secret key, public key, and the signature of the byte 72.
     #[test]
-    fn signs_as_the_standard_says() {
+    fn signature_is_that_of_rfc_8032() {
         let bytes = |digits: &str| base16ct::lower::decode_vec(digits).unwrap();
         let secret = bytes("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
         let pair = KeyPair::from_secret(secret.try_into().unwrap());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_back_and_are_never_written_over() {
+    fn keys_are_read_back_and_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let (secret, public) = (folder.path().join("a.key"), folder.path().join("a.pub"));
         let pair = KeyPair::generate().unwrap();
@@ -216,28 +216,28 @@ mod tests {
         }
         let before = std::fs::read(&secret).unwrap();
         assert!(KeyPair::generate().unwrap().write_new(&secret, &public).is_err());
-        // Where the public key alone is gone, the secret one stays what it is as well.
+        // The secret key is kept even if only the public key is missing.
         std::fs::remove_file(&public).unwrap();
         assert!(KeyPair::generate().unwrap().write_new(&secret, &public).is_err());
         assert_eq!(std::fs::read(&secret).unwrap(), before);
     }
 
     #[test]
-    fn what_is_no_key_is_refused_by_name() {
+    fn files_that_are_not_public_keys_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         let digits = "ab".repeat(32);
-        for (content, expected) in [
-            (format!("{SECRET_HEAD}\n{digits}\n"), "is a secret key, a public key is needed"),
-            ("macula public key 2: new\n00".to_owned(), "a later program wrote it"),
-            (format!("{PUBLIC_HEAD}\n{}\n", &digits[2..]), "64 hexadecimal digits"),
-            (format!("{PUBLIC_HEAD}\n{}zz\n", &digits[2..]), "other than hexadecimal digits"),
-            (format!("{PUBLIC_HEAD}\n{digits}\n{digits}\n"), "or more follow it"),
-            (String::new(), "its first line is not that of a key"),
+        std::fs::write(&path, format!("{SECRET_HEAD}\n{digits}\n")).unwrap();
+        assert!(matches!(read_public(&path), Err(KeyError::OtherKind { found: "secret", needed: "public", .. })));
+        for content in [
+            "macula public key 2: new\n00".to_owned(),
+            format!("{PUBLIC_HEAD}\n{}\n", &digits[2..]),
+            format!("{PUBLIC_HEAD}\n{}zz\n", &digits[2..]),
+            format!("{PUBLIC_HEAD}\n{digits}\n{digits}\n"),
+            String::new(),
         ] {
-            std::fs::write(&path, content).unwrap();
-            let message = read_public(&path).unwrap_err().to_string();
-            assert!(message.contains(expected), "{message}");
+            std::fs::write(&path, &content).unwrap();
+            assert!(matches!(read_public(&path), Err(KeyError::Malformed { .. })), "{content}");
         }
         std::fs::write(&path, format!("{PUBLIC_HEAD}\n{digits}")).unwrap();
         assert_eq!(read_public(&path).unwrap(), PublicKey([0xab; 32]));

@@ -1,4 +1,4 @@
-//! From an encoder to a bundle.
+//! Makes a bundle from an encoder.
 
 use macula_edge::bundle::{CorpusPart, PartKind, WriteError, write};
 use macula_edge::feature::FeatureError;
@@ -16,24 +16,26 @@ use crate::export::{F16_TOLERANCE, F32_TOLERANCE, ParityError};
 use crate::isolated::{HostedEncoder, IsolatedError, OnnxHost};
 use crate::runtime::{Arithmetic, RuntimeError};
 
-/// No bundle can be made.
+/// A bundle could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
-    /// The ONNX file is no encoder.
+    /// The ONNX file is not an encoder.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The encoder cannot be opened or run.
+    /// The encoder could not be opened or run.
     #[error(transparent)]
     Isolated(#[from] IsolatedError),
-    /// The blob is none.
+    /// The blob is invalid.
     #[error(transparent)]
     Blob(#[from] BlobFileError),
-    /// Blob and ONNX file are not one encoder.
-    #[error("the blob gives features of {blob} dimensions, the ONNX file of {onnx}: they are not one encoder")]
+    /// Blob and ONNX file are different encoders.
+    #[error(
+        "features of the blob have {blob} dimensions, those of the ONNX file {onnx}; they must be the same encoder"
+    )]
     OtherBlob {
         /// Dimensions of the blob's features.
         blob: usize,
-        /// Dimensions of the ONNX file's.
+        /// Dimensions of the ONNX file's features.
         onnx: usize,
     },
     /// The encoder failed on a golden image.
@@ -42,133 +44,135 @@ pub enum MakeError {
     /// An image cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// An image is none.
+    /// An image is invalid.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// The corpus could not be measured.
     #[error(transparent)]
     Parity(#[from] ParityError),
-    /// Features are of no use.
+    /// Features cannot be quantised.
     #[error(transparent)]
     Feature(#[from] FeatureError),
-    /// There is no golden image.
+    /// No golden image was given.
     #[error("a bundle needs at least one golden image")]
     NoGolden,
-    /// Golden images that test nothing.
-    #[error("the encoder gives all golden images the same feature, or one of zeros: it is dead, or they are alike")]
+    /// The golden images test nothing.
+    #[error(
+        "features of the golden images are all equal or zero; give images that differ, if the encoder works at all"
+    )]
     DeadGolden,
-    /// Reference features of another size.
-    #[error("the reference has {found} values; {images} images of {dim} dimensions have {}", images * dim)]
+    /// The reference has another size.
+    #[error("the reference has {found} values, but {images} images with features of {dim} dimensions need {}", images * dim)]
     ReferenceSize {
-        /// Values there are.
+        /// Number of values found.
         found: usize,
-        /// Golden images.
+        /// Number of golden images.
         images: usize,
         /// Dimensions of a feature.
         dim: usize,
     },
-    /// A reference feature that is none.
+    /// A value of the reference is not finite.
     #[error("value {position} of row {image} of the reference is {value}, which is not finite")]
     ReferenceValue {
         /// The row, counted from 0.
         image: usize,
-        /// The position in it.
+        /// Index in the row.
         position: usize,
         /// What was found.
         value: f32,
     },
-    /// A corpus of one image, or of images that are alike.
+    /// The corpus has no two images with different features.
     #[error("all images of the corpus have the same feature; give images that differ")]
     NoCorpus,
-    /// The manifest is none that a device could use.
+    /// The manifest holds a value that no device accepts.
     #[error("{0}")]
     Manifest(String),
-    /// The parts make no bundle.
+    /// The parts do not make a bundle.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// What was made cannot be opened again.
-    #[error("the bundle that was made cannot be used: {0}")]
+    /// The new bundle could not be opened again.
+    #[error("the new bundle cannot be used: {0}")]
     Made(#[from] OpenError),
 }
 
-/// What is said of an encoder's origin beside what its file tells.
+/// The encoder's origin, beside the provenance in its file.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// What people call the encoder.
+    /// Name of the encoder.
     pub name: String,
-    /// What is said of an encoder from elsewhere.
+    /// Where a foreign encoder comes from, in words.
     pub origin: Option<String>,
 }
 
-/// What a bundle is made of.
-pub struct Ingredients<'a> {
-    /// What the ONNX file is called in errors.
+/// Everything that goes into a bundle.
+pub struct BundleContents<'a> {
+    /// Name of the ONNX file in errors.
     pub onnx_name: &'a str,
-    /// The ONNX file, whole.
+    /// The ONNX file, weights included.
     pub onnx: &'a [u8],
-    /// The same encoder for a bare chip.
+    /// The same encoder for a bare-metal device.
     pub blob: Option<&'a [u8]>,
     /// How a raw image becomes its input.
     pub preprocessing: Preprocessing,
-    /// Its features over the corpus; where it is none, what the ONNX file says.
+    /// Statistics of the features over the corpus; `None` for those of the ONNX file.
     pub corpus: Option<CorpusStatistics>,
-    /// Raw images whose features are kept.
+    /// Golden images, of any size.
     pub golden: Vec<Image>,
-    /// Features `[N, D]` of the golden images that another runtime gave; the encoder must give the same within the
-    /// tolerance. None: what the encoder gives here.
+    /// Features `[N, D]` of the golden images from another runtime, which the encoder must match within the tolerance;
+    /// `None` for the encoder's own.
     pub reference: Option<Vec<f32>>,
-    /// The largest difference of a golden feature; none: what the element type of the file allows.
+    /// Largest error of a golden feature; `None` for the default of the file's element type.
     pub tolerance: Option<f64>,
-    /// Names of classes that may be taught.
+    /// Suggested names of classes.
     pub labels: Vec<String>,
-    /// Classes and supports, at most.
+    /// Limits for the stores of devices.
     pub limits: Limits,
-    /// Where it comes from.
+    /// Name and origin.
     pub origin: Origin,
     /// Where the encoder runs.
     pub host: OnnxHost,
 }
 
-impl Ingredients<'_> {
-    /// The encoder as a device will run it, with f16 weights in f32 arithmetic: what golden features are made with.
+impl BundleContents<'_> {
+    /// The encoder as devices run it, f16 weights in f32 arithmetic; it computes the golden features.
     ///
     /// # Errors
-    /// A file that is no encoder.
+    /// When the file is not an encoder.
     pub fn encoder(&self) -> Result<HostedEncoder, IsolatedError> {
         open_onnx(self.onnx_name, self.onnx, &self.preprocessing, Some(Arithmetic::F16WidenedToF32), &self.host)
     }
 }
 
-/// Makes the bundle, signs it, and opens it again, so that what is written is known to be taken.
+/// Makes and signs a bundle, and opens it again to prove that devices accept it.
 ///
 /// # Errors
 /// See [`MakeError`].
-pub fn make(ingredients: &Ingredients<'_>, counter: u64, key: &KeyPair) -> Result<Bundle, MakeError> {
-    let encoder = ingredients.encoder()?;
-    let blob = ingredients.blob.map(|bytes| BlobFile::from_bytes("blob", bytes)).transpose()?;
-    let corpus = ingredients.corpus.as_ref().or_else(|| encoder.corpus());
-    let manifest = manifest(ingredients, &encoder, blob.as_ref(), corpus)?;
+pub fn make(contents: &BundleContents<'_>, counter: u64, key: &KeyPair) -> Result<Bundle, MakeError> {
+    let encoder = contents.encoder()?;
+    let blob = contents.blob.map(|bytes| BlobFile::from_bytes("blob", bytes)).transpose()?;
+    let corpus = contents.corpus.as_ref().or_else(|| encoder.corpus());
+    let manifest = manifest(contents, &encoder, blob.as_ref(), corpus)?;
     manifest.check().map_err(MakeError::Manifest)?;
     let json = manifest.to_json().map_err(|error| MakeError::Manifest(error.to_string()))?;
-    let golden = golden::part(&encoder, &ingredients.golden, ingredients.reference.as_deref())?;
+    let golden = golden::part(&encoder, &contents.golden, contents.reference.as_deref())?;
     let corpus = corpus.map(|corpus| {
         let mut part = Vec::new();
         CorpusPart::write(corpus.view(), &mut |piece| part.extend_from_slice(piece));
         part
     });
-    let mut parts: Vec<(PartKind, &[u8])> = vec![(PartKind::Manifest, &json), (PartKind::Onnx, ingredients.onnx)];
-    parts.extend(ingredients.blob.map(|blob| (PartKind::Blob, blob)));
+    let mut parts: Vec<(PartKind, &[u8])> = vec![(PartKind::Manifest, &json), (PartKind::Onnx, contents.onnx)];
+    parts.extend(contents.blob.map(|blob| (PartKind::Blob, blob)));
     parts.push((PartKind::Golden, &golden));
     parts.extend(corpus.as_ref().map(|corpus| (PartKind::Corpus, &corpus[..])));
     let mut bytes = Vec::new();
     write(&parts, counter, key.public(), |signed| key.sign(signed), &mut |piece| bytes.extend_from_slice(piece))?;
     let bundle = Bundle::from_bytes("bundle", bytes, &[key.public()])?;
-    bundle.encoder_on(&ingredients.host)?;
+    bundle.encoder_on(&contents.host)?;
     Ok(bundle)
 }
 
 fn manifest(
-    ingredients: &Ingredients<'_>,
+    contents: &BundleContents<'_>,
     encoder: &HostedEncoder,
     blob: Option<&BlobFile>,
     corpus: Option<&CorpusStatistics>,
@@ -178,10 +182,10 @@ fn manifest(
         return Err(MakeError::OtherBlob { blob: blob.feature_dim(), onnx: feature_dim });
     }
     let is_f16 = encoder.arithmetic() != Arithmetic::F32;
-    let tolerance = ingredients.tolerance.unwrap_or(if is_f16 { F16_TOLERANCE } else { F32_TOLERANCE });
+    let tolerance = contents.tolerance.unwrap_or(if is_f16 { F16_TOLERANCE } else { F32_TOLERANCE });
     let arena_bytes = blob.map(|blob| Ok::<_, BlobFileError>(4 * blob.blob()?.arena_words() as u64)).transpose()?;
-    let told = encoder.provenance();
-    let Origin { name, origin } = ingredients.origin.clone();
+    let known = encoder.provenance();
+    let Origin { name, origin } = contents.origin.clone();
     Ok(Manifest {
         format: FORMAT_VERSION,
         name,
@@ -189,19 +193,19 @@ fn manifest(
             feature_dim,
             element: if is_f16 { "f16" } else { "f32" }.to_owned(),
             identity: identity(encoder, corpus).to_string(),
-            spec: told.map(|told| told.encoder.clone()),
+            spec: known.map(|known| known.encoder.clone()),
         },
-        preprocessing: ingredients.preprocessing.clone(),
-        labels: ingredients.labels.clone(),
-        limits: Limits { arena_bytes, ..ingredients.limits },
+        preprocessing: contents.preprocessing.clone(),
+        labels: contents.labels.clone(),
+        limits: Limits { arena_bytes, ..contents.limits },
         golden: GoldenCard { tolerance },
         provenance: Provenance {
-            data: told.map(|told| told.data.clone()),
-            method: told.map(|told| told.method.clone()),
-            seed: told.map(|told| told.seed),
+            data: known.map(|known| known.data.clone()),
+            method: known.map(|known| known.method.clone()),
+            seed: known.map(|known| known.seed),
             origin,
-            exported_by: told.map(|told| told.program_version.clone()),
-            config_sha256: told.map(|told| told.config_sha256.clone()),
+            exported_by: known.map(|known| known.program_version.clone()),
+            config_sha256: known.map(|known| known.config_sha256.clone()),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             program_commit: PROGRAM_COMMIT.to_owned(),
         },

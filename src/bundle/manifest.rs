@@ -1,4 +1,4 @@
-//! What a bundle says of itself, in JSON.
+//! The manifest of a bundle, in JSON.
 
 use macula_edge::feature::DIM_MAX;
 use macula_edge::support_set::CLASSES_MAX;
@@ -6,13 +6,13 @@ use macula_edge::support_set::CLASSES_MAX;
 use crate::data::Preprocessing;
 use crate::encoder::EncoderSpec;
 
-/// The version of the manifest that this program writes, and the newest it reads.
+/// Version of the manifest format.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// The commit that this program was built from; `unknown` where nobody told the compiler.
+/// The commit that this program was built from, or `unknown`.
 pub const PROGRAM_COMMIT: &str = env!("MACULA_COMMIT");
 
-/// Most supports that a store can be made for.
+/// Highest allowed number of supports.
 const SUPPORTS_MAX: u32 = 65_536;
 
 /// The manifest.
@@ -20,19 +20,19 @@ const SUPPORTS_MAX: u32 = 65_536;
 pub struct Manifest {
     /// [`FORMAT_VERSION`].
     pub format: u32,
-    /// What people call the encoder.
+    /// Name of the encoder.
     pub name: String,
     /// The encoder.
     pub encoder: EncoderCard,
-    /// How a raw image becomes its input.
+    /// How an image becomes its input.
     pub preprocessing: Preprocessing,
-    /// Names of classes that may be taught: a suggestion.
+    /// Suggested names of classes.
     pub labels: Vec<String>,
-    /// What a device may make of it.
+    /// Limits for the stores of devices.
     pub limits: Limits,
-    /// How well it must be kept to.
+    /// Tolerance for the golden images.
     pub golden: GoldenCard,
-    /// Where it comes from.
+    /// Its provenance.
     pub provenance: Provenance,
 }
 
@@ -43,20 +43,20 @@ pub struct EncoderCard {
     pub feature_dim: usize,
     /// The type of its weights: `f32` or `f16`.
     pub element: String,
-    /// The SHA-256, in hexadecimal, by which devices that run the ONNX file know it.
+    /// SHA-256 that identifies the ONNX encoder, in hexadecimal.
     pub identity: String,
-    /// The network, where it is one of ours.
+    /// The network, if Macula trained it.
     pub spec: Option<EncoderSpec>,
 }
 
-/// What a device may make of a bundle.
+/// Limits for the stores of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
-    /// Class slots of a store, at most.
+    /// Most class slots of a store.
     pub classes: u32,
-    /// Places for supports of a store, at most.
+    /// Most supports of a store.
     pub supports: u32,
-    /// Bytes of RAM that the blob computes in; none where there is no blob.
+    /// Bytes of RAM for the blob's arena, if there is a blob.
     pub arena_bytes: Option<u64>,
 }
 
@@ -66,23 +66,23 @@ impl Default for Limits {
     }
 }
 
-/// What is asked of the golden images.
+/// Tolerance for the golden images.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct GoldenCard {
-    /// The largest difference of a value of a feature, as a share of the feature's length.
+    /// Largest error of a feature's value, as a share of the feature's length.
     pub tolerance: f64,
 }
 
-/// Where a bundle comes from; nothing where nobody knows.
+/// Where an encoder comes from, as far as known.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Provenance {
     /// Name of the data that the encoder was pretrained on, never a path.
     pub data: Option<String>,
-    /// What it was pretrained to do.
+    /// The pretraining objective.
     pub method: Option<String>,
     /// Seed of the pretraining.
     pub seed: Option<u64>,
-    /// What is said of an encoder from elsewhere.
+    /// Where a foreign encoder comes from, in words.
     pub origin: Option<String>,
     /// Version of the program that exported it.
     pub exported_by: Option<String>,
@@ -95,20 +95,20 @@ pub struct Provenance {
 }
 
 impl Manifest {
-    /// Its bytes.
+    /// The manifest as JSON.
     ///
     /// # Errors
-    /// When it has no JSON.
+    /// When a value has no JSON form.
     pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec_pretty(self)
     }
 
-    /// Reads it, and checks that its numbers are ones that a device can have.
+    /// Reads a manifest and checks its limits.
     ///
     /// # Errors
-    /// What is wrong with it, in a sentence.
+    /// The reason in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        /// The version alone: a later manifest may have another form.
+        /// The version alone: another version may have other fields.
         #[derive(serde::Deserialize)]
         struct Version {
             format: u32,
@@ -116,29 +116,29 @@ impl Manifest {
         let unreadable = |error: serde_json::Error| format!("the manifest cannot be read: {error}");
         let Version { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
         if format != FORMAT_VERSION {
-            return Err(format!("the manifest has format {format}, this program reads {FORMAT_VERSION}"));
+            return Err(format!("the manifest has format {format}, but this program reads format {FORMAT_VERSION}"));
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
         manifest.check()?;
         Ok(manifest)
     }
 
-    /// Refuses numbers that no device can have.
+    /// Checks that all limits are in range.
     ///
     /// # Errors
-    /// The first that is out of range.
+    /// The first that is not, in words.
     pub fn check(&self) -> Result<(), String> {
         let Limits { classes, supports, .. } = self.limits;
         let range = |what: &str, found: usize, limit: usize| match (1..=limit).contains(&found) {
             true => Ok(()),
-            false => Err(format!("the manifest has {found} {what}, 1 to {limit} are allowed")),
+            false => Err(format!("the manifest has {found} {what}; 1 to {limit} are allowed")),
         };
         range("dimensions of a feature", self.encoder.feature_dim, DIM_MAX)?;
         range("classes", classes as usize, CLASSES_MAX)?;
         range("supports", supports as usize, SUPPORTS_MAX as usize)?;
         let tolerance = self.golden.tolerance;
         if !(tolerance > 0.0 && tolerance < 1.0) {
-            return Err(format!("the manifest has a tolerance of {tolerance}, it must lie between 0 and 1"));
+            return Err(format!("the manifest has a tolerance of {tolerance}; it must be between 0 and 1"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A bundle on the desk: made of an export or of somebody's ONNX file, signed, and opened as an encoder.
+//! Bundles on the host: made from an export or a foreign ONNX file, signed, and opened as encoders.
 //!
 //! The container and its verification are the device's own ([`macula_edge::bundle`]); `docs/bundle-format.md` has the
 //! bytes.
@@ -6,13 +6,13 @@
 #[cfg(feature = "onnx")]
 mod corpus; //    statistics of the features of a corpus
 mod encoder; //   the encoder in a bundle
-mod error; //     why a bundle cannot be used
+mod error; //     errors
 #[cfg(feature = "onnx")]
-mod golden; //    images that show whether an encoder is still the same
-mod key; //       files of keys
+mod golden; //    golden images
+mod key; //       key files
 #[cfg(feature = "onnx")]
 mod make; //      from an encoder to a bundle
-mod manifest; //  what a bundle says of itself
+mod manifest; //  the manifest
 mod open; //      a bundle in memory, verified
 
 pub use encoder::BundleEncoder;
@@ -25,5 +25,5 @@ pub use open::Bundle;
 pub use {
     corpus::measure,
     golden::{GOLDEN_IMAGES, drawn},
-    make::{Ingredients, MakeError, Origin, make},
+    make::{BundleContents, MakeError, Origin, make},
 };

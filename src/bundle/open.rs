@@ -11,7 +11,7 @@ use crate::encoder::CorpusStatistics;
 use crate::files::read_bounded;
 use crate::isolated::OnnxHost;
 
-/// A bundle whose signature, parts and manifest are good.
+/// A bundle with valid signature, parts and manifest.
 pub struct Bundle {
     name: String,
     bytes: Vec<u8>,
@@ -22,23 +22,23 @@ pub struct Bundle {
 impl Bundle {
     /// Opens a file.
     ///
-    /// * `trusted`: keys whose bundles are taken
+    /// * `trusted`: public keys whose bundles are trusted
     ///
     /// # Errors
-    /// A file that cannot be read, or a bundle that is refused. Nothing of it is read before all of it is verified.
+    /// When the file cannot be read or the bundle is refused. No part is read before all parts are verified.
     pub fn open(path: &Path, trusted: &[PublicKey]) -> Result<Self, OpenError> {
         let name = path.display().to_string();
         let bytes = read(path, &name)?;
         Self::from_bytes(&name, bytes, trusted)
     }
 
-    /// Takes the bundle `bytes`; `name` stands in its errors.
+    /// Opens the bundle `bytes`; errors call it `name`.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Refused { path: name.to_owned(), source };
-        // A longer file is no bundle whatever its length: the header states 32 bits.
+        // A length beyond 32 bits does not fit the header, so the bundle is refused.
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let header = verify(len, &mut |at, into| read_at(&bytes, at, into), trusted).map_err(refused)?;
         let range = header.needed(PartKind::Manifest).map_err(refused)?;
@@ -49,10 +49,10 @@ impl Bundle {
         Ok(Self { name: name.to_owned(), bytes, header, manifest })
     }
 
-    /// The key that a file says has signed it, for whoever wants to know what it would be before trusting it.
+    /// The public key that the file claims to be signed by. Nothing is verified.
     ///
     /// # Errors
-    /// A file that cannot be read, or does not begin as a bundle.
+    /// When the file cannot be read or does not begin like a bundle.
     pub fn claimed_signer(path: &Path) -> Result<PublicKey, OpenError> {
         let name = path.display().to_string();
         let bytes = read(path, &name)?;
@@ -61,32 +61,32 @@ impl Bundle {
             .map_err(|source| OpenError::Refused { path: name, source })
     }
 
-    /// What it is called: its path.
+    /// Its path.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What stands before its parts: counter, signer, table.
+    /// The header: counter, signer, table of parts.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// What it says of itself.
+    /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// All of it, as it is sent to a device.
+    /// All its bytes, as sent to a device.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The bytes of a part.
+    /// The bytes of an optional part.
     pub fn part(&self, kind: PartKind) -> Option<&[u8]> {
         self.header.part(kind).map(|range| &self.bytes[range.start as usize..range.end as usize])
     }
 
-    /// The bytes of a part that is needed.
+    /// The bytes of a required part.
     ///
     /// # Errors
     /// [`BundleError::Missing`].
@@ -98,35 +98,36 @@ impl Bundle {
     /// Its golden images.
     ///
     /// # Errors
-    /// A bundle without, or one in which they cannot be read.
+    /// When there are none or they are invalid.
     pub fn golden(&self) -> Result<Golden<'_>, OpenError> {
         let part = self.needed(PartKind::Golden)?;
-        Golden::parse(part).ok_or_else(|| self.unreadable(PartKind::Golden, "they cannot be read"))
+        Golden::parse(part).ok_or_else(|| self.unreadable(PartKind::Golden, "it is invalid"))
     }
 
     /// Statistics of its features over the corpus; `None` where they are the encoder's own.
     ///
     /// # Errors
-    /// A part that cannot be read.
+    /// When the part is invalid.
     pub fn corpus(&self) -> Result<Option<CorpusStatistics>, OpenError> {
         let Some(part) = self.part(PartKind::Corpus) else { return Ok(None) };
         let corpus = CorpusPart::parse(part).filter(|corpus| corpus.dim() == self.manifest.encoder.feature_dim);
-        let corpus = corpus.ok_or_else(|| self.unreadable(PartKind::Corpus, "they are not those of its features"))?;
+        let corpus =
+            corpus.ok_or_else(|| self.unreadable(PartKind::Corpus, "it is invalid or of another feature dimension"))?;
         Ok(Some(corpus.into()))
     }
 
-    /// Its encoder, which has given the features of the golden images, and the largest difference there was.
+    /// Its encoder, tested on the golden images, and the largest error found.
     ///
     /// # Errors
-    /// An encoder that cannot be run here, or gives other features than it did where it was made.
+    /// When this build cannot run the encoder, or its features differ from the signed ones.
     pub fn encoder(&self) -> Result<(BundleEncoder, f64), OpenError> {
         self.encoder_on(&OnnxHost::InProcess)
     }
 
-    /// As [`Self::encoder`], with an ONNX encoder where `host` runs it, within its limits of time.
+    /// As [`Self::encoder`]; an ONNX encoder runs where `host` says, within its time limits.
     ///
     /// # Errors
-    /// As [`Self::encoder`], and an encoder that takes too long.
+    /// As [`Self::encoder`], and when the encoder takes too long.
     pub fn encoder_on(&self, host: &OnnxHost) -> Result<(BundleEncoder, f64), OpenError> {
         let encoder = BundleEncoder::of(self, host)?;
         let worst = encoder.check()?;

@@ -1,7 +1,7 @@
 //! Minimal encoders in every format, and bundles of them.
 
 use macula::blob::{self, BlobFile, BlobParts, Weights, calibrate};
-use macula::bundle::{self, Bundle, Ingredients, KeyPair, Limits, Origin, PartKind};
+use macula::bundle::{self, Bundle, BundleContents, KeyPair, Limits, Origin, PartKind};
 use macula::data::{Image, Preprocessing};
 use macula::encoder::{
     Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node,
@@ -144,7 +144,7 @@ fn picture(width: usize, height: usize, step: usize) -> Image {
 
 fn bundled(blob: Option<&[u8]>) -> Bundle {
     let onnx = exported(ElementType::F16, None);
-    let ingredients = Ingredients {
+    let contents = BundleContents {
         onnx_name: "tiny",
         onnx: &onnx,
         blob,
@@ -158,7 +158,7 @@ fn bundled(blob: Option<&[u8]>) -> Bundle {
         origin: Origin { name: "tiny".into(), origin: None },
         host: OnnxHost::InProcess,
     };
-    bundle::make(&ingredients, 3, &KeyPair::from_secret([7; 32])).expect("the encoder can be bundled")
+    bundle::make(&contents, 3, &KeyPair::from_secret([7; 32])).expect("the encoder can be bundled")
 }
 
 /// A bundle as input of its target: parts, each after its kind and length.

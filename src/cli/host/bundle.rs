@@ -132,7 +132,7 @@ mod with_onnx {
     use anyhow::{Context, ensure};
 
     use super::{Args, BlobChoice};
-    use crate::bundle::{self, Bundle, Ingredients, KeyPair, Limits, MakeError, Origin};
+    use crate::bundle::{self, Bundle, BundleContents, KeyPair, Limits, MakeError, Origin};
     use crate::cli::failure::check_failed;
     use crate::cli::images::EncoderRange;
     use crate::cli::print_json;
@@ -172,7 +172,7 @@ mod with_onnx {
         let dataset = args.data.as_deref().map(open).transpose()?;
         let range = dataset.as_ref().and_then(|dataset| dataset.decode.range).or_else(|| args.reading.stated());
         preprocessing.range = range.or(preprocessing.range);
-        let mut ingredients = Ingredients {
+        let mut contents = BundleContents {
             onnx_name: &onnx_name,
             onnx: &onnx,
             blob: blob.as_deref(),
@@ -190,29 +190,29 @@ mod with_onnx {
             origin: Origin { name: String::new(), origin: args.origin.clone() },
             host: args.preprocessing.values.limits.host(None),
         };
-        let encoder = ingredients.encoder()?;
+        let encoder = contents.encoder()?;
         let told = encoder.provenance().map(|told| told.encoder.name.clone());
         let stem = onnx_path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        ingredients.origin.name = args.name.clone().or(told).unwrap_or(stem);
+        contents.origin.name = args.name.clone().or(told).unwrap_or(stem);
         match &dataset {
             Some(dataset) => {
-                ingredients.reference = args.reference.as_deref().map(read_reference).transpose()?;
-                ingredients.golden = match &ingredients.reference {
+                contents.reference = args.reference.as_deref().map(read_reference).transpose()?;
+                contents.golden = match &contents.reference {
                     Some(values) => first(dataset, values.len() / encoder.feature_dim())?,
                     None => golden(dataset, args.golden_count as usize, &args)?,
                 };
                 let unlabelled = chosen(dataset, &dataset.split_or_all(Split::Train), CORPUS_IMAGES, &args)?;
-                ingredients.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled)?);
-                if ingredients.labels.is_empty() {
-                    ingredients.labels.clone_from(&dataset.class_names);
+                contents.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled)?);
+                if contents.labels.is_empty() {
+                    contents.labels.clone_from(&dataset.class_names);
                 }
             }
             None => {
-                let recipe = &ingredients.preprocessing;
-                ingredients.golden = bundle::drawn(recipe, args.golden_count as usize, args.common.seed)?;
+                let recipe = &contents.preprocessing;
+                contents.golden = bundle::drawn(recipe, args.golden_count as usize, args.common.seed)?;
             }
         }
-        let bundle = bundle::make(&ingredients, args.counter, &key).map_err(|error| match error {
+        let bundle = bundle::make(&contents, args.counter, &key).map_err(|error| match error {
             // The reference, or what was made a moment ago, is not what comes out.
             MakeError::Made(error) if error.is_check() => check_failed(error),
             error => anyhow::Error::from(error),
