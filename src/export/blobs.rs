@@ -1,4 +1,4 @@
-//! The blobs of an export: each made, calibrated where it is int8, and given an image to test itself on.
+//! The blobs of an export: int8 is calibrated, and each gets a golden image for its self-test.
 
 use macula_edge::feature::CorpusStats;
 
@@ -12,51 +12,51 @@ use crate::encoder::FoldedEncoder;
 pub const F16_BLOB_FILE: &str = "encoder.f16.blob";
 /// Name of the int8 blob in the folder of an export.
 pub const INT8_BLOB_FILE: &str = "encoder.int8.blob";
-/// Largest error of an int8 blob: eight bits through some twenty layers. Features are compared by their direction, and
-/// parity counts what classes change; this bound finds what is broken, not what is coarse.
+/// Largest error of an int8 blob: eight bits through some twenty layers. It finds broken blobs; the
+/// cosine similarities and flips in the parity report show how coarse a blob is.
 pub const INT8_TOLERANCE: f64 = 0.1;
 
 /// A blob could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobsError {
-    /// The encoder cannot be expressed, or does not fit the device.
+    /// The encoder has no blob form or does not fit the device.
     #[error(transparent)]
     Make(#[from] MakeBlobError),
-    /// What was made cannot be run.
+    /// The blob cannot be run.
     #[error(transparent)]
     Run(#[from] BlobFileError),
-    /// int8 needs images.
-    #[error("no image to calibrate int8 on")]
+    /// There is no calibration image for int8.
+    #[error("int8 needs at least one calibration image")]
     NoImages,
 }
 
-/// A blob, not yet written.
+/// A blob that is not written yet.
 pub struct MadeBlob {
     /// [`F16_BLOB_FILE`] or [`INT8_BLOB_FILE`].
     pub file: &'static str,
-    /// What the report calls it.
+    /// Its name in the report.
     pub label: &'static str,
-    /// What the report says of how it is computed.
+    /// Its arithmetic in the report.
     pub computed_in: &'static str,
-    /// The file.
+    /// Its bytes.
     pub bytes: Vec<u8>,
-    /// The same, ready to run.
+    /// The blob, ready to run.
     pub encoder: BlobFile,
-    /// Largest error allowed, as a share of a feature's length.
+    /// Largest allowed error, as a share of a feature's length.
     pub tolerance: f64,
 }
 
-/// What blobs are made of.
+/// Everything that goes into the blobs.
 pub struct BlobRequest<'a> {
     /// Graph and weights.
     pub encoder: &'a FoldedEncoder,
-    /// From pixels to the network's input.
+    /// How an image becomes the network's input.
     pub preprocessing: &'a Preprocessing,
     /// Statistics of the features over the corpus.
     pub corpus: Option<CorpusStats<'a>>,
-    /// Unlabelled images of the network's size, `[H, W, C]` each; the first is the one of the self-test.
+    /// Unlabelled images of the input size, `[H, W, C]` each: the calibration set and the golden image.
     pub images: &'a [Vec<u8>],
-    /// What the device has to spare.
+    /// RAM and flash of the device.
     pub limits: Limits,
 }
 
@@ -64,7 +64,7 @@ impl BlobRequest<'_> {
     /// The blob in `arithmetic`.
     ///
     /// # Errors
-    /// An encoder that cannot be expressed or does not fit, or no image to calibrate on.
+    /// When the encoder has no blob form or does not fit, or there is no calibration image.
     pub fn make(&self, arithmetic: Arithmetic, tolerance: f64) -> Result<MadeBlob, BlobsError> {
         let (file, label, computed_in) = match arithmetic {
             Arithmetic::F16 => (F16_BLOB_FILE, "f16 blob", "f32, by the device's code"),
@@ -79,7 +79,7 @@ impl BlobRequest<'_> {
         let parts = BlobParts { encoder, preprocessing, weights, corpus: self.corpus, golden: None };
         let plain = make(&parts, self.limits)?;
         let opened = BlobFile::from_bytes(file, &plain)?;
-        // An image whose feature has no direction tests nothing.
+        // An image whose feature has no direction is no golden image.
         let golden = self.images.iter().find_map(|pixels| Some((pixels, opened.quantised(pixels).ok()?)));
         let golden = golden.as_ref().map(|(pixels, feature)| Golden { pixels, feature });
         let bytes = make(&BlobParts { golden, ..parts }, self.limits)?;

@@ -1,11 +1,11 @@
-//! An encoder and a head as one ONNX model: an image in, the probability of each class out.
+//! Encoder and head as one ONNX model: from an image to the probability of each class.
 //!
 //! `image` → the encoder → Flatten, Cast → `(feature - mean) / std` → divided by its length → times 32767, Round → MatMul,
-//! Add → Softmax → `probabilities` `[N, C]`. Every operator that is added means the same from operator set 13 to the
-//! newest: the length is a MatMul with ones, because ReduceL2 has changed.
+//! Add → Softmax → `probabilities` `[N, C]`. Every added operator means the same from operator set 13 to the
+//! newest; the length is a MatMul with ones because ReduceL2 has changed.
 //!
-//! All of it is f32. An encoder in f16 is widened, to the very numbers that a device without f16 arithmetic computes with:
-//! a runtime that rounds every value to f16 would give other features, and sometimes another class.
+//! Everything is f32. An f16 encoder is widened to the numbers that a device without f16 arithmetic computes with: a
+//! runtime that rounds every value to f16 would give other features, and sometimes another class.
 
 use half::f16;
 use macula_edge::feature::UNIT;
@@ -14,7 +14,7 @@ use super::LinearHead;
 use crate::runtime::pb;
 use pb::tensor_proto::DataType;
 
-/// The operator set from which on what is added means what is meant: Softmax was another before.
+/// Lowest operator set: Softmax was another function before.
 const OPSET_MIN: i64 = 13;
 
 /// Name of the output.
@@ -24,23 +24,23 @@ pub const CLASSES_KEY: &str = "macula.classes";
 /// Metadata: the head without its weights, JSON.
 pub const HEAD_KEY: &str = "macula.head";
 
-/// Prefix of the names of what is added.
+/// Prefix of added names.
 const PREFIX: &str = "macula_head_";
 
-/// An encoder that a head cannot be put on.
+/// A head could not be appended to an encoder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClassifierError {
-    /// What the head is cannot be written down.
-    #[error("the head cannot be described: {0}")]
+    /// The description of the head has no JSON form.
+    #[error("the description of the head has no JSON form: {0}")]
     Describe(String),
-    /// Its operator set is too old.
-    #[error("the encoder has operator set {found}; a head can be put on {OPSET_MIN} and later")]
+    /// The operator set is too old.
+    #[error("the encoder has operator set {found}; a head needs {OPSET_MIN} or later")]
     Opset {
-        /// Its operator set.
+        /// The encoder's operator set.
         found: i64,
     },
-    /// It already has names that the head needs.
-    #[error("the encoder has a head already: '{name}' is there")]
+    /// The encoder already uses a name of the head.
+    #[error("the encoder already has a head: it uses the name '{name}'")]
     Name {
         /// The name.
         name: String,
@@ -48,18 +48,18 @@ pub enum ClassifierError {
     /// The model has no graph or no output.
     #[error("the model has no graph with an output")]
     NoOutput,
-    /// The weights, biases and statistics of the head are not of one size.
-    #[error("the weights, biases and statistics of the head do not fit together")]
+    /// Weights, biases and statistics of the head have different sizes.
+    #[error("weights, biases and statistics of the head have different sizes")]
     Head,
-    /// A tensor in f16 is stored in a form that is not read.
-    #[error("the f16 tensor '{name}' is stored in a form that cannot be widened")]
+    /// An f16 tensor is stored in an unsupported form.
+    #[error("the f16 tensor '{name}' is stored in an unsupported form")]
     Tensor {
         /// The tensor.
         name: String,
     },
 }
 
-/// `encoder` with `head` on top.
+/// Appends `head` to `encoder`.
 ///
 /// # Errors
 /// See [`ClassifierError`].
@@ -85,49 +85,49 @@ pub fn classifier(encoder: &pb::ModelProto, head: &LinearHead) -> Result<pb::Mod
         return Err(ClassifierError::Name { name: name.clone() });
     }
     let feature = graph.output.first().ok_or(ClassifierError::NoOutput)?.name.clone();
-    let mut top = Top { graph, last: feature };
-    top.put(head);
+    let mut appender = Appender { graph, last: feature };
+    appender.append(head);
     graph.output = vec![output(head.classes.len())];
     describe(&mut model, head).map_err(|error| ClassifierError::Describe(error.to_string()))?;
     Ok(model)
 }
 
-/// What is added, one operator after the other.
-struct Top<'g> {
+/// Appends operators to a graph.
+struct Appender<'g> {
     graph: &'g mut pb::GraphProto,
-    /// Name of what the last operator makes.
+    /// Name of the last operator's output.
     last: String,
 }
 
-impl Top<'_> {
-    fn put(&mut self, head: &LinearHead) {
+impl Appender<'_> {
+    fn append(&mut self, head: &LinearHead) {
         let dim = head.dim();
         self.node("Flatten", "flat", None, vec![int("axis", 1)]);
         self.node("Cast", "f32", None, vec![int("to", DataType::Float as i64)]);
         if let Some(corpus) = &head.corpus {
-            // As the device has it: a dimension that never varied is centred alone.
+            // As on the device, a dimension that never varied is centred but not scaled.
             let std: Vec<f32> = corpus.std.iter().map(|&std| if std == 0.0 { 1.0 } else { std }).collect();
-            self.with("Sub", "centred", "mean", &[dim], &corpus.mean);
-            self.with("Div", "scaled", "std", &[dim], &std);
+            self.with_constant("Sub", "centred", "mean", &[dim], &corpus.mean);
+            self.with_constant("Div", "scaled", "std", &[dim], &std);
         }
         let scaled = self.last.clone();
         self.node("Mul", "squares", Some(&scaled), vec![]);
-        self.with("MatMul", "square", "ones", &[dim, 1], &vec![1.0; dim]);
+        self.with_constant("MatMul", "square", "ones", &[dim, 1], &vec![1.0; dim]);
         self.node("Sqrt", "length", None, vec![]);
-        // A feature of zeros, which a device refuses, is left one of zeros.
-        self.with("Max", "length_above_0", "least", &[1], &[f32::MIN_POSITIVE]);
+        // A feature of zeros, which a device refuses, stays zero.
+        self.with_constant("Max", "length_above_0", "least", &[1], &[f32::MIN_POSITIVE]);
         let length = std::mem::replace(&mut self.last, scaled);
         self.node("Div", "direction", Some(&length), vec![]);
-        self.with("Mul", "in_units", "unit", &[1], &[f32::from(UNIT)]);
+        self.with_constant("Mul", "in_units", "unit", &[1], &[f32::from(UNIT)]);
         self.node("Round", "quantised", None, vec![]);
         let columns = (0..dim).flat_map(|d| head.weights.iter().map(move |row| row[d] as f32));
-        self.with("MatMul", "products", "weights", &[dim, head.classes.len()], &columns.collect::<Vec<_>>());
+        self.with_constant("MatMul", "products", "weights", &[dim, head.classes.len()], &columns.collect::<Vec<_>>());
         let biases: Vec<f32> = head.biases.iter().map(|&bias| bias as f32).collect();
-        self.with("Add", "scores", "biases", &[biases.len()], &biases);
+        self.with_constant("Add", "scores", "biases", &[biases.len()], &biases);
         self.node("Softmax", "", None, vec![int("axis", 1)]);
     }
 
-    /// `name` is what `op` makes of the last value, and of `other` where it takes two.
+    /// Appends `op` on the last value, and on `other` if there is one; its output is called `name`.
     fn node(&mut self, op: &str, name: &str, other: Option<&str>, attribute: Vec<pb::AttributeProto>) {
         let output = if name.is_empty() { PROBABILITIES.to_owned() } else { format!("{PREFIX}{name}") };
         let input = std::iter::once(self.last.clone()).chain(other.map(str::to_owned)).collect();
@@ -143,8 +143,8 @@ impl Top<'_> {
         self.last = output;
     }
 
-    /// As [`Self::node`], of the last value and a constant.
-    fn with(&mut self, op: &str, name: &str, constant: &str, dims: &[usize], values: &[f32]) {
+    /// Appends `op` on the last value and a constant.
+    fn with_constant(&mut self, op: &str, name: &str, constant: &str, dims: &[usize], values: &[f32]) {
         let constant = format!("{PREFIX}{constant}");
         self.graph.initializer.push(pb::TensorProto {
             dims: dims.iter().map(|&dim| dim as i64).collect(),
@@ -192,7 +192,7 @@ fn describe(model: &mut pb::ModelProto, head: &LinearHead) -> Result<(), serde_j
     Ok(())
 }
 
-/// Brings every f16 of a graph to f32: weights, declared types, casts and constants.
+/// Widens every f16 of a graph to f32: weights, declared types, casts and constants.
 fn widen(graph: &mut pb::GraphProto) -> Result<(), ClassifierError> {
     graph.initializer.iter_mut().try_for_each(widen_tensor)?;
     let values = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
@@ -221,7 +221,7 @@ fn widen_tensor(tensor: &mut pb::TensorProto) -> Result<(), ClassifierError> {
     }
     let unreadable = || ClassifierError::Tensor { name: tensor.name.clone() };
     let values = tensor.dims.iter().try_fold(1usize, |values, &dim| values.checked_mul(usize::try_from(dim).ok()?));
-    // Without raw bytes, an i32 holds the bits of each value.
+    // If there are no raw bytes, an i32 holds the bits of each value.
     let bits: Option<Vec<u16>> = match (tensor.raw_data.is_empty(), tensor.raw_data.as_chunks::<2>()) {
         (true, _) => tensor.int32_data.iter().map(|&bits| u16::try_from(bits).ok()).collect(),
         (false, (whole, [])) => Some(whole.iter().map(|&bytes| u16::from_le_bytes(bytes)).collect()),

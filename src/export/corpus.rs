@@ -1,4 +1,4 @@
-//! Mean, deviation and length of the features over the images an encoder was pretrained on.
+//! Statistics of the features over the images that an encoder was pretrained on.
 
 use crate::data::Dataset;
 use crate::encoder::{CorpusStatistics, HostEncoder};
@@ -6,16 +6,16 @@ use crate::encoder::{CorpusStatistics, HostEncoder};
 use super::parity::{ParityError, Sample};
 use crate::data::evenly_spread;
 
-/// Most images that are looked at: the error of a mean over 2,000 is a fortieth of a deviation.
+/// Most images used: the standard error of a mean over 2,000 is a fortieth of the standard deviation.
 pub const CORPUS_IMAGES: usize = 2000;
 
-/// Images embedded at once; bounds memory.
+/// Images per batch; bounds memory.
 const CHUNK: usize = 64;
 
-/// Statistics of the features of `indices` of `dataset`, at most [`CORPUS_IMAGES`] spread evenly over them.
+/// Statistics of the features of `indices`, at most [`CORPUS_IMAGES`] spread evenly over them.
 ///
 /// # Errors
-/// An image that cannot be read, or features that are not finite. `indices` must not be empty.
+/// When there is no image, an image cannot be read, or a feature is not finite.
 pub fn measure_corpus(
     encoder: &dyn HostEncoder,
     dataset: &Dataset,
@@ -24,7 +24,7 @@ pub fn measure_corpus(
     statistics_of(&corpus_features(encoder, dataset, indices)?, encoder.feature_dim())
 }
 
-/// The features `[N, D]` that [`measure_corpus`] looks at.
+/// The features `[N, D]` that [`measure_corpus`] uses.
 ///
 /// # Errors
 /// As [`measure_corpus`].
@@ -48,7 +48,7 @@ pub fn corpus_features(
 /// Statistics of `features` `[N, D]`, N at least 1, with the length that 95 % of them do not exceed.
 ///
 /// # Errors
-/// Features that are not finite.
+/// When a feature is not finite.
 pub fn statistics_of(features: &[f32], dim: usize) -> Result<CorpusStatistics, ParityError> {
     Ok(CorpusStatistics::of(features, dim).with_lengths_of(features)?)
 }

@@ -1,6 +1,6 @@
-//! What a device was taught as weights and biases: a head that needs no device.
+//! The head of a device as weights and biases, which other programs can compute.
 //!
-//! C classes that have samples, D dimensions of a feature.
+//! C classes that have samples, D feature dimensions.
 
 use macula_edge::feature::UNIT;
 use macula_edge::head::{Head, HeadError, HeadKind};
@@ -8,40 +8,40 @@ use macula_edge::support_set::Supports;
 
 use crate::encoder::CorpusStatistics;
 
-/// The version of [`LinearHead`] in JSON.
+/// Version of the JSON form of [`LinearHead`].
 pub const HEAD_FORMAT_VERSION: u32 = 1;
 
-/// How a feature becomes what the weights stand on, in words, for whoever reads the file.
+/// The computation in words, for readers of the file.
 const FEATURE: &str = "z = (feature - mean) / std, where std is 0 feature - mean, without a corpus the feature itself; \
                        q = round(unit * z / |z|), halves to even; score = weights q + biases; softmax of the scores";
 
 /// A class of a head.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HeadClass {
-    /// Its slot on the device.
+    /// Slot on the device.
     pub slot: u8,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its samples.
+    /// Number of samples.
     pub samples: usize,
 }
 
-/// A head of the form that all of them end in: `score_c = w_c · q + b_c` on quantised features, and a softmax.
+/// A linear head on quantised features, `score_c = w_c · q + b_c`, followed by a softmax. Every kind of head has this form.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LinearHead {
     /// [`HEAD_FORMAT_VERSION`].
     pub format: u32,
     /// `auto`, `prototype`, `gaussian` or `logistic`.
     pub head: String,
-    /// Identity of the encoder whose features it decides on, in hexadecimal.
+    /// Identity of the encoder, in hexadecimal.
     pub encoder_identity: String,
-    /// SHA-256 of what the device knew, in hexadecimal.
+    /// SHA-256 of the device's state, in hexadecimal.
     pub state_sha256: String,
-    /// What is computed, in words.
+    /// The computation in words.
     pub feature: String,
     /// The length of a quantised feature, 32767.
     pub unit: i16,
-    /// What features are centred and scaled by; none where nobody measured it.
+    /// Statistics that features are centred and scaled by, where measured.
     pub corpus: Option<CorpusStatistics>,
     /// The classes, in the order of the rows.
     pub classes: Vec<HeadClass>,
@@ -51,7 +51,7 @@ pub struct LinearHead {
     pub biases: Vec<f64>,
 }
 
-/// Where a head comes from.
+/// The device that a head comes from.
 pub struct HeadSource<'a> {
     /// Slot and name of each class of the device.
     pub classes: &'a [(u8, String)],
@@ -59,18 +59,18 @@ pub struct HeadSource<'a> {
     pub slots: usize,
     /// Identity of its encoder.
     pub encoder_identity: [u8; 16],
-    /// SHA-256 of what it knows.
+    /// SHA-256 of its state.
     pub state_sha256: [u8; 32],
-    /// Statistics of its encoder.
+    /// Corpus statistics of its encoder.
     pub corpus: Option<&'a CorpusStatistics>,
 }
 
 impl LinearHead {
-    /// Solves the head that a device of these supports has, with the device's own code. Classes without samples are left
-    /// out: the device never names them.
+    /// Fits the head of a device with these supports, with the device's own code. Classes without samples are left out: the
+    /// device never predicts them.
     ///
     /// # Errors
-    /// When nothing was learned, or the head cannot be solved.
+    /// When there are no supports, or the head cannot be solved.
     pub fn solve(kind: HeadKind, supports: Supports<'_>, source: &HeadSource<'_>) -> Result<Self, HeadError> {
         let mut scratch = vec![0.0; Head::scratch_len(supports.dim, source.slots, supports.len())];
         let head = Head::fit(kind, supports, source.slots, &mut scratch)?;

@@ -1,5 +1,5 @@
-//! From a trained encoder to the files that leave the desk: ONNX in f32 and f16, device blobs, and the proof
-//! that they still are the encoder that was trained.
+//! From a trained encoder to files for other machines: ONNX in f32 and f16, device blobs, and a parity check against the
+//! trained encoder.
 
 mod blobs;
 mod classifier;

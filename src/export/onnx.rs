@@ -2,8 +2,7 @@
 //!
 //! `image` `[N, C, H, W]` → Conv (with bias), Relu, Clip(0, 6), Add in the order of the spec →
 //! GlobalAveragePool → Flatten → `feature` `[N, D]`. The batch `N` is symbolic. Resizing and
-//! normalisation stay outside: they are written down in the metadata instead
-//! (see [`Metadata`]), so that a device may do them in integers.
+//! normalisation are not in the graph but in the metadata ([`Metadata`]), so that a device can resize in integers.
 //!
 //! The mean over pixels is GlobalAveragePool and not ReduceMean, whose axes moved from an attribute
 //! to an input in opset 18 and which some readers then silently ignore.
@@ -13,34 +12,34 @@ use half::f16;
 use crate::encoder::{Activation, Conv, ConvKind, EncoderSpec, FoldedConv, FoldedEncoder, Node, SpecError};
 use crate::runtime::{ElementType, Metadata, pb};
 
-/// Operator set of the files: the newest before 18, for every operator used here is unchanged since.
+/// Operator set of the files. Every operator used here is unchanged since.
 pub const OPSET: i64 = 17;
-/// The format's own version that came with [`OPSET`].
+/// ONNX IR version, the one of [`OPSET`].
 pub const IR_VERSION: i64 = 8;
 /// Name of the graph's input.
 pub const INPUT_NAME: &str = "image";
 /// Name of the graph's output.
 pub const OUTPUT_NAME: &str = "feature";
 
-/// An encoder cannot be written as ONNX.
+/// An encoder could not be written as ONNX.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OnnxError {
-    /// What the file is to say of itself cannot be written down.
-    #[error("the file cannot be described: {0}")]
+    /// The metadata has no JSON form.
+    #[error("the metadata has no JSON form: {0}")]
     Metadata(String),
-    /// The spec describes no network.
+    /// The spec is not a valid network.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// Weights and spec do not belong together.
+    /// The weights do not fit the spec.
     #[error("{layer} has {found} {what}, its spec needs {needed}")]
     Length {
         /// Name of the convolution, or `the encoder`.
         layer: String,
         /// `weights`, `biases` or `convolutions`.
         what: &'static str,
-        /// How many there are.
+        /// Number found.
         found: usize,
-        /// How many the spec asks for.
+        /// Number that the spec needs.
         needed: usize,
     },
     /// A value is not finite, or becomes infinite in f16.
@@ -64,7 +63,7 @@ pub enum OnnxError {
 /// `encoder` as an ONNX model whose tensors hold `element`.
 ///
 /// # Errors
-/// A spec that describes no network, weights that do not fit it, or a value that `element` cannot hold.
+/// When the spec is invalid, the weights do not fit it, or `element` cannot hold a value.
 pub fn to_onnx(
     encoder: &FoldedEncoder,
     element: ElementType,
@@ -80,7 +79,7 @@ pub fn to_onnx(
     for (index, node) in spec.nodes.iter().enumerate() {
         let value = match node {
             Node::Conv { input, conv } => {
-                // `check_count` has seen that there is one for each.
+                // `check_count` has checked that there is one each.
                 let Some(folded) = convs.next() else { continue };
                 graph.conv(conv, folded, &values[*input])?
             }
@@ -109,7 +108,7 @@ fn check_count(spec: &EncoderSpec, found: usize) -> Result<(), OnnxError> {
 struct GraphBuilder {
     element: ElementType,
     graph: pb::GraphProto,
-    /// Whether the bounds of ReLU6 are among the initialisers already.
+    /// Whether the initialisers hold the bounds of ReLU6 already.
     clip_bounds: bool,
 }
 
@@ -125,7 +124,7 @@ impl GraphBuilder {
         });
     }
 
-    /// The convolution with its activation; gives the name of what they make.
+    /// Adds a convolution and its activation; returns the name of their output.
     fn conv(&mut self, conv: &Conv, folded: &FoldedConv, input: &str) -> Result<String, OnnxError> {
         let kernel = conv.kernel();
         let depthwise = conv.kind == ConvKind::Depthwise3x3;
@@ -177,7 +176,7 @@ impl GraphBuilder {
         };
         let holds = |value: f32| match self.element {
             ElementType::F32 => value.is_finite(),
-            // Rounding decides: up to 65519.99 is still 65504.
+            // Values up to 65519.99 round to 65504, the largest finite f16.
             ElementType::F16 => f16::from_f32(value).is_finite(),
         };
         if let Some(index) = data.iter().position(|&value| !holds(value)) {

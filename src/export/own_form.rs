@@ -1,19 +1,19 @@
-//! Whether an ONNX file is of the form that `export` writes, whatever it says of itself.
+//! Whether an ONNX file has exactly the form that `export` writes, checked on its graph.
 
 use super::onnx::to_onnx;
 use crate::encoder::{Conv, EncoderSpec, FoldedConv, FoldedEncoder, Node};
 use crate::runtime::{ElementType, Metadata, pb};
 
-/// Most memory that the values of one image may take in a file that is trusted by its form.
+/// Most bytes of activations per image in a file that is trusted by its form.
 const ACTIVATION_BYTES_MAX: u64 = 256 << 20;
 
-/// Most multiply-accumulates of one image in a file that is trusted by its form.
+/// Most multiply-accumulates per image in a file that is trusted by its form.
 const MACS_MAX: u64 = 20_000_000_000;
 
-/// Whether `model` is, node by node, what this program would write for the network that its metadata names.
+/// Whether `model` is, node by node, what this program writes for the network in its metadata.
 ///
-/// Only values of weights may differ, and no value of a weight can make such a graph fail: it consists of convolutions
-/// of checked shapes, Relu, Clip, Add, GlobalAveragePool and Flatten.
+/// Only the values of weights may differ, and no value can make such a graph fail: it consists of convolutions of checked
+/// shapes, Relu, Clip, Add, GlobalAveragePool and Flatten.
 pub fn has_own_form(model: &pb::ModelProto) -> bool {
     let Ok(Some(metadata)) = Metadata::read_from(model, "") else { return false };
     let spec = &metadata.provenance.encoder;
@@ -35,14 +35,14 @@ fn is_small(spec: &EncoderSpec) -> bool {
         Node::Conv { conv, .. } => in_range(conv),
         Node::Add { .. } => true,
     });
-    // Sides are bounded first: the products of what follows then fit into 64 bits.
+    // Sides are bounded first, so that the products below fit 64 bits.
     sides.iter().all(|side| (1..=4096).contains(side))
         && convs
         && spec.nodes.len() <= 1000
         && spec.cost().is_ok_and(|cost| cost.activation_bytes <= ACTIVATION_BYTES_MAX && cost.macs <= MACS_MAX)
 }
 
-/// The network with weights of 0.
+/// The network with all weights 0.
 fn blank(spec: &EncoderSpec) -> FoldedEncoder {
     let convs = spec.nodes.iter().filter_map(|node| match node {
         Node::Conv { conv, .. } => {
@@ -53,12 +53,12 @@ fn blank(spec: &EncoderSpec) -> FoldedEncoder {
     FoldedEncoder { spec: spec.clone(), convs: convs.collect() }
 }
 
-/// Whether two graphs differ in values of weights only.
+/// Whether two graphs differ only in the values of weights.
 fn is_same(written: pb::GraphProto, graph: &pb::GraphProto) -> bool {
     let pb::GraphProto { node, initializer, input, output, .. } = written;
     let weights = initializer.len() == graph.initializer.len()
         && initializer.into_iter().zip(&graph.initializer).all(|(written, found)| {
-            // Zeros of the right length, but for the bounds of ReLU6, which must be what they are.
+            // Weights must have the right length; the bounds of ReLU6 must also have the right values.
             let is_bound = written.dims.is_empty();
             let same_values = written.raw_data == found.raw_data;
             let same_len = written.raw_data.len() == found.raw_data.len();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_is_known_and_no_other_graph() {
+    fn only_graphs_of_presets_are_recognised() {
         for preset in Preset::ALL {
             for element in [ElementType::F32, ElementType::F16] {
                 assert!(has_own_form(&model(preset, element)), "{preset:?} {element:?}");

@@ -1,7 +1,7 @@
-//! Do the exported files still give the features of the encoder that was trained?
+//! Parity check: the features of exported files against those of the trained encoder.
 //!
-//! N images, D dimensions of a feature. Errors are absolute differences of a feature's values
-//! divided by the length (L2 norm) of the trainer's feature of the same image.
+//! N images, D feature dimensions. An error is the absolute difference of a value, divided by the length (L2 norm) of the
+//! trained encoder's feature of the same image.
 
 use macula_edge::feature::FeatureError;
 use rayon::prelude::*;
@@ -9,35 +9,35 @@ use rayon::prelude::*;
 use crate::data::{DataError, Dataset, Preprocessing};
 use crate::encoder::{EncodeError, HostEncoder};
 
-/// Largest error of the f32 file: rounding of sums in another order, with a margin of about 100.
+/// Largest error of the f32 file: about 100 times the rounding of sums in another order.
 pub const F32_TOLERANCE: f64 = 1e-4;
 /// Largest error of the f16 file: 11 bits of significand through some twenty layers.
 pub const F16_TOLERANCE: f64 = 2e-2;
 
-/// Parity could not be measured.
+/// The parity check could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum ParityError {
-    /// There is nothing to compare on.
-    #[error("no image to compare encoders on")]
+    /// There are no images.
+    #[error("the parity check needs at least one image")]
     NoImages,
-    /// An image cannot be read.
+    /// An image could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// An encoder failed.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// An encoder's features are no features for a device.
+    /// A feature cannot be quantised.
     #[error(transparent)]
     Feature(#[from] FeatureError),
 }
 
-/// Images ready for an encoder.
+/// Images to compare on.
 pub struct Sample {
-    /// Where they come from, for the report.
+    /// Name of their data set, for the report.
     pub data: String,
-    /// One an image.
+    /// Name of each image.
     pub names: Vec<String>,
-    /// Class of each image where it has one.
+    /// Class of each image, if labelled.
     pub labels: Vec<Option<usize>>,
     /// Pixels of the encoder's input size, `[N, H, W, C]`.
     pub pixels: Vec<u8>,
@@ -47,7 +47,7 @@ impl Sample {
     /// Reads the images `indices` of `dataset`.
     ///
     /// # Errors
-    /// The first image that cannot be read.
+    /// When an image cannot be read.
     pub fn load(dataset: &Dataset, indices: &[usize], preprocessing: &Preprocessing) -> Result<Self, ParityError> {
         let images: Vec<Vec<u8>> = indices
             .par_iter()
@@ -63,60 +63,60 @@ impl Sample {
     }
 }
 
-/// How one exported file compares with the trainer.
+/// Comparison of one exported file with the trained encoder.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct ParityStep {
     /// `f32`, `f16`, `f16 blob` or `int8 blob`.
     pub file: String,
-    /// In which precision the file was run.
+    /// Arithmetic that the file was run in.
     pub arithmetic: String,
     /// Largest error over all images and dimensions.
     pub max_error: f64,
     /// Mean error over all images and dimensions.
     pub mean_error: f64,
-    /// Least cosine similarity of the two features of an image.
+    /// Least cosine similarity between the two features of an image.
     pub min_cosine: f64,
-    /// Mean cosine similarity of the two features of an image.
+    /// Mean cosine similarity between the two features of an image.
     pub mean_cosine: f64,
-    /// Images whose nearest class changed; see [`Parity::nearest`].
+    /// Number of images whose nearest class changed; see [`Parity::nearest`].
     pub flips: usize,
     /// Name of the image with the largest error.
     pub worst_image: String,
-    /// What `max_error` may be.
+    /// Largest allowed `max_error`.
     pub tolerance: f64,
-    /// Whether it is.
+    /// Whether `max_error` is within the tolerance.
     pub passed: bool,
 }
 
 /// The report, `parity.json`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Parity {
-    /// The encoder that the files are held against.
+    /// The trained encoder.
     pub trainer: String,
-    /// The images.
+    /// The data set.
     pub data: String,
-    /// How many of them, N.
+    /// Number of images, N.
     pub images: usize,
-    /// Length of a feature, D.
+    /// Feature dimensions, D.
     pub feature_dim: usize,
-    /// What a flip is counted by: `class mean`, each class's mean of the trainer's features, where two
-    /// classes or more are in the sample, else `neighbour`, the nearest other image in the trainer's features.
+    /// How flips are counted: by the nearest `class mean` of the trained encoder's features if the sample has at least two
+    /// classes, else by the nearest `neighbour` among the other images.
     pub nearest: &'static str,
-    /// Mean length of the trainer's features: a dead encoder shows here.
+    /// Mean length of the trained encoder's features; near 0 for a dead encoder.
     pub mean_feature_norm: f64,
-    /// One for each file.
+    /// One per file.
     pub steps: Vec<ParityStep>,
     /// Whether every step passed.
     pub passed: bool,
 }
 
-/// An exported file, the name it has in the report, how it is computed, and its tolerance.
+/// Name of an exported file in the report, its arithmetic, its encoder, and its tolerance.
 pub type Candidate<'a> = (&'a str, String, &'a dyn HostEncoder, f64);
 
-/// Compares `candidates` with `trainer` on `sample`.
+/// Compares `candidates` with `trainer` on `sample`. An exceeded tolerance is reported, not an error.
 ///
 /// # Errors
-/// No images, or an encoder that fails. An error over the tolerance is no error of this function.
+/// When there are no images or an encoder fails.
 pub fn compare(trainer: &dyn HostEncoder, candidates: &[Candidate], sample: &Sample) -> Result<Parity, ParityError> {
     if sample.names.is_empty() {
         return Err(ParityError::NoImages);
@@ -153,10 +153,10 @@ fn step(reference: &[f32], features: &[f32], sample: &Sample, anchors: &Anchors,
     let (mut min_cosine, mut cosine_sum, mut flips) = (f64::INFINITY, 0.0, 0);
     let pairs = reference.chunks(dim).zip(features.chunks(dim));
     for (image, (a, b)) in pairs.enumerate() {
-        // A feature of zeros has no scale: then any difference is far too large, and none is none.
+        // For a feature of zeros, any difference becomes far too large, and no difference stays 0.
         let scale = norm(a).max(f64::from(f32::MIN_POSITIVE));
         let error = |(&a, &b): (&f32, &f32)| (f64::from(a) - f64::from(b)).abs() / scale;
-        // `f64::max` would pass over a NaN.
+        // `f64::max` ignores NaN.
         let errors = a.iter().zip(b).map(error).map(|error| if error.is_nan() { f64::INFINITY } else { error });
         let largest = errors.clone().fold(0.0, f64::max);
         if largest > max_error {
@@ -182,11 +182,11 @@ fn step(reference: &[f32], features: &[f32], sample: &Sample, anchors: &Anchors,
     }
 }
 
-/// What an image may be nearest to.
+/// Vectors to find the nearest of.
 enum Anchors {
-    /// One vector a class that is in the sample.
+    /// One vector per class in the sample.
     Classes(Vec<Vec<f32>>),
-    /// All images; an image is not its own neighbour.
+    /// All images; an image is never its own neighbour.
     Images(Vec<Vec<f32>>),
 }
 
@@ -202,7 +202,7 @@ impl Anchors {
             let mut sum = vec![0.0; dim];
             let members = reference.chunks(dim).zip(labels).filter(|(_, label)| **label == Some(*class));
             members.for_each(|(feature, _)| sum.iter_mut().zip(feature).for_each(|(sum, value)| *sum += value));
-            // The cosine below does not see the length, so the sum is as good as the mean.
+            // The cosine ignores the length, so the sum serves as the mean.
             sum
         };
         Self::Classes(classes.iter().map(class_sum).collect())
@@ -215,7 +215,7 @@ impl Anchors {
         }
     }
 
-    /// Index of the anchor of largest cosine similarity; the first of equals.
+    /// Index of the anchor with the largest cosine similarity; ties go to the first.
     fn nearest(&self, feature: &[f32], image: usize) -> usize {
         let (anchors, own) = match self {
             Self::Classes(anchors) => (anchors, usize::MAX),

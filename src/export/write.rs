@@ -1,4 +1,4 @@
-//! An export: all files made, run, compared with the trainer, and only then written.
+//! Exports an encoder: files are made, run and compared with the trained encoder before they are written.
 
 use std::path::{Path, PathBuf};
 
@@ -19,34 +19,34 @@ pub const PARITY_FILE: &str = "parity.json";
 /// An encoder could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// It cannot be written as ONNX.
+    /// It has no ONNX form.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
-    /// What was written cannot be run.
+    /// A file cannot be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The comparison failed to run.
+    /// The parity check failed to run.
     #[error(transparent)]
     Parity(#[from] ParityError),
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// An older export is in the way.
-    #[error("cannot remove {path}, which this export did not make: {source}")]
+    /// A file of an older export could not be removed.
+    #[error("cannot remove {path} of an older export: {source}")]
     Remove {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         source: std::io::Error,
     },
 }
 
-/// Largest errors that an export may show, as a share of a feature's length.
+/// Largest allowed errors, as a share of a feature's length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerances {
-    /// Of the f32 file.
+    /// For the f32 file.
     pub f32: f64,
-    /// Of the f16 file.
+    /// For the f16 file.
     pub f16: f64,
 }
 
@@ -56,28 +56,26 @@ impl Default for Tolerances {
     }
 }
 
-/// What an export left in its folder.
+/// The result of an export.
 #[derive(Debug)]
 pub struct Exported {
-    /// The report. Where it did not pass, the folder holds no encoder.
+    /// The report. If it did not pass, the folder holds no encoder.
     pub parity: Parity,
-    /// The encoders written, with their sizes in bytes.
+    /// The files written, with their sizes in bytes.
     pub files: Vec<(PathBuf, usize)>,
 }
 
-/// Writes `encoder` to `folder` as [`F32_FILE`] and [`F16_FILE`], `blobs`, and the report as [`PARITY_FILE`].
+/// Writes `encoder` to the existing `folder` as [`F32_FILE`] and [`F16_FILE`], with `blobs` and the report
+/// [`PARITY_FILE`].
 ///
-/// 1. All files are made in memory and run there on `sample`, beside `trainer`.
-/// 2. Where an error is over its tolerance, encoders of an earlier export are removed and the
-///    report alone is written: an encoder in the folder is one that the report speaks well of.
-///    So is a blob that this export does not make.
-/// 3. Otherwise the old report goes first and the new one comes last, so that a folder with a
-///    report is a folder whose encoders are whole.
-///
-/// `folder` exists already.
+/// 1. All files are made and run in memory, on `sample`, and compared with `trainer`.
+/// 2. The old report is removed, so that a folder with a report always has complete encoders.
+/// 3. If the parity check passed, the encoders are written; otherwise those of an older export are removed. So are
+///    blobs that this export does not make.
+/// 4. The new report is written.
 ///
 /// # Errors
-/// See [`ExportError`]; a failed comparison is none, [`Parity::passed`] tells.
+/// See [`ExportError`]. A failed parity check is no error; see [`Parity::passed`].
 pub fn export(
     trainer: &dyn HostEncoder,
     encoder: &FoldedEncoder,
