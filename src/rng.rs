@@ -1,12 +1,11 @@
-//! Seeded random streams, one a purpose.
+//! Seeded random streams, one per purpose.
 //!
-//! Every random draw of the program comes from here. A stream is named by a seed and a purpose
-//! ("initialise", "shuffle", …) and, where it must not depend on the order of work, by an item
-//! as well (epoch and index of an image). Adding draws to one stream leaves all others alone, and a
-//! resumed run draws what the uninterrupted one would have drawn.
+//! Every random draw of the program comes from here. A stream is identified by a seed and a purpose ("initialise",
+//! "shuffle", …) and, where it must not depend on the order of work, by an item (epoch and index of an image). Adding draws
+//! to one stream does not change the others, and a resumed run draws the same numbers as an uninterrupted one.
 //!
-//! The generator is ChaCha8 keyed with the SHA-256 of the name; the distributions below are ours
-//! so that no update of a library can change a published figure.
+//! The generator is ChaCha8 keyed with the SHA-256 of the identification. The distributions are implemented here, so that
+//! no library update can change a published figure.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
@@ -19,7 +18,7 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// The stream of `purpose` in the run that `seed` names.
+    /// The stream of `purpose` in the run with `seed`.
     pub fn for_purpose(seed: u64, purpose: &str) -> Self {
         Self::for_item(seed, purpose, 0, 0)
     }
@@ -69,7 +68,7 @@ impl Rng {
         (radius * (std::f64::consts::TAU * f64::from(self.uniform())).cos()) as f32
     }
 
-    /// Puts `items` in uniformly random order (Fisher and Yates).
+    /// Shuffles `items` uniformly (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
@@ -93,9 +92,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_are_stable_and_apart() {
+    fn streams_are_stable_and_independent() {
         let mut stream = Rng::for_purpose(1, "shuffle");
-        // Written down once: published figures depend on these very bits.
+        // Published figures depend on these bits.
         assert_eq!([stream.bits(), stream.bits()], [6590432135752153836, 801438725187961205]);
         assert_ne!(Rng::for_purpose(1, "shuffle").bits(), Rng::for_purpose(2, "shuffle").bits());
         assert_ne!(Rng::for_purpose(1, "shuffle").bits(), Rng::for_purpose(1, "initialise").bits());
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn distributions_have_their_moments() {
+    fn distributions_have_the_expected_moments() {
         let mut rng = Rng::for_purpose(7, "test");
         let n = 100_000;
         let normals: Vec<f64> = (0..n).map(|_| f64::from(rng.normal())).collect();
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn sample_draws_without_repetition() {
+    fn sample_draws_without_replacement() {
         let mut rng = Rng::for_purpose(3, "test");
         let mut drawn = rng.sample(10, 10);
         drawn.sort_unstable();

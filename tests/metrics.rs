@@ -1,6 +1,6 @@
 //! Figures of a classification beside scikit-learn's.
 
-use macula::evaluate::{ConfusionMatrix, predictions, roc_auc_one_vs_rest};
+use macula::evaluate::{ConfusionMatrix, argmax_rows, roc_auc_one_vs_rest};
 
 #[derive(serde::Deserialize)]
 struct Case {
@@ -32,7 +32,7 @@ fn sensitivity_specificity_and_roc_area_agree_with_scikit_learn() {
     let vectors: Vectors = serde_json::from_str(include_str!("vectors/classification.json")).unwrap();
     assert_eq!(vectors.cases.len(), 5);
     for case in vectors.cases {
-        let confusion = ConfusionMatrix::of(case.classes, &case.truth, &predictions(&case.scores, case.classes));
+        let confusion = ConfusionMatrix::of(case.classes, &case.truth, &argmax_rows(&case.scores, case.classes));
         assert_eq!(confusion.counts(), case.confusion);
         close(&[Some(confusion.balanced_accuracy())], &[case.balanced_accuracy], "balanced accuracy");
         close(&confusion.recalls(), &case.sensitivity, "sensitivity");

@@ -9,7 +9,7 @@ use super::EvaluateError;
 use super::episodes::{Episode, EpisodePool};
 use super::features::Progress;
 use super::heads::HeadKind;
-use crate::measure::{ConfusionMatrix, Features, Interval, predictions, roc_auc};
+use crate::measure::{ConfusionMatrix, Features, Interval, argmax_rows, roc_auc};
 
 /// How a head did over all episodes.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -83,7 +83,7 @@ fn run_episode(
     let scores = head.scores(&supports, &way_of(shots), ways, &features.select(&episode.queries))?;
     let mut confusion = ConfusionMatrix::new(num_classes);
     let truth = way_of(queries);
-    for (&truth, predicted) in truth.iter().zip(predictions(&scores, ways)) {
+    for (&truth, predicted) in truth.iter().zip(argmax_rows(&scores, ways)) {
         confusion.add(episode.classes[truth], episode.classes[predicted]);
     }
     Ok(Tally { confusion, area_under_roc: binary_area(&scores, &truth, num_classes) })

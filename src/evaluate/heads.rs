@@ -190,7 +190,7 @@ mod tests {
         let ((supports, labels), (queries, truth)) = (task(1, 20, 24), task(2, 100, 24));
         for head in HeadKind::ALL {
             let scores = head.scores(&supports, &labels, 3, &queries).unwrap();
-            let right = predictions(&scores, 3).iter().zip(&truth).filter(|(found, truth)| found == truth).count();
+            let right = argmax_rows(&scores, 3).iter().zip(&truth).filter(|(found, truth)| found == truth).count();
             // Two clouds are √(16 · 0.5²) = 2 apart: knowing the means, 73 % would be right; chance is 33 %.
             assert!((165..=240).contains(&right), "{head}: {right} of 300");
             assert_eq!(head.to_string().parse::<HeadKind>().unwrap(), head);
@@ -206,6 +206,6 @@ mod tests {
         let supports = Features { dim: 2, rows: vec![5.0, 0.0, 0.0, 0.1] };
         let queries = Features { dim: 2, rows: vec![0.3, 0.4, 9.0, 1.0, 0.0, 0.0] };
         let scores = HeadKind::Prototype.scores(&supports, &[0, 1], 2, &queries).unwrap();
-        assert_eq!(predictions(&scores, 2), [1, 0, 0], "a feature of length 0 takes the first class");
+        assert_eq!(argmax_rows(&scores, 2), [1, 0, 0], "a feature of length 0 takes the first class");
     }
 }

@@ -3,7 +3,7 @@
 use super::few_shot::binary_area;
 use super::lbfgs::Outcome;
 use super::logistic::{LogisticRegression, LogisticSettings};
-use crate::measure::{ConfusionMatrix, Features, Interval, KnnSettings, corpus_of, knn_scores, predictions};
+use crate::measure::{ConfusionMatrix, Features, Interval, KnnSettings, corpus_of, knn_scores, argmax_rows};
 
 /// How a probe did on the queries.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -59,7 +59,7 @@ pub fn knn_probe(references: &Labelled, queries: &Labelled, num_classes: usize, 
 }
 
 fn judge(scores: &[f64], truth: &[usize], num_classes: usize) -> ProbeResult {
-    let predicted = predictions(scores, num_classes);
+    let predicted = argmax_rows(scores, num_classes);
     let confusion = ConfusionMatrix::of(num_classes, truth, &predicted);
     ProbeResult {
         balanced_accuracy: Interval::of_balanced_accuracy(&confusion),

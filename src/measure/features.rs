@@ -1,10 +1,10 @@
-//! Features in memory, and their mean and deviation.
+//! Features in memory, their mean and standard deviation.
 
 use rayon::prelude::*;
 
 use crate::encoder::CorpusStatistics;
 
-/// Rows one task sums up. Fixed, so that sums are taken in one order whatever the number of threads.
+/// Rows summed per task. Fixed, so that the order of sums does not depend on the number of threads.
 const BLOCK: usize = 64;
 
 /// Features of N images.
@@ -22,7 +22,7 @@ impl Features {
         self.rows.len() / self.dim
     }
 
-    /// Whether there is none.
+    /// Whether there are no features.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -50,7 +50,7 @@ impl Features {
     }
 }
 
-/// Each row of `[N, D]` scaled to length 1; a zero row stays zero.
+/// `rows` `[N, D]`, each scaled to length 1; a row of zeros stays zero.
 pub fn l2_normalize_rows(rows: &[f32], dim: usize) -> Vec<f32> {
     let mut unit = rows.to_vec();
     unit.par_chunks_mut(dim).for_each(|row| {
@@ -72,7 +72,7 @@ pub fn corpus_of(features: &Features) -> CorpusStatistics {
     moments.statistics()
 }
 
-/// Count, mean and summed squared deviation of each dimension (Chan, Golub and LeVeque 1979).
+/// Count, mean and sum of squared deviations of each dimension (Chan, Golub and LeVeque 1979).
 pub(crate) struct Moments {
     count: f64,
     mean: Vec<f64>,
@@ -89,9 +89,9 @@ impl Moments {
         for row in rows.chunks(dim) {
             moments.count += 1.0;
             for ((mean, squares), &value) in moments.mean.iter_mut().zip(&mut moments.squares).zip(row) {
-                let before = f64::from(value) - *mean;
-                *mean += before / moments.count;
-                *squares += before * (f64::from(value) - *mean);
+                let deviation = f64::from(value) - *mean;
+                *mean += deviation / moments.count;
+                *squares += deviation * (f64::from(value) - *mean);
             }
         }
         moments
@@ -103,15 +103,15 @@ impl Moments {
             return;
         }
         for d in 0..self.mean.len() {
-            let apart = other.mean[d] - self.mean[d];
-            self.mean[d] += apart * other.count / count;
-            self.squares[d] += other.squares[d] + apart * apart * self.count * other.count / count;
+            let difference = other.mean[d] - self.mean[d];
+            self.mean[d] += difference * other.count / count;
+            self.squares[d] += other.squares[d] + difference * difference * self.count * other.count / count;
         }
         self.count = count;
     }
 
     pub fn statistics(&self) -> CorpusStatistics {
-        // The deviation of the corpus itself, as scikit-learn's StandardScaler takes it.
+        // Biased, as in scikit-learn's StandardScaler.
         let std = self.squares.iter().map(|squares| (squares / self.count.max(1.0)).sqrt() as f32).collect();
         CorpusStatistics { mean: self.mean.iter().map(|&mean| mean as f32).collect(), std, length_max: None }
     }
@@ -125,7 +125,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn merged_moments_are_those_of_the_whole() {
+    fn merged_moments_equal_those_of_all_rows() {
         let mut rng = Rng::for_purpose(4, "test");
         let (dim, count) = (3, 1000);
         let rows: Vec<f32> = (0..dim * count).map(|i| 1000.0 * (i % dim) as f32 + rng.normal()).collect();
@@ -141,13 +141,13 @@ mod tests {
         }
     }
 
-    /// What an evaluation makes of a feature are the bytes that a device keeps of it, dead dimensions included.
+    /// Evaluation on the host gives the bytes that a device stores, also for dimensions that are constant.
     #[test]
     fn the_host_standardises_as_the_device_does() {
         let (mut rng, dim) = (Rng::for_purpose(5, "test"), 24);
         let mut features = Features { dim, rows: (0..dim * 200).map(|_| 3.0 + 2.0 * rng.normal()).collect() };
-        let dead = |d: usize| d.is_multiple_of(5);
-        let std = (0..dim).map(|d| if dead(d) { 0.0 } else { 0.1 + rng.uniform() }).collect();
+        let constant = |d: usize| d.is_multiple_of(5);
+        let std = (0..dim).map(|d| if constant(d) { 0.0 } else { 0.1 + rng.uniform() }).collect();
         let corpus = CorpusStatistics { mean: (0..dim).map(|_| rng.normal()).collect(), std, length_max: None };
         let on_device = corpus.view();
         let before = features.clone();
@@ -157,7 +157,7 @@ mod tests {
             quantise(before, Some(on_device), &mut expected).unwrap();
             quantise(standardised, None, &mut found).unwrap();
             assert_eq!(found, expected);
-            assert!((0..dim).any(|d| dead(d) && found[d] != 0));
+            assert!((0..dim).any(|d| constant(d) && found[d] != 0));
         }
     }
 

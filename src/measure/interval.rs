@@ -1,9 +1,9 @@
-//! A mean and how far it can be trusted, and whether one encoder is better than another on the same tasks.
+//! Confidence intervals of means, and paired differences between two encoders on the same tasks.
 //!
-//! All intervals are of 95 %. Shares of few images take the adjusted Wald intervals of Price and Bonett (2004, "An
-//! improved confidence interval for a linear function of binomial proportions") and Bonett and Price (2012, "Adjusted
-//! Wald confidence interval for a difference of binomial proportions based on paired data"): some imagined images, half
-//! of them right, keep the width above 0 where all images are right.
+//! All intervals are 95 % intervals. Proportions of few images use the adjusted Wald intervals of Price and Bonett (2004,
+//! "An improved confidence interval for a linear function of binomial proportions") and Bonett and Price (2012, "Adjusted
+//! Wald confidence interval for a difference of binomial proportions based on paired data"). They add pseudo-observations,
+//! half of them correct, so that the width stays above 0 when all images are correct.
 
 use std::fmt;
 
@@ -12,29 +12,28 @@ use super::ConfusionMatrix;
 /// The 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.96;
 
-/// Episodes below which nothing is said of a difference: their spread is not known.
+/// Fewest episodes for an interval of a difference; with fewer their variance is too uncertain.
 const EPISODES_MIN: usize = 5;
 
-/// A mean and how far it can be trusted.
+/// A mean with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Interval {
-    /// The mean; NaN of nothing.
+    /// The mean; NaN without values.
     pub mean: f64,
-    /// Half the width of the 95 % confidence interval of the mean; none where one value tells nothing of the others.
+    /// Half the width of the 95 % confidence interval of the mean; none if it cannot be estimated (a single value).
     pub half_width_95: Option<f64>,
 }
 
 impl Interval {
-    /// Mean of independent `values` with the normal approximation, `1.96 s / √n`, `s` the sample
-    /// standard deviation.
+    /// Mean of independent `values` with the normal approximation `1.96 s / √n`, `s` the sample standard deviation.
     pub fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         Self { mean, half_width_95: standard_error(values, mean).map(|error| Z * error) }
     }
 
-    /// Of the balanced accuracy of one test set: the recalls of its `m` classes are independent binomial shares `k / n`,
-    /// each taken as `(k + 2/m) / (n + 4/m)` for the width (Price and Bonett 2004).
+    /// Balanced accuracy of one test set. The recalls of its `m` classes are independent binomial proportions `k / n`; for
+    /// the width each is replaced by `(k + 2/m) / (n + 4/m)` (Price and Bonett 2004).
     pub fn of_balanced_accuracy(confusion: &ConfusionMatrix) -> Self {
         let classes: Vec<usize> = (0..confusion.counts().len()).filter(|&class| confusion.images(class) > 0).collect();
         let m = classes.len() as f64;
@@ -48,12 +47,12 @@ impl Interval {
         Self { mean: confusion.balanced_accuracy(), half_width_95 }
     }
 
-    /// Whether this and `other` have a value in common; none where one of them has no width.
+    /// Whether the intervals of `self` and `other` overlap; none if one of them has no width.
     pub fn overlaps(&self, other: &Self) -> Option<bool> {
         Some((self.mean - other.mean).abs() <= self.half_width_95? + other.half_width_95?)
     }
 
-    /// Its half width for a cell of a table.
+    /// The half width as text for a table.
     pub fn width_text(&self) -> String {
         self.half_width_95.map_or("-".to_owned(), |half| format!("{half:.3}"))
     }
@@ -69,43 +68,43 @@ impl fmt::Display for Interval {
     }
 }
 
-/// `s / √n`; none of fewer than two values.
+/// `s / √n`; none for fewer than two values.
 fn standard_error(values: &[f64], mean: f64) -> Option<f64> {
     let n = values.len() as f64;
     let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
     (values.len() > 1).then(|| (squares / (n - 1.0) / n).sqrt())
 }
 
-/// Which of two is better.
+/// Conclusion from the interval of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
-    /// The interval of the difference lies above 0.
+    /// The interval lies above 0: the first is better.
     Ahead,
-    /// It holds 0.
+    /// The interval contains 0.
     Level,
-    /// It lies below 0.
+    /// The interval lies below 0: the first is worse.
     Behind,
-    /// There are too few values for an interval.
+    /// Too few values for an interval.
     Undecided,
 }
 
-/// By how much one is better than another, both judged on the same images or episodes.
+/// Paired difference of two classifiers on the same images or episodes.
 ///
-/// What makes an image or an episode easy or hard is the same for both and falls out of the difference, so that its
-/// interval is narrower than two intervals side by side suggest. Those may overlap where one is clearly ahead.
+/// The difficulty of an image or episode is common to both and cancels. The interval of the difference is therefore
+/// narrower than the two separate intervals suggest: these may overlap although one classifier is clearly better.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct PairedDifference {
-    /// Mean difference, -1 to 1; positive where the first is better.
+    /// Mean difference, -1 to 1; positive if the first is better.
     pub difference: f64,
     /// 95 % confidence interval of the difference, lower and upper end.
     pub interval: Option<[f64; 2]>,
-    /// What the interval says.
+    /// Conclusion from the interval.
     pub verdict: Standing,
 }
 
 impl PairedDifference {
-    /// Of one figure an episode for each, `[episodes]`, by Student's t.
+    /// From one figure per episode for each, `[episodes]`, by Student's t.
     pub fn of_episodes(own: &[f64], other: &[f64]) -> Self {
         let differences: Vec<f64> = own.iter().zip(other).map(|(own, other)| own - other).collect();
         let mean = differences.iter().sum::<f64>() / differences.len() as f64;
@@ -114,11 +113,11 @@ impl PairedDifference {
         Self::between(mean, half.map(|half| [mean - half, mean + half]))
     }
 
-    /// Of balanced accuracy on the same images: for each image its class and whether each was right, `[N]`.
+    /// Of balanced accuracy on the same images, from the class of each image and whether each classifier was correct, `[N]`.
     ///
-    /// With `b` images of a class that only the first has right and `c` that only the other has right, of `n`, the class
-    /// adds `(b - c) / n` to the difference. For the interval `b` and `c` count `1/m` more and `n` counts `2/m` more
-    /// over `m` classes (Bonett and Price 2012, spread over the classes as Price and Bonett 2004 do).
+    /// A class with `n` images, of which only the first is correct on `b` and only the other on `c`, contributes
+    /// `(b - c) / n`, averaged over the `m` classes. For the interval `b` and `c` are increased by `1/m` and `n` by `2/m`
+    /// (Bonett and Price 2012, distributed over the classes as in Price and Bonett 2004).
     pub fn of_images(truth: &[usize], own: &[bool], other: &[bool], num_classes: usize) -> Self {
         let mut counts = vec![[0.0f64; 3]; num_classes];
         for ((&class, &own), &other) in truth.iter().zip(own).zip(other) {
@@ -155,8 +154,8 @@ impl PairedDifference {
     }
 }
 
-/// The 97.5 % quantile of Student's t, by its expansion about the normal quantile (Abramowitz and Stegun 26.7.5): within
-/// 0.001 of 4 degrees of freedom and more.
+/// The 97.5 % quantile of Student's t by its expansion about the normal quantile (Abramowitz and Stegun 26.7.5); exact to
+/// 0.001 from 4 degrees of freedom on.
 fn student_t_975(degrees: usize) -> f64 {
     let (z, n) = (1.959_964f64, degrees as f64);
     let terms = [
@@ -174,7 +173,7 @@ mod tests {
     use crate::rng::Rng;
 
     fn close(found: f64, expected: f64) {
-        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+        assert!((found - expected).abs() < 1e-12, "found {found}, expected {expected}");
     }
 
     #[test]
@@ -182,14 +181,14 @@ mod tests {
         let interval = Interval::of(&[0.0, 1.0, 0.0, 1.0]);
         close(interval.mean, 0.5);
         close(interval.half_width_95.unwrap(), 1.96 * (1.0f64 / 3.0 / 4.0).sqrt());
-        // Recalls 2 of 4 and 4 of 4, taken as 3 of 6 and 5 of 6: variances 1/24 and 5/216.
+        // Recalls 2 of 4 and 4 of 4, replaced by 3 of 6 and 5 of 6: variances 1/24 and 5/216.
         let confusion = ConfusionMatrix::of(2, &[0, 0, 0, 0, 1, 1, 1, 1], &[0, 0, 1, 1, 1, 1, 1, 1]);
         let found = Interval::of_balanced_accuracy(&confusion);
         close(found.mean, 0.75);
         close(found.half_width_95.unwrap(), 1.96 * (1.0f64 / 24.0 + 5.0 / 216.0).sqrt() / 2.0);
     }
 
-    /// One value has no spread, and a perfect score on a few images is not certain.
+    /// A single value has no interval; a perfect score on few images still has a width.
     #[test]
     fn few_values_never_look_certain() {
         assert_eq!(Interval::of(&[0.7]), Interval { mean: 0.7, half_width_95: None });
@@ -203,7 +202,7 @@ mod tests {
         assert_eq!((one.overlaps(&perfect), perfect.overlaps(&perfect)), (None, Some(true)));
     }
 
-    /// Nine tenths of 2,000 simulated test sets or more have the true value within the interval, however small.
+    /// Of 2,000 simulated test sets at least nine tenths contain the true value in the interval, however small they are.
     #[test]
     fn small_test_sets_are_covered() {
         let mut rng = Rng::for_purpose(1, "test");
@@ -255,14 +254,14 @@ mod tests {
         let other = [false, false, false, false, true, true, false, true, true, false];
         let found = PairedDifference::of_images(&truth, &own, &other, 3);
         close(found.difference, 3.0 / 8.0 / 2.0);
-        // With 1/2 more of each kind: 4.5 and 1.5 of 9, and 0.5 and 0.5 of 3.
+        // Increased by 1/2 each: 4.5 and 1.5 of 9, and 0.5 and 0.5 of 3.
         let variances = [(6.0 / 9.0 - (3.0f64 / 9.0).powi(2)) / 9.0, (1.0 / 3.0) / 3.0];
         let (centre, half) = (3.0 / 9.0 / 2.0, 1.96 * (variances[0] + variances[1]).sqrt() / 2.0);
         let [low, high] = found.interval.unwrap();
         close(low, centre - half);
         close(high, centre + half);
         assert_eq!(found.verdict, Standing::Level);
-        // Three images say nothing, three hundred do.
+        // Three images are not enough for a conclusion, three hundred are.
         let sure = |count: usize| {
             let truth: Vec<usize> = (0..count).map(|image| image % 2).collect();
             PairedDifference::of_images(&truth, &vec![true; count], &vec![false; count], 2).verdict

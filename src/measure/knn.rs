@@ -1,6 +1,6 @@
-//! The k-nearest-neighbour probe: a query takes the classes of the features most like it.
+//! k-nearest-neighbour probe: a query is classified by the labels of its most similar references.
 //!
-//! Similarity is cosine; each of the k nearest votes for its class with weight `exp(s / τ)`
+//! Similarity `s` is the cosine; each of the k nearest votes for its class with weight `exp(s / τ)`
 //! (Wu et al. 2018, arXiv:1805.01978, section 3.4).
 
 use rayon::prelude::*;
@@ -11,9 +11,9 @@ use crate::nn::matrix::matmul_bt;
 /// Settings of the probe.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KnnSettings {
-    /// k; all references where there are fewer.
+    /// k; all references if there are fewer.
     pub neighbours: usize,
-    /// τ, greater than 0. Wu et al. take 0.07.
+    /// τ, greater than 0. Wu et al. use 0.07.
     pub temperature: f64,
 }
 
@@ -23,15 +23,15 @@ impl Default for KnnSettings {
     }
 }
 
-/// Queries one task takes, and references one product: `128 × 1024` similarities are half a
-/// megabyte, which stays in the cache while the nearest are picked out.
+/// Queries per task and references per matrix product: `128 × 1024` similarities are half a megabyte, which fits the cache
+/// while the nearest are selected.
 const QUERIES: usize = 128;
 const REFERENCES: usize = 1024;
 
-/// Share of the votes for each class, `[N, num_classes]`, of N `queries`; all 0 without any reference.
+/// Share of the votes per class, `[N, num_classes]`, of N `queries`; all 0 without references.
 ///
-/// `references` have `labels` below `num_classes`. Of equally similar references the earlier one is
-/// nearer, so the result does not depend on the number of threads.
+/// `references` have `labels` below `num_classes`. Of equally similar references the earlier one counts as nearer, so the
+/// result does not depend on the number of threads.
 pub fn knn_scores(
     references: &Features,
     labels: &[usize],
@@ -50,7 +50,7 @@ pub fn knn_scores(
         .collect()
 }
 
-/// Indices of the `neighbours` most similar of `references` for each of `queries`, most similar first.
+/// Indices of the `neighbours` most similar `references` of each query, most similar first.
 pub fn nearest(references: &Features, queries: &Features, neighbours: usize) -> Vec<Vec<usize>> {
     let dim = references.dim;
     let (references, queries) = (l2_normalize_rows(&references.rows, dim), l2_normalize_rows(&queries.rows, dim));
@@ -59,14 +59,14 @@ pub fn nearest(references: &Features, queries: &Features, neighbours: usize) -> 
     found.into_iter().map(|near| near.into_iter().map(|(_, index)| index).collect()).collect()
 }
 
-/// [`knn_scores`] of each feature among all others: one labelled set serves as references and as queries.
+/// [`knn_scores`] of each feature against all others: one labelled set provides references and queries.
 pub fn knn_leave_one_out(features: &Features, labels: &[usize], num_classes: usize, settings: KnnSettings) -> Vec<f64> {
     let dim = features.dim;
     let rows = l2_normalize_rows(&features.rows, dim);
     let blocks = rows.par_chunks(QUERIES * dim).enumerate();
     blocks
         .flat_map_iter(|(number, block)| {
-            // One more than asked for, as a feature is found among its own neighbours.
+            // One more, because each feature is its own nearest neighbour.
             let nearest = nearest_of_block(&rows, dim, block, settings.neighbours + 1);
             nearest.into_iter().enumerate().flat_map(move |(offset, mut near)| {
                 near.retain(|&(_, index)| index != number * QUERIES + offset);
@@ -95,7 +95,7 @@ fn nearest_of_block(references: &[f32], dim: usize, queries: &[f32], neighbours:
     nearest
 }
 
-/// Keeps `near` the `neighbours` most similar so far, in order.
+/// Inserts into `near`, the `neighbours` most similar references so far in order.
 fn insert(near: &mut Vec<(f32, usize)>, neighbours: usize, similarity: f32, index: usize) {
     if near.len() == neighbours && near.last().is_none_or(|&(worst, _)| similarity <= worst) {
         return;
@@ -107,13 +107,13 @@ fn insert(near: &mut Vec<(f32, usize)>, neighbours: usize, similarity: f32, inde
 
 fn votes(near: &[(f32, usize)], labels: &[usize], num_classes: usize, temperature: f64) -> Vec<f64> {
     let mut votes = vec![0.0; num_classes];
-    let most = near.first().map_or(0.0, |&(similarity, _)| similarity);
+    let highest = near.first().map_or(0.0, |&(similarity, _)| similarity);
     for &(similarity, index) in near {
-        // Relative to the most similar: shares stay the same and exp() finite at any temperature.
-        votes[labels[index]] += (f64::from(similarity - most) / temperature).exp();
+        // Relative to the most similar reference: same shares, and exp() stays finite at any temperature.
+        votes[labels[index]] += (f64::from(similarity - highest) / temperature).exp();
     }
     let sum: f64 = votes.iter().sum();
-    // The most similar adds 1; the sum is 0 only where nobody votes.
+    // The most similar reference adds 1, so the sum is 0 only without references.
     if sum > 0.0 {
         votes.iter_mut().for_each(|vote| *vote /= sum);
     }
@@ -130,7 +130,7 @@ mod tests {
         Features { dim, rows: (0..rows * dim).map(|_| rng.normal()).collect() }
     }
 
-    /// Sorts all similarities in f64 and votes.
+    /// Slow version: sorts all similarities in f64.
     fn slow(references: &Features, labels: &[usize], queries: &Features, settings: KnnSettings) -> Vec<f64> {
         let cosine = |a: &[f32], b: &[f32]| {
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();

@@ -1,7 +1,7 @@
-//! How features are spread: whether they still tell images apart, asked without any label.
+//! Collapse metrics: how well features still distinguish images, measured without labels.
 //!
-//! N features of D dimensions, `[N, D]` row-major. An encoder *collapses* when it gives every image the same feature, or
-//! features that differ along a few directions only. Wang and Isola 2020, arXiv:2005.10242, section 4.1.1 (alignment and
+//! N features of D dimensions, `[N, D]` row-major. An encoder *collapses* when all images get the same feature, or features
+//! that differ along a few directions only. Wang and Isola 2020, arXiv:2005.10242, section 4.1.1 (alignment and
 //! uniformity); Roy and Vetterli 2007, "The effective rank" (rank); Chen and He 2021, arXiv:2011.10566, figure 2
 //! (deviation of unit-length features).
 
@@ -9,20 +9,20 @@ use crate::nn::matrix::matmul_bt;
 
 use super::l2_normalize_rows;
 
-/// Mean squared distance, at unit length, of rows that show the same image: 0 where views do not matter, 2 where they
-/// have nothing in common, 4 at most.
+/// Mean squared distance at unit length between two views of the same image: 0 for identical features, 2 for unrelated
+/// ones, at most 4.
 ///
-/// * `views`, `others`: `[N, D]`, N at least 1; row n of both is of one image
+/// * `views`, `others`: `[N, D]`, N at least 1; row n of both shows one image
 pub fn alignment(views: &[f32], others: &[f32], dim: usize) -> f64 {
     let (views, others) = (l2_normalize_rows(views, dim), l2_normalize_rows(others, dim));
-    let apart = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
-    views.iter().zip(&others).map(apart).sum::<f64>() / (views.len() / dim) as f64
+    let squared_distance = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
+    views.iter().zip(&others).map(squared_distance).sum::<f64>() / (views.len() / dim) as f64
 }
 
-/// `ln` of the mean of `exp(-2 |z_i - z_j|²)` over all pairs of different rows, at unit length: 0 when all are the same,
-/// about -4 when they cover the sphere evenly.
+/// `ln` of the mean of `exp(-2 |z_i - z_j|²)` over all pairs of rows at unit length: 0 if all rows are equal, about -4 if
+/// they cover the sphere evenly.
 ///
-/// * `features`: `[N, D]`; NaN where N is below 2, as there is no pair
+/// * `features`: `[N, D]`; NaN if N is below 2, as there is no pair
 pub fn uniformity(features: &[f32], dim: usize) -> f64 {
     let (rows, count) = (l2_normalize_rows(features, dim), features.len() / dim);
     if count < 2 {
@@ -38,26 +38,26 @@ pub fn uniformity(features: &[f32], dim: usize) -> f64 {
     (sum / (count * (count - 1) / 2) as f64).ln()
 }
 
-/// Mean over the dimensions of the standard deviation at unit length, times `√D`: 1 when features point everywhere
-/// alike, 0 when all are the same.
+/// Mean over the dimensions of the standard deviation at unit length, times `√D`: 1 for evenly distributed directions, 0 if
+/// all rows are equal.
 pub fn deviation(features: &[f32], dim: usize) -> f64 {
     let rows = l2_normalize_rows(features, dim);
     let (means, count) = (means_of(&rows, dim), rows.len() / dim);
     let mut squares = vec![0.0f64; dim];
     for row in rows.chunks_exact(dim) {
-        let apart = row.iter().zip(&means).map(|(value, mean)| (f64::from(*value) - mean).powi(2));
-        squares.iter_mut().zip(apart).for_each(|(sum, square)| *sum += square);
+        let deviations = row.iter().zip(&means).map(|(value, mean)| (f64::from(*value) - mean).powi(2));
+        squares.iter_mut().zip(deviations).for_each(|(sum, square)| *sum += square);
     }
     squares.iter().map(|sum| (sum / count as f64).sqrt()).sum::<f64>() / (dim as f64).sqrt()
 }
 
-/// Along how many directions the features differ: `exp` of the entropy of `σ_i / Σ σ`, with the singular values `σ` of
-/// the features less their mean. 1 to D; 0 when nothing differs.
+/// Effective number of directions in which the features differ: `exp` of the entropy of `σ_i / Σ σ`, with the singular
+/// values `σ` of the centred features. 1 to D; 0 if all rows are equal.
 ///
-/// * `features`: `[N, D]`, of any length
+/// * `features`: `[N, D]`, rows of any length
 pub fn effective_rank(features: &[f32], dim: usize) -> f64 {
     let singular: Vec<f64> = (eigenvalues(covariance(features, dim), dim).into_iter())
-        // Rounding may leave an eigenvalue slightly below zero.
+        // Rounding can make an eigenvalue slightly negative.
         .map(|value| value.max(0.0).sqrt())
         .collect();
     let sum: f64 = singular.iter().sum();
@@ -93,18 +93,19 @@ fn covariance(features: &[f32], dim: usize) -> Vec<f64> {
     sums
 }
 
-/// Sweeps after which Jacobi's method is left; seven or eight are enough for any matrix of a few hundred rows.
+/// Limit of sweeps; seven or eight suffice for any matrix of a few hundred rows.
 const SWEEPS_MAX: usize = 30;
 
-/// Eigenvalues of a symmetric matrix `[side, side]`, in no order, by Jacobi's method: plane rotations, each of which makes one
-/// pair of entries zero, until all outside the diagonal are (Golub and Van Loan, "Matrix Computations", section 8.5).
+/// Eigenvalues of a symmetric matrix `[side, side]`, in no particular order, by Jacobi's method: plane rotations, each of
+/// which zeroes one pair of off-diagonal entries (Golub and Van Loan, "Matrix Computations", section 8.5).
 ///
-/// In a fixed order of operations, so that the same features give the same figure on every machine.
+/// The order of operations is fixed, so the same features give the same figure on every machine. No library is used:
+/// nalgebra adds 15 crates and faer 49 for this one function, and both may sum in another order on another CPU.
 fn eigenvalues(mut a: Vec<f64>, side: usize) -> Vec<f64> {
     let total: f64 = a.iter().map(|value| value * value).sum();
     for _ in 0..SWEEPS_MAX {
         let outside: f64 = (0..side).flat_map(|i| a[i * side..][..i].iter()).map(|value| value * value).sum();
-        // NaN ends it as well.
+        // NaN ends the iteration too.
         if outside.is_nan() || outside <= 1e-24 * total {
             break;
         }
@@ -117,14 +118,14 @@ fn eigenvalues(mut a: Vec<f64>, side: usize) -> Vec<f64> {
     (0..side).map(|i| a[i * side + i]).collect()
 }
 
-/// Turns the plane of rows and columns `p` and `q` so that their entry becomes zero.
+/// Rotates the plane of rows and columns `p` and `q` so that entry `(p, q)` becomes zero.
 fn rotate(a: &mut [f64], side: usize, p: usize, q: usize) {
     let entry = a[p * side + q];
     if entry == 0.0 {
         return;
     }
     let half = (a[q * side + q] - a[p * side + p]) / (2.0 * entry);
-    // The smaller of both roots of t² + 2 half t - 1, without cancellation.
+    // The smaller root of t² + 2 half t - 1, without cancellation.
     let t = half.signum() / (half.abs() + (half * half + 1.0).sqrt());
     let c = 1.0 / (t * t + 1.0).sqrt();
     let s = t * c;
@@ -147,11 +148,11 @@ mod tests {
     }
 
     fn close(found: f64, expected: f64, tolerance: f64) {
-        assert!((found - expected).abs() < tolerance, "{found} is not {expected}");
+        assert!((found - expected).abs() < tolerance, "found {found}, expected {expected}");
     }
 
     #[test]
-    fn features_that_fell_together_have_neither_spread_nor_rank() {
+    fn collapsed_features_have_no_deviation_and_no_rank() {
         let features = [0.3f32, -2.0, 1.0].repeat(50);
         close(uniformity(&features, 3), 0.0, 1e-6);
         close(deviation(&features, 3), 0.0, 1e-6);
@@ -161,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn one_feature_has_no_pair() {
+    fn uniformity_of_a_single_feature_is_nan() {
         assert!(uniformity(&[1.0, 2.0], 2).is_nan() && uniformity(&[], 2).is_nan());
         assert_eq!((effective_rank(&[1.0, 2.0], 2), deviation(&[1.0, 2.0], 2)), (0.0, 0.0));
     }
 
-    /// Two opposite points: |a - b|² = 4 for the pairs across, which are 4 of 6.
+    /// Two opposite points: |a - b|² = 4 for 4 of the 6 pairs.
     #[test]
-    fn opposite_points_in_closed_form() {
+    fn opposite_points_match_the_closed_form() {
         let features = [2.0, 0.0, 5.0, 0.0, -1.0, 0.0, -7.0, 0.0];
         close(uniformity(&features, 2), ((2.0 + 4.0 * (-8.0f64).exp()) / 6.0).ln(), 1e-6);
         // Deviations 1 and 0, times √2 over two dimensions.
@@ -178,9 +179,9 @@ mod tests {
         close(alignment(&[1.0, 0.0, 0.0, 3.0], &[4.0, 0.0, 1.0, 0.0], 2), 1.0, 1e-6);
     }
 
-    /// Along each axis of a turned frame another spread: singular values in the ratio 3 : 2 : 1.
+    /// A different spread along each axis of a rotated frame: singular values in the ratio 3 : 2 : 1.
     #[test]
-    fn effective_rank_in_closed_form_whatever_the_frame() {
+    fn effective_rank_matches_the_closed_form_in_a_rotated_frame() {
         let (c, s) = (0.6f32, 0.8f32);
         let axes = [[c, s, 0.0], [-s * c, c * c, s], [s * s, -s * c, c]];
         let mut features = Vec::new();
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn features_that_point_everywhere_have_deviation_1_and_full_rank() {
+    fn evenly_distributed_features_have_deviation_1_and_full_rank() {
         let features = random(1, 4000, 8);
         close(deviation(&features, 8), 1.0, 0.02);
         close(effective_rank(&features, 8), 8.0, 0.05);

@@ -43,10 +43,10 @@ pub fn cross_entropy(dlogits: &mut [f32], logits: &[f32], targets: &[usize], lab
     loss * mean
 }
 
-/// Index of the largest value in each row of `logits` `[N, C]`; the first of equals.
-pub fn argmax_rows(logits: &[f32], classes: usize) -> Vec<usize> {
-    let argmax = |row: &[f32]| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best });
-    logits.chunks_exact(classes).map(argmax).collect()
+/// Index of the largest value in each row of `values` `[N, columns]`; the first of equals.
+pub fn argmax_rows<T: PartialOrd>(values: &[T], columns: usize) -> Vec<usize> {
+    let argmax = |row: &[T]| (1..columns).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+    values.chunks_exact(columns).map(argmax).collect()
 }
 
 #[cfg(test)]

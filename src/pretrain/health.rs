@@ -11,7 +11,7 @@ use super::training_set::ImageSet;
 use crate::augment::{Augmentation, Views};
 use crate::data::DataError;
 use crate::measure::{
-    ConfusionMatrix, Features, KnnSettings, alignment, deviation, effective_rank, knn_leave_one_out, predictions,
+    ConfusionMatrix, Features, KnnSettings, alignment, deviation, effective_rank, knn_leave_one_out, argmax_rows,
     uniformity,
 };
 use crate::rng::Rng;
@@ -104,5 +104,5 @@ fn knn(features: Features, training: &ImageSet<'_>, positions: &[usize], num_cla
     labels.iter().find(|&&label| label != labels[0])?;
     labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label))?;
     let scores = knn_leave_one_out(&features.select(&labelled), &labels, num_classes, KnnSettings::default());
-    Some(ConfusionMatrix::of(num_classes, &labels, &predictions(&scores, num_classes)).balanced_accuracy())
+    Some(ConfusionMatrix::of(num_classes, &labels, &argmax_rows(&scores, num_classes)).balanced_accuracy())
 }
