@@ -1,7 +1,7 @@
-//! Tells the program which commit it was built from.
+//! Passes the commit to the program.
 //!
-//! `MACULA_COMMIT` decides where it is set, as by whoever builds from an archive. Otherwise git is asked, for a release
-//! only: the daily build would be made anew after each commit for the sake of one string.
+//! `MACULA_COMMIT`, if set, is the commit (for builds from an archive). Otherwise release builds ask git; development builds
+//! do not, because each commit would rebuild them.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ fn main() {
     println!("cargo:rustc-env=MACULA_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
 }
 
-/// The commit, with `-changed` where the files are not those of the commit; none without git or outside a checkout.
+/// The commit, with `-changed` if files differ from it; none without git or outside a checkout.
 fn ask_git() -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;

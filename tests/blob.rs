@@ -1,4 +1,4 @@
-//! Device blobs against a naive network in f64, and encoders that do not fit a device.
+//! Device blobs against a naive f64 network, and encoders that do not fit a device.
 
 use macula::blob::{Arithmetic, BlobFile, BlobParts, Golden, Limits, MakeBlobError, Weights, calibrate, make, plan};
 use macula::data::open_named;
@@ -38,7 +38,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn every_preset_gives_the_features_of_the_naive_network() {
+fn blobs_of_all_presets_match_the_naive_network() {
     for (preset, channels, side) in PRESETS {
         let naive = random_encoder(preset, channels, side, 7);
         let [half, int8] = blobs(&naive);
@@ -56,9 +56,9 @@ fn every_preset_gives_the_features_of_the_naive_network() {
     }
 }
 
-/// By hand for int8 nano at 3×32×32: three maps of 32×32×16 alive at once, and two patches of 3×3×64 i16.
+/// By hand for int8 nano at 3×32×32: three maps of 32×32×16 alive at once, and scratch for two patches of 3×3×64 i16.
 #[test]
-fn an_encoder_that_does_not_fit_is_refused_with_its_numbers() {
+fn an_encoder_that_does_not_fit_is_refused_with_needed_and_allowed_bytes() {
     let naive = random_encoder(Preset::Nano, 3, 32, 1);
     let half = make(&parts(&naive, Weights::F16), Limits::default()).unwrap();
     let half = BlobFile::from_bytes("f16", &half).unwrap();
@@ -67,7 +67,7 @@ fn an_encoder_that_does_not_fit_is_refused_with_its_numbers() {
     let ram = 3 * 32 * 32 * 16 + 2 * 2 * 9 * 64;
     assert_eq!(4 * plan(&naive.encoder.spec, Arithmetic::Int8).unwrap().words(), ram);
     let flash = int8(Some(ram), None).unwrap().len();
-    // One byte a weight, sixteen a channel, and little besides.
+    // One byte per weight, sixteen per channel, and little more.
     assert!(flash > 77_000 && flash < 90_000, "{flash}");
     assert!(int8(Some(256 << 10), Some(flash)).is_ok());
     let short = int8(Some(ram - 1), None).unwrap_err();
@@ -85,7 +85,7 @@ fn an_encoder_that_does_not_fit_is_refused_with_its_numbers() {
 }
 
 #[test]
-fn a_blob_carries_statistics_and_its_own_test() {
+fn a_blob_contains_statistics_and_a_self_test() {
     let naive = random_encoder(Preset::Pico, 1, 28, 1);
     let dim = naive.feature_dim();
     let corpus = CorpusStatistics { mean: vec![0.25; dim], std: vec![0.5; dim], length_max: Some(300) };

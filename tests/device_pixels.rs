@@ -1,4 +1,4 @@
-//! What the desk feeds a network is what a device makes of the same image, on real images.
+//! Host and device prepare the same pixels from the same real image.
 
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Luma};
@@ -9,7 +9,7 @@ mod common;
 
 const IMAGES_EACH: usize = 50;
 
-/// As a device does it that never holds the whole image: row by row, in 13 KiB or so.
+/// As on a device that never holds the whole image: row by row, in about 13 KiB.
 fn row_by_row(image: &Image, target: Shape) -> Vec<u8> {
     let source = Shape::new(image.width, image.height, image.channels).unwrap();
     let mut scratch = vec![u32::MAX; Recipe::scratch_len(target, image.width)];
@@ -20,7 +20,7 @@ fn row_by_row(image: &Image, target: Shape) -> Vec<u8> {
     output
 }
 
-/// Another program's resize of the same grey pixels.
+/// The image crate's resize of the same grey pixels.
 fn oracle(image: &Image, target: Shape) -> Vec<u8> {
     let grey = image.to_grey();
     let buffer = ImageBuffer::<Luma<u8>, _>::from_raw(grey.width as u32, grey.height as u32, grey.pixels).unwrap();
@@ -28,7 +28,7 @@ fn oracle(image: &Image, target: Shape) -> Vec<u8> {
 }
 
 #[test]
-fn desk_and_device_see_the_same_pixels() {
+fn host_and_device_prepare_the_same_pixels() {
     let Some(root) = common::data_or_skip("device pixels on kermany-cxr and busi") else {
         return;
     };
@@ -39,12 +39,12 @@ fn desk_and_device_see_the_same_pixels() {
             let image = dataset.load(pick * dataset.len() / IMAGES_EACH).unwrap();
             for (channels, side) in [(1, 28), (3, 32), (1, 64)] {
                 let recipe = Preprocessing::unit(channels, side, side);
-                let (desk, target) = (recipe.to_pixels(&image).pixels, recipe.shape().unwrap());
-                assert_eq!(row_by_row(&image, target), desk, "{path}, image {pick}, side {side}");
+                let (host, target) = (recipe.to_pixels(&image).pixels, recipe.shape().unwrap());
+                assert_eq!(row_by_row(&image, target), host, "{path}, image {pick}, side {side}");
                 if channels == 1 {
-                    for (desk, oracle) in desk.iter().zip(oracle(&image, target)) {
-                        assert!(desk.abs_diff(oracle) <= 1, "{path}, image {pick}: {desk} for {oracle}");
-                        (values, differing) = (values + 1, differing + usize::from(*desk != oracle));
+                    for (host, oracle) in host.iter().zip(oracle(&image, target)) {
+                        assert!(host.abs_diff(oracle) <= 1, "{path}, image {pick}: {host}, image crate {oracle}");
+                        (values, differing) = (values + 1, differing + usize::from(*host != oracle));
                     }
                 }
             }
@@ -52,5 +52,5 @@ fn desk_and_device_see_the_same_pixels() {
         }
     }
     assert_eq!(compared, 2 * IMAGES_EACH);
-    assert!(differing * 20 < values, "{differing} of {values} differ from the other resize");
+    assert!(differing * 20 < values, "{differing} of {values} values differ from the image crate");
 }

@@ -10,7 +10,7 @@ use macula::data::open_named;
 use macula::encoder::Preset;
 use naive::random_encoder;
 
-/// At a multiple of 4 bytes, as flash has it.
+/// Aligned to 4 bytes, as in flash.
 fn aligned(blob: &[u8]) -> Vec<u32> {
     blob.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect()
 }
@@ -30,7 +30,7 @@ fn the_example_learns_what_it_is_shown() {
         let mut memory = Box::new(Memory::new());
         let predictions = teach_and_predict(bytemuck::cast_slice(&blob), &mut memory).unwrap();
         assert_eq!(predictions.map(|prediction| prediction.class), [0, 1]);
-        // Memory that was used before is as good as new.
+        // Memory can be reused.
         assert_eq!(teach_and_predict(bytemuck::cast_slice(&blob), &mut memory).unwrap(), predictions);
         let mut damaged = blob.clone();
         damaged[20] ^= 1;

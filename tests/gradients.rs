@@ -1,9 +1,7 @@
 //! Backward passes against central differences of an independent f64 forward pass (`reference`).
 //!
-//! Every layer is checked inside a small graph, so that both its parameters' gradient and the
-//! gradient it hands on are; then the whole of `nano` and `mobile` with head and loss. For each
-//! tensor: its slope along two random directions, in which every number takes part, and along
-//! a few single numbers.
+//! Every layer is checked inside a small graph, which covers the gradients of its parameters and of its input; then `nano`
+//! and `mobile` with head and loss. Each tensor is checked along two random directions and along a few single elements.
 #![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
 
 mod cases;
@@ -16,18 +14,18 @@ use macula::rng::Rng;
 use rayon::prelude::*;
 use reference::{Tensors, to_f64};
 
-/// Relative error allowed, of the largest slope found in the tensor.
+/// Allowed error relative to the largest slope in the tensor.
 const TOLERANCE: f64 = 1e-3;
 
-/// Error allowed whatever the tensor's own slopes, of the largest slope in the network. A shift that
-/// the next batch norm takes out again has slope zero, which f32 meets only to rounding.
+/// Error always allowed, relative to the largest slope in the network. A shift that the next batch norm removes has slope
+/// zero, which f32 reaches only up to rounding.
 const FLOOR: f64 = 1e-5;
 
-/// Step of the differences: the error of f64 is some 1e-8 here.
+/// Step of the differences; f64 then has an error of about 1e-8.
 const STEP: f64 = 1e-7;
 
-/// How far units stay from their kinks in small graphs: beyond `STEP` and beyond f32's rounding. In a
-/// whole network one of its many thousand units may cross; its share of a slope is below the tolerance.
+/// Distance of units from their kinks in small graphs: above `STEP` and above the rounding of f32. In a whole network a few
+/// of many thousand units may cross a kink; their share of a slope is below the tolerance.
 const MARGIN: f64 = 1e-5;
 
 /// A line through the space of one tensor.
@@ -35,17 +33,17 @@ struct Probe {
     tensor: usize,
     /// Node of the graph that owns the tensor.
     node: usize,
-    /// Place in the tensor and how far one unit along the line moves it.
+    /// Index in the tensor, and its change per unit along the line.
     direction: Vec<(usize, f64)>,
 }
 
-/// A loss of features `[N, D]`, told twice: in f64, and as Macula computes its gradient.
+/// A loss of features `[N, D]` in f64, and its gradient as Macula computes it.
 trait Loss: Sync {
     fn reference(&self, features: &[f64]) -> f64;
     fn gradient(&self, features: &[f32]) -> Vec<f32>;
 }
 
-/// The sum of all features with fixed random weights.
+/// Weighted sum of all features with fixed random weights.
 struct WeightedSum(Vec<f32>);
 
 impl Loss for WeightedSum {
@@ -100,7 +98,7 @@ impl Loss for Classifier {
     }
 }
 
-/// Two random directions and up to `singles` single numbers of each tensor.
+/// Two random directions and up to `singles` single elements of each tensor.
 fn probes(spec: &EncoderSpec, names: &[(String, usize)], singles: usize, rng: &mut Rng) -> Vec<Probe> {
     let mut probes = Vec::new();
     for (tensor, (name, len)) in names.iter().enumerate() {
@@ -108,7 +106,7 @@ fn probes(spec: &EncoderSpec, names: &[(String, usize)], singles: usize, rng: &m
         let owns = |node: &Node| matches!(node, Node::Conv { conv, .. } if conv.name == owner || conv.norm == owner);
         let node = spec.nodes.iter().position(owns).unwrap();
         for _ in 0..2 {
-            // Unit length on average, so that a slope along it compares with single numbers' slopes.
+            // Unit length on average, so that slopes are comparable with those of single elements.
             let direction = (0..*len).map(|i| (i, f64::from(rng.normal()) / (*len as f64).sqrt())).collect();
             probes.push(Probe { tensor, node, direction });
         }
@@ -137,7 +135,7 @@ fn slope(
     (at(STEP) - at(-STEP)) / (2.0 * STEP)
 }
 
-/// Holds `found` beside `expected`, one slope a probe, each tensor by its own largest slope.
+/// Compares `found` with `expected`, one slope per probe, relative to the largest slope of each tensor.
 fn compare(case: &str, names: &[(String, usize)], probes: &[Probe], expected: &[f64], found: &[f64]) {
     let largest = |tensor: Option<usize>| {
         let of = probes.iter().zip(expected).filter(|(probe, _)| tensor.is_none_or(|t| t == probe.tensor));
@@ -150,20 +148,22 @@ fn compare(case: &str, names: &[(String, usize)], probes: &[Probe], expected: &[
         let error = (expected - found).abs() / allowed * TOLERANCE;
         assert!(
             error <= TOLERANCE,
-            "{case}: {} along {}: {found:e}, central differences give {expected:e}, off by {error:.1e} of the tensor's largest",
+            "{case}: {} along {}: {found:e}, central differences give {expected:e}, error {error:.1e} of the tensor's largest",
             names[probe.tensor].0,
-            if probe.direction.len() == 1 { format!("number {}", probe.direction[0].0) } else { "all".into() },
+            if probe.direction.len() == 1 { format!("element {}", probe.direction[0].0) } else { "all".into() },
         );
         worst = worst.max(error);
     }
     println!("{case}: {} slopes of {} tensors, worst error {worst:.1e}", probes.len(), names.len());
 }
 
-/// Checks the gradient of all parameters of `spec` for `count` random images, with `singles` single numbers a tensor.
+/// Checks the gradient of all parameters of `spec` for `count` random images, with `singles` single elements per tensor.
 fn check(
     case: &str,
     spec: EncoderSpec,
-    (count, singles, margin): (usize, usize, f64),
+    count: usize,
+    singles: usize,
+    margin: f64,
     make_loss: impl Fn(&mut Rng) -> Box<dyn Loss>,
 ) {
     let mut rng = Rng::for_purpose(11, case);
@@ -183,7 +183,7 @@ fn check(
         reference::features_from(&spec, &tensors, &values, 0).iter().zip(&features).enumerate()
     {
         let error = (expected - f64::from(found)).abs();
-        assert!(error < 1e-4 * expected.abs().max(1.0), "{case}: feature {i} is {found}, the reference has {expected}");
+        assert!(error < 1e-4 * expected.abs().max(1.0), "{case}: feature {i}: found {found}, expected {expected}");
     }
 
     let names: Vec<(String, usize)> = gradient.iter().map(|t| (t.name.clone(), t.data.len())).collect();
@@ -199,35 +199,35 @@ fn check(
 
 /// Three images through each small graph; weights of the mean over pixels are random.
 #[test]
-fn each_layer() {
+fn each_layer_matches_central_differences() {
     for (case, spec) in cases::layers() {
         let dim = spec.feature_dim();
         let weights =
             |rng: &mut Rng| -> Box<dyn Loss> { Box::new(WeightedSum((0..3 * dim).map(|_| rng.normal()).collect())) };
-        check(&case, spec, (3, 8, MARGIN), weights);
+        check(&case, spec, 3, 8, MARGIN, weights);
     }
 }
 
-fn whole(preset: Preset, side: usize, count: usize, singles: usize) {
+fn check_preset(preset: Preset, side: usize, count: usize, singles: usize) {
     let spec = EncoderSpec::preset(preset, InputShape { channels: 3, height: side, width: side }).unwrap();
     let dim = spec.feature_dim();
     let head = |rng: &mut Rng| -> Box<dyn Loss> { Box::new(Classifier::new(rng, dim, 4, count)) };
-    check(preset.name(), spec, (count, singles, 0.0), head);
+    check(preset.name(), spec, count, singles, 0.0, head);
 }
 
 #[test]
-fn whole_nano() {
-    whole(Preset::Nano, 16, 4, 6);
+fn nano_matches_central_differences() {
+    check_preset(Preset::Nano, 16, 4, 6);
 }
 
 #[test]
-fn whole_mobile() {
-    whole(Preset::Mobile, 32, 4, 4);
+fn mobile_matches_central_differences() {
+    check_preset(Preset::Mobile, 32, 4, 4);
 }
 
-/// The head's own weights, every one of them.
+/// Every weight of the head.
 #[test]
-fn linear_and_cross_entropy() {
+fn linear_and_cross_entropy_match_central_differences() {
     let mut rng = Rng::for_purpose(12, "head");
     let mut head = Classifier::new(&mut rng, 13, 5, 7);
     let features: Vec<f32> = (0..7 * 13).map(|_| rng.normal()).collect();
@@ -244,10 +244,13 @@ fn linear_and_cross_entropy() {
                 loss(&moved)
             };
             let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
-            assert!((expected - f64::from(found)).abs() < 1e-6, "part {part}, number {i}: {found} beside {expected}");
+            assert!(
+                (expected - f64::from(found)).abs() < 1e-6,
+                "part {part}, number {i}: found {found}, expected {expected}"
+            );
         }
     }
-    // The value of the loss as well, and that a label out of place is noticed.
+    // The value of the loss too; a wrong label changes it.
     let value = |head: &Classifier| {
         let mut logits = vec![0.0; 35];
         linear_forward(&mut logits, &features, &head.weight, &head.bias);

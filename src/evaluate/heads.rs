@@ -170,7 +170,7 @@ pub(super) fn quantised(features: &Features) -> Result<Quantised, EvaluateError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::predictions;
+    use crate::evaluate::argmax_rows;
     use crate::rng::Rng;
 
     fn task(seed: u64, per_class: usize, dim: usize) -> (Features, Vec<usize>) {

@@ -34,8 +34,8 @@ pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
 
 pub use crate::measure::{
-    ConfusionMatrix, Features, Interval, KnnSettings, PairedDifference, Standing, corpus_of, knn_scores,
-    l2_normalize_rows, argmax_rows, roc_auc, roc_auc_one_vs_rest,
+    ConfusionMatrix, Features, Interval, KnnSettings, PairedDifference, Standing, argmax_rows, corpus_of, knn_scores,
+    l2_normalize_rows, roc_auc, roc_auc_one_vs_rest,
 };
 
 /// An evaluation cannot be done, and why.

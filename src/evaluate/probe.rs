@@ -3,7 +3,7 @@
 use super::few_shot::binary_area;
 use super::lbfgs::Outcome;
 use super::logistic::{LogisticRegression, LogisticSettings};
-use crate::measure::{ConfusionMatrix, Features, Interval, KnnSettings, corpus_of, knn_scores, argmax_rows};
+use crate::measure::{ConfusionMatrix, Features, Interval, KnnSettings, argmax_rows, corpus_of, knn_scores};
 
 /// How a probe did on the queries.
 #[derive(Clone, Debug, serde::Serialize)]

@@ -83,7 +83,8 @@ impl ConfusionMatrix {
         let total = self.total();
         let specificity = |class: usize| {
             let others = total - self.images(class);
-            let false_positives: u64 = self.counts.iter().map(|row| row[class]).sum::<u64>() - self.counts[class][class];
+            let false_positives: u64 =
+                self.counts.iter().map(|row| row[class]).sum::<u64>() - self.counts[class][class];
             (others > 0).then(|| (others - false_positives) as f64 / others as f64)
         };
         (0..self.counts.len()).map(specificity).collect()

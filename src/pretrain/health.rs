@@ -11,7 +11,7 @@ use super::training_set::ImageSet;
 use crate::augment::{Augmentation, Views};
 use crate::data::DataError;
 use crate::measure::{
-    ConfusionMatrix, Features, KnnSettings, alignment, deviation, effective_rank, knn_leave_one_out, argmax_rows,
+    ConfusionMatrix, Features, KnnSettings, alignment, argmax_rows, deviation, effective_rank, knn_leave_one_out,
     uniformity,
 };
 use crate::rng::Rng;

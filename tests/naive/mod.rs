@@ -1,6 +1,6 @@
-//! A folded encoder computed the slow and obvious way, in f64: what exported files are held against.
+//! A folded encoder computed in plain f64 loops: the reference for exported files.
 //!
-//! NCHW throughout, one image at a time; C channels in, O out, K side of the kernel, S stride.
+//! NCHW, one image at a time.
 
 use macula::data::{Preprocessing, ResizeFilter};
 use macula::encoder::{
@@ -17,13 +17,13 @@ struct Map {
     data: Vec<f64>,
 }
 
-/// The encoder, with what is known of it.
+/// The encoder and its description.
 pub struct Naive {
     pub encoder: FoldedEncoder,
     pub info: HostEncoderInfo,
 }
 
-/// A preset for images of `channels` × `side` × `side` with random weights of the usual size, biases included.
+/// A preset for images of `channels` × `side` × `side` with He-normal weights and random biases.
 pub fn random_encoder(preset: Preset, channels: usize, side: usize, seed: u64) -> Naive {
     let spec = EncoderSpec::preset(preset, InputShape { channels, height: side, width: side }).unwrap();
     let mut rng = Rng::for_purpose(seed, "naive");
