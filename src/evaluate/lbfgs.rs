@@ -1,30 +1,34 @@
 //! Minimises a smooth function of many variables: limited-memory BFGS (Nocedal 1980; Liu and Nocedal 1989).
+//!
+//! No library is used. argmin 0.11 (30 crates) stops where values no longer decrease and does not report whether the
+//! gradient reached its limit. On the quadratic of the test below, with values near 1000, its error is 1e-7 at any limit.
+//! This line search goes on by slopes, and the result is the same bytes on every machine.
 
 use std::collections::VecDeque;
 
-/// When to stop.
+/// Stopping criteria.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop {
-    /// Done once no component of the gradient is larger than this.
+    /// Converged once no component of the gradient exceeds this.
     pub gradient_max: f64,
-    /// Done after as many steps even so.
+    /// Limit of steps.
     pub iterations_max: usize,
 }
 
-/// How it went.
+/// Result of a minimisation.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Outcome {
     /// Steps taken.
     pub iterations: usize,
     /// Largest component of the gradient at the end.
     pub gradient_max: f64,
-    /// Whether that is as small as was asked for.
+    /// Whether the gradient reached its limit.
     pub converged: bool,
 }
 
-/// Steps remembered. Ten is what SciPy's L-BFGS-B takes.
+/// Number of stored steps, as in SciPy's L-BFGS-B.
 const MEMORY: usize = 10;
-/// Evaluations one line search may take; bisection has then narrowed the step to 2⁻³⁰.
+/// Limit of evaluations of a line search; bisection has then narrowed the step to 2⁻³⁰.
 const LINE_SEARCH_MAX: usize = 30;
 
 /// One step and the change of the gradient along it.
@@ -44,12 +48,12 @@ pub fn minimise(mut function: impl FnMut(&[f64], &mut [f64]) -> f64, x: &mut [f6
     while iterations < stop.iterations_max && largest(&gradient) > stop.gradient_max {
         let mut direction = descent(&history, &gradient);
         if dot(&direction, &gradient) >= 0.0 {
-            // Rounding has spoilt the curvature; begin again from the plain gradient.
+            // Rounding has spoilt the curvature: restart from the plain gradient.
             history.clear();
             direction = descent(&history, &gradient);
         }
         let Some((new_x, new_value, new_gradient)) = line_search(&mut function, x, value, &gradient, &direction) else {
-            // No step makes the value smaller: rounding is all that is left.
+            // No step decreases the value: rounding dominates.
             break;
         };
         let step: Vec<f64> = new_x.iter().zip(&*x).map(|(new, old)| new - old).collect();
@@ -69,7 +73,7 @@ pub fn minimise(mut function: impl FnMut(&[f64], &mut [f64]) -> f64, x: &mut [f6
     Outcome { iterations, gradient_max, converged: gradient_max <= stop.gradient_max }
 }
 
-/// `-H g` by the two-loop recursion, `H` the inverse Hessian that `history` suggests.
+/// `-H g` by the two-loop recursion, `H` the inverse Hessian approximated from `history`.
 fn descent(history: &VecDeque<Pair>, gradient: &[f64]) -> Vec<f64> {
     let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut weights = Vec::with_capacity(history.len());
@@ -80,7 +84,7 @@ fn descent(history: &VecDeque<Pair>, gradient: &[f64]) -> Vec<f64> {
     }
     let scale = match history.back() {
         Some(last) => last.curvature / dot(&last.change, &last.change),
-        // The first step is at most of length 1: nothing is known about the scale yet.
+        // The first step has length 1 at most: the scale is not known yet.
         None => 1.0 / dot(gradient, gradient).sqrt().max(1.0),
     };
     direction.iter_mut().for_each(|d| *d *= scale);
@@ -91,9 +95,8 @@ fn descent(history: &VecDeque<Pair>, gradient: &[f64]) -> Vec<f64> {
     direction
 }
 
-/// A point along `direction` that fulfils the weak Wolfe conditions, by bisection (Lewis and
-/// Overton 2013, alg. 2.6), with its value and gradient; the best lower point where rounding lets
-/// no point fulfil both.
+/// A point along `direction` that satisfies the weak Wolfe conditions, found by bisection (Lewis and Overton 2013, alg. 2.6),
+/// with its value and gradient; the last lower point if rounding lets none satisfy both.
 fn line_search(
     function: &mut impl FnMut(&[f64], &mut [f64]) -> f64,
     x: &[f64],
@@ -113,8 +116,8 @@ fn line_search(
         let mut gradient_there = vec![0.0; x.len()];
         let value_there = function(&there, &mut gradient_there);
         let slope_there = dot(&gradient_there, direction);
-        // Near the minimum the value changes by less than its rounding, and only slopes still tell
-        // (the approximate Wolfe condition of Hager and Zhang 2005, eq. 4.1).
+        // Near the minimum the value changes by less than its rounding, and only slopes are reliable (approximate Wolfe
+        // condition, Hager and Zhang 2005, eq. 4.1).
         let by_slope =
             value_there <= value + ROUNDING * value.abs() && slope_there <= (2.0 * ENOUGH_DECREASE - 1.0) * slope;
         let decreases = by_slope || value_there <= value + ENOUGH_DECREASE * length * slope;
@@ -148,13 +151,13 @@ fn largest(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// A quadratic with condition number 100 has its minimum where we put it.
+    /// A quadratic with condition number 100 and a known minimum; its values near 1000 hide the last decreases.
     #[test]
     fn finds_the_minimum_of_a_quadratic() {
         let scales: Vec<f64> = (0..50).map(|i| 10f64.powf(2.0 * f64::from(i) / 49.0)).collect();
         let centre: Vec<f64> = (0..50).map(|i| f64::from(i).sin()).collect();
         let function = |x: &[f64], gradient: &mut [f64]| {
-            let mut value = 0.0;
+            let mut value = 1000.0;
             for i in 0..x.len() {
                 gradient[i] = scales[i] * (x[i] - centre[i]);
                 value += 0.5 * gradient[i] * (x[i] - centre[i]);
@@ -169,7 +172,7 @@ mod tests {
 
     /// Rosenbrock 1960: a curved valley, minimum at (1, 1).
     #[test]
-    fn follows_a_curved_valley_and_says_when_it_was_stopped() {
+    fn follows_a_curved_valley_and_reports_the_iteration_limit() {
         let function = |x: &[f64], gradient: &mut [f64]| {
             let (a, b) = (1.0 - x[0], x[1] - x[0] * x[0]);
             gradient[0] = -2.0 * a - 400.0 * b * x[0];
