@@ -1,8 +1,8 @@
-"""The table that `compare_augment.sh` prints: SimCLR's views on one thread, Macula and its peers taking turns.
+"""Compare SimCLR augmentation on one thread: Macula, torchvision and kornia, interleaved. Prints a markdown table.
 
-All do what the policy `natural` does at 32 pixels: a random resized crop of 8 to 100 % of the area, mirrored half the
-time, brightness, contrast, saturation and hue changed in four of five, grey in one of five. Rates count the time that
-the thread had the processor, so a busy machine counts against none of them.
+All apply the policy `natural` at 32 pixels: random resized crop of 8 to 100 % of the area, horizontal flip (p = 0.5),
+jitter of brightness, contrast, saturation and hue (p = 0.8), greyscale (p = 0.2). Rates are per second of processor time,
+so other load on the machine does not count.
 """
 import argparse
 import json
@@ -32,7 +32,7 @@ def ours(program, batches):
         sys.exit(f"compare_augment: exit code {done.returncode} of: {' '.join(map(str, command))}")
     report = json.loads(done.stdout)
     if report["images_per_cpu_second"] is None:
-        sys.exit("compare_augment: this system does not tell how long a thread had the processor")
+        sys.exit("compare_augment: this system does not report the processor time of a thread")
     return report["images_per_cpu_second"]
 
 
@@ -49,7 +49,7 @@ def kornia_views():
 
 
 def peers():
-    """What makes views of a batch, by name."""
+    """Functions that augment a batch, by name."""
     images = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
     pictures = [v2.functional.to_pil_image(image) for image in images]
     floats = images.float() / 255
@@ -64,7 +64,7 @@ def peers():
 
 
 def rate(views):
-    """Images a second of this thread's time, over at least a second of it."""
+    """Images per second of this thread's processor time, measured over at least one second."""
     views()
     start, batches = time.thread_time(), 0
     while time.thread_time() - start < SECONDS:
@@ -80,13 +80,13 @@ def spread(rates):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batches", type=int, default=500, help="of Macula a round")
+    parser.add_argument("--batches", type=int, default=500, help="batches of Macula per round")
     parser.add_argument("--program", type=pathlib.Path, default=HERE.parent / "target" / "release" / "macula")
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error(f"{args.rounds} rounds: at least 1 is needed")
     if not args.program.is_file():
-        parser.error(f"{args.program}: no such program; build it with cargo build --release")
+        parser.error(f"{args.program} does not exist; build it with cargo build --release")
 
     torch.set_num_threads(1)
     torch.manual_seed(1)
@@ -100,7 +100,7 @@ def main():
         print(f"round {turn + 1} of {args.rounds}: {latest} images/s", file=sys.stderr)
 
     print(f"Views at 3×{SIDE}×{SIDE}, one thread, batch {BATCH}, {args.rounds} rounds, torch {torch.__version__}. "
-          f"Images a second of processor time: median (least–most) of the rounds.\n")
+          f"Images per second of processor time: median (min–max) over rounds.\n")
     print("| | images/s | ratio |")
     print("|---|---|---|")
     for name, rates in runs.items():

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Views of SimCLR by Macula beside torchvision and kornia, one thread, interleaved; prints a markdown table.
+# Compares SimCLR augmentation by Macula, torchvision and kornia on one thread, interleaved; prints a markdown table.
 # Usage: benches/compare_augment.sh PYTHON [ROUNDS]    PYTHON has benches/requirements.txt. Needs cargo build --release.
 set -eu
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then

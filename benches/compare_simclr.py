@@ -1,7 +1,7 @@
-"""The table that `compare_simclr.sh` prints: SimCLR with `nano`, by Macula and by PyTorch, one after the other.
+"""Compare SimCLR pretraining of `nano` by Macula and by PyTorch. Prints a markdown table.
 
-Both read the images, pretrain, and are judged by k-NN on the test part. Time is that of reading and pretraining:
-seconds on the clock, and seconds of processor time, which a busy machine does not lengthen as much.
+Both read the images, pretrain, and are evaluated by k-NN on the test split. Times cover reading and pretraining: wall-clock
+seconds, and seconds of processor time, on which other load of the machine has less effect.
 """
 import argparse
 import json
@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 def output_of(command):
-    """What `command` prints, seconds on the clock, and seconds of processor time."""
+    """Output of `command`, wall-clock seconds, and seconds of processor time."""
     command = [str(part) for part in command]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE)
@@ -56,7 +56,7 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, default=HERE.parent / "target" / "release" / "macula")
     args = parser.parse_args()
     if not args.program.is_file():
-        parser.error(f"{args.program}: no such program; build it with cargo build --release")
+        parser.error(f"{args.program} does not exist; build it with cargo build --release")
 
     rows = []
     for seed in args.seeds:

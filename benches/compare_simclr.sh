@@ -1,5 +1,5 @@
 #!/bin/sh
-# SimCLR on CIFAR-10 by Macula and by PyTorch: k-NN and time of both; prints a markdown table. Takes half an hour.
+# Compares SimCLR on CIFAR-10 by Macula and by PyTorch (k-NN accuracy, time); prints a markdown table. Takes 30 minutes.
 # Usage: benches/compare_simclr.sh PYTHON DATA [OPTION …]    PYTHON has benches/requirements.txt, DATA is
 # {train,test}/CLASS/IMAGE; options are those of compare_simclr.py. Needs cargo build --release.
 set -eu

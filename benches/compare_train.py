@@ -1,6 +1,6 @@
-"""The table that `compare_train.sh` prints: training of each preset, Macula and PyTorch taking turns.
+"""Compare the training rate of each preset by Macula and by PyTorch. Prints a markdown table.
 
-They take turns (A B A B …) so that whatever slows the machine meets both; rates are medians over rounds.
+Runs are interleaved (A B A B …), so that other load on the machine affects both. Rates are medians over rounds.
 """
 import argparse
 import json
@@ -14,7 +14,7 @@ PRESETS = ["pico", "nano", "micro", "mobile"]
 
 
 def json_of(command):
-    """What `command` prints, which is one JSON object."""
+    """The JSON object that `command` prints."""
     done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE)
     if done.returncode != 0:
         sys.exit(f"compare_train: exit code {done.returncode} of: {' '.join(map(str, command))}")
@@ -41,7 +41,7 @@ def spread(runs):
 
 
 def peak(runs):
-    """The largest of the rounds, in MiB."""
+    """Maximum over rounds, in MiB."""
     return "–" if runs[0]["peak"] is None else f"{max(run['peak'] for run in runs):.0f}"
 
 
@@ -52,7 +52,7 @@ def row(preset, a, b):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("python", help="a Python that has PyTorch")
+    parser.add_argument("python", help="a Python with PyTorch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--program", type=pathlib.Path, default=HERE.parent / "target" / "release" / "macula")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS)
@@ -63,7 +63,7 @@ def main():
     if args.rounds < 1:
         parser.error(f"{args.rounds} rounds: at least 1 is needed")
     if not args.program.is_file():
-        parser.error(f"{args.program}: no such program; build it with cargo build --release")
+        parser.error(f"{args.program} does not exist; build it with cargo build --release")
 
     sizes = ["--batch-size", args.batch, "--threads", args.threads, "--steps", args.steps]
     runs = {preset: ([], []) for preset in args.presets}
@@ -75,8 +75,8 @@ def main():
                   file=sys.stderr)
 
     a, b = runs[args.presets[0]]
-    print(f"Batch {args.batch}, threads {args.threads}, {args.steps} steps a round, {args.rounds} rounds; "
-          f"kernels {a[0]['isa']}; {b[0]['peer']}. Images a second: median (least–most) of the rounds.\n")
+    print(f"Batch {args.batch}, threads {args.threads}, {args.steps} steps per round, {args.rounds} rounds; "
+          f"kernels {a[0]['isa']}; {b[0]['peer']}. Images per second: median (min–max) over rounds.\n")
     print("| encoder | input | Macula images/s | PyTorch images/s | ratio | Macula peak MiB | PyTorch peak MiB |")
     print("|---|---|---|---|---|---|---|")
     for preset, (a, b) in runs.items():

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Training rate and peak memory of Macula beside PyTorch, interleaved; prints a markdown table.
-# Usage: benches/compare_train.sh PYTHON [ROUNDS]    PYTHON is one that has PyTorch. Needs cargo build --release.
+# Compares training rate and peak memory of Macula and PyTorch, interleaved; prints a markdown table.
+# Usage: benches/compare_train.sh PYTHON [ROUNDS]    PYTHON has PyTorch. Needs cargo build --release.
 set -eu
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
     echo "usage: $0 PYTHON [ROUNDS]" >&2

@@ -1,4 +1,4 @@
-//! A training step's forward and backward, and inference, of every preset, on all threads.
+//! Forward and backward pass of a training step, and inference, for every preset on all threads.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use macula::encoder::{EncoderSpec, InputShape, Network, Preset, Workspace};
@@ -6,14 +6,14 @@ use macula::rng::Rng;
 
 const BATCH: usize = 32;
 
-/// The presets with the channels and side of the input they are compared at.
+/// Presets with channels and side of the input.
 const INPUTS: [(Preset, usize, usize); 4] =
     [(Preset::Pico, 1, 28), (Preset::Nano, 3, 32), (Preset::Micro, 3, 32), (Preset::Mobile, 3, 64)];
 
 fn network(preset: Preset, channels: usize, side: usize) -> Network {
     let input = InputShape { channels, height: side, width: side };
-    let spec = EncoderSpec::preset(preset, input).expect("every preset takes these inputs");
-    Network::new(spec, 1).expect("every preset is a network")
+    let spec = EncoderSpec::preset(preset, input).expect("valid inputs of the preset");
+    Network::new(spec, 1).expect("a preset is a valid spec")
 }
 
 fn normals(len: usize) -> Vec<f32> {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Learn and solve a head of 5 classes × 10 shots × 128 dimensions: ours beside scikit-learn's logistic regression,
-# in turns on the same machine, one thread each.
+# Compares the time to fit a head of 5 classes × 10 shots × 128 dimensions with scikit-learn's logistic regression,
+# interleaved on the same machine, one thread each.
 #
 #   benches/head_sklearn.sh PYTHON     a Python with scikit-learn
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-python=${1:?the path of a Python with scikit-learn is needed}
+python=${1:?pass the path of a Python with scikit-learn}
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 cargo build --locked --release --package macula-edge --example head_time
 ours=${CARGO_TARGET_DIR:-target}/release/examples/head_time
@@ -33,7 +33,7 @@ for round in range(10):
         LogisticRegression(C=0.1, max_iter=1000).fit(features, labels)
         of_round.append(1e6 * (time.perf_counter() - start))
     times.setdefault(f"scikit-learn {sklearn.__version__}", []).append(statistics.median(of_round))
-print("5 classes, 10 shots, 128 dimensions, learn and solve; microseconds, median and range of 10 rounds")
+print("5 classes, 10 shots, 128 dimensions, learn and fit; microseconds, median and range of 10 rounds")
 for name, found in times.items():
     print(f"{name:22} {statistics.median(found):9.1f}   {min(found):9.1f} to {max(found):9.1f}")
 PYTHON

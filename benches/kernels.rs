@@ -1,4 +1,4 @@
-//! Convolution kernels, one image on one thread; the rate is in multiply-accumulates.
+//! Convolution kernels for one image on one thread; the rate is in multiply-accumulates.
 
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
@@ -17,7 +17,7 @@ fn normals(len: usize, purpose: &str) -> Vec<f32> {
     (0..len).map(|_| rng.normal()).collect()
 }
 
-/// Normal values inside a border of zeros.
+/// Normally distributed values inside a border of zeros.
 fn padded(height: usize, width: usize, channels: usize, padding: usize, purpose: &str) -> Vec<f32> {
     let mut values = normals((height + 2 * padding) * (width + 2 * padding) * channels, purpose);
     clear_border(height, width, channels, padding, &mut values);

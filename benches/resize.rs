@@ -1,4 +1,4 @@
-//! An image of 224×224 or 1024×1024 brought to 64×64: the device's integers beside the image crate's f32.
+//! Resize from 224×224 and 1024×1024 to 64×64: the device's integer code and the image crate's f32.
 
 use std::hint::black_box;
 

@@ -1,11 +1,11 @@
-"""SimCLR in PyTorch on the CPU, the peer of `macula pretrain --method simclr` and `macula eval knn`.
+"""SimCLR in PyTorch on the CPU: the counterpart of `macula pretrain --method simclr` and `macula eval knn`.
 
 python benches/simclr_torch.py --data cifar10 --epochs 10 --seed 1 --threads 2
 `--data` is a folder {train,test}/CLASS/IMAGE of 32×32 colour images. Prints one JSON line.
 
-Everything is as Macula has it by default: `nano`, the policy `natural`, projection 256 → 64, NT-Xent, SGD with
-decoupled weight decay, warm-up and cosine, k-NN on the features as they are. The draws alone are PyTorch's own.
-Views are made a batch at a time by tensor operations, so that PyTorch does not wait for Python.
+All settings are Macula's defaults: `nano`, the policy `natural`, projection 256 → 64, NT-Xent, SGD with decoupled weight
+decay, warm-up and cosine schedule, k-NN on the raw features. Only the random numbers differ. Views are computed per batch
+by tensor operations, so that Python is not the bottleneck.
 """
 import argparse
 import json
@@ -38,7 +38,7 @@ FROM_YIQ = torch.tensor([[1.0, 0.956, 0.619], [1.0, -0.272, -0.647], [1.0, -1.10
 
 
 def read(folder):
-    """Images `[N, 3, 32, 32]` of bytes and labels `[N]`."""
+    """Images `[N, 3, 32, 32]` (uint8) and labels `[N]`."""
     images, labels = [], []
     for label, name in enumerate(sorted(path for path in folder.iterdir() if path.is_dir())):
         for path in sorted(name.iterdir()):
@@ -54,7 +54,7 @@ def uniform(count, low, high):
 
 
 def crop_and_flip(images):
-    """Random resized crops of `[N, 3, H, W]`, every other one of the mirror image."""
+    """Random resized crops of `[N, 3, H, W]`, flipped with probability 0.5."""
     count = len(images)
     area, aspect = uniform(count, CROP_AREA_MIN, 1), uniform(count, math.log(3 / 4), math.log(4 / 3)).exp()
     width, height = (area * aspect).sqrt().clamp(max=1) * SIDE, (area / aspect).sqrt().clamp(max=1) * SIDE
@@ -68,25 +68,25 @@ def crop_and_flip(images):
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
 
 
-def saturated(factor):
+def saturation_matrix(factor):
     return factor[:, None, None] * torch.eye(3) + (1 - factor)[:, None, None] * LUMA.expand(3, 3)
 
 
-def turned(share):
+def hue_matrix(share):
     sin, cos = (share * math.tau).sin(), (share * math.tau).cos()
-    turn = torch.zeros(len(share), 3, 3)
-    turn[:, 0, 0] = 1
-    turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cos, -sin, sin, cos
-    return FROM_YIQ @ turn @ TO_YIQ
+    rotation = torch.zeros(len(share), 3, 3)
+    rotation[:, 0, 0] = 1
+    rotation[:, 1, 1], rotation[:, 1, 2], rotation[:, 2, 1], rotation[:, 2, 2] = cos, -sin, sin, cos
+    return FROM_YIQ @ rotation @ TO_YIQ
 
 
 def jitter(images):
-    """Brightness, contrast, saturation, hue and grey of `[N, 3, H, W]`, as one affine map of colours."""
+    """Jitter of brightness, contrast, saturation and hue, and greyscale, as one affine map of the colours of `[N, 3, H, W]`."""
     count = len(images)
     changed, grey = torch.rand(count) < JITTER_PROBABILITY, torch.rand(count) < GREY_PROBABILITY
     brightness, contrast, saturation = (uniform(count, 1 - r, 1 + r) for r in (BRIGHTNESS, CONTRAST, SATURATION))
     mean = images.mean((2, 3)) @ LUMA
-    matrix = turned(uniform(count, -HUE, HUE)) @ saturated(saturation) * (brightness * contrast)[:, None, None]
+    matrix = hue_matrix(uniform(count, -HUE, HUE)) @ saturation_matrix(saturation) * (brightness * contrast)[:, None, None]
     shift = (1 - contrast) * brightness * mean
     matrix = torch.where(changed[:, None, None], matrix, torch.eye(3))
     shift = torch.where(changed, shift, 0.0)
@@ -96,19 +96,19 @@ def jitter(images):
 
 
 def views(images, mean, std):
-    """A network input `[N, 3, H, W]` of each image of bytes."""
+    """One view of each image as network input `[N, 3, H, W]`."""
     return (jitter(crop_and_flip(images.float())) - mean) / std
 
 
 def initialise(encoder):
-    """He-normal weights by fan-out, as Macula draws them; linear layers are alike already."""
+    """He-normal weights (fan-out), as in Macula; linear layers have the same defaults."""
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
 
 def nt_xent(projections):
-    """Of `[2N, P]`; rows `i` and `i + N` are two views of one image."""
+    """Loss of `[2N, P]`; rows `i` and `i + N` are two views of one image."""
     unit = F.normalize(projections)
     similarity = unit @ unit.T / TEMPERATURE
     similarity.fill_diagonal_(-math.inf)
@@ -124,10 +124,10 @@ def learning_rate_at(step, steps):
 
 
 def train(encoder, images, mean, std, epochs):
-    """Loss of each epoch."""
+    """Trains `encoder`; returns the loss of each epoch."""
     head = nn.Sequential(nn.Linear(64, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PROJECTION_DIM))
-    whole = nn.Sequential(encoder, head).to(memory_format=torch.channels_last).train()
-    parameters = list(whole.parameters())
+    model = nn.Sequential(encoder, head).to(memory_format=torch.channels_last).train()
+    parameters = list(model.parameters())
     decayed = [parameter for parameter in parameters if parameter.dim() > 1]
     optimiser = torch.optim.SGD(parameters, lr=LEARNING_RATE, momentum=MOMENTUM)
     batch = min(BATCH, len(images))
@@ -138,7 +138,7 @@ def train(encoder, images, mean, std, epochs):
         for step in range(per_epoch):
             chosen = images[order[step * batch:(step + 1) * batch]]
             both = torch.cat([views(chosen, mean, std), views(chosen, mean, std)])
-            loss = nt_xent(whole(both.contiguous(memory_format=torch.channels_last)))
+            loss = nt_xent(model(both.contiguous(memory_format=torch.channels_last)))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             rate = learning_rate_at(epoch * per_epoch + step, epochs * per_epoch)
@@ -162,19 +162,19 @@ def features(encoder, images, mean, std):
 
 
 def knn(references, labels, queries, truth, classes):
-    """Balanced accuracy: each of the nearest votes for its class with exp(cosine / temperature)."""
-    right = torch.zeros(classes)
+    """Balanced accuracy; each neighbour votes for its class with weight exp(cosine / temperature)."""
+    correct = torch.zeros(classes)
     for part, answers in zip(queries.split(500), truth.split(500)):
         near = (part @ references.T).topk(min(NEIGHBOURS, len(references)))
         votes = torch.zeros(len(part), classes)
         votes.scatter_add_(1, labels[near.indices], (near.values / KNN_TEMPERATURE).exp())
         found = votes.argmax(1) == answers
-        right += torch.bincount(answers[found], minlength=classes)
-    return (right / torch.bincount(truth, minlength=classes)).mean().item()
+        correct += torch.bincount(answers[found], minlength=classes)
+    return (correct / torch.bincount(truth, minlength=classes)).mean().item()
 
 
 def spread_over(images, count):
-    """At most `count` of `images`, evenly."""
+    """At most `count` of `images`, evenly spaced."""
     count = min(count, len(images))
     return images[torch.arange(count) * len(images) // count]
 
@@ -185,7 +185,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, help="images of each part, drawn by seed: for a trial")
+    parser.add_argument("--limit", type=int, help="use a random subset of this size of each split")
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)

@@ -1,4 +1,4 @@
-"""Training rate of PyTorch on the CPU, the peer of `macula bench train`: the same networks, the same step.
+"""Training rate of PyTorch on the CPU: the counterpart of `macula bench train`, with the same networks and step.
 
 python benches/train_torch.py nano --batch-size 128 --threads 2 --mode channels_last
 Prints one JSON line. Modes: channels_last, eager.
@@ -17,11 +17,11 @@ from torch import nn
 CLASSES = 4
 STEPS_WARM_UP = 3
 INPUTS = {"pico": (1, 28), "nano": (3, 32), "micro": (3, 32), "mobile": (3, 64)}  # channels, side
-RESIDUAL = {"pico": ((8, 16, 32), 1), "nano": ((16, 32, 64), 1), "micro": ((32, 64, 128), 2)}  # widths, blocks a stage
+RESIDUAL = {"pico": ((8, 16, 32), 1), "nano": ((16, 32, 64), 1), "micro": ((32, 64, 128), 2)}  # widths, blocks per stage
 
 
 def conv(channels_in, channels_out, kernel, stride=1, groups=1):
-    """A convolution without bias, and its batch norm."""
+    """A convolution without bias and its batch norm."""
     layer = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False)
     return [layer, nn.BatchNorm2d(channels_out)]
 
@@ -75,7 +75,7 @@ def residual(widths, blocks, channels, size):
 
 
 def network(preset, channels, size):
-    """The preset with its linear classifier."""
+    """The preset with a linear classifier."""
     return mobile(channels) if preset == "mobile" else residual(*RESIDUAL[preset], channels, size)
 
 
@@ -116,7 +116,7 @@ def main():
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
-    # Linux counts in KiB, macOS in bytes.
+    # In KiB on Linux, in bytes on macOS.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     print(json.dumps({
         "peer": f"torch {torch.__version__} {args.mode}", "preset": args.preset, "channels": channels, "size": size,
