@@ -38,8 +38,9 @@ impl Features {
         Self { dim: self.dim, rows }
     }
 
-    /// Centres and scales each dimension with the device's own code, [`CorpusStats::standardise`](macula_edge::feature::CorpusStats::standardise): a dimension that never
-    /// varied in the corpus is centred only.
+    /// Centres and scales each dimension with the device's own code,
+    /// [`standardise`](macula_edge::feature::CorpusStats::standardise). A dimension that is constant in the corpus is
+    /// centred only.
     ///
     /// * `corpus`: `[D]` each
     pub fn standardise(&mut self, corpus: &CorpusStatistics) {
