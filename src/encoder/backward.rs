@@ -17,15 +17,15 @@
 //!       = g a + z b + c      a = γ r      b = -γ r³ Σ g (z - μ) / M      c = -b μ - a Σ g / M
 //! ```
 //!
-//! (the middle line because the map from `dz` to `dẑ` is symmetric). So the gradient is an affine map of `g` and `z` per
-//! channel, known once the two sums `Σ g` and `Σ g (z - μ)` over the whole batch are. This is why a stage, which runs image
-//! by image, ends at a batch norm.
+//! (the middle line because the map from `dz` to `dẑ` is symmetric). Per channel the gradient is an affine map of `g` and `z`
+//! that needs the two sums `Σ g` and `Σ g (z - μ)` over the batch. Hence a stage, which runs image by image, ends at a batch
+//! norm.
 //!
 //! # Recomputation
 //!
-//! The forward pass stored `z` only. `y`, the input of the next convolution, is computed again for the weight gradient
-//! `∂L/∂W = yᵀ ∂L/∂z`, and the sign of `y` gives the activation's mask: one multiply-add per value in place of half the
-//! memory.
+//! The forward pass stored `z` only. `x = activation(y)`, the input of the next convolution, is computed again for the
+//! weight gradient `∂L/∂W = xᵀ ∂L/∂z`, and `y` again for the activation's mask (ReLU passes `g` where `y > 0`). This costs
+//! one multiply-add per value and saves half the memory.
 //!
 //! # Order of work
 //!
