@@ -47,7 +47,6 @@ fn heads(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("forget and learn", dim), |b| {
             b.iter(|| support_set.forget(&middle.source).and_then(|_| support_set.learn(middle, black_box(query))));
         });
-<<<<<<< HEAD
         let mut scratch = vec![0.0; Head::scratch_len(dim, CLASSES, CLASSES * SHOTS)];
         let supports = support_set.supports();
         for kind in [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic] {
@@ -59,19 +58,6 @@ fn heads(criterion: &mut Criterion) {
         let head = Head::fit(HeadKind::Auto, supports, CLASSES, &mut scratch).expect("every class has samples");
         group.bench_function(BenchmarkId::new("predict", dim), |b| {
             b.iter(|| head.predict(black_box(query), &mut probabilities));
-=======
-        let mut scratch = vec![0.0; Gaussian::scratch_len(dim, CLASSES)];
-        group.bench_function(BenchmarkId::new("gaussian fit", dim), |b| {
-            b.iter(|| Gaussian::fit(black_box(&sums), &mut scratch).map(|_| ()));
-        });
-        let fitted = Gaussian::fit(&sums, &mut scratch).expect("every class has samples");
-        group.bench_function(BenchmarkId::new("gaussian predict", dim), |b| {
-            b.iter(|| fitted.predict(black_box(query), &mut probabilities));
-        });
-        // Last, because each repetition adds a sample.
-        group.bench_function(BenchmarkId::new("learn with products", dim), |b| {
-            b.iter(|| sums.learn(0, black_box(query)));
->>>>>>> a8324e6 (Benchmarks in plain English)
         });
     }
     group.finish();
