@@ -183,7 +183,7 @@ impl fmt::Display for Refusal {
             Reason::ClassesFull => write!(f, "all {limit} class slots are taken"),
             Reason::NoSuchClass => write!(f, "there is no class {found}"),
             Reason::SupportsFull => write!(f, "all {limit} places for samples are taken; forget some first"),
-            Reason::SourceTaken => write!(f, "this source is known as class {found}: forget it first"),
+            Reason::SourceTaken => write!(f, "this source belongs to class {found}; forget it first"),
             Reason::FeatureBytes => write!(f, "the feature has {found} bytes; the device needs {limit}"),
             Reason::FeatureLength => write!(f, "the feature has length {found}; {limit} is needed"),
             Reason::ImageBytes => write!(f, "the image has {found} bytes; 1 to {limit} are allowed"),

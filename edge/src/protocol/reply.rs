@@ -1,4 +1,4 @@
-//! What a device answers.
+//! Replies: what a device answers.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,14 +11,14 @@ use super::refusal::Refusal;
 use super::request::{Input, Request};
 use crate::support_set::{SourceId, SupportRecord};
 
-/// What a device answers.
+/// A reply.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply<'a> {
     /// To [`Request::Hello`].
     Hello(#[serde(borrow)] HelloReply<'a>),
-    /// The device did not do it, and is as it was before.
+    /// The device did not execute the request; nothing has changed.
     Refused(Refusal),
-    /// Done, and there is nothing more to say.
+    /// Done.
     Done,
     /// To [`Request::Status`].
     Status(Status),
@@ -31,11 +31,11 @@ pub enum Reply<'a> {
         /// Its supports.
         supports: u32,
     },
-    /// To [`Request::Classes`]: none from there on.
+    /// To [`Request::Classes`]: there are no more classes.
     NoMoreClasses,
     /// To [`Request::ImageBegin`] and [`Request::ImageChunk`].
     Staged {
-        /// Bytes that are there: where the next part begins.
+        /// Bytes received: where the next part begins.
         next: u32,
         /// Bytes of the whole image.
         len: u32,
@@ -44,33 +44,33 @@ pub enum Reply<'a> {
     Feature {
         /// As in [`Input::Feature`].
         feature: &'a [u8],
-        /// As in [`Input::Measured`], where the encoder knows its corpus.
+        /// As in [`Input::Measured`], if the encoder knows its corpus.
         length: Option<u16>,
     },
     /// To [`Request::AddClass`].
     ClassAdded {
         /// Its slot.
         class: u8,
-        /// `false` where a class of this name was there.
+        /// `false` when a class of this name existed.
         new: bool,
     },
     /// To [`Request::RemoveClass`].
     ClassRemoved {
-        /// Supports that went with it.
+        /// Supports that were removed with it.
         supports: u32,
     },
     /// To [`Request::Learn`] and [`Request::MergeState`].
     Learned {
         /// The slot of its class.
         class: u8,
-        /// `false` where it was known.
+        /// `false` when the support existed.
         new: bool,
         /// Supports of its class now.
         supports: u32,
     },
     /// To [`Request::Forget`].
     Forgotten {
-        /// What is forgotten; `None` where nothing was known of this source.
+        /// The forgotten support; `None` when there was none of this source.
         record: Option<Provenance>,
     },
     /// To [`Request::Predict`].
@@ -82,7 +82,7 @@ pub enum Reply<'a> {
     },
     /// To [`Request::ExportState`].
     State {
-        /// Grows with each change: where it differs between two parts, begin again.
+        /// Rises with each change: begin again when it differs between two parts.
         revision: u32,
         /// The cursor of the next part.
         next: u32,
@@ -92,12 +92,12 @@ pub enum Reply<'a> {
     },
     /// To [`Request::BundleBegin`] and [`Request::BundleChunk`].
     Bundle {
-        /// Bytes that are there: where the next part begins.
+        /// Bytes received: where the next part begins.
         next: u32,
     },
     /// To [`Request::BundleCommit`] and [`Request::BundleCommitForgetting`].
     BundleTaken {
-        /// The slot it lies in; the next start tries it.
+        /// Its slot; the next start tries it.
         slot: u8,
     },
     /// To [`Request::SelfTest`].
@@ -106,16 +106,16 @@ pub enum Reply<'a> {
     Bundles(BundleReport),
 }
 
-/// Who a device is and what its limits are.
+/// A device and its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelloReply<'a> {
     /// The device's [`VERSION`].
     pub version: u8,
-    /// The program that runs on it, at most 32 bytes.
+    /// Name of its program, at most 32 bytes.
     pub program: &'a str,
     /// That program's version, at most 32 bytes.
     pub program_version: &'a str,
-    /// Fingerprint of its encoder: features of another encoder mean nothing to it.
+    /// Identity of its encoder: features of other encoders are meaningless to it.
     pub identity: [u8; 16],
     /// Feature dimensions D.
     pub dim: u16,
@@ -123,51 +123,51 @@ pub struct HelloReply<'a> {
     pub classes: u8,
     /// Places for supports S.
     pub supports: u32,
-    /// Bytes of the longest message it takes or sends.
+    /// Bytes of the longest message that it receives or sends.
     pub message_max: u32,
-    /// Bytes of the largest image it can stage; 0 where it takes features only.
+    /// Bytes of the largest image; 0 when it takes features only.
     pub image_bytes_max: u32,
-    /// Channels its encoder sees; an image of 1 or of 3 channels is converted. 0 where it takes features only.
+    /// Channels of its encoder's input; an image of 1 or 3 channels is converted. 0 when it takes features only.
     pub channels: u8,
-    /// Bytes of the largest bundle it takes; 0 where it takes none.
+    /// Bytes of the largest bundle; 0 when it accepts none.
     pub bundle_bytes_max: u32,
 }
 
-/// How a device is.
+/// The status of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The device's clock, in seconds since 1970; 0 where it has none.
+    /// The device's clock, in seconds since 1970; 0 when it has none.
     pub now_s: u64,
-    /// Classes there are.
+    /// Number of classes.
     pub classes: u8,
     /// Class slots C.
     pub classes_limit: u8,
-    /// Supports kept.
+    /// Number of supports.
     pub supports: u32,
     /// Places for supports S.
     pub supports_limit: u32,
-    /// Changes of what is known since the start.
+    /// Changes of the support set since the start.
     pub revision: u32,
-    /// What the store has done to the flash.
+    /// Wear of the flash.
     pub wear: Wear,
-    /// Frames since the start.
+    /// Line counters since the start.
     pub line: LineCounters,
-    /// The slot of the bundle in use; 255 where the device has none.
+    /// The firmware slot in use; 255 when the device has none.
     pub bundle_slot: u8,
-    /// The slot to be used from the next start; 255 where the device has none.
+    /// The firmware slot of the next start; 255 when the device has none.
     pub bundle_slot_next: u8,
-    /// Bytes there are of a bundle that is under way.
+    /// Bytes received of the incoming bundle.
     pub bundle_received: u32,
-    /// Bytes of that bundle; 0 where none is under way.
+    /// Bytes of that bundle; 0 when none is incoming.
     pub bundle_len: u32,
 }
 
-/// What flash has borne.
+/// Wear of the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wear {
-    /// Bytes programmed, as the store counts them.
+    /// Bytes programmed by the store.
     pub bytes_programmed: u64,
-    /// Pages erased, as the store counts them.
+    /// Blocks erased by the store.
     pub erases: u32,
     /// Bytes free in the store.
     pub free_bytes: u32,
@@ -175,18 +175,18 @@ pub struct Wear {
     pub learned: u32,
     /// Bytes programmed to learn them.
     pub learned_bytes: u64,
-    /// Pages erased to learn them.
+    /// Blocks erased to learn them.
     pub learned_erases: u32,
 }
 
-/// What came over the line since the start.
+/// Counts of packets and frames since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineCounters {
-    /// Requests carried out.
+    /// Requests executed.
     pub requests: u32,
-    /// Requests that came again and were answered with the kept reply.
+    /// Repeated requests that were answered with the kept reply.
     pub repeated: u32,
-    /// Requests older than the last one, or of a session that is over: dropped.
+    /// Requests older than the last one or of a closed session: dropped.
     pub stale: u32,
     /// Frames that failed decoding or the checksum: dropped.
     pub corrupted: u32,
@@ -194,14 +194,14 @@ pub struct LineCounters {
     pub oversized: u32,
 }
 
-/// Where a support came from, without its source.
+/// The provenance of a support, without its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The slot of its class.
     pub class: u8,
-    /// Who taught it.
+    /// Number of the operator who taught it.
     pub operator: u32,
-    /// When, in seconds since 1970; 0 unknown.
+    /// Time in seconds since 1970; 0 unknown.
     pub time_s: u64,
 }
 
@@ -211,39 +211,39 @@ impl From<SupportRecord> for Provenance {
     }
 }
 
-/// A support and how like the sample it is.
+/// A support and its similarity to the sample.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Neighbour {
-    /// What it was made of.
+    /// Its source.
     pub source: SourceId,
-    /// Where it came from.
+    /// Its provenance.
     pub provenance: Provenance,
     /// Cosine similarity, -1 to 1.
     pub similarity: f32,
 }
 
-/// A decision and what it rests on.
+/// A prediction and its evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction<'a> {
-    /// The head that was asked for.
+    /// The requested head.
     pub head: u8,
     /// The slot of the most probable class.
     pub class: u8,
-    /// Its probability, 0 to 1. Where a single class is taught it is 1 whatever the sample, and says nothing.
+    /// Its probability, 0 to 1. With a single class it is always 1 and means nothing.
     pub probability: f32,
-    /// The classes that hold the truth at the asked error rate: slot `i` is bit `i % 8` of byte `i / 8`.
+    /// The conformal prediction set at the requested error rate: slot `i` is bit `i % 8` of byte `i / 8`.
     pub set: &'a [u8],
-    /// Whether the sample is like anything the device was taught.
+    /// Whether the sample is in distribution: like something that the device was taught.
     pub known: bool,
-    /// Whether there are shots enough for the asked error rate; without, `set` promises nothing.
+    /// Whether there are enough shots for the requested error rate; otherwise `set` guarantees nothing.
     pub enough: bool,
-    /// Shots of each class that the asked error rate needs.
+    /// Shots per class that the requested error rate needs.
     pub shots_needed: u16,
     /// The nearest supports, nearest first.
     pub nearest: [Option<Neighbour>; NEAREST],
 }
 
-/// A part of what a device knows.
+/// A part of the state of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StatePart<'a> {
     /// A class.
@@ -255,37 +255,37 @@ pub enum StatePart<'a> {
     },
     /// A support.
     Support {
-        /// What it was made of.
+        /// Its source.
         source: SourceId,
-        /// Where it came from.
+        /// Its provenance.
         provenance: Provenance,
         /// As in [`Input::Feature`].
         feature: &'a [u8],
     },
-    /// There is no more; `next` is the cursor that was asked for.
+    /// The end; `next` is the requested cursor.
     End {
         /// SHA-256 of the canonical state.
         sha256: [u8; 32],
     },
 }
 
-/// What a device found when it tested itself.
+/// The results of a self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelfTest {
-    /// The store read again says what memory says: supports found, supports expected.
+    /// The store holds what memory holds: supports found, supports expected.
     pub store: TestResult,
-    /// Every support has a class and a feature of length 1: sound ones, all.
+    /// Every support has a class and a feature of length 1: sound supports, all supports.
     pub supports: TestResult,
-    /// The encoder gives its known feature for its known image: 1 where it does, 1.
+    /// The encoder gives the expected feature for a known image: 1 if it does, 1.
     pub encoder: TestResult,
-    /// The memory lent suffices for every head: values lent, values needed.
+    /// The memory suffices for every head: values lent, values needed.
     pub memory: TestResult,
 }
 
 /// The result of one test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestResult {
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
     /// What was found.
     pub found: u32,
@@ -293,14 +293,14 @@ pub struct TestResult {
     pub expected: u32,
 }
 
-/// How a test ended.
+/// The outcome of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// As expected.
     Passed,
     /// Not as expected.
     Failed,
-    /// This device has nothing to test here.
+    /// The device has nothing to test.
     Absent,
 }
 
@@ -313,7 +313,7 @@ impl<'a> Reply<'a> {
         parse(bytes)
     }
 
-    /// Writes a message; tells its length.
+    /// Writes a message; returns its length.
     ///
     /// # Errors
     /// As [`Request::write`].

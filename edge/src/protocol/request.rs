@@ -1,4 +1,4 @@
-//! What a host asks of a device.
+//! Requests: what a host asks of a device.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,33 +8,33 @@ use super::codec::{parse, write};
 use super::refusal::Refusal;
 use crate::support_set::SourceId;
 
-/// What a request is about: the image that was staged, or a feature made elsewhere by the same encoder.
+/// The sample of a request: the staged image, or a feature that the same encoder made elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input<'a> {
-    /// The image brought by [`Request::ImageBegin`] and [`Request::ImageChunk`]; it stays staged.
+    /// The image sent by [`Request::ImageBegin`] and [`Request::ImageChunk`]; it stays staged.
     Image,
     /// A quantised feature of length 1: `[D]` values of `i16`, little-endian.
     Feature(&'a [u8]),
-    /// A feature and the [`Length`](crate::feature::Length) that quantising took away, by which strangers are known.
+    /// A feature and its [`Length`](crate::feature::Length) before quantisation, which out-of-distribution detection uses.
     Measured(&'a [u8], u16),
 }
 
-/// What a host asks.
+/// A request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request<'a> {
-    /// Opens a session: who are you, and what are your limits? Answer: `Reply::Hello`.
+    /// Opens a session and asks for the device and its limits. Reply: `Reply::Hello`.
     Hello {
         /// The host's [`VERSION`].
         version: u8,
     },
-    /// How are you? Answer: `Reply::Status`.
+    /// Asks for the status. Reply: `Reply::Status`.
     Status,
-    /// The first class in a slot not below `from`. Answer: `Reply::Class` or `Reply::NoMoreClasses`.
+    /// Asks for the first class in slot `from` or above. Reply: `Reply::Class` or `Reply::NoMoreClasses`.
     Classes {
-        /// The slot to begin with.
+        /// The first slot to look at.
         from: u8,
     },
-    /// An image follows, row by row from the top, `[height, width, channels]`. Answer: `Reply::Staged`.
+    /// Begins an image, sent row by row from the top, `[height, width, channels]`. Reply: `Reply::Staged`.
     ImageBegin {
         /// Pixels in a row.
         width: u16,
@@ -43,117 +43,117 @@ pub enum Request<'a> {
         /// 1 grey, 3 red green blue.
         channels: u8,
     },
-    /// A part of the image. A part that was taken before changes nothing. Answer: `Reply::Staged`.
+    /// Sends a part of the image. A part that was received before changes nothing. Reply: `Reply::Staged`.
     ImageChunk {
         /// Where it begins.
         offset: u32,
         /// The bytes, [`chunk_max`] at most.
         bytes: &'a [u8],
     },
-    /// The feature of an image. Answer: `Reply::Feature`.
+    /// Asks for the feature of an image. Reply: `Reply::Feature`.
     Embed {
-        /// The image; a feature comes back as it is, once checked.
+        /// The image; a feature is checked and returned as it is.
         #[serde(borrow)]
         input: Input<'a>,
     },
-    /// A new class, in the lowest free slot. Answer: `Reply::ClassAdded`, also where the name is known already.
+    /// Adds a class in the lowest free slot. Reply: `Reply::ClassAdded`, also when a class of this name exists.
     AddClass {
-        /// 1 to 32 bytes of UTF-8 without control characters, line separators and marks of direction.
+        /// 1 to 32 bytes of UTF-8 without control characters, line separators and direction marks.
         name: &'a str,
     },
-    /// Another name for a class. Answer: `Reply::Done`.
+    /// Renames a class. Reply: `Reply::Done`.
     RenameClass {
         /// Its slot.
         class: u8,
         /// As in [`Request::AddClass`].
         name: &'a str,
     },
-    /// Removes a class with all its supports. Answer: `Reply::ClassRemoved`.
+    /// Removes a class with all its supports. Reply: `Reply::ClassRemoved`.
     RemoveClass {
         /// Its slot.
         class: u8,
     },
-    /// Keep this sample. Answer: `Reply::Learned`, also where the source is known as this class already.
+    /// Learns a sample. Reply: `Reply::Learned`, also when this class has a support of this source already.
     Learn {
         /// The slot of its class.
         class: u8,
-        /// What it was made of: the first 16 bytes of the SHA-256 of the image file or of the feature.
+        /// Its source: the first 16 bytes of the SHA-256 of the image file or of the feature.
         source: SourceId,
-        /// Who teaches; the number is the operator's own.
+        /// Number of the operator who teaches.
         operator: u32,
-        /// When, in seconds since 1970; 0 leaves it to the device's clock, if it has one.
+        /// Time in seconds since 1970; 0 leaves it to the device's clock, if it has one.
         time_s: u64,
         /// The sample.
         #[serde(borrow)]
         input: Input<'a>,
     },
-    /// Forget a sample. Answer: `Reply::Forgotten`, also where nothing was learned from it.
+    /// Forgets a sample. Reply: `Reply::Forgotten`, also when there is none of this source.
     Forget {
-        /// What it was made of.
+        /// Its source.
         source: SourceId,
     },
-    /// Which class is this? Answer: `Reply::Prediction`.
+    /// Predicts the class of a sample. Reply: `Reply::Prediction`.
     Predict {
         /// The sample.
         #[serde(borrow)]
         input: Input<'a>,
         /// The head: 0 the device's choice, 1 prototype, 2 Gaussian, 3 softmax regression.
         head: u8,
-        /// How often the set of classes may miss the truth, in thousandths, 1 to [`ERROR_RATE_PERMILLE_MAX`].
+        /// Error rate of the conformal prediction set, in thousandths, 1 to [`ERROR_RATE_PERMILLE_MAX`].
         error_rate_permille: u16,
     },
-    /// What is most like this? Answer: `Reply::Why`.
+    /// Asks for the nearest supports of a sample. Reply: `Reply::Why`.
     Why {
         /// The sample.
         #[serde(borrow)]
         input: Input<'a>,
     },
-    /// One part of what the device knows: classes in the order of slots, then supports in the order of sources.
-    /// Answer: `Reply::State`.
+    /// Asks for one part of the state: classes in the order of slots, then supports in the order of sources.
+    /// Reply: `Reply::State`.
     ExportState {
-        /// 0, or `next` of the answer before.
+        /// 0, or `next` of the reply before.
         cursor: u32,
     },
-    /// A support of another device; its class is found by name, or added. Answer: `Reply::Learned`.
+    /// Adds a support of another device; its class is found by name or added. Reply: `Reply::Learned`.
     MergeState {
         /// The class's name on the other device.
         name: &'a str,
-        /// What it was made of.
+        /// Its source.
         source: SourceId,
-        /// Who taught it.
+        /// Number of the operator who taught it.
         operator: u32,
-        /// When.
+        /// Time in seconds since 1970; 0 unknown.
         time_s: u64,
         /// The feature, as in [`Input::Feature`].
         feature: &'a [u8],
     },
-    /// A bundle follows. Answer: `Reply::Bundle` with the offset to go on from: not 0 where the same bundle was
-    /// begun before.
+    /// Begins a bundle. Reply: `Reply::Bundle` with the offset to continue at, not 0 when the same bundle was begun
+    /// before.
     BundleBegin {
         /// Its bytes.
         len: u32,
-        /// Their SHA-256.
+        /// SHA-256 of its bytes.
         sha256: [u8; 32],
     },
-    /// A part of the bundle, in order. Answer: `Reply::Bundle`.
+    /// Sends the next part of the bundle. Reply: `Reply::Bundle`.
     BundleChunk {
         /// Where it begins.
         offset: u32,
         /// The bytes, [`chunk_max`] at most.
         bytes: &'a [u8],
     },
-    /// The bundle is complete: check it and try it at the next start. Answer: `Reply::BundleTaken`.
+    /// Checks the complete bundle and makes it the candidate of the next start. Reply: `Reply::BundleTaken`.
     BundleCommit,
-    /// Forget everything. Answer: `Reply::Done`.
+    /// Forgets all classes and supports. Reply: `Reply::Done`.
     FactoryReset {
         /// [`RESET_CONFIRMATION`].
         confirmation: &'a str,
     },
-    /// Test yourself. Answer: `Reply::SelfTest`.
+    /// Runs the self-test. Reply: `Reply::SelfTest`.
     SelfTest,
-    /// Which bundles have you? Answer: `Reply::Bundles`.
+    /// Asks for the bundles. Reply: `Reply::Bundles`.
     Bundles,
-    /// As [`Request::BundleCommit`], also where samples are forgotten for the bundle's encoder.
+    /// As [`Request::BundleCommit`], and allows supports to be forgotten for another encoder.
     BundleCommitForgetting {
         /// [`FORGETTING_CONFIRMATION`].
         confirmation: &'a str,
@@ -164,15 +164,15 @@ impl<'a> Request<'a> {
     /// Reads a message.
     ///
     /// # Errors
-    /// [`Refusal`] `Malformed` where the bytes are no request, or more follow it.
+    /// [`Refusal`] `Malformed` when the bytes are not one message.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Refusal> {
         parse(bytes)
     }
 
-    /// Writes a message; tells its length.
+    /// Writes a message; returns its length.
     ///
     /// # Errors
-    /// [`Refusal`] `MessageTooLong` where it does not fit.
+    /// [`Refusal`] `MessageTooLong` when it does not fit.
     pub fn write(&self, bytes: &mut [u8]) -> Result<usize, Refusal> {
         write(self, bytes)
     }
