@@ -3,7 +3,7 @@
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use macula::kernel::Isa;
+use macula::kernel::{Grid, Isa};
 use macula::nn::conv::{
     ConvShape, clear_border, conv_data_gradient, conv_forward, conv_weight_gradient, transpose_weight,
 };
@@ -18,9 +18,9 @@ fn normals(len: usize, purpose: &str) -> Vec<f32> {
 }
 
 /// Normally distributed values inside a border of zeros.
-fn padded(height: usize, width: usize, channels: usize, padding: usize, purpose: &str) -> Vec<f32> {
-    let mut values = normals((height + 2 * padding) * (width + 2 * padding) * channels, purpose);
-    clear_border(height, width, channels, padding, &mut values);
+fn padded(side: usize, channels: usize, padding: usize, purpose: &str) -> Vec<f32> {
+    let mut values = normals((side + 2 * padding).pow(2) * channels, purpose);
+    clear_border(Grid { rows: side, columns: side, channels }, padding, &mut values);
     values
 }
 
@@ -30,8 +30,8 @@ fn bench_conv(group: &mut Group<'_>, kernel: usize, channels: usize, side: usize
     let (isa, name) = (Isa::selected(), format!("{channels}ch {side}²"));
     group.throughput(Throughput::Elements((shape.weight_len() * side * side) as u64));
 
-    let x = padded(side, side, channels, shape.padding(), "x");
-    let dy = padded(side, side, channels, shape.padding(), "dy");
+    let x = padded(side, channels, shape.padding(), "x");
+    let dy = padded(side, channels, shape.padding(), "dy");
     let weight = normals(shape.weight_len(), "weight");
     let mut y = vec![0.0; side * side * channels];
     group.bench_function(BenchmarkId::new("forward", &name), |b| {
@@ -71,7 +71,7 @@ fn depthwise3x3(criterion: &mut Criterion) {
         let shape = DepthwiseShape { stride, channels, height: side, width: side };
         let (name, out) = (format!("{channels}ch {side}² stride {stride}"), side / stride);
         group.throughput(Throughput::Elements((9 * channels * out * out) as u64));
-        let (x, dy) = (padded(side, side, channels, 1, "x"), padded(out, out, channels, 1, "dy"));
+        let (x, dy) = (padded(side, channels, 1, "x"), padded(out, channels, 1, "dy"));
         let weight = normals(9 * channels, "weight");
         let mut y = vec![0.0; out * out * channels];
         group.bench_function(BenchmarkId::new("forward", &name), |b| {

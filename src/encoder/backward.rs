@@ -114,7 +114,7 @@ impl Stage<'_> {
         // dz, with a border, from g and z.
         let (padding, row) = (shape.padding(), (out.columns + 2 * shape.padding()) * out.channels);
         dz.resize(dz.len().max(shape.padded_output_len()), 0.0);
-        clear_border(out.rows, out.columns, out.channels, padding, dz);
+        clear_border(out, padding, dz);
         let g = &group.arrays[self.array(index + 1)][local * out.len()..][..out.len()];
         let by_value = Affine { scale: &gradient.by_value, shift: &gradient.constant };
         let inside = padding * (row + out.channels);

@@ -45,10 +45,10 @@ impl<'a> Reader<'a> {
         scratch.resize(scratch.len().max(shape.input_len()), 0.0);
         if is_conv {
             let row = (grid.columns + 2 * padding) * grid.channels;
-            clear_border(grid.rows, grid.columns, grid.channels, padding, scratch);
+            clear_border(grid, padding, scratch);
             self.activate(value, stored, &mut scratch[padding * (row + grid.channels)..], row);
         } else {
-            pad(stored, grid.rows, grid.columns, grid.channels, padding, scratch);
+            pad(stored, grid, padding, scratch);
         }
         scratch
     }

@@ -70,52 +70,21 @@ fn pixels_max(registers: usize, blocks: usize) -> usize {
     })
 }
 
+/// Runs `$run!(P, B)` for the tile of `$p` pixels and `$b` vectors.
 macro_rules! for_tile {
     ($p:expr, $b:expr, $run:ident) => {
-        match ($p, $b) {
-            (1, 1) => $run!(1, 1),
-            (2, 1) => $run!(2, 1),
-            (3, 1) => $run!(3, 1),
-            (4, 1) => $run!(4, 1),
-            (5, 1) => $run!(5, 1),
-            (6, 1) => $run!(6, 1),
-            (7, 1) => $run!(7, 1),
-            (8, 1) => $run!(8, 1),
-            (9, 1) => $run!(9, 1),
-            (10, 1) => $run!(10, 1),
-            (11, 1) => $run!(11, 1),
-            (12, 1) => $run!(12, 1),
-            (13, 1) => $run!(13, 1),
-            (14, 1) => $run!(14, 1),
-            (15, 1) => $run!(15, 1),
-            (16, 1) => $run!(16, 1),
-            (1, 2) => $run!(1, 2),
-            (2, 2) => $run!(2, 2),
-            (3, 2) => $run!(3, 2),
-            (4, 2) => $run!(4, 2),
-            (5, 2) => $run!(5, 2),
-            (6, 2) => $run!(6, 2),
-            (7, 2) => $run!(7, 2),
-            (8, 2) => $run!(8, 2),
-            (9, 2) => $run!(9, 2),
-            (10, 2) => $run!(10, 2),
-            (11, 2) => $run!(11, 2),
-            (12, 2) => $run!(12, 2),
-            (1, 3) => $run!(1, 3),
-            (2, 3) => $run!(2, 3),
-            (3, 3) => $run!(3, 3),
-            (4, 3) => $run!(4, 3),
-            (5, 3) => $run!(5, 3),
-            (6, 3) => $run!(6, 3),
-            (7, 3) => $run!(7, 3),
-            (8, 3) => $run!(8, 3),
-            (1, 4) => $run!(1, 4),
-            (2, 4) => $run!(2, 4),
-            (3, 4) => $run!(3, 4),
-            (4, 4) => $run!(4, 4),
-            (5, 4) => $run!(5, 4),
-            (6, 4) => $run!(6, 4),
-            (p, b) => unreachable!("no tile of {p} by {b}"),
+        match $b {
+            1 => for_tile!($p, $run, 1, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+            2 => for_tile!($p, $run, 2, 1 2 3 4 5 6 7 8 9 10 11 12),
+            3 => for_tile!($p, $run, 3, 1 2 3 4 5 6 7 8),
+            4 => for_tile!($p, $run, 4, 1 2 3 4 5 6),
+            b => unreachable!("no tile of {b} vectors"),
+        }
+    };
+    ($p:expr, $run:ident, $b:literal, $($pixels:literal)*) => {
+        match $p {
+            $($pixels => $run!($pixels, $b),)*
+            p => unreachable!("no tile of {p} pixels by {} vectors", $b),
         }
     };
 }

@@ -5,8 +5,8 @@
 //! gradient of the output again with the border. Weights are `[K, K, C, O]`, so that in NHWC the K
 //! taps of a kernel row read one run of K C adjacent inputs.
 
-use crate::kernel::Isa;
 use crate::kernel::tile::{Forward, Tap, WeightGradient};
+use crate::kernel::{Grid, Isa};
 
 /// Shape of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,23 +272,23 @@ pub mod reference {
 }
 
 /// Copies `x` `[H, W, C]` into an array with a border of zeros.
-pub fn pad(x: &[f32], height: usize, width: usize, channels: usize, padding: usize, padded: &mut [f32]) {
-    let row = (width + 2 * padding) * channels;
-    clear_border(height, width, channels, padding, padded);
-    for (y, source) in x[..height * width * channels].chunks(width * channels).enumerate() {
-        padded[(y + padding) * row + padding * channels..][..source.len()].copy_from_slice(source);
+pub fn pad(x: &[f32], grid: Grid, padding: usize, padded: &mut [f32]) {
+    clear_border(grid, padding, padded);
+    let row = (grid.columns + 2 * padding) * grid.channels;
+    for (y, source) in x[..grid.len()].chunks(grid.columns * grid.channels).enumerate() {
+        padded[(y + padding) * row + padding * grid.channels..][..source.len()].copy_from_slice(source);
     }
 }
 
 /// Zeros the border of a padded array and leaves the inside unchanged.
-pub fn clear_border(height: usize, width: usize, channels: usize, padding: usize, padded: &mut [f32]) {
-    let row = (width + 2 * padding) * channels;
-    for (y, values) in padded[..(height + 2 * padding) * row].chunks_mut(row).enumerate() {
-        if y < padding || y >= height + padding {
+pub fn clear_border(grid: Grid, padding: usize, padded: &mut [f32]) {
+    let (row, left) = ((grid.columns + 2 * padding) * grid.channels, padding * grid.channels);
+    for (y, values) in padded[..(grid.rows + 2 * padding) * row].chunks_mut(row).enumerate() {
+        if y < padding || y >= grid.rows + padding {
             values.fill(0.0);
         } else {
-            values[..padding * channels].fill(0.0);
-            values[(width + padding) * channels..].fill(0.0);
+            values[..left].fill(0.0);
+            values[row - left..].fill(0.0);
         }
     }
 }
@@ -332,8 +332,8 @@ mod tests {
             // Earlier contents of the scratch must not matter.
             let (mut x_padded, mut dy_padded) =
                 (vec![f32::NAN; shape.input_len()], vec![f32::NAN; shape.padded_output_len()]);
-            pad(&x, height, width, c, p, &mut x_padded);
-            pad(&dy, out_h, out_w, o, p, &mut dy_padded);
+            pad(&x, Grid { rows: height, columns: width, channels: c }, p, &mut x_padded);
+            pad(&dy, Grid { rows: out_h, columns: out_w, channels: o }, p, &mut dy_padded);
             let (dx_expected, dweight_expected) = reference::backward(shape, &x, &weight, &dy);
             for isa in Isa::available() {
                 let what = format!("{} {shape:?}", isa.name());

@@ -4,10 +4,9 @@
 //! border of zeros, output `[H/s, W/s, C]`, gradient of the output with the border. Weights `[3, 3, C]`.
 
 use super::conv::{ConvShape, taps_of_parity};
-use crate::kernel::Isa;
-use crate::kernel::channel::Grid;
 use crate::kernel::depthwise::{Forward, WeightGradient};
 use crate::kernel::tile::Tap;
+use crate::kernel::{Grid, Isa};
 
 /// Shape of one depthwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +130,8 @@ mod tests {
             let dy = random(out_h * out_w * channels);
             let (mut x_padded, mut dy_padded) =
                 (vec![f32::NAN; dense.input_len()], vec![f32::NAN; dense.padded_output_len()]);
-            pad(&x, height, width, channels, 1, &mut x_padded);
-            pad(&dy, out_h, out_w, channels, 1, &mut dy_padded);
+            pad(&x, Grid { rows: height, columns: width, channels }, 1, &mut x_padded);
+            pad(&dy, shape.output(), 1, &mut dy_padded);
             let (dx_expected, dense_dweight) = reference::backward(dense, &x, &dense_weight(&weight, channels), &dy);
             let diagonal = |k: usize, i: usize| dense_dweight[(k * channels + i) * channels + i];
             let dweight_expected: Vec<f32> = (0..9 * channels).map(|w| diagonal(w / channels, w % channels)).collect();
