@@ -63,6 +63,7 @@ fn spread_loss(z: &[f32], dim: usize) -> EmbeddingLoss {
     }
 }
 
+/// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dataset = data::open_named("phantoms:32:64", 1)?;
     let preprocessing = Preprocessing::unit(1, 32, 32);

@@ -8,6 +8,7 @@
 use macula::data;
 use macula::encoders::{self, OpenOptions};
 
+/// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = std::env::args().nth(1).unwrap_or_else(|| "phantoms:32:24".to_owned());
     let dataset = data::open_named(&name, 1)?;

@@ -13,6 +13,7 @@ use macula::rng::Rng;
 
 const SHOTS: usize = 5;
 
+/// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dataset = data::open_named("phantoms:32:72", 1)?;
     let opened = encoders::open("grey-28", &OpenOptions::default())?;
