@@ -9,6 +9,7 @@
 
 mod dataset; //        invariants of every dataset
 mod input; //          reading structured input from bytes
+mod outcome; //        what a target found
 
 pub mod blob; //       device encoders
 pub mod bundle; //     signed files
@@ -27,15 +28,7 @@ pub mod store; //      the journal on flash
 pub mod samples; //    small valid inputs, the seeds
 
 pub use input::Input;
-
-/// The outcome of an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Refused with a typed error.
-    Refused,
-    /// Accepted, and every invariant held.
-    Accepted,
-}
+pub use outcome::Outcome;
 
 /// One fuzz target.
 pub struct Target {

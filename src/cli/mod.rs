@@ -4,10 +4,11 @@
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::failure::Failure;
 use crate::kernel::Isa;
+pub use common::{Common, print_json};
 
 // First: its macros take the place of the standard library's in the modules below.
 #[macro_use]
@@ -15,6 +16,7 @@ mod output;
 
 mod atomic;
 mod classes;
+mod common;
 mod connect;
 mod device;
 mod failure;
@@ -47,26 +49,6 @@ enum Command {
     /// Run one ONNX encoder for the program that starts this
     #[command(name = isolation::WORKER_COMMAND, hide = true)]
     EncodeWorker,
-}
-
-/// What every command takes.
-#[derive(Args, Clone, Debug)]
-pub struct Common {
-    /// Print one JSON object for machines instead of text
-    #[arg(long)]
-    pub json: bool,
-    /// No progress bar, no remarks
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Seeds everything random: the same seed gives the same bytes
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-}
-
-/// Prints `value` as one line of JSON to standard output.
-pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    output::raw(&(serde_json::to_string(value)? + "\n"));
-    Ok(())
 }
 
 /// The command, and whether `pretrain` was given a seed or has the default. Bad usage ends the program.

@@ -11,6 +11,7 @@ mod format;
 mod gif;
 mod jpeg;
 mod limits;
+mod options;
 mod orientation;
 mod png;
 mod pnm;
@@ -25,22 +26,13 @@ use std::path::Path;
 use super::{DataError, Image};
 use crate::files;
 use refusal::Refusal;
+use samples::Read;
 
 pub use format::{FORMAT_NAMES, Format, PREFIX_LEN, format_of, format_of_file, is_image, unread_format_of};
 pub use limits::{BYTES_MAX, FILE_BYTES_MAX, PIXELS_MAX, is_allowed};
+pub use options::DecodeOptions;
 pub use range::{EncoderRange, RangeError, ValueRange};
 pub use samples::{RawFacts, SampleKind};
-
-/// How image files are read.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct DecodeOptions {
-    /// The raw values that become black and white; none for the natural range of the samples.
-    pub range: Option<ValueRange>,
-    /// Whether only [`Decoded::raw`] is needed. Samples of unknown range are then no error, and the pixels are undefined.
-    pub measure: bool,
-    /// Whether samples of more than 8 bits need a stated range, because the range of the encoder is not known.
-    pub needs_range: bool,
-}
 
 /// A decoded image file.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,15 +47,6 @@ pub struct Decoded {
     pub frames: u32,
     /// The EXIF orientation that was applied, 1 to 8; 1 is upright.
     pub orientation: u8,
-}
-
-/// The result of the reader of one format.
-struct Read {
-    /// As stored, before the orientation is applied.
-    image: Image,
-    raw: RawFacts,
-    frames: u32,
-    orientation: u8,
 }
 
 /// Reads one image file with the natural range of its samples.

@@ -18,6 +18,15 @@ pub enum SampleKind {
     Float,
 }
 
+/// The result of the reader of one format.
+pub(super) struct Read {
+    /// As stored, before the orientation is applied.
+    pub image: Image,
+    pub raw: RawFacts,
+    pub frames: u32,
+    pub orientation: u8,
+}
+
 /// Facts about the samples of an image file before they are mapped to 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RawFacts {
