@@ -1,4 +1,4 @@
-//! Figures of a classification beside scikit-learn's.
+//! Classification metrics against scikit-learn's.
 
 use macula::evaluate::{ConfusionMatrix, argmax_rows, roc_auc_one_vs_rest};
 
@@ -22,7 +22,7 @@ fn close(found: &[Option<f64>], expected: &[f64], what: &str) {
     }
 }
 
-/// `tests/vectors/classification.py` made the vectors.
+/// Vectors from `tests/vectors/classification.py`.
 #[test]
 fn sensitivity_specificity_and_roc_area_agree_with_scikit_learn() {
     #[derive(serde::Deserialize)]

@@ -1,11 +1,11 @@
-//! A trained encoder as it is shipped: batch norm folded into the convolutions before it.
+//! A trained encoder for export: each batch norm is folded into the convolution before it.
 
 use super::spec::EncoderSpec;
 
-/// A convolution with bias, the batch norm that followed it folded in.
+/// A convolution with bias, which includes the batch norm after it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldedConv {
-    /// `[O, C, K, K]` row-major as ONNX and PyTorch have it; `[O, 1, 3, 3]` where depthwise.
+    /// `[O, C, K, K]` row-major as in ONNX and PyTorch; `[O, 1, 3, 3]` where depthwise.
     pub weight: Vec<f32>,
     /// `[O]`.
     pub bias: Vec<f32>,

@@ -1,15 +1,15 @@
-//! The slow, plain encoder that the fast one is held against: f64, one loop a dimension, forward only.
+//! Slow reference of an encoder: f64, one loop per dimension, forward only.
 //!
-//! N images, H rows, W columns, C channels; values NHWC, weights as PyTorch has them. Batch norm uses
-//! the batch's own statistics. Gradients come from it by central differences, whose error in f64 is
-//! far below what an f32 backward pass can do.
+//! N images, H rows, W columns, C channels; values are NHWC, weights in PyTorch's layout. Batch norm uses the batch's own
+//! statistics. Its central differences are the reference for gradients: their error in f64 is far below that of an f32
+//! backward pass.
 #![allow(dead_code, reason = "each test that shares this file uses its part of it")]
 
 use std::collections::BTreeMap;
 
 use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, Grid, NamedTensor, Node};
 
-/// Added to the variance, as PyTorch does.
+/// Added to the variance, as in PyTorch.
 const EPSILON: f64 = 1e-5;
 
 /// Parameters by name, row-major.
@@ -25,8 +25,8 @@ pub fn to_f64(numbers: &[f32]) -> Vec<f64> {
     numbers.iter().map(|&x| f64::from(x)).collect()
 }
 
-/// Every value of the graph for `input` `[N, H, W, C]`, the input first; and how near any unit comes
-/// to the kink of its activation.
+/// Every value of the graph for `input` `[N, H, W, C]`, the input first, and the smallest distance of a unit from a kink of
+/// its activation.
 pub fn values(spec: &EncoderSpec, tensors: &Tensors, input: &[f64]) -> (Vec<Vec<f64>>, f64) {
     let mut values = vec![input.to_vec()];
     let mut margin = f64::INFINITY;
@@ -34,14 +34,14 @@ pub fn values(spec: &EncoderSpec, tensors: &Tensors, input: &[f64]) -> (Vec<Vec<
     (values, margin)
 }
 
-/// Features `[N, D]` when the parameters of node `first` or of later ones differ from those that made `values`.
+/// Features `[N, D]` for `tensors` that differ from those of `values` only from node `first` on.
 pub fn features_from(spec: &EncoderSpec, tensors: &Tensors, values: &[Vec<f64>], first: usize) -> Vec<f64> {
     let mut margin = f64::INFINITY;
-    let made = values_from(spec, tensors, values, first, &mut margin);
-    mean_over_pixels(spec, made.last().expect("a spec has a node"))
+    let computed = values_from(spec, tensors, values, first, &mut margin);
+    mean_over_pixels(spec, computed.last().expect("a spec has a node"))
 }
 
-/// The values that node `first` and those after it make; lowers `margin` to the nearest kink.
+/// The values of the nodes from `first` on; lowers `margin` to the distance of the nearest kink.
 fn values_from(
     spec: &EncoderSpec,
     tensors: &Tensors,
@@ -50,9 +50,9 @@ fn values_from(
     margin: &mut f64,
 ) -> Vec<Vec<f64>> {
     let shapes = spec.shapes().expect("a valid spec");
-    let mut made: Vec<Vec<f64>> = Vec::new();
+    let mut computed: Vec<Vec<f64>> = Vec::new();
     for node in &spec.nodes[first..] {
-        let value = |id: usize| if id <= first { &before[id] } else { &made[id - first - 1] };
+        let value = |id: usize| if id <= first { &before[id] } else { &computed[id - first - 1] };
         let next = match node {
             Node::Conv { input, conv } => {
                 let mut y = convolve(conv, &tensors[&format!("{}.weight", conv.name)], value(*input), shapes[*input]);
@@ -67,9 +67,9 @@ fn values_from(
                 y
             }
         };
-        made.push(next);
+        computed.push(next);
     }
-    made
+    computed
 }
 
 /// Mean over pixels of the last value, `[N, D]`.
@@ -136,7 +136,7 @@ fn activate(activation: Activation, y: &mut [f64], margin: &mut f64) {
         Activation::Relu6 => &[0.0, 6.0],
     };
     for v in y {
-        // Exactly on it is where units before have already cut both ways of moving off.
+        // A unit exactly at a kink is the output of an earlier clipping, so small changes do not move it.
         for kink in kinks.iter().filter(|&kink| kink != v) {
             *margin = margin.min((*v - kink).abs());
         }
