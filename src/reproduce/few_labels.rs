@@ -1,5 +1,5 @@
-//! Accuracy against the number of labels: pretrained features under a probe, and pretrained weights trained on, beside
-//! supervised training from scratch.
+//! Accuracy by the number of labels: a probe on pretrained features, fine-tuned pretrained weights, and supervised training
+//! from scratch.
 
 use super::lab::Lab;
 use super::{Findings, ReproduceError, share, tasks};
@@ -8,12 +8,12 @@ use crate::pretrain::{Freeze, Init, Method, PretrainConfig, Validate};
 use crate::report::chart::{Axis, Chart, Series};
 use crate::report::table::Table;
 
-/// Labelled images a class, and the errors in percent that were published for a larger network on them: rotation
+/// Labelled images per class, and the published errors of a larger network in percent: rotation
 /// features with a convolutional probe, and supervised training (Gidaris et al. 2018, arXiv:1803.07728, figure 7).
 const LABELS: [(usize, f64, f64); 5] =
     [(20, 35.4, 66.3), (100, 24.7, 52.7), (400, 17.2, 25.8), (1000, 13.6, 16.5), (5000, 8.1, 6.9)];
 
-/// Steps that every training takes at least: a few images are passed over more often.
+/// Fewest steps of a training run: few images have more epochs.
 const STEPS: usize = 800;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
@@ -42,7 +42,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     for (per_class, published_probe, published_scratch) in labels {
         let count = per_class * images.dataset.class_names.len();
         let steps = lab.number(STEPS, 20);
-        // A short last batch is left out, unless it is the only one.
+        // A short last batch is dropped, unless it is the only one.
         let steps_per_epoch = (count / supervised.batch_size).max(1);
         let epochs = (steps.div_ceil(steps_per_epoch) as u64).max(lab.number(task.epochs, 1));
         let config =
@@ -72,14 +72,14 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     }
     let ((few, gain_of_few), (many, gain_of_many)) = (gains[0], gains[gains.len() - 1]);
     let sentence = format!(
-        "With {few} labels a class the best of the pretrained is {gain_of_few:+.1} points ahead of training from scratch, with \
+        "With {few} labels per class the best pretrained encoder is {gain_of_few:+.1} points ahead of training from scratch, with \
          {many} labels {gain_of_many:+.1}."
     );
     let names = ["rotation + probe", "simclr + probe", "simclr, trained on", "from scratch"];
     let series = Series::named(&names, curves);
     let chart = Chart {
-        title: format!("What labels are worth, with and without pretraining ({})", task.name),
-        x: Axis::logarithmic("labels a class"),
+        title: format!("Accuracy by labels, with and without pretraining ({})", task.name),
+        x: Axis::logarithmic("labels per class"),
         y: Axis::linear("balanced accuracy, held out"),
         series,
     };

@@ -1,6 +1,5 @@
-//! What a handful of labels is worth: every objective, pretrained on the task's own images and on photographs, SimCLR also
-//! for longer and on the one after the other, beside raw pixels, colour statistics, a random encoder and training from
-//! scratch.
+//! Few-shot accuracy of every objective, pretrained on the task's own images and on photographs, and of SimCLR trained for
+//! longer and on both in turn. Baselines are raw pixels, colour statistics, a random encoder and training from scratch.
 
 use super::from_scratch::{Setting, from_scratch};
 use super::lab::{Images, Lab, recipe};
@@ -14,40 +13,39 @@ use crate::pretrain::{Init, Method, PretrainConfig, Run};
 use crate::report::chart::{Axis, Chart, Series};
 use crate::report::table::Table;
 
-/// Images a class that are asked about.
+/// Queries per class.
 const QUERIES: usize = 30;
 
-/// Drawn tasks; of training from scratch fewer, because each is a run of its own.
+/// Episodes. Training from scratch has fewer, because each episode is a training run.
 const EPISODES: usize = 200;
 const EPISODES_FROM_SCRATCH: usize = 30;
 
-/// Passes of the longer run of SimCLR over the photographs, and how many times as many as others the run that goes on from
-/// there has over the task's own images.
+/// Epochs of the longer run of SimCLR on photographs, and the factor by which the run that continues on the task's own images
+/// has more epochs than the other runs.
 const LONGER_EPOCHS: u64 = 40;
 const AFTER_TIMES: u64 = 2;
 
-/// Shots at which training from scratch is measured, and a gain is claimed.
+/// Shots at which training from scratch is measured and gains are reported.
 const CLAIMED: [usize; 2] = [5, 20];
 
-/// The heads that every encoder may take the better of.
+/// The heads of which the best is taken for each encoder.
 const HEADS: [HeadKind; 3] = [HeadKind::Prototype, HeadKind::Logistic, HeadKind::Auto];
 
-/// Supports up to which the device's own head is among them: its time grows with their third power, and it is for a
-/// handful.
+/// Most supports for the device's head, whose time grows with their third power.
 const AUTO_SUPPORTS_MAX: usize = 150;
 
-/// Points that the best objective shall be ahead of the best head on raw pixels.
+/// Expected gain of the best objective over the best head on raw pixels.
 const GAIN: f64 = 0.05;
 const GAIN_ON_PHOTOGRAPHS: f64 = 0.20;
 
-/// One encoder's row.
-pub(super) struct Judged {
+/// Results of one encoder.
+pub(super) struct Evaluated {
     name: String,
-    /// Whether an objective made it.
+    /// Whether the encoder is pretrained.
     pretrained: bool,
-    /// Whether labels of this very task went into it.
-    saw_labels: bool,
-    /// One a number of shots.
+    /// Whether pretraining used labels of this task.
+    used_labels: bool,
+    /// The best head for each number of shots.
     pub best: Vec<(HeadKind, FewShotResult)>,
 }
 
@@ -81,13 +79,13 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let all = if lab.scale == Scale::Full { tasks::ALL.to_vec() } else { vec![tasks::PHANTOMS] };
     for task in &all {
         let images = lab.images(task)?;
-        let judged = judge_all(lab, task, &images, &photographs)?;
-        for judged in &judged {
-            push_rows(&mut table, task, judged, lab.number(EPISODES, 20), &lab.few_shots());
+        let evaluated = evaluate_all(lab, task, &images, &photographs)?;
+        for evaluated in &evaluated {
+            push_rows(&mut table, task, evaluated, lab.number(EPISODES, 20), &lab.few_shots());
         }
         push_scratch(lab, &mut table, task, &images)?;
-        sentences.extend(claim(&mut claims, task, &judged, &lab.few_shots()));
-        charts.push((task.name, chart(task, &judged, &lab.few_shots())));
+        sentences.extend(claim(&mut claims, task, &evaluated, &lab.few_shots()));
+        charts.push((task.name, chart(task, &evaluated, &lab.few_shots())));
     }
     sentences.push(
         "PneumoniaMNIST with all 4,708 labels, published: ResNet-18 at 28 pixels, AUC 0.944, accuracy 0.854."
@@ -102,12 +100,12 @@ fn pool(lab: &Lab<'_>, images: &Images, shots: usize) -> Result<EpisodePool, Rep
     Ok(EpisodePool::new(&images.dataset, &images.test, settings)?)
 }
 
-/// Encoders of the photographs: another data set than the task's, but where photographs are the task.
+/// Encoders pretrained on photographs, which is another dataset than the task's unless photographs are the task.
 struct Photographs {
     task: Task,
-    /// One of each objective, the longer one last.
+    /// One run per objective, then the longer run.
     runs: Vec<(String, Run)>,
-    /// The longer one, which the task's own images go on from.
+    /// The longer run, from which training on the task's own images continues.
     start: Init,
 }
 
@@ -125,51 +123,51 @@ impl Photographs {
     }
 }
 
-/// Every encoder on one task.
-fn judge_all(
+/// Evaluates every encoder on one task.
+fn evaluate_all(
     lab: &mut Lab<'_>,
     task: &Task,
     images: &Images,
     photographs: &Photographs,
-) -> Result<Vec<Judged>, ReproduceError> {
+) -> Result<Vec<Evaluated>, ReproduceError> {
     let (pixels, colours) = (lab.raw_pixels(task, images)?, lab.colour_statistics(task, images)?);
     let random = lab.random(task, images)?;
-    let mut judged = Vec::new();
+    let mut evaluated = Vec::new();
     for (name, encoder) in
         [("raw pixels", &pixels as &dyn HostEncoder), ("colour statistics", &colours), ("random nano", &random)]
     {
-        judged.push(judge(lab, name.to_owned(), encoder, images, (false, false))?);
+        evaluated.push(evaluate(lab, name.to_owned(), encoder, images, (false, false))?);
     }
     for &method in Method::ALL {
         let run = lab.run_of(task, images, method)?;
         let labelled = run.config.needs_labels();
-        judged.push(judge(lab, format!("{}, own images", method.name()), &run, images, (true, labelled))?);
+        evaluated.push(evaluate(lab, format!("{}, own images", method.name()), &run, images, (true, labelled))?);
     }
     let are_own = *task == photographs.task;
-    // Those of each objective are above, where the photographs are the task's own.
+    // If photographs are the task, the run of each objective is already included.
     let skipped = if are_own { Method::ALL.len() } else { 0 };
     for (name, run) in &photographs.runs[skipped..] {
-        let whose = if are_own { "own images" } else { "photographs" };
-        judged.push(judge(lab, format!("{name}, {whose}"), run, images, (true, false))?);
+        let images_of = if are_own { "own images" } else { "photographs" };
+        evaluated.push(evaluate(lab, format!("{name}, {images_of}"), run, images, (true, false))?);
     }
     if !are_own || lab.scale == Scale::Short {
         let own = lab.config(task, Method::Simclr)?;
         let (channels, epochs) = (photographs.task.channels, AFTER_TIMES * own.epochs);
         let config = PretrainConfig { channels, epochs, init: Some(photographs.start.clone()), ..own };
         let run = lab.run(&format!("{}-simclr-after-photographs", task.name), &config, images)?;
-        judged.push(judge(lab, "simclr, photographs, then own images".to_owned(), &run, images, (true, false))?);
+        evaluated.push(evaluate(lab, "simclr, photographs, then own images".to_owned(), &run, images, (true, false))?);
     }
-    Ok(judged)
+    Ok(evaluated)
 }
 
-/// The best head at each number of shots.
-pub(super) fn judge(
+/// Evaluates the best head for each number of shots.
+pub(super) fn evaluate(
     lab: &Lab<'_>,
     name: String,
     encoder: &dyn HostEncoder,
     images: &Images,
-    (pretrained, saw_labels): (bool, bool),
-) -> Result<Judged, ReproduceError> {
+    (pretrained, used_labels): (bool, bool),
+) -> Result<Evaluated, ReproduceError> {
     (lab.say)(&format!("{}: episodes of {name}", images.dataset.name));
     let corpus = corpus_statistics(encoder, &images.dataset, &images.train, &|_| ())?;
     let mut features = embed_dataset(encoder, &images.dataset, &images.test, &|_| ())?;
@@ -195,15 +193,15 @@ pub(super) fn judge(
         }
         best.extend(winner);
     }
-    Ok(Judged { name, pretrained, saw_labels, best })
+    Ok(Evaluated { name, pretrained, used_labels, best })
 }
 
-fn push_rows(table: &mut Table, task: &Task, judged: &Judged, episodes: usize, shots: &[usize]) {
-    for ((head, result), shots) in judged.best.iter().zip(shots) {
+fn push_rows(table: &mut Table, task: &Task, evaluated: &Evaluated, episodes: usize, shots: &[usize]) {
+    for ((head, result), shots) in evaluated.best.iter().zip(shots) {
         let recalls = result.recalls.iter().map(|recall| recall.map_or("-".into(), |value| format!("{value:.2}")));
         table.push(vec![
             task.name.into(),
-            judged.name.clone(),
+            evaluated.name.clone(),
             shots.to_string(),
             share(result.balanced_accuracy.mean),
             result.balanced_accuracy.width_text(),
@@ -219,7 +217,7 @@ fn push_scratch(lab: &Lab<'_>, table: &mut Table, task: &Task, images: &Images) 
     let recipe = recipe(images, task.channels, task.size)?;
     let setting = Setting { task, dataset: &images.dataset, recipe: &recipe, test: &images.test };
     for shots in CLAIMED.into_iter().filter(|claimed| lab.few_shots().contains(claimed)) {
-        (lab.say)(&format!("{}: training from scratch on {shots} images a class", images.dataset.name));
+        (lab.say)(&format!("{}: training from scratch on {shots} images per class", images.dataset.name));
         let episodes = lab.number(EPISODES_FROM_SCRATCH, 2);
         let result = from_scratch(&setting, &pool(lab, images, shots)?, episodes, lab.seed)?;
         table.push(vec![
@@ -237,18 +235,20 @@ fn push_scratch(lab: &Lab<'_>, table: &mut Table, task: &Task, images: &Images) 
     Ok(())
 }
 
-/// How far the best objective is ahead of the best head on raw pixels, and whether that is as far as it shall be.
-fn claim(table: &mut Table, task: &Task, judged: &[Judged], shots: &[usize]) -> Vec<String> {
+/// Adds the gain of the best objective over the best head on raw pixels, and whether it is as large as expected.
+fn claim(table: &mut Table, task: &Task, evaluated: &[Evaluated], shots: &[usize]) -> Vec<String> {
     let needed = if task.name == tasks::CIFAR_10.name { GAIN_ON_PHOTOGRAPHS } else { GAIN };
     let mut sentences = Vec::new();
     for (at, &shots) in shots.iter().enumerate().filter(|(_, shots)| CLAIMED.contains(shots)) {
-        let mean = |judged: &Judged| judged.best[at].1.balanced_accuracy.mean;
-        let pixels = judged.iter().find(|judged| !judged.pretrained).map_or(0.0, mean);
-        let best = |of: &dyn Fn(&&Judged) -> bool| {
-            let candidates = judged.iter().filter(|judged| judged.pretrained).filter(of);
+        let mean = |evaluated: &Evaluated| evaluated.best[at].1.balanced_accuracy.mean;
+        let pixels = evaluated.iter().find(|evaluated| !evaluated.pretrained).map_or(0.0, mean);
+        let best = |of: &dyn Fn(&&Evaluated) -> bool| {
+            let candidates = evaluated.iter().filter(|evaluated| evaluated.pretrained).filter(of);
             candidates.max_by(|a, b| mean(a).total_cmp(&mean(b))).map(|best| (best.name.clone(), mean(best)))
         };
-        let (Some(unlabelled), Some(any)) = (best(&|judged| !judged.saw_labels), best(&|_| true)) else { continue };
+        let (Some(unlabelled), Some(any)) = (best(&|evaluated| !evaluated.used_labels), best(&|_| true)) else {
+            continue;
+        };
         let gain = |(_, mean): &(String, f64)| mean - pixels;
         table.push(vec![
             task.name.into(),
@@ -261,9 +261,9 @@ fn claim(table: &mut Table, task: &Task, judged: &[Judged], shots: &[usize]) -> 
             share(any.1),
             share(gain(&any)),
         ]);
-        let verdict = if gain(&unlabelled) >= needed { "as it shall" } else { "less than it shall" };
+        let comparison = if gain(&unlabelled) >= needed { "at least" } else { "less than" };
         sentences.push(format!(
-            "{}, {shots} shots: {} is {:.1} points ahead of raw pixels, {verdict} ({:.0}).",
+            "{}, {shots} shots: {} is {:.1} points ahead of raw pixels, {comparison} the expected {:.0}.",
             task.name,
             unlabelled.0,
             100.0 * gain(&unlabelled),
@@ -273,16 +273,17 @@ fn claim(table: &mut Table, task: &Task, judged: &[Judged], shots: &[usize]) -> 
     sentences
 }
 
-fn chart(task: &Task, judged: &[Judged], shots: &[usize]) -> Chart {
-    let series = judged.iter().filter(|judged| !judged.name.ends_with(", photographs")).map(|judged| Series {
-        name: judged.name.clone(),
-        points: (shots.iter().zip(&judged.best))
-            .map(|(&shots, (_, result))| (shots as f64, result.balanced_accuracy.mean))
-            .collect(),
-    });
+fn chart(task: &Task, evaluated: &[Evaluated], shots: &[usize]) -> Chart {
+    let series =
+        evaluated.iter().filter(|evaluated| !evaluated.name.ends_with(", photographs")).map(|evaluated| Series {
+            name: evaluated.name.clone(),
+            points: (shots.iter().zip(&evaluated.best))
+                .map(|(&shots, (_, result))| (shots as f64, result.balanced_accuracy.mean))
+                .collect(),
+        });
     Chart {
-        title: format!("{}: what a handful of labels is worth", task.name),
-        x: Axis::logarithmic("labels a class"),
+        title: format!("{}: few-shot accuracy", task.name),
+        x: Axis::logarithmic("labels per class"),
         y: Axis::linear("balanced accuracy"),
         series: series.collect(),
     }

@@ -1,5 +1,4 @@
-//! Figure 5: the same network on the same task, begun from pretrained weights and from random ones; how many iterations
-//! each needs to the same accuracy.
+//! Figure 5: iterations to the same accuracy, from pretrained and from random initial weights.
 
 use super::lab::Lab;
 use super::{Findings, ReproduceError, share, tasks};
@@ -7,7 +6,7 @@ use crate::pretrain::{EpochLine, Init, Method, PretrainConfig};
 use crate::report::chart::{Axis, Chart, Series};
 use crate::report::table::Table;
 
-/// Labelled images of each class of the target task, and passes over them.
+/// Labelled images per class of the target task, and epochs.
 const PER_CLASS: usize = 500;
 const EPOCHS: u64 = 12;
 
@@ -35,7 +34,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let series = curves.into_iter().map(|(name, points)| Series { name: name.to_owned(), points }).collect();
     let chart = Chart {
         title: format!(
-            "Begun from SimCLR and from random weights ({}, {} labels)",
+            "Training from SimCLR and from random weights ({}, {} labels)",
             task.name,
             images.dataset.class_names.len() * config.per_class.unwrap_or(0)
         ),
@@ -55,7 +54,7 @@ fn point(line: &EpochLine) -> Option<(f64, f64)> {
     Some((line.step as f64, line.held_out.as_ref()?.balanced_accuracy))
 }
 
-/// Iterations to shares of what random weights come to.
+/// Iterations to shares of the best accuracy of random weights.
 fn compare(random: &[(f64, f64)], pretrained: &[(f64, f64)]) -> (Table, String) {
     let mut table = Table::new(&["accuracy", "iterations from random weights", "from SimCLR", "ratio"]);
     let best = random.iter().fold(0.0, |best: f64, point| best.max(point.1));
@@ -64,19 +63,19 @@ fn compare(random: &[(f64, f64)], pretrained: &[(f64, f64)]) -> (Table, String) 
         let accuracy = part * best;
         let [slow, fast] = [random, pretrained].map(|curve| first_reaching(curve, accuracy));
         let ratio = slow.zip(fast).map_or("never".to_owned(), |(slow, fast)| format!("{:.1}", slow / fast));
-        let told = |at: Option<f64>| at.map_or("never".to_owned(), |at| format!("{at:.0}"));
-        table.push(vec![share(accuracy), told(slow), told(fast), ratio.clone()]);
+        let text = |at: Option<f64>| at.map_or("never".to_owned(), |at| format!("{at:.0}"));
+        table.push(vec![share(accuracy), text(slow), text(fast), ratio.clone()]);
         last = ratio;
     }
     let sentence = format!(
-        "To the best accuracy of random weights ({}) pretrained ones need this many times fewer iterations: {last} (the \
-         field's figure is about 3).",
+        "To reach the best accuracy of random weights ({}), pretrained weights need fewer iterations by this factor: {last} (the \
+         literature has about 3).",
         share(best)
     );
     (table, sentence)
 }
 
-/// The iteration at which `curve` first reaches `accuracy`, between its points in proportion.
+/// The iteration at which `curve` first reaches `accuracy`, interpolated linearly.
 fn first_reaching(curve: &[(f64, f64)], accuracy: f64) -> Option<f64> {
     let at = curve.iter().position(|point| point.1 >= accuracy)?;
     let (after, before) = (curve[at], if at == 0 { (0.0, 0.0) } else { curve[at - 1] });

@@ -1,4 +1,4 @@
-//! What the supports of an episode are worth without any pretraining: a network of its own, trained on them alone.
+//! Training from scratch on the supports of an episode, without pretraining.
 
 use super::ReproduceError;
 use super::tasks::Task;
@@ -11,28 +11,28 @@ use crate::objective::Supervised;
 use crate::pretrain::{Learner, Method, PretrainConfig};
 use crate::rng::Rng;
 
-/// Steps of an episode. More change little: the supports are learnt by heart by then.
+/// Steps per episode. More change little, because the network then fits the supports.
 const STEPS: u64 = 60;
 
-/// Largest batch; a step sees so many views of the supports.
+/// Largest batch, in views of the supports.
 const BATCH_MAX: usize = 64;
 
-/// Constant over batch sizes: a batch holds a few images in many views.
+/// The same for all batch sizes: a batch has few images in many views.
 const LEARNING_RATE: f32 = 0.05;
 
-/// How images of a task become network input.
+/// A task and its images.
 pub struct Setting<'a> {
     /// The task.
     pub task: &'a Task,
     /// Its images.
     pub dataset: &'a Dataset,
-    /// Its recipe.
+    /// Its preprocessing.
     pub recipe: &'a Preprocessing,
-    /// Indices that the pool's positions count in.
+    /// Indices into the dataset of the pool's positions.
     pub test: &'a [usize],
 }
 
-/// Mean over `episodes` episodes of the balanced accuracy of `nano`, trained on the supports and asked about the queries.
+/// Balanced accuracy on the queries of `nano` trained on the supports, over `episodes` episodes.
 pub fn from_scratch(
     setting: &Setting<'_>,
     pool: &EpisodePool,
@@ -80,7 +80,7 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
         .map_or(0.0, |output| ConfusionMatrix::of(classes, &output.targets, &output.predictions).balanced_accuracy()))
 }
 
-/// All supports, as often as they fit, in a random order: every batch has views of each.
+/// All supports in random order, repeated to fill the batch, so that every batch has views of each.
 fn batch(supports: usize, rng: &mut Rng) -> Vec<usize> {
     let mut all: Vec<usize> = (0..BATCH_MAX.max(supports).min(2 * BATCH_MAX)).map(|at| at % supports).collect();
     if supports > 2 * BATCH_MAX {
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_shows_every_support_while_it_can() {
+    fn a_batch_has_every_support_if_they_fit() {
         let mut rng = Rng::for_purpose(1, "test");
         for supports in [2, 10, 64, 100] {
             let batch = batch(supports, &mut rng);

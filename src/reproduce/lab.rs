@@ -1,4 +1,4 @@
-//! Where the lessons are made: data sets, runs that are trained once and used by several, features.
+//! What lessons share: datasets, runs that are trained once, features.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::pretrain::{
     RunError, RunFolder, pretrain,
 };
 
-/// Whether all of a lesson is done, or only so much that a test can wait for it.
+/// The scale of a lesson.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
@@ -26,50 +26,50 @@ pub enum Scale {
     Full,
 }
 
-/// Side of the pixels that the baselines see.
+/// Side of the input of the baselines, in pixels.
 const BASELINE_SIDE: usize = 32;
 
-/// Images an evaluation of one run by k-NN looks at: enough for an interval of about one point.
+/// Most references of an evaluation by k-NN: enough for an interval of about one point.
 const KNN_REFERENCES_MAX: usize = 10_000;
 
-/// Labelled images a class.
+/// Labelled images per class.
 const SHOTS: [usize; 4] = [5, 10, 20, 50];
 
-/// A place to work in.
+/// The environment of a lesson.
 pub struct Lab<'a> {
-    /// The folder of data sets; not needed by the short form.
+    /// The folder of datasets; not needed by the short form.
     pub data: Option<PathBuf>,
-    /// Runs go to `runs` below it.
+    /// The output folder; runs are in `runs` below it.
     pub out: PathBuf,
-    /// How much is done.
+    /// The scale.
     pub scale: Scale,
-    /// Of every run and every draw.
+    /// The seed of every run and every draw.
     pub seed: u64,
-    /// Raised to stop; what was trained is kept and used by the next try.
+    /// Raised to stop; trained runs are kept and used by the next call.
     pub stop: &'a AtomicBool,
-    /// Is told how training goes.
+    /// Receives the progress of training.
     pub observer: &'a mut dyn Observer,
-    /// Is told what is being done, a line at a time.
+    /// Receives a line about each piece of work.
     pub say: &'a dyn Fn(&str),
 }
 
-/// A task's images.
+/// The images of a task.
 pub struct Images {
-    /// What was opened.
+    /// The dataset.
     pub dataset: Dataset,
-    /// Readable images of the training part.
+    /// Readable images of the training split.
     pub train: Vec<usize>,
-    /// Readable images of the test part.
+    /// Readable images of the test split.
     pub test: Vec<usize>,
 }
 
 impl Lab<'_> {
-    /// `full`, or what stands for it in the short form.
+    /// `full`, or the task of the short form.
     pub fn task(&self, full: Task) -> Task {
         if self.scale == Scale::Full { full } else { tasks::PHANTOMS }
     }
 
-    /// `full`, or the smaller number of the short form.
+    /// `full`, or the value for the short form.
     pub fn number<T>(&self, full: T, short: T) -> T {
         if self.scale == Scale::Full { full } else { short }
     }
@@ -85,12 +85,12 @@ impl Lab<'_> {
         Ok(Images { dataset, train, test })
     }
 
-    /// Where the images of `task` lie.
+    /// The path of the images of `task`.
     fn path_of(&self, task: &Task) -> Result<String, ReproduceError> {
         self.path(task.path)
     }
 
-    /// Where the data set `path` of the folder of data sets lies.
+    /// The path of the dataset `path` in the folder of datasets.
     pub fn path(&self, path: &str) -> Result<String, ReproduceError> {
         if self.scale == Scale::Short {
             return Ok(path.to_owned());
@@ -99,12 +99,12 @@ impl Lab<'_> {
         Ok(folder.join(path).display().to_string())
     }
 
-    /// Numbers of labelled images a class that heads are taught.
+    /// The numbers of labelled images per class.
     pub fn few_shots(&self) -> Vec<usize> {
         self.number(SHOTS.to_vec(), vec![5])
     }
 
-    /// The run of `method` on `task` that several lessons use.
+    /// The run of `method` on `task`, which several lessons use.
     pub fn run_of(&mut self, task: &Task, images: &Images, method: Method) -> Result<Run, ReproduceError> {
         let config = self.config(task, method)?;
         let name = format!("{}-{}", task.name, method.name());
@@ -117,7 +117,7 @@ impl Lab<'_> {
     /// Its configuration.
     pub fn config(&self, task: &Task, method: Method) -> Result<PretrainConfig, ReproduceError> {
         let mut config = task.config(&self.path_of(task)?, method, self.seed);
-        // A lesson shows collapse where there is one; it does not end there.
+        // A collapse is a result of a lesson, not an error.
         config.health = HealthGate::Never;
         if self.scale == Scale::Short {
             (config.batch_size, config.comparison.queue) = (config.batch_size.min(64), 256);
@@ -126,7 +126,7 @@ impl Lab<'_> {
         Ok(config)
     }
 
-    /// The run `name`, trained now, or to its end, or found finished.
+    /// The run `name`, which is trained or resumed unless it is finished.
     pub fn run(&mut self, name: &str, config: &PretrainConfig, images: &Images) -> Result<Run, ReproduceError> {
         let folder = self.folder(name);
         let resume = self.begun(&folder, config)?;
@@ -144,7 +144,7 @@ impl Lab<'_> {
         }
     }
 
-    /// The run `name` as it was after each of its epochs: folders to be opened as runs, and the line of each epoch.
+    /// The run `name` after each of its epochs: run folders, and the line of each epoch.
     pub fn each_epoch(
         &mut self,
         name: &str,
@@ -161,32 +161,32 @@ impl Lab<'_> {
             let resume = self.begun(&folder, config)?;
             (self.say)(&format!("training {name}, stopping after each epoch"));
             let stop = AtomicBool::new(false);
-            let mut observer = StopAfterEpoch { stop: &stop, asked: self.stop, inner: self.observer, epoch: None };
+            let mut observer = StopAfterEpoch { stop: &stop, stop_all: self.stop, inner: self.observer, epoch: None };
             let options = Options { resume, ..Options::default() };
             pretrain(config, &images.dataset, &folder, options, &mut observer, &stop)?;
             let Some(epoch) = observer.epoch else { return Err(ReproduceError::Interrupted) };
-            keep(&folder, &kept(epoch))?;
+            copy_run(&folder, &kept(epoch))?;
         }
         let lines = RunFolder::open(&folder)?.0.epochs()?;
         Ok((1..=config.epochs).map(kept).zip(lines).collect())
     }
 
-    /// Whether the run `name` was trained before.
+    /// Whether the run `name` is finished.
     pub fn is_finished(&self, name: &str) -> bool {
         Run::load(&self.folder(name)).is_ok_and(|run| run.finished)
     }
 
-    /// Where the run `name` lies.
+    /// The folder of the run `name`.
     pub fn folder(&self, name: &str) -> PathBuf {
         self.out.join("runs").join(name)
     }
 
-    /// Whether `folder` holds a run of this configuration.
+    /// Whether `folder` contains a run of this configuration.
     fn begun(&self, folder: &Path, config: &PretrainConfig) -> Result<bool, ReproduceError> {
         match RunFolder::open(folder) {
             Err(RunError::NoRun { .. }) => Ok(false),
             Err(error) => Err(error.into()),
-            // The same images may lie elsewhere; a resumed run compares their names.
+            // The images may have moved; a resumed run compares their names and digests.
             Ok((_, stored)) => {
                 let same = PretrainConfig { data: config.data.clone(), health: config.health, ..stored };
                 if same == *config {
@@ -198,24 +198,24 @@ impl Lab<'_> {
         }
     }
 
-    /// Raw pixels of `task`, 32 pixels a side.
+    /// Raw pixels of `task` at 32 × 32 pixels.
     pub fn raw_pixels(&self, task: &Task, images: &Images) -> Result<RawPixels, ReproduceError> {
         Ok(RawPixels::new(baseline_recipe(task, images)?))
     }
 
-    /// Colour statistics of `task`, of 32 pixels a side.
+    /// Colour statistics of `task` at 32 × 32 pixels.
     pub fn colour_statistics(&self, task: &Task, images: &Images) -> Result<ColourStatistics, ReproduceError> {
         Ok(ColourStatistics::new(baseline_recipe(task, images)?))
     }
 
-    /// A random encoder at the input of `task`.
+    /// A random encoder with the input of `task`.
     pub fn random(&self, task: &Task, images: &Images) -> Result<RandomEncoder, ReproduceError> {
         let config = self.config(task, Method::Supervised)?;
         let recipe = recipe(images, task.channels, task.size)?;
         Ok(RandomEncoder::new(config.encoder, recipe, &images.dataset, &images.train, self.seed)?)
     }
 
-    /// k-NN of `encoder`: at most 10,000 training images vote for all test images.
+    /// k-NN of `encoder` on all test images, with at most 10,000 training images as references.
     pub fn knn(&self, encoder: &dyn HostEncoder, images: &Images) -> Result<Knn, ReproduceError> {
         let references = evenly_spread(&images.train, KNN_REFERENCES_MAX);
         let labelled = |indices: &[usize]| -> Result<Labelled, ReproduceError> {
@@ -223,21 +223,20 @@ impl Lab<'_> {
             Ok(Labelled { features, labels: labels(&images.dataset, indices)? })
         };
         let (references, queries) = (labelled(&references)?, labelled(&images.test)?);
-        let judged = knn_probe(&references, &queries, images.dataset.class_names.len(), KnnSettings::default());
-        let interval = judged.balanced_accuracy;
-        Ok(Knn { balanced_accuracy: interval, features: queries.features })
+        let found = knn_probe(&references, &queries, images.dataset.class_names.len(), KnnSettings::default());
+        Ok(Knn { balanced_accuracy: found.balanced_accuracy, features: queries.features })
     }
 }
 
-/// What k-NN found, and the features it asked about.
+/// Accuracy of k-NN, and the features of the test images.
 pub struct Knn {
-    /// Over the test images.
+    /// Balanced accuracy.
     pub balanced_accuracy: Interval,
-    /// Of the test images.
+    /// Features of the test images.
     pub features: Features,
 }
 
-/// How images of `channels` and `size` pixels a side become network input, with mean and deviation of the training part.
+/// Preprocessing to `channels` and `size` × `size` pixels, with mean and deviation of the training split.
 pub fn recipe(images: &Images, channels: usize, size: usize) -> Result<Preprocessing, ReproduceError> {
     Ok(Preprocessing::for_corpus(&images.dataset, &images.train, channels, size, size)?)
 }
@@ -246,28 +245,28 @@ fn baseline_recipe(task: &Task, images: &Images) -> Result<Preprocessing, Reprod
     recipe(images, task.channels, BASELINE_SIDE)
 }
 
-/// Copies what makes `folder` a run to `kept`.
-fn keep(folder: &Path, kept: &Path) -> Result<(), ReproduceError> {
-    let failed = |source| ReproduceError::Keep { folder: kept.display().to_string(), source };
-    std::fs::create_dir_all(kept).map_err(failed)?;
+/// Copies the configuration and the checkpoint of `folder` to `copy`.
+fn copy_run(folder: &Path, copy: &Path) -> Result<(), ReproduceError> {
+    let failed = |source| ReproduceError::Keep { folder: copy.display().to_string(), source };
+    std::fs::create_dir_all(copy).map_err(failed)?;
     for name in [CONFIG, CHECKPOINT] {
         let bytes = std::fs::read(folder.join(name)).map_err(failed)?;
-        crate::files::write_atomic(&kept.join(name), &bytes)?;
+        crate::files::write_atomic(&copy.join(name), &bytes)?;
     }
     Ok(())
 }
 
 impl Lab<'_> {
-    /// The epochs' lines of the run `name`.
+    /// The lines of the epochs of the run `name`.
     pub fn lines_of(&self, name: &str) -> Result<Vec<EpochLine>, ReproduceError> {
         Ok(RunFolder::open(&self.folder(name))?.0.epochs()?)
     }
 }
 
-/// Ends training after an epoch, or when it is asked to.
+/// Stops training after an epoch, or when `stop_all` is raised.
 struct StopAfterEpoch<'a> {
     stop: &'a AtomicBool,
-    asked: &'a AtomicBool,
+    stop_all: &'a AtomicBool,
     inner: &'a mut dyn Observer,
     epoch: Option<u64>,
 }
@@ -277,7 +276,7 @@ impl Observer for StopAfterEpoch<'_> {
         if let Event::Epoch(line) = &event {
             self.epoch = Some(line.epoch);
         }
-        if self.epoch.is_some() || self.asked.load(Ordering::Relaxed) {
+        if self.epoch.is_some() || self.stop_all.load(Ordering::Relaxed) {
             self.stop.store(true, Ordering::Relaxed);
         }
         self.inner.event(event);

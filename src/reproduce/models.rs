@@ -1,7 +1,7 @@
-//! The encoders that come with the program, and what they are worth on a set that they never saw: each is trained again
-//! without one of its sets and taught on that one.
+//! The shipped models, and their few-shot accuracy on datasets that they were not trained on: each model is trained again
+//! without one of its datasets and evaluated on it.
 
-use super::few_shot::{Judged, judge};
+use super::few_shot::{Evaluated, evaluate};
 use super::lab::{Images, Lab};
 use super::tasks::{self, Task};
 use super::{Findings, ReproduceError, Scale, share};
@@ -11,19 +11,19 @@ use crate::encoder::HostEncoder;
 use crate::pretrain::{HealthGate, Method, PretrainConfig, Run, Validate};
 use crate::report::table::Table;
 
-/// What a model is trained on, and how.
+/// How a model is trained.
 struct Recipe {
     name: &'static str,
     channels: usize,
     size: usize,
     views: Policy,
-    /// Sets below the folder of data sets; of those that are tasks, their training parts.
+    /// Its datasets, of which the training splits are used.
     sets: &'static [Set],
 }
 
 struct Set {
     path: &'static str,
-    /// What can be asked of an encoder that was trained without it.
+    /// The task to evaluate on the dataset, if it has one.
     task: Option<Task>,
 }
 
@@ -59,7 +59,7 @@ const RECIPES: [Recipe; 3] = [
     },
 ];
 
-/// What stands for them in the short form.
+/// The short form of the recipes.
 const SHORT: [Recipe; 1] = [Recipe {
     name: "phantom-16",
     channels: 1,
@@ -68,8 +68,8 @@ const SHORT: [Recipe; 1] = [Recipe {
     sets: &[Set { path: "phantoms:32:900", task: Some(tasks::PHANTOMS) }],
 }];
 
-/// Images seen, each as two views, in a whole run: sets of any size are trained on for about as long.
-const IMAGES_SEEN: usize = 250_000;
+/// Images per run over all epochs, so that training takes about as long whatever the size of the datasets.
+const IMAGES_PER_RUN: usize = 250_000;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let mut table = Table::new(&[
@@ -91,27 +91,27 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
             let Some(task) = left_out.task.map(|task| lab.task(task)) else { continue };
             let images = lab.images(&task)?;
             let others: Vec<&Set> = recipe.sets.iter().filter(|set| set.path != left_out.path).collect();
-            let mut rows = vec![("yes", judge_one(lab, &model, &images)?)];
+            let mut rows = vec![("yes", evaluate_one(lab, &model, &images)?)];
             if !others.is_empty() {
                 let name = format!("model-{}-without-{}", recipe.name, task.name);
                 let without = train(lab, recipe, &name, &others)?;
-                rows.push(("no", judge_one(lab, &without, &images)?));
+                rows.push(("no", evaluate_one(lab, &without, &images)?));
             }
             let (pixels, random) = (lab.raw_pixels(&task, &images)?, lab.random(&task, &images)?);
-            let floors = [judge_one(lab, &pixels, &images)?, judge_one(lab, &random, &images)?];
-            for (seen, judged) in &rows {
-                push(&mut table, recipe, &task, (seen, judged), &floors, &lab.few_shots());
+            let baselines = [evaluate_one(lab, &pixels, &images)?, evaluate_one(lab, &random, &images)?];
+            for (included, evaluated) in &rows {
+                push(&mut table, recipe, &task, (included, evaluated), &baselines, &lab.few_shots());
             }
             if let Some((_, without)) = rows.get(1) {
-                let at = |judged: &Judged| judged.best[0].1.balanced_accuracy.mean;
+                let at = |evaluated: &Evaluated| evaluated.best[0].1.balanced_accuracy.mean;
                 sentences.push(format!(
-                    "{} on {}, {} shots: {} when it was pretrained on that set too, {} when it never saw it, raw pixels {}.",
+                    "{} on {}, {} shots: {} if pretraining includes this dataset, {} if not, raw pixels {}.",
                     recipe.name,
                     task.name,
                     lab.few_shots()[0],
                     share(at(&rows[0].1)),
                     share(at(without)),
-                    share(at(&floors[0]))
+                    share(at(&baselines[0]))
                 ));
             }
         }
@@ -131,7 +131,7 @@ fn train(lab: &mut Lab<'_>, recipe: &Recipe, name: &str, sets: &[&Set]) -> Resul
     config.augmentation = recipe.views.augmentation(recipe.size);
     config.validate = Validate::Never;
     config.health = HealthGate::Never;
-    config.epochs = (lab.number(IMAGES_SEEN, 600) as u64).div_ceil(train.len() as u64);
+    config.epochs = (lab.number(IMAGES_PER_RUN, 600) as u64).div_ceil(train.len() as u64);
     if lab.scale == Scale::Short {
         config.batch_size = 64;
         config.learning_rate = config.usual_learning_rate();
@@ -140,29 +140,29 @@ fn train(lab: &mut Lab<'_>, recipe: &Recipe, name: &str, sets: &[&Set]) -> Resul
     lab.run(name, &config, &images)
 }
 
-fn judge_one(lab: &Lab<'_>, encoder: &dyn HostEncoder, images: &Images) -> Result<Judged, ReproduceError> {
-    judge(lab, encoder.name().to_owned(), encoder, images, (true, false))
+fn evaluate_one(lab: &Lab<'_>, encoder: &dyn HostEncoder, images: &Images) -> Result<Evaluated, ReproduceError> {
+    evaluate(lab, encoder.name().to_owned(), encoder, images, (true, false))
 }
 
 fn push(
     table: &mut Table,
     recipe: &Recipe,
     task: &Task,
-    (seen, judged): (&str, &Judged),
-    floors: &[Judged; 2],
+    (included, evaluated): (&str, &Evaluated),
+    baselines: &[Evaluated; 2],
     shots: &[usize],
 ) {
     for (at, shots) in shots.iter().enumerate() {
-        let accuracy = |judged: &Judged| judged.best[at].1.balanced_accuracy;
+        let accuracy = |evaluated: &Evaluated| evaluated.best[at].1.balanced_accuracy;
         table.push(vec![
             recipe.name.into(),
             task.name.into(),
-            seen.into(),
+            included.into(),
             shots.to_string(),
-            share(accuracy(judged).mean),
-            accuracy(judged).width_text(),
-            share(accuracy(&floors[0]).mean),
-            share(accuracy(&floors[1]).mean),
+            share(accuracy(evaluated).mean),
+            accuracy(evaluated).width_text(),
+            share(accuracy(&baselines[0]).mean),
+            share(accuracy(&baselines[1]).mean),
         ]);
     }
 }

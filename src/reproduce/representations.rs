@@ -1,4 +1,4 @@
-//! Nearest neighbours of some images by raw pixels and by features, and how often they are of the same class.
+//! Nearest neighbours of images by raw pixels and by features, and how often they are of the same class.
 
 use super::lab::Lab;
 use super::{Findings, ReproduceError, share, tasks};
@@ -11,14 +11,14 @@ use crate::report::sheet::grid;
 use crate::report::table::Table;
 use crate::rng::Rng;
 
-/// Neighbours whose class is compared.
+/// Neighbours per image whose class is compared.
 const RETRIEVED: usize = 10;
 
-/// Neighbours a row of the picture shows for each encoder, and its rows.
+/// Neighbours per encoder in a row of the picture, and rows.
 const SHOWN: usize = 6;
 const QUERIES_SHOWN: usize = 10;
 
-/// Test images without which an image has too few others: those compared, and itself.
+/// Fewest test images: the image itself and its neighbours.
 const IMAGES_MIN: usize = RETRIEVED + 1;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
@@ -37,7 +37,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let mut found = Vec::new();
     for (name, encoder) in encoders {
         let features = embed_dataset(encoder, &images.dataset, &images.test, &|_| ())?;
-        // The nearest of all is the image itself, unless another has the very same feature.
+        // The nearest is the image itself, unless another has an equal feature.
         let neighbours: Vec<Vec<usize>> = (nearest(&features, &features, RETRIEVED + 1).into_iter().enumerate())
             .map(|(query, near)| near.into_iter().filter(|&other| other != query).take(RETRIEVED).collect())
             .collect();

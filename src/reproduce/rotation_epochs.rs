@@ -1,4 +1,4 @@
-//! Figure 8 of Gidaris et al. 2018 (arXiv:1803.07728): as rotation is learnt, a probe on its features learns the classes.
+//! Figure 8 of Gidaris et al. 2018 (arXiv:1803.07728): accuracy of rotation and of a probe on its features, by epoch.
 
 use super::lab::Lab;
 use super::{Findings, ReproduceError, share, tasks};
@@ -8,7 +8,7 @@ use crate::pretrain::{Method, Run};
 use crate::report::chart::{Axis, Chart, Series};
 use crate::report::table::Table;
 
-/// Training images that a probe learns from: all 50,000 would change it by less than a point and take as long as training.
+/// Training images of a probe: with all 50,000 it changes by less than a point and takes as long as pretraining.
 const PROBE_IMAGES: usize = 10_000;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
@@ -42,7 +42,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     }
     let last = |curve: &[(f64, f64)]| curve.last().map_or(0.0, |point| point.1);
     let sentence = format!(
-        "After {} epochs of `nano` on {} images rotation is told rightly in {} of cases, a linear probe on its features \
+        "After {} epochs of `nano` on {} images rotation is predicted correctly in {} of cases, a linear probe on its features \
          reaches {} and supervised training {}; published for a larger network on all of CIFAR-10: 0.93 supervised, 0.91 \
          with a convolutional probe.",
         epochs.len(),
@@ -54,7 +54,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let names = ["rotation accuracy", "probe on rotation features", "supervised accuracy"];
     let series = Series::named(&names, curves);
     let chart = Chart {
-        title: format!("What rotation teaches as it is learnt ({})", task.name),
+        title: format!("Rotation and class accuracy by epoch ({})", task.name),
         x: Axis::linear("epoch"),
         y: Axis::linear("balanced accuracy, held out"),
         series,

@@ -1,4 +1,4 @@
-//! Triplet against SimCLR: samples that teach nothing, what margin and temperature do, what each costs.
+//! Triplet against SimCLR: samples without gradient, effect of margin and temperature, and cost.
 
 use std::time::Instant;
 
@@ -11,15 +11,15 @@ use crate::report::chart::{Axis, Chart, Series};
 use crate::report::table::Table;
 use crate::rng::Rng;
 
-/// Training images, and passes over them.
+/// Training images and epochs.
 const IMAGES: usize = 10_000;
 const EPOCHS: u64 = 4;
 
-/// What is varied: the margin of squared distances between 0 and 4, and NT-Xent's temperature.
+/// Margins (of squared distances between 0 and 4) and temperatures of NT-Xent.
 const MARGINS: [f32; 3] = [0.01, 0.2, 1.0];
 const TEMPERATURES: [f32; 4] = [0.01, 0.1, 0.5, 1.0];
 
-/// Length of the embeddings that cost is measured on.
+/// Dimensions of the embeddings for the cost.
 const DIM: usize = 64;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
@@ -34,13 +34,13 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         let mut config = PretrainConfig { limit: Some(lab.number(IMAGES, 300)), epochs: lab.number(EPOCHS, 2), ..base };
         let word = if method == Method::Triplet { "margin" } else { "temperature" };
         match method {
-            // All triplets, so that the share of those that cost nothing is that of the method and not of a miner.
+            // All triplets, so that the share without gradient does not depend on a miner.
             Method::Triplet => (config.comparison.margin, config.comparison.miner) = (value, Miner::All),
             _ => config.comparison.temperature = value,
         }
         let name = format!("table-4.3-{}-{value}", method.name());
         let run = lab.run(&name, &config, &images)?;
-        let judged = lab.knn(&run, &images)?;
+        let knn = lab.knn(&run, &images)?;
         let curve: Vec<(f64, f64)> = (lab.lines_of(&name)?.iter())
             .filter_map(|line| Some((line.epoch as f64, *line.train.measures.get("zero_gradient")?)))
             .collect();
@@ -48,16 +48,16 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         table.push(vec![
             method.name().into(),
             format!("{word} {value}"),
-            share(judged.balanced_accuracy.mean),
-            judged.balanced_accuracy.width_text(),
-            share(uniformity(first_rows(&judged.features), judged.features.dim)),
+            share(knn.balanced_accuracy.mean),
+            knn.balanced_accuracy.width_text(),
+            share(uniformity(first_rows(&knn.features), knn.features.dim)),
             zero(curve.first()),
             zero(curve.last()),
         ]);
         curves.push(Series { name: format!("{}, {word} {value}", method.name()), points: curve });
     }
     let chart = Chart {
-        title: "Samples that teach nothing".to_owned(),
+        title: "Samples without gradient".to_owned(),
         x: Axis::linear("epoch"),
         y: Axis::linear("share with (nearly) no gradient"),
         series: curves,
@@ -67,27 +67,27 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         tables: vec![("", table), ("cost", cost)],
         charts: vec![("zero-gradient", chart), ("cost", cost_chart)],
         sentences: vec![
-            "A triplet inside the margin has no gradient at all; a view of SimCLR is counted where its partner already \
-             has a probability above 0.999."
+            "A triplet inside the margin has no gradient; a view of SimCLR is counted if its positive has a probability above \
+             0.999."
                 .to_owned(),
-            "All triplets of labelled images grow with the third power of n, those of two views of an image and pairs in the \
-             batch with the second; times are of this machine."
+            "The number of triplets of labelled images grows with the third power of n, that of triplets of views and of pairs \
+             with the second. Times are of this machine."
                 .to_owned(),
         ],
         ..Findings::default()
     })
 }
 
-/// The features that uniformity is measured on: a thousand make half a million pairs.
+/// The features for uniformity: a thousand, which are half a million pairs.
 fn first_rows(features: &Features) -> &[f32] {
     &features.rows[..features.rows.len().min(1_000 * features.dim)]
 }
 
-/// Classes of the labels that triplets of classes are made by.
+/// Classes for triplets by label.
 const CLASSES: usize = 10;
 
-/// What a step's loss and gradient take for n images in two views each, the encoder left out: all triplets of views, all
-/// triplets of labels, and NT-Xent.
+/// Time of loss and gradient for n images in two views each, without the encoder: all triplets of views, all triplets of
+/// labels, and NT-Xent.
 fn cost(lab: &Lab<'_>) -> (Table, Chart) {
     let counts = lab.number(vec![16, 32, 64, 128, 256], vec![8, 16]);
     let mut table = Table::new(&["images n", "loss", "terms", "ms"]);
@@ -126,7 +126,7 @@ fn triplets(groups: &[usize]) -> usize {
     groups.iter().map(|anchor| (same(anchor) - 1) * (groups.len() - same(anchor))).sum()
 }
 
-/// The median of five.
+/// The median of five times.
 fn median_ms(mut work: impl FnMut()) -> f64 {
     let mut times: Vec<f64> = (0..5)
         .map(|_| {

@@ -1,28 +1,28 @@
-//! The data sets of the lessons, and how long each is trained on.
+//! The datasets of the lessons, and how encoders are pretrained on them.
 
 use crate::augment::{Policy, Views};
 use crate::pretrain::{Method, PretrainConfig, Validate};
 
-/// A data set with classes to tell apart, and how encoders are pretrained on it.
+/// A labelled dataset, and how encoders are pretrained on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Task {
-    /// What it is called in tables.
+    /// Its name in tables.
     pub name: &'static str,
-    /// Where it lies below the folder of data sets; or a data set that the program draws.
+    /// Its path below the folder of datasets, or the name of a generated dataset.
     pub path: &'static str,
     /// 1 (grey) or 3 (colour).
     pub channels: usize,
     /// Side of the network's input, in pixels.
     pub size: usize,
-    /// How views that are compared with each other are made.
+    /// Augmentation for methods that compare views.
     pub views: Policy,
-    /// How a single view is made.
+    /// Augmentation for other methods.
     pub single: Policy,
-    /// Passes over the images, the same for every objective.
+    /// Epochs, the same for every objective.
     pub epochs: u64,
 }
 
-/// Photographs of ten things, the field's yardstick.
+/// Photographs of ten classes, the standard benchmark.
 pub const CIFAR_10: Task = Task {
     name: "cifar10",
     path: "cifar10",
@@ -44,16 +44,16 @@ pub const KERMANY: Task = Task {
     epochs: 20,
 };
 
-/// The same patients, 28 pixels.
+/// The same patients at 28 × 28 pixels.
 pub const PNEUMONIA: Task =
     Task { name: "pneumoniamnist", path: "pneumoniamnist", channels: 1, size: 28, views: Policy::Medical, ..KERMANY };
 
-/// Breast ultrasound: malignant or not. Few images, so it is passed over more often.
+/// Breast ultrasound: malignant or not. Few images, so more epochs.
 pub const BUSI: Task = Task { name: "busi-malignant", path: "busi/busi-malignant.csv", epochs: 100, ..KERMANY };
 
-/// Patches of the retina: is there a vessel at the centre? A single view keeps what is at the centre there. Views that are
-/// compared do not: begun from photographs, random crops teach more (balanced accuracy .70 beside .67 at 20 shots), and
-/// begun from nothing neither teaches much.
+/// Patches of the retina: is there a vessel at the centre? A single view keeps the centre at the centre. Compared views use
+/// random crops, which are better after pretraining on photographs (balanced accuracy .70 instead of .67 at 20 shots);
+/// without it neither helps much.
 pub const DRIVE: Task = Task {
     name: "drive-patches",
     path: "drive-patches",
@@ -64,10 +64,10 @@ pub const DRIVE: Task = Task {
     epochs: 20,
 };
 
-/// All of the full form.
+/// All tasks of the full form.
 pub const ALL: [Task; 5] = [CIFAR_10, KERMANY, PNEUMONIA, BUSI, DRIVE];
 
-/// What the short form stands on: phantoms, which need no data.
+/// The task of the short form: phantoms, which need no data.
 pub const PHANTOMS: Task = Task {
     name: "phantoms",
     path: "phantoms:32:900",
@@ -79,7 +79,7 @@ pub const PHANTOMS: Task = Task {
 };
 
 impl Task {
-    /// A run of `nano` on this task, `data` being where it lies.
+    /// The configuration of `nano` on this task, whose path is `data`.
     pub fn config(&self, data: &str, method: Method, seed: u64) -> PretrainConfig {
         let mut config = PretrainConfig::new(data, method);
         (config.channels, config.size, config.epochs, config.seed) = (self.channels, self.size, self.epochs, seed);
@@ -90,9 +90,9 @@ impl Task {
             config.augmentation.quarter_turns = false;
             config.augmentation.turn_degrees = 0.0;
         }
-        // Only these say something of images that they were not trained on.
-        let told = matches!(method, Method::Rotation | Method::Supervised);
-        config.validate = if told { Validate::Epoch } else { Validate::Never };
+        // Only these have a meaningful score on held-out images.
+        let has_score = matches!(method, Method::Rotation | Method::Supervised);
+        config.validate = if has_score { Validate::Epoch } else { Validate::Never };
         config
     }
 }
