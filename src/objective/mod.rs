@@ -32,11 +32,11 @@ pub use masked::Masked;
 pub use moco::{Moco, info_nce};
 pub use nt_xent::nt_xent;
 pub use rotation::Rotation;
-pub use settings::{Comparison, Freeze, ObjectiveSettings, Positives};
+pub use settings::{Comparison, Freeze, Miner, ObjectiveSettings, Positives};
 pub use simclr::SimClr;
 pub use supervised::{PROBE_LAYERS_MAX, Supervised};
 pub use triplet::Triplet;
-pub use triplet_loss::{Miner, triplet_loss};
+pub use triplet_loss::triplet_loss;
 
 /// Declares [`Method`] from variants and the modules that define them; a module's name is the method's name.
 macro_rules! methods {

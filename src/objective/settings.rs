@@ -2,7 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::triplet_loss::Miner;
+/// Which triplets of a batch the loss uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Miner {
+    /// All; the mean is over those with a loss above 0 (Hermans et al. 2017, arXiv:1703.07737, "batch all").
+    All,
+    /// For each anchor the farthest positive and the nearest negative (Hermans et al., "batch hard").
+    BatchHard,
+    /// For each positive pair the nearest negative that is farther than the positive, or the farthest negative if none is
+    /// (Schroff et al., section 3.2).
+    SemiHard,
+}
 
 /// What makes two views positives of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use super::contrastive::{VIEWS, contrastive_step, projection_head};
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput};
-use super::settings::{Comparison, Positives};
-use super::triplet_loss::{Miner, triplet_loss};
+use super::settings::{Comparison, Miner, Positives};
+use super::triplet_loss::triplet_loss;
 use crate::augment::Views;
 
 pub(super) const METHOD: MethodInfo = MethodInfo {

@@ -3,24 +3,10 @@
 //! Schroff et al. 2015 (FaceNet), arXiv:1503.03832, equation 3: `max(0, |a - p|² - |a - n|² + c)` for embeddings of
 //! unit length. M embeddings, P dimensions; embeddings of the same group are positives of each other.
 
-use serde::{Deserialize, Serialize};
-
 use super::contrastive::EmbeddingLoss;
 use super::nt_xent::add_transposed;
+use super::settings::Miner;
 use crate::nn::matrix::{matmul, matmul_bt};
-
-/// Which triplets of a batch the loss uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Miner {
-    /// All; the mean is over those with a loss above 0 (Hermans et al. 2017, arXiv:1703.07737, "batch all").
-    All,
-    /// For each anchor the farthest positive and the nearest negative (Hermans et al., "batch hard").
-    BatchHard,
-    /// For each positive pair the nearest negative that is farther than the positive, or the farthest negative if none is
-    /// (Schroff et al., section 3.2).
-    SemiHard,
-}
 
 /// Loss of embeddings of unit length, with its gradient.
 ///
