@@ -1,13 +1,13 @@
-//! Commands on no, one and a few images: a result or a clear error, never a panic and never a figure that is no number.
+//! Commands on no, one and a few images give a result or an error, never a panic and never NaN.
 #![cfg(feature = "cli")]
 
 use std::path::Path;
 use std::process::Command;
 
-/// Images of a data set, from none to a few of each class.
+/// Images in a dataset, from none to a few per class.
 const COUNTS: [u8; 7] = [0, 1, 2, 3, 5, 7, 12];
 
-/// Runs it in `folder` and holds that it ended with 0, 2 or 3. Gives its exit code, standard output and error.
+/// Runs a command in `folder`, checks that its exit code is 0, 2 or 3, and returns exit code, standard output and error.
 fn run(folder: &Path, arguments: &str) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
     let output = command.current_dir(folder).args(arguments.split_whitespace()).output().unwrap();
@@ -16,11 +16,11 @@ fn run(folder: &Path, arguments: &str) -> (i32, String, String) {
     let code = output.status.code();
     assert!(matches!(code, Some(0 | 2 | 3)), "{arguments}: {code:?}\n{out}\n{err}");
     assert!(!out.contains("NaN") && !err.contains("NaN") && !err.contains("panicked"), "{arguments}\n{out}\n{err}");
-    assert!(code == Some(0) || !err.is_empty(), "{arguments}: fails without a word");
+    assert!(code == Some(0) || !err.is_empty(), "{arguments}: an error without a message");
     (code.unwrap_or_default(), out, err)
 }
 
-/// Grey pictures `SPLIT/CLASS/NUMBER.png`, `count` of each of two classes and parts.
+/// Grey images `SPLIT/CLASS/NUMBER.png`, `count` for each of two classes and two splits.
 fn pictures(folder: &Path, count: u8) {
     for (split, class, level) in [("train", "a", 20), ("train", "b", 160), ("test", "a", 25), ("test", "b", 150)] {
         let place = folder.join(split).join(class);
@@ -46,12 +46,12 @@ fn training_on_few_images() {
             );
             let contrastive = ["simclr", "triplet", "moco"].contains(&method);
             assert_eq!(err.contains("warning"), contrastive && (1..=2).contains(&count), "{method} {count}: {err}");
-            // A class that has no image cannot be learned; two images are no collapse.
+            // A class without images cannot be learnt; two images are no collapse.
             let refused = count == 0 || method == "supervised" && count < 7;
             assert!(code == 0 || refused || method == "supervised", "{method} {count}: {code} {err}");
         }
     }
-    // What only measures or warns leaves the weights alone.
+    // Warnings do not change the weights.
     let bytes = |name: &str| std::fs::read(folder.path().join(name).join("checkpoint.safetensors")).unwrap();
     for quiet in ["", "--quiet"] {
         let out = format!("again{}", quiet.len());
@@ -115,7 +115,7 @@ fn everything_else_on_few_images() {
                 let arguments = command.as_str();
                 let mut process = Command::new(env!("CARGO_BIN_EXE_macula"));
                 let output = process.current_dir(folder.path()).args(arguments.split_whitespace()).output().unwrap();
-                // 4: there is no store to ask, where nothing was learned.
+                // 4: there is no store if nothing was taught.
                 let code = output.status.code();
                 let err = String::from_utf8_lossy(&output.stderr);
                 assert!(
@@ -128,7 +128,7 @@ fn everything_else_on_few_images() {
     }
 }
 
-/// The full form of the one lesson that needs more than a few images: refused before anything is trained.
+/// The lesson that needs more than a few images is refused before training.
 #[test]
 fn a_lesson_on_few_images() {
     for count in [1, 3, 5] {

@@ -1,4 +1,4 @@
-//! Every lesson in its short form: all of the way from seed to table and picture, on phantoms.
+//! Every lesson in its short form on phantoms, from seed to table and picture.
 #![cfg(feature = "host")]
 
 use std::path::Path;
@@ -14,7 +14,7 @@ fn csv(path: &Path) -> Vec<Vec<String>> {
     reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
-/// Which files a lesson leaves, and how many rows its own table has, the names of columns among them.
+/// Each lesson with the rows of its main table, header included, and its other files.
 const LESSONS: [(&str, usize, &[&str]); 8] = [
     ("representations", 4, &["representations.png"]),
     ("figure-5", 4, &["figure-5.svg", "figure-5-ratio.csv"]),
@@ -27,7 +27,7 @@ const LESSONS: [(&str, usize, &[&str]); 8] = [
 ];
 
 #[test]
-fn every_lesson_comes_to_a_table_and_finds_its_runs_again() {
+fn every_lesson_gives_a_table_and_uses_finished_runs_again() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path();
     for (lesson, rows, files) in LESSONS {
@@ -42,7 +42,7 @@ fn every_lesson_comes_to_a_table_and_finds_its_runs_again() {
             assert!(std::fs::metadata(out.join(file)).unwrap().len() > 100, "{file}");
         }
     }
-    // The runs are there: a second time gives the same table, and trains nothing.
+    // A second call gives the same table without training.
     let before = std::fs::read(out.join("figure-8.csv")).unwrap();
     let trained =
         std::fs::metadata(out.join("runs/phantoms-rotation/checkpoint.safetensors")).unwrap().modified().unwrap();
@@ -54,12 +54,12 @@ fn every_lesson_comes_to_a_table_and_finds_its_runs_again() {
 }
 
 #[test]
-fn what_cannot_be_reproduced_is_told() {
+fn an_unknown_lesson_and_missing_data_are_usage_errors() {
     let folder = tempfile::tempdir().unwrap();
     let output = reproduce("figure-9", folder.path());
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("figure-9") && told.contains("few-labels"), "{told}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("figure-9") && message.contains("few-labels"), "{message}");
     let full = Command::new(env!("CARGO_BIN_EXE_macula"))
         .args(["reproduce", "figure-8", "--out"])
         .arg(folder.path())

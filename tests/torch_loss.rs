@@ -1,6 +1,6 @@
-//! A few fixed training steps of `nano` and `mobile` beside PyTorch's (`vectors/nano_20_steps.py`).
+//! A few fixed training steps of `nano` and `mobile`, compared with PyTorch (`vectors/nano_20_steps.py`).
 //!
-//! Weights and images come from integers alone, by the same few lines here and there.
+//! Weights and images are computed from integers by the same few lines in both programs.
 #![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
 
 mod reference;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 const CLASSES: usize = 4;
 const BATCHES: usize = 4;
 
-/// What the script wrote for one network.
+/// The results of the script for one network.
 #[derive(Deserialize)]
 struct Vectors {
     steps: usize,
@@ -27,7 +27,7 @@ struct Vectors {
     runs: Vec<Run>,
 }
 
-/// One training in PyTorch; all but `loss_f32` in f64.
+/// One training run in PyTorch; all but `loss_f32` in f64.
 #[derive(Deserialize)]
 struct Run {
     weight_decay: f32,
@@ -47,7 +47,7 @@ fn vectors(file: &str) -> Vectors {
     serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()
 }
 
-/// A linear congruential generator (Numerical Recipes) that starts at the FNV-1a hash of a name.
+/// A linear congruential generator (Numerical Recipes) seeded with the FNV-1a hash of a name.
 struct Stream {
     state: u32,
 }
@@ -71,7 +71,7 @@ impl Stream {
     }
 }
 
-/// The tensor `name` as the script starts it.
+/// The initial tensor `name`, as in the script.
 fn start(name: &str, shape: &[usize]) -> NamedTensor {
     let len = shape.iter().product();
     let mut data = if let [_, rest @ ..] = shape
@@ -87,7 +87,7 @@ fn start(name: &str, shape: &[usize]) -> NamedTensor {
     NamedTensor { name: name.to_owned(), shape: shape.to_vec(), data }
 }
 
-/// All tensors of `spec`, named and shaped from the spec alone.
+/// All initial tensors of `spec`.
 fn start_all(spec: &EncoderSpec) -> Vec<NamedTensor> {
     let convs = spec.nodes.iter().filter_map(|node| match node {
         Node::Conv { conv, .. } => Some(conv),
@@ -105,7 +105,7 @@ fn start_all(spec: &EncoderSpec) -> Vec<NamedTensor> {
     convs.flat_map(tensors).collect()
 }
 
-/// Noise under stripes whose direction is the class: images `[N, H, W, C]` and labels of one step.
+/// Images `[N, H, W, C]` and labels of one step: stripes with noise, whose direction is the class.
 fn batch(step: usize, size: usize, side: usize) -> (Vec<f32>, Vec<usize>) {
     let mut pixels = Stream::new(&format!("pixels {}", step % BATCHES));
     let labels: Vec<usize> = (0..size).map(|_| pixels.bits() as usize % CLASSES).collect();
@@ -126,7 +126,7 @@ fn spec(preset: Preset, side: usize) -> EncoderSpec {
     EncoderSpec::preset(preset, InputShape { channels: 3, height: side, width: side }).unwrap()
 }
 
-/// A network under training: encoder, then head, in one flat vector.
+/// A network in training: encoder, then head, in one flat vector.
 struct Training {
     network: Network,
     head_weight: Vec<f32>,
@@ -152,7 +152,7 @@ impl Training {
         Self { network, head_weight, head_bias, optimiser, workspace: Workspace::default() }
     }
 
-    /// Moves all parameters once and gives the loss before the move.
+    /// Updates all parameters and returns the loss before the update.
     fn step(&mut self, images: &[f32], labels: &[usize], smoothing: f32, learning_rate: f32) -> f64 {
         let features = self.network.forward(&mut self.workspace, images).to_vec();
         let mut logits = vec![0.0; labels.len() * CLASSES];
@@ -190,7 +190,7 @@ impl Training {
     }
 }
 
-/// Largest relative errors that a network may show.
+/// Largest relative errors allowed.
 struct Tolerance {
     /// Loss of the first step.
     first_loss: f64,
@@ -198,7 +198,7 @@ struct Tolerance {
     loss: f64,
     /// Length of any tensor after the last step.
     norm: f64,
-    /// Frozen features after the last step, of the largest.
+    /// Frozen features after the last step, relative to the largest.
     feature: f64,
 }
 
@@ -206,8 +206,8 @@ fn relative(found: f64, expected: f64) -> f64 {
     (found / expected - 1.0).abs()
 }
 
-/// Trains as the script did and compares.
-fn train_beside_torch(preset: Preset, file: &str, tolerance: &Tolerance) {
+/// Trains as in the script and compares.
+fn train_and_compare(preset: Preset, file: &str, tolerance: &Tolerance) {
     let vectors = vectors(file);
     for run in &vectors.runs {
         let mut training = Training::new(preset, &vectors, run);
@@ -232,12 +232,12 @@ fn train_beside_torch(preset: Preset, file: &str, tolerance: &Tolerance) {
             "{file}, decay {}: loss at most {worst:.1e} from PyTorch's f64, whose f32 is {torch:.1e} away",
             run.weight_decay
         );
-        compare_what_is_left(&training, &vectors, run, tolerance);
+        compare_result(&training, &vectors, run, tolerance);
     }
 }
 
-/// Weights, running statistics and frozen features after the last step.
-fn compare_what_is_left(training: &Training, vectors: &Vectors, run: &Run, tolerance: &Tolerance) {
+/// Compares weights, running statistics and frozen features after the last step.
+fn compare_result(training: &Training, vectors: &Vectors, run: &Run, tolerance: &Tolerance) {
     let mut worst = 0.0f64;
     for (name, &expected) in run.names.iter().zip(&run.norms) {
         let found = training.norm(name);
@@ -258,23 +258,23 @@ fn compare_what_is_left(training: &Training, vectors: &Vectors, run: &Run, toler
     println!("lengths of tensors at most {worst:.1e} away, frozen features {worst_feature:.1e} of the largest");
 }
 
-/// PyTorch's own f32 ends 6e-5 (loss), 5e-5 (lengths) and 7e-4 (features) away from its f64.
+/// PyTorch in f32 differs from f64 by 6e-5 (loss), 5e-5 (lengths) and 7e-4 (features).
 #[test]
 fn nano_trains_as_in_torch() {
     let tolerance = Tolerance { first_loss: 1e-5, loss: 1e-3, norm: 5e-4, feature: 5e-3 };
-    train_beside_torch(Preset::Nano, "nano_20_steps.json", &tolerance);
+    train_and_compare(Preset::Nano, "nano_20_steps.json", &tolerance);
 }
 
-/// Thin channels and few pixels magnify rounding: PyTorch's own f32 ends 4e-4, 2e-4 and 1e-2 away.
+/// Few channels and few pixels amplify rounding: PyTorch in f32 differs by 4e-4, 2e-4 and 1e-2.
 #[test]
 fn mobile_trains_as_in_torch() {
     let tolerance = Tolerance { first_loss: 1e-5, loss: 2e-3, norm: 1e-3, feature: 5e-2 };
-    train_beside_torch(Preset::Mobile, "mobile_5_steps.json", &tolerance);
+    train_and_compare(Preset::Mobile, "mobile_5_steps.json", &tolerance);
 }
 
-/// The f64 reference that gradients are held against is itself PyTorch's network: same first loss to ten digits.
+/// The f64 reference for gradients is PyTorch's network: the first loss agrees to ten digits.
 #[test]
-fn the_reference_is_torch_in_f64() {
+fn the_f64_reference_agrees_with_torch() {
     for (preset, file) in [(Preset::Nano, "nano_20_steps.json"), (Preset::Mobile, "mobile_5_steps.json")] {
         let vectors = vectors(file);
         let spec = spec(preset, vectors.side);
@@ -286,10 +286,10 @@ fn the_reference_is_torch_in_f64() {
         let bias = reference::to_f64(&start("head.bias", &[CLASSES]).data);
         let logits = reference::linear(&features, &weight, &bias);
         for run in &vectors.runs {
-            // The script's smoothing is the f64 nearest to it, not the f32.
+            // The script has the nearest f64 of the smoothing, not the nearest f32.
             let smoothing = f64::from((run.label_smoothing * 1000.0).round()) / 1000.0;
             let loss = reference::cross_entropy(&logits, &labels, smoothing);
-            assert!(relative(loss, run.loss[0]) < 1e-10, "{file}: {loss} beside {}", run.loss[0]);
+            assert!(relative(loss, run.loss[0]) < 1e-10, "{file}: {loss}, expected {}", run.loss[0]);
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Views are the same bytes for ever: a figure is reproduced only where its views are.
+//! Views are the same bytes in every version, because results are reproducible only with the same views.
 //!
-//! The hashes were taken from the first, plain version of each augmentation. One that changes on purpose changes every
-//! figure that was trained with it. Sines and exponentials are the C library's, so they hold where it rounds alike.
+//! The hashes are from the first, plain implementation of each augmentation. Changing one changes every result that was
+//! trained with it. Sines and exponentials are the C library's, so the hashes hold where it rounds in the same way.
 
 use macula::augment::{Augmentation, Blur, CutOut, Jitter, Noise, Policy, flip_horizontal, gaussian_blur, rotate};
 use macula::data::Image;
 use macula::rng::Rng;
 use sha2::{Digest, Sha256};
 
-/// Views hashed of each image: enough that every draw goes both ways.
+/// Views hashed per image: enough that every random choice occurs both ways.
 const VIEWS: u64 = 32;
 
-/// Bright and dark blobs under noise: blur, crop and colour all change it.
+/// Bright and dark blobs with noise, which blur, crop and colour all change.
 fn image(width: usize, height: usize, channels: usize) -> Image {
     let mut rng = Rng::for_item(1, "test image", width as u64, (height * channels) as u64);
     let value = |at: usize, rng: &mut Rng| {
@@ -23,7 +23,7 @@ fn image(width: usize, height: usize, channels: usize) -> Image {
     Image { width, height, channels, pixels }
 }
 
-/// The first eight bytes of the SHA-256 of what `view` makes of streams 0, 1, 2, …
+/// The first eight bytes of the SHA-256 of `view` on the streams 0, 1, 2, …
 fn hash(view: impl Fn(&mut Rng) -> Image) -> String {
     let mut hash = Sha256::new();
     for index in 0..VIEWS {
@@ -40,7 +40,7 @@ fn compare(found: &[(String, String)], expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn views_of_each_policy_are_the_bytes_they_were() {
+fn views_of_each_policy_have_not_changed() {
     let mut found = Vec::new();
     for policy in Policy::ALL {
         for (size, channels) in [(28, 1), (28, 3), (32, 1), (32, 3), (64, 1), (64, 3)] {
@@ -86,9 +86,9 @@ fn views_of_each_policy_are_the_bytes_they_were() {
     );
 }
 
-/// What no policy switches on, at sizes that are no square and smaller than what is done to them.
+/// Augmentations that no policy uses, at sizes that are not square or smaller than their parameters.
 #[test]
-fn other_augmentations_are_the_bytes_they_were() {
+fn other_augmentations_have_not_changed() {
     let every = Augmentation {
         flip: true,
         crop_padding: 9,

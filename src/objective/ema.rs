@@ -58,9 +58,14 @@ impl EmaEncoder {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::objective::moco::tests::network;
+    use crate::encoder::{EncoderSpec, InputShape, Preset};
+
+    pub fn network(seed: u64) -> Network {
+        let input = InputShape { channels: 1, height: 8, width: 8 };
+        Network::new(EncoderSpec::preset(Preset::Pico, input).unwrap(), seed).unwrap()
+    }
 
     /// After n updates towards a fixed encoder: `current + ema_decayⁿ (start - current)`.
     #[test]

@@ -209,16 +209,11 @@ pub fn info_nce(q: &[f32], keys: &[f32], queue: &[f32], dim: usize, temperature:
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::encoder::{EncoderSpec, InputShape, Preset};
     use crate::objective::contrastive::normalized_loss;
+    use crate::objective::ema::tests::network;
     use crate::objective::gradient_check::{check_gradient, check_objective};
-
-    pub fn network(seed: u64) -> Network {
-        let input = InputShape { channels: 1, height: 8, width: 8 };
-        Network::new(EncoderSpec::preset(Preset::Pico, input).unwrap(), seed).unwrap()
-    }
 
     fn moco(queue: usize, projection_dim: usize) -> Moco {
         let (temperature, projection_hidden) = (0.3, 6);

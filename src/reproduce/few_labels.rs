@@ -1,8 +1,10 @@
 //! Accuracy by the number of labels: a probe on pretrained features, fine-tuned pretrained weights, and supervised training
 //! from scratch.
 
+use super::error::ReproduceError;
+use super::findings::{Findings, share};
 use super::lab::Lab;
-use super::{Findings, ReproduceError, share, tasks};
+use super::tasks;
 use crate::augment::Augmentation;
 use crate::pretrain::{Freeze, Init, Method, PretrainConfig, Validate};
 use crate::report::chart::{Axis, Chart, Series};

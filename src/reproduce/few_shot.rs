@@ -1,10 +1,11 @@
 //! Few-shot accuracy of every objective, pretrained on the task's own images and on photographs, and of SimCLR trained for
 //! longer and on both in turn. Baselines are raw pixels, colour statistics, a random encoder and training from scratch.
 
+use super::error::ReproduceError;
+use super::findings::{Findings, share};
 use super::from_scratch::{Setting, from_scratch};
-use super::lab::{Images, Lab, recipe};
+use super::lab::{Images, Lab, Scale, recipe};
 use super::tasks::{self, Task};
-use super::{Findings, ReproduceError, Scale, share};
 use crate::encoder::HostEncoder;
 use crate::evaluate::{
     EpisodePool, EpisodeSettings, FewShotResult, HeadKind, corpus_statistics, embed_dataset, few_shot,

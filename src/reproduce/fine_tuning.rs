@@ -1,7 +1,9 @@
 //! Figure 5: iterations to the same accuracy, from pretrained and from random initial weights.
 
+use super::error::ReproduceError;
+use super::findings::{Findings, share};
 use super::lab::Lab;
-use super::{Findings, ReproduceError, share, tasks};
+use super::tasks;
 use crate::pretrain::{EpochLine, Init, Method, PretrainConfig};
 use crate::report::chart::{Axis, Chart, Series};
 use crate::report::table::Table;

@@ -1,6 +1,6 @@
 //! Training from scratch on the supports of an episode, without pretraining.
 
-use super::ReproduceError;
+use super::error::ReproduceError;
 use super::tasks::Task;
 use crate::augment::{Augmentation, Views};
 use crate::data::{Dataset, Preprocessing};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::ReproduceError;
+use super::error::ReproduceError;
 use super::tasks::{self, Task};
 use crate::data::{Dataset, Preprocessing, Split, evenly_spread, open_named};
 use crate::encoder::HostEncoder;

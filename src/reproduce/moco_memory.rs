@@ -1,7 +1,9 @@
 //! MoCo's queue against SimCLR's batch size: k-NN accuracy and peak memory.
 
+use super::error::ReproduceError;
+use super::findings::{Findings, share};
 use super::lab::Lab;
-use super::{Findings, ReproduceError, share, tasks};
+use super::tasks;
 use crate::memory;
 use crate::pretrain::{Method, PretrainConfig};
 use crate::report::table::Table;

@@ -1,10 +1,11 @@
 //! The shipped models, and their few-shot accuracy on datasets that they were not trained on: each model is trained again
 //! without one of its datasets and evaluated on it.
 
+use super::error::ReproduceError;
 use super::few_shot::{Evaluated, evaluate};
-use super::lab::{Images, Lab};
+use super::findings::{Findings, share};
+use super::lab::{Images, Lab, Scale};
 use super::tasks::{self, Task};
-use super::{Findings, ReproduceError, Scale, share};
 use crate::augment::Policy;
 use crate::data::open_named;
 use crate::encoder::HostEncoder;

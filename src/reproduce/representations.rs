@@ -1,7 +1,9 @@
 //! Nearest neighbours of images by raw pixels and by features, and how often they are of the same class.
 
+use super::error::ReproduceError;
+use super::findings::{Findings, share};
 use super::lab::Lab;
-use super::{Findings, ReproduceError, share, tasks};
+use super::tasks;
 use crate::data::{Image, Preprocessing};
 use crate::encoder::HostEncoder;
 use crate::evaluate::{embed_dataset, labels};

@@ -1,7 +1,9 @@
 //! Figure 8 of Gidaris et al. 2018 (arXiv:1803.07728): accuracy of rotation and of a probe on its features, by epoch.
 
+use super::error::ReproduceError;
+use super::findings::{Findings, share};
 use super::lab::Lab;
-use super::{Findings, ReproduceError, share, tasks};
+use super::tasks;
 use crate::data::evenly_spread;
 use crate::evaluate::{Labelled, LogisticSettings, embed_dataset, labels, linear_probe};
 use crate::pretrain::{Method, Run};

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use super::error::ReproduceError;
+use super::findings::{Findings, share};
 use super::lab::Lab;
-use super::{Findings, ReproduceError, share, tasks};
+use super::tasks;
 use crate::measure::{Features, l2_normalize_rows, uniformity};
 use crate::objective::{Miner, nt_xent, triplet_loss};
 use crate::pretrain::{Method, PretrainConfig};

@@ -70,7 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             ReproduceError::Interrupted => Kind::Interrupted.error(error),
             error => error.into(),
         })?;
-        let files = found.write(lesson, &args.out)?;
+        let files = found.write(lesson.name(), &args.out)?;
         let report = Report {
             lesson: lesson.name(),
             scale: lab.scale,
