@@ -1,8 +1,8 @@
-//! What a device that serves writes down for its operators.
+//! The log of a serving device.
 //!
-//! Nothing written to a log may end or hold up a device: a log that nobody reads, that is full or that is closed loses its
-//! lines, never more. Lines come at a limited rate, so that a client that is at fault again and again fills no disk; how
-//! many were left out is said. A file is as long as [`FILE_LEN_MAX`] at most, with one older one beside it.
+//! The log never stops or blocks a device: a log that is full, closed or not read loses lines and nothing else. The rate of
+//! lines is limited, so that a faulty client cannot fill the disk; the number of dropped lines is logged. A file has at most
+//! [`FILE_LEN_MAX`] bytes and is rotated once.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,19 +12,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::files::check_regular;
 
-/// Bytes of a log's file, from which on it becomes the older one, `FILE.1`.
+/// Most bytes of a log file before it is renamed to `FILE.1`.
 pub const FILE_LEN_MAX: u64 = 1 << 20;
 
-/// Lines that are written in each [`WINDOW`].
+/// Most lines per [`WINDOW`].
 const LINES_MAX: u32 = 20;
 
-/// The time that lines are counted in.
+/// The window of the rate limit.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Bytes of a line. A pipe that is ready takes as many without waiting.
+/// Most bytes of a line; a pipe that is ready accepts as many without blocking.
 const LINE_MAX: usize = 2000;
 
-/// Where lines go.
+/// A log with a rate limit.
 pub struct Log {
     state: Mutex<State>,
     started: Instant,
@@ -41,15 +41,15 @@ enum Sink {
 }
 
 impl Log {
-    /// Lines to standard error, each with the name of the program before it.
+    /// Logs to standard error, with the program name before each line.
     pub fn to_stderr() -> Self {
         Self::to(Sink::Stderr)
     }
 
-    /// Lines to the end of a file, each with its time in seconds since 1970 before it.
+    /// Appends to a file, with the time in seconds since 1970 before each line.
     ///
     /// # Errors
-    /// When the file cannot be opened, or is no regular file.
+    /// When the file cannot be opened or is not a regular file.
     pub fn to_file(path: &Path) -> io::Result<Self> {
         Ok(Self::to(Sink::File(LogFile::open(path)?)))
     }
@@ -58,46 +58,46 @@ impl Log {
         Self { state: Mutex::new(State { sink, rate: Rate::default() }), started: Instant::now() }
     }
 
-    /// Writes a line, if its time has lines left. What cannot be written is lost.
+    /// Writes a line, unless the rate limit drops it. A line that cannot be written is lost.
     pub fn line(&self, message: &str) {
-        // A thread that panicked while it wrote has left nothing half-done that matters.
+        // A thread that panicked while writing leaves nothing inconsistent.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { sink, rate } = &mut *state;
-        let Some(left_out) = rate.admit(self.started.elapsed()) else { return };
-        if left_out > 0 {
-            sink.write(&format!("{left_out} lines were left out: there were too many"));
+        let Some(dropped) = rate.admit(self.started.elapsed()) else { return };
+        if dropped > 0 {
+            sink.write(&format!("{dropped} lines were dropped by the rate limit"));
         }
         sink.write(message);
     }
 }
 
-/// Counts the lines of a window of time.
+/// Counts the lines of the current window.
 #[derive(Default)]
 struct Rate {
     since: Duration,
     lines: u32,
-    left_out: u64,
+    dropped: u64,
 }
 
 impl Rate {
-    /// Whether a line may be written `now`; tells how many were left out before it.
+    /// Returns the number of lines dropped before this one, or `None` when this one is dropped.
     fn admit(&mut self, now: Duration) -> Option<u64> {
         if now.saturating_sub(self.since) >= WINDOW {
             (self.since, self.lines) = (now, 0);
         }
         if self.lines >= LINES_MAX {
-            self.left_out += 1;
+            self.dropped += 1;
             return None;
         }
         self.lines += 1;
-        Some(std::mem::take(&mut self.left_out))
+        Some(std::mem::take(&mut self.dropped))
     }
 }
 
 impl Sink {
     fn write(&mut self, message: &str) {
         let message = &message[..message.floor_char_boundary(LINE_MAX)];
-        // There is nobody to tell that a log cannot be written.
+        // A failing log has nowhere to report to.
         let _ = match self {
             Self::Stderr => write_ready(format!("macula: {message}\n").as_bytes()),
             Self::File(file) => file.write(message),
@@ -105,7 +105,7 @@ impl Sink {
     }
 }
 
-/// Writes to standard error what it takes without waiting.
+/// Writes to standard error if it does not block.
 fn write_ready(line: &[u8]) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     #[cfg(unix)]
@@ -120,7 +120,7 @@ fn write_ready(line: &[u8]) -> io::Result<()> {
     stderr.write_all(line)
 }
 
-/// A file that becomes `FILE.1` when it is full.
+/// A log file that is renamed to `FILE.1` when it is full.
 struct LogFile {
     path: PathBuf,
     file: File,
@@ -163,16 +163,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_at_a_limited_rate() {
+    fn the_rate_of_lines_is_limited() {
         let mut rate = Rate::default();
         let second = Duration::from_secs(1);
         let admitted = (0..1000).filter(|_| rate.admit(second).is_some()).count();
         assert_eq!(admitted, LINES_MAX as usize);
-        assert_eq!(
-            rate.admit(second + WINDOW),
-            Some(1000 - u64::from(LINES_MAX)),
-            "and how many were left out is said"
-        );
+        assert_eq!(rate.admit(second + WINDOW), Some(1000 - u64::from(LINES_MAX)), "the number of dropped lines");
         assert_eq!(rate.admit(second + WINDOW), Some(0));
     }
 
@@ -190,7 +186,7 @@ mod tests {
         assert!(len("device.log") <= FILE_LEN_MAX && len("device.log.1") <= FILE_LEN_MAX);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
         assert!(std::fs::read_to_string(&path).unwrap().ends_with("the last one\n"));
-        // Its folder is gone: the line is lost, and nothing else.
+        // Its folder is gone: only the line is lost.
         drop(folder);
         sink.write(&line);
         assert!(Log::to_file(Path::new("/dev/zero")).is_err());

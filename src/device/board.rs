@@ -1,4 +1,4 @@
-//! The device itself: what a board has in its firmware, with the memory of a machine that has plenty.
+//! The device and its memory: what a board has in its firmware, sized for a large machine.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,19 +14,19 @@ use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 use super::slot_file::{SLOT_LEN, SLOT_STARTS};
 use super::{DeviceEncoder, DeviceError, KeptImageError, KeptImages, StoreFile, StoreHeader};
 
-/// Bytes of the largest image that is taken: 8192×5461 pixels in colour.
+/// Bytes of the largest image: 8192×5461 pixels in colour.
 const IMAGE_BYTES_MAX: usize = 128 << 20;
 
-/// Bytes of the longest message that we offer, so that an image comes in few parts.
+/// Bytes of the longest message, so that an image comes in few parts.
 const MESSAGE_MAX: usize = 32_768;
 
-/// What a store says of the medium that failed: the number of [`Reason::StoreFault`] for images that cannot be kept.
+/// The number of [`Reason::StoreFault`] for images that cannot be written: the medium failed.
 const IMAGES_FAULT: u64 = 9;
 
-/// What a device says of itself.
+/// The program name that a device reports.
 const PROGRAM: &str = "macula device";
 
-/// All memory of one device. Large parts are never touched where nothing large comes.
+/// All memory of one device. Large parts are never touched unless something large comes.
 pub struct DeviceMemory {
     names: Vec<ClassName>,
     records: Vec<SupportRecord>,
@@ -43,7 +43,7 @@ pub struct DeviceMemory {
 }
 
 impl DeviceMemory {
-    /// Enough for `dim` feature dimensions, `classes` slots and `supports` supports.
+    /// Memory for `dim` feature dimensions, `classes` slots and `supports` supports.
     pub fn new(dim: usize, classes: usize, supports: usize) -> Self {
         let packet = packet_max(message_len(dim));
         Self {
@@ -70,7 +70,7 @@ pub(super) struct Opened<'m, 'f> {
 }
 
 impl DeviceMemory {
-    /// Opens the store of `header` in memory that fits it.
+    /// Opens the store of `header`.
     pub(super) fn open<'m, 'f>(
         &'m mut self,
         file: &'f mut StoreFile,
@@ -84,7 +84,7 @@ impl DeviceMemory {
         Ok(Opened { store, support_set })
     }
 
-    /// What a start needs before it knows its encoder.
+    /// The memory that a start needs before its encoder is known.
     pub(super) fn lend(&mut self) -> StartMemory<'_> {
         let Self { names, records, features, store, .. } = self;
         StartMemory { names, records, features, buffer: store }
@@ -95,7 +95,7 @@ fn message_len(dim: usize) -> usize {
     message_max(dim).max(MESSAGE_MAX)
 }
 
-/// A device on this machine: the session of a board over a store in a file.
+/// A device on this machine: a session over a store in a file.
 pub struct Device<'m> {
     endpoint: Endpoint<'m>,
     session: Session<'m, DeviceEncoder<'m>, StoreFile>,
@@ -103,28 +103,28 @@ pub struct Device<'m> {
     warn: &'m dyn Fn(&str),
 }
 
-/// What a device that takes bundles starts with.
+/// The bundle of a device that accepts bundles.
 pub struct Bundled<'m> {
     /// The bundle of this start, whose golden images have passed.
     pub start: Start,
     /// Its counter.
     pub counter: u64,
-    /// The keys whose bundles are taken.
+    /// The trusted keys.
     pub trusted: TrustedKeys,
-    /// Decides whether another one is taken.
+    /// Decides whether another bundle is accepted.
     pub accept: &'m Accept<'m>,
-    /// Whether the feature of a source can be made anew.
+    /// Whether a source can be embedded again.
     pub keeps: &'m dyn Fn(&SourceId) -> bool,
 }
 
 impl<'m> Device<'m> {
-    /// Switches it on: the store is read and checked.
+    /// Starts a device without bundles: reads and checks its store.
     ///
     /// * `memory`: of the encoder's dimension and the store's limits
     /// * `warn`: gets what went wrong in words; the wire has only a number for it
     ///
     /// # Errors
-    /// When the store is damaged, or was taught with another encoder.
+    /// When the store is damaged or belongs to another encoder.
     pub fn new(
         encoder: DeviceEncoder<'m>,
         file: StoreFile,
@@ -134,7 +134,7 @@ impl<'m> Device<'m> {
         Self::open(encoder, file, memory, warn, None)
     }
 
-    /// As [`Self::new`] with the encoder of a bundle, which is confirmed if it was on trial. Others may follow it.
+    /// As [`Self::new`] with the encoder of a bundle, which is confirmed if it was pending. It accepts other bundles.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -148,7 +148,7 @@ impl<'m> Device<'m> {
         Self::open(encoder, file, memory, warn, Some(bundled))
     }
 
-    /// Has the device keep the images of what it is taught. Those of samples that it does not know go.
+    /// Makes the device keep the images of its supports, and removes images without a support.
     ///
     /// # Errors
     /// When an image cannot be removed.
@@ -195,7 +195,7 @@ impl<'m> Device<'m> {
         Ok(Self { endpoint, session, images: None, warn })
     }
 
-    /// Takes bytes off a line and adds what is answered to `out`.
+    /// Processes bytes from a line and appends the replies to `out`.
     pub fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let now_s = now_s();
         let Self { endpoint, session, images, warn } = self;
@@ -215,23 +215,23 @@ impl<'m> Device<'m> {
         }
     }
 
-    /// Whether a bundle waits to be tried: the device is to be switched on anew.
+    /// Whether a bundle is pending: the device must be restarted.
     pub fn is_update_pending(&self) -> bool {
         self.session.is_update_pending()
     }
 
-    /// What it knows.
+    /// Its classes and supports.
     pub fn support_set(&self) -> &SupportSet<'m> {
         self.session.support_set()
     }
 }
 
-/// Has the store remember the keys whose bundles are taken, where it does not.
+/// Writes the trusted keys to the store, if they differ.
 fn save_keys(store: &mut Store<'_, StoreFile>, trusted: TrustedKeys) -> Result<(), StoreError> {
     if TrustedKeys::load(store)? == trusted { Ok(()) } else { trusted.save(store) }
 }
 
-/// Answers a request; the image of a sample that is learned is kept before it is acknowledged.
+/// Answers a request. The image of a sample is stored before the sample is acknowledged.
 fn handle_keeping(
     session: &mut Session<'_, DeviceEncoder<'_>, StoreFile>,
     images: &KeptImages,
@@ -253,16 +253,16 @@ fn handle_keeping(
         request,
         Ok(Request::Learn { .. } | Request::Forget { .. } | Request::RemoveClass { .. } | Request::FactoryReset { .. })
     );
-    // One that was not learned, and those that were forgotten.
+    // Remove images of samples that were refused or forgotten.
     if changes && session.support_set().supports().len() <= before {
         let retained = images.retain(|source| session.support_set().find(source).is_some());
-        // They go at the next start: what was asked is done.
+        // The request is done; the next start removes them.
         retained.unwrap_or_else(|error| warn(&error.to_string()));
     }
     len
 }
 
-/// This machine's clock in seconds since 1970; 0 where it stands before that.
+/// This machine's clock in seconds since 1970; 0 when it is before 1970.
 pub fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

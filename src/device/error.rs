@@ -1,4 +1,4 @@
-//! Why a device on this machine cannot be switched on.
+//! Errors from starting a device on this machine.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use macula_edge::store::StoreError;
 
 use super::{FlashFileError, KeptImageError};
 
-/// A device could not be switched on.
+/// A device could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The file cannot be read.
@@ -14,7 +14,7 @@ pub enum DeviceError {
     Read {
         /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The file cannot be written.
@@ -22,63 +22,63 @@ pub enum DeviceError {
     Write {
         /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A device that was never started with a bundle was given none.
-    #[error("the device of store {path} has no bundle yet")]
+    /// The device has never been started with a bundle, and none was given.
+    #[error("the device of store {path} has no bundle yet; name one with --encoder")]
     NoBundle {
         /// The store.
         path: String,
     },
-    /// The bundle cannot be used, and there is no other.
+    /// The confirmed bundle cannot be used.
     #[error("bundle {path}: {message}")]
     Bundle {
         /// Its file.
         path: String,
-        /// Why not.
+        /// The cause.
         message: String,
     },
-    /// The program was asked to stop while the device was switched on.
-    #[error("stopped while the device was switched on")]
+    /// The program was asked to stop while the device started.
+    #[error("stopped while the device was starting")]
     Stopped,
-    /// The images of what was taught cannot be kept or removed.
+    /// The images of supports cannot be stored or removed.
     #[error(transparent)]
     Images(#[from] KeptImageError),
-    /// The file is something else.
+    /// The file is not a store.
     #[error("{path} is not a store: it does not begin with MACULAST")]
     NotAStore {
         /// The file.
         path: String,
     },
-    /// The file is there and holds nothing: whoever made it may need it for something else.
+    /// The file exists and is blank: it may be meant for something else.
     #[error(
-        "{path} is not a store: it is empty, or holds nothing but zeros or erased bytes; learn and device make a \
-             store of it with --new"
+        "{path} is not a store: it is empty or holds only zeros or erased bytes; pass --new to learn or device to \
+             make it a store"
     )]
     Blank {
         /// The file.
         path: String,
     },
-    /// What a store is to be of cannot be written down.
-    #[error("cannot describe the store {path}: {message}")]
+    /// The header of a new store cannot be written.
+    #[error("cannot make the store {path}: {message}")]
     Header {
         /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         message: String,
     },
-    /// A later program wrote it.
-    #[error("store {path} has format version {found}, this program reads up to {limit}")]
+    /// A later program wrote the store.
+    #[error("store {path} has format version {found}; this program reads up to {limit}")]
     NewerVersion {
         /// The file.
         path: String,
         /// Its version.
         found: u16,
-        /// The last one that is read.
+        /// The latest version that this program reads.
         limit: u16,
     },
-    /// The bytes are not those that were written.
+    /// The file does not hold what was written.
     #[error("store {path} is damaged: {message}")]
     Damaged {
         /// The file.
@@ -86,31 +86,31 @@ pub enum DeviceError {
         /// What is wrong.
         message: String,
     },
-    /// It was taught with features of another encoder.
-    #[error("store {path} was taught on encoder {saved}, not on {given}")]
+    /// The store belongs to another encoder.
+    #[error("store {path} belongs to encoder {saved}, not to {given}")]
     OtherEncoder {
         /// The file.
         path: String,
-        /// Name, start of the identity and dimensions of the store's encoder.
+        /// Name, beginning of the identity and dimension of the store's encoder.
         saved: String,
-        /// The same of the encoder given.
+        /// The same of the given encoder.
         given: String,
     },
     /// The file cannot serve as flash.
     #[error(transparent)]
     Flash(#[from] FlashFileError),
-    /// The store refuses.
+    /// The store refused.
     #[error("store {path}: {source}")]
     Store {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         source: StoreError,
     },
 }
 
 impl DeviceError {
-    /// Whether the stored bytes are at fault.
+    /// Whether the stored bytes are damaged.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Store { source: StoreError::Damaged { .. }, .. })
     }
@@ -120,7 +120,7 @@ impl DeviceError {
         matches!(self, Self::Bundle { .. })
     }
 
-    /// Whether the store or what it lies on is at fault, rather than what was asked for.
+    /// Whether the store or its medium is at fault, not the request.
     pub fn is_device_fault(&self) -> bool {
         match self {
             Self::Damaged { .. } | Self::Store { .. } | Self::Write { .. } | Self::Images(_) => true,

@@ -1,8 +1,8 @@
-//! Flash that is a file: where the Linux device keeps its store.
+//! A file as flash, for the store of the Linux device.
 //!
-//! The file has the bytes that flash would have, 0xff where it is erased. One process has it at a time, and no other may
-//! change it: a file that was removed, replaced, cut off or overwritten underneath is noticed at the next commit and by a
-//! self-test. From then on nothing is written any more, so that nothing is acknowledged that would be lost.
+//! The file has the bytes that flash would have; erased bytes are 0xff. One process uses it at a time. A concurrent
+//! modification (the file was removed, replaced, truncated or overwritten) is detected at the next commit and by a
+//! self-test. After that nothing is written, so that nothing is acknowledged that would be lost.
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,50 +16,50 @@ use macula_edge::store::Flash;
 
 use crate::files::{PRIVATE_FILE, check_regular};
 
-/// Bytes of a block: a page of memory, and what most drives write at least.
+/// Bytes of an erase block: a memory page, and the smallest write of most drives.
 pub const BLOCK_LEN: usize = 4096;
 const WRITE_LEN: usize = 4;
 
-/// Bytes of the file that are compared at once.
+/// Bytes that are compared at once.
 const COMPARED: usize = 1 << 20;
 
 /// A file cannot serve as flash.
 #[derive(Debug, thiserror::Error)]
 pub enum FlashFileError {
-    /// It cannot be opened, read or written.
+    /// The file cannot be opened, read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
         /// What was tried: `open`, `read`, `write`, `sync`, `rename`.
         action: &'static str,
         /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Another process has it.
+    /// Another process uses it.
     #[error("{path} is in use by another process")]
     Locked {
         /// The file.
         path: String,
     },
-    /// It is no whole number of blocks, or too few.
-    #[error("{path} has {found} bytes: at least 2 whole blocks of {BLOCK_LEN} are needed")]
+    /// Its length is not a multiple of the block, or less than two blocks.
+    #[error("{path} has {found} bytes; a multiple of {BLOCK_LEN} is needed, at least two of them")]
     Length {
         /// The file.
         path: String,
-        /// Its bytes, or those asked for.
+        /// Its bytes, or the requested bytes.
         found: u64,
     },
-    /// It is not the file any more that was opened, or does not hold what was written.
-    #[error("{path} was changed by something else while it was in use: {what}; nothing more is written to it")]
+    /// Something else changed the file while it was in use.
+    #[error("concurrent modification of {path}: {what}; nothing more is written to it")]
     ConcurrentModification {
         /// The file.
         path: String,
         /// What happened to it.
         what: &'static str,
     },
-    /// An offset or length that flash would not take either, or a write to what is not erased.
-    #[error("an access that flash does not allow: {0}")]
+    /// An unaligned or out-of-bounds access, or a write to bytes that are not erased.
+    #[error("flash does not allow this access: {0}")]
     Access(NorFlashErrorKind),
 }
 
@@ -77,22 +77,22 @@ impl NorFlashError for FlashFileError {
 pub struct FlashFile {
     file: File,
     path: PathBuf,
-    /// The content of the file: a store reads much more than it writes.
+    /// The content of the file, cached: a store reads much more than it writes.
     bytes: Vec<u8>,
-    /// When the file was last changed, as far as we did it.
+    /// The time of our last modification.
     modified: Option<SystemTime>,
-    /// What happened to the file; it is not written to any more.
+    /// A concurrent modification that was found; the file is then not written to.
     modification: Option<&'static str>,
 }
 
 impl FlashFile {
-    /// Opens the flash at `path` for this process alone; makes it, erased and of `size_bytes`, where there is no file.
+    /// Opens the flash at `path` for this process alone. If there is no file, makes it, erased and with `size_bytes`.
     ///
-    /// A file that is there keeps its size.
+    /// An existing file keeps its size.
     ///
     /// # Errors
-    /// When it cannot be opened, is in use by another process, is no regular file, is no whole number of blocks, or is
-    /// more than twice as large as `size_bytes`.
+    /// When it cannot be opened, is in use by another process, is not a regular file, has a wrong length, or is more than
+    /// twice as large as `size_bytes`.
     pub fn open(path: &Path, size_bytes: u64) -> Result<Self, FlashFileError> {
         if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             Self::create(path, size_bytes, &[], false)?;
@@ -107,7 +107,7 @@ impl FlashFile {
         check_regular(&metadata).map_err(|source| failed("open", source))?;
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => {}
-            // Another process had it, and has put a new one in its place.
+            // Another process used it and has replaced it.
             Ok(()) => return Err(FlashFileError::Locked { path: path.display().to_string() }),
             Err(TryLockError::WouldBlock) => return Err(FlashFileError::Locked { path: path.display().to_string() }),
             Err(TryLockError::Error(source)) => return Err(failed("lock", source)),
@@ -124,19 +124,19 @@ impl FlashFile {
         Ok(Self { file, path: path.to_owned(), bytes, modified, modification: None })
     }
 
-    /// Makes a file of `size_bytes` that holds `head` and is erased behind it, durably, under its name or not at all.
+    /// Makes a file of `size_bytes` that holds `head` and is erased behind it, durably and atomically.
     ///
-    /// * `replaces`: whether a file that is there is replaced; it is left alone otherwise
+    /// * `replaces`: whether an existing file is replaced; otherwise it stays
     ///
     /// # Errors
-    /// When it cannot be written, or the size is no whole number of blocks.
+    /// When it cannot be written, or the size is not a multiple of the block.
     pub fn create(path: &Path, size_bytes: u64, head: &[u8], replaces: bool) -> Result<(), FlashFileError> {
         if !is_whole(size_bytes) || head.len() as u64 > size_bytes {
             return Err(FlashFileError::Length { path: path.display().to_string(), found: size_bytes });
         }
         let write = || -> io::Result<()> {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            // A temporary file is private to its owner from the first moment on, whatever the umask.
+            // A temporary file is private to its owner from the start, whatever the umask.
             let mut file = tempfile::Builder::new().prefix(".macula-").tempfile_in(folder)?;
             let mut bytes = vec![0xff; size_bytes as usize];
             bytes[..head.len()].copy_from_slice(head);
@@ -144,7 +144,7 @@ impl FlashFile {
             file.as_file().sync_all()?;
             match replaces {
                 true => file.persist(path).map(drop).map_err(|error| error.error)?,
-                // Another process was faster: then the file is its.
+                // Another process was faster: its file stays.
                 false => match file.persist_noclobber(path) {
                     Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(error.error),
                     _ => {}
@@ -155,7 +155,7 @@ impl FlashFile {
         write().map_err(|source| FlashFileError::Io { action: "make", path: path.display().to_string(), source })
     }
 
-    /// Takes the place of another file, which is gone then; durably, and for good or not at all.
+    /// Replaces the file at `path`, durably and atomically.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -166,7 +166,7 @@ impl FlashFile {
         Ok(())
     }
 
-    /// Writes `bytes` to the file, reads them back, and puts them into the copy in memory.
+    /// Writes `bytes` to the file, reads them back, and updates the cache.
     fn put(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFileError> {
         let mut write = || {
             self.file.seek(SeekFrom::Start(u64::from(offset)))?;
@@ -177,24 +177,24 @@ impl FlashFile {
             Ok(read == bytes)
         };
         if !write().map_err(|source| self.failed("write", source))? {
-            return Err(self.fail_modified("what was written is not what is read"));
+            return Err(self.fail_modified("it does not hold what was written"));
         }
         self.modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
         self.bytes[offset as usize..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 
-    /// Whether the file is still the one that was opened, of its length, and nobody else has written to it.
+    /// Checks for concurrent modification: the file must be the one that was opened, with its length and content.
     fn check(&mut self) -> Result<(), FlashFileError> {
         if let Some(what) = self.modification {
             return Err(self.fail_modified(what));
         }
         let metadata = self.file.metadata().map_err(|source| self.failed("read", source))?;
         if !is_at(&self.file, &self.path) {
-            return Err(self.fail_modified("it was removed, or another file has its name"));
+            return Err(self.fail_modified("it was removed or replaced"));
         }
         if metadata.len() != self.bytes.len() as u64 {
-            return Err(self.fail_modified("it has another length"));
+            return Err(self.fail_modified("its length changed"));
         }
         let modified = metadata.modified().ok();
         if modified != self.modified {
@@ -204,7 +204,7 @@ impl FlashFile {
         Ok(())
     }
 
-    /// Compares the file with what was written to it.
+    /// Compares the file with the cache.
     fn compare(&mut self) -> Result<(), FlashFileError> {
         let mut compare = || -> io::Result<bool> {
             self.file.seek(SeekFrom::Start(0))?;
@@ -220,10 +220,8 @@ impl FlashFile {
         };
         match compare() {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.fail_modified("it holds other bytes than were written")),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(self.fail_modified("it has another length"))
-            }
+            Ok(false) => Err(self.fail_modified("its content changed")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.fail_modified("its length changed")),
             Err(source) => Err(self.failed("read", source)),
         }
     }
@@ -238,12 +236,12 @@ impl FlashFile {
     }
 }
 
-/// Whether a file of this length can be flash.
+/// Whether a file of this length can serve as flash.
 fn is_whole(len: u64) -> bool {
     len.is_multiple_of(BLOCK_LEN as u64) && (2..1 << 20).contains(&(len / BLOCK_LEN as u64))
 }
 
-/// Whether the file that was opened still has its name.
+/// Whether the opened file still has its name.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -252,14 +250,13 @@ fn is_at(file: &File, path: &Path) -> bool {
     ours.is_some() && ours == std::fs::metadata(path).ok().map(identity)
 }
 
-/// As above, where a file that is open cannot be replaced.
+/// On systems where an open file cannot be replaced.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Takes from others what an earlier program left them: stores hold what people were taught. A group that may write
-/// shares the store on purpose.
+/// Removes access for others that an earlier program granted. A group with write access shares the store on purpose.
 fn tighten(file: &File, metadata: &Metadata) {
     #[cfg(unix)]
     {
@@ -267,7 +264,7 @@ fn tighten(file: &File, metadata: &Metadata) {
         let mode = metadata.permissions().mode() & 0o777;
         let kept = if mode & 0o020 == 0 { PRIVATE_FILE | 0o100 } else { 0o770 };
         if mode & !kept != 0 {
-            // Another owner's file stays as it is.
+            // This fails for another owner's file, which stays as it is.
             let _ = file.set_permissions(std::fs::Permissions::from_mode(mode & kept));
         }
     }
@@ -275,7 +272,7 @@ fn tighten(file: &File, metadata: &Metadata) {
     let _ = (file, metadata, PRIVATE_FILE);
 }
 
-/// Makes a name durable.
+/// Makes the name of a file durable: syncs its folder.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -315,7 +312,7 @@ impl NorFlash for FlashFile {
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFileError> {
         check_write(self, offset, bytes.len()).map_err(FlashFileError::Access)?;
-        // A chip could not do it: what runs on this file shall run there.
+        // A chip cannot do this, so the file must not either.
         if self.bytes[offset as usize..][..bytes.len()].iter().any(|&byte| byte != 0xff) {
             return Err(FlashFileError::Access(NorFlashErrorKind::Other));
         }
@@ -369,24 +366,22 @@ mod tests {
     fn refusals() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
-        let message = FlashFile::open(&path, 5000).unwrap_err().to_string();
-        assert!(message.contains("5000 bytes"), "{message}");
+        assert!(matches!(FlashFile::open(&path, 5000), Err(FlashFileError::Length { found: 5000, .. })));
         let first = FlashFile::open(&path, 8192).unwrap();
-        let message = FlashFile::open(&path, 8192).unwrap_err().to_string();
-        assert!(message.ends_with("store is in use by another process"), "{message}");
+        assert!(matches!(FlashFile::open(&path, 8192), Err(FlashFileError::Locked { .. })));
         drop(first);
         FlashFile::open(&path, 8192).unwrap();
         std::fs::write(&path, b"notes").unwrap();
         assert!(matches!(FlashFile::open(&path, 8192), Err(FlashFileError::Length { found: 5, .. })));
-        assert_eq!(std::fs::read(&path).unwrap(), b"notes", "what is no flash is left alone");
-        // Much larger than a store could be: it is not read.
+        assert_eq!(std::fs::read(&path).unwrap(), b"notes", "a file that is not flash stays");
+        // Much larger than any store: it is not read.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(matches!(FlashFile::open(&path, 8192), Err(FlashFileError::Length { found: 0x100_0000_0000, .. })));
         std::fs::write(&path, [0xff; 100]).unwrap();
         assert!(matches!(FlashFile::open(&path, 8192), Err(FlashFileError::Length { found: 100, .. })));
     }
 
-    /// Flash of which something was written, and its path.
+    /// Flash with some bytes written, and its path.
     fn written(folder: &Path) -> (FlashFile, PathBuf) {
         let path = folder.join("store");
         let mut flash = FlashFile::open(&path, 8192).unwrap();
@@ -398,7 +393,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_happens_to_the_file_underneath_is_noticed() {
+    fn concurrent_modification_is_detected() {
         type Change = fn(&Path);
         let change: [(&str, Change); 5] = [
             ("removed", |path| std::fs::remove_file(path).unwrap()),
@@ -421,7 +416,7 @@ mod tests {
             assert!(matches!(flash.refresh(), Err(FlashFileError::ConcurrentModification { .. })), "{what}");
             let mut word = [0; 4];
             flash.read(0, &mut word).unwrap();
-            assert_eq!(word, [1, 2, 3, 4], "{what}: what was known is still known");
+            assert_eq!(word, [1, 2, 3, 4], "{what}: reads still return what was written");
 
             let folder = tempfile::tempdir().unwrap();
             let (mut flash, path) = written(folder.path());
@@ -432,7 +427,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_store_is_its_owners_alone() {
+    fn a_store_is_private_to_its_owner() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let (flash, path) = written(folder.path());

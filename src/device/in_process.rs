@@ -1,4 +1,4 @@
-//! The line to a device that lives in this process.
+//! The line to a device in this process.
 
 use std::io;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::Device;
 use crate::link::Transport;
 
-/// A line without a wire: what is sent is answered before `send` returns.
+/// A line without a wire: the device replies before `send` returns.
 pub struct InProcess<'d, 'm> {
     device: &'d mut Device<'m>,
     answered: Vec<u8>,
 }
 
 impl<'d, 'm> InProcess<'d, 'm> {
-    /// To `device`.
+    /// A line to `device`.
     pub fn new(device: &'d mut Device<'m>) -> Self {
         Self { device, answered: Vec::new() }
     }

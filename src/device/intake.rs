@@ -1,23 +1,23 @@
-//! Images on their way to a device: named, and known by the hash of their pixels.
+//! Images to send to a device, with a name and a source.
 
 use macula_edge::support_set::SourceId;
 use sha2::{Digest, Sha256};
 
 use crate::data::Image;
 
-/// An image with the name a person knows it by.
+/// An image with its name for people.
 #[derive(Clone, Debug)]
 pub struct NamedImage {
-    /// A path, or a data set's own name for it.
+    /// A path, or the dataset's name for it.
     pub name: String,
     /// Its decoded pixels.
     pub image: Image,
 }
 
-/// What a device knows an image by: the first 16 bytes of the SHA-256 of its size, channels and pixels, the same for
-/// the same picture in another file or format.
+/// The source of an image: the first 16 bytes of the SHA-256 of its size, channels and pixels. The same picture in another
+/// file or format has the same source.
 ///
-/// An image without colour counts as one channel, because some formats store grey in three.
+/// An image without colour counts as one channel, because some formats store grey in three channels.
 pub fn source_of(image: &Image) -> SourceId {
     if image.channels > 1 && image.is_grey() {
         return source_of(&image.to_grey());
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_picture_has_one_source() {
+    fn the_same_pixels_have_the_same_source() {
         let grey = Image { width: 2, height: 1, channels: 1, pixels: vec![7, 200] };
         let in_colour = Image { channels: 3, pixels: vec![7, 7, 7, 200, 200, 200], ..grey.clone() };
         assert_eq!(source_of(&grey), source_of(&in_colour));

@@ -1,7 +1,7 @@
-//! Images of what was taught, kept so that another encoder can make features of them.
+//! Images of supports, kept so that another encoder can embed them.
 //!
-//! A PNG for each sample in one folder, named by the sample's source: pixels come back as they were, and a person can look
-//! at what a device knows. An image is there before the sample is acknowledged, and goes when the sample is forgotten.
+//! One PNG per support in one folder, named by its source: pixels are kept exactly, and a person can look at what a device
+//! was taught. An image is written before its support is acknowledged and removed when the support is forgotten.
 
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
@@ -14,25 +14,25 @@ use crate::data::Image;
 use crate::data::decode::{self, DecodeOptions};
 use crate::files::{create_private_folder, read_bounded, write_private};
 
-/// What names of these files end in.
+/// File extension.
 const ENDING: &str = "png";
 
-/// Bytes of a file at most: a device takes no image with more pixels than this.
+/// Most bytes of a file: a device accepts no image with more pixels.
 const FILE_MAX: u64 = 256 << 20;
 
-/// A folder of images, each known by its source.
+/// A folder of images named by source.
 #[derive(Debug)]
 pub struct KeptImages {
     folder: PathBuf,
 }
 
-/// An image could not be kept or found.
+/// An image could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[error("image {path}: {message}")]
 pub struct KeptImageError {
-    /// Its file, or the folder.
+    /// The file or the folder.
     pub path: String,
-    /// What is wrong.
+    /// The cause.
     pub message: String,
 }
 
@@ -43,14 +43,14 @@ impl KeptImageError {
 }
 
 impl KeptImages {
-    /// Those of the store at `store`; `None` where it keeps none. It does where the folder beside it exists, so that
-    /// whichever program makes it forget a sample removes the image, too.
+    /// The images of the store at `store`; `None` when it keeps none. The folder beside the store decides, so that every
+    /// program that makes it forget a sample removes the image, too.
     pub fn beside(store: &Path) -> Option<Self> {
         let folder = folder_beside(store);
         folder.is_dir().then(|| Self { folder }.tightened())
     }
 
-    /// As [`Self::beside`]; from here on the store keeps them.
+    /// As [`Self::beside`], and makes the folder.
     ///
     /// # Errors
     /// When the folder cannot be made.
@@ -60,8 +60,8 @@ impl KeptImages {
         Ok(Self { folder }.tightened())
     }
 
-    /// Takes from others what an earlier program left them of the folder: these are images of people, perhaps. A group
-    /// that may write shares them on purpose.
+    /// Removes access for others that an earlier program granted: the images may show people. A group with write access
+    /// shares them on purpose.
     fn tightened(self) -> Self {
         #[cfg(unix)]
         {
@@ -69,7 +69,7 @@ impl KeptImages {
             let mode = std::fs::metadata(&self.folder).map_or(0o700, |metadata| metadata.permissions().mode() & 0o777);
             let kept = if mode & 0o020 == 0 { 0o700 } else { 0o770 };
             if mode & !kept != 0 {
-                // Another owner's folder stays as it is.
+                // This fails for another owner's folder, which stays as it is.
                 let _ = std::fs::set_permissions(&self.folder, std::fs::Permissions::from_mode(mode & kept));
             }
         }
@@ -81,7 +81,7 @@ impl KeptImages {
         self.path(source).is_file()
     }
 
-    /// Keeps an image, durably.
+    /// Writes an image durably.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -95,7 +95,7 @@ impl KeptImages {
         write_private(&path, png.get_ref()).map_err(|error| KeptImageError::of(&path, error.source))
     }
 
-    /// The image of a source; `None` where none is kept.
+    /// The image of a source; `None` when none is kept.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -110,7 +110,7 @@ impl KeptImages {
         }
     }
 
-    /// Removes the images of all sources that are not `known`. Files of other names are left alone.
+    /// Removes the images of all sources that are not `known`. Files with other names stay.
     ///
     /// # Errors
     /// When the folder cannot be read, or an image cannot be removed.
@@ -136,7 +136,7 @@ fn folder_beside(store: &Path) -> PathBuf {
     name.into()
 }
 
-/// The source that names an image's file; `None` where the file is another one.
+/// The source in a file name; `None` for other files.
 fn source_of(path: &Path) -> Option<SourceId> {
     let name = path.file_stem()?.to_str()?;
     let mut source = SourceId::default();
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_come_back_as_they_were_and_go_when_forgotten() {
+    fn images_are_kept_exactly_and_removed_when_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("ward.store");
         assert!(KeptImages::beside(&store).is_none());

@@ -1,17 +1,17 @@
-//! The Linux device: an encoder of the desk and a store in a file, behind the same session as a board's.
+//! The Linux device: an encoder of the host and a store in a file, behind the same session as on a board.
 
 mod board; //       the device and its memory
 mod encoder; //     an encoder of the host as a device's
-mod error; //       why a device cannot be switched on
+mod error; //       why a device cannot be started
 mod flash_file; //  a file as flash
-mod in_process; //  a line to a device in this very process
+mod in_process; //  a line to a device in this process
 mod intake; //      images on their way to a device
-mod kept_images; // images of what was taught, for another encoder
-mod reader; //      bundles as they are signed
-mod reembed; //     a store for another encoder
-mod serve; //       a device that others reach
-mod slot_file; //   the file of a bundle
-mod start; //       which bundle a device starts with
+mod kept_images; // images of supports, to embed again with another encoder
+mod reader; //      reads signed bundles
+mod reembed; //     embeds kept images again for another encoder
+mod serve; //       serves a device on a socket or serial line
+mod slot_file; //   a firmware slot in a file
+mod start; //       selects the bundle of a start, confirms it or rolls back
 mod store_file; //  the file of a store
 
 pub use board::{Bundled, Device, DeviceMemory, now_s};

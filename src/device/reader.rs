@@ -1,4 +1,4 @@
-//! Bundles as they are signed.
+//! Reads signed bundles.
 
 use macula_edge::bundle::{BundleError, PartKind, PublicKey};
 use macula_edge::protocol::message::RollbackReason;
@@ -45,7 +45,7 @@ impl BundleReader for SignedBundles {
     }
 }
 
-/// The identity of a bundle's encoder, as this program would run it: the manifest has that of the ONNX file.
+/// The identity of a bundle's encoder as this program runs it. The manifest has that of the ONNX file.
 fn identity(bundle: &Bundle, host: &OnnxHost) -> Result<[u8; 16], OpenError> {
     if cfg!(feature = "onnx") && bundle.part(PartKind::Onnx).is_some() {
         let stated = &bundle.manifest().encoder.identity;
@@ -58,7 +58,7 @@ fn identity(bundle: &Bundle, host: &OnnxHost) -> Result<[u8; 16], OpenError> {
     bundle.encoder_on(host).map(|(encoder, _)| encoder.id().short())
 }
 
-/// The first 16 of the 32 bytes that `digits` stand for.
+/// The first 16 of the 32 bytes in hexadecimal `digits`.
 fn first_half(digits: &str) -> Option<[u8; 16]> {
     let mut bytes = [0; 32];
     let decoded = base16ct::mixed::decode(digits, &mut bytes).ok()?;
@@ -72,11 +72,11 @@ fn rollback_reason(error: &OpenError) -> RollbackReason {
     }
 }
 
-/// What is wrong, without the name that stands before it anyway, and what can be done about it.
+/// The error without the file name, which the caller adds, and with what to do about it.
 fn sentence(error: &OpenError) -> String {
     match error {
         OpenError::Refused { source: source @ BundleError::UnknownKey { .. }, .. } => {
-            format!("{source}; --trust NAME.pub names a public key to trust")
+            format!("{source}; pass --trust NAME.pub to trust a key")
         }
         OpenError::Refused { source, .. } => source.to_string(),
         OpenError::Content { message, .. } => message.clone(),

@@ -1,9 +1,9 @@
-//! A store for another encoder: what is kept as an image is taught to it anew.
+//! Embeds the kept images again for another encoder, in a new store that replaces the old one.
 //!
-//! 1. Every image becomes a feature first; one that cannot leaves everything as it was.
-//! 2. The new store is written beside the old one, whole: classes, samples, settings, the bundle confirmed.
-//! 3. It takes the old one's name. Before that the device has the old encoder and everything it was taught, after it the
-//!    new one.
+//! 1. Every image is embedded first. If one fails, everything stays as it is.
+//! 2. The new store is written beside the old one: classes, supports, settings, the bundle confirmed.
+//! 3. It is renamed to the old store's name, an atomic replace. Before it the device has the old encoder with all its
+//!    supports, after it the new one.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use macula_edge::support_set::{ClassName, SupportRecord, SupportSet, Supports};
 use super::board::Opened;
 use super::{DeviceEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreFile, StoreHeader, UnusableBundle};
 
-/// What goes on: classes by slot, samples with their new features.
+/// What the new store takes over: classes by slot, supports with their new features.
 struct Contents {
     classes: Vec<(u8, ClassName)>,
     samples: Vec<(SupportRecord, Vec<i16>)>,
@@ -24,7 +24,7 @@ struct Contents {
 }
 
 impl Site<'_> {
-    /// Makes the store one of another encoder, whose bundle is on trial and is confirmed by it; or tells why not.
+    /// Makes the store for the encoder of a pending bundle, which this confirms; or returns why the bundle is unusable.
     pub(super) fn reembed(
         &self,
         file: &mut StoreFile,
@@ -40,7 +40,7 @@ impl Site<'_> {
         let (dim, identity) = (loaded.encoder.feature_dim() as u32, loaded.encoder.id());
         let header = StoreHeader { dim, identity, ..header.clone() };
         self.remove_temporary();
-        // A medium that is full is no reason to be without a device.
+        // A full medium must not stop the device: the bundle is rolled back.
         let mut reembedded = match self.write_store(&header, start, loaded, trusted, &contents) {
             Ok(reembedded) => reembedded,
             Err(error) => {
@@ -73,20 +73,20 @@ impl Site<'_> {
         Ok(file)
     }
 
-    /// Where the new store is made.
+    /// Where the new store is written.
     fn temporary_path(&self) -> PathBuf {
         let mut path = self.store.as_os_str().to_owned();
         path.push(".new");
         path.into()
     }
 
-    /// What an interrupted attempt left is worth nothing.
+    /// Removes what an interrupted attempt left.
     pub(super) fn remove_temporary(&self) {
-        // It is in nobody's way: where it cannot be removed, the next attempt tells.
+        // A file that cannot be removed does no harm; the next attempt reports it.
         let _ = std::fs::remove_file(self.temporary_path());
     }
 
-    /// Reads what was taught and makes its features anew.
+    /// Reads the old store and embeds its supports again.
     fn read_contents(
         &self,
         file: &mut StoreFile,
@@ -105,7 +105,7 @@ impl Site<'_> {
         };
         let lost = support_set.supports().len() - samples.len();
         if lost > 0 && !start.may_forget {
-            let message = format!("it has another encoder, and {lost} samples are not kept as images");
+            let message = format!("it has another encoder, and {lost} samples have no kept image");
             return Ok(Err(UnusableBundle { reason: RollbackReason::WouldForget, message }));
         }
         Ok(Ok(Contents { classes, samples, counter }))
@@ -117,7 +117,7 @@ impl Site<'_> {
         let mut samples = Vec::new();
         for record in supports.records {
             if self.reader.is_stopped() {
-                return Err("stopped while samples were made anew".to_owned());
+                return Err("stopped while samples were embedded again".to_owned());
             }
             let Some(image) = images.get(&record.source).map_err(|error| error.to_string())? else { continue };
             let (feature, _) = encoder.encode(&image)?;
@@ -137,7 +137,7 @@ fn write(
         support_set.put_class(*slot, *name).map_err(StoreError::SupportSet)?;
     }
     for (record, feature) in &contents.samples {
-        // What memory refuses must not be on the medium.
+        // Checked first, so that the store never holds what memory refuses.
         support_set.check_learn(record, feature).map_err(StoreError::SupportSet)?;
         store.learn(record, feature)?;
         support_set.learn(*record, feature).map_err(StoreError::SupportSet)?;

@@ -1,4 +1,4 @@
-//! A device that others reach over a line.
+//! Serves a device on a socket or a serial line.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 use super::Device;
 use crate::link::{Address, Tcp, Transport, wait_for_bytes};
 
-/// How often we look whether to stop, and whether somebody waits.
+/// Interval of checks for a stop request and for waiting clients.
 const TICK: Duration = Duration::from_millis(200);
 
-/// How long a client may be silent while another one waits.
+/// Longest silence of a client while another one waits.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 
-/// Clients that wait their turn at most; the system holds back the others.
+/// Most clients that wait; the operating system queues the others.
 const CLIENTS_MAX: usize = 64;
 
-/// Bytes read from a line at once.
+/// Bytes that are read from a line at once.
 const READ_LEN: usize = 65_536;
 
-/// Where a device is to be reached.
+/// Where a device listens.
 pub enum Listener {
-    /// On a socket: one client at a time, the others wait their turn.
+    /// On a socket: one client at a time, the others wait.
     Tcp {
-        /// Where they connect.
+        /// Accepts connections.
         listener: TcpListener,
-        /// Those who have, the next one first: whoever was served when a new bundle came goes on afterwards.
+        /// Connected clients, the next one first: a client that was served when a new bundle came continues after it.
         clients: VecDeque<TcpStream>,
     },
     /// On a serial line.
@@ -36,35 +36,37 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Opens it.
+    /// Opens the socket or line.
     ///
-    /// * `remote`: whether other machines may connect. Whoever can, can teach the device and make it forget: there
-    ///   is no password
+    /// * `remote`: whether other machines may connect. There is no password: a client can teach the device and make it
+    ///   forget
     ///
     /// # Errors
-    /// When the address cannot be had, or other machines could connect and must not.
+    /// When the address is not available, or other machines could connect and must not.
     pub fn open(address: &Address, remote: bool) -> io::Result<Self> {
         match address {
             Address::Tcp { socket } => {
                 let addresses: Vec<SocketAddr> = socket.to_socket_addrs()?.collect();
                 if !remote && addresses.iter().any(|address| !address.ip().is_loopback()) {
-                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it would be open to other machines"));
+                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, "other machines could connect"));
                 }
                 let listener = bind(&addresses)?;
-                // Waiting is done beside watching for the end.
+                // Waiting happens in `accept`, which also watches for a stop request.
                 listener.set_nonblocking(true)?;
                 Ok(Self::Tcp { listener, clients: VecDeque::new() })
             }
             #[cfg(unix)]
             Address::Serial { path, baud } => Ok(Self::Serial(crate::link::Serial::open(path, *baud)?)),
-            other => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("'{other}' is no line to listen on"))),
+            other => {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, format!("'{other}' is not an address to listen on")))
+            }
         }
     }
 
-    /// Where it is to be reached: the port that was given for port 0.
+    /// The address to reach it at, with the port that the system chose for port 0.
     ///
     /// # Errors
-    /// When the socket does not know.
+    /// When the socket does not tell.
     pub fn address(&self, asked: &Address) -> io::Result<Address> {
         match self {
             Self::Tcp { listener, .. } => Ok(Address::Tcp { socket: listener.local_addr()?.to_string() }),
@@ -74,8 +76,7 @@ impl Listener {
     }
 }
 
-/// The first address that this machine has. One that is in use by another process is an error: a client could reach that
-/// one in the place of this device.
+/// Binds the first address that this machine has. An address in use is an error: clients would reach the other process.
 fn bind(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in addresses {
@@ -87,21 +88,21 @@ fn bind(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
     Err(last)
 }
 
-/// Why a device is served no longer.
+/// Why serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// It was asked to stop.
     Stopped,
-    /// A bundle waits to be tried: the device is to be switched on anew and served on.
+    /// A bundle is pending: restart the device and serve again.
     UpdatePending,
 }
 
-/// Serves `device` until `stop`, or until it is to be switched on anew.
+/// Serves `device` until `stop` is set or the device must be restarted.
 ///
-/// * `warn`: is told of each fault of a line
+/// * `warn`: receives each fault of a line
 ///
 /// # Errors
-/// When nothing can be served any more.
+/// When the serial line or the socket fails for good.
 pub fn serve(
     device: &mut Device<'_>,
     listener: &mut Listener,
@@ -130,9 +131,9 @@ fn serve_sockets(
             None => match accept(listener) {
                 Ok(Some(stream)) => stream,
                 Ok(None) => continue,
-                // Too many open files, a network that is down: it may pass, and the next client is served then.
+                // Too many open files or a network that is down may pass.
                 Err(error) => {
-                    warn(&format!("no client can be accepted: {error}"));
+                    warn(&format!("cannot accept a client: {error}"));
                     std::thread::sleep(TICK);
                     continue;
                 }
@@ -146,7 +147,7 @@ fn serve_sockets(
         };
         let served = stream.try_clone().and_then(Tcp::serving);
         match served.and_then(|mut line| converse(device, &mut line, stop, &mut waiting)) {
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => warn(&format!("a client: {error}")),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => warn(&format!("client: {error}")),
             Ok(()) if device.is_update_pending() => clients.push_front(stream),
             _ => {}
         }
@@ -154,14 +155,14 @@ fn serve_sockets(
     Ok(())
 }
 
-/// A client that has connected, where there is one.
+/// Accepts a connected client, if there is one.
 fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     match listener.accept() {
         Ok((stream, _)) => {
             stream.set_nonblocking(false)?;
             Ok(Some(stream))
         }
-        // A client that gave up before its turn is nobody's fault.
+        // A client may give up before it is accepted.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),

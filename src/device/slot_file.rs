@@ -1,8 +1,8 @@
-//! A slot for a bundle: a file beside the store, which is as long as what was written.
+//! A firmware slot: a file beside the store, as long as what was written.
 //!
-//! A file of its own, and not a range of the store's file: it is a whole bundle for every other program, nothing is
-//! reserved for one that may never come, and a bundle of any size leaves the store as it is. Which of the two slots is used
-//! is said by the store alone, so that it changes in one write.
+//! It is a separate file and not a range of the store's file: other programs can read it as a bundle, no space is reserved,
+//! and a bundle of any size leaves the store as it is. Only the store says which of the two slots is used, so that this
+//! changes in one write.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use super::FlashFileError;
 use super::flash_file::sync_folder;
 
-/// Bytes of a slot at most, a multiple of every erase block.
+/// Most bytes of a slot, a multiple of every erase block.
 pub const SLOT_LEN: u32 = 0x0fff_0000;
 
-/// Where the slots begin for whoever sees them as flash: far behind every store.
+/// Flash addresses of the slots, behind every store.
 pub const SLOT_STARTS: [u32; 2] = [0xe000_0000, 0xf000_0000];
 
-/// A file that is written like flash, from its beginning to its end. It is opened when it is needed.
+/// A file that is written like flash. It is opened on first use.
 #[derive(Debug)]
 pub struct SlotFile {
     path: PathBuf,
@@ -25,19 +25,19 @@ pub struct SlotFile {
 }
 
 impl SlotFile {
-    /// The slot of this number beside `store`; there need not be a file yet.
+    /// Slot `slot` beside `store`; the file need not exist yet.
     pub fn beside(store: &Path, slot: u8) -> Self {
         let mut name = store.as_os_str().to_owned();
         name.push(if slot == 0 { ".a.macula" } else { ".b.macula" });
         Self { path: name.into(), file: None }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads; what was never written is erased.
+    /// Reads; bytes that were never written read as erased.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -59,7 +59,7 @@ impl SlotFile {
         })
     }
 
-    /// Writes; what lies between the end and `at` is erased.
+    /// Writes; a gap between the end and `at` is filled with erased bytes.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -74,7 +74,7 @@ impl SlotFile {
         })
     }
 
-    /// Erases: a file that goes no further ends there.
+    /// Erases; at the end of the file this shortens it.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -89,10 +89,10 @@ impl SlotFile {
         })
     }
 
-    /// Returns when everything written will be found again, under this name.
+    /// Syncs the file (fsync).
     ///
     /// # Errors
-    /// When the medium does not take it.
+    /// When the medium fails.
     pub fn sync(&mut self) -> Result<(), FlashFileError> {
         if self.file.is_none() { Ok(()) } else { self.with("sync", |file| file.sync_data()) }
     }
@@ -113,7 +113,7 @@ impl SlotFile {
     }
 }
 
-/// Opens the file; makes it, under a name that is durable, where there is none.
+/// Opens the file, or makes it durably.
 fn open(path: &Path) -> io::Result<File> {
     let is_new = !path.exists();
     let mut options = OpenOptions::new();
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_like_flash() {
+    fn a_slot_behaves_like_flash() {
         let folder = tempfile::tempdir().unwrap();
         let mut slot = SlotFile::beside(&folder.path().join("ward.store"), 1);
         let mut bytes = [0; 4];

@@ -1,7 +1,8 @@
-//! Which bundle a device starts with, and what becomes of one that is on trial.
+//! Starts a device: selects its bundle, confirms a pending one or rolls it back.
 //!
-//! The store says which slot; its bundle is verified, its encoder loaded and held against its golden images, and only then
-//! is it confirmed and served. One on trial that fails is rolled back here and now, and the one before is used.
+//! The store says which slot to use. Its bundle is verified, its encoder loaded and tested with the golden images; only then
+//! is it confirmed and served. A pending bundle that fails is rolled back at once, and the confirmed one is used. The
+//! decisions are those of every device, in `edge/src/session/rollback.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -16,70 +17,70 @@ use super::{Bundled, Device, DeviceEncoder, DeviceError, DeviceMemory, KeptImage
 use crate::encoder::HostEncoder;
 use crate::files::{read_bounded, write_private};
 
-/// What a store calls its encoder where it comes from a bundle.
+/// The encoder name in a store whose encoder comes from a bundle.
 const BUNDLE: &str = "its bundle";
 
-/// A bundle's encoder, which has given the features of the golden images.
+/// The encoder of a bundle; it has passed the golden images.
 pub struct Loaded {
     /// The encoder.
     pub encoder: Box<dyn HostEncoder>,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
-    /// The bundle's counter against roll-back.
+    /// The bundle's anti-rollback counter.
     pub counter: u64,
-    /// Class slots and places for supports that a store may have for it.
+    /// Most class slots and places for supports of its store.
     pub limits: [u32; 2],
 }
 
 /// A bundle cannot be used.
 #[derive(Debug)]
 pub struct UnusableBundle {
-    /// The reason, as devices tell it.
+    /// The reason that the device reports.
     pub reason: RollbackReason,
     /// The reason in a sentence.
     pub message: String,
 }
 
-/// Whoever knows the form of a bundle.
+/// Reads bundles.
 pub trait BundleReader {
-    /// What a bundle brings; nothing of it is run. An `Err` is a number of `docs/bundle-format.md`.
+    /// Encoder identity and counter of a bundle; runs nothing of it. An `Err` is a number of `docs/bundle-format.md`.
     ///
     /// # Errors
-    /// A bundle that no trusted key signed, or that is not whole.
+    /// When no trusted key signed the bundle, or it is not intact.
     fn summary(&self, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<BundleSummary, u32>;
 
-    /// Its encoder, once it has given the features of the golden images.
+    /// Loads the encoder of a bundle and tests it with the golden images.
     ///
-    /// * `name`: what errors call it
+    /// * `name`: of the bundle, for errors
     ///
     /// # Errors
-    /// As [`Self::summary`], and for an encoder that cannot be run or gives other features.
+    /// As [`Self::summary`], and when the encoder cannot be run or gives other features.
     fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, UnusableBundle>;
 
-    /// Whether this program was asked to stop: what failed meanwhile says nothing about a bundle.
+    /// Whether the program was asked to stop. A failure after that says nothing about the bundle.
     fn is_stopped(&self) -> bool {
         false
     }
 }
 
-/// Where a device lives, and what it is given when it is started.
+/// The files of a device and the options of its start.
 #[derive(Clone, Copy)]
 pub struct Site<'s> {
-    /// The file of its store; bundles lie beside it.
+    /// The file of its store; its bundles lie beside it.
     pub store: &'s Path,
     /// Reads its bundles.
     pub reader: &'s dyn BundleReader,
-    /// Keys whose bundles it takes, beside those that it remembers.
+    /// Keys to trust, in addition to those in the store.
     pub keys: &'s [PublicKey],
-    /// Whether it keeps images of what it is taught from now on; one that did before still does.
+    /// Whether it keeps images of its supports from now on; a device that already does continues to.
     pub keep_images: bool,
-    /// Class slots and places for supports of a store that is made.
+    /// Class slots and places for supports of a new store.
     pub limits: [u32; 2],
-    /// Is told what goes wrong, in a sentence.
+    /// Receives warnings, one sentence each.
     pub warn: &'s dyn Fn(&str),
 }
 
-/// A start that has found its bundle.
+/// A start whose bundle is loaded.
 struct Ready {
     file: StoreFile,
     header: StoreHeader,
@@ -89,7 +90,7 @@ struct Ready {
 }
 
 impl Site<'_> {
-    /// Whether the store at `path` belongs to a device that was started with a bundle.
+    /// Whether the device of the store at `path` was ever started with a bundle.
     pub fn has_bundles(path: &Path) -> bool {
         [0, 1].iter().any(|&slot| SlotFile::beside(path, slot).path().exists())
     }
@@ -99,13 +100,12 @@ impl Site<'_> {
         SlotFile::beside(store, slot).path().to_owned()
     }
 
-    /// Switches the device on and hands it to `run`, with the encoder it has, the bundle that this is of,
-    /// and the keys it trusts.
+    /// Starts the device and passes it to `run`, with its encoder, its bundle and the keys that it trusts.
     ///
-    /// * `first`: the path of a bundle for a device that has none yet
+    /// * `first`: the path of a bundle, for a device that has none yet
     ///
     /// # Errors
-    /// When there is no bundle, or the confirmed one cannot be used, or the store cannot be read or written.
+    /// When there is no bundle, the confirmed one cannot be used, or the store cannot be read or written.
     pub fn run<T>(
         &self,
         first: Option<&Path>,
@@ -135,12 +135,12 @@ impl Site<'_> {
         Ok(run(&mut device, &loaded, (start.bundle, trusted)))
     }
 
-    /// Where images are kept, if they are.
+    /// The kept images, if the device keeps any.
     pub(super) fn images(&self) -> Result<Option<KeptImages>, DeviceError> {
         Ok(if self.keep_images { Some(KeptImages::make_beside(self.store)?) } else { KeptImages::beside(self.store) })
     }
 
-    /// The first start: the bundle becomes the one in slot 0, then the store is made for it.
+    /// The first start: puts the bundle into slot 0, then makes the store for it.
     fn first_start(&self, first: Option<&Path>) -> Result<Ready, DeviceError> {
         let trusted = self.with_keys(TrustedKeys::NONE);
         let (bytes, name) = self.first_bundle(first)?;
@@ -155,7 +155,7 @@ impl Site<'_> {
         Ok(Ready { file, header, start: start_of(&bytes), loaded, trusted })
     }
 
-    /// Every later start.
+    /// A later start.
     fn resume(&self, mut header: StoreHeader, first: Option<&Path>) -> Result<Ready, DeviceError> {
         let mut file = StoreFile::open(self.store, &header)?;
         let mut memory = DeviceMemory::new(header.dim as usize, header.classes as usize, header.supports as usize);
@@ -166,7 +166,7 @@ impl Site<'_> {
         let trusted = trusted.map_err(failed)?.unwrap_or_else(|| self.with_keys(TrustedKeys::NONE));
         self.remove_temporary();
         let mut start = begin_start(&mut file, range.clone(), memory.lend()).map_err(failed)?;
-        // What lies in slot 0 where the store knows of no bundle.
+        // The bundle in slot 0 when the store has no boot state.
         let mut unknown = None;
         loop {
             let slot = start.bundle.slot;
@@ -178,7 +178,7 @@ impl Site<'_> {
                     }
                     self.reader.load(&name, bytes, trusted.keys())
                 }
-                // Without a word of the store, there is nothing to go back to.
+                // The confirmed bundle: there is nothing to roll back to.
                 Err(error) if !start.is_pending => return Err(error),
                 Err(error) => Err(UnusableBundle { reason: RollbackReason::Unreadable, message: error.to_string() }),
             };
@@ -210,11 +210,11 @@ impl Site<'_> {
                 return Err(DeviceError::Bundle { path, message });
             }
             start = roll_back(&mut file, range.clone(), memory.lend(), reason).map_err(failed)?;
-            (self.warn)(&format!("the new bundle is given up, and the one before is used: {message}"));
+            (self.warn)(&format!("the new bundle was rolled back, and the confirmed one is used: {message}"));
         }
     }
 
-    /// The bundle of a start; one that the store knows nothing of is what lies in slot 0, or what was given.
+    /// Reads the bundle of a start. Without a boot state it is the one in slot 0, or `first`.
     fn read_slot(
         &self,
         file: &StoreFile,
@@ -228,7 +228,7 @@ impl Site<'_> {
             return found.map_or_else(|_| self.first_bundle(first), |bytes| Ok((bytes, name)));
         }
         let mut bytes = found.map_err(|error| DeviceError::Read { path: error.path, source: error.source })?;
-        // Flash is written in whole words; other programs that read the file know no words.
+        // Flash is written in whole words; the file must end with the bundle, for other programs.
         let len = start.bundle.len as usize;
         if bytes.len() > len {
             bytes.truncate(len);
@@ -238,7 +238,7 @@ impl Site<'_> {
         match Sha256::digest(&bytes)[..] == start.bundle.sha256 {
             true => Ok((bytes, name)),
             false => {
-                let message = "it is not the bundle that was committed there".to_owned();
+                let message = "its SHA-256 is not that of the bundle that was committed there".to_owned();
                 Err(DeviceError::Bundle { path: name, message })
             }
         }
@@ -260,7 +260,7 @@ impl Site<'_> {
         self.reader.load(name, bytes, trusted.keys()).map_err(unusable)
     }
 
-    /// Puts the first bundle where the device reads it.
+    /// Writes the first bundle into slot 0.
     fn install(&self, bytes: &[u8]) -> Result<(), DeviceError> {
         let slot = SlotFile::beside(self.store, 0);
         if read_bounded(slot.path(), BUNDLE_LEN_MAX.into()).is_ok_and(|found| found == bytes) {

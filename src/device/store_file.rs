@@ -1,12 +1,12 @@
-//! The file of a store: what it is a store of, and then the store itself.
+//! The file of a store: a header that describes it, then the store itself.
 //!
-//! Blocks of 65,536 bytes as flash has them, 0xff where erased. The first one is written once:
+//! Blocks of 65,536 bytes as in flash; erased bytes are 0xff. The first block is written once:
 //!
 //! | offset | bytes | field                                        |
 //! |-------:|------:|----------------------------------------------|
 //! |      0 |     8 | `MACULAST`                                   |
 //! |      8 |     2 | format version, little-endian                |
-//! |     10 |     2 | length L of the header, little-endian          |
+//! |     10 |     2 | length L of the header, little-endian        |
 //! |     12 |     L | [`StoreHeader`] in postcard, then JSON or nothing |
 //! | 12 + L |     4 | CRC-32 of everything before, little-endian   |
 //!
@@ -33,16 +33,16 @@ const VERSION: u16 = 1;
 const FRAME_LEN: usize = 12;
 const CHECKSUM_LEN: usize = 4;
 
-/// Bytes that a support takes beside its feature, at most.
+/// Most bytes of a stored support besides its feature.
 const SUPPORT_OVERHEAD: u64 = 64;
 
-/// Bytes that are read to find out whether a file holds nothing: more than a store can have.
+/// Bytes that are read to find out whether a file is blank: more than any store has.
 const BLANK_MAX: u64 = 4 << 30;
 
-/// What a store is a store of.
+/// The description of a store.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StoreHeader {
-    /// Where its encoder was found when it was made, for whoever does not name it again.
+    /// The name that its encoder was given when the store was made, used when no encoder is named.
     pub encoder: String,
     /// The encoder's identity.
     pub identity: EncoderId,
@@ -52,30 +52,30 @@ pub struct StoreHeader {
     pub classes: u32,
     /// Places for supports S.
     pub supports: u32,
-    /// The preprocessing that was stated for its encoder, in JSON, where the encoder has none of its own. It stands
-    /// behind the postcard, where an older program does not look.
+    /// The preprocessing that the user stated for an encoder without its own, in JSON. It lies behind the postcard, which
+    /// older programs do not read.
     #[serde(skip)]
     pub preprocessing: Option<String>,
 }
 
 impl StoreHeader {
-    /// Bytes of the file: room for all supports, and an eighth and four blocks more, with which the store works.
+    /// Bytes of the file: room for all supports, an eighth more, and four blocks for compaction.
     fn file_len(&self) -> u64 {
         let block = BLOCK_LEN as u64;
         let support = 2 * u64::from(self.dim) + SUPPORT_OVERHEAD;
-        // A class takes at most as much as a support, and no block is filled to its last support.
+        // A class takes at most as much as a support, and a block is not filled to its end.
         let records = u64::from(self.supports) + u64::from(self.classes);
         let a_block = (block - 2 * SUPPORT_OVERHEAD) / support - 1;
         let blocks = (records * 8 / 7).div_ceil(a_block.max(1));
         (blocks + 4) * block
     }
 
-    /// Refuses numbers that no store can have, before a file or memory is made for them.
+    /// Refuses numbers out of range, before a file or memory is made for them.
     fn limits(&self) -> Result<(), String> {
         let Self { dim, classes, supports, .. } = *self;
         let range = |what: &str, found: u32, limits: [u32; 2]| match (limits[0]..=limits[1]).contains(&found) {
             true => Ok(()),
-            false => Err(format!("a store has {} to {} {what}, not {found}", limits[0], limits[1])),
+            false => Err(format!("{found} {what}; {} to {} are allowed", limits[0], limits[1])),
         };
         range("dimensions of a feature", dim, [1, DIM_MAX as u32])?;
         range("classes", classes, [1, 255])?;
@@ -97,7 +97,7 @@ impl StoreHeader {
         Ok(bytes)
     }
 
-    /// The header in the first block of a file.
+    /// Reads the header in the first block of a file.
     fn parse(block: &[u8], path: &Path) -> Result<Self, DeviceError> {
         let path = path.display().to_string();
         if is_blank(block) {
@@ -129,12 +129,12 @@ impl StoreHeader {
     }
 }
 
-/// Whether nothing was ever written there.
+/// Whether nothing was ever written to the bytes.
 fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == 0xff || byte == 0)
 }
 
-/// Flash for one store and two bundles: the store's file, which this process alone has, and two beside it.
+/// Flash for one store and two bundles: the store's file, which only this process uses, and two files beside it.
 #[derive(Debug)]
 pub struct StoreFile {
     flash: FlashFile,
@@ -143,10 +143,10 @@ pub struct StoreFile {
 }
 
 impl StoreFile {
-    /// What the file at `path` is a store of; none where there is no file.
+    /// Reads the header of the store at `path`; `None` when there is no file.
     ///
     /// # Errors
-    /// When it cannot be read, is something else, is damaged, or was written by a later program.
+    /// When it cannot be read, is not a store, is damaged, or was written by a later program.
     pub fn header(path: &Path) -> Result<Option<StoreHeader>, DeviceError> {
         let failed = |source| DeviceError::Read { path: path.display().to_string(), source };
         let file = match open_regular(path) {
@@ -159,8 +159,7 @@ impl StoreFile {
         StoreHeader::parse(&block, path).map(Some)
     }
 
-    /// Removes the file at `path` if it holds nothing: no byte, or only such as erased flash or a file system has where
-    /// nothing was written. Anything else stays.
+    /// Removes the file at `path` if it is blank: empty, or only zeros or erased bytes. Any other file stays.
     ///
     /// # Errors
     /// When it cannot be read or removed.
@@ -183,7 +182,7 @@ impl StoreFile {
         std::fs::remove_file(path).map_err(|source| DeviceError::Write { path: path.display().to_string(), source })
     }
 
-    /// Opens the store of `header` at `path`; makes it, whole or not at all, where there is no file.
+    /// Opens the store of `header` at `path`, or makes it atomically when there is no file.
     ///
     /// # Errors
     /// As [`Self::header`], and when the file is in use by another process or is the store of another encoder.
@@ -195,44 +194,43 @@ impl StoreFile {
         let flash = FlashFile::open(path, header.file_len())?;
         let slots = [0, 1].map(|slot| SlotFile::beside(path, slot));
         let mut file = Self { flash, path: path.to_owned(), slots };
-        // From here on the file is ours alone: what another process wrote a moment ago is seen.
+        // The file is locked now, so this reads what another process wrote before.
         let mut block = vec![0; BLOCK_LEN.min(file.flash.capacity())];
         file.flash.read(0, &mut block)?;
         match StoreHeader::parse(&block, path) {
             Ok(found) => {
                 found.check(header, path)?;
-                // Memory is made for what the header says: a file that cannot hold it is no reason to.
+                // Memory is allocated by the header: a file that cannot hold as much is refused first.
                 if (file.flash.capacity() as u64) < found.file_len() / 2 {
                     let message =
-                        format!("it has {} bytes, its header needs {}", file.flash.capacity(), found.file_len());
+                        format!("it has {} bytes; its header needs {}", file.flash.capacity(), found.file_len());
                     return Err(DeviceError::Damaged { path: path.display().to_string(), message });
                 }
             }
-            // The power failed while an earlier program wrote the header: nothing can lie behind it.
+            // The power failed while an earlier program wrote the header: nothing lies behind it.
             Err(error) if error.is_damage() && file.is_erased_behind()? => file.write_header(&frame)?,
             Err(error) => return Err(error),
         }
         Ok(file)
     }
 
-    /// Where it is.
+    /// The path of the store.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where in the file the store lies.
+    /// The range of the store in the file.
     pub fn range(&self) -> Range<u32> {
         let blocks = self.flash.capacity() / BLOCK_LEN;
         BLOCK_LEN as u32..(blocks * BLOCK_LEN) as u32
     }
 
-    /// Where the bundle of a slot lies.
+    /// The path of a slot.
     pub fn slot_path(&self, slot: u8) -> &Path {
         self.slots[usize::from(slot)].path()
     }
 
-    /// Takes the place of the store at `path`, whose bundles are this one's from then on: there is the old store or this
-    /// one, also after a crash.
+    /// Replaces the store at `path` atomically and takes over its slots.
     ///
     /// # Errors
     /// When the file cannot be renamed.
@@ -243,7 +241,7 @@ impl StoreFile {
         Ok(())
     }
 
-    /// The slot that an address lies in, and where in it.
+    /// The slot of an address, and the offset in it.
     fn slot_at(&mut self, offset: u32) -> Option<(&mut SlotFile, u32)> {
         let slot = SLOT_STARTS.iter().rposition(|&start| offset >= start)?;
         Some((&mut self.slots[slot], offset - SLOT_STARTS[slot]))
@@ -264,7 +262,7 @@ impl StoreFile {
 }
 
 impl StoreHeader {
-    /// Refuses any encoder but the store's.
+    /// Checks that `given` has the store's encoder.
     ///
     /// # Errors
     /// [`DeviceError::OtherEncoder`], which names both.
@@ -275,7 +273,7 @@ impl StoreHeader {
         Err(self.other(given, path))
     }
 
-    /// Why the store does not go with another encoder.
+    /// The error for another encoder.
     pub(super) fn other(&self, given: &Self, path: &Path) -> DeviceError {
         let path = path.display().to_string();
         DeviceError::OtherEncoder { path, saved: self.describe(), given: given.describe() }
@@ -301,7 +299,7 @@ impl ReadNorFlash for StoreFile {
         }
     }
 
-    /// Of the store; a slot lies behind it.
+    /// The capacity of the store; the slots lie behind it.
     fn capacity(&self) -> usize {
         self.flash.capacity()
     }
@@ -344,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_keeps_stated_preprocessing_where_older_programs_do_not_look() {
+    fn a_header_keeps_stated_preprocessing_and_older_programs_ignore_it() {
         let plain = StoreHeader {
             encoder: "net.onnx".to_owned(),
             identity: EncoderId([7; 32]),
@@ -367,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_made_whole_and_nothing_else_is_touched() {
+    fn a_store_is_made_atomically_and_other_files_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.store");
         let encoder = "raw-pixels".to_owned();

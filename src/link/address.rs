@@ -1,16 +1,16 @@
-//! Where a device is.
+//! The address of a device.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Bits a second of a serial line whose address names none.
+/// Default rate of a serial line, in bits per second.
 pub const BAUD_DEFAULT: u32 = 115_200;
 
-/// Where a device is: `tcp:HOST:PORT`, `serial:PATH[:BAUD]`, or the file of a store that this process serves.
+/// The address of a device: `tcp:HOST:PORT`, `serial:PATH[:BAUD]`, or the file of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A device that this process runs on a store of its own.
+    /// A device in this process, on the store in this file.
     Store(PathBuf),
     /// A device behind a socket.
     Tcp {
@@ -21,7 +21,7 @@ pub enum Address {
     Serial {
         /// The line's device file.
         path: PathBuf,
-        /// Bits a second.
+        /// Bits per second.
         baud: u32,
     },
 }
@@ -40,7 +40,7 @@ impl FromStr for Address {
         if let Some(rest) = text.strip_prefix("serial:") {
             let (path, baud) = match rest.rsplit_once(':') {
                 Some((path, baud)) => {
-                    (path, baud.parse().map_err(|_| format!("'{baud}' in '{text}' is no baud rate"))?)
+                    (path, baud.parse().map_err(|_| format!("'{baud}' in '{text}' is not a baud rate"))?)
                 }
                 None => (rest, BAUD_DEFAULT),
             };
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_apart() {
+    fn addresses_are_parsed() {
         let tcp = |socket: &str| Address::Tcp { socket: socket.to_owned() };
         let serial = |path: &str, baud| Address::Serial { path: path.into(), baud };
         for (text, expected) in [

@@ -1,4 +1,4 @@
-//! The requests as calls.
+//! One method per request.
 
 use std::borrow::Cow;
 
@@ -15,40 +15,40 @@ use super::replies::{
 use super::{Client, LinkError};
 use crate::data::{Image, Preprocessing};
 
-/// How often a device may change under our eyes before we stop reading what it knows.
+/// Most readings of a state that another host keeps changing.
 const EXPORT_ATTEMPTS: usize = 5;
 
-/// How often an image is brought to a device that loses it, because it was started again meanwhile.
+/// Most attempts to stage an image on a device that restarts meanwhile.
 const STAGE_ATTEMPTS: usize = 3;
 
-/// How often a bundle is begun with a device that is started again meanwhile.
+/// Most attempts to send a bundle to a device that restarts meanwhile.
 const SEND_ATTEMPTS: usize = 3;
 
-/// What a request is about.
+/// The sample of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Sample<'a> {
-    /// An image, which the device's own encoder turns into a feature.
+    /// An image, which the device's encoder embeds.
     Image(&'a Image),
-    /// A feature of the device's encoder that was made elsewhere.
+    /// A feature that the device's encoder made elsewhere.
     Feature(&'a Feature),
 }
 
-/// How a sample is to be judged.
+/// Options of a prediction.
 #[derive(Clone, Copy, Debug)]
 pub struct PredictOptions {
     /// The head: 0 the device's choice, 1 prototype, 2 Gaussian, 3 softmax regression.
     pub head: u8,
-    /// How often the set of classes may miss the truth, in thousandths.
+    /// Error rate of the conformal prediction set, in thousandths.
     pub error_rate_permille: u16,
 }
 
 impl Client<'_> {
-    /// How the device is.
+    /// The status of the device.
     ///
     /// # Errors
-    /// As any call: when the device does not answer, or refuses.
+    /// As any call: when the device does not reply, or refuses.
     pub fn status(&mut self) -> Result<Status, LinkError> {
-        self.call("its status", &Request::Status, |reply| match reply {
+        self.call("status", &Request::Status, |reply| match reply {
             Reply::Status(status) => Some(*status),
             _ => None,
         })
@@ -66,7 +66,7 @@ impl Client<'_> {
                 Some(Some(from)) => from,
                 Some(None) => return Ok(classes),
             };
-            let next = self.call("its classes", &Request::Classes { from }, |reply| match *reply {
+            let next = self.call("classes", &Request::Classes { from }, |reply| match *reply {
                 // A slot below `from` would make this loop endless.
                 Reply::Class { class, name, supports } if class >= from => {
                     Some(Some(Class { slot: class, name: name.to_owned(), supports }))
@@ -81,31 +81,31 @@ impl Client<'_> {
         }
     }
 
-    /// The slot of the class `name`, which is added where it is not there yet, and whether it was.
+    /// The slot of the class `name`, which is added if it is missing, and whether it was added.
     ///
     /// # Errors
-    /// As any call; a name that no class can have, or no free slot.
+    /// As any call; a name that is not allowed, or no free slot.
     pub fn add_class(&mut self, name: &str) -> Result<(u8, bool), LinkError> {
-        self.call("to add a class", &Request::AddClass { name }, |reply| match *reply {
+        self.call("add class", &Request::AddClass { name }, |reply| match *reply {
             Reply::ClassAdded { class, new } => Some((class, new)),
             _ => None,
         })
     }
 
-    /// Gives the class in `slot` another name.
+    /// Renames the class in `slot`.
     ///
     /// # Errors
     /// As any call; no such class, or a name that is taken.
     pub fn rename_class(&mut self, slot: u8, name: &str) -> Result<(), LinkError> {
-        self.call("to rename a class", &Request::RenameClass { class: slot, name }, done)
+        self.call("rename class", &Request::RenameClass { class: slot, name }, done)
     }
 
-    /// Removes the class in `slot` with all its supports, and tells how many they were.
+    /// Removes the class in `slot` with all its supports; returns their number.
     ///
     /// # Errors
     /// As any call; no such class.
     pub fn remove_class(&mut self, slot: u8) -> Result<u32, LinkError> {
-        self.call("to remove a class", &Request::RemoveClass { class: slot }, |reply| match *reply {
+        self.call("remove class", &Request::RemoveClass { class: slot }, |reply| match *reply {
             Reply::ClassRemoved { supports } => Some(supports),
             _ => None,
         })
@@ -114,54 +114,54 @@ impl Client<'_> {
     /// The feature of `sample`.
     ///
     /// # Errors
-    /// As any call; a sample the encoder cannot take.
+    /// As any call; a sample that the encoder cannot embed.
     pub fn embed(&mut self, sample: Sample<'_>) -> Result<Feature, LinkError> {
         self.with_sample(sample, |client, input| {
-            client.call("for a feature", &Request::Embed { input }, |reply| match reply {
+            client.call("embed", &Request::Embed { input }, |reply| match reply {
                 Reply::Feature { feature, length } => Some(Feature { values: feature.to_vec(), length: *length }),
                 _ => None,
             })
         })
     }
 
-    /// Teaches `sample` as the class in `slot`.
+    /// Learns `sample` as a support of the class in `slot`.
     ///
     /// # Errors
-    /// As any call; no such class, no room, or a source that is known as another class.
+    /// As any call; no such class, no room, or a source that belongs to another class.
     pub fn learn(&mut self, slot: u8, from: &Provenance, sample: Sample<'_>) -> Result<Learned, LinkError> {
         let &Provenance { source, operator, time_s } = from;
         self.with_sample(sample, |client, input| {
-            client.call("to learn", &Request::Learn { class: slot, source, operator, time_s, input }, learned)
+            client.call("learn", &Request::Learn { class: slot, source, operator, time_s, input }, learned)
         })
     }
 
-    /// Forgets what was learned from `source`, and tells where it came from; none where nothing was.
+    /// Forgets the support of `source`; returns its class and provenance, or `None` when there was none.
     ///
     /// # Errors
     /// As any call.
     pub fn forget(&mut self, source: SourceId) -> Result<Option<(u8, Provenance)>, LinkError> {
-        self.call("to forget", &Request::Forget { source }, |reply| match *reply {
+        self.call("forget", &Request::Forget { source }, |reply| match *reply {
             Reply::Forgotten { record } => Some(record.map(|record| (record.class, Provenance::of(source, &record)))),
             _ => None,
         })
     }
 
-    /// Which class `sample` is.
+    /// Predicts the class of `sample`.
     ///
     /// # Errors
-    /// As any call; nothing learned yet.
+    /// As any call; no support yet.
     pub fn predict(&mut self, sample: Sample<'_>, question: PredictOptions) -> Result<Verdict, LinkError> {
         let PredictOptions { head, error_rate_permille } = question;
         self.with_sample(sample, |client, input| {
             let request = Request::Predict { input, head, error_rate_permille };
-            client.call("to predict", &request, |reply| match reply {
+            client.call("predict", &request, |reply| match reply {
                 Reply::Prediction(prediction) => Some(Verdict::of(prediction)),
                 _ => None,
             })
         })
     }
 
-    /// The supports most like `sample`, nearest first.
+    /// The supports nearest to `sample`, nearest first.
     ///
     /// # Errors
     /// As any call.
@@ -174,7 +174,7 @@ impl Client<'_> {
         })
     }
 
-    /// All that the device knows.
+    /// The state of the device.
     ///
     /// # Errors
     /// As any call; a device that another host keeps changing.
@@ -187,36 +187,36 @@ impl Client<'_> {
         Err(LinkError::ConcurrentModification { address: self.address().to_owned(), times: EXPORT_ATTEMPTS })
     }
 
-    /// SHA-256 of all that the device knows, in its canonical form.
+    /// SHA-256 of the canonical state.
     ///
     /// # Errors
     /// As any call.
     pub fn state_sha256(&mut self) -> Result<[u8; 32], LinkError> {
-        let asked = "for its state";
-        // There is no such part, and the refusal names the last one: the end, which carries the hash.
-        let beyond = self.call(asked, &Request::ExportState { cursor: u32::MAX }, |_| None::<u32>);
+        let name = "export";
+        // There is no such part. The refusal names the last one, which carries the hash.
+        let beyond = self.call(name, &Request::ExportState { cursor: u32::MAX }, |_| None::<u32>);
         let last = match beyond {
             Err(LinkError::Refused { refusal, .. }) if refusal.reason() == Some(Reason::Cursor) => refusal.limit as u32,
             Err(error) => return Err(error),
             Ok(cursor) => cursor,
         };
-        self.call(asked, &Request::ExportState { cursor: last }, |reply| match *reply {
+        self.call(name, &Request::ExportState { cursor: last }, |reply| match *reply {
             Reply::State { part: StatePart::End { sha256 }, .. } => Some(sha256),
             _ => None,
         })
     }
 
-    /// One reading, or none where the device changed in the midst of it.
+    /// One reading of the state; `None` when the device changed meanwhile.
     fn export_once(&mut self) -> Result<Option<DeviceState>, LinkError> {
         let (mut state, mut cursor, mut first) = (DeviceState::default(), 0, None);
         loop {
-            let part = self.call("for what it knows", &Request::ExportState { cursor }, |reply| match reply {
+            let part = self.call("export", &Request::ExportState { cursor }, |reply| match reply {
                 Reply::State { revision, next, part } => Some((*revision, *next, state.take(part))),
                 _ => None,
             });
             let (revision, next, ended) = match part {
                 Ok(part) => part,
-                // What was forgotten meanwhile has moved the end before the cursor.
+                // A support was forgotten meanwhile: the end lies before the cursor now.
                 Err(error) if error.reason() == Some(Reason::Cursor) && cursor > 0 => return Ok(None),
                 Err(error) => return Err(error),
             };
@@ -227,28 +227,28 @@ impl Client<'_> {
                 return Ok(Some(state));
             }
             if next <= cursor {
-                return Err(self.unexpected("for what it knows", format!("part {next} after part {cursor}")));
+                return Err(self.unexpected("export", format!("part {next} after part {cursor}")));
             }
             cursor = next;
         }
     }
 
-    /// Brings a support of another device.
+    /// Adds a support of another device.
     ///
     /// # Errors
     /// As [`Self::learn`].
     pub fn merge(&mut self, class: &str, support: &Support) -> Result<Learned, LinkError> {
         let Provenance { source, operator, time_s } = support.from;
         let request = Request::MergeState { name: class, source, operator, time_s, feature: &support.feature };
-        self.call("to merge", &request, learned)
+        self.call("merge", &request, learned)
     }
 
-    /// Sends a bundle, which the device checks and tries at its next start; tells the slot it lies in. What is there
-    /// already is not sent again, also where the device is started again meanwhile.
+    /// Sends a bundle, which the device checks and tries at its next start; returns its slot. The transfer continues where it
+    /// stopped, also after a restart of the device.
     ///
-    /// * `forgetting`: whether samples may be forgotten for the bundle's encoder. Where they may not, the device refuses
-    ///   with [`Reason::WouldForget`] and keeps what was sent
-    /// * `progress`: is told the bytes that are there
+    /// * `forgetting`: whether supports may be forgotten for another encoder; otherwise the device refuses with
+    ///   [`Reason::WouldForget`] and keeps the bundle
+    /// * `progress`: receives the bytes sent
     ///
     /// # Errors
     /// As any call; a bundle that the device does not accept.
@@ -263,21 +263,21 @@ impl Client<'_> {
     }
 
     fn send_bundle_once(&mut self, bundle: &[u8], forgetting: bool, progress: &dyn Fn(usize)) -> Result<u8, LinkError> {
-        let asked = "to take a bundle";
+        let name = "update";
         let next = |reply: &Reply<'_>| match *reply {
             Reply::Bundle { next } => Some(next),
             _ => None,
         };
         let len = u32::try_from(bundle.len()).unwrap_or(u32::MAX);
         let sha256 = Sha256::digest(bundle).into();
-        let mut offset = self.call(asked, &Request::BundleBegin { len, sha256 }, next)?;
+        let mut offset = self.call(name, &Request::BundleBegin { len, sha256 }, next)?;
         let chunk_max = chunk_max(self.device().message_max);
         while let Some(rest) = bundle.get(offset as usize..).filter(|rest| !rest.is_empty()) {
             progress(offset as usize);
             let bytes = &rest[..rest.len().min(chunk_max)];
-            let then = self.call(asked, &Request::BundleChunk { offset, bytes }, next)?;
+            let then = self.call(name, &Request::BundleChunk { offset, bytes }, next)?;
             if then <= offset {
-                return Err(self.unexpected(asked, format!("byte {then} after byte {offset}")));
+                return Err(self.unexpected(name, format!("byte {then} after byte {offset}")));
             }
             offset = then;
         }
@@ -286,18 +286,18 @@ impl Client<'_> {
             true => Request::BundleCommitForgetting { confirmation: FORGETTING_CONFIRMATION },
             false => Request::BundleCommit,
         };
-        self.call(asked, &commit, |reply| match *reply {
+        self.call(name, &commit, |reply| match *reply {
             Reply::BundleTaken { slot } => Some(slot),
             _ => None,
         })
     }
 
-    /// The bundles of the device; none where it takes none, or is older than this request.
+    /// The bundles of the device; `None` when it accepts none, or does not know this request yet.
     ///
     /// # Errors
     /// As any call.
     pub fn bundles(&mut self) -> Result<Option<BundleReport>, LinkError> {
-        let report = self.call("for its bundles", &Request::Bundles, |reply| match *reply {
+        let report = self.call("bundles", &Request::Bundles, |reply| match *reply {
             Reply::Bundles(report) => Some(report),
             _ => None,
         });
@@ -308,26 +308,26 @@ impl Client<'_> {
         }
     }
 
-    /// Makes the device forget everything.
+    /// Removes all classes and supports of the device.
     ///
     /// # Errors
     /// As any call.
     pub fn factory_reset(&mut self) -> Result<(), LinkError> {
-        self.call("to forget everything", &Request::FactoryReset { confirmation: RESET_CONFIRMATION }, done)
+        self.call("factory reset", &Request::FactoryReset { confirmation: RESET_CONFIRMATION }, done)
     }
 
-    /// What the device finds when it tests itself.
+    /// Runs the self-test of the device.
     ///
     /// # Errors
-    /// As any call; a test that failed is no error here.
+    /// As any call; a failed test is not an error here.
     pub fn self_test(&mut self) -> Result<SelfTest, LinkError> {
-        self.call("to test itself", &Request::SelfTest, |reply| match reply {
+        self.call("self-test", &Request::SelfTest, |reply| match reply {
             Reply::SelfTest(test) => Some(*test),
             _ => None,
         })
     }
 
-    /// Brings `sample` to the device where it is an image, and asks `call` about it.
+    /// Stages `sample` if it is an image, then calls `call` with it.
     fn with_sample<T>(
         &mut self,
         sample: Sample<'_>,
@@ -350,9 +350,9 @@ impl Client<'_> {
         call(self, Input::Image)
     }
 
-    /// Brings an image that fits.
+    /// Sends an image, made smaller if necessary.
     fn stage(&mut self, image: &Image) -> Result<(), LinkError> {
-        let asked = "to take an image";
+        let name = "image";
         let image = &*fitted(image, self.device());
         let staged = |reply: &Reply<'_>| match *reply {
             Reply::Staged { next, .. } => Some(next),
@@ -361,13 +361,13 @@ impl Client<'_> {
         let side = |pixels: usize| u16::try_from(pixels).unwrap_or(u16::MAX);
         let (width, height) = (side(image.width), side(image.height));
         let begin = Request::ImageBegin { width, height, channels: image.channels as u8 };
-        let mut offset = self.call(asked, &begin, staged)?;
+        let mut offset = self.call(name, &begin, staged)?;
         let chunk_max = chunk_max(self.device().message_max);
         while let Some(rest) = image.pixels.get(offset as usize..).filter(|rest| !rest.is_empty()) {
             let bytes = &rest[..rest.len().min(chunk_max)];
-            let next = self.call(asked, &Request::ImageChunk { offset, bytes }, staged)?;
+            let next = self.call(name, &Request::ImageChunk { offset, bytes }, staged)?;
             if next <= offset {
-                return Err(self.unexpected(asked, format!("byte {next} after byte {offset}")));
+                return Err(self.unexpected(name, format!("byte {next} after byte {offset}")));
             }
             offset = next;
         }
@@ -382,10 +382,10 @@ fn input_of(feature: &Feature) -> Input<'_> {
     }
 }
 
-/// The image as the device can take it.
+/// The image in a form that the device accepts.
 ///
-/// Colour that the encoder does not see is left out, as the device itself would do first. An image that is still too
-/// large is shrunk to what fits, with the filter that the device shrinks it further with.
+/// Colour is dropped when the encoder does not use it, as the device would do first. An image that is still too large is
+/// shrunk with the filter that the device uses.
 fn fitted<'i>(image: &'i Image, device: &DeviceInfo) -> Cow<'i, Image> {
     let image = match device.channels {
         1 if image.channels > 1 => Cow::Owned(image.to_grey()),
@@ -400,12 +400,12 @@ fn fitted<'i>(image: &'i Image, device: &DeviceInfo) -> Cow<'i, Image> {
     Cow::Owned(Preprocessing::unit(image.channels, side(image.height), side(image.width)).to_pixels(&image))
 }
 
-/// Whether the device no longer has the image: it was started again since, or another host has brought one.
+/// Whether the device lost the image: it restarted, or another host sent one.
 fn is_lost_image(error: &LinkError) -> bool {
     matches!(error.reason(), Some(Reason::ImageMissing | Reason::ImageOffset))
 }
 
-/// Whether the device no longer has what was sent since its start: it was started again.
+/// Whether the device lost a part of the bundle: it restarted.
 fn is_lost_bundle(error: &LinkError) -> bool {
     matches!(error.reason(), Some(Reason::BundleMissing | Reason::BundleOffset))
 }

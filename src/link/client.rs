@@ -1,4 +1,4 @@
-//! The host's half of a conversation: sessions, time-outs, repetition.
+//! The client: sessions, time-outs, repetition.
 
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,19 @@ use crate::data::Image;
 use crate::data::decode::EncoderRange;
 use crate::rng::Rng;
 
-/// Bytes of the longest message we take: that of the largest feature there is, and enough for a good part of an image.
+/// Bytes of the longest message: enough for the largest feature and for large parts of an image.
 const MESSAGE_MAX: usize = 65_536;
 
-/// How long the first reply may take. A reply that is late is asked for again, which does no harm.
+/// Time-out of the first attempt. A late reply is requested again, which does no harm.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Sending a request; each time we wait twice as long as before: 31 s in all, for a slow encoder or a large head.
+/// Attempts of a request. The time-out doubles each time: 31 s in all, for a slow encoder or a large head.
 const ATTEMPTS: usize = 6;
 
-/// As [`ATTEMPTS`] for a hello, which is quick work: 7 s in all tell that nobody is there.
+/// Attempts of a hello, which is quick: 7 s in all show that nothing is there.
 const HELLO_ATTEMPTS: usize = 4;
 
-/// Bytes read from the line at once.
+/// Bytes that are read from the line at once.
 const READ_LEN: usize = 4096;
 
 /// Memory of one client.
@@ -34,7 +34,7 @@ pub struct ClientMemory {
 }
 
 impl ClientMemory {
-    /// Enough for every device.
+    /// Memory for any device.
     pub fn new() -> Self {
         let room = packet_max(MESSAGE_MAX);
         Self { received: vec![0; room], packet: vec![0; room] }
@@ -47,7 +47,7 @@ impl Default for ClientMemory {
     }
 }
 
-/// Asks a device, and asks again until it replies.
+/// Sends requests to a device until it replies.
 pub struct Client<'m> {
     address: String,
     line: &'m mut dyn Transport,
@@ -55,33 +55,33 @@ pub struct Client<'m> {
     sessions: Rng,
     device: DeviceInfo,
     reply: Vec<u8>,
-    /// Makes features here, for a device that cannot.
+    /// Makes features on the host, for a device without an encoder.
     embed: Option<&'m Embed<'m>>,
-    /// What the device's encoder expects of images, which their reader must know.
+    /// The range of raw values that the device's encoder expects.
     range: EncoderRange,
 }
 
-/// The feature of an image, or why there is none.
+/// Makes the feature of an image, or explains why not.
 pub type Embed<'e> = dyn Fn(&Image) -> Result<Feature, String> + 'e;
 
 impl<'m> Client<'m> {
-    /// The range of raw values that the device's encoder was made for.
+    /// The range of raw values that the device's encoder expects.
     pub fn range(&self) -> EncoderRange {
         self.range
     }
 
-    /// Says what is known of the encoder, which the protocol does not tell: a device takes 8-bit pixels.
+    /// Sets the range of raw values. The protocol does not carry it: a device takes 8-bit pixels.
     pub fn set_range(&mut self, range: EncoderRange) {
         self.range = range;
     }
 
-    /// Says hello over `line`.
+    /// Opens a session over `line`.
     ///
-    /// * `address`: where the line leads, for errors
-    /// * `sessions`: session numbers are drawn from it; two hosts of one device must not draw the same
+    /// * `address`: of the device, for errors
+    /// * `sessions`: draws session numbers; two hosts of one device must not draw the same
     ///
     /// # Errors
-    /// When nobody replies, or the device speaks another version of the protocol.
+    /// When the device does not reply, or speaks another version of the protocol.
     pub fn new(
         address: &Address,
         line: &'m mut dyn Transport,
@@ -96,85 +96,85 @@ impl<'m> Client<'m> {
         Ok(client)
     }
 
-    /// Who the device is and what its limits are, as it said when the session began.
+    /// The device and its limits, from the hello reply.
     pub fn device(&self) -> &DeviceInfo {
         &self.device
     }
 
-    /// Has `embed` make the features of a device that has no encoder.
+    /// Makes features with `embed`, for a device without an encoder.
     pub fn set_local_encoder(&mut self, embed: &'m Embed<'m>) {
         self.embed = Some(embed);
     }
 
-    /// The feature of `image`, made here; none where the device makes it itself.
+    /// The feature of `image`, made on the host; `None` when the device has an encoder.
     pub(super) fn embed_locally(&self, image: &Image) -> Result<Option<Feature>, LinkError> {
         match self.embed {
             Some(embed) if self.device.channels == 0 => embed(image)
                 .map(Some)
-                .map_err(|message| LinkError::Unsendable { address: self.address.clone(), asked: "an image", message }),
+                .map_err(|message| LinkError::Unsendable { address: self.address.clone(), request: "image", message }),
             _ => Ok(None),
         }
     }
 
-    /// Where it is.
+    /// The address of the device.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Sends `request` until it is answered, and has `read` take what is wanted from the reply.
+    /// Sends `request` until the device replies; `read` extracts the result from the reply.
     ///
-    /// * `asked`: what was asked for, as errors say it: the device refused *asked*
+    /// * `name`: of the request, for errors
     pub(super) fn call<T>(
         &mut self,
-        asked: &'static str,
+        name: &'static str,
         request: &Request<'_>,
         mut read: impl FnMut(&Reply<'_>) -> Option<T>,
     ) -> Result<T, LinkError> {
-        self.exchange(asked, request, ATTEMPTS)?;
-        if matches!(Reply::parse(&self.reply), Ok(Reply::Refused(refusal)) if is_over(refusal)) {
-            // The device was started again, or has talked to somebody else since.
+        self.exchange(name, request, ATTEMPTS)?;
+        if matches!(Reply::parse(&self.reply), Ok(Reply::Refused(refusal)) if is_closed(refusal)) {
+            // The device restarted or has served another host since.
             self.protocol.begin(session(&mut self.sessions));
             self.device = self.hello()?;
-            self.exchange(asked, request, ATTEMPTS)?;
+            self.exchange(name, request, ATTEMPTS)?;
         }
-        self.read(asked, &mut read)
+        self.read(name, &mut read)
     }
 
-    /// An answer to something else than was asked.
-    pub(super) fn unexpected(&self, asked: &'static str, answered: String) -> LinkError {
-        LinkError::Unexpected { address: self.address.clone(), asked, answered }
+    /// The error for a reply of the wrong kind.
+    pub(super) fn unexpected(&self, name: &'static str, reply: String) -> LinkError {
+        LinkError::Unexpected { address: self.address.clone(), request: name, reply }
     }
 
     fn hello(&mut self) -> Result<DeviceInfo, LinkError> {
-        let asked = "a greeting";
-        self.exchange(asked, &Request::Hello { version: VERSION }, HELLO_ATTEMPTS)?;
-        let mut device = self.read(asked, &mut |reply: &Reply<'_>| match reply {
+        let name = "hello";
+        self.exchange(name, &Request::Hello { version: VERSION }, HELLO_ATTEMPTS)?;
+        let mut device = self.read(name, &mut |reply: &Reply<'_>| match reply {
             Reply::Hello(hello) => Some(DeviceInfo::of(hello)),
             _ => None,
         })?;
-        // A message must fit both ends.
+        // A message must fit into the memory of both ends.
         device.message_max = device.message_max.min(MESSAGE_MAX);
         Ok(device)
     }
 
-    fn read<T>(&self, asked: &'static str, read: &mut impl FnMut(&Reply<'_>) -> Option<T>) -> Result<T, LinkError> {
+    fn read<T>(&self, name: &'static str, read: &mut impl FnMut(&Reply<'_>) -> Option<T>) -> Result<T, LinkError> {
         let reply = match Reply::parse(&self.reply) {
             Ok(reply) => reply,
-            Err(_) => return Err(self.unexpected(asked, format!("{} bytes that are no message", self.reply.len()))),
+            Err(_) => return Err(self.unexpected(name, format!("{} bytes that are not a message", self.reply.len()))),
         };
         if let Reply::Refused(refusal) = reply {
-            return Err(LinkError::Refused { address: self.address.clone(), asked, refusal });
+            return Err(LinkError::Refused { address: self.address.clone(), request: name, refusal });
         }
-        read(&reply).ok_or_else(|| self.unexpected(asked, kind(&reply)))
+        read(&reply).ok_or_else(|| self.unexpected(name, kind(&reply)))
     }
 
-    /// Leaves the message of the reply in `self.reply`.
-    fn exchange(&mut self, asked: &'static str, request: &Request<'_>, attempts: usize) -> Result<(), LinkError> {
+    /// Sends a request and stores the message of the reply in `self.reply`.
+    fn exchange(&mut self, name: &'static str, request: &Request<'_>, attempts: usize) -> Result<(), LinkError> {
         let (mut frame, mut timeout, mut waited) = (Vec::new(), REPLY_TIMEOUT, Duration::ZERO);
         let mut keep = |piece: &[u8]| frame.extend_from_slice(piece);
         self.protocol.request(request, &mut keep).map_err(|refusal| LinkError::Unsendable {
             address: self.address.clone(),
-            asked,
+            request: name,
             message: refusal.to_string(),
         })?;
         for _ in 0..attempts {
@@ -186,7 +186,7 @@ impl<'m> Client<'m> {
             waited += start.elapsed();
             timeout *= 2;
         }
-        Err(LinkError::Silent { address: self.address.clone(), asked, attempts, waited })
+        Err(LinkError::Silent { address: self.address.clone(), request: name, attempts, waited })
     }
 
     /// Whether the reply came within `timeout`.
@@ -201,7 +201,7 @@ impl<'m> Client<'m> {
                 if let Some(message) = self.protocol.receive(byte) {
                     self.reply.clear();
                     self.reply.extend_from_slice(message);
-                    // What follows in `bytes` can only be a second copy.
+                    // The rest of `bytes` can only be a second copy.
                     return Ok(true);
                 }
             }
@@ -214,7 +214,7 @@ impl<'m> Client<'m> {
     }
 }
 
-fn is_over(refusal: Refusal) -> bool {
+fn is_closed(refusal: Refusal) -> bool {
     refusal.reason() == Some(Reason::NoSession)
 }
 

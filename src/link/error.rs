@@ -1,87 +1,87 @@
-//! Why a device could not be reached, or did not do what it was asked.
+//! Errors from requests to a device.
 
 use std::io;
 use std::time::Duration;
 
 use macula_edge::protocol::{Reason, Refusal};
 
-/// A device could not be asked, or refused.
+/// A request to a device failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// Nothing can be reached there.
+    /// The device cannot be reached.
     #[error("cannot reach the device at {address}: {source}")]
     Unreachable {
-        /// Where.
+        /// The address of the device.
         address: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The line broke while we were talking.
+    /// The line broke during a request.
     #[error("the line to the device at {address} is broken: {source}")]
     Broken {
-        /// Where.
+        /// The address of the device.
         address: String,
-        /// What happened.
+        /// The cause.
         source: io::Error,
     },
-    /// Nothing came back.
+    /// No reply came.
     #[error(
-        "the device at {address} did not answer {asked} within {:.0} s, asked {attempts} times; \
-         is another program talking to it?",
+        "the device at {address} did not reply to the request '{request}' within {:.0} s and {attempts} attempts; \
+         does another program use it?",
         waited.as_secs_f64()
     )]
     Silent {
-        /// Where.
+        /// The address of the device.
         address: String,
-        /// The request.
-        asked: &'static str,
-        /// How often it was sent.
+        /// Name of the request.
+        request: &'static str,
+        /// Times it was sent.
         attempts: usize,
-        /// How long we waited in all.
+        /// Total time waited.
         waited: Duration,
     },
-    /// The device did not do it, and is as it was before.
-    #[error("the device at {address} refused {asked}: {refusal}")]
+    /// The device refused; nothing has changed.
+    #[error("the device at {address} refused the request '{request}': {refusal}")]
     Refused {
-        /// Where.
+        /// The address of the device.
         address: String,
-        /// The request.
-        asked: &'static str,
-        /// Why.
+        /// Name of the request.
+        request: &'static str,
+        /// The reason.
         refusal: Refusal,
     },
-    /// What came back cannot be read, or replies something else.
-    #[error("the device at {address} answered {asked} with {answered}")]
+    /// The reply cannot be read or is of the wrong kind.
+    #[error("the device at {address} replied to the request '{request}' with {reply}")]
     Unexpected {
-        /// Where.
+        /// The address of the device.
         address: String,
-        /// The request.
-        asked: &'static str,
-        /// What came back.
-        answered: String,
+        /// Name of the request.
+        request: &'static str,
+        /// The reply.
+        reply: String,
     },
-    /// What is to be sent cannot be a message.
-    #[error("{asked} cannot be sent to the device at {address}: {message}")]
+    /// The request does not make a message.
+    #[error("the request '{request}' cannot be sent to the device at {address}: {message}")]
     Unsendable {
-        /// Where.
+        /// The address of the device.
         address: String,
-        /// The request.
-        asked: &'static str,
-        /// Why not.
+        /// Name of the request.
+        request: &'static str,
+        /// The cause.
         message: String,
     },
     /// Another host changed the device while its state was being read.
-    #[error("what the device at {address} knows changed {times} times while it was read")]
+    #[error("another host changed the device at {address} during each of {times} readings of its state; try again")]
     ConcurrentModification {
-        /// Where.
+        /// The address of the device.
         address: String,
-        /// How often we began again.
+        /// Readings.
         times: usize,
     },
 }
 
 impl LinkError {
-    /// Why the device refused, where it did.
+    /// The reason of a refusal.
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Refused { refusal, .. } => refusal.reason(),
@@ -89,12 +89,12 @@ impl LinkError {
         }
     }
 
-    /// Whether the device did not answer, as one does not that is just being started.
+    /// Whether the device did not reply, as during its start.
     pub fn is_silence(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Broken { .. } | Self::Silent { .. })
     }
 
-    /// Whether the device, its store or the line to it is at fault, rather than what was asked for.
+    /// Whether the device, its store or the line is at fault, not the request.
     pub fn is_device_fault(&self) -> bool {
         use Reason::{BundleFault, ClassesFull, EncoderFailed, HeadFailed, StoreFault, StoreFull, SupportsFull};
         match self {

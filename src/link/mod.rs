@@ -1,14 +1,14 @@
-//! The host end of the protocol: a line to a device, and a client that asks it.
+//! The host's end of the protocol: a line to a device, and a client.
 
-mod address;
-mod replies;
-mod calls;
-mod client;
-mod error;
+mod error; //     why a request failed
+mod address; //   tcp:, serial: or the file of a store
+mod wait; //      waits for a socket or line
+mod transport; // sends and receives bytes
 #[cfg(unix)]
-mod serial;
-mod transport;
-mod wait;
+mod serial; //    a serial line
+mod replies; //   replies that own their memory
+mod client; //    sessions, time-outs, repetition
+mod calls; //     one method per request
 
 pub use address::{Address, BAUD_DEFAULT};
 pub use calls::{PredictOptions, Sample};

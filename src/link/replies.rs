@@ -1,4 +1,4 @@
-//! What devices answer, in memory of its own.
+//! Replies of devices that own their memory.
 
 use macula_edge::protocol::message::{self, HelloReply, StatePart};
 use macula_edge::support_set::{SourceId, SupportRecord};
@@ -7,14 +7,14 @@ pub use macula_edge::protocol::message::{
     BundleReport, Candidate, CandidateState, Outcome, RollbackReason, SelfTest, Status, TestResult, Wear,
 };
 
-/// Who a device is and what its limits are.
+/// A device and its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// The program that runs on it.
+    /// Name of its program.
     pub program: String,
-    /// That program's version.
+    /// Version of that program.
     pub program_version: String,
-    /// Fingerprint of its encoder.
+    /// Identity of its encoder.
     pub identity: [u8; 16],
     /// Feature dimensions D.
     pub dim: usize,
@@ -24,11 +24,11 @@ pub struct DeviceInfo {
     pub supports: usize,
     /// Bytes of the longest message.
     pub message_max: usize,
-    /// Bytes of the largest image; 0 where it takes features only.
+    /// Bytes of the largest image; 0 when it takes features only.
     pub image_bytes_max: usize,
-    /// Channels that its encoder sees; 0 where it takes features only.
+    /// Channels of its encoder's input; 0 when it takes features only.
     pub channels: usize,
-    /// Bytes of the largest bundle; 0 where it takes none.
+    /// Bytes of the largest bundle; 0 when it accepts none.
     pub bundle_bytes_max: usize,
 }
 
@@ -54,7 +54,7 @@ impl DeviceInfo {
 pub struct Feature {
     /// `[D]` of `i16`, little-endian.
     pub values: Vec<u8>,
-    /// The length that quantising took away, in 256ths, where the encoder knows its corpus.
+    /// The length before quantisation, in 256ths, if the encoder knows its corpus.
     pub length: Option<u16>,
 }
 
@@ -65,7 +65,7 @@ impl Feature {
     }
 }
 
-/// `i16` of their bytes, little-endian.
+/// Little-endian `i16` values.
 fn quantised(bytes: &[u8]) -> impl Iterator<Item = i16> + '_ {
     bytes.as_chunks::<2>().0.iter().map(|&bytes| i16::from_le_bytes(bytes))
 }
@@ -81,14 +81,14 @@ pub struct Class {
     pub supports: u32,
 }
 
-/// Where a support came from.
+/// The provenance of a support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance {
-    /// What it was made of: the first 16 bytes of the SHA-256 of its source.
+    /// Its source: the first 16 bytes of the SHA-256 of the image or feature.
     pub source: SourceId,
-    /// Who taught it.
+    /// Number of the operator who taught it.
     pub operator: u32,
-    /// When, in seconds since 1970; 0 unknown.
+    /// Time in seconds since 1970; 0 unknown.
     pub time_s: u64,
 }
 
@@ -98,23 +98,23 @@ impl Provenance {
     }
 }
 
-/// What learning a sample did.
+/// The result of learning a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Learned {
     /// The slot of its class.
     pub slot: u8,
-    /// `false` where the device knew it already; nothing has changed then.
+    /// `false` when the device had the support already; nothing has changed then.
     pub new: bool,
     /// Supports of its class now.
     pub supports: u32,
 }
 
-/// A support and how like a sample it is.
+/// A support and its similarity to a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbour {
     /// The slot of its class.
     pub slot: u8,
-    /// Where it came from.
+    /// Its provenance.
     pub from: Provenance,
     /// Cosine similarity, -1 to 1.
     pub similarity: f32,
@@ -127,22 +127,22 @@ impl Neighbour {
     }
 }
 
-/// A decision and what it rests on.
+/// A prediction and its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The head that decided: 1 prototype, 2 Gaussian, 3 softmax regression.
     pub head: u8,
     /// The slot of the most probable class.
     pub slot: u8,
-    /// Its probability, 0 to 1. Where a single class is taught it is 1 whatever the sample, and says nothing.
+    /// Its probability, 0 to 1. With a single class it is always 1 and means nothing.
     pub probability: f32,
-    /// Slots of the classes that hold the truth at the asked error rate.
+    /// The conformal prediction set at the requested error rate, as slots.
     pub set: Vec<u8>,
-    /// Whether the sample is like anything the device was taught.
+    /// Whether the sample is in distribution: like something that the device was taught.
     pub known: bool,
-    /// Whether there are shots enough for the asked error rate; without, `set` promises nothing.
+    /// Whether there are enough shots for the requested error rate; otherwise `set` guarantees nothing.
     pub enough: bool,
-    /// Shots of each class that the asked error rate needs.
+    /// Shots per class that the requested error rate needs.
     pub shots_needed: u16,
     /// The nearest supports, nearest first.
     pub nearest: Vec<Neighbour>,
@@ -172,13 +172,13 @@ impl Verdict {
 pub struct Support {
     /// The slot of its class.
     pub slot: u8,
-    /// Where it came from.
+    /// Its provenance.
     pub from: Provenance,
     /// The quantised feature, `[D]` of `i16`, little-endian.
     pub feature: Vec<u8>,
 }
 
-/// All that a device knows.
+/// The state of a device: its classes and supports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceState {
     /// Slots and names of its classes, in the order of slots.
@@ -190,7 +190,7 @@ pub struct DeviceState {
 }
 
 impl DeviceState {
-    /// Records and features `[n, D]` of its supports, as the device's heads take them.
+    /// Records and features `[n, D]` of its supports, as heads take them.
     pub fn taught(&self) -> (Vec<SupportRecord>, Vec<i16>) {
         let record = |support: &Support| SupportRecord {
             source: support.from.source,
@@ -202,7 +202,7 @@ impl DeviceState {
         (self.supports.iter().map(record).collect(), features.collect())
     }
 
-    /// Takes one part of it; `true` at the end.
+    /// Adds one part; `true` at the end.
     pub(super) fn take(&mut self, part: &StatePart<'_>) -> bool {
         match *part {
             StatePart::Class { class, name } => self.classes.push((class, name.to_owned())),

@@ -1,4 +1,4 @@
-//! A serial line, raw: eight bits, no parity, no flow control, no echo.
+//! A raw serial line: eight bits, no parity, no flow control, no echo.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,20 +12,20 @@ use rustix::termios::{self, ControlModes, OptionalActions, QueueSelector, Specia
 use super::Transport;
 use super::wait::is_ready;
 
-/// How long the line may take to accept bytes.
+/// Longest wait until the line accepts bytes.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A device on a serial line.
 pub struct Serial(File);
 
 impl Serial {
-    /// Opens the line at `path`, sets it to `baud` bits a second and drops what lay in its buffers.
+    /// Opens the line at `path`, sets it to `baud` bits per second and clears its buffers.
     ///
     /// # Errors
-    /// When it cannot be opened, is no terminal, or does not know the rate.
+    /// When it cannot be opened, is not a terminal, or does not support the rate.
     pub fn open(path: &Path, baud: u32) -> io::Result<Self> {
         use std::os::unix::fs::OpenOptionsExt;
-        // Without NONBLOCK, opening waits for a carrier; without NOCTTY, the line's hang-up would end this program.
+        // Without NONBLOCK, opening waits for a carrier; without NOCTTY, a hang-up of the line would end this program.
         let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits() as i32;
         let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
         let mut line = termios::tcgetattr(&file)?;
@@ -45,7 +45,7 @@ impl Transport for Serial {
     fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             if !is_ready(&self.0, PollFlags::OUT, SEND_TIMEOUT)? {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the serial line takes no bytes"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the serial line accepts no bytes"));
             }
             match self.0.write(bytes) {
                 Ok(written) => bytes = &bytes[written..],

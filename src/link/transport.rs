@@ -4,13 +4,13 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-/// How long a device may take to accept a connection.
+/// Time-out of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client may take nothing of a reply. A reply that was taken in part waits as long again.
+/// Longest time that a client may read nothing of a reply.
 const SERVING_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A line to a device: whatever carries bytes both ways, with or without losses.
+/// A line to a device: carries bytes both ways, with or without losses.
 pub trait Transport {
     /// Sends all of `bytes`.
     ///
@@ -18,8 +18,7 @@ pub trait Transport {
     /// When the line is broken.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Takes what has arrived, up to the length of `buffer`, and waits for it at most `timeout`;
-    /// 0 where nothing came.
+    /// Reads what has arrived, up to the length of `buffer`, and waits at most `timeout`; 0 when nothing came.
     ///
     /// # Errors
     /// When the line is broken, or the other end has closed it.
@@ -45,20 +44,20 @@ impl Tcp {
         Err(last)
     }
 
-    /// Takes a connection that was made or accepted.
+    /// Wraps an open connection.
     ///
     /// # Errors
-    /// When the socket refuses its settings.
+    /// When the socket options cannot be set.
     pub fn new(stream: TcpStream) -> io::Result<Self> {
-        // A request is one small packet that waits for its reply: holding it back to fill a larger one costs 40 ms.
+        // A request is one small packet that waits for its reply; Nagle's algorithm would delay it by 40 ms.
         stream.set_nodelay(true)?;
-        // A peer that reads nothing must not hold us for ever.
+        // A peer that reads nothing must not block this program for ever.
         stream.set_write_timeout(Some(CONNECT_TIMEOUT))?;
         Ok(Self(stream))
     }
 
-    /// As [`Self::new`], of a client that a device serves: it is given up sooner, for others wait, and so that the device
-    /// can be stopped.
+    /// As [`Self::new`], for a client that a device serves, with a shorter time-out: others wait, and the device must be able
+    /// to stop.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -75,7 +74,7 @@ impl Transport for Tcp {
     }
 
     fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
-        // A time-out of 0 would mean to wait for ever.
+        // A time-out of 0 means for ever.
         self.0.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
         match io::Read::read(&mut self.0, buffer) {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed the connection")),
@@ -91,7 +90,7 @@ fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
 }
 
-/// What is left of `timeout` since `start`; none when it is used up.
+/// The rest of `timeout` since `start`; `None` when it has passed.
 pub(super) fn remaining(timeout: Duration, start: Instant) -> Option<Duration> {
     timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
 }

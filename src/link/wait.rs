@@ -1,4 +1,4 @@
-//! Waiting until something can be read or written, without keeping a processor busy.
+//! Waits until something can be read or written, without polling.
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(crate) fn wait_for_bytes(source: &impl std::os::fd::AsFd, timeout: Duration)
     is_ready(source, PollFlags::IN, timeout)
 }
 
-/// Elsewhere we look again after a while.
+/// On other systems the caller tries again after a while.
 #[cfg(not(unix))]
 pub(crate) fn wait_for_bytes<S>(_: &S, timeout: Duration) -> io::Result<bool> {
     std::thread::sleep(timeout.min(Duration::from_millis(20)));
