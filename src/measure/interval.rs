@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_in_closed_form() {
+    fn intervals_match_the_closed_form() {
         let interval = Interval::of(&[0.0, 1.0, 0.0, 1.0]);
         close(interval.mean, 0.5);
         close(interval.half_width_95.unwrap(), 1.96 * (1.0f64 / 3.0 / 4.0).sqrt());
@@ -190,7 +190,7 @@ mod tests {
 
     /// A single value has no interval; a perfect score on few images still has a width.
     #[test]
-    fn few_values_never_look_certain() {
+    fn few_values_have_a_wide_or_no_interval() {
         assert_eq!(Interval::of(&[0.7]), Interval { mean: 0.7, half_width_95: None });
         assert_eq!(Interval::of(&[0.7]).to_string(), "0.700");
         assert!(Interval::of(&[]).mean.is_nan());
@@ -204,7 +204,7 @@ mod tests {
 
     /// Of 2,000 simulated test sets at least nine tenths contain the true value in the interval, however small they are.
     #[test]
-    fn small_test_sets_are_covered() {
+    fn intervals_of_small_test_sets_cover_the_true_value() {
         let mut rng = Rng::for_purpose(1, "test");
         for (images, recalls) in [(5, [0.9, 0.6]), (10, [0.95, 0.95]), (40, [0.7, 0.99])] {
             let mut covered = 0;
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn students_quantiles() {
+    fn quantiles_of_students_t_match_r() {
         // R: qt(0.975, c(4, 9, 29, 99)).
         for (degrees, expected) in [(4, 2.776_445), (9, 2.262_157), (29, 2.045_230), (99, 1.984_217)] {
             let found = student_t_975(degrees);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn paired_episodes_in_closed_form() {
+    fn paired_episodes_match_the_closed_form() {
         let (own, other) = ([0.9, 0.5, 0.7, 0.8, 0.6], [0.8, 0.5, 0.6, 0.7, 0.4]);
         let found = PairedDifference::of_episodes(&own, &other);
         // Differences .1 0 .1 .1 .2: mean .1, s² = .02 / 4.
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn paired_images_in_closed_form() {
+    fn paired_images_match_the_closed_form() {
         // Class 0: of 8 images 4 only by the first, 1 only by the other; class 1: 0 and 0 of 2.
         let truth = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1];
         let own = [true, true, true, true, false, true, false, true, true, false];

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_agree_with_sorting_everything() {
+    fn scores_agree_with_sorting_all_similarities() {
         let (references, queries) = (random(1, 2 * REFERENCES + 77, 9), random(2, QUERIES + 5, 9));
         let labels: Vec<usize> = (0..references.len()).map(|i| i % 3).collect();
         for neighbours in [1, 20] {
@@ -165,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_of_an_image_is_itself() {
+    fn the_nearest_reference_of_a_feature_is_itself() {
         let features = random(3, 300, 7);
         let found = nearest(&features, &features, 2);
         assert!(found.iter().enumerate().all(|(index, near)| near.len() == 2 && near[0] == index && near[1] != index));
     }
 
     #[test]
-    fn leaving_one_out_is_asking_with_all_others() {
+    fn leave_one_out_equals_scoring_against_all_others() {
         let features = random(3, QUERIES + 9, 5);
         let labels: Vec<usize> = (0..features.len()).map(|i| i % 3).collect();
         let settings = KnnSettings { neighbours: 4, ..KnnSettings::default() };
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_neighbour_there_is_no_vote() {
+    fn scores_are_zero_without_references() {
         let one = random(4, 1, 3);
         assert_eq!(knn_leave_one_out(&one, &[1], 2, KnnSettings::default()), [0.0, 0.0]);
         let none = Features { dim: 3, rows: Vec::new() };
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn length_does_not_matter_and_few_references_are_enough() {
+    fn scores_do_not_depend_on_length_and_accept_few_references() {
         let references = Features { dim: 2, rows: vec![100.0, 0.0, 0.0, 0.01] };
         let queries = Features { dim: 2, rows: vec![0.1, 0.2, 0.0, 0.0] };
         let scores = knn_scores(&references, &[0, 1], 2, &queries, KnnSettings::default());

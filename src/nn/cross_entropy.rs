@@ -64,7 +64,7 @@ mod tests {
 
     /// Two classes, margin m: `ln(1 + exp(-m)) + e m / 2`.
     #[test]
-    fn two_classes_have_a_closed_form() {
+    fn two_classes_match_the_closed_form() {
         for (margin, smoothing) in [(0.5f32, 0.0f32), (2.0, 0.1), (-3.0, 0.2), (80.0, 0.1)] {
             let loss = cross_entropy(&mut [0.0; 2], &[margin, 0.0], &[0], smoothing);
             let m = f64::from(margin);

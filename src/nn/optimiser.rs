@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn decay_is_decoupled_and_spares_what_is_outside_the_ranges() {
+    fn decay_is_decoupled_and_limited_to_the_ranges() {
         for kind in [OptimiserKind::SGD, OptimiserKind::ADAM_W] {
             let mut optimiser = Optimiser::new(kind, 3, 0.5, vec![0..1, 2..3]);
             let mut p = [1.0, 1.0, -4.0];

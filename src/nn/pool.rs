@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mean_and_its_gradient() {
+    fn global_average_pool_and_its_gradient_match_by_hand() {
         let mut feature = [0.0; 2];
         global_average_pool_forward(&[1.0, 10.0, 3.0, 30.0], &mut feature);
         assert_eq!(feature, [2.0, 20.0]);
