@@ -30,7 +30,7 @@ pub enum HeadKind {
     Logistic,
 }
 
-/// C of [`HeadKind::Logistic`]: that of the protocol the floors were measured by.
+/// C of [`HeadKind::Logistic`], as in the protocol of the floors.
 const LOGISTIC_C: f64 = 0.1;
 
 /// `κ` per dimension of [`HeadKind::Gaussian`].
@@ -106,8 +106,7 @@ pub(super) struct Quantised {
     pub rows: Vec<i16>,
 }
 
-/// Supports as a device would have been taught them: one source each, in the order of their features' bytes, so that
-/// classes are mixed.
+/// Supports as a device stores them. Sources follow the order of the features, so that classes are mixed.
 pub(super) struct EpisodeSupports {
     dim: usize,
     records: Vec<SupportRecord>,
@@ -115,7 +114,7 @@ pub(super) struct EpisodeSupports {
 }
 
 impl EpisodeSupports {
-    /// Of `supports` `[N, D]` with their `labels`.
+    /// Supports `[N, D]` with their labels.
     pub fn new(supports: &Quantised, labels: &[usize]) -> Self {
         let mut order: Vec<usize> = (0..labels.len()).collect();
         let feature = |index: usize| &supports.rows[index * supports.dim..][..supports.dim];
@@ -130,7 +129,7 @@ impl EpisodeSupports {
         Self { dim: supports.dim, records, features }
     }
 
-    /// As the device sees them.
+    /// The view that heads take.
     pub fn supports(&self) -> Supports<'_> {
         Supports { dim: self.dim, records: &self.records, features: &self.features }
     }

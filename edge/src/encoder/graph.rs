@@ -130,7 +130,7 @@ impl<'b> Graph<'b> {
             field("channel count modulo 8", channels as u64 % 8, 0, 0)?;
             (made.height, made.width) = (from.height.div_ceil(stride), from.width.div_ceil(stride));
         }
-        // Bounded before anything is multiplied or added in the 32 bits of a small processor.
+        // Checked in 64 bits, before a 32-bit processor multiplies or adds these numbers in a usize.
         let values = u64::from(made.height) * u64::from(made.width) * channels as u64;
         field("size of its output", values, 1, ARENA_WORDS_MAX as u64)?;
         field("place of its output", offset_words.into(), 0, ARENA_WORDS_MAX as u64)?;
@@ -215,7 +215,7 @@ pub(super) fn content_at(bytes: &[u8], offset: usize, len: usize) -> Option<&[u8
     if inside { bytes.get(offset..end) } else { None }
 }
 
-/// Weights of one output channel, padding included.
+/// Weights per output channel, including padding.
 pub(super) fn weights_per_channel(arithmetic: Arithmetic, kernel: usize, channels_in: usize) -> usize {
     let weights = kernel * kernel * channels_in;
     match arithmetic {
@@ -224,7 +224,7 @@ pub(super) fn weights_per_channel(arithmetic: Arithmetic, kernel: usize, channel
     }
 }
 
-/// Words of scratch that a node needs.
+/// Scratch of a node, in words.
 fn scratch_words(arithmetic: Arithmetic, op: Op<'_>, channels_in: usize) -> usize {
     match (arithmetic, op) {
         // Two patches of K i16.

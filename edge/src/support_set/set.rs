@@ -2,8 +2,8 @@
 //!
 //! S supports at most, D feature dimensions, C class slots.
 //!
-//! Supports are sorted by source, not by arrival: what is computed from them, and the bytes of the state, depend on
-//! which samples are known and on nothing else.
+//! Supports are sorted by source, so heads and the bytes of the state depend only on which samples are in the set, not on
+//! the order in which they arrived.
 
 use super::class_name::ClassName;
 use super::error::{CLASSES_MAX, SupportSetError};

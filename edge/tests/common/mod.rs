@@ -1,4 +1,4 @@
-//! What the tests of heads share: supports, a slow discriminant analysis, and features from a small generator.
+//! Shared by the tests of heads: supports, a slow discriminant analysis, and a generator of features.
 // Each test binary uses its own part of this file.
 #![allow(dead_code)]
 
@@ -7,7 +7,7 @@ pub mod blob;
 use macula_edge::feature::{UNIT, quantise};
 use macula_edge::support_set::{SupportRecord, Supports};
 
-/// Supports with memory of their own.
+/// Supports that own their memory.
 #[derive(Clone)]
 pub struct Task {
     pub dim: usize,
@@ -111,12 +111,12 @@ impl Xorshift {
         self.0
     }
 
-    /// About normal: the sum of four uniform numbers, mean 0, variance 1/3 · 4 / 4.
+    /// Approximately normal: half the sum of four uniform numbers in -1 to 1, mean 0, variance 1/3.
     pub fn value(&mut self) -> f32 {
         (0..4).map(|_| (self.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0).sum::<f32>() * 0.5
     }
 
-    /// A quantised feature whose direction leans towards `class`, with correlated dimensions.
+    /// A quantised feature with a class-dependent mean and correlated dimensions.
     pub fn feature(&mut self, dim: usize, class: usize) -> Vec<i16> {
         let shared = self.value();
         let values: Vec<f32> =

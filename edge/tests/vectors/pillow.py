@@ -1,9 +1,9 @@
-"""Writes pillow.bin: what Pillow makes of a few small images, for edge/tests/image.rs.
+"""Writes pillow.bin: small images resized by Pillow, for edge/tests/image.rs.
 
-    python edge/tests/vectors/pillow.py        (needs Pillow only; written with Pillow 13.0)
+    python edge/tests/vectors/pillow.py        (needs Pillow; written with Pillow 13.0)
 
-Each case: source width, height, channels, target width, height, channels as six u16, then the source's pixels and
-the target's, all little-endian. Grey is `convert("L")`, then `resize(…, BILINEAR)`.
+Each case: source width, height, channels, target width, height, channels as six u16, then the pixels of source and
+target, all little-endian. Grey is `convert("L")`, then `resize(…, BILINEAR)`.
 """
 import pathlib
 import random
