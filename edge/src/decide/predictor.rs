@@ -2,7 +2,8 @@
 
 use super::ClassSet;
 use super::conformal::{self, Query};
-use super::nearest::{Nearest, cosine, nearest};
+use super::nearest::{Nearest, nearest};
+use super::out_of_distribution::{in_distribution, write_closest};
 use crate::feature::Length;
 use crate::head::cholesky::{dot, solve, solve_transposed};
 use crate::head::fitted::{check, write_logistic, write_weights};
@@ -35,9 +36,6 @@ pub struct Prediction {
     /// The supports most like the feature, nearest first.
     pub nearest: [Option<Nearest>; 3],
 }
-
-/// In-distribution features that the nearest-support test rejects, in thousandths.
-const FALSE_ALARM_PERMILLE: u32 = 50;
 
 /// A fitted predictor apart from its scratch: the sizes that divide the scratch, and two numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -204,7 +202,7 @@ impl<'w> Predictor<'w> {
             class: decision.class,
             probability: decision.probability,
             set: self.set(supports, feature),
-            in_distribution: self.in_distribution(length, nearest),
+            in_distribution: in_distribution(length.zip(self.length_max), nearest[0], self.closest),
             enough,
             shots_needed,
             nearest,
@@ -243,16 +241,6 @@ impl<'w> Predictor<'w> {
         }
         set
     }
-
-    fn in_distribution(&self, length: Option<Length>, nearest: [Option<Nearest>; 3]) -> bool {
-        if let (Some(length), Some(length_max)) = (length, self.length_max) {
-            return length <= length_max;
-        }
-        // The fraction of supports, the feature included, that are no nearer to another one must be above 5 %.
-        let similarity = nearest[0].map_or(-1.0, |nearest| f64::from(nearest.similarity));
-        let farther = 1 + self.closest.iter().filter(|&&closest| closest <= similarity).count() as u32;
-        farther * 1000 > FALSE_ALARM_PERMILLE * (self.closest.len() as u32 + 1)
-    }
 }
 
 fn write_forms(span: &Span<'_>, solved: &Shrunken<'_>, row: &mut [f64], forms: &mut [f64]) {
@@ -263,18 +251,6 @@ fn write_forms(span: &Span<'_>, solved: &Shrunken<'_>, row: &mut [f64], forms: &
         form[0] = dot(row, row);
         for (form, mean) in form[1..].iter_mut().zip(solved.whitened.chunks_exact(span.rank)) {
             *form = dot(row, mean);
-        }
-    }
-}
-
-fn write_closest(supports: Supports<'_>, closest: &mut [f64]) {
-    closest.fill(-1.0);
-    for i in 0..supports.len() {
-        for j in 0..i {
-            // Rounded like the similarity of `Nearest`, with which it is compared.
-            let similarity = f64::from(cosine(supports.feature(i), supports.feature(j)) as f32);
-            closest[i] = if similarity > closest[i] { similarity } else { closest[i] };
-            closest[j] = if similarity > closest[j] { similarity } else { closest[j] };
         }
     }
 }
