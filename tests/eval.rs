@@ -54,8 +54,8 @@ fn logistic_regression_agrees_with_scikit_learn() {
 /// The draws differ, so both figures have an error of about a hundredth.
 const TOLERANCE: f64 = 0.025;
 
-/// Holds raw pixels at 32×32 to `floors`, `(shots, balanced accuracy)`: the better of prototype and logistic,
-/// as measured independently with NumPy and scikit-learn on other draws of 100 episodes.
+/// Compares raw pixels at 32×32 with `floors`, `(shots, balanced accuracy)`: the better of prototype and logistic, measured
+/// with NumPy and scikit-learn on other draws of 100 episodes.
 #[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 fn reproduces_floors(path: &str, channels: usize, floors: &[(usize, f64)]) {
     let Some(root) = common::data_or_skip(&format!("raw pixels on {path}")) else {
@@ -89,8 +89,8 @@ fn raw_pixels_reproduce_the_floors_on_cifar10() {
     reproduces_floors("cifar10", 3, &[(5, 0.215)]);
 }
 
-/// The default head is nowhere more than a point behind the best of prototype and logistic regression, up to the
-/// error of a difference over the same episodes.
+/// The default head is at most a point behind the better of prototype and logistic regression, up to the standard error of
+/// the paired difference.
 #[test]
 #[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 fn the_default_head_is_near_the_best() {
@@ -147,7 +147,7 @@ mod command {
     }
 
     #[test]
-    fn every_probe_shows_the_encoder_and_its_baselines() {
+    fn every_probe_reports_the_encoder_and_its_baselines() {
         for (probe, rows) in
             [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 5)]
         {
@@ -167,9 +167,9 @@ mod command {
         }
     }
 
-    /// On drawn images supports and queries are drawn alike, so that sets must keep their promise.
+    /// Supports and queries of phantoms have the same distribution, so sets must have their coverage.
     #[test]
-    fn sets_cover_what_was_asked_for() {
+    fn sets_have_the_requested_coverage() {
         let arguments = "abstention --encoder raw-pixels --data phantoms:16:600 --size 16 --shots 9 --queries 10 \
                          --error-rate 10,30 --episodes 60 --unknown phantoms:16:60 --json --quiet";
         let report = json(arguments);
@@ -190,7 +190,7 @@ mod command {
     }
 
     #[test]
-    fn balanced_accuracy_stands_before_accuracy() {
+    fn balanced_accuracy_is_printed_before_accuracy() {
         let output = eval("knn --encoder raw-pixels --data phantoms:16:120 --size 16 --quiet");
         let text = String::from_utf8(output.stdout).unwrap();
         let header = text.lines().find(|line| line.starts_with("encoder")).unwrap();
@@ -200,15 +200,15 @@ mod command {
     }
 
     #[test]
-    fn what_cannot_be_done_is_one_line_and_exit_code_2() {
+    fn bad_input_is_one_line_and_exit_code_2() {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().display();
         for (arguments, part) in [
-            ("knn --encoder resnet --data phantoms:16:120".to_owned(), "no encoder 'resnet'"),
+            ("knn --encoder resnet --data phantoms:16:120".to_owned(), "resnet"),
             (format!("knn --encoder {empty} --data phantoms:16:120"), "run"),
             ("knn --encoder random:huge --data phantoms:16:120".to_owned(), "pico, nano, micro, mobile"),
             ("knn --encoder raw-pixels --data /no/such/place".to_owned(), "/no/such/place"),
-            ("few-shot --encoder raw-pixels --data phantoms:16:120 --shots 500".to_owned(), "an episode needs 530"),
+            ("few-shot --encoder raw-pixels --data phantoms:16:120 --shots 500".to_owned(), "530"),
             ("few-shot --encoder raw-pixels --data phantoms:16:120 --head best".to_owned(), "prototype, gaussian"),
         ] {
             let output = eval(&format!("{arguments} --quiet"));

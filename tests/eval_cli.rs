@@ -53,7 +53,7 @@ fn one_class_is_refused_by_every_probe() {
 }
 
 #[test]
-fn a_class_that_is_not_tested_is_left_out_of_the_figures() {
+fn a_class_without_test_images_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     for (class, level) in [("a", 20), ("b", 90), ("c", 170)] {
         write(folder.path(), "train", class, level, 5);
@@ -81,7 +81,7 @@ fn a_class_that_is_not_tested_is_left_out_of_the_figures() {
 }
 
 #[test]
-fn every_probe_ends_with_the_encoder_beside_raw_pixels() {
+fn every_probe_ends_with_a_comparison_with_raw_pixels() {
     for (probe, comparisons) in [
         ("knn", 1),
         ("linear", 1),
@@ -124,7 +124,7 @@ fn every_probe_ends_with_the_encoder_beside_raw_pixels() {
     }
 }
 
-/// One episode has no spread: no interval is invented for it.
+/// One episode has no spread, so it gets no interval.
 #[test]
 fn one_episode_has_no_interval() {
     let arguments = "few-shot --encoder random:pico --data phantoms:16:200 --image-size 16 --shots 1 --queries 2 \

@@ -1,7 +1,7 @@
-//! Whether a device's verdicts keep what they promise: coverage of the sets of classes, and strangers turned away.
+//! Evaluation of abstention on a device: coverage of its prediction sets, and OOD detection.
 //!
-//! Coverage at an error rate α is how often the right class is in the set; it should be 1 - α or a little more.
-//! With k shots it can only be a multiple of `1 / (k + 1)`: 1 - ⌊α (k + 1)⌋ / (k + 1), shown beside it as *nominal*.
+//! Coverage at an error rate α is the share of sets with the correct class; it should be 1 - α or a little more.
+//! With k shots it is a multiple of `1 / (k + 1)`: the *nominal* coverage is 1 - ⌊α (k + 1)⌋ / (k + 1).
 
 use macula_edge::decide::Predictor;
 use macula_edge::feature::{self, Length};
@@ -16,17 +16,17 @@ use super::heads::{EpisodeSupports, Quantised, quantised};
 use crate::encoder::known_length_max;
 use crate::measure::{Features, Interval};
 
-/// Images as a device sees them: quantised, and the length that quantising took away.
-pub struct Seen {
+/// Features as on a device: quantised, with the lengths that they had before.
+pub struct DeviceFeatures {
     features: Quantised,
     lengths: Vec<Length>,
 }
 
-impl Seen {
-    /// Of features `[N, D]` that are standardised by the corpus.
+impl DeviceFeatures {
+    /// Quantises features `[N, D]` that are standardised by the corpus.
     ///
     /// # Errors
-    /// When a device cannot take them.
+    /// When a feature cannot be quantised.
     pub fn new(standardised: &Features) -> Result<Self, EvaluateError> {
         let length = |row: &[f32]| feature::length(row, None);
         let lengths: Result<_, _> = standardised.rows.chunks(standardised.dim).map(length).collect();
@@ -34,7 +34,7 @@ impl Seen {
         Ok(Self { features: quantised(standardised)?, lengths })
     }
 
-    /// The length that 95 % of these do not exceed, which a device is given to tell strangers by; at least one image.
+    /// The length that 95 % of these do not exceed, a device's threshold for OOD detection. There is at least one image.
     pub fn length_max(&self) -> Length {
         known_length_max(self.lengths.clone()).unwrap_or(Length(u16::MAX))
     }
@@ -44,68 +44,67 @@ impl Seen {
     }
 }
 
-/// Sets of classes at one error rate, over all episodes.
+/// Conformal prediction sets at one error rate, over all episodes.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct SetsResult {
-    /// Asked for.
+    /// Error rate in thousandths.
     pub error_permille: u16,
-    /// Shots suffice for it.
+    /// Whether there are enough shots for it.
     pub enough: bool,
-    /// What exact sets cover with this many shots.
+    /// Coverage of exact sets with this many shots.
     pub nominal: f64,
     /// Share of queries whose class is in the set; mean over episodes.
     pub coverage: Interval,
-    /// The same of each way's queries; ways of every episode must be the same classes to be told apart.
+    /// The same per way; comparable if all episodes have the same classes.
     pub coverage_of_ways: Vec<Interval>,
-    /// Classes of a set; mean over episodes.
+    /// Mean number of classes in a set.
     pub size: Interval,
     /// Share of queries with exactly one class in the set.
     pub single: Interval,
-    /// Share of those whose one class is right, over all queries; none where no set was single.
+    /// Share of those whose class is correct, over all queries; `None` if no set had exactly one class.
     pub accuracy_of_single: Option<f64>,
     /// Share of queries with an empty set.
     pub empty: Interval,
-    /// Share of queries of each episode with exactly one class in the set, the right one; to be compared with that of
-    /// others on the same episodes.
+    /// Share of queries of each episode whose set is exactly the correct class, for paired comparison on the same episodes.
     #[serde(skip)]
     pub single_right: Vec<f64>,
 }
 
-/// The unknown gate over all episodes: share accepted as known.
+/// OOD detection over all episodes: shares accepted as in-distribution.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct GateResult {
     /// Of queries.
     pub true_accept: Interval,
-    /// Of strangers; none where none were shown.
+    /// Of OOD images, if there are any.
     pub false_accept: Option<Interval>,
-    /// Of queries whose length nobody knows: by the nearest support.
+    /// Of queries without length: decided by the nearest support.
     pub true_accept_by_support: Interval,
-    /// Of strangers whose length nobody knows.
+    /// Of OOD images without length.
     pub false_accept_by_support: Option<Interval>,
 }
 
-/// What verdicts are worth.
+/// Result of [`abstention`].
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct AbstentionResult {
-    /// One for each error rate.
+    /// One per error rate.
     pub sets: Vec<SetsResult>,
-    /// The unknown gate.
+    /// OOD detection.
     pub gate: GateResult,
 }
 
-/// What is asked of [`abstention`].
+/// Input of [`abstention`].
 pub struct AbstentionTask<'a> {
     /// The images of the pool.
-    pub known: &'a Seen,
-    /// Images of another kind.
-    pub strangers: Option<&'a Seen>,
-    /// From [`Seen::length_max`] of the unlabelled part.
+    pub known: &'a DeviceFeatures,
+    /// OOD images.
+    pub ood: Option<&'a DeviceFeatures>,
+    /// From [`DeviceFeatures::length_max`] of the unlabelled part.
     pub length_max: Length,
     /// In thousandths, 1 to 999.
     pub error_permilles: &'a [u16],
 }
 
-/// Of one episode at one error rate.
+/// Sums of one episode at one error rate.
 #[derive(Clone, Default)]
 struct SetsTally {
     covered: Vec<f64>,
@@ -115,12 +114,12 @@ struct SetsTally {
     empty: f64,
 }
 
-/// Of one episode.
+/// Result of one episode.
 #[derive(Default)]
 struct Tally {
     shots: usize,
     sets: Vec<SetsTally>,
-    /// By length, then by support; of queries, then of strangers.
+    /// Decided by length, then by support; of queries, then of OOD images.
     accepted: [[f64; 2]; 2],
 }
 
@@ -146,9 +145,9 @@ pub fn abstention(
     let over = |value: &dyn Fn(&Tally) -> f64| Interval::of(&tallies.iter().map(value).collect::<Vec<_>>());
     let gate = GateResult {
         true_accept: over(&|tally| tally.accepted[0][0]),
-        false_accept: task.strangers.map(|_| over(&|tally| tally.accepted[0][1])),
+        false_accept: task.ood.map(|_| over(&|tally| tally.accepted[0][1])),
         true_accept_by_support: over(&|tally| tally.accepted[1][0]),
-        false_accept_by_support: task.strangers.map(|_| over(&|tally| tally.accepted[1][1])),
+        false_accept_by_support: task.ood.map(|_| over(&|tally| tally.accepted[1][1])),
     };
     Ok(AbstentionResult { sets: sets.collect(), gate })
 }
@@ -182,8 +181,8 @@ fn run_episode(task: &AbstentionTask<'_>, episode: &Episode, index: usize) -> Re
     let known = task.known;
     let rows = episode.supports.iter().flat_map(|&image| known.feature(image)).copied().collect();
     let labels: Vec<usize> = (0..episode.supports.len()).map(|support| support / shots).collect();
-    let taught = EpisodeSupports::new(&Quantised { dim: known.features.dim, rows }, &labels);
-    let supports = taught.supports();
+    let support_set = EpisodeSupports::new(&Quantised { dim: known.features.dim, rows }, &labels);
+    let supports = support_set.supports();
     let length_max = Some(task.length_max);
     let mut scratch = vec![0.0; Predictor::scratch_len(supports.dim, ways, supports.len())];
     let mut tally = Tally { shots, ..Tally::default() };
@@ -191,15 +190,15 @@ fn run_episode(task: &AbstentionTask<'_>, episode: &Episode, index: usize) -> Re
         let mut predictor = Predictor::fit(HeadKind::Auto, supports, ways, length_max, error_permille, &mut scratch)?;
         tally.sets.push(tally_sets(&mut predictor, supports, known, episode)?);
     }
-    // The gate asks for no error rate: any will do.
+    // OOD detection does not depend on the error rate.
     let mut predictor = Predictor::fit(HeadKind::Auto, supports, ways, length_max, 500, &mut scratch)?;
     let count = episode.queries.len();
     for (by_length, accepted) in [true, false].into_iter().zip(&mut tally.accepted) {
         accepted[0] = share_known(&mut predictor, supports, known, episode.queries.iter().copied(), by_length)?;
-        if let Some(strangers) = task.strangers {
-            // As many as there are queries, others in each episode.
-            let images = (0..count).map(|stranger| (index * count + stranger) % strangers.lengths.len());
-            accepted[1] = share_known(&mut predictor, supports, strangers, images, by_length)?;
+        if let Some(ood) = task.ood {
+            // As many as queries, others in each episode.
+            let images = (0..count).map(|image| (index * count + image) % ood.lengths.len());
+            accepted[1] = share_known(&mut predictor, supports, ood, images, by_length)?;
         }
     }
     Ok(tally)
@@ -208,7 +207,7 @@ fn run_episode(task: &AbstentionTask<'_>, episode: &Episode, index: usize) -> Re
 fn tally_sets(
     predictor: &mut Predictor<'_>,
     supports: Supports<'_>,
-    known: &Seen,
+    known: &DeviceFeatures,
     episode: &Episode,
 ) -> Result<SetsTally, EvaluateError> {
     let ways = episode.classes.len();
@@ -237,16 +236,17 @@ fn tally_sets(
 fn share_known(
     predictor: &mut Predictor<'_>,
     supports: Supports<'_>,
-    seen: &Seen,
+    features: &DeviceFeatures,
     images: impl ExactSizeIterator<Item = usize>,
     by_length: bool,
 ) -> Result<f64, EvaluateError> {
     let mut probabilities = vec![0.0; predictor.classes()];
     let (mut known, count) = (0usize, images.len());
     for image in images {
-        let length = by_length.then_some(seen.lengths[image]);
-        known +=
-            usize::from(predictor.predict(supports, seen.feature(image), length, &mut probabilities)?.in_distribution);
+        let length = by_length.then_some(features.lengths[image]);
+        known += usize::from(
+            predictor.predict(supports, features.feature(image), length, &mut probabilities)?.in_distribution,
+        );
     }
     Ok(known as f64 / count as f64)
 }

@@ -1,4 +1,4 @@
-//! Which classes an evaluation is about: those that have images.
+//! The classes of an evaluation: those with images.
 
 use super::EvaluateError;
 use crate::data::Dataset;
@@ -6,7 +6,7 @@ use crate::data::Dataset;
 /// Labels of `indices`, each below the number of classes.
 ///
 /// # Errors
-/// The first image without one.
+/// When an image has no label.
 pub fn labels(dataset: &Dataset, indices: &[usize]) -> Result<Vec<usize>, EvaluateError> {
     let label = |&index: &usize| {
         let record = &dataset.records[index];
@@ -15,8 +15,8 @@ pub fn labels(dataset: &Dataset, indices: &[usize]) -> Result<Vec<usize>, Evalua
     indices.iter().map(label).collect()
 }
 
-/// Takes the classes that none of the images `indices` belongs to out of `dataset`, numbers the others anew in their
-/// order, and gives the names of those that are gone. Other images of such a class lose their label.
+/// Removes the classes without an image among `indices` from `dataset` and renumbers the others in order. Images of a
+/// removed class lose their label. Returns the names of the removed classes.
 pub fn leave_out_empty_classes(dataset: &mut Dataset, indices: &[usize]) -> Vec<String> {
     let mut used = vec![false; dataset.class_names.len()];
     indices.iter().filter_map(|&index| dataset.records[index].label).for_each(|label| used[label] = true);
@@ -25,17 +25,17 @@ pub fn leave_out_empty_classes(dataset: &mut Dataset, indices: &[usize]) -> Vec<
     for record in &mut dataset.records {
         record.label = record.label.and_then(|label| numbers[label]);
     }
-    let (kept, gone): (Vec<_>, Vec<_>) =
+    let (kept, removed): (Vec<_>, Vec<_>) =
         std::mem::take(&mut dataset.class_names).into_iter().zip(used).partition(|(_, used)| *used);
     let names = |classes: Vec<(String, bool)>| classes.into_iter().map(|(name, _)| name).collect();
     dataset.class_names = names(kept);
-    names(gone)
+    names(removed)
 }
 
-/// Each class must have one of `labels`.
+/// Checks that every class is among `labels`, those of the split `part`.
 ///
 /// # Errors
-/// The first class without any; `part` is where it was looked for.
+/// The first class that is not.
 pub fn require_every_class(class_names: &[String], labels: &[usize], part: &'static str) -> Result<(), EvaluateError> {
     match (0..class_names.len()).find(|class| !labels.contains(class)) {
         Some(class) => Err(EvaluateError::EmptyClass { class: class_names[class].clone(), part }),
@@ -43,10 +43,10 @@ pub fn require_every_class(class_names: &[String], labels: &[usize], part: &'sta
     }
 }
 
-/// `labels` must be of two classes at least: among images of one class every answer is right.
+/// Checks that `labels`, those of the split `part`, are of at least two classes.
 ///
 /// # Errors
-/// Labels of one class only; `part` is where they were looked for.
+/// When they are all of one class.
 pub fn require_two_classes(class_names: &[String], labels: &[usize], part: &str) -> Result<(), EvaluateError> {
     match labels.first() {
         Some(&first) if labels.iter().all(|&label| label == first) => {
@@ -62,7 +62,7 @@ mod tests {
     use crate::data::open_named;
 
     #[test]
-    fn classes_without_images_are_left_out_and_the_others_numbered_anew() {
+    fn classes_without_images_are_removed_and_the_others_renumbered() {
         let mut dataset = open_named("phantoms:16:30", 1).unwrap();
         let names = dataset.class_names.clone();
         assert!(names.len() > 3);
@@ -71,9 +71,9 @@ mod tests {
         };
         let indices: Vec<usize> = [1, 3].into_iter().flat_map(|label| of(&dataset, label)).collect();
         let (ones, threes) = (of(&dataset, 1), of(&dataset, 3));
-        let gone = leave_out_empty_classes(&mut dataset, &indices);
+        let removed = leave_out_empty_classes(&mut dataset, &indices);
         assert_eq!(dataset.class_names, [names[1].clone(), names[3].clone()]);
-        assert_eq!(gone.len() + 2, names.len());
+        assert_eq!(removed.len() + 2, names.len());
         assert_eq!((of(&dataset, 0), of(&dataset, 1)), (ones, threes));
         assert!(
             dataset

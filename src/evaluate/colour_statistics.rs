@@ -1,4 +1,4 @@
-//! The baseline that shows what brightness and colour alone tell.
+//! The colour-statistics baseline: brightness and colour only.
 
 use super::raw_pixels::baseline;
 use crate::data::Preprocessing;
@@ -6,7 +6,7 @@ use crate::encoder::{EncodeError, HostEncoder, HostEncoderInfo, encode_each};
 
 /// Mean and deviation of each channel, over the whole image and over its border, as the feature: `[4 C]`.
 ///
-/// A task that these solve is one of exposure, stain or framing, and says little of an encoder.
+/// If these suffice for a task, it depends on exposure, stain or framing, and says little about an encoder.
 pub struct ColourStatistics(HostEncoderInfo);
 
 impl ColourStatistics {
@@ -24,7 +24,7 @@ impl HostEncoder for ColourStatistics {
 
     fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
         let Preprocessing { channels, height, width, .. } = self.0.preprocessing;
-        // An eighth of the shorter side: where bars, masks and the edges of an organ show.
+        // An eighth of the shorter side, which shows bars, masks and edges of an organ.
         let border = (height.min(width) / 8).max(1);
         let at_border = |at: usize| {
             let (y, x) = (at / width, at % width);

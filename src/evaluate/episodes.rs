@@ -1,9 +1,8 @@
-//! Few-shot episodes: which images are shown, and which are asked about.
+//! Few-shot episodes: their support and query sets.
 //!
-//! An episode draws its classes, then for each class `shots` supports and `queries` queries, all
-//! from one part of a data set and never the same image twice. Where groups are given (patients,
-//! photographs), the groups are divided at random into two halves first: supports come from one,
-//! queries from the other, so that nothing about a person can be recognised instead of the class.
+//! An episode draws its classes, then `shots` supports and `queries` queries per class, all from one split and never the
+//! same image twice. If the data set has groups (patients, photographs), they are first divided at random into two halves,
+//! one for supports and one for queries, so that a patient cannot be recognised instead of the class.
 
 use std::collections::HashMap;
 
@@ -11,20 +10,20 @@ use super::EvaluateError;
 use crate::data::Dataset;
 use crate::rng::Rng;
 
-/// What an episode looks like.
+/// Sizes and seed of episodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct EpisodeSettings {
-    /// Classes of an episode, N of "N-way"; at least 2, at most as many as have images.
+    /// Classes per episode, N of "N-way": 2 to the number of classes with images.
     pub ways: usize,
-    /// Labelled examples of each class, k of "k-shot"; at least 1.
+    /// Supports per class, k of "k-shot"; at least 1.
     pub shots: usize,
-    /// Images asked about, of each class; at least 1.
+    /// Queries per class; at least 1.
     pub queries: usize,
     /// Episode `i` of a seed is the same for every encoder and head.
     pub seed: u64,
 }
 
-/// One drawn task. Numbers are positions in the list that the pool was made of.
+/// One episode. Images are positions in the list that the pool was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Episode {
     /// Class of each way.
@@ -35,26 +34,26 @@ pub struct Episode {
     pub queries: Vec<usize>,
 }
 
-/// Redraws of the two halves before a data set's groups are called too coarse.
+/// Attempts at dividing the groups before they are considered too coarse.
 const DIVISIONS_MAX: usize = 1000;
 
-/// What episodes are drawn from.
+/// Draws episodes from the images of a split.
 pub struct EpisodePool {
     settings: EpisodeSettings,
-    /// Positions of each class's images.
+    /// Positions of the images of each class.
     members: Vec<Vec<usize>>,
-    /// The classes that have images, in order. Only these are drawn.
+    /// Classes with images, in order; only these are drawn.
     drawable: Vec<usize>,
-    /// Number of each position's group, and of groups; none where no group is given.
+    /// Group of each position, and number of groups; `None` without groups.
     groups: Option<(Vec<usize>, usize)>,
     class_names: Vec<String>,
 }
 
 impl EpisodePool {
-    /// Over the images `indices` of `dataset`; positions count within `indices`.
+    /// A pool of the images `indices` of `dataset`. Positions count within `indices`.
     ///
     /// # Errors
-    /// An unlabelled image, fewer classes than ways, or a class with too few images or groups.
+    /// When an image has no label, there are fewer classes than ways, or a class has too few images.
     pub fn new(dataset: &Dataset, indices: &[usize], settings: EpisodeSettings) -> Result<Self, EvaluateError> {
         let labels = super::labels(dataset, indices)?;
         let groups: Vec<Option<&str>> = indices.iter().map(|&index| dataset.records[index].group.as_deref()).collect();
@@ -71,7 +70,7 @@ impl EpisodePool {
         labels.iter().enumerate().for_each(|(position, &label)| members[label].push(position));
         let drawable: Vec<usize> = (0..members.len()).filter(|&class| !members[class].is_empty()).collect();
         if !(2..=drawable.len()).contains(&settings.ways) {
-            return Err(EvaluateError::Ways { asked: settings.ways, classes: drawable.len() });
+            return Err(EvaluateError::Ways { ways: settings.ways, classes: drawable.len() });
         }
         let needed = settings.shots.saturating_add(settings.queries);
         if let Some(&class) = drawable.iter().find(|&&class| members[class].len() < needed) {
@@ -107,34 +106,36 @@ impl EpisodePool {
         Err(EvaluateError::GroupsTooCoarse { class: self.class_names[lacking].clone(), shots, queries })
     }
 
-    /// One division and draw; the first class that it leaves too few images otherwise.
+    /// One attempt at dividing and drawing; the error is the first class with too few images.
     fn try_draw(&self, classes: &[usize], rng: &mut Rng) -> Result<Episode, usize> {
         let EpisodeSettings { shots, queries, .. } = self.settings;
-        let asks = self.groups.as_ref().map(|(_, count)| {
-            let mut asks = vec![false; *count];
-            rng.sample(*count, count.div_ceil(2)).into_iter().for_each(|group| asks[group] = true);
-            asks
+        let is_query_group = self.groups.as_ref().map(|(_, count)| {
+            let mut is_query = vec![false; *count];
+            rng.sample(*count, count.div_ceil(2)).into_iter().for_each(|group| is_query[group] = true);
+            is_query
         });
         let mut episode = Episode { classes: classes.to_vec(), supports: Vec::new(), queries: Vec::new() };
         for &class in classes {
             let members = &self.members[class];
-            // All are shuffled, however many are needed: the queries are then the same at any number of shots.
+            // Shuffling all images keeps the queries the same for any number of shots.
             let order: Vec<usize> = rng.sample(members.len(), members.len()).into_iter().map(|i| members[i]).collect();
-            let (asked, shown): (Vec<usize>, Vec<usize>) = match (&self.groups, &asks) {
-                (Some((group_of, _)), Some(asks)) => order.into_iter().partition(|&image| asks[group_of[image]]),
+            let (queried, rest): (Vec<usize>, Vec<usize>) = match (&self.groups, &is_query_group) {
+                (Some((group_of, _)), Some(is_query)) => {
+                    order.into_iter().partition(|&image| is_query[group_of[image]])
+                }
                 _ => (order[..queries].to_vec(), order[queries..].to_vec()),
             };
-            if asked.len() < queries || shown.len() < shots {
+            if queried.len() < queries || rest.len() < shots {
                 return Err(class);
             }
-            episode.queries.extend(&asked[..queries]);
-            episode.supports.extend(&shown[..shots]);
+            episode.queries.extend(&queried[..queries]);
+            episode.supports.extend(&rest[..shots]);
         }
         Ok(episode)
     }
 }
 
-/// Groups as numbers; an image without one is a group of its own where others have one.
+/// Numbers the groups. If some images have a group, each image without one becomes its own group.
 fn number_groups(groups: &[Option<&str>]) -> Option<(Vec<usize>, usize)> {
     if groups.iter().all(Option::is_none) {
         return None;
@@ -181,7 +182,7 @@ mod tests {
         let mut class_pairs = HashSet::new();
         for index in 0..50 {
             let episode = pool.draw(index).unwrap();
-            assert_eq!(episode, pool.draw(index).unwrap(), "an episode is decided by seed and index");
+            assert_eq!(episode, pool.draw(index).unwrap(), "seed and index decide an episode");
             for (way, &class) in episode.classes.iter().enumerate() {
                 let supports = &episode.supports[way * 3..][..3];
                 let queries = &episode.queries[way * 4..][..4];
@@ -191,7 +192,7 @@ mod tests {
             assert_eq!(all.len(), 2 * 7, "no image twice");
             class_pairs.insert(episode.classes);
         }
-        assert_eq!(class_pairs.len(), 3, "every pair of classes comes up");
+        assert_eq!(class_pairs.len(), 3, "every pair of classes is drawn");
     }
 
     #[test]
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_refused_by_name() {
+    fn impossible_episodes_are_refused() {
         let labels: Vec<usize> = (0..21).map(|image| image % 3).collect();
         assert!(pool(&labels, &[None; 21], SETTINGS).is_ok(), "seven images a class are just enough");
         let few = pool(&labels[..20], &[None; 20], SETTINGS).err().unwrap();
@@ -233,12 +234,13 @@ mod tests {
             "{few}"
         );
         let one = pool(&[0; 10], &[None; 10], SETTINGS);
-        assert!(matches!(one, Err(EvaluateError::Ways { asked: 2, classes: 1 })));
+        assert!(matches!(one, Err(EvaluateError::Ways { ways: 2, classes: 1 })));
         let many = pool(&labels, &[None; 21], EpisodeSettings { ways: 4, ..SETTINGS });
-        assert!(matches!(many, Err(EvaluateError::Ways { asked: 4, classes: 3 })));
-        // All images of class 0 are one patient's: they cannot be on both sides.
+        assert!(matches!(many, Err(EvaluateError::Ways { ways: 4, classes: 3 })));
+        // All images of class 0 are of one patient, who cannot be on both sides.
         let groups: Vec<Option<&str>> = labels.iter().map(|&label| (label == 0).then_some("one")).collect();
         let coarse = pool(&labels, &groups, EpisodeSettings { ways: 3, ..SETTINGS }).unwrap().draw(0);
-        assert!(coarse.unwrap_err().to_string().contains("'class 0'"));
+        let coarse = coarse.unwrap_err();
+        assert!(matches!(&coarse, EvaluateError::GroupsTooCoarse { class, .. } if class == "class 0"), "{coarse}");
     }
 }

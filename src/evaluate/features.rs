@@ -1,4 +1,4 @@
-//! A data set as features: streamed through an encoder, so that only the features stay in memory.
+//! Features of a data set: images are streamed through an encoder, and only the features stay in memory.
 
 use rayon::prelude::*;
 
@@ -7,22 +7,19 @@ use crate::data::Dataset;
 use crate::encoder::{CorpusStatistics, EncodeError, HostEncoder};
 use crate::measure::{Features, Moments};
 
-/// Images one task loads and embeds at a time. Fixed, so that sums over them are taken in one
-/// order whatever the number of threads.
+/// Images per task. Fixed, so that sums do not depend on the number of threads.
 const BLOCK: usize = 64;
 
-/// Blocks whose sums are awaited at a time by [`corpus_statistics`].
+/// Blocks that [`corpus_statistics`] sums at a time.
 const BLOCKS_AT_ONCE: usize = 32;
 
-/// Called with the number of images just finished, from many threads.
+/// Called from many threads with the number of images just finished.
 pub type Progress<'a> = &'a (dyn Fn(usize) + Sync);
 
-/// Features of the images `indices` of `dataset`, in that order.
-///
-/// Besides the features themselves, memory holds 64 images a thread.
+/// Features of the images `indices` of `dataset`, in that order. Memory holds 64 images per thread beside the features.
 ///
 /// # Errors
-/// The first image that cannot be read, or that the encoder makes no finite feature of.
+/// When an image cannot be read or encoded, or its feature is not finite.
 pub fn embed_dataset(
     encoder: &dyn HostEncoder,
     dataset: &Dataset,
@@ -39,7 +36,7 @@ pub fn embed_dataset(
     Ok(Features { dim, rows })
 }
 
-/// Mean and standard deviation of the features of `indices`, without keeping the features.
+/// Mean and standard deviation of the features of `indices`; the features are not kept.
 ///
 /// # Errors
 /// As [`embed_dataset`].
@@ -77,7 +74,7 @@ fn embed_block(encoder: &dyn HostEncoder, dataset: &Dataset, block: &[usize]) ->
     })
 }
 
-/// The images of `indices` that can be read, and the name and the reason of each that cannot.
+/// The images of `indices` that can be read, and name and reason of each that cannot.
 pub fn readable(dataset: &Dataset, indices: &[usize]) -> (Vec<usize>, Vec<(String, String)>) {
     let found: Vec<Result<usize, (String, String)>> = (indices.par_iter())
         .map(|&index| match dataset.load(index) {

@@ -1,7 +1,7 @@
-//! Few-shot evaluation: many episodes, one figure with its uncertainty.
+//! Few-shot evaluation over many episodes.
 //!
-//! Features come centred and scaled by the unlabelled split. Every query of an episode counts the
-//! same, and the interval is over episodes.
+//! Features must be centred and scaled by the unlabelled split. All queries of an episode have the same weight, and
+//! intervals are over episodes.
 
 use rayon::prelude::*;
 
@@ -11,12 +11,12 @@ use super::features::Progress;
 use super::heads::HeadKind;
 use crate::measure::{ConfusionMatrix, Features, Interval, argmax_rows, roc_auc};
 
-/// How a head did over all episodes.
+/// Result of a head over all episodes.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct FewShotResult {
     /// Mean over episodes.
     pub balanced_accuracy: Interval,
-    /// Of each class, over all queries of all episodes; none for a class that never came up.
+    /// Per class, over all queries of all episodes; `None` for a class that was never drawn.
     pub recalls: Vec<Option<f64>>,
     /// Over all queries of all episodes.
     pub accuracy: f64,
@@ -24,22 +24,24 @@ pub struct FewShotResult {
     pub area_under_roc: Option<Interval>,
     /// `[truth][predicted]` over all queries.
     pub confusion: ConfusionMatrix,
-    /// Balanced accuracy of each episode, to be compared with that of others on the same episodes.
+    /// Balanced accuracy of each episode, for paired comparison on the same episodes.
     #[serde(skip)]
     pub of_episodes: Vec<f64>,
 }
 
-/// One episode's share.
+/// Result of one episode.
 struct Tally {
     confusion: ConfusionMatrix,
     area_under_roc: Option<f64>,
 }
 
-/// Runs `episodes` episodes of `pool` with `head` on standardised `features` `[N, D]`, which are
-/// in the pool's order, of a data set with `num_classes`.
+/// Evaluates `head` on `episodes` episodes of `pool`.
+///
+/// * `features`: `[N, D]`, standardised, in the pool's order
+/// * `num_classes`: of the data set
 ///
 /// # Errors
-/// When an episode cannot be drawn or the head cannot take the features.
+/// When an episode cannot be drawn or the head fails.
 pub fn few_shot(
     features: &Features,
     num_classes: usize,
@@ -89,7 +91,7 @@ fn run_episode(
     Ok(Tally { confusion, area_under_roc: binary_area(&scores, &truth, num_classes) })
 }
 
-/// Area under the ROC curve of the second of two classes; none for another number.
+/// Area under the ROC curve of the second of two classes; `None` for another number of classes.
 pub(super) fn binary_area(scores: &[f64], truth: &[usize], num_classes: usize) -> Option<f64> {
     if num_classes != 2 {
         return None;

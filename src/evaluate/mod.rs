@@ -1,8 +1,7 @@
-//! How good an encoder's features are: k-NN, linear probe, few-shot episodes, beside the baselines; and whether a
-//! device's verdicts keep what they promise.
+//! Evaluation of an encoder's features by k-NN, linear probe and few-shot episodes, and of a device's abstention.
 //!
-//! Every figure is balanced accuracy first, with its 95 % interval, and every encoder is judged on
-//! the same images and the same episodes as *raw pixels* and a *random encoder*.
+//! Results give balanced accuracy with its 95 % interval first. Every encoder is compared with the baselines *raw pixels*
+//! and *random encoder* on the same images and episodes.
 
 use crate::data::DataError;
 use crate::encoder::{EncodeError, SpecError};
@@ -20,7 +19,7 @@ mod probe;
 mod random_encoder;
 mod raw_pixels;
 
-pub use abstention::{AbstentionResult, AbstentionTask, GateResult, Seen, SetsResult, abstention};
+pub use abstention::{AbstentionResult, AbstentionTask, DeviceFeatures, GateResult, SetsResult, abstention};
 pub use classes::{labels, leave_out_empty_classes, require_every_class, require_two_classes};
 pub use colour_statistics::ColourStatistics;
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
@@ -38,19 +37,19 @@ pub use crate::measure::{
     l2_normalize_rows, roc_auc, roc_auc_one_vs_rest,
 };
 
-/// An evaluation cannot be done, and why.
+/// An evaluation could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// An image or the data set cannot be read.
+    /// An image or the data set could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The encoder failed.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// No network can be made for such input.
+    /// The input is not valid for the network.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// A feature holds a value that is not finite.
+    /// A feature has a value that is not finite.
     #[error("{encoder}: feature {position} of {image} is {value}, which is not finite")]
     NotFinite {
         /// Name of the encoder.
@@ -59,82 +58,76 @@ pub enum EvaluateError {
         image: String,
         /// Index in the feature.
         position: usize,
-        /// What was found.
+        /// The value.
         value: f32,
     },
-    /// An encoder was found but cannot be opened.
+    /// An encoder could not be made.
     #[error("encoder {name}: {message}")]
     Encoder {
-        /// What was asked for.
+        /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         message: String,
     },
     /// No head has this name.
-    #[error("no head is called '{name}': there are auto, prototype, gaussian, softmax, logistic")]
+    #[error("no head '{name}'; heads are auto, prototype, gaussian, softmax, logistic")]
     UnknownHead {
-        /// What was asked for.
+        /// The name.
         name: String,
     },
-    /// A head refused a feature or a task.
-    #[error("the head refuses: {message}")]
+    /// A head could not be fitted or applied.
+    #[error("the head failed: {message}")]
     Feature {
-        /// What it said.
+        /// The reason.
         message: String,
     },
-    /// Labels are needed.
-    #[error("{name} has no label; evaluation needs one for every image it uses")]
+    /// An image has no label.
+    #[error("{name} has no label; every evaluated image needs one")]
     Unlabelled {
         /// Name of the image.
         name: String,
     },
-    /// There is nothing to tell apart.
-    #[error(
-        "all images of the {part} part are of one class, '{class}': any encoder would be right every time; at least 2 classes are needed"
-    )]
+    /// All images are of one class.
+    #[error("all images of the {part} split are of class '{class}'; at least 2 classes are needed")]
     OneClass {
         /// Its name.
         class: String,
-        /// `training`, or the split that is tested on.
+        /// `training` or the test split's name.
         part: String,
     },
-    /// Fewer classes than an episode needs.
-    #[error(
-        "{asked} ways asked of {classes} classes that have images: an episode takes at least 2 ways and at most one per class"
-    )]
+    /// The number of ways is out of range.
+    #[error("--ways {ways} is out of range: 2 to {classes}, the number of classes with images, are allowed")]
     Ways {
-        /// What was asked for.
-        asked: usize,
-        /// Classes that have images.
+        /// The requested ways.
+        ways: usize,
+        /// Number of classes with images.
         classes: usize,
     },
     /// A class has too few images for an episode.
-    #[error(
-        "class '{class}' has too few images to draw from: {found}, where an episode needs {needed} (shots: {shots}, queries: {queries})"
-    )]
+    #[error("class '{class}' has {found} images, but an episode needs {needed} ({shots} shots and {queries} queries)")]
     TooFewImages {
         /// Its name.
         class: String,
-        /// Images there are.
+        /// Images found.
         found: usize,
         /// Images needed.
         needed: usize,
-        /// Of them, supports.
+        /// Supports among them.
         shots: usize,
-        /// Of them, queries.
+        /// Queries among them.
         queries: usize,
     },
-    /// A class has no image to learn from or to be tested on.
-    #[error("class '{class}' has 0 images in the {part} part, at least 1 is needed")]
+    /// A class has no image in a split.
+    #[error("class '{class}' has no image in the {part} split; at least 1 is needed")]
     EmptyClass {
         /// Its name.
         class: String,
         /// `training` or `test`.
         part: &'static str,
     },
-    /// Groups cannot be divided so that both sides have enough.
+    /// The groups cannot be divided between supports and queries.
     #[error(
-        "class '{class}': its groups cannot be divided into shots ({shots}) and queries ({queries}) without one being on both sides"
+        "class '{class}': its groups cannot be divided into {shots} shots and {queries} queries without sharing a group"
     )]
     GroupsTooCoarse {
         /// Its name.

@@ -1,39 +1,39 @@
-//! The supervised probes on a whole data set: references with labels, queries to be named.
+//! Supervised probes: a labelled reference set and a query set.
 
 use super::few_shot::binary_area;
 use super::lbfgs::Outcome;
 use super::logistic::{LogisticRegression, LogisticSettings};
 use crate::measure::{ConfusionMatrix, Features, Interval, KnnSettings, argmax_rows, corpus_of, knn_scores};
 
-/// How a probe did on the queries.
+/// Result of a probe on the queries.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct ProbeResult {
-    /// With the interval that the number of queries allows.
+    /// With its 95 % interval over the queries.
     pub balanced_accuracy: Interval,
-    /// Of each class; none for a class without queries.
+    /// Per class; `None` for a class without queries.
     pub recalls: Vec<Option<f64>>,
     /// Over all queries.
     pub accuracy: f64,
-    /// Only for two classes.
+    /// For two classes only.
     pub area_under_roc: Option<f64>,
     /// `[truth][predicted]`.
     pub confusion: ConfusionMatrix,
-    /// How the fit went, where there was one.
+    /// Outcome of the fit, if there was one.
     pub fit: Option<Outcome>,
-    /// Whether each query was recognised, to be compared with others on the same queries.
+    /// Whether each query was classified correctly, for paired comparison on the same queries.
     #[serde(skip)]
-    pub right: Vec<bool>,
+    pub is_correct: Vec<bool>,
 }
 
 /// Features with their labels.
 pub struct Labelled {
-    /// `[N, D]`, as the encoder gave them.
+    /// `[N, D]`, as computed by the encoder.
     pub features: Features,
     /// `[N]`.
     pub labels: Vec<usize>,
 }
 
-/// Logistic regression on features standardised by the references' own mean and deviation.
+/// Logistic regression on features standardised by mean and deviation of the references.
 pub fn linear_probe(
     references: &Labelled,
     queries: &Labelled,
@@ -52,7 +52,7 @@ pub fn linear_probe(
     ProbeResult { fit: Some(outcome), ..judge(&scores, &queries.labels, num_classes) }
 }
 
-/// The nearest references vote; features are taken as the encoder gave them.
+/// k-NN on features as computed by the encoder.
 pub fn knn_probe(references: &Labelled, queries: &Labelled, num_classes: usize, settings: KnnSettings) -> ProbeResult {
     let scores = knn_scores(&references.features, &references.labels, num_classes, &queries.features, settings);
     judge(&scores, &queries.labels, num_classes)
@@ -68,6 +68,6 @@ fn judge(scores: &[f64], truth: &[usize], num_classes: usize) -> ProbeResult {
         area_under_roc: binary_area(scores, truth, num_classes),
         confusion,
         fit: None,
-        right: predicted.iter().zip(truth).map(|(predicted, truth)| predicted == truth).collect(),
+        is_correct: predicted.iter().zip(truth).map(|(predicted, truth)| predicted == truth).collect(),
     }
 }

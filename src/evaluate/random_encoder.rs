@@ -1,4 +1,4 @@
-//! The baseline that shows what pretraining adds: the same network, never trained.
+//! The random-encoder baseline: the same network without training, to show what pretraining adds.
 
 use super::EvaluateError;
 use crate::data::{Dataset, Preprocessing, spread_position};
@@ -9,16 +9,15 @@ use crate::encoder::{
 
 /// A preset with random weights.
 ///
-/// Batch norm divides by running statistics that an untrained network does not have. They are
-/// gathered here as training would, by forward passes over unlabelled images, and nothing else is
-/// learned: without them the features of a random network would be badly scaled rather than random.
+/// Batch norm needs running statistics, which an untrained network lacks. They are calibrated as in training, by forward
+/// passes over unlabelled images; nothing else is learned. Without them the features would be badly scaled, not random.
 pub struct RandomEncoder {
     network: Network,
     info: HostEncoderInfo,
 }
 
-/// Images of a calibration batch, and batches. Running statistics forget by a factor 0.9 a batch:
-/// after 64 batches a thousandth of their starting values is left.
+/// Images per calibration batch, and batches. Running statistics keep a factor 0.9 per batch, so after 64 batches a
+/// thousandth of their initial values is left.
 const BATCH: usize = 32;
 const BATCHES: usize = 64;
 
@@ -26,7 +25,7 @@ impl RandomEncoder {
     /// `preset` with weights drawn from `seed`, calibrated on `unlabelled` images of `dataset`.
     ///
     /// # Errors
-    /// An input the preset does not take, no unlabelled image, or one that cannot be read.
+    /// When the preset does not take this input, there is no unlabelled image, or one cannot be read.
     pub fn new(
         preset: Preset,
         preprocessing: Preprocessing,

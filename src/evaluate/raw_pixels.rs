@@ -1,4 +1,4 @@
-//! The baseline that every encoder must beat: the pixels themselves.
+//! The raw-pixels baseline, which every encoder must beat.
 
 use crate::data::Preprocessing;
 use crate::encoder::{EncodeError, HostEncoder, HostEncoderInfo, IdHash, encode_each};

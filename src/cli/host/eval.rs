@@ -342,7 +342,7 @@ fn run_probe(
         };
         let (references, queries) = (labelled(&images.train, &train_labels)?, labelled(&images.test, &test_labels)?);
         let mut result = judge(&references, &queries, num_classes);
-        right.push(std::mem::take(&mut result.right));
+        right.push(std::mem::take(&mut result.is_correct));
         rows.push(Row::of_probe(&*encoder, probe, result));
     }
     let baseline = rows.iter().position(|row| row.encoder == BASELINE).filter(|&at| at > 0);

@@ -6,8 +6,8 @@ use super::Asked;
 use super::comparison::{self, BASELINE, Candidate, Comparison};
 use crate::data::evenly_spread;
 use crate::evaluate::{
-    self, AbstentionResult, AbstentionTask, EpisodePool, EpisodeSettings, GateResult, Interval, PairedDifference, Seen,
-    SetsResult,
+    self, AbstentionResult, AbstentionTask, DeviceFeatures, EpisodePool, EpisodeSettings, GateResult, Interval,
+    PairedDifference, SetsResult,
 };
 use crate::report::text::{left, shown, widest};
 
@@ -103,13 +103,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             let mut features = evaluate::embed_dataset(&*encoder, dataset, indices, &|count| bar.inc(count as u64))?;
             bar.finish_and_clear();
             features.standardise(&corpus);
-            Seen::new(&features)
+            DeviceFeatures::new(&features)
         };
         let length_max = seen(&images.dataset, &evenly_spread(&images.train, CORPUS_IMAGES))?.length_max();
         let known = seen(&images.dataset, &images.test)?;
         let strangers = strangers.as_ref().map(|(dataset, indices)| seen(dataset, indices)).transpose()?;
         let error_permilles = &args.error_rate;
-        let task = AbstentionTask { known: &known, strangers: strangers.as_ref(), length_max, error_permilles };
+        let task = AbstentionTask { known: &known, ood: strangers.as_ref(), length_max, error_permilles };
         for (shots, pool) in &pools {
             let bar = asked.bar(args.episodes.get(), &format!("{}: {shots} shots", encoder.name()));
             let count = |count| bar.inc(count as u64);
