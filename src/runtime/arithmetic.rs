@@ -1,10 +1,10 @@
-//! In which precision a model is computed: the file's own where the processor is good at it.
+//! The precision that a model is computed in: the file's own if the processor is fast at it.
 
 use std::fmt;
 
 use super::model_file::ElementType;
 
-/// How a loaded model computes.
+/// The precision of a loaded model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arithmetic {
@@ -12,15 +12,15 @@ pub enum Arithmetic {
     F32,
     /// An f16 file, computed in f16.
     F16,
-    /// An f16 file whose weights were widened to f32 while loading.
+    /// An f16 file, its weights widened to f32 and computed in f32.
     F16WidenedToF32,
 }
 
 impl Arithmetic {
-    /// What suits a file of `element` on this processor.
+    /// The best precision for a file of `element` on this processor.
     ///
-    /// Without half-precision instructions f16 is emulated value by value and is 11 to 290 times
-    /// slower than f32, while the widened weights are the very same numbers.
+    /// Without half-precision instructions f16 is emulated, 11 to 290 times slower than f32. Widened weights are exactly the
+    /// same numbers.
     pub fn suited_to(element: ElementType) -> Self {
         match element {
             ElementType::F32 => Self::F32,
@@ -40,13 +40,13 @@ impl fmt::Display for Arithmetic {
     }
 }
 
-/// Whether this processor adds and multiplies f16 vectors in hardware, with kernels in tract that use it.
+/// Whether this processor has f16 vector arithmetic that tract's kernels use.
 pub fn cpu_has_fp16() -> bool {
     #[cfg(target_arch = "aarch64")]
     {
         std::arch::is_aarch64_feature_detected!("fp16")
     }
-    // tract 0.23 has no f16 matrix kernel for x86-64, not even where AVX512-FP16 is.
+    // tract 0.23 has no f16 matrix kernel for x86-64, not even for AVX512-FP16.
     #[cfg(not(target_arch = "aarch64"))]
     {
         false

@@ -35,7 +35,7 @@ pub fn run(
     let inputs_of: Vec<(String, Fact)> = names.into_iter().zip(facts).collect();
     let admitted = admission::admit(model, &inputs_of, path)?;
     let runnable = engine::prepare(&admitted, arithmetic, path)?;
-    let outputs = engine::fenced(|| {
+    let outputs = engine::catch_panic(|| {
         let mut tensors = tvec!();
         for (at, (tensor, (_, fact))) in inputs.iter().zip(&inputs_of).enumerate() {
             let tensor = tensor_of(tensor, fact)?;

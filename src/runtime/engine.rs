@@ -1,7 +1,7 @@
-//! tract: an admitted graph prepared to run, behind the last fence.
+//! tract: prepares an admitted graph.
 //!
-//! Whatever panics in tract is caught here and becomes an error. A program that is built to abort on a panic has no such
-//! fence; admission, and a process of its own for foreign files, are what it relies on.
+//! A panic in tract becomes an error. A build that aborts on panic cannot catch it, and relies on admission and on a child
+//! process for foreign files.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use super::admission::{Admitted, Element, Fact};
 use super::arithmetic::Arithmetic;
 use super::error::RuntimeError;
 
-/// A graph that tract runs.
+/// A graph that is ready to run.
 pub(super) type Runnable = Arc<TypedRunnableModel>;
-/// Memory of one run, used again by the next.
+/// Memory of a run, reused by the next.
 pub(super) type State = TypedSimpleState;
 
-/// Prepares `admitted` to be run.
+/// Prepares `admitted` to run.
 ///
 /// # Errors
-/// What tract has against a graph that was admitted, and any shape that it finds to be another.
+/// When tract refuses the graph or infers another shape than admission.
 pub(super) fn prepare(admitted: &Admitted, arithmetic: Arithmetic, path: &str) -> Result<Runnable, RuntimeError> {
-    fenced(|| translate(admitted, arithmetic)).map_err(|failure| failure.at(path))
+    catch_panic(|| translate(admitted, arithmetic)).map_err(|failure| failure.at(path))
 }
 
-/// Why tract did not do what it was asked.
+/// Why tract failed.
 pub(super) enum Failure {
-    /// It said so.
+    /// It returned an error.
     Refused(String),
     /// It panicked.
     Panicked(String),
@@ -46,7 +46,7 @@ impl Failure {
         }
     }
 
-    /// What is to be told of it.
+    /// The message.
     pub(super) fn message(self) -> String {
         match self {
             Self::Refused(message) | Self::Panicked(message) => message,
@@ -54,10 +54,8 @@ impl Failure {
     }
 }
 
-/// Runs `work`; a panic in it is an error.
-///
-/// What `work` was changing must not be used afterwards.
-pub(super) fn fenced<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Failure> {
+/// Runs `work` and turns a panic into an error. Data that `work` was changing must not be used afterwards.
+pub(super) fn catch_panic<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Failure> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(Failure::Refused(one_line(&format!("{error:#}")))),
@@ -89,7 +87,7 @@ fn translate(admitted: &Admitted, arithmetic: Arithmetic) -> TractResult<Runnabl
     model.into_optimized()?.into_runnable()
 }
 
-/// Checks that tract infers of a value what admission did: the limits were held against that.
+/// Checks that tract infers the same shape and type as admission, on which the limits were checked.
 fn agree(name: &str, ours: &Fact, theirs: &InferenceFact) -> TractResult<()> {
     let dims = theirs.shape.concretize();
     let dims = dims.and_then(|dims| dims.iter().map(|dim| dim.to_usize().ok()).collect::<Option<Vec<_>>>());
@@ -109,7 +107,7 @@ fn agree(name: &str, ours: &Fact, theirs: &InferenceFact) -> TractResult<()> {
     Ok(())
 }
 
-/// `text` in one line of bearable length.
+/// `text` in one line, cut after 300 characters.
 pub(super) fn one_line(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(300) {
@@ -124,11 +122,11 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error_with_its_message() {
-        assert_eq!(fenced(|| Ok(7)).ok(), Some(7));
-        let refused: Result<(), _> = fenced(|| Err(TractError::msg("a\n  b")));
+        assert_eq!(catch_panic(|| Ok(7)).ok(), Some(7));
+        let refused: Result<(), _> = catch_panic(|| Err(TractError::msg("a\n  b")));
         assert!(matches!(refused, Err(Failure::Refused(text)) if text == "a b"));
         let zero = std::hint::black_box(0);
-        let panicked = fenced(|| Ok(7 / zero));
+        let panicked = catch_panic(|| Ok(7 / zero));
         assert!(matches!(panicked, Err(Failure::Panicked(text)) if text.contains("divide by zero")));
     }
 }

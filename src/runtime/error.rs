@@ -1,8 +1,8 @@
-//! What can be wrong with an ONNX file.
+//! Errors of ONNX files.
 
 use std::io;
 
-/// An ONNX file cannot be used as an encoder.
+/// An ONNX file could not be used as an encoder.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The file cannot be read.
@@ -10,31 +10,31 @@ pub enum RuntimeError {
     Read {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// The bytes are no ONNX model, or not all of one.
-    #[error("{path} is not a whole ONNX model: {message}")]
+    /// The bytes are not a complete ONNX model.
+    #[error("{path} is not a complete ONNX model: {message}")]
     Malformed {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The reason.
         message: String,
     },
-    /// An encoder has one input and one output.
-    #[error("{path} has {count} {what}s ({names}), an encoder has 1")]
+    /// The number of inputs or outputs is not 1.
+    #[error("{path} has {count} {what}s ({names}); an encoder has 1")]
     Count {
         /// The file.
         path: String,
         /// `input` or `output`.
         what: &'static str,
-        /// How many there are.
+        /// Their number.
         count: usize,
         /// Their names.
         names: String,
     },
-    /// The input is no image, or the output no vector.
-    #[error("{path}: {what} '{name}' has shape {found}, an encoder needs {needed}")]
+    /// The input is not an image, or the output is not a vector.
+    #[error("{path}: {what} '{name}' has shape {found}; an encoder needs {needed}")]
     Shape {
         /// The file.
         path: String,
@@ -44,11 +44,11 @@ pub enum RuntimeError {
         name: String,
         /// Its shape.
         found: String,
-        /// What an encoder has there.
+        /// The shape that an encoder needs.
         needed: &'static str,
     },
-    /// The input or output holds something else than f32 or f16.
-    #[error("{path}: {what} '{name}' holds {found}, an encoder reads and gives f32 or f16")]
+    /// The type of the input or output is neither f32 nor f16.
+    #[error("{path}: {what} '{name}' has type {found}; an encoder needs f32 or f16")]
     ElementType {
         /// The file.
         path: String,
@@ -59,59 +59,59 @@ pub enum RuntimeError {
         /// ONNX's name of the type.
         found: String,
     },
-    /// A node is not admitted: its operator, an attribute or an operand is none that is run.
+    /// An operator, attribute or operand of a node is not supported.
     #[error("{path}: node '{node}' ({op}): {message}")]
     Unsupported {
         /// The file.
         path: String,
         /// The node.
         node: String,
-        /// Its operator, with the domain where it is not ONNX's own.
+        /// Its operator, with the domain if it is not ONNX's.
         op: String,
-        /// What is not run.
+        /// What is not supported.
         message: String,
     },
-    /// The model is larger or slower than is run.
-    #[error("{path}: {found} {what}, at most {limit} are allowed")]
+    /// The model exceeds a limit of size or time.
+    #[error("{path}: {found} {what}; at most {limit} are allowed")]
     Limit {
         /// The file.
         path: String,
-        /// What there is too much of.
+        /// The limited quantity.
         what: &'static str,
-        /// How much there is.
+        /// The amount found.
         found: u64,
-        /// How much is allowed.
+        /// The allowed amount.
         limit: u64,
     },
-    /// Code that prepares or runs the graph panicked.
-    #[error("{path} makes the runtime fail: {message}")]
+    /// The runtime panicked.
+    #[error("{path} makes the runtime panic: {message}")]
     Fault {
         /// The file.
         path: String,
         /// The message of the panic.
         message: String,
     },
-    /// The graph does not fit together.
-    #[error("{path} cannot be prepared to run: {message}")]
+    /// The runtime refused the graph.
+    #[error("the runtime refuses {path}: {message}")]
     Prepare {
         /// The file.
         path: String,
-        /// What tract said.
+        /// tract's message.
         message: String,
     },
-    /// The metadata cannot be understood.
+    /// A metadata entry is missing or invalid.
     #[error("{path}: metadata '{key}' {message}")]
     Metadata {
         /// The file.
         path: String,
-        /// Which entry.
+        /// The entry.
         key: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         message: String,
     },
-    /// The images asked for are not those that the model reads.
+    /// The image size differs from the model's input.
     #[error(
-        "{path} reads images of {} channels, {}×{} pixels; it was given {} channels, {}×{} pixels",
+        "{path} reads images of {} channels, {}×{} pixels, but the preprocessing gives {} channels, {}×{} pixels",
         model[0], model[1], model[2], given[0], given[1], given[2]
     )]
     InputMismatch {
@@ -119,11 +119,11 @@ pub enum RuntimeError {
         path: String,
         /// Channels, height and width of the model.
         model: [usize; 3],
-        /// Channels, height and width that were given.
+        /// Channels, height and width of the images.
         given: [usize; 3],
     },
-    /// Height or width is left open by the file, and nobody has said what they shall be.
-    #[error("{path}: input '{name}' has an open size {found}; give the preprocessing it was trained with")]
+    /// Neither the file nor the caller states height and width.
+    #[error("{path}: input '{name}' has an open size {found}; state the preprocessing it was trained with")]
     OpenSize {
         /// The file.
         path: String,

@@ -1,4 +1,4 @@
-//! A model whose weights lie in files beside it, as PyTorch's newer exporter writes it, made one file.
+//! Weights in files beside the model, as PyTorch's newer exporter writes them.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,12 +6,10 @@ use super::error::RuntimeError;
 use super::limits;
 use super::model_file::{self, pb};
 
-/// The bytes of the ONNX file at `path`, with the weights that it keeps in other files of its folder.
-///
-/// A file that is whole by itself is given as it is, byte for byte.
+/// The ONNX file at `path` with all weights in it. A file without external weights is returned byte for byte.
 ///
 /// # Errors
-/// A file that is no model, or weights that cannot be read, or lie outside of its folder.
+/// When the file is not a model, or weights cannot be read or lie outside its folder.
 pub fn self_contained(path: &Path) -> Result<Vec<u8>, RuntimeError> {
     let name = path.display().to_string();
     let bytes = limits::read_file(path)?;
@@ -21,10 +19,10 @@ pub fn self_contained(path: &Path) -> Result<Vec<u8>, RuntimeError> {
     Ok(if moved { model_file::encode(&model) } else { bytes })
 }
 
-/// Reads the weights that `model` keeps in other files into it; gives whether there were any.
+/// Reads external weights into `model`; returns whether there were any.
 ///
 /// # Errors
-/// Weights that cannot be read, or lie outside of `folder`; all weights in other files where there is no folder.
+/// When weights cannot be read or lie outside `folder`, or there are external weights but no folder.
 pub(super) fn take_in(model: &mut pb::ModelProto, folder: Option<&Path>, path: &str) -> Result<bool, RuntimeError> {
     let fail = |message| RuntimeError::Malformed { path: path.to_owned(), message };
     let tensors = model.graph.iter_mut().flat_map(|graph| &mut graph.initializer);
@@ -48,11 +46,11 @@ fn is_external(tensor: &pb::TensorProto) -> bool {
 
 fn weights(tensor: &pb::TensorProto, files: &mut Files) -> Result<Vec<u8>, String> {
     let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
-    let location = entry("location").ok_or_else(|| format!("the weights '{}' name no file", tensor.name))?;
+    let location = entry("location").ok_or_else(|| format!("the external weights '{}' name no file", tensor.name))?;
     let number = |key: &str| match entry(key).map(|value| value.parse::<usize>()) {
         None => Ok(None),
         Some(Ok(number)) => Ok(Some(number)),
-        Some(Err(_)) => Err(format!("the {key} of the weights '{}' is no number", tensor.name)),
+        Some(Err(_)) => Err(format!("the {key} of the weights '{}' is not a number", tensor.name)),
     };
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
     let bytes = files.read(location)?;
@@ -62,14 +60,14 @@ fn weights(tensor: &pb::TensorProto, files: &mut Files) -> Result<Vec<u8>, Strin
     Ok(found.to_vec())
 }
 
-/// Files in the folder of a model. The last one read is kept: the weights of a model mostly lie in one.
+/// Files in the folder of a model. The last one is cached, because the weights mostly lie in one file.
 pub(super) struct Files {
     folder: Option<PathBuf>,
     last: Option<(String, Vec<u8>)>,
 }
 
 impl Files {
-    /// The files of `folder`; where there is none, every file is refused.
+    /// The files of `folder`; without a folder, every file is refused.
     pub(super) fn beside(folder: Option<&Path>) -> Self {
         Self { folder: folder.map(Path::to_path_buf), last: None }
     }
@@ -90,14 +88,14 @@ impl Files {
         let Some(folder) = &self.folder else {
             return Err(format!("its weights lie in another file, '{location}'"));
         };
-        let outside = || format!("its weights lie outside of its folder, in '{location}'");
+        let outside = || format!("its weights lie outside its folder, in '{location}'");
         if !Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
             return Err(outside());
         }
         let unreadable = |error| format!("its weights in '{location}' cannot be read: {error}");
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let path = folder.join(location).canonicalize().map_err(unreadable)?;
-        // A link may lead elsewhere.
+        // A symbolic link may lead outside.
         if path.starts_with(folder.canonicalize().map_err(unreadable)?) { Ok(path) } else { Err(outside()) }
     }
 }

