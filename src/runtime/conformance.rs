@@ -1,7 +1,6 @@
-//! For tests alone: any admitted graph run once on given tensors.
+//! For tests only: runs any admitted graph once.
 //!
-//! ONNX's backend test vectors have inputs of every shape and number, where an encoder has one image. They go through the
-//! same admission and the same engine.
+//! ONNX's backend test vectors have inputs of any number and shape, but go through the same admission and engine as encoders.
 
 use tract_onnx::prelude::*;
 
@@ -11,12 +10,12 @@ use super::engine;
 use super::error::RuntimeError;
 use super::model_file::pb;
 
-/// Runs `model` on `inputs`, in the order of its inputs; gives its outputs.
+/// Runs `model` on `inputs`, in the order of its inputs, and returns its outputs.
 ///
-/// With [`Arithmetic::F16WidenedToF32`], f16 is computed in f32 and comes out as f32.
+/// With [`Arithmetic::F16WidenedToF32`], f16 is computed and returned in f32.
 ///
 /// # Errors
-/// Whatever is not admitted or cannot be run.
+/// When the graph is not admitted or fails.
 pub fn run(
     model: pb::ModelProto,
     inputs: &[pb::TensorProto],
@@ -24,12 +23,12 @@ pub fn run(
 ) -> Result<Vec<pb::TensorProto>, RuntimeError> {
     let path = "the graph";
     let malformed = |message: String| RuntimeError::Malformed { path: path.to_owned(), message };
-    let graph = model.graph.as_ref().ok_or_else(|| malformed("it holds no graph".into()))?;
+    let graph = model.graph.as_ref().ok_or_else(|| malformed("it has no graph".into()))?;
     let weights: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let names = graph.input.iter().map(|input| input.name.clone()).filter(|name| !weights.contains(&name.as_str()));
     let names: Vec<String> = names.collect();
     if names.len() != inputs.len() {
-        return Err(malformed(format!("it has {} inputs, {} tensors are given", names.len(), inputs.len())));
+        return Err(malformed(format!("it has {} inputs, but {} tensors are given", names.len(), inputs.len())));
     }
     let facts = inputs.iter().map(fact_of).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
     let inputs_of: Vec<(String, Fact)> = names.into_iter().zip(facts).collect();
@@ -47,7 +46,7 @@ pub fn run(
     outputs.map_err(|failure| failure.at(path))
 }
 
-/// What an input holds, as an input: its integers stay unknown.
+/// Type and shape of an input; its values stay unknown.
 fn fact_of(tensor: &pb::TensorProto) -> Result<Fact, String> {
     let dims: Option<Vec<usize>> = tensor.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
     Ok(Fact::new(Element::of(tensor.data_type)?, &dims.ok_or("it has a negative dimension")?))

@@ -1,4 +1,4 @@
-//! An ONNX file as protobuf: decoded, and checked to be an encoder before anything runs it.
+//! Decodes an ONNX file and checks that it is an encoder: one image in, one vector out.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use super::limits::{FILE_BYTES_MAX, at_most};
 use super::scan;
 use crate::encoder::Layout;
 
-/// What the tensors of a model hold.
+/// Element type of a model's tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
     /// Single precision.
@@ -22,7 +22,7 @@ pub enum ElementType {
 }
 
 impl ElementType {
-    /// ONNX's number for it.
+    /// The ONNX number of the type.
     pub fn onnx(self) -> i32 {
         match self {
             Self::F32 => pb::tensor_proto::DataType::Float as i32,
@@ -36,7 +36,7 @@ pub fn encode(model: &pb::ModelProto) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// The input of an encoder, as the file declares it. A size of none is left open by the file.
+/// The input that the file declares. A size of `None` is left open by the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeclaredInput {
     pub name: String,
@@ -48,18 +48,18 @@ pub(super) struct DeclaredInput {
     pub layout: Layout,
 }
 
-/// Decodes `bytes` and checks that they are a whole model with a graph and an operator set.
+/// Decodes `bytes` and checks that they are a complete model with a graph and an operator set.
 ///
 /// # Errors
-/// [`RuntimeError::Malformed`], or [`RuntimeError::Limit`] for a file that is too large, in itself or once decoded.
+/// [`RuntimeError::Malformed`], or [`RuntimeError::Limit`] if the file is too large, before or after decoding.
 pub fn decode(bytes: &[u8], path: &str) -> Result<pb::ModelProto, RuntimeError> {
     let fail = |message: String| RuntimeError::Malformed { path: path.to_owned(), message };
     at_most(path, "bytes", bytes.len() as u64, FILE_BYTES_MAX)?;
     scan::check(bytes, path)?;
     let model = pb::ModelProto::decode(bytes).map_err(|error| fail(error.to_string()))?;
-    let Some(graph) = &model.graph else { return Err(fail("it holds no graph".into())) };
+    let Some(graph) = &model.graph else { return Err(fail("it has no graph".into())) };
     if model.opset_import.is_empty() {
-        return Err(fail("it names no operator set".into()));
+        return Err(fail("it declares no operator set".into()));
     }
     let made: HashSet<&str> = (graph.node.iter().flat_map(|node| &node.output).map(String::as_str))
         .chain(graph.input.iter().map(|input| input.name.as_str()))
@@ -71,13 +71,12 @@ pub fn decode(bytes: &[u8], path: &str) -> Result<pb::ModelProto, RuntimeError> 
     }
 }
 
-/// The one input of `graph`, checked to be an image: `[N, 1|3, H, W]` or `[N, H, W, 1|3]` of f32 or f16. Where both could
-/// be meant, it is the first.
+/// The image input of `graph`: `[N, 1|3, H, W]` or `[N, H, W, 1|3]` of f32 or f16; the former if both fit.
 ///
 /// # Errors
-/// More inputs or none, another rank, other channels, another element type.
+/// When there is not exactly one input, or its rank, channels or type is another.
 pub(super) fn image_input(graph: &pb::GraphProto, path: &str) -> Result<DeclaredInput, RuntimeError> {
-    // Before IR version 4 every weight was listed as an input too.
+    // Before IR version 4, weights were listed as inputs, too.
     let weights: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let inputs: Vec<_> = graph.input.iter().filter(|input| !weights.contains(input.name.as_str())).collect();
     let input = only(&inputs, "input", path)?;
@@ -100,7 +99,7 @@ pub(super) fn image_input(graph: &pb::GraphProto, path: &str) -> Result<Declared
     Ok(DeclaredInput { name: input.name.clone(), element, channels, height, width, layout })
 }
 
-/// Checks that `graph` has one output, which holds f32 or f16; admission finds its shape.
+/// Checks that `graph` has one output of f32 or f16, and returns its name. Admission infers the shape.
 pub(super) fn vector_output(graph: &pb::GraphProto, path: &str) -> Result<String, RuntimeError> {
     let outputs: Vec<_> = graph.output.iter().collect();
     let output = only(&outputs, "output", path)?;
@@ -108,7 +107,7 @@ pub(super) fn vector_output(graph: &pb::GraphProto, path: &str) -> Result<String
     Ok(output.name.clone())
 }
 
-/// `dims` as people write a shape, `?` for an open one.
+/// `dims` for messages, `?` for an open one.
 pub(super) fn describe(dims: &[Option<usize>]) -> String {
     let dims: Vec<String> = dims.iter().map(|dim| dim.map_or("?".to_owned(), |dim| dim.to_string())).collect();
     format!("[{}]", dims.join(", "))

@@ -1,4 +1,4 @@
-//! An ONNX file as an encoder: ours, or anybody's with one image in and one vector out.
+//! An ONNX file as an encoder: exported by Macula, or foreign with one image in and one vector out.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::encoder::{
     CorpusStatistics, EncodeError, EncoderId, HostEncoder, HostEncoderInfo, IdHash, Layout, encode_each,
 };
 
-/// What to assume, or insist on, when opening a file.
+/// Options for opening a file.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
-    /// Takes the place of what the file says, or does not say, about preprocessing.
+    /// Replaces the file's own preprocessing, if it has any.
     pub preprocessing: Option<Preprocessing>,
-    /// Takes the place of what suits the processor. Only an f16 file has a choice.
+    /// Replaces the choice for the processor. Only f16 files have a choice.
     pub arithmetic: Option<Arithmetic>,
 }
 
-/// An encoder that tract runs.
+/// An ONNX encoder, run by tract.
 pub struct OnnxEncoder {
     info: HostEncoderInfo,
     normaliser: Normaliser,
@@ -37,20 +37,19 @@ pub struct OnnxEncoder {
 impl OnnxEncoder {
     /// Opens the ONNX file at `path`.
     ///
-    /// A file without our metadata is taken to want values from -1 to 1 (mean 0.5 and std 0.5 for
-    /// each channel, the commonest neutral choice, as nobody has told us better):
-    /// [`Self::preprocessing_is_assumed`] says so, and [`Self::open_with`] does better.
+    /// A file without preprocessing in its metadata is assumed to take values from -1 to 1 (mean 0.5 and std 0.5 per
+    /// channel): see [`Self::preprocessing_is_assumed`] and [`Self::open_with`].
     ///
     /// # Errors
-    /// Whatever makes the file no encoder; see [`RuntimeError`].
+    /// When the file is not an encoder; see [`RuntimeError`].
     pub fn open(path: &Path) -> Result<Self, RuntimeError> {
         Self::open_with(path, &OpenOptions::default())
     }
 
-    /// Opens the ONNX file at `path` with preprocessing or arithmetic of the caller's choice.
+    /// Opens the ONNX file at `path` with `options`.
     ///
     /// # Errors
-    /// As [`Self::open`], and preprocessing that does not give what the model reads.
+    /// As [`Self::open`], and when the preprocessing does not fit the model's input.
     pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, RuntimeError> {
         let name = path.display().to_string();
         let bytes = limits::read_file(path)?;
@@ -58,7 +57,7 @@ impl OnnxEncoder {
         Self::load(&name, &bytes, Some(&folder), options)
     }
 
-    /// The encoder that an ONNX file of these `bytes` would be; `name` stands in its errors.
+    /// Opens the ONNX file `bytes`; errors call it `name`.
     ///
     /// # Errors
     /// As [`Self::open_with`].
@@ -97,22 +96,22 @@ impl OnnxEncoder {
         Ok(Self { info, normaliser, plan, arithmetic, preprocessing_is_assumed, provenance })
     }
 
-    /// In which precision it computes.
+    /// Precision that it computes in.
     pub fn arithmetic(&self) -> Arithmetic {
         self.arithmetic
     }
 
-    /// Whether the file says nothing about preprocessing, so that values from -1 to 1 are assumed.
+    /// Whether preprocessing is assumed, because neither the file nor the caller states it.
     pub fn preprocessing_is_assumed(&self) -> bool {
         self.preprocessing_is_assumed
     }
 
-    /// Where it comes from, if it is a file of ours.
+    /// Its provenance, if Macula exported it.
     pub fn provenance(&self) -> Option<&Provenance> {
         self.provenance.as_ref()
     }
 
-    /// Checks that the model reads images of `channels`, `height` and `width`.
+    /// Checks the size of the model's input.
     ///
     /// # Errors
     /// [`RuntimeError::InputMismatch`].
@@ -147,26 +146,26 @@ impl HostEncoder for OnnxEncoder {
     }
 }
 
-/// What an ONNX file says of its input.
+/// The input that an ONNX file declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declared {
-    /// Channels of an image, 1 or 3.
+    /// Channels, 1 or 3.
     pub channels: usize,
-    /// Rows; none where the file leaves it open.
+    /// Rows; `None` if the file leaves them open.
     pub height: Option<usize>,
-    /// Columns; none where the file leaves it open.
+    /// Columns; `None` if the file leaves them open.
     pub width: Option<usize>,
-    /// The order of its dimensions.
+    /// Order of the dimensions.
     pub layout: Layout,
-    /// How an image becomes this input; none where the file is somebody else's.
+    /// Preprocessing, if Macula exported the file.
     pub preprocessing: Option<Preprocessing>,
 }
 
 impl Declared {
-    /// What a file of these `bytes` says; `name` stands in the errors.
+    /// Reads the declaration in `bytes`; errors call the file `name`.
     ///
     /// # Errors
-    /// Bytes that are no model, an input that is no image, or metadata that cannot be read.
+    /// When `bytes` are not a model, the input is not an image, or the metadata is invalid.
     pub fn read(bytes: &[u8], name: &str) -> Result<Self, RuntimeError> {
         let model = model_file::decode(bytes, name)?;
         let no_graph = pb::GraphProto::default();
@@ -197,7 +196,7 @@ fn assumed_preprocessing(input: &DeclaredInput, path: &str) -> Result<Preprocess
     })
 }
 
-/// The shape that images will have, checked against what the model declares.
+/// Channels, height and width of the images, checked against the declared input.
 fn fitting_shape(input: &DeclaredInput, preprocessing: &Preprocessing, path: &str) -> Result<[usize; 3], RuntimeError> {
     check_preprocessing(preprocessing).map_err(|message| RuntimeError::Metadata {
         path: path.to_owned(),
@@ -220,7 +219,7 @@ fn check_corpus(corpus: Option<&CorpusStatistics>, dim: usize, path: &str) -> Re
     let message = if mean.len() != dim || std.len() != dim {
         format!("has {} means and {} stds for features of {dim}", mean.len(), std.len())
     } else if !sound {
-        "has a mean that is not finite, or a std that is not finite or below 0".to_owned()
+        "has a mean that is not finite, or a std that is not finite or is below 0".to_owned()
     } else {
         return Ok(());
     };

@@ -1,7 +1,7 @@
-//! A prepared graph for one image, and the states that threads borrow to run it.
+//! A prepared graph for one image, and the states in which threads run it.
 //!
-//! The batch is fixed to 1 and images are spread over threads: a plan with known shapes is the
-//! fastest that tract has for one image, and no image can touch the feature of another.
+//! The batch size is 1 and images are spread over threads: tract is fastest with known shapes, and no image can affect the
+//! feature of another.
 
 use std::sync::Mutex;
 
@@ -15,22 +15,22 @@ use super::limits::{FEATURE_DIM_MAX, at_most};
 use super::model_file::{DeclaredInput, ElementType, describe, pb};
 use crate::encoder::Layout;
 
-/// A model that is ready to run on one image.
+/// A model, ready to run on one image.
 pub(super) struct Plan {
     runnable: Runnable,
     input: DatumType,
     shape: [usize; 3],
     layout: Layout,
     feature_dim: usize,
-    /// Scratch memory; one is made for each thread that runs at the same time as others.
+    /// States that no thread uses now; there are as many as threads that ran at once.
     idle: Mutex<Vec<State>>,
 }
 
 impl Plan {
-    /// Prepares `model`, whose input is `input`, for images of `shape` (channels, height, width).
+    /// Prepares `model` with the input `input` for images of `shape` (channels, height, width).
     ///
     /// # Errors
-    /// A node that is not admitted, a limit, a graph that does not fit together, or an output that is no vector.
+    /// When a node is not admitted, a limit is exceeded, tract refuses the graph, or the output is not a vector.
     pub(super) fn new(
         model: pb::ModelProto,
         input: &DeclaredInput,
@@ -49,7 +49,7 @@ impl Plan {
         let feature = admitted.outputs.first().and_then(|own| admitted.facts.get(own));
         let found = feature.map_or(&[][..], |fact| &fact.dims);
         let feature_dim = match *found {
-            // Pooling without a flatten after it leaves two sides of 1.
+            // Pooling without flattening leaves two dimensions of 1.
             [1, dim] | [1, dim, 1, 1] => dim,
             _ => {
                 return Err(RuntimeError::Shape {
@@ -57,7 +57,7 @@ impl Plan {
                     what: "output",
                     name: output.unwrap_or_default(),
                     found: describe(&found.iter().copied().map(Some).collect::<Vec<_>>()),
-                    needed: "[N, D], one vector an image",
+                    needed: "[N, D], one vector per image",
                 });
             }
         };
@@ -92,15 +92,19 @@ impl Plan {
             };
             let input = input.cast_to_dt(self.input)?.into_owned();
             let output = state.run(tvec!(input.into_tvalue()))?;
-            let output = output.first().ok_or_else(|| TractError::msg("it gave no output"))?.cast_to::<f32>()?;
+            let output = output.first().ok_or_else(|| TractError::msg("it returned no output"))?.cast_to::<f32>()?;
             let values = output.try_as_plain_ram()?.as_slice::<f32>()?;
             if values.len() != feature.len() {
-                return Err(TractError::msg(format!("it gave {} values instead of {}", values.len(), feature.len())));
+                return Err(TractError::msg(format!(
+                    "it returned {} values instead of {}",
+                    values.len(),
+                    feature.len()
+                )));
             }
             feature.copy_from_slice(values);
             Ok(state)
         });
-        // A state that has failed is dropped: what it holds is unknown.
+        // After a failure the content of the state is unknown, so it is dropped.
         let state = state.map_err(engine::Failure::message)?;
         self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(state);
         Ok(())

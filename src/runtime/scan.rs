@@ -1,16 +1,16 @@
-//! Counts the fields of an ONNX file before it is decoded.
+//! Bounds the memory that decoding an ONNX file takes, before it is decoded.
 //!
-//! An empty message takes two bytes of a file and up to 1.5 kB once decoded, so a file of 100 MB could ask for 70 GB. The
-//! scan walks the nested messages without allocating and stops when their cost passes the limit.
+//! An empty message takes two bytes in the file and up to 1.5 kB once decoded, so a file of 100 MB could take 70 GB. The scan
+//! walks the nested messages without allocating, and stops when their cost exceeds the limit.
 
 use super::error::RuntimeError;
 
-/// Bytes that decoding may take beyond the bytes of the file itself.
+/// Bytes that decoding may take, in addition to the file itself.
 const DECODED_BYTES_MAX: u64 = 1 << 30;
-/// Nesting of messages; prost stops at 100.
+/// Deepest nesting of messages; prost stops at 100.
 const DEPTH_MAX: usize = 64;
 
-/// The messages of an ONNX file, as far as they nest or repeat.
+/// Messages of an ONNX file that nest or repeat.
 #[derive(Clone, Copy)]
 enum Message {
     Model,
@@ -18,18 +18,18 @@ enum Message {
     Node,
     Attribute,
     Tensor,
-    /// Small messages inside small messages: names, types, text; cost per byte.
+    /// Nested small messages, such as names, types and text; the number is their cost per byte.
     Small(u64),
 }
 
 impl Message {
-    /// The message that field `number` holds; none for text, bytes and packed numbers.
+    /// The message in field `number`; `None` for text, bytes and packed numbers.
     fn field(self, number: u64) -> Option<Self> {
         use Message::{Attribute, Graph, Model, Node, Small, Tensor};
         match (self, number) {
             (Model, 7) => Some(Graph),
             (Model, 8 | 14) => Some(Small(64)),
-            // Graphs and nodes of training and of functions, which admission refuses anyway.
+            // Training and functions, which admission refuses anyway.
             (Model, 20 | 25) => Some(Small(1_024)),
             (Graph, 1) => Some(Node),
             (Graph, 5) => Some(Tensor),
@@ -44,7 +44,7 @@ impl Message {
         }
     }
 
-    /// More than the size of the struct that it is decoded to.
+    /// An upper bound for the size of the decoded struct.
     fn size(self) -> u64 {
         match self {
             Self::Attribute => 2_048,
@@ -56,7 +56,7 @@ impl Message {
 /// Checks that decoding `bytes` takes a bounded amount of memory.
 ///
 /// # Errors
-/// [`RuntimeError::Malformed`] for broken fields, [`RuntimeError::Limit`] for too many.
+/// [`RuntimeError::Malformed`] for invalid fields, [`RuntimeError::Limit`] for too many.
 pub(super) fn check(bytes: &[u8], path: &str) -> Result<(), RuntimeError> {
     let mut scan = Scan { cost: 0 };
     match scan.message(Message::Model, bytes, 0) {
@@ -85,7 +85,7 @@ struct Scan {
 impl Scan {
     fn message(&mut self, kind: Message, mut bytes: &[u8], depth: usize) -> Result<(), Stop> {
         if depth > DEPTH_MAX {
-            return Err(Stop::Broken("its messages are nested too deeply"));
+            return Err(Stop::Broken("its messages are nested too deep"));
         }
         while !bytes.is_empty() {
             let tag = varint(&mut bytes)?;
@@ -103,7 +103,7 @@ impl Scan {
                     bytes = &bytes[len..];
                     self.body(kind, tag >> 3, body, depth)?;
                 }
-                _ => return Err(Stop::Broken("it has a field of an unknown kind")),
+                _ => return Err(Stop::Broken("it has a field of an unknown wire type")),
             }
         }
         Ok(())
@@ -116,7 +116,7 @@ impl Scan {
                 self.spend(inner.size())?;
                 self.message(inner, body, depth + 1)
             }
-            // Raw data and floating-point numbers take what they are, packed integers of a byte four or eight.
+            // Raw data and floats keep their size; packed integers of one byte grow to four or eight.
             None if matches!(kind, Message::Tensor) && matches!(field, 4 | 9 | 10) => self.spend(32),
             None if matches!(kind, Message::Tensor) && field == 5 => self.spend(32 + 4 * body.len() as u64),
             None => self.spend(32 + 8 * body.len() as u64),
@@ -129,7 +129,7 @@ impl Scan {
     }
 }
 
-const CUT: Stop = Stop::Broken("it ends in the middle of a field");
+const CUT: Stop = Stop::Broken("it ends within a field");
 
 fn varint(bytes: &mut &[u8]) -> Result<u64, Stop> {
     let mut value = 0u64;
