@@ -1,16 +1,16 @@
-//! From an encoder's feature to the unit-length `i16` feature that heads learn from.
+//! Standardises a feature, scales it to unit length and quantises it to `i16`, the form that heads learn from.
 //!
 //! D feature dimensions.
 //!
-//! Quantising ends the part of the program in which two CPUs may differ: an encoder's last bits
-//! depend on its kernels, everything after this module is exact.
+//! The last bits of an encoder's output may differ between CPUs. From the quantised feature on, all results have the same
+//! bytes.
 
 use core::fmt;
 
-/// The quantised length of a feature: component 1.0 of a unit vector.
+/// Length of a quantised feature: 1.0 in units of `i16`.
 pub const UNIT: i16 = i16::MAX;
 
-/// Longest feature a head takes.
+/// Most dimensions of a feature.
 pub const DIM_MAX: usize = 4096;
 
 /// Statistics of an encoder's features over its unlabelled corpus, `D` dimensions.
@@ -28,8 +28,7 @@ pub struct CorpusStats<'a> {
 impl CorpusStats<'_> {
     /// Value `position` of a feature, centred and scaled: `(value - mean) / std`, and `value - mean` where `std` is 0.
     ///
-    /// This is the only place where features are standardised: an evaluation on the host calls it as well, and so
-    /// measures what a device does.
+    /// The only place where features are standardised: evaluation on the host calls it, too, and so measures what devices do.
     ///
     /// # Panics
     /// When `position` is not below D.
@@ -39,17 +38,17 @@ impl CorpusStats<'_> {
     }
 }
 
-/// How far a feature lies from the corpus's mean, in standard deviations: the root mean square of the components of
-/// `z`, in 256ths. Images of the corpus's own kind have about 256.
+/// Distance of a feature from the corpus mean in standard deviations: the root mean square of the components of `z`, in
+/// 256ths. Images like the corpus have about 256; OOD images have more.
 ///
-/// The quantised feature has length [`UNIT`] whatever it was made of; what is unlike the whole corpus shows here first.
+/// Quantising loses it: a quantised feature always has length [`UNIT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Length(pub u16);
 
-/// A feature that cannot be quantised.
+/// A feature could not be quantised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FeatureError {
-    /// Lengths do not agree.
+    /// Two lengths differ.
     Dimension {
         /// What differs: `corpus mean`, `corpus standard deviation`, `output`.
         what: &'static str,
@@ -58,16 +57,16 @@ pub enum FeatureError {
         /// Length of the feature.
         expected: usize,
     },
-    /// A feature must have 1 to [`DIM_MAX`] dimensions.
+    /// The number of dimensions is not 1 to [`DIM_MAX`].
     DimensionOutOfRange {
-        /// What was found.
+        /// Dimensions found.
         found: usize,
     },
-    /// A value is infinite or not a number, before or after scaling.
+    /// A value is infinite or NaN, before or after scaling.
     NotFinite {
         /// Index in the feature.
         position: usize,
-        /// What was found.
+        /// The value.
         value: f32,
     },
     /// All values are 0 (after centring), so the feature has no direction.
@@ -78,15 +77,15 @@ impl fmt::Display for FeatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dimension { what, found, expected } => {
-                write!(f, "{what} has {found} dimensions, the feature has {expected}")
+                write!(f, "{what} has {found} dimensions, but the feature has {expected}")
             }
             Self::DimensionOutOfRange { found } => {
-                write!(f, "a feature has {found} dimensions, the limits are 1 and {DIM_MAX}")
+                write!(f, "the feature has {found} dimensions; 1 to {DIM_MAX} are allowed")
             }
             Self::NotFinite { position, value } => {
                 write!(f, "feature value {position} is {value}, which is not finite")
             }
-            Self::ZeroLength => write!(f, "the feature has length 0, a direction is needed"),
+            Self::ZeroLength => write!(f, "the feature has length 0, so it has no direction"),
         }
     }
 }
@@ -125,7 +124,7 @@ pub fn quantise(
     Ok(corpus.map(|_| length_of(square, feature.len())))
 }
 
-/// The length that [`quantise`] takes away, `√(|z|² / D)`, halves to even, at most 65535 256ths.
+/// The [`Length`] of a feature, `√(|z|² / D)` in 256ths, rounded half to even, at most 65535.
 ///
 /// * `feature`: `[D]`
 /// * `corpus`: `[D]` each; `None` for a feature that is standardised already
