@@ -104,7 +104,7 @@ fn check(
 
     let named = |features: &[f32], parameters: &[f32]| -> Vec<NamedTensor> {
         let features = NamedTensor { name: "features".into(), shape: vec![rows, DIM], data: features.to_vec() };
-        [features].into_iter().chain(head.to_named("", parameters)).collect()
+        [features].into_iter().chain(head.to_named(parameters)).collect()
     };
     let leaf = |t: NamedTensor| (t.name, Burn::float_set_require_grad(tensor(&t.data, &t.shape), true));
     let leaves = Leaves(named(&features, &parameters).into_iter().map(leaf).collect());

@@ -21,54 +21,35 @@ pub struct Augmentation {
     /// on CIFAR use 4 (He et al. 2016, arXiv:1512.03385, section 4.2).
     pub crop_padding: usize,
     /// Rotate by a random multiple of 90°: for tissue and cells, which have no upright orientation.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_off")]
     pub quarter_turns: bool,
     /// Rotate by at most this many degrees either way; 0 is no rotation.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_off")]
     pub turn_degrees: f32,
     /// Smallest share of the area that a random resized crop keeps; 0 is no crop.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_off")]
     pub crop_area_min: f32,
     /// Colour jitter.
-    #[serde(default = "no_jitter", skip_serializing_if = "is_no_jitter")]
+    #[serde(default, skip_serializing_if = "is_off")]
     pub jitter: Jitter,
     /// Share of views that are converted to grey.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_off")]
     pub grey_probability: f32,
     /// Gaussian blur.
-    #[serde(default = "no_blur", skip_serializing_if = "is_no_blur")]
+    #[serde(default, skip_serializing_if = "is_off")]
     pub blur: Blur,
     /// Gaussian noise.
-    #[serde(default = "no_noise", skip_serializing_if = "is_no_noise")]
+    #[serde(default, skip_serializing_if = "is_off")]
     pub noise: Noise,
     /// Cutout: a grey square.
-    #[serde(default = "no_cut_out", skip_serializing_if = "is_no_cut_out")]
+    #[serde(default, skip_serializing_if = "is_off")]
     pub cut_out: CutOut,
 }
 
-fn is_false(value: &bool) -> bool {
-    !value
+/// The configuration of a run shows only the augmentations that are on.
+fn is_off<T: Default + PartialEq>(setting: &T) -> bool {
+    *setting == T::default()
 }
-
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
-}
-
-// The configuration of a run shows only the augmentations that are on.
-macro_rules! absent {
-    ($kind:ty, $none:ident, $is_none:ident) => {
-        fn $none() -> $kind {
-            <$kind>::NONE
-        }
-        fn $is_none(value: &$kind) -> bool {
-            *value == <$kind>::NONE
-        }
-    };
-}
-absent!(Jitter, no_jitter, is_no_jitter);
-absent!(Blur, no_blur, is_no_blur);
-absent!(Noise, no_noise, is_no_noise);
-absent!(CutOut, no_cut_out, is_no_cut_out);
 
 impl Augmentation {
     /// No augmentation.

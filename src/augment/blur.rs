@@ -22,6 +22,12 @@ impl Blur {
     pub const NONE: Self = Self { probability: 0.0, sigma_min: 1.0, sigma_max: 1.0 };
 }
 
+impl Default for Blur {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 /// The sum of the weights of a kernel.
 const ONE: i32 = 1 << 12;
 
@@ -81,7 +87,7 @@ fn kernel(sigma: f32) -> Vec<i16> {
 }
 
 /// Settings of the noise.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
     /// Share of views with noise, 0 to 1.

@@ -9,7 +9,7 @@ use crate::data::Image;
 use crate::rng::Rng;
 
 /// Settings of the jitter.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jitter {
     /// Share of views that are changed, 0 to 1.

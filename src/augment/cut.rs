@@ -6,7 +6,7 @@ use crate::data::Image;
 use crate::rng::Rng;
 
 /// Settings of cutout.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CutOut {
     /// Share of views with a grey square, 0 to 1.

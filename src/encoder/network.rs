@@ -19,6 +19,37 @@ pub struct NamedTensor {
     pub data: Vec<f32>,
 }
 
+impl NamedTensor {
+    /// The tensor `name` of `tensors`.
+    ///
+    /// # Errors
+    /// The tensor is missing or does not have this `shape`.
+    pub fn find<'t>(tensors: &'t [Self], name: &str, shape: &[usize]) -> Result<&'t Self, TensorError> {
+        let found = tensors.iter().find(|tensor| tensor.name == name);
+        let found = found.ok_or_else(|| TensorError::Missing { name: name.to_owned() })?;
+        if found.shape != shape || found.data.len() != shape.iter().product::<usize>() {
+            return Err(TensorError::Shape {
+                name: name.to_owned(),
+                found: found.shape.clone(),
+                expected: shape.to_vec(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// The tensor with `prefix` in front of its name.
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        self.name.insert_str(0, prefix);
+        self
+    }
+
+    /// The tensors whose names start with `prefix`, without it.
+    pub fn without_prefix(tensors: &[Self], prefix: &str) -> Vec<Self> {
+        let stripped = |t: &Self| Some(Self { name: t.name.strip_prefix(prefix)?.to_owned(), ..t.clone() });
+        tensors.iter().filter_map(stripped).collect()
+    }
+}
+
 /// Tensors that do not fit the network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TensorError {
@@ -122,7 +153,7 @@ impl Network {
     pub fn from_named(&self, tensors: &[NamedTensor]) -> Result<Vec<f32>, TensorError> {
         let mut flat = vec![0.0; self.parameters.len()];
         for tensor in &self.layout.tensors {
-            let found = find(tensors, &tensor.name, &tensor.shape)?;
+            let found = NamedTensor::find(tensors, &tensor.name, &tensor.shape)?;
             flat[tensor.range.clone()].copy_from_slice(&from_torch(&tensor.shape, &found.data));
         }
         Ok(flat)
@@ -154,8 +185,12 @@ impl Network {
         for (node, running) in self.plan.nodes.iter().zip(&mut running) {
             if let (Node::Conv { conv, .. }, Some(running)) = (node, running) {
                 let shape = [conv.channels_out];
-                running.mean.clone_from(&find(tensors, &format!("{}.running_mean", conv.norm), &shape)?.data);
-                running.variance.clone_from(&find(tensors, &format!("{}.running_var", conv.norm), &shape)?.data);
+                running
+                    .mean
+                    .clone_from(&NamedTensor::find(tensors, &format!("{}.running_mean", conv.norm), &shape)?.data);
+                running
+                    .variance
+                    .clone_from(&NamedTensor::find(tensors, &format!("{}.running_var", conv.norm), &shape)?.data);
             }
         }
         self.running = running;
@@ -201,15 +236,4 @@ impl Network {
         };
         self.layout.by_node.iter().map(weight).collect()
     }
-}
-
-fn find<'t>(tensors: &'t [NamedTensor], name: &str, shape: &[usize]) -> Result<&'t NamedTensor, TensorError> {
-    let found = tensors
-        .iter()
-        .find(|tensor| tensor.name == name)
-        .ok_or_else(|| TensorError::Missing { name: name.to_owned() })?;
-    if found.shape != shape || found.data.len() != shape.iter().product::<usize>() {
-        return Err(TensorError::Shape { name: name.to_owned(), found: found.shape.clone(), expected: shape.to_vec() });
-    }
-    Ok(found)
 }

@@ -5,9 +5,6 @@
 use super::head::Head;
 use crate::encoder::{NamedTensor, Network, TensorError, Workspace};
 
-/// Prefix of its tensors in a checkpoint.
-pub(super) const PREFIX: &str = "momentum_encoder.";
-
 /// An average of an encoder and its head over the steps so far.
 pub(super) struct EmaEncoder {
     pub network: Network,
@@ -42,18 +39,15 @@ impl EmaEncoder {
     pub fn to_named(&self, head: &Head) -> Vec<NamedTensor> {
         let mut tensors = self.network.to_named(&self.network.parameters);
         tensors.extend(self.network.statistics());
-        tensors.iter_mut().for_each(|tensor| tensor.name.insert_str(0, PREFIX));
-        tensors.extend(head.to_named(PREFIX, &self.parameters));
+        tensors.extend(head.to_named(&self.parameters));
         tensors
     }
 
     /// Reads what [`Self::to_named`] gave.
     pub fn read_named(&mut self, head: &Head, tensors: &[NamedTensor]) -> Result<(), TensorError> {
-        head.read_named(PREFIX, tensors, &mut self.parameters)?;
-        let own = |t: &NamedTensor| Some(NamedTensor { name: t.name.strip_prefix(PREFIX)?.to_owned(), ..t.clone() });
-        let tensors: Vec<NamedTensor> = tensors.iter().filter_map(own).collect();
-        self.network.parameters = self.network.from_named(&tensors)?;
-        self.network.set_statistics(&tensors)
+        head.read_named(tensors, &mut self.parameters)?;
+        self.network.parameters = self.network.from_named(tensors)?;
+        self.network.set_statistics(tensors)
     }
 }
 

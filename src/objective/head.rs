@@ -126,12 +126,8 @@ impl Head {
     }
 
     /// The tensors of `flat`, by name.
-    pub fn to_named(&self, prefix: &str, flat: &[f32]) -> Vec<NamedTensor> {
-        let named = |t: HeadTensor| NamedTensor {
-            name: format!("{prefix}{}", t.name),
-            shape: t.shape,
-            data: flat[t.range].to_vec(),
-        };
+    pub fn to_named(&self, flat: &[f32]) -> Vec<NamedTensor> {
+        let named = |t: HeadTensor| NamedTensor { name: t.name, shape: t.shape, data: flat[t.range].to_vec() };
         self.layout(self.feature_dim(flat)).into_iter().map(named).collect()
     }
 
@@ -139,16 +135,9 @@ impl Head {
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
-    pub fn read_named(&self, prefix: &str, tensors: &[NamedTensor], flat: &mut [f32]) -> Result<(), TensorError> {
+    pub fn read_named(&self, tensors: &[NamedTensor], flat: &mut [f32]) -> Result<(), TensorError> {
         for part in self.layout(self.feature_dim(flat)) {
-            let name = format!("{prefix}{}", part.name);
-            let Some(tensor) = tensors.iter().find(|tensor| tensor.name == name) else {
-                return Err(TensorError::Missing { name });
-            };
-            if tensor.shape != part.shape {
-                return Err(TensorError::Shape { name, found: tensor.shape.clone(), expected: part.shape });
-            }
-            flat[part.range].copy_from_slice(&tensor.data);
+            flat[part.range].copy_from_slice(&NamedTensor::find(tensors, &part.name, &part.shape)?.data);
         }
         Ok(())
     }
@@ -191,11 +180,11 @@ mod tests {
             assert_eq!(layout[0].range.start, 0);
             assert!(layout.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
             assert_eq!(layout.last().unwrap().range.end, parameters.len());
-            let named = head.to_named("x.", &parameters);
+            let named = head.to_named(&parameters);
             let mut read = vec![0.0; parameters.len()];
-            head.read_named("x.", &named, &mut read).unwrap();
+            head.read_named(&named, &mut read).unwrap();
             assert_eq!(read, parameters);
-            assert!(matches!(head.read_named("", &named, &mut read), Err(TensorError::Missing { .. })));
+            assert!(matches!(head.read_named(&[], &mut read), Err(TensorError::Missing { .. })));
         }
         let names = |head: &Head| head.layout(4).into_iter().map(|tensor| tensor.name).collect::<Vec<_>>();
         assert_eq!(names(&heads()[0]), ["head.weight", "head.bias"]);

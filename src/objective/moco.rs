@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::contrastive::{EmbeddingLoss, VIEWS, contrastive_step, projection_head};
-use super::ema::{EmaEncoder, PREFIX};
+use super::ema::EmaEncoder;
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput};
 use super::settings::Comparison;
@@ -28,6 +28,9 @@ pub(super) const METHOD: MethodInfo = MethodInfo {
 /// Parts that a batch of keys is normalised in, in random order. Query and key of an image then stand among different
 /// images, and batch statistics cannot tell which key belongs to which query (section 3.3).
 const KEY_GROUPS: usize = 4;
+
+/// Prefix of the objective's tensors in a checkpoint.
+const PREFIX: &str = "momentum_encoder.";
 
 /// InfoNCE against a queue; reads no labels.
 pub struct Moco {
@@ -130,26 +133,20 @@ impl Objective for Moco {
     fn state(&self) -> Vec<NamedTensor> {
         let mut tensors = self.key_encoder.as_ref().map_or(Vec::new(), |encoder| encoder.to_named(&self.head));
         let shape = vec![self.queue_len, self.head.outputs()];
-        tensors.push(NamedTensor { name: format!("{PREFIX}queue"), shape, data: self.queue.clone() });
+        tensors.push(NamedTensor { name: "queue".to_owned(), shape, data: self.queue.clone() });
         // A tensor as well, because the position belongs to the queue. Exact in f32 up to 2²⁴.
-        tensors.push(NamedTensor { name: format!("{PREFIX}next"), shape: vec![1], data: vec![self.next as f32] });
-        tensors
+        tensors.push(NamedTensor { name: "next".to_owned(), shape: vec![1], data: vec![self.next as f32] });
+        tensors.into_iter().map(|tensor| tensor.with_prefix(PREFIX)).collect()
     }
 
     fn restore(&mut self, tensors: &[NamedTensor]) -> Result<(), TensorError> {
+        let tensors = NamedTensor::without_prefix(tensors, PREFIX);
         if let Some(encoder) = &mut self.key_encoder {
-            encoder.read_named(&self.head, tensors)?;
+            encoder.read_named(&self.head, &tensors)?;
         }
-        let part = |name: &str, len: usize| {
-            let name = format!("{PREFIX}{name}");
-            match tensors.iter().find(|tensor| tensor.name == name) {
-                None => Err(TensorError::Missing { name }),
-                Some(found) if found.data.len() == len => Ok(found.data.clone()),
-                Some(found) => Err(TensorError::Shape { name, found: found.shape.clone(), expected: vec![len] }),
-            }
-        };
-        self.queue = part("queue", self.queue_len * self.head.outputs())?;
-        self.next = part("next", 1)?[0] as usize % self.queue_len;
+        let queue = NamedTensor::find(&tensors, "queue", &[self.queue_len, self.head.outputs()])?;
+        self.queue.clone_from(&queue.data);
+        self.next = NamedTensor::find(&tensors, "next", &[1])?.data[0] as usize % self.queue_len;
         Ok(())
     }
 

@@ -150,13 +150,11 @@ impl Learner {
         let head = self.objective.head();
         let mut tensors = self.network.to_named(&self.network.parameters);
         tensors.extend(self.network.statistics());
-        tensors.extend(head.to_named("", &self.head));
+        tensors.extend(head.to_named(&self.head));
         let states = self.network_optimiser.state.iter().zip(&self.head_optimiser.state);
         for (name, (of_network, of_head)) in self.state_names.iter().zip(states) {
-            let prefix = format!("optimiser.{name}.");
-            let prefixed = |t: NamedTensor| NamedTensor { name: format!("{prefix}{}", t.name), ..t };
-            tensors.extend(self.network.to_named(of_network).into_iter().map(prefixed));
-            tensors.extend(head.to_named(&prefix, of_head));
+            let state = self.network.to_named(of_network).into_iter().chain(head.to_named(of_head));
+            tensors.extend(state.map(|tensor| tensor.with_prefix(&format!("optimiser.{name}."))));
         }
         tensors.extend(self.objective.state());
         tensors
@@ -168,16 +166,11 @@ impl Learner {
     /// A tensor is missing or has another shape.
     pub fn restore(&mut self, tensors: &[NamedTensor], steps: u64) -> Result<(), TensorError> {
         let head = self.objective.head();
-        head.read_named("", tensors, &mut self.head)?;
+        head.read_named(tensors, &mut self.head)?;
         for (i, name) in self.state_names.iter().enumerate() {
-            let prefix = format!("optimiser.{name}.");
-            let of_network = |t: &NamedTensor| {
-                let name = t.name.strip_prefix(&prefix)?.to_owned();
-                Some(NamedTensor { name, ..t.clone() })
-            };
-            let of_network: Vec<NamedTensor> = tensors.iter().filter_map(of_network).collect();
-            self.network_optimiser.state[i] = self.network.from_named(&of_network)?;
-            head.read_named(&prefix, tensors, &mut self.head_optimiser.state[i])?;
+            let state = NamedTensor::without_prefix(tensors, &format!("optimiser.{name}."));
+            self.network_optimiser.state[i] = self.network.from_named(&state)?;
+            head.read_named(&state, &mut self.head_optimiser.state[i])?;
         }
         (self.network_optimiser.steps, self.head_optimiser.steps) = (steps, steps);
         self.objective.restore(tensors)

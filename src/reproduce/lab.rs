@@ -171,6 +171,11 @@ impl Lab<'_> {
         Ok((1..=config.epochs).map(kept).zip(lines).collect())
     }
 
+    /// The lines of the epochs of the run `name`.
+    pub fn lines_of(&self, name: &str) -> Result<Vec<EpochLine>, ReproduceError> {
+        Ok(RunFolder::open(&self.folder(name))?.0.epochs()?)
+    }
+
     /// Whether the run `name` is finished.
     pub fn is_finished(&self, name: &str) -> bool {
         Run::load(&self.folder(name)).is_ok_and(|run| run.finished)
@@ -254,13 +259,6 @@ fn copy_run(folder: &Path, copy: &Path) -> Result<(), ReproduceError> {
         crate::files::write_atomic(&copy.join(name), &bytes)?;
     }
     Ok(())
-}
-
-impl Lab<'_> {
-    /// The lines of the epochs of the run `name`.
-    pub fn lines_of(&self, name: &str) -> Result<Vec<EpochLine>, ReproduceError> {
-        Ok(RunFolder::open(&self.folder(name))?.0.epochs()?)
-    }
 }
 
 /// Stops training after an epoch, or when `stop_all` is raised.
