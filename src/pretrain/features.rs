@@ -1,10 +1,14 @@
 //! Features of images without augmentation, from the running statistics: those that the encoder gives after training.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::batch::Recipe;
+use super::observer::{Event, Observer};
 use super::training_set::ImageSet;
 use crate::augment::{Augmentation, Views};
 use crate::data::{DataError, Preprocessing, evenly_spread};
 use crate::encoder::{CorpusStatistics, Network};
+use crate::measure::Features;
 
 /// Images that the statistics of the features are measured on: enough that their sampling error is a fiftieth of the
 /// deviation.
@@ -12,6 +16,9 @@ const CORPUS_IMAGES_MAX: usize = 2_000;
 
 /// Network inputs that are embedded together outside of training.
 pub(super) const EMBED_TOGETHER: usize = 256;
+
+/// Images embedded between two progress events.
+const EMBED_AT_ONCE: usize = 1_024;
 
 /// Features could not be computed.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +68,30 @@ impl Extractor<'_> {
             features.extend(self.network.embed(&input));
         }
         Ok(features)
+    }
+
+    /// Features of all images of `set` by position, zeros for unreadable images; `None` if `stop` was raised meanwhile.
+    pub fn all_features(
+        self,
+        set: &ImageSet<'_>,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Features>, DataError> {
+        let dim = self.network.spec().feature_dim();
+        let mut features = Features { dim, rows: vec![0.0; set.indices.len() * dim] };
+        let mut done = 0;
+        for positions in set.readable.chunks(EMBED_AT_ONCE) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let rows = self.features(set, positions)?;
+            for (&position, row) in positions.iter().zip(rows.chunks_exact(dim)) {
+                features.rows[position * dim..][..dim].copy_from_slice(row);
+            }
+            done += positions.len();
+            observer.event(Event::Reading { done, of: set.readable.len() });
+        }
+        Ok(Some(features))
     }
 
     /// Mean, deviation and largest length of the features, over training images spread evenly.

@@ -11,7 +11,6 @@ mod config;
 mod error;
 mod extend;
 mod features;
-mod frozen;
 mod health;
 mod learner;
 mod metrics;

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use super::checkpoint::{Checkpoint, Progress};
 use super::config::{PretrainConfig, Validate};
 use super::error::PretrainError;
-use super::frozen::Frozen;
 use super::health::Sample;
 use super::learner::Learner;
 use super::metrics::{Lines, Tally};
@@ -218,7 +217,8 @@ fn assemble<'a>(
         timings: Lines::open(&timings_path, None).map_err(RunError::io(&timings_path))?,
         learner: Learner::new(&progress.config, network, objective),
         corpus: None,
-        frozen: None,
+        training_features: None,
+        held_out_features: None,
         sample,
         input: Vec::new(),
         folder,
@@ -237,7 +237,15 @@ fn freeze(trainer: &mut Trainer<'_>, observer: &mut dyn Observer, stop: &AtomicB
     let config = &trainer.progress.config;
     let training = (config.augmentation == Augmentation::NONE).then_some(&trainer.training);
     let held_out = trainer.held_out.as_ref().filter(|_| config.validate == Validate::Epoch);
-    trainer.frozen = Frozen::of(trainer.extractor(), training, held_out, observer, stop)?;
+    let mut found = [None, None];
+    for (features, set) in found.iter_mut().zip([training, held_out]) {
+        let Some(set) = set else { continue };
+        *features = trainer.extractor().all_features(set, observer, stop)?;
+        if features.is_none() {
+            return Ok(false);
+        }
+    }
+    [trainer.training_features, trainer.held_out_features] = found;
     trainer.learner.frozen.clone_from(&trainer.corpus);
-    Ok(trainer.frozen.is_some())
+    Ok(true)
 }

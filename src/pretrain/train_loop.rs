@@ -12,7 +12,6 @@ use super::config::{HealthGate, Validate};
 use super::error::PretrainError;
 use super::extend::learning_rate;
 use super::features::{EMBED_TOGETHER, Extractor, FeatureError};
-use super::frozen::Frozen;
 use super::health::{self, Sample};
 use super::learner::Learner;
 use super::metrics::{EpochLine, Health, Lines, Score, StepLine, Tally};
@@ -23,6 +22,7 @@ use super::training_set::ImageSet;
 use crate::augment::Augmentation;
 use crate::encoder::CorpusStatistics;
 use crate::files::write_atomic;
+use crate::measure::Features;
 use crate::rng::Rng;
 
 /// How pretraining ended.
@@ -69,8 +69,9 @@ pub(super) struct Trainer<'a> {
     pub learner: Learner,
     pub progress: Progress,
     pub corpus: Option<CorpusStatistics>,
-    /// Features of a frozen encoder.
-    pub frozen: Option<Frozen>,
+    /// Features of a frozen encoder by position, not standardised; of training images only without augmentation.
+    pub training_features: Option<Features>,
+    pub held_out_features: Option<Features>,
     /// The images that health is measured on.
     pub sample: Sample,
     pub metrics: Lines,
@@ -146,8 +147,7 @@ impl Trainer<'_> {
     /// One step on the images at `batch`.
     fn step(&mut self, batch: &[usize], epoch: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
-        let known = self.frozen.as_ref().and_then(|frozen| frozen.training.as_ref());
-        if known.is_none() {
+        if self.training_features.is_none() {
             let mut input = std::mem::take(&mut self.input);
             self.recipe(config.augmentation).fill(&mut input, &self.training, batch, epoch)?;
             self.input = input;
@@ -155,7 +155,7 @@ impl Trainer<'_> {
         let labels: Vec<Option<usize>> = batch.iter().map(|&position| self.training.labels[position]).collect();
 
         let learning_rate = learning_rate(config, self.progress.step, self.steps_per_epoch());
-        let output = match (known, config.freeze) {
+        let output = match (&self.training_features, config.freeze) {
             (Some(features), _) => self.learner.step_head(features.select(batch).rows, &labels, learning_rate),
             (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), &labels, learning_rate),
             (None, None) => self.learner.step(&self.input, &labels, learning_rate, self.progress.step),
@@ -209,11 +209,10 @@ impl Trainer<'_> {
             return Ok(None);
         }
         let mut tally = Tally::new(objective.num_classes());
-        let known = self.frozen.as_ref().and_then(|frozen| frozen.held_out.as_ref());
         let recipe = self.recipe(Augmentation::NONE);
         for positions in set.readable.chunks((EMBED_TOGETHER / recipe.views.count()).max(1)) {
             let labels: Vec<Option<usize>> = positions.iter().map(|&position| set.labels[position]).collect();
-            let features = match known {
+            let features = match &self.held_out_features {
                 Some(features) => features.select(positions).rows,
                 None => self.extractor().embed(recipe, set, positions, 0)?,
             };
