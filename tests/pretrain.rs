@@ -109,7 +109,7 @@ fn resume_after_any_step_gives_the_same_bytes() {
     ] {
         let mut config = tiny(method);
         config.optimiser = optimiser;
-        config.learning_rate = config.usual_learning_rate();
+        config.learning_rate = config.default_learning_rate();
         let folder = tempfile::tempdir().unwrap();
         let whole = folder.path().join("whole");
         train(&config, &whole, BEGIN).unwrap();

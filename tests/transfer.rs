@@ -66,7 +66,7 @@ fn fine_tuning_starts_from_the_weights_and_changes_them() {
         (Run::load(&out).unwrap().info.preprocessing, Run::load(&start).unwrap().info.preprocessing);
     assert_eq!(found, expected, "mean and deviation belong to the weights");
     let moved = folder.path().join("moved");
-    config.learning_rate = config.usual_learning_rate();
+    config.learning_rate = config.default_learning_rate();
     train(&config, &moved).unwrap();
     assert_ne!(weights(&moved), weights(&start));
     // The size may differ: no weight depends on it.

@@ -24,7 +24,7 @@ impl Policy {
     pub const ALL: [Self; 5] = [Self::None, Self::Light, Self::Natural, Self::Medical, Self::Centred];
 
     /// The default: a contrastive method needs strong augmentation, a classifier needs mild augmentation.
-    pub fn usual(compares_views: bool) -> Self {
+    pub fn default_for(compares_views: bool) -> Self {
         if compares_views { Self::Natural } else { Self::Light }
     }
 

@@ -21,7 +21,7 @@ pub enum HealthGate {
 }
 
 impl HealthGate {
-    pub(super) fn is_usual(&self) -> bool {
+    pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -103,7 +103,7 @@ pub struct PretrainConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<usize>,
     /// Share of the patches that masked-image modelling masks.
-    #[serde(default = "usual_mask_share")]
+    #[serde(default = "default_mask_share")]
     pub mask_share: f32,
     /// Settings of the methods that compare views.
     #[serde(default)]
@@ -112,7 +112,7 @@ pub struct PretrainConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<ValueRange>,
     /// When a collapse of the encoder is looked for. Does not change the weights.
-    #[serde(default, skip_serializing_if = "HealthGate::is_usual")]
+    #[serde(default, skip_serializing_if = "HealthGate::is_default")]
     pub health: HealthGate,
     /// The encoder to start from; random weights if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +124,7 @@ pub struct PretrainConfig {
 }
 
 /// Xie et al. 2022, arXiv:2111.09886, table 2: for small patches about 60 % is best.
-fn usual_mask_share() -> f32 {
+fn default_mask_share() -> f32 {
     0.6
 }
 
@@ -188,10 +188,10 @@ impl PretrainConfig {
             validate: Validate::End,
             metrics_steps: 50,
             checkpoint_steps: 0,
-            augmentation: Policy::usual(method.is_contrastive()).augmentation(32),
+            augmentation: Policy::default_for(method.is_contrastive()).augmentation(32),
             optimiser: OptimiserKind::SGD,
             chunk: None,
-            mask_share: usual_mask_share(),
+            mask_share: default_mask_share(),
             comparison: method.info().comparison,
             range: None,
             health: HealthGate::default(),
@@ -201,7 +201,7 @@ impl PretrainConfig {
         if method.is_contrastive() {
             config.batch_size = 256;
         }
-        config.learning_rate = config.usual_learning_rate();
+        config.learning_rate = config.default_learning_rate();
         config
     }
 
@@ -209,7 +209,7 @@ impl PretrainConfig {
     /// (Goyal et al. 2017, arXiv:1706.02677, section 2.1).
     ///
     /// Rotation has the same: Gidaris et al. also use 0.1 for 128 images in four rotations.
-    pub fn usual_learning_rate(&self) -> f32 {
+    pub fn default_learning_rate(&self) -> f32 {
         let at_128 = match self.optimiser {
             // Contrastive methods collapse more easily at a high learning rate.
             OptimiserKind::Sgd { .. } if self.method.is_contrastive() => 0.06,
@@ -330,7 +330,7 @@ mod tests {
         let mut config = PretrainConfig::new("phantoms", Method::Rotation);
         for (optimiser, limit) in [(OptimiserKind::SGD, None), (OptimiserKind::ADAM_W, Some(7))] {
             (config.optimiser, config.limit) = (optimiser, limit);
-            config.learning_rate = config.usual_learning_rate() / 3.0;
+            config.learning_rate = config.default_learning_rate() / 3.0;
             let text = config.to_toml();
             assert_eq!(toml::from_str::<PretrainConfig>(&text).unwrap(), config, "{text}");
         }

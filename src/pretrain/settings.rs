@@ -64,10 +64,10 @@ impl Settings {
         let method: Method = (required("method")?.clone().try_into()).map_err(invalid("method"))?;
         let mut config = self.over(&PretrainConfig::new(data, method))?;
         if !self.has("augmentation") {
-            config.augmentation = Policy::usual(method.is_contrastive()).augmentation(config.size);
+            config.augmentation = Policy::default_for(method.is_contrastive()).augmentation(config.size);
         }
         if !self.has("learning_rate") {
-            config.learning_rate = config.usual_learning_rate();
+            config.learning_rate = config.default_learning_rate();
         }
         Ok(config)
     }
@@ -117,7 +117,7 @@ mod tests {
         settings.set("limit", &None::<usize>);
         let both = settings.new_run().unwrap();
         assert_eq!((both.batch_size, both.comparison.queue, both.comparison.temperature), (32, 9, 0.4));
-        assert_eq!((both.seed, both.limit, both.learning_rate), (7, None, both.usual_learning_rate()));
+        assert_eq!((both.seed, both.limit, both.learning_rate), (7, None, both.default_learning_rate()));
     }
 
     #[test]

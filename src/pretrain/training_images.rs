@@ -110,9 +110,9 @@ impl TrainingImages {
     }
 
     /// Every training image of this run and of earlier ones, and whether its label was used.
-    pub fn seen(&self) -> HashMap<ImageDigest, bool> {
+    pub fn labels_used(&self) -> HashMap<ImageDigest, bool> {
         let mut seen = match &self.earlier {
-            Some(Earlier::Recorded(earlier)) => earlier.seen(),
+            Some(Earlier::Recorded(earlier)) => earlier.labels_used(),
             Some(Earlier::Unknown) | None => HashMap::new(),
         };
         for &image in &self.images {
@@ -156,7 +156,7 @@ mod tests {
         labelled.write(&second).unwrap();
         let read = TrainingImages::of_run(&second).unwrap().unwrap();
         assert_eq!(read, labelled);
-        assert_eq!(read.seen(), HashMap::from([(image(1), false), (image(2), true), (image(3), true)]));
+        assert_eq!(read.labels_used(), HashMap::from([(image(1), false), (image(2), true), (image(3), true)]));
         assert!(read.is_complete());
         let on_unknown = TrainingImages::new(vec![image(4)], false, Some(Path::new("grey-28"))).unwrap();
         assert!(!on_unknown.is_complete());

@@ -121,7 +121,7 @@ impl Lab<'_> {
         config.health = HealthGate::Never;
         if self.scale == Scale::Short {
             (config.batch_size, config.comparison.queue) = (config.batch_size.min(64), 256);
-            config.learning_rate = config.usual_learning_rate();
+            config.learning_rate = config.default_learning_rate();
         }
         Ok(config)
     }

@@ -24,7 +24,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         let base = lab.config(&task, method)?;
         let mut config =
             PretrainConfig { batch_size, limit: Some(lab.number(IMAGES, 300)), epochs: lab.number(EPOCHS, 2), ..base };
-        config.learning_rate = config.usual_learning_rate();
+        config.learning_rate = config.default_learning_rate();
         let name = format!("moco-memory-{}-{batch_size}", method.name());
         memory::reset_peak();
         let trained_before = lab.is_finished(&name);

@@ -135,7 +135,7 @@ fn train(lab: &mut Lab<'_>, recipe: &Recipe, name: &str, sets: &[&Set]) -> Resul
     config.epochs = (lab.number(IMAGES_PER_RUN, 600) as u64).div_ceil(train.len() as u64);
     if lab.scale == Scale::Short {
         config.batch_size = 64;
-        config.learning_rate = config.usual_learning_rate();
+        config.learning_rate = config.default_learning_rate();
     }
     let images = Images { dataset, train, test: Vec::new() };
     lab.run(name, &config, &images)

@@ -170,7 +170,7 @@ fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Res
     config.init = Some(Init::of(Path::new(START))?);
     // Small batches: with so few images the number of steps is what is short.
     config.batch_size = 32;
-    config.learning_rate = config.usual_learning_rate();
+    config.learning_rate = config.default_learning_rate();
     // A step line each, so that the bar moves.
     config.metrics_steps = 1;
     let mut observer = Bar(bar(common.quiet || common.json, 0, "   {bar:30} {pos}/{len} steps, {rate}, {eta} left"));

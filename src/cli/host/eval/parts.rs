@@ -47,7 +47,8 @@ pub fn leave_out_seen(
             "which images it was trained on is not recorded: whether it saw those of the test cannot be known";
         return Ok(vec![format!("{encoder}: {unknown}")]);
     };
-    let (seen, digest_of) = (record.seen(), read.images.iter().copied().collect::<HashMap<usize, ImageDigest>>());
+    let (seen, digest_of) =
+        (record.labels_used(), read.images.iter().copied().collect::<HashMap<usize, ImageDigest>>());
     let saw = |index: &usize| digest_of.get(index).and_then(|digest| seen.get(digest)).copied();
     let mut remarks = Vec::new();
     let labelled = test.iter().filter(|index| saw(index) == Some(true)).count();
