@@ -24,124 +24,21 @@ use crate::{Outcome, onnx};
 const NODES_MAX: usize = 6;
 
 /// Operators of encoders, and some that encoders should not need.
-const OPERATORS: [&str; 64] = [
-    "Conv",
-    "ConvTranspose",
-    "MaxPool",
-    "AveragePool",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "LpPool",
-    "GlobalLpPool",
-    "Relu",
-    "LeakyRelu",
-    "PRelu",
-    "Elu",
-    "Selu",
-    "Celu",
-    "Clip",
-    "Sigmoid",
-    "HardSigmoid",
-    "HardSwish",
-    "Tanh",
-    "Softplus",
-    "Softmax",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Mod",
-    "Pow",
-    "Sqrt",
-    "Exp",
-    "Log",
-    "Abs",
-    "Neg",
-    "Reciprocal",
-    "Floor",
-    "Ceil",
-    "Min",
-    "Max",
-    "MatMul",
-    "Gemm",
-    "BatchNormalization",
-    "InstanceNormalization",
-    "LayerNormalization",
-    "LpNormalization",
-    "LRN",
-    "Concat",
-    "Split",
-    "Slice",
-    "Pad",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Gather",
-    "Expand",
-    "Tile",
-    "Resize",
-    "ReduceMean",
-    "ReduceSum",
-    "ReduceMax",
-    "Cast",
-    "Identity",
-    "DepthToSpace",
-    "Gelu",
-];
+const OPERATORS: &str = "\
+    Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool LpPool GlobalLpPool Relu LeakyRelu \
+    PRelu Elu Selu Celu Clip Sigmoid HardSigmoid HardSwish Tanh Softplus Softmax Add Sub Mul Div Mod Pow Sqrt \
+    Exp Log Abs Neg Reciprocal Floor Ceil Min Max MatMul Gemm BatchNormalization InstanceNormalization \
+    LayerNormalization LpNormalization LRN Concat Split Slice Pad Reshape Flatten Squeeze Unsqueeze Transpose \
+    Gather Expand Tile Resize ReduceMean ReduceSum ReduceMax Cast Identity DepthToSpace Gelu";
 
 /// Names of attributes, over all operators.
-const ATTRIBUTES: [&str; 32] = [
-    "kernel_shape",
-    "strides",
-    "pads",
-    "dilations",
-    "group",
-    "auto_pad",
-    "ceil_mode",
-    "count_include_pad",
-    "output_padding",
-    "output_shape",
-    "alpha",
-    "beta",
-    "gamma",
-    "epsilon",
-    "axis",
-    "axes",
-    "keepdims",
-    "perm",
-    "mode",
-    "coordinate_transformation_mode",
-    "nearest_mode",
-    "transA",
-    "transB",
-    "to",
-    "p",
-    "size",
-    "bias",
-    "fmod",
-    "blocksize",
-    "approximate",
-    "num_outputs",
-    "allowzero",
-];
+const ATTRIBUTES: &str = "\
+    kernel_shape strides pads dilations group auto_pad ceil_mode count_include_pad output_padding output_shape \
+    alpha beta gamma epsilon axis axes keepdims perm mode coordinate_transformation_mode nearest_mode transA \
+    transB to p size bias fmod blocksize approximate num_outputs allowzero";
 
 /// String values of attributes.
-const TEXTS: [&str; 12] = [
-    "NOTSET",
-    "SAME_UPPER",
-    "SAME_LOWER",
-    "VALID",
-    "constant",
-    "reflect",
-    "edge",
-    "nearest",
-    "linear",
-    "cubic",
-    "asymmetric",
-    "tanh",
-];
+const TEXTS: &str = "NOTSET SAME_UPPER SAME_LOWER VALID constant reflect edge nearest linear cubic asymmetric tanh";
 
 /// Opens and runs the graph that `data` describes.
 pub fn run(data: &[u8]) -> Outcome {
@@ -182,8 +79,13 @@ pub fn model(input: &mut Input<'_>) -> pb::ModelProto {
     pb::ModelProto { ir_version: 8, opset_import: vec![opset], graph: Some(graph), ..Default::default() }
 }
 
+/// The word at `number`, modulo their count, of words separated by spaces.
+fn pick(words: &'static str, number: usize) -> &'static str {
+    words.split(' ').cycle().nth(number % words.split(' ').count()).unwrap_or_default()
+}
+
 fn node(input: &mut Input<'_>, index: usize, graph: &mut pb::GraphProto) {
-    let operator = OPERATORS[usize::from(input.byte()) % OPERATORS.len()];
+    let operator = pick(OPERATORS, input.byte().into());
     let (reads, counts) = (input.byte(), input.byte());
     // The previous value or an earlier one; binary operators read two.
     let mut inputs = vec![format!("v{}", index - usize::from(reads & 7).min(index))];
@@ -224,7 +126,7 @@ fn tensor(input: &mut Input<'_>, name: &str) -> pb::TensorProto {
 }
 
 fn attribute(input: &mut Input<'_>) -> pb::AttributeProto {
-    let name = ATTRIBUTES[usize::from(input.byte()) % ATTRIBUTES.len()];
+    let name = pick(ATTRIBUTES, input.byte().into());
     let kind = input.byte();
     let mut attribute = pb::AttributeProto { name: name.into(), ..Default::default() };
     let mut number = || i64::from(input.byte() as i8);
@@ -237,7 +139,7 @@ fn attribute(input: &mut Input<'_>) -> pb::AttributeProto {
         }
         _ => {
             attribute.r#type = AttributeType::String as i32;
-            attribute.s = TEXTS[number().unsigned_abs() as usize % TEXTS.len()].into();
+            attribute.s = pick(TEXTS, number().unsigned_abs() as usize).into();
         }
     }
     attribute

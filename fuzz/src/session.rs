@@ -15,7 +15,7 @@ use crate::input::Input;
 const DIM: usize = 4;
 /// Requests of one input at most.
 const REQUESTS_MAX: usize = 64;
-/// What bundles are made of: the board takes anything.
+/// Content of bundles; the board accepts any.
 const BUNDLE: [u8; 256] = [0xAB; 256];
 const NAMES: [&str; 6] = ["nodule", "vessel", "Ödem", "no finding", "scar", ""];
 

@@ -63,13 +63,13 @@ pub fn run(data: &[u8]) -> Outcome {
     };
     let peeked = peeked.expect("a store that opens can be peeked into").expect("it is not erased");
     assert_eq!((peeked.identity, peeked.has_supports), (IDENTITY, !support_set.supports().is_empty()));
-    assert_eq!(store.verify(&support_set).expect("what was opened can be read"), support_set.supports().len());
+    assert_eq!(store.verify(&support_set).expect("an opened store can be read"), support_set.supports().len());
     for change in 0..8 {
         if changes >> change & 1 == 1 {
             apply(change, &mut store, &mut support_set);
         }
     }
-    assert_eq!(store.verify(&support_set).expect("what was written can be read"), support_set.supports().len());
+    assert_eq!(store.verify(&support_set).expect("a written store can be read"), support_set.supports().len());
     let room = store.wear().free_bytes;
     let mut state = Vec::new();
     support_set.state(|piece| state.extend_from_slice(piece));

@@ -88,7 +88,7 @@ fn class_names(folder: &Path, label_bytes: usize) -> Result<Vec<String>, DataErr
             &path,
             "the list",
             format!("{} names", names.len()),
-            format!("{count} names, one a line"),
+            format!("{count} names, one per line"),
         ));
     }
     Ok(names)

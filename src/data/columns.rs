@@ -4,38 +4,12 @@ use super::remark::Remark;
 use super::words;
 
 /// Titles of each field, reduced to letters and digits; the first that occurs is used.
-const PATH: [&str; 11] = [
-    "path",
-    "filepath",
-    "imagepath",
-    "imgpath",
-    "file",
-    "filename",
-    "imagefile",
-    "imagefilename",
-    "imagename",
-    "image",
-    "img",
-];
-const LABEL: [&str; 10] =
-    ["label", "labels", "class", "classname", "classlabel", "target", "category", "diagnosis", "dx", "y"];
-const SPLIT: [&str; 8] = ["split", "set", "subset", "partition", "phase", "usage", "datasplit", "fold"];
-const GROUP: [&str; 14] = [
-    "group",
-    "groupid",
-    "patient",
-    "patientid",
-    "patientname",
-    "subject",
-    "subjectid",
-    "participant",
-    "participantid",
-    "case",
-    "caseid",
-    "person",
-    "personid",
-    "lesionid",
-];
+const PATH: &str = "path filepath imagepath imgpath file filename imagefile imagefilename imagename image img";
+const LABEL: &str = "label labels class classname classlabel target category diagnosis dx y";
+const SPLIT: &str = "split set subset partition phase usage datasplit fold";
+const GROUP: &str = "\
+    group groupid patient patientid patientname subject subjectid participant participantid case caseid person \
+    personid lesionid";
 
 /// Positions of the four fields of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +29,12 @@ impl Columns {
     /// The columns of a header; `None` if none holds paths.
     pub fn of(header: &[String]) -> Option<Self> {
         let titles: Vec<String> = header.iter().map(|title| words::letters(title)).collect();
-        let column = |known: &[&str]| known.iter().find_map(|name| titles.iter().position(|title| title == name));
+        let column = |known: &str| known.split(' ').find_map(|name| titles.iter().position(|title| title == name));
         Some(Self {
-            path: column(&PATH)?,
-            label: column(&LABEL),
-            split: column(&SPLIT),
-            group: column(&GROUP),
+            path: column(PATH)?,
+            label: column(LABEL),
+            split: column(SPLIT),
+            group: column(GROUP),
             titles: header.to_vec(),
         })
     }

@@ -10,13 +10,13 @@ const WHOLE_MAX: f64 = (1u64 << 53) as f64;
 
 /// The label values of images, in order of the images; each spelling is stored once.
 #[derive(Default)]
-pub(super) struct Written {
+pub(super) struct LabelValues {
     places: BTreeMap<String, usize>,
     spellings: Vec<(String, usize)>,
     of_image: Vec<Option<usize>>,
 }
 
-impl Written {
+impl LabelValues {
     /// Appends the label value of the next image.
     pub fn push(&mut self, value: Option<&str>) {
         let place = value.map(|value| match self.places.get(value) {

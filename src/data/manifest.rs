@@ -18,7 +18,7 @@ use csv::{ByteRecord, Position};
 
 use super::budget::Budget;
 use super::columns::Columns;
-use super::labels::Written;
+use super::labels::LabelValues;
 use super::source::ImageFiles;
 use super::{DataError, Dataset, Record, Split, words};
 use crate::files::open_regular;
@@ -29,7 +29,7 @@ const FILE_BYTES_MAX: u64 = 1 << 29;
 const HEADER_BYTES_MAX: u64 = 1 << 16;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Indexes the images that a manifest names; `None` if `path` is no file `.csv` or `.tsv`.
+/// Indexes the images that a manifest names; `None` if `path` is not a `.csv` or `.tsv` file.
 ///
 /// Whether an image can be decoded is found when it is loaded.
 ///
@@ -136,14 +136,23 @@ struct Index<'a> {
     files: Vec<PathBuf>,
     skipped: Vec<(String, String)>,
     budget: Budget,
-    labels: Written,
+    labels: LabelValues,
 }
 
 impl<'a> Index<'a> {
     fn new(path: &'a Path, columns: &'a Columns) -> Self {
         let folder = path.parent().unwrap_or(Path::new(""));
         let (records, files, skipped) = (Vec::new(), Vec::new(), Vec::new());
-        Self { path, folder, columns, records, files, skipped, budget: Budget::new(path), labels: Written::default() }
+        Self {
+            path,
+            folder,
+            columns,
+            records,
+            files,
+            skipped,
+            budget: Budget::new(path),
+            labels: LabelValues::default(),
+        }
     }
 
     fn line(&mut self, line: u64, record: &ByteRecord) -> Result<(), DataError> {

@@ -15,7 +15,7 @@ use npyz::{NpyFile, NpyHeader, TypeStr};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::budget::Budget;
-use super::labels::Written;
+use super::labels::LabelValues;
 use super::rows::{self, Order, Rows};
 use super::{DataError, Dataset, Record, Split, listing, words};
 use crate::files::open_regular;
@@ -50,7 +50,7 @@ fn index(path: &Path) -> Result<Dataset, DataError> {
     if parts.is_empty() {
         return Err(missing(path, "train_images", &present));
     }
-    let (mut budget, mut written) = (Budget::new(path), Written::default());
+    let (mut budget, mut label_values) = (Budget::new(path), LabelValues::default());
     let (mut records, mut arrays) = (Vec::new(), Vec::new());
     for part in parts {
         let part_name = part.name();
@@ -70,13 +70,13 @@ fn index(path: &Path) -> Result<Dataset, DataError> {
         };
         arrays.push(rows);
         for (row, label) in labels.into_iter().enumerate() {
-            written.push(Some(&label));
+            label_values.push(Some(&label));
             let group = groups.as_ref().map(|groups| groups[row].clone()).filter(|group| !words::is_missing(group));
             records.push(Record { name: format!("{part_name}[{row}]"), label: None, split: Some(part), group });
         }
     }
     let mut dataset = Dataset::new(path.display().to_string(), records, arrays);
-    written.label(&mut dataset);
+    label_values.label(&mut dataset);
     Ok(dataset)
 }
 

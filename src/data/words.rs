@@ -3,54 +3,26 @@
 use super::Split;
 
 /// Words beside the name of a split in a folder name that have no meaning of their own.
-const FILLERS: [&str; 21] = [
-    "set", "sets", "image", "images", "img", "imgs", "data", "dataset", "split", "splits", "folder", "dir", "part",
-    "subset", "sample", "samples", "picture", "pictures", "photos", "files", "full",
-];
+const FILLERS: &str = "\
+    set sets image images img imgs data dataset split splits folder dir part subset sample samples picture \
+    pictures photos files full";
 
 /// First words of folders that hold parts of one dataset.
-const CONTAINERS: [&str; 10] =
-    ["images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "scans", "part", "batch"];
+const CONTAINERS: &str = "images image imgs img jpegimages pictures photos scans part batch";
 
 /// Names of folders of masks and annotations, reduced to letters and digits.
-const ANNOTATIONS: [&str; 20] = [
-    "mask",
-    "masks",
-    "annotation",
-    "annotations",
-    "label",
-    "labels",
-    "groundtruth",
-    "groundtruths",
-    "gt",
-    "seg",
-    "segmentation",
-    "segmentations",
-    "segmentationclass",
-    "segmentationobject",
-    "1stmanual",
-    "2ndmanual",
-    "manual",
-    "manual1",
-    "manual2",
-    "contours",
-];
+const ANNOTATIONS: &str = "\
+    mask masks annotation annotations label labels groundtruth groundtruths gt seg segmentation segmentations \
+    segmentationclass segmentationobject 1stmanual 2ndmanual manual manual1 manual2 contours";
 
 /// Ends of names of annotation files, such as `x_mask` for `x`.
-const ANNOTATION_ENDS: [&str; 12] = [
-    "mask",
-    "masks",
-    "seg",
-    "segmentation",
-    "annotation",
-    "annotations",
-    "gt",
-    "groundtruth",
-    "label",
-    "labels",
-    "manual",
-    "contour",
-];
+const ANNOTATION_ENDS: &str =
+    "mask masks seg segmentation annotation annotations gt groundtruth label labels manual contour";
+
+/// Whether `word` is one of `words`, which are separated by spaces.
+fn is_one_of(word: &str, words: &str) -> bool {
+    words.split(' ').any(|known| known == word)
+}
 
 /// The words of a name, in lower case. A word ends at any other character than a letter or digit, between letters and
 /// digits, and before an upper-case letter that follows a lower-case one.
@@ -85,7 +57,7 @@ pub(super) fn split_in(name: &str) -> Option<(Split, String)> {
     let (splits, rest): (Vec<String>, Vec<String>) =
         words(name).into_iter().partition(|word| Split::from_name(word).is_some());
     let split = Split::from_name(splits.first()?)?;
-    let means_more = |word: &String| !FILLERS.contains(&word.as_str()) && !word.chars().all(char::is_numeric);
+    let means_more = |word: &String| !is_one_of(word, FILLERS) && !word.chars().all(char::is_numeric);
     let rest: Vec<String> = rest.into_iter().filter(means_more).collect();
     (splits.len() == 1).then(|| (split, rest.join(" ")))
 }
@@ -107,12 +79,12 @@ pub(super) fn split_of_stem(stem: &str) -> Option<Split> {
 
 /// Whether a folder of this name holds a part of a dataset.
 pub(super) fn is_container(name: &str) -> bool {
-    words(name).first().is_some_and(|word| CONTAINERS.contains(&word.as_str()))
+    words(name).first().is_some_and(|word| is_one_of(word, CONTAINERS))
 }
 
 /// Whether a folder of this name holds masks or annotations.
 pub(super) fn is_annotation_folder(name: &str) -> bool {
-    ANNOTATIONS.contains(&letters(name).as_str())
+    is_one_of(&letters(name), ANNOTATIONS)
 }
 
 /// The stem of the image that the file `stem` annotates, and the end of the name: `scan_mask_2` gives `scan` and `_mask`.
@@ -121,7 +93,7 @@ pub(super) fn annotated_stem(stem: &str) -> Option<(&str, &str)> {
     let stem = numbered.strip_suffix(['_', '-', '.']).filter(|_| numbered.len() < stem.len()).unwrap_or(stem);
     let at = stem.rfind(['_', '-', '.', ' '])?;
     let end = stem[at + 1..].trim_end_matches(|c: char| c.is_ascii_digit());
-    let is_annotation = ANNOTATION_ENDS.iter().any(|known| known.eq_ignore_ascii_case(end));
+    let is_annotation = is_one_of(&end.to_ascii_lowercase(), ANNOTATION_ENDS);
     (at > 0 && is_annotation).then(|| (&stem[..at], &stem[at..at + 1 + end.len()]))
 }
 
