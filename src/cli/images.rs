@@ -135,7 +135,7 @@ impl ImageArgs {
 
 /// Prints remarks on images that were read, to standard error. That pictures were turned upright is what everybody expects.
 pub fn print_remarks(remarks: &[Remark]) {
-    for remark in remarks.iter().filter(|remark| !matches!(remark, Remark::Turned { .. })) {
+    for remark in remarks.iter().filter(|remark| !matches!(remark, Remark::Rotated { .. })) {
         eprintln!("remark: {}", shown(&remark.to_string()));
     }
 }

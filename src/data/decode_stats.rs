@@ -53,7 +53,7 @@ impl DecodeStats {
             remarks.push(Remark::FirstFrameUsed { images: of_several_frames });
         }
         if rotated > 0 {
-            remarks.push(Remark::Turned { images: rotated });
+            remarks.push(Remark::Rotated { images: rotated });
         }
         remarks
     }

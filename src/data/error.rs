@@ -53,12 +53,12 @@ pub enum DataError {
         expected: &'static str,
     },
     /// A folder has no images.
-    #[error("{path}: no images; ignored files: {passed_over}")]
+    #[error("{path}: no images; ignored files: {ignored}")]
     NoImages {
         /// The folder.
         path: String,
         /// The files that it has.
-        passed_over: String,
+        ignored: String,
     },
     /// All images were skipped.
     #[error("{path}: all {count} images were skipped: {first}")]

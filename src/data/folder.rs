@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::layout::{self, Meaning};
 use super::listing::{self, Listing};
-use super::remark::{PassedOver, Remark};
+use super::remark::{IgnoredFiles, Remark};
 use super::source::ImageFiles;
 use super::{DataError, Dataset, Record, labels};
 
@@ -55,8 +55,8 @@ fn unread(listing: &Listing) -> Vec<Remark> {
         let (names, count) = (listing.split_lists.clone(), listing.split_lists.len());
         remarks.push(Remark::SplitWordsUnused { names, count });
     }
-    if !listing.passed_over.is_empty() {
-        remarks.push(Remark::PassedOver { files: listing.passed_over.clone() });
+    if !listing.ignored.is_empty() {
+        remarks.push(Remark::IgnoredFiles { files: listing.ignored.clone() });
     }
     remarks
 }
@@ -66,9 +66,6 @@ fn nothing(root: &Path, listing: &Listing) -> DataError {
     if !listing.skipped.is_empty() {
         return DataError::all_skipped(path, &listing.skipped);
     }
-    let passed_over: Vec<String> = listing.passed_over.iter().map(PassedOver::to_string).collect();
-    DataError::NoImages {
-        path,
-        passed_over: if passed_over.is_empty() { "nothing".into() } else { passed_over.join(", ") },
-    }
+    let ignored: Vec<String> = listing.ignored.iter().map(IgnoredFiles::to_string).collect();
+    DataError::NoImages { path, ignored: if ignored.is_empty() { "none".into() } else { ignored.join(", ") } }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::budget::Budget;
-use super::remark::PassedOver;
+use super::remark::IgnoredFiles;
 use super::{DataError, decode, words};
 
 /// Files and folders of a dataset at most: links between folders can make any number of paths.
@@ -26,7 +26,7 @@ pub(super) struct Listing {
     /// Name and reason of entries that cannot be read.
     pub skipped: Vec<(String, String)>,
     /// Files that are not images.
-    pub passed_over: Vec<PassedOver>,
+    pub ignored: Vec<IgnoredFiles>,
     /// Files that are not images and have the name of a split in theirs: probably lists of splits.
     pub split_lists: Vec<String>,
 }
@@ -78,7 +78,7 @@ pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
     listing.images.sort_unstable();
     listing.skipped.sort();
     listing.split_lists.sort();
-    listing.passed_over = others.counted();
+    listing.ignored = others.counted();
     Ok(listing)
 }
 
@@ -165,13 +165,13 @@ impl Others {
         *self.0.entry(key).or_default() += 1;
     }
 
-    fn counted(self) -> Vec<PassedOver> {
+    fn counted(self) -> Vec<IgnoredFiles> {
         let of = |((ending, format), count): ((String, Option<&'static str>), usize)| {
             let format = format.or_else(|| format_by_ending(&ending));
             let hint = hint_for(&ending, format);
-            PassedOver { ending, count, format, hint }
+            IgnoredFiles { ending, count, format, hint }
         };
-        let mut files: Vec<PassedOver> = self.0.into_iter().map(of).collect();
+        let mut files: Vec<IgnoredFiles> = self.0.into_iter().map(of).collect();
         files.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.ending.cmp(&b.ending)));
         files
     }

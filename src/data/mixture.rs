@@ -1,4 +1,4 @@
-//! Several data sets as one, `A+B+C`, to pretrain an encoder for tasks that are not known yet.
+//! Several datasets as one, `A+B+C`, to pretrain an encoder for tasks that are not known yet.
 //!
 //! A mixture holds the images that [`Dataset::train_indices`] gives for each set, all as `train` and without labels,
 //! because a class of one set means nothing in another. A set that names no split therefore goes in whole: unlike

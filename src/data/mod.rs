@@ -44,7 +44,7 @@ pub use mixture::short_name;
 pub use open::{open, open_named};
 pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
 pub use record::{Record, Split};
-pub use remark::{PassedOver, Remark};
+pub use remark::{IgnoredFiles, Remark};
 pub use selection::{evenly_spread, spread_position};
 pub use source::{PixelSource, SourceImage};
 pub use survey::ImageFacts;

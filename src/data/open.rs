@@ -1,13 +1,13 @@
-//! Opens a data set of any kind: the one place that asks each kind whether a name or a path is its own.
+//! Opens a dataset of any kind: the one place that asks each kind whether a name or a path is its own.
 
 use std::path::Path;
 
 use super::{DataError, Dataset, cifar, decode, folder, idx, manifest, mixture, npz, phantoms};
 
-/// Opens the data set at a path, or gives `None` if the path is not of this kind.
+/// Opens the dataset at a path, or gives `None` if the path is not of this kind.
 type OpenFormat = fn(&Path) -> Result<Option<Dataset>, DataError>;
 
-/// The kinds of data sets on disk, asked in this order; a folder is a folder of images if no other kind takes it.
+/// The kinds of datasets on disk, asked in this order; a folder is a folder of images if no other kind takes it.
 const FORMATS: [(&str, OpenFormat); 5] = [
     ("a CIFAR binary folder", cifar::open),
     ("an IDX file (plain or .gz)", idx::open),
@@ -16,8 +16,8 @@ const FORMATS: [(&str, OpenFormat); 5] = [
     ("a folder of images", folder::open),
 ];
 
-/// Opens a data set by name: `phantoms[:SIZE[:COUNT]]` draws phantoms from `seed`, `A+B` is a mixture of the training
-/// images of several data sets, without their labels; everything else is a path for [`open`].
+/// Opens a dataset by name: `phantoms[:SIZE[:COUNT]]` draws phantoms from `seed`, `A+B` is a mixture of the training
+/// images of several datasets, without their labels; everything else is a path for [`open`].
 pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
     let open_one = |name: &str| match phantoms::open(name, seed)? {
         Some(dataset) => Ok(dataset),
@@ -29,7 +29,7 @@ pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
     }
 }
 
-/// Opens the data set at `path`. [`FORMATS`] lists the kinds.
+/// Opens the dataset at `path`. [`FORMATS`] lists the kinds.
 ///
 /// Only the index is read and checked: a broken image is found when it is loaded, or by [`Dataset::check`].
 ///

@@ -1,6 +1,6 @@
-//! One image of a data set as its index has it.
+//! One image of a dataset as its index has it.
 
-/// The split of a data set that an image belongs to.
+/// The split of a dataset that an image belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
@@ -36,14 +36,14 @@ impl Split {
     }
 }
 
-/// One image of a data set, without its pixels.
+/// One image of a dataset, without its pixels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// A name by which a person finds the image: a path below the data set's root, or `train[17]`.
+    /// A name by which a person finds the image: a path below the dataset's root, or `train[17]`.
     pub name: String,
     /// Index into [`super::Dataset::class_names`]; none if the image has no label.
     pub label: Option<usize>,
-    /// None if the data set names none for this image.
+    /// None if the dataset names none for this image.
     pub split: Option<Split>,
     /// Images of one group (patient, photograph) must all be in one split.
     pub group: Option<String>,

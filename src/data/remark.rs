@@ -12,9 +12,10 @@ const NAMES_SHOWN: usize = 5;
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Remark {
     /// Files that were ignored because they are not images of a known format.
-    PassedOver {
+    #[serde(rename = "passed_over")]
+    IgnoredFiles {
         /// Counted by extension, most frequent first.
-        files: Vec<PassedOver>,
+        files: Vec<IgnoredFiles>,
     },
     /// Masks and annotations beside the images, which were left out.
     AnnotationsLeftOut {
@@ -112,7 +113,8 @@ pub enum Remark {
         images: usize,
     },
     /// Images that were rotated or mirrored by their EXIF orientation.
-    Turned {
+    #[serde(rename = "turned")]
+    Rotated {
         /// Number of images.
         images: usize,
     },
@@ -125,7 +127,7 @@ pub enum Remark {
 
 /// Ignored files of one extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PassedOver {
+pub struct IgnoredFiles {
     /// With its dot, in lower case; empty for files without extension.
     pub ending: String,
     /// Number of files.
@@ -138,7 +140,7 @@ pub struct PassedOver {
     pub hint: Option<&'static str>,
 }
 
-impl fmt::Display for PassedOver {
+impl fmt::Display for IgnoredFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ending = if self.ending.is_empty() { "without extension" } else { &self.ending };
         write!(f, "{} {ending}", self.count)?;
@@ -167,8 +169,8 @@ fn counted(count: usize, what: &str) -> String {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PassedOver { files } => {
-                let files: Vec<String> = files.iter().map(PassedOver::to_string).collect();
+            Self::IgnoredFiles { files } => {
+                let files: Vec<String> = files.iter().map(IgnoredFiles::to_string).collect();
                 write!(f, "ignored files: {}", files.join(", "))
             }
             Self::AnnotationsLeftOut { names, files } => {
@@ -220,7 +222,7 @@ impl fmt::Display for Remark {
             Self::FirstFrameUsed { images } => {
                 write!(f, "{} with several pages or frames: only the first is read", counted(*images, "file"))
             }
-            Self::Turned { images } => {
+            Self::Rotated { images } => {
                 let images = counted(*images, "image");
                 write!(f, "{images} rotated upright by EXIF orientation")
             }
@@ -242,9 +244,9 @@ mod tests {
 
     #[test]
     fn a_remark_has_text_and_json() {
-        let dicom = PassedOver { ending: ".dcm".into(), count: 12, format: Some("DICOM"), hint: None };
-        let bare = PassedOver { ending: String::new(), count: 1, format: None, hint: None };
-        let remark = Remark::PassedOver { files: vec![dicom, bare] };
+        let dicom = IgnoredFiles { ending: ".dcm".into(), count: 12, format: Some("DICOM"), hint: None };
+        let bare = IgnoredFiles { ending: String::new(), count: 1, format: None, hint: None };
+        let remark = Remark::IgnoredFiles { files: vec![dicom, bare] };
         assert_eq!(remark.to_string(), "ignored files: 12 .dcm (DICOM), 1 without extension");
         let json = serde_json::to_value(&remark).unwrap();
         assert_eq!((&json["kind"], &json["files"][0]["count"]), (&"passed_over".into(), &12.into()));

@@ -1,11 +1,11 @@
-//! Which images of a data set a purpose uses.
+//! Which images of a dataset a purpose uses.
 
 use super::{Dataset, Split};
 
 impl Dataset {
     /// The images to learn from: the `train` split, or every image if no image names a split.
     ///
-    /// Empty if the data set names splits but none is `train`: images of another split are never learned from.
+    /// Empty if the dataset names splits but none is `train`: images of another split are never learned from.
     pub fn train_indices(&self) -> Vec<usize> {
         self.indices(self.has_splits().then_some(Split::Train))
     }
@@ -19,7 +19,7 @@ impl Dataset {
     /// The images of `split`, or every image if `split` has none.
     ///
     /// For measurements that nothing is learned from and that claim no accuracy: corpus statistics and calibration
-    /// (`train`), parity and golden images (`test`). Any image will do there, so a data set of one split is enough.
+    /// (`train`), parity and golden images (`test`). Any image will do there, so a dataset of one split is enough.
     pub fn split_or_all(&self, split: Split) -> Vec<usize> {
         Some(self.indices(Some(split))).filter(|of_split| !of_split.is_empty()).unwrap_or_else(|| self.indices(None))
     }

@@ -1,16 +1,16 @@
-//! Where the pixels of a data set come from.
+//! Where the pixels of a dataset come from.
 
 use std::path::PathBuf;
 
 use super::decode::{self, DecodeOptions, Decoded};
 use super::{DataError, Image};
 
-/// Reads the images of one data set by number.
+/// Reads the images of one dataset by number.
 ///
-/// Every kind of data set has one: files ([`ImageFiles`]), arrays of fixed-size rows (`Vec<Rows>`), phantoms, mixtures.
+/// Every kind of dataset has one: files ([`ImageFiles`]), arrays of fixed-size rows (`Vec<Rows>`), phantoms, mixtures.
 /// Image `item` is the same picture on every call, and any number of threads may call [`PixelSource::read`] at once.
 pub trait PixelSource: Send + Sync {
-    /// Reads image `item`, counted from 0 in the order in which the data set was opened.
+    /// Reads image `item`, counted from 0 in the order in which the dataset was opened.
     ///
     /// `options` matters only where a source decodes image files.
     fn read(&self, item: usize, options: &DecodeOptions) -> Result<SourceImage, DataError>;
