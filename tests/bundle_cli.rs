@@ -90,8 +90,8 @@ fn a_bundle_is_made_verified_and_shown() {
     std::fs::write(path.join("changed.macula"), &bytes).unwrap();
     assert!(expect(3, path, &["inspect", "changed.macula"]).0.is_empty());
     refuses_bundle(path, &["inspect", "changed.macula"], BundleError::Hash { part: 0 }, &["changed.macula"]);
-    // A key is never written over.
-    fails(2, "exists", path, &["keygen", "--out", "maker"], &["maker.key"]);
+    // A key is never overwritten.
+    fails(2, "exists", path, &["keygen", "--out", "maker"], &["maker.pub"]);
     expect(0, path, &["verify", "v2.macula", "--trust", "maker.pub"]);
 }
 
