@@ -1,8 +1,8 @@
-//! Why a deployment did not come about.
+//! Errors of a deployment.
 
 use std::io;
 
-/// A deployment failed, and where that leaves the other machine.
+/// A deployment failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// A file on this machine cannot be read.
@@ -10,105 +10,103 @@ pub enum DeployError {
     Read {
         /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers to name a start by: {0}")]
+    /// The system has no random numbers.
+    #[error("the system has no random numbers for the name of a start: {0}")]
     Random(String),
     /// The system's SSH client cannot be run.
     #[error("cannot run {program}: {source}")]
     Client {
-        /// What was to be run.
+        /// The program.
         program: &'static str,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A setting that no machine can take.
+    /// A setting is invalid.
     #[error("{setting} '{value}': {needed}")]
     Setting {
-        /// What was set.
+        /// Name of the setting.
         setting: &'static str,
-        /// To what.
+        /// Its value.
         value: String,
         /// What is allowed.
         needed: &'static str,
     },
-    /// The machine cannot be reached, or the line to it broke.
+    /// The machine cannot be reached, or the connection broke.
     #[error("cannot reach {host} over SSH: {message}")]
     Unreachable {
         /// The machine.
         host: String,
-        /// What the client says.
+        /// The last line of the client.
         message: String,
     },
-    /// No program of ours runs on such a machine.
-    #[error(
-        "{host} is a {system} machine of type {machine}; there are programs for Linux on aarch64, armv7 and x86-64"
-    )]
+    /// There is no program for this machine.
+    #[error("{host} is a {system} machine of type {machine}; Linux on aarch64, armv7 or x86-64 is needed")]
     Machine {
         /// The machine.
         host: String,
         /// Its operating system.
         system: String,
-        /// As `uname -m` calls it.
+        /// The output of `uname -m`.
         machine: String,
     },
     /// The program is for another machine.
-    #[error("{path} is a program for {found}, {host} needs one for {needed}")]
+    #[error("{path} is a program for {found}; {host} needs one for {needed}")]
     Program {
         /// The program.
         path: String,
-        /// What it runs on.
+        /// The machine that it is for.
         found: String,
         /// The machine.
         host: String,
-        /// What that machine runs.
+        /// The machine that it should be for.
         needed: String,
     },
-    /// A step failed there. What served before still serves.
+    /// A step failed there. The release before still serves.
     #[error("{host}: cannot {step}: {message}")]
     Remote {
         /// The machine.
         host: String,
-        /// What was tried.
+        /// The step.
         step: &'static str,
-        /// What it says.
+        /// Its last line.
         message: String,
     },
-    /// A check failed before anything was changed.
+    /// A check failed; the release before serves, if there was one.
     #[error("{host}: {check} failed: {message}; {left}")]
     Check {
         /// The machine.
         host: String,
-        /// Which one.
+        /// The check.
         check: &'static str,
-        /// What it says.
+        /// Its last line.
         message: String,
         /// What serves now.
         left: String,
     },
-    /// A check failed, and the way back did, too.
-    #[error("{host}: {check} failed: {message}; and what served before cannot be started again: {why}")]
+    /// A check failed, and so did the rollback.
+    #[error("{host}: {check} failed: {message}; and the release before cannot be started again: {why}")]
     NoWayBack {
         /// The machine.
         host: String,
-        /// Which check.
+        /// The check.
         check: &'static str,
-        /// What it says.
+        /// Its last line.
         message: String,
-        /// Why not.
+        /// The cause.
         why: String,
     },
 }
 
 impl DeployError {
-    /// Whether a check failed, rather than the line, the machine, or what was asked for.
+    /// Whether a check failed, not the connection, the machine or the settings.
     pub fn is_failed_check(&self) -> bool {
         matches!(self, Self::Check { .. })
     }
 
-    /// Whether the other machine or the line to it is at fault.
+    /// Whether the other machine or the connection is at fault.
     pub fn is_device_fault(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Remote { .. } | Self::NoWayBack { .. })
     }

@@ -1,8 +1,8 @@
-//! What a machine is, by its own word, and what a program runs on, by its header.
+//! The type of a machine, and the machine type of a program.
 
 use std::fmt;
 
-/// A processor that a device's program is built for.
+/// A processor that device programs are built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
     /// 64-bit Arm.
@@ -14,7 +14,7 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// By what `uname -m` prints.
+    /// From the output of `uname -m`.
     pub fn from_uname(name: &str) -> Option<Self> {
         match name {
             "aarch64" | "arm64" => Some(Self::Aarch64),
@@ -25,7 +25,7 @@ impl Machine {
         }
     }
 
-    /// By the header of a program for Linux: `e_ident` and `e_machine` of ELF.
+    /// From the header of a Linux program: `e_ident` and `e_machine` of ELF.
     pub fn from_elf(program: &[u8]) -> Option<Self> {
         let (class, little_endian) = (*program.get(4)?, *program.get(5)? == 1);
         let machine = u16::from_le_bytes([*program.get(18)?, *program.get(19)?]);
@@ -37,7 +37,7 @@ impl Machine {
         }
     }
 
-    /// The name that `build-device` gives its program.
+    /// The name in the file names of `build-device`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Aarch64 => "aarch64",
@@ -58,12 +58,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machines_are_told_by_name() {
+    fn machines_are_recognised_by_uname() {
         for (name, expected) in [
             ("aarch64", Some(Machine::Aarch64)),
             ("armv7l", Some(Machine::Armv7)),
             ("x86_64", Some(Machine::X86_64)),
-            // No hardware floating point to count on.
+            // Hardware floating point is not guaranteed.
             ("armv6l", None),
             ("riscv64", None),
             ("", None),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_told_by_their_headers() {
+    fn programs_are_recognised_by_their_headers() {
         let header = |class: u8, order: u8, machine: u16| {
             let mut bytes = b"\x7fELF".to_vec();
             bytes.extend([class, order]);

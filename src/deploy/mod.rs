@@ -1,12 +1,13 @@
-//! A program and a bundle to another machine, over SSH, and the proof that they work there.
+//! Deploys a program and a bundle to another machine over SSH and tests them there.
 //!
-//! 1. What the machine is, and what of it is there already (`remote.sh`, by SHA-256).
-//! 2. Files are copied whole or not at all; nothing that serves is touched.
-//! 3. The bundle is checked there with the new program, while the old one goes on serving.
-//! 4. The new one serves on trial, with the store as it was kept aside.
-//! 5. It says that it is the one of this start and has the line (another one may serve there already), answers, tests itself, and is measured. A failure brings back the program, the bundle and the store that were.
+//! 1. `remote.sh` tells what the machine is and which files it has, by SHA-256.
+//! 2. Missing files are copied atomically. The serving release is not touched.
+//! 3. The new program verifies the bundle there, while the old release continues to serve.
+//! 4. The new release serves, pending. The store was copied before.
+//! 5. The device must report this start's name (another device may use the port), reply, and pass its self-test; it is
+//!    measured. Then the release is confirmed. A failure rolls back program, bundle and store.
 //!
-//! Each step may be repeated: after a line that broke, the same command goes on where it was.
+//! Each step may be repeated: after a broken connection the same command continues.
 
 mod error;
 mod machine;
@@ -26,10 +27,10 @@ use release::{Parts, Release};
 use report::parse;
 use ssh::{Ran, Ssh};
 
-/// The folder of a deployment where systemd runs it, and where it does not: below the user's own.
+/// The default folder of a deployment: with systemd, and without it, below the home folder.
 const FOLDERS: [&str; 2] = ["/usr/local/lib/macula-device", "macula-device"];
 
-/// What a machine is.
+/// A machine, as it describes itself.
 #[derive(Debug, Default)]
 struct About {
     system: String,
@@ -37,19 +38,19 @@ struct About {
     systemd: bool,
 }
 
-/// What a folder of releases on it holds.
+/// The content of its folder of releases.
 #[derive(Debug, Default)]
 struct Probe {
     dir: String,
-    /// The release that serves, or would.
+    /// The release that `current` points at.
     current: Option<String>,
-    /// Whether it is on trial still: a deployment was cut off.
-    on_trial: bool,
+    /// Whether it is not confirmed yet: a deployment was interrupted.
+    is_pending: bool,
     running: bool,
     have: Vec<String>,
 }
 
-/// Lines of a key and a value.
+/// The lines of `text` as key and value.
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key, value.trim()))
 }
@@ -76,7 +77,7 @@ impl Probe {
             match key {
                 "dir" => value.clone_into(&mut probe.dir),
                 "current" => probe.current = Some(value.to_owned()).filter(|value| !value.is_empty()),
-                "trial" => probe.on_trial = !value.is_empty(),
+                "trial" => probe.is_pending = !value.is_empty(),
                 "running" => probe.running = value == "yes",
                 "have" => probe.have.push(value.to_owned()),
                 _ => {}
@@ -86,7 +87,7 @@ impl Probe {
     }
 }
 
-/// A machine with what it is to run.
+/// A machine and the release for it.
 struct Site<'a> {
     settings: &'a Settings,
     ssh: Ssh,
@@ -96,49 +97,49 @@ struct Site<'a> {
     release: Release,
 }
 
-/// Brings program and bundle to the machine and proves them there.
+/// Deploys program and bundle to the machine and tests them there.
 ///
-/// * `tell`: is told what is being done, a sentence a step
+/// * `tell`: receives progress, one sentence per step
 ///
 /// # Errors
-/// What failed, and what serves now.
+/// The step that failed, and what serves now.
 pub fn deploy(settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report, DeployError> {
     check(settings)?;
     let ssh = Ssh::new(&settings.host, &settings.ssh)?;
-    tell(&format!("asking {} what it is", settings.host));
+    tell(&format!("examining {}", settings.host));
     let asked = action("about", settings.systemd);
-    let about = About::of(&ssh.act("be asked what it is", &asked, ".", &[])?);
+    let about = About::of(&ssh.act("examine the machine", &asked, ".", &[])?);
     let parts = parts_for(settings, &about)?;
     let dir = settings.dir.as_deref().unwrap_or(FOLDERS[usize::from(!about.systemd)]);
     let wanted: Vec<&str> = parts.all().map(|part| part.sha256.as_str()).collect();
-    let probe = Probe::of(&ssh.act("be asked what it has", &action("probe", about.systemd), dir, &wanted)?);
+    let probe = Probe::of(&ssh.act("list the files there", &action("probe", about.systemd), dir, &wanted)?);
     let release = Release::new(settings, &parts, &probe.dir, about.systemd);
     let site = Site { settings, ssh, about, parts, probe, release };
     let copied = site.copy(tell)?;
     let golden = site.check_bundle(tell)?;
     let unchanged = site.serves_already();
     if !unchanged {
-        tell("starting it");
-        site.act("start it", "switch", &[&site.release.id, &site.release.store, &start_name()?])?;
+        tell("starting the device");
+        site.act("start the release", "switch", &[&site.release.id, &site.release.store, &start_name()?])?;
     }
     match site.prove(golden.as_ref(), tell) {
         Ok(proof) => {
-            site.act("end the trial", "confirm", &[&site.release.store])?;
+            site.act("confirm the release", "confirm", &[&site.release.store])?;
             Ok(site.report(copied, golden, proof, !unchanged))
         }
         Err(error) if unchanged => Err(error),
-        Err(error) => Err(site.go_back(error, tell)),
+        Err(error) => Err(site.roll_back(error, tell)),
     }
 }
 
-/// A name for a start that no other one has: the device that answers with it is the one that was started.
+/// A unique name for a start: the device that reports it is the one that was started.
 fn start_name() -> Result<String, DeployError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| DeployError::Random(error.to_string()))?;
     Ok(base16ct::lower::encode_string(&bytes))
 }
 
-/// Refuses what no machine could take, before anything is copied.
+/// Checks the settings before anything is copied.
 fn check(settings: &Settings) -> Result<(), DeployError> {
     let refuse = |setting, value: String, needed| Err(DeployError::Setting { setting, value, needed });
     match &settings.listen {
@@ -147,11 +148,10 @@ fn check(settings: &Settings) -> Result<(), DeployError> {
     }
     let is_bundle = settings.bundle.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("macula"));
     if is_bundle != settings.key.is_some() {
-        let needed =
-            "a bundle, FILE.macula, goes with --trust, the public key that must have signed it; no other file does";
+        let needed = "a bundle, FILE.macula, needs --trust with the public key that signed it; other files must not have --trust";
         return refuse("encoder", settings.bundle.display().to_string(), needed);
     }
-    // These stand in a unit of systemd and in scripts.
+    // The folder appears in a systemd unit and in scripts.
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+~".contains(c));
     match &settings.dir {
         Some(dir) if dir.is_empty() || !plain(dir) => {
@@ -161,7 +161,7 @@ fn check(settings: &Settings) -> Result<(), DeployError> {
     }
 }
 
-/// An action as the machine's service manager is to have it.
+/// The name of an action, with or without systemd.
 fn action(action: &str, systemd: bool) -> String {
     match systemd {
         true => action.to_owned(),
@@ -169,7 +169,7 @@ fn action(action: &str, systemd: bool) -> String {
     }
 }
 
-/// Reads the files, the program being one for that machine.
+/// Reads the files; the program must be built for the machine.
 fn parts_for(settings: &Settings, about: &About) -> Result<Parts, DeployError> {
     let host = || settings.host.clone();
     let needed = Machine::from_uname(&about.machine).filter(|_| about.system == "Linux");
@@ -184,13 +184,13 @@ fn parts_for(settings: &Settings, about: &About) -> Result<Parts, DeployError> {
     };
     let parts = Parts::read(settings, &program)?;
     let found = Machine::from_elf(&parts.program.bytes);
-    // An emulator runs what is not for the machine.
+    // An emulator runs programs for other machines.
     if found == Some(needed) || found.is_some() && settings.runner.is_some() {
         return Ok(parts);
     }
     Err(DeployError::Program {
         path: program.display().to_string(),
-        found: found.map_or_else(|| "no machine that is known".to_owned(), |found| found.to_string()),
+        found: found.map_or_else(|| "an unknown machine".to_owned(), |found| found.to_string()),
         host: host(),
         needed: needed.to_string(),
     })
@@ -205,13 +205,13 @@ impl Site<'_> {
         self.ssh.act(step, &self.action(action), &self.probe.dir, values)
     }
 
-    /// Runs the release's program there.
+    /// Runs the program of the release there.
     fn run(&self, arguments: &[&str]) -> Result<Ran, DeployError> {
         let values = [&[self.release.id.as_str()], arguments].concat();
         self.ssh.run(&self.action("run"), &self.probe.dir, &values)
     }
 
-    /// Brings what is not there, and makes a release of it; tells which parts were copied.
+    /// Copies missing files and makes the release; returns which parts were copied.
     fn copy(&self, tell: &dyn Fn(&str)) -> Result<Vec<bool>, DeployError> {
         let mut copied = Vec::new();
         for part in self.parts.all() {
@@ -219,7 +219,7 @@ impl Site<'_> {
             if missing {
                 tell(&format!("copying {} ({} bytes)", part.name, part.bytes.len()));
                 let values = [part.sha256.as_str(), part.mode];
-                self.ssh.send("keep a file", &self.action("receive"), &self.probe.dir, &values, &part.bytes)?;
+                self.ssh.send("store a file", &self.action("receive"), &self.probe.dir, &values, &part.bytes)?;
             }
             copied.push(missing);
         }
@@ -227,47 +227,47 @@ impl Site<'_> {
         let (runner, address) = (self.settings.runner.as_deref().unwrap_or_default(), self.local_address());
         let mut values = vec![id.as_str(), start, unit, runner, &address];
         values.extend(self.parts.all().flat_map(|part| [part.name.as_str(), part.sha256.as_str()]));
-        self.act("keep the release", "release", &values)?;
+        self.act("make the release", "release", &values)?;
         Ok(copied)
     }
 
-    /// Where the device is reached from its own machine.
+    /// The address of the device on its own machine.
     fn local_address(&self) -> String {
         let address = self.settings.listen.to_string();
         address.replace("tcp:0.0.0.0:", "tcp:127.0.0.1:").replace("tcp:[::]:", "tcp:[::1]:")
     }
 
-    /// Whether this release serves and is no longer on trial.
+    /// Whether this release serves and is confirmed.
     fn serves_already(&self) -> bool {
-        let Probe { current, on_trial, running, .. } = &self.probe;
-        current.as_ref() == Some(&self.release.id) && *running && !on_trial
+        let Probe { current, is_pending, running, .. } = &self.probe;
+        current.as_ref() == Some(&self.release.id) && *running && !is_pending
     }
 
-    /// A check that failed before anything was changed.
+    /// The error of a check that failed before anything was changed.
     fn refused(&self, check: &'static str, message: String) -> DeployError {
         let left = match (self.probe.running, &self.probe.current) {
-            (true, Some(release)) => format!("release {release} goes on serving"),
+            (true, Some(release)) => format!("release {release} continues to serve"),
             _ => "nothing was started".to_owned(),
         };
         DeployError::Check { host: self.settings.host.clone(), check, message, left }
     }
 
-    /// Has the new program check the bundle there: signature, parts, and the features of its golden images.
+    /// Verifies the bundle there with the new program: signature, parts, golden images.
     fn check_bundle(&self, tell: &dyn Fn(&str)) -> Result<Option<serde_json::Value>, DeployError> {
         if !self.parts.bundle.name.ends_with(".macula") {
             return Ok(None);
         }
-        tell("checking the bundle there");
+        tell("verifying the bundle there");
         let bundle = self.parts.bundle_arguments();
         let arguments: Vec<&str> = ["verify"].into_iter().chain(bundle.iter().map(String::as_str)).collect();
         let ran = self.run(&[&arguments[..], &["--json"]].concat())?;
         match parse(&ran.out) {
             Some(golden) if ran.code == 0 => Ok(Some(golden)),
-            _ => Err(self.refused("the check of the bundle", ran.last_words)),
+            _ => Err(self.refused("verifying the bundle", ran.last_words)),
         }
     }
 
-    /// The device answers, finds itself sound, and is measured: status, self-test, bench.
+    /// Waits for the device, then runs status, self-test and bench.
     fn prove(
         &self,
         golden: Option<&serde_json::Value>,
@@ -276,21 +276,21 @@ impl Site<'_> {
         let address = self.local_address();
         let id = self.release.id.as_str();
         let seconds = self.settings.timeout.as_secs().max(1).to_string();
-        tell("waiting for its answer");
+        tell("waiting for the device");
         let awaited = self.ssh.run(&self.action("await"), &self.probe.dir, &[id, &seconds, &self.release.store])?;
-        let status = self.answer("its start", awaited)?;
+        let status = self.answer("starting the device", awaited)?;
         self.uses_the_bundle(&status, golden)?;
-        tell("having it test itself");
-        let test = self.answer("its self-test", self.run(&["self-test", "--device", &address, "--json"])?)?;
-        tell("measuring it");
+        tell("running the self-test");
+        let test = self.answer("the self-test", self.run(&["self-test", "--device", &address, "--json"])?)?;
+        tell("measuring the encoder");
         let bundle = self.parts.bundle_arguments();
         let arguments: Vec<&str> =
             ["bench", "encoder", "--json", "--encoder"].into_iter().chain(bundle.iter().map(String::as_str)).collect();
-        let bench = self.answer("its measurement", self.run(&arguments)?)?;
+        let bench = self.answer("measuring the encoder", self.run(&arguments)?)?;
         Ok([status, test, bench])
     }
 
-    /// A device goes on with the bundle it has where another is older, or was tried and given up.
+    /// Checks that the device uses the bundle. A device keeps its bundle when the new one is older or was rolled back.
     fn uses_the_bundle(
         &self,
         status: &serde_json::Value,
@@ -302,20 +302,19 @@ impl Site<'_> {
         };
         let (kept, new) = (used["counter"].as_u64().unwrap_or(0), golden["counter"].as_u64().unwrap_or(0));
         let tried = used["other_sha256"].as_str() == Some(&self.parts.bundle.sha256);
-        // A device knows its encoder by the first half of the hash.
+        // A device stores the first half of the identity.
         let identity =
             |of: &serde_json::Value| of["encoder_identity"].as_str().map(|hex| hex[..hex.len().min(32)].to_owned());
         let why = match used["reason"].as_str().filter(|_| tried) {
-            Some(reason) => format!("given up: {reason}"),
+            Some(reason) => format!("rolled back: {reason}"),
             None if new < kept => "older".to_owned(),
             None if identity(status) != identity(golden) => {
-                "of another encoder than it was taught on; macula update brings it, and asks what becomes of the samples"
-                    .to_owned()
+                "for another encoder; use macula update, which asks whether samples may be forgotten".to_owned()
             }
-            None => "not taken, because a bundle of other content needs a higher counter".to_owned(),
+            None => "refused, because a new bundle needs a higher counter".to_owned(),
         };
-        let message = format!("it goes on with the bundle of counter {kept}; that of counter {new} is {why}");
-        Err(self.refused("its start", message))
+        let message = format!("it keeps the bundle with counter {kept}; the one with counter {new} is {why}");
+        Err(self.refused("starting the device", message))
     }
 
     fn answer(&self, check: &'static str, ran: Ran) -> Result<serde_json::Value, DeployError> {
@@ -325,19 +324,19 @@ impl Site<'_> {
         }
     }
 
-    /// Has what served before serve again, and says so.
-    fn go_back(&self, error: DeployError, tell: &dyn Fn(&str)) -> DeployError {
+    /// Rolls back to the release that served before; returns the error with what serves now.
+    fn roll_back(&self, error: DeployError, tell: &dyn Fn(&str)) -> DeployError {
         let (host, check, message) = match error {
             DeployError::Check { host, check, message, .. } => (host, check, message),
-            other => (self.settings.host.clone(), "the trial", other.to_string()),
+            other => (self.settings.host.clone(), "the new release", other.to_string()),
         };
-        tell("going back to what served before");
+        tell("rolling back to the release before");
         let seconds = self.settings.timeout.as_secs().max(1).to_string();
         let back = || -> Result<String, DeployError> {
-            let text = self.act("go back", "back", &[&self.release.store, &start_name()?])?;
+            let text = self.act("roll back", "back", &[&self.release.store, &start_name()?])?;
             let before = text.trim().trim_start_matches("before ").to_owned();
             if before != "none" {
-                self.act("start what served before", "await", &[&before, &seconds, &self.release.store])?;
+                self.act("start the release before", "await", &[&before, &seconds, &self.release.store])?;
             }
             Ok(before)
         };
@@ -388,18 +387,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_is_understood() {
+    fn replies_of_the_script_are_parsed() {
         let about = About::of("system Linux\nmachine aarch64\nmanager systemd\n");
         assert_eq!((about.system.as_str(), about.machine.as_str(), about.systemd), ("Linux", "aarch64", true));
         let probe = Probe::of("dir /var/x\ncurrent \ntrial none\nrunning yes\nhave 01\nhave 02\n");
-        assert!(probe.on_trial && probe.running && probe.current.is_none() && probe.dir == "/var/x");
+        assert!(probe.is_pending && probe.running && probe.current.is_none() && probe.dir == "/var/x");
         assert_eq!(probe.have, ["01", "02"]);
         let bare = Probe::of("current abc\ntrial \n");
-        assert!(!bare.on_trial && !bare.running && bare.current.as_deref() == Some("abc"));
+        assert!(!bare.is_pending && !bare.running && bare.current.as_deref() == Some("abc"));
     }
 
     #[test]
-    fn what_no_machine_takes_is_refused_here() {
+    fn invalid_settings_are_refused() {
         let settings = Settings::new("ward", "macula".into(), "a.onnx".into());
         assert!(check(&settings).is_ok());
         for listen in ["tcp:127.0.0.1:0", "serial:ttyS0", "a.store"] {

@@ -1,4 +1,4 @@
-//! What is brought to a machine as one: a program, a bundle, and how the one is started with the other.
+//! A release: a program, a bundle and the script that starts them.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use super::ssh::quote;
 use super::{DeployError, Settings};
 use crate::files::{MODEL_MAX, read_bounded};
 
-/// The service, as the Debian package has it, too.
+/// The systemd unit, shared with the Debian package.
 const UNIT: &str = include_str!("../../packaging/macula-device.service");
 
-/// The name of the state that systemd keeps for the service.
+/// The name of the systemd state folder.
 const STATE: &str = "macula-device";
 
-/// Digits of a release's name.
+/// Digits of a release ID.
 const ID_LEN: usize = 16;
 
-/// A file to be brought there.
+/// A file of a release.
 pub struct Part {
-    /// What it is called in a release.
+    /// Its name in the release.
     pub name: String,
-    /// SHA-256 in hexadecimal digits, by which it is stored.
+    /// SHA-256 in hexadecimal digits, its name in `files/`.
     pub sha256: String,
     /// Its permissions.
     pub mode: &'static str,
@@ -48,15 +48,15 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Reads them.
+    /// Reads the files.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// When a file cannot be read or is not an encoder.
     pub fn read(settings: &Settings, program: &Path) -> Result<Self, DeployError> {
-        // What kind of file it is, a device tells by its ending.
+        // A device recognises the kind of file by its extension.
         let ending = settings.bundle.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         if !["macula", "onnx", "blob"].contains(&ending.as_str()) {
-            let needed = "a device takes FILE.macula, FILE.onnx or FILE.blob";
+            let needed = "FILE.macula, FILE.onnx or FILE.blob is needed";
             let value = settings.bundle.display().to_string();
             return Err(DeployError::Setting { setting: "encoder", value, needed });
         }
@@ -67,7 +67,7 @@ impl Parts {
         })
     }
 
-    /// All of them.
+    /// All files.
     pub fn all(&self) -> impl Iterator<Item = &Part> {
         [&self.program, &self.bundle].into_iter().chain(&self.key)
     }
@@ -82,21 +82,21 @@ impl Parts {
     }
 }
 
-/// A release and where it lives.
+/// A release and its paths.
 pub struct Release {
-    /// Its name: the same files started the same way have the same.
+    /// Its ID, a hash of its files and start script.
     pub id: String,
     /// The file of its store.
     pub store: String,
-    /// What starts it: a script.
+    /// The start script.
     pub start: String,
-    /// What has systemd start it.
+    /// The systemd unit.
     pub unit: String,
 }
 
 impl Release {
-    /// * `dir`: the folder of all releases there, from the root
-    /// * `systemd`: whether systemd runs it, as a user of its own with a folder of its own
+    /// * `dir`: absolute path of the folder of releases there
+    /// * `systemd`: whether systemd runs it, with its own user and state folder
     pub fn new(settings: &Settings, parts: &Parts, dir: &str, systemd: bool) -> Self {
         let store = match systemd {
             true => format!("/var/lib/{STATE}/device.store"),
@@ -110,7 +110,7 @@ impl Release {
         }
         let line = words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         let runner = settings.runner.as_deref().unwrap_or_default();
-        // What it writes down is no longer than its limit; systemd's journal has one of its own.
+        // Without systemd's journal, the device writes its own log of limited size.
         let line = if systemd { line } else { format!("{line} '--log' {}", quote(&format!("{dir}/device.log"))) };
         let start = format!(
             "cd {} && export MACULA_START=\"$(cat {} 2>/dev/null)\" && exec {runner} {line}\n",
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_known_by_all_that_is_in_it() {
+    fn the_release_id_depends_on_every_part() {
         let settings = Settings::new("ward", "macula".into(), "a.onnx".into());
         let release = Release::new(&settings, &parts(b"bundle"), "/var/x", false);
         assert_eq!(release.id, Release::new(&settings, &parts(b"bundle"), "/var/x", false).id);

@@ -1,11 +1,11 @@
-# The other machine's side of `macula deploy`: sent over SSH and run by its own shell. POSIX, for a device may have no
-# more than busybox. It answers in lines of a key and a value; what goes wrong is a sentence on standard error.
+# The remote side of `macula deploy`: sent over SSH and run by the shell there. POSIX, because a device may have only
+# busybox. Output: lines of a key and a value; an error is one sentence on standard error.
 #
-# files/SHA256       programs and bundles, by content
-# releases/ID        a program, a bundle and how they are started
-# current            the release that serves
-# trial              while `current` is on trial: the release before it, or `none`
-# start-id           the name of the last start, which its device answers with in STORE.started
+# files/SHA256       programs and bundles, named by content
+# releases/ID        a program, a bundle and their start script
+# current            link to the release that serves
+# trial              while `current` is pending: the release before it, or `none`
+# start-id           the name of the last start, which the device writes to STORE.started
 set -eu
 umask 022
 action=$1 dir=$2
@@ -13,18 +13,18 @@ shift 2
 
 digest() { sha256sum "$1" | cut -d ' ' -f 1; }
 
-# Whether file $1 has digest $2: a name alone does not tell, a disk may have rotted or filled up.
+# Whether file $1 has digest $2. The name alone proves nothing: the disk may be damaged or full.
 is_whole() { [ -f "$1" ] && [ "$(digest "$1")" = "$2" ]; }
 
 current() { readlink current 2>/dev/null | sed 's|.*/||'; }
 
-# ---- The service: systemd's, or a shell that starts it again -------------------------------------------------------
+# ---- The service: systemd, or a shell script that restarts it -------------------------------------------------------
 
 unit=macula-device.service
 
 has_systemd() { [ -d /run/systemd/system ] && [ "$(id -u)" = 0 ]; }
 
-# A number in a file may be another process's by now.
+# The process ID in the file may belong to another process by now.
 supervisor() {
     pid=$(cat pid 2>/dev/null) || return 1
     kill -0 "$pid" 2>/dev/null && grep -q "$PWD/supervise" "/proc/$pid/cmdline" 2>/dev/null
@@ -44,7 +44,7 @@ stop() {
             if supervisor; then
                 kill "$pid"
                 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do supervisor || break; sleep 1; done
-                if supervisor; then echo "the device that runs does not end" >&2; exit 1; fi
+                if supervisor; then echo "the running device does not stop" >&2; exit 1; fi
             fi
             rm -f pid ;;
     esac
@@ -80,9 +80,9 @@ while :; do
     child=$!
     wait "$child"
     code=$?
-    # 2 bad input, 3 the bundle is refused: starting again would change nothing.
+    # 2 bad input, 3 bundle refused: a restart would change nothing.
     case $code in 0|2|3) echo "$code" > ended; exit "$code" ;; esac
-    # A port that is taken, a line that is unplugged, a store that is damaged: it may pass, but not by trying for ever.
+    # A port in use or an unplugged line may pass; after five quick failures it gives up.
     [ $(($(date +%s) - began)) -lt 60 ] || failures=0
     failures=$((failures + 1))
     if [ "$failures" -ge 5 ]; then echo "$code" > ended; exit "$code"; fi
@@ -92,7 +92,7 @@ END
     mv -f supervise.new supervise
 }
 
-# The last thing the service said, in one line.
+# The last line of the service's log.
 last_words() {
     case $manager in
         systemd) journalctl --unit "$unit" --lines 1 --output cat --quiet 2>/dev/null ;;
@@ -108,13 +108,13 @@ name_start() {
 
 # Whether the device of the last start has its line: it says so itself, for another one may answer there. $1 is its store.
 has_line() {
-    # A release of an earlier program does not say so.
+    # A release of an earlier program does not report its start.
     grep -q MACULA_START current/start || return 0
     [ "$(sed -n 's/^start //p' "$1.started" 2>/dev/null)" = "$(cat start-id)" ] || return 1
     [ -d "/proc/$(sed -n 's/^pid //p' "$1.started")" ]
 }
 
-# Points `current` at a release in one step.
+# Points `current` at a release atomically.
 point_at() {
     rm -f current.new
     ln -s "releases/$1" current.new
@@ -133,15 +133,15 @@ case $action in
 esac
 
 case $action in
-    # What machine this is, and who would keep a service running.
+    # Describes the machine and its service manager.
     about)
         echo "system $(uname -s)"
         echo "machine $(uname -m)"
         echo "manager $manager" ;;
 
-    # SHA256 …: what serves, and which files are there whole.
+    # SHA256 …: the current release, and which files are complete.
     probe)
-        command -v sha256sum >/dev/null || { echo "sha256sum is missing there" >&2; exit 1; }
+        command -v sha256sum >/dev/null || { echo "sha256sum is missing on this machine" >&2; exit 1; }
         mkdir -p files releases
         echo "dir $dir"
         echo "current $(current)"
@@ -149,16 +149,16 @@ case $action in
         if is_running; then echo "running yes"; fi
         for sha; do if is_whole "files/$sha" "$sha"; then echo "have $sha"; fi; done ;;
 
-    # SHA256 MODE, the content on standard input: a file is there whole or not at all.
+    # SHA256 MODE, content on standard input: stores a file atomically.
     receive)
         part=files/.$1.part
         cat > "$part"
-        if ! is_whole "$part" "$1"; then rm -f "$part"; echo "the file did not arrive whole" >&2; exit 1; fi
+        if ! is_whole "$part" "$1"; then rm -f "$part"; echo "the received file does not match its SHA-256" >&2; exit 1; fi
         chmod "$2" "$part"
         sync "$part" 2>/dev/null || sync
         mv -f "$part" "files/$1" ;;
 
-    # ID START UNIT RUNNER ADDRESS [NAME SHA256] …: a release of files that are there.
+    # ID START UNIT RUNNER ADDRESS [NAME SHA256] …: makes a release of stored files.
     release)
         id=$1
         rm -rf "releases/.$id"
@@ -174,22 +174,22 @@ case $action in
             [ "files/$2" -ef "releases/$id/$1" ] || same=
             shift 2
         done
-        # One that serves is left in its place.
+        # An equal release stays in its place: it may be serving.
         if [ -n "$same" ]; then rm -rf "releases/.$id"; exit 0; fi
         rm -rf "releases/$id"
         mv "releases/.$id" "releases/$id" ;;
 
-    # ID ARGUMENT …: runs a release's program.
+    # ID ARGUMENT …: runs the program of a release.
     run)
         cd "releases/$1"
         shift
-        # Words on purpose: a runner may have arguments.
+        # Unquoted on purpose: a runner may have arguments.
         exec $(cat runner) ./macula "$@" ;;
 
-    # ID STORE START: lets a release serve, on trial.
+    # ID STORE START: starts a release, pending.
     switch)
         stop
-        # A trial that was cut off has both already, of what was known to work.
+        # An interrupted deployment has both already, from the release before.
         if [ ! -f trial ]; then
             rm -f "$2.before"
             if [ -f "$2" ]; then
@@ -204,14 +204,14 @@ case $action in
         name_start "$3"
         start ;;
 
-    # ID SECONDS STORE: waits until it answers, and goes on to serve.
+    # ID SECONDS STORE: waits until the device replies and keeps running.
     await)
         cd "releases/$1"
         runner=$(cat runner) address=$(cat address)
         for _ in $(seq "$2"); do
             if (cd "$dir" && has_line "$3") &&
                 $runner ./macula status --device "$address" --json >"$dir/status.new" 2>/dev/null; then
-                # One that ends at once does not serve.
+                # A device that stops at once does not serve.
                 sleep 1
                 if (cd "$dir" && is_running && has_line "$3"); then
                     cat "$dir/status.new"
@@ -225,10 +225,10 @@ case $action in
         cd "$dir"
         rm -f status.new
         words=$(last_words)
-        echo "the device does not serve: ${words:-it says nothing}" >&2
+        echo "the device does not serve: ${words:-no output}" >&2
         exit 1 ;;
 
-    # STORE START: what served before the trial serves again.
+    # STORE START: rolls back to the release before.
     back)
         before=$(cat trial)
         stop
@@ -244,7 +244,7 @@ case $action in
         fi
         echo "before $before" ;;
 
-    # STORE: the trial is over; what neither serves nor served before it goes.
+    # STORE: confirms the current release; removes releases older than the one before, and unused files.
     confirm)
         [ -f trial ] || exit 0
         before=$(cat trial)

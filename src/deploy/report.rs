@@ -1,4 +1,4 @@
-//! What a deployment did and what the device says of itself.
+//! The report of a deployment.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,53 +6,53 @@ use serde_json::Value;
 /// A file of a release.
 #[derive(Clone, Debug, Serialize)]
 pub struct Copied {
-    /// What it is called there.
+    /// Its name there.
     pub name: String,
     /// SHA-256 in hexadecimal digits.
     pub sha256: String,
-    /// Its length.
+    /// Its bytes.
     pub bytes: usize,
-    /// Whether it was copied; it was there otherwise.
+    /// Whether it was copied; otherwise it was there.
     pub copied: bool,
 }
 
-/// A deployment that came about.
+/// A successful deployment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The machine, as SSH knows it.
+    /// The SSH name of the machine.
     pub host: String,
-    /// As it calls itself.
+    /// Its `uname -m`.
     pub machine: String,
-    /// What the program is for.
+    /// The machine type of the program.
     pub program_for: &'static str,
-    /// What runs the program, where the machine itself does not: measurements are then an emulator's.
+    /// The emulator that runs the program, if any; the measurements are then the emulator's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runner: Option<String>,
     /// The folder there.
     pub dir: String,
-    /// Who keeps it running: `systemd`, also after a power cut, or `supervised`, a script until the machine stops.
+    /// `systemd`, which restarts it also after a power cut, or `supervised`: a script, until the machine stops.
     pub service: &'static str,
-    /// Where it is reached there.
+    /// Its address there.
     pub address: String,
-    /// The name of what serves now.
+    /// The release that serves now.
     pub release: String,
-    /// The name of what served before.
+    /// The release that served before.
     pub before: Option<String>,
-    /// Whether it was started; the same release served already otherwise.
+    /// Whether it was started; otherwise the same release served already.
     pub started: bool,
     /// Program, bundle and key.
     pub files: Vec<Copied>,
-    /// What `verify` says there of a signed bundle.
+    /// The output of `verify` there, for a signed bundle.
     pub golden: Option<Value>,
-    /// What `status` says.
+    /// The output of `status`.
     pub status: Value,
-    /// What `self-test` says.
+    /// The output of `self-test`.
     pub self_test: Value,
-    /// What `bench encoder` says.
+    /// The output of `bench encoder`.
     pub bench: Value,
 }
 
-/// The JSON of a program's output.
+/// Parses the JSON output of a program.
 pub(super) fn parse(out: &str) -> Option<Value> {
     serde_json::from_str(out.trim()).ok()
 }

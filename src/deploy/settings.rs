@@ -1,4 +1,4 @@
-//! What a deployment is asked for.
+//! The settings of a deployment.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::SshOptions;
 use crate::link::Address;
 
-/// Where a device is reached that is not told otherwise: by its own machine alone.
+/// Default address of a device: reachable from its own machine only.
 pub const LISTEN_DEFAULT: &str = "tcp:127.0.0.1:7000";
 
-/// What to bring where.
+/// What to deploy, and where.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The machine, as SSH knows it.
+    /// The SSH name of the machine.
     pub host: String,
-    /// How to get there.
+    /// Connection options.
     pub ssh: SshOptions,
-    /// The folder there; systemd's or the user's own by default.
+    /// The folder there; `None` for the default.
     pub dir: Option<String>,
     /// The program of a device for that machine, or a folder with those that `build-device` makes.
     pub program: PathBuf,
@@ -24,20 +24,20 @@ pub struct Settings {
     pub bundle: PathBuf,
     /// The public key that must have signed the bundle.
     pub key: Option<PathBuf>,
-    /// Where the device is reached there.
+    /// The address of the device there.
     pub listen: Address,
     /// Whether other machines may connect.
     pub allow_remote: bool,
-    /// What runs the program there, where it is for another processor: an emulator and its arguments.
+    /// An emulator and its arguments, for a program of another processor.
     pub runner: Option<String>,
     /// Whether systemd may run the service.
     pub systemd: bool,
-    /// How long the device may take until it answers.
+    /// Time-out of the start.
     pub timeout: Duration,
 }
 
 impl Settings {
-    /// `program` and `bundle` to `host`, all else as usual.
+    /// `program` and `bundle` to `host`, with defaults for the rest.
     pub fn new(host: &str, program: PathBuf, bundle: PathBuf) -> Self {
         Self {
             host: host.to_owned(),

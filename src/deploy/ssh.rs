@@ -1,4 +1,4 @@
-//! Another machine behind the system's SSH client, which knows the user's keys, names and known hosts.
+//! Runs commands on another machine with the system's SSH client, which has the user's keys and known hosts.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -7,37 +7,37 @@ use std::process::{Command, Output, Stdio};
 
 use super::DeployError;
 
-/// What the other machine runs for us.
+/// The script that runs on the other machine.
 const SCRIPT: &str = include_str!("remote.sh");
 
-/// The code with which the client itself fails.
+/// The exit code of a failure of the client itself.
 const CLIENT_FAILED: i32 = 255;
 
-/// Bytes sent at once.
+/// Bytes that are sent at once.
 const PIECE_LEN: usize = 1 << 16;
 
-/// How to get there; what is not said is the client's own configuration.
+/// Connection options; the client's configuration has the rest.
 #[derive(Clone, Debug, Default)]
 pub struct SshOptions {
-    /// The server's port.
+    /// Port of the server.
     pub port: Option<u16>,
-    /// Who logs in.
+    /// User name.
     pub user: Option<String>,
     /// The file of a private key.
     pub identity: Option<PathBuf>,
-    /// A configuration in the place of the user's own.
+    /// A configuration file instead of the user's.
     pub config: Option<PathBuf>,
 }
 
-/// A machine that can be logged into.
+/// A connection to a machine.
 pub struct Ssh {
     host: String,
     arguments: Vec<OsString>,
-    /// Holds the socket over which all commands share one login.
+    /// Folder of the socket by which all commands share one login.
     shared: tempfile::TempDir,
 }
 
-/// How a program ended there, and what it said.
+/// The result of a command there.
 pub struct Ran {
     /// Its exit code.
     pub code: i32,
@@ -48,13 +48,13 @@ pub struct Ran {
 }
 
 impl Ssh {
-    /// Prepares to reach `host`; nothing is sent.
+    /// Prepares a connection to `host`; sends nothing.
     ///
     /// # Errors
-    /// A host that the client would take for an option; no place for a socket.
+    /// When the host looks like an option, or there is no place for the socket.
     pub fn new(host: &str, options: &SshOptions) -> Result<Self, DeployError> {
         if host.is_empty() || host.starts_with('-') {
-            let needed = "the name of a machine is needed, USER@HOST or HOST";
+            let needed = "HOST or USER@HOST is needed";
             return Err(DeployError::Setting { setting: "host", value: host.to_owned(), needed });
         }
         let shared = tempfile::Builder::new()
@@ -80,13 +80,13 @@ impl Ssh {
         for option in ["ControlMaster=auto".into(), socket, "ControlPersist=60".into()] {
             add("-o", option);
         }
-        // A line that died is noticed after a minute, not never.
+        // Detects a dead connection after a minute.
         add("-o", "ServerAliveInterval=20".into());
         arguments.push("-T".into());
         Ok(Self { host: host.to_owned(), arguments, shared })
     }
 
-    /// Has the script do `action` in `dir` and returns what it prints.
+    /// Runs `action` of the script in `dir`; returns its output.
     ///
     /// # Errors
     /// When the machine cannot be reached, or the action fails there.
@@ -98,7 +98,7 @@ impl Ssh {
         }
     }
 
-    /// As [`Self::act`], but an action that fails is an answer as well.
+    /// As [`Self::act`], but returns the result of a failed action.
     ///
     /// # Errors
     /// When the machine cannot be reached.
@@ -129,7 +129,7 @@ impl Ssh {
         if let Some(mut pipe) = child.stdin.take() {
             let mut piece = vec![0; PIECE_LEN];
             while let Ok(len @ 1..) = content.read(&mut piece) {
-                // Why it ended tells more than that it no longer reads.
+                // The exit status tells more than this error.
                 if pipe.write_all(&piece[..len]).is_err() {
                     break;
                 }
@@ -143,7 +143,7 @@ impl Ssh {
     }
 
     fn command(&self, action: &str, dir: &str, values: &[&str]) -> Command {
-        // What comes after the host is joined by blanks and read by the login shell there.
+        // The client joins these words with blanks for the login shell there.
         let words = ["sh", "-c", SCRIPT, "macula-deploy", action, dir].into_iter().chain(values.iter().copied());
         let line = words.map(quote).collect::<Vec<_>>().join(" ");
         let mut command = Command::new("ssh");
@@ -153,9 +153,8 @@ impl Ssh {
 
     fn ran(&self, output: Output) -> Result<Ran, DeployError> {
         let said = String::from_utf8_lossy(&output.stderr);
-        let last_words =
-            said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing").trim().to_owned();
-        // The program there says with `--json` what went wrong.
+        let last_words = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output").trim().to_owned();
+        // With `--json`, the program there prints its error as JSON.
         let message = serde_json::from_str::<serde_json::Value>(&last_words).ok();
         let message = message.and_then(|said| Some(said["error"]["message"].as_str()?.to_owned()));
         let last_words = message.unwrap_or(last_words);
@@ -169,12 +168,12 @@ impl Ssh {
 }
 
 impl Drop for Ssh {
-    /// Ends the shared login.
+    /// Closes the shared login.
     fn drop(&mut self) {
         if self.shared.path().join("line").exists() {
             let mut command = Command::new("ssh");
             command.args(&self.arguments).args(["-O", "exit", "--", &self.host]);
-            // It ends by itself after a minute where this fails.
+            // If this fails, it closes by itself after a minute.
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok();
         }
     }
@@ -184,7 +183,7 @@ fn client_failed(source: std::io::Error) -> DeployError {
     DeployError::Client { program: "ssh", source }
 }
 
-/// `word` as one word for a POSIX shell.
+/// Quotes `word` for a POSIX shell.
 pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -194,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_stays_one_word_in_a_shell() {
+    fn a_quoted_word_stays_one_word() {
         for word in ["", "plain", "two words", "it's", "$(id) `id` \\ \" ; & | > * ? ~ #", "line\nbreak", "'"] {
             let output = Command::new("sh").args(["-c", &format!("printf %s {}", quote(word))]).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_no_option() {
+    fn a_host_is_not_taken_for_an_option() {
         for host in ["", "-oProxyCommand=id"] {
             assert!(matches!(Ssh::new(host, &SshOptions::default()), Err(DeployError::Setting { .. })), "{host}");
         }

@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(long)]
     no_systemd: bool,
     /// Seconds the device may take until it answers
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long = "patience", value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
     #[command(flatten)]
     common: Common,
