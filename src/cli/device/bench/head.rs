@@ -14,6 +14,9 @@ use crate::cli::{Common, print_json};
 /// Time spent on each operation.
 const BUDGET: Duration = Duration::from_millis(300);
 
+/// Most supports of a device.
+const SUPPORTS_MAX: usize = 65_536;
+
 /// Arguments of `macula bench head`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula bench head --dim 128 --classes 5 --shots 10")]
@@ -40,6 +43,8 @@ struct Report {
     forget_us: Percentiles,
     /// Features and records of the supports.
     support_set_bytes: usize,
+    /// Memory that a head of any kind is solved in and that holds it.
+    scratch_bytes: usize,
     heads: Vec<Measured>,
 }
 
@@ -48,14 +53,13 @@ struct Measured {
     head: &'static str,
     fit_us: Percentiles,
     predict_us: Percentiles,
-    /// Memory that a head is solved in and that holds it.
-    scratch_bytes: usize,
 }
 
 /// Runs it.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let features = random_features(args)?;
     let supports = args.classes * args.shots;
+    anyhow::ensure!(supports <= SUPPORTS_MAX, "{supports} samples in all; a device holds at most {SUPPORTS_MAX}");
+    let features = random_features(args)?;
     // One place more, for the sample that is learned and forgotten.
     let mut names = vec![ClassName::FREE; args.classes];
     let mut records = vec![SupportRecord::EMPTY; supports + 1];
@@ -70,10 +74,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let query = &*features[supports];
     let (learn_us, forget_us) = learn_and_forget(&mut support_set, supports / 2, query)?;
+    let mut scratch = vec![0.0; Head::scratch_len(args.dim, args.classes, supports)];
+    let scratch_bytes = size_of_val(&*scratch);
     let kinds = [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic];
-    let heads = kinds.into_iter().map(|kind| measure(kind, args, &support_set, query)).collect::<Result<_, _>>()?;
+    let heads = kinds
+        .into_iter()
+        .map(|kind| measure(kind, args, &support_set, query, &mut scratch))
+        .collect::<Result<_, _>>()?;
     let Args { dim, classes, shots, .. } = *args;
-    let report = Report { dim, classes, shots, learn_us, forget_us, support_set_bytes, heads };
+    let report = Report { dim, classes, shots, learn_us, forget_us, support_set_bytes, scratch_bytes, heads };
     if args.common.json {
         return print_json(&report);
     }
@@ -91,10 +100,7 @@ fn print(report: &Report) {
     for (head, name, Percentiles { p50, p95, p99 }) in rows {
         println!("{head:<10} {name:<8} {p50:>11.2} {p95:>11.2} {p99:>11.2}");
     }
-    println!("\nsupport set of {} bytes", report.support_set_bytes);
-    for Measured { head, scratch_bytes, .. } in &report.heads {
-        println!("{head:<10} {scratch_bytes} bytes of scratch");
-    }
+    println!("\nsupport set of {} bytes, scratch of {} bytes", report.support_set_bytes, report.scratch_bytes);
 }
 
 /// `classes · shots` quantised features and one more, `[D]` each.
@@ -112,16 +118,20 @@ fn record(index: usize, class: usize) -> SupportRecord {
     SupportRecord { source: (2 * index as u128).to_be_bytes(), class: class as u8, ..SupportRecord::EMPTY }
 }
 
-fn measure(kind: HeadKind, args: &Args, support_set: &SupportSet<'_>, query: &[i16]) -> Result<Measured, HeadError> {
+fn measure(
+    kind: HeadKind,
+    args: &Args,
+    support_set: &SupportSet<'_>,
+    query: &[i16],
+    scratch: &mut [f64],
+) -> Result<Measured, HeadError> {
     let supports = support_set.supports();
-    let mut scratch = vec![0.0; Head::scratch_len(args.dim, args.classes, supports.len())];
-    let scratch_bytes = size_of_val(&*scratch);
     let fit = || {
-        let (duration, head) = timed(|| Head::fit(kind, black_box(supports), args.classes, &mut scratch).map(drop));
+        let (duration, head) = timed(|| Head::fit(kind, black_box(supports), args.classes, scratch).map(drop));
         head.map(|()| duration)
     };
     let fit_us = Percentiles::us(&repeat(BUDGET, fit)?);
-    let head = Head::fit(kind, supports, args.classes, &mut scratch)?;
+    let head = Head::fit(kind, supports, args.classes, scratch)?;
     let mut probabilities = vec![0.0; args.classes];
     let predict = || {
         let (duration, decision) = timed(|| head.predict(black_box(query), &mut probabilities));
@@ -129,7 +139,7 @@ fn measure(kind: HeadKind, args: &Args, support_set: &SupportSet<'_>, query: &[i
         Ok::<_, HeadError>(duration)
     };
     let predict_us = Percentiles::us(&repeat(BUDGET, predict)?);
-    Ok(Measured { head: kind.name(), fit_us, predict_us, scratch_bytes })
+    Ok(Measured { head: kind.name(), fit_us, predict_us })
 }
 
 /// Learns a sample in the middle of the set and forgets it, repeatedly.
