@@ -8,7 +8,7 @@
 //! | `test_batch.bin`                      | test  | CIFAR-10  |
 //! | `train.bin`, `test.bin`               | as named | CIFAR-100 |
 //!
-//! Class names come from `batches.meta.txt` or `fine_label_names.txt`, one per line, if it exists.
+//! Class names come from `batches.meta.txt` or `fine_label_names.txt`, one per line, if the file exists.
 
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
-//! Several datasets as one, `A+B+C`, to pretrain an encoder for tasks that are not known yet.
+//! A mixture, `A+B+C`: several datasets as one, to pretrain an encoder for tasks that are not known yet.
 //!
-//! A mixture holds the images that [`Dataset::train_indices`] gives for each set, all as `train` and without labels,
-//! because a class of one set means nothing in another. A set that names no split therefore goes in whole: unlike
-//! pretraining on that set alone, no fifth of it is held out.
+//! A mixture has the images of [`Dataset::train_indices`] of each dataset, all in the split `train` and without labels,
+//! because classes of different datasets are unrelated. It takes all images of a dataset that names no split: unlike
+//! pretraining on that dataset alone, no fifth is held out for testing.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ impl PixelSource for Mixture {
     }
 }
 
-/// The names of the sets if `name` is that of a mixture. A path that exists is not one, even with a `+` in it.
+/// The names of the datasets if `name` is a mixture. An existing path is not a mixture, even with a `+` in it.
 pub(super) fn parts(name: &str) -> Option<Vec<&str>> {
     (name.contains(SEPARATOR) && !Path::new(name).exists()).then(|| name.split(SEPARATOR).collect())
 }
@@ -39,10 +39,10 @@ pub fn short_name(name: &str) -> String {
     names.join(&SEPARATOR.to_string())
 }
 
-/// Mixes the sets `parts`, each opened by `open`.
+/// Mixes the datasets `parts`, each opened by `open`.
 ///
 /// # Errors
-/// Those of `open`, an empty name, and a set without training images.
+/// Those of `open`, an empty name, and a dataset without training images.
 pub(super) fn open(
     name: &str,
     parts: &[&str],

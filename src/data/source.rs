@@ -8,17 +8,17 @@ use super::{DataError, Image};
 /// Reads the images of one dataset by number.
 ///
 /// Every kind of dataset has one: files ([`ImageFiles`]), arrays of fixed-size rows (`Vec<Rows>`), phantoms, mixtures.
-/// Image `item` is the same picture on every call, and any number of threads may call [`PixelSource::read`] at once.
+/// Image `item` is the same on every call, and any number of threads may call [`PixelSource::read`] at once.
 pub trait PixelSource: Send + Sync {
     /// Reads image `item`, counted from 0 in the order in which the dataset was opened.
     ///
-    /// `options` matters only where a source decodes image files.
+    /// `options` matters only for sources that decode image files.
     fn read(&self, item: usize, options: &DecodeOptions) -> Result<SourceImage, DataError>;
 }
 
 /// An image as its source gives it.
 pub enum SourceImage {
-    /// Decoded from an image file, with what the file says of its samples.
+    /// Decoded from an image file, with facts about its samples.
     File(Decoded),
     /// Pixels that were 8-bit from the start.
     Pixels(Image),

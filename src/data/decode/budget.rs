@@ -30,15 +30,15 @@ pub(super) fn one_large_at_a_time<T>(decode: impl Fn() -> Result<T, Refusal>) ->
     decode()
 }
 
-/// Refuses an image that is too large, or whose decoding takes `bytes_per_pixel` of memory and thereby too much.
+/// Refuses an image that is too large, or that takes too much memory at `bytes_per_pixel`.
 pub(super) fn check(width: u64, height: u64, bytes_per_pixel: u64) -> Result<(), Refusal> {
     check_bytes(width, height, width.saturating_mul(height).saturating_mul(bytes_per_pixel))
 }
 
-/// As [`check`], with the bytes of the whole image.
+/// [`check`] with the bytes of all pixels.
 pub(super) fn check_bytes(width: u64, height: u64, bytes: u64) -> Result<(), Refusal> {
     if width == 0 || height == 0 {
-        return Err(format!("it is {width}×{height} pixels").into());
+        return Err(format!("the size is {width}×{height} pixels").into());
     }
     if !is_allowed(width, height) {
         return Err(Refusal::TooLarge { width, height });
