@@ -24,6 +24,26 @@ pub struct BundleEncoder {
     host: OnnxHost,
 }
 
+impl Bundle {
+    /// Its encoder, tested on the golden images, and the largest error found.
+    ///
+    /// # Errors
+    /// When this build cannot run the encoder, or its features differ from the signed ones.
+    pub fn encoder(&self) -> Result<(BundleEncoder, f64), OpenError> {
+        self.encoder_on(&OnnxHost::InProcess)
+    }
+
+    /// As [`Self::encoder`]; an ONNX encoder runs where `host` says, within its time limits.
+    ///
+    /// # Errors
+    /// As [`Self::encoder`], and when the encoder takes too long.
+    pub fn encoder_on(&self, host: &OnnxHost) -> Result<(BundleEncoder, f64), OpenError> {
+        let encoder = BundleEncoder::of(self, host)?;
+        let worst = encoder.check()?;
+        Ok((encoder, worst))
+    }
+}
+
 impl BundleEncoder {
     /// # Errors
     /// When the bundle has no encoder that this build can run, or its encoder is not that of the manifest.

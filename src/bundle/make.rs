@@ -1,99 +1,18 @@
 //! Makes a bundle from an encoder.
 
-use macula_edge::bundle::{CorpusPart, PartKind, WriteError, write};
-use macula_edge::feature::FeatureError;
-use macula_edge::image::ImageError;
+use macula_edge::bundle::{CorpusPart, PartKind, write};
 
 use super::encoder::{identity, open_onnx};
 use super::{
-    Bundle, EncoderCard, FORMAT_VERSION, GoldenCard, KeyPair, Limits, Manifest, OpenError, PROGRAM_COMMIT, Provenance,
+    Bundle, EncoderCard, FORMAT_VERSION, GoldenCard, KeyPair, Limits, MakeError, Manifest, PROGRAM_COMMIT, Provenance,
     golden,
 };
 use crate::blob::{BlobFile, BlobFileError};
-use crate::data::{DataError, Image, Preprocessing};
-use crate::encoder::{CorpusStatistics, EncodeError, HostEncoder};
-use crate::export::{F16_TOLERANCE, F32_TOLERANCE, ParityError};
+use crate::data::{Image, Preprocessing};
+use crate::encoder::{CorpusStatistics, HostEncoder};
+use crate::export::{F16_TOLERANCE, F32_TOLERANCE};
 use crate::isolated::{HostedEncoder, IsolatedError, OnnxHost};
-use crate::runtime::{Arithmetic, RuntimeError};
-
-/// A bundle could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum MakeError {
-    /// The ONNX file is not an encoder.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// The encoder could not be opened or run.
-    #[error(transparent)]
-    Isolated(#[from] IsolatedError),
-    /// The blob is invalid.
-    #[error(transparent)]
-    Blob(#[from] BlobFileError),
-    /// Blob and ONNX file are different encoders.
-    #[error(
-        "features of the blob have {blob} dimensions, those of the ONNX file {onnx}; they must be the same encoder"
-    )]
-    OtherBlob {
-        /// Dimensions of the blob's features.
-        blob: usize,
-        /// Dimensions of the ONNX file's features.
-        onnx: usize,
-    },
-    /// The encoder failed on a golden image.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    /// An image cannot be read.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// An image is invalid.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// The corpus could not be measured.
-    #[error(transparent)]
-    Parity(#[from] ParityError),
-    /// Features cannot be quantised.
-    #[error(transparent)]
-    Feature(#[from] FeatureError),
-    /// No golden image was given.
-    #[error("a bundle needs at least one golden image")]
-    NoGolden,
-    /// The golden images test nothing.
-    #[error(
-        "features of the golden images are all equal or zero; give images that differ, if the encoder works at all"
-    )]
-    DeadGolden,
-    /// The reference has another size.
-    #[error("the reference has {found} values, but {images} images with features of {dim} dimensions need {}", images * dim)]
-    ReferenceSize {
-        /// Number of values found.
-        found: usize,
-        /// Number of golden images.
-        images: usize,
-        /// Dimensions of a feature.
-        dim: usize,
-    },
-    /// A value of the reference is not finite.
-    #[error("value {position} of row {image} of the reference is {value}, which is not finite")]
-    ReferenceValue {
-        /// The row, counted from 0.
-        image: usize,
-        /// Index in the row.
-        position: usize,
-        /// What was found.
-        value: f32,
-    },
-    /// The corpus has no two images with different features.
-    #[error("all images of the corpus have the same feature; give images that differ")]
-    NoCorpus,
-    /// The manifest holds a value that no device accepts.
-    #[error("{0}")]
-    Manifest(String),
-    /// The parts do not make a bundle.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The new bundle could not be opened again.
-    #[error("the new bundle cannot be used: {0}")]
-    Made(#[from] OpenError),
-}
+use crate::runtime::Arithmetic;
 
 /// The encoder's origin, beside the provenance in its file.
 #[derive(Clone, Debug, Default)]

@@ -12,6 +12,8 @@ mod golden; //    golden images
 mod key; //       key files
 #[cfg(feature = "onnx")]
 mod make; //      from an encoder to a bundle
+#[cfg(feature = "onnx")]
+mod make_error;
 mod manifest; //  the manifest
 mod open; //      a bundle in memory, verified
 
@@ -25,5 +27,6 @@ pub use open::Bundle;
 pub use {
     corpus::measure,
     golden::{GOLDEN_IMAGES, drawn},
-    make::{BundleContents, MakeError, Origin, make},
+    make::{BundleContents, Origin, make},
+    make_error::MakeError,
 };

@@ -6,10 +6,9 @@ use macula_edge::bundle::{
     BUNDLE_LEN_MAX, BundleError, CorpusPart, Golden, Header, PartKind, PublicKey, claimed_signer, verify,
 };
 
-use super::{BundleEncoder, Manifest, OpenError};
+use super::{Manifest, OpenError};
 use crate::encoder::CorpusStatistics;
 use crate::files::read_bounded;
-use crate::isolated::OnnxHost;
 
 /// A bundle with valid signature, parts and manifest.
 pub struct Bundle {
@@ -114,24 +113,6 @@ impl Bundle {
         let corpus =
             corpus.ok_or_else(|| self.unreadable(PartKind::Corpus, "it is invalid or of another feature dimension"))?;
         Ok(Some(corpus.into()))
-    }
-
-    /// Its encoder, tested on the golden images, and the largest error found.
-    ///
-    /// # Errors
-    /// When this build cannot run the encoder, or its features differ from the signed ones.
-    pub fn encoder(&self) -> Result<(BundleEncoder, f64), OpenError> {
-        self.encoder_on(&OnnxHost::InProcess)
-    }
-
-    /// As [`Self::encoder`]; an ONNX encoder runs where `host` says, within its time limits.
-    ///
-    /// # Errors
-    /// As [`Self::encoder`], and when the encoder takes too long.
-    pub fn encoder_on(&self, host: &OnnxHost) -> Result<(BundleEncoder, f64), OpenError> {
-        let encoder = BundleEncoder::of(self, host)?;
-        let worst = encoder.check()?;
-        Ok((encoder, worst))
     }
 
     pub(super) fn unreadable(&self, kind: PartKind, message: &str) -> OpenError {

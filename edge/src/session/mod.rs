@@ -12,7 +12,9 @@ mod boot_state; // the confirmed bundle and the candidate, as stored
 mod rollback; //   selects the bundle of each start, confirms it or rolls back
 mod update; //     receives a bundle and makes it the candidate
 mod stage; //      the staged image
+mod store_refusal; // store errors as refusals
 mod feature; //    the feature that a request is about
+mod head_cache; // the head fitted last
 mod learn; //      classes and supports
 mod nearest; //    the supports nearest to a sample
 mod predict; //    predictions
@@ -31,8 +33,9 @@ pub use rollback::{
 };
 pub use update::{Accept, BundleSlots, BundleSummary};
 
-use predict::HeadCache;
+use head_cache::HeadCache;
 use stage::Stage;
+use store_refusal::refusal;
 use update::Update;
 
 /// What a device reports about itself, and the longest message of its line.
@@ -241,32 +244,5 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
             channels: info.input.map_or(0, |input| input.channels() as u8),
             bundle_bytes_max: self.update.capacity(),
         }))
-    }
-}
-
-/// A store error as a refusal.
-fn refusal(error: StoreError) -> Refusal {
-    match error {
-        StoreError::Full { needed, free } => Reason::StoreFull.with(needed.into(), free.into()),
-        StoreError::SupportSet(error) => error.into(),
-        other => Reason::StoreFault.with(fault(&other), 0),
-    }
-}
-
-/// The numbers of [`Reason::StoreFault`].
-fn fault(error: &StoreError) -> u64 {
-    match error {
-        // These two are reasons themselves.
-        StoreError::Full { .. } | StoreError::SupportSet(_) => 0,
-        StoreError::Geometry { .. } => 1,
-        StoreError::Buffer { .. } => 2,
-        StoreError::NotAStore => 3,
-        StoreError::NewerVersion { .. } => 4,
-        StoreError::Identity { .. } => 5,
-        StoreError::Damaged { .. } => 6,
-        StoreError::Length { .. } => 7,
-        StoreError::Worn { .. } => 8,
-        StoreError::Flash { .. } => 9,
-        StoreError::Unknown => 10,
     }
 }

@@ -3,39 +3,14 @@
 //! Whether the answer is "I don't know" is decided in `decide/predictor.rs`: it sets `known` and the class set.
 
 use super::Session;
+use super::head_cache::HeadCache;
 use super::nearest::nearest;
-use crate::decide::{Fitted, Predictor};
+use crate::decide::Predictor;
 use crate::encoder::Encoder;
 use crate::head::{HeadError, HeadKind};
 use crate::protocol::message::{ERROR_RATE_PERMILLE_MAX, Input, Prediction};
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
-use crate::support_set::SupportSet;
-
-/// Memory for a head and its answer.
-#[derive(Debug)]
-pub(super) struct HeadCache<'m> {
-    scratch: &'m mut [f64],
-    probabilities: &'m mut [f64],
-    /// The head that is solved in `scratch`, and the revision of the support set that it was solved for.
-    solved: Option<(HeadKind, u32, Fitted)>,
-    /// The class set of the last answer.
-    set: [u8; 32],
-}
-
-impl<'m> HeadCache<'m> {
-    pub fn new(scratch: &'m mut [f64], probabilities: &'m mut [f64]) -> Self {
-        Self { scratch, probabilities, solved: None, set: [0; 32] }
-    }
-
-    /// Values of scratch available, and values that any head of this device may need.
-    pub fn memory(&self, support_set: &SupportSet<'_>) -> (usize, usize) {
-        (
-            self.scratch.len(),
-            Predictor::scratch_len(support_set.dim(), support_set.names().len(), support_set.capacity()),
-        )
-    }
-}
 
 impl<E: Encoder, F: Flash> Session<'_, E, F> {
     pub(super) fn predict(&mut self, input: Input<'_>, head: u8, error_rate: u16) -> Result<Reply<'_>, Refusal> {

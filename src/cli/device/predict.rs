@@ -2,6 +2,7 @@
 
 mod probabilities;
 mod quality;
+mod row;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::device::{NamedImage, source_of};
 use crate::link::{Client, PredictOptions, Sample};
 use crate::report::text::{left, shown, widest};
 use quality::{Quality, Tally};
+use row::{DONT_KNOW, Row};
 
 /// Arguments of `macula predict`.
 #[derive(clap::Args)]
@@ -57,25 +59,6 @@ pub struct Args {
     common: Common,
 }
 
-/// What is said of one image.
-#[derive(serde::Serialize)]
-struct Row {
-    image: String,
-    class: String,
-    /// Of the class, 0 to 1; none where only one class is taught: nothing else could have been said.
-    probability: Option<f32>,
-    /// Whether the image is like what the device was taught.
-    known: bool,
-    /// The classes that cannot be excluded at the asked error rate.
-    set: Vec<String>,
-    /// Whether there are samples enough for that; the set promises nothing otherwise.
-    enough: bool,
-    shots_needed: u16,
-    nearest: Vec<Witness>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<String>,
-}
-
 #[derive(serde::Serialize)]
 struct Report {
     device: String,
@@ -88,9 +71,6 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     predictions: Option<Vec<Row>>,
 }
-
-/// What is said of an image that is unlike all that was taught.
-const DONT_KNOW: &str = "I don't know";
 
 /// Runs it.
 pub fn run(mut args: Args) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! `macula demo`: the main job, whole, on images that the program draws itself.
 
 mod power;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -11,23 +12,21 @@ use indicatif::ProgressBar;
 
 use crate::cli::atomic::atomically;
 use crate::cli::classes::ClassNames;
-use crate::cli::connect::with_client;
 use crate::cli::device::learn;
 use crate::cli::failure::check_failed;
-use crate::cli::local_device::{SUPPORTS_DEFAULT, open_device};
 use crate::cli::overwrite::ForceArgs;
 use crate::cli::progress::bar;
 use crate::cli::trust::open_encoder;
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split, open_named};
-use crate::device::{InProcess, source_of};
+use crate::device::source_of;
 use crate::encoder::HostEncoder;
 use crate::encoders::{EncoderInput, OpenOptions, Opened};
 use crate::evaluate::{self, ConfusionMatrix, EpisodePool, EpisodeSettings, HeadKind as ProbeHead, Interval};
-use crate::link::{Address, Client, PredictOptions, Sample};
-use crate::log::Log;
+use crate::link::{Client, PredictOptions, Sample};
 use crate::pretrain::{Event, Init, Method, Observer, Options, PretrainConfig, Run, pretrain};
 use crate::report::sheet;
+use store::with_encoder;
 
 /// Enough phantoms for episodes with 30 queries of each of six classes.
 const DATA: &str = "phantoms:32:1800";
@@ -307,16 +306,4 @@ fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<Confusion
         predicted.push(usize::from(client.predict(Sample::Image(&named.image), question)?.slot));
     }
     Ok(ConfusionMatrix::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted))
-}
-
-/// Opens a device with `opened` on the store at `path`, and has `talk` use it.
-fn with_encoder<T>(
-    path: &Path,
-    opened: &Opened,
-    talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    let address = Address::Store(path.to_owned());
-    open_device(path, opened, SUPPORTS_DEFAULT, (false, &Log::to_stderr()), |device| {
-        with_client(&address, &mut InProcess::new(device), None, talk)
-    })?
 }

@@ -1,6 +1,7 @@
 //! `macula eval`: how good an encoder's features are, always beside the baselines.
 
 mod abstention;
+mod asked;
 mod comparison;
 mod parts;
 mod table;
@@ -10,16 +11,15 @@ use std::num::NonZeroUsize;
 use anyhow::Context;
 use indicatif::ProgressBar;
 
-use crate::cli::Common;
-use crate::cli::images::{EncoderRange, ImageArgs};
-use crate::cli::preprocessing::ValueArgs;
+use crate::cli::images::EncoderRange;
 use crate::cli::progress::bar;
-use crate::cli::trust::{KeyArgs, open_encoder};
+use crate::cli::trust::open_encoder;
 use crate::data::{self, Dataset, Split, TrainTestSplit};
 use crate::encoder::HostEncoder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Stated};
 use crate::evaluate::{self, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference};
 use crate::report::text::{count, shown};
+use asked::Asked;
 use comparison::{BASELINE, Candidate, Comparison};
 use table::{Report, Row};
 
@@ -92,47 +92,9 @@ struct FewShot {
     head: String,
 }
 
-/// What every probe takes.
-#[derive(clap::Args)]
-struct Asked {
-    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels, colour-statistics or
-    /// random:PRESET
-    #[arg(long)]
-    encoder: String,
-    #[command(flatten)]
-    keys: KeyArgs,
-    #[command(flatten)]
-    preprocessing: ValueArgs,
-    /// A folder, .npz, CSV manifest, … or phantoms[:SIZE[:COUNT]]
-    #[arg(long)]
-    data: String,
-    /// The part that is tested on; the training part is what is learned from, or seen unlabelled
-    #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
-    split: String,
-    /// Side of the input of raw-pixels, random:PRESET, or an ONNX encoder whose preprocessing is stated [default: 32]
-    #[arg(long, alias = "image-size")]
-    size: Option<usize>,
-    /// Channels of the input of raw-pixels, random:PRESET, or an ONNX encoder whose preprocessing is stated, 1 or 3
-    /// [default: as the images are]
-    #[arg(long, value_parser = channels)]
-    channels: Option<usize>,
-    #[command(flatten)]
-    reading: ImageArgs,
-    #[command(flatten)]
-    common: Common,
-}
-
 fn positive(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if value > 0.0 && value.is_finite() { Ok(value) } else { Err("must be greater than 0".to_owned()) }
-}
-
-fn channels(text: &str) -> Result<usize, String> {
-    match text {
-        "1" => Ok(1),
-        "3" => Ok(3),
-        _ => Err("must be 1 (grey) or 3 (colour)".to_owned()),
-    }
 }
 
 /// Runs it.

@@ -3,7 +3,7 @@
 //! "I don't know" is an answer of its own. It stands in its own column of the confusion matrix, and such an image is not
 //! recognised: a sensitivity of 0.9 means that nine of ten images of the class were named.
 
-use super::{DONT_KNOW, Row};
+use super::row::{DONT_KNOW, Row};
 use crate::cli::classes::ClassNames;
 use crate::evaluate::{ConfusionMatrix, Interval, roc_auc_one_vs_rest};
 use crate::report::text::{count, left, shown, widest, width};

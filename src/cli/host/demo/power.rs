@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::with_encoder;
+use super::store::with_encoder;
 use crate::cli::connect::{open_line, with_client};
 use crate::cli::failure::check_failed;
 use crate::encoders::Opened;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::Asked;
+use super::asked::Asked;
 use super::comparison::{self, BASELINE, Candidate, Comparison};
 use crate::data::evenly_spread;
 use crate::evaluate::{
