@@ -1,4 +1,4 @@
-//! Decides what is in the image: the encoder, and how much memory it may take.
+//! Configures the image: the encoder and its memory limits.
 //!
 //! | variable          | meaning                                                    | without it            |
 //! |-------------------|------------------------------------------------------------|-----------------------|
@@ -15,7 +15,7 @@ use std::{env, fs};
 
 use macula_edge::encoder::{Blob, Encoder};
 
-/// Room that must be left for the stack: twice what the tests find in use.
+/// Least room for the stack: twice the peak in the tests.
 const STACK_LEAST_KB: usize = 24;
 
 fn main() {
@@ -51,7 +51,7 @@ fn main() {
     fs::write(out.join("encoder.blob"), blob.unwrap_or_default()).expect("OUT_DIR can be written");
 }
 
-/// Where flash and RAM lie on the board. What does not fit does not link, and the stack, which nobody guards, has room.
+/// The memory map. An image that does not fit does not link; the stack, which has no guard, gets its room.
 fn memory_map(flash_kb: usize, ram_kb: usize) -> String {
     format!(
         "MEMORY
@@ -81,7 +81,7 @@ fn read_blob() -> Option<Vec<u8>> {
 
 /// Feature dimensions of a blob, words of memory to encode in, values of its input.
 fn measures(blob: &[u8]) -> (usize, usize, usize) {
-    // A blob is read where it lies, at a multiple of 4.
+    // A blob is read in place, at a multiple of 4.
     let mut words = vec![0_u32; blob.len().div_ceil(4)];
     for (word, bytes) in words.iter_mut().zip(blob.chunks(4)) {
         let mut four = [0; 4];

@@ -1,4 +1,4 @@
-//! The whole board: flash, memory, session and the end of its line, with power that may fail at any flash operation.
+//! The board: flash, memory, session and endpoint, with a power cut at any flash operation.
 
 use core::ops::Range;
 
@@ -20,18 +20,18 @@ use crate::flash::{Cut, SimError, SimFlash};
 /// Bytes of an erase block.
 pub const BLOCK: usize = 4096;
 
-/// The board's flash: reads of 4 bytes, writes of 8, as an STM32's.
+/// The board's flash: reads of 4 bytes, writes of 8, as on an STM32.
 pub type BoardFlash = SimFlash<4, 8, BLOCK>;
 
-/// Decides on bundles: a function, because a board's firmware decides the same each time.
+/// Decides whether a bundle is accepted.
 pub type Accept = fn(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<BundleSummary, u32>;
 
-/// Takes anything, as a bundle of [`Shape::features`].
+/// Accepts anything as a bundle for [`Shape::features`].
 pub const ANY_BUNDLE: Accept = |_, _, _| Ok(BundleSummary { identity: FEATURES_ONLY, counter: 0 });
 
 const FEATURES_ONLY: [u8; 16] = *b"features only\0\0\0";
 
-/// How large everything is.
+/// The sizes of a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Feature dimensions D.
@@ -40,11 +40,11 @@ pub struct Shape {
     pub classes: usize,
     /// Places for supports S.
     pub supports: usize,
-    /// Bytes of the largest image; 0 where the board takes features only.
+    /// Bytes of the largest image; 0 when the board takes features only.
     pub image_bytes: usize,
-    /// Erase blocks of the store, which lies at 0.
+    /// Erase blocks of the store, at address 0.
     pub store_blocks: u32,
-    /// Erase blocks of each of the two slots for bundles, which lie behind the store; 0 where it takes none.
+    /// Erase blocks of each of the two firmware slots behind the store; 0 when it accepts no bundles.
     pub slot_blocks: u32,
 }
 
@@ -64,26 +64,26 @@ impl Shape {
         chunk_max(self.message_max())
     }
 
-    /// Where the bundles' slots begin.
+    /// Addresses of the firmware slots.
     pub const fn slot_starts(&self) -> [u32; 2] {
         let block = BLOCK as u32;
         [self.store_blocks * block, (self.store_blocks + self.slot_blocks) * block]
     }
 
-    /// The encoder of a board that has none.
+    /// The encoder of a board that takes features only.
     pub const fn features(&self) -> FeaturesOnly {
         FeaturesOnly { identity: FEATURES_ONLY, dim: self.dim }
     }
 }
 
-/// A board without power: what is in its flash stays.
+/// A board without power; its flash keeps its content.
 #[derive(Clone, Debug)]
 pub struct Board {
     shape: Shape,
     accept: Accept,
-    /// The flash, for whoever cuts its power or reads its counters.
+    /// The flash, for tests that cut its power or read its counters.
     pub flash: BoardFlash,
-    /// The power will fail at this operation of the flash, however often the board is started before.
+    /// A planned power cut at this flash operation, also across starts.
     pub power_cut: Option<(u64, Cut)>,
     ram: Ram,
 }
@@ -105,7 +105,7 @@ struct Ram {
 }
 
 impl Ram {
-    /// What memory holds when power comes: nothing to rely on.
+    /// Memory at power-on, with arbitrary content.
     fn new(shape: &Shape) -> Self {
         let Shape { dim, classes, supports, .. } = *shape;
         Self {
@@ -126,7 +126,7 @@ impl Ram {
 }
 
 impl Ram {
-    /// What a start needs before it knows its encoder.
+    /// The memory that a start needs before its encoder is known.
     fn lend(&mut self) -> StartMemory<'_> {
         let Self { names, records, features, store, .. } = self;
         StartMemory { names, records, features, buffer: store }
@@ -134,7 +134,7 @@ impl Ram {
 }
 
 impl Board {
-    /// A board fresh from the factory; `accept` decides on bundles.
+    /// A factory-new board; `accept` decides on bundles.
     pub fn new(shape: Shape, accept: Accept) -> Self {
         let blocks = shape.store_blocks + 2 * shape.slot_blocks;
         Self { shape, accept, flash: BoardFlash::new(blocks as usize), power_cut: None, ram: Ram::new(&shape) }
@@ -145,13 +145,13 @@ impl Board {
         self.shape
     }
 
-    /// What lies in a slot for bundles.
+    /// The content of a firmware slot.
     pub fn slot(&self, slot: u8) -> &[u8] {
         let start = self.shape.slot_starts()[usize::from(slot)] as usize;
         &self.flash.bytes()[start..][..self.shape.slot_blocks as usize * BLOCK]
     }
 
-    /// The factory programs the bundle that the board comes with into slot 0.
+    /// Programs the factory bundle into slot 0.
     ///
     /// # Errors
     /// When it does not fit.
@@ -162,7 +162,7 @@ impl Board {
         self.flash.sync()
     }
 
-    /// Power comes, and the board decides with which bundle it starts, if it starts with bundles at all.
+    /// Switches the power on and selects the bundle of this start.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -175,7 +175,7 @@ impl Board {
         begin_start(&mut self.flash, range, self.ram.lend())
     }
 
-    /// The bundle on trial is given up; gives the one with which this start goes on.
+    /// Rolls back the pending bundle; returns the start with the confirmed one.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -184,7 +184,7 @@ impl Board {
         roll_back(&mut self.flash, range, self.ram.lend(), reason)
     }
 
-    /// Whether a start with the encoder of this identity would forget samples that must not be forgotten.
+    /// Whether a start with this encoder would forget supports that must not be forgotten.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -193,7 +193,7 @@ impl Board {
         would_forget(&mut self.flash, range, start, identity, &mut self.ram.store)
     }
 
-    /// Power comes to a board that keeps its encoder. Whatever was in memory is not there any more.
+    /// Switches the power on, for a board that keeps its encoder. Memory starts empty.
     ///
     /// # Errors
     /// When the store cannot be opened, or the power fails again meanwhile.
@@ -202,7 +202,7 @@ impl Board {
         self.start_with(start, encoder, 0)
     }
 
-    /// Goes on with a start whose bundle has passed its golden images: one on trial is confirmed.
+    /// Completes a start whose bundle has passed its golden images; a pending bundle is confirmed.
     ///
     /// * `encoder`, `counter`: of the bundle of `start`
     ///
@@ -216,7 +216,7 @@ impl Board {
     ) -> Result<Running<'_, E>, StoreError> {
         let info = encoder.info();
         let summary = BundleSummary { identity: info.identity, counter };
-        // A chip has memory for the larger of two encoders; what was in it is not looked at.
+        // A chip has memory for the larger of two encoders.
         let (store_len, features_len) = (self.ram.store.len(), self.ram.features.len());
         self.shape.dim = info.dim;
         self.ram = Ram::new(&self.shape);
@@ -257,9 +257,9 @@ impl Board {
     }
 }
 
-/// A board that runs.
+/// A running board.
 pub struct Running<'b, E> {
-    /// What it does.
+    /// The session.
     pub session: Session<'b, E, &'b mut BoardFlash>,
     endpoint: Endpoint<'b>,
     /// Its clock, in seconds since 1970.
@@ -267,7 +267,7 @@ pub struct Running<'b, E> {
 }
 
 impl<E: Encoder> Running<'_, E> {
-    /// Bytes arrive; gives what it sends. When the power fails meanwhile, it sends nothing from then on.
+    /// Receives bytes; returns what the board sends, up to a power cut.
     pub fn receive(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut sent = Vec::new();
         for &byte in bytes {
@@ -286,7 +286,7 @@ impl<E: Encoder> Running<'_, E> {
         sent
     }
 
-    /// Answers one request without a line.
+    /// Answers one request, without a line.
     pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let mut reply = vec![0; message_max(self.session.support_set().dim())];
         let len = self.session.handle(request, self.now_s, &mut reply);
@@ -299,7 +299,7 @@ impl<E: Encoder> Running<'_, E> {
         self.session.flash_mut().is_off()
     }
 
-    /// The canonical state: what it knows, byte by byte.
+    /// The bytes of the canonical state.
     pub fn state(&self) -> Vec<u8> {
         let mut state = Vec::new();
         self.session.support_set().state(|piece| state.extend_from_slice(piece));

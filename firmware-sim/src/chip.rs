@@ -1,4 +1,4 @@
-//! The image of a Cortex-M, built from `cortex-m/` for one encoder and one set of limits.
+//! Builds the Cortex-M image from `cortex-m/` for one encoder and one set of limits.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::{env, fs};
 
-/// What `cortex-m/` is compiled for.
+/// The target of `cortex-m/`.
 pub const TARGET: &str = "thumbv7em-none-eabihf";
 
-/// What is in an image. `cortex-m/build.rs` says more of each.
+/// The content of an image; `cortex-m/build.rs` describes each variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageSpec<'a> {
-    /// Names the built files.
+    /// Name of the built files.
     pub name: &'a str,
     /// The encoder's blob; without it the board takes features only.
     pub blob: Option<&'a [u8]>,
@@ -26,14 +26,14 @@ pub struct ImageSpec<'a> {
     pub flash_kb: usize,
     /// RAM, in units of 1024 bytes.
     pub ram_kb: usize,
-    /// What the instructions are chosen for.
+    /// The core that the instructions are for.
     pub core: Core,
 }
 
-/// Parts that the image runs on; the results are the same bytes.
+/// Processor cores; the results are the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Core {
-    /// Single precision in hardware; heads, which are solved in double precision, take some 25 times the instructions.
+    /// Single precision in hardware. Heads, which use double precision, take about 25 times the instructions.
     CortexM4F,
     /// Double precision in hardware, as on the emulated board.
     CortexM7,
@@ -57,7 +57,7 @@ pub struct Image {
     pub measure_head: PathBuf,
 }
 
-/// An image that could not be built.
+/// An image could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A file could not be read or written, or a program not be started.
@@ -65,15 +65,15 @@ pub enum BuildError {
     Io {
         /// The file or program.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The compiler or the linker refused; among its reasons is an image too large for the limits.
+    /// The compiler or the linker failed, for example because the image exceeds its limits.
     #[error("the image '{name}' cannot be built: {output}")]
     Refused {
         /// Name of the image.
         name: String,
-        /// What the compiler said.
+        /// Output of the compiler.
         output: String,
     },
 }
@@ -83,10 +83,10 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> BuildError {
     move |source| BuildError::Io { path, source }
 }
 
-/// The compiler writes all images to one place: they are built and moved away one after another.
+/// The compiler writes all images to one place, so they are built one at a time.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-/// Builds an image; `target/cortex-m/` holds it afterwards.
+/// Builds an image into `target/cortex-m/`.
 ///
 /// # Errors
 /// When a file cannot be written, `tools/arm-cargo` cannot be run, or the image does not compile or fit.

@@ -1,4 +1,4 @@
-//! What an image costs: instructions that the emulator counted, and bytes of flash and RAM.
+//! The cost of an image: instructions counted by the emulator, bytes of flash and RAM.
 
 use std::fs;
 use std::path::Path;
@@ -8,48 +8,48 @@ use crate::chip::Image;
 use crate::elf::{self, Section};
 use crate::qemu::{QemuError, run_image};
 
-/// Longest that a count may take on a busy machine.
+/// Time-out of a count, for a busy machine.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Instructions and the multiply-accumulates they did.
+/// Instructions and their multiply-accumulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Instructions the emulator ran; neither cycles nor time of a real part.
+    /// Instructions run by the emulator; neither cycles nor time of real hardware.
     pub instructions: u64,
-    /// Multiply-accumulates, those on padding included.
+    /// Multiply-accumulates, including those on padding.
     pub macs: u64,
 }
 
 impl Count {
-    /// Instructions a multiply-accumulate.
+    /// Instructions per multiply-accumulate.
     pub fn per_mac(self) -> f64 {
         self.instructions as f64 / self.macs as f64
     }
 }
 
-/// An image that could not be measured.
+/// An image could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum CountError {
-    /// It did not run to its end.
+    /// The run failed.
     #[error(transparent)]
     Qemu(#[from] QemuError),
-    /// It is no image.
+    /// The file is not an image.
     #[error("{path}: {message}")]
     Image {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The cause.
         message: String,
     },
-    /// It printed something else than counts.
-    #[error("these are no counts: {output}")]
+    /// The output is not a list of counts.
+    #[error("the image printed something other than counts: {output}")]
     Output {
-        /// What it printed.
+        /// The output.
         output: String,
     },
 }
 
-/// Counts one image of the encoder: each node, then the whole.
+/// Counts the encoder on one picture: each node, then the whole.
 ///
 /// # Errors
 /// When the emulator fails, or the image holds no encoder.
@@ -67,7 +67,7 @@ pub fn count_encoder(image: &Image) -> Result<(Vec<Count>, Count), CountError> {
     }
 }
 
-/// Counts teaching and deciding, 5 classes of 10 shots and 128 dimensions: what was done, and its instructions.
+/// Counts learning and predicting with 5 classes of 10 shots and 128 dimensions: names and instructions.
 ///
 /// # Errors
 /// When the emulator fails.
@@ -80,17 +80,17 @@ pub fn count_head(image: &Image) -> Result<Vec<(String, u64)>, CountError> {
     output.lines().map(parse).collect::<Option<Vec<_>>>().ok_or(CountError::Output { output })
 }
 
-/// Where an image's bytes go.
+/// Flash and RAM of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// Its parts, in the order of their addresses.
+    /// Its sections, by address.
     pub sections: Vec<Section>,
-    /// Variables of at least 512 bytes, the largest first. Not among them is the stack.
+    /// Variables of at least 512 bytes, the largest first, without the stack.
     pub variables: Vec<(String, u64)>,
 }
 
 impl Footprint {
-    /// Of the image in a file.
+    /// Reads the image in a file.
     ///
     /// # Errors
     /// When it cannot be read or is no image.
@@ -102,18 +102,18 @@ impl Footprint {
         Ok(Self { sections, variables })
     }
 
-    /// Bytes of flash: code, encoder, first values of variables.
+    /// Bytes of flash: code, encoder, initial values of variables.
     pub fn flash_bytes(&self) -> u64 {
         self.sections.iter().map(|section| section.flash_bytes).sum()
     }
 
-    /// Bytes of RAM but for the stack.
+    /// Bytes of RAM without the stack.
     pub fn ram_bytes(&self) -> u64 {
         self.sections.iter().map(|section| section.ram_bytes).sum()
     }
 }
 
-/// The most bytes of stack that were ever in use, found in a copy of the RAM: the start fills it with a pattern.
+/// The peak of the stack in bytes, found in a copy of the RAM: the start fills the stack with a pattern.
 ///
 /// * `ram`: all of it, as [`crate::qemu::QemuBoard::ram`] gives it
 /// * `static_bytes`: [`Footprint::ram_bytes`], below the stack

@@ -1,22 +1,22 @@
-//! What an image takes of flash and RAM, section by section, and its largest objects.
+//! Flash and RAM of an image by section, and its largest objects.
 
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind, elf};
 
-/// A part of an image.
+/// A section of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// Its name, for instance `.text`.
     pub name: String,
     /// Bytes of flash: code, constants, and the first values of variables.
     pub flash_bytes: u64,
-    /// Bytes of RAM: variables, and room that starts as zero.
+    /// Bytes of RAM: variables, and memory that starts as zero.
     pub ram_bytes: u64,
 }
 
 /// The sections of an image that take memory on the device, in the order of their addresses.
 ///
 /// # Errors
-/// When `image` is no ELF file.
+/// When `image` is not an ELF file.
 pub fn sections(image: &[u8]) -> Result<Vec<Section>, object::Error> {
     let file = object::File::parse(image)?;
     let mut found = Vec::new();
@@ -38,7 +38,7 @@ pub fn sections(image: &[u8]) -> Result<Vec<Section>, object::Error> {
 /// Name and bytes of the variables of at least `least_bytes`, the largest first.
 ///
 /// # Errors
-/// When `image` is no ELF file.
+/// When `image` is not an ELF file.
 pub fn large_variables(image: &[u8], least_bytes: u64) -> Result<Vec<(String, u64)>, object::Error> {
     let file = object::File::parse(image)?;
     let variables = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Data && symbol.size() >= least_bytes);

@@ -1,9 +1,9 @@
-//! NOR flash that loses power, rots and wears out.
+//! NOR flash with power cuts, bit rot and wear.
 //!
-//! What the program sees (`live`) is kept apart from what a power cut leaves behind (`durable`): writes and erases reach
-//! `durable` when they are synced. That is a file under an operating system. A chip, whose operations have ended when
-//! their calls return, is the same with nothing left to lose: [`Cut::Clean`] and [`Cut::Torn`] keep all earlier ones.
-//! In a file, a write whose erase was lost replaces what is there; in flash it clears bits of it.
+//! The content that the program sees (`live`) is separate from the content after a power cut (`durable`): writes and erases
+//! reach `durable` when they are synced. This models a file under an operating system. On a chip, operations have ended when
+//! their calls return: [`Cut::Clean`] and [`Cut::Torn`] keep all earlier ones. In a file, a write whose erase was lost
+//! replaces bytes; in flash it clears bits.
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
@@ -12,33 +12,33 @@ use macula_edge::store::Flash;
 
 use crate::seed::Seed;
 
-/// What a power cut at an operation (write, erase or sync) leaves behind.
+/// The effect of a power cut at an operation (write, erase or sync).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Everything before the operation, nothing of it.
+    /// Keeps everything before the operation, nothing of it.
     Clean,
-    /// Everything before the operation, and each bit of it by seed.
+    /// Keeps everything before the operation, and each bit of it by seed.
     Torn(u64),
-    /// Of the operations since the last sync and this one, those whose bit is set: bit 0 is the oldest, operations past
+    /// Keeps those operations since the last sync, this one included, whose bit is set: bit 0 is the oldest; operations past
     /// the 64th share bits. None of them is torn.
     Subset(u64),
-    /// The same subset with each kept operation torn by seed.
+    /// Keeps the same subset, with each operation torn by seed.
     TornSubset(u64, u64),
 }
 
-/// How blocks wear out.
+/// The effect of wear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WearOut {
     /// An erase past the limit is refused.
     Refuses,
-    /// After an erase past the limit some bits stay 0.
+    /// Some bits stay 0 after an erase past the limit.
     Sticks,
 }
 
-/// Why the flash refused.
+/// An error of the flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimError {
-    /// Not aligned, or out of bounds.
+    /// The access is unaligned or out of bounds.
     Range(NorFlashErrorKind),
     /// The word at this address was programmed since its last erase.
     Rewrite(u32),
@@ -82,11 +82,11 @@ pub struct SimFlash<const R: usize, const W: usize, const E: usize> {
     pub erases: Vec<u32>,
     /// Bytes programmed in each block.
     pub bytes_programmed: Vec<u64>,
-    /// A word may be programmed twice without an erase.
+    /// Whether a word may be programmed twice without an erase.
     pub allow_rewrite: bool,
-    /// What is written replaces what is there, as in a file, instead of clearing bits of it.
+    /// Whether a write replaces bytes, as in a file, instead of clearing bits.
     pub replaces: bool,
-    /// Erases a block takes, and what happens then.
+    /// Erases that a block endures, and the effect of more.
     pub erase_limit: Option<(u32, WearOut)>,
 }
 
@@ -96,12 +96,12 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
         Self::holding(vec![0xff; blocks * E])
     }
 
-    /// Flash with this content, a whole number of blocks.
+    /// Flash with this content.
     ///
     /// # Panics
-    /// When it is not.
+    /// When the length is not a multiple of the block.
     pub fn holding(bytes: Vec<u8>) -> Self {
-        assert!(bytes.len().is_multiple_of(E), "{} bytes are no whole blocks of {E}", bytes.len());
+        assert!(bytes.len().is_multiple_of(E), "{} bytes are not a multiple of the block, {E}", bytes.len());
         let blocks = bytes.len() / E;
         let mut flash = Self {
             durable: bytes,
@@ -123,7 +123,7 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
         flash
     }
 
-    /// The power will fail at operation `at` (0 is the first since the flash was made).
+    /// Plans a power cut at operation `at`, counted from 0 since the flash was made.
     pub fn cut_at(&mut self, at: u64, cut: Cut) {
         self.cut = Some((at, cut));
     }
@@ -133,12 +133,12 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
         self.off
     }
 
-    /// Writes and erases that the last power cut could lose: those since the last sync, and its own.
+    /// Operations that the last power cut could lose: those since the last sync, and its own.
     pub fn lost(&self) -> usize {
         self.lost
     }
 
-    /// Power is back: what is there is what was durable. A cut planned for later is called off.
+    /// Restores the power with the durable content, and cancels a planned cut.
     pub fn restart(&mut self) {
         self.live.clone_from(&self.durable);
         self.unsynced.clear();
@@ -146,18 +146,18 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
         (self.off, self.cut) = (false, None);
     }
 
-    /// What the program sees.
+    /// The content that the program sees.
     pub fn bytes(&self) -> &[u8] {
         &self.live
     }
 
-    /// Flips one bit, as charge does that leaks away.
+    /// Flips one bit, as leaking charge does.
     pub fn rot(&mut self, bit: usize) {
         self.live[bit / 8] ^= 1 << (bit % 8);
         self.durable[bit / 8] ^= 1 << (bit % 8);
     }
 
-    /// Counts the operation; when the power fails at it, leaves behind what the cut says.
+    /// Counts an operation, and cuts the power if it is planned here.
     fn begin(&mut self, operation: Option<Operation>) -> Result<(), SimError> {
         if self.off {
             return Err(SimError::PowerLost);
@@ -209,7 +209,7 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
         }
     }
 
-    /// Bits that stay 0 after the erase of a worn block: the same ones each time.
+    /// Sets bits of a worn block to 0 after its erase, the same ones each time.
     fn stick(&mut self, block: usize) {
         let mut seed = Seed::new(block as u64);
         for _ in 0..4 {
@@ -219,15 +219,15 @@ impl<const R: usize, const W: usize, const E: usize> SimFlash<R, W, E> {
     }
 }
 
-/// Carries out an operation; with a seed, each bit it would change changes or not.
+/// Applies an operation; with a seed, each bit that it would change changes or not.
 fn apply(bytes: &mut [u8], operation: &Operation, mut torn: Option<&mut Seed>, replaces: bool) {
-    // How far a torn operation came differs: hardly begun, halfway, nearly done.
+    // A torn operation is barely begun, halfway or nearly done.
     let density = torn.as_mut().map_or(0, |seed| seed.below(4));
     let mut mask = || match (&mut torn, density) {
         (None, _) => 0xff,
         (Some(seed), 0) => (seed.next_u64() & seed.next_u64() & seed.next_u64()) as u8,
         (Some(seed), 1) => (seed.next_u64() | seed.next_u64() | seed.next_u64()) as u8,
-        // Whole bytes done or not.
+        // Whole bytes change or not.
         (Some(seed), 2) => 0u8.wrapping_sub(seed.next_u64() as u8 & 1),
         (Some(seed), _) => seed.next_u64() as u8,
     };
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_leaves_what_it_says() {
+    fn a_power_cut_keeps_what_its_kind_says() {
         let bytes = |words: [u8; 4]| words.iter().flat_map(|&word| [word; 4]).collect::<Vec<_>>();
         assert_eq!(after(Cut::Clean), bytes([1, 2, 3, 0xff]));
         assert_eq!(after(Cut::Subset(0b110)), bytes([1, 0xff, 3, 4]));

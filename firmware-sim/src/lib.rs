@@ -1,13 +1,13 @@
-//! A board to prove the device on, without the board.
+//! A simulated board to test the device on.
 //!
-//! Everything here is a function of its seed: what fails once fails again.
+//! Everything is a function of its seed, so a failure repeats.
 
-pub mod seed; //   the numbers that failures are drawn from
-pub mod flash; //  NOR flash that loses power, rots and wears out
-pub mod line; //   a serial line that loses, changes, repeats and delays
+pub mod seed; //   the random numbers of failures
+pub mod flash; //  NOR flash with power cuts, bit rot and wear
+pub mod line; //   a serial line that loses, corrupts, duplicates and delays
 pub mod board; //  flash, memory, session and line together
-pub mod script; // requests that every device answers with the same bytes
-pub mod elf; //    what an image takes of flash and RAM
-pub mod chip; //   the image of a Cortex-M, built for an encoder
-pub mod qemu; //   that image in QEMU: its UART is a socket, its flash a file
-pub mod counts; // instructions, flash and RAM of that image
+pub mod script; // requests that every device must answer with the same bytes
+pub mod elf; //    flash and RAM of an image
+pub mod chip; //   builds the Cortex-M image for an encoder
+pub mod qemu; //   runs that image in QEMU
+pub mod counts; // measures instructions, flash and RAM of that image

@@ -1,28 +1,28 @@
-//! A serial line that loses, changes, repeats and delays what is sent over it.
+//! A serial line that loses, corrupts, duplicates and delays bursts.
 //!
-//! What is sent at once is one burst, and each fate is drawn for a burst: a frame is lost, or not.
+//! Bytes that are sent at once are one burst. Faults are drawn per burst.
 
 use std::collections::BTreeMap;
 
 use crate::seed::Seed;
 
-/// How often a burst meets which fate, in millionths.
+/// Fault rates per burst, in millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
-    /// It never arrives.
+    /// The burst never arrives.
     pub loss: u32,
-    /// Bits are flipped, a byte is lost or comes from nowhere, or the end is cut off.
+    /// Bits flip, a byte is lost or inserted, or the end is cut off.
     pub corruption: u32,
-    /// It arrives twice, the second time up to [`DELAY_MAX`] later.
+    /// The burst arrives twice, the second time up to [`DELAY_MAX`] later.
     pub duplication: u32,
-    /// It arrives up to [`DELAY_MAX`] later, and so perhaps after what was sent after it.
+    /// The burst arrives up to [`DELAY_MAX`] later, perhaps after later bursts.
     pub delay: u32,
-    /// Noise arrives before it: up to 40 bytes of anything.
+    /// Up to 40 random bytes arrive before the burst.
     pub noise: u32,
 }
 
 impl Rates {
-    /// The same for every fate.
+    /// The same rate for every fault.
     pub fn all(millionths: u32) -> Self {
         let [loss, corruption, duplication, delay, noise] = [millionths; 5];
         Self { loss, corruption, duplication, delay, noise }
@@ -32,10 +32,10 @@ impl Rates {
 /// The longest delay, in ticks; a burst without one takes a single tick.
 pub const DELAY_MAX: u64 = 50;
 
-/// What became of the bursts.
+/// Counts of bursts and faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fates {
-    /// All that were sent.
+pub struct LineStats {
+    /// Bursts sent.
     pub sent: u64,
     /// See [`Rates::loss`].
     pub lost: u64,
@@ -53,55 +53,55 @@ pub struct Line {
     rates: Rates,
     seed: Seed,
     now: u64,
-    /// Bursts under way, by when they arrive and the order in which they were sent.
+    /// Bursts under way, by arrival time and order of sending.
     under_way: BTreeMap<(u64, u64), Vec<u8>>,
     order: u64,
-    /// What became of what was sent.
-    pub fates: Fates,
+    /// Counts since the start.
+    pub stats: LineStats,
 }
 
 impl Line {
-    /// A quiet line of these rates; the same seed and bursts give the same fates.
+    /// An empty line with these rates. The same seed and bursts give the same faults.
     pub fn new(rates: Rates, seed: u64) -> Self {
-        Self { rates, seed: Seed::new(seed), now: 0, under_way: BTreeMap::new(), order: 0, fates: Fates::default() }
+        Self { rates, seed: Seed::new(seed), now: 0, under_way: BTreeMap::new(), order: 0, stats: LineStats::default() }
     }
 
     /// Sends a burst.
     pub fn send(&mut self, burst: &[u8]) {
-        self.fates.sent += 1;
+        self.stats.sent += 1;
         if self.happens(self.rates.noise) {
             let len = self.seed.below(40) + 1;
             let noise = (0..len).map(|_| self.seed.next_u64() as u8).collect();
             self.deliver(1, noise);
         }
         if self.happens(self.rates.duplication) {
-            self.fates.duplicated += 1;
+            self.stats.duplicated += 1;
             let delay = self.seed.below(DELAY_MAX) + 1;
             self.deliver(delay, burst.to_vec());
         }
         if self.happens(self.rates.loss) {
-            self.fates.lost += 1;
+            self.stats.lost += 1;
             return;
         }
         let mut burst = burst.to_vec();
         if self.happens(self.rates.corruption) {
-            self.fates.corrupted += 1;
+            self.stats.corrupted += 1;
             self.corrupt(&mut burst);
         }
         let delayed = self.happens(self.rates.delay);
-        self.fates.delayed += u64::from(delayed);
+        self.stats.delayed += u64::from(delayed);
         let delay = if delayed { self.seed.below(DELAY_MAX) + 1 } else { 1 };
         self.deliver(delay, burst);
     }
 
-    /// A tick passes; gives what arrives at its end.
+    /// Advances by one tick; returns what arrives.
     pub fn tick(&mut self) -> Vec<u8> {
         self.now += 1;
         let later = self.under_way.split_off(&(self.now + 1, 0));
         std::mem::replace(&mut self.under_way, later).into_values().flatten().collect()
     }
 
-    /// What is under way never arrives: the plug was pulled.
+    /// Drops everything under way.
     pub fn unplug(&mut self) {
         self.under_way.clear();
     }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quiet_line_changes_nothing() {
+    fn a_line_without_faults_changes_nothing() {
         let mut line = Line::new(Rates::default(), 1);
         line.send(b"one");
         line.send(b"two");
@@ -148,18 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn fates_come_as_often_as_asked() {
+    fn faults_have_the_set_rates() {
         let mut line = Line::new(Rates::all(10_000), 7);
         let mut arrived = 0;
         for _ in 0..100_000 {
             line.send(b"burst");
             arrived += line.tick().windows(5).filter(|window| window == b"burst").count();
         }
-        let Fates { sent, lost, corrupted, duplicated, delayed } = line.fates;
+        let LineStats { sent, lost, corrupted, duplicated, delayed } = line.stats;
         assert_eq!(sent, 100_000);
         // A binomial of 100,000 at 1 %: standard deviation 31.5; five of them.
         for count in [lost, corrupted, duplicated, delayed] {
-            assert!((842..=1158).contains(&count), "{:?}", line.fates);
+            assert!((842..=1158).contains(&count), "{:?}", line.stats);
         }
         let expected = 100_000 - lost - corrupted + duplicated;
         assert!(expected.abs_diff(arrived as u64) < 100, "{arrived} arrived, about {expected} should have");

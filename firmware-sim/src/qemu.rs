@@ -1,6 +1,6 @@
-//! The Cortex-M image in QEMU: its UART is a socket of this process, its flash a file.
+//! Runs the Cortex-M image in QEMU: its UART is a socket of this process, its flash a file.
 //!
-//! Ending the emulator is a power cut: the file holds what had been programmed, the memory is gone.
+//! Ending the emulator is a power cut: the file keeps what was programmed, memory is lost.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -21,29 +21,29 @@ const MAPPED_BYTES: u64 = 16 << 20;
 /// Where the board's RAM begins.
 const RAM_START: u32 = 0x2000_0000;
 
-/// Longest that a board may think about a request.
+/// Time-out of a reply.
 const REPLY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Bytes of the board's flash, as in `cortex-m/src/flash.rs`.
 pub const FLASH_BYTES: usize = 512 * 1024;
 
-/// An emulator that did not do what it should.
+/// An error of the emulator.
 #[derive(Debug, thiserror::Error)]
 pub enum QemuError {
-    /// The system refused.
+    /// A system call failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// Nothing was heard in time; what the emulator printed may say why.
-    #[error("no {what} within {limit_s} s; the emulator said: {output}")]
+    /// Nothing came in time; the output of the emulator may say why.
+    #[error("no {what} within {limit_s} s; the emulator printed: {output}")]
     TimedOut {
-        /// What was waited for.
+        /// What was expected.
         what: &'static str,
-        /// How long, in seconds.
+        /// The time-out, in seconds.
         limit_s: u64,
         /// Its standard output and error.
         output: String,
@@ -51,7 +51,7 @@ pub enum QemuError {
     /// The request is longer than the client's memory.
     #[error("the request cannot be sent: {0}")]
     Request(Refusal),
-    /// The emulator ended: after a panic, with status 101.
+    /// The emulator ended; after a panic its status is 101.
     #[error("the emulator ended with {status}: {output}")]
     Ended {
         /// Its exit status.
@@ -66,7 +66,7 @@ fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> QemuError {
     move |source| QemuError::Io { what, source }
 }
 
-/// Makes the file of an erased flash.
+/// Makes a file of erased flash.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -94,7 +94,7 @@ impl Emulator {
             command.args(before).arg(image).args(arguments);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
         };
-        // A killed test drops nothing: then the kernel ends the emulator, where `setpriv` can ask it to.
+        // A killed test runs no destructors: `setpriv` makes the kernel end the emulator then.
         let guarded = [&["--pdeathsig", "KILL"], fixed.as_slice()].concat();
         let child = match run("setpriv", &guarded) {
             Err(error) if error.kind() == ErrorKind::NotFound => run(QEMU, &fixed[1..]),
@@ -103,7 +103,7 @@ impl Emulator {
         Ok(Self { child: child.map_err(io_error(QEMU))? })
     }
 
-    /// Waits for its end; `None` when it is still running after `limit`.
+    /// Waits for its end; `None` when it still runs after `limit`.
     fn wait(&mut self, limit: Duration) -> Result<Option<std::process::ExitStatus>, QemuError> {
         let deadline = Instant::now() + limit;
         loop {
@@ -115,9 +115,9 @@ impl Emulator {
         }
     }
 
-    /// Ends it, and tells what it printed.
+    /// Ends it; returns its output.
     fn kill(&mut self) -> String {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let mut output = Vec::new();
@@ -137,9 +137,9 @@ impl Drop for Emulator {
     }
 }
 
-/// Runs an image that ends by itself, at a fixed number of instructions a second of its own clock.
+/// Runs an image that ends by itself, at a fixed number of instructions per second of its own clock.
 ///
-/// Gives what it printed: at most the 64 KB of a pipe, beyond which it would wait for ever and time out here.
+/// Returns its output, at most the 64 KB of a pipe: a longer output would block it until the time-out.
 ///
 /// # Errors
 /// When it cannot be started, does not end in `limit`, or ends with another status than 0.
@@ -156,14 +156,14 @@ pub fn run_image(image: &Path, limit: Duration) -> Result<String, QemuError> {
     }
 }
 
-/// A board with its power on.
+/// A running board.
 pub struct QemuBoard {
     line: TcpStream,
     emulator: Emulator,
 }
 
 impl QemuBoard {
-    /// Switches the board on: runs `image` over the flash in file `flash` (see [`erased_flash`]).
+    /// Runs `image` with the flash in file `flash` (see [`erased_flash`]).
     ///
     /// The board runs as long as the thread that started it.
     ///
@@ -191,7 +191,7 @@ impl QemuBoard {
         Ok(Self { line, emulator })
     }
 
-    /// Puts bytes on the line.
+    /// Sends bytes.
     ///
     /// # Errors
     /// When the emulator has ended.
@@ -199,7 +199,7 @@ impl QemuBoard {
         self.line.write_all(bytes).map_err(|source| self.lost("sending", source))
     }
 
-    /// Waits for bytes of the line; tells how many came, at least one.
+    /// Waits for bytes; returns their number, at least one.
     ///
     /// # Errors
     /// When none comes in a minute, or the emulator has ended.
@@ -215,7 +215,7 @@ impl QemuBoard {
         }
     }
 
-    /// Sends a request and waits for its reply. This line loses nothing, so nothing is sent again.
+    /// Sends a request and waits for its reply. The line loses nothing, so nothing is sent again.
     ///
     /// # Errors
     /// As [`Self::send`] and [`Self::receive`], and when the client has no room for the request.

@@ -1,5 +1,5 @@
-//! One script of learning, forgetting, merging and deciding that any device of the same sizes must answer with the same
-//! bytes, whatever its CPU, its flash and its line.
+//! A script of learning, forgetting, merging and predicting. Every device of the same sizes must answer it with the same
+//! bytes, on any CPU, flash and line.
 
 use macula_edge::feature;
 use macula_edge::protocol::message::{Input, Request};
@@ -9,7 +9,7 @@ use crate::seed::Seed;
 /// Steps of the script, the first of which add its classes.
 pub const STEPS: usize = 500;
 
-/// Classes it names; a device of fewer refuses some, and these refusals belong to the answer.
+/// Its classes. A device with fewer slots refuses some; the refusals are part of the replies.
 const NAMES: [&str; 6] = ["nodule", "vessel", "Ödem", "no finding", "scar", "foreign body"];
 
 /// Draws the script's requests.
@@ -18,7 +18,7 @@ pub struct Script {
     seed: Seed,
     dim: usize,
     step: usize,
-    /// Sources that were used so far: some are asked for again.
+    /// Sources used so far; some are used again.
     sources: u64,
 }
 
@@ -28,7 +28,7 @@ impl Script {
         Self { seed: Seed::new(seed), dim, step: 0, sources: 0 }
     }
 
-    /// A feature of length 1 that leans towards `class`: sums of uniform numbers, the same on every CPU.
+    /// A feature of length 1 near `class`: sums of uniform numbers, the same on every CPU.
     pub fn feature(&mut self, class: usize) -> Vec<u8> {
         let mut value = || (0..4).map(|_| (self.seed.next_u64() >> 40) as f32 / (1u32 << 24) as f32 - 0.5).sum::<f32>();
         let leaning = |index: usize| if index % NAMES.len() == class { 1.0 } else { 0.0 };
@@ -42,7 +42,7 @@ impl Script {
     fn source(&mut self, is_new: bool) -> [u8; 16] {
         let number = if is_new { self.sources } else { self.sources.saturating_sub(self.seed.below(64)) };
         self.sources += u64::from(is_new);
-        // Scattered, so that supports do not come in the order of their sources.
+        // Supports must not arrive in the order of their sources.
         let mut scattered = Seed::new(number);
         let (high, low) = (scattered.next_u64(), scattered.next_u64());
         (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
@@ -103,7 +103,7 @@ impl Iterator for Script {
     }
 }
 
-/// Runs the script; gives the SHA-256 over each reply's length and bytes, the parts of the final state last.
+/// Runs the script, then exports the state; returns the SHA-256 over the length and bytes of every reply.
 ///
 /// * `answer`: a device's reply to a message
 pub fn run(seed: u64, dim: usize, mut answer: impl FnMut(&[u8]) -> Vec<u8>) -> [u8; 32] {

@@ -1,13 +1,13 @@
-//! The numbers that failures are drawn from.
+//! The random numbers of failures.
 
-/// SplitMix64: small, and every seed gives an unrelated stream.
+/// SplitMix64, a small generator whose seeds give unrelated streams.
 ///
 /// Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", OOPSLA.
 #[derive(Clone, Debug)]
 pub struct Seed(u64);
 
 impl Seed {
-    /// The stream of `seed`.
+    /// Starts the stream of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -21,7 +21,7 @@ impl Seed {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`, which is at least 1; the bias is below `limit / 2^64`.
+    /// A number below `limit`, which must be at least 1. The bias is below `limit / 2^64`.
     pub fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(limit)) >> 64) as u64
     }
@@ -31,9 +31,9 @@ impl Seed {
 mod tests {
     use super::*;
 
-    /// The first outputs for seed 1234567 that the authors' C program prints.
+    /// The first outputs of the authors' C program for seed 1234567.
     #[test]
-    fn as_published() {
+    fn outputs_are_as_published() {
         let mut seed = Seed::new(1_234_567);
         assert_eq!(seed.next_u64(), 6_457_827_717_110_365_317);
         assert_eq!(seed.next_u64(), 3_203_168_211_198_807_973);

@@ -163,11 +163,11 @@ fn ten_thousand_requests_are_carried_out_once_each() {
     let reply = host.ask(&mut running, &Request::Status).unwrap();
     let Ok(Reply::Status(status)) = Reply::parse(&reply) else { panic!("{reply:?}") };
     println!("{learned} learned, {forgotten} forgotten, {} asked again; {:?}", host.resent, status.line);
-    println!("to the device {:?}", host.up.fates);
-    println!("to the host   {:?}", host.down.fates);
+    println!("to the device {:?}", host.up.stats);
+    println!("to the host   {:?}", host.down.stats);
     assert_eq!(status.line.requests, 10_000 + 6, "hello, four classes, the requests and status, once each");
     assert!(status.line.repeated > 50 && status.line.corrupted > 50 && host.resent > 200, "the line was too good");
-    let (up, down) = (host.up.fates, host.down.fates);
+    let (up, down) = (host.up.stats, host.down.stats);
     assert!(up.lost > 50 && down.lost > 50 && up.duplicated > 50 && up.delayed > 50);
     assert_eq!(found(&board.start(shape.features()).unwrap()), model, "and so it is after a restart");
 }

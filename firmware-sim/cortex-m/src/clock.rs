@@ -19,7 +19,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts counting from 0.
+    /// Starts the clock at 0.
     pub fn start(mut timer: SYST) -> Self {
         timer.set_clock_source(SystClkSource::Core);
         timer.set_reload(RELOAD);
@@ -49,14 +49,14 @@ impl Clock {
     }
 }
 
-/// Called by the SysTick exception, once a wrap.
+/// Called by the SysTick exception at each wrap.
 pub fn on_wrap() {
     WRAPS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Instructions that `ticks` stand for under QEMU's `-icount shift=6`, where each takes 64 ns.
+/// Instructions in `ticks` under QEMU's `-icount shift=6`, where each takes 64 ns.
 ///
-/// An emulated count of instructions: it says nothing of caches, flash wait states or dual issue on a real part.
+/// This count ignores caches, flash wait states and dual issue of real hardware.
 pub fn instructions(ticks: u64) -> u64 {
     ticks * (1_000_000_000 / u64::from(CLOCK_HZ)) / 64
 }

@@ -1,7 +1,7 @@
-//! NOR flash for the state: the board's 16 MB of PSRAM, used as flash would be.
+//! NOR flash for the store: the board's 16 MB of PSRAM, used like flash.
 //!
-//! The emulator maps a file there and shares it, so what was programmed outlives the emulator. Programming only clears
-//! bits, word by word; erasing sets all bits of a block. A word or a block that the power cut has not reached is as it was.
+//! The emulator maps a shared file there, so the content outlives the emulator. Programming only clears bits, word by word;
+//! erasing sets all bits of a block. A power cut leaves later words and blocks unchanged.
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
@@ -12,10 +12,10 @@ const BASE: usize = 0x6000_0000;
 /// Bytes of the flash.
 pub const CAPACITY: usize = 512 * 1024;
 
-/// Bytes of a block, the least that can be erased.
+/// Bytes of an erase block.
 pub const BLOCK: usize = 4096;
 
-/// Bytes of a word, the least that can be programmed.
+/// Bytes of a program word.
 pub const WORD: usize = 4;
 
 /// The flash, which only one owner can hold.
@@ -23,7 +23,7 @@ pub struct Flash {
     words: &'static mut [u32],
 }
 
-/// An access outside the flash or across its grid.
+/// An access that is out of bounds or unaligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlashError(NorFlashErrorKind);
 

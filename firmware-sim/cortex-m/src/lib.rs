@@ -1,9 +1,9 @@
-//! What `macula-edge` needs of a board, for Arm's MPS2 with a Cortex-M7 (AN500).
+//! Board support for `macula-edge` on Arm's MPS2 with a Cortex-M7 (AN500).
 #![no_std]
 
 pub mod clock; //       time since the start
-pub mod flash; //       NOR flash for the state
-pub mod limits; //      the encoder in this image, sizes of its memories
+pub mod flash; //       NOR flash for the store
+pub mod limits; //      the encoder in this image and memory sizes
 pub mod semihosting; // text and exit status to the emulator; the panic handler
 pub mod uart; //        the serial line
 
@@ -14,7 +14,7 @@ fn SysTick() {
     clock::on_wrap();
 }
 
-/// A fault is reported as a panic is: with its place, and the end of the run.
+/// Reports a fault as a panic, with its address.
 #[exception]
 #[allow(unsafe_code)]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {

@@ -1,4 +1,4 @@
-//! What `build.rs` decided: the encoder in this image and the sizes of its memories.
+//! The encoder in this image and its memory sizes, from `build.rs`.
 
 include!(concat!(env!("OUT_DIR"), "/limits.rs"));
 
@@ -8,7 +8,7 @@ struct Aligned<T>(T);
 
 static ENCODER: Aligned<[u8; BLOB_BYTES]> = Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/encoder.blob")));
 
-/// The encoder's blob; nothing on a board that takes features only.
+/// The encoder's blob; `None` on a board that takes features only.
 pub fn blob() -> Option<&'static [u8]> {
     match BLOB_BYTES {
         0 => None,

@@ -1,6 +1,6 @@
-//! The board: requests come in over the UART, replies go out; what was taught lies in flash.
+//! The board: receives requests over the UART and sends replies; the store lies in flash.
 //!
-//! An integrator's own board is this file with another UART and another flash.
+//! For your own board, replace the UART and the flash in this file.
 #![no_std]
 #![no_main]
 
@@ -18,7 +18,7 @@ use macula_edge::session::{Memory, Profile, Session};
 use macula_edge::store::{Store, buffer_len};
 use macula_edge::support_set::{ClassName, SupportRecord, SupportSet};
 
-/// Bytes of the flash that the store takes, from its beginning.
+/// Bytes of the store, at the beginning of the flash.
 const STORE_BYTES: u32 = 256 * 1024;
 
 const MESSAGE_MAX: usize = message_max(DIM);
@@ -26,7 +26,7 @@ const PACKET_MAX: usize = packet_max(MESSAGE_MAX);
 const BUFFER_LEN: usize = buffer_len::<Flash>(DIM);
 const SCRATCH_LEN: usize = Predictor::scratch_len(DIM, CLASSES, SUPPORTS);
 
-/// Each piece of memory is lent once: a name of its own in the image's map of memory.
+/// Lends a static array once, under its own name in the memory map.
 macro_rules! lend {
     ($name:ident: [$kind:ty; $len:expr] = $value:expr) => {
         singleton!($name: [$kind; $len] = [$value; $len]).expect("main runs once")
@@ -79,7 +79,7 @@ fn serve<E: Encoder>(encoder: E) -> ! {
         let byte = uart.read();
         let answer = |request: &[u8], line, reply: &mut [u8]| {
             session.set_line(line);
-            // This board has no clock that keeps the time of day.
+            // This board has no real-time clock.
             session.handle(request, 0, reply)
         };
         endpoint.receive(byte, answer, &mut |bytes| uart.write(bytes));

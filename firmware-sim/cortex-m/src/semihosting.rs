@@ -1,6 +1,6 @@
-//! Words to whoever runs the emulator: a line of text, and the end of the run.
+//! Text output and exit of the emulator.
 //!
-//! A real board without a debugger has neither: there `panic` resets the part instead (`cortex_m::peripheral::SCB::sys_reset`).
+//! A real board without a debugger has neither: there, `panic` should reset the chip (`cortex_m::peripheral::SCB::sys_reset`).
 //!
 //! Arm, *Semihosting for AArch32 and AArch64*, release 3.0.
 
@@ -10,12 +10,12 @@ const SYS_WRITE0: u32 = 0x04;
 const SYS_EXIT_EXTENDED: u32 = 0x20;
 const APPLICATION_EXIT: u32 = 0x20026;
 
-/// The emulator's console; what is written appears on its standard output or error.
+/// The emulator's console, its standard output or error.
 pub struct Console;
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // The call wants text that ends in a zero byte.
+        // The call needs a zero byte at the end.
         for piece in text.as_bytes().chunks(63) {
             let mut line = [0_u8; 64];
             line[..piece.len()].copy_from_slice(piece);
@@ -42,7 +42,7 @@ fn call(operation: u32, argument: *const ()) {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     cortex_m::interrupt::disable();
-    // There is nobody left to tell that telling failed.
+    // An error of the console has nowhere to go.
     let _ = writeln!(Console, "{info}");
     exit(101)
 }

@@ -1,7 +1,6 @@
-//! The simulated board on a TCP port, one host at a time.
+//! Serves the simulated board on a TCP port, one host at a time.
 //!
-//! When the power fails, the connection is closed as a plug is pulled, the power returns, and the next host finds what
-//! was durable.
+//! A power cut closes the connection. The power returns, and the next host finds the durable state.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,13 +20,13 @@ usage: macula-board [--listen ADDRESS] [--blob FILE | --dim N] [--faults MILLION
   --listen ADDRESS     host and port; port 0 takes a free one [127.0.0.1:0]
   --blob FILE          the encoder; without one the board takes features only
   --dim N              dimensions of these features [64]
-  --faults MILLIONTHS  how often a burst on the line is lost, changed, doubled, delayed, led by noise [0]
+  --faults MILLIONTHS  rate of bursts that are lost, corrupted, duplicated, delayed, preceded by noise [0]
   --cut N              the power fails at the Nth flash operation after each start
-  --seed N             what faults are drawn from [1]
+  --seed N             seed of the faults [1]
 
 example: macula-board --listen 127.0.0.1:7000 --dim 128 --faults 10000";
 
-/// Bytes of the largest image a board with an encoder takes: 256 by 256 in colour.
+/// Bytes of the largest image of a board with an encoder: 256 by 256 in colour.
 const IMAGE_BYTES: usize = 256 * 256 * 3;
 
 /// A tick of the simulated line.
@@ -61,13 +60,13 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
     Ok(options)
 }
 
-/// A bundle is an encoder that this board could run.
+/// Accepts a bundle that is a blob which this board can run.
 fn accept(_slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<BundleSummary, u32> {
     let mut bytes = vec![0; len as usize];
     if read(0, &mut bytes) { summary(&bytes).ok_or(1) } else { Err(2) }
 }
 
-/// What is in a blob; this board knows no counters.
+/// The summary of a blob; this board has no counters.
 fn summary(bytes: &[u8]) -> Option<BundleSummary> {
     let identity = Blob::parse(bytemuck::cast_slice(&words(bytes))).ok()?.identity();
     Some(BundleSummary { identity, counter: 0 })
@@ -91,7 +90,7 @@ fn run(options: &Options) -> Result<(), String> {
     let words = words(&file);
     let blob = Blob::parse(bytemuck::cast_slice(&words)).map_err(|error| format!("{path}: {error}"))?;
     let dim = blob.dim();
-    // Twice as large a bundle may come later.
+    // Room for a bundle of twice the size.
     let slot_blocks = (2 * file.len()).div_ceil(BLOCK) as u32;
     let mut board = Board::new(Shape { image_bytes: IMAGE_BYTES, slot_blocks, ..Shape::features_only(dim) }, accept);
     board.program(&file).map_err(|error| format!("{error:?}"))?;
@@ -117,17 +116,17 @@ fn run(options: &Options) -> Result<(), String> {
     }
 }
 
-/// Bytes as words, because numbers of a blob are read where they lie.
+/// Bytes as words, because a blob is read in place.
 fn words(bytes: &[u8]) -> Vec<u32> {
     let mut words = vec![0u32; bytes.len().div_ceil(4)];
     bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
     words
 }
 
-/// Where hosts connect.
+/// The TCP port of the board.
 struct Port<'o> {
     listener: TcpListener,
-    /// To the board, and back.
+    /// The line to the board and back.
     line: [Line; 2],
     options: &'o Options,
 }
@@ -141,7 +140,7 @@ impl Port<'_> {
         }
         while !board.is_off() {
             let (stream, _) = self.listener.accept().map_err(|error| error.to_string())?;
-            // A host that goes away is no reason for a board to stop.
+            // A host that hangs up must not stop the board.
             let _ = attend(&mut board, stream, &mut self.line);
             self.line.iter_mut().for_each(Line::unplug);
         }
