@@ -119,7 +119,7 @@ fn a_labelled_folder_is_judged_by_names() {
     let area = report["area_under_roc"].as_f64().unwrap();
     assert!((0.7..1.0).contains(&area) && report["classes"][1]["area_under_roc"] == area, "{report}");
     let (out, _) = expect(0, folder.path(), &with("predict", &["--data", "ward"]));
-    for part in ["sensitivity", "specificity", "ROC area", "confusion matrix", "I don't know", "'unheard'"] {
+    for part in ["sensitivity", "specificity", "ROC AUC", "confusion matrix", "I don't know", "'unheard'"] {
         assert!(out.contains(part), "{part}: {out}");
     }
     for label in ["unheard", "unseen"] {

@@ -1,4 +1,4 @@
-//! Several changes to a device as one: all of them are made, or none stays.
+//! Atomic changes to a device: all of several changes are made, or none.
 
 use macula_edge::protocol::Reason;
 use macula_edge::support_set::SourceId;
@@ -8,24 +8,24 @@ use super::print_json;
 use crate::link::{Client, DeviceState, Learned, LinkError};
 use crate::report::text::count;
 
-/// What was changed so far.
+/// The changes so far.
 #[derive(Default)]
 pub struct Changes {
     learned: Vec<SourceId>,
     added: Vec<(u8, String)>,
 }
 
-/// Changes that could not be taken back, as `--json` gives them.
+/// Changes that could not be undone, as `--json` prints them.
 #[derive(serde::Serialize)]
 struct Kept<'k> {
-    /// Sources of samples that the device was taught and still has.
+    /// Sources of new samples that the device still has.
     learned_kept: Vec<String>,
     classes_kept: Vec<&'k str>,
     error: String,
 }
 
 impl Changes {
-    /// The slot of the class `name`, which is added where it is new.
+    /// The slot of the class `name`, which is added if it is new.
     pub fn class(&mut self, client: &mut Client<'_>, name: &str) -> Result<u8, LinkError> {
         let (slot, added) = client.add_class(name)?;
         if added {
@@ -34,15 +34,14 @@ impl Changes {
         Ok(slot)
     }
 
-    /// Notes the answer to a sample.
+    /// Records the answer to a sample.
     pub fn note(&mut self, source: SourceId, answer: &Learned) {
         if answer.new {
             self.learned.push(source);
         }
     }
 
-    /// Forgets what was learned and removes the classes that were added, the last first. What is taken back is removed
-    /// here, so that after an error the rest is what the device still has.
+    /// Removes new samples and classes, the last first. After an error, `self` holds the changes that the device still has.
     fn undo(&mut self, client: &mut Client<'_>) -> Result<(), LinkError> {
         while let Some(source) = self.learned.last() {
             client.forget(*source)?;
@@ -56,8 +55,8 @@ impl Changes {
     }
 }
 
-/// Has `work` change the device. After an error the device is as it was: forgetting is exact. Where the device can no
-/// longer be reached for that, the error says what stays, with `json` also as JSON.
+/// Has `work` change the device. After an error the changes are undone, exactly. If the device cannot be reached for that,
+/// the error names the changes that stay, with `json` also as JSON.
 pub fn atomically<T>(
     client: &mut Client<'_>,
     json: bool,
@@ -78,14 +77,14 @@ pub fn atomically<T>(
     }
     let (samples, classes) = (count(changes.learned.len(), "new sample"), count(changes.added.len(), "new class"));
     Err(error.context(format!(
-        "{samples} and {classes} stay on the device, as taking them back failed ({undoing}); the same command goes on"
+        "{samples} and {classes} stay on the device, because undoing them failed ({undoing}); run the same command again"
     )))
 }
 
-/// Refuses samples that do not fit before any of them costs an erase.
+/// Refuses samples that do not fit, before any is written.
 ///
 /// # Errors
-/// When fewer places are left than `sources` has that the device does not know.
+/// When `sources` has more new samples than the device has free places.
 pub fn check_places(client: &mut Client<'_>, sources: &[SourceId]) -> anyhow::Result<()> {
     let status = client.status()?;
     let (limit, left) = (status.supports_limit, status.supports_limit.saturating_sub(status.supports));
@@ -101,6 +100,6 @@ pub fn check_places(client: &mut Client<'_>, sources: &[SourceId]) -> anyhow::Re
         return Ok(());
     }
     let (asked, places) = (count(new.len(), "new sample"), count(left, "place"));
-    let message = format!("{}: {asked}, {places} of {limit} left; nothing was changed", client.address());
+    let message = format!("{}: {asked}, but {places} of {limit} free; nothing was changed", client.address());
     Err(Failure::refused(Reason::SupportsFull.with(new.len() as u64, limit.into()), true, message).into())
 }

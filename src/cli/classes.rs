@@ -4,11 +4,11 @@ use super::failure::Kind;
 use crate::link::{Class, Client};
 use crate::report::text::left;
 
-/// Classes by slot.
+/// The classes of a device.
 pub struct ClassNames(pub Vec<Class>);
 
 impl ClassNames {
-    /// Asks for them.
+    /// Asks the device.
     pub fn of(client: &mut Client<'_>) -> anyhow::Result<Self> {
         Ok(Self(client.classes()?))
     }
@@ -26,9 +26,9 @@ impl ClassNames {
             false => self.0.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(", "),
         };
         let found = self.0.iter().find(|class| class.name == name);
-        found
-            .map(|class| class.slot)
-            .ok_or_else(|| Kind::UnknownClass.error(format!("the device has no class '{name}'; it has {}", known())))
+        found.map(|class| class.slot).ok_or_else(|| {
+            Kind::UnknownClass.error(format!("the device has no class '{name}'; its classes are: {}", known()))
+        })
     }
 
     /// Whether a class is called `name`.
@@ -36,8 +36,7 @@ impl ClassNames {
         self.0.iter().any(|class| class.name == name)
     }
 
-    /// The class that was taught, where it is the only one: every image that is known is of that class, with a
-    /// probability of 1 that says nothing.
+    /// The only class with samples. Every known image is then of that class, and its probability of 1 means nothing.
     pub fn only_class(&self) -> Option<&str> {
         let mut taught = self.0.iter().filter(|class| class.supports > 0);
         match (taught.next(), taught.next()) {
@@ -46,12 +45,12 @@ impl ClassNames {
         }
     }
 
-    /// Classes and their samples, as `--json` gives them.
+    /// Classes and their numbers of samples, as `--json` prints them.
     pub fn counts(&self) -> Vec<ClassCount> {
         self.0.iter().map(|class| ClassCount { name: class.name.clone(), samples: class.supports }).collect()
     }
 
-    /// Prints classes and their samples.
+    /// Prints classes and their numbers of samples.
     pub fn print(&self) {
         println!("{:<24} {:>8}", "class", "samples");
         self.0.iter().for_each(|class| println!("{} {:>8}", left(&class.name, 24), class.supports));

@@ -4,17 +4,17 @@ use clap::Args;
 
 use super::output;
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
-    /// Print one JSON object for machines instead of text
+    /// Print results and errors as JSON
     #[arg(long)]
     pub json: bool,
-    /// No progress bar, no remarks
+    /// Print no progress bar and no remarks
     #[arg(long, short)]
     pub quiet: bool,
-    /// Seeds everything random: the same seed gives the same bytes
-    #[arg(long, default_value_t = 1)]
+    /// Random seed; the same seed gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
 

@@ -22,30 +22,30 @@ use crate::log::Log;
 use crate::report::text::hexadecimal;
 use crate::rng::Rng;
 
-/// Where the device is.
+/// The device that a command uses.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DeviceArgs {
-    /// The file of a store, tcp:HOST:PORT or serial:PATH[:BAUD]
+    /// Device: a store file, tcp:HOST:PORT or serial:PATH[:BAUD]
     #[arg(long, value_name = "DEVICE")]
     pub device: Address,
-    /// The encoder of a store's file, which remembers it, or of a device without one: FILE.macula, FILE.onnx, FILE.blob,
-    /// an export's or a run's folder, a shipped model, raw-pixels or colour-statistics
+    /// Encoder of a store file, or for a device without one: FILE.macula, FILE.onnx, FILE.blob, an export or run folder, a
+    /// shipped model, raw-pixels or colour-statistics [default: as recorded in the store]
     #[arg(long, value_name = "ENCODER")]
     pub encoder: Option<String>,
     #[command(flatten)]
     pub keys: KeyArgs,
     #[command(flatten)]
     pub preprocessing: PreprocessingArgs,
-    /// The range of raw values that goes with stated preprocessing.
+    /// Range of raw values, to go with the stated preprocessing.
     #[arg(skip)]
     pub range: Option<ValueRange>,
 }
 
-/// What a device without an encoder calls itself where it takes the features of any.
+/// Identity of a device that accepts features of any encoder.
 const ANY_FEATURES: [u8; 16] = *b"features only\0\0\0";
 
 impl DeviceArgs {
-    /// Reaches the device and has `talk` speak with it.
+    /// Connects to the device and has `talk` use it.
     pub fn connect<T>(
         &self,
         missing: Missing,
@@ -95,8 +95,8 @@ impl DeviceArgs {
     }
 }
 
-/// Brings a device of this process the bundle that is named for it, where it has another one. It must be one that the
-/// device would take: of a key it trusts, not older, and with the encoder that its store was taught on.
+/// Installs the bundle `name` on a device of this process that has another one. The key must be trusted, the counter not
+/// lower, and the encoder the same.
 fn install_bundle(
     name: &str,
     host: &OnnxHost,
@@ -114,7 +114,7 @@ fn install_bundle(
     check_counter(name, &bytes, used.counter)?;
     if opened.encoder.id() != served.encoder.id() {
         bail!(Kind::OtherEncoder.error(format!(
-            "store {} was taught on encoder {}…, not on that of {name} ({}…); `macula update` brings it another one",
+            "store {} has samples of encoder {}…, {name} has encoder {}…; use `macula update` to change the encoder",
             store.display(),
             hexadecimal(&served.encoder.id().0[..8]),
             hexadecimal(&opened.encoder.id().0[..8])
@@ -127,21 +127,21 @@ fn install_bundle(
     })
 }
 
-/// Refuses an encoder for a device that has one, or takes the features of another.
+/// Refuses an encoder for a device that has a built-in one, or that accepts features of another.
 fn check_encoder(client: &Client<'_>, opened: &Opened) -> anyhow::Result<()> {
     let (device, given) = (client.device(), opened.encoder.id().short());
     let (address, name) = (client.address(), &opened.name);
     ensure!(
         device.channels == 0,
         Kind::OtherEncoder.error(format!(
-            "the device at {address} has an encoder of its own ({}…); --encoder is for one without",
+            "the device at {address} has a built-in encoder ({}…); leave --encoder out",
             hexadecimal(&device.identity[..4])
         ))
     );
     ensure!(
         device.identity == given || device.identity == ANY_FEATURES,
         Kind::OtherEncoder.error(format!(
-            "the device at {address} takes features of encoder {}, not of '{name}' ({})",
+            "the device at {address} accepts features of encoder {}, '{name}' is encoder {}",
             hexadecimal(&device.identity),
             hexadecimal(&given)
         ))
@@ -150,25 +150,28 @@ fn check_encoder(client: &Client<'_>, opened: &Opened) -> anyhow::Result<()> {
     ensure!(
         device.dim == dim,
         Kind::OtherEncoder.error(format!(
-            "the device at {address} takes features of {} dimensions, '{name}' makes {dim}",
+            "the device at {address} accepts features of {} dimensions, '{name}' has {dim}",
             device.dim
         ))
     );
     Ok(())
 }
 
-/// Opens the line to a device elsewhere.
+/// Opens the line to a device outside this process.
 pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
     let line: std::io::Result<Box<dyn Transport>> = match address {
         Address::Tcp { socket } => Tcp::connect(socket).map(|line| Box::new(line) as _),
         #[cfg(unix)]
         Address::Serial { path, baud } => crate::link::Serial::open(path, *baud).map(|line| Box::new(line) as _),
-        other => Err(std::io::Error::new(std::io::ErrorKind::Unsupported, format!("'{other}' is no line"))),
+        other => Err(std::io::Error::new(
+            std::io::ErrorKind::Unsupported,
+            format!("'{other}' is not a socket or serial line"),
+        )),
     };
     line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })
 }
 
-/// Says hello over `line` and has `talk` speak with the device; `embed` makes features for one that has no encoder.
+/// Opens a session over `line` and has `talk` use the device; `embed` computes features for a device without encoder.
 pub fn with_client<T>(
     address: &Address,
     line: &mut dyn Transport,
@@ -183,7 +186,7 @@ pub fn with_client<T>(
     talk(&mut client)
 }
 
-/// Two hosts of one device must not draw the same session number: time and process tell them apart.
+/// Session numbers. Time and process id keep two hosts of one device from drawing the same ones.
 fn sessions() -> Rng {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Rng::for_item(since.as_nanos() as u64, "session numbers", 0, std::process::id().into())

@@ -1,4 +1,4 @@
-//! How a command fails: one line for people or one JSON object for machines, and an exit code.
+//! Errors of commands: one line of text or one JSON object, and an exit code.
 
 use std::fmt::Display;
 use std::io;
@@ -11,7 +11,7 @@ use crate::encoders::OpenError;
 use crate::link::LinkError;
 use crate::report::text::{fenced, shown};
 
-/// What `--help` says about exit codes and errors.
+/// The part of `--help` on exit codes and errors.
 pub const HELP: &str = "Exit codes: 0 success, 2 bad usage or input, 3 a check failed (parity, signature, health), \
     4 device or store fault, 130 stopped by Ctrl-C (resume the run with --resume), 141 the reader of the output has gone.\n\n\
     With --json, a command that fails prints one line to standard error: \
@@ -20,7 +20,7 @@ pub const HELP: &str = "Exit codes: 0 success, 2 bad usage or input, 3 a check f
     confirmation-needed, unknown-class, unknown-sample, other-encoder, refused, bundle-refused, rolled-back, check-failed, unreachable, \
     device-fault, interrupted.";
 
-/// What went wrong, for programs to tell apart. ClassNames and exit codes stay as they are.
+/// The kind of an error. Programs rely on names and exit codes, so they do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -157,7 +157,7 @@ impl Failure {
     }
 }
 
-/// An error and its causes as one line. A cause that its effect names already is not named again.
+/// An error and its causes as one line. A cause that the line contains already is not repeated.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {

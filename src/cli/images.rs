@@ -1,4 +1,4 @@
-//! How the commands that read images read them: one option for all.
+//! Options of commands that read images.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,32 +13,32 @@ pub use crate::data::decode::EncoderRange;
 use crate::device::NamedImage;
 use crate::report::text::{count, shown};
 
-/// Options of all commands that read images.
+/// Options of commands that read images.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct ImageArgs {
-    /// Raw values that are black and white in images of more than 8 bits, such as 0,1023, or auto: the smallest and
-    /// largest of the training images [default: the range of the encoder, else 0 to the largest 16-bit number]
+    /// Raw values of black and white in images of more than 8 bits, such as 0,1023; auto: minimum and maximum of the
+    /// training images [default: the range of the encoder, or the full range of the samples]
     ///
-    /// Images of up to 8 bits a sample are read as they are. Floating-point images need it where values lie outside of
-    /// 0 to 1, signed and 32-bit ones always. JPEG, PNG, TIFF, BMP, GIF, WebP and PNM are read, known by their content,
-    /// turned upright as EXIF says, the first of several pages. One image may have 67 million pixels (2^26), 65,535 a
-    /// side, in a file of 384 MiB, and decoding it may take 384 MiB.
+    /// Images of up to 8 bits per sample do not need it. Floating-point images need it if values lie outside 0 to 1, signed
+    /// and 32-bit images always. Formats: JPEG, PNG, TIFF, BMP, GIF, WebP and PNM, recognised by content. The EXIF orientation
+    /// is applied; of several pages the first is read. Limits: 67 million pixels (2^26), 65,535 pixels per side, 384 MiB per
+    /// file, and 384 MiB of memory to decode it.
     #[arg(long, value_name = "LOW,HIGH|auto", allow_hyphen_values = true)]
     range: Option<RangeArg>,
-    /// Fail at the first entry of a dataset that cannot be read, rather than leave it out and count it
+    /// Fail at the first unreadable entry of a dataset instead of leaving it out
     ///
-    /// The index of a dataset may take 1 GiB of memory, which is some five million images; docs/datasets.md says how
-    /// folders, CSV, npz, IDX and CIFAR are read.
+    /// The index of a dataset may take 1 GiB of memory, about five million images. docs/datasets.md describes folders, CSV,
+    /// npz, IDX and CIFAR.
     #[arg(long)]
     pub strict: bool,
 }
 
-/// A range, stated or to be measured.
+/// The value of `--range`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RangeArg {
     /// Measured on the training images.
     Auto,
-    /// Stated.
+    /// Given as LOW,HIGH.
     Stated(ValueRange),
 }
 
@@ -51,8 +51,8 @@ impl FromStr for RangeArg {
 }
 
 impl ImageArgs {
-    /// Opens the data set `name`, to be read with the range of `encoder` unless another one was given; a range that is
-    /// measured, remarks and what was skipped are printed, unless `quiet`.
+    /// Opens the dataset `name`. Its range is that of `--range`, or of `encoder`. Unless `quiet`, prints a measured range,
+    /// remarks and skipped entries.
     pub fn open(&self, name: &str, seed: u64, encoder: EncoderRange, quiet: bool) -> anyhow::Result<Dataset> {
         let mut dataset = data::open_named(name, seed)?;
         self.prepare(&mut dataset, encoder, quiet)?;
@@ -66,17 +66,13 @@ impl ImageArgs {
         Ok(dataset)
     }
 
-    /// As [`Self::open`] for a data set that is open.
+    /// As [`Self::open`] for a dataset that is open.
     ///
     /// # Errors
-    /// What the reader skipped, where `--strict` was given.
+    /// When the reader skipped an entry and `--strict` was given.
     pub fn prepare(&self, dataset: &mut Dataset, encoder: EncoderRange, quiet: bool) -> anyhow::Result<()> {
         if let Some((name, reason)) = dataset.skipped.first().filter(|_| self.strict) {
-            bail!(
-                "{}: {} of it cannot be read, the first {name}: {reason}",
-                dataset.name,
-                count(dataset.skipped.len(), "file")
-            );
+            bail!("{}: {} unreadable, the first {name}: {reason}", dataset.name, count(dataset.skipped.len(), "file"));
         }
         dataset.decode = match self.range {
             Some(RangeArg::Auto) => {
@@ -91,7 +87,7 @@ impl ImageArgs {
         Ok(())
     }
 
-    /// Decodes image files, in order. What must be known of them is printed, unless `quiet`.
+    /// Decodes image files, in order. Unless `quiet`, prints remarks.
     pub fn read(&self, paths: &[PathBuf], encoder: EncoderRange, quiet: bool) -> anyhow::Result<Vec<NamedImage>> {
         let (options, stats) = (self.options(encoder)?, DecodeStats::default());
         let read = |path: &PathBuf| {
@@ -106,12 +102,12 @@ impl ImageArgs {
         Ok(images)
     }
 
-    /// What was given; nothing is measured.
+    /// The value of `--range`.
     pub fn given(&self) -> Option<RangeArg> {
         self.range
     }
 
-    /// The range that was stated.
+    /// The range given as LOW,HIGH.
     pub fn stated(&self) -> Option<ValueRange> {
         match self.range {
             Some(RangeArg::Stated(range)) => Some(range),
@@ -124,7 +120,7 @@ impl ImageArgs {
             (_, EncoderRange::Irrelevant) => return Ok(DecodeOptions { measure: true, ..DecodeOptions::default() }),
             (Some(RangeArg::Stated(range)), _) => (Some(range), false),
             (Some(RangeArg::Auto), _) => {
-                bail!("--range auto is measured on a data set; give LOW,HIGH for single images")
+                bail!("--range auto needs a dataset; pass LOW,HIGH for single images")
             }
             (None, EncoderRange::Known(range)) => (range, false),
             (None, EncoderRange::Unknown) => (None, true),
@@ -133,21 +129,19 @@ impl ImageArgs {
     }
 }
 
-/// Prints remarks on images that were read, to standard error. That pictures were turned upright is what everybody expects.
+/// Prints remarks on images to standard error, except that the EXIF orientation was applied.
 pub fn print_remarks(remarks: &[Remark]) {
     for remark in remarks.iter().filter(|remark| !matches!(remark, Remark::Rotated { .. })) {
         eprintln!("remark: {}", shown(&remark.to_string()));
     }
 }
 
-/// The range of the training images.
+/// Measures the range of the training images.
 pub fn measured(dataset: &Dataset) -> anyhow::Result<ValueRange> {
     let indices = dataset.train_indices();
-    ensure!(!indices.is_empty(), "{} has no training images to measure --range auto on", dataset.name);
+    ensure!(!indices.is_empty(), "{}: --range auto needs training images, and there are none", dataset.name);
     let range = dataset.measure_range(&indices)?;
-    range.with_context(|| {
-        format!("--range auto: no image of {} has more than 8 bits a sample; leave it out", dataset.name)
-    })
+    range.with_context(|| format!("{}: no image has more than 8 bits per sample; leave --range out", dataset.name))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The limits of an ONNX encoder from elsewhere, and the process it runs in.
+//! Limits of a foreign ONNX encoder, and the process that it runs in.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,26 +8,26 @@ use std::time::Duration;
 
 use crate::isolated::{OnnxHost, Worker, WorkerLimits};
 
-/// The subcommand, which no help shows, of the process of an encoder.
+/// Hidden subcommand of the process of an encoder.
 pub const WORKER_COMMAND: &str = "encode-worker";
 
-/// What an ONNX encoder from elsewhere may take. It runs in a process of its own, and one that macula exported in ours.
+/// Limits of a foreign ONNX encoder, which runs in a separate process. An encoder exported by Macula runs in this one.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Limits of an ONNX encoder that macula did not export")]
+#[command(next_help_heading = "Limits of a foreign ONNX encoder")]
 pub struct LimitArgs {
-    /// Seconds to load it [default: 60]
+    /// Limit of the time to load it, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide_short_help = true)]
     load_seconds: Option<Duration>,
-    /// Seconds for an image [default: 30]
+    /// Limit of the time per image, in seconds [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide_short_help = true)]
     image_seconds: Option<Duration>,
-    /// Memory for it [default: three quarters of this machine's, at most 4096]
+    /// Limit of its memory in MiB [default: 3/4 of this machine's memory, at most 4096]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20), hide_short_help = true)]
     encoder_memory: Option<u64>,
 }
 
 impl LimitArgs {
-    /// Where ONNX encoders run; a raised `stop` ends every wait for them.
+    /// Where ONNX encoders run. Raising `stop` ends every wait for them.
     pub fn host(&self, stop: Option<&Arc<AtomicBool>>) -> OnnxHost {
         let usual = WorkerLimits::default();
         let limits = WorkerLimits {
@@ -40,12 +40,12 @@ impl LimitArgs {
     }
 }
 
-/// This program, also where its file was replaced since it was started.
+/// This program, even if its file was replaced since the start.
 fn own_program() -> OsString {
     let own = Path::new("/proc/self/exe");
     match own.exists() {
         true => own.into(),
-        // Where nobody knows, starting the process fails and says so.
+        // If it is unknown, starting the process fails with an error.
         false => std::env::current_exe().unwrap_or_default().into(),
     }
 }
@@ -54,17 +54,17 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     match (0.001..=86_400.0).contains(&seconds) {
         true => Ok(Duration::from_secs_f64(seconds)),
-        false => Err("must be 0.001 to 86400".to_owned()),
+        false => Err("must be 0.001 to 86400 seconds".to_owned()),
     }
 }
 
-/// Serves the parent that started this process, until it has no more work.
+/// Serves the parent process until it has no more work.
 #[cfg(feature = "onnx")]
 pub fn run_worker() -> anyhow::Result<()> {
     Ok(crate::isolated::serve_worker(std::io::stdin(), &mut std::io::stdout().lock())?)
 }
 
-/// There is nothing to serve.
+/// Fails: this program has no ONNX.
 #[cfg(not(feature = "onnx"))]
 pub fn run_worker() -> anyhow::Result<()> {
     anyhow::bail!("this program was built without ONNX (feature `onnx`)")

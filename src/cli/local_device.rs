@@ -1,4 +1,4 @@
-//! A device in this process: the encoder that a store file needs, and the session on it.
+//! A device in this process: a store file and its encoder.
 
 use std::path::Path;
 
@@ -19,61 +19,61 @@ use crate::isolated::OnnxHost;
 use crate::log::Log;
 use crate::report::text::shown;
 
-/// Places for supports in a store that is made.
+/// Capacity of a new store in samples.
 pub const SUPPORTS_DEFAULT: u32 = 4096;
 
-/// What becomes of a store that is not there.
+/// What to do if the store does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// It is made, with places for so many supports.
+    /// Create it with this capacity in samples.
     Create(u32),
-    /// There is nothing to be asked.
+    /// Fail.
     Refuse,
 }
 
-/// What a device of this process runs.
+/// A running device of this process.
 pub struct Served<'e> {
     /// Its encoder.
     pub encoder: &'e dyn HostEncoder,
-    /// What people call it.
+    /// Its name.
     pub name: &'e str,
-    /// Its bundle, where it has one.
+    /// Its bundle, if there is one.
     pub bundle: Option<ServedBundle>,
 }
 
 /// The bundle of a device of this process.
 #[derive(Clone, Copy)]
 pub struct ServedBundle {
-    /// Where it is and what it is.
+    /// Slot and hash.
     pub bundle: Bundle,
     /// Its counter.
     pub counter: u64,
-    /// The keys whose bundles the device takes.
+    /// Keys that the device trusts.
     pub trusted: TrustedKeys,
 }
 
-/// What a device of this process is made with.
+/// Options of a device of this process.
 #[derive(Clone, Copy)]
 pub struct LocalOptions<'g> {
-    /// The file of its store.
+    /// Store file.
     pub store: &'g Path,
-    /// The encoder that was named.
+    /// Encoder given by the user.
     pub encoder: Option<&'g str>,
-    /// Whose bundles it takes.
+    /// Trusted keys given by the user.
     pub keys: &'g KeyArgs,
-    /// Preprocessing of an ONNX encoder that does not state it itself.
+    /// Preprocessing of an ONNX encoder that does not state it.
     pub stated: Option<&'g Stated>,
     /// Where ONNX encoders run.
     pub host: &'g OnnxHost,
-    /// What becomes of a store that is not there.
+    /// What to do if the store does not exist.
     pub missing: Missing,
-    /// Whether it keeps images of what it is taught.
+    /// Whether to keep the images of samples.
     pub keep_images: bool,
-    /// Is told what goes wrong.
+    /// Receives warnings.
     pub log: &'g Log,
 }
 
-/// Switches on a device of this process and hands it to `run`.
+/// Opens a device of this process and hands it to `run`.
 pub fn with_local_device<T>(
     given: LocalOptions<'_>,
     run: impl FnOnce(&mut Device<'_>, &Served<'_>) -> T,
@@ -86,7 +86,7 @@ pub fn with_local_device<T>(
     let found = StoreFile::header(store)?;
     let name = encoder.or(found.as_ref().map(|header| header.encoder.as_str()));
     let Some(name) = name else { return Err(no_store(store, missing)) };
-    // A store remembers what was stated when it was made.
+    // A store records the preprocessing that was stated when it was created.
     let remembered = found.as_ref().filter(|_| encoder.is_none()).map(remembered).transpose()?.flatten();
     let (stated, trusted) = (given.stated.or(remembered.as_ref()), given.keys.read()?);
     let opened = open_encoder(
@@ -96,7 +96,7 @@ pub fn with_local_device<T>(
     let opened = match encoder {
         Some(_) => opened?,
         None => opened.with_context(|| {
-            format!("store {} remembers its encoder, which --encoder can name anew", store.display())
+            format!("store {}: cannot open its recorded encoder; pass --encoder if it was moved", store.display())
         })?,
     };
     let supports = match (missing, &found) {
@@ -107,14 +107,15 @@ pub fn with_local_device<T>(
     open_device(store, &opened, supports, (given.keep_images, given.log), |device| run(device, &served(&opened)))
 }
 
-/// The preprocessing that a store's encoder was given when the store was made.
+/// The preprocessing recorded in a store, if the encoder does not state it.
 pub fn remembered(header: &StoreHeader) -> anyhow::Result<Option<Stated>> {
     let Some(json) = &header.preprocessing else { return Ok(None) };
-    let recipe: Preprocessing = serde_json::from_str(json).context("the store's preprocessing cannot be read")?;
+    let recipe: Preprocessing =
+        serde_json::from_str(json).context("cannot read the preprocessing recorded in the store")?;
     Ok(Some(Stated::from(&recipe)))
 }
 
-/// As [`with_local_device`] for a device that has its encoder in a bundle.
+/// As [`with_local_device`] for a device with a bundle.
 fn with_bundles<T>(given: LocalOptions<'_>, run: impl FnOnce(&mut Device<'_>, &Served<'_>) -> T) -> anyhow::Result<T> {
     let LocalOptions { store, encoder, missing, .. } = given;
     let supports = match missing {
@@ -143,7 +144,7 @@ fn served(opened: &Opened) -> Served<'_> {
     Served { encoder: &*opened.encoder, name: &opened.name, bundle: None }
 }
 
-/// Switches on a device with `opened`, on the store at `path` or a new one with places for `supports`.
+/// Opens a device with the encoder `opened` on the store at `path`, which is created with a capacity of `supports`.
 pub fn open_device<T>(
     path: &Path,
     opened: &Opened,
@@ -174,8 +175,8 @@ pub fn open_device<T>(
 
 fn no_store(path: &Path, missing: Missing) -> anyhow::Error {
     let how = match missing {
-        Missing::Create(_) => "--encoder names the encoder to make one for",
-        Missing::Refuse => "`macula learn` makes one",
+        Missing::Create(_) => "pass --encoder to create it",
+        Missing::Refuse => "create it with `macula learn`",
     };
-    Kind::NotFound.error(format!("there is no store at {}: {how}", path.display()))
+    Kind::NotFound.error(format!("store {} does not exist; {how}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The command line: parse, run, exit code. One command a file.
+//! The command line: parses arguments, runs a command, sets the exit code. One command per file.
 //!
 //! `failure` has the exit codes.
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use self::failure::Failure;
 use crate::kernel::Isa;
 pub use common::{Common, print_json};
 
-// First: its macros take the place of the standard library's in the modules below.
+// First, because its macros replace those of the standard library in the modules below.
 #[macro_use]
 mod output;
 
@@ -31,7 +31,7 @@ mod progress;
 mod samples;
 mod trust;
 
-/// Teaches small eyes at the edge: pretrain without labels, export, teach a head from a handful of examples.
+/// Pretrain compact vision encoders from unlabelled images, and classify on devices from a few labelled examples.
 #[derive(Parser)]
 #[command(name = "macula", version, about, max_term_width = 110, after_help = failure::HELP)]
 struct Cli {
@@ -51,7 +51,7 @@ enum Command {
     EncodeWorker,
 }
 
-/// The command, and whether `pretrain` was given a seed or has the default. Bad usage ends the program.
+/// The command, and whether `pretrain` was given `--seed`. Bad usage ends the program.
 fn parse() -> (Command, bool) {
     let matches = Cli::command().try_get_matches().unwrap_or_else(|error| refuse(&error));
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| refuse(&error)).command;
@@ -59,7 +59,7 @@ fn parse() -> (Command, bool) {
     (command, seed_from == Some(ValueSource::CommandLine))
 }
 
-/// Prints help, or why the arguments are refused, and ends the program. Arguments may be names of files.
+/// Prints help or a usage error, and ends the program.
 fn refuse(error: &clap::Error) -> ! {
     if !error.use_stderr() {
         error.exit();
@@ -68,12 +68,12 @@ fn refuse(error: &clap::Error) -> ! {
     std::process::exit(code.into());
 }
 
-/// Whether `--json` was given; the arguments may be refused all the same.
+/// Whether `--json` was given, even if the arguments cannot be parsed.
 fn wants_json() -> bool {
     std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
-/// Parses the arguments, runs the command, and turns an error into one line and an exit code.
+/// Parses the arguments, runs the command, prints an error, and returns the exit code.
 pub fn main() -> ExitCode {
     let (command, seed_given) = parse();
     #[cfg(not(feature = "host"))]

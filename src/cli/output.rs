@@ -1,9 +1,8 @@
-//! What is printed, in the place of the standard library's macros.
+//! Printing: replacements of the standard library's macros.
 //!
-//! `println!` and `eprintln!` in this module mean those below: what they print is [`fenced`], so that text from outside
-//! moves no cursor and hides nothing, and they never panic. A reader that has seen enough, such as `head`, ends the
-//! program with exit code 141, as shells have it of a program that SIGPIPE ended. A serving device prints on
-//! ([`outlive_readers`]): nobody's reading is no reason to end it.
+//! In `cli`, `println!` and `eprintln!` are those below. Their output is [`fenced`], so that control characters in foreign
+//! text have no effect on a terminal, and they never panic. If the reader has gone, as with `head`, the program ends with
+//! exit code 141, the code that shells report for SIGPIPE. A serving device continues ([`outlive_readers`]).
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
@@ -11,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::report::text::fenced;
 
-/// Exit code where nobody reads what is printed any more.
+/// Exit code if the reader of the output has gone.
 const NOBODY_READS: i32 = 141;
-/// Exit code where it cannot be written, to a full disk for example.
+/// Exit code if the output cannot be written, for example because the disk is full.
 const CANNOT_PRINT: i32 = 2;
 
 static OUTLIVES_READERS: AtomicBool = AtomicBool::new(false);
 
-/// From now on nothing that cannot be printed ends the program.
+/// Output that cannot be printed does not end the program from now on.
 pub fn outlive_readers() {
     OUTLIVES_READERS.store(true, Ordering::Relaxed);
 }
@@ -28,7 +27,7 @@ pub fn out(text: Arguments<'_>) {
     raw(&fenced(&text.to_string()));
 }
 
-/// Prints to standard output as it is, for machines.
+/// Prints to standard output unchanged, for machines.
 pub fn raw(text: &str) {
     let mut stdout = std::io::stdout().lock();
     if let Err(error) = stdout.write_all(text.as_bytes()) {
@@ -43,7 +42,7 @@ pub fn err(text: Arguments<'_>) {
     if let Err(error) = std::io::stderr().lock().write_all(text.as_bytes())
         && error.kind() == ErrorKind::BrokenPipe
     {
-        // A full disk is no reason to stop: what is told here is beside the work.
+        // Remarks that cannot be written, for example to a full disk, do not stop the work.
         ended(error.kind(), || ());
     }
 }
@@ -59,18 +58,18 @@ fn ended(kind: ErrorKind, tell: impl FnOnce()) {
     std::process::exit(CANNOT_PRINT);
 }
 
-/// As the standard library's, fenced and without panics.
+/// As in the standard library, but fenced and without panics.
 macro_rules! print {
     ($($text:tt)*) => { $crate::cli::output::out(format_args!($($text)*)) };
 }
 
-/// As the standard library's, fenced and without panics.
+/// As in the standard library, but fenced and without panics.
 macro_rules! println {
     () => { $crate::cli::output::out(format_args!("\n")) };
     ($($text:tt)*) => { $crate::cli::output::out(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// As the standard library's, fenced and without panics.
+/// As in the standard library, but fenced and without panics.
 macro_rules! eprintln {
     () => { $crate::cli::output::err(format_args!("\n")) };
     ($($text:tt)*) => { $crate::cli::output::err(format_args!("{}\n", format_args!($($text)*))) };

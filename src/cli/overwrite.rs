@@ -1,27 +1,27 @@
-//! Files that are there already are not written over unless that is asked for.
+//! `--force`: existing files are overwritten only on request.
 
 use std::path::Path;
 
 use super::failure::Kind;
 use crate::report::text::shown_path;
 
-/// Whether files may be written over.
+/// Option of commands that write files.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct ForceArgs {
-    /// Overwrite output files that exist
+    /// Overwrite existing output files
     #[arg(long)]
     force: bool,
 }
 
 impl ForceArgs {
-    /// Refuses a file that is there, before any work is done for it.
+    /// Refuses an existing file, before any work is done.
     ///
     /// # Errors
-    /// When there is one and `--force` was not given.
+    /// When the file exists and `--force` was not given.
     pub fn check(self, path: &Path) -> anyhow::Result<()> {
         match self.force || path.symlink_metadata().is_err() {
             true => Ok(()),
-            false => Err(Kind::Exists.error(format!("{} exists; --force overwrites it", shown_path(path)))),
+            false => Err(Kind::Exists.error(format!("{} exists; pass --force to overwrite it", shown_path(path)))),
         }
     }
 }

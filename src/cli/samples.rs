@@ -1,4 +1,4 @@
-//! Images for a device: files, and what is drawn from data sets.
+//! Images drawn from datasets.
 
 use anyhow::{Context, anyhow, ensure};
 use indicatif::ProgressBar;
@@ -12,7 +12,7 @@ use crate::device::NamedImage;
 use crate::report::text::{count, shown};
 use crate::rng::Rng;
 
-/// Images of a data set held in memory at once.
+/// Images of a dataset held in memory at once.
 const IMAGES_AT_ONCE: usize = 64;
 
 /// Images of one class.
@@ -20,11 +20,11 @@ pub type Lesson = (String, Vec<NamedImage>);
 
 /// Parses `train`, `val` or `test`.
 pub fn parse_split(name: &str) -> Result<Split, String> {
-    Split::from_name(name).ok_or_else(|| format!("split '{name}' is none of train, val, test"))
+    Split::from_name(name).ok_or_else(|| format!("'{name}' is not a split; use train, val or test"))
 }
 
-/// Reads the images `indices` of `dataset`, in order. Those that cannot be read are left out and named on standard error
-/// unless `quiet`; the first of them is an error where `strict`.
+/// Reads the images `indices` of `dataset`, in order. Unreadable ones are left out and, unless `quiet`, named on standard
+/// error; with `strict` the first is an error.
 pub fn load_readable(
     dataset: &Dataset,
     indices: &[usize],
@@ -45,7 +45,7 @@ pub fn load_readable(
     Ok(images)
 }
 
-/// Draws `shots` of the images `of` that can be read: one that cannot is left out and all are drawn again without it.
+/// Draws `shots` readable images among `of`. After an unreadable image all are drawn again without it.
 fn draw(
     dataset: &Dataset,
     mut of: Vec<usize>,
@@ -68,7 +68,7 @@ fn draw(
     }
 }
 
-/// Draws `shots` images of every class; each class has its own stream, so a new class changes no other's draw.
+/// Draws `shots` images per class. Each class has its own random stream, so a new class does not change the others.
 pub fn draw_shots(
     dataset: &Dataset,
     split: Option<Split>,
@@ -78,14 +78,17 @@ pub fn draw_shots(
 ) -> anyhow::Result<Vec<Lesson>> {
     let name = &dataset.name;
     let indices = dataset.indices(split);
-    ensure!(!dataset.class_names.is_empty(), "{name} has no labels to learn from");
+    ensure!(
+        !dataset.class_names.is_empty(),
+        "{name} has no labels; pass --class NAME to learn all images as one class"
+    );
     let mut lessons = Vec::new();
     for (label, class) in dataset.class_names.iter().enumerate() {
         let of_class: Vec<usize> =
             indices.iter().copied().filter(|&index| dataset.records[index].label == Some(label)).collect();
         let too_few = |found| {
             let (part, found) = (split.map_or("all", Split::name), count(found, "image"));
-            anyhow!("{name} has {found} of class '{class}' (split: {part}), --shots asks for {shots}")
+            anyhow!("{name} has {found} of class '{class}' (split: {part}), --shots is {shots}")
         };
         let rng = || Rng::for_item(seed, "learn shots", 0, label as u64);
         lessons.push((class.clone(), draw(dataset, of_class, shots, strict, rng, too_few)?));
@@ -93,7 +96,7 @@ pub fn draw_shots(
     Ok(lessons)
 }
 
-/// The images of one part of `dataset` whatever their labels say, or `shots` of them, drawn by seed.
+/// The images of a split of `dataset`, whatever their labels, or `shots` of them drawn by seed.
 pub fn draw_any(
     dataset: &Dataset,
     split: Option<Split>,
@@ -103,7 +106,7 @@ pub fn draw_any(
 ) -> anyhow::Result<Vec<NamedImage>> {
     let indices = dataset.indices(split);
     let asked = shots.unwrap_or(indices.len());
-    let too_few = |found| anyhow!("{} has {} there, {asked} asked for", dataset.name, count(found, "image"));
+    let too_few = |found| anyhow!("{} has {}, --shots is {asked}", dataset.name, count(found, "image"));
     if asked == 0 {
         return Err(too_few(0));
     }
@@ -111,12 +114,12 @@ pub fn draw_any(
         return draw(dataset, indices, asked, strict, || Rng::for_purpose(seed, "learn any shots"), too_few);
     }
     let images = load_readable(dataset, &indices, strict, false)?;
-    ensure!(!images.is_empty(), "{}: no image of it can be read", dataset.name);
+    ensure!(!images.is_empty(), "{}: no image can be read", dataset.name);
     Ok(images.into_iter().map(|(_, image)| image).collect())
 }
 
-/// Hands the images `indices` of `dataset` to `take`, one after another, while a bar tells how far it is. Those that
-/// cannot be read are left out and named, or the first is an error where `strict`.
+/// Hands the images `indices` of `dataset` to `take`, one by one, with a progress bar. Unreadable ones are left out and
+/// named; with `strict` the first is an error.
 pub fn for_each_image(
     dataset: &Dataset,
     indices: &[usize],
@@ -137,7 +140,7 @@ pub fn for_each_image(
     if !common.quiet {
         print_remarks(&dataset.raw_remarks());
     }
-    ensure!(any, "{}: no image of it can be read", dataset.name);
+    ensure!(any, "{}: no image can be read", dataset.name);
     Ok(())
 }
 

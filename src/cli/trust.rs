@@ -1,4 +1,4 @@
-//! Encoders by name: whose bundles are taken, and what a refusal says.
+//! `--trust`: the keys whose bundles are accepted, and errors of refused bundles.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use super::failure::Kind;
 use crate::bundle::{self, OpenError, PublicKey};
 use crate::encoders::{self, OpenOptions, Opened};
 
-/// Whose bundles are taken.
+/// Trusted keys.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct KeyArgs {
-    /// Trust bundles signed by this public key; may be given several times. A store remembers it
+    /// Trust bundles signed by this public key; repeatable. A store records it
     #[arg(long = "trust", alias = "key", value_name = "NAME.pub")]
     pub keys: Vec<PathBuf>,
 }
@@ -23,7 +23,7 @@ impl KeyArgs {
     }
 }
 
-/// Opens the encoder that `name` stands for; a bundle that is refused is a check that failed.
+/// Opens the encoder `name`.
 pub fn open_encoder(name: &str, options: &OpenOptions<'_>) -> anyhow::Result<Opened> {
     encoders::open(name, options).map_err(|error| match error {
         encoders::OpenError::Bundle(error) => refused(error),
@@ -31,19 +31,19 @@ pub fn open_encoder(name: &str, options: &OpenOptions<'_>) -> anyhow::Result<Ope
     })
 }
 
-/// Refuses a bundle, which is not the one in use, that is not newer than the one that a device has used.
+/// Refuses a bundle other than the one in use unless its counter is higher than `seen`, the highest used so far.
 pub fn check_counter(name: &str, bundle: &[u8], seen: u64) -> anyhow::Result<()> {
     let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| anti_rollback::check(given, seen, false));
     checked.map_err(|source| refused(OpenError::Refused { path: name.to_owned(), source }))
 }
 
-/// A failed check where it is one, with what can be done about it.
+/// The error of a refused bundle, with a hint.
 pub fn refused(error: OpenError) -> anyhow::Error {
     if !error.is_check() {
         return error.into();
     }
     let hint = match error.reason() {
-        BundleError::UnknownKey { .. } => "; --trust NAME.pub names a public key to trust",
+        BundleError::UnknownKey { .. } => "; pass --trust NAME.pub to trust a key",
         _ => "",
     };
     Kind::BundleRefused.because(u64::from(error.reason().code()), format!("{error}{hint}"))

@@ -1,4 +1,4 @@
-//! `macula bench`: latency, rate and memory of training, augmentation, encoder and head.
+//! `macula bench`: measures latency, rate and memory of training, augmentation, encoders and heads.
 
 pub mod encoder;
 mod head;
@@ -19,13 +19,13 @@ enum What {
     #[cfg(feature = "host")]
     #[command(flatten)]
     Training(crate::cli::host::bench::Training),
-    /// Features: latency of one image, rate of a batch, time to load
+    /// Measure an encoder: latency of one image, rate of a batch, time to load
     Encoder(encoder::Args),
-    /// A head: latency to learn, forget, fit and predict, and its memory
+    /// Measure a head: latency of learn, forget, fit and predict, and memory
     Head(head::Args),
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
         #[cfg(feature = "host")]

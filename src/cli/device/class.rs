@@ -19,26 +19,26 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Add classes without samples; one that is there stays as it is
+    /// Add classes without samples; an existing class stays as it is
     #[command(after_help = "Example:\n  macula class add --device clinic.store nodule vessel")]
     Add {
         #[command(flatten)]
         device: DeviceArgs,
-        /// ClassNames of the classes
+        /// Names of the classes
         #[arg(value_name = "NAME", required = true)]
         names: Vec<String>,
         #[command(flatten)]
         common: Common,
     },
-    /// Give a class another name
+    /// Rename a class
     #[command(after_help = "Example:\n  macula class rename --device clinic.store nodule 'nodule, solid'")]
     Rename {
         #[command(flatten)]
         device: DeviceArgs,
-        /// Its name
+        /// Name of the class
         #[arg(value_name = "NAME")]
         name: String,
-        /// The name it is to have
+        /// New name
         #[arg(value_name = "NEW_NAME")]
         new_name: String,
         #[command(flatten)]
@@ -49,7 +49,7 @@ enum Action {
     Remove {
         #[command(flatten)]
         device: DeviceArgs,
-        /// Its name
+        /// Name of the class
         #[arg(value_name = "NAME")]
         name: String,
         #[command(flatten)]
@@ -63,7 +63,7 @@ struct Report {
     classes: Vec<ClassCount>,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let (device, common, names) = match args.action {
         Action::Add { device, names, common } => {

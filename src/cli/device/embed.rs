@@ -1,4 +1,4 @@
-//! `macula embed`: the features of images, as a file that other programs read.
+//! `macula embed`: writes the features of images to a NumPy file.
 
 mod rows;
 
@@ -23,11 +23,10 @@ use rows::Row;
     macula embed --encoder encoder.onnx --data SLIDES --split test --out features.npy\n  \
     macula embed --encoder encoder.onnx a.png b.png --out features.npy\n  \
     macula embed --encoder raw-pixels --data SLIDES --out features.npz\n\n\
-    The file is NumPy's: f32, a row an image, in the order of the images. Which image a row is of, its label and its \
-    split stand in FILE.csv (path,label,split), or in the arrays path, label and split of FILE.npz beside the array \
-    features.")]
+    The file is a NumPy array of f32, one row per image, in the order of the images. Path, label and split of each row \
+    are in FILE.csv, or for FILE.npz in its arrays path, label and split beside features.")]
 pub struct Args {
-    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels, colour-statistics,
+    /// Encoder: FILE.macula, FILE.onnx, FILE.blob, an export or run folder, a shipped model, raw-pixels, colour-statistics,
     /// or with --data random:PRESET
     #[arg(long, value_name = "ENCODER")]
     encoder: String,
@@ -38,16 +37,16 @@ pub struct Args {
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
-    /// Embed a data set
+    /// Embed a dataset
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// Which part of the data set: train, val or test; all of it by default
+    /// Split of the dataset: train, val or test [default: all]
     #[arg(long, requires = "data", value_parser = samples::parse_split)]
     split: Option<Split>,
-    /// Images of the data set, spread evenly over it; all by default
+    /// Embed N images, spread evenly over the dataset [default: all]
     #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// FILE.npy, with FILE.csv beside it, or FILE.npz
+    /// Output: FILE.npy, with FILE.csv beside it, or FILE.npz
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -65,11 +64,11 @@ struct Report {
     images: usize,
     feature_dim: usize,
     out: PathBuf,
-    /// All that was written.
+    /// Files written.
     files: Vec<PathBuf>,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     rows::files(&args.out).iter().try_for_each(|file| args.force.check(file))?;
     let quiet = args.common.quiet || args.common.json;
@@ -129,9 +128,9 @@ fn embed(encoder: &dyn HostEncoder, image: &Image) -> anyhow::Result<Vec<f32>> {
 fn embed_dataset(args: &Args, encoder: &dyn HostEncoder, dataset: &Dataset) -> anyhow::Result<(Vec<Row>, Vec<f32>)> {
     let name = &dataset.name;
     let all = dataset.indices(args.split);
-    ensure!(!all.is_empty(), "{name} has no images in the part asked for");
+    ensure!(!all.is_empty(), "{name} has no images in this split");
     let count = args.count.map_or(all.len(), |count| count as usize);
-    ensure!(count <= all.len(), "{name} has {} there, {count} asked for", text::count(all.len(), "image"));
+    ensure!(count <= all.len(), "--count is {count}; {name} has {}", text::count(all.len(), "image"));
     let spread = evenly_spread(&all, count);
     let mut block = Block::default();
     let mut rows = Vec::new();
@@ -145,13 +144,13 @@ fn embed_dataset(args: &Args, encoder: &dyn HostEncoder, dataset: &Dataset) -> a
     Ok((rows, block.rows))
 }
 
-/// Images at once: enough for every thread, and for what an encoder in another process costs for each call.
+/// Images per call: enough for every thread, and to spread the cost of a call to an encoder in another process.
 const IMAGES_AT_ONCE: usize = 64;
 
-/// Most pixel values at once.
+/// Pixel values per call, at most.
 const VALUES_AT_ONCE: usize = 16 << 20;
 
-/// Images that are embedded at once, and the features of those before.
+/// The images of the next call, and the features so far.
 #[derive(Default)]
 struct Block {
     names: Vec<String>,
@@ -169,7 +168,7 @@ impl Block {
         if let Ok(rows) = encoder.encode_batch(&self.pixels) {
             self.rows.extend(rows);
         } else {
-            // One by one tells which image it is.
+            // One image at a time, to name the one that fails.
             for (name, pixels) in self.names.iter().zip(self.pixels.chunks(encoder.preprocessing().input_len())) {
                 self.rows.extend(encoder.encode_batch(pixels).with_context(|| name.clone())?);
             }

@@ -1,4 +1,4 @@
-//! `macula forget`: takes samples or a class off a device, exactly.
+//! `macula forget`: removes samples or a class from a device, exactly.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::device::{NamedImage, source_of};
 use crate::link::{Client, DeviceState};
 use crate::report::text::{count, hexadecimal};
 
-/// Digits of a source that are enough to name it.
+/// Fewest digits of a source that name a sample.
 const DIGITS_MIN: usize = 8;
 
 /// Arguments of `macula forget`.
@@ -23,15 +23,15 @@ const DIGITS_MIN: usize = 8;
 #[command(after_help = "Examples:\n  \
     macula forget --device clinic.store --sample b.png\n  \
     macula forget --device tcp:ward-3.local:7000 --class vessel\n\n\
-    Samples are listed with their sources by `macula status --device clinic.store --samples`.")]
+    `macula status --device clinic.store --samples` lists samples with their sources.")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["class", "sample"]))]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// Forget this class with all its samples
+    /// Remove this class and its samples
     #[arg(long, value_name = "NAME")]
     class: Option<String>,
-    /// Forget these samples: the image files, or 8 or more digits of a source
+    /// Remove these samples: image files, or 8 or more digits of a source
     #[arg(long, value_name = "IMAGE_OR_SOURCE", num_args = 1..)]
     sample: Vec<String>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ struct Report {
     classes: Vec<ClassCount>,
 }
 
-/// Runs it: everything named is known before the first is forgotten.
+/// Runs the command. All names are looked up before the first sample is removed.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
     args.device.connect(Missing::Refuse, |client| {
@@ -81,7 +81,7 @@ fn forget_samples(client: &mut Client<'_>, args: &Args) -> anyhow::Result<usize>
     Ok(forgotten)
 }
 
-/// The source that an image file or the beginning of a source names.
+/// The source that an image file or the first digits of a source stand for.
 fn source_named(
     knowledge: &DeviceState,
     name: &str,
@@ -95,21 +95,21 @@ fn source_named(
         return if known {
             Ok(source)
         } else {
-            bail!(Kind::UnknownSample.error(format!("nothing on the device was learned from {name}")))
+            bail!(Kind::UnknownSample.error(format!("{name}: the device has no sample of this image")))
         };
     }
     let digits = name.to_ascii_lowercase();
     if digits.len() < DIGITS_MIN || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        bail!("'{name}' is neither an image file nor {DIGITS_MIN} or more digits of a source");
+        bail!("'{name}' is neither an image file nor at least {DIGITS_MIN} digits of a source");
     }
     let sources = knowledge.supports.iter().map(|support| support.from.source);
     let found: Vec<SourceId> = sources.filter(|source| hexadecimal(source).starts_with(&digits)).collect();
     match found[..] {
         [only] => Ok(only),
         [] => bail!(Kind::UnknownSample.error(format!(
-            "no source on the device begins with {name}; it has {}",
+            "no source on the device begins with {name}; the device has {}",
             count(knowledge.supports.len(), "sample")
         ))),
-        _ => bail!("{} sources on the device begin with {name}; give more digits", found.len()),
+        _ => bail!("{name}: {} sources on the device begin with these digits; give more", found.len()),
     }
 }

@@ -11,11 +11,11 @@ use crate::report::text::shown_path;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  macula inspect nano.macula --trust maker.pub\n  macula inspect unknown.macula --json\n\n\
-    Without --trust the bundle is held against the key that it names itself: that shows whether it was changed, and not \
-    who made it. Exit code 3: it was changed, or is signed by another key; then nothing of it is read."
+    Without --trust the signature is checked with the key that the bundle itself names: this shows whether the bundle was \
+    changed, not who made it. Exit code 3: the bundle was changed, or another key signed it; its content is not read."
 )]
 pub struct Args {
-    /// The bundle
+    /// Bundle
     #[arg(value_name = "FILE.macula")]
     bundle: PathBuf,
     #[command(flatten)]
@@ -38,14 +38,14 @@ struct Report<'a> {
     bundle: PathBuf,
     bytes: usize,
     signer: String,
-    /// Whether the signer is a key that was named; without, anybody may have made it.
+    /// Whether a key given by `--trust` signed it. Otherwise anybody may have made it.
     verified: bool,
     counter: u64,
     parts: Vec<Part>,
     manifest: &'a Manifest,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let verified = !args.keys.keys.is_empty();
     let trusted = match verified {
@@ -80,9 +80,7 @@ fn print(report: &Report<'_>) -> anyhow::Result<()> {
     println!("bundle   {} ({:.1} KB)", shown_path(&report.bundle), report.bytes as f64 / 1e3);
     let belief = match report.verified {
         true => "verified",
-        false => {
-            "NOT VERIFIED: these are the bytes that this key signed, but nobody said that the key is to be trusted"
-        }
+        false => "NOT VERIFIED: this key signed these bytes, but no key was given to trust; use --trust NAME.pub",
     };
     println!("signed   by {}\n         {belief}", report.signer);
     println!("counter  {}", report.counter);

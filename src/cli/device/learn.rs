@@ -25,32 +25,32 @@ use crate::report::text::{count, hexadecimal, shown};
     macula learn --device clinic.store --encoder encoder.onnx --class nodule a.png b.png c.png\n  \
     macula learn --device tcp:ward-3.local:7000 --class nodule --data NODULES\n  \
     macula learn --device clinic.store --data SLIDES --split train --shots 5\n\n\
-    A store that is not there yet is made, for the encoder that is named; it remembers it.")]
+    A store file that does not exist is created for the encoder of --encoder, and records it.")]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// Name of the class that the images show
+    /// Class of the images
     #[arg(long, value_name = "NAME", required_unless_present = "data")]
     class: Option<String>,
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
-    /// Learn from a data set: as one class with --class, by its labels with --shots alone
+    /// Learn from a dataset: as one class with --class, or by its labels with --shots alone
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// Which part of the data set: train, val or test; all of it by default
+    /// Split of the dataset: train, val or test [default: all]
     #[arg(long, requires = "data", value_parser = samples::parse_split)]
     split: Option<Split>,
-    /// Images to draw from the data set by seed: of each class, or in all with --class
-    #[arg(long, requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Draw N images by seed: per class, or in total with --class
+    #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u32).range(1..))]
     shots: Option<u32>,
-    /// Your number as the one who teaches; `why` shows it
+    /// Number of the operator, recorded with each sample and shown by `why`
     #[arg(long, value_name = "N", default_value_t = 0)]
     operator: u32,
-    /// Places for samples in a store that is made
+    /// Capacity of a new store in samples
     #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_samples: u32,
-    /// Make a store of a file that is there and holds nothing
+    /// Create the store in an existing file without content
     #[arg(long)]
     new: bool,
     #[command(flatten)]
@@ -67,7 +67,7 @@ struct Report {
     classes: Vec<ClassCount>,
 }
 
-/// Runs it. All images are decoded before the first is learned; after an error the device is as it was.
+/// Runs the command. All images are decoded before the first is learned; after an error the device is unchanged.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
     if args.new
@@ -76,7 +76,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
         StoreFile::remove_blank(path)?;
     }
     if matches!(&args.device.device, Address::Store(path) if !path.exists()) {
-        // A store is not made for images that cannot be read; its encoder says how they are to be read.
+        // No store is created for unreadable images. The range is unknown until the encoder is open.
         lessons(&args, EncoderRange::Irrelevant)?;
     }
     args.device.connect(Missing::Create(args.max_samples), |client| {
@@ -94,7 +94,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
             Ok(())
         })?;
         for (image, class) in known.iter().filter(|_| !args.common.quiet) {
-            eprintln!("{}: class '{}' has these pixels already", shown(&image.name), shown(class));
+            eprintln!("{}: already a sample of class '{}'", shown(&image.name), shown(class));
         }
         report(&args, &ClassNames::of(client)?, learned, known.len())
     })
@@ -114,14 +114,12 @@ fn lessons(args: &Args, range: EncoderRange) -> anyhow::Result<Vec<Lesson>> {
         }
         (Some(name), None, Some(shots)) => samples::draw_shots(&open(name)?, args.split, shots, seed, strict),
         (Some(name), None, None) => {
-            bail!(
-                "--data {name} needs --shots, to learn so many of each of its classes, or --class, to learn all as one"
-            )
+            bail!("--data {name} needs --shots N (N images per class), or --class NAME (all images as one class)")
         }
     }
 }
 
-/// Teaches `images` as `class`, which is added where it is new; tells of each image whether it was new.
+/// Teaches `images` as `class`, which is added if it is new. Returns for each image whether it is new.
 pub fn learn(
     client: &mut Client<'_>,
     changes: &mut Changes,
@@ -144,7 +142,7 @@ pub fn learn(
     Ok(news)
 }
 
-/// A source that is known as another class, with that class's name; any other error as it is, with the image's.
+/// Adds the name of the image, and of the class that has the same pixels already.
 fn explain(client: &mut Client<'_>, image: &NamedImage, from: &Provenance, error: LinkError) -> anyhow::Error {
     if error.reason() == Some(Reason::SourceTaken)
         && let LinkError::Refused { refusal, .. } = &error
@@ -153,7 +151,7 @@ fn explain(client: &mut Client<'_>, image: &NamedImage, from: &Provenance, error
         let class = names.name(refusal.found as u8);
         let source = hexadecimal(&from.source[..4]);
         let message = format!(
-            "{}: the same pixels were learned as class '{class}' (source {source}); forget that sample first",
+            "{}: the device has these pixels as class '{class}' (source {source}); forget that sample first",
             image.name
         );
         return Failure::refused(*refusal, false, message).into();
@@ -166,7 +164,7 @@ fn report(args: &Args, names: &ClassNames, learned: usize, known: usize) -> anyh
         let device = args.device.device.to_string();
         return print_json(&Report { device, learned, known, classes: names.counts() });
     }
-    println!("learned {}, {known} known before", count(learned, "image"));
+    println!("learned {}, {known} already known", count(learned, "image"));
     names.print();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `macula merge`: brings what one device knows to another.
+//! `macula merge`: copies classes and samples from one device to another.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ use crate::report::text::{count, hexadecimal};
 /// Arguments of `macula merge`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula merge --device clinic.store --from tcp:ward-3.local:7000\n\n\
-    The device then knows what it would know had it been taught the samples of both.")]
+    The result is the same as teaching one device the samples of both.")]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// The device whose samples are brought; it keeps them
+    /// Device to copy from; it is not changed
     #[arg(long, value_name = "DEVICE")]
     from: Address,
     #[command(flatten)]
@@ -39,9 +39,9 @@ struct Report {
     classes: Vec<ClassCount>,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    ensure!(args.from != args.device.device, "{} is merged with itself", args.from);
+    ensure!(args.from != args.device.device, "{}: --from and --device are the same device", args.from);
     let (device, keys) = (args.from.clone(), args.device.keys.clone());
     let other = DeviceArgs { device, encoder: None, keys, preprocessing: PreprocessingArgs::default(), range: None };
     let (knowledge, identity) =
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         ensure!(
             own == identity,
             Kind::OtherEncoder.error(format!(
-                "{} has encoder {}, {} has encoder {}: features of one mean nothing to the other",
+                "{} has encoder {}, {} has encoder {}: features of different encoders cannot be compared",
                 args.from,
                 hexadecimal(&identity),
                 client.address(),
@@ -64,13 +64,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let (device, from) = (args.device.device.to_string(), args.from.to_string());
             return print_json(&Report { device, from, learned, known, classes: names.counts() });
         }
-        println!("learned {}, {known} known before", count(learned, "sample"));
+        println!("learned {}, {known} already known", count(learned, "sample"));
         names.print();
         Ok(())
     })
 }
 
-/// Brings classes, then supports. What contradicts is known before anything is brought.
+/// Copies classes, then samples, after contradictions have been ruled out.
 fn merge(client: &mut Client<'_>, knowledge: &DeviceState, json: bool) -> anyhow::Result<(usize, usize)> {
     check_contradictions(&client.export()?, knowledge)?;
     let sources: Vec<SourceId> = knowledge.supports.iter().map(|support| support.from.source).collect();
@@ -80,7 +80,7 @@ fn merge(client: &mut Client<'_>, knowledge: &DeviceState, json: bool) -> anyhow
         knowledge.classes.iter().try_for_each(|(_, name)| changes.class(client, name).map(drop))?;
         for support in &knowledge.supports {
             let name = knowledge.name(support.slot);
-            let name = name.with_context(|| format!("a sample of slot {} has no class", support.slot))?;
+            let name = name.with_context(|| format!("slot {}: a sample has no class", support.slot))?;
             let answer = client.merge(name, support)?;
             changes.note(support.from.source, &answer);
             *(if answer.new { &mut learned } else { &mut known }) += 1;
@@ -90,7 +90,7 @@ fn merge(client: &mut Client<'_>, knowledge: &DeviceState, json: bool) -> anyhow
     Ok((learned, known))
 }
 
-/// Refuses samples that both devices know, as different classes.
+/// Refuses samples that the two devices have as different classes.
 fn check_contradictions(own: &DeviceState, other: &DeviceState) -> anyhow::Result<()> {
     let classes: BTreeMap<SourceId, Option<&str>> =
         own.supports.iter().map(|support| (support.from.source, own.name(support.slot))).collect();
@@ -101,7 +101,7 @@ fn check_contradictions(own: &DeviceState, other: &DeviceState) -> anyhow::Resul
     let found: Vec<&Support> = other.supports.iter().filter(contradicts).collect();
     let Some(first) = found.first() else { return Ok(()) };
     let message = format!(
-        "nothing was merged: {} known here as another class, the first of source {}; forget them on one of the devices",
+        "{} known as another class on the other device, the first of source {}; forget them on one device; nothing was changed",
         count(found.len(), "sample"),
         hexadecimal(&first.from.source[..8])
     );

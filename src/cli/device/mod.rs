@@ -1,4 +1,4 @@
-//! Commands that the program of a device has, too: serving a device and talking to one. One command a file.
+//! Commands that a device's program has as well: serving a device and using one. One command per file.
 
 pub mod bench;
 mod class;
@@ -16,38 +16,38 @@ mod update;
 mod verify;
 mod why;
 
-/// These commands.
+/// The commands of this folder.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Whether a bundle is the one that was signed, and its encoder still the same on this machine
+    /// Verify a bundle: signature, parts, and the features of its golden images on this machine
     Verify(verify::Args),
-    /// What a bundle is, and whether its signature can be believed
+    /// Show the content of a bundle, and check its signature
     Inspect(inspect::Args),
-    /// Be a device that others reach over a socket or a serial line
+    /// Serve as a device over a socket or a serial line
     Device(serve::Args),
-    /// The features of images, as a file of NumPy
+    /// Write the features of images to a NumPy file
     Embed(embed::Args),
     /// Teach a device a class from a few images
     Learn(learn::Args),
-    /// Make a device forget a sample or a class, exactly
+    /// Remove samples or a class from a device, exactly
     Forget(forget::Args),
-    /// Have a device classify images
+    /// Classify images on a device
     Predict(predict::Args),
-    /// The samples that a device's decision rests on, and where they came from
+    /// Explain a decision: the nearest samples on the device and their origin
     Why(why::Args),
-    /// How a device is and what it knows: classes, samples, wear
+    /// Show the state of a device: classes, samples, bundle, wear
     Status(status::Args),
-    /// Bring what one device knows to another
+    /// Copy classes and samples from one device to another
     Merge(merge::Args),
-    /// Add, rename and remove classes of a device
+    /// Add, rename or remove classes of a device
     Class(class::Args),
-    /// Have a device test itself
+    /// Run the self-test of a device
     SelfTest(self_test::Args),
-    /// Send a device a new bundle
+    /// Send a new bundle to a device
     Update(update::Args),
-    /// Make a device forget everything
+    /// Remove all classes and samples from a device
     Reset(reset::Args),
-    /// Latency, rate and memory of training, encoder or head
+    /// Measure latency, rate and memory of training, encoders or heads
     Bench(bench::Args),
 }
 

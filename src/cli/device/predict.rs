@@ -1,4 +1,4 @@
-//! `macula predict`: has a device classify images.
+//! `macula predict`: classifies images on a device.
 
 mod probabilities;
 mod quality;
@@ -29,28 +29,27 @@ use row::{DONT_KNOW, Row};
 #[command(after_help = "Examples:\n  \
     macula predict --device clinic.store new.png\n  \
     macula predict --device tcp:ward-3.local:7000 --error-rate 5 --data SLIDES --split test\n\n\
-    A labelled data set is judged: balanced accuracy with its 95 % interval, sensitivity, specificity and ROC area of \
-    each class, and the confusion matrix with a column for \"I don't know\". Labels are matched to the classes of the \
-    device by name.")]
+    A labelled dataset is evaluated: balanced accuracy with its 95 % interval, sensitivity, specificity and ROC AUC per \
+    class, and the confusion matrix with a column for \"I don't know\". Labels are matched to classes by name.")]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// Which head decides: auto (the device's choice), prototype, gaussian or logistic
+    /// Head: auto (the device chooses), prototype, gaussian or logistic
     #[arg(long, default_value = "auto", value_parser = parse_head)]
     head: HeadKind,
-    /// How often the set of classes may miss the truth, in percent, 0.1 to 50
+    /// Error rate of the conformal prediction set in percent, 0.1 to 50
     #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = parse_error_rate)]
     error_rate: u16,
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
-    /// Classify a data set; where it is labelled, judge the decisions
+    /// Classify a dataset, and evaluate the decisions if it has labels
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// Which part of the data set: train, val or test; all of it by default
+    /// Split of the dataset: train, val or test [default: all]
     #[arg(long, requires = "data", value_parser = samples::parse_split)]
     split: Option<Split>,
-    /// List every image of a labelled data set too
+    /// Also list every image of a labelled dataset
     #[arg(long, requires = "data")]
     each: bool,
     #[command(flatten)]
@@ -64,7 +63,7 @@ struct Report {
     device: String,
     head: &'static str,
     error_rate_percent: f64,
-    /// Whether the device was taught a single class, so that every image it knows is of that class.
+    /// Whether only one class has samples, so that every known image is of that class.
     only_one_class: bool,
     #[serde(flatten)]
     quality: Option<Quality>,
@@ -72,7 +71,7 @@ struct Report {
     predictions: Option<Vec<Row>>,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
     args.device.connect(Missing::Refuse, |client| {
@@ -114,7 +113,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 pub fn parse_head(name: &str) -> Result<HeadKind, String> {
     let kinds = [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Logistic];
     let found = kinds.into_iter().find(|kind| kind.name() == name);
-    found.ok_or_else(|| format!("head '{name}' is none of auto, prototype, gaussian, logistic"))
+    found.ok_or_else(|| format!("'{name}' is not a head; use auto, prototype, gaussian or logistic"))
 }
 
 /// Percent as thousandths.
@@ -122,7 +121,7 @@ fn parse_error_rate(text: &str) -> Result<u16, String> {
     let permille = text.trim_end_matches('%').trim().parse::<f64>().map(|percent| (percent * 10.0).round());
     match permille {
         Ok(permille) if (1.0..=500.0).contains(&permille) => Ok(permille as u16),
-        _ => Err(format!("an error rate of '{text}' percent: 0.1 to 50 are allowed")),
+        _ => Err(format!("'{text}' is not an error rate of 0.1 to 50 percent")),
     }
 }
 
@@ -148,8 +147,8 @@ fn predict(
     })
 }
 
-/// Classifies a data set image by image. Where it has labels, the images are judged that have one which is a class of the
-/// device, and that the device has not learned.
+/// Classifies a dataset image by image. If it has labels, the images are evaluated that the device has not learned and whose
+/// label is a class of the device.
 fn predict_dataset(
     args: &Args,
     client: &mut Client<'_>,
@@ -158,7 +157,7 @@ fn predict_dataset(
 ) -> anyhow::Result<(Option<Quality>, Vec<Row>)> {
     let name = args.data.as_deref().unwrap_or_default();
     let indices = dataset.indices(args.split);
-    ensure!(!indices.is_empty(), "{name} has no images in the part asked for");
+    ensure!(!indices.is_empty(), "{name} has no images in this split");
     let label = |index: usize| dataset.records[index].label.map(|label| dataset.class_names[label].as_str());
     if indices.iter().all(|&index| label(index).is_none()) {
         let mut rows = Vec::new();
@@ -177,7 +176,7 @@ fn predict_dataset(
     samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |index, named| {
         let label = label(index);
         match label {
-            // Supports come in the order of their sources.
+            // Supports are sorted by source.
             _ if knowledge.supports.binary_search_by_key(&source_of(&named.image), |s| s.from.source).is_ok() => {
                 tally.leave_out_learned();
                 return Ok(());
@@ -198,19 +197,19 @@ fn predict_dataset(
     })?;
     ensure!(
         tally.images() > 0,
-        "{name}: the device has learned all of the images whose label it knows, none is left to judge it by"
+        "{name}: the device has learned all images whose label it knows; none is left to evaluate"
     );
     Ok((Some(tally.quality()), rows))
 }
 
-/// Some label must be a class of the device.
+/// Refuses a dataset none of whose labels is a class of the device.
 fn check_labels<'l>(name: &str, labels: impl Iterator<Item = &'l str>, names: &ClassNames) -> anyhow::Result<()> {
     let labels: BTreeSet<&str> = labels.collect();
     let listed = |names: &[&str]| names.join(", ");
     ensure!(
         labels.iter().any(|label| names.has(label)),
         Kind::UnknownClass.error(format!(
-            "{name}: no label ({}) is a class of the device ({}); they are matched by name",
+            "{name}: none of its labels ({}) is a class of the device ({}); labels are matched by name",
             listed(&labels.into_iter().collect::<Vec<_>>()),
             listed(&names.0.iter().map(|class| class.name.as_str()).collect::<Vec<_>>())
         ))
@@ -230,17 +229,12 @@ fn print_rows(rows: &[Row], error_rate_percent: f64) {
         let (image, class, set) = (left(&row.image, width), left(&class, 24), left(&set, 24));
         println!("{image} {class} {probability:>11}  {set} {}", shown(&nearest.join(", ")));
         if !row.known {
-            println!(
-                "{:<width$} it is unlike all that was taught; the nearest class would be {}",
-                "",
-                shown(&row.class)
-            );
+            println!("{:<width$} unlike all samples; the nearest class is {}", "", shown(&row.class));
         }
     }
     if let Some(row) = rows.iter().find(|row| !row.enough) {
         println!(
-            "too few samples for an error rate of {error_rate_percent} %: {} of each class are needed, and until then \
-             the sets promise nothing",
+            "too few samples for an error rate of {error_rate_percent} %: the sets guarantee it from {} per class",
             row.shots_needed
         );
     }

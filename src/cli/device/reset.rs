@@ -1,4 +1,4 @@
-//! `macula reset`: makes a device forget everything.
+//! `macula reset`: removes all classes and samples from a device.
 
 use anyhow::ensure;
 
@@ -14,7 +14,7 @@ use crate::report::text::count;
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// Yes, forget all classes and samples: there is no way back
+    /// Confirm that all classes and samples are removed for good
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -27,14 +27,14 @@ struct Report {
     forgotten: u32,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     args.device.connect(Missing::Refuse, |client| {
         let forgotten = client.status()?.supports;
         ensure!(
             args.yes,
             Kind::ConfirmationNeeded.error(format!(
-                "{} would forget {} for ever; add --yes to do it",
+                "{} would lose {} for good; confirm with --yes",
                 client.address(),
                 count(forgotten, "sample")
             ))
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         if args.common.json {
             return print_json(&Report { device: client.address().to_owned(), forgotten });
         }
-        println!("forgot all classes and {}", count(forgotten, "sample"));
+        println!("removed all classes and {}", count(forgotten, "sample"));
         Ok(())
     })
 }

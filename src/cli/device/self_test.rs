@@ -1,4 +1,4 @@
-//! `macula self-test`: has a device test itself.
+//! `macula self-test`: runs the self-test of a device.
 
 use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::check_failed;
@@ -24,7 +24,7 @@ struct Row {
     expected: u32,
 }
 
-/// Runs it; a test that failed ends in exit code 3.
+/// Runs the command. Exit code 3 if a test failed.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let test = args.device.connect(Missing::Refuse, |client| Ok(client.self_test()?))?;
     let row = |name, TestResult { outcome, found, expected }| {
@@ -36,10 +36,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Row { test: name, outcome, found, expected }
     };
     let rows = [
-        row("store: supports read again", test.store),
-        row("supports: those that are sound", test.supports),
-        row("encoder: values of its known feature", test.encoder),
-        row("memory: values for the heads", test.memory),
+        row("store: samples read back", test.store),
+        row("samples: valid", test.supports),
+        row("encoder: values of the golden feature", test.encoder),
+        row("memory: values of the heads", test.memory),
     ];
     match args.common.json {
         true => print_json(&rows)?,

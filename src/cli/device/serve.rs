@@ -1,4 +1,4 @@
-//! `macula device`: a device on this machine that others reach.
+//! `macula device`: serves as a device on this machine.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,72 +30,73 @@ use crate::{encoders::OpenError, isolated::IsolatedError};
 #[command(after_help = "Examples:\n  \
     macula device --encoder nano.macula --trust maker.pub --store ward.store --listen tcp:localhost:7000\n  \
     macula device --encoder encoder.onnx --store ward.store --listen serial:ttyS1:115200\n\n\
-    One client is served at a time; the others wait. Who reaches the device can teach it and make it forget, for there \
-    is no password: without --allow-remote it listens to this machine only. Port 0 takes a free port, which is printed.\n\n\
-    A device that was started with a bundle keeps it beside its store, and takes others by `macula update`: one is tried \
-    at once, confirmed by its golden images, or given up for the one before. From then on --encoder counts only where it is \
-    newer.")]
+    One client is served at a time; the others wait. There is no password: whoever can connect can teach the device and \
+    remove samples, so without --allow-remote it accepts connections from this machine only. Port 0 selects a free port, \
+    which is printed.\n\n\
+    A device that is started with a bundle keeps a copy beside its store and accepts newer ones by `macula update`. A new \
+    bundle is tried at once, and confirmed by its golden images or rolled back. Afterwards --encoder has an effect only if \
+    its bundle is newer.")]
 pub struct Args {
-    /// The encoder: FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels or
-    /// colour-statistics; a store that was made remembers it
+    /// Encoder: FILE.macula, FILE.onnx, FILE.blob, an export or run folder, a shipped model, raw-pixels or colour-statistics
+    /// [default: as recorded in the store]
     #[arg(long, alias = "bundle", value_name = "ENCODER")]
     encoder: Option<String>,
     #[command(flatten)]
     keys: KeyArgs,
     #[command(flatten)]
     preprocessing: PreprocessingArgs,
-    /// The file of its store; made where there is none
+    /// Store file; created if it does not exist
     #[arg(long, value_name = "FILE")]
     store: PathBuf,
-    /// Where clients reach it: tcp:HOST:PORT or serial:PATH[:BAUD]
+    /// Address to serve on: tcp:HOST:PORT or serial:PATH[:BAUD]
     #[arg(long, value_name = "LINE")]
     listen: Address,
-    /// Keep the images of what is taught beside the store, so that samples survive a bundle with another encoder
+    /// Keep the images of samples beside the store, so that samples survive a bundle with another encoder
     #[arg(long)]
     keep_images: bool,
-    /// Make a store of a file that is there and holds nothing
+    /// Create the store in an existing file without content
     #[arg(long)]
     new: bool,
-    /// Write what goes wrong to this file instead of standard error; at 1 MiB it becomes FILE.1, and a new one begins
+    /// Write the log to this file instead of standard error; at 1 MiB it is rotated to FILE.1
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Let other machines connect, too
+    /// Accept connections from other machines
     #[arg(long)]
     allow_remote: bool,
-    /// Places for samples in a store that is made
+    /// Capacity of a new store in samples
     #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_samples: u32,
     #[command(flatten)]
     common: Common,
 }
 
-/// Told once it can be reached.
+/// Printed once the device accepts connections.
 #[derive(serde::Serialize)]
 struct Ready {
     listening: String,
     encoder: String,
     encoder_identity: String,
-    /// In which precision it computes.
+    /// Precision of the encoder.
     arithmetic: String,
     feature_dim: usize,
     samples: usize,
     samples_limit: usize,
-    /// Of its bundle, where it has one.
+    /// Counter of the bundle, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     bundle_counter: Option<u64>,
 }
 
-/// Runs it until Ctrl-C, which is no fault.
+/// Serves until Ctrl-C, which is no error.
 pub fn run(args: Args) -> anyhow::Result<()> {
     ensure!(
         !matches!(args.listen, Address::Store(_)),
-        "--listen {}: tcp:HOST:PORT or serial:PATH is needed",
+        "--listen {}: use tcp:HOST:PORT or serial:PATH[:BAUD]",
         args.listen
     );
     outlive_readers();
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot handle Ctrl-C")?;
     let log = match &args.log {
         Some(path) => Log::to_file(path).with_context(|| format!("cannot write the log {}", path.display()))?,
         None => Log::to_stderr(),
@@ -115,7 +116,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         keep_images: args.keep_images,
         log: &log,
     };
-    // A new bundle is tried by switching the device on anew; whoever is connected stays so.
+    // A new bundle is tried by restarting the device; clients stay connected.
     let mut run = || {
         with_local_device(given, |device, served| -> anyhow::Result<Ended> {
             if !std::mem::replace(&mut offered, true) && is_offered((&args, &log), device, served)? {
@@ -123,7 +124,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             }
             let listener = match &mut listener {
                 Some(listener) => {
-                    remark((&args, &log), &format!("goes on with bundle {}", describe(served)));
+                    remark((&args, &log), &format!("keeps running bundle {}", describe(served)));
                     listener
                 }
                 none => {
@@ -148,7 +149,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Whether the device was asked to stop while it was switched on, which is no fault.
+/// Whether the device was stopped while it was starting, which is no error.
 fn is_stop(error: &anyhow::Error) -> bool {
     #[cfg(feature = "onnx")]
     if let Some(OpenError::Isolated(IsolatedError::Stopped { .. })) = error.downcast_ref() {
@@ -160,7 +161,7 @@ fn is_stop(error: &anyhow::Error) -> bool {
 fn open_listener(args: &Args) -> anyhow::Result<Listener> {
     Listener::open(&args.listen, args.allow_remote).map_err(|error| match error.kind() {
         std::io::ErrorKind::PermissionDenied if !args.allow_remote => {
-            anyhow::anyhow!("{} {error}; add --allow-remote if that is meant", args.listen)
+            anyhow::anyhow!("{} {error}; pass --allow-remote to accept other machines", args.listen)
         }
         _ => fault(args, error).into(),
     })
@@ -170,10 +171,10 @@ fn fault(args: &Args, error: std::io::Error) -> anyhow::Error {
     Kind::DeviceFault.error(format!("cannot listen on {}: {error}", args.listen))
 }
 
-/// Brings the device the bundle that was named, where it is newer than its own; tells whether it is to be tried.
+/// Sends the device the bundle of `--encoder` if it is newer. Returns whether the device is to try it.
 fn is_offered((args, log): (&Args, &Log), device: &mut Device<'_>, served: &Served<'_>) -> anyhow::Result<bool> {
     let (Some(name), Some(used)) = (&args.encoder, served.bundle) else { return Ok(false) };
-    // The bundle is what a device comes with: once it has its own, the file need not be there any more.
+    // The device has its own copy of its first bundle, so the file may be gone.
     let Ok(bytes) = read_bounded(Path::new(name), BUNDLE_LEN_MAX.into()) else { return Ok(false) };
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();
     if sha256 == used.bundle.sha256 {
@@ -185,20 +186,20 @@ fn is_offered((args, log): (&Args, &Log), device: &mut Device<'_>, served: &Serv
         let was_tried = candidate.is_some_and(|candidate| candidate.sha256 == sha256);
         let is_newer = Header::claimed_counter(&bytes).is_some_and(|given| given > used.counter);
         if was_tried || !is_newer {
-            remark((args, log), &format!("uses its own bundle {}, and not {name}", describe(served)));
+            remark((args, log), &format!("keeps its bundle {} instead of {name}", describe(served)));
             return Ok(());
         }
         client.send_bundle(&bytes, false, &|_| ())?;
         Ok(())
     });
-    // What the device has serves on.
+    // The device keeps its bundle.
     if let Err(error) = talked {
-        log.line(&shown(&format!("{name} is not taken: {}", one_line(&error))));
+        log.line(&shown(&format!("{name} is refused: {}", one_line(&error))));
     }
     Ok(device.is_update_pending())
 }
 
-/// The bundle in use, for people.
+/// The bundle in use, as text.
 fn describe(served: &Served<'_>) -> String {
     match served.bundle {
         Some(used) => {
@@ -215,11 +216,11 @@ fn remark((args, log): (&Args, &Log), message: &str) {
     }
 }
 
-/// Whoever starts a device may name the start by this variable. The device answers with it in the file `STORE.started`,
-/// once it has the line: another process that answers there cannot.
+/// Variable that names this start of the device. The device writes it to `STORE.started` once it listens, which proves that
+/// this process, and no other, answers on the line.
 const START: &str = "MACULA_START";
 
-/// Writes down which start this is, where it has a name: name, process and line, each in a line of its own.
+/// Writes the name of this start, the process id and the address, one per line.
 fn prove_start(store: &Path, address: &Address) -> anyhow::Result<()> {
     let Some(start) = std::env::var(START).ok().filter(|start| !start.is_empty()) else { return Ok(()) };
     let mut path = store.as_os_str().to_owned();
@@ -253,7 +254,7 @@ fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Add
         println!("store      {}: {samples} of {}", shown_path(&args.store), count(*samples_limit, "sample"));
         println!("listening  {listening}");
     }
-    // Whoever started us may be waiting for the port behind a pipe. A device serves also where nobody reads.
+    // The parent may wait for the port behind a pipe. The device also serves if nobody reads.
     let _ = std::io::stdout().flush();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `macula status`: how a device is and what it knows.
+//! `macula status`: shows the state of a device.
 
 use super::update::rollback_reason;
 use crate::cli::classes::{ClassCount, ClassNames};
@@ -15,7 +15,7 @@ use crate::report::text::{count, date, hexadecimal, left, shown};
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// List every sample with its source
+    /// List every sample and its source
     #[arg(long)]
     samples: bool,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub struct Args {
 struct Report {
     device: String,
     program: String,
-    /// Where the encoder of a store's file is.
+    /// Name of the encoder of a store file.
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<String>,
     encoder_identity: String,
@@ -45,10 +45,10 @@ struct Report {
     requests_repeated: u32,
     frames_dropped: u32,
     now_s: u64,
-    /// The bundle in use and the one that was sent last, where the device takes bundles.
+    /// The bundle in use and the last one sent, if the device takes bundles.
     #[serde(skip_serializing_if = "Option::is_none")]
     bundle: Option<BundleRow>,
-    /// SHA-256 of the canonical state: devices that know the same samples have the same.
+    /// SHA-256 of the canonical state, equal on devices with equal classes and samples.
     state_sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<Vec<SampleRow>>,
@@ -58,19 +58,19 @@ struct Report {
 struct BundleRow {
     slot: u8,
     sha256: String,
-    /// The least that another bundle must have.
+    /// Lowest counter that the next bundle may have.
     counter: u64,
-    /// `waiting` for a start, `rolled back`, or `arriving`; nothing where no other one is there.
+    /// `waiting` (pending until the next start), `rolled back` or `arriving`; absent if there is no other bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other_slot: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other_sha256: Option<String>,
-    /// Starts that tried it.
+    /// Starts that have tried it.
     #[serde(skip_serializing_if = "Option::is_none")]
     tries: Option<u8>,
-    /// Why it was rolled back.
+    /// Rollback reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     bytes_received: u32,
@@ -105,16 +105,19 @@ impl BundleRow {
 
     fn print(&self) {
         let came_with_it = self.sha256.bytes().all(|digit| digit == b'0');
-        let which = if came_with_it { "that it came with" } else { &format!("{}…", &self.sha256[..8]) };
+        let which = if came_with_it { "built in" } else { &format!("{}…", &self.sha256[..8]) };
         println!("bundle    {which} in slot {}, counter {}", self.slot, self.counter);
         let sha256 = self.other_sha256.as_deref().map_or("", |sha256| &sha256[..8]);
         match (self.other, self.tries, &self.reason) {
             (_, Some(tries), _) => {
-                println!("          {sha256}… waits to be tried, tried by {}", count(tries, "start"))
+                println!("          {sha256}… pending, tried by {}", count(tries, "start"))
             }
             (_, _, Some(reason)) => println!("          {sha256}… was rolled back: {reason}"),
             (Some(_), ..) => {
-                println!("          {} of {} bytes of another one", self.bytes_received, self.bytes_expected)
+                println!(
+                    "          {} of {} bytes of another bundle received",
+                    self.bytes_received, self.bytes_expected
+                )
             }
             _ => {}
         }
@@ -129,7 +132,7 @@ struct SampleRow {
     time_s: u64,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     args.device.connect(Missing::Refuse, |client| {
         let (status, names) = (client.status()?, ClassNames::of(client)?);
@@ -201,7 +204,7 @@ fn rows(knowledge: &DeviceState, names: &ClassNames) -> Vec<SampleRow> {
 
 fn print(report: &Report) {
     println!("device    {} ({}), clock {}", shown(&report.device), shown(&report.program), date(report.now_s));
-    let encoder = report.encoder.as_deref().unwrap_or("its own");
+    let encoder = report.encoder.as_deref().unwrap_or("built in");
     println!("encoder   {} ({}…), {} dimensions", shown(encoder), &report.encoder_identity[..8], report.feature_dim);
     let (classes, limit) = (report.classes.len(), report.classes_limit);
     let of = count(limit, "class");
@@ -212,7 +215,7 @@ fn print(report: &Report) {
     if report.learned > 0 {
         let a_sample = |total: f64| total / f64::from(report.learned);
         println!(
-            "wear      {:.0} bytes and {:.3} erases a sample, of {} learned since the start",
+            "wear      {:.0} bytes and {:.3} erases per sample, {} learned since the start",
             a_sample(report.learned_bytes as f64),
             a_sample(report.learned_erases.into()),
             report.learned

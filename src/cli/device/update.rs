@@ -1,4 +1,4 @@
-//! `macula update`: sends a device a new bundle, and tells what becomes of it.
+//! `macula update`: sends a new bundle to a device and reports the outcome.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::files::read_bounded;
 use crate::link::{BundleReport, CandidateState, Client, LinkError, RollbackReason};
 use crate::report::text::count;
 
-/// How often a device is asked that is just trying the bundle; a question takes up to 7 s.
+/// Questions to a device that is trying the bundle; each takes up to 7 s.
 const QUESTIONS: usize = 9;
 
 /// Arguments of `macula update`.
@@ -27,17 +27,17 @@ const QUESTIONS: usize = 9;
 #[command(after_help = "Examples:\n  \
     macula update --device tcp:ward-3.local:7000 nano-2.macula\n  \
     macula update --device serial:ttyACM0 nano-2.macula\n\n\
-    An upload that was cut off goes on where it stopped. The device checks signature, counter and every byte, tries the \
-    bundle (a board at its next start) and keeps it where its golden images pass; else it goes back to the one before, which \
-    ends in exit code 3. What was taught stays. With another encoder the samples that the device keeps as images are made \
-    anew; where others would be forgotten you are asked.")]
+    An interrupted upload is resumed. The device checks signature, counter and every byte, tries the bundle (a board at its \
+    next start), and keeps it if its golden images pass; otherwise it rolls back, which is exit code 3. Classes and samples \
+    stay. If the bundle has another encoder, samples whose images the device keeps are encoded again; the command asks \
+    before others are lost.")]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// Forget samples without asking where the bundle has another encoder and the device does not keep their images
+    /// Without asking, discard samples whose images the device does not keep if the bundle has another encoder
     #[arg(long)]
     discard_taught: bool,
-    /// What to send
+    /// Bundle to send
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     #[command(flatten)]
@@ -50,14 +50,14 @@ struct Report {
     bytes: usize,
     slot: u8,
     sha256: String,
-    /// `confirmed`, `waiting` for the device's next start, `rolled back`; `unknown` to an older device.
+    /// `confirmed`, `waiting` (pending until the next start) or `rolled back`; `unknown` from an older device.
     outcome: &'static str,
-    /// Why it was rolled back.
+    /// Rollback reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-/// What became of it.
+/// Outcome of an update.
 enum Outcome {
     Confirmed,
     Waiting,
@@ -65,12 +65,12 @@ enum Outcome {
     Unknown,
 }
 
-/// Runs it; a bundle that was rolled back ends in exit code 3.
+/// Runs the command. Exit code 3 if the bundle was rolled back.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let bundle = read_bounded(&args.bundle, BUNDLE_LEN_MAX.into())?;
     let (slot, device) = args.device.connect(Missing::Refuse, |client| {
         let limit = client.device().bundle_bytes_max;
-        ensure!(limit > 0, "the device at {} takes no bundles: it is given one when it is started", client.address());
+        ensure!(limit > 0, "the device at {} takes no bundles: it was not started with one", client.address());
         Ok((send(&args, client, &bundle)?, client.address().to_owned()))
     })?;
     let sha256: [u8; 32] = Sha256::digest(&bundle).into();
@@ -91,21 +91,19 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         print_json(&Report { device, bytes: bundle.len(), slot, sha256, outcome: word, reason: reason.clone() })?;
     } else if reason.is_none() {
         let what = match outcome {
-            Outcome::Confirmed => "it is in use",
-            _ => "the device tries it at its next start",
+            Outcome::Confirmed => "confirmed",
+            _ => "pending until the device starts again",
         };
         println!("sent {} to slot {slot}; {what}", count(bundle.len(), "byte"));
     }
     match (rolled_back, reason) {
-        (Some(why), Some(reason)) => {
-            Err(Kind::RolledBack
-                .because(u64::from(why), format!("the device went back to the bundle before: {reason}")))
-        }
+        (Some(why), Some(reason)) => Err(Kind::RolledBack
+            .because(u64::from(why), format!("the device rolled back to the previous bundle: {reason}"))),
         _ => Ok(()),
     }
 }
 
-/// Sends it, and asks where samples would be forgotten.
+/// Sends the bundle, and asks for confirmation if samples would be lost.
 fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u8> {
     let template = "{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
     let bar = bar(args.common.quiet, bundle.len() as u64, template);
@@ -119,14 +117,14 @@ fn send(args: &Args, client: &mut Client<'_>, bundle: &[u8]) -> anyhow::Result<u
     let classes = ClassNames::of(client)?.0;
     let classes: Vec<_> = classes.iter().map(|class| format!("{} ({})", class.name, class.supports)).collect();
     let loss = format!(
-        "{} has another encoder: of the {} samples in {} the device would forget {}, whose images it does not keep",
+        "{} has another encoder: of {} samples in {} the device would lose {}, because it does not keep their images",
         args.bundle.display(),
         refusal.limit,
         classes.join(", "),
         refusal.found
     );
     if args.common.json || args.common.quiet || !std::io::stdin().is_terminal() || !confirmed(&loss)? {
-        bail!(Kind::ConfirmationNeeded.error(format!("{loss}; nothing has changed, and --discard-taught goes ahead")));
+        bail!(Kind::ConfirmationNeeded.error(format!("{loss}; confirm with --discard-taught; nothing was changed")));
     }
     Ok(client.send_bundle(bundle, true, &progress)?)
 }
@@ -139,15 +137,15 @@ fn confirmed(loss: &str) -> anyhow::Result<bool> {
     Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }
 
-/// Asks the device, which may just be loading the encoder, what became of the bundle.
+/// Asks the device for the outcome. It may still be loading the encoder.
 fn outcome(args: &Args, sha256: [u8; 32]) -> anyhow::Result<Outcome> {
     for question in 1.. {
-        // A store of this machine tries the bundle by being opened.
+        // A store of this machine tries the bundle when it is opened.
         match args.device.connect(Missing::Refuse, |client| Ok(client.bundles()?)) {
             Ok(report) => return Ok(report.map_or(Outcome::Unknown, |report| of_report(&report, sha256))),
             Err(error) if question < QUESTIONS && is_silence(&error) => std::thread::sleep(Duration::from_millis(500)),
             Err(error) => {
-                return Err(error.context("the bundle was sent, and the device does not tell what became of it"));
+                return Err(error.context("the bundle was sent, but the device does not report the outcome"));
             }
         }
     }
@@ -164,12 +162,12 @@ fn of_report(report: &BundleReport, sha256: [u8; 32]) -> Outcome {
         Some(CandidateState::Pending { .. }) => Outcome::Waiting,
         Some(CandidateState::RolledBack { reason: why }) => Outcome::RolledBack(why),
         None if report.sha256 == sha256 => Outcome::Confirmed,
-        // Somebody else has sent another one meanwhile.
+        // Another host has sent another bundle meanwhile.
         None => Outcome::Unknown,
     }
 }
 
-/// Why a bundle was rolled back, in words.
+/// A rollback reason as text.
 pub fn rollback_reason(why: u8) -> String {
     RollbackReason::of(why).map_or_else(|| format!("reason {why}"), |rollback_reason| rollback_reason.to_string())
 }

@@ -1,4 +1,4 @@
-//! `macula verify`: whether a bundle is one that a device would take.
+//! `macula verify`: checks whether a device would accept a bundle.
 
 use std::path::PathBuf;
 
@@ -12,11 +12,11 @@ use crate::report::text::{count, shown, shown_path};
 /// Arguments of `macula verify`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula verify nano.macula --trust maker.pub\n\n\
-    Verifies the signature and the SHA-256 of every part, then runs the encoder on this machine on the golden images. \
-    Exit code 3: the bundle was changed, is signed by another key, or its encoder gives other features here than where \
-    it was made.")]
+    Checks the signature and the SHA-256 of every part, then runs the encoder on the golden images on this machine. \
+    Exit code 3: the bundle was changed, another key signed it, or its encoder gives other features here than where the \
+    bundle was made.")]
 pub struct Args {
-    /// The bundle
+    /// Bundle
     #[arg(value_name = "FILE.macula")]
     bundle: PathBuf,
     #[command(flatten)]
@@ -41,12 +41,9 @@ struct Report {
     golden_tolerance: f64,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !args.keys.keys.is_empty(),
-        "--trust NAME.pub is needed: the public key to verify the signature with"
-    );
+    anyhow::ensure!(!args.keys.keys.is_empty(), "pass --trust NAME.pub, the public key that verifies the signature");
     let bundle = Bundle::open(&args.bundle, &args.keys.read()?).map_err(refused)?;
     let (encoder, golden_error) = bundle.encoder_on(&args.limits.host(None)).map_err(refused)?;
     let manifest = bundle.manifest();
@@ -69,10 +66,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         println!("bundle   {} ({:.1} KB)", shown_path(&report.bundle), report.bytes as f64 / 1e3);
         println!("signed   by {}, counter {}", report.signer, report.counter);
         let parts = bundle.header().parts().iter().map(|part| PartKind::from_number(part.kind));
-        let names = parts.map(|kind| kind.map_or("a part of a later program", PartKind::name)).collect::<Vec<_>>();
-        println!("parts    {}: each the one that was signed", names.join(", "));
+        let names = parts.map(|kind| kind.map_or("unknown part", PartKind::name)).collect::<Vec<_>>();
+        println!("parts    {}: all as signed", names.join(", "));
         println!(
-            "encoder  {}, in {}: {} within {:.1e} of a feature's length, {:.0e} is allowed",
+            "encoder  {}, {}: {} within {:.1e} of the feature length, {:.0e} allowed",
             shown(&report.name),
             report.arithmetic,
             count(report.golden_images, "golden image"),

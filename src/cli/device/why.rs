@@ -1,4 +1,4 @@
-//! `macula why`: the samples that a decision rests on, and where they came from.
+//! `macula why`: shows the nearest samples of a decision and their origin.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub struct Args {
     /// Image files
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
-    /// Where the images that were learned may lie: names the file that each sample is of
+    /// Dataset of the learned images, to name the file of each sample
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub struct Args {
 #[derive(serde::Serialize)]
 struct Report {
     device: String,
-    /// Whether the device was taught a single class, so that all samples are of that class.
+    /// Whether only one class has samples.
     only_one_class: bool,
     images: Vec<Row>,
 }
@@ -49,14 +49,14 @@ struct Row {
     nearest: Vec<Witness>,
 }
 
-/// A sample that a decision rests on.
+/// A sample near the image.
 #[derive(serde::Serialize)]
 pub struct Witness {
     class: String,
-    /// Cosine, -1 to 1.
+    /// Cosine similarity, -1 to 1.
     similarity: f32,
     source: String,
-    /// The file that it is of, where `--data` has it.
+    /// File of the sample, if it is in `--data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     operator: u32,
@@ -64,20 +64,20 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// In words and digits.
+    /// Converts the answer of the device.
     pub fn of(neighbour: &Neighbour, names: &ClassNames) -> Self {
         let Neighbour { slot, from, similarity } = *neighbour;
         let source = hexadecimal(&from.source);
         Self { class: names.name(slot), similarity, source, file: None, operator: from.operator, time_s: from.time_s }
     }
 
-    /// Class and similarity.
+    /// Class and similarity, as text.
     pub fn short(&self) -> String {
         format!("{} {:.2}", self.class, self.similarity)
     }
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
     args.device.connect(Missing::Refuse, |client| {
@@ -107,14 +107,12 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// What must be known of the decisions of a device that was taught a single class.
+/// The remark on decisions of a device that has samples of one class only.
 pub fn only_class_remark(class: &str) -> String {
-    format!(
-        "only one class is taught, '{class}': every image that is known is of that class, so there is no probability"
-    )
+    format!("only class '{class}' has samples, so there is no probability; teach another class")
 }
 
-/// ClassNames of the images of a dataset by their sources. What cannot be read is passed over: it was not learned from.
+/// Names of the images of a dataset by source. Unreadable images are left out.
 fn files_of(name: &str, range: EncoderRange, args: &Args) -> anyhow::Result<BTreeMap<SourceId, String>> {
     let dataset = args.reading.open(name, args.common.seed, range, args.common.quiet || args.common.json)?;
     let of = |index: usize| Some((source_of(&dataset.load(index).ok()?), dataset.records[index].name.clone()));
@@ -124,7 +122,7 @@ fn files_of(name: &str, range: EncoderRange, args: &Args) -> anyhow::Result<BTre
 fn print(row: &Row) {
     println!("{}", shown(&row.image));
     if row.nearest.is_empty() {
-        println!("  nothing was learned yet");
+        println!("  the device has no samples");
     }
     for witness in &row.nearest {
         let Witness { class, similarity, source, file, operator, time_s } = witness;

@@ -12,7 +12,7 @@ pub enum Training {
     Augment(augment::Args),
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(training: Training) -> anyhow::Result<()> {
     match training {
         Training::Train(args) => train::run(&args),

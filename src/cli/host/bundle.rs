@@ -102,7 +102,7 @@ impl Args {
     }
 }
 
-/// Runs it.
+/// Runs the command.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args {

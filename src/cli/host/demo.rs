@@ -80,7 +80,7 @@ struct Report {
     seconds: f64,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;

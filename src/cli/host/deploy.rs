@@ -68,7 +68,7 @@ pub struct Args {
     common: Common,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { port, user, identity, ssh_config: config, .. } = args;
     let settings = Settings {

@@ -97,7 +97,7 @@ fn positive(text: &str) -> Result<f64, String> {
     if value > 0.0 && value.is_finite() { Ok(value) } else { Err("must be greater than 0".to_owned()) }
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.probe {
         Probe::Knn { asked, neighbours, temperature } => {

@@ -69,7 +69,7 @@ enum BlobKind {
 #[cfg(feature = "onnx")]
 const WEIGHTS_FILE: &str = "encoder.safetensors";
 
-/// Runs it.
+/// Runs the command.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { common: _, run, out: _, force: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, .. } = args;

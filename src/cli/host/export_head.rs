@@ -32,7 +32,7 @@ pub struct Args {
     common: Common,
 }
 
-/// Runs it.
+/// Runs the command.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { device: _, json_head: _, force: _, head: _, common: _, .. } = args;

@@ -25,7 +25,7 @@ struct Report {
     public_key: String,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let named = |extension: &str| {
         let mut name = args.out.clone().into_os_string();

@@ -33,7 +33,7 @@ struct Line {
     identity: String,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(name) = &args.name {
         let model = find(name).with_context(|| format!("no model is called '{name}': there are {}", names()))?;

@@ -1,4 +1,4 @@
-//! `macula bench encoder`: latency of one image, rate of a batch, time to load.
+//! `macula bench encoder`: measures latency of one image, rate of a batch, time to load.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::encoders::OpenOptions;
 use crate::kernel::Isa;
 use crate::memory;
 
-/// Time spent on the latency, and as much again on the rate.
+/// Time spent on the latency; the rate takes as long.
 const BUDGET: Duration = Duration::from_secs(2);
 
 /// Arguments of `macula bench encoder`.
@@ -24,7 +24,7 @@ const BUDGET: Duration = Duration::from_secs(2);
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// random:PRESET, FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model or a baseline
+    /// Encoder: random:PRESET, FILE.macula, FILE.onnx, FILE.blob, an export or run folder, a shipped model or a baseline
     #[cfg_attr(feature = "host", arg(long, default_value = "random:nano"))]
     #[cfg_attr(not(feature = "host"), arg(long))]
     encoder: String,
@@ -32,10 +32,10 @@ pub struct Args {
     keys: KeyArgs,
     #[command(flatten)]
     preprocessing: PreprocessingArgs,
-    /// Images of a batch whose rate is measured
+    /// Images per batch
     #[arg(long, alias = "batch", default_value_t = 128, value_parser = count_to(65_536))]
     batch_size: usize,
-    /// Threads that share a batch
+    /// Threads per batch
     #[arg(long, default_value_t = 1, value_parser = count_to(256))]
     threads: usize,
 }
@@ -45,13 +45,13 @@ struct Report {
     encoder: String,
     input: InputShape,
     feature_dim: usize,
-    /// Of the kernels of our own; an ONNX file runs through tract, which has its own.
+    /// Instruction set of Macula's kernels. An ONNX file runs on those of tract.
     isa: &'static str,
     load_ms: f64,
     image_ms: Percentiles,
     batch: usize,
     threads: usize,
-    /// At the median batch.
+    /// At the median batch time.
     images_per_second: f64,
     peak_memory_bytes: Option<u64>,
 }
@@ -69,7 +69,7 @@ fn open(args: &Args) -> anyhow::Result<Box<dyn HostEncoder>> {
     Ok(open_encoder(&args.encoder, &options)?.encoder)
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let report = thread_pool(args.threads)?.install(|| measure(args))?;
     if args.common.json {
@@ -92,7 +92,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
     };
     let image_ms = Percentiles::ms(&repeat(BUDGET, embed_one)?);
 
-    // Each thread takes one share of the batch, as it does when a data set is embedded.
+    // Each thread takes one share of the batch, as when a dataset is embedded.
     let share = args.batch_size.div_ceil(args.threads) * image_len;
     let embed_batch = || {
         let (duration, features) =
@@ -117,7 +117,7 @@ fn measure(args: &Args) -> anyhow::Result<Report> {
 fn print(report: &Report) {
     let InputShape { channels, height, width } = report.input;
     let Percentiles { p50, p95, p99 } = report.image_ms;
-    println!("{}, input {channels}×{height}×{width}, feature of {}", report.encoder, report.feature_dim);
+    println!("{}, input {channels}×{height}×{width}, {} dimensions", report.encoder, report.feature_dim);
     println!("load        {:.2} ms", report.load_ms);
     println!("one image   p50 {p50:.3} ms, p95 {p95:.3} ms, p99 {p99:.3} ms");
     println!(

@@ -1,4 +1,4 @@
-//! `macula bench head`: latency to learn, forget, fit and predict as devices do, and the memory for it.
+//! `macula bench head`: measures latency and memory of learn, forget, fit and predict on a device.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -23,13 +23,13 @@ const SUPPORTS_MAX: usize = 65_536;
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Length of a feature
+    /// Feature dimensions
     #[arg(long, default_value_t = 128, value_parser = count_to(DIM_MAX as u64))]
     dim: usize,
     /// Classes
     #[arg(long, default_value_t = 5, value_parser = count_to(CLASSES_MAX as u64))]
     classes: usize,
-    /// Samples of each class
+    /// Samples per class
     #[arg(long, default_value_t = 10, value_parser = count_to(10_000))]
     shots: usize,
 }
@@ -55,12 +55,12 @@ struct Measured {
     predict_us: Percentiles,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let supports = args.classes * args.shots;
     anyhow::ensure!(supports <= SUPPORTS_MAX, "{supports} samples in all; a device holds at most {SUPPORTS_MAX}");
     let features = random_features(args)?;
-    // One place more, for the sample that is learned and forgotten.
+    // One more place, for the sample that is learned and forgotten.
     let mut names = vec![ClassName::FREE; args.classes];
     let mut records = vec![SupportRecord::EMPTY; supports + 1];
     let mut memory = vec![0; features.len() * args.dim];
@@ -103,7 +103,7 @@ fn print(report: &Report) {
     println!("\nsupport set of {} bytes, scratch of {} bytes", report.support_set_bytes, report.scratch_bytes);
 }
 
-/// `classes · shots` quantised features and one more, `[D]` each.
+/// `classes · shots + 1` quantised features, `[D]` each.
 fn random_features(args: &Args) -> anyhow::Result<Vec<Vec<i16>>> {
     let values = random_values((args.classes * args.shots + 1) * args.dim, args.common.seed);
     let quantised = |feature: &[f32]| {
@@ -113,7 +113,7 @@ fn random_features(args: &Args) -> anyhow::Result<Vec<Vec<i16>>> {
     Ok(values.chunks_exact(args.dim).map(quantised).collect::<Result<_, _>>()?)
 }
 
-/// A record whose source sorts by `index`; odd numbers are free between them.
+/// A record whose source sorts by `index`. Odd indices are free.
 fn record(index: usize, class: usize) -> SupportRecord {
     SupportRecord { source: (2 * index as u128).to_be_bytes(), class: class as u8, ..SupportRecord::EMPTY }
 }

@@ -1,4 +1,4 @@
-//! Repeats, percentiles, and the input that presets are measured on.
+//! Repeated timing and percentiles.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use crate::rng::Rng;
 
-/// Percentiles of a set of durations: the smallest that at least so many in a hundred do not exceed.
+/// Percentiles of durations by nearest rank: the smallest duration that at least P % do not exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Percentiles {
     /// The median.
     pub p50: f64,
-    /// All but one in 20 take at most so long.
+    /// 95 % take at most this long.
     pub p95: f64,
-    /// All but one in 100; of fewer than 100 durations, the longest.
+    /// 99 % take at most this long; the maximum of fewer than 100 durations.
     pub p99: f64,
 }
 
@@ -35,21 +35,21 @@ impl Percentiles {
         sorted.sort_unstable();
         let rank = |percent: usize| {
             let position = (percent * sorted.len()).div_ceil(100).max(1) - 1;
-            // Divided, not multiplied by 1e-3: 50 ns are then 0.05 µs and not 0.049999….
+            // Division, because 50 ns times 1e-3 is 0.049999… µs.
             sorted[position].as_nanos() as f64 / nanoseconds_a_unit
         };
         Self { p50: rank(50), p95: rank(95), p99: rank(99) }
     }
 }
 
-/// How long `work` takes, and what it gives.
+/// Runs `work`; returns its duration and result.
 pub fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let start = Instant::now();
     let result = work();
     (start.elapsed(), result)
 }
 
-/// The durations that `once` reports, after a warm-up: 20 or more, until `budget` is spent or there are 10,000.
+/// Runs `once` after a warm-up until `budget` is spent: at least 20 and at most 10,000 times. Returns the durations.
 pub fn repeat<E>(budget: Duration, mut once: impl FnMut() -> Result<Duration, E>) -> Result<Vec<Duration>, E> {
     for _ in 0..3 {
         once()?;
@@ -61,7 +61,7 @@ pub fn repeat<E>(budget: Duration, mut once: impl FnMut() -> Result<Duration, E>
     Ok(durations)
 }
 
-/// Threads that parallel work is spread over.
+/// A pool of `threads` threads.
 pub fn thread_pool(threads: usize) -> anyhow::Result<ThreadPool> {
     Ok(ThreadPoolBuilder::new().num_threads(threads).build()?)
 }
@@ -71,7 +71,7 @@ pub fn count_to(max: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=max)
 }
 
-/// `len` normal values, as normalised images have them.
+/// `len` values of a standard normal distribution, like a normalised image.
 pub fn random_values(len: usize, seed: u64) -> Vec<f32> {
     let mut rng = Rng::for_purpose(seed, "bench");
     (0..len).map(|_| rng.normal()).collect()

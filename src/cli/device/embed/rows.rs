@@ -1,4 +1,4 @@
-//! Features and which image each row is of, as files that NumPy and spreadsheets read.
+//! Files of features: NumPy arrays, with path, label and split of each row.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 use crate::data::{Dataset, Record, Split};
 use crate::files::write_atomic;
 
-/// What a row is of. Empty text where there is no label or no split.
+/// The image of a row. Label and split are empty if there is none.
 pub struct Row {
     pub path: String,
     pub label: String,
@@ -18,7 +18,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Of an image of a dataset.
+    /// The row of an image of a dataset.
     pub fn of(dataset: &Dataset, record: &Record) -> Self {
         Self {
             path: record.name.clone(),
@@ -27,13 +27,13 @@ impl Row {
         }
     }
 
-    /// Of an image file that was named.
+    /// The row of an image file.
     pub fn of_file(name: &str) -> Self {
         Self { path: name.to_owned(), label: String::new(), split: "" }
     }
 }
 
-/// The files that `out` stands for: `FILE.npz` alone, or `FILE.npy` and beside it `FILE.csv`.
+/// The files written for `out`: `FILE.npz`, or `FILE.npy` and `FILE.csv`.
 pub fn files(out: &Path) -> Vec<PathBuf> {
     match is_npz(out) {
         true => vec![out.to_owned()],
@@ -45,7 +45,7 @@ fn is_npz(out: &Path) -> bool {
     out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
 }
 
-/// Writes `features`, `[N, D]`, and the rows they are.
+/// Writes `features` `[N, D]` and their rows.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -77,7 +77,7 @@ fn csv(rows: &[Row]) -> anyhow::Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
-/// `[N, D]` as an array file of NumPy.
+/// `[N, D]` in NumPy's .npy format.
 fn npy(values: &[f32], shape: [usize; 2]) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let shape = shape.map(|len| len as u64);
@@ -87,7 +87,7 @@ fn npy(values: &[f32], shape: [usize; 2]) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Texts as an array file of NumPy, dtype `<U…`: as many characters each as the longest, in UTF-32, filled with zeros.
+/// Texts in NumPy's .npy format, dtype `<U…`: UTF-32, each padded with zeros to the length of the longest.
 fn text_npy(texts: &[&str]) -> Vec<u8> {
     let len = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
     let header = format!("{{'descr': '<U{len}', 'fortran_order': False, 'shape': ({},), }}", texts.len());

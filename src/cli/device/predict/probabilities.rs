@@ -1,7 +1,6 @@
-//! The probability of every class, of which a device's answer names the greatest only.
+//! The probability of every class; a device answers with the greatest only.
 //!
-//! The head is solved here from all that the device knows, with the device's own code: from the quantised feature on, the
-//! same operations give the same bytes.
+//! The head is solved here from the samples of the device with the device's own code, so the results are the same bytes.
 
 use macula_edge::head::{Head, HeadKind};
 use macula_edge::support_set::Supports;
@@ -9,7 +8,7 @@ use macula_edge::support_set::Supports;
 use crate::cli::classes::ClassNames;
 use crate::link::{DeviceInfo, DeviceState, Feature};
 
-/// The head of the device; none where it cannot be solved here.
+/// The head of the device, or `None` if it cannot be solved here.
 ///
 /// * `scratch`: empty memory
 pub fn head<'w>(

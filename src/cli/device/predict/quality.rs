@@ -1,42 +1,42 @@
-//! How good a device's decisions are on images whose classes are known.
+//! Figures of a device's decisions on labelled images.
 //!
-//! "I don't know" is an answer of its own. It stands in its own column of the confusion matrix, and such an image is not
-//! recognised: a sensitivity of 0.9 means that nine of ten images of the class were named.
+//! "I don't know" has its own column in the confusion matrix and counts as not recognised: a sensitivity of 0.9 means that
+//! nine of ten images of the class were assigned to it.
 
 use super::row::{DONT_KNOW, Row};
 use crate::cli::classes::ClassNames;
 use crate::evaluate::{ConfusionMatrix, Interval, roc_auc_one_vs_rest};
 use crate::report::text::{count, left, shown, widest, width};
 
-/// Figures of a labelled data set.
+/// Figures on a labelled dataset.
 #[derive(serde::Serialize)]
 pub struct Quality {
-    /// Mean sensitivity over the classes that have images.
+    /// Mean sensitivity of the classes that have images.
     balanced_accuracy: f64,
-    /// Half the width of its 95 % interval.
+    /// Half width of its 95 % interval.
     balanced_accuracy_half_width_95: Option<f64>,
-    /// Labels that the device knows, with what it made of their images.
+    /// Confusion matrix over the labels that the device knows.
     classes: Vec<ClassQuality>,
     accuracy: f64,
-    /// Of the second of two classes, by its probability, over all images. With more classes each has its own.
+    /// ROC AUC of the second of two classes over all images. With more classes see `classes`.
     area_under_roc: Option<f64>,
-    /// Labelled images that were judged.
+    /// Evaluated images.
     images: u64,
     decided: Decided,
     confusion: Table,
-    /// Part of the images whose class is in the set of classes; at least 1 less the asked error rate is promised.
+    /// Fraction of images whose class is in the conformal prediction set; at least 1 - error rate is guaranteed.
     coverage: f64,
-    /// Classes in a set, on average.
+    /// Classes per set, on average.
     set_size: f64,
-    /// Images that the device finds unlike all that it was taught: "I don't know".
+    /// Images out of distribution: "I don't know".
     unknown: u64,
-    /// Images left out because the device had learned them.
+    /// Images left out because they are samples of the device.
     learned_images_left_out: usize,
     /// Images left out because they have no label.
     unlabelled_images_left_out: usize,
-    /// Labels that no class of the device has, and their images, which were left out.
+    /// Labels that are no class of the device; their images are left out.
     unmatched_labels: Vec<Unmatched>,
-    /// Classes of the device without an image here.
+    /// Classes of the device without an image.
     classes_without_images: Vec<String>,
 }
 
@@ -45,32 +45,32 @@ pub struct Quality {
 struct ClassQuality {
     class: String,
     images: u64,
-    /// Share of its images that were called so, also known as recall.
+    /// Fraction of the images of the class that were assigned to it (recall).
     sensitivity: Option<f64>,
-    /// Share of the images of other classes that were not called so.
+    /// Fraction of the other images that were not assigned to it.
     specificity: Option<f64>,
-    /// By its probability against all others.
+    /// ROC AUC by its probability, against all other classes.
     area_under_roc: Option<f64>,
-    /// Its images that the device did not decide on.
+    /// Its images with the decision "I don't know".
     unknown: u64,
 }
 
-/// The images that were decided on.
+/// Figures over the images with a decision.
 #[derive(serde::Serialize)]
 struct Decided {
     images: u64,
-    /// Part of all images.
+    /// Fraction of all images.
     share: f64,
-    /// Among these.
+    /// Over these images.
     balanced_accuracy: Option<f64>,
-    /// Among these.
+    /// Over these images.
     accuracy: Option<f64>,
 }
 
 /// A confusion matrix with names.
 #[derive(serde::Serialize)]
 struct Table {
-    /// What rows and columns are: classes of the device; after the columns of the classes comes "I don't know".
+    /// Classes of the device, by row and column.
     classes: Vec<String>,
     /// `[label][decision]`.
     counts: Vec<Vec<u64>>,
@@ -88,7 +88,7 @@ struct Unmatched {
 pub struct Tally<'n> {
     names: &'n ClassNames,
     confusion: ConfusionMatrix,
-    /// Of each image `[N, classes of the device]`; none where they are not known.
+    /// Probabilities `[N, classes]`, if known.
     probabilities: Option<Vec<f64>>,
     truth: Vec<usize>,
     covered: u64,
@@ -99,9 +99,9 @@ pub struct Tally<'n> {
 }
 
 impl<'n> Tally<'n> {
-    /// Nothing counted yet.
+    /// An empty count.
     ///
-    /// * `with_probabilities`: whether they are known of every image
+    /// * `with_probabilities`: whether the probabilities of every image are known
     pub fn new(names: &'n ClassNames, with_probabilities: bool) -> Self {
         Self {
             names,
@@ -116,7 +116,7 @@ impl<'n> Tally<'n> {
         }
     }
 
-    /// Counts an image that was learned.
+    /// Counts an image that is a sample of the device.
     pub fn leave_out_learned(&mut self) {
         self.left_out += 1;
     }
@@ -136,7 +136,7 @@ impl<'n> Tally<'n> {
 
     /// Counts the decision on an image of class `label`.
     ///
-    /// * `probabilities`: of each class of the device, in the order of their slots; empty where they are not known
+    /// * `probabilities`: of each class by slot; empty if unknown
     pub fn add(&mut self, label: &str, row: &Row, probabilities: &[f64]) -> anyhow::Result<()> {
         let truth = self.place(label)?;
         match row.known {
@@ -152,12 +152,12 @@ impl<'n> Tally<'n> {
         Ok(())
     }
 
-    /// Images that were judged.
+    /// Evaluated images.
     pub fn images(&self) -> usize {
         self.truth.len()
     }
 
-    /// What it comes to.
+    /// The figures.
     pub fn quality(self) -> Quality {
         let confusion = &self.confusion;
         let images = confusion.total();
@@ -209,7 +209,7 @@ impl<'n> Tally<'n> {
             images: confusion.images(at),
             sensitivity: sensitivities[at],
             specificity: specificities[at],
-            // A class that was never taught has probability 0 throughout, the only one that was taught 1.
+            // A class without samples always has probability 0, and the only class with samples 1.
             area_under_roc: areas[at].filter(|_| names[at].supports > 0 && self.names.only_class().is_none()),
             unknown: confusion.abstained()[at],
         };
@@ -223,21 +223,24 @@ impl<'n> Tally<'n> {
 }
 
 impl Quality {
-    /// For people.
+    /// Prints the figures as text.
     pub fn print(&self, error_rate_percent: f64) {
         let interval = Interval { mean: self.balanced_accuracy, half_width_95: self.balanced_accuracy_half_width_95 };
-        println!("balanced accuracy  {interval}  ({}; \"{DONT_KNOW}\" is not recognised)", count(self.images, "image"));
+        println!(
+            "balanced accuracy  {interval}  ({}; \"{DONT_KNOW}\" counts as not recognised)",
+            count(self.images, "image")
+        );
         if self.unknown > 0 {
             let among = self.decided.balanced_accuracy.map_or("-".to_owned(), |accuracy| format!("{accuracy:.3}"));
-            println!("of those decided   {among}  ({} of {})", self.decided.images, count(self.images, "image"));
+            println!("if decided         {among}  ({} of {})", self.decided.images, count(self.images, "image"));
         }
         println!("accuracy           {:.3}", self.accuracy);
         if let (Some(area), [first, second]) = (self.area_under_roc, &self.classes[..]) {
             let [first, second] = [first, second].map(|class| shown(&class.class));
-            println!("ROC area           {area:.3}  ({second} against {first}, by probability)");
+            println!("ROC AUC            {area:.3}  ({second} against {first})");
         }
         println!(
-            "coverage           {:.3}  by sets of {:.2} classes at {error_rate_percent} %",
+            "coverage           {:.3}  with sets of {:.2} classes on average, error rate {error_rate_percent} %",
             self.coverage, self.set_size
         );
         println!("\"{DONT_KNOW}\"     {}", count(self.unknown, "image"));
@@ -248,7 +251,7 @@ impl Quality {
 
     fn print_classes(&self) {
         let text = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
-        let mut rows = vec![["class", "images", "sensitivity", "specificity", "ROC area"].map(str::to_owned).to_vec()];
+        let mut rows = vec![["class", "images", "sensitivity", "specificity", "ROC AUC"].map(str::to_owned).to_vec()];
         rows.extend(self.classes.iter().map(|class| {
             vec![
                 class.class.clone(),
@@ -271,12 +274,12 @@ impl Quality {
             let cells = counts.iter().chain([unknown]).map(u64::to_string);
             rows.push(std::iter::once(class.clone()).chain(cells).collect());
         }
-        print_aligned("confusion matrix: labels by row, decisions by column", &rows);
+        print_aligned("confusion matrix: a row per label, a column per decision", &rows);
     }
 
     fn print_left_out(&self) {
         let counts = [
-            (self.learned_images_left_out, "that the device has learned"),
+            (self.learned_images_left_out, "that are samples of the device"),
             (self.unlabelled_images_left_out, "without a label"),
         ];
         for (number, why) in counts.into_iter().filter(|(number, _)| *number > 0) {
@@ -284,7 +287,7 @@ impl Quality {
         }
         for Unmatched { label, images } in &self.unmatched_labels {
             let (images, label) = (count(*images, "image"), shown(label));
-            println!("left out           {images} labelled '{label}', which is no class of the device");
+            println!("left out           {images} labelled '{label}', not a class of the device");
         }
         if !self.classes_without_images.is_empty() {
             println!("no image of class  {}", shown(&self.classes_without_images.join(", ")));
@@ -292,7 +295,7 @@ impl Quality {
     }
 }
 
-/// Prints rows with the first column to the left and all others to the right.
+/// Prints rows; the first column is left-aligned, the others right-aligned.
 fn print_aligned(title: &str, rows: &[Vec<String>]) {
     println!("{title}");
     let columns = rows.first().map_or(0, Vec::len);
@@ -328,7 +331,7 @@ mod tests {
         }
     }
 
-    /// Four images of `a`: two right, one taken for `b`, one undecided. Two of `b`, both right.
+    /// Four images of `a`: two correct, one assigned to `b`, one undecided. Two of `b`, both correct.
     #[test]
     fn a_table_worked_by_hand() {
         let class = |slot, name: &str| Class { slot, name: name.to_owned(), supports: 3 };
@@ -352,7 +355,7 @@ mod tests {
         let class = |at: usize| &found["classes"][at];
         assert_eq!((&class(0)["sensitivity"], &class(0)["specificity"]), (&0.5.into(), &1.0.into()));
         assert_eq!((&class(1)["sensitivity"], &class(1)["specificity"]), (&1.0.into(), &0.75.into()));
-        // Of the eight pairs of a `b` and an `a` only (0.65, 0.7) is the wrong way round.
+        // Of the eight pairs of a `b` and an `a`, only (0.65, 0.7) is in the wrong order.
         assert_eq!((&class(0)["area_under_roc"], &class(1)["area_under_roc"]), (&0.875.into(), &0.875.into()));
         assert_eq!((&class(0)["unknown"], &class(2)["sensitivity"]), (&1.into(), &serde_json::Value::Null));
         assert_eq!(found["balanced_accuracy"], 0.75);

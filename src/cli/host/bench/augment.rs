@@ -52,7 +52,7 @@ struct Report {
     images_per_cpu_second: Option<f64>,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let Args { policy, channels, size, batch_size: batch, batches, .. } = *args;
     anyhow::ensure!([1, 3].contains(&channels), "--channels is {channels}, it must be 1 or 3");

@@ -73,7 +73,7 @@ struct Measured {
     loss: f64,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let presets = match args.encoder.as_str() {
         "all" => Preset::ALL.to_vec(),
