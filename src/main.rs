@@ -1,4 +1,4 @@
-//! The one binary: `macula`.
+//! The program `macula`.
 
 fn main() -> std::process::ExitCode {
     macula::cli::main()

@@ -1,18 +1,18 @@
-//! Encoders that come with the program: trained by it on open data, to start from.
+//! Pretrained encoders shipped with the program, trained by it on open data.
 //!
-//! `models/NAME/` holds each as a run's checkpoint without what only training needs, as ONNX, and with a card that says
-//! what it was trained on, how, and what it is worth. A name stands wherever a run's folder may.
+//! `models/NAME/` has the checkpoint without training state, the ONNX file, and the model card with data, method and figures.
+//! A name is accepted wherever a run folder is.
 
-/// One of them.
+/// A shipped encoder.
 #[derive(Clone, Copy)]
 pub struct Model {
-    /// What it is called.
+    /// Name.
     pub name: &'static str,
-    /// What it is for, in a line.
+    /// Purpose, in one line.
     pub summary: &'static str,
-    /// A safetensors file, as a run folder holds it.
+    /// Checkpoint: a safetensors file as in a run folder.
     pub checkpoint: &'static [u8],
-    /// Data, licences, method, seed, command, time, figures, limits.
+    /// Model card: data, licences, method, seed, command, time, figures, limits.
     pub card: &'static str,
 }
 
@@ -28,11 +28,11 @@ macro_rules! model {
     };
 }
 
-/// All of them; none in a device's program, which is given its encoder in a bundle.
+/// No models: a device's program gets its encoder in a bundle.
 #[cfg(not(feature = "host"))]
 pub const MODELS: &[Model] = &[];
 
-/// All of them.
+/// All shipped encoders.
 #[cfg(feature = "host")]
 pub const MODELS: &[Model] = &[
     model!("grey-28", "grey images of 28 pixels: nano, SimCLR on x-rays and photographs"),
@@ -40,12 +40,12 @@ pub const MODELS: &[Model] = &[
     model!("colour-32", "colour images of 32 pixels: nano, SimCLR on photographs and patches of the retina"),
 ];
 
-/// The one called `name`.
+/// The encoder called `name`.
 pub fn find(name: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.name == name)
 }
 
-/// Their names, with commas between them.
+/// The names, separated by commas.
 pub fn names() -> String {
     MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
 }

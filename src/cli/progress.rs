@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::report::text::rate;
 
-/// A bar by `template` (see [`style`]), or none where `hidden`.
+/// A bar by `template` (see [`style`]), or none if `hidden`.
 pub fn bar(hidden: bool, len: u64, template: &str) -> ProgressBar {
     if hidden { ProgressBar::hidden() } else { ProgressBar::new(len).with_style(style(template)) }
 }

@@ -1,35 +1,35 @@
-//! A chart of lines as SVG.
+//! Line charts as SVG.
 
 use plotters::prelude::*;
 
-/// What is drawn.
+/// A line chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chart {
-    /// Stands above.
+    /// Title.
     pub title: String,
-    /// What goes to the right, with its unit.
+    /// Horizontal axis.
     pub x: Axis,
-    /// What goes up, with its unit.
+    /// Vertical axis.
     pub y: Axis,
-    /// The lines.
+    /// Lines.
     pub series: Vec<Series>,
 }
 
-/// One direction of a chart.
+/// An axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What it shows.
+    /// Quantity and unit.
     pub label: String,
-    /// Whether equal lengths are equal ratios; all values are then above 0.
+    /// Whether the scale is logarithmic; all values are then above 0.
     pub logarithmic: bool,
 }
 
-/// One line.
+/// A line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// Its name in the legend.
+    /// Name in the legend.
     pub name: String,
-    /// Points `(x, y)`, joined in this order.
+    /// Points `(x, y)` in order.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -40,7 +40,7 @@ impl Series {
     }
 }
 
-/// There is no picture.
+/// A chart that cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot draw '{title}': {message}")]
 pub struct ChartError {
@@ -49,12 +49,12 @@ pub struct ChartError {
 }
 
 impl Axis {
-    /// Of equal steps.
+    /// A linear axis.
     pub fn linear(label: &str) -> Self {
         Self { label: label.to_owned(), logarithmic: false }
     }
 
-    /// Of equal ratios.
+    /// A logarithmic axis.
     pub fn logarithmic(label: &str) -> Self {
         Self { label: label.to_owned(), logarithmic: true }
     }
@@ -68,7 +68,7 @@ impl Axis {
         if value.abs() >= 1000.0 { format!("{value:.0}") } else { format!("{}", (value * 1000.0).round() / 1000.0) }
     }
 
-    /// Least and greatest place, with a margin; a single value still has a width.
+    /// Minimum and maximum with a margin, so that a single value also has a range.
     fn range(&self, values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
         let (low, high) = values
             .map(|value| self.place(value))
@@ -80,7 +80,7 @@ impl Axis {
 
 const SIZE: (u32, u32) = (760, 480);
 
-/// Told apart by those who see colours differently, too (Wong 2011, Nature Methods 8, 441), then darker kin.
+/// Colours that colour-blind readers can distinguish (Wong 2011, Nature Methods 8, 441), then darker shades.
 const COLOURS: [RGBColor; 10] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -95,7 +95,7 @@ const COLOURS: [RGBColor; 10] = [
 ];
 
 impl Chart {
-    /// The picture.
+    /// Draws the chart.
     ///
     /// # Errors
     /// When there is no point, or one is not finite.
@@ -103,10 +103,10 @@ impl Chart {
         let failed = |message: String| ChartError { title: self.title.clone(), message };
         let points = || self.series.iter().flat_map(|series| &series.points);
         if points().count() == 0 {
-            return Err(failed("there is no point".into()));
+            return Err(failed("no data points".into()));
         }
         if let Some(&(x, y)) = points().find(|&&(x, y)| !(self.x.place(x).is_finite() && self.y.place(y).is_finite())) {
-            return Err(failed(format!("({x}, {y}) has no place on it")));
+            return Err(failed(format!("({x}, {y}) is not on the axes")));
         }
         let mut picture = String::new();
         self.draw(&mut picture).map_err(|error| failed(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Pictures, tables and pages for people.
+//! Text, tables, charts and contact sheets for people.
 
 #[cfg(feature = "host")]
 pub mod chart;

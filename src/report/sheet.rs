@@ -1,4 +1,4 @@
-//! A contact sheet: a row of images for each class.
+//! Contact sheets: a row of images per class.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -12,29 +12,29 @@ use crate::rng::Rng;
 /// White pixels between tiles.
 const GAP: usize = 2;
 
-/// Why there is no sheet.
+/// A contact sheet that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SheetError {
     /// An image could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The picture could not be encoded.
+    /// The PNG could not be encoded.
     #[error("cannot encode {path}: {source}")]
     Encode {
-        /// The picture.
+        /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         source: image::ImageError,
     },
-    /// The picture could not be written.
+    /// The PNG could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-/// Draws `columns` images of each class, a row a class in label order, unlabelled ones last.
+/// Draws `columns` images per class, one row per class in label order, then unlabelled images.
 ///
-/// Which images is drawn by `seed`. Each is brought to `tile_size` × `tile_size` pixels; a class with fewer images
-/// leaves the rest of its row white. `columns` and `tile_size` are at least 1.
+/// Images are drawn by `seed` and resized to `tile_size` × `tile_size` pixels. A class with fewer images leaves the rest of
+/// its row white. `columns` and `tile_size` are at least 1.
 pub fn draw(dataset: &Dataset, columns: usize, tile_size: usize, seed: u64) -> Result<Image, DataError> {
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); dataset.class_names.len() + 1];
     for (index, record) in dataset.records.iter().enumerate() {
@@ -55,7 +55,7 @@ pub fn draw(dataset: &Dataset, columns: usize, tile_size: usize, seed: u64) -> R
     Ok(sheet)
 }
 
-/// Draws `tiles`, all of one size, `columns` (at least 1) a row.
+/// Draws `tiles`, all of one size, `columns` (at least 1) per row.
 pub fn grid(tiles: &[Image], columns: usize) -> Image {
     let (tile_width, tile_height) = tiles.first().map_or((0, 0), |tile| (tile.width, tile.height));
     let (step_x, step_y) = (tile_width + GAP, tile_height + GAP);
@@ -68,7 +68,7 @@ pub fn grid(tiles: &[Image], columns: usize) -> Image {
     sheet
 }
 
-/// Writes an image as PNG, whole or not at all.
+/// Writes an image as PNG, atomically.
 pub fn write_png(path: &Path, image: &Image) -> Result<(), SheetError> {
     let colour = if image.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut bytes = Cursor::new(Vec::new());
@@ -99,7 +99,7 @@ mod tests {
         let pixel = |x: usize, y: usize| &sheet.pixels[(y * sheet.width + x) * 3..][..3];
         assert_eq!(pixel(1, 30), [255; 3], "the gap is white");
         assert_eq!(pixel(2 + 2 * 18 + 8, 10), [255; 3], "there are only two images a class");
-        // The first tile is one of the two images of the first class.
+        // The first tile is one of the images of the first class.
         let same = |index: usize| (0..16).all(|x| pixel(2 + x, 2)[0] == dataset.load(index).unwrap().pixels[x]);
         assert!(same(0) || same(6));
         let folder = tempfile::tempdir().unwrap();

@@ -1,16 +1,16 @@
-//! A table: aligned text for people, CSV for spreadsheets.
+//! Tables as aligned text and as CSV.
 
 use std::path::Path;
 
 use super::text::{left, widest};
 use crate::files::{WriteError, write_atomic};
 
-/// Cells by row, under names of columns.
+/// A table.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Table {
-    /// Names of the columns.
+    /// Column names.
     pub columns: Vec<String>,
-    /// One cell a column in each row.
+    /// Rows, each with one cell per column.
     pub rows: Vec<Vec<String>>,
 }
 
@@ -23,13 +23,13 @@ impl Table {
     /// Adds a row.
     ///
     /// # Panics
-    /// When it has not one cell a column.
+    /// When it does not have one cell per column.
     pub fn push(&mut self, row: Vec<String>) {
         assert_eq!(row.len(), self.columns.len(), "cells of {row:?}");
         self.rows.push(row);
     }
 
-    /// Lines of text, columns aligned to the left, with one space between the widest cells and their neighbours.
+    /// The table as text with left-aligned columns.
     pub fn text(&self) -> String {
         let all = || std::iter::once(&self.columns).chain(&self.rows);
         let widths: Vec<usize> =
@@ -41,7 +41,7 @@ impl Table {
         all().map(line).collect()
     }
 
-    /// Comma-separated values, names of columns first.
+    /// The table as CSV with a header.
     pub fn csv(&self) -> Vec<u8> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         for row in std::iter::once(&self.columns).chain(&self.rows) {
@@ -50,7 +50,7 @@ impl Table {
         writer.into_inner().expect("memory is flushed")
     }
 
-    /// Writes [`Self::csv`], whole or not at all.
+    /// Writes [`Self::csv`] atomically.
     ///
     /// # Errors
     /// When the file cannot be written.

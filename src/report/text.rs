@@ -1,4 +1,4 @@
-//! Text that comes from outside (file names, labels, names of classes), made safe to show, and its width in a terminal.
+//! Text for terminals: escaping of foreign text (file names, labels, class names), width, numbers, dates.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use unicode_width::UnicodeWidthStr;
 
-/// `text` as one line: control characters, line separators, marks that change the direction of writing and invisible
-/// characters stand as escapes, `\n` or `\u{202e}`. Letters of any script, accents and spaces stay as they are.
+/// `text` on one line: control characters, line separators, bidirectional marks and invisible characters are escaped, as
+/// `\n` or `\u{202e}`. Letters of any script, accents and spaces are unchanged.
 pub fn shown(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// [`shown`] for the name of a file.
+/// [`shown`] for a path.
 pub fn shown_path(path: &Path) -> String {
     shown(&path.to_string_lossy()).into_owned()
 }
 
-/// As [`shown`] for text of several lines: line feeds and tabs stay.
+/// As [`shown`], but line feeds and tabs are unchanged.
 pub fn fenced(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
@@ -31,7 +31,7 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     for c in text.chars() {
         match is_plain(c) {
             true => safe.push(c),
-            // Standard escapes where there are any; `escape_debug` leaves letters as they are, fillers among them.
+            // Standard escapes if there are any. `escape_debug` does not escape letters, and some of them are fillers.
             false if c.is_ascii_control() => safe.extend(c.escape_debug()),
             false => safe.extend(c.escape_unicode()),
         }
@@ -39,48 +39,48 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Whether a terminal shows `c` as itself, where it stands.
+/// Whether a terminal shows `c` as a visible character in place.
 fn is_visible(c: char) -> bool {
     if c.is_ascii() {
         return !c.is_ascii_control();
     }
     if c.is_whitespace() {
-        // Spaces of other scripts, but no line separator (U+0085, U+2028, U+2029).
+        // Spaces of other scripts, except line separators (U+0085, U+2028, U+2029).
         return !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
     }
-    // After another character an accent is printable, too, which `char::escape_debug` denies it.
+    // `char::escape_debug` escapes accents, which are printable after another character.
     let mut bytes = [0; 5];
     bytes[0] = b'a';
     let len = 1 + c.encode_utf8(&mut bytes[1..]).len();
     let pair = std::str::from_utf8(&bytes[..len]).unwrap_or("\0");
-    // Its escape is as long as itself where it has none. Hangul fillers are letters without a shape.
+    // A character that is not escaped has an escape of length 1. Hangul fillers are letters without a glyph.
     pair.escape_debug().count() == 2 && !matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
 }
 
-/// Columns that `text` takes in a terminal: two for wide characters, none for accents.
+/// Width of `text` in terminal columns: two for wide characters, none for accents.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// [`shown`] text, filled with spaces on the right up to `columns`.
+/// [`shown`] text, padded with spaces to `columns`.
 pub fn left(text: &str, columns: usize) -> String {
     let text = shown(text);
     let spaces = columns.saturating_sub(width(&text));
     format!("{text}{:spaces$}", "")
 }
 
-/// Columns of the widest of `texts` once [`shown`], at least `least`.
+/// Width of the widest of `texts` once [`shown`], at least `least`.
 pub fn widest<'t>(texts: impl IntoIterator<Item = &'t str>, least: usize) -> usize {
     texts.into_iter().map(|text| width(&shown(text))).fold(least, usize::max)
 }
 
-/// `number` and the noun that goes with it: `1 sample`, `2 samples`, `0 classes`.
+/// `number` with its noun: `1 sample`, `2 samples`, `0 classes`.
 pub fn count(number: impl TryInto<u64>, singular: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
     format!("{number} {}", noun(number, singular))
 }
 
-/// The noun that goes with `number`.
+/// Singular or plural, depending on `number`.
 pub fn noun(number: impl TryInto<u64>, singular: &str) -> String {
     match number.try_into() {
         Ok(1) => singular.to_owned(),
@@ -89,7 +89,7 @@ pub fn noun(number: impl TryInto<u64>, singular: &str) -> String {
     }
 }
 
-/// A rate to three significant digits, with the prefix of its thousands: `0.0421`, `7.83`, `333`, `148 k`.
+/// A rate to three significant digits with an SI prefix: `0.0421`, `7.83`, `333`, `148 k`.
 pub fn rate(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
@@ -99,23 +99,23 @@ pub fn rate(value: f64) -> String {
     }
     let mut scaled = value;
     for prefix in ["", " k", " M", " G", " T"] {
-        // What rounds to 1000 belongs to the next prefix.
+        // A value that rounds to 1000 gets the next prefix.
         if scaled.abs() < 999.5 || prefix == " T" {
             let decimals = (2 - (scaled.abs() * 1.0005).max(1e-3).log10().floor() as i32).clamp(0, 5) as usize;
             return format!("{scaled:.decimals$}{prefix}");
         }
         scaled /= 1e3;
     }
-    unreachable!("the last prefix takes all")
+    unreachable!("the last prefix fits every value")
 }
 
 /// Bytes as hexadecimal digits.
 pub use base16ct::lower::encode_string as hexadecimal;
 
-/// The last second of the year 9999: no later date has four digits.
+/// The last second of the year 9999, the last year of four digits.
 const TIME_MAX_S: u64 = 253_402_300_799;
 
-/// Date and time in UTC, to the minute, of seconds since 1970; 0 is `unknown`.
+/// Seconds since 1970 as date and time in UTC, to the minute; 0 is `unknown`.
 pub fn date(time_s: u64) -> String {
     if time_s == 0 {
         return "unknown".to_owned();

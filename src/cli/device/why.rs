@@ -19,7 +19,7 @@ use crate::report::text::{date, hexadecimal, left, shown};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  macula why --device clinic.store new.png\n  \
     macula why --device clinic.store new.png --data SLIDES\n\n\
-    A device knows a sample by the SHA-256 of its pixels, its source; --data says where to look for the images.")]
+    The source of a sample is the SHA-256 of its pixels. --data looks up the image files by source.")]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,

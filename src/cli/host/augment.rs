@@ -1,4 +1,4 @@
-//! `macula augment`: a contact sheet of what a policy does to an image.
+//! `macula augment`: draws a contact sheet of augmented views of an image.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::data::Preprocessing;
 use crate::report::sheet::{grid, write_png};
 use crate::rng::Rng;
 
-/// Largest side of a tile, and most tiles: a sheet of them is still a picture that viewers open.
+/// Largest side of a tile and largest number of tiles. Common viewers open a sheet of this size.
 const SIZE_MAX: usize = 512;
 const VIEWS_MAX: usize = 400;
 
@@ -25,27 +25,27 @@ pub struct Args {
     common: Common,
     #[command(flatten)]
     images: ImageArgs,
-    /// The image
+    /// Image
     image: PathBuf,
-    /// Augmentations that go together
+    /// Augmentation policy
     #[arg(long)]
     policy: Policy,
-    /// The picture to write (PNG)
+    /// PNG file to write
     #[arg(long)]
     out: PathBuf,
     #[command(flatten)]
     force: ForceArgs,
-    /// Side of the network input that views are made at, in pixels
-    #[arg(long, default_value_t = 64)]
+    /// Side of the views in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 64)]
     size: usize,
-    /// 1 (grey) or 3 (colour)
-    #[arg(long, default_value_t = 3)]
+    /// Channels: 1 (grey) or 3 (colour)
+    #[arg(long, value_name = "N", default_value_t = 3)]
     channels: usize,
-    /// Views to draw, the image itself before them
-    #[arg(long, default_value_t = 47)]
+    /// Number of views, drawn after the image itself
+    #[arg(long, value_name = "N", default_value_t = 47)]
     views: usize,
-    /// Tiles a row
-    #[arg(long, default_value_t = 8)]
+    /// Tiles per row
+    #[arg(long, value_name = "N", default_value_t = 8)]
     columns: usize,
 }
 
@@ -56,17 +56,17 @@ struct Report {
     augmentation: Augmentation,
 }
 
-/// Draws it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     args.force.check(&args.out)?;
     let hold = |name: &str, value: usize, max: usize| {
-        anyhow::ensure!((1..=max).contains(&value), "--{name} is {value}, it must be 1 to {max}");
+        anyhow::ensure!((1..=max).contains(&value), "--{name} is {value}; use 1 to {max}");
         Ok(())
     };
     hold("size", args.size, SIZE_MAX)?;
     hold("views", args.views, VIEWS_MAX)?;
     hold("columns", args.columns, VIEWS_MAX)?;
-    anyhow::ensure!([1, 3].contains(&args.channels), "--channels is {}, it must be 1 or 3", args.channels);
+    anyhow::ensure!([1, 3].contains(&args.channels), "--channels is {}; use 1 or 3", args.channels);
     let augmentation = args.policy.augmentation(args.size);
     let read = args.images.read(std::slice::from_ref(&args.image), EncoderRange::Known(None), args.common.quiet)?;
     let image = read.first().context("no image was read")?;
@@ -78,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.common.json {
         return print_json(&report);
     }
-    println!("{}: the image, then {} views of it", report.out, report.views);
+    println!("{}: the image, then {} views", report.out, report.views);
     print!("{}", toml::to_string(&augmentation)?);
     Ok(())
 }

@@ -1,14 +1,14 @@
-//! `macula bench`: the parts that measure training.
+//! `macula bench`: measures training.
 
 mod augment;
 mod train;
 
-/// What is measured of training.
+/// Benchmarks of training.
 #[derive(clap::Subcommand)]
 pub enum Training {
-    /// Training steps on random images: forward, backward, SGD with momentum
+    /// Measure training steps on random images: forward, backward, SGD with momentum
     Train(train::Args),
-    /// Views of random images on one thread: rate
+    /// Measure augmentation: rate of views of random images on one thread
     Augment(augment::Args),
 }
 

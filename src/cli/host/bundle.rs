@@ -1,4 +1,4 @@
-//! `macula bundle`: the signed file that devices take, from an export or from somebody's ONNX file.
+//! `macula bundle`: creates the signed file for devices from an export or a foreign ONNX file.
 
 #[cfg(feature = "onnx")]
 use std::path::Path;
@@ -15,57 +15,57 @@ use crate::cli::preprocessing::PreprocessingArgs;
     macula bundle SHIPPED --signing-key maker.key --out nano.macula --counter 2\n  \
     macula bundle --encoder mobilenet_v2.onnx --preprocessing imagenet --size 224 --data SCANS \\\n      \
     --signing-key maker.key --out mobilenet.macula\n\n\
-    SHIPPED is a folder that `macula export` wrote. Any other encoder is an ONNX file: one image in, one vector out; \
-    what cannot be run is refused by the name of its node. Golden images travel in the bundle: with --data they are some \
-    of these, without they are drawn. Their features are made here; --reference takes those of another runtime, which shows \
-    that both compute the same.")]
+    SHIPPED is a folder written by `macula export`. A foreign encoder is an ONNX file with one image as input and one vector \
+    as output; an unsupported node is reported by name. The bundle contains golden images: images of --data, or generated \
+    ones. Their features are computed here, or read by --reference from another runtime, which shows that both runtimes \
+    agree.")]
 pub struct Args {
-    /// The encoder: a folder that `macula export` wrote, or an ONNX file from elsewhere
+    /// Encoder: a folder written by `macula export`, or a foreign ONNX file
     #[arg(value_name = "ENCODER", required_unless_present = "named", conflicts_with = "named")]
     encoder: Option<String>,
-    /// The same as ENCODER
+    /// Same as ENCODER
     #[arg(id = "named", long = "encoder", alias = "onnx", value_name = "ENCODER")]
     named: Option<String>,
-    /// The secret key that signs it
+    /// Secret key that signs the bundle
     #[arg(long, alias = "key", value_name = "NAME.key")]
     signing_key: PathBuf,
-    /// The bundle to write
+    /// Bundle to write
     #[arg(long, value_name = "FILE.macula")]
     out: PathBuf,
     #[command(flatten)]
     force: ForceArgs,
-    /// Grows with each release: devices refuse a lower one than they have used, and another bundle of the same one
+    /// Anti-rollback counter, higher with each release: devices refuse lower ones, and a different bundle of the same one
     #[arg(long, value_name = "N", default_value_t = 1)]
     counter: u64,
-    /// Name of the encoder [default: that of the network, or of the file]
+    /// Name of the encoder [default: name of the network or file]
     #[arg(long)]
     name: Option<String>,
-    /// Where an encoder from elsewhere comes from, in your words
+    /// Origin of a foreign encoder, as free text
     #[arg(long, value_name = "TEXT")]
     origin: Option<String>,
-    /// ClassNames of classes that may be taught [default: those of --data]
+    /// Suggested class names [default: those of --data]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     labels: Vec<String>,
-    /// Images of the kind it is for: golden images, and what the features look like over them
+    /// Dataset for golden images and corpus statistics
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// How many golden images
+    /// Number of golden images
     #[arg(long, value_name = "N", alias = "golden", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     golden_count: u32,
-    /// Features of the first images of --data, in the order of `macula embed --data`, that another runtime gave: f32
-    /// [N, D], at most 64 rows. They become the golden features; exit code 3 where this runtime gives others
+    /// Golden features from another runtime: f32 [N, D] of the first images of --data, in the order of `macula embed --data`,
+    /// at most 64 rows. Exit code 3 if this runtime gives other features
     #[arg(long, value_name = "FEATURES.npy", requires = "data", conflicts_with = "golden_count")]
     reference: Option<PathBuf>,
-    /// Largest difference of a golden feature, as a share of its length [default: 2e-2 of f16, 1e-4 of f32]
+    /// Largest error of a golden feature, relative to its length [default: 2e-2 for f16, 1e-4 for f32]
     #[arg(long)]
     tolerance: Option<f64>,
-    /// The blob of an export that goes with it [default: int8 where there is one, else f16]
+    /// Blob of the export to include [default: int8 if it exists, else f16]
     #[arg(long, value_enum)]
     blob: Option<BlobChoice>,
-    /// Class slots of a store, at most
+    /// Largest number of classes of a store
     #[arg(long, alias = "classes", value_name = "N")]
     max_classes: Option<u32>,
-    /// Places for samples of a store, at most
+    /// Largest number of samples of a store
     #[arg(long, alias = "supports", value_name = "N")]
     max_samples: Option<u32>,
     /// How images are resized [default: triangle]
@@ -79,7 +79,7 @@ pub struct Args {
     common: Common,
 }
 
-/// Which blob goes into a bundle.
+/// The blob to include in a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum BlobChoice {
     /// encoder.f16.blob
@@ -96,7 +96,7 @@ impl Args {
         self.encoder.as_deref().or(self.named.as_deref()).unwrap_or_default()
     }
 
-    /// The folder of an export, where the encoder is one.
+    /// The folder of the export, if the encoder is one.
     fn folder(&self) -> Option<&Path> {
         Some(Path::new(self.encoder())).filter(|path| path.is_dir())
     }
@@ -119,7 +119,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     } = args;
     let _ = (args.golden_count, args.tolerance, args.blob, args.max_classes, args.max_samples);
     let _ = (args.filter, args.preprocessing, args.reading);
-    anyhow::bail!("{} cannot be made: this build has no ONNX (feature `onnx`)", args.out.display())
+    anyhow::bail!("cannot create {}: this build lacks the feature `onnx`", args.out.display())
 }
 
 #[cfg(feature = "onnx")]
@@ -213,7 +213,7 @@ mod with_onnx {
             }
         }
         let bundle = bundle::make(&contents, args.counter, &key).map_err(|error| match error {
-            // The reference, or what was made a moment ago, is not what comes out.
+            // The encoder does not reproduce the golden features.
             MakeError::Made(error) if error.is_check() => check_failed(error),
             error => anyhow::Error::from(error),
         })?;
@@ -221,7 +221,7 @@ mod with_onnx {
         report(&args, &bundle)
     }
 
-    /// The f16 file of an export whose parity passed, or the file that was named.
+    /// The f16 file of an export that passed its parity check, or the given file.
     fn onnx_path(args: &Args) -> anyhow::Result<PathBuf> {
         let report = args.folder().map(|folder| folder.join(PARITY_FILE)).filter(|report| report.exists());
         if let Some(report) = report {
@@ -229,7 +229,7 @@ mod with_onnx {
             let parity: serde_json::Value =
                 serde_json::from_slice(&text).with_context(|| report.display().to_string())?;
             if parity["passed"] != true {
-                let message = format!("the export in {} did not pass its parity check", args.encoder());
+                let message = format!("{}: the export failed its parity check", args.encoder());
                 return Err(check_failed(message));
             }
         }
@@ -251,7 +251,7 @@ mod with_onnx {
         }
     }
 
-    /// At most `count` of `indices` that can be read; what cannot is told, or an error with `--strict`.
+    /// At most `count` readable images of `indices`. Unreadable ones are reported; with `--strict` they are an error.
     fn chosen(dataset: &Dataset, indices: &[usize], count: usize, args: &Args) -> anyhow::Result<Vec<usize>> {
         let (chosen, skipped) = dataset.readable_spread(indices, count);
         if let Some((name, reason)) = skipped.first() {
@@ -261,7 +261,7 @@ mod with_onnx {
                 eprintln!("left out: {left_out}, the first {}: {}", text::shown(name), text::shown(reason));
             }
         }
-        ensure!(!chosen.is_empty(), "{}: no image of it can be read", dataset.name);
+        ensure!(!chosen.is_empty(), "{}: no image can be read", dataset.name);
         Ok(chosen)
     }
 
@@ -272,32 +272,29 @@ mod with_onnx {
             .collect::<Result<_, _>>()?)
     }
 
-    /// Most rows of a reference, and bytes of its file.
+    /// Largest number of rows of a reference, and of bytes of its file.
     const REFERENCE_ROWS_MAX: u64 = 64;
     const REFERENCE_BYTES_MAX: u64 = 64 << 20;
 
-    /// The features `[N, D]` in a file of NumPy.
+    /// Reads features `[N, D]` from a NumPy file.
     fn read_reference(path: &Path) -> anyhow::Result<Vec<f32>> {
         let name = path.display().to_string();
         let bytes = read_bounded(path, REFERENCE_BYTES_MAX)?;
-        let file = npyz::NpyFile::new(&bytes[..]).with_context(|| format!("{name} is no file of NumPy"))?;
+        let file = npyz::NpyFile::new(&bytes[..]).with_context(|| format!("{name} is not a NumPy file"))?;
         let (shape, is_f32) = (file.shape().to_vec(), file.dtype().descr() == "'<f4'");
         ensure!(
             is_f32 && shape.len() == 2 && (1..=REFERENCE_ROWS_MAX).contains(&shape[0]),
-            "{name} has shape {shape:?} and type {}; f32 of [N, D] with 1 to {REFERENCE_ROWS_MAX} rows is needed",
+            "{name} has shape {shape:?} and type {}; use f32 [N, D] with 1 to {REFERENCE_ROWS_MAX} rows",
             file.dtype().descr()
         );
-        ensure!(
-            file.order() == npyz::Order::C,
-            "{name} is stored column by column; numpy.ascontiguousarray changes that"
-        );
+        ensure!(file.order() == npyz::Order::C, "{name} is in Fortran order; convert it with numpy.ascontiguousarray");
         file.into_vec().with_context(|| name)
     }
 
-    /// The first images, in the order of the dataset.
+    /// The first images of the dataset.
     fn first(dataset: &Dataset, count: usize) -> anyhow::Result<Vec<Image>> {
         let all = dataset.indices(None);
-        ensure!(count <= all.len(), "{} has {} images, the reference {count} rows", dataset.name, all.len());
+        ensure!(count <= all.len(), "{} has {} images, but the reference has {count} rows", dataset.name, all.len());
         Ok(all[..count].iter().map(|&index| dataset.load(index)).collect::<Result<_, _>>()?)
     }
 

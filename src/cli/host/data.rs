@@ -1,4 +1,4 @@
-//! `macula data`.
+//! `macula data`: checks a dataset.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,9 +15,9 @@ use crate::data::{self, Dataset, Duplicates, ImageFacts, RawSamples, Split};
 use crate::report::sheet;
 use crate::report::text::{count, left, shown, shown_path, widest};
 
-/// Lines of a list that are printed; `--json` gives all of them.
+/// Printed lines of a list; `--json` prints all.
 const LINES_MAX: usize = 10;
-/// Images of each class on a contact sheet, and their size in pixels.
+/// Images per class on a contact sheet, and their size in pixels.
 const SHEET_COLUMNS: usize = 10;
 const SHEET_TILE_SIZE: usize = 64;
 
@@ -25,9 +25,9 @@ const SHEET_TILE_SIZE: usize = 64;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  macula data phantoms\n  macula data chest-xrays --strict --sheet sheet.png")]
 pub struct Args {
-    /// Folder of images, MedMNIST .npz, CIFAR binary folder, IDX file, CSV manifest, or phantoms[:SIZE[:COUNT]]
+    /// Dataset: a folder of images, MedMNIST .npz, CIFAR binary folder, IDX file, CSV manifest, or phantoms[:SIZE[:COUNT]]
     path: String,
-    /// Write a contact sheet: a row of images for each class
+    /// Write a contact sheet with a row of images per class
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub struct Args {
     common: Common,
 }
 
-/// Opens the data set, looks at every image, and prints what is there.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let quiet = args.common.quiet || args.common.json;
     args.sheet.iter().try_for_each(|sheet| args.force.check(sheet))?;
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let duplicates = data::find_duplicates(&dataset, &facts);
     if let Some(path) = &args.sheet {
         let drawn = sheet::draw(&dataset, SHEET_COLUMNS, SHEET_TILE_SIZE, args.common.seed)?;
-        sheet::write_png(path, &drawn).context("no contact sheet")?;
+        sheet::write_png(path, &drawn).context("cannot write the contact sheet")?;
     }
     if args.common.json {
         return crate::cli::print_json(&as_json(&dataset, &facts, &duplicates, &raw));
@@ -62,17 +62,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     print(&dataset, &facts, &duplicates, &raw);
     if let Some(path) = &args.sheet {
         let classes = dataset.class_names.join(", ");
-        println!("\ncontact sheet: {}, a row a class from top: {}", shown_path(path), shown(&classes));
+        println!("\ncontact sheet: {}, one row per class, from the top: {}", shown_path(path), shown(&classes));
     }
     Ok(())
 }
 
-/// Titles of the columns of [`counts`].
+/// Column titles of [`counts`].
 fn column_names() -> [&'static str; 4] {
     ["train", "val", "test", "no split"]
 }
 
-/// Images of each class (rows; the last row is unlabelled) and split (columns; the last is none).
+/// Images per class (rows; the last is unlabelled) and split (columns; the last is no split).
 fn counts(dataset: &Dataset) -> Vec<(String, [usize; 4])> {
     let mut rows: Vec<(String, [usize; 4])> =
         dataset.class_names.iter().cloned().chain(["unlabelled".to_owned()]).map(|name| (name, [0; 4])).collect();
@@ -86,7 +86,7 @@ fn counts(dataset: &Dataset) -> Vec<(String, [usize; 4])> {
     rows
 }
 
-/// Smallest, median and largest of some numbers.
+/// Minimum, median and maximum.
 fn spread(mut numbers: Vec<usize>) -> [usize; 3] {
     numbers.sort_unstable();
     let at = |place: usize| numbers.get(place).copied().unwrap_or(0);
@@ -97,7 +97,7 @@ fn group_names(dataset: &Dataset, group: &[usize]) -> Vec<String> {
     let name = |&index: &usize| {
         let record = &dataset.records[index];
         match record.split {
-            // `train[17]` says it already.
+            // A name such as `train[17]` has the split already.
             Some(split) if !record.name.starts_with(&format!("{}[", split.name())) => {
                 format!("{} ({})", record.name, split.name())
             }
@@ -140,7 +140,7 @@ fn group_count(dataset: &Dataset) -> usize {
     dataset.records.iter().filter_map(|record| record.group.as_deref()).collect::<std::collections::BTreeSet<_>>().len()
 }
 
-/// Groups whose images lie in different splits, by name.
+/// Names of groups with images in several splits.
 fn divided_groups(dataset: &Dataset) -> Vec<&str> {
     let mut splits: BTreeMap<&str, (Option<Split>, bool)> = BTreeMap::new();
     for record in &dataset.records {
@@ -163,7 +163,7 @@ fn print(dataset: &Dataset, facts: &[ImageFacts], duplicates: &Duplicates, raw: 
     print_counts(&counts(dataset));
     let (width, height) =
         (spread(facts.iter().map(|f| f.width).collect()), spread(facts.iter().map(|f| f.height).collect()));
-    println!("\n{:12} {:>8} {:>8} {:>8}", "size", "least", "median", "most");
+    println!("\n{:12} {:>8} {:>8} {:>8}", "size", "min", "median", "max");
     println!("{:12} {:>8} {:>8} {:>8}", "width", width[0], width[1], width[2]);
     println!("{:12} {:>8} {:>8} {:>8}", "height", height[0], height[1], height[2]);
     let grey = facts.iter().filter(|fact| fact.channels == 1).count();
@@ -173,11 +173,7 @@ fn print(dataset: &Dataset, facts: &[ImageFacts], duplicates: &Duplicates, raw: 
         println!("raw values   {} to {} in {images}, {}", facts.low, facts.high, facts.describe());
     }
     if group_count(dataset) > 0 {
-        println!(
-            "groups       {}, of which {} are divided between splits",
-            group_count(dataset),
-            divided_groups(dataset).len()
-        );
+        println!("groups       {}, of which {} in several splits", group_count(dataset), divided_groups(dataset).len());
     }
     if !dataset.remarks.is_empty() {
         println!();
@@ -188,12 +184,12 @@ fn print(dataset: &Dataset, facts: &[ImageFacts], duplicates: &Duplicates, raw: 
     let lines =
         |groups: &[Vec<usize>]| groups.iter().map(|group| group_names(dataset, group).join(" = ")).collect::<Vec<_>>();
     let (groups, leaks, conflicts) = (&duplicates.groups, &duplicates.leaks, &duplicates.conflicts);
-    print_list(&format!("{} of equal images", count(groups.len(), "group")), &lines(groups));
-    print_list(&format!("leaks from split to split: {}", count(leaks.len(), "group")), &lines(leaks));
-    print_list(&format!("different labels: {}", count(conflicts.len(), "group")), &lines(conflicts));
+    print_list(&format!("duplicates: {}", count(groups.len(), "group")), &lines(groups));
+    print_list(&format!("leaks between splits: {}", count(leaks.len(), "group")), &lines(leaks));
+    print_list(&format!("duplicates with different labels: {}", count(conflicts.len(), "group")), &lines(conflicts));
 }
 
-/// Columns that are zero throughout are left out.
+/// Prints the counts without columns that are all zero.
 fn print_counts(rows: &[(String, [usize; 4])]) {
     let shown: Vec<usize> = (0..4).filter(|&column| rows.iter().any(|row| row.1[column] > 0)).collect();
     let name_width = widest(rows.iter().map(|row| row.0.as_str()), 12);

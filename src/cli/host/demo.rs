@@ -1,4 +1,4 @@
-//! `macula demo`: the main job, whole, on images that the program draws itself.
+//! `macula demo`: runs the whole workflow on generated images.
 
 mod power;
 mod store;
@@ -28,26 +28,26 @@ use crate::pretrain::{Event, Init, Method, Observer, Options, PretrainConfig, Ru
 use crate::report::sheet;
 use store::with_encoder;
 
-/// Enough phantoms for episodes with 30 queries of each of six classes.
+/// Enough phantoms for episodes with 30 queries for each of six classes.
 const DATA: &str = "phantoms:32:1800";
 const CHANNELS: usize = 1;
 const SIDE: usize = 32;
-/// The encoder that comes with the program and is trained on here.
+/// The shipped model that training starts from.
 const START: &str = "grey-28";
 const EPOCHS: u64 = 8;
 const SHOTS: [usize; 2] = [1, 5];
 const EPISODES: usize = 200;
-/// Examples of each class that the head is taught.
+/// Examples per class for the head.
 const LESSON: usize = 5;
 
 /// Arguments of `macula demo`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula demo --sheet phantoms.png")]
 pub struct Args {
-    /// Keep the run, the exported encoder and the taught device's store in this new or empty folder
+    /// Keep run, exported encoder and store in this new or empty folder
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Draw a few images of each class to this PNG
+    /// Write a contact sheet of the images to this PNG file
     #[arg(long, alias = "picture", value_name = "FILE.png")]
     sheet: Option<PathBuf>,
     #[command(flatten)]
@@ -56,11 +56,11 @@ pub struct Args {
     common: Common,
 }
 
-/// One encoder's few-shot figures.
+/// Few-shot figures of an encoder.
 #[derive(serde::Serialize)]
 struct Row {
     encoder: String,
-    /// One for each of `SHOTS`.
+    /// One per entry of `SHOTS`.
     balanced_accuracy: Vec<Interval>,
 }
 
@@ -83,7 +83,7 @@ struct Report {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let start = Instant::now();
-    let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
     let folder = args.out.clone().unwrap_or_else(|| temporary.path().to_owned());
     let dataset = open_named(DATA, args.common.seed)?;
     if let Some(path) = &args.sheet {
@@ -96,23 +96,20 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     let train = dataset.train_indices();
-    say(&format!(
-        "1. train `{START}` on with {} images without their labels, by telling how each was turned",
-        train.len()
-    ));
+    say(&format!("1. train `{START}` further on {} images without labels, by predicting their rotation", train.len()));
     let run = pretrain_on(&dataset, &folder.join("run"), &args.common)?;
 
-    say("2. export it, and compare what was exported with what was trained");
+    say("2. export the encoder, and compare it with the trained one");
     let (shipped, encoder_in_use) = ship(&run, &dataset, &folder)?;
     say(&format!("   {encoder_in_use}"));
 
-    say(&format!("3. what {LESSON} examples of a class are worth, with this encoder and with the baselines"));
+    say(&format!("3. evaluate {LESSON} examples per class, with this encoder and with the baselines"));
     let few_shot = few_shot(&*shipped.encoder, &dataset, &train, args.common.seed)?;
     if !args.common.json {
         print_table(&few_shot);
     }
     say(&format!(
-        "4. teach a device {LESSON} examples of each class, forget two, cut its power {} times, learn them again",
+        "4. teach a device {LESSON} examples per class, forget two, cut its power {} times, learn them again",
         power::CUTS
     ));
     let (taught, changes_between_power_cuts) =
@@ -139,10 +136,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         println!("   {class:<14} {:.3}", recall.unwrap_or(0.0));
     }
     println!(
-        "   {changes_between_power_cuts} changes were acknowledged between {} power cuts, and none of them is lost",
+        "   {changes_between_power_cuts} changes were acknowledged between {} power cuts; none was lost",
         power::CUTS
     );
-    println!("   after forgetting and learning again the device's state is the same, byte for byte");
+    println!("   after forgetting and learning again the state of the device is the same, byte for byte");
     println!("done in {:.0} s", report.seconds);
     Ok(())
 }
@@ -167,34 +164,34 @@ fn pretrain_on(dataset: &Dataset, folder: &Path, common: &Common) -> anyhow::Res
     config.size = SIDE;
     config.epochs = EPOCHS;
     config.init = Some(Init::of(Path::new(START))?);
-    // Small batches: with so few images the number of steps is what is short.
+    // Small batches give more steps from few images.
     config.batch_size = 32;
     config.learning_rate = config.default_learning_rate();
-    // A step line each, so that the bar moves.
+    // A line per step moves the bar.
     config.metrics_steps = 1;
     let mut observer = Bar(bar(common.quiet || common.json, 0, "   {bar:30} {pos}/{len} steps, {rate}, {eta} left"));
     if let Some(parent) = folder.parent() {
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot create folder {}", parent.display()))?;
     }
     pretrain(&config, dataset, folder, Options::default(), &mut observer, &AtomicBool::new(false))?;
     observer.0.finish_and_clear();
     Ok(Run::load(folder)?)
 }
 
-/// Exports the run and opens the f16 file, as a device would; says what came of it.
+/// Exports the run and opens the f16 file, as a device does. Returns a line on the result.
 #[cfg(feature = "onnx")]
 fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Opened, String)> {
     use crate::data::evenly_spread;
     use crate::export::{F16_FILE, Sample, Tolerances, export};
 
     let folder = folder.join("export");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create folder {}", folder.display()))?;
     let test = dataset.indices(Some(Split::Test));
     let sample = Sample::load(dataset, &evenly_spread(&test, 100), &run.info.preprocessing)?;
     let metadata = super::export::metadata(run)?;
     let exported = export(run, &run.network.folded(), &metadata, &[], &sample, Tolerances::default(), &folder)?;
     if !exported.parity.passed {
-        return Err(check_failed("the exported encoder differs from the trained one"));
+        return Err(check_failed("the exported encoder differs from the trained encoder"));
     }
     let worst: Vec<String> =
         exported.parity.steps.iter().map(|step| format!("{} {:.1e}", step.file, step.max_error)).collect();
@@ -207,14 +204,14 @@ fn ship(run: &Run, dataset: &Dataset, folder: &Path) -> anyhow::Result<(Opened, 
     Ok((opened, says))
 }
 
-/// Without ONNX the trained network itself is used.
+/// Without ONNX the trained network is used.
 #[cfg(not(feature = "onnx"))]
 fn ship(_: &Run, _: &Dataset, folder: &Path) -> anyhow::Result<(Opened, String)> {
     let opened = open_encoder(&folder.join("run").to_string_lossy(), &OpenOptions::default())?;
-    Ok((opened, "in use: the trained network itself; this build has no ONNX (feature `onnx`)".to_owned()))
+    Ok((opened, "in use: the trained network, because this build lacks the feature `onnx`".to_owned()))
 }
 
-/// Episodes on the test part, features centred and scaled by the unlabelled part, the device's own Gaussian head.
+/// Episodes on the test split with the device's Gaussian head. Features are standardised by the unlabelled split.
 fn few_shot(encoder: &dyn HostEncoder, dataset: &Dataset, train: &[usize], seed: u64) -> anyhow::Result<Vec<Row>> {
     let test = dataset.indices(Some(Split::Test));
     let input = EncoderInput { dataset, unlabelled: train, channels: CHANNELS, height: SIDE, width: SIDE };
@@ -248,9 +245,9 @@ fn print_table(rows: &[Row]) {
     println!("   6 classes, {EPISODES} episodes, 95 % intervals; chance is 0.167");
 }
 
-/// Teaches a device from the training part and judges it on the test part; then holds that after forgetting two samples,
-/// power cuts in the midst of learning and forgetting them, and learning them again its state is the same. Tells how
-/// many changes went through between the power cuts.
+/// Teaches a device from the training split and evaluates it on the test split. Then checks that its state is the same after
+/// forgetting two samples, power cuts while learning and forgetting them, and learning them again. Returns the number of
+/// changes that were acknowledged between the power cuts.
 fn teach_and_forget(
     encoder: &Opened,
     dataset: &Dataset,
@@ -270,35 +267,35 @@ fn teach_and_forget(
         for (class, images) in lessons.iter().take(2) {
             let source = source_of(&images[0].image);
             let support = knowledge.supports.iter().find(|support| support.from.source == source);
-            forgotten.push((class.as_str(), support.context("the device does not know what it was taught")?.clone()));
+            forgotten.push((class.as_str(), support.context("the device has lost a sample")?.clone()));
             client.forget(source)?;
         }
         Ok((confusion, forgotten))
     })?;
     let [(first_class, first), (second_class, second)] = &forgotten[..] else {
-        return Err(check_failed("there are not two classes to forget a sample of"));
+        return Err(check_failed("fewer than two classes have samples"));
     };
     let changes = power::cut(store, encoder, [(first_class, first), (second_class, second)], seed)?;
     with_encoder(store, encoder, |client| {
         if client.state_sha256()? == taught {
-            return Err(check_failed("forgetting two samples left the device as it was"));
+            return Err(check_failed("forgetting two samples did not change the device"));
         }
         for (class, support) in &forgotten {
             client.merge(class, support)?;
         }
         match client.state_sha256()? == taught {
             true => Ok((confusion, changes)),
-            false => Err(check_failed("forgetting and learning again left another state")),
+            false => Err(check_failed("forgetting and learning again changed the state of the device")),
         }
     })
 }
 
-/// Has the device classify the test part.
+/// Classifies the test split on the device.
 fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<ConfusionMatrix> {
     let names = ClassNames::of(client)?;
-    // Slots are given in the order of teaching: that of the data set.
+    // Classes get slots in the order of teaching, which is that of the dataset.
     let known = names.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
-    ensure!(known == dataset.class_names, "the device knows other classes than the data set");
+    ensure!(known == dataset.class_names, "the classes of the device differ from those of the dataset");
     let test = dataset.indices(Some(Split::Test));
     let question = PredictOptions { head: 0, error_rate_permille: 100 };
     let mut predicted = Vec::new();

@@ -1,4 +1,4 @@
-//! `macula deploy`: a device's program and a bundle to another machine, over SSH, proved there.
+//! `macula deploy`: deploys the device program and a bundle to another machine over SSH, and tests them there.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,54 +15,54 @@ use crate::report::text::count;
 #[command(after_help = "Examples:\n  \
     ./build-device aarch64 && macula deploy pi@ward-3.local --encoder nano.macula --trust maker.pub\n  \
     macula deploy emulated --binary target/device/macula-aarch64 --runner qemu-aarch64 --encoder encoder.onnx\n\n\
-    The bundle is checked there before anything is touched. The new release then serves on trial; where it does not \
-    answer, is not the one that was started (another device has the port), fails its self-test or cannot be measured, \
-    program, bundle and store are again what they were, and the exit code is 3. What was taught during such a trial is lost. The same command may be repeated: what is there is not \
-    copied again, and what serves is not started again.\n\n\
-    systemd runs the service where it is the machine's own and you log in as root, with a user of its own and its store in \
-    /var/lib/macula-device; elsewhere a script keeps it running until the machine stops.")]
+    The bundle is checked there first. Then the new release is started on trial. If it does not answer, fails its self-test or \
+    cannot be measured, or if another device has the port, then program, bundle and store are restored and the exit code \
+    is 3; samples taught during the trial are lost. The command may be repeated: existing files are not copied again, and a \
+    running release is not restarted.\n\n\
+    With systemd and a login as root, systemd runs the service under a user of its own with the store in \
+    /var/lib/macula-device. Otherwise a script keeps it running until the machine stops.")]
 pub struct Args {
-    /// The machine, as your SSH client knows it
+    /// Machine, as the SSH client knows it
     #[arg(value_name = "[USER@]HOST")]
     host: String,
-    /// What the device is to run: FILE.macula, FILE.onnx, FILE.blob or an export's folder
+    /// Encoder to run: FILE.macula, FILE.onnx, FILE.blob or an export folder
     #[arg(long, alias = "bundle", value_name = "ENCODER")]
     encoder: String,
-    /// The public key that must have signed the bundle
+    /// Public key that the bundle must be signed by
     #[arg(long, alias = "key", value_name = "NAME.pub")]
     trust: Option<PathBuf>,
-    /// The device's program, or a folder with those that build-device makes: the one for the machine is taken
+    /// Device program, or a folder of programs made by build-device, of which the one for the machine is chosen
     #[arg(long, value_name = "PATH", default_value = "target/device")]
     binary: PathBuf,
-    /// The folder there that keeps it all
+    /// Folder on the machine
     #[arg(long, value_name = "PATH")]
     dir: Option<String>,
-    /// Where the device is reached there
+    /// Address of the device on the machine
     #[arg(long, value_name = "LINE", default_value = LISTEN_DEFAULT)]
     listen: Address,
-    /// Let other machines reach it, too
+    /// Accept connections from other machines
     #[arg(long)]
     allow_remote: bool,
-    /// The SSH server's port
+    /// Port of the SSH server
     #[arg(long)]
     port: Option<u16>,
-    /// Who logs in
+    /// User to log in as
     #[arg(long)]
     user: Option<String>,
-    /// The file of the private key to log in with
+    /// Private key file for the login
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// A configuration for the SSH client in the place of yours
+    /// Configuration file for the SSH client, instead of your own
     #[arg(long, value_name = "FILE")]
     ssh_config: Option<PathBuf>,
-    /// What runs the program there, if it is for another processor: an emulator with its arguments
+    /// Emulator with its arguments, to run a program for another processor
     #[arg(long, value_name = "COMMAND")]
     runner: Option<String>,
-    /// Have a script keep it running, even where there is systemd
+    /// Keep the device running by a script, even if the machine has systemd
     #[arg(long)]
     no_systemd: bool,
-    /// Seconds the device may take until it answers
-    #[arg(long = "patience", value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Time limit for the first answer of the device, in seconds
+    #[arg(long = "patience", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
     #[command(flatten)]
     common: Common,
@@ -98,7 +98,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The error with the exit code that it calls for.
+/// The error with its kind and exit code.
 fn explain(error: DeployError) -> anyhow::Error {
     match &error {
         DeployError::Unreachable { .. } => Kind::Unreachable.error(error),
@@ -112,16 +112,16 @@ fn print(report: &Report) {
     let Report { host, machine, service, address, release, .. } = report;
     println!("machine   {host}: {machine}{}", report.runner.as_deref().map_or(String::new(), emulated));
     for file in &report.files {
-        let state = if file.copied { "copied" } else { "was there" };
+        let state = if file.copied { "copied" } else { "exists" };
         println!("file      {} {}…, {} bytes, {state}", file.name, &file.sha256[..8], file.bytes);
     }
-    let state = if report.started { "started" } else { "serves already" };
+    let state = if report.started { "started" } else { "already running" };
     println!("service   {address}, release {release}, {state}, kept running by {}", keeper(service));
     if let Some(before) = report.before.as_ref().filter(|before| *before != release) {
         println!("before    release {before}");
     }
     if report.golden.is_some() {
-        println!("bundle    signed, whole, and its golden images give their features there");
+        println!("bundle    verified there: signature, parts, golden images");
     }
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
     let status = &report.status;
@@ -138,17 +138,17 @@ fn print(report: &Report) {
         number(&image["p95"]),
         number(&image["p99"]),
         number(&report.bench["load_ms"]),
-        if report.runner.is_some() { " (an emulator's times)" } else { "" }
+        if report.runner.is_some() { " (in an emulator)" } else { "" }
     );
 }
 
 fn emulated(runner: &str) -> String {
-    format!(", the program runs in {runner}")
+    format!(", program runs in {runner}")
 }
 
 fn keeper(service: &str) -> &str {
     match service {
         "systemd" => "systemd",
-        _ => "a script until the machine stops",
+        _ => "a script, until the machine stops",
     }
 }

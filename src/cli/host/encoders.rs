@@ -1,4 +1,4 @@
-//! `macula encoders`: the presets and what they cost.
+//! `macula encoders`: lists presets and their cost.
 
 use serde::Serialize;
 
@@ -11,10 +11,10 @@ use crate::encoder::{Cost, EncoderSpec, InputShape, Preset};
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Channels of the input: 1 (grey) or 3 (colour)
+    /// Input channels: 1 (grey) or 3 (colour)
     #[arg(long, default_value_t = 3)]
     channels: usize,
-    /// Side of the square input, in pixels
+    /// Side of the square input in pixels
     #[arg(long, default_value_t = 32)]
     size: usize,
 }
@@ -32,7 +32,7 @@ struct Table {
     encoders: Vec<Row>,
 }
 
-/// Prints a line for each preset.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let input = InputShape { channels: args.channels, height: args.size, width: args.size };
     let row = |preset: Preset| -> anyhow::Result<Row> {

@@ -1,4 +1,4 @@
-//! `macula eval`: how good an encoder's features are, always beside the baselines.
+//! `macula eval`: evaluates the features of an encoder and of the baselines.
 
 mod abstention;
 mod asked;
@@ -23,7 +23,7 @@ use asked::Asked;
 use comparison::{BASELINE, Candidate, Comparison};
 use table::{Report, Row};
 
-/// Side of the input where nothing else decides it.
+/// Default side of the input.
 const IMAGE_SIZE: usize = 32;
 
 /// Arguments of `macula eval`.
@@ -37,33 +37,33 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Probe {
-    /// The nearest training images vote: cosine, weighted by exp(s / temperature)
+    /// Evaluate by k-nearest neighbours: cosine similarity s, weighted by exp(s / temperature)
     #[command(after_help = "Example:\n  macula eval knn --encoder random:nano --data cifar10/")]
     Knn {
         #[command(flatten)]
         asked: Asked,
-        /// How many vote
+        /// Number of neighbours
         #[arg(long, default_value = "20")]
         neighbours: NonZeroUsize,
-        /// How much more the nearest count; greater than 0
+        /// Temperature of the weights, above 0; lower gives near neighbours more weight
         #[arg(long, default_value_t = 0.07, value_parser = positive)]
         temperature: f64,
     },
-    /// Multinomial logistic regression on the frozen features
+    /// Evaluate by a linear probe: multinomial logistic regression on frozen features
     #[command(after_help = "Example:\n  macula eval linear --encoder random:nano --data cifar10/")]
     Linear {
         #[command(flatten)]
         asked: Asked,
-        /// C, the inverse of the L2 penalty, as scikit-learn has it; greater than 0
+        /// Inverse L2 regularisation strength C as in scikit-learn, above 0
         #[arg(long, default_value_t = 1.0, value_parser = positive)]
         inverse_penalty: f64,
     },
-    /// Many small tasks of a few labelled images a class, drawn from the test part
+    /// Evaluate by few-shot episodes: tasks with a few labelled images per class, drawn from the test split
     #[command(
         after_help = "Example:\n  macula eval few-shot --encoder random:nano --data phantoms --shots 1,5,20 --head all"
     )]
     FewShot(FewShot),
-    /// Whether verdicts keep what they promise: coverage of their sets of classes, and strangers turned away
+    /// Evaluate abstention: coverage of conformal prediction sets, and out-of-distribution detection
     #[command(
         after_help = "Example:\n  macula eval abstention --encoder random:nano --data phantoms --shots 20 --error-rate 5,10,20\n  \
                       macula eval abstention --encoder RUN --data kermany-3class.csv --unknown busi/ --episodes 200"
@@ -75,19 +75,19 @@ enum Probe {
 struct FewShot {
     #[command(flatten)]
     asked: Asked,
-    /// Labelled images of each class
+    /// Shots: labelled images per class
     #[arg(long, value_delimiter = ',', default_value = "5,20,50")]
     shots: Vec<NonZeroUsize>,
-    /// Images of each class that are asked about
+    /// Query images per class
     #[arg(long, default_value = "30")]
     queries: NonZeroUsize,
-    /// Tasks drawn; at least 100 for a figure worth quoting
+    /// Number of episodes; use at least 100 for a figure to quote
     #[arg(long, default_value = "100")]
     episodes: NonZeroUsize,
-    /// Classes of a task; all of them unless given
+    /// Classes per episode [default: all]
     #[arg(long)]
     ways: Option<usize>,
-    /// auto, prototype, gaussian, softmax, logistic or all
+    /// Head: auto, prototype, gaussian, softmax, logistic or all
     #[arg(long, default_value = "all")]
     head: String,
 }
@@ -122,7 +122,7 @@ struct Images {
     dataset: Dataset,
     train: Vec<usize>,
     test: Vec<usize>,
-    /// What a reader of the figures must know.
+    /// Remarks for readers of the figures.
     remarks: Vec<String>,
 }
 
@@ -130,7 +130,7 @@ impl Asked {
     fn images(&self) -> anyhow::Result<Images> {
         let dataset = self.open(&self.data)?;
         let mut remarks: Vec<String> = dataset.remarks.iter().map(ToString::to_string).collect();
-        let split = Split::from_name(&self.split).context("split is train, val or test")?;
+        let split = Split::from_name(&self.split).context("--split: use train, val or test")?;
         let used = |index: &usize| [None, Some(Split::Train), Some(split)].contains(&dataset.records[*index].split);
         let bar = self.bar(dataset.len(), "reading");
         let read =
@@ -148,8 +148,8 @@ impl Asked {
             TrainTestSplit { train: of(Split::Train), test: of(split) }
         } else {
             remarks.push(format!(
-                "{} names no split: one image in five is tested on, class by class, chosen by its pixels; equal images \
-                 and groups stay together; pretrain leaves the same out",
+                "{} has no splits: one image in five per class is a test image, chosen by the hash of its pixels; duplicates \
+                 and groups stay together; pretrain leaves out the same images",
                 self.data
             ));
             data::train_test_split(&dataset, &read.images)
@@ -161,17 +161,17 @@ impl Asked {
             anyhow::ensure!(!self.reading.strict, "{}: {left_out}, the first {name}: {reason}", self.data);
         }
         for (part, indices) in [("train", &train), (self.split.as_str(), &test)] {
-            anyhow::ensure!(!indices.is_empty(), "{}: found no readable image in its {part} part", self.data);
+            anyhow::ensure!(!indices.is_empty(), "{}: no readable image in the {part} split", self.data);
         }
         remarks.extend(parts::leave_out_seen(&self.encoder, &dataset, &read, &mut test)?);
         Ok(Images { dataset, train, test, remarks })
     }
 
-    /// Opens a data set, to be read with the range of the encoder unless another one was given.
+    /// Opens a dataset with the range of `--range`, or of the encoder.
     fn open(&self, name: &str) -> anyhow::Result<Dataset> {
         let mut dataset = data::open_named(name, self.common.seed)?;
         let range = match self.reading.given() {
-            // Encoders that are fitted to the images have their range.
+            // Encoders that are fitted to the images use the range of the images.
             None if !encoders::is_fitted(&self.encoder) => self.open_encoder(None)?.preprocessing().range,
             _ => None,
         };
@@ -179,7 +179,7 @@ impl Asked {
         Ok(dataset)
     }
 
-    /// The encoder asked for.
+    /// The encoder of `--encoder`.
     fn open_encoder(&self, fit: Option<EncoderInput<'_>>) -> anyhow::Result<Box<dyn HostEncoder>> {
         let trusted = self.keys.read()?;
         let stated = self.preprocessing.stated(self.size.map(|side| (side, side)), self.channels)?;
@@ -190,7 +190,7 @@ impl Asked {
         Ok(open_encoder(&self.encoder, &options)?.encoder)
     }
 
-    /// The encoder asked for, then the baselines at its input.
+    /// The encoder of `--encoder`, then the baselines with the same input.
     fn encoders(&self, images: &Images) -> anyhow::Result<Vec<Box<dyn HostEncoder>>> {
         let channels = match self.channels {
             Some(channels) => channels,
@@ -248,16 +248,15 @@ impl Asked {
 }
 
 impl Images {
-    /// Leaves out the classes that no image of `indices` belongs to, with a remark for what is left out of `part`.
+    /// Leaves out the classes without an image in `indices`, with a remark that names `part`.
     fn leave_out_empty_classes(&mut self, indices: &[usize], part: &str) {
         let gone = evaluate::leave_out_empty_classes(&mut self.dataset, indices);
         if !gone.is_empty() {
-            self.remarks.push(format!("no image in the {part} of class {}: left out", gone.join(", ")));
+            self.remarks.push(format!("class {}: left out, because the {part} has no image of it", gone.join(", ")));
         }
     }
 
-    /// Labels of the images to learn from and of those to test on; a class must be there to be learned, and two to tell
-    /// apart.
+    /// Labels of the training and the test images. Refuses a test class without training images, and fewer than two classes.
     fn labels_to_learn_and_test(&mut self, split: &str) -> anyhow::Result<[Vec<usize>; 2]> {
         let both: Vec<usize> = self.train.iter().chain(&self.test).copied().collect();
         self.leave_out_empty_classes(&both, "data");
@@ -271,14 +270,14 @@ impl Images {
             (0..names.len()).filter(|class| !test.contains(class)).map(|class| names[class].as_str()).collect();
         if !untested.is_empty() {
             self.remarks.push(format!(
-                "no image in the {split} part of class {}: balanced accuracy is the mean over the other classes",
+                "class {}: no image in the {split} split; balanced accuracy is the mean over the other classes",
                 untested.join(", ")
             ));
         }
         Ok([train, test])
     }
 
-    /// Keeps the classes that are tested on, and the number of them.
+    /// Leaves out classes without test images. Returns the number of classes.
     fn classes_to_draw(&mut self, split: &str) -> anyhow::Result<usize> {
         let test = self.test.clone();
         self.leave_out_empty_classes(&test, &format!("{split} part"));
@@ -358,7 +357,7 @@ fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
     asked.report("few-shot", images, rows, comparison)
 }
 
-/// The encoder asked for beside the baseline, each with its best head, over the same episodes of `shots` shots.
+/// Compares the encoder with the baseline, each with its best head, over the same episodes of `shots` shots.
 fn compare_best_heads(rows: &[Row], of_episodes: &[Vec<f64>], shots: usize) -> Option<Comparison> {
     let own = &rows.first()?.encoder;
     if own == BASELINE {
@@ -366,7 +365,7 @@ fn compare_best_heads(rows: &[Row], of_episodes: &[Vec<f64>], shots: usize) -> O
     }
     let best = |encoder: &str| {
         let candidates = (0..rows.len()).filter(|&at| rows[at].encoder == encoder && rows[at].shots == Some(shots));
-        // The first of those that tie.
+        // On a tie the first.
         candidates.rev().max_by(|&a, &b| rows[a].mean().total_cmp(&rows[b].mean()))
     };
     let (own, baseline) = (best(own)?, best(BASELINE)?);

@@ -1,4 +1,4 @@
-//! `macula export`: a run's encoder as ONNX, f32 and f16, once both are shown to be that encoder.
+//! `macula export`: writes the encoder of a run as ONNX (f32, f16) and device blobs, after a parity check.
 
 use std::path::PathBuf;
 
@@ -11,61 +11,61 @@ use crate::cli::overwrite::ForceArgs;
   macula export runs/cifar-rotation --out exported --data cifar10
   macula export runs/cifar-rotation --out exported --blob f16,int8 --ram 262144 --flash 1048576
 
-Writes encoder.onnx, encoder.f16.onnx and parity.json; with --blob also encoder.f16.blob and encoder.int8.blob, which
-a bare microcontroller runs. Exit code 3: a blob does not fit the stated RAM or flash, or a file gives other features
-than the trained encoder; then parity.json says by how much, and no encoder is written (an older one there is removed).")]
+Writes encoder.onnx, encoder.f16.onnx and parity.json; with --blob also encoder.f16.blob and encoder.int8.blob for bare
+metal. Exit code 3: a blob exceeds the given RAM or flash, or the features of a file differ from those of the trained
+encoder; then parity.json has the errors, no encoder is written, and an older one in the folder is removed.")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// The run folder that `macula pretrain` wrote, or a shipped model
+    /// Run folder written by `macula pretrain`, or a shipped model
     run: PathBuf,
-    /// The folder to write to
+    /// Folder to write to
     #[arg(long)]
     out: PathBuf,
     #[command(flatten)]
     force: ForceArgs,
-    /// Images to compare on [default: what the run was trained on, or phantoms where that is gone]
+    /// Dataset for the parity check [default: that of the run, or phantoms if it is missing]
     #[arg(long)]
     data: Option<String>,
-    /// How many of them
+    /// Number of images for the parity check
     #[arg(long, alias = "images", value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// Largest error of a feature of the f32 file, as a share of the feature's length [default: 1e-4]
+    /// Largest error of a feature of the f32 file, relative to its length [default: 1e-4]
     #[arg(long)]
     f32_tolerance: Option<f64>,
-    /// Largest error of a feature of the f16 file, as a share of the feature's length [default: 2e-2]
+    /// Largest error of a feature of the f16 file, relative to its length [default: 2e-2]
     #[arg(long)]
     f16_tolerance: Option<f64>,
-    /// Also write encoder.safetensors, the checkpoint without head and optimiser: what --init starts other runs from
+    /// Also write encoder.safetensors, the checkpoint without head and optimiser, for --init of other runs
     #[arg(long)]
     weights: bool,
-    /// Also write the device's own form, in these arithmetics
+    /// Also write device blobs in these precisions
     #[arg(long, value_delimiter = ',', value_enum)]
     blob: Vec<BlobKind>,
-    /// Bytes of RAM that the device has for the encoder's arena
+    /// RAM of the device for the arena of the encoder, in bytes
     #[arg(long, requires = "blob", value_name = "BYTES")]
     ram: Option<usize>,
-    /// Bytes of flash that the device has for the blob
+    /// Flash of the device for the blob, in bytes
     #[arg(long, requires = "blob", value_name = "BYTES")]
     flash: Option<usize>,
-    /// Unlabelled images that int8 is calibrated on
+    /// Number of calibration images for int8
     #[arg(long, alias = "calibrate", default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     calibration_count: u32,
-    /// Largest error of a feature of the int8 blob, as a share of the feature's length [default: 1e-1]
+    /// Largest error of a feature of the int8 blob, relative to its length [default: 1e-1]
     #[arg(long)]
     int8_tolerance: Option<f64>,
 }
 
-/// Arithmetics of a blob.
+/// Precision of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum BlobKind {
-    /// Weights f16, computed in f32
+    /// f16 weights, f32 arithmetic
     F16,
-    /// Weights int8 with a scale for each channel, computed in integers
+    /// int8 weights with a scale per channel, integer arithmetic
     Int8,
 }
 
-/// Name of the weights in the folder of an export.
+/// Name of the checkpoint in an export folder.
 #[cfg(feature = "onnx")]
 const WEIGHTS_FILE: &str = "encoder.safetensors";
 
@@ -74,7 +74,7 @@ const WEIGHTS_FILE: &str = "encoder.safetensors";
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { common: _, run, out: _, force: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, .. } = args;
     let _ = (args.blob, args.ram, args.flash, args.calibration_count, args.int8_tolerance);
-    anyhow::bail!("{} cannot be exported: this build has no ONNX (feature `onnx`)", run.display())
+    anyhow::bail!("cannot export {}: this build lacks the feature `onnx`", run.display())
 }
 
 #[cfg(feature = "onnx")]
@@ -104,15 +104,15 @@ mod with_onnx {
     pub fn run(args: Args) -> anyhow::Result<()> {
         args.force.check(&args.out.join(crate::export::PARITY_FILE))?;
         let run = open_run(&args.run.to_string_lossy())?;
-        // Before the work, so that a folder that cannot be made costs no time.
-        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+        // Before the work, to fail early.
+        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create folder {}", args.out.display()))?;
         let (mut dataset, remark) = images(&args, &run)?;
         dataset.decode.range = run.info.preprocessing.range;
         if let Some(remark) = remark.as_ref().filter(|_| !args.common.quiet) {
             eprintln!("{remark}");
         }
         let chosen = dataset.readable_spread(&dataset.split_or_all(Split::Test), args.count as usize).0;
-        anyhow::ensure!(!chosen.is_empty(), "{}: no image of it can be read", dataset.name);
+        anyhow::ensure!(!chosen.is_empty(), "{}: no image can be read", dataset.name);
         let mut sample = Sample::load(&dataset, &chosen, &run.info.preprocessing)?;
         sample.data = remark.map_or_else(|| dataset.name.clone(), |remark| format!("phantoms: {remark}"));
         let tolerances = Tolerances {
@@ -134,7 +134,7 @@ mod with_onnx {
         match exported.parity.steps.iter().find(|step| !step.passed) {
             None => Ok(()),
             Some(step) => Err(check_failed(format!(
-                "the {} file differs from {} by {:.2e} of a feature's length on {}, {:.2e} is allowed; no encoder was written, see {}",
+                "the {} file differs from {} by {:.2e} of the feature length on {}; allowed are {:.2e}; no encoder was written, see {}",
                 step.file,
                 exported.parity.trainer,
                 step.max_error,
@@ -146,7 +146,7 @@ mod with_onnx {
         }
     }
 
-    /// The blobs that were asked for. One that does not fit is a failed check, and nothing has been written then.
+    /// Makes the blobs of `--blob`. One that exceeds a limit is a failed check, and nothing is written.
     fn blobs(
         args: &Args,
         run: &Run,
@@ -183,7 +183,7 @@ mod with_onnx {
         made.collect()
     }
 
-    /// The images to compare on, with a remark where they are not those of the run.
+    /// The images for the parity check, with a remark if they are not those of the run.
     fn images(args: &Args, run: &Run) -> anyhow::Result<(Dataset, Option<String>)> {
         if let Some(name) = &args.data {
             return Ok((open_named(name, args.common.seed)?, None));
@@ -192,18 +192,18 @@ mod with_onnx {
             Ok(dataset) => Ok((dataset, None)),
             Err(error) => {
                 let phantoms = format!("phantoms:{}:{}", run.info.preprocessing.height, args.count);
-                let remark = format!("compared on {phantoms}, for the run's own images cannot be read ({error})");
+                let remark = format!("compared on {phantoms}, because the images of the run cannot be read ({error})");
                 Ok((open_named(&phantoms, args.common.seed)?, Some(remark)))
             }
         }
     }
 
-    /// What an exported file says of itself.
+    /// The metadata of an exported file.
     pub fn metadata(run: &Run) -> anyhow::Result<Metadata> {
         let corpus = match run.corpus() {
-            // Runs of earlier programs have no length of known features.
+            // Runs of earlier versions do not have the length of known features.
             Some(corpus) if corpus.length_max.is_some() => Some(corpus.clone()),
-            // Only the run's own images will do: statistics of others would mislead a head.
+            // Only with the images of the run: statistics of others would mislead a head.
             known => open_named(&run.config.data, run.config.seed)
                 .ok()
                 .map(|mut dataset| {
@@ -221,7 +221,7 @@ mod with_onnx {
                 program_version: env!("CARGO_PKG_VERSION").to_owned(),
                 method: method.as_str().unwrap_or_default().to_owned(),
                 seed: run.config.seed,
-                // The name alone: where it lay is nobody's business.
+                // The name without the path, which may be private.
                 data: short_name(&run.config.data),
                 encoder: run.network.spec().clone(),
                 config_sha256: base16ct::lower::encode_string(&Sha256::digest(config.as_bytes())),
@@ -247,7 +247,7 @@ mod with_onnx {
                 step.arithmetic
             );
         }
-        println!("errors are shares of a feature's length; flips are changes of the nearest {}", parity.nearest);
+        println!("errors are relative to the feature length; flips are changes of the nearest {}", parity.nearest);
         for (path, bytes) in &exported.files {
             println!("wrote {} ({:.1} KB)", path.display(), *bytes as f64 / 1e3);
         }

@@ -1,4 +1,4 @@
-//! `macula export-head`: what a device was taught, as a classifier that needs no device.
+//! `macula export-head`: writes the encoder and head of a device as one ONNX classifier.
 
 use std::path::PathBuf;
 
@@ -11,21 +11,21 @@ use crate::cli::overwrite::ForceArgs;
 #[command(after_help = "Examples:\n  \
     macula export-head --device ward.store --out ward.onnx --json-head ward.json\n  \
     macula export-head --device tcp:ward-3.local:7000 --encoder nano.macula --trust maker.pub --out ward.onnx\n\n\
-    Writes encoder and head as one ONNX model: a normalised image in, the probability of each class out; names of the \
-    classes and the preprocessing are in its metadata. The head alone goes to --json-head. Sets of classes and the \
-    unknown gate stay on the device: a classifier cannot say that it does not know.")]
+    Writes encoder and head as one ONNX model with a normalised image as input and the probability of each class as output. \
+    Class names and preprocessing are in its metadata. --json-head writes the head alone. Conformal prediction sets and \
+    out-of-distribution detection are not exported: the model cannot abstain.")]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// The ONNX file to write
+    /// ONNX file to write
     #[arg(long, value_name = "FILE.onnx")]
     out: PathBuf,
-    /// Write the head alone, too: weights, biases, classes, and how a feature is quantised
+    /// Also write the head as JSON: weights, biases, classes, quantisation of features
     #[arg(long, value_name = "FILE.json")]
     json_head: Option<PathBuf>,
     #[command(flatten)]
     force: ForceArgs,
-    /// Which head: auto (the device's choice), prototype, gaussian or logistic
+    /// Head: auto (the device chooses), prototype, gaussian or logistic
     #[arg(long, default_value = "auto", value_parser = crate::cli::device::predict::parse_head)]
     head: macula_edge::head::HeadKind,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub struct Args {
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { device: _, json_head: _, force: _, head: _, common: _, .. } = args;
-    anyhow::bail!("{} cannot be written: this build has no ONNX (feature `onnx`)", args.out.display())
+    anyhow::bail!("cannot write {}: this build lacks the feature `onnx`", args.out.display())
 }
 
 #[cfg(feature = "onnx")]
@@ -81,7 +81,7 @@ mod with_onnx {
         let identity = encoder.encoder.id().short();
         ensure!(
             device.identity == identity,
-            "{} was taught on encoder {}, '{}' is encoder {}",
+            "{} has samples of encoder {}, '{}' is encoder {}",
             args.device.device,
             hexadecimal(&device.identity),
             encoder.name,
@@ -103,7 +103,7 @@ mod with_onnx {
         }
         if let ([class], false) = (&head.classes[..], args.common.quiet) {
             eprintln!(
-                "note: only one class is taught, '{}': the model gives it probability 1 for every image",
+                "note: only class '{}' has samples: the model gives it probability 1 for every image",
                 shown(&class.name)
             );
         }
@@ -116,7 +116,7 @@ mod with_onnx {
         Ok(())
     }
 
-    /// The encoder of the device, and its ONNX file.
+    /// The encoder of the device and its ONNX file.
     fn encoder(device: &DeviceArgs) -> anyhow::Result<(Opened, Vec<u8>)> {
         let mut stated = None;
         let (found, known) = match &device.device {
@@ -129,7 +129,7 @@ mod with_onnx {
             _ => (None, Vec::new()),
         };
         let name = device.encoder.clone().or(found);
-        let name = name.with_context(|| format!("--encoder names the encoder of {}", device.device))?;
+        let name = name.with_context(|| format!("pass --encoder with the encoder of {}", device.device))?;
         let trusted = [device.keys.read()?, known].concat();
         let stated = match device.preprocessing.stated()? {
             None if device.encoder.is_none() => stated,
@@ -147,7 +147,7 @@ mod with_onnx {
         Ok((opened, onnx))
     }
 
-    /// What the device knows. One that is elsewhere has an encoder of its own, or takes features: it is asked without.
+    /// Reads classes and samples. A device outside this process has its own encoder or accepts features, so none is opened.
     fn knowledge(device: &DeviceArgs) -> anyhow::Result<(DeviceState, DeviceInfo)> {
         let mut asked = device.clone();
         if !matches!(asked.device, Address::Store(_)) {

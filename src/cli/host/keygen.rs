@@ -1,4 +1,4 @@
-//! `macula keygen`: a pair of keys to sign bundles with.
+//! `macula keygen`: creates a key pair for signing bundles.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use crate::cli::{Common, print_json};
 /// Arguments of `macula keygen`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula keygen --out maker\n\n\
-    Writes maker.key, which signs bundles and belongs to you alone, and maker.pub, which devices verify them with. \
-    The key comes from the system's generator: --seed has no part in it. Nothing is written over.")]
+    Writes maker.key, the private key that signs bundles, and maker.pub, the public key that devices verify them with. \
+    The key comes from the random number generator of the system; --seed has no effect. Existing files are kept.")]
 pub struct Args {
-    /// The files are NAME.key and NAME.pub
+    /// Write NAME.key and NAME.pub
     #[arg(long, value_name = "NAME")]
     out: PathBuf,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return print_json(&report);
     }
     if !args.common.quiet {
-        println!("secret key  {}: keep it to yourself", report.secret.display());
+        println!("secret key  {} (keep it private)", report.secret.display());
         println!("public key  {}: {}", report.public.display(), report.public_key);
     }
     Ok(())

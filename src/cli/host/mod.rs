@@ -1,4 +1,4 @@
-//! Commands of the host: data, pretraining, evaluation, export, bundles, deployment. One command a file.
+//! Commands of the host only: data, pretraining, evaluation, export, bundles, deployment. One command per file.
 
 mod augment;
 pub mod bench;
@@ -17,38 +17,38 @@ mod old_options;
 mod pretrain;
 mod reproduce;
 
-/// These commands.
+/// The commands of this folder.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// The main job on embedded phantoms: pretrain, export, learn, predict, forget; under a minute
+    /// Run the whole workflow on generated images: pretrain, export, learn, predict, forget (under a minute)
     Demo(demo::Args),
-    /// What is in a data set: images, sizes, classes, duplicates, leaks between splits
+    /// Check a dataset: images, sizes, classes, duplicates, leaks between splits
     Data(data::Args),
-    /// A picture of what a policy of augmentations does to an image
+    /// Draw augmented views of an image
     Augment(augment::Args),
-    /// The encoder presets and what they cost: multiply-accumulates, parameters, memory
+    /// List encoder presets and their cost: multiply-accumulates, parameters, memory
     Encoders(encoders::Args),
-    /// The encoders that come with the program, to start from, and their cards
+    /// List the pretrained encoders shipped with the program, or print a model card
     Models(models::Args),
     /// Train an encoder from images, with or without labels
     Pretrain(pretrain::Args),
-    /// How good an encoder's features are: k-NN, linear probe, few-shot episodes
+    /// Evaluate the features of an encoder: k-NN, linear probe, few-shot episodes, abstention
     Eval(eval::Args),
-    /// Re-create a lesson of the field, from seed to picture and table
+    /// Reproduce a published result, with chart and table
     Reproduce(reproduce::Args),
-    /// Write a trained encoder as ONNX, f32 and f16, with a parity report
+    /// Export a trained encoder to ONNX and to device blobs, with a parity report
     Export(export::Args),
-    /// Write what a device was taught as one ONNX classifier that runs anywhere
+    /// Export the encoder and head of a device as one ONNX classifier
     ExportHead(export_head::Args),
-    /// Make a pair of keys to sign bundles with
+    /// Create a key pair for signing bundles
     Keygen(keygen::Args),
-    /// Write the signed file that devices take: encoder, preprocessing, golden images
+    /// Create a bundle, the signed file for devices: encoder, preprocessing, golden images
     Bundle(bundle::Args),
-    /// Bring a device's program and a bundle to another machine over SSH, and prove them there
+    /// Deploy the device program and a bundle to another machine over SSH, and test them there
     Deploy(deploy::Args),
 }
 
-/// Runs `command`; `seed_given` says whether `pretrain` was given a seed or has the default.
+/// Runs `command`; `seed_given` tells whether `pretrain` was given `--seed`.
 pub fn run(command: Command, seed_given: bool) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(args),

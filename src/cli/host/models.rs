@@ -1,4 +1,4 @@
-//! `macula models`: the encoders that come with the program, and their cards.
+//! `macula models`: lists the shipped encoders and prints their model cards.
 
 use anyhow::Context;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::models::{MODELS, find, names};
     macula eval few-shot --encoder grey-64 --data SCANS --shots 5,20\n  \
     macula pretrain --init grey-64 --data SCANS --method simclr --channels 1 --size 64 --out RUN")]
 pub struct Args {
-    /// Print the card of this one
+    /// Print the card of this model
     #[arg(value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
@@ -36,7 +36,7 @@ struct Line {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(name) = &args.name {
-        let model = find(name).with_context(|| format!("no model is called '{name}': there are {}", names()))?;
+        let model = find(name).with_context(|| format!("no model '{name}'; the models are {}", names()))?;
         if args.common.json {
             return print_json(&serde_json::json!({ "name": model.name, "card": model.card }));
         }
@@ -47,11 +47,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.common.json {
         return print_json(&lines);
     }
-    println!("{:<10} {:<8} {:<10} {:>8}  for", "name", "encoder", "input", "feature");
+    println!("{:<10} {:<8} {:<10} {:>8}  description", "name", "encoder", "input", "feature");
     for Line { name, summary, encoder, channels, size, feature_dim, .. } in &lines {
         println!("{name:<10} {encoder:<8} {:<10} {feature_dim:>8}  {summary}", format!("{channels}×{size}×{size}"));
     }
-    println!("a name stands wherever --encoder or --init takes a run; macula models NAME prints a card");
+    println!("--encoder and --init accept these names; `macula models NAME` prints a card");
     Ok(())
 }
 

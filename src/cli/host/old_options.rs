@@ -1,10 +1,10 @@
-//! Spellings of options that the version before had: hidden aliases, for this version only.
+//! Option spellings of the previous version, kept as hidden aliases for one version.
 
 use clap::{Arg, Command, CommandFactory};
 
 use crate::cli::Cli;
 
-/// Command, old spelling, new spelling, and a value where the option takes one.
+/// Command, old spelling, new spelling, and a value.
 const RENAMED: [(&str, &str, &str, &str); 33] = [
     ("bundle", "onnx", "encoder", "net.onnx"),
     ("bundle", "key", "signing-key", "maker.key"),
@@ -41,7 +41,7 @@ const RENAMED: [(&str, &str, &str, &str); 33] = [
     ("demo", "picture", "sheet", "sheet.png"),
 ];
 
-/// What else a command line of this command needs.
+/// The other arguments that the command needs.
 fn needed(command: &str, option: &str) -> &'static str {
     match (command, option) {
         ("bundle", "encoder") => "--signing-key maker.key --out net.macula",
@@ -84,7 +84,7 @@ fn no_help_shows_an_old_spelling() {
     let shown: Vec<&str> = options(&command).iter().filter_map(|option| option.get_long()).collect();
     assert!(shown.contains(&"encoder") && shown.contains(&"trust"), "the walk reaches every command: {shown:?}");
     for (_, old, ..) in RENAMED {
-        // `bench head` has so many classes.
+        // `bench head` has a `--classes` of its own.
         assert!(!shown.contains(&old) || old == "classes", "--{old} is shown");
     }
 }

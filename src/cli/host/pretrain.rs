@@ -58,7 +58,7 @@ pub struct Args {
     cache_mib: usize,
 }
 
-/// Trains, and tells how it ended. When resuming, a seed counts only if it was given.
+/// Runs the command. On `--resume` the seed counts only if it was given.
 pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     let Args { settings, derived, images, .. } = &args;
     let asked = Asked { settings, derived, images, seed: args.common.seed, seed_given };
@@ -80,7 +80,7 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
         if settings.channels.is_none() && derived.init.is_none() {
             config.channels = channels;
         }
-        // Where 1 channel was chosen there is nothing to suggest.
+        // With 1 channel there is nothing to suggest.
         dataset.remarks.extend(grey.filter(|_| config.channels == 3));
     }
     let options = Options { resume: args.resume, strict: images.strict, cache_bytes: args.cache_mib << 20 };
@@ -94,7 +94,7 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads.unwrap_or(0))
         .build()
-        .context("cannot start the threads asked for with --threads")?;
+        .context("cannot start the threads of --threads")?;
     let outcome = pool.install(|| pretrain(&config, &dataset, &args.out, options, &mut progress, &stop));
     progress.bar.finish_and_clear();
     match outcome {
@@ -112,7 +112,7 @@ fn interrupted(out: &Path, step: u64) -> anyhow::Error {
     Kind::Interrupted.error(format!("stopped after step {step}; continue with: macula pretrain --resume --out {out}"))
 }
 
-/// Raised by Ctrl-C or a request to terminate; a second one ends the program at once.
+/// A flag that Ctrl-C or SIGTERM raises. The second signal ends the program at once.
 pub(super) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
@@ -121,7 +121,7 @@ pub(super) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
             std::process::exit(130);
         }
     })
-    .context("cannot listen for Ctrl-C")?;
+    .context("cannot handle Ctrl-C")?;
     Ok(stop)
 }
 
@@ -144,13 +144,13 @@ fn report(
         return print_json(&Summary { run, skipped, last });
     }
     match last {
-        None => println!("{}: was finished before", shown(&run)),
+        None => println!("{}: already finished", shown(&run)),
         Some(line) => {
             println!("{}: {}, {}", shown(&run), count(line.epoch, "epoch"), count(line.step, "step"));
             println!("train     {}", figures::of_score(&line.train));
             if let Some(score) = &line.held_out {
                 println!("held out  {}", figures::of_score(score));
-                // Turns of rotation and the one answer of other objectives are no classes of the data.
+                // The outputs of other objectives are not classes of the dataset.
                 if method == Method::Supervised {
                     println!("          recall ↑ {}", figures::of_recall(&score.recall, class_names));
                 }

@@ -1,4 +1,4 @@
-//! `macula reproduce`: the field's lessons, from seed to picture and table.
+//! `macula reproduce`: reproduces published results, with charts and tables.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,20 +13,19 @@ use crate::reproduce::{Findings, Lab, Lesson, ReproduceError, Scale};
 /// Arguments of `macula reproduce`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula reproduce figure-8 --short --out lessons\n  \
-    macula reproduce few-shot --data DATA --out lessons\n\nDATA holds cifar10, kermany-cxr, pneumoniamnist, busi and \
-    drive-patches. Runs go to OUT/runs and are used again by other lessons; a lesson that was stopped goes on where \
-    it was.")]
+    macula reproduce few-shot --data DATA --out lessons\n\nDATA contains cifar10, kermany-cxr, pneumoniamnist, busi and \
+    drive-patches. Runs are written to OUT/runs and shared between lessons; an interrupted lesson is resumed.")]
 pub struct Args {
-    /// representations, figure-5, figure-8, few-labels, table-4.3, moco-memory, models, few-shot, or all
+    /// Lesson: representations, figure-5, figure-8, few-labels, table-4.3, moco-memory, models, few-shot, or all
     #[arg(value_name = "LESSON")]
     lesson: String,
-    /// The folder of data sets [default: the variable MACULA_DATA]
+    /// Folder of datasets [default: the variable MACULA_DATA]
     #[arg(long, env = "MACULA_DATA")]
     data: Option<PathBuf>,
-    /// Where runs, tables, charts and pictures go
+    /// Folder for runs, tables, charts and images
     #[arg(long)]
     out: PathBuf,
-    /// On phantoms, in seconds: shows that it works, and nothing else
+    /// Run in seconds on phantoms, as a test of the code without scientific value
     #[arg(long)]
     short: bool,
     #[command(flatten)]
@@ -43,7 +42,7 @@ struct Report<'a> {
     files: Vec<String>,
 }
 
-/// Re-creates it.
+/// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let lessons = match args.lesson.as_str() {
         "all" => Lesson::ALL.to_vec(),

@@ -77,7 +77,7 @@ pub fn random_values(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| rng.normal()).collect()
 }
 
-/// `bytes` in MiB for a table, `-` where unknown.
+/// `bytes` in MiB for a table, `-` if unknown.
 pub fn mib(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1}", bytes as f64 / f64::from(1 << 20)))
 }

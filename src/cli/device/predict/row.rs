@@ -2,18 +2,18 @@
 
 use crate::cli::device::why::Witness;
 
-/// What is said of one image.
+/// The decision on one image.
 #[derive(serde::Serialize)]
 pub struct Row {
     pub image: String,
     pub class: String,
-    /// Of the class, 0 to 1; none where only one class is taught: nothing else could have been said.
+    /// Probability of the class, 0 to 1. `None` if the device has samples of one class only.
     pub probability: Option<f32>,
-    /// Whether the image is like what the device was taught.
+    /// Whether the image resembles the samples; otherwise it is out of distribution.
     pub known: bool,
-    /// The classes that cannot be excluded at the asked error rate.
+    /// Conformal prediction set at the given error rate.
     pub set: Vec<String>,
-    /// Whether there are samples enough for that; the set promises nothing otherwise.
+    /// Whether the classes have enough samples; otherwise the set guarantees nothing.
     pub enough: bool,
     pub shots_needed: u16,
     pub nearest: Vec<Witness>,
@@ -21,5 +21,5 @@ pub struct Row {
     pub label: Option<String>,
 }
 
-/// What is said of an image that is unlike all that was taught.
+/// The decision on an image that is out of distribution.
 pub const DONT_KNOW: &str = "I don't know";

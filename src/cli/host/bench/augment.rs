@@ -1,4 +1,4 @@
-//! `macula bench augment`: views of random images, one thread.
+//! `macula bench augment`: measures the rate of views of random images on one thread.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::cli::{Common, print_json};
 use crate::data::Image;
 use crate::rng::Rng;
 
-/// Batches before the clock starts.
+/// Batches of the warm-up.
 const BATCHES_WARM_UP: usize = 3;
 
 /// Arguments of `macula bench augment`.
@@ -21,19 +21,19 @@ const BATCHES_WARM_UP: usize = 3;
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Augmentations that go together
+    /// Augmentation policy
     #[arg(long, default_value = "natural")]
     policy: Policy,
-    /// 1 (grey) or 3 (colour)
+    /// Channels: 1 (grey) or 3 (colour)
     #[arg(long, default_value_t = 3)]
     channels: usize,
     /// Side of the images in pixels
     #[arg(long, default_value_t = 32, value_parser = count_to(4096))]
     size: usize,
-    /// Images a batch
+    /// Images per batch
     #[arg(long, alias = "batch", default_value_t = 256, value_parser = count_to(65_536))]
     batch_size: usize,
-    /// Batches that are measured, after 3 that are not
+    /// Batches to measure, after a warm-up of 3
     #[arg(long, default_value_t = 500, value_parser = count_to(1_000_000))]
     batches: usize,
 }
@@ -46,16 +46,16 @@ struct Report {
     batch: usize,
     batches: usize,
     batch_ms: Percentiles,
-    /// At the median batch.
+    /// At the median batch time.
     images_per_second: f64,
-    /// Over all batches, in time that the thread had the processor: what a busy machine does not change.
+    /// Over all batches, in CPU time of the thread, which does not depend on the load of the machine.
     images_per_cpu_second: Option<f64>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let Args { policy, channels, size, batch_size: batch, batches, .. } = *args;
-    anyhow::ensure!([1, 3].contains(&channels), "--channels is {channels}, it must be 1 or 3");
+    anyhow::ensure!([1, 3].contains(&channels), "--channels is {channels}; use 1 or 3");
     let augmentation = policy.augmentation(size);
     let images: Vec<Image> = (0..batch as u64).map(|index| random_image(args, index)).collect();
     let views = |epoch: u64| {
@@ -103,12 +103,12 @@ fn print(report: &Report) {
     println!("{policy:<8} {input:<9} {p50:>9.3} {p95:>9.3} {images_per_second:>9.0} {cpu:>12}");
 }
 
-/// How long this thread has had a processor, where the system tells; to some milliseconds.
+/// CPU time of this thread, to a few milliseconds, if the system reports it.
 fn thread_cpu_time() -> Option<Duration> {
     on_processor(&std::fs::read_to_string("/proc/thread-self/schedstat").ok()?)
 }
 
-/// The first of three numbers, in nanoseconds.
+/// Parses the first of three numbers, in nanoseconds.
 fn on_processor(schedstat: &str) -> Option<Duration> {
     Some(Duration::from_nanos(schedstat.split_whitespace().next()?.parse().ok()?))
 }

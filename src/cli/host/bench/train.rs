@@ -1,4 +1,4 @@
-//! `macula bench train`: steps of an encoder with a linear classifier on random images.
+//! `macula bench train`: measures training steps of an encoder with a linear classifier on random images.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use crate::rng::Rng;
 /// Classes of the linear classifier: rotation prediction has four.
 const CLASSES: usize = 4;
 
-/// Small enough that random images never make the loss diverge.
+/// Low enough that the loss does not diverge on random images.
 const LEARNING_RATE: f32 = 0.01;
 
-/// Steps before the clock starts: memory is taken in the first, caches are warm after it.
+/// Steps of the warm-up: the first allocates memory and fills caches.
 const STEPS_WARM_UP: usize = 3;
 
 /// Arguments of `macula bench train`.
@@ -32,22 +32,22 @@ const STEPS_WARM_UP: usize = 3;
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// pico, nano, micro, mobile, or all
+    /// Encoder preset: pico, nano, micro, mobile or all
     #[arg(long, default_value = "nano")]
     encoder: String,
-    /// 1 or 3 [default: 1 for pico, 3 for the others]
+    /// Channels: 1 or 3 [default: 1 for pico, 3 for the others]
     #[arg(long)]
     channels: Option<usize>,
     /// Side of the images in pixels [default: pico 28, nano and micro 32, mobile 64]
     #[arg(long)]
     size: Option<usize>,
-    /// Images a step
+    /// Images per step
     #[arg(long, alias = "batch", default_value_t = 128, value_parser = count_to(65_536))]
     batch_size: usize,
-    /// Threads that share each step
+    /// Threads per step
     #[arg(long, default_value_t = 2, value_parser = count_to(256))]
     threads: usize,
-    /// Steps that are measured, after 3 that are not
+    /// Steps to measure, after a warm-up of 3
     #[arg(long, default_value_t = 20, value_parser = count_to(1_000_000))]
     steps: usize,
 }
@@ -66,10 +66,10 @@ struct Measured {
     encoder: &'static str,
     input: InputShape,
     step_ms: Percentiles,
-    /// At the median step.
+    /// At the median step time.
     images_per_second: f64,
     peak_memory_bytes: Option<u64>,
-    /// Of the last step; differs where the arithmetic does.
+    /// Loss of the last step. It differs if the arithmetic differs.
     loss: f64,
 }
 
@@ -125,7 +125,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
     }
     progress.finish_and_clear();
     if !loss.is_finite() {
-        bail!("{}: the loss is {loss} after {} steps, so their rate means nothing", preset.name(), args.steps);
+        bail!("{}: the loss is {loss} after {} steps, so the rate is not valid", preset.name(), args.steps);
     }
     let step_ms = Percentiles::ms(&durations);
     Ok(Measured {
@@ -143,7 +143,7 @@ fn progress_bar(preset: Preset, args: &Args) -> ProgressBar {
     bar(args.common.quiet, args.steps as u64, template).with_message(preset.name())
 }
 
-/// All that a training step needs, kept from step to step.
+/// The state of the training steps.
 struct Trainer {
     network: Network,
     workspace: Workspace,
@@ -177,7 +177,7 @@ impl Trainer {
         })
     }
 
-    /// Forward, backward, and one step of the optimiser; the loss before it.
+    /// One step: forward, backward, optimiser. Returns the loss before the step.
     fn step(&mut self) -> f64 {
         let (batch, dim) = (self.targets.len(), self.network.spec().feature_dim());
         let features = self.network.forward(&mut self.workspace, &self.images).to_vec();

@@ -1,4 +1,4 @@
-//! The demo's power cut: a device in another process is killed while it learns and forgets.
+//! Power cuts of the demo: a device in another process is killed while it learns and forgets.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,33 +14,33 @@ use crate::encoders::Opened;
 use crate::link::{Address, Client, LinkError, Support};
 use crate::rng::Rng;
 
-/// How often it is killed.
+/// Number of kills.
 pub const CUTS: usize = 10;
 
-/// The last instant at which it is killed: some requests are done by then.
+/// Latest time of a kill; some requests are done by then.
 const INSTANT_MAX_US: usize = 60_000;
 
-/// A device of its own process, which ends when this is dropped.
+/// A device in another process, which is killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself; either way nothing of it is left.
+        // It may have ended already.
         self.0.kill().ok();
         self.0.wait().ok();
     }
 }
 
-/// The changes that the device goes round: learn one, learn the other, forget the one, forget the other.
+/// The cycle of changes: learn one, learn the other, forget the one, forget the other.
 const ROUND: usize = 4;
 
-/// Kills a device on `store` again and again while it learns and forgets two samples, and holds that afterwards it
-/// knows what it acknowledged. Tells how many changes it acknowledged in all.
+/// Kills a device on `store` repeatedly while it learns and forgets two samples, and checks that no acknowledged change is
+/// lost. Returns the number of acknowledged changes.
 ///
-/// * `samples`: each with its class, which the store knows; not known themselves, before and afterwards
+/// * `samples`: new samples, each with a class of the store
 ///
 /// # Errors
-/// A failed check where anything was lost.
+/// When a change was lost, as a failed check.
 pub fn cut(store: &Path, opened: &Opened, samples: [(&str, &Support); 2], seed: u64) -> anyhow::Result<usize> {
     let states = with_encoder(store, opened, |client| {
         let mut states = [client.state_sha256()?; ROUND + 1];
@@ -51,26 +51,28 @@ pub fn cut(store: &Path, opened: &Opened, samples: [(&str, &Support); 2], seed: 
         Ok(states)
     })?;
     if states[ROUND] != states[0] {
-        return Err(check_failed("what was learned and forgotten left a trace"));
+        return Err(check_failed("learning and forgetting a sample changed the state of the device"));
     }
     let (mut rng, mut acknowledged) = (Rng::for_purpose(seed, "power cuts"), 0);
     for _ in 0..CUTS {
         let done = until_killed(store, opened, samples, Duration::from_micros(rng.below(INSTANT_MAX_US) as u64))?;
         acknowledged += done;
-        // What was acknowledged is there, and the change that was under way is there whole or not at all.
+        // Acknowledged changes are stored. The change in progress is stored completely or not at all.
         let found = with_encoder(store, opened, |client| {
             let found = client.state_sha256()?;
             samples.iter().try_for_each(|(_, support)| client.forget(support.from.source).map(drop))?;
             Ok(found)
         })?;
         if found != states[done % ROUND] && found != states[done % ROUND + 1] {
-            return Err(check_failed("a power cut left a state that is neither before nor after"));
+            return Err(check_failed(
+                "a power cut left a state that is neither the one before nor the one after a change",
+            ));
         }
     }
     Ok(acknowledged)
 }
 
-/// Starts a device, has it change until it is killed, and tells how many changes it acknowledged.
+/// Starts a device, changes it until it is killed, and returns the number of acknowledged changes.
 fn until_killed(
     store: &Path,
     opened: &Opened,
@@ -99,7 +101,7 @@ fn until_killed(
     }
 }
 
-/// Whether the other end is gone.
+/// Whether the device is gone.
 fn is_cut_off(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<LinkError>(), Some(LinkError::Broken { .. } | LinkError::Unreachable { .. }))
 }
@@ -112,7 +114,7 @@ fn change(client: &mut Client<'_>, samples: [(&str, &Support); 2], step: usize) 
     }
 }
 
-/// Starts this very program as a device.
+/// Starts this program as a device.
 fn start(store: &Path, opened: &Opened) -> anyhow::Result<(Running, Address)> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let child = Command::new(program)
@@ -124,7 +126,7 @@ fn start(store: &Path, opened: &Opened) -> anyhow::Result<(Running, Address)> {
     let mut running = Running(child);
     let mut line = String::new();
     if let Some(out) = running.0.stdout.take() {
-        BufReader::new(out).read_line(&mut line).context("the device says nothing")?;
+        BufReader::new(out).read_line(&mut line).context("the device printed nothing")?;
     }
     let ready: serde_json::Value = serde_json::from_str(&line).context("the device did not start")?;
     let address = ready["listening"].as_str().unwrap_or_default().parse().map_err(anyhow::Error::msg)?;

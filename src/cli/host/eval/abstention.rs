@@ -1,4 +1,4 @@
-//! `macula eval abstention`: coverage of the sets of classes, and strangers turned away.
+//! `macula eval abstention`: coverage of conformal prediction sets, and out-of-distribution detection.
 
 use std::num::NonZeroUsize;
 
@@ -11,29 +11,29 @@ use crate::evaluate::{
 };
 use crate::report::text::{left, shown, widest};
 
-/// Images of the unlabelled part, spread evenly, that the unknown gate is set by.
+/// Unlabelled images, spread evenly, that set the threshold of out-of-distribution detection.
 const CORPUS_IMAGES: usize = 2000;
 
-/// What is compared with raw pixels.
-const ONE_RIGHT_CLASS: &str = "answered with the one right class";
+/// The figure that is compared with raw pixels.
+const ONE_RIGHT_CLASS: &str = "answered with only the correct class";
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     asked: Asked,
-    /// Labelled images of each class
+    /// Shots: labelled images per class
     #[arg(long, value_delimiter = ',', default_value = "20")]
     shots: Vec<NonZeroUsize>,
-    /// How often the right class may be missing from a set, in percent, above 0 and below 100
+    /// Error rates of the conformal prediction sets in percent, 0.1 to 99.9
     #[arg(long, alias = "error-rates", value_delimiter = ',', default_value = "5,10,20", value_parser = permille)]
     error_rate: Vec<u16>,
-    /// Images of another kind, which a device should call unknown
+    /// Dataset of out-of-distribution images, which a device should call unknown
     #[arg(long, value_name = "DATA")]
     unknown: Option<String>,
-    /// Images of each class that are asked about
+    /// Query images per class
     #[arg(long, default_value = "30")]
     queries: NonZeroUsize,
-    /// Tasks drawn
+    /// Number of episodes
     #[arg(long, default_value = "200")]
     episodes: NonZeroUsize,
 }
@@ -43,7 +43,7 @@ fn permille(text: &str) -> Result<u16, String> {
     let permille = (percent * 10.0).round();
     match (1.0..=999.0).contains(&permille) {
         true => Ok(permille as u16),
-        false => Err("must be at least 0.1 and at most 99.9 percent".to_owned()),
+        false => Err("must be 0.1 to 99.9 percent".to_owned()),
     }
 }
 
@@ -78,9 +78,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Some(dataset) => {
             let (readable, skipped) = evaluate::readable(&dataset, &dataset.indices(None));
             if let Some((name, reason)) = skipped.first() {
-                images.remarks.push(format!("{} unreadable strangers, the first {name}: {reason}", skipped.len()));
+                images
+                    .remarks
+                    .push(format!("{} unreadable images in --unknown, the first {name}: {reason}", skipped.len()));
             }
-            anyhow::ensure!(!readable.is_empty(), "{}: found no readable image", args.unknown.as_deref().unwrap_or(""));
+            anyhow::ensure!(!readable.is_empty(), "{}: no image can be read", args.unknown.as_deref().unwrap_or(""));
             Some((dataset, evenly_spread(&readable, CORPUS_IMAGES)))
         }
         None => None,
@@ -139,8 +141,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// How often a query gets one class and the right one, beside raw pixels: sets cover the right class equally often with
-/// any encoder, and a better one makes them smaller.
+/// Compares with raw pixels how often a set is the correct class alone. Coverage is equal for all encoders; a better encoder
+/// gives smaller sets.
 fn compare(rows: &[Row]) -> Vec<Comparison> {
     let Some(own) = rows.first().map(|row| &row.encoder).filter(|own| *own != BASELINE) else { return Vec::new() };
     let mut comparisons = Vec::new();
@@ -166,7 +168,7 @@ fn print(report: &Report, quiet: bool) {
     println!("coverage of: {}", shown(&report.class_names.join(", ")));
     let encoder = widest(report.rows.iter().map(|row| row.encoder.as_str()), 7);
     println!(
-        "{:encoder$}  shots  error rate  coverage       nominal  of each class         classes in set  single  right  empty",
+        "{:encoder$}  shots  error rate  coverage       nominal  per class             classes in set  single  correct  empty",
         "encoder"
     );
     for row in &report.rows {
@@ -175,10 +177,10 @@ fn print(report: &Report, quiet: bool) {
         }
     }
     println!(
-        "known to the gate, set to 95 % of the unlabelled part; strangers: {}",
-        report.unknown.as_deref().unwrap_or("none, see --unknown")
+        "accepted as in-distribution, at a threshold that accepts 95 % of the unlabelled images; out-of-distribution: {}",
+        report.unknown.as_deref().unwrap_or("none; pass --unknown")
     );
-    println!("{:encoder$}  shots  own images     strangers      by support: own  strangers", "encoder");
+    println!("{:encoder$}  shots  in             out            by support: in   out", "encoder");
     for row in &report.rows {
         let GateResult { true_accept, false_accept, true_accept_by_support, false_accept_by_support } =
             &row.result.gate;
@@ -199,7 +201,7 @@ fn print(report: &Report, quiet: bool) {
 fn print_sets(row: &Row, sets: &SetsResult, encoder: usize) {
     let ways: Vec<String> = sets.coverage_of_ways.iter().map(|share| format!("{:.2}", share.mean)).collect();
     println!(
-        "{}  {:<5}  {:<10}  {:13}  {:<7.3}  {:20}  {:<14.2}  {:<6.3}  {:5}  {:.3}{}",
+        "{}  {:<5}  {:<10}  {:13}  {:<7.3}  {:20}  {:<14.2}  {:<6.3}  {:7}  {:.3}{}",
         left(&row.encoder, encoder),
         row.shots,
         format!("{} %", f64::from(sets.error_permille) / 10.0),
@@ -210,6 +212,6 @@ fn print_sets(row: &Row, sets: &SetsResult, encoder: usize) {
         sets.single.mean,
         sets.accuracy_of_single.map_or("-".to_owned(), |share| format!("{share:.3}")),
         sets.empty.mean,
-        if sets.enough { "" } else { "  too few shots: no class can be excluded" },
+        if sets.enough { "" } else { "  too few shots to exclude a class" },
     );
 }

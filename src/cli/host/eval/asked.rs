@@ -5,10 +5,10 @@ use crate::cli::images::ImageArgs;
 use crate::cli::preprocessing::ValueArgs;
 use crate::cli::trust::KeyArgs;
 
-/// What every probe takes.
+/// Options of every probe.
 #[derive(clap::Args)]
 pub struct Asked {
-    /// FILE.macula, FILE.onnx, FILE.blob, an export's or a run's folder, a shipped model, raw-pixels, colour-statistics or
+    /// Encoder: FILE.macula, FILE.onnx, FILE.blob, an export or run folder, a shipped model, raw-pixels, colour-statistics or
     /// random:PRESET
     #[arg(long)]
     pub encoder: String,
@@ -16,17 +16,17 @@ pub struct Asked {
     pub keys: KeyArgs,
     #[command(flatten)]
     pub preprocessing: ValueArgs,
-    /// A folder, .npz, CSV manifest, … or phantoms[:SIZE[:COUNT]]
+    /// Dataset: a folder, .npz, CSV manifest, … or phantoms[:SIZE[:COUNT]]
     #[arg(long)]
     pub data: String,
-    /// The part that is tested on; the training part is what is learned from, or seen unlabelled
+    /// Split to test on; the probe is trained on the training split
     #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
     pub split: String,
-    /// Side of the input of raw-pixels, random:PRESET, or an ONNX encoder whose preprocessing is stated [default: 32]
+    /// Side of the input of raw-pixels, random:PRESET, or an ONNX encoder with stated preprocessing [default: 32]
     #[arg(long, alias = "image-size")]
     pub size: Option<usize>,
-    /// Channels of the input of raw-pixels, random:PRESET, or an ONNX encoder whose preprocessing is stated, 1 or 3
-    /// [default: as the images are]
+    /// Channels of the input of raw-pixels, random:PRESET, or an ONNX encoder with stated preprocessing: 1 or 3
+    /// [default: those of the images]
     #[arg(long, value_parser = channels)]
     pub channels: Option<usize>,
     #[command(flatten)]

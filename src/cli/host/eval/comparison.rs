@@ -1,35 +1,35 @@
-//! The sentence that every evaluation ends with: how the encoder stands beside raw pixels.
+//! The comparison of an encoder with raw pixels, printed as the last line of every evaluation.
 
 use crate::evaluate::{Interval, PairedDifference, Standing};
 use crate::report::text::{count, shown};
 
-/// What every encoder must beat.
+/// The baseline of every comparison.
 pub const BASELINE: &str = "raw-pixels";
 
-/// The encoder asked for beside [`BASELINE`], both on the same images or episodes.
+/// An encoder compared with [`BASELINE`] on the same images or episodes.
 #[derive(serde::Serialize)]
 pub struct Comparison {
     encoder: String,
     baseline: &'static str,
-    /// What is compared, a share.
+    /// Name of the compared figure, a fraction.
     measure: &'static str,
-    /// Labelled images of each class, where there are episodes.
+    /// Labelled images per class, for episodes.
     shots: Option<usize>,
-    /// Where sets of classes are compared, how often they may miss the right one.
+    /// Error rate, for conformal prediction sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_rate_percent: Option<f64>,
-    /// The encoder's best head, where there are several.
+    /// Best head of the encoder, if there are several.
     head: Option<String>,
-    /// The baseline's best head, where there are several.
+    /// Best head of the baseline, if there are several.
     baseline_head: Option<String>,
-    /// `difference`, its paired 95 % `interval` and the `verdict` that follows from it.
+    /// `difference`, its paired 95 % `interval`, and the resulting `verdict`.
     #[serde(flatten)]
     paired: PairedDifference,
-    /// Whether the two intervals of the table overlap. They may where the paired interval says that one is ahead.
+    /// Whether the two intervals of the table overlap. They may do so although the paired interval excludes 0.
     intervals_overlap: Option<bool>,
 }
 
-/// One row of a table, as far as it is compared.
+/// The compared values of a row of the table.
 pub struct Candidate<'a> {
     pub encoder: &'a str,
     pub head: &'a str,
@@ -37,7 +37,7 @@ pub struct Candidate<'a> {
 }
 
 impl Comparison {
-    /// Of `own` with the same figure of the baseline.
+    /// Compares `own` with the baseline.
     pub fn new(measure: &'static str, own: &Candidate<'_>, baseline: &Candidate<'_>, paired: PairedDifference) -> Self {
         Self {
             encoder: own.encoder.to_owned(),
@@ -52,22 +52,22 @@ impl Comparison {
         }
     }
 
-    /// This, of episodes with so many shots.
+    /// Sets the number of shots.
     pub fn with_shots(self, shots: usize) -> Self {
         Self { shots: Some(shots), ..self }
     }
 
-    /// This, of the best head of each.
+    /// Sets the best heads.
     pub fn with_heads(self, own: &str, baseline: &str) -> Self {
         Self { head: Some(own.to_owned()), baseline_head: Some(baseline.to_owned()), ..self }
     }
 
-    /// This, of sets of classes at an error rate.
+    /// Sets the error rate.
     pub fn with_error_rate(self, permille: u16) -> Self {
         Self { error_rate_percent: Some(f64::from(permille) / 10.0), ..self }
     }
 
-    /// In words.
+    /// The comparison as a sentence.
     pub fn sentence(&self) -> String {
         let PairedDifference { difference, interval, verdict } = self.paired;
         let shots = match self.shots {
@@ -83,7 +83,7 @@ impl Comparison {
             Standing::Undecided => "not comparable with",
         };
         let range = match interval {
-            None => "too few episodes for an interval, at least 5 are needed".to_owned(),
+            None => "too few episodes for an interval (at least 5)".to_owned(),
             Some([low, high]) => {
                 format!("paired 95 % interval {:+.1} to {:+.1}{}", 100.0 * low, 100.0 * high, self.overlap())
             }
@@ -108,10 +108,10 @@ impl Comparison {
     }
 }
 
-/// Prints a sentence for each comparison.
+/// Prints a sentence per comparison.
 pub fn print(comparisons: &[Comparison], encoder: &str) {
     if comparisons.is_empty() {
-        println!("{} is the baseline itself: there is nothing to compare it with", shown(encoder));
+        println!("{} is the baseline, so there is no comparison", shown(encoder));
     }
     comparisons.iter().for_each(|comparison| println!("{}", comparison.sentence()));
 }

@@ -1,4 +1,4 @@
-//! Which images an evaluation learns from and tests on, without those that the encoder was trained on.
+//! Removes images that the encoder was trained on from the test images.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,11 +8,11 @@ use crate::data::{Dataset, ImageDigest};
 use crate::encoders;
 use crate::report::text::count;
 
-/// Images that were read once.
+/// Digests of images.
 pub struct Read {
-    /// Index and digest of those that can be read, in order.
+    /// Index and digest of readable images, in order.
     pub images: Vec<(usize, ImageDigest)>,
-    /// Name and reason of the others.
+    /// Name and error of the others.
     pub skipped: Vec<(String, String)>,
 }
 
@@ -29,10 +29,10 @@ pub fn read(dataset: &Dataset, indices: Vec<usize>, progress: &(dyn Fn(usize) + 
     Read { images, skipped }
 }
 
-/// Takes the images that `encoder` was trained on out of `test`, and tells what a reader of the figures must know.
+/// Removes images that `encoder` was trained on from `test`. Returns remarks for readers of the figures.
 ///
-/// Those seen with their labels are always taken out. Those seen without are as well, as long as half of the test
-/// images and every class remain; otherwise they stay and it is said.
+/// Images trained on with labels are always removed. Images trained on without labels are removed if half of the test
+/// images and every class remain; otherwise they stay, with a remark.
 pub fn leave_out_seen(
     encoder: &str,
     dataset: &Dataset,
@@ -43,8 +43,7 @@ pub fn leave_out_seen(
         return Ok(Vec::new());
     }
     let Some(record) = encoders::training_images(encoder)? else {
-        let unknown =
-            "which images it was trained on is not recorded: whether it saw those of the test cannot be known";
+        let unknown = "its training images are not recorded, so it may have been trained on the test images";
         return Ok(vec![format!("{encoder}: {unknown}")]);
     };
     let (seen, digest_of) =
@@ -55,7 +54,7 @@ pub fn leave_out_seen(
     let unlabelled = test.iter().filter(|index| saw(index) == Some(false)).count();
     if labelled > 0 {
         test.retain(|index| saw(index) != Some(true));
-        ensure!(!test.is_empty(), "{encoder}: it was trained with labels on all {labelled} test images");
+        ensure!(!test.is_empty(), "{encoder} was trained with labels on all {labelled} test images");
         remarks.push(format!(
             "{} left out: the encoder was trained on them with their labels",
             count(labelled, "test image")
@@ -70,14 +69,14 @@ pub fn leave_out_seen(
             remarks.push(format!("{images} left out: the encoder was trained on them, without labels"));
         } else {
             remarks.push(format!(
-                "the encoder was trained, without labels, on {unlabelled} of the {} test images, too many to leave out: \
-                 figures on images that it never saw may be lower",
+                "the encoder was trained without labels on {unlabelled} of the {} test images, too many to leave out: \
+                 figures on new images may be lower",
                 test.len()
             ));
         }
     }
     if !record.is_complete() {
-        remarks.push(format!("{encoder}: it started from an encoder whose training images are not recorded"));
+        remarks.push(format!("{encoder} started from an encoder whose training images are not recorded"));
     }
     Ok(remarks)
 }

@@ -1,15 +1,15 @@
-//! The figures of `macula eval` as a table: balanced accuracy and recalls first, accuracy after them, and at the end how
-//! the encoder stands beside raw pixels.
+//! The figures of `macula eval` as a table: balanced accuracy and recall first, then accuracy, then the comparison with raw
+//! pixels.
 
 use super::comparison::{self, Candidate, Comparison};
 use crate::encoder::HostEncoder;
 use crate::evaluate::{ConfusionMatrix, FewShotResult, HeadKind, Interval, Outcome, ProbeResult};
 use crate::report::text::{left, shown, widest};
 
-/// Classes up to which the table shows each recall; above, only the worst and the best.
+/// Largest number of classes for which every recall is shown; above, only the worst and the best.
 const RECALLS_SHOWN: usize = 12;
 
-/// Everything that is printed.
+/// The result of an evaluation.
 #[derive(serde::Serialize)]
 pub struct Report {
     pub probe: String,
@@ -21,11 +21,11 @@ pub struct Report {
     pub class_names: Vec<String>,
     pub remarks: Vec<String>,
     pub rows: Vec<Row>,
-    /// The encoder beside raw pixels: one for a probe, one for each number of shots; none where it is raw pixels.
+    /// Comparisons with raw pixels: one per probe or number of shots; none for raw pixels.
     pub comparison: Vec<Comparison>,
 }
 
-/// One encoder with one head.
+/// An encoder with a head.
 #[derive(serde::Serialize)]
 pub struct Row {
     pub encoder: String,
@@ -43,7 +43,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Of a k-NN or linear probe.
+    /// The row of a k-NN or linear probe.
     pub fn of_probe(encoder: &dyn HostEncoder, head: &str, result: ProbeResult) -> Self {
         Self {
             encoder: encoder.name().to_owned(),
@@ -61,7 +61,7 @@ impl Row {
         }
     }
 
-    /// Of few-shot episodes.
+    /// The row of few-shot episodes.
     pub fn of_few_shot(
         encoder: &dyn HostEncoder,
         head: HeadKind,
@@ -90,7 +90,7 @@ impl Row {
         self.balanced_accuracy.mean
     }
 
-    /// As it is compared with others.
+    /// The values for a comparison.
     pub fn candidate(&self) -> Candidate<'_> {
         Candidate { encoder: &self.encoder, head: &self.head, value: self.balanced_accuracy }
     }
@@ -137,11 +137,11 @@ pub fn print(report: &Report, quiet: bool) {
         }
     }
     println!(
-        "{}, {} of {}: {} images unlabelled or to learn from, {} to test on, seed {}",
+        "{}, {} split of {}: {} training images, {} test images, seed {}",
         report.probe, report.split, report.data, report.train_images, report.test_images, report.seed
     );
     println!("recall of: {}", shown(&report.class_names.join(", ")));
-    let header = ["encoder", "input", "head", "shots", "balanced accuracy", "recall of each class", "accuracy", "AUC"];
+    let header = ["encoder", "input", "head", "shots", "balanced accuracy", "recall per class", "accuracy", "ROC AUC"];
     let lines: Vec<Vec<String>> =
         std::iter::once(header.map(str::to_owned).to_vec()).chain(report.rows.iter().map(Row::cells)).collect();
     let used: Vec<usize> =

@@ -1,23 +1,22 @@
-//! The figures of training in words: an arrow says which way is better, and what would say nothing is left out.
+//! Figures of training as text. An arrow shows which direction is better; redundant figures are left out.
 
 use crate::pretrain::{Health, Score};
 use crate::report::text::{count, shown};
 
-/// Figures that an objective tells beside its loss: name in a score, name for people, better when.
+/// Figures of an objective besides its loss: name in a score, and name to print.
 const MEASURES: [(&str, &str); 5] = [
-    // How near two views of an image are to each other, and how evenly embeddings cover the sphere.
+    // How close two views of an image are, and how uniformly embeddings cover the sphere.
     ("alignment", "alignment ↓"),
     ("uniformity", "uniformity ↓"),
-    // Between the embeddings of different images: 0 where all fell together.
+    // Between embeddings of different images; 0 if they collapsed.
     ("distance", "distance ↑"),
-    // What has no gradient teaches nothing; that some of it comes up is the course of training, neither good nor bad.
+    // Triplets without gradient. Some are normal in the course of training.
     ("zero_gradient", "zero gradient"),
-    // What the loss is when every pixel is guessed as the mean.
+    // The loss of predicting the mean for every pixel.
     ("mean_image_error", "error of the mean image"),
 ];
 
-/// How well an objective is met. Accuracy is said once where balanced accuracy is the same: with an objective whose
-/// classes are equally frequent, or that has one answer only.
+/// A score as text. Balanced accuracy is left out if it equals accuracy: with equally frequent classes, or one class.
 pub fn of_score(score: &Score) -> String {
     let Score { loss, balanced_accuracy, accuracy, measures, .. } = score;
     let mut parts = vec![format!("loss ↓ {loss:.4}")];
@@ -33,7 +32,7 @@ pub fn of_score(score: &Score) -> String {
     parts.join(", ")
 }
 
-/// Whether the encoder tells images apart.
+/// The health of the features as text.
 pub fn of_health(health: &Health) -> String {
     let some = |name: &str, value: Option<f64>| value.map_or(String::new(), |value| format!("{name} {value:.4}, "));
     let Health { images, uniformity, effective_rank, deviation, .. } = health;
@@ -45,7 +44,7 @@ pub fn of_health(health: &Health) -> String {
     )
 }
 
-/// Recall of each class by name; a class that does not occur has none.
+/// Recall per class; `-` for a class without images.
 pub fn of_recall(recall: &[Option<f64>], class_names: &[String]) -> String {
     let one = |(name, recall): (&String, &Option<f64>)| {
         format!("{} {}", shown(name), recall.map_or("-".to_owned(), |recall| format!("{recall:.4}")))

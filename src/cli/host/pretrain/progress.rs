@@ -1,4 +1,4 @@
-//! What is shown while an encoder trains: a bar, and a line per epoch on standard error.
+//! Progress of training on standard error: a bar, and a line per epoch.
 
 use indicatif::ProgressBar;
 
@@ -7,7 +7,7 @@ use crate::cli::progress::bar;
 use crate::pretrain::{Event, Observer};
 use crate::report::text::{count, shown};
 
-/// The progress bar on standard error.
+/// Shows progress on standard error.
 pub struct Progress {
     pub bar: ProgressBar,
     quiet: bool,
@@ -15,7 +15,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows nothing where `quiet`.
+    /// Shows nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
         Self { bar: ProgressBar::hidden(), quiet, images_a_step: 0 }
     }

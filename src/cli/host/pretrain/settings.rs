@@ -200,7 +200,7 @@ impl Asked<'_> {
         Ok(self.augmented(settings.new_run()?))
     }
 
-    /// The configuration of the run in `folder`, which is extended where more epochs are asked for.
+    /// The configuration of the run in `folder`, which is extended if `--epochs` is higher.
     ///
     /// # Errors
     /// When a setting is given that differs from that of the run.
@@ -235,7 +235,7 @@ impl Asked<'_> {
         Ok(())
     }
 
-    /// The settings that were given; those of a frozen encoder only where the encoder is frozen.
+    /// The given settings; those of a frozen encoder only if the encoder is frozen.
     fn given(&self, is_frozen: bool) -> Settings {
         let mut settings = Settings::of(self.settings);
         if self.derived.freeze || is_frozen {
