@@ -2,7 +2,7 @@
 //!
 //! The store says which slot to use. Its bundle is verified, its encoder loaded and tested with the golden images; only then
 //! is it confirmed and served. A pending bundle that fails is rolled back at once, and the confirmed one is used. The
-//! decisions are those of every device, in `edge/src/session/rollback.rs`.
+//! decisions are those of every device, in `edge/src/session/boot.rs`.
 
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
-use super::find::Found;
+use super::name::Found;
 use crate::encoder::Preset;
 use crate::pretrain::{CHECKPOINT, CONFIG, Run, TrainingImages};
 

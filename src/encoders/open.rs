@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::find::Found;
 use super::fitted::{EncoderInput, fixed_recipe};
+use super::name::Found;
 use super::{OpenError, Stated};
 use crate::blob::BlobFile;
 use crate::bundle::{Bundle, PublicKey};

@@ -1,6 +1,6 @@
 //! The stored boot state: the confirmed bundle and the candidate that is to replace it.
 //!
-//! All of it is one setting of the store, so each change is one atomic write. `rollback.rs` decides what is written.
+//! All of it is one setting of the store, so each change is one atomic write. `boot.rs` decides what is written.
 
 use crate::protocol::message::{BundleReport, Candidate, CandidateState};
 use crate::store::{Flash, SETTING_MAX, Store, StoreError};

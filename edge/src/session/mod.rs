@@ -8,8 +8,8 @@
 //!
 //! So a change that a reply acknowledges survives a power cut, and memory and flash never disagree.
 
+mod boot; //       selects the bundle of each start, confirms it or rolls back
 mod boot_state; // the confirmed bundle and the candidate, as stored
-mod rollback; //   selects the bundle of each start, confirms it or rolls back
 mod update; //     receives a bundle and makes it the candidate
 mod stage; //      the staged image
 mod store_refusal; // store errors as refusals
@@ -27,10 +27,10 @@ use crate::protocol::{Reason, Refusal, Reply, Request};
 use crate::store::{Flash, Store, StoreError};
 use crate::support_set::SupportSet;
 
-pub use boot_state::Bundle;
-pub use rollback::{
+pub use boot::{
     ATTEMPTS_MAX, Start, StartMemory, begin_start, confirm, open_and_confirm, roll_back, with_settings, would_forget,
 };
+pub use boot_state::Bundle;
 pub use update::{Accept, BundleSlots, BundleSummary};
 
 use head_cache::HeadCache;

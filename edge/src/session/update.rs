@@ -7,7 +7,7 @@
 //! 3. After the last byte the whole slot is read back and hashed, and `accept` checks the bundle. A bundle is refused when
 //!    its counter is lower than the device's, when another bundle with the same counter is in use, or when it has another
 //!    encoder for which supports would be forgotten, unless the host allowed that.
-//! 4. Only then one atomic write of one setting makes it the candidate of the next start (`rollback.rs`).
+//! 4. Only then one atomic write of one setting makes it the candidate of the next start (`boot.rs`).
 
 use sha2::{Digest, Sha256};
 

@@ -5,7 +5,7 @@
 //! tiles, ignores FillOrder, misreads predictors with an extra sample, and has no palettes.
 
 mod directory;
-mod layout;
+mod tags;
 mod rows;
 mod unpack;
 
@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::samples::{Levels, RawFacts, SampleKind};
 use super::{DecodeOptions, Read};
 use directory::{Directory, File};
-use layout::{Colour, Layout};
+use tags::{Colour, Layout};
 
 pub(super) fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Read, Refusal> {
     let file = File::new(bytes);

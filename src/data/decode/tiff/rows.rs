@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::super::samples::{Levels, SampleKind};
-use super::layout::{Layout, Predictor};
+use super::tags::{Layout, Predictor};
 
 /// The bits of each sample of `row`.
 pub(super) fn values(layout: &Layout, is_big_endian: bool, row: &[u8]) -> Vec<u64> {

@@ -8,7 +8,7 @@ use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
 use super::super::jpeg;
 use super::super::refusal::Refusal;
-use super::layout::{Colour, Compression, Layout};
+use super::tags::{Colour, Compression, Layout};
 
 /// Unpacks `packed` to `rows` rows of a chunk, each of [`Layout::row_len`] bytes.
 pub(super) fn unpack(layout: &Layout, packed: &[u8], rows: usize) -> Result<Vec<u8>, Refusal> {
