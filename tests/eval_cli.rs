@@ -1,20 +1,24 @@
-//! What `macula eval` says of classes without images, of one class, and of the encoder beside raw pixels.
+//! `macula eval`: classes without images, a single class, and the comparison with raw pixels.
 #![cfg(feature = "cli")]
 
+mod shell;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
+use shell::{expect, fails};
 
-fn eval(arguments: &str) -> Output {
-    let arguments = arguments.split_whitespace();
-    Command::new(env!("CARGO_BIN_EXE_macula")).arg("eval").args(arguments).output().unwrap()
+fn words(arguments: &str) -> Vec<&str> {
+    ["eval"].into_iter().chain(arguments.split_whitespace()).collect()
+}
+
+/// The table that `macula eval` prints.
+fn table(arguments: &str) -> String {
+    expect(0, Path::new("."), &words(arguments)).0
 }
 
 fn json(arguments: &str) -> Value {
-    let output = eval(&format!("{arguments} --json --quiet"));
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    shell::json(&table(&format!("{arguments} --json --quiet")))
 }
 
 /// Writes `count` grey images of about `level` to `folder/SPLIT/CLASS`.
@@ -41,14 +45,11 @@ fn one_class_is_refused_by_every_probe() {
         classes.iter().for_each(|class| write(folder.path(), split, class, 40, 4));
     }
     for arguments in probes(folder.path(), "raw-pixels") {
-        let output = eval(&arguments);
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
-        assert!(message.contains("'a'") && output.stdout.is_empty(), "{arguments}: {message}");
+        fails(2, "input", folder.path(), &words(&format!("{arguments} --quiet")), &["'a'"]);
     }
     write(folder.path(), "test", "b", 160, 4);
     for arguments in probes(folder.path(), "raw-pixels") {
-        assert!(eval(&arguments).status.success(), "{arguments}: two classes are enough");
+        table(&arguments);
     }
 }
 
@@ -66,7 +67,7 @@ fn a_class_without_test_images_is_left_out() {
         assert!(remarks.iter().any(|remark| remark.as_str().unwrap().contains("class b")), "{arguments}: {report}");
         let drawn = arguments.starts_with("few-shot") || arguments.starts_with("abstention");
         assert_eq!(report["class_names"].as_array().unwrap().len(), if drawn { 2 } else { 3 }, "{arguments}");
-        let text = String::from_utf8(eval(&arguments).stdout).unwrap();
+        let text = table(&arguments);
         assert!(!text.contains("NaN"), "{text}");
     }
     let knn = json(&probes(folder.path(), "raw-pixels")[0]);
@@ -75,9 +76,7 @@ fn a_class_without_test_images_is_left_out() {
     assert!(knn["rows"][0]["balanced_accuracy"]["half_width_95"].as_f64().unwrap() > 0.1, "five images prove little");
     // What nobody could have learned is refused by name.
     write(folder.path(), "test", "d", 220, 5);
-    let output = eval(&probes(folder.path(), "raw-pixels")[0]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("'d'"));
+    fails(2, "input", folder.path(), &words(&probes(folder.path(), "raw-pixels")[0]), &["'d'"]);
 }
 
 #[test]
@@ -117,7 +116,7 @@ fn every_probe_ends_with_a_comparison_with_raw_pixels() {
             let difference = mean(0) - mean(pixels.unwrap());
             assert!((found[0]["difference"].as_f64().unwrap() - difference).abs() < 1e-12);
         }
-        let text = String::from_utf8(eval(&of("random:pico")).stdout).unwrap();
+        let text = table(&of("random:pico"));
         let verdict = found[comparisons - 1]["verdict"].as_str().unwrap();
         assert!(text.lines().last().unwrap().contains(verdict), "{text}");
         assert_eq!(json(&of("raw-pixels"))["comparison"], serde_json::json!([]), "the baseline beside itself");

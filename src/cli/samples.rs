@@ -16,7 +16,7 @@ use crate::rng::Rng;
 const IMAGES_AT_ONCE: usize = 64;
 
 /// Images of one class.
-pub type Lesson = (String, Vec<NamedImage>);
+pub type ClassImages = (String, Vec<NamedImage>);
 
 /// Parses `train`, `val` or `test`.
 pub fn parse_split(name: &str) -> Result<Split, String> {
@@ -75,7 +75,7 @@ pub fn draw_shots(
     shots: usize,
     seed: u64,
     strict: bool,
-) -> anyhow::Result<Vec<Lesson>> {
+) -> anyhow::Result<Vec<ClassImages>> {
     let name = &dataset.name;
     let indices = dataset.indices(split);
     ensure!(

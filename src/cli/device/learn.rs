@@ -12,7 +12,7 @@ use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Failure;
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::local_device::{Missing, SUPPORTS_DEFAULT};
-use crate::cli::samples::Lesson;
+use crate::cli::samples::ClassImages;
 use crate::cli::{Common, print_json, samples};
 use crate::data::Split;
 use crate::device::{NamedImage, StoreFile, now_s, source_of};
@@ -77,16 +77,16 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     }
     if matches!(&args.device.device, Address::Store(path) if !path.exists()) {
         // No store is created for unreadable images. The range is unknown until the encoder is open.
-        lessons(&args, EncoderRange::Irrelevant)?;
+        classes(&args, EncoderRange::Irrelevant)?;
     }
     args.device.connect(Missing::Create(args.max_samples), |client| {
-        let lessons = lessons(&args, client.range())?;
+        let classes = classes(&args, client.range())?;
         let sources: Vec<SourceId> =
-            lessons.iter().flat_map(|(_, images)| images).map(|named| source_of(&named.image)).collect();
+            classes.iter().flat_map(|(_, images)| images).map(|named| source_of(&named.image)).collect();
         check_places(client, &sources)?;
         let (mut learned, mut known) = (0, Vec::new());
         atomically(client, args.common.json, |client, changes| {
-            for (class, images) in &lessons {
+            for (class, images) in &classes {
                 for (image, new) in images.iter().zip(learn(client, changes, class, images, args.operator)?) {
                     if new { learned += 1 } else { known.push((image, class)) }
                 }
@@ -100,7 +100,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     })
 }
 
-fn lessons(args: &Args, range: EncoderRange) -> anyhow::Result<Vec<Lesson>> {
+fn classes(args: &Args, range: EncoderRange) -> anyhow::Result<Vec<ClassImages>> {
     let (seed, shots) = (args.common.seed, args.shots.map(|shots| shots as usize));
     let strict = args.reading.strict;
     let open = |name: &str| args.reading.open(name, seed, range, args.common.quiet);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use macula_edge::head::HeadKind;
 
-use super::why::Witness;
+use super::why::NearestSample;
 use crate::cli::classes::ClassNames;
 use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Kind;
@@ -142,7 +142,7 @@ fn predict(
         set: verdict.set.iter().map(|&slot| names.name(slot)).collect(),
         enough: verdict.enough,
         shots_needed: verdict.shots_needed,
-        nearest: verdict.nearest.iter().map(|neighbour| Witness::of(neighbour, names)).collect(),
+        nearest: verdict.nearest.iter().map(|neighbour| NearestSample::of(neighbour, names)).collect(),
         label: None,
     })
 }
@@ -224,7 +224,7 @@ fn print_rows(rows: &[Row], error_rate_percent: f64) {
     for row in rows {
         let class = if row.known { row.class.clone() } else { DONT_KNOW.to_owned() };
         let probability = row.probability.map_or("-".to_owned(), |probability| format!("{probability:.3}"));
-        let nearest: Vec<String> = row.nearest.iter().map(Witness::short).collect();
+        let nearest: Vec<String> = row.nearest.iter().map(NearestSample::short).collect();
         let set = if row.set.is_empty() { "none".to_owned() } else { row.set.join(", ") };
         let (image, class, set) = (left(&row.image, width), left(&class, 24), left(&set, 24));
         println!("{image} {class} {probability:>11}  {set} {}", shown(&nearest.join(", ")));

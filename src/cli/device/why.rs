@@ -46,12 +46,12 @@ struct Report {
 #[derive(serde::Serialize)]
 struct Row {
     image: String,
-    nearest: Vec<Witness>,
+    nearest: Vec<NearestSample>,
 }
 
 /// A sample near the image.
 #[derive(serde::Serialize)]
-pub struct Witness {
+pub struct NearestSample {
     class: String,
     /// Cosine similarity, -1 to 1.
     similarity: f32,
@@ -63,7 +63,7 @@ pub struct Witness {
     time_s: u64,
 }
 
-impl Witness {
+impl NearestSample {
     /// Converts the answer of the device.
     pub fn of(neighbour: &Neighbour, names: &ClassNames) -> Self {
         let Neighbour { slot, from, similarity } = *neighbour;
@@ -90,7 +90,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
             let nearest = client.why(Sample::Image(&named.image))?;
             let witness = |neighbour: &Neighbour| {
                 let file = files.get(&neighbour.from.source).cloned();
-                Witness { file, ..Witness::of(neighbour, &names) }
+                NearestSample { file, ..NearestSample::of(neighbour, &names) }
             };
             let nearest = nearest.iter().map(witness).collect();
             rows.push(Row { image: named.name.clone(), nearest });
@@ -125,7 +125,7 @@ fn print(row: &Row) {
         println!("  the device has no samples");
     }
     for witness in &row.nearest {
-        let Witness { class, similarity, source, file, operator, time_s } = witness;
+        let NearestSample { class, similarity, source, file, operator, time_s } = witness;
         let file = file.as_deref().map_or(String::new(), |file| format!("  {}", shown(file)));
         let class = left(class, 24);
         println!("  {similarity:>6.3}  {class} source {}  operator {operator}  {}{file}", &source[..16], date(*time_s));

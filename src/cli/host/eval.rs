@@ -1,7 +1,7 @@
 //! `macula eval`: evaluates the features of an encoder and of the baselines.
 
 mod abstention;
-mod asked;
+mod probe_args;
 mod comparison;
 mod parts;
 mod table;
@@ -19,8 +19,8 @@ use crate::encoder::HostEncoder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Stated};
 use crate::evaluate::{self, EpisodePool, EpisodeSettings, Features, HeadKind, Labelled, PairedDifference};
 use crate::report::text::{count, shown};
-use asked::Asked;
 use comparison::{BASELINE, Candidate, Comparison};
+use probe_args::ProbeArgs;
 use table::{Report, Row};
 
 /// Default side of the input.
@@ -41,7 +41,7 @@ enum Probe {
     #[command(after_help = "Example:\n  macula eval knn --encoder random:nano --data cifar10/")]
     Knn {
         #[command(flatten)]
-        asked: Asked,
+        asked: ProbeArgs,
         /// Number of neighbours
         #[arg(long, default_value = "20")]
         neighbours: NonZeroUsize,
@@ -53,7 +53,7 @@ enum Probe {
     #[command(after_help = "Example:\n  macula eval linear --encoder random:nano --data cifar10/")]
     Linear {
         #[command(flatten)]
-        asked: Asked,
+        asked: ProbeArgs,
         /// Inverse L2 regularisation strength C as in scikit-learn, above 0
         #[arg(long, default_value_t = 1.0, value_parser = positive)]
         inverse_penalty: f64,
@@ -74,7 +74,7 @@ enum Probe {
 #[derive(clap::Args)]
 struct FewShot {
     #[command(flatten)]
-    asked: Asked,
+    asked: ProbeArgs,
     /// Shots: labelled images per class
     #[arg(long, value_delimiter = ',', default_value = "5,20,50")]
     shots: Vec<NonZeroUsize>,
@@ -126,7 +126,7 @@ struct Images {
     remarks: Vec<String>,
 }
 
-impl Asked {
+impl ProbeArgs {
     fn images(&self) -> anyhow::Result<Images> {
         let dataset = self.open(&self.data)?;
         let mut remarks: Vec<String> = dataset.remarks.iter().map(ToString::to_string).collect();
@@ -288,7 +288,7 @@ impl Images {
 }
 
 fn run_probe(
-    asked: &Asked,
+    asked: &ProbeArgs,
     probe: &str,
     judge: impl Fn(&Labelled, &Labelled, usize) -> evaluate::ProbeResult,
 ) -> anyhow::Result<()> {

@@ -18,7 +18,7 @@ use crate::data;
 use crate::pretrain::{EpochLine, Event, Method, Observer, Options, Outcome, PretrainError, pretrain};
 use crate::report::text::{count, shown};
 pub use progress::Progress;
-use settings::{Asked, DerivedArgs, SettingArgs};
+use settings::{DerivedArgs, RunOptions, SettingArgs};
 
 /// Arguments of `macula pretrain`. An option left out keeps its default, or on --resume the value of the run.
 #[derive(clap::Args)]
@@ -61,10 +61,10 @@ pub struct Args {
 /// Runs the command. On `--resume` the seed counts only if it was given.
 pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     let Args { settings, derived, images, .. } = &args;
-    let asked = Asked { settings, derived, images, seed: args.common.seed, seed_given };
+    let run_options = RunOptions { settings, derived, images, seed: args.common.seed, seed_given };
     let mut config = match args.resume {
-        true => asked.resumed(&args.out)?,
-        false => asked.new_run(args.config.as_deref())?,
+        true => run_options.resumed(&args.out)?,
+        false => run_options.new_run(args.config.as_deref())?,
     };
     config.check()?;
     let stop = stop_on_signal()?;

@@ -1,6 +1,6 @@
 //! The prediction for one image.
 
-use crate::cli::device::why::Witness;
+use crate::cli::device::why::NearestSample;
 
 /// The decision on one image.
 #[derive(serde::Serialize)]
@@ -16,7 +16,7 @@ pub struct Row {
     /// Whether the classes have enough samples; otherwise the set guarantees nothing.
     pub enough: bool,
     pub shots_needed: u16,
-    pub nearest: Vec<Witness>,
+    pub nearest: Vec<NearestSample>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use super::asked::Asked;
 use super::comparison::{self, BASELINE, Candidate, Comparison};
+use super::probe_args::ProbeArgs;
 use crate::data::evenly_spread;
 use crate::evaluate::{
     self, AbstentionResult, AbstentionTask, DeviceFeatures, EpisodePool, EpisodeSettings, GateResult, Interval,
@@ -20,7 +20,7 @@ const ONE_RIGHT_CLASS: &str = "answered with only the correct class";
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    asked: Asked,
+    asked: ProbeArgs,
     /// Shots: labelled images per class
     #[arg(long, value_delimiter = ',', default_value = "20")]
     shots: Vec<NonZeroUsize>,

@@ -171,7 +171,7 @@ named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" =
 named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
 /// All that decides the configuration of a run.
-pub struct Asked<'a> {
+pub struct RunOptions<'a> {
     pub settings: &'a SettingArgs,
     pub derived: &'a DerivedArgs,
     pub images: &'a ImageArgs,
@@ -180,7 +180,7 @@ pub struct Asked<'a> {
     pub seed_given: bool,
 }
 
-impl Asked<'_> {
+impl RunOptions<'_> {
     /// The configuration of a new run: options over the settings of `file` over the defaults.
     pub fn new_run(&self, file: Option<&Path>) -> anyhow::Result<PretrainConfig> {
         let mut settings = file.map_or_else(|| Ok(Settings::default()), read)?;

@@ -7,7 +7,7 @@ use crate::cli::trust::KeyArgs;
 
 /// Options of every probe.
 #[derive(clap::Args)]
-pub struct Asked {
+pub struct ProbeArgs {
     /// Encoder: FILE.macula, FILE.onnx, FILE.blob, an export or run folder, a shipped model, raw-pixels, colour-statistics or
     /// random:PRESET
     #[arg(long)]
