@@ -11,8 +11,8 @@
 //! `M / (n - C' + κ)` is the shared covariance after `κ` pseudo-supports of covariance `I`. `t` is a temperature.
 //!
 //! **Leave-one-out in closed form.** Let `d = z - μ_c` and `β = n_c / (n_c - 1)`. Without `z`, the mean of its class is
-//! `μ_c - d / (n_c - 1)`, so `z` minus that mean is `β d`. The scatter of the class shrinks by `β d dᵀ`: with the n_c
-//! deviations from the old mean, `d dᵀ` goes for `z` itself and `d dᵀ / (n_c - 1)` for the move of the mean. Hence
+//! `μ_c - d / (n_c - 1)`, so `z` minus that mean is `β d`. The scatter of the class loses `d dᵀ` for `z` itself and
+//! `(n_c - 1) d dᵀ / (n_c - 1)²` because the other supports are now taken about their own mean, together `β d dᵀ`. Hence
 //! `M⁻ = M - β d dᵀ`, and by Sherman and Morrison, with `a(p, q) = pᵀ M⁻¹ q`,
 //!
 //! ```text
