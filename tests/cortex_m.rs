@@ -1,4 +1,5 @@
-//! Encoders on a Cortex-M7 in QEMU: the same features as here, how near they are to a network in f64, and what they cost.
+//! Encoders on a Cortex-M7 in QEMU: the same features as on this machine, their error against a network in f64, and their
+//! cost.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! `macula device` behind a socket and a serial line, as others reach it; and killed while it learns.
+//! `macula device` on a socket and a serial line, and killed while it learns.
 #![cfg(all(feature = "cli", unix))]
 #![allow(clippy::print_stdout, reason = "the number of kills is a result")]
 
@@ -27,7 +27,7 @@ fn start(folder: &Path, listen: &str) -> Served {
     Served::start(command.current_dir(folder).args(arguments).args(["--listen", listen]))
 }
 
-/// Teaches two classes, asks for a third picture of each, and forgets one.
+/// Teaches two classes, predicts another picture of each, and forgets one.
 fn teach_and_ask(folder: &Path, device: &str) {
     let with = |command: &'static str, more: &[&'static str]| [&[command, "--device", device], more].concat();
     expect(0, folder, &with("learn", &["--class", "bright", "bright-0.png", "bright-1.png"]));
@@ -45,27 +45,27 @@ fn teach_and_ask(folder: &Path, device: &str) {
 }
 
 #[test]
-fn reached_over_a_socket() {
+fn a_device_serves_on_a_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
     let mut running = start(path, "tcp:127.0.0.1:0");
     let address = running.address.clone();
     teach_and_ask(path, &address);
-    // One process has the store.
+    // Only one process can use the store.
     fails(4, "device-fault", path, &["status", "--device", "a.store"], &["a.store"]);
-    // It has an encoder; nobody else's is needed.
+    // The device has an encoder and accepts no other.
     let arguments = ["predict", "--device", &address, "--encoder", "raw-pixels", "dark-0.png"];
     fails(2, "other-encoder", path, &arguments, &[&address, "--encoder"]);
-    // A client that connects and then says nothing does not keep the device from others.
+    // A silent client does not block others.
     let silent = TcpStream::connect(running.socket()).unwrap();
     expect(0, path, &["status", "--device", &address]);
-    // Bytes that are no frame, and a client that leaves in the midst of one.
+    // Bytes that are not a frame, and a client that leaves during one.
     (&silent).write_all(&[0xa5; 70_000]).ok();
     drop(silent);
     let over_the_line = json(&expect(0, path, &["status", "--device", &address, "--json"]).0);
 
-    // Ctrl-C ends it without fault, and the store has everything.
+    // Ctrl-C stops it cleanly, and the store has everything.
     let asked = Command::new("kill").args(["-INT", &running.child.id().to_string()]).status().unwrap();
     assert!(asked.success());
     assert_eq!(running.child.wait().unwrap().code(), Some(0));
@@ -74,7 +74,7 @@ fn reached_over_a_socket() {
     assert_eq!(in_process["supports"], 3);
 }
 
-/// Carries bytes between the masters of two pseudo-terminals until told to stop.
+/// Carries bytes between the masters of two pseudo-terminals until `stop` is set.
 fn relay(masters: [std::os::fd::OwnedFd; 2], stop: &AtomicBool) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let tick = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -95,18 +95,18 @@ fn relay(masters: [std::os::fd::OwnedFd; 2], stop: &AtomicBool) {
 }
 
 #[test]
-fn reached_over_a_serial_line() {
+fn a_device_serves_on_a_serial_line() {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let folder = tempfile::tempdir().unwrap();
     draw_pictures(folder.path());
-    // Two pseudo-terminals, joined: what is written to one's end comes out of the other's.
+    // Two joined pseudo-terminals: bytes written to one end are read from the other.
     let masters = [0, 1].map(|_| openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
     let ends = [0, 1].map(|side| {
         grantpt(&masters[side]).unwrap();
         unlockpt(&masters[side]).unwrap();
         ptsname(&masters[side], Vec::new()).unwrap().into_string().unwrap()
     });
-    // Held open and raw, so that nothing echoes and no end hangs up while nobody has it.
+    // Held open and raw, so that nothing echoes and no end hangs up.
     let held = [0, 1].map(|side| macula::link::Serial::open(Path::new(&ends[side]), 115_200).unwrap());
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
@@ -119,7 +119,7 @@ fn reached_over_a_serial_line() {
     drop(held);
 }
 
-/// Runs the simulated board, which has no encoder, behind a socket whose bytes are lost, changed and doubled.
+/// Runs the simulated board, without an encoder, behind a socket that loses, corrupts and duplicates bytes.
 fn attend_board(listener: &TcpListener, dim: usize, stop: &AtomicBool) {
     let shape = Shape::features_only(dim);
     let mut board = Board::new(shape, ANY_BUNDLE);
@@ -150,7 +150,7 @@ fn attend_board(listener: &TcpListener, dim: usize, stop: &AtomicBool) {
 }
 
 #[test]
-fn a_board_without_an_encoder_is_taught_features_made_here() {
+fn a_board_without_an_encoder_learns_features_of_the_host() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
@@ -190,10 +190,10 @@ fn a_board_without_an_encoder_is_taught_features_made_here() {
 
 const KILLS: usize = 200;
 
-/// Supports kept, so that the store has to make room again and again.
+/// Supports kept, so that the store compacts often.
 const KEPT: usize = 40;
 
-/// A change that may have happened when the power went.
+/// A change that was in flight at the kill.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Learn(u32),
@@ -213,7 +213,7 @@ fn feature(number: u32) -> Feature {
     Feature { values, length: None }
 }
 
-/// What was acknowledged, and how it went on.
+/// The acknowledged supports and the change in flight.
 struct Script {
     acknowledged: BTreeSet<u32>,
     next: u32,
@@ -223,7 +223,7 @@ struct Script {
 }
 
 impl Script {
-    /// Learns, and forgets the oldest where there are many, until the line breaks.
+    /// Learns, and forgets the oldest when there are many, until the line breaks.
     fn play(&mut self, client: &mut Client<'_>, slot: u8) -> LinkError {
         loop {
             let oldest = self.acknowledged.first().copied().filter(|_| self.acknowledged.len() >= KEPT);
@@ -257,7 +257,7 @@ impl Script {
         }
     }
 
-    /// Holds that the device knows what it acknowledged, and the change in flight or not.
+    /// Checks that the device has every acknowledged change, with or without the one in flight.
     fn check(&mut self, client: &mut Client<'_>) {
         let knowledge = client.export().unwrap();
         let found: BTreeSet<u32> = knowledge
@@ -279,7 +279,7 @@ impl Script {
 }
 
 #[test]
-fn killed_at_any_instant_it_knows_what_it_acknowledged() {
+fn a_killed_device_has_every_acknowledged_change() {
     let folder = tempfile::tempdir().unwrap();
     let mut rng = Rng::for_purpose(1, "instants of kills");
     let (acknowledged, in_flight) = (BTreeSet::new(), None);

@@ -1,5 +1,5 @@
-//! `macula device` among faults: logs that cannot be written, clients that break off, signals, a store that is lost while
-//! it is in use, files that are no files.
+//! `macula device` with faults: unwritable logs, clients that disconnect, signals, concurrent modification of its store,
+//! paths that are not files.
 #![cfg(all(feature = "cli", unix))]
 
 mod served;
@@ -17,7 +17,7 @@ use macula::rng::Rng;
 use served::Served;
 use shell::{draw_pictures, expect, json, output};
 
-/// What starts a device on `a.store`.
+/// The arguments of a device on `a.store`.
 const DEVICE: [&str; 9] =
     ["device", "--encoder", "raw-pixels", "--store", "a.store", "--listen", "tcp:127.0.0.1:0", "--max-samples", "64"];
 
@@ -40,7 +40,7 @@ fn terminate(device: &mut Served) -> (ExitStatus, Duration) {
     (device.child.wait().unwrap(), began.elapsed())
 }
 
-/// The first bytes that a client sends: a hello, which is answered.
+/// The bytes of a hello request.
 fn hello() -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = listener.local_addr().unwrap().to_string();
@@ -52,12 +52,12 @@ fn hello() -> Vec<u8> {
     });
     let (mut line, mut memory) = (Tcp::connect(&socket).unwrap(), ClientMemory::new());
     let address: Address = format!("tcp:{socket}").parse().unwrap();
-    // Nobody answers; what it said is all we want.
+    // Nothing replies; only the request is needed.
     assert!(Client::new(&address, &mut line, &mut memory, Rng::for_purpose(1, "test")).is_err());
     heard.join().unwrap()
 }
 
-/// Connects, has something answered, and leaves without reading it: the device's next read is a reset.
+/// Sends a request and disconnects without reading the reply, so that the device's next read fails with a reset.
 fn reset(device: &Served, hello: &[u8]) {
     let mut client = device.connect();
     client.write_all(hello).unwrap();
@@ -66,7 +66,7 @@ fn reset(device: &Served, hello: &[u8]) {
 }
 
 #[test]
-fn no_log_ends_a_device() {
+fn a_failing_log_does_not_stop_a_device() {
     let hello = hello();
     for redirect in ["2>&-", "2>/dev/full", "2>log"] {
         let folder = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ fn a_log_goes_to_a_file() {
 }
 
 #[test]
-fn a_signal_ends_it_within_two_seconds() {
+fn a_signal_stops_a_device_within_two_seconds() {
     let hello = hello();
     let byte_by_byte = |device: &Served| {
         let (mut client, hello) = (device.connect(), hello.clone());
@@ -133,7 +133,7 @@ fn a_signal_ends_it_within_two_seconds() {
 }
 
 #[test]
-fn a_store_that_is_lost_is_noticed() {
+fn concurrent_modification_of_a_store_is_detected() {
     type Change = fn(&Path);
     let lose: [(&str, Change); 4] = [
         ("removed", |path| std::fs::remove_file(path).unwrap()),
@@ -163,16 +163,16 @@ fn a_store_that_is_lost_is_noticed() {
         learn(4, "bright", "bright-1.png");
         let test = output(path, &["self-test", "--device", &device.address]);
         assert!([3, 4].contains(&test.status.code().unwrap()), "{what}: {test:?}");
-        // It still knows what it knew, and says so.
+        // Its memory still holds the acknowledged supports.
         let report = expect(0, path, &["predict", "--device", &device.address, "--json", "dark-1.png"]).0;
         assert_eq!(json(&report)["predictions"][0]["class"], "dark", "{what}");
         let status = json(&expect(0, path, &["status", "--device", &device.address, "--json"]).0);
-        assert_eq!(status["supports"], 2, "{what}: what was not kept is not known");
+        assert_eq!(status["supports"], 2, "{what}: the refused sample is not known");
     }
 }
 
 #[test]
-fn a_file_that_holds_nothing_becomes_a_store_only_with_new() {
+fn a_blank_file_becomes_a_store_only_with_new() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
@@ -181,9 +181,9 @@ fn a_file_that_holds_nothing_becomes_a_store_only_with_new() {
         std::fs::write(path.join("notes"), &content).unwrap();
         expect(2, path, &learn);
         expect(2, path, &["status", "--device", "notes"]);
-        assert_eq!(std::fs::read(path.join("notes")).unwrap(), content, "it is left alone");
+        assert_eq!(std::fs::read(path.join("notes")).unwrap(), content, "the file stays");
         expect(0, path, &[&learn[..], &["--new"]].concat());
-        // It is a store now, which --new does not touch.
+        // It is a store now; --new changes nothing.
         expect(0, path, &[&learn[..], &["--new"]].concat());
         let status = json(&expect(0, path, &["status", "--device", "notes", "--json"]).0);
         assert_eq!(status["supports"], 1, "{status}");
@@ -196,7 +196,7 @@ fn a_file_that_holds_nothing_becomes_a_store_only_with_new() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_at_once() {
+fn a_path_that_is_not_a_file_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
@@ -237,14 +237,14 @@ fn a_store_is_private_whatever_the_umask() {
     let mode = |name: &str| std::fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
     run("learn --device a.store --encoder raw-pixels --class bright bright-0.png --quiet");
     assert_eq!(mode("a.store"), 0o600);
-    // What an earlier program left open is closed.
+    // Access that an earlier program left open is removed.
     std::fs::set_permissions(path.join("a.store"), std::fs::Permissions::from_mode(0o644)).unwrap();
     run("status --device a.store --quiet");
     assert_eq!(mode("a.store"), 0o600);
 }
 
 #[test]
-fn a_port_that_is_taken_is_an_error() {
+fn a_port_in_use_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -254,11 +254,11 @@ fn a_port_that_is_taken_is_an_error() {
 }
 
 #[test]
-fn a_start_is_known_by_its_name() {
+fn a_named_start_writes_its_name_process_and_address() {
     let folder = tempfile::tempdir().unwrap();
     let started = folder.path().join("a.store.started");
     drop(start(folder.path(), &[]));
-    assert!(!started.exists(), "nobody asked");
+    assert!(!started.exists(), "the start has no name");
     let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
     let command = command.current_dir(folder.path()).args(DEVICE).arg("--json").env("MACULA_START", "5eed");
     let device = Served::start(command);

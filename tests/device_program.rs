@@ -1,10 +1,10 @@
-//! The programs that `build-device` makes, each on its own processor or in its emulator: they give the same features and
-//! name the same classes, and `macula deploy` brings one to a machine that says it is of that processor.
+//! The programs of `build-device`, each on its processor or in an emulator: they give the same features and classes, and
+//! `macula deploy` deploys one to a machine that reports that processor.
 //!
 //! * `MACULA_DEVICE_PROGRAMS`: the folder of the programs; one for aarch64 must be there
-//! * `MACULA_PARITY_ENCODER`: an export's folder in the place of `models/grey-28`
+//! * `MACULA_PARITY_ENCODER`: an export folder instead of `models/grey-28`
 //!
-//! `./check device` builds what is needed and runs it.
+//! `./check device` builds the programs and runs this test.
 #![cfg(all(feature = "host", feature = "onnx", unix))]
 #![allow(clippy::print_stdout, reason = "the table is a result")]
 
@@ -148,7 +148,7 @@ fn every_processor_gives_the_same_features_and_classes() {
 
 /// Signed here: every program finds it whole, and the features of its golden images within what the bundle allows.
 #[test]
-fn the_bundle_of_one_opens_on_all() {
+fn a_bundle_opens_on_every_processor() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let shipped = encoder();
@@ -174,7 +174,7 @@ fn the_bundle_of_one_opens_on_all() {
 }
 
 #[test]
-fn the_programs_are_small_and_need_nothing() {
+fn the_programs_are_small_and_static() {
     for program in std::fs::read_dir(programs_folder()).unwrap().map(|entry| entry.unwrap().path()) {
         if !program.file_name().unwrap().to_string_lossy().starts_with("macula-") || program.extension().is_some() {
             continue;
@@ -192,7 +192,7 @@ fn the_programs_are_small_and_need_nothing() {
 
 /// On a machine that says it is one for aarch64; the emulator stands for its processor.
 #[test]
-fn it_is_deployed_to_a_machine_of_its_processor() {
+fn a_program_is_deployed_to_a_machine_of_its_processor() {
     let stage = Stage::new(Some("aarch64"));
     let (bundle, program) = (stage.bundle("1", "1", "maker"), programs_folder().join("macula-aarch64"));
     let deploy = || {

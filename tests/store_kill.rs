@@ -1,4 +1,4 @@
-//! A process that learns is killed at random instants: what it acknowledged is in its store, and at most one request more.
+//! A learning process is killed at random instants: its store has every acknowledged change, and at most one more.
 #![expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 
 use std::io::{BufRead, BufReader, Write};

@@ -175,7 +175,7 @@ fn why_shows_where_samples_came_from() {
 }
 
 #[test]
-fn what_is_forgotten_leaves_no_trace() {
+fn a_forgotten_support_leaves_no_trace_in_the_state() {
     let folder = taught();
     let before = state(&folder);
     expect(0, folder.path(), &with("learn", &["--class", "dark", "dark-3.png"]));

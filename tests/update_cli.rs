@@ -1,5 +1,5 @@
-//! `macula update` with a Linux device: bundles that are tried, confirmed, refused and rolled back while it serves; and a
-//! device that is killed in the midst of it.
+//! `macula update` with a Linux device: bundles are confirmed, refused and rolled back while it serves; and a device is
+//! killed during updates.
 #![cfg(all(feature = "cli", feature = "onnx", unix))]
 #![allow(clippy::print_stdout, reason = "the number of kills is a result")]
 
@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use shell::{draw_pictures, expect, fails, json};
 use tempfile::TempDir;
 
-/// Bundles of two encoders that were trained in a moment, and the keys of two makers.
+/// Bundles of two small encoders, and the keys of two makers.
 struct Made {
     folder: TempDir,
 }
@@ -70,7 +70,7 @@ fn made() -> &'static Made {
     })
 }
 
-/// The second bundle with other golden features, signed by its maker all the same.
+/// The second bundle with changed golden features, signed by its maker.
 fn write_changed(folder: &Path, name: &str, change: impl FnOnce(&mut [u8])) {
     let key = KeyPair::read(&folder.join("maker.key")).unwrap();
     let bundle = Bundle::open(&folder.join("second.macula"), &[key.public()]).unwrap();
@@ -85,7 +85,7 @@ fn write_changed(folder: &Path, name: &str, change: impl FnOnce(&mut [u8])) {
     std::fs::write(folder.join(format!("{name}.macula")), bytes).unwrap();
 }
 
-/// A bundle with another counter, signed anew by its maker; its path in `folder`.
+/// A bundle with another counter, signed again by its maker; returns its path in `folder`.
 fn counted(folder: &Path, name: &str, counter: u64) -> String {
     let key = KeyPair::read(Path::new(&made().path("maker.key"))).unwrap();
     let bundle = Bundle::open(Path::new(&made().path(name)), &[key.public()]).unwrap();
@@ -122,7 +122,7 @@ fn status(folder: &Path, device: &str) -> serde_json::Value {
     json(&expect(0, folder, &["status", "--device", device, "--json"]).0)
 }
 
-/// It serves: a picture it was not taught is what it is.
+/// Checks that the device predicts new pictures correctly.
 fn serves(folder: &Path, device: &str) {
     let report = json(&expect(0, folder, &["predict", "--device", device, "--json", "bright-3.png", "dark-3.png"]).0);
     for (row, class) in report["predictions"].as_array().unwrap().iter().zip(["bright", "dark"]) {
@@ -140,7 +140,7 @@ fn update(code: i32, folder: &Path, device: &str, bundle: &str, more: &[&str]) -
 }
 
 #[test]
-fn tried_while_it_serves() {
+fn a_serving_device_is_updated_confirmed_and_rolled_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
@@ -164,7 +164,7 @@ fn tried_while_it_serves() {
     check(&device, "second.macula", 1, 2);
     assert_eq!(json(&update(0, path, &device, "second.macula", &[]).0)["outcome"], "confirmed", "sent again");
 
-    // Refused, or given up after it was tried: each time the one that runs goes on.
+    // Refused or rolled back: each time the confirmed bundle stays in use.
     let (mut swapped, first) = (made().read("second.macula"), made().read("other-encoder.macula"));
     let onnx = Bundle::open(Path::new(&made().path("second.macula")), &[key()]).unwrap();
     let range = onnx.header().part(PartKind::Onnx).unwrap();
@@ -192,7 +192,7 @@ fn tried_while_it_serves() {
     let bundle = status(path, &device)["bundle"].clone();
     assert_eq!((&bundle["other"], &bundle["other_slot"]), (&"rolled back".into(), &0.into()), "{bundle}");
 
-    // It finds its bundle by itself, without key or file; and the one it was started with is no way back.
+    // It starts without key or file, and does not accept the older bundle of its first start.
     drop(running);
     check("a.store", "second.macula", 1, 2);
     let running = start_with(path, "first.macula", &[]);
@@ -200,7 +200,7 @@ fn tried_while_it_serves() {
     drop(running);
     let older = ["status", "--device", "a.store", "--encoder", &made().path("first.macula")];
     fails(3, "bundle-refused", path, &older, &["counter 1", "counter 2"]);
-    // Damaged on the medium, it is refused before anything of it is read.
+    // A bundle that is damaged on the medium is refused before it is read.
     let slot = path.join("a.store.b.macula");
     let mut bytes = std::fs::read(&slot).unwrap();
     bytes[700] ^= 1;
@@ -214,7 +214,7 @@ fn key() -> macula::bundle::PublicKey {
 }
 
 #[test]
-fn a_newer_file_at_the_start_is_tried_too() {
+fn a_newer_bundle_at_the_start_is_tried() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
@@ -232,7 +232,7 @@ fn a_newer_file_at_the_start_is_tried_too() {
     let running = start_with(path, "failing.macula", &[]);
     assert_eq!(used(&running.address), sha256("second.macula"));
     drop(running);
-    // A store of this machine is updated without a device that others reach.
+    // A store on this machine is updated without a serving device.
     drop(std::fs::remove_file(path.join("a.store")));
     expect(2, path, &["update", "--device", "a.store", &made().path("second.macula")]);
     let (first, key) = (made().path("first.macula"), made().path("maker.pub"));
@@ -244,7 +244,7 @@ fn a_newer_file_at_the_start_is_tried_too() {
 }
 
 #[test]
-fn another_encoder_asks_or_makes_samples_anew() {
+fn another_encoder_needs_permission_or_kept_images() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
@@ -265,7 +265,7 @@ fn another_encoder_asks_or_makes_samples_anew() {
     let after = status(path, &device);
     assert_eq!((&after["supports"], after["classes"].as_array().unwrap().len()), (&0.into(), 2), "{after}");
     assert_ne!(after["encoder_identity"], before["encoder_identity"]);
-    // From here on it keeps images.
+    // Now it keeps images.
     drop(running);
     let running = start(path, &["--keep-images"]);
     let device = running.address.clone();
@@ -283,7 +283,7 @@ fn another_encoder_asks_or_makes_samples_anew() {
     assert_eq!(back["encoder_identity"], before["encoder_identity"]);
     assert_eq!(samples(&device), taught);
     serves(path, &device);
-    // Features made anew are those that would have been taught.
+    // Features that were embedded again equal those of a new device.
     let apart = tempfile::tempdir().unwrap();
     draw_pictures(apart.path());
     let fresh = start_with(apart.path(), "second.macula", &[]);
@@ -294,7 +294,7 @@ fn another_encoder_asks_or_makes_samples_anew() {
         nearest.iter().map(|row| row["similarity"].as_f64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(nearest(path, &device), nearest(apart.path(), &fresh.address));
-    // An image goes with its sample, whoever makes the device forget it.
+    // An image is removed with its sample, by any program.
     expect(0, path, &["forget", "--device", &device, "--sample", "dark-0.png"]);
     assert_eq!(images(), 5);
     drop(running);
@@ -306,14 +306,14 @@ fn another_encoder_asks_or_makes_samples_anew() {
 
 const KILLS: u64 = 30;
 
-/// Bundles of two encoders take turns, each of a higher counter, on a device that keeps images; it is killed meanwhile.
+/// Bundles of two encoders alternate with rising counters on a device that keeps images and is killed meanwhile.
 #[test]
-fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
+fn a_device_killed_during_an_update_has_the_old_or_the_new_bundle() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     draw_pictures(path);
     let names = ["second.macula", "other-encoder.macula"];
-    // Every bundle that was ever sent, and which of the two encoders it has.
+    // Every bundle that was sent, and its encoder.
     let mut sent = vec![(made().read(names[0]), 0)];
     let next = |encoder: usize, sent: &mut Vec<(Vec<u8>, usize)>| {
         let bundle = counted(path, names[encoder], 2 + sent.len() as u64);
@@ -322,7 +322,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
     };
     drop(start_with(path, names[0], &["--keep-images"]));
     teach(path, "a.store");
-    // What it knows with either, and how long an update takes.
+    // The state with each encoder, and the duration of an update.
     let state = |device: &str| status(path, device)["state_sha256"].as_str().unwrap().to_owned();
     let first = state("a.store");
     let running = start(path, &[]);
@@ -343,7 +343,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
         next(1 - used, &mut sent);
         let (bundle, _) = sent.last().unwrap();
         let knows = encode_string(&client.state_sha256().unwrap());
-        assert_eq!(knows, states[used], "kill {kill}: not what was taught");
+        assert_eq!(knows, states[used], "kill {kill}: another state");
         found[used] += 1;
         let instant = Duration::from_micros(rng.below(whole.as_micros() as usize) as u64);
         let killer = std::thread::spawn(move || {
@@ -351,7 +351,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
             running.child.kill().unwrap();
             running
         });
-        // It may be killed before the last byte, while the bundle is tried, or once it is in use.
+        // The kill may come before the last byte, during the trial start, or after it.
         let done = client.send_bundle(bundle, false, &|_| ());
         let ended = done.and_then(|_| {
             loop {
@@ -372,7 +372,7 @@ fn killed_at_any_instant_of_an_update_it_has_the_old_or_the_new_one() {
     assert_eq!(store_files(path), ["a.store", "a.store.a.macula", "a.store.b.macula", "a.store.images"]);
 }
 
-/// The files of the store: nothing half-made stays.
+/// The files of the store; no temporary file stays.
 fn store_files(folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.filter(|name| name.starts_with("a.store")).collect();

@@ -1,4 +1,4 @@
-//! Every message of the protocol in bytes: `docs/protocol.md` says them, this file makes them.
+//! Every message of the protocol in bytes, compared with `docs/protocol.md`.
 
 use macula_edge::protocol::message::{
     BundleReport, Candidate, CandidateState, FORGETTING_CONFIRMATION, HelloReply, Input, LineCounters, Neighbour,

@@ -1,4 +1,4 @@
-//! The Cortex-M image in QEMU beside the same code on this machine.
+//! Compares the Cortex-M image in QEMU with the same code on this machine.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -78,7 +78,7 @@ fn state(ask: &mut dyn FnMut(&Request<'_>) -> Vec<u8>) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_chip_answers_the_script_as_this_machine_does() {
+fn the_chip_gives_the_same_replies_as_this_machine() {
     let shape = Shape::features_only(DIM);
     let mut host = Board::new(shape, ANY_BUNDLE);
     let mut host = host.start(shape.features()).unwrap();

@@ -1,4 +1,4 @@
-//! Flash that rots, wears out, is full, or holds something else altogether.
+//! Flash with flipped bits, wear, no room, or something else than a store.
 #![expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 
 mod common;
@@ -15,7 +15,7 @@ fn memory() -> Memory {
     Memory::new::<Flash>(DIM, CLASSES, 64)
 }
 
-/// A store that has gone round its flash, and its state.
+/// A store that has used every block, and its state.
 fn well_used(memory: &mut Memory) -> (Flash, Vec<u8>) {
     let mut flash = Flash::new(3);
     let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
@@ -30,28 +30,28 @@ fn well_used(memory: &mut Memory) -> (Flash, Vec<u8>) {
 }
 
 #[test]
-fn every_bit_that_rots_is_noticed_or_harmless() {
+fn every_flipped_bit_is_detected_or_harmless() {
     let mut memory = memory();
     let (flash, expected) = well_used(&mut memory);
-    let (mut noticed, mut harmless) = (0, 0);
+    let (mut detected, mut harmless) = (0, 0);
     for bit in 0..flash.bytes().len() * 8 {
         let mut rotten = flash.clone();
         rotten.rot(bit);
         match memory.open(&mut rotten) {
             Ok((mut store, support_set)) => {
-                assert_eq!(state(&mut store, &support_set).unwrap(), expected, "bit {bit} changed what is known");
+                assert_eq!(state(&mut store, &support_set).unwrap(), expected, "bit {bit} changed the state");
                 harmless += 1;
             }
-            Err(StoreError::Damaged { .. }) => noticed += 1,
+            Err(StoreError::Damaged { .. }) => detected += 1,
             Err(error) => panic!("bit {bit}: {error}"),
         }
     }
-    println!("{noticed} flipped bits noticed, {harmless} harmless");
-    assert!(noticed > 1000 && harmless > 1000);
+    println!("{detected} flipped bits detected, {harmless} harmless");
+    assert!(detected > 1000 && harmless > 1000);
 }
 
 #[test]
-fn a_store_goes_on_after_a_harmless_bit() {
+fn a_store_works_after_a_harmless_flipped_bit() {
     let mut memory = memory();
     let (flash, _) = well_used(&mut memory);
     let mut went_on = 0;
@@ -90,8 +90,8 @@ fn a_full_store_refuses_and_keeps_everything() {
     assert!(needed == store.support_bytes() && free < needed && learned >= 8, "{refused} after {learned}");
     let wear = store.wear();
     assert!(carry_out(&mut store, &mut support_set, &support(learned, 0, DIM)).is_err());
-    assert_eq!(store.wear(), wear, "a refusal wears nothing");
-    // Settings still change, again and again, and what is forgotten makes room.
+    assert_eq!(store.wear(), wear, "a refusal causes no wear");
+    // Settings still change, and forgetting makes room.
     for number in 0..200u8 {
         carry_out(&mut store, &mut support_set, &Request::PutSetting(3, vec![number; 40])).unwrap();
     }
@@ -108,7 +108,7 @@ fn a_full_store_refuses_and_keeps_everything() {
 }
 
 #[test]
-fn worn_flash_is_noticed_and_what_was_acknowledged_is_there() {
+fn worn_flash_is_detected_and_acknowledged_supports_stay() {
     for wear_out in [WearOut::Refuses, WearOut::Sticks] {
         let mut flash = Flash::new(3);
         flash.erase_limit = Some((20, wear_out));
@@ -124,14 +124,14 @@ fn worn_flash_is_noticed_and_what_was_acknowledged_is_there() {
         flash.restart();
         let (_, support_set) = memory.open(&mut flash).unwrap();
         let found: Vec<_> = support_set.supports().records.iter().map(|record| record.source).collect();
-        // The request that failed may be there or not.
+        // The failed request may have taken effect or not.
         assert!(known.len().abs_diff(found.len()) <= 1, "{wear_out:?}: {known:?} {found:?}");
     }
 }
 
-/// Whatever the flash holds, opening it ends, with an answer.
+/// Opening terminates for any content of the flash.
 #[test]
-fn any_bytes_open_or_are_refused() {
+fn arbitrary_bytes_are_opened_or_refused() {
     let mut memory = memory();
     let (flash, _) = well_used(&mut memory);
     let mut seed = Seed::new(11);
@@ -139,7 +139,7 @@ fn any_bytes_open_or_are_refused() {
     for round in 0..20_000 {
         let mut bytes = flash.bytes().to_vec();
         match round % 4 {
-            // Noise, all of it or with long runs of erased bytes.
+            // Noise, throughout or between long runs of erased bytes.
             0 => bytes.iter_mut().for_each(|byte| *byte = seed.next_u64() as u8),
             1 => {
                 bytes.fill(0xff);
@@ -148,7 +148,7 @@ fn any_bytes_open_or_are_refused() {
                     bytes[at] = seed.next_u64() as u8;
                 }
             }
-            // A store with some bytes of it changed, and with its blocks exchanged.
+            // A store with changed bytes, or with exchanged blocks.
             2 => {
                 for _ in 0..1 + seed.below(20) {
                     let at = seed.below(bytes.len() as u64) as usize;
@@ -166,7 +166,7 @@ fn any_bytes_open_or_are_refused() {
         let usable = match memory.open(&mut flash) {
             Ok((mut store, mut support_set)) => {
                 opened += 1;
-                // What opens can be worked with: each answer is one the store gives.
+                // A store that opens can be used without a panic.
                 for number in 0..3 {
                     let _ = carry_out(&mut store, &mut support_set, &support(number, 0, DIM));
                 }
@@ -185,9 +185,9 @@ fn any_bytes_open_or_are_refused() {
     assert!(opened > 100 && refused > 1000);
 }
 
-/// Bytes that pass every checksum and still make no sense.
+/// Header fields out of range, with valid checksums.
 #[test]
-fn sealed_nonsense_is_refused() {
+fn invalid_headers_with_valid_checksums_are_refused() {
     let mut memory = memory();
     let (flash, _) = well_used(&mut memory);
     let mut seed = Seed::new(5);

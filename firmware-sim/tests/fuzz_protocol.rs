@@ -1,7 +1,7 @@
-//! Whatever comes over the line or as a request, the device answers or drops it: no panic, and bounded work.
+//! Any input on the line or as a request is answered or dropped, without a panic and with bounded work.
 //!
-//! The inputs are drawn by seed, a fixed number of each: random bytes, and valid ones with something changed, which
-//! come much deeper. Coverage-guided libFuzzer needs a nightly compiler, which this project does without.
+//! A fixed number of inputs is drawn by seed: random bytes, and valid inputs with changes, which reach deeper code.
+//! Coverage-guided fuzzing is in `fuzz/`.
 #![expect(clippy::print_stdout, reason = "counts of what was tried, shown with --nocapture")]
 
 use macula_edge::encoder::FeaturesOnly;

@@ -1,4 +1,4 @@
-//! What it costs to read the journal, and journals that no program writes although their checksums are right.
+//! The cost of reading the journal, and journals with valid checksums that no device writes.
 
 mod common;
 
@@ -10,7 +10,7 @@ use macula_firmware_sim::flash::SimFlash;
 
 type Flash = SimFlash<1, 4, 4096>;
 
-/// Reads of flash for one record of a log that is read once: its mark, what it is about, its payload.
+/// Flash reads per record in one pass: its mark, its head, its payload.
 const READS_A_RECORD: u64 = 3;
 
 /// Flash with `records` supports in two classes.
@@ -42,7 +42,7 @@ fn the_journal_is_read_a_fixed_number_of_times() {
             assert!(reads <= limit, "{records} records: {reads} reads to {what}, {limit} are enough");
             before += reads;
         };
-        // To find its end, classes, supports, settings.
+        // One pass each for the end, classes, supports, settings.
         expect(&mut store, "open it", 4);
         assert_eq!(store.verify(&support_set), Ok(records as usize));
         expect(&mut store, "verify it", 4);
@@ -105,7 +105,7 @@ fn named(slot: u8, name: &str) -> (u8, u8, Vec<u8>) {
     (CLASS, slot, name.as_bytes().to_vec())
 }
 
-/// Everything that can be asked of a store of this content, in an order that frees the most; the first error of opening.
+/// Opens a store with this content and makes every kind of change; returns the error of opening.
 fn used(records: &[(u8, u8, Vec<u8>)]) -> Result<(), StoreError> {
     let (mut flash, mut memory) = (Flash::holding(image(records)), Memory::new::<Flash>(DIM, 4, 8));
     let (mut store, mut support_set) = memory.open(&mut flash)?;
@@ -114,7 +114,7 @@ fn used(records: &[(u8, u8, Vec<u8>)]) -> Result<(), StoreError> {
     requests.extend((0..4).map(Request::RemoveClass));
     requests.extend([Request::PutClass(0, "a".into()), support(9, 0, DIM), Request::EraseAll]);
     for request in &requests {
-        // What is not there is refused; what is there goes, and its room is free again.
+        // A removal of something that is missing is refused.
         let _ = carry_out(&mut store, &mut support_set, request);
         store.verify(&support_set).unwrap();
     }
@@ -126,14 +126,14 @@ fn supports_that_no_device_writes_are_damage() {
     let gone = |slot| (REMOVE, slot, Vec::new());
     let whole = [named(0, "a"), learned(0, 0), learned(1, 0), (SETTING, 1, b"v".to_vec())];
     assert_eq!(used(&whole), Ok(()));
-    // Removed, and taught anew under a name of its own; forgotten before it was removed.
+    // Removed, and learned again in a new class; forgotten before the class was removed.
     assert_eq!(used(&[named(0, "a"), learned(0, 0), gone(0), named(0, "b"), learned(0, 0)]), Ok(()));
     assert_eq!(used(&[named(1, "a"), learned(0, 1), (FORGET, 0, source(0).to_vec()), gone(1)]), Ok(()));
-    // In a removed class first; between them it was forgotten, or its class removed.
+    // The same source in a removed class first, then forgotten or removed with its class.
     let forgotten = (FORGET, 0, source(0).to_vec());
     assert_eq!(used(&[named(0, "a"), learned(0, 1), forgotten, learned(0, 0), gone(1)]), Ok(()));
     assert_eq!(used(&[named(0, "a"), learned(0, 1), gone(1), learned(0, 0)]), Ok(()));
-    // What a removal removed may have left the journal before it.
+    // Compaction may have dropped what a removal removed.
     assert_eq!(used(&[gone(0), (FORGET, 0, source(0).to_vec()), (SETTING, 1, Vec::new())]), Ok(()));
     let (class, support) = (HEAD + 4, HEAD + SUPPORT_HEAD + 2 * DIM);
     for (records, offset) in [
@@ -145,7 +145,7 @@ fn supports_that_no_device_writes_are_damage() {
         (vec![named(0, "a"), learned(0, 0), learned(0, 1), gone(1)], class + support),
         (vec![named(0, "a"), learned(0, 1), learned(0, 0), gone(1)], class + support),
         (vec![named(0, "a"), named(1, "b"), learned(0, 1), learned(0, 0)], 2 * class + support),
-        // Counted nowhere, and freed when it was forgotten: room came out of nothing.
+        // These would be counted nowhere and freed when forgotten.
         (vec![named(0, "a"), learned(0, 2), learned(1, 2), learned(2, 2)], class + 2 * support),
     ] {
         assert_eq!(used(&records), Err(StoreError::Damaged { at: (RECORDS + offset) as u32 }), "{records:?}");

@@ -1,4 +1,4 @@
-//! Ten thousand requests over a bad line: every acknowledged learn is there exactly once.
+//! Ten thousand requests over a bad line: each acknowledged sample is stored exactly once.
 #![expect(clippy::print_stdout, reason = "counts of what happened on the line, shown with --nocapture")]
 
 use std::collections::BTreeMap;
@@ -138,7 +138,7 @@ fn memory() -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn ten_thousand_requests_are_carried_out_once_each() {
+fn ten_thousand_requests_are_executed_once_each() {
     let shape = Shape::features_only(DIM);
     let mut board = Board::new(shape, ANY_BUNDLE);
     let mut running = board.start(shape.features()).unwrap();
@@ -173,7 +173,7 @@ fn ten_thousand_requests_are_carried_out_once_each() {
 }
 
 #[test]
-fn what_is_acknowledged_outlives_power_cuts_on_a_bad_line() {
+fn acknowledged_changes_survive_power_cuts_on_a_bad_line() {
     let shape = Shape::features_only(DIM);
     let mut board = Board::new(shape, ANY_BUNDLE);
     let mut memory = memory();

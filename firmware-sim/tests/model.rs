@@ -1,4 +1,4 @@
-//! The store beside a plain map, over random requests and restarts.
+//! Compares the store with a plain map over random requests and restarts.
 #![expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! The power fails at every single operation on the flash, in every way: after a restart the store holds what it held
-//! before the request or what it holds after it, and goes on from there.
+//! Power cuts of every kind at every flash operation: after a restart the store holds the state before or after the request,
+//! and works.
 #![expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 
 mod common;

@@ -1,7 +1,7 @@
-//! One script whose replies are written down here, and states without a history.
+//! One script with constant replies, and states that do not depend on history.
 //!
-//! The very same test runs on every CPU that is supported (natively and under QEMU). A changed hash is a changed
-//! protocol or changed arithmetic: devices in the field would answer otherwise.
+//! The same test runs on every supported CPU, natively and under QEMU. A changed hash means a changed protocol or changed
+//! arithmetic: devices in the field would reply differently.
 #![expect(clippy::print_stdout, reason = "what the script comes to, shown with --nocapture")]
 
 use macula_edge::protocol::message::Input;
@@ -17,7 +17,7 @@ fn board() -> Board {
 }
 
 #[test]
-fn every_device_answers_the_script_alike() {
+fn every_device_gives_the_same_replies() {
     let shape = Shape::features_only(DIM);
     let mut board = board();
     let mut kinds = std::collections::BTreeMap::<String, usize>::new();
@@ -61,7 +61,7 @@ fn learn(board: &mut Running<'_, macula_edge::encoder::FeaturesOnly>, (number, c
 }
 
 #[test]
-fn what_is_forgotten_leaves_no_trace() {
+fn a_forgotten_support_leaves_no_trace_in_the_state() {
     let shape = Shape::features_only(DIM);
     for round in 0..40 {
         let (mut seed, mut script) = (Seed::new(round), Script::new(round, DIM));

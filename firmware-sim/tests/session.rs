@@ -1,4 +1,4 @@
-//! The session, request by request: what it answers and what it refuses, each beside one that it accepts.
+//! The session, request by request: replies, and refusals beside accepted requests.
 
 use macula_edge::encoder::{EncodeError, Encoder, EncoderInfo, encode_pixels};
 use macula_edge::feature::{CorpusStats, Length, UNIT};
@@ -77,7 +77,7 @@ fn teach(device: &mut Device<'_>) {
 }
 
 #[test]
-fn hello_tells_the_limits() {
+fn hello_reports_the_limits() {
     with_device(|device| {
         ask(device, &Request::Hello { version: VERSION }, |reply| {
             let Reply::Hello(hello) = reply else { panic!("{reply:?}") };
@@ -96,7 +96,7 @@ fn hello_tells_the_limits() {
 }
 
 #[test]
-fn an_image_comes_in_parts() {
+fn an_image_is_received_in_parts() {
     with_device(|device| {
         let begin = |width, height, channels| Request::ImageBegin { width, height, channels };
         let chunk = |offset, bytes| Request::ImageChunk { offset, bytes };
@@ -128,7 +128,7 @@ fn an_image_comes_in_parts() {
 }
 
 #[test]
-fn classes_and_samples() {
+fn classes_and_supports_are_added_and_removed() {
     with_device(|device| {
         teach(device);
         assert_eq!(refused(device, &Request::AddClass { name: "" }), (Reason::Name, 0, 32));
@@ -195,7 +195,7 @@ fn classes_and_samples() {
 }
 
 #[test]
-fn a_prediction_says_what_it_rests_on() {
+fn a_prediction_names_its_nearest_supports() {
     with_device(|device| {
         let feature = bytes([0, UNIT, 0]);
         let predict = |head, error_rate_permille| {
@@ -234,7 +234,7 @@ fn a_prediction_says_what_it_rests_on() {
 }
 
 #[test]
-fn a_state_moves_to_another_device_part_by_part() {
+fn a_state_is_exported_and_merged_part_by_part() {
     let (mut first, mut second) = (Board::new(SHAPE, ANY_BUNDLE), Board::new(SHAPE, ANY_BUNDLE));
     let (mut from, mut to) = (first.start(Thirds).unwrap(), second.start(Thirds).unwrap());
     teach(&mut from);
@@ -269,7 +269,7 @@ fn a_state_moves_to_another_device_part_by_part() {
 }
 
 #[test]
-fn a_device_tests_itself() {
+fn a_self_test_passes_and_finds_damage() {
     with_device(|device| {
         teach(device);
         let outcomes = |device: &mut Device<'_>| {

@@ -1,4 +1,4 @@
-//! The store by itself: what is put in comes out again, and what it refuses.
+//! The store alone: it restores what was stored, and refuses invalid changes.
 
 mod common;
 
@@ -14,7 +14,7 @@ fn memory() -> Memory {
 }
 
 #[test]
-fn what_is_put_in_comes_out_again() {
+fn a_store_restores_what_was_stored() {
     let mut flash = Flash::new(4);
     let mut memory = memory();
     let expected = {
@@ -45,7 +45,7 @@ fn what_is_put_in_comes_out_again() {
 }
 
 #[test]
-fn what_is_refused_changes_nothing() {
+fn a_refusal_changes_nothing() {
     let mut flash = Flash::new(4);
     let mut memory = memory();
     let (mut store, mut support_set) = memory.open(&mut flash).unwrap();

@@ -1,4 +1,4 @@
-//! The store's bytes: version 1 is read for ever, a later one is refused by its number.
+//! The bytes of the store: version 1 is always read, a later version is refused by its number.
 
 mod common;
 
@@ -17,8 +17,8 @@ fn memory() -> Memory {
     Memory::new::<Flash>(DIM, CLASSES, 16)
 }
 
-/// Two classes, one of them renamed and one removed, supports learned and forgotten, two settings; the log has gone
-/// round the flash and copied.
+/// Two classes, one renamed and one removed, supports learned and forgotten, two settings; the journal has used every block
+/// and was compacted.
 fn script() -> Vec<Request> {
     let mut script = vec![Request::PutClass(0, "nodule".into()), Request::PutClass(1, "vessel".into())];
     script.push(Request::PutSetting(0, b"kept".to_vec()));
@@ -99,7 +99,7 @@ fn a_later_version_is_refused_by_its_number() {
 }
 
 #[test]
-fn a_part_of_the_flash() {
+fn a_store_uses_only_its_part_of_the_flash() {
     let (mut flash, mut memory) = (Flash::new(8), memory());
     flash.write(0, b"boot").unwrap();
     flash.write(7 * 1024, b"logs").unwrap();
@@ -119,7 +119,7 @@ fn a_part_of_the_flash() {
 }
 
 #[test]
-fn flash_that_cannot_carry_a_store() {
+fn unsuitable_flash_is_refused() {
     fn refused<const R: usize, const W: usize, const E: usize>(
         range: std::ops::Range<u32>,
         buffer: usize,
@@ -142,9 +142,9 @@ fn flash_that_cannot_carry_a_store() {
     assert_eq!(memory().open(Flash::holding(bytes)).err(), Some(StoreError::NotAStore));
 }
 
-/// A factory reset leaves no byte of a feature, and ends what a power cut interrupted.
+/// A factory reset leaves no byte of a feature, also after a power cut.
 #[test]
-fn a_reset_erases() {
+fn a_reset_erases_the_flash() {
     let mut memory = memory();
     let used = Flash::holding(VERSION_1.to_vec());
     for cut in 0.. {

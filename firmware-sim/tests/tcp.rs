@@ -1,4 +1,4 @@
-//! The board as a process: a host over TCP, a bad line and power cuts in between.
+//! The board as a process, with a host over TCP, a bad line and power cuts.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -97,7 +97,7 @@ fn a_host_teaches_the_board_over_a_bad_line_and_power_cuts() {
 }
 
 #[test]
-fn wrong_usage_is_told() {
+fn wrong_usage_is_an_error() {
     for arguments in [&["--nonsense", "1"][..], &["--dim"], &["--dim", "x"], &["--blob", "no such file"]] {
         let output = Command::new(env!("CARGO_BIN_EXE_macula-board")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -1,5 +1,5 @@
-//! A new bundle arrives in parts, through power cuts, and is tried only once it is whole, checked and committed; it is
-//! confirmed, or the board goes back to the one before. What was taught stays.
+//! A new bundle is received in parts, through power cuts, and tried only when it is complete, checked and committed. It is
+//! confirmed, or the board rolls back. Classes and supports stay.
 #![expect(clippy::print_stdout, reason = "counts of power cuts, shown with --nocapture")]
 
 use ed25519_dalek::{Signer, SigningKey};
@@ -100,7 +100,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 type Device<'b> = Running<'b, FeaturesOnly>;
 
-/// What a reply says: an offset, a slot, or why not. `None` where the power failed.
+/// The content of a reply: an offset, a slot, or a reason. `None` after a power cut.
 #[derive(Debug, PartialEq)]
 enum Said {
     Next(u32),
@@ -154,7 +154,7 @@ fn slots(device: &mut Device<'_>) -> [u8; 2] {
 }
 
 #[test]
-fn two_bundles_take_turns() {
+fn two_bundles_alternate_between_the_slots() {
     let mut board = Board::new(SHAPE, accept);
     // Parts that end within a word of the flash, and a bundle that does.
     let (first, second) = (bundle(GOOD, 9001, 1), bundle(Head { counter: GOOD.counter + 1, ..GOOD }, 4 * BLOCK, 2));
@@ -200,7 +200,7 @@ fn a_factory_reset_keeps_the_bundle() {
 }
 
 #[test]
-fn refusals_beside_an_acceptance() {
+fn transfers_out_of_order_are_refused() {
     let mut board = Board::new(SHAPE, accept);
     let mut device = board.start(SHAPE.features()).unwrap();
     let (bytes, bad) = (bundle(GOOD, 5000, 1), bundle(Head { trusted: false, ..GOOD }, 5000, 1));
@@ -369,7 +369,7 @@ fn cut_everywhere(new: Head, ends_in: u8) {
 }
 
 #[test]
-fn power_cuts_at_every_operation() {
+fn power_cuts_at_every_operation_of_an_update() {
     cut_everywhere(Head { counter: 1, ..GOOD }, 1);
 }
 
@@ -380,7 +380,7 @@ fn power_cuts_while_a_bundle_fails_its_golden_images() {
 
 /// The power fails after each part: what was safe is not asked for again.
 #[test]
-fn cut_after_every_part() {
+fn power_cuts_after_every_part() {
     let new = bundle(GOOD, 9_000, 3);
     let (support_set, state) = taught_board(&bundle(GOOD, 3000, 1));
     let begin = Request::BundleBegin { len: new.len() as u32, sha256: sha256(&new) };
@@ -407,21 +407,21 @@ fn cut_after_every_part() {
 }
 
 #[test]
-fn a_bundle_that_brings_the_device_down_is_given_up() {
+fn a_bundle_that_crashes_the_device_is_rolled_back() {
     let (mut board, state) = taught_board(&bundle(GOOD, 3000, 1));
     let new = bundle(GOOD, 5000, 2);
     assert_eq!(send(&mut restart(&mut board), &new, 240), Some(Said::Taken(1)));
     for attempt in 1..=ATTEMPTS_MAX {
         let start = board.begin_start().unwrap();
         assert!(start.is_pending && start.bundle.slot == 1, "attempt {attempt}");
-        // Here it goes down.
+        // The start crashes here.
     }
     let mut device = restart(&mut board);
     assert_eq!((slots(&mut device), device.state()), ([0; 2], state));
     serves(&mut device);
     let state = CandidateState::RolledBack { reason: RollbackReason::NeverCompleted as u8 };
     assert_eq!(bundles(&mut device).candidate, Some(Candidate { slot: 1, sha256: sha256(&new), state }));
-    // Somebody means it: it is here already, and is tried again.
+    // A host sends it again: it is here already and is tried again.
     let begin = Request::BundleBegin { len: new.len() as u32, sha256: sha256(&new) };
     assert_eq!(ask(&mut device, &begin), Some(Said::Next(new.len() as u32)));
     assert_eq!(ask(&mut device, &Request::BundleCommit), Some(Said::Taken(1)));
@@ -432,7 +432,7 @@ fn a_bundle_that_brings_the_device_down_is_given_up() {
 }
 
 #[test]
-fn what_is_refused_leaves_the_running_one_serving() {
+fn a_refused_bundle_leaves_the_confirmed_one_in_use() {
     let (mut board, state) = taught_board(&bundle(Head { counter: 5, ..GOOD }, 3000, 1));
     let mut device = restart(&mut board);
     assert_eq!(bundles(&mut device).counter, 5, "of the bundle it came with");
@@ -492,7 +492,7 @@ fn another_bundle_of_the_counter_in_use_is_refused() {
 const FORGETTING: Request<'static> = Request::BundleCommitForgetting { confirmation: FORGETTING_CONFIRMATION };
 
 #[test]
-fn another_encoder_asks_before_it_forgets() {
+fn another_encoder_needs_permission_to_forget() {
     let (mut board, state) = taught_board(&bundle(GOOD, 3000, 1));
     let other = bundle(Head { dim: 12, ..GOOD }, 5000, 2);
     let mut device = restart(&mut board);

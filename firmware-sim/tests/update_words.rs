@@ -1,4 +1,4 @@
-//! A bundle whose parts are shorter than a word of the flash: all of it is taken, in as many requests as it has parts.
+//! A bundle in parts that are shorter than a flash word is accepted, in one request per part.
 
 use macula_edge::decide::Predictor;
 use macula_edge::encoder::FeaturesOnly;
@@ -72,7 +72,7 @@ fn parts_needed<const W: usize>(dim: usize, part: usize) -> usize {
 }
 
 #[test]
-fn parts_need_not_be_whole_words() {
+fn parts_of_a_bundle_may_end_inside_a_flash_word() {
     for part in [1, 3, 100, 239, 240, 255, 256, 257, 1000] {
         for dim in [8, 93, 128] {
             let counts = [

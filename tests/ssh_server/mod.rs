@@ -1,4 +1,4 @@
-//! An SSH server on the loopback address with keys, users' keys and a configuration of its own.
+//! An SSH server on the loopback address with its own keys and configuration.
 
 use std::fmt::Write as _;
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A machine to deploy to, which is this one behind an SSH server.
+//! A machine to deploy to: this one, behind an SSH server.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 use std::path::{Path, PathBuf};

@@ -22,7 +22,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// For `supports` supports of `dim` dimensions in `classes` classes, on flash `F`.
+    /// Memory for `supports` supports of `dim` dimensions in `classes` classes, on flash `F`.
     pub fn new<F: Flash>(dim: usize, classes: usize, supports: usize) -> Self {
         Self {
             dim,
@@ -39,17 +39,17 @@ impl Memory {
         (support_set.expect("the sizes agree"), &mut self.buffer)
     }
 
-    /// Opens the store that fills `flash` and gives it with what it was taught.
+    /// Opens the store that fills `flash`; returns it with its support set.
     pub fn open<F: Flash>(&mut self, flash: F) -> Result<(Store<'_, F>, SupportSet<'_>), StoreError> {
         let range = 0..flash.capacity() as u32;
         let (mut support_set, buffer) = self.lend();
-        // `lend` borrows all of the memory at once, as a device's session does.
+        // `lend` borrows all memory at once, as a session does.
         let store = Store::open(flash, range, IDENTITY, buffer, &mut support_set)?;
         Ok((store, support_set))
     }
 }
 
-/// What a device may be asked to do.
+/// A change of the store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     PutClass(u8, String),
@@ -61,7 +61,7 @@ pub enum Request {
     ForgetAll,
 }
 
-/// Carries out a request as a session does: durably first, then in memory.
+/// Executes a request as a session does: durably first, then in memory.
 pub fn carry_out<F: Flash>(
     store: &mut Store<'_, F>,
     support_set: &mut SupportSet<'_>,
@@ -99,7 +99,7 @@ pub fn carry_out<F: Flash>(
     }
 }
 
-/// The canonical bytes of what is known, and of the settings with keys below 4.
+/// The bytes of the canonical state and of the settings with keys below 4.
 pub fn state<F: Flash>(store: &mut Store<'_, F>, support_set: &SupportSet<'_>) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     support_set.state(|piece| bytes.extend_from_slice(piece));
@@ -112,7 +112,7 @@ pub fn state<F: Flash>(store: &mut Store<'_, F>, support_set: &SupportSet<'_>) -
     Ok(bytes)
 }
 
-/// A support that its number tells everything about.
+/// The support of a number: all its fields depend on it.
 pub fn support(number: u64, class: u8, dim: usize) -> Request {
     let mut seed = macula_firmware_sim::seed::Seed::new(number);
     let mut source = [0; 16];
