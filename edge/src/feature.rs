@@ -5,8 +5,6 @@
 //! The last bits of an encoder's output may differ between CPUs. From the quantised feature on, all results have the same
 //! bytes.
 
-use core::fmt;
-
 /// Length of a quantised feature: 1.0 in units of `i16`.
 pub const UNIT: i16 = i16::MAX;
 
@@ -46,9 +44,10 @@ impl CorpusStats<'_> {
 pub struct Length(pub u16);
 
 /// A feature could not be quantised.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum FeatureError {
     /// Two lengths differ.
+    #[error("{what} has {found} dimensions, but the feature has {expected}")]
     Dimension {
         /// What differs: `corpus mean`, `corpus standard deviation`, `output`.
         what: &'static str,
@@ -58,11 +57,13 @@ pub enum FeatureError {
         expected: usize,
     },
     /// The number of dimensions is not 1 to [`DIM_MAX`].
+    #[error("the feature has {found} dimensions; 1 to {DIM_MAX} are allowed")]
     DimensionOutOfRange {
         /// Dimensions found.
         found: usize,
     },
     /// A value is infinite or NaN, before or after scaling.
+    #[error("feature value {position} is {value}, which is not finite")]
     NotFinite {
         /// Index in the feature.
         position: usize,
@@ -70,27 +71,9 @@ pub enum FeatureError {
         value: f32,
     },
     /// All values are 0 (after centring), so the feature has no direction.
+    #[error("the feature has length 0, so it has no direction")]
     ZeroLength,
 }
-
-impl fmt::Display for FeatureError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dimension { what, found, expected } => {
-                write!(f, "{what} has {found} dimensions, but the feature has {expected}")
-            }
-            Self::DimensionOutOfRange { found } => {
-                write!(f, "the feature has {found} dimensions; 1 to {DIM_MAX} are allowed")
-            }
-            Self::NotFinite { position, value } => {
-                write!(f, "feature value {position} is {value}, which is not finite")
-            }
-            Self::ZeroLength => write!(f, "the feature has length 0, so it has no direction"),
-        }
-    }
-}
-
-impl core::error::Error for FeatureError {}
 
 /// Centres and scales `feature` by the corpus, brings it to unit length and quantises it. Returns the [`length`] it had,
 /// where there is a corpus.

@@ -1,25 +1,27 @@
 //! Why a bundle is refused.
 
-use core::fmt;
-
 use super::format::{BUNDLE_LEN_MAX, PARTS_MAX, PartKind, PublicKey, VERSION};
 
 /// A bundle is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
     /// Its bytes cannot be read.
+    #[error("the bundle cannot be read at byte {at}")]
     Read {
         /// Offset of the first byte.
         at: u32,
     },
     /// It does not begin with the magic, or its reserved bytes are not 0.
+    #[error("this is not a bundle: it does not begin as one, with MACULABU")]
     NotABundle,
     /// A later program wrote it.
+    #[error("the bundle has format version {found}; this program reads version {VERSION}")]
     Version {
         /// Its format version.
         found: u16,
     },
     /// Its length is not the one that it states, or is not allowed.
+    #[error("the bundle has {found} bytes and states {stated}; at most {BUNDLE_LEN_MAX} are allowed")]
     Length {
         /// Its bytes.
         found: u32,
@@ -27,33 +29,43 @@ pub enum BundleError {
         stated: u32,
     },
     /// It has no parts or too many.
+    #[error("the bundle has {found} parts; 1 to {PARTS_MAX} are allowed")]
     Parts {
         /// How many.
         found: u16,
     },
     /// The device does not trust the key that signed it.
+    #[error("the bundle is signed by key {signer}, which is not trusted here")]
     UnknownKey {
         /// That key.
         signer: PublicKey,
     },
     /// The signature does not match.
+    #[error("the signature of the bundle does not match: it was changed after signing")]
     Signature,
     /// A part lies at the wrong place or appears twice.
+    #[error("part {part} of the bundle lies at the wrong place")]
     Place {
         /// The part, counted from 0.
         part: u16,
     },
     /// The bytes between two parts are not 0.
+    #[error("the bytes after part {part} of the bundle are not 0")]
     Filling {
         /// The part before them, counted from 0.
         part: u16,
     },
     /// A part does not match its hash.
+    #[error("part {part} of the bundle does not match its hash")]
     Hash {
         /// The part, counted from 0.
         part: u16,
     },
     /// It is older than one that this device has used, and could bring back an old fault.
+    #[error(
+        "the bundle has counter {found}, and this device has used a bundle with counter {highest}; \
+                 an older one is refused"
+    )]
     Older {
         /// Its counter.
         found: u64,
@@ -61,23 +73,28 @@ pub enum BundleError {
         highest: u64,
     },
     /// It lacks a part that this device needs.
+    #[error("the bundle has no {kind}")]
     Missing {
         /// The kind of that part.
         kind: PartKind,
     },
     /// A part cannot be read, although it matches its hash.
+    #[error("the {kind} of the bundle cannot be read")]
     Content {
         /// The kind of that part.
         kind: PartKind,
     },
     /// Its encoder does not give the features of the golden images.
+    #[error("the bundle's encoder does not give the expected feature for golden image {image}")]
     Golden {
         /// The first image that fails, counted from 0.
         image: u32,
     },
     /// It needs more memory than this device has.
+    #[error("the bundle needs more memory than this device has")]
     Limits,
     /// It has the counter of the bundle in use and other content, so that neither is the later one.
+    #[error("the bundle has counter {found}, as the one in use, but other content; build it with a higher counter")]
     SameCounter {
         /// The counter.
         found: u64,
@@ -132,41 +149,3 @@ impl BundleError {
         })
     }
 }
-
-impl fmt::Display for BundleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Read { at } => write!(f, "the bundle cannot be read at byte {at}"),
-            Self::NotABundle => write!(f, "this is not a bundle: it does not begin as one, with MACULABU"),
-            Self::Version { found } => {
-                write!(f, "the bundle has format version {found}; this program reads version {VERSION}")
-            }
-            Self::Length { found, stated } => {
-                write!(f, "the bundle has {found} bytes and states {stated}; at most {BUNDLE_LEN_MAX} are allowed")
-            }
-            Self::Parts { found } => write!(f, "the bundle has {found} parts; 1 to {PARTS_MAX} are allowed"),
-            Self::UnknownKey { signer } => write!(f, "the bundle is signed by key {signer}, which is not trusted here"),
-            Self::Signature => write!(f, "the signature of the bundle does not match: it was changed after signing"),
-            Self::Place { part } => write!(f, "part {part} of the bundle lies at the wrong place"),
-            Self::Filling { part } => write!(f, "the bytes after part {part} of the bundle are not 0"),
-            Self::Hash { part } => write!(f, "part {part} of the bundle does not match its hash"),
-            Self::Older { found, highest } => write!(
-                f,
-                "the bundle has counter {found}, and this device has used a bundle with counter {highest}; \
-                 an older one is refused"
-            ),
-            Self::Missing { kind } => write!(f, "the bundle has no {kind}"),
-            Self::Content { kind } => write!(f, "the {kind} of the bundle cannot be read"),
-            Self::Golden { image } => {
-                write!(f, "the bundle's encoder does not give the expected feature for golden image {image}")
-            }
-            Self::Limits => write!(f, "the bundle needs more memory than this device has"),
-            Self::SameCounter { found } => write!(
-                f,
-                "the bundle has counter {found}, as the one in use, but other content; build it with a higher counter"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for BundleError {}

@@ -1,7 +1,5 @@
 //! Writes a bundle; used on the host and in tests.
 
-use core::fmt;
-
 use sha2::{Digest, Sha256};
 
 use super::Header;
@@ -10,36 +8,27 @@ use super::format::{
 };
 
 /// The parts do not make a bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// There are no parts, or too many.
+    #[error("the bundle would have {found} parts; 1 to {PARTS_MAX} are allowed")]
     Parts {
         /// How many.
         found: usize,
     },
     /// The parts are not in the order of their kinds, or a kind appears twice.
+    #[error("the part '{kind}' appears twice or out of order")]
     Order {
         /// The part at the wrong place.
         kind: PartKind,
     },
     /// The bundle would be too large.
+    #[error("the bundle would have {found} bytes; {BUNDLE_LEN_MAX} are allowed")]
     Length {
         /// Bytes of the bundle.
         found: u64,
     },
 }
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Parts { found } => write!(f, "the bundle would have {found} parts; 1 to {PARTS_MAX} are allowed"),
-            Self::Order { kind } => write!(f, "the part '{kind}' appears twice or out of order"),
-            Self::Length { found } => write!(f, "the bundle would have {found} bytes; {BUNDLE_LEN_MAX} are allowed"),
-        }
-    }
-}
-
-impl core::error::Error for WriteError {}
 
 /// Writes a bundle in pieces.
 ///

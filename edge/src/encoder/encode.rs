@@ -1,7 +1,5 @@
 //! The interface of an encoder, and the way from an image to its quantised feature.
 
-use core::fmt;
-
 use bytemuck::cast_slice_mut;
 
 use crate::feature::{CorpusStats, FeatureError, Length, quantise};
@@ -126,13 +124,16 @@ fn split(work: &mut [u32], words: usize) -> Result<(&mut [u32], &mut [u32]), Enc
 }
 
 /// An image could not be turned into a feature.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum EncodeError {
     /// The image cannot be brought to the encoder's input.
-    Image(ImageError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The feature cannot be quantised.
-    Feature(FeatureError),
+    #[error(transparent)]
+    Feature(#[from] FeatureError),
     /// Too little memory was lent.
+    #[error("the encoder was lent {} bytes of memory, {} are needed", 4 * found, 4 * needed)]
     Memory {
         /// Words (4 bytes) lent.
         found: usize,
@@ -140,35 +141,9 @@ pub enum EncodeError {
         needed: usize,
     },
     /// The encoder failed.
+    #[error("the encoder failed with code {code}")]
     Encoder {
         /// The encoder's own number for the reason.
         code: u32,
     },
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Image(error) => error.fmt(f),
-            Self::Feature(error) => error.fmt(f),
-            Self::Memory { found, needed } => {
-                write!(f, "the encoder was lent {} bytes of memory, {} are needed", 4 * found, 4 * needed)
-            }
-            Self::Encoder { code } => write!(f, "the encoder failed with code {code}"),
-        }
-    }
-}
-
-impl core::error::Error for EncodeError {}
-
-impl From<ImageError> for EncodeError {
-    fn from(error: ImageError) -> Self {
-        Self::Image(error)
-    }
-}
-
-impl From<FeatureError> for EncodeError {
-    fn from(error: FeatureError) -> Self {
-        Self::Feature(error)
-    }
 }

@@ -1,15 +1,15 @@
 //! Why bytes are not a blob that can be run.
 
-use core::fmt;
-
 use super::format::{MAGIC, VERSION};
 
 /// Why bytes are not a blob that can be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlobError {
     /// The address of the blob is not a multiple of 4.
+    #[error("the blob's address is not a multiple of 4")]
     Misaligned,
     /// The bytes end too early.
+    #[error("the blob has {available} bytes; {needed} are needed")]
     Truncated {
         /// Bytes the blob needs.
         needed: usize,
@@ -17,16 +17,19 @@ pub enum BlobError {
         available: usize,
     },
     /// The first bytes are not [`MAGIC`].
+    #[error("not a blob: it begins with {found:02x?}, not {MAGIC:02x?}")]
     NotABlob {
         /// The first bytes.
         found: [u8; 4],
     },
     /// The blob has another format version.
+    #[error("blob version {found}; this program reads version {VERSION}")]
     Version {
         /// Its version; [`VERSION`] is supported.
         found: u16,
     },
     /// The blob is damaged.
+    #[error("the blob is damaged: its CRC-32 is {computed:08x}, it states {stored:08x}")]
     Checksum {
         /// CRC-32 in the blob.
         stored: u32,
@@ -34,6 +37,7 @@ pub enum BlobError {
         computed: u32,
     },
     /// A field of the header is out of range.
+    #[error("the blob's {what} is {found}; the limit is {limit}")]
     Header {
         /// Which one.
         what: &'static str,
@@ -43,6 +47,7 @@ pub enum BlobError {
         limit: u64,
     },
     /// A section lies outside the blob or has the wrong length.
+    #[error("section {what} has {len} bytes at offset {offset}; {needed} bytes inside the blob are needed")]
     Section {
         /// Which one.
         what: &'static str,
@@ -54,6 +59,7 @@ pub enum BlobError {
         needed: u64,
     },
     /// A field of a node is out of range.
+    #[error("node {node}: {what} is {found}; the limit is {limit}")]
     Node {
         /// Index of the node.
         node: usize,
@@ -65,6 +71,7 @@ pub enum BlobError {
         limit: u64,
     },
     /// A node overwrites a value that is read later.
+    #[error("node {node} overwrites value {value}, which is read later")]
     Overlap {
         /// Index of the node.
         node: usize,
@@ -72,32 +79,3 @@ pub enum BlobError {
         value: usize,
     },
 }
-
-impl fmt::Display for BlobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Misaligned => write!(f, "the blob's address is not a multiple of 4"),
-            Self::Truncated { needed, available } => {
-                write!(f, "the blob has {available} bytes; {needed} are needed")
-            }
-            Self::NotABlob { found } => write!(f, "not a blob: it begins with {found:02x?}, not {MAGIC:02x?}"),
-            Self::Version { found } => write!(f, "blob version {found}; this program reads version {VERSION}"),
-            Self::Checksum { stored, computed } => {
-                write!(f, "the blob is damaged: its CRC-32 is {computed:08x}, it states {stored:08x}")
-            }
-            Self::Header { what, found, limit } => write!(f, "the blob's {what} is {found}; the limit is {limit}"),
-            Self::Section { what, offset, len, needed } => {
-                write!(
-                    f,
-                    "section {what} has {len} bytes at offset {offset}; {needed} bytes inside the blob are needed"
-                )
-            }
-            Self::Node { node, what, found, limit } => {
-                write!(f, "node {node}: {what} is {found}; the limit is {limit}")
-            }
-            Self::Overlap { node, value } => write!(f, "node {node} overwrites value {value}, which is read later"),
-        }
-    }
-}
-
-impl core::error::Error for BlobError {}

@@ -1,24 +1,25 @@
 //! Errors of heads.
 
-use core::fmt;
-
 use crate::feature::DIM_MAX;
 use crate::support_set::CLASSES_MAX;
 
 /// Why a head cannot be solved or cannot decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// A feature has 1 to [`DIM_MAX`] dimensions.
+    #[error("{found} dimensions; 1 to {DIM_MAX} are allowed")]
     DimensionOutOfRange {
         /// Dimensions of the supports.
         found: usize,
     },
     /// A head has 1 to [`CLASSES_MAX`] classes.
+    #[error("{found} classes; 1 to {CLASSES_MAX} are allowed")]
     ClassesOutOfRange {
         /// Class slots requested.
         found: usize,
     },
     /// Memory has the wrong size.
+    #[error("memory for {what} holds {found} values; {expected} are needed")]
     Memory {
         /// Which memory: `scratch`, `probabilities`, `features`, `supports`.
         what: &'static str,
@@ -28,6 +29,7 @@ pub enum HeadError {
         expected: usize,
     },
     /// The feature has the wrong dimension.
+    #[error("the feature has {found} dimensions; the head has {expected}")]
     FeatureDimension {
         /// Dimension of the feature.
         found: usize,
@@ -35,6 +37,7 @@ pub enum HeadError {
         expected: usize,
     },
     /// A support belongs to a class that the head does not have.
+    #[error("class {class} of a head with {classes} classes")]
     ClassOutOfRange {
         /// Class of the support.
         class: u8,
@@ -42,38 +45,18 @@ pub enum HeadError {
         classes: usize,
     },
     /// There is no support.
+    #[error("no class has a support")]
     NothingLearned,
     /// The error rate is not between 1 and 999 thousandths.
+    #[error("error rate of {found} thousandths; 1 to 999 are allowed")]
     ErrorRate {
         /// Error rate requested, in thousandths.
         found: u16,
     },
     /// The shrunk covariance is not positive definite.
+    #[error("the covariance is not positive definite at dimension {dimension}")]
     NotPositiveDefinite {
         /// Dimension at which the factorisation failed.
         dimension: usize,
     },
 }
-
-impl fmt::Display for HeadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::DimensionOutOfRange { found } => write!(f, "{found} dimensions; 1 to {DIM_MAX} are allowed"),
-            Self::ClassesOutOfRange { found } => write!(f, "{found} classes; 1 to {CLASSES_MAX} are allowed"),
-            Self::Memory { what, found, expected } => {
-                write!(f, "memory for {what} holds {found} values; {expected} are needed")
-            }
-            Self::FeatureDimension { found, expected } => {
-                write!(f, "the feature has {found} dimensions; the head has {expected}")
-            }
-            Self::ClassOutOfRange { class, classes } => write!(f, "class {class} of a head with {classes} classes"),
-            Self::ErrorRate { found } => write!(f, "error rate of {found} thousandths; 1 to 999 are allowed"),
-            Self::NothingLearned => write!(f, "no class has a support"),
-            Self::NotPositiveDefinite { dimension } => {
-                write!(f, "the covariance is not positive definite at dimension {dimension}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for HeadError {}

@@ -9,8 +9,6 @@
 mod resizer;
 mod triangle;
 
-use core::fmt;
-
 pub use resizer::{Resizer, prepare, to_pixels};
 
 /// Longest side of an image, before and after resizing, in pixels.
@@ -26,8 +24,6 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Checks a size.
-    ///
     /// Checks a size.
     ///
     /// * `width`, `height`: 1 to [`SIDE_MAX`] pixels
@@ -87,8 +83,6 @@ pub struct RawImage<'a> {
 }
 
 impl<'a> RawImage<'a> {
-    /// Checks the size of an image.
-    ///
     /// Checks the size of an image.
     ///
     /// * `pixels`: `[height, width, channels]`, row-major
@@ -187,9 +181,10 @@ impl Recipe {
 }
 
 /// Why an image or a recipe cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// A side has 1 to [`SIDE_MAX`] pixels.
+    #[error("the {what} of the image is {found}; 1 to {SIDE_MAX} pixels are allowed")]
     Side {
         /// `width` or `height`.
         what: &'static str,
@@ -197,11 +192,13 @@ pub enum ImageError {
         found: usize,
     },
     /// An image has 1 or 3 channels.
+    #[error("the image has {found} channels; 1 or 3 are allowed")]
     Channels {
         /// Number of channels.
         found: usize,
     },
     /// The image has more bytes than this machine can address.
+    #[error("an image of {width}×{height} pixels with {channels} channels exceeds the address space")]
     TooLarge {
         /// Pixels per row.
         width: usize,
@@ -211,6 +208,8 @@ pub enum ImageError {
         channels: usize,
     },
     /// The crop is empty or reaches beyond the image.
+    #[error("a crop of {}×{} pixels at ({}, {}) is not inside an image of {width}×{height} pixels",
+        part.width, part.height, part.left, part.top)]
     Crop {
         /// The crop.
         part: Rectangle,
@@ -220,6 +219,7 @@ pub enum ImageError {
         height: usize,
     },
     /// A slice has the wrong length.
+    #[error("{what} has {found} bytes; {expected} are needed")]
     Length {
         /// Which: `pixels`, `row`, `output`.
         what: &'static str,
@@ -229,6 +229,7 @@ pub enum ImageError {
         expected: usize,
     },
     /// The scratch is too small.
+    #[error("scratch has {found} words; {needed} are needed")]
     Scratch {
         /// Words lent.
         found: usize,
@@ -236,36 +237,12 @@ pub enum ImageError {
         needed: usize,
     },
     /// A row was pushed after the last one.
+    #[error("more rows than the {limit} of the image")]
     TooManyRows {
         /// Rows of the image.
         limit: usize,
     },
 }
-
-impl fmt::Display for ImageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Side { what, found } => {
-                write!(f, "the {what} of the image is {found}; 1 to {SIDE_MAX} pixels are allowed")
-            }
-            Self::Channels { found } => write!(f, "the image has {found} channels; 1 or 3 are allowed"),
-            Self::TooLarge { width, height, channels } => {
-                write!(f, "an image of {width}×{height} pixels with {channels} channels exceeds the address space")
-            }
-            Self::Crop { part: Rectangle { left, top, width: columns, height: rows }, width, height } => {
-                write!(
-                    f,
-                    "a crop of {columns}×{rows} pixels at ({left}, {top}) is not inside an image of {width}×{height} pixels"
-                )
-            }
-            Self::Length { what, found, expected } => write!(f, "{what} has {found} bytes; {expected} are needed"),
-            Self::Scratch { found, needed } => write!(f, "scratch has {found} words; {needed} are needed"),
-            Self::TooManyRows { limit } => write!(f, "more rows than the {limit} of the image"),
-        }
-    }
-}
-
-impl core::error::Error for ImageError {}
 
 /// Grey value of a pixel: BT.601 luma in the integer arithmetic of Pillow's `convert("L")`.
 ///

@@ -12,8 +12,6 @@
 //!
 //! Cheshire and Baker 1999, "Consistent overhead byte stuffing".
 
-use core::fmt;
-
 use cobs::{DecodeResult, DecoderState};
 use crc::{CRC_32_ISO_HDLC, Crc};
 
@@ -60,11 +58,13 @@ fn stuff(mut rest: &[u8], send: &mut impl FnMut(&[u8])) {
 }
 
 /// A frame was dropped; the next one is not affected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The bytes are not valid COBS or too few.
+    #[error("the frame is broken")]
     Broken,
     /// The checksum differs.
+    #[error("the frame carries checksum {stored:08x}; its bytes give {computed:08x}")]
     Checksum {
         /// The checksum in the frame.
         stored: u32,
@@ -72,25 +72,12 @@ pub enum FrameError {
         computed: u32,
     },
     /// The packet is longer than the memory for it.
+    #[error("the frame is longer than {limit} bytes")]
     Oversized {
         /// Bytes of memory for packet and checksum.
         limit: usize,
     },
 }
-
-impl fmt::Display for FrameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Broken => write!(f, "the frame is broken"),
-            Self::Checksum { stored, computed } => {
-                write!(f, "the frame carries checksum {stored:08x}; its bytes give {computed:08x}")
-            }
-            Self::Oversized { limit } => write!(f, "the frame is longer than {limit} bytes"),
-        }
-    }
-}
-
-impl core::error::Error for FrameError {}
 
 /// Finds frames in a stream of bytes, one byte at a time, in memory that the caller lends.
 ///

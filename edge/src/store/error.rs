@@ -1,16 +1,15 @@
 //! Why a store refuses.
 
-use core::fmt;
-
 use base16ct::HexDisplay;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 
 use crate::support_set::SupportSetError;
 
 /// The store refused; what it held, it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The flash cannot carry a store.
+    #[error("the flash cannot carry a store: {what} is {found}, {needed} is needed")]
     Geometry {
         /// What does not fit.
         what: &'static str,
@@ -20,6 +19,7 @@ pub enum StoreError {
         needed: usize,
     },
     /// The buffer lent is too small.
+    #[error("the store's buffer has {found} bytes, {needed} are needed")]
     Buffer {
         /// Its bytes.
         found: usize,
@@ -27,8 +27,10 @@ pub enum StoreError {
         needed: usize,
     },
     /// The flash holds something that is not a store.
+    #[error("the flash holds something that is not a store")]
     NotAStore,
     /// A later program wrote the store.
+    #[error("the store has format version {found}, this program reads up to {limit}")]
     NewerVersion {
         /// Its format version.
         found: u16,
@@ -36,6 +38,7 @@ pub enum StoreError {
         limit: u16,
     },
     /// The store belongs to another encoder.
+    #[error("the store belongs to encoder {:x}, the device has encoder {:x}", HexDisplay(found), HexDisplay(expected))]
     Identity {
         /// The encoder of the store.
         found: [u8; 16],
@@ -43,13 +46,16 @@ pub enum StoreError {
         expected: [u8; 16],
     },
     /// The flash does not hold what was written.
+    #[error("the store is damaged at address {at:#x}")]
     Damaged {
         /// Address of the record or of the block.
         at: u32,
     },
     /// The stored classes and supports contradict each other or do not fit the memory lent.
+    #[error("the store does not fit the device: {0}")]
     SupportSet(SupportSetError),
     /// There is no room: forget something first.
+    #[error("the store is full: {needed} bytes are needed, {free} are free; forget something first")]
     Full {
         /// Bytes needed.
         needed: u32,
@@ -57,6 +63,7 @@ pub enum StoreError {
         free: u32,
     },
     /// A value has a length that is not allowed.
+    #[error("a value has {found} bytes; {limit} are allowed")]
     Length {
         /// Its length in bytes.
         found: usize,
@@ -64,11 +71,13 @@ pub enum StoreError {
         limit: usize,
     },
     /// The flash did not keep what was written: a block is worn out.
+    #[error("the flash is worn out: it does not keep what is written at address {at:#x}")]
     Worn {
         /// Address of the write.
         at: u32,
     },
     /// The flash refused, or the power failed.
+    #[error("the flash failed at address {at:#x}: {kind}")]
     Flash {
         /// Address of the access.
         at: u32,
@@ -76,37 +85,6 @@ pub enum StoreError {
         kind: NorFlashErrorKind,
     },
     /// The flash failed in the middle of a commit: only opening the store again tells whether the commit took effect.
+    #[error("the flash failed in the middle of a commit: open the store again")]
     Unknown,
 }
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Geometry { what, found, needed } => {
-                write!(f, "the flash cannot carry a store: {what} is {found}, {needed} is needed")
-            }
-            Self::Buffer { found, needed } => write!(f, "the store's buffer has {found} bytes, {needed} are needed"),
-            Self::NotAStore => write!(f, "the flash holds something that is not a store"),
-            Self::NewerVersion { found, limit } => {
-                write!(f, "the store has format version {found}, this program reads up to {limit}")
-            }
-            Self::Identity { found, expected } => {
-                let [found, expected] = [&found, &expected].map(|identity| HexDisplay(identity));
-                write!(f, "the store belongs to encoder {found:x}, the device has encoder {expected:x}")
-            }
-            Self::Damaged { at } => write!(f, "the store is damaged at address {at:#x}"),
-            Self::SupportSet(error) => write!(f, "the store does not fit the device: {error}"),
-            Self::Full { needed, free } => {
-                write!(f, "the store is full: {needed} bytes are needed, {free} are free; forget something first")
-            }
-            Self::Length { found, limit } => write!(f, "a value has {found} bytes; {limit} are allowed"),
-            Self::Worn { at } => {
-                write!(f, "the flash is worn out: it does not keep what is written at address {at:#x}")
-            }
-            Self::Flash { at, kind } => write!(f, "the flash failed at address {at:#x}: {kind}"),
-            Self::Unknown => write!(f, "the flash failed in the middle of a commit: open the store again"),
-        }
-    }
-}
-
-impl core::error::Error for StoreError {}
