@@ -1,1 +1,1 @@
-//! Nothing to use: the tests of this package hold Macula's gradients beside burn's.
+//! The tests of this package compare Macula's gradients with burn's. The library is empty.

@@ -1,9 +1,12 @@
-//! Gradients of Macula's networks beside those of burn's autodiff on its ndarray backend.
+//! Gradients of Macula's networks, compared with those of burn's autodiff on its ndarray backend.
 //!
-//! The same graph is built twice from one spec: here from burn's elementary operations, batch norm
-//! written out, and in Macula from its own kernels. Every number of every parameter tensor is
-//! compared, for each layer in a small graph and for the whole of `nano` and `mobile`.
-#![expect(deprecated, reason = "burn-ndarray leaves burn after 0.22; until then it is an oracle nobody here wrote")]
+//! The same graph is built twice from one spec: here from burn's elementary operations, including batch norm, and in
+//! Macula from its own kernels. Every number of every parameter tensor is compared, for each layer in a small graph and for
+//! `nano` and `mobile`.
+#![expect(
+    deprecated,
+    reason = "burn-ndarray is removed from burn after 0.22; until then it is an independent reference"
+)]
 #![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
 
 mod autodiff;
@@ -22,8 +25,8 @@ use macula::nn::cross_entropy::cross_entropy;
 use macula::nn::linear::{linear_backward, linear_forward};
 use macula::rng::Rng;
 
-/// How far units stay from their kinks in small graphs, so that rounding does not decide a side. In a
-/// whole network one of its many thousand units may lie nearer.
+/// Smallest distance of units from their kinks in small graphs, so that rounding does not choose the side. In a complete
+/// network one of the many thousand units may be nearer.
 const MARGIN: f64 = 1e-5;
 
 const SMOOTHING: f32 = 0.1;
@@ -34,7 +37,7 @@ fn mean(x: Tensor, dims: &[usize]) -> Tensor {
     dims.iter().fold(x, |x, &dim| Burn::float_mean_dim(x, dim))
 }
 
-/// Parameters by name, each known to autodiff.
+/// Parameters by name, as leaves of autodiff.
 struct Parameters(BTreeMap<String, Tensor>);
 
 impl Parameters {
@@ -109,7 +112,7 @@ fn channels_first(x: &[f32], input: InputShape) -> Vec<f32> {
     x.chunks_exact(channels * height * width).flat_map(image).collect()
 }
 
-/// Loss and gradients that Macula finds; the head's are named `head.weight` and `head.bias`.
+/// Loss and gradients of Macula; the head's are named `head.weight` and `head.bias`.
 fn ours(
     network: &mut macula::encoder::Network,
     head: &[NamedTensor; 2],
@@ -133,7 +136,7 @@ fn ours(
     (loss, gradients)
 }
 
-/// Loss and gradients that burn finds, in the order of `tensors`.
+/// Loss and gradients of burn, in the order of `tensors`.
 fn burns(spec: &EncoderSpec, tensors: &[NamedTensor], input: &[f32], labels: &[usize]) -> (f64, Vec<Vec<f32>>) {
     let parameters = Parameters::new(tensors);
     let InputShape { channels, height, width } = spec.input;
@@ -146,7 +149,7 @@ fn burns(spec: &EncoderSpec, tensors: &[NamedTensor], input: &[f32], labels: &[u
     (f64::from(value), tensors.iter().map(of).collect())
 }
 
-/// Gradients of `count` random images in both, compared.
+/// Compares the gradients for `count` random images.
 fn check(case: &str, spec: EncoderSpec, count: usize, margin: f64) {
     let mut rng = Rng::for_purpose(21, case);
     let labels: Vec<usize> = (0..count).map(|n| n % CLASSES).collect();

@@ -1,9 +1,12 @@
-//! Losses and gradients of the objectives beside those of burn's autodiff on its ndarray backend.
+//! Losses and gradients of the objectives, compared with those of burn's autodiff on its ndarray backend.
 //!
-//! Each loss is written here a second time as its paper has it, from burn's elementary operations: distances as
-//! differences, similarities row by row, mining spelt out. Every number of the gradient with respect to the features and to
-//! every tensor of the head is compared.
-#![expect(deprecated, reason = "burn-ndarray leaves burn after 0.22; until then it is an oracle nobody here wrote")]
+//! Each loss is implemented here again as in its paper, from burn's elementary operations: distances as differences,
+//! similarities row by row, explicit mining. Every number of the gradient with respect to the features and to every tensor of
+//! the head is compared.
+#![expect(
+    deprecated,
+    reason = "burn-ndarray is removed from burn after 0.22; until then it is an independent reference"
+)]
 #![expect(clippy::print_stdout, reason = "measured errors, shown with --nocapture")]
 
 mod autodiff;
@@ -21,13 +24,13 @@ use macula::objective::{
 };
 use macula::rng::Rng;
 
-/// Values of a feature.
+/// Dimensions of a feature.
 const DIM: usize = 7;
 /// Hidden units and outputs of a projection head.
 const HIDDEN: usize = 9;
 const PROJECTION: usize = 5;
 
-/// What burn knows of a step: tensors that have gradients, by name.
+/// The tensors of a step that have gradients in burn, by name.
 struct Leaves(BTreeMap<String, Tensor>);
 
 impl Leaves {
@@ -87,7 +90,7 @@ fn unit(rng: &mut Rng, rows: usize) -> Vec<f32> {
     unit
 }
 
-/// Loss and gradients in both, on `rows` random features.
+/// Compares loss and gradients on `rows` random features.
 ///
 /// * `loss`: the step of parameters of `head` and features
 fn check(
@@ -172,7 +175,7 @@ fn info_nce() {
     });
 }
 
-/// Anchor, positive and negative of each triplet that the miner looks at; of all triplets those that cost anything.
+/// Anchor, positive and negative of each triplet that the miner selects; for all triplets, of those with a loss above 0.
 fn mined(z: &[f32], groups: &[usize], margin: f64, miner: Miner) -> Vec<[usize; 3]> {
     let row = |i: usize| &z[i * PROJECTION..][..PROJECTION];
     let d = |i: usize, j: usize| row(i).iter().zip(row(j)).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
@@ -251,10 +254,10 @@ fn masked_patches() {
     };
     let pixel = |place: usize, value: usize| images[at(place, value)];
     // A masked patch is 0 where the encoder sees it.
-    let asked: Vec<usize> =
+    let hidden: Vec<usize> =
         (0..inputs * places).filter(|&place| (0..values).all(|value| visible[at(place, value)] == 0.0)).collect();
-    assert_eq!(asked.len(), inputs * 5, "5 of 9 patches");
-    let pixels: Vec<f32> = asked
+    assert_eq!(hidden.len(), inputs * 5, "5 of 9 patches");
+    let pixels: Vec<f32> = hidden
         .iter()
         .flat_map(|&place| (0..values).map(move |value| (place, value)))
         .map(|(p, v)| pixel(p, v))
@@ -262,9 +265,9 @@ fn masked_patches() {
     let rows = inputs * places;
     check_objective("masked patches", &masked, rows, &[None; 2], &|leaves| {
         let chosen: Vec<f32> =
-            asked.iter().flat_map(|&at| (0..rows).map(move |i| f32::from(u8::from(i == at)))).collect();
-        let features = Burn::float_matmul(tensor(&chosen, &[asked.len(), rows]), leaves.features());
-        let error = Burn::float_sub(leaves.linear("decoder", features), tensor(&pixels, &[asked.len(), values]));
+            hidden.iter().flat_map(|&at| (0..rows).map(move |i| f32::from(u8::from(i == at)))).collect();
+        let features = Burn::float_matmul(tensor(&chosen, &[hidden.len(), rows]), leaves.features());
+        let error = Burn::float_sub(leaves.linear("decoder", features), tensor(&pixels, &[hidden.len(), values]));
         mean(Burn::float_abs(error), pixels.len())
     });
 }

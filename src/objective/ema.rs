@@ -1,6 +1,6 @@
 //! The momentum encoder: an exponential moving average of encoder and head.
 //!
-//! He et al. 2020, arXiv:1911.05722, section 3.2. It has batch statistics of its own.
+//! He et al. 2020, arXiv:1911.05722, section 3.2. It has its own batch statistics.
 
 use super::head::Head;
 use crate::encoder::{NamedTensor, Network, TensorError, Workspace};

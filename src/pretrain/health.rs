@@ -1,7 +1,7 @@
 //! The health of the encoder after an epoch: how its features of some training images are spread.
 //!
 //! A loss does not show a collapse. Triplets of equal embeddings have exactly the margin as their loss, and a contrastive
-//! loss at the logarithm of its candidates looks like one that has not begun to fall.
+//! loss at the logarithm of its candidates looks like one that has not fallen yet.
 
 use super::batch::Recipe;
 use super::config::PretrainConfig;

@@ -51,12 +51,12 @@ impl Tally {
         let recall: Vec<Option<f64>> = (self.right.iter().zip(&self.counted))
             .map(|(&right, &counted)| (counted > 0).then(|| right as f64 / counted as f64))
             .collect();
-        let seen: Vec<f64> = recall.iter().copied().flatten().collect();
+        let found: Vec<f64> = recall.iter().copied().flatten().collect();
         let inputs = self.counted.iter().sum::<u64>();
         Score {
             inputs,
             loss: self.loss_sum / inputs.max(1) as f64,
-            balanced_accuracy: seen.iter().sum::<f64>() / seen.len().max(1) as f64,
+            balanced_accuracy: found.iter().sum::<f64>() / found.len().max(1) as f64,
             recall,
             accuracy: self.right.iter().sum::<u64>() as f64 / inputs.max(1) as f64,
             measures: (self.measure_sums.iter())

@@ -111,14 +111,14 @@ impl TrainingImages {
 
     /// Every training image of this run and of earlier ones, and whether its label was used.
     pub fn labels_used(&self) -> HashMap<ImageDigest, bool> {
-        let mut seen = match &self.earlier {
+        let mut used = match &self.earlier {
             Some(Earlier::Recorded(earlier)) => earlier.labels_used(),
             Some(Earlier::Unknown) | None => HashMap::new(),
         };
         for &image in &self.images {
-            *seen.entry(image).or_default() |= self.labels;
+            *used.entry(image).or_default() |= self.labels;
         }
-        seen
+        used
     }
 
     /// Whether all training images are known.

@@ -29,7 +29,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     }
     let supervised = lab.config(&task, Method::Supervised)?;
     let mut table = Table::new(&[
-        "labels a class",
+        "labels per class",
         "rotation + probe",
         "simclr + probe",
         "simclr, trained on",

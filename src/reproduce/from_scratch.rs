@@ -73,8 +73,8 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
         let plain = Augmentation::NONE.apply(&image(query)?, &mut Rng::for_purpose(seed, "plain"));
         input.extend(setting.recipe.normalise(&plain.pixels));
     }
-    let asked = drawn.queries.len() / classes;
-    let labels: Vec<Option<usize>> = (0..drawn.queries.len()).map(|query| Some(query / asked)).collect();
+    let queries = drawn.queries.len() / classes;
+    let labels: Vec<Option<usize>> = (0..drawn.queries.len()).map(|query| Some(query / queries)).collect();
     let output = learner.held_out_loss(learner.network.embed(&input), &labels);
     Ok(output
         .map_or(0.0, |output| ConfusionMatrix::of(classes, &output.targets, &output.predictions).balanced_accuracy()))

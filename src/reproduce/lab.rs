@@ -129,7 +129,7 @@ impl Lab<'_> {
     /// The run `name`, which is trained or resumed unless it is finished.
     pub fn run(&mut self, name: &str, config: &PretrainConfig, images: &Images) -> Result<Run, ReproduceError> {
         let folder = self.folder(name);
-        let resume = self.begun(&folder, config)?;
+        let resume = self.is_started(&folder, config)?;
         if resume
             && let Ok(run) = Run::load(&folder)
             && run.finished
@@ -154,11 +154,11 @@ impl Lab<'_> {
         let folder = self.folder(name);
         let kept = |epoch: u64| folder.join(format!("epoch-{epoch}"));
         let all_kept = || (1..=config.epochs).all(|epoch| kept(epoch).join(CHECKPOINT).exists());
-        if self.begun(&folder, config)? && !all_kept() && Run::load(&folder).is_ok_and(|run| run.finished) {
+        if self.is_started(&folder, config)? && !all_kept() && Run::load(&folder).is_ok_and(|run| run.finished) {
             return Err(ReproduceError::EpochsGone { folder: folder.display().to_string() });
         }
         while !all_kept() {
-            let resume = self.begun(&folder, config)?;
+            let resume = self.is_started(&folder, config)?;
             (self.say)(&format!("training {name}, stopping after each epoch"));
             let stop = AtomicBool::new(false);
             let mut observer = StopAfterEpoch { stop: &stop, stop_all: self.stop, inner: self.observer, epoch: None };
@@ -187,7 +187,7 @@ impl Lab<'_> {
     }
 
     /// Whether `folder` contains a run of this configuration.
-    fn begun(&self, folder: &Path, config: &PretrainConfig) -> Result<bool, ReproduceError> {
+    fn is_started(&self, folder: &Path, config: &PretrainConfig) -> Result<bool, ReproduceError> {
         match RunFolder::open(folder) {
             Err(RunError::NoRun { .. }) => Ok(false),
             Err(error) => Err(error.into()),

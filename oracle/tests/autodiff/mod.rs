@@ -10,11 +10,11 @@ use macula::encoder::NamedTensor;
 pub type Burn = Autodiff<NdArray>;
 pub type Tensor = FloatTensor<Burn>;
 
-/// Relative error allowed: of a tensor's length, and of each number beside the tensor's largest.
+/// Relative error allowed: of the length of a tensor, and of each number relative to the largest in its tensor.
 const TOLERANCE: f64 = 1e-3;
 
-/// Error allowed whatever the tensor, of the largest number in any gradient. A shift that the next
-/// batch norm takes out again has gradient zero, which f32 meets only to rounding.
+/// Error allowed in any tensor, relative to the largest number in all gradients. A shift before a batch norm has the
+/// gradient zero, which f32 reaches only up to rounding.
 const FLOOR: f64 = 1e-5;
 
 pub fn tensor(data: &[f32], shape: &[usize]) -> Tensor {
@@ -37,7 +37,7 @@ fn length(numbers: impl Iterator<Item = f64>) -> f64 {
     numbers.map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// Every tensor, by its length and number by number.
+/// Compares every tensor by its length and number by number.
 pub fn compare(case: &str, found: &[NamedTensor], expected: &[Vec<f32>]) {
     let floor = FLOOR * largest(expected.iter().flatten().map(|&x| f64::from(x)));
     let (mut worst_length, mut worst_number) = (0.0f64, 0.0f64);
