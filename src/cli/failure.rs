@@ -53,6 +53,7 @@ pub enum Kind {
     /// The device or its store is at fault.
     DeviceFault,
     /// Ctrl-C stopped the command, and its state was saved.
+    #[cfg(feature = "host")]
     Interrupted,
 }
 
@@ -61,6 +62,7 @@ impl Kind {
         match self {
             Self::BundleRefused | Self::RolledBack | Self::CheckFailed => 3,
             Self::Unreachable | Self::DeviceFault => 4,
+            #[cfg(feature = "host")]
             Self::Interrupted => 130,
             _ => 2,
         }
