@@ -22,10 +22,10 @@ use naive::{Naive, random_encoder};
 /// Images whose features are compared.
 const IMAGES: usize = 100;
 
-/// Shots of each class that a head is taught with, to see whether the chip's features flip a decision.
+/// Shots per class of a head, to see whether the chip's features change a prediction.
 const SHOTS: usize = 5;
 
-/// Names of blobs, and the limits their images must fit: what the targets of the project say of `nano` in int8.
+/// Names of blobs and the limits of their images: the project's targets for `nano` in int8.
 const CASES: [(Preset, usize, usize, &str); 2] =
     [(Preset::Pico, 1, 28, "pneumoniamnist/pneumoniamnist.npz"), (Preset::Nano, 3, 32, "cifar10")];
 
@@ -35,7 +35,7 @@ struct Sample {
     classes: Vec<u8>,
 }
 
-/// Every so many images of `dataset`, as the network sees them.
+/// An even sample of `dataset`, as network input.
 fn sample(naive: &Naive, dataset: &Dataset) -> Sample {
     let indices = dataset.indices(None);
     let step = (indices.len() / IMAGES).max(1);
@@ -94,7 +94,7 @@ fn on_the_chip(image: &Image, name: &str, naive: &Naive, images: &[Vec<u8>]) -> 
     features
 }
 
-/// Classes that a head says, taught with the first [`SHOTS`] of each class.
+/// The predictions of a head with the first [`SHOTS`] samples per class.
 fn decisions(features: &[Vec<i16>], classes: &[u8]) -> Vec<u8> {
     let class_count = usize::from(*classes.iter().max().unwrap()) + 1;
     let mut counts = vec![0; class_count];
@@ -126,7 +126,7 @@ fn cosine(a: &[i16], b: &[f32]) -> f64 {
     ab / (aa * bb).sqrt()
 }
 
-/// Compares features of one encoder on one kind of images; a line for the table.
+/// Compares the features of one encoder on one dataset; returns a line of the table.
 fn compare(image: &Image, name: &str, blob: &[u8], naive: &Naive, images: &str, sample: &Sample) -> String {
     let dim = naive.feature_dim();
     let pixels = sample.images.concat();
@@ -175,7 +175,7 @@ fn encoders_on_the_chip() {
         let phantoms = sample(&naive, &open_named("phantoms:64:42", 3).unwrap());
         for (arithmetic, blob) in blobs(&naive) {
             let name = format!("{}-{arithmetic}", preset.name());
-            // Only f16 on colour images, whose values are f32, may take more than the project's target.
+            // Only f16 on colour images, whose values are f32, may exceed the project's target.
             let ram_kb = if name == "nano-f16" { 512 } else { 256 };
             let image = build(&name, &blob, ram_kb);
             let (_, whole) = count_encoder(&image).unwrap();
@@ -215,7 +215,7 @@ fn cost(name: &str, whole: Count, footprint: &Footprint, blob_bytes: usize) -> S
     text
 }
 
-/// The same on real images, where there are any.
+/// The same on real images, if available.
 fn on_real_images(image: &Image, name: &str, blob: &[u8], naive: &Naive, real: &str) -> String {
     let Some(folder) = common::data_or_skip(&format!("{name} on the chip, images of {real}")) else {
         return String::new();

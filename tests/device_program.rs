@@ -26,10 +26,10 @@ use stage::{Stage, copied};
 const IMAGES: usize = 200;
 const SHOTS: usize = 5;
 
-/// Bytes that the program for aarch64 may have.
+/// Most bytes of the program for aarch64.
 const PROGRAM_BYTES_MAX: u64 = 9_000_000;
 
-/// Real images where there are any, phantoms otherwise, as a folder: `train/CLASS`, `test/CLASS`.
+/// Real images if available, otherwise phantoms, as a folder: `train/CLASS`, `test/CLASS`.
 fn write_images(folder: &Path) {
     let dataset = match common::data_or_skip("features of device programs on real images, phantoms took their place") {
         Some(root) => data::open(&root.join("kermany-cxr/kermany-3class.csv")).unwrap(),
@@ -37,7 +37,7 @@ fn write_images(folder: &Path) {
     };
     let parts = dataset.indices(Some(Split::Test));
     let (taught, asked) = match parts.is_empty() {
-        // Phantoms have no parts: every other one is asked about.
+        // Phantoms have no splits: every other one is tested.
         true => {
             let all = dataset.indices(None);
             (all.iter().copied().step_by(2).collect(), all.iter().copied().skip(1).step_by(2).collect())
@@ -85,7 +85,7 @@ struct Answers {
     classes: Vec<String>,
 }
 
-/// What `program` makes of the images in `folder` with the encoder `file`.
+/// The features and classes that `program` gives for the images in `folder` with the encoder `file`.
 fn answers(program: &Program, folder: &Path, file: &Path) -> Answers {
     let (store, out, file) = (folder.join("a.store"), folder.join("features.npy"), file.to_str().unwrap());
     let (store_name, out_name) = (store.to_str().unwrap(), out.to_str().unwrap());
@@ -146,7 +146,7 @@ fn every_processor_gives_the_same_features_and_classes() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-/// Signed here: every program finds it whole, and the features of its golden images within what the bundle allows.
+/// Every program verifies a bundle signed here, and its golden images are within the tolerance.
 #[test]
 fn a_bundle_opens_on_every_processor() {
     let folder = tempfile::tempdir().unwrap();
@@ -182,7 +182,7 @@ fn the_programs_are_small_and_static() {
         let bytes = std::fs::read(&program).unwrap();
         let is_small = bytes.len() as u64 <= PROGRAM_BYTES_MAX || !program.ends_with("macula-aarch64");
         assert!(is_small, "{} has {} bytes", program.display(), bytes.len());
-        // The name of a loader is what makes a program need shared libraries.
+        // A program that needs shared libraries names a loader.
         let loader = [&b"/lib/ld-linux"[..], b"/lib64/ld-linux"];
         let names = |name: &[u8]| bytes.windows(name.len()).take(4096).any(|window| window == name);
         assert!(!loader.into_iter().any(names), "{} is not statically linked", program.display());
@@ -190,7 +190,7 @@ fn the_programs_are_small_and_static() {
     }
 }
 
-/// On a machine that says it is one for aarch64; the emulator stands for its processor.
+/// Deploys to a machine that reports aarch64, with an emulator for the processor.
 #[test]
 fn a_program_is_deployed_to_a_machine_of_its_processor() {
     let stage = Stage::new(Some("aarch64"));

@@ -18,10 +18,10 @@ const SIZE_BYTES: u64 = 4 * 4096;
 const IDENTITY: [u8; 16] = *b"encoder of tests";
 const KILLS: u64 = 200;
 
-/// Tells the child process, which is this very program, what to do.
+/// The environment variable that tells the child process, this same program, what to do.
 const CHILD: &str = "MACULA_TEST_STORE_KILL";
 
-/// A number that looks random and depends on `number` alone (the finaliser of SplitMix64).
+/// A pseudo-random function of `number` (the finaliser of SplitMix64).
 fn scramble(number: u64) -> u64 {
     let z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -79,7 +79,7 @@ impl Memory {
     }
 }
 
-/// Carries out request `number` in memory alone.
+/// Executes request `number` in memory only.
 fn apply(support_set: &mut SupportSet<'_>, number: u64) {
     match request(number) {
         Request::PutClass(class, name) => support_set.put_class(class, name),
@@ -132,7 +132,7 @@ fn start_child(path: &Path, from: u64) -> Child {
         .expect("the child starts")
 }
 
-/// Lets a child work until it is killed; gives the number of requests acknowledged since the first.
+/// Runs a child until it is killed; returns the number of acknowledged requests.
 fn kill_one(path: &Path, from: u64, instant: u64) -> u64 {
     let mut child = start_child(path, from);
     let (send, receive) = mpsc::channel();
@@ -181,7 +181,7 @@ fn killed_at_any_instant() {
         drop(open(&path, buffer, &mut support_set));
         let found = state(&support_set);
         if found != state(&expected) {
-            // The request that was not acknowledged any more is there.
+            // The last request took effect without being acknowledged.
             apply(&mut expected, done);
             assert!(found == state(&expected), "kill {instant}: neither the state after request {done} nor before it");
             (done, unacknowledged) = (done + 1, unacknowledged + 1);

@@ -13,7 +13,7 @@ use macula_firmware_sim::script;
 
 const DIM: usize = 24;
 
-/// A board's image and its flash, which stays when the power goes.
+/// The image and the flash file of a board.
 struct Chip {
     image: Image,
     flash: PathBuf,
@@ -27,7 +27,7 @@ impl Chip {
         Self { image, flash }
     }
 
-    /// After all kinds of requests: nobody guards the stack, so the linker leaves at least twice what it took.
+    /// The stack has no guard, so the linker must leave at least twice its peak.
     fn has_stack(&self, board: &mut QemuBoard) {
         let footprint = Footprint::of(&self.image.board).unwrap();
         let (ram_bytes, copy) = (footprint.ram_bytes(), self.flash.with_extension("ram"));
@@ -48,7 +48,7 @@ impl Drop for Chip {
     }
 }
 
-/// Runs `requests` in a session of their own.
+/// Runs `requests` in a new session.
 fn talk<T>(
     board: &mut QemuBoard,
     session: u32,
@@ -62,7 +62,7 @@ fn talk<T>(
     requests(&mut |request| board.exchange(&mut client, request).unwrap())
 }
 
-/// Everything that is known, part by part.
+/// The exported state, part by part.
 fn state(ask: &mut dyn FnMut(&Request<'_>) -> Vec<u8>) -> Vec<Vec<u8>> {
     use macula_edge::protocol::message::StatePart;
     let (mut parts, mut cursor) = (Vec::new(), 0);

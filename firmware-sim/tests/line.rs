@@ -15,10 +15,10 @@ use macula_firmware_sim::seed::Seed;
 const DIM: usize = 16;
 const CLASSES: u8 = 4;
 
-/// Ticks after which a host asks again: less than the longest delay, so that late replies happen.
+/// Ticks until a host sends again: less than the longest delay, so that late replies happen.
 const PATIENCE: u64 = 30;
 
-/// Both directions of a line and the host's end of it.
+/// Both directions of a line and its host end.
 struct Host<'m> {
     client: Client<'m>,
     seed: Seed,
@@ -35,7 +35,7 @@ impl<'m> Host<'m> {
         Self { client, seed, up, down, resent: 0 }
     }
 
-    /// The reply's message; `None` where the power failed meanwhile.
+    /// The message of the reply; `None` after a power cut.
     fn ask(&mut self, board: &mut Running<'_, FeaturesOnly>, request: &Request<'_>) -> Option<Vec<u8>> {
         let mut burst = Vec::new();
         self.client.request(request, &mut |piece| burst.extend_from_slice(piece)).unwrap();
@@ -61,7 +61,7 @@ impl<'m> Host<'m> {
         panic!("no reply in a hundred tries");
     }
 
-    /// As [`Self::ask`], in a new session where the device was started again.
+    /// As [`Self::ask`], in a new session after a restart of the device.
     fn ask_again(&mut self, board: &mut Running<'_, FeaturesOnly>, request: &Request<'_>) -> Option<Vec<u8>> {
         loop {
             let reply = self.ask(board, request)?;
@@ -76,7 +76,7 @@ impl<'m> Host<'m> {
     }
 }
 
-/// What the device must know: class and feature of each source.
+/// The expected supports: class and feature of each source.
 type Model = BTreeMap<[u8; 16], (u8, Vec<u8>)>;
 
 fn found(board: &Running<'_, FeaturesOnly>) -> Model {
@@ -85,7 +85,7 @@ fn found(board: &Running<'_, FeaturesOnly>) -> Model {
     supports.records.iter().enumerate().map(|(index, record)| (record.source, (record.class, feature(index)))).collect()
 }
 
-/// A request and what it does to the model when it is carried out.
+/// A request and its effect on the model.
 enum Change {
     Learn([u8; 16], u8, Vec<u8>),
     Forget([u8; 16]),
@@ -151,7 +151,7 @@ fn ten_thousand_requests_are_executed_once_each() {
         let change = Change::draw(&mut seed, &mut script, &model, &mut sources, shape.supports);
         let reply = host.ask(&mut running, &change.request()).unwrap();
         match Reply::parse(&reply).unwrap() {
-            // A second carrying out would say `new: false`, or find nothing left to forget.
+            // A second execution would reply `new: false`, or find nothing to forget.
             Reply::Learned { new: true, .. } => learned += 1,
             Reply::Forgotten { record } => forgotten += usize::from(record.is_some()),
             other => panic!("{other:?}"),
@@ -199,7 +199,7 @@ fn acknowledged_changes_survive_power_cuts_on_a_bad_line() {
                 break;
             };
             match Reply::parse(&reply).unwrap() {
-                // The power failed between the carrying out and the reply; the host could not know.
+                // The power failed between execution and reply.
                 Reply::Learned { new: false, .. } => lost_replies += 1,
                 Reply::Learned { .. } | Reply::Forgotten { .. } => {}
                 other => panic!("{other:?}"),

@@ -16,7 +16,7 @@ type Flash = SimFlash<1, 8, 1024>;
 const BLOCKS: usize = 4;
 const SUPPORTS: usize = 16;
 
-/// What should be known, without any flash.
+/// The expected state, without flash.
 #[derive(Clone, Default)]
 struct Model {
     names: BTreeMap<u8, String>,
@@ -25,7 +25,7 @@ struct Model {
 }
 
 impl Model {
-    /// Takes a request if it is allowed; whether it is.
+    /// Applies a request if it is allowed; returns whether it is.
     fn take(&mut self, request: &Request) -> bool {
         match request {
             Request::PutClass(class, name) => {
@@ -69,7 +69,7 @@ impl Model {
         }
     }
 
-    /// The canonical bytes, put together here from their definition.
+    /// The canonical bytes, by their definition.
     fn state(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for number in [DIM, CLASSES, self.supports.len()] {
@@ -106,7 +106,7 @@ fn request() -> impl Strategy<Value = Request> {
     ]
 }
 
-/// What happens next: a request, a restart, a power cut so many operations from now, or, rarely, a factory reset.
+/// A step: a request, a restart, a power cut some operations later, or, rarely, a factory reset.
 #[derive(Clone, Debug)]
 enum Step {
     Request(Request),
@@ -128,14 +128,14 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Power cuts follow each other here, also while the store is being opened.
+    /// Repeated power cuts, also while the store is opened.
     #[test]
     fn like_a_plain_map(steps in proptest::collection::vec(step(), 1..160)) {
         let mut flash = Flash::new(BLOCKS);
         let mut memory = Memory::new::<Flash>(DIM, CLASSES, SUPPORTS);
         let mut model = Model::default();
         let mut at = 0;
-        // Each turn of this loop takes a step or restarts after one.
+        // Each pass takes a step or restarts after one.
         while at < steps.len() {
             let mut before_and_after = None;
             if let Ok((mut store, mut support_set)) = memory.open(&mut flash) {
@@ -182,7 +182,7 @@ proptest! {
     }
 }
 
-/// Learning and forgetting go on for as long as one likes, near the brim, and every block wears alike.
+/// Learning and forgetting continue on a nearly full store, with even wear of all blocks.
 #[test]
 fn wear_is_even() {
     let mut flash = Flash::new(6);
@@ -212,7 +212,7 @@ fn wear_is_even() {
     assert_eq!(store.wear(), wear, "the counts outlive a restart");
 }
 
-/// What a learned sample of 128 dimensions costs the flash, on 16 blocks of 4 KiB.
+/// Wear per learned sample of 128 dimensions on 16 blocks of 4 KiB.
 #[test]
 fn wear_of_a_learned_sample() {
     type Chip = SimFlash<1, 8, 4096>;
@@ -238,7 +238,7 @@ fn wear_of_a_learned_sample() {
         let bytes = (after.bytes_programmed - before.bytes_programmed) as f64 / SAMPLES as f64;
         let erases = f64::from(after.erases - before.erases) / SAMPLES as f64;
         println!("| {kept} | {bytes:.0} | {erases:.3} |");
-        // The sample and its removal by themselves, and ten times that when seven eighths of the room are taken.
+        // The sample and its removal alone, and at most ten times that when seven eighths of the room are used.
         let alone = f64::from(store.support_bytes()) + 40.0;
         assert!(bytes >= alone && bytes < 10.0 * alone, "{kept} kept: {bytes}");
     }

@@ -9,7 +9,7 @@ use macula_edge::store::StoreError;
 use macula_firmware_sim::flash::{Cut, SimFlash};
 use macula_firmware_sim::seed::Seed;
 
-/// 50 learns and forgets, classes coming, renamed and going, settings, and a factory reset.
+/// 50 learns and forgets, classes added, renamed and removed, settings, and a factory reset.
 fn script() -> Vec<Request> {
     let mut seed = Seed::new(50);
     let mut requests = vec![Request::PutClass(0, "nodule".into()), Request::PutClass(1, "vessel".into())];
@@ -62,8 +62,8 @@ fn states<const R: usize, const W: usize, const E: usize>(blocks: usize, script:
     (states, flash.operations)
 }
 
-/// Carries out the script from request `from` on; gives the number of requests that were acknowledged before the power
-/// failed, `None` when opening the store was not.
+/// Executes the script from request `from` on; returns the requests acknowledged before the power cut, `None` when the store
+/// was not even opened.
 fn run<const R: usize, const W: usize, const E: usize>(
     flash: &mut SimFlash<R, W, E>,
     memory: &mut Memory,
@@ -85,7 +85,7 @@ fn run<const R: usize, const W: usize, const E: usize>(
     Some(script.len())
 }
 
-/// Cuts the power at operation `at`, restarts and goes on. Gives whether the interrupted request was there.
+/// Cuts the power at operation `at`, restarts and continues. Returns whether the interrupted request took effect.
 fn cut_once<const R: usize, const W: usize, const E: usize>(
     (start, at, cut): (&SimFlash<R, W, E>, u64, Cut),
     memory: &mut Memory,
@@ -136,7 +136,7 @@ fn cut_everywhere<const R: usize, const W: usize, const E: usize>(blocks: usize,
     let mut start = SimFlash::<R, W, E>::new(blocks);
     start.replaces = replaces;
     for at in 0..operations {
-        // Go on from the last request that ends before this operation.
+        // Continue from the last request that ends before this operation.
         loop {
             let mut next = start.clone();
             {
@@ -204,7 +204,7 @@ fn two_blocks() {
     cut_everywhere::<1, 8, 2048>(2, false);
 }
 
-/// The same as in a file, where a write does not need the erase before it.
+/// As in a file, where a write does not need an erase before it.
 #[test]
 fn a_file() {
     cut_everywhere::<1, 4, 1024>(4, true);

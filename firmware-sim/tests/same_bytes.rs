@@ -40,7 +40,7 @@ fn every_device_gives_the_same_replies() {
         base16ct::lower::encode_string(&hash),
         "e0fe29f99d25e2fa4f183ac0ab9fffc227835ff8f2f7d9984594fa2722436301"
     );
-    // The flash remembers: the board answers the end of the script after a restart as before it.
+    // After a restart the board gives the same replies to the end of the script.
     let state = running.state();
     assert_eq!(board.start(shape.features()).unwrap().state(), state);
 }
@@ -70,7 +70,7 @@ fn a_forgotten_support_leaves_no_trace_in_the_state() {
         let (mut first, mut second) = (board(), board());
         let mut tried = first.start(shape.features()).unwrap();
         ["a", "b", "c"].iter().for_each(|name| ask(&mut tried, &Request::AddClass { name }));
-        // Learn and forget in any order: each step takes a sample up or lays it down.
+        // Each step learns or forgets a sample.
         let mut known: Vec<Sample> = Vec::new();
         for _ in 0..120 {
             if known.is_empty() || !left.is_empty() && seed.below(2) == 0 {
@@ -89,7 +89,7 @@ fn a_forgotten_support_leaves_no_trace_in_the_state() {
             learn(&mut alone, &known.swap_remove(seed.below(known.len() as u64) as usize));
         }
         assert_eq!(tried.state(), alone.state(), "round {round}");
-        // And what is computed from it is the same, whether a head was solved just before or is used again.
+        // Predictions are the same with a fresh and with a cached head.
         let query = script.feature(1);
         let rates = [200, 100, 50];
         let predict = |board: &mut Running<'_, _>, head, rate| {

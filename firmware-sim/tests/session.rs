@@ -9,10 +9,10 @@ use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
 
 const SHAPE: Shape = Shape { classes: 3, supports: 5, image_bytes: 60, slot_blocks: 0, ..Shape::features_only(3) };
 
-/// Sums of the pixels of three thirds of an image of 3×2; it has statistics of its corpus.
+/// An encoder whose feature is the sums of three thirds of a 3×2 image; it has corpus statistics.
 struct Thirds;
 
-/// 70 is √3 deviations, so that (0, 0, 70) has length 1.
+/// 70 is √3 standard deviations, so that (0, 0, 70) has length 1.
 const STD: [f32; 3] = [40.414_52; 3];
 
 impl Encoder for Thirds {
@@ -37,7 +37,7 @@ impl Encoder for Thirds {
 
 type Device<'b> = Running<'b, Thirds>;
 
-/// Asks, and hands the reply on.
+/// Sends a request and passes the reply on.
 fn ask<T>(device: &mut Device<'_>, request: &Request<'_>, seen: impl FnOnce(Reply<'_>) -> T) -> T {
     let mut message = [0; 512];
     let len = request.write(&mut message).unwrap();
@@ -117,7 +117,7 @@ fn an_image_is_received_in_parts() {
         assert_eq!(refused(device, &chunk(3, &[1; 4])), (Reason::ImageOffset, 7, 6));
         assert_eq!(refused(device, &chunk(u32::MAX, &[1; 4])), (Reason::ImageOffset, 4_294_967_299, 6));
         staged(device, &chunk(3, &[0, 40, 30]), 6);
-        // Thirds 0, 0 and 70: what was sent first counts.
+        // Thirds 0, 0 and 70: the first copy counts.
         let feature = bytes([0, 0, UNIT]);
         let expected = Reply::Feature { feature: &feature, length: Some(256) };
         ask(device, &Request::Embed { input: Input::Image }, |reply| assert_eq!(reply, expected));
@@ -163,7 +163,7 @@ fn classes_and_supports_are_added_and_removed() {
         let known = Reply::Learned { class: 0, new: false, supports: 3 };
         ask(device, &learn(0, 7, &feature), |reply| assert_eq!(reply, known));
         assert_eq!(refused(device, &learn(0, 8, &feature)), (Reason::SupportsFull, 0, 5));
-        // No class is left behind by a support that cannot be kept.
+        // A support that cannot be stored leaves no class behind.
         ask(device, &Request::RemoveClass { class: 2 }, |reply| assert_eq!(reply, Reply::ClassRemoved { supports: 0 }));
         let merge = |name, source| {
             let source = [source; 16];
@@ -222,7 +222,7 @@ fn a_prediction_names_its_nearest_supports() {
             let Reply::Prediction(prediction) = reply else { panic!("{reply:?}") };
             assert_eq!((prediction.enough, prediction.shots_needed, prediction.set), (false, 19, &[0b11][..]));
         });
-        // Longer than what the corpus knows.
+        // Longer than the features of the corpus.
         let stranger = Request::Predict { input: Input::Measured(&feature, 301), head: 0, error_rate_permille: 100 };
         ask(device, &stranger, |reply| assert!(matches!(reply, Reply::Prediction(Prediction { known: false, .. }))));
         ask(device, &Request::Why { input: Input::Feature(&feature) }, |reply| {
@@ -281,7 +281,7 @@ fn a_self_test_passes_and_finds_damage() {
             })
         };
         assert_eq!(outcomes(device), [Outcome::Passed; 4]);
-        // A bit of the flash rots: what the store says is no longer what memory says.
+        // A flipped bit of the flash: store and memory differ.
         let flash = device.session.flash_mut();
         let rotten =
             flash.bytes().windows(16).position(|window| window == [2; 16]).expect("source 2 lies in the flash");

@@ -10,7 +10,7 @@ use macula_edge::protocol::{Client, Reply, Request, packet_max};
 use macula_firmware_sim::board::Shape;
 use macula_firmware_sim::script::Script;
 
-/// The process ends with the test, however that ends.
+/// A process that is killed when the test ends.
 struct Process(Child);
 
 impl Drop for Process {
@@ -35,7 +35,7 @@ fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// The reply; `None` where the board hung up.
+/// The reply; `None` when the board closed the connection.
 fn ask(stream: &mut TcpStream, client: &mut Client<'_>, request: &Request<'_>) -> Option<Vec<u8>> {
     let mut frame = Vec::new();
     client.request(request, &mut |piece| frame.extend_from_slice(piece)).unwrap();

@@ -19,13 +19,13 @@ use sha2::{Digest, Sha256};
 const DIM: usize = 8;
 const SHAPE: Shape = Shape { slot_blocks: 4, ..Shape::features_only(DIM) };
 
-/// What these bundles are: signed as real ones, with a few bytes where those have a manifest and an encoder.
+/// The content of test bundles: signed like real ones, with a few bytes for manifest and encoder.
 #[derive(Clone, Copy)]
 struct Head {
     /// Whether a key signed it that the board trusts.
     trusted: bool,
     counter: u8,
-    /// Of its encoder.
+    /// Identity of its encoder.
     dim: u8,
     /// Whether its golden images pass.
     golden: bool,
@@ -41,7 +41,7 @@ fn public(key: &SigningKey) -> PublicKey {
     PublicKey(key.verifying_key().to_bytes())
 }
 
-/// Accepts what a trusted key signed, read by its parts.
+/// Accepts bundles that a trusted key signed.
 fn accept(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<BundleSummary, u32> {
     assert!(slot < 2);
     let mut last = [0; 1];
@@ -50,7 +50,7 @@ fn accept(slot: u8, len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> R
     Ok(BundleSummary { identity: encoder.identity, counter })
 }
 
-/// The encoder that a bundle holds, its counter, and whether its golden images pass; once it is verified.
+/// The encoder of a verified bundle, its counter, and whether its golden images pass.
 fn parse(len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<(FeaturesOnly, u64, bool), BundleError> {
     let header = verify(len, read, &[public(&key(true))])?;
     let mut manifest = [0; 2];
@@ -60,10 +60,10 @@ fn parse(len: u32, read: &mut dyn FnMut(u32, &mut [u8]) -> bool) -> Result<(Feat
     Ok((FeaturesOnly { identity, dim: dim.into() }, header.counter, golden == 1))
 }
 
-/// What lies in the slot of a start; a board that comes without a bundle has its encoder in its firmware.
+/// The bundle of a start; a board without a factory bundle has its encoder in its firmware.
 fn parse_slot(board: &Board, bundle: Bundle) -> (FeaturesOnly, u64, bool) {
     let slot = board.slot(bundle.slot);
-    // The length of one that came with the board is what it says itself.
+    // A factory bundle states its own length.
     let len = if bundle.len > 0 { bundle.len } else { u32::from_le_bytes(slot[12..16].try_into().unwrap()) };
     let mut read = |at: u32, into: &mut [u8]| {
         let found = slot.get(at as usize..).and_then(|rest| rest.get(..into.len()));
@@ -85,10 +85,10 @@ fn bundle(head: Head, len: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// The number of a bundle that nobody trusted signed.
+/// Error number: the key is not trusted.
 const UNKNOWN_KEY: u64 = 6;
 
-/// The number of a bundle with a part that is not the one that was signed.
+/// Error number: a part does not match its hash.
 const OTHER_PART: u64 = 10;
 
 /// Bytes of a bundle of two parts before the second one.
@@ -123,7 +123,7 @@ fn ask(device: &mut Device<'_>, request: &Request<'_>) -> Option<Said> {
     }
 }
 
-/// Sends the whole bundle and commits, going on from where the device says; in parts of `part` bytes.
+/// Sends a bundle in parts of `part` bytes, from where the device continues, and commits it.
 fn send(device: &mut Device<'_>, bytes: &[u8], part: usize) -> Option<Said> {
     let begin = Request::BundleBegin { len: bytes.len() as u32, sha256: sha256(bytes) };
     let mut said = ask(device, &begin)?;
@@ -156,7 +156,7 @@ fn slots(device: &mut Device<'_>) -> [u8; 2] {
 #[test]
 fn two_bundles_alternate_between_the_slots() {
     let mut board = Board::new(SHAPE, accept);
-    // Parts that end within a word of the flash, and a bundle that does.
+    // Parts and a bundle that end inside a flash word.
     let (first, second) = (bundle(GOOD, 9001, 1), bundle(Head { counter: GOOD.counter + 1, ..GOOD }, 4 * BLOCK, 2));
     let mut device = board.start(SHAPE.features()).unwrap();
     assert_eq!(slots(&mut device), [0, 0]);
@@ -222,7 +222,7 @@ fn transfers_out_of_order_are_refused() {
     );
     assert_eq!(ask(&mut device, &Request::BundleCommit), refused(Reason::BundleMissing, 80, 5000));
 
-    // Announced as one thing, sent as another.
+    // The sent bundle is not the announced one.
     let mut changed = bytes.clone();
     changed[4000] ^= 1;
     let mut next = 80;
@@ -245,7 +245,7 @@ fn transfers_out_of_order_are_refused() {
     assert_eq!(slots(&mut device), [255, 255]);
 }
 
-/// Switches the board on as a board does: first which bundle, then its encoder and its golden images, then the store.
+/// Starts the board: selects the bundle, tests its encoder with the golden images, opens the store.
 fn switch_on(board: &mut Board) -> Result<Device<'_>, StoreError> {
     let mut start = board.begin_start()?;
     loop {
@@ -260,7 +260,7 @@ fn switch_on(board: &mut Board) -> Result<Device<'_>, StoreError> {
     }
 }
 
-/// What a device knows before an update: two classes and their samples.
+/// Teaches two classes before an update.
 fn teach(device: &mut Device<'_>) -> Vec<u8> {
     for (class, name) in ["nodule", "vessel"].into_iter().enumerate() {
         answered(device, &Request::AddClass { name });
@@ -274,7 +274,7 @@ fn teach(device: &mut Device<'_>) -> Vec<u8> {
     device.state()
 }
 
-/// Sends a request that must not be refused; `None` where the power failed.
+/// Sends a request that must not be refused; `None` after a power cut.
 fn answered(device: &mut Device<'_>, request: &Request<'_>) -> Option<Vec<u8>> {
     let mut message = [0; 512];
     let len = request.write(&mut message).unwrap();
@@ -284,7 +284,7 @@ fn answered(device: &mut Device<'_>, request: &Request<'_>) -> Option<Vec<u8>> {
     (!device.is_off()).then_some(reply)
 }
 
-/// It answers what a sample is: the device serves.
+/// Checks that the device predicts.
 fn serves(device: &mut Device<'_>) {
     let mut feature = [0; 2 * DIM];
     feature[4..6].copy_from_slice(&i16::MAX.to_le_bytes());
@@ -301,7 +301,7 @@ fn bundles(device: &mut Device<'_>) -> BundleReport {
     }
 }
 
-/// A board that was taught and runs the bundle it came with.
+/// A board with two classes that runs its factory bundle.
 fn taught_board(old: &[u8]) -> (Board, Vec<u8>) {
     let mut board = Board::new(SHAPE, accept);
     board.program(old).unwrap();
@@ -320,9 +320,9 @@ fn cut(style: usize, at: u64) -> Cut {
     [Cut::Clean, Cut::Torn(at), Cut::Subset(at.wrapping_mul(0x9E37_79B9_7F4A_7C15))][style]
 }
 
-/// The power fails at each flash operation of a whole update in turn: while the bundle arrives, at its commit, at the
-/// start that tries it, and when that is confirmed or rolled back. Afterwards the old bundle is in use or the new one,
-/// which is whole; what was taught is there, byte for byte; and the update can be brought to its end.
+/// Cuts the power at each flash operation of an update in turn: during the transfer, the commit, the trial start, and the
+/// confirmation or rollback. Afterwards the old or the complete new bundle is in use, the state is the same byte for byte,
+/// and the update can be completed.
 fn cut_everywhere(new: Head, ends_in: u8) {
     let old = bundle(GOOD, 3000, 1);
     let new_bytes = bundle(new, 10_001, 3);
@@ -378,7 +378,7 @@ fn power_cuts_while_a_bundle_fails_its_golden_images() {
     cut_everywhere(Head { counter: 1, golden: false, ..GOOD }, 0);
 }
 
-/// The power fails after each part: what was safe is not asked for again.
+/// Cuts the power after each part: durable parts are not sent again.
 #[test]
 fn power_cuts_after_every_part() {
     let new = bundle(GOOD, 9_000, 3);
@@ -449,7 +449,7 @@ fn a_refused_bundle_leaves_the_confirmed_one_in_use() {
     swapped[BUNDLE_HEAD..].copy_from_slice(&other[BUNDLE_HEAD..]);
     assert_eq!(send(&mut device, &swapped, 240), Some(Said::Refused(Reason::BundleRefused, OTHER_PART, 0)));
     serves(&mut device);
-    // A higher counter counts once it is confirmed: what fails its golden images raises nothing.
+    // The counter rises at the confirmation: a bundle that fails its golden images does not raise it.
     let failing = bundle(Head { counter: 9, golden: false, ..GOOD }, 5000, 2);
     assert_eq!(send(&mut device, &failing, 240), Some(Said::Taken(1)));
     let mut device = restart(&mut board);
@@ -463,7 +463,7 @@ fn a_refused_bundle_leaves_the_confirmed_one_in_use() {
     assert_eq!((slots(&mut device), bundles(&mut device).counter, device.state()), ([1; 2], 7, state));
     let between = bundle(Head { counter: 6, ..GOOD }, 5000, 5);
     assert_eq!(send(&mut device, &between, 240), Some(Said::Refused(Reason::BundleOlder, 6, 7)));
-    // Also a factory reset leaves bundle and counter.
+    // A factory reset keeps bundle and counter.
     answered(&mut device, &Request::FactoryReset { confirmation: "forget everything" });
     let mut device = restart(&mut board);
     assert_eq!((slots(&mut device), bundles(&mut device).counter), ([1; 2], 7));
@@ -488,7 +488,7 @@ fn another_bundle_of_the_counter_in_use_is_refused() {
     assert_eq!(send(&mut device, &newer, 240), Some(Said::Taken(0)));
 }
 
-/// Commits with the words that allow samples to be forgotten.
+/// Commits with permission to forget supports.
 const FORGETTING: Request<'static> = Request::BundleCommitForgetting { confirmation: FORGETTING_CONFIRMATION };
 
 #[test]
@@ -500,7 +500,7 @@ fn another_encoder_needs_permission_to_forget() {
     serves(&mut device);
     let wrong = Request::BundleCommitForgetting { confirmation: "yes" };
     assert_eq!(ask(&mut device, &wrong), Some(Said::Refused(Reason::NotConfirmed, 0, 0)));
-    // Nothing is sent again; and until the next start nothing is forgotten.
+    // Nothing is sent again, and nothing is forgotten before the next start.
     assert_eq!(ask(&mut device, &FORGETTING), Some(Said::Taken(1)));
     assert_eq!(device.state(), state);
     let mut device = restart(&mut board);
@@ -508,7 +508,7 @@ fn another_encoder_needs_permission_to_forget() {
     assert!(device.session.support_set().supports().is_empty());
     assert!(device.session.support_set().names().iter().all(|name| name.is_free()));
 
-    // Samples that come after a commit for which there was nothing to ask.
+    // Samples learned after a commit that needed no permission.
     let mut board = Board::new(SHAPE, accept);
     board.program(&bundle(GOOD, 3000, 1)).unwrap();
     let mut device = restart(&mut board);
@@ -520,8 +520,8 @@ fn another_encoder_needs_permission_to_forget() {
     assert_eq!(bundles(&mut device).candidate.unwrap().state, CandidateState::RolledBack { reason });
 }
 
-/// The power fails at each operation of the start that makes the store anew for another encoder: everything that was
-/// taught with the old one, or the new one with an empty store.
+/// Cuts the power at each operation of the start that restarts the store for another encoder: the board has the old encoder
+/// with all supports, or the new one with an empty store.
 #[test]
 fn power_cuts_while_the_encoder_changes() {
     let other = bundle(Head { dim: 12, counter: 3, ..GOOD }, 5000, 2);
@@ -550,8 +550,7 @@ fn power_cuts_while_the_encoder_changes() {
     assert!(cuts.iter().all(|&cuts| cuts > 5));
 }
 
-/// Whenever the power fails in a factory reset, the bundle in use stays the one that was confirmed, and not the older
-/// one, nor one that was rolled back.
+/// A power cut at any point of a factory reset leaves the confirmed bundle in use.
 #[test]
 fn power_cuts_in_a_factory_reset_leave_the_bundle() {
     let (mut reset, state) = taught_board(&bundle(Head { counter: 1, ..GOOD }, 3000, 1));

@@ -10,17 +10,17 @@ use crate::data::Image;
 use crate::encoder::HostEncoder;
 use crate::link::Feature;
 
-/// The number on the wire of a fault that the encoder has words for.
+/// The encoder's own number for every fault; the message goes to the log.
 const ENCODER_FAULT: u32 = 1;
 
-/// Runs an encoder of the host behind a device's session, and keeps the words of its last error for a log.
+/// Runs an encoder of the host in a device's session, and keeps the message of its last error for the log.
 pub struct DeviceEncoder<'e> {
     encoder: &'e dyn HostEncoder,
     message: RefCell<Option<String>>,
 }
 
 impl<'e> DeviceEncoder<'e> {
-    /// Of an encoder of the host.
+    /// Wraps an encoder of the host.
     pub fn new(encoder: &'e dyn HostEncoder) -> Self {
         Self { encoder, message: RefCell::new(None) }
     }
@@ -37,16 +37,16 @@ impl<'e> DeviceEncoder<'e> {
         self.work_words(SIDE_MAX)
     }
 
-    /// What `error`, the last one of this encoder, means in words.
+    /// The message of `error`, the last error of this encoder.
     pub fn describe(&self, error: EncodeError) -> String {
         let own = self.message.take();
         own.unwrap_or_else(|| format!("{}: {error}", self.encoder.name()))
     }
 
-    /// The quantised feature `[D]` of `image`, and the length it had.
+    /// The quantised feature `[D]` of `image`, and its length before normalisation.
     ///
     /// # Errors
-    /// When the encoder fails, in words.
+    /// The message of the encoder.
     pub fn encode(&self, image: &Image) -> Result<(Vec<i16>, Option<Length>), String> {
         let (mut work, mut feature) = (vec![0; self.work_words(image.width)], vec![0; self.encoder.feature_dim()]);
         let raw = RawImage::new(image.width, image.height, image.channels, &image.pixels);
@@ -74,10 +74,10 @@ impl Encoder for DeviceEncoder<'_> {
     }
 }
 
-/// The feature of `image` as a device of this encoder makes it, for a device that has no encoder.
+/// The feature of `image` as a device with this encoder makes it, for a device without an encoder.
 ///
 /// # Errors
-/// When the encoder fails, in words.
+/// The message of the encoder.
 pub fn feature_of(encoder: &dyn HostEncoder, image: &Image) -> Result<Feature, String> {
     let (feature, length) = DeviceEncoder::new(encoder).encode(image)?;
     let values = feature.iter().flat_map(|value| value.to_le_bytes()).collect();

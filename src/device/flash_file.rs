@@ -329,7 +329,7 @@ impl Flash for FlashFile {
 
     fn refresh(&mut self) -> Result<(), FlashFileError> {
         self.check()?;
-        // What the system keeps in memory of the file tells nothing about the medium.
+        // Drops the page cache of the file, so that the medium is read.
         #[cfg(target_os = "linux")]
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
         self.compare()

@@ -169,8 +169,7 @@ fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     }
 }
 
-/// Answers one line until it ends, or until it has been silent for long and `waiting` says that another one is there; or
-/// until a bundle waits to be tried, which its host has been told then.
+/// Serves one line until it closes, until it is silent while another client waits (`waiting`), or until a bundle is pending.
 fn converse(
     device: &mut Device<'_>,
     line: &mut dyn Transport,

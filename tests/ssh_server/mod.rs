@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The server, which starts itself again for each login and has to know its own path: `MACULA_SSHD`.
+/// Path of the server, `MACULA_SSHD`; it restarts itself for each login.
 fn server() -> String {
     std::env::var("MACULA_SSHD").unwrap_or_else(|_| "/usr/sbin/sshd".to_owned())
 }
 
-/// Without this folder a server that root starts refuses to run; its package makes it at each start of the machine.
+/// A server started by root needs this folder, which its package makes at boot.
 const PRIVILEGE_SEPARATION: &str = "/run/sshd";
 
-/// A port of the loopback address that nobody listens on.
+/// A free port of the loopback address.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A server until it is dropped.
+/// A server that runs until it is dropped.
 pub struct SshServer {
     folder: tempfile::TempDir,
     child: Child,
 }
 
 impl SshServer {
-    /// * `machine`: what `uname -m` says there, where that is not what this machine is
+    /// * `machine`: overrides `uname -m` there
     pub fn start(machine: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (path, port) = (folder.path(), free_port());
@@ -66,7 +66,7 @@ impl SshServer {
         server
     }
 
-    /// A client's configuration in which the server is called `board`.
+    /// A client configuration that names the server `board`.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("ssh_config")
     }
@@ -88,7 +88,7 @@ impl Drop for SshServer {
     }
 }
 
-/// A `uname` that names another machine.
+/// A `uname` that reports another machine.
 fn pretend(folder: &Path, machine: &str) {
     std::fs::create_dir(folder).unwrap();
     let uname = folder.join("uname");

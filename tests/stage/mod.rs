@@ -9,16 +9,16 @@ use serde_json::Value;
 use crate::shell::{draw_pictures, expect, json};
 use crate::ssh_server::{SshServer, free_port};
 
-/// A machine to deploy to, and the files to bring there.
+/// A machine and the files to deploy.
 pub struct Stage {
     folder: tempfile::TempDir,
     server: SshServer,
-    /// Where the device is reached.
+    /// The address of the device.
     pub listen: String,
 }
 
 impl Stage {
-    /// * `machine`: what the server says it is, where that is not what it is
+    /// * `machine`: overrides the machine type that the server reports
     pub fn new(machine: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = SshServer::start(machine);
@@ -46,7 +46,7 @@ impl Stage {
         format!("{out}/encoder.onnx")
     }
 
-    /// The encoder of [`Self::encoder`] in a bundle, signed by the key `maker`, which is made where there is none.
+    /// The encoder of [`Self::encoder`] in a bundle, signed by the key `maker`, which is made if missing.
     pub fn bundle(&self, seed: &str, counter: &str, maker: &str) -> String {
         let (shipped, out) = (format!("shipped-{seed}"), format!("{maker}-{seed}-{counter}.macula"));
         if !self.path().join(&shipped).exists() {
@@ -61,7 +61,7 @@ impl Stage {
         out
     }
 
-    /// The program as a device has it: without what only debuggers read.
+    /// The program without debug information.
     pub fn program(&self) -> String {
         let program = self.path().join("program");
         let stripped = Command::new("strip").arg("-o").arg(&program).arg(env!("CARGO_BIN_EXE_macula")).status();
@@ -69,7 +69,7 @@ impl Stage {
         "program".to_owned()
     }
 
-    /// Deploys, and demands exit code `code`.
+    /// Deploys and checks the exit code.
     pub fn deploy(&self, code: i32, bundle: &str, program: &str, more: &[&str]) -> (String, String) {
         self.deploy_to(&self.there(), code, bundle, program, more)
     }
@@ -96,20 +96,20 @@ impl Stage {
         }
     }
 
-    /// The hash of what the device that serves was taught.
+    /// The state hash of the serving device.
     pub fn state(&self) -> Value {
         let status = json(&expect(0, self.path(), &["status", "--device", &self.listen, "--json"]).0);
         status["state_sha256"].clone()
     }
 
-    /// The process that keeps the device running.
+    /// The process ID of the supervisor.
     pub fn keeper(&self) -> String {
         std::fs::read_to_string(self.there().join("pid")).unwrap()
     }
 }
 
 impl Drop for Stage {
-    /// No device outlives its test.
+    /// Stops the device.
     fn drop(&mut self) {
         if let Ok(pid) = std::fs::read_to_string(self.there().join("pid")) {
             Command::new("kill").arg(pid.trim()).status().ok();
@@ -117,7 +117,7 @@ impl Drop for Stage {
     }
 }
 
-/// Which files a deployment copied.
+/// The files that a deployment copied.
 pub fn copied(report: &Value) -> Vec<&str> {
     let files = report["files"].as_array().unwrap();
     files.iter().filter(|file| file["copied"] == true).map(|file| file["name"].as_str().unwrap()).collect()
