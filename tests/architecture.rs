@@ -113,9 +113,6 @@ fn no_file_uses_itself_through_others() {
     assert!(found.is_empty(), "files use each other:\n{found}");
 }
 
-/// Modules after `encoders` that still name a kind of encoder. Take out what you change; add nothing.
-const KNOWN_OPENERS: &[&str] = &["src/reproduce/"];
-
 #[test]
 fn only_encoders_opens_encoders() {
     let (texts, modules) = (texts(), modules());
@@ -131,7 +128,6 @@ fn only_encoders_opens_encoders() {
         if let Some(kind) = kind.filter(|kind| *kind != "Run")
             && position(to) < position("encoders")
             && position("encoders") < position(from)
-            && !KNOWN_OPENERS.iter().any(|folder| user.starts_with(folder))
         {
             panic!("{user} names {kind} of {used}; src/encoders opens encoders");
         }

@@ -1,4 +1,4 @@
-//! ONNX encoders from elsewhere in a process of their own: the same features, and failures that stay theirs.
+//! Foreign ONNX encoders in a child process: equal features, and failures that affect one request only.
 #![cfg(all(feature = "cli", feature = "onnx", unix))]
 
 mod crafted;
@@ -23,7 +23,7 @@ fn open(source: OnnxSource, recipe: Preprocessing, worker: Worker) -> Result<Box
     let options = OpenOptions { preprocessing: Some(recipe), arithmetic: None };
     match OnnxHost::Child(worker).open("net", source, &options)? {
         HostedEncoder::Isolated(encoder) => Ok(encoder),
-        HostedEncoder::InProcess(_) => panic!("an encoder from elsewhere runs in this process"),
+        HostedEncoder::InProcess(_) => panic!("a foreign encoder runs in this process"),
     }
 }
 
@@ -40,7 +40,7 @@ fn pixels(images: usize) -> Vec<u8> {
 }
 
 #[test]
-fn the_features_are_those_of_this_process() {
+fn features_equal_those_of_this_process() {
     let options = OpenOptions { preprocessing: Some(recipe()), arithmetic: None };
     let here = OnnxEncoder::open_with(&foreign(), &options).unwrap();
     for source in [OnnxSource::Path(foreign()), OnnxSource::Bytes(std::fs::read(foreign()).unwrap())] {
@@ -67,7 +67,7 @@ fn several_threads_share_one_process() {
 }
 
 #[test]
-fn a_process_that_dies_is_an_error_of_one_request() {
+fn a_crash_is_an_error_of_one_request() {
     let there = open(OnnxSource::Path(foreign()), recipe(), worker(WorkerLimits::default())).unwrap();
     let expected = there.encode_batch(&pixels(2)).unwrap();
     for _ in 0..3 {
@@ -81,7 +81,7 @@ fn a_process_that_dies_is_an_error_of_one_request() {
 }
 
 #[test]
-fn a_process_ends_with_its_encoder() {
+fn dropping_an_encoder_ends_its_process() {
     let there = open(OnnxSource::Path(foreign()), recipe(), worker(WorkerLimits::default())).unwrap();
     let process = format!("/proc/{}", there.process_id().unwrap());
     assert!(Path::new(&process).exists());
@@ -90,12 +90,12 @@ fn a_process_ends_with_its_encoder() {
 }
 
 #[test]
-fn time_is_limited_for_loading_and_for_an_image() {
+fn loading_and_encoding_have_time_limits() {
     let limits = |load, image| WorkerLimits { load, image, ..WorkerLimits::default() };
     let usual = Duration::from_secs(60);
     let late = open(OnnxSource::Path(foreign()), recipe(), worker(limits(Duration::from_nanos(1), usual)));
     assert!(matches!(late, Err(IsolatedError::TimedOut { what: "loading", .. })));
-    // 13 thousand million multiply-accumulates.
+    // 13e9 multiply-accumulates.
     let (model, recipe) = (encoded(&convolution(1024, 7, 256)), Preprocessing::unit(1, 1024, 1024));
     let begun = Instant::now();
     let slow = open(OnnxSource::Bytes(model), recipe, worker(limits(usual, Duration::from_millis(50))));
@@ -109,7 +109,7 @@ fn time_is_limited_for_loading_and_for_an_image() {
 
 #[test]
 fn memory_is_limited() {
-    // The convolution alone gives 1 GB. Each thread is given room for its stack beside the limit.
+    // The output of the convolution takes 1 GB. Each thread gets room for its stack beside the limit.
     let (model, recipe) = (encoded(&convolution(4096, 1, 15)), Preprocessing::unit(1, 4096, 4096));
     let limits = WorkerLimits { memory_bytes: 64 << 20, ..WorkerLimits::default() };
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
@@ -119,7 +119,7 @@ fn memory_is_limited() {
 }
 
 #[test]
-fn a_request_to_stop_ends_the_wait() {
+fn a_request_to_stop_ends_waiting() {
     let stop = Arc::new(AtomicBool::new(false));
     let (model, recipe) = (encoded(&convolution(1024, 7, 256)), Preprocessing::unit(1, 1024, 1024));
     let worker = Worker { stop: Some(Arc::clone(&stop)), ..worker(WorkerLimits::default()) };
@@ -132,7 +132,7 @@ fn a_request_to_stop_ends_the_wait() {
 }
 
 #[test]
-fn both_layouts_of_an_input_are_read() {
+fn both_input_layouts_are_read() {
     let image: Vec<f32> = (0..4 * 6 * 3).map(|at| at as f32).collect();
     let feature = |input: &[i64]| {
         let options = OpenOptions { preprocessing: Some(Preprocessing::unit(3, 4, 6)), arithmetic: None };
@@ -145,7 +145,7 @@ fn both_layouts_of_an_input_are_read() {
 }
 
 #[test]
-fn a_program_that_is_none_is_an_error() {
+fn a_missing_program_is_an_error() {
     let missing = Worker { program: "no-such-program".into(), ..worker(WorkerLimits::default()) };
     let error = open(OnnxSource::Path(foreign()), recipe(), missing).err().unwrap();
     assert!(matches!(error, IsolatedError::Start { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! A device whose encoder comes from elsewhere outlives it, and gives up a bundle that is too slow.
+//! A device survives the crash of a foreign encoder, and rolls back from a bundle that is too slow.
 #![cfg(all(feature = "host", feature = "onnx", target_os = "linux"))]
 
 mod crafted;
@@ -61,13 +61,13 @@ fn workshop() -> tempfile::TempDir {
     draw_pictures(path);
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/torch_net.onnx");
     std::fs::copy(vectors, path.join("net.onnx")).unwrap();
-    // 22 thousand million multiply-accumulates for an image.
+    // 22e9 multiply-accumulates per image.
     std::fs::write(path.join("slow.onnx"), encoded(&convolution(1024, 9, 256))).unwrap();
     folder
 }
 
 #[test]
-fn a_device_outlives_its_encoder() {
+fn a_device_survives_a_crash_of_its_encoder() {
     let folder = workshop();
     let path = folder.path();
     let net = ["--encoder", "net.onnx", "--preprocessing", "half", "--store", "a.store"];
@@ -92,7 +92,7 @@ fn a_device_outlives_its_encoder() {
 }
 
 #[test]
-fn a_bundle_that_is_too_slow_is_given_up_and_a_trial_can_be_stopped() {
+fn a_bundle_that_is_too_slow_is_rolled_back_and_its_test_can_be_stopped() {
     let folder = workshop();
     let path = folder.path();
     expect(0, path, &["keygen", "--out", "maker"]);
@@ -109,7 +109,7 @@ fn a_bundle_that_is_too_slow_is_given_up_and_a_trial_can_be_stopped() {
     expect(0, path, &["learn", "--device", &running.address, "--class", "bright", "bright-0.png"]);
     drop(running);
 
-    // A first start takes seconds; a request to stop ends it at once, without a fault.
+    // A first start takes seconds. A request to stop ends it at once, without an error.
     let mut starting = spawn(path, &[&trusting[..], &["b.store", "--encoder", "slow.macula"]].concat());
     while children(starting.id()).is_empty() {
         assert!(starting.try_wait().unwrap().is_none(), "it has ended");
@@ -122,7 +122,7 @@ fn a_bundle_that_is_too_slow_is_given_up_and_a_trial_can_be_stopped() {
 }
 
 #[test]
-fn a_crafted_graph_is_refused_and_never_ends_a_command_otherwise() {
+fn a_crafted_graph_is_refused_without_a_crash() {
     let folder = workshop();
     let path = folder.path();
     let shape = [1, 1, 16, 16];

@@ -26,7 +26,7 @@ pub enum HeadKind {
     Gaussian,
     /// The device's softmax regression, on quantised features of length 1.
     Softmax,
-    /// Softmax regression with an L2 penalty as scikit-learn has it, C = 0.1, on features as they are.
+    /// scikit-learn's softmax regression with an L2 penalty, C = 0.1, on features that are not quantised.
     Logistic,
 }
 
@@ -41,7 +41,7 @@ const LOGISTIC_C: f64 = 0.1;
 const SHRINKAGE: f64 = 0.5;
 
 impl HeadKind {
-    /// All of them.
+    /// All heads.
     pub const ALL: [HeadKind; 5] =
         [HeadKind::Auto, HeadKind::Prototype, HeadKind::Gaussian, HeadKind::Softmax, HeadKind::Logistic];
 
@@ -100,7 +100,7 @@ impl FromStr for HeadKind {
     }
 }
 
-/// Features as the device keeps them, `[N, D]`.
+/// Quantised features, `[N, D]`.
 pub(super) struct Quantised {
     pub dim: usize,
     pub rows: Vec<i16>,
@@ -129,13 +129,13 @@ impl EpisodeSupports {
         Self { dim: supports.dim, records, features }
     }
 
-    /// The view that heads take.
+    /// The supports, borrowed.
     pub fn supports(&self) -> Supports<'_> {
         Supports { dim: self.dim, records: &self.records, features: &self.features }
     }
 }
 
-/// Scores `[Q, K]` of a head that `fit` solves from quantised supports, as a device does it.
+/// Scores `[Q, K]` of the head that `fit` solves from quantised supports, as on a device.
 fn device_scores(
     supports: &Features,
     labels: &[usize],

@@ -13,17 +13,17 @@ use crate::nn::matrix::{matmul_at, matmul_bt};
 /// Settings of the fit.
 #[derive(Clone, Copy, Debug)]
 pub struct LogisticSettings {
-    /// C, how little the weights are held back: greater is freer. scikit-learn's default is 1.
+    /// C, the inverse strength of the penalty. scikit-learn's default is 1.
     pub inverse_penalty: f64,
-    /// The fit ends when no component of the gradient of the mean loss is larger. Products are
-    /// taken in f32, which carries the gradient to about 1e-6; scikit-learn stops at 1e-4.
+    /// The fit converges when no component of the gradient of the mean loss exceeds this. Products in f32 limit the gradient
+    /// to about 1e-6; scikit-learn stops at 1e-4.
     pub gradient_max: f64,
-    /// Or after as many steps.
+    /// Limit of steps.
     pub iterations_max: usize,
 }
 
 impl LogisticSettings {
-    /// Those of a fit with penalty `1 / C`.
+    /// Settings with the inverse penalty C.
     pub fn with_c(inverse_penalty: f64) -> Self {
         Self { inverse_penalty, gradient_max: 1e-5, iterations_max: 500 }
     }
@@ -39,7 +39,7 @@ pub struct LogisticRegression {
     bias: Vec<f32>,
 }
 
-/// Examples one task takes: fixed, so that sums are taken in one order whatever the number of threads.
+/// Examples per task. Fixed, so that sums do not depend on the number of threads.
 const BLOCK: usize = 512;
 
 impl LogisticRegression {
@@ -78,7 +78,7 @@ impl LogisticRegression {
     }
 }
 
-/// The function that is minimised: mean loss plus penalty, in units of one example.
+/// The minimised function: mean loss plus penalty.
 struct Loss<'a> {
     features: &'a [f32],
     dim: usize,

@@ -1,6 +1,7 @@
 //! Errors of lessons.
 
 use crate::data::DataError;
+use crate::encoders::OpenError;
 use crate::evaluate::EvaluateError;
 use crate::files::WriteError;
 use crate::pretrain::{PretrainError, RunError};
@@ -68,6 +69,9 @@ pub enum ReproduceError {
     /// A run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A baseline cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// An evaluation failed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),

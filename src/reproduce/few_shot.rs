@@ -134,9 +134,7 @@ fn evaluate_all(
     let (pixels, colours) = (lab.raw_pixels(task, images)?, lab.colour_statistics(task, images)?);
     let random = lab.random(task, images)?;
     let mut evaluated = Vec::new();
-    for (name, encoder) in
-        [("raw pixels", &pixels as &dyn HostEncoder), ("colour statistics", &colours), ("random nano", &random)]
-    {
+    for (name, encoder) in [("raw pixels", &*pixels), ("colour statistics", &*colours), ("random nano", &*random)] {
         evaluated.push(evaluate(lab, name.to_owned(), encoder, images, (false, false))?);
     }
     for &method in Method::ALL {

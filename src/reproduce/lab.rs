@@ -7,10 +7,8 @@ use super::error::ReproduceError;
 use super::tasks::{self, Task};
 use crate::data::{Dataset, Preprocessing, Split, evenly_spread, open_named};
 use crate::encoder::HostEncoder;
-use crate::evaluate::{
-    ColourStatistics, Features, Interval, KnnSettings, Labelled, RandomEncoder, RawPixels, embed_dataset, knn_probe,
-    labels, readable,
-};
+use crate::encoders::{EncoderInput, OpenOptions, open};
+use crate::evaluate::{Features, Interval, KnnSettings, Labelled, embed_dataset, knn_probe, labels, readable};
 use crate::pretrain::{
     CHECKPOINT, CONFIG, EpochLine, Event, HealthGate, Method, Observer, Options, Outcome, PretrainConfig, Run,
     RunError, RunFolder, pretrain,
@@ -204,20 +202,32 @@ impl Lab<'_> {
     }
 
     /// Raw pixels of `task` at 32 × 32 pixels.
-    pub fn raw_pixels(&self, task: &Task, images: &Images) -> Result<RawPixels, ReproduceError> {
-        Ok(RawPixels::new(baseline_recipe(task, images)?))
+    pub fn raw_pixels(&self, task: &Task, images: &Images) -> Result<Box<dyn HostEncoder>, ReproduceError> {
+        self.baseline("raw-pixels", task, images, BASELINE_SIDE)
     }
 
     /// Colour statistics of `task` at 32 × 32 pixels.
-    pub fn colour_statistics(&self, task: &Task, images: &Images) -> Result<ColourStatistics, ReproduceError> {
-        Ok(ColourStatistics::new(baseline_recipe(task, images)?))
+    pub fn colour_statistics(&self, task: &Task, images: &Images) -> Result<Box<dyn HostEncoder>, ReproduceError> {
+        self.baseline("colour-statistics", task, images, BASELINE_SIDE)
     }
 
     /// A random encoder with the input of `task`.
-    pub fn random(&self, task: &Task, images: &Images) -> Result<RandomEncoder, ReproduceError> {
-        let config = self.config(task, Method::Supervised)?;
-        let recipe = recipe(images, task.channels, task.size)?;
-        Ok(RandomEncoder::new(config.encoder, recipe, &images.dataset, &images.train, self.seed)?)
+    pub fn random(&self, task: &Task, images: &Images) -> Result<Box<dyn HostEncoder>, ReproduceError> {
+        let preset = self.config(task, Method::Supervised)?.encoder;
+        self.baseline(&format!("random:{}", preset.name()), task, images, task.size)
+    }
+
+    fn baseline(
+        &self,
+        name: &str,
+        task: &Task,
+        images: &Images,
+        side: usize,
+    ) -> Result<Box<dyn HostEncoder>, ReproduceError> {
+        let (dataset, unlabelled) = (&images.dataset, &images.train[..]);
+        let fit = EncoderInput { dataset, unlabelled, channels: task.channels, height: side, width: side };
+        let options = OpenOptions { fit: Some(fit), seed: self.seed, ..OpenOptions::default() };
+        Ok(open(name, &options)?.encoder)
     }
 
     /// k-NN of `encoder` on all test images, with at most 10,000 training images as references.
@@ -244,10 +254,6 @@ pub struct Knn {
 /// Preprocessing to `channels` and `size` × `size` pixels, with mean and deviation of the training split.
 pub fn recipe(images: &Images, channels: usize, size: usize) -> Result<Preprocessing, ReproduceError> {
     Ok(Preprocessing::for_corpus(&images.dataset, &images.train, channels, size, size)?)
-}
-
-fn baseline_recipe(task: &Task, images: &Images) -> Result<Preprocessing, ReproduceError> {
-    recipe(images, task.channels, BASELINE_SIDE)
 }
 
 /// Copies the configuration and the checkpoint of `folder` to `copy`.

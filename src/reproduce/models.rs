@@ -99,7 +99,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
                 rows.push(("no", evaluate_one(lab, &without, &images)?));
             }
             let (pixels, random) = (lab.raw_pixels(&task, &images)?, lab.random(&task, &images)?);
-            let baselines = [evaluate_one(lab, &pixels, &images)?, evaluate_one(lab, &random, &images)?];
+            let baselines = [evaluate_one(lab, &*pixels, &images)?, evaluate_one(lab, &*random, &images)?];
             for (included, evaluated) in &rows {
                 push(&mut table, recipe, &task, (included, evaluated), &baselines, &lab.few_shots());
             }

@@ -33,7 +33,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let run = lab.run_of(&task, &images, Method::Simclr)?;
     let (pixels, random) = (lab.raw_pixels(&task, &images)?, lab.random(&task, &images)?);
     let encoders: [(&str, &dyn HostEncoder); 3] =
-        [("raw pixels", &pixels), ("random nano", &random), ("simclr nano", &run)];
+        [("raw pixels", &*pixels), ("random nano", &*random), ("simclr nano", &run)];
     let truth = labels(&images.dataset, &images.test)?;
     let mut table = Table::new(&["features", "images", "precision at 1", "precision at 10"]);
     let mut found = Vec::new();
