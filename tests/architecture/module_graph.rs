@@ -24,12 +24,6 @@ enum Target {
     Item(usize, String),
 }
 
-/// A path as it is written, and whether it only hands a name on.
-struct Written {
-    path: Vec<String>,
-    hands_on: bool,
-}
-
 #[derive(Default)]
 struct Module {
     file: String,
@@ -41,7 +35,8 @@ struct Module {
     /// `use` declarations: the name that each binds, and its path.
     imports: BTreeMap<String, Vec<String>>,
     globs: Vec<Vec<String>>,
-    written: Vec<Written>,
+    /// Paths that use what they name; `pub use` only hands it on.
+    written: Vec<Vec<String>>,
     /// Traits and the types of this crate that implement them.
     implementations: Vec<(Vec<String>, Vec<String>)>,
 }
@@ -108,8 +103,8 @@ impl Graph {
     pub fn uses(&self) -> Uses {
         let mut uses = Uses::new();
         for (index, module) in self.modules.iter().enumerate() {
-            for written in module.written.iter().filter(|written| !written.hands_on) {
-                if let Some(Target::Item(at, name)) = self.resolve(index, &written.path, &mut BTreeSet::new())
+            for path in &module.written {
+                if let Some(Target::Item(at, name)) = self.resolve(index, path, &mut BTreeSet::new())
                     && self.modules[at].file != module.file
                 {
                     uses.entry((module.file.clone(), self.modules[at].file.clone())).or_default().insert(name);
@@ -185,26 +180,18 @@ impl Graph {
     }
 }
 
-/// The circles in `uses`: sets of files of which each uses, through others of the set, every other.
-pub fn circles(uses: &Uses) -> Vec<BTreeSet<String>> {
-    let mut reached: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (user, _) in uses.keys() {
-        let (mut seen, mut open) = (BTreeSet::new(), vec![user.as_str()]);
-        while let Some(file) = open.pop() {
-            for (_, next) in uses.keys().filter(|(from, _)| from == file) {
-                if seen.insert(next.as_str()) {
-                    open.push(next);
-                }
-            }
+/// The uses that are part of a circle of files, or lie between two circles.
+pub fn circles(uses: &Uses) -> Uses {
+    let mut left = uses.clone();
+    loop {
+        let before = left.clone();
+        left.retain(|(user, used), _| {
+            before.keys().any(|(_, other)| other == user) && before.keys().any(|(other, _)| other == used)
+        });
+        if left.len() == before.len() {
+            return left;
         }
-        reached.insert(user, seen);
     }
-    let reaches = |from: &str, to: &str| reached.get(from).is_some_and(|files| files.contains(to));
-    let mut circles = BTreeSet::new();
-    for (&file, files) in reached.iter().filter(|(file, _)| reaches(file, file)) {
-        circles.insert(files.iter().filter(|other| reaches(other, file)).map(|&other| other.to_owned()).collect());
-    }
-    circles.into_iter().collect()
 }
 
 /// What one module declares and names; stays out of its child modules.
@@ -218,7 +205,7 @@ impl Collector<'_> {
     fn bind(&mut self, tree: &UseTree, prefix: &[String], hands_on: bool) {
         let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
         let mut named = |bound: String, path: Vec<String>| {
-            self.module.written.push(Written { path: path.clone(), hands_on });
+            self.module.written.extend((!hands_on).then(|| path.clone()));
             self.module.imports.insert(bound, path);
         };
         match tree {
@@ -266,7 +253,7 @@ impl Collector<'_> {
 
     fn write(&mut self, path: &mut Vec<String>) {
         if !path.is_empty() {
-            self.module.written.push(Written { path: std::mem::take(path), hands_on: false });
+            self.module.written.push(std::mem::take(path));
         }
     }
 }
