@@ -48,7 +48,7 @@ const MODEL_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/grey-28"
 const KINDS: [Kind; 10] = [
     kind("grey-28", "weights"),
     kind("run", "weights"),
-    kind(MODEL_FOLDER, "weights"),
+    kind(MODEL_FOLDER, "onnx"),
     kind("export", "onnx"),
     kind("export/encoder.onnx", "onnx"),
     kind("net.macula", "file"),
