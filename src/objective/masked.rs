@@ -160,7 +160,7 @@ mod tests {
         // The absolute value has a kink; the step is small enough to avoid it.
         check_objective(&masked, 18, &[None; 2], 1.0 / 8192.0, 2e-3);
         let head = masked.head.initialise(5, &mut rng);
-        let output = masked.loss(&head, &vec![1.0; 18 * 5], &[None; 2]);
+        let output = masked.loss(&head, &[1.0; 18 * 5], &[None; 2]);
         for (masked, dfeature) in masked.masked.iter().zip(output.dfeatures.chunks(5)) {
             assert_eq!(*masked, dfeature.iter().any(|d| *d != 0.0));
         }
