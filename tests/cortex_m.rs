@@ -135,7 +135,7 @@ fn compare(image: &Image, name: &str, blob: &[u8], naive: &Naive, images: &str, 
     let chip = on_the_chip(image, name, naive, &sample.images);
     assert_eq!(chip, quantised(&here, dim), "{name}, {images}: the chip's features are not this machine's");
 
-    let cosines: Vec<f64> = chip.iter().zip(desk.chunks(dim)).map(|(chip, desk)| cosine(chip, desk)).collect();
+    let cosines: Vec<f64> = chip.iter().zip(host.chunks(dim)).map(|(chip, host)| cosine(chip, host)).collect();
     let least = cosines.iter().copied().fold(1.0, f64::min);
     let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
     assert!(least > if name.ends_with("f16") { 0.9999 } else { 0.97 }, "{name}, {images}: cosine {least}");

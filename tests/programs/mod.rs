@@ -50,7 +50,7 @@ impl Program {
     /// The program of this machine that was built with the test.
     pub fn own() -> Self {
         let command = vec![env!("CARGO_BIN_EXE_macula").to_owned()];
-        Self { name: "this machine's desk", command, variables: &[], halves_only: false }
+        Self { name: "this machine's host program", command, variables: &[], halves_only: false }
     }
 
     /// Runs it in `folder` and returns what it prints.
