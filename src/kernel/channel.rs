@@ -30,7 +30,7 @@ impl fmt::Display for Grid {
 
 impl Grid {
     /// Number of values, without padding.
-    #[expect(clippy::len_without_is_empty, reason = "a shape, not a collection")]
+    #[allow(clippy::len_without_is_empty, reason = "a shape, not a collection")]
     pub fn len(self) -> usize {
         self.rows * self.columns * self.channels
     }
