@@ -163,7 +163,7 @@ fn open_listener(args: &Args) -> anyhow::Result<Listener> {
         std::io::ErrorKind::PermissionDenied if !args.allow_remote => {
             anyhow::anyhow!("{} {error}; pass --allow-remote to accept other machines", args.listen)
         }
-        _ => fault(args, error).into(),
+        _ => fault(args, error),
     })
 }
 

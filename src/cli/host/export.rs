@@ -141,8 +141,7 @@ mod with_onnx {
                 step.worst_image,
                 step.tolerance,
                 args.out.join(crate::export::PARITY_FILE).display()
-            ))
-            .into()),
+            ))),
         }
     }
 
