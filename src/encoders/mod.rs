@@ -3,22 +3,22 @@
 //! Every command resolves `--encoder`, `--bundle` and `--init` here, so that a name means the same everywhere. Preprocessing
 //! is never guessed: if an ONNX file does not state its own, the user must.
 
-mod error; //  errors
-mod fitted; // preprocessing of baselines
+mod error; //   errors
+mod fitted; //  preprocessing of baselines
+mod open; //    from a name to an encoder
+mod resolve; // what a name stands for
 #[cfg(feature = "host")]
-mod lookup; // from a name to a run, a file, a record
-mod name; //   what a name stands for
-mod open; //   from a name to an encoder
+mod source; //  the run, file or training record behind a name
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only an ONNX file is given preprocessing"))]
-mod stated; // preprocessing that the user states
+mod stated; //  preprocessing that the user states
 
 pub use crate::encoder::Layout;
 pub use error::OpenError;
 pub use fitted::{EncoderInput, baselines_for, channels_of, is_fitted};
-#[cfg(feature = "host")]
-pub use lookup::{model_file, onnx_file, open_run, preset_of, training_images};
-pub use name::is_bundle;
 #[cfg(feature = "onnx")]
 pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};
+pub use resolve::is_bundle;
+#[cfg(feature = "host")]
+pub use source::{model_file, onnx_file, open_run, preset_of, training_images};
 pub use stated::{KnownPreprocessing, Stated, StatedError};

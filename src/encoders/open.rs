@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::fitted::{EncoderInput, fixed_recipe};
-use super::name::Found;
+use super::resolve::Found;
 use super::{OpenError, Stated};
 use crate::blob::BlobFile;
 use crate::bundle::{Bundle, PublicKey};

@@ -1,6 +1,6 @@
 //! Predictions: the class of a sample, the set of classes that cannot be excluded, and the nearest supports.
 //!
-//! Whether the answer is "I don't know" is decided in `decide/predictor.rs`: it sets `known` and the class set.
+//! `decide/out_of_distribution.rs` decides whether the answer is "I don't know" (`known`), `decide/conformal.rs` the class set.
 
 use super::Session;
 use super::head_cache::HeadCache;

@@ -1,9 +1,9 @@
-//! From a name to a run, a file, or the images that an encoder was trained on.
+//! The run, file or training record behind the name of an encoder.
 
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
-use super::name::Found;
+use super::resolve::Found;
 use crate::encoder::Preset;
 use crate::pretrain::{CHECKPOINT, CONFIG, Run, TrainingImages};
 
