@@ -231,7 +231,7 @@ fn the_document_names_the_kinds_and_the_reasons() {
     let expected: Vec<_> =
         PartKind::ALL.iter().map(|&kind| ((kind as u16).to_string(), kind.name().to_owned())).collect();
     assert_eq!(kinds, expected);
-    assert!(PartKind::ALL.iter().all(|&kind| PartKind::from_number(kind as u16) == Some(kind)));
+    assert!(PartKind::ALL.iter().all(|&kind| PartKind::from_repr(kind as u16) == Some(kind)));
     let reasons: Vec<_> = rows("Reasons").iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let meanings = (1..).map_while(|code| Some((code.to_string(), BundleError::meaning(code)?.to_owned())));
     assert_eq!(reasons, meanings.collect::<Vec<_>>());

@@ -204,7 +204,7 @@ fn the_document_shows_every_reply() {
 #[test]
 fn reasons_keep_their_numbers() {
     let rows = rows("Reasons");
-    for (row, reason) in rows.iter().zip(Reason::ALL) {
+    for (row, &reason) in rows.iter().zip(Reason::ALL) {
         assert_eq!(row[0], (reason as u16).to_string(), "{reason:?}");
         assert_eq!(row[1], format!("{reason:?}"));
         assert_eq!(reason.with(1, 2).reason(), Some(reason));
@@ -221,10 +221,10 @@ fn reasons_keep_their_numbers() {
 fn rollback_reasons_keep_their_numbers() {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md")).unwrap();
     for (number, rollback_reason) in (1..).zip(RollbackReason::ALL) {
-        assert_eq!((rollback_reason as u8, RollbackReason::of(number)), (number, Some(rollback_reason)));
+        assert_eq!((rollback_reason as u8, RollbackReason::from_repr(number)), (number, Some(rollback_reason)));
         assert!(document.contains(&format!("{number} ")), "{rollback_reason}");
     }
-    assert_eq!((RollbackReason::of(0), RollbackReason::of(6)), (None, None));
+    assert_eq!((RollbackReason::from_repr(0), RollbackReason::from_repr(6)), (None, None));
 }
 
 #[test]

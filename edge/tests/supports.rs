@@ -253,7 +253,7 @@ fn invalid_sizes_and_rates_are_errors() {
         let decision = head.predict(&[i16::MIN; 4], &mut [0.0; 2]).unwrap();
         assert_eq!((decision.class, decision.probability), (0, 0.5), "{kind:?}");
         assert_eq!(head.predict(&[0; 3], &mut [0.0; 2]), Err(HeadError::FeatureDimension { found: 3, expected: 4 }));
-        assert_eq!(HeadKind::from_u8(kind as u8), Some(kind));
+        assert_eq!(HeadKind::from_repr(kind as u8), Some(kind));
     }
-    assert_eq!(HeadKind::from_u8(4), None);
+    assert_eq!(HeadKind::from_repr(4), None);
 }

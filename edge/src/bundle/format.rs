@@ -88,7 +88,7 @@ impl fmt::Debug for PublicKey {
 }
 
 /// The kind of a part. Its number is stored and never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::FromRepr)]
 #[repr(u16)]
 pub enum PartKind {
     /// Describes the bundle and its needs: JSON.
@@ -106,11 +106,6 @@ pub enum PartKind {
 impl PartKind {
     /// All kinds, by number.
     pub const ALL: [Self; 5] = [Self::Manifest, Self::Onnx, Self::Blob, Self::Golden, Self::Corpus];
-
-    /// The kind of a number; `None` for a kind of later programs.
-    pub fn from_number(number: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|&kind| kind as u16 == number)
-    }
 
     /// The name for people.
     pub const fn name(self) -> &'static str {

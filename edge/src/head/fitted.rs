@@ -12,7 +12,7 @@ use crate::feature::{DIM_MAX, UNIT};
 use crate::support_set::{CLASSES_MAX, Supports};
 
 /// The kind of head. The numbers are part of the protocol: append, never renumber.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::FromRepr)]
 #[repr(u8)]
 pub enum HeadKind {
     /// The default: a weighted mean of the scores of [`HeadKind::Gaussian`] and [`HeadKind::Logistic`].
@@ -29,17 +29,6 @@ pub enum HeadKind {
 }
 
 impl HeadKind {
-    /// The kind with this number.
-    pub const fn from_u8(number: u8) -> Option<Self> {
-        match number {
-            0 => Some(Self::Auto),
-            1 => Some(Self::Prototype),
-            2 => Some(Self::Gaussian),
-            3 => Some(Self::Logistic),
-            _ => None,
-        }
-    }
-
     /// Name on the command line.
     pub const fn name(self) -> &'static str {
         match self {

@@ -44,7 +44,7 @@ pub enum CandidateState {
 }
 
 /// Why a device rolled back to the confirmed bundle. Hosts know these numbers: append, never renumber.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::FromRepr)]
 #[repr(u8)]
 pub enum RollbackReason {
     /// No start with it completed: the device crashed or lost power each time.
@@ -62,11 +62,6 @@ pub enum RollbackReason {
 impl RollbackReason {
     /// All reasons by number, from 1.
     pub const ALL: [Self; 5] = [Self::NeverCompleted, Self::Unreadable, Self::Golden, Self::Samples, Self::WouldForget];
-
-    /// The reason of a number; `None` for a number of newer devices.
-    pub fn of(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number).wrapping_sub(1)).copied()
-    }
 }
 
 impl fmt::Display for RollbackReason {

@@ -19,7 +19,7 @@ pub struct Refusal {
 }
 
 /// Why a device refuses a request. Hosts in the field know these numbers: append, never renumber, never reuse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::FromRepr, strum::VariantArray)]
 #[repr(u16)]
 pub enum Reason {
     /// The message cannot be read. Found: its bytes.
@@ -99,44 +99,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons by number, from 1.
-    pub const ALL: [Self; 36] = [
-        Self::Malformed,
-        Self::MessageTooLong,
-        Self::Version,
-        Self::NoSession,
-        Self::Name,
-        Self::NameTaken,
-        Self::ClassesFull,
-        Self::NoSuchClass,
-        Self::SupportsFull,
-        Self::SourceTaken,
-        Self::FeatureBytes,
-        Self::FeatureLength,
-        Self::ImageBytes,
-        Self::ImageChannels,
-        Self::ImageOffset,
-        Self::ImageMissing,
-        Self::NoEncoder,
-        Self::EncoderFailed,
-        Self::StoreFull,
-        Self::StoreFault,
-        Self::NothingLearned,
-        Self::NoSuchHead,
-        Self::ErrorRate,
-        Self::HeadFailed,
-        Self::Cursor,
-        Self::NotConfirmed,
-        Self::NoBundles,
-        Self::BundleBytes,
-        Self::BundleOffset,
-        Self::BundleMissing,
-        Self::BundleHash,
-        Self::BundleRefused,
-        Self::BundleFault,
-        Self::BundleOlder,
-        Self::WouldForget,
-        Self::BundleSameCounter,
-    ];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// A refusal for this reason.
     pub const fn with(self, found: u64, limit: u64) -> Refusal {
@@ -147,7 +110,7 @@ impl Reason {
 impl Refusal {
     /// The reason; `None` for a number of newer devices.
     pub fn reason(&self) -> Option<Reason> {
-        Reason::ALL.get(usize::from(self.code).wrapping_sub(1)).copied()
+        Reason::from_repr(self.code)
     }
 
     pub(super) const fn malformed(found: usize) -> Self {

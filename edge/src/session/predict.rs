@@ -15,7 +15,7 @@ use crate::store::Flash;
 impl<E: Encoder, F: Flash> Session<'_, E, F> {
     pub(super) fn predict(&mut self, input: Input<'_>, head: u8, error_rate: u16) -> Result<Reply<'_>, Refusal> {
         let highest = HeadKind::Logistic as u8;
-        let kind = HeadKind::from_u8(head).ok_or(Reason::NoSuchHead.with(head.into(), highest.into()))?;
+        let kind = HeadKind::from_repr(head).ok_or(Reason::NoSuchHead.with(head.into(), highest.into()))?;
         if !(1..=ERROR_RATE_PERMILLE_MAX).contains(&error_rate) {
             return Err(Reason::ErrorRate.with(error_rate.into(), ERROR_RATE_PERMILLE_MAX.into()));
         }

@@ -56,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let header = bundle.header();
     let parts = header.parts().iter().map(|part| Part {
         kind: part.kind,
-        name: PartKind::from_number(part.kind).map_or("unknown", PartKind::name),
+        name: PartKind::from_repr(part.kind).map_or("unknown", PartKind::name),
         offset: part.offset,
         bytes: part.len,
         sha256: crate::report::text::hexadecimal(&part.sha256),

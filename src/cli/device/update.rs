@@ -169,5 +169,6 @@ fn of_report(report: &BundleReport, sha256: [u8; 32]) -> Outcome {
 
 /// A rollback reason as text.
 pub fn rollback_reason(why: u8) -> String {
-    RollbackReason::of(why).map_or_else(|| format!("reason {why}"), |rollback_reason| rollback_reason.to_string())
+    RollbackReason::from_repr(why)
+        .map_or_else(|| format!("reason {why}"), |rollback_reason| rollback_reason.to_string())
 }

@@ -65,7 +65,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if !args.common.quiet {
         println!("bundle   {} ({:.1} KB)", shown_path(&report.bundle), report.bytes as f64 / 1e3);
         println!("signed   by {}, counter {}", report.signer, report.counter);
-        let parts = bundle.header().parts().iter().map(|part| PartKind::from_number(part.kind));
+        let parts = bundle.header().parts().iter().map(|part| PartKind::from_repr(part.kind));
         let names = parts.map(|kind| kind.map_or("unknown part", PartKind::name)).collect::<Vec<_>>();
         println!("parts    {}: all as signed", names.join(", "));
         println!(
