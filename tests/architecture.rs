@@ -5,7 +5,7 @@ mod module_graph;
 
 use std::path::{Path, PathBuf};
 
-use module_graph::{Graph, Sources, Uses, circles};
+use module_graph::{Graph, Sources, Uses, cycles};
 use walkdir::WalkDir;
 
 /// The longest source file that is allowed.
@@ -42,7 +42,7 @@ fn texts() -> Sources {
     texts
 }
 
-/// The modules of `src/lib.rs` in the order they stand there.
+/// The modules of `src/lib.rs` in their order there.
 fn modules() -> Vec<String> {
     let declared = |line: &str| Some(line.strip_prefix("pub mod ")?.split(';').next()?.to_owned());
     let modules: Vec<String> = read("src/lib.rs").lines().filter_map(declared).collect();
@@ -89,7 +89,7 @@ fn uses_between_modules(uses: &Uses) -> impl Iterator<Item = (&str, &str, &str, 
 }
 
 #[test]
-fn a_module_uses_only_those_before_it() {
+fn modules_use_only_earlier_modules() {
     let (texts, modules) = (texts(), modules());
     let position = |name: &str| modules.iter().position(|module| module == name).expect("src/lib.rs declares it");
     let uses = graph(&texts).uses();
@@ -100,9 +100,9 @@ fn a_module_uses_only_those_before_it() {
 }
 
 #[test]
-fn no_file_uses_itself_through_others() {
-    let circles = circles(&graph(&texts()).uses());
-    assert!(circles.is_empty(), "files use each other: {circles:#?}");
+fn files_have_no_dependency_cycles() {
+    let cycles = cycles(&graph(&texts()).uses());
+    assert!(cycles.is_empty(), "files depend on each other: {cycles:#?}");
 }
 
 #[test]
@@ -127,11 +127,11 @@ fn only_encoders_opens_encoders() {
 }
 
 #[test]
-fn a_path_is_followed_to_the_file_that_defines_the_item() {
-    let made_up = [
+fn paths_resolve_to_the_file_that_defines_the_item() {
+    let crafted = [
         ("lib.rs", "pub mod base; pub mod shapes; mod user; mod odd;"),
         ("base.rs", "pub struct Unit; pub const SIZE: usize = 1; pub fn run() {}"),
-        // Handing names on, here and through a glob, is no use.
+        // A re-export, by name or by glob, does not count as a use.
         ("shapes/mod.rs", "mod round; mod flat; pub use round::{Circle as Round, self}; pub use flat::*;"),
         ("shapes/round.rs", "use crate::base::{self, Unit}; pub enum Circle { Full } fn f(_: Unit) { base::run() }"),
         ("shapes/flat.rs", "pub struct Square; impl Square { pub const SIDES: u8 = 4; }"),
@@ -142,11 +142,11 @@ fn a_path_is_followed_to_the_file_that_defines_the_item() {
              mod inner { fn g() { println!(\"{}\", super::super::base::SIZE) } }
              #[cfg(test)] mod tests { use crate::odd::Odd; }",
         ),
-        // A circle of two, one half of it inside a macro.
+        // A cycle of two files, one use of it inside a macro.
         ("odd.rs", "#[path = \"even.rs\"] mod even_numbers; pub struct Odd; fn f() { assert!(even_numbers::even(1)) }"),
         ("even.rs", "use super::Odd; pub fn even(_: u8) -> bool { let _ = Odd; false }"),
     ];
-    let texts: Sources = made_up.map(|(path, text)| (format!("a/{path}"), text.to_owned())).into();
+    let texts: Sources = crafted.map(|(path, text)| (format!("a/{path}"), text.to_owned())).into();
     let uses = Graph::parse(&texts, &[("a", "a/lib.rs")]).uses();
     let lines: Vec<String> =
         uses.iter().map(|((user, used), names)| format!("{} {} {names:?}", &user[2..], &used[2..])).collect();
@@ -159,12 +159,12 @@ fn a_path_is_followed_to_the_file_that_defines_the_item() {
         r#"user.rs shapes/round.rs {"Circle"}"#,
     ];
     assert_eq!(lines, expected);
-    let circle: Vec<_> = circles(&uses).into_keys().map(|(user, used)| format!("{user} {used}")).collect();
-    assert_eq!(circle, ["a/even.rs a/odd.rs", "a/odd.rs a/even.rs"]);
+    let cycle: Vec<_> = cycles(&uses).into_keys().map(|(user, used)| format!("{user} {used}")).collect();
+    assert_eq!(cycle, ["a/even.rs a/odd.rs", "a/odd.rs a/even.rs"]);
 }
 
 #[test]
-fn kernels_and_layers_know_numbers_only() {
+fn kernels_and_layers_use_no_files_or_formats() {
     let (texts, modules) = (texts(), modules());
     let uses = graph(&texts).uses();
     for (room, allowed) in [("kernel", &[][..]), ("nn", &["rng", "kernel"])] {

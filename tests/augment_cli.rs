@@ -1,4 +1,4 @@
-//! `macula augment` and `macula bench augment`, as a person runs them.
+//! `macula augment` and `macula bench augment` on the command line.
 #![cfg(feature = "cli")]
 
 mod shell;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use shell::{expect, fails, json, picture};
 
-/// The sheet that `arguments` besides the usual ones draw.
+/// The sheet drawn with `arguments` added to the usual ones.
 fn sheet(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let usual =
         ["augment", "scan.png", "--force", "--out", "sheet.png", "--size", "24", "--views", "10", "--columns", "4"];
@@ -25,7 +25,7 @@ fn a_sheet_shows_the_image_and_its_views() {
     assert_ne!(sheet(folder.path(), &["--policy", "medical", "--seed", "2"]), drawn);
     assert_ne!(sheet(folder.path(), &["--policy", "natural"]), drawn);
 
-    // Nothing is changed: eleven times the image, in rows of four with two white pixels between.
+    // No augmentation: the image eleven times, in rows of four with two white pixels between.
     let plain = image::load_from_memory(&sheet(folder.path(), &["--policy", "none"])).unwrap().into_luma8();
     assert_eq!(plain.dimensions(), (4 * 26 + 2, 3 * 26 + 2));
     let tile = |at: u32| -> Vec<u8> {
@@ -37,24 +37,24 @@ fn a_sheet_shows_the_image_and_its_views() {
 }
 
 #[test]
-fn what_cannot_be_drawn_is_refused() {
+fn invalid_sheets_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     picture("bright", 1).save(folder.path().join("scan.png")).unwrap();
     fs::write(folder.path().join("broken.png"), b"no image").unwrap();
-    for (arguments, told) in [
+    for (arguments, part) in [
         (["scan.png", "--columns", "0"], "--columns"),
         (["scan.png", "--size", "513"], "513"),
         (["scan.png", "--channels", "2"], "--channels"),
         (["broken.png", "--channels", "3"], "broken.png"),
     ] {
         let command = ["augment", "--policy", "natural", "--force", "--out", "sheet.png"];
-        fails(2, "input", folder.path(), &[&command[..], &arguments[..]].concat(), &[told]);
+        fails(2, "input", folder.path(), &[&command[..], &arguments[..]].concat(), &[part]);
         assert!(!folder.path().join("sheet.png").exists());
     }
 }
 
 #[test]
-fn the_rate_of_views_is_measured() {
+fn bench_augment_measures_images_per_second() {
     let folder = tempfile::tempdir().unwrap();
     let small = ["bench", "augment", "--size", "8", "--batch-size", "4", "--batches", "5"];
     let (text, _) = expect(0, folder.path(), &[&small[..], &["--policy", "medical", "--json"]].concat());

@@ -100,7 +100,7 @@ fn replaced(bytes: &[u8], kind: PartKind, part: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_bundle_opens_with_what_it_was_made_of() {
+fn a_bundle_opens_with_the_contents_it_was_made_from() {
     let onnx = tiny(1.0);
     let bundle = open(made(1.0, 3)).unwrap();
     let manifest = bundle.manifest();

@@ -63,7 +63,7 @@ fn refuses_bundle(folder: &Path, arguments: &[&str], reason: BundleError, parts:
 }
 
 #[test]
-fn a_bundle_is_made_verified_and_shown() {
+fn a_bundle_is_made_verified_and_inspected() {
     let folder = workshop();
     let path = folder.path();
     let report = json(&expect(0, path, &["verify", "v2.macula", "--trust", "maker.pub", "--json"]).0);
@@ -82,7 +82,7 @@ fn a_bundle_is_made_verified_and_shown() {
     let (out, _) = expect(0, path, &["inspect", "v2.macula"]);
     assert!(out.contains("NOT VERIFIED"), "{out}");
 
-    // Any other file, and one that was changed.
+    // A file that is not a bundle, and a changed bundle.
     refuses_bundle(path, &["inspect", "bright-0.png"], BundleError::NotABundle, &["bright-0.png"]);
     let mut bytes = std::fs::read(path.join("v2.macula")).unwrap();
     let middle = bytes.len() / 2;
@@ -96,7 +96,7 @@ fn a_bundle_is_made_verified_and_shown() {
 }
 
 #[test]
-fn a_device_takes_bundles_of_trusted_keys_and_no_older_one() {
+fn a_device_refuses_untrusted_keys_and_older_counters() {
     let folder = workshop();
     let path = folder.path();
     let store = ["--device", "a.store"];
@@ -106,9 +106,9 @@ fn a_device_takes_bundles_of_trusted_keys_and_no_older_one() {
     };
     let untrusted = teach("bright", "bright-0.png", &["--encoder", "v2.macula"]);
     fails(3, "bundle-refused", path, &untrusted, &["v2.macula", "--trust"]);
-    assert!(!path.join("a.store").exists(), "a bundle that is refused leaves nothing behind");
+    assert!(!path.join("a.store").exists(), "a refused bundle creates no store");
     expect(0, path, &teach("bright", "bright-0.png", &["--encoder", "v2.macula", "--trust", "maker.pub"]));
-    // The store knows bundle and key from now on.
+    // The store now records bundle and key.
     expect(0, path, &teach("dark", "dark-0.png", &[]));
     let asks = |more: &[&'static str]| {
         let report =
@@ -121,7 +121,7 @@ fn a_device_takes_bundles_of_trusted_keys_and_no_older_one() {
     assert_eq!(answers, ["dark", "bright"]);
     let refuses = |encoder: &'static str, reason: BundleError, parts: &[&str]| {
         refuses_bundle(path, &with("predict", &["dark-1.png", "--encoder", encoder]), reason, parts);
-        assert_eq!(asks(&[]), answers, "the one in use keeps serving after {encoder}");
+        assert_eq!(asks(&[]), answers, "the bundle in use is kept after {encoder}");
     };
     refuses("v1.macula", BundleError::Older { found: 1, highest: 2 }, &["counter 1", "counter 2"]);
     let make = |out: &str, key: &str, counter: &str| {
@@ -133,14 +133,14 @@ fn a_device_takes_bundles_of_trusted_keys_and_no_older_one() {
     cut.truncate(cut.len() - 1);
     std::fs::write(path.join("cut.macula"), cut).unwrap();
     refuses("cut.macula", BundleError::Length { found: 0, stated: 0 }, &["cut.macula"]);
-    // Another one of the counter in use is refused; a later one is taken, and after it the earlier is too old.
+    // Another bundle with the counter in use is refused. A newer one is accepted, and older ones are refused afterwards.
     make("same.macula", "maker.key", "2");
     refuses("same.macula", BundleError::SameCounter { found: 2 }, &["counter 2"]);
     make("v3.macula", "maker.key", "3");
     assert_eq!(asks(&["--encoder", "v3.macula"]), answers);
     let older = with("predict", &["dark-1.png", "--encoder", "v2.macula"]);
     refuses_bundle(path, &older, BundleError::Older { found: 2, highest: 3 }, &["counter 2", "counter 3"]);
-    // A reset forgets what was taught, and neither the counter nor the key.
+    // A reset removes the samples but keeps the counter and the key.
     expect(0, path, &with("reset", &["--yes", "--encoder", "v3.macula"]));
     expect(3, path, &with("status", &["--encoder", "v2.macula"]));
     let status = json(&expect(0, path, &with("status", &["--encoder", "v3.macula", "--json"])).0);
@@ -150,7 +150,7 @@ fn a_device_takes_bundles_of_trusted_keys_and_no_older_one() {
 }
 
 #[test]
-fn another_encoder_is_refused_by_the_store_and_evaluated_without() {
+fn another_encoder_is_refused_by_the_store_but_can_be_evaluated() {
     let folder = workshop();
     let path = folder.path();
     shipped(&path.join("other"), 2);
@@ -159,7 +159,7 @@ fn another_encoder_is_refused_by_the_store_and_evaluated_without() {
     expect(0, path, &[&learn[..], &["dark-0.png"]].concat());
     let other = ["predict", "--device", "a.store", "--encoder", "other.macula", "dark-1.png"];
     fails(2, "other-encoder", path, &other, &["a.store", "other.macula"]);
-    // It was not used: the counter stays.
+    // The bundle was not used, so the counter does not change.
     expect(0, path, &["predict", "--device", "a.store", "dark-1.png"]);
     let eval = ["eval", "knn", "--encoder", "other.macula", "--data", "phantoms:16:30", "--json", "--quiet"];
     expect(3, path, &eval);
@@ -185,7 +185,7 @@ fn features_of_another_runtime_become_golden_features() {
     expect(0, path, &["verify", "net.macula", "--trust", "maker.pub"]);
     std::fs::remove_file(path.join("net.macula")).unwrap();
 
-    // One value that is another, and a file of another size.
+    // A changed value, a NaN, a truncated file and a file of another kind.
     let mut bytes = std::fs::read(path.join("reference.npy")).unwrap();
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&100.0f32.to_le_bytes());
@@ -224,7 +224,7 @@ fn a_foreign_encoder_needs_stated_preprocessing() {
     let shown = json(&expect(0, path, &["inspect", "net.macula", "--trust", "maker.pub", "--json"]).0);
     let names: Vec<_> = shown["parts"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["manifest", "ONNX encoder", "golden images", "corpus statistics"]);
-    assert_eq!(shown["manifest"]["labels"].as_array().unwrap().len(), 6, "those of the data");
+    assert_eq!(shown["manifest"]["labels"].as_array().unwrap().len(), 6, "the classes of the dataset");
     let learn = ["learn", "--device", "a.store", "--encoder", "net.macula", "--trust", "maker.pub", "--class", "dark"];
     expect(0, path, &[&learn[..], &["dark-0.png"]].concat());
     expect(0, path, &["learn", "--device", "a.store", "--class", "bright", "bright-0.png"]);

@@ -1,4 +1,4 @@
-//! `./check` with a stand-in for cargo: what its summary says, and that only all of its steps together pass.
+//! `./check` with a stand-in for cargo: its summary, and that it passes only if every step passes.
 #![cfg(unix)]
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 /// Three steps that need nothing but cargo; the last one runs tests.
 const STEPS: [&str; 3] = ["fmt", "clippy", "licences"];
 
-/// What cargo does in a run of the script, as shell commands by subcommand.
+/// The shell command that stands in for each subcommand of cargo.
 struct Cargo<'c> {
     clippy: &'c str,
     test: &'c str,
@@ -55,8 +55,8 @@ fn check(cargo: &Cargo<'_>, steps: &[&str]) -> (Option<i32>, String) {
     (status.code(), text)
 }
 
-/// The line of the summary that begins with `state` and `step`.
-fn is_said(text: &str, state: &str, step: &str) -> bool {
+/// Whether a line of the summary begins with `state` and `step`.
+fn has_line(text: &str, state: &str, step: &str) -> bool {
     text.lines()
         .any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(&format!("{state} {step}")))
 }
@@ -66,28 +66,28 @@ fn all_steps_pass_and_their_tests_are_counted() {
     let (code, text) = check(&GOOD, &STEPS);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("check: passed") && text.contains("7 tests passed, 0 skipped, 2 ignored"), "{text}");
-    assert!(STEPS.iter().all(|step| is_said(&text, "passed", step)), "{text}");
+    assert!(STEPS.iter().all(|step| has_line(&text, "passed", step)), "{text}");
 }
 
 #[test]
-fn a_signal_is_a_failure_that_tells_which_steps_ran() {
+fn a_signal_is_a_failure_and_the_summary_lists_every_step() {
     for (signal, expected) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
-        // The command at hand ends well: what is left to tell is that steps are missing.
+        // The interrupted command itself succeeds, so only the missing steps show the failure.
         let clippy = format!("kill -{signal} $PPID; exit 0");
         let (code, text) = check(&Cargo { clippy: &clippy, ..GOOD }, &STEPS);
         assert_eq!(code, Some(expected), "{signal}: {text}");
         assert!(text.contains("check: FAILED") && text.contains(&format!("SIG{signal}")), "{text}");
         assert!(!text.contains("check: passed"), "{text}");
-        assert!(is_said(&text, "passed", "fmt") && is_said(&text, "FAILED", "clippy"), "{text}");
-        assert!(is_said(&text, "not run", "licences"), "{text}");
+        assert!(has_line(&text, "passed", "fmt") && has_line(&text, "FAILED", "clippy"), "{text}");
+        assert!(has_line(&text, "not run", "licences"), "{text}");
     }
 }
 
 #[test]
-fn a_failed_step_ends_it() {
+fn a_failed_step_ends_the_run() {
     let (code, text) = check(&Cargo { clippy: "exit 3", ..GOOD }, &STEPS);
     assert!(code.is_some_and(|code| code != 0) && text.contains("check: FAILED"), "{text}");
-    assert!(is_said(&text, "FAILED", "clippy") && is_said(&text, "not run", "licences"), "{text}");
+    assert!(has_line(&text, "FAILED", "clippy") && has_line(&text, "not run", "licences"), "{text}");
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn a_step_without_a_test_that_ran_fails() {
     for test in ["true", &TESTS.replace('7', "0"), &all_skipped] {
         let (code, text) = check(&Cargo { test, ..GOOD }, &STEPS);
         assert!(code.is_some_and(|code| code != 0), "{test}: {text}");
-        assert!(is_said(&text, "FAILED", "licences") && !text.contains("check: passed"), "{text}");
+        assert!(has_line(&text, "FAILED", "licences") && !text.contains("check: passed"), "{text}");
     }
-    // One of seven ran: that is a pass, and the six are named.
+    // One of seven tests ran: the step passes, and the six skipped ones are listed.
     let six = all_skipped.replace(" 7;", ";");
     let (code, text) = check(&Cargo { test: &six, ..GOOD }, &STEPS);
     assert_eq!(code, Some(0), "{text}");
@@ -107,7 +107,7 @@ fn a_step_without_a_test_that_ran_fails() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_pass() {
+fn a_closed_pipe_is_a_failure() {
     let folder = stage(&Cargo { clippy: "sleep 0.3; for line in 1 2 3 4 5 6 7 8 9; do echo $line; done", ..GOOD });
     let mut child = command(folder.path(), &STEPS).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     drop(child.stdout.take());

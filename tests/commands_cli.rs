@@ -1,4 +1,4 @@
-//! What commands promise together: a failure changes nothing, files are not overwritten, runs are extended.
+//! Guarantees of several commands: a failure changes nothing, files are not overwritten, runs are extended.
 
 mod shell;
 
@@ -18,7 +18,7 @@ fn state(folder: &Path, device: &str) -> String {
     format!("{} {}", status["state_sha256"], status["classes"])
 }
 
-/// `a.store` with two samples of `dark`, places for four, and pictures.
+/// A folder with pictures and `a.store`, which has two samples of `dark` and room for four.
 fn taught() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     draw_pictures(folder.path());
@@ -28,12 +28,12 @@ fn taught() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_lesson_is_learned_whole_or_not_at_all() {
+fn learn_is_atomic() {
     let folder = taught();
     let path = folder.path();
     let before = state(path, "a.store");
     fs::write(path.join("broken.png"), "no image").unwrap();
-    // Known as another class, unreadable, too many, or no name for a class: nothing changes, not even the classes.
+    // Learned as another class, unreadable, too many, or an invalid class name: nothing changes, classes included.
     let refused: [(i32, &[&str]); 5] = [
         (2, &["--class", "bright", "bright-0.png", "dark-1.png"]),
         (2, &["--class", "bright", "bright-0.png", "broken.png"]),
@@ -47,14 +47,14 @@ fn a_lesson_is_learned_whole_or_not_at_all() {
     }
     expect(2, path, &["class", "add", "--device", "a.store", "new", "a\nb"]);
     assert_eq!(state(path, "a.store"), before);
-    // Three of which one is known fit on two places.
+    // Three samples, one of them known, fit if there is room for two.
     let fits = ["--class", "dark", "dark-1.png", "dark-2.png", "dark-3.png", "--json"];
     let report = json(&expect(0, path, &with("learn", &fits)).0);
     assert_eq!((&report["learned"], &report["known"]), (&2.into(), &1.into()));
 }
 
 #[test]
-fn a_merge_is_whole_or_not_at_all() {
+fn merge_is_atomic() {
     let folder = taught();
     let path = folder.path();
     let other = |class: &'static str, images: &[&'static str]| {
@@ -68,14 +68,14 @@ fn a_merge_is_whole_or_not_at_all() {
     expect(0, path, &["forget", "--device", "b.store", "--sample", "dark-0.png"]);
     other("bright", &["bright-1.png", "bright-2.png"]);
     expect(4, path, &with("merge", &["--from", "b.store"]));
-    assert_eq!(state(path, "a.store"), before, "two places are left for three samples");
+    assert_eq!(state(path, "a.store"), before, "room for two is left, and there are three samples");
     expect(0, path, &["forget", "--device", "b.store", "--sample", "bright-2.png"]);
     let report = json(&expect(0, path, &with("merge", &["--from", "b.store", "--json"])).0);
     assert_eq!((&report["learned"], &report["known"]), (&2.into(), &0.into()));
 }
 
 #[test]
-fn features_come_with_the_images_they_are_of() {
+fn features_are_written_with_names_labels_and_splits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     for (part, class) in [("train", "dark"), ("test", "bright")] {
@@ -96,7 +96,7 @@ fn features_come_with_the_images_they_are_of() {
         "{rows:?}"
     );
     assert!(rows.iter().all(|(name, ..)| name.contains(", ö.png")));
-    // The archive holds the same.
+    // The archive has the same content.
     expect(0, path, &embed("a.npz"));
     assert_eq!(member(path, "features"), fs::read(path.join("a.npy")).unwrap());
     for (name, column) in [("path", 0), ("label", 1), ("split", 2)] {
@@ -116,7 +116,7 @@ fn member(folder: &Path, name: &str) -> Vec<u8> {
     bytes
 }
 
-/// An array of texts in `a.npz`, by the format's own rules: UTF-32, filled with zeros.
+/// An array of strings in `a.npz` by NumPy's format: UTF-32, padded with zeros.
 fn text_of(folder: &Path, name: &str) -> Vec<String> {
     let bytes = member(folder, name);
     let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
@@ -150,7 +150,7 @@ fn output_files_are_not_overwritten() {
     }
     fs::remove_file(path.join("a.npy")).unwrap();
     expect(2, path, commands[0]);
-    assert!(!path.join("a.npy").exists(), "its list of rows is there still");
+    assert!(!path.join("a.npy").exists(), "its list of rows still exists");
     expect(0, path, &["keygen", "--out", "maker"]);
     expect(2, path, &["keygen", "--out", "maker"]);
 }
@@ -168,7 +168,7 @@ fn why_names_the_files_of_samples() {
     assert!(without["images"][0]["nearest"][0].get("file").is_none());
 }
 
-/// Trains into `run`; what is the same for all runs of the tests below.
+/// Runs `pretrain` with the arguments that all tests below share; returns standard error.
 fn pretrain(folder: &Path, code: i32, arguments: &str) -> String {
     let fixed = "pretrain --validate never --health never --quiet";
     let line: Vec<&str> = fixed.split_whitespace().chain(arguments.split_whitespace()).collect();
@@ -178,7 +178,7 @@ fn pretrain(folder: &Path, code: i32, arguments: &str) -> String {
 const NEW: &str = "--data phantoms:16:60 --method rotation --encoder pico --channels 1 --size 16 --batch-size 20";
 
 #[test]
-fn a_configuration_that_a_run_wrote_makes_the_same_run() {
+fn a_written_configuration_reproduces_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     pretrain(path, 0, &format!("{NEW} --epochs 2 --seed 3 --learning-rate 0.05 --policy medical --out a"));
@@ -186,7 +186,7 @@ fn a_configuration_that_a_run_wrote_makes_the_same_run() {
     let identity = |run: &str| Run::load(&path.join(run)).unwrap().info.id;
     assert_eq!(fs::read(path.join("a/config.toml")).unwrap(), fs::read(path.join("b/config.toml")).unwrap());
     assert_eq!(identity("a"), identity("b"));
-    // Options count more, and a file may have some of the settings.
+    // Options override the file, and a file may have only some settings.
     pretrain(path, 0, "--config a/config.toml --seed 4 --epochs 1 --out c");
     let config = Run::load(&path.join("c")).unwrap().config;
     assert_eq!((config.seed, config.epochs, config.learning_rate), (4, 1, 0.05));
@@ -224,16 +224,16 @@ fn a_finished_run_is_extended() {
     let run = Run::load(&path.join("a")).unwrap();
     assert!(run.finished && macula::encoder::HostEncoder::corpus(&run).is_some());
     assert_eq!((run.config.epochs, &run.config.extended_at[..], run.step), (4, &[2][..], 8));
-    // Cut off in between and resumed, it ends in the same bytes: the extension is noted, then trained.
+    // The extension is recorded before training: an interruption between the two and a resume give the same bytes.
     macula::pretrain::extend(&path.join("b"), 4).unwrap();
-    assert_eq!(macula::pretrain::extend(&path.join("b"), 4).unwrap().extended_at, [2], "said twice, done once");
+    assert_eq!(macula::pretrain::extend(&path.join("b"), 4).unwrap().extended_at, [2], "a second call changes nothing");
     let err = pretrain(path, 2, "--resume --epochs 6 --out b");
     assert!(err.contains("finished"), "{err}");
     pretrain(path, 0, "--resume --out b");
     let files =
         |run: &str| ["config.toml", "checkpoint.safetensors"].map(|file| fs::read(path.join(run).join(file)).unwrap());
     assert_eq!(files("a"), files("b"));
-    // The configuration says all: begun with it from the start, the weights are the same.
+    // The configuration is complete: a new run with it gives the same weights.
     pretrain(path, 0, "--config a/config.toml --out c");
     let whole = Run::load(&path.join("c")).unwrap();
     assert_eq!(whole.info.id, run.info.id);

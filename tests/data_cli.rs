@@ -319,7 +319,7 @@ fn unreadable_entries_do_not_refuse_a_folder() {
     let expected = ["a/2.png", "a/\\xff.png", "a/up", "b/pipe", "b/zero.png", "closed"];
     assert_eq!(skipped, expected[..if is_root { 5 } else { 6 }]);
     refused(folder.path(), &["--strict"], &["a/2.png"]);
-    // A manifest that is a device, and a manifest of images that are.
+    // A manifest that is a device file, and a manifest whose images are.
     symlink("/dev/zero", at("set.csv")).unwrap();
     refused(&at("set.csv"), &[], &["set.csv"]);
     write(&at("own.csv"), b"path\nb/pipe\nb/zero.png\na/1.png\n");

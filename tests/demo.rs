@@ -1,4 +1,4 @@
-//! The main job, whole: what a newcomer runs first.
+//! `macula demo`: pretrain, export, evaluate and teach, from start to end.
 #![cfg(feature = "onnx")]
 
 use std::process::Command;
@@ -8,7 +8,7 @@ fn demo(arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn the_demo_teaches_what_its_baselines_cannot() {
+fn the_demo_beats_its_baselines_and_keeps_its_files() {
     let folder = tempfile::tempdir().unwrap();
     let (out, picture) = (folder.path().join("out"), folder.path().join("phantoms.png"));
     let output = demo(&["--json", "--out", out.to_str().unwrap(), "--sheet", picture.to_str().unwrap()]);
@@ -31,7 +31,7 @@ fn the_demo_teaches_what_its_baselines_cannot() {
     }
     assert!(picture.is_file());
 
-    // A second demo does not overwrite what the first one kept.
+    // A second demo does not overwrite the files of the first.
     let again = demo(&["--quiet", "--out", out.to_str().unwrap()]);
     assert_eq!(again.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&again.stderr).contains("run"), "{}", String::from_utf8_lossy(&again.stderr));

@@ -32,19 +32,19 @@ fn a_second_deployment_copies_and_starts_nothing() {
     assert_eq!((second["release"].clone(), stage.keeper()), (first["release"].clone(), keeper));
     assert_eq!(second["status"]["supports"], 4, "{second}");
 
-    // The next release of the same encoder: the bundle alone is copied, and what was taught stays.
+    // The next release of the same encoder: only the bundle is copied, and the samples are kept.
     let next = stage.bundle("1", "2", "maker");
     let third = stage.deployed(&next, &program, &key);
     assert_eq!((copied(&third), &third["before"]), (vec!["device.macula"], &first["release"]), "{third}");
     assert_eq!(stage.state(), taught);
 
-    // Damaged on that disk: the name alone proves nothing.
+    // A file that is damaged on the target is copied again, although its name is right.
     let program_there = stage.there().join("files").join(first["files"][0]["sha256"].as_str().unwrap());
     let mut bytes = std::fs::read(&program_there).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::remove_file(&program_there).unwrap();
     std::fs::write(&program_there, &bytes).unwrap();
-    // And killed: whoever keeps it running starts it again.
+    // The device is killed too; its supervisor restarts it.
     let keeper = stage.keeper();
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", keeper.trim())).unwrap();
     assert!(Command::new("kill").args(["-KILL", children.trim()]).status().unwrap().success());
@@ -58,10 +58,10 @@ fn a_failure_rolls_back() {
     let stage = Stage::new(None);
     let (bundle, program, key) = (stage.bundle("1", "2", "maker"), stage.program(), ["--trust", "maker.pub"]);
     let (older, foreign) = (stage.bundle("1", "1", "maker"), stage.bundle("1", "3", "stranger"));
-    // A program, but no device's.
+    // A program that is not Macula.
     let (unable, hasty) = (std::fs::canonicalize("/bin/true").unwrap(), ["--patience", "5"]);
     let unable = unable.to_str().unwrap();
-    // Nothing served before, so nothing serves afterwards.
+    // Without an earlier release, none serves after a failure.
     let (_, err) = stage.deploy(3, &bundle, unable, &key);
     assert!(!stage.there().join("current").exists(), "{err}");
     stage.deploy(3, "shipped-1/encoder.onnx", unable, &hasty);
@@ -71,11 +71,11 @@ fn a_failure_rolls_back() {
     stage.teach();
     let (taught, keeper) = (stage.state(), stage.keeper());
     let release = first["release"].as_str().unwrap();
-    // Found before anything is touched: the same process continues.
+    // An untrusted key is detected before any change: the same process continues.
     let (_, err) = stage.deploy(3, &foreign, &program, &key);
     assert!(err.contains("--trust") && err.contains(release), "{err}");
     assert_eq!((stage.state(), stage.keeper()), (taught.clone(), keeper));
-    // Found by the device itself, when it starts: one that is older, and an encoder that its store was not taught with.
+    // The device detects an older bundle and another encoder than that of its store when it starts.
     let (_, err) = stage.deploy(3, &older, &program, &key);
     assert!(err.contains(release), "{err}");
     assert_eq!(stage.state(), taught);
@@ -83,7 +83,7 @@ fn a_failure_rolls_back() {
     let (_, err) = stage.deploy(3, &other, &program, &key);
     assert!(err.contains("macula update") && err.contains(release), "{err}");
     assert_eq!(stage.state(), taught);
-    // Found by waiting: it stops and does not reply.
+    // A program that ends without a reply is detected by a timeout.
     let (_, err) = stage.deploy(3, "shipped-1/encoder.onnx", unable, &hasty);
     assert!(err.contains(release), "{err}");
     assert_eq!(stage.state(), taught);
@@ -99,13 +99,13 @@ fn a_failure_rolls_back() {
 }
 
 #[test]
-fn another_device_on_the_port_is_not_taken_for_the_new_one() {
+fn a_deployment_fails_if_another_device_has_the_port() {
     let stage = Stage::new(None);
     let (bundle, program, key) = (stage.bundle("1", "1", "maker"), stage.program(), ["--trust", "maker.pub"]);
     stage.deployed(&bundle, &program, &key);
     stage.teach();
     let (taught, keeper) = (stage.state(), stage.keeper());
-    // The same bundle to another folder: whoever asks on the port is answered, by the first one.
+    // The same bundle to another folder: the first device still has the port and replies there.
     let elsewhere = stage.path().join("elsewhere");
     stage.deploy_to(&elsewhere, 3, &bundle, &program, &key);
     assert_eq!((stage.state(), stage.keeper()), (taught, keeper));

@@ -181,7 +181,7 @@ fn a_board_without_an_encoder_learns_features_of_the_host() {
     assert_eq!(error["reason"], macula_edge::protocol::Reason::NoEncoder as u16);
     let other = ["predict", "--device", &address, "--encoder", "raw-pixels", "dark-3.png"];
     fails(2, "other-encoder", path, &other, &[&address, "raw-pixels", "1024"]);
-    // Whose features they are is not known on the board: a store of one encoder does not take them.
+    // The board does not record which encoder made its features, so a store with an encoder refuses them.
     fails(2, "other-encoder", path, &["merge", "--device", "a.store", "--from", &address], &["a.store", &address]);
     stop.store(true, Ordering::Relaxed);
     drop(TcpStream::connect(socket).unwrap());

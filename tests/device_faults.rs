@@ -33,7 +33,7 @@ fn start_in_shell(folder: &Path, more: &[&str], redirect: &str) -> Served {
     Served::start(shell.args(more).arg("--json"))
 }
 
-/// Sends SIGTERM; how the device ended, and after how long.
+/// Sends SIGTERM; returns the exit status and the time it took.
 fn terminate(device: &mut Served) -> (ExitStatus, Duration) {
     let began = Instant::now();
     assert!(Command::new("kill").args(["-TERM", &device.child.id().to_string()]).status().unwrap().success());
@@ -61,7 +61,7 @@ fn hello() -> Vec<u8> {
 fn reset(device: &Served, hello: &[u8]) {
     let mut client = device.connect();
     client.write_all(hello).unwrap();
-    // Until the answer is here, unread.
+    // Wait until the reply has arrived, unread.
     client.peek(&mut [0]).unwrap();
 }
 

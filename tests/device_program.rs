@@ -68,8 +68,8 @@ fn write_part(dataset: &Dataset, indices: &[usize], count: usize, folder: &Path,
     }
 }
 
-/// The export that is compared: one that comes with the program, and knows the x-rays that are asked about. Classes of one
-/// that knows nothing would hang on the last bit.
+/// The export that is compared: a shipped one, trained on x-rays as they are predicted here. With random weights,
+/// classes would depend on the last bit.
 fn encoder() -> PathBuf {
     match std::env::var_os("MACULA_PARITY_ENCODER") {
         Some(given) => given.into(),

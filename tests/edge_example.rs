@@ -1,4 +1,4 @@
-//! The example that shows how to use the device's crate, run on blobs of a preset.
+//! Runs the example of the device crate on blobs of a preset.
 
 #[path = "../edge/examples/blob_to_class.rs"]
 mod example;
@@ -16,7 +16,7 @@ fn aligned(blob: &[u8]) -> Vec<u32> {
 }
 
 #[test]
-fn the_example_learns_what_it_is_shown() {
+fn the_example_learns_and_predicts() {
     let naive = random_encoder(Preset::Pico, 1, 28, 7);
     let (encoder, preprocessing) = (&naive.encoder, &naive.info.preprocessing);
     let parts = |weights| BlobParts { encoder, preprocessing, weights, corpus: None, golden: None };

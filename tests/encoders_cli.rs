@@ -8,7 +8,7 @@ use std::path::Path;
 
 use shell::{draw_pictures, expect, fails, json};
 
-/// Pictures, a foreign ONNX file, an export and a run's worth of names to open.
+/// A folder with pictures, a foreign ONNX file, an export and a run.
 fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -23,7 +23,7 @@ fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
-/// A name, and what it stands for: an encoder that needs no images, weights to train further, an ONNX file, any file.
+/// A name and its properties: an encoder that needs no images, weights to train further, an ONNX file, any file.
 struct Kind {
     name: &'static str,
     needs_images: bool,
@@ -83,7 +83,7 @@ fn every_command_opens_or_refuses_every_name() {
         check(true, &format!("embed --data phantoms:28:40 --encoder NAME --out NUMBER-data.npy --quiet{trust}"));
         check(runs, &format!("learn --device NUMBER.store --class a bright-0.png --encoder NAME{trust}"));
         if runs {
-            // The store finds its encoder again by itself.
+            // The store records its encoder, so `--encoder` is not needed.
             expect(0, path, &words(&format!("learn --device {number}.store --class b dark-0.png")));
             let has_onnx = *is_onnx || *name == "net.macula";
             expect(
@@ -102,7 +102,7 @@ fn every_command_opens_or_refuses_every_name() {
         if !is_file {
             check(false, "deploy no-such-host --encoder NAME");
         }
-        // It takes four seconds.
+        // Each takes four seconds.
         if ["grey-28", "random:pico"].contains(name) {
             check(true, "bench encoder --batch-size 2 --json --encoder NAME");
         }
@@ -110,7 +110,7 @@ fn every_command_opens_or_refuses_every_name() {
 }
 
 #[test]
-fn an_unknown_name_lists_what_there_is() {
+fn an_unknown_name_lists_the_known_ones() {
     let folder = workshop();
     let path = folder.path();
     std::fs::write(path.join("notes.txt"), "no encoder").unwrap();
@@ -157,7 +157,7 @@ fn preprocessing_is_stated_or_the_encoder_is_refused() {
         }
         assert!(!path.join("y.store").exists());
     }
-    // By name and by values are one encoder; other values are another.
+    // Preprocessing by name and by the same values give the same encoder; other values give another.
     let embed = |out: &str, more: &str| {
         let line = format!("embed bright-0.png --encoder net.onnx --force --out {out} {more}");
         expect(0, path, &words(&line));
@@ -166,7 +166,7 @@ fn preprocessing_is_stated_or_the_encoder_is_refused() {
     let named = embed("a.npy", "--preprocessing imagenet");
     assert_eq!(named, embed("b.npy", "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --layout nchw --size 64"));
     assert_ne!(named, embed("c.npy", "--preprocessing half"));
-    // An encoder that brings its own takes no other.
+    // An encoder with its own preprocessing accepts no other.
     expect(2, path, &words("embed bright-0.png --encoder grey-28 --preprocessing half --out x.npy"));
     expect(2, path, &words("embed bright-0.png --encoder net.onnx --preprocessing half --layout nhwc --out x.npy"));
 }

@@ -1,4 +1,4 @@
-//! Names from outside reach a terminal escaped, and machines as they are.
+//! Untrusted names are escaped in text for people and unchanged in JSON.
 #![cfg(unix)]
 
 mod shell;
@@ -8,16 +8,16 @@ use std::path::Path;
 
 use shell::{expect, json, picture};
 
-/// Clears a screen, turns the direction of writing, hides, and begins a line that looks like another file's.
+/// Clears the screen, reverses the writing direction, hides characters, and fakes a line of another file.
 const HOSTILE: &str = "a\u{1b}[2J\u{202e}b\u{200b}\r\u{2028}\nc.png: fine";
 
-/// Nothing but visible text and line feeds.
+/// Whether `text` has only visible characters and line feeds.
 fn is_plain(text: &str) -> bool {
     let hidden = |c: char| matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     text.chars().all(|c| c == '\n' || !(c.is_control() || hidden(c)))
 }
 
-/// Runs it, demands `code`, and that what is printed is plain and begins no line by the name's line feed.
+/// Runs the program, asserts exit code `code`, and that its output is plain and the name's line feed is escaped.
 fn plain(code: i32, folder: &Path, arguments: &[&str]) -> String {
     let (out, err) = expect(code, folder, arguments);
     for text in [&out, &err] {
@@ -45,7 +45,7 @@ fn names_of_files_and_classes_are_escaped_everywhere() {
     let found = json(&expect(0, path, &["data", "set", "--json"]).0);
     let classes: Vec<&str> =
         found["classes"].as_array().unwrap().iter().map(|class| class["name"].as_str().unwrap()).collect();
-    assert!(classes.contains(&HOSTILE), "machines get the name as it is: {classes:?}");
+    assert!(classes.contains(&HOSTILE), "JSON has the name unchanged: {classes:?}");
 
     fn with<'a>(command: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
         [&[command, "--device", "a.store"], arguments].concat()
@@ -57,14 +57,14 @@ fn names_of_files_and_classes_are_escaped_everywhere() {
         assert!(text.contains("\\u{202e}"), "{command}: {text}");
     }
     plain(0, path, &with("status", &["--samples"]));
-    // A name that would deceive is no class; one in another script is.
+    // A deceptive name is refused as a class; one in another script is accepted.
     for name in ["a\u{202e}b", "a\u{2028}b", "a\u{200f}b", "a\u{2066}b", "a\u{1b}b", "a\nb"] {
         plain(2, path, &with("learn", &["--class", name, &image]));
         plain(2, path, &["class", "add", "--device", "a.store", name]);
         plain(2, path, &["class", "rename", "--device", "a.store", "dark", name]);
     }
     plain(0, path, &["class", "add", "--device", "a.store", "結節", "عقدة"]);
-    // In errors and in what clap says of arguments.
+    // Errors, including those of clap, are escaped too.
     plain(2, path, &with("predict", &[&format!("missing{image}")]));
     plain(2, path, &["data", &format!("missing{image}")]);
     let output = shell::output(path, &["learn", "--device", "a.store", &format!("--{HOSTILE}")]);
@@ -81,7 +81,7 @@ fn a_csv_label_is_escaped() {
 }
 
 #[test]
-fn one_is_singular() {
+fn a_count_of_one_is_singular() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     picture("dark", 0).save(path.join("0.png")).unwrap();

@@ -31,7 +31,7 @@ fn write(folder: &Path, split: &str, class: &str, level: u8, count: u8) {
     }
 }
 
-/// Each probe on `data`, small.
+/// The command line of each probe on `data`, with few episodes.
 fn probes(data: &Path, encoder: &str) -> [String; 4] {
     let few = "--shots 1 --queries 1 --episodes 6";
     ["knn", "linear", &format!("few-shot {few}"), &format!("abstention {few}")]
@@ -74,7 +74,7 @@ fn a_class_without_test_images_is_left_out() {
     assert_eq!(knn["rows"][0]["recalls"], serde_json::json!([1.0, null, 1.0]));
     assert_eq!(knn["rows"][0]["balanced_accuracy"]["mean"], 1.0);
     assert!(knn["rows"][0]["balanced_accuracy"]["half_width_95"].as_f64().unwrap() > 0.1, "five images prove little");
-    // What nobody could have learned is refused by name.
+    // A test class without training images is refused by name.
     write(folder.path(), "test", "d", 220, 5);
     fails(2, "input", folder.path(), &words(&probes(folder.path(), "raw-pixels")[0]), &["'d'"]);
 }

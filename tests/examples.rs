@@ -1,4 +1,4 @@
-//! Every printed example runs: those of every `--help`, of README.md and of docs/, with stand-ins for what they name.
+//! Every example of `--help`, README.md and docs/ runs, with stand-ins for the files that it names.
 #![cfg(unix)]
 
 #[path = "examples/collect.rs"]
@@ -23,11 +23,11 @@ fn run_all(world: &World, source: &str, examples: &[Example]) -> Vec<String> {
     let mut place = world.place(examples);
     let mut failed = Vec::new();
     for example in examples {
-        let told = match is_parsed_only(&example.words) {
+        let result = match is_parsed_only(&example.words) {
             true => world::parse(&example.words),
             false => run(&mut place, &example.words),
         };
-        if let Err(error) = told {
+        if let Err(error) = result {
             failed.push(format!("{source}: {}\n    {error}", example.words.join(" ")));
         }
     }

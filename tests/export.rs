@@ -90,7 +90,7 @@ fn every_preset_agrees_with_the_naive_network() {
             export(&naive, &naive.encoder, &metadata(&naive), &[], &sample, Tolerances::default(), &folder).unwrap();
         assert!(exported.parity.passed, "{:#?}", exported.parity);
         assert!(exported.parity.steps[0].max_error < 1e-5, "{:#?}", exported.parity);
-        // No difference would mean that it is not f16.
+        // Equality would mean that the file is not f16.
         assert!(exported.parity.steps[1].max_error > 1e-5, "{:#?}", exported.parity);
         let write = |name: &str, values: &[f32]| {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -1,5 +1,5 @@
-//! `macula export-head`: the classifier gives the device's answers. Also leaves it, the images and the device's answers in
-//! the folder that `MACULA_ONNX_CHECK` names, where `tests/onnx_check.py` holds them against ONNX Runtime.
+//! `macula export-head`: the classifier agrees with the device. Also writes classifier, images and the device's
+//! predictions to the folder `MACULA_ONNX_CHECK`, where `tests/onnx_check.py` compares them with ONNX Runtime.
 #![cfg(all(feature = "cli", feature = "onnx"))]
 
 mod naive;
@@ -15,7 +15,7 @@ use macula::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, Provenanc
 use naive::{Naive, random_encoder};
 use shell::{expect, fails, json};
 
-/// Thirty are learned, 200 are asked about.
+/// Thirty images are learned, 200 are predicted.
 const DATA: &str = "phantoms:28:230";
 
 fn onnx(naive: &Naive, element: ElementType, corpus: Option<CorpusStatistics>) -> Vec<u8> {
@@ -34,7 +34,7 @@ fn onnx(naive: &Naive, element: ElementType, corpus: Option<CorpusStatistics>) -
     encode(&to_onnx(&naive.encoder, element, &metadata).unwrap())
 }
 
-/// Row by row: the most probable class and its probability.
+/// The most probable class of each row and its probability.
 fn answers(probabilities: &[f32], names: &[String]) -> Vec<(String, f64)> {
     let largest = |row: &[f32]| {
         let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
@@ -44,7 +44,7 @@ fn answers(probabilities: &[f32], names: &[String]) -> Vec<(String, f64)> {
 }
 
 #[test]
-fn the_classifier_gives_the_devices_answers() {
+fn the_classifier_agrees_with_the_device() {
     let naive = random_encoder(Preset::Pico, 1, 28, 11);
     let dataset = data::open_named(DATA, 1).unwrap();
     let statistics = measure_corpus(&naive, &dataset, &(0..60).collect::<Vec<_>>()).unwrap();
@@ -85,7 +85,7 @@ fn agrees(folder: &Path, naive: &Naive, dataset: &data::Dataset) {
     let names: Vec<String> = head.classes.iter().map(|class| class.name.clone()).collect();
     assert!(names.len() == 6 && head.classes.iter().all(|class| class.samples == 5) && head.dim() == 32);
 
-    // Run by tract, as any ONNX file with a vector for an image.
+    // The classifier in tract, opened as any ONNX file that gives a vector per image.
     let bytes = std::fs::read(folder.join("classifier.onnx")).unwrap();
     let options = OpenOptions { preprocessing: Some(naive.info.preprocessing.clone()), arithmetic: None };
     let probabilities =
@@ -94,14 +94,14 @@ fn agrees(folder: &Path, naive: &Naive, dataset: &data::Dataset) {
     let mut varied: Vec<&String> = found.iter().map(|(class, _)| class).collect();
     varied.sort_unstable();
     varied.dedup();
-    assert!(varied.len() > 3, "a classifier that always says the same would agree by chance: {varied:?}");
+    assert!(varied.len() > 3, "a constant classifier could agree by chance: {varied:?}");
     for (index, (found, expected)) in found.iter().zip(&device).enumerate() {
         assert_eq!(found.0, expected.0, "image {index}");
         assert!((found.1 - expected.1).abs() < 2e-3, "image {index}: {} for {}", found.1, expected.1);
     }
     let sums = probabilities.chunks(6).map(|row| (row.iter().sum::<f32>() - 1.0).abs());
     assert!(sums.fold(0.0, f32::max) < 1e-5);
-    // The head alone says the same, as its JSON tells how.
+    // The JSON head gives the same classes, computed as its `feature` text describes.
     let net = OnnxEncoder::open(&folder.join("net.onnx")).unwrap();
     let features = net.encode_normalised(&images).unwrap();
     for (index, (feature, expected)) in features.chunks(32).zip(&device).enumerate() {
@@ -112,7 +112,7 @@ fn agrees(folder: &Path, naive: &Naive, dataset: &data::Dataset) {
     write("device.json", serde_json::to_vec(&device).unwrap());
 }
 
-/// The class that the words in the head's `feature` lead to.
+/// The class of `feature`, computed as the head's `feature` text describes.
 fn by_hand(head: &LinearHead, feature: &[f32]) -> String {
     let scaled: Vec<f64> = match &head.corpus {
         None => feature.iter().map(|&value| f64::from(value)).collect(),
@@ -129,7 +129,7 @@ fn by_hand(head: &LinearHead, feature: &[f32]) -> String {
 }
 
 #[test]
-fn what_can_take_no_head_is_refused() {
+fn encoders_and_heads_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     shell::draw_pictures(path);
@@ -170,7 +170,7 @@ fn what_can_take_no_head_is_refused() {
     old.opset_import[0].version = 13;
     assert_eq!(classifier(&old, &head), Err(ClassifierError::NoOutput));
 
-    // Dimensions whose product is 0 where it is not checked, a size below 0, half a value, and bits of more than 16.
+    // Dimensions whose unchecked product overflows to 0, a negative size, half a value, and more than 16 bits.
     let f16 = decode(&onnx(&naive, ElementType::F16, None), "f16").unwrap();
     assert!(classifier(&f16, &head).is_ok());
     type Spoil = fn(&mut pb::TensorProto);

@@ -46,7 +46,7 @@ fn training_on_few_images() {
             );
             let contrastive = ["simclr", "triplet", "moco"].contains(&method);
             assert_eq!(err.contains("warning"), contrastive && (1..=2).contains(&count), "{method} {count}: {err}");
-            // A class without images cannot be learnt; two images are no collapse.
+            // Labels need images of two classes; two images are no collapse.
             let refused = count == 0 || method == "supervised" && count < 7;
             assert!(code == 0 || refused || method == "supervised", "{method} {count}: {code} {err}");
         }
@@ -90,7 +90,7 @@ fn evaluating_few_images() {
 }
 
 #[test]
-fn everything_else_on_few_images() {
+fn other_commands_on_few_images() {
     let folder = tempfile::tempdir().unwrap();
     let train = "pretrain --method rotation --encoder pico --size 16 --epochs 1 --health never";
     run(folder.path(), &format!("{train} --data phantoms:16:40 --out run"));
@@ -115,7 +115,7 @@ fn everything_else_on_few_images() {
                 let arguments = command.as_str();
                 let mut process = Command::new(env!("CARGO_BIN_EXE_macula"));
                 let output = process.current_dir(folder.path()).args(arguments.split_whitespace()).output().unwrap();
-                // 4: there is no store if nothing was taught.
+                // 4: no store exists if nothing was learned.
                 let code = output.status.code();
                 let err = String::from_utf8_lossy(&output.stderr);
                 assert!(
@@ -128,7 +128,7 @@ fn everything_else_on_few_images() {
     }
 }
 
-/// The lesson that needs more than a few images is refused before training.
+/// A lesson that needs more images is refused before training.
 #[test]
 fn a_lesson_on_few_images() {
     for count in [1, 3, 5] {

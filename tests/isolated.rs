@@ -109,7 +109,7 @@ fn loading_and_encoding_have_time_limits() {
 
 #[test]
 fn memory_is_limited() {
-    // The output of the convolution takes 1 GB. Each thread gets room for its stack beside the limit.
+    // The output of the convolution takes 1 GB. The stack of each thread is allowed in addition to the limit.
     let (model, recipe) = (encoded(&convolution(4096, 1, 15)), Preprocessing::unit(1, 4096, 4096));
     let limits = WorkerLimits { memory_bytes: 64 << 20, ..WorkerLimits::default() };
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();

@@ -338,7 +338,7 @@ fn a_file_that_expands_when_decoded_is_refused() {
     assert!(matches!(decode(&field(7, &nested), "m.onnx"), Err(RuntimeError::Malformed { .. })));
 }
 
-/// A generator with the same numbers on every machine.
+/// A random generator that gives the same numbers on every machine.
 struct Draws(u64);
 
 impl Draws {

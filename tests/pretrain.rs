@@ -34,7 +34,7 @@ fn train(config: &PretrainConfig, out: &Path, options: Options) -> Result<Outcom
     pretrain(config, &phantoms(), out, options, &mut Silent, &AtomicBool::new(false))
 }
 
-/// The bytes that runs are compared by.
+/// The files by which runs are compared.
 fn result(out: &Path) -> [Vec<u8>; 3] {
     [CONFIG, METRICS, CHECKPOINT].map(|name| std::fs::read(out.join(name)).unwrap())
 }
@@ -119,7 +119,7 @@ fn resume_after_any_step_gives_the_same_bytes() {
             let mut observer = StopAfter { after, stop: &stop };
             let outcome = pretrain(&config, &phantoms(), &out, BEGIN, &mut observer, &stop).unwrap();
             assert_eq!(outcome, Outcome::Interrupted { step: after });
-            assert_ne!(result(&out)[2], result(&whole)[2], "something is left to do");
+            assert_ne!(result(&out)[2], result(&whole)[2], "the run is not finished");
             let outcome = train(&config, &out, RESUME).unwrap();
             assert!(matches!(outcome, Outcome::Finished { last: Some(EpochLine { step: 6, .. }), skipped: 0 }));
             same(&result(&out), &result(&whole), &format!("{method:?} stopped after step {after}"));

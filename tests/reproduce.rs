@@ -1,4 +1,4 @@
-//! Every lesson in its short form on phantoms, from seed to table and picture.
+//! Every lesson in its short form on phantoms, up to table and chart.
 #![cfg(feature = "host")]
 
 use std::path::Path;
@@ -27,7 +27,7 @@ const LESSONS: [(&str, usize, &[&str]); 8] = [
 ];
 
 #[test]
-fn every_lesson_gives_a_table_and_uses_finished_runs_again() {
+fn every_lesson_gives_a_table_and_reuses_finished_runs() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path();
     for (lesson, rows, files) in LESSONS {

@@ -18,7 +18,7 @@ const SIZE_BYTES: u64 = 4 * 4096;
 const IDENTITY: [u8; 16] = *b"encoder of tests";
 const KILLS: u64 = 200;
 
-/// The environment variable that tells the child process, this same program, what to do.
+/// The environment variable that gives the child process, this same program, its task.
 const CHILD: &str = "MACULA_TEST_STORE_KILL";
 
 /// A pseudo-random function of `number` (the finaliser of SplitMix64).
@@ -149,8 +149,8 @@ fn kill_one(path: &Path, from: u64, instant: u64) -> u64 {
         }
         acknowledged
     });
-    // Some are killed while they start and open the store, others as soon as it is open or after some requests: that
-    // depends on no disk's speed. Within a request the clock decides.
+    // Some are killed while they open the store, others once it is open or after some requests, however fast the disk is.
+    // The instant within a request depends on the clock.
     for _ in 0..scramble(instant) % 4 {
         receive.recv_timeout(Duration::from_secs(20)).expect("the child goes on");
     }

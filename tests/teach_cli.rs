@@ -1,5 +1,5 @@
-//! `learn`, `predict`, `why`, `forget`, `merge` and `status` as a person runs them on the file of a store: exit codes
-//! and messages.
+//! `learn`, `predict`, `why`, `forget`, `merge` and `status` on the file of a store: exit codes, errors
+//! and reports.
 #![cfg(feature = "cli")]
 
 mod shell;
@@ -14,7 +14,7 @@ fn with<'a>(command: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&[command], &STORE[..], more].concat()
 }
 
-/// A folder with a store that knows three pictures of each class.
+/// A folder with a store that has three pictures of each class.
 fn taught() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     draw_pictures(folder.path());
@@ -27,7 +27,7 @@ fn taught() -> tempfile::TempDir {
     folder
 }
 
-/// The hash of all that the store knows.
+/// The hash of the state of the store.
 fn state(folder: &tempfile::TempDir) -> String {
     let status = json(&expect(0, folder.path(), &with("status", &["--json"])).0);
     status["state_sha256"].as_str().unwrap().to_owned()
@@ -52,7 +52,7 @@ fn learns_and_predicts() {
     }
 }
 
-/// With one class taught, a probability of 1 would be said of every image.
+/// With one class, every image would have probability 1.
 #[test]
 fn one_class_has_no_probability() {
     let folder = tempfile::tempdir().unwrap();
@@ -75,14 +75,14 @@ fn one_class_has_no_probability() {
         assert!(command == "why" || !out.contains("1.000"), "{out}");
     }
     assert_eq!(json(&expect(0, folder.path(), &with("why", &asked)).0)["only_one_class"], true);
-    // A class that is named but not taught changes nothing.
+    // A class without samples changes nothing.
     expect(0, folder.path(), &["class", "add", "--device", "a.store", "bright"]);
     assert_eq!(json(&expect(0, folder.path(), &with("predict", &asked)).0)["only_one_class"], true);
     learn("bright", "bright-0.png");
     let report = json(&expect(0, folder.path(), &with("predict", &asked)).0);
     assert_eq!(report["only_one_class"], false);
     assert!(report["predictions"][0]["probability"].as_f64().unwrap() > 0.5, "{report}");
-    // Nothing taught is refused.
+    // Without samples, a prediction is refused.
     for class in ["dark", "bright"] {
         expect(0, folder.path(), &with("forget", &["--class", class]));
     }
@@ -90,9 +90,9 @@ fn one_class_has_no_probability() {
     assert_eq!(error["reason"], Reason::NothingLearned as u16);
 }
 
-/// Labels and classes are matched by name; what has no partner is left out and told.
+/// Labels without a class of that name are left out and reported.
 #[test]
-fn a_labelled_folder_is_judged_by_names() {
+fn labels_are_matched_with_classes_by_name() {
     let folder = taught();
     let place = |class: &str, label: &str, number: u32| {
         let path = folder.path().join("ward").join(label);
@@ -101,7 +101,7 @@ fn a_labelled_folder_is_judged_by_names() {
     };
     (10..14).for_each(|number| place("bright", "bright", number));
     (10..13).for_each(|number| place("dark", "dark", number));
-    // One of the taught images, a mistaken label, and labels that the device does not have.
+    // One of the learned images, a wrong label, and labels that are no class of the device.
     place("dark", "dark", 1);
     place("bright", "dark", 20);
     place("bright", "unheard", 21);
@@ -115,7 +115,7 @@ fn a_labelled_folder_is_judged_by_names() {
     assert_eq!(report["classes"][0]["specificity"], 0.75);
     assert_eq!(report["learned_images_left_out"], 1);
     assert_eq!(report["unmatched_labels"], serde_json::json!([{ "label": "unheard", "images": 2 }]));
-    // The mistaken one is likelier bright than most that are.
+    // The image with the wrong label has a higher probability of `bright` than most true ones.
     let area = report["area_under_roc"].as_f64().unwrap();
     assert!((0.7..1.0).contains(&area) && report["classes"][1]["area_under_roc"] == area, "{report}");
     let (out, _) = expect(0, folder.path(), &with("predict", &["--data", "ward"]));
@@ -131,12 +131,12 @@ fn a_labelled_folder_is_judged_by_names() {
 }
 
 #[test]
-fn a_decision_says_when_it_does_not_know() {
+fn predictions_abstain_on_unknown_images() {
     let folder = taught();
-    // Three samples of a class cannot promise 10 %: nine are needed.
+    // Three samples per class are too few for an error rate of 10 %: nine are needed.
     let (out, _) = expect(0, folder.path(), &with("predict", &["bright-3.png"]));
     assert!(out.contains("10 %") && out.contains(" 9 "), "{out}");
-    // With 24 samples the gate can tell: one in 20 of what was taught is as far from the rest as this, at most.
+    // 24 samples are enough for OOD detection, whose false alarm rate is 1 in 20.
     for class in ["bright", "dark"] {
         let name = format!("more-{class}");
         let pictures = folder.path().join(&name);
@@ -146,7 +146,7 @@ fn a_decision_says_when_it_does_not_know() {
         }
         expect(0, folder.path(), &with("learn", &["--class", class, "--data", &name]));
     }
-    // Stripes are like neither class.
+    // Stripes are out of distribution.
     let stripes = image::GrayImage::from_fn(40, 30, |x, y| image::Luma([if (x / 2 + y) % 2 == 0 { 255 } else { 0 }]));
     stripes.save(folder.path().join("stripes.png")).unwrap();
     let report = json(&expect(0, folder.path(), &with("predict", &["bright-1.png", "stripes.png", "--json"])).0);
@@ -161,7 +161,7 @@ fn a_decision_says_when_it_does_not_know() {
 }
 
 #[test]
-fn why_shows_where_samples_came_from() {
+fn why_shows_the_origin_of_samples() {
     let folder = taught();
     expect(0, folder.path(), &with("learn", &["--class", "dark", "--operator", "42", "dark-3.png"]));
     let report = json(&expect(0, folder.path(), &with("why", &["--json", "dark-3.png"])).0);
@@ -181,17 +181,17 @@ fn a_forgotten_support_leaves_no_trace_in_the_state() {
     expect(0, folder.path(), &with("learn", &["--class", "dark", "dark-3.png"]));
     assert_ne!(state(&folder), before);
     expect(0, folder.path(), &with("forget", &["--sample", "dark-3.png"]));
-    assert_eq!(state(&folder), before, "one sample, by its file");
+    assert_eq!(state(&folder), before, "after forgetting a sample by its file");
 
     expect(0, folder.path(), &with("learn", &["--class", "alpha", "dark-3.png", "bright-3.png"]));
     expect(0, folder.path(), &with("forget", &["--class", "alpha"]));
-    assert_eq!(state(&folder), before, "a class");
+    assert_eq!(state(&folder), before, "after forgetting a class");
 
     let status = json(&expect(0, folder.path(), &with("status", &["--samples", "--json"])).0);
     let source = status["samples"][0]["source"].as_str().unwrap();
     expect(0, folder.path(), &with("forget", &["--sample", &source[..8]]));
     let left = json(&expect(0, folder.path(), &with("status", &["--samples", "--json"])).0);
-    assert_eq!(left["samples"].as_array().unwrap().len(), 5, "by its source");
+    assert_eq!(left["samples"].as_array().unwrap().len(), 5, "after forgetting a sample by its source");
     assert!(left["samples"].as_array().unwrap().iter().all(|sample| sample["source"] != source), "{left}");
 }
 
@@ -239,7 +239,7 @@ fn classes_are_added_renamed_and_removed() {
 }
 
 #[test]
-fn merged_stores_know_what_one_would_that_was_taught_both() {
+fn merging_adds_the_missing_samples_of_another_store() {
     let folder = taught();
     let path = folder.path();
     let taught_both = |store: &'static str, images: [&'static str; 2]| {
@@ -260,7 +260,7 @@ fn merged_stores_know_what_one_would_that_was_taught_both() {
     };
     assert_eq!((images("a.store"), images("b.store")), (8, 2));
 
-    // What contradicts is said, and nothing is merged.
+    // A sample with another class in each store is an error, and nothing is merged.
     expect(0, path, &["learn", "--device", "c.store", "--encoder", "raw-pixels", "--class", "bright", "dark-0.png"]);
     let error = fails(2, "refused", path, &["merge", "--device", "a.store", "--from", "c.store"], &["1 sample"]);
     assert_eq!(error["reason"], Reason::SourceTaken as u16);
@@ -268,7 +268,7 @@ fn merged_stores_know_what_one_would_that_was_taught_both() {
 }
 
 #[test]
-fn a_reset_wants_a_yes() {
+fn reset_needs_confirmation() {
     let folder = taught();
     let before = state(&folder);
     fails(2, "confirmation-needed", folder.path(), &with("reset", &[]), &["6 samples", "--yes"]);
@@ -326,9 +326,9 @@ fn bad_input_is_refused() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_a_device_fault() {
+fn an_unreachable_device_is_exit_code_4() {
     let folder = tempfile::tempdir().unwrap();
-    // A port that was free a moment ago and that nobody listens on.
+    // A port that was free a moment ago and has no listener.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for address in [&format!("tcp:127.0.0.1:{port}"), "serial:no-such-line"] {
         fails(4, "unreachable", folder.path(), &["status", "--device", address], &[address]);
@@ -336,7 +336,7 @@ fn a_device_that_is_not_there_is_a_device_fault() {
 }
 
 #[test]
-fn a_store_that_is_full_says_so_and_keeps_what_it_has() {
+fn a_full_store_refuses_samples_and_does_not_change() {
     let folder = tempfile::tempdir().unwrap();
     draw_pictures(folder.path());
     let learn = |images: &[&'static str]| {
@@ -364,7 +364,7 @@ fn a_store_of_another_encoder_is_refused() {
     let folder = taught();
     let file = folder.path().join("a.store");
     let mut bytes = std::fs::read(&file).unwrap();
-    // Another encoder's name and identity on the card, which lies behind 12 bytes: the length of its name, the name,
+    // Another encoder's name and identity on the card, which begins at byte 12: the length of the name, the name, and
     // 32 bytes of identity.
     let card_len = usize::from(u16::from_le_bytes([bytes[10], bytes[11]]));
     bytes[13..23].copy_from_slice(b"raw-pixelz");
@@ -381,12 +381,12 @@ fn a_store_of_another_encoder_is_refused() {
         assert!(parts.iter().all(|part| err.contains(part)), "{err}");
     }
     let (_, err) = expect(2, folder.path(), &with("status", &[]));
-    assert!(err.contains("raw-pixelz") && err.contains("--encoder"), "the remembered encoder is gone: {err}");
+    assert!(err.contains("raw-pixelz") && err.contains("--encoder"), "the recorded encoder does not exist: {err}");
     assert_eq!(std::fs::read(&file).unwrap(), bytes);
 }
 
 #[test]
-fn damage_is_a_store_fault() {
+fn a_damaged_store_is_exit_code_4_and_does_not_change() {
     let folder = taught();
     let file = folder.path().join("a.store");
     let good = std::fs::read(&file).unwrap();
@@ -396,7 +396,7 @@ fn damage_is_a_store_fault() {
         bytes
     };
     let cut = good[..good.len() - 1].to_vec();
-    // A support that was committed lies in the second half of the first block that is used.
+    // A committed support is in the second half of the first block in use.
     let in_a_feature = 65_536 + 1024;
     for (what, damaged) in [("cut", cut), ("card", flipped(20)), ("feature", flipped(in_a_feature))] {
         std::fs::write(&file, &damaged).unwrap();
@@ -404,14 +404,14 @@ fn damage_is_a_store_fault() {
             let (_, err) = expect(4, folder.path(), &arguments);
             assert!(err.contains("a.store"), "{what}: {err}");
         }
-        assert_eq!(std::fs::read(&file).unwrap(), damaged, "{what}: the damaged file is kept for whoever can mend it");
+        assert_eq!(std::fs::read(&file).unwrap(), damaged, "{what}: the damaged file is not changed");
     }
     std::fs::write(&file, &good).unwrap();
     expect(0, folder.path(), &with("status", &[]));
 }
 
 #[test]
-fn a_data_set_teaches_and_judges() {
+fn learn_and_predict_read_datasets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let data = ["--encoder", "raw-pixels", "--data", "phantoms:32:60"];
@@ -419,10 +419,10 @@ fn a_data_set_teaches_and_judges() {
     let classes = learned["classes"].as_array().unwrap();
     assert!(classes.len() >= 6 && classes.iter().all(|class| class["samples"] == 2), "{learned}");
 
-    let judged = json(&expect(0, path, &with("predict", &[&data[..], &["--json", "--each"]].concat())).0);
-    let rows = judged["predictions"].as_array().unwrap();
-    assert_eq!(judged["learned_images_left_out"], 2 * classes.len());
-    assert_eq!(judged["images"], rows.len());
+    let report = json(&expect(0, path, &with("predict", &[&data[..], &["--json", "--each"]].concat())).0);
+    let rows = report["predictions"].as_array().unwrap();
+    assert_eq!(report["learned_images_left_out"], 2 * classes.len());
+    assert_eq!(report["images"], rows.len());
     // The figures follow from the list of predictions.
     let recall = |name: &serde_json::Value| {
         let own: Vec<_> = rows.iter().filter(|row| &row["label"] == name).collect();
@@ -430,19 +430,19 @@ fn a_data_set_teaches_and_judges() {
     };
     let recalls: Vec<f64> = classes.iter().map(|class| recall(&class["name"])).collect();
     let expected = recalls.iter().sum::<f64>() / recalls.len() as f64;
-    assert!((judged["balanced_accuracy"].as_f64().unwrap() - expected).abs() < 1e-12, "{judged}");
-    for (class, recall) in judged["classes"].as_array().unwrap().iter().zip(&recalls) {
+    assert!((report["balanced_accuracy"].as_f64().unwrap() - expected).abs() < 1e-12, "{report}");
+    for (class, recall) in report["classes"].as_array().unwrap().iter().zip(&recalls) {
         assert!((class["sensitivity"].as_f64().unwrap() - recall).abs() < 1e-12, "{class}");
         let area = class["area_under_roc"].as_f64().unwrap();
         assert!((0.2..=1.0).contains(&area) && class["specificity"].as_f64().unwrap() > 0.5, "{class}");
     }
-    let counts = judged["confusion"]["counts"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
-    let unknown = judged["confusion"]["unknown"].as_array().unwrap();
+    let counts = report["confusion"]["counts"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
+    let unknown = report["confusion"]["unknown"].as_array().unwrap();
     let all: u64 = counts.chain(unknown).map(|count| count.as_u64().unwrap()).sum();
-    assert_eq!(judged["images"], all);
-    assert!(judged["balanced_accuracy_half_width_95"].as_f64().unwrap() > 0.0, "{judged}");
+    assert_eq!(report["images"], all);
+    assert!(report["balanced_accuracy_half_width_95"].as_f64().unwrap() > 0.0, "{report}");
     let covered = rows.iter().filter(|row| row["set"].as_array().unwrap().contains(&row["label"])).count();
-    assert!((judged["coverage"].as_f64().unwrap() - covered as f64 / rows.len() as f64).abs() < 1e-12, "{judged}");
+    assert!((report["coverage"].as_f64().unwrap() - covered as f64 / rows.len() as f64).abs() < 1e-12, "{report}");
 
     let (out, _) = expect(0, path, &with("predict", &data));
     assert!(out.starts_with("balanced accuracy"), "{out}");
@@ -455,7 +455,7 @@ fn a_data_set_teaches_and_judges() {
     expect(0, path, &with("learn", &[&data[..], &["--shots", "2"]].concat()));
     assert_eq!(sources(samples()), drawn, "the same seed draws the same images");
 
-    // All of a folder as one class.
+    // Every image of a folder as one class.
     draw_pictures(path);
     std::fs::create_dir(path.join("pictures")).unwrap();
     for number in 0..4 {

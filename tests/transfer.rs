@@ -56,7 +56,7 @@ fn fine_tuning_starts_from_the_weights_and_changes_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = source(folder.path());
     let out = folder.path().join("tuned");
-    // At this learning rate nothing changes, so the result shows the start.
+    // At this learning rate no weight changes, so the result shows the initial weights.
     (config.learning_rate, config.epochs, config.weight_decay) = (1e-30, 1, 0.0);
     train(&config, &out).unwrap();
     let start = folder.path().join("source");

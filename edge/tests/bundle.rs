@@ -102,7 +102,7 @@ fn only_a_trusted_key_is_accepted() {
     assert_eq!(claimed_signer(10, &mut read), Err(BundleError::NotABundle));
     assert_eq!(verify_with(&bytes, &[public(&key(2))]), Err(BundleError::UnknownKey { signer }));
     assert_eq!(verify_with(&bytes, &[]), Err(BundleError::UnknownKey { signer }));
-    // Another key's signature under a trusted key's name.
+    // Another key's signature with a trusted key in the header.
     let mut forged = bytes.clone();
     signed_again(&mut forged, &key(2));
     assert_eq!(check(&forged), Err(BundleError::Signature));
@@ -187,7 +187,7 @@ fn bytes_that_cannot_be_read_are_an_error() {
 }
 
 #[test]
-fn parts_that_do_not_make_a_bundle_are_not_written() {
+fn invalid_combinations_of_parts_are_not_written() {
     let sign = |_: &[u8]| -> [u8; 64] { panic!("nothing is to be signed") };
     let mut out = |_: &[u8]| panic!("nothing is to be written");
     let signer = public(&key(1));

@@ -1,8 +1,8 @@
-//! Which file uses which, by the module paths that `syn` parses.
+//! Finds which file uses which, by the module paths that `syn` parses.
 //!
 //! A path is resolved as the compiler does it: through `use`, groups, globs, renames and re-exports to the file that
-//! defines the item. Handing a name on (`pub use`) and naming a module are no use of a file; naming an item is. Code
-//! under `#[cfg(test)]` is left out. Methods are not followed: a call through a value names no path.
+//! defines the item. A re-export (`pub use`) and the name of a module are no use of a file; the name of an item is.
+//! Code under `#[cfg(test)]` is left out. Method calls are not resolved, because they name no path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use syn::{Attribute, Item, UseTree, Visibility};
 /// Source files: path from the root, and content.
 pub type Sources = BTreeMap<String, String>;
 
-/// The names that each file takes from each other file: `(user, used) -> names`.
+/// The names that each file uses of each other file: `(user, used) -> names`.
 pub type Uses = BTreeMap<(String, String), BTreeSet<String>>;
 
-/// Where a path leads.
+/// What a path resolves to.
 #[derive(Clone)]
 enum Target {
     Module(usize),
@@ -27,7 +27,7 @@ enum Target {
 #[derive(Default)]
 struct Module {
     file: String,
-    /// The module around it, and the root of its crate.
+    /// The parent module, and the root of the crate.
     parent: usize,
     root: usize,
     children: BTreeMap<String, usize>,
@@ -35,7 +35,7 @@ struct Module {
     /// `use` declarations: the name that each binds, and its path.
     imports: BTreeMap<String, Vec<String>>,
     globs: Vec<Vec<String>>,
-    /// Paths that use what they name; `pub use` only hands it on.
+    /// Paths that use an item; `pub use` only re-exports it.
     written: Vec<Vec<String>>,
     /// Traits and the types of this crate that implement them.
     implementations: Vec<(Vec<String>, Vec<String>)>,
@@ -60,7 +60,7 @@ impl Graph {
         graph
     }
 
-    /// * `folder`: where the files of its child modules lie
+    /// * `folder`: the folder of the files of its child modules
     fn add_file(&mut self, sources: &Sources, file: &str, folder: &str, above: (usize, usize)) -> usize {
         let text = sources.get(file).unwrap_or_else(|| panic!("{file} is declared as a module and is not there"));
         let parsed = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -99,7 +99,7 @@ impl Graph {
         index
     }
 
-    /// Every use of one file by another, with the names that are taken.
+    /// Every use of one file by another, with the names used.
     pub fn uses(&self) -> Uses {
         let mut uses = Uses::new();
         for (index, module) in self.modules.iter().enumerate() {
@@ -129,7 +129,7 @@ impl Graph {
         found
     }
 
-    /// Where `path`, written in `module`, leads. `None` for what these crates do not define.
+    /// What `path`, written in `module`, resolves to; `None` if these crates do not define it.
     fn resolve(&self, module: usize, path: &[String], tried: &mut BTreeSet<(usize, String)>) -> Option<Target> {
         let (first, rest) = path.split_first()?;
         let here = &self.modules[module];
@@ -180,8 +180,8 @@ impl Graph {
     }
 }
 
-/// The uses that are part of a circle of files, or lie between two circles.
-pub fn circles(uses: &Uses) -> Uses {
+/// The uses that are part of a cycle of files, or lie between two cycles.
+pub fn cycles(uses: &Uses) -> Uses {
     let mut left = uses.clone();
     loop {
         let before = left.clone();
@@ -194,7 +194,7 @@ pub fn circles(uses: &Uses) -> Uses {
     }
 }
 
-/// What one module declares and names; stays out of its child modules.
+/// What one module declares and uses; does not enter its child modules.
 #[derive(Default)]
 struct Collector<'a> {
     module: Module,

@@ -1,27 +1,27 @@
-//! Finds the examples: commands in the help of the program, and in the documents of the repository.
+//! Finds the examples: commands in the help of the program and in the documents of the repository.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A command line, `macula` left out.
+/// The words of a command line after `macula`.
 #[derive(Clone, Debug)]
 pub struct Example {
     pub words: Vec<String>,
 }
 
 impl Example {
-    /// None where the line runs something else.
+    /// `None` if the line runs another program.
     fn of(line: &str) -> Option<Self> {
         let line = line.replace("cargo run --release -- ", "macula ");
-        // "./build-device aarch64 && macula deploy …": the part that is ours.
+        // "./build-device aarch64 && macula deploy …": the part that runs macula.
         let line = line.split(" && ").find(|part| part.trim().starts_with("macula "))?;
         let words = words(line.trim());
         Some(Self { words: words.into_iter().skip(1).collect() })
     }
 }
 
-/// As a shell takes them apart; single quotes are all that the examples use, and ` #` begins a comment.
+/// Splits as a shell does. The examples use only single quotes, and ` #` begins a comment.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
     for c in line.chars() {
@@ -53,7 +53,7 @@ pub fn helps(program: &Path) -> Vec<(String, Vec<Example>)> {
         waiting.extend(names.map(|name| [&command[..], &[name.to_owned()]].concat()));
         let is_group = waiting.len() > before;
         let examples = examples_of_help(&text);
-        // What only groups other commands may leave the examples to them.
+        // A command that only groups others needs no example.
         if !(is_group && examples.is_empty()) {
             found.push((command.join(" "), examples));
         }
@@ -62,7 +62,7 @@ pub fn helps(program: &Path) -> Vec<(String, Vec<Example>)> {
     found
 }
 
-/// Lines below "Example:" or "Examples:" up to an empty one; help is wrapped, so a line that begins no command goes on.
+/// Lines below "Example:" or "Examples:" up to an empty one. A line that begins no command continues the last one.
 fn examples_of_help(text: &str) -> Vec<Example> {
     let mut lines: Vec<String> = Vec::new();
     let mut inside = false;

@@ -1,4 +1,4 @@
-//! What the examples name: data sets, runs, bundles, keys, stores and a device on a socket, all small.
+//! Small stand-ins for what the examples name: datasets, runs, bundles, keys, stores and a device on a socket.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use super::collect::Example;
 use super::shell::{expect, picture};
 
-/// Arguments that would take hours, and what stands for them.
+/// Arguments that would take hours, and their substitutes.
 const SUBSTITUTED: [(&str, &str, &str); 14] = [
     ("--epochs", "40", "2"),
     ("--epochs", "20", "1"),
@@ -27,7 +27,7 @@ const SUBSTITUTED: [(&str, &str, &str); 14] = [
     ("--policy", "natural", "natural"),
 ];
 
-/// Arguments that make a command short, added where an example does not have them.
+/// Arguments that shorten a command, added if an example does not have them.
 const ADDED: [(&str, &[&str]); 9] = [
     ("pretrain", &["--batch-size", "8"]),
     ("eval few-shot", &["--queries", "2"]),
@@ -40,7 +40,7 @@ const ADDED: [(&str, &[&str]); 9] = [
     ("bench augment", &["--batches", "2"]),
 ];
 
-/// Examples that are parsed and not run: what they need is not here, or another test runs it.
+/// Examples that are parsed but not run, with the reason.
 const PARSED_ONLY: [(&str, &str); 7] = [
     ("deploy", "another machine; tests/deploy.rs has one"),
     ("serial:", "a serial line"),
@@ -51,7 +51,7 @@ const PARSED_ONLY: [(&str, &str); 7] = [
     ("reproduce all", "tests/reproduce.rs runs every lesson in short"),
 ];
 
-/// Options that name what is written: a stand-in of that name makes way.
+/// Options that name an output: a stand-in of that name is removed first.
 const OUTPUTS: [&str; 4] = ["--out", "--sheet", "--json-head", "--store"];
 
 pub fn is_parsed_only(words: &[String]) -> bool {
@@ -59,7 +59,7 @@ pub fn is_parsed_only(words: &[String]) -> bool {
     PARSED_ONLY.iter().any(|(what, _)| line.starts_with(what) || what.ends_with(':') && line.contains(what))
 }
 
-/// Has the program read the arguments: `--help` at their end is reached when all before it are known.
+/// Checks that the program accepts the arguments: `--help` at the end takes effect only if all before it are valid.
 pub fn parse(words: &[String]) -> Result<(), String> {
     let output = program(Path::new(".")).args(words).arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -140,7 +140,7 @@ impl World {
         copy(self.base.path(), folder.path());
         let names = |name: &str| examples.iter().any(|example| example.words.iter().any(|word| word == name));
         let store = if names("clinic.store") { "clinic.store" } else { "ward.store" };
-        // A document that makes the encoder makes the store of it, too.
+        // A document that makes its own encoder makes its own store, too.
         if examples.iter().any(|example| example.words[0] == "learn") && names("keygen") {
             remove(folder.path(), "ward.store");
         }
@@ -148,7 +148,7 @@ impl World {
     }
 }
 
-/// Two classes in two parts, eight images each.
+/// Two splits with eight images of each of two classes.
 fn draw_set(folder: &Path) {
     for (part, offset) in [("train", 0), ("test", 8)] {
         for (class, look) in [("nodule", "bright"), ("vessel", "dark")] {
@@ -185,7 +185,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Removes a file or a folder, and what a command keeps beside it under its name.
+/// Removes a file or a folder and the files beside it named `NAME.…`.
 fn remove(folder: &Path, name: &str) {
     for entry in fs::read_dir(folder).unwrap() {
         let path: PathBuf = entry.unwrap().path();

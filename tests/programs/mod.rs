@@ -1,24 +1,24 @@
-//! Programs of devices, and what runs them here.
+//! Device programs, and the emulators that run them here.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A program, the emulator of its processor, and what that processor is said to have.
+/// A program, the emulator of its processor, and the processor features that tract is told of.
 pub struct Program {
-    /// For a table.
+    /// Shown in tables.
     pub name: &'static str,
-    /// What is run, the program last.
+    /// The command line: emulator and its arguments, then the program.
     command: Vec<String>,
     variables: &'static [(&'static str, &'static str)],
-    /// Whether only files in half precision are computed otherwise here than by another program.
+    /// Whether this row differs from another one only for f16 files.
     pub halves_only: bool,
 }
 
-/// Name, file, emulator, variables, and whether only f16 is of interest.
+/// Name, file, emulator, environment variables, and whether the row matters for f16 only.
 type Row = (&'static str, &'static str, &'static [&'static str], &'static [(&'static str, &'static str)], bool);
 
-/// The processors that are told apart: without and with half-precision arithmetic, without and with NEON kernels. An
-/// emulator does not show its processor's abilities where tract looks for them, so it is told.
+/// The processors under test: without and with half-precision arithmetic, without and with NEON kernels. An emulator does
+/// not report processor features where tract looks for them, so environment variables state them.
 const ROWS: [Row; 5] = [
     ("aarch64", "macula-aarch64", &["qemu-aarch64", "-cpu", "cortex-a53"], &[], false),
     ("aarch64, fp16 kernels", "macula-aarch64", &["qemu-aarch64", "-cpu", "max"], &[("TRACT_CPU_ISA", "+fp16")], true),
@@ -27,13 +27,13 @@ const ROWS: [Row; 5] = [
     ("x86-64", "macula-x86-64", &[], &[], false),
 ];
 
-/// The folder of what `build-device` made.
+/// The folder of the programs that `build-device` made.
 pub fn programs_folder() -> PathBuf {
     let folder = std::env::var_os("MACULA_DEVICE_PROGRAMS");
     PathBuf::from(folder.expect("MACULA_DEVICE_PROGRAMS names the folder of the programs; `./check device` does"))
 }
 
-/// All that are there. The one for aarch64 must be.
+/// All programs in the folder. The one for aarch64 is required.
 pub fn all_programs() -> Vec<Program> {
     let folder = programs_folder();
     assert!(folder.join("macula-aarch64").is_file(), "{} has no macula-aarch64", folder.display());
@@ -47,7 +47,7 @@ pub fn all_programs() -> Vec<Program> {
 }
 
 impl Program {
-    /// The program of this machine that was built with the test.
+    /// The host program that was built with the test.
     pub fn own() -> Self {
         let command = vec![env!("CARGO_BIN_EXE_macula").to_owned()];
         Self { name: "this machine's host program", command, variables: &[], halves_only: false }
@@ -70,7 +70,7 @@ impl Program {
         let (program, before) = self.command.split_first().unwrap();
         let mut command = Command::new(program);
         command.current_dir(folder).args(before).args(arguments).envs(self.variables.iter().copied());
-        // A program without tables of how to unwind must bear being asked for a backtrace.
+        // A program without unwind tables must not crash when a backtrace is requested.
         command.env("RUST_BACKTRACE", "1");
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }

@@ -1,4 +1,4 @@
-//! The program as a person runs it.
+//! Runs the program as a user does.
 #![allow(dead_code, reason = "not every test that runs the program needs all of it")]
 
 use std::path::Path;
@@ -20,12 +20,12 @@ pub fn picture(class: &str, number: u32) -> GrayImage {
     GrayImage::from_fn(40, 30, |x, y| Luma([value(x, y) as u8]))
 }
 
-/// Runs it.
+/// Runs the program.
 pub fn output(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_macula")).current_dir(folder).args(arguments).output().unwrap()
 }
 
-/// Runs it, demands exit code `code`, and returns standard output and error.
+/// Runs the program, asserts exit code `code`, and returns standard output and error.
 pub fn expect(code: i32, folder: &Path, arguments: &[&str]) -> (String, String) {
     let output = output(folder, arguments);
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
@@ -36,7 +36,7 @@ pub fn expect(code: i32, folder: &Path, arguments: &[&str]) -> (String, String) 
     (out, err)
 }
 
-/// Runs it with `--json`, demands an error of this exit code and kind whose message names all `parts`, and returns it.
+/// Runs with `--json`, asserts an error of this exit code and kind whose message names all `parts`, and returns it.
 pub fn fails(code: i32, kind: &str, folder: &Path, arguments: &[&str], parts: &[&str]) -> serde_json::Value {
     let more: &[&str] = if arguments.contains(&"--json") { &[] } else { &["--json"] };
     let (_, err) = expect(code, folder, &[arguments, more].concat());
@@ -47,12 +47,12 @@ pub fn fails(code: i32, kind: &str, folder: &Path, arguments: &[&str], parts: &[
     error
 }
 
-/// Runs it and demands that the arguments themselves are refused.
+/// Runs the program and asserts a usage error.
 pub fn expect_usage(folder: &Path, arguments: &[&str]) {
     fails(2, "usage", folder, arguments, &[]);
 }
 
-/// What `--json` printed.
+/// Parses what `--json` printed.
 pub fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }

@@ -74,7 +74,7 @@ impl Stage {
         self.deploy_to(&self.there(), code, bundle, program, more)
     }
 
-    /// As [`Self::deploy`], to another folder there.
+    /// As [`Self::deploy`], to the folder `there`.
     pub fn deploy_to(&self, there: &Path, code: i32, bundle: &str, program: &str, more: &[&str]) -> (String, String) {
         let (config, there) = (self.server.config(), there.to_str().unwrap());
         let config = config.to_str().unwrap();
