@@ -227,8 +227,7 @@ fn a_finished_run_is_extended() {
     // The extension is recorded before training: an interruption between the two and a resume give the same bytes.
     macula::pretrain::extend(&path.join("b"), 4).unwrap();
     assert_eq!(macula::pretrain::extend(&path.join("b"), 4).unwrap().extended_at, [2], "a second call changes nothing");
-    let err = pretrain(path, 2, "--resume --epochs 6 --out b");
-    assert!(err.contains("finished"), "{err}");
+    pretrain(path, 2, "--resume --epochs 6 --out b");
     pretrain(path, 0, "--resume --out b");
     let files =
         |run: &str| ["config.toml", "checkpoint.safetensors"].map(|file| fs::read(path.join(run).join(file)).unwrap());

@@ -201,6 +201,5 @@ fn the_command_takes_preset_channels_and_size_from_the_source() {
     assert_eq!(run(&["--resume"]).0, Some(0));
     std::fs::remove_dir_all(&start).unwrap();
     train(&PretrainConfig { seed: 2, ..tiny(Method::Rotation) }, &start).unwrap();
-    let (code, message) = run(&["--resume"]);
-    assert!(code == Some(2) && message.contains("other settings"), "{message}");
+    assert_eq!(run(&["--resume"]).0, Some(2));
 }
