@@ -23,7 +23,7 @@ from torch import nn
 from train_torch import network
 
 SIDE = 32
-# The policy `natural` at 32 pixels (src/augment/mod.rs).
+# The policy `natural` at 32 pixels (src/augment/policy.rs).
 CROP_AREA_MIN = 0.08
 JITTER_PROBABILITY, BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.8, 0.4, 0.4, 0.4, 0.1
 GREY_PROBABILITY = 0.2

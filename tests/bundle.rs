@@ -113,7 +113,7 @@ fn a_bundle_opens_with_the_contents_it_was_made_from() {
     let (encoder, error) = bundle.encoder().unwrap();
     assert!(error < 1e-6, "{error}");
     let bare = OnnxEncoder::from_bytes("tiny", &onnx, &OpenOptions::default()).unwrap();
-    assert_eq!(encoder.id(), bare.id(), "a store taught with the bare file goes with the bundle");
+    assert_eq!(encoder.id(), bare.id(), "a store of the bare file accepts the bundle");
     let pixels = recipe().to_pixels(&picture(20, 30, 7)).pixels;
     assert_eq!(encoder.encode_batch(&pixels).unwrap(), bare.encode_batch(&pixels).unwrap());
     assert_eq!(made(1.0, 3), made(1.0, 3), "the same contents give the same bytes");
@@ -154,7 +154,7 @@ fn parts_swapped_between_two_bundles_are_refused() {
     for (index, part) in ours.header().parts().iter().enumerate() {
         let other = theirs.header().parts()[index];
         if part.kind == PartKind::Golden as u16 || part.kind == PartKind::Onnx as u16 {
-            assert_eq!(part.range(), other.range(), "of one shape, so that only the hash can tell");
+            assert_eq!(part.range(), other.range(), "of one shape, so that only the hash differs");
         }
         if part.range() != other.range() {
             continue;
@@ -254,7 +254,7 @@ fn a_bundle_carries_statistics_that_its_encoder_lacks() {
     let opened = bundle::make(&with, 1, &key(1)).unwrap();
     let (encoder, _) = opened.encoder().unwrap();
     assert_eq!(encoder.corpus(), Some(&measured));
-    assert_ne!(encoder.id(), bare.id(), "statistics decide the quantised feature");
+    assert_ne!(encoder.id(), bare.id(), "statistics change the quantised feature");
 
     let one = dataset.indices(None)[..1].to_vec();
     assert!(matches!(bundle::measure(&bare, &dataset, &one), Err(MakeError::NoCorpus)));

@@ -109,8 +109,8 @@ fn a_device_serves_on_a_serial_line() {
     // Held open and raw, so that nothing echoes and no end hangs up.
     let held = [0, 1].map(|side| macula::link::Serial::open(Path::new(&ends[side]), 115_200).unwrap());
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    let carrier = std::thread::spawn(move || relay(masters, &told));
+    let stopped = Arc::clone(&stop);
+    let carrier = std::thread::spawn(move || relay(masters, &stopped));
     let running = start(folder.path(), &format!("serial:{}", ends[0]));
     teach_and_ask(folder.path(), &format!("serial:{}:9600", ends[1]));
     drop(running);
@@ -164,8 +164,8 @@ fn a_board_without_an_encoder_learns_features_of_the_host() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = listener.local_addr().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    let board = std::thread::spawn(move || attend_board(&listener, dim, &told));
+    let stopped = Arc::clone(&stop);
+    let board = std::thread::spawn(move || attend_board(&listener, dim, &stopped));
     let address = format!("tcp:{socket}");
     let with = |command: &'static str, more: &[&'static str]| {
         [&[command, "--device", &address, "--encoder", "RUN"], more].concat()
@@ -304,5 +304,5 @@ fn a_killed_device_has_every_acknowledged_change() {
     }
     let Script { answers, kept_in_flight, .. } = script;
     println!("{KILLS} kills: {answers} acknowledged changes are all there; of those in flight {kept_in_flight} are");
-    assert!(answers >= KILLS / 2, "the kills came too early to hit anything: {answers}");
+    assert!(answers >= KILLS / 2, "the kills came before the first change: {answers}");
 }

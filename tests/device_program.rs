@@ -122,8 +122,8 @@ fn every_processor_gives_the_same_features_and_classes() {
     let (single, half) = (shipped.join(F32_FILE), shipped.join(F16_FILE));
     let reference = answers(&Program::own(), path, &single);
     assert_eq!(reference.classes.len(), IMAGES);
-    let told: std::collections::BTreeSet<_> = reference.classes.iter().collect();
-    assert!(told.len() > 1, "one class is named for all: nothing is compared");
+    let classes: std::collections::BTreeSet<_> = reference.classes.iter().collect();
+    assert!(classes.len() > 1, "every image has the same class, so nothing is compared");
     println!("{IMAGES} images, {} dimensions, beside f32 on {}", reference.dim, Program::own().name);
     println!("| program | computes | largest difference | allowed | same class |");
     println!("|---|---|---:|---:|---:|");

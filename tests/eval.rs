@@ -181,9 +181,9 @@ mod command {
                 assert!((coverage - nominal).abs() < 2.0 * error + 0.01, "{sets}");
                 assert!(number("size") > 0.5 && sets["enough"] == true, "{sets}");
             }
-            let known = row["gate"]["true_accept"]["mean"].as_f64().unwrap();
-            let like_it = row["gate"]["false_accept"]["mean"].as_f64().unwrap();
-            assert!(known > 0.85 && like_it > 0.85, "strangers of the same kind are no strangers: {row}");
+            let accepted = row["gate"]["true_accept"]["mean"].as_f64().unwrap();
+            let unknown = row["gate"]["false_accept"]["mean"].as_f64().unwrap();
+            assert!(accepted > 0.85 && unknown > 0.85, "images of one distribution must be accepted: {row}");
         }
         let refused = eval("abstention --encoder raw-pixels --data phantoms:16:120 --error-rate 0");
         assert_eq!(refused.status.code(), Some(2));

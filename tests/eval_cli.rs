@@ -119,7 +119,7 @@ fn every_probe_ends_with_a_comparison_with_raw_pixels() {
         let text = table(&of("random:pico"));
         let verdict = found[comparisons - 1]["verdict"].as_str().unwrap();
         assert!(text.lines().last().unwrap().contains(verdict), "{text}");
-        assert_eq!(json(&of("raw-pixels"))["comparison"], serde_json::json!([]), "the baseline beside itself");
+        assert_eq!(json(&of("raw-pixels"))["comparison"], serde_json::json!([]), "the baseline itself");
     }
 }
 

@@ -42,15 +42,15 @@ def headless(name):
     }[name]
     try:
         net, source = make(weights=weights), f"torchvision's {weights}"
-    except Exception as error:  # Whatever the download says: random weights do as well for what is checked.
-        print(f"{name}: weights cannot be downloaded ({type(error).__name__}), random ones of seed 7 take their place")
+    except Exception as error:  # Random weights serve the check as well.
+        print(f"{name}: weights cannot be downloaded ({type(error).__name__}), random weights of seed 7 are used")
         net, source = with_statistics(make()), "random weights of seed 7, batch norms measured on noise"
     setattr(net, "fc" if name == "resnet18" else "classifier", nn.Identity())
     return net.eval(), source
 
 
 def with_statistics(net):
-    """Batch norms that have seen images: with mean 0 and variance 1, folding them would hardly show."""
+    """Batch norms with statistics of images: with mean 0 and variance 1, an error of folding would hardly show."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -80,9 +80,9 @@ def macula(program, folder, *arguments):
 
 
 def parts(bundle):
-    """Kind and bytes of each part, held against its SHA-256."""
+    """Kind and bytes of each part, checked against its SHA-256."""
     magic, version, count, length = struct.unpack_from("<8sHHI", bundle)
-    assert (magic, version, length) == (b"MACULABU", 1, len(bundle)), "the head of docs/bundle-format.md"
+    assert (magic, version, length) == (b"MACULABU", 1, len(bundle)), "the header of docs/bundle-format.md"
     found = {}
     for index in range(count):
         kind, offset, size = struct.unpack_from("<HxxII", bundle, 64 + 48 * index)
@@ -105,7 +105,7 @@ def golden(part):
 
 
 def largest_error(net, part):
-    """Of the golden images that need no resizing."""
+    """Largest error of the golden images that need no resizing."""
     errors = []
     for pixels, feature in golden(part):
         if pixels.shape != (SIDE, SIDE, 3):
@@ -126,7 +126,7 @@ def check(program, root, name, exporter):
     macula(program, folder, "keygen", "--out", "maker")
     recipe = ["--mean", ",".join(map(str, MEAN)), "--std", ",".join(map(str, STD)), "--origin", f"{name}, {source}"]
     made = ["bundle", "--encoder", "net.onnx", "--signing-key", "maker.key"]
-    # Once with drawn golden images in colour, once for the images at hand.
+    # One bundle with generated golden images in colour, one with images of the dataset.
     macula(program, folder, *made, "--out", "drawn.macula", *recipe)
     macula(program, folder, *made, "--out", "net.macula", "--data", DATA, *recipe)
     verified = macula(program, folder, "verify", "net.macula", "--trust", "maker.pub", "--json")

@@ -20,7 +20,7 @@ pub fn data_or_skip(test: &str) -> Option<PathBuf> {
     if let Some(list) = std::env::var_os("MACULA_SKIPPED") {
         // One short write in append mode: tests of several threads and processes do not mix their lines.
         let mut list = OpenOptions::new().append(true).create(true).open(list).expect("MACULA_SKIPPED names a file");
-        list.write_all(line.as_bytes()).expect("the name is noted");
+        list.write_all(line.as_bytes()).expect("the list can be written");
     }
     None
 }

@@ -1,10 +1,10 @@
-"""Writes nano_20_steps.json and mobile_5_steps.json: what PyTorch makes of a few fixed training steps.
+"""Writes nano_20_steps.json and mobile_5_steps.json: the results of a few fixed training steps in PyTorch.
 
     python tests/vectors/nano_20_steps.py        (needs torch only; written with torch 2.15, CPU)
 
-Nothing but integers decides weights, images and labels (`Stream` below), and tests/torch_loss.rs
-holds the same few lines of Rust, so no weights need to be stored. Each run is trained in f32, as
-Macula trains, and in f64: their distance says how far two right f32 programs may drift apart.
+Weights, images and labels are computed from integers (`Stream` below), and tests/torch_loss.rs has
+the same few lines in Rust, so no weights need to be stored. Each run is trained in f32, as Macula
+trains, and in f64: their difference shows how far two correct f32 programs may drift apart.
 
 Weight decay is decoupled, p -= lr * decay * p, on weights only: not on batch norm, not on biases.
 """
@@ -155,7 +155,7 @@ def train(network, steps, size, side, learning_rate, decay, smoothing, dtype):
                 momentum.mul_(MOMENTUM).add_(parameter.grad)
                 parameter.mul_(1 - learning_rate * (decay if parameter.dim() > 1 else 0))
                 parameter.sub_(learning_rate * momentum)
-    # What training leaves behind: length of every tensor, running statistics included, and two frozen features.
+    # The state after training: length of every tensor, running statistics included, and two frozen features.
     whole.eval()
     with torch.no_grad():
         features = network(batch(0, size, side)[0].to(dtype))
