@@ -41,7 +41,7 @@ enum Probe {
     #[command(after_help = "Example:\n  macula eval knn --encoder random:nano --data cifar10/")]
     Knn {
         #[command(flatten)]
-        asked: ProbeArgs,
+        shared: ProbeArgs,
         /// Number of neighbours
         #[arg(long, default_value = "20")]
         neighbours: NonZeroUsize,
@@ -53,7 +53,7 @@ enum Probe {
     #[command(after_help = "Example:\n  macula eval linear --encoder random:nano --data cifar10/")]
     Linear {
         #[command(flatten)]
-        asked: ProbeArgs,
+        shared: ProbeArgs,
         /// Inverse L2 regularisation strength C as in scikit-learn, above 0
         #[arg(long, default_value_t = 1.0, value_parser = positive)]
         inverse_penalty: f64,
@@ -74,7 +74,7 @@ enum Probe {
 #[derive(clap::Args)]
 struct FewShot {
     #[command(flatten)]
-    asked: ProbeArgs,
+    shared: ProbeArgs,
     /// Shots: labelled images per class
     #[arg(long, value_delimiter = ',', default_value = "5,20,50")]
     shots: Vec<NonZeroUsize>,
@@ -100,15 +100,15 @@ fn positive(text: &str) -> Result<f64, String> {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.probe {
-        Probe::Knn { asked, neighbours, temperature } => {
+        Probe::Knn { shared, neighbours, temperature } => {
             let settings = evaluate::KnnSettings { neighbours: neighbours.get(), temperature };
-            run_probe(&asked, "knn", |references, queries, classes| {
+            run_probe(&shared, "knn", |references, queries, classes| {
                 evaluate::knn_probe(references, queries, classes, settings)
             })
         }
-        Probe::Linear { asked, inverse_penalty } => {
+        Probe::Linear { shared, inverse_penalty } => {
             let settings = evaluate::LogisticSettings::with_c(inverse_penalty);
-            run_probe(&asked, "linear", |references, queries, classes| {
+            run_probe(&shared, "linear", |references, queries, classes| {
                 evaluate::linear_probe(references, queries, classes, settings)
             })
         }
@@ -200,8 +200,8 @@ impl ProbeArgs {
         let own =
             EncoderInput { dataset: &images.dataset, unlabelled: &images.train, channels, height: side, width: side };
         let seed = self.common.seed;
-        let asked = self.open_encoder(Some(own))?;
-        let recipe = asked.preprocessing();
+        let encoder = self.open_encoder(Some(own))?;
+        let recipe = encoder.preprocessing();
         let same = EncoderInput { channels: recipe.channels, height: recipe.height, width: recipe.width, ..own };
         let pixels = EncoderInput { channels: recipe.channels, ..own };
         let mut all = Vec::new();
@@ -210,7 +210,7 @@ impl ProbeArgs {
             let options = OpenOptions { fit: Some(input), seed, ..OpenOptions::default() };
             all.push(open_encoder(&name, &options)?.encoder);
         }
-        all.insert(0, asked);
+        all.insert(0, encoder);
         Ok(all)
     }
 
@@ -288,17 +288,17 @@ impl Images {
 }
 
 fn run_probe(
-    asked: &ProbeArgs,
+    shared: &ProbeArgs,
     probe: &str,
     judge: impl Fn(&Labelled, &Labelled, usize) -> evaluate::ProbeResult,
 ) -> anyhow::Result<()> {
-    let mut images = asked.images()?;
-    let [train_labels, test_labels] = images.labels_to_learn_and_test(&asked.split)?;
+    let mut images = shared.images()?;
+    let [train_labels, test_labels] = images.labels_to_learn_and_test(&shared.split)?;
     let num_classes = images.dataset.class_names.len();
     let (mut rows, mut right) = (Vec::new(), Vec::new());
-    for encoder in asked.encoders(&images)? {
+    for encoder in shared.encoders(&images)? {
         let labelled = |indices: &[usize], labels: &[usize]| {
-            let features = asked.embed(&*encoder, &images, indices)?;
+            let features = shared.embed(&*encoder, &images, indices)?;
             anyhow::Ok(Labelled { features, labels: labels.to_vec() })
         };
         let (references, queries) = (labelled(&images.train, &train_labels)?, labelled(&images.test, &test_labels)?);
@@ -311,7 +311,7 @@ fn run_probe(
         let paired = PairedDifference::of_images(&test_labels, &right[0], &right[at], num_classes);
         Comparison::new("balanced accuracy", &rows[0].candidate(), &rows[at].candidate(), paired)
     });
-    asked.report(probe, images, rows, comparison.into_iter().collect())
+    shared.report(probe, images, rows, comparison.into_iter().collect())
 }
 
 fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
@@ -319,32 +319,32 @@ fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
         "all" => HeadKind::ALL.to_vec(),
         name => vec![name.parse()?],
     };
-    let asked = &few_shot.asked;
-    let mut images = asked.images()?;
-    let num_classes = images.classes_to_draw(&asked.split)?;
+    let shared = &few_shot.shared;
+    let mut images = shared.images()?;
+    let num_classes = images.classes_to_draw(&shared.split)?;
     let pools: Vec<(usize, EpisodePool)> = (few_shot.shots.iter())
         .map(|shots| {
             let settings = EpisodeSettings {
                 ways: few_shot.ways.unwrap_or(num_classes),
                 shots: shots.get(),
                 queries: few_shot.queries.get(),
-                seed: asked.common.seed,
+                seed: shared.common.seed,
             };
             Ok((shots.get(), EpisodePool::new(&images.dataset, &images.test, settings)?))
         })
         .collect::<anyhow::Result<_>>()?;
     let (mut rows, mut of_episodes) = (Vec::new(), Vec::new());
-    for encoder in asked.encoders(&images)? {
-        let bar = asked.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
+    for encoder in shared.encoders(&images)? {
+        let bar = shared.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
         let count = |count| bar.inc(count as u64);
         let corpus = evaluate::corpus_statistics(&*encoder, &images.dataset, &images.train, &count)?;
         bar.finish_and_clear();
-        let mut features = asked.embed(&*encoder, &images, &images.test)?;
+        let mut features = shared.embed(&*encoder, &images, &images.test)?;
         features.standardise(&corpus);
         for &head in &heads {
             for (shots, pool) in &pools {
                 let episodes = few_shot.episodes.get();
-                let bar = asked.bar(episodes, &format!("{}: {head}, {shots} shots", encoder.name()));
+                let bar = shared.bar(episodes, &format!("{}: {head}, {shots} shots", encoder.name()));
                 let count = |count| bar.inc(count as u64);
                 let mut result = evaluate::few_shot(&features, num_classes, pool, episodes, head, &count)?;
                 bar.finish_and_clear();
@@ -354,7 +354,7 @@ fn run_few_shot(few_shot: &FewShot) -> anyhow::Result<()> {
         }
     }
     let comparison = pools.iter().filter_map(|&(shots, _)| compare_best_heads(&rows, &of_episodes, shots)).collect();
-    asked.report("few-shot", images, rows, comparison)
+    shared.report("few-shot", images, rows, comparison)
 }
 
 /// Compares the encoder with the baseline, each with its best head, over the same episodes of `shots` shots.

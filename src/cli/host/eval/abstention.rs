@@ -20,7 +20,7 @@ const ONE_RIGHT_CLASS: &str = "answered with only the correct class";
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    asked: ProbeArgs,
+    shared: ProbeArgs,
     /// Shots: labelled images per class
     #[arg(long, value_delimiter = ',', default_value = "20")]
     shots: Vec<NonZeroUsize>,
@@ -70,11 +70,11 @@ struct Report {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let asked = &args.asked;
-    let mut images = asked.images()?;
-    let ways = images.classes_to_draw(&asked.split)?;
-    let strangers = args.unknown.as_deref().map(|name| asked.open(name)).transpose()?;
-    let strangers = match strangers {
+    let shared = &args.shared;
+    let mut images = shared.images()?;
+    let ways = images.classes_to_draw(&shared.split)?;
+    let ood = args.unknown.as_deref().map(|name| shared.open(name)).transpose()?;
+    let ood = match ood {
         Some(dataset) => {
             let (readable, skipped) = evaluate::readable(&dataset, &dataset.indices(None));
             if let Some((name, reason)) = skipped.first() {
@@ -90,30 +90,30 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let pools: Vec<(usize, EpisodePool)> = (args.shots.iter())
         .map(|shots| {
             let (shots, queries) = (shots.get(), args.queries.get());
-            let settings = EpisodeSettings { ways, shots, queries, seed: asked.common.seed };
+            let settings = EpisodeSettings { ways, shots, queries, seed: shared.common.seed };
             Ok((shots, EpisodePool::new(&images.dataset, &images.test, settings)?))
         })
         .collect::<anyhow::Result<_>>()?;
     let mut rows = Vec::new();
-    for encoder in asked.encoders(&images)? {
-        let bar = asked.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
+    for encoder in shared.encoders(&images)? {
+        let bar = shared.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
         let count = |count| bar.inc(count as u64);
         let corpus = evaluate::corpus_statistics(&*encoder, &images.dataset, &images.train, &count)?;
         bar.finish_and_clear();
-        let seen = |dataset, indices: &[usize]| {
-            let bar = asked.bar(indices.len(), &format!("{}: features", encoder.name()));
+        let embed = |dataset, indices: &[usize]| {
+            let bar = shared.bar(indices.len(), &format!("{}: features", encoder.name()));
             let mut features = evaluate::embed_dataset(&*encoder, dataset, indices, &|count| bar.inc(count as u64))?;
             bar.finish_and_clear();
             features.standardise(&corpus);
             DeviceFeatures::new(&features)
         };
-        let length_max = seen(&images.dataset, &evenly_spread(&images.train, CORPUS_IMAGES))?.length_max();
-        let known = seen(&images.dataset, &images.test)?;
-        let strangers = strangers.as_ref().map(|(dataset, indices)| seen(dataset, indices)).transpose()?;
+        let length_max = embed(&images.dataset, &evenly_spread(&images.train, CORPUS_IMAGES))?.length_max();
+        let known = embed(&images.dataset, &images.test)?;
+        let ood = ood.as_ref().map(|(dataset, indices)| embed(dataset, indices)).transpose()?;
         let error_permilles = &args.error_rate;
-        let task = AbstentionTask { known: &known, ood: strangers.as_ref(), length_max, error_permilles };
+        let task = AbstentionTask { known: &known, ood: ood.as_ref(), length_max, error_permilles };
         for (shots, pool) in &pools {
-            let bar = asked.bar(args.episodes.get(), &format!("{}: {shots} shots", encoder.name()));
+            let bar = shared.bar(args.episodes.get(), &format!("{}: {shots} shots", encoder.name()));
             let count = |count| bar.inc(count as u64);
             let result = evaluate::abstention(&task, pool, args.episodes.get(), &count)?;
             bar.finish_and_clear();
@@ -123,19 +123,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let report = Report {
         comparison: compare(&rows),
         probe: "abstention",
-        data: asked.data.clone(),
+        data: shared.data.clone(),
         unknown: args.unknown.clone(),
-        split: asked.split.clone(),
+        split: shared.split.clone(),
         episodes: args.episodes.get(),
-        seed: asked.common.seed,
+        seed: shared.common.seed,
         class_names: images.dataset.class_names,
         remarks: images.remarks,
         rows,
     };
-    match asked.common.json {
+    match shared.common.json {
         true => crate::cli::print_json(&report),
         false => {
-            print(&report, asked.common.quiet);
+            print(&report, shared.common.quiet);
             Ok(())
         }
     }
