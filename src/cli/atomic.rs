@@ -99,7 +99,7 @@ pub fn check_places(client: &mut Client<'_>, sources: &[SourceId]) -> anyhow::Re
     if new.len() <= left as usize {
         return Ok(());
     }
-    let (asked, places) = (count(new.len(), "new sample"), count(left, "place"));
-    let message = format!("{}: {asked}, but {places} of {limit} free; nothing was changed", client.address());
+    let (wanted, places) = (count(new.len(), "new sample"), count(left, "place"));
+    let message = format!("{}: {wanted}, but {places} of {limit} free; nothing was changed", client.address());
     Err(Failure::refused(Reason::SupportsFull.with(new.len() as u64, limit.into()), true, message).into())
 }

@@ -26,7 +26,7 @@ pub const HELP: &str = "Exit codes: 0 success, 2 bad usage or input, 3 a check f
 pub enum Kind {
     /// The arguments are refused.
     Usage,
-    /// A file, value or combination of options is refused for a reason without a kind of its own.
+    /// A file, value or combination of options is refused for a reason that has no kind.
     Input,
     /// A file, folder or store does not exist.
     NotFound,
@@ -104,7 +104,7 @@ impl Failure {
         Self { kind, exit_code: kind.exit_code(), reason: None, found: None, limit: None, message }
     }
 
-    /// A refusal by a device, or what a device would refuse.
+    /// A refusal by a device, or the same refusal found before sending.
     pub fn refused(refusal: Refusal, is_device_fault: bool, message: String) -> Self {
         use Reason::{BundleHash, BundleOlder, BundleRefused, BundleSameCounter};
         let exit_code = match refusal.reason() {

@@ -96,7 +96,7 @@ pub fn draw_shots(
     Ok(lessons)
 }
 
-/// The images of a split of `dataset`, whatever their labels, or `shots` of them drawn by seed.
+/// The images of a split of `dataset`, with any label or none, or `shots` of them drawn by seed.
 pub fn draw_any(
     dataset: &Dataset,
     split: Option<Split>,
@@ -105,13 +105,13 @@ pub fn draw_any(
     strict: bool,
 ) -> anyhow::Result<Vec<NamedImage>> {
     let indices = dataset.indices(split);
-    let asked = shots.unwrap_or(indices.len());
-    let too_few = |found| anyhow!("{} has {}, --shots is {asked}", dataset.name, count(found, "image"));
-    if asked == 0 {
+    let wanted = shots.unwrap_or(indices.len());
+    let too_few = |found| anyhow!("{} has {}, --shots is {wanted}", dataset.name, count(found, "image"));
+    if wanted == 0 {
         return Err(too_few(0));
     }
     if shots.is_some() {
-        return draw(dataset, indices, asked, strict, || Rng::for_purpose(seed, "learn any shots"), too_few);
+        return draw(dataset, indices, wanted, strict, || Rng::for_purpose(seed, "learn any shots"), too_few);
     }
     let images = load_readable(dataset, &indices, strict, false)?;
     ensure!(!images.is_empty(), "{}: no image can be read", dataset.name);

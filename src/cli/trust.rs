@@ -31,9 +31,9 @@ pub fn open_encoder(name: &str, options: &OpenOptions<'_>) -> anyhow::Result<Ope
     })
 }
 
-/// Refuses a bundle other than the one in use unless its counter is higher than `seen`, the highest used so far.
-pub fn check_counter(name: &str, bundle: &[u8], seen: u64) -> anyhow::Result<()> {
-    let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| anti_rollback::check(given, seen, false));
+/// Refuses a bundle other than the one in use unless its counter is higher than `highest`, the highest used so far.
+pub fn check_counter(name: &str, bundle: &[u8], highest: u64) -> anyhow::Result<()> {
+    let checked = Header::claimed_counter(bundle).map_or(Ok(()), |given| anti_rollback::check(given, highest, false));
     checked.map_err(|source| refused(OpenError::Refused { path: name.to_owned(), source }))
 }
 

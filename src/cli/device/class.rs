@@ -19,7 +19,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// Add classes without samples; an existing class stays as it is
+    /// Add classes without samples; existing classes do not change
     #[command(after_help = "Example:\n  macula class add --device clinic.store nodule vessel")]
     Add {
         #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `macula inspect`: what a bundle is, and whether its signature can be believed.
+//! `macula inspect`: shows the content of a bundle and checks its signature.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ struct Report<'a> {
     bundle: PathBuf,
     bytes: usize,
     signer: String,
-    /// Whether a key given by `--trust` signed it. Otherwise anybody may have made it.
+    /// Whether a key given by `--trust` signed it. Otherwise its origin is unknown.
     verified: bool,
     counter: u64,
     parts: Vec<Part>,

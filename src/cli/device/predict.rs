@@ -133,16 +133,16 @@ fn predict(
     sample: Sample<'_>,
 ) -> anyhow::Result<Row> {
     let question = PredictOptions { head: args.head as u8, error_rate_permille: args.error_rate };
-    let verdict = client.predict(sample, question)?;
+    let prediction = client.predict(sample, question)?;
     Ok(Row {
         image: name.to_owned(),
-        class: names.name(verdict.slot),
-        probability: Some(verdict.probability).filter(|_| names.only_class().is_none()),
-        known: verdict.known,
-        set: verdict.set.iter().map(|&slot| names.name(slot)).collect(),
-        enough: verdict.enough,
-        shots_needed: verdict.shots_needed,
-        nearest: verdict.nearest.iter().map(|neighbour| NearestSample::of(neighbour, names)).collect(),
+        class: names.name(prediction.slot),
+        probability: Some(prediction.probability).filter(|_| names.only_class().is_none()),
+        known: prediction.known,
+        set: prediction.set.iter().map(|&slot| names.name(slot)).collect(),
+        enough: prediction.enough,
+        shots_needed: prediction.shots_needed,
+        nearest: prediction.nearest.iter().map(|neighbour| NearestSample::of(neighbour, names)).collect(),
         label: None,
     })
 }

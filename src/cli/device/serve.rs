@@ -30,7 +30,7 @@ use crate::{encoders::OpenError, isolated::IsolatedError};
 #[command(after_help = "Examples:\n  \
     macula device --encoder nano.macula --trust maker.pub --store ward.store --listen tcp:localhost:7000\n  \
     macula device --encoder encoder.onnx --store ward.store --listen serial:ttyS1:115200\n\n\
-    One client is served at a time; the others wait. There is no password: whoever can connect can teach the device and \
+    One client is served at a time; the others wait. There is no password: every client can teach the device and \
     remove samples, so without --allow-remote it accepts connections from this machine only. Port 0 selects a free port, \
     which is printed.\n\n\
     A device that is started with a bundle keeps a copy beside its store and accepts newer ones by `macula update`. A new \
@@ -95,8 +95,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     );
     outlive_readers();
     let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("cannot handle Ctrl-C")?;
+    let raised = Arc::clone(&stop);
+    ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed)).context("cannot handle Ctrl-C")?;
     let log = match &args.log {
         Some(path) => Log::to_file(path).with_context(|| format!("cannot write the log {}", path.display()))?,
         None => Log::to_stderr(),
@@ -254,7 +254,7 @@ fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Add
         println!("store      {}: {samples} of {}", shown_path(&args.store), count(*samples_limit, "sample"));
         println!("listening  {listening}");
     }
-    // The parent may wait for the port behind a pipe. The device also serves if nobody reads.
+    // The parent may wait for the port behind a pipe. The device also serves without a reader.
     let _ = std::io::stdout().flush();
     Ok(())
 }

@@ -222,8 +222,8 @@ fn print(report: &Report) {
         );
     }
     let Report { requests, requests_repeated, frames_dropped, .. } = report;
-    let (asked, dropped) = (count(*requests, "request"), count(*frames_dropped, "frame"));
-    println!("line      {asked}, {requests_repeated} repeated, {dropped} dropped");
+    let (answered, dropped) = (count(*requests, "request"), count(*frames_dropped, "frame"));
+    println!("line      {answered}, {requests_repeated} repeated, {dropped} dropped");
     if let Some(bundle) = &report.bundle {
         bundle.print();
     }

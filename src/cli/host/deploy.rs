@@ -15,11 +15,11 @@ use crate::report::text::count;
 #[command(after_help = "Examples:\n  \
     ./build-device aarch64 && macula deploy pi@ward-3.local --encoder nano.macula --trust maker.pub\n  \
     macula deploy emulated --binary target/device/macula-aarch64 --runner qemu-aarch64 --encoder encoder.onnx\n\n\
-    The bundle is checked there first. Then the new release is started on trial. If it does not answer, fails its self-test or \
+    The bundle is checked there first. Then the new release starts as pending. If it does not answer, fails its self-test or \
     cannot be measured, or if another device has the port, then program, bundle and store are restored and the exit code \
-    is 3; samples taught during the trial are lost. The command may be repeated: existing files are not copied again, and a \
+    is 3; samples that it learned are lost. The command may be repeated: existing files are not copied again, and a \
     running release is not restarted.\n\n\
-    With systemd and a login as root, systemd runs the service under a user of its own with the store in \
+    With systemd and a login as root, systemd runs the service under its own user with the store in \
     /var/lib/macula-device. Otherwise a script keeps it running until the machine stops.")]
 pub struct Args {
     /// Machine, as the SSH client knows it

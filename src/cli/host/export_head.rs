@@ -149,11 +149,11 @@ mod with_onnx {
 
     /// Reads classes and samples. A device outside this process has its own encoder or accepts features, so none is opened.
     fn knowledge(device: &DeviceArgs) -> anyhow::Result<(DeviceState, DeviceInfo)> {
-        let mut asked = device.clone();
-        if !matches!(asked.device, Address::Store(_)) {
-            asked.encoder = None;
+        let mut reader = device.clone();
+        if !matches!(reader.device, Address::Store(_)) {
+            reader.encoder = None;
         }
-        asked.connect(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
+        reader.connect(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
     }
 
     fn solve(

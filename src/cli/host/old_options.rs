@@ -84,7 +84,7 @@ fn no_help_shows_an_old_spelling() {
     let shown: Vec<&str> = options(&command).iter().filter_map(|option| option.get_long()).collect();
     assert!(shown.contains(&"encoder") && shown.contains(&"trust"), "the walk reaches every command: {shown:?}");
     for (_, old, ..) in RENAMED {
-        // `bench head` has a `--classes` of its own.
+        // `bench head` has its own `--classes`.
         assert!(!shown.contains(&old) || old == "classes", "--{old} is shown");
     }
 }

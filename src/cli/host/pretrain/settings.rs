@@ -1,4 +1,4 @@
-//! Options of `macula pretrain` as settings of a run. ClassNames, defaults and checks are those of the library.
+//! Options of `macula pretrain` as settings of a run. Names, defaults and checks are those of the library.
 
 use std::path::{Path, PathBuf};
 
@@ -145,7 +145,7 @@ struct ProbeArgs {
     layers: Option<usize>,
 }
 
-/// ClassNames on the command line for enums of the library.
+/// Names on the command line for enums of the library.
 macro_rules! named {
     ($kind:ty: $($name:literal = $variant:expr),+) => {
         impl ValueEnum for $kind {
@@ -215,20 +215,20 @@ impl RunOptions<'_> {
     }
 
     fn check_same(&self, stored: &PretrainConfig, folder: &Path) -> anyhow::Result<()> {
-        let mut asked = self.augmented(self.given(stored.freeze.is_some()).over(stored)?);
-        // The data may have moved, and the default seed was not asked for.
-        asked.data.clone_from(&stored.data);
-        asked.health = stored.health;
+        let mut requested = self.augmented(self.given(stored.freeze.is_some()).over(stored)?);
+        // The data may have moved, and the default seed was not requested.
+        requested.data.clone_from(&stored.data);
+        requested.health = stored.health;
         if let (Some(path), Some(init)) = (&self.derived.init, &stored.init) {
             // The encoder may have moved as well, as long as it is the same.
             let sha256 = open_run(&path.to_string_lossy())?.info.id.to_string();
-            asked.init = Some(Init { encoder: init.encoder.clone(), sha256 });
+            requested.init = Some(Init { encoder: init.encoder.clone(), sha256 });
         }
         if self.seed_given {
-            asked.seed = self.seed;
+            requested.seed = self.seed;
         }
         anyhow::ensure!(
-            asked == *stored,
+            requested == *stored,
             "{}: the run has other settings; leave the options out to continue it",
             folder.display()
         );
