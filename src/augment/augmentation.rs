@@ -68,7 +68,7 @@ impl Augmentation {
 
     /// A view of `image`, of the same shape.
     pub fn apply(&self, image: &Image, rng: &mut Rng) -> Image {
-        // Both are drawn whatever the settings, so that switching one off does not change the other.
+        // Both are always drawn, so that switching one off does not change the other.
         let flipped = rng.uniform() < 0.5;
         let cropped = padded_random_crop(image, self.crop_padding, rng);
         let mut view = if self.flip && flipped { flip_horizontal(&cropped) } else { cropped };

@@ -89,7 +89,7 @@ fn apply(image: &mut Image, map: Map) {
     for block in image.pixels.as_chunks_mut::<3>().0.chunks_mut(BLOCK) {
         let mut words = [0; BLOCK];
         words.iter_mut().zip(&*block).for_each(|(word, pixel)| *word = to_word(*pixel));
-        // The whole block, whatever its length: the compiler vectorises a loop of known length.
+        // Also the unused end of a short block: the compiler vectorises a loop of constant length.
         words.iter_mut().for_each(|word| *word = mapped_word(*word, map));
         block.iter_mut().zip(&words).for_each(|(pixel, word)| *pixel = from_word(*word));
     }

@@ -10,7 +10,7 @@ use crate::rng::Rng;
 pub enum Views {
     /// This many views, each augmented independently of the others.
     Independent(usize),
-    /// One augmented view, rotated by 0°, 90°, 180° and 270°, so that the four differ in nothing else. Images are square.
+    /// One augmented view, rotated by 0°, 90°, 180° and 270°; the four differ only in rotation. Images are square.
     Rotated,
 }
 

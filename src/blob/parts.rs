@@ -60,7 +60,7 @@ pub struct Limits {
 }
 
 impl BlobParts<'_> {
-    /// Checks that weights, preprocessing and ranges have the lengths that the spec asks for.
+    /// Checks that weights, preprocessing and ranges have the lengths that the spec requires.
     pub(super) fn check_lengths(&self) -> Result<(), MakeBlobError> {
         let spec = &self.encoder.spec;
         let values = spec.shapes()?.len();

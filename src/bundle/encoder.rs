@@ -104,8 +104,8 @@ impl BundleEncoder {
     }
 }
 
-/// The digest of all that decides quantised features. An encoder with statistics of its own covers them by its own
-/// digest.
+/// The digest of everything that determines quantised features. The digest of an encoder with its own statistics
+/// already covers them.
 pub(super) fn identity(encoder: &dyn HostEncoder, added: Option<&CorpusStatistics>) -> EncoderId {
     let Some(CorpusStatistics { mean, std, length_max }) = added.filter(|_| encoder.corpus().is_none()) else {
         return encoder.id();

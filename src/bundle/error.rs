@@ -68,7 +68,7 @@ pub enum OpenError {
         /// The limit.
         limit: Duration,
     },
-    /// This program was asked to stop during the test of the encoder.
+    /// This program was stopped during the test of the encoder.
     #[error("{path}: stopped during the test of its encoder")]
     Stopped {
         /// The file.

@@ -14,7 +14,7 @@ use crate::files::{PRIVATE_FILE, WriteError, read_text_bounded, write_new};
 const FILE_MAX: u64 = 4096;
 
 /// First line of a secret key file.
-pub const SECRET_HEAD: &str = "macula secret key 1: signs bundles, show it to nobody";
+pub const SECRET_HEAD: &str = "macula secret key 1: signs bundles, keep it private";
 /// First line of a public key file.
 pub const PUBLIC_HEAD: &str = "macula public key 1: verifies bundles, give it to every device";
 
@@ -89,7 +89,7 @@ impl KeyPair {
     /// Reads `NAME.key`.
     ///
     /// # Errors
-    /// When the file is not a secret key, or other users may read it: whoever reads it can sign.
+    /// When the file is not a secret key, or other users may read it: anyone who reads it can sign.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         check_private(path)?;
         Ok(Self::from_secret(read_key(path, "secret")?))

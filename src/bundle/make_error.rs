@@ -53,9 +53,7 @@ pub enum MakeError {
     #[error("a bundle needs at least one golden image")]
     NoGolden,
     /// The golden images test nothing.
-    #[error(
-        "features of the golden images are all equal or zero; give images that differ, if the encoder works at all"
-    )]
+    #[error("features of the golden images are all equal or zero; pass different images, or check the encoder")]
     DeadGolden,
     /// The reference has another size.
     #[error("the reference has {found} values, but {images} images with features of {dim} dimensions need {}", images * dim)]
@@ -78,7 +76,7 @@ pub enum MakeError {
         value: f32,
     },
     /// The corpus has no two images with different features.
-    #[error("all images of the corpus have the same feature; give images that differ")]
+    #[error("all images of the corpus have the same feature; pass different images")]
     NoCorpus,
     /// The manifest holds a value that no device accepts.
     #[error("{0}")]

@@ -84,7 +84,7 @@ mod tests {
             matches!(&found.remarks()[..], [Remark::ColumnsUsed { .. }, Remark::ColumnsUnused { columns }] if columns == &["Age"])
         );
         let both = columns(&["class", "label", "path"]).unwrap();
-        assert_eq!(both.label, Some(1), "the first known title is used, whatever its position");
+        assert_eq!(both.label, Some(1), "the first known title is used, in any position");
         assert_eq!(both.remarks(), [Remark::ColumnsUnused { columns: vec!["class".into()] }]);
         assert!(columns(&["path", "label", "split", "group"]).unwrap().remarks().is_empty());
         assert_eq!(columns(&["label", "split"]), None);

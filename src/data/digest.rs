@@ -1,4 +1,4 @@
-//! Identity of an image: a digest of its size and decoded pixels, whatever file they come from.
+//! Identity of an image: a digest of its size and decoded pixels. It does not depend on the file format.
 
 use std::fmt;
 use std::str::FromStr;

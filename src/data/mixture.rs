@@ -10,7 +10,7 @@ use super::decode::DecodeOptions;
 use super::source::{PixelSource, SourceImage};
 use super::{DataError, Dataset, Record, Split};
 
-/// What stands between the names.
+/// Separates the names.
 const SEPARATOR: char = '+';
 
 /// The images of several sources, one after another.

@@ -1,4 +1,4 @@
-//! Opens a dataset of any kind: the one place that asks each kind whether a name or a path is its own.
+//! Opens a dataset of any kind, by trying each kind in turn.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::{DataError, Dataset, cifar, decode, folder, idx, manifest, mixture, n
 /// Opens the dataset at a path, or gives `None` if the path is not of this kind.
 type OpenFormat = fn(&Path) -> Result<Option<Dataset>, DataError>;
 
-/// The kinds of datasets on disk, asked in this order; a folder is a folder of images if no other kind takes it.
+/// The kinds of datasets on disk, tried in this order; a folder that no other kind accepts is a folder of images.
 const FORMATS: [(&str, OpenFormat); 5] = [
     ("a CIFAR binary folder", cifar::open),
     ("an IDX file (plain or .gz)", idx::open),

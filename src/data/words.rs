@@ -97,7 +97,7 @@ pub(super) fn annotated_stem(stem: &str) -> Option<(&str, &str)> {
     (at > 0 && is_annotation).then(|| (&stem[..at], &stem[at..at + 1 + end.len()]))
 }
 
-/// Whether a value means that there is none.
+/// Whether a value stands for a missing one.
 pub(super) fn is_missing(value: &str) -> bool {
     const MISSING: [&str; 9] = ["", "nan", "none", "na", "n/a", "n-a", "n.a.", "null", "<na>"];
     MISSING.iter().any(|missing| missing.eq_ignore_ascii_case(value.trim()))

@@ -83,7 +83,7 @@ pub enum DeployError {
         check: &'static str,
         /// Its last line.
         message: String,
-        /// What serves now.
+        /// The release that serves now, in words.
         left: String,
     },
     /// A check failed, and so did the rollback.

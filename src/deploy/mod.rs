@@ -1,6 +1,6 @@
 //! Deploys a program and a bundle to another machine over SSH and tests them there.
 //!
-//! 1. `remote.sh` tells what the machine is and which files it has, by SHA-256.
+//! 1. `remote.sh` reports the type of the machine and the SHA-256 of its files.
 //! 2. Missing files are copied atomically. The serving release is not touched.
 //! 3. The new program verifies the bundle there, while the old release continues to serve.
 //! 4. The new release serves, pending. The store was copied before.
@@ -102,13 +102,13 @@ struct Site<'a> {
 /// * `tell`: receives progress, one sentence per step
 ///
 /// # Errors
-/// The step that failed, and what serves now.
+/// The step that failed, and the release that serves now.
 pub fn deploy(settings: &Settings, tell: &dyn Fn(&str)) -> Result<Report, DeployError> {
     check(settings)?;
     let ssh = Ssh::new(&settings.host, &settings.ssh)?;
     tell(&format!("examining {}", settings.host));
-    let asked = action("about", settings.systemd);
-    let about = About::of(&ssh.act("examine the machine", &asked, ".", &[])?);
+    let name = action("about", settings.systemd);
+    let about = About::of(&ssh.act("examine the machine", &name, ".", &[])?);
     let parts = parts_for(settings, &about)?;
     let dir = settings.dir.as_deref().unwrap_or(FOLDERS[usize::from(!about.systemd)]);
     let wanted: Vec<&str> = parts.all().map(|part| part.sha256.as_str()).collect();
@@ -324,7 +324,7 @@ impl Site<'_> {
         }
     }
 
-    /// Rolls back to the release that served before; returns the error with what serves now.
+    /// Rolls back to the release that served before; returns the error with the release that serves now.
     fn roll_back(&self, error: DeployError, tell: &dyn Fn(&str)) -> DeployError {
         let (host, check, message) = match error {
             DeployError::Check { host, check, message, .. } => (host, check, message),

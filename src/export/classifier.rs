@@ -185,9 +185,9 @@ fn describe(model: &mut pb::ModelProto, head: &LinearHead) -> Result<(), serde_j
     for (key, value) in [(CLASSES_KEY, serde_json::to_string(&names)?), (HEAD_KEY, serde_json::to_string(&about)?)] {
         model.metadata_props.push(pb::StringStringEntryProto { key: key.to_owned(), value });
     }
-    model.doc_string = "Image classifier: an encoder and a head that a device was taught. Resize and normalise images \
-                        first, as macula.preprocessing says; macula.classes names the columns. It cannot abstain: sets \
-                        of classes and the unknown gate stay on the device."
+    model.doc_string = "Image classifier: an encoder and a head that a device learned. Resize and normalise images \
+                        first, as macula.preprocessing says; macula.classes names the columns. It cannot abstain: \
+                        prediction sets and out-of-distribution detection stay on the device."
         .to_owned();
     Ok(())
 }

@@ -33,7 +33,7 @@ pub enum ParityError {
 
 /// Images to compare on.
 pub struct Sample {
-    /// Name of their data set, for the report.
+    /// Name of their dataset, for the report.
     pub data: String,
     /// Name of each image.
     pub names: Vec<String>,
@@ -93,7 +93,7 @@ pub struct ParityStep {
 pub struct Parity {
     /// The trained encoder.
     pub trainer: String,
-    /// The data set.
+    /// The dataset.
     pub data: String,
     /// Number of images, N.
     pub images: usize,
@@ -182,7 +182,7 @@ fn step(reference: &[f32], features: &[f32], sample: &Sample, anchors: &Anchors,
     }
 }
 
-/// Vectors to find the nearest of.
+/// The candidates for the nearest vector.
 enum Anchors {
     /// One vector per class in the sample.
     Classes(Vec<Vec<f32>>),

@@ -63,7 +63,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     replace(path, bytes, None, PRIVATE_FILE)
 }
 
-/// * `exact_mode`: mode of the file, whatever the umask
+/// * `exact_mode`: mode of the file, with any umask
 /// * `mode`: its mode within the umask, if `exact_mode` is none
 fn replace(path: &Path, bytes: &[u8], exact_mode: Option<u32>, mode: u32) -> Result<(), WriteError> {
     let write = || -> io::Result<()> {

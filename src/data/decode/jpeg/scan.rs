@@ -11,7 +11,7 @@ use super::frame::{BLOCK_LEN, Frame};
 /// Scans of one image at most. Encoders write about ten; more take much time and add nothing.
 const SCANS_MAX: usize = 100;
 
-/// What is known of a complete JPEG.
+/// Facts about a complete JPEG.
 pub(super) struct Whole {
     pub frame: Frame,
     pub orientation: u8,
