@@ -1,6 +1,6 @@
 //! The log of a serving device.
 //!
-//! The log never stops or blocks a device: a log that is full, closed or not read loses lines and nothing else. The rate of
+//! The log never stops or blocks a device: a log that is full, closed or not read only loses lines. The rate of
 //! lines is limited, so that a faulty client cannot fill the disk; the number of dropped lines is logged. A file has at most
 //! [`FILE_LEN_MAX`] bytes and is rotated once.
 
@@ -97,7 +97,7 @@ impl Rate {
 impl Sink {
     fn write(&mut self, message: &str) {
         let message = &message[..message.floor_char_boundary(LINE_MAX)];
-        // A failing log has nowhere to report to.
+        // An error of the log cannot be reported.
         let _ = match self {
             Self::Stderr => write_ready(format!("macula: {message}\n").as_bytes()),
             Self::File(file) => file.write(message),

@@ -26,7 +26,7 @@ const IMAGES_FAULT: u64 = 9;
 /// The program name that a device reports.
 const PROGRAM: &str = "macula device";
 
-/// All memory of one device. Large parts are never touched unless something large comes.
+/// All memory of one device. Large parts are touched only for large messages.
 pub struct DeviceMemory {
     names: Vec<ClassName>,
     records: Vec<SupportRecord>,

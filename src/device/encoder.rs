@@ -10,7 +10,7 @@ use crate::data::Image;
 use crate::encoder::HostEncoder;
 use crate::link::Feature;
 
-/// The encoder's own number for every fault; the message goes to the log.
+/// The error number of every fault; the message goes to the log.
 const ENCODER_FAULT: u32 = 1;
 
 /// Runs an encoder of the host in a device's session, and keeps the message of its last error for the log.

@@ -39,7 +39,7 @@ pub enum DeviceError {
         /// The cause.
         message: String,
     },
-    /// The program was asked to stop while the device started.
+    /// The program was stopped while the device was starting.
     #[error("stopped while the device was starting")]
     Stopped,
     /// The images of supports cannot be stored or removed.

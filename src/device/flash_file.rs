@@ -136,7 +136,7 @@ impl FlashFile {
         }
         let write = || -> io::Result<()> {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            // A temporary file is private to its owner from the start, whatever the umask.
+            // A temporary file is private to its owner from the start, with any umask.
             let mut file = tempfile::Builder::new().prefix(".macula-").tempfile_in(folder)?;
             let mut bytes = vec![0xff; size_bytes as usize];
             bytes[..head.len()].copy_from_slice(head);
@@ -264,7 +264,7 @@ fn tighten(file: &File, metadata: &Metadata) {
         let mode = metadata.permissions().mode() & 0o777;
         let kept = if mode & 0o020 == 0 { PRIVATE_FILE | 0o100 } else { 0o770 };
         if mode & !kept != 0 {
-            // This fails for another owner's file, which stays as it is.
+            // This fails for another owner's file, which does not change.
             let _ = file.set_permissions(std::fs::Permissions::from_mode(mode & kept));
         }
     }

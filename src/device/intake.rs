@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::Image;
 
-/// An image with its name for people.
+/// An image with its name in messages.
 #[derive(Clone, Debug)]
 pub struct NamedImage {
     /// A path, or the dataset's name for it.

@@ -1,7 +1,7 @@
 //! Images of supports, kept so that another encoder can embed them.
 //!
-//! One PNG per support in one folder, named by its source: pixels are kept exactly, and a person can look at what a device
-//! was taught. An image is written before its support is acknowledged and removed when the support is forgotten.
+//! One PNG per support in one folder, named by its source: pixels are kept exactly, and a user can view the samples of
+//! a device. An image is written before its support is acknowledged and removed when the support is forgotten.
 
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl KeptImages {
             let mode = std::fs::metadata(&self.folder).map_or(0o700, |metadata| metadata.permissions().mode() & 0o777);
             let kept = if mode & 0o020 == 0 { 0o700 } else { 0o770 };
             if mode & !kept != 0 {
-                // This fails for another owner's folder, which stays as it is.
+                // This fails for another owner's folder, which does not change.
                 let _ = std::fs::set_permissions(&self.folder, std::fs::Permissions::from_mode(mode & kept));
             }
         }

@@ -1,6 +1,6 @@
 //! Embeds the kept images again for another encoder, in a new store that replaces the old one.
 //!
-//! 1. Every image is embedded first. If one fails, everything stays as it is.
+//! 1. Every image is embedded first. If one fails, nothing changes.
 //! 2. The new store is written beside the old one: classes, supports, settings, the bundle confirmed.
 //! 3. It is renamed to the old store's name, an atomic replace. Before it the device has the old encoder with all its
 //!    supports, after it the new one.
@@ -80,7 +80,7 @@ impl Site<'_> {
         path.into()
     }
 
-    /// Removes what an interrupted attempt left.
+    /// Removes the files of an interrupted attempt.
     pub(super) fn remove_temporary(&self) {
         // A file that cannot be removed does no harm; the next attempt reports it.
         let _ = std::fs::remove_file(self.temporary_path());
@@ -137,7 +137,7 @@ fn write(
         support_set.put_class(*slot, *name).map_err(StoreError::SupportSet)?;
     }
     for (record, feature) in &contents.samples {
-        // Checked first, so that the store never holds what memory refuses.
+        // Checked first, so that the store never holds a support that the support set refuses.
         support_set.check_learn(record, feature).map_err(StoreError::SupportSet)?;
         store.learn(record, feature)?;
         support_set.learn(*record, feature).map_err(StoreError::SupportSet)?;

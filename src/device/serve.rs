@@ -91,7 +91,7 @@ fn bind(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
 /// Why serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It was asked to stop.
+    /// A stop was requested.
     Stopped,
     /// A bundle is pending: restart the device and serve again.
     UpdatePending,

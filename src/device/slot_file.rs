@@ -1,7 +1,7 @@
-//! A firmware slot: a file beside the store, as long as what was written.
+//! A firmware slot: a file beside the store, as long as the bytes written to it.
 //!
 //! It is a separate file and not a range of the store's file: other programs can read it as a bundle, no space is reserved,
-//! and a bundle of any size leaves the store as it is. Only the store says which of the two slots is used, so that this
+//! and a bundle of any size does not change the store. Only the store says which of the two slots is used, so that this
 //! changes in one write.
 
 use std::fs::{File, OpenOptions};

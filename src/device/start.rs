@@ -24,7 +24,7 @@ const BUNDLE: &str = "its bundle";
 pub struct Loaded {
     /// The encoder.
     pub encoder: Box<dyn HostEncoder>,
-    /// Its name for people.
+    /// Its name in messages.
     pub name: String,
     /// The bundle's anti-rollback counter.
     pub counter: u64,
@@ -57,7 +57,7 @@ pub trait BundleReader {
     /// As [`Self::summary`], and when the encoder cannot be run or gives other features.
     fn load(&self, name: &str, bytes: Vec<u8>, trusted: &[PublicKey]) -> Result<Loaded, UnusableBundle>;
 
-    /// Whether the program was asked to stop. A failure after that says nothing about the bundle.
+    /// Whether a stop was requested. A failure after that says nothing about the bundle.
     fn is_stopped(&self) -> bool {
         false
     }

@@ -42,7 +42,7 @@ const BLANK_MAX: u64 = 4 << 30;
 /// The description of a store.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StoreHeader {
-    /// The name that its encoder was given when the store was made, used when no encoder is named.
+    /// Name of its encoder when the store was made; the default when no encoder is given.
     pub encoder: String,
     /// The encoder's identity.
     pub identity: EncoderId,
@@ -92,7 +92,7 @@ impl StoreHeader {
         let len = len.ok_or_else(|| failed(format!("{} bytes, the limit is {BLOCK_LEN}", header.len())))?;
         let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes(), &len.to_le_bytes(), &header].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        // Flash takes whole words; what is left erased is not looked at.
+        // Flash takes whole words; erased padding is ignored.
         bytes.resize(bytes.len().next_multiple_of(FlashFile::WRITE_SIZE), 0xff);
         Ok(bytes)
     }

@@ -23,7 +23,7 @@ pub(super) enum NoReply {
     Died(String),
     /// The deadline passed.
     TimedOut,
-    /// This program was asked to stop.
+    /// This program was stopped.
     Stopped,
     /// The reply is longer than allowed.
     TooLong,
@@ -145,7 +145,7 @@ impl ChildProcess {
         }
     }
 
-    /// Appends what it wrote to standard error.
+    /// Appends its standard error.
     fn read_stderr(&mut self) {
         let mut bytes = [0; STDERR_MAX];
         while let Ok(read @ 1..) = self.stderr.read(&mut bytes) {

@@ -211,7 +211,7 @@ impl HostEncoder for IsolatedEncoder {
         let encoder = self.card.info.name.clone();
         let image_len = self.card.info.preprocessing.input_len();
         if !pixels.len().is_multiple_of(image_len) {
-            let message = format!("input of {} values is no number of images of {image_len}", pixels.len());
+            let message = format!("input of {} values is not a whole number of images of {image_len}", pixels.len());
             return Err(EncodeError::Encoder { encoder, message });
         }
         self.encode_isolated(pixels).map_err(|failure| match failure {

@@ -49,7 +49,7 @@ pub enum IsolatedError {
         /// The limit.
         limit: Duration,
     },
-    /// This program was asked to stop.
+    /// This program was stopped.
     #[error("{encoder}: stopped")]
     Stopped {
         /// Name of the encoder.

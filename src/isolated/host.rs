@@ -48,7 +48,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Whether this program was asked to stop.
+    /// Whether a stop was requested.
     pub fn is_stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
@@ -73,7 +73,7 @@ impl OnnxHost {
         }
     }
 
-    /// Whether this program was asked to stop.
+    /// Whether a stop was requested.
     pub fn is_stopped(&self) -> bool {
         match self {
             Self::InProcess => false,

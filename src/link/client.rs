@@ -21,7 +21,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 /// Attempts of a request. The time-out doubles each time: 31 s in all, for a slow encoder or a large head.
 const ATTEMPTS: usize = 6;
 
-/// Attempts of a hello, which is quick: 7 s in all show that nothing is there.
+/// Attempts of a hello, which is quick: 7 s in all without a reply mean that there is no device.
 const HELLO_ATTEMPTS: usize = 4;
 
 /// Bytes that are read from the line at once.

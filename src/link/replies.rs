@@ -138,7 +138,7 @@ pub struct Verdict {
     pub probability: f32,
     /// The conformal prediction set at the requested error rate, as slots.
     pub set: Vec<u8>,
-    /// Whether the sample is in distribution: like something that the device was taught.
+    /// Whether the sample is in distribution: similar to the supports or the corpus.
     pub known: bool,
     /// Whether there are enough shots for the requested error rate; otherwise `set` guarantees nothing.
     pub enough: bool,

@@ -1,4 +1,4 @@
-//! Text, tables, charts and contact sheets for people.
+//! Human-readable text, tables, charts and contact sheets.
 
 #[cfg(feature = "host")]
 pub mod chart;

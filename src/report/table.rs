@@ -71,6 +71,6 @@ mod tests {
         table.push(vec!["結節\u{1b}".into(), "1".into()]);
         assert_eq!(table.text(), "task           ±\nnodule, solid  0.01\né\n結節\\u{1b}     1\n");
         let csv = "task,±\n\"nodule, solid\",0.01\né,\n結節\u{1b},1\n";
-        assert_eq!(String::from_utf8(table.csv()).unwrap(), csv, "a file holds what was given");
+        assert_eq!(String::from_utf8(table.csv()).unwrap(), csv, "the cells as given");
     }
 }

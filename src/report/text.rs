@@ -142,7 +142,7 @@ mod tests {
             ("filler\u{3164}", "filler\\u{3164}"),
         ] {
             assert_eq!(shown(raw), safe);
-            assert_eq!(shown(safe), safe, "an escape stays as it is");
+            assert_eq!(shown(safe), safe, "an escape does not change");
         }
         assert_eq!(fenced("two\nlines\tand \u{1b}"), "two\nlines\tand \\u{1b}");
     }

@@ -265,7 +265,7 @@ pub(super) fn pad(call: &Call) -> Result<Made, Reason> {
             if value.len() != 1 || value.rank() > 0 {
                 return Err(format!("value has shape {:?}; expected one number", value.dims));
             }
-            // tract reads a value as constant mode, whatever the mode is.
+            // With a value, tract ignores the mode and uses constant.
             if mode != "constant" {
                 return Err(format!("a value in mode '{mode}' is not supported"));
             }
