@@ -10,7 +10,7 @@ pub mod memory; //     peak memory of this process
 pub mod models; //     the encoders that come with the program
 pub mod data; //       datasets: folders, npz, CIFAR, IDX, CSV, phantoms; decoding, splits, duplicates, preprocessing
 pub mod augment; //    augmentations and the policies that combine them
-pub mod kernel; //     SIMD kernels, chosen at run time by what the CPU has
+pub mod kernel; //     SIMD kernels, selected at run time for the CPU
 pub mod nn; //         layers: forward and backward side by side; optimisers
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
 pub mod measure; //    k-NN, accuracy and ROC, intervals, spread of features

@@ -3,7 +3,7 @@
 use macula_edge::bundle::CorpusPart;
 use macula_edge::feature::{CorpusStats, FeatureError, Length, length};
 
-/// Share of the corpus that a device's unknown gate takes for known.
+/// Share of the corpus that out-of-distribution detection accepts.
 const KNOWN_SHARE: f64 = 0.95;
 
 /// A variance below this share of the mean square is rounding: sums of thousands of equal values in f64 leave about
@@ -19,8 +19,8 @@ pub struct CorpusStatistics {
     pub mean: Vec<f32>,
     /// Standard deviation of each dimension, `[D]`, not negative; 0 where a dimension never varies.
     pub std: Vec<f32>,
-    /// The standardised length that 95 % of the images do not exceed, in 256ths, where it was measured. A device takes
-    /// longer features for images of an unknown kind.
+    /// The standardised length that 95 % of the images do not exceed, in 256ths, where it was measured. A device treats
+    /// longer features as out of distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length_max: Option<u16>,
 }
@@ -42,7 +42,7 @@ impl CorpusStatistics {
         let mean: Vec<f64> = sums.iter().map(|sum| sum / count).collect();
         let std = mean.iter().zip(&squares).map(|(mean, squares)| {
             let variance = squares / count - mean * mean;
-            // A dimension that never varied is dead, whatever the rounding: scaled up, it would drown all others.
+            // A dimension that never varied is dead: scaled up, its rounding error would dominate all others.
             if variance > VARIANCE_MIN * squares / count { variance.sqrt() as f32 } else { 0.0 }
         });
         Self { std: std.collect(), mean: mean.iter().map(|&mean| mean as f32).collect(), length_max: None }

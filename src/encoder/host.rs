@@ -7,10 +7,10 @@ use super::corpus::CorpusStatistics;
 use super::id::EncoderId;
 use crate::data::Preprocessing;
 
-/// What is known of an encoder without running it.
+/// Facts about an encoder that do not need a run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct HostEncoderInfo {
-    /// What reports and errors call it: `run RUN`, `FILE.onnx`, `raw-pixels`, `random:nano`.
+    /// Its name in reports and errors: `run RUN`, `FILE.onnx`, `raw-pixels`, `random:nano`.
     pub name: String,
     /// Equal identities give equal features.
     pub id: EncoderId,
@@ -40,7 +40,7 @@ impl HostEncoderInfo {
 /// An encoder that runs on the host. [`crate::device::DeviceEncoder`] makes it the [`macula_edge::encoder::Encoder`] of
 /// a device.
 pub trait HostEncoder: Sync {
-    /// What is known of it.
+    /// Facts about it.
     fn info(&self) -> &HostEncoderInfo;
 
     /// Features `[N, D]` of N images of the input size, `pixels` `[N, height, width, channels]`.
@@ -97,7 +97,7 @@ pub fn encode_each<T: Sync>(
     let (image_len, dim) = (info.preprocessing.input_len(), info.feature_dim);
     let failed = |message| EncodeError::Encoder { encoder: info.name.clone(), message };
     if !images.len().is_multiple_of(image_len) {
-        return Err(failed(format!("input of {} values is no number of images of {image_len}", images.len())));
+        return Err(failed(format!("input of {} values is not a whole number of images of {image_len}", images.len())));
     }
     let mut features = vec![0.0; images.len() / image_len * dim];
     (images.par_chunks(image_len), features.par_chunks_mut(dim))

@@ -89,7 +89,7 @@ impl GradientArrays {
     }
 }
 
-/// Images per group of a batch of `images`. Depends on nothing else, in particular not on the number of threads.
+/// Images per group of a batch of `images`. It does not depend on the number of threads.
 pub(super) fn group_len(images: usize) -> usize {
     images.div_ceil(GROUPS_MAX).max(1)
 }

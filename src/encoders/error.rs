@@ -28,7 +28,7 @@ pub enum OpenError {
     },
     /// A random encoder needs images to calibrate its batch norm statistics, and there are none.
     #[error(
-        "encoder '{name}' is calibrated on a data set, and none was given; `macula eval` and `macula embed --data` take it"
+        "encoder '{name}' is calibrated on a dataset, and none was given; use `macula eval` or `macula embed --data`"
     )]
     Unfitted {
         /// The name.
@@ -84,7 +84,7 @@ pub enum OpenError {
     Unsupported {
         /// The name.
         name: String,
-        /// What the build lacks.
+        /// The missing feature.
         lacks: &'static str,
     },
     /// The ONNX file is not an encoder.

@@ -8,7 +8,7 @@ use crate::evaluate::EvaluateError;
 /// The images that a baseline is fitted to, and the input it gets.
 #[derive(Clone, Copy)]
 pub struct EncoderInput<'a> {
-    /// The data set.
+    /// The dataset.
     pub dataset: &'a Dataset,
     /// Images that may be used without labels: pixel mean and standard deviation, and the batch norm statistics of a
     /// random encoder, are measured on them.

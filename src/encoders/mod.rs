@@ -6,7 +6,7 @@
 mod error; //   errors
 mod fitted; //  preprocessing of baselines
 mod open; //    from a name to an encoder
-mod resolve; // what a name stands for
+mod resolve; // the encoder that a name refers to
 #[cfg(feature = "host")]
 mod source; //  the run, file or training record behind a name
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only an ONNX file is given preprocessing"))]

@@ -24,7 +24,7 @@ pub struct OpenOptions<'o> {
     /// The images that baselines are fitted to. Without images, raw-pixels and colour-statistics have fixed
     /// preprocessing, and a random encoder is refused.
     pub fit: Option<EncoderInput<'o>>,
-    /// Opens a random encoder without images at its usual input: to measure its speed, not its features.
+    /// Opens a random encoder without images at its default input, to measure its speed.
     pub uncalibrated: bool,
     /// Seed for the weights of a random encoder.
     pub seed: u64,

@@ -1,4 +1,4 @@
-//! What a name stands for.
+//! The kinds of encoders that a name can refer to.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::OpenError;
 use crate::models;
 
-/// What a name stands for.
+/// The encoder that a name refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// The raw-pixels baseline.

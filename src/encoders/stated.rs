@@ -46,7 +46,7 @@ impl KnownPreprocessing {
     }
 }
 
-/// Preprocessing as the user states it. The ONNX file decides whatever is `None`.
+/// Preprocessing stated by the user. A field that is `None` comes from the ONNX file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stated {
     /// Mean of each channel in units of full scale, 0 to 1; one for all, or one each.

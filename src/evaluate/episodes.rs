@@ -1,7 +1,7 @@
 //! Few-shot episodes: their support and query sets.
 //!
 //! An episode draws its classes, then `shots` supports and `queries` queries per class, all from one split and never the
-//! same image twice. If the data set has groups (patients, photographs), they are first divided at random into two halves,
+//! same image twice. If a dataset has groups (patients, photographs), they are first divided at random into two halves,
 //! one for supports and one for queries, so that a patient cannot be recognised instead of the class.
 
 use std::collections::HashMap;

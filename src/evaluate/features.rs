@@ -1,4 +1,4 @@
-//! Features of a data set: images are streamed through an encoder, and only the features stay in memory.
+//! Features of a dataset: images are streamed through an encoder, and only the features stay in memory.
 
 use rayon::prelude::*;
 

@@ -38,7 +38,7 @@ struct Tally {
 /// Evaluates `head` on `episodes` episodes of `pool`.
 ///
 /// * `features`: `[N, D]`, standardised, in the pool's order
-/// * `num_classes`: of the data set
+/// * `num_classes`: of the dataset
 ///
 /// # Errors
 /// When an episode cannot be drawn or the head fails.

@@ -40,7 +40,7 @@ pub use crate::measure::{
 /// An evaluation could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// An image or the data set could not be read.
+    /// An image or the dataset could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The encoder failed.

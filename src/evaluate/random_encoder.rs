@@ -10,7 +10,7 @@ use crate::encoder::{
 /// A preset with random weights.
 ///
 /// Batch norm needs running statistics, which an untrained network lacks. They are calibrated as in training, by forward
-/// passes over unlabelled images; nothing else is learned. Without them the features would be badly scaled, not random.
+/// passes over unlabelled images. Without calibration the features would be badly scaled, not random.
 pub struct RandomEncoder {
     network: Network,
     info: HostEncoderInfo,
@@ -42,7 +42,7 @@ impl RandomEncoder {
     /// any encoder of this preset.
     ///
     /// # Errors
-    /// None for the presets there are.
+    /// None for the existing presets.
     pub fn uncalibrated(preset: Preset, seed: u64) -> Result<Self, EvaluateError> {
         let InputShape { channels, height, width } = preset.usual_input();
         let preprocessing = Preprocessing::unit(channels, height, width);

@@ -28,7 +28,7 @@ impl HostEncoder for RawPixels {
     }
 }
 
-/// What is known of a baseline that has no weights.
+/// Facts about a baseline that has no weights.
 pub(super) fn baseline(name: &str, feature_dim: usize, preprocessing: Preprocessing) -> HostEncoderInfo {
     let id = IdHash::new(format!("{name} ")).preprocessing(&preprocessing, " ").finish();
     let (name, arithmetic) = (name.to_owned(), "f32".to_owned());

@@ -1,4 +1,4 @@
-//! SIMD kernels, chosen at run time by what the CPU has. All `unsafe` code of the host is here, each block with its reason.
+//! SIMD kernels, selected at run time for the CPU. All `unsafe` code of the host is here, each block with its reason.
 
 mod activation;
 pub(crate) mod channel;

@@ -1,6 +1,6 @@
 //! Batch normalisation over `M = N H W` values of each channel (Ioffe and Szegedy 2015, arXiv:1502.03167).
 //!
-//! `y = gamma (z - mean) / sqrt(variance + epsilon) + beta`. It is not a pass of its own. Forward it is an affine map that
+//! `y = gamma (z - mean) / sqrt(variance + epsilon) + beta`. It is no separate pass. Forward it is an affine map that
 //! the next layer applies while it reads `z`; backward it is an affine map that the convolution before it applies while it
 //! reads the gradient. This file computes both maps from sums over the batch.
 

@@ -53,7 +53,7 @@ pub fn argmax_rows<T: PartialOrd>(values: &[T], columns: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    /// All classes equally likely: `ln C`, whatever the smoothing.
+    /// All classes equally likely: `ln C`, for any smoothing.
     #[test]
     fn uniform_logits_give_the_logarithm_of_the_number_of_classes() {
         for smoothing in [0.0, 0.1, 1.0] {

@@ -127,7 +127,7 @@ mod tests {
         ];
         for (name, kind) in kinds {
             let mut parameters = vectors.start.clone();
-            // One range split in two, to hold that ranges are all visited.
+            // One range split in two, to check that all ranges are visited.
             let decayed = vec![0..1, 1..vectors.decayed];
             let mut optimiser = Optimiser::new(kind, parameters.len(), vectors.weight_decay, decayed);
             let steps = vectors.gradients.iter().zip(&vectors.learning_rates).zip(&vectors.trajectories[name]);
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    /// Constant gradient: velocity is a geometric sum, so after t steps the way is
+    /// Constant gradient: velocity is a geometric sum, so after t steps the distance is
     /// `r g (t - m (1 - m^t) / (1 - m)) / (1 - m)`.
     #[test]
     fn momentum_sums_geometrically() {

@@ -1,4 +1,4 @@
-//! What SimCLR, triplet and MoCo share: two views, a projection head, embeddings of unit length, and their metrics.
+//! Shared parts of SimCLR, triplet and MoCo: two views, a projection head, embeddings of unit length, their metrics.
 
 use super::head::Head;
 use super::interface::StepOutput;
@@ -54,7 +54,7 @@ pub fn contrastive_step(
     let pass = head.forward(parameters, features);
     let EmbeddingLoss { loss, dz, correct, measures } = normalized_loss(&pass.out, head.outputs(), loss);
     let (dhead, dfeatures) = head.backward(parameters, &pass, dz);
-    // One question, answered correctly (class 0) or not.
+    // All targets are class 0; another prediction is an error.
     let predictions = correct.iter().map(|&correct| usize::from(!correct)).collect();
     StepOutput { loss, targets: vec![0; correct.len()], predictions, measures, dhead, dfeatures }
 }

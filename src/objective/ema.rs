@@ -43,7 +43,7 @@ impl EmaEncoder {
         tensors
     }
 
-    /// Reads what [`Self::to_named`] gave.
+    /// Restores the tensors of [`Self::to_named`].
     pub fn read_named(&mut self, head: &Head, tensors: &[NamedTensor]) -> Result<(), TensorError> {
         head.read_named(tensors, &mut self.parameters)?;
         self.network.parameters = self.network.from_named(tensors)?;

@@ -131,7 +131,7 @@ impl Head {
         self.layout(self.feature_dim(flat)).into_iter().map(named).collect()
     }
 
-    /// Reads into `flat` what [`Self::to_named`] gave.
+    /// Restores `flat` from the tensors of [`Self::to_named`].
     ///
     /// # Errors
     /// A tensor is missing or has another shape.

@@ -1,4 +1,4 @@
-//! The interface of an objective, which is all that the training loop knows of it.
+//! The interface of an objective, the only part that the training loop uses.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,16 +26,16 @@ pub struct StepOutput {
     pub dfeatures: Vec<f32>,
 }
 
-/// What pretraining minimises.
+/// An objective of pretraining.
 ///
 /// N images become `N * V` network inputs; the V views of one image are adjacent. One step calls
 /// [`encoder_input`](Self::encoder_input), runs the encoder, calls [`loss`](Self::loss), moves all parameters, then calls
 /// [`after_step`](Self::after_step). Only `views`, `head` and `loss` are required.
 pub trait Objective: Send {
-    /// The views that an image becomes.
+    /// The views of an image.
     fn views(&self) -> Views;
 
-    /// The trained layers on top of the encoder. They are left behind at export.
+    /// The trained layers on top of the encoder. They are not exported.
     fn head(&self) -> &Head;
 
     /// Loss of a step with its gradients.
@@ -46,7 +46,7 @@ pub trait Objective: Send {
     /// * `labels`: `[N]`, one per image
     fn loss(&self, head: &[f32], features: &[f32], labels: &[Option<usize>]) -> StepOutput;
 
-    /// Classes that accuracy is counted over; 1 where each input has one question that is answered correctly or not.
+    /// Classes that accuracy is counted over; 1 where an input is only correct or not.
     fn num_classes(&self) -> usize {
         1
     }
@@ -101,7 +101,7 @@ pub trait Objective: Send {
     }
 }
 
-/// What is known of a method before its objective is built.
+/// Facts about a method that do not need its objective.
 pub struct MethodInfo {
     /// Whether it compares views of images. Such a method defaults to strong augmentation, a larger batch and a lower
     /// learning rate, and needs 2 images per step.

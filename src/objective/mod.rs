@@ -1,6 +1,6 @@
-//! What pretraining minimises: one objective per file.
+//! Objectives of pretraining, one per file.
 //!
-//! An objective says which views an image becomes and what the loss of their features is. Its trained parameters, the
+//! An objective defines the views of an image and the loss of their features. Its trained parameters, the
 //! *head*, are one flat vector that the learner keeps beside the encoder's.
 //!
 //! To add an objective, write one file that implements [`Objective`] and has a `METHOD`, then name it twice below: as a

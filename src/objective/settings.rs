@@ -15,7 +15,7 @@ pub enum Miner {
     SemiHard,
 }
 
-/// What makes two views positives of each other.
+/// Which views are positives of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Positives {

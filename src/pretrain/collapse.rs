@@ -1,4 +1,4 @@
-//! Detection of a collapsed encoder, and warnings about settings and data from which little can be learnt.
+//! Detection of a collapsed encoder, and warnings about settings and data from which little can be learned.
 
 use super::config::PretrainConfig;
 use super::metrics::{Health, Score};

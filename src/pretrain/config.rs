@@ -369,7 +369,7 @@ mod tests {
         assert!(refused(|c| c.freeze = Some(Freeze::default())).contains("init"));
     }
 
-    /// Files of earlier versions, which lack later settings, stay as they are.
+    /// Settings of later versions are written only if set, so that earlier configurations keep their bytes.
     #[test]
     fn settings_that_are_not_set_are_not_written() {
         let config = PretrainConfig::new("phantoms", Method::Simclr);

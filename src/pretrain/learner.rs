@@ -11,7 +11,7 @@ use super::config::PretrainConfig;
 pub struct Learner {
     /// The encoder.
     pub network: Network,
-    /// What is minimised.
+    /// The objective.
     pub objective: Box<dyn Objective>,
     /// The parameters of the objective's head.
     pub head: Vec<f32>,
@@ -53,7 +53,7 @@ impl Learner {
         }
     }
 
-    /// One step on `views`, all views of the images that `labels` belong to. `step` counts from 0 and seeds what is drawn.
+    /// One step on `views`, all views of the images that `labels` belong to. `step` counts from 0 and seeds draws.
     ///
     /// If the loss is not finite, no parameter changes.
     pub fn step(&mut self, views: &[f32], labels: &[Option<usize>], learning_rate: f32, step: u64) -> StepOutput {
@@ -87,7 +87,7 @@ impl Learner {
 
     /// The input layer of a probe on a frozen encoder: `(x - mean) * (1 / std)`, and 0 where a dimension never varied.
     ///
-    /// This is part of what is trained, not the device's [`crate::measure::Features::standardise`]: with another rounding,
+    /// Part of the trained model, not the device's [`crate::measure::Features::standardise`]: with another rounding,
     /// or without the zeros, the same seed would give other weights.
     fn standardised(&self, mut rows: Vec<f32>) -> Vec<f32> {
         let Some(corpus) = &self.frozen else { return rows };
@@ -106,7 +106,7 @@ impl Learner {
         self.chunk.map_or(input.len(), |inputs| inputs * shape.channels * shape.height * shape.width)
     }
 
-    /// What the objective reads of the encoder: features of all `input`, or its last activations; chunk by chunk, each with
+    /// Input of the objective: features of all `input`, or its last activations; chunk by chunk, each with
     /// its own batch statistics.
     fn forward(&mut self, input: &[f32]) -> Vec<f32> {
         let (len, reads_map) = (self.chunk_len(input), self.objective.reads_map());
@@ -121,7 +121,7 @@ impl Learner {
         features
     }
 
-    /// Computes the gradient of the encoder's parameters from that of what [`Self::forward`] gave.
+    /// Computes the gradient of the encoder's parameters from that of the output of [`Self::forward`].
     ///
     /// With more than one chunk only the activations of the last are kept: each chunk goes forward again, in the same way,
     /// before it goes backward (Gao et al. 2021, arXiv:2101.06983, "gradient cache"). The loss over the whole batch has its
@@ -160,7 +160,7 @@ impl Learner {
         tensors
     }
 
-    /// Restores what [`Self::tensors`] gave after `steps` steps, except the network.
+    /// Restores the tensors of [`Self::tensors`] after `steps` steps, except the network.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.

@@ -154,7 +154,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens `path` and truncates it to `bytes` bytes, or leaves it as it is if `None`.
+    /// Opens `path` and truncates it to `bytes` bytes, or leaves it unchanged if `None`.
     ///
     /// A shorter file is the error `UnexpectedEof`: lines that the checkpoint counts are missing.
     pub fn open(path: &Path, bytes: Option<u64>) -> io::Result<Self> {

@@ -1,8 +1,8 @@
 //! Pretraining: from images to a run folder with a trained encoder.
 //!
 //! A run is a function of its configuration and its data: the same seed gives the same bytes in
-//! `checkpoint.safetensors` and `metrics.jsonl`, whatever the number of threads and however often it is interrupted and
-//! resumed. Times are in `timings.jsonl` instead.
+//! `checkpoint.safetensors` and `metrics.jsonl`, for any number of threads and interruptions. Times are in
+//! `timings.jsonl`.
 
 mod batch;
 mod checkpoint;

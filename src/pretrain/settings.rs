@@ -7,8 +7,8 @@ use super::config::{ConfigError, PretrainConfig};
 use crate::augment::Policy;
 use crate::objective::Method;
 
-/// Tables of which single fields may be given. Any other table replaces the default as a whole, because what it leaves
-/// out means "none".
+/// Tables whose fields may be given one by one. Any other table replaces the whole default, because a field that it
+/// leaves out means "none".
 const MERGED: [&str; 2] = ["comparison", "freeze"];
 
 /// The settings that were given; the rest keep their defaults.
@@ -41,7 +41,7 @@ impl Settings {
         self.table.contains_key(name)
     }
 
-    /// Gives the setting, or takes it back if `value` is `None`.
+    /// Gives the setting, or removes it if `value` is `None`.
     pub fn set(&mut self, name: &str, value: &impl Serialize) {
         match Value::try_from(value) {
             Ok(value) => self.table.insert(name.to_owned(), value),
@@ -49,7 +49,7 @@ impl Settings {
         };
     }
 
-    /// Adds the settings of `later`, which win over those already given.
+    /// Adds the settings of `later`, which override those already given.
     pub fn extend(&mut self, later: Self) {
         later.table.into_iter().for_each(|(name, value)| insert(&mut self.table, name, value));
     }

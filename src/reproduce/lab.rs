@@ -1,4 +1,4 @@
-//! What lessons share: datasets, runs that are trained once, features.
+//! Shared parts of lessons: datasets, runs that are trained once, features.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

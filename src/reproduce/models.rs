@@ -69,7 +69,7 @@ const SHORT: [Recipe; 1] = [Recipe {
     sets: &[Set { path: "phantoms:32:900", task: Some(tasks::PHANTOMS) }],
 }];
 
-/// Images per run over all epochs, so that training takes about as long whatever the size of the datasets.
+/// Images per run over all epochs, so that training takes about as long for any size of the datasets.
 const IMAGES_PER_RUN: usize = 250_000;
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
