@@ -16,8 +16,8 @@ pub const DIM_MAX: usize = 4096;
 pub struct CorpusStats<'a> {
     /// Mean of each dimension, `[D]`.
     pub mean: &'a [f32],
-    /// Standard deviation of each dimension, `[D]`. A dimension with 0 never varied: it is centred but not scaled, or
-    /// rounding noise would be blown up.
+    /// Standard deviation of each dimension, `[D]`. A dimension with 0 never varied: it is centred but not scaled,
+    /// because scaling would amplify rounding noise.
     pub std: &'a [f32],
     /// The length that 95 % of the images do not exceed, where it was measured.
     pub length_max: Option<Length>,

@@ -1,7 +1,7 @@
 //! The anti-rollback counter: the highest counter of a bundle that a device has used, kept in its store.
 //!
-//! A signature says who made a bundle, not that it is the latest. Without the counter, anybody who kept an old bundle could
-//! bring its faults back.
+//! A signature proves who made a bundle, not that it is the latest. Without the counter, an old bundle with known
+//! faults could be installed again.
 
 use super::BundleError;
 use crate::store::{Flash, Store, StoreError};
@@ -24,7 +24,7 @@ pub fn highest_used<F: Flash>(store: &mut Store<'_, F>) -> Result<u64, StoreErro
 
 /// Raises the counter to that of a bundle in use; a lower one changes nothing.
 ///
-/// Call it once the bundle has proved to work: a bad bundle would otherwise shut out the good one before it.
+/// Call it only once the bundle works: otherwise a bad bundle would exclude the good one before it.
 ///
 /// # Errors
 /// As [`Store::put_setting`].

@@ -4,7 +4,7 @@
 //! |--------------:|-------------------------------------------------------------------------------|
 //! | 4             | D, dimensions of a feature                                                    |
 //! | 2             | 95th percentile of the feature length over the corpus, in 256ths; 0 unknown    |
-//! | 1, 1          | 1 where bytes that nothing reads any more follow at the end, else 0; 0         |
+//! | 1, 1          | 1 if unused bytes follow at the end, else 0; 0                                |
 //! | 4 D, 4 D      | mean and standard deviation of the features, f32                              |
 //! | D (D + 1)     | only after a 1: version 0.1.0 stored a covariance here, which no head used    |
 

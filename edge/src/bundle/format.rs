@@ -66,7 +66,7 @@ pub mod entry {
     pub const SHA256: usize = 16;
 }
 
-/// Bytes before the signature of a bundle with `parts` parts: what is signed.
+/// Signed bytes of a bundle with `parts` parts: all before the signature.
 pub const fn signed_len(parts: usize) -> usize {
     HEADER_LEN + parts * PART_LEN
 }
@@ -107,7 +107,7 @@ impl PartKind {
     /// All kinds, by number.
     pub const ALL: [Self; 5] = [Self::Manifest, Self::Onnx, Self::Blob, Self::Golden, Self::Corpus];
 
-    /// The name for people.
+    /// The name in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Manifest => "manifest",

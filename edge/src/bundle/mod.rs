@@ -4,7 +4,7 @@
 //! Verification reads the bundle once, in pieces, from a slot of flash, a file or memory.
 
 pub mod format; //        offsets, limits, keys, the table of parts
-mod error; //             why a bundle is refused, in numbers
+mod error; //             reasons to refuse a bundle, with numbers
 mod header; //            everything before the parts
 mod verify; //            signature and hashes
 mod write; //             header, table, signature, parts

@@ -1,6 +1,6 @@
 //! The keys whose bundles a device accepts, kept in its store.
 //!
-//! A person names a key once, when the device is started; the device then accepts updates signed by that key.
+//! The user names a key once, when the device is started; the device then accepts updates signed by that key.
 
 use super::PublicKey;
 use crate::store::{Flash, SETTING_MAX, Store, StoreError};

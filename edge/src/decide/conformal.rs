@@ -6,7 +6,7 @@
 //! and gets a nonconformity score from the rest: its squared distance to y minus that to the nearest other class. The
 //! p-value of y is the fraction of members whose score is at least that of `x`, and y is in the set if its p-value is
 //! above the error rate. If supports and queries of a class are exchangeable, all ranks of `x` are equally likely, so
-//! the right class is missing at no more than the error rate, whatever the features and however few the supports. With
+//! the right class is missing at no more than the error rate, for any features and any number of supports. With
 //! fewer than `1 / rate - 1` supports the smallest p-value, `1 / (n_y + 1)`, is above the rate, and y is always in the set.
 //!
 //! **Adding `x` in closed form.** Let `d = x - μ_y` and `a(p, q) = pᵀ M⁻¹ q` as in [`crate::head::shrunken`]. With `x`,

@@ -4,8 +4,8 @@
 mod class_set; // a set of classes, one bit each
 mod nearest; //   the supports most like a feature
 mod conformal; // p-values by full conformal prediction
-mod out_of_distribution; // whether a feature is like those that came before
-mod predictor; // all of it for one feature
+mod out_of_distribution; // whether a feature resembles the supports or the corpus
+mod predictor; // all of these for one feature
 
 pub use class_set::ClassSet;
 pub use nearest::Nearest;

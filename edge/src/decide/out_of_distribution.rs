@@ -1,4 +1,4 @@
-//! Out-of-distribution detection: whether a feature is like those that came before it.
+//! Out-of-distribution detection: whether a feature resembles the supports or the corpus.
 
 use super::nearest::{Nearest, cosine};
 use crate::feature::Length;

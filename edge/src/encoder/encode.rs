@@ -1,11 +1,11 @@
-//! The interface of an encoder, and the way from an image to its quantised feature.
+//! The interface of an encoder, and the steps from an image to its quantised feature.
 
 use bytemuck::cast_slice_mut;
 
 use crate::feature::{CorpusStats, FeatureError, Length, quantise};
 use crate::image::{ImageError, RawImage, Shape, prepare};
 
-/// What is known of an encoder without running it.
+/// Facts about an encoder that do not need a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EncoderInfo<'a> {
     /// The first 16 bytes of the SHA-256 of all that decides the features: equal identities give equal features.
@@ -35,14 +35,14 @@ impl EncoderInfo<'_> {
 
 /// Turns the pixels of an image into a feature.
 pub trait Encoder {
-    /// What is known of it.
+    /// Facts about it.
     fn info(&self) -> EncoderInfo<'_>;
 
     /// Computes the feature of an image that has the encoder's input size.
     ///
     /// * `pixels`: `[height, width, channels]`, 8 bits each
     /// * `arena`: at least [`EncoderInfo::arena_words`], with any content
-    /// * `feature`: `[D]`, not yet quantised; what it holds after an error is undefined
+    /// * `feature`: `[D]`, not yet quantised; undefined after an error
     ///
     /// # Errors
     /// When a length does not fit, or the encoder fails.
@@ -143,7 +143,7 @@ pub enum EncodeError {
     /// The encoder failed.
     #[error("the encoder failed with code {code}")]
     Encoder {
-        /// The encoder's own number for the reason.
+        /// The encoder's error number.
         code: u32,
     },
 }

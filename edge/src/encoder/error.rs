@@ -1,8 +1,8 @@
-//! Why bytes are not a blob that can be run.
+//! Errors of reading a blob.
 
 use super::format::{MAGIC, VERSION};
 
-/// Why bytes are not a blob that can be run.
+/// The bytes are not a blob that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlobError {
     /// The address of the blob is not a multiple of 4.

@@ -83,7 +83,7 @@ pub const CHANNELS_MAX: usize = 4096;
 /// Largest shift of a requantisation. With a larger one a zero point would not fit 32 bits.
 pub const SHIFT_MAX: i32 = 21;
 
-/// What a blob computes with.
+/// Arithmetic of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Arithmetic {
@@ -93,7 +93,7 @@ pub enum Arithmetic {
     Int8 = 2,
 }
 
-/// What a node computes.
+/// Operation of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum OpCode {
@@ -112,7 +112,7 @@ impl OpCode {
     pub const ALL: [Self; 4] = [Self::Conv3x3, Self::Conv1x1, Self::Depthwise3x3, Self::Add];
 }
 
-/// What follows a convolution or a sum. In int8 the range of the output does it.
+/// Activation after a convolution or a sum. In int8 the range of the output implements it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Activation {

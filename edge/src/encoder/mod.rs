@@ -1,7 +1,7 @@
 //! From an image to a feature on the device: the interface of every encoder, and the blob, an encoder that needs no
 //! operating system.
 //!
-//! [`Encoder`] is pixels of the input size to values. [`encode_image`] does the whole way: crop and resize, encode,
+//! [`Encoder`] is pixels of the input size to values. [`encode_image`] does all steps: crop and resize, encode,
 //! quantise.
 //!
 //! A [`Blob`] (format in `docs/blob-format.md`) is read where it lies, in flash, and runs in memory that the caller

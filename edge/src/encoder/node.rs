@@ -60,7 +60,7 @@ pub struct Requantise {
     pub shift: i32,
 }
 
-/// What a node computes. Convolutions pad by half the kernel's side.
+/// Operation of a node. Convolutions pad by half the kernel's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op<'b> {
     /// 3×3 or 1×1 over all channels.

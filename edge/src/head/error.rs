@@ -3,7 +3,7 @@
 use crate::feature::DIM_MAX;
 use crate::support_set::CLASSES_MAX;
 
-/// Why a head cannot be solved or cannot decide.
+/// A head cannot be solved or cannot classify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// A feature has 1 to [`DIM_MAX`] dimensions.

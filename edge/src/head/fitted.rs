@@ -115,8 +115,8 @@ impl<'w> Head<'w> {
 
     /// Solves linear discriminant analysis (Fisher 1936) with the fixed shrinkage `kappa`, greater than 0.
     ///
-    /// A baseline for evaluation. Unlike [`HeadKind::Gaussian`] it does not choose `κ` and leaves the lengths of the
-    /// class means as they are.
+    /// A baseline for evaluation. Unlike [`HeadKind::Gaussian`] it does not choose `κ` and does not scale the class
+    /// means.
     ///
     /// * `classes`, `scratch`: as for [`Self::fit`]
     ///
@@ -267,8 +267,8 @@ fn write_prototypes(supports: Supports<'_>, weights: &mut [f64], biases: &mut [f
 
 /// Weights and bias of a class, as [`write_discriminant`] has them, with means scaled towards one common length.
 ///
-/// The length of a mean says how alike its samples are, and two or three samples say it badly. Lengths count as shots
-/// grow, by `1 - 2 / n_c`; up to two shots only the direction counts, as for the prototype head.
+/// The length of a mean measures how similar its samples are; two or three samples estimate it badly. Its weight grows
+/// with the shots, by `1 - 2 / n_c`; up to two shots only the direction counts, as for the prototype head.
 fn write_gaussian(solved: &Shrunken<'_>, class: usize, weight: &mut [f64]) -> f64 {
     let (count, square) = (solved.counts[class], solved.squares[class]);
     let (mut total, mut present) = (0.0, 0.0);

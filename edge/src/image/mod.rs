@@ -180,7 +180,7 @@ impl Recipe {
     }
 }
 
-/// Why an image or a recipe cannot be used.
+/// An image or a recipe cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// A side has 1 to [`SIDE_MAX`] pixels.

@@ -1,4 +1,4 @@
-//! What a device reports about its bundles.
+//! The report of a device on its bundles.
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! What requests and replies share: the version, limits of lengths, reading and writing.
+//! Shared parts of requests and replies: version, length limits, reading and writing.
 
 use serde::{Deserialize, Serialize};
 

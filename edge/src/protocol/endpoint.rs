@@ -51,7 +51,7 @@ impl<'m> Endpoint<'m> {
         Self { reader: FrameReader::new(received), kept, kept_len: 0, session, closed, counters }
     }
 
-    /// What has come over the line so far.
+    /// The line counters.
     pub fn counters(&self) -> LineCounters {
         self.counters
     }

@@ -151,7 +151,7 @@ mod tests {
         frame
     }
 
-    /// What a reader with room for `limit` bytes finds in a stream.
+    /// Packets and errors that a reader with room for `limit` bytes finds in a stream.
     fn read(stream: &[u8], limit: usize) -> Vec<Result<Vec<u8>, FrameError>> {
         let mut buffer = [0xAA; 2048];
         let mut reader = FrameReader::new(&mut buffer[..limit]);

@@ -1,4 +1,4 @@
-//! The messages: what a host asks and what a device answers, one postcard message each.
+//! The messages: requests of a host and replies of a device, one postcard message each.
 //!
 //! Postcard writes integers as varints, an `f32` as four bytes little-endian, arrays without a length, strings and byte
 //! slices behind their length, and an enum as the number of its variant. `docs/protocol.md` shows every message in bytes.

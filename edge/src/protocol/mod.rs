@@ -13,11 +13,11 @@
 //! are hashes of path and type, so that a changed type becomes another message without an explanation; the numbers here
 //! never change.
 
-mod refusal; //      why a device refuses, in numbers that stay put
+mod refusal; //      reasons of refusals, with numbers that never change
 mod codec; //        version, length limits, reading and writing
-mod request; //      what a host asks
-mod bundle; //       what a device reports of its bundles
-mod reply; //        what a device answers
+mod request; //      requests of a host
+mod bundle; //       the report of a device on its bundles
+mod reply; //        replies of a device
 pub mod message; //  all of the above under one name
 pub mod frame; //    finds a packet on a line and checks it
 mod packet; //       a message with its session and sequence number

@@ -56,12 +56,12 @@ pub enum Reason {
     ImageMissing = 16,
     /// The device takes features only.
     NoEncoder = 17,
-    /// The encoder failed on the image. Found: the encoder's own number for the reason.
+    /// The encoder failed on the image. Found: the encoder's error number.
     EncoderFailed = 18,
     /// The store has no room; everything in it stays. Found: bytes needed. Limit: bytes free.
     StoreFull = 19,
-    /// The store cannot read or write its flash, or the flash does not hold what was written. Found: the store's own
-    /// number.
+    /// The store cannot read or write its flash, or the flash does not hold what was written. Found: the store's
+    /// error number.
     StoreFault = 20,
     /// No class has a support yet.
     NothingLearned = 21,
@@ -69,7 +69,7 @@ pub enum Reason {
     NoSuchHead = 22,
     /// The error rate is 0 or too high. Found: thousandths. Limit: thousandths allowed.
     ErrorRate = 23,
-    /// The head could not be solved. Found: the head's own number for the reason.
+    /// The head could not be solved. Found: the head's error number.
     HeadFailed = 24,
     /// There is no such part of the state. Found: the cursor. Limit: the last one.
     Cursor = 25,

@@ -1,4 +1,4 @@
-//! Replies: what a device answers.
+//! Replies of a device to a host.
 
 use serde::{Deserialize, Serialize};
 
@@ -233,7 +233,7 @@ pub struct Prediction<'a> {
     pub probability: f32,
     /// The conformal prediction set at the requested error rate: slot `i` is bit `i % 8` of byte `i / 8`.
     pub set: &'a [u8],
-    /// Whether the sample is in distribution: like something that the device was taught.
+    /// Whether the sample is in distribution: similar to the supports or the corpus.
     pub known: bool,
     /// Whether there are enough shots for the requested error rate; otherwise `set` guarantees nothing.
     pub enough: bool,

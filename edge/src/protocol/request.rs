@@ -1,4 +1,4 @@
-//! Requests: what a host asks of a device.
+//! Requests of a host to a device.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ pub enum Request<'a> {
     },
     /// Asks for the feature of an image. Reply: `Reply::Feature`.
     Embed {
-        /// The image; a feature is checked and returned as it is.
+        /// The image; a feature is checked and returned unchanged.
         #[serde(borrow)]
         input: Input<'a>,
     },

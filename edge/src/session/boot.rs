@@ -1,10 +1,10 @@
 //! Selects the bundle of each start, and confirms it or rolls back to the one before.
 //!
-//! 1. A commit (`update.rs`) makes the new bundle the pending candidate. The confirmed bundle stays what it is.
+//! 1. A commit (`update.rs`) makes the new bundle the pending candidate. The confirmed bundle does not change.
 //! 2. A start with a pending candidate counts an attempt durably before it reads anything of the candidate
 //!    ([`begin_start`]), so a start that crashes is counted too.
 //! 3. A candidate that gives the features of its golden images is confirmed ([`open_and_confirm`]). A candidate that does
-//!    not is rolled back by whoever starts the device ([`roll_back`]); after [`ATTEMPTS_MAX`] attempts without an end,
+//!    not is rolled back by the caller of this module ([`roll_back`]); after [`ATTEMPTS_MAX`] attempts without an end,
 //!    [`begin_start`] rolls it back. The reason is kept and reported to hosts.
 //!
 //! The anti-rollback counter rises when a bundle is confirmed, not before: a device that rolls back must be able to start
@@ -20,7 +20,7 @@ use crate::store::{self, Flash, Peeked, SETTING_MAX, Store, StoreError};
 use crate::support_set::{ClassName, SupportRecord, SupportSet, SupportSetError};
 
 /// Starts that a candidate may take to be confirmed. One interrupted start is no reason to roll back; a device that
-/// crashes each time is back after this many.
+/// crashes each time rolls back after this many.
 pub const ATTEMPTS_MAX: u8 = 3;
 
 /// Memory to open a store before its encoder is known.
@@ -105,7 +105,7 @@ fn peek_boot_state<F: Flash>(flash: &mut F, range: Range<u32>, buffer: &mut [u8]
     Ok(found.unwrap_or(BootState::factory(0)))
 }
 
-/// Opens the store, whatever its encoder, and lets `act` read or change its settings; `None` when the flash is erased.
+/// Opens the store of any encoder, and lets `act` read or change its settings; `None` when the flash is erased.
 ///
 /// * `range`: of the store
 ///

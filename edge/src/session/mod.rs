@@ -38,7 +38,7 @@ use stage::Stage;
 use store_refusal::refusal;
 use update::Update;
 
-/// What a device reports about itself, and the longest message of its line.
+/// Name and version of a device's program, and the longest message of its line.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile<'m> {
     /// Name of the program, at most 32 bytes.
@@ -77,7 +77,7 @@ pub struct Session<'m, E, F> {
     revision: u32,
     stage: Stage<'m>,
     work: &'m mut [u32],
-    /// Why the encoder failed last.
+    /// The last error of the encoder.
     fault: Option<EncodeError>,
     feature: &'m mut [i16],
     bytes: &'m mut [u8],
@@ -156,7 +156,7 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
         &self.encoder
     }
 
-    /// Why the encoder failed since this was asked last, for a log: the wire has only a number for it.
+    /// Takes the encoder's last error, for a log: a reply carries only its number.
     pub fn take_fault(&mut self) -> Option<EncodeError> {
         self.fault.take()
     }

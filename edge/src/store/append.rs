@@ -15,7 +15,7 @@ pub(super) const SET: u8 = 0;
 impl<F: Flash> Journal<'_, F> {
     /// Adds a record whose payload `fill` writes, `[len]`.
     ///
-    /// 1. Compaction makes room. It moves records and changes nothing that they say.
+    /// 1. Compaction makes room. It moves records without changing their content.
     /// 2. The record is written behind the place of its mark and synced. Without its mark it does not count.
     /// 3. It is read back, so that a worn-out block is found before anything is acknowledged.
     /// 4. The mark is written and synced. From here on the record counts, and a checksum that does not match is damage,

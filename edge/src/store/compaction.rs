@@ -5,7 +5,7 @@ use super::format::{self, Entry, HEADER_LEN, Header, Kind, Opening, RECORD_HEAD}
 use super::journal::{Head, Journal};
 use super::{Flash, StoreError};
 
-/// What a restarted journal takes over.
+/// Content that a restarted journal keeps.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kept<'v> {
     Nothing,
@@ -36,7 +36,7 @@ impl<F: Flash> Journal<'_, F> {
     /// 2. The live records of the oldest block are copied into it. A reader ignores such a block until its opening is
     ///    finished, so an interrupted copy does no harm: the originals are still in place.
     /// 3. The copies are synced. Then the mark says that the oldest block is no longer part of the journal. It is erased
-    ///    when it is needed; what an interrupted erase leaves of it has a sequence number that is too old.
+    ///    when it is needed; its remains after an interrupted erase have a sequence number that is too old.
     fn advance(&mut self) -> Result<(), StoreError> {
         let (seq, block) = self.next_block()?;
         self.erase(block)?;

@@ -1,11 +1,11 @@
-//! Why a store refuses.
+//! Errors of a store.
 
 use base16ct::HexDisplay;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 
 use crate::support_set::SupportSetError;
 
-/// The store refused; what it held, it holds.
+/// The store refused; its content is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The flash cannot carry a store.

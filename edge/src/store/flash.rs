@@ -15,7 +15,7 @@ pub trait Flash: NorFlash {
         Ok(())
     }
 
-    /// Makes the following reads return what the medium holds, not what a cache holds.
+    /// Drops caches, so that the following reads return the content of the medium.
     ///
     /// # Errors
     /// When the medium does not hold what was written to it.

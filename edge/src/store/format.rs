@@ -67,7 +67,7 @@ pub mod support {
     pub const FEATURE: usize = 28;
 }
 
-/// Bytes that tell what a record is about: its head and, for a support, its source.
+/// Bytes that identify the subject of a record: its head and, for a support, its source.
 pub(super) const PREFIX: usize = RECORD_HEAD + size_of::<SourceId>();
 
 const CRC32: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
@@ -164,7 +164,7 @@ pub(super) enum Kind {
     Setting = 5,
 }
 
-/// Where a record lies and what it is about.
+/// Place and subject of a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) kind: Kind,
@@ -183,7 +183,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Reads what a record is about from its first [`PREFIX`] bytes.
+    /// Reads the subject of a record from its first [`PREFIX`] bytes.
     pub(super) fn read(prefix: &[u8], at: u32, seq: u32, offset: u32) -> Result<Self, StoreError> {
         let len = usize::from(u16::from_le_bytes([prefix[record::LEN], prefix[record::LEN + 1]]));
         let (kind, is_allowed) = match prefix[record::KIND] {
@@ -240,7 +240,7 @@ pub(super) fn is_intact(record: &[u8], seq: u32) -> bool {
     u32_at(record, record::CRC) == record_crc(record, seq)
 }
 
-/// The checksum covers the block's sequence number: what an unfinished erase left of an earlier use is no record.
+/// The checksum covers the block's sequence number, so remains of an unfinished erase are not taken for records.
 fn record_crc(record: &[u8], seq: u32) -> u32 {
     let mut digest = CRC32.digest();
     digest.update(&seq.to_le_bytes());

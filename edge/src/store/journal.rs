@@ -76,7 +76,7 @@ pub(super) struct Journal<'m, F> {
     pub(super) buffer: &'m mut [u8],
     pub(super) identity: [u8; 16],
     pub(super) head: Head,
-    /// Whether the flash failed in the middle of a commit: only [`Self::find_head`] tells what it holds.
+    /// Whether the flash failed in the middle of a commit: only [`Self::find_head`] can tell its content.
     pub(super) uncertain: bool,
     /// Erases since the first use of the store.
     pub(super) erases: u32,

@@ -9,16 +9,16 @@
 //! not match its checksum and uses the one before it. The tests under `firmware-sim/tests` check that this store does
 //! none of that.
 
-mod error; //      why a store refuses
+mod error; //      errors of a store
 mod flash; //      the flash under a store
 pub mod format; // the bytes of a header and of a record, with their offsets
 mod geometry; //   where blocks and records lie on the flash
 mod journal; //    finding and reading records
 mod append; //     adding a record, in an order that survives a power cut
 mod compaction; // freeing blocks when the flash is full, and restarting the journal
-mod peek; //       what can be read before the encoder is known
+mod peek; //       facts about a store that do not need its encoder
 mod replay; //     from records to classes and supports
-mod verify; //     whether flash and memory say the same
+mod verify; //     checks that flash and memory agree
 
 use core::ops::Range;
 
@@ -47,7 +47,7 @@ pub struct Wear {
 
 /// Classes, supports and settings on flash.
 ///
-/// A method that changes something returns `Ok` once the change is durable; otherwise everything is as it was.
+/// A method that changes something returns `Ok` once the change is durable; otherwise nothing has changed.
 pub struct Store<'m, F> {
     journal: Journal<'m, F>,
     dim: usize,
@@ -85,7 +85,7 @@ impl<'m, F: Flash> Store<'m, F> {
         Ok(Self { journal, dim: support_set.dim(), classes: support_set.names().len(), live })
     }
 
-    /// Makes `range` an empty store of `identity`, whatever it holds, and clears `support_set`.
+    /// Makes `range` with any content an empty store of `identity`, and clears `support_set`.
     ///
     /// After a power cut, a sound store is empty or as before.
     ///
@@ -168,7 +168,7 @@ impl<'m, F: Flash> Store<'m, F> {
 
     /// Removes a class and all its supports.
     ///
-    /// * `support_set`: what the store holds, including the class: its supports are counted to know how much room becomes free
+    /// * `support_set`: the content of the store with the class, whose supports are counted to know how much is freed
     ///
     /// # Errors
     /// When there is no such class or the flash fails.

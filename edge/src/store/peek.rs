@@ -1,4 +1,4 @@
-//! What can be read of a store before its encoder is known.
+//! Facts about a store that do not need its encoder.
 
 use core::ops::Range;
 
@@ -6,7 +6,7 @@ use super::format::{Kind, SUPPORT_HEAD};
 use super::journal::Journal;
 use super::{Flash, StoreError};
 
-/// What [`peek`] finds.
+/// Result of [`peek`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peeked {
     /// The encoder whose features it keeps.

@@ -1,4 +1,4 @@
-//! Checks that flash and memory say the same.
+//! Checks that flash and memory agree.
 
 use super::format::{Kind, read_support};
 use super::{Flash, Store, StoreError};

@@ -5,7 +5,7 @@ pub const CLASSES_MAX: usize = 255;
 /// Longest name of a class, in bytes of UTF-8.
 pub const CLASS_NAME_MAX: usize = 32;
 
-/// Why a support set refuses a change. The set is unchanged.
+/// A support set refused a change. The set is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SupportSetError {
     /// The name is not a valid [`super::ClassName`].

@@ -1,12 +1,12 @@
 //! One support, and a read-only view of many.
 
-/// Identifies what a support was made from: the first 16 bytes of the SHA-256 of the image file or the feature.
+/// Identifies the origin of a support: the first 16 bytes of the SHA-256 of the image file or the feature.
 pub type SourceId = [u8; 16];
 
 /// A support without its feature: class and provenance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SupportRecord {
-    /// What the support was made from. A set has at most one support per source.
+    /// Image or feature that the support was made from. A set has at most one support per source.
     pub source: SourceId,
     /// Slot of the class.
     pub class: u8,
