@@ -93,7 +93,7 @@ impl Footprint {
     /// Reads the image in a file.
     ///
     /// # Errors
-    /// When it cannot be read or is no image.
+    /// When it cannot be read or is not an image.
     pub fn of(path: &Path) -> Result<Self, CountError> {
         let wrong = |message: String| CountError::Image { path: path.display().to_string(), message };
         let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;

@@ -1,6 +1,6 @@
 //! Runs the Cortex-M image in QEMU: its UART is a socket of this process, its flash a file.
 //!
-//! Ending the emulator is a power cut: the file keeps what was programmed, memory is lost.
+//! Ending the emulator is a power cut: the file keeps the programmed bytes, memory is lost.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -38,7 +38,7 @@ pub enum QemuError {
         /// The cause.
         source: io::Error,
     },
-    /// Nothing came in time; the output of the emulator may say why.
+    /// Nothing arrived in time; the output of the emulator may say why.
     #[error("no {what} within {limit_s} s; the emulator printed: {output}")]
     TimedOut {
         /// What was expected.
@@ -234,7 +234,7 @@ impl QemuBoard {
         }
     }
 
-    /// What the RAM holds now, from its beginning.
+    /// The content of the RAM, from its beginning.
     ///
     /// * `file`: where the emulator may write it
     ///
@@ -260,7 +260,7 @@ impl QemuBoard {
         }
     }
 
-    /// Cuts the power, whatever the board is doing.
+    /// Cuts the power at once.
     pub fn cut_power(mut self) {
         self.emulator.kill();
     }

@@ -2,7 +2,7 @@
 //!
 //! A fixed number of inputs is drawn by seed: random bytes, and valid inputs with changes, which reach deeper code.
 //! Coverage-guided fuzzing is in `fuzz/`.
-#![expect(clippy::print_stdout, reason = "counts of what was tried, shown with --nocapture")]
+#![expect(clippy::print_stdout, reason = "counts of inputs, shown with --nocapture")]
 
 use macula_edge::encoder::FeaturesOnly;
 use macula_edge::protocol::frame::{FrameReader, frame_max, send_frame};
@@ -19,7 +19,7 @@ fn random(seed: &mut Seed, limit: u64) -> Vec<u8> {
     (0..seed.below(limit + 1)).map(|_| seed.next_u64() as u8).collect()
 }
 
-/// A changed copy: bits flipped, bytes set to what decoders stumble over, parts cut out, doubled or swapped for others.
+/// A changed copy: bits flipped, bytes set to special values of decoders, parts cut out, doubled or swapped for others.
 fn mutate(seed: &mut Seed, bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=seed.below(4) {
@@ -94,7 +94,7 @@ fn frames() {
                 None => {}
             }
         }
-        // Whatever there was, the next frame is found.
+        // The next frame is found after any noise.
         let mut next = *b"next\0\0\0\0";
         let mut found = None;
         send_frame(&mut next, &mut |piece| {
@@ -117,7 +117,7 @@ fn messages() {
     for round in 0..400_000 {
         let valid = &corpus[seed.below(corpus.len() as u64) as usize];
         let message = if round % 4 == 0 { random(&mut seed, 100) } else { mutate(&mut seed, valid) };
-        // What is read can be written, and is the same again.
+        // A message that was read can be written, and is equal when read again.
         let mut written = [0; 1024];
         if let Ok(request) = Request::parse(&message) {
             requests += 1;
@@ -137,7 +137,7 @@ fn messages() {
     assert!(requests > 40_000 && replies > 1000);
 }
 
-/// Memory and flash agree, and what is known can be exported.
+/// Memory and flash agree, and the state can be exported.
 fn check(board: &mut Running<'_, FeaturesOnly>) {
     let mut message = [0; 16];
     let len = Request::SelfTest.write(&mut message).unwrap();
@@ -186,7 +186,7 @@ fn session() {
     }
     println!("session: 60000 requests, {carried_out} carried out, refused by reason {reasons:?}");
     assert!(reasons.contains_key(&(Reason::Malformed as u16)) && reasons.len() > 12 && carried_out > 10_000);
-    assert!(!reasons.contains_key(&(Reason::StoreFault as u16)), "the store failed without a reason to");
+    assert!(!reasons.contains_key(&(Reason::StoreFault as u16)), "the store failed on sound flash");
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn supports_that_no_device_writes_are_damage() {
     let forgotten = (FORGET, 0, source(0).to_vec());
     assert_eq!(used(&[named(0, "a"), learned(0, 1), forgotten, learned(0, 0), gone(1)]), Ok(()));
     assert_eq!(used(&[named(0, "a"), learned(0, 1), gone(1), learned(0, 0)]), Ok(()));
-    // Compaction may have dropped what a removal removed.
+    // Compaction may have dropped the records that a removal supersedes.
     assert_eq!(used(&[gone(0), (FORGET, 0, source(0).to_vec()), (SETTING, 1, Vec::new())]), Ok(()));
     let (class, support) = (HEAD + 4, HEAD + SUPPORT_HEAD + 2 * DIM);
     for (records, offset) in [

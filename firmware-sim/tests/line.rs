@@ -1,5 +1,5 @@
 //! Ten thousand requests over a bad line: each acknowledged sample is stored exactly once.
-#![expect(clippy::print_stdout, reason = "counts of what happened on the line, shown with --nocapture")]
+#![expect(clippy::print_stdout, reason = "counts of faults on the line, shown with --nocapture")]
 
 use std::collections::BTreeMap;
 
@@ -162,7 +162,7 @@ fn ten_thousand_requests_are_executed_once_each() {
     assert_eq!(learned - forgotten, model.len());
     let reply = host.ask(&mut running, &Request::Status).unwrap();
     let Ok(Reply::Status(status)) = Reply::parse(&reply) else { panic!("{reply:?}") };
-    println!("{learned} learned, {forgotten} forgotten, {} asked again; {:?}", host.resent, status.line);
+    println!("{learned} learned, {forgotten} forgotten, {} sent again; {:?}", host.resent, status.line);
     println!("to the device {:?}", host.up.stats);
     println!("to the host   {:?}", host.down.stats);
     assert_eq!(status.line.requests, 10_000 + 6, "hello, four classes, the requests and status, once each");

@@ -2,7 +2,7 @@
 //!
 //! The same test runs on every supported CPU, natively and under QEMU. A changed hash means a changed protocol or changed
 //! arithmetic: devices in the field would reply differently.
-#![expect(clippy::print_stdout, reason = "what the script comes to, shown with --nocapture")]
+#![expect(clippy::print_stdout, reason = "counts of the script, shown with --nocapture")]
 
 use macula_edge::protocol::message::Input;
 use macula_edge::protocol::{Reply, Request};
@@ -33,7 +33,7 @@ fn every_device_gives_the_same_replies() {
     });
     println!("{kinds:?}");
     for kind in ["Learned", "Forgotten", "Prediction", "Why", "State", "ClassRemoved", "Done", "SourceTaken"] {
-        assert!(kinds.contains_key(kind), "the script never comes to {kind}: {kinds:?}");
+        assert!(kinds.contains_key(kind), "the script has no {kind}: {kinds:?}");
     }
     assert_eq!(Script::new(1, DIM).count(), STEPS);
     assert_eq!(

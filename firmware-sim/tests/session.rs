@@ -223,8 +223,8 @@ fn a_prediction_names_its_nearest_supports() {
             assert_eq!((prediction.enough, prediction.shots_needed, prediction.set), (false, 19, &[0b11][..]));
         });
         // Longer than the features of the corpus.
-        let stranger = Request::Predict { input: Input::Measured(&feature, 301), head: 0, error_rate_permille: 100 };
-        ask(device, &stranger, |reply| assert!(matches!(reply, Reply::Prediction(Prediction { known: false, .. }))));
+        let far = Request::Predict { input: Input::Measured(&feature, 301), head: 0, error_rate_permille: 100 };
+        ask(device, &far, |reply| assert!(matches!(reply, Reply::Prediction(Prediction { known: false, .. }))));
         ask(device, &Request::Why { input: Input::Feature(&feature) }, |reply| {
             let Reply::Why { nearest } = reply else { panic!("{reply:?}") };
             let sources = nearest.map(|near| near.map_or(0, |near| near.source[0]));

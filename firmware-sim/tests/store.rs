@@ -1,4 +1,4 @@
-//! The store alone: it restores what was stored, and refuses invalid changes.
+//! The store alone: it restores its content, and refuses invalid changes.
 
 mod common;
 

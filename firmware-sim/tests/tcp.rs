@@ -40,11 +40,11 @@ fn ask(stream: &mut TcpStream, client: &mut Client<'_>, request: &Request<'_>) -
     let mut frame = Vec::new();
     client.request(request, &mut |piece| frame.extend_from_slice(piece)).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
-    let mut asked = None::<Instant>;
+    let mut sent = None::<Instant>;
     while Instant::now() < deadline {
-        if asked.is_none_or(|asked| asked.elapsed() > Duration::from_millis(200)) {
+        if sent.is_none_or(|sent| sent.elapsed() > Duration::from_millis(200)) {
             stream.write_all(&frame).ok()?;
-            asked = Some(Instant::now());
+            sent = Some(Instant::now());
         }
         let mut bytes = [0; 512];
         match stream.read(&mut bytes) {

@@ -162,7 +162,7 @@ fn two_bundles_alternate_between_the_slots() {
     assert_eq!(slots(&mut device), [0, 0]);
     assert_eq!(send(&mut device, &first, 100), Some(Said::Taken(1)));
     assert_eq!(slots(&mut device), [0, 1], "not before the next start");
-    assert_eq!(ask(&mut device, &Request::BundleCommit), Some(Said::Taken(1)), "asked again");
+    assert_eq!(ask(&mut device, &Request::BundleCommit), Some(Said::Taken(1)), "committed again");
     assert_eq!(send(&mut device, &first, 100), Some(Said::Taken(1)), "sent again: it is here");
     assert_eq!(&board.slot(1)[..first.len()], first);
     let mut device = board.start(SHAPE.features()).unwrap();
@@ -347,7 +347,7 @@ fn cut_everywhere(new: Head, ends_in: u8) {
             }
             cuts += 1;
             let mut device = restart(&mut board);
-            assert_eq!(device.state(), state, "{what}: what was taught");
+            assert_eq!(device.state(), state, "{what}: classes and supports");
             serves(&mut device);
             let used = status(&mut device);
             assert_eq!(used.bundle_slot, used.bundle_slot_next, "{what}: a candidate is tried when the power comes");
@@ -356,10 +356,10 @@ fn cut_everywhere(new: Head, ends_in: u8) {
             assert!(new.golden || used.bundle_slot == 0, "{what}: confirmed without its golden images");
             assert!(board.slot(0).starts_with(&old), "{what}: the old bundle is changed");
             if used.bundle_slot == 1 {
-                assert!(board.slot(1).starts_with(&new_bytes), "{what}: used before it is whole");
+                assert!(board.slot(1).starts_with(&new_bytes), "{what}: used before it is complete");
             }
             assert_eq!(send(&mut restart(&mut board), &new_bytes, 240), Some(Said::Taken(1)), "{what}");
-            assert!(board.slot(1).starts_with(&new_bytes), "{what}: not what was sent");
+            assert!(board.slot(1).starts_with(&new_bytes), "{what}: differs from the sent bundle");
             let mut device = restart(&mut board);
             assert_eq!((slots(&mut device), device.state()), ([ends_in; 2], state.clone()), "{what}: at the end");
         }
@@ -546,7 +546,7 @@ fn power_cuts_while_the_encoder_changes() {
             }
         }
     }
-    println!("cuts that found the store made anew, or not yet: {cuts:?}");
+    println!("cuts that found the store restarted, or not yet: {cuts:?}");
     assert!(cuts.iter().all(|&cuts| cuts > 5));
 }
 

@@ -45,8 +45,8 @@ fn parts_needed<const W: usize>(dim: usize, part: usize) -> usize {
 
     let bundle: Vec<u8> = (0..10_000u32).map(|index| (index * 7) as u8).collect();
     let (mut request, mut reply) = (vec![0; message_max], vec![0; message_max]);
-    let mut next = |asked: Request<'_>| {
-        let len = asked.write(&mut request).unwrap();
+    let mut next = |message: Request<'_>| {
+        let len = message.write(&mut request).unwrap();
         let len = session.handle(&request[..len], 0, &mut reply);
         match Reply::parse(&reply[..len]).unwrap() {
             Reply::Bundle { next } => Ok(next as usize),

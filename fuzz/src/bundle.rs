@@ -54,7 +54,7 @@ fn open(bytes: Vec<u8>, key: &KeyPair, changed: bool) -> Outcome {
         found.map(|found| into.copy_from_slice(found)).is_some()
     };
     let verified = verify(bytes.len() as u32, &mut { read }, &[key.public()]);
-    assert!(verify(bytes.len() as u32, &mut { read }, &[]).is_err(), "nobody is trusted");
+    assert!(verify(bytes.len() as u32, &mut { read }, &[]).is_err(), "no key is trusted");
     match &verified {
         Ok(header) => assert_eq!(header.len as usize, bytes.len()),
         Err(error) => assert!(changed, "an unchanged signed bundle was refused: {error}"),

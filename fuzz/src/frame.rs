@@ -76,10 +76,10 @@ fn device(line: &[u8]) -> usize {
     // A session that cannot occur on the line: its number is a checksum of the line.
     let (mut from, mut to) = (vec![0; MEMORY], vec![0; MEMORY]);
     let mut client = Client::new(crc32fast::hash(line), &mut from, &mut to);
-    let mut asked = Vec::new();
-    client.request(&Request::Hello { version: 1 }, &mut |piece| asked.extend_from_slice(piece)).expect("it is short");
+    let mut hello = Vec::new();
+    client.request(&Request::Hello { version: 1 }, &mut |piece| hello.extend_from_slice(piece)).expect("it is short");
     sent.clear();
-    asked.iter().for_each(|&byte| push(byte, &mut sent));
+    hello.iter().for_each(|&byte| push(byte, &mut sent));
     let reply = sent.iter().find_map(|&byte| client.receive(byte).map(<[u8]>::to_vec));
     assert_eq!(reply.as_deref().map(Reply::parse), Some(Ok(Reply::Done)), "a request after noise is not answered");
     before

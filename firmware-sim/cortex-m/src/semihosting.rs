@@ -42,7 +42,7 @@ fn call(operation: u32, argument: *const ()) {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     cortex_m::interrupt::disable();
-    // An error of the console has nowhere to go.
+    // An error of the console cannot be reported.
     let _ = writeln!(Console, "{info}");
     exit(101)
 }

@@ -1,6 +1,6 @@
 //! Counts instructions of the encoder, node by node, and of learning; prints them and ends.
 //!
-//! Run under QEMU with `-icount shift=6`; see `board::clock::instructions` for what the counts are and are not.
+//! Run under QEMU with `-icount shift=6`; see `board::clock::instructions` for the limits of the counts.
 #![no_std]
 #![no_main]
 
@@ -53,9 +53,9 @@ fn node_macs(blob: &Blob<'_>, node: usize) -> u64 {
     (per_value * to.values()) as u64
 }
 
-/// One line: what, its number, instructions, multiply-accumulates, thousandths of an instruction a multiply-accumulate.
+/// One line: name, number, instructions, multiply-accumulates, thousandths of an instruction per multiply-accumulate.
 fn report(what: &str, number: usize, instructions: u64, macs: u64) {
     let permille = (instructions * 1000).checked_div(macs).unwrap_or(0);
-    // There is nobody to tell that telling failed.
+    // An output error cannot be reported.
     let _ = writeln!(Console, "{what} {number} {instructions} {macs} {permille}");
 }

@@ -1,6 +1,6 @@
-//! Counts instructions of teaching and deciding: 5 classes of 10 shots, features of 128 dimensions.
+//! Counts instructions of learning and predicting: 5 classes of 10 shots, features of 128 dimensions.
 //!
-//! Run under QEMU with `-icount shift=6`; see `board::clock::instructions` for what the counts are and are not.
+//! Run under QEMU with `-icount shift=6`; see `board::clock::instructions` for the limits of the counts.
 #![no_std]
 #![no_main]
 
@@ -22,10 +22,10 @@ const HEAD_LEN: usize = Head::scratch_len(DIM, CLASSES, SUPPORTS);
 const PREDICTOR_LEN: usize = Predictor::scratch_len(DIM, CLASSES, SUPPORTS);
 const SCRATCH_LEN: usize = if HEAD_LEN > PREDICTOR_LEN { HEAD_LEN } else { PREDICTOR_LEN };
 
-/// Asked of the sets of classes: one in five may miss the truth.
+/// Error rate of the prediction sets, in thousandths.
 const ERROR_PERMILLE: u16 = 200;
 
-/// A feature that leans towards `class`, from a generator of its own.
+/// A feature near `class`, from its own generator.
 fn draw(state: &mut u32, class: usize, feature: &mut [i16; DIM]) {
     let mut values = [0.0_f32; DIM];
     for (index, value) in values.iter_mut().enumerate() {
@@ -83,7 +83,7 @@ fn solve(clock: &Clock, support_set: &SupportSet<'_>, kind: HeadKind, scratch: &
     let drawn = clock.ticks();
     let decision = head.predict(&feature, &mut probabilities).expect("the sizes above fit each other");
     let predicted = clock.ticks();
-    // A head that tells nothing apart would be measured for nothing.
+    // The counts of a wrong head would be meaningless.
     assert_eq!(decision.class, 3, "the {} head is wrong", kind.name());
     report(kind.name(), clock::instructions(solved - before));
     report("predict", clock::instructions(predicted - drawn));
@@ -99,12 +99,12 @@ fn predict(clock: &Clock, support_set: &SupportSet<'_>, scratch: &mut [f64]) {
     let solved = clock.ticks();
     let prediction = predictor.predict(supports, &feature, None, &mut probabilities).expect("the sizes above fit each other");
     let judged = clock.ticks();
-    assert_eq!(prediction.class, 3, "the verdict is wrong");
+    assert_eq!(prediction.class, 3, "the prediction is wrong");
     report("judge", clock::instructions(solved - before));
     report("verdict", clock::instructions(judged - solved));
 }
 
 fn report(what: &str, instructions: u64) {
-    // There is nobody to tell that telling failed.
+    // An output error cannot be reported.
     let _ = writeln!(Console, "{what} {instructions}");
 }
