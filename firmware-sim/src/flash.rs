@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_keeps_what_its_kind_says() {
+    fn a_power_cut_keeps_the_operations_of_its_kind() {
         let bytes = |words: [u8; 4]| words.iter().flat_map(|&word| [word; 4]).collect::<Vec<_>>();
         assert_eq!(after(Cut::Clean), bytes([1, 2, 3, 0xff]));
         assert_eq!(after(Cut::Subset(0b110)), bytes([1, 0xff, 3, 4]));

@@ -98,14 +98,14 @@ fn a_forgotten_support_leaves_no_trace_in_the_state() {
             let len = request.write(&mut message).unwrap();
             board.answer(&message[..len])
         };
-        let used_again: Vec<_> = (0..4).flat_map(|head| rates.map(|rate| (head, rate))).collect();
-        let mut solved_anew = used_again.clone();
-        solved_anew.sort_by_key(|&(head, rate)| (rate, head));
+        let cached: Vec<_> = (0..4).flat_map(|head| rates.map(|rate| (head, rate))).collect();
+        let mut fresh = cached.clone();
+        fresh.sort_by_key(|&(head, rate)| (rate, head));
         let mut answers = std::collections::BTreeMap::new();
-        for (head, rate) in used_again {
+        for (head, rate) in cached {
             answers.insert((head, rate), predict(&mut tried, head, rate));
         }
-        for (head, rate) in solved_anew {
+        for (head, rate) in fresh {
             assert_eq!(predict(&mut alone, head, rate), answers[&(head, rate)], "round {round}, head {head}, {rate}");
         }
         let state = tried.state();

@@ -302,7 +302,7 @@ fn bundles(device: &mut Device<'_>) -> BundleReport {
 }
 
 /// A board with two classes that runs its factory bundle.
-fn taught_board(old: &[u8]) -> (Board, Vec<u8>) {
+fn board_with_classes(old: &[u8]) -> (Board, Vec<u8>) {
     let mut board = Board::new(SHAPE, accept);
     board.program(old).unwrap();
     let state = teach(&mut switch_on(&mut board).unwrap());
@@ -326,7 +326,7 @@ fn cut(style: usize, at: u64) -> Cut {
 fn cut_everywhere(new: Head, ends_in: u8) {
     let old = bundle(GOOD, 3000, 1);
     let new_bytes = bundle(new, 10_001, 3);
-    let (support_set, state) = taught_board(&old);
+    let (support_set, state) = board_with_classes(&old);
     let (mut cuts, mut went_on, mut found_new) = (0, 0, 0);
     for style in 0..STYLES {
         for at in 0.. {
@@ -382,7 +382,7 @@ fn power_cuts_while_a_bundle_fails_its_golden_images() {
 #[test]
 fn power_cuts_after_every_part() {
     let new = bundle(GOOD, 9_000, 3);
-    let (support_set, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let (support_set, state) = board_with_classes(&bundle(GOOD, 3000, 1));
     let begin = Request::BundleBegin { len: new.len() as u32, sha256: sha256(&new) };
     for parts in 0..=new.len().div_ceil(240) {
         let mut board = support_set.clone();
@@ -408,7 +408,7 @@ fn power_cuts_after_every_part() {
 
 #[test]
 fn a_bundle_that_crashes_the_device_is_rolled_back() {
-    let (mut board, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let (mut board, state) = board_with_classes(&bundle(GOOD, 3000, 1));
     let new = bundle(GOOD, 5000, 2);
     assert_eq!(send(&mut restart(&mut board), &new, 240), Some(Said::Taken(1)));
     for attempt in 1..=ATTEMPTS_MAX {
@@ -433,9 +433,9 @@ fn a_bundle_that_crashes_the_device_is_rolled_back() {
 
 #[test]
 fn a_refused_bundle_leaves_the_confirmed_one_in_use() {
-    let (mut board, state) = taught_board(&bundle(Head { counter: 5, ..GOOD }, 3000, 1));
+    let (mut board, state) = board_with_classes(&bundle(Head { counter: 5, ..GOOD }, 3000, 1));
     let mut device = restart(&mut board);
-    assert_eq!(bundles(&mut device).counter, 5, "of the bundle it came with");
+    assert_eq!(bundles(&mut device).counter, 5, "of the factory bundle");
     let older = bundle(Head { counter: 4, ..GOOD }, 5000, 2);
     assert_eq!(send(&mut device, &older, 240), Some(Said::Refused(Reason::BundleOlder, 4, 5)));
     serves(&mut device);
@@ -471,14 +471,14 @@ fn a_refused_bundle_leaves_the_confirmed_one_in_use() {
 
 #[test]
 fn another_bundle_of_the_counter_in_use_is_refused() {
-    let came_with = bundle(Head { counter: 5, ..GOOD }, 3000, 1);
-    let (mut board, _) = taught_board(&came_with);
+    let factory = bundle(Head { counter: 5, ..GOOD }, 3000, 1);
+    let (mut board, _) = board_with_classes(&factory);
     let mut device = restart(&mut board);
     let other = bundle(Head { counter: 5, ..GOOD }, 3000, 2);
     let refused = Some(Said::Refused(Reason::BundleSameCounter, 5, 0));
-    assert_eq!(send(&mut device, &other, 240), refused, "the hash of the one it came with is not known");
+    assert_eq!(send(&mut device, &other, 240), refused, "the hash of the factory bundle is not known");
     serves(&mut device);
-    assert_eq!(send(&mut device, &came_with, 240), Some(Said::Taken(1)), "the same bundle may come again");
+    assert_eq!(send(&mut device, &factory, 240), Some(Said::Taken(1)), "the same bundle may come again");
     let mut device = restart(&mut board);
     assert_eq!((slots(&mut device), bundles(&mut device).counter), ([1; 2], 5));
     assert_eq!(send(&mut device, &other, 240), refused, "also once its hash is in the store");
@@ -493,7 +493,7 @@ const FORGETTING: Request<'static> = Request::BundleCommitForgetting { confirmat
 
 #[test]
 fn another_encoder_needs_permission_to_forget() {
-    let (mut board, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let (mut board, state) = board_with_classes(&bundle(GOOD, 3000, 1));
     let other = bundle(Head { dim: 12, ..GOOD }, 5000, 2);
     let mut device = restart(&mut board);
     assert_eq!(send(&mut device, &other, 240), Some(Said::Refused(Reason::WouldForget, 6, 6)));
@@ -525,7 +525,7 @@ fn another_encoder_needs_permission_to_forget() {
 #[test]
 fn power_cuts_while_the_encoder_changes() {
     let other = bundle(Head { dim: 12, counter: 3, ..GOOD }, 5000, 2);
-    let (mut support_set, state) = taught_board(&bundle(GOOD, 3000, 1));
+    let (mut support_set, state) = board_with_classes(&bundle(GOOD, 3000, 1));
     let mut device = restart(&mut support_set);
     send(&mut device, &other, 240);
     assert_eq!(ask(&mut device, &FORGETTING), Some(Said::Taken(1)));
@@ -553,7 +553,7 @@ fn power_cuts_while_the_encoder_changes() {
 /// A power cut at any point of a factory reset leaves the confirmed bundle in use.
 #[test]
 fn power_cuts_in_a_factory_reset_leave_the_bundle() {
-    let (mut reset, state) = taught_board(&bundle(Head { counter: 1, ..GOOD }, 3000, 1));
+    let (mut reset, state) = board_with_classes(&bundle(Head { counter: 1, ..GOOD }, 3000, 1));
     assert_eq!(
         send(&mut restart(&mut reset), &bundle(Head { counter: 2, ..GOOD }, 5000, 2), 240),
         Some(Said::Taken(1))

@@ -18,7 +18,7 @@ use crate::dataset::{check_opened, in_folder};
 use crate::input::{Input, cycled};
 
 /// The files are the bytes of the input, without a written header.
-const AS_THEY_ARE: u8 = 1;
+const RAW_BYTES: u8 = 1;
 /// No file of labels.
 const NO_LABELS: u8 = 2;
 /// The images are compressed.
@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) -> Outcome {
     let flags = input.byte();
     let (count, rows, columns, labels) = (input.u16(), input.byte(), input.byte(), input.u16());
     let (images, named) = (input.slice(), input.rest());
-    let (images, labels) = if flags & AS_THEY_ARE != 0 {
+    let (images, labels) = if flags & RAW_BYTES != 0 {
         (images.to_vec(), named.to_vec())
     } else {
         let (count, labels) = (count % 1024, labels % 1024);

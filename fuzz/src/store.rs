@@ -154,13 +154,13 @@ fn block(input: &mut Input<'_>, chain: &mut Chain, is_first: bool) -> Vec<u8> {
     let own = flags & 2 == 2;
     let [seq, back, end, erases] = if own { [(); 4].map(|()| u32::from(input.byte())) } else { [0; 4] };
     let seq = chain.seq + if own { seq } else { 0 };
-    let is_anew = flags & 4 == 4 || is_first && !own;
+    let is_restart = flags & 4 == 4 || is_first && !own;
     // Rules of the format for every header: a journal does not start after its end, and a new one starts with itself.
-    let tail = if is_anew { seq } else { seq - back.min(seq) };
-    let tail = if own || is_anew { tail } else { 1.min(seq) };
+    let tail = if is_restart { seq } else { seq - back.min(seq) };
+    let tail = if own || is_restart { tail } else { 1.min(seq) };
     let mut header = MAGIC.to_vec();
     header.extend(VERSION.to_le_bytes());
-    header.extend([u8::from(is_anew), 0]);
+    header.extend([u8::from(is_restart), 0]);
     header.extend(IDENTITY);
     for number in [seq, tail, chain.end.wrapping_add(if own { end << 2 } else { 0 }), erases] {
         header.extend(number.to_le_bytes());

@@ -34,7 +34,7 @@ fn every_input_of_the_corpora_is_refused_or_holds() {
 }
 
 #[test]
-fn the_checked_in_seeds_are_those_that_are_made() {
+fn the_checked_in_seeds_are_up_to_date() {
     for target in &TARGETS {
         let seeds = samples::seeds(target.name);
         assert!(!seeds.is_empty(), "{} has no seeds", target.name);
@@ -48,7 +48,7 @@ fn the_checked_in_seeds_are_those_that_are_made() {
 }
 
 #[test]
-fn what_was_once_a_finding_is_none_now() {
+fn former_findings_are_fixed() {
     for target in &TARGETS {
         for file in files("regressions", target) {
             run(target, &file);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::report::text::fenced;
 
 /// Exit code if the reader of the output has gone.
-const NOBODY_READS: i32 = 141;
+const READER_GONE: i32 = 141;
 /// Exit code if the output cannot be written, for example because the disk is full.
 const CANNOT_PRINT: i32 = 2;
 
@@ -52,7 +52,7 @@ fn ended(kind: ErrorKind, tell: impl FnOnce()) {
         return;
     }
     if kind == ErrorKind::BrokenPipe {
-        std::process::exit(NOBODY_READS);
+        std::process::exit(READER_GONE);
     }
     tell();
     std::process::exit(CANNOT_PRINT);

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splits_are_known_however_a_folder_spells_them() {
+    fn splits_are_recognised_in_any_spelling() {
         for (name, split) in [
             ("train", Split::Train),
             ("training_set", Split::Train),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_are_known_by_what_they_annotate() {
+    fn masks_are_recognised_beside_their_images() {
         assert_eq!(annotated_stem("benign (1)_mask"), Some(("benign (1)", "_mask")));
         assert_eq!(annotated_stem("benign (4)_mask_1"), Some(("benign (4)", "_mask")));
         assert_eq!(annotated_stem("26_manual1"), Some(("26", "_manual")));

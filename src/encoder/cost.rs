@@ -57,7 +57,7 @@ mod tests {
 
     /// The figures of the same networks in PyTorch, counted with forward hooks.
     #[test]
-    fn presets_cost_what_pytorch_counts() {
+    fn costs_of_presets_match_pytorch() {
         for (preset, channels, side, macs, parameters, feature_dim) in [
             (Preset::Pico, 1, 28, 2_364_544, 19_480, 32),
             (Preset::Nano, 3, 32, 12_500_992, 77_392, 64),

@@ -96,7 +96,7 @@ mod tests {
     use crate::data::ValueRange;
 
     #[test]
-    fn preprocessing_is_hashed_field_by_field_and_without_a_range_as_before_there_were_ranges() {
+    fn preprocessing_is_hashed_field_by_field_and_a_missing_range_adds_nothing() {
         let plain = Preprocessing { mean: vec![0.5], std: vec![0.25], ..Preprocessing::unit(1, 8, 8) };
         let id = |recipe: &Preprocessing| IdHash::new("raw-pixels ").preprocessing(recipe, " ").finish();
         let before = [&b"raw-pixels 1 8 8 Triangle "[..], &0.5f32.to_le_bytes(), &0.25f32.to_le_bytes()].concat();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_identity_is_its_beginning() {
+    fn a_short_identity_is_the_first_16_bytes() {
         let id = EncoderId::of_bytes(b"abc");
         assert!(id.to_string().starts_with("ba7816bf8f01cfea414140de5dae2223b00361a3"));
         assert_eq!(id.short()[..], id.0[..16]);

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_differs_from_what_it_frames() {
+    fn the_border_has_its_own_statistics() {
         let statistics = ColourStatistics::new(Preprocessing::unit(1, 16, 16));
         let framed: Vec<u8> = (0..256)
             .map(|at: usize| {

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_head_tells_three_shifted_clouds_apart() {
+    fn every_head_separates_three_shifted_clouds() {
         let ((supports, labels), (queries, truth)) = (task(1, 20, 24), task(2, 100, 24));
         for head in HeadKind::ALL {
             let scores = head.scores(&supports, &labels, 3, &queries).unwrap();

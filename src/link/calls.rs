@@ -150,8 +150,8 @@ impl Client<'_> {
     ///
     /// # Errors
     /// As any call; no support yet.
-    pub fn predict(&mut self, sample: Sample<'_>, question: PredictOptions) -> Result<Verdict, LinkError> {
-        let PredictOptions { head, error_rate_permille } = question;
+    pub fn predict(&mut self, sample: Sample<'_>, options: PredictOptions) -> Result<Verdict, LinkError> {
+        let PredictOptions { head, error_rate_permille } = options;
         self.with_sample(sample, |client, input| {
             let request = Request::Predict { input, head, error_rate_permille };
             client.call("predict", &request, |reply| match reply {

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_covers_the_parameters_and_names_give_them_back() {
+    fn the_layout_covers_the_parameters_and_names_restore_them() {
         for head in heads() {
             let parameters = head.initialise(64, &mut Rng::for_purpose(1, "test"));
             let layout = head.layout(64);

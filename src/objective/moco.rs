@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_stay_with_their_images_whatever_the_order() {
+    fn keys_stay_with_their_images_in_any_order() {
         let (images, mut rng) = (10, Rng::for_purpose(1, "test"));
         let mut moco = moco(4, 4);
         let head = moco.head.initialise(network(1).spec().feature_dim(), &mut rng);

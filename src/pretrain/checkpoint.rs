@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_give_back_the_same_state() {
+    fn bytes_restore_the_same_state() {
         let written = checkpoint();
         let bytes = written.to_bytes();
         let read = Checkpoint::from_bytes(Path::new("x"), &bytes).unwrap();

@@ -326,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn toml_gives_back_the_same_run() {
+    fn toml_restores_the_same_run() {
         let mut config = PretrainConfig::new("phantoms", Method::Rotation);
         for (optimiser, limit) in [(OptimiserKind::SGD, None), (OptimiserKind::ADAM_W, Some(7))] {
             (config.optimiser, config.limit) = (optimiser, limit);

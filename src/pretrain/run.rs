@@ -127,7 +127,7 @@ mod tests {
     use crate::pretrain::run_folder::CONFIG;
 
     #[test]
-    fn errors_tell_a_missing_run_from_a_missing_or_foreign_checkpoint() {
+    fn errors_distinguish_a_missing_run_from_a_missing_or_foreign_checkpoint() {
         let temporary = tempfile::tempdir().unwrap();
         let error = |path: &Path| Run::load(path).unwrap_err();
         let absent = temporary.path().join("absent");

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_told() {
+    fn a_chart_that_cannot_be_drawn_is_an_error() {
         assert!(chart(vec![]).svg().unwrap_err().to_string().contains("no point"));
         let message = chart(vec![(0.0, 1.0)]).svg().unwrap_err().to_string();
         assert!(message.contains("(0, 1)"), "{message}");

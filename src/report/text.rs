@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moves_the_cursor_or_hides_is_escaped() {
+    fn control_and_invisible_characters_are_escaped() {
         for (raw, safe) in [
             ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
             ("one\r\ntwo\tthree", "one\\r\\ntwo\\tthree"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn names_in_any_script_stay_as_they_are() {
+    fn names_in_any_script_do_not_change() {
         let names = [
             "nodule, solid",
             "C:\\scans\\a 'b'.png",

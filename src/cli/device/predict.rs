@@ -132,8 +132,8 @@ fn predict(
     name: &str,
     sample: Sample<'_>,
 ) -> anyhow::Result<Row> {
-    let question = PredictOptions { head: args.head as u8, error_rate_permille: args.error_rate };
-    let prediction = client.predict(sample, question)?;
+    let options = PredictOptions { head: args.head as u8, error_rate_permille: args.error_rate };
+    let prediction = client.predict(sample, options)?;
     Ok(Row {
         image: name.to_owned(),
         class: names.name(prediction.slot),

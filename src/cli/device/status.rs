@@ -104,8 +104,8 @@ impl BundleRow {
     }
 
     fn print(&self) {
-        let came_with_it = self.sha256.bytes().all(|digit| digit == b'0');
-        let which = if came_with_it { "built in" } else { &format!("{}…", &self.sha256[..8]) };
+        let is_factory = self.sha256.bytes().all(|digit| digit == b'0');
+        let which = if is_factory { "built in" } else { &format!("{}…", &self.sha256[..8]) };
         println!("bundle    {which} in slot {}, counter {}", self.slot, self.counter);
         let sha256 = self.other_sha256.as_deref().map_or("", |sha256| &sha256[..8]);
         match (self.other, self.tries, &self.reason) {

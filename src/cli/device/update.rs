@@ -19,8 +19,8 @@ use crate::files::read_bounded;
 use crate::link::{BundleReport, CandidateState, Client, LinkError, RollbackReason};
 use crate::report::text::count;
 
-/// Questions to a device that is trying the bundle; each takes up to 7 s.
-const QUESTIONS: usize = 9;
+/// Attempts to reach a device that is trying the bundle; each takes up to 7 s.
+const ATTEMPTS: usize = 9;
 
 /// Arguments of `macula update`.
 #[derive(clap::Args)]
@@ -139,11 +139,11 @@ fn confirmed(loss: &str) -> anyhow::Result<bool> {
 
 /// Asks the device for the outcome. It may still be loading the encoder.
 fn outcome(args: &Args, sha256: [u8; 32]) -> anyhow::Result<Outcome> {
-    for question in 1.. {
+    for attempt in 1.. {
         // A store of this machine tries the bundle when it is opened.
         match args.device.connect(Missing::Refuse, |client| Ok(client.bundles()?)) {
             Ok(report) => return Ok(report.map_or(Outcome::Unknown, |report| of_report(&report, sha256))),
-            Err(error) if question < QUESTIONS && is_silence(&error) => std::thread::sleep(Duration::from_millis(500)),
+            Err(error) if attempt < ATTEMPTS && is_silence(&error) => std::thread::sleep(Duration::from_millis(500)),
             Err(error) => {
                 return Err(error.context("the bundle was sent, but the device does not report the outcome"));
             }

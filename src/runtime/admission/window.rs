@@ -92,7 +92,7 @@ impl Window {
     }
 
     /// Whether a window could be entirely in the padding.
-    fn may_miss_the_image(&self) -> bool {
+    fn may_be_all_padding(&self) -> bool {
         let rank = self.kernel.len();
         self.padding == Padding::Explicit
             && (0..rank).any(|axis| self.pads[axis].max(self.pads[axis + rank]) >= self.extent(axis))
@@ -160,7 +160,7 @@ pub(super) fn average_pool(call: &Call) -> Result<Made, Reason> {
 fn pool(call: &Call) -> Result<Made, Reason> {
     let (input, batch, channels) = images(call)?;
     let window = Window::of(call, input.rank() - 2, None)?;
-    if window.may_miss_the_image() {
+    if window.may_be_all_padding() {
         return Err("pads are as large as the kernel".into());
     }
     let places = window.apply(&input.dims[2..])?;

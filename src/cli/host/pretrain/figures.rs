@@ -58,7 +58,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn a_figure_that_says_nothing_new_is_left_out() {
+    fn redundant_figures_are_left_out() {
         let measures = BTreeMap::from([("distance".to_owned(), 1.5), ("zero_gradient".to_owned(), 0.25)]);
         let score =
             Score { inputs: 8, loss: 1.25, balanced_accuracy: 0.5, recall: vec![Some(0.5)], accuracy: 0.5, measures };
