@@ -218,7 +218,7 @@ fn wear_of_a_learned_sample() {
     type Chip = SimFlash<1, 8, 4096>;
     const SAMPLES: u64 = 2000;
     let dim = 128;
-    println!("| kept | bytes programmed a sample | erases a sample |");
+    println!("| kept | bytes programmed per sample | erases per sample |");
     for kept in [10, 80, 120, 150] {
         let mut flash = Chip::new(16);
         let mut memory = Memory::new::<Chip>(dim, CLASSES, 200);

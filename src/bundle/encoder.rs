@@ -15,7 +15,7 @@ use crate::isolated::{HostedEncoder, IsolatedError};
 /// The encoder of a bundle: the ONNX file if this build can run it, else the blob.
 pub struct BundleEncoder {
     encoder: Box<dyn HostEncoder>,
-    /// The encoder's, with what only the bundle knows: name, statistics, and range of raw values.
+    /// That of the encoder, with name, statistics and range of raw values from the bundle.
     info: HostEncoderInfo,
     /// The part of golden images, and its tolerance.
     golden: Vec<u8>,

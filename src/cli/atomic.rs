@@ -55,7 +55,7 @@ impl Changes {
     }
 }
 
-/// Has `work` change the device. After an error the changes are undone, exactly. If the device cannot be reached for that,
+/// Runs `work`, which changes the device. After an error the changes are undone, exactly. If that is impossible,
 /// the error names the changes that stay, with `json` also as JSON.
 pub fn atomically<T>(
     client: &mut Client<'_>,

@@ -45,7 +45,7 @@ pub struct DeviceArgs {
 const ANY_FEATURES: [u8; 16] = *b"features only\0\0\0";
 
 impl DeviceArgs {
-    /// Connects to the device and has `talk` use it.
+    /// Connects to the device and runs `talk`.
     pub fn connect<T>(
         &self,
         missing: Missing,
@@ -171,7 +171,7 @@ pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
     line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })
 }
 
-/// Opens a session over `line` and has `talk` use the device; `embed` computes features for a device without encoder.
+/// Opens a session over `line` and runs `talk`; `embed` computes features for a device without encoder.
 pub fn with_client<T>(
     address: &Address,
     line: &mut dyn Transport,

@@ -64,7 +64,7 @@ pub enum DeployError {
         /// The machine that it should be for.
         needed: String,
     },
-    /// A step failed there. The release before still serves.
+    /// A step failed there. The previous release still serves.
     #[error("{host}: cannot {step}: {message}")]
     Remote {
         /// The machine.
@@ -74,7 +74,7 @@ pub enum DeployError {
         /// Its last line.
         message: String,
     },
-    /// A check failed; the release before serves, if there was one.
+    /// A check failed; the previous release serves, if there was one.
     #[error("{host}: {check} failed: {message}; {left}")]
     Check {
         /// The machine.
@@ -87,7 +87,7 @@ pub enum DeployError {
         left: String,
     },
     /// A check failed, and so did the rollback.
-    #[error("{host}: {check} failed: {message}; and the release before cannot be started again: {why}")]
+    #[error("{host}: {check} failed: {message}; and the previous release cannot be started again: {why}")]
     NoWayBack {
         /// The machine.
         host: String,

@@ -324,25 +324,25 @@ impl Site<'_> {
         }
     }
 
-    /// Rolls back to the release that served before; returns the error with the release that serves now.
+    /// Rolls back to the previous release; returns the error with the release that serves now.
     fn roll_back(&self, error: DeployError, tell: &dyn Fn(&str)) -> DeployError {
         let (host, check, message) = match error {
             DeployError::Check { host, check, message, .. } => (host, check, message),
             other => (self.settings.host.clone(), "the new release", other.to_string()),
         };
-        tell("rolling back to the release before");
+        tell("rolling back to the previous release");
         let seconds = self.settings.timeout.as_secs().max(1).to_string();
         let back = || -> Result<String, DeployError> {
             let text = self.act("roll back", "back", &[&self.release.store, &start_name()?])?;
             let before = text.trim().trim_start_matches("before ").to_owned();
             if before != "none" {
-                self.act("start the release before", "await", &[&before, &seconds, &self.release.store])?;
+                self.act("start the previous release", "await", &[&before, &seconds, &self.release.store])?;
             }
             Ok(before)
         };
         match back() {
             Ok(before) if before == "none" => {
-                DeployError::Check { host, check, message, left: "nothing serves there, as before".to_owned() }
+                DeployError::Check { host, check, message, left: "no release serves there, as before".to_owned() }
             }
             Ok(before) => DeployError::Check { host, check, message, left: format!("release {before} serves again") },
             Err(why) => DeployError::NoWayBack { host, check, message, why: why.to_string() },

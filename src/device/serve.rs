@@ -66,12 +66,12 @@ impl Listener {
     /// The address to reach it at, with the port that the system chose for port 0.
     ///
     /// # Errors
-    /// When the socket does not tell.
-    pub fn address(&self, asked: &Address) -> io::Result<Address> {
+    /// When the socket cannot report it.
+    pub fn address(&self, requested: &Address) -> io::Result<Address> {
         match self {
             Self::Tcp { listener, .. } => Ok(Address::Tcp { socket: listener.local_addr()?.to_string() }),
             #[cfg(unix)]
-            Self::Serial(_) => Ok(asked.clone()),
+            Self::Serial(_) => Ok(requested.clone()),
         }
     }
 }

@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use crate::data::Preprocessing;
 
-/// SHA-256 of all that decides an encoder's features: equal identities give equal features.
+/// SHA-256 of everything that determines an encoder's features: equal identities give equal features.
 ///
-/// A store is refused with an encoder of another identity than that whose features it keeps, and devices know an
-/// encoder by [`Self::short`]. Values of released forms never change. They cover:
+/// A store can be opened only with the encoder whose features it keeps. Devices identify an encoder by
+/// [`Self::short`]. Values of released forms never change. They cover:
 ///
 /// | form                          | bytes that are hashed                                                              |
 /// |-------------------------------|------------------------------------------------------------------------------------|
@@ -29,7 +29,7 @@ impl EncoderId {
         IdHash::new(bytes).finish()
     }
 
-    /// The first 16 bytes, by which devices and stores know an encoder.
+    /// The first 16 bytes, by which devices and stores identify an encoder.
     pub fn short(&self) -> [u8; 16] {
         let [first, _] = bytemuck::cast::<_, [[u8; 16]; 2]>(self.0);
         first

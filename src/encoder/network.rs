@@ -85,7 +85,7 @@ pub struct Network {
     pub(super) isa: Isa,
 }
 
-/// Running statistics of one batch norm, one value a channel.
+/// Running statistics of one batch norm, one value per channel.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
     pub mean: Vec<f32>,

@@ -38,7 +38,7 @@ pub(super) fn fixed_recipe(channels: usize) -> Preprocessing {
     }
 }
 
-/// Whether `name` is a baseline, whose preprocessing comes from the images at hand.
+/// Whether `name` is a baseline, whose preprocessing comes from the images of the dataset.
 pub fn is_fitted(name: &str) -> bool {
     name == "raw-pixels" || name == "colour-statistics" || name.starts_with("random:")
 }

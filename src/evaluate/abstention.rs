@@ -196,7 +196,7 @@ fn run_episode(task: &AbstentionTask<'_>, episode: &Episode, index: usize) -> Re
     for (by_length, accepted) in [true, false].into_iter().zip(&mut tally.accepted) {
         accepted[0] = share_known(&mut predictor, supports, known, episode.queries.iter().copied(), by_length)?;
         if let Some(ood) = task.ood {
-            // As many as queries, others in each episode.
+            // As many as queries, different ones in each episode.
             let images = (0..count).map(|image| (index * count + image) % ood.lengths.len());
             accepted[1] = share_known(&mut predictor, supports, ood, images, by_length)?;
         }

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn impossible_episodes_are_refused() {
         let labels: Vec<usize> = (0..21).map(|image| image % 3).collect();
-        assert!(pool(&labels, &[None; 21], SETTINGS).is_ok(), "seven images a class are just enough");
+        assert!(pool(&labels, &[None; 21], SETTINGS).is_ok(), "seven images per class are just enough");
         let few = pool(&labels[..20], &[None; 20], SETTINGS).err().unwrap();
         assert!(
             matches!(&few, EvaluateError::TooFewImages { class, found: 6, needed: 7, .. } if class == "class 2"),

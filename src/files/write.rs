@@ -64,7 +64,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 }
 
 /// * `exact_mode`: mode of the file, with any umask
-/// * `mode`: its mode within the umask, if `exact_mode` is none
+/// * `mode`: its mode within the umask, if `exact_mode` is `None`
 fn replace(path: &Path, bytes: &[u8], exact_mode: Option<u32>, mode: u32) -> Result<(), WriteError> {
     let write = || -> io::Result<()> {
         let mut file = temporary_beside(path, if exact_mode.is_some() { PRIVATE_FILE } else { mode })?;

@@ -17,7 +17,7 @@ pub(super) enum NoReply {
     TooLong,
 }
 
-/// A child process, of which there is none.
+/// A child process, which this system does not start.
 pub(super) struct ChildProcess(Infallible);
 
 impl ChildProcess {

@@ -292,7 +292,7 @@ impl Client<'_> {
         })
     }
 
-    /// The bundles of the device; `None` when it accepts none, or does not know this request yet.
+    /// The bundles of the device; `None` when it accepts none, or is too old for this request.
     ///
     /// # Errors
     /// As any call.

@@ -1,6 +1,6 @@
 //! Metrics of features and predictions: k-NN probe, confusion matrix, confidence intervals, collapse of features.
 //!
-//! Pure functions of numbers: they know no images and no encoders. Training computes them after every epoch, evaluation
+//! Pure functions of numbers, independent of images and encoders. Training computes them after every epoch, evaluation
 //! once.
 
 mod features;

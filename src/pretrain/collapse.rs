@@ -25,7 +25,7 @@ const COMPARED_MIN: usize = 2;
 /// distance was 0.0068 after two epochs and 0.0004 ten epochs later, while the loss stayed at the margin.
 const DISTANCE_MIN: f64 = 0.01;
 
-/// The sign of a collapse.
+/// A symptom of a collapse.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Collapse {
     /// All features are nearly equal.
@@ -61,7 +61,7 @@ pub enum Collapse {
     },
 }
 
-/// The sign of a collapse, if there is one. `train` is the score of the epoch, which for contrastive objectives has the
+/// The symptom of a collapse, if any. `train` is the score of the epoch, which for contrastive objectives has the
 /// measure `distance`.
 pub fn collapse(health: &Health, train: &Score) -> Option<Collapse> {
     let Health { images, deviation, uniformity, effective_rank, .. } = *health;
@@ -75,7 +75,7 @@ pub fn collapse(health: &Health, train: &Score) -> Option<Collapse> {
     (distance < DISTANCE_MIN).then_some(Collapse::OneEmbedding { distance, loss: train.loss })
 }
 
-/// A warning if there is next to nothing to learn: no other image to compare with, or no other class.
+/// A warning if there is too little to learn from: a tiny batch, or a single class.
 ///
 /// * `images`: trained on, `batch_size` of them per step
 /// * `num_classes`: of the dataset
@@ -93,8 +93,8 @@ pub(super) fn too_little(
     }
     let remedy = if images <= COMPARED_MIN { "more images" } else { "a larger batch" };
     Some(format!(
-        "batch of {batch_size} from {images} training images: a contrastive loss has next to nothing to compare, and batch \
-         norm next to nothing to normalise by; train on {remedy}"
+        "batch of {batch_size} from {images} training images: too few for a contrastive loss and for \
+         batch norm; train on {remedy}"
     ))
 }
 

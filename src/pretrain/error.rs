@@ -178,7 +178,7 @@ pub enum PretrainError {
     Collapsed {
         /// The epoch, counted from 1.
         epoch: u64,
-        /// The sign of the collapse.
+        /// The symptom of the collapse.
         sign: Collapse,
         /// Settings to change.
         advice: String,

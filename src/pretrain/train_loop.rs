@@ -190,7 +190,7 @@ impl Trainer<'_> {
         Ok(line)
     }
 
-    /// The health of the encoder, where the run asks for it.
+    /// The health of the encoder, if the run measures it.
     fn examine(&self) -> Result<Option<Health>, PretrainError> {
         let config = &self.progress.config;
         // A frozen encoder cannot collapse.

@@ -160,7 +160,7 @@ mod tests {
     fn chart(points: Vec<(f64, f64)>) -> Chart {
         Chart {
             title: "accuracy".into(),
-            x: Axis::logarithmic("labels a class"),
+            x: Axis::logarithmic("labels per class"),
             y: Axis::linear("balanced accuracy"),
             series: vec![Series { name: "from scratch".into(), points }],
         }
@@ -170,7 +170,7 @@ mod tests {
     fn a_line_has_its_points_its_names_and_the_same_bytes() {
         let svg = chart(vec![(20.0, 0.3), (100.0, 0.5), (5000.0, 0.8)]).svg().unwrap();
         assert_eq!(svg.matches("<circle").count(), 3);
-        for text in ["accuracy", "labels a class", "balanced accuracy", "from scratch"] {
+        for text in ["accuracy", "labels per class", "balanced accuracy", "from scratch"] {
             assert!(svg.contains(text), "{text}");
         }
         assert_eq!(svg, chart(vec![(20.0, 0.3), (100.0, 0.5), (5000.0, 0.8)]).svg().unwrap());

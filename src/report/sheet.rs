@@ -98,7 +98,7 @@ mod tests {
         assert_eq!((sheet.width, sheet.height), (3 * 18 + 2, 6 * 18 + 2));
         let pixel = |x: usize, y: usize| &sheet.pixels[(y * sheet.width + x) * 3..][..3];
         assert_eq!(pixel(1, 30), [255; 3], "the gap is white");
-        assert_eq!(pixel(2 + 2 * 18 + 8, 10), [255; 3], "there are only two images a class");
+        assert_eq!(pixel(2 + 2 * 18 + 8, 10), [255; 3], "there are only two images per class");
         // The first tile is one of the images of the first class.
         let same = |index: usize| (0..16).all(|x| pixel(2 + x, 2)[0] == dataset.load(index).unwrap().pixels[x]);
         assert!(same(0) || same(6));

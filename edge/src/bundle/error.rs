@@ -12,7 +12,7 @@ pub enum BundleError {
         at: u32,
     },
     /// It does not begin with the magic, or its reserved bytes are not 0.
-    #[error("this is not a bundle: it does not begin as one, with MACULABU")]
+    #[error("this is not a bundle: it does not begin with MACULABU")]
     NotABundle,
     /// A later program wrote it.
     #[error("the bundle has format version {found}; this program reads version {VERSION}")]

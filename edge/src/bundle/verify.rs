@@ -11,7 +11,7 @@ const PIECE_LEN: usize = 512;
 
 /// Verifies a bundle; returns its header.
 ///
-/// 1. Magic, version, length and the number of parts tell where the signature is.
+/// 1. Magic, version, length and the number of parts give the place of the signature.
 /// 2. The signer must be trusted, and the signature must match the header and the table (RFC 8032, strict).
 /// 3. Only then is the table read: each part must lie at its only place.
 /// 4. Each part must match its hash, and the bytes between two parts must be 0.

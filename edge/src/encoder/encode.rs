@@ -8,7 +8,7 @@ use crate::image::{ImageError, RawImage, Shape, prepare};
 /// Facts about an encoder that do not need a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EncoderInfo<'a> {
-    /// The first 16 bytes of the SHA-256 of all that decides the features: equal identities give equal features.
+    /// The first 16 bytes of the SHA-256 of all that determines the features: equal identities give equal features.
     pub identity: [u8; 16],
     /// Size of the images it reads; `None` for an encoder that reads none, [`FeaturesOnly`](super::FeaturesOnly).
     pub input: Option<Shape>,

@@ -8,7 +8,7 @@
 //!
 //! `postcard-rpc` 0.12 was considered and not used. It, too, sends postcard in COBS, and its sequence number tells a host
 //! which reply answers which request. But it has no checksum (it is made for USB, which has one), executes a request twice
-//! that arrives twice, and sends nothing again that is lost; a bare UART needs all three. Its device half is an async
+//! if it arrives twice, and does not resend a lost one; a bare UART needs all three. Its device half is an async
 //! server, while this device answers one request at a time and needs no executor; its host half depends on tokio. Its keys
 //! are hashes of path and type, so that a changed type becomes another message without an explanation; the numbers here
 //! never change.

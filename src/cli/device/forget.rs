@@ -70,10 +70,10 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
 }
 
 fn forget_samples(client: &mut Client<'_>, args: &Args) -> anyhow::Result<usize> {
-    let (knowledge, range) = (client.export()?, client.range());
+    let (state, range) = (client.export()?, client.range());
     let of_file = |path| args.reading.read(&[path], range, args.common.quiet);
     let sources: Vec<SourceId> =
-        args.sample.iter().map(|name| source_named(&knowledge, name, &of_file)).collect::<Result<_, _>>()?;
+        args.sample.iter().map(|name| source_named(&state, name, &of_file)).collect::<Result<_, _>>()?;
     let mut forgotten = 0;
     for source in sources {
         forgotten += usize::from(client.forget(source)?.is_some());
@@ -83,7 +83,7 @@ fn forget_samples(client: &mut Client<'_>, args: &Args) -> anyhow::Result<usize>
 
 /// The source that an image file or the first digits of a source stand for.
 fn source_named(
-    knowledge: &DeviceState,
+    state: &DeviceState,
     name: &str,
     of_file: &dyn Fn(PathBuf) -> anyhow::Result<Vec<NamedImage>>,
 ) -> anyhow::Result<SourceId> {
@@ -91,7 +91,7 @@ fn source_named(
     if path.is_file() {
         let images = of_file(path)?;
         let source = source_of(&images.first().context("no image was read")?.image);
-        let known = knowledge.supports.iter().any(|support| support.from.source == source);
+        let known = state.supports.iter().any(|support| support.from.source == source);
         return if known {
             Ok(source)
         } else {
@@ -102,13 +102,13 @@ fn source_named(
     if digits.len() < DIGITS_MIN || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         bail!("'{name}' is neither an image file nor at least {DIGITS_MIN} digits of a source");
     }
-    let sources = knowledge.supports.iter().map(|support| support.from.source);
+    let sources = state.supports.iter().map(|support| support.from.source);
     let found: Vec<SourceId> = sources.filter(|source| hexadecimal(source).starts_with(&digits)).collect();
     match found[..] {
         [only] => Ok(only),
         [] => bail!(Kind::UnknownSample.error(format!(
             "no source on the device begins with {name}; the device has {}",
-            count(knowledge.supports.len(), "sample")
+            count(state.supports.len(), "sample")
         ))),
         _ => bail!("{name}: {} sources on the device begin with these digits; give more", found.len()),
     }

@@ -44,7 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     ensure!(args.from != args.device.device, "{}: --from and --device are the same device", args.from);
     let (device, keys) = (args.from.clone(), args.device.keys.clone());
     let other = DeviceArgs { device, encoder: None, keys, preprocessing: PreprocessingArgs::default(), range: None };
-    let (knowledge, identity) =
+    let (state, identity) =
         other.connect(Missing::Refuse, |client| Ok((client.export()?, client.device().identity)))?;
     args.device.connect(Missing::Create(SUPPORTS_DEFAULT), |client| {
         let own = client.device().identity;
@@ -58,7 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 hexadecimal(&own)
             ))
         );
-        let (learned, known) = merge(client, &knowledge, args.common.json)?;
+        let (learned, known) = merge(client, &state, args.common.json)?;
         let names = ClassNames::of(client)?;
         if args.common.json {
             let (device, from) = (args.device.device.to_string(), args.from.to_string());
@@ -71,15 +71,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Copies classes, then samples, after contradictions have been ruled out.
-fn merge(client: &mut Client<'_>, knowledge: &DeviceState, json: bool) -> anyhow::Result<(usize, usize)> {
-    check_contradictions(&client.export()?, knowledge)?;
-    let sources: Vec<SourceId> = knowledge.supports.iter().map(|support| support.from.source).collect();
+fn merge(client: &mut Client<'_>, state: &DeviceState, json: bool) -> anyhow::Result<(usize, usize)> {
+    check_contradictions(&client.export()?, state)?;
+    let sources: Vec<SourceId> = state.supports.iter().map(|support| support.from.source).collect();
     check_places(client, &sources)?;
     let (mut learned, mut known) = (0, 0);
     atomically(client, json, |client, changes| {
-        knowledge.classes.iter().try_for_each(|(_, name)| changes.class(client, name).map(drop))?;
-        for support in &knowledge.supports {
-            let name = knowledge.name(support.slot);
+        state.classes.iter().try_for_each(|(_, name)| changes.class(client, name).map(drop))?;
+        for support in &state.supports {
+            let name = state.name(support.slot);
             let name = name.with_context(|| format!("slot {}: a sample has no class", support.slot))?;
             let answer = client.merge(name, support)?;
             changes.note(support.from.source, &answer);

@@ -168,16 +168,16 @@ fn predict_dataset(
         return Ok((None, rows));
     }
     check_labels(name, indices.iter().filter_map(|&index| label(index)), names)?;
-    let knowledge = client.export()?;
+    let state = client.export()?;
     let mut scratch = Vec::new();
-    let head = probabilities::head(args.head, &knowledge, client.device(), &mut scratch);
+    let head = probabilities::head(args.head, &state, client.device(), &mut scratch);
     let mut tally = Tally::new(names, head.is_some());
     let mut rows = Vec::new();
     samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |index, named| {
         let label = label(index);
         match label {
             // Supports are sorted by source.
-            _ if knowledge.supports.binary_search_by_key(&source_of(&named.image), |s| s.from.source).is_ok() => {
+            _ if state.supports.binary_search_by_key(&source_of(&named.image), |s| s.from.source).is_ok() => {
                 tally.leave_out_learned();
                 return Ok(());
             }

@@ -155,9 +155,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &ClassNames) -> anyhow::Result<Report> {
-    let knowledge = if args.samples { Some(client.export()?) } else { None };
-    let state_sha256 = match &knowledge {
-        Some(knowledge) => knowledge.sha256,
+    let state = if args.samples { Some(client.export()?) } else { None };
+    let state_sha256 = match &state {
+        Some(state) => state.sha256,
         None => client.state_sha256()?,
     };
     let bundle = client.bundles()?.map(|bundles| BundleRow::of(&bundles, status));
@@ -188,18 +188,18 @@ fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &ClassNa
         now_s: status.now_s,
         bundle,
         state_sha256: hexadecimal(&state_sha256),
-        samples: knowledge.map(|knowledge| rows(&knowledge, names)),
+        samples: state.map(|state| rows(&state, names)),
     })
 }
 
-fn rows(knowledge: &DeviceState, names: &ClassNames) -> Vec<SampleRow> {
+fn rows(state: &DeviceState, names: &ClassNames) -> Vec<SampleRow> {
     let row = |support: &crate::link::Support| SampleRow {
         source: hexadecimal(&support.from.source),
         class: names.name(support.slot),
         operator: support.from.operator,
         time_s: support.from.time_s,
     };
-    knowledge.supports.iter().map(row).collect()
+    state.supports.iter().map(row).collect()
 }
 
 fn print(report: &Report) {

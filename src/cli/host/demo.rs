@@ -38,7 +38,7 @@ const EPOCHS: u64 = 8;
 const SHOTS: [usize; 2] = [1, 5];
 const EPISODES: usize = 200;
 /// Examples per class for the head.
-const LESSON: usize = 5;
+const EXAMPLES: usize = 5;
 
 /// Arguments of `macula demo`.
 #[derive(clap::Args)]
@@ -103,16 +103,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (shipped, encoder_in_use) = ship(&run, &dataset, &folder)?;
     say(&format!("   {encoder_in_use}"));
 
-    say(&format!("3. evaluate {LESSON} examples per class, with this encoder and with the baselines"));
+    say(&format!("3. evaluate {EXAMPLES} examples per class, with this encoder and with the baselines"));
     let few_shot = few_shot(&*shipped.encoder, &dataset, &train, args.common.seed)?;
     if !args.common.json {
         print_table(&few_shot);
     }
     say(&format!(
-        "4. teach a device {LESSON} examples per class, forget two, cut its power {} times, learn them again",
+        "4. teach a device {EXAMPLES} examples per class, forget two, cut its power {} times, learn them again",
         power::CUTS
     ));
-    let (taught, changes_between_power_cuts) =
+    let (counts, changes_between_power_cuts) =
         teach_and_forget(&shipped, &dataset, &folder.join("demo.store"), args.common.seed)?;
     let report = Report {
         data: DATA,
@@ -121,8 +121,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         episodes: EPISODES,
         few_shot,
         encoder_in_use,
-        taught_balanced_accuracy: taught.balanced_accuracy(),
-        taught_recalls: dataset.class_names.iter().cloned().zip(taught.recalls()).collect(),
+        taught_balanced_accuracy: counts.balanced_accuracy(),
+        taught_recalls: dataset.class_names.iter().cloned().zip(counts.recalls()).collect(),
         forgetting_is_exact: true,
         power_cuts: power::CUTS,
         changes_between_power_cuts,
@@ -131,7 +131,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.common.json {
         return print_json(&report);
     }
-    println!("   balanced accuracy {:.3} on {} test images; recall:", report.taught_balanced_accuracy, taught.total());
+    println!("   balanced accuracy {:.3} on {} test images; recall:", report.taught_balanced_accuracy, counts.total());
     for (class, recall) in &report.taught_recalls {
         println!("   {class:<14} {:.3}", recall.unwrap_or(0.0));
     }
@@ -254,19 +254,19 @@ fn teach_and_forget(
     store: &Path,
     seed: u64,
 ) -> anyhow::Result<(ConfusionMatrix, usize)> {
-    let lessons = samples::draw_shots(dataset, Some(Split::Train), LESSON, seed, true)?;
-    let taught = with_encoder(store, encoder, |client| {
+    let drawn = samples::draw_shots(dataset, Some(Split::Train), EXAMPLES, seed, true)?;
+    let learned_state = with_encoder(store, encoder, |client| {
         atomically(client, false, |client, changes| {
-            lessons.iter().try_for_each(|(class, images)| learn::learn(client, changes, class, images, 0).map(drop))
+            drawn.iter().try_for_each(|(class, images)| learn::learn(client, changes, class, images, 0).map(drop))
         })?;
         Ok(client.state_sha256()?)
     })?;
     let (confusion, forgotten) = with_encoder(store, encoder, |client| {
-        let (confusion, knowledge) = (judge(client, dataset)?, client.export()?);
+        let (confusion, state) = (classify(client, dataset)?, client.export()?);
         let mut forgotten = Vec::new();
-        for (class, images) in lessons.iter().take(2) {
+        for (class, images) in drawn.iter().take(2) {
             let source = source_of(&images[0].image);
-            let support = knowledge.supports.iter().find(|support| support.from.source == source);
+            let support = state.supports.iter().find(|support| support.from.source == source);
             forgotten.push((class.as_str(), support.context("the device has lost a sample")?.clone()));
             client.forget(source)?;
         }
@@ -277,13 +277,13 @@ fn teach_and_forget(
     };
     let changes = power::cut(store, encoder, [(first_class, first), (second_class, second)], seed)?;
     with_encoder(store, encoder, |client| {
-        if client.state_sha256()? == taught {
+        if client.state_sha256()? == learned_state {
             return Err(check_failed("forgetting two samples did not change the device"));
         }
         for (class, support) in &forgotten {
             client.merge(class, support)?;
         }
-        match client.state_sha256()? == taught {
+        match client.state_sha256()? == learned_state {
             true => Ok((confusion, changes)),
             false => Err(check_failed("forgetting and learning again changed the state of the device")),
         }
@@ -291,16 +291,16 @@ fn teach_and_forget(
 }
 
 /// Classifies the test split on the device.
-fn judge(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<ConfusionMatrix> {
+fn classify(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<ConfusionMatrix> {
     let names = ClassNames::of(client)?;
     // Classes get slots in the order of teaching, which is that of the dataset.
     let known = names.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
     ensure!(known == dataset.class_names, "the classes of the device differ from those of the dataset");
     let test = dataset.indices(Some(Split::Test));
-    let question = PredictOptions { head: 0, error_rate_permille: 100 };
+    let options = PredictOptions { head: 0, error_rate_permille: 100 };
     let mut predicted = Vec::new();
     for (_, named) in samples::load_readable(dataset, &test, true, true)? {
-        predicted.push(usize::from(client.predict(Sample::Image(&named.image), question)?.slot));
+        predicted.push(usize::from(client.predict(Sample::Image(&named.image), options)?.slot));
     }
     Ok(ConfusionMatrix::of(dataset.class_names.len(), &evaluate::labels(dataset, &test)?, &predicted))
 }

@@ -77,7 +77,7 @@ mod with_onnx {
         args.force.check(&args.out)?;
         args.json_head.iter().try_for_each(|file| args.force.check(file))?;
         let (encoder, onnx) = encoder(&args.device)?;
-        let (knowledge, device) = knowledge(&args.device)?;
+        let (state, device) = state(&args.device)?;
         let identity = encoder.encoder.id().short();
         ensure!(
             device.identity == identity,
@@ -87,7 +87,7 @@ mod with_onnx {
             encoder.name,
             hexadecimal(&identity)
         );
-        let head = solve(&args, &knowledge, &device, &encoder)?;
+        let head = solve(&args, &state, &device, &encoder)?;
         let bytes = encode(&classifier(&decode(&onnx, &encoder.name)?, &head)?);
         write_atomic(&args.out, &bytes)?;
         if let Some(path) = &args.json_head {
@@ -148,7 +148,7 @@ mod with_onnx {
     }
 
     /// Reads classes and samples. A device outside this process has its own encoder or accepts features, so none is opened.
-    fn knowledge(device: &DeviceArgs) -> anyhow::Result<(DeviceState, DeviceInfo)> {
+    fn state(device: &DeviceArgs) -> anyhow::Result<(DeviceState, DeviceInfo)> {
         let mut reader = device.clone();
         if !matches!(reader.device, Address::Store(_)) {
             reader.encoder = None;
@@ -156,19 +156,14 @@ mod with_onnx {
         reader.connect(Missing::Refuse, |client| Ok((client.export()?, client.device().clone())))
     }
 
-    fn solve(
-        args: &Args,
-        knowledge: &DeviceState,
-        device: &DeviceInfo,
-        encoder: &Opened,
-    ) -> anyhow::Result<LinearHead> {
-        let (records, features) = knowledge.taught();
+    fn solve(args: &Args, state: &DeviceState, device: &DeviceInfo, encoder: &Opened) -> anyhow::Result<LinearHead> {
+        let (records, features) = state.taught();
         let supports = Supports { dim: device.dim, records: &records, features: &features };
         let source = HeadSource {
-            classes: &knowledge.classes,
+            classes: &state.classes,
             slots: device.classes,
             encoder_identity: device.identity,
-            state_sha256: knowledge.sha256,
+            state_sha256: state.sha256,
             corpus: encoder.encoder.corpus(),
         };
         LinearHead::solve(args.head, supports, &source).with_context(|| args.device.device.to_string())

@@ -37,7 +37,7 @@ impl Canvas {
         }
     }
 
-    /// Adds `amount` times smooth noise of `cells` bumps a side, each from -1 to 1.
+    /// Adds `amount` times smooth noise of `cells` bumps per side, each from -1 to 1.
     pub fn clouds(&mut self, cells: usize, amount: f32, rng: &mut Rng) {
         let side = cells + 2;
         let knots: Vec<f32> = (0..side * side).map(|_| rng.uniform_in(-1.0, 1.0)).collect();

@@ -13,11 +13,11 @@ use crate::link::{DeviceInfo, DeviceState, Feature};
 /// * `scratch`: empty memory
 pub fn head<'w>(
     kind: HeadKind,
-    knowledge: &DeviceState,
+    state: &DeviceState,
     device: &DeviceInfo,
     scratch: &'w mut Vec<f64>,
 ) -> Option<Head<'w>> {
-    let (records, features) = knowledge.taught();
+    let (records, features) = state.taught();
     let supports = Supports { dim: device.dim, records: &records, features: &features };
     scratch.resize(Head::scratch_len(device.dim, device.classes, supports.len()), 0.0);
     Head::fit(kind, supports, device.classes, scratch).ok()

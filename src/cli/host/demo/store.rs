@@ -9,7 +9,7 @@ use crate::encoders::Opened;
 use crate::link::{Address, Client};
 use crate::log::Log;
 
-/// Opens a device with `opened` on the store at `path`, and has `talk` use it.
+/// Opens a device with `opened` on the store at `path`, and runs `talk`.
 pub fn with_encoder<T>(
     path: &Path,
     opened: &Opened,
