@@ -186,7 +186,7 @@ pub fn with_client<T>(
     talk(&mut client)
 }
 
-/// Session numbers. Time and process id keep two hosts of one device from drawing the same ones.
+/// Session numbers. Time and process id keep two hosts of one device from drawing equal ones.
 fn sessions() -> Rng {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Rng::for_item(since.as_nanos() as u64, "session numbers", 0, std::process::id().into())

@@ -4,7 +4,7 @@
 # files/SHA256       programs and bundles, named by content
 # releases/ID        a program, a bundle and their start script
 # current            link to the release that serves
-# trial              while `current` is pending: the release before it, or `none`
+# trial              while `current` is pending: the previous release, or `none`
 # start-id           the name of the last start, which the device writes to STORE.started
 set -eu
 umask 022
@@ -106,7 +106,7 @@ name_start() {
     mv -f start-id.new start-id
 }
 
-# Whether the device of the last start has its line: it says so itself, for another one may answer there. $1 is its store.
+# Whether the device of the last start has its line: it reports this itself, because another one may answer. $1 is its store.
 has_line() {
     # A release of an earlier program does not report its start.
     grep -q MACULA_START current/start || return 0
@@ -189,7 +189,7 @@ case $action in
     # ID STORE START: starts a release, pending.
     switch)
         stop
-        # An interrupted deployment has both already, from the release before.
+        # An interrupted deployment has both already, from the previous release.
         if [ ! -f trial ]; then
             rm -f "$2.before"
             if [ -f "$2" ]; then
@@ -228,7 +228,7 @@ case $action in
         echo "the device does not serve: ${words:-no output}" >&2
         exit 1 ;;
 
-    # STORE START: rolls back to the release before.
+    # STORE START: rolls back to the previous release.
     back)
         before=$(cat trial)
         stop
@@ -244,7 +244,7 @@ case $action in
         fi
         echo "before $before" ;;
 
-    # STORE: confirms the current release; removes releases older than the one before, and unused files.
+    # STORE: confirms the current release; removes releases older than the previous one, and unused files.
     confirm)
         [ -f trial ] || exit 0
         before=$(cat trial)

@@ -121,7 +121,7 @@ impl<'m> Device<'m> {
     /// Starts a device without bundles: reads and checks its store.
     ///
     /// * `memory`: of the encoder's dimension and the store's limits
-    /// * `warn`: gets what went wrong in words; the wire has only a number for it
+    /// * `warn`: receives errors as text; replies carry only their numbers
     ///
     /// # Errors
     /// When the store is damaged or belongs to another encoder.

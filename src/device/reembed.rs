@@ -16,7 +16,7 @@ use macula_edge::support_set::{ClassName, SupportRecord, SupportSet, Supports};
 use super::board::Opened;
 use super::{DeviceEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreFile, StoreHeader, UnusableBundle};
 
-/// What the new store takes over: classes by slot, supports with their new features.
+/// Content of the new store: classes by slot, supports with their new features.
 struct Contents {
     classes: Vec<(u8, ClassName)>,
     samples: Vec<(SupportRecord, Vec<i16>)>,

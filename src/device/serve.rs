@@ -112,7 +112,7 @@ pub fn serve(
     match listener {
         Listener::Tcp { listener, clients } => serve_sockets(device, listener, clients, stop, warn)?,
         #[cfg(unix)]
-        Listener::Serial(line) => converse(device, line, stop, &mut || false)?,
+        Listener::Serial(line) => serve_line(device, line, stop, &mut || false)?,
     }
     Ok(if device.is_update_pending() { Ended::UpdatePending } else { Ended::Stopped })
 }
@@ -146,7 +146,7 @@ fn serve_sockets(
             !clients.is_empty()
         };
         let served = stream.try_clone().and_then(Tcp::serving);
-        match served.and_then(|mut line| converse(device, &mut line, stop, &mut waiting)) {
+        match served.and_then(|mut line| serve_line(device, &mut line, stop, &mut waiting)) {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => warn(&format!("client: {error}")),
             Ok(()) if device.is_update_pending() => clients.push_front(stream),
             _ => {}
@@ -170,7 +170,7 @@ fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
 }
 
 /// Serves one line until it closes, until it is silent while another client waits (`waiting`), or until a bundle is pending.
-fn converse(
+fn serve_line(
     device: &mut Device<'_>,
     line: &mut dyn Transport,
     stop: &AtomicBool,

@@ -145,7 +145,7 @@ impl ChildProcess {
         }
     }
 
-    /// Appends its standard error.
+    /// Reads its standard error.
     fn read_stderr(&mut self) {
         let mut bytes = [0; STDERR_MAX];
         while let Ok(read @ 1..) = self.stderr.read(&mut bytes) {

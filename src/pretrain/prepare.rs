@@ -82,7 +82,7 @@ struct Images<'a> {
     skipped: usize,
 }
 
-/// Everything up to the first step; `None` if `stop` was raised meanwhile.
+/// Prepares the first step; `None` if `stop` was raised meanwhile.
 fn prepare<'a>(
     config: &PretrainConfig,
     dataset: &'a Dataset,

@@ -60,8 +60,8 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
             accuracies.push(held_out(lab, &format!("few-labels-{name}-{per_class}"), &probe, &images)?);
         }
         let (name, init) = &pretrained[1];
-        let trained_on = PretrainConfig { init: Some(init.clone()), ..config.clone() };
-        accuracies.push(held_out(lab, &format!("few-labels-{name}-on-{per_class}"), &trained_on, &images)?);
+        let fine_tuned = PretrainConfig { init: Some(init.clone()), ..config.clone() };
+        accuracies.push(held_out(lab, &format!("few-labels-{name}-on-{per_class}"), &fine_tuned, &images)?);
         accuracies.push(held_out(lab, &format!("few-labels-scratch-{per_class}"), &config, &images)?);
         let best = accuracies[..3].iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let gain = best - accuracies[3];

@@ -112,7 +112,7 @@ impl Lab<'_> {
         self.run(&name, &config, images)
     }
 
-    /// Its configuration.
+    /// The configuration of that run.
     pub fn config(&self, task: &Task, method: Method) -> Result<PretrainConfig, ReproduceError> {
         let mut config = task.config(&self.path_of(task)?, method, self.seed);
         // A collapse is a result of a lesson, not an error.

@@ -103,11 +103,11 @@ impl<'m> Update<'m> {
         let boot_state = BootState::load(store)?.filter(|boot_state| boot_state.confirmed.slot == in_use);
         update.boot_state = boot_state.unwrap_or(update.boot_state);
         update.counter = anti_rollback::highest_used(store)?;
-        update.incoming = read_incoming(store)?.filter(|&(bundle, there)| {
+        update.incoming = read_incoming(store)?.filter(|&(bundle, received)| {
             bundle.slot == 1 - in_use
                 && bundle.len <= slots.len
-                && there <= bundle.len
-                && there % F::ERASE_SIZE as u32 == 0
+                && received <= bundle.len
+                && received % F::ERASE_SIZE as u32 == 0
         });
         Ok(update)
     }
@@ -124,7 +124,7 @@ impl<'m> Update<'m> {
 
     /// Bytes received of the incoming bundle, and its length.
     pub fn progress(&self) -> (u32, u32) {
-        self.incoming.map_or((0, 0), |(bundle, there)| (there + self.partial.len as u32, bundle.len))
+        self.incoming.map_or((0, 0), |(bundle, received)| (received + self.partial.len as u32, bundle.len))
     }
 
     /// Sets the incoming bundle and its bytes on the flash; no partial word is left.
@@ -179,16 +179,16 @@ impl<'m> Update<'m> {
         let missing = Reason::BundleMissing.with(0, 0);
         let slots = self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
         let (bundle, _) = self.incoming.ok_or(missing)?;
-        let (there, _) = self.progress();
+        let (received, _) = self.progress();
         let end = u64::from(offset) + bytes.len() as u64;
         if end > bundle.len.into() {
             return Err(Reason::BundleOffset.with(end, bundle.len.into()));
         }
-        if end <= there.into() {
+        if end <= received.into() {
             return Ok(self.reply());
         }
-        if offset != there {
-            return Err(Reason::BundleOffset.with(offset.into(), there.into()));
+        if offset != received {
+            return Err(Reason::BundleOffset.with(offset.into(), received.into()));
         }
         let start = slots.starts[usize::from(bundle.slot)];
         let mut rest = bytes;
@@ -200,8 +200,8 @@ impl<'m> Update<'m> {
             }
         }
         while rest.len() >= F::WRITE_SIZE {
-            let (_, there) = self.incoming.ok_or(missing)?;
-            let block_left = F::ERASE_SIZE - there as usize % F::ERASE_SIZE;
+            let (_, received) = self.incoming.ok_or(missing)?;
+            let block_left = F::ERASE_SIZE - received as usize % F::ERASE_SIZE;
             let (piece, later) = rest.split_at((rest.len() - rest.len() % F::WRITE_SIZE).min(block_left));
             self.write(store, start, piece)?;
             rest = later;
@@ -221,18 +221,18 @@ impl<'m> Update<'m> {
 
     /// Writes bytes that lie in one erase block.
     fn write<F: Flash>(&mut self, store: &mut Store<'_, F>, start: u32, piece: &[u8]) -> Result<(), Refusal> {
-        let Some((bundle, there)) = self.incoming else { return Ok(()) };
+        let Some((bundle, received)) = self.incoming else { return Ok(()) };
         let block = F::ERASE_SIZE as u32;
-        if program(store.flash_mut(), start + there, piece).is_err() {
+        if program(store.flash_mut(), start + received, piece).is_err() {
             // The content of the block is unknown: it is sent again.
-            self.set_incoming(Some((bundle, there - there % block)));
+            self.set_incoming(Some((bundle, received - received % block)));
             return Err(Reason::BundleFault.with(0, 0));
         }
-        let there = there + piece.len() as u32;
-        if there.is_multiple_of(block) {
-            write_incoming(store, bundle, there)?;
+        let received = received + piece.len() as u32;
+        if received.is_multiple_of(block) {
+            write_incoming(store, bundle, received)?;
         }
-        self.incoming = Some((bundle, there));
+        self.incoming = Some((bundle, received));
         Ok(())
     }
 
@@ -246,9 +246,9 @@ impl<'m> Update<'m> {
         may_forget: bool,
     ) -> Result<Reply<'static>, Refusal> {
         let slots = self.slots.ok_or(Reason::NoBundles.with(0, 0))?;
-        let (bundle, there) = self.incoming.ok_or(Reason::BundleMissing.with(0, 0))?;
-        if there < bundle.len {
-            return Err(Reason::BundleMissing.with(there.into(), bundle.len.into()));
+        let (bundle, received) = self.incoming.ok_or(Reason::BundleMissing.with(0, 0))?;
+        if received < bundle.len {
+            return Err(Reason::BundleMissing.with(received.into(), bundle.len.into()));
         }
         if !self.boot_state.is_committed(bundle, may_forget) {
             let checked = check(store.flash_mut(), slots, bundle)
@@ -411,10 +411,10 @@ fn read<F: Flash>(flash: &mut F, start: u32, offset: u32, mut bytes: &mut [u8]) 
     Ok(())
 }
 
-fn write_incoming<F: Flash>(store: &mut Store<'_, F>, bundle: Bundle, there: u32) -> Result<(), Refusal> {
+fn write_incoming<F: Flash>(store: &mut Store<'_, F>, bundle: Bundle, received: u32) -> Result<(), Refusal> {
     let mut value = [0; BUNDLE_LEN + 4];
     bundle.write(&mut value);
-    value[BUNDLE_LEN..].copy_from_slice(&there.to_le_bytes());
+    value[BUNDLE_LEN..].copy_from_slice(&received.to_le_bytes());
     store.put_setting(INCOMING_KEY, &value).map_err(refusal)
 }
 
@@ -423,5 +423,5 @@ fn read_incoming<F: Flash>(store: &mut Store<'_, F>) -> Result<Option<(Bundle, u
     let mut value = [0; SETTING_MAX];
     let len = store.get_setting(INCOMING_KEY, &mut value)?;
     let found = Bundle::read(&value[..len]);
-    Ok(found.and_then(|(bundle, there)| Some((bundle, u32::from_le_bytes(there.try_into().ok()?)))))
+    Ok(found.and_then(|(bundle, received)| Some((bundle, u32::from_le_bytes(received.try_into().ok()?)))))
 }

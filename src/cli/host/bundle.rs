@@ -191,9 +191,9 @@ mod with_onnx {
             host: args.preprocessing.values.limits.host(None),
         };
         let encoder = contents.encoder()?;
-        let told = encoder.provenance().map(|told| told.encoder.name.clone());
+        let own_name = encoder.provenance().map(|own| own.encoder.name.clone());
         let stem = onnx_path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        contents.origin.name = args.name.clone().or(told).unwrap_or(stem);
+        contents.origin.name = args.name.clone().or(own_name).unwrap_or(stem);
         match &dataset {
             Some(dataset) => {
                 contents.reference = args.reference.as_deref().map(read_reference).transpose()?;
