@@ -8,21 +8,22 @@ use std::time::Duration;
 
 use crate::isolated::{OnnxHost, Worker, WorkerLimits};
 
+pub(super) const HEADING: &str = "Limits of a foreign ONNX encoder";
+
 /// Hidden subcommand of the process of an encoder.
 pub const WORKER_COMMAND: &str = "encode-worker";
 
 /// Limits of a foreign ONNX encoder, which runs in a separate process. An encoder exported by Macula runs in this one.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Limits of a foreign ONNX encoder")]
 pub struct LimitArgs {
     /// Limit of the time to load it, in seconds [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide_short_help = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, help_heading = HEADING, hide_short_help = true)]
     load_seconds: Option<Duration>,
     /// Limit of the time per image, in seconds [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide_short_help = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, help_heading = HEADING, hide_short_help = true)]
     image_seconds: Option<Duration>,
     /// Limit of its memory in MiB [default: 3/4 of this machine's memory, at most 4096]
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20), hide_short_help = true)]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20), help_heading = HEADING, hide_short_help = true)]
     encoder_memory: Option<u64>,
 }
 

@@ -3,26 +3,27 @@
 use super::isolation::LimitArgs;
 use crate::encoders::{KnownPreprocessing, Layout, Stated};
 
+/// On each option: on the struct, clap would put the options of the command that follow it under this heading, too.
+pub(super) const HEADING: &str = "Preprocessing of an ONNX encoder without Macula's metadata";
+
 /// Preprocessing and input size of an ONNX file that does not state them.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Preprocessing of an ONNX encoder without Macula's metadata")]
 pub struct PreprocessingArgs {
     #[command(flatten)]
     pub values: ValueArgs,
     /// Input size: SIDE or HEIGHTxWIDTH [default: as declared in the file]
-    #[arg(long, value_parser = parse_size, hide_short_help = true)]
+    #[arg(long, value_parser = parse_size, help_heading = HEADING, hide_short_help = true)]
     size: Option<(usize, usize)>,
     /// Input channels: 1 or 3 [default: as declared in the file]
-    #[arg(long, value_parser = parse_channels, hide_short_help = true)]
+    #[arg(long, value_parser = parse_channels, help_heading = HEADING, hide_short_help = true)]
     channels: Option<usize>,
 }
 
 /// Preprocessing without input size, for commands with their own options for it.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Preprocessing of an ONNX encoder without Macula's metadata")]
 pub struct ValueArgs {
     /// Preprocessing that it was trained with: imagenet, clip, half (-1 to 1), unit (0 to 1) or bytes (0 to 255)
-    #[arg(long, value_name = "NAME", value_parser = parse_known, conflicts_with_all = ["mean", "std"], hide_short_help = true)]
+    #[arg(long, value_name = "NAME", value_parser = parse_known, conflicts_with_all = ["mean", "std"], help_heading = HEADING, hide_short_help = true)]
     preprocessing: Option<KnownPreprocessing>,
     /// Mean per channel, 0 to 1, in units of full scale; one value, or one per channel
     #[arg(
@@ -31,7 +32,7 @@ pub struct ValueArgs {
         requires = "std",
         value_name = "M,…",
         allow_negative_numbers = true,
-        hide_short_help = true
+        help_heading = HEADING, hide_short_help = true
     )]
     mean: Vec<f32>,
     /// Standard deviation per channel, above 0 and at most 1, in units of full scale
@@ -41,11 +42,11 @@ pub struct ValueArgs {
         requires = "mean",
         value_name = "S,…",
         allow_negative_numbers = true,
-        hide_short_help = true
+        help_heading = HEADING, hide_short_help = true
     )]
     std: Vec<f32>,
     /// Input layout: nchw (PyTorch) or nhwc (TensorFlow) [default: as declared in the file]
-    #[arg(long, value_parser = parse_layout, hide_short_help = true)]
+    #[arg(long, value_parser = parse_layout, help_heading = HEADING, hide_short_help = true)]
     layout: Option<Layout>,
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -107,5 +108,25 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
     match text.split_once('x') {
         Some((height, width)) => Ok((side(height)?, side(width)?)),
         None => side(text).map(|side| (side, side)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, CommandFactory};
+
+    use super::{HEADING, PreprocessingArgs};
+    use crate::cli::{Cli, isolation};
+
+    #[test]
+    fn shared_headings_cover_only_their_own_options() {
+        let shared = PreprocessingArgs::augment_args(clap::Command::new("shared"));
+        let own: Vec<_> = shared.get_arguments().map(clap::Arg::get_id).collect();
+        for command in Cli::command().get_subcommands() {
+            for option in command.get_arguments() {
+                let is_shared = [HEADING, isolation::HEADING].map(Some).contains(&option.get_help_heading());
+                assert!(!is_shared || own.contains(&option.get_id()), "{} --{}", command.get_name(), option.get_id());
+            }
+        }
     }
 }

@@ -29,7 +29,7 @@ pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
     }
 }
 
-/// Opens the dataset at `path`. [`FORMATS`] lists the kinds.
+/// Opens the dataset at `path`. `FORMATS` lists the kinds.
 ///
 /// Only the index is read and checked: a broken image is found when it is loaded, or by [`Dataset::check`].
 ///

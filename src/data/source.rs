@@ -7,7 +7,7 @@ use super::{DataError, Image};
 
 /// Reads the images of one dataset by number.
 ///
-/// Every kind of dataset has one: files ([`ImageFiles`]), arrays of fixed-size rows (`Vec<Rows>`), phantoms, mixtures.
+/// Every kind of dataset has one: files (`ImageFiles`), arrays of fixed-size rows (`Vec<Rows>`), phantoms, mixtures.
 /// Image `item` is the same on every call, and any number of threads may call [`PixelSource::read`] at once.
 pub trait PixelSource: Send + Sync {
     /// Reads image `item`, counted from 0 in the order in which the dataset was opened.
