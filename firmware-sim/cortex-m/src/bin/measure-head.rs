@@ -42,7 +42,8 @@ fn main() -> ! {
     let peripherals = cortex_m::Peripherals::take().expect("main runs once");
     let clock = Clock::start(peripherals.SYST);
     let names = singleton!(NAMES: [ClassName; CLASSES] = [ClassName::FREE; CLASSES]).expect("main runs once");
-    let records = singleton!(RECORDS: [SupportRecord; SUPPORTS] = [SupportRecord::EMPTY; SUPPORTS]).expect("main runs once");
+    let records =
+        singleton!(RECORDS: [SupportRecord; SUPPORTS] = [SupportRecord::EMPTY; SUPPORTS]).expect("main runs once");
     let features = singleton!(FEATURES: [i16; SUPPORTS * DIM] = [0; SUPPORTS * DIM]).expect("main runs once");
     let scratch = singleton!(SCRATCH: [f64; SCRATCH_LEN] = [0.0; SCRATCH_LEN]).expect("main runs once");
     let mut support_set = SupportSet::new(DIM, names, records, features).expect("the sizes above fit each other");
@@ -97,7 +98,8 @@ fn predict(clock: &Clock, support_set: &SupportSet<'_>, scratch: &mut [f64]) {
     let mut predictor = Predictor::fit(HeadKind::Auto, supports, CLASSES, None, ERROR_PERMILLE, scratch)
         .expect("the supports make a head");
     let solved = clock.ticks();
-    let prediction = predictor.predict(supports, &feature, None, &mut probabilities).expect("the sizes above fit each other");
+    let prediction =
+        predictor.predict(supports, &feature, None, &mut probabilities).expect("the sizes above fit each other");
     let judged = clock.ticks();
     assert_eq!(prediction.class, 3, "the prediction is wrong");
     report("judge", clock::instructions(solved - before));
