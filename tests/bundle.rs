@@ -8,7 +8,8 @@ use macula::bundle::{
 };
 use macula::data::{self, Image, Preprocessing};
 use macula::encoder::{
-    Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, HostEncoder, InputShape, Node,
+    Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, HostEncoder, InputShape,
+    Node, Readout,
 };
 use macula::export::to_onnx;
 use macula::isolated::OnnxHost;
@@ -32,10 +33,16 @@ fn tiny(scale: f32) -> Vec<u8> {
         activation: Activation::Relu,
     };
     let input = InputShape { channels: 1, height: 8, width: 8 };
-    let spec = EncoderSpec { name: "tiny".into(), input, nodes: vec![Node::Conv { input: 0, conv }] };
+    let spec = EncoderSpec {
+        name: "tiny".into(),
+        input,
+        readout: Readout::default(),
+        nodes: vec![Node::Conv { input: 0, conv }],
+    };
     let mut rng = Rng::for_purpose(1, "tiny");
     let weight = (0..72).map(|_| scale * rng.normal()).collect();
-    let encoder = FoldedEncoder { spec: spec.clone(), convs: vec![FoldedConv { weight, bias: vec![0.1 * scale; 8] }] };
+    let encoder =
+        FoldedEncoder { spec: spec.clone(), convs: vec![FoldedConv { weight, bias: vec![0.1 * scale; 8] }], map: None };
     let metadata = Metadata {
         preprocessing: recipe(),
         provenance: Provenance {

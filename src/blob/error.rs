@@ -2,7 +2,7 @@
 
 use macula_edge::encoder::BlobError;
 
-use crate::encoder::SpecError;
+use crate::encoder::{Pooling, Readout, SpecError};
 
 /// An encoder that cannot be built into a blob.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +10,9 @@ pub enum MakeBlobError {
     /// An invalid spec.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The readout has no blob form.
+    #[error("a blob cannot hold the readout {}; it holds {}", .0.pooling.name(), Pooling::Mean.name())]
+    Readout(Readout),
     /// Weights, preprocessing or ranges do not belong to the spec.
     #[error("{what}: found {found} values, the encoder needs {needed}")]
     Length {

@@ -22,6 +22,9 @@ use crate::encoder::{Activation, ConvKind, Node};
 /// See [`MakeBlobError`].
 pub fn make(parts: &BlobParts<'_>, limits: Limits) -> Result<Vec<u8>, MakeBlobError> {
     let spec = &parts.encoder.spec;
+    if !spec.readout.is_mean() {
+        return Err(MakeBlobError::Readout(spec.readout));
+    }
     parts.check_lengths()?;
     let arena = plan(spec, parts.weights.arithmetic())?;
     check_ram(&arena, limits.ram)?;

@@ -1,5 +1,6 @@
 //! A trained encoder for export: each batch norm is folded into the convolution before it.
 
+use super::readout::LinearMap;
 use super::spec::EncoderSpec;
 
 /// A convolution with bias, which includes the batch norm after it.
@@ -18,4 +19,6 @@ pub struct FoldedEncoder {
     pub spec: EncoderSpec,
     /// One for each [`super::Node::Conv`] of `spec.nodes`, in their order.
     pub convs: Vec<FoldedConv>,
+    /// The linear map of the readout, where `spec.readout` has one.
+    pub map: Option<LinearMap>,
 }

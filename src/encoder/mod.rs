@@ -10,8 +10,10 @@ mod id;
 mod layout;
 mod network;
 mod plan;
+mod pooled;
 mod presets;
 mod reader;
+mod readout;
 mod spec;
 mod workspace;
 
@@ -23,6 +25,8 @@ pub use host::{EncodeError, HostEncoder, HostEncoderInfo, Layout, encode_each, r
 pub use id::{EncoderId, IdHash};
 pub use layout::{Role, TensorInfo};
 pub use network::{NamedTensor, Network, TensorError};
+pub use pooled::{Pooled, cell};
 pub use presets::Preset;
+pub use readout::{LinearMap, Pooling, Readout, STD_EPSILON};
 pub use spec::{Conv, ConvKind, EncoderSpec, InputShape, Node, SpecError, ValueId};
 pub use workspace::Workspace;

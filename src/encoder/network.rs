@@ -211,7 +211,7 @@ impl Network {
             }
             convs.push(FoldedConv { weight, bias: norm.shift });
         }
-        FoldedEncoder { spec: self.spec.clone(), convs }
+        FoldedEncoder { spec: self.spec.clone(), convs, map: None }
     }
 
     /// Batch norm of each convolution node with the running statistics.

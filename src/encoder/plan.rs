@@ -167,6 +167,7 @@ fn stages(nodes: &[Node]) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::super::presets::Preset;
+    use super::super::readout::Readout;
     use super::super::spec::InputShape;
     use super::*;
 
@@ -193,6 +194,7 @@ mod tests {
         let spec = |activation, right| EncoderSpec {
             name: "test".into(),
             input: InputShape { channels: 1, height: 8, width: 8 },
+            readout: Readout::default(),
             nodes: vec![
                 Node::Conv { input: 0, conv: conv("a", 1, Activation::Relu) },
                 Node::Conv { input: 1, conv: conv("b", 8, activation) },

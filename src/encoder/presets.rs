@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::readout::Readout;
 use super::spec::{Conv, ConvKind, EncoderSpec, InputShape, Node, SpecError, ValueId};
 use crate::kernel::Activation;
 
@@ -68,7 +69,7 @@ impl EncoderSpec {
             Preset::Micro => builder.residual(input, [32, 64, 128], 2),
             Preset::Mobile => builder.mobile(input),
         }
-        let spec = Self { name: preset.name().to_owned(), input, nodes: builder.nodes };
+        let spec = Self { name: preset.name().to_owned(), input, readout: Readout::default(), nodes: builder.nodes };
         spec.shapes()?;
         Ok(spec)
     }

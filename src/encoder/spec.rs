@@ -1,11 +1,12 @@
 //! An encoder as plain data: a list of nodes, each of which reads values computed before it.
 //!
-//! Value 0 is the input image; node `i` computes value `i + 1`. The feature is the mean over pixels of the last value.
+//! Value 0 is the input image; node `i` computes value `i + 1`. The readout turns values into the feature (`readout.rs`).
 //! A convolution node is convolution, batch norm and activation in one, because it is trained so (statistics are
 //! gathered while convolving) and exported so (batch norm folded).
 
 use serde::{Deserialize, Serialize};
 
+use super::readout::Readout;
 use crate::kernel::{Activation, Grid};
 
 /// Index of a value: 0 is the input, `i + 1` the output of node `i`.
@@ -104,6 +105,14 @@ pub enum SpecError {
         /// The fault.
         message: String,
     },
+    /// The linear map of the readout has no output, or more outputs than inputs.
+    #[error("feature of {dim} dimensions: the readout pools {pooled} values, its linear map has 1 to {pooled} outputs")]
+    FeatureDim {
+        /// Outputs requested.
+        dim: usize,
+        /// Pooled values.
+        pooled: usize,
+    },
     /// No preset has this name.
     #[error("unknown encoder '{name}'; available: pico, nano, micro, mobile")]
     UnknownPreset {
@@ -112,13 +121,16 @@ pub enum SpecError {
     },
 }
 
-/// An encoder: input shape and graph.
+/// An encoder: input shape, graph and readout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderSpec {
     /// Name of the preset, or a name chosen by the user.
     pub name: String,
     /// Shape of the input.
     pub input: InputShape,
+    /// From the values of the graph to the feature; the mean of the last value where none is stated.
+    #[serde(default, skip_serializing_if = "Readout::is_mean")]
+    pub readout: Readout,
     /// The graph, in order of computation.
     pub nodes: Vec<Node>,
 }
@@ -130,7 +142,7 @@ impl EncoderSpec {
     /// Shape of every value, the input first.
     ///
     /// # Errors
-    /// An unsupported input shape, or the first node that does not fit its inputs.
+    /// An unsupported input shape, the first node that does not fit its inputs, or a readout that does not fit the graph.
     pub fn shapes(&self) -> Result<Vec<Grid>, SpecError> {
         let InputShape { channels, height, width } = self.input;
         if channels != 1 && channels != 3 {
@@ -147,6 +159,7 @@ impl EncoderSpec {
         if self.nodes.is_empty() {
             return Err(SpecError::Node { node: 0, message: "an encoder needs at least one node".into() });
         }
+        self.check_readout()?;
         Ok(shapes)
     }
 
@@ -156,15 +169,6 @@ impl EncoderSpec {
             Node::Conv { conv, .. } => conv.name.clone(),
             Node::Add { .. } => format!("sum {index}"),
         }
-    }
-
-    /// Length of the feature: the channels of the last value.
-    pub fn feature_dim(&self) -> usize {
-        let channels_out = |node: &Node| match node {
-            Node::Conv { conv, .. } => Some(conv.channels_out),
-            Node::Add { .. } => None,
-        };
-        self.nodes.iter().rev().find_map(channels_out).unwrap_or(0)
     }
 }
 

@@ -50,7 +50,7 @@ fn blank(spec: &EncoderSpec) -> FoldedEncoder {
         }
         Node::Add { .. } => None,
     });
-    FoldedEncoder { spec: spec.clone(), convs: convs.collect() }
+    FoldedEncoder { spec: spec.clone(), convs: convs.collect(), map: None }
 }
 
 /// Whether two graphs differ only in the values of weights.

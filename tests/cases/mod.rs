@@ -1,7 +1,7 @@
 //! Small graphs for checking the gradients of every layer, with respect to parameters and inputs.
 #![allow(dead_code, reason = "each test that shares this file uses its part of it")]
 
-use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, InputShape, Network, Node, Role, ValueId};
+use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, InputShape, Network, Node, Readout, Role, ValueId};
 use macula::rng::Rng;
 
 use crate::reference;
@@ -56,7 +56,7 @@ impl Graph {
     /// Odd sides, so that a stride of 2 ends on the last pixel and rows do not fill vectors.
     fn new(channels: usize) -> Self {
         let input = InputShape { channels, height: 9, width: 11 };
-        Self { spec: EncoderSpec { name: "test".into(), input, nodes: Vec::new() } }
+        Self { spec: EncoderSpec { name: "test".into(), input, readout: Readout::default(), nodes: Vec::new() } }
     }
 
     /// Adds a convolution to `channels_out` channels.

@@ -48,7 +48,7 @@ pub fn random_encoder(preset: Preset, channels: usize, side: usize, seed: u64) -
     };
     let (name, arithmetic, feature_dim) = ("naive".into(), "f64".into(), spec.feature_dim());
     let info = HostEncoderInfo { name, id: EncoderId([0; 32]), feature_dim, preprocessing, corpus: None, arithmetic };
-    Naive { encoder: FoldedEncoder { spec, convs }, info }
+    Naive { encoder: FoldedEncoder { spec, convs, map: None }, info }
 }
 
 impl HostEncoder for Naive {

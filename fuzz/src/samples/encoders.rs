@@ -4,7 +4,7 @@ use macula::blob::{self, BlobFile, BlobParts, Weights, calibrate};
 use macula::bundle::{self, Bundle, BundleContents, KeyPair, Limits, Origin, PartKind};
 use macula::data::{Image, Preprocessing};
 use macula::encoder::{
-    Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node,
+    Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node, Readout,
 };
 use macula::export::to_onnx;
 use macula::isolated::OnnxHost;
@@ -37,7 +37,11 @@ fn encoder() -> FoldedEncoder {
     let mut nodes: Vec<Node> = convs.into_iter().enumerate().map(|(input, conv)| Node::Conv { input, conv }).collect();
     nodes.push(Node::Add { left: 1, right: 3, activation: Activation::Relu });
     let input = InputShape { channels: 1, height: 8, width: 8 };
-    FoldedEncoder { spec: EncoderSpec { name: "tiny".into(), input, nodes }, convs: weights }
+    FoldedEncoder {
+        spec: EncoderSpec { name: "tiny".into(), input, readout: Readout::default(), nodes },
+        convs: weights,
+        map: None,
+    }
 }
 
 fn recipe() -> Preprocessing {
