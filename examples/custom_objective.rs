@@ -10,7 +10,7 @@
 use macula::augment::{Policy, Views};
 use macula::data::{self, Preprocessing};
 use macula::encoder::Network;
-use macula::objective::{EmbeddingLoss, Head, Objective, StepOutput, contrastive_step};
+use macula::objective::{EmbeddingLoss, Head, Objective, StepOutput, Targets, contrastive_step};
 use macula::pretrain::{Learner, Method, PretrainConfig};
 use macula::rng::Rng;
 
@@ -29,7 +29,7 @@ impl Objective for Spread {
         &self.head
     }
 
-    fn loss(&self, head: &[f32], features: &[f32], _labels: &[Option<usize>]) -> StepOutput {
+    fn loss(&self, head: &[f32], features: &[f32], _targets: Targets<'_>) -> StepOutput {
         contrastive_step(&self.head, head, features, |z| spread_loss(z, self.head.outputs()))
     }
 }
@@ -83,7 +83,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
                 input.extend(preprocessing.normalise(&view.pixels));
             }
         }
-        let output = learner.step(&input, &[None; BATCH], 0.05, step);
+        let output = learner.step(&input, Targets::labels(&[None; BATCH]), 0.05, step);
         println!("step {step}: loss {:.4}, alignment {:.4}", output.loss, output.measures[0].1);
     }
     Ok(())

@@ -19,7 +19,7 @@ use burn_backend::ops::{ActivationOps, FloatTensorOps};
 use macula::encoder::NamedTensor;
 use macula::nn::l2_normalize::l2_normalize;
 use macula::objective::{
-    Comparison, Freeze, Head, Masked, Miner, Moco, Objective, Positives, Rotation, SimClr, StepOutput, Supervised,
+    Comparison, Freeze, Head, Masked, Miner, Moco, Objective, Positives, Rotation, SimClr, StepOutput, Targets, Supervised,
     Triplet, contrastive_step,
 };
 use macula::rng::Rng;
@@ -129,7 +129,7 @@ fn check_objective(
     labels: &[Option<usize>],
     expected: &dyn Fn(&Leaves) -> Tensor,
 ) {
-    let loss = |parameters: &[f32], features: &[f32]| objective.loss(parameters, features, labels);
+    let loss = |parameters: &[f32], features: &[f32]| objective.loss(parameters, features, Targets::labels(labels));
     check(case, objective.head(), rows, &loss, expected);
 }
 

@@ -13,8 +13,16 @@ use crate::rng::Rng;
 /// The layers of a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Name as PyTorch has it, and outputs, of each layer.
-    layers: Vec<(String, usize)>,
+    layers: Vec<Layer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Layer {
+    /// Its name as PyTorch has it.
+    name: String,
+    outputs: usize,
+    /// Whether it reads the feature; otherwise it reads the layer before it.
+    is_first: bool,
 }
 
 /// One tensor of a head.
@@ -41,31 +49,58 @@ pub struct HeadPass {
 impl Head {
     /// One linear layer.
     pub fn linear(name: &str, outputs: usize) -> Self {
-        Self { layers: vec![(name.to_owned(), outputs)] }
+        Self { layers: vec![Layer { name: name.to_owned(), outputs, is_first: true }] }
     }
 
     /// Hidden layers of these sizes, then a linear layer.
     pub fn mlp(name: &str, hidden: &[usize], outputs: usize) -> Self {
         // PyTorch's Sequential also numbers the ReLU modules.
-        let layer = |(index, &outputs): (usize, &usize)| (format!("{name}.{}", 2 * index), outputs);
+        let layer = |(index, &outputs): (usize, &usize)| Layer {
+            name: format!("{name}.{}", 2 * index),
+            outputs,
+            is_first: index == 0,
+        };
         Self { layers: hidden.iter().chain([&outputs]).enumerate().map(layer).collect() }
+    }
+
+    /// Heads side by side, all on the same features. Their parameters follow each other; [`Self::parts`] separates them.
+    pub fn side_by_side(heads: impl IntoIterator<Item = Self>) -> Self {
+        Self { layers: heads.into_iter().flat_map(|head| head.layers).collect() }
+    }
+
+    /// The heads of [`Self::side_by_side`], each with its place in the flat parameters of `len` values.
+    pub fn parts(&self, len: usize) -> Vec<(Self, Range<usize>)> {
+        let (dim, mut start) = (self.feature_dim(len), 0);
+        let heads = self.layers.chunk_by(|_, next| !next.is_first).map(|layers| Self { layers: layers.to_vec() });
+        let part = |head: Self| {
+            let end = start + head.sizes(dim).iter().map(|(inputs, outputs)| (inputs + 1) * outputs).sum::<usize>();
+            let range = std::mem::replace(&mut start, end)..end;
+            (head, range)
+        };
+        heads.map(part).collect()
     }
 
     /// Outputs of the last layer.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.1)
+        self.layers.last().map_or(0, |layer| layer.outputs)
     }
 
     /// Inputs and outputs of each layer.
     fn sizes(&self, feature_dim: usize) -> Vec<(usize, usize)> {
-        let inputs = [feature_dim].into_iter().chain(self.layers.iter().map(|layer| layer.1));
-        inputs.zip(self.layers.iter().map(|layer| layer.1)).collect()
+        let mut before = feature_dim;
+        let size = |layer: &Layer| {
+            let inputs = if layer.is_first { feature_dim } else { before };
+            before = layer.outputs;
+            (inputs, layer.outputs)
+        };
+        self.layers.iter().map(size).collect()
     }
 
-    /// D, from the number of parameters.
-    fn feature_dim(&self, parameters: &[f32]) -> usize {
-        let later: usize = self.layers.windows(2).map(|pair| (pair[0].1 + 1) * pair[1].1).sum();
-        (parameters.len() - later) / self.layers[0].1 - 1
+    /// D, from the number of parameters: with D = 0 the layers have all but D weights for each output of a first layer.
+    fn feature_dim(&self, len: usize) -> usize {
+        let others: usize = self.sizes(0).iter().map(|(inputs, outputs)| (inputs + 1) * outputs).sum();
+        let firsts: usize = self.layers.iter().filter(|layer| layer.is_first).map(|layer| layer.outputs).sum();
+        (len - others) / firsts
     }
 
     /// The tensors of a head on features of `feature_dim` values, in the order of the flat parameters.
@@ -77,7 +112,7 @@ impl Head {
             HeadTensor { name, decayed: shape.len() == 2, shape, range }
         };
         let layers = self.layers.iter().zip(self.sizes(feature_dim));
-        let of_layer = |((name, _), (inputs, outputs)): (&(String, usize), (usize, usize))| {
+        let of_layer = |(Layer { name, .. }, (inputs, outputs)): (&Layer, (usize, usize))| {
             [tensor(format!("{name}.weight"), vec![outputs, inputs]), tensor(format!("{name}.bias"), vec![outputs])]
         };
         layers.flat_map(of_layer).collect()
@@ -90,9 +125,13 @@ impl Head {
     }
 
     /// Outputs for `features` `[M, D]`.
+    ///
+    /// # Panics
+    /// For heads side by side, which have no common output.
     pub fn forward(&self, parameters: &[f32], features: &[f32]) -> HeadPass {
         let (mut rest, mut inputs, mut x) = (parameters, Vec::new(), features.to_vec());
-        let sizes = self.sizes(self.feature_dim(parameters));
+        assert_eq!(self.layers.iter().filter(|layer| layer.is_first).count(), 1, "one head");
+        let sizes = self.sizes(self.feature_dim(parameters.len()));
         for (layer, &(inputs_len, outputs)) in sizes.iter().enumerate() {
             let (weight, after) = rest.split_at(inputs_len * outputs);
             let (bias, after) = after.split_at(outputs);
@@ -110,7 +149,7 @@ impl Head {
     /// Gradients of [`Self::forward`] with respect to parameters and features, from `dout` `[M, outputs]`.
     pub fn backward(&self, parameters: &[f32], pass: &HeadPass, dout: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
         let (mut dparameters, mut dy, mut end) = (vec![0.0; parameters.len()], dout, parameters.len());
-        let sizes = self.sizes(self.feature_dim(parameters));
+        let sizes = self.sizes(self.feature_dim(parameters.len()));
         for (&(inputs_len, outputs), x) in sizes.iter().zip(&pass.inputs).rev() {
             let start = end - (inputs_len + 1) * outputs;
             let (dweight, dbias) = dparameters[start..end].split_at_mut(inputs_len * outputs);
@@ -128,7 +167,7 @@ impl Head {
     /// The tensors of `flat`, by name.
     pub fn to_named(&self, flat: &[f32]) -> Vec<NamedTensor> {
         let named = |t: HeadTensor| NamedTensor { name: t.name, shape: t.shape, data: flat[t.range].to_vec() };
-        self.layout(self.feature_dim(flat)).into_iter().map(named).collect()
+        self.layout(self.feature_dim(flat.len())).into_iter().map(named).collect()
     }
 
     /// Restores `flat` from the tensors of [`Self::to_named`].
@@ -136,7 +175,7 @@ impl Head {
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn read_named(&self, tensors: &[NamedTensor], flat: &mut [f32]) -> Result<(), TensorError> {
-        for part in self.layout(self.feature_dim(flat)) {
+        for part in self.layout(self.feature_dim(flat.len())) {
             flat[part.range].copy_from_slice(&NamedTensor::find(tensors, &part.name, &part.shape)?.data);
         }
         Ok(())
@@ -186,6 +225,14 @@ mod tests {
             assert_eq!(read, parameters);
             assert!(matches!(head.read_named(&[], &mut read), Err(TensorError::Missing { .. })));
         }
+        let [linear, _, mlp, _] = heads();
+        let both = Head::side_by_side([mlp.clone(), linear.clone()]);
+        let parameters = both.initialise(64, &mut Rng::for_purpose(1, "test"));
+        let parts = both.parts(parameters.len());
+        let [first, second] = [&mlp, &linear].map(|head| head.initialise(64, &mut Rng::for_purpose(1, "test")).len());
+        assert_eq!(parts, [(mlp, 0..first), (linear, first..first + second)]);
+        assert_eq!(parameters.len(), first + second);
+        assert_eq!(both.to_named(&parameters).len(), 6);
         let names = |head: &Head| head.layout(4).into_iter().map(|tensor| tensor.name).collect::<Vec<_>>();
         assert_eq!(names(&heads()[0]), ["head.weight", "head.bias"]);
         assert_eq!(names(&heads()[2]), ["probe.0.weight", "probe.0.bias", "probe.2.weight", "probe.2.bias"]);

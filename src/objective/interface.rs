@@ -7,6 +7,7 @@ use super::head::Head;
 use super::settings::{Comparison, ObjectiveSettings};
 use crate::augment::Views;
 use crate::encoder::{NamedTensor, Network, TensorError};
+use crate::measure::Features;
 use crate::rng::Rng;
 
 /// The loss of one step with its gradients, and the metrics that come with it.
@@ -26,6 +27,22 @@ pub struct StepOutput {
     pub dfeatures: Vec<f32>,
 }
 
+/// What is known of the images of a step besides their pixels: what a loss compares features with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Targets<'a> {
+    /// `[N]`, one per image.
+    pub labels: &'a [Option<usize>],
+    /// The target features of each teacher for the views, `[N * V, T]`; empty without teachers.
+    pub teachers: &'a [Features],
+}
+
+impl<'a> Targets<'a> {
+    /// Labels alone, without teachers.
+    pub fn labels(labels: &'a [Option<usize>]) -> Self {
+        Self { labels, teachers: &[] }
+    }
+}
+
 /// An objective of pretraining.
 ///
 /// N images become `N * V` network inputs; the V views of one image are adjacent. One step calls
@@ -43,8 +60,8 @@ pub trait Objective: Send {
     /// * `head`: parameters of [`Self::head`]
     /// * `features`: `[M, D]` for the M inputs that [`Self::encoder_input`] returned; the last activations
     ///   `[M, H', W', D]` where [`Self::reads_map`]
-    /// * `labels`: `[N]`, one per image
-    fn loss(&self, head: &[f32], features: &[f32], labels: &[Option<usize>]) -> StepOutput;
+    /// * `targets`: labels and teacher features of the N images
+    fn loss(&self, head: &[f32], features: &[f32], targets: Targets<'_>) -> StepOutput;
 
     /// Classes that accuracy is counted over; 1 where an input is only correct or not.
     fn num_classes(&self) -> usize {
@@ -75,7 +92,7 @@ pub trait Objective: Send {
     }
 
     /// Updates the objective's own state after the optimiser moved the encoder and the head.
-    fn after_step(&mut self, _network: &Network, _head: &[f32]) {}
+    fn after_step(&mut self, _network: &Network, _head: &[f32], _targets: Targets<'_>) {}
 
     /// The objective's own state, for the checkpoint.
     fn state(&self) -> Vec<NamedTensor> {

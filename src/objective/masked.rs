@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::head::Head;
-use super::interface::{MethodInfo, Objective, StepOutput};
+use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::Comparison;
 use crate::augment::{Views, masked_patches};
 use crate::rng::Rng;
@@ -94,7 +94,7 @@ impl Objective for Masked {
     }
 
     /// An input counts as correct if its reconstruction is nearer than the mean image.
-    fn loss(&self, head: &[f32], features: &[f32], _labels: &[Option<usize>]) -> StepOutput {
+    fn loss(&self, head: &[f32], features: &[f32], _targets: Targets<'_>) -> StepOutput {
         let (outputs, positions) = (self.head.outputs(), self.map * self.map);
         let feature_dim = features.len() / self.masked.len();
         // The decoder runs on masked positions only.
@@ -160,7 +160,7 @@ mod tests {
         // The absolute value has a kink; the step is small enough to avoid it.
         check_objective(&masked, 18, &[None; 2], 1.0 / 8192.0, 2e-3);
         let head = masked.head.initialise(5, &mut rng);
-        let output = masked.loss(&head, &[1.0; 18 * 5], &[None; 2]);
+        let output = masked.loss(&head, &[1.0; 18 * 5], Targets::default());
         for (masked, dfeature) in masked.masked.iter().zip(output.dfeatures.chunks(5)) {
             assert_eq!(*masked, dfeature.iter().any(|d| *d != 0.0));
         }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::contrastive::{EmbeddingLoss, VIEWS, contrastive_step, projection_head};
 use super::ema::EmaEncoder;
 use super::head::Head;
-use super::interface::{MethodInfo, Objective, StepOutput};
+use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::Comparison;
 use crate::augment::Views;
 use crate::encoder::{NamedTensor, Network, TensorError};
@@ -117,13 +117,13 @@ impl Objective for Moco {
         Cow::Owned(every_other(0))
     }
 
-    fn loss(&self, head: &[f32], features: &[f32], _labels: &[Option<usize>]) -> StepOutput {
+    fn loss(&self, head: &[f32], features: &[f32], _targets: Targets<'_>) -> StepOutput {
         contrastive_step(&self.head, head, features, |q| {
             info_nce(q, &self.keys, &self.queue, self.head.outputs(), self.temperature)
         })
     }
 
-    fn after_step(&mut self, network: &Network, head: &[f32]) {
+    fn after_step(&mut self, network: &Network, head: &[f32], _targets: Targets<'_>) {
         if let Some(encoder) = &mut self.key_encoder {
             encoder.ema_update(network, head);
         }

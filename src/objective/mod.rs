@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use contrastive::{EmbeddingLoss, contrastive_step, normalized_loss};
 pub use head::{Head, HeadTensor};
-pub use interface::{MethodInfo, Objective, StepOutput};
+pub use interface::{MethodInfo, Objective, StepOutput, Targets};
 pub use masked::Masked;
 pub use moco::{Moco, info_nce};
 pub use nt_xent::nt_xent;

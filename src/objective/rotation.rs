@@ -5,7 +5,7 @@
 
 use super::classifier::classify;
 use super::head::Head;
-use super::interface::{MethodInfo, Objective, StepOutput};
+use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::Comparison;
 use crate::augment::Views;
 
@@ -42,9 +42,9 @@ impl Objective for Rotation {
         self.head.outputs()
     }
 
-    fn loss(&self, head: &[f32], features: &[f32], labels: &[Option<usize>]) -> StepOutput {
+    fn loss(&self, head: &[f32], features: &[f32], targets: Targets<'_>) -> StepOutput {
         let rotations = self.views().count();
-        let targets = (0..labels.len() * rotations).map(|input| input % rotations).collect();
+        let targets = (0..targets.labels.len() * rotations).map(|input| input % rotations).collect();
         classify(&self.head, head, features, targets, self.label_smoothing)
     }
 }
@@ -60,10 +60,10 @@ mod tests {
         let rotation = Rotation::new(0.0);
         let one_hot: Vec<f32> = (0..2 * 16).map(|i| f32::from(i % 4 == i / 4 % 4)).collect();
         let head: Vec<f32> = (0..20).map(|i| if i < 16 && i % 5 == 0 { 7.0 } else { 0.0 }).collect();
-        let output = rotation.loss(&head, &one_hot, &[None, None]);
+        let output = rotation.loss(&head, &one_hot, Targets::labels(&[None, None]));
         assert_eq!(output.targets, [0, 1, 2, 3, 0, 1, 2, 3]);
         assert_eq!(output.predictions, output.targets);
         assert!((output.loss - (1.0 + 3.0 * (-7f64).exp()).ln()).abs() < 1e-6, "{}", output.loss);
-        assert_eq!(rotation.loss(&head, &one_hot, &[Some(1), Some(0)]), output);
+        assert_eq!(rotation.loss(&head, &one_hot, Targets::labels(&[Some(1), Some(0)])), output);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::contrastive::{VIEWS, contrastive_step, projection_head};
 use super::head::Head;
-use super::interface::{MethodInfo, Objective, StepOutput};
+use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::nt_xent::nt_xent;
 use super::settings::Comparison;
 use crate::augment::Views;
@@ -38,7 +38,7 @@ impl Objective for SimClr {
         &self.head
     }
 
-    fn loss(&self, head: &[f32], features: &[f32], _labels: &[Option<usize>]) -> StepOutput {
+    fn loss(&self, head: &[f32], features: &[f32], _targets: Targets<'_>) -> StepOutput {
         contrastive_step(&self.head, head, features, |z| nt_xent(z, self.head.outputs(), self.temperature))
     }
 

@@ -7,7 +7,7 @@
 
 use super::classifier::classify;
 use super::head::Head;
-use super::interface::{MethodInfo, Objective, StepOutput};
+use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::{Comparison, Freeze};
 use crate::augment::Views;
 
@@ -62,8 +62,8 @@ impl Objective for Supervised {
 
     /// # Panics
     /// When a label is missing; [`crate::pretrain`] refuses such data before training begins.
-    fn loss(&self, head: &[f32], features: &[f32], labels: &[Option<usize>]) -> StepOutput {
-        let targets = labels.iter().map(|label| label.expect("every image is labelled")).collect();
+    fn loss(&self, head: &[f32], features: &[f32], targets: Targets<'_>) -> StepOutput {
+        let targets = targets.labels.iter().map(|label| label.expect("every image is labelled")).collect();
         classify(&self.head, head, features, targets, self.label_smoothing)
     }
 }
@@ -78,8 +78,8 @@ mod tests {
         let supervised = Supervised::new(3, 0.0);
         let head = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
         let features = [5.0, 0.0, 0.0, 0.0, 0.0, 5.0];
-        let right = supervised.loss(&head, &features, &[Some(0), Some(2)]);
-        let wrong = supervised.loss(&head, &features, &[Some(0), Some(1)]);
+        let right = supervised.loss(&head, &features, Targets::labels(&[Some(0), Some(2)]));
+        let wrong = supervised.loss(&head, &features, Targets::labels(&[Some(0), Some(1)]));
         assert_eq!((right.targets, right.predictions), (vec![0, 2], vec![0, 2]));
         assert_eq!((wrong.targets, wrong.predictions), (vec![0, 1], vec![0, 2]));
         assert!(right.loss < 0.02 && (wrong.loss - right.loss - 2.5).abs() < 1e-5, "{} {}", right.loss, wrong.loss);

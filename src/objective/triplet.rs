@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::contrastive::{VIEWS, contrastive_step, projection_head};
 use super::head::Head;
-use super::interface::{MethodInfo, Objective, StepOutput};
+use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::{Comparison, Miner, Positives};
 use super::triplet_loss::triplet_loss;
 use crate::augment::Views;
@@ -63,8 +63,8 @@ impl Objective for Triplet {
         self.positives == Positives::Labels
     }
 
-    fn loss(&self, head: &[f32], features: &[f32], labels: &[Option<usize>]) -> StepOutput {
-        let groups = self.groups(labels);
+    fn loss(&self, head: &[f32], features: &[f32], targets: Targets<'_>) -> StepOutput {
+        let groups = self.groups(targets.labels);
         contrastive_step(&self.head, head, features, |z| {
             triplet_loss(z, &groups, self.head.outputs(), self.margin, self.miner)
         })

@@ -2,7 +2,7 @@
 
 use crate::encoder::{CorpusStatistics, NamedTensor, Network, Role, TensorError, Workspace};
 use crate::nn::optimiser::Optimiser;
-use crate::objective::{Objective, StepOutput};
+use crate::objective::{Objective, StepOutput, Targets};
 use crate::rng::Rng;
 
 use super::config::PretrainConfig;
@@ -53,26 +53,26 @@ impl Learner {
         }
     }
 
-    /// One step on `views`, all views of the images that `labels` belong to. `step` counts from 0 and seeds draws.
+    /// One step on `views`, all views of the images that `targets` belong to. `step` counts from 0 and seeds draws.
     ///
     /// If the loss is not finite, no parameter changes.
-    pub fn step(&mut self, views: &[f32], labels: &[Option<usize>], learning_rate: f32, step: u64) -> StepOutput {
+    pub fn step(&mut self, views: &[f32], targets: Targets<'_>, learning_rate: f32, step: u64) -> StepOutput {
         let mut rng = Rng::for_item(self.seed, "step", step, 0);
-        let input = self.objective.encoder_input(views, labels.len(), &mut rng);
+        let input = self.objective.encoder_input(views, targets.labels.len(), &mut rng);
         let features = self.forward(&input);
-        let output = self.objective.loss(&self.head, &features, labels);
+        let output = self.objective.loss(&self.head, &features, targets);
         if output.loss.is_finite() {
             self.backward(&input, &output.dfeatures);
             self.network_optimiser.step(&mut self.network.parameters, &self.gradient, learning_rate);
             self.head_optimiser.step(&mut self.head, &output.dhead, learning_rate);
-            self.objective.after_step(&self.network, &self.head);
+            self.objective.after_step(&self.network, &self.head, targets);
         }
         output
     }
 
     /// One step of the head alone, on `features` of a frozen encoder.
-    pub fn step_head(&mut self, features: Vec<f32>, labels: &[Option<usize>], learning_rate: f32) -> StepOutput {
-        let output = self.objective.loss(&self.head, &self.standardised(features), labels);
+    pub fn step_head(&mut self, features: Vec<f32>, targets: Targets<'_>, learning_rate: f32) -> StepOutput {
+        let output = self.objective.loss(&self.head, &self.standardised(features), targets);
         if output.loss.is_finite() {
             self.head_optimiser.step(&mut self.head, &output.dhead, learning_rate);
         }
@@ -80,9 +80,9 @@ impl Learner {
     }
 
     /// The loss on `features` from the running statistics; `None` for an objective without a held-out loss.
-    pub fn held_out_loss(&self, features: Vec<f32>, labels: &[Option<usize>]) -> Option<StepOutput> {
+    pub fn held_out_loss(&self, features: Vec<f32>, targets: Targets<'_>) -> Option<StepOutput> {
         let defined = self.objective.has_held_out_loss();
-        defined.then(|| self.objective.loss(&self.head, &self.standardised(features), labels))
+        defined.then(|| self.objective.loss(&self.head, &self.standardised(features), targets))
     }
 
     /// The input layer of a probe on a frozen encoder: `(x - mean) * (1 / std)`, and 0 where a dimension never varied.
@@ -208,7 +208,7 @@ mod tests {
         let features: Vec<f32> = (chunks.iter().zip(&mut workspaces))
             .flat_map(|(chunk, workspace)| network.forward_without_update(workspace, chunk).to_vec())
             .collect();
-        let dfeatures = learner.objective.loss(&learner.head, &features, &[None; 6]).dfeatures;
+        let dfeatures = learner.objective.loss(&learner.head, &features, Targets::labels(&[None; 6])).dfeatures;
         let mut expected = vec![0.0; network.parameters.len()];
         for ((chunk, workspace), dfeatures) in chunks.iter().zip(&mut workspaces).zip(dfeatures.chunks(4 * dim)) {
             let mut part = vec![0.0; expected.len()];

@@ -23,6 +23,7 @@ use crate::augment::Augmentation;
 use crate::encoder::CorpusStatistics;
 use crate::files::write_atomic;
 use crate::measure::Features;
+use crate::objective::Targets;
 use crate::rng::Rng;
 
 /// How pretraining ended.
@@ -154,11 +155,12 @@ impl Trainer<'_> {
         }
         let labels: Vec<Option<usize>> = batch.iter().map(|&position| self.training.labels[position]).collect();
 
+        let targets = Targets::labels(&labels);
         let learning_rate = learning_rate(config, self.progress.step, self.steps_per_epoch());
         let output = match (&self.training_features, config.freeze) {
-            (Some(features), _) => self.learner.step_head(features.select(batch).rows, &labels, learning_rate),
-            (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), &labels, learning_rate),
-            (None, None) => self.learner.step(&self.input, &labels, learning_rate, self.progress.step),
+            (Some(features), _) => self.learner.step_head(features.select(batch).rows, targets, learning_rate),
+            (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), targets, learning_rate),
+            (None, None) => self.learner.step(&self.input, targets, learning_rate, self.progress.step),
         };
         if !output.loss.is_finite() {
             let (step, learning_rate) = (self.progress.step + 1, config.learning_rate);
@@ -216,7 +218,7 @@ impl Trainer<'_> {
                 Some(features) => features.select(positions).rows,
                 None => self.extractor().embed(recipe, set, positions, 0)?,
             };
-            self.learner.held_out_loss(features, &labels).iter().for_each(|output| tally.add(output));
+            self.learner.held_out_loss(features, Targets::labels(&labels)).iter().for_each(|output| tally.add(output));
         }
         Ok(Some(tally.score()))
     }

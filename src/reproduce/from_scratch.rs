@@ -7,7 +7,7 @@ use crate::data::{Dataset, Preprocessing};
 use crate::encoder::Network;
 use crate::evaluate::{ConfusionMatrix, EpisodePool, Interval};
 use crate::nn::schedule::learning_rate_at;
-use crate::objective::Supervised;
+use crate::objective::{Supervised, Targets};
 use crate::pretrain::{Learner, Method, PretrainConfig};
 use crate::rng::Rng;
 
@@ -66,7 +66,7 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
             }
         }
         let labels: Vec<Option<usize>> = chosen.iter().map(|&support| Some(support / shots)).collect();
-        learner.step(&input, &labels, learning_rate_at(step, STEPS, 0, LEARNING_RATE), step);
+        learner.step(&input, Targets::labels(&labels), learning_rate_at(step, STEPS, 0, LEARNING_RATE), step);
     }
     let mut input = Vec::new();
     for &query in &drawn.queries {
@@ -75,7 +75,7 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
     }
     let queries = drawn.queries.len() / classes;
     let labels: Vec<Option<usize>> = (0..drawn.queries.len()).map(|query| Some(query / queries)).collect();
-    let output = learner.held_out_loss(learner.network.embed(&input), &labels);
+    let output = learner.held_out_loss(learner.network.embed(&input), Targets::labels(&labels));
     Ok(output
         .map_or(0.0, |output| ConfusionMatrix::of(classes, &output.targets, &output.predictions).balanced_accuracy()))
 }
