@@ -19,8 +19,8 @@ use burn_backend::ops::{ActivationOps, FloatTensorOps};
 use macula::encoder::NamedTensor;
 use macula::nn::l2_normalize::l2_normalize;
 use macula::objective::{
-    Comparison, Freeze, Head, Masked, Miner, Moco, Objective, Positives, Rotation, SimClr, StepOutput, Targets, Supervised,
-    Triplet, contrastive_step,
+    Comparison, Freeze, Head, Masked, Miner, Moco, Objective, Positives, Rotation, SimClr, StepOutput, Supervised,
+    Targets, Triplet, contrastive_step,
 };
 use macula::rng::Rng;
 
