@@ -149,15 +149,16 @@ mod command {
     #[test]
     fn every_probe_reports_the_encoder_and_its_baselines() {
         for (probe, rows) in
-            [("knn", 2), ("linear", 2), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 2 * 2 * 5)]
+            [("knn", 3), ("linear", 3), ("few-shot --shots 1,5 --queries 5 --episodes 20 --head all", 3 * 2 * 5)]
         {
             let arguments = format!("{probe} --encoder raw-pixels --data phantoms:16:360 --size 16 --json --quiet");
             let report = json(&arguments);
             assert_eq!(report, json(&arguments), "the same seed gives the same figures");
             let found = report["rows"].as_array().unwrap();
             assert_eq!(found.len(), rows, "{probe}");
-            assert!(found.iter().any(|row| row["encoder"] == "raw-pixels"));
-            assert!(found.iter().any(|row| row["encoder"] == "random:nano"));
+            for encoder in ["raw-pixels", "colour-statistics", "random:nano"] {
+                assert!(found.iter().any(|row| row["encoder"] == encoder), "{probe}: {encoder}");
+            }
             let classes = report["class_names"].as_array().unwrap().len();
             for row in found {
                 let accuracy = row["balanced_accuracy"]["mean"].as_f64().unwrap();
@@ -165,6 +166,26 @@ mod command {
                 assert_eq!(row["recalls"].as_array().unwrap().len(), classes);
             }
         }
+    }
+
+    #[test]
+    fn baselines_are_chosen_with_their_own_input_size() {
+        let rows = |baselines: &str, head: &str| -> Vec<(String, String, String)> {
+            let arguments = "few-shot --encoder random:pico --data phantoms:16:240 --size 16 --shots 1 --queries 5 --episodes 5";
+            let report = json(&format!("{arguments} --json --quiet {baselines} {head}"));
+            let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
+            let rows = report["rows"].as_array().unwrap();
+            rows.iter().map(|row| (text(row, "encoder"), text(row, "input"), text(row, "head"))).collect()
+        };
+        let row = |encoder: &str, input: &str| (encoder.to_owned(), input.to_owned(), "auto".to_owned());
+        let (own, pixels) = (row("random:pico", "1×16×16"), row("raw-pixels", "1×32×32"));
+        assert_eq!(rows("", ""), [own.clone(), pixels, row("colour-statistics", "1×32×32")]);
+        assert_eq!(rows("--baselines none", ""), [own.clone()]);
+        let chosen = rows("--baselines colour-statistics@16,random:nano@28", "");
+        assert_eq!(chosen, [own, row("colour-statistics", "1×16×16"), row("random:nano", "1×28×28")]);
+        let heads: Vec<String> =
+            rows("--baselines none", "--head softmax,prototype").into_iter().map(|(.., head)| head).collect();
+        assert_eq!(heads, ["softmax", "prototype"]);
     }
 
     /// Supports and queries of phantoms have the same distribution, so sets must have their coverage.
@@ -209,7 +230,8 @@ mod command {
             ("knn --encoder random:huge --data phantoms:16:120".to_owned(), "pico, nano, micro, mobile"),
             ("knn --encoder raw-pixels --data /no/such/place".to_owned(), "/no/such/place"),
             ("few-shot --encoder raw-pixels --data phantoms:16:120 --shots 500".to_owned(), "530"),
-            ("few-shot --encoder raw-pixels --data phantoms:16:120 --head best".to_owned(), "prototype, gaussian"),
+            ("few-shot --encoder raw-pixels --data phantoms:16:120 --head auto,best".to_owned(), "prototype, gaussian"),
+            ("knn --encoder raw-pixels --data phantoms:16:120 --baselines pixels".to_owned(), "colour-statistics"),
         ] {
             let output = eval(&format!("{arguments} --quiet"));
             let message = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! `macula eval`: classes without images, a single class, and the comparison with raw pixels.
+//! `macula eval`: classes without images, a single class, and the comparisons with the floors.
 #![cfg(feature = "cli")]
 
 mod shell;
@@ -80,12 +80,12 @@ fn a_class_without_test_images_is_left_out() {
 }
 
 #[test]
-fn every_probe_ends_with_a_comparison_with_raw_pixels() {
+fn every_probe_ends_with_comparisons_with_the_floors() {
     for (probe, comparisons) in [
-        ("knn", 1),
-        ("linear", 1),
-        ("few-shot --shots 1,3 --queries 5 --episodes 10 --head prototype", 2),
-        ("abstention --shots 9 --error-rates 10,20 --queries 4 --episodes 10", 2),
+        ("knn", 2),
+        ("linear", 2),
+        ("few-shot --shots 1,3 --queries 5 --episodes 10 --head prototype", 2 * 2),
+        ("abstention --shots 9 --error-rates 10,20 --queries 4 --episodes 10", 2 * 2),
     ] {
         let of = |encoder: &str| format!("{probe} --encoder {encoder} --data phantoms:16:400 --image-size 16");
         let report = json(&of("random:pico"));
@@ -104,10 +104,9 @@ fn every_probe_ends_with_a_comparison_with_raw_pixels() {
                 "level"
             };
             assert_eq!(comparison["verdict"], expected);
-            assert_eq!(
-                (&comparison["baseline"], &comparison["encoder"]),
-                (&"raw-pixels".into(), &"random:pico".into())
-            );
+            assert_eq!(comparison["encoder"], "random:pico");
+            let baseline = comparison["baseline"].as_str().unwrap();
+            assert!(["raw-pixels", "colour-statistics"].contains(&baseline), "{comparison}");
             assert!(comparison["intervals_overlap"].is_boolean());
         }
         if probe == "knn" || probe == "linear" {
@@ -116,10 +115,14 @@ fn every_probe_ends_with_a_comparison_with_raw_pixels() {
             let difference = mean(0) - mean(pixels.unwrap());
             assert!((found[0]["difference"].as_f64().unwrap() - difference).abs() < 1e-12);
         }
+        let of_pixels = found.iter().filter(|comparison| comparison["baseline"] == "raw-pixels").count();
+        assert_eq!(2 * of_pixels, comparisons, "each floor is compared as often");
         let text = table(&of("random:pico"));
         let verdict = found[comparisons - 1]["verdict"].as_str().unwrap();
         assert!(text.lines().last().unwrap().contains(verdict), "{text}");
         assert_eq!(json(&of("raw-pixels"))["comparison"], serde_json::json!([]), "the baseline itself");
+        let alone = json(&format!("{} --baselines none", of("random:pico")));
+        assert_eq!((alone["rows"].as_array().unwrap().len() > 0, &alone["comparison"]), (true, &serde_json::json!([])));
     }
 }
 

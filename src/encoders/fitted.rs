@@ -2,7 +2,6 @@
 
 use super::OpenError;
 use crate::data::{Dataset, Preprocessing, ResizeFilter};
-use crate::encoder::Preset;
 use crate::evaluate::EvaluateError;
 
 /// The images that a baseline is fitted to, and the input it gets.
@@ -46,12 +45,4 @@ pub fn is_fitted(name: &str) -> bool {
 /// 3 if any of a sample of `indices` is in colour, else 1. Unreadable images do not count.
 pub fn channels_of(dataset: &Dataset, indices: &[usize]) -> usize {
     dataset.channels(indices).0
-}
-
-/// The baselines to compare an encoder with: `raw-pixels` and `random:PRESET`, without the encoder itself.
-///
-/// * `preset`: the encoder's preset; nano if it has none
-pub fn baselines_for(name: &str, preset: Option<Preset>) -> Vec<String> {
-    let random = format!("random:{}", preset.unwrap_or(Preset::Nano).name());
-    ["raw-pixels".to_owned(), random].into_iter().filter(|baseline| baseline != name).collect()
 }

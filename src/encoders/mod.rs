@@ -3,6 +3,7 @@
 //! Every command resolves `--encoder`, `--bundle` and `--init` here, so that a name means the same everywhere. Preprocessing
 //! is never guessed: if an ONNX file does not state its own, the user must.
 
+mod baseline; // the baselines of an evaluation
 mod error; //   errors
 mod fitted; //  preprocessing of baselines
 mod open; //    from a name to an encoder
@@ -13,8 +14,9 @@ mod source; //  the run, file or training record behind a name
 mod stated; //  preprocessing that the user states
 
 pub use crate::encoder::Layout;
+pub use baseline::{Baseline, BaselineError};
 pub use error::OpenError;
-pub use fitted::{EncoderInput, baselines_for, channels_of, is_fitted};
+pub use fitted::{EncoderInput, channels_of, is_fitted};
 #[cfg(feature = "onnx")]
 pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};

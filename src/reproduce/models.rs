@@ -104,7 +104,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
                 push(&mut table, recipe, &task, (included, evaluated), &baselines, &lab.few_shots());
             }
             if let Some((_, without)) = rows.get(1) {
-                let at = |evaluated: &Evaluated| evaluated.best[0].1.balanced_accuracy.mean;
+                let at = |evaluated: &Evaluated| evaluated.results[0].balanced_accuracy.mean;
                 sentences.push(format!(
                     "{} on {}, {} shots: {} if pretraining includes this dataset, {} if not, raw pixels {}.",
                     recipe.name,
@@ -154,7 +154,7 @@ fn push(
     shots: &[usize],
 ) {
     for (at, shots) in shots.iter().enumerate() {
-        let accuracy = |evaluated: &Evaluated| evaluated.best[at].1.balanced_accuracy;
+        let accuracy = |evaluated: &Evaluated| evaluated.results[at].balanced_accuracy;
         table.push(vec![
             recipe.name.into(),
             task.name.into(),

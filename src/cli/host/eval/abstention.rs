@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::comparison::{self, BASELINE, Candidate, Comparison};
+use super::comparison::{self, Candidate, Comparison, is_floor};
 use super::probe_args::ProbeArgs;
 use crate::data::evenly_spread;
 use crate::evaluate::{
@@ -14,7 +14,7 @@ use crate::report::text::{left, shown, widest};
 /// Unlabelled images, spread evenly, that set the threshold of out-of-distribution detection.
 const CORPUS_IMAGES: usize = 2000;
 
-/// The figure that is compared with raw pixels.
+/// The figure that is compared with the floors.
 const ONE_RIGHT_CLASS: &str = "answered with only the correct class";
 
 #[derive(clap::Args)]
@@ -141,20 +141,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Compares with raw pixels how often a set is the correct class alone. Coverage is equal for all encoders; a better encoder
+/// Compares with each floor how often a set is the correct class alone. Coverage is equal for all encoders; a better encoder
 /// gives smaller sets.
 fn compare(rows: &[Row]) -> Vec<Comparison> {
-    let Some(own) = rows.first().map(|row| &row.encoder).filter(|own| *own != BASELINE) else { return Vec::new() };
+    let Some(own) = rows.first().map(|row| &row.encoder).filter(|own| !is_floor(own)) else { return Vec::new() };
     let mut comparisons = Vec::new();
     for own in rows.iter().filter(|row| row.encoder == *own) {
-        let Some(pixels) = rows.iter().find(|row| row.encoder == BASELINE && row.shots == own.shots) else { continue };
-        for (sets, others) in own.result.sets.iter().zip(&pixels.result.sets) {
-            let paired = PairedDifference::of_episodes(&sets.single_right, &others.single_right);
-            let (value, other) = (Interval::of(&sets.single_right), Interval::of(&others.single_right));
-            let own_side = Candidate { encoder: &own.encoder, head: "auto", value };
-            let other_side = Candidate { encoder: &pixels.encoder, head: "auto", value: other };
-            let comparison = Comparison::new(ONE_RIGHT_CLASS, &own_side, &other_side, paired);
-            comparisons.push(comparison.with_shots(own.shots).with_error_rate(sets.error_permille));
+        let floors = rows.iter().filter(|row| is_floor(&row.encoder) && row.shots == own.shots);
+        for floor in floors {
+            for (sets, others) in own.result.sets.iter().zip(&floor.result.sets) {
+                let paired = PairedDifference::of_episodes(&sets.single_right, &others.single_right);
+                let [own_side, other_side] = [(own, sets), (floor, others)]
+                    .map(|(row, sets)| Candidate { encoder: &row.encoder, value: Interval::of(&sets.single_right) });
+                let comparison = Comparison::new(ONE_RIGHT_CLASS, &own_side, &other_side, paired);
+                comparisons.push(comparison.with_shots(own.shots).with_error_rate(sets.error_permille));
+            }
         }
     }
     comparisons

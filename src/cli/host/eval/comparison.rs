@@ -1,16 +1,19 @@
-//! The comparison of an encoder with raw pixels, printed as the last line of every evaluation.
+//! The comparisons of an encoder with the floors, raw pixels and colour statistics: the last lines of every evaluation.
 
+use crate::encoders::Baseline;
 use crate::evaluate::{Interval, PairedDifference, Standing};
 use crate::report::text::{count, shown};
 
-/// The baseline of every comparison.
-pub const BASELINE: &str = "raw-pixels";
+/// Whether `encoder` is a floor itself, which is compared with none.
+pub fn is_floor(encoder: &str) -> bool {
+    Baseline::FLOORS.contains(&encoder)
+}
 
-/// An encoder compared with [`BASELINE`] on the same images or episodes.
+/// An encoder compared with a floor on the same images or episodes.
 #[derive(serde::Serialize)]
 pub struct Comparison {
     encoder: String,
-    baseline: &'static str,
+    baseline: String,
     /// Name of the compared figure, a fraction.
     measure: &'static str,
     /// Labelled images per class, for episodes.
@@ -18,10 +21,8 @@ pub struct Comparison {
     /// Error rate, for conformal prediction sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_rate_percent: Option<f64>,
-    /// Best head of the encoder, if there are several.
+    /// Head of both, for episodes.
     head: Option<String>,
-    /// Best head of the baseline, if there are several.
-    baseline_head: Option<String>,
     /// `difference`, its paired 95 % `interval`, and the resulting `verdict`.
     #[serde(flatten)]
     paired: PairedDifference,
@@ -32,7 +33,6 @@ pub struct Comparison {
 /// The compared values of a row of the table.
 pub struct Candidate<'a> {
     pub encoder: &'a str,
-    pub head: &'a str,
     pub value: Interval,
 }
 
@@ -41,12 +41,11 @@ impl Comparison {
     pub fn new(measure: &'static str, own: &Candidate<'_>, baseline: &Candidate<'_>, paired: PairedDifference) -> Self {
         Self {
             encoder: own.encoder.to_owned(),
-            baseline: BASELINE,
+            baseline: baseline.encoder.to_owned(),
             measure,
             shots: None,
             error_rate_percent: None,
             head: None,
-            baseline_head: None,
             intervals_overlap: own.value.overlaps(&baseline.value),
             paired,
         }
@@ -57,9 +56,9 @@ impl Comparison {
         Self { shots: Some(shots), ..self }
     }
 
-    /// Sets the best heads.
-    pub fn with_heads(self, own: &str, baseline: &str) -> Self {
-        Self { head: Some(own.to_owned()), baseline_head: Some(baseline.to_owned()), ..self }
+    /// Sets the head.
+    pub fn with_head(self, head: &str) -> Self {
+        Self { head: Some(head.to_owned()), ..self }
     }
 
     /// Sets the error rate.
@@ -75,7 +74,7 @@ impl Comparison {
             Some(shots) => format!("with {} ", count(shots, "shot")),
         };
         let rate = self.error_rate_percent.map_or(String::new(), |percent| format!("at an error rate of {percent} % "));
-        let head = |head: &Option<String>| head.as_ref().map_or(String::new(), |head| format!(" ({head})"));
+        let head = self.head.as_ref().map_or(String::new(), |head| format!("{head}: "));
         let standing = match verdict {
             Standing::Ahead => "ahead of",
             Standing::Level => "level with",
@@ -89,11 +88,9 @@ impl Comparison {
             }
         };
         format!(
-            "{shots}{rate}{}{} is {standing} {}{}: {} {:+.1} points; {range}",
+            "{head}{shots}{rate}{} is {standing} {}: {} {:+.1} points; {range}",
             shown(&self.encoder),
-            head(&self.head),
             self.baseline,
-            head(&self.baseline_head),
             self.measure,
             100.0 * difference,
         )
@@ -111,7 +108,8 @@ impl Comparison {
 /// Prints a sentence per comparison.
 pub fn print(comparisons: &[Comparison], encoder: &str) {
     if comparisons.is_empty() {
-        println!("{} is the baseline, so there is no comparison", shown(encoder));
+        let reason = if is_floor(encoder) { "it is a baseline itself" } else { "no baseline was evaluated" };
+        println!("{}: {reason}, so there is no comparison", shown(encoder));
     }
     comparisons.iter().for_each(|comparison| println!("{}", comparison.sentence()));
 }
@@ -121,16 +119,17 @@ mod tests {
     use super::*;
 
     fn comparison(own: &[f64], other: &[f64]) -> Comparison {
-        let candidate = |values| Candidate { encoder: "run x", head: "auto", value: Interval::of(values) };
+        let candidate = |encoder, values| Candidate { encoder, value: Interval::of(values) };
         let paired = PairedDifference::of_episodes(own, other);
-        Comparison::new("balanced accuracy", &candidate(own), &candidate(other), paired).with_shots(5)
+        let (own, other) = (candidate("run x", own), candidate("raw-pixels", other));
+        Comparison::new("balanced accuracy", &own, &other, paired).with_shots(5)
     }
 
     #[test]
     fn the_sentence_says_who_is_ahead_and_by_how_many_points() {
         let (better, worse) = ([0.9, 0.8, 0.7, 0.8, 0.9], [0.6, 0.6, 0.5, 0.6, 0.6]);
-        let ahead = comparison(&better, &worse).with_heads("auto", "logistic").sentence();
-        assert!(ahead.starts_with("with 5 shots run x (auto) is ahead of raw-pixels (logistic)"), "{ahead}");
+        let ahead = comparison(&better, &worse).with_head("auto").sentence();
+        assert!(ahead.starts_with("auto: with 5 shots run x is ahead of raw-pixels"), "{ahead}");
         assert!(ahead.contains("+24.0 points") && ahead.contains("do not overlap"), "{ahead}");
         assert!(comparison(&worse, &better).sentence().contains("is behind raw-pixels: balanced accuracy -24.0"));
         assert!(comparison(&worse, &worse).sentence().contains("is level with raw-pixels: balanced accuracy +0.0"));

@@ -1,5 +1,5 @@
-//! The figures of `macula eval` as a table: balanced accuracy and recall first, then accuracy, then the comparison with raw
-//! pixels.
+//! The figures of `macula eval` as a table: balanced accuracy and recall first, then accuracy, then the comparisons with
+//! the floors.
 
 use super::comparison::{self, Candidate, Comparison};
 use crate::encoder::HostEncoder;
@@ -21,7 +21,7 @@ pub struct Report {
     pub class_names: Vec<String>,
     pub remarks: Vec<String>,
     pub rows: Vec<Row>,
-    /// Comparisons with raw pixels: one per probe or number of shots; none for raw pixels.
+    /// Comparisons with each floor, per head and number of shots; none for a floor.
     pub comparison: Vec<Comparison>,
 }
 
@@ -31,7 +31,7 @@ pub struct Row {
     pub encoder: String,
     input: String,
     feature_dim: usize,
-    head: String,
+    pub head: String,
     pub shots: Option<usize>,
     episodes: Option<usize>,
     balanced_accuracy: Interval,
@@ -85,14 +85,9 @@ impl Row {
         }
     }
 
-    /// Its balanced accuracy.
-    pub fn mean(&self) -> f64 {
-        self.balanced_accuracy.mean
-    }
-
     /// The values for a comparison.
     pub fn candidate(&self) -> Candidate<'_> {
-        Candidate { encoder: &self.encoder, head: &self.head, value: self.balanced_accuracy }
+        Candidate { encoder: &self.encoder, value: self.balanced_accuracy }
     }
 
     fn cells(&self) -> Vec<String> {
