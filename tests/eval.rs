@@ -230,13 +230,15 @@ mod command {
             ("knn --encoder random:huge --data phantoms:16:120".to_owned(), "pico, nano, micro, mobile"),
             ("knn --encoder raw-pixels --data /no/such/place".to_owned(), "/no/such/place"),
             ("few-shot --encoder raw-pixels --data phantoms:16:120 --shots 500".to_owned(), "530"),
-            ("few-shot --encoder raw-pixels --data phantoms:16:120 --head auto,best".to_owned(), "prototype, gaussian"),
-            ("knn --encoder raw-pixels --data phantoms:16:120 --baselines pixels".to_owned(), "colour-statistics"),
         ] {
             let output = eval(&format!("{arguments} --quiet"));
             let message = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
             assert!(message.contains(part) && message.trim_end().lines().count() == 1, "{arguments}: {message}");
+        }
+        for option in ["few-shot --head auto,best", "few-shot --baselines raw-pixels@0", "knn --baselines pixels"] {
+            let output = eval(&format!("{option} --encoder raw-pixels --data phantoms:16:120 --quiet"));
+            assert_eq!(output.status.code(), Some(2), "{option}");
         }
     }
 }
