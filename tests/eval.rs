@@ -171,7 +171,8 @@ mod command {
     #[test]
     fn baselines_are_chosen_with_their_own_input_size() {
         let rows = |baselines: &str, head: &str| -> Vec<(String, String, String)> {
-            let arguments = "few-shot --encoder random:pico --data phantoms:16:240 --size 16 --shots 1 --queries 5 --episodes 5";
+            let arguments =
+                "few-shot --encoder random:pico --data phantoms:16:240 --size 16 --shots 1 --queries 5 --episodes 5";
             let report = json(&format!("{arguments} --json --quiet {baselines} {head}"));
             let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
             let rows = report["rows"].as_array().unwrap();

@@ -29,7 +29,9 @@ enum Kind {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaselineError {
     /// No baseline has this name.
-    #[error("no baseline '{name}'; use raw-pixels, colour-statistics, random or random:PRESET (pico, nano, micro, mobile)")]
+    #[error(
+        "no baseline '{name}'; use raw-pixels, colour-statistics, random or random:PRESET (pico, nano, micro, mobile)"
+    )]
     Unknown {
         /// The name.
         name: String,
