@@ -236,7 +236,7 @@ fn every_fault_of_a_blob_has_its_error() {
     let nodes = u32_at(&good, SectionKind::Nodes.entry_at()) as usize;
     let node = |index: usize, at: usize| nodes + NODE_LEN * index + at;
     assert_eq!(with(0, b"XCLB"), BlobError::NotABlob { found: *b"XCLB" });
-    assert_eq!(with(VERSION_AT, &[2]), BlobError::Version { found: 2 });
+    assert_eq!(with(VERSION_AT, &[3]), BlobError::Version { found: 3 });
     assert_eq!(with(ARITHMETIC_AT, &[3]), BlobError::Header { what: "arithmetic", found: 3, limit: 2 });
     assert_eq!(with(CHANNELS_AT, &[2]), BlobError::Header { what: "channel count", found: 2, limit: 3 });
     assert!(matches!(with(ARENA_WORDS_AT, &[9, 0, 0, 0]), BlobError::Header { what: "arena", found: 9, .. }));

@@ -1,4 +1,4 @@
-//! Hashes of quantised features, heads, predictions and network pixels.
+//! Hashes of quantised features, heads, predictions, network pixels and features of readouts.
 //!
 //! The test runs on every supported CPU, natively or under QEMU: results are byte-identical on x86-64, aarch64 and armv7.
 //! A changed hash means a changed format or changed arithmetic, so devices in the field would predict differently.
@@ -6,8 +6,10 @@
 mod common;
 
 use base16ct::lower::encode_string;
+use common::blob::{Lcg, Net, aligned};
 use common::{Task, Xorshift};
 use macula_edge::decide::Predictor;
+use macula_edge::encoder::{Arithmetic, Blob, Encoder};
 use macula_edge::feature::{self, CorpusStats};
 use macula_edge::head::HeadKind;
 use macula_edge::image::{Crop, RawImage, Recipe, Shape, to_pixels};
@@ -86,4 +88,29 @@ fn heads_and_predictions() {
         }
     }
     assert_eq!(encode_string(&hash.finalize()), "4b27826f5ca4220d6bf786ef240a252e703cb9ef26c4de951f5a526ebc3b6a78");
+}
+
+#[test]
+fn features_of_readouts() {
+    for (arithmetic, expected) in [
+        (Arithmetic::Int8, "77bcfcce23f41e947fb9640d3c33f14936900f9d87ed46681be3051269005fca"),
+        (Arithmetic::F16, "473b4b43bef9147e508ae4ee209aa0b3a5ccdb0394c230cc5427bcb55006b2bf"),
+    ] {
+        let mut hash = Sha256::new();
+        for (seed, input) in (80..).zip([[9, 7, 3], [8, 8, 1], [1, 5, 3], [12, 16, 1]]) {
+            for dim in [0, 20] {
+                let bytes = Net::random(arithmetic, input, seed).with_readout(dim, seed).blob();
+                let words = aligned(&bytes);
+                let blob = Blob::parse(&bytemuck::cast_slice(&words)[..bytes.len()]).unwrap();
+                let (mut arena, mut feature) = (vec![7; blob.arena_words()], vec![0.0; blob.dim()]);
+                let mut lcg = Lcg(seed);
+                for _ in 0..5 {
+                    let pixels: Vec<u8> = (0..input.iter().product()).map(|_| lcg.below(256) as u8).collect();
+                    blob.encode(&pixels, &mut arena, &mut feature).unwrap();
+                    feature.iter().for_each(|value| hash.update(value.to_le_bytes()));
+                }
+            }
+        }
+        assert_eq!(encode_string(&hash.finalize()), expected, "{arithmetic:?}");
+    }
 }

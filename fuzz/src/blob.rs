@@ -2,7 +2,9 @@
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use macula::blob::BlobFile;
-use macula_edge::encoder::format::{CHECKSUM_LEN, HEADER_LEN, LEN_AT, MAGIC, VERSION, VERSION_AT};
+use macula_edge::encoder::format::{
+    CHECKSUM_LEN, HEADER_LEN, LEN_AT, MAGIC, VERSION_AT, VERSION_MEAN, VERSION_READOUT,
+};
 use macula_edge::encoder::{Blob, BlobError, Encoder, Node, Op, encode_image};
 use macula_edge::image::RawImage;
 
@@ -45,7 +47,8 @@ pub fn run(data: &[u8]) -> Outcome {
 
 fn repair(bytes: &mut [u8]) {
     bytes[..4].copy_from_slice(&MAGIC);
-    bytes[VERSION_AT..][..2].copy_from_slice(&VERSION.to_le_bytes());
+    let version = if u16::from(bytes[VERSION_AT]) == VERSION_READOUT { VERSION_READOUT } else { VERSION_MEAN };
+    bytes[VERSION_AT..][..2].copy_from_slice(&version.to_le_bytes());
     let len = bytes.len();
     bytes[LEN_AT..][..4].copy_from_slice(&(len as u32).to_le_bytes());
     let (content, checksum) = bytes.split_at_mut(len - CHECKSUM_LEN);

@@ -5,7 +5,8 @@ use macula_edge::encoder::format::{
     self, ARENA_WORDS_AT, ARITHMETIC_AT, CHANNELS_AT, CHECKSUM_LEN, DIM_AT, FEATURE_SCALE_AT, HEADER_LEN, HEIGHT_AT,
     IDENTITY_AT, IDENTITY_LEN, INPUT_WORD_AT, LEN_AT, LENGTH_MAX_AT, MAGIC, NODE_ACTIVATION_AT, NODE_CHANNELS_AT,
     NODE_COUNT_AT, NODE_INPUT_AT, NODE_LEN, NODE_OP_AT, NODE_OUTPUT_WORD_AT, NODE_PARAMETERS_AT, NODE_RIGHT_AT,
-    NODE_STRIDE_AT, NODE_SUM_AT, NODE_WEIGHTS_AT, NODE_ZERO_AT, OpCode, SectionKind, VERSION, VERSION_AT, WIDTH_AT,
+    NODE_STRIDE_AT, NODE_SUM_AT, NODE_WEIGHTS_AT, NODE_ZERO_AT, OpCode, SectionKind, VERSION_AT, VERSION_MEAN,
+    WIDTH_AT,
 };
 use macula_edge::feature::Length;
 use sha2::{Digest, Sha256};
@@ -74,7 +75,7 @@ fn header(parts: &BlobParts<'_>, arena: &Arena, feature_scale: f32) -> Vec<u8> {
     let length_max = parts.corpus.and_then(|corpus| corpus.length_max).map_or(0, |Length(length)| length);
     let mut bytes = vec![0; HEADER_LEN];
     put(&mut bytes, 0, &MAGIC);
-    put(&mut bytes, VERSION_AT, &VERSION.to_le_bytes());
+    put(&mut bytes, VERSION_AT, &VERSION_MEAN.to_le_bytes());
     bytes[ARITHMETIC_AT] = parts.weights.arithmetic() as u8;
     bytes[CHANNELS_AT] = input.channels as u8;
     // `spec.shapes` has checked that sides are at most 1024. The parser refuses other numbers that are too large.
@@ -154,7 +155,7 @@ fn write_sections(bytes: &mut Vec<u8>, parts: &BlobParts<'_>, nodes: Vec<u8>) {
             SectionKind::Statistics => {
                 parts.corpus.map(|corpus| [floats(corpus.mean), floats(corpus.std)].concat()).unwrap_or_default()
             }
-            SectionKind::Unused => Vec::new(),
+            SectionKind::Readout => Vec::new(),
             SectionKind::Golden => golden.clone().unwrap_or_default(),
         };
         if !section.is_empty() {

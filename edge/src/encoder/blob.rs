@@ -7,11 +7,12 @@ use super::error::BlobError;
 use super::format::{
     ARENA_WORDS_AT, ARENA_WORDS_MAX, ARITHMETIC_AT, Arithmetic, CHANNELS_AT, CHECKSUM_LEN, DIM_AT, FEATURE_SCALE_AT,
     HEADER_LEN, HEIGHT_AT, IDENTITY_AT, IDENTITY_LEN, INPUT_CHANNEL_LEN, INPUT_WORD_AT, LEN_AT, LENGTH_MAX_AT, MAGIC,
-    NODE_COUNT_AT, NODE_LEN, NODES_MAX, RESERVED_AT, SIDE_MAX, SectionKind, VERSION, VERSION_AT, WIDTH_AT, u16_at,
-    u32_at,
+    NODE_COUNT_AT, NODE_LEN, NODES_MAX, RESERVED_AT, SIDE_MAX, SectionKind, VERSION_AT, VERSION_MEAN, VERSION_READOUT,
+    WIDTH_AT, u16_at, u32_at,
 };
 use super::graph::{Graph, content_at};
 use super::node::{Node, Value};
+use super::readout::Readout;
 use crate::feature::{CorpusStats, DIM_MAX, Length};
 
 #[cfg(target_endian = "big")]
@@ -48,6 +49,7 @@ pub struct Blob<'b> {
     input: [InputChannel; 3],
     sections: [&'b [u8]; SectionKind::ALL.len()],
     pub(super) graph: Graph<'b>,
+    readout: Readout<'b>,
 }
 
 impl<'b> Blob<'b> {
@@ -79,14 +81,21 @@ impl<'b> Blob<'b> {
         let dim = u16_in("feature dimension", DIM_AT, DIM_MAX)?;
         let reserved = bytes[RESERVED_AT..HEADER_LEN].iter().position(|&byte| byte != 0);
         within("reserved field", reserved.map_or(0, |at| bytes[RESERVED_AT + at].into()), 0, 0)?;
-        let sections = read_sections(bytes, [height * width, channels.into(), node_count, dim])?;
+        let has_readout = u16_at(bytes, VERSION_AT) == VERSION_READOUT;
+        let sections = read_sections(bytes, [height * width, channels.into(), node_count, dim], has_readout)?;
         let input = read_input(sections[SectionKind::Input as usize])?;
         let offset_words = within("place of the input", u32_at(bytes, INPUT_WORD_AT), 0, ARENA_WORDS_MAX)?;
         let (height, width) = (height as u16, width as u16);
         let first = Value { height, width, channels: channels.into(), zero: 0, offset_words };
         let nodes = sections[SectionKind::Nodes as usize];
-        let graph = Graph::parse(bytes, nodes, arithmetic, first, dim, arena_words)?;
-        Ok(Self { bytes, arena_words, dim, input, sections, graph })
+        let mut graph = Graph::parse(bytes, nodes, arithmetic, first)?;
+        let values = &graph.values[..=node_count];
+        let readout = match has_readout {
+            true => Readout::parse(sections[SectionKind::Readout as usize], values, dim)?,
+            false => Readout::mean(values, dim, f32::from_bits(u32_at(bytes, FEATURE_SCALE_AT)))?,
+        };
+        graph.check_places(readout.scratch_words(graph.kernel_words), arena_words)?;
+        Ok(Self { bytes, arena_words, dim, input, sections, graph, readout })
     }
 
     /// The section, unless it is missing.
@@ -121,9 +130,9 @@ impl<'b> Blob<'b> {
         self.dim
     }
 
-    /// Feature per unit of the last value.
-    pub fn feature_scale(&self) -> f32 {
-        f32::from_bits(u32_at(self.bytes, FEATURE_SCALE_AT))
+    /// How values become the feature.
+    pub fn readout(&self) -> &Readout<'b> {
+        &self.readout
     }
 
     /// Shape and place of the input.
@@ -178,7 +187,7 @@ fn checked_bytes(bytes: &[u8]) -> Result<&[u8], BlobError> {
     }
     let header: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(short)?;
     let version = u16_at(header, VERSION_AT);
-    if version != VERSION {
+    if version != VERSION_MEAN && version != VERSION_READOUT {
         return Err(BlobError::Version { found: version });
     }
     let len = u32_at(header, LEN_AT) as usize;
@@ -198,18 +207,24 @@ fn checked_bytes(bytes: &[u8]) -> Result<&[u8], BlobError> {
 }
 
 /// The sections, empty where an optional one is missing. `size`: pixels, channels, nodes, feature dimension.
-fn read_sections(bytes: &[u8], size: [usize; 4]) -> Result<[&[u8]; SectionKind::ALL.len()], BlobError> {
+fn read_sections(
+    bytes: &[u8],
+    size: [usize; 4],
+    has_readout: bool,
+) -> Result<[&[u8]; SectionKind::ALL.len()], BlobError> {
     let [pixels, channels, nodes, dim] = size;
     let mut sections: [&[u8]; SectionKind::ALL.len()] = Default::default();
     for (section, kind) in sections.iter_mut().zip(SectionKind::ALL) {
+        let [offset, len] = [0, 4].map(|field| u32_at(bytes, kind.entry_at() + field) as usize);
         let needed = match kind {
             SectionKind::Input => INPUT_CHANNEL_LEN * channels,
             SectionKind::Nodes => NODE_LEN * nodes,
             SectionKind::Statistics => 8 * dim,
-            SectionKind::Unused => dim * (dim + 1),
+            // Its own fields determine its length, which its parser checks.
+            SectionKind::Readout if has_readout => len,
+            SectionKind::Readout => dim * (dim + 1),
             SectionKind::Golden => (pixels * channels).next_multiple_of(4) + 2 * dim,
         };
-        let [offset, len] = [0, 4].map(|field| u32_at(bytes, kind.entry_at() + field) as usize);
         if len == 0 && !matches!(kind, SectionKind::Input | SectionKind::Nodes) {
             continue;
         }

@@ -1,6 +1,6 @@
 //! Errors of reading a blob.
 
-use super::format::{MAGIC, VERSION};
+use super::format::{MAGIC, VERSION_READOUT};
 
 /// The bytes are not a blob that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,9 +23,9 @@ pub enum BlobError {
         found: [u8; 4],
     },
     /// The blob has another format version.
-    #[error("blob version {found}; this program reads version {VERSION}")]
+    #[error("blob version {found}; this program reads versions 1 to {VERSION_READOUT}")]
     Version {
-        /// Its version; [`VERSION`] is supported.
+        /// Its version; those up to [`VERSION_READOUT`] are supported.
         found: u16,
     },
     /// The blob is damaged.
@@ -63,6 +63,16 @@ pub enum BlobError {
     Node {
         /// Index of the node.
         node: usize,
+        /// Which field.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// The limit that it exceeds or falls short of.
+        limit: u64,
+    },
+    /// A field of the readout is out of range.
+    #[error("readout: {what} is {found}; the limit is {limit}")]
+    Readout {
         /// Which field.
         what: &'static str,
         /// Its value.

@@ -4,14 +4,16 @@
 
 /// First bytes of a blob.
 pub const MAGIC: [u8; 4] = *b"MCLB";
-/// The version of the format written and read here.
-pub const VERSION: u16 = 1;
+/// The version of a blob whose feature is the mean over the pixels of the last value.
+pub const VERSION_MEAN: u16 = 1;
+/// The version of a blob whose section [`SectionKind::Readout`] states how values become the feature.
+pub const VERSION_READOUT: u16 = 2;
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 96;
 /// Bytes of the CRC-32 at the end of a blob.
 pub const CHECKSUM_LEN: usize = 4;
 
-/// u16, [`VERSION`].
+/// u16, [`VERSION_MEAN`] or [`VERSION_READOUT`].
 pub const VERSION_AT: usize = 4;
 /// u8, an [`Arithmetic`].
 pub const ARITHMETIC_AT: usize = 6;
@@ -35,7 +37,7 @@ pub const NODE_COUNT_AT: usize = 36;
 pub const DIM_AT: usize = 38;
 /// u32, word of the arena where the input lies.
 pub const INPUT_WORD_AT: usize = 40;
-/// f32, feature per unit of the last value.
+/// f32, feature per unit of the last value; 0 in [`VERSION_READOUT`], whose readout has one per pooled value.
 pub const FEATURE_SCALE_AT: usize = 44;
 /// Offset and length (u32 each) of every section, in the order of [`SectionKind::ALL`].
 pub const SECTIONS_AT: usize = 48;
@@ -72,12 +74,37 @@ pub const NODE_PARAMETERS_AT: usize = 20;
 /// Four i32 of a sum (int8): both multipliers, offset, shift.
 pub const NODE_SUM_AT: usize = 24;
 
+/// u16 at the start of section [`SectionKind::Readout`]: S, number of pooled values. The offsets below count from there.
+pub const READOUT_COUNT_AT: usize = 0;
+/// u16, 1 if a linear map follows, else 0.
+pub const READOUT_MAP_AT: usize = 2;
+/// f32, added to a variance before its root.
+pub const READOUT_EPS_AT: usize = 4;
+/// The pooled values, [`POOLED_LEN`] bytes each.
+pub const READOUT_VALUES_AT: usize = 8;
+/// Bytes of a pooled value: u16 its index, u16 parts ([`PART_MEAN`] and others), f32 its unit.
+pub const POOLED_LEN: usize = 8;
+/// The mean over the pixels, which every pooled value has.
+pub const PART_MEAN: u16 = 1;
+/// The standard deviation over the pixels.
+pub const PART_STD: u16 = 2;
+/// The means of the four cells of a 2×2 grid, row by row.
+pub const PART_CELLS: u16 = 4;
+/// Bytes per dimension of the feature before the weights of a linear map: f32 scale, f32 bias.
+pub const MAP_ROW_LEN: usize = 8;
+/// Dimensions that a linear map computes together: its weights are f16, `[D / 8 rounded up, P, 8]`.
+pub const MAP_LANES: usize = 8;
+
 /// Longest side of the input, in pixels.
 pub const SIDE_MAX: usize = 1024;
 /// Most words of an arena: 256 MiB.
 pub const ARENA_WORDS_MAX: usize = 1 << 26;
 /// Most nodes of a blob.
 pub const NODES_MAX: usize = 64;
+/// Most pooled values of a readout.
+pub const POOLED_VALUES_MAX: usize = 16;
+/// Most pooled numbers P.
+pub const POOLED_MAX: usize = 1 << 14;
 /// Most channels of a value.
 pub const CHANNELS_MAX: usize = 4096;
 /// Largest shift of a requantisation. With a larger one a zero point would not fit 32 bits.
@@ -133,15 +160,16 @@ pub enum SectionKind {
     Nodes,
     /// Mean and standard deviation of the features over the corpus, f32, `[D]` each; optional.
     Statistics,
-    /// A covariance in older files. The reader checks its bounds and ignores it; the writer leaves it empty.
-    Unused,
+    /// How values become the feature, in [`VERSION_READOUT`]. In [`VERSION_MEAN`] the writer leaves it empty; older files
+    /// have a covariance there, which the reader ignores after a check of its bounds.
+    Readout,
     /// An image and its feature; optional.
     Golden,
 }
 
 impl SectionKind {
     /// All, in the order of the header.
-    pub const ALL: [Self; 5] = [Self::Input, Self::Nodes, Self::Statistics, Self::Unused, Self::Golden];
+    pub const ALL: [Self; 5] = [Self::Input, Self::Nodes, Self::Statistics, Self::Readout, Self::Golden];
 
     /// Byte of the header where offset and length (u32 each) of this section lie.
     pub const fn entry_at(self) -> usize {
@@ -154,7 +182,7 @@ impl SectionKind {
             Self::Input => "input",
             Self::Nodes => "nodes",
             Self::Statistics => "statistics",
-            Self::Unused => "unused",
+            Self::Readout => "readout",
             Self::Golden => "golden",
         }
     }

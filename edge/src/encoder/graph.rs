@@ -19,44 +19,31 @@ pub(super) struct Graph<'b> {
     pub arithmetic: Arithmetic,
     /// Value 0 is the input, value `i + 1` the output of node `i`.
     pub values: [Value; NODES_MAX + 1],
+    /// Words of scratch that the kernels need.
+    pub kernel_words: usize,
     /// Words of the arena that values take. The scratch of the kernels lies behind them.
     pub values_words: usize,
 }
 
 impl<'b> Graph<'b> {
-    /// Checks every node of the table `nodes`, a section of the blob `bytes`.
+    /// Checks every node of the table `nodes`, a section of the blob `bytes`; [`Self::check_places`] must follow.
     ///
     /// * `input`: shape and place of value 0
-    /// * `dim`: D, which must be the channel count of the last value
-    /// * `arena_words`: words of the arena
     ///
     /// # Errors
     /// The first fault found.
-    pub fn parse(
-        bytes: &'b [u8],
-        nodes: &'b [u8],
-        arithmetic: Arithmetic,
-        input: Value,
-        dim: usize,
-        arena_words: usize,
-    ) -> Result<Self, BlobError> {
+    pub fn parse(bytes: &'b [u8], nodes: &'b [u8], arithmetic: Arithmetic, input: Value) -> Result<Self, BlobError> {
         let mut values = [Value::EMPTY; NODES_MAX + 1];
         values[0] = input;
-        let mut graph = Self { bytes, nodes: nodes.as_chunks().0, arithmetic, values, values_words: 0 };
-        let mut scratch = dim;
+        let mut graph =
+            Self { bytes, nodes: nodes.as_chunks().0, arithmetic, values, kernel_words: 0, values_words: 0 };
         for index in 0..graph.node_count() {
             graph.values[index + 1] = graph.check_fields(index)?;
             let node = graph.node(index);
             graph.check_parameters(index, node.op)?;
-            scratch = scratch.max(scratch_words(arithmetic, node.op, graph.values[node.input].channels.into()));
+            let words = scratch_words(arithmetic, node.op, graph.values[node.input].channels.into());
+            graph.kernel_words = graph.kernel_words.max(words);
         }
-        let last = graph.values[graph.node_count()];
-        if usize::from(last.channels) != dim {
-            let (found, limit) = (dim as u64, u64::from(last.channels));
-            return Err(BlobError::Header { what: "feature dimension", found, limit });
-        }
-        graph.check_places(scratch, arena_words)?;
-        graph.values_words = arena_words - scratch;
         Ok(graph)
     }
 
@@ -172,7 +159,12 @@ impl<'b> Graph<'b> {
 
     /// Checks that values lie in the arena and that none overwrites a value that is read later. A sum may replace a
     /// summand that is not read after it.
-    fn check_places(&self, scratch: usize, arena_words: usize) -> Result<(), BlobError> {
+    ///
+    /// * `scratch`: words of the arena behind the values
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn check_places(&mut self, scratch: usize, arena_words: usize) -> Result<(), BlobError> {
         let nodes = self.node_count();
         let mut last_reader = [0; NODES_MAX + 1];
         last_reader[nodes] = nodes;
@@ -204,6 +196,7 @@ impl<'b> Graph<'b> {
                 }
             }
         }
+        self.values_words = room;
         Ok(())
     }
 }

@@ -1,11 +1,15 @@
 //! Runs a blob in memory lent by the caller.
 
+use core::ops::Range;
+
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::blob::Blob;
 use super::encode::{EncodeError, Encoder, EncoderInfo, encode_pixels};
 use super::format::Arithmetic;
 use super::node::{Node, Op, Value};
+use super::pool::Pool;
+use super::readout::PooledValue;
 use super::{conv_f16, conv_int8};
 use crate::image::{ImageError, Shape};
 
@@ -32,7 +36,7 @@ impl Blob<'_> {
                 return Err(ImageError::Length { what, found, expected }.into());
             }
         }
-        feature.copy_from_slice(Pass { blob: self, arena: &mut arena[..needed] }.run(pixels, observe));
+        Pass { blob: self, arena: &mut arena[..needed] }.run(pixels, feature, observe);
         Ok(())
     }
 }
@@ -67,20 +71,26 @@ struct Pass<'p, 'b> {
 }
 
 impl Pass<'_, '_> {
-    /// Runs all nodes; returns the feature, which lies in the scratch.
-    fn run(&mut self, pixels: &[u8], observe: &mut dyn FnMut(usize, &[u32])) -> &[f32] {
+    /// Runs all nodes. A value is pooled as soon as it is made, because a later one may take its place.
+    fn run(&mut self, pixels: &[u8], feature: &mut [f32], observe: &mut dyn FnMut(usize, &[u32])) {
         let range = self.range(0);
         cast_slice_mut(&mut self.arena[range])[..pixels.len()].copy_from_slice(pixels);
         self.normalise();
         observe(0, &self.arena[self.range(0)]);
+        let readout = self.blob.readout();
+        let mut pooled = readout.pooled_range(self.arena.len());
         for index in 0..self.blob.node_count() {
             self.step(index);
+            if let Some(entry) = readout.of_value(index + 1) {
+                let len = self.pool(entry, pooled.clone());
+                pooled.start += len;
+            }
             observe(index + 1, &self.arena[self.range(index + 1)]);
         }
-        self.pool()
+        readout.finish(cast_slice(&self.arena[readout.pooled_range(self.arena.len())]), feature);
     }
 
-    fn range(&self, value: usize) -> core::ops::Range<usize> {
+    fn range(&self, value: usize) -> Range<usize> {
         self.blob.value(value).range(self.blob.arithmetic())
     }
 
@@ -175,36 +185,18 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// Writes the feature, the mean over the pixels of the last value, into the scratch.
-    fn pool(&mut self) -> &[f32] {
-        let last = self.blob.value(self.blob.node_count());
-        let (dim, arithmetic) = (self.blob.dim(), self.blob.arithmetic());
-        let pixels = usize::from(last.height) * usize::from(last.width);
-        let (values, scratch) = self.arena.split_at_mut(self.blob.graph.values_words);
-        let values = &values[last.range(arithmetic)];
-        let feature = &mut scratch[..dim];
-        feature.fill(0);
+    /// Pools a value into the first words of `to`, which lie behind all values; returns how many.
+    fn pool(&mut self, entry: PooledValue, to: Range<usize>) -> usize {
+        let value = self.blob.value(entry.value);
+        let arithmetic = self.blob.arithmetic();
+        let (values, pooled) = self.arena.split_at_mut(to.start);
+        let pool = Pool { value, parts: entry.parts, unit: entry.unit, eps: self.blob.readout().eps };
+        let words = &values[value.range(arithmetic)];
+        let pooled = cast_slice_mut(&mut pooled[..entry.numbers(value)]);
         match arithmetic {
-            Arithmetic::Int8 => {
-                let bytes: &[u8] = cast_slice(values);
-                for pixel in bytes.chunks_exact(dim) {
-                    feature.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u32::from(value));
-                }
-                let zero = i64::from(last.zero) * pixels as i64;
-                for sum in feature.iter_mut() {
-                    let exact = (i64::from(*sum) - zero) as i32;
-                    *sum = (exact as f32 / pixels as f32 * self.blob.feature_scale()).to_bits();
-                }
-            }
-            Arithmetic::F16 => {
-                let (values, feature): (&[f32], &mut [f32]) = (cast_slice(values), cast_slice_mut(feature));
-                for pixel in values.chunks_exact(dim) {
-                    feature.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);
-                }
-                let scale = self.blob.feature_scale();
-                feature.iter_mut().for_each(|sum| *sum = *sum / pixels as f32 * scale);
-            }
+            Arithmetic::Int8 => pool.int8(words, pooled),
+            Arithmetic::F16 => pool.f16(cast_slice(words), pooled),
         }
-        cast_slice(&scratch[..dim])
+        pooled.len()
     }
 }

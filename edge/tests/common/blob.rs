@@ -4,7 +4,8 @@ use macula_edge::encoder::Arithmetic;
 pub use macula_edge::encoder::format::OpCode as Op;
 use macula_edge::encoder::format::{
     ARENA_WORDS_AT, ARITHMETIC_AT, CHANNELS_AT, CHECKSUM_LEN, DIM_AT, FEATURE_SCALE_AT, HEADER_LEN, HEIGHT_AT,
-    IDENTITY_AT, IDENTITY_LEN, LEN_AT, MAGIC, NODE_COUNT_AT, SectionKind, VERSION, VERSION_AT, WIDTH_AT,
+    IDENTITY_AT, IDENTITY_LEN, LEN_AT, MAGIC, NODE_COUNT_AT, PART_CELLS, PART_MEAN, PART_STD, SectionKind, VERSION_AT,
+    VERSION_MEAN, VERSION_READOUT, WIDTH_AT,
 };
 
 /// One layer with numbers as stored: int8 weights or f16 bits.
@@ -26,11 +27,23 @@ pub struct Layer {
     pub sum: [i32; 4],
 }
 
+/// What is pooled, and a linear map.
+#[derive(Default)]
+pub struct Readout {
+    /// Index, parts and unit of each value.
+    pub values: Vec<(usize, u16, f32)>,
+    pub eps: f32,
+    /// Scale, bias and weights (f16 bits) of each dimension of the feature.
+    pub map: Vec<(f32, f32, Vec<u16>)>,
+}
+
 pub struct Net {
     pub arithmetic: Arithmetic,
     /// Rows, columns, channels.
     pub input: [usize; 3],
     pub layers: Vec<Layer>,
+    /// Without it the feature is the mean of the last value.
+    pub readout: Option<Readout>,
     pub arena_words: u32,
 }
 
@@ -63,7 +76,7 @@ impl Net {
     /// Every kind of layer and both strides over an image of `input`, whose sides need not be even.
     pub fn random(arithmetic: Arithmetic, input: [usize; 3], seed: u64) -> Self {
         let mut lcg = Lcg(seed);
-        let mut net = Self { arithmetic, input, layers: Vec::new(), arena_words: 0 };
+        let mut net = Self { arithmetic, input, layers: Vec::new(), readout: None, arena_words: 0 };
         for (op, stride, activation, zero, value, right, channels) in SHAPE {
             let read = net.shapes()[value][2];
             let k = match op {
@@ -95,6 +108,66 @@ impl Net {
         }
         net.place();
         net
+    }
+
+    /// Pools values of every kind: the first, both in the place that a sum takes over, a depthwise one, and the last with
+    /// the cells of a grid. `dim`: dimensions of the linear map, 0 for none.
+    pub fn with_readout(mut self, dim: usize, seed: u64) -> Self {
+        let values = vec![
+            (1, PART_MEAN | PART_STD, 0.03),
+            (2, PART_MEAN, 0.05),
+            (3, PART_MEAN | PART_STD, 0.02),
+            (7, PART_MEAN | PART_STD, 0.04),
+            (8, PART_MEAN | PART_STD | PART_CELLS, 0.05),
+        ];
+        // The values of an f16 blob have the unit 1.
+        let unit = |unit: f32| if self.arithmetic == Arithmetic::F16 { 1.0 } else { unit };
+        let values = values.into_iter().map(|(value, parts, u)| (value, parts, unit(u))).collect();
+        let mut lcg = Lcg(seed);
+        let mut readout = Readout { values, eps: 1e-4, map: Vec::new() };
+        let pooled = self.pooled(&readout);
+        for _ in 0..dim {
+            let row = (0..pooled).map(|_| weight(Arithmetic::F16, pooled, &mut lcg)).collect();
+            readout.map.push((0.25 + lcg.below(100) as f32 / 64.0, lcg.below(100) as f32 / 32.0 - 1.5, row));
+        }
+        self.arena_words += pooled as u32;
+        self.readout = Some(readout);
+        self
+    }
+
+    /// Pooled numbers of `readout`.
+    fn pooled(&self, readout: &Readout) -> usize {
+        let shapes = self.shapes();
+        let parts = |parts: u16| 1 + usize::from(parts & PART_STD) / 2 + usize::from(parts & PART_CELLS);
+        readout.values.iter().map(|&(value, of, _)| shapes[value][2] * parts(of)).sum()
+    }
+
+    /// Dimensions of the feature.
+    pub fn dim(&self) -> usize {
+        match &self.readout {
+            Some(readout) if readout.map.is_empty() => self.pooled(readout),
+            Some(readout) => readout.map.len(),
+            None => self.layers[self.layers.len() - 1].channels,
+        }
+    }
+
+    /// The section of the readout.
+    fn readout_section(&self) -> Vec<u8> {
+        let Some(Readout { values, eps, map }) = &self.readout else { return Vec::new() };
+        let mut section = [(values.len() as u16).to_le_bytes(), u16::from(!map.is_empty()).to_le_bytes()].concat();
+        section.extend(eps.to_le_bytes());
+        for &(value, parts, unit) in values {
+            section.extend([(value as u16).to_le_bytes(), parts.to_le_bytes()].as_flattened());
+            section.extend(unit.to_le_bytes());
+        }
+        section.extend(map.iter().flat_map(|(scale, bias, _)| [scale.to_le_bytes(), bias.to_le_bytes()]).flatten());
+        for block in map.chunks(8) {
+            for p in 0..block[0].2.len() {
+                let lanes = (0..8).map(|lane| block.get(lane).map_or(0, |row| row.2[p]));
+                section.extend(lanes.flat_map(u16::to_le_bytes));
+            }
+        }
+        section
     }
 
     /// Shape `[rows, columns, channels]` of every value.
@@ -148,19 +221,25 @@ impl Net {
             nodes.extend([weights as u32, parameters as u32]);
             nodes.extend(layer.sum.map(|word| word as u32));
         }
-        let dim = self.layers[self.layers.len() - 1].channels;
+        let dim = self.dim();
         let input: Vec<u32> = (0..self.input[2])
             .flat_map(|channel| [(0.015f32 + 0.002 * channel as f32).to_bits(), (-1.9f32).to_bits(), 120])
             .collect();
         let statistics = [vec![0.25f32.to_bits(); dim], vec![1.5f32.to_bits(); dim]].concat();
-        for (kind, section) in SectionKind::ALL.into_iter().zip([input, nodes, statistics]) {
-            let place = [bytes.len() as u32, 4 * section.len() as u32];
+        let words = |section: Vec<u32>| section.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>();
+        let sections = [words(input), words(nodes), words(statistics), self.readout_section()];
+        for (kind, section) in SectionKind::ALL.into_iter().zip(sections).filter(|(_, section)| !section.is_empty()) {
+            let place = [bytes.len() as u32, section.len() as u32];
             bytes[kind.entry_at()..][..8].copy_from_slice(place.map(u32::to_le_bytes).as_flattened());
-            bytes.extend(section.iter().flat_map(|word| word.to_le_bytes()));
+            bytes.extend(section);
         }
+        let (version, unit) = match self.readout {
+            Some(_) => (VERSION_READOUT, 0.0f32),
+            None => (VERSION_MEAN, 0.05),
+        };
         let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
         put(0, &MAGIC);
-        put(VERSION_AT, &VERSION.to_le_bytes());
+        put(VERSION_AT, &version.to_le_bytes());
         put(ARITHMETIC_AT, &[self.arithmetic as u8]);
         put(CHANNELS_AT, &[self.input[2] as u8]);
         put(HEIGHT_AT, &(self.input[0] as u16).to_le_bytes());
@@ -169,7 +248,7 @@ impl Net {
         put(ARENA_WORDS_AT, &self.arena_words.to_le_bytes());
         put(NODE_COUNT_AT, &(self.layers.len() as u16).to_le_bytes());
         put(DIM_AT, &(dim as u16).to_le_bytes());
-        put(FEATURE_SCALE_AT, &0.05f32.to_le_bytes());
+        put(FEATURE_SCALE_AT, &unit.to_le_bytes());
         let len = (bytes.len() + CHECKSUM_LEN) as u32;
         bytes[LEN_AT..][..4].copy_from_slice(&len.to_le_bytes());
         bytes.extend([0; CHECKSUM_LEN]);
