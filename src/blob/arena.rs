@@ -1,7 +1,8 @@
 //! Memory plan of the device: an offset in the arena for every value, without overlap of values alive together.
 //!
 //! Value 0 is the input, node `i` computes value `i + 1`. A value is alive from its node to its last reader, the last value
-//! until its mean over pixels. A sum reuses the memory of a summand of which it is the last reader.
+//! until it is pooled; the others are pooled as soon as they are computed, which changes nothing. A sum reuses the memory
+//! of a summand of which it is the last reader.
 
 use macula_edge::encoder::Arithmetic;
 
@@ -14,7 +15,7 @@ pub struct Arena {
     pub offsets: Vec<usize>,
     /// Words of the values.
     pub values_words: usize,
-    /// Words of the kernels' scratch, which follows the values.
+    /// Words behind the values: the scratch of the kernels and the pooled values.
     pub scratch_words: usize,
     /// The node at which most words of values are alive.
     pub peak_node: String,
@@ -124,7 +125,8 @@ fn place(blocks: &[Block], order: &[usize]) -> (Vec<usize>, usize) {
     (places, end)
 }
 
-/// Scratch words of the device's kernels, as its parser counts them.
+/// Words behind the values, as the device's parser counts them: the scratch of the kernels, and the pooled values behind it.
+/// The mean of the last value alone is computed after the last kernel, in its scratch.
 fn scratch_words(spec: &EncoderSpec, arithmetic: Arithmetic) -> usize {
     let of_node = |node: &Node| match node {
         Node::Conv { conv, .. } => match (arithmetic, conv.kind) {
@@ -135,7 +137,8 @@ fn scratch_words(spec: &EncoderSpec, arithmetic: Arithmetic) -> usize {
         },
         Node::Add { .. } => 0,
     };
-    spec.nodes.iter().map(of_node).max().unwrap_or(0).max(spec.feature_dim())
+    let kernels = spec.nodes.iter().map(of_node).max().unwrap_or(0);
+    if spec.readout.is_mean() { kernels.max(spec.feature_dim()) } else { kernels + spec.pooled_len() }
 }
 
 #[cfg(test)]

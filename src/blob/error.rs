@@ -2,7 +2,7 @@
 
 use macula_edge::encoder::BlobError;
 
-use crate::encoder::{Pooling, Readout, SpecError};
+use crate::encoder::SpecError;
 
 /// An encoder that cannot be built into a blob.
 #[derive(Debug, thiserror::Error)]
@@ -10,9 +10,6 @@ pub enum MakeBlobError {
     /// An invalid spec.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// The readout has no blob form.
-    #[error("a blob cannot hold the readout {}; it holds {}", .0.pooling.name(), Pooling::Mean.name())]
-    Readout(Readout),
     /// Weights, preprocessing or ranges do not belong to the spec.
     #[error("{what}: found {found} values, the encoder needs {needed}")]
     Length {
@@ -23,10 +20,18 @@ pub enum MakeBlobError {
         /// Number of values in the spec.
         needed: usize,
     },
+    /// The linear map of the readout is missing, or the readout states none.
+    #[error("the readout states {stated} outputs of its linear map, the encoder has a map of {found}")]
+    Map {
+        /// Outputs that the readout states; 0 for no map.
+        stated: usize,
+        /// Outputs of the encoder's map; 0 for no map.
+        found: usize,
+    },
     /// A value is not finite, or becomes infinite in f16.
     #[error("{layer}: {what} {index} is {value}, which {element} cannot represent")]
     Value {
-        /// Name of the convolution.
+        /// Name of the convolution, or `readout`.
         layer: String,
         /// `weight` or `bias`.
         what: &'static str,
@@ -58,7 +63,7 @@ pub enum MakeBlobError {
         layer: String,
         /// Bytes of values alive at the peak.
         peak: usize,
-        /// Bytes of the kernels' scratch.
+        /// Bytes of the kernels' scratch and of the pooled values.
         scratch: usize,
     },
     /// The blob needs more flash than allowed.

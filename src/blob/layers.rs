@@ -32,8 +32,8 @@ pub(super) struct Layer {
 /// Data of all nodes.
 pub(super) struct Layers {
     pub layers: Vec<Layer>,
-    /// Feature per unit of the last value.
-    pub feature_scale: f32,
+    /// Number per unit of each value as stored; that of the pixels has no meaning.
+    pub units: Vec<f32>,
 }
 
 impl Layers {
@@ -74,8 +74,8 @@ impl Layers {
             scales.push(output);
             layers.push(layer);
         }
-        let feature_scale = scales.last().map_or(1.0, |scale| scale.unit) as f32;
-        Ok(Self { layers, feature_scale })
+        let units = scales.iter().map(|scale| scale.unit as f32).collect();
+        Ok(Self { layers, units })
     }
 }
 

@@ -6,7 +6,7 @@ use macula_edge::encoder::format::{
     IDENTITY_AT, IDENTITY_LEN, INPUT_WORD_AT, LEN_AT, LENGTH_MAX_AT, MAGIC, NODE_ACTIVATION_AT, NODE_CHANNELS_AT,
     NODE_COUNT_AT, NODE_INPUT_AT, NODE_LEN, NODE_OP_AT, NODE_OUTPUT_WORD_AT, NODE_PARAMETERS_AT, NODE_RIGHT_AT,
     NODE_STRIDE_AT, NODE_SUM_AT, NODE_WEIGHTS_AT, NODE_ZERO_AT, OpCode, SectionKind, VERSION_AT, VERSION_MEAN,
-    WIDTH_AT,
+    VERSION_READOUT, WIDTH_AT,
 };
 use macula_edge::feature::Length;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use super::arena::{Arena, plan};
 use super::error::MakeBlobError;
 use super::layers::{Layer, Layers};
 use super::parts::{BlobParts, Limits};
+use super::readout::section;
 use crate::encoder::{Activation, ConvKind, Node};
 
 /// The bytes of a blob of `parts`, which the device's parser has accepted.
@@ -23,26 +24,25 @@ use crate::encoder::{Activation, ConvKind, Node};
 /// See [`MakeBlobError`].
 pub fn make(parts: &BlobParts<'_>, limits: Limits) -> Result<Vec<u8>, MakeBlobError> {
     let spec = &parts.encoder.spec;
-    if !spec.readout.is_mean() {
-        return Err(MakeBlobError::Readout(spec.readout));
-    }
     parts.check_lengths()?;
     let arena = plan(spec, parts.weights.arithmetic())?;
     check_ram(&arena, limits.ram)?;
-    let Layers { layers, feature_scale } = Layers::new(parts)?;
-    let mut bytes = header(parts, &arena, feature_scale);
+    let Layers { layers, units } = Layers::new(parts)?;
+    let readout = section(parts, &units)?;
+    let mut bytes = header(parts, &arena, units.last().copied().unwrap_or(1.0));
     let mut nodes = Vec::new();
     for (index, (node, layer)) in spec.nodes.iter().zip(&layers).enumerate() {
         let weights = append(&mut bytes, &layer.weights);
         let parameters = append(&mut bytes, &layer.parameters);
         nodes.extend(node_entry(node, layer, arena.offsets[index + 1], weights, parameters));
     }
-    write_sections(&mut bytes, parts, nodes);
+    write_sections(&mut bytes, parts, nodes, &readout);
     finish(&mut bytes);
     if let Some(limit) = limits.flash.filter(|&limit| bytes.len() > limit) {
-        let sizes = layers.iter().map(|layer| layer.weights.len()).zip(0..);
-        let (largest, index) = sizes.max().unwrap_or_default();
-        return Err(MakeBlobError::Flash { needed: bytes.len(), limit, layer: spec.node_name(index), largest });
+        let sizes = layers.iter().enumerate().map(|(index, layer)| (layer.weights.len(), spec.node_name(index)));
+        let sizes = sizes.chain([(readout.len(), "readout".to_owned())]);
+        let (largest, layer) = sizes.max_by_key(|(size, _)| *size).unwrap_or_default();
+        return Err(MakeBlobError::Flash { needed: bytes.len(), limit, layer, largest });
     }
     let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
     Blob::parse(bytemuck::cast_slice(&words))?;
@@ -70,12 +70,14 @@ fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
 }
 
 /// The header, except sections, identity and length.
-fn header(parts: &BlobParts<'_>, arena: &Arena, feature_scale: f32) -> Vec<u8> {
+fn header(parts: &BlobParts<'_>, arena: &Arena, last_unit: f32) -> Vec<u8> {
     let (spec, input) = (&parts.encoder.spec, parts.encoder.spec.input);
     let length_max = parts.corpus.and_then(|corpus| corpus.length_max).map_or(0, |Length(length)| length);
+    // The readout of the second version has a unit for each value.
+    let (version, unit) = if spec.readout.is_mean() { (VERSION_MEAN, last_unit) } else { (VERSION_READOUT, 0.0) };
     let mut bytes = vec![0; HEADER_LEN];
     put(&mut bytes, 0, &MAGIC);
-    put(&mut bytes, VERSION_AT, &VERSION_MEAN.to_le_bytes());
+    put(&mut bytes, VERSION_AT, &version.to_le_bytes());
     bytes[ARITHMETIC_AT] = parts.weights.arithmetic() as u8;
     bytes[CHANNELS_AT] = input.channels as u8;
     // `spec.shapes` has checked that sides are at most 1024. The parser refuses other numbers that are too large.
@@ -85,7 +87,7 @@ fn header(parts: &BlobParts<'_>, arena: &Arena, feature_scale: f32) -> Vec<u8> {
     put(&mut bytes, NODE_COUNT_AT, &(spec.nodes.len() as u16).to_le_bytes());
     put(&mut bytes, DIM_AT, &(spec.feature_dim() as u16).to_le_bytes());
     put(&mut bytes, INPUT_WORD_AT, &(arena.offsets[0] as u32).to_le_bytes());
-    put(&mut bytes, FEATURE_SCALE_AT, &feature_scale.to_le_bytes());
+    put(&mut bytes, FEATURE_SCALE_AT, &unit.to_le_bytes());
     put(&mut bytes, LENGTH_MAX_AT, &length_max.to_le_bytes());
     bytes
 }
@@ -135,7 +137,7 @@ fn node_entry(node: &Node, layer: &Layer, output_word: usize, weights: usize, pa
 }
 
 /// Appends the sections and writes their offsets and lengths to the header.
-fn write_sections(bytes: &mut Vec<u8>, parts: &BlobParts<'_>, nodes: Vec<u8>) {
+fn write_sections(bytes: &mut Vec<u8>, parts: &BlobParts<'_>, nodes: Vec<u8>, readout: &[u8]) {
     let recipe = parts.preprocessing;
     let floats = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
     let channel = |(mean, std): (&f32, &f32)| {
@@ -155,7 +157,7 @@ fn write_sections(bytes: &mut Vec<u8>, parts: &BlobParts<'_>, nodes: Vec<u8>) {
             SectionKind::Statistics => {
                 parts.corpus.map(|corpus| [floats(corpus.mean), floats(corpus.std)].concat()).unwrap_or_default()
             }
-            SectionKind::Readout => Vec::new(),
+            SectionKind::Readout => readout.to_vec(),
             SectionKind::Golden => golden.clone().unwrap_or_default(),
         };
         if !section.is_empty() {

@@ -10,6 +10,7 @@ mod int8;
 mod layers;
 mod make;
 mod parts;
+mod readout;
 
 pub use arena::{Arena, plan};
 pub use calibrate::{CALIBRATION_IMAGES, ValueRange, calibrate};

@@ -78,6 +78,14 @@ impl BlobParts<'_> {
             check(&format!("weight of {}", conv.name), folded.weight.len(), conv.weight_len())?;
             check(&format!("bias of {}", conv.name), folded.bias.len(), conv.channels_out)?;
         }
+        let map = self.encoder.map.as_ref();
+        let (stated, found) = (spec.readout.dim.unwrap_or(0), map.map_or(0, |map| map.bias.len()));
+        if stated != found {
+            return Err(MakeBlobError::Map { stated, found });
+        }
+        if let Some(map) = map {
+            check("linear map of the readout", map.weight.len(), stated * spec.pooled_len())?;
+        }
         let (recipe, input) = (self.preprocessing, spec.input);
         let needed = input.channels * input.height * input.width;
         check("preprocessing", recipe.channels * recipe.height * recipe.width, needed)?;
