@@ -31,8 +31,8 @@
 //!
 //! `g` of a value is the gradient with respect to its batch norm's (or sum's) output, already masked by the activation. A
 //! stage turns the `g` of its nodes into contributions to the values they read. The value's last reader writes its
-//! contribution first; the first reader adds the last one, masks the total, and takes both sums while the image is still
-//! in the cache.
+//! contribution first; the first reader adds the last one and that of the pooled values (`pooling.rs`), masks the total, and
+//! takes both sums while the image is still in the cache.
 
 use std::ops::Range;
 
@@ -40,6 +40,7 @@ use rayon::prelude::*;
 
 use super::network::Network;
 use super::plan::{Geometry, Plan};
+use super::pooling::PooledGradient;
 use super::reader::Reader;
 use super::spec::{Node, ValueId};
 use super::workspace::{Scratch, Workspace, add_in_order, group_len, split_by_group};
@@ -48,7 +49,6 @@ use crate::kernel::channel::{Affine, gradient_moments, mask, norm_backward};
 use crate::nn::batch_norm::{NormGradient, Sums};
 use crate::nn::conv::{clear_border, conv_data_gradient, conv_weight_gradient, transpose_weight};
 use crate::nn::depthwise::{depthwise_data_gradient, depthwise_weight_gradient};
-use crate::nn::pool::global_average_pool_backward;
 
 /// Shared by the groups of a stage.
 struct Stage<'a> {
@@ -68,6 +68,26 @@ struct Stage<'a> {
     of_value: &'a [Option<usize>],
     /// Convolutions whose gradient becomes complete here: their sums are taken.
     completed: &'a [ValueId],
+    /// The gradient of pooled values, which contribute to the values they were taken of.
+    pooled: Option<PooledGradient<'a>>,
+}
+
+/// Where the gradient of the last value comes from.
+#[derive(Clone, Copy)]
+enum Last<'a> {
+    /// From pooled values, of it and of others.
+    Pooled(PooledGradient<'a>),
+    /// `[N, H', W', D]`, itself.
+    Map(&'a [f32]),
+}
+
+impl<'a> Last<'a> {
+    fn pooled(self) -> Option<PooledGradient<'a>> {
+        match self {
+            Self::Pooled(pooled) => Some(pooled),
+            Self::Map(_) => None,
+        }
+    }
 }
 
 /// A group's part of a stage.
@@ -109,7 +129,7 @@ impl Stage<'_> {
         let out = plan.grids[index + 1];
         let norm = self.reader.norms[index].as_ref().expect("the forward pass has normalised it");
         let gradient = self.gradients[position].as_ref().expect("a convolution has a norm's gradient");
-        let Scratch { input, gradient: dz, contribution, dweights } = &mut *group.scratch;
+        let Scratch { input, gradient: dz, contribution, dweights, activated } = &mut *group.scratch;
 
         // dz, with a border, from g and z.
         let (padding, row) = (shape.padding(), (out.columns + 2 * shape.padding()) * out.channels);
@@ -144,9 +164,18 @@ impl Stage<'_> {
         }
         let more = (!first).then_some(&contribution[..]);
         if plan.first_reader[*value] == Some(index) {
+            self.add_pooled(*value, image, target, activated);
             self.complete(*value, image, target, more, &mut group.sums);
         } else if let Some(more) = more {
             target.iter_mut().zip(more).for_each(|(sum, value)| *sum += value);
+        }
+    }
+
+    /// Adds the contribution of the pooled values to the gradient of `value`, if it is pooled. That of the last value is written
+    /// instead.
+    fn add_pooled(&self, value: ValueId, image: usize, g: &mut [f32], scratch: &mut Vec<f32>) {
+        if let Some(pooled) = self.pooled.filter(|pooled| pooled.reads(value)) {
+            pooled.backward(self.reader, value, image, self.stored(value, image), scratch, g);
         }
     }
 
@@ -183,7 +212,10 @@ impl Network {
     /// When the lengths are not those of the last forward pass.
     pub fn backward(&self, workspace: &mut Workspace, input: &[f32], dfeatures: &[f32], gradient: &mut [f32]) {
         assert_eq!(dfeatures.len(), workspace.features.len(), "one gradient per feature");
-        self.backward_from(workspace, input, dfeatures, global_average_pool_backward, gradient);
+        let features = std::mem::take(&mut workspace.features);
+        let pooled = PooledGradient { pooled: &self.trained, features: &features, dfeatures };
+        self.backward_from(workspace, input, Last::Pooled(pooled), gradient);
+        workspace.features = features;
     }
 
     /// As [`Self::backward`], from the gradient of [`Self::feature_map`], `[N, H', W', D]`.
@@ -192,38 +224,24 @@ impl Network {
     /// When the lengths are not those of the last forward pass.
     pub fn backward_feature_map(&self, workspace: &mut Workspace, input: &[f32], dmap: &[f32], gradient: &mut [f32]) {
         assert_eq!(dmap.len(), workspace.values[self.plan.nodes.len()].len(), "one gradient per activation");
-        self.backward_from(workspace, input, dmap, |dmap, g| g.copy_from_slice(dmap), gradient);
+        self.backward_from(workspace, input, Last::Map(dmap), gradient);
     }
 
-    /// From `dlast`; `to_map` turns one image's part of it into the gradient of the last value.
-    fn backward_from(
-        &self,
-        workspace: &mut Workspace,
-        input: &[f32],
-        dlast: &[f32],
-        to_map: fn(&[f32], &mut [f32]),
-        gradient: &mut [f32],
-    ) {
+    fn backward_from(&self, workspace: &mut Workspace, input: &[f32], from: Last<'_>, gradient: &mut [f32]) {
         assert_eq!(gradient.len(), self.parameters.len(), "one gradient per parameter");
         let mut sums: Vec<Sums> = vec![Sums::default(); self.plan.grids.len()];
         workspace.gradients.start(self.plan.grids.len());
-        self.last_backward(workspace, dlast, to_map, &mut sums);
+        self.last_backward(workspace, from, &mut sums);
         for stage in self.plan.stages.iter().rev() {
-            self.backward_stage(workspace, input, stage.clone(), &mut sums, gradient);
+            self.backward_stage(workspace, input, stage.clone(), from.pooled(), &mut sums, gradient);
         }
     }
 
     /// Writes the gradient of the last value and completes it.
-    fn last_backward(
-        &self,
-        workspace: &mut Workspace,
-        dlast: &[f32],
-        to_map: fn(&[f32], &mut [f32]),
-        sums: &mut [Sums],
-    ) {
+    fn last_backward(&self, workspace: &mut Workspace, from: Last<'_>, sums: &mut [Sums]) {
         let (plan, images) = (&self.plan, workspace.images);
         let last = plan.nodes.len();
-        let (len, dlast_len) = (plan.grids[last].len(), dlast.len() / images);
+        let len = plan.grids[last].len();
         let id = workspace.gradients.allocate(last, images * len);
         workspace.gradients.share_with_summands(plan, last);
         let completed = self.completed_with(last);
@@ -239,14 +257,19 @@ impl Network {
             array_ids: &[id],
             of_value: &workspace.gradients.of_value,
             completed: &completed,
+            pooled: from.pooled(),
         };
         let group = group_len(images);
-        let groups = array.par_chunks_mut(group * len).zip(dlast.par_chunks(group * dlast_len)).enumerate();
-        let partial = groups.map(|(number, (arrays, dlast))| {
+        let groups = array.par_chunks_mut(group * len).zip(&mut workspace.scratch).enumerate();
+        let partial = groups.map(|(number, (arrays, scratch))| {
             let mut sums = stage.zero_sums();
-            for (local, (g, dlast)) in arrays.chunks_mut(len).zip(dlast.chunks(dlast_len)).enumerate() {
-                to_map(dlast, g);
-                stage.complete(last, number * group + local, g, None, &mut sums);
+            for (local, g) in arrays.chunks_mut(len).enumerate() {
+                let image = number * group + local;
+                match from {
+                    Last::Map(dmap) => g.copy_from_slice(&dmap[image * len..][..len]),
+                    Last::Pooled(_) => stage.add_pooled(last, image, g, &mut scratch.activated),
+                }
+                stage.complete(last, image, g, None, &mut sums);
             }
             sums
         });
@@ -269,6 +292,7 @@ impl Network {
         workspace: &mut Workspace,
         input: &[f32],
         stage: Range<usize>,
+        pooled: Option<PooledGradient<'_>>,
         sums: &mut [Sums],
         gradient: &mut [f32],
     ) {
@@ -299,6 +323,7 @@ impl Network {
             array_ids: &array_ids,
             of_value: &buffers.of_value,
             completed: &completed,
+            pooled,
         };
         let groups = split_by_group(&mut arrays, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
         let partial = groups.map(|(number, (arrays, scratch))| {

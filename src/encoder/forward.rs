@@ -9,6 +9,8 @@ use rayon::prelude::*;
 
 use super::network::Network;
 use super::plan::Geometry;
+use super::pooled::Pooled;
+use super::pooling::pool;
 use super::reader::Reader;
 use super::spec::{Node, ValueId};
 use super::workspace::{Workspace, add_in_order, group_len, split_by_group};
@@ -53,7 +55,7 @@ fn run_image<'s>(
 }
 
 impl Network {
-    /// Features `[N, D]` of `input` `[N, H, W, C]`, with the batch's own statistics; updates the running statistics.
+    /// What the objective reads ([`Self::train_on`]), `[N, D]`, of `input` `[N, H, W, C]`, with the batch's own statistics; updates the running statistics.
     ///
     /// # Panics
     /// When `input` is not a whole number of images.
@@ -75,7 +77,7 @@ impl Network {
     /// When `input` is not a whole number of images.
     pub fn forward_without_update<'w>(&self, workspace: &'w mut Workspace, input: &[f32]) -> &'w [f32] {
         let images = self.images_in(input);
-        let feature_dim = self.spec().feature_dim();
+        let feature_dim = self.trained.len();
         workspace.prepare(&self.plan, images, feature_dim);
         for stage in self.plan.stages.clone() {
             let sums = self.forward_stage(workspace, input, stage.clone());
@@ -87,27 +89,30 @@ impl Network {
                 workspace.norms[index] = Some(Normalisation::from_batch(&sums, count, gamma, beta));
             }
         }
-        let last = self.plan.nodes.len();
         let reader = Reader { isa: self.isa, plan: &self.plan, norms: &workspace.norms };
-        let len = self.plan.grids[last].len();
-        let group = group_len(images);
-        let features =
-            workspace.features.par_chunks_mut(group * feature_dim).zip(workspace.values[last].par_chunks(group * len));
-        features.zip(&mut workspace.scratch).for_each(|((features, stored), scratch)| {
-            for (feature, stored) in features.chunks_mut(feature_dim).zip(stored.chunks(len)) {
-                reader.feature(stored, &mut scratch.input, feature);
+        let (values, group) = (&workspace.values, group_len(images));
+        let groups = workspace.features.par_chunks_mut(group * feature_dim).zip(&mut workspace.scratch).enumerate();
+        groups.for_each(|(number, (features, scratch))| {
+            for (local, feature) in features.chunks_mut(feature_dim).enumerate() {
+                let stored = |value: ValueId| {
+                    let len = self.plan.grids[value].len();
+                    &values[value][(number * group + local) * len..][..len]
+                };
+                pool(reader, &self.trained, stored, &mut scratch.input, feature);
             }
         });
         &workspace.features
     }
 
-    /// Feature maps `[N, H', W', D]` of the last forward pass; their mean over pixels is the feature.
+    /// Feature maps `[N, H', W', D]` of the last forward pass; their mean over pixels is that of [`super::Pooling::Mean`].
     pub fn feature_map(&self, workspace: &Workspace) -> Vec<f32> {
         let last = self.plan.nodes.len();
         let (stored, len) = (&workspace.values[last], self.plan.grids[last].len());
         let reader = Reader { isa: self.isa, plan: &self.plan, norms: &workspace.norms };
         let mut map = vec![0.0; stored.len()];
-        map.par_chunks_mut(len).zip(stored.par_chunks(len)).for_each(|(map, stored)| reader.feature_map(stored, map));
+        map.par_chunks_mut(len).zip(stored.par_chunks(len)).for_each_init(Vec::new, |scratch, (map, stored)| {
+            map.copy_from_slice(reader.activated(last, stored, scratch));
+        });
         map
     }
 
@@ -158,27 +163,49 @@ impl Network {
         add_in_order(partial_sums)
     }
 
-    /// Features `[N, D]` of `input` `[N, H, W, C]` with the running statistics.
+    /// Features `[N, D]` of `input` `[N, H, W, C]` with the running statistics, D of [`Self::feature_dim`].
     ///
     /// # Panics
     /// When `input` is not a whole number of images.
     pub fn embed(&self, input: &[f32]) -> Vec<f32> {
+        let pooled = self.spec().pooled(self.spec().readout.pooling);
+        let Some(map) = self.map() else { return self.embed_pooled(input, &pooled) };
+        let (rows, dim) = (self.embed_pooled(input, &pooled), self.feature_dim());
+        let mut features = vec![0.0; rows.len() / pooled.len() * dim];
+        features
+            .par_chunks_mut(dim)
+            .zip(rows.par_chunks(pooled.len()))
+            .for_each(|(feature, row)| map.apply(row, feature));
+        features
+    }
+
+    /// As [`Self::embed`], but what the objective reads ([`Self::train_on`]), D of [`Self::trained_dim`].
+    ///
+    /// # Panics
+    /// When `input` is not a whole number of images.
+    pub fn embed_trained(&self, input: &[f32]) -> Vec<f32> {
+        self.embed_pooled(input, &self.trained)
+    }
+
+    /// The values `[N, P]` that `pooled` takes of `input` `[N, H, W, C]`, with the running statistics.
+    ///
+    /// # Panics
+    /// When `input` is not a whole number of images, or `pooled` is not of this network's spec.
+    pub fn embed_pooled(&self, input: &[f32], pooled: &Pooled) -> Vec<f32> {
         let images = self.images_in(input);
-        let (plan, feature_dim, weights) = (&self.plan, self.spec().feature_dim(), self.weights());
+        let (plan, len, weights) = (&self.plan, pooled.len(), self.weights());
         let reader = Reader { isa: self.isa, plan, norms: &self.running_norms() };
-        let mut features = vec![0.0; images * feature_dim];
+        let mut features = vec![0.0; images * len];
         let (one, group) = (plan.grids[0].len(), group_len(images));
-        features.par_chunks_mut(group * feature_dim).zip(input.par_chunks(group * one)).for_each(
-            |(features, input)| {
-                let mut values: Vec<Vec<f32>> = plan.grids[1..].iter().map(|grid| vec![0.0; grid.len()]).collect();
-                let mut scratch = Vec::new();
-                for (feature, image) in features.chunks_mut(feature_dim).zip(input.chunks(one)) {
-                    let mut outs: Vec<&mut [f32]> = values.iter_mut().map(Vec::as_mut_slice).collect();
-                    run_image(reader, &weights, 0..plan.nodes.len(), |_| image, &mut outs, &mut scratch);
-                    reader.feature(&values[plan.nodes.len() - 1], &mut scratch, feature);
-                }
-            },
-        );
+        features.par_chunks_mut(group * len).zip(input.par_chunks(group * one)).for_each(|(features, input)| {
+            let mut values: Vec<Vec<f32>> = plan.grids[1..].iter().map(|grid| vec![0.0; grid.len()]).collect();
+            let mut scratch = Vec::new();
+            for (feature, image) in features.chunks_mut(len).zip(input.chunks(one)) {
+                let mut outs: Vec<&mut [f32]> = values.iter_mut().map(Vec::as_mut_slice).collect();
+                run_image(reader, &weights, 0..plan.nodes.len(), |_| image, &mut outs, &mut scratch);
+                pool(reader, pooled, |value| &values[value - 1], &mut scratch, feature);
+            }
+        });
         features
     }
 

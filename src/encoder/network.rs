@@ -3,6 +3,8 @@
 use super::folded::{FoldedConv, FoldedEncoder};
 use super::layout::{ConvTensors, ParameterLayout, Role, TensorInfo, from_torch, to_torch};
 use super::plan::Plan;
+use super::pooled::Pooled;
+use super::readout::{LinearMap, Pooling, Readout};
 use super::spec::{EncoderSpec, Node, SpecError};
 use crate::kernel::Isa;
 use crate::nn::batch_norm::Normalisation;
@@ -71,11 +73,31 @@ pub enum TensorError {
     },
 }
 
-/// An encoder with its parameters and running statistics.
+/// A readout that does not fit the network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadoutError {
+    /// The linear map has more outputs than inputs, or none.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The linear map is missing, has other lengths than the readout, or the readout has none.
+    #[error("the linear map has {found:?} weights and biases, the readout needs {expected:?}")]
+    Map {
+        /// Weights and biases of the map.
+        found: Option<[usize; 2]>,
+        /// Weights and biases of the readout.
+        expected: Option<[usize; 2]>,
+    },
+}
+
+/// An encoder with its parameters, running statistics and readout.
 #[derive(Clone, Debug)]
 pub struct Network {
     spec: EncoderSpec,
     pub(super) plan: Plan,
+    /// The linear map of the readout, if it has one.
+    map: Option<LinearMap>,
+    /// What the objective reads.
+    pub(super) trained: Pooled,
     layout: ParameterLayout,
     /// All parameters in one flat vector, in the kernels' order.
     pub parameters: Vec<f32>,
@@ -96,10 +118,13 @@ impl Network {
     /// A network of `spec` with He-normal weights (fan-out, He et al. 2015, arXiv:1502.01852), scales
     /// 1 and shifts 0, drawn from `seed`.
     ///
+    /// A linear map of the readout is fitted later ([`Self::set_readout`]): until then the feature is the pooled values.
+    ///
     /// # Errors
     /// An invalid spec.
-    pub fn new(spec: EncoderSpec, seed: u64) -> Result<Self, SpecError> {
+    pub fn new(mut spec: EncoderSpec, seed: u64) -> Result<Self, SpecError> {
         let plan = Plan::new(&spec)?;
+        spec.readout = Readout::pooled(spec.readout.pooling);
         let layout = ParameterLayout::new(&spec);
         let mut parameters = Vec::with_capacity(layout.len());
         for tensor in &layout.tensors {
@@ -123,7 +148,45 @@ impl Network {
                 Some(Running { mean: vec![0.0; conv.channels_out], variance: vec![1.0; conv.channels_out] })
             }
         });
-        Ok(Self { running: running.collect(), spec, plan, layout, parameters, isa: Isa::selected() })
+        let (running, trained) = (running.collect(), spec.pooled(Pooling::Mean));
+        Ok(Self { running, spec, plan, map: None, trained, layout, parameters, isa: Isa::selected() })
+    }
+
+    /// Replaces the readout. `map` is that of `readout.dim`, fitted on the pooled values of this network.
+    ///
+    /// # Errors
+    /// When the map is missing or has other lengths than the readout.
+    pub fn set_readout(&mut self, readout: Readout, map: Option<LinearMap>) -> Result<(), ReadoutError> {
+        let spec = EncoderSpec { readout, ..self.spec.clone() };
+        spec.check_readout()?;
+        let expected = readout.dim.map(|dim| [dim * spec.pooled_len(), dim]);
+        let found = map.as_ref().map(|map| [map.weight.len(), map.bias.len()]);
+        if found != expected {
+            return Err(ReadoutError::Map { found, expected });
+        }
+        (self.spec, self.map) = (spec, map);
+        Ok(())
+    }
+
+    /// The linear map of the readout.
+    pub fn map(&self) -> Option<&LinearMap> {
+        self.map.as_ref()
+    }
+
+    /// Lets the objective read `pooling` rather than the mean of the last value. The linear map is no part of it: it is
+    /// fitted to a trained network.
+    pub fn train_on(&mut self, pooling: Pooling) {
+        self.trained = self.spec.pooled(pooling);
+    }
+
+    /// Length of what the objective reads.
+    pub fn trained_dim(&self) -> usize {
+        self.trained.len()
+    }
+
+    /// Length of the feature.
+    pub fn feature_dim(&self) -> usize {
+        self.spec.feature_dim()
     }
 
     /// The spec it was built from.
@@ -211,7 +274,7 @@ impl Network {
             }
             convs.push(FoldedConv { weight, bias: norm.shift });
         }
-        FoldedEncoder { spec: self.spec.clone(), convs, map: None }
+        FoldedEncoder { spec: self.spec.clone(), convs, map: self.map.clone() }
     }
 
     /// Batch norm of each convolution node with the running statistics.

@@ -38,6 +38,13 @@ impl Pooled {
         channels * if self.has_std { 2 } else { 1 } + if self.has_cells { 4 * last } else { 0 }
     }
 
+    /// Where the statistics of `value` start in the pooled vector, and its channels; `None` if it is not pooled.
+    pub(super) fn place(&self, value: ValueId) -> Option<(usize, usize)> {
+        let at = self.values.iter().position(|&(pooled, _)| pooled == value)?;
+        let before: usize = self.values[..at].iter().map(|(_, channels)| channels).sum();
+        Some((before * if self.has_std { 2 } else { 1 }, self.values[at].1))
+    }
+
     /// Whether nothing is pooled: only of a spec that is not valid.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -6,7 +6,6 @@ use crate::kernel::channel::{Affine, Summand, affine_activation};
 use crate::kernel::{Activation, Isa};
 use crate::nn::batch_norm::Normalisation;
 use crate::nn::conv::{clear_border, pad};
-use crate::nn::pool::global_average_pool_forward;
 
 /// Turns stored values into what their readers need.
 #[derive(Clone, Copy)]
@@ -59,25 +58,14 @@ impl<'a> Reader<'a> {
         Summand { stored, affine, activation }
     }
 
-    /// The last value of one image, `[H', W', D]`.
-    pub fn feature_map(&self, stored: &[f32], map: &mut [f32]) {
-        let last = self.plan.nodes.len();
-        match self.plan.conv(last) {
-            None => map.copy_from_slice(stored),
-            Some(conv) => self.activate(last, stored, map, self.plan.grids[last].columns * conv.channels_out),
-        }
-    }
-
-    /// The feature of one image: the mean over pixels of the last value.
-    pub fn feature(&self, stored: &[f32], scratch: &mut Vec<f32>, feature: &mut [f32]) {
-        let last = self.plan.nodes.len();
-        if self.plan.conv(last).is_none() {
-            return global_average_pool_forward(stored, feature);
-        }
-        let len = self.plan.grids[last].len();
-        scratch.resize(scratch.len().max(len), 0.0);
-        self.feature_map(stored, &mut scratch[..len]);
-        global_average_pool_forward(&scratch[..len], feature);
+    /// `value` of one image after batch norm and activation. Borrows `stored` itself where nothing has to be done, and writes to
+    /// `scratch` otherwise.
+    pub fn activated<'s>(&self, value: ValueId, stored: &'s [f32], scratch: &'s mut Vec<f32>) -> &'s [f32] {
+        let Some(conv) = self.plan.conv(value) else { return stored };
+        let grid = self.plan.grids[value];
+        scratch.resize(scratch.len().max(grid.len()), 0.0);
+        self.activate(value, stored, &mut scratch[..grid.len()], grid.columns * conv.channels_out);
+        &scratch[..grid.len()]
     }
 
     /// `out = activation(norm(stored))`, rows of `out` `out_row` floats apart.

@@ -47,6 +47,8 @@ pub(super) struct Scratch {
     pub gradient: Vec<f32>,
     /// Gradient of a convolution's input.
     pub contribution: Vec<f32>,
+    /// A pooled value after batch norm and activation.
+    pub activated: Vec<f32>,
     /// Partial gradient of the weights of each convolution of a stage.
     pub dweights: Vec<Vec<f32>>,
 }

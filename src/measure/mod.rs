@@ -1,11 +1,14 @@
-//! Metrics of features and predictions: k-NN probe, confusion matrix, confidence intervals, collapse of features.
+//! Metrics of features and predictions: k-NN probe, confusion matrix, confidence intervals, collapse of features; and the linear
+//! map of a readout, fitted to features.
 //!
 //! Pure functions of numbers, independent of images and encoders. Training computes them after every epoch, evaluation
 //! once.
 
+mod eigen;
 mod features;
 mod interval;
 mod knn;
+mod linear_map;
 mod metrics;
 mod spread;
 
@@ -14,5 +17,6 @@ pub(crate) use features::Moments;
 pub use features::{Features, corpus_of, l2_normalize_rows};
 pub use interval::{Interval, PairedDifference, Standing};
 pub use knn::{KnnSettings, knn_leave_one_out, knn_scores, nearest};
+pub use linear_map::{FitError, fit_linear_map};
 pub use metrics::{ConfusionMatrix, roc_auc, roc_auc_one_vs_rest};
 pub use spread::{alignment, deviation, effective_rank, uniformity};

@@ -7,6 +7,7 @@
 
 use crate::nn::matrix::matmul_bt;
 
+use super::eigen::eigen;
 use super::l2_normalize_rows;
 
 /// Mean squared distance at unit length between two views of the same image: 0 for identical features, 2 for unrelated
@@ -56,7 +57,7 @@ pub fn deviation(features: &[f32], dim: usize) -> f64 {
 ///
 /// * `features`: `[N, D]`, rows of any length
 pub fn effective_rank(features: &[f32], dim: usize) -> f64 {
-    let singular: Vec<f64> = (eigenvalues(covariance(features, dim), dim).into_iter())
+    let singular: Vec<f64> = (eigen(covariance(features, dim), dim).values.into_iter())
         // Rounding can make an eigenvalue slightly negative.
         .map(|value| value.max(0.0).sqrt())
         .collect();
@@ -91,50 +92,6 @@ fn covariance(features: &[f32], dim: usize) -> Vec<f64> {
     let count = (features.len() / dim) as f64;
     sums.iter_mut().for_each(|sum| *sum /= count);
     sums
-}
-
-/// Limit of sweeps; seven or eight suffice for any matrix of a few hundred rows.
-const SWEEPS_MAX: usize = 30;
-
-/// Eigenvalues of a symmetric matrix `[side, side]`, in no particular order, by Jacobi's method: plane rotations, each of
-/// which zeroes one pair of off-diagonal entries (Golub and Van Loan, "Matrix Computations", section 8.5).
-///
-/// The order of operations is fixed, so the same features give the same figure on every machine. No library is used:
-/// nalgebra adds 15 crates and faer 49 for this one function, and both may sum in another order on another CPU.
-fn eigenvalues(mut a: Vec<f64>, side: usize) -> Vec<f64> {
-    let total: f64 = a.iter().map(|value| value * value).sum();
-    for _ in 0..SWEEPS_MAX {
-        let outside: f64 = (0..side).flat_map(|i| a[i * side..][..i].iter()).map(|value| value * value).sum();
-        // NaN ends the iteration too.
-        if outside.is_nan() || outside <= 1e-24 * total {
-            break;
-        }
-        for p in 0..side {
-            for q in p + 1..side {
-                rotate(&mut a, side, p, q);
-            }
-        }
-    }
-    (0..side).map(|i| a[i * side + i]).collect()
-}
-
-/// Rotates the plane of rows and columns `p` and `q` so that entry `(p, q)` becomes zero.
-fn rotate(a: &mut [f64], side: usize, p: usize, q: usize) {
-    let entry = a[p * side + q];
-    if entry == 0.0 {
-        return;
-    }
-    let half = (a[q * side + q] - a[p * side + p]) / (2.0 * entry);
-    // The smaller root of t² + 2 half t - 1, without cancellation.
-    let t = half.signum() / (half.abs() + (half * half + 1.0).sqrt());
-    let c = 1.0 / (t * t + 1.0).sqrt();
-    let s = t * c;
-    for row in a.chunks_exact_mut(side) {
-        (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
-    }
-    let (before, from_q) = a.split_at_mut(q * side);
-    let rows = before[p * side..][..side].iter_mut().zip(&mut from_q[..side]);
-    rows.for_each(|(x, y)| (*x, *y) = (c * *x - s * *y, s * *x + c * *y));
 }
 
 #[cfg(test)]
@@ -200,23 +157,5 @@ mod tests {
         close(deviation(&features, 8), 1.0, 0.02);
         close(effective_rank(&features, 8), 8.0, 0.05);
         assert!(uniformity(&features, 8) < -2.5);
-    }
-
-    /// `A v = λ v` gives `tr A = Σ λ`, `tr A² = Σ λ²`, `tr A³ = Σ λ³`.
-    #[test]
-    fn eigenvalues_have_the_traces_of_the_matrix() {
-        let side = 24;
-        let a = covariance(&random(2, 40, side), side);
-        let found = eigenvalues(a.clone(), side);
-        let times = |x: &[f64]| -> Vec<f64> {
-            (0..side * side)
-                .map(|at| (0..side).map(|k| x[at / side * side + k] * a[k * side + at % side]).sum())
-                .collect()
-        };
-        let trace = |x: &[f64]| (0..side).map(|i| x[i * side + i]).sum::<f64>();
-        let (a2, power) = (times(&a), |n: i32| found.iter().map(|value| value.powi(n)).sum::<f64>());
-        close(power(1), trace(&a), 1e-9);
-        close(power(2), trace(&a2), 1e-9);
-        close(power(3), trace(&times(&a2)), 1e-9);
     }
 }
