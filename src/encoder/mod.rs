@@ -25,7 +25,7 @@ pub use folded::{FoldedConv, FoldedEncoder};
 pub use host::{EncodeError, HostEncoder, HostEncoderInfo, Layout, encode_each, require_finite};
 pub use id::{EncoderId, IdHash};
 pub use layout::{Role, TensorInfo};
-pub use network::{NamedTensor, Network, ReadoutError, TensorError};
+pub use network::{NamedTensor, Network, READOUT_WEIGHT, ReadoutError, TensorError};
 pub use pooled::{Pooled, cell};
 pub use presets::Preset;
 pub use readout::{LinearMap, Pooling, Readout, STD_EPSILON};

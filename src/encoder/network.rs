@@ -10,6 +10,10 @@ use crate::kernel::Isa;
 use crate::nn::batch_norm::Normalisation;
 use crate::rng::Rng;
 
+/// Name of the weight of the readout's linear map in a checkpoint.
+pub const READOUT_WEIGHT: &str = "readout.weight";
+const READOUT_BIAS: &str = "readout.bias";
+
 /// A named tensor in PyTorch's layout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
@@ -165,6 +169,31 @@ impl Network {
             return Err(ReadoutError::Map { found, expected });
         }
         (self.spec, self.map) = (spec, map);
+        Ok(())
+    }
+
+    /// The linear map as `readout.weight` `[D, P]` and `readout.bias` `[D]`; empty without one.
+    pub fn map_tensors(&self) -> Vec<NamedTensor> {
+        let Some(map) = &self.map else { return Vec::new() };
+        let dim = map.bias.len();
+        let named =
+            |name: &str, shape, data: &Vec<f32>| NamedTensor { name: name.to_owned(), shape, data: data.clone() };
+        vec![
+            named(READOUT_WEIGHT, vec![dim, map.weight.len() / dim], &map.weight),
+            named(READOUT_BIAS, vec![dim], &map.bias),
+        ]
+    }
+
+    /// Restores `readout`, which has a linear map, from [`Self::map_tensors`].
+    ///
+    /// # Errors
+    /// A missing tensor or one of the wrong shape; the network is then unchanged.
+    pub fn read_map(&mut self, readout: Readout, tensors: &[NamedTensor]) -> Result<(), TensorError> {
+        let spec = EncoderSpec { readout, ..self.spec.clone() };
+        let dim = spec.feature_dim();
+        let weight = NamedTensor::find(tensors, READOUT_WEIGHT, &[dim, spec.pooled_len()])?.data.clone();
+        let bias = NamedTensor::find(tensors, READOUT_BIAS, &[dim])?.data.clone();
+        (self.spec, self.map) = (spec, Some(LinearMap { weight, bias }));
         Ok(())
     }
 

@@ -56,6 +56,7 @@ impl Pooling {
 #[serde(deny_unknown_fields)]
 pub struct Readout {
     /// The values that are pooled, and how.
+    #[serde(default)]
     pub pooling: Pooling,
     /// Outputs of the linear map ([`LinearMap`]), which is fitted on unlabelled images; the pooled values themselves are the
     /// feature if absent.
@@ -75,6 +76,17 @@ impl Readout {
     /// Whether it is [`Pooling::Mean`] without a linear map, the readout of encoders that state none.
     pub fn is_mean(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl std::fmt::Display for Readout {
+    /// For instance `stages`, or `stages, 128 dimensions, whitened`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.pooling.name())?;
+        if let Some(dim) = self.dim {
+            write!(f, ", {dim} dimensions{}", if self.whiten { ", whitened" } else { "" })?;
+        }
+        Ok(())
     }
 }
 

@@ -18,6 +18,9 @@ use rayon::prelude::*;
 use super::eigen::eigen;
 use crate::encoder::{LinearMap, Readout};
 
+/// Most images that a map is fitted to: five for each of the largest number of pooled values.
+pub const FIT_IMAGES_MAX: usize = 5_000;
+
 /// Added to the variance of a pooled value, as a share of the mean square of all pooled values: below a three-hundredth of their
 /// root mean square a deviation is damped.
 const FLOOR_SHARE: f64 = 1e-5;

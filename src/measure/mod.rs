@@ -17,6 +17,6 @@ pub(crate) use features::Moments;
 pub use features::{Features, corpus_of, l2_normalize_rows};
 pub use interval::{Interval, PairedDifference, Standing};
 pub use knn::{KnnSettings, knn_leave_one_out, knn_scores, nearest};
-pub use linear_map::{FitError, fit_linear_map};
+pub use linear_map::{FIT_IMAGES_MAX, FitError, fit_linear_map};
 pub use metrics::{ConfusionMatrix, roc_auc, roc_auc_one_vs_rest};
 pub use spread::{alignment, deviation, effective_rank, uniformity};

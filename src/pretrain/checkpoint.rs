@@ -3,7 +3,8 @@
 //! Tensors, all f32: the encoder's parameters and running statistics under PyTorch's names
 //! (`blocks.0.conv1.weight`, `blocks.0.norm1.running_mean`), the objective's head (`head.weight`) and state, the
 //! optimiser's vectors (`optimiser.momentum.blocks.0.conv1.weight`), and the statistics of the features (`corpus.mean`,
-//! `corpus.std`, `corpus.length_max`) once the run is finished, or from the start if the encoder is frozen.
+//! `corpus.std`, `corpus.length_max`) once the run is finished, or from the start if the encoder is frozen; so, too, the linear map
+//! of a readout that has one (`readout.weight`, `readout.bias`).
 //!
 //! The header's metadata has one entry, `macula`: TOML whose first line is `sha256 = "…"` over all the rest, tensors
 //! included. It is one entry because safetensors does not fix the order of several, and the same run must give the same

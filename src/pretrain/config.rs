@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentation, Policy};
 use crate::data::ValueRange;
-use crate::encoder::{EncoderSpec, InputShape, Preset, SpecError};
+use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{Comparison, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX};
 
@@ -21,6 +21,23 @@ pub enum HealthGate {
 }
 
 impl HealthGate {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What the objective reads of the encoder, never through the readout's linear map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainOn {
+    /// The mean over pixels of the last value.
+    #[default]
+    Mean,
+    /// The pooled values of the readout.
+    Readout,
+}
+
+impl TrainOn {
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -71,6 +88,12 @@ pub struct PretrainConfig {
     pub batch_size: usize,
     /// Seeds initialisation, shuffling, augmentation and `limit`.
     pub seed: u64,
+    /// From the encoder's values to the feature; the linear map is fitted at the end.
+    #[serde(default, skip_serializing_if = "Readout::is_mean")]
+    pub readout: Readout,
+    /// What the objective reads.
+    #[serde(default, skip_serializing_if = "TrainOn::is_default")]
+    pub train_on: TrainOn,
     /// Number of training images, drawn by seed; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -179,6 +202,8 @@ impl PretrainConfig {
             extended_at: Vec::new(),
             batch_size: 128,
             seed: 1,
+            readout: Readout::default(),
+            train_on: TrainOn::default(),
             limit: None,
             per_class: None,
             learning_rate: 0.0,
@@ -230,12 +255,27 @@ impl PretrainConfig {
         self.objective(0).needs_labels()
     }
 
-    /// The network's graph.
+    /// The network's graph and readout.
     ///
     /// # Errors
-    /// When the encoder does not take this input.
+    /// When the encoder does not take this input, or the readout does not fit the encoder.
     pub fn spec(&self) -> Result<EncoderSpec, SpecError> {
-        EncoderSpec::preset(self.encoder, InputShape { channels: self.channels, height: self.size, width: self.size })
+        let input = InputShape { channels: self.channels, height: self.size, width: self.size };
+        let spec = EncoderSpec { readout: self.readout, ..EncoderSpec::preset(self.encoder, input)? };
+        spec.shapes()?;
+        Ok(spec)
+    }
+
+    /// The network before its first step, without the linear map of its readout.
+    ///
+    /// # Errors
+    /// As [`Self::spec`].
+    pub fn network(&self) -> Result<Network, SpecError> {
+        let mut network = Network::new(self.spec()?, self.seed)?;
+        if self.train_on == TrainOn::Readout {
+            network.train_on(self.readout.pooling);
+        }
+        Ok(network)
     }
 
     /// The objective, for a dataset of `num_classes` classes.
@@ -300,6 +340,14 @@ impl PretrainConfig {
         hold("queue", queue, "1 to 1048576", (1..=1 << 20).contains(&queue))?;
         hold("key_momentum", key_momentum, "0 to below 1", (0.0..1.0).contains(&key_momentum))?;
         hold("mask_share", self.mask_share, "above 0 and below 1", self.mask_share > 0.0 && self.mask_share < 1.0)?;
+        let maps = self.objective(0).reads_map() && self.train_on == TrainOn::Readout;
+        hold("train_on", "readout", "mean for a method that reads the last activations", !maps)?;
+        hold(
+            "readout.whiten",
+            "true",
+            "absent unless readout.dim is set",
+            !self.readout.whiten || self.readout.dim.is_some(),
+        )?;
         let tiled = !self.objective(0).reads_map() || self.size.is_multiple_of(self.map_side());
         hold("size", self.size, "a multiple of the side of the encoder's last activations", tiled)?;
         hold("chunk", self.chunk.unwrap_or(2), "at least 2", self.chunk.is_none_or(|chunk| chunk >= 2))?;
@@ -324,6 +372,7 @@ impl PretrainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoder::Pooling;
 
     #[test]
     fn toml_restores_the_same_run() {
@@ -337,6 +386,8 @@ mod tests {
         (config.init, config.freeze) =
             (Some(Init { encoder: "run".into(), sha256: "ab".into() }), Some(Freeze::default()));
         (config.per_class, config.health) = (Some(20), HealthGate::Never);
+        (config.readout, config.train_on) =
+            (Readout { pooling: Pooling::Grid, dim: Some(9), whiten: true }, TrainOn::Readout);
         assert_eq!(toml::from_str::<PretrainConfig>(&config.to_toml()).unwrap(), config);
         let text = config.to_toml().replace("batch_size", "batch_sise");
         assert!(toml::from_str::<PretrainConfig>(&text).is_err(), "an unknown field is an error");
@@ -367,6 +418,9 @@ mod tests {
         assert!(refused(|c| c.freeze = Some(Freeze { hidden: 0, layers: 1 })).contains("freeze.hidden is 0"));
         assert!(refused(|c| c.freeze = Some(Freeze { hidden: 1, layers: 4 })).contains("freeze.layers is 4"));
         assert!(refused(|c| c.freeze = Some(Freeze::default())).contains("init"));
+        assert!(refused(|c| c.readout.dim = Some(65)).contains("65"));
+        assert!(refused(|c| c.readout.whiten = true).contains("readout.whiten"));
+        assert!(refused(|c| (c.method, c.train_on) = (Method::Masked, TrainOn::Readout)).contains("train_on"));
     }
 
     /// Settings of later versions are written only if set, so that earlier configurations keep their bytes.
@@ -374,7 +428,7 @@ mod tests {
     fn settings_that_are_not_set_are_not_written() {
         let config = PretrainConfig::new("phantoms", Method::Simclr);
         let text = config.to_toml();
-        for name in ["health", "init", "freeze", "per_class"] {
+        for name in ["health", "init", "freeze", "per_class", "readout", "train_on"] {
             assert!(!text.contains(name), "{text}");
         }
         assert_eq!(toml::from_str::<PretrainConfig>(&text).unwrap(), config);

@@ -4,8 +4,9 @@ use super::collapse::Collapse;
 use super::config::ConfigError;
 use super::run_error::RunError;
 use crate::data::{DataError, ValueRange};
-use crate::encoder::SpecError;
+use crate::encoder::{Readout, ReadoutError, SpecError};
 use crate::files::WriteError;
+use crate::measure::FitError;
 
 /// Pretraining cannot start or continue.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +172,22 @@ pub enum PretrainError {
         /// Channels of the run.
         expected: usize,
     },
+    /// A frozen encoder has another readout.
+    #[error("{encoder} has the readout {found}, the run has {expected}; a frozen encoder keeps its readout")]
+    InitReadout {
+        /// Its folder.
+        encoder: String,
+        /// Its readout.
+        found: Readout,
+        /// Readout of the run.
+        expected: Readout,
+    },
+    /// The linear map of the readout could not be fitted.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// The readout does not fit the encoder.
+    #[error(transparent)]
+    Readout(#[from] ReadoutError),
     /// The encoder collapsed: it no longer distinguishes images.
     #[error(
         "the encoder collapsed in epoch {epoch}: {sign}. The checkpoint is kept and can be evaluated; start a new run with {advice}"

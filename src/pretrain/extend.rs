@@ -49,7 +49,8 @@ pub fn extend(out: &Path, epochs: u64) -> Result<PretrainConfig, PretrainError> 
         progress.finished = false;
         if progress.config.freeze.is_none() {
             // They belong to the encoder before the extension; the last epoch measures them again.
-            checkpoint.tensors.retain(|tensor| !tensor.name.starts_with("corpus."));
+            let stale = |name: &str| name.starts_with("corpus.") || name.starts_with("readout.");
+            checkpoint.tensors.retain(|tensor| !stale(&tensor.name));
         }
         write_atomic(&path, &checkpoint.to_bytes())?;
     }

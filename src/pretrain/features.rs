@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::batch::Recipe;
+use super::error::PretrainError;
 use super::observer::{Event, Observer};
 use super::training_set::ImageSet;
 use crate::augment::{Augmentation, Views};
 use crate::data::{DataError, Preprocessing, evenly_spread};
-use crate::encoder::{CorpusStatistics, Network};
-use crate::measure::Features;
+use crate::encoder::{CorpusStatistics, LinearMap, Network, Readout};
+use crate::measure::{FIT_IMAGES_MAX, Features, fit_linear_map};
 
 /// Images that the statistics of the features are measured on: enough that their sampling error is a fiftieth of the
 /// deviation.
@@ -39,6 +40,9 @@ impl FeatureError {
     }
 }
 
+/// What an encoder gives of network inputs: [`Network::embed`], [`Network::embed_trained`] or its pooled values.
+pub(super) type Embed = fn(&Network, &[f32]) -> Vec<f32>;
+
 /// An encoder with its preprocessing.
 #[derive(Clone, Copy)]
 pub(super) struct Extractor<'a> {
@@ -47,25 +51,26 @@ pub(super) struct Extractor<'a> {
 }
 
 impl Extractor<'_> {
-    /// Features `[N, D]` of the images at `positions`, not augmented.
-    pub fn features(self, set: &ImageSet<'_>, positions: &[usize]) -> Result<Vec<f32>, DataError> {
+    /// What `embed` gives of the images at `positions`, not augmented, `[N, D]`.
+    pub fn features(self, set: &ImageSet<'_>, positions: &[usize], embed: Embed) -> Result<Vec<f32>, DataError> {
         let (views, augmentation) = (Views::Independent(1), Augmentation::NONE);
         let recipe = Recipe { views, augmentation, preprocessing: self.preprocessing, seed: 0 };
-        self.embed(recipe, set, positions, 0)
+        self.embed(recipe, set, positions, 0, embed)
     }
 
-    /// Features `[N * V, D]` of the views that `recipe` draws for `epoch`.
+    /// What `embed` gives of the views that `recipe` draws for `epoch`, `[N * V, D]`.
     pub fn embed(
         self,
         recipe: Recipe<'_>,
         set: &ImageSet<'_>,
         positions: &[usize],
         epoch: u64,
+        embed: Embed,
     ) -> Result<Vec<f32>, DataError> {
         let (mut input, mut features) = (Vec::new(), Vec::new());
         for positions in positions.chunks((EMBED_TOGETHER / recipe.views.count()).max(1)) {
             recipe.fill(&mut input, set, positions, epoch)?;
-            features.extend(self.network.embed(&input));
+            features.extend(embed(self.network, &input));
         }
         Ok(features)
     }
@@ -77,14 +82,14 @@ impl Extractor<'_> {
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Option<Features>, DataError> {
-        let dim = self.network.spec().feature_dim();
+        let dim = self.network.feature_dim();
         let mut features = Features { dim, rows: vec![0.0; set.indices.len() * dim] };
         let mut done = 0;
         for positions in set.readable.chunks(EMBED_AT_ONCE) {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let rows = self.features(set, positions)?;
+            let rows = self.features(set, positions, Network::embed)?;
             for (&position, row) in positions.iter().zip(rows.chunks_exact(dim)) {
                 features.rows[position * dim..][..dim].copy_from_slice(row);
             }
@@ -96,10 +101,20 @@ impl Extractor<'_> {
 
     /// Mean, deviation and largest length of the features, over training images spread evenly.
     pub fn corpus_statistics(self, set: &ImageSet<'_>) -> Result<CorpusStatistics, FeatureError> {
-        let features = self.features(set, &evenly_spread(&set.readable, CORPUS_IMAGES_MAX))?;
-        let statistics = CorpusStatistics::of(&features, self.network.spec().feature_dim());
+        let features = self.features(set, &evenly_spread(&set.readable, CORPUS_IMAGES_MAX), Network::embed)?;
+        let statistics = CorpusStatistics::of(&features, self.network.feature_dim());
         FeatureError::check(statistics.mean.iter().chain(&statistics.std))?;
         // Features that cannot be scaled have no length; quantising them reports that.
         Ok(statistics.clone().with_lengths_of(&features).unwrap_or(statistics))
+    }
+
+    /// The linear map of `readout`, fitted to the pooled values of training images spread evenly; `None` if it has none.
+    pub fn linear_map(self, set: &ImageSet<'_>, readout: Readout) -> Result<Option<LinearMap>, PretrainError> {
+        let Some(dim) = readout.dim else { return Ok(None) };
+        let positions = evenly_spread(&set.readable, FIT_IMAGES_MAX);
+        let pooled = self.features(set, &positions, |network, input| {
+            network.embed_pooled(input, &network.spec().pooled(network.spec().readout.pooling))
+        })?;
+        Ok(Some(fit_linear_map(&pooled, self.network.spec().pooled_len(), readout, dim)?))
     }
 }

@@ -1,4 +1,4 @@
-//! The health of the encoder after an epoch: how its features of some training images are spread.
+//! The health of the encoder after an epoch: how the features that the objective reads are spread over some training images.
 //!
 //! A loss does not show a collapse. Triplets of equal embeddings have exactly the margin as their loss, and a contrastive
 //! loss at the logarithm of its candidates looks like one that has not fallen yet.
@@ -10,6 +10,7 @@ use super::metrics::Health;
 use super::training_set::ImageSet;
 use crate::augment::{Augmentation, Views};
 use crate::data::DataError;
+use crate::encoder::Network;
 use crate::measure::{
     ConfusionMatrix, Features, KnnSettings, alignment, argmax_rows, deviation, effective_rank, knn_leave_one_out,
     uniformity,
@@ -64,8 +65,8 @@ pub(super) fn examine(
     if sample.positions.len() < 2 {
         return Ok(None);
     }
-    let dim = extractor.network.spec().feature_dim();
-    let rows = extractor.features(training, &sample.positions)?;
+    let dim = extractor.network.trained_dim();
+    let rows = extractor.features(training, &sample.positions, Network::embed_trained)?;
     FeatureError::check(&rows)?;
     let augmented = config.augmentation != Augmentation::NONE;
     let alignment = augmented.then(|| alignment_of(extractor, config, training, &sample.paired)).transpose()?;
@@ -89,9 +90,10 @@ fn alignment_of(
     let Extractor { network, preprocessing } = extractor;
     let (views, augmentation) = (Views::Independent(2), config.augmentation);
     let recipe = Recipe { views, augmentation, preprocessing, seed: config.seed };
-    let dim = network.spec().feature_dim();
+    let dim = network.trained_dim();
     let mut pair = [Vec::new(), Vec::new()];
-    for (number, feature) in extractor.embed(recipe, training, paired, VIEWS)?.chunks_exact(dim).enumerate() {
+    let features = extractor.embed(recipe, training, paired, VIEWS, Network::embed_trained)?;
+    for (number, feature) in features.chunks_exact(dim).enumerate() {
         pair[number % 2].extend_from_slice(feature);
     }
     Ok(alignment(&pair[0], &pair[1], dim))

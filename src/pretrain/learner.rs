@@ -31,7 +31,8 @@ pub struct Learner {
 impl Learner {
     /// The learner at the start of a run of `config`.
     pub fn new(config: &PretrainConfig, network: Network, mut objective: Box<dyn Objective>) -> Self {
-        let dim = network.spec().feature_dim();
+        // The probe of a frozen encoder reads its feature.
+        let dim = if config.freeze.is_some() { network.feature_dim() } else { network.trained_dim() };
         let head = objective.head().initialise(dim, &mut Rng::for_purpose(config.seed, "initialise head"));
         objective.begin(&network, &head, config.seed);
         let decayed = (network.layout().iter()).filter(|t| t.role == Role::Weight).map(|t| t.range.clone()).collect();
@@ -150,6 +151,7 @@ impl Learner {
         let head = self.objective.head();
         let mut tensors = self.network.to_named(&self.network.parameters);
         tensors.extend(self.network.statistics());
+        tensors.extend(self.network.map_tensors());
         tensors.extend(head.to_named(&self.head));
         let states = self.network_optimiser.state.iter().zip(&self.head_optimiser.state);
         for (name, (of_network, of_head)) in self.state_names.iter().zip(states) {

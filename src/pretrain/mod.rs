@@ -28,7 +28,7 @@ mod transfer;
 pub use crate::objective::{Comparison, Freeze, Method, Positives};
 pub use checkpoint::{Checkpoint, Progress};
 pub use collapse::{Collapse, collapse};
-pub use config::{ConfigError, HealthGate, Init, PretrainConfig, Validate};
+pub use config::{ConfigError, HealthGate, Init, PretrainConfig, TrainOn, Validate};
 pub use error::PretrainError;
 pub use extend::extend;
 pub use learner::Learner;

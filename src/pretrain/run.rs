@@ -8,7 +8,7 @@ use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, RunFolder};
 use crate::data::{Preprocessing, short_name};
 use crate::encoder::{
-    EncodeError, EncoderId, HostEncoder, HostEncoderInfo, IdHash, NamedTensor, Network, require_finite,
+    EncodeError, EncoderId, HostEncoder, HostEncoderInfo, IdHash, NamedTensor, Network, READOUT_WEIGHT, require_finite,
 };
 use crate::models;
 
@@ -41,7 +41,7 @@ impl Run {
         let info = HostEncoderInfo {
             name: format!("run {}", dir.display()),
             id: identity(&network, &progress.preprocessing),
-            feature_dim: network.spec().feature_dim(),
+            feature_dim: network.feature_dim(),
             preprocessing: progress.preprocessing,
             corpus,
             arithmetic: "f32".to_owned(),
@@ -72,6 +72,7 @@ impl Run {
         let network = network_of(&checkpoint, &path)?;
         let kept: Vec<String> = (network.to_named(&network.parameters).into_iter())
             .chain(network.statistics())
+            .chain(network.map_tensors())
             .map(|tensor| tensor.name)
             .collect();
         checkpoint.tensors.retain(|tensor| kept.contains(&tensor.name) || tensor.name.starts_with("corpus."));
@@ -88,16 +89,20 @@ impl Run {
 pub(super) fn network_of(checkpoint: &Checkpoint, path: &Path) -> Result<Network, RunError> {
     let config = &checkpoint.progress.config;
     let spec_error = |source| RunError::Spec { path: path.display().to_string(), source };
-    let mut network = Network::new(config.spec().map_err(spec_error)?, config.seed).map_err(spec_error)?;
+    let mut network = config.network().map_err(spec_error)?;
     network.parameters = network.from_named(&checkpoint.tensors).map_err(RunError::tensors(path))?;
     network.set_statistics(&checkpoint.tensors).map_err(RunError::tensors(path))?;
+    // The map is fitted after the last step; before, the feature is the pooled values.
+    if config.readout.dim.is_some() && (checkpoint.progress.finished || checkpoint.tensor(READOUT_WEIGHT).is_some()) {
+        network.read_map(config.readout, &checkpoint.tensors).map_err(RunError::tensors(path))?;
+    }
     Ok(network)
 }
 
 fn identity(network: &Network, preprocessing: &Preprocessing) -> EncoderId {
     let hash = IdHash::new(toml::to_string(preprocessing).expect("preprocessing is plain TOML"));
     let hash = hash.bytes(toml::to_string(network.spec()).expect("a spec is plain TOML"));
-    let tensors = [network.to_named(&network.parameters), network.statistics()].concat();
+    let tensors = [network.to_named(&network.parameters), network.statistics(), network.map_tensors()].concat();
     let add = |hash: IdHash, tensor: &NamedTensor| {
         hash.bytes(format!("\n{} {:?}\n", tensor.name, tensor.shape)).values(&tensor.data)
     };

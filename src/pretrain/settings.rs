@@ -9,7 +9,7 @@ use crate::objective::Method;
 
 /// Tables whose fields may be given one by one. Any other table replaces the whole default, because a field that it
 /// leaves out means "none".
-const MERGED: [&str; 2] = ["comparison", "freeze"];
+const MERGED: [&str; 3] = ["comparison", "freeze", "readout"];
 
 /// The settings that were given; the rest keep their defaults.
 #[derive(Clone, Debug, Default, PartialEq)]

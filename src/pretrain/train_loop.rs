@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::batch::Recipe;
 use super::checkpoint::{Checkpoint, Progress, corpus_tensors};
 use super::collapse::{advice, collapse, too_little};
-use super::config::{HealthGate, Validate};
+use super::config::{HealthGate, PretrainConfig, Validate};
 use super::error::PretrainError;
 use super::extend::learning_rate;
-use super::features::{EMBED_TOGETHER, Extractor, FeatureError};
+use super::features::{EMBED_TOGETHER, Embed, Extractor, FeatureError};
 use super::health::{self, Sample};
 use super::learner::Learner;
 use super::metrics::{EpochLine, Health, Lines, Score, StepLine, Tally};
@@ -20,7 +20,7 @@ use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
 use super::training_set::ImageSet;
 use crate::augment::Augmentation;
-use crate::encoder::CorpusStatistics;
+use crate::encoder::{CorpusStatistics, Network};
 use crate::files::write_atomic;
 use crate::measure::Features;
 use crate::objective::Targets;
@@ -185,11 +185,22 @@ impl Trainer<'_> {
         self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
         self.progress.tally = Tally::new(self.learner.objective.num_classes());
         if is_last {
+            self.fit_readout()?;
             self.corpus = Some(self.corpus_statistics()?);
             self.progress.finished = true;
         }
         self.save()?;
         Ok(line)
+    }
+
+    /// Fits the linear map of the readout. A frozen encoder brings its own.
+    fn fit_readout(&mut self) -> Result<(), PretrainError> {
+        let Progress { config: PretrainConfig { readout, freeze: None, .. }, .. } = &self.progress else {
+            return Ok(());
+        };
+        let readout = *readout;
+        let map = self.extractor().linear_map(&self.training, readout)?;
+        Ok(self.learner.network.set_readout(readout, map)?)
     }
 
     /// The health of the encoder, if the run measures it.
@@ -211,12 +222,14 @@ impl Trainer<'_> {
             return Ok(None);
         }
         let mut tally = Tally::new(objective.num_classes());
+        let frozen = self.progress.config.freeze.is_some();
+        let embed: Embed = if frozen { Network::embed } else { Network::embed_trained };
         let recipe = self.recipe(Augmentation::NONE);
         for positions in set.readable.chunks((EMBED_TOGETHER / recipe.views.count()).max(1)) {
             let labels: Vec<Option<usize>> = positions.iter().map(|&position| set.labels[position]).collect();
             let features = match &self.held_out_features {
                 Some(features) => features.select(positions).rows,
-                None => self.extractor().embed(recipe, set, positions, 0)?,
+                None => self.extractor().embed(recipe, set, positions, 0, embed)?,
             };
             self.learner.held_out_loss(features, Targets::labels(&labels)).iter().for_each(|output| tally.add(output));
         }

@@ -27,7 +27,7 @@ impl Init {
 /// # Errors
 /// When the encoder cannot be read, has changed, or does not fit.
 pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Option<Preprocessing>), PretrainError> {
-    let mut network = Network::new(config.spec()?, config.seed)?;
+    let mut network = config.network()?;
     let Some(init) = &config.init else { return Ok((network, None)) };
     let run = Run::load(Path::new(&init.encoder))?;
     let encoder = || init.encoder.clone();
@@ -47,6 +47,13 @@ pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Opti
     let tensors = run.network.to_named(&run.network.parameters);
     network.parameters = network.from_named(&tensors).map_err(RunError::tensors(folder))?;
     network.set_statistics(&run.network.statistics()).map_err(RunError::tensors(folder))?;
+    if config.freeze.is_some() {
+        let readout = run.network.spec().readout;
+        if readout != config.readout {
+            return Err(PretrainError::InitReadout { encoder: encoder(), found: readout, expected: config.readout });
+        }
+        network.set_readout(readout, run.network.map().cloned())?;
+    }
     let preprocessing =
         Preprocessing { height: config.size, width: config.size, range: config.range, ..run.info.preprocessing };
     Ok((network, Some(preprocessing)))

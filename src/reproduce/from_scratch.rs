@@ -75,7 +75,7 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
     }
     let queries = drawn.queries.len() / classes;
     let labels: Vec<Option<usize>> = (0..drawn.queries.len()).map(|query| Some(query / queries)).collect();
-    let output = learner.held_out_loss(learner.network.embed(&input), Targets::labels(&labels));
+    let output = learner.held_out_loss(learner.network.embed_trained(&input), Targets::labels(&labels));
     Ok(output
         .map_or(0.0, |output| ConfusionMatrix::of(classes, &output.targets, &output.predictions).balanced_accuracy()))
 }
