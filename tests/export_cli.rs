@@ -49,6 +49,48 @@ fn exported_weights_do_not_contain_the_path_of_the_images() {
 }
 
 #[test]
+fn a_run_is_exported_and_opened_with_another_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let run = |code, line: &str| expect(code, path, &line.split_whitespace().collect::<Vec<_>>());
+    run(
+        0,
+        "pretrain --data phantoms:16:60 --method rotation --encoder pico --channels 3 --size 16 --epochs 1 \
+         --batch-size 16 --quiet --out run",
+    );
+    run(0, "export run --input 1x24x20 --out out --weights --blob f16 --count 10 --quiet");
+    // Weights, run and ONNX file have the same input, statistics and features.
+    for (name, number) in [("run@1x24x20", 1), ("out/encoder.safetensors", 2), ("out", 3), ("run@1x24x20", 4)] {
+        run(0, &format!("embed --data phantoms:16:12 --encoder {name} --out {number}.npy --quiet"));
+    }
+    let read = |number: usize| std::fs::read(path.join(format!("{number}.npy"))).unwrap();
+    assert_eq!(read(1), read(2));
+    assert_eq!((read(1), read(1).len()), (read(4), read(3).len()));
+    // Training goes on with the new input.
+    run(
+        0,
+        "pretrain --data phantoms:16:60 --init out --size 24 --method simclr --epochs 1 --batch-size 16 --quiet --out on",
+    );
+    let config = std::fs::read_to_string(path.join("on/config.toml")).unwrap();
+    assert!(config.contains("channels = 1\n") && config.contains("size = 24\n"), "{config}");
+    // A second change starts from the first.
+    run(0, "export out --input 1x16x16 --out back --count 10 --quiet");
+    for refused in ["export out --input 3x16x16 --out colour", "export run --input 2x16x16 --out two"] {
+        run(2, refused);
+    }
+    let (_, err) = run(2, "embed --data phantoms:16:12 --encoder raw-pixels@1x8x8 --out 5.npy --quiet");
+    assert!(err.contains("raw-pixels"), "{err}");
+    // The images of this run are gone: statistics come from --data, or there are none.
+    let corpus = |out: &str| {
+        String::from_utf8_lossy(&std::fs::read(path.join(out).join("encoder.onnx")).unwrap()).contains("length_max")
+    };
+    assert!(corpus("out"));
+    run(0, "export grey-28 --input 1x32x32 --out none --count 10 --quiet");
+    run(0, "export grey-28 --input 1x32x32 --out some --count 10 --quiet --data phantoms:32:40");
+    assert!(!corpus("none") && corpus("some"));
+}
+
+#[test]
 fn a_refused_export_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     fails(2, "not-found", folder.path(), &["export", "no-run", "--out", "out"], &["no-run"]);

@@ -1,5 +1,6 @@
 //! Encoders: image to feature. Specs as plain data, the network built from one, and its cost.
 
+mod adapt;
 mod backward;
 mod corpus;
 mod cost;
@@ -19,6 +20,7 @@ mod spec;
 mod workspace;
 
 pub use crate::kernel::{Activation, Grid};
+pub use adapt::{InputError, adapt, emptied};
 pub use corpus::{CorpusStatistics, known_length_max};
 pub use cost::Cost;
 pub use folded::{FoldedConv, FoldedEncoder};

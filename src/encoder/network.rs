@@ -218,6 +218,16 @@ impl Network {
         self.spec.feature_dim()
     }
 
+    /// The same network with `spec`, which has the same nodes for another input. All parameters are 0.
+    ///
+    /// # Errors
+    /// An invalid spec.
+    pub(super) fn emptied(&self, spec: EncoderSpec) -> Result<Self, SpecError> {
+        let (plan, layout) = (Plan::new(&spec)?, ParameterLayout::new(&spec));
+        let parameters = vec![0.0; layout.len()];
+        Ok(Self { plan, layout, parameters, spec, ..self.clone() })
+    }
+
     /// The spec it was built from.
     pub fn spec(&self) -> &EncoderSpec {
         &self.spec

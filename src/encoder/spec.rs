@@ -181,6 +181,14 @@ impl Node {
         }
     }
 
+    /// Its convolution; none for a sum.
+    pub fn conv(&self) -> Option<&Conv> {
+        match self {
+            Node::Conv { conv, .. } => Some(conv),
+            Node::Add { .. } => None,
+        }
+    }
+
     /// Shape of its output, from the `shapes` of the values before it; or why it does not fit them.
     fn shape(&self, shapes: &[Grid]) -> Result<Grid, String> {
         let shape_of = |value: ValueId| {

@@ -45,6 +45,16 @@ pub enum OpenError {
         /// Its kind.
         what: &'static str,
     },
+    /// The input of this encoder cannot be changed.
+    #[error(
+        "{name} is {what}, whose input is fixed; another input needs a run, a shipped model or an export made with --weights"
+    )]
+    FixedInput {
+        /// The name.
+        name: String,
+        /// Its kind.
+        what: &'static str,
+    },
     /// The encoder is not a file of the kind that is needed.
     #[error("{name} is {what}, but {needed} is needed; `macula export` makes one from a run or a shipped model")]
     NoFile {

@@ -8,7 +8,7 @@ use super::{OpenError, Stated};
 use crate::blob::BlobFile;
 use crate::bundle::{Bundle, PublicKey};
 use crate::data::Preprocessing;
-use crate::encoder::HostEncoder;
+use crate::encoder::{HostEncoder, InputShape};
 use crate::evaluate::{ColourStatistics, RawPixels};
 use crate::isolated::OnnxHost;
 
@@ -160,8 +160,11 @@ fn open_random(name: &str, _: &str, _: &OpenOptions<'_>) -> Result<Opened, OpenE
     Err(OpenError::Unsupported { name: name.to_owned(), lacks: DEVICE_LACKS })
 }
 
-/// The absolute path, for a store to record.
+/// The absolute path, for a store to record, with the requested input after it.
 fn absolute(name: &str) -> Result<String, OpenError> {
-    let path = std::fs::canonicalize(name).map_err(|source| OpenError::Read { name: name.to_owned(), source })?;
-    Ok(path.to_string_lossy().into_owned())
+    let split = InputShape::split_from(name).filter(|_| !Path::new(name).exists());
+    let file = split.map_or(name, |(file, _)| file);
+    let path = std::fs::canonicalize(file).map_err(|source| OpenError::Read { name: name.to_owned(), source })?;
+    let path = path.to_string_lossy().into_owned();
+    Ok(split.map_or(path.clone(), |(_, input)| format!("{path}@{input}")))
 }

@@ -4,7 +4,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
+use crate::encoder::InputShape;
 use crate::models;
+use crate::pretrain::{CHECKPOINT, CONFIG, WEIGHTS};
+
+/// Files of a run folder and of an export.
+const WEIGHT_FILES: [&str; 3] = [CONFIG, CHECKPOINT, WEIGHTS];
 
 /// The encoder that a name refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +22,7 @@ pub(super) enum Found {
     Random(String),
     /// A shipped model.
     Shipped,
-    /// A run folder.
+    /// A run folder, or the weights of an export.
     Run,
     /// An ONNX file, named itself or by the export folder that holds it.
     Onnx(PathBuf),
@@ -43,10 +48,23 @@ impl Found {
             Ok(found) if found.is_dir() => Ok(exported_in(path).map_or(Self::Run, Self::Onnx)),
             Ok(_) => Self::of_file(path),
             Err(_) if models::find(name).is_some() => Ok(Self::Shipped),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(OpenError::Unknown { name: name.to_owned(), found: "there is no such file or folder".to_owned() })
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => match InputShape::split_from(name) {
+                Some((base, _)) => Self::with_other_input(base),
+                None => {
+                    let found = "there is no such file or folder".to_owned();
+                    Err(OpenError::Unknown { name: name.to_owned(), found })
+                }
+            },
             Err(source) => Err(OpenError::Read { name: name.to_owned(), source }),
+        }
+    }
+
+    /// The encoder `base` of a name `base@CHANNELSxHEIGHTxWIDTH`: only trainable weights can take another input.
+    fn with_other_input(base: &str) -> Result<Self, OpenError> {
+        match Self::of(base)? {
+            found @ (Self::Shipped | Self::Run) => Ok(found),
+            Self::Onnx(_) if has_weights(Path::new(base)) => Ok(Self::Run),
+            other => Err(OpenError::FixedInput { name: base.to_owned(), what: other.kind() }),
         }
     }
 
@@ -57,15 +75,17 @@ impl Found {
         if has_extension(path, "macula") {
             return Ok(Self::Bundle);
         }
+        if has_extension(path, "safetensors") {
+            return Ok(Self::Run);
+        }
         if has_extension(path, "blob") {
             return Ok(Self::Blob);
         }
-        let found = "it is a file whose name does not end in .onnx, .macula or .blob".to_owned();
+        let found = "it is a file whose name does not end in .onnx, .macula, .blob or .safetensors".to_owned();
         Err(OpenError::Unknown { name: path.display().to_string(), found })
     }
 
     /// Its kind, for error messages.
-    #[cfg(feature = "host")]
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::RawPixels | Self::ColourStatistics => "a baseline without weights",
@@ -87,6 +107,11 @@ pub fn is_bundle(name: &str) -> bool {
 
 fn has_extension(path: &Path, wanted: &str) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+/// Whether a folder has weights to train or to adapt: a run, or an export with its weights.
+pub(super) fn has_weights(folder: &Path) -> bool {
+    WEIGHT_FILES.iter().any(|file| folder.join(file).is_file())
 }
 
 /// The ONNX file of an export folder: f16 if present, as devices use it, else f32.

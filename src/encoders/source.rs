@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
-use super::resolve::Found;
-use crate::encoder::Preset;
-use crate::pretrain::{CHECKPOINT, CONFIG, Run, TrainingImages};
+use super::resolve::{Found, has_weights};
+use crate::encoder::{InputShape, Preset};
+use crate::pretrain::{CONFIG, Run, TrainingImages};
 
 /// Loads the run or shipped model `name`, from which training can start.
 ///
@@ -13,11 +13,10 @@ use crate::pretrain::{CHECKPOINT, CONFIG, Run, TrainingImages};
 /// When the name is unknown, the encoder has no trainable weights, or the run cannot be read.
 pub fn open_run(name: &str) -> Result<Run, OpenError> {
     let path = Path::new(name);
-    let is_run = path.join(CONFIG).is_file() || path.join(CHECKPOINT).is_file();
     match Found::of(name)? {
         Found::Shipped | Found::Run => {}
-        // A run may have been exported into its own folder.
-        Found::Onnx(_) if is_run => {}
+        // A run may have been exported into its own folder, or an export may have its weights.
+        Found::Onnx(_) if has_weights(path) => {}
         other => return Err(OpenError::NotTrainable { name: name.to_owned(), what: other.kind() }),
     }
     Ok(Run::load(path)?)
@@ -36,7 +35,8 @@ pub fn preset_of(name: &str) -> Option<Preset> {
 /// # Errors
 /// When the record cannot be read.
 pub fn training_images(name: &str) -> Result<Option<TrainingImages>, OpenError> {
-    let folder = Path::new(name);
+    let split = InputShape::split_from(name).filter(|_| !Path::new(name).exists());
+    let folder = Path::new(split.map_or(name, |(base, _)| base));
     let is_run = folder.join(CONFIG).is_file();
     Ok(if is_run { TrainingImages::of_run(folder)? } else { None })
 }

@@ -59,7 +59,7 @@ pub enum Validate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Init {
-    /// The folder of a run, finished or not.
+    /// The folder of a run, finished or not, or another name that `Run::load` takes.
     pub encoder: String,
     /// SHA-256 of weights, running statistics and preprocessing, in hexadecimal: the content of the folder can change.
     pub sha256: String,

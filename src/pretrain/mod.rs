@@ -37,7 +37,7 @@ pub use observer::{Event, Observer, Silent};
 pub use prepare::{Options, pretrain};
 pub use run::Run;
 pub use run_error::RunError;
-pub use run_folder::{CHECKPOINT, CONFIG, METRICS, RunFolder, TIMINGS};
+pub use run_folder::{CHECKPOINT, CONFIG, METRICS, RunFolder, TIMINGS, WEIGHTS};
 pub use settings::Settings;
 pub use train_loop::Outcome;
 pub use training_images::{Earlier, TRAINING_IMAGES, TrainingImages};

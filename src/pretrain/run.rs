@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::{Checkpoint, Progress};
+use super::checkpoint::{Checkpoint, Progress, corpus_tensors};
 use super::config::PretrainConfig;
 use super::run_error::RunError;
-use super::run_folder::{CHECKPOINT, RunFolder};
+use super::run_folder::{CHECKPOINT, CONFIG, RunFolder, WEIGHTS};
 use crate::data::{Preprocessing, short_name};
 use crate::encoder::{
-    EncodeError, EncoderId, HostEncoder, HostEncoderInfo, IdHash, NamedTensor, Network, READOUT_WEIGHT, require_finite,
+    CorpusStatistics, EncodeError, EncoderId, HostEncoder, HostEncoderInfo, IdHash, InputShape, NamedTensor, Network,
+    READOUT_WEIGHT, adapt, emptied, require_finite,
 };
 use crate::models;
 
@@ -29,11 +30,29 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads the newest checkpoint of the run in `dir`, or the shipped model of that name.
+    /// Reads the newest checkpoint of the run in `dir`, the weights [`WEIGHTS`] of an export in `dir`, a file of such
+    /// weights, or the shipped model of that name. `NAME@CHANNELSxHEIGHTxWIDTH` is `NAME` [with another
+    /// input](Self::with_input).
     ///
     /// # Errors
-    /// When there is no run or no checkpoint, or a file is damaged; the error names the file.
+    /// When there is no run or no checkpoint, a file is damaged, or the encoder does not take the input; the error names
+    /// the file.
     pub fn load(dir: &Path) -> Result<Self, RunError> {
+        match Self::split_input(dir) {
+            (name, Some(input)) => Self::load_stored(name)?.with_input(input),
+            (name, None) => Self::load_stored(name),
+        }
+    }
+
+    /// The name without a requested input, and that input. An existing path is not split.
+    fn split_input(dir: &Path) -> (&Path, Option<InputShape>) {
+        match dir.to_str().filter(|_| !dir.exists()).and_then(InputShape::split_from) {
+            Some((name, input)) => (Path::new(name), Some(input)),
+            None => (dir, None),
+        }
+    }
+
+    fn load_stored(dir: &Path) -> Result<Self, RunError> {
         let (path, checkpoint) = Self::checkpoint_of(dir)?;
         let network = network_of(&checkpoint, &path)?;
         let corpus = checkpoint.corpus();
@@ -55,6 +74,12 @@ impl Run {
         if let Some(model) = dir.to_str().and_then(models::find).filter(|_| !dir.exists()) {
             return Ok((dir.to_owned(), Checkpoint::from_bytes(dir, model.checkpoint)?));
         }
+        // A folder may hold a run and its export; the run is newer or the same.
+        let weights = if dir.is_file() { dir.to_owned() } else { dir.join(WEIGHTS) };
+        if weights.is_file() && !dir.join(CONFIG).is_file() {
+            let checkpoint = Checkpoint::read(&weights)?;
+            return Ok((weights, checkpoint));
+        }
         let (folder, _) = RunFolder::open(dir)?;
         let path = folder.file(CHECKPOINT);
         let no_checkpoint = || RunError::NoCheckpoint { path: path.display().to_string() };
@@ -62,20 +87,52 @@ impl Run {
         Ok((path, checkpoint))
     }
 
-    /// A checkpoint of the run in `dir` for publication: encoder and corpus statistics, without head and optimiser. Paths of
-    /// data and initial encoder are reduced to their last component.
+    /// The same encoder with another input; see [`adapt`]. Its features have no statistics yet, and another identity.
+    ///
+    /// # Errors
+    /// When the encoder does not take the input.
+    pub fn with_input(mut self, input: InputShape) -> Result<Self, RunError> {
+        if input == self.network.spec().input {
+            return Ok(self);
+        }
+        let adapted = adapt(&self.network, &self.info.preprocessing, input);
+        let (network, preprocessing) = adapted.map_err(RunError::input(Path::new(&self.info.name)))?;
+        self.info = HostEncoderInfo {
+            name: format!("{} at {input}", self.info.name),
+            id: identity(&network, &preprocessing),
+            preprocessing,
+            corpus: None,
+            ..self.info
+        };
+        self.network = network;
+        Ok(self)
+    }
+
+    /// Whether its input is not the one it was trained with.
+    pub fn has_other_input(&self) -> bool {
+        let trained = InputShape { channels: self.config.channels, height: self.config.size, width: self.config.size };
+        self.network.spec().input != trained
+    }
+
+    /// A checkpoint of this encoder for publication: weights and statistics of the features, without head and optimiser.
+    /// Paths of data and initial encoder are reduced to their last component.
+    ///
+    /// * `dir`: as it was given to [`Self::load`]
+    /// * `corpus`: statistics of an encoder with another input than the stored one; otherwise those stored are kept
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn encoder_checkpoint(dir: &Path) -> Result<Vec<u8>, RunError> {
-        let (path, mut checkpoint) = Self::checkpoint_of(dir)?;
-        let network = network_of(&checkpoint, &path)?;
-        let kept: Vec<String> = (network.to_named(&network.parameters).into_iter())
-            .chain(network.statistics())
-            .chain(network.map_tensors())
-            .map(|tensor| tensor.name)
-            .collect();
-        checkpoint.tensors.retain(|tensor| kept.contains(&tensor.name) || tensor.name.starts_with("corpus."));
+    pub fn encoder_checkpoint(&self, dir: &Path, corpus: Option<&CorpusStatistics>) -> Result<Vec<u8>, RunError> {
+        let (_, mut checkpoint) = Self::checkpoint_of(Self::split_input(dir).0)?;
+        let is_stored = self.info.preprocessing == checkpoint.progress.preprocessing;
+        checkpoint.tensors.retain(|tensor| is_stored && tensor.name.starts_with("corpus."));
+        checkpoint.tensors.extend(self.network.to_named(&self.network.parameters));
+        checkpoint.tensors.extend(self.network.statistics());
+        checkpoint.tensors.extend(self.network.map_tensors());
+        if !is_stored {
+            checkpoint.tensors.extend(corpus.into_iter().flat_map(corpus_tensors));
+            checkpoint.progress.preprocessing = self.info.preprocessing.clone();
+        }
         let config = &mut checkpoint.progress.config;
         config.data = short_name(&config.data);
         if let Some(init) = &mut config.init {
@@ -86,10 +143,14 @@ impl Run {
 }
 
 /// The network of `checkpoint`, which was read from `path`.
+///
+/// The configuration tells how it was trained, the preprocessing which input it has now.
 pub(super) fn network_of(checkpoint: &Checkpoint, path: &Path) -> Result<Network, RunError> {
     let config = &checkpoint.progress.config;
     let spec_error = |source| RunError::Spec { path: path.display().to_string(), source };
-    let mut network = config.network().map_err(spec_error)?;
+    let input = InputShape::of(&checkpoint.progress.preprocessing);
+    let network = config.network().map_err(spec_error)?;
+    let mut network = emptied(&network, input).map_err(RunError::input(path))?;
     network.parameters = network.from_named(&checkpoint.tensors).map_err(RunError::tensors(path))?;
     network.set_statistics(&checkpoint.tensors).map_err(RunError::tensors(path))?;
     // The map is fitted after the last step; before, the feature is the pooled values.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::encoder::{SpecError, TensorError};
+use crate::encoder::{InputError, SpecError, TensorError};
 use crate::files::WriteError;
 
 /// A run folder cannot be read or written.
@@ -98,12 +98,25 @@ pub enum RunError {
         /// The reason.
         source: SpecError,
     },
+    /// The encoder does not take the input that is requested or stored.
+    #[error("{path}: {source}")]
+    Input {
+        /// The file or run.
+        path: String,
+        /// The reason.
+        source: InputError,
+    },
 }
 
 impl RunError {
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.display().to_string();
         move |source| Self::Io { path, source }
+    }
+
+    pub(super) fn input(path: &Path) -> impl Fn(InputError) -> Self {
+        let path = path.display().to_string();
+        move |source| Self::Input { path: path.clone(), source }
     }
 
     pub(super) fn tensors(path: &Path) -> impl Fn(TensorError) -> Self {

@@ -20,6 +20,8 @@ use crate::files::{TEXT_MAX, read_text_bounded, write_atomic};
 
 /// Name of the checkpoint in a run folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Name of a checkpoint for publication, without head and optimiser, in the folder of an export.
+pub const WEIGHTS: &str = "encoder.safetensors";
 /// Name of the configuration in a run folder.
 pub const CONFIG: &str = "config.toml";
 /// Name of the metrics in a run folder.

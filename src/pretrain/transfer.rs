@@ -10,7 +10,7 @@ use crate::data::Preprocessing;
 use crate::encoder::Network;
 
 impl Init {
-    /// The encoder of the newest checkpoint of the run in `folder`.
+    /// The encoder of the newest checkpoint of the run in `folder`, or another name that [`Run::load`] takes.
     ///
     /// # Errors
     /// As [`Run::load`].
@@ -39,7 +39,7 @@ pub(super) fn starting_network(config: &PretrainConfig) -> Result<(Network, Opti
         let [found, expected] = [run.config.encoder, config.encoder].map(|preset| preset.name());
         return Err(PretrainError::InitPreset { encoder: encoder(), found, expected });
     }
-    let (found, expected) = (run.config.channels, config.channels);
+    let (found, expected) = (run.network.spec().input.channels, config.channels);
     if found != expected {
         return Err(PretrainError::InitChannels { encoder: encoder(), found, expected });
     }

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use crate::cli::Common;
 use crate::cli::overwrite::ForceArgs;
+use crate::encoder::InputShape;
 
 /// Arguments of `macula export`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   macula export runs/cifar-rotation --out exported --data cifar10
   macula export runs/cifar-rotation --out exported --blob f16,int8 --ram 262144 --flash 1048576
+  macula export grey-64 --input 1x128x128 --out larger --data phantoms:128:40 --weights
 
 Writes encoder.onnx, encoder.f16.onnx and parity.json; with --blob also encoder.f16.blob and encoder.int8.blob for bare
 metal. Exit code 3: a blob exceeds the given RAM or flash, or the features of a file differ from those of the trained
@@ -17,8 +19,11 @@ encoder; then parity.json has the errors, no encoder is written, and an older on
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Run folder written by `macula pretrain`, or a shipped model
+    /// Run folder written by `macula pretrain`, an export made with --weights, or a shipped model
     run: PathBuf,
+    /// Input to give the encoder instead of its own: CHANNELSxHEIGHTxWIDTH; 1 channel makes a colour encoder grey
+    #[arg(long, value_name = "SHAPE")]
+    input: Option<InputShape>,
     /// Folder to write to
     #[arg(long)]
     out: PathBuf,
@@ -65,14 +70,12 @@ enum BlobKind {
     Int8,
 }
 
-/// Name of the checkpoint in an export folder.
-#[cfg(feature = "onnx")]
-const WEIGHTS_FILE: &str = "encoder.safetensors";
-
 /// Runs the command.
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { common: _, run, out: _, force: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, .. } = args;
+    let Args {
+        common: _, run, input: _, out: _, force: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, ..
+    } = args;
     let _ = (args.blob, args.ram, args.flash, args.calibration_count, args.int8_tolerance);
     anyhow::bail!("cannot export {}: this build lacks the feature `onnx`", run.display())
 }
@@ -85,7 +88,7 @@ mod with_onnx {
     use anyhow::Context as _;
     use sha2::{Digest, Sha256};
 
-    use super::{Args, BlobKind, WEIGHTS_FILE};
+    use super::{Args, BlobKind};
     use crate::blob::{Arithmetic, Limits, MakeBlobError};
     use crate::cli::failure::check_failed;
     use crate::cli::print_json;
@@ -96,14 +99,17 @@ mod with_onnx {
         BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, export, measure_corpus,
     };
     use crate::files::write_atomic;
-    use crate::pretrain::Run;
+    use crate::pretrain::{Run, WEIGHTS};
     use crate::report::text::count;
     use crate::runtime::{Metadata, Provenance};
 
     /// Runs it.
     pub fn run(args: Args) -> anyhow::Result<()> {
         args.force.check(&args.out.join(crate::export::PARITY_FILE))?;
-        let run = open_run(&args.run.to_string_lossy())?;
+        let mut run = open_run(&args.run.to_string_lossy())?;
+        if let Some(input) = args.input {
+            run = run.with_input(input)?;
+        }
         // Before the work, to fail early.
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create folder {}", args.out.display()))?;
         let (mut dataset, remark) = images(&args, &run)?;
@@ -119,12 +125,16 @@ mod with_onnx {
             f32: args.f32_tolerance.unwrap_or(Tolerances::default().f32),
             f16: args.f16_tolerance.unwrap_or(Tolerances::default().f16),
         };
-        let metadata = metadata(&run)?;
+        let mut metadata = metadata(&run)?;
+        if metadata.corpus.is_none() && run.info.corpus.is_none() && run.has_other_input() {
+            metadata.corpus = corpus_of_data(&args, &run, &dataset)?;
+        }
         let folded = run.network.folded();
         let blobs = blobs(&args, &run, &folded, &metadata, &dataset)?;
         let exported = export(&run, &folded, &metadata, &blobs, &sample, tolerances, &args.out)?;
         if args.weights && exported.parity.passed {
-            write_atomic(&args.out.join(WEIGHTS_FILE), &Run::encoder_checkpoint(&args.run)?)?;
+            let weights = run.encoder_checkpoint(&args.run, metadata.corpus.as_ref())?;
+            write_atomic(&args.out.join(WEIGHTS), &weights)?;
         }
         if args.common.json {
             print_json(&exported.parity)?;
@@ -143,6 +153,22 @@ mod with_onnx {
                 args.out.join(crate::export::PARITY_FILE).display()
             ))),
         }
+    }
+
+    /// Statistics of the features of an encoder with another input, on the images of `--data`: those of the run cannot be
+    /// read, and statistics of the trained input no longer hold.
+    fn corpus_of_data(args: &Args, run: &Run, dataset: &Dataset) -> anyhow::Result<Option<CorpusStatistics>> {
+        let remark = match args.data {
+            Some(_) => format!("statistics of the features were measured on {}", dataset.name),
+            None => {
+                "the files have no statistics of the features; pass --data with images to measure them on".to_owned()
+            }
+        };
+        if !args.common.quiet {
+            eprintln!("{remark}, because the images of the run cannot be read");
+        }
+        let measure = |_| measure_corpus(run, dataset, &dataset.split_or_all(Split::Train));
+        Ok(args.data.as_ref().map(measure).transpose()?)
     }
 
     /// Makes the blobs of `--blob`. One that exceeds a limit is a failed check, and nothing is written.

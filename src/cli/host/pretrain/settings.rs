@@ -190,8 +190,9 @@ impl RunOptions<'_> {
         if let Some(path) = &self.derived.init {
             let run = open_run(&path.to_string_lossy())?;
             settings.set("encoder", &run.config.encoder);
-            settings.set("channels", &run.config.channels);
-            settings.set("size", &run.config.size);
+            let input = run.network.spec().input;
+            settings.set("channels", &input.channels);
+            settings.set("size", &input.height.max(input.width));
             settings.set("range", &run.info.preprocessing.range);
             settings.set("init", &Init { encoder: path.display().to_string(), sha256: run.info.id.to_string() });
         }
