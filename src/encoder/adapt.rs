@@ -219,6 +219,7 @@ fn sums(weights: &[f32], recipe: &Preprocessing) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::super::presets::Preset;
+    use super::super::readout::Readout;
     use super::*;
     use crate::kernel::Activation;
     use crate::rng::Rng;
@@ -282,7 +283,12 @@ mod tests {
             activation: Activation::Relu,
         };
         let input = InputShape { channels: 3, height: 16, width: 16 };
-        let pointwise = EncoderSpec { name: "test".into(), input, nodes: vec![Node::Conv { input: 0, conv }] };
+        let pointwise = EncoderSpec {
+            name: "test".into(),
+            input,
+            readout: Readout::default(),
+            nodes: vec![Node::Conv { input: 0, conv }],
+        };
         let different = colour(16, [0.52, 0.46, 0.39]);
         assert!(grey_error(&pointwise, &different) < 1e-5);
         let padded = grey_error(&preset(Preset::Nano, 3, 16), &different);
