@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::sampling::Visit;
 use super::training_set::ImageSet;
 use crate::augment::{Augmentation, Views};
 use crate::data::{DataError, Preprocessing};
@@ -17,24 +18,18 @@ pub(super) struct Recipe<'a> {
 }
 
 impl Recipe<'_> {
-    /// Fills `input` with `[N * V, H, W, C]` for the images at `positions` of `set`, as `epoch` draws them.
+    /// Fills `input` with `[N * V, H, W, C]` for `visits` of images of `set`.
     ///
     /// Each image has its own random stream and its own place, so the number of threads does not change the result.
-    pub fn fill(
-        self,
-        input: &mut Vec<f32>,
-        set: &ImageSet<'_>,
-        positions: &[usize],
-        epoch: u64,
-    ) -> Result<(), DataError> {
+    pub fn fill(self, input: &mut Vec<f32>, set: &ImageSet<'_>, visits: &[Visit]) -> Result<(), DataError> {
         let Preprocessing { channels, height, width, .. } = *self.preprocessing;
         let one = channels * height * width;
         let each = one * self.views.count();
         let normaliser = self.preprocessing.normaliser();
-        input.resize(positions.len() * each, 0.0);
-        input.par_chunks_mut(each).zip(positions).try_for_each(|(input, &position)| {
+        input.resize(visits.len() * each, 0.0);
+        input.par_chunks_mut(each).zip(visits).try_for_each(|(input, &Visit { position, number })| {
             let image = set.loader.pixels(position)?;
-            let mut rng = Rng::for_item(self.seed, "augment", epoch, set.indices[position] as u64);
+            let mut rng = Rng::for_item(self.seed, "augment", number, set.indices[position] as u64);
             let views = self.views.of(&image, &self.augmentation, &mut rng);
             for (input, view) in input.chunks_exact_mut(one).zip(views) {
                 normaliser.fill(input, &view.pixels);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::batch::Recipe;
 use super::error::PretrainError;
 use super::observer::{Event, Observer};
+use super::sampling::Visit;
 use super::training_set::ImageSet;
 use crate::augment::{Augmentation, Views};
 use crate::data::{DataError, Preprocessing, evenly_spread};
@@ -69,7 +70,7 @@ impl Extractor<'_> {
     ) -> Result<Vec<f32>, DataError> {
         let (mut input, mut features) = (Vec::new(), Vec::new());
         for positions in positions.chunks((EMBED_TOGETHER / recipe.views.count()).max(1)) {
-            recipe.fill(&mut input, set, positions, epoch)?;
+            recipe.fill(&mut input, set, &Visit::each(positions, epoch))?;
             features.extend(embed(self.network, &input));
         }
         Ok(features)

@@ -213,7 +213,7 @@ mod with_onnx {
         if let Some(name) = &args.data {
             return Ok((open_named(name, args.common.seed)?, None));
         }
-        match open_named(&run.config.data, run.config.seed) {
+        match run.config.open_data(&run.config.data) {
             Ok(dataset) => Ok((dataset, None)),
             Err(error) => {
                 let phantoms = format!("phantoms:{}:{}", run.info.preprocessing.height, args.count);
@@ -229,7 +229,7 @@ mod with_onnx {
             // Runs of earlier versions do not have the length of known features.
             Some(corpus) if corpus.length_max.is_some() => Some(corpus.clone()),
             // Only with the images of the run: statistics of others would mislead a head.
-            known => open_named(&run.config.data, run.config.seed)
+            known => (run.config.open_data(&run.config.data))
                 .ok()
                 .map(|mut dataset| {
                     dataset.decode.range = run.info.preprocessing.range;

@@ -14,7 +14,6 @@ use serde::Serialize;
 use crate::cli::failure::{Kind, check_failed};
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::{Common, print_json};
-use crate::data;
 use crate::pretrain::{EpochLine, Event, Method, Observer, Options, Outcome, PretrainError, pretrain};
 use crate::report::text::{count, shown};
 pub use progress::Progress;
@@ -27,6 +26,7 @@ use settings::{DerivedArgs, RunOptions, SettingArgs};
   macula pretrain --resume --out runs/cifar-rotation
   macula pretrain --resume --epochs 40 --out runs/cifar-rotation
   macula pretrain --config runs/cifar-rotation/config.toml --seed 2 --out runs/cifar-rotation-2
+  macula pretrain --data 'corpus/*+cifar10' --without hands --sampling sqrt --method simclr --seed 1 --out runs/mixed
   macula pretrain --data cifar10 --method supervised --init runs/cifar-rotation --freeze --out runs/cifar-probe
 
 Ctrl-C ends the current step, writes a checkpoint and exits with code 130. --resume then gives the same bytes as an \
@@ -69,7 +69,7 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     config.check()?;
     let stop = stop_on_signal()?;
     let data_name = settings.data.as_deref().unwrap_or(&config.data);
-    let mut dataset = data::open_named(data_name, config.seed)?;
+    let mut dataset = config.open_data(data_name)?;
     if !args.resume {
         images.prepare(&mut dataset, EncoderRange::Known(config.range), args.common.quiet)?;
         config.range = dataset.decode.range;

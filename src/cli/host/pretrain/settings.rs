@@ -14,13 +14,15 @@ use crate::encoders::open_run;
 use crate::files::{TEXT_MAX, read_bounded};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
-use crate::pretrain::{HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Settings, Validate, extend};
+use crate::pretrain::{
+    HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, Validate, extend,
+};
 
 /// Options that are settings, by their names in `config.toml`. Those left out keep their defaults.
 #[derive(clap::Args, Serialize)]
 pub struct SettingArgs {
     /// Dataset: a folder, .npz, CIFAR, IDX, .csv manifest, phantoms[:SIZE[:COUNT]], or a mixture A+B without labels (all images
-    /// of a dataset without splits)
+    /// of a dataset without splits); FOLDER/* stands for all folders in it
     #[arg(long, required_unless_present_any = ["resume", "config"])]
     pub data: Option<String>,
     /// Objective; supervised, and triplet with --positives labels, need labels
@@ -41,6 +43,13 @@ pub struct SettingArgs {
     /// Images per step [default: 128; 256 for simclr, triplet and moco]
     #[arg(long, alias = "batch", value_name = "N")]
     batch_size: Option<usize>,
+    /// Leave out these sources: parts of a mixture, or folders of a folder of sources
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    without: Option<Vec<String>>,
+    /// How often sources are visited: each image once per epoch, or each source in proportion to the square root of its number
+    /// of images, in epochs of the same length [default: uniform]
+    #[arg(long)]
+    sampling: Option<Sampling>,
     /// Train on N images, drawn by seed
     #[arg(long = "count", alias = "limit", value_name = "N")]
     limit: Option<usize>,
@@ -167,6 +176,7 @@ named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Val
 named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical,
     "centred" = Policy::Centred);
 named!(HealthGate: "never" = HealthGate::Never, "epoch" = HealthGate::Epoch);
+named!(Sampling: "uniform" = Sampling::Uniform, "sqrt" = Sampling::Sqrt);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
 named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
