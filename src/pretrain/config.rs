@@ -4,8 +4,8 @@ use macula_edge::image::SIDE_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentation, Policy};
-use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError};
 use crate::data::{self, DataError, Dataset, ValueRange};
+use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{Comparison, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX};
 
