@@ -44,6 +44,11 @@ impl FeatureError {
 /// What an encoder gives of network inputs: [`Network::embed`], [`Network::embed_trained`] or its pooled values.
 pub(super) type Embed = fn(&Network, &[f32]) -> Vec<f32>;
 
+/// The pooled values of the readout, `[N, P]`.
+pub(super) fn pooled(network: &Network, input: &[f32]) -> Vec<f32> {
+    network.embed_pooled(input, &network.spec().pooled(network.spec().readout.pooling))
+}
+
 /// An encoder with its preprocessing.
 #[derive(Clone, Copy)]
 pub(super) struct Extractor<'a> {
@@ -113,9 +118,7 @@ impl Extractor<'_> {
     pub fn linear_map(self, set: &ImageSet<'_>, readout: Readout) -> Result<Option<LinearMap>, PretrainError> {
         let Some(dim) = readout.dim else { return Ok(None) };
         let positions = evenly_spread(&set.readable, FIT_IMAGES_MAX);
-        let pooled = self.features(set, &positions, |network, input| {
-            network.embed_pooled(input, &network.spec().pooled(network.spec().readout.pooling))
-        })?;
+        let pooled = self.features(set, &positions, pooled)?;
         Ok(Some(fit_linear_map(&pooled, self.network.spec().pooled_len(), readout, dim)?))
     }
 }

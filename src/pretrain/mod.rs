@@ -16,6 +16,7 @@ mod learner;
 mod metrics;
 mod observer;
 mod prepare;
+mod refit;
 mod run;
 mod run_error;
 mod run_folder;

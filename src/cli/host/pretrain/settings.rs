@@ -8,6 +8,7 @@ use clap::builder::PossibleValue;
 use serde::Serialize;
 
 use crate::augment::Policy;
+use crate::cli::host::readout::ReadoutArgs;
 use crate::cli::images::{ImageArgs, RangeArg};
 use crate::encoder::Preset;
 use crate::encoders::open_run;
@@ -15,7 +16,7 @@ use crate::files::{TEXT_MAX, read_bounded};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, Validate, extend,
+    HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, TrainOn, Validate, extend,
 };
 
 /// Options that are settings, by their names in `config.toml`. Those left out keep their defaults.
@@ -90,6 +91,11 @@ pub struct SettingArgs {
     #[arg(long, value_name = "N")]
     checkpoint_steps: Option<u64>,
     #[command(flatten)]
+    readout: ReadoutArgs,
+    /// What the objective reads: the means of the last layer, or the readout before its linear map [default: mean]
+    #[arg(long, value_name = "WHAT")]
+    train_on: Option<TrainOn>,
+    #[command(flatten)]
     comparison: ComparisonArgs,
 }
 
@@ -125,7 +131,7 @@ struct ComparisonArgs {
 /// Options that change several settings, or that depend on others.
 #[derive(clap::Args)]
 pub struct DerivedArgs {
-    /// Start from the encoder of this run or shipped model; its preset, channels and size become the defaults
+    /// Start from the encoder of this run or shipped model; its preset, channels, size and readout become the defaults
     #[arg(long, value_name = "RUN")]
     pub init: Option<PathBuf>,
     /// Freeze the encoder of --init and train a small network on its features (--method supervised)
@@ -177,6 +183,7 @@ named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Polic
     "centred" = Policy::Centred);
 named!(HealthGate: "never" = HealthGate::Never, "epoch" = HealthGate::Epoch);
 named!(Sampling: "uniform" = Sampling::Uniform, "sqrt" = Sampling::Sqrt);
+named!(TrainOn: "mean" = TrainOn::Mean, "readout" = TrainOn::Readout);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
 named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
@@ -203,6 +210,7 @@ impl RunOptions<'_> {
             let input = run.network.spec().input;
             settings.set("channels", &input.channels);
             settings.set("size", &input.height.max(input.width));
+            settings.set("readout", &run.config.readout);
             settings.set("range", &run.info.preprocessing.range);
             settings.set("init", &Init { encoder: path.display().to_string(), sha256: run.info.id.to_string() });
         }
