@@ -96,6 +96,20 @@ impl Augmentation {
         view
     }
 
+    /// The augmentation of the same image with `scale` times its side: draws give the same view, larger or smaller.
+    ///
+    /// Lengths in pixels are scaled. Noise is left out: its values belong to pixels.
+    #[must_use]
+    pub fn at_scale(&self, scale: f32) -> Self {
+        let Blur { probability, sigma_min, sigma_max } = self.blur;
+        let blur = match self.blur == Blur::NONE {
+            true => Blur::NONE,
+            false => Blur { probability, sigma_min: scale * sigma_min, sigma_max: scale * sigma_max },
+        };
+        let crop_padding = (scale * self.crop_padding as f32).round() as usize;
+        Self { crop_padding, blur, noise: Noise::NONE, ..*self }
+    }
+
     /// The first setting that is out of range: its name, its value and the allowed range.
     pub fn out_of_range(&self) -> Option<(&'static str, String, &'static str)> {
         let unit = |x: f32| (0.0..=1.0).contains(&x);
@@ -139,6 +153,30 @@ mod tests {
         assert_eq!(view(3), view(3));
         assert!((0..20).any(|index| view(index) != view(3)));
         assert_eq!(Augmentation::NONE.apply(&image, &mut Rng::for_item(1, "augment", 0, 3)), image);
+    }
+
+    /// A view of a smooth image is the same view of the image at four times its side, reduced again.
+    #[test]
+    fn a_view_is_the_same_at_another_scale() {
+        let smooth = |side: usize| {
+            let level = |at: usize| (at as f32 + 0.5) / side as f32;
+            let pixel = |y: usize, x: usize| 40.0 + 90.0 * level(x) + 70.0 * level(y) * level(y);
+            let pixels = (0..side * side).map(|at| pixel(at / side, at % side) as u8).collect();
+            Image { width: side, height: side, channels: 1, pixels }
+        };
+        let (small, large) = (smooth(32), smooth(128));
+        let reduce = crate::data::Preprocessing::unit(1, 32, 32);
+        for policy in crate::augment::Policy::ALL {
+            let augmentation = Augmentation { noise: Noise::NONE, ..policy.augmentation(32) };
+            let scaled = augmentation.at_scale(4.0);
+            for index in 0..20 {
+                let rng = || Rng::for_item(1, "augment", 0, index);
+                let (view, other) = (augmentation.apply(&small, &mut rng()), scaled.apply(&large, &mut rng()));
+                let other = reduce.to_pixels(&other);
+                let apart: f32 = view.pixels.iter().zip(&other.pixels).map(|(a, b)| f32::from(a.abs_diff(*b))).sum();
+                assert!(apart / 1024.0 < 4.0, "{policy:?} {index}: {}", apart / 1024.0);
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod metrics;
 mod spread;
 
 pub use crate::nn::cross_entropy::argmax_rows;
+pub use eigen::{Eigen, eigen};
 pub(crate) use features::Moments;
 pub use features::{Features, corpus_of, l2_normalize_rows};
 pub use interval::{Interval, PairedDifference, Standing};

@@ -8,6 +8,8 @@
 
 mod classifier;
 mod contrastive;
+mod distill;
+mod distill_loss;
 mod ema;
 #[cfg(test)]
 mod gradient_check;
@@ -16,6 +18,7 @@ mod interface;
 mod masked;
 mod moco;
 mod nt_xent;
+mod queue;
 mod rotation;
 mod settings;
 mod simclr;
@@ -26,13 +29,15 @@ mod triplet_loss;
 use serde::{Deserialize, Serialize};
 
 pub use contrastive::{EmbeddingLoss, contrastive_step, normalized_loss};
+pub use distill::Distill;
+pub use distill_loss::{SeedTemperatures, seed_loss, simreg_loss};
 pub use head::{Head, HeadTensor};
 pub use interface::{MethodInfo, Objective, StepOutput, Targets};
 pub use masked::Masked;
 pub use moco::{Moco, info_nce};
 pub use nt_xent::nt_xent;
 pub use rotation::Rotation;
-pub use settings::{Comparison, Freeze, Miner, ObjectiveSettings, Positives};
+pub use settings::{Comparison, Distillation, Freeze, Miner, ObjectiveSettings, Positives, Teacher, TeacherView};
 pub use simclr::SimClr;
 pub use supervised::{PROBE_LAYERS_MAX, Supervised};
 pub use triplet::Triplet;
@@ -80,11 +85,23 @@ methods! {
     Moco => moco,
     /// Reconstruct masked patches. Needs no labels.
     Masked => masked,
+    /// Predict the features of other encoders, the teachers. Needs no labels.
+    Distill => distill,
     /// Predict the label.
     Supervised => supervised,
 }
 
 impl Method {
+    /// All methods but distillation, which needs teachers, in the order of tables.
+    pub fn without_teachers() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|method| !method.needs_teachers())
+    }
+
+    /// Whether it needs teachers: encoders whose features are its targets.
+    pub fn needs_teachers(self) -> bool {
+        self == Self::Distill
+    }
+
     /// Whether it compares views of images.
     pub fn is_contrastive(self) -> bool {
         self.info().is_contrastive

@@ -3,11 +3,13 @@
 use macula_edge::image::SIDE_MAX;
 use serde::{Deserialize, Serialize};
 
-use crate::augment::{Augmentation, Policy};
-use crate::data::{self, DataError, Dataset, ValueRange};
+use crate::augment::{Augmentation, CutOut, Noise, Policy};
+use crate::data::ValueRange;
 use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError};
 use crate::nn::optimiser::OptimiserKind;
-use crate::objective::{Comparison, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX};
+use crate::objective::{
+    Comparison, Distillation, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX, TeacherView,
+};
 
 /// When the health of the encoder is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,23 +40,6 @@ pub enum TrainOn {
 }
 
 impl TrainOn {
-    pub(super) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// How often the sources of a dataset are visited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sampling {
-    /// Each image once per epoch.
-    #[default]
-    Uniform,
-    /// Each source in proportion to the square root of its number of images.
-    Sqrt,
-}
-
-impl Sampling {
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -111,12 +96,6 @@ pub struct PretrainConfig {
     /// What the objective reads.
     #[serde(default, skip_serializing_if = "TrainOn::is_default")]
     pub train_on: TrainOn,
-    /// Sources of the dataset (parts of a mixture, folders) that are left out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub without: Vec<String>,
-    /// How often the sources of the dataset are visited.
-    #[serde(default, skip_serializing_if = "Sampling::is_default")]
-    pub sampling: Sampling,
     /// Number of training images, drawn by seed; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -167,6 +146,9 @@ pub struct PretrainConfig {
     /// trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,
+    /// Teachers and losses of distillation; absent for other methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<Distillation>,
 }
 
 /// Xie et al. 2022, arXiv:2111.09886, table 2: for small patches about 60 % is best.
@@ -227,8 +209,6 @@ impl PretrainConfig {
             seed: 1,
             readout: Readout::default(),
             train_on: TrainOn::default(),
-            without: Vec::new(),
-            sampling: Sampling::default(),
             limit: None,
             per_class: None,
             learning_rate: 0.0,
@@ -247,6 +227,7 @@ impl PretrainConfig {
             health: HealthGate::default(),
             init: None,
             freeze: None,
+            distill: method.needs_teachers().then(Distillation::default),
         };
         if method.is_contrastive() {
             config.batch_size = 256;
@@ -278,16 +259,6 @@ impl PretrainConfig {
     /// Whether every training image needs a label.
     pub fn needs_labels(&self) -> bool {
         self.objective(0).needs_labels()
-    }
-
-    /// Opens the dataset `data`, usually that of the configuration, without the sources that the run leaves out.
-    ///
-    /// # Errors
-    /// Those of [`data::open_named`] and [`Dataset::leave_out`].
-    pub fn open_data(&self, data: &str) -> Result<Dataset, DataError> {
-        let mut dataset = data::open_named(data, self.seed)?;
-        dataset.leave_out(&self.without)?;
-        Ok(dataset)
     }
 
     /// The network's graph and readout.
@@ -322,6 +293,7 @@ impl PretrainConfig {
             label_smoothing,
             freeze,
             comparison,
+            distillation: self.distill.clone(),
             mask_share,
             channels,
             size,
@@ -388,6 +360,47 @@ impl PretrainConfig {
         hold("chunk", self.chunk.unwrap_or(2), "at least 2", self.chunk.is_none_or(|chunk| chunk >= 2))?;
         let alone = self.method.is_contrastive() && self.batch_size < 2;
         hold("batch_size", self.batch_size, "at least 2 for a method that compares images", !alone)?;
+        let misplaced = self.distill.is_some() != self.method.needs_teachers();
+        hold("distill", "set", "set for the method distill and absent for others", !misplaced)?;
+        if let Some(distill) = &self.distill {
+            let Distillation { teacher_view, teacher_views: views, teacher_hidden: hidden, .. } = *distill;
+            hold(
+                "teachers",
+                distill.teachers.len(),
+                "1 to 8 encoders (--teacher)",
+                (1..=8).contains(&distill.teachers.len()),
+            )?;
+            hold("teacher_hidden", hidden, "1 to 65536", (1..=65_536).contains(&hidden))?;
+            hold("teacher_views", views, "1 to 64", (1..=64).contains(&views))?;
+            hold("teacher_dim", distill.teacher_dim, "0 to 65536", distill.teacher_dim <= 65_536)?;
+            let weights = [
+                ("simreg_weight", distill.simreg_weight),
+                ("seed_weight", distill.seed_weight),
+                ("simclr_weight", distill.simclr_weight),
+            ];
+            for (name, weight) in weights {
+                hold(name, weight, "0 to 1000", (0.0..=1000.0).contains(&weight))?;
+            }
+            let taught = distill.simreg_weight + distill.seed_weight;
+            hold("simreg_weight", distill.simreg_weight, "above 0 unless seed_weight is", taught > 0.0)?;
+            for (name, temperature) in [
+                ("teacher_temperature", distill.teacher_temperature),
+                ("student_temperature", distill.student_temperature),
+            ] {
+                hold(name, temperature, "0.001 to 100", (1e-3..=100.0).contains(&temperature))?;
+            }
+            let same = teacher_view == TeacherView::Same;
+            hold(
+                "teacher_views",
+                views,
+                "at least 2 with simclr_weight, which compares two views",
+                !same || views >= 2 || distill.simclr_weight == 0.0,
+            )?;
+            // Noise draws a number per value, so that draws after it differ between the sizes of student and teacher.
+            let Augmentation { noise, cut_out, .. } = self.augmentation;
+            let shifted = same && noise != Noise::NONE && cut_out != CutOut::NONE;
+            hold("cut_out", cut_out.side, "absent with noise if the teacher sees the student's view", !shifted)?;
+        }
         if let Some(Freeze { hidden, layers }) = self.freeze {
             hold("freeze.hidden", hidden, "1 to 65536", (1..=65_536).contains(&hidden))?;
             hold("freeze.layers", layers, "0 to 3", layers <= PROBE_LAYERS_MAX)?;
@@ -423,7 +436,6 @@ mod tests {
         (config.per_class, config.health) = (Some(20), HealthGate::Never);
         (config.readout, config.train_on) =
             (Readout { pooling: Pooling::Grid, dim: Some(9), whiten: true }, TrainOn::Readout);
-        (config.without, config.sampling) = (vec!["a".into(), "b".into()], Sampling::Sqrt);
         assert_eq!(toml::from_str::<PretrainConfig>(&config.to_toml()).unwrap(), config);
         let text = config.to_toml().replace("batch_size", "batch_sise");
         assert!(toml::from_str::<PretrainConfig>(&text).is_err(), "an unknown field is an error");
@@ -464,7 +476,7 @@ mod tests {
     fn settings_that_are_not_set_are_not_written() {
         let config = PretrainConfig::new("phantoms", Method::Simclr);
         let text = config.to_toml();
-        for name in ["health", "init", "freeze", "per_class", "without", "sampling", "readout", "train_on"] {
+        for name in ["health", "init", "freeze", "per_class", "readout", "train_on"] {
             assert!(!text.contains(name), "{text}");
         }
         assert_eq!(toml::from_str::<PretrainConfig>(&text).unwrap(), config);

@@ -3,6 +3,7 @@
 use super::collapse::Collapse;
 use super::config::ConfigError;
 use super::run_error::RunError;
+use super::teacher::TeacherError;
 use crate::data::{DataError, ValueRange};
 use crate::encoder::{Readout, ReadoutError, SpecError};
 use crate::files::WriteError;
@@ -31,6 +32,9 @@ pub enum PretrainError {
     /// The run folder cannot be used.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A teacher or its features cannot be used.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

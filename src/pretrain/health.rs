@@ -89,7 +89,7 @@ fn alignment_of(
 ) -> Result<f64, DataError> {
     let Extractor { network, preprocessing } = extractor;
     let (views, augmentation) = (Views::Independent(2), config.augmentation);
-    let recipe = Recipe { views, augmentation, preprocessing, seed: config.seed };
+    let recipe = Recipe { views, augmentation, preprocessing, seed: config.seed, order: None };
     let dim = network.trained_dim();
     let mut pair = [Vec::new(), Vec::new()];
     let features = extractor.embed(recipe, training, paired, VIEWS, Network::embed_trained)?;

@@ -1,5 +1,7 @@
 //! Progress events of training. The library itself prints nothing.
 
+use std::path::Path;
+
 use super::metrics::{EpochLine, StepLine};
 
 /// A progress event.
@@ -11,6 +13,19 @@ pub enum Event<'a> {
         done: usize,
         /// All images.
         of: usize,
+    },
+    /// Features of a teacher computed before training.
+    Teaching {
+        /// The teacher.
+        encoder: &'a str,
+        /// Images whose features are computed.
+        done: usize,
+        /// All images.
+        of: usize,
+        /// The file of the features.
+        path: &'a Path,
+        /// Bytes of the file when it is complete.
+        bytes: u64,
     },
     /// An image cannot be read and is skipped.
     Skipped {
@@ -34,8 +49,6 @@ pub enum Event<'a> {
     Step(&'a StepLine),
     /// An epoch is done.
     Epoch(&'a EpochLine),
-    /// A remark on how the run trains.
-    Remark(&'a str),
     /// A warning; training continues.
     Warning(&'a str),
 }

@@ -13,7 +13,7 @@ use super::observer::{Event, Observer};
 use super::run::network_of;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
-use super::sampling::Sampler;
+use super::teacher::{Lesson, Teachers};
 use super::train_loop::{Outcome, Trainer};
 use super::training_images::TrainingImages;
 use super::training_set::{ImageSet, held_out_indices, training_indices};
@@ -41,7 +41,7 @@ impl Default for Options {
 
 /// Trains `config` on `dataset` into the folder `out`.
 ///
-/// When resuming, `config` is the stored one ([`RunFolder::open`]); only its `health` may differ. After `stop` is raised the
+/// When resuming, `config` is the stored one ([`RunFolder::open`]); only its `health` and `teacher_cache` may differ. After `stop` is raised the
 /// current step is completed and a checkpoint is written. The last short batch of an epoch is left out, unless it is the
 /// only one: batch norm's statistics over few images would be noise, and shuffling leaves out others in every epoch.
 ///
@@ -55,12 +55,30 @@ pub fn pretrain(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, PretrainError> {
+    pretrain_taught(config, dataset, out, options, Teachers::NONE, observer, stop)
+}
+
+/// [`pretrain`] with the teachers that distillation needs.
+///
+/// A new run that fails after features of a teacher were computed is kept, so that a resume uses them.
+///
+/// # Errors
+/// As [`pretrain`].
+pub fn pretrain_taught(
+    config: &PretrainConfig,
+    dataset: &Dataset,
+    out: &Path,
+    options: Options,
+    teachers: Teachers<'_>,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome, PretrainError> {
     config.check()?;
     if dataset.decode.range != config.range {
         return Err(PretrainError::OtherRange { dataset: dataset.decode.range, run: config.range });
     }
     let folder = if options.resume { RunFolder::open(out)?.0 } else { RunFolder::create(out, config)? };
-    match prepare(config, dataset, &folder, options, observer, stop) {
+    match prepare(config, dataset, (&folder, teachers), options, observer, stop) {
         Ok(Some(mut trainer)) => trainer.run(observer, stop),
         Ok(None) => {
             let step = folder.checkpoint()?.map_or(0, |checkpoint| checkpoint.progress.step);
@@ -87,7 +105,7 @@ struct Images<'a> {
 fn prepare<'a>(
     config: &PretrainConfig,
     dataset: &'a Dataset,
-    folder: &'a RunFolder,
+    (folder, teachers): (&'a RunFolder, Teachers<'_>),
     options: Options,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
@@ -105,6 +123,9 @@ fn prepare<'a>(
     let mut trainer = match checkpoint {
         Some(mut checkpoint) => {
             checkpoint.progress.config.health = config.health;
+            if let (Some(stored), Some(given)) = (&mut checkpoint.progress.config.distill, &config.distill) {
+                stored.teacher_cache.clone_from(&given.teacher_cache);
+            }
             if checkpoint.progress.pixels_sha256.is_none() {
                 observer.event(Event::Warning("the run has no record of its pixels: only names are compared"));
             }
@@ -114,7 +135,25 @@ fn prepare<'a>(
     };
     let ready = config.freeze.is_none() || trainer.progress.finished;
     let ready = ready || freeze(&mut trainer, observer, stop)?;
+    let ready = ready && teach(&mut trainer, dataset, teachers, observer, stop)?;
     Ok(ready.then_some(trainer))
+}
+
+/// Reads or computes the targets of distillation; false if `stop` was raised meanwhile.
+fn teach(
+    trainer: &mut Trainer<'_>,
+    dataset: &Dataset,
+    teachers: Teachers<'_>,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<bool, PretrainError> {
+    let config = &trainer.progress.config;
+    let Some(settings) = config.distill.as_ref().filter(|_| !trainer.progress.finished) else { return Ok(true) };
+    let folder = settings.teacher_cache.as_deref().map_or(trainer.folder.path(), Path::new);
+    let lesson = Lesson { config, settings, dataset, training: &trainer.training, folder };
+    let each = trainer.learner.objective.views().count();
+    trainer.teachers = lesson.targets(teachers, each, observer, stop)?;
+    Ok(trainer.teachers.is_some())
 }
 
 /// Reads all images once. `splits` says whether the dataset is to be split here.
@@ -177,7 +216,7 @@ fn start<'a>(
     progress.pixels_sha256 = Some(record.sha256().to_owned());
     progress.class_names = dataset.class_names.clone();
     progress.tally = Tally::new(config.objective(dataset.class_names.len()).num_classes());
-    assemble(network, progress, dataset, folder, images)
+    assemble(network, progress, folder, images)
 }
 
 /// The run that `checkpoint` was written by.
@@ -197,7 +236,7 @@ fn resume<'a>(
     }
     let path = folder.file(CHECKPOINT);
     let network = network_of(&checkpoint, &path)?;
-    let mut trainer = assemble(network, checkpoint.progress.clone(), dataset, folder, images)?;
+    let mut trainer = assemble(network, checkpoint.progress.clone(), folder, images)?;
     let steps = checkpoint.progress.step;
     trainer.learner.restore(&checkpoint.tensors, steps).map_err(RunError::tensors(&path))?;
     trainer.corpus = checkpoint.corpus();
@@ -207,7 +246,6 @@ fn resume<'a>(
 fn assemble<'a>(
     network: Network,
     progress: Progress,
-    dataset: &Dataset,
     folder: &'a RunFolder,
     images: Images<'a>,
 ) -> Result<Trainer<'a>, PretrainError> {
@@ -222,11 +260,11 @@ fn assemble<'a>(
         training_features: None,
         held_out_features: None,
         sample,
-        sampler: Sampler::new(&progress.config, dataset, &images.training),
         input: Vec::new(),
         folder,
         training: images.training,
         held_out: images.held_out,
+        teachers: None,
         progress,
         skipped: images.skipped,
     })

@@ -7,6 +7,7 @@
 //! | `timings.jsonl`          | seconds and images per second; differs between equal runs     |
 //! | `checkpoint.safetensors` | parameters, optimiser state, progress; replaced atomically    |
 //! | `training-images.json`   | digests of the training images                                |
+//! | `teacher-….f16`          | features of a teacher, unless `--teacher-cache` names a folder |
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::checkpoint::Checkpoint;
 use super::config::PretrainConfig;
 use super::metrics::{EpochLine, Line};
 use super::run_error::RunError;
+use super::teacher::is_feature_file;
 use super::training_images::TRAINING_IMAGES;
 use crate::files::{TEXT_MAX, read_text_bounded, write_atomic};
 
@@ -117,8 +119,13 @@ impl RunFolder {
 
     /// Removes the files of a run that failed before its first step.
     ///
-    /// Ignores errors, because the error of the run is reported already.
+    /// Ignores errors, because the error of the run is reported already. A run with computed features of a teacher is kept: they
+    /// may have taken hours.
     pub fn discard(&self) {
+        let mut files = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        if files.any(|file| is_feature_file(&file.file_name().to_string_lossy())) {
+            return;
+        }
         let _ = std::fs::remove_file(self.file(CONFIG));
         let _ = std::fs::remove_file(self.file(TRAINING_IMAGES));
         if self.created {

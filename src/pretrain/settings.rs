@@ -9,7 +9,7 @@ use crate::objective::Method;
 
 /// Tables whose fields may be given one by one. Any other table replaces the whole default, because a field that it
 /// leaves out means "none".
-const MERGED: [&str; 3] = ["comparison", "freeze", "readout"];
+const MERGED: [&str; 4] = ["comparison", "distill", "freeze", "readout"];
 
 /// The settings that were given; the rest keep their defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +33,10 @@ impl Settings {
     /// # Panics
     /// When `options` does not serialise to a table.
     pub fn of(options: &impl Serialize) -> Self {
-        Self { table: Table::try_from(options).expect("options are a struct of plain values") }
+        let mut table = Table::try_from(options).expect("options are a struct of plain values");
+        // A table of options of which none is given is not given either.
+        table.retain(|_, value| value.as_table().is_none_or(|fields| !fields.is_empty()));
+        Self { table }
     }
 
     /// Whether the setting is given.

@@ -18,13 +18,14 @@ use super::metrics::{EpochLine, Health, Lines, Score, StepLine, Tally};
 use super::observer::{Event, Observer};
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
-use super::sampling::{Sampler, Visit};
+use super::teacher::TeacherTargets;
 use super::training_set::ImageSet;
 use crate::augment::Augmentation;
 use crate::encoder::{CorpusStatistics, Network};
 use crate::files::write_atomic;
 use crate::measure::Features;
 use crate::objective::Targets;
+use crate::rng::Rng;
 
 /// How pretraining ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,8 +67,9 @@ struct TimingLine {
 pub(super) struct Trainer<'a> {
     pub folder: &'a RunFolder,
     pub training: ImageSet<'a>,
-    pub sampler: Sampler,
     pub held_out: Option<ImageSet<'a>>,
+    /// The targets of distillation.
+    pub teachers: Option<TeacherTargets>,
     pub learner: Learner,
     pub progress: Progress,
     pub corpus: Option<CorpusStatistics>,
@@ -101,13 +103,11 @@ impl Trainer<'_> {
         if let Some(warning) = too_little(&self.progress.config, images, batch_size, self.progress.class_names.len()) {
             observer.event(Event::Warning(&warning));
         }
-        if let Some(remark) = self.sampler.remark() {
-            observer.event(Event::Remark(&remark));
-        }
         let mut last = None;
         while !self.progress.finished {
             let epoch = self.progress.step / per_epoch;
-            let order = self.sampler.epoch(epoch);
+            let mut order = self.training.readable.clone();
+            Rng::for_item(self.progress.config.seed, "shuffle", epoch, 0).shuffle(&mut order);
             let (started, first) = (Instant::now(), self.progress.step);
             for batch in order.chunks_exact(batch_size).skip((first % per_epoch) as usize) {
                 if stop.load(Ordering::Relaxed) {
@@ -148,21 +148,22 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// One step on the images of `batch`.
-    fn step(&mut self, batch: &[Visit], epoch: u64) -> Result<StepLine, PretrainError> {
+    /// One step on the images at `batch`.
+    fn step(&mut self, batch: &[usize], epoch: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
         if self.training_features.is_none() {
             let mut input = std::mem::take(&mut self.input);
-            self.recipe(config.augmentation).fill(&mut input, &self.training, batch)?;
+            self.recipe(config.augmentation).fill(&mut input, &self.training, batch, epoch)?;
             self.input = input;
         }
-        let positions: Vec<usize> = batch.iter().map(|visit| visit.position).collect();
-        let labels: Vec<Option<usize>> = positions.iter().map(|&position| self.training.labels[position]).collect();
+        let labels: Vec<Option<usize>> = batch.iter().map(|&position| self.training.labels[position]).collect();
 
-        let targets = Targets::labels(&labels);
+        let teachers = self.teachers.as_ref();
+        let taught = teachers.map(|teachers| teachers.of_batch(batch, epoch, &self.training.indices));
+        let targets = Targets { labels: &labels, teachers: taught.as_deref().unwrap_or_default() };
         let learning_rate = learning_rate(config, self.progress.step, self.steps_per_epoch());
         let output = match (&self.training_features, config.freeze) {
-            (Some(features), _) => self.learner.step_head(features.select(&positions).rows, targets, learning_rate),
+            (Some(features), _) => self.learner.step_head(features.select(batch).rows, targets, learning_rate),
             (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), targets, learning_rate),
             (None, None) => self.learner.step(&self.input, targets, learning_rate, self.progress.step),
         };
@@ -243,7 +244,9 @@ impl Trainer<'_> {
     /// How this run makes network inputs of images.
     fn recipe(&self, augmentation: Augmentation) -> Recipe<'_> {
         let Progress { preprocessing, config, .. } = &self.progress;
-        Recipe { views: self.learner.objective.views(), augmentation, preprocessing, seed: config.seed }
+        // Held-out images are not augmented and have no numbered views.
+        let order = self.teachers.as_ref().and_then(|teachers| teachers.order);
+        Recipe { views: self.learner.objective.views(), augmentation, preprocessing, seed: config.seed, order }
     }
 
     pub fn extractor(&self) -> Extractor<'_> {

@@ -111,7 +111,7 @@ struct Photographs {
 impl Photographs {
     fn trained(lab: &mut Lab<'_>, task: Task, images: &Images) -> Result<Self, ReproduceError> {
         let mut runs = Vec::new();
-        for &method in Method::ALL {
+        for method in Method::without_teachers() {
             runs.push((method.name().to_owned(), lab.run_of(&task, images, method)?));
         }
         let (method, folder) = (Method::Simclr, format!("{}-simclr-longer", task.name));
@@ -135,14 +135,14 @@ fn evaluate_all(
     for (name, encoder) in [("raw pixels", &*pixels), ("colour statistics", &*colours), ("random nano", &*random)] {
         evaluated.push(evaluate(lab, name.to_owned(), encoder, images, (false, false))?);
     }
-    for &method in Method::ALL {
+    for method in Method::without_teachers() {
         let run = lab.run_of(task, images, method)?;
         let labelled = run.config.needs_labels();
         evaluated.push(evaluate(lab, format!("{}, own images", method.name()), &run, images, (true, labelled))?);
     }
     let are_own = *task == photographs.task;
     // If photographs are the task, the run of each objective is already included.
-    let skipped = if are_own { Method::ALL.len() } else { 0 };
+    let skipped = if are_own { Method::without_teachers().count() } else { 0 };
     for (name, run) in &photographs.runs[skipped..] {
         let images_of = if are_own { "own images" } else { "photographs" };
         evaluated.push(evaluate(lab, format!("{name}, {images_of}"), run, images, (true, false))?);

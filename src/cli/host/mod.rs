@@ -15,7 +15,6 @@ mod models;
 #[cfg(test)]
 mod old_options;
 mod pretrain;
-mod readout;
 mod reproduce;
 
 /// The commands of this folder.

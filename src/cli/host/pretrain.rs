@@ -3,6 +3,7 @@
 mod figures;
 mod progress;
 mod settings;
+mod teachers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +15,14 @@ use serde::Serialize;
 use crate::cli::failure::{Kind, check_failed};
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::{Common, print_json};
-use crate::pretrain::{EpochLine, Event, Method, Observer, Options, Outcome, PretrainError, pretrain};
+use crate::data;
+use crate::pretrain::{
+    EpochLine, Event, Method, Observer, Options, Outcome, PretrainError, Teacher, Teachers, pretrain_taught,
+};
 use crate::report::text::{count, shown};
 pub use progress::Progress;
 use settings::{DerivedArgs, RunOptions, SettingArgs};
+use teachers::TeacherArgs;
 
 /// Arguments of `macula pretrain`. An option left out keeps its default, or on --resume the value of the run.
 #[derive(clap::Args)]
@@ -26,8 +31,9 @@ use settings::{DerivedArgs, RunOptions, SettingArgs};
   macula pretrain --resume --out runs/cifar-rotation
   macula pretrain --resume --epochs 40 --out runs/cifar-rotation
   macula pretrain --config runs/cifar-rotation/config.toml --seed 2 --out runs/cifar-rotation-2
-  macula pretrain --data 'corpus/*+cifar10' --without hands --sampling sqrt --method simclr --seed 1 --out runs/mixed
   macula pretrain --data cifar10 --method supervised --init runs/cifar-rotation --freeze --out runs/cifar-probe
+  macula pretrain --data cifar10 --method distill --teacher mobilenet_v2.onnx --preprocessing imagenet --out runs/cifar-taught
+  macula pretrain --data cifar10 --method distill --teacher runs/cifar-rotation --teacher-view plain --out runs/cifar-taught-2
 
 Ctrl-C ends the current step, writes a checkpoint and exits with code 130. --resume then gives the same bytes as an \
 uninterrupted run. The epochs that extend a finished run have their own learning rate schedule, from warm-up to zero. \
@@ -41,6 +47,8 @@ pub struct Args {
     derived: DerivedArgs,
     #[command(flatten)]
     images: ImageArgs,
+    #[command(flatten)]
+    teachers: TeacherArgs,
     /// Read settings from a file such as config.toml of a run folder; options override it
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     config: Option<PathBuf>,
@@ -61,15 +69,16 @@ pub struct Args {
 /// Runs the command. On `--resume` the seed counts only if it was given.
 pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     let Args { settings, derived, images, .. } = &args;
-    let run_options = RunOptions { settings, derived, images, seed: args.common.seed, seed_given };
+    let stop = stop_on_signal()?;
+    let teachers = args.teachers.opener(&stop)?;
+    let run_options = RunOptions { teachers, settings, derived, images, seed: args.common.seed, seed_given };
     let mut config = match args.resume {
         true => run_options.resumed(&args.out)?,
         false => run_options.new_run(args.config.as_deref())?,
     };
     config.check()?;
-    let stop = stop_on_signal()?;
     let data_name = settings.data.as_deref().unwrap_or(&config.data);
-    let mut dataset = config.open_data(data_name)?;
+    let mut dataset = data::open_named(data_name, config.seed)?;
     if !args.resume {
         images.prepare(&mut dataset, EncoderRange::Known(config.range), args.common.quiet)?;
         config.range = dataset.decode.range;
@@ -95,7 +104,10 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
         .num_threads(args.threads.unwrap_or(0))
         .build()
         .context("cannot start the threads of --threads")?;
-    let outcome = pool.install(|| pretrain(&config, &dataset, &args.out, options, &mut progress, &stop));
+    let open = |teacher: &Teacher| run_options.teachers.open(teacher);
+    let teachers = Teachers { open: &open };
+    let outcome =
+        pool.install(|| pretrain_taught(&config, &dataset, &args.out, options, teachers, &mut progress, &stop));
     progress.bar.finish_and_clear();
     match outcome {
         Ok(Outcome::Finished { last, skipped }) => {

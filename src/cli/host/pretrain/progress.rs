@@ -11,13 +11,15 @@ use crate::report::text::{count, shown};
 pub struct Progress {
     pub bar: ProgressBar,
     quiet: bool,
+    /// The teacher whose features are computed.
+    teaching: Option<String>,
     images_a_step: u64,
 }
 
 impl Progress {
     /// Shows nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
-        Self { bar: ProgressBar::hidden(), quiet, images_a_step: 0 }
+        Self { bar: ProgressBar::hidden(), quiet, teaching: None, images_a_step: 0 }
     }
 
     fn start(&mut self, template: &str, len: u64) {
@@ -37,6 +39,20 @@ impl Observer for Progress {
             Event::Reading { done, of } => {
                 if self.bar.length() != Some(of as u64) {
                     self.start("reading  {bar:30} {human_pos}/{human_len} images  {rate}  {eta} left", of as u64);
+                }
+                self.bar.set_position(done as u64);
+            }
+            Event::Teaching { encoder, done, of, path, bytes } => {
+                let template = "teacher  {bar:30} {human_pos}/{human_len} images  {rate}  {eta} left";
+                if self.teaching.as_deref() != Some(encoder) {
+                    self.teaching = Some(encoder.to_owned());
+                    let (encoder, path) = (shown(encoder), path.display().to_string());
+                    self.say(format!(
+                        "features of {encoder}: {:.1} MiB in {}",
+                        bytes as f64 / f64::from(1 << 20),
+                        shown(&path)
+                    ));
+                    self.start(template, of as u64);
                 }
                 self.bar.set_position(done as u64);
             }
@@ -64,7 +80,6 @@ impl Observer for Progress {
                     self.say(format!("           features {}", figures::of_health(health)));
                 }
             }
-            Event::Remark(text) => self.say(format!("remark: {}", shown(text))),
             Event::Warning(text) => self.say(format!("warning: {}", shown(text))),
         }
     }

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use serde::Serialize;
 
+use super::teachers::TeacherOpener;
 use crate::augment::Policy;
-use crate::cli::host::readout::ReadoutArgs;
 use crate::cli::images::{ImageArgs, RangeArg};
 use crate::encoder::Preset;
 use crate::encoders::open_run;
@@ -16,14 +16,14 @@ use crate::files::{TEXT_MAX, read_bounded};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, TrainOn, Validate, extend,
+    HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Settings, TeacherView, Validate, extend,
 };
 
 /// Options that are settings, by their names in `config.toml`. Those left out keep their defaults.
 #[derive(clap::Args, Serialize)]
 pub struct SettingArgs {
     /// Dataset: a folder, .npz, CIFAR, IDX, .csv manifest, phantoms[:SIZE[:COUNT]], or a mixture A+B without labels (all images
-    /// of a dataset without splits); FOLDER/* stands for all folders in it
+    /// of a dataset without splits)
     #[arg(long, required_unless_present_any = ["resume", "config"])]
     pub data: Option<String>,
     /// Objective; supervised, and triplet with --positives labels, need labels
@@ -44,13 +44,6 @@ pub struct SettingArgs {
     /// Images per step [default: 128; 256 for simclr, triplet and moco]
     #[arg(long, alias = "batch", value_name = "N")]
     batch_size: Option<usize>,
-    /// Leave out these sources: parts of a mixture, or folders of a folder of sources
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
-    without: Option<Vec<String>>,
-    /// How often sources are visited: each image once per epoch, or each source in proportion to the square root of its number
-    /// of images, in epochs of the same length [default: uniform]
-    #[arg(long)]
-    sampling: Option<Sampling>,
     /// Train on N images, drawn by seed
     #[arg(long = "count", alias = "limit", value_name = "N")]
     limit: Option<usize>,
@@ -91,12 +84,9 @@ pub struct SettingArgs {
     #[arg(long, value_name = "N")]
     checkpoint_steps: Option<u64>,
     #[command(flatten)]
-    readout: ReadoutArgs,
-    /// What the objective reads: the means of the last layer, or the readout before its linear map [default: mean]
-    #[arg(long, value_name = "WHAT")]
-    train_on: Option<TrainOn>,
-    #[command(flatten)]
     comparison: ComparisonArgs,
+    #[command(flatten)]
+    distill: DistillArgs,
 }
 
 /// Options of the methods that compare views.
@@ -128,10 +118,45 @@ struct ComparisonArgs {
     projection_dim: Option<usize>,
 }
 
+/// Options of distillation.
+#[derive(clap::Args, Serialize)]
+struct DistillArgs {
+    /// Distill: the teacher sees the student's view, or the plain image (one feature per image) [default: same]
+    #[arg(long, value_name = "VIEW")]
+    teacher_view: Option<TeacherView>,
+    /// Distill: views per image that the teacher sees; epochs train on them in turn [default: 4]
+    #[arg(long, value_name = "N")]
+    teacher_views: Option<usize>,
+    /// Distill: principal components that a teacher's features are reduced to; 0: all dimensions [default: 256]
+    #[arg(long, value_name = "N")]
+    teacher_dim: Option<usize>,
+    /// Distill: hidden units of the head that predicts a teacher's feature [default: 512]
+    #[arg(long, value_name = "N")]
+    teacher_hidden: Option<usize>,
+    /// Distill: weight of SimReg, the squared distance to the teacher's feature [default: 1]
+    #[arg(long, value_name = "WEIGHT")]
+    simreg_weight: Option<f32>,
+    /// Distill: weight of SEED, similarities to a queue of teacher features as the teacher has them [default: 0]
+    #[arg(long, value_name = "WEIGHT")]
+    seed_weight: Option<f32>,
+    /// Distill: weight of SimCLR's loss of two views [default: 0]
+    #[arg(long, value_name = "WEIGHT")]
+    simclr_weight: Option<f32>,
+    /// SEED: temperature of the teacher's similarities [default: 0.01]
+    #[arg(long, value_name = "TEMPERATURE")]
+    teacher_temperature: Option<f32>,
+    /// SEED: temperature of the student's similarities [default: 0.2]
+    #[arg(long, value_name = "TEMPERATURE")]
+    student_temperature: Option<f32>,
+    /// Distill: keep teacher features in this folder, for other runs to use [default: the run folder]
+    #[arg(long, value_name = "FOLDER")]
+    teacher_cache: Option<PathBuf>,
+}
+
 /// Options that change several settings, or that depend on others.
 #[derive(clap::Args)]
 pub struct DerivedArgs {
-    /// Start from the encoder of this run or shipped model; its preset, channels, size and readout become the defaults
+    /// Start from the encoder of this run or shipped model; its preset, channels and size become the defaults
     #[arg(long, value_name = "RUN")]
     pub init: Option<PathBuf>,
     /// Freeze the encoder of --init and train a small network on its features (--method supervised)
@@ -175,15 +200,14 @@ macro_rules! named {
     };
 }
 named!(Method: "rotation" = Method::Rotation, "supervised" = Method::Supervised, "simclr" = Method::Simclr,
-    "triplet" = Method::Triplet, "moco" = Method::Moco, "masked" = Method::Masked);
+    "triplet" = Method::Triplet, "moco" = Method::Moco, "masked" = Method::Masked, "distill" = Method::Distill);
+named!(TeacherView: "same" = TeacherView::Same, "plain" = TeacherView::Plain);
 named!(OptimiserKind: "sgd" = Self::SGD, "nesterov" = Self::Sgd { momentum: 0.9, nesterov: true },
     "adamw" = Self::ADAM_W);
 named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Validate::Epoch);
 named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical,
     "centred" = Policy::Centred);
 named!(HealthGate: "never" = HealthGate::Never, "epoch" = HealthGate::Epoch);
-named!(Sampling: "uniform" = Sampling::Uniform, "sqrt" = Sampling::Sqrt);
-named!(TrainOn: "mean" = TrainOn::Mean, "readout" = TrainOn::Readout);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
 named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
@@ -191,6 +215,7 @@ named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 pub struct RunOptions<'a> {
     pub settings: &'a SettingArgs,
     pub derived: &'a DerivedArgs,
+    pub teachers: TeacherOpener<'a>,
     pub images: &'a ImageArgs,
     pub seed: u64,
     /// Whether the seed was given, and is not the default.
@@ -210,12 +235,12 @@ impl RunOptions<'_> {
             let input = run.network.spec().input;
             settings.set("channels", &input.channels);
             settings.set("size", &input.height.max(input.width));
-            settings.set("readout", &run.config.readout);
             settings.set("range", &run.info.preprocessing.range);
             settings.set("init", &Init { encoder: path.display().to_string(), sha256: run.info.id.to_string() });
         }
         let is_frozen = settings.has("freeze");
         settings.extend(self.given(is_frozen));
+        settings.extend(self.teachers.settings()?);
         Ok(self.augmented(settings.new_run()?))
     }
 
@@ -230,11 +255,22 @@ impl RunOptions<'_> {
             stored = extend(folder, epochs)?;
         }
         self.check_same(&stored, folder)?;
-        Ok(PretrainConfig { health: self.settings.health.unwrap_or(stored.health), ..stored })
+        stored.health = self.settings.health.unwrap_or(stored.health);
+        if let Some(distill) = &mut stored.distill {
+            let given = self.settings.distill.teacher_cache.as_ref().map(|folder| folder.display().to_string());
+            distill.teacher_cache = given.or_else(|| distill.teacher_cache.take());
+            // A teacher that moved is opened where it is now.
+            for (teacher, name) in distill.teachers.iter_mut().zip(self.teachers.names) {
+                teacher.encoder.clone_from(name);
+            }
+        }
+        Ok(stored)
     }
 
     fn check_same(&self, stored: &PretrainConfig, folder: &Path) -> anyhow::Result<()> {
-        let mut requested = self.augmented(self.given(stored.freeze.is_some()).over(stored)?);
+        let mut given = self.given(stored.freeze.is_some());
+        given.extend(self.teachers.settings()?);
+        let mut requested = self.augmented(given.over(stored)?);
         // The data may have moved, and the default seed was not requested.
         requested.data.clone_from(&stored.data);
         requested.health = stored.health;
@@ -242,6 +278,13 @@ impl RunOptions<'_> {
             // The encoder may have moved as well, as long as it is the same.
             let sha256 = open_run(&path.to_string_lossy())?.info.id.to_string();
             requested.init = Some(Init { encoder: init.encoder.clone(), sha256 });
+        }
+        if let (Some(requested), Some(stored)) = (&mut requested.distill, &stored.distill) {
+            // Teachers and their features may have moved as well.
+            requested.teacher_cache.clone_from(&stored.teacher_cache);
+            for (teacher, stored) in requested.teachers.iter_mut().zip(&stored.teachers) {
+                teacher.encoder.clone_from(&stored.encoder);
+            }
         }
         if self.seed_given {
             requested.seed = self.seed;
