@@ -44,6 +44,16 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A source to leave out does not exist.
+    #[error("{dataset}: no source '{name}'; its sources are {known}")]
+    UnknownSource {
+        /// Name of the dataset.
+        dataset: String,
+        /// The requested name.
+        name: String,
+        /// The sources of the dataset.
+        known: String,
+    },
     /// A file or selection has no images.
     #[error("{path}: no images; expected {expected}")]
     Empty {

@@ -1,4 +1,5 @@
-//! A mixture, `A+B+C`: several datasets as one, to pretrain an encoder for tasks that are not known yet.
+//! A mixture, `A+B+C`: several datasets as one, to pretrain an encoder for tasks that are not known yet. `FOLDER/*` stands
+//! for all folders in `FOLDER`, in byte order.
 //!
 //! A mixture has the images of [`Dataset::train_indices`] of each dataset, all in the split `train` and without labels,
 //! because classes of different datasets are unrelated. It takes all images of a dataset that names no split: unlike
@@ -13,9 +14,14 @@ use super::{DataError, Dataset, Record, Split};
 /// Separates the names.
 const SEPARATOR: char = '+';
 
+/// Ends a name that stands for all folders in a folder.
+const ALL_FOLDERS: &str = "/*";
+
 /// The images of several sources, one after another.
 struct Mixture {
     sources: Vec<Box<dyn PixelSource>>,
+    /// Name of each source.
+    names: Vec<String>,
     /// Source and number of each image there.
     images: Vec<(usize, usize)>,
 }
@@ -25,16 +31,54 @@ impl PixelSource for Mixture {
         let (source, item) = self.images[item];
         self.sources[source].read(item, options)
     }
+
+    fn part(&self, item: usize) -> Option<&str> {
+        Some(&self.names[self.images[item].0])
+    }
 }
 
 /// The names of the datasets if `name` is a mixture. An existing path is not a mixture, even with a `+` in it.
 pub(super) fn parts(name: &str) -> Option<Vec<&str>> {
-    (name.contains(SEPARATOR) && !Path::new(name).exists()).then(|| name.split(SEPARATOR).collect())
+    let is_mixture = name.contains(SEPARATOR) || name.ends_with(ALL_FOLDERS);
+    (is_mixture && !Path::new(name).exists()).then(|| name.split(SEPARATOR).collect())
+}
+
+/// `parts` with the folders that a name `FOLDER/*` stands for in its place.
+fn expanded(parts: &[&str]) -> Result<Vec<String>, DataError> {
+    let mut names = Vec::new();
+    for part in parts {
+        match part.strip_suffix(ALL_FOLDERS) {
+            Some(folder) => names.extend(folders_in(Path::new(folder))?),
+            None => names.push((*part).to_owned()),
+        }
+    }
+    Ok(names)
+}
+
+/// The folders in `folder`, in byte order; hidden ones are left out.
+fn folders_in(folder: &Path) -> Result<Vec<String>, DataError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(DataError::io(folder))? {
+        let path = entry.map_err(DataError::io(folder))?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_dir() && !hidden {
+            found.push(path.display().to_string());
+        }
+    }
+    if found.is_empty() {
+        return Err(DataError::Empty { path: folder.display().to_string(), expected: "folders of images" });
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// A short name for the data `name`: the last part of each path.
 pub fn short_name(name: &str) -> String {
-    let last = |part: &str| Path::new(part).file_name().map_or(part.into(), |name| name.to_string_lossy().into_owned());
+    let last = |part: &str| {
+        Path::new(part.strip_suffix(ALL_FOLDERS).unwrap_or(part))
+            .file_name()
+            .map_or(part.into(), |name| name.to_string_lossy().into_owned())
+    };
     let names: Vec<String> = parts(name).unwrap_or(vec![name]).into_iter().map(last).collect();
     names.join(&SEPARATOR.to_string())
 }
@@ -49,9 +93,10 @@ pub(super) fn open(
     open: impl Fn(&str) -> Result<Dataset, DataError>,
 ) -> Result<Dataset, DataError> {
     let refused = |reason: String| DataError::Mixture { name: name.to_owned(), reason };
-    let mut mixture = Mixture { sources: Vec::new(), images: Vec::new() };
+    let parts = expanded(parts)?;
+    let mut mixture = Mixture { sources: Vec::new(), names: names_of(&parts), images: Vec::new() };
     let (mut records, mut skipped, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
-    for (source, &part) in parts.iter().enumerate() {
+    for (source, part) in parts.iter().enumerate() {
         if part.is_empty() {
             return Err(refused("a name is missing beside a +".to_owned()));
         }
@@ -76,6 +121,13 @@ pub(super) fn open(
     Ok(dataset)
 }
 
+/// The short name of each of `parts`, or all of it if two have the same short name.
+fn names_of(parts: &[String]) -> Vec<String> {
+    let short: Vec<String> = parts.iter().map(|part| short_name(part)).collect();
+    let is_unique = |name: &String| short.iter().filter(|other| *other == name).count() == 1;
+    short.iter().zip(parts).map(|(short, part)| if is_unique(short) { short } else { part }.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +137,7 @@ mod tests {
     fn the_short_name_has_the_last_part_of_each_path() {
         assert_eq!(short_name("a/b/cifar10+c/x-rays.csv+phantoms:32"), "cifar10+x-rays.csv+phantoms:32");
         assert_eq!(short_name("a/b/cifar10"), "cifar10");
+        assert_eq!(short_name("a/corpus/*+b/cifar10"), "corpus+cifar10");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod remark;
 mod rows;
 mod selection;
 mod source;
+mod sources;
 mod survey;
 mod words;
 
@@ -47,5 +48,6 @@ pub use record::{Record, Split};
 pub use remark::{IgnoredFiles, Remark};
 pub use selection::{evenly_spread, spread_position};
 pub use source::{PixelSource, SourceImage};
+pub use sources::Sources;
 pub use survey::ImageFacts;
 pub use train_test_split::{TrainTestSplit, train_test_split};

@@ -14,6 +14,11 @@ pub trait PixelSource: Send + Sync {
     ///
     /// `options` matters only for sources that decode image files.
     fn read(&self, item: usize, options: &DecodeOptions) -> Result<SourceImage, DataError>;
+
+    /// Name of the part of a mixture that image `item` is from; `None` if the dataset is no mixture.
+    fn part(&self, _item: usize) -> Option<&str> {
+        None
+    }
 }
 
 /// An image as its source gives it.

@@ -8,9 +8,9 @@ use crate::kernel::Grid;
 /// Cost of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Cost {
-    /// Multiply-accumulates of the convolutions.
+    /// Multiply-accumulates of the convolutions and of the readout's linear map.
     pub macs: u64,
-    /// Trained parameters: weights, and scale and shift of the batch norms.
+    /// Parameters: weights, scale and shift of the batch norms, and the linear map.
     pub parameters: u64,
     /// Largest number of bytes of f32 activations alive at once in inference, input included, when each value is
     /// freed after its last reader.
@@ -33,6 +33,11 @@ impl EncoderSpec {
                 macs += weights * (shape.rows * shape.columns) as u64;
                 parameters += weights + 2 * conv.channels_out as u64;
             }
+        }
+        if self.readout.dim.is_some() {
+            let weights = self.pooled_len() as u64 * self.feature_dim() as u64;
+            macs += weights;
+            parameters += weights + self.feature_dim() as u64;
         }
         let activation_bytes = self.peak_activation_bytes(&shapes);
         Ok(Cost { macs, parameters, activation_bytes, feature_dim: self.feature_dim() as u64 })

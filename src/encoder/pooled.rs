@@ -62,7 +62,7 @@ impl EncoderSpec {
         let channels = self.channels();
         let values = if pooling.takes_stages() { self.stage_outputs() } else { vec![self.nodes.len()] };
         Pooled {
-            values: values.into_iter().map(|value| (value, channels[value])).collect(),
+            values: values.into_iter().map(|value| (value, channels.get(value).copied().unwrap_or(0))).collect(),
             has_std: pooling.takes_std(),
             has_cells: pooling.takes_cells(),
         }

@@ -1,7 +1,7 @@
 //! Whether an ONNX file has exactly the form that `export` writes, checked on its graph.
 
 use super::onnx::to_onnx;
-use crate::encoder::{Conv, EncoderSpec, FoldedConv, FoldedEncoder, Node};
+use crate::encoder::{Conv, EncoderSpec, FoldedConv, FoldedEncoder, LinearMap, Node};
 use crate::runtime::{ElementType, Metadata, pb};
 
 /// Most bytes of activations per image in a file that is trusted by its form.
@@ -13,7 +13,7 @@ const MACS_MAX: u64 = 20_000_000_000;
 /// Whether `model` is, node by node, what this program writes for the network in its metadata.
 ///
 /// Only the values of weights may differ, and no value can make such a graph fail: it consists of convolutions of checked
-/// shapes, Relu, Clip, Add, GlobalAveragePool and Flatten.
+/// shapes, Relu, Clip, Add and the operators of a readout.
 pub fn has_own_form(model: &pb::ModelProto) -> bool {
     let Ok(Some(metadata)) = Metadata::read_from(model, "") else { return false };
     let spec = &metadata.provenance.encoder;
@@ -50,7 +50,8 @@ fn blank(spec: &EncoderSpec) -> FoldedEncoder {
         }
         Node::Add { .. } => None,
     });
-    FoldedEncoder { spec: spec.clone(), convs: convs.collect(), map: None }
+    let weights = |dim| LinearMap { weight: vec![0.0; dim * spec.pooled_len()], bias: vec![0.0; dim] };
+    FoldedEncoder { spec: spec.clone(), convs: convs.collect(), map: spec.readout.dim.map(weights) }
 }
 
 /// Whether two graphs differ only in the values of weights.
@@ -58,7 +59,7 @@ fn is_same(written: pb::GraphProto, graph: &pb::GraphProto) -> bool {
     let pb::GraphProto { node, initializer, input, output, .. } = written;
     let weights = initializer.len() == graph.initializer.len()
         && initializer.into_iter().zip(&graph.initializer).all(|(written, found)| {
-            // Weights must have the right length; the bounds of ReLU6 must also have the right values.
+            // Weights must have the right length; scalars (the bounds of ReLU6, the ε of a deviation) also the right values.
             let is_bound = written.dims.is_empty();
             let same_values = written.raw_data == found.raw_data;
             let same_len = written.raw_data.len() == found.raw_data.len();
@@ -76,11 +77,12 @@ fn is_same(written: pb::GraphProto, graph: &pb::GraphProto) -> bool {
 mod tests {
     use super::*;
     use crate::data::Preprocessing;
-    use crate::encoder::{InputShape, Preset};
+    use crate::encoder::{InputShape, Pooling, Preset, Readout};
     use crate::runtime::Provenance;
 
-    fn model(preset: Preset, element: ElementType) -> pb::ModelProto {
+    fn model(preset: Preset, element: ElementType, readout: Readout) -> pb::ModelProto {
         let spec = EncoderSpec::preset(preset, InputShape { channels: 1, height: 32, width: 32 }).unwrap();
+        let spec = EncoderSpec { readout, ..spec };
         let provenance = Provenance {
             program_version: "0.1.0".into(),
             method: "rotation".into(),
@@ -95,13 +97,25 @@ mod tests {
         to_onnx(&encoder, element, &metadata).unwrap()
     }
 
+    fn readouts() -> Vec<Readout> {
+        let maps = [(None, false), (Some(20), false), (Some(20), true)];
+        let readout = |pooling| maps.map(|(dim, whiten)| Readout { pooling, dim, whiten });
+        Pooling::ALL.into_iter().flat_map(readout).collect()
+    }
+
     #[test]
     fn only_graphs_of_presets_are_recognised() {
         for preset in Preset::ALL {
             for element in [ElementType::F32, ElementType::F16] {
-                assert!(has_own_form(&model(preset, element)), "{preset:?} {element:?}");
+                for readout in readouts() {
+                    assert!(has_own_form(&model(preset, element, readout)), "{preset:?} {element:?} {readout}");
+                }
             }
         }
+        let mut doubled = model(Preset::Pico, ElementType::F32, Readout::pooled(Pooling::Stages));
+        let shrink = doubled.graph.as_mut().unwrap().initializer.iter_mut().find(|tensor| tensor.name == "pool.shrink");
+        shrink.unwrap().raw_data = 2f32.to_le_bytes().to_vec();
+        assert!(!has_own_form(&doubled), "another constant");
         let changes: [fn(&mut pb::GraphProto); 6] = [
             |graph| graph.node[0].attribute[1].ints[0] = -1,
             |graph| graph.node[0].op_type = "Mod".to_owned(),
@@ -111,11 +125,11 @@ mod tests {
             |graph| graph.output.clear(),
         ];
         for (number, change) in changes.into_iter().enumerate() {
-            let mut changed = model(Preset::Mobile, ElementType::F32);
+            let mut changed = model(Preset::Mobile, ElementType::F32, Readout::default());
             change(changed.graph.as_mut().unwrap());
             assert!(!has_own_form(&changed), "change {number}");
         }
-        let mut foreign = model(Preset::Pico, ElementType::F32);
+        let mut foreign = model(Preset::Pico, ElementType::F32, Readout::default());
         foreign.metadata_props.clear();
         foreign.producer_name.clear();
         assert!(!has_own_form(&foreign));

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::blobs::{F16_BLOB_FILE, INT8_BLOB_FILE, MadeBlob};
-use super::onnx::{OnnxError, to_onnx};
+use super::graph::OnnxError;
+use super::onnx::to_onnx;
 use super::parity::{Candidate, F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, Sample, compare};
 use crate::encoder::{FoldedEncoder, HostEncoder};
 use crate::files::{WriteError, write_atomic, write_json};

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::sampling::Visit;
 use super::training_set::ImageSet;
 use super::view_order::{ViewOrder, numbered_view};
 use crate::augment::{Augmentation, Views};
@@ -20,32 +21,26 @@ pub(super) struct Recipe<'a> {
 }
 
 impl Recipe<'_> {
-    /// Fills `input` with `[N * V, H, W, C]` for the images at `positions` of `set`, as `epoch` draws them.
+    /// Fills `input` with `[N * V, H, W, C]` for `visits` of images of `set`.
     ///
     /// Each image has its own random stream and its own place, so the number of threads does not change the result.
-    pub fn fill(
-        self,
-        input: &mut Vec<f32>,
-        set: &ImageSet<'_>,
-        positions: &[usize],
-        epoch: u64,
-    ) -> Result<(), DataError> {
+    pub fn fill(self, input: &mut Vec<f32>, set: &ImageSet<'_>, visits: &[Visit]) -> Result<(), DataError> {
         let Preprocessing { channels, height, width, .. } = *self.preprocessing;
         let one = channels * height * width;
         let each = one * self.views.count();
         let normaliser = self.preprocessing.normaliser();
-        input.resize(positions.len() * each, 0.0);
-        input.par_chunks_mut(each).zip(positions).try_for_each(|(input, &position)| {
+        input.resize(visits.len() * each, 0.0);
+        input.par_chunks_mut(each).zip(visits).try_for_each(|(input, &Visit { position, number })| {
             let image = set.loader.pixels(position)?;
             let index = set.indices[position];
             let views = match self.order {
                 None => {
-                    let mut rng = Rng::for_item(self.seed, "augment", epoch, index as u64);
+                    let mut rng = Rng::for_item(self.seed, "augment", number, index as u64);
                     self.views.of(&image, &self.augmentation, &mut rng)
                 }
                 Some(order) => {
-                    let view = |number| numbered_view(&image, &self.augmentation, order.seed, number, index);
-                    order.numbers(epoch, index).into_iter().map(view).collect()
+                    let view = |view| numbered_view(&image, &self.augmentation, order.seed, view, index);
+                    order.numbers(number, index).into_iter().map(view).collect()
                 }
             };
             for (input, view) in input.chunks_exact_mut(one).zip(views) {

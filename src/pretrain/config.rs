@@ -4,7 +4,7 @@ use macula_edge::image::SIDE_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentation, CutOut, Noise, Policy};
-use crate::data::ValueRange;
+use crate::data::{self, DataError, Dataset, ValueRange};
 use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{
@@ -40,6 +40,23 @@ pub enum TrainOn {
 }
 
 impl TrainOn {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How often the sources of a dataset are visited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sampling {
+    /// Each image once per epoch.
+    #[default]
+    Uniform,
+    /// Each source in proportion to the square root of its number of images.
+    Sqrt,
+}
+
+impl Sampling {
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -96,6 +113,12 @@ pub struct PretrainConfig {
     /// What the objective reads.
     #[serde(default, skip_serializing_if = "TrainOn::is_default")]
     pub train_on: TrainOn,
+    /// Sources of the dataset (parts of a mixture, folders) that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+    /// How often the sources of the dataset are visited.
+    #[serde(default, skip_serializing_if = "Sampling::is_default")]
+    pub sampling: Sampling,
     /// Number of training images, drawn by seed; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -209,6 +232,8 @@ impl PretrainConfig {
             seed: 1,
             readout: Readout::default(),
             train_on: TrainOn::default(),
+            without: Vec::new(),
+            sampling: Sampling::default(),
             limit: None,
             per_class: None,
             learning_rate: 0.0,
@@ -259,6 +284,16 @@ impl PretrainConfig {
     /// Whether every training image needs a label.
     pub fn needs_labels(&self) -> bool {
         self.objective(0).needs_labels()
+    }
+
+    /// Opens the dataset `data`, usually that of the configuration, without the sources that the run leaves out.
+    ///
+    /// # Errors
+    /// Those of [`data::open_named`] and [`Dataset::leave_out`].
+    pub fn open_data(&self, data: &str) -> Result<Dataset, DataError> {
+        let mut dataset = data::open_named(data, self.seed)?;
+        dataset.leave_out(&self.without)?;
+        Ok(dataset)
     }
 
     /// The network's graph and readout.
@@ -436,6 +471,7 @@ mod tests {
         (config.per_class, config.health) = (Some(20), HealthGate::Never);
         (config.readout, config.train_on) =
             (Readout { pooling: Pooling::Grid, dim: Some(9), whiten: true }, TrainOn::Readout);
+        (config.without, config.sampling) = (vec!["a".into(), "b".into()], Sampling::Sqrt);
         assert_eq!(toml::from_str::<PretrainConfig>(&config.to_toml()).unwrap(), config);
         let text = config.to_toml().replace("batch_size", "batch_sise");
         assert!(toml::from_str::<PretrainConfig>(&text).is_err(), "an unknown field is an error");
@@ -476,7 +512,7 @@ mod tests {
     fn settings_that_are_not_set_are_not_written() {
         let config = PretrainConfig::new("phantoms", Method::Simclr);
         let text = config.to_toml();
-        for name in ["health", "init", "freeze", "per_class", "readout", "train_on"] {
+        for name in ["health", "init", "freeze", "per_class", "without", "sampling", "readout", "train_on"] {
             assert!(!text.contains(name), "{text}");
         }
         assert_eq!(toml::from_str::<PretrainConfig>(&text).unwrap(), config);

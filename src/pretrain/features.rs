@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::batch::Recipe;
 use super::error::PretrainError;
 use super::observer::{Event, Observer};
+use super::sampling::Visit;
 use super::training_set::ImageSet;
 use crate::augment::{Augmentation, Views};
 use crate::data::{DataError, Preprocessing, evenly_spread};
@@ -43,6 +44,11 @@ impl FeatureError {
 /// What an encoder gives of network inputs: [`Network::embed`], [`Network::embed_trained`] or its pooled values.
 pub(super) type Embed = fn(&Network, &[f32]) -> Vec<f32>;
 
+/// The pooled values of the readout, `[N, P]`.
+pub(super) fn pooled(network: &Network, input: &[f32]) -> Vec<f32> {
+    network.embed_pooled(input, &network.spec().pooled(network.spec().readout.pooling))
+}
+
 /// An encoder with its preprocessing.
 #[derive(Clone, Copy)]
 pub(super) struct Extractor<'a> {
@@ -69,7 +75,7 @@ impl Extractor<'_> {
     ) -> Result<Vec<f32>, DataError> {
         let (mut input, mut features) = (Vec::new(), Vec::new());
         for positions in positions.chunks((EMBED_TOGETHER / recipe.views.count()).max(1)) {
-            recipe.fill(&mut input, set, positions, epoch)?;
+            recipe.fill(&mut input, set, &Visit::each(positions, epoch))?;
             features.extend(embed(self.network, &input));
         }
         Ok(features)
@@ -112,9 +118,7 @@ impl Extractor<'_> {
     pub fn linear_map(self, set: &ImageSet<'_>, readout: Readout) -> Result<Option<LinearMap>, PretrainError> {
         let Some(dim) = readout.dim else { return Ok(None) };
         let positions = evenly_spread(&set.readable, FIT_IMAGES_MAX);
-        let pooled = self.features(set, &positions, |network, input| {
-            network.embed_pooled(input, &network.spec().pooled(network.spec().readout.pooling))
-        })?;
+        let pooled = self.features(set, &positions, pooled)?;
         Ok(Some(fit_linear_map(&pooled, self.network.spec().pooled_len(), readout, dim)?))
     }
 }

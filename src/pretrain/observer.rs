@@ -49,6 +49,8 @@ pub enum Event<'a> {
     Step(&'a StepLine),
     /// An epoch is done.
     Epoch(&'a EpochLine),
+    /// A remark on how the run trains.
+    Remark(&'a str),
     /// A warning; training continues.
     Warning(&'a str),
 }

@@ -13,6 +13,7 @@ use super::observer::{Event, Observer};
 use super::run::network_of;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
+use super::sampling::Sampler;
 use super::teacher::{Lesson, Teachers};
 use super::train_loop::{Outcome, Trainer};
 use super::training_images::TrainingImages;
@@ -216,7 +217,7 @@ fn start<'a>(
     progress.pixels_sha256 = Some(record.sha256().to_owned());
     progress.class_names = dataset.class_names.clone();
     progress.tally = Tally::new(config.objective(dataset.class_names.len()).num_classes());
-    assemble(network, progress, folder, images)
+    assemble(network, progress, dataset, folder, images)
 }
 
 /// The run that `checkpoint` was written by.
@@ -236,7 +237,7 @@ fn resume<'a>(
     }
     let path = folder.file(CHECKPOINT);
     let network = network_of(&checkpoint, &path)?;
-    let mut trainer = assemble(network, checkpoint.progress.clone(), folder, images)?;
+    let mut trainer = assemble(network, checkpoint.progress.clone(), dataset, folder, images)?;
     let steps = checkpoint.progress.step;
     trainer.learner.restore(&checkpoint.tensors, steps).map_err(RunError::tensors(&path))?;
     trainer.corpus = checkpoint.corpus();
@@ -246,6 +247,7 @@ fn resume<'a>(
 fn assemble<'a>(
     network: Network,
     progress: Progress,
+    dataset: &Dataset,
     folder: &'a RunFolder,
     images: Images<'a>,
 ) -> Result<Trainer<'a>, PretrainError> {
@@ -260,6 +262,7 @@ fn assemble<'a>(
         training_features: None,
         held_out_features: None,
         sample,
+        sampler: Sampler::new(&progress.config, dataset, &images.training),
         input: Vec::new(),
         folder,
         training: images.training,

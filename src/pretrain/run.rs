@@ -118,13 +118,15 @@ impl Run {
     /// Paths of data and initial encoder are reduced to their last component.
     ///
     /// * `dir`: as it was given to [`Self::load`]
-    /// * `corpus`: statistics of an encoder with another input than the stored one; otherwise those stored are kept
+    /// * `corpus`: statistics of an encoder with another input or readout than the stored one; otherwise those stored are kept
     ///
     /// # Errors
     /// As [`Self::load`].
     pub fn encoder_checkpoint(&self, dir: &Path, corpus: Option<&CorpusStatistics>) -> Result<Vec<u8>, RunError> {
         let (_, mut checkpoint) = Self::checkpoint_of(Self::split_input(dir).0)?;
-        let is_stored = self.info.preprocessing == checkpoint.progress.preprocessing;
+        let is_stored = self.info.preprocessing == checkpoint.progress.preprocessing
+            && self.config.readout == checkpoint.progress.config.readout
+            && self.network.map_tensors().iter().all(|tensor| checkpoint.tensor(&tensor.name) == Some(tensor));
         checkpoint.tensors.retain(|tensor| is_stored && tensor.name.starts_with("corpus."));
         checkpoint.tensors.extend(self.network.to_named(&self.network.parameters));
         checkpoint.tensors.extend(self.network.statistics());
@@ -134,6 +136,7 @@ impl Run {
             checkpoint.progress.preprocessing = self.info.preprocessing.clone();
         }
         let config = &mut checkpoint.progress.config;
+        config.readout = self.config.readout;
         config.data = short_name(&config.data);
         if let Some(init) = &mut config.init {
             init.encoder = short_name(&init.encoder);
@@ -164,7 +167,8 @@ pub(super) fn network_of(checkpoint: &Checkpoint, path: &Path) -> Result<Network
     Ok(network)
 }
 
-fn identity(network: &Network, preprocessing: &Preprocessing) -> EncoderId {
+/// The identity of a trained encoder: see [`EncoderId`].
+pub(super) fn identity(network: &Network, preprocessing: &Preprocessing) -> EncoderId {
     let hash = IdHash::new(toml::to_string(preprocessing).expect("preprocessing is plain TOML"));
     let hash = hash.bytes(toml::to_string(network.spec()).expect("a spec is plain TOML"));
     let tensors = [network.to_named(&network.parameters), network.statistics(), network.map_tensors()].concat();

@@ -18,6 +18,7 @@ use super::metrics::{EpochLine, Health, Lines, Score, StepLine, Tally};
 use super::observer::{Event, Observer};
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
+use super::sampling::{Sampler, Visit};
 use super::teacher::TeacherTargets;
 use super::training_set::ImageSet;
 use crate::augment::Augmentation;
@@ -25,7 +26,6 @@ use crate::encoder::{CorpusStatistics, Network};
 use crate::files::write_atomic;
 use crate::measure::Features;
 use crate::objective::Targets;
-use crate::rng::Rng;
 
 /// How pretraining ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +67,7 @@ struct TimingLine {
 pub(super) struct Trainer<'a> {
     pub folder: &'a RunFolder,
     pub training: ImageSet<'a>,
+    pub sampler: Sampler,
     pub held_out: Option<ImageSet<'a>>,
     /// The targets of distillation.
     pub teachers: Option<TeacherTargets>,
@@ -103,11 +104,13 @@ impl Trainer<'_> {
         if let Some(warning) = too_little(&self.progress.config, images, batch_size, self.progress.class_names.len()) {
             observer.event(Event::Warning(&warning));
         }
+        if let Some(remark) = self.sampler.remark() {
+            observer.event(Event::Remark(&remark));
+        }
         let mut last = None;
         while !self.progress.finished {
             let epoch = self.progress.step / per_epoch;
-            let mut order = self.training.readable.clone();
-            Rng::for_item(self.progress.config.seed, "shuffle", epoch, 0).shuffle(&mut order);
+            let order = self.sampler.epoch(epoch);
             let (started, first) = (Instant::now(), self.progress.step);
             for batch in order.chunks_exact(batch_size).skip((first % per_epoch) as usize) {
                 if stop.load(Ordering::Relaxed) {
@@ -148,22 +151,23 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// One step on the images at `batch`.
-    fn step(&mut self, batch: &[usize], epoch: u64) -> Result<StepLine, PretrainError> {
+    /// One step on the images of `batch`.
+    fn step(&mut self, batch: &[Visit], epoch: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
         if self.training_features.is_none() {
             let mut input = std::mem::take(&mut self.input);
-            self.recipe(config.augmentation).fill(&mut input, &self.training, batch, epoch)?;
+            self.recipe(config.augmentation).fill(&mut input, &self.training, batch)?;
             self.input = input;
         }
-        let labels: Vec<Option<usize>> = batch.iter().map(|&position| self.training.labels[position]).collect();
+        let positions: Vec<usize> = batch.iter().map(|visit| visit.position).collect();
+        let labels: Vec<Option<usize>> = positions.iter().map(|&position| self.training.labels[position]).collect();
 
         let teachers = self.teachers.as_ref();
-        let taught = teachers.map(|teachers| teachers.of_batch(batch, epoch, &self.training.indices));
+        let taught = teachers.map(|teachers| teachers.of_batch(batch, &self.training.indices));
         let targets = Targets { labels: &labels, teachers: taught.as_deref().unwrap_or_default() };
         let learning_rate = learning_rate(config, self.progress.step, self.steps_per_epoch());
         let output = match (&self.training_features, config.freeze) {
-            (Some(features), _) => self.learner.step_head(features.select(batch).rows, targets, learning_rate),
+            (Some(features), _) => self.learner.step_head(features.select(&positions).rows, targets, learning_rate),
             (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), targets, learning_rate),
             (None, None) => self.learner.step(&self.input, targets, learning_rate, self.progress.step),
         };

@@ -15,19 +15,20 @@ pub(super) struct ViewOrder {
 }
 
 impl ViewOrder {
-    /// The numbers of the views that `epoch` trains on of the image `index` of the dataset.
+    /// The numbers of the views that visit `visit` of the image `index` of the dataset trains on: its epoch, or its round if sources
+    /// are weighed.
     ///
-    /// A single view is `epoch` modulo [`Self::of`]. Pairs are drawn anew in every pass over the views, so that a view is not
+    /// A single view is `visit` modulo [`Self::of`]. Pairs are drawn anew in every pass over the views, so that a view is not
     /// always compared with the same other.
-    pub fn numbers(self, epoch: u64, index: usize) -> Vec<usize> {
+    pub fn numbers(self, visit: u64, index: usize) -> Vec<usize> {
         let Self { seed, of, each } = self;
         if each == 1 {
-            return vec![(epoch % of as u64) as usize];
+            return vec![(visit % of as u64) as usize];
         }
-        let epochs = (of / each) as u64;
+        let visits = (of / each) as u64;
         let mut order: Vec<usize> = (0..of).collect();
-        Rng::for_item(seed, "view order", epoch / epochs, index as u64).shuffle(&mut order);
-        let start = (epoch % epochs) as usize * each;
+        Rng::for_item(seed, "view order", visit / visits, index as u64).shuffle(&mut order);
+        let start = (visit % visits) as usize * each;
         order[start..start + each].to_vec()
     }
 }

@@ -109,6 +109,11 @@ impl World {
         for set in ["SCANS", "SLIDES", "cifar10", "pneumoniamnist", "kermany-cxr", "chest-xrays", "busi"] {
             draw_set(&path.join(set));
         }
+        for (source, look) in [("cells", "dark"), ("hands", "bright")] {
+            let folder = path.join("corpus").join(source);
+            fs::create_dir_all(&folder).unwrap();
+            (0..4).for_each(|n| picture(look, 40 + n).save(folder.join(format!("{n}.png"))).unwrap());
+        }
         fs::create_dir(path.join("NODULES")).unwrap();
         (0..3).for_each(|n| picture("bright", 30 + n).save(path.join(format!("NODULES/{n}.png"))).unwrap());
         let lines = csv_lines("SCANS");

@@ -3,16 +3,20 @@
 use std::path::PathBuf;
 
 use crate::cli::Common;
+use crate::cli::host::readout::ReadoutArgs;
 use crate::cli::overwrite::ForceArgs;
 use crate::encoder::InputShape;
 
 /// Arguments of `macula export`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   macula export runs/cifar-rotation --out exported --data cifar10
   macula export runs/cifar-rotation --out exported --blob f16,int8 --ram 262144 --flash 1048576
   macula export grey-64 --input 1x128x128 --out larger --data phantoms:128:40 --weights
+  macula export runs/cifar-rotation --out exported-stages --readout stages --feature-dim 64 --data cifar10
 
+--readout and --feature-dim replace the readout of a trained encoder; its weights stay the same. Statistics of the new
+features and the linear map are taken from the training images of --data, without labels.
 Writes encoder.onnx, encoder.f16.onnx and parity.json; with --blob also encoder.f16.blob and encoder.int8.blob for bare
 metal. Exit code 3: a blob exceeds the given RAM or flash, or the features of a file differ from those of the trained
 encoder; then parity.json has the errors, no encoder is written, and an older one in the folder is removed.")]
@@ -29,7 +33,10 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     force: ForceArgs,
-    /// Dataset for the parity check [default: that of the run, or phantoms if it is missing]
+    #[command(flatten)]
+    readout: ReadoutArgs,
+    /// Dataset for the parity check, and to fit another readout to [default: that of the run; for the parity check alone also
+    /// phantoms]
     #[arg(long)]
     data: Option<String>,
     /// Number of images for the parity check
@@ -99,6 +106,7 @@ mod with_onnx {
         BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, export, measure_corpus,
     };
     use crate::files::write_atomic;
+    use crate::measure::FIT_IMAGES_MAX;
     use crate::pretrain::{Run, WEIGHTS};
     use crate::report::text::count;
     use crate::runtime::{Metadata, Provenance};
@@ -116,6 +124,12 @@ mod with_onnx {
         dataset.decode.range = run.info.preprocessing.range;
         if let Some(remark) = remark.as_ref().filter(|_| !args.common.quiet) {
             eprintln!("{remark}");
+        }
+        let refitted = args.readout.over(run.config.readout);
+        if let Some(readout) = refitted {
+            anyhow::ensure!(remark.is_none(), "the images of the run cannot be read; name others with --data");
+            let train = dataset.readable_spread(&dataset.split_or_all(Split::Train), FIT_IMAGES_MAX).0;
+            run.refit(readout, &dataset, &train)?;
         }
         let chosen = dataset.readable_spread(&dataset.split_or_all(Split::Test), args.count as usize).0;
         anyhow::ensure!(!chosen.is_empty(), "{}: no image can be read", dataset.name);
@@ -213,7 +227,7 @@ mod with_onnx {
         if let Some(name) = &args.data {
             return Ok((open_named(name, args.common.seed)?, None));
         }
-        match open_named(&run.config.data, run.config.seed) {
+        match run.config.open_data(&run.config.data) {
             Ok(dataset) => Ok((dataset, None)),
             Err(error) => {
                 let phantoms = format!("phantoms:{}:{}", run.info.preprocessing.height, args.count);
@@ -229,7 +243,7 @@ mod with_onnx {
             // Runs of earlier versions do not have the length of known features.
             Some(corpus) if corpus.length_max.is_some() => Some(corpus.clone()),
             // Only with the images of the run: statistics of others would mislead a head.
-            known => open_named(&run.config.data, run.config.seed)
+            known => (run.config.open_data(&run.config.data))
                 .ok()
                 .map(|mut dataset| {
                     dataset.decode.range = run.info.preprocessing.range;

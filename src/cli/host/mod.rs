@@ -15,6 +15,7 @@ mod models;
 #[cfg(test)]
 mod old_options;
 mod pretrain;
+mod readout;
 mod reproduce;
 
 /// The commands of this folder.

@@ -15,7 +15,6 @@ use serde::Serialize;
 use crate::cli::failure::{Kind, check_failed};
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::{Common, print_json};
-use crate::data;
 use crate::pretrain::{
     EpochLine, Event, Method, Observer, Options, Outcome, PretrainError, Teacher, Teachers, pretrain_taught,
 };
@@ -31,6 +30,7 @@ use teachers::TeacherArgs;
   macula pretrain --resume --out runs/cifar-rotation
   macula pretrain --resume --epochs 40 --out runs/cifar-rotation
   macula pretrain --config runs/cifar-rotation/config.toml --seed 2 --out runs/cifar-rotation-2
+  macula pretrain --data 'corpus/*+cifar10' --without hands --sampling sqrt --method simclr --seed 1 --out runs/mixed
   macula pretrain --data cifar10 --method supervised --init runs/cifar-rotation --freeze --out runs/cifar-probe
   macula pretrain --data cifar10 --method distill --teacher mobilenet_v2.onnx --preprocessing imagenet --out runs/cifar-taught
   macula pretrain --data cifar10 --method distill --teacher runs/cifar-rotation --teacher-view plain --out runs/cifar-taught-2
@@ -78,7 +78,7 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
     };
     config.check()?;
     let data_name = settings.data.as_deref().unwrap_or(&config.data);
-    let mut dataset = data::open_named(data_name, config.seed)?;
+    let mut dataset = config.open_data(data_name)?;
     if !args.resume {
         images.prepare(&mut dataset, EncoderRange::Known(config.range), args.common.quiet)?;
         config.range = dataset.decode.range;

@@ -7,6 +7,7 @@ use super::basis::Basis;
 use super::cache::FeatureCache;
 use crate::measure::Features;
 use crate::nn::l2_normalize::l2_normalize;
+use crate::pretrain::sampling::Visit;
 use crate::pretrain::view_order::ViewOrder;
 
 /// Features that one thread projects at a time.
@@ -51,12 +52,12 @@ impl Table {
 }
 
 impl TeacherTargets {
-    /// For each teacher the targets `[N * V, T]` of the images at `positions`, whose indices in the dataset `index_of` gives.
-    pub fn of_batch(&self, positions: &[usize], epoch: u64, index_of: &[usize]) -> Vec<Features> {
-        let rows: Vec<usize> = (positions.iter())
-            .flat_map(|&position| {
+    /// For each teacher the targets `[N * V, T]` of `visits` of images, whose indices in the dataset `index_of` gives.
+    pub fn of_batch(&self, visits: &[Visit], index_of: &[usize]) -> Vec<Features> {
+        let rows: Vec<usize> = (visits.iter())
+            .flat_map(|&Visit { position, number }| {
                 let plain = || vec![0; self.each];
-                let numbers = self.order.map_or_else(plain, |order| order.numbers(epoch, index_of[position]));
+                let numbers = self.order.map_or_else(plain, |order| order.numbers(number, index_of[position]));
                 numbers.into_iter().map(move |number| self.row_of[position] * self.views + number)
             })
             .collect();

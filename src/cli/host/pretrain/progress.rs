@@ -80,6 +80,7 @@ impl Observer for Progress {
                     self.say(format!("           features {}", figures::of_health(health)));
                 }
             }
+            Event::Remark(text) => self.say(format!("remark: {}", shown(text))),
             Event::Warning(text) => self.say(format!("warning: {}", shown(text))),
         }
     }

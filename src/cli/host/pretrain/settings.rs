@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::teachers::TeacherOpener;
 use crate::augment::Policy;
+use crate::cli::host::readout::ReadoutArgs;
 use crate::cli::images::{ImageArgs, RangeArg};
 use crate::encoder::Preset;
 use crate::encoders::open_run;
@@ -16,14 +17,15 @@ use crate::files::{TEXT_MAX, read_bounded};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Settings, TeacherView, Validate, extend,
+    HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, TeacherView, TrainOn, Validate,
+    extend,
 };
 
 /// Options that are settings, by their names in `config.toml`. Those left out keep their defaults.
 #[derive(clap::Args, Serialize)]
 pub struct SettingArgs {
     /// Dataset: a folder, .npz, CIFAR, IDX, .csv manifest, phantoms[:SIZE[:COUNT]], or a mixture A+B without labels (all images
-    /// of a dataset without splits)
+    /// of a dataset without splits); FOLDER/* stands for all folders in it
     #[arg(long, required_unless_present_any = ["resume", "config"])]
     pub data: Option<String>,
     /// Objective; supervised, and triplet with --positives labels, need labels
@@ -44,6 +46,13 @@ pub struct SettingArgs {
     /// Images per step [default: 128; 256 for simclr, triplet and moco]
     #[arg(long, alias = "batch", value_name = "N")]
     batch_size: Option<usize>,
+    /// Leave out these sources: parts of a mixture, or folders of a folder of sources
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    without: Option<Vec<String>>,
+    /// How often sources are visited: each image once per epoch, or each source in proportion to the square root of its number
+    /// of images, in epochs of the same length [default: uniform]
+    #[arg(long)]
+    sampling: Option<Sampling>,
     /// Train on N images, drawn by seed
     #[arg(long = "count", alias = "limit", value_name = "N")]
     limit: Option<usize>,
@@ -83,6 +92,11 @@ pub struct SettingArgs {
     /// Write a checkpoint every N steps; 0: every epoch [default: 0]
     #[arg(long, value_name = "N")]
     checkpoint_steps: Option<u64>,
+    #[command(flatten)]
+    readout: ReadoutArgs,
+    /// What the objective reads: the means of the last layer, or the readout before its linear map [default: mean]
+    #[arg(long, value_name = "WHAT")]
+    train_on: Option<TrainOn>,
     #[command(flatten)]
     comparison: ComparisonArgs,
     #[command(flatten)]
@@ -156,7 +170,7 @@ struct DistillArgs {
 /// Options that change several settings, or that depend on others.
 #[derive(clap::Args)]
 pub struct DerivedArgs {
-    /// Start from the encoder of this run or shipped model; its preset, channels and size become the defaults
+    /// Start from the encoder of this run or shipped model; its preset, channels, size and readout become the defaults
     #[arg(long, value_name = "RUN")]
     pub init: Option<PathBuf>,
     /// Freeze the encoder of --init and train a small network on its features (--method supervised)
@@ -208,6 +222,8 @@ named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Val
 named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical,
     "centred" = Policy::Centred);
 named!(HealthGate: "never" = HealthGate::Never, "epoch" = HealthGate::Epoch);
+named!(Sampling: "uniform" = Sampling::Uniform, "sqrt" = Sampling::Sqrt);
+named!(TrainOn: "mean" = TrainOn::Mean, "readout" = TrainOn::Readout);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
 named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
 
@@ -235,6 +251,7 @@ impl RunOptions<'_> {
             let input = run.network.spec().input;
             settings.set("channels", &input.channels);
             settings.set("size", &input.height.max(input.width));
+            settings.set("readout", &run.config.readout);
             settings.set("range", &run.info.preprocessing.range);
             settings.set("init", &Init { encoder: path.display().to_string(), sha256: run.info.id.to_string() });
         }

@@ -1,0 +1,66 @@
+//! Another readout for a trained encoder: its weights stay, the linear map is fitted to images given now.
+
+use super::features::{EMBED_TOGETHER, pooled};
+use super::run::{Run, identity};
+use crate::data::{DataError, Dataset, evenly_spread};
+use crate::encoder::{CorpusStatistics, EncoderSpec, Readout, ReadoutError};
+use crate::measure::{FIT_IMAGES_MAX, FitError, fit_linear_map};
+
+/// Images that the statistics of the features are measured on, as in training.
+const CORPUS_IMAGES_MAX: usize = 2_000;
+
+/// A readout could not be replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum RefitError {
+    /// An image could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The readout does not fit the encoder.
+    #[error(transparent)]
+    Readout(#[from] ReadoutError),
+    /// The linear map could not be fitted.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+}
+
+impl Run {
+    /// Replaces the readout, and measures the statistics of the new features. The linear map is fitted to the images `indices`
+    /// of `dataset`, at most [`FIT_IMAGES_MAX`] spread evenly over them.
+    ///
+    /// # Errors
+    /// When an image cannot be read, there are fewer than two, or the readout does not fit the encoder.
+    pub fn refit(&mut self, readout: Readout, dataset: &Dataset, indices: &[usize]) -> Result<(), RefitError> {
+        self.network.set_readout(Readout::pooled(readout.pooling), None)?;
+        EncoderSpec { readout, ..self.network.spec().clone() }.shapes().map_err(ReadoutError::from)?;
+        let (len, mut rows) = (self.network.spec().pooled_len(), Vec::new());
+        for indices in evenly_spread(indices, FIT_IMAGES_MAX).chunks(EMBED_TOGETHER) {
+            let mut input = Vec::new();
+            for &index in indices {
+                let recipe = &self.info.preprocessing;
+                input.extend(recipe.normalise(&recipe.to_pixels(&dataset.load(index)?).pixels));
+            }
+            rows.extend(pooled(&self.network, &input));
+        }
+        let map = readout.dim.map(|dim| fit_linear_map(&rows, len, readout, dim)).transpose()?;
+        let dim = readout.dim.unwrap_or(len);
+        let images: Vec<usize> = (0..rows.len() / len).collect();
+        let mut features = Vec::new();
+        for image in evenly_spread(&images, CORPUS_IMAGES_MAX) {
+            let row = &rows[image * len..][..len];
+            let start = features.len();
+            features.resize(start + dim, 0.0);
+            match &map {
+                Some(map) => map.apply(row, &mut features[start..]),
+                None => features[start..].copy_from_slice(row),
+            }
+        }
+        let statistics = CorpusStatistics::of(&features, dim);
+        self.network.set_readout(readout, map)?;
+        self.config.readout = readout;
+        self.info.feature_dim = dim;
+        self.info.id = identity(&self.network, &self.info.preprocessing);
+        // Features that cannot be scaled have no length; quantising them reports that.
+        self.info.corpus = Some(statistics.clone().with_lengths_of(&features).unwrap_or(statistics));
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! Settings of the training recipe: each gives the same bytes after any interruption.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use macula::encoder::Preset;
+use macula::pretrain::{
+    CHECKPOINT, CONFIG, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, RunFolder,
+    Sampling, Silent, Validate, pretrain,
+};
+
+const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20 };
+const RESUME: Options = Options { resume: true, ..BEGIN };
+
+/// A few steps of the smallest encoder, with checkpoints and metrics within epochs as well.
+fn tiny(data: &str, method: Method) -> PretrainConfig {
+    let mut config = PretrainConfig::new(data, method);
+    (config.encoder, config.channels, config.size) = (Preset::Pico, 1, 16);
+    (config.epochs, config.batch_size) = (2, 8);
+    config.learning_rate = config.default_learning_rate();
+    (config.checkpoint_steps, config.metrics_steps) = (2, 1);
+    config.augmentation.crop_padding = 2;
+    config.validate = Validate::Epoch;
+    config
+}
+
+fn train(config: &PretrainConfig, out: &Path, options: Options) -> Result<Outcome, PretrainError> {
+    let dataset = config.open_data(&config.data)?;
+    pretrain(config, &dataset, out, options, &mut Silent, &AtomicBool::new(false))
+}
+
+fn result(out: &Path) -> [Vec<u8>; 3] {
+    [CONFIG, METRICS, CHECKPOINT].map(|name| std::fs::read(out.join(name)).unwrap())
+}
+
+/// Raises `stop` once `after` steps are done.
+struct StopAfter<'a> {
+    after: u64,
+    stop: &'a AtomicBool,
+}
+
+impl Observer for StopAfter<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        let now = match event {
+            Event::Started { step, .. } => step,
+            Event::Step(line) => line.step,
+            _ => return,
+        };
+        self.stop.fetch_or(now == self.after, Ordering::Relaxed);
+    }
+}
+
+/// Trains `config` uninterrupted into `whole`, and stopped after each of `steps`; all end in the same bytes, with the
+/// configuration that the uninterrupted run stored.
+fn resumes(config: &PretrainConfig, whole: &Path, steps: std::ops::Range<u64>) {
+    train(config, whole, BEGIN).unwrap();
+    let stored = RunFolder::open(whole).unwrap().1;
+    for after in steps {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = AtomicBool::new(false);
+        let mut observer = StopAfter { after, stop: &stop };
+        let dataset = config.open_data(&config.data).unwrap();
+        let outcome = pretrain(&stored, &dataset, folder.path(), BEGIN, &mut observer, &stop).unwrap();
+        assert_eq!(outcome, Outcome::Interrupted { step: after });
+        assert_ne!(result(folder.path())[2], result(whole)[2], "the run is not finished");
+        train(&stored, folder.path(), RESUME).unwrap();
+        assert!(result(folder.path()) == result(whole), "stopped after step {after}");
+    }
+}
+
+#[test]
+fn sampling_by_source_resumes_to_the_same_bytes_and_changes_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiny("phantoms:16:40+phantoms:16:7+phantoms:20:9", Method::Simclr);
+    (config.sampling, config.without) = (Sampling::Sqrt, vec!["phantoms:20:9".into()]);
+    let [whole, uniform] = ["whole", "uniform"].map(|name| folder.path().join(name));
+    resumes(&config, &whole, 1..10);
+    let stored = RunFolder::open(&whole).unwrap().1;
+    assert_eq!((stored.sampling, stored.without.len()), (Sampling::Sqrt, 1));
+    let checkpoint = RunFolder::open(&whole).unwrap().0.checkpoint().unwrap().unwrap();
+    // As many steps as without the setting.
+    config.sampling = Sampling::Uniform;
+    train(&config, &uniform, BEGIN).unwrap();
+    let other = RunFolder::open(&uniform).unwrap().0.checkpoint().unwrap().unwrap();
+    assert_eq!((checkpoint.progress.step, checkpoint.progress.images), (other.progress.step, other.progress.images));
+    assert_ne!(result(&whole)[2], result(&uniform)[2]);
+}
