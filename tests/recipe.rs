@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use macula::encoder::Preset;
+use macula::nn::optimiser::OptimiserKind;
 use macula::pretrain::{
-    CHECKPOINT, CONFIG, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, RunFolder,
-    Sampling, Silent, Validate, pretrain,
+    CHECKPOINT, CONFIG, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, Run,
+    RunFolder, Sampling, Silent, Validate, pretrain,
 };
 
 const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20 };
@@ -84,4 +85,34 @@ fn sampling_by_source_resumes_to_the_same_bytes_and_changes_the_run() {
     let other = RunFolder::open(&uniform).unwrap().0.checkpoint().unwrap().unwrap();
     assert_eq!((checkpoint.progress.step, checkpoint.progress.images), (other.progress.step, other.progress.images));
     assert_ne!(result(&whole)[2], result(&uniform)[2]);
+}
+
+/// The encoder of the run is the average; the trained weights continue beside it and equal those of a run without average.
+#[test]
+fn the_average_of_weights_resumes_to_the_same_bytes_and_is_the_encoder() {
+    for (method, optimiser) in [(Method::Simclr, OptimiserKind::SGD), (Method::Moco, OptimiserKind::LARS)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = tiny("phantoms:16:30", method);
+        config.optimiser = optimiser;
+        config.weight_average = Some(0.9);
+        let [whole, plain] = ["whole", "plain"].map(|name| folder.path().join(name));
+        resumes(&config, &whole, 0..6);
+        let checkpoint = |out: &Path| RunFolder::open(out).unwrap().0.checkpoint().unwrap().unwrap();
+        let averaged = checkpoint(&whole);
+        config.weight_average = None;
+        train(&config, &plain, BEGIN).unwrap();
+        let expected = checkpoint(&plain);
+        let mut compared = 0;
+        for tensor in &averaged.tensors {
+            let Some(name) = tensor.name.strip_prefix("trained.") else { continue };
+            assert_eq!(tensor.data, expected.tensor(name).unwrap().data, "{name}");
+            compared += usize::from(averaged.tensor(name).unwrap().data != tensor.data);
+        }
+        assert!(compared > 10, "{compared} tensors differ from their average");
+        let (run, other) = (Run::load(&whole).unwrap(), Run::load(&plain).unwrap());
+        for tensor in run.network.to_named(&run.network.parameters) {
+            assert_eq!(averaged.tensor(&tensor.name).unwrap().data, tensor.data, "{}", tensor.name);
+        }
+        assert_ne!(run.info.id, other.info.id);
+    }
 }

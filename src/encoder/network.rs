@@ -8,6 +8,7 @@ use super::readout::{LinearMap, Pooling, Readout};
 use super::spec::{EncoderSpec, Node, SpecError};
 use crate::kernel::Isa;
 use crate::nn::batch_norm::Normalisation;
+use crate::nn::ema::ema_update;
 use crate::rng::Rng;
 
 /// Name of the weight of the readout's linear map in a checkpoint.
@@ -226,6 +227,20 @@ impl Network {
         let (plan, layout) = (Plan::new(&spec)?, ParameterLayout::new(&spec));
         let parameters = vec![0.0; layout.len()];
         Ok(Self { plan, layout, parameters, spec, ..self.clone() })
+    }
+
+    /// `self = decay · self + (1 - decay) · current`, for parameters and running statistics.
+    ///
+    /// # Panics
+    /// When `current` has another spec.
+    pub fn ema_update(&mut self, current: &Self, decay: f32) {
+        ema_update(&mut self.parameters, &current.parameters, decay);
+        for (average, current) in self.running.iter_mut().zip(&current.running) {
+            if let (Some(average), Some(current)) = (average, current) {
+                ema_update(&mut average.mean, &current.mean, decay);
+                ema_update(&mut average.variance, &current.variance, decay);
+            }
+        }
     }
 
     /// The spec it was built from.

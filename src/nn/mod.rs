@@ -7,6 +7,7 @@ pub mod batch_norm;
 pub mod conv;
 pub mod cross_entropy;
 pub mod depthwise;
+pub mod ema;
 pub mod linear;
 pub mod matrix;
 pub mod optimiser;

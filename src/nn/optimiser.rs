@@ -1,8 +1,8 @@
-//! SGD with momentum and AdamW, both with decoupled weight decay.
+//! SGD with momentum and AdamW with decoupled weight decay, and LARS.
 //!
 //! An optimiser updates one flat vector of parameters `p` from its gradient `g` with learning rate `r`. Weight decay `d` is
 //! decoupled (Loshchilov and Hutter 2019, arXiv:1711.05101): first `p -= r d p` for the decayed parameters, then the step,
-//! which does not depend on `d`.
+//! which does not depend on `d`. LARS defines its own.
 
 use std::ops::Range;
 
@@ -28,6 +28,15 @@ pub enum OptimiserKind {
         /// `ε`, usually 1e-8.
         epsilon: f32,
     },
+    /// Layer-wise adaptive rates for large batches (You et al. 2017, arXiv:1708.03888, algorithm 1). For each decayed range,
+    /// which is one tensor, `λ = η |p| / (|g| + β |p|)`, `v = m v + r λ (g + β p)`, `p -= v`, with `β = (1 - m) d`, so that
+    /// `d` decays as with SGD. All other parameters (scales, shifts, biases) have `λ = 1` and `β = 0`.
+    Lars {
+        /// `m`, usually 0.9.
+        momentum: f32,
+        /// `η`, the trust coefficient, usually 0.001.
+        trust: f32,
+    },
 }
 
 impl OptimiserKind {
@@ -36,10 +45,13 @@ impl OptimiserKind {
     /// AdamW with PyTorch's constants.
     pub const ADAM_W: Self = Self::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
+    /// LARS with momentum 0.9 and trust coefficient 0.001.
+    pub const LARS: Self = Self::Lars { momentum: 0.9, trust: 1e-3 };
+
     /// Names of the state vectors, in the order of [`Optimiser::state`].
     pub fn state_names(self) -> &'static [&'static str] {
         match self {
-            Self::Sgd { .. } => &["momentum"],
+            Self::Sgd { .. } | Self::Lars { .. } => &["momentum"],
             Self::AdamW { .. } => &["first_moment", "second_moment"],
         }
     }
@@ -58,7 +70,7 @@ pub struct Optimiser {
 }
 
 impl Optimiser {
-    /// For `len` parameters. `weight_decay` applies to the disjoint ranges `decayed`.
+    /// For `len` parameters. `weight_decay` applies to the disjoint ranges `decayed`, one per tensor.
     pub fn new(kind: OptimiserKind, len: usize, weight_decay: f32, decayed: Vec<Range<usize>>) -> Self {
         let state = kind.state_names().iter().map(|_| vec![0.0; len]).collect();
         Self { kind, weight_decay, decayed, steps: 0, state }
@@ -74,9 +86,8 @@ impl Optimiser {
             "parameters, gradient and state have one length"
         );
         self.steps += 1;
-        let factor = 1.0 - learning_rate * self.weight_decay;
-        for range in &self.decayed {
-            parameters[range.clone()].iter_mut().for_each(|p| *p *= factor);
+        if !matches!(self.kind, OptimiserKind::Lars { .. }) {
+            self.decay(parameters, learning_rate);
         }
         match self.kind {
             OptimiserKind::Sgd { momentum, nesterov } => {
@@ -98,8 +109,44 @@ impl Optimiser {
                     *p -= rate * *m / (v.sqrt() / root + epsilon);
                 }
             }
+            OptimiserKind::Lars { momentum, trust } => {
+                self.lars_step(parameters, gradient, learning_rate, (momentum, trust));
+            }
         }
     }
+
+    /// Decoupled weight decay.
+    fn decay(&self, parameters: &mut [f32], learning_rate: f32) {
+        let factor = 1.0 - learning_rate * self.weight_decay;
+        for range in &self.decayed {
+            parameters[range.clone()].iter_mut().for_each(|p| *p *= factor);
+        }
+    }
+
+    /// The step of LARS. `constants`: momentum and trust coefficient.
+    fn lars_step(&mut self, parameters: &mut [f32], gradient: &[f32], learning_rate: f32, constants: (f32, f32)) {
+        let (momentum, trust) = constants;
+        let decay = (1.0 - momentum) * self.weight_decay;
+        let velocity = &mut self.state[0];
+        velocity.iter_mut().for_each(|v| *v *= momentum);
+        let mut rates = vec![(learning_rate, 0.0); parameters.len()];
+        for range in &self.decayed {
+            let [p, g] = [&parameters[range.clone()], &gradient[range.clone()]].map(norm);
+            let denominator = g + f64::from(decay) * p;
+            // A tensor of zeros could never move; a gradient of zeros needs no rate.
+            let adapted = if p > 0.0 && denominator > 0.0 { f64::from(trust) * p / denominator } else { 1.0 };
+            rates[range.clone()].fill(((f64::from(learning_rate) * adapted) as f32, decay));
+        }
+        for (((p, v), g), (rate, decay)) in parameters.iter_mut().zip(velocity).zip(gradient).zip(rates) {
+            *v += rate * (g + decay * *p);
+            *p -= *v;
+        }
+    }
+}
+
+/// Euclidean length.
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]
@@ -158,6 +205,36 @@ mod tests {
         let mut p = [0.0, 0.0];
         (0..10).for_each(|_| optimiser.step(&mut p, &[1e-3, -50.0], 0.01));
         assert!((p[0] + 0.1).abs() < 1e-5 && (p[1] - 0.1).abs() < 1e-5, "{p:?}");
+    }
+
+    /// Two steps on a weight `[3, 4]`, a bias 1 and a weight of zeros, by hand: rate 0.1, η = 0.01, m = 0.5, β = 0.5 · 0.2.
+    #[test]
+    fn lars_by_hand() {
+        let kind = OptimiserKind::Lars { momentum: 0.5, trust: 0.01 };
+        let mut optimiser = Optimiser::new(kind, 4, 0.2, vec![0..2, 3..4]);
+        let mut p = [3.0, 4.0, 1.0, 0.0];
+        optimiser.step(&mut p, &[0.6, 0.8, 2.0, 0.5], 0.1);
+        // |p| = 5, |g| = 1: λ = 0.01 · 5 / (1 + 0.1 · 5) = 1/30; v = 0.1 / 30 · (g + 0.1 p) = 0.1 / 30 · [0.9, 1.2].
+        let expected = [3.0 - 0.003, 4.0 - 0.004, 1.0 - 0.2, -0.05];
+        assert!(p.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-6), "{p:?} {expected:?}");
+        optimiser.step(&mut p, &[0.0; 4], 0.1);
+        // Without a gradient λ = η / β = 0.1; v = 0.5 v + 0.1 · 0.1 · 0.1 · p.
+        let expected = [2.997 - 0.0015 - 0.002997, 3.996 - 0.002 - 0.003996, 0.8 - 0.1, -0.05 - 0.025];
+        // The weight that was zero has λ = 0.1 as well.
+        let expected = [expected[0], expected[1], expected[2], expected[3] + 0.001 * 0.05];
+        assert!(p.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-6), "{p:?} {expected:?}");
+    }
+
+    /// A gradient of any scale gives the same step: without decay and momentum its length is `r η |p|`.
+    #[test]
+    fn lars_does_not_depend_on_the_scale_of_the_gradient() {
+        let kind = OptimiserKind::Lars { momentum: 0.0, trust: 0.001 };
+        for scale in [1e-6, 1.0, 1e6] {
+            let mut optimiser = Optimiser::new(kind, 2, 0.0, vec![0..2]);
+            let mut p = [30.0, 40.0];
+            optimiser.step(&mut p, &[3.0 * scale, 4.0 * scale], 0.5);
+            assert!((p[0] - 29.985).abs() < 1e-4 && (p[1] - 39.98).abs() < 1e-4, "{scale}: {p:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use super::head::Head;
 use crate::encoder::{NamedTensor, Network, TensorError, Workspace};
+use crate::nn::ema::ema_update;
 
 /// An average of an encoder and its head over the steps so far.
 pub(super) struct EmaEncoder {
@@ -22,12 +23,8 @@ impl EmaEncoder {
 
     /// `average = ema_decay · average + (1 - ema_decay) · current`, for encoder and head.
     pub fn ema_update(&mut self, network: &Network, parameters: &[f32]) {
-        let rate = 1.0 - self.ema_decay;
-        let update = |average: &mut [f32], current: &[f32]| {
-            average.iter_mut().zip(current).for_each(|(average, current)| *average += rate * (current - *average));
-        };
-        update(&mut self.network.parameters, &network.parameters);
-        update(&mut self.parameters, parameters);
+        ema_update(&mut self.network.parameters, &network.parameters, self.ema_decay);
+        ema_update(&mut self.parameters, parameters, self.ema_decay);
     }
 
     /// Outputs of `head` for `input`, normalised with the statistics of `input` and with the averaged parameters.

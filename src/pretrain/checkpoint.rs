@@ -2,7 +2,7 @@
 //!
 //! Tensors, all f32: the encoder's parameters and running statistics under PyTorch's names
 //! (`blocks.0.conv1.weight`, `blocks.0.norm1.running_mean`), the objective's head (`head.weight`) and state, the
-//! optimiser's vectors (`optimiser.momentum.blocks.0.conv1.weight`), and the statistics of the features (`corpus.mean`,
+//! weights that training continues with if the encoder is an average (`trained.`), the optimiser's vectors (`optimiser.momentum.blocks.0.conv1.weight`), and the statistics of the features (`corpus.mean`,
 //! `corpus.std`, `corpus.length_max`) once the run is finished, or from the start if the encoder is frozen; so, too, the linear map
 //! of a readout that has one (`readout.weight`, `readout.bias`).
 //!

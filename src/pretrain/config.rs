@@ -142,6 +142,10 @@ pub struct PretrainConfig {
     pub metrics_steps: u64,
     /// Steps between two checkpoints, besides one per epoch; 0 for none.
     pub checkpoint_steps: u64,
+    /// Decay per step of the average of the weights that becomes the encoder, below 1; if absent, the encoder has the weights
+    /// of the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_average: Option<f32>,
     /// The augmentation of the training images.
     pub augmentation: Augmentation,
     /// The optimiser.
@@ -245,6 +249,7 @@ impl PretrainConfig {
             checkpoint_steps: 0,
             augmentation: Policy::default_for(method.is_contrastive()).augmentation(32),
             optimiser: OptimiserKind::SGD,
+            weight_average: None,
             chunk: None,
             mask_share: default_mask_share(),
             comparison: method.info().comparison,
@@ -261,7 +266,7 @@ impl PretrainConfig {
         config
     }
 
-    /// The default learning rate: 0.1 for SGD and 0.001 for AdamW at a batch of 128 images, in proportion to the batch size
+    /// The default learning rate: 0.1 for SGD, 0.001 for AdamW and 0.15 for LARS at a batch of 128 images, in proportion to the batch size
     /// (Goyal et al. 2017, arXiv:1706.02677, section 2.1).
     ///
     /// Rotation has the same: Gidaris et al. also use 0.1 for 128 images in four rotations.
@@ -271,6 +276,8 @@ impl PretrainConfig {
             OptimiserKind::Sgd { .. } if self.method.is_contrastive() => 0.06,
             OptimiserKind::Sgd { .. } => 0.1,
             OptimiserKind::AdamW { .. } => 1e-3,
+            // You et al. 2017 and Chen et al. 2020 (0.3 at 256 images).
+            OptimiserKind::Lars { .. } => 0.15,
         };
         at_128 * self.batch_size as f32 / 128.0
     }
@@ -381,6 +388,10 @@ impl PretrainConfig {
         let Comparison { queue, key_momentum, .. } = self.comparison;
         hold("queue", queue, "1 to 1048576", (1..=1 << 20).contains(&queue))?;
         hold("key_momentum", key_momentum, "0 to below 1", (0.0..1.0).contains(&key_momentum))?;
+        if let Some(decay) = self.weight_average {
+            hold("weight_average", decay, "0 to below 1", (0.0..1.0).contains(&decay))?;
+            hold("weight_average", decay, "absent if freeze is set", self.freeze.is_none())?;
+        }
         hold("mask_share", self.mask_share, "above 0 and below 1", self.mask_share > 0.0 && self.mask_share < 1.0)?;
         let maps = self.objective(0).reads_map() && self.train_on == TrainOn::Readout;
         hold("train_on", "readout", "mean for a method that reads the last activations", !maps)?;
@@ -471,6 +482,7 @@ mod tests {
         (config.per_class, config.health) = (Some(20), HealthGate::Never);
         (config.readout, config.train_on) =
             (Readout { pooling: Pooling::Grid, dim: Some(9), whiten: true }, TrainOn::Readout);
+        config.weight_average = Some(0.99);
         (config.without, config.sampling) = (vec!["a".into(), "b".into()], Sampling::Sqrt);
         assert_eq!(toml::from_str::<PretrainConfig>(&config.to_toml()).unwrap(), config);
         let text = config.to_toml().replace("batch_size", "batch_sise");
@@ -495,6 +507,7 @@ mod tests {
         assert!(refused(|c| c.weight_decay = -1.0).contains("weight_decay is -1"));
         assert!(refused(|c| c.label_smoothing = 1.5).contains("label_smoothing is 1.5"));
         assert!(refused(|c| c.augmentation.crop_padding = 32).contains("crop_padding is 32"));
+        assert!(refused(|c| c.weight_average = Some(1.0)).contains("weight_average is 1"));
         assert!(refused(|c| c.channels = 2).contains("2 channels"));
         assert!(refused(|c| c.size = 4).contains("4×4"));
         assert!(refused(|c| c.per_class = Some(0)).contains("per_class is 0"));
@@ -512,7 +525,9 @@ mod tests {
     fn settings_that_are_not_set_are_not_written() {
         let config = PretrainConfig::new("phantoms", Method::Simclr);
         let text = config.to_toml();
-        for name in ["health", "init", "freeze", "per_class", "without", "sampling", "readout", "train_on"] {
+        for name in
+            ["health", "init", "freeze", "per_class", "without", "sampling", "weight_average", "readout", "train_on"]
+        {
             assert!(!text.contains(name), "{text}");
         }
         assert_eq!(toml::from_str::<PretrainConfig>(&text).unwrap(), config);

@@ -6,15 +6,18 @@ use crate::objective::{Objective, StepOutput, Targets};
 use crate::rng::Rng;
 
 use super::config::PretrainConfig;
+use super::weight_average::{WeightAverage, restore_trained, trained_tensors};
 
 /// Everything that a step changes.
 pub struct Learner {
-    /// The encoder.
+    /// The encoder that is trained.
     pub network: Network,
     /// The objective.
     pub objective: Box<dyn Objective>,
     /// The parameters of the objective's head.
     pub head: Vec<f32>,
+    /// The average of encoder and head, if the run keeps one.
+    average: Option<WeightAverage>,
     network_optimiser: Optimiser,
     head_optimiser: Optimiser,
     /// Statistics of a frozen encoder's features, by which the head's inputs are standardised.
@@ -40,6 +43,7 @@ impl Learner {
         let head_decayed = head_layout.into_iter().filter(|t| t.decayed).map(|t| t.range).collect();
         let optimiser = |len, decayed| Optimiser::new(config.optimiser, len, config.weight_decay, decayed);
         Self {
+            average: config.weight_average.map(|decay| WeightAverage::new(&network, &head, decay)),
             network_optimiser: optimiser(network.parameters.len(), decayed),
             head_optimiser: optimiser(head.len(), head_decayed),
             frozen: None,
@@ -67,8 +71,26 @@ impl Learner {
             self.network_optimiser.step(&mut self.network.parameters, &self.gradient, learning_rate);
             self.head_optimiser.step(&mut self.head, &output.dhead, learning_rate);
             self.objective.after_step(&self.network, &self.head, targets);
+            if let Some(average) = &mut self.average {
+                average.update(&self.network, &self.head, step);
+            }
         }
         output
+    }
+
+    /// The encoder that the run gives: the average of the weights if there is one.
+    pub fn encoder(&self) -> &Network {
+        self.average.as_ref().map_or(&self.network, |average| &average.network)
+    }
+
+    /// [`Self::encoder`], to give it its readout.
+    pub fn encoder_mut(&mut self) -> &mut Network {
+        self.average.as_mut().map_or(&mut self.network, |average| &mut average.network)
+    }
+
+    /// The head that belongs to [`Self::encoder`].
+    fn encoder_head(&self) -> &[f32] {
+        self.average.as_ref().map_or(&self.head, |average| &average.head)
     }
 
     /// One step of the head alone, on `features` of a frozen encoder.
@@ -83,7 +105,7 @@ impl Learner {
     /// The loss on `features` from the running statistics; `None` for an objective without a held-out loss.
     pub fn held_out_loss(&self, features: Vec<f32>, targets: Targets<'_>) -> Option<StepOutput> {
         let defined = self.objective.has_held_out_loss();
-        defined.then(|| self.objective.loss(&self.head, &self.standardised(features), targets))
+        defined.then(|| self.objective.loss(self.encoder_head(), &self.standardised(features), targets))
     }
 
     /// The input layer of a probe on a frozen encoder: `(x - mean) * (1 / std)`, and 0 where a dimension never varied.
@@ -148,11 +170,14 @@ impl Learner {
 
     /// All parameters and state, by name.
     pub fn tensors(&self) -> Vec<NamedTensor> {
-        let head = self.objective.head();
-        let mut tensors = self.network.to_named(&self.network.parameters);
-        tensors.extend(self.network.statistics());
-        tensors.extend(self.network.map_tensors());
-        tensors.extend(head.to_named(&self.head));
+        let (head, encoder) = (self.objective.head(), self.encoder());
+        let mut tensors = encoder.to_named(&encoder.parameters);
+        tensors.extend(encoder.statistics());
+        tensors.extend(encoder.map_tensors());
+        tensors.extend(head.to_named(self.encoder_head()));
+        if self.average.is_some() {
+            tensors.extend(trained_tensors(&self.network, head, &self.head));
+        }
         let states = self.network_optimiser.state.iter().zip(&self.head_optimiser.state);
         for (name, (of_network, of_head)) in self.state_names.iter().zip(states) {
             let state = self.network.to_named(of_network).into_iter().chain(head.to_named(of_head));
@@ -162,13 +187,17 @@ impl Learner {
         tensors
     }
 
-    /// Restores the tensors of [`Self::tensors`] after `steps` steps, except the network.
+    /// Restores the tensors of [`Self::tensors`] after `steps` steps, except the encoder, which is that of [`Self::new`].
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
     pub fn restore(&mut self, tensors: &[NamedTensor], steps: u64) -> Result<(), TensorError> {
         let head = self.objective.head();
         head.read_named(tensors, &mut self.head)?;
+        if let Some(average) = &mut self.average {
+            average.head.clone_from(&self.head);
+            restore_trained(tensors, &mut self.network, head, &mut self.head)?;
+        }
         for (i, name) in self.state_names.iter().enumerate() {
             let state = NamedTensor::without_prefix(tensors, &format!("optimiser.{name}."));
             self.network_optimiser.state[i] = self.network.from_named(&state)?;

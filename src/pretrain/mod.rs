@@ -28,6 +28,7 @@ mod training_images;
 mod training_set;
 mod transfer;
 mod view_order;
+mod weight_average;
 
 pub use crate::objective::{Comparison, Distillation, Freeze, Method, Positives, Teacher, TeacherView};
 pub use checkpoint::{Checkpoint, Progress};

@@ -209,7 +209,7 @@ impl Trainer<'_> {
         };
         let readout = *readout;
         let map = self.extractor().linear_map(&self.training, readout)?;
-        Ok(self.learner.network.set_readout(readout, map)?)
+        Ok(self.learner.encoder_mut().set_readout(readout, map)?)
     }
 
     /// The health of the encoder, if the run measures it.
@@ -254,7 +254,7 @@ impl Trainer<'_> {
     }
 
     pub fn extractor(&self) -> Extractor<'_> {
-        Extractor { network: &self.learner.network, preprocessing: &self.progress.preprocessing }
+        Extractor { network: self.learner.encoder(), preprocessing: &self.progress.preprocessing }
     }
 
     pub fn corpus_statistics(&self) -> Result<CorpusStatistics, PretrainError> {

@@ -62,12 +62,15 @@ pub struct SettingArgs {
     /// Optimiser [default: sgd]
     #[arg(long)]
     optimiser: Option<OptimiserKind>,
-    /// Peak learning rate [default: 0.1 (sgd; 0.06 for simclr, triplet and moco) or 0.001 (adamw), times batch size / 128]
+    /// Peak learning rate [default: 0.1 (sgd; 0.06 for simclr, triplet and moco), 0.001 (adamw) or 0.15 (lars), times batch size / 128]
     #[arg(long, alias = "lr", value_name = "RATE")]
     learning_rate: Option<f32>,
     /// Decoupled weight decay [default: 0.005]
     #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f32>,
+    /// Encoder: average of the weights over steps, an EMA with this decay, such as 0.999 [default: weights of the last step]
+    #[arg(long, value_name = "DECAY")]
+    weight_average: Option<f32>,
     /// Fraction of the steps over which the learning rate rises [default: 0.05]
     #[arg(long, alias = "warmup", value_name = "FRACTION")]
     warmup_fraction: Option<f32>,
@@ -217,7 +220,7 @@ named!(Method: "rotation" = Method::Rotation, "supervised" = Method::Supervised,
     "triplet" = Method::Triplet, "moco" = Method::Moco, "masked" = Method::Masked, "distill" = Method::Distill);
 named!(TeacherView: "same" = TeacherView::Same, "plain" = TeacherView::Plain);
 named!(OptimiserKind: "sgd" = Self::SGD, "nesterov" = Self::Sgd { momentum: 0.9, nesterov: true },
-    "adamw" = Self::ADAM_W);
+    "adamw" = Self::ADAM_W, "lars" = Self::LARS);
 named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Validate::Epoch);
 named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical,
     "centred" = Policy::Centred);
