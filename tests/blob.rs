@@ -2,7 +2,7 @@
 
 use macula::blob::{Arithmetic, BlobFile, BlobParts, Golden, Limits, MakeBlobError, Weights, calibrate, make, plan};
 use macula::data::open_named;
-use macula::encoder::{CorpusStatistics, HostEncoder, Preset};
+use macula::encoder::{CorpusStatistics, HostEncoder, LinearMap, Pooling, Preset};
 use macula_edge::encoder::Encoder;
 
 mod naive;
@@ -37,23 +37,76 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
+/// Both blobs of `naive` against it on eight images.
+fn compare(naive: &Naive, what: &str) {
+    let [half, int8] = blobs(naive);
+    let images = phantoms(naive, 8, 3);
+    let dim = naive.feature_dim();
+    let expected = naive.encode_batch(&images.concat()).unwrap();
+    for (blob, least) in [(&half, 0.9999), (&int8, 0.99)] {
+        assert_eq!(blob.feature_dim(), dim);
+        let found = blob.encode_batch(&images.concat()).unwrap();
+        for (image, (a, b)) in expected.chunks(dim).zip(found.chunks(dim)).enumerate() {
+            let cosine = cosine(a, b);
+            assert!(cosine > least, "{what} {}, image {image}: cosine {cosine}", blob.name());
+        }
+    }
+}
+
 #[test]
 fn blobs_of_all_presets_match_the_naive_network() {
     for (preset, channels, side) in PRESETS {
-        let naive = random_encoder(preset, channels, side, 7);
-        let [half, int8] = blobs(&naive);
-        let images = phantoms(&naive, 8, 3);
-        let dim = naive.feature_dim();
-        let expected = naive.encode_batch(&images.concat()).unwrap();
-        for (blob, least) in [(&half, 0.9999), (&int8, 0.99)] {
-            assert_eq!(blob.feature_dim(), dim);
-            let found = blob.encode_batch(&images.concat()).unwrap();
-            for (image, (a, b)) in expected.chunks(dim).zip(found.chunks(dim)).enumerate() {
-                let cosine = cosine(a, b);
-                assert!(cosine > least, "{preset:?} {}, image {image}: cosine {cosine}", blob.name());
+        compare(&random_encoder(preset, channels, side, 7), preset.name());
+    }
+}
+
+/// Odd sides, whose cells overlap; strided blocks of both kinds.
+#[test]
+fn blobs_of_all_readouts_match_the_naive_network() {
+    for (preset, side) in [(Preset::Nano, 26), (Preset::Mobile, 40)] {
+        for pooling in Pooling::ALL {
+            for dim in [None, Some(20)] {
+                let naive = random_encoder(preset, 1, side, 5).with_readout(pooling, dim, 3);
+                compare(&naive, &format!("{} {} {dim:?}", preset.name(), pooling.name()));
             }
         }
     }
+}
+
+/// By hand for stages of nano: 224 pooled values behind the scratch, and a map of 128 rows with scale and bias in f32 and
+/// weights in f16.
+#[test]
+fn a_readout_takes_224_words_of_memory_and_the_flash_of_its_map() {
+    let mean = random_encoder(Preset::Nano, 1, 64, 1);
+    let stages = random_encoder(Preset::Nano, 1, 64, 1).with_readout(Pooling::Stages, Some(128), 2);
+    let [mean, stages] = [mean, stages].map(|naive| {
+        let [_, int8] = blobs(&naive);
+        let blob = int8.blob().unwrap();
+        (blob.arena_words(), blob.len_bytes())
+    });
+    assert_eq!(stages.0 - mean.0, 2 * (16 + 32 + 64));
+    assert_eq!(stages.1 - mean.1, 8 + 3 * 8 + 128 * (4 + 4 + 224 * 2));
+}
+
+#[test]
+fn a_map_that_is_not_the_readouts_is_refused() {
+    let naive = || random_encoder(Preset::Pico, 1, 28, 1).with_readout(Pooling::Stages, Some(12), 2);
+    let refusal = |change: &dyn Fn(&mut Option<LinearMap>)| {
+        let mut changed = naive();
+        change(&mut changed.encoder.map);
+        make(&parts(&changed, Weights::F16), Limits::default()).unwrap_err()
+    };
+    assert!(make(&parts(&naive(), Weights::F16), Limits::default()).is_ok());
+    let missing = refusal(&|map| *map = None);
+    assert!(matches!(missing, MakeBlobError::Map { stated: 12, found: 0 }), "{missing}");
+    let short = refusal(&|map| map.iter_mut().for_each(|map| map.weight.truncate(12 * 100)));
+    assert!(matches!(short, MakeBlobError::Length { found: 1200, needed: 1344, .. }), "{short}");
+    let infinite = refusal(&|map| map.iter_mut().for_each(|map| map.weight[7] = f32::INFINITY));
+    assert!(matches!(infinite, MakeBlobError::Value { what: "weight", index: 7, .. }), "{infinite}");
+    // Any finite weight has a form.
+    let mut large = naive();
+    large.encoder.map.iter_mut().for_each(|map| map.weight[7] = 1e30);
+    assert!(make(&parts(&large, Weights::F16), Limits::default()).is_ok());
 }
 
 /// By hand for int8 nano at 3×32×32: three maps of 32×32×16 alive at once, and scratch for two patches of 3×3×64 i16.

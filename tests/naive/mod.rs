@@ -5,7 +5,7 @@
 use macula::data::{Preprocessing, ResizeFilter};
 use macula::encoder::{
     Activation, Conv, ConvKind, EncodeError, EncoderId, EncoderSpec, FoldedConv, FoldedEncoder, HostEncoder,
-    HostEncoderInfo, InputShape, Node, Preset,
+    HostEncoderInfo, InputShape, LinearMap, Node, Pooling, Preset, Readout, STD_EPSILON,
 };
 use macula::rng::Rng;
 
@@ -51,6 +51,22 @@ pub fn random_encoder(preset: Preset, channels: usize, side: usize, seed: u64) -
     Naive { encoder: FoldedEncoder { spec, convs, map: None }, info }
 }
 
+impl Naive {
+    /// The same network with another readout, with a random linear map to `dim` dimensions if stated.
+    #[allow(dead_code, reason = "not every test changes the readout")]
+    pub fn with_readout(mut self, pooling: Pooling, dim: Option<usize>, seed: u64) -> Self {
+        let spec = &mut self.encoder.spec;
+        spec.readout = Readout { dim, ..Readout::pooled(pooling) };
+        let (pooled, mut rng) = (spec.pooled_len(), Rng::for_purpose(seed, "naive readout"));
+        self.encoder.map = dim.map(|dim| LinearMap {
+            weight: (0..dim * pooled).map(|_| rng.normal() / (pooled as f32).sqrt()).collect(),
+            bias: (0..dim).map(|_| 0.1 * rng.normal()).collect(),
+        });
+        self.info.feature_dim = spec.feature_dim();
+        self
+    }
+}
+
 impl HostEncoder for Naive {
     fn info(&self) -> &HostEncoderInfo {
         &self.info
@@ -84,9 +100,46 @@ fn encode(encoder: &FoldedEncoder, image: &[f32]) -> Vec<f32> {
         };
         values.push(value);
     }
-    let last = values.pop().unwrap();
-    let pixels = last.height * last.width;
-    last.data.chunks(pixels).map(|channel| (channel.iter().sum::<f64>() / pixels as f64) as f32).collect()
+    let pooled = pool(&encoder.spec, &values);
+    let Some(map) = &encoder.map else { return pooled.iter().map(|&value| value as f32).collect() };
+    let row = |(weights, &bias): (&[f32], &f32)| {
+        let products = weights.iter().zip(&pooled).map(|(&weight, &value)| f64::from(weight) * value);
+        (f64::from(bias) + products.sum::<f64>()) as f32
+    };
+    map.weight.chunks(pooled.len()).zip(&map.bias).map(row).collect()
+}
+
+/// The pooled values: for each value its means and standard deviations, then the cells of the last value.
+fn pool(spec: &EncoderSpec, values: &[Map]) -> Vec<f64> {
+    let pooling = spec.readout.pooling;
+    let last = values.len() - 1;
+    let taken = if pooling.takes_stages() { spec.stage_outputs() } else { vec![last] };
+    let mut pooled = Vec::new();
+    for &value in &taken {
+        let map = &values[value];
+        let channels = || map.data.chunks(map.height * map.width);
+        let mean = |numbers: &[f64]| numbers.iter().sum::<f64>() / numbers.len() as f64;
+        pooled.extend(channels().map(mean));
+        if pooling.takes_std() {
+            pooled.extend(channels().map(|numbers| {
+                let squares: Vec<f64> = numbers.iter().map(|number| (number - mean(numbers)).powi(2)).collect();
+                (mean(&squares) + f64::from(STD_EPSILON)).sqrt()
+            }));
+        }
+    }
+    if pooling.takes_cells() {
+        let Map { height, width, data } = &values[last];
+        let halves = |side: usize| [0..side.div_ceil(2), side / 2..side];
+        for rows in halves(*height) {
+            for columns in halves(*width) {
+                pooled.extend(data.chunks(height * width).map(|channel| {
+                    let cell = rows.clone().flat_map(|row| &channel[row * width..][columns.clone()]);
+                    cell.sum::<f64>() / (rows.len() * columns.len()) as f64
+                }));
+            }
+        }
+    }
+    pooled
 }
 
 fn convolve(input: &Map, conv: &Conv, folded: &FoldedConv) -> Map {

@@ -4,7 +4,8 @@ use macula::blob::{self, BlobFile, BlobParts, Weights, calibrate};
 use macula::bundle::{self, Bundle, BundleContents, KeyPair, Limits, Origin, PartKind};
 use macula::data::{Image, Preprocessing};
 use macula::encoder::{
-    Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, Node, Readout,
+    Activation, Conv, ConvKind, CorpusStatistics, EncoderSpec, FoldedConv, FoldedEncoder, InputShape, LinearMap, Node,
+    Pooling, Readout,
 };
 use macula::export::to_onnx;
 use macula::isolated::OnnxHost;
@@ -182,7 +183,7 @@ fn taken_apart(bundle: &Bundle, kinds: &[PartKind]) -> Vec<u8> {
 /// Bundles with an ONNX file, with a blob, with both, and with a changed header.
 pub fn bundles() -> Seeds<4> {
     use PartKind::{Blob, Golden, Manifest};
-    let [half, _] = both_blobs();
+    let [half, _] = both_blobs(&encoder());
     let bundle = bundled(Some(&half));
     let mut changed = taken_apart(&bundle, &[Manifest, Golden]);
     changed[..3].copy_from_slice(&[0x81, 10, 2]);
@@ -194,10 +195,10 @@ pub fn bundles() -> Seeds<4> {
     ]
 }
 
-fn both_blobs() -> [Vec<u8>; 2] {
-    let (encoder, recipe, statistics) = (encoder(), recipe(), statistics());
+fn both_blobs(encoder: &FoldedEncoder) -> [Vec<u8>; 2] {
+    let (recipe, statistics) = (recipe(), statistics());
     let make = |weights: Weights<'_>| {
-        let (encoder, preprocessing, corpus) = (&encoder, &recipe, Some(statistics.view()));
+        let (preprocessing, corpus) = (&recipe, Some(statistics.view()));
         let parts = BlobParts { encoder, preprocessing, weights, corpus, golden: None };
         blob::make(&parts, blob::Limits::default()).expect("the encoder fits a blob")
     };
@@ -209,8 +210,19 @@ fn both_blobs() -> [Vec<u8>; 2] {
     [half, int8]
 }
 
-/// One encoder in f16 and in int8.
-pub fn blobs() -> Seeds<2> {
-    let [half, int8] = both_blobs();
-    [("f16", half), ("int8", int8)]
+/// The encoder with every part of a readout, and a linear map to the same dimension.
+fn with_readout() -> FoldedEncoder {
+    let mut encoder = encoder();
+    encoder.spec.readout = Readout { dim: Some(8), ..Readout::pooled(Pooling::Grid) };
+    let mut rng = Rng::for_purpose(2, "samples");
+    let weight = (0..8 * encoder.spec.pooled_len()).map(|_| 0.2 * rng.normal()).collect();
+    encoder.map = Some(LinearMap { weight, bias: vec![0.1; 8] });
+    encoder
+}
+
+/// One encoder in f16 and in int8, and the same with a readout.
+pub fn blobs() -> Seeds<4> {
+    let [half, int8] = both_blobs(&encoder());
+    let [half_readout, int8_readout] = both_blobs(&with_readout());
+    [("f16", half), ("int8", int8), ("f16-readout", half_readout), ("int8-readout", int8_readout)]
 }
