@@ -4,7 +4,7 @@ mod common;
 
 use common::blob::{Lcg, Net, Readout, aligned, seal};
 use macula_edge::encoder::format::{
-    ARENA_WORDS_AT, DIM_AT, HEADER_LEN, POOLED_LEN, READOUT_COUNT_AT, READOUT_EPS_AT, READOUT_MAP_AT,
+    ARENA_WORDS_AT, DIM_AT, HEADER_LEN, MAP_ROW_LEN, POOLED_LEN, READOUT_COUNT_AT, READOUT_EPS_AT, READOUT_MAP_AT,
     READOUT_VALUES_AT, SectionKind, VERSION_AT, u32_at,
 };
 use macula_edge::encoder::{Arithmetic, Blob, BlobError, Encoder};
@@ -151,6 +151,8 @@ fn every_fault_of_a_readout_has_its_error() {
     let longer = |map: u32| u64::from(len) + u64::from(map);
     assert_eq!(with(value(1, 2), &[3]), fault("length", len.into(), longer(2 * 8 * 16)));
     assert!(matches!(with(DIM_AT, &[12]), BlobError::Section { what: "statistics", .. }));
+    let weights = at(READOUT_VALUES_AT + POOLED_LEN * 5 + 11 * MAP_ROW_LEN);
+    assert_eq!(with(weights, &[0, 0xfc]), fault("weight of the linear map", 0xfc00, 0x7bff));
     // Without a map the feature is the pooled numbers.
     assert_eq!(with(at(READOUT_MAP_AT), &[0]), fault("feature dimension", 11, pooled as u64));
     assert_eq!(with(entry + 4, &(len - 4).to_le_bytes()), fault("length", (len - 4).into(), len.into()));

@@ -39,7 +39,9 @@ fn encoder(clock: &Clock, blob: Blob<'static>) {
     for node in 0..blob.node_count() {
         report("node", node, clock::instructions(marks[node + 1] - marks[node]), macs[node]);
     }
-    report("encoder", 0, clock::instructions(total), macs.iter().sum());
+    let pooling = blob.readout();
+    let map_macs = pooling.map().map_or(0, |_| pooling.pooled() * DIM);
+    report("encoder", 0, clock::instructions(total), macs.iter().sum::<u64>() + map_macs as u64);
 }
 
 fn node_macs(blob: &Blob<'_>, node: usize) -> u64 {
