@@ -1,6 +1,7 @@
 //! A dataset: an index in memory, with pixels that are read when they are needed.
 
 use super::decode::DecodeOptions;
+use super::kept::KeptImages;
 use super::decode_stats::{DecodeStats, RawSamples};
 use super::source::{PixelSource, SourceImage};
 use super::{DataError, Image, Record, Remark, Split};
@@ -23,6 +24,7 @@ pub struct Dataset {
     pub(super) source: Box<dyn PixelSource>,
     /// Number of each image in `source`.
     pub(super) items: Vec<usize>,
+    kept: Option<KeptImages>,
 }
 
 impl Dataset {
@@ -38,6 +40,7 @@ impl Dataset {
             decode: DecodeOptions::default(),
             decode_stats: DecodeStats::default(),
             source: Box::new(source),
+            kept: None,
         }
     }
 
@@ -62,15 +65,27 @@ impl Dataset {
         self.records.is_empty()
     }
 
+    /// Keeps decoded images in memory, up to `bytes_max` bytes of pixels, so that several passes decode each of these once.
+    /// Images that were decoded with other options than [`Dataset::decode`] at this call are not kept.
+    pub fn keep_decoded(&mut self, bytes_max: usize) {
+        self.kept = Some(KeptImages::new(self.decode, self.len(), bytes_max));
+    }
+
     /// Reads the pixels of image `index`. Any number of threads may call this at once.
     pub fn load(&self, index: usize) -> Result<Image, DataError> {
-        Ok(match self.read(index, &self.decode)? {
+        let kept = self.kept.as_ref().filter(|kept| kept.options == self.decode);
+        if let Some(image) = kept.and_then(|kept| kept.get(index)) {
+            return Ok(image);
+        }
+        let image = match self.read(index, &self.decode)? {
             SourceImage::File(decoded) => {
                 self.decode_stats.add(&decoded);
                 decoded.image
             }
             SourceImage::Pixels(image) => image,
-        })
+        };
+        kept.inspect(|kept| kept.keep(index, &image));
+        Ok(image)
     }
 
     /// Reads image `index` with `options` instead of the dataset's own; [`Dataset::raw_samples`] does not count it.
@@ -105,5 +120,29 @@ impl Dataset {
     /// Whether any image names its split.
     pub fn has_splits(&self) -> bool {
         self.records.iter().any(|record| record.split.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_images_are_decoded_once_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |number: u8| folder.path().join(format!("{number}.png"));
+        for number in 0..4 {
+            image::GrayImage::from_pixel(10, 10, image::Luma([number])).save(path(number)).unwrap();
+        }
+        let mut dataset = crate::data::open(folder.path()).unwrap();
+        // Room for two of four images.
+        dataset.keep_decoded(250);
+        let before: Vec<Image> = (0..4).map(|index| dataset.load(index).unwrap()).collect();
+        assert_eq!(dataset.load(0).unwrap(), before[0]);
+        (0..4).for_each(|number| std::fs::remove_file(path(number)).unwrap());
+        let again: Vec<Option<Image>> = (0..4).map(|index| dataset.load(index).ok()).collect();
+        assert_eq!(again, [Some(before[0].clone()), Some(before[1].clone()), None, None]);
+        dataset.decode.range = super::super::ValueRange::new(0.0, 9.0).ok();
+        assert!(dataset.load(0).is_err(), "an image decoded with other options is not returned");
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod folder;
 mod idx;
 mod image;
+mod kept;
 mod labels;
 mod layout;
 mod listing;
