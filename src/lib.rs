@@ -31,6 +31,8 @@ pub mod device; //     the Linux device: a session over a store in a file
 pub mod deploy; //     installs program and bundle on another machine over SSH
 pub mod report; //     tables and charts
 #[cfg(feature = "host")]
+pub mod benchmark; //  tables of several encoders over several tasks
+#[cfg(feature = "host")]
 pub mod reproduce; //  published findings, from seed to table and chart
 #[cfg(feature = "cli")]
 pub mod cli; //        commands: parse, call the library, print, exit code

@@ -1,8 +1,8 @@
 //! A dataset: an index in memory, with pixels that are read when they are needed.
 
 use super::decode::DecodeOptions;
-use super::kept::KeptImages;
 use super::decode_stats::{DecodeStats, RawSamples};
+use super::kept::KeptImages;
 use super::source::{PixelSource, SourceImage};
 use super::{DataError, Image, Record, Remark, Split};
 

@@ -18,6 +18,8 @@ pub struct FewShotResult {
     pub balanced_accuracy: Interval,
     /// Per class, over all queries of all episodes; `None` for a class that was never drawn.
     pub recalls: Vec<Option<f64>>,
+    /// Mean of each class's recall over the episodes that drew it; `None` for a class that was never drawn.
+    pub recall_intervals: Vec<Option<Interval>>,
     /// Over all queries of all episodes.
     pub accuracy: f64,
     /// Mean over episodes of the area under the ROC curve; only for two classes.
@@ -61,10 +63,15 @@ pub fn few_shot(
     let mut confusion = ConfusionMatrix::new(num_classes);
     tallies.iter().for_each(|tally| confusion.merge(&tally.confusion));
     let of_episodes: Vec<f64> = tallies.iter().map(|tally| tally.confusion.balanced_accuracy()).collect();
+    let recall_interval = |class: usize| {
+        let of_class: Vec<f64> = tallies.iter().filter_map(|tally| tally.confusion.recalls()[class]).collect();
+        (!of_class.is_empty()).then(|| Interval::of(&of_class))
+    };
     let areas: Vec<f64> = tallies.iter().filter_map(|tally| tally.area_under_roc).collect();
     Ok(FewShotResult {
         balanced_accuracy: Interval::of(&of_episodes),
         recalls: confusion.recalls(),
+        recall_intervals: (0..num_classes).map(recall_interval).collect(),
         accuracy: confusion.accuracy(),
         area_under_roc: (!areas.is_empty()).then(|| Interval::of(&areas)),
         confusion,

@@ -1,15 +1,17 @@
 //! Evaluation of an encoder's features by k-NN, linear probe and few-shot episodes, and of a device's abstention.
 //!
-//! Results give balanced accuracy with its 95 % interval first. Every encoder is compared with the baselines *raw pixels*
-//! and *random encoder* on the same images and episodes.
+//! Results give balanced accuracy with its 95 % interval first. Every encoder is compared with the baselines *raw pixels*,
+//! *colour statistics* and *random encoder* on the same images and episodes.
 
 use crate::data::DataError;
 use crate::encoder::{EncodeError, SpecError};
+use crate::files::WriteError;
 
 mod abstention;
 mod classes;
 mod colour_statistics;
 mod episodes;
+mod feature_source;
 mod features;
 mod few_shot;
 mod heads;
@@ -23,6 +25,7 @@ pub use abstention::{AbstentionResult, AbstentionTask, DeviceFeatures, GateResul
 pub use classes::{labels, leave_out_empty_classes, require_every_class, require_two_classes};
 pub use colour_statistics::ColourStatistics;
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
+pub use feature_source::FeatureSource;
 pub use features::{Progress, corpus_statistics, embed_dataset, readable};
 pub use few_shot::{FewShotResult, few_shot};
 pub use heads::HeadKind;
@@ -49,6 +52,9 @@ pub enum EvaluateError {
     /// The input is not valid for the network.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The cache of features cannot be written.
+    #[error(transparent)]
+    Cache(#[from] WriteError),
     /// A feature has a value that is not finite.
     #[error("{encoder}: feature {position} of {image} is {value}, which is not finite")]
     NotFinite {

@@ -1,7 +1,9 @@
 //! The random-encoder baseline: the same network without training, to show what pretraining adds.
 
+use rayon::prelude::*;
+
 use super::EvaluateError;
-use crate::data::{Dataset, Preprocessing, spread_position};
+use crate::data::{DataError, Dataset, Preprocessing, spread_position};
 use crate::encoder::{
     EncodeError, EncoderSpec, HostEncoder, HostEncoderInfo, IdHash, InputShape, Network, Preset, Workspace,
     require_finite,
@@ -82,13 +84,13 @@ fn calibrate(
     }
     let mut workspace = Workspace::default();
     for batch in 0..BATCHES {
-        let mut input = Vec::new();
-        for image in 0..BATCH {
+        let image = |image: usize| {
             // Evenly over the split, which may lie in class order: each batch strides through all of it.
             let at = spread_position(image * BATCHES + batch, BATCH * BATCHES, unlabelled.len());
-            input.extend(preprocessing.apply(&dataset.load(unlabelled[at])?));
-        }
-        network.forward(&mut workspace, &input);
+            Ok::<_, DataError>(preprocessing.apply(&dataset.load(unlabelled[at])?))
+        };
+        let input: Vec<Vec<f32>> = (0..BATCH).into_par_iter().map(image).collect::<Result<_, _>>()?;
+        network.forward(&mut workspace, &input.concat());
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ const Z: f64 = 1.96;
 const EPISODES_MIN: usize = 5;
 
 /// A mean with its confidence interval.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {
     /// The mean; NaN without values.
     pub mean: f64,

@@ -9,6 +9,7 @@
 mod admission;
 mod arithmetic;
 pub mod conformance;
+mod cost;
 mod engine;
 mod error;
 mod external;
@@ -20,6 +21,7 @@ mod plan;
 mod scan;
 
 pub use arithmetic::{Arithmetic, cpu_has_fp16};
+pub use cost::{OnnxCost, cost_of};
 pub use error::RuntimeError;
 pub use external::self_contained;
 pub use limits::{FEATURE_DIM_MAX, FILE_BYTES_MAX, MEMORY_BYTES_MAX, NODES_MAX, OPERATIONS_MAX, TENSORS_MAX};

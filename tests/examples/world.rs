@@ -28,10 +28,13 @@ const SUBSTITUTED: [(&str, &str, &str); 14] = [
 ];
 
 /// Arguments that shorten a command, added if an example does not have them.
-const ADDED: [(&str, &[&str]); 9] = [
+const ADDED: [(&str, &[&str]); 12] = [
     ("pretrain", &["--batch-size", "8"]),
     ("eval few-shot", &["--queries", "2"]),
     ("eval few-shot", &["--episodes", "5"]),
+    ("eval tasks", &["--queries", "2"]),
+    ("eval tasks", &["--episodes", "5"]),
+    ("eval tasks", &["--shots", "1"]),
     ("eval abstention", &["--queries", "2"]),
     ("eval abstention", &["--shots", "2"]),
     ("eval abstention", &["--episodes", "5"]),
@@ -52,7 +55,7 @@ const PARSED_ONLY: [(&str, &str); 7] = [
 ];
 
 /// Options that name an output: a stand-in of that name is removed first.
-const OUTPUTS: [&str; 4] = ["--out", "--sheet", "--json-head", "--store"];
+const OUTPUTS: [&str; 6] = ["--out", "--sheet", "--json-head", "--csv", "--card", "--store"];
 
 pub fn is_parsed_only(words: &[String]) -> bool {
     let line = words.join(" ");
@@ -71,7 +74,7 @@ pub fn parse(words: &[String]) -> Result<(), String> {
 
 fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
-    command.current_dir(folder).stdin(Stdio::null()).env_remove("MACULA_DATA");
+    command.current_dir(folder).stdin(Stdio::null()).env_remove("MACULA_DATA").env("XDG_CACHE_HOME", folder);
     command
 }
 
@@ -123,7 +126,11 @@ impl World {
         let make = |line: &str| drop(expect(0, path, &line.split_whitespace().collect::<Vec<_>>()));
         let fixed = "--encoder pico --channels 3 --size 32 --batch-size 8 --epochs 1 --validate never --quiet";
         make(&format!("pretrain --data SCANS --method rotation {fixed} --out RUN"));
-        for run in ["runs/cifar-rotation", "C", "K", "P"] {
+        let task = |name: &str, data: &str| {
+            format!("[[task]]\nname = '{name}'\ndata = '{data}'\nrole = 'report'\ndomain = 'medical'\n")
+        };
+        fs::write(path.join("tasks.toml"), task("scans", "SCANS") + &task("slides", "SLIDES")).unwrap();
+        for run in ["runs/cifar-rotation", "runs/own-scans", "runs/own-slides", "C", "K", "P"] {
             copy(&path.join("RUN"), &path.join(run));
         }
         make("export RUN --count 4 --blob f16,int8 --calibration-count 4 --out SHIPPED");

@@ -1,6 +1,7 @@
 //! `macula eval`: evaluates the features of an encoder and of the baselines.
 
 mod abstention;
+mod cache_args;
 mod comparison;
 mod encoders;
 mod few_shot;
@@ -8,6 +9,8 @@ mod images;
 mod parts;
 mod probe_args;
 mod table;
+mod tasks;
+mod tasks_table;
 
 use std::num::NonZeroUsize;
 
@@ -61,6 +64,13 @@ enum Probe {
                       macula eval abstention --encoder RUN --data kermany-3class.csv --unknown busi/ --episodes 200"
     )]
     Abstention(abstention::Args),
+    /// Compare encoders over several few-shot tasks, beside baselines and cost
+    #[command(
+        after_help = "Example:\n  macula eval tasks --tasks tasks.toml --encoder RUN --encoder grey=grey-64 --shots 5,20 --episodes 200 --csv table.csv\n  \
+                      macula eval tasks --tasks tasks.toml --encoder own=runs/own-{task} --encoder mobilenet_v2.onnx --preprocessing imagenet \
+                      --card card.md"
+    )]
+    Tasks(tasks::Args),
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -85,6 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
         Probe::FewShot(args) => few_shot::run(&args),
         Probe::Abstention(args) => abstention::run(&args),
+        Probe::Tasks(args) => tasks::run(&args),
     }
 }
 
