@@ -22,7 +22,7 @@ role = 'report'
 domain = 'medical'
 ";
 
-const SHORT: &str = "eval tasks --tasks tasks.toml --shots 1,3 --queries 4 --episodes 6 --images-per-split 150 --quiet";
+const SHORT: &str = "eval tasks --tasks tasks.toml --data . --shots 1,3 --queries 4 --episodes 6 --images-per-split 150 --quiet";
 
 fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
@@ -125,12 +125,12 @@ fn faulty_tasks_are_refused() {
     std::fs::write(path.join("tasks.toml"), TASKS).unwrap();
     for (more, part) in [
         ("--only three", "three"),
-        ("--encoder nothing --cache none", "nothing"),
         ("--encoder a=raw-pixels --encoder a=random:pico --cache none", "'a'"),
     ] {
         fails(2, "input", path, &words(&format!("{SHORT} {more}")), &[part]);
     }
     fails(2, "not-found", path, &words("eval tasks --tasks none.toml"), &["none.toml"]);
+    fails(2, "not-found", path, &words(&format!("{SHORT} --encoder nothing --cache none")), &["task one", "nothing"]);
     std::fs::write(path.join("tasks.toml"), "[[task]]\nname = 1").unwrap();
     fails(2, "input", path, &words(SHORT), &["tasks.toml"]);
 }

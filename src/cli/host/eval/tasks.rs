@@ -160,10 +160,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A refused bundle keeps its exit code and hint.
+/// An encoder that cannot be opened is the same kind of error as in other commands.
 fn explained(error: BenchmarkError) -> anyhow::Error {
     match error {
         BenchmarkError::Open { source: OpenError::Bundle(error), .. } => refused(error),
+        BenchmarkError::Open { task, source } => anyhow::Error::from(source).context(format!("task {task}")),
         error => error.into(),
     }
 }
