@@ -22,7 +22,8 @@ role = 'report'
 domain = 'medical'
 ";
 
-const SHORT: &str = "eval tasks --tasks tasks.toml --data . --shots 1,3 --queries 4 --episodes 6 --images-per-split 150 --quiet";
+const SHORT: &str =
+    "eval tasks --tasks tasks.toml --data . --shots 1,3 --queries 4 --episodes 6 --images-per-split 150 --quiet";
 
 fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
@@ -56,7 +57,8 @@ fn a_table_of_tasks_has_rows_means_costs_and_files_and_its_cache_changes_nothing
         let expected = if row["task"] == "one" { "development" } else { "report" };
         assert_eq!(row["role"], expected);
     }
-    let over: Vec<&str> = report["averages"].as_array().unwrap().iter().map(|one| one["over"].as_str().unwrap()).collect();
+    let over: Vec<&str> =
+        report["averages"].as_array().unwrap().iter().map(|one| one["over"].as_str().unwrap()).collect();
     assert!(["all", "drawn", "medical", "development", "report"].iter().all(|group| over.contains(group)));
     assert_eq!(report["costs"].as_array().unwrap().len(), 5);
     for _ in 0..2 {
@@ -89,7 +91,9 @@ fn an_encoder_per_task_is_found_by_the_name_of_the_task() {
     std::fs::write(path.join("tasks.toml"), TASKS).unwrap();
     for (task, size) in [("one", 16), ("two", 24)] {
         let data = format!("--data phantoms:{size}:300 --size {size} --channels 1 --out own-{task}");
-        let line = format!("pretrain --method rotation --encoder pico --epochs 1 --batch-size 16 --validate never --quiet {data}");
+        let line = format!(
+            "pretrain --method rotation --encoder pico --epochs 1 --batch-size 16 --validate never --quiet {data}"
+        );
         expect(0, path, &words(&line));
     }
     let report = json(path, "--encoder own=own-{task} --baselines raw-pixels --cache none");
@@ -123,10 +127,9 @@ fn faulty_tasks_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     std::fs::write(path.join("tasks.toml"), TASKS).unwrap();
-    for (more, part) in [
-        ("--only three", "three"),
-        ("--encoder a=raw-pixels --encoder a=random:pico --cache none", "'a'"),
-    ] {
+    for (more, part) in
+        [("--only three", "three"), ("--encoder a=raw-pixels --encoder a=random:pico --cache none", "'a'")]
+    {
         fails(2, "input", path, &words(&format!("{SHORT} {more}")), &[part]);
     }
     fails(2, "not-found", path, &words("eval tasks --tasks none.toml"), &["none.toml"]);
