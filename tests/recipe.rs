@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use macula::encoder::Preset;
 use macula::nn::optimiser::OptimiserKind;
 use macula::pretrain::{
-    CHECKPOINT, CONFIG, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, Run,
+    CHECKPOINT, CONFIG, Event, Fitted, METRICS, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, Run,
     RunFolder, Sampling, Silent, Validate, pretrain,
 };
 
@@ -115,4 +115,37 @@ fn the_average_of_weights_resumes_to_the_same_bytes_and_is_the_encoder() {
         }
         assert_ne!(run.info.id, other.info.id);
     }
+}
+
+/// A budget and open settings are resolved before the first step: the stored configuration has neither and repeats the run.
+#[test]
+fn a_budget_becomes_epochs_and_small_sets_get_enough_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiny("phantoms:16:30", Method::Simclr);
+    config.budget = Some("2s".parse().unwrap());
+    let [whole, again] = ["whole", "again"].map(|name| folder.path().join(name));
+    let begun = std::time::Instant::now();
+    train(&config, &whole, BEGIN).unwrap();
+    let stored = RunFolder::open(&whole).unwrap().1;
+    assert_eq!(stored.budget, None);
+    // Far from exact on a busy machine, but no run of two epochs and no endless one.
+    assert!(stored.epochs > 2 && begun.elapsed().as_secs() < 60, "{} epochs", stored.epochs);
+    let mut stored = PretrainConfig { epochs: 3, ..stored };
+    train(&stored, &again, BEGIN).unwrap();
+    let expected = PretrainConfig { budget: None, epochs: 3, ..config.clone() };
+    let plain = folder.path().join("plain");
+    train(&expected, &plain, BEGIN).unwrap();
+    assert!(result(&again) == result(&plain), "timing changed the run");
+
+    let run = Run::load(&plain).unwrap();
+    stored.init =
+        Some(macula::pretrain::Init { encoder: plain.display().to_string(), sha256: run.info.id.to_string() });
+    (stored.batch_size, stored.fit) = (256, vec![Fitted::BatchSize, Fitted::Epochs]);
+    stored.epochs = 20;
+    let fitted = folder.path().join("fitted");
+    train(&stored, &fitted, BEGIN).unwrap();
+    let stored = RunFolder::open(&fitted).unwrap().1;
+    // 24 training images are one step per epoch.
+    assert_eq!((stored.batch_size, stored.epochs, stored.fit.len()), (32, 300, 0));
+    assert_eq!(Run::load(&fitted).unwrap().step, 300);
 }

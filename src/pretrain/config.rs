@@ -3,6 +3,7 @@
 use macula_edge::image::SIDE_MAX;
 use serde::{Deserialize, Serialize};
 
+use super::resolved::{Budget, Fitted};
 use crate::augment::{Augmentation, CutOut, Noise, Policy};
 use crate::data::{self, DataError, Dataset, ValueRange};
 use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError};
@@ -10,6 +11,9 @@ use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{
     Comparison, Distillation, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX, TeacherView,
 };
+
+/// Most epochs of a run.
+pub(super) const EPOCHS_MAX: u64 = 1_000_000;
 
 /// When the health of the encoder is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +104,12 @@ pub struct PretrainConfig {
     pub size: usize,
     /// Passes over the training images.
     pub epochs: u64,
+    /// Time for the run on this machine. Before the first step it is resolved to the epochs that fit in it, and removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// Settings that are fitted to the number of training images before the first step; then they are removed from this list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fit: Vec<Fitted>,
     /// Epochs at which the run was finished before it was extended; the learning rate schedule restarts there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended_at: Vec<u64>,
@@ -231,6 +241,8 @@ impl PretrainConfig {
             channels: 3,
             size: 32,
             epochs: 20,
+            budget: None,
+            fit: Vec::new(),
             extended_at: Vec::new(),
             batch_size: 128,
             seed: 1,
@@ -359,7 +371,7 @@ impl PretrainConfig {
         let unit = |x: f32| (0.0..=1.0).contains(&x);
         self.spec()?;
         hold("size", self.size, "at most 65535", self.size <= SIDE_MAX)?;
-        hold("epochs", self.epochs, "1 to 1000000", (1..=1_000_000).contains(&self.epochs))?;
+        hold("epochs", self.epochs, "1 to 1000000", (1..=EPOCHS_MAX).contains(&self.epochs))?;
         let parts = self.extended_at.iter().chain([&self.epochs]).collect::<Vec<_>>();
         let ascending = *parts[0] > 0 && parts.is_sorted_by(|a, b| a < b);
         hold("extended_at", format!("{:?}", self.extended_at), "ascending and below epochs", ascending)?;
@@ -482,6 +494,7 @@ mod tests {
         (config.per_class, config.health) = (Some(20), HealthGate::Never);
         (config.readout, config.train_on) =
             (Readout { pooling: Pooling::Grid, dim: Some(9), whiten: true }, TrainOn::Readout);
+        (config.budget, config.fit) = (Some("1h 30m".parse().unwrap()), vec![Fitted::BatchSize, Fitted::Epochs]);
         config.weight_average = Some(0.99);
         (config.without, config.sampling) = (vec!["a".into(), "b".into()], Sampling::Sqrt);
         assert_eq!(toml::from_str::<PretrainConfig>(&config.to_toml()).unwrap(), config);
@@ -525,9 +538,19 @@ mod tests {
     fn settings_that_are_not_set_are_not_written() {
         let config = PretrainConfig::new("phantoms", Method::Simclr);
         let text = config.to_toml();
-        for name in
-            ["health", "init", "freeze", "per_class", "without", "sampling", "weight_average", "readout", "train_on"]
-        {
+        for name in [
+            "health",
+            "init",
+            "freeze",
+            "per_class",
+            "without",
+            "sampling",
+            "weight_average",
+            "readout",
+            "train_on",
+            "budget",
+            "fit",
+        ] {
             assert!(!text.contains(name), "{text}");
         }
         assert_eq!(toml::from_str::<PretrainConfig>(&text).unwrap(), config);

@@ -5,17 +5,20 @@
 //! `timings.jsonl`.
 
 mod batch;
+mod budget;
 mod checkpoint;
 mod collapse;
 mod config;
 mod error;
 mod extend;
 mod features;
+mod fit;
 mod health;
 mod learner;
 mod metrics;
 mod observer;
 mod prepare;
+mod resolved;
 mod refit;
 mod run;
 mod run_error;
@@ -40,6 +43,7 @@ pub use learner::Learner;
 pub use metrics::{EpochLine, Health, Score, StepLine, Tally};
 pub use observer::{Event, Observer, Silent};
 pub use prepare::{Options, pretrain, pretrain_taught};
+pub use resolved::{Budget, BudgetError, Fitted};
 pub use run::Run;
 pub use run_error::RunError;
 pub use run_folder::{CHECKPOINT, CONFIG, METRICS, RunFolder, TIMINGS, WEIGHTS};

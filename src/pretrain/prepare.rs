@@ -2,10 +2,13 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
+use super::budget::resolve_budget;
 use super::checkpoint::{Checkpoint, Progress};
 use super::config::{PretrainConfig, Validate};
 use super::error::PretrainError;
+use super::fit::fit;
 use super::health::Sample;
 use super::learner::Learner;
 use super::metrics::{Lines, Tally};
@@ -111,6 +114,7 @@ fn prepare<'a>(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Option<Trainer<'a>>, PretrainError> {
+    let started = Instant::now();
     // The checkpoint is read first: reading the images takes long.
     let checkpoint = if options.resume { folder.checkpoint()? } else { None };
     // A run of an older version, which did not split the dataset, continues with all images.
@@ -132,11 +136,23 @@ fn prepare<'a>(
             }
             resume(checkpoint, dataset, folder, images)?
         }
-        None => start(config, dataset, folder, images)?,
+        None => {
+            let (fitted, remark) = fit(config, images.training.readable.len());
+            if let Some(remark) = remark {
+                observer.event(Event::Remark(&remark));
+            }
+            start(&fitted, dataset, folder, images)?
+        }
     };
     let ready = config.freeze.is_none() || trainer.progress.finished;
     let ready = ready || freeze(&mut trainer, observer, stop)?;
     let ready = ready && teach(&mut trainer, dataset, teachers, observer, stop)?;
+    if ready {
+        resolve_budget(&mut trainer, started, observer, stop)?;
+        if trainer.progress.config != *config && trainer.progress.step == 0 {
+            folder.store(&trainer.progress.config)?;
+        }
+    }
     Ok(ready.then_some(trainer))
 }
 

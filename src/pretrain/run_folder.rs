@@ -77,6 +77,14 @@ impl RunFolder {
         Ok((folder, config))
     }
 
+    /// Replaces the configuration.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn store(&self, config: &PretrainConfig) -> Result<(), RunError> {
+        Ok(write_atomic(&self.file(CONFIG), config.to_toml().as_bytes())?)
+    }
+
     /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path

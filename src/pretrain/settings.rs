@@ -4,12 +4,17 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::config::{ConfigError, PretrainConfig};
+use super::resolved::Fitted;
 use crate::augment::Policy;
 use crate::objective::Method;
 
 /// Tables whose fields may be given one by one. Any other table replaces the whole default, because a field that it
 /// leaves out means "none".
 const MERGED: [&str; 4] = ["comparison", "distill", "freeze", "readout"];
+
+/// Settings that are fitted to the number of images unless they are given.
+const FITTED: [(&str, Fitted); 3] =
+    [("batch_size", Fitted::BatchSize), ("learning_rate", Fitted::LearningRate), ("epochs", Fitted::Epochs)];
 
 /// The settings that were given; the rest keep their defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,6 +77,9 @@ impl Settings {
         if !self.has("learning_rate") {
             config.learning_rate = config.default_learning_rate();
         }
+        if !self.has("fit") {
+            config.fit = FITTED.into_iter().filter(|(name, _)| !self.has(name)).map(|(_, fitted)| fitted).collect();
+        }
         Ok(config)
     }
 
@@ -115,6 +123,7 @@ mod tests {
         let file = settings.new_run().unwrap();
         assert_eq!((file.batch_size, file.comparison.queue, file.comparison.temperature), (64, 9, 0.2));
         assert_eq!(file.augmentation, Policy::Natural.augmentation(64));
+        assert_eq!(file.fit, [Fitted::LearningRate, Fitted::Epochs], "the batch is given");
         settings.extend(Settings::parse("batch_size = 32\ncomparison.temperature = 0.4").unwrap());
         settings.set("seed", &7);
         settings.set("limit", &None::<usize>);

@@ -12,6 +12,7 @@ use super::config::{HealthGate, PretrainConfig, Validate};
 use super::error::PretrainError;
 use super::extend::learning_rate;
 use super::features::{EMBED_TOGETHER, Embed, Extractor, FeatureError};
+use super::fit::few_steps;
 use super::health::{self, Sample};
 use super::learner::Learner;
 use super::metrics::{EpochLine, Health, Lines, Score, StepLine, Tally};
@@ -87,11 +88,11 @@ pub(super) struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    fn batch_size(&self) -> usize {
+    pub fn batch_size(&self) -> usize {
         self.progress.config.batch_size.min(self.training.readable.len())
     }
 
-    fn steps_per_epoch(&self) -> u64 {
+    pub fn steps_per_epoch(&self) -> u64 {
         (self.training.readable.len() / self.batch_size()) as u64
     }
 
@@ -102,6 +103,9 @@ impl Trainer<'_> {
         let step = self.progress.step;
         observer.event(Event::Started { step, steps: per_epoch * epochs, images, batch_size });
         if let Some(warning) = too_little(&self.progress.config, images, batch_size, self.progress.class_names.len()) {
+            observer.event(Event::Warning(&warning));
+        }
+        if let Some(warning) = few_steps(&self.progress.config, images, batch_size) {
             observer.event(Event::Warning(&warning));
         }
         if let Some(remark) = self.sampler.remark() {
@@ -152,7 +156,7 @@ impl Trainer<'_> {
     }
 
     /// One step on the images of `batch`.
-    fn step(&mut self, batch: &[Visit], epoch: u64) -> Result<StepLine, PretrainError> {
+    pub fn step(&mut self, batch: &[Visit], epoch: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
         if self.training_features.is_none() {
             let mut input = std::mem::take(&mut self.input);
@@ -213,7 +217,7 @@ impl Trainer<'_> {
     }
 
     /// The health of the encoder, if the run measures it.
-    fn examine(&self) -> Result<Option<Health>, PretrainError> {
+    pub fn examine(&self) -> Result<Option<Health>, PretrainError> {
         let config = &self.progress.config;
         // A frozen encoder cannot collapse.
         if config.health == HealthGate::Never || config.freeze.is_some() {
@@ -225,7 +229,7 @@ impl Trainer<'_> {
     }
 
     /// The score on `set`, not augmented, from the running statistics; `None` for an objective without a held-out loss.
-    fn measure(&self, set: &ImageSet<'_>) -> Result<Option<Score>, PretrainError> {
+    pub fn measure(&self, set: &ImageSet<'_>) -> Result<Option<Score>, PretrainError> {
         let objective = &*self.learner.objective;
         if !objective.has_held_out_loss() {
             return Ok(None);

@@ -30,7 +30,7 @@ use teachers::TeacherArgs;
   macula pretrain --resume --out runs/cifar-rotation
   macula pretrain --resume --epochs 40 --out runs/cifar-rotation
   macula pretrain --config runs/cifar-rotation/config.toml --seed 2 --out runs/cifar-rotation-2
-  macula pretrain --data 'corpus/*+cifar10' --without hands --sampling sqrt --method simclr --seed 1 --out runs/mixed
+  macula pretrain --data 'corpus/*+cifar10' --without hands --sampling sqrt --method simclr --epochs 40 --out runs/mixed
   macula pretrain --data cifar10 --method supervised --init runs/cifar-rotation --freeze --out runs/cifar-probe
   macula pretrain --data cifar10 --method distill --teacher mobilenet_v2.onnx --preprocessing imagenet --out runs/cifar-taught
   macula pretrain --data cifar10 --method distill --teacher runs/cifar-rotation --teacher-view plain --out runs/cifar-taught-2

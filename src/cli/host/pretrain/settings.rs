@@ -17,8 +17,8 @@ use crate::files::{TEXT_MAX, read_bounded};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, TeacherView, TrainOn, Validate,
-    extend,
+    Budget, HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, TeacherView, TrainOn,
+    Validate, extend,
 };
 
 /// Options that are settings, by their names in `config.toml`. Those left out keep their defaults.
@@ -40,10 +40,14 @@ pub struct SettingArgs {
     /// Side of the square input in pixels [default: 32]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    /// Passes over the images [default: 20]
+    /// Passes over the images [default: 20, or more for a small set, until a contrastive method has 1000 steps (300 with --init)]
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
-    /// Images per step [default: 128; 256 for simclr, triplet and moco]
+    /// Time for the run instead of --epochs, such as 90m or 2h: some steps are timed and discarded, and the epochs that fit are
+    /// stored as the setting of the run, so that a resumed or repeated run gives the same bytes
+    #[arg(long, value_name = "TIME", conflicts_with = "epochs")]
+    budget: Option<Budget>,
+    /// Images per step [default: 128; 256 for simclr, triplet and moco; down to 32 for a set of less than 20 batches]
     #[arg(long, alias = "batch", value_name = "N")]
     batch_size: Option<usize>,
     /// Leave out these sources: parts of a mixture, or folders of a folder of sources
