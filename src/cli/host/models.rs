@@ -11,7 +11,7 @@ use crate::models::{MODELS, find, names};
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula models\n  macula models grey-64\n  \
     macula eval few-shot --encoder grey-64 --data SCANS --shots 5,20\n  \
-    macula pretrain --init grey-64 --data SCANS --method simclr --channels 1 --size 64 --out RUN")]
+    macula pretrain --init grey-64 --data SCANS --method simclr --channels 1 --size 64 --epochs 40 --out RUN")]
 pub struct Args {
     /// Print the card of this model
     #[arg(value_name = "NAME")]

@@ -32,8 +32,8 @@ use teachers::TeacherArgs;
   macula pretrain --config runs/cifar-rotation/config.toml --seed 2 --out runs/cifar-rotation-2
   macula pretrain --data 'corpus/*+cifar10' --without hands --sampling sqrt --method simclr --epochs 40 --out runs/mixed
   macula pretrain --data cifar10 --method supervised --init runs/cifar-rotation --freeze --out runs/cifar-probe
-  macula pretrain --data cifar10 --method distill --teacher mobilenet_v2.onnx --preprocessing imagenet --out runs/cifar-taught
-  macula pretrain --data cifar10 --method distill --teacher runs/cifar-rotation --teacher-view plain --out runs/cifar-taught-2
+  macula pretrain --data cifar10 --method distill --teacher mobilenet_v2.onnx --preprocessing imagenet --epochs 20 --out runs/cifar-taught
+  macula pretrain --data cifar10 --method distill --teacher runs/cifar-rotation --teacher-view plain --epochs 20 --out runs/cifar-taught-2
 
 Ctrl-C ends the current step, writes a checkpoint and exits with code 130. --resume then gives the same bytes as an \
 uninterrupted run. The epochs that extend a finished run have their own learning rate schedule, from warm-up to zero. \
