@@ -33,6 +33,10 @@ pub mod report; //     tables and charts
 #[cfg(feature = "host")]
 pub mod benchmark; //  tables of several encoders over several tasks
 #[cfg(feature = "host")]
+pub mod advise; //     which encoder to start from, measured on the images at hand
+#[cfg(feature = "host")]
+pub mod sweep; //      one training with several settings, compared on tasks
+#[cfg(feature = "host")]
 pub mod reproduce; //  published findings, from seed to table and chart
 #[cfg(feature = "cli")]
 pub mod cli; //        commands: parse, call the library, print, exit code

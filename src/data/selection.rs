@@ -10,6 +10,15 @@ impl Dataset {
         self.indices(self.has_splits().then_some(Split::Train))
     }
 
+    /// Keeps the images `indices`, in that order, and drops all others.
+    ///
+    /// # Panics
+    /// If an index is not below [`Dataset::len`].
+    pub fn keep(&mut self, indices: &[usize]) {
+        self.records = indices.iter().map(|&index| self.records[index].clone()).collect();
+        self.items = indices.iter().map(|&index| self.items[index]).collect();
+    }
+
     /// The images to validate a run on: the `val` split, or `test` if there is none. Empty if there is neither.
     pub fn validation_indices(&self) -> Vec<usize> {
         let of = |split| self.indices(Some(split));

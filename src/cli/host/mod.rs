@@ -1,5 +1,6 @@
 //! Commands of the host only: data, pretraining, evaluation, export, bundles, deployment. One command per file.
 
+mod advise;
 mod augment;
 pub mod bench;
 mod bundle;
@@ -17,6 +18,7 @@ mod old_options;
 mod pretrain;
 mod readout;
 mod reproduce;
+mod sweep;
 
 /// The commands of this folder.
 #[derive(clap::Subcommand)]
@@ -25,6 +27,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Check a dataset: images, sizes, classes, duplicates, leaks between splits
     Data(data::Args),
+    /// Advise which shipped encoder to start from, and whether training on own images is worth it
+    Advise(advise::Args),
     /// Draw augmented views of an image
     Augment(augment::Args),
     /// List encoder presets and their cost: multiply-accumulates, parameters, memory
@@ -35,6 +39,8 @@ pub enum Command {
     Pretrain(pretrain::Args),
     /// Evaluate the features of an encoder: k-NN, linear probe, few-shot episodes, abstention
     Eval(eval::Args),
+    /// Train with several settings, and compare the encoders on tasks for development
+    Sweep(sweep::Args),
     /// Reproduce a published result, with chart and table
     Reproduce(reproduce::Args),
     /// Export a trained encoder to ONNX and to device blobs, with a parity report
@@ -54,11 +60,13 @@ pub fn run(command: Command, seed_given: bool) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Data(args) => data::run(args),
+        Command::Advise(args) => advise::run(args),
         Command::Augment(args) => augment::run(args),
         Command::Encoders(args) => encoders::run(args),
         Command::Models(args) => models::run(args),
         Command::Pretrain(args) => pretrain::run(args, seed_given),
         Command::Eval(args) => eval::run(args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Reproduce(args) => reproduce::run(args),
         Command::Export(args) => export::run(args),
         Command::ExportHead(args) => export_head::run(args),

@@ -1,0 +1,51 @@
+//! The shipped encoders, as they fit the images.
+
+use super::AdviseError;
+use super::images::ImagesFound;
+use crate::encoder::InputShape;
+use crate::models::Model;
+use crate::pretrain::Run;
+
+/// Largest input that is tried: on a device its activations take four times the memory of half the side.
+const SIDE_MAX: usize = 256;
+
+/// An encoder to compare, by a name that every command takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// `grey-64`, or with another input `grey-64@1x128x128`.
+    pub name: String,
+    /// Its input.
+    pub input: InputShape,
+    /// Multiply-accumulates per image; cheaper ones are measured first.
+    pub macs: u64,
+}
+
+/// The shipped encoders `models` for images like `found`, cheapest first.
+///
+/// A colour encoder sees grey images through one channel, which gives the same features at less cost. If the images are at
+/// least twice as large as its input, an encoder is also tried at twice its input. A grey encoder is left out for colour
+/// images as long as there is a colour encoder.
+///
+/// # Errors
+/// When a shipped encoder cannot be read.
+pub fn candidates(models: &[Model], found: &ImagesFound) -> Result<Vec<Candidate>, AdviseError> {
+    let mut all = Vec::new();
+    for model in models {
+        let run = Run::load(model.name.as_ref())?;
+        let trained = run.network.spec().input;
+        let own = InputShape { channels: trained.channels.min(found.channels), ..trained };
+        let twice = InputShape { height: 2 * own.height, width: 2 * own.width, ..own };
+        let fits = twice.height <= SIDE_MAX && twice.height.max(twice.width) <= found.shorter_side;
+        for input in [Some(own), fits.then_some(twice)].into_iter().flatten() {
+            let name = if input == trained { model.name.to_owned() } else { format!("{}@{input}", model.name) };
+            let spec = run.network.spec().with_input(input).ok();
+            let macs = spec.and_then(|spec| spec.cost().ok()).map_or(u64::MAX, |cost| cost.macs);
+            all.push(Candidate { name, input, macs });
+        }
+    }
+    if all.iter().any(|candidate| candidate.input.channels == found.channels) {
+        all.retain(|candidate| candidate.input.channels == found.channels);
+    }
+    all.sort_by_key(|candidate| candidate.macs);
+    Ok(all)
+}

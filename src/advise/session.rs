@@ -1,0 +1,237 @@
+//! The steps of advice, within the given time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::candidates::{Candidate, candidates};
+use super::commands::commands;
+use super::compare::{Comparison, Figures};
+use super::error::AdviseError;
+use super::images::{ImagesFound, Sample};
+use super::sentences::sentences;
+use super::trial::{self, Speed, Trial};
+use super::verdict::{TRAINING_IMAGES_MIN, Verdict, decide, start};
+use crate::data::{DataError, Dataset};
+use crate::encoders::{EncoderInput, OpenOptions, open};
+use crate::evaluate::PairedDifference;
+use crate::models::Model;
+use crate::pretrain::PretrainConfig;
+
+/// Side of the input of the floors, in pixels.
+const FLOOR_SIDE: usize = 32;
+
+/// Names of the floors.
+const FLOORS: [&str; 2] = ["raw-pixels", "colour-statistics"];
+
+/// Shares of the time: to read the sample, and until no further encoder is measured.
+const READING_SHARE: f64 = 0.1;
+const COMPARING_SHARE: f64 = 0.5;
+/// Share of the time at which the trial ends; the rest is for its evaluation.
+const TRIAL_SHARE: f64 = 0.85;
+
+/// Fewest sampled images, however slowly they are read.
+const SAMPLED_MIN: usize = 64;
+
+/// Steps of going on with an encoder, and bounds of its epochs.
+const STEPS: u64 = 2_000;
+const EPOCHS: std::ops::RangeInclusive<u64> = 10..=200;
+
+/// What advice is asked for.
+pub struct Session<'a> {
+    /// The dataset as the user names it, for the commands.
+    pub data: &'a str,
+    /// Opens the dataset; called for the trial again.
+    pub open: &'a dyn Fn() -> Result<Dataset, DataError>,
+    /// The shipped encoders.
+    pub models: &'a [Model],
+    /// Time to spend, in seconds. Single steps may exceed it: the first encoder is always measured.
+    pub seconds: f64,
+    /// Seeds samples, views, episodes and the trial.
+    pub seed: u64,
+    /// Time since some start.
+    pub clock: &'a dyn Fn() -> Duration,
+    /// Raised to stop.
+    pub stop: &'a AtomicBool,
+    /// Receives a line about each piece of work.
+    pub say: &'a dyn Fn(&str),
+}
+
+/// Going on with an encoder on the images, as the commands do it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Training {
+    /// Images per step.
+    pub batch_size: usize,
+    /// Passes over the training images.
+    pub epochs: u64,
+    /// Expected seconds on this machine.
+    pub seconds: f64,
+}
+
+/// The advice with everything that was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Advice {
+    /// The dataset.
+    pub data: String,
+    /// What it has.
+    pub images: ImagesFound,
+    /// Images that the figures are of: for statistics, and for episodes.
+    pub sampled: [usize; 2],
+    /// Numbers of shots of the episodes; empty without usable labels.
+    pub shots: Vec<usize>,
+    /// The floors, then the shipped encoders.
+    pub encoders: Vec<Figures>,
+    /// Encoders for which there was no time.
+    pub not_measured: Vec<String>,
+    /// Speed of training from the encoder to start from.
+    pub speed: Option<Speed>,
+    /// What going on takes on this machine.
+    pub training: Option<Training>,
+    /// The short training, if there was one.
+    pub trial: Option<Trial>,
+    /// The encoder to start from, and whether to go on with it.
+    pub verdict: Verdict,
+    /// The advice in words.
+    pub sentences: Vec<String>,
+    /// Commands to run next.
+    pub commands: Vec<String>,
+}
+
+impl Session<'_> {
+    /// Measures, and gives the advice.
+    ///
+    /// # Errors
+    /// See [`AdviseError`].
+    pub fn run(&self) -> Result<Advice, AdviseError> {
+        let begun = (self.clock)();
+        let spent = || ((self.clock)() - begun).as_secs_f64();
+        let dataset = (self.open)()?;
+        (self.say)("reading images");
+        let images = ImagesFound::of(&dataset, self.clock)?;
+        let most = READING_SHARE * self.seconds * 1e3 / images.read_ms.max(1e-3);
+        let sample = Sample::of(&dataset, (most as usize).max(SAMPLED_MIN))?;
+        let comparison = Comparison::new(&dataset, &sample, self.seed);
+        let (encoders, not_measured) = self.compare(&comparison, &images, &spent)?;
+        let start = start(&encoders);
+        let (mut speed, mut trial, mut training) = (None, None, None);
+        if let Some(name) = start.encoder() {
+            let config = trial::config(name, self.data, images.training_images, self.seed)?;
+            speed = self.speed(&config, &sample)?;
+            training = speed.map(|speed| training_of(&images, speed));
+            let before = encoders.iter().find(|figures| figures.encoder == name);
+            if let (Some(speed), Some(before), false) = (speed, before, comparison.shots().is_empty())
+                && images.training_images >= TRAINING_IMAGES_MIN
+            {
+                trial = self.trial(&config, &comparison, before, (speed, TRIAL_SHARE * self.seconds - spent()))?;
+            }
+        }
+        let verdict = decide(start, &images, trial.as_ref());
+        let mut advice = Advice {
+            data: self.data.to_owned(),
+            images,
+            sampled: [sample.train.len(), sample.test.len()],
+            shots: comparison.shots(),
+            encoders,
+            not_measured,
+            speed,
+            training,
+            trial,
+            verdict,
+            sentences: Vec::new(),
+            commands: Vec::new(),
+        };
+        (advice.sentences, advice.commands) = (sentences(&advice), commands(&advice));
+        Ok(advice)
+    }
+
+    /// The figures of the floors and of the shipped encoders, cheapest first, as long as there is time.
+    fn compare(
+        &self,
+        comparison: &Comparison<'_>,
+        images: &ImagesFound,
+        spent: &dyn Fn() -> f64,
+    ) -> Result<(Vec<Figures>, Vec<String>), AdviseError> {
+        let mut figures = Vec::new();
+        for name in FLOORS {
+            self.check_stop()?;
+            let (dataset, unlabelled) = (comparison.dataset, &comparison.sample.train[..]);
+            let (height, width) = (FLOOR_SIDE, FLOOR_SIDE);
+            let fit = EncoderInput { dataset, unlabelled, channels: images.channels, height, width };
+            let options = OpenOptions { fit: Some(fit), seed: self.seed, ..OpenOptions::default() };
+            let encoder = open(name, &options)?.encoder;
+            figures.push(comparison.figures(name, true, &*encoder, self.clock)?);
+        }
+        // Seconds and multiply-accumulates of the encoder before, to foresee the time of the next.
+        let mut before: Option<(f64, u64)> = None;
+        let mut not_measured = Vec::new();
+        for Candidate { name, macs, .. } in candidates(self.models, images)? {
+            self.check_stop()?;
+            let foreseen =
+                before.map_or(0.0, |(seconds, known)| seconds * (macs as f64 / known.max(1) as f64).max(1.0));
+            if before.is_some() && spent() + foreseen > COMPARING_SHARE * self.seconds {
+                not_measured.push(name);
+                continue;
+            }
+            (self.say)(&format!("measuring {name}"));
+            let since = spent();
+            let encoder = open(&name, &OpenOptions::default())?.encoder;
+            figures.push(comparison.figures(&name, false, &*encoder, self.clock)?);
+            before = Some((spent() - since, macs));
+        }
+        Ok((figures, not_measured))
+    }
+
+    fn speed(&self, config: &PretrainConfig, sample: &Sample) -> Result<Option<Speed>, AdviseError> {
+        (self.say)("timing training steps");
+        let (config, dataset) = self.training_data(config, sample)?;
+        let folder = tempfile::tempdir().map_err(AdviseError::Folder)?;
+        trial::speed(&config, &dataset, &folder.path().join("run"), self.clock, self.stop)
+    }
+
+    fn trial(
+        &self,
+        config: &PretrainConfig,
+        comparison: &Comparison<'_>,
+        before: &Figures,
+        (speed, seconds): (Speed, f64),
+    ) -> Result<Option<Trial>, AdviseError> {
+        (self.say)(&format!("training for {:.0} s, to see whether it helps", seconds.max(0.0)));
+        let (config, dataset) = self.training_data(config, comparison.sample)?;
+        let folder = tempfile::tempdir().map_err(AdviseError::Folder)?;
+        let run = folder.path().join("run");
+        let Some(steps) = trial::train(&config, &dataset, &run, (speed, seconds), self.stop)? else { return Ok(None) };
+        let encoder = open(&run.to_string_lossy(), &OpenOptions::default())?.encoder;
+        let after = comparison.figures("trial", false, &*encoder, self.clock)?;
+        let change = PairedDifference::of_episodes(&after.of_episodes(), &before.of_episodes());
+        Ok(Some(Trial { steps, images: dataset.len(), change }))
+    }
+
+    /// The sampled training images, and the configuration to train on them.
+    fn training_data(
+        &self,
+        config: &PretrainConfig,
+        sample: &Sample,
+    ) -> Result<(PretrainConfig, Dataset), AdviseError> {
+        let mut dataset = (self.open)()?;
+        trial::only(&mut dataset, &sample.train);
+        let batch_size = config.batch_size.min(trial::batch_size(sample.train.len()));
+        let mut config = PretrainConfig { batch_size, range: dataset.decode.range, ..config.clone() };
+        config.learning_rate = config.default_learning_rate();
+        Ok((config, dataset))
+    }
+
+    fn check_stop(&self) -> Result<(), AdviseError> {
+        if self.stop.load(Ordering::Relaxed) { Err(AdviseError::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Enough epochs for [`STEPS`] steps, within bounds.
+fn training_of(images: &ImagesFound, speed: Speed) -> Training {
+    let batch_size = trial::batch_size(images.training_images);
+    let per_epoch = (images.training_images / batch_size).max(1) as u64;
+    let epochs = STEPS.div_ceil(per_epoch).clamp(*EPOCHS.start(), *EPOCHS.end());
+    // The timed batch may be smaller; time grows with the images.
+    let seconds_per_image = speed.seconds_per_step / speed.batch_size as f64;
+    Training { batch_size, epochs, seconds: (epochs * per_epoch) as f64 * batch_size as f64 * seconds_per_image }
+}
