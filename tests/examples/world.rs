@@ -9,7 +9,8 @@ use super::collect::Example;
 use super::shell::{expect, picture};
 
 /// Arguments that would take hours, and their substitutes.
-const SUBSTITUTED: [(&str, &str, &str); 14] = [
+const SUBSTITUTED: [(&str, &str, &str); 15] = [
+    ("--seconds", "20", "1"),
     ("--epochs", "40", "2"),
     ("--epochs", "20", "1"),
     ("--shots", "1,5,20", "1,2"),
@@ -28,7 +29,8 @@ const SUBSTITUTED: [(&str, &str, &str); 14] = [
 ];
 
 /// Arguments that shorten a command, added if an example does not have them.
-const ADDED: [(&str, &[&str]); 12] = [
+const ADDED: [(&str, &[&str]); 13] = [
+    ("advise", &["--seconds", "1"]),
     ("pretrain", &["--batch-size", "8"]),
     ("eval few-shot", &["--queries", "2"]),
     ("eval few-shot", &["--episodes", "5"]),
@@ -53,6 +55,12 @@ const PARSED_ONLY: [(&str, &str); 7] = [
     ("reproduce NAME", "stands for any lesson"),
     ("reproduce all", "tests/reproduce.rs runs every lesson in short"),
 ];
+
+/// A short sweep, and the task that it measures on.
+const SWEEP: &str = "tasks = \"tasks.toml\"\n[base]\ndata = \"SCANS\"\nmethod = \"rotation\"\nencoder = \"pico\"\n\
+    epochs = 1\nbatch_size = 8\n[[vary]]\nsetting = \"weight_decay\"\nvalues = [0.0, 0.005]\n";
+const TASKS: &str =
+    "shots = [1]\nepisodes = 5\nqueries = 2\n[[task]]\nname = \"scans\"\ndata = \"SCANS\"\nrole = \"development\"\n";
 
 /// Options that name an output: a stand-in of that name is removed first.
 const OUTPUTS: [&str; 6] = ["--out", "--sheet", "--json-head", "--csv", "--card", "--store"];
@@ -123,6 +131,8 @@ impl World {
         fs::write(path.join("kermany-3class.csv"), &lines).unwrap();
         fs::write(path.join("kermany-cxr/kermany-3class.csv"), csv_lines("")).unwrap();
 
+        fs::write(path.join("sweep.toml"), SWEEP).unwrap();
+        fs::write(path.join("tasks.toml"), TASKS).unwrap();
         let make = |line: &str| drop(expect(0, path, &line.split_whitespace().collect::<Vec<_>>()));
         let fixed = "--encoder pico --channels 3 --size 32 --batch-size 8 --epochs 1 --validate never --quiet";
         make(&format!("pretrain --data SCANS --method rotation {fixed} --out RUN"));
