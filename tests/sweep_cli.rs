@@ -7,10 +7,11 @@ use std::path::Path;
 
 use shell::{expect, fails, json};
 
-const TASKS: &str = "shots = [1, 3]\nepisodes = 6\nqueries = 3\n[[task]]\nname = \"phantoms\"\ndata = \"phantoms:16:90\"\n\
-                     role = \"development\"\n";
+const TASKS: &str = "[[task]]\nname = \"phantoms\"\ndata = \"phantoms:16:90\"\n\
+                     role = \"development\"\ndomain = \"drawn\"\n";
 
-const SWEEP: &str = "tasks = \"tasks.toml\"\nseeds = [1, 2]\n[base]\ndata = \"phantoms:16:60\"\nmethod = \"rotation\"\n\
+const SWEEP: &str = "tasks = \"tasks.toml\"\nseeds = [1, 2]\n\
+                     evaluation = { shots = [1, 3], episodes = 6, queries = 3 }\n[base]\ndata = \"phantoms:16:60\"\nmethod = \"rotation\"\n\
                      encoder = \"pico\"\nsize = 16\nepochs = 1\nbatch_size = 16\nvalidate = \"never\"\n\
                      [[vary]]\nsetting = \"policy\"\nvalues = [\"none\", \"medical\"]\n";
 
@@ -41,12 +42,12 @@ fn a_sweep_is_repeatable_and_trains_nothing_twice() {
     let report = json(&out);
     assert_eq!((&report["runs"], &report["failed"]), (&4.into(), &0.into()));
     assert_eq!(err.lines().filter(|line| line.starts_with("run ")).count(), 4, "{err}");
-    // Two settings at two numbers of shots.
+    // Two settings and two floors at two numbers of shots.
     let rows = report["table"]["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 8);
     assert_eq!((&rows[0][0], &rows[0][1], &rows[0][7]), (&"policy=none".into(), &"2/2".into(), &"-".into()));
     let runs = entries(&path.join("out/runs"));
-    assert_eq!((runs.len(), entries(&path.join("out/results")).len()), (4, 4));
+    assert_eq!((runs.len(), entries(&path.join("out/results")).len()), (4, 6));
     let config = std::fs::read_to_string(path.join("out/runs").join(&runs[0]).join("config.toml")).unwrap();
     assert!(config.contains("channels = 1\n") && config.contains("encoder = \"pico\"\n"), "{config}");
     let csv = std::fs::read(path.join("out/sweep.csv")).unwrap();
@@ -104,7 +105,7 @@ fn a_diverged_run_is_a_result_and_tasks_for_reports_are_refused() {
     );
     let report = json(&sweep(0, path, "out").0);
     let rows = report["table"]["rows"].as_array().unwrap();
-    let last = rows.last().unwrap();
+    let last = &rows[4];
     if report["failed"] == 1 {
         assert_eq!((&last[0], &last[1]), (&"wild".into(), &"0/1".into()));
     }

@@ -1,8 +1,8 @@
 //! Errors of sweeps.
 
+use crate::benchmark::BenchmarkError;
 use crate::data::DataError;
 use crate::encoders::OpenError;
-use crate::evaluate::EvaluateError;
 use crate::files::{ReadError, WriteError};
 use crate::pretrain::{ConfigError, PretrainError, RunError};
 
@@ -72,7 +72,7 @@ pub enum SweepError {
     /// A run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// An evaluation failed.
+    /// The tasks cannot be read or measured.
     #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
+    Benchmark(#[from] BenchmarkError),
 }

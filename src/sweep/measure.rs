@@ -1,4 +1,4 @@
-//! Few-shot evaluation of a run on the tasks of a file.
+//! Few-shot evaluation of a run on tasks for development.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,59 +6,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::SweepError;
-use crate::data::{Dataset, Split, TrainTestSplit, open_named, train_test_split};
+use crate::benchmark::{Benchmark, Contender, Role, Settings, Task, read_tasks};
 use crate::encoder::HostEncoder;
-use crate::encoders::{OpenOptions, open, training_images};
-use crate::evaluate::{
-    EpisodePool, EpisodeSettings, HeadKind, corpus_statistics, embed_dataset, few_shot, labels,
-    leave_out_empty_classes, require_two_classes,
-};
-use crate::files::{TEXT_MAX, read_text_bounded};
+use crate::encoders::{Baseline, EncoderInput, OpenError, OpenOptions, open};
+use crate::evaluate::HeadKind;
 
-/// Whether choices may be made on a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Role {
-    Development,
-    Report,
+/// Seeds the episodes of every task: figures of all settings are on the same episodes.
+const EPISODE_SEED: u64 = 1;
+
+/// Side of the input of the floors, in pixels.
+const FLOOR_SIDE: usize = 32;
+
+/// How the encoders are measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evaluation {
+    /// Numbers of labelled images per class.
+    pub shots: Vec<usize>,
+    /// Query images per class.
+    pub queries: usize,
+    /// Episodes per task and number of shots.
+    pub episodes: usize,
+    /// Images per split at most, spread evenly.
+    pub images_per_split: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Task {
-    name: String,
-    data: String,
-    role: Role,
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self { shots: vec![5, 20], queries: 30, episodes: 200, images_per_split: 2_500 }
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TaskFile {
-    #[serde(default = "usual_shots")]
-    shots: Vec<usize>,
-    #[serde(default = "usual_episodes")]
-    episodes: usize,
-    #[serde(default = "usual_queries")]
-    queries: usize,
-    task: Vec<Task>,
-}
-
-fn usual_shots() -> Vec<usize> {
-    vec![5, 20]
-}
-
-fn usual_episodes() -> usize {
-    200
-}
-
-fn usual_queries() -> usize {
-    15
-}
-
-/// Tasks for development, read from a file.
+/// Tasks for development, and how they are measured.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tasks {
-    file: TaskFile,
-    text: String,
+    tasks: Vec<Task>,
+    evaluation: Evaluation,
 }
 
 /// Figures at one number of shots.
@@ -79,87 +62,91 @@ pub struct TaskResult {
     pub shots: Vec<ShotFigures>,
 }
 
-/// Seeds the episodes of every task: figures of all settings are on the same episodes.
-const EPISODE_SEED: u64 = 1;
-
 impl Tasks {
-    /// Reads the file `path`.
+    /// Reads the tasks of the file `path`, whose datasets are below `data`, or below the folder of the file.
     ///
     /// # Errors
-    /// When it cannot be read or is invalid, has no task, or has a task for reports.
-    pub fn read(path: &Path) -> Result<Self, SweepError> {
-        let text = read_text_bounded(path, TEXT_MAX)?;
-        let invalid = |reason: String| SweepError::File { path: path.display().to_string(), reason };
-        let file: TaskFile = toml::from_str(&text).map_err(|error| invalid(error.message().to_owned()))?;
-        if file.task.is_empty() || file.shots.is_empty() || file.episodes == 0 {
-            return Err(invalid("at least one task, one number of shots and one episode are needed".to_owned()));
-        }
-        match file.task.iter().find(|task| task.role == Role::Report) {
+    /// When it cannot be read or is invalid, or has a task for reports.
+    pub fn read(path: &Path, data: Option<&Path>, evaluation: Evaluation) -> Result<Self, SweepError> {
+        let tasks = read_tasks(path, data)?;
+        match tasks.iter().find(|task| task.role == Role::Report) {
             Some(task) => Err(SweepError::ReportTask { task: task.name.clone() }),
-            None => Ok(Self { file, text }),
+            None => Ok(Self { tasks, evaluation }),
         }
     }
 
     /// What figures depend on besides the encoder.
-    pub fn identity(&self) -> &str {
-        &self.text
+    pub fn identity(&self) -> String {
+        format!("{:?} {:?}", self.tasks, self.evaluation)
     }
 
-    /// Measures the encoder `name` on every task; `say` gets the name of each.
+    /// Measures the encoder `name` on every task.
     ///
     /// # Errors
     /// When a dataset cannot be read or does not allow the episodes, the encoder fails, or `stop` is raised between tasks.
     pub fn measure(&self, name: &str, say: &dyn Fn(&str), stop: &AtomicBool) -> Result<Vec<TaskResult>, SweepError> {
-        let encoder = open(name, &OpenOptions::default())?.encoder;
-        let measure = |task: &Task| {
+        self.results(name, &[Contender::new(name)], &[], say, stop)
+    }
+
+    /// Measures a floor on every task: the baseline of this name.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub fn measure_floor(
+        &self,
+        name: &str,
+        baseline: Baseline,
+        say: &dyn Fn(&str),
+        stop: &AtomicBool,
+    ) -> Result<Vec<TaskResult>, SweepError> {
+        self.results(name, &[], &[baseline], say, stop)
+    }
+
+    fn results(
+        &self,
+        name: &str,
+        contenders: &[Contender],
+        baselines: &[Baseline],
+        say: &dyn Fn(&str),
+        stop: &AtomicBool,
+    ) -> Result<Vec<TaskResult>, SweepError> {
+        let Evaluation { shots, queries, episodes, images_per_split } = self.evaluation.clone();
+        let settings = Settings {
+            shots,
+            queries,
+            episodes,
+            seed: EPISODE_SEED,
+            head: HeadKind::Auto,
+            images_per_split: Some(images_per_split),
+            side: FLOOR_SIDE,
+        };
+        let mut benchmark = Benchmark {
+            settings,
+            contenders,
+            baselines,
+            cache: None,
+            open: &opened,
+            say,
+            rows: Vec::new(),
+            costs: Vec::new(),
+            remarks: Vec::new(),
+        };
+        for task in &self.tasks {
             if stop.load(Ordering::Relaxed) {
                 return Err(SweepError::Interrupted);
             }
-            say(&task.name);
-            let shots = self.figures(&*encoder, name, task)?;
-            Ok(TaskResult { task: task.name.clone(), shots })
+            benchmark.measure(task)?;
+        }
+        let of_task = |task: &Task| {
+            let rows = benchmark.rows.iter().filter(|row| row.task == task.name && row.encoder == name);
+            let shots = rows.map(|row| ShotFigures { shots: row.shots, of_episodes: row.of_episodes.clone() });
+            TaskResult { task: task.name.clone(), shots: shots.collect() }
         };
-        self.file.task.iter().map(measure).collect()
-    }
-
-    fn figures(&self, encoder: &dyn HostEncoder, name: &str, task: &Task) -> Result<Vec<ShotFigures>, SweepError> {
-        let mut dataset = open_named(&task.data, EPISODE_SEED)?;
-        dataset.decode.range = encoder.preprocessing().range;
-        let (train, test) = parts(&dataset, name)?;
-        leave_out_empty_classes(&mut dataset, &test);
-        let classes = dataset.class_names.len();
-        require_two_classes(&dataset.class_names, &labels(&dataset, &test)?, "test")?;
-        let corpus = corpus_statistics(encoder, &dataset, &train, &|_| ())?;
-        let mut features = embed_dataset(encoder, &dataset, &test, &|_| ())?;
-        features.standardise(&corpus);
-        let TaskFile { episodes, queries, .. } = self.file;
-        let figures = |&shots: &usize| {
-            let settings = EpisodeSettings { ways: classes, shots, queries, seed: EPISODE_SEED };
-            let pool = EpisodePool::new(&dataset, &test, settings)?;
-            let found = few_shot(&features, classes, &pool, episodes, HeadKind::Auto, &|_| ())?;
-            Ok(ShotFigures { shots, of_episodes: found.of_episodes })
-        };
-        self.file.shots.iter().map(figures).collect()
+        Ok(self.tasks.iter().map(of_task).collect())
     }
 }
 
-/// Readable training images, and readable test images that the run `name` was not trained on with their labels.
-fn parts(dataset: &Dataset, name: &str) -> Result<(Vec<usize>, Vec<usize>), SweepError> {
-    let indices = dataset.indices(None);
-    let digests = dataset.digests(&indices, &|_| ());
-    let read: Vec<_> =
-        indices.into_iter().zip(digests).filter_map(|(index, digest)| Some((index, digest.ok()?))).collect();
-    let of = |split: Split| -> Vec<usize> {
-        read.iter().map(|found| found.0).filter(|&index| dataset.records[index].split == Some(split)).collect()
-    };
-    let TrainTestSplit { train, mut test } = match dataset.has_splits() {
-        true => TrainTestSplit { train: of(Split::Train), test: of(Split::Test) },
-        false => train_test_split(dataset, &read),
-    };
-    if let Some(record) = training_images(name)? {
-        let seen = record.labels_used();
-        let digest_of: std::collections::HashMap<_, _> = read.iter().copied().collect();
-        test.retain(|index| digest_of.get(index).and_then(|digest| seen.get(digest)) != Some(&true));
-    }
-    Ok((train, test))
+fn opened(name: &str, fit: EncoderInput<'_>) -> Result<Box<dyn HostEncoder>, OpenError> {
+    let options = OpenOptions { fit: Some(fit), seed: EPISODE_SEED, ..OpenOptions::default() };
+    Ok(open(name, &options)?.encoder)
 }

@@ -13,7 +13,7 @@ mod runs;
 mod table;
 
 pub use error::SweepError;
-pub use measure::{ShotFigures, TaskResult, Tasks};
+pub use measure::{Evaluation, ShotFigures, TaskResult, Tasks};
 pub use plan::{Plan, Variant};
-pub use runs::{Ended, Sweep};
+pub use runs::{Ended, Results, Sweep};
 pub use table::summary;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::SweepError;
+use super::measure::Evaluation;
 use crate::augment::Policy;
 use crate::encoders::open_run;
 use crate::files::{TEXT_MAX, read_text_bounded};
@@ -31,6 +32,9 @@ struct SweepFile {
     seeds: Vec<u64>,
     /// The file of tasks, relative to the sweep file.
     tasks: PathBuf,
+    /// How the encoders are measured.
+    #[serde(default)]
+    evaluation: Evaluation,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +71,8 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// The file of tasks.
     pub tasks: PathBuf,
+    /// How the encoders are measured.
+    pub evaluation: Evaluation,
 }
 
 impl Plan {
@@ -102,7 +108,7 @@ impl Plan {
             }
         }
         let tasks = path.parent().unwrap_or(Path::new("")).join(file.tasks);
-        Ok(Self { base: file.base, variants, seeds, tasks })
+        Ok(Self { base: file.base, variants, seeds, tasks, evaluation: file.evaluation })
     }
 
     /// The configuration of `variant` with `seed`. Channels are those of the images if no setting states them, which the

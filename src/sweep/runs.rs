@@ -1,6 +1,6 @@
 //! Runs the trainings of a sweep and measures their encoders.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use base16ct::lower::encode_string as hex;
@@ -11,6 +11,7 @@ use super::SweepError;
 use super::measure::{TaskResult, Tasks};
 use super::plan::Plan;
 use crate::data::open_named;
+use crate::encoders::Baseline;
 use crate::files::{TEXT_MAX, read_text_bounded, write_json};
 use crate::pretrain::{Observer, Options, Outcome, PretrainConfig, PretrainError, Run, RunError, RunFolder, pretrain};
 
@@ -32,10 +33,21 @@ struct Stored {
     ended: Ended,
 }
 
+/// The results of a sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Results {
+    /// Of each variant, in the order of the plan: one per seed.
+    pub variants: Vec<Vec<Ended>>,
+    /// Of raw pixels and colour statistics, which need no training.
+    pub floors: Vec<(String, Ended)>,
+}
+
 /// The environment of a sweep.
 pub struct Sweep<'a> {
     /// What is to be run.
     pub plan: &'a Plan,
+    /// The folder of the tasks' datasets; that of the file of tasks if absent.
+    pub data: Option<&'a Path>,
     /// The output folder: runs are in `runs` below it, results in `results`.
     pub out: &'a Path,
     /// Raised to stop; the next call goes on.
@@ -53,19 +65,20 @@ struct Job {
 }
 
 impl Sweep<'_> {
-    /// Trains and measures everything that is not done yet. The result of each variant, in order, has one entry per seed.
+    /// Trains and measures everything that is not done yet.
     ///
     /// All settings and tasks are checked first, so that a mistake is not found after hours.
     ///
     /// # Errors
     /// See [`SweepError`]. A diverged or collapsed training is no error but a result.
-    pub fn run(&mut self) -> Result<Vec<Vec<Ended>>, SweepError> {
-        let tasks = Tasks::read(&self.plan.tasks)?;
+    pub fn run(&mut self) -> Result<Results, SweepError> {
+        let tasks = Tasks::read(&self.plan.tasks, self.data, self.plan.evaluation.clone())?;
         let jobs = self.jobs()?;
         for folder in ["runs", "results"].map(|name| self.out.join(name)) {
             std::fs::create_dir_all(&folder)
                 .map_err(|source| crate::files::ReadError { path: folder.display().to_string(), source })?;
         }
+        let floors = self.floors(&tasks)?;
         let total = jobs.iter().map(Vec::len).sum::<usize>();
         let mut ended = Vec::new();
         for (at, job) in jobs.iter().flatten().enumerate() {
@@ -73,7 +86,35 @@ impl Sweep<'_> {
             ended.push(self.job(job, &tasks)?);
         }
         let mut ended = ended.into_iter();
-        Ok(jobs.iter().map(|seeds| ended.by_ref().take(seeds.len()).collect()).collect())
+        let variants = jobs.iter().map(|seeds| ended.by_ref().take(seeds.len()).collect()).collect();
+        Ok(Results { variants, floors })
+    }
+
+    /// The figures of raw pixels and colour statistics.
+    fn floors(&self, tasks: &Tasks) -> Result<Vec<(String, Ended)>, SweepError> {
+        let measure = |(name, baseline): (&str, Baseline)| {
+            let path = self.out.join("results").join(format!("{name}.json"));
+            let key = digest(&[name, &tasks.identity()]);
+            let ended = self
+                .kept(&path, key, || Ok(Ended::Measured(tasks.measure_floor(name, baseline, self.say, self.stop)?)))?;
+            Ok((name.to_owned(), ended))
+        };
+        Baseline::FLOORS.into_iter().zip([Baseline::RAW_PIXELS, Baseline::COLOUR_STATISTICS]).map(measure).collect()
+    }
+
+    /// The result stored at `path` under `key`, or what `make` gives, which is stored there.
+    fn kept(
+        &self,
+        path: &Path,
+        key: String,
+        make: impl FnOnce() -> Result<Ended, SweepError>,
+    ) -> Result<Ended, SweepError> {
+        if let Some(stored) = stored(path).filter(|stored| stored.key == key) {
+            return Ok(stored.ended);
+        }
+        let stored = Stored { key, ended: make()? };
+        write_json(path, &stored)?;
+        Ok(stored.ended)
     }
 
     /// The runs of each variant.
@@ -102,21 +143,22 @@ impl Sweep<'_> {
 
     fn job(&mut self, job: &Job, tasks: &Tasks) -> Result<Ended, SweepError> {
         let path = self.out.join("results").join(format!("{}.json", job.name));
-        let key = digest(&[&job.config.to_toml(), tasks.identity()]);
+        let key = digest(&[&job.config.to_toml(), &tasks.identity()]);
         if let Some(stored) = stored(&path).filter(|stored| stored.key == key) {
             return Ok(stored.ended);
         }
         let folder = self.out.join("runs").join(&job.name);
-        let ended = match self.train(job, &folder) {
-            Ok(()) => Ended::Measured(self.measure(tasks, &folder)?),
+        let failed = match self.train(job, &folder) {
+            Ok(()) => None,
             Err(SweepError::Pretrain(error @ (PretrainError::NotFinite { .. } | PretrainError::Collapsed { .. }))) => {
-                Ended::Failed(error.to_string())
+                Some(error.to_string())
             }
             Err(error) => return Err(error),
         };
-        let stored = Stored { key, ended };
-        write_json(&path, &stored)?;
-        Ok(stored.ended)
+        self.kept(&path, key, || match failed {
+            Some(reason) => Ok(Ended::Failed(reason)),
+            None => Ok(Ended::Measured(tasks.measure(&folder.to_string_lossy(), self.say, self.stop)?)),
+        })
     }
 
     /// Trains the run in `folder`, or continues it.
@@ -133,11 +175,6 @@ impl Sweep<'_> {
             Outcome::Interrupted { .. } => Err(SweepError::Interrupted),
         }
     }
-
-    fn measure(&self, tasks: &Tasks, folder: &Path) -> Result<Vec<TaskResult>, SweepError> {
-        let name = folder.to_string_lossy();
-        tasks.measure(&name, &|task| (self.say)(&format!("measuring on {task}")), self.stop)
-    }
 }
 
 /// Whether `folder` has this run.
@@ -151,7 +188,7 @@ fn is_started(folder: &Path, config: &PretrainConfig) -> Result<bool, SweepError
 }
 
 /// The result stored at `path`; none if it is missing or of another version, and then it is made again.
-fn stored(path: &PathBuf) -> Option<Stored> {
+fn stored(path: &Path) -> Option<Stored> {
     serde_json::from_str(&read_text_bounded(path, TEXT_MAX).ok()?).ok()
 }
 

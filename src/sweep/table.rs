@@ -1,7 +1,7 @@
 //! The table of a sweep.
 
 use super::measure::TaskResult;
-use super::runs::Ended;
+use super::runs::{Ended, Results};
 use crate::measure::{Interval, PairedDifference};
 use crate::report::table::Table;
 
@@ -15,11 +15,13 @@ const ALL_TASKS: &str = "all tasks";
 /// One row per variant, task and number of shots, then one over all tasks.
 ///
 /// Intervals are over episodes, which are the same for all variants, of the mean over seeds. The difference from the first
-/// variant is paired by episode. `names` are those of the variants.
-pub fn summary(names: &[&str], ended: &[Vec<Ended>]) -> Table {
+/// variant is paired by episode. `names` are those of the variants. The floors follow, which have no seeds.
+pub fn summary(names: &[&str], results: &Results) -> Table {
     let mut table = Table::new(&COLUMNS);
-    let first = ended.first().map(|runs| rows_of(runs)).unwrap_or_default();
-    for (name, runs) in names.iter().zip(ended) {
+    let first = results.variants.first().map(|runs| rows_of(runs)).unwrap_or_default();
+    let variants = names.iter().copied().zip(results.variants.iter().map(Vec::as_slice));
+    let floors = results.floors.iter().map(|(name, ended)| (name.as_str(), std::slice::from_ref(ended)));
+    for (name, runs) in variants.chain(floors) {
         let rows = rows_of(runs);
         if rows.is_empty() {
             let reason = runs.iter().find_map(|run| match run {
@@ -27,7 +29,7 @@ pub fn summary(names: &[&str], ended: &[Vec<Ended>]) -> Table {
                 Ended::Measured(_) => None,
             });
             let mut cells = vec![String::new(); COLUMNS.len()];
-            (cells[0], cells[1]) = ((*name).to_owned(), format!("0/{}", runs.len()));
+            (cells[0], cells[1]) = (name.to_owned(), format!("0/{}", runs.len()));
             cells[2] = reason.unwrap_or_default();
             table.push(cells);
         }
@@ -149,7 +151,8 @@ mod tests {
         let first = vec![measured(&[("a", episodes), ("b", episodes)]), measured(&[("a", better), ("b", better)])];
         let second = vec![measured(&[("a", better), ("b", episodes)]), Ended::Failed("diverged".into())];
         let third = vec![Ended::Failed("diverged".into()), Ended::Failed("collapsed".into())];
-        let table = summary(&["x", "y", "z"], &[first, second, third]);
+        let floors = vec![("floor".to_owned(), measured(&[("a", episodes), ("b", episodes)]))];
+        let table = summary(&["x", "y", "z"], &Results { variants: vec![first, second, third], floors });
         let row = |at: usize| table.rows[at].iter().map(String::as_str).collect::<Vec<_>>();
         assert_eq!(row(0)[..5], ["x", "2/2", "a", "5", "0.650"]);
         assert_eq!(row(0)[6..], ["0.100", "-", "-"]);
@@ -159,6 +162,7 @@ mod tests {
         assert_eq!((row(4)[2], row(4)[7]), ("b", "-0.050"));
         assert_eq!((row(5)[2], row(5)[4], row(5)[7]), ("all tasks", "0.650", "+0.000"));
         assert_eq!(row(6)[..3], ["z", "0/2", "diverged"]);
-        assert_eq!(table.rows.len(), 7);
+        assert_eq!((row(7)[..4].to_vec(), row(7)[7]), (vec!["floor", "1/1", "a", "5"], "-0.050"));
+        assert_eq!(table.rows.len(), 10);
     }
 }

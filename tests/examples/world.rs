@@ -56,11 +56,9 @@ const PARSED_ONLY: [(&str, &str); 7] = [
     ("reproduce all", "tests/reproduce.rs runs every lesson in short"),
 ];
 
-/// A short sweep, and the task that it measures on.
-const SWEEP: &str = "tasks = \"tasks.toml\"\n[base]\ndata = \"SCANS\"\nmethod = \"rotation\"\nencoder = \"pico\"\n\
+/// A short sweep.
+const SWEEP: &str = "tasks = \"tasks.toml\"\nevaluation = { shots = [1], episodes = 5, queries = 2 }\n[base]\ndata = \"SCANS\"\nmethod = \"rotation\"\nencoder = \"pico\"\n\
     epochs = 1\nbatch_size = 8\n[[vary]]\nsetting = \"weight_decay\"\nvalues = [0.0, 0.005]\n";
-const TASKS: &str =
-    "shots = [1]\nepisodes = 5\nqueries = 2\n[[task]]\nname = \"scans\"\ndata = \"SCANS\"\nrole = \"development\"\n";
 
 /// Options that name an output: a stand-in of that name is removed first.
 const OUTPUTS: [&str; 6] = ["--out", "--sheet", "--json-head", "--csv", "--card", "--store"];
@@ -132,7 +130,6 @@ impl World {
         fs::write(path.join("kermany-cxr/kermany-3class.csv"), csv_lines("")).unwrap();
 
         fs::write(path.join("sweep.toml"), SWEEP).unwrap();
-        fs::write(path.join("tasks.toml"), TASKS).unwrap();
         let make = |line: &str| drop(expect(0, path, &line.split_whitespace().collect::<Vec<_>>()));
         let fixed = "--encoder pico --channels 3 --size 32 --batch-size 8 --epochs 1 --validate never --quiet";
         make(&format!("pretrain --data SCANS --method rotation {fixed} --out RUN"));

@@ -22,6 +22,7 @@ const TABLE: &str = "sweep.csv";
 sweep.toml:
   tasks = \"tasks.toml\"             # tasks to measure on, as of `macula eval tasks`; those for reports are refused
   seeds = [1, 2]                   # of every setting [default: that of base]
+  evaluation = { shots = [5, 20] } # also queries, episodes, images_per_split
   [base]                           # settings as in config.toml of a run; `init` and `policy` take names
   data = \"SCANS\"
   method = \"simclr\"
@@ -39,6 +40,9 @@ pub struct Args {
     common: Common,
     /// Sweep file
     file: PathBuf,
+    /// Folder of the tasks' datasets [default: the variable MACULA_DATA, or the folder of the file of tasks]
+    #[arg(long, env = "MACULA_DATA", value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Folder for runs, results and the table
     #[arg(long)]
     out: PathBuf,
@@ -62,17 +66,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             eprintln!("{line}");
         }
     };
-    let mut sweep = Sweep { plan: &plan, out: &args.out, stop: &stop, observer: &mut progress, say: &say };
-    let ended = sweep.run().map_err(|error| match error {
+    let (data, out) = (args.data.as_deref(), args.out.as_path());
+    let mut sweep = Sweep { plan: &plan, data, out, stop: &stop, observer: &mut progress, say: &say };
+    let results = sweep.run().map_err(|error| match error {
         SweepError::Interrupted => Kind::Interrupted.error(error),
         error => error.into(),
     })?;
     progress.bar.finish_and_clear();
     let names: Vec<&str> = plan.variants.iter().map(|variant| variant.name.as_str()).collect();
-    let table = summary(&names, &ended);
+    let table = summary(&names, &results);
     let path = args.out.join(TABLE);
     table.write_csv(&path)?;
-    let all = || ended.iter().flatten();
+    let all = || results.variants.iter().flatten();
     let failed = all().filter(|run| matches!(run, Ended::Failed(_))).count();
     if args.common.json {
         let file = path.display().to_string();
