@@ -134,7 +134,7 @@ impl World {
         let fixed = "--encoder pico --channels 3 --size 32 --batch-size 8 --epochs 1 --validate never --quiet";
         make(&format!("pretrain --data SCANS --method rotation {fixed} --out RUN"));
         let task = |name: &str, data: &str| {
-            format!("[[task]]\nname = '{name}'\ndata = '{data}'\nrole = 'report'\ndomain = 'medical'\n")
+            format!("[[task]]\nname = '{name}'\ndata = '{data}'\nrole = 'development'\ndomain = 'medical'\n")
         };
         fs::write(path.join("tasks.toml"), task("scans", "SCANS") + &task("slides", "SLIDES")).unwrap();
         for run in ["runs/cifar-rotation", "runs/own-scans", "runs/own-slides", "C", "K", "P"] {
