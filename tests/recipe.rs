@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use macula::encoder::Preset;
 use macula::nn::optimiser::OptimiserKind;
 use macula::pretrain::{
-    CHECKPOINT, CONFIG, Event, Fitted, METRICS, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, Run,
-    RunFolder, Sampling, Silent, Validate, pretrain,
+    CHECKPOINT, CONFIG, Event, Fitted, HealthGate, Keep, METRICS, Method, Observer, Options, Outcome, PretrainConfig,
+    PretrainError, Run, RunFolder, Sampling, Silent, Validate, pretrain,
 };
 
 const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20 };
@@ -148,4 +148,35 @@ fn a_budget_becomes_epochs_and_small_sets_get_enough_steps() {
     // 24 training images are one step per epoch.
     assert_eq!((stored.batch_size, stored.epochs, stored.fit.len()), (32, 300, 0));
     assert_eq!(Run::load(&fitted).unwrap().step, 300);
+}
+
+/// With a rate that destroys the encoder, the initial weights stay; with a usual one a later epoch is kept. Both resume.
+#[test]
+fn the_best_epoch_is_kept_and_a_worse_encoder_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = folder.path().join("start");
+    let mut config = tiny("phantoms:16:60", Method::Simclr);
+    (config.epochs, config.learning_rate) = (6, 0.05);
+    train(&config, &start, BEGIN).unwrap();
+    let init = Run::load(&start).unwrap();
+    config.init =
+        Some(macula::pretrain::Init { encoder: start.display().to_string(), sha256: init.info.id.to_string() });
+    config.keep = Keep::Best;
+    (config.epochs, config.health) = (3, HealthGate::Never);
+    for (name, rate, average) in [("worse", 100.0, None), ("better", 0.02, None), ("average", 0.02, Some(0.5))] {
+        (config.learning_rate, config.weight_average) = (rate, average);
+        let whole = folder.path().join(name);
+        resumes(&config, &whole, 0..18);
+        let (run_folder, _) = RunFolder::open(&whole).unwrap();
+        let lines = run_folder.epochs().unwrap();
+        let values: Vec<f64> = lines.iter().map(|line| line.quality.as_ref().unwrap().value()).collect();
+        assert_eq!((lines[0].epoch, values.len()), (0, 4), "the initial encoder is measured");
+        let kept = run_folder.checkpoint().unwrap().unwrap().progress.kept.unwrap();
+        let best = values.iter().copied().fold(f64::MIN, f64::max);
+        assert_eq!((kept.value, values[kept.epoch as usize]), (best, best), "{name}: {values:?}");
+        let run = Run::load(&whole).unwrap();
+        let is_initial = run.network.parameters == init.network.parameters;
+        assert_eq!(is_initial, kept.epoch == 0, "{name}");
+        assert!(name != "worse" || is_initial, "{values:?}");
+    }
 }

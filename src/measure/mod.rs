@@ -10,6 +10,7 @@ mod interval;
 mod knn;
 mod linear_map;
 mod metrics;
+mod retrieval;
 mod spread;
 
 pub use crate::nn::cross_entropy::argmax_rows;
@@ -20,4 +21,5 @@ pub use interval::{Interval, PairedDifference, Standing};
 pub use knn::{KnnSettings, knn_leave_one_out, knn_scores, nearest};
 pub use linear_map::{FIT_IMAGES_MAX, FitError, fit_linear_map};
 pub use metrics::{ConfusionMatrix, roc_auc, roc_auc_one_vs_rest};
+pub use retrieval::instance_retrieval;
 pub use spread::{alignment, deviation, effective_rank, uniformity};

@@ -88,6 +88,7 @@ fn time_copy(trainer: &mut Trainer<'_>, budget: Duration, stop: &AtomicBool) -> 
     let step = started.elapsed().as_secs_f64() / steps.max(1) as f64;
     let started = Instant::now();
     trainer.examine()?;
+    trainer.quality()?;
     if trainer.progress.config.validate == Validate::Epoch {
         trainer.held_out.as_ref().map(|set| trainer.measure(set)).transpose()?;
     }

@@ -2,7 +2,7 @@
 //!
 //! Tensors, all f32: the encoder's parameters and running statistics under PyTorch's names
 //! (`blocks.0.conv1.weight`, `blocks.0.norm1.running_mean`), the objective's head (`head.weight`) and state, the
-//! weights that training continues with if the encoder is an average (`trained.`), the optimiser's vectors (`optimiser.momentum.blocks.0.conv1.weight`), and the statistics of the features (`corpus.mean`,
+//! weights that training continues with if the encoder is an average or that of an earlier epoch (`trained.`, `average.`), the optimiser's vectors (`optimiser.momentum.blocks.0.conv1.weight`), and the statistics of the features (`corpus.mean`,
 //! `corpus.std`, `corpus.length_max`) once the run is finished, or from the start if the encoder is frozen; so, too, the linear map
 //! of a readout that has one (`readout.weight`, `readout.bias`).
 //!
@@ -52,6 +52,9 @@ pub struct Progress {
     pub class_names: Vec<String>,
     /// Sums over the unfinished epoch.
     pub tally: Tally,
+    /// The epoch whose weights are kept so far; absent unless the run keeps the best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// Preprocessing, with the mean and deviation measured at the start.
     pub preprocessing: Preprocessing,
     /// The configuration of the run.
@@ -71,10 +74,20 @@ impl Progress {
             pixels_sha256: None,
             class_names: Vec::new(),
             tally: Tally::default(),
+            kept: None,
             preprocessing,
             config: config.clone(),
         }
     }
+}
+
+/// The epoch whose weights are the encoder of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Epochs done; 0 for the initial weights.
+    pub epoch: u64,
+    /// Its measure, larger is better.
+    pub value: f64,
 }
 
 /// The complete state of a run.

@@ -66,6 +66,23 @@ impl Sampling {
     }
 }
 
+/// Which epoch's weights a run ends with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Those of the last epoch.
+    #[default]
+    Last,
+    /// Those of the epoch with the best measure that needs no labels, or the initial weights if none is better.
+    Best,
+}
+
+impl Keep {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// When the objective is measured on held-out images (split `val` if the dataset has it, otherwise `test`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -156,6 +173,9 @@ pub struct PretrainConfig {
     /// of the last step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_average: Option<f32>,
+    /// Which epoch's weights become the encoder.
+    #[serde(default, skip_serializing_if = "Keep::is_default")]
+    pub keep: Keep,
     /// The augmentation of the training images.
     pub augmentation: Augmentation,
     /// The optimiser.
@@ -262,6 +282,7 @@ impl PretrainConfig {
             augmentation: Policy::default_for(method.is_contrastive()).augmentation(32),
             optimiser: OptimiserKind::SGD,
             weight_average: None,
+            keep: Keep::default(),
             chunk: None,
             mask_share: default_mask_share(),
             comparison: method.info().comparison,
@@ -404,6 +425,11 @@ impl PretrainConfig {
             hold("weight_average", decay, "0 to below 1", (0.0..1.0).contains(&decay))?;
             hold("weight_average", decay, "absent if freeze is set", self.freeze.is_none())?;
         }
+        if self.keep == Keep::Best {
+            hold("keep", "best", "last if freeze is set", self.freeze.is_none())?;
+            let augmented = self.augmentation != Augmentation::NONE;
+            hold("keep", "best", "last without augmentation, because views would be equal", augmented)?;
+        }
         hold("mask_share", self.mask_share, "above 0 and below 1", self.mask_share > 0.0 && self.mask_share < 1.0)?;
         let maps = self.objective(0).reads_map() && self.train_on == TrainOn::Readout;
         hold("train_on", "readout", "mean for a method that reads the last activations", !maps)?;
@@ -494,6 +520,7 @@ mod tests {
         (config.per_class, config.health) = (Some(20), HealthGate::Never);
         (config.readout, config.train_on) =
             (Readout { pooling: Pooling::Grid, dim: Some(9), whiten: true }, TrainOn::Readout);
+        config.keep = Keep::Best;
         (config.budget, config.fit) = (Some("1h 30m".parse().unwrap()), vec![Fitted::BatchSize, Fitted::Epochs]);
         config.weight_average = Some(0.99);
         (config.without, config.sampling) = (vec!["a".into(), "b".into()], Sampling::Sqrt);
@@ -550,6 +577,7 @@ mod tests {
             "train_on",
             "budget",
             "fit",
+            "keep",
         ] {
             assert!(!text.contains(name), "{text}");
         }

@@ -6,7 +6,7 @@ use crate::objective::{Objective, StepOutput, Targets};
 use crate::rng::Rng;
 
 use super::config::PretrainConfig;
-use super::weight_average::{WeightAverage, restore_trained, trained_tensors};
+use super::weight_average::{AVERAGE, TRAINED, WeightAverage, prefixed_tensors, restore_prefixed};
 
 /// Everything that a step changes.
 pub struct Learner {
@@ -18,6 +18,8 @@ pub struct Learner {
     pub head: Vec<f32>,
     /// The average of encoder and head, if the run keeps one.
     average: Option<WeightAverage>,
+    /// Encoder and head of the best epoch so far, if the run keeps it.
+    kept: Option<(Network, Vec<f32>)>,
     network_optimiser: Optimiser,
     head_optimiser: Optimiser,
     /// Statistics of a frozen encoder's features, by which the head's inputs are standardised.
@@ -44,6 +46,7 @@ impl Learner {
         let optimiser = |len, decayed| Optimiser::new(config.optimiser, len, config.weight_decay, decayed);
         Self {
             average: config.weight_average.map(|decay| WeightAverage::new(&network, &head, decay)),
+            kept: None,
             network_optimiser: optimiser(network.parameters.len(), decayed),
             head_optimiser: optimiser(head.len(), head_decayed),
             frozen: None,
@@ -78,19 +81,33 @@ impl Learner {
         output
     }
 
-    /// The encoder that the run gives: the average of the weights if there is one.
-    pub fn encoder(&self) -> &Network {
+    /// The encoder after this step: the average of the weights if there is one.
+    pub fn current(&self) -> &Network {
         self.average.as_ref().map_or(&self.network, |average| &average.network)
+    }
+
+    /// The head of [`Self::current`].
+    fn current_head(&self) -> &[f32] {
+        self.average.as_ref().map_or(&self.head, |average| &average.head)
+    }
+
+    /// The encoder that the run gives: the one that was kept, or the current.
+    pub fn encoder(&self) -> &Network {
+        self.kept.as_ref().map_or_else(|| self.current(), |(network, _)| network)
     }
 
     /// [`Self::encoder`], to give it its readout.
     pub fn encoder_mut(&mut self) -> &mut Network {
-        self.average.as_mut().map_or(&mut self.network, |average| &mut average.network)
+        match (&mut self.kept, &mut self.average) {
+            (Some((network, _)), _) => network,
+            (None, Some(average)) => &mut average.network,
+            (None, None) => &mut self.network,
+        }
     }
 
-    /// The head that belongs to [`Self::encoder`].
-    fn encoder_head(&self) -> &[f32] {
-        self.average.as_ref().map_or(&self.head, |average| &average.head)
+    /// Makes the current encoder the one that the run gives, whatever the next steps do.
+    pub fn keep(&mut self) {
+        self.kept = Some((self.current().clone(), self.current_head().to_vec()));
     }
 
     /// One step of the head alone, on `features` of a frozen encoder.
@@ -105,7 +122,7 @@ impl Learner {
     /// The loss on `features` from the running statistics; `None` for an objective without a held-out loss.
     pub fn held_out_loss(&self, features: Vec<f32>, targets: Targets<'_>) -> Option<StepOutput> {
         let defined = self.objective.has_held_out_loss();
-        defined.then(|| self.objective.loss(self.encoder_head(), &self.standardised(features), targets))
+        defined.then(|| self.objective.loss(self.current_head(), &self.standardised(features), targets))
     }
 
     /// The input layer of a probe on a frozen encoder: `(x - mean) * (1 / std)`, and 0 where a dimension never varied.
@@ -174,9 +191,12 @@ impl Learner {
         let mut tensors = encoder.to_named(&encoder.parameters);
         tensors.extend(encoder.statistics());
         tensors.extend(encoder.map_tensors());
-        tensors.extend(head.to_named(self.encoder_head()));
-        if self.average.is_some() {
-            tensors.extend(trained_tensors(&self.network, head, &self.head));
+        tensors.extend(head.to_named(self.kept.as_ref().map_or(self.current_head(), |(_, head)| head)));
+        if let (Some(WeightAverage { network, head: values, .. }), Some(_)) = (&self.average, &self.kept) {
+            tensors.extend(prefixed_tensors(AVERAGE, network, head, values));
+        }
+        if self.average.is_some() || self.kept.is_some() {
+            tensors.extend(prefixed_tensors(TRAINED, &self.network, head, &self.head));
         }
         let states = self.network_optimiser.state.iter().zip(&self.head_optimiser.state);
         for (name, (of_network, of_head)) in self.state_names.iter().zip(states) {
@@ -194,9 +214,18 @@ impl Learner {
     pub fn restore(&mut self, tensors: &[NamedTensor], steps: u64) -> Result<(), TensorError> {
         let head = self.objective.head();
         head.read_named(tensors, &mut self.head)?;
+        let has = |prefix: &str| tensors.iter().any(|tensor| tensor.name.starts_with(prefix));
+        if has(AVERAGE) || self.average.is_none() && has(TRAINED) {
+            self.kept = Some((self.network.clone(), self.head.clone()));
+        }
         if let Some(average) = &mut self.average {
             average.head.clone_from(&self.head);
-            restore_trained(tensors, &mut self.network, head, &mut self.head)?;
+            if self.kept.is_some() {
+                restore_prefixed(AVERAGE, tensors, &mut average.network, head, &mut average.head)?;
+            }
+        }
+        if has(TRAINED) {
+            restore_prefixed(TRAINED, tensors, &mut self.network, head, &mut self.head)?;
         }
         for (i, name) in self.state_names.iter().enumerate() {
             let state = NamedTensor::without_prefix(tensors, &format!("optimiser.{name}."));

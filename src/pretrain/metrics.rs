@@ -104,6 +104,30 @@ pub struct Health {
     pub knn: Option<f64>,
 }
 
+/// Measures of the encoder that need no labels, on two augmented views of each image of a sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Images in the sample: held-out images if there are any.
+    pub images: usize,
+    /// Share of views whose most similar view of all images is the other view of their own, 0 to 1.
+    pub retrieval: f64,
+    /// NT-Xent of the centred features at temperature 0.2.
+    pub contrastive: f64,
+    /// Mean squared distance of two views at unit length.
+    pub alignment: f64,
+    /// Uniformity of the centred features.
+    pub uniformity: f64,
+    /// Number of directions along which features differ.
+    pub effective_rank: f64,
+}
+
+impl Quality {
+    /// The measure by which epochs are compared, larger is better.
+    pub fn value(&self) -> f64 {
+        self.retrieval
+    }
+}
+
 /// The line of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepLine {
@@ -134,6 +158,9 @@ pub struct EpochLine {
     /// Health of the encoder; absent if not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Box<Health>>,
+    /// Quality of the encoder without labels; measured if the run keeps the best epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Box<Quality>>,
 }
 
 /// A line of `metrics.jsonl`.

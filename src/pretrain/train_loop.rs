@@ -6,17 +6,18 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::batch::Recipe;
-use super::checkpoint::{Checkpoint, Progress, corpus_tensors};
+use super::checkpoint::{Checkpoint, Kept, Progress, corpus_tensors};
 use super::collapse::{advice, collapse, too_little};
-use super::config::{HealthGate, PretrainConfig, Validate};
+use super::config::{HealthGate, Keep, PretrainConfig, Validate};
 use super::error::PretrainError;
 use super::extend::learning_rate;
 use super::features::{EMBED_TOGETHER, Embed, Extractor, FeatureError};
 use super::fit::few_steps;
 use super::health::{self, Sample};
 use super::learner::Learner;
-use super::metrics::{EpochLine, Health, Lines, Score, StepLine, Tally};
+use super::metrics::{EpochLine, Health, Lines, Quality, Score, StepLine, Tally};
 use super::observer::{Event, Observer};
+use super::quality::quality;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
 use super::sampling::{Sampler, Visit};
@@ -111,6 +112,7 @@ impl Trainer<'_> {
         if let Some(remark) = self.sampler.remark() {
             observer.event(Event::Remark(&remark));
         }
+        self.begin_keeping()?;
         let mut last = None;
         while !self.progress.finished {
             let epoch = self.progress.step / per_epoch;
@@ -137,6 +139,11 @@ impl Trainer<'_> {
             observer.event(Event::Epoch(&line));
             self.check_health(&line, observer)?;
             last = Some(line);
+        }
+        if let (Some(Kept { epoch, value }), Some(_)) = (self.progress.kept, &last) {
+            observer.event(Event::Remark(&format!(
+                "kept the weights of epoch {epoch}, whose measure is best ({value:.4})"
+            )));
         }
         Ok(Outcome::Finished { last, skipped: self.skipped })
     }
@@ -194,7 +201,9 @@ impl Trainer<'_> {
         let learning_rate = learning_rate(config, self.progress.step - 1, self.steps_per_epoch());
         let train = self.progress.tally.score();
         let health = self.examine()?.map(Box::new);
-        let line = EpochLine { step: self.progress.step, epoch, train, held_out, learning_rate, health };
+        let quality = self.quality()?.map(Box::new);
+        let line = EpochLine { step: self.progress.step, epoch, train, held_out, learning_rate, health, quality };
+        self.keep_if_best(&line);
         self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
         self.progress.tally = Tally::new(self.learner.objective.num_classes());
         if is_last {
@@ -224,8 +233,43 @@ impl Trainer<'_> {
             return Ok(None);
         }
         let num_classes = self.progress.class_names.len();
-        let found = health::examine(self.extractor(), config, &self.training, &self.sample, num_classes);
+        let found = health::examine(self.current(), config, &self.training, &self.sample, num_classes);
         found.map_err(|error| self.feature_error(error))
+    }
+
+    /// The quality of the current encoder, if the run keeps the best.
+    pub fn quality(&self) -> Result<Option<Quality>, PretrainError> {
+        let config = &self.progress.config;
+        if config.keep == Keep::Last {
+            return Ok(None);
+        }
+        let set = self.held_out.as_ref().unwrap_or(&self.training);
+        quality(self.current(), config, set).map_err(|error| self.feature_error(error))
+    }
+
+    /// Keeps the current encoder if its quality is higher than that of the kept one.
+    fn keep_if_best(&mut self, line: &EpochLine) {
+        let Some(quality) = &line.quality else { return };
+        let kept = Kept { epoch: line.epoch, value: quality.value() };
+        if self.progress.kept.is_none_or(|best| kept.value > best.value) {
+            self.progress.kept = Some(kept);
+            self.learner.keep();
+        }
+    }
+
+    /// Measures the encoder that the run goes on with, which is kept unless an epoch is better.
+    fn begin_keeping(&mut self) -> Result<(), PretrainError> {
+        let Progress { config, kept, step: 0, .. } = &self.progress else { return Ok(()) };
+        if config.keep == Keep::Last || config.init.is_none() || kept.is_some() {
+            return Ok(());
+        }
+        let train = Tally::new(self.learner.objective.num_classes()).score();
+        let health = self.examine()?.map(Box::new);
+        let quality = self.quality()?.map(Box::new);
+        let line = EpochLine { step: 0, epoch: 0, train, held_out: None, learning_rate: 0.0, health, quality };
+        self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
+        self.keep_if_best(&line);
+        Ok(())
     }
 
     /// The score on `set`, not augmented, from the running statistics; `None` for an objective without a held-out loss.
@@ -242,7 +286,7 @@ impl Trainer<'_> {
             let labels: Vec<Option<usize>> = positions.iter().map(|&position| set.labels[position]).collect();
             let features = match &self.held_out_features {
                 Some(features) => features.select(positions).rows,
-                None => self.extractor().embed(recipe, set, positions, 0, embed)?,
+                None => self.current().embed(recipe, set, positions, 0, embed)?,
             };
             self.learner.held_out_loss(features, Targets::labels(&labels)).iter().for_each(|output| tally.add(output));
         }
@@ -259,6 +303,11 @@ impl Trainer<'_> {
 
     pub fn extractor(&self) -> Extractor<'_> {
         Extractor { network: self.learner.encoder(), preprocessing: &self.progress.preprocessing }
+    }
+
+    /// The encoder after this step, which is measured.
+    fn current(&self) -> Extractor<'_> {
+        Extractor { network: self.learner.current(), preprocessing: &self.progress.preprocessing }
     }
 
     pub fn corpus_statistics(&self) -> Result<CorpusStatistics, PretrainError> {

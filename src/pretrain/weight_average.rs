@@ -9,8 +9,10 @@ use crate::encoder::{NamedTensor, Network, TensorError};
 use crate::nn::ema::{ema_decay_at, ema_update};
 use crate::objective::Head;
 
-/// Prefix of the tensors that training continues with.
-const TRAINED: &str = "trained.";
+/// Prefix of the weights that training continues with.
+pub(super) const TRAINED: &str = "trained.";
+/// Prefix of the average, where the encoder of the run is an average of an earlier epoch.
+pub(super) const AVERAGE: &str = "average.";
 
 /// The average of an encoder and of the head.
 pub(super) struct WeightAverage {
@@ -33,24 +35,25 @@ impl WeightAverage {
     }
 }
 
-/// The tensors of an encoder and a head that training continues with.
-pub(super) fn trained_tensors(network: &Network, layers: &Head, head: &[f32]) -> Vec<NamedTensor> {
+/// The tensors of an encoder and a head, with `prefix` before their names.
+pub(super) fn prefixed_tensors(prefix: &str, network: &Network, layers: &Head, head: &[f32]) -> Vec<NamedTensor> {
     let tensors = [network.to_named(&network.parameters), network.statistics(), layers.to_named(head)].concat();
-    tensors.into_iter().map(|tensor| tensor.with_prefix(TRAINED)).collect()
+    tensors.into_iter().map(|tensor| tensor.with_prefix(prefix)).collect()
 }
 
-/// Restores those of [`trained_tensors`].
+/// Restores those of [`prefixed_tensors`].
 ///
 /// # Errors
 /// A tensor is missing or has another shape.
-pub(super) fn restore_trained(
+pub(super) fn restore_prefixed(
+    prefix: &str,
     tensors: &[NamedTensor],
     network: &mut Network,
     layers: &Head,
     head: &mut [f32],
 ) -> Result<(), TensorError> {
-    let trained = NamedTensor::without_prefix(tensors, TRAINED);
-    network.parameters = network.from_named(&trained)?;
-    network.set_statistics(&trained)?;
-    layers.read_named(&trained, head)
+    let own = NamedTensor::without_prefix(tensors, prefix);
+    network.parameters = network.from_named(&own)?;
+    network.set_statistics(&own)?;
+    layers.read_named(&own, head)
 }

@@ -17,8 +17,8 @@ use crate::files::{TEXT_MAX, read_bounded};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::Miner;
 use crate::pretrain::{
-    Budget, HealthGate, Init, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, TeacherView, TrainOn,
-    Validate, extend,
+    Budget, HealthGate, Init, Keep, Method, Positives, PretrainConfig, RunFolder, Sampling, Settings, TeacherView,
+    TrainOn, Validate, extend,
 };
 
 /// Options that are settings, by their names in `config.toml`. Those left out keep their defaults.
@@ -72,6 +72,10 @@ pub struct SettingArgs {
     /// Decoupled weight decay [default: 0.005]
     #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f32>,
+    /// Weights that the run ends with: of the last epoch, or of the epoch with the best measure that needs no labels. With --init
+    /// the initial weights stay if no epoch is better [default: last]
+    #[arg(long, value_name = "EPOCH")]
+    keep: Option<Keep>,
     /// Encoder: average of the weights over steps, an EMA with this decay, such as 0.999 [default: weights of the last step]
     #[arg(long, value_name = "DECAY")]
     weight_average: Option<f32>,
@@ -229,6 +233,7 @@ named!(Validate: "never" = Validate::Never, "end" = Validate::End, "epoch" = Val
 named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Policy::Natural, "medical" = Policy::Medical,
     "centred" = Policy::Centred);
 named!(HealthGate: "never" = HealthGate::Never, "epoch" = HealthGate::Epoch);
+named!(Keep: "last" = Keep::Last, "best" = Keep::Best);
 named!(Sampling: "uniform" = Sampling::Uniform, "sqrt" = Sampling::Sqrt);
 named!(TrainOn: "mean" = TrainOn::Mean, "readout" = TrainOn::Readout);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
