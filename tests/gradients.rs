@@ -7,7 +7,7 @@
 mod cases;
 mod reference;
 
-use macula::encoder::{EncoderSpec, InputShape, Node, Preset, Workspace};
+use macula::encoder::{EncoderSpec, InputShape, Node, Pooling, Preset, Readout, Workspace};
 use macula::nn::cross_entropy::cross_entropy;
 use macula::nn::linear::{linear_backward, linear_forward};
 use macula::rng::Rng;
@@ -223,6 +223,24 @@ fn nano_matches_central_differences() {
 #[test]
 fn mobile_matches_central_differences() {
     check_preset(Preset::Mobile, 32, 4, 4);
+}
+
+/// Each readout through graphs whose stages end in a sum, in a convolution without activation, and in one pixel.
+#[test]
+fn each_readout_matches_central_differences() {
+    let graphs =
+        cases::layers().into_iter().filter(|(case, _)| case.starts_with("sums with Relu6") || case.starts_with("maps"));
+    let mobile = EncoderSpec::preset(Preset::Mobile, InputShape { channels: 1, height: 24, width: 24 }).unwrap();
+    for (case, spec) in graphs.chain([("mobile".to_owned(), mobile)]) {
+        for pooling in [Pooling::MeanStd, Pooling::Stages, Pooling::Grid] {
+            let spec = EncoderSpec { readout: Readout::pooled(pooling), ..spec.clone() };
+            let len = 3 * spec.pooled_len();
+            let weights =
+                |rng: &mut Rng| -> Box<dyn Loss> { Box::new(WeightedSum((0..len).map(|_| rng.normal()).collect())) };
+            let margin = if case == "mobile" { 0.0 } else { MARGIN };
+            check(&format!("{case}, {}", pooling.name()), spec, 3, 4, margin, weights);
+        }
+    }
 }
 
 /// Every weight of the head.

@@ -23,6 +23,12 @@ TOLERANCES = {"encoder.onnx": 1e-5, "encoder.f16.onnx": 2e-2}
 ELEMENTS = {"encoder.onnx": onnx.TensorProto.FLOAT, "encoder.f16.onnx": onnx.TensorProto.FLOAT16}
 METADATA = {"macula.preprocessing", "macula.provenance", "macula.corpus", "macula.format"}
 PRESETS = {"pico", "nano", "micro", "mobile"}
+READOUTS = {
+    f"{encoder}-{pooling}{linear_map}"
+    for encoder in ("nano-64", "pico-28", "mobile-32", "mobile-64")
+    for pooling in ("mean", "mean-std", "stages", "grid")
+    for linear_map in ("", "-map")
+}
 CLASSIFIERS = {"head-f16", "head-f32"}
 PROBABILITY_TOLERANCE = 2e-3
 
@@ -119,11 +125,11 @@ def main():
         sys.exit(__doc__)
     root = Path(sys.argv[1])
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    missing = (PRESETS | CLASSIFIERS) - {folder.name for folder in folders}
+    missing = (PRESETS | READOUTS | CLASSIFIERS) - {folder.name for folder in folders}
     if missing:
         sys.exit(f"{root} lacks {sorted(missing)}: see the head of this file")
     heads = [folder for folder in folders if folder.name in CLASSIFIERS]
-    encoders = [folder for folder in folders if folder.name in PRESETS]
+    encoders = [folder for folder in folders if folder.name in PRESETS | READOUTS]
     failures = sum(check_encoder(folder) for folder in encoders) + sum(check_classifier(folder) for folder in heads)
     if failures:
         sys.exit(f"onnx_check: {failures} of {2 * len(encoders) + len(heads)} files failed")

@@ -45,7 +45,7 @@ impl FeatureError {
 pub(super) type Embed = fn(&Network, &[f32]) -> Vec<f32>;
 
 /// The pooled values of the readout, `[N, P]`.
-pub(super) fn pooled(network: &Network, input: &[f32]) -> Vec<f32> {
+fn pooled(network: &Network, input: &[f32]) -> Vec<f32> {
     network.embed_pooled(input, &network.spec().pooled(network.spec().readout.pooling))
 }
 

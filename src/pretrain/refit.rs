@@ -1,6 +1,6 @@
 //! Another readout for a trained encoder: its weights stay, the linear map is fitted to images given now.
 
-use super::features::{EMBED_TOGETHER, pooled};
+use super::features::EMBED_TOGETHER;
 use super::run::{Run, identity};
 use crate::data::{DataError, Dataset, evenly_spread};
 use crate::encoder::{CorpusStatistics, EncoderSpec, Readout, ReadoutError};
@@ -28,18 +28,19 @@ impl Run {
     /// of `dataset`, at most [`FIT_IMAGES_MAX`] spread evenly over them.
     ///
     /// # Errors
-    /// When an image cannot be read, there are fewer than two, or the readout does not fit the encoder.
+    /// When an image cannot be read, a linear map would be fitted to fewer than two images, or the readout does not fit the
+    /// encoder. The run is then unchanged.
     pub fn refit(&mut self, readout: Readout, dataset: &Dataset, indices: &[usize]) -> Result<(), RefitError> {
-        self.network.set_readout(Readout::pooled(readout.pooling), None)?;
-        EncoderSpec { readout, ..self.network.spec().clone() }.shapes().map_err(ReadoutError::from)?;
-        let (len, mut rows) = (self.network.spec().pooled_len(), Vec::new());
+        let spec = EncoderSpec { readout, ..self.network.spec().clone() };
+        spec.shapes().map_err(ReadoutError::from)?;
+        let (pooled, len, mut rows) = (spec.pooled(readout.pooling), spec.pooled_len(), Vec::new());
         for indices in evenly_spread(indices, FIT_IMAGES_MAX).chunks(EMBED_TOGETHER) {
             let mut input = Vec::new();
             for &index in indices {
                 let recipe = &self.info.preprocessing;
                 input.extend(recipe.normalise(&recipe.to_pixels(&dataset.load(index)?).pixels));
             }
-            rows.extend(pooled(&self.network, &input));
+            rows.extend(self.network.embed_pooled(&input, &pooled));
         }
         let map = readout.dim.map(|dim| fit_linear_map(&rows, len, readout, dim)).transpose()?;
         let dim = readout.dim.unwrap_or(len);

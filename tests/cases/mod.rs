@@ -30,6 +30,7 @@ pub fn network(spec: EncoderSpec, rng: &mut Rng) -> Network {
         }
     }
     network.parameters = network.from_named(&tensors).unwrap();
+    network.train_on(spec.readout.pooling);
     network
 }
 

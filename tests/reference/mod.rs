@@ -6,8 +6,9 @@
 #![allow(dead_code, reason = "each test that shares this file uses its part of it")]
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, Grid, NamedTensor, Node};
+use macula::encoder::{Activation, Conv, ConvKind, EncoderSpec, Grid, NamedTensor, Node, STD_EPSILON};
 
 /// Added to the variance, as in PyTorch.
 const EPSILON: f64 = 1e-5;
@@ -34,11 +35,11 @@ pub fn values(spec: &EncoderSpec, tensors: &Tensors, input: &[f64]) -> (Vec<Vec<
     (values, margin)
 }
 
-/// Features `[N, D]` for `tensors` that differ from those of `values` only from node `first` on.
+/// The pooled values `[N, P]` for `tensors` that differ from those of `values` only from node `first` on.
 pub fn features_from(spec: &EncoderSpec, tensors: &Tensors, values: &[Vec<f64>], first: usize) -> Vec<f64> {
     let mut margin = f64::INFINITY;
     let computed = values_from(spec, tensors, values, first, &mut margin);
-    mean_over_pixels(spec, computed.last().expect("a spec has a node"))
+    pool(spec, |id| if id <= first { &values[id] } else { &computed[id - first - 1] })
 }
 
 /// The values of the nodes from `first` on; lowers `margin` to the distance of the nearest kink.
@@ -72,13 +73,40 @@ fn values_from(
     computed
 }
 
-/// Mean over pixels of the last value, `[N, D]`.
-fn mean_over_pixels(spec: &EncoderSpec, last: &[f64]) -> Vec<f64> {
-    let &Grid { rows, columns, channels } = spec.shapes().expect("a valid spec").last().expect("the input at least");
-    let pixels = rows * columns;
-    last.chunks_exact(pixels * channels)
-        .flat_map(|image| (0..channels).map(move |c| image[c..].iter().step_by(channels).sum::<f64>() / pixels as f64))
-        .collect()
+/// The pooled values `[N, P]` of the spec's readout, with `value` giving each value `[N, H, W, C]`.
+fn pool<'v>(spec: &EncoderSpec, value: impl Fn(usize) -> &'v [f64]) -> Vec<f64> {
+    let (pooling, shapes) = (spec.readout.pooling, spec.shapes().expect("a valid spec"));
+    let last = spec.nodes.len();
+    let taken = if pooling.takes_stages() { spec.stage_outputs() } else { vec![last] };
+    let images = value(0).len() / shapes[0].len();
+    let mut rows = Vec::new();
+    for image in 0..images {
+        for &id in &taken {
+            let Grid { rows: height, columns: width, channels } = shapes[id];
+            let pixels = &value(id)[image * shapes[id].len()..][..shapes[id].len()];
+            let mean = |c: usize, rows: Range<usize>, columns: Range<usize>| {
+                let count = (rows.len() * columns.len()) as f64;
+                let at = |row: usize, column: usize| pixels[(row * width + column) * channels + c];
+                rows.map(|row| columns.clone().map(|column| at(row, column)).sum::<f64>()).sum::<f64>() / count
+            };
+            let means: Vec<f64> = (0..channels).map(|c| mean(c, 0..height, 0..width)).collect();
+            rows.extend_from_slice(&means);
+            if pooling.takes_std() {
+                rows.extend(means.iter().enumerate().map(|(c, mean)| {
+                    let squares = pixels[c..].iter().step_by(channels).map(|x| (x - mean).powi(2)).sum::<f64>();
+                    (squares / (height * width) as f64 + f64::from(STD_EPSILON)).sqrt()
+                }));
+            }
+            if pooling.takes_cells() && id == last {
+                for rows_of_cell in [0..height.div_ceil(2), height / 2..height] {
+                    for columns in [0..width.div_ceil(2), width / 2..width] {
+                        rows.extend((0..channels).map(|c| mean(c, rows_of_cell.clone(), columns.clone())));
+                    }
+                }
+            }
+        }
+    }
+    rows
 }
 
 /// `x` `[N, H, W, C]` with `weight` `[O, C, K, K]` (`[O, 1, K, K]` where depthwise), padded by `K / 2`.
