@@ -213,6 +213,10 @@ mod tests {
     fn the_usual_readout_is_not_written() {
         let plain = spec(Preset::Nano, 1, 28);
         assert!(!toml::to_string(&plain).unwrap().contains("readout"));
+        let tiny = EncoderSpec { nodes: Vec::new(), ..plain.clone() };
+        let text =
+            "EncoderSpec { name: \"nano\", input: InputShape { channels: 1, height: 28, width: 28 }, nodes: [] }";
+        assert_eq!(format!("{tiny:?}"), text);
         let stages = EncoderSpec { readout: Readout::pooled(Pooling::Stages), ..plain.clone() };
         for spec in [plain, stages] {
             assert_eq!(toml::from_str::<EncoderSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
