@@ -17,7 +17,7 @@ const MACS_MAX: u64 = 20_000_000_000;
 pub fn has_own_form(model: &pb::ModelProto) -> bool {
     let Ok(Some(metadata)) = Metadata::read_from(model, "") else { return false };
     let spec = &metadata.provenance.encoder;
-    let Some(graph) = model.graph.as_ref().filter(|_| is_small(spec)) else { return false };
+    let Some(graph) = model.graph.as_ref().filter(|graph| is_small(spec, graph)) else { return false };
     [ElementType::F32, ElementType::F16].into_iter().any(|element| {
         let written = to_onnx(&blank(spec), element, &metadata);
         written.is_ok_and(|written| {
@@ -28,7 +28,9 @@ pub fn has_own_form(model: &pb::ModelProto) -> bool {
     })
 }
 
-fn is_small(spec: &EncoderSpec) -> bool {
+/// Whether the network that the metadata states is small, and `graph` has as many weights: comparing allocates them.
+fn is_small(spec: &EncoderSpec, graph: &pb::GraphProto) -> bool {
+    let stored: u64 = graph.initializer.iter().map(|tensor| tensor.raw_data.len() as u64).sum();
     let sides = [spec.input.channels, spec.input.height, spec.input.width];
     let in_range = |conv: &Conv| (1..=65_536).contains(&conv.channels_in) && (1..=65_536).contains(&conv.channels_out);
     let convs = spec.nodes.iter().all(|node| match node {
@@ -39,7 +41,11 @@ fn is_small(spec: &EncoderSpec) -> bool {
     sides.iter().all(|side| (1..=4096).contains(side))
         && convs
         && spec.nodes.len() <= 1000
-        && spec.cost().is_ok_and(|cost| cost.activation_bytes <= ACTIVATION_BYTES_MAX && cost.macs <= MACS_MAX)
+        && spec.cost().is_ok_and(|cost| {
+            // At least 2 bytes a weight, and a bias for the two parameters of a batch norm.
+            let has_weights = cost.parameters <= stored;
+            has_weights && cost.activation_bytes <= ACTIVATION_BYTES_MAX && cost.macs <= MACS_MAX
+        })
 }
 
 /// The network with all weights 0.
