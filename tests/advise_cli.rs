@@ -43,7 +43,7 @@ fn labelled_images_are_judged_by_accuracy_and_the_commands_run() {
     assert!(advice["training"]["seconds"].as_f64().unwrap() > 0.0);
 
     // Fewer images than a training needs: export and bundle only, and these commands run.
-    let few = advise(path, "phantoms:32:300", "2");
+    let few = advise(path, "phantoms:32:200", "2");
     assert_eq!(few["verdict"]["go_on"], "too-few-images");
     let lines = commands(&few);
     assert_eq!(lines.len(), 3, "{lines:?}");

@@ -1,6 +1,6 @@
 //! The commands to run next.
 
-use super::session::Advice;
+use super::advice::Advice;
 use super::verdict::{GoOn, Start};
 use crate::encoder::InputShape;
 
@@ -15,11 +15,9 @@ pub fn commands(advice: &Advice) -> Vec<String> {
     };
     let mut commands = Vec::new();
     let mut export = format!("macula export {encoder} --out exported --data {data}");
-    if let (true, Some(training)) = (trains, &advice.training) {
-        let (batch, epochs) = (training.batch_size, training.epochs);
-        commands.push(format!(
-            "macula pretrain --data {data} --method simclr --init {encoder} --batch-size {batch} --epochs {epochs} --out own"
-        ));
+    if trains {
+        // Without a batch and epochs, `pretrain` fits them to the images.
+        commands.push(format!("macula pretrain --data {data} --method simclr --init {encoder} --out own"));
         if !advice.shots.is_empty() {
             let shots = advice.shots.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             for name in [encoder, "own"] {

@@ -3,7 +3,7 @@
 use crate::data::DataError;
 use crate::encoders::OpenError;
 use crate::evaluate::EvaluateError;
-use crate::pretrain::{PretrainError, RunError};
+use crate::pretrain::{ConfigError, PretrainError, RunError};
 
 /// No advice could be given.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum AdviseError {
     /// An encoder cannot be evaluated.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    /// The settings of a training are invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The trial failed.
     #[error(transparent)]
     Pretrain(#[from] PretrainError),

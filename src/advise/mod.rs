@@ -4,6 +4,7 @@
 //! colour statistics), the speed of training on this machine, and, if the images have labels, a short trial of going on with
 //! the best encoder. Labels decide where there are any. Without labels only weak signs are left, and the advice says so.
 
+mod advice; //     everything that was measured, and the conclusion
 mod candidates; // shipped encoders that fit the images
 mod commands; //   what to run next
 mod compare; //    figures of an encoder on the images
@@ -14,10 +15,11 @@ mod session; //    the steps, within the time
 mod trial; //      speed of training, and a short training
 mod verdict; //    from figures to advice
 
+pub use advice::{Advice, Training};
 pub use candidates::{Candidate, candidates};
 pub use compare::{Figures, ShotFigures};
 pub use error::AdviseError;
 pub use images::{ImagesFound, Sample};
-pub use session::{Advice, Session, Training};
+pub use session::Session;
 pub use trial::{Speed, Trial};
 pub use verdict::{GoOn, Start, TRAINING_IMAGES_MIN, Verdict, decide};

@@ -1,6 +1,6 @@
 //! The advice in words.
 
-use super::session::{Advice, Training};
+use super::advice::{Advice, Training};
 use super::verdict::{GoOn, Start, TRAINING_IMAGES_MIN};
 use crate::evaluate::PairedDifference;
 

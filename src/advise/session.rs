@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
-
+use super::advice::{Advice, Training};
 use super::candidates::{Candidate, candidates};
 use super::commands::commands;
 use super::compare::{Comparison, Figures};
@@ -12,12 +11,12 @@ use super::error::AdviseError;
 use super::images::{ImagesFound, Sample};
 use super::sentences::sentences;
 use super::trial::{self, Speed, Trial};
-use super::verdict::{TRAINING_IMAGES_MIN, Verdict, decide, start};
+use super::verdict::{TRAINING_IMAGES_MIN, decide, start};
 use crate::data::{DataError, Dataset};
 use crate::encoders::{EncoderInput, OpenOptions, open};
 use crate::evaluate::PairedDifference;
 use crate::models::Model;
-use crate::pretrain::PretrainConfig;
+use crate::pretrain::{PretrainConfig, fit};
 
 /// Side of the input of the floors, in pixels.
 const FLOOR_SIDE: usize = 32;
@@ -33,10 +32,6 @@ const TRIAL_SHARE: f64 = 0.85;
 
 /// Fewest sampled images, however slowly they are read.
 const SAMPLED_MIN: usize = 64;
-
-/// Steps of going on with an encoder, and bounds of its epochs.
-const STEPS: u64 = 2_000;
-const EPOCHS: std::ops::RangeInclusive<u64> = 10..=200;
 
 /// What advice is asked for.
 pub struct Session<'a> {
@@ -58,46 +53,6 @@ pub struct Session<'a> {
     pub say: &'a dyn Fn(&str),
 }
 
-/// Going on with an encoder on the images, as the commands do it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Training {
-    /// Images per step.
-    pub batch_size: usize,
-    /// Passes over the training images.
-    pub epochs: u64,
-    /// Expected seconds on this machine.
-    pub seconds: f64,
-}
-
-/// The advice with everything that was measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Advice {
-    /// The dataset.
-    pub data: String,
-    /// What it has.
-    pub images: ImagesFound,
-    /// Images that the figures are of: for statistics, and for episodes.
-    pub sampled: [usize; 2],
-    /// Numbers of shots of the episodes; empty without usable labels.
-    pub shots: Vec<usize>,
-    /// The floors, then the shipped encoders.
-    pub encoders: Vec<Figures>,
-    /// Encoders for which there was no time.
-    pub not_measured: Vec<String>,
-    /// Speed of training from the encoder to start from.
-    pub speed: Option<Speed>,
-    /// What going on takes on this machine.
-    pub training: Option<Training>,
-    /// The short training, if there was one.
-    pub trial: Option<Trial>,
-    /// The encoder to start from, and whether to go on with it.
-    pub verdict: Verdict,
-    /// The advice in words.
-    pub sentences: Vec<String>,
-    /// Commands to run next.
-    pub commands: Vec<String>,
-}
-
 impl Session<'_> {
     /// Measures, and gives the advice.
     ///
@@ -116,9 +71,9 @@ impl Session<'_> {
         let start = start(&encoders);
         let (mut speed, mut trial, mut training) = (None, None, None);
         if let Some(name) = start.encoder() {
-            let config = trial::config(name, self.data, images.training_images, self.seed)?;
+            let config = trial::config(name, self.data, self.seed)?;
             speed = self.speed(&config, &sample)?;
-            training = speed.map(|speed| training_of(&images, speed));
+            training = speed.map(|speed| training_of(&config, &images, speed));
             let before = encoders.iter().find(|figures| figures.encoder == name);
             if let (Some(speed), Some(before), false) = (speed, before, comparison.shots().is_empty())
                 && images.training_images >= TRAINING_IMAGES_MIN
@@ -215,9 +170,7 @@ impl Session<'_> {
     ) -> Result<(PretrainConfig, Dataset), AdviseError> {
         let mut dataset = (self.open)()?;
         trial::only(&mut dataset, &sample.train);
-        let batch_size = config.batch_size.min(trial::batch_size(sample.train.len()));
-        let mut config = PretrainConfig { batch_size, range: dataset.decode.range, ..config.clone() };
-        config.learning_rate = config.default_learning_rate();
+        let config = PretrainConfig { range: dataset.decode.range, ..config.clone() };
         Ok((config, dataset))
     }
 
@@ -226,11 +179,10 @@ impl Session<'_> {
     }
 }
 
-/// Enough epochs for [`STEPS`] steps, within bounds.
-fn training_of(images: &ImagesFound, speed: Speed) -> Training {
-    let batch_size = trial::batch_size(images.training_images);
+/// What `pretrain` fits to all training images, at the measured speed.
+fn training_of(config: &PretrainConfig, images: &ImagesFound, speed: Speed) -> Training {
+    let (PretrainConfig { batch_size, epochs, .. }, _) = fit(config, images.training_images);
     let per_epoch = (images.training_images / batch_size).max(1) as u64;
-    let epochs = STEPS.div_ceil(per_epoch).clamp(*EPOCHS.start(), *EPOCHS.end());
     // The timed batch may be smaller; time grows with the images.
     let seconds_per_image = speed.seconds_per_step / speed.batch_size as f64;
     Training { batch_size, epochs, seconds: (epochs * per_epoch) as f64 * batch_size as f64 * seconds_per_image }

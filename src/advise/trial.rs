@@ -11,13 +11,9 @@ use crate::data::{Dataset, Split};
 use crate::encoders::open_run;
 use crate::evaluate::PairedDifference;
 use crate::pretrain::{
-    Event, HealthGate, Init, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, Validate, pretrain,
+    Event, HealthGate, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, Settings, Silent, Validate,
+    fit, pretrain,
 };
-
-/// Largest batch: that of contrastive methods by default.
-const BATCH_MAX: usize = 256;
-/// Smallest batch: contrastive methods need other images to compare with.
-const BATCH_MIN: usize = 16;
 
 /// Steps that are timed, after those that warm up.
 const TIMED_STEPS: usize = 3;
@@ -46,28 +42,23 @@ pub struct Trial {
     pub change: PairedDifference,
 }
 
-/// A batch for `images` training images: at least four steps per epoch where the images allow it.
-pub fn batch_size(images: usize) -> usize {
-    let quarter = images / 4;
-    (BATCH_MIN..=BATCH_MAX).rev().find(|size| size.is_power_of_two() && *size <= quarter).unwrap_or(BATCH_MIN)
-}
-
-/// The configuration of going on with the encoder `name` on `images` training images of `data`.
+/// The configuration of going on with the encoder `name` on `data`, as `pretrain --init` makes it. Batch and epochs are not
+/// fitted to the images yet.
 ///
 /// # Errors
 /// When the encoder cannot be read.
-pub fn config(name: &str, data: &str, images: usize, seed: u64) -> Result<PretrainConfig, AdviseError> {
-    let run = open_run(name)?;
-    let input = run.network.spec().input;
-    let mut config = PretrainConfig::new(data, Method::Simclr);
-    (config.encoder, config.channels, config.size) = (run.config.encoder, input.channels, input.height);
-    config.batch_size = batch_size(images);
-    config.learning_rate = config.default_learning_rate();
-    config.augmentation = crate::augment::Policy::Natural.augmentation(config.size);
-    config.init = Some(Init { encoder: name.to_owned(), sha256: run.info.id.to_string() });
-    config.range = run.info.preprocessing.range;
-    (config.health, config.validate, config.seed) = (HealthGate::Never, Validate::Never, seed);
-    Ok(config)
+pub fn config(name: &str, data: &str, seed: u64) -> Result<PretrainConfig, AdviseError> {
+    let mut settings = Settings::default();
+    settings.set("data", &data);
+    settings.set("method", &Method::Simclr);
+    settings.set("seed", &seed);
+    settings.start_from(name, &open_run(name)?);
+    Ok(settings.new_run()?)
+}
+
+/// `config` without measurements of its own.
+fn quietly(config: PretrainConfig) -> PretrainConfig {
+    PretrainConfig { health: HealthGate::Never, validate: Validate::Never, ..config }
 }
 
 /// Keeps the images `training` of `dataset`, all to train on, so that the trial reads no others.
@@ -90,7 +81,8 @@ pub fn speed(
     let stop = AtomicBool::new(false);
     let mut observer =
         StepTimes { times: Vec::new(), clock, stop: &stop, stop_all, enough: WARM_UP_STEPS + TIMED_STEPS };
-    let config = PretrainConfig { epochs: 1_000, ..config.clone() };
+    let (fitted, _) = fit(config, dataset.len());
+    let config = PretrainConfig { epochs: 1_000, ..quietly(fitted) };
     pretrain(&config, dataset, folder, Options::default(), &mut observer, &stop)?;
     if stop_all.load(Ordering::Relaxed) {
         return Err(AdviseError::Interrupted);
@@ -114,13 +106,14 @@ pub fn train(
     (speed, seconds): (Speed, f64),
     stop: &AtomicBool,
 ) -> Result<Option<u64>, AdviseError> {
-    let per_epoch = (dataset.len() / config.batch_size).max(1) as u64;
+    let (fitted, _) = fit(config, dataset.len());
+    let per_epoch = (dataset.len() / fitted.batch_size).max(1) as u64;
     let steps = (seconds / speed.seconds_per_step) as u64;
     if steps < TRIAL_STEPS_MIN.max(per_epoch) {
         return Ok(None);
     }
-    let config = PretrainConfig { epochs: steps / per_epoch, ..config.clone() };
-    let trained = pretrain(&config, dataset, folder, Options::default(), &mut crate::pretrain::Silent, stop);
+    let config = PretrainConfig { epochs: steps / per_epoch, ..quietly(fitted) };
+    let trained = pretrain(&config, dataset, folder, Options::default(), &mut Silent, stop);
     match trained {
         Ok(Outcome::Finished { .. }) => Ok(Some(config.epochs * per_epoch)),
         Ok(Outcome::Interrupted { .. }) => Err(AdviseError::Interrupted),
@@ -145,18 +138,6 @@ impl Observer for StepTimes<'_> {
         }
         if self.times.len() > self.enough || self.stop_all.load(Ordering::Relaxed) {
             self.stop.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_batch_allows_four_steps_per_epoch() {
-        for (images, expected) in [(8, 16), (64, 16), (127, 16), (128, 32), (436, 64), (1024, 256), (1_000_000, 256)] {
-            assert_eq!(batch_size(images), expected, "{images} images");
         }
     }
 }

@@ -7,9 +7,9 @@ use super::images::ImagesFound;
 use super::trial::Trial;
 use crate::evaluate::{PairedDifference, Standing};
 
-/// Fewest training images for going on with an encoder. With fewer, contrastive training sees the same few images in every
-/// batch; measured with 436 small grey images it made encoders worse.
-pub const TRAINING_IMAGES_MIN: usize = 500;
+/// Fewest training images for going on with an encoder: even with a batch fitted to them, contrastive training with fewer
+/// sees almost the same images in every step.
+pub const TRAINING_IMAGES_MIN: usize = 200;
 
 /// The encoder to start from.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -17,7 +17,7 @@ const STEPS_FROM_INIT: u64 = 300;
 
 /// `config` with all settings resolved that depend on the number of training images, and what was chosen instead of the
 /// defaults.
-pub(super) fn fit(config: &PretrainConfig, images: usize) -> (PretrainConfig, Option<String>) {
+pub fn fit(config: &PretrainConfig, images: usize) -> (PretrainConfig, Option<String>) {
     let is_open = |setting| config.fit.contains(&setting);
     let mut fitted = PretrainConfig { fit: Vec::new(), ..config.clone() };
     if is_open(Fitted::BatchSize) && config.freeze.is_none() {

@@ -40,6 +40,7 @@ pub use collapse::{Collapse, collapse};
 pub use config::{ConfigError, HealthGate, Init, Keep, PretrainConfig, Sampling, TrainOn, Validate};
 pub use error::PretrainError;
 pub use extend::extend;
+pub use fit::fit;
 pub use learner::Learner;
 pub use metrics::{EpochLine, Health, Quality, Score, StepLine, Tally};
 pub use observer::{Event, Observer, Silent};

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::config::{ConfigError, PretrainConfig};
+use super::config::{ConfigError, Init, PretrainConfig};
 use super::resolved::Fitted;
+use super::run::Run;
 use crate::augment::Policy;
 use crate::objective::Method;
 
@@ -55,6 +56,18 @@ impl Settings {
             Ok(value) => self.table.insert(name.to_owned(), value),
             Err(_) => self.table.remove(name),
         };
+    }
+
+    /// Starts from the encoder `run`, which every command opens by `name`: its preset, input, readout and range.
+    pub fn start_from(&mut self, name: &str, run: &Run) {
+        let input = run.network.spec().input;
+        self.set("encoder", &run.config.encoder);
+        self.set("channels", &input.channels);
+        // Inputs of training are square.
+        self.set("size", &input.height.max(input.width));
+        self.set("readout", &run.config.readout);
+        self.set("range", &run.info.preprocessing.range);
+        self.set("init", &Init { encoder: name.to_owned(), sha256: run.info.id.to_string() });
     }
 
     /// Adds the settings of `later`, which override those already given.

@@ -10,7 +10,7 @@ use super::measure::Evaluation;
 use crate::augment::Policy;
 use crate::encoders::open_run;
 use crate::files::{TEXT_MAX, read_text_bounded};
-use crate::pretrain::{ConfigError, Init, PretrainConfig, Settings};
+use crate::pretrain::{ConfigError, PretrainConfig, Settings};
 
 /// Most runs of a sweep: more are a mistake in the file.
 const RUNS_MAX: usize = 1_000;
@@ -141,12 +141,7 @@ impl Plan {
         if let Some(name) = &init {
             settings.remove("init");
             let run = open_run(name)?;
-            let input = run.network.spec().input;
-            all.set("encoder", &run.config.encoder);
-            all.set("channels", &input.channels);
-            all.set("size", &input.height.max(input.width));
-            all.set("range", &run.info.preprocessing.range);
-            all.set("init", &Init { encoder: name.clone(), sha256: run.info.id.to_string() });
+            all.start_from(name, &run);
         }
         all.extend(Settings::of(&settings));
         let mut config = all.new_run().map_err(failed)?;

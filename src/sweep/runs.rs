@@ -13,7 +13,9 @@ use super::plan::Plan;
 use crate::data::open_named;
 use crate::encoders::Baseline;
 use crate::files::{TEXT_MAX, read_text_bounded, write_json};
-use crate::pretrain::{Observer, Options, Outcome, PretrainConfig, PretrainError, Run, RunError, RunFolder, pretrain};
+use crate::pretrain::{
+    Fitted, Observer, Options, Outcome, PretrainConfig, PretrainError, Run, RunError, RunFolder, pretrain,
+};
 
 /// How a training of a sweep ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,28 +165,45 @@ impl Sweep<'_> {
 
     /// Trains the run in `folder`, or continues it.
     fn train(&mut self, job: &Job, folder: &Path) -> Result<(), SweepError> {
-        let resume = is_started(folder, &job.config)?;
-        if resume && matches!(Run::load(folder), Ok(run) if run.finished) {
+        let started = started(folder, &job.config)?;
+        if started.is_some() && matches!(Run::load(folder), Ok(run) if run.finished) {
             return Ok(());
         }
-        let mut dataset = open_named(&job.config.data, job.config.seed)?;
-        dataset.decode.range = job.config.range;
-        let options = Options { resume, ..Options::default() };
-        match pretrain(&job.config, &dataset, folder, options, self.observer, self.stop)? {
+        let options = Options { resume: started.is_some(), ..Options::default() };
+        let config = started.as_ref().unwrap_or(&job.config);
+        let mut dataset = open_named(&config.data, config.seed)?;
+        dataset.decode.range = config.range;
+        match pretrain(config, &dataset, folder, options, self.observer, self.stop)? {
             Outcome::Finished { .. } => Ok(()),
             Outcome::Interrupted { .. } => Err(SweepError::Interrupted),
         }
     }
 }
 
-/// Whether `folder` has this run.
-fn is_started(folder: &Path, config: &PretrainConfig) -> Result<bool, SweepError> {
+/// The stored configuration of the run in `folder`, if it is there; it must be that of `config`.
+fn started(folder: &Path, config: &PretrainConfig) -> Result<Option<PretrainConfig>, SweepError> {
     match RunFolder::open(folder) {
-        Err(RunError::NoRun { .. }) => Ok(false),
+        Err(RunError::NoRun { .. }) => Ok(None),
         Err(error) => Err(error.into()),
-        Ok((_, stored)) if stored == *config => Ok(true),
+        Ok((_, stored)) if stored == *config || stored == resolved_as(config, &stored) => Ok(Some(stored)),
         Ok(_) => Err(SweepError::OtherRun { folder: folder.display().to_string() }),
     }
+}
+
+/// `config` with the settings that a run resolves before its first step, as `stored` resolved them.
+fn resolved_as(config: &PretrainConfig, stored: &PretrainConfig) -> PretrainConfig {
+    let mut resolved = PretrainConfig { fit: Vec::new(), budget: None, ..config.clone() };
+    let is_resolved = |setting| config.fit.contains(&setting);
+    if is_resolved(Fitted::BatchSize) {
+        resolved.batch_size = stored.batch_size;
+    }
+    if is_resolved(Fitted::LearningRate) {
+        resolved.learning_rate = stored.learning_rate;
+    }
+    if is_resolved(Fitted::Epochs) || config.budget.is_some() {
+        resolved.epochs = stored.epochs;
+    }
+    resolved
 }
 
 /// The result stored at `path`; none if it is missing or of another version, and then it is made again.

@@ -259,13 +259,7 @@ impl RunOptions<'_> {
         }
         if let Some(path) = &self.derived.init {
             let run = open_run(&path.to_string_lossy())?;
-            settings.set("encoder", &run.config.encoder);
-            let input = run.network.spec().input;
-            settings.set("channels", &input.channels);
-            settings.set("size", &input.height.max(input.width));
-            settings.set("readout", &run.config.readout);
-            settings.set("range", &run.info.preprocessing.range);
-            settings.set("init", &Init { encoder: path.display().to_string(), sha256: run.info.id.to_string() });
+            settings.start_from(&path.to_string_lossy(), &run);
         }
         let is_frozen = settings.has("freeze");
         settings.extend(self.given(is_frozen));
