@@ -52,6 +52,7 @@ fn tiny(scale: f32) -> Vec<u8> {
             data: "drawn".into(),
             encoder: spec,
             config_sha256: String::new(),
+            teachers: Vec::new(),
         },
         corpus: None,
     };

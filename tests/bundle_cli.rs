@@ -29,6 +29,7 @@ fn shipped(folder: &Path, seed: u64) {
             data: "phantoms".into(),
             encoder: naive.encoder.spec.clone(),
             config_sha256: String::new(),
+            teachers: Vec::new(),
         },
         corpus: Some(CorpusStatistics { mean: vec![0.5; dim], std: vec![0.25; dim], length_max: None }),
     };

@@ -131,7 +131,7 @@ fn a_student_comes_near_its_teacher() {
     let teacher = leaked(7);
     for view in [TeacherView::Same, TeacherView::Plain] {
         let mut config = config(&[teacher]);
-        config.epochs = 1;
+        (config.epochs, config.batch_size) = (1, 16);
         config.distill.as_mut().unwrap().teacher_view = view;
         let name = |epochs: u64| folder.path().join(format!("{view:?}{epochs}"));
         run(&config, &name(1), &[teacher]).unwrap();
@@ -142,7 +142,7 @@ fn a_student_comes_near_its_teacher() {
         assert!(last.loss < 0.7 * first.loss, "{view:?}: loss {} to {}", first.loss, last.loss);
         assert!(last.measures["cosine"] > 0.5, "{view:?}: {:?}", last.measures);
         let [early, late] = [1, 25].map(|epochs| agreement(&Run::load(&name(epochs)).unwrap(), &teacher.encoder));
-        assert!(late > early + 0.05, "{view:?}: agreement {early} to {late}");
+        assert!(late > early + 0.04, "{view:?}: agreement {early} to {late}");
     }
 }
 

@@ -44,6 +44,7 @@ fn metadata(encoder: &Naive) -> Metadata {
             data: "none".into(),
             encoder: encoder.encoder.spec.clone(),
             config_sha256: String::new(),
+            teachers: Vec::new(),
         },
         corpus: Some(CorpusStatistics {
             mean: vec![0.5; encoder.feature_dim()],

@@ -28,6 +28,7 @@ fn onnx(naive: &Naive, element: ElementType, corpus: Option<CorpusStatistics>) -
             data: "none".into(),
             encoder: naive.encoder.spec.clone(),
             config_sha256: String::new(),
+            teachers: Vec::new(),
         },
         corpus,
     };

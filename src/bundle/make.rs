@@ -125,6 +125,7 @@ fn manifest(
             origin,
             exported_by: known.map(|known| known.program_version.clone()),
             config_sha256: known.map(|known| known.config_sha256.clone()),
+            teachers: known.map(|known| known.teachers.clone()).unwrap_or_default(),
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             program_commit: PROGRAM_COMMIT.to_owned(),
         },

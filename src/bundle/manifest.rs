@@ -4,7 +4,7 @@ use macula_edge::feature::DIM_MAX;
 use macula_edge::support_set::CLASSES_MAX;
 
 use crate::data::Preprocessing;
-use crate::encoder::EncoderSpec;
+use crate::encoder::{EncoderSpec, TeacherId};
 
 /// Version of the manifest format.
 pub const FORMAT_VERSION: u32 = 1;
@@ -88,6 +88,9 @@ pub struct Provenance {
     pub exported_by: Option<String>,
     /// SHA-256 of the resolved configuration of the pretraining, in hexadecimal.
     pub config_sha256: Option<String>,
+    /// The encoders that taught it, if it was distilled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<TeacherId>,
     /// Version of the program that made the bundle.
     pub program_version: String,
     /// [`PROGRAM_COMMIT`] of that program.

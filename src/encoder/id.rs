@@ -49,6 +49,15 @@ impl fmt::Debug for EncoderId {
     }
 }
 
+/// An encoder that another was taught by: its name, never a path, and its identity in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TeacherId {
+    /// Its name, the last component of a path.
+    pub name: String,
+    /// Its [`EncoderId`].
+    pub sha256: String,
+}
+
 /// An [`EncoderId`] in the making: takes the parts of an encoder in the order of its form.
 #[derive(Clone)]
 pub struct IdHash(Sha256);

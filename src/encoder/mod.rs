@@ -25,7 +25,7 @@ pub use corpus::{CorpusStatistics, known_length_max};
 pub use cost::Cost;
 pub use folded::{FoldedConv, FoldedEncoder};
 pub use host::{EncodeError, HostEncoder, HostEncoderInfo, Layout, encode_each, require_finite};
-pub use id::{EncoderId, IdHash};
+pub use id::{EncoderId, IdHash, TeacherId};
 pub use layout::{Role, TensorInfo};
 pub use network::{NamedTensor, Network, READOUT_WEIGHT, ReadoutError, TensorError};
 pub use pooled::{Pooled, cell};

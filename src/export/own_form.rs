@@ -96,6 +96,7 @@ mod tests {
             data: "phantoms".into(),
             encoder: spec.clone(),
             config_sha256: String::new(),
+            teachers: Vec::new(),
         };
         let metadata = Metadata { preprocessing: Preprocessing::unit(1, 32, 32), provenance, corpus: None };
         let mut encoder = blank(&spec);

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::resolved::{Budget, Fitted};
 use crate::augment::{Augmentation, CutOut, Noise, Policy};
-use crate::data::{self, DataError, Dataset, ValueRange};
-use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError};
+use crate::data::{self, DataError, Dataset, ValueRange, short_name};
+use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError, TeacherId};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{
     Comparison, Distillation, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX, TeacherView,
@@ -319,6 +319,12 @@ impl PretrainConfig {
     fn map_side(&self) -> usize {
         let shapes = self.spec().and_then(|spec| spec.shapes());
         shapes.ok().and_then(|shapes| shapes.last().map(|shape| shape.rows)).unwrap_or(0)
+    }
+
+    /// The teachers of distillation, for the origin of an encoder.
+    pub fn teachers(&self) -> Vec<TeacherId> {
+        let teachers = self.distill.iter().flat_map(|distill| &distill.teachers);
+        teachers.map(|teacher| TeacherId { name: short_name(&teacher.encoder), sha256: teacher.sha256.clone() }).collect()
     }
 
     /// Whether every training image needs a label.

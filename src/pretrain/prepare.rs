@@ -45,7 +45,7 @@ impl Default for Options {
 
 /// Trains `config` on `dataset` into the folder `out`.
 ///
-/// When resuming, `config` is the stored one ([`RunFolder::open`]); only its `health` and `teacher_cache` may differ. After `stop` is raised the
+/// When resuming, `config` is the stored one ([`RunFolder::open`]); only its `health`, `teacher_cache` and the names of teachers may differ. After `stop` is raised the
 /// current step is completed and a checkpoint is written. The last short batch of an epoch is left out, unless it is the
 /// only one: batch norm's statistics over few images would be noise, and shuffling leaves out others in every epoch.
 ///
@@ -128,9 +128,6 @@ fn prepare<'a>(
     let mut trainer = match checkpoint {
         Some(mut checkpoint) => {
             checkpoint.progress.config.health = config.health;
-            if let (Some(stored), Some(given)) = (&mut checkpoint.progress.config.distill, &config.distill) {
-                stored.teacher_cache.clone_from(&given.teacher_cache);
-            }
             if checkpoint.progress.pixels_sha256.is_none() {
                 observer.event(Event::Warning("the run has no record of its pixels: only names are compared"));
             }
@@ -146,7 +143,7 @@ fn prepare<'a>(
     };
     let ready = config.freeze.is_none() || trainer.progress.finished;
     let ready = ready || freeze(&mut trainer, observer, stop)?;
-    let ready = ready && teach(&mut trainer, dataset, teachers, observer, stop)?;
+    let ready = ready && teach(&mut trainer, (config, teachers), dataset, observer, stop)?;
     if ready {
         resolve_budget(&mut trainer, started, observer, stop)?;
         if trainer.progress.config != *config && trainer.progress.step == 0 {
@@ -159,12 +156,12 @@ fn prepare<'a>(
 /// Reads or computes the targets of distillation; false if `stop` was raised meanwhile.
 fn teach(
     trainer: &mut Trainer<'_>,
+    (config, teachers): (&PretrainConfig, Teachers<'_>),
     dataset: &Dataset,
-    teachers: Teachers<'_>,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<bool, PretrainError> {
-    let config = &trainer.progress.config;
+    // The given configuration, not that of the checkpoint: teachers and their features may have moved.
     let Some(settings) = config.distill.as_ref().filter(|_| !trainer.progress.finished) else { return Ok(true) };
     let folder = settings.teacher_cache.as_deref().map_or(trainer.folder.path(), Path::new);
     let lesson = Lesson { config, settings, dataset, training: &trainer.training, folder };

@@ -14,7 +14,7 @@ use super::error::RuntimeError;
 use super::limits::METADATA_BYTES_MAX;
 use super::model_file::pb;
 use crate::data::{Preprocessing, ValueRange};
-use crate::encoder::{CorpusStatistics, EncoderSpec};
+use crate::encoder::{CorpusStatistics, EncoderSpec, TeacherId};
 
 /// Version of the metadata that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -41,6 +41,9 @@ pub struct Provenance {
     pub encoder: EncoderSpec,
     /// SHA-256 of the resolved configuration of the pretraining, in hexadecimal.
     pub config_sha256: String,
+    /// The encoders that taught it, if it was distilled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<TeacherId>,
 }
 
 /// The metadata of a file that `export` wrote.
@@ -163,6 +166,7 @@ mod tests {
                 data: "phantoms".into(),
                 encoder: EncoderSpec::preset(Preset::Pico, input).unwrap(),
                 config_sha256: "00".repeat(32),
+                teachers: vec![TeacherId { name: "t.onnx".into(), sha256: "11".repeat(32) }],
             },
             corpus: Some(CorpusStatistics { mean: vec![0.25; 32], std: vec![1e-7; 32], length_max: Some(301) }),
         }

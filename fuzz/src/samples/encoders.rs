@@ -61,6 +61,7 @@ fn description(corpus: Option<CorpusStatistics>) -> Metadata {
         data: "drawn".into(),
         encoder: encoder().spec,
         config_sha256: String::new(),
+        teachers: Vec::new(),
     };
     Metadata { preprocessing: recipe(), provenance, corpus }
 }

@@ -264,6 +264,7 @@ mod with_onnx {
                 data: short_name(&run.config.data),
                 encoder: run.network.spec().clone(),
                 config_sha256: base16ct::lower::encode_string(&Sha256::digest(config.as_bytes())),
+                teachers: run.config.teachers(),
             },
             corpus,
         })

@@ -15,12 +15,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use half::f16;
 use sha2::{Digest, Sha256};
 
 use super::key::CacheKey;
+use crate::files::check_regular;
 
 const MAGIC: &[u8; 8] = b"MACTEACH";
 const SEAL: usize = 32;
@@ -28,37 +29,51 @@ const SEAL: usize = 32;
 /// Images per block.
 pub(super) const BLOCK_IMAGES: usize = 64;
 
-/// An open file of features.
+/// The file of features, created when the first block is written.
 pub(super) struct FeatureCache {
-    file: File,
-    header_len: u64,
+    path: PathBuf,
+    /// `None` if there is no file, or one with another or a damaged header, which the first block replaces.
+    file: Option<File>,
+    header: Vec<u8>,
     seal: [u8; SEAL],
     images: usize,
     /// Values of one image: V · D.
     each: usize,
-    /// Whether the file was there with another or a damaged header, and was emptied.
-    pub replaced: bool,
+    /// Whether the file was there with another or a damaged header.
+    pub is_foreign: bool,
 }
 
 impl FeatureCache {
-    /// Opens the file of `key` at `path`, or creates it. A file with another header is emptied.
+    /// Opens the file of `key` at `path`, if it is there.
     pub fn open(path: &Path, key: &CacheKey) -> io::Result<Self> {
         let header = header(key);
         let seal: [u8; SEAL] = Sha256::digest(&header).into();
         let header = [&header[..], &seal].concat();
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        crate::files::check_regular(&file.metadata()?)?;
-        let mut found = Vec::new();
-        (&file).take(header.len() as u64).read_to_end(&mut found)?;
-        let replaced = found != header && !found.is_empty();
-        if found != header {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(&header)?;
-            file.sync_data()?;
+        let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened?),
+        };
+        let mut is_foreign = false;
+        if let Some(opened) = &file {
+            check_regular(&opened.metadata()?)?;
+            let mut found = Vec::new();
+            opened.take(header.len() as u64).read_to_end(&mut found)?;
+            is_foreign = found != header;
         }
+        file = file.filter(|_| !is_foreign);
         let (images, each) = (key.images, key.views * key.dim);
-        Ok(Self { file, header_len: header.len() as u64, seal, images, each, replaced })
+        Ok(Self { path: path.to_owned(), file, header, seal, images, each, is_foreign })
+    }
+
+    /// The file, which is created with its header if there is none yet.
+    fn created(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            let options = &mut OpenOptions::new();
+            let mut file = options.read(true).write(true).create(true).truncate(true).open(&self.path)?;
+            file.write_all(&self.header)?;
+            self.file = Some(file);
+        }
+        self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Number of blocks.
@@ -73,17 +88,18 @@ impl FeatureCache {
 
     /// Bytes of the complete file.
     pub fn bytes(&self) -> u64 {
-        self.header_len + (self.images * self.each * 2 + self.blocks() * SEAL) as u64
+        self.header.len() as u64 + (self.images * self.each * 2 + self.blocks() * SEAL) as u64
     }
 
     fn start_of(&self, number: usize) -> u64 {
-        self.header_len + number as u64 * (BLOCK_IMAGES * self.each * 2 + SEAL) as u64
+        self.header.len() as u64 + number as u64 * (BLOCK_IMAGES * self.each * 2 + SEAL) as u64
     }
 
     /// Whether the file is long enough to hold block `number`.
     pub fn reaches(&self, number: usize) -> io::Result<bool> {
         let len = (self.images_of(number).len() * self.each * 2 + SEAL) as u64;
-        Ok(self.file.metadata()?.len() >= self.start_of(number) + len)
+        let found = self.file.as_ref().map_or(Ok(0), |file| file.metadata().map(|metadata| metadata.len()))?;
+        Ok(found >= self.start_of(number) + len)
     }
 
     /// The features of block `number`, `[images, V, D]`; `None` if it is missing or damaged.
@@ -93,9 +109,10 @@ impl FeatureCache {
         }
         let mut bytes = vec![0; self.images_of(number).len() * self.each * 2];
         let mut seal = [0; SEAL];
-        self.file.seek(SeekFrom::Start(self.start_of(number)))?;
-        self.file.read_exact(&mut bytes)?;
-        self.file.read_exact(&mut seal)?;
+        let (start, file) = (self.start_of(number), self.created()?);
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut bytes)?;
+        file.read_exact(&mut seal)?;
         if seal != self.seal_of(number, &bytes) {
             return Ok(None);
         }
@@ -110,9 +127,10 @@ impl FeatureCache {
         assert_eq!(features.len(), self.images_of(number).len() * self.each, "one block");
         let mut bytes: Vec<u8> = features.iter().flat_map(|value| value.to_le_bytes()).collect();
         bytes.extend(self.seal_of(number, &bytes));
-        self.file.seek(SeekFrom::Start(self.start_of(number)))?;
-        self.file.write_all(&bytes)?;
-        self.file.sync_data()
+        let (start, file) = (self.start_of(number), self.created()?);
+        file.seek(SeekFrom::Start(start))?;
+        file.write_all(&bytes)?;
+        file.sync_data()
     }
 
     fn seal_of(&self, number: usize, features: &[u8]) -> [u8; SEAL] {
@@ -124,4 +142,63 @@ impl FeatureCache {
 fn header(key: &CacheKey) -> Vec<u8> {
     let text = key.to_toml();
     [&MAGIC[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageDigest;
+    use crate::objective::{Distillation, Method, Teacher};
+    use crate::pretrain::config::PretrainConfig;
+
+    /// The key of 70 images, two blocks, with one view of 3 values.
+    fn key(sha256: &str) -> CacheKey {
+        let teacher = Teacher { encoder: "t".into(), sha256: sha256.into(), dim: 3, preprocessing: None };
+        let settings = Distillation { teacher_views: 1, teachers: vec![teacher.clone()], ..Distillation::default() };
+        let images: Vec<_> = (0..70).map(|index| (ImageDigest([index as u8; 16]), index)).collect();
+        CacheKey::new(&PretrainConfig::new("phantoms", Method::Distill), &settings, &teacher, &images)
+    }
+
+    fn block(first: usize, images: usize) -> Vec<f16> {
+        (first..first + 3 * images).map(|at| f16::from_f32(at as f32)).collect()
+    }
+
+    #[test]
+    fn blocks_are_read_back_in_any_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("features");
+        let mut cache = FeatureCache::open(&path, &key("a")).unwrap();
+        assert_eq!((cache.blocks(), cache.read(0).unwrap(), path.exists()), (2, None, false));
+        cache.write(1, &block(7, 6)).unwrap();
+        assert_eq!((cache.read(0).unwrap(), cache.read(1).unwrap()), (None, Some(block(7, 6))));
+        cache.write(0, &block(0, 64)).unwrap();
+        let mut again = FeatureCache::open(&path, &key("a")).unwrap();
+        assert_eq!([0, 1].map(|number| again.read(number).unwrap()), [Some(block(0, 64)), Some(block(7, 6))]);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), again.bytes());
+    }
+
+    #[test]
+    fn a_damaged_bit_is_noticed_and_another_key_has_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("features");
+        let mut cache = FeatureCache::open(&path, &key("a")).unwrap();
+        cache.write(0, &block(0, 64)).unwrap();
+        cache.write(1, &block(7, 6)).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            std::fs::write(&path, damaged).unwrap();
+            let mut cache = FeatureCache::open(&path, &key("a")).unwrap();
+            let valid = [0, 1].map(|number| cache.read(number).unwrap().is_some());
+            let expected = match at {
+                at if at < cache.header.len() => [false; 2],
+                at => [at as u64 >= cache.start_of(1), (at as u64) < cache.start_of(1)],
+            };
+            assert_eq!((valid, cache.is_foreign), (expected, at < cache.header.len()), "byte {at}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        assert!(FeatureCache::open(&path, &key("b")).unwrap().is_foreign);
+        assert_ne!(key("a").file_name(), key("b").file_name());
+    }
 }

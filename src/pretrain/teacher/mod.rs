@@ -102,7 +102,7 @@ impl Lesson<'_> {
             let (encoder, bytes, limit) = (teacher.encoder.clone(), cache.bytes(), BYTES_MAX);
             return Err(TeacherError::TooLarge { encoder, images: key.images, views: key.views, bytes, limit });
         }
-        if cache.replaced {
+        if cache.is_foreign {
             let text = format!("{}: the header is damaged; the features are computed again", path.display());
             observer.event(Event::Warning(&text));
         }
