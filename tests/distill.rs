@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use macula::data::{self, Dataset, Preprocessing};
 use macula::encoder::{EncodeError, HostEncoder, HostEncoderInfo, Preset};
 use macula::evaluate::RandomEncoder;
-use macula::measure::{Features, nearest};
 use macula::pretrain::{
     CHECKPOINT, CONFIG, Event, METRICS, Method, Observer, OpenFailure, Options, Outcome, PretrainConfig, PretrainError,
-    Run, RunFolder, Silent, Teacher, TeacherError, TeacherView, Teachers, Validate, pretrain_taught,
+    RunFolder, Silent, Teacher, TeacherError, TeacherView, Teachers, Validate, pretrain_taught,
 };
 
 const IMAGES: usize = 150;
@@ -105,44 +104,20 @@ fn feature_files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Share of the five nearest neighbours of an image by `encoder` that are among its five nearest by `teacher`.
-fn agreement(encoder: &dyn HostEncoder, teacher: &dyn HostEncoder) -> f64 {
-    let dataset = phantoms();
-    let neighbours = [encoder, teacher].map(|encoder| {
-        let pixels = |index| encoder.preprocessing().to_pixels(&dataset.load(index).unwrap()).pixels;
-        let pixels: Vec<u8> = (0..dataset.len()).flat_map(pixels).collect();
-        let rows = encoder.encode_batch(&pixels).unwrap();
-        let dim = encoder.feature_dim();
-        let mean = macula::measure::corpus_of(&Features { dim, rows: rows.clone() }).mean;
-        let centred = rows.iter().zip(mean.iter().cycle()).map(|(value, mean)| value - mean).collect();
-        let features = Features { dim, rows: centred };
-        nearest(&features, &features, 6)
-    });
-    let shared = |(ours, theirs): (&Vec<usize>, &Vec<usize>)| {
-        ours[1..].iter().filter(|index| theirs[1..].contains(index)).count()
-    };
-    let total: usize = neighbours[0].iter().zip(&neighbours[1]).map(shared).sum();
-    total as f64 / (5 * dataset.len()) as f64
-}
-
 #[test]
 fn a_student_comes_near_its_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = leaked(7);
     for view in [TeacherView::Same, TeacherView::Plain] {
         let mut config = config(&[teacher]);
-        (config.epochs, config.batch_size) = (1, 16);
+        (config.epochs, config.batch_size) = (25, 16);
         config.distill.as_mut().unwrap().teacher_view = view;
-        let name = |epochs: u64| folder.path().join(format!("{view:?}{epochs}"));
-        run(&config, &name(1), &[teacher]).unwrap();
-        config.epochs = 25;
-        run(&config, &name(25), &[teacher]).unwrap();
-        let epochs = RunFolder::open(&name(25)).unwrap().0.epochs().unwrap();
+        let out = folder.path().join(format!("{view:?}"));
+        run(&config, &out, &[teacher]).unwrap();
+        let epochs = RunFolder::open(&out).unwrap().0.epochs().unwrap();
         let (first, last) = (&epochs[0].train, &epochs[24].train);
         assert!(last.loss < 0.7 * first.loss, "{view:?}: loss {} to {}", first.loss, last.loss);
         assert!(last.measures["cosine"] > 0.5, "{view:?}: {:?}", last.measures);
-        let [early, late] = [1, 25].map(|epochs| agreement(&Run::load(&name(epochs)).unwrap(), &teacher.encoder));
-        assert!(late > early + 0.04, "{view:?}: agreement {early} to {late}");
     }
 }
 
