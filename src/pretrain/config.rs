@@ -324,7 +324,9 @@ impl PretrainConfig {
     /// The teachers of distillation, for the origin of an encoder.
     pub fn teachers(&self) -> Vec<TeacherId> {
         let teachers = self.distill.iter().flat_map(|distill| &distill.teachers);
-        teachers.map(|teacher| TeacherId { name: short_name(&teacher.encoder), sha256: teacher.sha256.clone() }).collect()
+        teachers
+            .map(|teacher| TeacherId { name: short_name(&teacher.encoder), sha256: teacher.sha256.clone() })
+            .collect()
     }
 
     /// Whether every training image needs a label.
