@@ -6,7 +6,7 @@
 //! | std      | Sub (the mean), Mul by 1/4, Mul by itself, GlobalAveragePool, Add `ε / 16`, Sqrt, Mul by 4           |
 //! | cells    | AveragePool to 2×2, Transpose to `[N, 2, 2, C]`, Flatten                                             |
 //! | together | Concat, Flatten; with cells Concat again                                                            |
-//! | map      | Gemm                                                                                                |
+//! | map      | MatMul by the transposed weight, Add (tract has no Gemm with bias in f16)                            |
 //!
 //! Squares of deviations, not a difference of mean squares, because f16 has 11 bits. Deviations are quartered, so that the square
 //! of one of 1,000 stays below 65,504, the largest f16; a power of 2 changes no digit.
@@ -92,10 +92,16 @@ impl Parts {
             return Err(OnnxError::Length { layer: "the readout".into(), what: "outputs", found, needed: dim });
         }
         let Some(map) = map else { return Ok(()) };
-        graph.parameter("readout", "weight", &[dim, pooled], &map.weight)?;
+        // Checked before it is read by columns.
+        if map.weight.len() != dim * pooled {
+            let layer = "readout".to_owned();
+            return Err(OnnxError::Length { layer, what: "weights", found: map.weight.len(), needed: dim * pooled });
+        }
+        let columns = (0..pooled).flat_map(|column| map.weight[column..].iter().step_by(pooled)).copied();
+        graph.parameter("readout", "weight", &[pooled, dim], &columns.collect::<Vec<_>>())?;
         graph.parameter("readout", "bias", &[dim], &map.bias)?;
-        let inputs = [pooled_name, "readout.weight", "readout.bias"];
-        graph.node("Gemm", "readout", &inputs, output, vec![int("transB", 1)]);
+        graph.node("MatMul", "readout.product", &[pooled_name, "readout.weight"], "readout.product", vec![]);
+        graph.node("Add", "readout", &["readout.product", "readout.bias"], output, vec![]);
         Ok(())
     }
 }
