@@ -7,10 +7,6 @@ use super::task::Task;
 use crate::data::{self, Dataset, ImageDigest, Split, evenly_spread};
 use crate::evaluate;
 
-/// Bytes of decoded pixels that stay in memory, so that every encoder reads them without decoding: 10,000 grey images of
-/// 224 × 224 pixels.
-const DECODED_BYTES_MAX: usize = 512 << 20;
-
 /// The images of a task.
 pub(super) struct TaskImages {
     pub dataset: Dataset,
@@ -30,7 +26,7 @@ impl TaskImages {
     pub fn open(task: &Task, per_split: Option<usize>, seed: u64) -> Result<Self, BenchmarkError> {
         let failed = |source| BenchmarkError::Data { task: task.name.clone(), source };
         let mut dataset = data::open_named(&task.data, seed).map_err(failed)?;
-        dataset.keep_decoded(DECODED_BYTES_MAX);
+        dataset.keep_decoded(data::DECODED_BYTES_MAX);
         let mut remarks = Vec::new();
         let wanted = wanted_labels(task, &dataset)?;
         let is_wanted = |dataset: &Dataset, index: &usize| {

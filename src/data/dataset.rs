@@ -6,6 +6,9 @@ use super::kept::KeptImages;
 use super::source::{PixelSource, SourceImage};
 use super::{DataError, Image, Record, Remark, Split};
 
+/// Bytes of decoded pixels to keep while several encoders read the same images: 10,000 grey images of 224 × 224 pixels.
+pub const DECODED_BYTES_MAX: usize = 512 << 20;
+
 /// A dataset. It holds the names and labels of its images, but none of their pixels.
 pub struct Dataset {
     /// The path or name by which it was opened.

@@ -34,7 +34,7 @@ mod survey;
 mod words;
 
 pub use budget::INDEX_BYTES_MAX;
-pub use dataset::Dataset;
+pub use dataset::{DECODED_BYTES_MAX, Dataset};
 pub use decode::ValueRange;
 pub use decode_stats::{DecodeStats, RawSamples};
 pub use digest::ImageDigest;

@@ -56,6 +56,7 @@ pub(crate) fn fit<'w>(
     let (direction, rest) = rest.split_at_mut(length);
     let (curved, rest) = rest.split_at_mut(length);
     let (probabilities, rest) = rest.split_at_mut(supports.len() * classes);
+    // One value per class: first whether the class has supports, then a scratch of products.
     let present = &mut rest[..classes];
     present.fill(0.0);
     supports.records.iter().for_each(|record| present[usize::from(record.class)] = 1.0);
@@ -72,7 +73,8 @@ pub(crate) fn fit<'w>(
         if square <= enough * enough {
             break;
         }
-        solve_newton(&problem, probabilities, gradient, step, residual, direction, curved);
+        let vectors = [&mut *step, &mut *residual, &mut *direction, &mut *curved];
+        solve_newton(&problem, probabilities, gradient, vectors, present);
         let slope = dot(gradient, step);
         let mut length = 1.0;
         let mut found = false;
@@ -105,15 +107,13 @@ fn mark_absent(parameters: &mut [f64], present: &[f64], rank: usize) {
     }
 }
 
-/// `step ≈ -H⁻¹ g` by conjugate gradients from 0.
+/// `step ≈ -H⁻¹ g` by conjugate gradients from 0; `products` is scratch `[C]`.
 fn solve_newton(
     problem: &Problem<'_>,
     probabilities: &[f64],
     gradient: &[f64],
-    step: &mut [f64],
-    residual: &mut [f64],
-    direction: &mut [f64],
-    curved: &mut [f64],
+    [step, residual, direction, curved]: [&mut [f64]; 4],
+    products: &mut [f64],
 ) {
     step.fill(0.0);
     residual.copy_from_slice(gradient);
@@ -125,7 +125,7 @@ fn solve_newton(
     let part = if length < 0.25 { length } else { 0.25 };
     let enough = part * part * start;
     for _ in 0..INNER_STEPS_MAX {
-        problem.write_curvature(probabilities, direction, curved);
+        problem.write_curvature(probabilities, direction, curved, products);
         let curvature = dot(direction, curved);
         if curvature <= 0.0 {
             break;
@@ -152,10 +152,10 @@ impl Problem<'_> {
         let mut loss = 0.0;
         let supports = self.rows.chunks_exact(self.rank).zip(self.supports.records);
         for (out, (row, record)) in probabilities.chunks_exact_mut(self.classes).zip(supports) {
+            self.write_products(parameters, row, out);
             let mut largest = f64::NEG_INFINITY;
-            for (logit, weight) in out.iter_mut().zip(parameters.chunks_exact(self.rank + 1)) {
-                *logit = dot(&weight[..self.rank], row) + weight[self.rank];
-                largest = if *logit > largest { *logit } else { largest };
+            for &logit in &*out {
+                largest = if logit > largest { logit } else { largest };
             }
             let own = out[usize::from(record.class)];
             let mut sum = 0.0;
@@ -183,21 +183,45 @@ impl Problem<'_> {
         }
     }
 
-    /// Writes the Hessian times `direction`.
-    fn write_curvature(&self, probabilities: &[f64], direction: &[f64], curved: &mut [f64]) {
+    /// Writes the Hessian times `direction`; `products` is scratch `[C]`.
+    fn write_curvature(&self, probabilities: &[f64], direction: &[f64], curved: &mut [f64], products: &mut [f64]) {
         self.write_penalised(direction, curved);
         for (probability, row) in probabilities.chunks_exact(self.classes).zip(self.rows.chunks_exact(self.rank)) {
-            let along = |class: usize| {
-                let weight = &direction[class * (self.rank + 1)..][..self.rank + 1];
-                dot(&weight[..self.rank], row) + weight[self.rank]
-            };
+            self.write_products(direction, row, products);
             let mut mean = 0.0;
-            for (class, &p) in probability.iter().enumerate() {
-                mean += p * along(class);
+            for (&p, &along) in probability.iter().zip(&*products) {
+                mean += p * along;
             }
-            for (class, (out, &p)) in curved.chunks_exact_mut(self.rank + 1).zip(probability).enumerate() {
-                self.add(row, p * (along(class) - mean), out);
+            let classes = curved.chunks_exact_mut(self.rank + 1).zip(probability).zip(&*products);
+            for ((out, &p), &along) in classes {
+                self.add(row, p * (along - mean), out);
             }
+        }
+    }
+
+    /// Writes `w · row + b` for the vector and bias of each class, each summed in order.
+    ///
+    /// Four classes at a time: a sum in order waits for each addition, and four sums wait together.
+    fn write_products(&self, weights: &[f64], row: &[f64], out: &mut [f64]) {
+        let stride = self.rank + 1;
+        let mut fours = out.chunks_exact_mut(4);
+        let mut weights = weights.chunks_exact(stride);
+        for four in &mut fours {
+            let mut next = || weights.next().unwrap_or(&[]);
+            let [a, b, c, d] = [next(), next(), next(), next()];
+            let mut sums = [0.0; 4];
+            for ((((&a, &b), &c), &d), &z) in a.iter().zip(b).zip(c).zip(d).zip(row) {
+                sums[0] += a * z;
+                sums[1] += b * z;
+                sums[2] += c * z;
+                sums[3] += d * z;
+            }
+            for ((out, sum), weight) in four.iter_mut().zip(sums).zip([a, b, c, d]) {
+                *out = sum + weight[self.rank];
+            }
+        }
+        for (out, weight) in fours.into_remainder().iter_mut().zip(weights) {
+            *out = dot(&weight[..self.rank], row) + weight[self.rank];
         }
     }
 

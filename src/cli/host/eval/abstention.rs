@@ -6,8 +6,8 @@ use super::comparison::{self, Candidate, Comparison, is_floor};
 use super::probe_args::ProbeArgs;
 use crate::data::evenly_spread;
 use crate::evaluate::{
-    self, AbstentionResult, AbstentionTask, DeviceFeatures, EpisodePool, EpisodeSettings, GateResult, Interval,
-    PairedDifference, SetsResult,
+    self, AbstentionResult, AbstentionTask, DeviceFeatures, EpisodePool, EpisodeSettings, Features, GateResult,
+    Interval, PairedDifference, SetsResult,
 };
 use crate::report::text::{left, shown, widest};
 
@@ -96,19 +96,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .collect::<anyhow::Result<_>>()?;
     let mut rows = Vec::new();
     for encoder in shared.encoders(&images)? {
-        let bar = shared.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
-        let count = |count| bar.inc(count as u64);
-        let corpus = evaluate::corpus_statistics(&*encoder, &images.dataset, &images.train, &count)?;
-        bar.finish_and_clear();
-        let embed = |dataset, indices: &[usize]| {
-            let bar = shared.bar(indices.len(), &format!("{}: features", encoder.name()));
-            let mut features = evaluate::embed_dataset(&*encoder, dataset, indices, &|count| bar.inc(count as u64))?;
-            bar.finish_and_clear();
+        let corpus = shared.corpus(&*encoder, &images)?;
+        let on_device = |mut features: Features| {
             features.standardise(&corpus);
             DeviceFeatures::new(&features)
         };
-        let length_max = embed(&images.dataset, &evenly_spread(&images.train, CORPUS_IMAGES))?.length_max();
-        let known = embed(&images.dataset, &images.test)?;
+        let of_images = |indices: &[usize]| anyhow::Ok(on_device(shared.embed(&*encoder, &images, indices)?)?);
+        let embed = |dataset, indices: &[usize]| {
+            let bar = shared.bar(indices.len(), &format!("{}: features", encoder.name()));
+            let features = evaluate::embed_dataset(&*encoder, dataset, indices, &|count| bar.inc(count as u64))?;
+            bar.finish_and_clear();
+            on_device(features)
+        };
+        let length_max = of_images(&evenly_spread(&images.train, CORPUS_IMAGES))?.length_max();
+        let known = of_images(&images.test)?;
         let ood = ood.as_ref().map(|(dataset, indices)| embed(dataset, indices)).transpose()?;
         let error_permilles = &args.error_rate;
         let task = AbstentionTask { known: &known, ood: ood.as_ref(), length_max, error_permilles };

@@ -6,9 +6,9 @@ use super::images::Images;
 use super::probe_args::ProbeArgs;
 use crate::cli::progress::bar;
 use crate::cli::trust::open_encoder;
-use crate::encoder::HostEncoder;
+use crate::encoder::{CorpusStatistics, HostEncoder};
 use crate::encoders::{self, EncoderInput, OpenOptions, Stated};
-use crate::evaluate::{self, Features};
+use crate::evaluate::Features;
 use crate::report::text::shown;
 
 /// Default side of the input of an encoder without an own size.
@@ -58,8 +58,16 @@ impl ProbeArgs {
     /// Features of the images `indices`.
     pub fn embed(&self, encoder: &dyn HostEncoder, images: &Images, indices: &[usize]) -> anyhow::Result<Features> {
         let bar = self.bar(indices.len(), &format!("{}: features", encoder.name()));
-        let features = evaluate::embed_dataset(encoder, &images.dataset, indices, &|count| bar.inc(count as u64))?;
+        let features = images.source().features(encoder, indices, &|count| bar.inc(count as u64))?;
         bar.finish_and_clear();
         Ok(features)
+    }
+
+    /// Statistics of the features of the training split.
+    pub fn corpus(&self, encoder: &dyn HostEncoder, images: &Images) -> anyhow::Result<CorpusStatistics> {
+        let bar = self.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
+        let corpus = images.source().corpus(encoder, &images.train, &|count| bar.inc(count as u64))?;
+        bar.finish_and_clear();
+        Ok(corpus)
     }
 }

@@ -64,10 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .collect::<anyhow::Result<_>>()?;
     let (mut rows, mut of_episodes) = (Vec::new(), Vec::new());
     for encoder in shared.encoders(&images)? {
-        let bar = shared.bar(images.train.len(), &format!("{}: unlabelled part", encoder.name()));
-        let count = |count| bar.inc(count as u64);
-        let corpus = evaluate::corpus_statistics(&*encoder, &images.dataset, &images.train, &count)?;
-        bar.finish_and_clear();
+        let corpus = shared.corpus(&*encoder, &images)?;
         let mut features = shared.embed(&*encoder, &images, &images.test)?;
         features.standardise(&corpus);
         for &head in &args.head.0 {

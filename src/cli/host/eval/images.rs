@@ -1,13 +1,16 @@
 //! The images of an evaluation: read once, split, and without those that the encoder was trained on.
 
+use std::collections::HashMap;
+
 use anyhow::Context;
 
 use super::parts;
 use super::probe_args::ProbeArgs;
 use crate::cli::images::EncoderRange;
-use crate::data::{self, Dataset, Split, TrainTestSplit};
+use crate::data::{self, Dataset, ImageDigest, Split, TrainTestSplit};
 use crate::encoders;
-use crate::evaluate;
+use crate::evaluate::{self, FeatureSource};
+use crate::files::Cache;
 use crate::report::text::count;
 
 /// The images of an evaluation.
@@ -15,6 +18,9 @@ pub struct Images {
     pub dataset: Dataset,
     pub train: Vec<usize>,
     pub test: Vec<usize>,
+    /// The digest of each readable image.
+    digests: HashMap<usize, ImageDigest>,
+    cache: Option<Cache>,
     /// Remarks for readers of the figures.
     pub remarks: Vec<String>,
 }
@@ -22,7 +28,8 @@ pub struct Images {
 impl ProbeArgs {
     /// Reads the images of `--data`.
     pub fn images(&self) -> anyhow::Result<Images> {
-        let dataset = self.open(&self.data)?;
+        let mut dataset = self.open(&self.data)?;
+        dataset.keep_decoded(data::DECODED_BYTES_MAX);
         let mut remarks: Vec<String> = dataset.remarks.iter().map(ToString::to_string).collect();
         let split = Split::from_name(&self.split).context("--split: use train, val or test")?;
         let used = |index: &usize| [None, Some(Split::Train), Some(split)].contains(&dataset.records[*index].split);
@@ -58,7 +65,8 @@ impl ProbeArgs {
             anyhow::ensure!(!indices.is_empty(), "{}: no readable image in the {part} split", self.data);
         }
         remarks.extend(parts::leave_out_seen(&self.encoder, &dataset, &read, &mut test)?);
-        Ok(Images { dataset, train, test, remarks })
+        let digests = read.images.into_iter().collect();
+        Ok(Images { dataset, train, test, digests, cache: self.cache.open()?, remarks })
     }
 
     /// Opens a dataset with the range of `--range`, or of the encoder.
@@ -75,6 +83,11 @@ impl ProbeArgs {
 }
 
 impl Images {
+    /// Features of these images, computed once if there is a cache.
+    pub fn source(&self) -> FeatureSource<'_> {
+        FeatureSource::new(&self.dataset, &self.digests, self.cache.as_ref())
+    }
+
     /// Leaves out the classes without an image in `indices`, with a remark that names `part`.
     fn leave_out_empty_classes(&mut self, indices: &[usize], part: &str) {
         let gone = evaluate::leave_out_empty_classes(&mut self.dataset, indices);

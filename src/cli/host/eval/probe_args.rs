@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::cache_args::CacheArgs;
 use crate::cli::Common;
 use crate::cli::images::ImageArgs;
 use crate::cli::preprocessing::ValueArgs;
@@ -36,6 +37,8 @@ pub struct ProbeArgs {
     /// (the network and input of the encoder, untrained), random:PRESET; or none
     #[arg(long, value_name = "NAME[@SIDE],…|none", default_value = "raw-pixels,colour-statistics,random")]
     pub baselines: Baselines,
+    #[command(flatten)]
+    pub cache: CacheArgs,
     #[command(flatten)]
     pub reading: ImageArgs,
     #[command(flatten)]
