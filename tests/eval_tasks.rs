@@ -70,6 +70,12 @@ fn a_table_of_tasks_has_rows_means_costs_and_files_and_its_cache_changes_nothing
     json(path, &format!("{encoders} --cache kept --seed 2"));
     assert!(entries() > kept, "another seed has other figures");
 
+    let against = json(path, &format!("{encoders} --cache kept --against raw-pixels"));
+    for row in against["rows"].as_array().unwrap() {
+        assert_eq!(row["reference"].is_null(), row["encoder"] == "raw-pixels", "{row}");
+    }
+    fails(2, "input", path, &words(&format!("{SHORT} --cache kept --against other")), &["other"]);
+
     let files = "--encoder tiny=random:pico --cache kept --csv out.csv --card out.md";
     let text = run(path, files);
     assert!(text.contains("one (development)") && text.contains("two (report)"), "{text}");

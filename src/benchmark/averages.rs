@@ -2,7 +2,7 @@
 
 use super::rows::Row;
 use super::task::Role;
-use crate::evaluate::Interval;
+use crate::evaluate::{Interval, PairedDifference};
 
 /// The mean of an encoder over several tasks.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -21,6 +21,8 @@ pub struct Average {
     pub floor_mean: Option<f64>,
     /// Mean difference to the better floor of each task; `None` for a floor.
     pub difference: Option<Interval>,
+    /// Mean difference to the reference encoder; `None` for itself, or without one.
+    pub reference: Option<Interval>,
     /// Tasks on which the encoder's mean is below the better floor.
     pub below_floor: usize,
 }
@@ -67,13 +69,14 @@ pub fn averages(rows: &[Row]) -> Vec<Average> {
 
 fn average(over: &str, rows: &[&Row]) -> Average {
     let differences: Option<Vec<_>> = rows.iter().map(|row| row.difference.as_ref()).collect();
-    let difference = differences.as_ref().map(|differences| {
-        let of = |paired: crate::evaluate::PairedDifference| Interval {
-            mean: paired.difference,
-            half_width_95: paired.interval.map(|[low, high]| (high - low) / 2.0),
-        };
-        mean(&differences.iter().map(|difference| of(difference.paired)).collect::<Vec<_>>())
-    });
+    let of = |paired: PairedDifference| Interval {
+        mean: paired.difference,
+        half_width_95: paired.interval.map(|[low, high]| (high - low) / 2.0),
+    };
+    let difference = differences
+        .as_ref()
+        .map(|differences| mean(&differences.iter().map(|difference| of(difference.paired)).collect::<Vec<_>>()));
+    let references: Option<Vec<Interval>> = rows.iter().map(|row| row.reference.map(of)).collect();
     let floors = differences.as_ref().map(|differences| differences.iter().map(|difference| difference.floor_mean));
     Average {
         encoder: rows[0].encoder.clone(),
@@ -83,6 +86,7 @@ fn average(over: &str, rows: &[&Row]) -> Average {
         balanced_accuracy: mean(&rows.iter().map(|row| row.balanced_accuracy).collect::<Vec<_>>()),
         floor_mean: floors.map(|floors| floors.sum::<f64>() / rows.len() as f64),
         difference,
+        reference: references.as_deref().map(mean),
         below_floor: differences.iter().flatten().filter(|difference| difference.paired.difference < 0.0).count(),
     }
 }
@@ -100,7 +104,7 @@ fn mean(values: &[Interval]) -> Interval {
 #[cfg(test)]
 mod tests {
     use super::super::figures::Figures;
-    use super::super::rows::compare;
+    use super::super::rows::{compare, compare_with};
     use super::super::task::Task;
     use super::*;
 
@@ -135,6 +139,17 @@ mod tests {
             .collect();
         assert_eq!(found, [("colour-statistics", 10), ("raw-pixels", -10), ("raw-pixels", 40)]);
         assert!(rows.iter().filter(|row| row.encoder != "own").all(|row| row.difference.is_none()));
+    }
+
+    #[test]
+    fn every_encoder_is_compared_with_the_reference() {
+        let mut rows = table();
+        assert!(!compare_with(&mut rows, "nothing"));
+        assert!(rows.iter().all(|row| row.reference.is_none()));
+        assert!(compare_with(&mut rows, "own"));
+        let pixels = averages(&rows).into_iter().find(|one| one.encoder == "raw-pixels" && one.over == "all").unwrap();
+        assert!((pixels.reference.unwrap().mean + 0.5 / 3.0).abs() < 1e-9, "-0.2, 0.1 and -0.4: {pixels:?}");
+        assert!(averages(&rows).iter().all(|one| one.reference.is_none() == (one.encoder == "own")));
     }
 
     #[test]

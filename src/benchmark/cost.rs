@@ -27,6 +27,8 @@ pub struct EncoderCost {
     pub multiply_accumulates: Option<u64>,
     /// Weights, where the network is known.
     pub parameters: Option<u64>,
+    /// Peak bytes of f32 activations, where the network is one of Macula's.
+    pub activation_bytes: Option<u64>,
     /// Values of a feature.
     pub feature_dim: usize,
     /// Bytes that a support takes on a device's flash.
@@ -45,8 +47,9 @@ impl EncoderCost {
         Self {
             encoder: label.to_owned(),
             input: [recipe.channels, recipe.height, recipe.width],
-            multiply_accumulates: network.map(|(products, _)| products),
-            parameters: network.map(|(_, parameters)| parameters),
+            multiply_accumulates: network.map(|network| network.products),
+            parameters: network.map(|network| network.parameters),
+            activation_bytes: network.and_then(|network| network.activation_bytes),
             feature_dim,
             support_bytes: (SUPPORT_BYTES + 2 * feature_dim).next_multiple_of(UNIT_BYTES),
             milliseconds: milliseconds(encoder),
@@ -54,11 +57,18 @@ impl EncoderCost {
     }
 }
 
-/// Multiply-accumulates and parameters.
-fn network(name: &str, encoder: &dyn HostEncoder) -> Option<(u64, u64)> {
+/// Facts about a network.
+#[derive(Clone, Copy)]
+struct Known {
+    products: u64,
+    parameters: u64,
+    activation_bytes: Option<u64>,
+}
+
+fn network(name: &str, encoder: &dyn HostEncoder) -> Option<Known> {
     let recipe = encoder.preprocessing();
     if encoders::Baseline::FLOORS.contains(&name) {
-        return Some((0, 0));
+        return Some(Known { products: 0, parameters: 0, activation_bytes: Some(0) });
     }
     let spec = match encoders::open_run(name) {
         Ok(run) => Some(run.network.spec().clone()),
@@ -69,19 +79,23 @@ fn network(name: &str, encoder: &dyn HostEncoder) -> Option<(u64, u64)> {
         Err(_) => None,
     };
     match spec {
-        Some(spec) => spec.cost().ok().map(|cost| (cost.macs, cost.parameters)),
+        Some(spec) => spec.cost().ok().map(|cost| Known {
+            products: cost.macs,
+            parameters: cost.parameters,
+            activation_bytes: Some(cost.activation_bytes),
+        }),
         None => onnx(name, encoder),
     }
 }
 
 #[cfg(feature = "onnx")]
-fn onnx(name: &str, encoder: &dyn HostEncoder) -> Option<(u64, u64)> {
+fn onnx(name: &str, encoder: &dyn HostEncoder) -> Option<Known> {
     let cost = crate::runtime::cost_of(&encoders::onnx_file(name).ok()?, encoder.preprocessing()).ok()?;
-    Some((cost.multiply_accumulates, cost.parameters))
+    Some(Known { products: cost.multiply_accumulates, parameters: cost.parameters, activation_bytes: None })
 }
 
 #[cfg(not(feature = "onnx"))]
-fn onnx(_: &str, _: &dyn HostEncoder) -> Option<(u64, u64)> {
+fn onnx(_: &str, _: &dyn HostEncoder) -> Option<Known> {
     None
 }
 
@@ -122,6 +136,7 @@ mod tests {
         let input = InputShape { channels: recipe.channels, height: recipe.height, width: recipe.width };
         let expected = EncoderSpec::preset(crate::encoder::Preset::Nano, input).unwrap().cost().unwrap();
         assert_eq!((cost.multiply_accumulates, cost.parameters), (Some(expected.macs), Some(expected.parameters)));
+        assert_eq!(cost.activation_bytes, Some(expected.activation_bytes));
         assert!(cost.milliseconds > 0.0 && cost.milliseconds < 1000.0);
         let pixels = EncoderCost::of("x", "raw-pixels", &RawPixels::new(Preprocessing::unit(1, 8, 16)));
         assert_eq!((pixels.multiply_accumulates, pixels.feature_dim), (Some(0), 128));

@@ -22,5 +22,5 @@ pub use cost::EncoderCost;
 pub use error::BenchmarkError;
 pub use figures::Figures;
 pub use measure::{Benchmark, OpenEncoder, Settings};
-pub use rows::{Difference, Row, Seen, csv};
+pub use rows::{Difference, Row, Seen, compare_with, csv};
 pub use task::{Role, Task, read_tasks};

@@ -58,6 +58,8 @@ pub struct Row {
     pub area_under_roc: Option<Interval>,
     /// The difference to the better floor; `None` for a floor, or without floors.
     pub difference: Option<Difference>,
+    /// The difference to the reference encoder, if there is one.
+    pub reference: Option<PairedDifference>,
     /// Balanced accuracy of each episode.
     #[serde(skip)]
     pub of_episodes: Vec<f64>,
@@ -86,6 +88,7 @@ impl Row {
             sensitivities: class_names.iter().cloned().zip(figures.sensitivities).collect(),
             area_under_roc: figures.area_under_roc,
             difference: None,
+            reference: None,
             of_episodes: figures.of_episodes,
         }
     }
@@ -118,7 +121,17 @@ pub(super) fn compare(rows: &mut [Row]) {
     }
 }
 
-const COLUMNS: [&str; 28] = [
+/// Compares every other row with the encoder `label` on the same task and shots. Returns whether there is one.
+pub fn compare_with(rows: &mut [Row], label: &str) -> bool {
+    let references: Vec<Row> = rows.iter().filter(|row| row.encoder == label).cloned().collect();
+    for row in rows.iter_mut().filter(|row| row.encoder != label) {
+        let same = references.iter().find(|other| other.task == row.task && other.shots == row.shots);
+        row.reference = same.map(|other| PairedDifference::of_episodes(&row.of_episodes, &other.of_episodes));
+    }
+    !references.is_empty()
+}
+
+const COLUMNS: [&str; 32] = [
     "kind",
     "encoder",
     "opened",
@@ -135,6 +148,9 @@ const COLUMNS: [&str; 28] = [
     "difference_low",
     "difference_high",
     "verdict",
+    "reference_difference",
+    "reference_low",
+    "reference_high",
     "area_under_roc",
     "sensitivities",
     "train_images",
@@ -146,6 +162,7 @@ const COLUMNS: [&str; 28] = [
     "support_bytes",
     "multiply_accumulates",
     "parameters",
+    "activation_bytes",
     "milliseconds_per_image",
 ];
 
@@ -173,31 +190,33 @@ pub fn csv(rows: &[Row], averages: &[Average], costs: &[EncoderCost]) -> Table {
             seen(|seen| seen.test),
         ];
         let difference = difference(row.difference.as_ref());
-        table.push(
-            [&about[..], &interval(row.balanced_accuracy), &difference, &others, &cost(&row.encoder, costs)].concat(),
-        );
+        let [low, high] = row.reference.and_then(|paired| paired.interval).map_or([None; 2], |ends| ends.map(Some));
+        let reference = [row.reference.map(|paired| paired.difference), low, high].map(optional);
+        let cost = cost(&row.encoder, costs);
+        table.push([&about[..], &interval(row.balanced_accuracy), &difference, &reference, &others, &cost].concat());
     }
-    for average in averages {
-        let about = ["mean", &average.encoder, "", &average.name(), "", "", &average.shots.to_string(), ""];
-        let [low, high] = average.difference.map_or([None; 2], |difference| {
-            [-1.0, 1.0].map(|side| difference.half_width_95.map(|half| difference.mean + side * half))
-        });
-        let optional = |value: Option<f64>| value.map_or(String::new(), digits);
-        let mean = average.difference.map(|difference| difference.mean);
-        let difference = ["".to_owned(), optional(average.floor_mean), optional(mean), optional(low), optional(high)];
-        let others = vec![String::new(); 7];
-        table.push(
-            [
-                &about.map(str::to_owned)[..],
-                &interval(average.balanced_accuracy),
-                &difference,
-                &others,
-                &cost(&average.encoder, costs),
-            ]
-            .concat(),
-        );
-    }
+    averages.iter().for_each(|average| table.push(mean_line(average, costs)));
     table
+}
+
+/// The line of a mean over tasks.
+fn mean_line(average: &Average, costs: &[EncoderCost]) -> Vec<String> {
+    let about = ["mean", &average.encoder, "", &average.name(), "", "", &average.shots.to_string(), ""];
+    let floor_mean = optional(average.floor_mean);
+    let floor = [&[String::new(), floor_mean], &ends(average.difference)[..], &[String::new()]].concat();
+    let others = vec![String::new(); 6];
+    let (accuracy, cost) = (interval(average.balanced_accuracy), cost(&average.encoder, costs));
+    [&about.map(str::to_owned)[..], &accuracy, &floor, &ends(average.reference), &others, &cost].concat()
+}
+
+/// A difference with the ends of its interval.
+fn ends(difference: Option<Interval>) -> [String; 3] {
+    let end = |side: f64| difference.and_then(|one| one.half_width_95.map(|half| one.mean + side * half));
+    [difference.map(|one| one.mean), end(-1.0), end(1.0)].map(optional)
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or(String::new(), digits)
 }
 
 fn digits(value: f64) -> String {
@@ -220,15 +239,16 @@ fn difference(difference: Option<&Difference>) -> [String; 6] {
     [floor.clone(), digits(*floor_mean), digits(paired.difference), low, high, verdict.to_owned()]
 }
 
-fn cost(encoder: &str, costs: &[EncoderCost]) -> [String; 6] {
+fn cost(encoder: &str, costs: &[EncoderCost]) -> [String; 7] {
     let Some(cost) = costs.iter().find(|cost| cost.encoder == encoder) else { return Default::default() };
-    let optional = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
+    let whole = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
     [
         cost.input.map(|side| side.to_string()).join("x"),
         cost.feature_dim.to_string(),
         cost.support_bytes.to_string(),
-        optional(cost.multiply_accumulates),
-        optional(cost.parameters),
+        whole(cost.multiply_accumulates),
+        whole(cost.parameters),
+        whole(cost.activation_bytes),
         format!("{:.3}", cost.milliseconds),
     ]
 }

@@ -9,7 +9,7 @@ use anyhow::ensure;
 use super::cache_args::CacheArgs;
 use super::probe_args::Baselines;
 use super::tasks_table::{self, Report};
-use crate::benchmark::{Benchmark, BenchmarkError, Contender, Settings, averages, card, csv, read_tasks};
+use crate::benchmark::{Benchmark, BenchmarkError, Contender, Settings, averages, card, compare_with, csv, read_tasks};
 use crate::cli::overwrite::ForceArgs;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::{KeyArgs, refused};
@@ -32,6 +32,9 @@ pub struct Args {
     /// Encoder, as ENCODER or LABEL=ENCODER; repeatable. {task} in it stands for the name of each task
     #[arg(long, value_name = "[LABEL=]ENCODER")]
     encoder: Vec<Contender>,
+    /// Label of an encoder or baseline with which the others are compared as well, over the same episodes
+    #[arg(long, value_name = "LABEL")]
+    against: Option<String>,
     /// Folder of the datasets [default: the variable MACULA_DATA, or the folder of the file of tasks]
     #[arg(long, env = "MACULA_DATA", value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -144,7 +147,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for task in &tasks {
         benchmark.measure(task).map_err(explained)?;
     }
-    let Benchmark { settings, rows, costs, remarks, .. } = benchmark;
+    let Benchmark { settings, mut rows, costs, remarks, .. } = benchmark;
+    if let Some(label) = &args.against {
+        ensure!(compare_with(&mut rows, label), "--against {label}: no encoder of this label is in the table");
+    }
     let means = averages(&rows);
     if let Some(path) = &args.csv {
         csv(&rows, &means, &costs).write_csv(path)?;
@@ -152,7 +158,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(path) = &args.card {
         write_atomic(path, card(&rows, &costs).as_bytes())?;
     }
-    let report = Report::new(&settings, rows, means, costs, remarks);
+    let report = Report::new(&settings, args.against.clone(), rows, means, costs, remarks);
     if args.common.json {
         return print_json(&report);
     }

@@ -1,6 +1,7 @@
 //! The table of `macula eval tasks`: encoders by tasks, one part per number of shots, then the cost of each encoder.
 
 use crate::benchmark::{Average, EncoderCost, Row, Seen, Settings};
+use crate::evaluate::Interval;
 use crate::report::table::Table;
 use crate::report::text::shown;
 
@@ -12,6 +13,7 @@ pub struct Report {
     episodes: usize,
     seed: u64,
     images_per_split: Option<usize>,
+    against: Option<String>,
     rows: Vec<Row>,
     averages: Vec<Average>,
     costs: Vec<EncoderCost>,
@@ -22,13 +24,15 @@ impl Report {
     /// The figures measured with `settings`.
     pub fn new(
         settings: &Settings,
+        against: Option<String>,
         rows: Vec<Row>,
         averages: Vec<Average>,
         costs: Vec<EncoderCost>,
         remarks: Vec<String>,
     ) -> Self {
         let Settings { queries, episodes, seed, images_per_split, head, .. } = *settings;
-        Self { head: head.to_string(), queries, episodes, seed, images_per_split, rows, averages, costs, remarks }
+        let head = head.to_string();
+        Self { head, queries, episodes, seed, images_per_split, against, rows, averages, costs, remarks }
     }
 }
 
@@ -98,23 +102,38 @@ fn means(report: &Report) -> Table {
         let tasks = report.averages.iter().find(|one| one.over == over).map_or(0, |one| one.tasks);
         format!("{over} ({tasks}), {shots} shots")
     };
-    let mut table = Table::new(&["over (tasks), shots", "encoder", "mean", "ahead of floors", "tasks below its floor"]);
+    let against = report.against.as_ref().map(|label| format!("ahead of {label}"));
+    let columns = ["over (tasks), shots", "encoder", "mean", "ahead of floors", "tasks below its floor"];
+    let mut table = Table::new(&columns.into_iter().chain(against.as_deref()).collect::<Vec<_>>());
+    let ahead = |difference: Option<Interval>| {
+        difference.map_or(String::new(), |difference| {
+            let half = difference.half_width_95.map_or(String::new(), |half| format!(" ± {:.1}", 100.0 * half));
+            points(difference.mean) + &half
+        })
+    };
     for (over, shots) in &groups {
         for one in report.averages.iter().filter(|one| one.over == *over && one.shots == *shots) {
-            let ahead = one.difference.map_or(String::new(), |difference| {
-                let half = difference.half_width_95.map_or(String::new(), |half| format!(" ± {:.1}", 100.0 * half));
-                points(difference.mean) + &half
-            });
             let below = one.difference.map_or(String::new(), |_| one.below_floor.to_string());
-            table.push(vec![name(over, *shots), one.encoder.clone(), one.balanced_accuracy.to_string(), ahead, below]);
+            let accuracy = one.balanced_accuracy.to_string();
+            let mut row = vec![name(over, *shots), one.encoder.clone(), accuracy, ahead(one.difference), below];
+            row.extend(against.iter().map(|_| ahead(one.reference)));
+            table.push(row);
         }
     }
     table
 }
 
 fn costs(report: &Report) -> Table {
-    let mut table =
-        Table::new(&["encoder", "input", "MMAC", "parameters", "ms per image", "feature", "bytes per support"]);
+    let mut table = Table::new(&[
+        "encoder",
+        "input",
+        "MMAC",
+        "parameters",
+        "KiB of activations",
+        "ms per image",
+        "feature",
+        "bytes per support",
+    ]);
     for cost in &report.costs {
         let optional = |value: Option<String>| value.unwrap_or("-".to_owned());
         let [channels, height, width] = cost.input;
@@ -123,6 +142,7 @@ fn costs(report: &Report) -> Table {
             format!("{channels}×{height}×{width}"),
             optional(cost.multiply_accumulates.map(|products| format!("{:.2}", products as f64 / 1e6))),
             optional(cost.parameters.map(|parameters| parameters.to_string())),
+            optional(cost.activation_bytes.map(|bytes| format!("{:.0}", bytes as f64 / 1024.0))),
             format!("{:.2}", cost.milliseconds),
             cost.feature_dim.to_string(),
             cost.support_bytes.to_string(),
