@@ -122,7 +122,7 @@ fn the_average_of_weights_resumes_to_the_same_bytes_and_is_the_encoder() {
 fn a_budget_becomes_epochs_and_small_sets_get_enough_steps() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = tiny("phantoms:16:30", Method::Simclr);
-    config.budget = Some("2s".parse().unwrap());
+    config.budget = Some("4s".parse().unwrap());
     let [whole, again] = ["whole", "again"].map(|name| folder.path().join(name));
     let begun = std::time::Instant::now();
     train(&config, &whole, BEGIN).unwrap();
@@ -163,7 +163,7 @@ fn the_best_epoch_is_kept_and_a_worse_encoder_never() {
         Some(macula::pretrain::Init { encoder: start.display().to_string(), sha256: init.info.id.to_string() });
     config.keep = Keep::Best;
     (config.epochs, config.health) = (3, HealthGate::Never);
-    for (name, rate, average) in [("worse", 100.0, None), ("better", 0.02, None), ("average", 0.02, Some(0.5))] {
+    for (name, rate, average) in [("worse", 3.0, None), ("better", 0.02, None), ("average", 0.02, Some(0.5))] {
         (config.learning_rate, config.weight_average) = (rate, average);
         let whole = folder.path().join(name);
         resumes(&config, &whole, 0..18);
