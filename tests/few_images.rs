@@ -45,7 +45,8 @@ fn training_on_few_images() {
                 ),
             );
             let contrastive = ["simclr", "triplet", "moco"].contains(&method);
-            assert_eq!(err.contains("warning"), contrastive && (1..=2).contains(&count), "{method} {count}: {err}");
+            // One epoch is too little for any of these methods, and a batch of one or two images as well.
+            assert_eq!(err.contains("warning"), contrastive && count > 0, "{method} {count}: {err}");
             // Labels need images of two classes; two images are no collapse.
             let refused = count == 0 || method == "supervised" && count < 7;
             assert!(code == 0 || refused || method == "supervised", "{method} {count}: {code} {err}");

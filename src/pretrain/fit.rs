@@ -5,6 +5,7 @@
 //! that changes an encoder for the better.
 
 use super::config::PretrainConfig;
+use super::observer::FewSteps;
 use super::resolved::Fitted;
 
 /// Steps per epoch below which the batch is made smaller.
@@ -42,16 +43,11 @@ pub fn fit(config: &PretrainConfig, images: usize) -> (PretrainConfig, Option<St
     (fitted, remark)
 }
 
-/// A warning if a contrastive run has so few steps that it may make an encoder worse.
-pub(super) fn few_steps(config: &PretrainConfig, images: usize, batch_size: usize) -> Option<String> {
+/// The steps of a contrastive run, if they are so few that the run may make an encoder worse.
+pub(super) fn few_steps(config: &PretrainConfig, images: usize, batch_size: usize) -> Option<FewSteps> {
     let per_epoch = steps_per_epoch(images, batch_size);
     let (steps, least) = (per_epoch * config.epochs, least_steps(config));
-    (steps < least).then(|| {
-        format!(
-            "{steps} steps in all, {per_epoch} per epoch of {images} images; with fewer than {least} an encoder may not \
-             improve: state a smaller batch or more epochs, or leave both out"
-        )
-    })
+    (steps < least).then_some(FewSteps { steps, per_epoch, least })
 }
 
 /// Steps of an epoch; the last short batch is left out.
@@ -118,7 +114,7 @@ mod tests {
     fn stated_settings_stay_and_few_steps_are_a_warning() {
         let stated = PretrainConfig { fit: Vec::new(), ..open(Method::Simclr) };
         assert_eq!(fit(&stated, 436), (stated.clone(), None));
-        assert!(few_steps(&stated, 436, 256).is_some_and(|text| text.starts_with("20 steps in all, 1 per epoch")));
+        assert_eq!(few_steps(&stated, 436, 256), Some(FewSteps { steps: 20, per_epoch: 1, least: 1_000 }));
         assert_eq!(few_steps(&stated, 50_000, 256), None);
         assert_eq!(few_steps(&PretrainConfig { fit: Vec::new(), ..open(Method::Rotation) }, 436, 128), None);
         let batch = PretrainConfig { fit: vec![Fitted::Epochs], ..open(Method::Simclr) };

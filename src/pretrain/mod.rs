@@ -43,7 +43,7 @@ pub use extend::extend;
 pub use fit::fit;
 pub use learner::Learner;
 pub use metrics::{EpochLine, Health, Quality, Score, StepLine, Tally};
-pub use observer::{Event, Observer, Silent};
+pub use observer::{Event, FewSteps, Observer, Silent};
 pub use prepare::{Options, pretrain, pretrain_taught};
 pub use resolved::{Budget, BudgetError, Fitted};
 pub use run::Run;

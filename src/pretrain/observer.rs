@@ -4,6 +4,17 @@ use std::path::Path;
 
 use super::metrics::{EpochLine, StepLine};
 
+/// Steps of a run that has few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FewSteps {
+    /// Steps of the run.
+    pub steps: u64,
+    /// Steps per epoch.
+    pub per_epoch: u64,
+    /// Fewest steps that are advised.
+    pub least: u64,
+}
+
 /// A progress event.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -51,6 +62,8 @@ pub enum Event<'a> {
     Epoch(&'a EpochLine),
     /// A remark on how the run trains.
     Remark(&'a str),
+    /// The run has so few steps that it may make an encoder worse.
+    FewSteps(FewSteps),
     /// A warning; training continues.
     Warning(&'a str),
 }

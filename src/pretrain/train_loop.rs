@@ -106,8 +106,8 @@ impl Trainer<'_> {
         if let Some(warning) = too_little(&self.progress.config, images, batch_size, self.progress.class_names.len()) {
             observer.event(Event::Warning(&warning));
         }
-        if let Some(warning) = few_steps(&self.progress.config, images, batch_size) {
-            observer.event(Event::Warning(&warning));
+        if let Some(few) = few_steps(&self.progress.config, images, batch_size) {
+            observer.event(Event::FewSteps(few));
         }
         if let Some(remark) = self.sampler.remark() {
             observer.event(Event::Remark(&remark));

@@ -171,7 +171,7 @@ impl Sweep<'_> {
         }
         let options = Options { resume: started.is_some(), ..Options::default() };
         let config = started.as_ref().unwrap_or(&job.config);
-        let mut dataset = open_named(&config.data, config.seed)?;
+        let mut dataset = config.open_data(&config.data)?;
         dataset.decode.range = config.range;
         match pretrain(config, &dataset, folder, options, self.observer, self.stop)? {
             Outcome::Finished { .. } => Ok(()),

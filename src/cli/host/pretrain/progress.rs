@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 
 use super::figures;
 use crate::cli::progress::bar;
-use crate::pretrain::{Event, Observer};
+use crate::pretrain::{Event, FewSteps, Observer};
 use crate::report::text::{count, shown};
 
 /// Shows progress on standard error.
@@ -81,6 +81,11 @@ impl Observer for Progress {
                 }
             }
             Event::Remark(text) => self.say(format!("remark: {}", shown(text))),
+            Event::FewSteps(FewSteps { steps, per_epoch, least }) => self.say(format!(
+                "warning: {} in all, {per_epoch} per epoch; with fewer than {least} the encoder may not improve: state a smaller \
+                 --batch-size or more --epochs, or leave both out",
+                count(steps, "step")
+            )),
             Event::Warning(text) => self.say(format!("warning: {}", shown(text))),
         }
     }
