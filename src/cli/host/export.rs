@@ -172,14 +172,12 @@ mod with_onnx {
     /// Statistics of the features of an encoder with another input, on the images of `--data`: those of the run cannot be
     /// read, and statistics of the trained input no longer hold.
     fn corpus_of_data(args: &Args, run: &Run, dataset: &Dataset) -> anyhow::Result<Option<CorpusStatistics>> {
-        let remark = match args.data {
+        let result = match args.data {
             Some(_) => format!("statistics of the features were measured on {}", dataset.name),
-            None => {
-                "the files have no statistics of the features; pass --data with images to measure them on".to_owned()
-            }
+            None => "the files have no statistics of the features; pass --data to measure them".to_owned(),
         };
         if !args.common.quiet {
-            eprintln!("{remark}, because the images of the run cannot be read");
+            eprintln!("the images of the run cannot be read: {result}");
         }
         let measure = |_| measure_corpus(run, dataset, &dataset.split_or_all(Split::Train));
         Ok(args.data.as_ref().map(measure).transpose()?)
