@@ -49,3 +49,41 @@ pub fn candidates(models: &[Model], found: &ImagesFound) -> Result<Vec<Candidate
     all.sort_by_key(|candidate| candidate.macs);
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::MODELS;
+
+    fn found(channels: usize, shorter_side: usize) -> Vec<Candidate> {
+        let images = ImagesFound {
+            images: 100,
+            training_images: 100,
+            unreadable: 0,
+            channels,
+            shorter_side,
+            size: [shorter_side; 2],
+            classes: Vec::new(),
+            unlabelled: 100,
+            read_ms: 1.0,
+        };
+        candidates(MODELS, &images).unwrap()
+    }
+
+    #[test]
+    fn candidates_fit_channels_and_size_and_open_by_name() {
+        for (channels, side) in [(1, 20), (1, 512), (3, 20), (3, 512)] {
+            let all = found(channels, side);
+            assert!(!all.is_empty() && all.is_sorted_by_key(|candidate| candidate.macs), "{all:?}");
+            for candidate in &all {
+                let run = Run::load(candidate.name.as_ref()).unwrap();
+                assert_eq!(run.network.spec().input, candidate.input);
+                assert_eq!(candidate.input.channels, channels, "there are shipped encoders for both");
+            }
+        }
+        // Every encoder sees grey images; large images are also tried at twice the input.
+        let (small, large) = (found(1, 20), found(1, 512));
+        assert_eq!(small.len(), MODELS.len());
+        assert!(large.len() > small.len() && small.iter().all(|candidate| large.contains(candidate)));
+    }
+}

@@ -294,7 +294,7 @@ mod tests {
         for (change, name) in [
             ("batch_sise = 1", "batch_sise"),
             ("policy = \"wild\"", "policy"),
-            ("size.side = 3", "size.side"),
+            ("size.side = 3", "size"),
             ("augmentation.flips = true", "augmentation"),
         ] {
             let plan = plan(&format!("{BASE}[[run]]\nname = \"a\"\nsettings = {{ {change} }}\n")).unwrap();

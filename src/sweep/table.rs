@@ -148,8 +148,9 @@ mod tests {
     fn figures_are_means_over_seeds_and_tasks_with_paired_differences() {
         let episodes = [0.5, 0.6, 0.7, 0.5, 0.6, 0.7];
         let better = episodes.map(|value| value + 0.1);
+        let best = episodes.map(|value| value + 0.2);
         let first = vec![measured(&[("a", episodes), ("b", episodes)]), measured(&[("a", better), ("b", better)])];
-        let second = vec![measured(&[("a", better), ("b", episodes)]), Ended::Failed("diverged".into())];
+        let second = vec![measured(&[("a", best), ("b", episodes)]), Ended::Failed("diverged".into())];
         let third = vec![Ended::Failed("diverged".into()), Ended::Failed("collapsed".into())];
         let floors = vec![("floor".to_owned(), measured(&[("a", episodes), ("b", episodes)]))];
         let table = summary(&["x", "y", "z"], &Results { variants: vec![first, second, third], floors });
@@ -157,10 +158,10 @@ mod tests {
         assert_eq!(row(0)[..5], ["x", "2/2", "a", "5", "0.650"]);
         assert_eq!(row(0)[6..], ["0.100", "-", "-"]);
         assert_eq!(row(2)[..5], ["x", "2/2", "all tasks", "5", "0.650"]);
-        // Better by 0.05 in every episode: an interval of no width.
-        assert_eq!((row(3)[1], row(3)[4], &row(3)[6..]), ("1/2", "0.700", &["-", "+0.050", "0.000"][..]));
+        // Better by 0.15 in every episode: an interval of no width.
+        assert_eq!((row(3)[1], row(3)[4], &row(3)[6..]), ("1/2", "0.800", &["-", "+0.150", "0.000"][..]));
         assert_eq!((row(4)[2], row(4)[7]), ("b", "-0.050"));
-        assert_eq!((row(5)[2], row(5)[4], row(5)[7]), ("all tasks", "0.650", "+0.000"));
+        assert_eq!((row(5)[2], row(5)[4], row(5)[7]), ("all tasks", "0.700", "+0.050"));
         assert_eq!(row(6)[..3], ["z", "0/2", "diverged"]);
         assert_eq!((row(7)[..4].to_vec(), row(7)[7]), (vec!["floor", "1/1", "a", "5"], "-0.050"));
         assert_eq!(table.rows.len(), 10);
