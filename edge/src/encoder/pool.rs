@@ -42,10 +42,13 @@ impl Pool {
         let pixels = self.value.values() / channels;
         for quad in 0..channels / LANES {
             let of_quad = quad * LANES..(quad + 1) * LANES;
-            let sums = self.sums(words, quad, &self.whole());
+            let has_std = self.parts & PART_STD != 0;
+            let whole = self.whole();
+            let sums =
+                if has_std { self.sums::<true>(words, quad, &whole) } else { self.sums::<false>(words, quad, &whole) };
             let (mean, mut rest) = pooled.split_at_mut(channels);
             self.write_means(&sums, pixels, &mut mean[of_quad.clone()]);
-            if self.parts & PART_STD != 0 {
+            if has_std {
                 let std;
                 (std, rest) = rest.split_at_mut(channels);
                 for (lane, std) in std[of_quad.clone()].iter_mut().enumerate() {
@@ -54,15 +57,19 @@ impl Pool {
             }
             if self.parts & PART_CELLS != 0 {
                 for (cell, means) in self.cells().iter().zip(rest.chunks_exact_mut(channels)) {
-                    self.write_means(&self.sums(words, quad, cell), area_len(cell), &mut means[of_quad.clone()]);
+                    self.write_means(
+                        &self.sums::<false>(words, quad, cell),
+                        area_len(cell),
+                        &mut means[of_quad.clone()],
+                    );
                 }
             }
         }
     }
 
-    /// Sums over an area of channels `4 quad` to `4 quad + 3`. At most 2^20 pixels of 255 fit 32 bits, and the squares of
-    /// a row of at most 1024 do.
-    fn sums(&self, words: &[u32], quad: usize, [rows, columns]: &Area) -> Sums {
+    /// Sums over an area of channels `4 quad` to `4 quad + 3`, of squares only if `SQUARES`. At most 2^20 pixels of 255 fit
+    /// 32 bits, and the squares of a row of at most 1024 do.
+    fn sums<const SQUARES: bool>(&self, words: &[u32], quad: usize, [rows, columns]: &Area) -> Sums {
         let (width, quads) = (usize::from(self.value.width), usize::from(self.value.channels) / LANES);
         let mut sums = Sums { values: [0; LANES], squares: [0; LANES] };
         for row in rows.clone() {
@@ -73,7 +80,9 @@ impl Pool {
                 for lane in 0..LANES {
                     let value = u32::from(values[lane]);
                     sums.values[lane] += value;
-                    squares[lane] += value * value;
+                    if SQUARES {
+                        squares[lane] += value * value;
+                    }
                 }
             }
             sums.squares.iter_mut().zip(squares).for_each(|(sum, row)| *sum += u64::from(row));
