@@ -5,6 +5,9 @@ mod shell;
 
 use shell::{expect, fails, json};
 
+/// Both blobs with means and standard deviations of every stage, reduced to 24 values.
+const READOUT: &str = "--blob f16,int8 --calibration-count 60 --readout stages --feature-dim 24 --data phantoms:28:120";
+
 #[test]
 fn a_parity_error_beyond_the_tolerance_is_exit_code_3() {
     let folder = tempfile::tempdir().unwrap();
@@ -23,6 +26,12 @@ fn a_parity_error_beyond_the_tolerance_is_exit_code_3() {
     let report = json(&expect(0, folder.path(), &with("--blob f16,int8 --calibration-count 8")).0);
     assert_eq!((&report["steps"][2]["file"], &report["steps"][3]["file"]), (&"f16 blob".into(), &"int8 blob".into()));
     assert!(exists("encoder.f16.blob") && exists("encoder.int8.blob"));
+    let report = json(&expect(0, folder.path(), &with(READOUT)).0);
+    assert_eq!((&report["feature_dim"], &report["passed"]), (&24.into(), &true.into()));
+    assert!(
+        report["steps"].as_array().unwrap().iter().all(|step| step["min_cosine"].as_f64().unwrap() > 0.97),
+        "{report}"
+    );
     // Three maps of 28×28×8, and two patches of 3×3×32 i16, take 19,968 bytes.
     let little = with("--blob int8 --calibration-count 8 --ram 19000");
     fails(3, "check-failed", folder.path(), &little, &["19968", "19000"]);

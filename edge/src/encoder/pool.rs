@@ -57,11 +57,8 @@ impl Pool {
             }
             if self.parts & PART_CELLS != 0 {
                 for (cell, means) in self.cells().iter().zip(rest.chunks_exact_mut(channels)) {
-                    self.write_means(
-                        &self.sums::<false>(words, quad, cell),
-                        area_len(cell),
-                        &mut means[of_quad.clone()],
-                    );
+                    let sums = self.sums::<false>(words, quad, cell);
+                    self.write_means(&sums, area_len(cell), &mut means[of_quad.clone()]);
                 }
             }
         }
