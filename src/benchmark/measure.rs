@@ -205,7 +205,7 @@ fn seen(task: &Task, name: &str, images: &TaskImages) -> Result<Option<Seen>, Be
 #[cfg(test)]
 mod tests {
     use super::super::averages::averages;
-    use super::super::rows::csv;
+    use super::super::csv::csv;
     use super::super::task::Role;
     use super::*;
     use crate::encoders::{OpenOptions, open};

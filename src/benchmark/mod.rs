@@ -8,10 +8,11 @@ mod averages; //    means over tasks, domains and roles
 mod card; //        figures of an encoder for its model card
 mod contender; //   an encoder of the table, per task
 mod cost; //        multiply-accumulates, parameters, time, bytes per support
+mod csv; //         the table as CSV
 mod error; //       errors
 mod figures; //     the figures of an encoder on a task, kept between calls
 mod measure; //     measures all encoders on a task
-mod rows; //        rows of the table, and as CSV
+mod rows; //        rows of the table, compared
 mod task; //        the file of tasks
 mod task_images; // the images of a task
 
@@ -19,8 +20,9 @@ pub use averages::{Average, averages};
 pub use card::card;
 pub use contender::Contender;
 pub use cost::EncoderCost;
+pub use csv::csv;
 pub use error::BenchmarkError;
 pub use figures::Figures;
 pub use measure::{Benchmark, OpenEncoder, Settings};
-pub use rows::{Difference, Row, Seen, compare_with, csv};
+pub use rows::{Difference, Row, Seen, compare_with};
 pub use task::{Role, Task, read_tasks};
