@@ -7,11 +7,12 @@
 
 use super::contrastive::{EmbeddingLoss, VIEWS, normalized_loss, projection_head};
 use super::distill_loss::{SeedTemperatures, seed_loss, simreg_loss};
+use super::distillation::Distillation;
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::nt_xent::nt_xent;
 use super::queue::Queue;
-use super::settings::{Comparison, Distillation};
+use super::settings::Comparison;
 use crate::augment::Views;
 use crate::encoder::{NamedTensor, Network, TensorError};
 use crate::measure::Features;
@@ -181,9 +182,9 @@ fn prefix(number: usize) -> String {
 mod tests {
     use super::*;
     use crate::nn::l2_normalize::l2_normalize;
+    use crate::objective::distillation::Teacher;
     use crate::objective::ema::tests::network;
     use crate::objective::gradient_check::check_objective_with;
-    use crate::objective::settings::Teacher;
 
     const SETTINGS: Comparison =
         Comparison { queue: 5, projection_hidden: 6, projection_dim: 4, ..Comparison::DEFAULT };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Preprocessing;
+use super::distillation::Distillation;
 
 /// Which triplets of a batch the loss uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,96 +66,6 @@ impl Comparison {
 impl Default for Comparison {
     fn default() -> Self {
         Self::DEFAULT
-    }
-}
-
-/// The image that a teacher's feature is computed from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TeacherView {
-    /// The view that the student sees: the same crop, flip and colours at the teacher's size, without noise. The student
-    /// sees `teacher_views` views in turn.
-    #[default]
-    Same,
-    /// The image without augmentation. The student sees new views in every epoch.
-    Plain,
-}
-
-/// An encoder whose features are targets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Teacher {
-    /// A name that `--encoder` takes.
-    pub encoder: String,
-    /// Its identity in hexadecimal: the content of a file or folder can change.
-    pub sha256: String,
-    /// Its feature dimensions.
-    pub dim: usize,
-    /// The preprocessing that the user stated, if the encoder has none of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preprocessing: Option<Preprocessing>,
-}
-
-/// Settings of distillation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Distillation {
-    /// The image that a teacher's feature is computed from.
-    pub teacher_view: TeacherView,
-    /// Views per image whose teacher features are computed, 1 with the plain image. Epoch `e` trains on view `e` modulo this.
-    pub teacher_views: usize,
-    /// Dimensions that a teacher's features are reduced to by principal components; 0 for all.
-    pub teacher_dim: usize,
-    /// Hidden units of the head that predicts a teacher's feature.
-    pub teacher_hidden: usize,
-    /// Weight of SimReg, the squared distance to the teacher's feature.
-    pub simreg_weight: f32,
-    /// Weight of SEED, the cross-entropy of similarities to a queue of teacher features.
-    pub seed_weight: f32,
-    /// Weight of NT-Xent between two views.
-    pub simclr_weight: f32,
-    /// SEED: temperature of the teacher's similarities.
-    pub teacher_temperature: f32,
-    /// SEED: temperature of the student's similarities.
-    pub student_temperature: f32,
-    /// Folder of the files of teacher features; the run folder if absent. It does not change the weights.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub teacher_cache: Option<String>,
-    /// The teachers.
-    pub teachers: Vec<Teacher>,
-}
-
-impl Default for Distillation {
-    /// SimReg alone; SEED's temperatures are those of its authors.
-    fn default() -> Self {
-        Self {
-            teacher_view: TeacherView::Same,
-            teacher_views: 4,
-            teacher_dim: 256,
-            teacher_hidden: 512,
-            simreg_weight: 1.0,
-            seed_weight: 0.0,
-            simclr_weight: 0.0,
-            teacher_temperature: 0.01,
-            student_temperature: 0.2,
-            teacher_cache: None,
-            teachers: Vec::new(),
-        }
-    }
-}
-
-impl Distillation {
-    /// Views per image whose teacher features are computed.
-    pub fn num_views(&self) -> usize {
-        match self.teacher_view {
-            TeacherView::Same => self.teacher_views,
-            TeacherView::Plain => 1,
-        }
-    }
-
-    /// Dimensions of the targets of a teacher with features of `dim` dimensions.
-    pub fn target_dim(&self, dim: usize) -> usize {
-        if self.teacher_dim == 0 { dim } else { dim.min(self.teacher_dim) }
     }
 }
 

@@ -454,45 +454,14 @@ impl PretrainConfig {
         hold("batch_size", self.batch_size, "at least 2 for a method that compares images", !alone)?;
         let misplaced = self.distill.is_some() != self.method.needs_teachers();
         hold("distill", "set", "set for the method distill and absent for others", !misplaced)?;
-        if let Some(distill) = &self.distill {
-            let Distillation { teacher_view, teacher_views: views, teacher_hidden: hidden, .. } = *distill;
-            hold(
-                "teachers",
-                distill.teachers.len(),
-                "1 to 8 encoders (--teacher)",
-                (1..=8).contains(&distill.teachers.len()),
-            )?;
-            hold("teacher_hidden", hidden, "1 to 65536", (1..=65_536).contains(&hidden))?;
-            hold("teacher_views", views, "1 to 64", (1..=64).contains(&views))?;
-            hold("teacher_dim", distill.teacher_dim, "0 to 65536", distill.teacher_dim <= 65_536)?;
-            let weights = [
-                ("simreg_weight", distill.simreg_weight),
-                ("seed_weight", distill.seed_weight),
-                ("simclr_weight", distill.simclr_weight),
-            ];
-            for (name, weight) in weights {
-                hold(name, weight, "0 to 1000", (0.0..=1000.0).contains(&weight))?;
-            }
-            let taught = distill.simreg_weight + distill.seed_weight;
-            hold("simreg_weight", distill.simreg_weight, "above 0 unless seed_weight is", taught > 0.0)?;
-            for (name, temperature) in [
-                ("teacher_temperature", distill.teacher_temperature),
-                ("student_temperature", distill.student_temperature),
-            ] {
-                hold(name, temperature, "0.001 to 100", (1e-3..=100.0).contains(&temperature))?;
-            }
-            let same = teacher_view == TeacherView::Same;
-            hold(
-                "teacher_views",
-                views,
-                "at least 2 with simclr_weight, which compares two views",
-                !same || views >= 2 || distill.simclr_weight == 0.0,
-            )?;
-            // Noise draws a number per value, so that draws after it differ between the sizes of student and teacher.
-            let Augmentation { noise, cut_out, .. } = self.augmentation;
-            let shifted = same && noise != Noise::NONE && cut_out != CutOut::NONE;
-            hold("cut_out", cut_out.side, "absent with noise if the teacher sees the student's view", !shifted)?;
+        if let Some((setting, value, allowed)) = self.distill.as_ref().and_then(Distillation::out_of_range) {
+            return Err(ConfigError::OutOfRange { setting, value, allowed });
         }
+        // Noise draws a number per value, so that draws after it differ between the sizes of student and teacher.
+        let Augmentation { noise, cut_out, .. } = self.augmentation;
+        let is_same = self.distill.as_ref().is_some_and(|distill| distill.teacher_view == TeacherView::Same);
+        let shifted = is_same && noise != Noise::NONE && cut_out != CutOut::NONE;
+        hold("cut_out", cut_out.side, "absent with noise if the teacher sees the student's view", !shifted)?;
         if let Some(Freeze { hidden, layers }) = self.freeze {
             hold("freeze.hidden", hidden, "1 to 65536", (1..=65_536).contains(&hidden))?;
             hold("freeze.layers", layers, "0 to 3", layers <= PROBE_LAYERS_MAX)?;
