@@ -37,6 +37,7 @@ const fn kind(name: &'static str, what: &str) -> Kind {
         b"random" => [true, false, false, false],
         b"weights" => [false, true, false, false],
         b"onnx" => [false, false, true, true],
+        b"weights and onnx" => [false, true, true, true],
         b"file" => [false, false, false, true],
         _ => [false; 4],
     };
@@ -48,7 +49,7 @@ const MODEL_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/grey-28"
 const KINDS: [Kind; 10] = [
     kind("grey-28", "weights"),
     kind("run", "weights"),
-    kind(MODEL_FOLDER, "onnx"),
+    kind(MODEL_FOLDER, "weights and onnx"),
     kind("export", "onnx"),
     kind("export/encoder.onnx", "onnx"),
     kind("net.macula", "file"),

@@ -81,7 +81,7 @@ pub enum BenchmarkError {
         /// The task.
         task: String,
         /// The reason.
-        source: DataError,
+        source: Box<DataError>,
     },
     /// An encoder cannot be opened.
     #[error("task {task}: {source}")]
@@ -89,6 +89,6 @@ pub enum BenchmarkError {
         /// The task.
         task: String,
         /// The reason.
-        source: OpenError,
+        source: Box<OpenError>,
     },
 }

@@ -112,7 +112,7 @@ impl Benchmark<'_> {
         let side = self.settings.side;
         let own =
             EncoderInput { dataset: &images.dataset, unlabelled: &images.train, channels, height: side, width: side };
-        let failed = |source| BenchmarkError::Open { task: task.name.clone(), source };
+        let failed = |source| BenchmarkError::Open { task: task.name.clone(), source: Box::new(source) };
         let mut entries = Vec::new();
         for contender in self.contenders {
             let name = contender.encoder(&task.name);
@@ -183,7 +183,7 @@ fn seen(task: &Task, name: &str, images: &TaskImages) -> Result<Option<Seen>, Be
     if encoders::is_fitted(name) {
         return Ok(Some(Seen::default()));
     }
-    let open = |source| BenchmarkError::Open { task: task.name.clone(), source };
+    let open = |source| BenchmarkError::Open { task: task.name.clone(), source: Box::new(source) };
     let Some(record) = encoders::training_images(name).map_err(open)?.filter(|record| record.is_complete()) else {
         return Ok(None);
     };

@@ -24,7 +24,7 @@ impl TaskImages {
     /// Opens the images of `task`, at most `per_split` per split, spread evenly. Images that cannot be read are left out with
     /// a remark.
     pub fn open(task: &Task, per_split: Option<usize>, seed: u64) -> Result<Self, BenchmarkError> {
-        let failed = |source| BenchmarkError::Data { task: task.name.clone(), source };
+        let failed = |source| BenchmarkError::Data { task: task.name.clone(), source: Box::new(source) };
         let mut dataset = data::open_named(&task.data, seed).map_err(failed)?;
         dataset.keep_decoded(data::DECODED_BYTES_MAX);
         let mut remarks = Vec::new();

@@ -131,7 +131,7 @@ fn implicit_ql(diagonal: &mut [f64], beside: &mut [f64], vectors: &mut [f64]) {
             let negligible = |&at: &usize| {
                 let scale = diagonal[at].abs() + diagonal[at + 1].abs();
                 // NaN ends the iteration too.
-                !(beside[at].abs() > f64::EPSILON * scale)
+                beside[at].is_nan() || scale.is_nan() || beside[at].abs() <= f64::EPSILON * scale
             };
             let end = (start..side - 1).find(negligible).unwrap_or(side - 1);
             if end == start {

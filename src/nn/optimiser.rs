@@ -230,7 +230,7 @@ mod tests {
     fn lars_does_not_depend_on_the_scale_of_the_gradient() {
         let kind = OptimiserKind::Lars { momentum: 0.0, trust: 0.001 };
         for scale in [1e-6, 1.0, 1e6] {
-            let mut optimiser = Optimiser::new(kind, 2, 0.0, vec![0..2]);
+            let mut optimiser = Optimiser::new(kind, 2, 0.0, std::iter::once(0..2).collect());
             let mut p = [30.0, 40.0];
             optimiser.step(&mut p, &[3.0 * scale, 4.0 * scale], 0.5);
             assert!((p[0] - 29.985).abs() < 1e-4 && (p[1] - 39.98).abs() < 1e-4, "{scale}: {p:?}");

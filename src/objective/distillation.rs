@@ -142,7 +142,8 @@ mod tests {
         let teacher = Teacher { encoder: "t".into(), sha256: String::new(), dim: 8, preprocessing: None };
         let good = Distillation { teachers: vec![teacher], ..Distillation::default() };
         assert_eq!(good.out_of_range(), None);
-        let changes: [(&str, fn(&mut Distillation)); 8] = [
+        type Change = fn(&mut Distillation);
+        let changes: [(&str, Change); 8] = [
             ("teachers", |settings| settings.teachers.clear()),
             ("teacher_views", |settings| settings.teacher_views = 0),
             ("teacher_hidden", |settings| settings.teacher_hidden = 0),

@@ -50,6 +50,6 @@ pub use run::Run;
 pub use run_error::RunError;
 pub use run_folder::{CHECKPOINT, CONFIG, METRICS, RunFolder, TIMINGS, WEIGHTS};
 pub use settings::Settings;
-pub use teacher::{OpenFailure, TeacherError, Teachers};
+pub use teacher::{OpenFailure, OpenTeacher, TeacherError, Teachers};
 pub use train_loop::Outcome;
 pub use training_images::{Earlier, TRAINING_IMAGES, TrainingImages};

@@ -36,7 +36,7 @@ pub enum Command {
     /// List the pretrained encoders shipped with the program, or print a model card
     Models(models::Args),
     /// Train an encoder from images, with or without labels
-    Pretrain(pretrain::Args),
+    Pretrain(Box<pretrain::Args>),
     /// Evaluate the features of an encoder: k-NN, linear probe, few-shot episodes, abstention
     Eval(eval::Args),
     /// Train with several settings, and compare the encoders on tasks for development
@@ -64,7 +64,7 @@ pub fn run(command: Command, seed_given: bool) -> anyhow::Result<()> {
         Command::Augment(args) => augment::run(args),
         Command::Encoders(args) => encoders::run(args),
         Command::Models(args) => models::run(args),
-        Command::Pretrain(args) => pretrain::run(args, seed_given),
+        Command::Pretrain(args) => pretrain::run(*args, seed_given),
         Command::Eval(args) => eval::run(args),
         Command::Sweep(args) => sweep::run(args),
         Command::Reproduce(args) => reproduce::run(args),

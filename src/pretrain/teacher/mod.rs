@@ -36,11 +36,14 @@ const BYTES_MAX: u64 = 16 << 30;
 /// The reason why a teacher cannot be opened.
 pub type OpenFailure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Opens a teacher.
+pub type OpenTeacher<'a> = dyn Fn(&Teacher) -> Result<Box<dyn HostEncoder>, OpenFailure> + Sync + 'a;
+
 /// Where the teachers of a run come from.
 #[derive(Clone, Copy)]
 pub struct Teachers<'a> {
     /// Opens a teacher. Only called for features that are not computed yet.
-    pub open: &'a (dyn Fn(&Teacher) -> Result<Box<dyn HostEncoder>, OpenFailure> + Sync),
+    pub open: &'a OpenTeacher<'a>,
 }
 
 impl Teachers<'_> {

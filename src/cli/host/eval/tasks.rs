@@ -169,8 +169,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// An encoder that cannot be opened is the same kind of error as in other commands.
 fn explained(error: BenchmarkError) -> anyhow::Error {
     match error {
-        BenchmarkError::Open { source: OpenError::Bundle(error), .. } => refused(error),
-        BenchmarkError::Open { task, source } => anyhow::Error::from(source).context(format!("task {task}")),
+        BenchmarkError::Open { task, source } => match *source {
+            OpenError::Bundle(error) => refused(error),
+            source => anyhow::Error::from(source).context(format!("task {task}")),
+        },
         error => error.into(),
     }
 }
