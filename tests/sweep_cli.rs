@@ -7,7 +7,7 @@ use std::path::Path;
 
 use shell::{expect, fails, json};
 
-const TASKS: &str = "[[task]]\nname = \"phantoms\"\ndata = \"phantoms:16:90\"\n\
+const TASKS: &str = "[[task]]\nname = \"phantoms\"\ndata = \"phantoms:16:180\"\n\
                      role = \"development\"\ndomain = \"drawn\"\n";
 
 const SWEEP: &str = "tasks = \"tasks.toml\"\nseeds = [1, 2]\n\

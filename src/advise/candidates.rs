@@ -9,6 +9,9 @@ use crate::pretrain::Run;
 /// Largest input that is tried: on a device its activations take four times the memory of half the side.
 const SIDE_MAX: usize = 256;
 
+/// Share of grey images from which grey encoders are tried beside colour encoders.
+const MOSTLY: f64 = 0.5;
+
 /// An encoder to compare, by a name that every command takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -23,8 +26,8 @@ pub struct Candidate {
 /// The shipped encoders `models` for images like `found`, cheapest first.
 ///
 /// A colour encoder sees grey images through one channel, which gives the same features at less cost. If the images are at
-/// least twice as large as its input, an encoder is also tried at twice its input. A grey encoder is left out for colour
-/// images as long as there is a colour encoder.
+/// least twice as large as its input, an encoder is also tried at twice its input. A grey encoder is left out for images that
+/// are mostly in colour as long as there is a colour encoder.
 ///
 /// # Errors
 /// When a shipped encoder cannot be read.
@@ -43,8 +46,9 @@ pub fn candidates(models: &[Model], found: &ImagesFound) -> Result<Vec<Candidate
             all.push(Candidate { name, input, macs });
         }
     }
-    if all.iter().any(|candidate| candidate.input.channels == found.channels) {
-        all.retain(|candidate| candidate.input.channels == found.channels);
+    let fits = |candidate: &Candidate| candidate.input.channels == found.channels;
+    if found.grey_share < MOSTLY && all.iter().any(fits) {
+        all.retain(fits);
     }
     all.sort_by_key(|candidate| candidate.macs);
     Ok(all)
@@ -55,12 +59,13 @@ mod tests {
     use super::*;
     use crate::models::MODELS;
 
-    fn found(channels: usize, shorter_side: usize) -> Vec<Candidate> {
+    fn found(channels: usize, grey_share: f64, shorter_side: usize) -> Vec<Candidate> {
         let images = ImagesFound {
             images: 100,
             training_images: 100,
             unreadable: 0,
             channels,
+            grey_share,
             shorter_side,
             size: [shorter_side; 2],
             classes: Vec::new(),
@@ -72,8 +77,8 @@ mod tests {
 
     #[test]
     fn candidates_fit_channels_and_size_and_open_by_name() {
-        for (channels, side) in [(1, 20), (1, 512), (3, 20), (3, 512)] {
-            let all = found(channels, side);
+        for (channels, grey_share, side) in [(1, 1.0, 20), (1, 1.0, 512), (3, 0.0, 20), (3, 0.4, 512)] {
+            let all = found(channels, grey_share, side);
             assert!(!all.is_empty() && all.is_sorted_by_key(|candidate| candidate.macs), "{all:?}");
             for candidate in &all {
                 let run = Run::load(candidate.name.as_ref()).unwrap();
@@ -82,8 +87,9 @@ mod tests {
             }
         }
         // Every encoder sees grey images; large images are also tried at twice the input.
-        let (small, large) = (found(1, 20), found(1, 512));
+        let (small, large) = (found(1, 1.0, 20), found(1, 1.0, 512));
         assert_eq!(small.len(), MODELS.len());
+        assert_eq!(found(3, 0.9, 20).len(), MODELS.len(), "colour marks on grey images rule no encoder out");
         assert!(large.len() > small.len() && small.iter().all(|candidate| large.contains(candidate)));
     }
 }

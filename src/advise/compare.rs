@@ -22,7 +22,7 @@ const RETRIEVED: usize = 256;
 const RANK_DIM_MAX: usize = 256;
 
 /// Episodes per number of shots.
-const EPISODES: usize = 100;
+const EPISODES: usize = 60;
 
 /// Numbers of shots that are tried, and fewest and most queries per class.
 const SHOTS: [usize; 3] = [1, 5, 20];

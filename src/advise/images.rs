@@ -30,6 +30,8 @@ pub struct ImagesFound {
     pub unreadable: usize,
     /// 1 if all surveyed images are grey, else 3.
     pub channels: usize,
+    /// Share of grey images among those surveyed: colour may be only in some, as marks of an ultrasound device.
+    pub grey_share: f64,
     /// Median of the shorter sides, in pixels.
     pub shorter_side: usize,
     /// Median width and height.
@@ -61,13 +63,15 @@ impl ImagesFound {
             sides.sort_unstable();
             sides[sides.len() / 2]
         };
+        let grey = found.iter().filter(|image| image.2).count();
         let mut counts = vec![0; dataset.class_names.len()];
         dataset.records.iter().filter_map(|record| record.label).for_each(|label| counts[label] += 1);
         Ok(Self {
             images: dataset.len(),
             training_images: dataset.train_indices().len(),
             unreadable: chosen.len() - found.len(),
-            channels: if found.iter().all(|image| image.2) { 1 } else { 3 },
+            channels: if grey == found.len() { 1 } else { 3 },
+            grey_share: grey as f64 / found.len() as f64,
             shorter_side: median(&|&(width, height, _)| width.min(height)),
             size: [median(&|image| image.0), median(&|image| image.1)],
             unlabelled: dataset.len() - counts.iter().sum::<usize>(),

@@ -55,17 +55,19 @@ fn of_training(advice: &Advice) -> String {
     });
     match advice.verdict.go_on {
         GoOn::TooFewImages => format!(
-            "Do not train on these images: there are {images} to train on, and fewer than {TRAINING_IMAGES_MIN} make an \
-             encoder worse as often as better."
+            "Do not train on these images: there are {images} to train on; with fewer than {TRAINING_IMAGES_MIN} every step sees \
+             almost the same images."
         ),
-        GoOn::Worthwhile => format!("Going on with it on your images is worth it: {trial}. {time} on this machine."),
+        GoOn::Worthwhile => {
+            format!("Going on with it on your images is worth it: {trial}. A full training is {time} on this machine.")
+        }
         GoOn::Open => format!(
-            "Whether going on with it on your images helps is open: {trial}, which may be chance. A full training takes \
+            "Whether going on with it on your images helps is open: {trial}, which may be chance. A full training is \
              {time} on this machine; compare before and after."
         ),
         GoOn::Harmful => format!("Do not train on these images: {trial}."),
         GoOn::Untried => format!(
-            "Going on with it on your images was not tried. A full training takes {time} on this machine; compare the \
+            "Going on with it on your images was not tried. A full training is {time} on this machine; compare the \
              encoders on labelled images before you use it."
         ),
     }
@@ -82,7 +84,7 @@ fn time(training: &Training) -> String {
         seconds if seconds < 5_400.0 => format!("{:.0} minutes", seconds / 60.0),
         seconds => format!("{:.1} hours", seconds / 3_600.0),
     };
-    format!("{} epochs, about {time},", training.epochs).trim_end_matches(',').to_owned()
+    format!("{} epochs, about {time}", training.epochs)
 }
 
 /// `+3.1 points (+1.0 to +5.2)`.

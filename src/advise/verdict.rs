@@ -179,6 +179,7 @@ mod tests {
             training_images,
             unreadable: 0,
             channels: 1,
+            grey_share: 1.0,
             shorter_side: 64,
             size: [64, 64],
             classes: Vec::new(),
