@@ -181,7 +181,7 @@ mod command {
         let row = |encoder: &str, input: &str| (encoder.to_owned(), input.to_owned(), "auto".to_owned());
         let (own, pixels) = (row("random:pico", "1×16×16"), row("raw-pixels", "1×32×32"));
         assert_eq!(rows("", ""), [own.clone(), pixels, row("colour-statistics", "1×32×32")]);
-        assert_eq!(rows("--baselines none", ""), [own.clone()]);
+        assert_eq!(rows("--baselines none", ""), std::slice::from_ref(&own));
         let chosen = rows("--baselines colour-statistics@16,random:nano@28", "");
         assert_eq!(chosen, [own, row("colour-statistics", "1×16×16"), row("random:nano", "1×28×28")]);
         let heads: Vec<String> =
