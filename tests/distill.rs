@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use macula::data::{self, Dataset, Preprocessing};
 use macula::encoder::{EncodeError, HostEncoder, HostEncoderInfo, Preset};
 use macula::evaluate::RandomEncoder;
+use macula::measure::{Features, nearest};
 use macula::pretrain::{
     CHECKPOINT, CONFIG, Event, METRICS, Method, Observer, OpenFailure, Options, Outcome, PretrainConfig, PretrainError,
-    RunFolder, Silent, Teacher, TeacherError, TeacherView, Teachers, Validate, pretrain_taught,
+    Run, RunFolder, Silent, Teacher, TeacherError, TeacherView, Teachers, Validate, pretrain, pretrain_taught,
 };
 
 const IMAGES: usize = 150;
@@ -19,28 +20,29 @@ fn phantoms() -> Dataset {
     data::open_named(&format!("phantoms:32:{IMAGES}"), 1).unwrap()
 }
 
-/// An encoder with random weights, at twice the student's side, that counts its inputs.
-struct Random {
-    encoder: RandomEncoder,
+/// An encoder that counts its inputs.
+struct Counted {
+    encoder: Box<dyn HostEncoder>,
     inputs: AtomicUsize,
 }
 
-impl Random {
-    fn new(seed: u64) -> Self {
+impl Counted {
+    /// Random weights, at twice the student's side.
+    fn random(seed: u64) -> Self {
         let (dataset, preprocessing) = (phantoms(), Preprocessing::unit(1, 32, 32));
         let unlabelled = dataset.train_indices();
         let encoder = RandomEncoder::new(Preset::Pico, preprocessing, &dataset, &unlabelled, seed).unwrap();
-        Self { encoder, inputs: AtomicUsize::new(0) }
+        Self { encoder: Box::new(encoder), inputs: AtomicUsize::new(0) }
     }
 
     fn teacher(&self) -> Teacher {
         let (sha256, dim) = (self.encoder.id().to_string(), self.encoder.feature_dim());
-        Teacher { encoder: format!("random {}", self.encoder.name()), sha256, dim, preprocessing: None }
+        Teacher { encoder: self.encoder.name().to_owned(), sha256, dim, preprocessing: None }
     }
 }
 
 /// A teacher in a box, as commands open it.
-struct Borrowed(&'static Random);
+struct Borrowed(&'static Counted);
 
 impl HostEncoder for Borrowed {
     fn info(&self) -> &HostEncoderInfo {
@@ -53,12 +55,12 @@ impl HostEncoder for Borrowed {
     }
 }
 
-fn leaked(seed: u64) -> &'static Random {
-    Box::leak(Box::new(Random::new(seed)))
+fn leaked(seed: u64) -> &'static Counted {
+    Box::leak(Box::new(Counted::random(seed)))
 }
 
 /// A short run of the smallest encoder, taught by `teachers`.
-fn config(teachers: &[&'static Random]) -> PretrainConfig {
+fn config(teachers: &[&'static Counted]) -> PretrainConfig {
     let mut config = PretrainConfig::new("phantoms", Method::Distill);
     (config.encoder, config.channels, config.size) = (Preset::Pico, 1, 16);
     (config.epochs, config.batch_size, config.validate) = (2, 32, Validate::Never);
@@ -74,7 +76,7 @@ fn train(
     config: &PretrainConfig,
     out: &Path,
     options: Options,
-    teachers: &[&'static Random],
+    teachers: &[&'static Counted],
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, PretrainError> {
@@ -88,7 +90,7 @@ fn train(
     pretrain_taught(config, &phantoms(), out, options, Teachers { open: &open }, observer, stop)
 }
 
-fn run(config: &PretrainConfig, out: &Path, teachers: &[&'static Random]) -> Result<Outcome, PretrainError> {
+fn run(config: &PretrainConfig, out: &Path, teachers: &[&'static Counted]) -> Result<Outcome, PretrainError> {
     train(config, out, BEGIN, teachers, &mut Silent, &AtomicBool::new(false))
 }
 
@@ -104,20 +106,57 @@ fn feature_files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Share of the five nearest neighbours of an image by `encoder` that are among its five nearest by `teacher`.
+fn agreement(encoder: &dyn HostEncoder, teacher: &dyn HostEncoder) -> f64 {
+    let dataset = phantoms();
+    let neighbours = [encoder, teacher].map(|encoder| {
+        let pixels = |index| encoder.preprocessing().to_pixels(&dataset.load(index).unwrap()).pixels;
+        let pixels: Vec<u8> = (0..dataset.len()).flat_map(pixels).collect();
+        let rows = encoder.encode_batch(&pixels).unwrap();
+        let dim = encoder.feature_dim();
+        let mean = macula::measure::corpus_of(&Features { dim, rows: rows.clone() }).mean;
+        let centred = rows.iter().zip(mean.iter().cycle()).map(|(value, mean)| value - mean).collect();
+        let features = Features { dim, rows: centred };
+        nearest(&features, &features, 6)
+    });
+    let shared = |(ours, theirs): (&Vec<usize>, &Vec<usize>)| {
+        ours[1..].iter().filter(|index| theirs[1..].contains(index)).count()
+    };
+    let total: usize = neighbours[0].iter().zip(&neighbours[1]).map(shared).sum();
+    total as f64 / (5 * dataset.len()) as f64
+}
+
+/// An encoder that was trained with labels: its neighbours are images of the same class, not of the same pixels.
+fn trained(folder: &Path) -> &'static Counted {
+    let mut config = PretrainConfig::new("phantoms", Method::Supervised);
+    (config.encoder, config.channels, config.size) = (Preset::Pico, 1, 32);
+    (config.epochs, config.batch_size, config.validate) = (20, 16, Validate::Never);
+    let out = folder.join("teacher");
+    pretrain(&config, &phantoms(), &out, BEGIN, &mut Silent, &AtomicBool::new(false)).unwrap();
+    let encoder = Box::new(Run::load(&out).unwrap());
+    Box::leak(Box::new(Counted { encoder, inputs: AtomicUsize::new(0) }))
+}
+
 #[test]
 fn a_student_comes_near_its_teacher() {
     let folder = tempfile::tempdir().unwrap();
-    let teacher = leaked(7);
+    let teacher = trained(folder.path());
     for view in [TeacherView::Same, TeacherView::Plain] {
         let mut config = config(&[teacher]);
-        (config.epochs, config.batch_size) = (25, 16);
+        config.batch_size = 16;
         config.distill.as_mut().unwrap().teacher_view = view;
-        let out = folder.path().join(format!("{view:?}"));
-        run(&config, &out, &[teacher]).unwrap();
-        let epochs = RunFolder::open(&out).unwrap().0.epochs().unwrap();
-        let (first, last) = (&epochs[0].train, &epochs[24].train);
-        assert!(last.loss < 0.7 * first.loss, "{view:?}: loss {} to {}", first.loss, last.loss);
-        assert!(last.measures["cosine"] > 0.5, "{view:?}: {:?}", last.measures);
+        let [early, late] = [1, 25].map(|epochs| {
+            let out = folder.path().join(format!("{view:?}{epochs}"));
+            config.epochs = epochs;
+            run(&config, &out, &[teacher]).unwrap();
+            let lines = RunFolder::open(&out).unwrap().0.epochs().unwrap();
+            let agreement = agreement(&Run::load(&out).unwrap(), &*teacher.encoder);
+            (lines[0].train.loss, lines[lines.len() - 1].train.clone(), agreement)
+        });
+        let (loss, train, agreement) = &late;
+        assert!(train.loss < 0.7 * loss, "{view:?}: loss {loss} to {}", train.loss);
+        assert!(train.measures["cosine"] > 0.5, "{view:?}: {:?}", train.measures);
+        assert!(*agreement > early.2 + 0.05, "{view:?}: agreement {} to {agreement}", early.2);
     }
 }
 
