@@ -148,6 +148,44 @@ fn a_network_of_common_layers_runs() {
     assert!(feature.iter().any(|&value| value != feature[0]), "{feature:?}");
 }
 
+/// PyTorch writes `F.pad` with widths from the last axis to the first and reverses them by a step of -1. The mean over a zero
+/// border of 3 rows and 1 column shrinks by the share of the border.
+#[test]
+fn a_border_as_pytorch_writes_it_has_its_widths_reversed() {
+    let border = |step: i64, columns: [i64; 2]| {
+        let nodes = vec![
+            node("Reshape", &["widths", "pairs"], "rows", vec![]),
+            node("Slice", &["rows", "last", "before_first", "first_axis", "step"], "reversed", vec![]),
+            node("Transpose", &["reversed"], "begins_and_ends", vec![ints("perm", &columns)]),
+            node("Reshape", &["begins_and_ends", "flat"], "pads", vec![]),
+            node("Pad", &["image", "pads"], "x", vec![]),
+        ];
+        let weights = vec![
+            integers("widths", &[0, 1, 0, 3, 0, 0, 0, 0]),
+            integers("pairs", &[-1, 2]),
+            integers("last", &[-1]),
+            integers("before_first", &[i64::MIN + 1]),
+            integers("first_axis", &[0]),
+            integers("step", &[step]),
+            integers("flat", &[-1]),
+        ];
+        open(&image_model(nodes, weights))
+    };
+    let image: Vec<f32> = (0..SIDE * SIDE * 3).map(|at| (at % 17) as f32 / 17.0).collect();
+    let plain = open(&image_model(vec![node("Relu", &["image"], "x", vec![])], vec![])).unwrap();
+    let plain = plain.encode_normalised(&image).unwrap();
+    let padded = border(-1, [1, 0]).unwrap().encode_normalised(&image).unwrap();
+    let share = (SIDE * SIDE) as f32 / ((SIDE + 3) * (SIDE + 1)) as f32;
+    for (padded, plain) in padded.iter().zip(&plain) {
+        assert!((padded - plain * share).abs() < 1e-6, "{padded} and {plain}");
+    }
+    assert!(matches!(border(-2, [1, 0]), Err(RuntimeError::Unsupported { op, .. }) if op == "Slice"));
+    let reversed_image = node("Slice", &["image", "last", "before_first", "axis", "step"], "x", vec![]);
+    let ends = [("last", -1), ("before_first", i64::MIN + 1), ("axis", 2), ("step", -1)];
+    let ends = ends.map(|(name, value)| integers(name, &[value])).to_vec();
+    assert!(matches!(open(&image_model(vec![reversed_image], ends)), Err(RuntimeError::Unsupported { .. })));
+}
+
 /// Each operator with attributes for which the runtime is right, and with some for which it is wrong, panics or hangs.
 #[test]
 fn operators_run_where_the_runtime_is_right_and_are_refused_otherwise() {

@@ -9,6 +9,26 @@ fn reordered_to(input: &Fact, dims: Vec<usize>) -> Made {
     input.with_dims(dims).into()
 }
 
+/// The integers `all` of shape `dims` at `indices` along `axis`, in row-major order.
+fn taken(all: &[i64], dims: &[usize], axis: usize, indices: &[usize]) -> Vec<i64> {
+    let inner = dims[axis + 1..].iter().product::<usize>();
+    let part = (dims[axis] * inner).max(1);
+    let of_part =
+        |part: &[i64]| indices.iter().flat_map(|&at| part[at * inner..][..inner].to_vec()).collect::<Vec<_>>();
+    all.chunks_exact(part).flat_map(of_part).collect()
+}
+
+/// The integers `all` of shape `dims` with its axes in the `order` of a transposition.
+fn transposed(all: &[i64], dims: &[usize], order: &[usize]) -> Vec<i64> {
+    let stride = |axis: usize| dims[axis + 1..].iter().product::<usize>();
+    let mut places = vec![0];
+    for &axis in order {
+        let along = |place: usize| (0..dims[axis]).map(move |at| place + at * stride(axis));
+        places = places.into_iter().flat_map(along).collect();
+    }
+    places.into_iter().map(|place| all[place]).collect()
+}
+
 /// The result of an operator that moves values. Integers are tracked only as far as shape arithmetic needs.
 fn moved_to(input: &Fact, dims: Vec<usize>, integers: Option<Vec<i64>>) -> Made {
     Fact { integers, ..input.with_dims(dims) }.into()
@@ -70,8 +90,9 @@ pub(super) fn transpose(call: &Call) -> Result<Made, Reason> {
     if !seen.iter().copied().eq(0..input.rank() as i64) {
         return Err(format!("perm {order:?} is invalid for {} dimensions", input.rank()));
     }
-    let dims = order.iter().map(|&from| input.dims[from as usize]).collect();
-    let integers = if input.rank() < 2 { input.integers.clone() } else { None };
+    let order: Vec<usize> = order.into_iter().map(|from| from as usize).collect();
+    let dims = order.iter().map(|&from| input.dims[from]).collect();
+    let integers = input.integers.as_ref().map(|all| transposed(all, &input.dims, &order));
     Ok(moved_to(input, dims, integers))
 }
 
@@ -180,17 +201,24 @@ pub(super) fn slice(call: &Call) -> Result<Made, Reason> {
         return Err(format!("no axes, but {} starts for {} dimensions", starts.len(), input.rank()));
     }
     let mut dims = input.dims.clone();
-    let mut integers = input.integers.clone().filter(|_| input.rank() == 1);
+    let mut integers = input.integers.clone();
     for (((&start, &end), &name), &step) in starts.iter().zip(ends).zip(named).zip(steps) {
-        if step < 1 {
-            return Err(format!("step is {step}; expected at least 1"));
+        // PyTorch reverses the constant widths of a border by a step of -1; images are never reversed.
+        if step < 1 && (step != -1 || integers.is_none()) {
+            return Err(format!("step is {step}; expected at least 1, or -1 for constant integers"));
         }
         let axis = axis(name, input.rank())?;
         let size = input.dims[axis];
-        let (start, end) = (clamped(start, size), clamped(end, size));
-        let step = usize::try_from(step).unwrap_or(usize::MAX);
-        dims[axis] = end.saturating_sub(start).div_ceil(step);
-        integers = integers.map(|all| all.iter().take(end).skip(start).step_by(step).copied().collect());
+        let kept: Vec<usize> = if step == -1 {
+            let (first, past) = (counted(start, size).min(size as i64 - 1), counted(end, size).max(-1));
+            (0..size).rev().filter(|&at| at as i64 <= first && at as i64 > past).collect()
+        } else {
+            let (start, end) = (clamped(start, size), clamped(end, size));
+            let step = usize::try_from(step).unwrap_or(usize::MAX);
+            (start..end).step_by(step).collect()
+        };
+        integers = integers.map(|all| taken(&all, &dims, axis, &kept));
+        dims[axis] = kept.len();
     }
     if dims.contains(&0) {
         return Err(format!("an empty part of {:?}", input.dims));
@@ -198,11 +226,14 @@ pub(super) fn slice(call: &Call) -> Result<Made, Reason> {
     Ok(moved_to(input, dims, integers))
 }
 
+/// A start or an end, counted from the front.
+fn counted(at: i64, size: usize) -> i64 {
+    if at < 0 { at.saturating_add(size as i64) } else { at }
+}
+
 /// A start or an end, counted from the front and clamped to `size`.
 fn clamped(at: i64, size: usize) -> usize {
-    let size = size as i64;
-    let counted = if at < 0 { at.saturating_add(size) } else { at };
-    counted.clamp(0, size) as usize
+    counted(at, size).clamp(0, size as i64) as usize
 }
 
 /// Selects along an axis by known indices.
