@@ -35,7 +35,7 @@ fn labelled_images_are_judged_by_accuracy_and_the_commands_run() {
         let retrieval = figures["retrieval"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&accuracy) && (0.0..=1.0).contains(&retrieval), "{figures}");
     }
-    let start = &advice["verdict"]["start"];
+    let start = &advice["recommendation"]["start"];
     assert!(["ahead", "level", "behind"].contains(&start["kind"].as_str().unwrap()), "{start}");
     let encoder = start["encoder"].as_str().unwrap();
     assert!(names[2..].contains(&encoder), "{encoder}");
@@ -60,8 +60,11 @@ fn without_labels_the_advice_claims_no_accuracy() {
     std::fs::create_dir(path.join("my scans")).unwrap();
     shell::draw_pictures(&path.join("my scans"));
     let advice = advise(path, "my scans", "1");
-    assert_eq!((&advice["verdict"]["start"]["kind"], &advice["shots"]), (&"unlabelled".into(), &Value::Array(vec![])));
-    assert_eq!(advice["verdict"]["go_on"], "too-few-images");
+    assert_eq!(
+        (&advice["recommendation"]["start"]["kind"], &advice["shots"]),
+        (&"unlabelled".into(), &Value::Array(vec![]))
+    );
+    assert_eq!(advice["recommendation"]["go_on"], "too-few-images");
     assert!(commands(&advice)[0].ends_with("--data 'my scans'"), "{:?}", commands(&advice));
     assert!(advice["trial"].is_null());
     // Text for people has the same advice.

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::compare::Figures;
 use super::images::ImagesFound;
+use super::recommendation::Recommendation;
 use super::trial::{Speed, Trial};
-use super::verdict::Verdict;
 
 /// Going on with an encoder on the images, as the commands do it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -40,7 +40,7 @@ pub struct Advice {
     /// The short training, if there was one.
     pub trial: Option<Trial>,
     /// The encoder to start from, and whether to go on with it.
-    pub verdict: Verdict,
+    pub recommendation: Recommendation,
     /// The advice in words.
     pub sentences: Vec<String>,
     /// Commands to run next.

@@ -1,16 +1,16 @@
 //! The commands to run next.
 
 use super::advice::Advice;
-use super::verdict::{GoOn, Start};
+use super::recommendation::{GoOn, Start};
 use crate::encoder::InputShape;
 
 /// Commands in order: training if it is advised, then export and bundle of the encoder.
 pub fn commands(advice: &Advice) -> Vec<String> {
     let data = quoted(&advice.data);
-    let Some(encoder) = advice.verdict.start.encoder() else { return Vec::new() };
-    let trains = match advice.verdict.go_on {
+    let Some(encoder) = advice.recommendation.start.encoder() else { return Vec::new() };
+    let trains = match advice.recommendation.go_on {
         GoOn::Worthwhile | GoOn::Open => true,
-        GoOn::Untried => !matches!(advice.verdict.start, Start::Nothing),
+        GoOn::Untried => !matches!(advice.recommendation.start, Start::Nothing),
         GoOn::Harmful | GoOn::TooFewImages => false,
     };
     let mut commands = Vec::new();

@@ -13,13 +13,13 @@ mod images; //     what the folder has
 mod sentences; //  the advice in words
 mod session; //    the steps, within the time
 mod trial; //      speed of training, and a short training
-mod verdict; //    from figures to advice
+mod recommendation; //    from figures to advice
 
 pub use advice::{Advice, Training};
 pub use candidates::{Candidate, candidates};
 pub use compare::{Figures, ShotFigures};
 pub use error::AdviseError;
 pub use images::{ImagesFound, Sample};
+pub use recommendation::{GoOn, Recommendation, Start, TRAINING_IMAGES_MIN, decide};
 pub use session::Session;
 pub use trial::{Speed, Trial};
-pub use verdict::{GoOn, Start, TRAINING_IMAGES_MIN, Verdict, decide};

@@ -1,12 +1,12 @@
 //! The advice in words.
 
 use super::advice::{Advice, Training};
-use super::verdict::{GoOn, Start, TRAINING_IMAGES_MIN};
+use super::recommendation::{GoOn, Start, TRAINING_IMAGES_MIN};
 use crate::evaluate::PairedDifference;
 
 /// Which encoder, whether to train, and what would make the advice better.
 pub fn sentences(advice: &Advice) -> Vec<String> {
-    let mut sentences = vec![of_start(&advice.verdict.start), of_training(advice)];
+    let mut sentences = vec![of_start(&advice.recommendation.start), of_training(advice)];
     if !advice.images.is_labelled() {
         sentences.push(
             "For a comparison by accuracy, put at least 10 images of each class into a folder named after the class and \
@@ -53,7 +53,7 @@ fn of_training(advice: &Advice) -> String {
     let trial = advice.trial.as_ref().map_or(String::new(), |trial| {
         format!("{} on {} images changed its accuracy by {}", steps(trial.steps), trial.images, points(&trial.change))
     });
-    match advice.verdict.go_on {
+    match advice.recommendation.go_on {
         GoOn::TooFewImages => format!(
             "Do not train on these images: there are {images} to train on; with fewer than {TRAINING_IMAGES_MIN} every step sees \
              almost the same images."

@@ -9,9 +9,9 @@ use super::commands::commands;
 use super::compare::{Comparison, Figures};
 use super::error::AdviseError;
 use super::images::{ImagesFound, Sample};
+use super::recommendation::{TRAINING_IMAGES_MIN, decide, start};
 use super::sentences::sentences;
 use super::trial::{self, Speed, Trial};
-use super::verdict::{TRAINING_IMAGES_MIN, decide, start};
 use crate::data::{DataError, Dataset};
 use crate::encoders::{EncoderInput, OpenOptions, open};
 use crate::evaluate::PairedDifference;
@@ -81,7 +81,7 @@ impl Session<'_> {
                 trial = self.trial(&config, &comparison, before, (speed, TRIAL_SHARE * self.seconds - spent()))?;
             }
         }
-        let verdict = decide(start, &images, trial.as_ref());
+        let recommendation = decide(start, &images, trial.as_ref());
         let mut advice = Advice {
             data: self.data.to_owned(),
             images,
@@ -92,7 +92,7 @@ impl Session<'_> {
             speed,
             training,
             trial,
-            verdict,
+            recommendation,
             sentences: Vec::new(),
             commands: Vec::new(),
         };

@@ -82,7 +82,7 @@ pub enum GoOn {
 
 /// The advice.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
+pub struct Recommendation {
     /// The encoder to start from.
     pub start: Start,
     /// Whether to go on with it on the images.
@@ -114,7 +114,7 @@ fn key(figures: &Figures) -> f64 {
 }
 
 /// The advice from the encoder to start from, the images, and the trial if there was one.
-pub fn decide(start: Start, images: &ImagesFound, trial: Option<&Trial>) -> Verdict {
+pub fn decide(start: Start, images: &ImagesFound, trial: Option<&Trial>) -> Recommendation {
     let go_on = match trial.map(|trial| trial.change.verdict) {
         _ if images.training_images < TRAINING_IMAGES_MIN => GoOn::TooFewImages,
         Some(Standing::Ahead) => GoOn::Worthwhile,
@@ -122,7 +122,7 @@ pub fn decide(start: Start, images: &ImagesFound, trial: Option<&Trial>) -> Verd
         Some(Standing::Level | Standing::Undecided) => GoOn::Open,
         None => GoOn::Untried,
     };
-    Verdict { start, go_on }
+    Recommendation { start, go_on }
 }
 
 #[cfg(test)]
