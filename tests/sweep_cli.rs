@@ -93,11 +93,11 @@ fn an_unfinished_run_is_continued() {
 }
 
 #[test]
-fn a_diverged_run_is_a_result_and_tasks_for_reports_are_refused() {
+fn a_diverged_run_is_a_result_and_no_setting_is_chosen_on_reports() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     write(path, "tasks.toml", TASKS);
-    let diverging = "[[run]]\nname = \"wild\"\nsettings = { learning_rate = 100.0, weight_decay = 0.0 }\n";
+    let diverging = "[[run]]\nname = \"wild\"\nsettings = { learning_rate = 100.0, weight_decay = 1.0, epochs = 8 }\n";
     write(
         path,
         "sweep.toml",
@@ -106,12 +106,14 @@ fn a_diverged_run_is_a_result_and_tasks_for_reports_are_refused() {
     let report = json(&sweep(0, path, "out").0);
     let rows = report["table"]["rows"].as_array().unwrap();
     let last = &rows[4];
-    if report["failed"] == 1 {
-        assert_eq!((&last[0], &last[1]), (&"wild".into(), &"0/1".into()));
-    }
+    assert_eq!((&report["failed"], &last[0], &last[1]), (&1.into(), &"wild".into(), &"0/1".into()));
     assert_eq!((&report["runs"], &rows[0][1]), (&3.into(), &"1/1".into()));
 
-    write(path, "tasks.toml", &TASKS.replace("development", "report"));
-    fails(2, "input", path, &["sweep", "sweep.toml", "--out", "reported", "--quiet"], &["phantoms"]);
-    assert!(!path.join("reported").exists(), "nothing is trained before the tasks are checked");
+    let reported = TASKS.replace("development", "report").replace("\"phantoms\"", "\"reported\"");
+    write(path, "tasks.toml", &format!("{TASKS}{reported}"));
+    assert_eq!(json(&sweep(0, path, "out").0), report, "a task for reports is left out");
+
+    write(path, "tasks.toml", &reported);
+    fails(2, "input", path, &["sweep", "sweep.toml", "--out", "other", "--quiet"], &["reported"]);
+    assert!(!path.join("other").exists(), "nothing is trained before the tasks are checked");
 }

@@ -39,11 +39,17 @@ pub enum SweepError {
         /// The limit.
         limit: usize,
     },
-    /// A task is for reports only.
-    #[error("task '{task}' has the role report: its figures are measured once, with settings chosen on other tasks")]
-    ReportTask {
-        /// The name of the task.
-        task: String,
+    /// No task is for development.
+    #[error(
+        "{path}: no task has the role development; its {found} tasks ({names}) are for reports, and settings are not chosen on them"
+    )]
+    NoDevelopmentTask {
+        /// The file of tasks.
+        path: String,
+        /// Number of tasks.
+        found: usize,
+        /// Their names.
+        names: String,
     },
     /// A run folder has another configuration than its name says.
     #[error("{folder} contains a run with other settings; remove it")]

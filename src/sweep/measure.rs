@@ -63,16 +63,20 @@ pub struct TaskResult {
 }
 
 impl Tasks {
-    /// Reads the tasks of the file `path`, whose datasets are below `data`, or below the folder of the file.
+    /// Reads the tasks for development of the file `path`, whose datasets are below `data`, or below the folder of the file.
     ///
     /// # Errors
-    /// When it cannot be read or is invalid, or has a task for reports.
+    /// When it cannot be read or is invalid, or all its tasks are for reports.
     pub fn read(path: &Path, data: Option<&Path>, evaluation: Evaluation) -> Result<Self, SweepError> {
         let tasks = read_tasks(path, data)?;
-        match tasks.iter().find(|task| task.role == Role::Report) {
-            Some(task) => Err(SweepError::ReportTask { task: task.name.clone() }),
-            None => Ok(Self { tasks, evaluation }),
+        let (tasks, others): (Vec<Task>, Vec<Task>) =
+            tasks.into_iter().partition(|task| task.role == Role::Development);
+        if tasks.is_empty() {
+            let names: Vec<String> = others.into_iter().map(|task| task.name).collect();
+            let (path, found) = (path.display().to_string(), names.len());
+            return Err(SweepError::NoDevelopmentTask { path, found, names: names.join(", ") });
         }
+        Ok(Self { tasks, evaluation })
     }
 
     /// What figures depend on besides the encoder.

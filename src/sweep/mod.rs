@@ -4,7 +4,7 @@
 //! and the digest of its configuration. A finished run is recognised by this name and its configuration and not trained
 //! again; results are cached beside the runs. The same file therefore gives the same table, however often it was stopped.
 //!
-//! Choices must not be made on the tasks whose figures are reported, so such tasks are refused.
+//! Choices must not be made on the tasks whose figures are reported, so such tasks are left out.
 
 mod error;
 mod measure;

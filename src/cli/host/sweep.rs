@@ -20,7 +20,7 @@ const TABLE: &str = "sweep.csv";
   macula sweep sweep.toml --out sweeps/batch
 
 sweep.toml:
-  tasks = \"tasks.toml\"             # tasks to measure on, as of `macula eval tasks`; those for reports are refused
+  tasks = \"tasks.toml\"             # tasks to measure on, as of `macula eval tasks`; those for reports are left out
   seeds = [1, 2]                   # of every setting [default: that of base]
   evaluation = { shots = [5, 20] } # also queries, episodes, images_per_split
   [base]                           # settings as in config.toml of a run; `init` and `policy` take names
