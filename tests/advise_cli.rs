@@ -44,7 +44,7 @@ fn labelled_images_are_judged_by_accuracy_and_the_commands_run() {
 
     // Fewer images than a training needs: export and bundle only, and these commands run.
     let few = advise(path, "phantoms:32:200", "2");
-    assert_eq!(few["verdict"]["go_on"], "too-few-images");
+    assert_eq!(few["recommendation"]["go_on"], "too-few-images");
     let lines = commands(&few);
     assert_eq!(lines.len(), 3, "{lines:?}");
     for line in lines {
