@@ -1,7 +1,9 @@
 //! Complete pretraining runs on phantoms: the same bytes however they are computed, and the errors.
 
+mod stop_after;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use macula::data::{self, Dataset};
 use macula::encoder::{HostEncoder, Preset};
@@ -10,6 +12,7 @@ use macula::pretrain::{
     CHECKPOINT, CONFIG, Checkpoint, EpochLine, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig,
     PretrainError, Run, RunError, RunFolder, Silent, TIMINGS, Validate, pretrain,
 };
+use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:48";
 const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20 };
@@ -42,23 +45,6 @@ fn result(out: &Path) -> [Vec<u8>; 3] {
 fn same(found: &[Vec<u8>; 3], expected: &[Vec<u8>; 3], how: &str) {
     for (file, (found, expected)) in [CONFIG, METRICS, CHECKPOINT].iter().zip(found.iter().zip(expected)) {
         assert!(found == expected, "{how}: {file} differs");
-    }
-}
-
-/// Raises `stop` once `after` steps are done.
-struct StopAfter<'a> {
-    after: u64,
-    stop: &'a AtomicBool,
-}
-
-impl Observer for StopAfter<'_> {
-    fn event(&mut self, event: Event<'_>) {
-        let now = match event {
-            Event::Started { step, .. } => step,
-            Event::Step(line) => line.step,
-            _ => return,
-        };
-        self.stop.fetch_or(now == self.after, Ordering::Relaxed);
     }
 }
 

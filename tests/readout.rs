@@ -1,14 +1,17 @@
 //! Readouts of trained encoders: runs with one, and a readout that replaces that of a finished run.
 
+mod stop_after;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use macula::data::{self, Dataset};
 use macula::encoder::{HostEncoder, Pooling, Preset, Readout};
 use macula::pretrain::{
-    CHECKPOINT, Checkpoint, Event, METRICS, Method, Observer, Options, PretrainConfig, PretrainError, Run, Silent,
-    TrainOn, extend, pretrain,
+    CHECKPOINT, Checkpoint, METRICS, Method, Options, PretrainConfig, PretrainError, Run, Silent, TrainOn, extend,
+    pretrain,
 };
+use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:48";
 const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20 };
@@ -46,17 +49,6 @@ fn features(run: &Run) -> Vec<f32> {
     run.encode_batch(&(0..48).flat_map(pixels).collect::<Vec<u8>>()).unwrap()
 }
 
-/// Raises `stop` after the given step.
-struct StopAfter<'a>(u64, &'a AtomicBool);
-
-impl Observer for StopAfter<'_> {
-    fn event(&mut self, event: Event<'_>) {
-        if let Event::Step(line) = event {
-            self.1.fetch_or(line.step == self.0, Ordering::Relaxed);
-        }
-    }
-}
-
 #[test]
 fn threads_and_interruptions_do_not_change_a_byte() {
     let folder = tempfile::tempdir().unwrap();
@@ -69,7 +61,7 @@ fn threads_and_interruptions_do_not_change_a_byte() {
     });
     assert!(results[0] == results[1], "the number of threads changes bytes");
     let (out, stop) = (folder.path().join("stopped"), AtomicBool::new(false));
-    pretrain(&config, &phantoms(), &out, BEGIN, &mut StopAfter(4, &stop), &stop).unwrap();
+    pretrain(&config, &phantoms(), &out, BEGIN, &mut StopAfter { after: 4, stop: &stop }, &stop).unwrap();
     let unfinished = Run::load(&out).unwrap();
     assert_eq!(unfinished.feature_dim(), 240, "without a map the feature is the pooled values");
     let run = train(&config, &out, RESUME).unwrap();

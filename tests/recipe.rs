@@ -1,14 +1,17 @@
 //! Settings of the training recipe: each gives the same bytes after any interruption.
 
+mod stop_after;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use macula::encoder::Preset;
 use macula::nn::optimiser::OptimiserKind;
 use macula::pretrain::{
-    CHECKPOINT, CONFIG, Event, Fitted, HealthGate, Keep, METRICS, Method, Observer, Options, Outcome, PretrainConfig,
-    PretrainError, Run, RunFolder, Sampling, Silent, Validate, pretrain,
+    CHECKPOINT, CONFIG, Fitted, HealthGate, Keep, METRICS, Method, Options, Outcome, PretrainConfig, PretrainError,
+    Run, RunFolder, Sampling, Silent, Validate, pretrain,
 };
+use stop_after::StopAfter;
 
 const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20 };
 const RESUME: Options = Options { resume: true, ..BEGIN };
@@ -32,23 +35,6 @@ fn train(config: &PretrainConfig, out: &Path, options: Options) -> Result<Outcom
 
 fn result(out: &Path) -> [Vec<u8>; 3] {
     [CONFIG, METRICS, CHECKPOINT].map(|name| std::fs::read(out.join(name)).unwrap())
-}
-
-/// Raises `stop` once `after` steps are done.
-struct StopAfter<'a> {
-    after: u64,
-    stop: &'a AtomicBool,
-}
-
-impl Observer for StopAfter<'_> {
-    fn event(&mut self, event: Event<'_>) {
-        let now = match event {
-            Event::Started { step, .. } => step,
-            Event::Step(line) => line.step,
-            _ => return,
-        };
-        self.stop.fetch_or(now == self.after, Ordering::Relaxed);
-    }
 }
 
 /// Trains `config` uninterrupted into `whole`, and stopped after each of `steps`; all end in the same bytes, with the

@@ -1,15 +1,18 @@
 //! Runs that start from the encoder of another run: what they take over, what is frozen, and what does not fit.
 
+mod stop_after;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use macula::augment::Augmentation;
 use macula::data::{self, Dataset};
 use macula::encoder::{NamedTensor, Preset};
 use macula::pretrain::{
-    CHECKPOINT, CONFIG, Checkpoint, EpochLine, Event, Freeze, Init, METRICS, Method, Observer, Options, Outcome,
-    PretrainConfig, PretrainError, Run, RunError, RunFolder, Silent, Validate, pretrain,
+    CHECKPOINT, CONFIG, Checkpoint, EpochLine, Freeze, Init, METRICS, Method, Options, Outcome, PretrainConfig,
+    PretrainError, Run, RunError, RunFolder, Silent, Validate, pretrain,
 };
+use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:96";
 const OPTIONS: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20 };
@@ -99,20 +102,6 @@ fn a_frozen_encoder_does_not_change() {
         assert!(last.held_out.as_ref().unwrap().balanced_accuracy > 1.5 / 6.0, "{name}: chance is 1 of 6: {last:?}");
         assert!(last.health.is_none(), "a frozen encoder cannot collapse");
         assert_eq!(train(&config, &out).unwrap(), epochs, "a finished run is read, not trained again");
-    }
-}
-
-/// Raises `stop` once `after` steps are done.
-struct StopAfter<'a> {
-    after: u64,
-    stop: &'a AtomicBool,
-}
-
-impl Observer for StopAfter<'_> {
-    fn event(&mut self, event: Event<'_>) {
-        if let Event::Step(line) = event {
-            self.stop.fetch_or(line.step == self.after, Ordering::Relaxed);
-        }
     }
 }
 

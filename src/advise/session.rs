@@ -13,16 +13,10 @@ use super::recommendation::{TRAINING_IMAGES_MIN, decide, start};
 use super::sentences::sentences;
 use super::trial::{self, Speed, Trial};
 use crate::data::{DataError, Dataset};
-use crate::encoders::{EncoderInput, OpenOptions, open};
+use crate::encoders::{Baseline, EncoderInput, OpenOptions, open};
 use crate::evaluate::PairedDifference;
 use crate::models::Model;
 use crate::pretrain::{PretrainConfig, fit};
-
-/// Side of the input of the floors, in pixels.
-const FLOOR_SIDE: usize = 32;
-
-/// Names of the floors.
-const FLOORS: [&str; 2] = ["raw-pixels", "colour-statistics"];
 
 /// Shares of the time: to read the sample, and until no further encoder is measured.
 const READING_SHARE: f64 = 0.1;
@@ -108,10 +102,10 @@ impl Session<'_> {
         spent: &dyn Fn() -> f64,
     ) -> Result<(Vec<Figures>, Vec<String>), AdviseError> {
         let mut figures = Vec::new();
-        for name in FLOORS {
+        for name in Baseline::FLOORS {
             self.check_stop()?;
             let (dataset, unlabelled) = (comparison.dataset, &comparison.sample.train[..]);
-            let (height, width) = (FLOOR_SIDE, FLOOR_SIDE);
+            let (height, width) = (Baseline::FLOOR_SIDE, Baseline::FLOOR_SIDE);
             let fit = EncoderInput { dataset, unlabelled, channels: images.channels, height, width };
             let options = OpenOptions { fit: Some(fit), seed: self.seed, ..OpenOptions::default() };
             let encoder = open(name, &options)?.encoder;

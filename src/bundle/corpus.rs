@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::encoder::{CorpusStatistics, HostEncoder};
 use crate::export::{corpus_features, statistics_of};
 
-/// The encoder's own statistics, or else those of its features of at most [`crate::export::CORPUS_IMAGES`] of the images
+/// The encoder's own statistics, or else those of its features of at most [`CorpusStatistics::IMAGES_MAX`] of the images
 /// `indices`.
 ///
 /// # Errors

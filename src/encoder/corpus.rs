@@ -26,6 +26,9 @@ pub struct CorpusStatistics {
 }
 
 impl CorpusStatistics {
+    /// Images that statistics are measured on at most: more hardly change a mean and a deviation.
+    pub const IMAGES_MAX: usize = 2_000;
+
     /// Mean and standard deviation of `features` `[N, D]`, N at least 1, without lengths.
     ///
     /// Sums are taken in f64 in the order of the images, so the figures do not depend on threads. A value that is not

@@ -7,9 +7,6 @@ use super::fitted::EncoderInput;
 use crate::data::Preprocessing;
 use crate::encoder::Preset;
 
-/// Side of the input of raw pixels and colour statistics: that of the protocol's floors.
-const FLOOR_SIDE: usize = 32;
-
 /// A baseline: `NAME`, or `NAME@SIDE` with the side of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Baseline {
@@ -55,6 +52,8 @@ impl Baseline {
     pub const ALL: [Self; 3] = [Self::RAW_PIXELS, Self::COLOUR_STATISTICS, Self::RANDOM];
     /// The baselines without a network. An encoder that does not beat both has learnt nothing of use.
     pub const FLOORS: [&'static str; 2] = ["raw-pixels", "colour-statistics"];
+    /// Side of their input unless it is stated.
+    pub const FLOOR_SIDE: usize = 32;
 
     /// The name of its encoder beside an encoder of `preset`; nano if that has none.
     pub fn encoder(self, preset: Option<Preset>) -> String {
@@ -71,7 +70,7 @@ impl Baseline {
         let [height, width] = match (self.side, self.kind) {
             (Some(side), _) => [side; 2],
             (None, Kind::Random(_)) => [like.height, like.width],
-            (None, Kind::RawPixels | Kind::ColourStatistics) => [FLOOR_SIDE; 2],
+            (None, Kind::RawPixels | Kind::ColourStatistics) => [Self::FLOOR_SIDE; 2],
         };
         EncoderInput { channels: like.channels, height, width, ..images }
     }

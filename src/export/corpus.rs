@@ -6,13 +6,10 @@ use crate::encoder::{CorpusStatistics, HostEncoder};
 use super::parity::{ParityError, Sample};
 use crate::data::evenly_spread;
 
-/// Most images used: the standard error of a mean over 2,000 is a fortieth of the standard deviation.
-pub const CORPUS_IMAGES: usize = 2000;
-
 /// Images per batch; bounds memory.
 const CHUNK: usize = 64;
 
-/// Statistics of the features of `indices`, at most [`CORPUS_IMAGES`] spread evenly over them.
+/// Statistics of the features of `indices`, at most [`CorpusStatistics::IMAGES_MAX`] spread evenly over them.
 ///
 /// # Errors
 /// When there is no image, an image cannot be read, or a feature is not finite.
@@ -33,7 +30,7 @@ pub fn corpus_features(
     dataset: &Dataset,
     indices: &[usize],
 ) -> Result<Vec<f32>, ParityError> {
-    let chosen = evenly_spread(indices, CORPUS_IMAGES);
+    let chosen = evenly_spread(indices, CorpusStatistics::IMAGES_MAX);
     if chosen.is_empty() {
         return Err(ParityError::NoImages);
     }

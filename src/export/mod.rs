@@ -14,7 +14,7 @@ mod write;
 
 pub use blobs::{BlobRequest, BlobsError, F16_BLOB_FILE, INT8_BLOB_FILE, INT8_TOLERANCE, MadeBlob};
 pub use classifier::{CLASSES_KEY, ClassifierError, HEAD_KEY, PROBABILITIES, classifier};
-pub use corpus::{CORPUS_IMAGES, corpus_features, measure_corpus, statistics_of};
+pub use corpus::{corpus_features, measure_corpus, statistics_of};
 pub use graph::OnnxError;
 pub use linear_head::{HEAD_FORMAT_VERSION, HeadClass, HeadSource, LinearHead};
 pub use onnx::{INPUT_NAME, IR_VERSION, OPSET, OUTPUT_NAME, to_onnx};

@@ -2,7 +2,7 @@
 //!
 //! M embeddings `z_i`, their targets `t_i`, T dimensions, a queue of K earlier targets.
 
-use crate::nn::matrix::{matmul, matmul_bt};
+use super::queue::{similarities, weighted_candidates};
 
 /// Temperatures of [`seed_loss`], above 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,8 +49,10 @@ pub fn seed_loss(
 ) -> (f64, Vec<f32>) {
     assert!(z.len() == targets.len() && z.len().is_multiple_of(dim), "rows of {dim} values");
     let (rows, columns) = (z.len() / dim, queue.len() / dim + 1);
-    let teacher = similarities(targets, targets, queue, dim, temperatures.teacher);
-    let mut student = similarities(z, targets, queue, dim, temperatures.student);
+    let logits = |rows: &[f32], temperature: f32| -> Vec<f32> {
+        similarities(rows, targets, queue, dim).into_iter().map(|similarity| similarity / temperature).collect()
+    };
+    let (teacher, mut student) = (logits(targets, temperatures.teacher), logits(z, temperatures.student));
     let (mut loss, scale) = (0.0, 1.0 / (rows as f64 * f64::from(temperatures.student)));
     for (student, teacher) in student.chunks_exact_mut(columns).zip(teacher.chunks_exact(columns)) {
         let (of_teacher, of_student) = (log_sum(teacher), log_sum(student));
@@ -62,30 +64,7 @@ pub fn seed_loss(
         }
     }
     // `student` now has the gradient of each similarity.
-    let mut dz = vec![0.0; z.len()];
-    if columns > 1 {
-        let of_queue: Vec<f32> = student.chunks_exact(columns).flat_map(|row| &row[1..]).copied().collect();
-        matmul(&of_queue, queue, columns - 1, dim, &mut dz);
-    }
-    for (row, (dz, target)) in dz.chunks_exact_mut(dim).zip(targets.chunks_exact(dim)).enumerate() {
-        dz.iter_mut().zip(target).for_each(|(d, t)| *d += student[row * columns] * t);
-    }
-    (loss / rows as f64, dz)
-}
-
-/// `a_i · d_j / temperature`, `[M, K + 1]`: the similarity to the own target first, then to the queue.
-fn similarities(a: &[f32], own: &[f32], queue: &[f32], dim: usize, temperature: f32) -> Vec<f32> {
-    let (rows, queued) = (a.len() / dim, queue.len() / dim);
-    let mut to_queue = vec![0.0; rows * queued];
-    if queued > 0 {
-        matmul_bt(a, queue, dim, &mut to_queue);
-    }
-    let mut logits = Vec::with_capacity(rows * (queued + 1));
-    for (row, (a, own)) in a.chunks_exact(dim).zip(own.chunks_exact(dim)).enumerate() {
-        logits.push(a.iter().zip(own).map(|(a, d)| a * d).sum::<f32>() / temperature);
-        logits.extend(to_queue[row * queued..][..queued].iter().map(|s| s / temperature));
-    }
-    logits
+    (loss / rows as f64, weighted_candidates(&student, targets, queue, dim))
 }
 
 /// `ln Σ exp(x)`. Subtracting the largest value first keeps `exp` finite.

@@ -10,12 +10,12 @@ use super::contrastive::{EmbeddingLoss, VIEWS, contrastive_step, projection_head
 use super::ema::EmaEncoder;
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
+use super::queue::{Queue, similarities, weighted_candidates};
 use super::settings::Comparison;
 use crate::augment::Views;
 use crate::encoder::{NamedTensor, Network, TensorError};
 use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
 use crate::nn::l2_normalize::l2_normalize;
-use crate::nn::matrix::{matmul, matmul_bt};
 use crate::rng::Rng;
 
 pub(super) const METHOD: MethodInfo = MethodInfo {
@@ -37,12 +37,10 @@ pub struct Moco {
     head: Head,
     temperature: f32,
     ema_decay: f32,
-    /// Keys of earlier images, of unit length, `[K, P]`, a ring buffer.
-    queue: Vec<f32>,
-    /// Where the next key goes.
-    next: usize,
     /// K.
     queue_len: usize,
+    /// Keys of earlier images; none until the first step.
+    queue: Option<Queue>,
     /// None until the first step.
     key_encoder: Option<EmaEncoder>,
     /// Keys of the current step, `[N, P]`.
@@ -53,8 +51,8 @@ impl Moco {
     /// From `temperature`, `key_momentum`, `queue`, `projection_hidden` and `projection_dim`.
     pub fn new(settings: &Comparison) -> Self {
         let Comparison { temperature, key_momentum: ema_decay, queue: queue_len, .. } = *settings;
-        let (queue, keys, key_encoder) = (Vec::new(), Vec::new(), None);
-        Self { head: projection_head(settings), temperature, ema_decay, queue, next: 0, queue_len, key_encoder, keys }
+        let (queue, keys, key_encoder) = (None, Vec::new(), None);
+        Self { head: projection_head(settings), temperature, ema_decay, queue_len, queue, key_encoder, keys }
     }
 
     /// Keys `[N, P]` of N network inputs, with the batch statistics of random parts of the batch.
@@ -74,15 +72,6 @@ impl Moco {
         }
         keys
     }
-
-    /// Replaces the oldest keys of the queue by those of the current step.
-    fn enqueue(&mut self) {
-        let dim = self.head.outputs();
-        for key in self.keys.chunks_exact(dim) {
-            self.queue[self.next * dim..][..dim].copy_from_slice(key);
-            self.next = (self.next + 1) % self.queue_len;
-        }
-    }
 }
 
 impl Objective for Moco {
@@ -101,10 +90,7 @@ impl Objective for Moco {
     /// Copies the encoder and fills the queue with random directions.
     fn begin(&mut self, network: &Network, head: &[f32], seed: u64) {
         let mut rng = Rng::for_purpose(seed, "initialise queue");
-        let dim = self.head.outputs();
-        let drawn: Vec<f32> = (0..self.queue_len * dim).map(|_| rng.normal()).collect();
-        self.queue = vec![0.0; drawn.len()];
-        l2_normalize(&mut self.queue, &drawn, dim);
+        self.queue = Some(Queue::random(self.queue_len, self.head.outputs(), &mut rng));
         self.key_encoder = Some(EmaEncoder::new(network, head, self.ema_decay));
     }
 
@@ -118,8 +104,9 @@ impl Objective for Moco {
     }
 
     fn loss(&self, head: &[f32], features: &[f32], _targets: Targets<'_>) -> StepOutput {
+        let queue = self.queue.as_ref().map_or(&[][..], |queue| &queue.rows);
         contrastive_step(&self.head, head, features, |q| {
-            info_nce(q, &self.keys, &self.queue, self.head.outputs(), self.temperature)
+            info_nce(q, &self.keys, queue, self.head.outputs(), self.temperature)
         })
     }
 
@@ -127,15 +114,14 @@ impl Objective for Moco {
         if let Some(encoder) = &mut self.key_encoder {
             encoder.ema_update(network, head);
         }
-        self.enqueue();
+        if let Some(queue) = &mut self.queue {
+            queue.push(&self.keys);
+        }
     }
 
     fn state(&self) -> Vec<NamedTensor> {
         let mut tensors = self.key_encoder.as_ref().map_or(Vec::new(), |encoder| encoder.to_named(&self.head));
-        let shape = vec![self.queue_len, self.head.outputs()];
-        tensors.push(NamedTensor { name: "queue".to_owned(), shape, data: self.queue.clone() });
-        // A tensor as well, because the position belongs to the queue. Exact in f32 up to 2²⁴.
-        tensors.push(NamedTensor { name: "next".to_owned(), shape: vec![1], data: vec![self.next as f32] });
+        tensors.extend(self.queue.iter().flat_map(Queue::to_named));
         tensors.into_iter().map(|tensor| tensor.with_prefix(PREFIX)).collect()
     }
 
@@ -144,9 +130,9 @@ impl Objective for Moco {
         if let Some(encoder) = &mut self.key_encoder {
             encoder.read_named(&self.head, &tensors)?;
         }
-        let queue = NamedTensor::find(&tensors, "queue", &[self.queue_len, self.head.outputs()])?;
-        self.queue.clone_from(&queue.data);
-        self.next = NamedTensor::find(&tensors, "next", &[1])?.data[0] as usize % self.queue_len;
+        if let Some(queue) = &mut self.queue {
+            queue.read_named(&tensors)?;
+        }
         Ok(())
     }
 
@@ -169,32 +155,16 @@ impl Objective for Moco {
 pub fn info_nce(q: &[f32], keys: &[f32], queue: &[f32], dim: usize, temperature: f32) -> EmbeddingLoss {
     let (images, queued) = (q.len() / dim, queue.len() / dim);
     assert!(keys.len() == q.len() && queue.len() == queued * dim, "rows of {dim} values");
-    let mut against_queue = vec![0.0; images * queued];
-    if queued > 0 {
-        matmul_bt(q, queue, dim, &mut against_queue);
-    }
+    let cosines = similarities(q, keys, queue, dim);
     // All keys in the queue are of other images.
-    let cosines = against_queue.iter().map(|&cosine| f64::from(cosine)).sum::<f64>();
-    let distance = (queued > 0).then(|| 2.0 - 2.0 * cosines / against_queue.len() as f64);
-    let mut logits = Vec::with_capacity(images * (queued + 1));
-    for image in 0..images {
-        let [q, key] = [q, keys].map(|rows| &rows[image * dim..][..dim]);
-        logits.push(q.iter().zip(key).map(|(q, k)| q * k).sum::<f32>() / temperature);
-        logits.extend(against_queue[image * queued..][..queued].iter().map(|s| s / temperature));
-    }
+    let others = cosines.chunks_exact(queued + 1).flat_map(|row| &row[1..]);
+    let sum = others.map(|&cosine| f64::from(cosine)).sum::<f64>();
+    let distance = (queued > 0).then(|| 2.0 - 2.0 * sum / (images * queued) as f64);
+    let logits: Vec<f32> = cosines.iter().map(|cosine| cosine / temperature).collect();
     let mut dlogits = vec![0.0; logits.len()];
     let loss = cross_entropy(&mut dlogits, &logits, &vec![0; images], 0.0);
-    for (row, dlogits) in against_queue.chunks_exact_mut(queued.max(1)).zip(dlogits.chunks_exact(queued + 1)) {
-        row.copy_from_slice(&dlogits[1..]);
-    }
-    let mut dz = vec![0.0; q.len()];
-    if queued > 0 {
-        matmul(&against_queue, queue, queued, dim, &mut dz);
-    }
-    for (image, dz) in dz.chunks_exact_mut(dim).enumerate() {
-        let own = dlogits[image * (queued + 1)];
-        dz.iter_mut().zip(&keys[image * dim..]).for_each(|(d, k)| *d = (*d + own * k) / temperature);
-    }
+    let mut dz = weighted_candidates(&dlogits, keys, queue, dim);
+    dz.iter_mut().for_each(|d| *d /= temperature);
     let solved = dlogits.chunks_exact(queued + 1).filter(|row| -row[0] * (images as f32) < 1e-3).count();
     let measures = [("zero_gradient", solved as f64 / images as f64)].into_iter();
     EmbeddingLoss {
@@ -240,9 +210,10 @@ mod tests {
     #[test]
     fn gradients_agree_with_central_differences() {
         let mut moco = moco(5, 4);
-        (moco.keys, moco.queue) = (unit_rows(2, 3, 4), unit_rows(3, 5, 4));
+        let queue = Queue::random(5, 4, &mut Rng::for_purpose(3, "test"));
+        (moco.keys, moco.queue) = (unit_rows(2, 3, 4), Some(queue.clone()));
         check_objective(&moco, 3, &[None; 3], 1.0 / 512.0, 1e-3);
-        let (u, loss) = (unit_rows(4, 3, 4), |q: &[f32]| info_nce(q, &moco.keys, &moco.queue, 4, 0.3));
+        let (u, loss) = (unit_rows(4, 3, 4), |q: &[f32]| info_nce(q, &moco.keys, &queue.rows, 4, 0.3));
         let found = normalized_loss(&u, 4, loss);
         check_gradient(&found.dz, &u, 1.0 / 512.0, 1e-3, |u| normalized_loss(u, 4, loss).loss);
     }
@@ -255,12 +226,13 @@ mod tests {
             &moco.head.initialise(network(1).spec().feature_dim(), &mut Rng::for_purpose(1, "x")),
             1,
         );
-        assert!(moco.queue.chunks(2).all(|key| (key[0].hypot(key[1]) - 1.0).abs() < 1e-6));
+        let queue = |moco: &Moco| moco.queue.as_ref().unwrap().rows.clone();
+        assert!(queue(&moco).chunks(2).all(|key| (key[0].hypot(key[1]) - 1.0).abs() < 1e-6));
         for keys in [[1.0, 0.0, 0.0, 1.0], [-1.0, 0.0, 0.0, -1.0]] {
             moco.keys = keys.to_vec();
-            moco.enqueue();
+            moco.queue.as_mut().unwrap().push(&moco.keys);
         }
-        assert_eq!(moco.queue, [0.0, -1.0, 0.0, 1.0, -1.0, 0.0], "the fourth key replaces the first");
+        assert_eq!(queue(&moco), [0.0, -1.0, 0.0, 1.0, -1.0, 0.0], "the fourth key replaces the first");
     }
 
     #[test]

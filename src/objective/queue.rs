@@ -1,7 +1,10 @@
 //! A queue of earlier features of unit length, which a contrastive or distilling loss compares with.
+//!
+//! Row `i` of a step is compared with K + 1 candidates: its own one, then the queue.
 
 use crate::encoder::{NamedTensor, TensorError};
 use crate::nn::l2_normalize::l2_normalize;
+use crate::nn::matrix::{matmul, matmul_bt};
 use crate::rng::Rng;
 
 /// The newest K rows, a ring buffer.
@@ -53,6 +56,41 @@ impl Queue {
         self.next = NamedTensor::find(tensors, "next", &[1])?.data[0] as usize % self.len();
         Ok(())
     }
+}
+
+/// `a_i · d_j` of each row and its candidates, `[M, K + 1]`.
+///
+/// * `a`, `own`: `[M, dim]`
+/// * `queue`: `[K, dim]`
+pub(super) fn similarities(a: &[f32], own: &[f32], queue: &[f32], dim: usize) -> Vec<f32> {
+    let (rows, queued) = (a.len() / dim, queue.len() / dim);
+    let mut to_queue = vec![0.0; rows * queued];
+    if queued > 0 {
+        matmul_bt(a, queue, dim, &mut to_queue);
+    }
+    let mut all = Vec::with_capacity(rows * (queued + 1));
+    for (row, (a, own)) in a.chunks_exact(dim).zip(own.chunks_exact(dim)).enumerate() {
+        all.push(a.iter().zip(own).map(|(a, d)| a * d).sum::<f32>());
+        all.extend_from_slice(&to_queue[row * queued..][..queued]);
+    }
+    all
+}
+
+/// `Σ_j w_ij d_j` of each row, `[M, dim]`: with the gradient of [`similarities`] as weights, that of `a`.
+///
+/// * `weights`: `[M, K + 1]`
+pub(super) fn weighted_candidates(weights: &[f32], own: &[f32], queue: &[f32], dim: usize) -> Vec<f32> {
+    let queued = queue.len() / dim;
+    let mut sums = vec![0.0; own.len()];
+    if queued > 0 {
+        let of_queue: Vec<f32> = weights.chunks_exact(queued + 1).flat_map(|row| &row[1..]).copied().collect();
+        matmul(&of_queue, queue, queued, dim, &mut sums);
+    }
+    let rows = sums.chunks_exact_mut(dim).zip(own.chunks_exact(dim)).zip(weights.chunks_exact(queued + 1));
+    for ((sum, own), weights) in rows {
+        sum.iter_mut().zip(own).for_each(|(sum, d)| *sum += weights[0] * d);
+    }
+    sums
 }
 
 #[cfg(test)]

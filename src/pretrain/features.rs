@@ -12,10 +12,6 @@ use crate::data::{DataError, Preprocessing, evenly_spread};
 use crate::encoder::{CorpusStatistics, LinearMap, Network, Readout};
 use crate::measure::{FIT_IMAGES_MAX, Features, fit_linear_map};
 
-/// Images that the statistics of the features are measured on: enough that their sampling error is a fiftieth of the
-/// deviation.
-const CORPUS_IMAGES_MAX: usize = 2_000;
-
 /// Network inputs that are embedded together outside of training.
 pub(super) const EMBED_TOGETHER: usize = 256;
 
@@ -107,7 +103,8 @@ impl Extractor<'_> {
 
     /// Mean, deviation and largest length of the features, over training images spread evenly.
     pub fn corpus_statistics(self, set: &ImageSet<'_>) -> Result<CorpusStatistics, FeatureError> {
-        let features = self.features(set, &evenly_spread(&set.readable, CORPUS_IMAGES_MAX), Network::embed)?;
+        let features =
+            self.features(set, &evenly_spread(&set.readable, CorpusStatistics::IMAGES_MAX), Network::embed)?;
         let statistics = CorpusStatistics::of(&features, self.network.feature_dim());
         FeatureError::check(statistics.mean.iter().chain(&statistics.std))?;
         // Features that cannot be scaled have no length; quantising them reports that.

@@ -6,9 +6,6 @@ use crate::data::{DataError, Dataset, evenly_spread};
 use crate::encoder::{CorpusStatistics, EncoderSpec, Readout, ReadoutError};
 use crate::measure::{FIT_IMAGES_MAX, FitError, fit_linear_map};
 
-/// Images that the statistics of the features are measured on, as in training.
-const CORPUS_IMAGES_MAX: usize = 2_000;
-
 /// A readout could not be replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum RefitError {
@@ -46,7 +43,7 @@ impl Run {
         let dim = readout.dim.unwrap_or(len);
         let images: Vec<usize> = (0..rows.len() / len).collect();
         let mut features = Vec::new();
-        for image in evenly_spread(&images, CORPUS_IMAGES_MAX) {
+        for image in evenly_spread(&images, CorpusStatistics::IMAGES_MAX) {
             let row = &rows[image * len..][..len];
             let start = features.len();
             features.resize(start + dim, 0.0);

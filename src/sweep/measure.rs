@@ -14,9 +14,6 @@ use crate::evaluate::HeadKind;
 /// Seeds the episodes of every task: figures of all settings are on the same episodes.
 const EPISODE_SEED: u64 = 1;
 
-/// Side of the input of the floors, in pixels.
-const FLOOR_SIDE: usize = 32;
-
 /// How the encoders are measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -122,7 +119,7 @@ impl Tasks {
             seed: EPISODE_SEED,
             head: HeadKind::Auto,
             images_per_split: Some(images_per_split),
-            side: FLOOR_SIDE,
+            side: Baseline::FLOOR_SIDE,
         };
         let mut benchmark = Benchmark {
             settings,

@@ -137,9 +137,9 @@ mod with_onnx {
     use crate::cli::images::EncoderRange;
     use crate::cli::print_json;
     use crate::data::{Dataset, Image, Split};
-    use crate::encoder::HostEncoder;
+    use crate::encoder::{CorpusStatistics, HostEncoder};
     use crate::encoders;
-    use crate::export::{CORPUS_IMAGES, F16_BLOB_FILE, INT8_BLOB_FILE, PARITY_FILE};
+    use crate::export::{F16_BLOB_FILE, INT8_BLOB_FILE, PARITY_FILE};
     use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_atomic};
     use crate::report::text;
     use crate::runtime::self_contained;
@@ -201,7 +201,8 @@ mod with_onnx {
                     Some(values) => first(dataset, values.len() / encoder.feature_dim())?,
                     None => golden(dataset, args.golden_count as usize, &args)?,
                 };
-                let unlabelled = chosen(dataset, &dataset.split_or_all(Split::Train), CORPUS_IMAGES, &args)?;
+                let unlabelled =
+                    chosen(dataset, &dataset.split_or_all(Split::Train), CorpusStatistics::IMAGES_MAX, &args)?;
                 contents.corpus = Some(bundle::measure(&encoder, dataset, &unlabelled)?);
                 if contents.labels.is_empty() {
                     contents.labels.clone_from(&dataset.class_names);

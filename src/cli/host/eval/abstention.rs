@@ -5,14 +5,12 @@ use std::num::NonZeroUsize;
 use super::comparison::{self, Candidate, Comparison, is_floor};
 use super::probe_args::ProbeArgs;
 use crate::data::evenly_spread;
+use crate::encoder::CorpusStatistics;
 use crate::evaluate::{
     self, AbstentionResult, AbstentionTask, DeviceFeatures, EpisodePool, EpisodeSettings, Features, GateResult,
     Interval, PairedDifference, SetsResult,
 };
 use crate::report::text::{left, shown, widest};
-
-/// Unlabelled images, spread evenly, that set the threshold of out-of-distribution detection.
-const CORPUS_IMAGES: usize = 2000;
 
 /// The figure that is compared with the floors.
 const ONE_RIGHT_CLASS: &str = "answered with only the correct class";
@@ -83,7 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                     .push(format!("{} unreadable images in --unknown, the first {name}: {reason}", skipped.len()));
             }
             anyhow::ensure!(!readable.is_empty(), "{}: no image can be read", args.unknown.as_deref().unwrap_or(""));
-            Some((dataset, evenly_spread(&readable, CORPUS_IMAGES)))
+            Some((dataset, evenly_spread(&readable, CorpusStatistics::IMAGES_MAX)))
         }
         None => None,
     };
@@ -108,7 +106,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             bar.finish_and_clear();
             on_device(features)
         };
-        let length_max = of_images(&evenly_spread(&images.train, CORPUS_IMAGES))?.length_max();
+        let length_max = of_images(&evenly_spread(&images.train, CorpusStatistics::IMAGES_MAX))?.length_max();
         let known = of_images(&images.test)?;
         let ood = ood.as_ref().map(|(dataset, indices)| embed(dataset, indices)).transpose()?;
         let error_permilles = &args.error_rate;
