@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use macula::data::{self, Dataset, Preprocessing};
-use macula::encoder::{EncodeError, HostEncoder, HostEncoderInfo, Preset};
+use macula::encoder::{EncodeError, HostEncoder, HostEncoderInfo, Preset, Readout};
 use macula::evaluate::RandomEncoder;
 use macula::measure::{Features, nearest};
 use macula::pretrain::{
@@ -64,6 +64,8 @@ fn config(teachers: &[&'static Counted]) -> PretrainConfig {
     let mut config = PretrainConfig::new("phantoms", Method::Distill);
     (config.encoder, config.channels, config.size) = (Preset::Pico, 1, 16);
     (config.epochs, config.batch_size, config.validate) = (2, 32, Validate::Never);
+    // What the student is trained on.
+    config.readout = Readout::default();
     config.augmentation = macula::augment::Policy::Medical.augmentation(16);
     config.comparison.queue = 64;
     let distill = config.distill.as_mut().unwrap();
@@ -131,6 +133,8 @@ fn trained(folder: &Path) -> &'static Counted {
     let mut config = PretrainConfig::new("phantoms", Method::Supervised);
     (config.encoder, config.channels, config.size) = (Preset::Pico, 1, 32);
     (config.epochs, config.batch_size, config.validate) = (20, 16, Validate::Never);
+    // What the labels were read from; earlier stages and cells hold more of the pixels.
+    config.readout = Readout::default();
     let out = folder.join("teacher");
     pretrain(&config, &phantoms(), &out, BEGIN, &mut Silent, &AtomicBool::new(false)).unwrap();
     let encoder = Box::new(Run::load(&out).unwrap());

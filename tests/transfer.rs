@@ -92,7 +92,7 @@ fn a_frozen_encoder_does_not_change() {
         assert_eq!(encoder_of(&out), expected, "{name}");
         let checkpoint = Checkpoint::read(&out.join(CHECKPOINT)).unwrap();
         for (layer, shape) in
-            [("probe.0.weight", [200, 32]), ("probe.2.weight", [200, 200]), ("probe.4.weight", [6, 200])]
+            [("probe.0.weight", [200, 240]), ("probe.2.weight", [200, 200]), ("probe.4.weight", [6, 200])]
         {
             assert_eq!(checkpoint.tensor(layer).unwrap().shape, shape, "{layer}");
         }

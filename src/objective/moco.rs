@@ -20,8 +20,8 @@ use crate::rng::Rng;
 
 pub(super) const METHOD: MethodInfo = MethodInfo {
     is_contrastive: true,
-    // He et al. 2020 take 0.07, version 2 takes 0.2: a queue makes negatives easier to find.
-    comparison: Comparison { temperature: 0.2, ..Comparison::DEFAULT },
+    // Temperature 0.2, as version 2; He et al. 2020 take 0.07.
+    comparison: Comparison::DEFAULT,
     build: |settings| Box::new(Moco::new(&settings.comparison)),
 };
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::resolved::{Budget, Fitted};
 use crate::augment::{Augmentation, CutOut, Noise, Policy};
 use crate::data::{self, DataError, Dataset, ValueRange, short_name};
-use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Readout, SpecError, TeacherId};
+use crate::encoder::{EncoderSpec, InputShape, Network, Pooling, Preset, Readout, SpecError, TeacherId};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{
     Comparison, Distillation, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX, TeacherView,
@@ -134,8 +134,9 @@ pub struct PretrainConfig {
     pub batch_size: usize,
     /// Seeds initialisation, shuffling, augmentation and `limit`.
     pub seed: u64,
-    /// From the encoder's values to the feature; the linear map is fitted at the end.
-    #[serde(default, skip_serializing_if = "Readout::is_mean")]
+    /// From the encoder's values to the feature; the linear map is fitted at the end. Files of earlier versions state none, which
+    /// is the mean.
+    #[serde(default)]
     pub readout: Readout,
     /// What the objective reads.
     #[serde(default, skip_serializing_if = "TrainOn::is_default")]
@@ -266,7 +267,7 @@ impl PretrainConfig {
             extended_at: Vec::new(),
             batch_size: 128,
             seed: 1,
-            readout: Readout::default(),
+            readout: Readout::pooled(Pooling::Grid),
             train_on: TrainOn::default(),
             without: Vec::new(),
             sampling: Sampling::default(),
@@ -481,7 +482,6 @@ impl PretrainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::Pooling;
 
     #[test]
     fn toml_restores_the_same_run() {
@@ -532,7 +532,7 @@ mod tests {
         assert!(refused(|c| c.freeze = Some(Freeze { hidden: 0, layers: 1 })).contains("freeze.hidden is 0"));
         assert!(refused(|c| c.freeze = Some(Freeze { hidden: 1, layers: 4 })).contains("freeze.layers is 4"));
         assert!(refused(|c| c.freeze = Some(Freeze::default())).contains("init"));
-        assert!(refused(|c| c.readout.dim = Some(65)).contains("65"));
+        assert!(refused(|c| c.readout.dim = Some(481)).contains("481"));
         assert!(refused(|c| c.readout.whiten = true).contains("readout.whiten"));
         assert!(refused(|c| (c.method, c.train_on) = (Method::Masked, TrainOn::Readout)).contains("train_on"));
     }
@@ -550,7 +550,6 @@ mod tests {
             "without",
             "sampling",
             "weight_average",
-            "readout",
             "train_on",
             "budget",
             "fit",

@@ -45,6 +45,7 @@ pub use learner::Learner;
 pub use metrics::{EpochLine, Health, Quality, Score, StepLine, Tally};
 pub use observer::{Event, FewSteps, Observer, Silent};
 pub use prepare::{Options, pretrain, pretrain_taught};
+pub use refit::RefitError;
 pub use resolved::{Budget, BudgetError, Fitted};
 pub use run::Run;
 pub use run_error::RunError;

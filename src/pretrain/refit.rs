@@ -1,5 +1,7 @@
 //! Another readout for a trained encoder: its weights stay, the linear map is fitted to images given now.
 
+use rayon::prelude::*;
+
 use super::features::EMBED_TOGETHER;
 use super::run::{Run, identity};
 use crate::data::{DataError, Dataset, evenly_spread};
@@ -32,12 +34,10 @@ impl Run {
         spec.shapes().map_err(ReadoutError::from)?;
         let (pooled, len, mut rows) = (spec.pooled(readout.pooling), spec.pooled_len(), Vec::new());
         for indices in evenly_spread(indices, FIT_IMAGES_MAX).chunks(EMBED_TOGETHER) {
-            let mut input = Vec::new();
-            for &index in indices {
-                let recipe = &self.info.preprocessing;
-                input.extend(recipe.normalise(&recipe.to_pixels(&dataset.load(index)?).pixels));
-            }
-            rows.extend(self.network.embed_pooled(&input, &pooled));
+            let recipe = &self.info.preprocessing;
+            let normalised = |&index: &usize| Ok(recipe.normalise(&recipe.to_pixels(&dataset.load(index)?).pixels));
+            let inputs = indices.par_iter().map(normalised).collect::<Result<Vec<_>, DataError>>()?;
+            rows.extend(self.network.embed_pooled(&inputs.concat(), &pooled));
         }
         let map = readout.dim.map(|dim| fit_linear_map(&rows, len, readout, dim)).transpose()?;
         let dim = readout.dim.unwrap_or(len);

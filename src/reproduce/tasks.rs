@@ -1,6 +1,7 @@
 //! The datasets of the lessons, and how encoders are pretrained on them.
 
 use crate::augment::{Policy, Views};
+use crate::encoder::Readout;
 use crate::pretrain::{Method, PretrainConfig, Validate};
 
 /// A labelled dataset, and how encoders are pretrained on it.
@@ -83,6 +84,11 @@ impl Task {
     pub fn config(&self, data: &str, method: Method, seed: u64) -> PretrainConfig {
         let mut config = PretrainConfig::new(data, method);
         (config.channels, config.size, config.epochs, config.seed) = (self.channels, self.size, self.epochs, seed);
+        // As in the published results.
+        config.readout = Readout::default();
+        if method == Method::Simclr {
+            config.comparison.temperature = 0.5;
+        }
         let policy = if method.is_contrastive() { self.views } else { self.single };
         config.augmentation = policy.augmentation(self.size);
         if config.objective(0).views() == Views::Rotated {

@@ -10,7 +10,7 @@ use crate::encoder::{Pooling, Readout};
 #[derive(Clone, Copy, clap::Args, Serialize)]
 pub struct ReadoutArgs {
     /// Values of the encoder that become the feature: means of the last layer, means and standard deviations of it or of every
-    /// stage, or these with the means of a 2×2 grid [default: mean]
+    /// stage, or these with the means of a 2×2 grid [default: grid; of a trained encoder, its own]
     #[arg(long = "readout", value_name = "READOUT")]
     pooling: Option<Pooling>,
     /// Reduce the feature to N dimensions by a linear map (PCA) fitted to unlabelled images [default: no map]
