@@ -13,7 +13,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = std::env::args().nth(1).unwrap_or_else(|| "phantoms:32:24".to_owned());
     let dataset = data::open_named(&name, 1)?;
     // Any name that `--encoder` takes: a run, an export, an ONNX file, a bundle, raw-pixels …
-    let encoder = encoders::open("grey-28", &OpenOptions::default())?.encoder;
+    let encoder = encoders::open("grey-64", &OpenOptions::default())?.encoder;
 
     let mut pixels = Vec::new();
     for index in 0..dataset.len() {

@@ -16,7 +16,7 @@ const SHOTS: usize = 5;
 /// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dataset = data::open_named("phantoms:32:72", 1)?;
-    let opened = encoders::open("grey-28", &OpenOptions::default())?;
+    let opened = encoders::open("grey-64", &OpenOptions::default())?;
     let encoder = &*opened.encoder;
 
     // A store for 16 classes and 100 samples; `macula predict --device FILE` opens the same file.

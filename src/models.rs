@@ -35,9 +35,10 @@ pub const MODELS: &[Model] = &[];
 /// All shipped encoders.
 #[cfg(feature = "host")]
 pub const MODELS: &[Model] = &[
-    model!("grey-28", "grey images of 28 pixels: nano, SimCLR on x-rays and photographs"),
-    model!("grey-64", "grey images of 64 pixels: nano, SimCLR on photographs, x-rays, ultrasound and blood smears"),
-    model!("colour-32", "colour images of 32 pixels: nano, SimCLR on photographs and patches of the retina"),
+    model!("grey-64", "nano, grey images of up to 100 pixels"),
+    model!("colour-64", "nano, colour images of up to 100 pixels"),
+    model!("grey-128", "nano, larger grey images; four times the cost of grey-64"),
+    model!("colour-128", "nano, larger colour images; four times the cost of colour-64"),
 ];
 
 /// The encoder called `name`.

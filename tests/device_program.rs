@@ -2,7 +2,7 @@
 //! `macula deploy` deploys one to a machine that reports that processor.
 //!
 //! * `MACULA_DEVICE_PROGRAMS`: the folder of the programs; one for aarch64 must be there
-//! * `MACULA_PARITY_ENCODER`: an export folder instead of `models/grey-28`
+//! * `MACULA_PARITY_ENCODER`: an export folder instead of `models/grey-64`
 //!
 //! `./check device` builds the programs and runs this test.
 #![cfg(all(feature = "host", feature = "onnx", unix))]
@@ -73,7 +73,7 @@ fn write_part(dataset: &Dataset, indices: &[usize], count: usize, folder: &Path,
 fn encoder() -> PathBuf {
     match std::env::var_os("MACULA_PARITY_ENCODER") {
         Some(given) => given.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("models/grey-28"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("models/grey-64"),
     }
 }
 

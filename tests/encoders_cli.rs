@@ -44,10 +44,10 @@ const fn kind(name: &'static str, what: &str) -> Kind {
     Kind { name, needs_images, has_weights, is_onnx, is_file }
 }
 
-const MODEL_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/grey-28");
+const MODEL_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/grey-64");
 
 const KINDS: [Kind; 10] = [
-    kind("grey-28", "weights"),
+    kind("grey-64", "weights"),
     kind("run", "weights"),
     kind(MODEL_FOLDER, "weights and onnx"),
     kind("export", "onnx"),
@@ -65,8 +65,8 @@ fn every_command_opens_or_refuses_every_name() {
     let folder = workshop();
     let path = folder.path();
     for line in [
-        "export grey-28 --out export --data phantoms:28:40 --count 20 --blob f16 --quiet",
-        "pretrain --data phantoms:28:40 --init grey-28 --method simclr --epochs 1 --out run --quiet",
+        "export grey-64 --out export --data phantoms:28:40 --count 20 --blob f16 --quiet",
+        "pretrain --data phantoms:28:40 --init grey-64 --method simclr --epochs 1 --out run --quiet",
         "keygen --out maker",
         "bundle export --signing-key maker.key --out net.macula --quiet",
     ] {
@@ -104,7 +104,7 @@ fn every_command_opens_or_refuses_every_name() {
             check(false, "deploy no-such-host --encoder NAME");
         }
         // Each takes four seconds.
-        if ["grey-28", "random:pico"].contains(name) {
+        if ["grey-64", "random:pico"].contains(name) {
             check(true, "bench encoder --batch-size 2 --json --encoder NAME");
         }
     }
@@ -123,14 +123,14 @@ fn an_unknown_name_lists_the_known_ones() {
             "bench encoder",
         ] {
             let (_, err) = expect(2, path, &[&words(command)[..], &["--encoder", name]].concat());
-            assert!(err.contains(name) && err.contains("grey-28") && err.contains("raw-pixels"), "{err}");
+            assert!(err.contains(name) && err.contains("grey-64") && err.contains("raw-pixels"), "{err}");
         }
         let (_, err) = expect(
             2,
             path,
             &["pretrain", "--init", name, "--data", "phantoms:16:40", "--method", "simclr", "--out", "never"],
         );
-        assert!(err.contains(name) && err.contains("grey-28"), "{err}");
+        assert!(err.contains(name) && err.contains("grey-64"), "{err}");
     }
 }
 
@@ -168,7 +168,7 @@ fn preprocessing_is_stated_or_the_encoder_is_refused() {
     assert_eq!(named, embed("b.npy", "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --layout nchw --size 64"));
     assert_ne!(named, embed("c.npy", "--preprocessing half"));
     // An encoder with its own preprocessing accepts no other.
-    expect(2, path, &words("embed bright-0.png --encoder grey-28 --preprocessing half --out x.npy"));
+    expect(2, path, &words("embed bright-0.png --encoder grey-64 --preprocessing half --out x.npy"));
     expect(2, path, &words("embed bright-0.png --encoder net.onnx --preprocessing half --layout nhwc --out x.npy"));
 }
 

@@ -22,7 +22,7 @@ const LESSONS: [(&str, usize, &[&str]); 8] = [
     ("few-labels", 3, &["few-labels.svg"]),
     ("table-4.3", 8, &["table-4.3-cost.csv", "table-4.3-cost.svg", "table-4.3-zero-gradient.svg"]),
     ("moco-memory", 4, &[]),
-    ("models", 2, &[]),
+    ("models", 3, &[]),
     ("few-shot", 13, &["few-shot-gain.csv", "few-shot-phantoms.svg"]),
 ];
 
@@ -51,6 +51,25 @@ fn every_lesson_gives_a_table_and_reuses_finished_runs() {
     let found =
         std::fs::metadata(out.join("runs/phantoms-rotation/checkpoint.safetensors")).unwrap().modified().unwrap();
     assert_eq!(found, trained, "the run was trained again");
+}
+
+#[test]
+fn models_are_trained_to_the_same_bytes_for_any_number_of_threads() {
+    let tables = ["1", "2"].map(|threads| {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ["reproduce", "models", "--short", "--quiet", "--out"];
+        let output = Command::new(env!("CARGO_BIN_EXE_macula"))
+            .args(arguments)
+            .arg(folder.path())
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        csv(&folder.path().join("models.csv"))
+    });
+    let digest = tables[0][0].iter().position(|name| name == "sha256").unwrap();
+    assert_ne!(tables[0][1][digest], tables[0][2][digest], "models with different inputs differ");
+    assert_eq!(tables[0], tables[1]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::AdviseError;
 use super::images::ImagesFound;
-use crate::encoder::InputShape;
+use crate::encoder::{EncoderId, InputShape};
 use crate::models::Model;
 use crate::pretrain::Run;
 
@@ -26,13 +26,13 @@ pub struct Candidate {
 /// The shipped encoders `models` for images like `found`, cheapest first.
 ///
 /// A colour encoder sees grey images through one channel, which gives the same features at less cost. If the images are at
-/// least twice as large as its input, an encoder is also tried at twice its input. A grey encoder is left out for images that
-/// are mostly in colour as long as there is a colour encoder.
+/// least twice as large as its input, an encoder is also tried at twice its input. Encoders that are thereby the same are tried
+/// once. A grey encoder is left out for images that are mostly in colour as long as there is a colour encoder.
 ///
 /// # Errors
 /// When a shipped encoder cannot be read.
 pub fn candidates(models: &[Model], found: &ImagesFound) -> Result<Vec<Candidate>, AdviseError> {
-    let mut all = Vec::new();
+    let (mut all, mut known): (Vec<Candidate>, Vec<EncoderId>) = Default::default();
     for model in models {
         let run = Run::load(model.name.as_ref())?;
         let trained = run.network.spec().input;
@@ -41,9 +41,17 @@ pub fn candidates(models: &[Model], found: &ImagesFound) -> Result<Vec<Candidate
         let fits = twice.height <= SIDE_MAX && twice.height.max(twice.width) <= found.shorter_side;
         for input in [Some(own), fits.then_some(twice)].into_iter().flatten() {
             let name = if input == trained { model.name.to_owned() } else { format!("{}@{input}", model.name) };
-            let spec = run.network.spec().with_input(input).ok();
-            let macs = spec.and_then(|spec| spec.cost().ok()).map_or(u64::MAX, |cost| cost.macs);
-            all.push(Candidate { name, input, macs });
+            let run = Run::load(name.as_ref())?;
+            let macs = run.network.spec().cost().map_or(u64::MAX, |cost| cost.macs);
+            match known.iter().position(|&id| id == run.info.id) {
+                // The model's own name is the shorter one.
+                Some(at) if input == trained => all[at].name = name,
+                Some(_) => {}
+                None => {
+                    known.push(run.info.id);
+                    all.push(Candidate { name, input, macs });
+                }
+            }
         }
     }
     let fits = |candidate: &Candidate| candidate.input.channels == found.channels;
@@ -88,8 +96,11 @@ mod tests {
         }
         // Every encoder sees grey images; large images are also tried at twice the input.
         let (small, large) = (found(1, 1.0, 20), found(1, 1.0, 512));
-        assert_eq!(small.len(), MODELS.len());
-        assert_eq!(found(3, 0.9, 20).len(), MODELS.len(), "colour marks on grey images rule no encoder out");
         assert!(large.len() > small.len() && small.iter().all(|candidate| large.contains(candidate)));
+        assert_eq!(found(3, 0.9, 20).len(), MODELS.len(), "colour marks on grey images rule no encoder out");
+        // The weights of a colour encoder with one channel are those of the grey encoder, and so is an input of twice the side.
+        let names = |side| found(1, 1.0, side).into_iter().map(|candidate| candidate.name).collect::<Vec<_>>();
+        assert_eq!(names(20), ["grey-64", "grey-128"]);
+        assert!(!names(512).contains(&"grey-64@1x128x128".to_owned()), "{:?}", names(512));
     }
 }

@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(read, labelled);
         assert_eq!(read.labels_used(), HashMap::from([(image(1), false), (image(2), true), (image(3), true)]));
         assert!(read.is_complete());
-        let on_unknown = TrainingImages::new(vec![image(4)], false, Some(Path::new("grey-28"))).unwrap();
+        let on_unknown = TrainingImages::new(vec![image(4)], false, Some(Path::new("grey-64"))).unwrap();
         assert!(!on_unknown.is_complete());
 
         let path = second.join(TRAINING_IMAGES);

@@ -4,7 +4,7 @@ use crate::data::DataError;
 use crate::encoders::OpenError;
 use crate::evaluate::EvaluateError;
 use crate::files::WriteError;
-use crate::pretrain::{PretrainError, RunError};
+use crate::pretrain::{PretrainError, RefitError, RunError};
 use crate::report::chart::ChartError;
 use crate::report::sheet::SheetError;
 
@@ -69,6 +69,9 @@ pub enum ReproduceError {
     /// A run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The features of a model cannot be measured.
+    #[error(transparent)]
+    Refit(#[from] RefitError),
     /// A baseline cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

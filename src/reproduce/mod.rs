@@ -10,7 +10,7 @@ mod findings; //        tables, charts and pictures, and their files
 mod fine_tuning; //     figure 5: iterations from pretrained and from random weights
 mod from_scratch; //    a network trained on the supports of an episode
 mod lab; //             datasets, runs used by several lessons, features
-mod models; //          the shipped models on datasets that they were not trained on
+mod models; //          the shipped models, trained again to the same bytes
 mod moco_memory; //     MoCo's queue against SimCLR's batch
 mod representations; // nearest neighbours by pixels and by features
 mod rotation_epochs; // figure 8: class accuracy of rotation by epoch
@@ -36,7 +36,7 @@ pub enum Lesson {
     Table43,
     /// MoCo's queue against SimCLR's batch: accuracy and memory.
     MocoMemory,
-    /// The shipped models on datasets that they were not trained on.
+    /// The shipped models, trained again to the same bytes.
     Models,
     /// Few-shot accuracy of every objective and baseline on every task.
     FewShot,

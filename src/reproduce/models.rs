@@ -1,169 +1,166 @@
-//! The shipped models, and their few-shot accuracy on datasets that they were not trained on: each model is trained again
-//! without one of its datasets and evaluated on it.
+//! The shipped models, trained again from their seed: the weights must be those shipped, byte for byte.
+//!
+//! A training gives several models: a colour encoder also takes grey images and larger ones ([`Run::with_input`]).
+
+use sha2::{Digest, Sha256};
 
 use super::error::ReproduceError;
-use super::few_shot::{Evaluated, evaluate};
-use super::findings::{Findings, share};
+use super::findings::Findings;
 use super::lab::{Images, Lab, Scale};
-use super::tasks::{self, Task};
 use crate::augment::Policy;
-use crate::data::open_named;
-use crate::encoder::HostEncoder;
-use crate::pretrain::{HealthGate, Method, PretrainConfig, Run, Validate};
+use crate::data::{Dataset, Split};
+use crate::encoder::{InputShape, Pooling, Preset, Readout};
+use crate::measure::FIT_IMAGES_MAX;
+use crate::models;
+use crate::pretrain::{HealthGate, Method, PretrainConfig, Run, Sampling, Validate};
 use crate::report::table::Table;
+use crate::report::text::hexadecimal;
 
-/// How a model is trained.
+/// A training, and the models that it gives.
 struct Recipe {
-    name: &'static str,
-    channels: usize,
+    /// Name of the run.
+    run: &'static str,
+    encoder: Preset,
     size: usize,
-    views: Policy,
-    /// Its datasets, of which the training splits are used.
-    sets: &'static [Set],
+    epochs: u64,
+    /// Name and input of each model.
+    models: &'static [(&'static str, InputShape)],
 }
 
-struct Set {
-    path: &'static str,
-    /// The task to evaluate on the dataset, if it has one.
-    task: Option<Task>,
+const fn input(channels: usize, side: usize) -> InputShape {
+    InputShape { channels, height: side, width: side }
 }
 
-const RECIPES: [Recipe; 3] = [
-    Recipe {
-        name: "grey-28",
-        channels: 1,
-        size: 28,
-        views: Policy::Natural,
-        sets: &[Set { path: "cifar10", task: None }, Set { path: "pneumoniamnist", task: Some(tasks::PNEUMONIA) }],
-    },
-    Recipe {
-        name: "grey-64",
-        channels: 1,
-        size: 64,
-        views: Policy::Natural,
-        sets: &[
-            Set { path: "cifar10", task: None },
-            Set { path: "kermany-cxr/kermany-3class.csv", task: Some(tasks::KERMANY) },
-            Set { path: "busi/busi-malignant.csv", task: Some(tasks::BUSI) },
-            Set { path: "bccd/JPEGImages", task: None },
-        ],
-    },
-    Recipe {
-        name: "colour-32",
-        channels: 3,
-        size: 32,
-        views: Policy::Natural,
-        sets: &[
-            Set { path: "cifar10", task: Some(tasks::CIFAR_10) },
-            Set { path: "drive-patches", task: Some(tasks::DRIVE) },
-        ],
-    },
-];
-
-/// The short form of the recipes.
-const SHORT: [Recipe; 1] = [Recipe {
-    name: "phantom-16",
-    channels: 1,
-    size: 16,
-    views: Policy::Natural,
-    sets: &[Set { path: "phantoms:32:900", task: Some(tasks::PHANTOMS) }],
+const RECIPES: [Recipe; 1] = [Recipe {
+    run: "nano-64",
+    encoder: Preset::Nano,
+    size: 64,
+    epochs: 120,
+    models: &[
+        ("grey-64", input(1, 64)),
+        ("colour-64", input(3, 64)),
+        ("grey-128", input(1, 128)),
+        ("colour-128", input(3, 128)),
+    ],
 }];
 
-/// Images per run over all epochs, so that training takes about as long for any size of the datasets.
-const IMAGES_PER_RUN: usize = 250_000;
+/// The short form: nothing of it is shipped.
+const SHORT: [Recipe; 1] = [Recipe {
+    run: "nano-16",
+    encoder: Preset::Nano,
+    size: 16,
+    epochs: 1,
+    models: &[("colour-16", input(3, 16)), ("grey-24", input(1, 24))],
+}];
+
+/// Open images of many kinds, a folder per source.
+const DATA: &str = "corpus/*";
+
+/// Sources that are share-alike, or of the modality of a task that the models are evaluated on.
+const WITHOUT: [&str; 6] =
+    ["mednist_abdomenct", "mednist_headct", "mednist_chestct", "mednist_breastmri", "mednist_hand", "idrid_retina"];
+
+/// The readout of all shipped models, chosen on the tasks for development (`docs/lessons/readout.csv`).
+const READOUT: Readout = Readout { pooling: Pooling::Grid, dim: None, whiten: false };
 
 pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
-    let mut table = Table::new(&[
-        "model",
-        "task",
-        "task's images in pretraining",
-        "shots",
-        "balanced accuracy",
-        "±",
-        "raw pixels",
-        "random nano",
-    ]);
+    let mut table =
+        Table::new(&["model", "encoder", "input", "epochs", "images", "bytes", "sha256", "equals the shipped file"]);
     let mut sentences = Vec::new();
     let recipes = if lab.scale == Scale::Full { &RECIPES[..] } else { &SHORT[..] };
     for recipe in recipes {
-        let all: Vec<&Set> = recipe.sets.iter().collect();
-        let model = train(lab, recipe, &format!("model-{}", recipe.name), &all)?;
-        for left_out in recipe.sets {
-            let Some(task) = left_out.task.map(|task| lab.task(task)) else { continue };
-            let images = lab.images(&task)?;
-            let others: Vec<&Set> = recipe.sets.iter().filter(|set| set.path != left_out.path).collect();
-            let mut rows = vec![("yes", evaluate_one(lab, &model, &images)?)];
-            if !others.is_empty() {
-                let name = format!("model-{}-without-{}", recipe.name, task.name);
-                let without = train(lab, recipe, &name, &others)?;
-                rows.push(("no", evaluate_one(lab, &without, &images)?));
-            }
-            let (pixels, random) = (lab.raw_pixels(&task, &images)?, lab.random(&task, &images)?);
-            let baselines = [evaluate_one(lab, &*pixels, &images)?, evaluate_one(lab, &*random, &images)?];
-            for (included, evaluated) in &rows {
-                push(&mut table, recipe, &task, (included, evaluated), &baselines, &lab.few_shots());
-            }
-            if let Some((_, without)) = rows.get(1) {
-                let at = |evaluated: &Evaluated| evaluated.results[0].balanced_accuracy.mean;
-                sentences.push(format!(
-                    "{} on {}, {} shots: {} if pretraining includes this dataset, {} if not, raw pixels {}.",
-                    recipe.name,
-                    task.name,
-                    lab.few_shots()[0],
-                    share(at(&rows[0].1)),
-                    share(at(without)),
-                    share(at(&baselines[0]))
-                ));
-            }
+        let config = config(lab, recipe)?;
+        let dataset = config.open_data(&config.data)?;
+        let images = Images { train: dataset.train_indices(), dataset, test: Vec::new() };
+        lab.run(recipe.run, &config, &images)?;
+        for &(name, input) in recipe.models {
+            (lab.say)(&format!("features of {name}"));
+            let weights = weights(lab, recipe.run, input, &images.dataset)?;
+            let shipped = models::find(name).map(|model| model.checkpoint == weights);
+            table.push(vec![
+                name.into(),
+                recipe.encoder.name().into(),
+                input.to_string(),
+                recipe.epochs.to_string(),
+                images.train.len().to_string(),
+                weights.len().to_string(),
+                hexadecimal(&Sha256::digest(&weights)),
+                shipped.map_or("-", |equal| if equal { "yes" } else { "no" }).into(),
+            ]);
+            sentences.extend(shipped.map(|equal| {
+                let verb = if equal { "equal" } else { "differ from" };
+                format!("The weights of {name} {verb} those shipped.")
+            }));
         }
     }
     Ok(Findings { tables: vec![("", table)], sentences, ..Findings::default() })
 }
 
-fn train(lab: &mut Lab<'_>, recipe: &Recipe, name: &str, sets: &[&Set]) -> Result<Run, ReproduceError> {
-    let paths = sets.iter().map(|set| lab.path(set.path)).collect::<Result<Vec<_>, _>>()?;
-    let data = paths.join("+");
-    let dataset = open_named(&data, lab.seed)?;
-    let train = dataset.train_indices();
+fn config(lab: &Lab<'_>, recipe: &Recipe) -> Result<PretrainConfig, ReproduceError> {
+    let is_short = lab.scale == Scale::Short;
+    let data = if is_short { "phantoms:24:96".to_owned() } else { lab.path(DATA)? };
     let mut config = PretrainConfig::new(&data, Method::Simclr);
-    config.channels = recipe.channels;
+    config.encoder = recipe.encoder;
+    config.channels = 3;
     config.size = recipe.size;
+    config.epochs = recipe.epochs;
     config.seed = lab.seed;
-    config.augmentation = recipe.views.augmentation(recipe.size);
+    // Weights do not depend on the readout, which is fitted for each input afterwards.
+    config.readout = Readout::default();
+    config.sampling = Sampling::Sqrt;
+    config.augmentation = Policy::Natural.augmentation(recipe.size);
     config.validate = Validate::Never;
     config.health = HealthGate::Never;
-    config.epochs = (lab.number(IMAGES_PER_RUN, 600) as u64).div_ceil(train.len() as u64);
-    if lab.scale == Scale::Short {
-        config.batch_size = 64;
+    if is_short {
+        config.batch_size = 32;
         config.learning_rate = config.default_learning_rate();
+    } else {
+        config.without = WITHOUT.map(str::to_owned).to_vec();
     }
-    let images = Images { dataset, train, test: Vec::new() };
-    lab.run(name, &config, &images)
+    Ok(config)
 }
 
-fn evaluate_one(lab: &Lab<'_>, encoder: &dyn HostEncoder, images: &Images) -> Result<Evaluated, ReproduceError> {
-    evaluate(lab, encoder.name().to_owned(), encoder, images, (true, false))
+/// The weights of the run `name` at `input`, as they are shipped.
+fn weights(lab: &Lab<'_>, name: &str, input: InputShape, dataset: &Dataset) -> Result<Vec<u8>, ReproduceError> {
+    let folder = lab.folder(name);
+    let mut run = Run::load(&folder)?.with_input(input)?;
+    let train = dataset.readable_spread(&dataset.split_or_all(Split::Train), FIT_IMAGES_MAX).0;
+    run.refit(READOUT, dataset, &train)?;
+    Ok(run.encoder_checkpoint(&folder, run.info.corpus.as_ref())?)
 }
 
-fn push(
-    table: &mut Table,
-    recipe: &Recipe,
-    task: &Task,
-    (included, evaluated): (&str, &Evaluated),
-    baselines: &[Evaluated; 2],
-    shots: &[usize],
-) {
-    for (at, shots) in shots.iter().enumerate() {
-        let accuracy = |evaluated: &Evaluated| evaluated.results[at].balanced_accuracy;
-        table.push(vec![
-            recipe.name.into(),
-            task.name.into(),
-            included.into(),
-            shots.to_string(),
-            share(accuracy(evaluated).mean),
-            accuracy(evaluated).width_text(),
-            share(accuracy(&baselines[0]).mean),
-            share(accuracy(&baselines[1]).mean),
-        ]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_model_has_a_recipe_which_its_file_states() {
+        let named: Vec<&str> = RECIPES.iter().flat_map(|recipe| recipe.models).map(|(name, _)| *name).collect();
+        let shipped: Vec<&str> = models::MODELS.iter().map(|model| model.name).collect();
+        let sorted = |mut names: Vec<_>| {
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(sorted(named), sorted(shipped));
+        for (recipe, (name, input)) in
+            RECIPES.iter().flat_map(|recipe| recipe.models.iter().map(move |model| (recipe, model)))
+        {
+            let run = Run::load(name.as_ref()).unwrap();
+            assert_eq!(run.network.spec().input, *input, "{name}");
+            let stop = std::sync::atomic::AtomicBool::new(false);
+            let lab = Lab {
+                data: Some("data".into()),
+                out: "out".into(),
+                scale: Scale::Full,
+                seed: run.config.seed,
+                stop: &stop,
+                observer: &mut crate::pretrain::Silent,
+                say: &|_| {},
+            };
+            // The file states the last component of the data, and not the health gate, which does not change weights.
+            let expected =
+                PretrainConfig { data: run.config.data.clone(), readout: READOUT, ..config(&lab, recipe).unwrap() };
+            assert_eq!(run.config, expected, "{name}");
+        }
     }
 }

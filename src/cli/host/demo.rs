@@ -31,9 +31,9 @@ use store::with_encoder;
 /// Enough phantoms for episodes with 30 queries for each of six classes.
 const DATA: &str = "phantoms:32:1800";
 const CHANNELS: usize = 1;
-const SIDE: usize = 32;
+const SIDE: usize = 64;
 /// The shipped model that training starts from.
-const START: &str = "grey-28";
+const START: &str = "grey-64";
 const EPOCHS: u64 = 8;
 const SHOTS: [usize; 2] = [1, 5];
 const EPISODES: usize = 200;
