@@ -35,10 +35,10 @@ pub const MODELS: &[Model] = &[];
 /// All shipped encoders.
 #[cfg(feature = "host")]
 pub const MODELS: &[Model] = &[
-    model!("grey-64", "nano, grey images of up to 100 pixels"),
-    model!("colour-64", "nano, colour images of up to 100 pixels"),
-    model!("grey-128", "nano, larger grey images; four times the cost of grey-64"),
-    model!("colour-128", "nano, larger colour images; four times the cost of colour-64"),
+    model!("grey-64", "grey images of up to 100 pixels"),
+    model!("colour-64", "colour images of up to 100 pixels"),
+    model!("grey-128", "larger grey images; four times the cost of grey-64"),
+    model!("colour-128", "larger colour images; four times the cost of colour-64"),
 ];
 
 /// The encoder called `name`.

@@ -23,6 +23,7 @@ fn tiny(readout: Readout, train_on: TrainOn) -> PretrainConfig {
     (config.encoder, config.channels, config.size) = (Preset::Pico, 1, 16);
     (config.epochs, config.batch_size, config.limit) = (2, 8, Some(29));
     (config.readout, config.train_on) = (readout, train_on);
+    config.learning_rate = config.default_learning_rate();
     config
 }
 

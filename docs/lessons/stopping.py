@@ -18,9 +18,9 @@ from pathlib import Path
 
 TASKS = [
     ("kermany-3class", "kermany-cxr/kermany-3class.csv", "grey-64", "medical"),
-    ("pneumoniamnist", "pneumoniamnist", "grey-28", "medical"),
-    ("cifar10", "cifar10", "colour-32", "natural"),
-    ("sign-digits", "sign-digits", "colour-32", "natural"),
+    ("pneumoniamnist", "pneumoniamnist", "grey-64", "medical"),
+    ("cifar10", "cifar10", "colour-64", "natural"),
+    ("sign-digits", "sign-digits", "colour-64", "natural"),
 ]
 RATES = [0.015, 0.2]
 EPOCHS = 20

@@ -29,9 +29,10 @@ const SUBSTITUTED: [(&str, &str, &str); 15] = [
 ];
 
 /// Arguments that shorten a command, added if an example does not have them.
-const ADDED: [(&str, &[&str]); 13] = [
+const ADDED: [(&str, &[&str]); 14] = [
     ("advise", &["--seconds", "1"]),
     ("pretrain", &["--batch-size", "8"]),
+    ("pretrain --data", &["--epochs", "1"]),
     ("eval few-shot", &["--queries", "2"]),
     ("eval few-shot", &["--episodes", "5"]),
     ("eval tasks", &["--queries", "2"]),
@@ -46,7 +47,7 @@ const ADDED: [(&str, &[&str]); 13] = [
 ];
 
 /// Examples that are parsed but not run, with the reason.
-const PARSED_ONLY: [(&str, &str); 7] = [
+const PARSED_ONLY: [(&str, &str); 10] = [
     ("deploy", "another machine; tests/deploy.rs has one"),
     ("serial:", "a serial line"),
     ("demo", "tests/demo.rs runs it"),
@@ -54,6 +55,9 @@ const PARSED_ONLY: [(&str, &str); 7] = [
     ("reproduce figure-8", "tests/reproduce.rs runs it"),
     ("reproduce NAME", "stands for any lesson"),
     ("reproduce all", "tests/reproduce.rs runs every lesson in short"),
+    ("pretrain --data DATA/TASK", "public datasets"),
+    ("export OWN/TASK", "public datasets"),
+    ("eval tasks --tasks docs/lessons/tasks.toml", "public datasets; tests/eval_tasks.rs runs the command"),
 ];
 
 /// A short sweep.
