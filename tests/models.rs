@@ -7,6 +7,7 @@ use macula::bundle::{Bundle, read_public};
 use macula::data::{self, Dataset};
 use macula::encoder::HostEncoder;
 use macula::encoders::{OpenOptions, open};
+use macula::evaluate::embed_dataset;
 use macula::models::MODELS;
 
 fn folder() -> PathBuf {
@@ -21,12 +22,9 @@ fn open_file(path: &Path) -> Box<dyn HostEncoder> {
 /// Features of each image, centred by the statistics of the encoder: what a head sees.
 fn features(encoder: &dyn HostEncoder, dataset: &Dataset) -> Vec<Vec<f64>> {
     let corpus = encoder.corpus().expect("a shipped file has statistics of its features");
-    let feature = |index| {
-        let pixels = encoder.preprocessing().to_pixels(&dataset.load(index).unwrap()).pixels;
-        let values = encoder.encode_batch(&pixels).unwrap();
-        values.iter().zip(&corpus.mean).map(|(value, mean)| f64::from(value - mean)).collect()
-    };
-    (0..dataset.len()).map(feature).collect()
+    let features = embed_dataset(encoder, dataset, &dataset.indices(None), &|_| ()).unwrap();
+    let centred = |row: &[f32]| row.iter().zip(&corpus.mean).map(|(value, mean)| f64::from(value - mean)).collect();
+    features.rows.chunks_exact(features.dim).map(centred).collect()
 }
 
 /// The largest difference of a feature, relative to its length.
@@ -75,8 +73,7 @@ fn blobs_for_microcontrollers_fit_and_give_the_features_of_their_readout() {
         // values that it reduces.
         let name = path.ancestors().nth(2).unwrap().file_name().unwrap().to_str().unwrap();
         let mut run = Run::load(Path::new(name)).unwrap();
-        let all: Vec<usize> = (0..dataset.len()).collect();
-        run.refit(Readout::pooled(Pooling::Stages), &dataset, &all).unwrap();
+        run.refit(Readout::pooled(Pooling::Stages), &dataset, &dataset.indices(None)).unwrap();
         let correlation = correlation(&distances(&features(&*blob, &dataset)), &distances(&features(&run, &dataset)));
         assert!(correlation > 0.9, "{name}: {correlation}");
     }

@@ -1,8 +1,10 @@
 //! The shipped encoders, as they fit the images.
 
+use std::collections::HashSet;
+
 use super::AdviseError;
 use super::images::ImagesFound;
-use crate::encoder::{EncoderId, InputShape};
+use crate::encoder::InputShape;
 use crate::models::Model;
 use crate::pretrain::Run;
 
@@ -32,26 +34,24 @@ pub struct Candidate {
 /// # Errors
 /// When a shipped encoder cannot be read.
 pub fn candidates(models: &[Model], found: &ImagesFound) -> Result<Vec<Candidate>, AdviseError> {
-    let (mut all, mut known): (Vec<Candidate>, Vec<EncoderId>) = Default::default();
+    let mut requests = Vec::new();
     for model in models {
-        let run = Run::load(model.name.as_ref())?;
-        let trained = run.network.spec().input;
+        let trained = Run::load(model.name.as_ref())?.network.spec().input;
         let own = InputShape { channels: trained.channels.min(found.channels), ..trained };
         let twice = InputShape { height: 2 * own.height, width: 2 * own.width, ..own };
         let fits = twice.height <= SIDE_MAX && twice.height.max(twice.width) <= found.shorter_side;
-        for input in [Some(own), fits.then_some(twice)].into_iter().flatten() {
-            let name = if input == trained { model.name.to_owned() } else { format!("{}@{input}", model.name) };
-            let run = Run::load(name.as_ref())?;
+        let inputs = [Some(own), fits.then_some(twice)].into_iter().flatten();
+        requests.extend(inputs.map(|input| (model.name, input, input == trained)));
+    }
+    // Of encoders that are the same, the first is tried: a model's own name is the shorter one.
+    requests.sort_by_key(|&(_, _, is_trained)| !is_trained);
+    let (mut all, mut known) = (Vec::new(), HashSet::new());
+    for (model, input, is_trained) in requests {
+        let name = if is_trained { model.to_owned() } else { format!("{model}@{input}") };
+        let run = Run::load(name.as_ref())?;
+        if known.insert(run.info.id) {
             let macs = run.network.spec().cost().map_or(u64::MAX, |cost| cost.macs);
-            match known.iter().position(|&id| id == run.info.id) {
-                // The model's own name is the shorter one.
-                Some(at) if input == trained => all[at].name = name,
-                Some(_) => {}
-                None => {
-                    known.push(run.info.id);
-                    all.push(Candidate { name, input, macs });
-                }
-            }
+            all.push(Candidate { name, input, macs });
         }
     }
     let fits = |candidate: &Candidate| candidate.input.channels == found.channels;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::features::EMBED_TOGETHER;
 use super::run::{Run, identity};
-use crate::data::{DataError, Dataset, evenly_spread};
+use crate::data::{DataError, Dataset, Split, evenly_spread};
 use crate::encoder::{CorpusStatistics, EncoderSpec, Readout, ReadoutError};
 use crate::measure::{FIT_IMAGES_MAX, FitError, fit_linear_map};
 
@@ -23,6 +23,12 @@ pub enum RefitError {
 }
 
 impl Run {
+    /// The images of `dataset` that a shipped or exported encoder is [refitted](Self::refit) to: readable ones of the training
+    /// split, or of all splits if it has none, at most [`FIT_IMAGES_MAX`] spread evenly.
+    pub fn refit_images(dataset: &Dataset) -> Vec<usize> {
+        dataset.readable_spread(&dataset.split_or_all(Split::Train), FIT_IMAGES_MAX).0
+    }
+
     /// Replaces the readout, and measures the statistics of the new features. The linear map is fitted to the images `indices`
     /// of `dataset`, at most [`FIT_IMAGES_MAX`] spread evenly over them.
     ///

@@ -2,15 +2,16 @@
 //!
 //! A training gives several models: a colour encoder also takes grey images and larger ones ([`Run::with_input`]).
 
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
 use super::error::ReproduceError;
 use super::findings::Findings;
 use super::lab::{Images, Lab, Scale};
 use crate::augment::Policy;
-use crate::data::{Dataset, Split};
+use crate::data::Dataset;
 use crate::encoder::{InputShape, Pooling, Preset, Readout};
-use crate::measure::FIT_IMAGES_MAX;
 use crate::models;
 use crate::pretrain::{HealthGate, Method, PretrainConfig, Run, Sampling, Validate};
 use crate::report::table::Table;
@@ -23,6 +24,11 @@ struct Recipe {
     encoder: Preset,
     size: usize,
     epochs: u64,
+    batch_size: usize,
+    /// The images, as a path in the folder of datasets.
+    data: &'static str,
+    /// Sources of them that are left out.
+    without: &'static [&'static str],
     /// Name and input of each model.
     models: &'static [(&'static str, InputShape)],
 }
@@ -36,6 +42,18 @@ const RECIPES: [Recipe; 1] = [Recipe {
     encoder: Preset::Nano,
     size: 64,
     epochs: 120,
+    batch_size: 256,
+    // Open images of many kinds, a folder per source.
+    data: "corpus/*",
+    // Share-alike, or of the modality of a task that the models are evaluated on.
+    without: &[
+        "mednist_abdomenct",
+        "mednist_headct",
+        "mednist_chestct",
+        "mednist_breastmri",
+        "mednist_hand",
+        "idrid_retina",
+    ],
     models: &[
         ("grey-64", input(1, 64)),
         ("colour-64", input(3, 64)),
@@ -50,15 +68,11 @@ const SHORT: [Recipe; 1] = [Recipe {
     encoder: Preset::Nano,
     size: 16,
     epochs: 1,
+    batch_size: 32,
+    data: "phantoms:24:96",
+    without: &[],
     models: &[("colour-16", input(3, 16)), ("grey-24", input(1, 24))],
 }];
-
-/// Open images of many kinds, a folder per source.
-const DATA: &str = "corpus/*";
-
-/// Sources that are share-alike, or of the modality of a task that the models are evaluated on.
-const WITHOUT: [&str; 6] =
-    ["mednist_abdomenct", "mednist_headct", "mednist_chestct", "mednist_breastmri", "mednist_hand", "idrid_retina"];
 
 /// The readout of all shipped models, chosen on the tasks for development (`docs/lessons/readout.csv`).
 const READOUT: Readout = Readout { pooling: Pooling::Grid, dim: None, whiten: false };
@@ -69,13 +83,14 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     let mut sentences = Vec::new();
     let recipes = if lab.scale == Scale::Full { &RECIPES[..] } else { &SHORT[..] };
     for recipe in recipes {
-        let config = config(lab, recipe)?;
+        let config = config(recipe, &lab.path(recipe.data)?, lab.seed);
         let dataset = config.open_data(&config.data)?;
         let images = Images { train: dataset.train_indices(), dataset, test: Vec::new() };
         lab.run(recipe.run, &config, &images)?;
+        let fitted_to = Run::refit_images(&images.dataset);
         for &(name, input) in recipe.models {
             (lab.say)(&format!("features of {name}"));
-            let weights = weights(lab, recipe.run, input, &images.dataset)?;
+            let weights = weights(&lab.folder(recipe.run), input, &images.dataset, &fitted_to)?;
             let shipped = models::find(name).map(|model| model.checkpoint == weights);
             table.push(vec![
                 name.into(),
@@ -96,37 +111,31 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
     Ok(Findings { tables: vec![("", table)], sentences, ..Findings::default() })
 }
 
-fn config(lab: &Lab<'_>, recipe: &Recipe) -> Result<PretrainConfig, ReproduceError> {
-    let is_short = lab.scale == Scale::Short;
-    let data = if is_short { "phantoms:24:96".to_owned() } else { lab.path(DATA)? };
-    let mut config = PretrainConfig::new(&data, Method::Simclr);
+/// The configuration of `recipe` on its images, whose path is `data`.
+fn config(recipe: &Recipe, data: &str, seed: u64) -> PretrainConfig {
+    let mut config = PretrainConfig::new(data, Method::Simclr);
     config.encoder = recipe.encoder;
     config.channels = 3;
     config.size = recipe.size;
     config.epochs = recipe.epochs;
-    config.seed = lab.seed;
+    config.batch_size = recipe.batch_size;
+    config.learning_rate = config.default_learning_rate();
+    config.seed = seed;
     // Weights do not depend on the readout, which is fitted for each input afterwards.
     config.readout = Readout::default();
+    config.without = recipe.without.iter().map(ToString::to_string).collect();
     config.sampling = Sampling::Sqrt;
     config.augmentation = Policy::Natural.augmentation(recipe.size);
     config.validate = Validate::Never;
     config.health = HealthGate::Never;
-    if is_short {
-        config.batch_size = 32;
-        config.learning_rate = config.default_learning_rate();
-    } else {
-        config.without = WITHOUT.map(str::to_owned).to_vec();
-    }
-    Ok(config)
+    config
 }
 
-/// The weights of the run `name` at `input`, as they are shipped.
-fn weights(lab: &Lab<'_>, name: &str, input: InputShape, dataset: &Dataset) -> Result<Vec<u8>, ReproduceError> {
-    let folder = lab.folder(name);
-    let mut run = Run::load(&folder)?.with_input(input)?;
-    let train = dataset.readable_spread(&dataset.split_or_all(Split::Train), FIT_IMAGES_MAX).0;
-    run.refit(READOUT, dataset, &train)?;
-    Ok(run.encoder_checkpoint(&folder, run.info.corpus.as_ref())?)
+/// The weights of the run in `folder` at `input`, as they are shipped; their features are measured on the images `indices`.
+fn weights(folder: &Path, input: InputShape, dataset: &Dataset, indices: &[usize]) -> Result<Vec<u8>, ReproduceError> {
+    let mut run = Run::load(folder)?.with_input(input)?;
+    run.refit(READOUT, dataset, indices)?;
+    Ok(run.encoder_checkpoint(folder, run.info.corpus.as_ref())?)
 }
 
 #[cfg(test)]
@@ -147,19 +156,8 @@ mod tests {
         {
             let run = Run::load(name.as_ref()).unwrap();
             assert_eq!(run.network.spec().input, *input, "{name}");
-            let stop = std::sync::atomic::AtomicBool::new(false);
-            let lab = Lab {
-                data: Some("data".into()),
-                out: "out".into(),
-                scale: Scale::Full,
-                seed: run.config.seed,
-                stop: &stop,
-                observer: &mut crate::pretrain::Silent,
-                say: &|_| {},
-            };
-            // The file states the last component of the data, and not the health gate, which does not change weights.
-            let expected =
-                PretrainConfig { data: run.config.data.clone(), readout: READOUT, ..config(&lab, recipe).unwrap() };
+            // The file states the last component of the data.
+            let expected = PretrainConfig { readout: READOUT, ..config(recipe, &run.config.data, run.config.seed) };
             assert_eq!(run.config, expected, "{name}");
         }
     }

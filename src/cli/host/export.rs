@@ -106,7 +106,6 @@ mod with_onnx {
         BlobRequest, BlobsError, Exported, INT8_TOLERANCE, MadeBlob, Sample, Tolerances, export, measure_corpus,
     };
     use crate::files::write_atomic;
-    use crate::measure::FIT_IMAGES_MAX;
     use crate::pretrain::{Run, WEIGHTS};
     use crate::report::text::count;
     use crate::runtime::{Metadata, Provenance};
@@ -128,8 +127,7 @@ mod with_onnx {
         let refitted = args.readout.over(run.config.readout);
         if let Some(readout) = refitted {
             anyhow::ensure!(remark.is_none(), "the images of the run cannot be read; name others with --data");
-            let train = dataset.readable_spread(&dataset.split_or_all(Split::Train), FIT_IMAGES_MAX).0;
-            run.refit(readout, &dataset, &train)?;
+            run.refit(readout, &dataset, &Run::refit_images(&dataset))?;
         }
         let chosen = dataset.readable_spread(&dataset.split_or_all(Split::Test), args.count as usize).0;
         anyhow::ensure!(!chosen.is_empty(), "{}: no image can be read", dataset.name);
