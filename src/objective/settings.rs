@@ -50,8 +50,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Temperature 0.2, the best on the tasks for development (`docs/lessons/recipe.csv`); Chen et al. found 0.5 best on CIFAR-10
-    /// (appendix B.9). FaceNet's margin and miner.
+    /// MoCo's temperature (He et al. 2020 have 0.07, Chen et al. 2020, arXiv:2003.04297, 0.2), FaceNet's margin and miner.
     pub const DEFAULT: Self = Self {
         temperature: 0.2,
         margin: 0.2,

@@ -118,7 +118,7 @@ impl Run {
     /// Paths of data and initial encoder are reduced to their last component.
     ///
     /// * `dir`: as it was given to [`Self::load`]
-    /// * `corpus`: statistics of an encoder with another input or readout than the stored one; otherwise those stored are kept
+    /// * `corpus`: statistics of the features; without them, those stored if they are of this input and readout
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -127,14 +127,13 @@ impl Run {
         let is_stored = self.info.preprocessing == checkpoint.progress.preprocessing
             && self.config.readout == checkpoint.progress.config.readout
             && self.network.map_tensors().iter().all(|tensor| checkpoint.tensor(&tensor.name) == Some(tensor));
-        checkpoint.tensors.retain(|tensor| is_stored && tensor.name.starts_with("corpus."));
+        let stored = checkpoint.corpus().filter(|_| is_stored);
+        checkpoint.tensors.clear();
         checkpoint.tensors.extend(self.network.to_named(&self.network.parameters));
         checkpoint.tensors.extend(self.network.statistics());
         checkpoint.tensors.extend(self.network.map_tensors());
-        if !is_stored {
-            checkpoint.tensors.extend(corpus.into_iter().flat_map(corpus_tensors));
-            checkpoint.progress.preprocessing = self.info.preprocessing.clone();
-        }
+        checkpoint.tensors.extend(corpus.or(stored.as_ref()).into_iter().flat_map(corpus_tensors));
+        checkpoint.progress.preprocessing = self.info.preprocessing.clone();
         let config = &mut checkpoint.progress.config;
         config.readout = self.config.readout;
         config.data = short_name(&config.data);

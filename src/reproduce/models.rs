@@ -121,6 +121,8 @@ fn config(recipe: &Recipe, data: &str, seed: u64) -> PretrainConfig {
     config.batch_size = recipe.batch_size;
     config.learning_rate = config.default_learning_rate();
     config.seed = seed;
+    // As in the files: the weights do not depend on it.
+    config.checkpoint_steps = 500;
     // Weights do not depend on the readout, which is fitted for each input afterwards.
     config.readout = Readout::default();
     config.without = recipe.without.iter().map(ToString::to_string).collect();

@@ -91,6 +91,9 @@ impl Task {
         }
         let policy = if method.is_contrastive() { self.views } else { self.single };
         config.augmentation = policy.augmentation(self.size);
+        if policy == Policy::Natural {
+            config.augmentation.crop_area_min = 0.08;
+        }
         if config.objective(0).views() == Views::Rotated {
             // A rotation that is drawn anyway would hide the one to predict.
             config.augmentation.quarter_turns = false;

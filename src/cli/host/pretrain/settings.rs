@@ -117,7 +117,7 @@ pub struct SettingArgs {
 /// Options of the methods that compare views.
 #[derive(clap::Args, Serialize)]
 struct ComparisonArgs {
-    /// SimCLR and MoCo: temperature [default: 0.2]
+    /// SimCLR and MoCo: temperature [default: 0.1 for simclr, else 0.2]
     #[arg(long)]
     temperature: Option<f32>,
     /// Triplet: margin between squared distances of unit vectors [default: 0.2]
@@ -198,6 +198,9 @@ pub struct DerivedArgs {
     /// Pixels of reflected border before a random crop; 0: no crop [default: set by the policy]
     #[arg(long, value_name = "PIXELS")]
     crop_padding: Option<usize>,
+    /// Smallest area of a random resized crop, as a share of the image; 0: no such crop [default: set by the policy]
+    #[arg(long, value_name = "SHARE")]
+    crop_area_min: Option<f32>,
 }
 
 #[derive(clap::Args, Serialize)]
@@ -335,12 +338,13 @@ impl RunOptions<'_> {
 
     /// `config` with the augmentation options, which depend on its size.
     fn augmented(&self, mut config: PretrainConfig) -> PretrainConfig {
-        let DerivedArgs { policy, flip, crop_padding, .. } = self.derived;
+        let DerivedArgs { policy, flip, crop_padding, crop_area_min, .. } = self.derived;
         if let Some(policy) = policy {
             config.augmentation = policy.augmentation(config.size);
         }
         config.augmentation.flip = flip.unwrap_or(config.augmentation.flip);
         config.augmentation.crop_padding = crop_padding.unwrap_or(config.augmentation.crop_padding);
+        config.augmentation.crop_area_min = crop_area_min.unwrap_or(config.augmentation.crop_area_min);
         config
     }
 }
