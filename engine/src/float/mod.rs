@@ -1,0 +1,1 @@
+//! Encoders in f32 and f16.

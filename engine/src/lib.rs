@@ -1,0 +1,15 @@
+//! Inference of Macula's own encoders, one image at a time, with kernels for each processor.
+//!
+//! A network is planned once: weights are packed in the order in which the kernels read them, and every value gets its
+//! place in one arena. Encoding an image then allocates nothing.
+//!
+//! * [`float`]: f32, and f16 on processors that compute in it.
+//! * [`int8`]: a blob with int8 weights, with the same bytes as `macula-edge` on every processor.
+//!
+//! [`Isa`] names the instruction sets; the fastest of this processor is chosen at run time.
+
+pub mod float;
+pub mod int8;
+mod isa;
+
+pub use isa::Isa;
