@@ -1,0 +1,287 @@
+//! 3×3 convolutions of stride 1 by Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray 2016, arXiv:1509.09308).
+//!
+//! A tile of 4×4 outputs reads a patch `d` of 6×6 inputs. With the weights `g` of one pair of channels,
+//!
+//! ```text
+//! Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A
+//! ```
+//!
+//! has 36 products instead of 144. `Bᵀ d B` serves all output channels, the sum over input channels is taken before `Aᵀ … A`, and
+//! `G g Gᵀ` is computed when the encoder is opened; so for each of the 36 positions there remains a product of matrices,
+//! tiles × C times C × O. The price is rounding: `Bᵀ` and `Aᵀ` add numbers of up to 10 and 8 times the size of the result.
+//!
+//! The bias is added to position (1, 1) alone: column 1 of `Aᵀ` is all ones, so it reaches every output once.
+
+#![allow(unsafe_code)] // Vectors, and pointers to them.
+
+use super::conv::{Finish, padded_bias};
+use super::plane::{Plane, TILE};
+use super::tile::{Runs, Sink, Weights, multiply};
+use super::vector::{Vector, Work, activate_all};
+
+/// Side of a patch of the input.
+const PATCH: usize = TILE + 2;
+/// Positions of a transformed patch.
+const POSITIONS: usize = PATCH * PATCH;
+/// The position that gets the bias.
+const BIASED: usize = PATCH + 1;
+/// Tiles that are transformed together, at least: enough rows for every kernel of `tile.rs`, and few enough for the cache.
+const TILES: usize = 16;
+
+/// `G`.
+const G: [[f32; 3]; PATCH] = [
+    [1.0 / 4.0, 0.0, 0.0],
+    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [0.0, 0.0, 1.0],
+];
+
+/// A packed convolution.
+#[derive(Clone, Debug)]
+pub(super) struct Winograd<E> {
+    /// `G g Gᵀ` by position.
+    weights: Vec<Weights<E>>,
+    /// `[O]`, padded.
+    bias: Vec<E>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl<E: bytemuck::Pod> Winograd<E> {
+    /// Packs a convolution.
+    ///
+    /// * `weight`: `[O, C, 3, 3]`
+    /// * `inputs`: C, and as stored
+    /// * `outputs`: as stored
+    pub fn pack<V: Vector<Element = E>>(
+        weight: &[f32],
+        bias: &[f32],
+        [inputs, stored_inputs]: [usize; 2],
+        outputs: usize,
+    ) -> Self {
+        let position = |position: usize| {
+            let [left, right] = [G[position / PATCH], G[position % PATCH]].map(|row| row.map(f64::from));
+            Weights::pack::<V>(stored_inputs, outputs, |input, output| {
+                if input >= inputs || output >= bias.len() {
+                    return 0.0;
+                }
+                let g = &weight[(output * inputs + input) * 9..][..9];
+                (0..9).map(|tap| left[tap / 3] * f64::from(g[tap]) * right[tap % 3]).sum::<f64>() as f32
+            })
+        };
+        Self {
+            weights: (0..POSITIONS).map(position).collect(),
+            bias: padded_bias::<V>(bias, outputs),
+            inputs: stored_inputs,
+            outputs,
+        }
+    }
+
+    /// Elements of scratch for an output of this shape.
+    pub fn scratch_len(&self, to: Plane) -> usize {
+        tile_rows(to) * to.width.div_ceil(TILE) * POSITIONS * (self.inputs + self.outputs)
+    }
+}
+
+/// Rows of tiles that are transformed together.
+fn tile_rows(to: Plane) -> usize {
+    TILES.div_ceil(to.width.div_ceil(TILE)).min(to.height.div_ceil(TILE))
+}
+
+/// A convolution of one image.
+pub(super) struct RunWinograd<'a, V: Vector> {
+    pub conv: &'a Winograd<V::Element>,
+    pub from: Plane,
+    pub to: Plane,
+    pub finish: Finish,
+    pub arena: *mut V::Element,
+    /// As many elements as [`Winograd::scratch_len`].
+    pub scratch: *mut V::Element,
+}
+
+impl<V: Vector> Work for RunWinograd<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Self { conv, from, to, finish, arena, scratch } = self;
+        let (across, down, rows) = (to.width.div_ceil(TILE), to.height.div_ceil(TILE), tile_rows(to));
+        for first in (0..down).step_by(rows) {
+            let tiles = across * rows.min(down - first);
+            let (patches, sums) = (scratch, scratch.wrapping_add(POSITIONS * tiles * conv.inputs));
+            // SAFETY: patches of tiles lie in the plane with its border, and the scratch has room for both transforms.
+            unsafe {
+                for tile in 0..tiles {
+                    let (y, x) = (first + tile / across, tile % across);
+                    let corner = arena.add(from.corner(y * TILE, x * TILE)).cast_const();
+                    transform_input::<V>(corner, from, patches.add(tile * conv.inputs), tiles * conv.inputs);
+                }
+                for (position, weights) in conv.weights.iter().enumerate() {
+                    let patches = patches.add(position * tiles * conv.inputs).cast_const();
+                    let runs = Runs { count: 1, len: conv.inputs, stride: 0, row_stride: conv.inputs };
+                    let (to, channels) = (sums.add(position * tiles * conv.outputs), conv.outputs);
+                    for block in 0..weights.blocks {
+                        if position == BIASED {
+                            let sink = Sums::<V, false> { bias: conv.bias.as_ptr(), to, channels };
+                            multiply(patches, tiles, runs, weights, block, &sink);
+                        } else {
+                            let sink = Sums::<V, true> { bias: conv.bias.as_ptr(), to, channels };
+                            multiply(patches, tiles, runs, weights, block, &sink);
+                        }
+                    }
+                }
+                for tile in 0..tiles {
+                    let at = [first + tile / across, tile % across].map(|at| at * TILE);
+                    let sums = sums.add(tile * conv.outputs).cast_const();
+                    transform_output::<V>(sums, tiles * conv.outputs, to, at, finish, arena);
+                }
+            }
+        }
+    }
+}
+
+/// Writes the sums of one position.
+struct Sums<V: Vector, const FROM_ZERO: bool> {
+    /// Where sums start otherwise.
+    bias: *const V::Element,
+    to: *mut V::Element,
+    channels: usize,
+}
+
+impl<V: Vector, const FROM_ZERO: bool> Sink<V> for Sums<V, FROM_ZERO> {
+    const FROM_ZERO: bool = FROM_ZERO;
+
+    #[inline(always)]
+    unsafe fn start<const B: usize>(&self, channel: usize) -> [V; B] {
+        // SAFETY: promised by the caller.
+        std::array::from_fn(|block| unsafe { V::load(self.bias.add(channel + block * V::LANES)) })
+    }
+
+    #[inline(always)]
+    unsafe fn put<const P: usize, const B: usize>(&self, row: usize, channel: usize, sums: [[V; B]; P]) {
+        for (pixel, sums) in sums.into_iter().enumerate() {
+            for (block, sum) in sums.into_iter().enumerate() {
+                // SAFETY: promised by the caller.
+                unsafe {
+                    sum.store(self.to.add(row * self.channels + channel + pixel * self.channels + block * V::LANES))
+                };
+            }
+        }
+    }
+}
+
+/// `Bᵀ d B` of a patch, for all channels.
+///
+/// # Safety
+/// As for [`Vector`]; the patch at `corner` of `from` is readable, and `to` has [`POSITIONS`] pixels, `stride` apart.
+#[inline(always)]
+unsafe fn transform_input<V: Vector>(corner: *const V::Element, from: Plane, to: *mut V::Element, stride: usize) {
+    #[allow(clippy::needless_range_loop)] // The matrix is read by column.
+    for channel in (0..from.channels).step_by(V::LANES) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let mut columns = [[V::splat(0.0); PATCH]; PATCH];
+            for (x, column) in columns.iter_mut().enumerate() {
+                let first = corner.add(x * from.channels + channel);
+                *column = input_1d(std::array::from_fn(|y| V::load(first.add(y * from.row_stride()))));
+            }
+            for y in 0..PATCH {
+                let row = input_1d(std::array::from_fn(|x| columns[x][y]));
+                for (x, value) in row.into_iter().enumerate() {
+                    value.store(to.add((y * PATCH + x) * stride + channel));
+                }
+            }
+        }
+    }
+}
+
+/// `Bᵀ d`, with rows 4, 0, -5, 0, 1, 0 / 0, -4, -4, 1, 1, 0 / 0, 4, -4, -1, 1, 0 / 0, -2, -1, 2, 1, 0 / 0, 2, -1, -2, 1, 0 /
+/// 0, 4, 0, -5, 0, 1.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn input_1d<V: Vector>(d: [V; PATCH]) -> [V; PATCH] {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let [two, four, five] = [V::splat(2.0), V::splat(4.0), V::splat(5.0)];
+        let (even, odd) = (d[4].mul_sub(d[2], four), d[3].mul_sub(d[1], four));
+        let (second, first) = (d[4].sub(d[2]), d[3].sub(d[1]));
+        [
+            d[4].mul_sub(d[2], five).mul_add(d[0], four),
+            even.add(odd),
+            even.sub(odd),
+            second.mul_add(first, two),
+            second.mul_sub(first, two),
+            d[5].mul_sub(d[3], five).mul_add(d[1], four),
+        ]
+    }
+}
+
+/// `Aᵀ m A` of a tile, residual, activation; writes the pixels that exist.
+///
+/// # Safety
+/// As for [`Vector`]; `sums` has [`POSITIONS`] pixels, `stride` apart, and `to` and the residual lie in the arena.
+#[inline(always)]
+unsafe fn transform_output<V: Vector>(
+    sums: *const V::Element,
+    stride: usize,
+    to: Plane,
+    [y, x]: [usize; 2],
+    finish: Finish,
+    arena: *mut V::Element,
+) {
+    let (height, width) = (TILE.min(to.height - y), TILE.min(to.width - x));
+    #[allow(clippy::needless_range_loop)] // The matrix is read by column.
+    for channel in (0..to.channels).step_by(V::LANES) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let mut columns = [[V::splat(0.0); TILE]; PATCH];
+            for (at, column) in columns.iter_mut().enumerate() {
+                let first = sums.add(at * stride + channel);
+                *column = output_1d(std::array::from_fn(|row| V::load(first.add(row * PATCH * stride))));
+            }
+            let residual = finish.residual.map(|plane| arena.add(plane.pixel(y, x) + channel).cast_const());
+            let first = arena.add(to.pixel(y, x) + channel);
+            for row in 0..height {
+                let mut values = output_1d::<V>(std::array::from_fn(|at| columns[at][row]));
+                let at = |column: usize| row * to.row_stride() + column * to.channels;
+                if let Some(residual) = residual {
+                    for (column, value) in values.iter_mut().enumerate() {
+                        // Past the image it is the border of the plane, which has the shape of `to`.
+                        *value = value.add(V::load(residual.add(at(column))));
+                    }
+                }
+                activate_all(&mut values, finish.activation);
+                if width == TILE {
+                    for (column, value) in values.into_iter().enumerate() {
+                        value.store(first.add(at(column)));
+                    }
+                } else {
+                    for (column, value) in values.into_iter().enumerate().take(width) {
+                        value.store(first.add(at(column)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `Aᵀ m`, with rows 1, 1, 1, 1, 1, 0 / 0, 1, -1, 2, -2, 0 / 0, 1, 1, 4, 4, 0 / 0, 1, -1, 8, -8, 1.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn output_1d<V: Vector>(m: [V; PATCH]) -> [V; TILE] {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
+        let (far_sum, far_difference) = (m[3].add(m[4]), m[3].sub(m[4]));
+        [
+            m[0].add(sum).add(far_sum),
+            difference.mul_add(far_difference, V::splat(2.0)),
+            sum.mul_add(far_sum, V::splat(4.0)),
+            m[5].add(difference).mul_add(far_difference, V::splat(8.0)),
+        ]
+    }
+}
