@@ -2,6 +2,8 @@
 //! `encode_n nano|micro|mobile f32|f16 ISA N`. It asks for its parent's id before each image and after the last, which a
 //! counter of instructions can take as a mark.
 
+#![allow(clippy::print_stdout)] // A program for the terminal.
+
 use macula_engine::Isa;
 use macula_engine::float::{Activation, FloatNetwork, Graph, Kernel, Node, Pooled, Precision, Shape};
 
@@ -109,6 +111,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _mark = std::os::unix::process::parent_id();
     let each = start.elapsed().as_secs_f64() * 1e3 / runs as f64;
     let sum: f32 = feature.iter().sum();
-    eprintln!("{each:.3} ms an image, arena {} bytes, sum {sum}", network.arena_bytes());
+    println!("{each:.3} ms an image, arena {} bytes, sum {sum}", network.arena_bytes());
     Ok(())
 }

@@ -193,7 +193,6 @@ fn features_are_those_of_the_definition_on_every_instruction_set() {
                 let Some(found) = encode(&graph, isa, precision, &images) else { continue };
                 for (found, expected) in found.iter().zip(&expected) {
                     let error = error(found, expected);
-                    println!("{input:?} {widths:?} {isa:?} {precision:?}: {error:.2e}");
                     assert!(error < most, "{input:?} {widths:?} {isa:?} {precision:?}: {error}");
                 }
             }
