@@ -17,6 +17,7 @@ pub mod measure; //    k-NN, accuracy and ROC, intervals, spread of features
 pub mod objective; //  losses for pretraining: supervised, rotation, SimCLR, triplet, MoCo, masked
 pub mod pretrain; //   training loop, run folder, checkpoints, health
 pub mod blob; //       the packed encoder of a device: f16 or int8, memory planned
+pub mod native; //     our own encoders on the engine of `macula-engine`
 #[cfg(feature = "onnx")]
 pub mod runtime; //    runs ONNX files; the only module that uses tract
 pub mod evaluate; //   k-NN, linear probe, few-shot episodes, abstention; baselines

@@ -12,18 +12,26 @@ use std::time::{Duration, Instant};
 use crafted::{convolution, encoded, flat};
 use macula::data::Preprocessing;
 use macula::encoder::{EncodeError, HostEncoder};
-use macula::isolated::{HostedEncoder, IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Worker, WorkerLimits};
+use macula::isolated::{
+    HostedEncoder, IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Runtime, Worker, WorkerLimits,
+};
 use macula::runtime::{OnnxEncoder, OpenOptions};
 
 fn worker(limits: WorkerLimits) -> Worker {
-    Worker { program: env!("CARGO_BIN_EXE_macula").into(), argument: "encode-worker", limits, stop: None }
+    Worker {
+        program: env!("CARGO_BIN_EXE_macula").into(),
+        argument: "encode-worker",
+        limits,
+        runtime: Runtime::Auto,
+        stop: None,
+    }
 }
 
 fn open(source: OnnxSource, recipe: Preprocessing, worker: Worker) -> Result<Box<IsolatedEncoder>, IsolatedError> {
     let options = OpenOptions { preprocessing: Some(recipe), arithmetic: None };
     match OnnxHost::Child(worker).open("net", source, &options)? {
         HostedEncoder::Isolated(encoder) => Ok(encoder),
-        HostedEncoder::InProcess(_) => panic!("a foreign encoder runs in this process"),
+        _ => panic!("a foreign encoder runs in this process"),
     }
 }
 
@@ -53,6 +61,42 @@ fn features_equal_those_of_this_process() {
         }
         assert!(matches!(there.encode_batch(&[0; 7]), Err(EncodeError::Encoder { .. })));
     }
+}
+
+#[test]
+fn files_of_our_own_run_on_the_native_engine_with_the_features_of_tract() {
+    for model in macula::models::MODELS {
+        for file in ["encoder.onnx", "encoder.f16.onnx"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(model.name).join(file);
+            let open = |runtime| {
+                let worker = Worker { runtime, ..worker(WorkerLimits::default()) };
+                OnnxHost::Child(worker).open("own", OnnxSource::Path(path.clone()), &OpenOptions::default()).unwrap()
+            };
+            let [auto, native, tract] = [Runtime::Auto, Runtime::Native, Runtime::Tract].map(open);
+            assert!(matches!(auto, HostedEncoder::Native(_)) && matches!(native, HostedEncoder::Native(_)));
+            assert!(matches!(tract, HostedEncoder::InProcess(_)));
+            assert_eq!((native.id(), native.feature_dim()), (tract.id(), tract.feature_dim()));
+            assert_eq!(native.preprocessing(), tract.preprocessing());
+            assert_eq!((native.corpus(), native.provenance()), (tract.corpus(), tract.provenance()));
+            let pixels: Vec<u8> = (0..5 * native.preprocessing().input_len()).map(|at| (at * 37 % 251) as u8).collect();
+            let [auto, native, tract] = [&auto, &native, &tract].map(|encoder| encoder.encode_batch(&pixels).unwrap());
+            assert_eq!(auto, native);
+            let dim = native.len() / 5;
+            for (native, tract) in native.chunks(dim).zip(tract.chunks(dim)) {
+                let length = tract.iter().map(|value| value * value).sum::<f32>().sqrt();
+                let error = native.iter().zip(tract).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt() / length;
+                assert!(error < 1e-4, "{} {file}: {error}", model.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_native_engine_refuses_a_foreign_file() {
+    let worker = Worker { runtime: Runtime::Native, ..worker(WorkerLimits::default()) };
+    let options = OpenOptions { preprocessing: Some(recipe()), arithmetic: None };
+    let refused = OnnxHost::Child(worker).open("net", OnnxSource::Path(foreign()), &options);
+    assert!(matches!(refused, Err(IsolatedError::NotNative { encoder }) if encoder == "net"));
 }
 
 #[test]

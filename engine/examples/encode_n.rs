@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let graph = Graph {
         input: Shape { height: 64, width: 64, channels: 3 },
-        normalisation: vec![[1.0 / 64.0, -2.0]; 3],
+        pixel_values: vec![std::array::from_fn(|pixel| pixel as f32 / 64.0 - 2.0); 3],
         pooled: vec![Pooled { value: builder.nodes.len(), has_std: false, has_cells: false }],
         nodes: builder.nodes,
         std_epsilon: 1e-5,

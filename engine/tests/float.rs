@@ -28,10 +28,10 @@ fn activate(value: f64, activation: Activation) -> f64 {
 /// The pooled numbers, in f64.
 fn reference(graph: &Graph, pixels: &[u8]) -> Vec<f64> {
     let shapes = graph.shapes().unwrap();
-    let input = pixels.iter().enumerate().map(|(at, &pixel)| {
-        let [scale, offset] = graph.normalisation[at % graph.input.channels];
-        f64::from(pixel) * f64::from(scale) + f64::from(offset)
-    });
+    let input = pixels
+        .iter()
+        .enumerate()
+        .map(|(at, &pixel)| f64::from(graph.pixel_values[at % graph.input.channels][usize::from(pixel)]));
     let mut values: Vec<Vec<f64>> = vec![input.collect()];
     for (node, to) in graph.nodes.iter().zip(&shapes[1..]) {
         let mut value = vec![0.0; to.pixels() * to.channels];
@@ -138,7 +138,7 @@ fn graph(random: &mut Random, [height, width, channels]: [usize; 3], widths: [us
     let grid = |value, has_cells| Pooled { value, has_std: true, has_cells };
     Graph {
         input: Shape { height, width, channels },
-        normalisation: (0..channels).map(|channel| [0.02, -2.0 - channel as f32 * 0.3]).collect(),
+        pixel_values: (0..channels).map(|channel| pixel_values(0.02, -2.0 - channel as f32 * 0.3)).collect(),
         nodes,
         pooled: vec![
             grid(4, false),
@@ -149,6 +149,10 @@ fn graph(random: &mut Random, [height, width, channels]: [usize; 3], widths: [us
         std_epsilon: 1e-5,
         map: None,
     }
+}
+
+fn pixel_values(scale: f32, offset: f32) -> [f32; 256] {
+    std::array::from_fn(|pixel| pixel as f32 * scale + offset)
 }
 
 fn pixels(random: &mut Random, len: usize) -> Vec<u8> {
@@ -220,7 +224,7 @@ fn what_does_not_fit_is_refused() {
     let mut random = Random(3);
     let good = graph(&mut random, [16, 16, 1], [8, 16]);
     let changes: [fn(&mut Graph); 6] = [
-        |graph| graph.normalisation.clear(),
+        |graph| graph.pixel_values.clear(),
         |graph| graph.pooled[0].value = 99,
         |graph| graph.pooled.clear(),
         |graph| graph.nodes.push(Node::Add { left: 1, right: 15, activation: Activation::Relu }),

@@ -11,7 +11,7 @@ use crate::blob::{BlobFile, BlobFileError};
 use crate::data::{Image, Preprocessing};
 use crate::encoder::{CorpusStatistics, HostEncoder};
 use crate::export::{F16_TOLERANCE, F32_TOLERANCE};
-use crate::isolated::{HostedEncoder, IsolatedError, OnnxHost};
+use crate::isolated::{HostedEncoder, IsolatedError, OnnxHost, Runtime};
 use crate::runtime::Arithmetic;
 
 /// The encoder's origin, beside the provenance in its file.
@@ -58,7 +58,9 @@ impl BundleContents<'_> {
     /// # Errors
     /// When the file is not an encoder.
     pub fn encoder(&self) -> Result<HostedEncoder, IsolatedError> {
-        open_onnx(self.onnx_name, self.onnx, &self.preprocessing, Some(Arithmetic::F16WidenedToF32), &self.host)
+        // Golden features come from the reference.
+        let arithmetic = Some(Arithmetic::F16WidenedToF32);
+        open_onnx(self.onnx_name, self.onnx, &self.preprocessing, arithmetic, &self.host, Runtime::Tract)
     }
 }
 

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::isolated::{OnnxHost, Worker, WorkerLimits};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::isolated::{OnnxHost, Runtime, Worker, WorkerLimits};
 
 pub(super) const HEADING: &str = "Limits of a foreign ONNX encoder";
 
@@ -25,6 +28,23 @@ pub struct LimitArgs {
     /// Limit of its memory in MiB [default: 3/4 of this machine's memory, at most 4096]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20), help_heading = HEADING, hide_short_help = true)]
     encoder_memory: Option<u64>,
+    /// What computes an ONNX encoder: the native engine if Macula exported it, else tract (auto); or one of them [default: auto]
+    #[arg(long, value_name = "RUNTIME", help_heading = HEADING, hide_short_help = true)]
+    runtime: Option<Runtime>,
+}
+
+impl ValueEnum for Runtime {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Native, Self::Tract]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Tract => "tract",
+        }))
+    }
 }
 
 impl LimitArgs {
@@ -37,7 +57,13 @@ impl LimitArgs {
             image: self.image_seconds.unwrap_or(usual.image),
             golden: usual.golden,
         };
-        OnnxHost::Child(Worker { program: own_program(), argument: WORKER_COMMAND, limits, stop: stop.cloned() })
+        OnnxHost::Child(Worker {
+            program: own_program(),
+            argument: WORKER_COMMAND,
+            limits,
+            runtime: self.runtime.unwrap_or_default(),
+            stop: stop.cloned(),
+        })
     }
 }
 

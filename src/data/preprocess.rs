@@ -148,6 +148,11 @@ pub struct Normaliser {
 }
 
 impl Normaliser {
+    /// The value of each pixel, for each channel.
+    pub fn tables(&self) -> &[[f32; 256]] {
+        &self.tables
+    }
+
     /// Sets `input` to the normalised `pixels`; both are `[…, channels]`.
     pub fn fill(&self, input: &mut [f32], pixels: &[u8]) {
         match self.tables.as_slice() {

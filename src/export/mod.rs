@@ -18,6 +18,6 @@ pub use corpus::{corpus_features, measure_corpus, statistics_of};
 pub use graph::OnnxError;
 pub use linear_head::{HEAD_FORMAT_VERSION, HeadClass, HeadSource, LinearHead};
 pub use onnx::{INPUT_NAME, IR_VERSION, OPSET, OUTPUT_NAME, to_onnx};
-pub use own_form::has_own_form;
+pub use own_form::{has_own_form, read_own_form};
 pub use parity::{F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, ParityStep, Sample, compare};
 pub use write::{ExportError, Exported, F16_FILE, F32_FILE, PARITY_FILE, Tolerances, export};

@@ -28,6 +28,40 @@ pub fn has_own_form(model: &pb::ModelProto) -> bool {
     })
 }
 
+/// The encoder in a file of the form that this program writes; `None` for any other file.
+pub fn read_own_form(model: &pb::ModelProto) -> Option<FoldedEncoder> {
+    if !has_own_form(model) {
+        return None;
+    }
+    let spec = Metadata::read_from(model, "").ok()??.provenance.encoder;
+    let tensors = &model.graph.as_ref()?.initializer;
+    let values = |name: String| tensors.iter().find(|tensor| tensor.name == name).map(values);
+    let convs = spec.nodes.iter().filter_map(Node::conv).map(|conv| {
+        let [weight, bias] = ["weight", "bias"].map(|part| values(format!("{}.{part}", conv.name)));
+        Some(FoldedConv { weight: weight?, bias: bias? })
+    });
+    let convs = convs.collect::<Option<Vec<_>>>()?;
+    let map = match spec.readout.dim {
+        None => None,
+        Some(dim) => {
+            // The file has it transposed.
+            let columns = values("readout.weight".to_owned())?;
+            let weight = (0..dim).flat_map(|row| columns[row..].iter().step_by(dim)).copied().collect();
+            Some(LinearMap { weight, bias: values("readout.bias".to_owned())? })
+        }
+    };
+    Some(FoldedEncoder { spec, convs, map })
+}
+
+/// The values of a tensor of f32 or f16.
+fn values(tensor: &pb::TensorProto) -> Vec<f32> {
+    if tensor.data_type == ElementType::F16.onnx() {
+        let halves = tensor.raw_data.as_chunks::<2>().0.iter();
+        return halves.map(|&bytes| half::f16::from_le_bytes(bytes).to_f32()).collect();
+    }
+    tensor.raw_data.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
 /// Whether the network that the metadata states is small, and `graph` has as many weights: comparing allocates them.
 fn is_small(spec: &EncoderSpec, graph: &pb::GraphProto) -> bool {
     let stored: u64 = graph.initializer.iter().map(|tensor| tensor.raw_data.len() as u64).sum();

@@ -21,6 +21,12 @@ pub enum IsolatedError {
     /// The encoder failed on a test image.
     #[error("it fails on a test image: {0}")]
     Trial(EncodeError),
+    /// The native engine was asked for, and the file is not an encoder of our own.
+    #[error("{encoder}: the native engine runs encoders that Macula exported, and this file has another form")]
+    NotNative {
+        /// Name of the encoder.
+        encoder: String,
+    },
     /// The child process could not be started.
     #[error("{encoder}: cannot start its process {program}: {source}")]
     Start {

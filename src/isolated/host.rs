@@ -34,6 +34,18 @@ impl Default for WorkerLimits {
     }
 }
 
+/// What computes an encoder of our own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Runtime {
+    /// The native engine for files that `export` wrote, tract for others.
+    #[default]
+    Auto,
+    /// The native engine; files that `export` did not write are refused.
+    Native,
+    /// tract, the reference.
+    Tract,
+}
+
 /// How to start the child process of an encoder.
 #[derive(Clone, Debug)]
 pub struct Worker {
@@ -43,6 +55,8 @@ pub struct Worker {
     pub argument: &'static str,
     /// Its limits.
     pub limits: WorkerLimits,
+    /// What computes encoders that need no process of their own.
+    pub runtime: Runtime,
     /// Ends every wait for the child when set.
     pub stop: Option<Arc<AtomicBool>>,
 }
@@ -70,6 +84,14 @@ impl OnnxHost {
         match self {
             Self::InProcess => None,
             Self::Child(worker) => Some(worker.limits.golden),
+        }
+    }
+
+    /// What computes encoders of our own.
+    pub fn runtime(&self) -> Runtime {
+        match self {
+            Self::InProcess => Runtime::Auto,
+            Self::Child(worker) => worker.runtime,
         }
     }
 

@@ -1,21 +1,33 @@
 //! An ONNX encoder in this process or in a child.
 
-use super::child::ChildProcess;
-use super::{IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Worker};
-use crate::encoder::{EncodeError, HostEncoder, HostEncoderInfo};
-use crate::export::has_own_form;
-use crate::files;
-use crate::runtime::{Arithmetic, OnnxEncoder, OpenOptions, Provenance, RuntimeError, decode};
+use std::borrow::Cow;
 
-/// Longest file whose form is checked.
+use super::child::ChildProcess;
+use super::{IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Runtime, Worker};
+use crate::encoder::{EncodeError, FoldedEncoder, HostEncoder, HostEncoderInfo};
+use crate::export::read_own_form;
+use crate::files;
+use crate::native::{GraphError, NativeEncoder, Precision};
+use crate::runtime::{Arithmetic, OnnxEncoder, OnnxFile, OpenOptions, Provenance, RuntimeError, check_corpus, decode};
+
+/// Longest file that is read.
 const OWN_BYTES_MAX: u64 = 1 << 30;
 
-/// An ONNX encoder in this process or in a child.
+/// An ONNX encoder, wherever it runs.
 pub enum HostedEncoder {
-    /// In this process.
+    /// In this process, by tract.
     InProcess(Box<OnnxEncoder>),
-    /// In a child process.
+    /// In this process, by the native engine.
+    Native(Box<NativeOnnx>),
+    /// In a child process, by tract.
     Isolated(Box<IsolatedEncoder>),
+}
+
+/// A file of our own on the native engine.
+pub struct NativeOnnx {
+    encoder: NativeEncoder,
+    arithmetic: Arithmetic,
+    provenance: Option<Provenance>,
 }
 
 impl Worker {
@@ -32,10 +44,41 @@ impl OnnxHost {
     /// Opens an ONNX file. One that runs in a child must encode two test images first.
     ///
     /// # Errors
-    /// When the file is not an encoder, or its process fails.
+    /// When the file is not an encoder, its process fails, or the native engine is asked for and cannot run it.
     pub fn open(&self, name: &str, source: OnnxSource, options: &OpenOptions) -> Result<HostedEncoder, IsolatedError> {
-        match self {
-            Self::Child(worker) if !is_own(name, &source)? => {
+        self.open_by(self.runtime(), name, source, options)
+    }
+
+    /// As [`Self::open`]; `runtime` computes it if it is an encoder of our own.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_by(
+        &self,
+        runtime: Runtime,
+        name: &str,
+        source: OnnxSource,
+        options: &OpenOptions,
+    ) -> Result<HostedEncoder, IsolatedError> {
+        let (bytes, folder) = match &source {
+            OnnxSource::Path(path) => {
+                let read = |error: files::ReadError| RuntimeError::Read { path: name.to_owned(), source: error.source };
+                (Cow::Owned(files::read_bounded(path, OWN_BYTES_MAX).map_err(read)?), path.parent())
+            }
+            OnnxSource::Bytes(bytes) => (Cow::Borrowed(bytes), None),
+        };
+        let model = decode(&bytes, name)?;
+        let own = read_own_form(&model);
+        if own.is_none() && runtime == Runtime::Native {
+            return Err(IsolatedError::NotNative { encoder: name.to_owned() });
+        }
+        match (self, own) {
+            (_, Some(own)) if runtime != Runtime::Tract => {
+                let file = OnnxFile::of(model, name, &bytes, folder, options)?;
+                Ok(HostedEncoder::Native(Box::new(NativeOnnx::new(&own, file)?)))
+            }
+            (Self::Child(worker), None) => {
+                drop((model, bytes));
                 let isolated = IsolatedEncoder::open(name, worker.clone(), source, options.clone())?;
                 let hosted = HostedEncoder::Isolated(Box::new(isolated));
                 try_out(&hosted).map_err(|error| match worker.is_stopped() {
@@ -44,26 +87,24 @@ impl OnnxHost {
                 })?;
                 Ok(hosted)
             }
-            _ => Ok(HostedEncoder::InProcess(Box::new(open_here(name, &source, options)?))),
+            _ => {
+                let file = OnnxFile::of(model, name, &bytes, folder, options)?;
+                Ok(HostedEncoder::InProcess(Box::new(OnnxEncoder::plan(file, folder)?)))
+            }
         }
     }
 }
 
-fn open_here(name: &str, source: &OnnxSource, options: &OpenOptions) -> Result<OnnxEncoder, IsolatedError> {
-    Ok(match source {
-        OnnxSource::Path(path) => OnnxEncoder::open_with(path, options)?,
-        OnnxSource::Bytes(bytes) => OnnxEncoder::from_bytes(name, bytes, options)?,
-    })
-}
-
-fn is_own(name: &str, source: &OnnxSource) -> Result<bool, IsolatedError> {
-    let read = |error: files::ReadError| RuntimeError::Read { path: name.to_owned(), source: error.source };
-    Ok(match source {
-        OnnxSource::Path(path) => {
-            has_own_form(&decode(&files::read_bounded(path, OWN_BYTES_MAX).map_err(read)?, name)?)
-        }
-        OnnxSource::Bytes(bytes) => has_own_form(&decode(bytes, name)?),
-    })
+impl NativeOnnx {
+    fn new(own: &FoldedEncoder, file: OnnxFile) -> Result<Self, IsolatedError> {
+        let OnnxFile { info, arithmetic, provenance, .. } = file;
+        let precision = if arithmetic == Arithmetic::F16 { Precision::F16 } else { Precision::F32 };
+        let name = info.name.clone();
+        let refused = |error: GraphError| RuntimeError::Malformed { path: name, message: error.to_string() };
+        let encoder = NativeEncoder::new(own, info, precision).map_err(refused)?;
+        check_corpus(encoder.corpus(), encoder.feature_dim(), encoder.name())?;
+        Ok(Self { encoder, arithmetic, provenance })
+    }
 }
 
 /// Encodes a grey image and one that varies, so that an encoder that fails on any image fails here.
@@ -79,6 +120,7 @@ impl HostedEncoder {
     pub fn arithmetic(&self) -> Arithmetic {
         match self {
             Self::InProcess(encoder) => encoder.arithmetic(),
+            Self::Native(native) => native.arithmetic,
             Self::Isolated(encoder) => encoder.arithmetic(),
         }
     }
@@ -87,6 +129,7 @@ impl HostedEncoder {
     pub fn provenance(&self) -> Option<&Provenance> {
         match self {
             Self::InProcess(encoder) => encoder.provenance(),
+            Self::Native(native) => native.provenance.as_ref(),
             Self::Isolated(encoder) => encoder.provenance(),
         }
     }
@@ -94,6 +137,7 @@ impl HostedEncoder {
     fn encoder(&self) -> &dyn HostEncoder {
         match self {
             Self::InProcess(encoder) => &**encoder,
+            Self::Native(native) => &native.encoder,
             Self::Isolated(encoder) => &**encoder,
         }
     }

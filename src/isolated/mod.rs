@@ -22,11 +22,11 @@ mod hosted; //  an encoder in this process or in a child
 #[cfg(feature = "onnx")]
 mod worker; //  the child's side
 
-pub use host::{OnnxHost, Worker, WorkerLimits};
+pub use host::{OnnxHost, Runtime, Worker, WorkerLimits};
 #[cfg(feature = "onnx")]
 pub use {
     encoder::{IsolatedEncoder, OnnxSource},
     error::IsolatedError,
-    hosted::HostedEncoder,
+    hosted::{HostedEncoder, NativeOnnx},
     worker::serve_worker,
 };

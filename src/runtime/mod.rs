@@ -4,7 +4,7 @@
 //! 2. `admission` checks every node against the supported operators and `limits`.
 //! 3. `arithmetic` chooses the precision for this processor, `engine` prepares the graph, `plan` runs it image by image.
 //!
-//! `onnx_encoder` puts them together as a [`HostEncoder`](crate::encoder::HostEncoder).
+//! `onnx_file` is a file that was read, `onnx_encoder` puts them together as a [`HostEncoder`](crate::encoder::HostEncoder).
 
 mod admission;
 mod arithmetic;
@@ -17,6 +17,7 @@ mod limits;
 mod metadata;
 mod model_file;
 mod onnx_encoder;
+mod onnx_file;
 mod plan;
 mod scan;
 
@@ -27,4 +28,5 @@ pub use external::self_contained;
 pub use limits::{FEATURE_DIM_MAX, FILE_BYTES_MAX, MEMORY_BYTES_MAX, NODES_MAX, OPERATIONS_MAX, TENSORS_MAX};
 pub use metadata::{FORMAT_VERSION, Metadata, Provenance};
 pub use model_file::{ElementType, decode, encode, pb};
-pub use onnx_encoder::{Declared, OnnxEncoder, OpenOptions};
+pub use onnx_encoder::OnnxEncoder;
+pub use onnx_file::{Declared, OnnxFile, OpenOptions, check_corpus};

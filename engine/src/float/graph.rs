@@ -89,8 +89,8 @@ pub struct LinearMap {
 pub struct Graph {
     /// Shape of the input.
     pub input: Shape,
-    /// Scale and offset of each channel of the input: `value = pixel * scale + offset`.
-    pub normalisation: Vec<[f32; 2]>,
+    /// For each channel of the input, the value of each pixel: normalisation is in this table.
+    pub pixel_values: Vec<[f32; 256]>,
     /// In order of computation.
     pub nodes: Vec<Node>,
     /// In increasing order of their values.
@@ -152,7 +152,7 @@ impl Graph {
             true => Ok(()),
             false => Err(GraphError::Length { what, found, expected }),
         };
-        length("channels of the normalisation", self.normalisation.len(), self.input.channels)?;
+        length("tables of pixel values", self.pixel_values.len(), self.input.channels)?;
         if self.input.pixels() * self.input.channels == 0 {
             return Err(GraphError::Length { what: "values of the input", found: 0, expected: 1 });
         }

@@ -86,14 +86,9 @@ impl<E: bytemuck::Pod> Plan<E> {
             .collect();
         let numbers = |(pooled, channels): (Pooled, usize)| pooled.numbers(Shape { channels, ..graph.input });
         let pooled_len = steps.iter().filter_map(|step| step.pooled).map(numbers).sum();
-        let pixel = |[scale, offset]: &[f32; 2], pixel: u16| V::element(f32::from(pixel) * scale + offset);
         Ok(Self {
             input: planes.0[0],
-            elements: graph
-                .normalisation
-                .iter()
-                .flat_map(|channel| (0..256).map(move |at| pixel(channel, at)))
-                .collect(),
+            elements: graph.pixel_values.as_flattened().iter().map(|&value| V::element(value)).collect(),
             steps,
             arena_len: planes.1 + scratch_len,
             scratch: planes.1,

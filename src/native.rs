@@ -1,0 +1,172 @@
+//! Our own encoders on the engine of `macula-engine`, which has kernels for each processor.
+
+use std::sync::{Mutex, PoisonError};
+
+use macula_engine::Isa;
+use macula_engine::float::{self, Arena, FloatNetwork, Graph, Kernel, Shape};
+pub use macula_engine::float::{GraphError, Precision};
+
+use crate::encoder::{
+    Conv, ConvKind, EncodeError, FoldedEncoder, HostEncoder, HostEncoderInfo, Node, STD_EPSILON, encode_each,
+};
+use crate::kernel::Activation;
+
+/// An encoder that runs on the native engine.
+pub struct NativeEncoder {
+    info: HostEncoderInfo,
+    network: FloatNetwork,
+    /// One for each thread that encoded at the same time so far.
+    arenas: Mutex<Vec<Arena>>,
+}
+
+impl NativeEncoder {
+    /// Whether the engine has kernels of `precision` for this processor.
+    pub fn supports(precision: Precision) -> bool {
+        FloatNetwork::supports(Isa::best(), precision)
+    }
+
+    /// Plans `encoder` for this processor, in f32 if it has no kernels of `precision`. Preprocessing, identity and statistics
+    /// are those of `info`.
+    ///
+    /// # Errors
+    /// When the weights do not fit the graph.
+    pub fn new(encoder: &FoldedEncoder, info: HostEncoderInfo, precision: Precision) -> Result<Self, GraphError> {
+        let (graph, isa) = (graph(encoder, &info), Isa::best());
+        let precision = if Self::supports(precision) { precision } else { Precision::F32 };
+        let network = FloatNetwork::new(&graph, isa, precision)?;
+        // The set is one of this processor, and f32 is supported on all.
+        let Some(network) = network else {
+            return Err(GraphError::Length { what: "instruction sets", found: 0, expected: 1 });
+        };
+        let name = match precision {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+        };
+        let arithmetic = format!("{name}, native kernels for {}", isa.name());
+        let info = HostEncoderInfo { feature_dim: network.dim(), arithmetic, ..info };
+        Ok(Self { info, network, arenas: Mutex::default() })
+    }
+}
+
+impl HostEncoder for NativeEncoder {
+    fn info(&self) -> &HostEncoderInfo {
+        &self.info
+    }
+
+    fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
+        encode_each(&self.info, pixels, |image, feature| {
+            let free = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut arena = free.unwrap_or_else(|| self.network.arena());
+            let encoded = self.network.encode(image, &mut arena, feature);
+            self.arenas.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
+            encoded.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// The encoder as the engine takes it.
+fn graph(encoder: &FoldedEncoder, info: &HostEncoderInfo) -> Graph {
+    let (spec, mut convs) = (&encoder.spec, encoder.convs.iter());
+    let mut conv = |input: usize, conv: &Conv| {
+        let folded = convs.next();
+        float::Node::Conv {
+            input,
+            kernel: match conv.kind {
+                ConvKind::Full3x3 => Kernel::Full3x3,
+                ConvKind::Pointwise => Kernel::Pointwise,
+                ConvKind::Depthwise3x3 => Kernel::Depthwise3x3,
+            },
+            stride: conv.stride,
+            channels: conv.channels_out,
+            // Where weights are missing the engine refuses the lengths.
+            weight: folded.map(|folded| folded.weight.clone()).unwrap_or_default(),
+            bias: folded.map(|folded| folded.bias.clone()).unwrap_or_default(),
+            activation: activation(conv.activation),
+        }
+    };
+    let nodes = spec.nodes.iter().map(|node| match node {
+        Node::Conv { input, conv: stated } => conv(*input, stated),
+        Node::Add { left, right, activation: after } => {
+            float::Node::Add { left: *left, right: *right, activation: activation(*after) }
+        }
+    });
+    let nodes = nodes.collect();
+    let pooled = spec.pooled(spec.readout.pooling);
+    let last = pooled.values.last().map(|&(value, _)| value);
+    let values = pooled.values.iter().map(|&(value, _)| float::Pooled {
+        value,
+        has_std: pooled.has_std,
+        has_cells: pooled.has_cells && Some(value) == last,
+    });
+    Graph {
+        input: Shape { height: spec.input.height, width: spec.input.width, channels: spec.input.channels },
+        pixel_values: info.preprocessing.normaliser().tables().to_vec(),
+        nodes,
+        pooled: values.collect(),
+        std_epsilon: STD_EPSILON,
+        map: encoder.map.as_ref().map(|map| float::LinearMap { weight: map.weight.clone(), bias: map.bias.clone() }),
+    }
+}
+
+fn activation(activation: Activation) -> float::Activation {
+    match activation {
+        Activation::Identity => float::Activation::Identity,
+        Activation::Relu => float::Activation::Relu,
+        Activation::Relu6 => float::Activation::Relu6,
+    }
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    use super::*;
+    use crate::encoder::{EncoderSpec, InputShape, Network, Pooling, Preset, Readout};
+    use crate::models::MODELS;
+    use crate::pretrain::Run;
+
+    #[test]
+    fn shipped_models_have_the_features_of_the_training_core() {
+        for model in MODELS {
+            let run = Run::load(model.name.as_ref()).unwrap();
+            let len = run.info.preprocessing.input_len();
+            let pixels: Vec<u8> = (0..3 * len as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let native = NativeEncoder::new(&run.network.folded(), run.info.clone(), Precision::F32).unwrap();
+            let (found, expected) = (native.encode_batch(&pixels).unwrap(), run.encode_batch(&pixels).unwrap());
+            for (found, expected) in found.chunks(native.feature_dim()).zip(expected.chunks(native.feature_dim())) {
+                let length = expected.iter().map(|value| value * value).sum::<f32>().sqrt();
+                let error = found.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+                assert!(error < 1e-5 * length, "{}: {}", model.name, error / length);
+            }
+        }
+    }
+
+    #[test]
+    fn every_preset_and_readout_has_the_features_of_the_training_core() {
+        for (preset, channels, side) in
+            [(Preset::Pico, 1, 28), (Preset::Nano, 3, 33), (Preset::Micro, 1, 20), (Preset::Mobile, 3, 40)]
+        {
+            for pooling in Pooling::ALL {
+                let input = InputShape { channels, height: side, width: side + 3 };
+                let spec = EncoderSpec::preset(preset, input).unwrap();
+                let spec = EncoderSpec { readout: Readout::pooled(pooling), ..spec };
+                let network = Network::new(spec, 7).unwrap();
+                let preprocessing = crate::data::Preprocessing::unit(channels, side, side + 3);
+                let pixels: Vec<u8> = (0..preprocessing.input_len()).map(|at| (at * 37 % 251) as u8).collect();
+                let expected = network.embed(&preprocessing.normalise(&pixels));
+                let info = HostEncoderInfo {
+                    name: String::new(),
+                    id: crate::encoder::EncoderId::of_bytes(&[]),
+                    feature_dim: 0,
+                    preprocessing,
+                    corpus: None,
+                    arithmetic: String::new(),
+                };
+                let native = NativeEncoder::new(&network.folded(), info, Precision::F32).unwrap();
+                let found = native.encode_batch(&pixels).unwrap();
+                let length = expected.iter().map(|value| value * value).sum::<f32>().sqrt();
+                let error = found.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+                assert_eq!(found.len(), expected.len());
+                assert!(error < 1e-5 * length, "{preset:?} {pooling:?}: {}", error / length);
+            }
+        }
+    }
+}
