@@ -1,0 +1,97 @@
+//! The int8 network against the device's code, byte for byte, on every instruction set of this processor.
+
+use std::path::Path;
+
+use macula_edge::encoder::{Arithmetic, Blob, Encoder};
+use macula_engine::Isa;
+use macula_engine::int8::{Int8Error, Int8Network};
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../edge/tests/common/blob.rs"]
+mod blob;
+use blob::{Lcg, Net, aligned};
+
+/// Values and feature of the device's code.
+fn expected(blob: &Blob<'_>, pixels: &[u8]) -> (Vec<Vec<u8>>, Vec<f32>) {
+    let mut arena = vec![0; blob.arena_words()];
+    let mut feature = vec![0.0; blob.dim()];
+    let mut values = Vec::new();
+    let mut observe = |value: usize, words: &[u32]| {
+        let bytes = words.iter().flat_map(|word| word.to_le_bytes());
+        values.push(bytes.take(blob.value(value).values()).collect());
+    };
+    blob.encode_observed(pixels, &mut arena, &mut feature, &mut observe).unwrap();
+    (values, feature)
+}
+
+/// Compares all values and the feature of `images` images.
+fn compare(bytes: &[u8], images: u64, what: &str) {
+    let words = aligned(bytes);
+    let blob = Blob::parse(bytemuck::cast_slice(&words)).unwrap();
+    for isa in Isa::available() {
+        let mut network = Int8Network::new(&blob, isa).unwrap();
+        for seed in 0..images {
+            let mut lcg = Lcg(seed);
+            // Noise, then images of few extreme values.
+            let byte = |_| if seed % 2 == 0 { lcg.below(256) as u8 } else { [0, 255][lcg.below(2) as usize] };
+            let pixels: Vec<u8> = (0..network.pixels_len()).map(byte).collect();
+            let (values, feature) = expected(&blob, &pixels);
+            let mut found = vec![f32::NAN; blob.dim()];
+            let mut observe = |value: usize, bytes: &[u8]| {
+                let differs = bytes.iter().zip(&values[value]).position(|(a, b)| a != b);
+                let at = differs.map(|at| (at, bytes[at], values[value][at]));
+                assert_eq!(at, None, "{what}, {}, image {seed}, value {value}", isa.name());
+            };
+            network.encode_observed(&pixels, &mut found, &mut observe).unwrap();
+            let bits = |feature: &[f32]| feature.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(&feature), "{what}, {}, image {seed}", isa.name());
+            found.fill(f32::NAN);
+            network.encode(&pixels, &mut found).unwrap();
+            assert_eq!(bits(&found), bits(&feature), "{what}, {}, image {seed}, again", isa.name());
+        }
+    }
+}
+
+#[test]
+fn shipped_encoders_have_the_bytes_of_the_device() {
+    for model in ["grey-64", "colour-64"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../models/{model}/chip/encoder.int8.blob"));
+        compare(&std::fs::read(path).unwrap(), 3, model);
+    }
+}
+
+/// Every kind of layer and both strides, sides that no tile divides, one and three channels, with and without readout.
+#[test]
+fn random_encoders_have_the_bytes_of_the_device() {
+    let inputs = [[28, 28, 1], [13, 9, 3], [8, 8, 3], [5, 17, 1], [16, 12, 3], [1, 1, 1]];
+    for (seed, input) in (0..).zip(inputs) {
+        compare(&Net::random(Arithmetic::Int8, input, seed).blob(), 4, &format!("{input:?}"));
+        for dim in [0, 10] {
+            let net = Net::random(Arithmetic::Int8, input, seed + 10).with_readout(dim, seed);
+            compare(&net.blob(), 2, &format!("{input:?} with a readout of {dim}"));
+        }
+    }
+}
+
+/// Blobs of the paths in `INT8_BLOBS`, separated by colons.
+#[test]
+fn given_encoders_have_the_bytes_of_the_device() {
+    for path in std::env::var("INT8_BLOBS").unwrap_or_default().split(':').filter(|path| !path.is_empty()) {
+        compare(&std::fs::read(path).unwrap(), 2, path);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let words = aligned(&Net::random(Arithmetic::F16, [8, 8, 1], 1).blob());
+    let blob = Blob::parse(bytemuck::cast_slice(&words)).unwrap();
+    assert_eq!(Int8Network::new(&blob, Isa::best()).err(), Some(Int8Error::Arithmetic));
+    let words = aligned(&Net::random(Arithmetic::Int8, [8, 8, 1], 1).blob());
+    let blob = Blob::parse(bytemuck::cast_slice(&words)).unwrap();
+    let mut network = Int8Network::new(&blob, Isa::best()).unwrap();
+    let mut feature = vec![0.0; blob.info().dim];
+    let short = Err(Int8Error::Length { what: "pixels", found: 63, expected: 64 });
+    assert_eq!(network.encode(&[0; 63], &mut feature), short);
+    let long = Err(Int8Error::Length { what: "feature", found: blob.dim() - 1, expected: blob.dim() });
+    assert_eq!(network.encode(&[0; 64], &mut feature[1..]), long);
+}
