@@ -97,7 +97,7 @@ pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn K
 pub(super) fn depthwise(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
     match isa {
         #[cfg(target_arch = "aarch64")]
-        Isa::NeonDot | Isa::Neon => super::neon::depthwise(at, filters),
+        Isa::NeonDot | Isa::Neon => super::neon::depthwise(isa, at, filters),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx2 => super::x86::depthwise(isa, at, filters),
         Isa::Scalar => Box::new(scalar::Depthwise { at, filters, flip: flip(isa) }),

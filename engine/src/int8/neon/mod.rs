@@ -3,6 +3,8 @@
 
 mod requantise; // from sums to bytes
 mod dot; // convolutions with dot products
+mod pairs; // convolutions without dot products
+mod depthwise; // convolutions of each channel alone
 mod sum; // the sum of two values
 
 use super::filters::Filters;
@@ -12,15 +14,26 @@ use crate::Isa;
 
 /// The kernel of a convolution over all channels.
 pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
-    match isa {
-        Isa::NeonDot => Box::new(dot::Dot::new(at, &filters)),
-        _ => Box::new(scalar::Convolution { at, filters, flip: flip(isa) }),
+    if isa == Isa::NeonDot {
+        return Box::new(dot::Dot::new(at, &filters));
+    }
+    match pairs::Pairs::new(at, &filters) {
+        Some(pairs) => Box::new(pairs),
+        None => Box::new(scalar::Convolution { at, filters, flip: flip(isa) }),
     }
 }
 
 /// The kernel of a 3×3 convolution of each channel alone.
-pub(super) fn depthwise(at: Geometry, filters: Filters) -> Box<dyn Kernel> {
-    Box::new(scalar::Depthwise { at, filters, flip: flip(Isa::Neon) })
+pub(super) fn depthwise(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
+    if isa == Isa::NeonDot
+        && let Some(kernel) = depthwise::Depthwise::<true>::new(at, &filters)
+    {
+        return Box::new(kernel);
+    }
+    match depthwise::Depthwise::<false>::new(at, &filters) {
+        Some(kernel) => Box::new(kernel),
+        None => Box::new(scalar::Depthwise { at, filters, flip: flip(isa) }),
+    }
 }
 
 /// The kernel of a sum.
