@@ -4,6 +4,7 @@
 mod requantise; // from sums to bytes
 mod dot; // convolutions with dot products
 mod pairs; // convolutions without dot products
+mod winograd; // 3×3 convolutions without dot products, in a fourth of the products
 mod depthwise; // convolutions of each channel alone
 mod sum; // the sum of two values
 
@@ -16,6 +17,9 @@ use crate::Isa;
 pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
     if isa == Isa::NeonDot {
         return Box::new(dot::Dot::new(at, &filters));
+    }
+    if let Some(kernel) = winograd::Winograd::new(at, &filters) {
+        return Box::new(kernel);
     }
     match pairs::Pairs::new(at, &filters) {
         Some(pairs) => Box::new(pairs),

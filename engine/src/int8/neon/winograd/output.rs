@@ -1,0 +1,102 @@
+//! The transform of the products to outputs, `Aᵀ m A`, and their requantisation, of four channels at a time.
+
+use core::arch::aarch64::{
+    int16x4_t, int32x4_t, vaddq_s32, vdupq_n_s32, vld1q_s32, vmlaq_s32, vmulq_s32, vreinterpret_s32_s8, vshrq_n_s32,
+    vst1_lane_s32, vsubq_s32,
+};
+use core::arch::asm;
+
+use super::super::requantise::{Four, Lanes, pair};
+use super::{INVERSE_OF_9, PLACES};
+use crate::int8::plane::Plane;
+
+/// Four, where the compiler does not see it: otherwise it makes two instructions of each multiply-add.
+#[inline(always)]
+fn four() -> int32x4_t {
+    let four;
+    // SAFETY: an instruction on a register.
+    unsafe {
+        asm!("movi {four:v}.4s, #4", four = lateout(vreg) four, options(pure, nomem, nostack, preserves_flags));
+    }
+    four
+}
+
+/// `Aᵀ m` of a column or row.
+#[inline(always)]
+fn transformed(m: [int32x4_t; 6], four: int32x4_t) -> [int32x4_t; 4] {
+    // SAFETY: every AArch64 processor has these instructions.
+    unsafe {
+        let (s, d) = (vaddq_s32(m[1], m[2]), vsubq_s32(m[1], m[2]));
+        let (t, e) = (vaddq_s32(m[3], m[4]), vsubq_s32(m[3], m[4]));
+        let e = vaddq_s32(e, e);
+        [
+            vaddq_s32(vaddq_s32(m[0], s), t),
+            vaddq_s32(d, e),
+            vmlaq_s32(s, t, four),
+            vmlaq_s32(d, vaddq_s32(e, m[5]), four),
+        ]
+    }
+}
+
+/// Transforms and stores all channels of a tile.
+///
+/// * `products`: `[O / 4, 36, 4]`
+/// * `output`: its upper left pixel, in a value at `plane`
+/// * `inside`: rows and columns of the tile that lie in the image
+///
+/// # Safety
+/// The pixels inside can be written.
+pub(super) unsafe fn transform(
+    products: &[i32],
+    requantise: &[Four],
+    output: *mut i8,
+    plane: &Plane,
+    [rows, columns]: [usize; 2],
+) {
+    let four = four();
+    let (pitch, channels) = (plane.pitch(), plane.channels);
+    // SAFETY: every AArch64 processor has the instructions; the rest is the caller's.
+    unsafe {
+        let inverse = vdupq_n_s32(INVERSE_OF_9);
+        for (block, (products, requantise)) in products.chunks_exact(4 * PLACES).zip(requantise).enumerate() {
+            let lanes = Lanes::load(requantise);
+            let output = output.add(4 * block);
+            let products = products.as_ptr();
+            let mut half = [[inverse; 4]; 6];
+            for (column, half) in half.iter_mut().enumerate() {
+                let product = |row: usize| vld1q_s32(products.add(4 * (6 * row + column)));
+                *half = transformed(core::array::from_fn(product), four);
+            }
+            for row in 0..rows {
+                let whole = transformed(core::array::from_fn(|column| half[column][row]), four);
+                let bytes = whole.map(|sum| lanes.narrow(vshrq_n_s32::<6>(vmulq_s32(sum, inverse))));
+                store(bytes, output.add(row * pitch), channels, columns);
+            }
+        }
+    }
+}
+
+/// Stores four channels of the first `columns` pixels.
+///
+/// # Safety
+/// They can be written.
+#[inline(always)]
+unsafe fn store(bytes: [int16x4_t; 4], to: *mut i8, channels: usize, columns: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let [first, second] = [pair(bytes[0], bytes[1]), pair(bytes[2], bytes[3])].map(|two| vreinterpret_s32_s8(two));
+        vst1_lane_s32::<0>(to.cast(), first);
+        if columns == 4 {
+            vst1_lane_s32::<1>(to.add(channels).cast(), first);
+            vst1_lane_s32::<0>(to.add(2 * channels).cast(), second);
+            vst1_lane_s32::<1>(to.add(3 * channels).cast(), second);
+            return;
+        }
+        if columns > 1 {
+            vst1_lane_s32::<1>(to.add(channels).cast(), first);
+        }
+        if columns > 2 {
+            vst1_lane_s32::<0>(to.add(2 * channels).cast(), second);
+        }
+    }
+}
