@@ -3,6 +3,7 @@
 
 mod requantise; // from sums to bytes
 mod dot; // convolutions with dot products
+mod dot_wide; // the same, of many channels
 mod pairs; // convolutions without dot products
 mod winograd; // 3×3 convolutions without dot products, in a fourth of the products
 mod depthwise; // convolutions of each channel alone
@@ -16,7 +17,10 @@ use crate::Isa;
 /// The kernel of a convolution over all channels.
 pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
     if isa == Isa::NeonDot {
-        return Box::new(dot::Dot::new(at, &filters));
+        return match dot_wide::WideDot::new(at, &filters) {
+            Some(kernel) => Box::new(kernel),
+            None => Box::new(dot::Dot::new(at, &filters)),
+        };
     }
     if let Some(kernel) = winograd::Winograd::new(at, &filters) {
         return Box::new(kernel);
