@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<u32> = bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
     let blob = Blob::parse(bytemuck::cast_slice(&words))?;
     let mut network = Int8Network::new(&blob, isa)?;
-    let pixels: Vec<u8> = (0..network.pixels_len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let pixels: Vec<u8> =
+        (0..network.pixels_len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut feature = vec![0.0; network.dim()];
     let mut fastest = Duration::MAX;
     for _ in 0..runs {

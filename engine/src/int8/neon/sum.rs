@@ -21,9 +21,8 @@ impl Kernel for VectorSum {
         unsafe {
             let [ml, mr] = multipliers.map(|multiplier| vdupq_n_s32(multiplier));
             let (offset, shift) = (vdupq_n_s32(offset), vdupq_n_s32(-shift));
-            let four = |left: int32x4_t, right: int32x4_t| {
-                vshlq_s32(vmlaq_s32(vmlaq_s32(offset, left, ml), right, mr), shift)
-            };
+            let four =
+                |left: int32x4_t, right: int32x4_t| vshlq_s32(vmlaq_s32(vmlaq_s32(offset, left, ml), right, mr), shift);
             for row in 0..to.height {
                 let [left, right, to] = [left, right, to].map(|plane| arena.add(plane.pixel(row, 0)));
                 for at in (0..row_len).step_by(8) {

@@ -131,7 +131,8 @@ impl Kernel for Winograd {
         let batches = self.reads.chunks(QUADS * QUAD).zip(self.writes.chunks(QUADS * QUAD));
         for (batch, (reads, writes)) in batches.enumerate() {
             for (tile, &at) in reads.iter().enumerate() {
-                let blocks = &mut inputs[tile / QUAD * QUAD * PLACES * from.channels..][..QUAD * PLACES * from.channels];
+                let blocks =
+                    &mut inputs[tile / QUAD * QUAD * PLACES * from.channels..][..QUAD * PLACES * from.channels];
                 // SAFETY: the window of the tile lies in the arena or the margin of four rows behind it.
                 unsafe { input::transform(arena.add(first + at as usize).cast(), &from, tile % QUAD, blocks) }
             }

@@ -32,7 +32,8 @@ pub(super) fn products(
                 unsafe {
                     let weights = weights.as_ptr().add((place * outputs + first) * inputs_len);
                     let inputs = inputs.as_ptr().add((quad * inputs_len * PLACES + 8 * place) * QUAD);
-                    let products = products.as_mut_ptr().add(quad * QUAD * PLACES * outputs + first * PLACES + 4 * place);
+                    let products =
+                        products.as_mut_ptr().add(quad * QUAD * PLACES * outputs + first * PLACES + 4 * place);
                     let bias = if place == CENTRE { bias.as_ptr().add(first) } else { [0; 16].as_ptr() };
                     if outputs - first >= 16 {
                         tile::<4>(weights, bias, inputs, products, inputs_len / 8, outputs);
