@@ -35,6 +35,9 @@ pub struct Int8Network<'b> {
     dim: usize,
 }
 
+/// Gets the index of a value and its bytes.
+type Observe<'o> = &'o mut dyn FnMut(usize, &[u8]);
+
 /// Bytes of memory that a network takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -129,7 +132,7 @@ impl<'b> Int8Network<'b> {
         &mut self,
         pixels: &[u8],
         feature: &mut [f32],
-        observe: &mut dyn FnMut(usize, &[u8]),
+        observe: Observe<'_>,
     ) -> Result<(), Int8Error> {
         self.check(pixels, feature)?;
         self.run(pixels, feature, Some(observe));
@@ -147,7 +150,7 @@ impl<'b> Int8Network<'b> {
         Ok(())
     }
 
-    fn run(&mut self, pixels: &[u8], feature: &mut [f32], mut observe: Option<&mut dyn FnMut(usize, &[u8])>) {
+    fn run(&mut self, pixels: &[u8], feature: &mut [f32], mut observe: Option<Observe<'_>>) {
         let arena = cast_slice_mut(&mut self.arena);
         let scratch = cast_slice_mut(&mut self.scratch);
         let input = &self.planes[0];

@@ -31,7 +31,7 @@ pub(super) fn plan(blob: &Blob<'_>, flip: u8) -> Plan {
     }
     last_reader[nodes] = nodes;
     let mut plan = Plan { planes: Vec::new(), len: 0 };
-    for index in 0..=nodes {
+    for (index, &bordered) in bordered.iter().enumerate() {
         let value = blob.value(index);
         let mut zero = [value.zero; 3];
         if index == 0 {
@@ -41,7 +41,7 @@ pub(super) fn plan(blob: &Blob<'_>, flip: u8) -> Plan {
         }
         let [height, width, channels] = [value.height, value.width, value.channels].map(usize::from);
         let zero = zero.map(|byte| byte ^ flip);
-        let mut plane = Plane { height, width, channels, bordered: bordered[index], zero, start: 0 };
+        let mut plane = Plane { height, width, channels, bordered, zero, start: 0 };
         // Values that live while this one is made, by place. Node `index - 1` makes it.
         let lives = |&other: &usize| last_reader[other] + 1 >= index;
         let mut live: Vec<&Plane> = (0..index).filter(lives).map(|other| &plan.planes[other]).collect();

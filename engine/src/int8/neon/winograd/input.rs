@@ -1,7 +1,7 @@
 //! The transform of an input tile, `Bᵀ d B`, of eight channels at a time.
 
 use core::arch::aarch64::{
-    int16x8_t, vaddq_s16, vdupq_n_s16, vld1_s8, vmlaq_s16, vmlsq_s16, vmovl_s8, vst1q_s16, vsubq_s16,
+    int16x8_t, vaddq_s16, vld1_s8, vmlaq_s16, vmlsq_s16, vmovl_s8, vst1q_s16, vsubq_s16,
 };
 use core::arch::asm;
 
@@ -57,16 +57,15 @@ pub(super) unsafe fn transform(tile: *const i8, plane: &Plane, lane: usize, bloc
         unsafe {
             let tile = tile.add(8 * block);
             let places = places.as_mut_ptr().add(8 * lane);
-            let mut half = [[vdupq_n_s16(0); 6]; 6];
-            for (column, half) in half.iter_mut().enumerate() {
+            let column = |column: usize| {
                 let value = |row: usize| vmovl_s8(vld1_s8(tile.add(row * pitch + column * channels)));
-                *half = transformed(core::array::from_fn(value), four);
-            }
-            for row in 0..6 {
-                let whole = transformed(core::array::from_fn(|column| half[column][row]), four);
-                for (column, value) in whole.into_iter().enumerate() {
-                    vst1q_s16(places.add((6 * row + column) * 8 * QUAD), value);
-                }
+                transformed(core::array::from_fn(value), four)
+            };
+            let half: [_; 6] = core::array::from_fn(column);
+            let row = |row: usize| transformed(half.map(|column| column[row]), four);
+            let whole: [_; 6] = core::array::from_fn(row);
+            for (place, value) in whole.as_flattened().iter().enumerate() {
+                vst1q_s16(places.add(place * 8 * QUAD), *value);
             }
         }
     }

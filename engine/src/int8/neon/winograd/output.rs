@@ -53,24 +53,50 @@ pub(super) unsafe fn transform(
     plane: &Plane,
     [rows, columns]: [usize; 2],
 ) {
-    let four = four();
-    let (pitch, channels) = (plane.pitch(), plane.channels);
-    // SAFETY: every AArch64 processor has the instructions; the rest is the caller's.
-    unsafe {
-        let inverse = vdupq_n_s32(INVERSE_OF_9);
-        for (block, (products, requantise)) in products.chunks_exact(4 * PLACES).zip(requantise).enumerate() {
-            let lanes = Lanes::load(requantise);
+    let steps = [plane.pitch(), plane.channels];
+    for (block, (products, requantise)) in products.chunks_exact(4 * PLACES).zip(requantise).enumerate() {
+        // SAFETY: the caller's.
+        unsafe {
             let output = output.add(4 * block);
-            let products = products.as_ptr();
-            let mut half = [[inverse; 4]; 6];
-            for (column, half) in half.iter_mut().enumerate() {
-                let product = |row: usize| vld1q_s32(products.add(4 * (6 * row + column)));
-                *half = transformed(core::array::from_fn(product), four);
+            if rows == 4 && columns == 4 {
+                four_channels::<true>(products, requantise, output, steps, [4, 4]);
+            } else {
+                four_channels::<false>(products, requantise, output, steps, [rows, columns]);
             }
-            for row in 0..rows {
-                let whole = transformed(core::array::from_fn(|column| half[column][row]), four);
+        }
+    }
+}
+
+/// [`transform`] of four channels; `FULL` if all pixels lie in the image.
+///
+/// * `products`: `[36, 4]`
+/// * `steps`: bytes from a row of the output to the next, and of a pixel
+///
+/// # Safety
+/// As [`transform`].
+#[inline(always)]
+unsafe fn four_channels<const FULL: bool>(
+    products: &[i32],
+    requantise: &Four,
+    output: *mut i8,
+    [pitch, pixel]: [usize; 2],
+    [rows, columns]: [usize; 2],
+) {
+    let four = four();
+    // SAFETY: every AArch64 processor has the instructions; there are 36 products; the rest is the caller's.
+    unsafe {
+        let products = products.as_ptr();
+        let column = |column: usize| {
+            let product = |row: usize| vld1q_s32(products.add(4 * (6 * row + column)));
+            transformed(core::array::from_fn(product), four)
+        };
+        let half: [_; 6] = core::array::from_fn(column);
+        let (lanes, inverse) = (Lanes::load(requantise), vdupq_n_s32(INVERSE_OF_9));
+        for row in 0..4 {
+            if FULL || row < rows {
+                let whole = transformed(half.map(|column| column[row]), four);
                 let bytes = whole.map(|sum| lanes.narrow(vshrq_n_s32::<6>(vmulq_s32(sum, inverse))));
-                store(bytes, output.add(row * pitch), channels, columns);
+                store::<FULL>(bytes, output.add(row * pitch), pixel, columns);
             }
         }
     }
@@ -81,12 +107,12 @@ pub(super) unsafe fn transform(
 /// # Safety
 /// They can be written.
 #[inline(always)]
-unsafe fn store(bytes: [int16x4_t; 4], to: *mut i8, channels: usize, columns: usize) {
+unsafe fn store<const FULL: bool>(bytes: [int16x4_t; 4], to: *mut i8, channels: usize, columns: usize) {
     // SAFETY: the caller's.
     unsafe {
         let [first, second] = [pair(bytes[0], bytes[1]), pair(bytes[2], bytes[3])].map(|two| vreinterpret_s32_s8(two));
         vst1_lane_s32::<0>(to.cast(), first);
-        if columns == 4 {
+        if FULL || columns == 4 {
             vst1_lane_s32::<1>(to.add(channels).cast(), first);
             vst1_lane_s32::<0>(to.add(2 * channels).cast(), second);
             vst1_lane_s32::<1>(to.add(3 * channels).cast(), second);
