@@ -13,6 +13,8 @@ mod plan; // places in the arena, by lifetimes
 mod filters; // the weights and requantisation of a convolution, as numbers
 mod kernel; // the interface of all kernels, and which one a layer gets
 mod scalar; // kernels in plain Rust
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod winograd; // 3×3 convolutions in a fourth of the products: the mathematics
 mod pool; // exact sums over the pixels
 mod network; // the network
 #[cfg(target_arch = "aarch64")]

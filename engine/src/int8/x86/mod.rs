@@ -5,6 +5,7 @@ mod requantise; // from sums to bytes
 mod pack; // packed weights
 mod vnni; // convolutions with AVX-512
 mod avx2; // convolutions with AVX2
+mod winograd; // 3×3 convolutions in a fourth of the products
 mod depthwise; // convolutions of each channel alone
 mod sum; // the sum of two values
 
@@ -16,7 +17,10 @@ use crate::Isa;
 pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
     match isa {
         Isa::Avx512 => Box::new(vnni::Vnni::new(at, &filters)),
-        _ => Box::new(avx2::Avx2::new(at, &filters)),
+        _ => match winograd::Winograd::new(at, &filters) {
+            Some(kernel) => Box::new(kernel),
+            None => Box::new(avx2::Avx2::new(at, &filters)),
+        },
     }
 }
 

@@ -1,8 +1,6 @@
 //! The transform of an input tile, `Bᵀ d B`, of eight channels at a time.
 
-use core::arch::aarch64::{
-    int16x8_t, vaddq_s16, vld1_s8, vmlaq_s16, vmlsq_s16, vmovl_s8, vst1q_s16, vsubq_s16,
-};
+use core::arch::aarch64::{int16x8_t, vaddq_s16, vld1_s8, vmlaq_s16, vmlsq_s16, vmovl_s8, vst1q_s16, vsubq_s16};
 use core::arch::asm;
 
 use super::{PLACES, QUAD};
