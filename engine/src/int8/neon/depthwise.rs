@@ -64,31 +64,42 @@ impl<const DOT: bool> Depthwise<DOT> {
     /// With `DOT`, the processor has SDOT. The arena has the planes of `at` and the margin behind them.
     #[inline(always)]
     unsafe fn run_blocks<const STRIDE: usize>(&self, arena: *mut i8) {
-        let Geometry { from, to, .. } = self.at;
         for (index, block) in self.blocks.iter().enumerate() {
             let first = index * CHANNELS;
-            let half = to.channels - first < CHANNELS;
-            for row in 0..to.height {
-                // SAFETY: windows and pixels lie in the arena. Of the last block, reads may reach eight bytes into the
-                // margin.
-                unsafe {
-                    let input = arena.add(self.at.first(row, 0) + first);
-                    let output = arena.add(to.pixel(row, 0) + first);
-                    let tile = |column: usize, tile: unsafe fn(&Block, *const i8, *mut i8, [usize; 3], bool)| {
-                        let (input, output) =
-                            (input.add(column * STRIDE * from.channels), output.add(column * to.channels));
-                        tile(block, input, output, [from.pitch(), from.channels, to.channels], half);
-                    };
-                    let mut column = 0;
-                    while column < to.width {
-                        if to.width >= PIXELS {
-                            // The last tile may repeat pixels of the one before.
-                            tile(column.min(to.width - PIXELS), tile_of::<DOT, STRIDE, PIXELS>);
-                            column += PIXELS;
-                        } else {
-                            tile(column, tile_of::<DOT, STRIDE, 1>);
-                            column += 1;
-                        }
+            // SAFETY: the caller's.
+            unsafe {
+                if self.at.to.channels - first < CHANNELS {
+                    self.run_block::<STRIDE, true>(block, first, arena);
+                } else {
+                    self.run_block::<STRIDE, false>(block, first, arena);
+                }
+            }
+        }
+    }
+
+    /// Computes the channels of a block, from channel `first`; only eight if `HALF`.
+    ///
+    /// # Safety
+    /// As [`Self::run_blocks`].
+    #[inline(always)]
+    unsafe fn run_block<const STRIDE: usize, const HALF: bool>(&self, block: &Block, first: usize, arena: *mut i8) {
+        let Geometry { from, to, .. } = self.at;
+        let steps = [from.pitch(), from.channels, to.channels];
+        for row in 0..to.height {
+            // SAFETY: windows and pixels lie in the arena. Of the last block, reads may reach eight bytes into the margin.
+            unsafe {
+                let input = |column: usize| arena.add(self.at.first(row, column) + first);
+                let output = |column: usize| arena.add(to.pixel(row, column) + first);
+                let mut column = 0;
+                while column < to.width {
+                    if to.width >= PIXELS {
+                        // The last tile may repeat pixels of the one before.
+                        let at = column.min(to.width - PIXELS);
+                        tile::<DOT, STRIDE, PIXELS, HALF>(block, input(at), output(at), steps);
+                        column += PIXELS;
+                    } else {
+                        tile::<DOT, STRIDE, 1, HALF>(block, input(column), output(column), steps);
+                        column += 1;
                     }
                 }
             }
@@ -131,17 +142,16 @@ impl Kernel for Depthwise<false> {
 type Sums = [int32x4_t; 4];
 
 /// Computes `N` neighbouring pixels. `steps`: bytes from an input row to the next, of an input pixel, of an output pixel;
-/// `half`: only the first eight channels are stored.
+/// with `HALF` only the first eight channels are stored.
 ///
 /// # Safety
 /// As [`Depthwise::run_blocks`].
 #[inline(always)]
-unsafe fn tile_of<const DOT: bool, const STRIDE: usize, const N: usize>(
+unsafe fn tile<const DOT: bool, const STRIDE: usize, const N: usize, const HALF: bool>(
     block: &Block,
     input: *const i8,
     output: *mut i8,
     [pitch, pixel, made]: [usize; 3],
-    half: bool,
 ) {
     // SAFETY: the caller's.
     unsafe {
@@ -153,7 +163,7 @@ unsafe fn tile_of<const DOT: bool, const STRIDE: usize, const N: usize>(
         let weight = |tap: usize| vld1q_s8(block.weights[tap].as_ptr());
         let value = |row: usize, column: usize| vld1q_s8(input.add(row * pitch + column * pixel));
         if DOT {
-            for column in 0..(N - 1) * STRIDE + 3 {
+            let mut add_column = |column: usize| {
                 let quads = interleaved(value(0, column), value(1, column), value(2, column));
                 for (n, sums) in sums.iter_mut().enumerate() {
                     if column >= n * STRIDE && column < n * STRIDE + 3 {
@@ -162,6 +172,15 @@ unsafe fn tile_of<const DOT: bool, const STRIDE: usize, const N: usize>(
                         }
                     }
                 }
+            };
+            // Written out, because the compiler keeps a loop with its conditions.
+            let columns = (N - 1) * STRIDE + 3;
+            (add_column(0), add_column(1), add_column(2));
+            if columns > 3 {
+                (add_column(3), add_column(4), add_column(5));
+            }
+            if columns > 6 {
+                (add_column(6), add_column(7), add_column(8));
             }
         } else {
             for column in 0..3 {
@@ -180,7 +199,7 @@ unsafe fn tile_of<const DOT: bool, const STRIDE: usize, const N: usize>(
         let high = [Lanes::load(&block.requantise[2]), Lanes::load(&block.requantise[3])];
         for (n, [a, b, c, d]) in sums.into_iter().enumerate() {
             let first = eight(&low, [a, b]);
-            if half {
+            if HALF {
                 vst1_s8(output.add(n * made), first);
             } else {
                 vst1q_s8(output.add(n * made), vcombine_s8(first, eight(&high, [c, d])));
