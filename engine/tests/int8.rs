@@ -136,6 +136,16 @@ fn wide_encoders_have_the_bytes_of_the_device() {
     }
 }
 
+/// Sums whose parts nearly fill 32 bits, and whose result lies far outside of a byte.
+#[test]
+fn extreme_sums_have_the_bytes_of_the_device() {
+    for sum in [[1 << 22, -(1 << 22), -8_000_000, 21], [100, 50, -2_147_400_000, 21], [100, 50, 2_147_400_000, 1]] {
+        let mut net = wide([8, 8, 1], 3);
+        net.layers.iter_mut().filter(|layer| layer.op as u8 == Op::Add as u8).for_each(|layer| layer.sum = sum);
+        compare(&net.blob(), 2, &format!("sum {sum:?}"));
+    }
+}
+
 /// Blobs of the paths in `INT8_BLOBS`, separated by colons.
 #[test]
 fn given_encoders_have_the_bytes_of_the_device() {

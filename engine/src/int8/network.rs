@@ -80,8 +80,8 @@ impl<'b> Int8Network<'b> {
             kernels,
             pools,
             flip,
-            arena: vec![0; bytes.div_ceil(16)],
-            scratch: vec![0; scratch.div_ceil(16)],
+            arena: zeros(bytes)?,
+            scratch: zeros(scratch)?,
             pooled: vec![0.0; readout.pooled()],
             sums: Sums::new(channels),
             dim: blob.dim(),
@@ -180,6 +180,14 @@ impl<'b> Int8Network<'b> {
         }
         self.readout.finish(&self.pooled, feature);
     }
+}
+
+/// At least `bytes` bytes at a multiple of 16.
+fn zeros(bytes: usize) -> Result<Vec<u128>, Int8Error> {
+    let mut words = Vec::new();
+    words.try_reserve_exact(bytes.div_ceil(16)).map_err(|_| Int8Error::Memory)?;
+    words.resize(bytes.div_ceil(16), 0);
+    Ok(words)
 }
 
 /// The kernel of node `index`.
