@@ -78,9 +78,9 @@ fn random_encoders_have_the_bytes_of_the_device() {
     }
 }
 
-/// A network of wide layers: op, stride, value read, second value, channels.
+/// A network of wide layers.
 fn wide(input: [usize; 3], seed: u64) -> Net {
-    let shape = [
+    let shape = &[
         (Op::Conv3x3, 1, 0, 0, 16),
         (Op::Conv3x3, 1, 1, 0, 32),
         (Op::Conv3x3, 1, 2, 0, 32),
@@ -92,9 +92,14 @@ fn wide(input: [usize; 3], seed: u64) -> Net {
         (Op::Conv1x1, 2, 8, 0, 64),
         (Op::Conv3x3, 1, 9, 0, 16),
     ];
+    network(shape, input, seed)
+}
+
+/// A network of random layers: op, stride, value read, second value, channels.
+fn network(shape: &[(Op, usize, usize, usize, usize)], input: [usize; 3], seed: u64) -> Net {
     let mut lcg = Lcg(seed);
     let mut net = Net { arithmetic: Arithmetic::Int8, input, layers: Vec::new(), readout: None, arena_words: 0 };
-    for (op, stride, read, right, channels) in shape {
+    for &(op, stride, read, right, channels) in shape {
         let k = match op {
             Op::Conv3x3 => 9 * net.shapes()[read][2],
             Op::Conv1x1 => net.shapes()[read][2],
@@ -123,7 +128,7 @@ fn wide(input: [usize; 3], seed: u64) -> Net {
     // The input lies at word 0, before them.
     let first = input.iter().product::<usize>().div_ceil(4) as u32;
     net.layers.iter_mut().for_each(|layer| layer.place += first);
-    net.arena_words += first + 9 * 64;
+    net.arena_words += first + 9 * 256;
     net
 }
 
@@ -133,6 +138,30 @@ fn wide_encoders_have_the_bytes_of_the_device() {
     let inputs = [[28, 28, 1], [13, 9, 3], [3, 7, 3], [4, 4, 1], [1, 1, 3], [2, 31, 3]];
     for (seed, input) in (0..).zip(inputs) {
         compare(&wide(input, seed).blob(), 4, &format!("wide {input:?}"));
+    }
+}
+
+/// 2304 products of the largest value with equal weights: just below and above the sums that Winograd's kernels restore,
+/// 2^25, with values of 255 and, stored minus 128, of 127 or -128.
+#[test]
+fn largest_sums_have_the_bytes_of_the_device() {
+    for weight in [56, 57, 58, 112, 113, 114, 127] {
+        for value in [0, 255] {
+            let mut net = network(&[(Op::Conv3x3, 1, 0, 0, 256), (Op::Conv3x3, 1, 1, 0, 16)], [6, 5, 1], 1);
+            let shift = net.layers[0].parameters[0][3];
+            net.layers[0].zero = value;
+            net.layers[0].weights.iter_mut().flatten().for_each(|weight| *weight = 0);
+            net.layers[0].parameters.iter_mut().for_each(|of| *of = vec![0, 0, u32::from(value) << shift, shift]);
+            for (channel, weights) in net.layers[1].weights.iter_mut().enumerate() {
+                let signed = if channel % 2 == 0 { weight } else { -weight };
+                weights.iter_mut().for_each(|weight| *weight = signed as i8 as u8 as u16);
+            }
+            // The largest multiplier and shift map 2^25 to a byte.
+            let offset = 100 << 18;
+            let parameters = net.layers[1].parameters.iter_mut().enumerate();
+            parameters.for_each(|(channel, of)| *of = vec![channel as u32 * 1000, (1 << 31) - 1, offset, 18]);
+            compare(&net.blob(), 1, &format!("weights of {weight}, values of {value}"));
+        }
     }
 }
 
