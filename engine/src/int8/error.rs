@@ -6,6 +6,12 @@ pub enum Int8Error {
     /// A blob with f16 weights.
     #[error("the blob computes in f16, not in int8")]
     Arithmetic,
+    /// An instruction set that this processor does not have.
+    #[error("this processor does not have the instruction set {isa}")]
+    Isa {
+        /// Its name.
+        isa: &'static str,
+    },
     /// A buffer of the wrong length.
     #[error("{what} has length {found}, needed {expected}")]
     Length {

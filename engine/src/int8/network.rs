@@ -53,10 +53,15 @@ impl<'b> Int8Network<'b> {
     /// Plans the network of `blob` for the instruction set `isa`.
     ///
     /// # Errors
-    /// [`Int8Error::Arithmetic`] for a blob that does not compute in int8, [`Int8Error::Memory`] if its values do not fit.
+    /// [`Int8Error::Arithmetic`] for a blob that does not compute in int8, [`Int8Error::Isa`] if the processor does not have
+    /// `isa`, [`Int8Error::Memory`] if its values do not fit.
     pub fn new(blob: &Blob<'b>, isa: Isa) -> Result<Self, Int8Error> {
         if blob.arithmetic() != Arithmetic::Int8 {
             return Err(Int8Error::Arithmetic);
+        }
+        // The kernels rely on this.
+        if !Isa::available().contains(&isa) {
+            return Err(Int8Error::Isa { isa: isa.name() });
         }
         let flip = flip(isa);
         let Plan { planes, len } = plan(blob, flip);

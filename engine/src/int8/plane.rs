@@ -52,11 +52,17 @@ impl Plane {
     }
 
     /// First byte of each pixel, row by row, as seen from pixel (0, 0), if every `stride`-th of rows and columns is taken.
-    pub fn offsets(&self, stride: usize) -> Vec<u32> {
+    /// The last one is repeated up to a multiple of `tile`: kernels compute whole tiles of pixels.
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    pub fn offsets(&self, stride: usize, tile: usize) -> Vec<u32> {
         let columns = (0..self.width).step_by(stride);
         let rows = (0..self.height).step_by(stride);
-        rows.flat_map(|row| columns.clone().map(move |column| (row * self.pitch() + column * self.channels) as u32))
-            .collect()
+        let offset = |row: usize, column: usize| (row * self.pitch() + column * self.channels) as u32;
+        let mut offsets: Vec<u32> =
+            rows.flat_map(|row| columns.clone().map(move |column| offset(row, column))).collect();
+        let last = offsets.last().copied().unwrap_or(0);
+        offsets.resize(offsets.len().next_multiple_of(tile), last);
+        offsets
     }
 
     /// Writes the border.

@@ -64,13 +64,6 @@ pub(super) fn bias(filters: &Filters) -> Vec<i32> {
     filters.requantise.iter().map(|of| of.bias.wrapping_mul(576)).collect()
 }
 
-/// First byte of each tile, row by row, as seen from the first.
-pub(super) fn offsets(plane: &Plane) -> Vec<u32> {
-    let rows = (0..plane.height).step_by(4);
-    let columns = |row| (0..plane.width).step_by(4).map(move |column| (row, column));
-    rows.flat_map(columns).map(|(row, column)| (row * plane.pitch() + column * plane.channels) as u32).collect()
-}
-
 /// Rows and columns of a tile that lie in the image.
 pub(super) fn inside(plane: &Plane, tile: usize) -> [usize; 2] {
     let columns = plane.width.div_ceil(4);

@@ -175,12 +175,18 @@ unsafe fn tile<const DOT: bool, const STRIDE: usize, const N: usize, const HALF:
             };
             // Written out, because the compiler keeps a loop with its conditions.
             let columns = (N - 1) * STRIDE + 3;
-            (add_column(0), add_column(1), add_column(2));
+            add_column(0);
+            add_column(1);
+            add_column(2);
             if columns > 3 {
-                (add_column(3), add_column(4), add_column(5));
+                add_column(3);
+                add_column(4);
+                add_column(5);
             }
             if columns > 6 {
-                (add_column(6), add_column(7), add_column(8));
+                add_column(6);
+                add_column(7);
+                add_column(8);
             }
         } else {
             for column in 0..3 {

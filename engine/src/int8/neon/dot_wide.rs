@@ -39,12 +39,7 @@ impl WideDot {
                 (block..block + CHANNELS).for_each(|channel| weights.extend(&filters.filter(channel)[lane..lane + 4]));
             }
         }
-        let pad = |mut offsets: Vec<u32>| {
-            let last = offsets.last().copied().unwrap_or(0);
-            offsets.resize(offsets.len().next_multiple_of(PIXELS), last);
-            offsets
-        };
-        let (reads, writes) = (pad(at.from.offsets(at.stride)), pad(at.to.offsets(1)));
+        let (reads, writes) = (at.from.offsets(at.stride, PIXELS), at.to.offsets(1, PIXELS));
         Some(Self { at, weights, requantise: Four::pack(&filters.requantise), reads, writes })
     }
 }

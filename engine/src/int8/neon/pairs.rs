@@ -52,12 +52,7 @@ impl Pairs {
                 }
             }
         }
-        let pad = |mut offsets: Vec<u32>| {
-            let last = offsets.last().copied().unwrap_or(0);
-            offsets.resize(offsets.len().next_multiple_of(SIDE), last);
-            offsets
-        };
-        let (reads, writes) = (pad(at.from.offsets(at.stride)), pad(at.to.offsets(1)));
+        let (reads, writes) = (at.from.offsets(at.stride, SIDE), at.to.offsets(1, SIDE));
         Some(Self { at, weights, requantise: Four::pack(&filters.requantise), steps, half, reads, writes })
     }
 

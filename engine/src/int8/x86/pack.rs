@@ -40,12 +40,7 @@ impl<W> Packed<W> {
                 weights.push(lane(std::array::from_fn(four)));
             }
         }
-        let pad = |mut offsets: Vec<u32>| {
-            let last = offsets.last().copied().unwrap_or(0);
-            offsets.resize(offsets.len().next_multiple_of(PIXELS), last);
-            offsets
-        };
-        let (reads, writes) = (pad(at.from.offsets(at.stride)), pad(at.to.offsets(1)));
+        let (reads, writes) = (at.from.offsets(at.stride, PIXELS), at.to.offsets(1, PIXELS));
         Self { at, weights, requantise: Sixteen::pack(&filters.requantise), lanes, channels, reads, writes }
     }
 

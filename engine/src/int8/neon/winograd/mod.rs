@@ -9,7 +9,7 @@ use bytemuck::cast_slice_mut;
 use super::requantise::Four;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
-use crate::int8::winograd::{CENTRE, INVERSE_OF_9, PLACES, applies, bias, inside, offsets, weight};
+use crate::int8::winograd::{CENTRE, INVERSE_OF_9, PLACES, applies, bias, inside, weight};
 
 /// Tiles whose products are computed together.
 const QUAD: usize = 4;
@@ -51,8 +51,8 @@ impl Winograd {
             weights,
             bias: bias(filters),
             requantise: Four::pack(&filters.requantise),
-            reads: offsets(&at.from),
-            writes: offsets(&at.to),
+            reads: at.from.offsets(4, 1),
+            writes: at.to.offsets(4, 1),
             at,
         })
     }

@@ -8,6 +8,9 @@ use core::arch::aarch64::{
 
 use super::{CENTRE, PLACES, QUAD};
 
+/// What is added at the other places.
+static NO_BIAS: [i32; 16] = [0; 16];
+
 /// Computes all places of some quads of tiles.
 ///
 /// * `weights`: `[36, O / 16, C / 8, 8, 16]`
@@ -34,7 +37,7 @@ pub(super) fn products(
                     let inputs = inputs.as_ptr().add((quad * inputs_len * PLACES + 8 * place) * QUAD);
                     let products =
                         products.as_mut_ptr().add(quad * QUAD * PLACES * outputs + first * PLACES + 4 * place);
-                    let bias = if place == CENTRE { bias.as_ptr().add(first) } else { [0; 16].as_ptr() };
+                    let bias = if place == CENTRE { bias.as_ptr().add(first) } else { NO_BIAS.as_ptr() };
                     if outputs - first >= 16 {
                         tile::<4>(weights, bias, inputs, products, inputs_len / 8, outputs);
                     } else {

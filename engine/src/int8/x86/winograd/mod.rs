@@ -11,7 +11,7 @@ use bytemuck::cast_slice_mut;
 use super::requantise::{CHANNELS, Sixteen};
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
-use crate::int8::winograd::{PLACES, applies, bias, inside, offsets, weight};
+use crate::int8::winograd::{PLACES, applies, bias, inside, weight};
 
 /// Tiles that are transformed at once: the weights are read once for so many.
 const TILES: usize = 8;
@@ -52,7 +52,7 @@ impl Winograd {
             }
         }
         let (bias, requantise) = (bias(filters), Sixteen::pack(&filters.requantise));
-        Some(Self { weights, bias, requantise, reads: offsets(&at.from), writes: offsets(&at.to), at })
+        Some(Self { weights, bias, requantise, reads: at.from.offsets(4, 1), writes: at.to.offsets(4, 1), at })
     }
 
     /// i16 of the transformed input of a batch of tiles, `[36, TILES, C]`.
