@@ -28,4 +28,5 @@ pub use error::BlobError;
 pub use features_only::FeaturesOnly;
 pub use format::{Activation, Arithmetic};
 pub use node::{Node, Op, Requantise, Value};
+pub use pool::{Area, Pool};
 pub use readout::{Map, PooledValue, Readout};

@@ -12,7 +12,10 @@ use super::node::Value;
 const LANES: usize = 4;
 
 /// A value and what is pooled of it.
-pub(super) struct Pool {
+///
+/// An engine with its own sums takes [`Self::cells`], [`Self::mean_int8`] and [`Self::std_int8`], and has the same bits.
+#[derive(Clone, Debug)]
+pub struct Pool {
     /// Shape and zero point.
     pub value: Value,
     /// [`super::PooledValue::parts`].
@@ -24,7 +27,7 @@ pub(super) struct Pool {
 }
 
 /// Rows and columns of an area.
-type Area = [Range<usize>; 2];
+pub type Area = [Range<usize>; 2];
 
 /// Exact sums over an area, of four channels.
 struct Sums {
@@ -37,7 +40,7 @@ impl Pool {
     ///
     /// * `words`: `[H, W, C / 4]`
     /// * `pooled`: means `[C]`, standard deviations `[C]`, means of cells `[4, C]`, where `parts` has them
-    pub fn int8(&self, words: &[u32], pooled: &mut [f32]) {
+    pub(super) fn int8(&self, words: &[u32], pooled: &mut [f32]) {
         let channels = usize::from(self.value.channels);
         let pixels = self.value.values() / channels;
         for quad in 0..channels / LANES {
@@ -87,17 +90,22 @@ impl Pool {
         sums
     }
 
-    /// The exact sum minus the zero points, converted to f32, divided and scaled.
     fn write_means(&self, sums: &Sums, pixels: usize, means: &mut [f32]) {
-        let zeros = i64::from(self.value.zero) * pixels as i64;
         for (mean, &sum) in means.iter_mut().zip(&sums.values) {
-            let exact = (i64::from(sum) - zeros) as i32;
-            *mean = exact as f32 / pixels as f32 * self.unit;
+            *mean = self.mean_int8(sum, pixels);
         }
     }
 
-    /// `sqrt(variance + eps)`. With n pixels, n² variances are the integer `n * squares - values²`, below 2^56.
-    fn std_int8(&self, values: u32, squares: u64, pixels: usize) -> f32 {
+    /// The mean of `pixels` values of a channel with the given sum: minus the zero points, as f32, divided and scaled.
+    pub fn mean_int8(&self, sum: u32, pixels: usize) -> f32 {
+        let exact = (i64::from(sum) - i64::from(self.value.zero) * pixels as i64) as i32;
+        exact as f32 / pixels as f32 * self.unit
+    }
+
+    /// `sqrt(variance + eps)` of `pixels` values with the given sum and sum of squares.
+    ///
+    /// With n pixels, n² variances are the integer `n * squares - values²`, below 2^56.
+    pub fn std_int8(&self, values: u32, squares: u64, pixels: usize) -> f32 {
         let (count, sum) = (pixels as u64, u64::from(values));
         let exact = (count * squares - sum * sum) as f32;
         let variance = exact / pixels as f32 / pixels as f32;
@@ -108,7 +116,7 @@ impl Pool {
     ///
     /// * `values`: `[H, W, C]`
     /// * `pooled`: as for [`Self::int8`]
-    pub fn f16(&self, values: &[f32], pooled: &mut [f32]) {
+    pub(super) fn f16(&self, values: &[f32], pooled: &mut [f32]) {
         let channels = usize::from(self.value.channels);
         let (mean, mut rest) = pooled.split_at_mut(channels);
         self.mean_f16(values, &self.whole(), mean);
@@ -160,7 +168,7 @@ impl Pool {
     }
 
     /// The cells of a 2×2 grid, row by row. Those of an odd side share its middle, as in PyTorch's `AdaptiveAvgPool2d`.
-    fn cells(&self) -> [Area; 4] {
+    pub fn cells(&self) -> [Area; 4] {
         let half = |side: u16, part: usize| {
             let side = usize::from(side);
             part * side / 2..((part + 1) * side).div_ceil(2)

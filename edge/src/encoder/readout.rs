@@ -81,8 +81,7 @@ pub struct Readout<'b> {
     count: usize,
     /// P.
     pooled: usize,
-    /// Added to a variance before its root.
-    pub(super) eps: f32,
+    eps: f32,
     map: Option<Map<'b>>,
     /// Whether the pooled numbers may lie in the scratch of the kernels, which none uses after the last value.
     in_scratch: bool,
@@ -158,6 +157,11 @@ impl<'b> Readout<'b> {
         self.pooled
     }
 
+    /// Added to a variance before its root.
+    pub fn eps(&self) -> f32 {
+        self.eps
+    }
+
     /// The linear map, if there is one; otherwise the pooled numbers are the feature.
     pub fn map(&self) -> Option<&Map<'b>> {
         self.map.as_ref()
@@ -178,8 +182,8 @@ impl<'b> Readout<'b> {
         words - self.pooled..words
     }
 
-    /// Computes the feature `[D]` of the pooled numbers `[P]`.
-    pub(super) fn finish(&self, pooled: &[f32], feature: &mut [f32]) {
+    /// Computes the feature `[D]` of the pooled numbers `[P]`. Other lengths give an undefined feature or a panic.
+    pub fn finish(&self, pooled: &[f32], feature: &mut [f32]) {
         match &self.map {
             Some(map) => map.apply(pooled, feature),
             None => feature.copy_from_slice(pooled),

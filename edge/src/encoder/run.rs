@@ -190,7 +190,7 @@ impl Pass<'_, '_> {
         let value = self.blob.value(entry.value);
         let arithmetic = self.blob.arithmetic();
         let (values, pooled) = self.arena.split_at_mut(to.start);
-        let pool = Pool { value, parts: entry.parts, unit: entry.unit, eps: self.blob.readout().eps };
+        let pool = Pool { value, parts: entry.parts, unit: entry.unit, eps: self.blob.readout().eps() };
         let words = &values[value.range(arithmetic)];
         let pooled = cast_slice_mut(&mut pooled[..entry.numbers(value)]);
         match arithmetic {

@@ -1,0 +1,116 @@
+//! The interface of all kernels, and which one a layer gets.
+
+use super::filters::Filters;
+use super::plane::Plane;
+use super::scalar;
+use crate::Isa;
+
+/// A step of the network, which reads values of the arena and makes another.
+pub(super) trait Kernel: Send + Sync {
+    /// Makes the value, without its border.
+    ///
+    /// * `arena`: the whole arena with its margin, of the length of [`super::network`]
+    /// * `scratch`: at least [`Self::scratch`] bytes at a multiple of 16, of any content
+    fn run(&self, arena: &mut [u8], scratch: &mut [u8]);
+
+    /// Bytes of memory that it needs while it runs.
+    fn scratch(&self) -> usize {
+        0
+    }
+
+    /// Bytes of weights and parameters.
+    fn packed(&self) -> usize {
+        0
+    }
+}
+
+/// From where to where a convolution goes.
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    pub from: Plane,
+    pub to: Plane,
+    /// 1 or 3.
+    pub side: usize,
+    /// 1 or 2.
+    pub stride: usize,
+}
+
+impl Geometry {
+    /// What one output pixel reads: so many rows, and from each so many adjacent bytes.
+    pub fn window(&self) -> (usize, usize) {
+        (self.side, self.side * self.from.channels)
+    }
+
+    /// First byte of the window of an output pixel.
+    pub fn first(&self, row: usize, column: usize) -> usize {
+        let centre = self.from.pixel(row * self.stride, column * self.stride);
+        centre - (self.side / 2) * (self.from.pitch() + self.from.channels)
+    }
+}
+
+/// The sum of two values of the same shape, `clamp((left * ml + right * mr + offset) >> shift, 0, 255)`.
+#[derive(Clone, Copy)]
+pub(super) struct Sum {
+    pub left: Plane,
+    pub right: Plane,
+    pub to: Plane,
+    /// `ml` and `mr`.
+    pub multipliers: [i32; 2],
+    pub offset: i32,
+    /// 1 to 21.
+    pub shift: i32,
+    /// 0x80 if values are stored minus 128, else 0.
+    pub flip: u8,
+}
+
+impl Sum {
+    /// The sum of two values as they are stored.
+    #[inline(always)]
+    pub fn apply(&self, left: u8, right: u8) -> u8 {
+        let [left, right] = [left, right].map(|stored| i32::from(stored ^ self.flip));
+        let sum = left * self.multipliers[0] + right * self.multipliers[1] + self.offset;
+        (sum >> self.shift).clamp(0, 255) as u8 ^ self.flip
+    }
+}
+
+/// What values are stored with: 0x80, which is minus 128 as a signed byte, for Arm's signed products; else 0.
+pub(super) fn flip(isa: Isa) -> u8 {
+    match isa {
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDot => 0x80,
+        _ => 0,
+    }
+}
+
+/// The kernel of a convolution over all channels.
+pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
+    match isa {
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot | Isa::Neon => super::neon::convolution(isa, at, filters),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => super::x86::convolution(isa, at, filters),
+        Isa::Scalar => Box::new(scalar::Convolution { at, filters, flip: flip(isa) }),
+    }
+}
+
+/// The kernel of a 3×3 convolution of each channel alone.
+pub(super) fn depthwise(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
+    match isa {
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot | Isa::Neon => super::neon::depthwise(isa, at, filters),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => super::x86::depthwise(isa, at, filters),
+        Isa::Scalar => Box::new(scalar::Depthwise { at, filters, flip: flip(isa) }),
+    }
+}
+
+/// The kernel of a sum.
+pub(super) fn sum(isa: Isa, sum: Sum) -> Box<dyn Kernel> {
+    match isa {
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot | Isa::Neon => super::neon::sum(sum),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => super::x86::sum(isa, sum),
+        Isa::Scalar => Box::new(sum),
+    }
+}

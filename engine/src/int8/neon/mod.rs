@@ -1,0 +1,50 @@
+//! Kernels for Arm, with dot products (version 8.2) and without. Values are stored minus 128.
+#![allow(unsafe_code)] // Vector instructions, and pointers into an arena whose plan has checked all places.
+
+mod requantise; // from sums to bytes
+mod dot; // convolutions with dot products
+mod dot_wide; // the same, of many channels
+mod pairs; // convolutions without dot products
+mod winograd; // 3×3 convolutions without dot products, in a fourth of the products
+mod depthwise; // convolutions of each channel alone
+mod sum; // the sum of two values
+
+use super::filters::Filters;
+use super::kernel::{Geometry, Kernel, Sum, flip};
+use super::scalar;
+use crate::Isa;
+
+/// The kernel of a convolution over all channels.
+pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
+    if isa == Isa::NeonDot {
+        return match dot_wide::WideDot::new(at, &filters) {
+            Some(kernel) => Box::new(kernel),
+            None => Box::new(dot::Dot::new(at, &filters)),
+        };
+    }
+    if let Some(kernel) = winograd::Winograd::new(at, &filters) {
+        return Box::new(kernel);
+    }
+    match pairs::Pairs::new(at, &filters) {
+        Some(pairs) => Box::new(pairs),
+        None => Box::new(scalar::Convolution { at, filters, flip: flip(isa) }),
+    }
+}
+
+/// The kernel of a 3×3 convolution of each channel alone.
+pub(super) fn depthwise(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
+    if isa == Isa::NeonDot
+        && let Some(kernel) = depthwise::Depthwise::<true>::new(at, &filters)
+    {
+        return Box::new(kernel);
+    }
+    match depthwise::Depthwise::<false>::new(at, &filters) {
+        Some(kernel) => Box::new(kernel),
+        None => Box::new(scalar::Depthwise { at, filters, flip: flip(isa) }),
+    }
+}
+
+/// The kernel of a sum.
+pub(super) fn sum(sum: Sum) -> Box<dyn Kernel> {
+    Box::new(sum::VectorSum(sum))
+}
