@@ -123,7 +123,9 @@ fn a_bundle_opens_with_the_contents_it_was_made_from() {
     let bare = OnnxEncoder::from_bytes("tiny", &onnx, &OpenOptions::default()).unwrap();
     assert_eq!(encoder.id(), bare.id(), "a store of the bare file accepts the bundle");
     let pixels = recipe().to_pixels(&picture(20, 30, 7)).pixels;
-    assert_eq!(encoder.encode_batch(&pixels).unwrap(), bare.encode_batch(&pixels).unwrap());
+    // The bundle's encoder runs on the native engine, the bare file by tract.
+    let pairs = encoder.encode_batch(&pixels).unwrap().into_iter().zip(bare.encode_batch(&pixels).unwrap());
+    pairs.for_each(|(found, expected)| assert!((found - expected).abs() < 1e-6, "{found} {expected}"));
     assert_eq!(made(1.0, 3), made(1.0, 3), "the same contents give the same bytes");
 }
 

@@ -117,7 +117,7 @@ pub struct SettingArgs {
 /// Options of the methods that compare views.
 #[derive(clap::Args, Serialize)]
 struct ComparisonArgs {
-    /// SimCLR and MoCo: temperature [default: 0.1 for simclr, else 0.2]
+    /// SimCLR and MoCo: temperature [default: 0.1 for simclr without --init, else 0.2]
     #[arg(long)]
     temperature: Option<f32>,
     /// Triplet: margin between squared distances of unit vectors [default: 0.2]
