@@ -1,0 +1,251 @@
+//! Vectors of four f32 in the NEON of 32-bit Arm processors.
+//!
+//! Products are rounded before they are added: only such an instruction takes one lane as a factor.
+
+#![allow(unsafe_code)] // Vector instructions.
+
+use std::arch::arm::*;
+use std::arch::asm;
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use super::vector::{Vector, Work};
+
+/// Four f32.
+#[derive(Clone, Copy)]
+pub(super) struct NeonA32(float32x4_t);
+
+impl Vector for NeonA32 {
+    type Element = f32;
+    const LANES: usize = 4;
+    // A lane of a vector is an operand of the multiplication: one load serves 4 steps.
+    const GROUP: usize = 4;
+    const ACCUMULATORS: usize = 8;
+
+    fn element(value: f32) -> f32 {
+        value
+    }
+
+    fn value(element: f32) -> f32 {
+        element
+    }
+
+    #[inline(always)]
+    unsafe fn vectorise<W: Work>(work: W) {
+        #[target_feature(enable = "neon")]
+        unsafe fn run<W: Work>(work: W) {
+            // SAFETY: promised by the caller.
+            unsafe { work.run() }
+        }
+        // SAFETY: promised by the caller.
+        unsafe { run(work) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vdupq_n_f32(value) })
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vld1q_f32(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: promised by the caller.
+        unsafe { vst1q_f32(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vaddq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vsubq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vmulq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vmaxq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vminq_f32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vmlaq_f32(self.0, a.0, b.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn mul_sub(self, a: Self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vmlsq_f32(self.0, a.0, b.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn rows_times_block<const P: usize, const B: usize, const FIRST: bool>(
+        sums: &mut [[Self; B]; P],
+        rows: [*const f32; P],
+        weights: *const f32,
+    ) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let rows = rows.map(|row| {
+                let row = Self::load(row).0;
+                [vget_low_f32(row), vget_high_f32(row)]
+            });
+            macro_rules! lane {
+                ($half:literal, $lane:literal) => {
+                    let step = 2 * $half + $lane;
+                    compiler_fence(Ordering::SeqCst);
+                    let block: [float32x4_t; B] =
+                        std::array::from_fn(|block| Self::load(weights.add((step * B + block) * Self::LANES)).0);
+                    for (sums, row) in sums.iter_mut().zip(rows) {
+                        for (sum, weights) in sums.iter_mut().zip(block) {
+                            sum.0 = match FIRST && step == 0 {
+                                true => vmulq_lane_f32::<$lane>(weights, row[$half]),
+                                false => vmlaq_lane_f32::<$lane>(sum.0, weights, row[$half]),
+                            };
+                        }
+                    }
+                };
+            }
+            lane!(0, 0);
+            lane!(0, 1);
+            lane!(1, 0);
+            lane!(1, 1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn rows_times_run<const P: usize, const B: usize, const FIRST: bool>(
+        sums: &mut [[Self; B]; P],
+        rows: [*const f32; P],
+        weights: *const f32,
+        len: usize,
+    ) {
+        if B == 2
+            && let Ok(sums) = <&mut [Self; 8]>::try_from(sums.as_flattened_mut())
+            && let Ok(rows) = <[*const f32; 4]>::try_from(&rows[..])
+        {
+            // SAFETY: promised by the caller.
+            unsafe { four_rows_times_two::<FIRST>(sums, rows, weights, len) };
+            return;
+        }
+        let mut at = 0;
+        // SAFETY: promised by the caller.
+        unsafe {
+            if FIRST {
+                Self::rows_times_block::<P, B, true>(sums, rows, weights);
+                at = Self::GROUP;
+            }
+            while at < len {
+                let weights = weights.add(at * B * Self::LANES);
+                Self::rows_times_block::<P, B, false>(sums, rows.map(|row| row.add(at)), weights);
+                at += Self::GROUP;
+            }
+        }
+    }
+}
+
+/// [`Vector::rows_times_run`] of four rows and two vectors, nearly always the widest product. Written out because there are as
+/// many registers as it needs: compilers load weights too early and then lack some.
+///
+/// # Safety
+/// As for [`Vector::rows_times_run`].
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn four_rows_times_two<const FIRST: bool>(
+    sums: &mut [NeonA32; 8],
+    rows: [*const f32; 4],
+    weights: *const f32,
+    len: usize,
+) {
+    let [mut a0, mut a1, mut b0, mut b1, mut c0, mut c1, mut d0, mut d1] = sums.map(|sum| sum.0);
+    let [row_a, row_b, row_c, row_d] = rows;
+    // One element of each row times two vectors: the operation, where the weights are, half and lane of the row.
+    macro_rules! step {
+        ($op:literal, $w0:literal, $w1:literal, $half:literal, $lane:literal) => {
+            concat!(
+                step!($op, "a", $w0, $w1, $half, $lane),
+                step!($op, "b", $w0, $w1, $half, $lane),
+                step!($op, "c", $w0, $w1, $half, $lane),
+                step!($op, "d", $w0, $w1, $half, $lane),
+            )
+        };
+        ($op:literal, $row:literal, $w0:literal, $w1:literal, $half:literal, $lane:literal) => {
+            concat!(
+                concat!($op, " {", $row, "0}, ", $w0, ", {", $row, ":", $half, "}[", $lane, "]\n"),
+                concat!($op, " {", $row, "1}, ", $w1, ", {", $row, ":", $half, "}[", $lane, "]\n"),
+            )
+        };
+    }
+    // Four elements of each row; the operation of the first.
+    macro_rules! group {
+        ($op:literal) => {
+            concat!(
+                "vldmia {weights}!, {{q8-q11}}\n",
+                "vld1.32 {{{a:e}, {a:f}}}, [{row_a}]!\n",
+                "vld1.32 {{{b:e}, {b:f}}}, [{row_b}]!\n",
+                "vld1.32 {{{c:e}, {c:f}}}, [{row_c}]!\n",
+                "vld1.32 {{{d:e}, {d:f}}}, [{row_d}]!\n",
+                step!($op, "q8", "q9", "e", "0"),
+                step!("vmla.f32", "q10", "q11", "e", "1"),
+                "vldmia {weights}!, {{q8-q11}}\n",
+                step!("vmla.f32", "q8", "q9", "f", "0"),
+                step!("vmla.f32", "q10", "q11", "f", "1"),
+                "subs {len}, {len}, #4\n",
+            )
+        };
+    }
+    macro_rules! rows {
+        ([$($sum:ident)*] $($template:expr),*) => {
+            // SAFETY: it reads what the caller promised, and writes only to registers that are named.
+            unsafe {
+                asm!(
+                    $($template,)*
+                    weights = inout(reg) weights => _,
+                    row_a = inout(reg) row_a => _,
+                    row_b = inout(reg) row_b => _,
+                    row_c = inout(reg) row_c => _,
+                    row_d = inout(reg) row_d => _,
+                    len = inout(reg) len => _,
+                    a = out(qreg_low8) _,
+                    b = out(qreg_low8) _,
+                    c = out(qreg_low8) _,
+                    d = out(qreg_low8) _,
+                    $($sum = inout(qreg) $sum,)*
+                    out("q8") _,
+                    out("q9") _,
+                    out("q10") _,
+                    out("q11") _,
+                    options(nostack, readonly),
+                )
+            }
+        };
+    }
+    if FIRST {
+        rows!([a0 a1 b0 b1 c0 c1 d0 d1] group!("vmul.f32"), "beq 3f", "2:", group!("vmla.f32"), "bne 2b", "3:");
+    } else {
+        rows!([a0 a1 b0 b1 c0 c1 d0 d1] "2:", group!("vmla.f32"), "bne 2b");
+    }
+    *sums = [a0, a1, b0, b1, c0, c1, d0, d1].map(NeonA32);
+}
