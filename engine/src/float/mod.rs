@@ -99,7 +99,9 @@ impl FloatNetwork {
                 Box::new(Planned::<vector_neon::Neon>(Plan::new::<vector_neon::Neon>(graph)?))
             }
             #[cfg(neon_a32)]
-            (Isa::Neon, _) => Box::new(Planned::<vector_neon_a32::NeonA32>(Plan::new::<vector_neon_a32::NeonA32>(graph)?)),
+            (Isa::Neon, _) => {
+                Box::new(Planned::<vector_neon_a32::NeonA32>(Plan::new::<vector_neon_a32::NeonA32>(graph)?))
+            }
             (Isa::Scalar, _) => Box::new(Planned::<vector_scalar::Scalar>(Plan::new::<vector_scalar::Scalar>(graph)?)),
         };
         let dim = graph.dim(&graph.shapes()?);

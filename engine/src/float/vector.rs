@@ -1,5 +1,6 @@
 //! Vectors of floats: what the kernels are written in, once for all processors.
 
+use super::depthwise::Part;
 use super::graph::Activation;
 
 /// A vector of one instruction set.
@@ -78,6 +79,13 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
                 at += Self::GROUP;
             }
         }
+    }
+
+    /// A 3×3 convolution of stride S of one vector of channels: `width` pixels of a row, from the first of `part` on.
+    #[inline(always)]
+    unsafe fn filter_row<const S: usize>(part: Part<'_, Self>, width: usize) {
+        // SAFETY: promised by the caller.
+        unsafe { part.row::<S>(width) };
     }
 }
 

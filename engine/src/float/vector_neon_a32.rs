@@ -40,67 +40,78 @@ impl Vector for NeonA32 {
         unsafe { run(work) }
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn splat(value: f32) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vdupq_n_f32(value) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vld1q_f32(from) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe { vst1q_f32(to, self.0) }
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn add(self, other: Self) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vaddq_f32(self.0, other.0) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn sub(self, other: Self) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vsubq_f32(self.0, other.0) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn mul(self, other: Self) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vmulq_f32(self.0, other.0) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn max(self, other: Self) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vmaxq_f32(self.0, other.0) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn min(self, other: Self) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vminq_f32(self.0, other.0) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vmlaq_f32(self.0, a.0, b.0) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn mul_sub(self, a: Self, b: Self) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vmlsq_f32(self.0, a.0, b.0) })
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn rows_times_block<const P: usize, const B: usize, const FIRST: bool>(
         sums: &mut [[Self; B]; P],
         rows: [*const f32; P],
@@ -135,7 +146,8 @@ impl Vector for NeonA32 {
         }
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn rows_times_run<const P: usize, const B: usize, const FIRST: bool>(
         sums: &mut [[Self; B]; P],
         rows: [*const f32; P],
