@@ -8,6 +8,8 @@ use std::arch::arm::*;
 use std::arch::asm;
 use std::sync::atomic::{Ordering, compiler_fence};
 
+use super::depthwise::{PIXELS, Part};
+use super::graph::Activation;
 use super::vector::{Vector, Work};
 
 /// Four f32.
@@ -176,6 +178,22 @@ impl Vector for NeonA32 {
             }
         }
     }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn filter_row<const S: usize>(part: Part<'_, Self>, width: usize) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if width < PIXELS {
+                return part.row::<S>(width);
+            }
+            four_pixels::<S>(part, width / PIXELS);
+            if !width.is_multiple_of(PIXELS) {
+                // The last pixels overlap those before.
+                four_pixels::<S>(part.at::<S>(width - PIXELS), 1);
+            }
+        }
+    }
 }
 
 /// [`Vector::rows_times_run`] of four rows and two vectors, nearly always the widest product. Written out because there are as
@@ -260,4 +278,142 @@ unsafe fn four_rows_times_two<const FIRST: bool>(
         rows!([a0 a1 b0 b1 c0 c1 d0 d1] "2:", group!("vmla.f32"), "bne 2b");
     }
     *sums = [a0, a1, b0, b1, c0, c1, d0, d1].map(NeonA32);
+}
+
+/// `blocks` times four pixels of [`Vector::filter_row`]. Written out because weights, sums and three columns of the input are as
+/// many as there are registers.
+///
+/// # Safety
+/// As for [`Vector::filter_row`].
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn four_pixels<const S: usize>(part: Part<'_, NeonA32>, blocks: usize) {
+    let [first, second, third] = [0, 1, 2].map(|row| part.input.wrapping_add(row * part.row_stride));
+    let [from_stride, to_stride] = [part.from_stride, part.to_stride].map(|stride| stride * size_of::<f32>());
+    let weights = part.weights.map(|weights| weights.0);
+    // Every activation is a clamp.
+    let [low, high] = match part.activation {
+        Activation::Identity => [f32::NEG_INFINITY, f32::INFINITY],
+        Activation::Relu => [0.0, f32::INFINITY],
+        Activation::Relu6 => [0.0, 6.0],
+    };
+    // SAFETY: promised by the caller.
+    let ends = unsafe { [NeonA32::splat(low), NeonA32::splat(high)] };
+    // Reads a column into one of three registers.
+    macro_rules! load {
+        ($row:literal, $at:literal) => {
+            concat!("vld1.32 {{", $at, "}}, [{", $row, "}], {from_stride}\n")
+        };
+    }
+    // A column times the weights of one row: registers of the column, and which weights go to which sums.
+    macro_rules! add {
+        ($at:literal $(, $sum:literal $weights:literal)*) => {
+            concat!($("vmla.f32 {", $sum, "}, ", $at, ", {", $weights, "}\n",)*)
+        };
+    }
+    // All columns of a row; each is read before the two before it are used.
+    macro_rules! row {
+        (1, $row:literal, $left:literal, $middle:literal, $right:literal) => {
+            concat!(
+                load!($row, "d0-d1"),
+                load!($row, "d2-d3"),
+                load!($row, "d4-d5"),
+                add!("q0", "a" $left),
+                load!($row, "d0-d1"),
+                add!("q1", "a" $middle, "b" $left),
+                load!($row, "d2-d3"),
+                add!("q2", "a" $right, "b" $middle, "c" $left),
+                load!($row, "d4-d5"),
+                add!("q0", "b" $right, "c" $middle, "d" $left),
+                add!("q1", "c" $right, "d" $middle),
+                add!("q2", "d" $right),
+                "sub {", $row, "}, {", $row, "}, {from_stride}, lsl #1\n",
+            )
+        };
+        (2, $row:literal, $left:literal, $middle:literal, $right:literal) => {
+            concat!(
+                load!($row, "d0-d1"),
+                load!($row, "d2-d3"),
+                load!($row, "d4-d5"),
+                add!("q0", "a" $left),
+                load!($row, "d0-d1"),
+                add!("q1", "a" $middle),
+                load!($row, "d2-d3"),
+                add!("q2", "a" $right, "b" $left),
+                load!($row, "d4-d5"),
+                add!("q0", "b" $middle),
+                load!($row, "d0-d1"),
+                add!("q1", "b" $right, "c" $left),
+                load!($row, "d2-d3"),
+                add!("q2", "c" $middle),
+                load!($row, "d4-d5"),
+                add!("q0", "c" $right, "d" $left),
+                add!("q1", "d" $middle),
+                add!("q2", "d" $right),
+                "sub {", $row, "}, {", $row, "}, {from_stride}\n",
+            )
+        };
+    }
+    macro_rules! blocks {
+        ($stride:tt) => {
+            // SAFETY: it reads and writes what the caller promised, and registers that are named.
+            unsafe {
+                asm!(
+                    "2:",
+                    "vld1.32 {{{a:e}, {a:f}}}, [{bias}]",
+                    "vmov {b}, {a}",
+                    "vmov {c}, {a}",
+                    "vmov {d}, {a}",
+                    row!($stride, "first", "w0", "w1", "w2"),
+                    row!($stride, "second", "w3", "w4", "w5"),
+                    row!($stride, "third", "w6", "w7", "w8"),
+                    "vldmia {ends}, {{q0-q1}}",
+                    "vmax.f32 {a}, {a}, q0",
+                    "vmax.f32 {b}, {b}, q0",
+                    "vmax.f32 {c}, {c}, q0",
+                    "vmax.f32 {d}, {d}, q0",
+                    "vmin.f32 {a}, {a}, q1",
+                    "vmin.f32 {b}, {b}, q1",
+                    "vmin.f32 {c}, {c}, q1",
+                    "vmin.f32 {d}, {d}, q1",
+                    "subs {blocks}, {blocks}, #1",
+                    "vst1.32 {{{a:e}, {a:f}}}, [{out}], {to_stride}",
+                    "vst1.32 {{{b:e}, {b:f}}}, [{out}], {to_stride}",
+                    "vst1.32 {{{c:e}, {c:f}}}, [{out}], {to_stride}",
+                    "vst1.32 {{{d:e}, {d:f}}}, [{out}], {to_stride}",
+                    "bne 2b",
+                    first = inout(reg) first => _,
+                    second = inout(reg) second => _,
+                    third = inout(reg) third => _,
+                    from_stride = in(reg) from_stride,
+                    out = inout(reg) part.out => _,
+                    to_stride = in(reg) to_stride,
+                    blocks = inout(reg) blocks => _,
+                    bias = in(reg) &raw const part.bias,
+                    ends = in(reg) ends.as_ptr(),
+                    w0 = in(qreg) weights[0],
+                    w1 = in(qreg) weights[1],
+                    w2 = in(qreg) weights[2],
+                    w3 = in(qreg) weights[3],
+                    w4 = in(qreg) weights[4],
+                    w5 = in(qreg) weights[5],
+                    w6 = in(qreg) weights[6],
+                    w7 = in(qreg) weights[7],
+                    w8 = in(qreg) weights[8],
+                    a = out(qreg) _,
+                    b = out(qreg) _,
+                    c = out(qreg) _,
+                    d = out(qreg) _,
+                    out("q0") _,
+                    out("q1") _,
+                    out("q2") _,
+                    options(nostack),
+                )
+            }
+        };
+    }
+    match S {
+        1 => blocks!(1),
+        _ => blocks!(2),
+    }
 }
