@@ -12,8 +12,8 @@ pub enum Isa {
     /// AArch64 from version 8.2 with the dot-product and f16 instructions, such as Cortex-A55 and A76.
     #[cfg(target_arch = "aarch64")]
     NeonDot,
-    /// AArch64 of version 8.0, such as Cortex-A53 and A72.
-    #[cfg(target_arch = "aarch64")]
+    /// AArch64 of version 8.0, such as Cortex-A53 and A72; ARMv7 with NEON, such as Cortex-A7 and A9.
+    #[cfg(any(target_arch = "aarch64", neon_a32))]
     Neon,
     /// Plain Rust.
     Scalar,
@@ -41,6 +41,10 @@ impl Isa {
             }
             found.push(Self::Neon);
         }
+        #[cfg(neon_a32)]
+        if std::arch::is_arm_feature_detected!("neon") {
+            found.push(Self::Neon);
+        }
         found.push(Self::Scalar);
         found
     }
@@ -59,7 +63,7 @@ impl Isa {
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "aarch64")]
             Self::NeonDot => "neon-dotprod",
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(any(target_arch = "aarch64", neon_a32))]
             Self::Neon => "neon",
             Self::Scalar => "scalar",
         }

@@ -8,6 +8,9 @@
 //!
 //! [`Isa`] names the instruction sets; the fastest of this processor is chosen at run time.
 
+// See `build.rs`.
+#![cfg_attr(neon_a32, feature(arm_target_feature, stdarch_arm_feature_detection, stdarch_arm_neon_intrinsics))]
+
 pub mod float;
 pub mod int8;
 mod isa;

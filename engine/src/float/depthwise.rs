@@ -8,7 +8,7 @@ use super::plane::Plane;
 use super::vector::{Vector, Work, activate_all};
 
 /// Output pixels that are computed together: with stride 1 they read 6 columns instead of 12.
-const PIXELS: usize = 4;
+pub(super) const PIXELS: usize = 4;
 
 /// A packed convolution.
 #[derive(Clone, Debug)]
@@ -47,18 +47,18 @@ impl<V: Vector> Work for RunDepthwise<'_, V> {
         // SAFETY: promised by the caller.
         unsafe {
             match self.conv.stride {
-                1 => self.rows::<1, 6>(),
-                _ => self.rows::<2, 9>(),
+                1 => self.rows::<1>(),
+                _ => self.rows::<2>(),
             }
         }
     }
 }
 
 impl<V: Vector> RunDepthwise<'_, V> {
-    /// All rows, with stride S; four pixels read R columns.
+    /// All rows, with stride S.
     #[inline(always)]
-    unsafe fn rows<const S: usize, const R: usize>(&self) {
-        let Self { conv, from, to, arena, .. } = *self;
+    unsafe fn rows<const S: usize>(&self) {
+        let Self { conv, from, to, activation, arena } = *self;
         for channel in (0..to.channels).step_by(V::LANES) {
             // SAFETY: the planes lie in the arena, and their borders have what the kernel reads outside the image.
             unsafe {
@@ -66,42 +66,88 @@ impl<V: Vector> RunDepthwise<'_, V> {
                     std::array::from_fn(|tap| V::load(conv.weights.as_ptr().add(tap * to.channels + channel)));
                 let bias = V::load(conv.bias.as_ptr().add(channel));
                 for y in 0..to.height {
-                    let (mut x, row) = (0, arena.add(from.corner(y * S, 0) + channel).cast_const());
-                    let out = arena.add(to.pixel(y, 0) + channel);
-                    while x < to.width {
-                        // The last pixels overlap those before, or there is one at a time.
-                        let pixels = if to.width < PIXELS { 1 } else { PIXELS };
-                        x = x.min(to.width - pixels);
-                        let row = row.add(x * S * from.channels);
-                        match pixels {
-                            1 => self.pixels::<1, S, 3>(row, &weights, bias, out.add(x * to.channels)),
-                            _ => self.pixels::<PIXELS, S, R>(row, &weights, bias, out.add(x * to.channels)),
-                        }
-                        x += pixels;
-                    }
+                    let part = Part {
+                        input: arena.add(from.corner(y * S, 0) + channel).cast_const(),
+                        row_stride: from.row_stride(),
+                        from_stride: from.channels,
+                        weights: &weights,
+                        bias,
+                        activation,
+                        out: arena.add(to.pixel(y, 0) + channel),
+                        to_stride: to.channels,
+                    };
+                    V::filter_row::<S>(part, to.width);
                 }
             }
         }
     }
+}
 
-    /// P pixels of a row, which read R columns.
+/// Pixels of a row of the output, one vector of channels.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a, V: Vector> {
+    /// The first of the three columns and rows that the first pixel reads.
+    pub input: *const V::Element,
+    /// Elements from a row of the input to the next.
+    pub row_stride: usize,
+    /// Elements from a pixel of the input to the next.
+    pub from_stride: usize,
+    /// By row and column.
+    pub weights: &'a [V; 9],
+    pub bias: V,
+    pub activation: Activation,
+    pub out: *mut V::Element,
+    /// Elements from a pixel of the output to the next.
+    pub to_stride: usize,
+}
+
+impl<V: Vector> Part<'_, V> {
+    /// The part that begins at pixel `x` of this one, with stride S.
     #[inline(always)]
-    unsafe fn pixels<const P: usize, const S: usize, const R: usize>(
-        &self,
-        input: *const V::Element,
-        weights: &[V; 9],
-        bias: V,
-        out: *mut V::Element,
-    ) {
-        let mut sums = [bias; P];
+    pub fn at<const S: usize>(self, x: usize) -> Self {
+        let input = self.input.wrapping_add(x * S * self.from_stride);
+        Self { input, out: self.out.wrapping_add(x * self.to_stride), ..self }
+    }
+
+    /// `width` pixels.
+    ///
+    /// # Safety
+    /// As for [`Self::pixels`].
+    #[inline(always)]
+    pub unsafe fn row<const S: usize>(self, width: usize) {
+        let mut x = 0;
+        while x < width {
+            // The last pixels overlap those before, or there is one at a time.
+            let pixels = if width < PIXELS { 1 } else { PIXELS };
+            x = x.min(width - pixels);
+            let part = self.at::<S>(x);
+            // SAFETY: promised by the caller.
+            unsafe {
+                match (pixels, S) {
+                    (1, _) => part.pixels::<1, S, 3>(),
+                    (_, 1) => part.pixels::<PIXELS, S, 6>(),
+                    _ => part.pixels::<PIXELS, S, 9>(),
+                }
+            }
+            x += pixels;
+        }
+    }
+
+    /// P pixels, which read R columns.
+    ///
+    /// # Safety
+    /// As for [`Vector`]; the columns are readable and the pixels are writable.
+    #[inline(always)]
+    pub unsafe fn pixels<const P: usize, const S: usize, const R: usize>(self) {
+        let mut sums = [self.bias; P];
         for y in 0..3 {
             // SAFETY: promised by the caller.
             unsafe {
-                let row = input.add(y * self.from.row_stride());
-                let values: [V; R] = std::array::from_fn(|x| V::load(row.add(x * self.from.channels)));
+                let row = self.input.add(y * self.row_stride);
+                let values: [V; R] = std::array::from_fn(|x| V::load(row.add(x * self.from_stride)));
                 for (pixel, sum) in sums.iter_mut().enumerate() {
                     for x in 0..3 {
-                        *sum = sum.mul_add(values[pixel * S + x], weights[y * 3 + x]);
+                        *sum = sum.mul_add(values[pixel * S + x], self.weights[y * 3 + x]);
                     }
                 }
             }
@@ -110,7 +156,7 @@ impl<V: Vector> RunDepthwise<'_, V> {
         unsafe {
             activate_all(&mut sums, self.activation);
             for (pixel, sum) in sums.into_iter().enumerate() {
-                sum.store(out.add(pixel * self.to.channels));
+                sum.store(self.out.add(pixel * self.to_stride));
             }
         }
     }

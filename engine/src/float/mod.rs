@@ -17,6 +17,8 @@ mod vector;
 mod vector_fp16;
 #[cfg(target_arch = "aarch64")]
 mod vector_neon;
+#[cfg(neon_a32)]
+mod vector_neon_a32;
 mod vector_scalar;
 #[cfg(target_arch = "x86_64")]
 mod vector_x86;
@@ -95,6 +97,10 @@ impl FloatNetwork {
             #[cfg(target_arch = "aarch64")]
             (Isa::Neon | Isa::NeonDot, _) => {
                 Box::new(Planned::<vector_neon::Neon>(Plan::new::<vector_neon::Neon>(graph)?))
+            }
+            #[cfg(neon_a32)]
+            (Isa::Neon, _) => {
+                Box::new(Planned::<vector_neon_a32::NeonA32>(Plan::new::<vector_neon_a32::NeonA32>(graph)?))
             }
             (Isa::Scalar, _) => Box::new(Planned::<vector_scalar::Scalar>(Plan::new::<vector_scalar::Scalar>(graph)?)),
         };

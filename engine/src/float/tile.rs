@@ -30,6 +30,8 @@ pub(super) struct Weights<E> {
     pub block: usize,
     /// Number of blocks.
     pub blocks: usize,
+    /// Elements of one block.
+    block_len: usize,
 }
 
 impl<E: bytemuck::Pod> Weights<E> {
@@ -50,12 +52,7 @@ impl<E: bytemuck::Pod> Weights<E> {
             .flat_map(|at| (0..inner).flat_map(move |k| (0..width).map(move |lane| (k, at * width + lane))))
             .map(|(k, channel)| V::element(weight(k, channel)))
             .collect();
-        Self { elements, block, blocks: vectors / block }
-    }
-
-    /// Elements of one block.
-    pub fn block_len(&self) -> usize {
-        self.elements.len() / self.blocks
+        Self { elements, block, blocks: vectors / block, block_len: inner * width }
     }
 }
 
@@ -94,7 +91,7 @@ pub(super) unsafe fn multiply<V: Vector, S: Sink<V>>(
     let channel = block * weights.block * V::LANES;
     // SAFETY: promised by the caller; a block lies in the weights.
     unsafe {
-        let elements = weights.elements.as_ptr().add(block * weights.block_len());
+        let elements = weights.elements.as_ptr().add(block * weights.block_len);
         match weights.block {
             4 => all_rows::<V, S, 4>(input, rows, runs, elements, channel, sink),
             3 => all_rows::<V, S, 3>(input, rows, runs, elements, channel, sink),
@@ -149,21 +146,15 @@ unsafe fn tile<V: Vector, S: Sink<V>, const P: usize, const B: usize>(
         // SAFETY: promised by the caller of `multiply`.
         let rows: [*const V::Element; P] =
             std::array::from_fn(|row| unsafe { input.add(run * runs.stride + row * runs.row_stride) });
-        let mut at = 0;
-        if S::FROM_ZERO && run == 0 {
-            // SAFETY: promised by the caller of `multiply`.
-            unsafe { V::rows_times_block::<P, B, true>(&mut sums, rows, weights) };
-            weights = weights.wrapping_add(V::GROUP * B * V::LANES);
-            at = V::GROUP;
-        }
-        while at < runs.len {
-            // SAFETY: promised by the caller of `multiply`.
-            unsafe {
-                V::rows_times_block::<P, B, false>(&mut sums, rows.map(|row| row.add(at)), weights);
-                weights = weights.add(V::GROUP * B * V::LANES);
+        // SAFETY: promised by the caller of `multiply`.
+        unsafe {
+            if S::FROM_ZERO && run == 0 {
+                V::rows_times_run::<P, B, true>(&mut sums, rows, weights, runs.len);
+            } else {
+                V::rows_times_run::<P, B, false>(&mut sums, rows, weights, runs.len);
             }
-            at += V::GROUP;
         }
+        weights = weights.wrapping_add(runs.len * B * V::LANES);
     }
     sums
 }

@@ -1,5 +1,6 @@
 //! Vectors of floats: what the kernels are written in, once for all processors.
 
+use super::depthwise::Part;
 use super::graph::Activation;
 
 /// A vector of one instruction set.
@@ -8,8 +9,8 @@ use super::graph::Activation;
 /// [`Self::vectorise`], which compiles its work for that set.
 ///
 /// # Safety
-/// Of every method: the processor has the instruction set. `load`, `store` and `rows_times_block` access memory: the pointers are
-/// valid for what their documentation says.
+/// Of every method: the processor has the instruction set. `load`, `store` and `rows_times_…` access memory: the pointers are valid
+/// for what their documentation says.
 pub(super) trait Vector: Copy + Send + Sync + 'static {
     /// A stored number: f32, or the bits of an f16.
     type Element: bytemuck::Pod + Send + Sync;
@@ -54,6 +55,38 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         rows: [*const Self::Element; P],
         weights: *const Self::Element,
     );
+
+    /// The same for rows of `len` elements, a multiple of [`Self::GROUP`] and not zero.
+    ///
+    /// * `weights`: `[len, B * LANES]`
+    #[inline(always)]
+    unsafe fn rows_times_run<const P: usize, const B: usize, const FIRST: bool>(
+        sums: &mut [[Self; B]; P],
+        rows: [*const Self::Element; P],
+        weights: *const Self::Element,
+        len: usize,
+    ) {
+        let mut at = 0;
+        // SAFETY: promised by the caller.
+        unsafe {
+            if FIRST {
+                Self::rows_times_block::<P, B, true>(sums, rows, weights);
+                at = Self::GROUP;
+            }
+            while at < len {
+                let weights = weights.add(at * B * Self::LANES);
+                Self::rows_times_block::<P, B, false>(sums, rows.map(|row| row.add(at)), weights);
+                at += Self::GROUP;
+            }
+        }
+    }
+
+    /// A 3×3 convolution of stride S of one vector of channels: `width` pixels of a row, from the first of `part` on.
+    #[inline(always)]
+    unsafe fn filter_row<const S: usize>(part: Part<'_, Self>, width: usize) {
+        // SAFETY: promised by the caller.
+        unsafe { part.row::<S>(width) };
+    }
 }
 
 /// What [`Vector::vectorise`] runs; its method must be inlined.

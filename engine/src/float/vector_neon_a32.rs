@@ -1,0 +1,419 @@
+//! Vectors of four f32 in the NEON of 32-bit Arm processors.
+//!
+//! Products are rounded before they are added: only such an instruction takes one lane as a factor.
+
+#![allow(unsafe_code)] // Vector instructions.
+
+use std::arch::arm::*;
+use std::arch::asm;
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use super::depthwise::{PIXELS, Part};
+use super::graph::Activation;
+use super::vector::{Vector, Work};
+
+/// Four f32.
+#[derive(Clone, Copy)]
+pub(super) struct NeonA32(float32x4_t);
+
+impl Vector for NeonA32 {
+    type Element = f32;
+    const LANES: usize = 4;
+    // A lane of a vector is an operand of the multiplication: one load serves 4 steps.
+    const GROUP: usize = 4;
+    const ACCUMULATORS: usize = 8;
+
+    fn element(value: f32) -> f32 {
+        value
+    }
+
+    fn value(element: f32) -> f32 {
+        element
+    }
+
+    #[inline(always)]
+    unsafe fn vectorise<W: Work>(work: W) {
+        #[target_feature(enable = "neon")]
+        unsafe fn run<W: Work>(work: W) {
+            // SAFETY: promised by the caller.
+            unsafe { work.run() }
+        }
+        // SAFETY: promised by the caller.
+        unsafe { run(work) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vdupq_n_f32(value) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vld1q_f32(from) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: promised by the caller.
+        unsafe { vst1q_f32(to, self.0) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vaddq_f32(self.0, other.0) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vsubq_f32(self.0, other.0) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn mul(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vmulq_f32(self.0, other.0) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn max(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vmaxq_f32(self.0, other.0) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vminq_f32(self.0, other.0) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vmlaq_f32(self.0, a.0, b.0) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn mul_sub(self, a: Self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vmlsq_f32(self.0, a.0, b.0) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn rows_times_block<const P: usize, const B: usize, const FIRST: bool>(
+        sums: &mut [[Self; B]; P],
+        rows: [*const f32; P],
+        weights: *const f32,
+    ) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let rows = rows.map(|row| {
+                let row = Self::load(row).0;
+                [vget_low_f32(row), vget_high_f32(row)]
+            });
+            macro_rules! lane {
+                ($half:literal, $lane:literal) => {
+                    let step = 2 * $half + $lane;
+                    compiler_fence(Ordering::SeqCst);
+                    let block: [float32x4_t; B] =
+                        std::array::from_fn(|block| Self::load(weights.add((step * B + block) * Self::LANES)).0);
+                    for (sums, row) in sums.iter_mut().zip(rows) {
+                        for (sum, weights) in sums.iter_mut().zip(block) {
+                            sum.0 = match FIRST && step == 0 {
+                                true => vmulq_lane_f32::<$lane>(weights, row[$half]),
+                                false => vmlaq_lane_f32::<$lane>(sum.0, weights, row[$half]),
+                            };
+                        }
+                    }
+                };
+            }
+            lane!(0, 0);
+            lane!(0, 1);
+            lane!(1, 0);
+            lane!(1, 1);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn rows_times_run<const P: usize, const B: usize, const FIRST: bool>(
+        sums: &mut [[Self; B]; P],
+        rows: [*const f32; P],
+        weights: *const f32,
+        len: usize,
+    ) {
+        if B == 2
+            && let Ok(sums) = <&mut [Self; 8]>::try_from(sums.as_flattened_mut())
+            && let Ok(rows) = <[*const f32; 4]>::try_from(&rows[..])
+        {
+            // SAFETY: promised by the caller.
+            unsafe { four_rows_times_two::<FIRST>(sums, rows, weights, len) };
+            return;
+        }
+        let mut at = 0;
+        // SAFETY: promised by the caller.
+        unsafe {
+            if FIRST {
+                Self::rows_times_block::<P, B, true>(sums, rows, weights);
+                at = Self::GROUP;
+            }
+            while at < len {
+                let weights = weights.add(at * B * Self::LANES);
+                Self::rows_times_block::<P, B, false>(sums, rows.map(|row| row.add(at)), weights);
+                at += Self::GROUP;
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn filter_row<const S: usize>(part: Part<'_, Self>, width: usize) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if width < PIXELS {
+                return part.row::<S>(width);
+            }
+            four_pixels::<S>(part, width / PIXELS);
+            if !width.is_multiple_of(PIXELS) {
+                // The last pixels overlap those before.
+                four_pixels::<S>(part.at::<S>(width - PIXELS), 1);
+            }
+        }
+    }
+}
+
+/// [`Vector::rows_times_run`] of four rows and two vectors, nearly always the widest product. Written out because there are as
+/// many registers as it needs: compilers load weights too early and then lack some.
+///
+/// # Safety
+/// As for [`Vector::rows_times_run`].
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn four_rows_times_two<const FIRST: bool>(
+    sums: &mut [NeonA32; 8],
+    rows: [*const f32; 4],
+    weights: *const f32,
+    len: usize,
+) {
+    let [mut a0, mut a1, mut b0, mut b1, mut c0, mut c1, mut d0, mut d1] = sums.map(|sum| sum.0);
+    let [row_a, row_b, row_c, row_d] = rows;
+    // One element of each row times two vectors: the operation, where the weights are, half and lane of the row.
+    macro_rules! step {
+        ($op:literal, $w0:literal, $w1:literal, $half:literal, $lane:literal) => {
+            concat!(
+                step!($op, "a", $w0, $w1, $half, $lane),
+                step!($op, "b", $w0, $w1, $half, $lane),
+                step!($op, "c", $w0, $w1, $half, $lane),
+                step!($op, "d", $w0, $w1, $half, $lane),
+            )
+        };
+        ($op:literal, $row:literal, $w0:literal, $w1:literal, $half:literal, $lane:literal) => {
+            concat!(
+                concat!($op, " {", $row, "0}, ", $w0, ", {", $row, ":", $half, "}[", $lane, "]\n"),
+                concat!($op, " {", $row, "1}, ", $w1, ", {", $row, ":", $half, "}[", $lane, "]\n"),
+            )
+        };
+    }
+    // Four elements of each row; the operation of the first.
+    macro_rules! group {
+        ($op:literal) => {
+            concat!(
+                "vldmia {weights}!, {{q8-q11}}\n",
+                "vld1.32 {{{a:e}, {a:f}}}, [{row_a}]!\n",
+                "vld1.32 {{{b:e}, {b:f}}}, [{row_b}]!\n",
+                "vld1.32 {{{c:e}, {c:f}}}, [{row_c}]!\n",
+                "vld1.32 {{{d:e}, {d:f}}}, [{row_d}]!\n",
+                step!($op, "q8", "q9", "e", "0"),
+                step!("vmla.f32", "q10", "q11", "e", "1"),
+                "vldmia {weights}!, {{q8-q11}}\n",
+                step!("vmla.f32", "q8", "q9", "f", "0"),
+                step!("vmla.f32", "q10", "q11", "f", "1"),
+                "subs {len}, {len}, #4\n",
+            )
+        };
+    }
+    macro_rules! rows {
+        ([$($sum:ident)*] $($template:expr),*) => {
+            // SAFETY: it reads what the caller promised, and writes only to registers that are named.
+            unsafe {
+                asm!(
+                    $($template,)*
+                    weights = inout(reg) weights => _,
+                    row_a = inout(reg) row_a => _,
+                    row_b = inout(reg) row_b => _,
+                    row_c = inout(reg) row_c => _,
+                    row_d = inout(reg) row_d => _,
+                    len = inout(reg) len => _,
+                    a = out(qreg_low8) _,
+                    b = out(qreg_low8) _,
+                    c = out(qreg_low8) _,
+                    d = out(qreg_low8) _,
+                    $($sum = inout(qreg) $sum,)*
+                    out("q8") _,
+                    out("q9") _,
+                    out("q10") _,
+                    out("q11") _,
+                    options(nostack, readonly),
+                )
+            }
+        };
+    }
+    if FIRST {
+        rows!([a0 a1 b0 b1 c0 c1 d0 d1] group!("vmul.f32"), "beq 3f", "2:", group!("vmla.f32"), "bne 2b", "3:");
+    } else {
+        rows!([a0 a1 b0 b1 c0 c1 d0 d1] "2:", group!("vmla.f32"), "bne 2b");
+    }
+    *sums = [a0, a1, b0, b1, c0, c1, d0, d1].map(NeonA32);
+}
+
+/// `blocks` times four pixels of [`Vector::filter_row`]. Written out because weights, sums and three columns of the input are as
+/// many as there are registers.
+///
+/// # Safety
+/// As for [`Vector::filter_row`].
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn four_pixels<const S: usize>(part: Part<'_, NeonA32>, blocks: usize) {
+    let [first, second, third] = [0, 1, 2].map(|row| part.input.wrapping_add(row * part.row_stride));
+    let [from_stride, to_stride] = [part.from_stride, part.to_stride].map(|stride| stride * size_of::<f32>());
+    let weights = part.weights.map(|weights| weights.0);
+    // Every activation is a clamp.
+    let [low, high] = match part.activation {
+        Activation::Identity => [f32::NEG_INFINITY, f32::INFINITY],
+        Activation::Relu => [0.0, f32::INFINITY],
+        Activation::Relu6 => [0.0, 6.0],
+    };
+    // SAFETY: promised by the caller.
+    let ends = unsafe { [NeonA32::splat(low), NeonA32::splat(high)] };
+    // Reads a column into one of three registers.
+    macro_rules! load {
+        ($row:literal, $at:literal) => {
+            concat!("vld1.32 {{", $at, "}}, [{", $row, "}], {from_stride}\n")
+        };
+    }
+    // A column times the weights of one row: registers of the column, and which weights go to which sums.
+    macro_rules! add {
+        ($at:literal $(, $sum:literal $weights:literal)*) => {
+            concat!($("vmla.f32 {", $sum, "}, ", $at, ", {", $weights, "}\n",)*)
+        };
+    }
+    // All columns of a row; each is read before the two before it are used.
+    macro_rules! row {
+        (1, $row:literal, $left:literal, $middle:literal, $right:literal) => {
+            concat!(
+                load!($row, "d0-d1"),
+                load!($row, "d2-d3"),
+                load!($row, "d4-d5"),
+                add!("q0", "a" $left),
+                load!($row, "d0-d1"),
+                add!("q1", "a" $middle, "b" $left),
+                load!($row, "d2-d3"),
+                add!("q2", "a" $right, "b" $middle, "c" $left),
+                load!($row, "d4-d5"),
+                add!("q0", "b" $right, "c" $middle, "d" $left),
+                add!("q1", "c" $right, "d" $middle),
+                add!("q2", "d" $right),
+                "sub {", $row, "}, {", $row, "}, {from_stride}, lsl #1\n",
+            )
+        };
+        (2, $row:literal, $left:literal, $middle:literal, $right:literal) => {
+            concat!(
+                load!($row, "d0-d1"),
+                load!($row, "d2-d3"),
+                load!($row, "d4-d5"),
+                add!("q0", "a" $left),
+                load!($row, "d0-d1"),
+                add!("q1", "a" $middle),
+                load!($row, "d2-d3"),
+                add!("q2", "a" $right, "b" $left),
+                load!($row, "d4-d5"),
+                add!("q0", "b" $middle),
+                load!($row, "d0-d1"),
+                add!("q1", "b" $right, "c" $left),
+                load!($row, "d2-d3"),
+                add!("q2", "c" $middle),
+                load!($row, "d4-d5"),
+                add!("q0", "c" $right, "d" $left),
+                add!("q1", "d" $middle),
+                add!("q2", "d" $right),
+                "sub {", $row, "}, {", $row, "}, {from_stride}\n",
+            )
+        };
+    }
+    macro_rules! blocks {
+        ($stride:tt) => {
+            // SAFETY: it reads and writes what the caller promised, and registers that are named.
+            unsafe {
+                asm!(
+                    "2:",
+                    "vld1.32 {{{a:e}, {a:f}}}, [{bias}]",
+                    "vmov {b}, {a}",
+                    "vmov {c}, {a}",
+                    "vmov {d}, {a}",
+                    row!($stride, "first", "w0", "w1", "w2"),
+                    row!($stride, "second", "w3", "w4", "w5"),
+                    row!($stride, "third", "w6", "w7", "w8"),
+                    "vldmia {ends}, {{q0-q1}}",
+                    "vmax.f32 {a}, {a}, q0",
+                    "vmax.f32 {b}, {b}, q0",
+                    "vmax.f32 {c}, {c}, q0",
+                    "vmax.f32 {d}, {d}, q0",
+                    "vmin.f32 {a}, {a}, q1",
+                    "vmin.f32 {b}, {b}, q1",
+                    "vmin.f32 {c}, {c}, q1",
+                    "vmin.f32 {d}, {d}, q1",
+                    "subs {blocks}, {blocks}, #1",
+                    "vst1.32 {{{a:e}, {a:f}}}, [{out}], {to_stride}",
+                    "vst1.32 {{{b:e}, {b:f}}}, [{out}], {to_stride}",
+                    "vst1.32 {{{c:e}, {c:f}}}, [{out}], {to_stride}",
+                    "vst1.32 {{{d:e}, {d:f}}}, [{out}], {to_stride}",
+                    "bne 2b",
+                    first = inout(reg) first => _,
+                    second = inout(reg) second => _,
+                    third = inout(reg) third => _,
+                    from_stride = in(reg) from_stride,
+                    out = inout(reg) part.out => _,
+                    to_stride = in(reg) to_stride,
+                    blocks = inout(reg) blocks => _,
+                    bias = in(reg) &raw const part.bias,
+                    ends = in(reg) ends.as_ptr(),
+                    w0 = in(qreg) weights[0],
+                    w1 = in(qreg) weights[1],
+                    w2 = in(qreg) weights[2],
+                    w3 = in(qreg) weights[3],
+                    w4 = in(qreg) weights[4],
+                    w5 = in(qreg) weights[5],
+                    w6 = in(qreg) weights[6],
+                    w7 = in(qreg) weights[7],
+                    w8 = in(qreg) weights[8],
+                    a = out(qreg) _,
+                    b = out(qreg) _,
+                    c = out(qreg) _,
+                    d = out(qreg) _,
+                    out("q0") _,
+                    out("q1") _,
+                    out("q2") _,
+                    options(nostack),
+                )
+            }
+        };
+    }
+    match S {
+        1 => blocks!(1),
+        _ => blocks!(2),
+    }
+}
