@@ -1,8 +1,10 @@
-//! A blob as an encoder on the host, run by the device's own code.
+//! A blob as an encoder on the host: in int8 by the engine, which has the bytes of the device's code; in f16 by that code.
 
 use std::path::Path;
 
 use macula_edge::encoder::{Arithmetic, Blob, BlobError, EncodeError as DeviceError, Encoder as _, encode_pixels};
+use macula_engine::Isa;
+use macula_engine::int8::{Int8Error, Int8Network};
 use rayon::prelude::*;
 
 use crate::data::{Preprocessing, ResizeFilter};
@@ -31,6 +33,9 @@ pub enum BlobFileError {
     /// Running it on an image failed.
     #[error(transparent)]
     Run(#[from] DeviceError),
+    /// The engine cannot run it.
+    #[error(transparent)]
+    Engine(#[from] Int8Error),
 }
 
 /// A checked blob in memory.
@@ -129,11 +134,16 @@ impl HostEncoder for BlobFile {
         (pixels.par_chunks(group * one), features.par_chunks_mut(group * blob.dim()))
             .into_par_iter()
             .try_for_each(|(pixels, features)| {
-                let mut arena = vec![0; blob.arena_words()];
                 let mut pairs = pixels.chunks(one).zip(features.chunks_mut(blob.dim()));
-                pairs.try_for_each(|(image, feature)| blob.encode(image, &mut arena, feature))
+                if blob.arithmetic() == Arithmetic::Int8 {
+                    // The engine has the bytes of the device's code, and kernels for this processor.
+                    let mut network = Int8Network::new(&blob, Isa::best())?;
+                    return pairs.try_for_each(|(image, feature)| Ok(network.encode(image, feature)?));
+                }
+                let mut arena = vec![0; blob.arena_words()];
+                pairs.try_for_each(|(image, feature)| Ok(blob.encode(image, &mut arena, feature)?))
             })
-            .map_err(|error| failed(error.into()))?;
+            .map_err(failed)?;
         require_finite(&self.info, features)
     }
 }

@@ -68,7 +68,7 @@ impl BlobRequest<'_> {
     pub fn make(&self, arithmetic: Arithmetic, tolerance: f64) -> Result<MadeBlob, BlobsError> {
         let (file, label, computed_in) = match arithmetic {
             Arithmetic::F16 => (F16_BLOB_FILE, "f16 blob", "f32, by the device's code"),
-            Arithmetic::Int8 => (INT8_BLOB_FILE, "int8 blob", "integers, by the device's code"),
+            Arithmetic::Int8 => (INT8_BLOB_FILE, "int8 blob", "integers, with the bytes of the device"),
         };
         let ranges = match arithmetic {
             Arithmetic::F16 => None,

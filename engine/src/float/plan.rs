@@ -122,7 +122,6 @@ fn fused(graph: &Graph) -> Vec<Option<Fused>> {
 
 /// The plane of each value, and the elements that all take.
 fn planes<V: Vector>(graph: &Graph, shapes: &[Shape], made: &[usize], fused: &[Option<Fused>]) -> (Vec<Plane>, usize) {
-    let overread = overread::<V>();
     // Step 0 makes the input; a value that is not read lives until it is pooled.
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; shapes.len()];
     lives[0] = Some((0, 0));
@@ -144,7 +143,7 @@ fn planes<V: Vector>(graph: &Graph, shapes: &[Shape], made: &[usize], fused: &[O
         .iter()
         .map(|&value| {
             let (start, end) = lives[value].unwrap_or_default();
-            (plane(value, 0).len(overread), start..=end)
+            (plane(value, 0).len(), start..=end)
         })
         .collect();
     let (offsets, len) = place(&needs, V::LANES);
@@ -157,11 +156,6 @@ fn planes<V: Vector>(graph: &Graph, shapes: &[Shape], made: &[usize], fused: &[O
 fn needs_border(graph: &Graph, value: usize) -> bool {
     let reads = |node: &Node| matches!(node, Node::Conv { input, kernel, .. } if *input == value && kernel.side() == 3);
     graph.nodes.iter().any(reads)
-}
-
-/// Elements that a kernel may read past the last pixel of a plane.
-pub(super) fn overread<V: Vector>() -> usize {
-    V::GROUP
 }
 
 fn finish(node: &Node, fused: Option<Fused>, planes: &[Plane]) -> Finish {

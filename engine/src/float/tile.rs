@@ -13,7 +13,7 @@ use super::vector::Vector;
 pub(super) struct Runs {
     /// Runs per row.
     pub count: usize,
-    /// Elements per run, a multiple of [`Vector::GROUP`].
+    /// Elements per run.
     pub len: usize,
     /// Elements from a run to the next.
     pub stride: usize,

@@ -33,6 +33,8 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
     unsafe fn splat(value: f32) -> Self;
     /// Reads [`Self::LANES`] elements.
     unsafe fn load(from: *const Self::Element) -> Self;
+    /// All lanes the element there.
+    unsafe fn broadcast(from: *const Self::Element) -> Self;
     /// Writes [`Self::LANES`] elements.
     unsafe fn store(self, to: *mut Self::Element);
     unsafe fn add(self, other: Self) -> Self;
@@ -56,7 +58,7 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         weights: *const Self::Element,
     );
 
-    /// The same for rows of `len` elements, a multiple of [`Self::GROUP`] and not zero.
+    /// The same for rows of `len` elements; if FIRST, at least [`Self::GROUP`].
     ///
     /// * `weights`: `[len, B * LANES]`
     #[inline(always)]
@@ -66,17 +68,22 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         weights: *const Self::Element,
         len: usize,
     ) {
-        let mut at = 0;
+        let (mut at, mut weights, step) = (0, weights, Self::GROUP * B * Self::LANES);
+        let whole = len - len % Self::GROUP;
         // SAFETY: promised by the caller.
         unsafe {
             if FIRST {
                 Self::rows_times_block::<P, B, true>(sums, rows, weights);
+                weights = weights.add(step);
                 at = Self::GROUP;
             }
-            while at < len {
-                let weights = weights.add(at * B * Self::LANES);
+            while at < whole {
                 Self::rows_times_block::<P, B, false>(sums, rows.map(|row| row.add(at)), weights);
+                weights = weights.add(step);
                 at += Self::GROUP;
+            }
+            if whole < len {
+                rows_times_rest::<Self, P, B>(sums, rows.map(|row| row.add(whole)), weights, len - whole);
             }
         }
     }
@@ -86,6 +93,31 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
     unsafe fn filter_row<const S: usize>(part: Part<'_, Self>, width: usize) {
         // SAFETY: promised by the caller.
         unsafe { part.row::<S>(width) };
+    }
+}
+
+/// As [`Vector::rows_times_run`], an element at a time: for the last of a run that is no whole number of groups.
+///
+/// # Safety
+/// As for [`Vector::rows_times_run`].
+#[inline(always)]
+pub(super) unsafe fn rows_times_rest<V: Vector, const P: usize, const B: usize>(
+    sums: &mut [[V; B]; P],
+    rows: [*const V::Element; P],
+    weights: *const V::Element,
+    len: usize,
+) {
+    for at in 0..len {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let weights: [V; B] = std::array::from_fn(|block| V::load(weights.add((at * B + block) * V::LANES)));
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let row = V::broadcast(row.add(at));
+                for (sum, weights) in sums.iter_mut().zip(weights) {
+                    *sum = sum.mul_add(row, weights);
+                }
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 
 use super::depthwise::{PIXELS, Part};
 use super::graph::Activation;
-use super::vector::{Vector, Work};
+use super::vector::{Vector, Work, rows_times_rest};
 
 /// Four f32.
 #[derive(Clone, Copy)]
@@ -54,6 +54,13 @@ impl Vector for NeonA32 {
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vld1q_f32(from) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn broadcast(from: *const f32) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vld1q_dup_f32(from) })
     }
 
     #[inline]
@@ -156,25 +163,28 @@ impl Vector for NeonA32 {
         weights: *const f32,
         len: usize,
     ) {
-        if B == 2
-            && let Ok(sums) = <&mut [Self; 8]>::try_from(sums.as_flattened_mut())
-            && let Ok(rows) = <[*const f32; 4]>::try_from(&rows[..])
-        {
-            // SAFETY: promised by the caller.
-            unsafe { four_rows_times_two::<FIRST>(sums, rows, weights, len) };
-            return;
-        }
-        let mut at = 0;
+        let whole = len - len % Self::GROUP;
         // SAFETY: promised by the caller.
         unsafe {
-            if FIRST {
-                Self::rows_times_block::<P, B, true>(sums, rows, weights);
-                at = Self::GROUP;
+            if whole > 0
+                && B == 2
+                && let Ok(sums) = <&mut [Self; 8]>::try_from(sums.as_flattened_mut())
+                && let Ok(rows) = <[*const f32; 4]>::try_from(&rows[..])
+            {
+                four_rows_times_two::<FIRST>(sums, rows, weights, whole);
+            } else {
+                for at in (0..whole).step_by(Self::GROUP) {
+                    let (weights, rows) = (weights.add(at * B * Self::LANES), rows.map(|row| row.add(at)));
+                    if FIRST && at == 0 {
+                        Self::rows_times_block::<P, B, true>(sums, rows, weights);
+                    } else {
+                        Self::rows_times_block::<P, B, false>(sums, rows, weights);
+                    }
+                }
             }
-            while at < len {
-                let weights = weights.add(at * B * Self::LANES);
-                Self::rows_times_block::<P, B, false>(sums, rows.map(|row| row.add(at)), weights);
-                at += Self::GROUP;
+            if whole < len {
+                let weights = weights.add(whole * B * Self::LANES);
+                rows_times_rest::<Self, P, B>(sums, rows.map(|row| row.add(whole)), weights, len - whole);
             }
         }
     }
