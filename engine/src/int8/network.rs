@@ -8,7 +8,7 @@ use super::filters::Filters;
 use super::kernel::{Geometry, Kernel, Sum, convolution, depthwise, flip, sum};
 use super::plan::{Plan, plan};
 use super::plane::Plane;
-use super::pool::Sums;
+use super::pool::pool;
 use crate::Isa;
 
 /// Rows behind a plane that a kernel of whole tiles may read, besides [`MARGIN`] bytes. What it reads there does not count.
@@ -31,7 +31,6 @@ pub struct Int8Network<'b> {
     arena: Vec<u128>,
     scratch: Vec<u128>,
     pooled: Vec<f32>,
-    sums: Sums,
     dim: usize,
 }
 
@@ -80,7 +79,6 @@ impl<'b> Int8Network<'b> {
             Some((pool, entry))
         };
         let pools = (0..planes.len()).map(of_value).collect();
-        let channels = planes.iter().map(|plane| plane.channels).max().unwrap_or(0);
         Ok(Self {
             kernels,
             pools,
@@ -88,7 +86,6 @@ impl<'b> Int8Network<'b> {
             arena: zeros(bytes)?,
             scratch: zeros(scratch)?,
             pooled: vec![0.0; readout.pooled()],
-            sums: Sums::new(channels),
             dim: blob.dim(),
             planes,
             readout,
@@ -172,10 +169,10 @@ impl<'b> Int8Network<'b> {
                 plane.write_border(arena);
             }
             // A value is pooled as soon as it is made, because a later one may take its place.
-            if let Some((pool, entry)) = &self.pools[index] {
+            if let Some((of, entry)) = &self.pools[index] {
                 let numbers;
-                (numbers, pooled) = pooled.split_at_mut(entry.numbers(pool.value));
-                self.sums.pool(pool, plane, arena, self.flip, numbers);
+                (numbers, pooled) = pooled.split_at_mut(entry.numbers(of.value));
+                pool(of, plane, arena, self.flip, numbers);
             }
             if let Some(observe) = &mut observe {
                 let row = |row: usize| arena[plane.pixel(row, 0)..][..plane.width * plane.channels].iter();
