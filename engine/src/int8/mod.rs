@@ -16,6 +16,7 @@ mod scalar; // kernels in plain Rust
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod winograd; // 3×3 convolutions in a fourth of the products: the mathematics
 mod pool; // exact sums over the pixels
+mod readout; // from pooled numbers to the feature
 mod network; // the network
 #[cfg(target_arch = "aarch64")]
 mod neon; // kernels for Arm
