@@ -5,11 +5,12 @@ use macula_edge::encoder::{Arithmetic, Blob, Op, Pool};
 
 use super::error::Int8Error;
 use super::filters::Filters;
-use super::kernel::{Geometry, Kernel, Sum, convolution, depthwise, flip, sum};
+use super::kernel::{Geometry, Kernel, Sum, flip};
 use super::plan::{Plan, plan};
 use super::plane::Plane;
 use super::pool::pool;
 use super::readout::LinearMap;
+use super::select::{convolution, depthwise, sum};
 use crate::Isa;
 
 /// Rows behind a plane that a kernel of whole tiles may read, besides [`MARGIN`] bytes. What it reads there does not count.
