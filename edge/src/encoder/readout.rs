@@ -48,6 +48,16 @@ pub struct Map<'b> {
 }
 
 impl Map<'_> {
+    /// Scale and bias of each dimension, `[D]`.
+    pub fn rows(&self) -> &[[f32; 2]] {
+        self.rows
+    }
+
+    /// Weights as f16, all finite, `[D / 8 rounded up, P, 8]`: eight dimensions side by side.
+    pub fn weights(&self) -> &[u16] {
+        self.weights
+    }
+
     /// Computes the feature `[D]` of `pooled` `[P]`. A sum adds products in the order of `pooled`, rounding after each
     /// operation, so the bits are the same on every CPU.
     fn apply(&self, pooled: &[f32], feature: &mut [f32]) {
@@ -182,8 +192,8 @@ impl<'b> Readout<'b> {
         words - self.pooled..words
     }
 
-    /// Computes the feature `[D]` of the pooled numbers `[P]`. Other lengths give an undefined feature or a panic.
-    pub fn finish(&self, pooled: &[f32], feature: &mut [f32]) {
+    /// Computes the feature `[D]` of the pooled numbers `[P]`.
+    pub(super) fn finish(&self, pooled: &[f32], feature: &mut [f32]) {
         match &self.map {
             Some(map) => map.apply(pooled, feature),
             None => feature.copy_from_slice(pooled),

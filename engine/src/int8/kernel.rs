@@ -1,8 +1,6 @@
-//! The interface of all kernels, and which one a layer gets.
+//! The interface of all kernels.
 
-use super::filters::Filters;
 use super::plane::Plane;
-use super::scalar;
 use crate::Isa;
 
 /// A step of the network, which reads values of the arena and makes another.
@@ -79,38 +77,5 @@ pub(super) fn flip(isa: Isa) -> u8 {
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDot => 0x80,
         _ => 0,
-    }
-}
-
-/// The kernel of a convolution over all channels.
-pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
-    match isa {
-        #[cfg(target_arch = "aarch64")]
-        Isa::NeonDot | Isa::Neon => super::neon::convolution(isa, at, filters),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 => super::x86::convolution(isa, at, filters),
-        Isa::Scalar => Box::new(scalar::Convolution { at, filters, flip: flip(isa) }),
-    }
-}
-
-/// The kernel of a 3×3 convolution of each channel alone.
-pub(super) fn depthwise(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
-    match isa {
-        #[cfg(target_arch = "aarch64")]
-        Isa::NeonDot | Isa::Neon => super::neon::depthwise(isa, at, filters),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 => super::x86::depthwise(isa, at, filters),
-        Isa::Scalar => Box::new(scalar::Depthwise { at, filters, flip: flip(isa) }),
-    }
-}
-
-/// The kernel of a sum.
-pub(super) fn sum(isa: Isa, sum: Sum) -> Box<dyn Kernel> {
-    match isa {
-        #[cfg(target_arch = "aarch64")]
-        Isa::NeonDot | Isa::Neon => super::neon::sum(sum),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 => super::x86::sum(isa, sum),
-        Isa::Scalar => Box::new(sum),
     }
 }

@@ -11,16 +11,18 @@ mod error; // why a network is not built or an image not encoded
 mod plane; // where the pixels of a value lie
 mod plan; // places in the arena, by lifetimes
 mod filters; // the weights and requantisation of a convolution, as numbers
-mod kernel; // the interface of all kernels, and which one a layer gets
+mod kernel; // the interface of all kernels
 mod scalar; // kernels in plain Rust
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod winograd; // 3×3 convolutions in a fourth of the products: the mathematics
-mod pool; // exact sums over the pixels
-mod network; // the network
 #[cfg(target_arch = "aarch64")]
 mod neon; // kernels for Arm
 #[cfg(target_arch = "x86_64")]
 mod x86; // kernels for AVX2 and AVX-512
+mod pool; // exact sums over the pixels
+mod readout; // from pooled numbers to the feature
+mod select; // which kernel a layer gets
+mod network; // the network
 
 pub use error::Int8Error;
 pub use network::{Int8Network, Sizes};

@@ -1,14 +1,16 @@
 //! The network: built once of a blob, then one image at a time without an allocation.
 
 use bytemuck::cast_slice_mut;
-use macula_edge::encoder::{Arithmetic, Blob, Op, Pool, PooledValue, Readout};
+use macula_edge::encoder::{Arithmetic, Blob, Op, Pool};
 
 use super::error::Int8Error;
 use super::filters::Filters;
-use super::kernel::{Geometry, Kernel, Sum, convolution, depthwise, flip, sum};
+use super::kernel::{Geometry, Kernel, Sum, flip};
 use super::plan::{Plan, plan};
 use super::plane::Plane;
-use super::pool::Sums;
+use super::pool::pool;
+use super::readout::LinearMap;
+use super::select::{convolution, depthwise, sum};
 use crate::Isa;
 
 /// Rows behind a plane that a kernel of whole tiles may read, besides [`MARGIN`] bytes. What it reads there does not count.
@@ -17,21 +19,19 @@ const MARGIN_ROWS: usize = 4;
 const MARGIN: usize = 256;
 
 /// An int8 encoder with kernels for one instruction set.
-///
-/// It borrows the readout of its blob.
-pub struct Int8Network<'b> {
+pub struct Int8Network {
     planes: Vec<Plane>,
     /// One per node; node `i` makes value `i + 1`.
     kernels: Vec<Box<dyn Kernel>>,
-    readout: Readout<'b>,
-    /// How each value is pooled, if it is.
-    pools: Vec<Option<(Pool, PooledValue)>>,
+    /// How each value is pooled, if it is, and to how many numbers.
+    pools: Vec<Option<(Pool, usize)>>,
+    /// What makes the feature of the pooled numbers, which are the feature without it.
+    map: Option<LinearMap>,
     flip: u8,
     /// The values and the margin behind them.
     arena: Vec<u128>,
     scratch: Vec<u128>,
     pooled: Vec<f32>,
-    sums: Sums,
     dim: usize,
 }
 
@@ -49,13 +49,13 @@ pub struct Sizes {
     pub scratch: usize,
 }
 
-impl<'b> Int8Network<'b> {
+impl Int8Network {
     /// Plans the network of `blob` for the instruction set `isa`.
     ///
     /// # Errors
     /// [`Int8Error::Arithmetic`] for a blob that does not compute in int8, [`Int8Error::Isa`] if the processor does not have
     /// `isa`, [`Int8Error::Memory`] if its values do not fit.
-    pub fn new(blob: &Blob<'b>, isa: Isa) -> Result<Self, Int8Error> {
+    pub fn new(blob: &Blob<'_>, isa: Isa) -> Result<Self, Int8Error> {
         if blob.arithmetic() != Arithmetic::Int8 {
             return Err(Int8Error::Arithmetic);
         }
@@ -73,14 +73,14 @@ impl<'b> Int8Network<'b> {
         }
         let kernels: Vec<_> = (0..blob.node_count()).map(|index| kernel(blob, index, isa, &planes)).collect();
         let scratch = kernels.iter().map(|kernel| kernel.scratch()).max().unwrap_or(0);
-        let readout = blob.readout().clone();
+        let readout = blob.readout();
         let of_value = |value: usize| {
             let entry = *readout.values().iter().find(|entry| entry.value == value)?;
-            let pool = Pool { value: blob.value(value), parts: entry.parts, unit: entry.unit, eps: readout.eps() };
-            Some((pool, entry))
+            let shape = blob.value(value);
+            let pool = Pool { value: shape, parts: entry.parts, unit: entry.unit, eps: readout.eps() };
+            Some((pool, entry.numbers(shape)))
         };
         let pools = (0..planes.len()).map(of_value).collect();
-        let channels = planes.iter().map(|plane| plane.channels).max().unwrap_or(0);
         Ok(Self {
             kernels,
             pools,
@@ -88,10 +88,9 @@ impl<'b> Int8Network<'b> {
             arena: zeros(bytes)?,
             scratch: zeros(scratch)?,
             pooled: vec![0.0; readout.pooled()],
-            sums: Sums::new(channels),
             dim: blob.dim(),
+            map: readout.map().map(LinearMap::new),
             planes,
-            readout,
         })
     }
 
@@ -109,7 +108,8 @@ impl<'b> Int8Network<'b> {
     /// Bytes of memory that it takes.
     pub fn sizes(&self) -> Sizes {
         Sizes {
-            weights: self.kernels.iter().map(|kernel| kernel.packed()).sum(),
+            weights: self.kernels.iter().map(|kernel| kernel.packed()).sum::<usize>()
+                + self.map.as_ref().map_or(0, |map| map.len()),
             values: 16 * self.arena.len(),
             scratch: 16 * self.scratch.len(),
         }
@@ -172,10 +172,10 @@ impl<'b> Int8Network<'b> {
                 plane.write_border(arena);
             }
             // A value is pooled as soon as it is made, because a later one may take its place.
-            if let Some((pool, entry)) = &self.pools[index] {
+            if let Some((of, len)) = &self.pools[index] {
                 let numbers;
-                (numbers, pooled) = pooled.split_at_mut(entry.numbers(pool.value));
-                self.sums.pool(pool, plane, arena, self.flip, numbers);
+                (numbers, pooled) = pooled.split_at_mut(*len);
+                pool(of, plane, arena, self.flip, numbers);
             }
             if let Some(observe) = &mut observe {
                 let row = |row: usize| arena[plane.pixel(row, 0)..][..plane.width * plane.channels].iter();
@@ -183,7 +183,10 @@ impl<'b> Int8Network<'b> {
                 observe(index, &bytes);
             }
         }
-        self.readout.finish(&self.pooled, feature);
+        match &self.map {
+            Some(map) => map.apply(&self.pooled, feature),
+            None => feature.copy_from_slice(&self.pooled),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod pairs; // convolutions without dot products
 mod winograd; // 3×3 convolutions without dot products, in a fourth of the products
 mod depthwise; // convolutions of each channel alone
 mod sum; // the sum of two values
+pub(super) mod pool; // sums over pixels
 
 use super::filters::Filters;
 use super::kernel::{Geometry, Kernel, Sum, flip};

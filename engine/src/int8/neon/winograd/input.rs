@@ -3,8 +3,9 @@
 use core::arch::aarch64::{int16x8_t, vaddq_s16, vld1_s8, vmlaq_s16, vmlsq_s16, vmovl_s8, vst1q_s16, vsubq_s16};
 use core::arch::asm;
 
-use super::{PLACES, QUAD};
+use super::product::QUAD;
 use crate::int8::plane::Plane;
+use crate::int8::winograd::PLACES;
 
 /// Four, where the compiler does not see it: otherwise it makes two instructions of each multiply-add.
 #[inline(always)]

@@ -6,13 +6,12 @@ mod output; // Aᵀ m A, and requantisation
 
 use bytemuck::cast_slice_mut;
 
+use self::product::QUAD;
 use super::requantise::Four;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
-use crate::int8::winograd::{CENTRE, INVERSE_OF_9, PLACES, applies, bias, inside, weight};
+use crate::int8::winograd::{PLACES, applies, bias, inside, weight};
 
-/// Tiles whose products are computed together.
-const QUAD: usize = 4;
 /// Quads that are transformed at once: the weights are read once for so many.
 const QUADS: usize = 2;
 

@@ -7,8 +7,8 @@ use core::arch::aarch64::{
 use core::arch::asm;
 
 use super::super::requantise::{Four, Lanes, pair};
-use super::{INVERSE_OF_9, PLACES};
 use crate::int8::plane::Plane;
+use crate::int8::winograd::{INVERSE_OF_9, PLACES};
 
 /// Four, where the compiler does not see it: otherwise it makes two instructions of each multiply-add.
 #[inline(always)]

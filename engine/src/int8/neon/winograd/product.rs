@@ -6,7 +6,10 @@ use core::arch::aarch64::{
     vst1q_s32,
 };
 
-use super::{CENTRE, PLACES, QUAD};
+use crate::int8::winograd::{CENTRE, PLACES};
+
+/// Tiles whose products are computed together.
+pub(super) const QUAD: usize = 4;
 
 /// What is added at the other places.
 static NO_BIAS: [i32; 16] = [0; 16];

@@ -6,7 +6,7 @@ use core::arch::x86_64::{
 };
 
 use super::super::requantise::CHANNELS;
-use super::TILES;
+use super::product::TILES;
 use crate::int8::plane::Plane;
 
 /// `Bᵀ d` of a column or row.

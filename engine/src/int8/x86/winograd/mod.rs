@@ -8,18 +8,11 @@ mod output; // Aᵀ m A, and requantisation
 
 use bytemuck::cast_slice_mut;
 
+use self::product::{Pair, TILES};
 use super::requantise::{CHANNELS, Sixteen};
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
 use crate::int8::winograd::{PLACES, applies, bias, inside, weight};
-
-/// Tiles that are transformed at once: the weights are read once for so many.
-const TILES: usize = 8;
-
-/// Transformed weights of two input channels and sixteen output channels.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Pair([[i16; 2]; CHANNELS]);
 
 /// A 3×3 convolution of stride 1.
 pub(super) struct Winograd {

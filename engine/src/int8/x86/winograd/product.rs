@@ -7,8 +7,15 @@ use core::arch::x86_64::{
 };
 
 use super::super::requantise::CHANNELS;
-use super::{Pair, TILES};
 use crate::int8::winograd::{CENTRE, PLACES};
+
+/// Tiles that are transformed at once: the weights are read once for so many.
+pub(super) const TILES: usize = 8;
+
+/// Transformed weights of two input channels and sixteen output channels.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Pair(pub [[i16; 2]; CHANNELS]);
 
 /// Tiles that are computed together.
 const FEW: usize = 4;

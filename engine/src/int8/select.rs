@@ -1,0 +1,39 @@
+//! Which kernel a layer gets.
+
+use super::filters::Filters;
+use super::kernel::{Geometry, Kernel, Sum, flip};
+use super::scalar;
+use crate::Isa;
+
+/// The kernel of a convolution over all channels.
+pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
+    match isa {
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot | Isa::Neon => super::neon::convolution(isa, at, filters),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => super::x86::convolution(isa, at, filters),
+        Isa::Scalar => Box::new(scalar::Convolution { at, filters, flip: flip(isa) }),
+    }
+}
+
+/// The kernel of a 3×3 convolution of each channel alone.
+pub(super) fn depthwise(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
+    match isa {
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot | Isa::Neon => super::neon::depthwise(isa, at, filters),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => super::x86::depthwise(isa, at, filters),
+        Isa::Scalar => Box::new(scalar::Depthwise { at, filters, flip: flip(isa) }),
+    }
+}
+
+/// The kernel of a sum.
+pub(super) fn sum(isa: Isa, sum: Sum) -> Box<dyn Kernel> {
+    match isa {
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot | Isa::Neon => super::neon::sum(sum),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => super::x86::sum(isa, sum),
+        Isa::Scalar => Box::new(sum),
+    }
+}
