@@ -1,6 +1,7 @@
 //! A blob as an encoder on the host: in int8 by the engine, which has the bytes of the device's code; in f16 by that code.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use macula_edge::encoder::{Arithmetic, Blob, BlobError, EncodeError as DeviceError, Encoder as _, encode_pixels};
 use macula_engine::Isa;
@@ -43,6 +44,8 @@ pub struct BlobFile {
     /// As words, because a blob must lie at a multiple of 4.
     words: Vec<u32>,
     info: HostEncoderInfo,
+    /// In int8, one for each thread that encoded at the same time so far.
+    networks: Mutex<Vec<Int8Network>>,
 }
 
 impl BlobFile {
@@ -79,7 +82,7 @@ impl BlobFile {
             corpus: blob.corpus().map(Into::into),
             arithmetic: arithmetic.to_owned(),
         };
-        Ok(Self { words, info })
+        Ok(Self { words, info, networks: Mutex::default() })
     }
 
     /// The blob.
@@ -137,8 +140,11 @@ impl HostEncoder for BlobFile {
                 let mut pairs = pixels.chunks(one).zip(features.chunks_mut(blob.dim()));
                 if blob.arithmetic() == Arithmetic::Int8 {
                     // The engine has the bytes of the device's code, and kernels for this processor.
-                    let mut network = Int8Network::new(&blob, Isa::best())?;
-                    return pairs.try_for_each(|(image, feature)| Ok(network.encode(image, feature)?));
+                    let free = self.networks.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let mut network = free.map_or_else(|| Int8Network::new(&blob, Isa::best()), Ok)?;
+                    let encoded = pairs.try_for_each(|(image, feature)| network.encode(image, feature));
+                    self.networks.lock().unwrap_or_else(PoisonError::into_inner).push(network);
+                    return Ok(encoded?);
                 }
                 let mut arena = vec![0; blob.arena_words()];
                 pairs.try_for_each(|(image, feature)| Ok(blob.encode(image, &mut arena, feature)?))
