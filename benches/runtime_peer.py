@@ -5,21 +5,24 @@ runtime_peer.py onnxruntime|openvino|ncnn|mnn FILE.onnx [--threads N] [--runs N]
 The converters of ncnn and MNN run before the clock starts; `load_ms` is the time from the converted file to a ready network.
 """
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 
 
 def converted_by_ncnn(model, shape, folder):
-    pnnx = pathlib.Path(sys.executable).with_name("pnnx")
+    # The wheel's command loads PyTorch first; the program inside of the package does without.
+    package = pathlib.Path(importlib.util.find_spec("pnnx").origin).parent
+    pnnx = next(path for path in package.glob("**/pnnx") if path.is_file())
+    pnnx.chmod(0o755)
     sizes = ",".join(map(str, shape))
     subprocess.run([pnnx, os.path.abspath(model), f"inputshape=[{sizes}]", f"ncnnparam={folder}/n.param",
-                    f"ncnnbin={folder}/n.bin"], cwd=folder, check=True, capture_output=True)
+                    f"ncnnbin={folder}/n.bin", "fp16=0"], cwd=folder, check=True, capture_output=True)
 
 
 def converted_by_mnn(model, folder):

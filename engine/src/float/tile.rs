@@ -48,10 +48,12 @@ impl<E: bytemuck::Pod> Weights<E> {
             .find(|block| vectors.is_multiple_of(*block) && V::ACCUMULATORS / block >= 4)
             .unwrap_or(1);
         let width = block * V::LANES;
-        let elements = (0..channels / width)
-            .flat_map(|at| (0..inner).flat_map(move |k| (0..width).map(move |lane| (k, at * width + lane))))
-            .map(|(k, channel)| V::element(weight(k, channel)))
-            .collect();
+        let mut elements = Vec::with_capacity(inner * channels);
+        for first in (0..channels).step_by(width) {
+            for k in 0..inner {
+                elements.extend((first..first + width).map(|channel| V::element(weight(k, channel))));
+            }
+        }
         Self { elements, block, blocks: vectors / block, block_len: inner * width }
     }
 }

@@ -29,7 +29,7 @@ const BIASED: usize = PATCH + 1;
 const TILES: usize = 16;
 
 /// `G`.
-const G: [[f32; 3]; PATCH] = [
+const G: [[f64; 3]; PATCH] = [
     [1.0 / 4.0, 0.0, 0.0],
     [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
     [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
@@ -61,14 +61,16 @@ impl<E: bytemuck::Pod> Winograd<E> {
         [inputs, stored_inputs]: [usize; 2],
         outputs: usize,
     ) -> Self {
+        // `[C, O]`, of the weights that are not padding.
+        let transformed: Vec<[f32; POSITIONS]> = (0..inputs)
+            .flat_map(|input| (0..bias.len()).map(move |output| (output * inputs + input) * 9))
+            .map(|at| std::array::from_fn(|tap| weight[at + tap]))
+            .map(transform_weights)
+            .collect();
         let position = |position: usize| {
-            let [left, right] = [G[position / PATCH], G[position % PATCH]].map(|row| row.map(f64::from));
-            Weights::pack::<V>(stored_inputs, outputs, |input, output| {
-                if input >= inputs || output >= bias.len() {
-                    return 0.0;
-                }
-                let g = &weight[(output * inputs + input) * 9..][..9];
-                (0..9).map(|tap| left[tap / 3] * f64::from(g[tap]) * right[tap % 3]).sum::<f64>() as f32
+            Weights::pack::<V>(stored_inputs, outputs, |input, output| match input < inputs && output < bias.len() {
+                true => transformed[input * bias.len() + output][position],
+                false => 0.0,
             })
         };
         Self {
@@ -83,6 +85,14 @@ impl<E: bytemuck::Pod> Winograd<E> {
     pub fn scratch_len(&self, to: Plane) -> usize {
         tile_rows(to) * to.width.div_ceil(TILE) * POSITIONS * (self.inputs + self.outputs)
     }
+}
+
+/// `G g Gᵀ`, in f64, so that only the result is rounded.
+fn transform_weights(g: [f32; 9]) -> [f32; POSITIONS] {
+    let left: [[f64; 3]; PATCH] = std::array::from_fn(|row| {
+        std::array::from_fn(|column| (0..3).map(|at| G[row][at] * f64::from(g[at * 3 + column])).sum())
+    });
+    std::array::from_fn(|at| (0..3).map(|tap| left[at / PATCH][tap] * G[at % PATCH][tap]).sum::<f64>() as f32)
 }
 
 /// Rows of tiles that are transformed together.
