@@ -81,11 +81,13 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         }
     }
 
-    /// A 3×3 convolution of stride S of one vector of channels: `width` pixels of a row, from the first of `part` on.
+    /// A 3×3 convolution of stride S of one vector of channels: all pixels of `part`.
     #[inline(always)]
-    unsafe fn filter_row<const S: usize>(part: Part<'_, Self>, width: usize) {
-        // SAFETY: promised by the caller.
-        unsafe { part.row::<S>(width) };
+    unsafe fn filter<const S: usize>(part: Part<'_, Self>, [height, width]: [usize; 2]) {
+        for y in 0..height {
+            // SAFETY: promised by the caller.
+            unsafe { part.at::<S>(y, 0).row::<S>(width) };
+        }
     }
 }
 

@@ -181,16 +181,17 @@ impl Vector for NeonA32 {
 
     #[inline]
     #[target_feature(enable = "neon")]
-    unsafe fn filter_row<const S: usize>(part: Part<'_, Self>, width: usize) {
+    unsafe fn filter<const S: usize>(part: Part<'_, Self>, [height, width]: [usize; 2]) {
         // SAFETY: promised by the caller.
         unsafe {
             if width < PIXELS {
-                return part.row::<S>(width);
+                (0..height).for_each(|y| part.at::<S>(y, 0).row::<S>(width));
+                return;
             }
-            four_pixels::<S>(part, width / PIXELS);
+            filter_blocks::<S>(part, height, width / PIXELS);
             if !width.is_multiple_of(PIXELS) {
                 // The last pixels overlap those before.
-                four_pixels::<S>(part.at::<S>(width - PIXELS), 1);
+                filter_blocks::<S>(part.at::<S>(0, width - PIXELS), height, 1);
             }
         }
     }
@@ -280,25 +281,42 @@ unsafe fn four_rows_times_two<const FIRST: bool>(
     *sums = [a0, a1, b0, b1, c0, c1, d0, d1].map(NeonA32);
 }
 
-/// `blocks` times four pixels of [`Vector::filter_row`]. Written out because weights, sums and three columns of the input are as
-/// many as there are registers.
+/// `blocks` times four pixels of each row of [`Vector::filter`], of which there are some. Written out because weights, sums and
+/// three columns of the input are as many as there are registers.
 ///
 /// # Safety
-/// As for [`Vector::filter_row`].
+/// As for [`Vector::filter`].
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn four_pixels<const S: usize>(part: Part<'_, NeonA32>, blocks: usize) {
+unsafe fn filter_blocks<const S: usize>(part: Part<'_, NeonA32>, rows: usize, blocks: usize) {
+    /// What does not fit the registers, in the order in which it is addressed.
+    #[repr(C)]
+    struct Constants {
+        bias: NeonA32,
+        ends: [NeonA32; 2],
+        /// Bytes from the end of a row of blocks to the beginning of the next, of the input and of the output.
+        jumps: [usize; 2],
+        blocks: usize,
+    }
+    let bytes = |elements: usize| elements * size_of::<f32>();
     let [first, second, third] = [0, 1, 2].map(|row| part.input.wrapping_add(row * part.row_stride));
-    let [from_stride, to_stride] = [part.from_stride, part.to_stride].map(|stride| stride * size_of::<f32>());
     let weights = part.weights.map(|weights| weights.0);
     // Every activation is a clamp.
-    let [low, high] = match part.activation {
+    let ends = match part.activation {
         Activation::Identity => [f32::NEG_INFINITY, f32::INFINITY],
         Activation::Relu => [0.0, f32::INFINITY],
         Activation::Relu6 => [0.0, 6.0],
     };
-    // SAFETY: promised by the caller.
-    let ends = unsafe { [NeonA32::splat(low), NeonA32::splat(high)] };
+    let constants = Constants {
+        bias: part.bias,
+        // SAFETY: promised by the caller.
+        ends: ends.map(|end| unsafe { NeonA32::splat(end) }),
+        jumps: [
+            bytes(S * part.row_stride - blocks * PIXELS * S * part.from_stride),
+            bytes(part.out_row_stride - blocks * PIXELS * part.to_stride),
+        ],
+        blocks,
+    };
     // Reads a column into one of three registers.
     macro_rules! load {
         ($row:literal, $at:literal) => {
@@ -360,14 +378,17 @@ unsafe fn four_pixels<const S: usize>(part: Part<'_, NeonA32>, blocks: usize) {
             unsafe {
                 asm!(
                     "2:",
-                    "vld1.32 {{{a:e}, {a:f}}}, [{bias}]",
+                    "ldr {blocks}, [{constants}, #56]",
+                    "3:",
+                    "vld1.32 {{{a:e}, {a:f}}}, [{constants}]!",
                     "vmov {b}, {a}",
                     "vmov {c}, {a}",
                     "vmov {d}, {a}",
                     row!($stride, "first", "w0", "w1", "w2"),
                     row!($stride, "second", "w3", "w4", "w5"),
                     row!($stride, "third", "w6", "w7", "w8"),
-                    "vldmia {ends}, {{q0-q1}}",
+                    "vldmia {constants}, {{q0-q1}}",
+                    "sub {constants}, {constants}, #16",
                     "vmax.f32 {a}, {a}, q0",
                     "vmax.f32 {b}, {b}, q0",
                     "vmax.f32 {c}, {c}, q0",
@@ -381,16 +402,24 @@ unsafe fn four_pixels<const S: usize>(part: Part<'_, NeonA32>, blocks: usize) {
                     "vst1.32 {{{b:e}, {b:f}}}, [{out}], {to_stride}",
                     "vst1.32 {{{c:e}, {c:f}}}, [{out}], {to_stride}",
                     "vst1.32 {{{d:e}, {d:f}}}, [{out}], {to_stride}",
+                    "bne 3b",
+                    "ldr {blocks}, [{constants}, #48]",
+                    "add {first}, {first}, {blocks}",
+                    "add {second}, {second}, {blocks}",
+                    "add {third}, {third}, {blocks}",
+                    "ldr {blocks}, [{constants}, #52]",
+                    "add {out}, {out}, {blocks}",
+                    "subs {rows}, {rows}, #1",
                     "bne 2b",
                     first = inout(reg) first => _,
                     second = inout(reg) second => _,
                     third = inout(reg) third => _,
-                    from_stride = in(reg) from_stride,
+                    from_stride = in(reg) bytes(part.from_stride),
                     out = inout(reg) part.out => _,
-                    to_stride = in(reg) to_stride,
-                    blocks = inout(reg) blocks => _,
-                    bias = in(reg) &raw const part.bias,
-                    ends = in(reg) ends.as_ptr(),
+                    to_stride = in(reg) bytes(part.to_stride),
+                    rows = inout(reg) rows => _,
+                    blocks = out(reg) _,
+                    constants = inout(reg) &raw const constants => _,
                     w0 = in(qreg) weights[0],
                     w1 = in(qreg) weights[1],
                     w2 = in(qreg) weights[2],
