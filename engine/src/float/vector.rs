@@ -2,6 +2,7 @@
 
 use super::depthwise::Part;
 use super::graph::Activation;
+use super::winograd::{Outputs, Patch};
 
 /// A vector of one instruction set.
 ///
@@ -88,6 +89,20 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
             // SAFETY: promised by the caller.
             unsafe { part.at::<S>(y, 0).row::<S>(width) };
         }
+    }
+
+    /// [`Patch::transform`].
+    #[inline(always)]
+    unsafe fn winograd_input(patch: Patch<Self::Element>) {
+        // SAFETY: promised by the caller.
+        unsafe { patch.transform::<Self>() };
+    }
+
+    /// [`Outputs::transform`].
+    #[inline(always)]
+    unsafe fn winograd_output(outputs: Outputs<Self::Element>) {
+        // SAFETY: promised by the caller.
+        unsafe { outputs.transform::<Self>() };
     }
 }
 
