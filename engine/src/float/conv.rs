@@ -4,7 +4,7 @@
 
 use super::graph::Activation;
 use super::plane::Plane;
-use super::tile::{Runs, Sink, Weights, multiply};
+use super::tile::{Runs, Sink, Target, Weights, multiply};
 use super::vector::{Vector, Work, activate_all};
 
 /// How a convolution ends.
@@ -135,6 +135,17 @@ impl<V: Vector> Sink<V> for Store<V> {
                     sum.store(to.add(block * V::LANES));
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    fn target(&self, channel: usize) -> Target<V::Element> {
+        Target {
+            bias: Some(self.bias.wrapping_add(channel)),
+            residual: self.residual.map(|residual| residual.wrapping_add(channel)),
+            activation: self.activation,
+            to: self.to.wrapping_add(channel),
+            stride: self.channels,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::depthwise::Part;
 use super::graph::Activation;
+use super::tile::Product;
 use super::winograd::{Outputs, Patch};
 
 /// A vector of one instruction set.
@@ -57,29 +58,11 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         weights: *const Self::Element,
     );
 
-    /// The same for rows of `len` elements, a multiple of [`Self::GROUP`] and not zero.
-    ///
-    /// * `weights`: `[len, B * LANES]`
+    /// Multiplies the first of `rows` rows by a block of two vectors in a way of its own; returns how many, which may be none.
     #[inline(always)]
-    unsafe fn rows_times_run<const P: usize, const B: usize, const FIRST: bool>(
-        sums: &mut [[Self; B]; P],
-        rows: [*const Self::Element; P],
-        weights: *const Self::Element,
-        len: usize,
-    ) {
-        let mut at = 0;
-        // SAFETY: promised by the caller.
-        unsafe {
-            if FIRST {
-                Self::rows_times_block::<P, B, true>(sums, rows, weights);
-                at = Self::GROUP;
-            }
-            while at < len {
-                let weights = weights.add(at * B * Self::LANES);
-                Self::rows_times_block::<P, B, false>(sums, rows.map(|row| row.add(at)), weights);
-                at += Self::GROUP;
-            }
-        }
+    unsafe fn rows_times_two(product: Product<Self::Element>, rows: usize) -> usize {
+        let _ = (product, rows);
+        0
     }
 
     /// A 3×3 convolution of stride S of one vector of channels: all pixels of `part`.

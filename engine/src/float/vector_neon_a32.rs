@@ -12,6 +12,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use super::depthwise::{PIXELS, Part};
 use super::graph::Activation;
 use super::plane::TILE;
+use super::tile::Product;
 use super::vector::{Vector, Work};
 use super::winograd::{Outputs, PATCH, Patch};
 
@@ -153,33 +154,12 @@ impl Vector for NeonA32 {
 
     #[inline]
     #[target_feature(enable = "neon")]
-    unsafe fn rows_times_run<const P: usize, const B: usize, const FIRST: bool>(
-        sums: &mut [[Self; B]; P],
-        rows: [*const f32; P],
-        weights: *const f32,
-        len: usize,
-    ) {
-        if B == 2
-            && let Ok(sums) = <&mut [Self; 8]>::try_from(sums.as_flattened_mut())
-            && let Ok(rows) = <[*const f32; 4]>::try_from(&rows[..])
-        {
+    unsafe fn rows_times_two(product: Product<f32>, rows: usize) -> usize {
+        if rows >= ROWS {
             // SAFETY: promised by the caller.
-            unsafe { four_rows_times_two::<FIRST>(sums, rows, weights, len) };
-            return;
+            unsafe { tiles(product, rows / ROWS) };
         }
-        let mut at = 0;
-        // SAFETY: promised by the caller.
-        unsafe {
-            if FIRST {
-                Self::rows_times_block::<P, B, true>(sums, rows, weights);
-                at = Self::GROUP;
-            }
-            while at < len {
-                let weights = weights.add(at * B * Self::LANES);
-                Self::rows_times_block::<P, B, false>(sums, rows.map(|row| row.add(at)), weights);
-                at += Self::GROUP;
-            }
-        }
+        rows / ROWS * ROWS
     }
 
     #[inline]
@@ -219,88 +199,195 @@ impl Vector for NeonA32 {
     }
 }
 
-/// [`Vector::rows_times_run`] of four rows and two vectors, nearly always the widest product. Written out because there are as
-/// many registers as it needs: compilers load weights too early and then lack some.
+/// Rows that are multiplied together.
+const ROWS: usize = 4;
+
+/// Multiplies `count` times [`ROWS`] rows by two vectors, `count` not being zero. Written out because there are as many registers
+/// as it needs: compilers load weights too early and then lack some.
 ///
 /// # Safety
-/// As for [`Vector::rows_times_run`].
+/// As for [`Vector::rows_times_two`].
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn four_rows_times_two<const FIRST: bool>(
-    sums: &mut [NeonA32; 8],
-    rows: [*const f32; 4],
-    weights: *const f32,
-    len: usize,
-) {
-    let [mut a0, mut a1, mut b0, mut b1, mut c0, mut c1, mut d0, mut d1] = sums.map(|sum| sum.0);
-    let [row_a, row_b, row_c, row_d] = rows;
-    // One element of each row times two vectors: the operation, where the weights are, half and lane of the row.
+unsafe fn tiles(product: Product<f32>, count: usize) {
+    static ZEROS: [f32; 8] = [0.0; 8];
+    /// What does not fit the registers, in the order in which it is addressed; in bytes, where it is added to addresses.
+    #[repr(C)]
+    struct Constants {
+        start: *const f32,
+        weights: *const f32,
+        runs: usize,
+        len: usize,
+        /// From the end of a run to the beginning of the next.
+        next_run: usize,
+        /// From the end of the last run of a row to the beginning of the row that is [`ROWS`] further.
+        next_row: usize,
+        /// From a row of the output to the next.
+        stride: usize,
+        residual: *const f32,
+    }
+    let Product { input, runs, weights, target } = product;
+    let bytes = |elements: usize| elements * size_of::<f32>();
+    let mut constants = Constants {
+        start: target.bias.unwrap_or(ZEROS.as_ptr()),
+        weights,
+        runs: runs.count,
+        len: runs.len,
+        next_run: bytes(runs.stride.wrapping_sub(runs.len)),
+        next_row: bytes(ROWS * runs.row_stride).wrapping_sub(bytes((runs.count - 1) * runs.stride + runs.len)),
+        stride: bytes(target.stride),
+        residual: target.residual.unwrap_or(std::ptr::null()),
+    };
+    let [row_a, row_b, row_c, row_d] = [0, 1, 2, 3].map(|row| input.wrapping_add(row * runs.row_stride));
+    // One element of each row, a lane of q4 to q7, times two vectors.
     macro_rules! step {
-        ($op:literal, $w0:literal, $w1:literal, $half:literal, $lane:literal) => {
+        ($left:literal, $right:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
             concat!(
-                step!($op, "a", $w0, $w1, $half, $lane),
-                step!($op, "b", $w0, $w1, $half, $lane),
-                step!($op, "c", $w0, $w1, $half, $lane),
-                step!($op, "d", $w0, $w1, $half, $lane),
-            )
-        };
-        ($op:literal, $row:literal, $w0:literal, $w1:literal, $half:literal, $lane:literal) => {
-            concat!(
-                concat!($op, " {", $row, "0}, ", $w0, ", {", $row, ":", $half, "}[", $lane, "]\n"),
-                concat!($op, " {", $row, "1}, ", $w1, ", {", $row, ":", $half, "}[", $lane, "]\n"),
-            )
-        };
-    }
-    // Four elements of each row; the operation of the first.
-    macro_rules! group {
-        ($op:literal) => {
-            concat!(
-                "vldmia {weights}!, {{q8-q11}}\n",
-                "vld1.32 {{{a:e}, {a:f}}}, [{row_a}]!\n",
-                "vld1.32 {{{b:e}, {b:f}}}, [{row_b}]!\n",
-                "vld1.32 {{{c:e}, {c:f}}}, [{row_c}]!\n",
-                "vld1.32 {{{d:e}, {d:f}}}, [{row_d}]!\n",
-                step!($op, "q8", "q9", "e", "0"),
-                step!("vmla.f32", "q10", "q11", "e", "1"),
-                "vldmia {weights}!, {{q8-q11}}\n",
-                step!("vmla.f32", "q8", "q9", "f", "0"),
-                step!("vmla.f32", "q10", "q11", "f", "1"),
-                "subs {len}, {len}, #4\n",
+                concat!("vmla.f32 q12, ", $left, ", ", $a, "\n"),
+                concat!("vmla.f32 q13, ", $right, ", ", $a, "\n"),
+                concat!("vmla.f32 q14, ", $left, ", ", $b, "\n"),
+                concat!("vmla.f32 q15, ", $right, ", ", $b, "\n"),
+                concat!("vmla.f32 q0, ", $left, ", ", $c, "\n"),
+                concat!("vmla.f32 q1, ", $right, ", ", $c, "\n"),
+                concat!("vmla.f32 q2, ", $left, ", ", $d, "\n"),
+                concat!("vmla.f32 q3, ", $right, ", ", $d, "\n"),
             )
         };
     }
-    macro_rules! rows {
-        ([$($sum:ident)*] $($template:expr),*) => {
-            // SAFETY: it reads what the caller promised, and writes only to registers that are named.
+    macro_rules! each {
+        ($op:literal, $with:literal) => {
+            concat!(
+                concat!($op, " q12, q12, ", $with, "\n"),
+                concat!($op, " q13, q13, ", $with, "\n"),
+                concat!($op, " q14, q14, ", $with, "\n"),
+                concat!($op, " q15, q15, ", $with, "\n"),
+                concat!($op, " q0, q0, ", $with, "\n"),
+                concat!($op, " q1, q1, ", $with, "\n"),
+                concat!($op, " q2, q2, ", $with, "\n"),
+                concat!($op, " q3, q3, ", $with, "\n"),
+            )
+        };
+    }
+    macro_rules! relu {
+        () => {
+            concat!("vmov.i32 q8, #0\n", each!("vmax.f32", "q8"))
+        };
+    }
+    macro_rules! relu6 {
+        () => {
+            concat!(relu!(), "vmov.f32 q9, #6.0\n", each!("vmin.f32", "q9"))
+        };
+    }
+    macro_rules! residual {
+        () => {
+            concat!(
+                "ldr {weights}, [{constants}, #28]\n",
+                "vld1.32 {{d16-d19}}, [{weights}], {len}\n",
+                "vld1.32 {{d20-d23}}, [{weights}], {len}\n",
+                "vadd.f32 q12, q12, q8\n",
+                "vadd.f32 q13, q13, q9\n",
+                "vadd.f32 q14, q14, q10\n",
+                "vadd.f32 q15, q15, q11\n",
+                "vld1.32 {{d16-d19}}, [{weights}], {len}\n",
+                "vld1.32 {{d20-d23}}, [{weights}], {len}\n",
+                "vadd.f32 q0, q0, q8\n",
+                "vadd.f32 q1, q1, q9\n",
+                "vadd.f32 q2, q2, q10\n",
+                "vadd.f32 q3, q3, q11\n",
+                "str {weights}, [{constants}, #28]\n",
+            )
+        };
+    }
+    macro_rules! tiles {
+        ($residual:expr, $activation:expr) => {
+            // SAFETY: it reads and writes what the caller promised and `constants`, and registers that are named.
             unsafe {
                 asm!(
-                    $($template,)*
-                    weights = inout(reg) weights => _,
+                    "2:",
+                    "ldr {len}, [{constants}]",
+                    "ldr {weights}, [{constants}, #4]",
+                    "ldr {runs}, [{constants}, #8]",
+                    "vldmia {len}, {{q12-q13}}",
+                    "vldmia {len}, {{q14-q15}}",
+                    "vldmia {len}, {{q0-q1}}",
+                    "vldmia {len}, {{q2-q3}}",
+                    "3:",
+                    "ldr {len}, [{constants}, #12]",
+                    "4:",
+                    "vldmia {weights}!, {{q8-q11}}",
+                    "vld1.32 {{d8-d9}}, [{row_a}]!",
+                    "vld1.32 {{d10-d11}}, [{row_b}]!",
+                    "vld1.32 {{d12-d13}}, [{row_c}]!",
+                    "vld1.32 {{d14-d15}}, [{row_d}]!",
+                    step!("q8", "q9", "d8[0]", "d10[0]", "d12[0]", "d14[0]"),
+                    step!("q10", "q11", "d8[1]", "d10[1]", "d12[1]", "d14[1]"),
+                    "vldmia {weights}!, {{q8-q11}}",
+                    "subs {len}, {len}, #4",
+                    step!("q8", "q9", "d9[0]", "d11[0]", "d13[0]", "d15[0]"),
+                    step!("q10", "q11", "d9[1]", "d11[1]", "d13[1]", "d15[1]"),
+                    "bne 4b",
+                    "subs {runs}, {runs}, #1",
+                    "beq 5f",
+                    "ldr {len}, [{constants}, #16]",
+                    "add {row_a}, {row_a}, {len}",
+                    "add {row_b}, {row_b}, {len}",
+                    "add {row_c}, {row_c}, {len}",
+                    "add {row_d}, {row_d}, {len}",
+                    "b 3b",
+                    "5:",
+                    "ldr {len}, [{constants}, #20]",
+                    "add {row_a}, {row_a}, {len}",
+                    "add {row_b}, {row_b}, {len}",
+                    "add {row_c}, {row_c}, {len}",
+                    "add {row_d}, {row_d}, {len}",
+                    "ldr {len}, [{constants}, #24]",
+                    $residual,
+                    $activation,
+                    "vst1.32 {{d24-d27}}, [{to}], {len}",
+                    "vst1.32 {{d28-d31}}, [{to}], {len}",
+                    "vst1.32 {{d0-d3}}, [{to}], {len}",
+                    "vst1.32 {{d4-d7}}, [{to}], {len}",
+                    "subs {count}, {count}, #1",
+                    "bne 2b",
+                    constants = in(reg) &raw mut constants,
+                    weights = out(reg) _,
                     row_a = inout(reg) row_a => _,
                     row_b = inout(reg) row_b => _,
                     row_c = inout(reg) row_c => _,
                     row_d = inout(reg) row_d => _,
-                    len = inout(reg) len => _,
-                    a = out(qreg_low8) _,
-                    b = out(qreg_low8) _,
-                    c = out(qreg_low8) _,
-                    d = out(qreg_low8) _,
-                    $($sum = inout(qreg) $sum,)*
+                    to = inout(reg) target.to => _,
+                    runs = out(reg) _,
+                    len = out(reg) _,
+                    count = inout(reg) count => _,
+                    out("q0") _,
+                    out("q1") _,
+                    out("q2") _,
+                    out("q3") _,
+                    out("q4") _,
+                    out("q5") _,
+                    out("q6") _,
+                    out("q7") _,
                     out("q8") _,
                     out("q9") _,
                     out("q10") _,
                     out("q11") _,
-                    options(nostack, readonly),
+                    out("q12") _,
+                    out("q13") _,
+                    out("q14") _,
+                    out("q15") _,
+                    options(nostack),
                 )
             }
         };
     }
-    if FIRST {
-        rows!([a0 a1 b0 b1 c0 c1 d0 d1] group!("vmul.f32"), "beq 3f", "2:", group!("vmla.f32"), "bne 2b", "3:");
-    } else {
-        rows!([a0 a1 b0 b1 c0 c1 d0 d1] "2:", group!("vmla.f32"), "bne 2b");
+    match (target.residual.is_some(), target.activation) {
+        (false, Activation::Identity) => tiles!("", ""),
+        (false, Activation::Relu) => tiles!("", relu!()),
+        (false, Activation::Relu6) => tiles!("", relu6!()),
+        (true, Activation::Identity) => tiles!(residual!(), ""),
+        (true, Activation::Relu) => tiles!(residual!(), relu!()),
+        (true, Activation::Relu6) => tiles!(residual!(), relu6!()),
     }
-    *sums = [a0, a1, b0, b1, c0, c1, d0, d1].map(NeonA32);
 }
 
 /// `blocks` times four pixels of each row of [`Vector::filter`], of which there are some. Written out because weights, sums and

@@ -17,7 +17,7 @@
 use super::conv::{Finish, padded_bias};
 use super::graph::Activation;
 use super::plane::{Plane, TILE};
-use super::tile::{Runs, Sink, Weights, multiply};
+use super::tile::{Runs, Sink, Target, Weights, multiply};
 use super::vector::{Vector, Work, activate_all};
 
 /// Side of a patch of the input.
@@ -167,6 +167,17 @@ impl<V: Vector, const FROM_ZERO: bool> Sink<V> for Sums<V, FROM_ZERO> {
                     sum.store(self.to.add(row * self.channels + channel + pixel * self.channels + block * V::LANES))
                 };
             }
+        }
+    }
+
+    #[inline(always)]
+    fn target(&self, channel: usize) -> Target<V::Element> {
+        Target {
+            bias: if FROM_ZERO { None } else { Some(self.bias.wrapping_add(channel)) },
+            residual: None,
+            activation: Activation::Identity,
+            to: self.to.wrapping_add(channel),
+            stride: self.channels,
         }
     }
 }
