@@ -59,6 +59,7 @@ impl<E: bytemuck::Pod> Weights<E> {
 
 /// A product of rows and one block of weights.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(neon_a32), allow(dead_code))] // Read where `Vector::rows_times_two` is implemented.
 pub(super) struct Product<E> {
     pub input: *const E,
     pub runs: Runs,
@@ -69,6 +70,7 @@ pub(super) struct Product<E> {
 
 /// What a [`Sink`] does with the sums of a block.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(neon_a32), allow(dead_code))] // Read where `Vector::rows_times_two` is implemented.
 pub(super) struct Target<E> {
     /// What rows start from, if not from zero.
     pub bias: Option<*const E>,

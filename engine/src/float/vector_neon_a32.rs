@@ -233,7 +233,7 @@ unsafe fn tiles(product: Product<f32>, count: usize) {
         weights,
         runs: runs.count,
         len: runs.len,
-        next_run: bytes(runs.stride.wrapping_sub(runs.len)),
+        next_run: bytes(runs.stride).wrapping_sub(bytes(runs.len)),
         next_row: bytes(ROWS * runs.row_stride).wrapping_sub(bytes((runs.count - 1) * runs.stride + runs.len)),
         stride: bytes(target.stride),
         residual: target.residual.unwrap_or(std::ptr::null()),
