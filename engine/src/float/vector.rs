@@ -11,8 +11,8 @@ use super::winograd::{Outputs, Patch};
 /// [`Self::vectorise`], which compiles its work for that set.
 ///
 /// # Safety
-/// Of every method: the processor has the instruction set. `load`, `store` and `rows_times_…` access memory: the pointers are valid
-/// for what their documentation says.
+/// Of every method: the processor has the instruction set. Those that take pointers, alone or in a structure, access memory: the
+/// pointers are valid for what the documentation says.
 pub(super) trait Vector: Copy + Send + Sync + 'static {
     /// A stored number: f32, or the bits of an f16.
     type Element: bytemuck::Pod + Send + Sync;
@@ -57,6 +57,8 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         rows: [*const Self::Element; P],
         weights: *const Self::Element,
     );
+
+    // What follows has a version for all sets, and its own where the compiler's is much slower.
 
     /// Multiplies the first of `rows` rows by a block of two vectors in a way of its own; returns how many, which may be none.
     #[inline(always)]

@@ -1,6 +1,10 @@
 //! Vectors of four f32 in the NEON of 32-bit Arm processors.
 //!
-//! Products are rounded before they are added: only such an instruction takes one lane as a factor.
+//! Products are rounded before they are added: only such an instruction takes one lane as a factor, and processors without fused
+//! ones, such as Cortex-A9, need no kernels of their own.
+//!
+//! There are 16 registers, few enough that the compiler keeps parts of the inner loops on the stack, where each vector costs two
+//! instructions. So the loops that take nearly all of the time are assembly; what is left is the code of all processors.
 
 #![allow(unsafe_code)] // Vector instructions.
 
@@ -132,6 +136,7 @@ impl Vector for NeonA32 {
             macro_rules! lane {
                 ($half:literal, $lane:literal) => {
                     let step = 2 * $half + $lane;
+                    // Weights that the compiler loads earlier do not fit the registers.
                     compiler_fence(Ordering::SeqCst);
                     let block: [float32x4_t; B] =
                         std::array::from_fn(|block| Self::load(weights.add((step * B + block) * Self::LANES)).0);
