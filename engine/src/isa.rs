@@ -21,6 +21,7 @@ pub enum Isa {
 
 impl Isa {
     /// All sets of this processor, the fastest first.
+    #[allow(clippy::vec_init_then_push)] // There may be nothing before the last.
     pub fn available() -> Vec<Self> {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]

@@ -4,7 +4,7 @@
 
 use super::graph::Activation;
 use super::plane::Plane;
-use super::tile::{Runs, Sink, Weights, multiply};
+use super::tile::{Runs, Sink, Target, Weights, multiply};
 use super::vector::{Vector, Work, activate_all};
 
 /// How a convolution ends.
@@ -24,7 +24,7 @@ pub(super) struct Conv<E> {
     /// 1 or 3.
     pub side: usize,
     pub stride: usize,
-    /// Elements per run: `side * C`.
+    /// Elements per run: `side * C`, rounded up to a group; the weights of those added are zero.
     pub run_len: usize,
 }
 
@@ -40,10 +40,10 @@ impl<E: bytemuck::Pod> Conv<E> {
         [inputs, stored_inputs]: [usize; 2],
         stored_outputs: usize,
     ) -> Self {
-        let (outputs, run_len) = (bias.len(), side * stored_inputs);
+        let (outputs, run_len) = (bias.len(), (side * stored_inputs).next_multiple_of(V::GROUP));
         let weights = Weights::pack::<V>(side * run_len, stored_outputs, |k, output| {
             let (y, x, input) = (k / run_len, k % run_len / stored_inputs, k % run_len % stored_inputs);
-            let is_there = input < inputs && output < outputs;
+            let is_there = x < side && input < inputs && output < outputs;
             if is_there { weight[((output * inputs + input) * side + y) * side + x] } else { 0.0 }
         });
         Self { weights, bias: padded_bias::<V>(bias, stored_outputs), side, stride, run_len }
@@ -135,6 +135,17 @@ impl<V: Vector> Sink<V> for Store<V> {
                     sum.store(to.add(block * V::LANES));
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    fn target(&self, channel: usize) -> Target<V::Element> {
+        Target {
+            bias: Some(self.bias.wrapping_add(channel)),
+            residual: self.residual.map(|residual| residual.wrapping_add(channel)),
+            activation: self.activation,
+            to: self.to.wrapping_add(channel),
+            stride: self.channels,
         }
     }
 }

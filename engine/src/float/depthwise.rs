@@ -65,25 +65,24 @@ impl<V: Vector> RunDepthwise<'_, V> {
                 let weights: [V; 9] =
                     std::array::from_fn(|tap| V::load(conv.weights.as_ptr().add(tap * to.channels + channel)));
                 let bias = V::load(conv.bias.as_ptr().add(channel));
-                for y in 0..to.height {
-                    let part = Part {
-                        input: arena.add(from.corner(y * S, 0) + channel).cast_const(),
-                        row_stride: from.row_stride(),
-                        from_stride: from.channels,
-                        weights: &weights,
-                        bias,
-                        activation,
-                        out: arena.add(to.pixel(y, 0) + channel),
-                        to_stride: to.channels,
-                    };
-                    V::filter_row::<S>(part, to.width);
-                }
+                let part = Part {
+                    input: arena.add(from.corner(0, 0) + channel).cast_const(),
+                    row_stride: from.row_stride(),
+                    from_stride: from.channels,
+                    weights: &weights,
+                    bias,
+                    activation,
+                    out: arena.add(to.pixel(0, 0) + channel),
+                    out_row_stride: to.row_stride(),
+                    to_stride: to.channels,
+                };
+                V::filter::<S>(part, [to.height, to.width]);
             }
         }
     }
 }
 
-/// Pixels of a row of the output, one vector of channels.
+/// Pixels of the output, one vector of channels.
 #[derive(Clone, Copy)]
 pub(super) struct Part<'a, V: Vector> {
     /// The first of the three columns and rows that the first pixel reads.
@@ -97,16 +96,18 @@ pub(super) struct Part<'a, V: Vector> {
     pub bias: V,
     pub activation: Activation,
     pub out: *mut V::Element,
+    /// Elements from a row of the output to the next.
+    pub out_row_stride: usize,
     /// Elements from a pixel of the output to the next.
     pub to_stride: usize,
 }
 
 impl<V: Vector> Part<'_, V> {
-    /// The part that begins at pixel `x` of this one, with stride S.
+    /// The part that begins at pixel `y`, `x` of this one, with stride S.
     #[inline(always)]
-    pub fn at<const S: usize>(self, x: usize) -> Self {
-        let input = self.input.wrapping_add(x * S * self.from_stride);
-        Self { input, out: self.out.wrapping_add(x * self.to_stride), ..self }
+    pub fn at<const S: usize>(self, y: usize, x: usize) -> Self {
+        let input = self.input.wrapping_add(y * S * self.row_stride + x * S * self.from_stride);
+        Self { input, out: self.out.wrapping_add(y * self.out_row_stride + x * self.to_stride), ..self }
     }
 
     /// `width` pixels.
@@ -120,7 +121,7 @@ impl<V: Vector> Part<'_, V> {
             // The last pixels overlap those before, or there is one at a time.
             let pixels = if width < PIXELS { 1 } else { PIXELS };
             x = x.min(width - pixels);
-            let part = self.at::<S>(x);
+            let part = self.at::<S>(0, x);
             // SAFETY: promised by the caller.
             unsafe {
                 match (pixels, S) {

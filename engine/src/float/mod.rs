@@ -196,7 +196,7 @@ impl<V: Vector> Encode for Planned<V> {
         let mut rest = pooled;
         for step in &self.0.steps {
             if step.needs_border {
-                step.to.clear_border(arena);
+                step.to.clear_border(arena, V::GROUP);
             }
             self.compute(step, arena);
             if let Some((pooled, channels)) = step.pooled {
@@ -216,7 +216,7 @@ impl<V: Vector> Encode for Planned<V> {
 impl<V: Vector> Planned<V> {
     fn normalise(&self, pixels: &[u8], arena: &mut [V::Element]) {
         let Plan { input, elements, .. } = &self.0;
-        input.clear_border(arena);
+        input.clear_border(arena, V::GROUP);
         for (y, row) in pixels.chunks_exact(input.width * input.channels).enumerate() {
             let to = &mut arena[input.pixel(y, 0)..][..row.len()];
             match elements.as_chunks::<256>().0 {

@@ -143,7 +143,7 @@ fn planes<V: Vector>(graph: &Graph, shapes: &[Shape], made: &[usize], fused: &[O
         .iter()
         .map(|&value| {
             let (start, end) = lives[value].unwrap_or_default();
-            (plane(value, 0).len(), start..=end)
+            (plane(value, 0).len(V::GROUP), start..=end)
         })
         .collect();
     let (offsets, len) = place(&needs, V::LANES);

@@ -24,9 +24,9 @@ impl Plane {
         self.height.next_multiple_of(TILE) + 2
     }
 
-    /// Elements that it takes.
-    pub fn len(self) -> usize {
-        self.rows() * self.row_stride()
+    /// Elements that it takes, where kernels read up to `overread` past the last.
+    pub fn len(self, overread: usize) -> usize {
+        self.rows() * self.row_stride() + overread
     }
 
     /// The element of the arena of the pixel above and to the left of pixel `y`, `x`.
@@ -40,8 +40,8 @@ impl Plane {
     }
 
     /// Sets everything but the image to zero.
-    pub fn clear_border<E: bytemuck::Pod>(self, arena: &mut [E]) {
-        let (row_stride, len) = (self.row_stride(), self.len());
+    pub fn clear_border<E: bytemuck::Pod>(self, arena: &mut [E], overread: usize) {
+        let (row_stride, len) = (self.row_stride(), self.len(overread));
         let plane = &mut arena[self.offset..self.offset + len];
         // The end of a row and the beginning of the next are one run.
         let image = self.width * self.channels;
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn the_border_is_cleared_and_the_image_is_not() {
         let plane = Plane { height: 3, width: 5, channels: 2, offset: 4 };
-        let mut arena = vec![1.0f32; 4 + plane.len()];
-        plane.clear_border(&mut arena);
+        let mut arena = vec![1.0f32; 4 + plane.len(3)];
+        plane.clear_border(&mut arena, 3);
         assert_eq!(arena.iter().filter(|&&value| value == 1.0).count(), 4 + 3 * 5 * 2);
         assert_eq!(arena[plane.pixel(2, 4)..][..3], [1.0, 1.0, 0.0]);
     }

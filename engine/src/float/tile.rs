@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)] // Vectors, and pointers to them.
 
+use super::graph::Activation;
 use super::vector::Vector;
 
 /// What rows consist of.
@@ -13,7 +14,7 @@ use super::vector::Vector;
 pub(super) struct Runs {
     /// Runs per row.
     pub count: usize,
-    /// Elements per run.
+    /// Elements per run, a multiple of [`Vector::GROUP`].
     pub len: usize,
     /// Elements from a run to the next.
     pub stride: usize,
@@ -58,7 +59,33 @@ impl<E: bytemuck::Pod> Weights<E> {
     }
 }
 
-/// Where sums go. The method must be inlined.
+/// A product of rows and one block of weights.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(neon_a32), allow(dead_code))] // Read where `Vector::rows_times_two` is implemented.
+pub(super) struct Product<E> {
+    pub input: *const E,
+    pub runs: Runs,
+    /// `[K, B * LANES]`.
+    pub weights: *const E,
+    pub target: Target<E>,
+}
+
+/// What a [`Sink`] does with the sums of a block.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(neon_a32), allow(dead_code))] // Read where `Vector::rows_times_two` is implemented.
+pub(super) struct Target<E> {
+    /// What rows start from, if not from zero.
+    pub bias: Option<*const E>,
+    /// What is added to the first row; the others follow as those of the output do.
+    pub residual: Option<*const E>,
+    pub activation: Activation,
+    /// The first row.
+    pub to: *mut E,
+    /// Elements from a row to the next.
+    pub stride: usize,
+}
+
+/// Where sums go. The methods must be inlined.
 pub(super) trait Sink<V: Vector> {
     /// Whether rows start from zero.
     const FROM_ZERO: bool;
@@ -74,6 +101,9 @@ pub(super) trait Sink<V: Vector> {
     /// # Safety
     /// As for [`Vector`]; rows and channels exist.
     unsafe fn put<const P: usize, const B: usize>(&self, row: usize, channel: usize, sums: [[V; B]; P]);
+
+    /// What the other methods do, for the block that begins at `channel`.
+    fn target(&self, channel: usize) -> Target<V::Element>;
 }
 
 /// Multiplies `rows` rows by block `block` of the weights.
@@ -114,7 +144,11 @@ unsafe fn all_rows<V: Vector, S: Sink<V>, const B: usize>(
     sink: &S,
 ) {
     let most = V::ACCUMULATORS / B;
-    let mut row = 0;
+    let mut row = match B {
+        // SAFETY: promised by the caller.
+        2 => unsafe { V::rows_times_two(Product { input, runs, weights, target: sink.target(channel) }, rows) },
+        _ => 0,
+    };
     macro_rules! step {
         ($rows:literal) => {
             while most >= $rows && rows - row >= $rows {
@@ -148,15 +182,21 @@ unsafe fn tile<V: Vector, S: Sink<V>, const P: usize, const B: usize>(
         // SAFETY: promised by the caller of `multiply`.
         let rows: [*const V::Element; P] =
             std::array::from_fn(|row| unsafe { input.add(run * runs.stride + row * runs.row_stride) });
-        // SAFETY: promised by the caller of `multiply`.
-        unsafe {
-            if S::FROM_ZERO && run == 0 {
-                V::rows_times_run::<P, B, true>(&mut sums, rows, weights, runs.len);
-            } else {
-                V::rows_times_run::<P, B, false>(&mut sums, rows, weights, runs.len);
-            }
+        let mut at = 0;
+        if S::FROM_ZERO && run == 0 {
+            // SAFETY: promised by the caller of `multiply`.
+            unsafe { V::rows_times_block::<P, B, true>(&mut sums, rows, weights) };
+            weights = weights.wrapping_add(V::GROUP * B * V::LANES);
+            at = V::GROUP;
         }
-        weights = weights.wrapping_add(runs.len * B * V::LANES);
+        while at < runs.len {
+            // SAFETY: promised by the caller of `multiply`.
+            unsafe {
+                V::rows_times_block::<P, B, false>(&mut sums, rows.map(|row| row.add(at)), weights);
+                weights = weights.add(V::GROUP * B * V::LANES);
+            }
+            at += V::GROUP;
+        }
     }
     sums
 }

@@ -2,6 +2,8 @@
 
 use super::depthwise::Part;
 use super::graph::Activation;
+use super::tile::Product;
+use super::winograd::{Outputs, Patch};
 
 /// A vector of one instruction set.
 ///
@@ -9,8 +11,8 @@ use super::graph::Activation;
 /// [`Self::vectorise`], which compiles its work for that set.
 ///
 /// # Safety
-/// Of every method: the processor has the instruction set. `load`, `store` and `rows_times_…` access memory: the pointers are valid
-/// for what their documentation says.
+/// Of every method: the processor has the instruction set. Those that take pointers, alone or in a structure, access memory: the
+/// pointers are valid for what the documentation says.
 pub(super) trait Vector: Copy + Send + Sync + 'static {
     /// A stored number: f32, or the bits of an f16.
     type Element: bytemuck::Pod + Send + Sync;
@@ -33,8 +35,6 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
     unsafe fn splat(value: f32) -> Self;
     /// Reads [`Self::LANES`] elements.
     unsafe fn load(from: *const Self::Element) -> Self;
-    /// All lanes the element there.
-    unsafe fn broadcast(from: *const Self::Element) -> Self;
     /// Writes [`Self::LANES`] elements.
     unsafe fn store(self, to: *mut Self::Element);
     unsafe fn add(self, other: Self) -> Self;
@@ -58,66 +58,36 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         weights: *const Self::Element,
     );
 
-    /// The same for rows of `len` elements; if FIRST, at least [`Self::GROUP`].
-    ///
-    /// * `weights`: `[len, B * LANES]`
+    // What follows has a version for all sets, and its own where the compiler's is much slower.
+
+    /// Multiplies the first of `rows` rows by a block of two vectors in a way of its own; returns how many, which may be none.
     #[inline(always)]
-    unsafe fn rows_times_run<const P: usize, const B: usize, const FIRST: bool>(
-        sums: &mut [[Self; B]; P],
-        rows: [*const Self::Element; P],
-        weights: *const Self::Element,
-        len: usize,
-    ) {
-        let (mut at, mut weights, step) = (0, weights, Self::GROUP * B * Self::LANES);
-        let whole = len - len % Self::GROUP;
-        // SAFETY: promised by the caller.
-        unsafe {
-            if FIRST {
-                Self::rows_times_block::<P, B, true>(sums, rows, weights);
-                weights = weights.add(step);
-                at = Self::GROUP;
-            }
-            while at < whole {
-                Self::rows_times_block::<P, B, false>(sums, rows.map(|row| row.add(at)), weights);
-                weights = weights.add(step);
-                at += Self::GROUP;
-            }
-            if whole < len {
-                rows_times_rest::<Self, P, B>(sums, rows.map(|row| row.add(whole)), weights, len - whole);
-            }
+    unsafe fn rows_times_two(product: Product<Self::Element>, rows: usize) -> usize {
+        let _ = (product, rows);
+        0
+    }
+
+    /// A 3×3 convolution of stride S of one vector of channels: all pixels of `part`.
+    #[inline(always)]
+    unsafe fn filter<const S: usize>(part: Part<'_, Self>, [height, width]: [usize; 2]) {
+        for y in 0..height {
+            // SAFETY: promised by the caller.
+            unsafe { part.at::<S>(y, 0).row::<S>(width) };
         }
     }
 
-    /// A 3×3 convolution of stride S of one vector of channels: `width` pixels of a row, from the first of `part` on.
+    /// [`Patch::transform`].
     #[inline(always)]
-    unsafe fn filter_row<const S: usize>(part: Part<'_, Self>, width: usize) {
+    unsafe fn winograd_input(patch: Patch<Self::Element>) {
         // SAFETY: promised by the caller.
-        unsafe { part.row::<S>(width) };
+        unsafe { patch.transform::<Self>() };
     }
-}
 
-/// As [`Vector::rows_times_run`], an element at a time: for the last of a run that is no whole number of groups.
-///
-/// # Safety
-/// As for [`Vector::rows_times_run`].
-#[inline(always)]
-pub(super) unsafe fn rows_times_rest<V: Vector, const P: usize, const B: usize>(
-    sums: &mut [[V; B]; P],
-    rows: [*const V::Element; P],
-    weights: *const V::Element,
-    len: usize,
-) {
-    for at in 0..len {
+    /// [`Outputs::transform`].
+    #[inline(always)]
+    unsafe fn winograd_output(outputs: Outputs<Self::Element>) {
         // SAFETY: promised by the caller.
-        unsafe {
-            let weights: [V; B] = std::array::from_fn(|block| V::load(weights.add((at * B + block) * V::LANES)));
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                let row = V::broadcast(row.add(at));
-                for (sum, weights) in sums.iter_mut().zip(weights) {
-                    *sum = sum.mul_add(row, weights);
-                }
-            }
-        }
+        unsafe { outputs.transform::<Self>() };
     }
 }
 

@@ -51,13 +51,6 @@ impl Vector for NeonF16 {
 
     #[inline]
     #[target_feature(enable = "neon,fp16")]
-    unsafe fn broadcast(from: *const u16) -> Self {
-        // SAFETY: promised by the caller.
-        Self(unsafe { vreinterpretq_f16_u16(vld1q_dup_u16(from)) })
-    }
-
-    #[inline]
-    #[target_feature(enable = "neon,fp16")]
     unsafe fn store(self, to: *mut u16) {
         // SAFETY: promised by the caller.
         unsafe { vst1q_u16(to, vreinterpretq_u16_f16(self.0)) }

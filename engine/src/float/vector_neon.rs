@@ -48,12 +48,6 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
-    unsafe fn broadcast(from: *const f32) -> Self {
-        // SAFETY: promised by the caller.
-        Self(unsafe { vld1q_dup_f32(from) })
-    }
-
-    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe { vst1q_f32(to, self.0) }

@@ -47,12 +47,6 @@ impl Vector for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn broadcast(from: *const f32) -> Self {
-        // SAFETY: promised by the caller.
-        Self([unsafe { *from }; LANES])
-    }
-
-    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: eight elements are writable.
         unsafe { to.cast::<[f32; LANES]>().write_unaligned(self.0) }

@@ -48,12 +48,6 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn broadcast(from: *const f32) -> Self {
-        // SAFETY: promised by the caller.
-        Self(unsafe { _mm256_set1_ps(*from) })
-    }
-
-    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe { _mm256_storeu_ps(to, self.0) }
@@ -159,12 +153,6 @@ impl Vector for Avx512 {
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { _mm512_loadu_ps(from) })
-    }
-
-    #[inline(always)]
-    unsafe fn broadcast(from: *const f32) -> Self {
-        // SAFETY: promised by the caller.
-        Self(unsafe { _mm512_set1_ps(*from) })
     }
 
     #[inline(always)]

@@ -15,12 +15,13 @@
 #![allow(unsafe_code)] // Vectors, and pointers to them.
 
 use super::conv::{Finish, padded_bias};
+use super::graph::Activation;
 use super::plane::{Plane, TILE};
-use super::tile::{Runs, Sink, Weights, multiply};
+use super::tile::{Runs, Sink, Target, Weights, multiply};
 use super::vector::{Vector, Work, activate_all};
 
 /// Side of a patch of the input.
-const PATCH: usize = TILE + 2;
+pub(super) const PATCH: usize = TILE + 2;
 /// Positions of a transformed patch.
 const POSITIONS: usize = PATCH * PATCH;
 /// The position that gets the bias.
@@ -178,6 +179,17 @@ impl<V: Vector, const FROM_ZERO: bool> Sink<V> for Sums<V, FROM_ZERO> {
             }
         }
     }
+
+    #[inline(always)]
+    fn target(&self, channel: usize) -> Target<V::Element> {
+        Target {
+            bias: if FROM_ZERO { None } else { Some(self.bias.wrapping_add(channel)) },
+            residual: None,
+            activation: Activation::Identity,
+            to: self.to.wrapping_add(channel),
+            stride: self.channels,
+        }
+    }
 }
 
 /// `Bᵀ d B` of a patch, for all channels.
@@ -186,19 +198,47 @@ impl<V: Vector, const FROM_ZERO: bool> Sink<V> for Sums<V, FROM_ZERO> {
 /// As for [`Vector`]; the patch at `corner` of `from` is readable, and `to` has [`POSITIONS`] pixels, `stride` apart.
 #[inline(always)]
 unsafe fn transform_input<V: Vector>(corner: *const V::Element, from: Plane, to: *mut V::Element, stride: usize) {
-    #[allow(clippy::needless_range_loop)] // The matrix is read by column.
     for channel in (0..from.channels).step_by(V::LANES) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let strides = [from.row_stride(), from.channels];
+            V::winograd_input(Patch { from: corner.add(channel), strides, to: to.add(channel), to_stride: stride });
+        }
+    }
+}
+
+/// One vector of channels of a patch.
+#[derive(Clone, Copy)]
+pub(super) struct Patch<E> {
+    pub from: *const E,
+    /// Elements from a row to the next, and from a pixel.
+    pub strides: [usize; 2],
+    /// Where the first position goes.
+    pub to: *mut E,
+    /// Elements from a position to the next.
+    pub to_stride: usize,
+}
+
+impl<E> Patch<E> {
+    /// `Bᵀ d B`.
+    ///
+    /// # Safety
+    /// As for [`Vector`]; the patch is readable, and the positions are writable.
+    #[inline(always)]
+    pub unsafe fn transform<V: Vector<Element = E>>(self) {
+        let Self { from, strides: [row, pixel], to, to_stride } = self;
         // SAFETY: promised by the caller.
         unsafe {
             let mut columns = [[V::splat(0.0); PATCH]; PATCH];
             for (x, column) in columns.iter_mut().enumerate() {
-                let first = corner.add(x * from.channels + channel);
-                *column = input_1d(std::array::from_fn(|y| V::load(first.add(y * from.row_stride()))));
+                let first = from.add(x * pixel);
+                *column = input_1d(std::array::from_fn(|y| V::load(first.add(y * row))));
             }
+            #[allow(clippy::needless_range_loop)] // The matrix is read by column.
             for y in 0..PATCH {
                 let row = input_1d(std::array::from_fn(|x| columns[x][y]));
                 for (x, value) in row.into_iter().enumerate() {
-                    value.store(to.add((y * PATCH + x) * stride + channel));
+                    value.store(to.add((y * PATCH + x) * to_stride));
                 }
             }
         }
@@ -241,35 +281,73 @@ unsafe fn transform_output<V: Vector>(
     finish: Finish,
     arena: *mut V::Element,
 ) {
-    let (height, width) = (TILE.min(to.height - y), TILE.min(to.width - x));
-    #[allow(clippy::needless_range_loop)] // The matrix is read by column.
+    let size = [TILE.min(to.height - y), TILE.min(to.width - x)];
     for channel in (0..to.channels).step_by(V::LANES) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            V::winograd_output(Outputs {
+                sums: sums.add(channel),
+                sums_stride: stride,
+                to: arena.add(to.pixel(y, x) + channel),
+                residual: finish.residual.map(|plane| arena.add(plane.pixel(y, x) + channel).cast_const()),
+                strides: [to.row_stride(), to.channels],
+                size,
+                activation: finish.activation,
+            });
+        }
+    }
+}
+
+/// One vector of channels of a tile of outputs.
+#[derive(Clone, Copy)]
+pub(super) struct Outputs<E> {
+    /// The first position.
+    pub sums: *const E,
+    /// Elements from a position to the next.
+    pub sums_stride: usize,
+    pub to: *mut E,
+    /// What is added, in a plane of the shape of the output.
+    pub residual: Option<*const E>,
+    /// Elements of the output from a row to the next, and from a pixel.
+    pub strides: [usize; 2],
+    /// Height and width, at most [`TILE`].
+    pub size: [usize; 2],
+    pub activation: Activation,
+}
+
+impl<E> Outputs<E> {
+    /// `Aᵀ m A`, residual, activation; writes the pixels that exist.
+    ///
+    /// # Safety
+    /// As for [`Vector`]; the positions and a whole tile of the residual are readable, and the pixels are writable.
+    #[inline(always)]
+    pub unsafe fn transform<V: Vector<Element = E>>(self) {
+        let Self { sums, sums_stride, to, residual, strides: [row_stride, pixel], size: [height, width], .. } = self;
         // SAFETY: promised by the caller.
         unsafe {
             let mut columns = [[V::splat(0.0); TILE]; PATCH];
             for (at, column) in columns.iter_mut().enumerate() {
-                let first = sums.add(at * stride + channel);
-                *column = output_1d(std::array::from_fn(|row| V::load(first.add(row * PATCH * stride))));
+                let first = sums.add(at * sums_stride);
+                *column = output_1d(std::array::from_fn(|row| V::load(first.add(row * PATCH * sums_stride))));
             }
-            let residual = finish.residual.map(|plane| arena.add(plane.pixel(y, x) + channel).cast_const());
-            let first = arena.add(to.pixel(y, x) + channel);
+            #[allow(clippy::needless_range_loop)] // The matrix is read by column.
             for row in 0..height {
                 let mut values = output_1d::<V>(std::array::from_fn(|at| columns[at][row]));
-                let at = |column: usize| row * to.row_stride() + column * to.channels;
+                let at = |column: usize| row * row_stride + column * pixel;
                 if let Some(residual) = residual {
                     for (column, value) in values.iter_mut().enumerate() {
-                        // Past the image it is the border of the plane, which has the shape of `to`.
+                        // Past the image it is the border of the plane.
                         *value = value.add(V::load(residual.add(at(column))));
                     }
                 }
-                activate_all(&mut values, finish.activation);
+                activate_all(&mut values, self.activation);
                 if width == TILE {
                     for (column, value) in values.into_iter().enumerate() {
-                        value.store(first.add(at(column)));
+                        value.store(to.add(at(column)));
                     }
                 } else {
                     for (column, value) in values.into_iter().enumerate().take(width) {
-                        value.store(first.add(at(column)));
+                        value.store(to.add(at(column)));
                     }
                 }
             }
