@@ -138,7 +138,7 @@ impl HostEncoder for BlobFile {
             .into_par_iter()
             .try_for_each(|(pixels, features)| {
                 let mut pairs = pixels.chunks(one).zip(features.chunks_mut(blob.dim()));
-                if blob.arithmetic() == Arithmetic::Int8 {
+                if blob.arithmetic() == Arithmetic::Int8 && Int8Network::has_kernels(Isa::best()) {
                     // The engine has the bytes of the device's code, and kernels for this processor.
                     let free = self.networks.lock().unwrap_or_else(PoisonError::into_inner).pop();
                     let mut network = free.map_or_else(|| Int8Network::new(&blob, Isa::best()), Ok)?;

@@ -10,7 +10,7 @@ use super::plan::{Plan, plan};
 use super::plane::Plane;
 use super::pool::pool;
 use super::readout::LinearMap;
-use super::select::{convolution, depthwise, sum};
+use super::select::{convolution, depthwise, has_kernels, sum};
 use crate::Isa;
 
 /// Rows behind a plane that a kernel of whole tiles may read, besides [`MARGIN`] bytes. What it reads there does not count.
@@ -92,6 +92,11 @@ impl Int8Network {
             map: readout.map().map(LinearMap::new),
             planes,
         })
+    }
+
+    /// Whether there are kernels for `isa`. Without, the device's own code is as fast or faster.
+    pub fn has_kernels(isa: Isa) -> bool {
+        has_kernels(isa)
     }
 
     /// Feature dimension D.

@@ -1,9 +1,14 @@
-//! Which kernel a layer gets.
+//! Which kernel a layer gets: of the instruction set, or in plain Rust where it has none in int8 (32-bit Arm).
 
 use super::filters::Filters;
 use super::kernel::{Geometry, Kernel, Sum, flip};
 use super::scalar;
 use crate::Isa;
+
+/// Whether there are kernels for `isa`, and not plain Rust alone.
+pub(super) fn has_kernels(isa: Isa) -> bool {
+    isa != Isa::Scalar && cfg!(any(target_arch = "aarch64", target_arch = "x86_64"))
+}
 
 /// The kernel of a convolution over all channels.
 pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Kernel> {
@@ -12,7 +17,7 @@ pub(super) fn convolution(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn K
         Isa::NeonDot | Isa::Neon => super::neon::convolution(isa, at, filters),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx2 => super::x86::convolution(isa, at, filters),
-        Isa::Scalar => Box::new(scalar::Convolution { at, filters, flip: flip(isa) }),
+        _ => Box::new(scalar::Convolution { at, filters, flip: flip(isa) }),
     }
 }
 
@@ -23,7 +28,7 @@ pub(super) fn depthwise(isa: Isa, at: Geometry, filters: Filters) -> Box<dyn Ker
         Isa::NeonDot | Isa::Neon => super::neon::depthwise(isa, at, filters),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx2 => super::x86::depthwise(isa, at, filters),
-        Isa::Scalar => Box::new(scalar::Depthwise { at, filters, flip: flip(isa) }),
+        _ => Box::new(scalar::Depthwise { at, filters, flip: flip(isa) }),
     }
 }
 
@@ -34,6 +39,6 @@ pub(super) fn sum(isa: Isa, sum: Sum) -> Box<dyn Kernel> {
         Isa::NeonDot | Isa::Neon => super::neon::sum(sum),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx2 => super::x86::sum(isa, sum),
-        Isa::Scalar => Box::new(sum),
+        _ => Box::new(sum),
     }
 }
