@@ -3,8 +3,9 @@
 #![allow(unsafe_code)] // Vectors, and pointers to them.
 
 use super::graph::Activation;
+use super::pieces::{Runs, Target};
 use super::plane::Plane;
-use super::tile::{Runs, Sink, Target, Weights, multiply};
+use super::tile::{Sink, Weights, multiply};
 use super::vector::{Vector, Work, activate_all};
 
 /// How a convolution ends.

@@ -4,11 +4,9 @@
 
 use super::conv::padded_bias;
 use super::graph::Activation;
+use super::pieces::{PIXELS, Part};
 use super::plane::Plane;
 use super::vector::{Vector, Work, activate_all};
-
-/// Output pixels that are computed together: with stride 1 they read 6 columns instead of 12.
-pub(super) const PIXELS: usize = 4;
 
 /// A packed convolution.
 #[derive(Clone, Debug)]
@@ -76,40 +74,15 @@ impl<V: Vector> RunDepthwise<'_, V> {
                     out_row_stride: to.row_stride(),
                     to_stride: to.channels,
                 };
-                V::filter::<S>(part, [to.height, to.width]);
+                if !V::filter::<S>(part, [to.height, to.width]) {
+                    (0..to.height).for_each(|y| part.at::<S>(y, 0).row::<S>(to.width));
+                }
             }
         }
     }
 }
 
-/// Pixels of the output, one vector of channels.
-#[derive(Clone, Copy)]
-pub(super) struct Part<'a, V: Vector> {
-    /// The first of the three columns and rows that the first pixel reads.
-    pub input: *const V::Element,
-    /// Elements from a row of the input to the next.
-    pub row_stride: usize,
-    /// Elements from a pixel of the input to the next.
-    pub from_stride: usize,
-    /// By row and column.
-    pub weights: &'a [V; 9],
-    pub bias: V,
-    pub activation: Activation,
-    pub out: *mut V::Element,
-    /// Elements from a row of the output to the next.
-    pub out_row_stride: usize,
-    /// Elements from a pixel of the output to the next.
-    pub to_stride: usize,
-}
-
-impl<V: Vector> Part<'_, V> {
-    /// The part that begins at pixel `y`, `x` of this one, with stride S.
-    #[inline(always)]
-    pub fn at<const S: usize>(self, y: usize, x: usize) -> Self {
-        let input = self.input.wrapping_add(y * S * self.row_stride + x * S * self.from_stride);
-        Self { input, out: self.out.wrapping_add(y * self.out_row_stride + x * self.to_stride), ..self }
-    }
-
+impl<V: Vector> Part<'_, V, V::Element> {
     /// `width` pixels.
     ///
     /// # Safety

@@ -8,6 +8,7 @@
 mod conv;
 mod depthwise;
 mod graph;
+mod pieces;
 mod plan;
 mod plane;
 mod pool;
@@ -18,7 +19,7 @@ mod vector_fp16;
 #[cfg(target_arch = "aarch64")]
 mod vector_neon;
 #[cfg(neon_a32)]
-mod vector_neon_a32;
+mod neon_a32;
 mod vector_scalar;
 #[cfg(target_arch = "x86_64")]
 mod vector_x86;
@@ -99,9 +100,7 @@ impl FloatNetwork {
                 Box::new(Planned::<vector_neon::Neon>(Plan::new::<vector_neon::Neon>(graph)?))
             }
             #[cfg(neon_a32)]
-            (Isa::Neon, _) => {
-                Box::new(Planned::<vector_neon_a32::NeonA32>(Plan::new::<vector_neon_a32::NeonA32>(graph)?))
-            }
+            (Isa::Neon, _) => Box::new(Planned::<neon_a32::NeonA32>(Plan::new::<neon_a32::NeonA32>(graph)?)),
             (Isa::Scalar, _) => Box::new(Planned::<vector_scalar::Scalar>(Plan::new::<vector_scalar::Scalar>(graph)?)),
         };
         let dim = graph.dim(&graph.shapes()?);

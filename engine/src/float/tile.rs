@@ -6,21 +6,8 @@
 
 #![allow(unsafe_code)] // Vectors, and pointers to them.
 
-use super::graph::Activation;
+use super::pieces::{Product, Runs, Target};
 use super::vector::Vector;
-
-/// What rows consist of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Runs {
-    /// Runs per row.
-    pub count: usize,
-    /// Elements per run, a multiple of [`Vector::GROUP`].
-    pub len: usize,
-    /// Elements from a run to the next.
-    pub stride: usize,
-    /// Elements from a row to the next.
-    pub row_stride: usize,
-}
 
 /// A matrix of weights in the order in which it is read: for each block of output channels `[K, B * LANES]`.
 #[derive(Clone, Debug)]
@@ -57,32 +44,6 @@ impl<E: bytemuck::Pod> Weights<E> {
         }
         Self { elements, block, blocks: vectors / block, block_len: inner * width }
     }
-}
-
-/// A product of rows and one block of weights.
-#[derive(Clone, Copy)]
-#[cfg_attr(not(neon_a32), allow(dead_code))] // Read where `Vector::rows_times_two` is implemented.
-pub(super) struct Product<E> {
-    pub input: *const E,
-    pub runs: Runs,
-    /// `[K, B * LANES]`.
-    pub weights: *const E,
-    pub target: Target<E>,
-}
-
-/// What a [`Sink`] does with the sums of a block.
-#[derive(Clone, Copy)]
-#[cfg_attr(not(neon_a32), allow(dead_code))] // Read where `Vector::rows_times_two` is implemented.
-pub(super) struct Target<E> {
-    /// What rows start from, if not from zero.
-    pub bias: Option<*const E>,
-    /// What is added to the first row; the others follow as those of the output do.
-    pub residual: Option<*const E>,
-    pub activation: Activation,
-    /// The first row.
-    pub to: *mut E,
-    /// Elements from a row to the next.
-    pub stride: usize,
 }
 
 /// Where sums go. The methods must be inlined.

@@ -1,9 +1,7 @@
 //! Vectors of floats: what the kernels are written in, once for all processors.
 
-use super::depthwise::Part;
 use super::graph::Activation;
-use super::tile::Product;
-use super::winograd::{Outputs, Patch};
+use super::pieces::{Outputs, Part, Patch, Product};
 
 /// A vector of one instruction set.
 ///
@@ -58,7 +56,7 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         weights: *const Self::Element,
     );
 
-    // What follows has a version for all sets, and its own where the compiler's is much slower.
+    // What follows is done by the code of all sets, except where the compiler's is much slower than one written by hand.
 
     /// Multiplies the first of `rows` rows by a block of two vectors in a way of its own; returns how many, which may be none.
     #[inline(always)]
@@ -67,27 +65,25 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         0
     }
 
-    /// A 3×3 convolution of stride S of one vector of channels: all pixels of `part`.
+    /// A 3×3 convolution of stride S of one vector of channels, all pixels of `part`, in a way of its own; returns whether it did.
     #[inline(always)]
-    unsafe fn filter<const S: usize>(part: Part<'_, Self>, [height, width]: [usize; 2]) {
-        for y in 0..height {
-            // SAFETY: promised by the caller.
-            unsafe { part.at::<S>(y, 0).row::<S>(width) };
-        }
+    unsafe fn filter<const S: usize>(part: Part<'_, Self, Self::Element>, [height, width]: [usize; 2]) -> bool {
+        let _ = (part, height, width);
+        false
     }
 
-    /// [`Patch::transform`].
+    /// `Bᵀ d B` of a patch (`winograd.rs`) in a way of its own; returns whether it did.
     #[inline(always)]
-    unsafe fn winograd_input(patch: Patch<Self::Element>) {
-        // SAFETY: promised by the caller.
-        unsafe { patch.transform::<Self>() };
+    unsafe fn winograd_input(patch: Patch<Self::Element>) -> bool {
+        let _ = patch;
+        false
     }
 
-    /// [`Outputs::transform`].
+    /// `Aᵀ m A` of a tile with what follows (`winograd.rs`) in a way of its own; returns whether it did.
     #[inline(always)]
-    unsafe fn winograd_output(outputs: Outputs<Self::Element>) {
-        // SAFETY: promised by the caller.
-        unsafe { outputs.transform::<Self>() };
+    unsafe fn winograd_output(outputs: Outputs<Self::Element>) -> bool {
+        let _ = outputs;
+        false
     }
 }
 

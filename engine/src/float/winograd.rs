@@ -16,12 +16,11 @@
 
 use super::conv::{Finish, padded_bias};
 use super::graph::Activation;
+use super::pieces::{Outputs, PATCH, Patch, Runs, Target};
 use super::plane::{Plane, TILE};
-use super::tile::{Runs, Sink, Target, Weights, multiply};
+use super::tile::{Sink, Weights, multiply};
 use super::vector::{Vector, Work, activate_all};
 
-/// Side of a patch of the input.
-pub(super) const PATCH: usize = TILE + 2;
 /// Positions of a transformed patch.
 const POSITIONS: usize = PATCH * PATCH;
 /// The position that gets the bias.
@@ -202,21 +201,12 @@ unsafe fn transform_input<V: Vector>(corner: *const V::Element, from: Plane, to:
         // SAFETY: promised by the caller.
         unsafe {
             let strides = [from.row_stride(), from.channels];
-            V::winograd_input(Patch { from: corner.add(channel), strides, to: to.add(channel), to_stride: stride });
+            let patch = Patch { from: corner.add(channel), strides, to: to.add(channel), to_stride: stride };
+            if !V::winograd_input(patch) {
+                patch.transform::<V>();
+            }
         }
     }
-}
-
-/// One vector of channels of a patch.
-#[derive(Clone, Copy)]
-pub(super) struct Patch<E> {
-    pub from: *const E,
-    /// Elements from a row to the next, and from a pixel.
-    pub strides: [usize; 2],
-    /// Where the first position goes.
-    pub to: *mut E,
-    /// Elements from a position to the next.
-    pub to_stride: usize,
 }
 
 impl<E> Patch<E> {
@@ -285,7 +275,7 @@ unsafe fn transform_output<V: Vector>(
     for channel in (0..to.channels).step_by(V::LANES) {
         // SAFETY: promised by the caller.
         unsafe {
-            V::winograd_output(Outputs {
+            let outputs = Outputs {
                 sums: sums.add(channel),
                 sums_stride: stride,
                 to: arena.add(to.pixel(y, x) + channel),
@@ -293,26 +283,12 @@ unsafe fn transform_output<V: Vector>(
                 strides: [to.row_stride(), to.channels],
                 size,
                 activation: finish.activation,
-            });
+            };
+            if !V::winograd_output(outputs) {
+                outputs.transform::<V>();
+            }
         }
     }
-}
-
-/// One vector of channels of a tile of outputs.
-#[derive(Clone, Copy)]
-pub(super) struct Outputs<E> {
-    /// The first position.
-    pub sums: *const E,
-    /// Elements from a position to the next.
-    pub sums_stride: usize,
-    pub to: *mut E,
-    /// What is added, in a plane of the shape of the output.
-    pub residual: Option<*const E>,
-    /// Elements of the output from a row to the next, and from a pixel.
-    pub strides: [usize; 2],
-    /// Height and width, at most [`TILE`].
-    pub size: [usize; 2],
-    pub activation: Activation,
 }
 
 impl<E> Outputs<E> {
