@@ -1,7 +1,7 @@
 //! Encoders in f32, and in f16 on processors that compute in it.
 //!
 //! Values are `[H, W, C]`, so vectors run along channels, and a convolution is a product of matrices whose rows lie in memory as
-//! they are ([`tile`]). Kernels are written once over [`vector::Vector`] and compiled for each instruction set.
+//! they are (`tile.rs`). Kernels are written once over the trait `Vector` and compiled for each instruction set.
 
 #![allow(unsafe_code)] // Calls of kernels.
 
