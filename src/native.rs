@@ -1,13 +1,11 @@
 //! Our own encoders on the engine of `macula-engine`, which has kernels for each processor.
 
-use std::sync::{Mutex, PoisonError};
-
 use macula_engine::Isa;
 use macula_engine::float::{self, Arena, FloatNetwork, Graph, Kernel, Shape};
 pub use macula_engine::float::{GraphError, Precision};
 
 use crate::encoder::{
-    Conv, ConvKind, EncodeError, FoldedEncoder, HostEncoder, HostEncoderInfo, Node, STD_EPSILON, encode_each,
+    Conv, ConvKind, EncodeError, FoldedEncoder, HostEncoder, HostEncoderInfo, Node, STD_EPSILON, Spares, encode_each,
 };
 use crate::kernel::Activation;
 
@@ -15,16 +13,10 @@ use crate::kernel::Activation;
 pub struct NativeEncoder {
     info: HostEncoderInfo,
     network: FloatNetwork,
-    /// One for each thread that encoded at the same time so far.
-    arenas: Mutex<Vec<Arena>>,
+    arenas: Spares<Arena>,
 }
 
 impl NativeEncoder {
-    /// Whether the engine has kernels of `precision` for this processor.
-    pub fn supports(precision: Precision) -> bool {
-        FloatNetwork::supports(Isa::best(), precision)
-    }
-
     /// Plans `encoder` for this processor, in f32 if it has no kernels of `precision`. Preprocessing, identity and statistics
     /// are those of `info`.
     ///
@@ -32,7 +24,7 @@ impl NativeEncoder {
     /// When the weights do not fit the graph.
     pub fn new(encoder: &FoldedEncoder, info: HostEncoderInfo, precision: Precision) -> Result<Self, GraphError> {
         let (graph, isa) = (graph(encoder, &info), Isa::best());
-        let precision = if Self::supports(precision) { precision } else { Precision::F32 };
+        let precision = if FloatNetwork::supports(isa, precision) { precision } else { Precision::F32 };
         let network = FloatNetwork::new(&graph, isa, precision)?;
         // The set is one of this processor, and f32 is supported on all.
         let Some(network) = network else {
@@ -44,7 +36,7 @@ impl NativeEncoder {
         };
         let arithmetic = format!("{name}, native kernels for {}", isa.name());
         let info = HostEncoderInfo { feature_dim: network.dim(), arithmetic, ..info };
-        Ok(Self { info, network, arenas: Mutex::default() })
+        Ok(Self { info, network, arenas: Spares::default() })
     }
 }
 
@@ -55,11 +47,10 @@ impl HostEncoder for NativeEncoder {
 
     fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
         encode_each(&self.info, pixels, |image, feature| {
-            let free = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut arena = free.unwrap_or_else(|| self.network.arena());
-            let encoded = self.network.encode(image, &mut arena, feature);
-            self.arenas.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
-            encoded.map_err(|error| error.to_string())
+            let encoded = self
+                .arenas
+                .with(|| Ok::<_, GraphError>(self.network.arena()), |arena| self.network.encode(image, arena, feature));
+            encoded.flatten().map_err(|error| error.to_string())
         })
     }
 }

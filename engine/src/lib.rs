@@ -14,5 +14,6 @@
 pub mod float;
 pub mod int8;
 mod isa;
+mod lifetimes;
 
 pub use isa::Isa;

@@ -1,7 +1,6 @@
 //! A blob as an encoder on the host: in int8 by the engine, which has the bytes of the device's code; in f16 by that code.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use macula_edge::encoder::{Arithmetic, Blob, BlobError, EncodeError as DeviceError, Encoder as _, encode_pixels};
 use macula_engine::Isa;
@@ -9,7 +8,7 @@ use macula_engine::int8::{Int8Error, Int8Network};
 use rayon::prelude::*;
 
 use crate::data::{Preprocessing, ResizeFilter};
-use crate::encoder::{EncodeError, EncoderId, HostEncoder, HostEncoderInfo, require_finite};
+use crate::encoder::{EncodeError, EncoderId, HostEncoder, HostEncoderInfo, Spares, require_finite};
 use crate::files::{MODEL_MAX, read_bounded};
 
 /// A blob cannot be opened or run.
@@ -44,8 +43,8 @@ pub struct BlobFile {
     /// As words, because a blob must lie at a multiple of 4.
     words: Vec<u32>,
     info: HostEncoderInfo,
-    /// In int8, one for each thread that encoded at the same time so far.
-    networks: Mutex<Vec<Int8Network>>,
+    /// In int8.
+    networks: Spares<Int8Network>,
 }
 
 impl BlobFile {
@@ -82,7 +81,7 @@ impl BlobFile {
             corpus: blob.corpus().map(Into::into),
             arithmetic: arithmetic.to_owned(),
         };
-        Ok(Self { words, info, networks: Mutex::default() })
+        Ok(Self { words, info, networks: Spares::default() })
     }
 
     /// The blob.
@@ -140,11 +139,11 @@ impl HostEncoder for BlobFile {
                 let mut pairs = pixels.chunks(one).zip(features.chunks_mut(blob.dim()));
                 if blob.arithmetic() == Arithmetic::Int8 && Int8Network::has_kernels(Isa::best()) {
                     // The engine has the bytes of the device's code, and kernels for this processor.
-                    let free = self.networks.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                    let mut network = free.map_or_else(|| Int8Network::new(&blob, Isa::best()), Ok)?;
-                    let encoded = pairs.try_for_each(|(image, feature)| network.encode(image, feature));
-                    self.networks.lock().unwrap_or_else(PoisonError::into_inner).push(network);
-                    return Ok(encoded?);
+                    let make = || Int8Network::new(&blob, Isa::best());
+                    let encode = |network: &mut Int8Network| {
+                        pairs.try_for_each(|(image, feature)| network.encode(image, feature))
+                    };
+                    return Ok(self.networks.with(make, encode).flatten()?);
                 }
                 let mut arena = vec![0; blob.arena_words()];
                 pairs.try_for_each(|(image, feature)| Ok(blob.encode(image, &mut arena, feature)?))

@@ -16,6 +16,7 @@ mod pooling;
 mod presets;
 mod reader;
 mod readout;
+mod spares;
 mod spec;
 mod workspace;
 
@@ -31,5 +32,6 @@ pub use network::{NamedTensor, Network, READOUT_WEIGHT, ReadoutError, TensorErro
 pub use pooled::{Pooled, cell};
 pub use presets::Preset;
 pub use readout::{LinearMap, Pooling, Readout, STD_EPSILON};
+pub use spares::Spares;
 pub use spec::{Conv, ConvKind, EncoderSpec, InputShape, Node, SpecError, ValueId};
 pub use workspace::Workspace;

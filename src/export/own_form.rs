@@ -15,25 +15,28 @@ const MACS_MAX: u64 = 20_000_000_000;
 /// Only the values of weights may differ, and no value can make such a graph fail: it consists of convolutions of checked
 /// shapes, Relu, Clip, Add and the operators of a readout.
 pub fn has_own_form(model: &pb::ModelProto) -> bool {
-    let Ok(Some(metadata)) = Metadata::read_from(model, "") else { return false };
+    own_spec(model).is_some()
+}
+
+/// The network in the metadata, if `model` has the form of its file.
+fn own_spec(model: &pb::ModelProto) -> Option<EncoderSpec> {
+    let metadata = Metadata::read_from(model, "").ok()??;
     let spec = &metadata.provenance.encoder;
-    let Some(graph) = model.graph.as_ref().filter(|graph| is_small(spec, graph)) else { return false };
-    [ElementType::F32, ElementType::F16].into_iter().any(|element| {
+    let graph = model.graph.as_ref().filter(|graph| is_small(spec, graph))?;
+    let has_form = [ElementType::F32, ElementType::F16].into_iter().any(|element| {
         let written = to_onnx(&blank(spec), element, &metadata);
         written.is_ok_and(|written| {
             written.opset_import == model.opset_import
                 && model.functions.is_empty()
                 && written.graph.is_some_and(|written| is_same(written, graph))
         })
-    })
+    });
+    has_form.then_some(metadata.provenance.encoder)
 }
 
 /// The encoder in a file of the form that this program writes; `None` for any other file.
 pub fn read_own_form(model: &pb::ModelProto) -> Option<FoldedEncoder> {
-    if !has_own_form(model) {
-        return None;
-    }
-    let spec = Metadata::read_from(model, "").ok()??.provenance.encoder;
+    let spec = own_spec(model)?;
     let tensors = &model.graph.as_ref()?.initializer;
     let values = |name: String| tensors.iter().find(|tensor| tensor.name == name).map(values);
     let convs = spec.nodes.iter().filter_map(Node::conv).map(|conv| {

@@ -171,27 +171,19 @@ impl Graph {
             }
             least = pooled.value + 1;
         }
-        let numbers: usize = self.pooled.iter().map(|pooled| pooled.numbers(shapes[pooled.value])).sum();
+        let numbers: usize = self.pooled.iter().map(|pooled| pooled.numbers(shapes[pooled.value].channels)).sum();
         length("pooled values", usize::from(self.pooled.is_empty()), 0)?;
         if let Some(map) = &self.map {
             length("weights of the linear map", map.weight.len(), map.bias.len() * numbers)?;
         }
         Ok(shapes)
     }
-
-    /// D, the length of the feature; `shapes` are those of the values.
-    pub fn dim(&self, shapes: &[Shape]) -> usize {
-        match &self.map {
-            Some(map) => map.bias.len(),
-            None => self.pooled.iter().map(|pooled| pooled.numbers(shapes[pooled.value])).sum(),
-        }
-    }
 }
 
 impl Pooled {
-    /// Pooled numbers of this value.
-    pub fn numbers(self, shape: Shape) -> usize {
-        shape.channels * (1 + usize::from(self.has_std) + 4 * usize::from(self.has_cells))
+    /// Pooled numbers of this value, which has `channels`.
+    pub fn numbers(self, channels: usize) -> usize {
+        channels * (1 + usize::from(self.has_std) + 4 * usize::from(self.has_cells))
     }
 }
 

@@ -88,22 +88,20 @@ impl FloatNetwork {
         if !Self::supports(isa, precision) || !Isa::available().contains(&isa) {
             return Ok(None);
         }
-        let planned: Box<dyn Encode> = match (isa, precision) {
+        let planned = match (isa, precision) {
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512, _) => Box::new(Planned::<vector_x86::Avx512>(Plan::new::<vector_x86::Avx512>(graph)?)),
+            (Isa::Avx512, _) => planned::<vector_x86::Avx512>(graph)?,
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, _) => Box::new(Planned::<vector_x86::Avx2>(Plan::new::<vector_x86::Avx2>(graph)?)),
+            (Isa::Avx2, _) => planned::<vector_x86::Avx2>(graph)?,
             #[cfg(target_arch = "aarch64")]
-            (_, Precision::F16) => Box::new(Planned::<vector_fp16::NeonF16>(Plan::new::<vector_fp16::NeonF16>(graph)?)),
+            (_, Precision::F16) => planned::<vector_fp16::NeonF16>(graph)?,
             #[cfg(target_arch = "aarch64")]
-            (Isa::Neon | Isa::NeonDot, _) => {
-                Box::new(Planned::<vector_neon::Neon>(Plan::new::<vector_neon::Neon>(graph)?))
-            }
+            (Isa::Neon | Isa::NeonDot, _) => planned::<vector_neon::Neon>(graph)?,
             #[cfg(neon_a32)]
-            (Isa::Neon, _) => Box::new(Planned::<neon_a32::NeonA32>(Plan::new::<neon_a32::NeonA32>(graph)?)),
-            (Isa::Scalar, _) => Box::new(Planned::<vector_scalar::Scalar>(Plan::new::<vector_scalar::Scalar>(graph)?)),
+            (Isa::Neon, _) => planned::<neon_a32::NeonA32>(graph)?,
+            (Isa::Scalar, _) => planned::<vector_scalar::Scalar>(graph)?,
         };
-        let dim = graph.dim(&graph.shapes()?);
+        let dim = graph.map.as_ref().map_or(planned.memory().1, |map| map.bias.len());
         Ok(Some(Self { planned, input: graph.input, dim, map: graph.map.clone() }))
     }
 
@@ -184,6 +182,10 @@ trait Encode: Send + Sync {
 
 struct Planned<V: Vector>(Plan<V::Element>);
 
+fn planned<V: Vector>(graph: &Graph) -> Result<Box<dyn Encode>, GraphError> {
+    Ok(Box::new(Planned::<V>(Plan::new::<V>(graph)?)))
+}
+
 impl<V: Vector> Encode for Planned<V> {
     fn memory(&self) -> (usize, usize) {
         (self.0.arena_len * size_of::<V::Element>(), self.0.pooled_len)
@@ -199,9 +201,8 @@ impl<V: Vector> Encode for Planned<V> {
             }
             self.compute(step, arena);
             if let Some((pooled, channels)) = step.pooled {
-                let len = pooled.numbers(Shape { height: step.to.height, width: step.to.width, channels });
                 let out;
-                (out, rest) = rest.split_at_mut(len);
+                (out, rest) = rest.split_at_mut(pooled.numbers(channels));
                 let (arena, epsilon) = (arena.as_ptr(), self.0.std_epsilon);
                 // SAFETY: as in `compute`.
                 unsafe {

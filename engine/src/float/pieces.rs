@@ -8,6 +8,7 @@ pub(super) const PIXELS: usize = 4;
 
 /// Side of a patch of the input.
 pub(super) const PATCH: usize = TILE + 2;
+
 /// What rows consist of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Runs {

@@ -3,9 +3,10 @@
 use super::conv::{Conv, Finish};
 use super::depthwise::Depthwise;
 use super::graph::{Activation, Graph, GraphError, Kernel, Node, Pooled, Shape};
-use super::plane::{Plane, place};
+use super::plane::Plane;
 use super::vector::Vector;
 use super::winograd::Winograd;
+use crate::lifetimes::place;
 
 /// What computes a value.
 #[derive(Clone, Debug)]
@@ -84,7 +85,7 @@ impl<E: bytemuck::Pod> Plan<E> {
                 Step { op, from, to, finish, needs_border: needs_border(graph, value), pooled }
             })
             .collect();
-        let numbers = |(pooled, channels): (Pooled, usize)| pooled.numbers(Shape { channels, ..graph.input });
+        let numbers = |(pooled, channels): (Pooled, usize)| pooled.numbers(channels);
         let pooled_len = steps.iter().filter_map(|step| step.pooled).map(numbers).sum();
         Ok(Self {
             input: planes.0[0],

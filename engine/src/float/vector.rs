@@ -37,14 +37,13 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
     unsafe fn store(self, to: *mut Self::Element);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
     /// `self + a * b`.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     /// `self - a * b`.
     unsafe fn mul_sub(self, a: Self, b: Self) -> Self;
-
-    unsafe fn mul(self, other: Self) -> Self;
 
     /// Adds the product of P rows of [`Self::GROUP`] elements and a block of weights to `sums`; if FIRST, writes it there.
     ///

@@ -1,8 +1,9 @@
-//! Places in the arena: no value overwrites one that is read later, and the arena is small.
+//! The values of a blob and their places in the arena.
 
 use macula_edge::encoder::{Blob, Op};
 
 use super::plane::Plane;
+use crate::lifetimes::place;
 
 /// Every value starts at a multiple of this, so that vectors of a pixel lie in few cache lines.
 const ALIGNMENT: usize = 64;
@@ -30,32 +31,26 @@ pub(super) fn plan(blob: &Blob<'_>, flip: u8) -> Plan {
         }
     }
     last_reader[nodes] = nodes;
-    let mut plan = Plan { planes: Vec::new(), len: 0 };
-    for (index, &bordered) in bordered.iter().enumerate() {
-        let value = blob.value(index);
-        let mut zero = [value.zero; 3];
-        if index == 0 {
-            // The index of a byte modulo 3 is its channel modulo the number of channels, 1 or 3.
-            let pads = blob.input_channels();
-            zero = std::array::from_fn(|channel| pads[channel % pads.len()].pad);
-        }
-        let [height, width, channels] = [value.height, value.width, value.channels].map(usize::from);
-        let zero = zero.map(|byte| byte ^ flip);
-        let mut plane = Plane { height, width, channels, bordered, zero, start: 0 };
-        // Values that live while this one is made, by place. Node `index - 1` makes it.
-        let lives = |&other: &usize| last_reader[other] + 1 >= index;
-        let mut live: Vec<&Plane> = (0..index).filter(lives).map(|other| &plan.planes[other]).collect();
-        live.sort_by_key(|other| other.start);
-        for other in live {
-            if other.start >= plane.start + plane.len() {
-                break;
-            }
-            plane.start = plane.start.max((other.start + other.len()).next_multiple_of(ALIGNMENT));
-        }
-        plan.len = plan.len.max(plane.start + plane.len());
-        plan.planes.push(plane);
+    let mut planes: Vec<Plane> = (0..=nodes).map(|index| plane(blob, index, bordered[index], flip)).collect();
+    // Node `index - 1` makes value `index`; a value that no later node reads lives while it is made.
+    let lives = planes.iter().zip(&last_reader).enumerate();
+    let lives: Vec<_> = lives.map(|(index, (plane, &last))| (plane.len(), index..=index.max(last + 1))).collect();
+    let (starts, len) = place(&lives, ALIGNMENT);
+    planes.iter_mut().zip(starts).for_each(|(plane, start)| plane.start = start);
+    Plan { planes, len }
+}
+
+/// Value `index`, which has no place yet.
+fn plane(blob: &Blob<'_>, index: usize, bordered: bool, flip: u8) -> Plane {
+    let value = blob.value(index);
+    let mut zero = [value.zero; 3];
+    if index == 0 {
+        // The index of a byte modulo 3 is its channel modulo the number of channels, 1 or 3.
+        let pads = blob.input_channels();
+        zero = std::array::from_fn(|channel| pads[channel % pads.len()].pad);
     }
-    plan
+    let [height, width, channels] = [value.height, value.width, value.channels].map(usize::from);
+    Plane { height, width, channels, bordered, zero: zero.map(|byte| byte ^ flip), start: 0 }
 }
 
 #[cfg(test)]
