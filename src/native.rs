@@ -1,6 +1,6 @@
 //! Our own encoders on the engine of `macula-engine`, which has kernels for each processor.
 
-use macula_engine::Isa;
+pub use macula_engine::Isa;
 use macula_engine::float::{self, Arena, FloatNetwork, Graph, Kernel, Shape};
 pub use macula_engine::float::{GraphError, Precision};
 
@@ -23,10 +23,23 @@ impl NativeEncoder {
     /// # Errors
     /// When the weights do not fit the graph.
     pub fn new(encoder: &FoldedEncoder, info: HostEncoderInfo, precision: Precision) -> Result<Self, GraphError> {
-        let (graph, isa) = (graph(encoder, &info), Isa::best());
+        Self::with_isa(encoder, info, precision, Isa::best())
+    }
+
+    /// As [`Self::new`] for the instruction set `isa`, which this processor must have.
+    ///
+    /// # Errors
+    /// When the weights do not fit the graph, or the processor does not have `isa`.
+    pub fn with_isa(
+        encoder: &FoldedEncoder,
+        info: HostEncoderInfo,
+        precision: Precision,
+        isa: Isa,
+    ) -> Result<Self, GraphError> {
+        let graph = graph(encoder, &info);
         let precision = if FloatNetwork::supports(isa, precision) { precision } else { Precision::F32 };
         let network = FloatNetwork::new(&graph, isa, precision)?;
-        // The set is one of this processor, and f32 is supported on all.
+        // f32 has kernels in every set, so the processor lacks this one.
         let Some(network) = network else {
             return Err(GraphError::Length { what: "instruction sets", found: 0, expected: 1 });
         };

@@ -37,7 +37,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// Both blobs of `naive` against it on eight images.
+/// Both blobs of `naive` against it and against the device's code on eight images: int8 has its bits, f16 another order of sums.
 fn compare(naive: &Naive, what: &str) {
     let [half, int8] = blobs(naive);
     let images = phantoms(naive, 8, 3);
@@ -49,6 +49,17 @@ fn compare(naive: &Naive, what: &str) {
         for (image, (a, b)) in expected.chunks(dim).zip(found.chunks(dim)).enumerate() {
             let cosine = cosine(a, b);
             assert!(cosine > least, "{what} {}, image {image}: cosine {cosine}", blob.name());
+        }
+        let device = blob.blob().unwrap();
+        let (mut arena, mut expected) = (vec![0; device.arena_words()], vec![0.0; dim]);
+        for (image, found) in images.iter().zip(found.chunks(dim)) {
+            device.encode(image, &mut arena, &mut expected).unwrap();
+            let most = match device.arithmetic() {
+                Arithmetic::F16 => 1e-5 * expected.iter().map(|value| value * value).sum::<f32>().sqrt(),
+                Arithmetic::Int8 => 0.0,
+            };
+            let error = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(error <= most, "{what} {}: {error} off the device's code", blob.name());
         }
     }
 }

@@ -1,14 +1,16 @@
-//! A blob as an encoder on the host: in int8 by the engine, which has the bytes of the device's code; in f16 by that code.
+//! A blob as an encoder on the host, on the native engine. In int8 it has the bytes of the device's code; in f16 it adds in
+//! another order, and features differ in the last bits.
 
 use std::path::Path;
 
 use macula_edge::encoder::{Arithmetic, Blob, BlobError, EncodeError as DeviceError, Encoder as _, encode_pixels};
 use macula_engine::Isa;
+use macula_engine::float::{self, FloatNetwork, GraphError, Precision};
 use macula_engine::int8::{Int8Error, Int8Network};
-use rayon::prelude::*;
 
+use super::graph::graph;
 use crate::data::{Preprocessing, ResizeFilter};
-use crate::encoder::{EncodeError, EncoderId, HostEncoder, HostEncoderInfo, Spares, require_finite};
+use crate::encoder::{EncodeError, EncoderId, HostEncoder, HostEncoderInfo, Spares, encode_each};
 use crate::files::{MODEL_MAX, read_bounded};
 
 /// A blob cannot be opened or run.
@@ -33,9 +35,12 @@ pub enum BlobFileError {
     /// Running it on an image failed.
     #[error(transparent)]
     Run(#[from] DeviceError),
-    /// The engine cannot run it.
+    /// The engine cannot run it in int8.
     #[error(transparent)]
-    Engine(#[from] Int8Error),
+    Int8(#[from] Int8Error),
+    /// The engine cannot run it in f32.
+    #[error(transparent)]
+    Float(#[from] GraphError),
 }
 
 /// A checked blob in memory.
@@ -43,8 +48,17 @@ pub struct BlobFile {
     /// As words, because a blob must lie at a multiple of 4.
     words: Vec<u32>,
     info: HostEncoderInfo,
-    /// In int8.
-    networks: Spares<Int8Network>,
+    network: Network,
+}
+
+/// What computes it.
+enum Network {
+    /// The engine in int8: one network, with its memory, for each thread.
+    Int8(Spares<Int8Network>),
+    /// The engine in f32.
+    Float(FloatNetwork, Spares<float::Arena>),
+    /// The device's code, in arenas of words.
+    Device(Spares<Vec<u32>>),
 }
 
 impl BlobFile {
@@ -81,7 +95,8 @@ impl BlobFile {
             corpus: blob.corpus().map(Into::into),
             arithmetic: arithmetic.to_owned(),
         };
-        Ok(Self { words, info, networks: Spares::default() })
+        let network = Network::of(&blob)?;
+        Ok(Self { words, info, network })
     }
 
     /// The blob.
@@ -102,6 +117,20 @@ impl BlobFile {
         let (mut work, mut feature) = (vec![0; blob.info().work_words()], vec![0; blob.dim()]);
         encode_pixels(&blob, pixels, &mut work, &mut feature)?;
         Ok(feature)
+    }
+}
+
+impl Network {
+    fn of(blob: &Blob<'_>) -> Result<Self, BlobFileError> {
+        let isa = Isa::best();
+        if blob.arithmetic() == Arithmetic::Int8 && Int8Network::has_kernels(isa) {
+            return Ok(Self::Int8(Spares::default()));
+        }
+        let planned = graph(blob).map(|graph| FloatNetwork::new(&graph, isa, Precision::F32)).transpose()?;
+        Ok(match planned.flatten() {
+            Some(network) => Self::Float(network, Spares::default()),
+            None => Self::Device(Spares::default()),
+        })
     }
 }
 
@@ -127,28 +156,29 @@ impl HostEncoder for BlobFile {
     }
 
     fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
-        let failed =
-            |error: BlobFileError| EncodeError::Encoder { encoder: self.info.name.clone(), message: error.to_string() };
-        let (blob, one) = (self.blob().map_err(failed)?, self.info.preprocessing.input_len());
-        let mut features = vec![0.0; pixels.len() / one * blob.dim()];
-        // One arena per group.
-        let group = (pixels.len() / one).div_ceil(rayon::current_num_threads()).max(1);
-        (pixels.par_chunks(group * one), features.par_chunks_mut(group * blob.dim()))
-            .into_par_iter()
-            .try_for_each(|(pixels, features)| {
-                let mut pairs = pixels.chunks(one).zip(features.chunks_mut(blob.dim()));
-                if blob.arithmetic() == Arithmetic::Int8 && Int8Network::has_kernels(Isa::best()) {
-                    // The engine has the bytes of the device's code, and kernels for this processor.
-                    let make = || Int8Network::new(&blob, Isa::best());
-                    let encode = |network: &mut Int8Network| {
-                        pairs.try_for_each(|(image, feature)| network.encode(image, feature))
-                    };
-                    return Ok(self.networks.with(make, encode).flatten()?);
-                }
-                let mut arena = vec![0; blob.arena_words()];
-                pairs.try_for_each(|(image, feature)| Ok(blob.encode(image, &mut arena, feature)?))
-            })
-            .map_err(failed)?;
-        require_finite(&self.info, features)
+        encode_each(&self.info, pixels, |image, feature| {
+            self.encode_one(image, feature).map_err(|error| error.to_string())
+        })
+    }
+}
+
+impl BlobFile {
+    /// Computes the feature `[D]` of an image.
+    fn encode_one(&self, pixels: &[u8], feature: &mut [f32]) -> Result<(), BlobFileError> {
+        match &self.network {
+            Network::Int8(networks) => {
+                let make = || Ok::<_, BlobFileError>(Int8Network::new(&self.blob()?, Isa::best())?);
+                Ok(networks.with(make, |network| network.encode(pixels, feature))??)
+            }
+            Network::Float(network, arenas) => {
+                let make = || Ok::<_, BlobFileError>(network.arena());
+                Ok(arenas.with(make, |arena| network.encode(pixels, arena, feature))??)
+            }
+            Network::Device(arenas) => {
+                let blob = self.blob()?;
+                let make = || Ok::<_, BlobFileError>(vec![0; blob.arena_words()]);
+                Ok(arenas.with(make, |arena| blob.encode(pixels, arena, feature))??)
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ mod arena;
 mod calibrate;
 mod encoder;
 mod error;
+mod graph;
 mod int8;
 mod layers;
 mod make;

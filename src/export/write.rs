@@ -8,6 +8,7 @@ use super::onnx::to_onnx;
 use super::parity::{Candidate, F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, Sample, compare};
 use crate::encoder::{FoldedEncoder, HostEncoder};
 use crate::files::{WriteError, write_atomic, write_json};
+use crate::native::{GraphError, NativeEncoder, Precision};
 use crate::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, RuntimeError, encode};
 
 /// Name of the f32 file in the folder of an export.
@@ -26,6 +27,9 @@ pub enum ExportError {
     /// A file cannot be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The native engine cannot run it.
+    #[error(transparent)]
+    Engine(#[from] GraphError),
     /// The parity check failed to run.
     #[error(transparent)]
     Parity(#[from] ParityError),
@@ -69,7 +73,8 @@ pub struct Exported {
 /// Writes `encoder` to the existing `folder` as [`F32_FILE`] and [`F16_FILE`], with `blobs` and the report
 /// [`PARITY_FILE`].
 ///
-/// 1. All files are made and run in memory, on `sample`, and compared with `trainer`.
+/// 1. All files are made and run in memory, on `sample`, and compared with `trainer`: ONNX files by tract and, in f32, by
+///    the native engine.
 /// 2. The old report is removed, so that a folder with a report always has complete encoders.
 /// 3. If the parity check passed, the encoders are written; otherwise those of an older export are removed. So are
 ///    blobs that this export does not make.
@@ -93,6 +98,7 @@ pub fn export(
     };
     let files = [made(F32_FILE, ElementType::F32)?, made(F16_FILE, ElementType::F16)?];
     let [(.., single), (.., half)] = &files;
+    let native = NativeEncoder::new(encoder, single.info().clone(), Precision::F32)?;
     let mut candidates: Vec<Candidate> = vec![
         ("f32", single.arithmetic().to_string(), single, tolerances.f32),
         ("f16", half.arithmetic().to_string(), half, tolerances.f16),
@@ -100,6 +106,7 @@ pub fn export(
     for blob in blobs {
         candidates.push((blob.label, blob.computed_in.to_owned(), &blob.encoder, blob.tolerance));
     }
+    candidates.push(("f32", native.info().arithmetic.clone(), &native, tolerances.f32));
     let parity = compare(trainer, &candidates, sample)?;
     let report = folder.join(PARITY_FILE);
     remove(&report)?;
