@@ -28,3 +28,20 @@ high!(vaddw_high_u16(sum: uint32x4_t, [x: uint16x8_t], vget_high_u16) -> uint32x
 high!(vmull_high_s8([x: int8x16_t, y: int8x16_t], vget_high_s8) -> int16x8_t, vmull_s8);
 #[cfg(neon_a32)]
 high!(vmovl_high_s16([x: int16x8_t], vget_high_s16) -> int32x4_t, vmovl_s16);
+
+/// Loads eight bytes. Rust's goes through general registers and the stack.
+///
+/// # Safety
+/// The processor has NEON. The bytes can be read.
+#[cfg(neon_a32)]
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn vld1_s8(from: *const i8) -> int8x8_t {
+    let bytes;
+    // SAFETY: the caller's.
+    unsafe {
+        core::arch::asm!("vld1.8 {{{bytes}}}, [{from}]", bytes = lateout(dreg) bytes, from = in(reg) from,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    bytes
+}

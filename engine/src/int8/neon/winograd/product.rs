@@ -36,15 +36,12 @@ pub(super) unsafe fn products(
         for first in (0..outputs).step_by(CHANNELS) {
             let channels = CHANNELS.min(outputs - first);
             let bias = if place == CENTRE { &bias[first..] } else { &NO_BIAS[..] };
-            for quad in 0..quads {
-                // SAFETY: the caller's, and see the assertions.
-                unsafe {
-                    let weights = weights.as_ptr().add((place * outputs + first) * inputs_len);
-                    let inputs = inputs.as_ptr().add((quad * inputs_len * PLACES + 8 * place) * QUAD);
-                    let products =
-                        products.as_mut_ptr().add(quad * QUAD * PLACES * outputs + first * PLACES + 4 * place);
-                    tile::products(weights, bias.as_ptr(), inputs, products, [inputs_len / 8, channels, outputs]);
-                }
+            // SAFETY: the caller's, and see the assertions.
+            unsafe {
+                let weights = weights.as_ptr().add((place * outputs + first) * inputs_len);
+                let inputs = inputs.as_ptr().add(8 * QUAD * place);
+                let products = products.as_mut_ptr().add(first * PLACES + 4 * place);
+                tile::products(weights, bias.as_ptr(), inputs, products, [inputs_len / 8, channels, outputs, quads]);
             }
         }
     }

@@ -13,9 +13,9 @@ pub(super) const QUAD: usize = 4;
 /// Output channels whose products are computed together.
 pub(super) const CHANNELS: usize = 16;
 
-/// Four tiles times `channels` output channels, 8 or 16, at one place.
+/// Quads of tiles times `channels` output channels, 8 or 16, at one place.
 ///
-/// * `shape`: blocks of eight input channels, `channels`, O
+/// * `shape`: blocks of eight input channels, `channels`, O, quads
 ///
 /// # Safety
 /// Weights, inputs and products are there in the layouts of [`super::product::products`], and `channels` biases.
@@ -25,13 +25,17 @@ pub(super) unsafe fn products(
     bias: *const i32,
     inputs: *const i16,
     products: *mut i32,
-    [steps, channels, outputs]: [usize; 3],
+    [steps, channels, outputs, quads]: [usize; 4],
 ) {
-    // SAFETY: the caller's.
-    unsafe {
-        match channels {
-            CHANNELS => sixteen_or_eight::<4>(weights, bias, inputs, products, steps, outputs),
-            _ => sixteen_or_eight::<2>(weights, bias, inputs, products, steps, outputs),
+    for quad in 0..quads {
+        // SAFETY: the caller's.
+        unsafe {
+            let inputs = inputs.add(quad * QUAD * PLACES * 8 * steps);
+            let products = products.add(quad * QUAD * PLACES * outputs);
+            match channels {
+                CHANNELS => sixteen_or_eight::<4>(weights, bias, inputs, products, steps, outputs),
+                _ => sixteen_or_eight::<2>(weights, bias, inputs, products, steps, outputs),
+            }
         }
     }
 }

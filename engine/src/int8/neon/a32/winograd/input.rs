@@ -23,22 +23,7 @@ const COLUMN: usize = 6 * EIGHT;
 #[target_feature(enable = "neon")]
 pub(in crate::int8::neon) unsafe fn transform(tile: *const i8, plane: &Plane, lane: usize, blocks: &mut [i16]) {
     let (pitch, channels) = (plane.pitch(), plane.channels);
-    for (block, places) in blocks.chunks_exact_mut(8 * QUAD * PLACES).enumerate() {
-        // SAFETY: the caller's, and each of 36 places has four lanes of eight.
-        unsafe { eight_channels(tile.add(8 * block), [pitch, channels], places.as_mut_ptr().add(8 * lane)) }
-    }
-}
-
-/// [`transform`] of eight channels.
-///
-/// * `steps`: bytes from a row to the next, and of a pixel
-/// * `places`: where the value at the first place is written
-///
-/// # Safety
-/// As [`transform`].
-#[inline]
-#[target_feature(enable = "neon")]
-unsafe fn eight_channels(tile: *const i8, [pitch, channels]: [usize; 2], places: *mut i16) {
+    assert!(channels >= 8 && blocks.len() >= PLACES * QUAD * channels && lane < QUAD);
     let mut columns = MaybeUninit::<[u8; 6 * COLUMN]>::uninit();
     // `Bᵀ` of the bytes d0 to d5, to q8 to q13. d6 and d7 are 4, in 16 and 8 bits.
     macro_rules! column {
@@ -101,11 +86,12 @@ unsafe fn eight_channels(tile: *const i8, [pitch, channels]: [usize; 2], places:
             )
         };
     }
-    // SAFETY: it reads and writes what the caller promised and `columns`, and registers that are named.
+    // SAFETY: it reads what the caller promised, writes lanes of `blocks` and `columns`, and registers that are named.
     unsafe {
         asm!(
             "vmov.i16 d6, #4",
             "vmov.i8 d7, #4",
+            "2:",
             column!(),
             column!(),
             column!(),
@@ -119,14 +105,22 @@ unsafe fn eight_channels(tile: *const i8, [pitch, channels]: [usize; 2], places:
             row!(),
             row!(),
             row!(),
+            // The places of the next block are behind these.
+            "subs {blocks}, {blocks}, #1",
+            "sub {columns}, {columns}, #{column_len}",
+            "add {tile}, {tile}, {next_block}",
+            "bne 2b",
             tile = inout(reg) tile => _,
             pitch = in(reg) pitch,
             next_column = in(reg) channels.wrapping_sub(5 * pitch),
             columns = inout(reg) columns.as_mut_ptr() => _,
+            next_block = in(reg) 8usize.wrapping_sub(6 * channels),
+            column_len = const COLUMN,
             all_columns = const 6 * COLUMN,
             column = in(reg) COLUMN,
             next_row = in(reg) EIGHT.wrapping_sub(5 * COLUMN),
-            places = inout(reg) places => _,
+            places = inout(reg) blocks.as_mut_ptr().wrapping_add(8 * lane) => _,
+            blocks = inout(reg) channels / 8 => _,
             place = in(reg) 2 * 8 * QUAD,
             out("q0") _,
             out("q1") _,
@@ -143,7 +137,7 @@ unsafe fn eight_channels(tile: *const i8, [pitch, channels]: [usize; 2], places:
             out("q13") _,
             out("q14") _,
             out("q15") _,
-            options(nostack, preserves_flags),
+            options(nostack),
         )
     }
 }

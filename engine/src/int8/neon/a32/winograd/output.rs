@@ -32,35 +32,36 @@ pub(in crate::int8::neon) unsafe fn transform(
     [rows, columns]: [usize; 2],
 ) {
     let steps = [plane.pitch(), plane.channels];
-    for (block, (products, requantise)) in products.chunks_exact(4 * PLACES).zip(requantise).enumerate() {
-        // SAFETY: the caller's; a tile that is not whole goes to `all` first.
-        unsafe {
-            let output = output.add(4 * block);
-            if rows == 4 && columns == 4 {
-                four_channels(products, requantise, output, steps);
-                continue;
-            }
+    assert!(!requantise.is_empty() && products.len() >= 4 * PLACES * requantise.len());
+    // SAFETY: the caller's; a tile that is not whole goes to `all` first, one block after another.
+    unsafe {
+        if rows == 4 && columns == 4 {
+            whole_tile(products, requantise, output, steps);
+            return;
+        }
+        for (block, products) in products.chunks_exact(4 * PLACES).take(requantise.len()).enumerate() {
             let mut all = [[[0i8; 4]; 4]; 4];
-            four_channels(products, requantise, all.as_mut_ptr().cast(), [16, 4]);
+            whole_tile(products, &requantise[block..=block], all.as_mut_ptr().cast(), [16, 4]);
             for (row, pixels) in all[..rows].iter().enumerate() {
                 for (column, pixel) in pixels[..columns].iter().enumerate() {
-                    output.add(row * steps[0] + column * steps[1]).cast::<[i8; 4]>().write(*pixel);
+                    let output = output.add(row * steps[0] + column * steps[1] + 4 * block);
+                    output.cast::<[i8; 4]>().write(*pixel);
                 }
             }
         }
     }
 }
 
-/// [`transform`] of four channels of a whole tile.
+/// [`transform`] of a tile that lies in the image, of some blocks.
 ///
-/// * `products`: `[36, 4]`
+/// * `products`: `[O / 4, 36, 4]`
 /// * `steps`: bytes from a row of the output to the next, and of a pixel
 ///
 /// # Safety
 /// As [`transform`].
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn four_channels(products: &[i32], requantise: &Four, output: *mut i8, [pitch, pixel]: [usize; 2]) {
+unsafe fn whole_tile(products: &[i32], requantise: &[Four], output: *mut i8, [pitch, pixel]: [usize; 2]) {
     let mut rows = MaybeUninit::<[u8; 6 * ROW]>::uninit();
     // `Aᵀ` of q0 to q5, to q8 to q11.
     macro_rules! transform {
@@ -127,21 +128,29 @@ unsafe fn four_channels(products: &[i32], requantise: &Four, output: *mut i8, [p
     unsafe {
         asm!(
             "vldmia {row}, {{q6}}",
-            "vldmia {requantise}, {{q12-q15}}",
-            row!(),
-            row!(),
-            row!(),
-            row!(),
-            row!(),
-            row!(),
             "mov {row}, #{row_len}",
+            "2:",
+            "vldmia {requantise}!, {{q12-q15}}",
+            row!(),
+            row!(),
+            row!(),
+            row!(),
+            row!(),
+            row!(),
             "sub {rows}, {rows}, #{all_rows}",
             column!(),
             column!(),
             column!(),
             column!(),
+            // The products of the next block are behind these.
+            "subs {blocks}, {blocks}, #1",
+            "sub {rows}, {rows}, #{row_len}",
+            "add {output}, {output}, {next_block}",
+            "bne 2b",
             products = inout(reg) products.as_ptr() => _,
-            requantise = in(reg) &raw const *requantise,
+            requantise = inout(reg) requantise.as_ptr() => _,
+            blocks = inout(reg) requantise.len() => _,
+            next_block = in(reg) 4usize.wrapping_sub(4 * pixel),
             rows = inout(reg) rows.as_mut_ptr() => _,
             row_len = const ROW,
             all_rows = const 6 * ROW,
@@ -166,7 +175,7 @@ unsafe fn four_channels(products: &[i32], requantise: &Four, output: *mut i8, [p
             out("q13") _,
             out("q14") _,
             out("q15") _,
-            options(nostack, preserves_flags),
+            options(nostack),
         )
     }
 }
