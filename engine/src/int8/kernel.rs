@@ -74,8 +74,10 @@ impl Sum {
 /// What values are stored with: 0x80, which is minus 128 as a signed byte, for Arm's signed products; else 0.
 pub(super) fn flip(isa: Isa) -> u8 {
     match isa {
+        #[cfg(any(target_arch = "aarch64", neon_a32))]
+        Isa::Neon => 0x80,
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDot => 0x80,
+        Isa::NeonDot => 0x80,
         _ => 0,
     }
 }

@@ -13,9 +13,9 @@ mod plan; // places in the arena, by lifetimes
 mod filters; // the weights and requantisation of a convolution, as numbers
 mod kernel; // the interface of all kernels
 mod scalar; // kernels in plain Rust
-#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+#[cfg(any(target_arch = "aarch64", neon_a32, target_arch = "x86_64"))]
 mod winograd; // 3×3 convolutions in a fourth of the products: the mathematics
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", neon_a32))]
 mod neon; // kernels for Arm
 #[cfg(target_arch = "x86_64")]
 mod x86; // kernels for AVX2 and AVX-512

@@ -167,7 +167,13 @@ impl Int8Network {
         let row_len = input.width * input.channels;
         for (row, pixels) in pixels.chunks_exact(row_len).enumerate() {
             let to = &mut arena[input.pixel(row, 0)..][..row_len];
-            to.iter_mut().zip(pixels).for_each(|(byte, &pixel)| *byte = pixel ^ self.flip);
+            // By words, because 32-bit Arm has no vectors here.
+            let (words, rest) = to.as_chunks_mut::<4>();
+            let (pixels, last) = pixels.as_chunks::<4>();
+            let flip = u32::from_ne_bytes([self.flip; 4]);
+            let flipped = |pixels: [u8; 4]| (u32::from_ne_bytes(pixels) ^ flip).to_ne_bytes();
+            words.iter_mut().zip(pixels).for_each(|(word, &pixels)| *word = flipped(pixels));
+            rest.iter_mut().zip(last).for_each(|(byte, &pixel)| *byte = pixel ^ self.flip);
         }
         input.write_border(arena);
         let mut pooled = &mut self.pooled[..];

@@ -53,7 +53,7 @@ impl Plane {
 
     /// First byte of each pixel, row by row, as seen from pixel (0, 0), if every `stride`-th of rows and columns is taken.
     /// The last one is repeated up to a multiple of `tile`: kernels compute whole tiles of pixels.
-    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    #[cfg(any(target_arch = "aarch64", neon_a32, target_arch = "x86_64"))]
     pub fn offsets(&self, stride: usize, tile: usize) -> Vec<u32> {
         let columns = (0..self.width).step_by(stride);
         let rows = (0..self.height).step_by(stride);

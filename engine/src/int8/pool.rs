@@ -86,7 +86,7 @@ fn add_up<const N: usize, const SQUARES: bool>(
 
 /// Sums of up to [`SHORT`] pixels, which are `step` bytes apart.
 fn add_up_few<const N: usize, const SQUARES: bool>(pixels: &[u8], step: usize, flip: u8) -> ([u32; N], [u32; N]) {
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", neon_a32))]
     if N == 16 && flip == 0x80 {
         let (values, squares) = super::neon::pool::sums::<SQUARES>(pixels, step);
         return (std::array::from_fn(|lane| values[lane]), std::array::from_fn(|lane| squares[lane]));

@@ -11,7 +11,8 @@ use core::arch::aarch64::{
 };
 use core::arch::asm;
 
-use super::requantise::{Four, Lanes, eight};
+use super::lanes::{Lanes, eight};
+use super::requantise::Four;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
 

@@ -7,7 +7,8 @@
 use core::arch::aarch64::{int8x16_t, int32x4_t, vld1q_s8, vld1q_s32, vst1_s8};
 use core::arch::asm;
 
-use super::requantise::{Four, Lanes, eight};
+use super::lanes::{Lanes, eight};
+use super::requantise::Four;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
 

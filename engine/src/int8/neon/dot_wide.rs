@@ -4,7 +4,8 @@
 use core::arch::aarch64::{int32x4_t, vcombine_s8, vld1q_s32, vst1q_s8};
 use core::arch::asm;
 
-use super::requantise::{Four, Lanes, eight};
+use super::lanes::{Lanes, eight};
+use super::requantise::Four;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
 

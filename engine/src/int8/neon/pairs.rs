@@ -9,7 +9,8 @@ use core::arch::aarch64::{
     vpadalq_s16, vpaddq_s32, vreinterpret_s32_s8, vst1_lane_s32,
 };
 
-use super::requantise::{Four, Lanes, pair};
+use super::lanes::{Lanes, pair};
+use super::requantise::Four;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
 

@@ -1,6 +1,6 @@
 //! Sums and sums of squares of sixteen channels, over a few pixels.
 
-use core::arch::aarch64::{
+use super::intrinsics::{
     vaddw_high_s8, vaddw_high_u16, vaddw_s8, vaddw_u16, vdupq_n_s16, vdupq_n_u32, vget_low_s8, vget_low_u16, vld1q_s8,
     vmull_high_s8, vmull_s8, vreinterpretq_u16_s16, vst1q_s16, vst1q_u32,
 };
@@ -15,6 +15,16 @@ use core::arch::aarch64::{
 /// # Panics
 /// If more than 256 pixels are there.
 pub(in crate::int8) fn sums<const SQUARES: bool>(pixels: &[u8], step: usize) -> ([u32; 16], [u32; 16]) {
+    // SAFETY: values are stored minus 128 for processors with NEON only.
+    unsafe { sums_of::<SQUARES>(pixels, step) }
+}
+
+/// [`sums`].
+///
+/// # Safety
+/// The processor has NEON.
+#[target_feature(enable = "neon")]
+unsafe fn sums_of<const SQUARES: bool>(pixels: &[u8], step: usize) -> ([u32; 16], [u32; 16]) {
     let count = if pixels.len() < 16 { 0 } else { (pixels.len() - 16) / step + 1 };
     assert!(count <= 256);
     let (mut sums, mut squares) = ([0i16; 16], [0u32; 16]);

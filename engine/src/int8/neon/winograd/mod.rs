@@ -1,12 +1,18 @@
 //! Winograd's convolutions, see [`crate::int8::winograd`], without dot products.
 
+#[cfg(target_arch = "aarch64")]
 mod input; // Bᵀ d B
-mod product; // sums of products over the input channels
+#[cfg(target_arch = "aarch64")]
+mod tile; // sums of products over the input channels, at one place
+mod product; // all of them
+#[cfg(target_arch = "aarch64")]
 mod output; // Aᵀ m A, and requantisation
 
 use bytemuck::cast_slice_mut;
 
-use self::product::QUAD;
+use self::product::{CHANNELS, QUAD};
+#[cfg(neon_a32)]
+use super::a32::winograd::{input, output};
 use super::requantise::Four;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
@@ -18,7 +24,7 @@ const QUADS: usize = 2;
 /// A 3×3 convolution of stride 1.
 pub(super) struct Winograd {
     at: Geometry,
-    /// `[36, O / 16, C / 8, 8, 16]`, of which a last block may have eight channels.
+    /// As [`product::products`] reads them.
     weights: Vec<i16>,
     /// 576 times the bias, modulo 2^32.
     bias: Vec<i32>,
@@ -39,8 +45,8 @@ impl Winograd {
         let channels = filters.channels();
         let mut weights = vec![0; PLACES * channels * inputs];
         for (channel, input) in (0..channels).flat_map(|channel| (0..inputs).map(move |input| (channel, input))) {
-            let block = channel / 16 * 16;
-            let block_len = 16.min(channels - block);
+            let block = channel / CHANNELS * CHANNELS;
+            let block_len = CHANNELS.min(channels - block);
             for place in 0..PLACES {
                 let at = (place * channels + block) * inputs + input * block_len + channel - block;
                 weights[at] = weight(filters.filter(channel), input, place);
@@ -65,10 +71,11 @@ impl Winograd {
     fn products_len(&self) -> usize {
         QUADS * QUAD * PLACES * self.at.to.channels
     }
-}
 
-impl Kernel for Winograd {
-    fn run(&self, arena: &mut [u8], scratch: &mut [u8]) {
+    /// # Safety
+    /// The processor has NEON. Arena and scratch are those of the plan.
+    #[target_feature(enable = "neon")]
+    unsafe fn run_batches(&self, arena: &mut [u8], scratch: &mut [u8]) {
         let Geometry { from, to, .. } = self.at;
         let (inputs, products) = scratch.split_at_mut(2 * self.input_len());
         let inputs = &mut cast_slice_mut::<u8, i16>(inputs)[..];
@@ -84,7 +91,10 @@ impl Kernel for Winograd {
                 unsafe { input::transform(arena.add(first + at as usize).cast(), &from, tile % QUAD, blocks) }
             }
             let quads = reads.len().div_ceil(QUAD);
-            product::products(&self.weights, &self.bias, inputs, products, [from.channels, to.channels, quads]);
+            // SAFETY: the caller's.
+            unsafe {
+                product::products(&self.weights, &self.bias, inputs, products, [from.channels, to.channels, quads])
+            }
             for (tile, &at) in writes.iter().enumerate() {
                 let inside = inside(&to, batch * QUADS * QUAD + tile);
                 let products = &products[tile * PLACES * to.channels..][..PLACES * to.channels];
@@ -95,6 +105,13 @@ impl Kernel for Winograd {
                 }
             }
         }
+    }
+}
+
+impl Kernel for Winograd {
+    fn run(&self, arena: &mut [u8], scratch: &mut [u8]) {
+        // SAFETY: the kernel is made for processors with NEON only, and both are those of the plan.
+        unsafe { self.run_batches(arena, scratch) }
     }
 
     fn scratch(&self) -> usize {

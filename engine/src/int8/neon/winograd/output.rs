@@ -6,7 +6,8 @@ use core::arch::aarch64::{
 };
 use core::arch::asm;
 
-use super::super::requantise::{Four, Lanes, pair};
+use super::super::lanes::{Lanes, pair};
+use super::super::requantise::Four;
 use crate::int8::plane::Plane;
 use crate::int8::winograd::{INVERSE_OF_9, PLACES};
 
