@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use macula::data::{self, Dataset, Split};
 use macula::export::{F16_FILE, F16_TOLERANCE, F32_FILE, F32_TOLERANCE};
-use programs::{Program, all_programs, programs_folder};
+use programs::{Program, all_programs, program_without_onnx, programs_folder};
 use shell::{expect, json};
 use stage::{Stage, copied};
 
@@ -26,8 +26,8 @@ use stage::{Stage, copied};
 const IMAGES: usize = 200;
 const SHOTS: usize = 5;
 
-/// Most bytes of the program for aarch64.
-const PROGRAM_BYTES_MAX: u64 = 9_000_000;
+/// Most bytes of the programs for aarch64, with and without tract.
+const PROGRAM_BYTES_MAX: [(&str, usize); 2] = [("macula-aarch64", 9_000_000), ("macula-aarch64-no-onnx", 3_400_000)];
 
 /// Real images if available, otherwise phantoms, as a folder: `train/CLASS`, `test/CLASS`.
 fn write_images(folder: &Path) {
@@ -173,6 +173,23 @@ fn a_bundle_opens_on_every_processor() {
     }
 }
 
+/// The program without tract has the bits of this machine for an int8 blob, and refuses an ONNX file.
+#[test]
+fn a_program_without_onnx_runs_blobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write_images(&path.join("images"));
+    let (program, shipped) = (program_without_onnx(), Path::new(env!("CARGO_MANIFEST_DIR")).join("models/grey-64"));
+    let blob = shipped.join("chip/encoder.int8.blob");
+    let [found, expected] = [&program, &Program::own()].map(|program| answers(program, path, &blob));
+    println!("{}: {} features of {} values, in {}", program.name, IMAGES, found.dim, found.arithmetic);
+    assert!(found.features == expected.features && found.classes == expected.classes);
+    assert_eq!(found.classes.len(), IMAGES);
+    let onnx = shipped.join(F32_FILE);
+    let embed = ["embed", "--encoder", onnx.to_str().unwrap(), "--data", "images", "--out", "f.npy"];
+    assert_eq!(program.code(path, &embed), Some(2));
+}
+
 #[test]
 fn the_programs_are_small_and_static() {
     for program in std::fs::read_dir(programs_folder()).unwrap().map(|entry| entry.unwrap().path()) {
@@ -180,8 +197,8 @@ fn the_programs_are_small_and_static() {
             continue;
         }
         let bytes = std::fs::read(&program).unwrap();
-        let is_small = bytes.len() as u64 <= PROGRAM_BYTES_MAX || !program.ends_with("macula-aarch64");
-        assert!(is_small, "{} has {} bytes", program.display(), bytes.len());
+        let is_small = |(name, most): (&str, usize)| bytes.len() <= most || !program.ends_with(name);
+        assert!(PROGRAM_BYTES_MAX.into_iter().all(is_small), "{} has {} bytes", program.display(), bytes.len());
         // A program that needs shared libraries names a loader.
         let loader = [&b"/lib/ld-linux"[..], b"/lib64/ld-linux"];
         let names = |name: &[u8]| bytes.windows(name.len()).take(4096).any(|window| window == name);

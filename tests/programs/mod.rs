@@ -46,6 +46,14 @@ pub fn all_programs() -> Vec<Program> {
     [Program::own()].into_iter().chain(there.map(program)).collect()
 }
 
+/// The program for aarch64 without tract.
+pub fn program_without_onnx() -> Program {
+    let program = programs_folder().join("macula-aarch64-no-onnx");
+    assert!(program.is_file(), "{} is missing", program.display());
+    let command = ["qemu-aarch64", "-cpu", "cortex-a53", program.to_str().unwrap()].map(str::to_owned).to_vec();
+    Program { name: "aarch64, no ONNX", command, variables: &[], halves_only: false }
+}
+
 impl Program {
     /// The host program that was built with the test.
     pub fn own() -> Self {
