@@ -13,6 +13,7 @@ use super::format::{
 use super::graph::{Graph, content_at};
 use super::node::{Node, Value};
 use super::readout::Readout;
+use super::room::extra_words;
 use crate::feature::{CorpusStats, DIM_MAX, Length};
 
 #[cfg(target_endian = "big")]
@@ -95,6 +96,10 @@ impl<'b> Blob<'b> {
             false => Readout::mean(values, dim, f32::from_bits(u32_at(bytes, FEATURE_SCALE_AT)))?,
         };
         graph.check_places(readout.scratch_words(graph.kernel_words), arena_words)?;
+        let arena_words = match arithmetic {
+            Arithmetic::F16 => arena_words,
+            Arithmetic::Int8 => arena_words + extra_words(&graph, arena_words - readout.behind_scratch()),
+        };
         Ok(Self { bytes, arena_words, dim, input, sections, graph, readout })
     }
 
@@ -120,7 +125,8 @@ impl<'b> Blob<'b> {
         self.bytes.len()
     }
 
-    /// Words (4 bytes) of memory that running it needs.
+    /// Words (4 bytes) of memory that running it needs: those that the blob states, and a few more in int8, with which
+    /// convolutions are faster.
     pub fn arena_words(&self) -> usize {
         self.arena_words
     }

@@ -2,7 +2,7 @@
 //!
 //! C input channels, O output channels, K' weights per output channel. A word holds four values, lowest byte first.
 
-use super::kernel::{dot_2x2, widen};
+use super::kernel::direct::{dot_2x2, widen};
 use super::node::{Requantise, Value};
 
 /// A convolution over all channels.

@@ -7,7 +7,7 @@
 
 /// Widens a word of four u8 to the two words of a patch.
 #[inline]
-pub(super) fn widen(word: u32) -> [u32; 2] {
+pub(in super::super) fn widen(word: u32) -> [u32; 2] {
     [word & 0x00ff_00ff, (word >> 8) & 0x00ff_00ff]
 }
 
@@ -15,13 +15,13 @@ pub(super) fn widen(word: u32) -> [u32; 2] {
 ///
 /// If the lengths differ, the shorter counts. No sum overflows 32 bits, because the parser bounds K.
 #[cfg(not(macula_dsp))]
-pub(super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
+pub(in super::super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     portable_dot_2x2(weights, patch)
 }
 
 /// [`portable_dot_2x2`] in the DSP instructions that Cortex-M4 and M7 share with armv7.
 #[cfg(macula_dsp)]
-pub(super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
+pub(in super::super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
     let groups = (weights.len() / 8).min(patch.len() / 4);
     if groups == 0 {
         return [0; 4];

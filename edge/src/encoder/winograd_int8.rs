@@ -1,0 +1,254 @@
+//! 3×3 convolutions of stride 1 in int8 by Winograd's F(2×2, 3×3) in exact integers: 16 products instead of 36 for four
+//! outputs of an input channel.
+//!
+//! For a 4×4 tile d of the input and a 3×3 filter g, the 2×2 outputs are `Y = Aᵀ ((G g Gᵀ) ⊙ (Bᵀ d B)) A` (Lavin and Gray,
+//! arXiv:1509.09308). The fractions of G are cleared by a factor of 2 on both sides, of which its first and last rows
+//! leave theirs to Aᵀ, so 4 Y is computed:
+//!
+//! ```text
+//!      1  0 -1  0          1  0  0
+//! Bᵀ = 0  1  1  0     G =  1  1  1     Aᵀ = 2  1  1  0
+//!      0 -1  1  0          1 -1  1          0  1 -1 -2
+//!      0  1  0 -1          0  0  1
+//! ```
+//!
+//! * A row of Bᵀ has a sum of magnitudes of 2, so a transformed value is at most 4 × 255; a transformed weight is at most
+//!   9 × 128. Both fit 16 bits.
+//! * Sums of 32 bits may wrap around: every step is linear, so the result is 4 Y modulo 2^32. That is 4 Y itself, because
+//!   |Y| is below 2^29 with at most [`CHANNELS_MAX`] input channels, and a shift by 2 gives Y.
+
+use bytemuck::cast_slice_mut;
+
+use super::conv_int8::Convolution;
+use super::kernel::direct::widen;
+use super::kernel::lanes::{add, subtract, widen_signed};
+use super::kernel::places::{Group, PLACES, Sums, products};
+use super::node::Requantise;
+
+/// Most input channels: 9 × 1024 × 255 × 128 is below 2^29.
+const CHANNELS_MAX: usize = 1024;
+
+/// Most tiles transformed at a time for which memory is asked. More would save little: a transformed filter is used once
+/// for each.
+const TILES: usize = 16;
+
+/// Whether a convolution of `channels` input channels can take this form.
+pub(super) fn applies(kernel: usize, stride: usize, channels: usize) -> bool {
+    kernel == 3 && stride == 1 && channels.is_multiple_of(8) && channels <= CHANNELS_MAX
+}
+
+/// Words of scratch for `tiles` tiles, two filters and a pixel outside the image.
+fn words(channels: usize, tiles: usize) -> usize {
+    (PLACES + PLACES / 2 * tiles.next_multiple_of(2)) * channels + channels / 4
+}
+
+/// Words of scratch that a convolution with `pixels` outputs is best given.
+pub(super) fn words_wanted(channels: usize, pixels: usize) -> usize {
+    words(channels, TILES.min(pixels.div_ceil(4)))
+}
+
+/// Tiles for which `scratch` words have room, an even number.
+fn tiles_in(channels: usize, scratch: usize) -> usize {
+    (scratch.saturating_sub(channels / 4) / channels).saturating_sub(PLACES) / PLACES * 2
+}
+
+/// Whether `scratch` words suffice.
+pub(super) fn fits(channels: usize, scratch: usize) -> bool {
+    tiles_in(channels, scratch) > 0
+}
+
+/// A convolution in tiles of 2×2 outputs.
+pub(super) struct Tiles<'a> {
+    conv: &'a Convolution<'a>,
+    /// C / 4.
+    quads: usize,
+}
+
+/// A tile by the row and column of its first output.
+#[derive(Clone, Copy)]
+struct Tile {
+    row: usize,
+    column: usize,
+}
+
+impl<'a> Tiles<'a> {
+    /// `conv` must be one to which this [`applies`].
+    pub fn new(conv: &'a Convolution<'a>) -> Self {
+        Self { conv, quads: usize::from(conv.from.channels) / 4 }
+    }
+
+    /// Runs the convolution: transforms as many tiles as there is room for, then computes all their channels, a pair of
+    /// filters with a pair of tiles at a time.
+    ///
+    /// * `input`: `[H, W, C]`
+    /// * `scratch`: as [`fits`] demands
+    /// * `output`: `[H, W, O]`
+    pub fn run(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
+        let quads = self.quads;
+        let tiles = tiles_in(4 * quads, scratch.len());
+        let (outside, rest) = scratch.split_at_mut(quads);
+        outside.fill(u32::from_ne_bytes([self.conv.padding[0]; 4]));
+        let (groups, _) = rest.as_chunks_mut::<4>().0.as_chunks_mut::<PLACES>();
+        let (filters, values) = groups.split_at_mut(quads);
+        let output: &mut [u8] = cast_slice_mut(output);
+        let weights = self.conv.weights.chunks_exact(18 * 4 * quads);
+        let (parameters, _) = self.conv.parameters.as_chunks::<4>();
+        let count = usize::from(self.conv.to.width).div_ceil(2) * usize::from(self.conv.to.height).div_ceil(2);
+        let (mut first, mut begin) = (0, Tile { row: 0, column: 0 });
+        while first < count && tiles > 0 {
+            let block = tiles.min(count - first);
+            let mut tile = begin;
+            for index in 0..block {
+                let pair = &mut values[index / 2 * quads..][..quads];
+                forward_tile(self.pixels(input, outside, tile), index % 2, pair);
+                tile = self.next(tile);
+            }
+            for (channels, (weights, parameters)) in weights.clone().zip(parameters.as_chunks::<2>().0).enumerate() {
+                forward_filters(weights, filters);
+                let requantise = parameters.map(Requantise::from_words);
+                let mut tile = begin;
+                let mut sums = [[0; 4]; PLACES];
+                for (pair, values) in values.chunks_exact(quads).take(block.div_ceil(2)).enumerate() {
+                    products(filters, values, &mut sums);
+                    let outputs = back_tiles(&sums);
+                    self.write(&outputs, 0, tile, channels, &requantise, output);
+                    tile = self.next(tile);
+                    // The last of an odd number of tiles is computed beside stale words.
+                    if 2 * pair + 1 < block {
+                        self.write(&outputs, 1, tile, channels, &requantise, output);
+                        tile = self.next(tile);
+                    }
+                }
+            }
+            (first, begin) = (first + block, tile);
+        }
+    }
+
+    /// The tile to the right, or the first of the next row.
+    fn next(&self, tile: Tile) -> Tile {
+        match tile.column + 2 < usize::from(self.conv.to.width) {
+            true => Tile { column: tile.column + 2, ..tile },
+            false => Tile { row: tile.row + 2, column: 0 },
+        }
+    }
+
+    /// The 4×4 pixels of the input under a tile; `outside` stands for those outside the image.
+    fn pixels<'p>(&self, input: &'p [u32], outside: &'p [u32], tile: Tile) -> [&'p [u32]; PLACES] {
+        let (height, width) = (usize::from(self.conv.from.height), usize::from(self.conv.from.width));
+        core::array::from_fn(|place| {
+            let (y, x) = (tile.row + place / 4, tile.column + place % 4);
+            match (1..=height).contains(&y) && (1..=width).contains(&x) {
+                true => &input[((y - 1) * width + x - 1) * self.quads..][..self.quads],
+                false => outside,
+            }
+        })
+    }
+
+    /// Writes the outputs of one tile and two channels.
+    fn write(
+        &self,
+        outputs: &[[i32; 4]; 4],
+        lane: usize,
+        tile: Tile,
+        channels: usize,
+        requantise: &[Requantise; 2],
+        output: &mut [u8],
+    ) {
+        let (height, width) = (usize::from(self.conv.to.height), usize::from(self.conv.to.width));
+        let pixel_len = usize::from(self.conv.to.channels);
+        let columns = if tile.column + 1 < width { 2 } else { 1 };
+        for y in 0..2.min(height - tile.row) {
+            let at = ((tile.row + y) * width + tile.column) * pixel_len + 2 * channels;
+            for x in 0..columns {
+                let sums = &outputs[2 * y + x];
+                let two = [requantise[0].apply(sums[lane] >> 2), requantise[1].apply(sums[2 + lane] >> 2)];
+                output[at + x * pixel_len..][..2].copy_from_slice(&two);
+            }
+        }
+    }
+}
+
+/// Transforms the sums of two filters and two tiles back, `Aᵀ M A`, into the outputs of a tile, row by row.
+#[inline(never)]
+fn back_tiles(sums: &Sums) -> [[i32; 4]; 4] {
+    let mut outputs = [[0; 4]; 4];
+    for index in 0..4 {
+        let column = |x: usize| back([0, 4, 8, 12].map(|y| sums[y + x][index]));
+        let [a, b, c, d] = [column(0), column(1), column(2), column(3)];
+        for y in 0..2 {
+            let row = back([a[y], b[y], c[y], d[y]]);
+            (outputs[2 * y][index], outputs[2 * y + 1][index]) = (row[0], row[1]);
+        }
+    }
+    outputs
+}
+
+/// Aᵀ times a column of four sums.
+#[inline(always)]
+fn back([a, b, c, d]: [i32; 4]) -> [i32; 2] {
+    let twice = |sum: i32| sum.wrapping_mul(2);
+    [b.wrapping_add(c).wrapping_add(twice(a)), b.wrapping_sub(c).wrapping_sub(twice(d))]
+}
+
+/// Transforms a 4×4 tile of pixels, `[C / 4]` words each, into one lane of a pair: `Bᵀ d B`.
+#[inline(never)]
+fn forward_tile(pixels: [&[u32]; PLACES], lane: usize, pair: &mut [Group]) {
+    for (quad, group) in pair.iter_mut().enumerate() {
+        let row = |y: usize| forward([0, 1, 2, 3].map(|x| widen(pixels[4 * y + x][quad])));
+        let mut write = |y: usize, each: fn(u32, u32) -> u32, left: &[[u32; 2]; 4], right: &[[u32; 2]; 4]| {
+            for x in 0..4 {
+                let words = [each(left[x][0], right[x][0]), each(left[x][1], right[x][1])];
+                group[4 * y + x][2 * lane..][..2].copy_from_slice(&words);
+            }
+        };
+        let (first, third) = (row(0), row(2));
+        write(0, subtract, &first, &third);
+        let second = row(1);
+        write(1, add, &second, &third);
+        write(2, subtract, &third, &second);
+        write(3, subtract, &second, &row(3));
+    }
+}
+
+/// Bᵀ times a column of four pixels, four channels each.
+#[inline(always)]
+fn forward([a, b, c, d]: [[u32; 2]; 4]) -> [[u32; 2]; 4] {
+    [each(subtract, a, c), each(add, b, c), each(subtract, c, b), each(subtract, b, d)]
+}
+
+/// Transforms two filters `[9, C / 4, 2, 4]` i8: `G g Gᵀ`.
+#[inline(never)]
+fn forward_filters(weights: &[u8], filters: &mut [Group]) {
+    let (weights, _) = weights.as_chunks::<4>();
+    let taps: [&[[u8; 4]]; 9] = core::array::from_fn(|tap| &weights[tap * 2 * filters.len()..][..2 * filters.len()]);
+    for (quad, group) in filters.iter_mut().enumerate() {
+        for lane in 0..2 {
+            let row = |y: usize| [0, 1, 2].map(|x| widen_signed(u32::from_le_bytes(taps[3 * y + x][2 * quad + lane])));
+            let mut write = |y: usize, row: [[u32; 2]; 3]| {
+                for (x, words) in spread(row).iter().enumerate() {
+                    group[4 * y + x][2 * lane..][..2].copy_from_slice(words);
+                }
+            };
+            let (first, third) = (row(0), row(2));
+            write(0, first);
+            write(3, third);
+            let outer = [0, 1, 2].map(|x| each(add, first[x], third[x]));
+            let second = row(1);
+            write(1, [0, 1, 2].map(|x| each(add, outer[x], second[x])));
+            write(2, [0, 1, 2].map(|x| each(subtract, outer[x], second[x])));
+        }
+    }
+}
+
+/// G times a column of three weights, of four channels each.
+#[inline(always)]
+fn spread([a, b, c]: [[u32; 2]; 3]) -> [[u32; 2]; 4] {
+    let outer = each(add, a, c);
+    [a, each(add, outer, b), each(subtract, outer, b), c]
+}
+
+/// Applies `f` to both words.
+#[inline(always)]
+fn each(f: fn(u32, u32) -> u32, left: [u32; 2], right: [u32; 2]) -> [u32; 2] {
+    [f(left[0], right[0]), f(left[1], right[1])]
+}
