@@ -20,9 +20,8 @@
 use bytemuck::cast_slice_mut;
 
 use super::conv_int8::Convolution;
-use super::kernel::direct::widen;
-use super::kernel::lanes::{add, subtract, widen_signed};
-use super::kernel::places::{Group, PLACES, Sums, products};
+use super::kernel::places::{PLACES, Sums, products};
+use super::kernel::transform::{transform_filters, transform_tile};
 use super::node::Requantise;
 
 /// Most input channels: 9 × 1024 × 255 × 128 is below 2^29.
@@ -100,11 +99,15 @@ impl<'a> Tiles<'a> {
             let mut tile = begin;
             for index in 0..block {
                 let pair = &mut values[index / 2 * quads..][..quads];
-                forward_tile(self.pixels(input, outside, tile), index % 2, pair);
+                let pixels = self.pixels(input, outside, tile);
+                match index % 2 {
+                    0 => transform_tile::<0>(&pixels, pair),
+                    _ => transform_tile::<1>(&pixels, pair),
+                }
                 tile = self.next(tile);
             }
             for (channels, (weights, parameters)) in weights.clone().zip(parameters.as_chunks::<2>().0).enumerate() {
-                forward_filters(weights, filters);
+                transform_filters(weights, filters);
                 let requantise = parameters.map(Requantise::from_words);
                 let mut tile = begin;
                 let mut sums = [[0; 4]; PLACES];
@@ -188,67 +191,4 @@ fn back_tiles(sums: &Sums) -> [[i32; 4]; 4] {
 fn back([a, b, c, d]: [i32; 4]) -> [i32; 2] {
     let twice = |sum: i32| sum.wrapping_mul(2);
     [b.wrapping_add(c).wrapping_add(twice(a)), b.wrapping_sub(c).wrapping_sub(twice(d))]
-}
-
-/// Transforms a 4×4 tile of pixels, `[C / 4]` words each, into one lane of a pair: `Bᵀ d B`.
-#[inline(never)]
-fn forward_tile(pixels: [&[u32]; PLACES], lane: usize, pair: &mut [Group]) {
-    for (quad, group) in pair.iter_mut().enumerate() {
-        let row = |y: usize| forward([0, 1, 2, 3].map(|x| widen(pixels[4 * y + x][quad])));
-        let mut write = |y: usize, each: fn(u32, u32) -> u32, left: &[[u32; 2]; 4], right: &[[u32; 2]; 4]| {
-            for x in 0..4 {
-                let words = [each(left[x][0], right[x][0]), each(left[x][1], right[x][1])];
-                group[4 * y + x][2 * lane..][..2].copy_from_slice(&words);
-            }
-        };
-        let (first, third) = (row(0), row(2));
-        write(0, subtract, &first, &third);
-        let second = row(1);
-        write(1, add, &second, &third);
-        write(2, subtract, &third, &second);
-        write(3, subtract, &second, &row(3));
-    }
-}
-
-/// Bᵀ times a column of four pixels, four channels each.
-#[inline(always)]
-fn forward([a, b, c, d]: [[u32; 2]; 4]) -> [[u32; 2]; 4] {
-    [each(subtract, a, c), each(add, b, c), each(subtract, c, b), each(subtract, b, d)]
-}
-
-/// Transforms two filters `[9, C / 4, 2, 4]` i8: `G g Gᵀ`.
-#[inline(never)]
-fn forward_filters(weights: &[u8], filters: &mut [Group]) {
-    let (weights, _) = weights.as_chunks::<4>();
-    let taps: [&[[u8; 4]]; 9] = core::array::from_fn(|tap| &weights[tap * 2 * filters.len()..][..2 * filters.len()]);
-    for (quad, group) in filters.iter_mut().enumerate() {
-        for lane in 0..2 {
-            let row = |y: usize| [0, 1, 2].map(|x| widen_signed(u32::from_le_bytes(taps[3 * y + x][2 * quad + lane])));
-            let mut write = |y: usize, row: [[u32; 2]; 3]| {
-                for (x, words) in spread(row).iter().enumerate() {
-                    group[4 * y + x][2 * lane..][..2].copy_from_slice(words);
-                }
-            };
-            let (first, third) = (row(0), row(2));
-            write(0, first);
-            write(3, third);
-            let outer = [0, 1, 2].map(|x| each(add, first[x], third[x]));
-            let second = row(1);
-            write(1, [0, 1, 2].map(|x| each(add, outer[x], second[x])));
-            write(2, [0, 1, 2].map(|x| each(subtract, outer[x], second[x])));
-        }
-    }
-}
-
-/// G times a column of three weights, of four channels each.
-#[inline(always)]
-fn spread([a, b, c]: [[u32; 2]; 3]) -> [[u32; 2]; 4] {
-    let outer = each(add, a, c);
-    [a, each(add, outer, b), each(subtract, outer, b), c]
-}
-
-/// Applies `f` to both words.
-#[inline(always)]
-fn each(f: fn(u32, u32) -> u32, left: [u32; 2], right: [u32; 2]) -> [u32; 2] {
-    [f(left[0], right[0]), f(left[1], right[1])]
 }

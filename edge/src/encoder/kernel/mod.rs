@@ -3,3 +3,4 @@
 pub(super) mod direct; // int8: two filters times two patches
 pub(super) mod lanes; //  two numbers of 16 bits in a word
 pub(super) mod places; // int8: two filters times two tiles, at each place of a transformed tile
+pub(super) mod transform; // int8: tiles and filters of Winograd's convolution
