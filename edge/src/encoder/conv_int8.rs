@@ -2,8 +2,16 @@
 //!
 //! C input channels, O output channels, K' weights per output channel. A word holds four values, lowest byte first.
 
+use bytemuck::cast_slice;
+
 use super::kernel::direct::{dot_2x2, widen};
 use super::node::{Requantise, Value};
+
+/// Most channels of a value whose channels do not fill whole words: an image.
+const IMAGE_CHANNELS: usize = 3;
+
+/// Values of the largest patch of an image, in whole words.
+const PATCH_MAX: usize = (9 * IMAGE_CHANNELS).next_multiple_of(4);
 
 /// A convolution over all channels.
 pub(super) struct Convolution<'a> {
@@ -108,42 +116,44 @@ impl Convolution<'_> {
         }
     }
 
-    /// [`Self::fill`] for any number of channels, as those of an image.
+    /// [`Self::fill`] for the channels of an image, at most [`IMAGE_CHANNELS`]: collects the values of the patch, then widens
+    /// them.
     fn fill_bytes(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
         let channels = usize::from(self.from.channels);
         let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
-        let (kernel, padding) = (self.kernel, self.kernel / 2);
-        let (left, right) = taps(column * self.stride, kernel, padding, width);
-        let mut groups = patch.as_chunks_mut::<4>().0.iter_mut();
-        let (mut word, mut filled) = (0, 0);
-        let mut push = |value: u8| {
-            word |= u32::from(value) << (8 * filled);
-            filled += 1;
-            if filled == 4 {
-                if let Some(group) = groups.next() {
-                    [group[2 * lane], group[2 * lane + 1]] = widen(word);
-                }
-                (word, filled) = (0, 0);
-            }
-        };
-        for ky in 0..kernel {
-            let y = row * self.stride + ky;
-            let is_inside = (padding..height + padding).contains(&y);
-            for kx in 0..kernel {
-                let inside = is_inside && (left..right).contains(&kx);
-                let x = column * self.stride + kx;
-                for channel in 0..channels {
-                    push(match inside {
-                        true => byte(input, ((y - padding) * width + x - padding) * channels + channel),
-                        false => self.padding[channel % self.padding.len()],
-                    });
-                }
-            }
-        }
+        let input: &[u8] = cast_slice(input);
         // The last group may be partial. Its other weights are 0, so any value will do.
-        for _ in 0..3 {
-            push(0);
+        let mut values = [0; PATCH_MAX];
+        let (row, column) = (row * self.stride, column * self.stride);
+        let is_inside = (1..height.saturating_sub(1)).contains(&row) && (1..width.saturating_sub(1)).contains(&column);
+        if self.kernel == 3 && is_inside {
+            let first = ((row - 1) * width + column - 1) * channels;
+            match channels {
+                1 => copy_rows::<3>(input, first, width, &mut values),
+                _ => copy_rows::<9>(input, first, width * IMAGE_CHANNELS, &mut values),
+            }
+        } else {
+            let padding = self.kernel / 2;
+            for (tap, values) in values.chunks_exact_mut(channels).take(self.kernel * self.kernel).enumerate() {
+                let (y, x) = (row + tap / self.kernel, column + tap % self.kernel);
+                if (padding..height + padding).contains(&y) && (padding..width + padding).contains(&x) {
+                    values.copy_from_slice(&input[((y - padding) * width + x - padding) * channels..][..channels]);
+                } else {
+                    values.copy_from_slice(self.padding);
+                }
+            }
         }
+        let (words, _) = values.as_chunks::<4>();
+        for (group, &word) in patch.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            [group[2 * lane], group[2 * lane + 1]] = widen(u32::from_le_bytes(word));
+        }
+    }
+}
+
+/// Copies three rows of `LEN` values, `step` apart, to the begin of `values`.
+fn copy_rows<const LEN: usize>(input: &[u8], first: usize, step: usize, values: &mut [u8; PATCH_MAX]) {
+    for row in 0..3 {
+        values[row * LEN..][..LEN].copy_from_slice(&input[first + row * step..][..LEN]);
     }
 }
 
@@ -152,11 +162,6 @@ impl Convolution<'_> {
 /// * `start`: column of the input under the first kernel column, plus `padding`
 fn taps(start: usize, kernel: usize, padding: usize, width: usize) -> (usize, usize) {
     (padding.saturating_sub(start), kernel.min(width + padding - start))
-}
-
-/// Byte `index` of packed words.
-fn byte(words: &[u32], index: usize) -> u8 {
-    words[index / 4].to_le_bytes()[index % 4]
 }
 
 /// A 3×3 convolution of each channel alone.
