@@ -20,9 +20,9 @@
 use bytemuck::cast_slice_mut;
 
 use super::conv_int8::Convolution;
-use super::kernel::places::{PLACES, Sums, products};
+use super::kernel::finish::finish;
+use super::kernel::places::{PLACES, products};
 use super::kernel::transform::{transform_filters, transform_tile};
-use super::node::Requantise;
 
 /// Most input channels: 9 × 1024 × 255 × 128 is below 2^29.
 const CHANNELS_MAX: usize = 1024;
@@ -108,17 +108,16 @@ impl<'a> Tiles<'a> {
             }
             for (channels, (weights, parameters)) in weights.clone().zip(parameters.as_chunks::<2>().0).enumerate() {
                 transform_filters(weights, filters);
-                let requantise = parameters.map(Requantise::from_words);
                 let mut tile = begin;
                 let mut sums = [[0; 4]; PLACES];
                 for (pair, values) in values.chunks_exact(quads).take(block.div_ceil(2)).enumerate() {
                     products(filters, values, &mut sums);
-                    let outputs = back_tiles(&sums);
-                    self.write(&outputs, 0, tile, channels, &requantise, output);
+                    let outputs = finish(&sums, parameters);
+                    self.write(&outputs[0], tile, channels, output);
                     tile = self.next(tile);
                     // The last of an odd number of tiles is computed beside stale words.
                     if 2 * pair + 1 < block {
-                        self.write(&outputs, 1, tile, channels, &requantise, output);
+                        self.write(&outputs[1], tile, channels, output);
                         tile = self.next(tile);
                     }
                 }
@@ -148,47 +147,15 @@ impl<'a> Tiles<'a> {
     }
 
     /// Writes the outputs of one tile and two channels.
-    fn write(
-        &self,
-        outputs: &[[i32; 4]; 4],
-        lane: usize,
-        tile: Tile,
-        channels: usize,
-        requantise: &[Requantise; 2],
-        output: &mut [u8],
-    ) {
+    fn write(&self, outputs: &[[u8; 2]; 4], tile: Tile, channels: usize, output: &mut [u8]) {
         let (height, width) = (usize::from(self.conv.to.height), usize::from(self.conv.to.width));
         let pixel_len = usize::from(self.conv.to.channels);
-        let columns = if tile.column + 1 < width { 2 } else { 1 };
         for y in 0..2.min(height - tile.row) {
             let at = ((tile.row + y) * width + tile.column) * pixel_len + 2 * channels;
-            for x in 0..columns {
-                let sums = &outputs[2 * y + x];
-                let two = [requantise[0].apply(sums[lane] >> 2), requantise[1].apply(sums[2 + lane] >> 2)];
-                output[at + x * pixel_len..][..2].copy_from_slice(&two);
+            output[at..at + 2].copy_from_slice(&outputs[2 * y]);
+            if tile.column + 1 < width {
+                output[at + pixel_len..][..2].copy_from_slice(&outputs[2 * y + 1]);
             }
         }
     }
-}
-
-/// Transforms the sums of two filters and two tiles back, `Aᵀ M A`, into the outputs of a tile, row by row.
-#[inline(never)]
-fn back_tiles(sums: &Sums) -> [[i32; 4]; 4] {
-    let mut outputs = [[0; 4]; 4];
-    for index in 0..4 {
-        let column = |x: usize| back([0, 4, 8, 12].map(|y| sums[y + x][index]));
-        let [a, b, c, d] = [column(0), column(1), column(2), column(3)];
-        for y in 0..2 {
-            let row = back([a[y], b[y], c[y], d[y]]);
-            (outputs[2 * y][index], outputs[2 * y + 1][index]) = (row[0], row[1]);
-        }
-    }
-    outputs
-}
-
-/// Aᵀ times a column of four sums.
-#[inline(always)]
-fn back([a, b, c, d]: [i32; 4]) -> [i32; 2] {
-    let twice = |sum: i32| sum.wrapping_mul(2);
-    [b.wrapping_add(c).wrapping_add(twice(a)), b.wrapping_sub(c).wrapping_sub(twice(d))]
 }
