@@ -42,18 +42,19 @@ impl Convolution<'_> {
         let channel_weights = self.weights.len() / usize::from(self.to.channels);
         let patch = &mut scratch[..channel_weights];
         let width = usize::from(self.to.width);
-        let (mut row, mut column) = (0, 0);
+        let (groups, _) = patch.as_chunks_mut::<4>();
+        let next = |(row, column)| if column + 1 < width { (row, column + 1) } else { (row + 1, 0) };
+        let mut at = (0, 0);
         for pair in output.chunks_mut(2 * pixel_words) {
             let (first, second) = pair.split_at_mut(pixel_words);
+            self.fill::<0>(input, at.0, at.1, groups);
+            at = next(at);
             // The last of an odd number of pixels is computed beside a stale patch, whose result is dropped.
-            for pixel in 0..1 + usize::from(!second.is_empty()) {
-                self.fill(input, row, column, pixel, patch);
-                column += 1;
-                if column == width {
-                    (row, column) = (row + 1, 0);
-                }
+            if !second.is_empty() {
+                self.fill::<1>(input, at.0, at.1, groups);
+                at = next(at);
             }
-            self.channels(patch, channel_weights, first, second);
+            self.channels(groups.as_flattened(), channel_weights, first, second);
         }
     }
 
@@ -81,44 +82,40 @@ impl Convolution<'_> {
         }
     }
 
-    /// Fills pixel `lane` (0 or 1) of `patch` with the input under the kernel of the output at `row`, `column`.
-    fn fill(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
+    /// Fills pixel `LANE` (0 or 1) of `patch` with the input under the kernel of the output at `row`, `column`.
+    fn fill<const LANE: usize>(&self, input: &[u32], row: usize, column: usize, patch: &mut [[u32; 4]]) {
         if self.from.channels.is_multiple_of(4) {
-            self.fill_words(input, row, column, lane, patch);
+            self.fill_words::<LANE>(input, row, column, patch);
         } else {
-            self.fill_bytes(input, row, column, lane, patch);
+            self.fill_bytes::<LANE>(input, row, column, patch);
         }
     }
 
     /// [`Self::fill`] if the channels fill whole words.
-    fn fill_words(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
+    fn fill_words<const LANE: usize>(&self, input: &[u32], row: usize, column: usize, patch: &mut [[u32; 4]]) {
         let pixel_words = usize::from(self.from.channels) / 4;
         let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
         let (kernel, padding) = (self.kernel, self.kernel / 2);
-        let outside = u32::from(self.padding[0]) * 0x0001_0001;
+        let outside = u32::from_ne_bytes([self.padding[0]; 4]);
         let (left, right) = taps(column * self.stride, kernel, padding, width);
-        let (groups, _) = patch.as_chunks_mut::<4>();
-        for (ky, groups) in groups.chunks_exact_mut(kernel * pixel_words).enumerate() {
+        for ky in 0..kernel {
+            let groups = &mut patch[ky * kernel * pixel_words..][..kernel * pixel_words];
             let y = row * self.stride + ky;
             let is_inside = (padding..height + padding).contains(&y);
-            let (left, right) = if is_inside { (left, right) } else { (kernel, kernel) };
-            let (before, rest) = groups.split_at_mut(left * pixel_words);
-            let (inside, after) = rest.split_at_mut((right - left) * pixel_words);
-            for group in before.iter_mut().chain(after) {
-                (group[2 * lane], group[2 * lane + 1]) = (outside, outside);
+            if !is_inside || right - left < kernel {
+                groups.iter_mut().for_each(|group| place::<LANE>(group, outside));
             }
             if is_inside {
                 let first = ((y - padding) * width + column * self.stride + left - padding) * pixel_words;
-                for (group, &word) in inside.iter_mut().zip(&input[first..]) {
-                    [group[2 * lane], group[2 * lane + 1]] = widen(word);
-                }
+                let groups = &mut groups[left * pixel_words..right * pixel_words];
+                groups.iter_mut().zip(&input[first..]).for_each(|(group, &word)| place::<LANE>(group, word));
             }
         }
     }
 
     /// [`Self::fill`] for the channels of an image, at most [`IMAGE_CHANNELS`]: collects the values of the patch, then widens
     /// them.
-    fn fill_bytes(&self, input: &[u32], row: usize, column: usize, lane: usize, patch: &mut [u32]) {
+    fn fill_bytes<const LANE: usize>(&self, input: &[u32], row: usize, column: usize, patch: &mut [[u32; 4]]) {
         let channels = usize::from(self.from.channels);
         let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
         let input: &[u8] = cast_slice(input);
@@ -144,10 +141,14 @@ impl Convolution<'_> {
             }
         }
         let (words, _) = values.as_chunks::<4>();
-        for (group, &word) in patch.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-            [group[2 * lane], group[2 * lane + 1]] = widen(u32::from_le_bytes(word));
-        }
+        patch.iter_mut().zip(words).for_each(|(group, &word)| place::<LANE>(group, u32::from_le_bytes(word)));
     }
+}
+
+/// Puts four values of pixel `LANE` into a group of a patch.
+#[inline]
+fn place<const LANE: usize>(group: &mut [u32; 4], word: u32) {
+    [group[2 * LANE], group[2 * LANE + 1]] = widen(word);
 }
 
 /// Copies three rows of `LEN` values, `step` apart, to the begin of `values`.

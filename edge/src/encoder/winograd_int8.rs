@@ -36,9 +36,9 @@ pub(super) fn applies(kernel: usize, stride: usize, channels: usize) -> bool {
     kernel == 3 && stride == 1 && channels.is_multiple_of(8) && channels <= CHANNELS_MAX
 }
 
-/// Words of scratch for `tiles` tiles, two filters and a pixel outside the image.
+/// Words of scratch: a tile as in the image, two transformed filters, and `tiles` transformed tiles.
 fn words(channels: usize, tiles: usize) -> usize {
-    (PLACES + PLACES / 2 * tiles.next_multiple_of(2)) * channels + channels / 4
+    (PLACES / 4 + PLACES + PLACES / 2 * tiles.next_multiple_of(2)) * channels
 }
 
 /// Words of scratch that a convolution with `pixels` outputs is best given.
@@ -48,7 +48,7 @@ pub(super) fn words_wanted(channels: usize, pixels: usize) -> usize {
 
 /// Tiles for which `scratch` words have room, an even number.
 fn tiles_in(channels: usize, scratch: usize) -> usize {
-    (scratch.saturating_sub(channels / 4) / channels).saturating_sub(PLACES) / PLACES * 2
+    (scratch / channels).saturating_sub(PLACES / 4 + PLACES) / PLACES * 2
 }
 
 /// Whether `scratch` words suffice.
@@ -85,8 +85,7 @@ impl<'a> Tiles<'a> {
     pub fn run(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
         let quads = self.quads;
         let tiles = tiles_in(4 * quads, scratch.len());
-        let (outside, rest) = scratch.split_at_mut(quads);
-        outside.fill(u32::from_ne_bytes([self.conv.padding[0]; 4]));
+        let (tile_words, rest) = scratch.split_at_mut(PLACES * quads);
         let (groups, _) = rest.as_chunks_mut::<4>().0.as_chunks_mut::<PLACES>();
         let (filters, values) = groups.split_at_mut(quads);
         let output: &mut [u8] = cast_slice_mut(output);
@@ -99,10 +98,10 @@ impl<'a> Tiles<'a> {
             let mut tile = begin;
             for index in 0..block {
                 let pair = &mut values[index / 2 * quads..][..quads];
-                let pixels = self.pixels(input, outside, tile);
+                let (pixels, row_words) = self.pixels(input, tile_words, tile);
                 match index % 2 {
-                    0 => transform_tile::<0>(&pixels, pair),
-                    _ => transform_tile::<1>(&pixels, pair),
+                    0 => transform_tile::<0>(pixels, row_words, pair),
+                    _ => transform_tile::<1>(pixels, row_words, pair),
                 }
                 tile = self.next(tile);
             }
@@ -134,16 +133,24 @@ impl<'a> Tiles<'a> {
         }
     }
 
-    /// The 4×4 pixels of the input under a tile; `outside` stands for those outside the image.
-    fn pixels<'p>(&self, input: &'p [u32], outside: &'p [u32], tile: Tile) -> [&'p [u32]; PLACES] {
+    /// The 4×4 pixels of the input under a tile, and words from one row to the next. If some lie outside the image, all are
+    /// copied to `tile_words`.
+    fn pixels<'p>(&self, input: &'p [u32], tile_words: &'p mut [u32], tile: Tile) -> (&'p [u32], usize) {
         let (height, width) = (usize::from(self.conv.from.height), usize::from(self.conv.from.width));
-        core::array::from_fn(|place| {
+        let first = |y: usize, x: usize| (y * width + x) * self.quads;
+        if tile.row > 0 && tile.column > 0 && tile.row + 3 <= height && tile.column + 3 <= width {
+            return (&input[first(tile.row - 1, tile.column - 1)..], width * self.quads);
+        }
+        let outside = u32::from_ne_bytes([self.conv.padding[0]; 4]);
+        for (place, pixel) in tile_words.chunks_exact_mut(self.quads).enumerate() {
             let (y, x) = (tile.row + place / 4, tile.column + place % 4);
-            match (1..=height).contains(&y) && (1..=width).contains(&x) {
-                true => &input[((y - 1) * width + x - 1) * self.quads..][..self.quads],
-                false => outside,
+            if (1..=height).contains(&y) && (1..=width).contains(&x) {
+                pixel.iter_mut().zip(&input[first(y - 1, x - 1)..]).for_each(|(to, &word)| *to = word);
+            } else {
+                pixel.fill(outside);
             }
-        })
+        }
+        (tile_words, 4 * self.quads)
     }
 
     /// Writes the outputs of one tile and two channels.

@@ -5,6 +5,7 @@
 //!      0  1 -1 -2
 //! ```
 
+#[cfg(any(not(macula_dsp), test))]
 use super::super::node::Requantise;
 use super::places::Sums;
 
@@ -13,7 +14,7 @@ pub(in super::super) type Outputs = [[[u8; 2]; 4]; 2];
 
 /// Transforms sums back, to four times the sums of products of a convolution, and maps a quarter of each to an output.
 ///
-/// * `parameters`: [`Requantise`] of each filter
+/// * `parameters`: bias, multiplier, offset and shift of each filter
 #[inline]
 pub(in super::super) fn finish(sums: &Sums, parameters: &[[u32; 4]; 2]) -> Outputs {
     #[cfg(macula_dsp)]

@@ -9,27 +9,30 @@
 
 use super::direct::widen;
 use super::lanes::{add, subtract, widen_signed};
-use super::places::{Group, PLACES};
+use super::places::Group;
 
 /// A word of four channels, widened: the first and third, the second and fourth.
 type Wide = [u32; 2];
 
-/// Transforms a tile d of 4×4 pixels, `[C / 4]` words each, into `Bᵀ d B`.
+/// Transforms a tile d of 4×4 pixels into `Bᵀ d B`.
 ///
 /// * `LANE`: which of two tiles, 0 or 1
+/// * `pixels`: words of the first pixel and all that follow it; those of a row lie beside each other
+/// * `row_words`: from one row to the next
 /// * `pair`: `[C / 4]`
 #[inline(never)]
-pub(in super::super) fn transform_tile<const LANE: usize>(pixels: &[&[u32]; PLACES], pair: &mut [Group]) {
-    assert!(pixels.iter().all(|pixel| pixel.len() >= pair.len()), "a pixel has all channels");
+pub(in super::super) fn transform_tile<const LANE: usize>(pixels: &[u32], row_words: usize, pair: &mut [Group]) {
+    let pixel_words = pair.len();
+    assert!(pixels.len() >= 3 * row_words + 4 * pixel_words, "a tile has four rows of four pixels");
     for (quad, group) in pair.iter_mut().enumerate() {
-        let at = |place: usize| {
-            // SAFETY: `quad` is below the length of `pair`, which that of no pixel is below.
-            #[allow(unsafe_code)]
-            let word = unsafe { *pixels[place].get_unchecked(quad) };
-            widen(word)
-        };
         let row = |y: usize| {
-            let [a, b, c, d] = [at(4 * y), at(4 * y + 1), at(4 * y + 2), at(4 * y + 3)];
+            let at = |x: usize| {
+                // SAFETY: the sum is below `3 * row_words + 4 * pixel_words`, because `quad` is below `pixel_words`.
+                #[allow(unsafe_code)]
+                let word = unsafe { *pixels.get_unchecked(y * row_words + x * pixel_words + quad) };
+                widen(word)
+            };
+            let [a, b, c, d] = [at(0), at(1), at(2), at(3)];
             [both(subtract, a, c), both(add, b, c), both(subtract, c, b), both(subtract, b, d)]
         };
         let (first, third) = (row(0), row(2));
