@@ -60,24 +60,13 @@ impl Convolution<'_> {
 
     /// Computes all channels of two pixels.
     fn channels(&self, patch: &[u32], channel_weights: usize, first: &mut [u32], second: &mut [u32]) {
-        let (parameters, _) = self.parameters.as_chunks::<16>();
+        let (parameters, _) = self.parameters.as_chunks::<4>().0.as_chunks::<4>();
         let quads = self.weights.chunks_exact(4 * channel_weights).zip(parameters);
         for (quad, (weights, parameters)) in quads.enumerate() {
-            let (front, back) = weights.split_at(2 * channel_weights);
-            let (front, back) = (dot_2x2(front, patch), dot_2x2(back, patch));
-            let (parameters, _) = parameters.as_chunks::<4>();
-            let requantise = |channel: usize, sum: i32| Requantise::from_words(parameters[channel]).apply(sum);
-            let four = |pixel: usize| {
-                u32::from_le_bytes([
-                    requantise(0, front[pixel]),
-                    requantise(1, front[2 + pixel]),
-                    requantise(2, back[pixel]),
-                    requantise(3, back[2 + pixel]),
-                ])
-            };
-            first[quad] = four(0);
+            let words = four_channels(weights, patch, parameters);
+            first[quad] = words[0];
             if let Some(second) = second.get_mut(quad) {
-                *second = four(1);
+                *second = words[1];
             }
         }
     }
@@ -143,6 +132,23 @@ impl Convolution<'_> {
         let (words, _) = values.as_chunks::<4>();
         patch.iter_mut().zip(words).for_each(|(group, &word)| place::<LANE>(group, u32::from_le_bytes(word)));
     }
+}
+
+/// Computes four channels of two pixels. Not inlined: among the variables of its caller, sums and parameters would lie in
+/// memory.
+#[inline(never)]
+fn four_channels(weights: &[u8], patch: &[u32], parameters: &[[u32; 4]; 4]) -> [u32; 2] {
+    let (front, back) = weights.split_at(weights.len() / 2);
+    let sums = [dot_2x2(front, patch), dot_2x2(back, patch)];
+    let mut words = [0; 2];
+    for (channel, parameters) in parameters.iter().enumerate() {
+        let requantise = Requantise::from_words(*parameters);
+        for (pixel, word) in words.iter_mut().enumerate() {
+            let output = requantise.apply(sums[channel / 2][2 * (channel % 2) + pixel]);
+            *word |= u32::from(output) << (8 * channel);
+        }
+    }
+    words
 }
 
 /// Puts four values of pixel `LANE` into a group of a patch.
