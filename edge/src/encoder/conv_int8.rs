@@ -2,9 +2,10 @@
 //!
 //! C input channels, O output channels, K' weights per output channel. A word holds four values, lowest byte first.
 
-use bytemuck::cast_slice;
+use bytemuck::{cast_ref, cast_slice};
 
 use super::kernel::direct::{dot_2x2, widen};
+use super::kernel::finish::requantise;
 use super::node::{Requantise, Value};
 
 /// Most channels of a value whose channels do not fill whole words: an image.
@@ -140,15 +141,7 @@ impl Convolution<'_> {
 fn four_channels(weights: &[u8], patch: &[u32], parameters: &[[u32; 4]; 4]) -> [u32; 2] {
     let (front, back) = weights.split_at(weights.len() / 2);
     let sums = [dot_2x2(front, patch), dot_2x2(back, patch)];
-    let mut words = [0; 2];
-    for (channel, parameters) in parameters.iter().enumerate() {
-        let requantise = Requantise::from_words(*parameters);
-        for (pixel, word) in words.iter_mut().enumerate() {
-            let output = requantise.apply(sums[channel / 2][2 * (channel % 2) + pixel]);
-            *word |= u32::from(output) << (8 * channel);
-        }
-    }
-    words
+    requantise(cast_ref(&sums), parameters)
 }
 
 /// Puts four values of pixel `LANE` into a group of a patch.

@@ -1,4 +1,5 @@
-//! The end of Winograd's F(2×2, 3×3): `Aᵀ M A` of the sums M of two filters and two tiles, and their requantisation.
+//! From sums to outputs: their requantisation, and before it the end of Winograd's F(2×2, 3×3), `Aᵀ M A` of the sums M of
+//! two filters and two tiles.
 //!
 //! ```text
 //! Aᵀ = 2  1  1  0
@@ -159,6 +160,63 @@ unsafe extern "C" fn smmla_finish(sums: &Sums, parameters: &[[u32; 4]; 2], outpu
     )
 }
 
+/// Maps the sums of products of four channels and two pixels, `[channel, pixel]`, to a word of outputs of each pixel.
+///
+/// * `parameters`: bias, multiplier, offset and shift of each channel
+#[inline]
+pub(in super::super) fn requantise(sums: &[[i32; 2]; 4], parameters: &[[u32; 4]; 4]) -> [u32; 2] {
+    #[cfg(macula_dsp)]
+    {
+        // SAFETY: the function reads `sums` and `parameters`.
+        #[allow(unsafe_code)]
+        let words = unsafe { smmla_requantise(sums, parameters) };
+        [words as u32, (words >> 32) as u32]
+    }
+    #[cfg(not(macula_dsp))]
+    portable_requantise(sums, parameters)
+}
+
+/// The words in plain Rust.
+#[cfg(any(not(macula_dsp), test))]
+fn portable_requantise(sums: &[[i32; 2]; 4], parameters: &[[u32; 4]; 4]) -> [u32; 2] {
+    let outputs = parameters.each_ref().map(|&words| Requantise::from_words(words));
+    let word = |pixel| u32::from_le_bytes([0, 1, 2, 3].map(|channel| outputs[channel].apply(sums[channel][pixel])));
+    [word(0), word(1)]
+}
+
+/// Twelve instructions per channel.
+///
+/// r0 sums, r1 parameters; r2 and r3 the words; r4 to r7 bias, multiplier, offset and shift; r8 and r9 the sums of a
+/// channel. The first word is returned in r0, the low half of the result, the second in r1.
+#[cfg(macula_dsp)]
+#[allow(unsafe_code)]
+#[unsafe(naked)]
+// SAFETY: callers pass valid references. All callee-saved registers are restored.
+unsafe extern "C" fn smmla_requantise(sums: &[[i32; 2]; 4], parameters: &[[u32; 4]; 4]) -> u64 {
+    /// A channel, up to the saturation.
+    macro_rules! channel {
+        () => {
+            concat!(
+                "ldm r1!, {{r4, r5, r6, r7}}\n ldrd r8, r9, [r0], #8\n add r8, r8, r4\n add r9, r9, r4\n",
+                "smmla r8, r8, r5, r6\n smmla r9, r9, r5, r6\n asr r8, r8, r7\n asr r9, r9, r7"
+            )
+        };
+    }
+    core::arch::naked_asm!(
+        "push {{r4, r5, r6, r7, r8, r9}}",
+        channel!(),
+        "usat r2, #8, r8\n usat r3, #8, r9",
+        channel!(),
+        "usat r8, #8, r8\n usat r9, #8, r9\n orr r2, r2, r8, lsl #8\n orr r3, r3, r9, lsl #8",
+        channel!(),
+        "usat r8, #8, r8\n usat r9, #8, r9\n orr r2, r2, r8, lsl #16\n orr r3, r3, r9, lsl #16",
+        channel!(),
+        "usat r8, #8, r8\n usat r9, #8, r9\n orr r0, r2, r8, lsl #24\n orr r1, r3, r9, lsl #24",
+        "pop {{r4, r5, r6, r7, r8, r9}}",
+        "bx lr",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +249,27 @@ mod tests {
             });
             assert_eq!(finish(&sums, &words), expected);
             assert_eq!(portable(&sums, &words), expected);
+        }
+    }
+
+    #[test]
+    fn words_equal_the_definition() {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state as i32) >> 4
+        };
+        for shift in 1..=21 {
+            let sums: [[i32; 2]; 4] = core::array::from_fn(|_| [next(), next()]);
+            let channels: [Requantise; 4] = core::array::from_fn(|_| {
+                let (bias, multiplier) = (next(), next() & 0x07ff_ffff);
+                Requantise { bias, multiplier, offset: (shift << shift).min(1 << 29), shift }
+            });
+            let words = channels.map(|of| [of.bias, of.multiplier, of.offset, of.shift].map(|word| word as u32));
+            let expected =
+                [0, 1].map(|pixel| u32::from_le_bytes([0, 1, 2, 3].map(|c: usize| channels[c].apply(sums[c][pixel]))));
+            assert_eq!(requantise(&sums, &words), expected);
+            assert_eq!(portable_requantise(&sums, &words), expected);
         }
     }
 }
