@@ -140,7 +140,9 @@ impl Convolution<'_> {
 #[inline(never)]
 fn four_channels(weights: &[u8], patch: &[u32], parameters: &[[u32; 4]; 4]) -> [u32; 2] {
     let (front, back) = weights.split_at(weights.len() / 2);
-    let sums = [dot_2x2(front, patch), dot_2x2(back, patch)];
+    let mut sums = [[[0; 2]; 2]; 2];
+    dot_2x2(front, patch, &mut sums[0]);
+    dot_2x2(back, patch, &mut sums[1]);
     requantise(cast_ref(&sums), parameters)
 }
 

@@ -21,7 +21,7 @@ use bytemuck::cast_slice_mut;
 
 use super::conv_int8::Convolution;
 use super::kernel::finish::finish;
-use super::kernel::places::{PLACES, products};
+use super::kernel::places::{Group, PLACES, products};
 use super::kernel::transform::{transform_filters, transform_tile};
 
 /// Most input channels: 9 × 1024 × 255 × 128 is below 2^29.
@@ -105,24 +105,40 @@ impl<'a> Tiles<'a> {
                 }
                 tile = self.next(tile);
             }
+            let values = &values[..block.div_ceil(2) * quads];
             for (channels, (weights, parameters)) in weights.clone().zip(parameters.as_chunks::<2>().0).enumerate() {
                 transform_filters(weights, filters);
-                let mut tile = begin;
-                let mut sums = [[0; 4]; PLACES];
-                for (pair, values) in values.chunks_exact(quads).take(block.div_ceil(2)).enumerate() {
-                    products(filters, values, &mut sums);
-                    let outputs = finish(&sums, parameters);
-                    self.write(&outputs[0], tile, channels, output);
-                    tile = self.next(tile);
-                    // The last of an odd number of tiles is computed beside stale words.
-                    if 2 * pair + 1 < block {
-                        self.write(&outputs[1], tile, channels, output);
-                        tile = self.next(tile);
-                    }
-                }
+                tile = self.two_channels(filters, parameters, values, begin, block, &mut output[2 * channels..]);
             }
             (first, begin) = (first + block, tile);
         }
+    }
+
+    /// Computes two channels of `count` tiles. Not inlined: among the variables of its caller, its own would lie in memory.
+    ///
+    /// * `output`: from the first of the two channels; returns the tile behind the last
+    #[inline(never)]
+    fn two_channels(
+        &self,
+        filters: &[Group],
+        parameters: &[[u32; 4]; 2],
+        values: &[Group],
+        begin: Tile,
+        count: usize,
+        output: &mut [u8],
+    ) -> Tile {
+        let mut tile = begin;
+        let mut sums = [[0; 4]; PLACES];
+        for (pair, values) in values.chunks_exact(self.quads).enumerate() {
+            products(filters, values, &mut sums);
+            let outputs = finish(&sums, parameters);
+            // The last of an odd number of tiles is computed beside stale words.
+            for outputs in outputs.iter().take(count - 2 * pair) {
+                self.write(outputs, tile, output);
+                tile = self.next(tile);
+            }
+        }
+        tile
     }
 
     /// The tile to the right, or the first of the next row.
@@ -142,23 +158,28 @@ impl<'a> Tiles<'a> {
             return (&input[first(tile.row - 1, tile.column - 1)..], width * self.quads);
         }
         let outside = u32::from_ne_bytes([self.conv.padding[0]; 4]);
-        for (place, pixel) in tile_words.chunks_exact_mut(self.quads).enumerate() {
-            let (y, x) = (tile.row + place / 4, tile.column + place % 4);
-            if (1..=height).contains(&y) && (1..=width).contains(&x) {
-                pixel.iter_mut().zip(&input[first(y - 1, x - 1)..]).for_each(|(to, &word)| *to = word);
-            } else {
-                pixel.fill(outside);
+        let (left, right) = (usize::from(tile.column == 0), 4.min(width + 1 - tile.column));
+        for (y, pixels) in tile_words.chunks_exact_mut(4 * self.quads).enumerate() {
+            let y = tile.row + y;
+            let is_inside = (1..=height).contains(&y);
+            if !is_inside || right - left < 4 {
+                pixels.fill(outside);
+            }
+            if is_inside {
+                let inside = &input[first(y - 1, tile.column + left - 1)..][..(right - left) * self.quads];
+                pixels[left * self.quads..right * self.quads].copy_from_slice(inside);
             }
         }
         (tile_words, 4 * self.quads)
     }
 
     /// Writes the outputs of one tile and two channels.
-    fn write(&self, outputs: &[[u8; 2]; 4], tile: Tile, channels: usize, output: &mut [u8]) {
+    #[inline(always)]
+    fn write(&self, outputs: &[[u8; 2]; 4], tile: Tile, output: &mut [u8]) {
         let (height, width) = (usize::from(self.conv.to.height), usize::from(self.conv.to.width));
         let pixel_len = usize::from(self.conv.to.channels);
         for y in 0..2.min(height - tile.row) {
-            let at = ((tile.row + y) * width + tile.column) * pixel_len + 2 * channels;
+            let at = ((tile.row + y) * width + tile.column) * pixel_len;
             output[at..at + 2].copy_from_slice(&outputs[2 * y]);
             if tile.column + 1 < width {
                 output[at + pixel_len..][..2].copy_from_slice(&outputs[2 * y + 1]);

@@ -11,35 +11,29 @@ pub(in super::super) fn widen(word: u32) -> [u32; 2] {
     [word & 0x00ff_00ff, (word >> 8) & 0x00ff_00ff]
 }
 
-/// Sums of products `[channel 0 with pixel 0, channel 0 with pixel 1, channel 1 with pixel 0, channel 1 with pixel 1]`.
+/// Sums of products, `[channel, pixel]`.
 ///
 /// If the lengths differ, the shorter counts. No sum overflows 32 bits, because the parser bounds K.
-#[cfg(not(macula_dsp))]
-pub(in super::super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
-    portable_dot_2x2(weights, patch)
-}
-
-/// [`portable_dot_2x2`] in the DSP instructions that Cortex-M4 and M7 share with armv7.
-#[cfg(macula_dsp)]
-pub(in super::super) fn dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
-    let groups = (weights.len() / 8).min(patch.len() / 4);
-    if groups == 0 {
-        return [0; 4];
+pub(in super::super) fn dot_2x2(weights: &[u8], patch: &[u32], sums: &mut [[i32; 2]; 2]) {
+    #[cfg(macula_dsp)]
+    {
+        let groups = (weights.len() / 8).min(patch.len() / 4);
+        if groups > 0 {
+            // SAFETY: `smlad_2x2` reads 8 bytes of weights and 4 words of patch per group, which both slices have, and writes
+            // `sums`. Weights lie at a multiple of 4: the parser refuses any other blob address or offset.
+            #[allow(unsafe_code)]
+            unsafe {
+                smlad_2x2(weights.as_ptr(), patch.as_ptr(), groups, sums);
+            }
+            return;
+        }
     }
-    let mut sums = [0; 4];
-    // SAFETY: `smlad_2x2` reads 8 bytes of weights and 4 words of patch per group, which both slices have, and writes the
-    // four words of `sums`. Weights lie at a multiple of 4: the parser refuses any other blob address or offset.
-    #[allow(unsafe_code)]
-    unsafe {
-        smlad_2x2(weights.as_ptr(), patch.as_ptr(), groups, &mut sums);
-    }
-    sums
+    *sums = portable_dot_2x2(weights, patch);
 }
 
 /// The sums in plain Rust.
-#[cfg(any(not(macula_dsp), test))]
-fn portable_dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
-    let mut sums = [0; 4];
+fn portable_dot_2x2(weights: &[u8], patch: &[u32]) -> [[i32; 2]; 2] {
+    let mut sums = [[0; 2]; 2];
     let (weights, _) = weights.as_chunks::<8>();
     let (patch, _) = patch.as_chunks::<4>();
     for (weights, patch) in weights.iter().zip(patch) {
@@ -49,10 +43,10 @@ fn portable_dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
         let dot = |w: usize, p: usize| {
             weights[w] * low[p] + weights[w + 2] * high[p] + weights[w + 1] * low[p + 1] + weights[w + 3] * high[p + 1]
         };
-        sums[0] += dot(0, 0);
-        sums[1] += dot(0, 2);
-        sums[2] += dot(4, 0);
-        sums[3] += dot(4, 2);
+        sums[0][0] += dot(0, 0);
+        sums[0][1] += dot(0, 2);
+        sums[1][0] += dot(4, 0);
+        sums[1][1] += dot(4, 2);
     }
     sums
 }
@@ -67,7 +61,7 @@ fn portable_dot_2x2(weights: &[u8], patch: &[u32]) -> [i32; 4] {
 #[unsafe(naked)]
 // SAFETY: callers pass `groups` of at least 1, weights at a multiple of 4 (LDRD needs it) and memory of the lengths above.
 // All callee-saved registers are restored.
-unsafe extern "C" fn smlad_2x2(weights: *const u8, patch: *const u32, groups: usize, sums: *mut [i32; 4]) {
+unsafe extern "C" fn smlad_2x2(weights: *const u8, patch: *const u32, groups: usize, sums: *mut [[i32; 2]; 2]) {
     core::arch::naked_asm!(
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
         "mov r4, #0",
@@ -128,7 +122,7 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 24) as u8
         };
-        for groups in 1..=9usize {
+        for groups in 0..=9usize {
             let weights: [u8; 72] = core::array::from_fn(|_| next());
             let pixels: [[u8; 36]; 2] = core::array::from_fn(|_| core::array::from_fn(|_| next()));
             let mut patch = [0; 36];
@@ -138,11 +132,15 @@ mod tests {
                     patch[4 * group + 2 * pixel..][..2].copy_from_slice(&widen(word));
                 }
             }
-            let expected: [i32; 4] = core::array::from_fn(|i| {
-                let weight = |k: usize| i32::from(weights[8 * (k / 4) + 4 * (i / 2) + k % 4] as i8);
-                (0..4 * groups).map(|k| weight(k) * i32::from(pixels[i % 2][k])).sum()
+            let expected: [[i32; 2]; 2] = core::array::from_fn(|channel| {
+                core::array::from_fn(|pixel| {
+                    let weight = |k: usize| i32::from(weights[8 * (k / 4) + 4 * channel + k % 4] as i8);
+                    (0..4 * groups).map(|k| weight(k) * i32::from(pixels[pixel][k])).sum()
+                })
             });
-            assert_eq!(dot_2x2(&weights[..8 * groups], &patch[..4 * groups]), expected, "{groups} groups");
+            let mut found = [[7; 2]; 2];
+            dot_2x2(&weights[..8 * groups], &patch[..4 * groups], &mut found);
+            assert_eq!(found, expected, "{groups} groups");
             assert_eq!(portable_dot_2x2(&weights[..8 * groups], &patch[..4 * groups]), expected, "{groups} groups");
         }
     }
