@@ -128,9 +128,16 @@ impl Pass<'_, '_> {
 
     /// Adds two values. The sum may replace a summand, because each word is read before it is written.
     fn add(&mut self, index: usize, left: usize, right: usize, sum: impl Fn(u32, u32) -> u32) {
-        let (left, right, to) = (self.range(left).start, self.range(right).start, self.range(index + 1));
+        let (left, right, to) = (self.range(left), self.range(right), self.range(index + 1));
+        // Slices are faster than the indices below, which serve every other arrangement.
+        if to == left
+            && let Ok([to, right]) = self.arena.get_disjoint_mut([to.clone(), right.clone()])
+        {
+            to.iter_mut().zip(&*right).for_each(|(to, &right)| *to = sum(*to, right));
+            return;
+        }
         for (word, to) in to.enumerate() {
-            self.arena[to] = sum(self.arena[left + word], self.arena[right + word]);
+            self.arena[to] = sum(self.arena[left.start + word], self.arena[right.start + word]);
         }
     }
 

@@ -29,7 +29,7 @@ const CHANNELS_MAX: usize = 1024;
 
 /// Most tiles transformed at a time for which memory is asked. More would save little: a transformed filter is used once
 /// for each.
-const TILES: usize = 16;
+const TILES: usize = 24;
 
 /// Whether a convolution of `channels` input channels can take this form.
 pub(super) fn applies(kernel: usize, stride: usize, channels: usize) -> bool {
@@ -88,7 +88,7 @@ impl<'a> Tiles<'a> {
         let (tile_words, rest) = scratch.split_at_mut(PLACES * quads);
         let (groups, _) = rest.as_chunks_mut::<4>().0.as_chunks_mut::<PLACES>();
         let (filters, values) = groups.split_at_mut(quads);
-        let output: &mut [u8] = cast_slice_mut(output);
+        let output: &mut [u16] = cast_slice_mut(output);
         let weights = self.conv.weights.chunks_exact(18 * 4 * quads);
         let (parameters, _) = self.conv.parameters.as_chunks::<4>();
         let count = usize::from(self.conv.to.width).div_ceil(2) * usize::from(self.conv.to.height).div_ceil(2);
@@ -106,9 +106,9 @@ impl<'a> Tiles<'a> {
                 tile = self.next(tile);
             }
             let values = &values[..block.div_ceil(2) * quads];
-            for (channels, (weights, parameters)) in weights.clone().zip(parameters.as_chunks::<2>().0).enumerate() {
+            for (pair, (weights, parameters)) in weights.clone().zip(parameters.as_chunks::<2>().0).enumerate() {
                 transform_filters(weights, filters);
-                tile = self.two_channels(filters, parameters, values, begin, block, &mut output[2 * channels..]);
+                tile = self.two_channels(filters, parameters, values, begin, block, &mut output[pair..]);
             }
             (first, begin) = (first + block, tile);
         }
@@ -116,7 +116,7 @@ impl<'a> Tiles<'a> {
 
     /// Computes two channels of `count` tiles. Not inlined: among the variables of its caller, its own would lie in memory.
     ///
-    /// * `output`: from the first of the two channels; returns the tile behind the last
+    /// * `output`: pairs of channels, from the first of the two; returns the tile behind the last
     #[inline(never)]
     fn two_channels(
         &self,
@@ -125,7 +125,7 @@ impl<'a> Tiles<'a> {
         values: &[Group],
         begin: Tile,
         count: usize,
-        output: &mut [u8],
+        output: &mut [u16],
     ) -> Tile {
         let mut tile = begin;
         let mut sums = [[0; 4]; PLACES];
@@ -175,14 +175,20 @@ impl<'a> Tiles<'a> {
 
     /// Writes the outputs of one tile and two channels.
     #[inline(always)]
-    fn write(&self, outputs: &[[u8; 2]; 4], tile: Tile, output: &mut [u8]) {
+    fn write(&self, outputs: &[u16; 4], tile: Tile, output: &mut [u16]) {
         let (height, width) = (usize::from(self.conv.to.height), usize::from(self.conv.to.width));
-        let pixel_len = usize::from(self.conv.to.channels);
-        for y in 0..2.min(height - tile.row) {
-            let at = ((tile.row + y) * width + tile.column) * pixel_len;
-            output[at..at + 2].copy_from_slice(&outputs[2 * y]);
-            if tile.column + 1 < width {
-                output[at + pixel_len..][..2].copy_from_slice(&outputs[2 * y + 1]);
+        let pixel_pairs = usize::from(self.conv.to.channels) / 2;
+        let mut at = (tile.row * width + tile.column) * pixel_pairs;
+        let has_right = tile.column + 1 < width;
+        output[at] = outputs[0];
+        if has_right {
+            output[at + pixel_pairs] = outputs[1];
+        }
+        if tile.row + 1 < height {
+            at += width * pixel_pairs;
+            output[at] = outputs[2];
+            if has_right {
+                output[at + pixel_pairs] = outputs[3];
             }
         }
     }

@@ -10,8 +10,8 @@
 use super::super::node::Requantise;
 use super::places::Sums;
 
-/// Outputs of two tiles: `[tile, row, column, filter]`.
-pub(in super::super) type Outputs = [[[u8; 2]; 4]; 2];
+/// Outputs of two tiles: `[tile, row, column]`, that of the first filter in the low byte.
+pub(in super::super) type Outputs = [[u16; 4]; 2];
 
 /// Transforms sums back, to four times the sums of products of a convolution, and maps a quarter of each to an output.
 ///
@@ -20,7 +20,7 @@ pub(in super::super) type Outputs = [[[u8; 2]; 4]; 2];
 pub(in super::super) fn finish(sums: &Sums, parameters: &[[u32; 4]; 2]) -> Outputs {
     #[cfg(macula_dsp)]
     {
-        let mut outputs = [[[0; 2]; 4]; 2];
+        let mut outputs = [[0; 4]; 2];
         // SAFETY: the function reads `sums` and `parameters`, and writes `outputs`.
         #[allow(unsafe_code)]
         unsafe {
@@ -46,7 +46,7 @@ fn portable(sums: &Sums, parameters: &[[u32; 4]; 2]) -> Outputs {
             let rows = [0, 1].map(|y| back(columns.map(|column| column[y])));
             [rows[0][0], rows[0][1], rows[1][0], rows[1][1]].map(|sum| outputs[filter].apply(sum >> 2))
         });
-        core::array::from_fn(|at| [of_filter[0][at], of_filter[1][at]])
+        core::array::from_fn(|at| u16::from_le_bytes([of_filter[0][at], of_filter[1][at]]))
     })
 }
 
@@ -239,12 +239,12 @@ mod tests {
             let sums: Sums = core::array::from_fn(|_| core::array::from_fn(|_| next()));
             let expected: Outputs = core::array::from_fn(|tile| {
                 core::array::from_fn(|at| {
-                    core::array::from_fn(|filter| {
+                    u16::from_le_bytes([0, 1].map(|filter: usize| {
                         let term = |place: usize| {
                             A[at / 2][place / 4] * A[at % 2][place % 4] * i64::from(sums[place][2 * filter + tile])
                         };
                         parameters[filter].apply(((0..16).map(term).sum::<i64>() >> 2) as i32)
-                    })
+                    }))
                 })
             });
             assert_eq!(finish(&sums, &words), expected);
