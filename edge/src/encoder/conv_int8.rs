@@ -38,6 +38,9 @@ impl Convolution<'_> {
     /// * `input`: `[H, W, C]`
     /// * `scratch`: at least K' words
     /// * `output`: `[H', W', O]`
+    ///
+    /// Not inlined: among the variables of its caller, its own would lie in memory.
+    #[inline(never)]
     pub fn run(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
         let pixel_words = usize::from(self.to.channels) / 4;
         let channel_weights = self.weights.len() / usize::from(self.to.channels);
@@ -63,10 +66,11 @@ impl Convolution<'_> {
     fn channels(&self, patch: &[u32], channel_weights: usize, first: &mut [u32], second: &mut [u32]) {
         let (parameters, _) = self.parameters.as_chunks::<4>().0.as_chunks::<4>();
         let quads = self.weights.chunks_exact(4 * channel_weights).zip(parameters);
-        for (quad, (weights, parameters)) in quads.enumerate() {
+        let mut second = second.iter_mut();
+        for (first, (weights, parameters)) in first.iter_mut().zip(quads) {
             let words = four_channels(weights, patch, parameters);
-            first[quad] = words[0];
-            if let Some(second) = second.get_mut(quad) {
+            *first = words[0];
+            if let Some(second) = second.next() {
                 *second = words[1];
             }
         }
@@ -86,6 +90,11 @@ impl Convolution<'_> {
         let pixel_words = usize::from(self.from.channels) / 4;
         let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
         let (kernel, padding) = (self.kernel, self.kernel / 2);
+        if self.kernel == 1 {
+            let first = (row * width + column) * self.stride * pixel_words;
+            patch.iter_mut().zip(&input[first..]).for_each(|(group, &word)| place::<LANE>(group, word));
+            return;
+        }
         let outside = u32::from_ne_bytes([self.padding[0]; 4]);
         let (left, right) = taps(column * self.stride, kernel, padding, width);
         for ky in 0..kernel {
@@ -135,8 +144,7 @@ impl Convolution<'_> {
     }
 }
 
-/// Computes four channels of two pixels. Not inlined: among the variables of its caller, sums and parameters would lie in
-/// memory.
+/// Computes four channels of two pixels. Not inlined, for the reason of [`Convolution::run`].
 #[inline(never)]
 fn four_channels(weights: &[u8], patch: &[u32], parameters: &[[u32; 4]; 4]) -> [u32; 2] {
     let (front, back) = weights.split_at(weights.len() / 2);
