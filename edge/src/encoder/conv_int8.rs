@@ -2,9 +2,9 @@
 //!
 //! C input channels, O output channels, K' weights per output channel. A word holds four values, lowest byte first.
 
-use bytemuck::{cast_ref, cast_slice};
+use bytemuck::cast_slice;
 
-use super::kernel::direct::{dot_2x2, widen};
+use super::kernel::direct::{dot_4x2, widen};
 use super::kernel::finish::requantise;
 use super::node::{Requantise, Value};
 
@@ -147,11 +147,9 @@ impl Convolution<'_> {
 /// Computes four channels of two pixels. Not inlined, for the reason of [`Convolution::run`].
 #[inline(never)]
 fn four_channels(weights: &[u8], patch: &[u32], parameters: &[[u32; 4]; 4]) -> [u32; 2] {
-    let (front, back) = weights.split_at(weights.len() / 2);
-    let mut sums = [[[0; 2]; 2]; 2];
-    dot_2x2(front, patch, &mut sums[0]);
-    dot_2x2(back, patch, &mut sums[1]);
-    requantise(cast_ref(&sums), parameters)
+    let mut sums = [[0; 2]; 4];
+    dot_4x2(weights, patch, &mut sums);
+    requantise(&sums, parameters)
 }
 
 /// Puts four values of pixel `LANE` into a group of a patch.

@@ -1,6 +1,6 @@
 //! The inner loops of convolutions, in the instructions that Cortex-M4 and M7 share with armv7, and in plain Rust.
 
-pub(super) mod direct; // int8: two filters times two patches
+pub(super) mod direct; // int8: four filters times two patches
 pub(super) mod finish; // int8: from sums to outputs
 pub(super) mod float; //  f16: eight filters times two pixels
 pub(super) mod lanes; //  two numbers of 16 bits in a word
