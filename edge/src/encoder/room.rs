@@ -7,7 +7,7 @@ use super::graph::Graph;
 use super::node::Op;
 use super::winograd_int8;
 
-/// Most words by which the arena is made longer than the blob says.
+/// Most words that are asked for besides the arena.
 const EXTRA_MAX: usize = 2048;
 
 /// The longest run of words below `end` where no value lies that `node` or a later node reads, nor the one that it makes.
@@ -34,7 +34,7 @@ pub(super) fn room(graph: &Graph<'_>, node: usize, end: usize) -> Range<usize> {
     starts.map(run).max_by_key(Range::len).unwrap_or(end..end)
 }
 
-/// Words that the arena needs besides those of the blob, whose scratch ends at `end`, to make its convolutions fast.
+/// Words that make convolutions faster besides the arena, whose scratch ends at `end`.
 pub(super) fn extra_words(graph: &Graph<'_>, end: usize) -> usize {
     let of_node = |node: usize| {
         let step = graph.node(node);

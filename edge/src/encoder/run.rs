@@ -37,7 +37,8 @@ impl Blob<'_> {
                 return Err(ImageError::Length { what, found, expected }.into());
             }
         }
-        Pass { blob: self, arena: &mut arena[..needed] }.run(pixels, feature, observe);
+        let arena = &mut arena[..found.min(needed + self.extra_words())];
+        Pass { blob: self, arena }.run(pixels, feature, observe);
         Ok(())
     }
 }
