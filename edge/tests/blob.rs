@@ -23,10 +23,15 @@ fn bytes(words: &[u32]) -> &[u8] {
 
 /// Every value that the device computes from `pixels`, as words of the arena, and the feature.
 fn device(net: &Net, pixels: &[u8]) -> (Vec<Vec<u32>>, Vec<f32>) {
+    device_with(net, pixels, |_| 0)
+}
+
+/// The same with words besides those needed; `more` is given the number that makes it faster.
+fn device_with(net: &Net, pixels: &[u8], more: impl Fn(usize) -> usize) -> (Vec<Vec<u32>>, Vec<f32>) {
     let words = aligned(&net.blob());
     let blob = Blob::parse(bytes(&words)).unwrap();
     // Not 0, to expose reads before writes.
-    let mut arena = vec![0xdead_beef; blob.arena_words()];
+    let mut arena = vec![0xdead_beef; blob.arena_words() + more(blob.extra_words())];
     let (mut values, mut feature) = (Vec::new(), vec![0.0; blob.dim()]);
     blob.encode_observed(pixels, &mut arena, &mut feature, &mut |_, words| values.push(words.to_vec())).unwrap();
     (values, feature)
@@ -131,6 +136,28 @@ fn int8_equals_its_definition_exactly() {
             let sum: f64 = last.iter().skip(d).step_by(dim).map(|&q| f64::from(q) - 128.0).sum();
             let expected = 0.05 * sum / (last.len() / dim) as f64;
             assert!((f64::from(*found) - expected).abs() < 1e-5, "dimension {d} of {input:?}: {found}, {expected}");
+        }
+    }
+}
+
+/// The second convolution, 3×3 of stride 1, is computed directly or in tiles, and more tiles at a time with more memory.
+#[test]
+fn int8_values_do_not_depend_on_the_memory_lent() {
+    for (seed, input) in INPUTS.into_iter().enumerate() {
+        let mut net = Net::random(Arithmetic::Int8, input, seed as u64);
+        net.layers[0].zero = 77;
+        let pixels = pixels(input, &mut Lcg(seed as u64 + 100));
+        let expected = reference_int8(&net, &pixels);
+        for part in 0..=8 {
+            let more = |extra: usize| {
+                assert!(extra > 0, "the scratch of the blob has no room for tiles of {input:?}");
+                extra * part / 4
+            };
+            let (found, feature) = device_with(&net, &pixels, more);
+            for (value, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                assert_eq!(&bytes(found)[..expected.len()], expected, "value {value} of {input:?}, part {part}");
+            }
+            assert_eq!(feature, device(&net, &pixels).1, "{input:?}, part {part}");
         }
     }
 }

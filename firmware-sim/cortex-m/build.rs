@@ -79,7 +79,7 @@ fn read_blob() -> Option<Vec<u8>> {
     Some(fs::read(&path).unwrap_or_else(|error| panic!("MACULA_BLOB={path}: {error}")))
 }
 
-/// Feature dimensions of a blob, words of memory to encode in, values of its input.
+/// Feature dimensions of a blob, words of memory to encode in, with those that make it faster, values of its input.
 fn measures(blob: &[u8]) -> (usize, usize, usize) {
     // A blob is read in place, at a multiple of 4.
     let mut words = vec![0_u32; blob.len().div_ceil(4)];
@@ -90,5 +90,5 @@ fn measures(blob: &[u8]) -> (usize, usize, usize) {
     }
     let aligned = bytemuck::cast_slice(&words);
     let parsed = Blob::parse(aligned).unwrap_or_else(|error| panic!("MACULA_BLOB: {error}"));
-    (parsed.dim(), parsed.info().work_words(), parsed.input().values())
+    (parsed.dim(), parsed.info().work_words() + parsed.extra_words(), parsed.input().values())
 }

@@ -6,10 +6,8 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::format::Activation;
+use super::kernel::float::{LANES, accumulate, accumulate_two};
 use super::node::Value;
-
-/// Output channels computed at a time.
-const LANES: usize = 8;
 
 /// A convolution over all channels, or of each channel alone.
 pub(super) struct Convolution<'a> {
@@ -30,13 +28,14 @@ pub(super) struct Convolution<'a> {
 }
 
 impl Convolution<'_> {
-    /// Runs a convolution over all channels: eight output channels for the whole image, then the next eight.
+    /// Runs a convolution over all channels: eight output channels for the whole image, two rows at a time, then the next
+    /// eight.
     ///
     /// * `input`: `[H, W, C]`
     /// * `scratch`: at least 8 K words
     /// * `output`: `[H', W', O]`
     pub fn run(&self, input: &[u32], scratch: &mut [u32], output: &mut [u32]) {
-        let channels = usize::from(self.to.channels);
+        let (channels, width) = (usize::from(self.to.channels), usize::from(self.to.width));
         let (input, output): (&[f32], &mut [f32]) = (cast_slice(input), cast_slice_mut(output));
         let weights: &[u16] = cast_slice(self.weights);
         let block_len = weights.len() / (channels / LANES);
@@ -45,23 +44,53 @@ impl Convolution<'_> {
         for (block, (halves, bias)) in weights.chunks_exact(block_len).zip(biases).enumerate() {
             widen(halves, scratch);
             let (weights, _) = scratch.as_chunks::<LANES>();
-            for (pixel, output) in output.chunks_exact_mut(channels).enumerate() {
-                let sums = self.pixel(input, weights, *bias, pixel);
-                output[block * LANES..][..LANES].copy_from_slice(&sums.map(|sum| activate(self.activation, sum)));
+            for (pair, rows) in output.chunks_mut(2 * width * channels).enumerate() {
+                let (upper, lower) = rows.split_at_mut(width * channels);
+                let mut lower = lower.chunks_exact_mut(channels);
+                for (column, upper) in upper.chunks_exact_mut(channels).enumerate() {
+                    let lower = lower.next();
+                    let sums = self.two_pixels(input, weights, *bias, 2 * pair, column, lower.is_some());
+                    for (sums, output) in sums.into_iter().zip([Some(upper), lower]) {
+                        if let Some(output) = output {
+                            let outputs = &mut output[block * LANES..][..LANES];
+                            outputs.iter_mut().zip(sums).for_each(|(to, sum)| *to = activate(self.activation, sum));
+                        }
+                    }
+                }
             }
         }
     }
 
-    /// Eight output channels of one pixel.
-    fn pixel(&self, input: &[f32], weights: &[[f32; LANES]], bias: [f32; LANES], pixel: usize) -> [f32; LANES] {
+    /// Eight output channels of the pixel at `row`, `column`, and of that below if `has_lower`.
+    fn two_pixels(
+        &self,
+        input: &[f32],
+        weights: &[[f32; LANES]],
+        bias: [f32; LANES],
+        row: usize,
+        column: usize,
+        has_lower: bool,
+    ) -> [[f32; LANES]; 2] {
         let channels = usize::from(self.from.channels);
-        let mut sums = bias;
-        for (at, tap, taps) in self.runs(pixel) {
-            let values = &input[at * channels..][..taps * channels];
-            for (&value, weights) in values.iter().zip(&weights[tap * channels..]) {
-                for (sum, &weight) in sums.iter_mut().zip(weights) {
-                    *sum += value * weight;
-                }
+        let (height, width) = (usize::from(self.from.height), usize::from(self.from.width));
+        let (kernel, padding) = (self.kernel, self.kernel / 2);
+        let start = column * self.stride;
+        let (left, right) = (padding.saturating_sub(start), kernel.min(width + padding - start));
+        let len = (right - left) * channels;
+        let mut sums = [bias; 2];
+        for ky in 0..kernel {
+            let weights = &weights[(ky * kernel + left) * channels..][..len];
+            // The input under this row of the kernel, if inside.
+            let values = |row: usize| {
+                let y = row * self.stride + ky;
+                let inside = (padding..height + padding).contains(&y);
+                inside.then(|| &input[((y - padding) * width + start + left - padding) * channels..][..len])
+            };
+            match (values(row), values(row + 1).filter(|_| has_lower)) {
+                (Some(upper), Some(lower)) => accumulate_two(&mut sums, weights, [upper, lower]),
+                (Some(upper), None) => accumulate(&mut sums[0], weights, upper),
+                (None, Some(lower)) => accumulate(&mut sums[1], weights, lower),
+                (None, None) => {}
             }
         }
         sums

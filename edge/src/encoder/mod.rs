@@ -15,10 +15,12 @@ mod node;
 mod graph;
 mod readout;
 mod pool;
-mod blob;
 mod kernel;
 mod conv_f16;
 mod conv_int8;
+mod winograd_int8;
+mod room;
+mod blob;
 mod run;
 mod features_only;
 

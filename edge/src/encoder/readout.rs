@@ -187,6 +187,11 @@ impl<'b> Readout<'b> {
         if self.in_scratch { kernel_words.max(self.pooled) } else { kernel_words + self.pooled }
     }
 
+    /// Words of the arena behind the scratch of the kernels.
+    pub(super) fn behind_scratch(&self) -> usize {
+        if self.in_scratch { 0 } else { self.pooled }
+    }
+
     /// Where the pooled numbers lie in an arena of `words` words.
     pub(super) fn pooled_range(&self, words: usize) -> Range<usize> {
         words - self.pooled..words

@@ -10,7 +10,8 @@ use super::format::Arithmetic;
 use super::node::{Node, Op, Value};
 use super::pool::Pool;
 use super::readout::PooledValue;
-use super::{conv_f16, conv_int8};
+use super::room::room;
+use super::{conv_f16, conv_int8, winograd_int8};
 use crate::image::{ImageError, Shape};
 
 impl Blob<'_> {
@@ -36,7 +37,8 @@ impl Blob<'_> {
                 return Err(ImageError::Length { what, found, expected }.into());
             }
         }
-        Pass { blob: self, arena: &mut arena[..needed] }.run(pixels, feature, observe);
+        let arena = &mut arena[..found.min(needed + self.extra_words())];
+        Pass { blob: self, arena }.run(pixels, feature, observe);
         Ok(())
     }
 }
@@ -127,9 +129,16 @@ impl Pass<'_, '_> {
 
     /// Adds two values. The sum may replace a summand, because each word is read before it is written.
     fn add(&mut self, index: usize, left: usize, right: usize, sum: impl Fn(u32, u32) -> u32) {
-        let (left, right, to) = (self.range(left).start, self.range(right).start, self.range(index + 1));
+        let (left, right, to) = (self.range(left), self.range(right), self.range(index + 1));
+        // Slices are faster than the indices below, which serve every other arrangement.
+        if to == left
+            && let Ok([to, right]) = self.arena.get_disjoint_mut([to.clone(), right.clone()])
+        {
+            to.iter_mut().zip(&*right).for_each(|(to, &right)| *to = sum(*to, right));
+            return;
+        }
         for (word, to) in to.enumerate() {
-            self.arena[to] = sum(self.arena[left + word], self.arena[right + word]);
+            self.arena[to] = sum(self.arena[left.start + word], self.arena[right.start + word]);
         }
     }
 
@@ -139,13 +148,17 @@ impl Pass<'_, '_> {
         if node.input == 0 {
             padding.iter_mut().zip(self.blob.input_channels()).for_each(|(byte, channel)| *byte = channel.pad);
         }
-        let (input, scratch, output) = self.places(from, to);
+        let (input, scratch, output) = self.places(index, from, to);
         match node.op {
             Op::Conv { kernel, stride, weights, parameters } => {
-                let channels = usize::from(from.channels).min(3);
-                let padding = &padding[..channels];
-                conv_int8::Convolution { from, to, kernel, stride, padding, weights, parameters }
-                    .run(input, scratch, output);
+                let channels = usize::from(from.channels);
+                let padding = &padding[..channels.min(3)];
+                let convolution = conv_int8::Convolution { from, to, kernel, stride, padding, weights, parameters };
+                if winograd_int8::applies(kernel, stride, channels) && winograd_int8::fits(channels, scratch.len()) {
+                    winograd_int8::Tiles::new(&convolution).run(input, scratch, output);
+                } else {
+                    convolution.run(input, scratch, output);
+                }
             }
             Op::Depthwise { stride, weights, parameters } => {
                 conv_int8::Depthwise { from, to, stride, weights, parameters }.run(input, output);
@@ -157,7 +170,7 @@ impl Pass<'_, '_> {
     fn convolve_f16(&mut self, index: usize, node: Node<'_>) {
         let (from, to) = (self.blob.value(node.input), self.blob.value(index + 1));
         let activation = node.activation;
-        let (input, scratch, output) = self.places(from, to);
+        let (input, scratch, output) = self.places(index, from, to);
         match node.op {
             Op::Conv { kernel, stride, weights, parameters } => {
                 conv_f16::Convolution { from, to, kernel, stride, weights, parameters, activation }
@@ -171,18 +184,14 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// Input, scratch and output of a convolution. The parser checked that they do not overlap.
-    fn places(&mut self, from: Value, to: Value) -> (&[u32], &mut [u32], &mut [u32]) {
+    /// Input, scratch and output of the convolution of node `index`.
+    fn places(&mut self, index: usize, from: Value, to: Value) -> (&[u32], &mut [u32], &mut [u32]) {
         let arithmetic = self.blob.arithmetic();
-        let (from, to) = (from.range(arithmetic), to.range(arithmetic));
-        let (values, scratch) = self.arena.split_at_mut(self.blob.graph.values_words);
-        if from.start < to.start {
-            let (low, high) = values.split_at_mut(to.start);
-            (&low[from], scratch, &mut high[..to.len()])
-        } else {
-            let (low, high) = values.split_at_mut(from.start);
-            (&high[..from.len()], scratch, &mut low[to])
-        }
+        let end = self.arena.len() - self.blob.readout().behind_scratch();
+        let scratch = room(&self.blob.graph, index, end);
+        let places = [from.range(arithmetic), scratch, to.range(arithmetic)];
+        let [from, scratch, to] = self.arena.get_disjoint_mut(places).expect("the parser checked that none overlap");
+        (from, scratch, to)
     }
 
     /// Pools a value into the first words of `to`, which lie behind all values; returns how many.
