@@ -43,7 +43,9 @@ pub struct BlobFile {
     /// As words, because a blob must lie at a multiple of 4.
     words: Vec<u32>,
     info: HostEncoderInfo,
-    /// In int8.
+    /// Whether the engine computes it.
+    is_native: bool,
+    /// Where it does.
     networks: Spares<Int8Network>,
 }
 
@@ -81,7 +83,8 @@ impl BlobFile {
             corpus: blob.corpus().map(Into::into),
             arithmetic: arithmetic.to_owned(),
         };
-        Ok(Self { words, info, networks: Spares::default() })
+        let is_native = blob.arithmetic() == Arithmetic::Int8 && Int8Network::has_kernels(Isa::best());
+        Ok(Self { words, info, is_native, networks: Spares::default() })
     }
 
     /// The blob.
@@ -129,26 +132,31 @@ impl HostEncoder for BlobFile {
     fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
         let failed =
             |error: BlobFileError| EncodeError::Encoder { encoder: self.info.name.clone(), message: error.to_string() };
-        let (blob, one) = (self.blob().map_err(failed)?, self.info.preprocessing.input_len());
-        let mut features = vec![0.0; pixels.len() / one * blob.dim()];
+        let (one, dim) = (self.info.preprocessing.input_len(), self.info.feature_dim);
+        let mut features = vec![0.0; pixels.len() / one * dim];
         // One arena per group.
         let group = (pixels.len() / one).div_ceil(rayon::current_num_threads()).max(1);
-        (pixels.par_chunks(group * one), features.par_chunks_mut(group * blob.dim()))
-            .into_par_iter()
-            .try_for_each(|(pixels, features)| {
-                let mut pairs = pixels.chunks(one).zip(features.chunks_mut(blob.dim()));
-                if blob.arithmetic() == Arithmetic::Int8 && Int8Network::has_kernels(Isa::best()) {
-                    // The engine has the bytes of the device's code, and kernels for this processor.
-                    let make = || Int8Network::new(&blob, Isa::best());
-                    let encode = |network: &mut Int8Network| {
-                        pairs.try_for_each(|(image, feature)| network.encode(image, feature))
-                    };
-                    return Ok(self.networks.with(make, encode).flatten()?);
-                }
-                let mut arena = vec![0; blob.arena_words()];
-                pairs.try_for_each(|(image, feature)| Ok(blob.encode(image, &mut arena, feature)?))
-            })
-            .map_err(failed)?;
+        let groups = (pixels.par_chunks(group * one), features.par_chunks_mut(group * dim)).into_par_iter();
+        let encoded = match self.is_native {
+            // The engine has the bytes of the device's code, and kernels for this processor. The blob is read only for a new
+            // network, because a check of all its bytes can take longer than an image.
+            true => groups.try_for_each(|(pixels, features)| {
+                let make = || Ok(Int8Network::new(&self.blob()?, Isa::best())?);
+                let encode = |network: &mut Int8Network| {
+                    let mut pairs = pixels.chunks(one).zip(features.chunks_mut(dim));
+                    pairs.try_for_each(|(image, feature)| Ok(network.encode(image, feature)?))
+                };
+                self.networks.with(make, encode).flatten()
+            }),
+            false => self.blob().and_then(|blob| {
+                groups.try_for_each(|(pixels, features)| {
+                    let mut arena = vec![0; blob.arena_words()];
+                    let mut pairs = pixels.chunks(one).zip(features.chunks_mut(dim));
+                    pairs.try_for_each(|(image, feature)| Ok(blob.encode(image, &mut arena, feature)?))
+                })
+            }),
+        };
+        encoded.map_err(failed)?;
         require_finite(&self.info, features)
     }
 }
