@@ -22,7 +22,7 @@ impl NativeEncoder {
     ///
     /// # Errors
     /// When the weights do not fit the graph.
-    pub fn new(encoder: &FoldedEncoder, info: HostEncoderInfo, precision: Precision) -> Result<Self, GraphError> {
+    pub fn new(encoder: FoldedEncoder, info: HostEncoderInfo, precision: Precision) -> Result<Self, GraphError> {
         let (graph, isa) = (graph(encoder, &info), Isa::best());
         let precision = if FloatNetwork::supports(isa, precision) { precision } else { Precision::F32 };
         let network = FloatNetwork::new(&graph, isa, precision)?;
@@ -56,10 +56,12 @@ impl HostEncoder for NativeEncoder {
 }
 
 /// The encoder as the engine takes it.
-fn graph(encoder: &FoldedEncoder, info: &HostEncoderInfo) -> Graph {
-    let (spec, mut convs) = (&encoder.spec, encoder.convs.iter());
+fn graph(encoder: FoldedEncoder, info: &HostEncoderInfo) -> Graph {
+    let FoldedEncoder { spec, convs, map } = encoder;
+    let mut convs = convs.into_iter();
     let mut conv = |input: usize, conv: &Conv| {
-        let folded = convs.next();
+        // Where weights are missing the engine refuses the lengths.
+        let (weight, bias) = convs.next().map(|folded| (folded.weight, folded.bias)).unwrap_or_default();
         float::Node::Conv {
             input,
             kernel: match conv.kind {
@@ -69,9 +71,8 @@ fn graph(encoder: &FoldedEncoder, info: &HostEncoderInfo) -> Graph {
             },
             stride: conv.stride,
             channels: conv.channels_out,
-            // Where weights are missing the engine refuses the lengths.
-            weight: folded.map(|folded| folded.weight.clone()).unwrap_or_default(),
-            bias: folded.map(|folded| folded.bias.clone()).unwrap_or_default(),
+            weight,
+            bias,
             activation: activation(conv.activation),
         }
     };
@@ -95,7 +96,7 @@ fn graph(encoder: &FoldedEncoder, info: &HostEncoderInfo) -> Graph {
         nodes,
         pooled: values.collect(),
         std_epsilon: STD_EPSILON,
-        map: encoder.map.as_ref().map(|map| float::LinearMap { weight: map.weight.clone(), bias: map.bias.clone() }),
+        map: map.map(|map| float::LinearMap { weight: map.weight, bias: map.bias }),
     }
 }
 
@@ -120,7 +121,7 @@ mod tests {
             let run = Run::load(model.name.as_ref()).unwrap();
             let len = run.info.preprocessing.input_len();
             let pixels: Vec<u8> = (0..3 * len as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-            let native = NativeEncoder::new(&run.network.folded(), run.info.clone(), Precision::F32).unwrap();
+            let native = NativeEncoder::new(run.network.folded(), run.info.clone(), Precision::F32).unwrap();
             let (found, expected) = (native.encode_batch(&pixels).unwrap(), run.encode_batch(&pixels).unwrap());
             for (found, expected) in found.chunks(native.feature_dim()).zip(expected.chunks(native.feature_dim())) {
                 let length = expected.iter().map(|value| value * value).sum::<f32>().sqrt();
@@ -151,7 +152,7 @@ mod tests {
                     corpus: None,
                     arithmetic: String::new(),
                 };
-                let native = NativeEncoder::new(&network.folded(), info, Precision::F32).unwrap();
+                let native = NativeEncoder::new(network.folded(), info, Precision::F32).unwrap();
                 let found = native.encode_batch(&pixels).unwrap();
                 let length = expected.iter().map(|value| value * value).sum::<f32>().sqrt();
                 let error = found.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
