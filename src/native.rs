@@ -22,7 +22,7 @@ impl NativeEncoder {
     ///
     /// # Errors
     /// When the weights do not fit the graph.
-    pub fn new(encoder: &FoldedEncoder, info: HostEncoderInfo, precision: Precision) -> Result<Self, GraphError> {
+    pub fn new(encoder: FoldedEncoder, info: HostEncoderInfo, precision: Precision) -> Result<Self, GraphError> {
         Self::with_isa(encoder, info, precision, Isa::best())
     }
 
@@ -31,7 +31,7 @@ impl NativeEncoder {
     /// # Errors
     /// When the weights do not fit the graph, or the processor does not have `isa`.
     pub fn with_isa(
-        encoder: &FoldedEncoder,
+        encoder: FoldedEncoder,
         info: HostEncoderInfo,
         precision: Precision,
         isa: Isa,
@@ -69,10 +69,12 @@ impl HostEncoder for NativeEncoder {
 }
 
 /// The encoder as the engine takes it.
-fn graph(encoder: &FoldedEncoder, info: &HostEncoderInfo) -> Graph {
-    let (spec, mut convs) = (&encoder.spec, encoder.convs.iter());
+fn graph(encoder: FoldedEncoder, info: &HostEncoderInfo) -> Graph {
+    let FoldedEncoder { spec, convs, map } = encoder;
+    let mut convs = convs.into_iter();
     let mut conv = |input: usize, conv: &Conv| {
-        let folded = convs.next();
+        // Where weights are missing the engine refuses the lengths.
+        let (weight, bias) = convs.next().map(|folded| (folded.weight, folded.bias)).unwrap_or_default();
         float::Node::Conv {
             input,
             kernel: match conv.kind {
@@ -82,9 +84,8 @@ fn graph(encoder: &FoldedEncoder, info: &HostEncoderInfo) -> Graph {
             },
             stride: conv.stride,
             channels: conv.channels_out,
-            // Where weights are missing the engine refuses the lengths.
-            weight: folded.map(|folded| folded.weight.clone()).unwrap_or_default(),
-            bias: folded.map(|folded| folded.bias.clone()).unwrap_or_default(),
+            weight,
+            bias,
             activation: activation(conv.activation),
         }
     };
@@ -108,7 +109,7 @@ fn graph(encoder: &FoldedEncoder, info: &HostEncoderInfo) -> Graph {
         nodes,
         pooled: values.collect(),
         std_epsilon: STD_EPSILON,
-        map: encoder.map.as_ref().map(|map| float::LinearMap { weight: map.weight.clone(), bias: map.bias.clone() }),
+        map: map.map(|map| float::LinearMap { weight: map.weight, bias: map.bias }),
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
             let run = Run::load(model.name.as_ref()).unwrap();
             let len = run.info.preprocessing.input_len();
             let pixels: Vec<u8> = (0..3 * len as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-            let native = NativeEncoder::new(&run.network.folded(), run.info.clone(), Precision::F32).unwrap();
+            let native = NativeEncoder::new(run.network.folded(), run.info.clone(), Precision::F32).unwrap();
             let (found, expected) = (native.encode_batch(&pixels).unwrap(), run.encode_batch(&pixels).unwrap());
             for (found, expected) in found.chunks(native.feature_dim()).zip(expected.chunks(native.feature_dim())) {
                 let length = expected.iter().map(|value| value * value).sum::<f32>().sqrt();
@@ -164,7 +165,7 @@ mod tests {
                     corpus: None,
                     arithmetic: String::new(),
                 };
-                let native = NativeEncoder::new(&network.folded(), info, Precision::F32).unwrap();
+                let native = NativeEncoder::new(network.folded(), info, Precision::F32).unwrap();
                 let found = native.encode_batch(&pixels).unwrap();
                 let length = expected.iter().map(|value| value * value).sum::<f32>().sqrt();
                 let error = found.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();

@@ -25,7 +25,7 @@ fn every_kernel_gives_the_features_and_classes_of_the_training_core() {
         let indices = dataset.indices(Some(Split::Test));
         let spread: Vec<usize> = (0..IMAGES).map(|at| indices[at * indices.len() / IMAGES]).collect();
         let sample = Sample::load(dataset, &spread, run.preprocessing()).unwrap();
-        let on = |isa| NativeEncoder::with_isa(&run.network.folded(), run.info.clone(), Precision::F32, isa).unwrap();
+        let on = |isa| NativeEncoder::with_isa(run.network.folded(), run.info.clone(), Precision::F32, isa).unwrap();
         let encoders: Vec<_> = Isa::available().into_iter().map(on).collect();
         let named =
             encoders.iter().map(|encoder| ("native", encoder.info().arithmetic.clone(), encoder as _, F32_TOLERANCE));

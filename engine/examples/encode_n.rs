@@ -19,7 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let graph = graphs::encoder(network).ok_or("no such encoder")?;
     let isa = Isa::available().into_iter().find(|each| each.name() == isa).ok_or("this processor lacks the set")?;
     let precision = if precision == "f16" { Precision::F16 } else { Precision::F32 };
+    let start = std::time::Instant::now();
     let network = FloatNetwork::new(&graph, isa, precision)?.ok_or("no kernels of this precision")?;
+    let planned = start.elapsed();
     let (mut arena, mut feature) = (network.arena(), vec![0.0; network.dim()]);
     let pixels = graphs::pixels(64 * 64 * 3);
     let runs: usize = runs.parse()?;
@@ -31,6 +33,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _mark = std::os::unix::process::parent_id();
     let each = start.elapsed().as_secs_f64() * 1e3 / runs as f64;
     let sum: f32 = feature.iter().sum();
-    println!("{each:.3} ms an image, arena {} bytes, sum {sum}", network.arena_bytes());
+    println!("{each:.3} ms an image, planned in {planned:.1?}, arena {} bytes, sum {sum}", network.arena_bytes());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Encodes one image several times: `int8_runs BLOB RUNS [ISA]`, and prints the time of the fastest run.
+//! Encodes one image several times: `int8_runs BLOB RUNS [ISA]`, and prints the time of the fastest run and of planning.
 //!
 //! It asks for its parent's number before each run, which a counter of emulated instructions takes as a mark.
 
@@ -21,7 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let words: Vec<u32> = bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
     let blob = Blob::parse(bytemuck::cast_slice(&words))?;
+    let start = Instant::now();
     let mut network = Int8Network::new(&blob, isa)?;
+    let planned = start.elapsed();
     let pixels: Vec<u8> =
         (0..network.pixels_len() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut feature = vec![0.0; network.dim()];
@@ -36,6 +38,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(unix)]
     let _ = std::os::unix::process::parent_id();
     let (sum, sizes) = (feature.iter().sum::<f32>(), network.sizes());
-    writeln!(std::io::stdout(), "runs {runs}, {}, {fastest:?}, sum {sum}, {sizes:?}", isa.name())?;
+    writeln!(
+        std::io::stdout(),
+        "runs {runs}, {}, {fastest:?}, planned in {planned:.1?}, sum {sum}, {sizes:?}",
+        isa.name()
+    )?;
     Ok(())
 }

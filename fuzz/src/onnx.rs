@@ -2,7 +2,7 @@
 
 use macula::data::Preprocessing;
 use macula::encoder::HostEncoder;
-use macula::runtime::{Declared, OnnxEncoder, OpenOptions, RuntimeError};
+use macula::runtime::{Declared, OnnxEncoder, OpenOptions, RuntimeError, decode};
 
 use crate::Outcome;
 
@@ -11,7 +11,8 @@ const INPUT_MAX: usize = 1 << 14;
 
 /// Opens `data` as an encoder, with stated preprocessing if the file has none, and computes two features.
 pub fn run(data: &[u8]) -> Outcome {
-    let Ok(declared) = Declared::read(data, "m.onnx") else { return Outcome::Refused };
+    let declared = decode(data, "m.onnx").and_then(|model| Declared::of(&model, "m.onnx"));
+    let Ok(declared) = declared else { return Outcome::Refused };
     let Declared { channels, height, width, preprocessing, .. } = declared;
     let (height, width) = (height.unwrap_or(8), width.unwrap_or(8));
     let stated = preprocessing.is_none().then(|| Preprocessing::unit(channels, height, width));

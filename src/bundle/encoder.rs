@@ -159,10 +159,12 @@ pub(super) fn open_onnx(
     runtime: Runtime,
 ) -> Result<HostedEncoder, IsolatedError> {
     use crate::isolated::OnnxSource;
-    use crate::runtime::{Declared, OpenOptions};
-    let own = Declared::read(bytes, name)?.preprocessing;
+    use crate::runtime::{Declared, OpenOptions, decode};
+    let model = decode(bytes, name)?;
+    let own = Declared::of(&model, name)?.preprocessing;
     let preprocessing = Some(preprocessing).filter(|wanted| own.as_ref() != Some(*wanted)).cloned();
-    host.open_by(runtime, name, OnnxSource::Bytes(bytes.to_vec()), &OpenOptions { preprocessing, arithmetic })
+    let options = OpenOptions { preprocessing, arithmetic };
+    host.open_decoded(runtime, name, OnnxSource::Bytes(bytes.to_vec()), bytes, model, &options)
 }
 
 impl HostEncoder for BundleEncoder {

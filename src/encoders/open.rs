@@ -82,29 +82,35 @@ fn open_blob(name: &str) -> Result<Opened, OpenError> {
 fn open_onnx(path: &Path, stated: Option<&Stated>, host: &OnnxHost) -> Result<Opened, OpenError> {
     use crate::files::{MODEL_MAX, read_bounded};
     use crate::isolated::OnnxSource;
-    use crate::runtime::{OpenOptions, RuntimeError};
+    use crate::runtime::{OpenOptions, RuntimeError, decode};
 
     let name = path.display().to_string();
     let bytes = read_bounded(path, MODEL_MAX)
         .map_err(|error| RuntimeError::Read { path: name.clone(), source: error.source })?;
-    let (recipe, is_stated) = preprocessing_of(&bytes, &name, stated)?;
+    let model = decode(&bytes, &name)?;
+    let (recipe, is_stated) = preprocessing_of(&model, &name, stated)?;
     let preprocessing = is_stated.then_some(recipe);
     let options = OpenOptions { preprocessing: preprocessing.clone(), ..OpenOptions::default() };
-    let encoder = host.open(&name, OnnxSource::Path(path.to_owned()), &options)?;
+    let encoder =
+        host.open_decoded(host.runtime(), &name, OnnxSource::Path(path.to_owned()), &bytes, model, &options)?;
     Ok(Opened { stated: preprocessing, ..Opened::named(&absolute(&name)?, encoder) })
 }
 
-/// The preprocessing of the ONNX file `bytes`, and whether it is the stated one rather than the file's own.
+/// The preprocessing of the ONNX file `model`, and whether it is the stated one rather than the file's own.
 ///
 /// # Errors
 /// When the file is not an encoder, neither it nor the user states preprocessing, or the stated preprocessing does not fit
 /// or differs from the file's own.
 #[cfg(feature = "onnx")]
-pub fn preprocessing_of(bytes: &[u8], name: &str, stated: Option<&Stated>) -> Result<(Preprocessing, bool), OpenError> {
+pub fn preprocessing_of(
+    model: &crate::runtime::pb::ModelProto,
+    name: &str,
+    stated: Option<&Stated>,
+) -> Result<(Preprocessing, bool), OpenError> {
     use super::stated::DeclaredInput;
 
     let name = name.to_owned();
-    let declared = crate::runtime::Declared::read(bytes, &name)?;
+    let declared = crate::runtime::Declared::of(model, &name)?;
     let input = DeclaredInput {
         channels: declared.channels,
         size: declared.height.zip(declared.width),

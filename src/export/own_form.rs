@@ -101,13 +101,13 @@ fn blank(spec: &EncoderSpec) -> FoldedEncoder {
 fn is_same(written: pb::GraphProto, graph: &pb::GraphProto) -> bool {
     let pb::GraphProto { node, initializer, input, output, .. } = written;
     let weights = initializer.len() == graph.initializer.len()
-        && initializer.into_iter().zip(&graph.initializer).all(|(written, found)| {
+        && initializer.into_iter().zip(&graph.initializer).all(|(mut written, found)| {
             // Weights must have the right length; scalars (the bounds of ReLU6, the ε of a deviation) also the right values.
             let is_bound = written.dims.is_empty();
-            let same_values = written.raw_data == found.raw_data;
-            let same_len = written.raw_data.len() == found.raw_data.len();
-            let found = pb::TensorProto { raw_data: written.raw_data.clone(), ..found.clone() };
-            (if is_bound { same_values } else { same_len }) && found == written
+            if !is_bound && written.raw_data.len() == found.raw_data.len() {
+                written.raw_data.copy_from_slice(&found.raw_data);
+            }
+            *found == written
         });
     weights
         && node == graph.node

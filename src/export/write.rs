@@ -98,7 +98,7 @@ pub fn export(
     };
     let files = [made(F32_FILE, ElementType::F32)?, made(F16_FILE, ElementType::F16)?];
     let [(.., single), (.., half)] = &files;
-    let native = NativeEncoder::new(encoder, single.info().clone(), Precision::F32)?;
+    let native = NativeEncoder::new(encoder.clone(), single.info().clone(), Precision::F32)?;
     let mut candidates: Vec<Candidate> = vec![
         ("f32", single.arithmetic().to_string(), single, tolerances.f32),
         ("f16", half.arithmetic().to_string(), half, tolerances.f16),

@@ -1,14 +1,14 @@
 //! An ONNX encoder in this process or in a child.
 
-use std::borrow::Cow;
-
 use super::child::ChildProcess;
 use super::{IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Runtime, Worker};
 use crate::encoder::{EncodeError, FoldedEncoder, HostEncoder, HostEncoderInfo};
 use crate::export::read_own_form;
 use crate::files;
 use crate::native::{GraphError, NativeEncoder, Precision};
-use crate::runtime::{Arithmetic, OnnxEncoder, OnnxFile, OpenOptions, Provenance, RuntimeError, check_corpus, decode};
+use crate::runtime::{
+    Arithmetic, OnnxEncoder, OnnxFile, OpenOptions, Provenance, RuntimeError, check_corpus, decode, pb,
+};
 
 /// Longest file that is read.
 const OWN_BYTES_MAX: u64 = 1 << 30;
@@ -46,39 +46,49 @@ impl OnnxHost {
     /// # Errors
     /// When the file is not an encoder, its process fails, or the native engine is asked for and cannot run it.
     pub fn open(&self, name: &str, source: OnnxSource, options: &OpenOptions) -> Result<HostedEncoder, IsolatedError> {
-        self.open_by(self.runtime(), name, source, options)
+        let bytes = match &source {
+            OnnxSource::Path(path) => {
+                let read = |error: files::ReadError| RuntimeError::Read { path: name.to_owned(), source: error.source };
+                files::read_bounded(path, OWN_BYTES_MAX).map_err(read)?
+            }
+            OnnxSource::Bytes(bytes) => bytes.clone(),
+        };
+        let model = decode(&bytes, name)?;
+        self.open_decoded(self.runtime(), name, source, &bytes, model, options)
     }
 
-    /// As [`Self::open`]; `runtime` computes it if it is an encoder of our own.
+    /// As [`Self::open`] of a file that was decoded already; `runtime` computes it if it is an encoder of our own.
+    ///
+    /// * `bytes`: of `source`
+    /// * `model`: what they decode to
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_by(
+    pub fn open_decoded(
         &self,
         runtime: Runtime,
         name: &str,
         source: OnnxSource,
+        bytes: &[u8],
+        model: pb::ModelProto,
         options: &OpenOptions,
     ) -> Result<HostedEncoder, IsolatedError> {
-        let (bytes, folder) = match &source {
-            OnnxSource::Path(path) => {
-                let read = |error: files::ReadError| RuntimeError::Read { path: name.to_owned(), source: error.source };
-                (Cow::Owned(files::read_bounded(path, OWN_BYTES_MAX).map_err(read)?), path.parent())
-            }
-            OnnxSource::Bytes(bytes) => (Cow::Borrowed(bytes), None),
+        let path = match &source {
+            OnnxSource::Path(path) => Some(path.clone()),
+            OnnxSource::Bytes(_) => None,
         };
-        let model = decode(&bytes, name)?;
+        let folder = path.as_ref().and_then(|path| path.parent());
         let own = read_own_form(&model);
         if own.is_none() && runtime == Runtime::Native {
             return Err(IsolatedError::NotNative { encoder: name.to_owned() });
         }
         match (self, own) {
             (_, Some(own)) if runtime != Runtime::Tract => {
-                let file = OnnxFile::of(model, name, &bytes, folder, options)?;
-                Ok(HostedEncoder::Native(Box::new(NativeOnnx::new(&own, file)?)))
+                let file = OnnxFile::of(model, name, bytes, folder, options)?;
+                Ok(HostedEncoder::Native(Box::new(NativeOnnx::new(own, file)?)))
             }
             (Self::Child(worker), None) => {
-                drop((model, bytes));
+                drop(model);
                 let isolated = IsolatedEncoder::open(name, worker.clone(), source, options.clone())?;
                 let hosted = HostedEncoder::Isolated(Box::new(isolated));
                 try_out(&hosted).map_err(|error| match worker.is_stopped() {
@@ -88,7 +98,7 @@ impl OnnxHost {
                 Ok(hosted)
             }
             _ => {
-                let file = OnnxFile::of(model, name, &bytes, folder, options)?;
+                let file = OnnxFile::of(model, name, bytes, folder, options)?;
                 Ok(HostedEncoder::InProcess(Box::new(OnnxEncoder::plan(file, folder)?)))
             }
         }
@@ -96,7 +106,7 @@ impl OnnxHost {
 }
 
 impl NativeOnnx {
-    fn new(own: &FoldedEncoder, file: OnnxFile) -> Result<Self, IsolatedError> {
+    fn new(own: FoldedEncoder, file: OnnxFile) -> Result<Self, IsolatedError> {
         let OnnxFile { info, arithmetic, provenance, .. } = file;
         let precision = if arithmetic == Arithmetic::F16 { Precision::F16 } else { Precision::F32 };
         let name = info.name.clone();

@@ -98,16 +98,15 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// Reads the declaration in `bytes`; errors call the file `name`.
+    /// Reads the declaration of `model`; errors call the file `name`.
     ///
     /// # Errors
-    /// When `bytes` are not a model, the input is not an image, or the metadata is invalid.
-    pub fn read(bytes: &[u8], name: &str) -> Result<Self, RuntimeError> {
-        let model = model_file::decode(bytes, name)?;
+    /// When the input is not an image, or the metadata is invalid.
+    pub fn of(model: &pb::ModelProto, name: &str) -> Result<Self, RuntimeError> {
         let no_graph = pb::GraphProto::default();
         let graph = model.graph.as_ref().unwrap_or(&no_graph);
         let DeclaredInput { channels, height, width, layout, .. } = model_file::image_input(graph, name)?;
-        let preprocessing = Metadata::read_from(&model, name)?.map(|metadata| metadata.preprocessing);
+        let preprocessing = Metadata::read_from(model, name)?.map(|metadata| metadata.preprocessing);
         Ok(Self { channels, height, width, layout, preprocessing })
     }
 }

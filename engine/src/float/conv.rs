@@ -42,11 +42,12 @@ impl<E: bytemuck::Pod> Conv<E> {
         stored_outputs: usize,
     ) -> Self {
         let (outputs, run_len) = (bias.len(), (side * stored_inputs).next_multiple_of(V::GROUP));
-        let weights = Weights::pack::<V>(side * run_len, stored_outputs, |k, output| {
+        let place = |k: usize| {
             let (y, x, input) = (k / run_len, k % run_len / stored_inputs, k % run_len % stored_inputs);
-            let is_there = x < side && input < inputs && output < outputs;
-            if is_there { weight[((output * inputs + input) * side + y) * side + x] } else { 0.0 }
-        });
+            (x < side && input < inputs).then_some((input * side + y) * side + x)
+        };
+        let places: Vec<_> = (0..side * run_len).map(place).collect();
+        let weights = Weights::pack::<V>(weight, outputs, &places, stored_outputs);
         Self { weights, bias: padded_bias::<V>(bias, stored_outputs), side, stride, run_len }
     }
 }

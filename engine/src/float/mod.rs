@@ -24,6 +24,7 @@ mod vector_scalar;
 #[cfg(target_arch = "x86_64")]
 mod vector_x86;
 mod winograd;
+mod winograd_weights;
 
 use bytemuck::Zeroable;
 

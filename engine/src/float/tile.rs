@@ -23,26 +23,45 @@ pub(super) struct Weights<E> {
 }
 
 impl<E: bytemuck::Pod> Weights<E> {
-    /// Packs a matrix.
+    /// A matrix to whose elements nothing is written yet.
     ///
     /// * `inner`: K
     /// * `channels`: O, a multiple of the lanes
-    /// * `weight`: the weight of an inner index and an output channel
-    pub fn pack<V: Vector<Element = E>>(inner: usize, channels: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+    pub fn empty<V: Vector<Element = E>>(inner: usize, channels: usize) -> Self {
         let vectors = channels / V::LANES;
         // The widest block that leaves at least four rows, or one.
         let block = [4, 3, 2]
             .into_iter()
             .find(|block| vectors.is_multiple_of(*block) && V::ACCUMULATORS / block >= 4)
             .unwrap_or(1);
-        let width = block * V::LANES;
-        let mut elements = Vec::with_capacity(inner * channels);
+        let elements = Vec::with_capacity(inner * channels);
+        Self { elements, block, blocks: vectors / block, block_len: inner * block * V::LANES }
+    }
+
+    /// Packs a matrix.
+    ///
+    /// * `weight`: `[outputs, …]`, the weights of each output channel
+    /// * `places`: for each inner index, where its weight lies among those of a channel; `None` where it is zero
+    pub fn pack<V: Vector<Element = E>>(
+        weight: &[f32],
+        outputs: usize,
+        places: &[Option<usize>],
+        channels: usize,
+    ) -> Self {
+        let mut packed = Self::empty::<V>(places.len(), channels);
+        let (width, each) = (packed.block * V::LANES, weight.len() / outputs);
         for first in (0..channels).step_by(width) {
-            for k in 0..inner {
-                elements.extend((first..first + width).map(|channel| V::element(weight(k, channel))));
+            let filters = &weight[first.min(outputs) * each..(first + width).min(outputs) * each];
+            for place in places {
+                let until = packed.elements.len() + width;
+                if let Some(place) = *place {
+                    let of_channels = filters.chunks_exact(each).map(|filter| V::element(filter[place]));
+                    packed.elements.extend(of_channels);
+                }
+                packed.elements.resize(until, E::zeroed());
             }
         }
-        Self { elements, block, blocks: vectors / block, block_len: inner * width }
+        packed
     }
 }
 

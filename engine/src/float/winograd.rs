@@ -20,23 +20,12 @@ use super::pieces::{Outputs, PATCH, Patch, Runs, Target};
 use super::plane::{Plane, TILE};
 use super::tile::{Sink, Weights, multiply};
 use super::vector::{Vector, Work, activate_all};
+use super::winograd_weights::{POSITIONS, transform};
 
-/// Positions of a transformed patch.
-const POSITIONS: usize = PATCH * PATCH;
 /// The position that gets the bias.
 const BIASED: usize = PATCH + 1;
 /// Tiles that are transformed together, at least: enough rows for every kernel of `tile.rs`, and few enough for the cache.
 const TILES: usize = 16;
-
-/// `G`.
-const G: [[f64; 3]; PATCH] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
 
 /// A packed convolution.
 #[derive(Clone, Debug)]
@@ -61,20 +50,8 @@ impl<E: bytemuck::Pod> Winograd<E> {
         [inputs, stored_inputs]: [usize; 2],
         outputs: usize,
     ) -> Self {
-        // `[C, O]`, of the weights that are not padding.
-        let transformed: Vec<[f32; POSITIONS]> = (0..inputs)
-            .flat_map(|input| (0..bias.len()).map(move |output| (output * inputs + input) * 9))
-            .map(|at| std::array::from_fn(|tap| weight[at + tap]))
-            .map(transform_weights)
-            .collect();
-        let position = |position: usize| {
-            Weights::pack::<V>(stored_inputs, outputs, |input, output| match input < inputs && output < bias.len() {
-                true => transformed[input * bias.len() + output][position],
-                false => 0.0,
-            })
-        };
         Self {
-            weights: (0..POSITIONS).map(position).collect(),
+            weights: transform::<V>(weight, [inputs, bias.len()], [stored_inputs, outputs]),
             bias: padded_bias::<V>(bias, outputs),
             inputs: stored_inputs,
             outputs,
@@ -85,14 +62,6 @@ impl<E: bytemuck::Pod> Winograd<E> {
     pub fn scratch_len(&self, to: Plane) -> usize {
         tile_rows(to) * to.width.div_ceil(TILE) * POSITIONS * (self.inputs + self.outputs)
     }
-}
-
-/// `G g Gᵀ`, in f64, so that only the result is rounded.
-fn transform_weights(g: [f32; 9]) -> [f32; POSITIONS] {
-    let left: [[f64; 3]; PATCH] = std::array::from_fn(|row| {
-        std::array::from_fn(|column| (0..3).map(|at| G[row][at] * f64::from(g[at * 3 + column])).sum())
-    });
-    std::array::from_fn(|at| (0..3).map(|tap| left[at / PATCH][tap] * G[at % PATCH][tap]).sum::<f64>() as f32)
 }
 
 /// Rows of tiles that are transformed together.

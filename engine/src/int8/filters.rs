@@ -15,12 +15,17 @@ impl Filters {
     pub fn of_convolution(weights: &[u8], parameters: &[u32], inputs: usize, flip: u8) -> Self {
         let channels = parameters.len() / 4;
         let padded = weights.len() / channels;
-        let at = |channel: usize, k: usize| padded * 2 * (channel / 2) + 8 * (k / 4) + 4 * (channel % 2) + k % 4;
-        let read = |channel: usize| (0..inputs).map(move |k| weights[at(channel, k)] as i8);
-        let weights: Vec<i8> = (0..channels).flat_map(read).collect();
-        let sums = weights.chunks_exact(inputs).map(|filter| filter.iter().map(|&weight| i32::from(weight)).sum());
+        let mut of_channels = Vec::with_capacity(channels * inputs + 3);
+        for channel in 0..channels {
+            let pair = &weights[channel / 2 * 2 * padded..][..2 * padded];
+            for lane in pair.as_chunks::<8>().0 {
+                of_channels.extend(lane[channel % 2 * 4..][..4].iter().map(|&weight| weight as i8));
+            }
+            of_channels.truncate((channel + 1) * inputs);
+        }
+        let sums = of_channels.chunks_exact(inputs).map(|filter| filter.iter().map(|&weight| i32::from(weight)).sum());
         let requantise = requantise(parameters, sums, flip);
-        Self { weights, requantise }
+        Self { weights: of_channels, requantise }
     }
 
     /// Reads the weights of a depthwise convolution, `[9, C]`.

@@ -35,8 +35,10 @@ pub(super) const CENTRE: usize = 7;
 /// 9 × this = 1 modulo 2^32.
 pub(super) const INVERSE_OF_9: i32 = 954_437_177;
 
-/// 24 G, with the last row divided by 4.
-const G: [[i32; 3]; 6] = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 6]];
+/// Output channels whose weights are transformed together.
+pub(super) const TOGETHER: usize = 16;
+/// One weight of each.
+type Lanes = [i16; TOGETHER];
 
 /// Whether a convolution has this form, with outputs that come back exactly and mostly full tiles.
 ///
@@ -45,18 +47,41 @@ pub(super) fn applies(at: &Geometry, filters: &Filters, largest: i64) -> bool {
     let tiles = at.to.height.div_ceil(4) * at.to.width.div_ceil(4);
     let is_full = 2 * at.to.height * at.to.width >= 16 * tiles;
     let is_exact = |(channel, requantise): (usize, &macula_edge::encoder::Requantise)| {
-        let products: i64 = filters.filter(channel).iter().map(|&weight| largest * i64::from(weight).abs()).sum();
+        let sum: i64 = filters.filter(channel).iter().map(|weight| i64::from(weight.unsigned_abs())).sum();
+        let products = largest * sum;
         products + i64::from(requantise.bias).abs() < 1 << 25
     };
     at.side == 3 && at.stride == 1 && is_full && filters.requantise.iter().enumerate().all(is_exact)
 }
 
-/// The transformed weight of an input channel of a filter `[9, C]` at one place.
-pub(super) fn weight(filter: &[i8], input: usize, place: usize) -> i16 {
-    let (row, column) = (G[place / 6], G[place % 6]);
-    let weights = filter[input..].iter().step_by(filter.len() / 9).enumerate();
-    // At most 18288, or 18432 with a weight of -128.
-    weights.map(|(tap, &weight)| row[tap / 3] * column[tap % 3] * i32::from(weight)).sum::<i32>() as i16
+/// The transformed weights of an input channel and of sixteen output channels from `first` on, by place; 0 for channels that
+/// are missing.
+pub(super) fn weights(filters: &Filters, first: usize, input: usize) -> [Lanes; PLACES] {
+    let mut g = [[[0; TOGETHER]; 3]; 3];
+    for (lane, channel) in (first..filters.channels().min(first + TOGETHER)).enumerate() {
+        let filter = filters.filter(channel);
+        for (tap, weights) in g.as_flattened_mut().iter_mut().zip(filter.chunks_exact(filter.len() / 9)) {
+            tap[lane] = i16::from(weights[input]);
+        }
+    }
+    let columns: [[Lanes; 6]; 3] =
+        std::array::from_fn(|column| transformed([g[0][column], g[1][column], g[2][column]]));
+    let mut made = [[0; TOGETHER]; PLACES];
+    for (row, made) in made.as_chunks_mut::<6>().0.iter_mut().enumerate() {
+        *made = transformed([columns[0][row], columns[1][row], columns[2][row]]);
+    }
+    made
+}
+
+/// 24 G of a column or row, with the last number divided by 4.
+fn transformed([a, b, c]: [Lanes; 3]) -> [Lanes; 6] {
+    let mut made = [[0; TOGETHER]; 6];
+    for lane in 0..TOGETHER {
+        let (a, b, c) = (a[lane], b[lane], c[lane]);
+        let all = [6 * a, -4 * (a + b + c), -4 * (a - b + c), a + 2 * b + 4 * c, a - 2 * b + 4 * c, 6 * c];
+        made.iter_mut().zip(all).for_each(|(made, one)| made[lane] = one);
+    }
+    made
 }
 
 /// 576 times the bias of each channel, modulo 2^32.

@@ -142,7 +142,7 @@ mod with_onnx {
     use crate::export::{F16_BLOB_FILE, INT8_BLOB_FILE, PARITY_FILE};
     use crate::files::{MODEL_MAX, TEXT_MAX, read_bounded, write_atomic};
     use crate::report::text;
-    use crate::runtime::self_contained;
+    use crate::runtime::{decode, self_contained};
 
     #[derive(serde::Serialize)]
     struct Report<'a> {
@@ -165,7 +165,8 @@ mod with_onnx {
         let onnx_name = onnx_path.display().to_string();
         let onnx = self_contained(&onnx_path)?;
         let stated = args.preprocessing.stated()?;
-        let (mut preprocessing, _) = encoders::preprocessing_of(&onnx, &onnx_name, stated.as_ref())?;
+        let (mut preprocessing, _) =
+            encoders::preprocessing_of(&decode(&onnx, &onnx_name)?, &onnx_name, stated.as_ref())?;
         let blob = folder.map(|folder| blob(folder, args.blob)).transpose()?.flatten();
         let (own, quiet) = (EncoderRange::Known(preprocessing.range), args.common.quiet || args.common.json);
         let open = |name: &str| args.reading.open(name, args.common.seed, own, quiet);

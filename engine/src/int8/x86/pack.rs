@@ -29,15 +29,21 @@ impl<W> Packed<W> {
     pub fn new(at: Geometry, filters: &Filters, lane: impl Fn([[i8; 4]; CHANNELS]) -> W) -> Self {
         let (rows, run) = at.window();
         let (channels, lanes) = (filters.channels(), run.div_ceil(4));
-        let weight = |channel: usize, row: usize, at: usize| match channel < channels && at < run {
-            true => filters.filter(channel)[row * run + at],
-            false => 0,
-        };
-        let mut weights = Vec::new();
+        let mut weights = Vec::with_capacity(channels.div_ceil(CHANNELS) * rows * lanes);
         for block in (0..channels).step_by(CHANNELS) {
-            for (row, of_run) in (0..rows).flat_map(|row| (0..lanes).map(move |lane| (row, lane))) {
-                let four = |channel| std::array::from_fn(|k| weight(block + channel, row, 4 * of_run + k));
-                weights.push(lane(std::array::from_fn(four)));
+            let of_block: [&[i8]; CHANNELS] = std::array::from_fn(|channel| match block + channel < channels {
+                true => filters.filter(block + channel),
+                false => &[],
+            });
+            for row in 0..rows {
+                let runs = of_block.map(|filter| filter.chunks_exact(run).nth(row).unwrap_or_default());
+                for first in (0..run).step_by(4) {
+                    let four = |of: &[i8]| match of.get(first..first + 4) {
+                        Some(&[a, b, c, d]) => [a, b, c, d],
+                        _ => std::array::from_fn(|k| of.get(first + k).copied().unwrap_or(0)),
+                    };
+                    weights.push(lane(runs.map(four)));
+                }
             }
         }
         let (reads, writes) = (at.from.offsets(at.stride, PIXELS), at.to.offsets(1, PIXELS));

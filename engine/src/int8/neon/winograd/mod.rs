@@ -16,7 +16,7 @@ use super::a32::winograd::{input, output};
 use super::requantise::Four;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
-use crate::int8::winograd::{PLACES, applies, bias, inside, weight};
+use crate::int8::winograd::{PLACES, TOGETHER, applies, bias, inside, weights};
 
 /// Quads that are transformed at once: the weights are read once for so many.
 const QUADS: usize = 2;
@@ -43,17 +43,21 @@ impl Winograd {
             return None;
         }
         let channels = filters.channels();
-        let mut weights = vec![0; PLACES * channels * inputs];
-        for (channel, input) in (0..channels).flat_map(|channel| (0..inputs).map(move |input| (channel, input))) {
-            let block = channel / CHANNELS * CHANNELS;
-            let block_len = CHANNELS.min(channels - block);
-            for place in 0..PLACES {
-                let at = (place * channels + block) * inputs + input * block_len + channel - block;
-                weights[at] = weight(filters.filter(channel), input, place);
+        let mut packed = vec![0; PLACES * channels * inputs];
+        for (first, input) in
+            (0..channels).step_by(TOGETHER).flat_map(|first| (0..inputs).map(move |input| (first, input)))
+        {
+            let together = weights(filters, first, input);
+            for block in (first..channels.min(first + TOGETHER)).step_by(CHANNELS) {
+                let block_len = CHANNELS.min(channels - block);
+                let of_input = packed[block * inputs + input * block_len..].chunks_mut(channels * inputs);
+                for (packed, lanes) in of_input.zip(&together) {
+                    packed[..block_len].copy_from_slice(&lanes[block - first..][..block_len]);
+                }
             }
         }
         Some(Self {
-            weights,
+            weights: packed,
             bias: bias(filters),
             requantise: Four::pack(&filters.requantise),
             reads: at.from.offsets(4, 1),

@@ -12,7 +12,7 @@ use self::product::{Pair, TILES};
 use super::requantise::{CHANNELS, Sixteen};
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
-use crate::int8::winograd::{PLACES, applies, bias, inside, weight};
+use crate::int8::winograd::{PLACES, applies, bias, inside, weights};
 
 /// A 3×3 convolution of stride 1.
 pub(super) struct Winograd {
@@ -34,18 +34,17 @@ impl Winograd {
         if !inputs.is_multiple_of(CHANNELS) || !channels.is_multiple_of(CHANNELS) || !applies(&at, filters, 255) {
             return None;
         }
-        let mut weights = Vec::with_capacity(PLACES * channels * inputs / (2 * CHANNELS));
-        for place in 0..PLACES {
-            for block in (0..channels).step_by(CHANNELS) {
-                for input in (0..inputs).step_by(2) {
-                    weights.push(Pair(std::array::from_fn(|channel| {
-                        [input, input + 1].map(|input| weight(filters.filter(block + channel), input, place))
-                    })));
-                }
+        let (blocks, pairs) = (channels / CHANNELS, inputs / 2);
+        let mut packed = vec![Pair([[0; 2]; CHANNELS]); PLACES * blocks * pairs];
+        for (block, pair) in (0..blocks).flat_map(|block| (0..pairs).map(move |pair| (block, pair))) {
+            let [even, odd] = [0, 1].map(|k| weights(filters, block * CHANNELS, 2 * pair + k));
+            let of_pair = packed[block * pairs + pair..].iter_mut().step_by(blocks * pairs);
+            for (packed, (even, odd)) in of_pair.zip(even.iter().zip(&odd)) {
+                *packed = Pair(std::array::from_fn(|channel| [even[channel], odd[channel]]));
             }
         }
         let (bias, requantise) = (bias(filters), Sixteen::pack(&filters.requantise));
-        Some(Self { weights, bias, requantise, reads: at.from.offsets(4, 1), writes: at.to.offsets(4, 1), at })
+        Some(Self { weights: packed, bias, requantise, reads: at.from.offsets(4, 1), writes: at.to.offsets(4, 1), at })
     }
 
     /// i16 of the transformed input of a batch of tiles, `[36, TILES, C]`.
