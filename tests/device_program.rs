@@ -90,7 +90,7 @@ fn answers(program: &Program, folder: &Path, file: &Path) -> Answers {
     let (store, out, file) = (folder.join("a.store"), folder.join("features.npy"), file.to_str().unwrap());
     let (store_name, out_name) = (store.to_str().unwrap(), out.to_str().unwrap());
     let test = ["--data", "images", "--split", "test"];
-    let embed = [&["embed", "--encoder", file, "--out", out_name, "--json"], &test[..]].concat();
+    let embed = [&["embed", "--encoder", file, "--out", out_name, "--force", "--json"], &test[..]].concat();
     let report = json(&program.run(folder, &embed));
     let learn = ["learn", "--device", store_name, "--encoder", file, "--quiet", "--max-samples", "64"];
     let shots = SHOTS.to_string();
@@ -138,7 +138,9 @@ fn every_processor_gives_the_same_features_and_classes() {
             let same = reference.classes.iter().zip(&found.classes).filter(|(a, b)| a == b).count();
             let computes = found.arithmetic.split(" (").next().unwrap_or_default();
             println!("| {} | {computes} | {difference:.1e} | {tolerance:.0e} | {same} of {IMAGES} |", program.name);
-            if difference > tolerance || same != IMAGES {
+            // In f16 an image between two classes may be nearer to the other.
+            let flips_max = if computes.starts_with("f16, native") { IMAGES / 50 } else { 0 };
+            if difference > tolerance || IMAGES - same > flips_max {
                 failures.push(format!("{} {computes}: {difference:e}, {same} of {IMAGES}", program.name));
             }
         }
