@@ -64,6 +64,17 @@ fn portable_dot_4x2(weights: &[u8], patch: &[u32], sums: &mut Sums) {
 // SAFETY: callers pass `groups` of at least 1, weights at a multiple of 4 (LDRD needs it) and memory of the lengths above.
 // All callee-saved registers are restored.
 unsafe extern "C" fn smlad_4x2(weights: *const u8, patch: *const u32, groups: usize, sums: *mut Sums) {
+    /// A group: the first pixel, then the second.
+    macro_rules! group {
+        () => {
+            concat!(
+                "ldrd r8, r9, [r0], #8\n ldrd r10, r11, [r1], #8\n sxtb16 r12, r8\n sxtb16 lr, r9\n",
+                "smlad r4, r12, r10, r4\n sxtb16 r8, r8, ror #8\n smlad r6, lr, r10, r6\n sxtb16 r9, r9, ror #8\n",
+                "smlad r4, r8, r11, r4\n smlad r6, r9, r11, r6\n ldrd r10, r11, [r1], #8\n",
+                "smlad r5, r12, r10, r5\n smlad r7, lr, r10, r7\n smlad r5, r8, r11, r5\n smlad r7, r9, r11, r7"
+            )
+        };
+    }
     core::arch::naked_asm!(
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
         // [sp] patch, [sp, #4] groups, [sp, #8] the end of the sums.
@@ -78,37 +89,9 @@ unsafe extern "C" fn smlad_4x2(weights: *const u8, patch: *const u32, groups: us
         "add r2, r0, r2, lsl #3",
         "bne 3f",
         "2:",
-        "ldrd r8, r9, [r0], #8",
-        "ldrd r10, r11, [r1], #8",
-        "sxtb16 r12, r8",
-        "sxtb16 lr, r9",
-        "smlad r4, r12, r10, r4",
-        "sxtb16 r8, r8, ror #8",
-        "smlad r6, lr, r10, r6",
-        "sxtb16 r9, r9, ror #8",
-        "smlad r4, r8, r11, r4",
-        "smlad r6, r9, r11, r6",
-        "ldrd r10, r11, [r1], #8",
-        "smlad r5, r12, r10, r5",
-        "smlad r7, lr, r10, r7",
-        "smlad r5, r8, r11, r5",
-        "smlad r7, r9, r11, r7",
+        group!(),
         "3:",
-        "ldrd r8, r9, [r0], #8",
-        "ldrd r10, r11, [r1], #8",
-        "sxtb16 r12, r8",
-        "sxtb16 lr, r9",
-        "smlad r4, r12, r10, r4",
-        "sxtb16 r8, r8, ror #8",
-        "smlad r6, lr, r10, r6",
-        "sxtb16 r9, r9, ror #8",
-        "smlad r4, r8, r11, r4",
-        "smlad r6, r9, r11, r6",
-        "ldrd r10, r11, [r1], #8",
-        "smlad r5, r12, r10, r5",
-        "smlad r7, lr, r10, r7",
-        "smlad r5, r8, r11, r5",
-        "smlad r7, r9, r11, r7",
+        group!(),
         "cmp r0, r2",
         "bne 2b",
         "stm r3!, {{r4, r5, r6, r7}}",
@@ -124,16 +107,14 @@ unsafe extern "C" fn smlad_4x2(weights: *const u8, patch: *const u32, groups: us
 
 #[cfg(test)]
 mod tests {
+    use super::super::random::numbers;
     use super::*;
 
     /// Compares both versions with sums written out from the definition.
     #[test]
     fn sums_equal_the_definition() {
-        let mut state = 1u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
+        let mut random = numbers();
+        let mut next = || (random() >> 24) as u8;
         for groups in 0..=9usize {
             let weights: [u8; 2 * 72] = core::array::from_fn(|_| next());
             let pixels: [[u8; 36]; 2] = core::array::from_fn(|_| core::array::from_fn(|_| next()));

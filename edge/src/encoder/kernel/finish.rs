@@ -219,17 +219,15 @@ unsafe extern "C" fn smmla_requantise(sums: &[[i32; 2]; 4], parameters: &[[u32; 
 
 #[cfg(test)]
 mod tests {
+    use super::super::random::numbers;
     use super::*;
 
     /// Compares both versions with the products of matrices, which 64 bits hold, of sums that do not wrap around.
     #[test]
     fn outputs_equal_the_definition() {
         const A: [[i64; 4]; 2] = [[2, 1, 1, 0], [0, 1, -1, -2]];
-        let mut state = 1u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state as i32) >> 6
-        };
+        let mut random = numbers();
+        let mut next = || (random() as i32) >> 6;
         let parameters = [
             Requantise { bias: 1234, multiplier: 1 << 22, offset: 77 << 3, shift: 3 },
             Requantise { bias: -99_999, multiplier: 12_345_678, offset: 1 << 9 | 40 << 10, shift: 10 },
@@ -254,11 +252,8 @@ mod tests {
 
     #[test]
     fn words_equal_the_definition() {
-        let mut state = 1u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state as i32) >> 4
-        };
+        let mut random = numbers();
+        let mut next = || (random() as i32) >> 4;
         for shift in 1..=21 {
             let sums: [[i32; 2]; 4] = core::array::from_fn(|_| [next(), next()]);
             let channels: [Requantise; 4] = core::array::from_fn(|_| {

@@ -129,16 +129,14 @@ unsafe extern "C" fn vmla_8x2(
 
 #[cfg(test)]
 mod tests {
+    use super::super::random::numbers;
     use super::*;
 
     /// Every operation rounds: the bits are those of sums written out from the definition, one operation at a time.
     #[test]
     fn sums_have_the_bits_of_the_definition() {
-        let mut state = 1u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / 8_388_608.0 - 1.0
-        };
+        let mut random = numbers();
+        let mut next = || (random() >> 8) as f32 / 8_388_608.0 - 1.0;
         for count in 0..=13 {
             let begin: [[f32; LANES]; 2] = core::array::from_fn(|_| core::array::from_fn(|_| next()));
             let weights: [[f32; LANES]; 13] = core::array::from_fn(|_| core::array::from_fn(|_| next()));

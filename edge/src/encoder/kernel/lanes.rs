@@ -68,7 +68,6 @@ fn pack(low: i16, high: i16) -> u32 {
 }
 
 /// The two numbers of a word.
-#[cfg(any(not(macula_dsp), test))]
 pub(super) fn unpack(word: u32) -> [i16; 2] {
     [word as i16, (word >> 16) as i16]
 }

@@ -6,3 +6,5 @@ pub(super) mod float; //  f16: eight filters times two pixels
 pub(super) mod lanes; //  two numbers of 16 bits in a word
 pub(super) mod places; // int8: two filters times two tiles, at each place of a transformed tile
 pub(super) mod transform; // int8: tiles and filters of Winograd's convolution
+#[cfg(test)]
+mod random; // numbers for tests

@@ -3,6 +3,8 @@
 //! C products per sum, a multiple of 8, two in a word. Filters and tiles have the same form: a [`Group`] for each four
 //! channels.
 
+use super::lanes::unpack;
+
 /// Places of a tile.
 pub(in super::super) const PLACES: usize = 16;
 
@@ -33,21 +35,16 @@ fn portable(filters: &[Group], tiles: &[Group], sums: &mut Sums) {
     for (place, sums) in sums.iter_mut().enumerate() {
         *sums = [0; 4];
         for (filters, tiles) in filters.iter().zip(tiles) {
-            let (filters, tiles) = (filters[place].map(halves), tiles[place].map(halves));
+            let (filters, tiles) = (filters[place].map(unpack), tiles[place].map(unpack));
             for (index, sum) in sums.iter_mut().enumerate() {
                 let (filter, tile) = (2 * (index / 2), 2 * (index % 2));
                 for word in 0..2 {
-                    let ([a, b], [c, d]) = (filters[filter + word], tiles[tile + word]);
+                    let ([a, b], [c, d]) = (filters[filter + word].map(i32::from), tiles[tile + word].map(i32::from));
                     *sum = sum.wrapping_add(a * c + b * d);
                 }
             }
         }
     }
-}
-
-/// The two numbers of a word.
-fn halves(word: u32) -> [i32; 2] {
-    [i32::from(word as i16), i32::from((word >> 16) as i16)]
 }
 
 /// Twelve instructions per 16 products, four loads and eight SMLAD; two per 32 products for the loop, and seven per place.
@@ -111,15 +108,15 @@ unsafe extern "C" fn smlad_2x2(filters: *const Group, tiles: *const Group, sums:
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::unpack;
+    use super::super::random::numbers;
     use super::*;
 
     /// Compares both versions with sums written out from the definition.
     #[test]
     fn sums_equal_the_definition() {
-        let mut state = 1u32;
+        let mut random = numbers();
         let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let state = random();
             // Numbers of at most 1152, as those of transformed filters.
             let number = |bits: u32| (bits % 2305).wrapping_sub(1152) & 0xffff;
             number(state >> 20) | number(state >> 8 & 0xfff) << 16
