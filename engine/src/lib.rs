@@ -11,6 +11,8 @@
 // See `build.rs`.
 #![cfg_attr(neon_a32, feature(arm_target_feature, stdarch_arm_feature_detection, stdarch_arm_neon_intrinsics))]
 
+#[cfg(neon_a32)]
+mod all_registers;
 pub mod float;
 pub mod int8;
 mod isa;

@@ -2,10 +2,9 @@
 
 #![allow(unsafe_code)] // Vector instructions.
 
-use std::arch::asm;
-
 use super::super::graph::Activation;
 use super::super::pieces::Product;
+use crate::all_registers::asm_of_all_registers;
 
 /// Rows that are multiplied together.
 pub(super) const ROWS: usize = 4;
@@ -110,7 +109,7 @@ pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
         ($residual:expr, $activation:expr) => {
             // SAFETY: it reads and writes what the caller promised and `constants`, and registers that are named.
             unsafe {
-                asm!(
+                asm_of_all_registers!(
                     "2:",
                     "ldr {len}, [{constants}]",
                     "ldr {weights}, [{constants}, #4]",
@@ -167,22 +166,6 @@ pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
                     runs = out(reg) _,
                     len = out(reg) _,
                     count = inout(reg) count => _,
-                    out("q0") _,
-                    out("q1") _,
-                    out("q2") _,
-                    out("q3") _,
-                    out("q4") _,
-                    out("q5") _,
-                    out("q6") _,
-                    out("q7") _,
-                    out("q8") _,
-                    out("q9") _,
-                    out("q10") _,
-                    out("q11") _,
-                    out("q12") _,
-                    out("q13") _,
-                    out("q14") _,
-                    out("q15") _,
                     options(nostack),
                 )
             }

@@ -2,13 +2,13 @@
 
 #![allow(unsafe_code)] // Vector instructions.
 
-use std::arch::asm;
 use std::mem::MaybeUninit;
 
 use super::super::graph::Activation;
 use super::super::pieces::{Outputs, PATCH, Patch};
 use super::super::plane::TILE;
 use super::register::NeonA32;
+use crate::all_registers::asm_of_all_registers;
 
 /// The factors of Winograd's transforms, lanes of q7 in the assembly.
 static FACTORS: [f32; 4] = [2.0, 4.0, 5.0, 8.0];
@@ -81,7 +81,7 @@ pub(super) unsafe fn input_patch(patch: Patch<f32>) {
     }
     // SAFETY: it reads and writes what the caller promised and `columns`, and registers that are named.
     unsafe {
-        asm!(
+        asm_of_all_registers!(
             "vld1.32 {{d14-d15}}, [{side}]",
             column!(),
             column!(),
@@ -105,21 +105,6 @@ pub(super) unsafe fn input_patch(patch: Patch<f32>) {
             side = inout(reg) FACTORS.as_ptr() => _,
             to = inout(reg) patch.to => _,
             to_stride = in(reg) patch.to_stride * size_of::<f32>(),
-            out("q0") _,
-            out("q1") _,
-            out("q2") _,
-            out("q3") _,
-            out("q4") _,
-            out("q6") _,
-            out("q7") _,
-            out("q8") _,
-            out("q9") _,
-            out("q10") _,
-            out("q11") _,
-            out("q12") _,
-            out("q13") _,
-            out("q14") _,
-            out("q15") _,
             options(nostack, preserves_flags),
         )
     }
@@ -192,7 +177,7 @@ pub(super) unsafe fn output_tile(outputs: Outputs<f32>) {
         ($residual:expr, $activation:expr) => {
             // SAFETY: it reads and writes what the caller promised and `columns`, and registers that are named.
             unsafe {
-                asm!(
+                asm_of_all_registers!(
                     "vld1.32 {{d14-d15}}, [{side}]",
                     column!(),
             column!(),
@@ -217,22 +202,6 @@ pub(super) unsafe fn output_tile(outputs: Outputs<f32>) {
                     residual = inout(reg) outputs.residual.unwrap_or(std::ptr::null()) => _,
                     pixel = in(reg) pixel,
                     next_row = in(reg) row.wrapping_sub((TILE - 1) * pixel),
-                    out("q0") _,
-                    out("q1") _,
-                    out("q2") _,
-                    out("q3") _,
-                    out("q4") _,
-                    out("q5") _,
-                    out("q6") _,
-                    out("q7") _,
-                    out("q8") _,
-                    out("q9") _,
-                    out("q10") _,
-                    out("q11") _,
-                    out("q12") _,
-                    out("q13") _,
-                    out("q14") _,
-                    out("q15") _,
                     options(nostack, preserves_flags),
                 )
             }

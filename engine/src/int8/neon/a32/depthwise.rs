@@ -3,8 +3,7 @@
 //! Two products of bytes are added in 16 bits, which holds them unless two weights are -128 (products of -128 and -128), and
 //! then to the sums.
 
-use core::arch::asm;
-
+use crate::all_registers::asm_of_all_registers;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
 use crate::int8::neon::requantise::Parameters;
@@ -186,7 +185,7 @@ unsafe fn tile<const STRIDE: usize>(
         ($($sums:expr),+ $(,)?) => {
             // SAFETY: it reads and writes what the caller promised, and registers that are named.
             unsafe {
-                asm!(
+                asm_of_all_registers!(
                     "vldmia {block}!, {{d0-d9}}",
                     "vldmia {block}, {{q8-q9}}",
                     "vldmia {block}, {{q10-q11}}",
@@ -208,22 +207,6 @@ unsafe fn tile<const STRIDE: usize>(
                     pixel = in(reg) pixel,
                     output = inout(reg) output => _,
                     made = in(reg) made,
-                    out("q0") _,
-                    out("q1") _,
-                    out("q2") _,
-                    out("q3") _,
-                    out("q4") _,
-                    out("q5") _,
-                    out("q6") _,
-                    out("q7") _,
-                    out("q8") _,
-                    out("q9") _,
-                    out("q10") _,
-                    out("q11") _,
-                    out("q12") _,
-                    out("q13") _,
-                    out("q14") _,
-                    out("q15") _,
                     options(nostack, preserves_flags),
                 )
             }

@@ -5,8 +5,7 @@
 //! register, and multiplied with two weights of each of four channels: then a sum is of one channel, and nothing is left to
 //! add up at the end. Two products fit 16 bits unless both are of -128 and -128, so no weight may be -128.
 
-use core::arch::asm;
-
+use crate::all_registers::asm_of_all_registers;
 use crate::int8::filters::Filters;
 use crate::int8::kernel::{Geometry, Kernel};
 use crate::int8::neon::requantise::Parameters;
@@ -178,7 +177,7 @@ unsafe fn tile<const ODD: bool, const HALF: bool>(
         ($enter:literal, $step:expr, $requantise:ident, $store:expr) => {
             // SAFETY: it reads and writes what the caller promised, and registers that are named.
             unsafe {
-                asm!(
+                asm_of_all_registers!(
                     "vldmia {requantise}, {{q8-q11}}",
                     "vldmia {requantise}!, {{q12-q15}}",
                     // Two steps at a time; an odd number begins with the second.
@@ -209,22 +208,6 @@ unsafe fn tile<const ODD: bool, const HALF: bool>(
                     rows = inout(reg) rows => _,
                     to_first = in(reg) to_first,
                     to_second = in(reg) to_second,
-                    out("q0") _,
-                    out("q1") _,
-                    out("q2") _,
-                    out("q3") _,
-                    out("q4") _,
-                    out("q5") _,
-                    out("q6") _,
-                    out("q7") _,
-                    out("q8") _,
-                    out("q9") _,
-                    out("q10") _,
-                    out("q11") _,
-                    out("q12") _,
-                    out("q13") _,
-                    out("q14") _,
-                    out("q15") _,
                     options(nostack),
                 )
             }

@@ -1,9 +1,9 @@
 //! The transform of an input tile, `Bᵀ d B`, of eight channels at a time.
 
-use core::arch::asm;
 use core::mem::MaybeUninit;
 
 use super::tile::QUAD;
+use crate::all_registers::asm_of_all_registers;
 use crate::int8::plane::Plane;
 use crate::int8::winograd::PLACES;
 
@@ -88,7 +88,7 @@ pub(in crate::int8::neon) unsafe fn transform(tile: *const i8, plane: &Plane, la
     }
     // SAFETY: it reads what the caller promised, writes lanes of `blocks` and `columns`, and registers that are named.
     unsafe {
-        asm!(
+        asm_of_all_registers!(
             "vmov.i16 d6, #4",
             "vmov.i8 d7, #4",
             "2:",
@@ -122,21 +122,6 @@ pub(in crate::int8::neon) unsafe fn transform(tile: *const i8, plane: &Plane, la
             places = inout(reg) blocks.as_mut_ptr().wrapping_add(8 * lane) => _,
             blocks = inout(reg) channels / 8 => _,
             place = in(reg) 2 * 8 * QUAD,
-            out("q0") _,
-            out("q1") _,
-            out("q2") _,
-            out("q3") _,
-            out("q4") _,
-            out("q5") _,
-            out("q6") _,
-            out("q8") _,
-            out("q9") _,
-            out("q10") _,
-            out("q11") _,
-            out("q12") _,
-            out("q13") _,
-            out("q14") _,
-            out("q15") _,
             options(nostack),
         )
     }

@@ -1,8 +1,8 @@
 //! The transform of the products to outputs, `Aᵀ m A`, and their requantisation, of four channels at a time.
 
-use core::arch::asm;
 use core::mem::MaybeUninit;
 
+use crate::all_registers::asm_of_all_registers;
 use crate::int8::neon::requantise::Four;
 use crate::int8::plane::Plane;
 use crate::int8::winograd::{INVERSE_OF_9, PLACES};
@@ -126,7 +126,7 @@ unsafe fn whole_tile(products: &[i32], requantise: &[Four], output: *mut i8, [pi
     }
     // SAFETY: it reads and writes what the caller promised and `rows`, and registers that are named.
     unsafe {
-        asm!(
+        asm_of_all_registers!(
             "vldmia {row}, {{q6}}",
             "mov {row}, #{row_len}",
             "2:",
@@ -159,22 +159,6 @@ unsafe fn whole_tile(products: &[i32], requantise: &[Four], output: *mut i8, [pi
             output = inout(reg) output => _,
             pitch = in(reg) pitch,
             next_pixel = in(reg) pixel.wrapping_sub(3 * pitch),
-            out("q0") _,
-            out("q1") _,
-            out("q2") _,
-            out("q3") _,
-            out("q4") _,
-            out("q5") _,
-            out("q6") _,
-            out("q7") _,
-            out("q8") _,
-            out("q9") _,
-            out("q10") _,
-            out("q11") _,
-            out("q12") _,
-            out("q13") _,
-            out("q14") _,
-            out("q15") _,
             options(nostack),
         )
     }

@@ -1,8 +1,7 @@
 //! Products of four tiles times eight output channels, eight registers of sums. VMLAL by lane multiplies one input channel of
 //! a tile with four output channels.
 
-use core::arch::asm;
-
+use crate::all_registers::asm_of_all_registers;
 use crate::int8::winograd::PLACES;
 
 /// Tiles whose products are computed together.
@@ -54,7 +53,7 @@ pub(in crate::int8::neon) unsafe fn products(
     }
     // SAFETY: it reads and writes what the caller promised, and registers that are named.
     unsafe {
-        asm!(
+        asm_of_all_registers!(
             "2:",
             "vldmia {bias}, {{q8-q9}}",
             "vldmia {bias}, {{q10-q11}}",
@@ -91,22 +90,6 @@ pub(in crate::int8::neon) unsafe fn products(
             products = inout(reg) products => _,
             next_four = in(reg) four_channels,
             next_tile = in(reg) (4 * PLACES * outputs).wrapping_sub(four_channels),
-            out("q0") _,
-            out("q1") _,
-            out("q2") _,
-            out("q3") _,
-            out("q4") _,
-            out("q5") _,
-            out("q6") _,
-            out("q7") _,
-            out("q8") _,
-            out("q9") _,
-            out("q10") _,
-            out("q11") _,
-            out("q12") _,
-            out("q13") _,
-            out("q14") _,
-            out("q15") _,
             options(nostack),
         )
     }
