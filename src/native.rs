@@ -5,7 +5,7 @@ use macula_engine::float::{self, Arena, FloatNetwork, Graph, Kernel, Shape};
 pub use macula_engine::float::{GraphError, Precision};
 
 use crate::encoder::{
-    Conv, ConvKind, EncodeError, FoldedEncoder, HostEncoder, HostEncoderInfo, Node, STD_EPSILON, Spares, encode_each,
+    Conv, ConvKind, EncodeError, FoldedEncoder, HostEncoder, HostEncoderInfo, Node, STD_EPSILON, Spares,
 };
 use crate::kernel::Activation;
 
@@ -59,12 +59,8 @@ impl HostEncoder for NativeEncoder {
     }
 
     fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
-        encode_each(&self.info, pixels, |image, feature| {
-            let encoded = self
-                .arenas
-                .with(|| Ok::<_, GraphError>(self.network.arena()), |arena| self.network.encode(image, arena, feature));
-            encoded.flatten().map_err(|error| error.to_string())
-        })
+        let encode = |arena: &mut Arena, image: &[u8], feature: &mut [f32]| self.network.encode(image, arena, feature);
+        self.arenas.encode_each(&self.info, pixels, || Ok(self.network.arena()), encode)
     }
 }
 

@@ -10,7 +10,7 @@ use macula_engine::int8::{Int8Error, Int8Network};
 
 use super::graph::graph;
 use crate::data::{Preprocessing, ResizeFilter};
-use crate::encoder::{EncodeError, EncoderId, HostEncoder, HostEncoderInfo, Spares, encode_each};
+use crate::encoder::{EncodeError, EncoderId, HostEncoder, HostEncoderInfo, Spares};
 use crate::files::{MODEL_MAX, read_bounded};
 
 /// A blob cannot be opened or run.
@@ -156,28 +156,31 @@ impl HostEncoder for BlobFile {
     }
 
     fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError> {
-        encode_each(&self.info, pixels, |image, feature| {
-            self.encode_one(image, feature).map_err(|error| error.to_string())
-        })
-    }
-}
-
-impl BlobFile {
-    /// Computes the feature `[D]` of an image.
-    fn encode_one(&self, pixels: &[u8], feature: &mut [f32]) -> Result<(), BlobFileError> {
         match &self.network {
-            Network::Int8(networks) => {
-                let make = || Ok::<_, BlobFileError>(Int8Network::new(&self.blob()?, Isa::best())?);
-                Ok(networks.with(make, |network| network.encode(pixels, feature))??)
-            }
-            Network::Float(network, arenas) => {
-                let make = || Ok::<_, BlobFileError>(network.arena());
-                Ok(arenas.with(make, |arena| network.encode(pixels, arena, feature))??)
-            }
+            Network::Int8(networks) => networks.encode_each(
+                &self.info,
+                pixels,
+                || Ok::<_, BlobFileError>(Int8Network::new(&self.blob()?, Isa::best())?),
+                |network, image, feature| Ok(network.encode(image, feature)?),
+            ),
+            Network::Float(network, arenas) => arenas.encode_each(
+                &self.info,
+                pixels,
+                || Ok::<_, GraphError>(network.arena()),
+                |arena, image, feature| network.encode(image, arena, feature),
+            ),
             Network::Device(arenas) => {
-                let blob = self.blob()?;
-                let make = || Ok::<_, BlobFileError>(vec![0; blob.arena_words()]);
-                Ok(arenas.with(make, |arena| blob.encode(pixels, arena, feature))??)
+                // Once per batch: it checks every byte of the blob.
+                let blob = self.blob().map_err(|error| EncodeError::Encoder {
+                    encoder: self.info.name.clone(),
+                    message: error.to_string(),
+                })?;
+                arenas.encode_each(
+                    &self.info,
+                    pixels,
+                    || Ok::<_, DeviceError>(vec![0; blob.arena_words()]),
+                    |arena, image, feature| blob.encode(image, arena, feature),
+                )
             }
         }
     }

@@ -158,13 +158,12 @@ pub(super) fn open_onnx(
     host: &OnnxHost,
     runtime: Runtime,
 ) -> Result<HostedEncoder, IsolatedError> {
-    use crate::isolated::OnnxSource;
     use crate::runtime::{Declared, OpenOptions, decode};
     let model = decode(bytes, name)?;
     let own = Declared::of(&model, name)?.preprocessing;
     let preprocessing = Some(preprocessing).filter(|wanted| own.as_ref() != Some(*wanted)).cloned();
     let options = OpenOptions { preprocessing, arithmetic };
-    host.open_decoded(runtime, name, OnnxSource::Bytes(bytes.to_vec()), bytes, model, &options)
+    host.open_decoded(runtime, name, None, bytes, model, &options)
 }
 
 impl HostEncoder for BundleEncoder {

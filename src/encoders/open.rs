@@ -81,7 +81,6 @@ fn open_blob(name: &str) -> Result<Opened, OpenError> {
 #[cfg(feature = "onnx")]
 fn open_onnx(path: &Path, stated: Option<&Stated>, host: &OnnxHost) -> Result<Opened, OpenError> {
     use crate::files::{MODEL_MAX, read_bounded};
-    use crate::isolated::OnnxSource;
     use crate::runtime::{OpenOptions, RuntimeError, decode};
 
     let name = path.display().to_string();
@@ -91,8 +90,7 @@ fn open_onnx(path: &Path, stated: Option<&Stated>, host: &OnnxHost) -> Result<Op
     let (recipe, is_stated) = preprocessing_of(&model, &name, stated)?;
     let preprocessing = is_stated.then_some(recipe);
     let options = OpenOptions { preprocessing: preprocessing.clone(), ..OpenOptions::default() };
-    let encoder =
-        host.open_decoded(host.runtime(), &name, OnnxSource::Path(path.to_owned()), &bytes, model, &options)?;
+    let encoder = host.open_decoded(host.runtime(), &name, Some(path), &bytes, model, &options)?;
     Ok(Opened { stated: preprocessing, ..Opened::named(&absolute(&name)?, encoder) })
 }
 

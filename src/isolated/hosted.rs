@@ -1,5 +1,8 @@
 //! An ONNX encoder in this process or in a child.
 
+use std::borrow::Cow;
+use std::path::Path;
+
 use super::child::ChildProcess;
 use super::{IsolatedEncoder, IsolatedError, OnnxHost, OnnxSource, Runtime, Worker};
 use crate::encoder::{EncodeError, FoldedEncoder, HostEncoder, HostEncoderInfo};
@@ -46,20 +49,21 @@ impl OnnxHost {
     /// # Errors
     /// When the file is not an encoder, its process fails, or the native engine is asked for and cannot run it.
     pub fn open(&self, name: &str, source: OnnxSource, options: &OpenOptions) -> Result<HostedEncoder, IsolatedError> {
-        let bytes = match &source {
+        let (bytes, path) = match &source {
             OnnxSource::Path(path) => {
                 let read = |error: files::ReadError| RuntimeError::Read { path: name.to_owned(), source: error.source };
-                files::read_bounded(path, OWN_BYTES_MAX).map_err(read)?
+                (Cow::Owned(files::read_bounded(path, OWN_BYTES_MAX).map_err(read)?), Some(&**path))
             }
-            OnnxSource::Bytes(bytes) => bytes.clone(),
+            OnnxSource::Bytes(bytes) => (Cow::Borrowed(bytes), None),
         };
         let model = decode(&bytes, name)?;
-        self.open_decoded(self.runtime(), name, source, &bytes, model, options)
+        self.open_decoded(self.runtime(), name, path, &bytes, model, options)
     }
 
     /// As [`Self::open`] of a file that was decoded already; `runtime` computes it if it is an encoder of our own.
     ///
-    /// * `bytes`: of `source`
+    /// * `path`: of the file, if it is on disk
+    /// * `bytes`: the file
     /// * `model`: what they decode to
     ///
     /// # Errors
@@ -68,16 +72,12 @@ impl OnnxHost {
         &self,
         runtime: Runtime,
         name: &str,
-        source: OnnxSource,
+        path: Option<&Path>,
         bytes: &[u8],
         model: pb::ModelProto,
         options: &OpenOptions,
     ) -> Result<HostedEncoder, IsolatedError> {
-        let path = match &source {
-            OnnxSource::Path(path) => Some(path.clone()),
-            OnnxSource::Bytes(_) => None,
-        };
-        let folder = path.as_ref().and_then(|path| path.parent());
+        let folder = path.and_then(Path::parent);
         let own = read_own_form(&model);
         if own.is_none() && runtime == Runtime::Native {
             return Err(IsolatedError::NotNative { encoder: name.to_owned() });
@@ -89,6 +89,8 @@ impl OnnxHost {
             }
             (Self::Child(worker), None) => {
                 drop(model);
+                let source =
+                    path.map_or_else(|| OnnxSource::Bytes(bytes.to_vec()), |path| OnnxSource::Path(path.to_owned()));
                 let isolated = IsolatedEncoder::open(name, worker.clone(), source, options.clone())?;
                 let hosted = HostedEncoder::Isolated(Box::new(isolated));
                 try_out(&hosted).map_err(|error| match worker.is_stopped() {
