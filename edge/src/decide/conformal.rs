@@ -21,7 +21,8 @@
 //! query costs `O(n (r + C))` operations per class and no factorisation. `κ` stays that of the supports alone, the only
 //! quantity that `x` has no part in.
 
-use crate::head::shrunken::{Shrunken, write_left_out};
+use crate::head::leave_one_out::write_left_out;
+use crate::head::shrunken::Shrunken;
 
 /// Products of a query with means and supports: `a(p, q) = pᵀ M⁻¹ q`.
 pub(super) struct Query<'a> {

@@ -5,7 +5,7 @@ use super::conformal::{self, Query};
 use super::nearest::{Nearest, nearest};
 use super::out_of_distribution::{in_distribution, write_closest};
 use crate::feature::Length;
-use crate::head::cholesky::{dot, solve, solve_transposed};
+use crate::head::block::dot;
 use crate::head::fitted::{check, write_logistic, write_weights};
 use crate::head::shrunken::Shrunken;
 use crate::head::span::Span;
@@ -81,7 +81,8 @@ pub struct Predictor<'w> {
     forms: &'w [f64],
     /// Cosine similarity of each support to the nearest other one, `[n]`.
     closest: &'w [f64],
-    row: &'w mut [f64],
+    /// `[2, r]`.
+    rows: &'w mut [f64],
     to_supports: &'w mut [f64],
     /// Six vectors `[C]`.
     vectors: &'w mut [f64],
@@ -129,13 +130,13 @@ impl<'w> Predictor<'w> {
         }
         let Parts { weights, forms, closest, work, .. } = Parts::of(supports.dim, classes, supports.len(), scratch);
         let (span, work) = Span::new(supports, work);
-        let (row, work) = work.split_at_mut(span.rank);
+        let (rows, work) = work.split_at_mut(2 * span.rank);
         let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
         // Softmax regression uses the scratch first, then `solved` keeps it.
         write_logistic(kind, supports, &span, classes, work, logistic);
         let solved = Shrunken::fit(&span, supports, classes, None, work)?;
-        write_weights(kind, supports, &span, Some(&solved), logistic, row, weights);
-        write_forms(&span, &solved, row, forms);
+        write_weights(kind, supports, &span, Some(&solved), logistic, rows, weights);
+        write_forms(&span, supports, &solved, rows, forms);
         write_closest(supports, closest);
         let Shrunken { kappa, sharpness, .. } = solved;
         let fitted = Fitted { dim: supports.dim, classes, supports: supports.len(), kappa, sharpness };
@@ -152,11 +153,11 @@ impl<'w> Predictor<'w> {
         let Fitted { dim, classes, supports, kappa, sharpness } = fitted;
         let Parts { weights, forms, closest, to_supports, vectors, work } = Parts::of(dim, classes, supports, scratch);
         let (span, work) = Span::over(dim, supports, work);
-        let (row, work) = work.split_at_mut(span.rank);
+        let (rows, work) = work.split_at_mut(2 * span.rank);
         let work = &mut work[classes * (span.rank + 1)..];
-        let solved = Shrunken::over((kappa, sharpness), &span, classes, supports, work);
+        let solved = Shrunken::over((kappa, sharpness), &span, classes, work);
         let head = Head::of_weights(dim, classes, weights);
-        Self { fitted, head, span, solved, length_max, error_permille, forms, closest, row, to_supports, vectors }
+        Self { fitted, head, span, solved, length_max, error_permille, forms, closest, rows, to_supports, vectors }
     }
 
     /// What [`Self::resume`] needs beside the scratch.
@@ -212,17 +213,18 @@ impl<'w> Predictor<'w> {
     /// The conformal prediction set of `feature`.
     fn set(&mut self, supports: Supports<'_>, feature: &[i16]) -> ClassSet {
         let (classes, rank) = (self.solved.counts.len(), self.span.rank);
-        let outside = self.span.project(supports, feature, self.row);
-        solve_transposed(self.solved.factor, self.row);
+        let (row, whitened) = self.rows.split_at_mut(rank);
+        let outside = self.span.project(supports, feature, row);
+        self.solved.whiten(row, whitened);
         // Outside the span of the supports `M` is `κ I`.
-        let own = dot(self.row, self.row) + outside / self.solved.kappa;
+        let own = dot(whitened, whitened) + outside / self.solved.kappa;
         let (to_means, work) = self.vectors.split_at_mut(classes);
         for (form, mean) in to_means.iter_mut().zip(self.solved.whitened.chunks_exact(rank)) {
-            *form = dot(self.row, mean);
+            *form = dot(whitened, mean);
         }
-        solve(self.solved.factor, self.row);
-        for (form, row) in self.to_supports.iter_mut().zip(self.span.rows.chunks_exact(rank)) {
-            *form = dot(self.row, row);
+        self.solved.solve_whitened(whitened, row);
+        for (index, form) in self.to_supports.iter_mut().enumerate() {
+            *form = self.span.product(supports, index, row);
         }
         let (along, rest) = work.split_at_mut(classes);
         let (squares, rest) = rest.split_at_mut(classes);
@@ -243,14 +245,21 @@ impl<'w> Predictor<'w> {
     }
 }
 
-fn write_forms(span: &Span<'_>, solved: &Shrunken<'_>, row: &mut [f64], forms: &mut [f64]) {
+fn write_forms(
+    span: &Span<'_>,
+    supports: Supports<'_>,
+    solved: &Shrunken<'_>,
+    rows: &mut [f64],
+    forms: &mut [f64],
+) {
     let classes = solved.counts.len();
+    let (row, whitened) = rows.split_at_mut(span.rank);
     for (index, form) in forms.chunks_exact_mut(classes + 1).enumerate() {
-        row.copy_from_slice(span.row(index));
-        solve_transposed(solved.factor, row);
-        form[0] = dot(row, row);
+        span.write_row(supports, index, row);
+        solved.whiten(row, whitened);
+        form[0] = dot(whitened, whitened);
         for (form, mean) in form[1..].iter_mut().zip(solved.whitened.chunks_exact(span.rank)) {
-            *form = dot(row, mean);
+            *form = dot(whitened, mean);
         }
     }
 }

@@ -1,28 +1,26 @@
-//! Cholesky factorisation of symmetric positive definite matrices.
+//! Cholesky factorisation of symmetric positive definite matrices, in f32: a preconditioner needs no more.
 //!
 //! A triangle is the upper half of a matrix with its diagonal, row by row: `(0,0), (0,1), … (0,D-1), (1,1), …`.
 
-use core::cmp::Ordering;
-
-use super::error::HeadError;
+use super::block::dot;
 
 /// Values of a triangle of `dim` rows.
-pub(crate) const fn triangle_len(dim: usize) -> usize {
+pub(super) const fn triangle_len(dim: usize) -> usize {
     dim * (dim + 1) / 2
 }
 
 /// Replaces a triangle by its Cholesky factor, the upper `R` with `Rᵀ R` the matrix.
-pub(crate) fn factorise(matrix: &mut [f64], dim: usize) -> Result<(), HeadError> {
+///
+/// Pivots are raised to `pivot_min`, so that rounding never leaves a matrix without a factor.
+pub(super) fn factorise(matrix: &mut [f32], dim: usize, pivot_min: f32) {
     let mut start = 0;
     for i in 0..dim {
         let width = dim - i;
         let (row, mut below) = matrix[start..].split_at_mut(width);
-        // NaN is not comparable and fails too.
-        if row[0].partial_cmp(&0.0) != Some(Ordering::Greater) {
-            return Err(HeadError::NotPositiveDefinite { dimension: i });
-        }
-        let pivot = libm::sqrt(row[0]);
-        row.iter_mut().for_each(|value| *value /= pivot);
+        let inverse = 1.0 / libm::sqrtf(if row[0] > pivot_min { row[0] } else { pivot_min });
+        row.iter_mut().for_each(|value| *value *= inverse);
+        // The solutions divide by it.
+        row[0] = inverse;
         for j in 1..width {
             let (target, rest) = below.split_at_mut(width - j);
             let factor = row[j];
@@ -31,43 +29,23 @@ pub(crate) fn factorise(matrix: &mut [f64], dim: usize) -> Result<(), HeadError>
         }
         start += width;
     }
-    Ok(())
 }
 
-/// Replaces `b` by the solution `y` of `Rᵀ y = b`. `|y|²` is `bᵀ M⁻¹ b` of the factorised matrix `M`.
-pub(crate) fn solve_transposed(factor: &[f64], vector: &mut [f64]) {
+/// Replaces `b` by the solution `x` of `Rᵀ R x = b`.
+pub(super) fn solve(factor: &[f32], vector: &mut [f32]) {
     let dim = vector.len();
     let mut start = 0;
     for i in 0..dim {
         let row = &factor[start..start + dim - i];
-        vector[i] /= row[0];
-        let y = vector[i];
+        let y = vector[i] * row[0];
+        vector[i] = y;
         // Subtracts the contribution of y_i from all later entries.
         vector[i + 1..].iter_mut().zip(&row[1..]).for_each(|(value, &r)| *value -= r * y);
         start += dim - i;
     }
-}
-
-/// Replaces `y` by the solution `w` of `R w = y`.
-pub(crate) fn solve(factor: &[f64], vector: &mut [f64]) {
-    let dim = vector.len();
-    let mut start = triangle_len(dim);
     for i in (0..dim).rev() {
         start -= dim - i;
         let row = &factor[start..start + dim - i];
-        let mut value = vector[i];
-        for (&r, &w) in row[1..].iter().zip(&vector[i + 1..]) {
-            value -= r * w;
-        }
-        vector[i] = value / row[0];
+        vector[i] = (vector[i] - dot(&row[1..], &vector[i + 1..])) * row[0];
     }
-}
-
-/// `a · b`, summed in order.
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sum = 0.0;
-    for (&a, &b) in a.iter().zip(b) {
-        sum += a * b;
-    }
-    sum
 }

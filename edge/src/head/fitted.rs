@@ -2,7 +2,7 @@
 //!
 //! n supports, D dimensions, C class slots, r coordinates (see [`super::span`]).
 
-use super::cholesky::{dot, solve};
+use super::block::dot;
 use super::decision::{Decision, check_probabilities, softmax};
 use super::error::HeadError;
 use super::logistic::{self, INVERSE_PENALTY};
@@ -76,7 +76,7 @@ impl<'w> Head<'w> {
         let gaussian = Shrunken::scratch_len(rank, classes, supports_max);
         let logistic = logistic::scratch_len(rank, classes, supports_max);
         Span::scratch_len(dim, supports_max)
-            + rank
+            + 2 * rank
             + classes * (rank + 1)
             + if gaussian > logistic { gaussian } else { logistic }
     }
@@ -101,7 +101,7 @@ impl<'w> Head<'w> {
         }
         let (weights, work) = scratch.split_at_mut(Self::weights_len(supports.dim, classes));
         let (span, work) = Span::new(supports, work);
-        let (row, work) = work.split_at_mut(span.rank);
+        let (row, work) = work.split_at_mut(2 * span.rank);
         let (logistic, work) = work.split_at_mut(classes * (span.rank + 1));
         write_logistic(kind, supports, &span, classes, work, logistic);
         if matches!(kind, HeadKind::Auto | HeadKind::Gaussian) {
@@ -135,11 +135,12 @@ impl<'w> Head<'w> {
         }
         let (weights, work) = scratch.split_at_mut(Self::weights_len(supports.dim, classes));
         let (span, work) = Span::new(supports, work);
-        let (row, work) = work.split_at_mut(span.rank);
+        let (row, work) = work.split_at_mut(2 * span.rank);
         let solved = Shrunken::fit(&span, supports, classes, Some(kappa), work)?;
         let (rows, biases) = weights.split_at_mut(classes * supports.dim);
         for (class, weight) in rows.chunks_exact_mut(supports.dim).enumerate() {
-            biases[class] = write_discriminant(&solved, class, 1.0, row);
+            let (row, other) = row.split_at_mut(span.rank);
+            biases[class] = write_discriminant(&solved, class, 1.0, other, row);
             span.write_weight(supports, row, weight);
         }
         Ok(Self::of_weights(supports.dim, classes, weights))
@@ -221,16 +222,17 @@ pub(crate) fn write_logistic(
 ///
 /// * `solved`: for the kinds that use it
 /// * `logistic`: from [`write_logistic`]; overwritten
-/// * `row`: `[r]`
+/// * `rows`: `[2, r]`
 pub(crate) fn write_weights(
     kind: HeadKind,
     supports: Supports<'_>,
     span: &Span<'_>,
     solved: Option<&Shrunken<'_>>,
     logistic: &mut [f64],
-    row: &mut [f64],
+    rows: &mut [f64],
     weights: &mut [f64],
 ) {
+    let (row, other) = rows.split_at_mut(span.rank);
     let classes = logistic.len() / (span.rank + 1);
     let (weights, biases) = weights.split_at_mut(classes * supports.dim);
     if kind == HeadKind::Prototype {
@@ -239,7 +241,7 @@ pub(crate) fn write_weights(
     for (class, fitted) in logistic.chunks_exact_mut(span.rank + 1).enumerate() {
         let (weight, bias) = fitted.split_at_mut(span.rank);
         if let (Some(solved), HeadKind::Auto | HeadKind::Gaussian) = (solved, kind) {
-            let gaussian = write_gaussian(solved, class, row);
+            let gaussian = write_gaussian(solved, class, other, row);
             // The mean of two scores is the score of the mean of the weights.
             let share = if kind == HeadKind::Auto { GAUSSIAN_SHARE } else { 1.0 };
             weight.iter_mut().zip(&*row).for_each(|(w, g)| *w = (1.0 - share) * *w + share * g);
@@ -269,7 +271,7 @@ fn write_prototypes(supports: Supports<'_>, weights: &mut [f64], biases: &mut [f
 ///
 /// The length of a mean measures how similar its samples are; two or three samples estimate it badly. Its weight grows
 /// with the shots, by `1 - 2 / n_c`; up to two shots only the direction counts, as for the prototype head.
-fn write_gaussian(solved: &Shrunken<'_>, class: usize, weight: &mut [f64]) -> f64 {
+fn write_gaussian(solved: &Shrunken<'_>, class: usize, work: &mut [f64], weight: &mut [f64]) -> f64 {
     let (count, square) = (solved.counts[class], solved.squares[class]);
     let (mut total, mut present) = (0.0, 0.0);
     for (&square, _) in solved.squares.iter().zip(solved.counts).filter(|(_, count)| **count > 0.0) {
@@ -278,19 +280,25 @@ fn write_gaussian(solved: &Shrunken<'_>, class: usize, weight: &mut [f64]) -> f6
     }
     let share = if count > 2.0 { 2.0 / count } else { 1.0 };
     let factor = if square > 0.0 { libm::exp(0.5 * share * libm::log(total / present / square)) } else { 1.0 };
-    write_discriminant(solved, class, factor, weight)
+    write_discriminant(solved, class, factor, work, weight)
 }
 
 /// Writes `w_c = sharpness · M⁻¹ f μ_c` and returns the bias `-½ sharpness · f² μ_cᵀ M⁻¹ μ_c`, `f` the factor of the
 /// mean. The bias of a class without supports is `-∞`.
-fn write_discriminant(solved: &Shrunken<'_>, class: usize, factor: f64, weight: &mut [f64]) -> f64 {
+fn write_discriminant(
+    solved: &Shrunken<'_>,
+    class: usize,
+    factor: f64,
+    work: &mut [f64],
+    weight: &mut [f64],
+) -> f64 {
     let (count, square) = (solved.counts[class], solved.squares[class]);
     if count == 0.0 || square <= 0.0 {
         weight.fill(0.0);
         return if count > 0.0 { 0.0 } else { f64::NEG_INFINITY };
     }
-    weight.copy_from_slice(&solved.whitened[class * weight.len()..][..weight.len()]);
-    solve(solved.factor, weight);
+    work.copy_from_slice(&solved.whitened[class * weight.len()..][..weight.len()]);
+    solved.solve_whitened(work, weight);
     weight.iter_mut().for_each(|w| *w *= solved.sharpness * factor);
     -0.5 * solved.sharpness * factor * factor * square
 }

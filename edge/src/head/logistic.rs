@@ -7,8 +7,15 @@
 //! Newton's method with conjugate gradients for each step (Nocedal and Wright 2006, algorithm 7.1). The loss is
 //! convex, so every step is a descent direction. The numbers of steps, inner steps and halvings are bounded, and all sums
 //! have a fixed order.
+//!
+//! **Loss and gradient are in f64, a Newton step is in f32.** An error of the step is corrected by the next one, so only
+//! the gradient decides what the fit converges to.
+//!
+//! **Preconditioner.** At `W = 0` the Hessian has the blocks `h Z̃ᵀ Z̃ + penalty` for each class, `Z̃` the coordinates with a
+//! 1 for the bias, `h = (1 - 1/C) / C`, apart from blocks between classes. One factorisation serves all steps.
 
-use super::cholesky::dot;
+use super::block::{BLOCK, accumulate, dot, products};
+use super::cholesky::{factorise, solve, triangle_len};
 use super::span::Span;
 use crate::support_set::Supports;
 
@@ -22,22 +29,52 @@ const HALVINGS_MAX: usize = 20;
 /// The fit ends when the length of the gradient is below this, per support.
 const GRADIENT_MIN: f64 = 1e-7;
 
-/// Number of vectors of `C (r + 1)` values in the scratch.
-const VECTORS: usize = 6;
+/// A Newton step is solved until its residual has at most this part of the gradient's length.
+const FORCING_MAX: f64 = 0.1;
+
+/// Vectors of `C (r + 1)` values in f64: parameters, trial, gradient.
+const VECTORS: usize = 3;
+
+/// Vectors of `C (r + 1)` values in f32: see [`Step`].
+const STEP_VECTORS: usize = 5;
 
 /// The data and the penalty.
 struct Problem<'a> {
-    rows: &'a [f64],
-    rank: usize,
+    span: &'a Span<'a>,
+    supports: Supports<'a>,
     classes: usize,
     /// `1 / c`, or `2 / c` for two classes.
     penalty: f64,
-    supports: Supports<'a>,
+}
+
+/// Memory of conjugate gradients.
+struct Step<'a> {
+    step: &'a mut [f32],
+    residual: &'a mut [f32],
+    direction: &'a mut [f32],
+    /// The Hessian times the direction.
+    curved: &'a mut [f32],
+    preconditioned: &'a mut [f32],
+    /// The factor of the preconditioner, a triangle of `r + 1` rows.
+    factor: &'a mut [f32],
+    /// Coordinates of a block, `[BLOCK, r]`.
+    block: &'a mut [f32],
+    /// Products of the direction with a block, `[C]`.
+    products: &'a mut [[f32; BLOCK]],
+    /// Probabilities of each block, `[⌈n / BLOCK⌉, C]`.
+    probabilities: &'a mut [[f32; BLOCK]],
+}
+
+/// Values in f32 of [`Step`].
+const fn step_len(rank: usize, classes: usize, supports: usize) -> usize {
+    STEP_VECTORS * classes * (rank + 1)
+        + triangle_len(rank + 1)
+        + BLOCK * (rank + classes + supports.div_ceil(BLOCK) * classes)
 }
 
 /// Scratch, in values, for up to `rank` coordinates.
 pub(crate) const fn scratch_len(rank: usize, classes: usize, supports_max: usize) -> usize {
-    VECTORS * classes * (rank + 1) + supports_max * classes + classes
+    VECTORS * classes * (rank + 1) + BLOCK * (rank + classes) + step_len(rank, classes, supports_max).div_ceil(2)
 }
 
 /// Fits and returns weights and biases `[C, r + 1]`, the bias last. The bias of a class without supports is `-∞`.
@@ -48,48 +85,46 @@ pub(crate) fn fit<'w>(
     inverse_penalty: f64,
     scratch: &'w mut [f64],
 ) -> &'w mut [f64] {
-    let length = classes * (span.rank + 1);
+    let (rank, length) = (span.rank, classes * (span.rank + 1));
     let (parameters, rest) = scratch.split_at_mut(length);
+    let (trial, rest) = rest.split_at_mut(length);
     let (gradient, rest) = rest.split_at_mut(length);
-    let (step, rest) = rest.split_at_mut(length);
-    let (residual, rest) = rest.split_at_mut(length);
-    let (direction, rest) = rest.split_at_mut(length);
-    let (curved, rest) = rest.split_at_mut(length);
-    let (probabilities, rest) = rest.split_at_mut(supports.len() * classes);
-    // One value per class: first whether the class has supports, then a scratch of products.
-    let present = &mut rest[..classes];
-    present.fill(0.0);
-    supports.records.iter().for_each(|record| present[usize::from(record.class)] = 1.0);
-    let doubled = if dot(present, present) == 2.0 { 2.0 } else { 1.0 };
-    let penalty = doubled / inverse_penalty;
-    let problem = Problem { rows: span.rows, rank: span.rank, classes, penalty, supports };
+    let (block, rest) = rest.split_at_mut(BLOCK * rank);
+    let (logits, rest) = rest.split_at_mut(BLOCK * classes);
+    let logits = logits.as_chunks_mut().0;
+    let mut memory = Step::over(rank, classes, supports.len(), bytemuck::cast_slice_mut(rest));
     parameters.fill(0.0);
-    mark_absent(parameters, present, span.rank);
-    let mut loss = problem.loss(parameters, probabilities);
+    let present = mark_present(supports, rank, parameters);
+    let penalty = if present == 2 { 2.0 } else { 1.0 } / inverse_penalty;
+    let problem = Problem { span, supports, classes, penalty };
+    problem.write_preconditioner(present as f64, &mut memory);
+    let mut loss = problem.evaluate(parameters, block, logits, memory.probabilities, gradient);
+    let enough = GRADIENT_MIN * supports.len() as f64;
     for _ in 0..NEWTON_STEPS_MAX {
-        problem.write_gradient(parameters, probabilities, gradient);
-        let enough = GRADIENT_MIN * supports.len() as f64;
-        let square = dot(gradient, gradient);
-        if square <= enough * enough {
+        let size = libm::sqrt(dot(gradient, gradient));
+        if size <= enough {
             break;
         }
-        let vectors = [&mut *step, &mut *residual, &mut *direction, &mut *curved];
-        solve_newton(&problem, probabilities, gradient, vectors, present);
-        let slope = dot(gradient, step);
-        let mut length = 1.0;
+        problem.solve_newton(gradient, size, enough / size, &mut memory);
+        let mut slope = 0.0;
+        for (&g, &s) in gradient.iter().zip(&*memory.step) {
+            slope += g * f64::from(s);
+        }
+        slope *= size;
+        let mut part = 1.0;
         let mut found = false;
         for _ in 0..HALVINGS_MAX {
-            for ((trial, &parameter), &step) in residual.iter_mut().zip(&*parameters).zip(&*step) {
-                *trial = parameter + length * step;
+            for ((trial, &parameter), &step) in trial.iter_mut().zip(&*parameters).zip(&*memory.step) {
+                *trial = parameter + part * size * f64::from(step);
             }
-            let trial_loss = problem.loss(residual, probabilities);
-            if trial_loss <= loss + 1e-4 * length * slope {
+            let trial_loss = problem.evaluate(trial, block, logits, memory.probabilities, gradient);
+            if trial_loss <= loss + 1e-4 * part * slope {
                 loss = trial_loss;
-                parameters.copy_from_slice(residual);
+                parameters.copy_from_slice(trial);
                 found = true;
                 break;
             }
-            length *= 0.5;
+            part *= 0.5;
         }
         if !found {
             // Only rounding error is left.
@@ -99,141 +134,184 @@ pub(crate) fn fit<'w>(
     parameters
 }
 
-fn mark_absent(parameters: &mut [f64], present: &[f64], rank: usize) {
+/// Sets the bias of classes without supports to `-∞` and returns the number of the others.
+fn mark_present(supports: Supports<'_>, rank: usize, parameters: &mut [f64]) -> usize {
+    let mut present = 0;
     for (class, row) in parameters.chunks_exact_mut(rank + 1).enumerate() {
-        if present[class] == 0.0 {
+        if supports.records.iter().any(|record| usize::from(record.class) == class) {
+            present += 1;
+        } else {
             row[rank] = f64::NEG_INFINITY;
         }
     }
+    present
 }
 
-/// `step ≈ -H⁻¹ g` by conjugate gradients from 0; `products` is scratch `[C]`.
-fn solve_newton(
-    problem: &Problem<'_>,
-    probabilities: &[f64],
-    gradient: &[f64],
-    [step, residual, direction, curved]: [&mut [f64]; 4],
-    products: &mut [f64],
-) {
-    step.fill(0.0);
-    residual.copy_from_slice(gradient);
-    direction.iter_mut().zip(gradient).for_each(|(d, g)| *d = -g);
-    let start = dot(residual, residual);
-    let mut square = start;
-    // Tolerance for superlinear convergence: steps near the minimum are solved more exactly.
-    let length = libm::sqrt(start);
-    let part = if length < 0.25 { length } else { 0.25 };
-    let enough = part * part * start;
-    for _ in 0..INNER_STEPS_MAX {
-        problem.write_curvature(probabilities, direction, curved, products);
-        let curvature = dot(direction, curved);
-        if curvature <= 0.0 {
-            break;
-        }
-        let along = square / curvature;
-        step.iter_mut().zip(&*direction).for_each(|(s, d)| *s += along * d);
-        residual.iter_mut().zip(&*curved).for_each(|(r, c)| *r += along * c);
-        let next = dot(residual, residual);
-        if next <= enough {
-            break;
-        }
-        let ratio = next / square;
-        direction.iter_mut().zip(&*residual).for_each(|(d, r)| *d = ratio * *d - r);
-        square = next;
+impl<'a> Step<'a> {
+    fn over(rank: usize, classes: usize, supports: usize, memory: &'a mut [f32]) -> Self {
+        let length = classes * (rank + 1);
+        let (step, rest) = memory.split_at_mut(length);
+        let (residual, rest) = rest.split_at_mut(length);
+        let (direction, rest) = rest.split_at_mut(length);
+        let (curved, rest) = rest.split_at_mut(length);
+        let (preconditioned, rest) = rest.split_at_mut(length);
+        let (factor, rest) = rest.split_at_mut(triangle_len(rank + 1));
+        let (block, rest) = rest.split_at_mut(BLOCK * rank);
+        let (products, rest) = rest.as_chunks_mut().0.split_at_mut(classes);
+        let probabilities = &mut rest[..supports.div_ceil(BLOCK) * classes];
+        Self { step, residual, direction, curved, preconditioned, factor, block, products, probabilities }
     }
-    if dot(step, step) == 0.0 {
-        step.iter_mut().zip(gradient).for_each(|(s, g)| *s = -g);
+
+    fn precondition(&mut self, rank: usize) {
+        self.preconditioned.copy_from_slice(self.residual);
+        self.preconditioned.chunks_exact_mut(rank + 1).for_each(|class| solve(self.factor, class));
     }
 }
 
 impl Problem<'_> {
-    /// The loss at `parameters`. Writes the probabilities of each support, `[n, C]`.
-    fn loss(&self, parameters: &[f64], probabilities: &mut [f64]) -> f64 {
-        let mut loss = 0.0;
-        let supports = self.rows.chunks_exact(self.rank).zip(self.supports.records);
-        for (out, (row, record)) in probabilities.chunks_exact_mut(self.classes).zip(supports) {
-            self.write_products(parameters, row, out);
-            let mut largest = f64::NEG_INFINITY;
-            for &logit in &*out {
-                largest = if logit > largest { logit } else { largest };
+    /// Writes the factor of the preconditioner, for `present` classes with supports.
+    fn write_preconditioner(&self, present: f64, memory: &mut Step<'_>) {
+        let rank = self.span.rank;
+        let Step { factor, block, .. } = memory;
+        factor.fill(0.0);
+        for first in (0..self.supports.len()).step_by(BLOCK) {
+            let used = self.span.write_block(self.supports, first, block);
+            let mut rest = &mut **factor;
+            for i in 0..used {
+                let (line, below) = rest.split_at_mut(rank + 1 - i);
+                let column: [f32; BLOCK] = core::array::from_fn(|b| block[b * rank + i]);
+                accumulate(&column, (block, rank), i, &mut line[..used - i]);
+                line[rank - i] += column.iter().sum::<f32>();
+                rest = below;
             }
-            let own = out[usize::from(record.class)];
-            let mut sum = 0.0;
-            for value in out.iter_mut() {
-                *value = libm::exp(*value - largest);
-                sum += *value;
-            }
-            out.iter_mut().for_each(|value| *value /= sum);
-            loss += libm::log(sum) + largest - own;
         }
-        for weight in parameters.chunks_exact(self.rank + 1) {
-            loss += 0.5 * self.penalty * dot(&weight[..self.rank], &weight[..self.rank]);
+        let curvature = ((1.0 - 1.0 / present) / present) as f32;
+        factor.iter_mut().for_each(|value| *value *= curvature);
+        let mut start = 0;
+        for i in 0..rank {
+            factor[start] += self.penalty as f32;
+            start += rank + 1 - i;
+        }
+        factor[start] = curvature * self.supports.len() as f32;
+        // Exactly, a pivot is at least the penalty, and that of the bias is above 0.
+        factorise(factor, rank + 1, 1e-3 * self.penalty as f32);
+    }
+
+    /// The loss at `parameters`. Writes the probabilities of each support and the gradient.
+    fn evaluate(
+        &self,
+        parameters: &[f64],
+        block: &mut [f64],
+        logits: &mut [[f64; BLOCK]],
+        probabilities: &mut [[f32; BLOCK]],
+        gradient: &mut [f64],
+    ) -> f64 {
+        let (rank, stride) = (self.span.rank, self.span.rank + 1);
+        let mut loss = 0.0;
+        for (out, weight) in gradient.chunks_exact_mut(stride).zip(parameters.chunks_exact(stride)) {
+            out[..rank].iter_mut().zip(weight).for_each(|(out, w)| *out = self.penalty * w);
+            out[rank] = 0.0;
+            loss += 0.5 * self.penalty * dot(&weight[..rank], &weight[..rank]);
+        }
+        for (index, probabilities) in probabilities.chunks_exact_mut(self.classes).enumerate() {
+            let first = index * BLOCK;
+            let used = self.span.write_block(self.supports, first, block);
+            products::<f64, 2>((parameters, stride), (block, rank), used, logits);
+            let count = BLOCK.min(self.supports.len() - first);
+            for b in 0..BLOCK {
+                if b >= count {
+                    logits.iter_mut().for_each(|logit| logit[b] = 0.0);
+                    probabilities.iter_mut().for_each(|p| p[b] = 0.0);
+                    continue;
+                }
+                let class = usize::from(self.supports.records[first + b].class);
+                let mut largest = f64::NEG_INFINITY;
+                for (logit, weight) in logits.iter_mut().zip(parameters.chunks_exact(stride)) {
+                    logit[b] += weight[rank];
+                    largest = if logit[b] > largest { logit[b] } else { largest };
+                }
+                let own = logits[class][b];
+                let mut sum = 0.0;
+                for logit in logits.iter_mut() {
+                    logit[b] = libm::exp(logit[b] - largest);
+                    sum += logit[b];
+                }
+                let inverse = 1.0 / sum;
+                for (logit, p) in logits.iter_mut().zip(probabilities.iter_mut()) {
+                    logit[b] *= inverse;
+                    p[b] = logit[b] as f32;
+                }
+                loss += libm::log(sum) + largest - own;
+                logits[class][b] -= 1.0;
+            }
+            for (out, excess) in gradient.chunks_exact_mut(stride).zip(&*logits) {
+                accumulate(excess, (block, rank), 0, &mut out[..used]);
+                out[rank] += excess.iter().sum::<f64>();
+            }
         }
         loss
     }
 
-    fn write_gradient(&self, parameters: &[f64], probabilities: &[f64], gradient: &mut [f64]) {
-        self.write_penalised(parameters, gradient);
-        let supports = self.rows.chunks_exact(self.rank).zip(self.supports.records);
-        for (probability, (row, record)) in probabilities.chunks_exact(self.classes).zip(supports) {
-            for (class, (out, &p)) in gradient.chunks_exact_mut(self.rank + 1).zip(probability).enumerate() {
-                let excess = if class == usize::from(record.class) { p - 1.0 } else { p };
-                self.add(row, excess, out);
-            }
-        }
-    }
-
-    /// Writes the Hessian times `direction`; `products` is scratch `[C]`.
-    fn write_curvature(&self, probabilities: &[f64], direction: &[f64], curved: &mut [f64], products: &mut [f64]) {
-        self.write_penalised(direction, curved);
-        for (probability, row) in probabilities.chunks_exact(self.classes).zip(self.rows.chunks_exact(self.rank)) {
-            self.write_products(direction, row, products);
-            let mut mean = 0.0;
-            for (&p, &along) in probability.iter().zip(&*products) {
-                mean += p * along;
-            }
-            let classes = curved.chunks_exact_mut(self.rank + 1).zip(probability).zip(&*products);
-            for ((out, &p), &along) in classes {
-                self.add(row, p * (along - mean), out);
-            }
-        }
-    }
-
-    /// Writes `w · row + b` for the vector and bias of each class, each summed in order.
+    /// `step ≈ -H⁻¹ g / |g|` by preconditioned conjugate gradients from 0.
     ///
-    /// Four classes at a time: a sum in order waits for each addition, and four sums wait together.
-    fn write_products(&self, weights: &[f64], row: &[f64], out: &mut [f64]) {
-        let stride = self.rank + 1;
-        let mut fours = out.chunks_exact_mut(4);
-        let mut weights = weights.chunks_exact(stride);
-        for four in &mut fours {
-            let mut next = || weights.next().unwrap_or(&[]);
-            let [a, b, c, d] = [next(), next(), next(), next()];
-            let mut sums = [0.0; 4];
-            for ((((&a, &b), &c), &d), &z) in a.iter().zip(b).zip(c).zip(d).zip(row) {
-                sums[0] += a * z;
-                sums[1] += b * z;
-                sums[2] += c * z;
-                sums[3] += d * z;
+    /// * `size`: `|g|`
+    /// * `enough`: length of the next gradient with which the fit ends, as part of `|g|`
+    fn solve_newton(&self, gradient: &[f64], size: f64, enough: f64, memory: &mut Step<'_>) {
+        let rank = self.span.rank;
+        memory.step.fill(0.0);
+        memory.residual.iter_mut().zip(gradient).for_each(|(r, &g)| *r = (g / size) as f32);
+        memory.precondition(rank);
+        memory.direction.iter_mut().zip(&*memory.preconditioned).for_each(|(d, z)| *d = -z);
+        let mut square = dot(memory.residual, memory.preconditioned);
+        // Steps near the minimum are solved more exactly, but not more than the end needs.
+        let part = FORCING_MAX.min(libm::sqrt(size / self.supports.len() as f64)).max(0.3 * enough) as f32;
+        for _ in 0..INNER_STEPS_MAX {
+            self.write_curvature(memory);
+            let curvature = dot(memory.direction, memory.curved);
+            if curvature <= 0.0 {
+                break;
             }
-            for ((out, sum), weight) in four.iter_mut().zip(sums).zip([a, b, c, d]) {
-                *out = sum + weight[self.rank];
+            let along = square / curvature;
+            memory.step.iter_mut().zip(&*memory.direction).for_each(|(s, d)| *s += along * d);
+            memory.residual.iter_mut().zip(&*memory.curved).for_each(|(r, c)| *r += along * c);
+            if dot(memory.residual, memory.residual) <= part * part {
+                break;
             }
+            memory.precondition(rank);
+            let next = dot(memory.residual, memory.preconditioned);
+            let ratio = next / square;
+            memory.direction.iter_mut().zip(&*memory.preconditioned).for_each(|(d, z)| *d = ratio * *d - z);
+            square = next;
         }
-        for (out, weight) in fours.into_remainder().iter_mut().zip(weights) {
-            *out = dot(&weight[..self.rank], row) + weight[self.rank];
+        if dot(memory.step, memory.step) == 0.0 {
+            memory.step.iter_mut().zip(gradient).for_each(|(s, &g)| *s = (-g / size) as f32);
         }
     }
 
-    fn write_penalised(&self, parameters: &[f64], out: &mut [f64]) {
-        for (out, weight) in out.chunks_exact_mut(self.rank + 1).zip(parameters.chunks_exact(self.rank + 1)) {
-            out[..self.rank].iter_mut().zip(weight).for_each(|(out, w)| *out = self.penalty * w);
-            out[self.rank] = 0.0;
+    /// Writes the Hessian times the direction.
+    fn write_curvature(&self, memory: &mut Step<'_>) {
+        let (rank, stride) = (self.span.rank, self.span.rank + 1);
+        let Step { direction, curved, block, products: along, probabilities, .. } = memory;
+        let penalty = self.penalty as f32;
+        for (out, direction) in curved.chunks_exact_mut(stride).zip(direction.chunks_exact(stride)) {
+            out[..rank].iter_mut().zip(direction).for_each(|(out, d)| *out = penalty * d);
+            out[rank] = 0.0;
         }
-    }
-
-    fn add(&self, row: &[f64], factor: f64, out: &mut [f64]) {
-        out[..self.rank].iter_mut().zip(row).for_each(|(out, z)| *out += factor * z);
-        out[self.rank] += factor;
+        for (index, probabilities) in probabilities.chunks_exact(self.classes).enumerate() {
+            let used = self.span.write_block(self.supports, index * BLOCK, block);
+            products::<f32, 4>((direction, stride), (block, rank), used, along);
+            let mut mean = [0.0; BLOCK];
+            for ((along, p), direction) in along.iter_mut().zip(probabilities).zip(direction.chunks_exact(stride)) {
+                for b in 0..BLOCK {
+                    along[b] += direction[rank];
+                    mean[b] += p[b] * along[b];
+                }
+            }
+            for ((out, along), p) in curved.chunks_exact_mut(stride).zip(along.iter()).zip(probabilities) {
+                let factors = core::array::from_fn(|b| p[b] * (along[b] - mean[b]));
+                accumulate(&factors, (block, rank), 0, &mut out[..used]);
+                out[rank] += factors.iter().sum::<f32>();
+            }
+        }
     }
 }

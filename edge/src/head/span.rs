@@ -9,7 +9,7 @@
 //! Coordinates are scaled so that a feature of length 1 has length `√D`. The mean square of a component is then 1, and
 //! the covariance `I / D` of a feature without preferred direction becomes the identity.
 
-use super::cholesky::dot;
+use super::block::{BLOCK, Real, dot};
 use crate::feature::UNIT;
 use crate::support_set::Supports;
 
@@ -19,7 +19,7 @@ const PIVOT_MIN: f64 = 1e-11;
 /// How coordinates are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Basis {
-    /// `z = √D x`, for at least as many supports as dimensions.
+    /// `z = √D x`, for at least as many supports as dimensions. They are computed where they are needed.
     Components,
     /// Rows of the Cholesky factor of the Gram matrix.
     Gram,
@@ -32,26 +32,26 @@ pub(crate) struct Span<'w> {
     dim: usize,
     /// Length r of a row.
     pub rank: usize,
-    /// `[n, r]`.
-    pub rows: &'w [f64],
+    /// A lower triangle, row by row, if the basis is that of the Gram matrix.
+    rows: &'w [f64],
+}
+
+/// Values before row `index` of a lower triangle.
+const fn row_start(index: usize) -> usize {
+    index * (index + 1) / 2
 }
 
 impl<'w> Span<'w> {
     /// Scratch, in values, at most.
     pub const fn scratch_len(dim: usize, supports_max: usize) -> usize {
-        supports_max * if supports_max < dim { supports_max } else { dim }
+        row_start(if supports_max < dim { supports_max } else { dim - 1 })
     }
 
     /// Coordinates of `supports`, and the rest of the scratch.
     pub fn new(supports: Supports<'_>, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
         let (dim, count) = (supports.dim, supports.len());
-        let rows = &mut scratch[..count * dim.min(count)];
         if count < dim {
-            write_gram_rows(supports, rows);
-        } else {
-            for (row, (_, feature)) in rows.chunks_exact_mut(dim).zip(supports.iter()) {
-                write_scaled(feature, row);
-            }
+            write_gram_rows(supports, &mut scratch[..row_start(count)]);
         }
         Self::over(dim, count, scratch)
     }
@@ -59,13 +59,55 @@ impl<'w> Span<'w> {
     /// Coordinates of `count` supports that [`Self::new`] left in this scratch.
     pub fn over(dim: usize, count: usize, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
         let (basis, rank) = if count < dim { (Basis::Gram, count) } else { (Basis::Components, dim) };
-        let (rows, rest) = scratch.split_at_mut(count * rank);
+        let (rows, rest) = scratch.split_at_mut(if basis == Basis::Gram { row_start(count) } else { 0 });
         (Self { basis, dim, rank, rows }, rest)
     }
 
-    /// Coordinates of support `index`, `[r]`.
-    pub fn row(&self, index: usize) -> &'w [f64] {
-        &self.rows[index * self.rank..][..self.rank]
+    /// Coordinates of support `index` that may differ from 0, for the basis of the Gram matrix.
+    fn gram_row(&self, index: usize) -> &'w [f64] {
+        &self.rows[row_start(index)..][..=index]
+    }
+
+    /// Writes the coordinates of support `index`, `[r]`.
+    pub fn write_row<T: Real>(&self, supports: Supports<'_>, index: usize, out: &mut [T]) {
+        match self.basis {
+            Basis::Components => write_scaled(supports.feature(index), out),
+            Basis::Gram => {
+                let (inside, outside) = out.split_at_mut(index + 1);
+                inside.iter_mut().zip(self.gram_row(index)).for_each(|(out, &z)| *out = T::of(z));
+                outside.fill(T::default());
+            }
+        }
+    }
+
+    /// Writes the coordinates of supports from `first` on, `[BLOCK, r]`; rows without a support are 0. Returns how many
+    /// values of each row may differ from 0.
+    pub fn write_block<T: Real>(&self, supports: Supports<'_>, first: usize, block: &mut [T]) -> usize {
+        for (index, row) in (first..first + BLOCK).zip(block.chunks_exact_mut(self.rank)) {
+            if index < supports.len() {
+                self.write_row(supports, index, row);
+            } else {
+                row.fill(T::default());
+            }
+        }
+        match self.basis {
+            Basis::Components => self.rank,
+            Basis::Gram => self.rank.min(first + BLOCK),
+        }
+    }
+
+    /// `weight · z` of support `index`.
+    pub fn product(&self, supports: Supports<'_>, index: usize, weight: &[f64]) -> f64 {
+        match self.basis {
+            Basis::Components => {
+                let mut sum = 0.0;
+                for (&w, &x) in weight.iter().zip(supports.feature(index)) {
+                    sum += w * f64::from(x);
+                }
+                sum * scale(self.dim)
+            }
+            Basis::Gram => dot(&weight[..=index], self.gram_row(index)),
+        }
     }
 
     /// Writes the coordinates of a feature and returns the squared length of its part outside the span.
@@ -83,7 +125,7 @@ impl<'w> Span<'w> {
     fn project_on_gram(&self, supports: Supports<'_>, feature: &[i16], coordinates: &mut [f64]) -> f64 {
         let mut outside = exact_dot(feature, feature, self.dim);
         for index in 0..self.rank {
-            let row = self.row(index);
+            let row = self.gram_row(index);
             let pivot = row[index];
             let inside = dot(&row[..index], &coordinates[..index]);
             let along = exact_dot(supports.feature(index), feature, self.dim) - inside;
@@ -98,10 +140,9 @@ impl<'w> Span<'w> {
     /// * `weight`: `[r]`, overwritten
     /// * `out`: `[D]`
     pub fn write_weight(&self, supports: Supports<'_>, weight: &mut [f64], out: &mut [f64]) {
-        let unit = f64::from(UNIT);
         match self.basis {
             Basis::Components => {
-                let scale = libm::sqrt(self.dim as f64) / unit;
+                let scale = scale(self.dim);
                 out.iter_mut().zip(&*weight).for_each(|(out, w)| *out = w * scale);
             }
             Basis::Gram => self.write_weight_of_gram(supports, weight, out),
@@ -112,7 +153,7 @@ impl<'w> Span<'w> {
     fn write_weight_of_gram(&self, supports: Supports<'_>, weight: &mut [f64], out: &mut [f64]) {
         let scale = self.dim as f64 / (f64::from(UNIT) * f64::from(UNIT));
         for index in (0..self.rank).rev() {
-            let row = self.row(index);
+            let row = self.gram_row(index);
             weight[index] = if row[index] > 0.0 { weight[index] / row[index] } else { 0.0 };
             let share = weight[index];
             weight[..index].iter_mut().zip(row).for_each(|(w, l)| *w -= share * l);
@@ -124,9 +165,13 @@ impl<'w> Span<'w> {
     }
 }
 
-fn write_scaled(feature: &[i16], row: &mut [f64]) {
-    let scale = libm::sqrt(feature.len() as f64) / f64::from(UNIT);
-    row.iter_mut().zip(feature).for_each(|(z, &x)| *z = f64::from(x) * scale);
+fn scale(dim: usize) -> f64 {
+    libm::sqrt(dim as f64) / f64::from(UNIT)
+}
+
+fn write_scaled<T: Real>(feature: &[i16], row: &mut [T]) {
+    let scale = T::of(scale(feature.len()));
+    row.iter_mut().zip(feature).for_each(|(z, &x)| *z = T::from(x) * scale);
 }
 
 /// `D x · y` of unit features. The integer sum is exact, at most `2¹² 2¹⁵ 2¹⁵`.
@@ -138,15 +183,14 @@ fn exact_dot(x: &[i16], y: &[i16], dim: usize) -> f64 {
     sum as f64 * dim as f64 / (f64::from(UNIT) * f64::from(UNIT))
 }
 
-/// Writes the lower Cholesky factor of `D X Xᵀ`, `[n, n]`. A support that depends on earlier ones has pivot 0.
+/// Writes the lower Cholesky factor of `D X Xᵀ`, row by row. A support that depends on earlier ones has pivot 0.
 fn write_gram_rows(supports: Supports<'_>, rows: &mut [f64]) {
-    let (dim, count) = (supports.dim, supports.len());
-    for i in 0..count {
-        let (above, below) = rows.split_at_mut(i * count);
-        let row = &mut below[..count];
-        row.fill(0.0);
+    let dim = supports.dim;
+    for i in 0..supports.len() {
+        let (above, below) = rows.split_at_mut(row_start(i));
+        let row = &mut below[..=i];
         for j in 0..i {
-            let other = &above[j * count..][..count];
+            let other = &above[row_start(j)..][..=j];
             let along = exact_dot(supports.feature(i), supports.feature(j), dim) - dot(&row[..j], &other[..j]);
             row[j] = if other[j] > 0.0 { along / other[j] } else { 0.0 };
         }
