@@ -87,7 +87,7 @@ fn heads_and_predictions() {
             hash.update(predictor.kappa().to_le_bytes());
         }
     }
-    assert_eq!(encode_string(&hash.finalize()), "4b27826f5ca4220d6bf786ef240a252e703cb9ef26c4de951f5a526ebc3b6a78");
+    assert_eq!(encode_string(&hash.finalize()), "6e9cd1856c25c78a96387987a764e33cb090bb39ceecaae61d29aa374e7b039e");
 }
 
 #[test]

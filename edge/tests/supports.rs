@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Task, Xorshift, distances, dot, members, unit};
+use common::{Task, Xorshift, distances, dot, members, shrinkage_by_refitting, unit};
 use macula_edge::decide::Predictor;
 use macula_edge::feature::Length;
 use macula_edge::head::{Head, HeadError, HeadKind};
@@ -65,36 +65,6 @@ fn conformal_sets_equal_refitting_for_every_sample() {
     assert!(held > 100 && excluded > 100, "both must occur: {held} {excluded}");
 }
 
-/// The shrinkage chosen by leave-one-out, refitting for each candidate and each support.
-fn kappa_by_refitting(task: &Task, classes: usize) -> f64 {
-    let (all, dim) = (members(task), task.dim as f64);
-    let present = (0..classes).filter(|&class| all.iter().any(|m| m.0 == class)).count() as f64;
-    let certainty = all.len() as f64 / (all.len() as f64 + 2.0 * dim);
-    let loss = |kappa: f64| {
-        let left_out = |index: usize| {
-            let mut rest = all.clone();
-            let (class, row) = rest.remove(index);
-            rest.iter().any(|m| m.0 == class).then(|| {
-                let sharpness = -0.5 * (rest.len() as f64 - present + kappa);
-                (class, distances(&rest, classes, kappa, &row).iter().map(|d| sharpness * d).collect::<Vec<f64>>())
-            })
-        };
-        let scores: Vec<(usize, Vec<f64>)> = (0..all.len()).filter_map(left_out).collect();
-        let at = |step: i32| {
-            let apart = f64::from(step) / 2.0;
-            let t = certainty * apart.exp2();
-            let log_loss = |(class, scores): &(usize, Vec<f64>)| {
-                scores.iter().map(|score| (t * (score - scores[*class])).exp()).sum::<f64>().ln()
-            };
-            scores.iter().map(log_loss).sum::<f64>() + apart * apart
-        };
-        (-6..=6).map(at).fold(f64::INFINITY, f64::min)
-    };
-    let grid = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0];
-    let penalised = |index: usize| loss(grid[index] * dim) + 0.5 * (index as f64 - 3.0).powi(2);
-    grid[(0..grid.len()).min_by(|&a, &b| penalised(a).total_cmp(&penalised(b))).unwrap()] * dim
-}
-
 #[test]
 fn shrinkage_equals_refitting_without_each_support() {
     let mut generator = Xorshift(5);
@@ -106,7 +76,7 @@ fn shrinkage_equals_refitting_without_each_support() {
         let task = Task::new(dim, &counts, &mut generator);
         let mut memory = scratch(&task, classes);
         let predictor = Predictor::fit(HeadKind::Gaussian, task.supports(), classes, None, 100, &mut memory).unwrap();
-        assert_eq!(predictor.kappa(), kappa_by_refitting(&task, classes), "D={dim} {counts:?}");
+        assert_eq!(predictor.kappa(), shrinkage_by_refitting(&task, classes).0, "D={dim} {counts:?}");
         found.push(predictor.kappa() / dim as f64);
     }
     assert!(found.iter().any(|&multiple| multiple != found[0]), "all choices are equal: {found:?}");

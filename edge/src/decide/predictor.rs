@@ -245,13 +245,7 @@ impl<'w> Predictor<'w> {
     }
 }
 
-fn write_forms(
-    span: &Span<'_>,
-    supports: Supports<'_>,
-    solved: &Shrunken<'_>,
-    rows: &mut [f64],
-    forms: &mut [f64],
-) {
+fn write_forms(span: &Span<'_>, supports: Supports<'_>, solved: &Shrunken<'_>, rows: &mut [f64], forms: &mut [f64]) {
     let classes = solved.counts.len();
     let (row, whitened) = rows.split_at_mut(span.rank);
     for (index, form) in forms.chunks_exact_mut(classes + 1).enumerate() {

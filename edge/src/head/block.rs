@@ -26,30 +26,33 @@ impl Real for f64 {
     }
 }
 
-/// `a · b`, in eight lanes.
+/// `a · b`, in 16 lanes.
 pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut lanes = [T::default(); 8];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut lanes = [T::default(); 16];
     for (a, b) in a.iter().zip(b) {
         for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
             *lane += a * b;
         }
     }
-    let mut sum = sum_of_lanes(&lanes);
+    let mut sum = sum_of_lanes(lanes);
     for (&a, &b) in a_rest.iter().zip(b_rest) {
         sum += a * b;
     }
     sum
 }
 
-fn sum_of_lanes<T: Real>(lanes: &[T]) -> T {
-    match lanes {
-        [one] => *one,
-        _ => {
-            let (low, high) = lanes.split_at(lanes.len() / 2);
-            sum_of_lanes(low) + sum_of_lanes(high)
+/// The sum of a power of two of lanes, by halving.
+fn sum_of_lanes<T: Real, const L: usize>(mut lanes: [T; L]) -> T {
+    let mut half = L / 2;
+    while half > 0 {
+        for lane in 0..half {
+            let other = lanes[lane + half];
+            lanes[lane] += other;
         }
+        half /= 2;
     }
+    lanes[0]
 }
 
 /// `out_m[b] = weights_m · block_b`.
@@ -92,7 +95,7 @@ fn tile<T: Real, const L: usize>(weights: [&[T]; 4], rows: [&[T]; 2]) -> [[T; 2]
             }
         }
     }
-    let mut sums = lanes.map(|lanes| lanes.map(|lanes| sum_of_lanes(&lanes)));
+    let mut sums = sums_of_lanes(&lanes);
     for (sums, weight) in sums.iter_mut().zip(weights) {
         for (sum, row) in sums.iter_mut().zip(rows) {
             let rest = row.len() / L * L;
@@ -102,6 +105,12 @@ fn tile<T: Real, const L: usize>(weights: [&[T]; 4], rows: [&[T]; 2]) -> [[T; 2]
         }
     }
     sums
+}
+
+// Inlined, the sums make the compiler arrange the lanes for them instead of for the products.
+#[inline(never)]
+fn sums_of_lanes<T: Real, const L: usize>(lanes: &[[[T; L]; 2]; 4]) -> [[T; 2]; 4] {
+    lanes.map(|lanes| lanes.map(sum_of_lanes))
 }
 
 /// `out += Σ_b factors[b] block_b`, for the first values of each row.

@@ -2,7 +2,7 @@
 //!
 //! A triangle is the upper half of a matrix with its diagonal, row by row: `(0,0), (0,1), … (0,D-1), (1,1), …`.
 
-use super::block::dot;
+use super::block::BLOCK;
 
 /// Values of a triangle of `dim` rows.
 pub(super) const fn triangle_len(dim: usize) -> usize {
@@ -31,21 +31,45 @@ pub(super) fn factorise(matrix: &mut [f32], dim: usize, pivot_min: f32) {
     }
 }
 
-/// Replaces `b` by the solution `x` of `Rᵀ R x = b`.
-pub(super) fn solve(factor: &[f32], vector: &mut [f32]) {
-    let dim = vector.len();
+/// Replaces the vectors `b` by the solutions `x` of `Rᵀ R x = b`, a block at a time.
+///
+/// * `columns`: a block of vectors, one in each column, `[dim]`
+pub(super) fn solve(factor: &[f32], columns: &mut [[f32; BLOCK]]) {
+    let dim = columns.len();
     let mut start = 0;
     for i in 0..dim {
         let row = &factor[start..start + dim - i];
-        let y = vector[i] * row[0];
-        vector[i] = y;
+        let (first, later) = columns[i..].split_at_mut(1);
+        let y = first[0].map(|value| value * row[0]);
+        first[0] = y;
         // Subtracts the contribution of y_i from all later entries.
-        vector[i + 1..].iter_mut().zip(&row[1..]).for_each(|(value, &r)| *value -= r * y);
+        for (column, &r) in later.iter_mut().zip(&row[1..]) {
+            column.iter_mut().zip(&y).for_each(|(value, y)| *value -= r * y);
+        }
         start += dim - i;
     }
     for i in (0..dim).rev() {
         start -= dim - i;
         let row = &factor[start..start + dim - i];
-        vector[i] = (vector[i] - dot(&row[1..], &vector[i + 1..])) * row[0];
+        let (value, later) = columns[i..].split_at_mut(1);
+        // Two sums, because an addition waits for the one before it.
+        let ((pairs, last), (columns, last_column)) = (row[1..].as_chunks::<2>(), later.as_chunks::<2>());
+        let mut sums = [[0.0; BLOCK]; 2];
+        for (r, x) in pairs.iter().zip(columns) {
+            for b in 0..BLOCK {
+                sums[0][b] += r[0] * x[0][b];
+            }
+            for b in 0..BLOCK {
+                sums[1][b] += r[1] * x[1][b];
+            }
+        }
+        for (&r, x) in last.iter().zip(last_column) {
+            for b in 0..BLOCK {
+                sums[0][b] += r * x[b];
+            }
+        }
+        for b in 0..BLOCK {
+            value[0][b] = (value[0][b] - (sums[0][b] + sums[1][b])) * row[0];
+        }
     }
 }

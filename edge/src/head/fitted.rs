@@ -285,13 +285,7 @@ fn write_gaussian(solved: &Shrunken<'_>, class: usize, work: &mut [f64], weight:
 
 /// Writes `w_c = sharpness · M⁻¹ f μ_c` and returns the bias `-½ sharpness · f² μ_cᵀ M⁻¹ μ_c`, `f` the factor of the
 /// mean. The bias of a class without supports is `-∞`.
-fn write_discriminant(
-    solved: &Shrunken<'_>,
-    class: usize,
-    factor: f64,
-    work: &mut [f64],
-    weight: &mut [f64],
-) -> f64 {
+fn write_discriminant(solved: &Shrunken<'_>, class: usize, factor: f64, work: &mut [f64], weight: &mut [f64]) -> f64 {
     let (count, square) = (solved.counts[class], solved.squares[class]);
     if count == 0.0 || square <= 0.0 {
         weight.fill(0.0);

@@ -30,7 +30,7 @@ const HALVINGS_MAX: usize = 20;
 const GRADIENT_MIN: f64 = 1e-7;
 
 /// A Newton step is solved until its residual has at most this part of the gradient's length.
-const FORCING_MAX: f64 = 0.1;
+const FORCING_MAX: f64 = 0.3;
 
 /// Vectors of `C (r + 1)` values in f64: parameters, trial, gradient.
 const VECTORS: usize = 3;
@@ -59,6 +59,8 @@ struct Step<'a> {
     factor: &'a mut [f32],
     /// Coordinates of a block, `[BLOCK, r]`.
     block: &'a mut [f32],
+    /// Vectors of a block of classes, `[r + 1]`.
+    columns: &'a mut [[f32; BLOCK]],
     /// Products of the direction with a block, `[C]`.
     products: &'a mut [[f32; BLOCK]],
     /// Probabilities of each block, `[⌈n / BLOCK⌉, C]`.
@@ -69,7 +71,7 @@ struct Step<'a> {
 const fn step_len(rank: usize, classes: usize, supports: usize) -> usize {
     STEP_VECTORS * classes * (rank + 1)
         + triangle_len(rank + 1)
-        + BLOCK * (rank + classes + supports.div_ceil(BLOCK) * classes)
+        + BLOCK * (rank + rank + 1 + classes + supports.div_ceil(BLOCK) * classes)
 }
 
 /// Scratch, in values, for up to `rank` coordinates.
@@ -157,14 +159,24 @@ impl<'a> Step<'a> {
         let (preconditioned, rest) = rest.split_at_mut(length);
         let (factor, rest) = rest.split_at_mut(triangle_len(rank + 1));
         let (block, rest) = rest.split_at_mut(BLOCK * rank);
-        let (products, rest) = rest.as_chunks_mut().0.split_at_mut(classes);
+        let (columns, rest) = rest.as_chunks_mut().0.split_at_mut(rank + 1);
+        let (products, rest) = rest.split_at_mut(classes);
         let probabilities = &mut rest[..supports.div_ceil(BLOCK) * classes];
-        Self { step, residual, direction, curved, preconditioned, factor, block, products, probabilities }
+        Self { step, residual, direction, curved, preconditioned, factor, block, columns, products, probabilities }
     }
 
-    fn precondition(&mut self, rank: usize) {
-        self.preconditioned.copy_from_slice(self.residual);
-        self.preconditioned.chunks_exact_mut(rank + 1).for_each(|class| solve(self.factor, class));
+    /// Multiplies the residual by the inverse of the preconditioner.
+    fn precondition(&mut self, stride: usize) {
+        let classes = self.residual.chunks(BLOCK * stride).zip(self.preconditioned.chunks_mut(BLOCK * stride));
+        for (residuals, solved) in classes {
+            for (i, column) in self.columns.iter_mut().enumerate() {
+                *column = core::array::from_fn(|b| residuals.get(b * stride + i).copied().unwrap_or_default());
+            }
+            solve(self.factor, self.columns);
+            for (b, solved) in solved.chunks_exact_mut(stride).enumerate() {
+                solved.iter_mut().zip(&*self.columns).for_each(|(solved, column)| *solved = column[b]);
+            }
+        }
     }
 }
 
@@ -257,10 +269,10 @@ impl Problem<'_> {
     /// * `size`: `|g|`
     /// * `enough`: length of the next gradient with which the fit ends, as part of `|g|`
     fn solve_newton(&self, gradient: &[f64], size: f64, enough: f64, memory: &mut Step<'_>) {
-        let rank = self.span.rank;
+        let stride = self.span.rank + 1;
         memory.step.fill(0.0);
         memory.residual.iter_mut().zip(gradient).for_each(|(r, &g)| *r = (g / size) as f32);
-        memory.precondition(rank);
+        memory.precondition(stride);
         memory.direction.iter_mut().zip(&*memory.preconditioned).for_each(|(d, z)| *d = -z);
         let mut square = dot(memory.residual, memory.preconditioned);
         // Steps near the minimum are solved more exactly, but not more than the end needs.
@@ -277,7 +289,7 @@ impl Problem<'_> {
             if dot(memory.residual, memory.residual) <= part * part {
                 break;
             }
-            memory.precondition(rank);
+            memory.precondition(stride);
             let next = dot(memory.residual, memory.preconditioned);
             let ratio = next / square;
             memory.direction.iter_mut().zip(&*memory.preconditioned).for_each(|(d, z)| *d = ratio * *d - z);

@@ -183,18 +183,36 @@ fn exact_dot(x: &[i16], y: &[i16], dim: usize) -> f64 {
     sum as f64 * dim as f64 / (f64::from(UNIT) * f64::from(UNIT))
 }
 
+/// The largest squared length of a feature.
+fn exact_square_max(supports: Supports<'_>) -> i64 {
+    let square = |feature: &[i16]| feature.iter().map(|&x| i64::from(i32::from(x) * i32::from(x))).sum();
+    supports.iter().map(|(_, feature)| square(feature)).max().unwrap_or(0)
+}
+
+/// [`exact_dot`] of features with squared lengths below 2³¹. So is the sum, by Cauchy and Schwarz, and 32 bits that wrap hold
+/// it exactly.
+fn short_dot(x: &[i16], y: &[i16], dim: usize) -> f64 {
+    let mut sum = 0i32;
+    for (&x, &y) in x.iter().zip(y) {
+        sum = sum.wrapping_add(i32::from(x) * i32::from(y));
+    }
+    f64::from(sum) * dim as f64 / (f64::from(UNIT) * f64::from(UNIT))
+}
+
 /// Writes the lower Cholesky factor of `D X Xᵀ`, row by row. A support that depends on earlier ones has pivot 0.
 fn write_gram_rows(supports: Supports<'_>, rows: &mut [f64]) {
     let dim = supports.dim;
+    let square_max = exact_square_max(supports);
+    let dot_of_features = if square_max < 1 << 31 { short_dot } else { exact_dot };
     for i in 0..supports.len() {
         let (above, below) = rows.split_at_mut(row_start(i));
         let row = &mut below[..=i];
         for j in 0..i {
             let other = &above[row_start(j)..][..=j];
-            let along = exact_dot(supports.feature(i), supports.feature(j), dim) - dot(&row[..j], &other[..j]);
+            let along = dot_of_features(supports.feature(i), supports.feature(j), dim) - dot(&row[..j], &other[..j]);
             row[j] = if other[j] > 0.0 { along / other[j] } else { 0.0 };
         }
-        let square = exact_dot(supports.feature(i), supports.feature(i), dim);
+        let square = dot_of_features(supports.feature(i), supports.feature(i), dim);
         let pivot = square - dot(&row[..i], &row[..i]);
         row[i] = if pivot > PIVOT_MIN * square { libm::sqrt(pivot) } else { 0.0 };
     }

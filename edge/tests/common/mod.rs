@@ -96,6 +96,41 @@ pub fn distances(members: &[(usize, Vec<f64>)], classes: usize, kappa: f64, x: &
     means.iter().map(|mean| mean.as_ref().map_or(f64::INFINITY, distance)).collect()
 }
 
+/// The shrinkage chosen by leave-one-out and its temperature, refitting for each candidate and each support.
+pub fn shrinkage_by_refitting(task: &Task, classes: usize) -> (f64, f64) {
+    let (all, dim) = (members(task), task.dim as f64);
+    let present = (0..classes).filter(|&class| all.iter().any(|m| m.0 == class)).count() as f64;
+    let certainty = all.len() as f64 / (all.len() as f64 + 2.0 * dim);
+    // The smallest loss over temperatures, and its temperature.
+    let loss = |kappa: f64| {
+        let left_out = |index: usize| {
+            let mut rest = all.clone();
+            let (class, row) = rest.remove(index);
+            rest.iter().any(|m| m.0 == class).then(|| {
+                let sharpness = -0.5 * (rest.len() as f64 - present + kappa);
+                (class, distances(&rest, classes, kappa, &row).iter().map(|d| sharpness * d).collect::<Vec<f64>>())
+            })
+        };
+        let scores: Vec<(usize, Vec<f64>)> = (0..all.len()).filter_map(left_out).collect();
+        let at = |step: i32| {
+            let apart = f64::from(step) / 2.0;
+            let t = certainty * apart.exp2();
+            let log_loss = |(class, scores): &(usize, Vec<f64>)| {
+                scores.iter().map(|score| (t * (score - scores[*class])).exp()).sum::<f64>().ln()
+            };
+            (scores.iter().map(log_loss).sum::<f64>() + apart * apart, t)
+        };
+        (-6..=6).map(at).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+    };
+    let grid = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0].into_iter().enumerate();
+    let penalised = grid.map(|(index, multiple)| {
+        let (loss, temperature) = loss(multiple * dim);
+        (loss + 0.5 * (index as f64 - 3.0).powi(2), multiple * dim, temperature)
+    });
+    let (_, kappa, temperature) = penalised.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+    (kappa, temperature)
+}
+
 pub fn members(task: &Task) -> Vec<(usize, Vec<f64>)> {
     (0..task.len()).map(|i| (usize::from(task.records[i].class), task.row(i))).collect()
 }
