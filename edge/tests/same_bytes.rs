@@ -87,7 +87,7 @@ fn heads_and_predictions() {
             hash.update(predictor.kappa().to_le_bytes());
         }
     }
-    assert_eq!(encode_string(&hash.finalize()), "6e9cd1856c25c78a96387987a764e33cb090bb39ceecaae61d29aa374e7b039e");
+    assert_eq!(encode_string(&hash.finalize()), "2d4250b3966ad306f8112925c2bf93a8b638883d83b5cf15823804a8f1efcd3b");
 }
 
 #[test]

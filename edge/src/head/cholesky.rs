@@ -43,8 +43,18 @@ pub(super) fn solve(factor: &[f32], columns: &mut [[f32; BLOCK]]) {
         let y = first[0].map(|value| value * row[0]);
         first[0] = y;
         // Subtracts the contribution of y_i from all later entries.
-        for (column, &r) in later.iter_mut().zip(&row[1..]) {
-            column.iter_mut().zip(&y).for_each(|(value, y)| *value -= r * y);
+        let ((pairs, last), (columns, last_column)) = (row[1..].as_chunks::<2>(), later.as_chunks_mut::<2>());
+        for (r, columns) in pairs.iter().zip(columns) {
+            for (column, r) in columns.iter_mut().zip(r) {
+                for b in 0..BLOCK {
+                    column[b] -= r * y[b];
+                }
+            }
+        }
+        for (r, column) in last.iter().zip(last_column) {
+            for b in 0..BLOCK {
+                column[b] -= r * y[b];
+            }
         }
         start += dim - i;
     }

@@ -1,6 +1,8 @@
 //! Leave-one-out cross-validation of a discriminant analysis: the distances of a left-out support, and the log loss of
 //! its scores over a grid of temperatures.
 
+use super::exponential::exponentials;
+
 /// Temperatures `certainty / 8 · √2^step` for the steps 0 to 12, as pairs of an even and an odd step; the last is unused.
 const PAIRS: usize = 7;
 
@@ -66,14 +68,20 @@ impl Losses {
         }
         self.largest += 0.5 * sharpness * (own - least);
         let mut sums = [[0.0; 2]; PAIRS];
-        for &score in scores {
-            let margin = 0.5 * sharpness * (least - score);
-            let mut powers = self.temperatures.map(|temperature| libm::exp(temperature * margin));
+        for scores in scores.chunks(4) {
+            let mut exponents = [[f64::NEG_INFINITY; 2]; 4];
+            for (exponents, &score) in exponents.iter_mut().zip(scores) {
+                let margin = 0.5 * sharpness * (least - score);
+                *exponents = self.temperatures.map(|temperature| temperature * margin);
+            }
+            let [a, b, c, d] = exponents;
+            let mut powers = exponentials([a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1]]);
             for sums in &mut sums {
-                for (sum, power) in sums.iter_mut().zip(&mut powers) {
-                    *sum += *power;
-                    *power *= *power;
+                for pair in powers.as_chunks::<2>().0 {
+                    sums[0] += pair[0];
+                    sums[1] += pair[1];
                 }
+                powers.iter_mut().for_each(|power| *power *= *power);
             }
         }
         for (product, sum) in self.products.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {

@@ -16,6 +16,7 @@
 
 use super::block::{BLOCK, accumulate, dot, products};
 use super::cholesky::{factorise, solve, triangle_len};
+use super::exponential::exponentials;
 use super::span::Span;
 use crate::support_set::Supports;
 
@@ -229,32 +230,32 @@ impl Problem<'_> {
             let first = index * BLOCK;
             let used = self.span.write_block(self.supports, first, block);
             products::<f64, 2>((parameters, stride), (block, rank), used, logits);
-            let count = BLOCK.min(self.supports.len() - first);
-            for b in 0..BLOCK {
-                if b >= count {
-                    logits.iter_mut().for_each(|logit| logit[b] = 0.0);
-                    probabilities.iter_mut().for_each(|p| p[b] = 0.0);
-                    continue;
+            let records = &self.supports.records[first..];
+            let mut largest = [f64::NEG_INFINITY; BLOCK];
+            for (logits, weight) in logits.iter_mut().zip(parameters.chunks_exact(stride)) {
+                for b in 0..BLOCK {
+                    logits[b] += weight[rank];
+                    largest[b] = if logits[b] > largest[b] { logits[b] } else { largest[b] };
                 }
-                let class = usize::from(self.supports.records[first + b].class);
-                let mut largest = f64::NEG_INFINITY;
-                for (logit, weight) in logits.iter_mut().zip(parameters.chunks_exact(stride)) {
-                    logit[b] += weight[rank];
-                    largest = if logit[b] > largest { logit[b] } else { largest };
-                }
-                let own = logits[class][b];
-                let mut sum = 0.0;
-                for logit in logits.iter_mut() {
-                    logit[b] = libm::exp(logit[b] - largest);
-                    sum += logit[b];
-                }
-                let inverse = 1.0 / sum;
-                for (logit, p) in logits.iter_mut().zip(probabilities.iter_mut()) {
-                    logit[b] *= inverse;
-                    p[b] = logit[b] as f32;
-                }
-                loss += libm::log(sum) + largest - own;
-                logits[class][b] -= 1.0;
+            }
+            for (b, record) in records.iter().take(BLOCK).enumerate() {
+                loss += largest[b] - logits[usize::from(record.class)][b];
+            }
+            let mut sums = [0.0; BLOCK];
+            for logits in logits.iter_mut() {
+                *logits = exponentials(core::array::from_fn(|b| logits[b] - largest[b]));
+                sums.iter_mut().zip(&*logits).for_each(|(sum, e)| *sum += e);
+            }
+            // Rows without a support have no part in the gradient.
+            let inverse =
+                core::array::from_fn::<f64, BLOCK, _>(|b| if b < records.len() { 1.0 / sums[b] } else { 0.0 });
+            for (logits, p) in logits.iter_mut().zip(probabilities.iter_mut()) {
+                *logits = core::array::from_fn(|b| logits[b] * inverse[b]);
+                *p = logits.map(|p| p as f32);
+            }
+            for (b, record) in records.iter().take(BLOCK).enumerate() {
+                loss += libm::log(sums[b]);
+                logits[usize::from(record.class)][b] -= 1.0;
             }
             for (out, excess) in gradient.chunks_exact_mut(stride).zip(&*logits) {
                 accumulate(excess, (block, rank), 0, &mut out[..used]);

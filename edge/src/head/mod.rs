@@ -2,6 +2,7 @@
 
 mod error;
 pub(crate) mod block; //         products of blocks of rows
+mod exponential; //              exponentials of several numbers at once
 mod cholesky; //                 symmetric matrices as triangles, in f32
 mod tridiagonal; //              symmetric matrices in tridiagonal form
 mod decision; //                 scores to class and probability
