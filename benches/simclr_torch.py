@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from train_torch import network
+sys.path.append(str(pathlib.Path(__file__).parent / "peers"))
+from train import network
 
 SIDE = 32
 # The policy `natural` at 32 pixels (src/augment/policy.rs).

@@ -73,7 +73,7 @@ def make(folder, encoder, program):
         run(program, "export", trained, "--quiet", "--force", "--readout", "mean", "--blob", "int8", "--out", exported)
     if not (converted / "about.json").exists():
         converted.mkdir(parents=True, exist_ok=True)
-        run(folder / "host/bin/python", HERE / "convert.py", exported / "encoder.onnx", converted)
+        run(folder / "host/bin/python", HERE.parent / "peers" / "convert.py", exported / "encoder.onnx", converted)
     return json.loads((converted / "about.json").read_text())
 
 

@@ -75,7 +75,7 @@ board() { # CPU ARCH ARCHITECTURE VARIANT PART REVISION MIDR FEATURES
 }
 
 # Changed scripts install again.
-state=$(cat "$here"/{setup.sh,count.c,requirements-*.txt,../requirements-runtimes.txt} | sha256sum)
+state=$(cat "$here"/{setup.sh,count.c,requirements-*.txt,../peers/requirements-runtimes.txt} | sha256sum)
 [ "$state" != "$(cat "$folder/installed" 2>/dev/null)" ] || exit 0
 
 "$here/../../tools/arm-setup"
@@ -89,7 +89,7 @@ gcc -O2 -Wall -Wextra -shared -fPIC -o "$folder/libcount.so" "$here/count.c"
 python3.11 -m venv "$folder/host"
 "$folder/host/bin/pip" install -q -r "$here/requirements-host.txt"
 # Its Python part needs PyTorch; the program inside of the package does not.
-"$folder/host/bin/pip" install -q --no-deps -c "$here/../requirements-runtimes.txt" pnnx
+"$folder/host/bin/pip" install -q --no-deps -c "$here/../peers/requirements-runtimes.txt" pnnx
 
 python=({,lib}python3.11-minimal libpython3.11-stdlib {,lib}python3.11 libc6 libstdc++6 libgcc-s1 libgomp1 zlib1g libexpat1
     libffi8 libssl3 liblzma5 libbz2-1.0 libuuid1 libsqlite3-0 libreadline8 libncursesw6 libtinfo6 libdb5.3)

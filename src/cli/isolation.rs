@@ -68,7 +68,7 @@ impl LimitArgs {
 }
 
 /// This program, even if its file was replaced since the start.
-fn own_program() -> OsString {
+pub(super) fn own_program() -> OsString {
     let own = Path::new("/proc/self/exe");
     match own.exists() {
         true => own.into(),

@@ -65,6 +65,27 @@ impl PreprocessingArgs {
     }
 }
 
+#[cfg(feature = "host")]
+impl PreprocessingArgs {
+    /// The options as given, for another process of this program.
+    pub fn given(&self) -> Vec<String> {
+        let ValueArgs { preprocessing, mean, std, layout, .. } = &self.values;
+        let list = |values: &[f32]| {
+            let values: Vec<String> = values.iter().map(f32::to_string).collect();
+            (!values.is_empty()).then(|| values.join(","))
+        };
+        let options = [
+            ("--preprocessing", preprocessing.map(|known| known.name().to_owned())),
+            ("--mean", list(mean)),
+            ("--std", list(std)),
+            ("--layout", layout.map(|layout| layout.name().to_owned())),
+            ("--size", self.size.map(|(height, width)| format!("{height}x{width}"))),
+            ("--channels", self.channels.map(|channels| channels.to_string())),
+        ];
+        options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten().collect()
+    }
+}
+
 impl ValueArgs {
     /// The stated preprocessing with this input size, or `None` if no option was given.
     pub fn stated(&self, size: Option<(usize, usize)>, channels: Option<usize>) -> anyhow::Result<Option<Stated>> {

@@ -29,7 +29,7 @@ const SUBSTITUTED: [(&str, &str, &str); 15] = [
 ];
 
 /// Arguments that shorten a command, added if an example does not have them.
-const ADDED: [(&str, &[&str]); 14] = [
+const ADDED: [(&str, &[&str]); 15] = [
     ("advise", &["--seconds", "1"]),
     ("pretrain", &["--batch-size", "8"]),
     ("pretrain --data", &["--epochs", "1"]),
@@ -44,6 +44,7 @@ const ADDED: [(&str, &[&str]); 14] = [
     ("export", &["--count", "4"]),
     ("bench train", &["--steps", "1", "--batch-size", "2"]),
     ("bench augment", &["--batches", "2"]),
+    ("bench data", &["--count", "4"]),
 ];
 
 /// Examples that are parsed but not run, with the reason.

@@ -1,5 +1,6 @@
-//! `macula bench`: measures latency, rate and memory of training, augmentation, encoders and heads.
+//! `macula bench`: measures latency, rate and memory of training, data, encoders, heads and devices.
 
+mod device;
 pub mod encoder;
 mod head;
 pub mod measure;
@@ -7,7 +8,8 @@ pub mod measure;
 /// Arguments of `macula bench`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  macula bench encoder --encoder raw-pixels\n  macula bench head --dim 64 --classes 3"
+    after_help = "Examples:\n  macula bench encoder --encoder raw-pixels\n  macula bench head --dim 64 --classes 3\n\n\
+                  On a host, --compare measures what other runtimes and libraries take for the same work."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -23,6 +25,8 @@ enum What {
     Encoder(encoder::Args),
     /// Measure a head: latency of learn, forget, fit and predict, and memory
     Head(head::Args),
+    /// Measure a device: time from request to reply
+    Device(Box<device::Args>),
 }
 
 /// Runs the command.
@@ -32,5 +36,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         What::Training(training) => crate::cli::host::bench::run(training),
         What::Encoder(args) => encoder::run(&args),
         What::Head(args) => head::run(&args),
+        What::Device(args) => device::run(&args),
     }
 }

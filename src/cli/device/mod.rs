@@ -47,7 +47,7 @@ pub enum Command {
     Update(update::Args),
     /// Remove all classes and samples from a device
     Reset(reset::Args),
-    /// Measure latency, rate and memory of training, encoders or heads
+    /// Measure latency, rate and memory of training, data, encoders, heads or devices, also beside other software
     Bench(bench::Args),
 }
 

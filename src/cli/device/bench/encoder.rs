@@ -1,5 +1,8 @@
 //! `macula bench encoder`: measures latency of one image, rate of a batch, time to load.
 
+#[cfg(feature = "host")]
+mod peers;
+
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -20,7 +23,18 @@ const BUDGET: Duration = Duration::from_secs(2);
 
 /// Arguments of `macula bench encoder`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  macula bench encoder --encoder random:nano --threads 2")]
+#[cfg_attr(
+    feature = "host",
+    command(
+        after_help = "Examples:\n  macula bench encoder --encoder random:nano --threads 2\n  macula bench encoder --encoder grey-64 \
+                      --compare --rounds 1\n\n--compare runs ONNX Runtime, OpenVINO, ncnn, MNN, LiteRT and PyTorch on the same ONNX file, and \
+                      Macula on its engine and on tract."
+    )
+)]
+#[cfg_attr(
+    not(feature = "host"),
+    command(after_help = "Example:\n  macula bench encoder --encoder FILE.macula --threads 2")
+)]
 pub struct Args {
     #[command(flatten)]
     common: Common,
@@ -38,6 +52,9 @@ pub struct Args {
     /// Threads per batch
     #[arg(long, default_value_t = 1, value_parser = count_to(256))]
     threads: usize,
+    #[cfg(feature = "host")]
+    #[command(flatten)]
+    comparison: peers::PeersArgs,
 }
 
 #[derive(Serialize)]
@@ -71,6 +88,10 @@ fn open(args: &Args) -> anyhow::Result<Box<dyn HostEncoder>> {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    #[cfg(feature = "host")]
+    if args.comparison.is_wanted() {
+        return peers::run(args);
+    }
     let report = thread_pool(args.threads)?.install(|| measure(args))?;
     if args.common.json {
         return print_json(&report);

@@ -9,6 +9,8 @@ use macula_edge::support_set::{CLASSES_MAX, ClassName, SupportRecord, SupportSet
 use serde::Serialize;
 
 use super::measure::{Percentiles, count_to, random_values, repeat, timed};
+#[cfg(feature = "host")]
+use crate::cli::host::bench::compare::{Column, CompareArgs, Comparison, Ratio, compare};
 use crate::cli::{Common, print_json};
 
 /// Time spent on each operation.
@@ -32,6 +34,9 @@ pub struct Args {
     /// Samples per class
     #[arg(long, default_value_t = 10, value_parser = count_to(10_000))]
     shots: usize,
+    #[cfg(feature = "host")]
+    #[command(flatten)]
+    comparison: CompareArgs,
 }
 
 #[derive(Serialize)]
@@ -59,6 +64,10 @@ struct Measured {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let supports = args.classes * args.shots;
     anyhow::ensure!(supports <= SUPPORTS_MAX, "{supports} samples in all; a device holds at most {SUPPORTS_MAX}");
+    #[cfg(feature = "host")]
+    if args.comparison.compare {
+        return compare_heads(args);
+    }
     let features = random_features(args)?;
     // One more place, for the sample that is learned and forgotten.
     let mut names = vec![ClassName::FREE; args.classes];
@@ -88,6 +97,32 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     print(&report);
     Ok(())
+}
+
+/// Beside scikit-learn.
+#[cfg(feature = "host")]
+fn compare_heads(args: &Args) -> anyhow::Result<()> {
+    let Args { dim, classes, shots, .. } = *args;
+    let sizes = [("--dim", dim), ("--classes", classes), ("--shots", shots)];
+    let ours = std::iter::once("head".into())
+        .chain(sizes.into_iter().flat_map(|(option, size)| [option.into(), size.to_string().into()]));
+    compare(
+        &args.comparison,
+        args.common.json,
+        &Comparison {
+            title: format!("head of {dim} dimensions, {classes} classes, {shots} samples each, one thread"),
+            ours: vec![("Macula, auto".to_owned(), ours.collect())],
+            script: "head.py",
+            peers: &["scikit-learn"],
+            args: &|_| sizes.iter().map(|(_, size)| size.to_string().into()).collect(),
+            columns: &[
+                Column { title: "fit p50 µs", pointer: "/heads/0/fit_us/p50", scale: 1.0 },
+                Column { title: "fit p99 µs", pointer: "/heads/0/fit_us/p99", scale: 1.0 },
+                Column { title: "predict p50 µs", pointer: "/heads/0/predict_us/p50", scale: 1.0 },
+            ],
+            ratio: Ratio::Time,
+        },
+    )
 }
 
 fn print(report: &Report) {

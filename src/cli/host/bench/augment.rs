@@ -1,11 +1,13 @@
 //! `macula bench augment`: measures the rate of views of random images on one thread.
 
+use std::ffi::OsString;
 use std::hint::black_box;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::compare::{Column, CompareArgs, Comparison, Ratio, compare};
 use crate::augment::Policy;
 use crate::cli::device::bench::measure::{Percentiles, count_to, timed};
 use crate::cli::{Common, print_json};
@@ -36,6 +38,8 @@ pub struct Args {
     /// Batches to measure, after a warm-up of 3
     #[arg(long, default_value_t = 500, value_parser = count_to(1_000_000))]
     batches: usize,
+    #[command(flatten)]
+    comparison: CompareArgs,
 }
 
 #[derive(Serialize)]
@@ -56,6 +60,9 @@ struct Report {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let Args { policy, channels, size, batch_size: batch, batches, .. } = *args;
     anyhow::ensure!([1, 3].contains(&channels), "--channels is {channels}; use 1 or 3");
+    if args.comparison.compare {
+        return compare_views(args);
+    }
     let augmentation = policy.augmentation(size);
     let images: Vec<Image> = (0..batch as u64).map(|index| random_image(args, index)).collect();
     let views = |epoch: u64| {
@@ -84,6 +91,30 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     print(&report);
     Ok(())
+}
+
+/// Beside torchvision and kornia.
+fn compare_views(args: &Args) -> anyhow::Result<()> {
+    let Args { policy, channels, size, batch_size, batches, .. } = *args;
+    anyhow::ensure!(
+        policy == Policy::Natural && channels == 3,
+        "--compare knows the policy natural on 3 channels only; leave --policy and --channels out"
+    );
+    let sizes = [("--size", size), ("--batch-size", batch_size), ("--batches", batches)];
+    let ours = sizes.iter().flat_map(|(option, size)| [OsString::from(option), size.to_string().into()]);
+    compare(
+        &args.comparison,
+        args.common.json,
+        &Comparison {
+            title: format!("views at 3×{size}×{size}, policy natural, batch {batch_size}, one thread"),
+            ours: vec![("Macula".to_owned(), std::iter::once("augment".into()).chain(ours).collect())],
+            script: "augment.py",
+            peers: &["torchvision-tensor", "torchvision-pil", "torchvision-batch", "kornia-batch"],
+            args: &|_| vec![size.to_string().into(), batch_size.to_string().into()],
+            columns: &[Column { title: "images/CPU s", pointer: "/images_per_cpu_second", scale: 1.0 }],
+            ratio: Ratio::Rate,
+        },
+    )
 }
 
 fn random_image(args: &Args, index: u64) -> Image {

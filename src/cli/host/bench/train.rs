@@ -1,11 +1,13 @@
 //! `macula bench train`: measures training steps of an encoder with a linear classifier on random images.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::compare::{Column, CompareArgs, Comparison, MIB, Ratio, compare};
 use crate::cli::device::bench::measure::{Percentiles, count_to, mib, random_values, thread_pool, timed};
 use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
@@ -28,7 +30,9 @@ const STEPS_WARM_UP: usize = 3;
 
 /// Arguments of `macula bench train`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  macula bench train --encoder all --threads 2")]
+#[command(
+    after_help = "Example:\n  macula bench train --encoder all --threads 2\n\n--compare runs PyTorch on the same network."
+)]
 pub struct Args {
     #[command(flatten)]
     common: Common,
@@ -50,6 +54,8 @@ pub struct Args {
     /// Steps to measure, after a warm-up of 3
     #[arg(long, default_value_t = 20, value_parser = count_to(1_000_000))]
     steps: usize,
+    #[command(flatten)]
+    comparison: CompareArgs,
 }
 
 #[derive(Serialize)]
@@ -79,6 +85,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "all" => Preset::ALL.to_vec(),
         name => vec![name.parse()?],
     };
+    if args.comparison.compare {
+        return presets.into_iter().try_for_each(|preset| compare_with_torch(args, preset));
+    }
     let pool = thread_pool(args.threads)?;
     let results = presets.into_iter().map(|preset| pool.install(|| measure(args, preset))).collect::<Result<_, _>>()?;
     let Args { threads, batch_size: batch, steps, .. } = *args;
@@ -88,6 +97,47 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     print(&report);
     Ok(())
+}
+
+/// Beside PyTorch.
+fn compare_with_torch(args: &Args, preset: Preset) -> anyhow::Result<()> {
+    let InputShape { channels, height, .. } = input(args, preset);
+    let Args { batch_size, threads, steps, .. } = *args;
+    let sizes = [("--channels", channels), ("--size", height), ("--batch-size", batch_size)];
+    let sizes = [&sizes[..], &[("--threads", threads), ("--steps", steps)]].concat();
+    let ours = ["train", "--encoder", preset.name()].map(OsString::from).into_iter();
+    let options = sizes.iter().flat_map(|(option, size)| [OsString::from(option), size.to_string().into()]);
+    compare(
+        &args.comparison,
+        args.common.json,
+        &Comparison {
+            title: format!(
+                "training {} at {channels}×{height}×{height}, batch {batch_size}, threads {threads}, {steps} steps",
+                preset.name()
+            ),
+            ours: vec![("Macula".to_owned(), ours.chain(options).collect())],
+            script: "train.py",
+            peers: &["channels_last", "eager"],
+            args: &|_| {
+                let sizes = sizes.iter().map(|(_, size)| size.to_string().into());
+                std::iter::once(preset.name().into()).chain(sizes).collect()
+            },
+            columns: &[
+                Column { title: "images/s", pointer: "/results/0/images_per_second", scale: 1.0 },
+                Column { title: "p50 ms", pointer: "/results/0/step_ms/p50", scale: 1.0 },
+                Column { title: "p99 ms", pointer: "/results/0/step_ms/p99", scale: 1.0 },
+                Column { title: "peak MiB", pointer: "/results/0/peak_memory_bytes", scale: MIB },
+            ],
+            ratio: Ratio::Rate,
+        },
+    )
+}
+
+/// Input of `preset`, with the options.
+fn input(args: &Args, preset: Preset) -> InputShape {
+    let usual = preset.usual_input();
+    let side = args.size.unwrap_or(usual.height);
+    InputShape { channels: args.channels.unwrap_or(usual.channels), height: side, width: side }
 }
 
 fn print(report: &Report) {
@@ -105,11 +155,7 @@ fn print(report: &Report) {
 }
 
 fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
-    let mut input = preset.usual_input();
-    input.channels = args.channels.unwrap_or(input.channels);
-    let side = args.size.unwrap_or(input.height);
-    (input.height, input.width) = (side, side);
-
+    let input = input(args, preset);
     memory::reset_peak();
     let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args.batch_size, args.common.seed)?;
     for _ in 0..STEPS_WARM_UP {

@@ -1,7 +1,7 @@
-"""An encoder of `macula export` in the format of each peer, in f32 and int8: convert.py FILE.onnx FOLDER
+"""An encoder as ONNX in the format of each peer, in f32 and int8: convert.py FILE.onnx FOLDER [PEER]
 
-Runs with requirements-host.txt. int8 is calibrated on noise: its instructions count, its features do not. Also writes
-FOLDER/about.json: shape of the input, multiply-accumulates, and the feature of the image that peer.py encodes.
+int8 is calibrated on noise: its speed counts, its features do not. Without PEER, for all of the Arm table; then it also writes
+FOLDER/about.json: shape of the input, multiply-accumulates, and the feature of `runtimes.image`.
 """
 import importlib.util
 import json
@@ -11,12 +11,8 @@ import sys
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from PIL import Image
 
-import convert_ncnn
-import peer
+import runtimes
 
 HERE = pathlib.Path(__file__).parent
 
@@ -38,7 +34,10 @@ def multiply_accumulates(model):
     return int(sum(of(node) for node in graph.node if node.op_type == "Conv"))
 
 
-def for_onnxruntime(source, target, name, images):
+def for_onnxruntime(source, folder, shape, images):
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    name = onnx.load(source).graph.input[0].name
+
     class Reader(CalibrationDataReader):
         left = iter(images)
 
@@ -46,11 +45,12 @@ def for_onnxruntime(source, target, name, images):
             image = next(self.left, None)
             return None if image is None else {name: image}
 
-    quantize_static(source, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+    quantize_static(source, folder / "int8.onnx", Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
                     activation_type=QuantType.QInt8, weight_type=QuantType.QInt8)
 
 
 def for_ncnn(source, folder, shape, images):
+    import convert_ncnn
     # The package itself needs PyTorch.
     package = pathlib.Path(importlib.util.find_spec("pnnx").submodule_search_locations[0])
     pnnx = next(path for path in package.glob("**/pnnx") if path.is_file())
@@ -64,6 +64,7 @@ def for_ncnn(source, folder, shape, images):
 def for_mnn(source, folder, shape, images):
     # The commands `mnnconvert` and `mnnquant` report to a log server; the module below them does not.
     import _tools
+    from PIL import Image
     _tools.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(folder / "f32.mnn"),
                        "--bizCode", "x"])
     (folder / "noise").mkdir(exist_ok=True)
@@ -77,24 +78,35 @@ def for_mnn(source, folder, shape, images):
     _tools.mnnquant(["mnnquant", *(str(folder / name) for name in ["f32.mnn", "int8.mnn", "mnn.json"])])
 
 
-def main():
-    source, folder = (pathlib.Path(path).resolve() for path in sys.argv[1:])
-    model = onnx.load(source)
-    declared = model.graph.input[0]
-    declared.type.tensor_type.shape.dim[0].dim_value = 1
-    shape = [dim.dim_value for dim in declared.type.tensor_type.shape.dim][1:]
-    fixed = folder / "f32.onnx"
-    onnx.save(model, fixed)
-    images = noise(shape)
-    for_onnxruntime(fixed, folder / "int8.onnx", declared.name, images)
-    for_ncnn(fixed, folder, shape, images)
-    for_mnn(fixed, folder, shape, images)
+def for_litert(source, folder, shape, images):
     np.save(folder / "noise.npy", images)
-    subprocess.run([sys.executable, HERE / "convert_litert.py", fixed, folder / "noise.npy", folder], check=True)
+    subprocess.run([sys.executable, HERE / "convert_litert.py", source, folder / "noise.npy", folder], check=True)
+
+
+CONVERTERS = {"onnxruntime": for_onnxruntime, "ncnn": for_ncnn, "MNN": for_mnn, "LiteRT": for_litert,
+              # It reads ONNX Runtime's file.
+              "openvino": for_onnxruntime, "torch": lambda *_: None}
+
+
+def about(fixed, model, shape):
+    import onnxruntime
     session = onnxruntime.InferenceSession(fixed, providers=["CPUExecutionProvider"])
-    feature = session.run(None, {declared.name: peer.image(shape)})[0].ravel().tolist()
-    (folder / "about.json").write_text(json.dumps(
-        {"shape": shape, "multiply_accumulates": multiply_accumulates(model), "feature": feature}))
+    feature = session.run(None, {session.get_inputs()[0].name: runtimes.image(shape)})[0].ravel().tolist()
+    return {"shape": shape, "multiply_accumulates": multiply_accumulates(model), "feature": feature}
+
+
+def main():
+    source, folder = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
+    model = onnx.load(source)
+    declared = model.graph.input[0].type.tensor_type.shape
+    declared.dim[0].dim_value = 1
+    shape = [dim.dim_value for dim in declared.dim][1:]
+    fixed, images = folder / "f32.onnx", noise(shape)
+    onnx.save(model, fixed)
+    for peer in sys.argv[3:] or ["onnxruntime", "ncnn", "MNN", "LiteRT"]:
+        CONVERTERS[peer](fixed, folder, shape, images)
+    if not sys.argv[3:]:
+        (folder / "about.json").write_text(json.dumps(about(fixed, model, shape)))
 
 
 main()

@@ -1,22 +1,21 @@
-"""Training rate of PyTorch on the CPU: the counterpart of `macula bench train`, with the same networks and step.
+"""Training of PyTorch on the CPU: the counterpart of `macula bench train`, with the same networks and step.
 
-python benches/train_torch.py nano --batch-size 128 --threads 2 --mode channels_last
-Prints one JSON line. Modes: channels_last, eager.
+train.py channels_last|eager PRESET CHANNELS SIZE BATCH_SIZE THREADS STEPS
 """
-import argparse
-import json
-import resource
-import statistics
 import sys
-import time
 
-import torch
+import measured
+
+try:
+    import torch
+except ImportError as error:
+    print(error, file=sys.stderr)
+    sys.exit(measured.MISSING)
 import torch.nn.functional as F
 from torch import nn
 
 CLASSES = 4
 STEPS_WARM_UP = 3
-INPUTS = {"pico": (1, 28), "nano": (3, 32), "micro": (3, 32), "mobile": (3, 64)}  # channels, side
 RESIDUAL = {"pico": ((8, 16, 32), 1), "nano": ((16, 32, 64), 1), "micro": ((32, 64, 128), 2)}  # widths, blocks per stage
 
 
@@ -80,24 +79,14 @@ def network(preset, channels, size):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("preset", choices=INPUTS)
-    parser.add_argument("--channels", type=int)
-    parser.add_argument("--size", type=int)
-    parser.add_argument("--batch-size", dest="batch", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--mode", default="channels_last", choices=["channels_last", "eager"])
-    args = parser.parse_args()
-    channels = args.channels or INPUTS[args.preset][0]
-    size = args.size or INPUTS[args.preset][1]
-
-    torch.set_num_threads(args.threads)
+    mode, preset, *sizes = sys.argv[1:]
+    channels, size, batch, threads, steps = map(int, sizes)
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
-    net = network(args.preset, channels, size).train()
-    images = torch.randn(args.batch, channels, size, size)
-    labels = torch.arange(args.batch) % CLASSES
-    if args.mode == "channels_last":
+    net = network(preset, channels, size).train()
+    images = torch.randn(batch, channels, size, size)
+    labels = torch.arange(batch) % CLASSES
+    if mode == "channels_last":
         net, images = net.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     loss_of = nn.CrossEntropyLoss()
@@ -111,18 +100,9 @@ def main():
 
     for _ in range(STEPS_WARM_UP):
         step()
-    seconds = []
-    for _ in range(args.steps):
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
-    # In KiB on Linux, in bytes on macOS.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    print(json.dumps({
-        "peer": f"torch {torch.__version__} {args.mode}", "preset": args.preset, "channels": channels, "size": size,
-        "batch": args.batch, "threads": args.threads, "steps": args.steps,
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "images_per_second": round(args.batch / statistics.median(seconds), 1), "peak_rss_mb": round(peak, 1)}))
+    step_ms = measured.percentiles([measured.timed(step)[0] for _ in range(steps)], 1e3)
+    measured.report(peer=f"torch {torch.__version__}, {mode}", results=[{
+        "step_ms": step_ms, "images_per_second": 1e3 * batch / step_ms["p50"], "peak_memory_bytes": measured.peak_bytes()}])
 
 
 if __name__ == "__main__":
