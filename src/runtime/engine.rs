@@ -14,6 +14,7 @@ use tract_onnx::tract_hir::internal::DimLike as _;
 use super::admission::{Admitted, Element, Fact};
 use super::arithmetic::Arithmetic;
 use super::error::RuntimeError;
+use super::rewrite;
 
 /// A graph that is ready to run.
 pub(super) type Runnable = Arc<TypedRunnableModel>;
@@ -84,7 +85,7 @@ fn translate(admitted: &Admitted, arithmetic: Arithmetic) -> TractResult<Runnabl
         let widen = get_transform("f16_to_f32")?.ok_or_else(|| TractError::msg("tract cannot widen f16"))?;
         widen.transform(&mut model)?;
     }
-    model.into_optimized()?.into_runnable()
+    rewrite::simplified(model)?.into_optimized()?.into_runnable()
 }
 
 /// Checks that tract infers the same shape and type as admission, on which the limits were checked.

@@ -2,7 +2,8 @@
 //!
 //! 1. `scan` and `model_file` decode the bytes, `metadata` reads the metadata, `external` the weights in other files.
 //! 2. `admission` checks every node against the supported operators and `limits`.
-//! 3. `arithmetic` chooses the precision for this processor, `engine` prepares the graph, `plan` runs it image by image.
+//! 3. `arithmetic` chooses the precision for this processor, `engine` prepares the graph, which `rewrite` simplifies, `plan` runs it
+//!    image by image.
 //!
 //! `onnx_file` is a file that was read, `onnx_encoder` puts them together as a [`HostEncoder`](crate::encoder::HostEncoder).
 
@@ -19,6 +20,8 @@ mod model_file;
 mod onnx_encoder;
 mod onnx_file;
 mod plan;
+mod planar_conv;
+mod rewrite;
 mod scan;
 
 pub use arithmetic::{Arithmetic, cpu_has_fp16};
