@@ -129,7 +129,7 @@ fn quantised(features: &[f32], dim: usize) -> Vec<Vec<i16>> {
 fn on_the_chip(image: &Image, name: &str, naive: &Naive, images: &[Vec<u8>]) -> Vec<Vec<i16>> {
     let flash = std::env::temp_dir().join(format!("macula-{name}-{}.flash", std::process::id()));
     erased_flash(&flash).unwrap();
-    let mut board = QemuBoard::start(&image.board, &flash).unwrap();
+    let mut board = QemuBoard::start(image.machine, &image.board, &flash).unwrap();
     let message_max = message_max(naive.feature_dim());
     let (mut received, mut packet) = (vec![0; packet_max(message_max)], vec![0; packet_max(message_max)]);
     let mut client = Client::new(1, &mut received, &mut packet);

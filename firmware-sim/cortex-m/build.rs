@@ -1,4 +1,4 @@
-//! Configures the image: the encoder and its memory limits.
+//! Configures the image: the encoder and its memory limits, and `cfg(an547)` for the board with a Cortex-M55.
 //!
 //! | variable          | meaning                                                    | without it            |
 //! |-------------------|------------------------------------------------------------|-----------------------|
@@ -27,6 +27,10 @@ fn main() {
     write("memory.x", memory_map(flash_kb, ram_kb));
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    println!("cargo::rustc-check-cfg=cfg(an547)");
+    if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv8m.")) {
+        println!("cargo::rustc-cfg=an547");
+    }
 
     let mut limits = String::new();
     let mut limit = |name: &str, meaning: &str, value: usize| {

@@ -6,8 +6,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::{env, fs};
 
-/// The target of `cortex-m/`.
-pub const TARGET: &str = "thumbv7em-none-eabihf";
+use crate::qemu::Machine;
 
 /// The content of an image; `cortex-m/build.rs` describes each variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,20 +34,52 @@ pub struct ImageSpec<'a> {
 pub enum Core {
     /// Single precision in hardware. Heads, which use double precision, take about 25 times the instructions.
     CortexM4F,
-    /// Double precision in hardware, as on the emulated board.
+    /// Double precision in hardware.
     CortexM7,
+    /// Vectors of 16 bytes (Helium), which encoders in int8 use.
+    CortexM55,
+}
+
+impl Core {
+    /// The compiler's target.
+    fn target(self) -> &'static str {
+        match self {
+            Self::CortexM4F | Self::CortexM7 => "thumbv7em-none-eabihf",
+            Self::CortexM55 => "thumbv8m.main-none-eabihf",
+        }
+    }
+
+    /// The compiler's flags.
+    fn flags(self) -> &'static str {
+        match self {
+            Self::CortexM4F => "",
+            Self::CortexM7 => "'-Ctarget-cpu=cortex-m7'",
+            // Without the floats of Helium: they flush subnormal numbers to 0, and features would have other bits.
+            Self::CortexM55 => "'-Ctarget-cpu=cortex-m55', '-Ctarget-feature=-mve.fp'",
+        }
+    }
+
+    /// The board that runs it.
+    fn machine(self) -> Machine {
+        match self {
+            Self::CortexM4F | Self::CortexM7 => Machine::An500,
+            Self::CortexM55 => Machine::An547,
+        }
+    }
 }
 
 impl ImageSpec<'_> {
     /// A board that takes features of `dim` dimensions, of the sizes of [`crate::board::Shape::features_only`].
     pub const fn features_only(name: &str, dim: usize) -> ImageSpec<'_> {
-        ImageSpec { name, blob: None, dim, classes: 8, supports: 64, flash_kb: 1024, ram_kb: 256, core: Core::CortexM7 }
+        ImageSpec { name, blob: None, dim, classes: 8, supports: 64, flash_kb: 512, ram_kb: 256, core: Core::CortexM7 }
     }
 }
 
 /// Files that QEMU runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
+    /// The board that runs them.
+    pub machine: Machine,
     /// Answers requests over its UART.
     pub board: PathBuf,
     /// Counts the encoder's instructions and ends.
@@ -97,13 +128,14 @@ pub fn build(spec: &ImageSpec<'_>) -> Result<Image, BuildError> {
     let folder = target.join("cortex-m");
     fs::create_dir_all(&folder).map_err(io_error(&folder))?;
     compile(spec, &root, &folder)?;
-    let built = target.join("arm").join(TARGET).join("release");
+    let built = target.join("arm").join(spec.core.target()).join("release");
     let take = |program: &str| {
         let (from, to) = (built.join(program), folder.join(format!("{}-{program}", spec.name)));
         fs::copy(&from, &to).map_err(io_error(&from))?;
         Ok(to)
     };
     Ok(Image {
+        machine: spec.core.machine(),
         board: take("macula-chip")?,
         measure_encoder: take("measure-encoder")?,
         measure_head: take("measure-head")?,
@@ -113,11 +145,10 @@ pub fn build(spec: &ImageSpec<'_>) -> Result<Image, BuildError> {
 fn compile(spec: &ImageSpec<'_>, root: &Path, folder: &Path) -> Result<(), BuildError> {
     let cargo = root.join("tools/arm-cargo");
     let mut command = Command::new(&cargo);
-    command.args([TARGET, "build", "--quiet", "--release", "--locked", "--bins", "--manifest-path"]);
+    command.args([spec.core.target(), "build", "--quiet", "--release", "--locked", "--bins", "--manifest-path"]);
     command.arg("firmware-sim/cortex-m/Cargo.toml");
-    if spec.core == Core::CortexM7 {
-        command.args(["--config", "target.thumbv7em-none-eabihf.rustflags=['-Ctarget-cpu=cortex-m7']"]);
-    }
+    // Cargo ignores flags for a target with a dot in its name.
+    command.arg("--config").arg(format!("target.'cfg(target_os = \"none\")'.rustflags=[{}]", spec.core.flags()));
     match spec.blob {
         Some(blob) => {
             let path = folder.join(format!("{}.blob", spec.name));

@@ -54,7 +54,7 @@ pub enum CountError {
 /// # Errors
 /// When the emulator fails, or the image holds no encoder.
 pub fn count_encoder(image: &Image) -> Result<(Vec<Count>, Count), CountError> {
-    let output = run_image(&image.measure_encoder, LIMIT)?;
+    let output = run_image(image.machine, &image.measure_encoder, LIMIT)?;
     let parse = |line: &str| -> Option<Count> {
         let mut numbers = line.split(' ').skip(2).map(str::parse);
         Some(Count { instructions: numbers.next()?.ok()?, macs: numbers.next()?.ok()? })
@@ -72,7 +72,7 @@ pub fn count_encoder(image: &Image) -> Result<(Vec<Count>, Count), CountError> {
 /// # Errors
 /// When the emulator fails.
 pub fn count_head(image: &Image) -> Result<Vec<(String, u64)>, CountError> {
-    let output = run_image(&image.measure_head, LIMIT)?;
+    let output = run_image(image.machine, &image.measure_head, LIMIT)?;
     let parse = |line: &str| {
         let (what, instructions) = line.split_once(' ')?;
         Some((what.to_owned(), instructions.parse().ok()?))

@@ -8,6 +8,6 @@ pub mod line; //   a serial line that loses, corrupts, duplicates and delays
 pub mod board; //  flash, memory, session and line together
 pub mod script; // requests that every device must answer with the same bytes
 pub mod elf; //    flash and RAM of an image
-pub mod chip; //   builds the Cortex-M image for an encoder
-pub mod qemu; //   runs that image in QEMU
+pub mod qemu; //   runs the Cortex-M image in QEMU
+pub mod chip; //   builds that image for an encoder
 pub mod counts; // measures instructions, flash and RAM of that image

@@ -15,8 +15,32 @@ use macula_edge::protocol::{Client, Refusal, Request};
 /// The emulator's program.
 pub const QEMU: &str = "qemu-system-arm";
 
-/// Memory that the machine maps to the flash's file; the board uses its first [`FLASH_BYTES`].
-const MAPPED_BYTES: u64 = 16 << 20;
+/// A board that the emulator knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// MPS2 with a Cortex-M7; runs programs for a Cortex-M4F, too.
+    An500,
+    /// MPS3 with a Cortex-M55.
+    An547,
+}
+
+impl Machine {
+    /// Name for the emulator.
+    fn name(self) -> &'static str {
+        match self {
+            Self::An500 => "mps2-an500",
+            Self::An547 => "mps3-an547",
+        }
+    }
+
+    /// Bytes of the memory that it maps to the flash's file, and accepts no other; the board uses the first [`FLASH_BYTES`].
+    fn mapped_bytes(self) -> u64 {
+        match self {
+            Self::An500 => 16 << 20,
+            Self::An547 => 2 << 30,
+        }
+    }
+}
 
 /// Where the board's RAM begins.
 const RAM_START: u32 = 0x2000_0000;
@@ -73,8 +97,7 @@ fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> QemuError {
 pub fn erased_flash(path: &Path) -> Result<(), QemuError> {
     let make = || {
         let mut file = File::create(path)?;
-        file.write_all(&vec![0xff; FLASH_BYTES])?;
-        file.set_len(MAPPED_BYTES)
+        file.write_all(&vec![0xff; FLASH_BYTES])
     };
     make().map_err(io_error(path.display().to_string()))
 }
@@ -137,15 +160,15 @@ impl Drop for Emulator {
     }
 }
 
-/// Runs an image that ends by itself, at a fixed number of instructions per second of its own clock.
+/// Runs an image that ends by itself on `machine`, at a fixed number of instructions per second of its own clock.
 ///
 /// Returns its output, at most the 64 KB of a pipe: a longer output would block it until the time-out.
 ///
 /// # Errors
 /// When it cannot be started, does not end in `limit`, or ends with another status than 0.
-pub fn run_image(image: &Path, limit: Duration) -> Result<String, QemuError> {
+pub fn run_image(machine: Machine, image: &Path, limit: Duration) -> Result<String, QemuError> {
     let arguments =
-        ["-M", "mps2-an500", "-serial", "null", "-monitor", "none", "-icount", "shift=6"].map(str::to_owned);
+        ["-M", machine.name(), "-serial", "null", "-monitor", "none", "-icount", "shift=6"].map(str::to_owned);
     let mut emulator = Emulator::start(image, &arguments)?;
     let status = emulator.wait(limit)?;
     let output = emulator.kill();
@@ -163,21 +186,28 @@ pub struct QemuBoard {
 }
 
 impl QemuBoard {
-    /// Runs `image` with the flash in file `flash` (see [`erased_flash`]).
+    /// Runs `image` on `machine` with the flash in file `flash` (see [`erased_flash`]).
     ///
     /// The board runs as long as the thread that started it.
     ///
     /// # Errors
     /// When the emulator cannot be started or does not open its line in ten seconds.
-    pub fn start(image: &Path, flash: &Path) -> Result<Self, QemuError> {
+    pub fn start(machine: Machine, image: &Path, flash: &Path) -> Result<Self, QemuError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(io_error("a local port"))?;
         let port = listener.local_addr().map_err(io_error("a local port"))?.port();
         let mapped = mapped_flash(flash)?;
+        // What is added to the file takes no room on the disk.
+        let lengthen = || File::options().write(true).open(&mapped)?.set_len(machine.mapped_bytes());
+        lengthen().map_err(io_error(mapped.display().to_string()))?;
         let arguments = [
             "-M".to_owned(),
-            "mps2-an500,memory-backend=flash".to_owned(),
+            format!("{},memory-backend=flash", machine.name()),
             "-object".to_owned(),
-            format!("memory-backend-file,id=flash,size=16M,share=on,mem-path={}", mapped.display()),
+            format!(
+                "memory-backend-file,id=flash,size={},share=on,mem-path={}",
+                machine.mapped_bytes(),
+                mapped.display()
+            ),
             "-chardev".to_owned(),
             format!("socket,id=line,host=127.0.0.1,port={port}"),
             "-serial".to_owned(),
@@ -242,7 +272,8 @@ impl QemuBoard {
     /// When the emulator does not write it in ten seconds.
     pub fn ram(&mut self, ram_kb: usize, file: &Path) -> Result<Vec<u8>, QemuError> {
         let (bytes, limit) = (ram_kb * 1024, Duration::from_secs(10));
-        let command = format!("pmemsave {RAM_START:#x} {bytes} \"{}\"\n", file.display());
+        // By the processor's addresses: the RAM beside a Cortex-M55 is not on its bus.
+        let command = format!("memsave {RAM_START:#x} {bytes} \"{}\"\n", file.display());
         let monitor = self.emulator.child.stdin.as_mut().ok_or_else(|| ErrorKind::BrokenPipe.into());
         monitor
             .and_then(|monitor| monitor.write_all(command.as_bytes()))

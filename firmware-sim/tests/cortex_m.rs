@@ -1,15 +1,24 @@
 //! Compares the Cortex-M image in QEMU with the same code on this machine.
 
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
+
+use macula_edge::encoder::{Arithmetic, Blob};
 
 use macula_edge::protocol::message::{VERSION, message_max};
 use macula_edge::protocol::{Client, Reply, Request, packet_max};
 use macula_firmware_sim::board::{ANY_BUNDLE, Board, Shape};
 use macula_firmware_sim::chip::{self, Core, Image, ImageSpec};
-use macula_firmware_sim::counts::{Footprint, stack_peak_bytes};
-use macula_firmware_sim::qemu::{QemuBoard, erased_flash};
+use macula_firmware_sim::counts::{Footprint, count_encoder, stack_peak_bytes};
+use macula_firmware_sim::qemu::{QemuBoard, erased_flash, run_image};
 use macula_firmware_sim::script;
+
+#[allow(dead_code, reason = "tests of the device crate use the rest")]
+#[path = "../../edge/tests/common/blob.rs"]
+mod random;
+use random::Net;
 
 const DIM: usize = 24;
 
@@ -38,7 +47,7 @@ impl Chip {
     }
 
     fn start(&self) -> QemuBoard {
-        QemuBoard::start(&self.image.board, &self.flash).unwrap()
+        QemuBoard::start(self.image.machine, &self.image.board, &self.flash).unwrap()
     }
 }
 
@@ -85,7 +94,9 @@ fn the_chip_gives_the_same_replies_as_this_machine() {
     let expected = script::run(1, DIM, |message| host.answer(message));
     assert_ne!(script::run(2, DIM, |message| host.answer(message)), expected, "the hash tells scripts apart");
 
-    for (name, core) in [("script-m4f", Core::CortexM4F), ("script-m7", Core::CortexM7)] {
+    for (name, core) in
+        [("script-m4f", Core::CortexM4F), ("script-m7", Core::CortexM7), ("script-m55", Core::CortexM55)]
+    {
         let chip = Chip::new(name, core);
         let mut board = chip.start();
         let (found, before) = talk(&mut board, 1, |ask| {
@@ -97,5 +108,49 @@ fn the_chip_gives_the_same_replies_as_this_machine() {
         board.cut_power();
         assert!(!before.is_empty());
         assert_eq!(talk(&mut chip.start(), 2, state), before, "{name}: after a power cut");
+    }
+}
+
+/// One line for the hash of each value, and one for the feature, as `measure-encoder` prints them.
+fn hashes(blob: &[u8]) -> String {
+    let words = random::aligned(blob);
+    let blob = Blob::parse(bytemuck::cast_slice(&words)).unwrap();
+    let pixels: Vec<u8> = (0..blob.input().values()).map(|index| (index * 31 % 251) as u8).collect();
+    let (mut arena, mut feature) = (vec![0; blob.arena_words()], vec![0.0_f32; blob.dim()]);
+    let hash =
+        |words: &[u32]| words.iter().fold(0, |hash: u32, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9));
+    let mut lines = String::new();
+    blob.encode_observed(&pixels, &mut arena, &mut feature, &mut |value, words| {
+        writeln!(lines, "value {value} {}", hash(words)).unwrap();
+    })
+    .unwrap();
+    writeln!(lines, "feature 0 {}", hash(bytemuck::cast_slice(&feature))).unwrap();
+    lines
+}
+
+/// Helium: every value of the encoder has the bytes of this machine, and int8 takes a fraction of the instructions.
+#[test]
+fn a_cortex_m55_computes_the_same_values() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let shipped = |name: &str| fs::read(models.join(name).join("chip/encoder.int8.blob")).unwrap();
+    let random = |arithmetic, input| Net::random(arithmetic, input, 1).with_readout(16, 2).blob();
+    for (name, blob, limit) in [
+        ("grey-64", shipped("grey-64"), 0.3),
+        ("random-int8-colour", random(Arithmetic::Int8, [9, 7, 3]), f64::MAX),
+        ("random-int8-grey", random(Arithmetic::Int8, [12, 16, 1]), f64::MAX),
+        ("random-f16", random(Arithmetic::F16, [9, 7, 3]), f64::MAX),
+    ] {
+        let image = chip::build(&ImageSpec {
+            blob: Some(&blob),
+            core: Core::CortexM55,
+            ..ImageSpec::features_only(&format!("{name}-m55"), 0)
+        })
+        .unwrap();
+        let output = run_image(image.machine, &image.measure_encoder, Duration::from_secs(60)).unwrap();
+        let found: String =
+            output.lines().filter(|line| line.starts_with(['v', 'f'])).map(|line| format!("{line}\n")).collect();
+        assert_eq!(found, hashes(&blob), "{name}");
+        let per_mac = count_encoder(&image).unwrap().1.per_mac();
+        assert!(per_mac <= limit, "{name}: {per_mac} instructions a multiply-accumulate");
     }
 }

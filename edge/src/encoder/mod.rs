@@ -19,6 +19,7 @@ mod kernel;
 mod conv_f16;
 mod conv_int8;
 mod winograd_int8;
+mod vector_int8;
 mod room;
 mod blob;
 mod run;

@@ -11,6 +11,7 @@ use super::node::{Node, Op, Value};
 use super::pool::Pool;
 use super::readout::PooledValue;
 use super::room::room;
+use super::vector_int8::Vectors;
 use super::{conv_f16, conv_int8, winograd_int8};
 use crate::image::{ImageError, Shape};
 
@@ -154,7 +155,13 @@ impl Pass<'_, '_> {
                 let channels = usize::from(from.channels);
                 let padding = &padding[..channels.min(3)];
                 let convolution = conv_int8::Convolution { from, to, kernel, stride, padding, weights, parameters };
-                if winograd_int8::applies(kernel, stride, channels) && winograd_int8::fits(channels, scratch.len()) {
+                if cfg!(macula_mve)
+                    && let Some(vectors) = Vectors::new(&convolution, scratch)
+                {
+                    vectors.run(input, output);
+                } else if winograd_int8::applies(kernel, stride, channels)
+                    && winograd_int8::fits(channels, scratch.len())
+                {
                     winograd_int8::Tiles::new(&convolution).run(input, scratch, output);
                 } else {
                     convolution.run(input, scratch, output);

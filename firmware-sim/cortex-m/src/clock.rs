@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
 
-/// The processor's rate on MPS2 boards.
-pub const CLOCK_HZ: u32 = 25_000_000;
+/// The processor's rate: on MPS2 boards with a Cortex-M7, on MPS3 boards with a Cortex-M55.
+pub const CLOCK_HZ: u32 = if cfg!(an547) { 32_000_000 } else { 25_000_000 };
 
 const RELOAD: u32 = 0x00ff_ffff;
 
@@ -58,5 +58,5 @@ pub fn on_wrap() {
 ///
 /// This count ignores caches, flash wait states and dual issue of real hardware.
 pub fn instructions(ticks: u64) -> u64 {
-    ticks * (1_000_000_000 / u64::from(CLOCK_HZ)) / 64
+    ticks * 1_000_000_000 / u64::from(CLOCK_HZ) / 64
 }

@@ -1,4 +1,4 @@
-//! Board support for `macula-edge` on Arm's MPS2 with a Cortex-M7 (AN500).
+//! Board support for `macula-edge` on Arm's MPS2 with a Cortex-M7 (AN500), and MPS3 with a Cortex-M55 (AN547).
 #![no_std]
 
 pub mod clock; //       time since the start

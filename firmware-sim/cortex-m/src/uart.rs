@@ -8,7 +8,7 @@
 //!
 //! Arm, *Cortex-M System Design Kit*, DDI 0479, section 4.3.
 
-const UART0: usize = 0x4000_4000;
+const UART0: usize = if cfg!(an547) { 0x5930_3000 } else { 0x4000_4000 };
 const DATA: usize = 0x00;
 const STATE: usize = 0x04;
 const CTRL: usize = 0x08;

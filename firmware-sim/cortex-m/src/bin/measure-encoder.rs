@@ -42,6 +42,15 @@ fn encoder(clock: &Clock, blob: Blob<'static>) {
     let pooling = blob.readout();
     let map_macs = pooling.map().map_or(0, |_| pooling.pooled() * DIM);
     report("encoder", 0, clock::instructions(total), macs.iter().sum::<u64>() + map_macs as u64);
+    // Outside the count. An output error cannot be reported.
+    blob.encode_observed(pixels, arena, &mut feature, &mut |value, words| {
+        let hash = words.iter().fold(0, |hash: u32, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9));
+        let _ = writeln!(Console, "value {value} {hash}");
+    })
+    .expect("the image has the network's size");
+    let bits =
+        feature.iter().fold(0, |hash: u32, number| (hash.rotate_left(5) ^ number.to_bits()).wrapping_mul(0x9e37_79b9));
+    let _ = writeln!(Console, "feature 0 {bits}");
 }
 
 fn node_macs(blob: &Blob<'_>, node: usize) -> u64 {
