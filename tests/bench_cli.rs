@@ -63,7 +63,13 @@ fn an_encoder_is_compared_on_both_runtimes_and_peers_say_why_they_are_missing() 
     let reason = |peer: &str| missing.iter().find(|row| row[0] == peer).unwrap()[1].as_str().unwrap();
     assert!(reason("ncnn").contains("broken") && reason("torch").contains("No module named 'torch'"), "{report}");
     // A blob needs the ONNX file of the same encoder.
-    fails(2, "input", folder.path(), &["bench", "encoder", "--encoder", "x.blob", "--compare"], &["x.blob", "--onnx"]);
+    fails(
+        2,
+        "input",
+        folder.path(),
+        &["bench", "encoder", "--encoder", "x.blob", "--compare"],
+        &["x.blob", "--peer-onnx"],
+    );
 }
 
 #[test]

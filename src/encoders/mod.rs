@@ -22,5 +22,5 @@ pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};
 pub use resolve::is_bundle;
 #[cfg(feature = "host")]
-pub use source::{model_file, onnx_file, open_run, preset_of, training_images};
+pub use source::{blob_arithmetic, model_file, onnx_file, open_run, preset_of, training_images};
 pub use stated::{KnownPreprocessing, Stated, StatedError};

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use macula_edge::encoder::Arithmetic;
+
 use super::OpenError;
 use super::resolve::{Found, has_weights};
+use crate::blob::BlobFile;
 use crate::encoder::{InputShape, Preset};
 use crate::pretrain::{CONFIG, Run, TrainingImages};
 
@@ -51,6 +54,14 @@ pub fn model_file(name: &str) -> Result<PathBuf, OpenError> {
         Found::Bundle | Found::Blob => Ok(name.into()),
         other => Err(OpenError::NoFile { name: name.to_owned(), what: other.kind(), needed: "a file" }),
     }
+}
+
+/// The arithmetic of the blob `name`.
+///
+/// # Errors
+/// When it cannot be read, or is no blob.
+pub fn blob_arithmetic(name: &str) -> Result<Arithmetic, OpenError> {
+    Ok(BlobFile::open(Path::new(name))?.blob()?.arithmetic())
 }
 
 /// The ONNX file of the encoder `name`, which may be an export folder.

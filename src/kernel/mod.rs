@@ -3,9 +3,7 @@
 mod activation;
 pub(crate) mod channel;
 pub(crate) mod depthwise;
-mod isa;
-#[cfg(feature = "onnx")]
-pub(crate) mod planar;
+pub(crate) mod isa;
 pub(crate) mod tile;
 
 pub use activation::Activation;

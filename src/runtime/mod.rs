@@ -20,6 +20,7 @@ mod model_file;
 mod onnx_encoder;
 mod onnx_file;
 mod plan;
+mod planar;
 mod planar_conv;
 mod rewrite;
 mod scan;

@@ -2,8 +2,8 @@
 
 use tract_onnx::tract_core::internal::*;
 
+use super::planar::{PlanarConv, Window};
 use crate::kernel::Isa;
-use crate::kernel::planar::{PlanarConv, Window};
 
 /// A convolution of one image in planes with limits: takes the image, weights `[G * O, I * kernel]` and bias `[G * O]`, in f32.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,12 +11,16 @@ use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
 use tract_onnx::tract_core::ops::math;
 
+use super::planar::Window;
 use super::planar_conv::PlanarConvOp;
-use crate::kernel::planar::Window;
 
 /// Most values that an output of [`PlanarConvOp`] is a sum of, unless it is depthwise: our kernel loads a vector for every
 /// product, a matrix product for several.
 const SUMMANDS_MAX: usize = 32;
+
+/// Largest stride of [`PlanarConvOp`] in either direction. It keeps a plane for each remainder, so that a graph with large strides
+/// would take memory that admission does not count.
+const STRIDE_MAX: usize = 4;
 
 /// `model`, simplified and with our convolutions where tract has no vector kernels.
 pub(super) fn simplified(mut model: TypedModel) -> TractResult<TypedModel> {
@@ -121,7 +125,9 @@ fn planar(
     let is_planes = spec.rank() == 2 && !spec.data_format.c_is_last() && input.n().is_none_or(|&images| images == 1);
     let is_depthwise = conv.group > 1 && conv.group == spec.input_channels;
     let summands = kernel.len() / bias.len();
-    if !is_planes || from.contains(&0) || !is_depthwise && summands > SUMMANDS_MAX {
+    let is_small =
+        (is_depthwise || summands <= SUMMANDS_MAX) && spec.strides().iter().all(|&stride| stride <= STRIDE_MAX);
+    if !is_planes || from.contains(&0) || !is_small {
         return Ok(None);
     }
     let pair = |values: &[usize]| [values[0], values[1]];
@@ -314,6 +320,14 @@ mod tests {
             assert!(!operators.contains(&"PlanarConv".to_owned()), "{operators:?}");
             assert_close(&outputs(rewritten), &outputs(model));
         }
+    }
+
+    #[test]
+    fn large_strides_stay_with_tract() {
+        let model = Case { stride: STRIDE_MAX + 1, ..DEPTHWISE }.model(false);
+        let rewritten = rewritten(model.clone());
+        assert!(!operators(&rewritten).contains(&"PlanarConv".to_owned()));
+        assert_close(&outputs(rewritten), &outputs(model));
     }
 
     #[test]

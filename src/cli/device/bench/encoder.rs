@@ -90,7 +90,14 @@ fn open(args: &Args) -> anyhow::Result<Box<dyn HostEncoder>> {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     #[cfg(feature = "host")]
     if args.comparison.is_wanted() {
-        return peers::run(args);
+        let given = peers::Given {
+            encoder: &args.encoder,
+            batch_size: args.batch_size,
+            threads: args.threads,
+            preprocessing: args.preprocessing.given(),
+            json: args.common.json,
+        };
+        return peers::run(&given, &args.comparison);
     }
     let report = thread_pool(args.threads)?.install(|| measure(args))?;
     if args.common.json {

@@ -8,11 +8,9 @@ use anyhow::{Context, ensure};
 use macula_edge::encoder::Arithmetic;
 use tempfile::TempDir;
 
-use super::Args;
-use crate::blob::BlobFile;
 use crate::cli::host::bench::compare::{Column, CompareArgs, Comparison, MIB, Ratio, compare};
 use crate::cli::isolation::own_program;
-use crate::encoders::onnx_file;
+use crate::encoders::{blob_arithmetic, onnx_file};
 use crate::models;
 
 /// Options of the comparison.
@@ -22,7 +20,7 @@ pub struct PeersArgs {
     pub compare: CompareArgs,
     /// The ONNX file of the same encoder, for peers, if --encoder is a blob; beside an int8 blob they quantise it
     #[arg(long, value_name = "FILE.onnx", requires = "compare")]
-    onnx: Option<PathBuf>,
+    peer_onnx: Option<PathBuf>,
 }
 
 const COLUMNS: [Column; 6] = [
@@ -41,33 +39,50 @@ impl PeersArgs {
     }
 }
 
+/// What is compared, of the options of `macula bench encoder`.
+pub struct Given<'a> {
+    /// Name of the encoder.
+    pub encoder: &'a str,
+    /// Images per batch.
+    pub batch_size: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Options that state preprocessing.
+    pub preprocessing: Vec<String>,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
 /// Runs the comparison.
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    let PeersArgs { compare: comparison, onnx } = &args.comparison;
+pub fn run(args: &Given<'_>, options: &PeersArgs) -> anyhow::Result<()> {
+    let PeersArgs { compare: comparison, peer_onnx: onnx } = options;
     let (batch, threads) = (args.batch_size.to_string(), args.threads.to_string());
     let own = |encoder: &Path, runtime: Option<&str>| -> Vec<OsString> {
         let mut own: Vec<OsString> = vec!["encoder".into(), "--encoder".into(), encoder.into()];
         own.extend(["--batch-size", &batch, "--threads", &threads].map(OsString::from));
         own.extend(runtime.into_iter().flat_map(|runtime| ["--runtime".into(), runtime.into()]));
-        own.extend(args.preprocessing.given().into_iter().map(OsString::from));
+        own.extend(args.preprocessing.iter().map(OsString::from));
         own
     };
     let folder = TempDir::new().context("cannot create a temporary folder")?;
-    let is_blob = Path::new(&args.encoder).extension().is_some_and(|extension| extension == "blob");
+    let is_blob = Path::new(args.encoder).extension().is_some_and(|extension| extension == "blob");
     let (file, ours, arithmetic) = if is_blob {
         let Some(onnx) = onnx else {
-            anyhow::bail!("{}: peers do not read blobs; --onnx names the ONNX file of the same encoder", args.encoder);
+            anyhow::bail!(
+                "{}: peers do not read blobs; --peer-onnx names the ONNX file of the same encoder",
+                args.encoder
+            );
         };
-        let arithmetic = match BlobFile::open(args.encoder.as_ref())?.blob()?.arithmetic() {
+        let arithmetic = match blob_arithmetic(args.encoder)? {
             Arithmetic::Int8 => "int8",
             Arithmetic::F16 => "f32",
         };
         (onnx.clone(), vec![("Macula".to_owned(), own(args.encoder.as_ref(), None))], arithmetic)
     } else {
-        ensure!(onnx.is_none(), "--onnx goes with a blob; {} is none", args.encoder);
-        let file = onnx_of(&args.encoder, folder.path())?;
+        ensure!(onnx.is_none(), "--peer-onnx goes with a blob; {} is none", args.encoder);
+        let file = onnx_of(args.encoder, folder.path())?;
         // A foreign file, whose preprocessing is stated, runs on tract only.
-        let is_own = args.preprocessing.given().is_empty();
+        let is_own = args.preprocessing.is_empty();
         let runtimes: &[&str] = if is_own { &["native", "tract"] } else { &["tract"] };
         let ours = runtimes.iter().map(|runtime| (format!("Macula, {runtime}"), own(&file, Some(runtime)))).collect();
         (file, ours, "f32")
@@ -78,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     compare(
         comparison,
-        args.common.json,
+        args.json,
         &Comparison {
             title: format!("{}, {arithmetic}, threads {threads}, batches of {batch}", args.encoder),
             ours,

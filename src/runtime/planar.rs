@@ -5,7 +5,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::isa::{Isa, multiply_add};
+use crate::kernel::isa::{Isa, multiply_add};
 
 /// Vectors of outputs that are computed together, so that their sums do not wait for each other.
 const VECTORS: usize = 4;
