@@ -25,7 +25,7 @@ pub(super) struct Conv<E> {
     /// 1 or 3.
     pub side: usize,
     pub stride: usize,
-    /// Elements per run: `side * C`, rounded up to a group; the weights of those added are zero.
+    /// Elements per run: `side * C`.
     pub run_len: usize,
 }
 
@@ -41,10 +41,10 @@ impl<E: bytemuck::Pod> Conv<E> {
         [inputs, stored_inputs]: [usize; 2],
         stored_outputs: usize,
     ) -> Self {
-        let (outputs, run_len) = (bias.len(), (side * stored_inputs).next_multiple_of(V::GROUP));
+        let (outputs, run_len) = (bias.len(), side * stored_inputs);
         let place = |k: usize| {
             let (y, x, input) = (k / run_len, k % run_len / stored_inputs, k % run_len % stored_inputs);
-            (x < side && input < inputs).then_some((input * side + y) * side + x)
+            (input < inputs).then_some((input * side + y) * side + x)
         };
         let places: Vec<_> = (0..side * run_len).map(place).collect();
         let weights = Weights::pack::<V>(weight, outputs, &places, stored_outputs);
@@ -58,7 +58,10 @@ pub(super) fn padded_bias<V: Vector>(bias: &[f32], channels: usize) -> Vec<V::El
 }
 
 /// A convolution of one image.
-pub(super) struct RunConv<'a, V: Vector> {
+///
+/// HAS_REST is whether its runs do not end in a group. Such a convolution has code of its own: a loop for the rest makes compilers
+/// copy sums between registers, in all convolutions.
+pub(super) struct RunConv<'a, V: Vector, const HAS_REST: bool> {
     pub conv: &'a Conv<V::Element>,
     pub from: Plane,
     pub to: Plane,
@@ -66,7 +69,7 @@ pub(super) struct RunConv<'a, V: Vector> {
     pub arena: *mut V::Element,
 }
 
-impl<V: Vector> Work for RunConv<'_, V> {
+impl<V: Vector, const HAS_REST: bool> Work for RunConv<'_, V, HAS_REST> {
     #[inline(always)]
     unsafe fn run(self) {
         let Self { conv, from, to, .. } = self;
@@ -85,7 +88,7 @@ impl<V: Vector> Work for RunConv<'_, V> {
                 let residual = self.finish.residual.map(|plane| plane.pixel(y, 0));
                 // SAFETY: the planes lie in the arena, and their borders have what the kernel reads outside the image.
                 unsafe {
-                    let store = Store::<V> {
+                    let store = Store::<V, HAS_REST> {
                         bias: conv.bias.as_ptr(),
                         to: self.arena.add(to.pixel(y, 0)),
                         residual: residual.map(|first| self.arena.add(first).cast_const()),
@@ -100,7 +103,7 @@ impl<V: Vector> Work for RunConv<'_, V> {
 }
 
 /// Stores a row of pixels.
-struct Store<V: Vector> {
+struct Store<V: Vector, const HAS_REST: bool> {
     bias: *const V::Element,
     to: *mut V::Element,
     residual: Option<*const V::Element>,
@@ -108,8 +111,9 @@ struct Store<V: Vector> {
     activation: Activation,
 }
 
-impl<V: Vector> Sink<V> for Store<V> {
+impl<V: Vector, const HAS_REST: bool> Sink<V> for Store<V, HAS_REST> {
     const FROM_ZERO: bool = false;
+    const HAS_REST: bool = HAS_REST;
 
     #[inline(always)]
     unsafe fn start<const B: usize>(&self, channel: usize) -> [V; B] {

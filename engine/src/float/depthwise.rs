@@ -6,7 +6,7 @@ use super::conv::padded_bias;
 use super::graph::Activation;
 use super::pieces::{PIXELS, Part};
 use super::plane::Plane;
-use super::vector::{Vector, Work, activate_all};
+use super::vector::{Vector, Work};
 
 /// A packed convolution.
 #[derive(Clone, Debug)]
@@ -57,6 +57,14 @@ impl<V: Vector> RunDepthwise<'_, V> {
     #[inline(always)]
     unsafe fn rows<const S: usize>(&self) {
         let Self { conv, from, to, activation, arena } = *self;
+        // Every activation is a clamp: one code for all has no branch per block.
+        let ends = match activation {
+            Activation::Identity => [f32::NEG_INFINITY, f32::INFINITY],
+            Activation::Relu => [0.0, f32::INFINITY],
+            Activation::Relu6 => [0.0, 6.0],
+        };
+        // SAFETY: promised by the caller.
+        let ends: [V; 2] = unsafe { [V::splat(ends[0]), V::splat(ends[1])] };
         for channel in (0..to.channels).step_by(V::LANES) {
             // SAFETY: the planes lie in the arena, and their borders have what the kernel reads outside the image.
             unsafe {
@@ -69,7 +77,7 @@ impl<V: Vector> RunDepthwise<'_, V> {
                     from_stride: from.channels,
                     weights: &weights,
                     bias,
-                    activation,
+                    ends,
                     out: arena.add(to.pixel(0, 0) + channel),
                     out_row_stride: to.row_stride(),
                     to_stride: to.channels,
@@ -89,21 +97,36 @@ impl<V: Vector> Part<'_, V, V::Element> {
     /// As for [`Self::pixels`].
     #[inline(always)]
     pub unsafe fn row<const S: usize>(self, width: usize) {
-        let mut x = 0;
-        while x < width {
-            // The last pixels overlap those before, or there is one at a time.
-            let pixels = if width < PIXELS { 1 } else { PIXELS };
-            x = x.min(width - pixels);
-            let part = self.at::<S>(0, x);
-            // SAFETY: promised by the caller.
-            unsafe {
-                match (pixels, S) {
-                    (1, _) => part.pixels::<1, S, 3>(),
-                    (_, 1) => part.pixels::<PIXELS, S, 6>(),
-                    _ => part.pixels::<PIXELS, S, 9>(),
-                }
+        // SAFETY: promised by the caller.
+        unsafe {
+            if width < PIXELS {
+                (0..width).for_each(|x| self.at::<S>(0, x).pixels::<1, S, 3>());
+                return;
             }
-            x += pixels;
+            let mut part = self;
+            for _ in 0..width / PIXELS {
+                part.block::<S>();
+                part = part.at::<S>(0, PIXELS);
+            }
+            if !width.is_multiple_of(PIXELS) {
+                // The last pixels overlap those before.
+                self.at::<S>(0, width - PIXELS).block::<S>();
+            }
+        }
+    }
+
+    /// [`PIXELS`] pixels.
+    ///
+    /// # Safety
+    /// As for [`Self::pixels`].
+    #[inline(always)]
+    unsafe fn block<const S: usize>(self) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            match S {
+                1 => self.pixels::<PIXELS, S, 6>(),
+                _ => self.pixels::<PIXELS, S, 9>(),
+            }
         }
     }
 
@@ -117,7 +140,7 @@ impl<V: Vector> Part<'_, V, V::Element> {
         for y in 0..3 {
             // SAFETY: promised by the caller.
             unsafe {
-                let row = self.input.add(y * self.row_stride);
+                let row = V::opaque(self.input.add(y * self.row_stride));
                 let values: [V; R] = std::array::from_fn(|x| V::load(row.add(x * self.from_stride)));
                 for (pixel, sum) in sums.iter_mut().enumerate() {
                     for x in 0..3 {
@@ -128,9 +151,10 @@ impl<V: Vector> Part<'_, V, V::Element> {
         }
         // SAFETY: promised by the caller.
         unsafe {
-            activate_all(&mut sums, self.activation);
+            let [least, most] = self.ends;
+            let out = V::opaque(self.out).cast_mut();
             for (pixel, sum) in sums.into_iter().enumerate() {
-                sum.store(self.out.add(pixel * self.to_stride));
+                sum.max(least).min(most).store(out.add(pixel * self.to_stride));
             }
         }
     }

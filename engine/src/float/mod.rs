@@ -245,7 +245,10 @@ impl<V: Vector> Planned<V> {
         // arena, whose length was checked, and those of one step do not overlap.
         unsafe {
             match &step.op {
-                Op::Conv(conv) => V::vectorise(conv::RunConv::<V> { conv, from, to, finish, arena }),
+                Op::Conv(conv) if conv.run_len.is_multiple_of(V::GROUP) => {
+                    V::vectorise(conv::RunConv::<V, false> { conv, from, to, finish, arena });
+                }
+                Op::Conv(conv) => V::vectorise(conv::RunConv::<V, true> { conv, from, to, finish, arena }),
                 Op::Winograd(conv) => {
                     let scratch = arena.add(scratch);
                     V::vectorise(winograd::RunWinograd::<V> { conv, from, to, finish, arena, scratch });

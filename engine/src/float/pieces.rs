@@ -14,7 +14,7 @@ pub(super) const PATCH: usize = TILE + 2;
 pub(super) struct Runs {
     /// Runs per row.
     pub count: usize,
-    /// Elements per run, a multiple of [`GROUP`](super::vector::Vector::GROUP).
+    /// Elements per run.
     pub len: usize,
     /// Elements from a run to the next.
     pub stride: usize,
@@ -60,7 +60,8 @@ pub(super) struct Part<'a, V, E> {
     /// By row and column.
     pub weights: &'a [V; 9],
     pub bias: V,
-    pub activation: Activation,
+    /// The least and the greatest value that the activation leaves.
+    pub ends: [V; 2],
     pub out: *mut E,
     /// Elements from a row of the output to the next.
     pub out_row_stride: usize,

@@ -69,6 +69,8 @@ impl<E: bytemuck::Pod> Weights<E> {
 pub(super) trait Sink<V: Vector> {
     /// Whether rows start from zero.
     const FROM_ZERO: bool;
+    /// Whether runs do not end in a group.
+    const HAS_REST: bool;
 
     /// The value that all rows start from otherwise, for the block that begins at `channel`.
     ///
@@ -125,8 +127,16 @@ unsafe fn all_rows<V: Vector, S: Sink<V>, const B: usize>(
 ) {
     let most = V::ACCUMULATORS / B;
     let mut row = match B {
-        // SAFETY: promised by the caller.
-        2 => unsafe { V::rows_times_two(Product { input, runs, weights, target: sink.target(channel) }, rows) },
+        2 => {
+            let product = Product { input, runs, weights, target: sink.target(channel) };
+            // SAFETY: promised by the caller.
+            unsafe {
+                match S::HAS_REST {
+                    true => V::rows_times_two::<true>(product, rows),
+                    false => V::rows_times_two::<false>(product, rows),
+                }
+            }
+        }
         _ => 0,
     };
     macro_rules! step {
@@ -169,13 +179,28 @@ unsafe fn tile<V: Vector, S: Sink<V>, const P: usize, const B: usize>(
             weights = weights.wrapping_add(V::GROUP * B * V::LANES);
             at = V::GROUP;
         }
-        while at < runs.len {
+        while at + if S::HAS_REST { V::GROUP - 1 } else { 0 } < runs.len {
             // SAFETY: promised by the caller of `multiply`.
             unsafe {
                 V::rows_times_block::<P, B, false>(&mut sums, rows.map(|row| row.add(at)), weights);
                 weights = weights.add(V::GROUP * B * V::LANES);
             }
             at += V::GROUP;
+        }
+        // The last elements of a run of the input, whose channels are not padded.
+        while S::HAS_REST && at < runs.len {
+            // SAFETY: promised by the caller of `multiply`.
+            unsafe {
+                let block: [V; B] = std::array::from_fn(|block| V::load(weights.add(block * V::LANES)));
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    let element = V::repeat(row.add(at));
+                    for (sum, weights) in sums.iter_mut().zip(block) {
+                        *sum = sum.mul_add(weights, element);
+                    }
+                }
+                weights = weights.add(B * V::LANES);
+            }
+            at += 1;
         }
     }
     sums

@@ -16,7 +16,8 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
     type Element: bytemuck::Pod + Send + Sync;
     /// Elements of a vector.
     const LANES: usize;
-    /// Elements of the inner dimension that [`Self::rows_times_block`] takes together. Channels are padded to a multiple.
+    /// Elements of the inner dimension that [`Self::rows_times_block`] takes together. Channels are padded to a multiple,
+    /// except those of the input.
     const GROUP: usize;
     /// Accumulators that fit the registers beside the operands.
     const ACCUMULATORS: usize;
@@ -31,6 +32,8 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
 
     /// All lanes `value`.
     unsafe fn splat(value: f32) -> Self;
+    /// All lanes the element at `from`.
+    unsafe fn repeat(from: *const Self::Element) -> Self;
     /// Reads [`Self::LANES`] elements.
     unsafe fn load(from: *const Self::Element) -> Self;
     /// Writes [`Self::LANES`] elements.
@@ -55,11 +58,20 @@ pub(super) trait Vector: Copy + Send + Sync + 'static {
         weights: *const Self::Element,
     );
 
+    /// `pointer`, where the compiler does not see that it advances by a stride: of such pointers it makes one for each address of
+    /// a loop, whose set-up costs more than short rows do.
+    #[inline(always)]
+    fn opaque(pointer: *const Self::Element) -> *const Self::Element {
+        pointer
+    }
+
     // What follows is done by the code of all sets, except where the compiler's is much slower than one written by hand.
 
     /// Multiplies the first of `rows` rows by a block of two vectors in a way of its own; returns how many, which may be none.
+    ///
+    /// HAS_REST is whether runs do not end in a group.
     #[inline(always)]
-    unsafe fn rows_times_two(product: Product<Self::Element>, rows: usize) -> usize {
+    unsafe fn rows_times_two<const HAS_REST: bool>(product: Product<Self::Element>, rows: usize) -> usize {
         let _ = (product, rows);
         0
     }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Vector instructions.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 use super::vector::{Vector, Work};
 
@@ -40,6 +41,13 @@ impl Vector for NeonF16 {
     #[target_feature(enable = "neon,fp16")]
     unsafe fn splat(value: f32) -> Self {
         Self(vreinterpretq_f16_u16(vdupq_n_u16(half::f16::from_f32_const(value).to_bits())))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon,fp16")]
+    unsafe fn repeat(from: *const u16) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vreinterpretq_f16_u16(vld1q_dup_u16(from)) })
     }
 
     #[inline]
@@ -138,5 +146,13 @@ impl Vector for NeonF16 {
             lane!(6);
             lane!(7);
         }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::pointers_in_nomem_asm_block)] // The pointer is not followed.
+    fn opaque(mut pointer: *const u16) -> *const u16 {
+        // SAFETY: it has no instruction.
+        unsafe { asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags)) };
+        pointer
     }
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Vector instructions.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 use super::vector::{Vector, Work};
 
@@ -39,6 +40,12 @@ impl Vector for Neon {
     unsafe fn splat(value: f32) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vdupq_n_f32(value) })
+    }
+
+    #[inline(always)]
+    unsafe fn repeat(from: *const f32) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vld1q_dup_f32(from) })
     }
 
     #[inline(always)]
@@ -123,5 +130,13 @@ impl Vector for Neon {
             lane!(2);
             lane!(3);
         }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::pointers_in_nomem_asm_block)] // The pointer is not followed.
+    fn opaque(mut pointer: *const f32) -> *const f32 {
+        // SAFETY: it has no instruction.
+        unsafe { asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags)) };
+        pointer
     }
 }

@@ -41,6 +41,12 @@ impl Vector for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn repeat(from: *const f32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { Self::splat(*from) }
+    }
+
+    #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: eight elements are readable.
         Self(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })

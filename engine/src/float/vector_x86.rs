@@ -48,6 +48,12 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            unsafe fn repeat(from: *const f32) -> Self {
+                // SAFETY: promised by the caller.
+                unsafe { Self::splat(*from) }
+            }
+
+            #[inline(always)]
             unsafe fn load(from: *const f32) -> Self {
                 // SAFETY: promised by the caller.
                 Self(unsafe { $loadu(from) })

@@ -129,6 +129,7 @@ struct Sums<V: Vector, const FROM_ZERO: bool> {
 
 impl<V: Vector, const FROM_ZERO: bool> Sink<V> for Sums<V, FROM_ZERO> {
     const FROM_ZERO: bool = FROM_ZERO;
+    const HAS_REST: bool = false;
 
     #[inline(always)]
     unsafe fn start<const B: usize>(&self, channel: usize) -> [V; B] {

@@ -4,9 +4,7 @@
 
 use std::arch::asm;
 
-use super::super::graph::Activation;
 use super::super::pieces::{PIXELS, Part};
-use super::super::vector::Vector;
 use super::register::NeonA32;
 
 /// `blocks` times four pixels of each row of [`Vector::filter`], of which there are some. Written out because weights, sums and
@@ -29,16 +27,9 @@ pub(super) unsafe fn filter_blocks<const S: usize>(part: Part<'_, NeonA32, f32>,
     let bytes = |elements: usize| elements * size_of::<f32>();
     let [first, second, third] = [0, 1, 2].map(|row| part.input.wrapping_add(row * part.row_stride));
     let weights = part.weights.map(|weights| weights.0);
-    // Every activation is a clamp.
-    let ends = match part.activation {
-        Activation::Identity => [f32::NEG_INFINITY, f32::INFINITY],
-        Activation::Relu => [0.0, f32::INFINITY],
-        Activation::Relu6 => [0.0, 6.0],
-    };
     let constants = Constants {
         bias: part.bias,
-        // SAFETY: promised by the caller.
-        ends: ends.map(|end| unsafe { NeonA32::splat(end) }),
+        ends: part.ends,
         jumps: [
             bytes(S * part.row_stride - blocks * PIXELS * S * part.from_stride),
             bytes(part.out_row_stride - blocks * PIXELS * part.to_stride),

@@ -16,7 +16,7 @@ pub(super) const ROWS: usize = 4;
 /// As for [`Vector::rows_times_two`].
 #[inline]
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
+pub(super) unsafe fn tiles<const HAS_REST: bool>(product: Product<f32>, count: usize) {
     static ZEROS: [f32; 8] = [0.0; 8];
     /// What does not fit the registers, in the order in which it is addressed; in bytes, where it is added to addresses.
     #[repr(C)]
@@ -24,6 +24,7 @@ pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
         start: *const f32,
         weights: *const f32,
         runs: usize,
+        /// Where a run does not end in a group of four, four less.
         len: usize,
         /// From the end of a run to the beginning of the next.
         next_run: usize,
@@ -39,7 +40,7 @@ pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
         start: target.bias.unwrap_or(ZEROS.as_ptr()),
         weights,
         runs: runs.count,
-        len: runs.len,
+        len: if HAS_REST { runs.len.wrapping_sub(4) } else { runs.len },
         next_run: bytes(runs.stride).wrapping_sub(bytes(runs.len)),
         next_row: bytes(ROWS * runs.row_stride).wrapping_sub(bytes((runs.count - 1) * runs.stride + runs.len)),
         stride: bytes(target.stride),
@@ -105,8 +106,43 @@ pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
             )
         };
     }
+    // Before, in and after the loop over groups of four elements. With a rest, there may be no group.
+    macro_rules! no_rest {
+        (before) => {
+            ""
+        };
+        (again) => {
+            "bne 4b\n"
+        };
+        (after) => {
+            ""
+        };
+    }
+    macro_rules! rest {
+        (before) => {
+            "cmp {len}, #0\nbmi 6f\n"
+        };
+        (again) => {
+            "bpl 4b\n"
+        };
+        (after) => {
+            concat!(
+                "6:\n",
+                "add {len}, {len}, #4\n",
+                "7:\n",
+                "vldmia {weights}!, {{q8-q9}}\n",
+                "vld1.32 {{d8[0]}}, [{row_a}]!\n",
+                "vld1.32 {{d10[0]}}, [{row_b}]!\n",
+                "vld1.32 {{d12[0]}}, [{row_c}]!\n",
+                "vld1.32 {{d14[0]}}, [{row_d}]!\n",
+                "subs {len}, {len}, #1\n",
+                step!("q8", "q9", "d8[0]", "d10[0]", "d12[0]", "d14[0]"),
+                "bne 7b\n",
+            )
+        };
+    }
     macro_rules! tiles {
-        ($residual:expr, $activation:expr) => {
+        ($rest:ident, $residual:expr, $activation:expr) => {
             // SAFETY: it reads and writes what the caller promised and `constants`, and registers that are named.
             unsafe {
                 asm_of_all_registers!(
@@ -120,6 +156,7 @@ pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
                     "vldmia {len}, {{q2-q3}}",
                     "3:",
                     "ldr {len}, [{constants}, #12]",
+                    $rest!(before),
                     "4:",
                     "vldmia {weights}!, {{q8-q11}}",
                     "vld1.32 {{d8-d9}}, [{row_a}]!",
@@ -132,7 +169,8 @@ pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
                     "subs {len}, {len}, #4",
                     step!("q8", "q9", "d9[0]", "d11[0]", "d13[0]", "d15[0]"),
                     step!("q10", "q11", "d9[1]", "d11[1]", "d13[1]", "d15[1]"),
-                    "bne 4b",
+                    $rest!(again),
+                    $rest!(after),
                     "subs {runs}, {runs}, #1",
                     "beq 5f",
                     "ldr {len}, [{constants}, #16]",
@@ -171,12 +209,21 @@ pub(super) unsafe fn tiles(product: Product<f32>, count: usize) {
             }
         };
     }
-    match (target.residual.is_some(), target.activation) {
-        (false, Activation::Identity) => tiles!("", ""),
-        (false, Activation::Relu) => tiles!("", relu!()),
-        (false, Activation::Relu6) => tiles!("", relu6!()),
-        (true, Activation::Identity) => tiles!(residual!(), ""),
-        (true, Activation::Relu) => tiles!(residual!(), relu!()),
-        (true, Activation::Relu6) => tiles!(residual!(), relu6!()),
+    macro_rules! with_rest {
+        ($rest:ident) => {
+            match (target.residual.is_some(), target.activation) {
+                (false, Activation::Identity) => tiles!($rest, "", ""),
+                (false, Activation::Relu) => tiles!($rest, "", relu!()),
+                (false, Activation::Relu6) => tiles!($rest, "", relu6!()),
+                (true, Activation::Identity) => tiles!($rest, residual!(), ""),
+                (true, Activation::Relu) => tiles!($rest, residual!(), relu!()),
+                (true, Activation::Relu6) => tiles!($rest, residual!(), relu6!()),
+            }
+        };
+    }
+    if HAS_REST {
+        with_rest!(rest);
+    } else {
+        with_rest!(no_rest);
     }
 }

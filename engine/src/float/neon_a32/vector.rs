@@ -48,6 +48,13 @@ impl Vector for NeonA32 {
 
     #[inline]
     #[target_feature(enable = "neon")]
+    unsafe fn repeat(from: *const f32) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { vld1q_dup_f32(from) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: promised by the caller.
         Self(unsafe { vld1q_f32(from) })
@@ -148,10 +155,10 @@ impl Vector for NeonA32 {
 
     #[inline]
     #[target_feature(enable = "neon")]
-    unsafe fn rows_times_two(product: Product<f32>, rows: usize) -> usize {
+    unsafe fn rows_times_two<const HAS_REST: bool>(product: Product<f32>, rows: usize) -> usize {
         if rows >= ROWS {
             // SAFETY: promised by the caller.
-            unsafe { tiles(product, rows / ROWS) };
+            unsafe { tiles::<HAS_REST>(product, rows / ROWS) };
         }
         rows / ROWS * ROWS
     }
