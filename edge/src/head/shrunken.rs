@@ -96,7 +96,7 @@ struct Candidate<'a> {
 
 /// Candidates that are compared in one pass over the supports: few if there are many classes, to save memory.
 const fn candidates_at_once(classes: usize, supports: usize) -> usize {
-    match supports / (2 * (classes + 2)) {
+    match supports / (3 * (classes + 2)) {
         0 => 1,
         fitting if fitting < GRID.len() => fitting,
         _ => GRID.len(),
