@@ -217,11 +217,11 @@ impl<S: Simd> Filter<'_, S> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Numbers from -1 to 1 without a pattern.
-    fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    pub fn numbers(len: usize, seed: u32) -> Vec<f32> {
         let number = |at: u32| ((at + seed).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0;
         (0..len as u32).map(number).collect()
     }

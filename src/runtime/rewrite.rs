@@ -34,20 +34,14 @@ pub(super) fn simplified(mut model: TypedModel) -> TractResult<TypedModel> {
 }
 
 fn fold_batch_norm(model: &mut TypedModel) -> TractResult<()> {
-    let rewriter = Rewriter::default().with_rule_for("fold batch norm", |_: &(), model, node, name, conv| {
-        Ok(ConvParts::of(model, node, conv)?.map(|parts| folded(model, node, name, conv, parts)).transpose()?.flatten())
-    });
+    let rewriter = Rewriter::default()
+        .with_rule_for("fold batch norm", |_: &(), model, node, name, conv| folded(model, node, name, conv));
     rewriter.rewrite(&(), model)
 }
 
 fn lower_planar(model: &mut TypedModel) -> TractResult<()> {
     let rewriter = Rewriter::default()
-        .with_rule_for("planar convolution", |_: &(), model, node, name, conv| {
-            Ok(ConvParts::of(model, node, conv)?
-                .map(|parts| planar(model, node, name, conv, parts))
-                .transpose()?
-                .flatten())
-        })
+        .with_rule_for("planar convolution", |_: &(), model, node, name, conv| planar(model, node, name, conv))
         .with_rule_for("limits of a planar convolution", |_: &(), model, node, _, op| limited(model, node, op));
     rewriter.rewrite(&(), model)
 }
@@ -76,13 +70,8 @@ impl ConvParts {
 }
 
 /// The convolution with the multiplication or addition that is its only reader, if that has one number per channel.
-fn folded(
-    model: &TypedModel,
-    node: &TypedNode,
-    name: &str,
-    conv: &Conv,
-    ConvParts { kernel, mut bias }: ConvParts,
-) -> TractResult<Option<TypedModelPatch>> {
+fn folded(model: &TypedModel, node: &TypedNode, name: &str, conv: &Conv) -> TractResult<Option<TypedModelPatch>> {
+    let Some(ConvParts { kernel, mut bias }) = ConvParts::of(model, node, conv)? else { return Ok(None) };
     let Some((reader, op, operand)) = constant_reader(model, node)? else { return Ok(None) };
     let fact = &node.outputs[0].fact;
     let axis = conv.pool_spec.data_format.shape(&fact.shape)?.c_axis();
@@ -110,13 +99,8 @@ fn folded(
 }
 
 /// Our convolution, if it reads few channels of one image in planes.
-fn planar(
-    model: &TypedModel,
-    node: &TypedNode,
-    name: &str,
-    conv: &Conv,
-    ConvParts { kernel, bias }: ConvParts,
-) -> TractResult<Option<TypedModelPatch>> {
+fn planar(model: &TypedModel, node: &TypedNode, name: &str, conv: &Conv) -> TractResult<Option<TypedModelPatch>> {
+    let Some(ConvParts { kernel, bias }) = ConvParts::of(model, node, conv)? else { return Ok(None) };
     let spec = &conv.pool_spec;
     let from = &model.outlet_fact(node.inputs[0])?.shape;
     let to = &node.outputs[0].fact.shape;
@@ -204,13 +188,11 @@ mod tests {
     use tract_onnx::tract_core::ops::cnn::{PaddingSpec, PoolSpec};
     use tract_onnx::tract_core::ops::nn::DataFormat;
 
+    use super::super::planar;
     use super::*;
 
-    /// Numbers from -1 to 1 without a pattern.
     fn numbers(shape: &[usize]) -> Tensor {
-        let number = |at: u32| (at.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0;
-        let numbers: Vec<f32> = (0..shape.iter().product::<usize>() as u32).map(number).collect();
-        Tensor::from_shape(shape, &numbers).unwrap()
+        Tensor::from_shape(shape, &planar::tests::numbers(shape.iter().product(), 0)).unwrap()
     }
 
     /// A convolution to test with.

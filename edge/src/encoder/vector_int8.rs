@@ -103,17 +103,15 @@ fn fill(conv: &Convolution<'_>, windows: &Windows, input: &[u8], pixel: usize, p
 
 #[cfg(test)]
 mod tests {
+    use super::super::kernel::random::numbers;
     use super::super::node::Value;
     use super::*;
 
     /// Compares with [`Convolution::run`], for both kernels, strides, images and every number of bytes behind whole vectors.
     #[test]
     fn outputs_are_those_of_the_other_form() {
-        let mut state = 1_u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state >> 8
-        };
+        let mut numbers = numbers();
+        let mut next = || numbers() >> 8;
         for (kernel, stride, [height, width, channels], out) in [
             (3, 1, [5, 4, 3], 8),
             (3, 2, [6, 5, 1], 8),

@@ -10,6 +10,7 @@
 //! the covariance `I / D` of a feature without preferred direction becomes the identity.
 
 use super::block::{BLOCK, Real, dot};
+use super::cholesky::triangle_len;
 use crate::feature::UNIT;
 use crate::support_set::Supports;
 
@@ -32,26 +33,21 @@ pub(crate) struct Span<'w> {
     dim: usize,
     /// Length r of a row.
     pub rank: usize,
-    /// A lower triangle, row by row, if the basis is that of the Gram matrix.
+    /// A lower triangle, row by row, if the basis is that of the Gram matrix: before row i lies the triangle of i rows.
     rows: &'w [f64],
-}
-
-/// Values before row `index` of a lower triangle.
-const fn row_start(index: usize) -> usize {
-    index * (index + 1) / 2
 }
 
 impl<'w> Span<'w> {
     /// Scratch, in values, at most.
     pub const fn scratch_len(dim: usize, supports_max: usize) -> usize {
-        row_start(if supports_max < dim { supports_max } else { dim - 1 })
+        triangle_len(if supports_max < dim { supports_max } else { dim - 1 })
     }
 
     /// Coordinates of `supports`, and the rest of the scratch.
     pub fn new(supports: Supports<'_>, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
         let (dim, count) = (supports.dim, supports.len());
         if count < dim {
-            write_gram_rows(supports, &mut scratch[..row_start(count)]);
+            write_gram_rows(supports, &mut scratch[..triangle_len(count)]);
         }
         Self::over(dim, count, scratch)
     }
@@ -59,13 +55,13 @@ impl<'w> Span<'w> {
     /// Coordinates of `count` supports that [`Self::new`] left in this scratch.
     pub fn over(dim: usize, count: usize, scratch: &'w mut [f64]) -> (Self, &'w mut [f64]) {
         let (basis, rank) = if count < dim { (Basis::Gram, count) } else { (Basis::Components, dim) };
-        let (rows, rest) = scratch.split_at_mut(if basis == Basis::Gram { row_start(count) } else { 0 });
+        let (rows, rest) = scratch.split_at_mut(if basis == Basis::Gram { triangle_len(count) } else { 0 });
         (Self { basis, dim, rank, rows }, rest)
     }
 
     /// Coordinates of support `index` that may differ from 0, for the basis of the Gram matrix.
     fn gram_row(&self, index: usize) -> &'w [f64] {
-        &self.rows[row_start(index)..][..=index]
+        &self.rows[triangle_len(index)..][..=index]
     }
 
     /// Writes the coordinates of support `index`, `[r]`.
@@ -205,10 +201,10 @@ fn write_gram_rows(supports: Supports<'_>, rows: &mut [f64]) {
     let square_max = exact_square_max(supports);
     let dot_of_features = if square_max < 1 << 31 { short_dot } else { exact_dot };
     for i in 0..supports.len() {
-        let (above, below) = rows.split_at_mut(row_start(i));
+        let (above, below) = rows.split_at_mut(triangle_len(i));
         let row = &mut below[..=i];
         for j in 0..i {
-            let other = &above[row_start(j)..][..=j];
+            let other = &above[triangle_len(j)..][..=j];
             let along = dot_of_features(supports.feature(i), supports.feature(j), dim) - dot(&row[..j], &other[..j]);
             row[j] = if other[j] > 0.0 { along / other[j] } else { 0.0 };
         }

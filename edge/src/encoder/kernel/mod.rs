@@ -9,4 +9,4 @@ pub(super) mod places; // int8: two filters times two tiles, at each place of a 
 pub(super) mod transform; // int8: tiles and filters of Winograd's convolution
 pub(super) mod vector; //   int8: all filters times three patches, in vectors of Cortex-M
 #[cfg(test)]
-mod random; // numbers for tests
+pub(super) mod random; // numbers for tests

@@ -6,7 +6,7 @@
 //! K products per sum, a multiple of 4. Weights `[O / 2, K / 4, 2, 4]` i8: four of one channel, four of the next. `VLD2`
 //! of words takes 32 bytes of them apart into 16 weights of each channel.
 
-#[cfg(any(not(macula_mve), test))]
+#[cfg(not(macula_mve))]
 use super::super::node::Requantise;
 
 /// Bytes of a vector.
@@ -103,7 +103,7 @@ pub(in super::super) fn shift_biases(filters: &Filters<'_>, biases: &mut [u32]) 
 }
 
 /// The biases in plain Rust.
-#[cfg(any(not(macula_mve), test))]
+#[cfg(not(macula_mve))]
 fn portable_biases(filters: &Filters<'_>, biases: &mut [u32]) {
     for (channel, (bias, parameters)) in biases.iter_mut().zip(filters.parameters).enumerate() {
         let sum: i32 = (0..filters.products).map(|k| weight(filters, channel, k)).sum();
@@ -136,7 +136,7 @@ pub(in super::super) fn convolve(filters: &Filters<'_>, biases: &[u32], patches:
 }
 
 /// The outputs in plain Rust.
-#[cfg(any(not(macula_mve), test))]
+#[cfg(not(macula_mve))]
 fn portable(filters: &Filters<'_>, biases: &[u32], patches: &[u32], outputs: &mut [u32]) {
     let products = filters.products;
     let per_patch = patches.chunks_exact(filters.patch_words()).zip(outputs.chunks_exact_mut(biases.len() / 4));
@@ -155,7 +155,7 @@ fn portable(filters: &Filters<'_>, biases: &[u32], patches: &[u32], outputs: &mu
 }
 
 /// Weight `k` of a channel.
-#[cfg(any(not(macula_mve), test))]
+#[cfg(not(macula_mve))]
 fn weight(filters: &Filters<'_>, channel: usize, k: usize) -> i32 {
     let pair = channel / 2 * 2 * filters.products;
     i32::from(filters.weights[pair + 8 * (k / 4) + 4 * (channel % 2) + k % 4] as i8)

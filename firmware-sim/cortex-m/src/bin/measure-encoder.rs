@@ -44,13 +44,14 @@ fn encoder(clock: &Clock, blob: Blob<'static>) {
     report("encoder", 0, clock::instructions(total), macs.iter().sum::<u64>() + map_macs as u64);
     // Outside the count. An output error cannot be reported.
     blob.encode_observed(pixels, arena, &mut feature, &mut |value, words| {
-        let hash = words.iter().fold(0, |hash: u32, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9));
-        let _ = writeln!(Console, "value {value} {hash}");
+        let _ = writeln!(Console, "value {value} {}", hash(words.iter().copied()));
     })
     .expect("the image has the network's size");
-    let bits =
-        feature.iter().fold(0, |hash: u32, number| (hash.rotate_left(5) ^ number.to_bits()).wrapping_mul(0x9e37_79b9));
-    let _ = writeln!(Console, "feature 0 {bits}");
+    let _ = writeln!(Console, "feature 0 {}", hash(feature.iter().map(|number| number.to_bits())));
+}
+
+fn hash(words: impl Iterator<Item = u32>) -> u32 {
+    words.fold(0, |hash: u32, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9))
 }
 
 fn node_macs(blob: &Blob<'_>, node: usize) -> u64 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use macula_edge::head::HeadKind;
 use serde::Serialize;
 
-use super::measure::{Percentiles, count_to, timed};
+use super::measure::{self, Percentiles, count_to, timed};
 use crate::cli::classes::ClassNames;
 use crate::cli::connect::DeviceArgs;
 use crate::cli::images::ImageArgs;
@@ -132,7 +132,5 @@ fn random_image(client: &Client<'_>, seed: u64, index: u64) -> Image {
     let channels = if device.channels == 1 { 1 } else { 3 };
     // A device without an encoder takes features, which the host makes of an image of any size.
     let side = if device.channels == 0 { 64 } else { (device.image_bytes_max / channels).isqrt().clamp(1, 64) };
-    let mut rng = Rng::for_item(seed, "bench", 1, index);
-    let pixels = (0..side * side * channels).map(|_| rng.below(256) as u8).collect();
-    Image { width: side, height: side, channels, pixels }
+    measure::random_image(side, channels, &mut Rng::for_item(seed, "bench", 1, index))
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::measure::{Percentiles, count_to, random_values, repeat, timed};
 #[cfg(feature = "host")]
-use crate::cli::host::bench::compare::{Column, CompareArgs, Comparison, Ratio, compare};
+use crate::cli::host::bench::compare::{Column, CompareArgs, Comparison, Ratio, compare, options, values};
 use crate::cli::{Common, print_json};
 
 /// Time spent on each operation.
@@ -104,17 +104,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn compare_heads(args: &Args) -> anyhow::Result<()> {
     let Args { dim, classes, shots, .. } = *args;
     let sizes = [("--dim", dim), ("--classes", classes), ("--shots", shots)];
-    let ours = std::iter::once("head".into())
-        .chain(sizes.into_iter().flat_map(|(option, size)| [option.into(), size.to_string().into()]));
     compare(
         &args.comparison,
         args.common.json,
         &Comparison {
             title: format!("head of {dim} dimensions, {classes} classes, {shots} samples each, one thread"),
-            ours: vec![("Macula, auto".to_owned(), ours.collect())],
+            ours: vec![("Macula, auto".to_owned(), [vec!["head".into()], options(&sizes)].concat())],
             script: "head.py",
             peers: &["scikit-learn"],
-            args: &|_| sizes.iter().map(|(_, size)| size.to_string().into()).collect(),
+            args: &|_| values(&sizes),
             columns: &[
                 Column { title: "fit p50 µs", pointer: "/heads/0/fit_us/p50", scale: 1.0 },
                 Column { title: "fit p99 µs", pointer: "/heads/0/fit_us/p99", scale: 1.0 },

@@ -6,6 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
+use crate::data::Image;
 use crate::rng::Rng;
 
 /// Percentiles of durations by nearest rank: the smallest duration that at least P % do not exceed.
@@ -75,6 +76,12 @@ pub fn count_to(max: u64) -> RangedU64ValueParser<usize> {
 pub fn random_values(len: usize, seed: u64) -> Vec<f32> {
     let mut rng = Rng::for_purpose(seed, "bench");
     (0..len).map(|_| rng.normal()).collect()
+}
+
+/// An image of `side` × `side` random pixels.
+pub fn random_image(side: usize, channels: usize, rng: &mut Rng) -> Image {
+    let pixels = (0..side * side * channels).map(|_| rng.below(256) as u8).collect();
+    Image { width: side, height: side, channels, pixels }
 }
 
 /// `bytes` in MiB for a table, `-` if unknown.

@@ -1,15 +1,14 @@
 //! `macula bench augment`: measures the rate of views of random images on one thread.
 
-use std::ffi::OsString;
 use std::hint::black_box;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::compare::{Column, CompareArgs, Comparison, Ratio, compare};
+use super::compare::{Column, CompareArgs, Comparison, Ratio, compare, options, values};
 use crate::augment::Policy;
-use crate::cli::device::bench::measure::{Percentiles, count_to, timed};
+use crate::cli::device::bench::measure::{Percentiles, count_to, random_image, timed};
 use crate::cli::{Common, print_json};
 use crate::data::Image;
 use crate::rng::Rng;
@@ -64,7 +63,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return compare_views(args);
     }
     let augmentation = policy.augmentation(size);
-    let images: Vec<Image> = (0..batch as u64).map(|index| random_image(args, index)).collect();
+    let images: Vec<Image> = (0..batch as u64)
+        .map(|index| random_image(size, channels, &mut Rng::for_item(args.common.seed, "bench", 0, index)))
+        .collect();
     let views = |epoch: u64| {
         for (index, image) in images.iter().enumerate() {
             let mut rng = Rng::for_item(args.common.seed, "augment", epoch, index as u64);
@@ -101,27 +102,19 @@ fn compare_views(args: &Args) -> anyhow::Result<()> {
         "--compare knows the policy natural on 3 channels only; leave --policy and --channels out"
     );
     let sizes = [("--size", size), ("--batch-size", batch_size), ("--batches", batches)];
-    let ours = sizes.iter().flat_map(|(option, size)| [OsString::from(option), size.to_string().into()]);
     compare(
         &args.comparison,
         args.common.json,
         &Comparison {
             title: format!("views at 3×{size}×{size}, policy natural, batch {batch_size}, one thread"),
-            ours: vec![("Macula".to_owned(), std::iter::once("augment".into()).chain(ours).collect())],
+            ours: vec![("Macula".to_owned(), [vec!["augment".into()], options(&sizes)].concat())],
             script: "augment.py",
             peers: &["torchvision-tensor", "torchvision-pil", "torchvision-batch", "kornia-batch"],
-            args: &|_| vec![size.to_string().into(), batch_size.to_string().into()],
+            args: &|_| values(&sizes[..2]),
             columns: &[Column { title: "images/CPU s", pointer: "/images_per_cpu_second", scale: 1.0 }],
             ratio: Ratio::Rate,
         },
     )
-}
-
-fn random_image(args: &Args, index: u64) -> Image {
-    let (side, channels) = (args.size, args.channels);
-    let mut rng = Rng::for_item(args.common.seed, "bench", 0, index);
-    let pixels = (0..side * side * channels).map(|_| rng.below(256) as u8).collect();
-    Image { width: side, height: side, channels, pixels }
 }
 
 fn print(report: &Report) {

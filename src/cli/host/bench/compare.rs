@@ -70,6 +70,16 @@ pub enum Ratio {
     Rate,
 }
 
+/// Options with a number each, as given to Macula.
+pub fn options(numbers: &[(&str, usize)]) -> Vec<OsString> {
+    numbers.iter().flat_map(|(name, number)| [OsString::from(name), number.to_string().into()]).collect()
+}
+
+/// The numbers of these options, as given to a script.
+pub fn values(numbers: &[(&str, usize)]) -> Vec<OsString> {
+    numbers.iter().map(|(_, number)| number.to_string().into()).collect()
+}
+
 /// A comparison.
 pub struct Comparison<'a> {
     /// What is measured, the heading of the table.

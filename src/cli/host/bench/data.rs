@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::compare::{Column, CompareArgs, Comparison, MIB, Ratio, compare};
+use super::compare::{Column, CompareArgs, Comparison, MIB, Ratio, compare, options, values};
 use crate::cli::device::bench::measure::{Percentiles, count_to, mib, thread_pool, timed};
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::{Common, print_json};
@@ -121,11 +121,10 @@ fn compare_readers(args: &Args, dataset: &Dataset, drawn: &[usize]) -> anyhow::R
     }
     let list = tempfile::NamedTempFile::new().context("cannot create a temporary file")?;
     serde_json::to_writer(list.as_file(), &files).context("cannot write the list of files")?;
-    let sizes = [size, channels].map(|value| OsString::from(value.to_string()));
-    let [size_text, channels_text] = sizes.clone();
-    let mut ours: Vec<OsString> = ["data", "--data", &args.data, "--size"].map(OsString::from).to_vec();
-    ours.extend([size_text, "--channels".into(), channels_text]);
-    ours.extend(["--count".into(), args.count.to_string().into()]);
+    let sizes = [("--size", size), ("--channels", channels)];
+    let mut ours: Vec<OsString> = ["data", "--data", &args.data].map(OsString::from).to_vec();
+    ours.extend(options(&sizes));
+    ours.extend(options(&[("--count", args.count)]));
     ours.extend(["--seed".into(), args.common.seed.to_string().into()]);
     compare(
         &args.comparison,
@@ -135,7 +134,7 @@ fn compare_readers(args: &Args, dataset: &Dataset, drawn: &[usize]) -> anyhow::R
             ours: vec![("Macula".to_owned(), ours)],
             script: "data.py",
             peers: &["pillow", "opencv"],
-            args: &|_| std::iter::once(list.path().into()).chain(sizes.iter().cloned()).collect(),
+            args: &|_| [vec![list.path().into()], values(&sizes)].concat(),
             columns: &[
                 Column { title: "images/s", pointer: "/images_per_second", scale: 1.0 },
                 Column { title: "p50 ms", pointer: "/image_ms/p50", scale: 1.0 },

@@ -7,7 +7,7 @@ use anyhow::bail;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::compare::{Column, CompareArgs, Comparison, MIB, Ratio, compare};
+use super::compare::{Column, CompareArgs, Comparison, MIB, Ratio, compare, options, values};
 use crate::cli::device::bench::measure::{Percentiles, count_to, mib, random_values, thread_pool, timed};
 use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
@@ -105,8 +105,7 @@ fn compare_with_torch(args: &Args, preset: Preset) -> anyhow::Result<()> {
     let Args { batch_size, threads, steps, .. } = *args;
     let sizes = [("--channels", channels), ("--size", height), ("--batch-size", batch_size)];
     let sizes = [&sizes[..], &[("--threads", threads), ("--steps", steps)]].concat();
-    let ours = ["train", "--encoder", preset.name()].map(OsString::from).into_iter();
-    let options = sizes.iter().flat_map(|(option, size)| [OsString::from(option), size.to_string().into()]);
+    let ours = ["train", "--encoder", preset.name()].map(OsString::from).to_vec();
     compare(
         &args.comparison,
         args.common.json,
@@ -115,13 +114,10 @@ fn compare_with_torch(args: &Args, preset: Preset) -> anyhow::Result<()> {
                 "training {} at {channels}×{height}×{height}, batch {batch_size}, threads {threads}, {steps} steps",
                 preset.name()
             ),
-            ours: vec![("Macula".to_owned(), ours.chain(options).collect())],
+            ours: vec![("Macula".to_owned(), [ours, options(&sizes)].concat())],
             script: "train.py",
             peers: &["channels_last", "eager"],
-            args: &|_| {
-                let sizes = sizes.iter().map(|(_, size)| size.to_string().into());
-                std::iter::once(preset.name().into()).chain(sizes).collect()
-            },
+            args: &|_| [vec![preset.name().into()], values(&sizes)].concat(),
             columns: &[
                 Column { title: "images/s", pointer: "/results/0/images_per_second", scale: 1.0 },
                 Column { title: "p50 ms", pointer: "/results/0/step_ms/p50", scale: 1.0 },
