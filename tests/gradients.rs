@@ -7,7 +7,7 @@
 mod cases;
 mod reference;
 
-use macula::encoder::{EncoderSpec, InputShape, Node, Pooling, Preset, Readout, Workspace};
+use macula::encoder::{Algorithm, EncoderSpec, InputShape, Node, Pooling, Precision, Preset, Readout, Workspace};
 use macula::nn::cross_entropy::cross_entropy;
 use macula::nn::linear::{linear_backward, linear_forward};
 use macula::rng::Rng;
@@ -223,6 +223,44 @@ fn nano_matches_central_differences() {
 #[test]
 fn mobile_matches_central_differences() {
     check_preset(Preset::Mobile, 32, 4, 4);
+}
+
+/// The gradient of every tensor beside that of direct convolutions in f32, relative to its length. Winograd's transforms round a few times
+/// as often; bf16 rounds factors by up to 1/256.
+#[test]
+fn other_arithmetic_gives_nearly_the_same_gradients() {
+    for (preset, side) in [(Preset::Nano, 32), (Preset::Micro, 32), (Preset::Mobile, 32)] {
+        let spec = EncoderSpec::preset(preset, InputShape { channels: 3, height: side, width: side }).unwrap();
+        let mut rng = Rng::for_purpose(13, "arithmetic");
+        let mut network = cases::network(spec, &mut rng);
+        let input: Vec<f32> = (0..8 * side * side * 3).map(|_| rng.normal()).collect();
+        let dfeatures: Vec<f32> = (0..8 * network.feature_dim()).map(|_| rng.normal()).collect();
+        let mut gradient = |precision, algorithm| {
+            network.set_arithmetic(precision, algorithm);
+            let (mut workspace, mut gradient) = (Workspace::default(), vec![f32::NAN; network.parameters.len()]);
+            network.forward(&mut workspace, &input);
+            network.backward(&mut workspace, &input, &dfeatures, &mut gradient);
+            network.to_named(&gradient)
+        };
+        let exact = gradient(Precision::F32, Algorithm::Direct);
+        for (precision, algorithm, tolerance) in
+            [(Precision::F32, Algorithm::Winograd, 1e-3), (Precision::Bf16, Algorithm::Direct, 0.2)]
+        {
+            let found = gradient(precision, algorithm);
+            let mut worst = 0.0f64;
+            for (exact, found) in exact.iter().zip(&found) {
+                let length = |of: &dyn Fn(usize) -> f32| {
+                    (0..exact.data.len()).map(|i| f64::from(of(i)).powi(2)).sum::<f64>().sqrt()
+                };
+                let error = length(&|i| exact.data[i] - found.data[i]) / length(&|i| exact.data[i]);
+                worst = worst.max(error);
+                assert!(error < tolerance, "{}: {precision:?}, {algorithm:?}: {}: {error}", preset.name(), exact.name);
+            }
+            println!("{}, {precision:?}, {algorithm:?}: error {worst:.1e} of a tensor's length", preset.name());
+            let is_other = precision == Precision::Bf16 || preset != Preset::Mobile;
+            assert_eq!(worst > 0.0, is_other, "{}: {precision:?}, {algorithm:?} is used", preset.name());
+        }
+    }
 }
 
 /// Each readout through graphs whose stages end in a sum, in a convolution without activation, and in one pixel.

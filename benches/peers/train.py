@@ -1,6 +1,6 @@
 """Training of PyTorch on the CPU: the counterpart of `macula bench train`, with the same networks and step.
 
-train.py channels_last|eager PRESET CHANNELS SIZE BATCH_SIZE THREADS STEPS
+train.py channels_last_bf16|channels_last|eager PRESET CHANNELS SIZE BATCH_SIZE THREADS STEPS
 """
 import sys
 
@@ -86,14 +86,15 @@ def main():
     net = network(preset, channels, size).train()
     images = torch.randn(batch, channels, size, size)
     labels = torch.arange(batch) % CLASSES
-    if mode == "channels_last":
+    if mode.startswith("channels_last"):
         net, images = net.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     loss_of = nn.CrossEntropyLoss()
 
     def step():
         optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(net(images), labels)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mode.endswith("bf16")):
+            loss = loss_of(net(images), labels)
         loss.backward()
         optimiser.step()
         return loss.item()

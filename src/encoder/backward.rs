@@ -38,8 +38,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::convolution::Convolution;
 use super::network::Network;
-use super::plan::{Geometry, Plan};
+use super::plan::Plan;
 use super::pooling::PooledGradient;
 use super::reader::Reader;
 use super::spec::{Node, ValueId};
@@ -47,8 +48,7 @@ use super::workspace::{Scratch, Workspace, add_in_order, group_len, split_by_gro
 use crate::kernel::Activation;
 use crate::kernel::channel::{Affine, gradient_moments, mask, norm_backward};
 use crate::nn::batch_norm::{NormGradient, Sums};
-use crate::nn::conv::{clear_border, conv_data_gradient, conv_weight_gradient, transpose_weight};
-use crate::nn::depthwise::{depthwise_data_gradient, depthwise_weight_gradient};
+use crate::nn::conv::clear_border;
 
 /// Shared by the groups of a stage.
 struct Stage<'a> {
@@ -59,8 +59,8 @@ struct Stage<'a> {
     gradients: &'a [Option<NormGradient>],
     /// Of each node of the graph.
     weights: &'a [&'a [f32]],
-    /// Of each node of the stage, for the data gradient; empty where not needed.
-    transposed: &'a [Vec<f32>],
+    /// Of each convolution node of the graph.
+    convolutions: &'a [Option<Convolution>],
     nodes: Range<usize>,
     /// Numbers of the arrays in `Group::arrays`.
     array_ids: &'a [usize],
@@ -129,7 +129,8 @@ impl Stage<'_> {
         let out = plan.grids[index + 1];
         let norm = self.reader.norms[index].as_ref().expect("the forward pass has normalised it");
         let gradient = self.gradients[position].as_ref().expect("a convolution has a norm's gradient");
-        let Scratch { input, gradient: dz, contribution, dweights, activated } = &mut *group.scratch;
+        let Scratch { input, gradient: dz, contribution, dweights, activated, conv: scratch } = &mut *group.scratch;
+        let conv = self.convolutions[index].as_ref().expect("a convolution node has a convolution");
 
         // dz, with a border, from g and z.
         let (padding, row) = (shape.padding(), (out.columns + 2 * shape.padding()) * out.channels);
@@ -141,10 +142,7 @@ impl Stage<'_> {
         norm_backward(isa, out, g, self.stored(index + 1, image), &norm.scale, by_value, &mut dz[inside..], row);
 
         let x = self.reader.conv_input(*value, self.stored(*value, image), geometry, input);
-        match geometry {
-            Geometry::Dense(shape) => conv_weight_gradient(isa, shape, x, dz, &mut dweights[position]),
-            Geometry::Depthwise(shape) => depthwise_weight_gradient(isa, shape, x, dz, &mut dweights[position]),
-        }
+        conv.weight_gradient(x, dz, scratch, &mut dweights[position]);
         if *value == 0 {
             return;
         }
@@ -158,10 +156,7 @@ impl Stage<'_> {
             contribution.resize(contribution.len().max(read.len()), 0.0);
             &mut contribution[..read.len()]
         };
-        match geometry {
-            Geometry::Dense(shape) => conv_data_gradient(isa, shape, dz, &self.transposed[position], dx),
-            Geometry::Depthwise(shape) => depthwise_data_gradient(isa, shape, dz, self.weights[index], dx),
-        }
+        conv.data_gradient(self.weights[index], dz, scratch, dx);
         let more = (!first).then_some(&contribution[..]);
         if plan.first_reader[*value] == Some(index) {
             self.add_pooled(*value, image, target, activated);
@@ -252,7 +247,7 @@ impl Network {
             values: &workspace.values,
             gradients: &[],
             weights: &[],
-            transposed: &[],
+            convolutions: &[],
             nodes: last..last,
             array_ids: &[id],
             of_value: &workspace.gradients.of_value,
@@ -299,7 +294,6 @@ impl Network {
         let (plan, images) = (&self.plan, workspace.images);
         let gradients = self.norm_gradients(workspace, stage.clone(), sums, gradient);
         let completed = self.prepare_targets(workspace, stage.clone());
-        let transposed = self.transposed(stage.clone());
 
         // Every array that the stage reads or writes, cut into groups.
         let buffers = &mut workspace.gradients;
@@ -318,7 +312,7 @@ impl Network {
             values: &workspace.values,
             gradients: &gradients,
             weights: &weights,
-            transposed: &transposed,
+            convolutions: &workspace.convolutions,
             nodes: stage.clone(),
             array_ids: &array_ids,
             of_value: &buffers.of_value,
@@ -329,8 +323,9 @@ impl Network {
         let partial = groups.map(|(number, (arrays, scratch))| {
             scratch.dweights.resize_with(scratch.dweights.len().max(stage.len()), Vec::new);
             for (dweight, index) in scratch.dweights.iter_mut().zip(stage.clone()) {
+                let len = weights[index].len();
                 dweight.clear();
-                dweight.resize(weights[index].len(), 0.0);
+                dweight.resize(shared.convolutions[index].as_ref().map_or(len, |conv| conv.gradient_len(len)), 0.0);
             }
             let mut part = Group { arrays, scratch, sums: shared.zero_sums() };
             for local in 0..group.min(images - number * group) {
@@ -352,7 +347,7 @@ impl Network {
         for index in stage.clone() {
             workspace.gradients.of_value[index + 1] = None;
         }
-        self.add_weight_gradients(&workspace.scratch[..used], stage, gradient);
+        self.add_weight_gradients(workspace, used, stage, gradient);
     }
 
     /// The maps through the stage's batch norms, from the sums over the batch; writes the gradients of scale and shift.
@@ -395,36 +390,28 @@ impl Network {
         completed
     }
 
-    /// The weights of the stage's dense convolutions in the order of the data gradient.
-    fn transposed(&self, stage: Range<usize>) -> Vec<Vec<f32>> {
-        let weights = self.weights();
-        let of_node = |index: usize| match &self.plan.nodes[index] {
-            Node::Conv { input, .. } if *input != 0 => match self.plan.geometry(index) {
-                Geometry::Dense(shape) => {
-                    let mut transposed = vec![0.0; shape.weight_len()];
-                    transpose_weight(shape, weights[index], &mut transposed);
-                    transposed
-                }
-                Geometry::Depthwise(_) => Vec::new(),
-            },
-            _ => Vec::new(),
-        };
-        stage.into_par_iter().map(of_node).collect()
-    }
-
     /// Adds the groups' weight gradients in the groups' order.
-    fn add_weight_gradients(&self, groups: &[Scratch], stage: Range<usize>, gradient: &mut [f32]) {
+    fn add_weight_gradients(
+        &self,
+        workspace: &mut Workspace,
+        groups: usize,
+        stage: Range<usize>,
+        gradient: &mut [f32],
+    ) {
         const PIECE: usize = 4096;
         for (position, index) in stage.enumerate() {
             let Some(tensors) = self.conv_tensors(index) else { continue };
-            gradient[tensors.weight.clone()].par_chunks_mut(PIECE).enumerate().for_each(|(number, target)| {
+            let (first, others) = workspace.scratch[..groups].split_first_mut().expect("a batch has a group");
+            let total = &mut first.dweights[position];
+            total.par_chunks_mut(PIECE).enumerate().for_each(|(number, total)| {
                 let start = number * PIECE;
-                target.copy_from_slice(&groups[0].dweights[position][start..][..target.len()]);
-                for group in &groups[1..] {
-                    let part = &group.dweights[position][start..][..target.len()];
-                    target.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+                for group in &*others {
+                    let part = &group.dweights[position][start..][..total.len()];
+                    total.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
                 }
             });
+            let conv = workspace.convolutions[index].as_ref().expect("a convolution node has a convolution");
+            conv.finish_gradient(total, &mut gradient[tensors.weight.clone()]);
         }
     }
 }

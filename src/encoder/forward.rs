@@ -7,30 +7,30 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::convolution::Convolution;
 use super::network::Network;
-use super::plan::Geometry;
 use super::pooled::Pooled;
 use super::pooling::pool;
 use super::reader::Reader;
 use super::spec::{Node, ValueId};
-use super::workspace::{Workspace, add_in_order, group_len, split_by_group};
+use super::workspace::{Scratch, Workspace, add_in_order, group_len, split_by_group};
 use crate::kernel::channel::{moments, sum_activation};
 use crate::nn::batch_norm::{Normalisation, Sums};
-use crate::nn::conv::conv_forward;
-use crate::nn::depthwise::depthwise_forward;
 
 /// Runs the nodes of `stage` for one image.
 ///
 /// * `weights`: of each node of the graph
+/// * `convolutions`: of each convolution node of the graph
 /// * `earlier`: the stored values before the stage
 /// * `outs`: the image's values of the stage's nodes, overwritten
 fn run_image<'s>(
     reader: Reader<'_>,
     weights: &[&[f32]],
+    convolutions: &[Option<Convolution>],
     stage: Range<usize>,
     earlier: impl Fn(ValueId) -> &'s [f32],
     outs: &mut [&mut [f32]],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Scratch,
 ) {
     let (isa, plan) = (reader.isa, reader.plan);
     for (position, node) in stage.clone().enumerate() {
@@ -39,12 +39,9 @@ fn run_image<'s>(
             |value: ValueId| if value > stage.start { &*done[value - 1 - stage.start] } else { earlier(value) };
         match &plan.nodes[node] {
             Node::Conv { input: value, .. } => {
-                let geometry = plan.geometry(node);
-                let x = reader.conv_input(*value, stored(*value), geometry, scratch);
-                match geometry {
-                    Geometry::Dense(shape) => conv_forward(isa, shape, x, weights[node], rest[0]),
-                    Geometry::Depthwise(shape) => depthwise_forward(isa, shape, x, weights[node], rest[0]),
-                }
+                let x = reader.conv_input(*value, stored(*value), plan.geometry(node), &mut scratch.input);
+                let conv = convolutions[node].as_ref().expect("a convolution node has a convolution");
+                conv.forward(weights[node], x, &mut scratch.conv, rest[0]);
             }
             Node::Add { left, right, activation } => {
                 let [left, right] = [*left, *right].map(|value| reader.summand(value, stored(value)));
@@ -79,6 +76,7 @@ impl Network {
         let images = self.images_in(input);
         let feature_dim = self.trained.len();
         workspace.prepare(&self.plan, images, feature_dim);
+        workspace.convolutions = self.convolutions();
         for stage in self.plan.stages.clone() {
             let sums = self.forward_stage(workspace, input, stage.clone());
             for (index, sums) in stage.zip(sums) {
@@ -122,13 +120,26 @@ impl Network {
         (grid.rows, grid.columns)
     }
 
+    /// The convolutions of a training step.
+    fn convolutions(&self) -> Vec<Option<Convolution>> {
+        let weights = self.weights();
+        let of_node = |node: usize| match &self.plan.nodes[node] {
+            Node::Conv { input, .. } => {
+                let geometry = self.plan.geometry(node);
+                Some(Convolution::training(self.isa, geometry, self.arithmetic, weights[node], *input != 0))
+            }
+            Node::Add { .. } => None,
+        };
+        (0..self.plan.nodes.len()).into_par_iter().map(of_node).collect()
+    }
+
     /// Runs one stage for all images; returns `Σ z` and `Σ z²` of each of its nodes (zeros for a sum).
     fn forward_stage(&self, workspace: &mut Workspace, input: &[f32], stage: Range<usize>) -> Vec<Sums> {
         let plan = &self.plan;
         let len = |value: ValueId| plan.grids[value].len();
         let mut computed: Vec<Vec<f32>> =
             stage.clone().map(|index| std::mem::take(&mut workspace.values[index + 1])).collect();
-        let (values, weights) = (&workspace.values, self.weights());
+        let (values, weights, convolutions) = (&workspace.values, self.weights(), &workspace.convolutions);
         let reader = Reader { isa: self.isa, plan, norms: &workspace.norms };
         let group = group_len(workspace.images);
         let pieces: Vec<usize> = stage.clone().map(|index| group * len(index + 1)).collect();
@@ -147,7 +158,7 @@ impl Network {
                     .zip(stage.clone())
                     .map(|(out, index)| &mut out[local * len(index + 1)..][..len(index + 1)])
                     .collect();
-                run_image(reader, &weights, stage.clone(), earlier, &mut image_outs, &mut scratch.input);
+                run_image(reader, &weights, convolutions, stage.clone(), earlier, &mut image_outs, scratch);
                 for ((index, out), sums) in stage.clone().zip(&image_outs).zip(&mut sums) {
                     if plan.conv(index + 1).is_some() {
                         moments(self.isa, plan.grids[index + 1], out, &mut sums.first, &mut sums.second);
@@ -195,15 +206,18 @@ impl Network {
         let images = self.images_in(input);
         let (plan, len, weights) = (&self.plan, pooled.len(), self.weights());
         let reader = Reader { isa: self.isa, plan, norms: &self.running_norms() };
+        let of_node = |node: usize| matches!(plan.nodes[node], Node::Conv { .. }).then(|| plan.geometry(node));
+        let convolutions: Vec<Option<Convolution>> =
+            (0..plan.nodes.len()).map(|node| Some(Convolution::inference(self.isa, of_node(node)?))).collect();
         let mut features = vec![0.0; images * len];
         let (one, group) = (plan.grids[0].len(), group_len(images));
         features.par_chunks_mut(group * len).zip(input.par_chunks(group * one)).for_each(|(features, input)| {
             let mut values: Vec<Vec<f32>> = plan.grids[1..].iter().map(|grid| vec![0.0; grid.len()]).collect();
-            let mut scratch = Vec::new();
+            let mut scratch = Scratch::default();
             for (feature, image) in features.chunks_mut(len).zip(input.chunks(one)) {
                 let mut outs: Vec<&mut [f32]> = values.iter_mut().map(Vec::as_mut_slice).collect();
-                run_image(reader, &weights, 0..plan.nodes.len(), |_| image, &mut outs, &mut scratch);
-                pool(reader, pooled, |value| &values[value - 1], &mut scratch, feature);
+                run_image(reader, &weights, &convolutions, 0..plan.nodes.len(), |_| image, &mut outs, &mut scratch);
+                pool(reader, pooled, |value| &values[value - 1], &mut scratch.input, feature);
             }
         });
         features

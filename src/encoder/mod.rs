@@ -2,6 +2,7 @@
 
 mod adapt;
 mod backward;
+mod convolution;
 mod corpus;
 mod cost;
 mod folded;
@@ -13,6 +14,7 @@ mod network;
 mod plan;
 mod pooled;
 mod pooling;
+mod precision;
 mod presets;
 mod reader;
 mod readout;
@@ -30,6 +32,7 @@ pub use id::{EncoderId, IdHash, TeacherId};
 pub use layout::{Role, TensorInfo};
 pub use network::{NamedTensor, Network, READOUT_WEIGHT, ReadoutError, TensorError};
 pub use pooled::{Pooled, cell};
+pub use precision::{Algorithm, Precision};
 pub use presets::Preset;
 pub use readout::{LinearMap, Pooling, Readout, STD_EPSILON};
 pub use spares::Spares;

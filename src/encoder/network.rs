@@ -4,6 +4,7 @@ use super::folded::{FoldedConv, FoldedEncoder};
 use super::layout::{ConvTensors, ParameterLayout, Role, TensorInfo, from_torch, to_torch};
 use super::plan::Plan;
 use super::pooled::Pooled;
+use super::precision::{Algorithm, Precision};
 use super::readout::{LinearMap, Pooling, Readout};
 use super::spec::{EncoderSpec, Node, SpecError};
 use crate::kernel::Isa;
@@ -110,6 +111,8 @@ pub struct Network {
     pub(super) running: Vec<Option<Running>>,
     /// Instruction set of the kernels.
     pub(super) isa: Isa,
+    /// Arithmetic of [`Self::forward`] and [`Self::backward`].
+    pub(super) arithmetic: (Precision, Algorithm),
 }
 
 /// Running statistics of one batch norm, one value per channel.
@@ -154,7 +157,22 @@ impl Network {
             }
         });
         let (running, trained) = (running.collect(), spec.pooled(Pooling::Mean));
-        Ok(Self { running, spec, plan, map: None, trained, layout, parameters, isa: Isa::selected() })
+        Ok(Self {
+            running,
+            spec,
+            plan,
+            map: None,
+            trained,
+            layout,
+            parameters,
+            isa: Isa::selected(),
+            arithmetic: Default::default(),
+        })
+    }
+
+    /// Trains with this arithmetic. [`Self::embed`] always computes directly in f32.
+    pub fn set_arithmetic(&mut self, precision: Precision, algorithm: Algorithm) {
+        self.arithmetic = (precision, algorithm);
     }
 
     /// Replaces the readout. `map` is that of `readout.dim`, fitted on the pooled values of this network.

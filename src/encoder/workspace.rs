@@ -3,6 +3,7 @@
 //! A batch is divided into a fixed number of groups, and the groups' sums are added in the groups' order. The results
 //! therefore do not depend on the number of threads.
 
+use super::convolution::{ConvScratch, Convolution};
 use super::plan::Plan;
 use super::spec::ValueId;
 use crate::nn::batch_norm::{Normalisation, Sums};
@@ -13,6 +14,8 @@ const GROUPS_MAX: usize = 16;
 /// Activations and gradients of a training step. Reuse it from step to step to allocate once.
 #[derive(Debug, Default)]
 pub struct Workspace {
+    /// Of each convolution node, with the weights of this step.
+    pub(super) convolutions: Vec<Option<Convolution>>,
     /// N of the last forward pass.
     pub(super) images: usize,
     /// `z` of each convolution, `y` of each sum; value 0 (the input) stays empty.
@@ -49,6 +52,8 @@ pub(super) struct Scratch {
     pub contribution: Vec<f32>,
     /// A pooled value after batch norm and activation.
     pub activated: Vec<f32>,
+    /// Memory of the kernels.
+    pub conv: ConvScratch,
     /// Partial gradient of the weights of each convolution of a stage.
     pub dweights: Vec<Vec<f32>>,
 }

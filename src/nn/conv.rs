@@ -58,16 +58,16 @@ impl ConvShape {
         self.kernel * self.kernel * self.channels_in * self.channels_out
     }
 
-    fn input_row(self) -> usize {
+    pub(super) fn input_row(self) -> usize {
         (self.width + 2 * self.padding()) * self.channels_in
     }
 
-    fn padded_output_row(self) -> usize {
+    pub(super) fn padded_output_row(self) -> usize {
         (self.out_width() + 2 * self.padding()) * self.channels_out
     }
 
     /// Rows and columns of the output; one long row for a pointwise convolution of stride 1, so that no tile ends early.
-    fn output_grid(self) -> (usize, usize) {
+    pub(super) fn output_grid(self) -> (usize, usize) {
         match (self.kernel, self.stride) {
             (1, 1) => (1, self.height * self.width),
             _ => (self.out_height(), self.out_width()),
@@ -159,6 +159,13 @@ pub fn transpose_weight(shape: ConvShape, weight: &[f32], transposed: &mut [f32]
             }
         }
     }
+}
+
+/// [`transpose_weight`] into memory of its own.
+pub fn transposed(shape: ConvShape, weight: &[f32]) -> Vec<f32> {
+    let mut transposed = vec![0.0; shape.weight_len()];
+    transpose_weight(shape, weight, &mut transposed);
+    transposed
 }
 
 /// `dx = convᵀ(dy)`: `dy` padded, `transposed` from [`transpose_weight`], `dx` `[H, W, C]` without border.

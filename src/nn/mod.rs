@@ -5,6 +5,8 @@
 
 pub mod batch_norm;
 pub mod conv;
+pub mod conv_bf16;
+pub mod conv_winograd;
 pub mod cross_entropy;
 pub mod depthwise;
 pub mod ema;

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::resolved::{Budget, Fitted};
 use crate::augment::{Augmentation, CutOut, Noise, Policy};
 use crate::data::{self, DataError, Dataset, ValueRange, short_name};
-use crate::encoder::{EncoderSpec, InputShape, Network, Pooling, Preset, Readout, SpecError, TeacherId};
+use crate::encoder::{
+    Algorithm, EncoderSpec, InputShape, Network, Pooling, Precision, Preset, Readout, SpecError, TeacherId,
+};
 use crate::nn::optimiser::OptimiserKind;
 use crate::objective::{
     Comparison, Distillation, Freeze, Method, Objective, ObjectiveSettings, PROBE_LAYERS_MAX, TeacherView,
@@ -185,6 +187,12 @@ pub struct PretrainConfig {
     /// batch statistics; the loss still covers the whole batch. No limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<usize>,
+    /// Precision of the factors of dense convolutions.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
+    /// How 3×3 convolutions are computed. Files of earlier versions state none, which is `direct`.
+    #[serde(default, skip_serializing_if = "Algorithm::is_default")]
+    pub convolution: Algorithm,
     /// Share of the patches that masked-image modelling masks.
     #[serde(default = "default_mask_share")]
     pub mask_share: f32,
@@ -285,6 +293,8 @@ impl PretrainConfig {
             weight_average: None,
             keep: Keep::default(),
             chunk: None,
+            precision: Precision::default(),
+            convolution: Algorithm::default(),
             mask_share: default_mask_share(),
             comparison: method.info().comparison,
             range: None,
@@ -499,6 +509,7 @@ mod tests {
             (Readout { pooling: Pooling::Grid, dim: Some(9), whiten: true }, TrainOn::Readout);
         config.keep = Keep::Best;
         (config.budget, config.fit) = (Some("1h 30m".parse().unwrap()), vec![Fitted::BatchSize, Fitted::Epochs]);
+        (config.precision, config.convolution) = (Precision::Bf16, Algorithm::Winograd);
         config.weight_average = Some(0.99);
         (config.without, config.sampling) = (vec!["a".into(), "b".into()], Sampling::Sqrt);
         assert_eq!(toml::from_str::<PretrainConfig>(&config.to_toml()).unwrap(), config);

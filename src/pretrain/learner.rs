@@ -35,7 +35,8 @@ pub struct Learner {
 
 impl Learner {
     /// The learner at the start of a run of `config`.
-    pub fn new(config: &PretrainConfig, network: Network, mut objective: Box<dyn Objective>) -> Self {
+    pub fn new(config: &PretrainConfig, mut network: Network, mut objective: Box<dyn Objective>) -> Self {
+        network.set_arithmetic(config.precision, config.convolution);
         // The probe of a frozen encoder reads its feature.
         let dim = if config.freeze.is_some() { network.feature_dim() } else { network.trained_dim() };
         let head = objective.head().initialise(dim, &mut Rng::for_purpose(config.seed, "initialise head"));

@@ -11,8 +11,8 @@ use super::compare::{Column, CompareArgs, Comparison, MIB, Ratio, compare, optio
 use crate::cli::device::bench::measure::{Percentiles, count_to, mib, random_values, thread_pool, timed};
 use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
-use crate::encoder::{EncoderSpec, InputShape, Network, Preset, Workspace};
-use crate::kernel::Isa;
+use crate::encoder::{Algorithm, EncoderSpec, InputShape, Network, Precision, Preset, Workspace};
+use crate::kernel::{Bf16Kernel, Isa};
 use crate::memory;
 use crate::nn::cross_entropy::cross_entropy;
 use crate::nn::linear::{linear_backward, linear_forward, linear_initialise};
@@ -51,6 +51,12 @@ pub struct Args {
     /// Threads per step
     #[arg(long, default_value_t = 2, value_parser = count_to(256))]
     threads: usize,
+    /// Precision of the products in convolutions
+    #[arg(long, default_value = "f32")]
+    precision: Precision,
+    /// How 3×3 convolutions are computed
+    #[arg(long, value_name = "ALGORITHM", default_value = "winograd")]
+    convolution: Algorithm,
     /// Steps to measure, after a warm-up of 3
     #[arg(long, default_value_t = 20, value_parser = count_to(1_000_000))]
     steps: usize,
@@ -61,6 +67,10 @@ pub struct Args {
 #[derive(Serialize)]
 struct Report {
     isa: &'static str,
+    precision: Precision,
+    /// What multiplies bf16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bf16: Option<&'static str>,
     threads: usize,
     batch: usize,
     steps: usize,
@@ -90,8 +100,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let pool = thread_pool(args.threads)?;
     let results = presets.into_iter().map(|preset| pool.install(|| measure(args, preset))).collect::<Result<_, _>>()?;
-    let Args { threads, batch_size: batch, steps, .. } = *args;
-    let report = Report { isa: Isa::selected().name(), threads, batch, steps, results };
+    let Args { threads, batch_size: batch, steps, precision, .. } = *args;
+    let isa = Isa::selected();
+    let bf16 = (precision == Precision::Bf16).then(|| Bf16Kernel::for_isa(isa).map_or("rounded f32", Bf16Kernel::name));
+    let report = Report { isa: isa.name(), precision, bf16, threads, batch, steps, results };
     if args.common.json {
         return print_json(&report);
     }
@@ -102,21 +114,25 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// Beside PyTorch.
 fn compare_with_torch(args: &Args, preset: Preset) -> anyhow::Result<()> {
     let InputShape { channels, height, .. } = input(args, preset);
-    let Args { batch_size, threads, steps, .. } = *args;
+    let Args { batch_size, threads, steps, precision, .. } = *args;
     let sizes = [("--channels", channels), ("--size", height), ("--batch-size", batch_size)];
     let sizes = [&sizes[..], &[("--threads", threads), ("--steps", steps)]].concat();
-    let ours = ["train", "--encoder", preset.name()].map(OsString::from).to_vec();
+    let ours = ["train", "--encoder", preset.name(), "--precision", precision.name()].map(OsString::from).to_vec();
     compare(
         &args.comparison,
         args.common.json,
         &Comparison {
             title: format!(
-                "training {} at {channels}×{height}×{height}, batch {batch_size}, threads {threads}, {steps} steps",
-                preset.name()
+                "training {} in {} at {channels}×{height}×{height}, batch {batch_size}, threads {threads}, {steps} steps",
+                preset.name(),
+                precision.name()
             ),
             ours: vec![("Macula".to_owned(), [ours, options(&sizes)].concat())],
             script: "train.py",
-            peers: &["channels_last", "eager"],
+            peers: match precision {
+                Precision::F32 => &["channels_last", "eager"],
+                Precision::Bf16 => &["channels_last_bf16", "channels_last"],
+            },
             args: &|_| [vec![preset.name().into()], values(&sizes)].concat(),
             columns: &[
                 Column { title: "images/s", pointer: "/results/0/images_per_second", scale: 1.0 },
@@ -137,7 +153,13 @@ fn input(args: &Args, preset: Preset) -> InputShape {
 }
 
 fn print(report: &Report) {
-    println!("training, batch {}, threads {}, kernels {}\n", report.batch, report.threads, report.isa);
+    let kernels = [Some(report.isa), report.bf16].into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    println!(
+        "training, precision {}, batch {}, threads {}, kernels {kernels}\n",
+        report.precision.name(),
+        report.batch,
+        report.threads
+    );
     println!(
         "{:<8} {:<9} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "encoder", "input", "p50 ms", "p95 ms", "p99 ms", "images/s", "peak MiB"
@@ -153,7 +175,7 @@ fn print(report: &Report) {
 fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
     let input = input(args, preset);
     memory::reset_peak();
-    let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args.batch_size, args.common.seed)?;
+    let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args)?;
     for _ in 0..STEPS_WARM_UP {
         trainer.step();
     }
@@ -200,10 +222,12 @@ struct Trainer {
 }
 
 impl Trainer {
-    fn new(spec: EncoderSpec, batch: usize, seed: u64) -> anyhow::Result<Self> {
+    fn new(spec: EncoderSpec, args: &Args) -> anyhow::Result<Self> {
+        let (batch, seed) = (args.batch_size, args.common.seed);
         let InputShape { channels, height, width } = spec.input;
         let classifier = linear_initialise(spec.feature_dim(), CLASSES, &mut Rng::for_purpose(seed, "initialise head"));
-        let network = Network::new(spec, seed)?;
+        let mut network = Network::new(spec, seed)?;
+        network.set_arithmetic(args.precision, args.convolution);
         let parameters = network.parameters.len();
         let sgd = |len| Optimiser::new(OptimiserKind::SGD, len, 0.0, Vec::new());
         Ok(Self {

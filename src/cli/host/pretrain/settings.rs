@@ -11,7 +11,7 @@ use super::teachers::TeacherOpener;
 use crate::augment::Policy;
 use crate::cli::host::readout::ReadoutArgs;
 use crate::cli::images::{ImageArgs, RangeArg};
-use crate::encoder::Preset;
+use crate::encoder::{Algorithm, Precision, Preset};
 use crate::encoders::open_run;
 use crate::files::{TEXT_MAX, read_bounded};
 use crate::nn::optimiser::OptimiserKind;
@@ -91,6 +91,12 @@ pub struct SettingArgs {
     /// Process a batch that exceeds memory in chunks of N network inputs [default: the whole batch]
     #[arg(long, value_name = "N")]
     chunk: Option<usize>,
+    /// Precision of the products in convolutions; bf16 is faster where the CPU has AMX or AVX512-BF16 [default: f32]
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// How 3×3 convolutions are computed [default: direct]
+    #[arg(long, value_name = "ALGORITHM")]
+    convolution: Option<Algorithm>,
     /// Measure the objective on held-out images (val, or test without val) [default: end]
     #[arg(long, value_name = "WHEN")]
     validate: Option<Validate>,
@@ -238,6 +244,8 @@ named!(Policy: "none" = Policy::None, "light" = Policy::Light, "natural" = Polic
 named!(HealthGate: "never" = HealthGate::Never, "epoch" = HealthGate::Epoch);
 named!(Keep: "last" = Keep::Last, "best" = Keep::Best);
 named!(Sampling: "uniform" = Sampling::Uniform, "sqrt" = Sampling::Sqrt);
+named!(Precision: "f32" = Precision::F32, "bf16" = Precision::Bf16);
+named!(Algorithm: "direct" = Algorithm::Direct, "winograd" = Algorithm::Winograd);
 named!(TrainOn: "mean" = TrainOn::Mean, "readout" = TrainOn::Readout);
 named!(Miner: "all" = Miner::All, "batch-hard" = Miner::BatchHard, "semi-hard" = Miner::SemiHard);
 named!(Positives: "views" = Positives::Views, "labels" = Positives::Labels);
