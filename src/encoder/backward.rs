@@ -129,7 +129,8 @@ impl Stage<'_> {
         let out = plan.grids[index + 1];
         let norm = self.reader.norms[index].as_ref().expect("the forward pass has normalised it");
         let gradient = self.gradients[position].as_ref().expect("a convolution has a norm's gradient");
-        let Scratch { input, gradient: dz, contribution, dweights, activated, conv: scratch } = &mut *group.scratch;
+        let Scratch { input, gradient: dz, contribution, dweights, activated, conv: scratch, batches } =
+            &mut *group.scratch;
         let conv = self.convolutions[index].as_ref().expect("a convolution node has a convolution");
 
         // dz, with a border, from g and z.
@@ -142,7 +143,7 @@ impl Stage<'_> {
         norm_backward(isa, out, g, self.stored(index + 1, image), &norm.scale, by_value, &mut dz[inside..], row);
 
         let x = self.reader.conv_input(*value, self.stored(*value, image), geometry, input);
-        conv.weight_gradient(x, dz, scratch, &mut dweights[position]);
+        conv.weight_gradient(x, dz, scratch, &mut batches[position], &mut dweights[position]);
         if *value == 0 {
             return;
         }
@@ -322,6 +323,7 @@ impl Network {
         let groups = split_by_group(&mut arrays, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
         let partial = groups.map(|(number, (arrays, scratch))| {
             scratch.dweights.resize_with(scratch.dweights.len().max(stage.len()), Vec::new);
+            scratch.batches.resize_with(scratch.batches.len().max(stage.len()), Default::default);
             for (dweight, index) in scratch.dweights.iter_mut().zip(stage.clone()) {
                 let len = weights[index].len();
                 dweight.clear();
@@ -332,6 +334,10 @@ impl Network {
                 for index in stage.clone().rev() {
                     shared.conv_backward(&mut part, index, number * group + local, local);
                 }
+            }
+            let Scratch { batches, dweights, .. } = part.scratch;
+            for ((index, batch), dweight) in stage.clone().zip(batches).zip(dweights) {
+                shared.convolutions[index].iter().for_each(|conv| conv.finish_group(batch, dweight));
             }
             part.sums
         });

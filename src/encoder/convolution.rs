@@ -5,7 +5,7 @@ use super::precision::{Algorithm, Precision};
 use crate::kernel::bf16::round_to_f32;
 use crate::kernel::{Bf16Kernel, Isa};
 use crate::nn::conv::{ConvShape, conv_data_gradient, conv_forward, conv_weight_gradient, transposed};
-use crate::nn::conv_bf16::{Bf16Conv, Bf16Scratch};
+use crate::nn::conv_bf16::{Bf16Conv, Bf16Scratch, GradientBatch};
 use crate::nn::conv_winograd::{WinogradConv, WinogradScratch};
 use crate::nn::depthwise::{depthwise_data_gradient, depthwise_forward, depthwise_weight_gradient};
 
@@ -103,10 +103,18 @@ impl Convolution {
         }
     }
 
-    /// Adds the gradient of the weights, as far as it is taken per image; `x` and `dy` padded.
-    pub fn weight_gradient(&self, x: &[f32], dy: &[f32], scratch: &mut ConvScratch, sum: &mut [f32]) {
+    /// Adds the gradient of the weights, as far as it is taken per image; `x` and `dy` padded. `batch` belongs to this convolution, and
+    /// [`Self::finish_group`] follows the last image.
+    pub fn weight_gradient(
+        &self,
+        x: &[f32],
+        dy: &[f32],
+        scratch: &mut ConvScratch,
+        batch: &mut GradientBatch,
+        sum: &mut [f32],
+    ) {
         match (&self.kind, self.geometry) {
-            (Kind::Bf16(conv), _) => conv.weight_gradient(x, dy, &mut scratch.bf16, sum),
+            (Kind::Bf16(conv), _) => conv.weight_gradient(x, dy, batch, sum),
             (Kind::Winograd(conv), _) => conv.weight_gradient(self.isa, x, dy, &mut scratch.winograd, sum),
             (Kind::Rounded { shape, .. }, _) => {
                 let [of_x, of_dy] = &mut scratch.rounded;
@@ -116,6 +124,13 @@ impl Convolution {
             (Kind::Direct { .. }, Geometry::Depthwise(shape)) => {
                 depthwise_weight_gradient(self.isa, shape, x, dy, sum);
             }
+        }
+    }
+
+    /// Adds what is left of a group of images.
+    pub fn finish_group(&self, batch: &mut GradientBatch, sum: &mut [f32]) {
+        if let Kind::Bf16(conv) = &self.kind {
+            conv.finish_weight_gradient(batch, sum);
         }
     }
 

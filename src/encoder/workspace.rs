@@ -6,7 +6,9 @@
 use super::convolution::{ConvScratch, Convolution};
 use super::plan::Plan;
 use super::spec::ValueId;
+use crate::kernel::pages;
 use crate::nn::batch_norm::{Normalisation, Sums};
+use crate::nn::conv_bf16::GradientBatch;
 
 /// Most groups of a batch: the most threads that help, and the number of partial sums.
 const GROUPS_MAX: usize = 16;
@@ -33,7 +35,7 @@ impl Workspace {
         self.images = images;
         self.values.resize_with(plan.grids.len(), Vec::new);
         for (value, grid) in self.values.iter_mut().zip(&plan.grids).skip(1) {
-            value.resize(images * grid.len(), 0.0);
+            pages::resize(value, images * grid.len());
         }
         self.features.resize(images * feature_dim, 0.0);
         self.scratch.resize_with(GROUPS_MAX, Scratch::default);
@@ -56,6 +58,8 @@ pub(super) struct Scratch {
     pub conv: ConvScratch,
     /// Partial gradient of the weights of each convolution of a stage.
     pub dweights: Vec<Vec<f32>>,
+    /// Images whose part of it is still to be added.
+    pub batches: Vec<GradientBatch>,
 }
 
 /// Arrays for the gradients of values. Values with the same gradient share one; a free one is reused.
@@ -83,7 +87,7 @@ impl GradientArrays {
             self.arrays.push(Vec::new());
             self.arrays.len() - 1
         });
-        self.arrays[id].resize(len, 0.0);
+        pages::resize(&mut self.arrays[id], len);
         self.of_value[value] = Some(id);
         id
     }

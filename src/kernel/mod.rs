@@ -5,6 +5,7 @@ pub(crate) mod bf16;
 pub(crate) mod channel;
 pub(crate) mod depthwise;
 pub(crate) mod isa;
+pub(crate) mod pages;
 pub(crate) mod tile;
 pub(crate) mod winograd;
 

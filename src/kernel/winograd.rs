@@ -151,7 +151,8 @@ impl<const DIRECTION: u8, const M: usize, const P: usize> WithSimd for Tiles<DIR
         let Transform { tiling, channels, image, row, positions } = self.0;
         let (across, down) = (tiling.columns / M, tiling.rows / M);
         let stride = tiling.stride(channels);
-        for (y, x) in (0..down).flat_map(|y| (0..across).map(move |x| (y, x))) {
+        for at in 0..down * across {
+            let (y, x) = (at / across, at % across);
             for block in (0..channels).step_by(S::F32_LANES) {
                 // SAFETY: the callers of `run` check the lengths of image and positions; y < down, x < across, block + lanes <= C.
                 unsafe {

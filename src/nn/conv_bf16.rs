@@ -11,21 +11,24 @@
 //! For the weight gradient the pixels of a plane lie at the distances of dy with its border, whose zeros cancel the pixels between rows.
 
 use super::conv::{ConvShape, taps_of_parity};
-use crate::kernel::bf16::{Bf16Kernel, PAIRS, PlaneShape, Product, ROWS_MAX, SLACK, Step, TILE, Tile};
+use crate::kernel::bf16::{Aligned, Bf16Kernel, PAIRS, PlaneShape, Product, ROWS_MAX, SLACK, Step, TILE, Tile};
 
 /// Values in bf16 of one image, reused by the images of a group one after another.
 #[derive(Debug, Default)]
 pub struct Bf16Scratch {
-    pixels: Vec<u16>,
-    planes: Vec<u16>,
-    pairs: Vec<u16>,
+    pixels: Aligned,
 }
 
-/// Makes `values` at least `len` long. Earlier contents stay: they are finite.
-fn at_least(values: &mut Vec<u16>, len: usize) -> &mut [u16] {
-    values.resize(values.len().max(len), 0);
-    values
+/// Images of one convolution whose weight gradient is taken in one product.
+#[derive(Debug, Default)]
+pub struct GradientBatch {
+    images: usize,
+    planes: Aligned,
+    pairs: Aligned,
 }
+
+/// Fewest steps of a weight gradient, 32 pixels each: with fewer, loading and storing the sums takes as long as adding to them.
+const STEPS_MIN: usize = 32;
 
 /// A product without its matrices.
 #[derive(Clone, Debug)]
@@ -41,11 +44,12 @@ struct Pass {
 }
 
 impl Pass {
-    fn run(&self, kernel: Bf16Kernel, left: &[u16], right: &[u16], out: &mut [f32]) {
+    /// Adds `steps`.
+    fn run(&self, kernel: Bf16Kernel, steps: &[Step], left: &[u16], right: &[u16], out: &mut [f32]) {
         kernel.multiply(Product {
             left,
             left_row: self.left_row,
-            steps: &self.steps,
+            steps,
             tiles: &self.tiles,
             rows: self.rows,
             right,
@@ -113,13 +117,14 @@ impl Pixels<'_> {
     }
 
     /// The right matrix, of `weight`: rows of `columns` values, `run` for each tap.
-    fn pack(&self, kernel: Bf16Kernel, weight: &[f32]) -> Vec<u16> {
+    fn pack(&self, kernel: Bf16Kernel, weight: &[f32]) -> Aligned {
         let (tap_len, block) = (self.steps_per_tap() * TILE, self.taps.len() * self.steps_per_tap() * TILE);
-        let mut packed = vec![0; self.columns.div_ceil(16) * block];
+        let mut aligned = Aligned::zeroed(self.columns.div_ceil(16) * block);
+        let packed = aligned.at_least(0);
         for (tap, weight) in weight.chunks_exact(self.run * self.columns).take(self.taps.len()).enumerate() {
             kernel.pack_pairs(weight, self.run, self.columns, &mut packed[tap * tap_len..], block);
         }
-        packed
+        aligned
     }
 }
 
@@ -128,11 +133,15 @@ impl Pixels<'_> {
 pub struct Bf16Conv {
     kernel: Bf16Kernel,
     shape: ConvShape,
-    forward: (Pass, Vec<u16>),
+    forward: (Pass, Aligned),
     /// Of each parity of input pixels.
-    data_gradient: Vec<(Pass, Vec<u16>)>,
+    data_gradient: Vec<(Pass, Aligned)>,
     weight_gradient: Pass,
     planes: PlaneShape,
+    /// Values from the planes of an image to those of the next.
+    image_planes: usize,
+    /// Images whose weight gradient is taken in one product.
+    images_together: usize,
 }
 
 impl Bf16Conv {
@@ -141,48 +150,65 @@ impl Bf16Conv {
         let taps: Vec<usize> = (0..shape.kernel).map(|ky| ky * shape.input_row()).collect();
         let forward = forward_pixels(shape, &taps);
         let planes = plane_shape(shape);
+        let image_planes = (shape.stride * shape.stride * shape.channels_in * planes.plane).next_multiple_of(2 * PAIRS);
+        let images_together = (STEPS_MIN / gradient_pixels(shape, planes).div_ceil(2 * PAIRS)).max(1);
         Self {
             kernel,
             shape,
             data_gradient: if transposed.is_empty() { Vec::new() } else { data_passes(kernel, shape, transposed) },
-            weight_gradient: weight_pass(shape, planes),
+            weight_gradient: weight_pass(shape, planes, image_planes, images_together),
             forward: (forward.pass(), forward.pack(kernel, weight)),
             planes,
+            image_planes,
+            images_together,
         }
     }
 
     /// As [`super::conv::conv_forward`].
     pub fn forward(&self, x: &[f32], scratch: &mut Bf16Scratch, y: &mut [f32]) {
         let len = self.shape.input_len();
-        let left = at_least(&mut scratch.pixels, len + SLACK);
+        let left = scratch.pixels.at_least(len + SLACK);
         self.kernel.round(&x[..len], left);
         let (pass, right) = &self.forward;
-        pass.run(self.kernel, left, right, y);
+        pass.run(self.kernel, &pass.steps, left, right.values(), y);
     }
 
-    /// As [`super::conv::conv_weight_gradient`].
-    pub fn weight_gradient(&self, x: &[f32], dy: &[f32], scratch: &mut Bf16Scratch, dweight: &mut [f32]) {
-        let (shape, pass) = (self.shape, &self.weight_gradient);
-        let (row, border) = (self.planes.plane_row, shape.padding() * (self.planes.plane_row + 1));
-        let count = shape.stride * shape.stride * shape.channels_in * self.planes.plane;
-        let left = at_least(&mut scratch.planes, count + row + 2 * SLACK);
-        self.kernel.planes(x, self.planes, left);
-        let right = at_least(&mut scratch.pairs, shape.channels_out.div_ceil(16) * pass.right_block);
-        let inner = gradient_pixels(shape, self.planes);
-        self.kernel.pack_pairs(&dy[border * shape.channels_out..], inner, shape.channels_out, right, pass.right_block);
-        pass.run(self.kernel, left, right, dweight);
+    /// As [`super::conv::conv_weight_gradient`], but `dweight` is complete only after [`Self::finish_weight_gradient`].
+    pub fn weight_gradient(&self, x: &[f32], dy: &[f32], batch: &mut GradientBatch, dweight: &mut [f32]) {
+        let (o, right_block) = (self.shape.channels_out, self.weight_gradient.right_block);
+        let left = batch.planes.at_least(self.images_together * self.image_planes + self.planes.plane_row + 2 * SLACK);
+        self.kernel.planes(x, self.planes, &mut left[batch.images * self.image_planes..]);
+        let right = batch.pairs.at_least(o.div_ceil(16) * right_block);
+        let right = &mut right[batch.images * (right_block / self.images_together)..];
+        let border = self.shape.padding() * (self.planes.plane_row + 1);
+        let inner = gradient_pixels(self.shape, self.planes);
+        self.kernel.pack_pairs(&dy[border * o..], inner, o, right, right_block);
+        batch.images += 1;
+        if batch.images == self.images_together {
+            self.finish_weight_gradient(batch, dweight);
+        }
+    }
+
+    /// Adds the images of `batch` to `dweight`.
+    pub fn finish_weight_gradient(&self, batch: &mut GradientBatch, dweight: &mut [f32]) {
+        let pass = &self.weight_gradient;
+        let steps = &pass.steps[..pass.steps.len() / self.images_together * batch.images];
+        if !steps.is_empty() {
+            pass.run(self.kernel, steps, batch.planes.values(), batch.pairs.values(), dweight);
+        }
+        batch.images = 0;
     }
 
     /// As [`super::conv::conv_data_gradient`].
     pub fn data_gradient(&self, dy: &[f32], scratch: &mut Bf16Scratch, dx: &mut [f32]) {
         let (shape, len) = (self.shape, self.shape.padded_output_len());
-        let left = at_least(&mut scratch.pixels, len + SLACK);
+        let left = scratch.pixels.at_least(len + SLACK);
         self.kernel.round(&dy[..len], left);
         if shape.kernel == 1 && shape.stride > 1 {
             dx[..shape.height * shape.width * shape.channels_in].fill(0.0);
         }
         for (pass, right) in &self.data_gradient {
-            pass.run(self.kernel, left, right, dx);
+            pass.run(self.kernel, &pass.steps, left, right.values(), dx);
         }
     }
 }
@@ -203,7 +229,7 @@ fn forward_pixels(shape: ConvShape, taps: &[usize]) -> Pixels<'_> {
     }
 }
 
-fn data_passes(kernel: Bf16Kernel, shape: ConvShape, transposed: &[f32]) -> Vec<(Pass, Vec<u16>)> {
+fn data_passes(kernel: Bf16Kernel, shape: ConvShape, transposed: &[f32]) -> Vec<(Pass, Aligned)> {
     let (c, o, s) = (shape.channels_in, shape.channels_out, shape.stride);
     if shape.kernel == 1 {
         let (rows, pixels) = shape.output_grid();
@@ -268,7 +294,7 @@ fn gradient_pixels(shape: ConvShape, planes: PlaneShape) -> usize {
     shape.out_height() * planes.plane_row - 2 * shape.padding()
 }
 
-fn weight_pass(shape: ConvShape, planes: PlaneShape) -> Pass {
+fn weight_pass(shape: ConvShape, planes: PlaneShape, image_planes: usize, images: usize) -> Pass {
     let (c, o, s) = (shape.channels_in, shape.channels_out, shape.stride);
     let rows = (1..=ROWS_MAX.min(c)).rev().find(|rows| c.is_multiple_of(*rows)).unwrap_or(1);
     let steps = gradient_pixels(shape, planes).div_ceil(2 * PAIRS);
@@ -282,11 +308,16 @@ fn weight_pass(shape: ConvShape, planes: PlaneShape) -> Pass {
     }
     Pass {
         left_row: planes.plane,
-        steps: (0..steps).map(|step| Step { left: (2 * PAIRS * step) as u32, right: (step * TILE) as u32 }).collect(),
+        steps: (0..images * steps)
+            .map(|step| Step {
+                left: (step / steps * image_planes + 2 * PAIRS * (step % steps)) as u32,
+                right: (step * TILE) as u32,
+            })
+            .collect(),
         tiles,
         rows,
         columns: o,
-        right_block: steps * TILE,
+        right_block: images * steps * TILE,
         out_row: o,
         accumulate: true,
     }
@@ -314,7 +345,7 @@ mod tests {
     #[test]
     fn every_kernel_agrees_with_the_reference() {
         let mut rng = Rng::for_purpose(1, "conv bf16");
-        let mut scratch = Bf16Scratch::default();
+        let (mut scratch, mut batch) = (Bf16Scratch::default(), GradientBatch::default());
         for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
             for (c, o) in [(1, 8), (3, 16), (8, 24), (16, 48), (24, 64), (32, 80), (40, 16)] {
                 for (height, width) in [(8, 8), (7, 13), (5, 17), (14, 9), (1, 1), (1, 6), (3, 33)] {
@@ -339,7 +370,13 @@ mod tests {
                         conv.forward(&x_padded, &mut scratch, &mut y);
                         assert_close(&y, &expected, &format!("forward, {what}"));
                         let mut dweight = vec![0.0; weight.len()];
-                        conv.weight_gradient(&x_padded, &dy_padded, &mut scratch, &mut dweight);
+                        // One image more than are taken together.
+                        let images = conv.images_together + 1;
+                        for _ in 0..images {
+                            conv.weight_gradient(&x_padded, &dy_padded, &mut batch, &mut dweight);
+                        }
+                        conv.finish_weight_gradient(&mut batch, &mut dweight);
+                        dweight.iter_mut().for_each(|d| *d /= images as f32);
                         assert_close(&dweight, &dweight_expected, &format!("weight gradient, {what}"));
                         if c % 8 == 0 {
                             let mut dx = vec![f32::NAN; x.len()];

@@ -155,7 +155,8 @@ pub(super) unsafe fn planes(x: &[f32], shape: PlaneShape, out: &mut [u16]) {
         for parity in 0..stride {
             let source = image_row * columns + parity;
             let count = columns.saturating_sub(parity).div_ceil(stride);
-            for (start, c) in (0..count).step_by(32).flat_map(|s| (0..channels).step_by(16).map(move |c| (s, c))) {
+            for at in 0..count.div_ceil(32) * channels.div_ceil(16) {
+                let (start, c) = (at / channels.div_ceil(16) * 32, at % channels.div_ceil(16) * 16);
                 let (width, pixels) = (16.min(channels - c), 32.min(count - start));
                 let mut block = [_mm512_setzero_si512(); 16];
                 // SAFETY: as for this function: pixels from `count` on are not read, and a store ends with them.

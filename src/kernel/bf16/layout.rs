@@ -1,4 +1,7 @@
 //! Matrices and planes of bf16 as the kernels read them.
+#![allow(unsafe_code)] // A plain type for `bytemuck`.
+
+use bytemuck::{Pod, Zeroable};
 
 /// Pairs of values per tile of the right matrix: 32 values of its inner dimension.
 pub(crate) const PAIRS: usize = 16;
@@ -10,6 +13,42 @@ pub(crate) const TILE: usize = 2 * PAIRS * COLUMNS;
 pub(crate) const ROWS_MAX: usize = 16;
 /// Values that a kernel may read after the last one of the left matrix; their weights are zero, so they have to be finite.
 pub(crate) const SLACK: usize = 2 * PAIRS;
+
+/// Values in bf16 from a boundary of cache lines on: a row of a tile is one line.
+#[derive(Clone, Debug, Default)]
+pub struct Aligned(Vec<Line>);
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([u16; 32]);
+
+// SAFETY: any bytes are a valid line, and it has no padding.
+unsafe impl Zeroable for Line {}
+// SAFETY: as above.
+unsafe impl Pod for Line {}
+
+impl Aligned {
+    /// `len` zeros.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let mut values = Self::default();
+        values.at_least(len);
+        values
+    }
+
+    /// Makes it at least `len` long. Earlier contents stay.
+    pub(crate) fn at_least(&mut self, len: usize) -> &mut [u16] {
+        let lines = len.div_ceil(32);
+        if self.0.len() < lines {
+            self.0.resize(lines, Line::zeroed());
+        }
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+
+    /// All values.
+    pub(crate) fn values(&self) -> &[u16] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
 
 /// A step along the inner dimension: 32 values of each row of the left matrix and one tile of the right one.
 #[derive(Clone, Copy, Debug)]

@@ -17,6 +17,7 @@ mod amx;
 mod avx512;
 mod layout;
 
+pub use layout::Aligned;
 pub(crate) use layout::{COLUMNS, PAIRS, PlaneShape, Product, ROWS_MAX, SLACK, Step, TILE, Tile};
 
 use super::isa::Isa;
