@@ -40,7 +40,7 @@ enum Kind {
         transposed: Vec<f32>,
     },
     Winograd(WinogradConv),
-    Bf16(Bf16Conv),
+    Bf16(Box<Bf16Conv>),
     /// For a CPU that does not multiply bf16: f32 arithmetic with factors that are rounded to bf16.
     Rounded {
         shape: ConvShape,
@@ -67,7 +67,7 @@ impl Convolution {
         let transposed = if has_data_gradient { transposed(shape, weight) } else { Vec::new() };
         let kind = match (precision, algorithm) {
             (Precision::Bf16, _) => match Bf16Kernel::for_isa(isa) {
-                Some(kernel) => Kind::Bf16(Bf16Conv::new(kernel, shape, weight, &transposed)),
+                Some(kernel) => Kind::Bf16(Box::new(Bf16Conv::new(kernel, shape, weight, &transposed))),
                 None => {
                     let round = |values: &[f32]| rounded(values, &mut Vec::new()).to_vec();
                     Kind::Rounded { shape, weight: round(weight), transposed: round(&transposed) }
