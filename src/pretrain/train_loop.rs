@@ -180,7 +180,7 @@ impl Trainer<'_> {
         let output = match (&self.training_features, config.freeze) {
             (Some(features), _) => self.learner.step_head(features.select(&positions).rows, targets, learning_rate),
             (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), targets, learning_rate),
-            (None, None) => self.learner.step(&self.input, targets, learning_rate, self.progress.step),
+            (None, None) => self.learner.step(&mut self.input, targets, learning_rate, self.progress.step),
         };
         if !output.loss.is_finite() {
             let (step, learning_rate) = (self.progress.step + 1, config.learning_rate);
