@@ -83,7 +83,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
                 input.extend(preprocessing.normalise(&view.pixels));
             }
         }
-        let output = learner.step(&input, Targets::labels(&[None; BATCH]), 0.05, step);
+        let output = learner.step(&mut input, Targets::labels(&[None; BATCH]), 0.05, step);
         println!("step {step}: loss {:.4}, alignment {:.4}", output.loss, output.measures[0].1);
     }
     Ok(())

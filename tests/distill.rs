@@ -13,7 +13,7 @@ use macula::pretrain::{
 };
 
 const IMAGES: usize = 150;
-const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20 };
+const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
 const RESUME: Options = Options { resume: true, ..BEGIN };
 
 fn phantoms() -> Dataset {

@@ -15,7 +15,7 @@ use macula::pretrain::{
 use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:48";
-const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20 };
+const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
 const BEGIN: Options = Options { resume: false, ..RESUME };
 
 /// A few steps of the smallest encoder, with checkpoints and metrics within epochs as well.

@@ -13,7 +13,7 @@ use macula::pretrain::{
 };
 use stop_after::StopAfter;
 
-const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20 };
+const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
 const RESUME: Options = Options { resume: true, ..BEGIN };
 
 /// A few steps of the smallest encoder, with checkpoints and metrics within epochs as well.

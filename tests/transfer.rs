@@ -15,7 +15,7 @@ use macula::pretrain::{
 use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:96";
-const OPTIONS: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20 };
+const OPTIONS: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
 
 fn phantoms() -> Dataset {
     data::open_named(PHANTOMS, 1).unwrap()

@@ -245,7 +245,8 @@ fn masked_patches() {
     let mut rng = Rng::for_purpose(7, "images");
     let images = normal(&mut rng, inputs * size * size * channels);
     let mut masked = Masked::new(0.6, channels, size, map);
-    let visible = masked.encoder_input(&images, inputs, &mut rng).into_owned();
+    let mut visible = images.clone();
+    masked.encoder_input(&mut visible, inputs, &mut rng);
     let values = patch * patch * channels;
     let at = |place: usize, value: usize| {
         let (input, place) = (place / places, place % places);

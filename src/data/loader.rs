@@ -76,6 +76,14 @@ impl<'a> Loader<'a> {
         image
     }
 
+    /// Whether the image at `position` is cached.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Loader::len`].
+    pub fn is_cached(&self, position: usize) -> bool {
+        self.kept[position].get().is_some()
+    }
+
     /// Bytes of cached pixels.
     pub fn cache_bytes_used(&self) -> usize {
         self.cache_bytes_used.load(Ordering::Relaxed)
@@ -103,6 +111,7 @@ mod tests {
             assert!(same, "round {round}");
             assert_eq!(cached.cache_bytes_used(), 10 * 256, "ten images of 16×16 fit");
         }
+        assert_eq!((0..40).filter(|&position| cached.is_cached(position)).count(), 10);
         assert_eq!(plain.cache_bytes_used(), 0);
         let first = cached.kept.iter().position(|slot| slot.get().is_some()).unwrap();
         assert!(

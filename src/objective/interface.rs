@@ -1,6 +1,5 @@
 //! The interface of an objective, the only part that the training loop uses.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::head::Head;
@@ -86,9 +85,9 @@ pub trait Objective: Send {
     /// Creates state that depends on the encoder, once, before the first step.
     fn begin(&mut self, _network: &Network, _head: &[f32], _seed: u64) {}
 
-    /// The network inputs of a step, from the views `[N * V, H, W, C]` of `num_images` images.
-    fn encoder_input<'a>(&mut self, views: &'a [f32], _num_images: usize, _rng: &mut Rng) -> Cow<'a, [f32]> {
-        Cow::Borrowed(views)
+    /// The network inputs of a step, made in place of the views `[N * V, H, W, C]` of `num_images` images.
+    fn encoder_input<'a>(&mut self, views: &'a mut [f32], _num_images: usize, _rng: &mut Rng) -> &'a [f32] {
+        views
     }
 
     /// Updates the objective's own state after the optimiser moved the encoder and the head.

@@ -4,8 +4,6 @@
 //! each patch from the encoder's last activations, and the loss is the mean absolute error on masked pixels. A patch is
 //! the part of the input that corresponds to one position of the last activations.
 
-use std::borrow::Cow;
-
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::Comparison;
@@ -31,8 +29,8 @@ pub struct Masked {
     size: usize,
     /// Side of the square last activations.
     map: usize,
-    /// Network inputs of the step before they were masked, `[N, H, W, C]`.
-    inputs: Vec<f32>,
+    /// The masked patches of the step before they were masked, `[M, P]`.
+    hidden: Vec<f32>,
     /// Which patches of the step are masked, `[N, H' W']`.
     masked: Vec<bool>,
 }
@@ -44,7 +42,7 @@ impl Masked {
     pub fn new(share: f32, channels: usize, size: usize, map: usize) -> Self {
         let patch_len = (size / map) * (size / map) * channels;
         let head = Head::linear("decoder", patch_len);
-        Self { head, share, channels, size, map, inputs: Vec::new(), masked: Vec::new() }
+        Self { head, share, channels, size, map, hidden: Vec::new(), masked: Vec::new() }
     }
 
     /// Values of one network input.
@@ -79,18 +77,22 @@ impl Objective for Masked {
     }
 
     /// Masked patches become 0, which is the mean of the corpus after normalisation.
-    fn encoder_input<'a>(&mut self, views: &'a [f32], _num_images: usize, rng: &mut Rng) -> Cow<'a, [f32]> {
-        let mut visible = views.to_vec();
+    fn encoder_input<'a>(&mut self, views: &'a mut [f32], _num_images: usize, rng: &mut Rng) -> &'a [f32] {
+        let mut hidden = std::mem::take(&mut self.hidden);
+        hidden.clear();
         self.masked.clear();
-        for input in visible.chunks_exact_mut(self.input_len()) {
+        for input in views.chunks_exact_mut(self.input_len()) {
             let mask = masked_patches(self.map * self.map, self.share, rng);
             for (position, _) in mask.iter().enumerate().filter(|(_, masked)| **masked) {
-                self.patch_rows(position).for_each(|row| input[row].fill(0.0));
+                for row in self.patch_rows(position) {
+                    hidden.extend_from_slice(&input[row.clone()]);
+                    input[row].fill(0.0);
+                }
             }
             self.masked.extend(mask);
         }
-        self.inputs = views.to_vec();
-        Cow::Owned(visible)
+        self.hidden = hidden;
+        views
     }
 
     /// An input counts as correct if its reconstruction is nearer than the mean image.
@@ -105,11 +107,10 @@ impl Objective for Masked {
         let inputs = self.masked.len() / positions;
         let (mut errors, mut blank) = (vec![0.0f64; inputs], vec![0.0f64; inputs]);
         let scale = 1.0 / dout.len().max(1) as f32;
-        for (&at, out) in masked.iter().zip(dout.chunks_exact_mut(outputs)) {
+        let patches = dout.chunks_exact_mut(outputs).zip(self.hidden.chunks_exact(outputs));
+        for (&at, (out, patch)) in masked.iter().zip(patches) {
             let index = at / positions;
-            let input = &self.inputs[index * self.input_len()..][..self.input_len()];
-            let pixels = self.patch_rows(at % positions).flat_map(|row| &input[row]);
-            for (out, &pixel) in out.iter_mut().zip(pixels) {
+            for (out, &pixel) in out.iter_mut().zip(patch) {
                 let error = *out - pixel;
                 errors[index] += f64::from(error.abs());
                 blank[index] += f64::from(pixel.abs());
@@ -154,7 +155,8 @@ mod tests {
         let mut masked = Masked::new(0.6, 1, 6, 3);
         let mut rng = Rng::for_purpose(1, "test");
         let inputs: Vec<f32> = (0..2 * 36).map(|_| rng.normal()).collect();
-        let visible = masked.encoder_input(&inputs, 2, &mut rng);
+        let mut views = inputs.clone();
+        let visible = masked.encoder_input(&mut views, 2, &mut rng);
         let zeros = visible.iter().filter(|&&value| value == 0.0).count();
         assert_eq!(zeros, 2 * 5 * 4, "5 of 9 patches");
         // The absolute value has a kink; the step is small enough to avoid it.

@@ -4,8 +4,6 @@
 //! 2020, arXiv:2003.04297). View 0 of an image is its query and view 1 its key. Keys come from a momentum encoder, so a
 //! queue of them stays comparable, and the number of negatives does not depend on the batch.
 
-use std::borrow::Cow;
-
 use super::contrastive::{EmbeddingLoss, VIEWS, contrastive_step, projection_head};
 use super::ema::EmaEncoder;
 use super::head::Head;
@@ -55,16 +53,18 @@ impl Moco {
         Self { head: projection_head(settings), temperature, ema_decay, queue_len, queue, key_encoder, keys }
     }
 
-    /// Keys `[N, P]` of N network inputs, with the batch statistics of random parts of the batch.
-    fn encode_keys(&mut self, inputs: &[f32], num_images: usize, rng: &mut Rng) -> Vec<f32> {
+    /// Keys `[N, P]` of the second of each two `views`, with the batch statistics of random parts of the batch.
+    fn encode_keys(&mut self, views: &[f32], num_images: usize, rng: &mut Rng) -> Vec<f32> {
         let Some(encoder) = &mut self.key_encoder else { return Vec::new() };
-        let (one, dim) = (inputs.len() / num_images, self.head.outputs());
+        let (one, dim) = (views.len() / num_images / 2, self.head.outputs());
         let mut order: Vec<usize> = (0..num_images).collect();
         rng.shuffle(&mut order);
         let mut keys = vec![0.0; num_images * dim];
+        let mut gathered = Vec::new();
         // A part of one image would have no variance.
         for part in order.chunks(num_images.div_ceil(KEY_GROUPS).max(2)) {
-            let gathered: Vec<f32> = part.iter().flat_map(|&image| &inputs[image * one..][..one]).copied().collect();
+            gathered.clear();
+            part.iter().for_each(|&image| gathered.extend_from_slice(&views[(2 * image + 1) * one..][..one]));
             let projections = encoder.forward(&self.head, &gathered);
             for (&image, projection) in part.iter().zip(projections.chunks_exact(dim)) {
                 l2_normalize(&mut keys[image * dim..][..dim], projection, dim);
@@ -95,12 +95,11 @@ impl Objective for Moco {
     }
 
     /// The queries; the keys are encoded here.
-    fn encoder_input<'a>(&mut self, views: &'a [f32], num_images: usize, rng: &mut Rng) -> Cow<'a, [f32]> {
+    fn encoder_input<'a>(&mut self, views: &'a mut [f32], num_images: usize, rng: &mut Rng) -> &'a [f32] {
         let one = views.len() / num_images / 2;
-        let every_other =
-            |first: usize| -> Vec<f32> { views.chunks_exact(one).skip(first).step_by(2).flatten().copied().collect() };
-        self.keys = self.encode_keys(&every_other(1), num_images, rng);
-        Cow::Owned(every_other(0))
+        self.keys = self.encode_keys(views, num_images, rng);
+        (1..num_images).for_each(|image| views.copy_within(2 * image * one..(2 * image + 1) * one, image * one));
+        &views[..num_images * one]
     }
 
     fn loss(&self, head: &[f32], features: &[f32], _targets: Targets<'_>) -> StepOutput {
@@ -240,10 +239,10 @@ mod tests {
         let (images, mut rng) = (10, Rng::for_purpose(1, "test"));
         let mut moco = moco(4, 4);
         let head = moco.head.initialise(network(1).spec().feature_dim(), &mut rng);
-        let inputs: Vec<f32> = (0..images * 64).map(|_| rng.normal()).collect();
+        let views: Vec<f32> = (0..images * 2 * 64).map(|_| rng.normal()).collect();
         let mut keys = |seed: u64| {
             moco.begin(&network(1), &head, 1);
-            moco.encode_keys(&inputs, images, &mut Rng::for_purpose(seed, "order"))
+            moco.encode_keys(&views, images, &mut Rng::for_purpose(seed, "order"))
         };
         let (one, other) = (keys(1), keys(2));
         assert_ne!(one, other, "other parts, other statistics");

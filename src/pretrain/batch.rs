@@ -1,12 +1,15 @@
 //! The network inputs of one step: images are read, augmented and normalised in parallel, each in its own place.
 
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
 use rayon::prelude::*;
 
 use super::sampling::Visit;
 use super::training_set::ImageSet;
 use super::view_order::{ViewOrder, numbered_view};
 use crate::augment::{Augmentation, Views};
-use crate::data::{DataError, Preprocessing};
+use crate::data::{DataError, Image, Preprocessing};
 use crate::rng::Rng;
 
 /// How images become network inputs.
@@ -20,30 +23,56 @@ pub(super) struct Recipe<'a> {
     pub order: Option<ViewOrder>,
 }
 
+/// A visit and its views, 8-bit, once they are made.
+pub(super) struct Slot {
+    pub visit: Visit,
+    pub views: OnceLock<Vec<Image>>,
+}
+
 impl Recipe<'_> {
+    /// The views of the image of `visit`, 8-bit. Each image has its own random stream, so it does not matter which thread makes
+    /// them, or when.
+    pub fn views_of(self, set: &ImageSet<'_>, Visit { position, number }: Visit) -> Result<Vec<Image>, DataError> {
+        let image = set.loader.pixels(position)?;
+        let index = set.indices[position];
+        Ok(match self.order {
+            None => {
+                let mut rng = Rng::for_item(self.seed, "augment", number, index as u64);
+                self.views.of(&image, &self.augmentation, &mut rng)
+            }
+            Some(order) => {
+                let view = |view| numbered_view(&image, &self.augmentation, order.seed, view, index);
+                order.numbers(number, index).into_iter().map(view).collect()
+            }
+        })
+    }
+
     /// Fills `input` with `[N * V, H, W, C]` for `visits` of images of `set`.
-    ///
-    /// Each image has its own random stream and its own place, so the number of threads does not change the result.
     pub fn fill(self, input: &mut Vec<f32>, set: &ImageSet<'_>, visits: &[Visit]) -> Result<(), DataError> {
-        let Preprocessing { channels, height, width, .. } = *self.preprocessing;
-        let one = channels * height * width;
+        self.normalise(input, visits, |&visit| self.views_of(set, visit).map(Cow::Owned))
+    }
+
+    /// [`Self::fill`] for `slots`: makes the views that are not prefetched.
+    pub fn fill_slots(self, input: &mut Vec<f32>, set: &ImageSet<'_>, slots: &[Arc<Slot>]) -> Result<(), DataError> {
+        self.normalise(input, slots, |slot| match slot.views.get() {
+            Some(views) => Ok(Cow::Borrowed(views)),
+            None => self.views_of(set, slot.visit).map(Cow::Owned),
+        })
+    }
+
+    /// Fills `input` with the normalised `views` of each image.
+    fn normalise<'v, T: Sync>(
+        self,
+        input: &mut Vec<f32>,
+        images: &'v [T],
+        views: impl Fn(&'v T) -> Result<Cow<'v, [Image]>, DataError> + Sync,
+    ) -> Result<(), DataError> {
+        let one = self.preprocessing.input_len();
         let each = one * self.views.count();
         let normaliser = self.preprocessing.normaliser();
-        input.resize(visits.len() * each, 0.0);
-        input.par_chunks_mut(each).zip(visits).try_for_each(|(input, &Visit { position, number })| {
-            let image = set.loader.pixels(position)?;
-            let index = set.indices[position];
-            let views = match self.order {
-                None => {
-                    let mut rng = Rng::for_item(self.seed, "augment", number, index as u64);
-                    self.views.of(&image, &self.augmentation, &mut rng)
-                }
-                Some(order) => {
-                    let view = |view| numbered_view(&image, &self.augmentation, order.seed, view, index);
-                    order.numbers(number, index).into_iter().map(view).collect()
-                }
-            };
-            for (input, view) in input.chunks_exact_mut(one).zip(views) {
+        input.resize(images.len() * each, 0.0);
+        input.par_chunks_mut(each).zip(images).try_for_each(|(input, image)| {
+            for (input, view) in input.chunks_exact_mut(one).zip(&*views(image)?) {
                 normaliser.fill(input, &view.pixels);
             }
             Ok(())

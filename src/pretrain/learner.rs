@@ -62,16 +62,17 @@ impl Learner {
         }
     }
 
-    /// One step on `views`, all views of the images that `targets` belong to. `step` counts from 0 and seeds draws.
+    /// One step on `views`, all views of the images that `targets` belong to, which the objective may change. `step` counts
+    /// from 0 and seeds draws.
     ///
     /// If the loss is not finite, no parameter changes.
-    pub fn step(&mut self, views: &[f32], targets: Targets<'_>, learning_rate: f32, step: u64) -> StepOutput {
+    pub fn step(&mut self, views: &mut [f32], targets: Targets<'_>, learning_rate: f32, step: u64) -> StepOutput {
         let mut rng = Rng::for_item(self.seed, "step", step, 0);
         let input = self.objective.encoder_input(views, targets.labels.len(), &mut rng);
-        let features = self.forward(&input);
+        let features = self.forward(input);
         let output = self.objective.loss(&self.head, &features, targets);
         if output.loss.is_finite() {
-            self.backward(&input, &output.dfeatures);
+            self.backward(input, &output.dfeatures);
             self.network_optimiser.step(&mut self.network.parameters, &self.gradient, learning_rate);
             self.head_optimiser.step(&mut self.head, &output.dhead, learning_rate);
             self.objective.after_step(&self.network, &self.head, targets);
@@ -155,6 +156,7 @@ impl Learner {
         for input in input.chunks(len) {
             let made = self.network.forward(&mut self.workspace, input);
             match reads_map {
+                true if features.is_empty() => features = self.network.feature_map(&self.workspace),
                 true => features.extend(self.network.feature_map(&self.workspace)),
                 false => features.extend_from_slice(made),
             }
@@ -172,17 +174,21 @@ impl Learner {
         let shape = self.network.spec().input;
         let count = input.len() / (shape.channels * shape.height * shape.width);
         let each = dfeatures.len() / count * (len * count / input.len()).min(count);
-        let mut part = vec![0.0; self.gradient.len()];
-        self.gradient.fill(0.0);
-        for (chunk, dfeatures) in input.chunks(len).zip(dfeatures.chunks(each)) {
+        let mut part = vec![0.0; if len < input.len() { self.gradient.len() } else { 0 }];
+        for (index, (chunk, dfeatures)) in input.chunks(len).zip(dfeatures.chunks(each)).enumerate() {
             if len < input.len() {
                 self.network.forward_without_update(&mut self.workspace, chunk);
             }
+            let gradient = if index == 0 { &mut self.gradient } else { &mut part };
             match reads_map {
-                true => self.network.backward_feature_map(&mut self.workspace, chunk, dfeatures, &mut part),
-                false => self.network.backward(&mut self.workspace, chunk, dfeatures, &mut part),
+                true => self.network.backward_feature_map(&mut self.workspace, chunk, dfeatures, gradient),
+                false => self.network.backward(&mut self.workspace, chunk, dfeatures, gradient),
             }
-            self.gradient.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
+            match index {
+                // The sum starts at 0, which makes 0 of -0.
+                0 => self.gradient.iter_mut().for_each(|sum| *sum += 0.0),
+                _ => self.gradient.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part),
+            }
         }
     }
 

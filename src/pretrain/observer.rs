@@ -15,6 +15,17 @@ pub struct FewSteps {
     pub least: u64,
 }
 
+/// Steps of an epoch waited for input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlowInput {
+    /// Share of the steps' time.
+    pub share: f64,
+    /// Whether views are made ahead ([`super::Options::prefetch`]).
+    pub prefetches: bool,
+    /// Bytes that the cache ([`super::Options::cache_bytes`]) needs for the images that are read again in every epoch; none if it holds all.
+    pub cache_bytes: Option<usize>,
+}
+
 /// A progress event.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -60,6 +71,8 @@ pub enum Event<'a> {
     Step(&'a StepLine),
     /// An epoch is done.
     Epoch(&'a EpochLine),
+    /// The steps of the epoch that is done waited for input for a tenth of their time or more.
+    SlowInput(SlowInput),
     /// A remark on how the run trains.
     Remark(&'a str),
     /// The run has so few steps that it may make an encoder worse.

@@ -1,8 +1,9 @@
 //! Preparation of a run: its images, its starting weights, and the state it resumes from.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::budget::resolve_budget;
 use super::checkpoint::{Checkpoint, Progress};
@@ -13,6 +14,7 @@ use super::health::Sample;
 use super::learner::Learner;
 use super::metrics::{Lines, Tally};
 use super::observer::{Event, Observer};
+use super::prefetch::Prefetch;
 use super::run::network_of;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
@@ -35,11 +37,13 @@ pub struct Options {
     pub strict: bool,
     /// Most bytes of resized pixels kept in memory.
     pub cache_bytes: usize,
+    /// Batches whose views are made ahead of the steps, on threads of low priority; 0 for none. They take at most 256 MiB.
+    pub prefetch: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { resume: false, strict: false, cache_bytes: 512 << 20 }
+        Self { resume: false, strict: false, cache_bytes: 512 << 20, prefetch: 2 }
     }
 }
 
@@ -141,6 +145,8 @@ fn prepare<'a>(
             start(&fitted, dataset, folder, images)?
         }
     };
+    let image_bytes = trainer.learner.objective.views().count() * trainer.progress.preprocessing.input_len();
+    trainer.prefetch = Arc::new(Prefetch::new(options.prefetch, trainer.batch_size(), image_bytes));
     let ready = config.freeze.is_none() || trainer.progress.finished;
     let ready = ready || freeze(&mut trainer, observer, stop)?;
     let ready = ready && teach(&mut trainer, (config, teachers), dataset, observer, stop)?;
@@ -277,8 +283,10 @@ fn assemble<'a>(
         sample,
         sampler: Sampler::new(&progress.config, dataset, &images.training),
         input: Vec::new(),
+        prefetch: Arc::new(Prefetch::new(0, 0, 0)),
+        input_time: Duration::ZERO,
         folder,
-        training: images.training,
+        training: Arc::new(images.training),
         held_out: images.held_out,
         teachers: None,
         progress,
@@ -295,7 +303,7 @@ fn freeze(trainer: &mut Trainer<'_>, observer: &mut dyn Observer, stop: &AtomicB
     let training = (config.augmentation == Augmentation::NONE).then_some(&trainer.training);
     let held_out = trainer.held_out.as_ref().filter(|_| config.validate == Validate::Epoch);
     let mut found = [None, None];
-    for (features, set) in found.iter_mut().zip([training, held_out]) {
+    for (features, set) in found.iter_mut().zip([training.map(|set| &**set), held_out]) {
         let Some(set) = set else { continue };
         *features = trainer.extractor().all_features(set, observer, stop)?;
         if features.is_none() {

@@ -4,7 +4,7 @@
 //! |--------------------------|---------------------------------------------------------------|
 //! | `config.toml`            | the resolved configuration                                    |
 //! | `metrics.jsonl`          | loss and scores, one JSON object per line                     |
-//! | `timings.jsonl`          | seconds and images per second; differs between equal runs     |
+//! | `timings.jsonl`          | seconds, images per second, share of waiting; differs between equal runs |
 //! | `checkpoint.safetensors` | parameters, optimiser state, progress; replaced atomically    |
 //! | `training-images.json`   | digests of the training images                                |
 //! | `teacher-….f16`          | features of a teacher, unless `--teacher-cache` names a folder |

@@ -1,7 +1,8 @@
 //! The training loop: shuffle, step, measure, write a checkpoint, until all steps are done or it is stopped.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -16,7 +17,8 @@ use super::fit::few_steps;
 use super::health::{self, Sample};
 use super::learner::Learner;
 use super::metrics::{EpochLine, Health, Lines, Quality, Score, StepLine, Tally};
-use super::observer::{Event, Observer};
+use super::observer::{Event, Observer, SlowInput};
+use super::prefetch::Prefetch;
 use super::quality::quality;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
@@ -56,6 +58,9 @@ impl Outcome {
     }
 }
 
+/// A share of time that steps wait for input from which on it is reported.
+const SLOW_INPUT: f64 = 0.1;
+
 /// A line of `timings.jsonl`.
 #[derive(Serialize)]
 struct TimingLine {
@@ -63,12 +68,14 @@ struct TimingLine {
     epoch: u64,
     seconds: f64,
     images_per_second: f64,
+    /// Share of the steps' time in which they waited for input: views that were not prefetched, and normalisation.
+    input_share: f64,
 }
 
 /// A run that is ready to train.
 pub(super) struct Trainer<'a> {
     pub folder: &'a RunFolder,
-    pub training: ImageSet<'a>,
+    pub training: Arc<ImageSet<'a>>,
     pub sampler: Sampler,
     pub held_out: Option<ImageSet<'a>>,
     /// The targets of distillation.
@@ -86,6 +93,9 @@ pub(super) struct Trainer<'a> {
     /// Images skipped because they cannot be read.
     pub skipped: usize,
     pub input: Vec<f32>,
+    pub prefetch: Arc<Prefetch>,
+    /// Time that the steps of this epoch waited for input.
+    pub input_time: Duration,
 }
 
 impl Trainer<'_> {
@@ -113,11 +123,49 @@ impl Trainer<'_> {
             observer.event(Event::Remark(&remark));
         }
         self.begin_keeping()?;
+        let outcome = self.prefetching(|trainer| trainer.epochs(observer, stop))?;
+        if let (Some(Kept { epoch, value }), Outcome::Finished { last: Some(_), .. }) = (self.progress.kept, &outcome) {
+            observer.event(Event::Remark(&format!(
+                "kept the weights of epoch {epoch}, whose measure is best ({value:.4})"
+            )));
+        }
+        Ok(outcome)
+    }
+
+    /// Runs `steps` while the views of the images that they plan are made ahead.
+    fn prefetching<T>(&mut self, steps: impl FnOnce(&mut Self) -> T) -> T {
+        let (prefetch, training) = (Arc::clone(&self.prefetch), Arc::clone(&self.training));
+        let preprocessing = self.progress.preprocessing.clone();
+        let Recipe { views, augmentation, seed, order, .. } = self.recipe(self.progress.config.augmentation);
+        let recipe = Recipe { views, augmentation, preprocessing: &preprocessing, seed, order };
+        std::thread::scope(|scope| {
+            let _running = prefetch.start(scope, recipe, &training);
+            steps(self)
+        })
+    }
+
+    /// The visits of the steps of `epoch` from step `first` on, which counts over all epochs.
+    fn plan(&self, epoch: u64, first: u64) {
+        let (batch_size, per_epoch) = (self.batch_size(), self.steps_per_epoch());
+        // Features that are known need no images.
+        if self.training_features.is_none() {
+            let [begin, end] = [first % per_epoch, per_epoch].map(|step| step as usize * batch_size);
+            self.prefetch.plan(&self.sampler.epoch(epoch)[begin..end]);
+        }
+    }
+
+    /// Trains epoch by epoch.
+    fn epochs(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, PretrainError> {
+        let (per_epoch, epochs, batch_size) = (self.steps_per_epoch(), self.progress.config.epochs, self.batch_size());
         let mut last = None;
+        if !self.progress.finished {
+            self.plan(self.progress.step / per_epoch, self.progress.step);
+        }
         while !self.progress.finished {
             let epoch = self.progress.step / per_epoch;
             let order = self.sampler.epoch(epoch);
             let (started, first) = (Instant::now(), self.progress.step);
+            self.input_time = Duration::ZERO;
             for batch in order.chunks_exact(batch_size).skip((first % per_epoch) as usize) {
                 if stop.load(Ordering::Relaxed) {
                     self.save()?;
@@ -134,16 +182,20 @@ impl Trainer<'_> {
                     self.save()?;
                 }
             }
+            let input_share = self.input_time.as_secs_f64() / started.elapsed().as_secs_f64();
+            if epoch + 1 < epochs {
+                self.plan(epoch + 1, 0);
+            }
             let line = self.end_epoch(epoch + 1, per_epoch * epochs)?;
-            self.time(started, self.progress.step - first, epoch + 1)?;
+            self.time(started, self.progress.step - first, epoch + 1, input_share)?;
             observer.event(Event::Epoch(&line));
+            if input_share >= SLOW_INPUT {
+                let prefetches = self.prefetch.is_used();
+                let cache_bytes = self.training.cache_bytes_missing();
+                observer.event(Event::SlowInput(SlowInput { share: input_share, prefetches, cache_bytes }));
+            }
             self.check_health(&line, observer)?;
             last = Some(line);
-        }
-        if let (Some(Kept { epoch, value }), Some(_)) = (self.progress.kept, &last) {
-            observer.event(Event::Remark(&format!(
-                "kept the weights of epoch {epoch}, whose measure is best ({value:.4})"
-            )));
         }
         Ok(Outcome::Finished { last, skipped: self.skipped })
     }
@@ -166,9 +218,12 @@ impl Trainer<'_> {
     pub fn step(&mut self, batch: &[Visit], epoch: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
         if self.training_features.is_none() {
+            let started = Instant::now();
             let mut input = std::mem::take(&mut self.input);
-            self.recipe(config.augmentation).fill(&mut input, &self.training, batch)?;
+            let slots = self.prefetch.take(batch);
+            self.recipe(config.augmentation).fill_slots(&mut input, &self.training, &slots)?;
             self.input = input;
+            self.input_time += started.elapsed();
         }
         let positions: Vec<usize> = batch.iter().map(|visit| visit.position).collect();
         let labels: Vec<Option<usize>> = positions.iter().map(|&position| self.training.labels[position]).collect();
@@ -180,7 +235,7 @@ impl Trainer<'_> {
         let output = match (&self.training_features, config.freeze) {
             (Some(features), _) => self.learner.step_head(features.select(&positions).rows, targets, learning_rate),
             (None, Some(_)) => self.learner.step_head(self.learner.network.embed(&self.input), targets, learning_rate),
-            (None, None) => self.learner.step(&self.input, targets, learning_rate, self.progress.step),
+            (None, None) => self.learner.step(&mut self.input, targets, learning_rate, self.progress.step),
         };
         if !output.loss.is_finite() {
             let (step, learning_rate) = (self.progress.step + 1, config.learning_rate);
@@ -334,10 +389,10 @@ impl Trainer<'_> {
         Ok(write_atomic(&self.folder.file(CHECKPOINT), &checkpoint.to_bytes())?)
     }
 
-    fn time(&mut self, started: Instant, steps: u64, epoch: u64) -> Result<(), PretrainError> {
+    fn time(&mut self, started: Instant, steps: u64, epoch: u64, input_share: f64) -> Result<(), PretrainError> {
         let seconds = started.elapsed().as_secs_f64();
         let images_per_second = (steps * self.batch_size() as u64) as f64 / seconds;
-        let line = TimingLine { step: self.progress.step, epoch, seconds, images_per_second };
+        let line = TimingLine { step: self.progress.step, epoch, seconds, images_per_second, input_share };
         Ok(self.timings.push(&line).map_err(RunError::io(&self.folder.file(TIMINGS)))?)
     }
 }

@@ -131,6 +131,12 @@ impl<'a> ImageSet<'a> {
         self.readable.retain(|&position| kept.binary_search(&self.indices[position]).is_ok());
     }
 
+    /// Bytes of the cache that would hold all readable images, if it does not.
+    pub fn cache_bytes_missing(&self) -> Option<usize> {
+        let is_missing = self.readable.iter().any(|&position| !self.loader.is_cached(position));
+        is_missing.then(|| self.loader.len() * self.loader.preprocessing().input_len())
+    }
+
     /// Digests of the readable images, in order.
     pub fn digests(&self) -> Vec<ImageDigest> {
         self.readable.iter().filter_map(|&position| self.digests[position]).collect()

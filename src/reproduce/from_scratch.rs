@@ -66,7 +66,7 @@ fn episode(setting: &Setting<'_>, pool: &EpisodePool, index: usize, seed: u64) -
             }
         }
         let labels: Vec<Option<usize>> = chosen.iter().map(|&support| Some(support / shots)).collect();
-        learner.step(&input, Targets::labels(&labels), learning_rate_at(step, STEPS, 0, LEARNING_RATE), step);
+        learner.step(&mut input, Targets::labels(&labels), learning_rate_at(step, STEPS, 0, LEARNING_RATE), step);
     }
     let mut input = Vec::new();
     for &query in &drawn.queries {

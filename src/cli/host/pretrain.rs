@@ -64,6 +64,9 @@ pub struct Args {
     /// Memory for decoded images in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     cache_mib: usize,
+    /// Batches whose images are read and augmented ahead of the steps, on as many further threads of low priority; 0: none
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    prefetch: usize,
 }
 
 /// Runs the command. On `--resume` the seed counts only if it was given.
@@ -92,7 +95,12 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
         // With 1 channel there is nothing to suggest.
         dataset.remarks.extend(grey.filter(|_| config.channels == 3));
     }
-    let options = Options { resume: args.resume, strict: images.strict, cache_bytes: args.cache_mib << 20 };
+    let options = Options {
+        resume: args.resume,
+        strict: images.strict,
+        cache_bytes: args.cache_mib << 20,
+        prefetch: args.prefetch,
+    };
     let mut progress = Progress::new(args.common.quiet);
     for (name, reason) in &dataset.skipped {
         progress.event(Event::Skipped { name, reason });

@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 
 use super::figures;
 use crate::cli::progress::bar;
-use crate::pretrain::{Event, FewSteps, Observer};
+use crate::pretrain::{Event, FewSteps, Observer, SlowInput};
 use crate::report::text::{count, shown};
 
 /// Shows progress on standard error.
@@ -80,6 +80,7 @@ impl Observer for Progress {
                     self.say(format!("           features {}", figures::of_health(health)));
                 }
             }
+            Event::SlowInput(slow) => self.say(format!("           {}", waiting(slow))),
             Event::Remark(text) => self.say(format!("remark: {}", shown(text))),
             Event::FewSteps(FewSteps { steps, per_epoch, least }) => self.say(format!(
                 "warning: {} in all, {per_epoch} per epoch; with fewer than {least} the encoder may not improve: state a smaller \
@@ -88,5 +89,32 @@ impl Observer for Progress {
             )),
             Event::Warning(text) => self.say(format!("warning: {}", shown(text))),
         }
+    }
+}
+
+/// How long steps waited for input, and what helps.
+fn waiting(SlowInput { share, prefetches, cache_bytes }: SlowInput) -> String {
+    let mut helps = Vec::new();
+    if let Some(bytes) = cache_bytes {
+        helps.push(format!("--cache-mib {}, which holds all images", bytes.div_ceil(1 << 20)));
+    }
+    if !prefetches {
+        helps.push("--prefetch 2".to_owned());
+    }
+    helps.push("more --threads".to_owned());
+    helps.push("a smaller --size".to_owned());
+    format!("steps waited for images for {:.0} % of their time; what helps: {}", 100.0 * share, helps.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_named_that_help() {
+        let slow = SlowInput { share: 0.256, prefetches: false, cache_bytes: Some((3 << 20) + 1) };
+        let named = |slow| ["26 %", "--cache-mib 4,", "--prefetch"].map(|part| waiting(slow).contains(part));
+        assert_eq!(named(slow), [true, true, true]);
+        assert_eq!(named(SlowInput { prefetches: true, cache_bytes: None, ..slow }), [true, false, false]);
     }
 }
