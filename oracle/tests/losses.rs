@@ -22,6 +22,7 @@ use macula::objective::{
     Comparison, Freeze, Head, Masked, Miner, Moco, Objective, Positives, Rotation, SimClr, StepOutput, Supervised,
     Targets, Triplet, contrastive_step,
 };
+use macula::ranks::Part;
 use macula::rng::Rng;
 
 /// Dimensions of a feature.
@@ -245,7 +246,7 @@ fn masked_patches() {
     let mut rng = Rng::for_purpose(7, "images");
     let images = normal(&mut rng, inputs * size * size * channels);
     let mut masked = Masked::new(0.6, channels, size, map);
-    let visible = masked.encoder_input(&images, inputs, &mut rng).into_owned();
+    let visible = masked.encoder_input(&images, Part::whole(inputs), &mut rng).into_owned();
     let values = patch * patch * channels;
     let at = |place: usize, value: usize| {
         let (input, place) = (place / places, place % places);

@@ -9,6 +9,7 @@ use super::spec::{EncoderSpec, Node, SpecError};
 use crate::kernel::Isa;
 use crate::nn::batch_norm::Normalisation;
 use crate::nn::ema::ema_update;
+use crate::ranks::Ranks;
 use crate::rng::Rng;
 
 /// Name of the weight of the readout's linear map in a checkpoint.
@@ -110,6 +111,8 @@ pub struct Network {
     pub(super) running: Vec<Option<Running>>,
     /// Instruction set of the kernels.
     pub(super) isa: Isa,
+    /// The ranks whose images batch norm takes together.
+    pub(super) ranks: Ranks,
 }
 
 /// Running statistics of one batch norm, one value per channel.
@@ -154,7 +157,8 @@ impl Network {
             }
         });
         let (running, trained) = (running.collect(), spec.pooled(Pooling::Mean));
-        Ok(Self { running, spec, plan, map: None, trained, layout, parameters, isa: Isa::selected() })
+        let (isa, ranks) = (Isa::selected(), Ranks::ONE);
+        Ok(Self { running, spec, plan, map: None, trained, layout, parameters, isa, ranks })
     }
 
     /// Replaces the readout. `map` is that of `readout.dim`, fitted on the pooled values of this network.

@@ -185,6 +185,9 @@ pub struct PretrainConfig {
     /// batch statistics; the loss still covers the whole batch. No limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<usize>,
+    /// With several ranks: batch norm takes its statistics over the images of all ranks, and not of each rank alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sync_batch_norm: bool,
     /// Share of the patches that masked-image modelling masks.
     #[serde(default = "default_mask_share")]
     pub mask_share: f32,
@@ -285,6 +288,7 @@ impl PretrainConfig {
             weight_average: None,
             keep: Keep::default(),
             chunk: None,
+            sync_batch_norm: false,
             mask_share: default_mask_share(),
             comparison: method.info().comparison,
             range: None,

@@ -91,6 +91,9 @@ pub struct SettingArgs {
     /// Process a batch that exceeds memory in chunks of N network inputs [default: the whole batch]
     #[arg(long, value_name = "N")]
     chunk: Option<usize>,
+    /// Under mpirun: take the statistics of batch norm over the images of all ranks [default: of each rank alone]
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    sync_batch_norm: Option<bool>,
     /// Measure the objective on held-out images (val, or test without val) [default: end]
     #[arg(long, value_name = "WHEN")]
     validate: Option<Validate>,
