@@ -14,7 +14,7 @@ use macula::pretrain::{METRICS, Run};
 use shell::expect;
 
 const SETTINGS: &str = "pretrain --data phantoms:16:48 --method simclr --encoder pico --channels 1 --size 16 --batch-size 24 \
-    --epochs 2 --learning-rate 0.02 --metrics-steps 1 --sync-batch-norm --threads 1 --quiet";
+    --epochs 4 --learning-rate 0.02 --metrics-steps 1 --sync-batch-norm --threads 1 --quiet";
 
 #[test]
 fn two_hosts_train_as_one_process() {
