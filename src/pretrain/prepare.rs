@@ -17,6 +17,7 @@ use super::learner::Learner;
 use super::metrics::{Lines, Tally};
 use super::observer::{Event, Observer};
 use super::options::Options;
+use super::rank_checks::check_batch;
 use super::run::network_of;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
@@ -317,6 +318,7 @@ fn assemble<'a>(
     images: Images<'a>,
     ranks: Ranks,
 ) -> Result<Trainer<'a>, PretrainError> {
+    check_batch(&progress.config, images.training.readable.len(), ranks)?;
     let objective = progress.config.objective(progress.class_names.len());
     let sample = Sample::draw(&images.training, objective.views().count(), progress.config.seed);
     if progress.config.sync_batch_norm {
@@ -326,7 +328,7 @@ fn assemble<'a>(
         true => Lines::open(&folder.file(name), bytes).map_err(RunError::io(&folder.file(name))),
         false => Ok(Lines::nowhere()),
     };
-    let trainer = Trainer {
+    Ok(Trainer {
         metrics: ranks.agree(lines(METRICS, Some(progress.metrics_bytes)).map_err(PretrainError::from))?,
         timings: ranks.agree(lines(TIMINGS, None).map_err(PretrainError::from))?,
         learner: Learner::new(&progress.config, network, objective),
@@ -343,9 +345,7 @@ fn assemble<'a>(
         progress,
         skipped: images.skipped,
         ranks,
-    };
-    trainer.check_ranks()?;
-    Ok(trainer)
+    })
 }
 
 /// Computes the features of a frozen encoder; false if `stop` was raised meanwhile.

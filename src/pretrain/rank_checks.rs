@@ -1,21 +1,23 @@
 //! Checks of a run of several ranks.
 
+use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::train_loop::Trainer;
+use crate::ranks::Ranks;
+
+/// Checks that the batch of a run on `images` images can be divided among the ranks.
+pub(super) fn check_batch(config: &PretrainConfig, images: usize, ranks: Ranks) -> Result<(), PretrainError> {
+    let (ranks, batch_size) = (ranks.size(), config.batch_size.min(images));
+    if batch_size < ranks {
+        return Err(PretrainError::TooManyRanks { batch_size, ranks });
+    }
+    if config.chunk.is_some() && config.sync_batch_norm && batch_size % ranks != 0 {
+        return Err(PretrainError::UnevenChunks { batch_size, ranks });
+    }
+    Ok(())
+}
 
 impl Trainer<'_> {
-    /// Checks that the batch can be divided among the ranks.
-    pub fn check_ranks(&self) -> Result<(), PretrainError> {
-        let (ranks, batch_size, config) = (self.ranks.size(), self.batch_size(), &self.progress.config);
-        if batch_size < ranks {
-            return Err(PretrainError::TooManyRanks { batch_size, ranks });
-        }
-        if config.chunk.is_some() && config.sync_batch_norm && batch_size % ranks != 0 {
-            return Err(PretrainError::UnevenChunks { batch_size, ranks });
-        }
-        Ok(())
-    }
-
     /// Checks that all ranks have the parameters of rank 0: a sum that differs between ranks would otherwise go unnoticed.
     pub fn check_equal(&self) -> Result<(), PretrainError> {
         if self.ranks.is_one() {

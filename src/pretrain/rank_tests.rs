@@ -159,21 +159,22 @@ impl Observer for Removes<'_> {
 #[test]
 fn an_image_that_one_rank_cannot_read_ends_all_and_names_the_rank() {
     let folder = tempfile::tempdir().unwrap();
-    let images = folder.path().join("images");
-    std::fs::create_dir(&images).unwrap();
-    for number in 0..8u8 {
-        let draw = |x: u32, y: u32| image::Luma([(x * 9 + y * u32::from(number)) as u8]);
-        image::GrayImage::from_fn(20, 20, draw).save(images.join(format!("{number}.png"))).unwrap();
+    // Each rank has the images in a folder of its own, as on another machine.
+    let images = [0, 1, 2].map(|rank| folder.path().join(format!("images-{rank}")));
+    for images in &images {
+        std::fs::create_dir(images).unwrap();
+        for number in 0..8u8 {
+            let draw = |x: u32, y: u32| image::Luma([(x * 9 + y * u32::from(number)) as u8]);
+            image::GrayImage::from_fn(20, 20, draw).save(images.join(format!("{number}.png"))).unwrap();
+        }
     }
     let mut config = tiny(1);
-    (config.data, config.limit, config.batch_size) = (images.display().to_string(), None, 4);
-    let dataset = data::open_named(&config.data, 1).unwrap();
-    // Only rank 1 reads again: the others have all images in memory.
+    (config.data, config.limit, config.batch_size) = ("images".to_owned(), None, 4);
     let errors = run(3, |ranks| {
-        let cache_bytes = if ranks.rank() == 1 { 0 } else { 1 << 20 };
-        let options = Options { ranks, cache_bytes, ..Options::default() };
-        let mut observer: Box<dyn Observer> =
-            if ranks.rank() == 1 { Box::new(Removes(&images)) } else { Box::new(Silent) };
+        let own = &images[ranks.rank()];
+        let dataset = data::open_named(&own.display().to_string(), 1).unwrap();
+        let options = Options { ranks, cache_bytes: 0, ..Options::default() };
+        let mut observer: Box<dyn Observer> = if ranks.rank() == 1 { Box::new(Removes(own)) } else { Box::new(Silent) };
         let out = folder.path().join("run");
         pretrain(&config, &dataset, &out, options, &mut *observer, &AtomicBool::new(false)).unwrap_err()
     });

@@ -303,7 +303,7 @@ mod tests {
         for (good, bad) in failed {
             assert_eq!(good, Ok(7));
             let error = bad.unwrap_err();
-            assert_eq!((error.rank, error.reason.as_str()), (2, "broken"));
+            assert!(error.rank == 2 && error.reason.ends_with("broken"), "{error}");
         }
     }
 
@@ -317,7 +317,7 @@ mod tests {
         });
         for (value, error, differs, same, any) in found {
             assert_eq!(value, Ok((0, 0.1 + 0.2)));
-            assert_eq!(error.map_err(|error| (error.rank, error.reason)), Err((0, "full".to_owned())));
+            assert!(error.is_err_and(|error| error.rank == 0 && error.reason.ends_with("full")));
             assert_eq!(differs.map_err(|error| error.rank), Err(1));
             assert_eq!((same, any), (Ok(()), true));
         }
