@@ -12,6 +12,7 @@ pub mod data; //       datasets: folders, npz, CIFAR, IDX, CSV, phantoms; decodi
 pub mod augment; //    augmentations and the policies that combine them
 pub mod kernel; //     SIMD kernels, selected at run time for the CPU
 pub mod nn; //         layers: forward and backward side by side; optimisers
+pub mod ranks; //      the processes of one training: MPI, or one alone
 pub mod encoder; //    EncoderSpec (plain data) -> network; MACs, parameters, memory
 pub mod measure; //    k-NN, accuracy and ROC, intervals, spread of features
 pub mod objective; //  losses for pretraining: supervised, rotation, SimCLR, triplet, MoCo, masked

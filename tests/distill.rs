@@ -11,9 +11,10 @@ use macula::pretrain::{
     CHECKPOINT, CONFIG, Event, METRICS, Method, Observer, OpenFailure, Options, Outcome, PretrainConfig, PretrainError,
     Run, RunFolder, Silent, Teacher, TeacherError, TeacherView, Teachers, Validate, pretrain, pretrain_taught,
 };
+use macula::ranks::Ranks;
 
 const IMAGES: usize = 150;
-const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
+const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1, ranks: Ranks::ONE };
 const RESUME: Options = Options { resume: true, ..BEGIN };
 
 fn phantoms() -> Dataset {

@@ -12,10 +12,11 @@ use macula::pretrain::{
     CHECKPOINT, CONFIG, Checkpoint, EpochLine, Event, METRICS, Method, Observer, Options, Outcome, PretrainConfig,
     PretrainError, Run, RunError, RunFolder, Silent, TIMINGS, Validate, pretrain,
 };
+use macula::ranks::Ranks;
 use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:48";
-const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
+const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20, prefetch: 1, ranks: Ranks::ONE };
 const BEGIN: Options = Options { resume: false, ..RESUME };
 
 /// A few steps of the smallest encoder, with checkpoints and metrics within epochs as well.

@@ -11,10 +11,11 @@ use macula::pretrain::{
     CHECKPOINT, Checkpoint, METRICS, Method, Options, PretrainConfig, PretrainError, Run, Silent, TrainOn, extend,
     pretrain,
 };
+use macula::ranks::Ranks;
 use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:48";
-const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
+const RESUME: Options = Options { resume: true, strict: false, cache_bytes: 1 << 20, prefetch: 1, ranks: Ranks::ONE };
 const BEGIN: Options = Options { resume: false, ..RESUME };
 
 /// A few steps of the smallest encoder, whose stages give 112 values.

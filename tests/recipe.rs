@@ -11,9 +11,10 @@ use macula::pretrain::{
     CHECKPOINT, CONFIG, Fitted, HealthGate, Keep, METRICS, Method, Options, Outcome, PretrainConfig, PretrainError,
     Run, RunFolder, Sampling, Silent, Validate, pretrain,
 };
+use macula::ranks::Ranks;
 use stop_after::StopAfter;
 
-const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
+const BEGIN: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1, ranks: Ranks::ONE };
 const RESUME: Options = Options { resume: true, ..BEGIN };
 
 /// A few steps of the smallest encoder, with checkpoints and metrics within epochs as well.

@@ -12,10 +12,11 @@ use macula::pretrain::{
     CHECKPOINT, CONFIG, Checkpoint, EpochLine, Freeze, Init, METRICS, Method, Options, Outcome, PretrainConfig,
     PretrainError, Run, RunError, RunFolder, Silent, Validate, pretrain,
 };
+use macula::ranks::Ranks;
 use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:96";
-const OPTIONS: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1 };
+const OPTIONS: Options = Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1, ranks: Ranks::ONE };
 
 fn phantoms() -> Dataset {
     data::open_named(PHANTOMS, 1).unwrap()

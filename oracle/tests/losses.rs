@@ -22,6 +22,7 @@ use macula::objective::{
     Comparison, Freeze, Head, Masked, Miner, Moco, Objective, Positives, Rotation, SimClr, StepOutput, Supervised,
     Targets, Triplet, contrastive_step,
 };
+use macula::ranks::Part;
 use macula::rng::Rng;
 
 /// Dimensions of a feature.
@@ -246,7 +247,7 @@ fn masked_patches() {
     let images = normal(&mut rng, inputs * size * size * channels);
     let mut masked = Masked::new(0.6, channels, size, map);
     let mut visible = images.clone();
-    masked.encoder_input(&mut visible, inputs, &mut rng);
+    masked.encoder_input(&mut visible, Part::whole(inputs), &mut rng);
     let values = patch * patch * channels;
     let at = |place: usize, value: usize| {
         let (input, place) = (place / places, place % places);

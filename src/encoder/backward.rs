@@ -49,6 +49,7 @@ use crate::kernel::Activation;
 use crate::kernel::channel::{Affine, gradient_moments, mask, norm_backward};
 use crate::nn::batch_norm::{NormGradient, Sums};
 use crate::nn::conv::clear_border;
+use crate::ranks::Completed;
 
 /// Shared by the groups of a stage.
 struct Stage<'a> {
@@ -88,6 +89,15 @@ impl<'a> Last<'a> {
             Self::Map(_) => None,
         }
     }
+}
+
+/// The gradient that a backward pass starts from.
+#[derive(Clone, Copy)]
+pub enum FeatureGradient<'a> {
+    /// Of the features, `[N, D]`.
+    Features(&'a [f32]),
+    /// Of the feature map, `[N, H', W', D]`.
+    Map(&'a [f32]),
 }
 
 /// A group's part of a stage.
@@ -207,11 +217,7 @@ impl Network {
     /// # Panics
     /// When the lengths are not those of the last forward pass.
     pub fn backward(&self, workspace: &mut Workspace, input: &[f32], dfeatures: &[f32], gradient: &mut [f32]) {
-        assert_eq!(dfeatures.len(), workspace.features.len(), "one gradient per feature");
-        let features = std::mem::take(&mut workspace.features);
-        let pooled = PooledGradient { pooled: &self.trained, features: &features, dfeatures };
-        self.backward_from(workspace, input, Last::Pooled(pooled), gradient);
-        workspace.features = features;
+        self.backward_by_stage(workspace, input, FeatureGradient::Features(dfeatures), gradient, &mut |_, _| ());
     }
 
     /// As [`Self::backward`], from the gradient of [`Self::feature_map`], `[N, H', W', D]`.
@@ -219,17 +225,62 @@ impl Network {
     /// # Panics
     /// When the lengths are not those of the last forward pass.
     pub fn backward_feature_map(&self, workspace: &mut Workspace, input: &[f32], dmap: &[f32], gradient: &mut [f32]) {
-        assert_eq!(dmap.len(), workspace.values[self.plan.nodes.len()].len(), "one gradient per activation");
-        self.backward_from(workspace, input, Last::Map(dmap), gradient);
+        self.backward_by_stage(workspace, input, FeatureGradient::Map(dmap), gradient, &mut |_, _| ());
     }
 
-    fn backward_from(&self, workspace: &mut Workspace, input: &[f32], from: Last<'_>, gradient: &mut [f32]) {
+    /// As [`Self::backward`] or [`Self::backward_feature_map`]; reports each range of `gradient` that is complete, from the
+    /// end to the start.
+    ///
+    /// # Panics
+    /// When the lengths are not those of the last forward pass.
+    pub fn backward_by_stage(
+        &self,
+        workspace: &mut Workspace,
+        input: &[f32],
+        from: FeatureGradient<'_>,
+        gradient: &mut [f32],
+        completed: &mut Completed<'_>,
+    ) {
+        match from {
+            FeatureGradient::Features(dfeatures) => {
+                assert_eq!(dfeatures.len(), workspace.features.len(), "one gradient per feature");
+                let features = std::mem::take(&mut workspace.features);
+                let pooled = PooledGradient { pooled: &self.trained, features: &features, dfeatures };
+                self.backward_from(workspace, input, Last::Pooled(pooled), gradient, completed);
+                workspace.features = features;
+            }
+            FeatureGradient::Map(dmap) => {
+                assert_eq!(dmap.len(), workspace.values[self.plan.nodes.len()].len(), "one gradient per activation");
+                self.backward_from(workspace, input, Last::Map(dmap), gradient, completed);
+            }
+        }
+    }
+
+    /// Place of the parameters of a stage. Tensors are in the order of nodes, so stages in reverse cover all from the end.
+    fn stage_parameters(&self, stage: Range<usize>) -> Range<usize> {
+        let tensors = || stage.clone().filter_map(|index| self.conv_tensors(index));
+        let start = tensors().next().map_or(0, |first| first.weight.start);
+        start..tensors().last().map_or(start, |last| last.beta.end)
+    }
+
+    fn backward_from(
+        &self,
+        workspace: &mut Workspace,
+        input: &[f32],
+        from: Last<'_>,
+        gradient: &mut [f32],
+        completed: &mut Completed<'_>,
+    ) {
         assert_eq!(gradient.len(), self.parameters.len(), "one gradient per parameter");
         let mut sums: Vec<Sums> = vec![Sums::default(); self.plan.grids.len()];
         workspace.gradients.start(self.plan.grids.len());
         self.last_backward(workspace, from, &mut sums);
         for stage in self.plan.stages.iter().rev() {
             self.backward_stage(workspace, input, stage.clone(), from.pooled(), &mut sums, gradient);
+            let own = self.stage_parameters(stage.clone());
+            if !own.is_empty() {
+                completed(gradient, own);
+            }
         }
     }
 
@@ -273,6 +324,7 @@ impl Network {
         for (value, total) in completed.iter().zip(add_in_order(partial)) {
             sums[*value] = total;
         }
+        self.sum_gradients(&completed, sums);
         workspace.gradients.arrays[id] = array;
     }
 
@@ -346,6 +398,7 @@ impl Network {
         for (value, total) in completed.iter().zip(add_in_order(partial)) {
             sums[*value] = total;
         }
+        self.sum_gradients(&completed, sums);
         for (&id, array) in array_ids.iter().zip(arrays) {
             workspace.gradients.arrays[id] = array;
         }
@@ -367,9 +420,12 @@ impl Network {
         let of_node = |index: usize| {
             let (tensors, norm) = (self.conv_tensors(index)?, workspace.norms[index].as_ref()?);
             let grid = self.plan.grids[index + 1];
-            let found = norm.backward(&sums[index + 1], workspace.images * grid.rows * grid.columns);
-            gradient[tensors.gamma.clone()].copy_from_slice(&found.dgamma);
-            gradient[tensors.beta.clone()].copy_from_slice(&found.dbeta);
+            let found = norm.backward(&sums[index + 1], workspace.batch * grid.rows * grid.columns);
+            // Sums over the ranks are in the gradient of one rank only, because gradients are summed as well.
+            let share = if self.ranks.is_first() { 1.0 } else { 0.0 };
+            for (range, of_norm) in [(&tensors.gamma, &found.dgamma), (&tensors.beta, &found.dbeta)] {
+                gradient[range.clone()].iter_mut().zip(of_norm).for_each(|(d, value)| *d = share * value);
+            }
             Some(found)
         };
         stage.map(of_node).collect()

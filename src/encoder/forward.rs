@@ -58,7 +58,7 @@ impl Network {
     /// When `input` is not a whole number of images.
     pub fn forward<'w>(&mut self, workspace: &'w mut Workspace, input: &[f32]) -> &'w [f32] {
         self.forward_without_update(workspace, input);
-        let images = workspace.images;
+        let images = workspace.batch;
         for (index, norm) in workspace.norms.iter().enumerate() {
             if let (Some(norm), Some(running)) = (norm, &mut self.running[index]) {
                 let grid = self.plan.grids[index + 1];
@@ -79,10 +79,12 @@ impl Network {
         workspace.convolutions = self.convolutions();
         for stage in self.plan.stages.clone() {
             let sums = self.forward_stage(workspace, input, stage.clone());
+            let (sums, batch) = self.sums_of_batch(stage.clone(), sums, images);
+            workspace.batch = batch;
             for (index, sums) in stage.zip(sums) {
                 let Some(tensors) = self.conv_tensors(index) else { continue };
                 let grid = self.plan.grids[index + 1];
-                let count = images * grid.rows * grid.columns;
+                let count = batch * grid.rows * grid.columns;
                 let [gamma, beta] = [&tensors.gamma, &tensors.beta].map(|range| &self.parameters[range.clone()]);
                 workspace.norms[index] = Some(Normalisation::from_batch(&sums, count, gamma, beta));
             }
@@ -226,7 +228,7 @@ impl Network {
     fn images_in(&self, input: &[f32]) -> usize {
         let one = self.plan.grids[0].len();
         assert!(
-            !input.is_empty() && input.len().is_multiple_of(one),
+            !(input.is_empty() && self.ranks.is_one()) && input.len().is_multiple_of(one),
             "{} floats are not a whole number of images of {one}",
             input.len()
         );

@@ -20,10 +20,12 @@ mod reader;
 mod readout;
 mod spares;
 mod spec;
+mod synchronise;
 mod workspace;
 
 pub use crate::kernel::{Activation, Grid};
 pub use adapt::{InputError, adapt, emptied};
+pub use backward::FeatureGradient;
 pub use corpus::{CorpusStatistics, known_length_max};
 pub use cost::Cost;
 pub use folded::{FoldedConv, FoldedEncoder};

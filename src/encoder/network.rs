@@ -10,6 +10,7 @@ use super::spec::{EncoderSpec, Node, SpecError};
 use crate::kernel::Isa;
 use crate::nn::batch_norm::Normalisation;
 use crate::nn::ema::ema_update;
+use crate::ranks::Ranks;
 use crate::rng::Rng;
 
 /// Name of the weight of the readout's linear map in a checkpoint.
@@ -113,6 +114,8 @@ pub struct Network {
     pub(super) isa: Isa,
     /// Arithmetic of [`Self::forward`] and [`Self::backward`].
     pub(super) arithmetic: (Precision, Algorithm),
+    /// The ranks whose images batch norm takes together.
+    pub(super) ranks: Ranks,
 }
 
 /// Running statistics of one batch norm, one value per channel.
@@ -167,6 +170,7 @@ impl Network {
             parameters,
             isa: Isa::selected(),
             arithmetic: Default::default(),
+            ranks: Ranks::ONE,
         })
     }
 

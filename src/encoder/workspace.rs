@@ -20,6 +20,8 @@ pub struct Workspace {
     pub(super) convolutions: Vec<Option<Convolution>>,
     /// N of the last forward pass.
     pub(super) images: usize,
+    /// Images of the batch of the last forward pass: N, or those of all ranks.
+    pub(super) batch: usize,
     /// `z` of each convolution, `y` of each sum; value 0 (the input) stays empty.
     pub(super) values: Vec<Vec<f32>>,
     /// The batch's normalisation at each convolution node.

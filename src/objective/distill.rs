@@ -10,7 +10,7 @@ use super::distill_loss::{SeedTemperatures, seed_loss, simreg_loss};
 use super::distillation::Distillation;
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
-use super::nt_xent::nt_xent;
+use super::nt_xent_over::nt_xent_over;
 use super::queue::Queue;
 use super::settings::Comparison;
 use crate::augment::Views;
@@ -77,7 +77,7 @@ impl Distill {
         let (mut found, weight) = match targets.teachers.get(number) {
             Some(features) => (self.teacher_loss(z, number, features), 1.0 / teachers as f32),
             None => {
-                let found = nt_xent(z, self.head.outputs(), self.temperature);
+                let found = nt_xent_over(targets.part.ranks, z, self.head.outputs(), self.temperature);
                 let measures = vec![("nt_xent", found.loss)];
                 (EmbeddingLoss { measures, ..found }, self.settings.simclr_weight)
             }
@@ -158,7 +158,9 @@ impl Objective for Distill {
     }
 
     fn after_step(&mut self, _network: &Network, _head: &[f32], targets: Targets<'_>) {
-        self.queues.iter_mut().zip(targets.teachers).for_each(|(queue, targets)| queue.push(&targets.rows));
+        for (queue, of_teacher) in self.queues.iter_mut().zip(targets.teachers) {
+            queue.push(&targets.part.ranks.gather(&of_teacher.rows));
+        }
     }
 
     fn state(&self) -> Vec<NamedTensor> {
@@ -214,7 +216,7 @@ mod tests {
             let head = distill.head.initialise(network(1).spec().feature_dim(), &mut Rng::for_purpose(1, "test"));
             distill.begin(&network(1), &head, 1);
             let (labels, teachers) = ([None; 2], targets(4));
-            let targets = Targets { labels: &labels, teachers: &teachers };
+            let targets = Targets { teachers: &teachers, ..Targets::labels(&labels) };
             check_objective_with(&distill, 4, targets, 1.0 / 1024.0, 2e-3);
         }
     }
@@ -232,7 +234,7 @@ mod tests {
         }
         let features: Vec<f32> = teacher.rows.iter().map(|value| 5.0 * value).collect();
         let teachers = [teacher];
-        let output = distill.loss(&head, &features, Targets { labels: &[None; 4], teachers: &teachers });
+        let output = distill.loss(&head, &features, Targets { teachers: &teachers, ..Targets::labels(&[None; 4]) });
         assert!(output.loss.abs() < 1e-5, "{}", output.loss);
         assert_eq!((output.predictions, output.measures.len()), (vec![0; 4], 1));
         assert!((output.measures[0].1 - 1.0).abs() < 1e-5);
@@ -245,7 +247,7 @@ mod tests {
         one.begin(&network(1), &[], 1);
         other.begin(&network(1), &[], 2);
         let teachers = targets(5);
-        one.after_step(&network(1), &[], Targets { labels: &[None; 5], teachers: &teachers });
+        one.after_step(&network(1), &[], Targets { teachers: &teachers, ..Targets::labels(&[None; 5]) });
         assert_eq!((&one.queues[0].rows, &one.queues[1].rows), (&teachers[0].rows, &teachers[1].rows));
         assert_ne!(one.queues, other.queues);
         other.restore(&one.state()).unwrap();

@@ -29,7 +29,9 @@ impl EmaEncoder {
 
     /// Outputs of `head` for `input`, normalised with the statistics of `input` and with the averaged parameters.
     pub fn forward(&mut self, head: &Head, input: &[f32]) -> Vec<f32> {
-        head.forward(&self.parameters, self.network.forward(&mut self.workspace, input)).out
+        let features = self.network.forward(&mut self.workspace, input);
+        // A rank without images only takes part in the statistics of the batch.
+        if features.is_empty() { Vec::new() } else { head.forward(&self.parameters, features).out }
     }
 
     /// All its tensors, by name.

@@ -7,6 +7,7 @@ use super::settings::{Comparison, ObjectiveSettings};
 use crate::augment::Views;
 use crate::encoder::{NamedTensor, Network, TensorError};
 use crate::measure::Features;
+use crate::ranks::{Part, Ranks};
 use crate::rng::Rng;
 
 /// The loss of one step with its gradients, and the metrics that come with it.
@@ -26,6 +27,41 @@ pub struct StepOutput {
     pub dfeatures: Vec<f32>,
 }
 
+impl StepOutput {
+    /// The output of a step of several ranks, from that of each rank's own images: loss and metrics are means over all
+    /// network inputs, targets and predictions are those of all. The gradients are this rank's share: their sums over the
+    /// ranks are the gradient.
+    pub fn over(self, ranks: Ranks) -> Self {
+        if ranks.is_one() {
+            return self;
+        }
+        // One message of 64-bit words: loss, metrics, then target and prediction of each input.
+        let numbers = 1 + self.measures.len();
+        let mut words = vec![self.loss.to_bits()];
+        words.extend(self.measures.iter().map(|(_, value)| value.to_bits()));
+        let pairs = self.targets.iter().zip(&self.predictions);
+        words.extend(pairs.map(|(&target, &prediction)| (target as u64) << 32 | prediction as u64));
+        let all = ranks.gather_by_rank(&words);
+        let inputs: usize = all.iter().map(|words| words.len() - numbers).sum();
+        let weight = |words: &[u64]| (words.len() - numbers) as f64 / inputs as f64;
+        let mean = |at: usize| all.iter().map(|words| f64::from_bits(words[at]) * weight(words)).sum::<f64>();
+        let pairs = || all.iter().flat_map(|words| &words[numbers..]);
+        let share = weight(&words) as f32;
+        let scaled = |mut values: Vec<f32>| {
+            values.iter_mut().for_each(|value| *value *= share);
+            values
+        };
+        Self {
+            loss: mean(0),
+            targets: pairs().map(|pair| (pair >> 32) as usize).collect(),
+            predictions: pairs().map(|pair| (pair & u64::from(u32::MAX)) as usize).collect(),
+            measures: self.measures.iter().enumerate().map(|(at, (name, _))| (*name, mean(at + 1))).collect(),
+            dhead: scaled(self.dhead),
+            dfeatures: scaled(self.dfeatures),
+        }
+    }
+}
+
 /// What is known of the images of a step besides their pixels: what a loss compares features with.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Targets<'a> {
@@ -33,12 +69,14 @@ pub struct Targets<'a> {
     pub labels: &'a [Option<usize>],
     /// The target features of each teacher for the views, `[N * V, T]`; empty without teachers.
     pub teachers: &'a [Features],
+    /// Which of the images of all ranks they are.
+    pub part: Part,
 }
 
 impl<'a> Targets<'a> {
-    /// Labels alone, without teachers.
+    /// Labels alone, without teachers and other ranks.
     pub fn labels(labels: &'a [Option<usize>]) -> Self {
-        Self { labels, teachers: &[] }
+        Self { labels, teachers: &[], part: Part::whole(labels.len()) }
     }
 }
 
@@ -47,6 +85,10 @@ impl<'a> Targets<'a> {
 /// N images become `N * V` network inputs; the V views of one image are adjacent. One step calls
 /// [`encoder_input`](Self::encoder_input), runs the encoder, calls [`loss`](Self::loss), moves all parameters, then calls
 /// [`after_step`](Self::after_step). Only `views`, `head` and `loss` are required.
+///
+/// With several ranks each has its own N images of a step. The loss is the mean of the ranks' losses, weighted by their
+/// network inputs, so a loss that is a mean over inputs needs no change. One that compares inputs gathers those of the other
+/// ranks itself, with [`Targets::part`]; its gradients are then those of the loss of all ranks, divided by this rank's weight.
 pub trait Objective: Send {
     /// The views of an image.
     fn views(&self) -> Views;
@@ -85,8 +127,9 @@ pub trait Objective: Send {
     /// Creates state that depends on the encoder, once, before the first step.
     fn begin(&mut self, _network: &Network, _head: &[f32], _seed: u64) {}
 
-    /// The network inputs of a step, made in place of the views `[N * V, H, W, C]` of `num_images` images.
-    fn encoder_input<'a>(&mut self, views: &'a mut [f32], _num_images: usize, _rng: &mut Rng) -> &'a [f32] {
+    /// The network inputs of a step, made in place of the views `[N * V, H, W, C]` of the images of `part`. `rng` is the same on all
+    /// ranks.
+    fn encoder_input<'a>(&mut self, views: &'a mut [f32], _part: Part, _rng: &mut Rng) -> &'a [f32] {
         views
     }
 

@@ -8,6 +8,7 @@ use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::Comparison;
 use crate::augment::{Views, masked_patches};
+use crate::ranks::Part;
 use crate::rng::Rng;
 
 pub(super) const METHOD: MethodInfo = MethodInfo {
@@ -77,10 +78,12 @@ impl Objective for Masked {
     }
 
     /// Masked patches become 0, which is the mean of the corpus after normalisation.
-    fn encoder_input<'a>(&mut self, views: &'a mut [f32], _num_images: usize, rng: &mut Rng) -> &'a [f32] {
+    fn encoder_input<'a>(&mut self, views: &'a mut [f32], part: Part, rng: &mut Rng) -> &'a [f32] {
         let mut hidden = std::mem::take(&mut self.hidden);
         hidden.clear();
         self.masked.clear();
+        // The masks of the images of the ranks before this one.
+        (0..part.first).for_each(|_| drop(masked_patches(self.map * self.map, self.share, rng)));
         for input in views.chunks_exact_mut(self.input_len()) {
             let mask = masked_patches(self.map * self.map, self.share, rng);
             for (position, _) in mask.iter().enumerate().filter(|(_, masked)| **masked) {
@@ -156,7 +159,7 @@ mod tests {
         let mut rng = Rng::for_purpose(1, "test");
         let inputs: Vec<f32> = (0..2 * 36).map(|_| rng.normal()).collect();
         let mut views = inputs.clone();
-        let visible = masked.encoder_input(&mut views, 2, &mut rng);
+        let visible = masked.encoder_input(&mut views, Part::whole(2), &mut rng);
         let zeros = visible.iter().filter(|&&value| value == 0.0).count();
         assert_eq!(zeros, 2 * 5 * 4, "5 of 9 patches");
         // The absolute value has a kink; the step is small enough to avoid it.

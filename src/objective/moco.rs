@@ -14,6 +14,7 @@ use crate::augment::Views;
 use crate::encoder::{NamedTensor, Network, TensorError};
 use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
 use crate::nn::l2_normalize::l2_normalize;
+use crate::ranks::Part;
 use crate::rng::Rng;
 
 pub(super) const METHOD: MethodInfo = MethodInfo {
@@ -53,20 +54,24 @@ impl Moco {
         Self { head: projection_head(settings), temperature, ema_decay, queue_len, queue, key_encoder, keys }
     }
 
-    /// Keys `[N, P]` of the second of each two `views`, with the batch statistics of random parts of the batch.
-    fn encode_keys(&mut self, views: &[f32], num_images: usize, rng: &mut Rng) -> Vec<f32> {
+    /// Keys `[N, P]` of the second of each two `views`, with the batch statistics of random parts of the batch: this rank's, or with
+    /// synchronised batch norm that of all ranks.
+    fn encode_keys(&mut self, views: &[f32], images: Part, rng: &mut Rng) -> Vec<f32> {
         let Some(encoder) = &mut self.key_encoder else { return Vec::new() };
-        let (one, dim) = (views.len() / num_images / 2, self.head.outputs());
-        let mut order: Vec<usize> = (0..num_images).collect();
+        let images = if encoder.network.batch_ranks().is_one() { Part::whole(images.images) } else { images };
+        let (one, dim) = (views.len() / images.images / 2, self.head.outputs());
+        let mut order: Vec<usize> = (0..images.all).collect();
         rng.shuffle(&mut order);
-        let mut keys = vec![0.0; num_images * dim];
+        let mut keys = vec![0.0; images.images * dim];
         let mut gathered = Vec::new();
         // A part of one image would have no variance.
-        for part in order.chunks(num_images.div_ceil(KEY_GROUPS).max(2)) {
+        for part in order.chunks(images.all.div_ceil(KEY_GROUPS).max(2)) {
+            let own: Vec<usize> =
+                part.iter().filter(|image| images.range().contains(image)).map(|image| image - images.first).collect();
             gathered.clear();
-            part.iter().for_each(|&image| gathered.extend_from_slice(&views[(2 * image + 1) * one..][..one]));
+            own.iter().for_each(|&image| gathered.extend_from_slice(&views[(2 * image + 1) * one..][..one]));
             let projections = encoder.forward(&self.head, &gathered);
-            for (&image, projection) in part.iter().zip(projections.chunks_exact(dim)) {
+            for (&image, projection) in own.iter().zip(projections.chunks_exact(dim)) {
                 l2_normalize(&mut keys[image * dim..][..dim], projection, dim);
             }
         }
@@ -95,9 +100,9 @@ impl Objective for Moco {
     }
 
     /// The queries; the keys are encoded here.
-    fn encoder_input<'a>(&mut self, views: &'a mut [f32], num_images: usize, rng: &mut Rng) -> &'a [f32] {
-        let one = views.len() / num_images / 2;
-        self.keys = self.encode_keys(views, num_images, rng);
+    fn encoder_input<'a>(&mut self, views: &'a mut [f32], part: Part, rng: &mut Rng) -> &'a [f32] {
+        let (num_images, one) = (part.images, views.len() / part.images / 2);
+        self.keys = self.encode_keys(views, part, rng);
         (1..num_images).for_each(|image| views.copy_within(2 * image * one..(2 * image + 1) * one, image * one));
         &views[..num_images * one]
     }
@@ -109,12 +114,12 @@ impl Objective for Moco {
         })
     }
 
-    fn after_step(&mut self, network: &Network, head: &[f32], _targets: Targets<'_>) {
+    fn after_step(&mut self, network: &Network, head: &[f32], targets: Targets<'_>) {
         if let Some(encoder) = &mut self.key_encoder {
             encoder.ema_update(network, head);
         }
         if let Some(queue) = &mut self.queue {
-            queue.push(&self.keys);
+            queue.push(&targets.part.ranks.gather(&self.keys));
         }
     }
 
@@ -242,7 +247,7 @@ mod tests {
         let views: Vec<f32> = (0..images * 2 * 64).map(|_| rng.normal()).collect();
         let mut keys = |seed: u64| {
             moco.begin(&network(1), &head, 1);
-            moco.encode_keys(&views, images, &mut Rng::for_purpose(seed, "order"))
+            moco.encode_keys(&views, Part::whole(images), &mut Rng::for_purpose(seed, "order"))
         };
         let (one, other) = (keys(1), keys(2));
         assert_ne!(one, other, "other parts, other statistics");

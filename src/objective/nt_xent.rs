@@ -28,7 +28,7 @@ use crate::nn::cross_entropy::{argmax_rows, cross_entropy};
 use crate::nn::matrix::{matmul, matmul_bt};
 
 /// A view whose positive has at least this probability has next to no gradient.
-const SOLVED: f64 = 0.999;
+pub(super) const SOLVED: f64 = 0.999;
 
 /// Loss of embeddings of unit length, with its gradient.
 ///

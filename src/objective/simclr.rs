@@ -5,7 +5,7 @@
 use super::contrastive::{VIEWS, contrastive_step, projection_head};
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
-use super::nt_xent::nt_xent;
+use super::nt_xent_over::nt_xent_over;
 use super::settings::Comparison;
 use crate::augment::Views;
 
@@ -39,8 +39,10 @@ impl Objective for SimClr {
         &self.head
     }
 
-    fn loss(&self, head: &[f32], features: &[f32], _targets: Targets<'_>) -> StepOutput {
-        contrastive_step(&self.head, head, features, |z| nt_xent(z, self.head.outputs(), self.temperature))
+    fn loss(&self, head: &[f32], features: &[f32], targets: Targets<'_>) -> StepOutput {
+        contrastive_step(&self.head, head, features, |z| {
+            nt_xent_over(targets.part.ranks, z, self.head.outputs(), self.temperature)
+        })
     }
 
     fn collapse_advice(&self) -> Option<String> {

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use super::contrastive::{VIEWS, contrastive_step, projection_head};
+use super::contrastive::{EmbeddingLoss, VIEWS, contrastive_step, projection_head};
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::{Comparison, Miner, Positives};
 use super::triplet_loss::triplet_loss;
 use crate::augment::Views;
+use crate::ranks::Part;
 
 pub(super) const METHOD: MethodInfo = MethodInfo {
     is_contrastive: true,
@@ -38,16 +39,28 @@ impl Triplet {
         Self { head: projection_head(settings), margin, miner, positives }
     }
 
-    /// The group of each view: its label, or its image.
-    fn groups(&self, labels: &[Option<usize>]) -> Vec<usize> {
-        let group = |(image, label): (usize, &Option<usize>)| match (self.positives, label) {
-            (Positives::Labels, Some(label)) => *label,
+    /// The group of each view: its label, or its image. `first` is the number of the first image.
+    fn groups(&self, labels: &[Option<usize>], first: usize) -> Vec<usize> {
+        let group = |(index, label): (usize, &Option<usize>)| match (self.positives, first + index, label) {
+            (Positives::Labels, _, Some(label)) => *label,
             // Above all labels, so that an image without a label is a group by itself.
-            (Positives::Labels, None) => usize::MAX - image,
-            (Positives::Views, _) => image,
+            (Positives::Labels, image, None) => usize::MAX - image,
+            (Positives::Views, image, _) => image,
         };
         labels.iter().enumerate().map(group).flat_map(|group| [group; 2]).collect()
     }
+}
+
+/// The part of the `loss` of all ranks that belongs to the views of one, with the gradient that [`Objective`] asks for.
+fn own_part(mut loss: EmbeddingLoss, part: Part, dim: usize) -> EmbeddingLoss {
+    if part.ranks.is_one() {
+        return loss;
+    }
+    let own = 2 * part.first..2 * part.range().end;
+    let scale = part.all as f32 / part.images as f32;
+    loss.dz = loss.dz[own.start * dim..own.end * dim].iter().map(|d| scale * d).collect();
+    loss.correct = loss.correct[own].to_vec();
+    loss
 }
 
 impl Objective for Triplet {
@@ -64,9 +77,13 @@ impl Objective for Triplet {
     }
 
     fn loss(&self, head: &[f32], features: &[f32], targets: Targets<'_>) -> StepOutput {
-        let groups = self.groups(targets.labels);
+        let (part, dim) = (targets.part, self.head.outputs());
+        let groups = part.ranks.gather(&self.groups(targets.labels, part.first));
         contrastive_step(&self.head, head, features, |z| {
-            triplet_loss(z, &groups, self.head.outputs(), self.margin, self.miner)
+            // Triplets are mined among the embeddings of all ranks, by each rank.
+            let all = part.ranks.gather(z);
+            let found = triplet_loss(&all, &groups, dim, self.margin, self.miner);
+            own_part(found, part, dim)
         })
     }
 
@@ -111,9 +128,9 @@ mod tests {
     #[test]
     fn groups_are_labels_or_images() {
         let labels = [Some(7), Some(3), None, Some(7)];
-        assert_eq!(triplet(Positives::Views).groups(&labels), [0, 0, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(triplet(Positives::Views).groups(&labels, 5), [5, 5, 6, 6, 7, 7, 8, 8]);
         let last = usize::MAX - 2;
-        assert_eq!(triplet(Positives::Labels).groups(&labels), [7, 7, 3, 3, last, last, 7, 7]);
+        assert_eq!(triplet(Positives::Labels).groups(&labels, 0), [7, 7, 3, 3, last, last, 7, 7]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn resolve_budget(
     let times = time(trainer, budget.time(), stop)?;
     let per_epoch = trainer.steps_per_epoch();
     let left = budget.time().saturating_sub(started.elapsed()).as_secs_f64();
-    let epochs = epochs_in(left, times, per_epoch);
+    let epochs = trainer.ranks.from_first(|| Ok::<_, PretrainError>(epochs_in(left, times, per_epoch)))?;
     trainer.progress.config.epochs = epochs;
     let budget = String::from(budget);
     let (step, steps) = (times.step, epochs * per_epoch);
@@ -77,9 +77,12 @@ fn time_copy(trainer: &mut Trainer<'_>, budget: Duration, stop: &AtomicBool) -> 
     let mut step = |trainer: &mut Trainer<'_>| batches.next().map(|batch| trainer.step(batch, 0)).transpose();
     step(trainer)?;
     let (started, mut steps) = (Instant::now(), 0);
-    while steps < *STEPS.start() || started.elapsed() < limit && steps < *STEPS.end() {
+    let ranks = trainer.ranks;
+    // The clock of the first rank decides for all.
+    let goes_on = |steps| steps < *STEPS.start() || started.elapsed() < limit && steps < *STEPS.end();
+    while ranks.any(ranks.is_first() && goes_on(steps)) {
         // The first step of the run then ends it.
-        if stop.load(Ordering::Relaxed) {
+        if ranks.any(stop.load(Ordering::Relaxed)) {
             break;
         }
         step(trainer)?;
@@ -87,12 +90,19 @@ fn time_copy(trainer: &mut Trainer<'_>, budget: Duration, stop: &AtomicBool) -> 
     }
     let step = started.elapsed().as_secs_f64() / steps.max(1) as f64;
     let started = Instant::now();
+    let measured = if ranks.is_first() { measure(trainer) } else { Ok(()) };
+    ranks.agree(measured)?;
+    Ok(Times { step, measured: started.elapsed().as_secs_f64() })
+}
+
+/// The measurements after an epoch.
+fn measure(trainer: &Trainer<'_>) -> Result<(), PretrainError> {
     trainer.examine()?;
     trainer.quality()?;
     if trainer.progress.config.validate == Validate::Epoch {
         trainer.held_out.as_ref().map(|set| trainer.measure(set)).transpose()?;
     }
-    Ok(Times { step, measured: started.elapsed().as_secs_f64() })
+    Ok(())
 }
 
 #[cfg(test)]

@@ -193,6 +193,9 @@ pub struct PretrainConfig {
     /// How 3×3 convolutions are computed. Files of earlier versions state none, which is `direct`.
     #[serde(default, skip_serializing_if = "Algorithm::is_default")]
     pub convolution: Algorithm,
+    /// With several ranks: batch norm takes its statistics over the images of all ranks, and not of each rank alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sync_batch_norm: bool,
     /// Share of the patches that masked-image modelling masks.
     #[serde(default = "default_mask_share")]
     pub mask_share: f32,
@@ -295,6 +298,7 @@ impl PretrainConfig {
             chunk: None,
             precision: Precision::default(),
             convolution: Algorithm::default(),
+            sync_batch_norm: false,
             mask_share: default_mask_share(),
             comparison: method.info().comparison,
             range: None,

@@ -8,6 +8,7 @@ use crate::data::{DataError, ValueRange};
 use crate::encoder::{Readout, ReadoutError, SpecError};
 use crate::files::WriteError;
 use crate::measure::FitError;
+use crate::ranks::RankFailure;
 
 /// Pretraining cannot start or continue.
 #[derive(Debug, thiserror::Error)]
@@ -192,6 +193,41 @@ pub enum PretrainError {
     /// The readout does not fit the encoder.
     #[error(transparent)]
     Readout(#[from] ReadoutError),
+    /// Another rank failed.
+    #[error(transparent)]
+    Rank(#[from] RankFailure),
+    /// There are more ranks than images in a batch.
+    #[error("the batch has {batch_size} images, fewer than the {ranks} ranks; each rank needs one")]
+    TooManyRanks {
+        /// Images per step.
+        batch_size: usize,
+        /// Number of ranks.
+        ranks: usize,
+    },
+    /// The ranks would have different numbers of chunks, whose batch statistics cannot be synchronised.
+    #[error(
+        "a batch of {batch_size} images cannot be divided evenly by {ranks} ranks, which --chunk with synchronised batch norm needs"
+    )]
+    UnevenChunks {
+        /// Images per step.
+        batch_size: usize,
+        /// Number of ranks.
+        ranks: usize,
+    },
+    /// A frozen encoder trains in one process.
+    #[error("the encoder is frozen, and its small head trains in one process; there are {ranks}")]
+    FrozenOnRanks {
+        /// Number of ranks.
+        ranks: usize,
+    },
+    /// The ranks have different parameters, although they computed the same steps.
+    #[error("at step {step} rank {rank} has other parameters than rank 0; the last checkpoint is valid")]
+    RanksDiffer {
+        /// Steps done.
+        step: u64,
+        /// The first rank that differs.
+        rank: usize,
+    },
     /// The encoder collapsed: it no longer distinguishes images.
     #[error(
         "the encoder collapsed in epoch {epoch}: {sign}. The checkpoint is kept and can be evaluated; start a new run with {advice}"

@@ -1,8 +1,9 @@
 //! The learner: encoder, head and optimisers, and one training step of them.
 
-use crate::encoder::{CorpusStatistics, NamedTensor, Network, Role, TensorError, Workspace};
+use crate::encoder::{CorpusStatistics, FeatureGradient, NamedTensor, Network, Role, TensorError, Workspace};
 use crate::nn::optimiser::Optimiser;
 use crate::objective::{Objective, StepOutput, Targets};
+use crate::ranks::Ranks;
 use crate::rng::Rng;
 
 use super::config::PretrainConfig;
@@ -28,6 +29,7 @@ pub struct Learner {
     /// Most network inputs whose activations are kept at once.
     chunk: Option<usize>,
     workspace: Workspace,
+    /// Gradient of the encoder's parameters, then of the head's.
     gradient: Vec<f32>,
     /// Names of the optimisers' vectors.
     state_names: &'static [&'static str],
@@ -54,7 +56,7 @@ impl Learner {
             seed: config.seed,
             chunk: config.chunk,
             workspace: Workspace::default(),
-            gradient: vec![0.0; network.parameters.len()],
+            gradient: vec![0.0; network.parameters.len() + head.len()],
             state_names: config.optimiser.state_names(),
             network,
             objective,
@@ -65,16 +67,22 @@ impl Learner {
     /// One step on `views`, all views of the images that `targets` belong to, which the objective may change. `step` counts
     /// from 0 and seeds draws.
     ///
-    /// If the loss is not finite, no parameter changes.
+    /// If the loss is not finite, no parameter changes. With several ranks in `targets` the step is collective, and the output
+    /// is that of all of them, except its gradients.
     pub fn step(&mut self, views: &mut [f32], targets: Targets<'_>, learning_rate: f32, step: u64) -> StepOutput {
         let mut rng = Rng::for_item(self.seed, "step", step, 0);
-        let input = self.objective.encoder_input(views, targets.labels.len(), &mut rng);
+        let ranks = targets.part.ranks;
+        let input = self.objective.encoder_input(views, targets.part, &mut rng);
         let features = self.forward(input);
-        let output = self.objective.loss(&self.head, &features, targets);
+        if self.network.batch_ranks().is_one() {
+            self.network.average_statistics(ranks);
+        }
+        let output = self.objective.loss(&self.head, &features, targets).over(ranks);
         if output.loss.is_finite() {
-            self.backward(input, &output.dfeatures);
-            self.network_optimiser.step(&mut self.network.parameters, &self.gradient, learning_rate);
-            self.head_optimiser.step(&mut self.head, &output.dhead, learning_rate);
+            self.backward(ranks, input, &output);
+            let (of_network, of_head) = self.gradient.split_at(self.network.parameters.len());
+            self.network_optimiser.step(&mut self.network.parameters, of_network, learning_rate);
+            self.head_optimiser.step(&mut self.head, of_head, learning_rate);
             self.objective.after_step(&self.network, &self.head, targets);
             if let Some(average) = &mut self.average {
                 average.update(&self.network, &self.head, step);
@@ -164,32 +172,39 @@ impl Learner {
         features
     }
 
-    /// Computes the gradient of the encoder's parameters from that of the output of [`Self::forward`].
+    /// Computes the gradient of all parameters from those of the head and of the output of [`Self::forward`], summed over
+    /// the ranks stage by stage while the backward pass goes on.
     ///
     /// With more than one chunk only the activations of the last are kept: each chunk goes forward again, in the same way,
     /// before it goes backward (Gao et al. 2021, arXiv:2101.06983, "gradient cache"). The loss over the whole batch has its
     /// exact gradient in the memory of one chunk.
-    fn backward(&mut self, input: &[f32], dfeatures: &[f32]) {
+    fn backward(&mut self, ranks: Ranks, input: &[f32], StepOutput { dfeatures, dhead, .. }: &StepOutput) {
         let (len, reads_map) = (self.chunk_len(input), self.objective.reads_map());
-        let shape = self.network.spec().input;
+        let Self { network, workspace, gradient, .. } = self;
+        let shape = network.spec().input;
         let count = input.len() / (shape.channels * shape.height * shape.width);
         let each = dfeatures.len() / count * (len * count / input.len()).min(count);
-        let mut part = vec![0.0; if len < input.len() { self.gradient.len() } else { 0 }];
-        for (index, (chunk, dfeatures)) in input.chunks(len).zip(dfeatures.chunks(each)).enumerate() {
-            if len < input.len() {
-                self.network.forward_without_update(&mut self.workspace, chunk);
+        let mut part = vec![0.0; network.parameters.len()];
+        let chunks = input.chunks(len).len();
+        ranks.sum_while(gradient, |gradient, completed| {
+            let (of_network, of_head) = gradient.split_at_mut(part.len());
+            of_network.fill(0.0);
+            of_head.copy_from_slice(dhead);
+            completed(gradient, part.len()..part.len() + dhead.len());
+            for (number, (chunk, dfeatures)) in input.chunks(len).zip(dfeatures.chunks(each)).enumerate() {
+                if chunks > 1 {
+                    network.forward_without_update(workspace, chunk);
+                }
+                let from =
+                    if reads_map { FeatureGradient::Map(dfeatures) } else { FeatureGradient::Features(dfeatures) };
+                network.backward_by_stage(workspace, chunk, from, &mut part, &mut |part, stage| {
+                    gradient[stage.clone()].iter_mut().zip(&part[stage.clone()]).for_each(|(sum, part)| *sum += part);
+                    if number + 1 == chunks {
+                        completed(gradient, stage);
+                    }
+                });
             }
-            let gradient = if index == 0 { &mut self.gradient } else { &mut part };
-            match reads_map {
-                true => self.network.backward_feature_map(&mut self.workspace, chunk, dfeatures, gradient),
-                false => self.network.backward(&mut self.workspace, chunk, dfeatures, gradient),
-            }
-            match index {
-                // The sum starts at 0, which makes 0 of -0.
-                0 => self.gradient.iter_mut().for_each(|sum| *sum += 0.0),
-                _ => self.gradient.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part),
-            }
-        }
+        });
     }
 
     /// All parameters and state, by name.
@@ -275,7 +290,8 @@ mod tests {
         let features: Vec<f32> = (chunks.iter().zip(&mut workspaces))
             .flat_map(|(chunk, workspace)| network.forward_without_update(workspace, chunk).to_vec())
             .collect();
-        let dfeatures = learner.objective.loss(&learner.head, &features, Targets::labels(&[None; 6])).dfeatures;
+        let output = learner.objective.loss(&learner.head, &features, Targets::labels(&[None; 6]));
+        let dfeatures = &output.dfeatures;
         let mut expected = vec![0.0; network.parameters.len()];
         for ((chunk, workspace), dfeatures) in chunks.iter().zip(&mut workspaces).zip(dfeatures.chunks(4 * dim)) {
             let mut part = vec![0.0; expected.len()];
@@ -284,8 +300,9 @@ mod tests {
         }
 
         assert_eq!(learner.forward(&inputs), features);
-        learner.backward(&inputs, &dfeatures);
-        assert_eq!(learner.gradient, expected, "bit by bit");
+        learner.backward(Ranks::ONE, &inputs, &output);
+        let (of_network, of_head) = learner.gradient.split_at(expected.len());
+        assert_eq!((of_network, of_head), (&expected[..], &output.dhead[..]), "bit by bit");
         assert!(expected.iter().any(|g| g.abs() > 1e-4));
     }
 

@@ -175,7 +175,8 @@ pub(super) enum Line {
 
 /// A file to which lines are appended.
 pub(super) struct Lines {
-    file: File,
+    /// None for a rank that writes no files.
+    file: Option<File>,
     /// Bytes written so far.
     pub bytes: u64,
 }
@@ -194,21 +195,27 @@ impl Lines {
         }
         file.set_len(bytes)?;
         file.seek(io::SeekFrom::End(0))?;
-        Ok(Self { file, bytes })
+        Ok(Self { file: Some(file), bytes })
+    }
+
+    /// Discards all lines.
+    pub fn nowhere() -> Self {
+        Self { file: None, bytes: 0 }
     }
 
     /// Appends one object.
     pub fn push(&mut self, line: &impl Serialize) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.file.write_all(&text)?;
+        file.write_all(&text)?;
         self.bytes += text.len() as u64;
         Ok(())
     }
 
     /// Syncs all lines to disk. Must precede a checkpoint that counts them.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.as_ref().map_or(Ok(()), File::sync_data)
     }
 }
 

@@ -138,6 +138,7 @@ mod tests {
     use crate::objective::Method;
     use crate::pretrain::config::PretrainConfig;
     use crate::pretrain::observer::Silent;
+    use crate::pretrain::options::Options;
 
     fn visits(positions: std::ops::Range<usize>) -> Vec<Visit> {
         Visit::each(&positions.collect::<Vec<_>>(), 7)
@@ -173,7 +174,10 @@ mod tests {
         let mut config = PretrainConfig::new("phantoms:16:12", Method::Simclr);
         (config.channels, config.size) = (1, 16);
         let stop = AtomicBool::new(false);
-        let read = |bytes| ImageSet::read(&config, &dataset, (0..12).collect(), bytes, &mut Silent, &stop).unwrap();
+        let read = |cache_bytes| {
+            let options = Options { cache_bytes, ..Options::default() };
+            ImageSet::read(&config, &dataset, (0..12).collect(), options, &mut Silent, &stop).unwrap()
+        };
         assert_eq!(read(12 * 256).cache_bytes_missing(), None);
         let set = read(12 * 256 - 1);
         assert_eq!(set.cache_bytes_missing(), Some(12 * 256));

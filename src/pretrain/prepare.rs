@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use base16ct::lower::encode_string as hex;
+use sha2::{Digest, Sha256};
+
 use super::budget::resolve_budget;
 use super::checkpoint::{Checkpoint, Progress};
 use super::config::{PretrainConfig, Validate};
@@ -14,7 +17,9 @@ use super::health::Sample;
 use super::learner::Learner;
 use super::metrics::{Lines, Tally};
 use super::observer::{Event, Observer};
+use super::options::Options;
 use super::prefetch::Prefetch;
+use super::rank_checks::check_batch;
 use super::run::network_of;
 use super::run_error::RunError;
 use super::run_folder::{CHECKPOINT, METRICS, RunFolder, TIMINGS};
@@ -26,26 +31,9 @@ use super::training_set::{ImageSet, held_out_indices, training_indices};
 use super::transfer::starting_network;
 use crate::augment::Augmentation;
 use crate::data::{Dataset, Preprocessing};
-use crate::encoder::Network;
-
-/// Options that do not change the result of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Continue the run in the folder.
-    pub resume: bool,
-    /// Treat an unreadable image as an error.
-    pub strict: bool,
-    /// Most bytes of resized pixels kept in memory.
-    pub cache_bytes: usize,
-    /// Batches whose views are made ahead of the steps, on threads of low priority; 0 for none. They take at most 256 MiB.
-    pub prefetch: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { resume: false, strict: false, cache_bytes: 512 << 20, prefetch: 2 }
-    }
-}
+use crate::encoder::{Network, Precision};
+use crate::kernel::{Bf16Kernel, Isa};
+use crate::ranks::Ranks;
 
 /// Trains `config` on `dataset` into the folder `out`.
 ///
@@ -85,20 +73,46 @@ pub fn pretrain_taught(
     if dataset.decode.range != config.range {
         return Err(PretrainError::OtherRange { dataset: dataset.decode.range, run: config.range });
     }
-    let folder = if options.resume { RunFolder::open(out)?.0 } else { RunFolder::create(out, config)? };
+    let ranks = options.ranks;
+    require_same(config, dataset, ranks)?;
+    let folder = match (ranks.is_first(), options.resume) {
+        (true, true) => RunFolder::open(out).map(|(folder, _)| folder),
+        (true, false) => RunFolder::create(out, config),
+        (false, _) => Ok(RunFolder::of_other_rank(out)),
+    };
+    let folder = ranks.agree(folder.map_err(PretrainError::from))?;
     match prepare(config, dataset, (&folder, teachers), options, observer, stop) {
         Ok(Some(mut trainer)) => trainer.run(observer, stop),
+        Ok(None) if !ranks.is_first() => Ok(Outcome::Interrupted { step: 0 }),
         Ok(None) => {
             let step = folder.checkpoint()?.map_or(0, |checkpoint| checkpoint.progress.step);
             Ok(Outcome::Interrupted { step })
         }
         Err(error) => {
-            if !options.resume {
+            if !options.resume && ranks.is_first() {
                 folder.discard();
             }
             Err(error)
         }
     }
+}
+
+/// Checks that all ranks compute the same: the program, the settings, and the images of the dataset by name and label.
+fn require_same(config: &PretrainConfig, dataset: &Dataset, ranks: Ranks) -> Result<(), PretrainError> {
+    if ranks.is_one() {
+        return Ok(());
+    }
+    let isa = Isa::selected();
+    let bf16 = Bf16Kernel::for_isa(isa).filter(|_| config.precision == Precision::Bf16);
+    let sets = [Some(isa.name()), bf16.map(Bf16Kernel::name)].into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    let program = format!("{} for {sets}", env!("CARGO_PKG_VERSION"));
+    ranks.require_same("the program's version and instruction set (variable MACULA_ISA)", &program)?;
+    ranks.require_same("the configuration", &config.to_toml())?;
+    let mut hash = Sha256::new();
+    dataset.records.iter().for_each(|record| hash.update(format!("{}\n{:?}\n", record.name, record.label)));
+    let indices = [dataset.train_indices(), dataset.validation_indices()];
+    let list = format!("{:?} images, SHA-256 {}", indices.map(|indices| indices.len()), hex(&hash.finalize()));
+    Ok(ranks.require_same(&format!("the list of images of {}", config.data), &list)?)
 }
 
 /// The images of a run.
@@ -119,8 +133,12 @@ fn prepare<'a>(
     stop: &AtomicBool,
 ) -> Result<Option<Trainer<'a>>, PretrainError> {
     let started = Instant::now();
+    if config.freeze.is_some() && !options.ranks.is_one() {
+        return Err(PretrainError::FrozenOnRanks { ranks: options.ranks.size() });
+    }
     // The checkpoint is read first: reading the images takes long.
-    let checkpoint = if options.resume { folder.checkpoint()? } else { None };
+    let ranks = options.ranks;
+    let checkpoint = if options.resume { stored_checkpoint(folder, ranks)? } else { None };
     // A run of an older version, which did not split the dataset, continues with all images.
     let splits =
         !dataset.has_splits() && checkpoint.as_ref().is_none_or(|found| found.progress.pixels_sha256.is_some());
@@ -135,14 +153,14 @@ fn prepare<'a>(
             if checkpoint.progress.pixels_sha256.is_none() {
                 observer.event(Event::Warning("the run has no record of its pixels: only names are compared"));
             }
-            resume(checkpoint, dataset, folder, images)?
+            resume(checkpoint, dataset, folder, images, ranks)?
         }
         None => {
             let (fitted, remark) = fit(config, images.training.readable.len());
             if let Some(remark) = remark {
                 observer.event(Event::Remark(&remark));
             }
-            start(&fitted, dataset, folder, images)?
+            start(&fitted, dataset, folder, images, ranks)?
         }
     };
     let image_bytes = trainer.learner.objective.views().count() * trainer.progress.preprocessing.input_len();
@@ -153,10 +171,22 @@ fn prepare<'a>(
     if ready {
         resolve_budget(&mut trainer, started, observer, stop)?;
         if trainer.progress.config != *config && trainer.progress.step == 0 {
-            folder.store(&trainer.progress.config)?;
+            let stored = if ranks.is_first() { folder.store(&trainer.progress.config) } else { Ok(()) };
+            ranks.agree(stored.map_err(PretrainError::from))?;
         }
     }
     Ok(ready.then_some(trainer))
+}
+
+/// The newest checkpoint, which rank 0 reads.
+fn stored_checkpoint(folder: &RunFolder, ranks: Ranks) -> Result<Option<Checkpoint>, PretrainError> {
+    if ranks.is_one() {
+        return Ok(folder.checkpoint()?);
+    }
+    let bytes = ranks.bytes_from_first(|| {
+        Ok::<_, PretrainError>(folder.checkpoint()?.map_or(Vec::new(), |checkpoint| checkpoint.to_bytes()))
+    })?;
+    Ok((!bytes.is_empty()).then(|| Checkpoint::from_bytes(&folder.file(CHECKPOINT), &bytes)).transpose()?)
 }
 
 /// Reads or computes the targets of distillation; false if `stop` was raised meanwhile.
@@ -170,7 +200,7 @@ fn teach(
     // The given configuration, not that of the checkpoint: teachers and their features may have moved.
     let Some(settings) = config.distill.as_ref().filter(|_| !trainer.progress.finished) else { return Ok(true) };
     let folder = settings.teacher_cache.as_deref().map_or(trainer.folder.path(), Path::new);
-    let lesson = Lesson { config, settings, dataset, training: &trainer.training, folder };
+    let lesson = Lesson { config, settings, dataset, training: &trainer.training, folder, ranks: trainer.ranks };
     let each = trainer.learner.objective.views().count();
     trainer.teachers = lesson.targets(teachers, each, observer, stop)?;
     Ok(trainer.teachers.is_some())
@@ -189,7 +219,7 @@ fn read_images<'a>(
     if !splits {
         indices = training_indices(config, dataset, indices)?;
     }
-    let Some(mut training) = ImageSet::read(config, dataset, indices, options.cache_bytes, observer, stop) else {
+    let Some(mut training) = ImageSet::read(config, dataset, indices, options, observer, stop) else {
         return Ok(None);
     };
     let mut test = dataset.validation_indices();
@@ -204,7 +234,8 @@ fn read_images<'a>(
     if config.validate != Validate::Never {
         let indices = held_out_indices(config, dataset, test);
         // A small cache: held-out images are read again once per run or once per epoch.
-        let Some(set) = ImageSet::read(config, dataset, indices, options.cache_bytes / 4, observer, stop) else {
+        let options = Options { cache_bytes: options.cache_bytes / 4, ..options };
+        let Some(set) = ImageSet::read(config, dataset, indices, options, observer, stop) else {
             return Ok(None);
         };
         skipped.extend_from_slice(&set.skipped);
@@ -223,20 +254,42 @@ fn start<'a>(
     dataset: &Dataset,
     folder: &'a RunFolder,
     images: Images<'a>,
+    ranks: Ranks,
 ) -> Result<Trainer<'a>, PretrainError> {
-    let indices = images.training.readable_indices();
+    let begin = || begin(config, dataset, folder, &images.training);
+    if ranks.is_one() {
+        let (network, progress) = begin()?;
+        return assemble(network, progress, dataset, folder, images, ranks);
+    }
+    let state = |(network, progress): (Network, Progress)| {
+        let tensors = [network.to_named(&network.parameters), network.statistics()].concat();
+        Checkpoint { progress, tensors }.to_bytes()
+    };
+    let (path, state) = (folder.file(CHECKPOINT), ranks.bytes_from_first(|| begin().map(state))?);
+    let checkpoint = Checkpoint::from_bytes(&path, &state)?;
+    assemble(network_of(&checkpoint, &path)?, checkpoint.progress, dataset, folder, images, ranks)
+}
+
+/// The network and the progress of a new run; writes the record of its images.
+fn begin(
+    config: &PretrainConfig,
+    dataset: &Dataset,
+    folder: &RunFolder,
+    training: &ImageSet<'_>,
+) -> Result<(Network, Progress), PretrainError> {
+    let indices = training.readable_indices();
     let (network, preprocessing) = starting_network(config)?;
     let measured = || Preprocessing::for_corpus(dataset, &indices, config.channels, config.size, config.size);
     let mut progress = Progress::start(config, preprocessing.map_or_else(measured, Ok)?);
     progress.images = indices.len();
-    progress.images_sha256 = images.training.sha256(dataset);
+    progress.images_sha256 = training.sha256(dataset);
     let initial = config.init.as_ref().map(|init| Path::new(&init.encoder));
-    let record = TrainingImages::new(images.training.digests(), config.needs_labels(), initial)?;
+    let record = TrainingImages::new(training.digests(), config.needs_labels(), initial)?;
     record.write(folder.path())?;
     progress.pixels_sha256 = Some(record.sha256().to_owned());
     progress.class_names = dataset.class_names.clone();
     progress.tally = Tally::new(config.objective(dataset.class_names.len()).num_classes());
-    assemble(network, progress, dataset, folder, images)
+    Ok((network, progress))
 }
 
 /// The run that `checkpoint` was written by.
@@ -245,6 +298,7 @@ fn resume<'a>(
     dataset: &Dataset,
     folder: &'a RunFolder,
     images: Images<'a>,
+    ranks: Ranks,
 ) -> Result<Trainer<'a>, PretrainError> {
     let (training, data) = (&images.training, &checkpoint.progress.config.data);
     let (found, expected) = (training.readable.len(), checkpoint.progress.images);
@@ -256,7 +310,7 @@ fn resume<'a>(
     }
     let path = folder.file(CHECKPOINT);
     let network = network_of(&checkpoint, &path)?;
-    let mut trainer = assemble(network, checkpoint.progress.clone(), dataset, folder, images)?;
+    let mut trainer = assemble(network, checkpoint.progress.clone(), dataset, folder, images, ranks)?;
     let steps = checkpoint.progress.step;
     trainer.learner.restore(&checkpoint.tensors, steps).map_err(RunError::tensors(&path))?;
     trainer.corpus = checkpoint.corpus();
@@ -264,18 +318,26 @@ fn resume<'a>(
 }
 
 fn assemble<'a>(
-    network: Network,
+    mut network: Network,
     progress: Progress,
     dataset: &Dataset,
     folder: &'a RunFolder,
     images: Images<'a>,
+    ranks: Ranks,
 ) -> Result<Trainer<'a>, PretrainError> {
+    check_batch(&progress.config, images.training.readable.len(), ranks)?;
     let objective = progress.config.objective(progress.class_names.len());
     let sample = Sample::draw(&images.training, objective.views().count(), progress.config.seed);
-    let (metrics_path, timings_path) = (folder.file(METRICS), folder.file(TIMINGS));
+    if progress.config.sync_batch_norm {
+        network.synchronise(ranks);
+    }
+    let lines = |name, bytes| match ranks.is_first() {
+        true => Lines::open(&folder.file(name), bytes).map_err(RunError::io(&folder.file(name))),
+        false => Ok(Lines::nowhere()),
+    };
     Ok(Trainer {
-        metrics: Lines::open(&metrics_path, Some(progress.metrics_bytes)).map_err(RunError::io(&metrics_path))?,
-        timings: Lines::open(&timings_path, None).map_err(RunError::io(&timings_path))?,
+        metrics: ranks.agree(lines(METRICS, Some(progress.metrics_bytes)).map_err(PretrainError::from))?,
+        timings: ranks.agree(lines(TIMINGS, None).map_err(PretrainError::from))?,
         learner: Learner::new(&progress.config, network, objective),
         corpus: None,
         training_features: None,
@@ -291,6 +353,7 @@ fn assemble<'a>(
         teachers: None,
         progress,
         skipped: images.skipped,
+        ranks,
     })
 }
 

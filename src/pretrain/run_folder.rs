@@ -57,6 +57,11 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// The folder of a run of which another rank writes the files.
+    pub(super) fn of_other_rank(path: &Path) -> Self {
+        Self { path: path.to_owned(), created: false }
+    }
+
     /// Opens an existing run.
     ///
     /// # Errors

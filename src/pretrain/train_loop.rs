@@ -30,6 +30,7 @@ use crate::encoder::{CorpusStatistics, Network};
 use crate::files::write_atomic;
 use crate::measure::Features;
 use crate::objective::Targets;
+use crate::ranks::Ranks;
 
 /// How pretraining ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +97,8 @@ pub(super) struct Trainer<'a> {
     pub prefetch: Arc<Prefetch>,
     /// Time that the steps of this epoch waited for input.
     pub input_time: Duration,
+    /// The processes that train together. The first one measures, writes and reports.
+    pub ranks: Ranks,
 }
 
 impl Trainer<'_> {
@@ -149,8 +152,12 @@ impl Trainer<'_> {
         let (batch_size, per_epoch) = (self.batch_size(), self.steps_per_epoch());
         // Features that are known need no images.
         if self.training_features.is_none() {
-            let [begin, end] = [first % per_epoch, per_epoch].map(|step| step as usize * batch_size);
-            self.prefetch.plan(&self.sampler.epoch(epoch)[begin..end]);
+            let (order, steps) = (self.sampler.epoch(epoch), per_epoch as usize);
+            let batches = order.chunks_exact(batch_size).take(steps).skip((first % per_epoch) as usize);
+            // Of each batch the images that this rank takes.
+            let own: Vec<Visit> =
+                batches.flat_map(|batch| &batch[self.ranks.part(batch.len()).range()]).copied().collect();
+            self.prefetch.plan(&own);
         }
     }
 
@@ -167,16 +174,16 @@ impl Trainer<'_> {
             let (started, first) = (Instant::now(), self.progress.step);
             self.input_time = Duration::ZERO;
             for batch in order.chunks_exact(batch_size).skip((first % per_epoch) as usize) {
-                if stop.load(Ordering::Relaxed) {
+                if self.ranks.any(stop.load(Ordering::Relaxed)) {
                     self.save()?;
                     return Ok(Outcome::Interrupted { step: self.progress.step });
                 }
                 let line = self.step(batch, epoch)?;
-                let config = &self.progress.config;
-                if line.step.checked_rem(config.metrics_steps) == Some(0) {
-                    self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
+                let PretrainConfig { metrics_steps, checkpoint_steps, .. } = self.progress.config;
+                if line.step.checked_rem(metrics_steps) == Some(0) {
+                    self.write_metrics(&line)?;
                 }
-                let save = line.step.checked_rem(config.checkpoint_steps) == Some(0) && line.step % per_epoch != 0;
+                let save = line.step.checked_rem(checkpoint_steps) == Some(0) && line.step % per_epoch != 0;
                 observer.event(Event::Step(&line));
                 if save {
                     self.save()?;
@@ -214,14 +221,17 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// One step on the images of `batch`.
+    /// One step on the images of `batch`, of which this rank reads and augments its part.
     pub fn step(&mut self, batch: &[Visit], epoch: u64) -> Result<StepLine, PretrainError> {
         let config = &self.progress.config;
+        let part = self.ranks.part(batch.len());
+        let batch = &batch[part.range()];
         if self.training_features.is_none() {
             let started = Instant::now();
             let mut input = std::mem::take(&mut self.input);
             let slots = self.prefetch.take(batch);
-            self.recipe(config.augmentation).fill_slots(&mut input, &self.training, &slots)?;
+            let filled = self.recipe(config.augmentation).fill_slots(&mut input, &self.training, &slots);
+            self.ranks.agree(filled.map_err(PretrainError::from))?;
             self.input = input;
             self.input_time += started.elapsed();
         }
@@ -230,7 +240,7 @@ impl Trainer<'_> {
 
         let teachers = self.teachers.as_ref();
         let taught = teachers.map(|teachers| teachers.of_batch(batch, &self.training.indices));
-        let targets = Targets { labels: &labels, teachers: taught.as_deref().unwrap_or_default() };
+        let targets = Targets { labels: &labels, teachers: taught.as_deref().unwrap_or_default(), part };
         let learning_rate = learning_rate(config, self.progress.step, self.steps_per_epoch());
         let output = match (&self.training_features, config.freeze) {
             (Some(features), _) => self.learner.step_head(features.select(&positions).rows, targets, learning_rate),
@@ -252,22 +262,36 @@ impl Trainer<'_> {
         let is_last = self.progress.step == steps;
         let config = &self.progress.config;
         let wanted = config.validate == Validate::Epoch || config.validate == Validate::End && is_last;
-        let held_out = self.held_out.as_ref().filter(|_| wanted).map(|set| self.measure(set)).transpose()?.flatten();
         let learning_rate = learning_rate(config, self.progress.step - 1, self.steps_per_epoch());
         let train = self.progress.tally.score();
-        let health = self.examine()?.map(Box::new);
-        let quality = self.quality()?.map(Box::new);
+        let measure = || {
+            let held_out = self.held_out.as_ref().filter(|_| wanted).map(|set| self.measure(set)).transpose()?;
+            Ok::<_, PretrainError>((held_out.flatten(), self.examine()?.map(Box::new), self.quality()?.map(Box::new)))
+        };
+        let (held_out, health, quality) = self.ranks.from_first(measure)?;
         let line = EpochLine { step: self.progress.step, epoch, train, held_out, learning_rate, health, quality };
         self.keep_if_best(&line);
-        self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
+        self.write_metrics(&line)?;
         self.progress.tally = Tally::new(self.learner.objective.num_classes());
         if is_last {
-            self.fit_readout()?;
-            self.corpus = Some(self.corpus_statistics()?);
+            let completed = if self.ranks.is_first() { self.complete() } else { Ok(()) };
+            self.ranks.agree(completed)?;
             self.progress.finished = true;
         }
         self.save()?;
         Ok(line)
+    }
+
+    /// Computes what a finished encoder has besides its weights.
+    fn complete(&mut self) -> Result<(), PretrainError> {
+        self.fit_readout()?;
+        self.corpus = Some(self.corpus_statistics()?);
+        Ok(())
+    }
+
+    fn write_metrics(&mut self, line: &impl Serialize) -> Result<(), PretrainError> {
+        let written = self.metrics.push(line).map_err(RunError::io(&self.folder.file(METRICS)));
+        self.ranks.agree(written.map_err(PretrainError::from))
     }
 
     /// Fits the linear map of the readout. A frozen encoder brings its own.
@@ -319,10 +343,10 @@ impl Trainer<'_> {
             return Ok(());
         }
         let train = Tally::new(self.learner.objective.num_classes()).score();
-        let health = self.examine()?.map(Box::new);
-        let quality = self.quality()?.map(Box::new);
+        let measure = || Ok::<_, PretrainError>((self.examine()?.map(Box::new), self.quality()?.map(Box::new)));
+        let (health, quality) = self.ranks.from_first(measure)?;
         let line = EpochLine { step: 0, epoch: 0, train, held_out: None, learning_rate: 0.0, health, quality };
-        self.metrics.push(&line).map_err(RunError::io(&self.folder.file(METRICS)))?;
+        self.write_metrics(&line)?;
         self.keep_if_best(&line);
         Ok(())
     }
@@ -379,8 +403,15 @@ impl Trainer<'_> {
         }
     }
 
-    /// Writes a checkpoint, after the metrics that it counts.
+    /// Writes a checkpoint. All ranks call it, the first one writes.
     fn save(&mut self) -> Result<(), PretrainError> {
+        self.check_equal()?;
+        let written = if self.ranks.is_first() { self.write_checkpoint() } else { Ok(()) };
+        self.ranks.agree(written)
+    }
+
+    /// Writes a checkpoint, after the metrics that it counts.
+    fn write_checkpoint(&mut self) -> Result<(), PretrainError> {
         self.metrics.sync().map_err(RunError::io(&self.folder.file(METRICS)))?;
         self.progress.metrics_bytes = self.metrics.bytes;
         let mut tensors = self.learner.tensors();
@@ -393,6 +424,7 @@ impl Trainer<'_> {
         let seconds = started.elapsed().as_secs_f64();
         let images_per_second = (steps * self.batch_size() as u64) as f64 / seconds;
         let line = TimingLine { step: self.progress.step, epoch, seconds, images_per_second, input_share };
-        Ok(self.timings.push(&line).map_err(RunError::io(&self.folder.file(TIMINGS)))?)
+        let written = self.timings.push(&line).map_err(RunError::io(&self.folder.file(TIMINGS)));
+        self.ranks.agree(written.map_err(PretrainError::from))
     }
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::observer::{Event, Observer};
+use super::options::Options;
 use super::run_folder::RunFolder;
 use super::training_images::{TRAINING_IMAGES, TrainingImages, sha256};
 use crate::data::{self, Dataset, ImageDigest, Loader, Preprocessing, ResizeFilter, TrainTestSplit};
@@ -82,33 +83,38 @@ pub(super) fn held_out_indices(config: &PretrainConfig, dataset: &Dataset, indic
 }
 
 impl<'a> ImageSet<'a> {
-    /// Reads all images of `indices` once; `None` if `stop` was raised meanwhile.
+    /// Reads all images of `indices` once, each by one of the ranks; `None` if `stop` was raised meanwhile.
     pub fn read(
         config: &PretrainConfig,
         dataset: &'a Dataset,
         indices: Vec<usize>,
-        cache_bytes: usize,
+        Options { cache_bytes, ranks, .. }: Options,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Option<Self> {
         let labels = dataset.labels(&indices);
         let loader = Loader::new(dataset, indices.clone(), size_only(config), cache_bytes);
         let (mut readable, mut skipped, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        for start in (0..indices.len()).step_by(READ_TOGETHER) {
-            if stop.load(Ordering::Relaxed) {
+        let digest = |position| match loader.pixels_and_digest(position) {
+            Ok((_, digest)) => Ok(digest),
+            Err(error) => Err(error.to_string()),
+        };
+        for start in (0..indices.len()).step_by(READ_TOGETHER * ranks.size()) {
+            if ranks.any(stop.load(Ordering::Relaxed)) {
                 return None;
             }
-            let end = (start + READ_TOGETHER).min(indices.len());
-            let found: Vec<_> =
-                (start..end).into_par_iter().map(|position| loader.pixels_and_digest(position)).collect();
-            for (position, found) in (start..end).zip(found) {
-                digests.push(found.as_ref().ok().map(|(_, digest)| *digest));
+            let end = (start + READ_TOGETHER * ranks.size()).min(indices.len());
+            let own = ranks.part(end - start).range();
+            let found: Vec<Result<ImageDigest, String>> =
+                (start + own.start..start + own.end).into_par_iter().map(digest).collect();
+            for (position, found) in (start..end).zip(ranks.gather_items(found)) {
+                digests.push(found.as_ref().ok().copied());
                 match found {
                     Ok(_) => readable.push(position),
-                    Err(error) => {
+                    Err(reason) => {
                         let name = dataset.records[indices[position]].name.clone();
-                        observer.event(Event::Skipped { name: &name, reason: &error.to_string() });
-                        skipped.push((name, error.to_string()));
+                        observer.event(Event::Skipped { name: &name, reason: &reason });
+                        skipped.push((name, reason));
                     }
                 }
             }

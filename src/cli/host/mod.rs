@@ -20,6 +20,18 @@ mod readout;
 mod reproduce;
 mod sweep;
 
+use crate::ranks::launched;
+
+/// Refuses to run as one of several processes that know nothing of each other: all would write the same files.
+fn refuse_copies(processes: Option<usize>) -> anyhow::Result<()> {
+    let Some(processes) = processes.filter(|&processes| processes > 1) else { return Ok(()) };
+    let reason = match cfg!(feature = "mpi") {
+        true => "only `macula pretrain` divides its work among them",
+        false => "this program is built without MPI; build it with --features mpi (docs/several-machines.md)",
+    };
+    anyhow::bail!("{processes} processes were started by mpirun, and {reason}")
+}
+
 /// The commands of this folder.
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -57,6 +69,8 @@ pub enum Command {
 
 /// Runs `command`; `seed_given` tells whether `pretrain` was given `--seed`.
 pub fn run(command: Command, seed_given: bool) -> anyhow::Result<()> {
+    let trains_on_ranks = cfg!(feature = "mpi") && matches!(command, Command::Pretrain(_));
+    refuse_copies(launched(|name| std::env::var(name).ok()).filter(|_| !trains_on_ranks))?;
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Data(args) => data::run(args),

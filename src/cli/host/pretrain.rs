@@ -2,6 +2,7 @@
 
 mod figures;
 mod progress;
+mod ranks;
 mod settings;
 mod teachers;
 
@@ -15,11 +16,15 @@ use serde::Serialize;
 use crate::cli::failure::{Kind, check_failed};
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::{Common, print_json};
+use crate::data::Dataset;
 use crate::pretrain::{
-    EpochLine, Event, Method, Observer, Options, Outcome, PretrainError, Teacher, Teachers, pretrain_taught,
+    EpochLine, Event, Method, Observer, Options, Outcome, PretrainConfig, PretrainError, Teacher, Teachers,
+    pretrain_taught,
 };
+use crate::ranks::Ranks;
 use crate::report::text::{count, shown};
 pub use progress::Progress;
+use ranks::as_rank;
 use settings::{DerivedArgs, RunOptions, SettingArgs};
 use teachers::TeacherArgs;
 
@@ -37,7 +42,10 @@ use teachers::TeacherArgs;
 
 Ctrl-C ends the current step, writes a checkpoint and exits with code 130. --resume then gives the same bytes as an \
 uninterrupted run. The epochs that extend a finished run have their own learning rate schedule, from warm-up to zero. \
-Exit code 3: training diverged, or the encoder collapsed (see --health).")]
+Exit code 3: training diverged, or the encoder collapsed (see --health).
+
+mpirun -n N macula pretrain … divides each batch among N processes, on one or several machines, if the program is built with \
+the feature mpi (docs/several-machines.md).")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
@@ -71,37 +79,29 @@ pub struct Args {
 
 /// Runs the command. On `--resume` the seed counts only if it was given.
 pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
-    let Args { settings, derived, images, .. } = &args;
-    let stop = stop_on_signal()?;
-    let teachers = args.teachers.opener(&stop)?;
+    as_rank(args.common.json, |ranks| train(&args, seed_given, ranks))
+}
+
+/// Trains as one of `ranks`.
+fn train(args: &Args, seed_given: bool, ranks: Ranks) -> anyhow::Result<()> {
+    let Args { settings, derived, images, .. } = args;
+    let quiet = args.common.quiet || !ranks.is_first();
+    let stop = stop_rank_on_signal(ranks)?;
+    let teachers = ranks.agree(args.teachers.opener(&stop))?;
     let run_options = RunOptions { teachers, settings, derived, images, seed: args.common.seed, seed_given };
-    let mut config = match args.resume {
-        true => run_options.resumed(&args.out)?,
-        false => run_options.new_run(args.config.as_deref())?,
-    };
-    config.check()?;
-    let data_name = settings.data.as_deref().unwrap_or(&config.data);
-    let mut dataset = config.open_data(data_name)?;
-    if !args.resume {
-        images.prepare(&mut dataset, EncoderRange::Known(config.range), args.common.quiet)?;
-        config.range = dataset.decode.range;
-    }
-    dataset.decode.range = config.range;
-    if !args.resume {
-        let (channels, grey) = dataset.channels(&dataset.train_indices());
-        if settings.channels.is_none() && derived.init.is_none() {
-            config.channels = channels;
-        }
-        // With 1 channel there is nothing to suggest.
-        dataset.remarks.extend(grey.filter(|_| config.channels == 3));
-    }
+    // Rank 0 decides the configuration, and the others take it over.
+    let decided = ranks.agree(ranks.is_first().then(|| configured(args, &run_options, quiet)).transpose())?;
+    let toml = ranks.from_first(|| anyhow::Ok(decided.as_ref().map(|(config, _)| config.to_toml())))?;
+    let take_over = || opened(settings, toml.as_deref().unwrap_or_default());
+    let (config, dataset) = ranks.agree(decided.map_or_else(take_over, Ok))?;
     let options = Options {
         resume: args.resume,
         strict: images.strict,
         cache_bytes: args.cache_mib << 20,
         prefetch: args.prefetch,
+        ranks,
     };
-    let mut progress = Progress::new(args.common.quiet);
+    let mut progress = Progress::new(quiet);
     for (name, reason) in &dataset.skipped {
         progress.event(Event::Skipped { name, reason });
     }
@@ -118,13 +118,48 @@ pub fn run(args: Args, seed_given: bool) -> anyhow::Result<()> {
         pool.install(|| pretrain_taught(&config, &dataset, &args.out, options, teachers, &mut progress, &stop));
     progress.bar.finish_and_clear();
     match outcome {
+        Ok(Outcome::Finished { .. }) if !ranks.is_first() => Ok(()),
         Ok(Outcome::Finished { last, skipped }) => {
-            report(&args, (config.method, &dataset.class_names), last.as_ref(), skipped)
+            report(args, (config.method, &dataset.class_names), last.as_ref(), skipped)
         }
         Ok(Outcome::Interrupted { step }) => Err(interrupted(&args.out, step)),
         Err(error @ (PretrainError::NotFinite { .. } | PretrainError::Collapsed { .. })) => Err(check_failed(error)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The configuration that the options ask for, and the dataset.
+fn configured(args: &Args, run_options: &RunOptions<'_>, quiet: bool) -> anyhow::Result<(PretrainConfig, Dataset)> {
+    let Args { settings, derived, images, .. } = args;
+    let mut config = match args.resume {
+        true => run_options.resumed(&args.out)?,
+        false => run_options.new_run(args.config.as_deref())?,
+    };
+    config.check()?;
+    let data_name = settings.data.as_deref().unwrap_or(&config.data);
+    let mut dataset = config.open_data(data_name)?;
+    if !args.resume {
+        images.prepare(&mut dataset, EncoderRange::Known(config.range), quiet)?;
+        config.range = dataset.decode.range;
+    }
+    dataset.decode.range = config.range;
+    if !args.resume {
+        let (channels, grey) = dataset.channels(&dataset.train_indices());
+        if settings.channels.is_none() && derived.init.is_none() {
+            config.channels = channels;
+        }
+        // With 1 channel there is nothing to suggest.
+        dataset.remarks.extend(grey.filter(|_| config.channels == 3));
+    }
+    Ok((config, dataset))
+}
+
+/// The configuration `toml` that rank 0 decided, and the dataset.
+fn opened(settings: &SettingArgs, toml: &str) -> anyhow::Result<(PretrainConfig, Dataset)> {
+    let config: PretrainConfig = toml::from_str(toml).context("the configuration of rank 0")?;
+    let mut dataset = config.open_data(settings.data.as_deref().unwrap_or(&config.data))?;
+    dataset.decode.range = config.range;
+    Ok((config, dataset))
 }
 
 fn interrupted(out: &Path, step: u64) -> anyhow::Error {
@@ -134,10 +169,16 @@ fn interrupted(out: &Path, step: u64) -> anyhow::Error {
 
 /// A flag that Ctrl-C or SIGTERM raises. The second signal ends the program at once.
 pub(super) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    stop_rank_on_signal(Ranks::ONE)
+}
+
+/// As [`stop_on_signal`]. The second signal does nothing to one of several ranks: a terminal and `mpirun` may both send one
+/// for the same Ctrl-C.
+fn stop_rank_on_signal(ranks: Ranks) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
+        if raised.swap(true, Ordering::Relaxed) && ranks.is_one() {
             std::process::exit(130);
         }
     })

@@ -19,16 +19,18 @@ use compute::Rendering;
 pub use error::TeacherError;
 use key::CacheKey;
 pub(super) use key::is_feature_file;
-use targets::Table;
 pub(super) use targets::TeacherTargets;
+use targets::{Table, packed, unpacked};
 
 use super::config::PretrainConfig;
+use super::error::PretrainError;
 use super::observer::{Event, Observer};
 use super::training_set::ImageSet;
 use super::view_order::ViewOrder;
 use crate::data::Dataset;
 use crate::encoder::HostEncoder;
 use crate::objective::{Distillation, Teacher, TeacherView};
+use crate::ranks::Ranks;
 
 /// Most bytes of a file of features.
 const BYTES_MAX: u64 = 16 << 30;
@@ -59,6 +61,8 @@ pub(super) struct Lesson<'a> {
     pub training: &'a ImageSet<'a>,
     /// The folder of the files of features.
     pub folder: &'a Path,
+    /// The first of them computes the features for all.
+    pub ranks: Ranks,
 }
 
 impl Lesson<'_> {
@@ -69,8 +73,31 @@ impl Lesson<'_> {
         each: usize,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Option<TeacherTargets>, TeacherError> {
-        let Self { config, settings, training, .. } = self;
+    ) -> Result<Option<TeacherTargets>, PretrainError> {
+        let Self { config, settings, training, ranks, .. } = self;
+        let mut own = || self.tables(teachers, observer, stop).map_err(PretrainError::from);
+        let tables = if ranks.is_one() {
+            own()?
+        } else {
+            unpacked(&ranks.bytes_from_first(|| Ok::<_, PretrainError>(packed(own()?)))?)
+        };
+        let Some(tables) = tables else { return Ok(None) };
+        let mut row_of = vec![0; training.indices.len()];
+        training.readable.iter().enumerate().for_each(|(row, &position)| row_of[position] = row);
+        let views = settings.num_views();
+        let is_same = settings.teacher_view == TeacherView::Same;
+        let order = is_same.then_some(ViewOrder { seed: config.seed, of: views, each });
+        Ok(Some(TeacherTargets { tables, row_of, views, each, order }))
+    }
+
+    /// The targets of each teacher; computes missing features. `None` if `stop` was raised meanwhile.
+    fn tables(
+        &self,
+        teachers: Teachers<'_>,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Table>>, TeacherError> {
+        let Self { settings, .. } = self;
         let mut tables = Vec::new();
         for teacher in &settings.teachers {
             let (path, mut cache) = self.open_cache(teacher, observer)?;
@@ -82,12 +109,7 @@ impl Lesson<'_> {
             let table = Basis::new(&mut cache, teacher.dim, targets).and_then(|basis| Table::new(&mut cache, &basis));
             tables.push(table.map_err(failed)?);
         }
-        let mut row_of = vec![0; training.indices.len()];
-        training.readable.iter().enumerate().for_each(|(row, &position)| row_of[position] = row);
-        let views = settings.num_views();
-        let is_same = settings.teacher_view == TeacherView::Same;
-        let order = is_same.then_some(ViewOrder { seed: config.seed, of: views, each });
-        Ok(Some(TeacherTargets { tables, row_of, views, each, order }))
+        Ok(Some(tables))
     }
 
     /// The path and the file of the features of `teacher`.

@@ -51,6 +51,30 @@ impl Table {
     }
 }
 
+/// Tables as bytes for other ranks: for each the dimensions and the number of values, 8 bytes each, then the values. Empty
+/// without tables.
+pub(super) fn packed(tables: Option<Vec<Table>>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Table { dim, rows } in tables.into_iter().flatten() {
+        bytes.extend_from_slice(bytemuck::bytes_of(&[dim as u64, rows.len() as u64]));
+        bytes.extend(rows.iter().flat_map(|value| value.to_ne_bytes()));
+    }
+    bytes
+}
+
+/// The inverse of [`packed`].
+pub(super) fn unpacked(mut bytes: &[u8]) -> Option<Vec<Table>> {
+    let mut tables = Vec::new();
+    while let Some((head, rest)) = bytes.split_first_chunk::<16>() {
+        let [dim, len] = bytemuck::cast::<_, [u64; 2]>(*head).map(|number| number as usize);
+        let (values, rest) = rest.split_at_checked(2 * len)?;
+        let rows = values.chunks_exact(2).map(|pair| f16::from_ne_bytes([pair[0], pair[1]])).collect();
+        tables.push(Table { dim, rows });
+        bytes = rest;
+    }
+    (!tables.is_empty()).then_some(tables)
+}
+
 impl TeacherTargets {
     /// For each teacher the targets `[N * V, T]` of `visits` of images, whose indices in the dataset `index_of` gives.
     pub fn of_batch(&self, visits: &[Visit], index_of: &[usize]) -> Vec<Features> {
@@ -66,5 +90,22 @@ impl TeacherTargets {
             rows: rows.iter().flat_map(|&row| &all[row * dim..][..*dim]).map(|value| value.to_f32()).collect(),
         };
         self.tables.iter().map(of_table).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_tables_are_unpacked_and_none_stay_none() {
+        let table = |dim, rows: &[f32]| Table { dim, rows: rows.iter().map(|&value| f16::from_f32(value)).collect() };
+        let bytes = packed(Some(vec![table(2, &[1.0, -0.5, 3.0, 4.0]), table(1, &[7.0])]));
+        let tables = unpacked(&bytes).unwrap();
+        let found: Vec<_> = tables.iter().map(|table| (table.dim, table.rows.clone())).collect();
+        let expected = [table(2, &[1.0, -0.5, 3.0, 4.0]), table(1, &[7.0])].map(|table| (table.dim, table.rows));
+        assert_eq!(found, expected);
+        assert!(unpacked(&packed(None)).is_none());
+        assert!(unpacked(&bytes[..bytes.len() - 1]).is_none());
     }
 }

@@ -97,6 +97,9 @@ pub struct SettingArgs {
     /// How 3×3 convolutions are computed [default: direct]
     #[arg(long, value_name = "ALGORITHM")]
     convolution: Option<Algorithm>,
+    /// Under mpirun: take the statistics of batch norm over the images of all ranks [default: of each rank alone]
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    sync_batch_norm: Option<bool>,
     /// Measure the objective on held-out images (val, or test without val) [default: end]
     #[arg(long, value_name = "WHEN")]
     validate: Option<Validate>,

@@ -1,0 +1,24 @@
+//! How a run is computed.
+
+use crate::ranks::Ranks;
+
+/// Options that do not change the result of a run, except that other ranks round differently.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Continue the run in the folder.
+    pub resume: bool,
+    /// Treat an unreadable image as an error.
+    pub strict: bool,
+    /// Most bytes of resized pixels kept in memory.
+    pub cache_bytes: usize,
+    /// Batches whose views are made ahead of the steps, on threads of low priority; 0 for none. They take at most 256 MiB.
+    pub prefetch: usize,
+    /// The processes that train together.
+    pub ranks: Ranks,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { resume: false, strict: false, cache_bytes: 512 << 20, prefetch: 2, ranks: Ranks::ONE }
+    }
+}
