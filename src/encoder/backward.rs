@@ -260,7 +260,7 @@ impl Network {
     fn stage_parameters(&self, stage: Range<usize>) -> Range<usize> {
         let tensors = || stage.clone().filter_map(|index| self.conv_tensors(index));
         let start = tensors().next().map_or(0, |first| first.weight.start);
-        start..tensors().last().map_or(start, |last| last.beta.end)
+        start..tensors().next_back().map_or(start, |last| last.beta.end)
     }
 
     fn backward_from(
