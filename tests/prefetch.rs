@@ -15,7 +15,8 @@ use macula::pretrain::{
 use stop_after::StopAfter;
 
 /// Reads every image again in every epoch.
-const OPTIONS: Options = Options { resume: false, strict: false, cache_bytes: 0, prefetch: 0 };
+const OPTIONS: Options =
+    Options { resume: false, strict: false, cache_bytes: 0, prefetch: 0, ranks: macula::ranks::Ranks::ONE };
 
 const IMAGES: usize = 29;
 
