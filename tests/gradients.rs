@@ -226,7 +226,8 @@ fn mobile_matches_central_differences() {
 }
 
 /// The gradient of every tensor beside that of direct convolutions in f32, relative to its length. Winograd's transforms round a few times
-/// as often; bf16 rounds factors by up to 1/256.
+/// as often; bf16 rounds factors by up to 1/256, which also moves units across the kink of ReLU. The worst tensors are shifts, whose gradients
+/// nearly cancel; a wrong product is off by more than its length.
 #[test]
 fn other_arithmetic_gives_nearly_the_same_gradients() {
     for (preset, side) in [(Preset::Nano, 32), (Preset::Micro, 32), (Preset::Mobile, 32)] {
@@ -244,7 +245,7 @@ fn other_arithmetic_gives_nearly_the_same_gradients() {
         };
         let exact = gradient(Precision::F32, Algorithm::Direct);
         for (precision, algorithm, tolerance) in
-            [(Precision::F32, Algorithm::Winograd, 1e-3), (Precision::Bf16, Algorithm::Direct, 0.3)]
+            [(Precision::F32, Algorithm::Winograd, 1e-3), (Precision::Bf16, Algorithm::Direct, 0.5)]
         {
             let found = gradient(precision, algorithm);
             let mut worst = 0.0f64;

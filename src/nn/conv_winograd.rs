@@ -1,4 +1,4 @@
-//! Dense 3×3 convolution of stride 1 by Winograd's minimal filtering ([`crate::kernel::winograd`]). Shapes and arrays are those of `conv.rs`.
+//! Dense 3×3 convolution of stride 1 by Winograd's minimal filtering (`src/kernel/winograd.rs`). Shapes and arrays are those of `conv.rs`.
 //!
 //! Rounding is that of the direct convolution times a few units for m = 4, because the transforms add numbers of up to ten times the size
 //! of the result.

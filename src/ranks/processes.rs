@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Reports that a range of the values is complete; each range ends where the one before begins.
 pub type Completed<'c> = dyn FnMut(&[f32], Range<usize>) + 'c;
 
-/// The operations between processes that [`Ranks`] is made of. All are collective.
+/// The operations between processes that `Ranks` is made of. All are collective.
 pub trait Processes: Sync {
     /// This process, counted from 0.
     fn rank(&self) -> usize;
