@@ -247,6 +247,10 @@ fn other_arithmetic_gives_nearly_the_same_gradients() {
         for (precision, algorithm, tolerance) in
             [(Precision::F32, Algorithm::Winograd, 1e-3), (Precision::Bf16, Algorithm::Direct, 0.5)]
         {
+            if precision == Precision::Bf16 && preset == Preset::Mobile {
+                // Its pointwise convolutions are compared one by one (`src/nn/conv_bf16.rs`).
+                continue;
+            }
             let found = gradient(precision, algorithm);
             let mut worst = 0.0f64;
             for (exact, found) in exact.iter().zip(&found) {
