@@ -52,13 +52,13 @@ pub(crate) struct Affine<'a> {
 const PIXELS_PER_PARTIAL: usize = 256;
 
 #[inline(always)]
-unsafe fn load<S: Simd>(values: *const f32) -> S::f32s {
+pub(super) unsafe fn load<S: Simd>(values: *const f32) -> S::f32s {
     // SAFETY: the caller guarantees a whole vector at `values`; the load needs no alignment.
     unsafe { values.cast::<S::f32s>().read_unaligned() }
 }
 
 #[inline(always)]
-unsafe fn store<S: Simd>(values: *mut f32, vector: S::f32s) {
+pub(super) unsafe fn store<S: Simd>(values: *mut f32, vector: S::f32s) {
     // SAFETY: as in `load`.
     unsafe { values.cast::<S::f32s>().write_unaligned(vector) }
 }

@@ -17,6 +17,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::channel::{load, store};
 use super::isa::{Isa, multiply_add};
 
 /// m, the side of an output tile.
@@ -167,18 +168,6 @@ impl<const DIRECTION: u8, const M: usize, const P: usize> WithSimd for Tiles<DIR
             }
         }
     }
-}
-
-#[inline(always)]
-unsafe fn load<S: Simd>(values: *const f32) -> S::f32s {
-    // SAFETY: the caller guarantees a whole vector at `values`; the load needs no alignment.
-    unsafe { values.cast::<S::f32s>().read_unaligned() }
-}
-
-#[inline(always)]
-unsafe fn store<S: Simd>(values: *mut f32, vector: S::f32s) {
-    // SAFETY: as in `load`.
-    unsafe { values.cast::<S::f32s>().write_unaligned(vector) }
 }
 
 /// SAFETY: a patch can be read from `from` on, and all positions be written from `to` on.

@@ -119,7 +119,7 @@ impl Bf16Kernel {
     }
 }
 
-/// [`round`], as f32.
+/// [`Bf16Kernel::round`], as f32.
 pub(crate) fn round_to_f32(x: &[f32], out: &mut [f32]) {
     assert!(x.len() <= out.len(), "{} values do not fit {}", x.len(), out.len());
     for (out, &x) in out.iter_mut().zip(x) {
