@@ -46,9 +46,8 @@ use super::reader::Reader;
 use super::spec::{Node, ValueId};
 use super::workspace::{Scratch, Workspace, add_in_order, group_len, split_by_group};
 use crate::kernel::Activation;
-use crate::kernel::channel::{Affine, gradient_moments, mask, norm_backward};
+use crate::kernel::channel::{GradientMoments, Mask, complete_gradient};
 use crate::nn::batch_norm::{NormGradient, Sums};
-use crate::nn::conv::clear_border;
 use crate::ranks::Completed;
 
 /// Shared by the groups of a stage.
@@ -131,29 +130,20 @@ impl Stage<'_> {
     ///
     /// `local` is the image's index in the group.
     fn conv_backward(&self, group: &mut Group<'_>, index: usize, image: usize, local: usize) {
-        let (plan, isa) = (self.plan(), self.reader.isa);
+        let plan = self.plan();
         let Node::Conv { input: value, .. } = &plan.nodes[index] else { return };
         let position = index - self.nodes.start;
-        let geometry = plan.geometry(index);
-        let shape = geometry.dense();
         let out = plan.grids[index + 1];
         let norm = self.reader.norms[index].as_ref().expect("the forward pass has normalised it");
-        let gradient = self.gradients[position].as_ref().expect("a convolution has a norm's gradient");
-        let Scratch { input, gradient: dz, contribution, dweights, activated, conv: scratch, batches } =
+        let of_norm = self.gradients[position].as_ref().expect("a convolution has a norm's gradient");
+        let Scratch { input, gradient, contribution, dweights, activated, conv: scratch, pending } =
             &mut *group.scratch;
         let conv = self.convolutions[index].as_ref().expect("a convolution node has a convolution");
 
-        // dz, with a border, from g and z.
-        let (padding, row) = (shape.padding(), (out.columns + 2 * shape.padding()) * out.channels);
-        dz.resize(dz.len().max(shape.padded_output_len()), 0.0);
-        clear_border(out, padding, dz);
         let g = &group.arrays[self.array(index + 1)][local * out.len()..][..out.len()];
-        let by_value = Affine { scale: &gradient.by_value, shift: &gradient.constant };
-        let inside = padding * (row + out.channels);
-        norm_backward(isa, out, g, self.stored(index + 1, image), &norm.scale, by_value, &mut dz[inside..], row);
-
-        let x = self.reader.conv_input(*value, self.stored(*value, image), geometry, input);
-        conv.weight_gradient(x, dz, scratch, &mut batches[position], &mut dweights[position]);
+        let dz = conv.output_gradient(norm, of_norm, g, self.stored(index + 1, image), gradient);
+        let x = conv.input(self.reader, *value, self.stored(*value, image), input);
+        conv.weight_gradient(x, dz, scratch, &mut pending[position], &mut dweights[position]);
         if *value == 0 {
             return;
         }
@@ -193,14 +183,24 @@ impl Stage<'_> {
             Node::Add { activation, .. } => (plan.identity(), *activation),
             Node::Conv { .. } => self.reader.norm_and_activation(value),
         };
-        if more.is_some() || activation != Activation::Identity {
-            mask(isa, grid, g, more, self.stored(value, image), affine, activation);
-        }
-        for (&of, sums) in self.completed.iter().zip(sums) {
-            if of == value || plan.summands(value).contains(&of) {
-                let (z, mean) = (self.stored(of, image), self.norm_mean(of));
-                gradient_moments(isa, grid, g, z, mean, &mut sums.first, &mut sums.second);
+        let mask = Mask { z: self.stored(value, image), affine, activation };
+        let moments = self.completed.iter().zip(sums).filter_map(|(&of, sums)| {
+            let is_of_value = of == value || plan.summands(value).contains(&of);
+            is_of_value.then(|| GradientMoments {
+                z: self.stored(of, image),
+                mean: self.norm_mean(of),
+                sum: &mut sums.first,
+                product: &mut sums.second,
+            })
+        });
+        let mut moments = moments.fuse();
+        match (moments.next(), moments.next()) {
+            (Some(first), Some(second)) => complete_gradient(isa, grid, g, more, mask, [first, second]),
+            (Some(only), None) => complete_gradient(isa, grid, g, more, mask, [only]),
+            _ if more.is_some() || activation != Activation::Identity => {
+                complete_gradient(isa, grid, g, more, mask, []);
             }
+            _ => {}
         }
     }
 
@@ -375,11 +375,10 @@ impl Network {
         let groups = split_by_group(&mut arrays, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
         let partial = groups.map(|(number, (arrays, scratch))| {
             scratch.dweights.resize_with(scratch.dweights.len().max(stage.len()), Vec::new);
-            scratch.batches.resize_with(scratch.batches.len().max(stage.len()), Default::default);
+            scratch.pending.resize_with(scratch.pending.len().max(stage.len()), Default::default);
             for (dweight, index) in scratch.dweights.iter_mut().zip(stage.clone()) {
-                let len = weights[index].len();
                 dweight.clear();
-                dweight.resize(shared.convolutions[index].as_ref().map_or(len, |conv| conv.gradient_len(len)), 0.0);
+                dweight.resize(weights[index].len(), 0.0);
             }
             let mut part = Group { arrays, scratch, sums: shared.zero_sums() };
             for local in 0..group.min(images - number * group) {
@@ -387,9 +386,9 @@ impl Network {
                     shared.conv_backward(&mut part, index, number * group + local, local);
                 }
             }
-            let Scratch { batches, dweights, .. } = part.scratch;
-            for ((index, batch), dweight) in stage.clone().zip(batches).zip(dweights) {
-                shared.convolutions[index].iter().for_each(|conv| conv.finish_group(batch, dweight));
+            let Scratch { pending, dweights, .. } = part.scratch;
+            for ((index, pending), dweight) in stage.clone().zip(pending).zip(dweights) {
+                shared.convolutions[index].iter().for_each(|conv| conv.finish_weight_gradient(pending, dweight));
             }
             part.sums
         });
@@ -472,8 +471,7 @@ impl Network {
                     total.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
                 }
             });
-            let conv = workspace.convolutions[index].as_ref().expect("a convolution node has a convolution");
-            conv.finish_gradient(total, &mut gradient[tensors.weight.clone()]);
+            gradient[tensors.weight.clone()].copy_from_slice(total);
         }
     }
 }

@@ -39,8 +39,8 @@ fn run_image<'s>(
             |value: ValueId| if value > stage.start { &*done[value - 1 - stage.start] } else { earlier(value) };
         match &plan.nodes[node] {
             Node::Conv { input: value, .. } => {
-                let x = reader.conv_input(*value, stored(*value), plan.geometry(node), &mut scratch.input);
                 let conv = convolutions[node].as_ref().expect("a convolution node has a convolution");
+                let x = conv.input(reader, *value, stored(*value), &mut scratch.input);
                 conv.forward(weights[node], x, &mut scratch.conv, rest[0]);
             }
             Node::Add { left, right, activation } => {
@@ -98,7 +98,7 @@ impl Network {
                     let len = self.plan.grids[value].len();
                     &values[value][(number * group + local) * len..][..len]
                 };
-                pool(reader, &self.trained, stored, &mut scratch.input, feature);
+                pool(reader, &self.trained, stored, &mut scratch.activated, feature);
             }
         });
         &workspace.features
@@ -219,7 +219,7 @@ impl Network {
             for (feature, image) in features.chunks_mut(len).zip(input.chunks(one)) {
                 let mut outs: Vec<&mut [f32]> = values.iter_mut().map(Vec::as_mut_slice).collect();
                 run_image(reader, &weights, &convolutions, 0..plan.nodes.len(), |_| image, &mut outs, &mut scratch);
-                pool(reader, pooled, |value| &values[value - 1], &mut scratch.input, feature);
+                pool(reader, pooled, |value| &values[value - 1], &mut scratch.activated, feature);
             }
         });
         features

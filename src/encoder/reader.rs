@@ -1,6 +1,6 @@
 //! Reads stored values: batch norm and activation are applied again at every read.
 
-use super::plan::{Geometry, Plan};
+use super::plan::Plan;
 use super::spec::ValueId;
 use crate::kernel::channel::{Affine, Summand, affine_activation};
 use crate::kernel::{Activation, Isa};
@@ -26,24 +26,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `value` of one image as the input of a convolution, with border. Borrows `stored` itself where nothing has to be
+    /// `value` of one image as the input of a convolution, with a border of `padding`. Borrows `stored` itself where nothing has to be
     /// done, and writes to `scratch` otherwise.
     pub fn conv_input<'s>(
         &self,
         value: ValueId,
         stored: &'s [f32],
-        geometry: Geometry,
+        padding: usize,
         scratch: &'s mut Vec<f32>,
     ) -> &'s [f32] {
-        let shape = geometry.dense();
-        let (grid, padding) = (self.plan.grids[value], shape.padding());
+        let grid = self.plan.grids[value];
         let is_conv = self.plan.conv(value).is_some();
         if !is_conv && padding == 0 {
             return stored;
         }
-        scratch.resize(scratch.len().max(shape.input_len()), 0.0);
+        let row = (grid.columns + 2 * padding) * grid.channels;
+        scratch.resize(scratch.len().max((grid.rows + 2 * padding) * row), 0.0);
         if is_conv {
-            let row = (grid.columns + 2 * padding) * grid.channels;
             clear_border(grid, padding, scratch);
             self.activate(value, stored, &mut scratch[padding * (row + grid.channels)..], row);
         } else {

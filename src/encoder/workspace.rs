@@ -3,12 +3,11 @@
 //! A batch is divided into a fixed number of groups, and the groups' sums are added in the groups' order. The results
 //! therefore do not depend on the number of threads.
 
-use super::convolution::{ConvScratch, Convolution};
+use super::convolution::{ConvScratch, Convolution, PaddedScratch, Pending};
 use super::plan::Plan;
 use super::spec::ValueId;
 use crate::kernel::pages;
 use crate::nn::batch_norm::{Normalisation, Sums};
-use crate::nn::conv_bf16::GradientBatch;
 
 /// Most groups of a batch: the most threads that help, and the number of partial sums.
 const GROUPS_MAX: usize = 16;
@@ -48,10 +47,10 @@ impl Workspace {
 /// Arrays of one image, reused by the images of a group one after another.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// Input of a convolution, with its border.
-    pub input: Vec<f32>,
-    /// Gradient of a convolution's output, with its border.
-    pub gradient: Vec<f32>,
+    /// Input of a convolution.
+    pub input: PaddedScratch,
+    /// Gradient of a convolution's output.
+    pub gradient: PaddedScratch,
     /// Gradient of a convolution's input.
     pub contribution: Vec<f32>,
     /// A pooled value after batch norm and activation.
@@ -60,8 +59,8 @@ pub(super) struct Scratch {
     pub conv: ConvScratch,
     /// Partial gradient of the weights of each convolution of a stage.
     pub dweights: Vec<Vec<f32>>,
-    /// Images whose part of it is still to be added.
-    pub batches: Vec<GradientBatch>,
+    /// What is not yet in it.
+    pub pending: Vec<Pending>,
 }
 
 /// Arrays for the gradients of values. Values with the same gradient share one; a free one is reused.

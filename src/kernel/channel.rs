@@ -36,7 +36,7 @@ impl Grid {
     }
 
     /// Least length of an array with this row stride.
-    fn span(self, row: usize) -> usize {
+    pub(super) fn span(self, row: usize) -> usize {
         (self.rows - 1) * row + self.columns * self.channels
     }
 }
@@ -191,48 +191,6 @@ pub(crate) fn moments(isa: Isa, grid: Grid, z: &[f32], sum: &mut [f64], square: 
     isa.for_channels(grid.channels).run(Op(grid, z, sum, square));
 }
 
-/// Adds `Σ g` and `Σ g (z - mean)` over the pixels of each channel to `sum` and `product`.
-pub(crate) fn gradient_moments(
-    isa: Isa,
-    grid: Grid,
-    g: &[f32],
-    z: &[f32],
-    mean: &[f32],
-    sum: &mut [f64],
-    product: &mut [f64],
-) {
-    struct Op<'a>(Grid, &'a [f32], &'a [f32], &'a [f32], &'a mut [f64], &'a mut [f64]);
-    impl WithSimd for Op<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) {
-            let Op(grid, g, z, mean, sum, product) = self;
-            let (c, pixels) = (grid.channels, grid.rows * grid.columns);
-            for block in (0..c).step_by(S::F32_LANES) {
-                // SAFETY: lengths are asserted below; block + lanes <= C.
-                let mean = unsafe { load::<S>(mean.as_ptr().add(block)) };
-                for start in (0..pixels).step_by(PIXELS_PER_PARTIAL) {
-                    let (mut s, mut q) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-                    for pixel in start..pixels.min(start + PIXELS_PER_PARTIAL) {
-                        // SAFETY: as above.
-                        let (g, z) = unsafe {
-                            let at = pixel * c + block;
-                            (load::<S>(g.as_ptr().add(at)), load::<S>(z.as_ptr().add(at)))
-                        };
-                        s = simd.add_f32s(s, g);
-                        q = multiply_add(simd, g, simd.sub_f32s(z, mean), q);
-                    }
-                    add_to(&mut sum[block..], bytemuck::cast_slice(&[s]));
-                    add_to(&mut product[block..], bytemuck::cast_slice(&[q]));
-                }
-            }
-        }
-    }
-    assert!(g.len() >= grid.len() && z.len() >= grid.len() && mean.len() >= grid.channels);
-    assert!(sum.len() >= grid.channels && product.len() >= grid.channels);
-    isa.for_channels(grid.channels).run(Op(grid, g, z, mean, sum, product));
-}
-
 #[inline(always)]
 fn add_to(sum: &mut [f64], values: &[f32]) {
     for (sum, value) in sum.iter_mut().zip(values) {
@@ -240,51 +198,90 @@ fn add_to(sum: &mut [f64], values: &[f32]) {
     }
 }
 
-/// `g = g + more` where the activation of `z * scale + shift` passes the gradient, else 0.
-pub(crate) fn mask(
+/// Which gradient [`complete_gradient`] lets pass: that of `activation(affine(z))`, of an image's `z`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mask<'a> {
+    pub z: &'a [f32],
+    pub affine: Affine<'a>,
+    pub activation: Activation,
+}
+
+/// Sums over the pixels of each channel that a batch norm needs of the gradient `g` of its result.
+#[derive(Debug)]
+pub(crate) struct GradientMoments<'a> {
+    /// What it normalised.
+    pub z: &'a [f32],
+    pub mean: &'a [f32],
+    /// `Σ g`.
+    pub sum: &'a mut [f64],
+    /// `Σ g (z - mean)`.
+    pub product: &'a mut [f64],
+}
+
+/// `g = g + more` where `mask` passes it, else 0; adds to the `moments` of the result.
+pub(crate) fn complete_gradient<const N: usize>(
     isa: Isa,
     grid: Grid,
     g: &mut [f32],
     more: Option<&[f32]>,
-    z: &[f32],
-    affine: Affine<'_>,
-    activation: Activation,
+    mask: Mask<'_>,
+    moments: [GradientMoments<'_>; N],
 ) {
-    struct Op<'a>(Grid, &'a mut [f32], Option<&'a [f32]>, &'a [f32], Affine<'a>, Activation);
-    impl WithSimd for Op<'_> {
+    struct Op<'a, const N: usize>(Grid, &'a mut [f32], Option<&'a [f32]>, Mask<'a>, [GradientMoments<'a>; N]);
+    impl<const N: usize> WithSimd for Op<'_, N> {
         type Output = ();
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            let Op(grid, g, more, z, affine, activation) = self;
-            let c = grid.channels;
+            let Op(grid, g, more, mask, mut moments) = self;
+            let (c, pixels, zero) = (grid.channels, grid.rows * grid.columns, simd.splat_f32s(0.0));
             for block in (0..c).step_by(S::F32_LANES) {
                 // SAFETY: lengths are asserted below for the whole grid; block + lanes <= C.
                 unsafe {
-                    let scale = load::<S>(affine.scale.as_ptr().add(block));
-                    let shift = load::<S>(affine.shift.as_ptr().add(block));
-                    for pixel in 0..grid.rows * grid.columns {
-                        let at = pixel * c + block;
-                        let mut value = load::<S>(g.as_ptr().add(at));
-                        if let Some(more) = more {
-                            value = simd.add_f32s(value, load::<S>(more.as_ptr().add(at)));
-                        }
-                        let zero = simd.splat_f32s(0.0);
-                        if activation != Activation::Identity {
-                            let pre = multiply_add(simd, load::<S>(z.as_ptr().add(at)), scale, shift);
-                            value = simd.select_f32s(simd.greater_than_f32s(pre, zero), value, zero);
-                            if activation == Activation::Relu6 {
-                                value = simd.select_f32s(simd.less_than_f32s(pre, simd.splat_f32s(6.0)), value, zero);
+                    let scale = load::<S>(mask.affine.scale.as_ptr().add(block));
+                    let shift = load::<S>(mask.affine.shift.as_ptr().add(block));
+                    let mut means = [zero; N];
+                    for (mean, of) in means.iter_mut().zip(&moments) {
+                        *mean = load::<S>(of.mean.as_ptr().add(block));
+                    }
+                    for start in (0..pixels).step_by(PIXELS_PER_PARTIAL) {
+                        let (mut sum, mut products) = (zero, [zero; N]);
+                        for pixel in start..pixels.min(start + PIXELS_PER_PARTIAL) {
+                            let at = pixel * c + block;
+                            let mut value = load::<S>(g.as_ptr().add(at));
+                            if let Some(more) = more {
+                                value = simd.add_f32s(value, load::<S>(more.as_ptr().add(at)));
+                            }
+                            if mask.activation != Activation::Identity {
+                                let pre = multiply_add(simd, load::<S>(mask.z.as_ptr().add(at)), scale, shift);
+                                value = simd.select_f32s(simd.greater_than_f32s(pre, zero), value, zero);
+                                if mask.activation == Activation::Relu6 {
+                                    let most = simd.splat_f32s(6.0);
+                                    value = simd.select_f32s(simd.less_than_f32s(pre, most), value, zero);
+                                }
+                            }
+                            store::<S>(g.as_mut_ptr().add(at), value);
+                            sum = simd.add_f32s(sum, value);
+                            for ((product, mean), of) in products.iter_mut().zip(means).zip(&moments) {
+                                let z = load::<S>(of.z.as_ptr().add(at));
+                                *product = multiply_add(simd, value, simd.sub_f32s(z, mean), *product);
                             }
                         }
-                        store::<S>(g.as_mut_ptr().add(at), value);
+                        for (product, of) in products.into_iter().zip(&mut moments) {
+                            add_to(&mut of.sum[block..], bytemuck::cast_slice(&[sum]));
+                            add_to(&mut of.product[block..], bytemuck::cast_slice(&[product]));
+                        }
                     }
                 }
             }
         }
     }
-    assert!(g.len() >= grid.len() && z.len() >= grid.len() && more.is_none_or(|more| more.len() >= grid.len()));
-    assert!(affine.scale.len() >= grid.channels && affine.shift.len() >= grid.channels);
-    isa.for_channels(grid.channels).run(Op(grid, g, more, z, affine, activation));
+    let (len, c) = (grid.len(), grid.channels);
+    assert!(g.len() >= len && mask.z.len() >= len && more.is_none_or(|more| more.len() >= len));
+    assert!(mask.affine.scale.len() >= c && mask.affine.shift.len() >= c);
+    for of in &moments {
+        assert!(of.z.len() >= len && of.mean.len() >= c && of.sum.len() >= c && of.product.len() >= c);
+    }
+    isa.for_channels(c).run(Op(grid, g, more, mask, moments));
 }
 
 /// The gradient through a batch norm, `out = g * by_gradient + (z * by_value + constant)`; rows of

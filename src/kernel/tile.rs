@@ -29,6 +29,8 @@ pub(crate) struct Forward<'a> {
     /// Adjacent inputs per tap.
     pub run: usize,
     pub weight: &'a [f32],
+    /// Floats between the weights of adjacent output rows: 0 in a convolution, whose rows have the same.
+    pub weight_row: usize,
     /// O, a multiple of 8.
     pub channels: usize,
     pub y: &'a mut [f32],
@@ -53,6 +55,22 @@ pub(crate) struct WeightGradient<'a> {
     pub dweight: &'a mut [f32],
     pub rows: usize,
     pub columns: usize,
+    /// Several gradients, each of arrays of its own.
+    pub repeat: Repeat,
+}
+
+/// Gradients of equal shape, and the floats from the arrays of one to those of the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repeat {
+    pub count: usize,
+    pub x: usize,
+    pub dy: usize,
+    pub dweight: usize,
+}
+
+impl Repeat {
+    /// A single gradient.
+    pub const ONCE: Self = Self { count: 1, x: 0, dy: 0, dweight: 0 };
 }
 
 /// Vectors of output channels in a tile: the largest number up to 4 that divides all of them.
@@ -114,7 +132,8 @@ impl Forward<'_> {
         let last = |row: usize, pixel: usize| (self.rows - 1) * row + (self.columns - 1) * pixel;
         let x_last = self.taps.iter().map(|tap| tap.x).max().unwrap_or(0) + last(self.x_row, self.x_pixel);
         assert!(x_last + self.run <= self.x.len(), "input of {} floats, {} needed", self.x.len(), x_last + self.run);
-        let weights = self.taps.iter().map(|tap| tap.weight).max().unwrap_or(0) + self.run * self.channels;
+        let weight_last = self.taps.iter().map(|tap| tap.weight).max().unwrap_or(0) + (self.rows - 1) * self.weight_row;
+        let weights = weight_last + self.run * self.channels;
         assert!(weights <= self.weight.len(), "{} weights, {weights} needed", self.weight.len());
         let y_last = last(self.y_row, self.y_pixel) + self.channels;
         assert!(y_last <= self.y.len(), "output of {} floats, {y_last} needed", self.y.len());
@@ -140,7 +159,7 @@ impl<const P: usize, const B: usize> WithSimd for ForwardTiles<'_, '_, P, B> {
                     // row < rows, column + P <= columns, block + B * lanes <= channels.
                     unsafe {
                         let x = f.x.as_ptr().add(row * f.x_row + column * f.x_pixel);
-                        let weight = f.weight.as_ptr().add(block);
+                        let weight = f.weight.as_ptr().add(row * f.weight_row + block);
                         let y = f.y.as_mut_ptr().add(row * f.y_row + column * f.y_pixel + block);
                         forward_tile::<S, P, B>(simd, f, x, weight, y);
                     }
@@ -210,19 +229,22 @@ impl WeightGradient<'_> {
     }
 
     fn check(&self) {
-        assert!(self.rows > 0 && self.columns > 0 && self.run > 0, "an empty convolution has no gradient");
+        let is_empty = self.rows == 0 || self.columns == 0 || self.run == 0 || self.repeat.count == 0;
+        assert!(!is_empty, "an empty convolution has no gradient");
+        let repeat = |distance: usize| (self.repeat.count - 1) * distance;
         let last = |row: usize, pixel: usize| (self.rows - 1) * row + (self.columns - 1) * pixel;
         assert!(
-            last(self.x_row, self.x_pixel) + self.run <= self.x.len(),
+            repeat(self.repeat.x) + last(self.x_row, self.x_pixel) + self.run <= self.x.len(),
             "input of {} floats is too short",
             self.x.len()
         );
         assert!(
-            last(self.dy_row, self.dy_pixel) + self.channels <= self.dy.len(),
+            repeat(self.repeat.dy) + last(self.dy_row, self.dy_pixel) + self.channels <= self.dy.len(),
             "gradient of {} floats is too short",
             self.dy.len()
         );
-        assert!(self.run * self.channels <= self.dweight.len(), "{} weights are too few", self.dweight.len());
+        let weights = repeat(self.repeat.dweight) + self.run * self.channels;
+        assert!(weights <= self.dweight.len(), "{} weights are too few", self.dweight.len());
     }
 }
 
@@ -239,11 +261,12 @@ impl<const P: usize, const B: usize> WithSimd for WeightTiles<'_, '_, P, B> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { gradient: g, start } = self;
         let lanes = S::F32_LANES;
-        for block in (0..g.channels).step_by(B * lanes) {
+        let blocks = (0..g.channels).step_by(B * lanes);
+        for (number, block) in (0..g.repeat.count).flat_map(|number| blocks.clone().map(move |block| (number, block))) {
             // SAFETY: `WeightGradient::check` checks the largest offsets against the slices' lengths; here
-            // start + P <= run and block + B * lanes <= channels.
+            // number < count, start + P <= run and block + B * lanes <= channels.
             unsafe {
-                let target = g.dweight.as_mut_ptr().add(start * g.channels + block);
+                let target = g.dweight.as_mut_ptr().add(number * g.repeat.dweight + start * g.channels + block);
                 let mut sum = [[simd.splat_f32s(0.0); B]; P];
                 for (p, sum) in sum.iter_mut().enumerate() {
                     for (b, sum) in sum.iter_mut().enumerate() {
@@ -251,8 +274,8 @@ impl<const P: usize, const B: usize> WithSimd for WeightTiles<'_, '_, P, B> {
                     }
                 }
                 for row in 0..g.rows {
-                    let x = g.x.as_ptr().add(row * g.x_row + start);
-                    let dy = g.dy.as_ptr().add(row * g.dy_row + block);
+                    let x = g.x.as_ptr().add(number * g.repeat.x + row * g.x_row + start);
+                    let dy = g.dy.as_ptr().add(number * g.repeat.dy + row * g.dy_row + block);
                     for column in 0..g.columns {
                         let mut d = [simd.splat_f32s(0.0); B];
                         for (b, d) in d.iter_mut().enumerate() {

@@ -170,6 +170,33 @@ impl<const DIRECTION: u8, const M: usize, const P: usize> WithSimd for Tiles<DIR
     }
 }
 
+// Loops, not `from_fn`, `map` or closures: those are not always inlined, and a function that is not inlined is compiled without the vectors.
+
+/// SAFETY: N vectors can be read from `from` on, `stride` floats apart.
+#[inline(always)]
+unsafe fn load_strided<S: Simd, const N: usize>(simd: S, from: *const f32, stride: usize) -> [S::f32s; N] {
+    let mut out = [simd.splat_f32s(0.0); N];
+    for (i, out) in out.iter_mut().enumerate() {
+        // SAFETY: as for this function.
+        *out = unsafe { load::<S>(from.add(i * stride)) };
+    }
+    out
+}
+
+/// Row `y` of a matrix that is stored by columns.
+#[inline(always)]
+fn across<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+    simd: S,
+    columns: &[[S::f32s; ROWS]; COLUMNS],
+    y: usize,
+) -> [S::f32s; COLUMNS] {
+    let mut out = [simd.splat_f32s(0.0); COLUMNS];
+    for (out, column) in out.iter_mut().zip(columns) {
+        *out = column[y];
+    }
+    out
+}
+
 /// SAFETY: a patch can be read from `from` on, and all positions be written from `to` on.
 #[inline(always)]
 unsafe fn patch<S: Simd, const P: usize>(
@@ -184,10 +211,10 @@ unsafe fn patch<S: Simd, const P: usize>(
     unsafe {
         let mut columns = [[simd.splat_f32s(0.0); P]; P];
         for (x, column) in columns.iter_mut().enumerate() {
-            *column = patch_1d::<S, P>(simd, std::array::from_fn(|y| load::<S>(from.add(y * row + x * pixel))));
+            *column = patch_1d::<S, P>(simd, load_strided::<S, P>(simd, from.add(x * pixel), row));
         }
         for y in 0..P {
-            let values = patch_1d::<S, P>(simd, columns.map(|column| column[y]));
+            let values = patch_1d::<S, P>(simd, across::<S, P, P>(simd, &columns, y));
             for (x, value) in values.into_iter().enumerate() {
                 store::<S>(to.add((y * P + x) * stride), value);
             }
@@ -209,10 +236,10 @@ unsafe fn tile<S: Simd, const M: usize, const P: usize>(
     unsafe {
         let mut columns = [[simd.splat_f32s(0.0); P]; M];
         for (x, column) in columns.iter_mut().enumerate() {
-            *column = tile_1d::<S, M, P>(simd, std::array::from_fn(|y| load::<S>(from.add(y * row + x * pixel))));
+            *column = tile_1d::<S, M, P>(simd, load_strided::<S, M>(simd, from.add(x * pixel), row));
         }
         for y in 0..P {
-            let values = tile_1d::<S, M, P>(simd, columns.map(|column| column[y]));
+            let values = tile_1d::<S, M, P>(simd, across::<S, P, M>(simd, &columns, y));
             for (x, value) in values.into_iter().enumerate() {
                 store::<S>(to.add((y * P + x) * stride), value);
             }
@@ -234,10 +261,10 @@ unsafe fn output<S: Simd, const M: usize, const P: usize>(
     unsafe {
         let mut columns = [[simd.splat_f32s(0.0); M]; P];
         for (x, column) in columns.iter_mut().enumerate() {
-            *column = output_1d::<S, M, P>(simd, std::array::from_fn(|y| load::<S>(from.add((y * P + x) * stride))));
+            *column = output_1d::<S, M, P>(simd, load_strided::<S, P>(simd, from.add(x * stride), P * stride));
         }
         for y in 0..M {
-            let values = output_1d::<S, M, P>(simd, columns.map(|column| column[y]));
+            let values = output_1d::<S, M, P>(simd, across::<S, M, P>(simd, &columns, y));
             for (x, value) in values.into_iter().enumerate() {
                 store::<S>(to.add(y * row + x * pixel), value);
             }
@@ -313,99 +340,134 @@ fn output_1d<S: Simd, const M: usize, const P: usize>(simd: S, s: [S::f32s; P]) 
     out
 }
 
-/// G, `[m + 2, 3]`.
-fn filter_matrix(tile: TileSide) -> &'static [[f32; 3]] {
-    match tile {
-        TileSide::Two => &[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]],
-        TileSide::Four => &[
-            [1.0 / 4.0, 0.0, 0.0],
-            [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-            [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-            [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-            [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-            [0.0, 0.0, 1.0],
-        ],
+#[inline(always)]
+fn scaled<S: Simd>(simd: S, x: S::f32s, factor: f32) -> S::f32s {
+    simd.mul_f32s(x, simd.splat_f32s(factor))
+}
+
+/// `G g`. For m = 4 the rows of G are 1/4, 0, 0 / -1/6, -1/6, -1/6 / -1/6, 1/6, -1/6 / 1/24, 1/12, 1/6 / 1/24, -1/12, 1/6 / 0, 0, 1; for
+/// m = 2: 1, 0, 0 / 1/2, 1/2, 1/2 / 1/2, -1/2, 1/2 / 0, 0, 1.
+#[inline(always)]
+fn weight_1d<S: Simd, const P: usize>(simd: S, g: [S::f32s; 3]) -> [S::f32s; P] {
+    let mut out = [g[2]; P];
+    if P == 4 {
+        let (even, odd) = (scaled(simd, simd.add_f32s(g[0], g[2]), 0.5), scaled(simd, g[1], 0.5));
+        out[0] = g[0];
+        out[1] = simd.add_f32s(even, odd);
+        out[2] = simd.sub_f32s(even, odd);
+    } else {
+        let (even, odd) = (scaled(simd, simd.add_f32s(g[0], g[2]), -1.0 / 6.0), scaled(simd, g[1], -1.0 / 6.0));
+        let far = plus(simd, scaled(simd, g[0], 1.0 / 24.0), g[2], 1.0 / 6.0);
+        out[0] = scaled(simd, g[0], 0.25);
+        out[1] = simd.add_f32s(even, odd);
+        out[2] = simd.sub_f32s(even, odd);
+        out[3] = plus(simd, far, g[1], 1.0 / 12.0);
+        out[4] = plus(simd, far, g[1], -1.0 / 12.0);
+    }
+    out
+}
+
+/// `Gᵀ u`, the transpose of [`weight_1d`].
+#[inline(always)]
+fn weight_gradient_1d<S: Simd, const P: usize>(simd: S, u: [S::f32s; P]) -> [S::f32s; 3] {
+    let (sum, difference) = (simd.add_f32s(u[1], u[2]), simd.sub_f32s(u[1], u[2]));
+    if P == 4 {
+        let half = scaled(simd, sum, 0.5);
+        [simd.add_f32s(u[0], half), scaled(simd, difference, 0.5), simd.add_f32s(u[3], half)]
+    } else {
+        let (far_sum, far_difference) = (simd.add_f32s(u[3], u[4]), simd.sub_f32s(u[3], u[4]));
+        let sixth = scaled(simd, sum, -1.0 / 6.0);
+        [
+            plus(simd, plus(simd, sixth, far_sum, 1.0 / 24.0), u[0], 0.25),
+            plus(simd, scaled(simd, difference, -1.0 / 6.0), far_difference, 1.0 / 12.0),
+            simd.add_f32s(plus(simd, sixth, far_sum, 1.0 / 6.0), u[5]),
+        ]
     }
 }
 
-/// `G g Gᵀ` of weights `[3, 3, n]`, n pairs of channels; `out` is `[position, n]`.
+/// `G g Gᵀ` of weights `[3, 3, n]`, n pairs of channels, a multiple of 8; `out` is `[position, n]`.
 pub(crate) fn transform_weights(isa: Isa, tile: TileSide, weight: &[f32], out: &mut [f32]) {
     let n = weight.len() / 9;
     assert!(weight.len() == 9 * n && out.len() == tile.positions() * n);
-    isa.run(Weights { matrix: filter_matrix(tile), back: false, from: weight, to: out, n });
+    let isa = isa.for_channels(n);
+    match tile {
+        TileSide::Two => isa.run(Weights::<4> { weight, out, n }),
+        TileSide::Four => isa.run(Weights::<6> { weight, out, n }),
+    }
 }
 
-/// Adds `Gᵀ u G` of `u` `[position, n]` to `dweight` `[3, 3, n]`.
+/// Adds `Gᵀ u G` of `u` `[position, n]` to `dweight` `[3, 3, n]`, n a multiple of 8.
 pub(crate) fn add_weight_gradient(isa: Isa, tile: TileSide, u: &[f32], dweight: &mut [f32]) {
     let n = dweight.len() / 9;
     assert!(dweight.len() == 9 * n && u.len() == tile.positions() * n);
-    isa.run(Weights { matrix: filter_matrix(tile), back: true, from: u, to: dweight, n });
+    let isa = isa.for_channels(n);
+    match tile {
+        TileSide::Two => isa.run(WeightGradients::<4> { u, dweight, n }),
+        TileSide::Four => isa.run(WeightGradients::<6> { u, dweight, n }),
+    }
 }
 
-struct Weights<'a> {
-    matrix: &'a [[f32; 3]],
-    back: bool,
-    from: &'a [f32],
-    to: &'a mut [f32],
+/// P is m + 2.
+struct Weights<'a, const P: usize> {
+    weight: &'a [f32],
+    out: &'a mut [f32],
     n: usize,
 }
 
-impl WithSimd for Weights<'_> {
+impl<const P: usize> WithSimd for Weights<'_, P> {
     type Output = ();
 
-    // Few numbers beside the products: plain loops over blocks that the compiler makes vectors of.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        const BLOCK: usize = 16;
-        let Self { matrix, back, from, to, n } = self;
-        let side = matrix.len();
-        for start in (0..n).step_by(BLOCK) {
-            let width = BLOCK.min(n - start);
-            let read = |index: usize| {
-                let mut block = [0.0f32; BLOCK];
-                block[..width].copy_from_slice(&from[index * n + start..][..width]);
-                block
-            };
-            // One side of the matrix product, then the other.
-            let mut half = [[[0.0f32; BLOCK]; 6]; 3];
-            if back {
-                for (tap, half) in half.iter_mut().enumerate() {
-                    for (column, half) in half.iter_mut().enumerate().take(side) {
-                        for (row, g) in matrix.iter().enumerate() {
-                            add_scaled(half, &read(row * side + column), g[tap]);
-                        }
-                    }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { weight, out, n } = self;
+        for at in (0..n).step_by(S::F32_LANES) {
+            // SAFETY: `transform_weights` checks the lengths; n is a multiple of the lanes.
+            unsafe {
+                let (from, to) = (weight.as_ptr().add(at), out.as_mut_ptr().add(at));
+                let mut columns = [[simd.splat_f32s(0.0); P]; 3];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    *column = weight_1d::<S, P>(simd, load_strided::<S, 3>(simd, from.add(x * n), 3 * n));
                 }
-                for (y, x) in (0..3).flat_map(|y| (0..3).map(move |x| (y, x))) {
-                    let mut sum = [0.0f32; BLOCK];
-                    for (column, g) in matrix.iter().enumerate() {
-                        add_scaled(&mut sum, &half[y][column], g[x]);
+                for y in 0..P {
+                    let values = weight_1d::<S, P>(simd, across::<S, P, 3>(simd, &columns, y));
+                    for (x, value) in values.into_iter().enumerate() {
+                        store::<S>(to.add((y * P + x) * n), value);
                     }
-                    to[(y * 3 + x) * n + start..][..width].iter_mut().zip(sum).for_each(|(to, sum)| *to += sum);
-                }
-            } else {
-                for (column, half) in half.iter_mut().enumerate() {
-                    for (row, half) in half.iter_mut().enumerate().take(side) {
-                        for (tap, g) in matrix[row].iter().enumerate() {
-                            add_scaled(half, &read(tap * 3 + column), *g);
-                        }
-                    }
-                }
-                for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
-                    let mut sum = [0.0f32; BLOCK];
-                    for (column, g) in matrix[x].iter().enumerate() {
-                        add_scaled(&mut sum, &half[column][y], *g);
-                    }
-                    to[(y * side + x) * n + start..][..width].copy_from_slice(&sum[..width]);
                 }
             }
         }
     }
 }
 
-#[inline(always)]
-fn add_scaled<const N: usize>(sum: &mut [f32; N], values: &[f32; N], factor: f32) {
-    for (sum, value) in sum.iter_mut().zip(values) {
-        *sum += value * factor;
+/// P is m + 2.
+struct WeightGradients<'a, const P: usize> {
+    u: &'a [f32],
+    dweight: &'a mut [f32],
+    n: usize,
+}
+
+impl<const P: usize> WithSimd for WeightGradients<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { u, dweight, n } = self;
+        for at in (0..n).step_by(S::F32_LANES) {
+            // SAFETY: `add_weight_gradient` checks the lengths; n is a multiple of the lanes.
+            unsafe {
+                let (from, to) = (u.as_ptr().add(at), dweight.as_mut_ptr().add(at));
+                let mut columns = [[simd.splat_f32s(0.0); 3]; P];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    *column = weight_gradient_1d::<S, P>(simd, load_strided::<S, P>(simd, from.add(x * n), P * n));
+                }
+                for y in 0..3 {
+                    let values = weight_gradient_1d::<S, P>(simd, across::<S, 3, P>(simd, &columns, y));
+                    for (x, value) in values.into_iter().enumerate() {
+                        let to = to.add((y * 3 + x) * n);
+                        store::<S>(to, simd.add_f32s(load::<S>(to), value));
+                    }
+                }
+            }
+        }
     }
 }

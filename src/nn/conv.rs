@@ -5,7 +5,7 @@
 //! gradient of the output again with the border. Weights are `[K, K, C, O]`, so that in NHWC the K
 //! taps of a kernel row read one run of K C adjacent inputs.
 
-use crate::kernel::tile::{Forward, Tap, WeightGradient};
+use crate::kernel::tile::{Forward, Repeat, Tap, WeightGradient};
 use crate::kernel::{Grid, Isa};
 
 /// Shape of one convolution.
@@ -88,6 +88,7 @@ pub fn conv_forward(isa: Isa, shape: ConvShape, x: &[f32], weight: &[f32], y: &m
         taps: &taps[..shape.kernel],
         run,
         weight,
+        weight_row: 0,
         channels: shape.channels_out,
         y,
         y_row: columns * shape.channels_out,
@@ -117,6 +118,7 @@ pub fn conv_weight_gradient(isa: Isa, shape: ConvShape, x: &[f32], dy: &[f32], d
             dweight,
             rows,
             columns,
+            repeat: Repeat::ONCE,
         }
         .run(isa);
     }
@@ -199,6 +201,7 @@ pub fn conv_data_gradient(isa: Isa, shape: ConvShape, dy: &[f32], transposed: &[
                 taps: &taps[..kernel_rows.len()],
                 run,
                 weight: transposed,
+                weight_row: 0,
                 channels: c,
                 y: &mut dx[start..],
                 y_row: s * shape.width * c,
@@ -224,6 +227,7 @@ fn pointwise_data_gradient(isa: Isa, shape: ConvShape, dy: &[f32], transposed: &
         taps: &[Tap { x: 0, weight: 0 }],
         run: o,
         weight: transposed,
+        weight_row: 0,
         channels: c,
         y: dx,
         y_row: s * shape.width * c,
@@ -288,15 +292,19 @@ pub fn pad(x: &[f32], grid: Grid, padding: usize, padded: &mut [f32]) {
 }
 
 /// Zeros the border of a padded array and leaves the inside unchanged.
-pub fn clear_border(grid: Grid, padding: usize, padded: &mut [f32]) {
+pub fn clear_border<T: Copy + Default>(grid: Grid, padding: usize, padded: &mut [T]) {
+    if padding == 0 {
+        return;
+    }
     let (row, left) = ((grid.columns + 2 * padding) * grid.channels, padding * grid.channels);
-    for (y, values) in padded[..(grid.rows + 2 * padding) * row].chunks_mut(row).enumerate() {
-        if y < padding || y >= grid.rows + padding {
-            values.fill(0.0);
-        } else {
-            values[..left].fill(0.0);
-            values[row - left..].fill(0.0);
-        }
+    let padded = &mut padded[..(grid.rows + 2 * padding) * row];
+    let (first, last) = (padding * row + left, (grid.rows + padding) * row - left);
+    padded[..first].fill(T::default());
+    padded[last..].fill(T::default());
+    // The end of a row and the start of the next are adjacent.
+    for between in padded[first..last].chunks_mut(row) {
+        let end = between.len().min(row - 2 * left);
+        between[end..].fill(T::default());
     }
 }
 

@@ -1,4 +1,5 @@
-//! Dense convolution in bf16: factors rounded to bf16, sums in f32. Shapes and arrays are those of `conv.rs`.
+//! Dense convolution in bf16: factors rounded to bf16, sums in f32. Shapes and arrays are those of `conv.rs`, but x and dy with their borders
+//! are in bf16.
 //!
 //! All three passes are products of matrices whose left matrix lies in memory as it is:
 //!
@@ -12,12 +13,6 @@
 
 use super::conv::{ConvShape, taps_of_parity};
 use crate::kernel::bf16::{Aligned, Bf16Kernel, PAIRS, PlaneShape, Product, ROWS_MAX, SLACK, Step, TILE, Tile};
-
-/// Values in bf16 of one image, reused by the images of a group one after another.
-#[derive(Debug, Default)]
-pub struct Bf16Scratch {
-    pixels: Aligned,
-}
 
 /// Images of one convolution whose weight gradient is taken in one product.
 #[derive(Debug, Default)]
@@ -121,7 +116,10 @@ impl Pixels<'_> {
         let (tap_len, block) = (self.steps_per_tap() * TILE, self.taps.len() * self.steps_per_tap() * TILE);
         let mut aligned = Aligned::zeroed(self.columns.div_ceil(16) * block);
         let packed = aligned.at_least(0);
-        for (tap, weight) in weight.chunks_exact(self.run * self.columns).take(self.taps.len()).enumerate() {
+        let tap_weights = self.run * self.columns;
+        let mut rounded = vec![0; self.taps.len() * tap_weights];
+        kernel.round(&weight[..self.taps.len() * tap_weights], &mut rounded);
+        for (tap, weight) in rounded.chunks_exact(tap_weights).enumerate() {
             kernel.pack_pairs(weight, self.run, self.columns, &mut packed[tap * tap_len..], block);
         }
         aligned
@@ -164,17 +162,29 @@ impl Bf16Conv {
         }
     }
 
+    /// What computes it.
+    pub(crate) fn kernel(&self) -> Bf16Kernel {
+        self.kernel
+    }
+
+    /// Length of `x` for [`Self::forward`] and [`Self::weight_gradient`]: [`ConvShape::input_len`], and what tiles may read after it.
+    pub fn input_len(&self) -> usize {
+        self.shape.input_len() + SLACK
+    }
+
+    /// Length of `dy` for [`Self::data_gradient`] and [`Self::weight_gradient`].
+    pub fn gradient_len(&self) -> usize {
+        self.shape.padded_output_len() + SLACK
+    }
+
     /// As [`super::conv::conv_forward`].
-    pub fn forward(&self, x: &[f32], scratch: &mut Bf16Scratch, y: &mut [f32]) {
-        let len = self.shape.input_len();
-        let left = scratch.pixels.at_least(len + SLACK);
-        self.kernel.round(&x[..len], left);
+    pub fn forward(&self, x: &[u16], y: &mut [f32]) {
         let (pass, right) = &self.forward;
-        pass.run(self.kernel, &pass.steps, left, right.values(), y);
+        pass.run(self.kernel, &pass.steps, x, right.values(), y);
     }
 
     /// As [`super::conv::conv_weight_gradient`], but `dweight` is complete only after [`Self::finish_weight_gradient`].
-    pub fn weight_gradient(&self, x: &[f32], dy: &[f32], batch: &mut GradientBatch, dweight: &mut [f32]) {
+    pub fn weight_gradient(&self, x: &[u16], dy: &[u16], batch: &mut GradientBatch, dweight: &mut [f32]) {
         let (o, right_block) = (self.shape.channels_out, self.weight_gradient.right_block);
         let left = batch.planes.at_least(self.images_together * self.image_planes + self.planes.plane_row + 2 * SLACK);
         self.kernel.planes(x, self.planes, &mut left[batch.images * self.image_planes..]);
@@ -200,15 +210,13 @@ impl Bf16Conv {
     }
 
     /// As [`super::conv::conv_data_gradient`].
-    pub fn data_gradient(&self, dy: &[f32], scratch: &mut Bf16Scratch, dx: &mut [f32]) {
-        let (shape, len) = (self.shape, self.shape.padded_output_len());
-        let left = scratch.pixels.at_least(len + SLACK);
-        self.kernel.round(&dy[..len], left);
+    pub fn data_gradient(&self, dy: &[u16], dx: &mut [f32]) {
+        let shape = self.shape;
         if shape.kernel == 1 && shape.stride > 1 {
             dx[..shape.height * shape.width * shape.channels_in].fill(0.0);
         }
         for (pass, right) in &self.data_gradient {
-            pass.run(self.kernel, &pass.steps, left, right.values(), dx);
+            pass.run(self.kernel, &pass.steps, dy, right.values(), dx);
         }
     }
 }
@@ -345,7 +353,7 @@ mod tests {
     #[test]
     fn every_kernel_agrees_with_the_reference() {
         let mut rng = Rng::for_purpose(1, "conv bf16");
-        let (mut scratch, mut batch) = (Bf16Scratch::default(), GradientBatch::default());
+        let mut batch = GradientBatch::default();
         for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
             for (c, o) in [(1, 8), (3, 16), (8, 24), (16, 48), (24, 64), (32, 80), (40, 16)] {
                 for (height, width) in [(8, 8), (7, 13), (5, 17), (14, 9), (1, 1), (1, 6), (3, 33)] {
@@ -366,21 +374,24 @@ mod tests {
                     for kernel in Bf16Kernel::available() {
                         let what = format!("{} {shape:?}", kernel.name());
                         let conv = Bf16Conv::new(kernel, shape, &weight, &transposed);
+                        let (mut x_bf16, mut dy_bf16) = (vec![0; conv.input_len()], vec![0; conv.gradient_len()]);
+                        kernel.round(&x_padded, &mut x_bf16);
+                        kernel.round(&dy_padded, &mut dy_bf16);
                         let mut y = vec![f32::NAN; out_h * out_w * o];
-                        conv.forward(&x_padded, &mut scratch, &mut y);
+                        conv.forward(&x_bf16, &mut y);
                         assert_close(&y, &expected, &format!("forward, {what}"));
                         let mut dweight = vec![0.0; weight.len()];
                         // One image more than are taken together.
                         let images = conv.images_together + 1;
                         for _ in 0..images {
-                            conv.weight_gradient(&x_padded, &dy_padded, &mut batch, &mut dweight);
+                            conv.weight_gradient(&x_bf16, &dy_bf16, &mut batch, &mut dweight);
                         }
                         conv.finish_weight_gradient(&mut batch, &mut dweight);
                         dweight.iter_mut().for_each(|d| *d /= images as f32);
                         assert_close(&dweight, &dweight_expected, &format!("weight gradient, {what}"));
                         if c % 8 == 0 {
                             let mut dx = vec![f32::NAN; x.len()];
-                            conv.data_gradient(&dy_padded, &mut scratch, &mut dx);
+                            conv.data_gradient(&dy_bf16, &mut dx);
                             assert_close(&dx, &dx_expected, &format!("data gradient, {what}"));
                         }
                     }

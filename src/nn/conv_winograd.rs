@@ -5,16 +5,20 @@
 
 use super::conv::ConvShape;
 use crate::kernel::Isa;
-use crate::kernel::tile::{Forward, Tap, WeightGradient};
+use crate::kernel::tile::{Forward, Repeat, Tap, WeightGradient};
 use crate::kernel::winograd::{
     TileSide, Tiling, add_weight_gradient, transform_outputs, transform_patches, transform_tiles, transform_weights,
 };
 
 /// Fewest channels of input and output: with fewer, the transforms take longer than the products that they save.
-const CHANNELS_MIN: usize = 64;
+const CHANNELS_MIN: usize = 16;
 
-/// Fewest tiles of 4×4 per image: below, the weights of 36 products are read for too few rows, and 2×2 is faster.
-const TILES_MIN: usize = 8;
+/// Fewest tiles per image: with fewer, a product reads its weights for too few rows.
+const TILES_MIN: usize = 4;
+
+/// As many transformed weights fit the second-level cache beside the tiles. More are read from memory for each image, so with fewer than
+/// twice [`TILES_MIN`] tiles of 4×4 there must not be more, and 2×2 with its 16 products instead of 36 is faster.
+const WEIGHTS_IN_CACHE: usize = 1 << 18;
 
 /// Tiles that are transformed together, at least: enough rows for every kernel, and few enough for the cache.
 const TILES_TOGETHER: usize = 16;
@@ -25,6 +29,10 @@ pub struct WinogradScratch {
     inputs: Vec<f32>,
     outputs: Vec<f32>,
 }
+
+/// The gradient of the transformed weights of one convolution, `[position, C, O]`, over some images; empty before the first.
+#[derive(Debug, Default)]
+pub struct TransformedGradient(Vec<f32>);
 
 /// A convolution with transformed weights.
 #[derive(Clone, Debug)]
@@ -55,11 +63,6 @@ impl WinogradConv {
         Some(Self { shape, tiling, weight: transform(weight), transposed: transform(transposed) })
     }
 
-    /// Length of the gradient of the transformed weights.
-    pub fn gradient_len(&self) -> usize {
-        self.weight.len()
-    }
-
     /// As [`super::conv::conv_forward`].
     pub fn forward(&self, isa: Isa, x: &[f32], scratch: &mut WinogradScratch, y: &mut [f32]) {
         let ConvShape { channels_in, channels_out, .. } = self.shape;
@@ -85,24 +88,22 @@ impl WinogradConv {
             let from = at_least(&mut scratch.inputs, tiling.len(inputs));
             let sums = at_least(&mut scratch.outputs, tiling.len(outputs));
             transform_patches(isa, tiling, inputs, &x[row * (tiling.columns + 2) * inputs..], from);
-            let each = from.chunks_exact(tiling.stride(inputs)).zip(weight.chunks_exact(inputs * outputs));
-            for ((from, weight), sums) in each.zip(sums.chunks_exact_mut(tiling.stride(outputs))) {
-                Forward {
-                    x: from,
-                    x_row: 0,
-                    x_pixel: inputs,
-                    taps: &[Tap { x: 0, weight: 0 }],
-                    run: inputs,
-                    weight,
-                    channels: outputs,
-                    y: sums,
-                    y_row: 0,
-                    y_pixel: outputs,
-                    rows: 1,
-                    columns: tiling.tiles(),
-                }
-                .run(isa);
+            Forward {
+                x: from,
+                x_row: tiling.stride(inputs),
+                x_pixel: inputs,
+                taps: &[Tap { x: 0, weight: 0 }],
+                run: inputs,
+                weight,
+                weight_row: inputs * outputs,
+                channels: outputs,
+                y: &mut *sums,
+                y_row: tiling.stride(outputs),
+                y_pixel: outputs,
+                rows: tiling.tile.positions(),
+                columns: tiling.tiles(),
             }
+            .run(isa);
             transform_outputs(isa, tiling, outputs, sums, &mut y[row * tiling.columns * outputs..]);
         }
     }
@@ -114,52 +115,68 @@ impl WinogradConv {
         (0..whole.rows).step_by(rows).map(move |row| (row, Tiling { rows: rows.min(whole.rows - row), ..whole }))
     }
 
-    /// Adds the gradient of the transformed weights, `[position, C, O]`, to `dweight`; `x` and `dy` padded. See [`Self::add_gradient`].
-    pub fn weight_gradient(&self, isa: Isa, x: &[f32], dy: &[f32], scratch: &mut WinogradScratch, dweight: &mut [f32]) {
+    /// Adds the gradient of the transformed weights to `sum`; `x` and `dy` padded. [`Self::finish_weight_gradient`] follows the last image.
+    pub fn weight_gradient(
+        &self,
+        isa: Isa,
+        x: &[f32],
+        dy: &[f32],
+        scratch: &mut WinogradScratch,
+        sum: &mut TransformedGradient,
+    ) {
         let ConvShape { channels_in, channels_out, .. } = self.shape;
+        sum.0.resize(self.weight.len(), 0.0);
         let dy_row = self.shape.padded_output_row();
         for (row, tiling) in self.parts() {
             let from = at_least(&mut scratch.inputs, tiling.len(channels_in));
             let to = at_least(&mut scratch.outputs, tiling.len(channels_out));
             transform_patches(isa, tiling, channels_in, &x[row * self.shape.input_row()..], from);
             transform_tiles(isa, tiling, channels_out, &dy[(row + 1) * dy_row + channels_out..], dy_row, to);
-            let (from, to) =
-                (from.chunks_exact(tiling.stride(channels_in)), to.chunks_exact(tiling.stride(channels_out)));
-            let each = from.zip(to);
-            for ((x, dy), dweight) in each.zip(dweight.chunks_exact_mut(channels_in * channels_out)) {
-                WeightGradient {
-                    x,
-                    x_row: 0,
-                    x_pixel: channels_in,
-                    run: channels_in,
-                    dy,
-                    dy_row: 0,
-                    dy_pixel: channels_out,
-                    channels: channels_out,
-                    dweight,
-                    rows: 1,
-                    columns: tiling.tiles(),
-                }
-                .run(isa);
+            WeightGradient {
+                x: from,
+                x_row: 0,
+                x_pixel: channels_in,
+                run: channels_in,
+                dy: to,
+                dy_row: 0,
+                dy_pixel: channels_out,
+                channels: channels_out,
+                dweight: &mut sum.0,
+                rows: 1,
+                columns: tiling.tiles(),
+                repeat: Repeat {
+                    count: tiling.tile.positions(),
+                    x: tiling.stride(channels_in),
+                    dy: tiling.stride(channels_out),
+                    dweight: channels_in * channels_out,
+                },
             }
+            .run(isa);
         }
     }
 
-    /// Adds to `dweight` `[3, 3, C, O]` the gradient that [`Self::weight_gradient`] took of the transformed weights.
-    pub fn add_gradient(&self, isa: Isa, transformed: &[f32], dweight: &mut [f32]) {
-        add_weight_gradient(isa, self.tiling.tile, transformed, dweight);
+    /// Adds the gradient of the weights `[3, 3, C, O]` to `dweight`, and empties `sum`.
+    pub fn finish_weight_gradient(&self, isa: Isa, sum: &mut TransformedGradient, dweight: &mut [f32]) {
+        if !sum.0.is_empty() {
+            add_weight_gradient(isa, self.tiling.tile, &sum.0, dweight);
+            sum.0.clear();
+        }
     }
 }
 
 fn tiling(shape: ConvShape) -> Option<Tiling> {
-    let ConvShape { kernel, stride, channels_in, height, width, .. } = shape;
+    let ConvShape { kernel, stride, channels_in, channels_out, height, width } = shape;
     if kernel != 3 || stride != 1 || !channels_in.is_multiple_of(8) {
         return None;
     }
-    let divides = |tile: &TileSide| height.is_multiple_of(tile.side()) && width.is_multiple_of(tile.side());
-    let tile = [TileSide::Four, TileSide::Two].into_iter().filter(divides);
-    let tilings = tile.map(|tile| Tiling { tile, rows: height, columns: width });
-    tilings.into_iter().find(|tiling| tiling.tiles() >= TILES_MIN)
+    let fits = |tiling: &Tiling| {
+        let (side, tiles) = (tiling.tile.side(), tiling.tiles());
+        let weights = tiling.tile.positions() * channels_in * channels_out;
+        let enough = tiles >= 2 * TILES_MIN || tiles >= TILES_MIN && weights <= WEIGHTS_IN_CACHE;
+        height.is_multiple_of(side) && width.is_multiple_of(side) && enough
+    };
+    let tiling = |tile| Tiling { tile, rows: height, columns: width };
+    [TileSide::Four, TileSide::Two].map(tiling).into_iter().find(fits)
 }
 
 /// The first `len` of `values`, made longer if need be. They are overwritten.
@@ -212,9 +229,9 @@ mod tests {
                     assert_close(&y, &expected, &what);
                     conv.data_gradient(isa, &dy_padded, &mut scratch, &mut dx);
                     assert_close(&dx, &dx_expected, &what);
-                    let (mut transformed, mut dweight) = (vec![0.0; conv.gradient_len()], vec![0.0; weight.len()]);
-                    conv.weight_gradient(isa, &x_padded, &dy_padded, &mut scratch, &mut transformed);
-                    conv.add_gradient(isa, &transformed, &mut dweight);
+                    let (mut sum, mut dweight) = (TransformedGradient::default(), vec![0.0; weight.len()]);
+                    conv.weight_gradient(isa, &x_padded, &dy_padded, &mut scratch, &mut sum);
+                    conv.finish_weight_gradient(isa, &mut sum, &mut dweight);
                     assert_close(&dweight, &dweight_expected, &what);
                 }
             }
@@ -231,7 +248,7 @@ mod tests {
         for other in [
             ConvShape { stride: 2, ..shape },
             ConvShape { kernel: 1, ..shape },
-            ConvShape { channels_in: 32, ..shape },
+            ConvShape { channels_in: 8, ..shape },
             ConvShape { width: 15, ..shape },
             ConvShape { height: 2, width: 4, ..shape },
         ] {

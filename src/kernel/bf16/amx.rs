@@ -13,7 +13,7 @@ use super::layout::{COLUMNS, Product, ROWS_MAX, Step, Tile};
 /// Whether the CPU has AMX-BF16 and the kernel lets this process use its registers, which it is asked for once.
 pub(super) fn is_available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| has_amx_bf16() && super::avx512::converts() && request_permission())
+    *AVAILABLE.get_or_init(|| has_amx_bf16() && super::convert::is_available() && request_permission())
 }
 
 fn has_amx_bf16() -> bool {

@@ -15,11 +15,15 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod convert;
 mod layout;
 
 pub use layout::Aligned;
 pub(crate) use layout::{COLUMNS, PAIRS, PlaneShape, Product, ROWS_MAX, SLACK, Step, TILE, Tile};
 
+use super::activation::Activation;
+use super::channel::{Affine, Grid};
 use super::isa::Isa;
 
 /// What multiplies bf16.
@@ -46,7 +50,7 @@ impl Bf16Kernel {
 
     #[cfg(target_arch = "x86_64")]
     fn with(isa: Isa) -> Vec<Self> {
-        let kinds = [(Self::Amx, amx::is_available as fn() -> bool), (Self::Avx512, avx512::is_available)];
+        let kinds = [(Self::Amx, amx::is_available as fn() -> bool), (Self::Avx512, convert::is_available)];
         let available = kinds.into_iter().filter(|(_, is_available)| isa == Isa::Avx512 && is_available());
         available.map(|(kind, _)| kind).collect()
     }
@@ -80,33 +84,81 @@ impl Bf16Kernel {
         }
     }
 
-    /// Rounds to the nearest bf16, ties to even; NaN stays NaN.
+    /// Rounds to the nearest bf16, ties to even; NaN stays NaN, and subnormal numbers may become 0, as which products take them.
     pub(crate) fn round(self, x: &[f32], out: &mut [u16]) {
         assert!(x.len() <= out.len(), "{} values do not fit {}", x.len(), out.len());
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a kind is selected only where available; lengths are checked above.
-            Self::Amx | Self::Avx512 => unsafe { avx512::round(x, out) },
+            Self::Amx | Self::Avx512 => unsafe { convert::round(x, out) },
+        }
+    }
+
+    /// As [`super::channel::affine_activation`], rounded.
+    pub(crate) fn affine_activation(
+        self,
+        grid: Grid,
+        z: &[f32],
+        affine: Affine<'_>,
+        activation: Activation,
+        out: &mut [u16],
+        out_row: usize,
+    ) {
+        assert!(z.len() >= grid.len() && out.len() >= grid.span(out_row));
+        assert!(affine.scale.len() >= grid.channels && affine.shift.len() >= grid.channels);
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a kind is selected only where available; lengths are checked above.
+            Self::Amx | Self::Avx512 => unsafe {
+                convert::affine_activation(grid, z, affine, activation, out, out_row)
+            },
+        }
+    }
+
+    /// As [`super::channel::norm_backward`], rounded.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all three arrays, their coefficients and shape belong to one formula"
+    )]
+    pub(crate) fn norm_backward(
+        self,
+        grid: Grid,
+        g: &[f32],
+        z: &[f32],
+        by_gradient: &[f32],
+        by_value: Affine<'_>,
+        out: &mut [u16],
+        out_row: usize,
+    ) {
+        assert!(g.len() >= grid.len() && z.len() >= grid.len() && out.len() >= grid.span(out_row));
+        let coefficients = [by_gradient, by_value.scale, by_value.shift];
+        assert!(coefficients.iter().all(|of| of.len() >= grid.channels));
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a kind is selected only where available; lengths are checked above.
+            Self::Amx | Self::Avx512 => unsafe {
+                convert::norm_backward(grid, g, z, by_gradient, by_value, out, out_row)
+            },
         }
     }
 
     /// Makes tiles of a right matrix `x` `[inner, columns]`, columns rounded up to a multiple of 8: in `out` blocks of [`COLUMNS`] columns,
     /// `block_len` values apart, each of [`TILE`] values per 32 rows: pairs of rows one after another, the pair of each column adjacent.
     /// Missing rows and columns are 0.
-    pub(crate) fn pack_pairs(self, x: &[f32], inner: usize, columns: usize, out: &mut [u16], block_len: usize) {
+    pub(crate) fn pack_pairs(self, x: &[u16], inner: usize, columns: usize, out: &mut [u16], block_len: usize) {
         let (tiles, blocks) = (inner.div_ceil(2 * PAIRS), columns.div_ceil(COLUMNS));
         assert!(inner > 0 && columns > 0 && x.len() >= inner * columns, "{} values of {inner} × {columns}", x.len());
         assert!(out.len() >= (blocks - 1) * block_len + tiles * TILE, "{} values are too few for all tiles", out.len());
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a kind is selected only where available; lengths are checked above.
-            Self::Amx | Self::Avx512 => unsafe { avx512::pack_pairs(x, inner, columns, out, block_len) },
+            Self::Amx | Self::Avx512 => unsafe { convert::pack_pairs(x, inner, columns, out, block_len) },
         }
     }
 
     /// Makes planes of an image `x` `[rows, columns, C]`: `out[(row % s * s + column % s) * C + c][row / s][column / s]`, so that the pixels
     /// which one kernel element reads are adjacent. Other values of `out` stay as they are.
-    pub(crate) fn planes(self, x: &[f32], shape: PlaneShape, out: &mut [u16]) {
+    pub(crate) fn planes(self, x: &[u16], shape: PlaneShape, out: &mut [u16]) {
         let PlaneShape { rows, columns, channels, stride, plane_row, plane } = shape;
         assert!(x.len() >= rows * columns * channels, "{} values of {rows} × {columns} × {channels}", x.len());
         assert!(plane_row >= columns.div_ceil(stride) && plane >= rows.div_ceil(stride) * plane_row);
@@ -114,12 +166,12 @@ impl Bf16Kernel {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a kind is selected only where available; lengths are checked above.
-            Self::Amx | Self::Avx512 => unsafe { avx512::planes(x, shape, out) },
+            Self::Amx | Self::Avx512 => unsafe { convert::planes(x, shape, out) },
         }
     }
 }
 
-/// [`Bf16Kernel::round`], as f32.
+/// [`Bf16Kernel::round`], as f32, also of subnormal numbers.
 pub(crate) fn round_to_f32(x: &[f32], out: &mut [f32]) {
     assert!(x.len() <= out.len(), "{} values do not fit {}", x.len(), out.len());
     for (out, &x) in out.iter_mut().zip(x) {
@@ -131,6 +183,7 @@ pub(crate) fn round_to_f32(x: &[f32], out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::channel::{affine_activation, norm_backward};
     use super::*;
     use crate::rng::Rng;
 
@@ -162,7 +215,7 @@ mod tests {
                 (0..tiles).map(|t| Tile { left: t * rows * left_row, out: t * rows * columns }).collect();
             for kernel in Bf16Kernel::available() {
                 let mut right = vec![0; columns.div_ceil(COLUMNS) * steps * TILE];
-                kernel.pack_pairs(&weight, inner, columns, &mut right, steps * TILE);
+                kernel.pack_pairs(&bits(&weight), inner, columns, &mut right, steps * TILE);
                 let mut out = vec![1.0f32; tiles * rows * columns];
                 for accumulate in [false, true] {
                     kernel.multiply(Product {
@@ -206,7 +259,10 @@ mod tests {
             let mut out = vec![0; nan.len() + values.len()];
             let all = [&values[..], &nan].concat();
             kernel.round(&all, &mut out);
-            assert_eq!(out, bits(&all), "{}", kernel.name());
+            let expected = bits(&all);
+            for ((x, found), expected) in all.iter().zip(out).zip(expected) {
+                assert!(found == expected || x.is_subnormal() && found == 0, "{}: {x} to {found:#x}", kernel.name());
+            }
         }
     }
 
@@ -223,10 +279,10 @@ mod tests {
             let plane_row = columns.div_ceil(stride) + 1;
             let plane = rows.div_ceil(stride) * plane_row;
             let mut found = vec![0; stride * stride * channels * plane];
-            kernel.planes(&x, PlaneShape { rows, columns, channels, stride, plane_row, plane }, &mut found);
+            kernel.planes(&expected, PlaneShape { rows, columns, channels, stride, plane_row, plane }, &mut found);
             let (inner, block) = (rows * columns, (rows * columns).div_ceil(32) * TILE);
             let mut pairs = vec![1; channels.div_ceil(COLUMNS) * block];
-            kernel.pack_pairs(&x, inner, channels, &mut pairs, block);
+            kernel.pack_pairs(&expected, inner, channels, &mut pairs, block);
             for (at, value) in expected.iter().enumerate() {
                 let (row, column, c) = (at / channels / columns, at / channels % columns, at % channels);
                 let first = (row % stride * stride + column % stride) * channels;
@@ -238,6 +294,32 @@ mod tests {
             }
             let used = pairs.iter().filter(|&&value| value != 0).count();
             assert!(used <= expected.len(), "the rest is 0");
+        }
+    }
+
+    /// The fused passes round what the passes in f32 compute.
+    #[test]
+    fn fused_passes_agree_with_those_in_f32() {
+        let mut rng = Rng::for_purpose(3, "bf16");
+        let isa = Isa::available()[0];
+        for (channels, activation) in
+            [(8, Activation::Relu), (16, Activation::Identity), (24, Activation::Relu6), (64, Activation::Relu)]
+        {
+            let grid = Grid { rows: 3, columns: 5, channels };
+            let row = 7 * channels;
+            let mut random = |len: usize| -> Vec<f32> { (0..len).map(|_| 4.0 * rng.normal()).collect() };
+            let (z, g) = (random(grid.len()), random(grid.len()));
+            let [a, b, c] = [0; 3].map(|_| random(channels));
+            let (mut expected, by_value) = (vec![0.0; 3 * row], Affine { scale: &b, shift: &c });
+            for kernel in Bf16Kernel::available() {
+                let mut found = vec![0; 3 * row];
+                affine_activation(isa, grid, &z, by_value, activation, &mut expected, row);
+                kernel.affine_activation(grid, &z, by_value, activation, &mut found, row);
+                assert_eq!(found, bits(&expected), "{} {activation:?}", kernel.name());
+                norm_backward(isa, grid, &g, &z, &a, by_value, &mut expected, row);
+                kernel.norm_backward(grid, &g, &z, &a, by_value, &mut found, row);
+                assert_eq!(found, bits(&expected), "{}", kernel.name());
+            }
         }
     }
 }
