@@ -32,10 +32,10 @@ impl Precision {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// Product by product. That of runs whose configuration names none.
+    /// Product by product. That of a configuration that names none.
     #[default]
     Direct,
-    /// Winograd's minimal filtering where it is faster.
+    /// Winograd's minimal filtering where it is faster. That of new runs.
     Winograd,
 }
 

@@ -220,6 +220,7 @@ mod tests {
                 pad(&dy, Grid { rows: height, columns: width, channels: channels_out }, 1, &mut dy_padded);
                 let expected = reference::forward(shape, &x, &weight);
                 let (dx_expected, dweight_expected) = reference::backward(shape, &x, &weight, &dy);
+                let mut bytes: Option<[Vec<u32>; 3]> = None;
                 for isa in Isa::available() {
                     let what = format!("{} {shape:?}", isa.name());
                     let conv = WinogradConv::of_any_width(isa, shape, &weight, &transposed(shape, &weight)).unwrap();
@@ -233,6 +234,14 @@ mod tests {
                     conv.weight_gradient(isa, &x_padded, &dy_padded, &mut scratch, &mut sum);
                     conv.finish_weight_gradient(isa, &mut sum, &mut dweight);
                     assert_close(&dweight, &dweight_expected, &what);
+                    if isa != Isa::Portable {
+                        let found = [y, dx, dweight].map(|of| of.iter().map(|value| value.to_bits()).collect());
+                        assert_eq!(
+                            *bytes.get_or_insert_with(|| found.clone()),
+                            found,
+                            "{what}: other bytes than the widest vectors"
+                        );
+                    }
                 }
             }
         }

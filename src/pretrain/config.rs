@@ -297,7 +297,7 @@ impl PretrainConfig {
             keep: Keep::default(),
             chunk: None,
             precision: Precision::default(),
-            convolution: Algorithm::default(),
+            convolution: Algorithm::Winograd,
             sync_batch_norm: false,
             mask_share: default_mask_share(),
             comparison: method.info().comparison,

@@ -11,7 +11,7 @@ use super::findings::Findings;
 use super::lab::{Images, Lab, Scale};
 use crate::augment::Policy;
 use crate::data::Dataset;
-use crate::encoder::{InputShape, Pooling, Preset, Readout};
+use crate::encoder::{Algorithm, InputShape, Pooling, Preset, Readout};
 use crate::models;
 use crate::pretrain::{HealthGate, Method, PretrainConfig, Run, Sampling, Validate};
 use crate::report::table::Table;
@@ -115,6 +115,8 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
 fn config(recipe: &Recipe, data: &str, seed: u64) -> PretrainConfig {
     let mut config = PretrainConfig::new(data, Method::Simclr);
     config.encoder = recipe.encoder;
+    // The released weights were trained so, and are repeated to the byte.
+    config.convolution = Algorithm::Direct;
     config.channels = 3;
     config.size = recipe.size;
     config.epochs = recipe.epochs;

@@ -1,7 +1,7 @@
 //! The datasets of the lessons, and how encoders are pretrained on them.
 
 use crate::augment::{Policy, Views};
-use crate::encoder::Readout;
+use crate::encoder::{Algorithm, Readout};
 use crate::pretrain::{Method, PretrainConfig, Validate};
 
 /// A labelled dataset, and how encoders are pretrained on it.
@@ -85,7 +85,7 @@ impl Task {
         let mut config = PretrainConfig::new(data, method);
         (config.channels, config.size, config.epochs, config.seed) = (self.channels, self.size, self.epochs, seed);
         // As in the published results.
-        config.readout = Readout::default();
+        (config.readout, config.convolution) = (Readout::default(), Algorithm::Direct);
         if method == Method::Simclr {
             config.comparison.temperature = 0.5;
         }

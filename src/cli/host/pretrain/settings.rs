@@ -94,7 +94,7 @@ pub struct SettingArgs {
     /// Precision of the products in convolutions; bf16 is faster where the CPU has AMX or AVX512-BF16 [default: f32]
     #[arg(long)]
     precision: Option<Precision>,
-    /// How 3×3 convolutions are computed [default: direct]
+    /// How 3×3 convolutions in f32 are computed [default: winograd]
     #[arg(long, value_name = "ALGORITHM")]
     convolution: Option<Algorithm>,
     /// Under mpirun: take the statistics of batch norm over the images of all ranks [default: of each rank alone]
