@@ -28,22 +28,22 @@ def output_of(command):
     return done.stdout, seconds, cpu
 
 
-def ours(program, args, seed):
+def ours(program, args, precision, seed):
     with tempfile.TemporaryDirectory() as folder:
         run = os.path.join(folder, "run")
         _, seconds, cpu = output_of([
             program, "pretrain", "--data", args.data, "--method", "simclr", "--encoder", "nano", "--epochs", args.epochs,
-            "--seed", seed, "--threads", args.threads, "--validate", "never", "--quiet", "--out", run])
+            "--precision", precision, "--seed", seed, "--threads", args.threads, "--validate", "never", "--quiet", "--out", run])
         text, _, _ = output_of([program, "eval", "knn", "--encoder", run, "--data", args.data, "--json", "--quiet"])
     row = json.loads(text)["rows"][0]
-    return {"name": "Macula", "seed": seed, "knn": row["balanced_accuracy"]["mean"], "seconds": seconds, "cpu": cpu}
+    return {"name": f"Macula, {precision}", "seed": seed, "knn": row["balanced_accuracy"]["mean"], "seconds": seconds, "cpu": cpu}
 
 
-def theirs(args, seed):
+def theirs(args, precision, seed):
     text, _, _ = output_of([sys.executable, HERE / "simclr_torch.py", "--data", args.data, "--epochs", args.epochs,
-                            "--seed", seed, "--threads", args.threads])
+                            "--precision", precision, "--seed", seed, "--threads", args.threads])
     report = json.loads(text)
-    return {"name": report["peer"], "seed": seed, "knn": report["knn_balanced_accuracy"],
+    return {"name": f"{report['peer']}, {precision}", "seed": seed, "knn": report["knn_balanced_accuracy"],
             "seconds": report["pretrain_seconds"], "cpu": report["pretrain_cpu_seconds"]}
 
 
@@ -51,6 +51,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="CIFAR-10 as {train,test}/CLASS/IMAGE")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--precisions", choices=["f32", "bf16"], nargs="+", default=["f32", "bf16"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--program", type=pathlib.Path, default=HERE.parent / "target" / "release" / "macula")
@@ -60,8 +61,9 @@ def main():
 
     rows = []
     for seed in args.seeds:
-        rows += [ours(args.program, args, seed), theirs(args, seed)]
-        print(f"seed {seed}: {rows[-2]['knn']:.4f} and {rows[-1]['knn']:.4f}", file=sys.stderr)
+        for precision in args.precisions:
+            rows += [ours(args.program, args, precision, seed), theirs(args, precision, seed)]
+            print(f"seed {seed}, {precision}: {rows[-2]['knn']:.4f} and {rows[-1]['knn']:.4f}", file=sys.stderr)
     print(f"SimCLR, `nano` at 3×32×32, batch 256, {args.epochs} epochs, {args.threads} threads.\n")
     print("| | seed | k-NN | seconds | CPU seconds |")
     print("|---|---|---|---|---|")

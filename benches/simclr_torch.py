@@ -124,7 +124,7 @@ def learning_rate_at(step, steps):
     return LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def train(encoder, images, mean, std, epochs):
+def train(encoder, images, mean, std, epochs, precision):
     """Trains `encoder`; returns the loss of each epoch."""
     head = nn.Sequential(nn.Linear(64, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PROJECTION_DIM))
     model = nn.Sequential(encoder, head).to(memory_format=torch.channels_last).train()
@@ -139,7 +139,9 @@ def train(encoder, images, mean, std, epochs):
         for step in range(per_epoch):
             chosen = images[order[step * batch:(step + 1) * batch]]
             both = torch.cat([views(chosen, mean, std), views(chosen, mean, std)])
-            loss = nt_xent(model(both.contiguous(memory_format=torch.channels_last)))
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                projections = model(both.contiguous(memory_format=torch.channels_last))
+            loss = nt_xent(projections.float())
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             rate = learning_rate_at(epoch * per_epoch + step, epochs * per_epoch)
@@ -186,6 +188,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="bf16: autocast")
     parser.add_argument("--limit", type=int, help="use a random subset of this size of each split")
     args = parser.parse_args()
 
@@ -202,12 +205,12 @@ def main():
 
     encoder = network("nano", 3, SIDE)[:-1]
     initialise(encoder)
-    losses = train(encoder, images, mean, std, args.epochs)
+    losses = train(encoder, images, mean, std, args.epochs, args.precision)
     pretrained, cpu_pretrained = time.perf_counter(), time.process_time()
     accuracy = knn(features(encoder, images, mean, std), labels,
                    features(encoder, test_images, mean, std), test_labels, int(labels.max()) + 1)
     print(json.dumps({
-        "peer": f"torch {torch.__version__} channels_last", "seed": args.seed, "epochs": args.epochs,
+        "peer": f"torch {torch.__version__} channels_last", "precision": args.precision, "seed": args.seed, "epochs": args.epochs,
         "threads": args.threads, "images": len(images), "test_images": len(test_images),
         "losses": [round(loss, 4) for loss in losses], "knn_balanced_accuracy": round(accuracy, 4),
         "pretrain_seconds": round(pretrained - started, 1),
