@@ -18,6 +18,14 @@ pub(super) struct ConvScratch {
     rounded: [Vec<f32>; 2],
 }
 
+impl ConvScratch {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let rounded = self.rounded.iter().map(|values| size_of_val(&values[..]));
+        self.bf16.bytes() + self.winograd.bytes() + rounded.sum::<usize>()
+    }
+}
+
 /// `values` rounded to bf16.
 fn rounded<'s>(values: &[f32], scratch: &'s mut Vec<f32>) -> &'s [f32] {
     scratch.resize(scratch.len().max(values.len()), 0.0);
@@ -80,6 +88,16 @@ impl Convolution {
             (Precision::F32, Algorithm::Direct) => Kind::Direct { transposed },
         };
         Self { isa, geometry, kind }
+    }
+
+    /// Bytes of its copies of the weights.
+    pub fn bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Direct { transposed } => size_of_val(&transposed[..]),
+            Kind::Winograd(conv) => conv.bytes(),
+            Kind::Bf16(conv) => conv.bytes(),
+            Kind::Rounded { weight, transposed, .. } => size_of_val(&weight[..]) + size_of_val(&transposed[..]),
+        }
     }
 
     /// `y = conv(x)`: `x` padded.

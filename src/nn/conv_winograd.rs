@@ -26,6 +26,13 @@ pub struct WinogradScratch {
     outputs: Vec<f32>,
 }
 
+impl WinogradScratch {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.inputs[..]) + size_of_val(&self.outputs[..])
+    }
+}
+
 /// A convolution with transformed weights.
 #[derive(Clone, Debug)]
 pub struct WinogradConv {
@@ -53,6 +60,11 @@ impl WinogradConv {
             out
         };
         Some(Self { shape, tiling, weight: transform(weight), transposed: transform(transposed) })
+    }
+
+    /// Bytes of the weights.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.weight[..]) + size_of_val(&self.transposed[..])
     }
 
     /// Length of the gradient of the transformed weights.
