@@ -25,7 +25,8 @@
 //!
 //! The forward pass stored `z` only. `x = activation(y)`, the input of the next convolution, is computed again for the
 //! weight gradient `∂L/∂W = xᵀ ∂L/∂z`, and `y` again for the activation's mask (ReLU passes `g` where `y > 0`). This costs
-//! one multiply-add per value and saves half the memory.
+//! one multiply-add per value and saves half the memory. A `z` that a limit of memory left no room for is computed again too
+//! (`recompute.rs`).
 //!
 //! # Order of work
 //!
@@ -213,10 +214,10 @@ impl Stage<'_> {
 impl Network {
     /// Gradient of the loss with respect to `parameters`, from `dfeatures` `[N, D]`; overwrites `gradient`.
     ///
-    /// `workspace` and `input` are those of the last [`Self::forward`].
+    /// `workspace` and `input` are those of the last [`Self::forward`], whose values it overwrites.
     ///
     /// # Panics
-    /// When the lengths are not those of the last forward pass.
+    /// When the lengths are not those of the last forward pass, or it has had its backward pass.
     pub fn backward(&self, workspace: &mut Workspace, input: &[f32], dfeatures: &[f32], gradient: &mut [f32]) {
         self.backward_by_stage(workspace, input, FeatureGradient::Features(dfeatures), gradient, &mut |_, _| ());
     }

@@ -94,8 +94,13 @@ impl MemoryModel<'_> {
         self.config.chunk.map_or(inputs, |chunk| chunk.min(inputs))
     }
 
-    /// The memory of steps that keep what `schedule` keeps.
-    pub fn with(&self, schedule: &Schedule) -> TrainingMemory {
+    /// Activations and gradients of steps that keep what `schedule` keeps.
+    pub fn activations(&self, schedule: &Schedule) -> usize {
+        schedule.bytes(self.inputs_together())
+    }
+
+    /// The memory without [`TrainingMemory::activations`], which takes a step on one image.
+    pub fn fixed(&self) -> TrainingMemory {
         let Self { config, network, objective, images, process, .. } = *self;
         let inputs = self.inputs_together();
         let input = network.spec().input;
@@ -114,7 +119,7 @@ impl MemoryModel<'_> {
         let checkpoint = 2 * copies * parameters;
         TrainingMemory {
             process,
-            activations: schedule.bytes(inputs),
+            activations: 0,
             scratch: network.scratch_bytes(inputs, true),
             parameters: copies * parameters,
             input: size_of::<f32>() * views * one + (ahead + images) * image_views,
@@ -122,19 +127,15 @@ impl MemoryModel<'_> {
         }
     }
 
-    /// The schedule of a run, which keeps within the limit, and its memory.
+    /// The schedule of a run, which keeps within the limit, and its memory; `fixed` is [`Self::fixed`].
     ///
     /// # Errors
     /// When no schedule keeps within it.
-    pub fn schedule(&self) -> Result<(Arc<Schedule>, TrainingMemory), MemoryError> {
-        let whole = self.network.whole_schedule();
-        let memory = self.with(&whole);
-        let Some(limit) = self.limit.filter(|&limit| limit < memory.total()) else { return Ok((whole, memory)) };
+    pub fn schedule(&self, fixed: TrainingMemory) -> Result<(Arc<Schedule>, TrainingMemory), MemoryError> {
+        let of = |schedule: &Schedule| TrainingMemory { activations: self.activations(schedule), ..fixed };
+        let limit = self.limit.unwrap_or(usize::MAX);
         let inputs = self.inputs_together();
-        let others = memory.total() - memory.activations;
-        let found = self.network.schedule_within(limit.saturating_sub(others), inputs);
-        let of = |schedule: &Schedule| TrainingMemory { activations: schedule.bytes(inputs), ..memory };
-        match found {
+        match self.network.schedule_within(limit.saturating_sub(fixed.total()), inputs) {
             Some(schedule) => Ok((Arc::clone(&schedule), of(&schedule))),
             None => Err(MemoryError { limit, least: of(&self.network.least_schedule()), inputs }),
         }

@@ -212,9 +212,10 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_nothing_is_planned_without_prefetching() {
-        assert_eq!(Prefetch::new(4, 512, 1 << 20).images_max, 256);
-        assert_eq!(Prefetch::new(usize::MAX, 512, BYTES_MAX).images_max, 1);
-        let none = Prefetch::new(0, 512, 1);
+        assert_eq!(images_ahead(4, 512, 1 << 20, usize::MAX), 256);
+        assert_eq!(images_ahead(usize::MAX, 512, BYTES_MAX, usize::MAX), 1);
+        assert_eq!(images_ahead(4, 512, 1 << 20, 8 << 20), 8);
+        let none = Prefetch::new(images_ahead(0, 512, 1, usize::MAX));
         none.plan(&visits(0..9));
         assert!(begin(&none).is_none() && none.lock().planned.is_empty());
         assert_eq!(none.take(&visits(0..2)).len(), 2);

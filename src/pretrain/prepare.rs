@@ -198,7 +198,7 @@ fn fit_memory(trainer: &mut Trainer<'_>, options: Options, observer: &mut dyn Ob
         process: MemoryModel::process_now(),
         limit: options.memory,
     };
-    let (schedule, memory) = trainer.ranks.agree(model.schedule().map_err(PretrainError::from))?;
+    let (schedule, memory) = trainer.ranks.agree(model.schedule(model.fixed()).map_err(PretrainError::from))?;
     let macs = learner.network.spec().cost()?.macs;
     let recomputed = schedule.recomputed_macs() as f64 / macs as f64;
     trainer.learner.set_schedule(schedule);

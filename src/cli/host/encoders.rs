@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::byte_size::byte_size;
 use crate::cli::{Common, print_json};
-use crate::encoder::{Algorithm, Cost, EncoderSpec, InputShape, Precision, Preset};
+use crate::encoder::{Algorithm, Cost, EncoderSpec, InputShape, Precision, Preset, Schedule};
 use crate::pretrain::{MemoryModel, Method, PretrainConfig, TrainingMemory};
 
 /// Classes of a supervised method; the memory hardly depends on them.
@@ -111,14 +111,14 @@ fn row(args: &Args, preset: Preset, input: InputShape) -> anyhow::Result<Row> {
         process: MemoryModel::process_now() + args.images as usize * args.channels * args.size * args.size,
         limit: args.memory,
     };
-    let need = |schedule: &crate::encoder::Schedule, memory: TrainingMemory| Need {
-        bytes: memory.total(),
-        recomputed: schedule.recomputed_macs() as f64 / cost.macs as f64,
-        memory,
+    let fixed = model.fixed();
+    let need = |schedule: &Schedule| {
+        let memory = TrainingMemory { activations: model.activations(schedule), ..fixed };
+        let recomputed = schedule.recomputed_macs() as f64 / cost.macs as f64;
+        Need { bytes: memory.total(), recomputed, memory }
     };
-    let of = |schedule: &crate::encoder::Schedule| need(schedule, model.with(schedule));
-    let limited = args.memory.map(|_| model.schedule().ok().map(|(schedule, memory)| need(&schedule, memory)));
-    let (training, least) = (of(&network.whole_schedule()), of(&network.least_schedule()));
+    let limited = args.memory.map(|_| model.schedule(fixed).ok().map(|(schedule, _)| need(&schedule)));
+    let (training, least) = (need(&network.whole_schedule()), need(&network.least_schedule()));
     Ok(Row { encoder: preset.name(), cost, training, least, limited })
 }
 
