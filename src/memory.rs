@@ -5,6 +5,11 @@ pub fn peak_bytes() -> Option<u64> {
     high_water_mark(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
+/// Resident memory of this process in bytes, if the system reports it.
+pub fn resident_bytes() -> Option<u64> {
+    kilobytes_after(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 /// Resets [`peak_bytes`] to the current memory, if the system allows it (`man proc_pid_clear_refs`).
 pub fn reset_peak() {
     // Otherwise the earlier peak stays, and the figure errs upwards.

@@ -15,8 +15,14 @@ use macula::pretrain::{
 use stop_after::StopAfter;
 
 /// Reads every image again in every epoch.
-const OPTIONS: Options =
-    Options { resume: false, strict: false, cache_bytes: 0, prefetch: 0, ranks: macula::ranks::Ranks::ONE };
+const OPTIONS: Options = Options {
+    resume: false,
+    strict: false,
+    cache_bytes: 0,
+    prefetch: 0,
+    memory: None,
+    ranks: macula::ranks::Ranks::ONE,
+};
 
 const IMAGES: usize = 29;
 

@@ -15,6 +15,8 @@ pub use common::{Common, print_json};
 mod output;
 
 mod atomic;
+#[cfg(feature = "host")]
+mod byte_size;
 mod classes;
 mod common;
 mod connect;

@@ -25,7 +25,8 @@
 //!
 //! The forward pass stored `z` only. `x = activation(y)`, the input of the next convolution, is computed again for the
 //! weight gradient `∂L/∂W = xᵀ ∂L/∂z`, and `y` again for the activation's mask (ReLU passes `g` where `y > 0`). This costs
-//! one multiply-add per value and saves half the memory.
+//! one multiply-add per value and saves half the memory. A `z` that a limit of memory left no room for is computed again too
+//! (`recompute.rs`).
 //!
 //! # Order of work
 //!
@@ -44,7 +45,7 @@ use super::plan::Plan;
 use super::pooling::PooledGradient;
 use super::reader::Reader;
 use super::spec::{Node, ValueId};
-use super::workspace::{Scratch, Workspace, add_in_order, group_len, split_by_group};
+use super::workspace::{Arrays, Scratch, Workspace, add_in_order, group_len, split_by_group};
 use crate::kernel::Activation;
 use crate::kernel::channel::{GradientMoments, Mask, complete_gradient};
 use crate::nn::batch_norm::{NormGradient, Sums};
@@ -54,7 +55,8 @@ use crate::ranks::Completed;
 struct Stage<'a> {
     reader: Reader<'a>,
     input: &'a [f32],
-    values: &'a [Vec<f32>],
+    /// Values that are alive.
+    values: &'a [&'a [f32]],
     /// Of each node of the stage; none for a sum.
     gradients: &'a [Option<NormGradient>],
     /// Of each node of the graph.
@@ -113,7 +115,7 @@ impl Stage<'_> {
 
     fn stored(&self, value: ValueId, image: usize) -> &[f32] {
         let len = self.plan().grids[value].len();
-        let stored = if value == 0 { self.input } else { &self.values[value] };
+        let stored = if value == 0 { self.input } else { self.values[value] };
         &stored[image * len..][..len]
     }
 
@@ -212,10 +214,10 @@ impl Stage<'_> {
 impl Network {
     /// Gradient of the loss with respect to `parameters`, from `dfeatures` `[N, D]`; overwrites `gradient`.
     ///
-    /// `workspace` and `input` are those of the last [`Self::forward`].
+    /// `workspace` and `input` are those of the last [`Self::forward`], whose values it overwrites.
     ///
     /// # Panics
-    /// When the lengths are not those of the last forward pass.
+    /// When the lengths are not those of the last forward pass, or it has had its backward pass.
     pub fn backward(&self, workspace: &mut Workspace, input: &[f32], dfeatures: &[f32], gradient: &mut [f32]) {
         self.backward_by_stage(workspace, input, FeatureGradient::Features(dfeatures), gradient, &mut |_, _| ());
     }
@@ -250,7 +252,8 @@ impl Network {
                 workspace.features = features;
             }
             FeatureGradient::Map(dmap) => {
-                assert_eq!(dmap.len(), workspace.values[self.plan.nodes.len()].len(), "one gradient per activation");
+                let len = workspace.images * self.plan.grids[self.plan.nodes.len()].len();
+                assert_eq!(dmap.len(), len, "one gradient per activation");
                 self.backward_from(workspace, input, Last::Map(dmap), gradient, completed);
             }
         }
@@ -272,11 +275,16 @@ impl Network {
         completed: &mut Completed<'_>,
     ) {
         assert_eq!(gradient.len(), self.parameters.len(), "one gradient per parameter");
+        let schedule = workspace.schedule();
+        let is_ready = std::mem::take(&mut workspace.is_forward) && schedule.has_backward();
+        assert!(is_ready, "a backward pass belongs to one forward pass, of a schedule with backward passes");
         let mut sums: Vec<Sums> = vec![Sums::default(); self.plan.grids.len()];
-        workspace.gradients.start(self.plan.grids.len());
+        self.recompute(workspace, input, schedule.lifetimes.last());
         self.last_backward(workspace, from, &mut sums);
-        for stage in self.plan.stages.iter().rev() {
-            self.backward_stage(workspace, input, stage.clone(), from.pooled(), &mut sums, gradient);
+        for (number, stage) in self.plan.stages.iter().enumerate().rev() {
+            let time = schedule.lifetimes.stage_backward(number);
+            self.recompute(workspace, input, time);
+            self.backward_stage(workspace, input, (time, stage.clone()), from.pooled(), &mut sums, gradient);
             let own = self.stage_parameters(stage.clone());
             if !own.is_empty() {
                 completed(gradient, own);
@@ -289,20 +297,22 @@ impl Network {
         let (plan, images) = (&self.plan, workspace.images);
         let last = plan.nodes.len();
         let len = plan.grids[last].len();
-        let id = workspace.gradients.allocate(last, images * len);
-        workspace.gradients.share_with_summands(plan, last);
-        let completed = self.completed_with(last);
-        let mut array = std::mem::take(&mut workspace.gradients.arrays[id]);
+        let (schedule, completed) = (workspace.schedule(), plan.completed_with(last));
+        let time = schedule.lifetimes.last();
+        let of_value = schedule.lifetimes.gradient_of(time);
+        let mut arrays = Arrays::at(&schedule, &mut workspace.block, images, time);
+        let id = of_value[last].expect("the last value has a gradient");
+        let (array, values) = (arrays.take_gradients(&[id]).remove(0), arrays.into_values());
         let stage = Stage {
             reader: Reader { isa: self.isa, plan, norms: &workspace.norms },
             input: &[],
-            values: &workspace.values,
+            values: &values,
             gradients: &[],
             weights: &[],
             convolutions: &[],
             nodes: last..last,
             array_ids: &[id],
-            of_value: &workspace.gradients.of_value,
+            of_value,
             completed: &completed,
             pooled: from.pooled(),
         };
@@ -325,54 +335,47 @@ impl Network {
             sums[*value] = total;
         }
         self.sum_gradients(&completed, sums);
-        workspace.gradients.arrays[id] = array;
-    }
-
-    /// Convolutions whose gradient is complete once that of `value` is: itself, or the summands that only the sum reads.
-    fn completed_with(&self, value: ValueId) -> Vec<ValueId> {
-        let mut summands = self.plan.summands(value);
-        summands.retain(|&summand| self.plan.first_reader[summand] == Some(value - 1));
-        if self.plan.conv(value).is_some() { vec![value] } else { summands }
     }
 
     fn backward_stage(
         &self,
         workspace: &mut Workspace,
         input: &[f32],
-        stage: Range<usize>,
+        (time, stage): (usize, Range<usize>),
         pooled: Option<PooledGradient<'_>>,
         sums: &mut [Sums],
         gradient: &mut [f32],
     ) {
-        let (plan, images) = (&self.plan, workspace.images);
+        let (plan, images, schedule) = (&self.plan, workspace.images, workspace.schedule());
         let gradients = self.norm_gradients(workspace, stage.clone(), sums, gradient);
-        let completed = self.prepare_targets(workspace, stage.clone());
+        let completed = self.completed_in(stage.clone());
 
-        // Every array that the stage reads or writes, cut into groups.
-        let buffers = &mut workspace.gradients;
+        // Every gradient that the stage reads or writes, cut into groups.
+        let of_value = schedule.lifetimes.gradient_of(time);
         let mut touched: Vec<ValueId> = stage.clone().map(|index| index + 1).collect();
         touched.extend(stage.clone().flat_map(|index| plan.nodes[index].inputs()).filter(|&value| value != 0));
-        let mut array_ids: Vec<usize> = touched.iter().filter_map(|&value| buffers.of_value[value]).collect();
+        let mut array_ids: Vec<usize> = touched.iter().filter_map(|&value| of_value[value]).collect();
         array_ids.sort_unstable();
         array_ids.dedup();
         let group = group_len(images);
-        let mut arrays: Vec<Vec<f32>> = array_ids.iter().map(|&id| std::mem::take(&mut buffers.arrays[id])).collect();
+        let mut alive = Arrays::at(&schedule, &mut workspace.block, images, time);
+        let (arrays, values) = (alive.take_gradients(&array_ids), alive.into_values());
         let pieces: Vec<usize> = arrays.iter().map(|array| group * (array.len() / images)).collect();
         let weights = self.weights();
         let shared = Stage {
             reader: Reader { isa: self.isa, plan, norms: &workspace.norms },
             input,
-            values: &workspace.values,
+            values: &values,
             gradients: &gradients,
             weights: &weights,
             convolutions: &workspace.convolutions,
             nodes: stage.clone(),
             array_ids: &array_ids,
-            of_value: &buffers.of_value,
+            of_value,
             completed: &completed,
             pooled,
         };
-        let groups = split_by_group(&mut arrays, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
+        let groups = split_by_group(arrays, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
         let partial = groups.map(|(number, (arrays, scratch))| {
             scratch.dweights.resize_with(scratch.dweights.len().max(stage.len()), Vec::new);
             scratch.pending.resize_with(scratch.pending.len().max(stage.len()), Default::default);
@@ -398,13 +401,6 @@ impl Network {
             sums[*value] = total;
         }
         self.sum_gradients(&completed, sums);
-        for (&id, array) in array_ids.iter().zip(arrays) {
-            workspace.gradients.arrays[id] = array;
-        }
-        // The gradients of this stage's own values are not read again.
-        for index in stage.clone() {
-            workspace.gradients.of_value[index + 1] = None;
-        }
         self.add_weight_gradients(workspace, used, stage, gradient);
     }
 
@@ -430,25 +426,14 @@ impl Network {
         stage.map(of_node).collect()
     }
 
-    /// Allocates an array for each value that gets its first contribution in this stage; returns the convolutions whose
-    /// gradient becomes complete.
-    fn prepare_targets(&self, workspace: &mut Workspace, stage: Range<usize>) -> Vec<ValueId> {
+    /// The convolutions whose gradient becomes complete in `stage`.
+    fn completed_in(&self, stage: Range<usize>) -> Vec<ValueId> {
         let plan = &self.plan;
-        let mut completed = Vec::new();
-        for index in stage.rev() {
-            let Node::Conv { input: value, .. } = &plan.nodes[index] else { continue };
-            if *value == 0 {
-                continue;
-            }
-            if plan.last_reader[*value] == Some(index) {
-                workspace.gradients.allocate(*value, workspace.images * plan.grids[*value].len());
-            }
-            if plan.first_reader[*value] == Some(index) {
-                completed.extend(self.completed_with(*value));
-                workspace.gradients.share_with_summands(plan, *value);
-            }
-        }
-        completed
+        let completed = stage.rev().filter_map(|index| match &plan.nodes[index] {
+            Node::Conv { input, .. } if *input != 0 && plan.first_reader[*input] == Some(index) => Some(*input),
+            _ => None,
+        });
+        completed.flat_map(|value| plan.completed_with(value)).collect()
     }
 
     /// Adds the groups' weight gradients in the groups' order.

@@ -21,6 +21,14 @@ pub(super) struct ConvScratch {
     rounded: [Vec<f32>; 2],
 }
 
+impl ConvScratch {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let rounded = self.rounded.iter().map(|values| size_of_val(&values[..]));
+        self.winograd.bytes() + rounded.sum::<usize>()
+    }
+}
+
 /// An image with its border, in the arithmetic of the convolution that reads it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Padded<'a> {
@@ -51,11 +59,25 @@ pub(super) struct PaddedScratch {
     bf16: Aligned,
 }
 
+impl PaddedScratch {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.f32[..]) + size_of_val(self.bf16.values())
+    }
+}
+
 /// What the weight gradient of one convolution has of the images of a group that is not yet in the sum.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     bf16: GradientBatch,
     winograd: TransformedGradient,
+}
+
+impl Pending {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.bf16.bytes() + self.winograd.bytes()
+    }
 }
 
 /// `values` rounded to bf16.
@@ -120,6 +142,16 @@ impl Convolution {
             (Precision::F32, Algorithm::Direct) => Kind::Direct { transposed },
         };
         Self { isa, geometry, kind }
+    }
+
+    /// Bytes of its copies of the weights.
+    pub fn bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Direct { transposed } => size_of_val(&transposed[..]),
+            Kind::Winograd(conv) => conv.bytes(),
+            Kind::Bf16(conv) => conv.bytes(),
+            Kind::Rounded { weight, transposed, .. } => size_of_val(&weight[..]) + size_of_val(&transposed[..]),
+        }
     }
 
     /// The input: the stored `value` of one image after batch norm and activation.

@@ -13,7 +13,7 @@ use super::pooled::Pooled;
 use super::pooling::pool;
 use super::reader::Reader;
 use super::spec::{Node, ValueId};
-use super::workspace::{Scratch, Workspace, add_in_order, group_len, split_by_group};
+use super::workspace::{Arrays, Scratch, Workspace, add_in_order, group_len, split_by_group};
 use crate::kernel::channel::{moments, sum_activation};
 use crate::nn::batch_norm::{Normalisation, Sums};
 
@@ -23,7 +23,7 @@ use crate::nn::batch_norm::{Normalisation, Sums};
 /// * `convolutions`: of each convolution node of the graph
 /// * `earlier`: the stored values before the stage
 /// * `outs`: the image's values of the stage's nodes, overwritten
-fn run_image<'s>(
+pub(super) fn run_image<'s>(
     reader: Reader<'_>,
     weights: &[&[f32]],
     convolutions: &[Option<Convolution>],
@@ -75,10 +75,10 @@ impl Network {
     pub fn forward_without_update<'w>(&self, workspace: &'w mut Workspace, input: &[f32]) -> &'w [f32] {
         let images = self.images_in(input);
         let feature_dim = self.trained.len();
-        workspace.prepare(&self.plan, images, feature_dim);
+        workspace.prepare(&self.plan, &self.pooled_values(), images, feature_dim);
         workspace.convolutions = self.convolutions();
-        for stage in self.plan.stages.clone() {
-            let sums = self.forward_stage(workspace, input, stage.clone());
+        for (time, stage) in self.plan.stages.iter().cloned().enumerate() {
+            let sums = self.forward_stage(workspace, input, time, stage.clone());
             let (sums, batch) = self.sums_of_batch(stage.clone(), sums, images);
             workspace.batch = batch;
             for (index, sums) in stage.zip(sums) {
@@ -89,9 +89,11 @@ impl Network {
                 workspace.norms[index] = Some(Normalisation::from_batch(&sums, count, gamma, beta));
             }
         }
+        let (mut features, mut scratch) =
+            (std::mem::take(&mut workspace.features), std::mem::take(&mut workspace.scratch));
         let reader = Reader { isa: self.isa, plan: &self.plan, norms: &workspace.norms };
-        let (values, group) = (&workspace.values, group_len(images));
-        let groups = workspace.features.par_chunks_mut(group * feature_dim).zip(&mut workspace.scratch).enumerate();
+        let (values, group) = (workspace.values(workspace.schedule().lifetimes.pooling()), group_len(images));
+        let groups = features.par_chunks_mut(group * feature_dim).zip(&mut scratch).enumerate();
         groups.for_each(|(number, (features, scratch))| {
             for (local, feature) in features.chunks_mut(feature_dim).enumerate() {
                 let stored = |value: ValueId| {
@@ -101,13 +103,20 @@ impl Network {
                 pool(reader, &self.trained, stored, &mut scratch.activated, feature);
             }
         });
+        (workspace.features, workspace.scratch, workspace.is_forward) = (features, scratch, true);
         &workspace.features
     }
 
-    /// Feature maps `[N, H', W', D]` of the last forward pass; their mean over pixels is that of [`super::Pooling::Mean`].
+    /// The values that the objective's readout pools.
+    pub(super) fn pooled_values(&self) -> Vec<ValueId> {
+        self.trained.values.iter().map(|&(value, _)| value).collect()
+    }
+
+    /// Feature maps `[N, H', W', D]` of the last forward pass, before its backward pass; their mean over pixels is that of [`super::Pooling::Mean`].
     pub fn feature_map(&self, workspace: &Workspace) -> Vec<f32> {
         let last = self.plan.nodes.len();
-        let (stored, len) = (&workspace.values[last], self.plan.grids[last].len());
+        let values = workspace.values(workspace.schedule().lifetimes.pooling());
+        let (stored, len) = (values[last], self.plan.grids[last].len());
         let reader = Reader { isa: self.isa, plan: &self.plan, norms: &workspace.norms };
         let mut map = vec![0.0; stored.len()];
         map.par_chunks_mut(len).zip(stored.par_chunks(len)).for_each_init(Vec::new, |scratch, (map, stored)| {
@@ -136,23 +145,24 @@ impl Network {
     }
 
     /// Runs one stage for all images; returns `Σ z` and `Σ z²` of each of its nodes (zeros for a sum).
-    fn forward_stage(&self, workspace: &mut Workspace, input: &[f32], stage: Range<usize>) -> Vec<Sums> {
+    fn forward_stage(&self, workspace: &mut Workspace, input: &[f32], time: usize, stage: Range<usize>) -> Vec<Sums> {
         let plan = &self.plan;
         let len = |value: ValueId| plan.grids[value].len();
-        let mut computed: Vec<Vec<f32>> =
-            stage.clone().map(|index| std::mem::take(&mut workspace.values[index + 1])).collect();
-        let (values, weights, convolutions) = (&workspace.values, self.weights(), &workspace.convolutions);
+        let (schedule, images) = (workspace.schedule(), workspace.images);
+        let mut arrays = Arrays::at(&schedule, &mut workspace.block, images, time);
+        let (computed, values) = (arrays.take_values(stage.clone()), arrays.into_values());
+        let (weights, convolutions) = (self.weights(), &workspace.convolutions);
         let reader = Reader { isa: self.isa, plan, norms: &workspace.norms };
-        let group = group_len(workspace.images);
+        let group = group_len(images);
         let pieces: Vec<usize> = stage.clone().map(|index| group * len(index + 1)).collect();
-        let groups = split_by_group(&mut computed, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
+        let groups = split_by_group(computed, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
         let partial_sums = groups.map(|(number, (mut outs, scratch))| {
             let mut sums: Vec<Sums> = stage.clone().map(|index| Sums::zeros(plan.grids[index + 1].channels)).collect();
             let images = outs[0].len() / len(stage.start + 1);
             for local in 0..images {
                 let image = number * group + local;
                 let earlier = |value: ValueId| {
-                    let stored = if value == 0 { input } else { &values[value] };
+                    let stored = if value == 0 { input } else { values[value] };
                     &stored[image * len(value)..][..len(value)]
                 };
                 let mut image_outs: Vec<&mut [f32]> = outs
@@ -169,11 +179,7 @@ impl Network {
             }
             sums
         });
-        let partial_sums: Vec<Vec<Sums>> = partial_sums.collect();
-        for (index, computed) in stage.zip(computed) {
-            workspace.values[index + 1] = computed;
-        }
-        add_in_order(partial_sums)
+        add_in_order(partial_sums.collect())
     }
 
     /// Features `[N, D]` of `input` `[N, H, W, C]` with the running statistics, D of [`Self::feature_dim`].

@@ -126,6 +126,13 @@ impl Plan {
         }
     }
 
+    /// Convolutions whose gradient is complete once that of `value` is: itself, or the summands that only the sum reads.
+    pub fn completed_with(&self, value: ValueId) -> Vec<ValueId> {
+        let mut summands = self.summands(value);
+        summands.retain(|&summand| self.first_reader[summand] == Some(value - 1));
+        if self.conv(value).is_some() { vec![value] } else { summands }
+    }
+
     /// Scale 1 and shift 0: the batch norm of a value that has none.
     pub fn identity(&self) -> Affine<'_> {
         Affine { scale: &self.ones, shift: &self.zeros }

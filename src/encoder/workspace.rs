@@ -3,16 +3,22 @@
 //! A batch is divided into a fixed number of groups, and the groups' sums are added in the groups' order. The results
 //! therefore do not depend on the number of threads.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::convolution::{ConvScratch, Convolution, PaddedScratch, Pending};
 use super::plan::Plan;
+use super::schedule::{Content, Schedule};
 use super::spec::ValueId;
 use crate::kernel::pages;
 use crate::nn::batch_norm::{Normalisation, Sums};
 
 /// Most groups of a batch: the most threads that help, and the number of partial sums.
-const GROUPS_MAX: usize = 16;
+pub(super) const GROUPS_MAX: usize = 16;
 
 /// Activations and gradients of a training step. Reuse it from step to step to allocate once.
+///
+/// A backward pass overwrites the activations, so that there is one for each forward pass.
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// Of each convolution node, with the weights of this step.
@@ -21,26 +27,115 @@ pub struct Workspace {
     pub(super) images: usize,
     /// Images of the batch of the last forward pass: N, or those of all ranks.
     pub(super) batch: usize,
-    /// `z` of each convolution, `y` of each sum; value 0 (the input) stays empty.
-    pub(super) values: Vec<Vec<f32>>,
+    /// The order of work, and the place of each array.
+    schedule: Option<Arc<Schedule>>,
+    /// Whether [`Self::with_schedule`] gave it.
+    has_own_schedule: bool,
+    /// Values and gradients of all images.
+    pub(super) block: Vec<f32>,
     /// The batch's normalisation at each convolution node.
     pub(super) norms: Vec<Option<Normalisation>>,
     pub(super) features: Vec<f32>,
     pub(super) scratch: Vec<Scratch>,
-    pub(super) gradients: GradientArrays,
+    /// Whether the values of the last forward pass are there for a backward pass.
+    pub(super) is_forward: bool,
 }
 
 impl Workspace {
-    /// Allocates for `images` images.
-    pub(super) fn prepare(&mut self, plan: &Plan, images: usize, feature_dim: usize) {
+    /// For steps of the network that `schedule` was made for.
+    pub fn with_schedule(schedule: Arc<Schedule>) -> Self {
+        Self { schedule: Some(schedule), has_own_schedule: true, ..Self::default() }
+    }
+
+    /// The schedule of [`Self::with_schedule`].
+    pub fn given_schedule(&self) -> Option<Arc<Schedule>> {
+        self.schedule.clone().filter(|_| self.has_own_schedule)
+    }
+
+    /// Allocates for `images` images of a network that pools `pooled`.
+    ///
+    /// # Panics
+    /// When [`Self::with_schedule`] got the schedule of another network.
+    pub(super) fn prepare(&mut self, plan: &Plan, pooled: &[ValueId], images: usize, feature_dim: usize) {
+        let fits = self.schedule.as_ref().is_some_and(|schedule| schedule.fits(plan, pooled));
+        assert!(fits || !self.has_own_schedule, "the schedule is that of another network");
+        if !fits {
+            self.schedule = Some(Arc::new(Schedule::new(plan, pooled, &vec![true; plan.grids.len()])));
+        }
         self.images = images;
-        self.values.resize_with(plan.grids.len(), Vec::new);
-        for (value, grid) in self.values.iter_mut().zip(&plan.grids).skip(1) {
-            pages::resize(value, images * grid.len());
+        let len = images * self.schedule().len;
+        if self.block.len() < len {
+            pages::resize(&mut self.block, len);
         }
         self.features.resize(images * feature_dim, 0.0);
         self.scratch.resize_with(GROUPS_MAX, Scratch::default);
         self.norms = vec![None; plan.nodes.len()];
+        // The last step's go before this step's come.
+        self.convolutions.clear();
+        self.is_forward = false;
+    }
+
+    /// The schedule of the last forward pass.
+    pub(super) fn schedule(&self) -> Arc<Schedule> {
+        Arc::clone(self.schedule.as_ref().expect("a forward pass has a schedule"))
+    }
+
+    /// The values that are alive at `time`; others are empty.
+    pub(super) fn values(&self, time: usize) -> Vec<&[f32]> {
+        let schedule = self.schedule();
+        let mut values: Vec<&[f32]> = vec![&[]; schedule.lifetimes.forward.len()];
+        for array in schedule.arrays.iter().filter(|array| array.is_alive(time)) {
+            if let Content::Value(value) = array.content {
+                values[value] = &self.block[array.offset * self.images..][..array.len * self.images];
+            }
+        }
+        values
+    }
+}
+
+/// The arrays of a step that are alive at one time.
+pub(super) struct Arrays<'a> {
+    /// Of each value.
+    pub values: Vec<Option<&'a mut [f32]>>,
+    /// Of each gradient of the schedule.
+    pub gradients: Vec<Option<&'a mut [f32]>>,
+}
+
+impl<'a> Arrays<'a> {
+    /// Those of `images` images at `time`.
+    pub fn at(schedule: &Schedule, block: &'a mut [f32], images: usize, time: usize) -> Self {
+        let lifetimes = &schedule.lifetimes;
+        let mut found = Self {
+            values: lifetimes.forward.iter().map(|_| None).collect(),
+            gradients: lifetimes.gradients.iter().map(|_| None).collect(),
+        };
+        let (mut rest, mut start) = (block, 0);
+        // They lie in order and do not overlap.
+        for array in schedule.arrays.iter().filter(|array| array.is_alive(time)) {
+            let (_, from) = rest.split_at_mut(array.offset * images - start);
+            let (own, after) = from.split_at_mut(array.len * images);
+            (rest, start) = (after, (array.offset + array.len) * images);
+            match array.content {
+                Content::Value(value) => found.values[value] = Some(own),
+                Content::Gradient(id) => found.gradients[id] = Some(own),
+            }
+        }
+        found
+    }
+
+    /// Takes out the values of `nodes`, to be written.
+    pub fn take_values(&mut self, nodes: Range<usize>) -> Vec<&'a mut [f32]> {
+        nodes.map(|index| self.values[index + 1].take().expect("a value is alive while it is computed")).collect()
+    }
+
+    /// Takes out gradients, to be read and written.
+    pub fn take_gradients(&mut self, ids: &[usize]) -> Vec<&'a mut [f32]> {
+        ids.iter().map(|&id| self.gradients[id].take().expect("a gradient is alive while it is computed")).collect()
+    }
+
+    /// The values that are left, to be read; others are empty.
+    pub fn into_values(self) -> Vec<&'a [f32]> {
+        self.values.into_iter().map(|value| value.map_or(&[][..], |value| &*value)).collect()
     }
 }
 
@@ -63,41 +158,15 @@ pub(super) struct Scratch {
     pub pending: Vec<Pending>,
 }
 
-/// Arrays for the gradients of values. Values with the same gradient share one; a free one is reused.
-#[derive(Debug, Default)]
-pub(super) struct GradientArrays {
-    pub arrays: Vec<Vec<f32>>,
-    /// Index of the array that holds each value's gradient, while it is needed.
-    pub of_value: Vec<Option<usize>>,
-}
-
-impl GradientArrays {
-    /// Frees all arrays, for a graph of `values` values.
-    pub fn start(&mut self, values: usize) {
-        self.of_value = vec![None; values];
-    }
-
-    /// Gives `value` a free array of `len` floats; returns its index.
-    pub fn allocate(&mut self, value: ValueId, len: usize) -> usize {
-        let free = |id: &usize| !self.of_value.contains(&Some(*id));
-        let fits = (0..self.arrays.len()).filter(free).min_by_key(|&id| {
-            let capacity = self.arrays[id].capacity();
-            (capacity < len, capacity.abs_diff(len))
-        });
-        let id = fits.unwrap_or_else(|| {
-            self.arrays.push(Vec::new());
-            self.arrays.len() - 1
-        });
-        pages::resize(&mut self.arrays[id], len);
-        self.of_value[value] = Some(id);
-        id
-    }
-
-    /// Lets both summands of a sum take over its gradient, which is theirs too.
-    pub fn share_with_summands(&mut self, plan: &Plan, value: ValueId) {
-        for summand in plan.summands(value) {
-            self.of_value[summand] = self.of_value[value];
-        }
+impl Scratch {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let images = [&self.contribution, &self.activated].map(|values| size_of_val(&values[..]));
+        let padded = [&self.input, &self.gradient].map(PaddedScratch::bytes);
+        // They were as long as the largest of their place.
+        let weights = self.dweights.iter().map(|values| size_of::<f32>() * values.capacity());
+        let gradients = weights.chain(self.pending.iter().map(Pending::bytes));
+        images.into_iter().chain(padded).chain(gradients).sum::<usize>() + self.conv.bytes()
     }
 }
 
@@ -107,9 +176,9 @@ pub(super) fn group_len(images: usize) -> usize {
 }
 
 /// Cuts each array into pieces of its length in `pieces`, and gathers the pieces of each group.
-pub(super) fn split_by_group<'a>(arrays: &'a mut [Vec<f32>], pieces: &[usize]) -> Vec<Vec<&'a mut [f32]>> {
+pub(super) fn split_by_group<'a>(arrays: Vec<&'a mut [f32]>, pieces: &[usize]) -> Vec<Vec<&'a mut [f32]>> {
     let mut groups: Vec<Vec<&mut [f32]>> = Vec::new();
-    for (array, piece) in arrays.iter_mut().zip(pieces) {
+    for (array, piece) in arrays.into_iter().zip(pieces) {
         for (number, chunk) in array.chunks_mut(*piece).enumerate() {
             if number == groups.len() {
                 groups.push(Vec::new());

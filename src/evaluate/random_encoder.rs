@@ -82,7 +82,7 @@ fn calibrate(
         let message = "has no image to gather batch norm statistics from".to_owned();
         return Err(EvaluateError::Encoder { name: format!("random:{}", network.spec().name), message });
     }
-    let mut workspace = Workspace::default();
+    let mut workspace = Workspace::with_schedule(network.forward_schedule());
     for batch in 0..BATCHES {
         let image = |image: usize| {
             // Evenly over the split, which may lie in class order: each batch strides through all of it.

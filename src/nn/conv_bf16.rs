@@ -22,6 +22,13 @@ pub struct GradientBatch {
     pairs: Aligned,
 }
 
+impl GradientBatch {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.planes.values()) + size_of_val(self.pairs.values())
+    }
+}
+
 /// Fewest steps of a weight gradient, 32 pixels each: with fewer, loading and storing the sums takes as long as adding to them.
 const STEPS_MIN: usize = 32;
 
@@ -160,6 +167,14 @@ impl Bf16Conv {
             image_planes,
             images_together,
         }
+    }
+
+    /// Bytes of the weights and of the order of work.
+    pub fn bytes(&self) -> usize {
+        let of_pass = |pass: &Pass| size_of_val(&pass.steps[..]) + size_of_val(&pass.tiles[..]);
+        let passes = [&self.forward].into_iter().chain(&self.data_gradient);
+        let bytes = passes.map(|(pass, weight)| of_pass(pass) + size_of_val(weight.values()));
+        of_pass(&self.weight_gradient) + bytes.sum::<usize>()
     }
 
     /// What computes it.

@@ -30,9 +30,24 @@ pub struct WinogradScratch {
     outputs: Vec<f32>,
 }
 
+impl WinogradScratch {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.inputs[..]) + size_of_val(&self.outputs[..])
+    }
+}
+
 /// The gradient of the transformed weights of one convolution, `[position, C, O]`, over some images; empty before the first.
 #[derive(Debug, Default)]
 pub struct TransformedGradient(Vec<f32>);
+
+impl TransformedGradient {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        // It was as long as the largest of its place.
+        size_of::<f32>() * self.0.capacity()
+    }
+}
 
 /// A convolution with transformed weights.
 #[derive(Clone, Debug)]
@@ -61,6 +76,11 @@ impl WinogradConv {
             out
         };
         Some(Self { shape, tiling, weight: transform(weight), transposed: transform(transposed) })
+    }
+
+    /// Bytes of the weights.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.weight[..]) + size_of_val(&self.transposed[..])
     }
 
     /// As [`super::conv::conv_forward`].

@@ -9,6 +9,11 @@ use crate::nn::l2_normalize::{l2_normalize, l2_normalize_backward};
 /// The two views that are compared.
 pub(super) const VIEWS: Views = Views::Independent(2);
 
+/// Bytes of the similarities of all pairs of `views`, and of their gradients.
+pub(super) fn pair_bytes(views: usize) -> usize {
+    2 * size_of::<f32>() * views * views
+}
+
 /// The loss of a batch of embeddings of unit length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingLoss {

@@ -5,7 +5,7 @@
 //! et al. 2021, arXiv:2101.04731), and NT-Xent of two views beside them, each with its weight. Losses of several teachers
 //! are averaged.
 
-use super::contrastive::{EmbeddingLoss, VIEWS, normalized_loss, projection_head};
+use super::contrastive::{EmbeddingLoss, VIEWS, normalized_loss, pair_bytes, projection_head};
 use super::distill_loss::{SeedTemperatures, seed_loss, simreg_loss};
 use super::distillation::Distillation;
 use super::head::Head;
@@ -155,6 +155,14 @@ impl Objective for Distill {
             }
         }
         output
+    }
+
+    fn step_bytes(&self, network: &Network, images: usize) -> usize {
+        let rows = images * self.views().count();
+        let queues = self.queues.iter().map(|queue| size_of_val(&queue.rows[..])).sum::<usize>();
+        // SEED: similarities of student and teacher, and logits.
+        let similarities = if queues > 0 { 3 * size_of::<f32>() * rows * (self.queue_len + 1) } else { 0 };
+        self.head.pass_bytes(network.trained_dim(), rows) + pair_bytes(rows) + queues + similarities
     }
 
     fn after_step(&mut self, _network: &Network, _head: &[f32], targets: Targets<'_>) {

@@ -18,7 +18,8 @@ impl EmaEncoder {
     /// A copy of `network` and of the head's `parameters`. `ema_decay` is below 1.
     pub fn new(network: &Network, parameters: &[f32], ema_decay: f32) -> Self {
         let (network, parameters) = (network.clone(), parameters.to_vec());
-        Self { network, parameters, ema_decay, workspace: Workspace::default() }
+        let workspace = Workspace::with_schedule(network.forward_schedule());
+        Self { network, parameters, ema_decay, workspace }
     }
 
     /// `average = ema_decay · average + (1 - ema_decay) · current`, for encoder and head.

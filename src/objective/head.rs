@@ -164,6 +164,13 @@ impl Head {
         (dparameters, dy)
     }
 
+    /// Bytes of [`Self::forward`] and [`Self::backward`] together for `rows` features of `feature_dim` values: the inputs of each layer with
+    /// their gradients, and the outputs with theirs.
+    pub(super) fn pass_bytes(&self, feature_dim: usize, rows: usize) -> usize {
+        let values = self.sizes(feature_dim).into_iter().map(|(inputs, outputs)| inputs + outputs);
+        2 * size_of::<f32>() * rows * values.sum::<usize>()
+    }
+
     /// The tensors of `flat`, by name.
     pub fn to_named(&self, flat: &[f32]) -> Vec<NamedTensor> {
         let named = |t: HeadTensor| NamedTensor { name: t.name, shape: t.shape, data: flat[t.range].to_vec() };

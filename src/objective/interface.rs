@@ -133,6 +133,17 @@ pub trait Objective: Send {
         views
     }
 
+    /// Network inputs of a step on `images` images: what [`Self::encoder_input`] gives.
+    fn encoder_inputs(&self, images: usize) -> usize {
+        images * self.views().count()
+    }
+
+    /// About how many bytes a step on `images` images needs beside the training step of `network`: the objective's own state, what
+    /// [`Self::encoder_input`] computes, and the arrays of [`Self::loss`].
+    fn step_bytes(&self, network: &Network, images: usize) -> usize {
+        self.head().pass_bytes(network.trained_dim(), images * self.views().count())
+    }
+
     /// Updates the objective's own state after the optimiser moved the encoder and the head.
     fn after_step(&mut self, _network: &Network, _head: &[f32], _targets: Targets<'_>) {}
 

@@ -8,6 +8,7 @@ use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::Comparison;
 use crate::augment::{Views, masked_patches};
+use crate::encoder::Network;
 use crate::ranks::Part;
 use crate::rng::Rng;
 
@@ -96,6 +97,15 @@ impl Objective for Masked {
         }
         self.hidden = hidden;
         views
+    }
+
+    /// The map and its gradient, the decoder on masked positions, and what the patches hide.
+    fn step_bytes(&self, network: &Network, images: usize) -> usize {
+        let positions = images * self.map * self.map;
+        let masked = (self.share * positions as f32) as usize;
+        let map = 2 * size_of::<f32>() * positions * network.trained_dim();
+        let hidden = size_of::<f32>() * masked * self.head.outputs();
+        map + self.head.pass_bytes(network.trained_dim(), masked) + hidden
     }
 
     /// An input counts as correct if its reconstruction is nearer than the mean image.

@@ -114,6 +114,23 @@ impl Objective for Moco {
         })
     }
 
+    /// One view of each image.
+    fn encoder_inputs(&self, images: usize) -> usize {
+        images
+    }
+
+    /// The key encoder on a part of the images, the queue, and similarities, logits and their gradients.
+    fn step_bytes(&self, network: &Network, images: usize) -> usize {
+        let part = images.div_ceil(KEY_GROUPS).max(2).min(images);
+        let input = network.spec().input;
+        let gathered = size_of::<f32>() * part * input.channels * input.height * input.width;
+        let encoder = network.forward_schedule().bytes(part) + network.scratch_bytes(part, false);
+        let similarities = 3 * size_of::<f32>() * images * (self.queue_len + 1);
+        let queue = size_of::<f32>() * self.queue_len * self.head.outputs();
+        let head = self.head.pass_bytes(network.trained_dim(), images);
+        network.parameter_bytes() + gathered + encoder + similarities + queue + head
+    }
+
     fn after_step(&mut self, network: &Network, head: &[f32], targets: Targets<'_>) {
         if let Some(encoder) = &mut self.key_encoder {
             encoder.ema_update(network, head);

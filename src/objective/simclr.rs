@@ -2,12 +2,13 @@
 //!
 //! Chen et al. 2020, arXiv:2002.05709: a projection head, then NT-Xent over the 2N views of N images.
 
-use super::contrastive::{VIEWS, contrastive_step, projection_head};
+use super::contrastive::{VIEWS, contrastive_step, pair_bytes, projection_head};
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::nt_xent_over::nt_xent_over;
 use super::settings::Comparison;
 use crate::augment::Views;
+use crate::encoder::Network;
 
 pub(super) const METHOD: MethodInfo = MethodInfo {
     is_contrastive: true,
@@ -43,6 +44,11 @@ impl Objective for SimClr {
         contrastive_step(&self.head, head, features, |z| {
             nt_xent_over(targets.part.ranks, z, self.head.outputs(), self.temperature)
         })
+    }
+
+    fn step_bytes(&self, network: &Network, images: usize) -> usize {
+        let views = images * VIEWS.count();
+        self.head.pass_bytes(network.trained_dim(), views) + pair_bytes(views)
     }
 
     fn collapse_advice(&self) -> Option<String> {

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use super::contrastive::{EmbeddingLoss, VIEWS, contrastive_step, projection_head};
+use super::contrastive::{EmbeddingLoss, VIEWS, contrastive_step, pair_bytes, projection_head};
 use super::head::Head;
 use super::interface::{MethodInfo, Objective, StepOutput, Targets};
 use super::settings::{Comparison, Miner, Positives};
 use super::triplet_loss::triplet_loss;
 use crate::augment::Views;
+use crate::encoder::Network;
 use crate::ranks::Part;
 
 pub(super) const METHOD: MethodInfo = MethodInfo {
@@ -85,6 +86,11 @@ impl Objective for Triplet {
             let found = triplet_loss(&all, &groups, dim, self.margin, self.miner);
             own_part(found, part, dim)
         })
+    }
+
+    fn step_bytes(&self, network: &Network, images: usize) -> usize {
+        let views = images * VIEWS.count();
+        self.head.pass_bytes(network.trained_dim(), views) + pair_bytes(views)
     }
 
     /// The loss stays at the margin when anchors, positives and negatives are equally far from each other.

@@ -64,6 +64,7 @@ fn time(trainer: &mut Trainer<'_>, budget: Duration, stop: &AtomicBool) -> Resul
     let objective = config.objective(trainer.progress.class_names.len());
     let mut copy = Learner::new(config, trainer.learner.network.clone(), objective);
     copy.frozen.clone_from(&trainer.learner.frozen);
+    copy.set_schedule(trainer.learner.schedule());
     let (learner, progress) = (std::mem::replace(&mut trainer.learner, copy), trainer.progress.clone());
     let times = time_copy(trainer, budget, stop);
     (trainer.learner, trainer.progress) = (learner, progress);

@@ -2,6 +2,7 @@
 
 use super::collapse::Collapse;
 use super::config::ConfigError;
+use super::memory::MemoryError;
 use super::run_error::RunError;
 use super::teacher::TeacherError;
 use crate::data::{DataError, ValueRange};
@@ -204,6 +205,9 @@ pub enum PretrainError {
         /// Number of ranks.
         ranks: usize,
     },
+    /// The run does not fit into the memory that it may take.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// The ranks would have different numbers of chunks, whose batch statistics cannot be synchronised.
     #[error(
         "a batch of {batch_size} images cannot be divided evenly by {ranks} ranks, which --chunk with synchronised batch norm needs"

@@ -12,8 +12,16 @@ use crate::data::{DataError, Preprocessing, evenly_spread};
 use crate::encoder::{CorpusStatistics, LinearMap, Network, Readout};
 use crate::measure::{FIT_IMAGES_MAX, Features, fit_linear_map};
 
-/// Network inputs that are embedded together outside of training.
+/// Most network inputs that are embedded together outside of training.
 pub(super) const EMBED_TOGETHER: usize = 256;
+
+/// Most bytes of network inputs that are embedded together.
+const EMBED_BYTES_MAX: usize = 16 << 20;
+
+/// Network inputs of `len` values that are embedded together: fewer if they are large, but enough for all threads.
+pub(super) fn embed_together(len: usize) -> usize {
+    (EMBED_BYTES_MAX / (size_of::<f32>() * len)).clamp(16, EMBED_TOGETHER)
+}
 
 /// Images embedded between two progress events.
 const EMBED_AT_ONCE: usize = 1_024;
@@ -70,7 +78,8 @@ impl Extractor<'_> {
         embed: Embed,
     ) -> Result<Vec<f32>, DataError> {
         let (mut input, mut features) = (Vec::new(), Vec::new());
-        for positions in positions.chunks((EMBED_TOGETHER / recipe.views.count()).max(1)) {
+        let together = embed_together(self.preprocessing.input_len());
+        for positions in positions.chunks((together / recipe.views.count()).max(1)) {
             recipe.fill(&mut input, set, &Visit::each(positions, epoch))?;
             features.extend(embed(self.network, &input));
         }

@@ -1,6 +1,8 @@
 //! The learner: encoder, head and optimisers, and one training step of them.
 
-use crate::encoder::{CorpusStatistics, FeatureGradient, NamedTensor, Network, Role, TensorError, Workspace};
+use std::sync::Arc;
+
+use crate::encoder::{CorpusStatistics, FeatureGradient, NamedTensor, Network, Role, Schedule, TensorError, Workspace};
 use crate::nn::optimiser::Optimiser;
 use crate::objective::{Objective, StepOutput, Targets};
 use crate::ranks::Ranks;
@@ -62,6 +64,16 @@ impl Learner {
             objective,
             head,
         }
+    }
+
+    /// Lets steps keep the values that `schedule` keeps, of [`Self::network`]; all without a call.
+    pub fn set_schedule(&mut self, schedule: Arc<Schedule>) {
+        self.workspace = Workspace::with_schedule(schedule);
+    }
+
+    /// What steps keep.
+    pub fn schedule(&self) -> Arc<Schedule> {
+        self.workspace.given_schedule().unwrap_or_else(|| self.network.whole_schedule())
     }
 
     /// One step on `views`, all views of the images that `targets` belong to, which the objective may change. `step` counts

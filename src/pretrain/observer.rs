@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::memory::TrainingMemory;
 use super::metrics::{EpochLine, StepLine};
 
 /// Steps of a run that has few.
@@ -55,6 +56,13 @@ pub enum Event<'a> {
         name: &'a str,
         /// The reason.
         reason: &'a str,
+    },
+    /// The memory that training is expected to need.
+    Memory {
+        /// By what it is for.
+        memory: &'a TrainingMemory,
+        /// Share of the multiply-accumulates of a forward pass that a step computes again, to stay within a limit.
+        recomputed: f64,
     },
     /// Training starts or resumes.
     Started {

@@ -13,12 +13,14 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Batches whose views are made ahead of the steps, on threads of low priority; 0 for none. They take at most 256 MiB.
     pub prefetch: usize,
+    /// Most bytes of memory of the process while it trains. Values are computed again in every step as far as that is needed.
+    pub memory: Option<usize>,
     /// The processes that train together.
     pub ranks: Ranks,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { resume: false, strict: false, cache_bytes: 512 << 20, prefetch: 2, ranks: Ranks::ONE }
+        Self { resume: false, strict: false, cache_bytes: 512 << 20, prefetch: 2, memory: None, ranks: Ranks::ONE }
     }
 }

@@ -16,6 +16,11 @@ use super::training_set::ImageSet;
 /// Most bytes of prefetched views.
 const BYTES_MAX: usize = 256 << 20;
 
+/// Most images of which views are made ahead, for `batches` of `batch_size` images whose views have `image_bytes` each.
+pub(super) fn images_ahead(batches: usize, batch_size: usize, image_bytes: usize, bytes_max: usize) -> usize {
+    batches.saturating_mul(batch_size).min(bytes_max.min(BYTES_MAX) / image_bytes.max(1))
+}
+
 /// The visits of the next steps in their order, of which the first have views or are getting them.
 pub(super) struct Prefetch {
     queue: Mutex<Queue>,
@@ -44,9 +49,8 @@ impl Drop for Running<'_> {
 }
 
 impl Prefetch {
-    /// Prefetching of `batches` of `batch_size` images, whose views have `image_bytes` each. Takes at most 256 MiB.
-    pub fn new(batches: usize, batch_size: usize, image_bytes: usize) -> Self {
-        let images_max = batches.saturating_mul(batch_size).min(BYTES_MAX / image_bytes.max(1));
+    /// Prefetching of at most `images_max` images ([`images_ahead`]).
+    pub fn new(images_max: usize) -> Self {
         Self { queue: Mutex::default(), changed: Condvar::new(), images_max }
     }
 
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn at_most_the_stated_images_are_prefetched_in_the_order_of_the_steps() {
-        let prefetch = Prefetch::new(2, 3, 100);
+        let prefetch = Prefetch::new(6);
         prefetch.plan(&visits(0..9));
         let begun: Vec<Visit> = std::iter::from_fn(|| begin(&prefetch)).collect();
         assert_eq!(begun, visits(0..6));
@@ -186,7 +190,7 @@ mod tests {
         let augmentation = Policy::Natural.augmentation(16);
         let views = Views::Independent(2);
         let recipe = Recipe { views, augmentation, preprocessing: &preprocessing, seed: 3, order: None };
-        let prefetch = Prefetch::new(1, 8, 512);
+        let prefetch = Prefetch::new(8);
         std::thread::scope(|scope| {
             let _running = prefetch.start(scope, recipe, &set);
             prefetch.plan(&visits(0..12));
@@ -208,9 +212,10 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_nothing_is_planned_without_prefetching() {
-        assert_eq!(Prefetch::new(4, 512, 1 << 20).images_max, 256);
-        assert_eq!(Prefetch::new(usize::MAX, 512, BYTES_MAX).images_max, 1);
-        let none = Prefetch::new(0, 512, 1);
+        assert_eq!(images_ahead(4, 512, 1 << 20, usize::MAX), 256);
+        assert_eq!(images_ahead(usize::MAX, 512, BYTES_MAX, usize::MAX), 1);
+        assert_eq!(images_ahead(4, 512, 1 << 20, 8 << 20), 8);
+        let none = Prefetch::new(images_ahead(0, 512, 1, usize::MAX));
         none.plan(&visits(0..9));
         assert!(begin(&none).is_none() && none.lock().planned.is_empty());
         assert_eq!(none.take(&visits(0..2)).len(), 2);

@@ -15,10 +15,11 @@ use super::error::PretrainError;
 use super::fit::fit;
 use super::health::Sample;
 use super::learner::Learner;
+use super::memory::{MemoryModel, bytes_ahead, cache_bytes};
 use super::metrics::{Lines, Tally};
 use super::observer::{Event, Observer};
 use super::options::Options;
-use super::prefetch::Prefetch;
+use super::prefetch::{Prefetch, images_ahead};
 use super::rank_checks::check_batch;
 use super::run::network_of;
 use super::run_error::RunError;
@@ -164,11 +165,13 @@ fn prepare<'a>(
         }
     };
     let image_bytes = trainer.learner.objective.views().count() * trainer.progress.preprocessing.input_len();
-    trainer.prefetch = Arc::new(Prefetch::new(options.prefetch, trainer.batch_size(), image_bytes));
+    let ahead = images_ahead(options.prefetch, trainer.batch_size(), image_bytes, bytes_ahead(options.memory));
+    trainer.prefetch = Arc::new(Prefetch::new(ahead));
     let ready = config.freeze.is_none() || trainer.progress.finished;
     let ready = ready || freeze(&mut trainer, observer, stop)?;
     let ready = ready && teach(&mut trainer, (config, teachers), dataset, observer, stop)?;
     if ready {
+        fit_memory(&mut trainer, options, observer)?;
         resolve_budget(&mut trainer, started, observer, stop)?;
         if trainer.progress.config != *config && trainer.progress.step == 0 {
             let stored = if ranks.is_first() { folder.store(&trainer.progress.config) } else { Ok(()) };
@@ -176,6 +179,32 @@ fn prepare<'a>(
         }
     }
     Ok(ready.then_some(trainer))
+}
+
+/// Chooses the values that steps keep, so that the run stays within the limit of its memory.
+fn fit_memory(trainer: &mut Trainer<'_>, options: Options, observer: &mut dyn Observer) -> Result<(), PretrainError> {
+    let config = &trainer.progress.config;
+    if config.freeze.is_some() || trainer.progress.finished {
+        return Ok(());
+    }
+    let images = trainer.ranks.part(trainer.batch_size()).images;
+    let learner = &trainer.learner;
+    let model = MemoryModel {
+        config,
+        network: &learner.network,
+        objective: &*learner.objective,
+        images,
+        prefetch: options.prefetch,
+        process: MemoryModel::process_now(),
+        limit: options.memory,
+    };
+    let (schedule, memory) = trainer.ranks.agree(model.schedule(model.fixed()).map_err(PretrainError::from))?;
+    let macs = learner.network.spec().cost()?.macs;
+    let recomputed = schedule.recomputed_macs() as f64 / macs as f64;
+    trainer.learner.set_schedule(schedule);
+    trainer.memory = Some(memory);
+    observer.event(Event::Memory { memory: &memory, recomputed });
+    Ok(())
 }
 
 /// The newest checkpoint, which rank 0 reads.
@@ -215,6 +244,7 @@ fn read_images<'a>(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Option<Images<'a>>, PretrainError> {
+    let options = Options { cache_bytes: cache_bytes(options.cache_bytes, options.memory), ..options };
     let mut indices = dataset.train_indices();
     if !splits {
         indices = training_indices(config, dataset, indices)?;
@@ -345,7 +375,8 @@ fn assemble<'a>(
         sample,
         sampler: Sampler::new(&progress.config, dataset, &images.training),
         input: Vec::new(),
-        prefetch: Arc::new(Prefetch::new(0, 0, 0)),
+        prefetch: Arc::new(Prefetch::new(0)),
+        memory: None,
         input_time: Duration::ZERO,
         folder,
         training: Arc::new(images.training),

@@ -16,6 +16,7 @@ use super::features::{EMBED_TOGETHER, Embed, Extractor, FeatureError};
 use super::fit::few_steps;
 use super::health::{self, Sample};
 use super::learner::Learner;
+use super::memory::TrainingMemory;
 use super::metrics::{EpochLine, Health, Lines, Quality, Score, StepLine, Tally};
 use super::observer::{Event, Observer, SlowInput};
 use super::prefetch::Prefetch;
@@ -29,6 +30,7 @@ use crate::augment::Augmentation;
 use crate::encoder::{CorpusStatistics, Network};
 use crate::files::write_atomic;
 use crate::measure::Features;
+use crate::memory;
 use crate::objective::Targets;
 use crate::ranks::Ranks;
 
@@ -71,6 +73,9 @@ struct TimingLine {
     images_per_second: f64,
     /// Share of the steps' time in which they waited for input: views that were not prefetched, and normalisation.
     input_share: f64,
+    /// Most memory of the process so far, and what it was expected to need.
+    peak_memory_bytes: Option<u64>,
+    expected_memory_bytes: Option<usize>,
 }
 
 /// A run that is ready to train.
@@ -95,6 +100,8 @@ pub(super) struct Trainer<'a> {
     pub skipped: usize,
     pub input: Vec<f32>,
     pub prefetch: Arc<Prefetch>,
+    /// What training is expected to need.
+    pub memory: Option<TrainingMemory>,
     /// Time that the steps of this epoch waited for input.
     pub input_time: Duration,
     /// The processes that train together. The first one measures, writes and reports.
@@ -423,7 +430,15 @@ impl Trainer<'_> {
     fn time(&mut self, started: Instant, steps: u64, epoch: u64, input_share: f64) -> Result<(), PretrainError> {
         let seconds = started.elapsed().as_secs_f64();
         let images_per_second = (steps * self.batch_size() as u64) as f64 / seconds;
-        let line = TimingLine { step: self.progress.step, epoch, seconds, images_per_second, input_share };
+        let line = TimingLine {
+            step: self.progress.step,
+            epoch,
+            seconds,
+            images_per_second,
+            input_share,
+            peak_memory_bytes: memory::peak_bytes(),
+            expected_memory_bytes: self.memory.map(|memory| memory.total()),
+        };
         let written = self.timings.push(&line).map_err(RunError::io(&self.folder.file(TIMINGS)));
         self.ranks.agree(written.map_err(PretrainError::from))
     }

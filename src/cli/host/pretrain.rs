@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use crate::cli::byte_size::byte_size;
 use crate::cli::failure::{Kind, check_failed};
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::{Common, print_json};
@@ -72,6 +73,10 @@ pub struct Args {
     /// Memory for decoded images in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     cache_mib: usize,
+    /// Most memory of the process while it trains, such as 64MiB or 1.5GiB: activations that do not fit are computed again in each step; the
+    /// result does not depend on it [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = byte_size)]
+    memory: Option<usize>,
     /// Batches whose images are read and augmented ahead of the steps, on as many further threads of low priority; 0: none
     #[arg(long, value_name = "N", default_value_t = 2)]
     prefetch: usize,
@@ -99,6 +104,7 @@ fn train(args: &Args, seed_given: bool, ranks: Ranks) -> anyhow::Result<()> {
         strict: images.strict,
         cache_bytes: args.cache_mib << 20,
         prefetch: args.prefetch,
+        memory: args.memory,
         ranks,
     };
     let mut progress = Progress::new(quiet);

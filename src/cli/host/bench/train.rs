@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::compare::{Column, CompareArgs, Comparison, MIB, Ratio, compare, options, values};
+use crate::cli::byte_size::byte_size;
 use crate::cli::device::bench::measure::{Percentiles, count_to, mib, random_values, thread_pool, timed};
 use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
@@ -57,6 +58,10 @@ pub struct Args {
     /// How 3×3 convolutions are computed
     #[arg(long, value_name = "ALGORITHM", default_value = "winograd")]
     convolution: Algorithm,
+    /// Most memory of the process while it trains, such as 64MiB: activations that do not fit are computed again in each step [default: no
+    /// limit]
+    #[arg(long, value_name = "SIZE", value_parser = byte_size)]
+    memory: Option<usize>,
     /// Steps to measure, after a warm-up of 3
     #[arg(long, default_value_t = 20, value_parser = count_to(1_000_000))]
     steps: usize,
@@ -85,6 +90,8 @@ struct Measured {
     /// At the median step time.
     images_per_second: f64,
     peak_memory_bytes: Option<u64>,
+    /// Share of the multiply-accumulates of a forward pass that a step computes again.
+    recomputed: f64,
     /// Loss of the last step. It differs if the arithmetic differs.
     loss: f64,
 }
@@ -161,14 +168,16 @@ fn print(report: &Report) {
         report.threads
     );
     println!(
-        "{:<8} {:<9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "encoder", "input", "p50 ms", "p95 ms", "p99 ms", "images/s", "peak MiB"
+        "{:<8} {:<9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "encoder", "input", "p50 ms", "p95 ms", "p99 ms", "images/s", "peak MiB", "again %"
     );
-    for Measured { encoder, input, step_ms, images_per_second, peak_memory_bytes, .. } in &report.results {
+    for Measured { encoder, input, step_ms, images_per_second, peak_memory_bytes, recomputed, .. } in &report.results {
         let input = format!("{}×{}×{}", input.channels, input.height, input.width);
         let Percentiles { p50, p95, p99 } = step_ms;
-        let peak = mib(*peak_memory_bytes);
-        println!("{encoder:<8} {input:<9} {p50:>9.2} {p95:>9.2} {p99:>9.2} {images_per_second:>9.0} {peak:>9}");
+        let (peak, again) = (mib(*peak_memory_bytes), 100.0 * recomputed);
+        println!(
+            "{encoder:<8} {input:<9} {p50:>9.2} {p95:>9.2} {p99:>9.2} {images_per_second:>9.0} {peak:>9} {again:>9.0}"
+        );
     }
 }
 
@@ -176,6 +185,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
     let input = input(args, preset);
     memory::reset_peak();
     let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args)?;
+    let recomputed = trainer.limit_memory(args)?;
     for _ in 0..STEPS_WARM_UP {
         trainer.step();
     }
@@ -198,6 +208,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
         step_ms,
         images_per_second: 1e3 * args.batch_size as f64 / step_ms.p50,
         peak_memory_bytes: memory::peak_bytes(),
+        recomputed,
         loss,
     })
 }
@@ -241,6 +252,26 @@ impl Trainer {
             network,
             classifier,
         })
+    }
+
+    /// Keeps only the values that fit into `--memory`; returns the share of a forward pass that a step computes again.
+    fn limit_memory(&mut self, args: &Args) -> anyhow::Result<f64> {
+        let Some(limit) = args.memory else { return Ok(0.0) };
+        let (network, images) = (&self.network, self.targets.len());
+        let now = memory::resident_bytes().map_or(0, |bytes| bytes as usize);
+        let others = now + network.scratch_bytes(images, true) + network.parameter_bytes();
+        let Some(schedule) = network.schedule_within(limit.saturating_sub(others), images) else {
+            let least = others + network.least_schedule().bytes(images);
+            let [limit, least] = [limit, least].map(|bytes| bytes as f64 * MIB);
+            bail!(
+                "{} at batch {images} needs at least {least:.1} MiB, more than --memory {limit:.1} MiB; lower --batch-size or --size",
+                network.spec().name
+            );
+        };
+        let macs = network.spec().cost()?.macs;
+        let recomputed = schedule.recomputed_macs() as f64 / macs as f64;
+        self.workspace = Workspace::with_schedule(schedule);
+        Ok(recomputed)
     }
 
     /// One step: forward, backward, optimiser. Returns the loss before the step.

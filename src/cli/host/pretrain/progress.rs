@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 
 use super::figures;
 use crate::cli::progress::bar;
-use crate::pretrain::{Event, FewSteps, Observer, SlowInput};
+use crate::pretrain::{Event, FewSteps, Observer, SlowInput, TrainingMemory};
 use crate::report::text::{count, shown};
 
 /// Shows progress on standard error.
@@ -57,6 +57,7 @@ impl Observer for Progress {
                 self.bar.set_position(done as u64);
             }
             Event::Skipped { name, reason } => self.say(format!("left out: {}: {}", shown(name), shown(reason))),
+            Event::Memory { memory, recomputed } => self.say(memory_line(memory, recomputed)),
             Event::Started { step, steps, images, batch_size } => {
                 self.images_a_step = batch_size as u64;
                 self.bar.finish_and_clear();
@@ -90,6 +91,17 @@ impl Observer for Progress {
             Event::Warning(text) => self.say(format!("warning: {}", shown(text))),
         }
     }
+}
+
+/// The memory that training needs, and what staying within a limit costs.
+fn memory_line(memory: &TrainingMemory, recomputed: f64) -> String {
+    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+    let again = match recomputed {
+        0.0 => String::new(),
+        share => format!("; each step computes {:.0} % of its forward pass again", 100.0 * share),
+    };
+    let (all, activations) = (mib(memory.total()), mib(memory.activations));
+    format!("memory {all:.0} MiB, {activations:.0} MiB of them activations and gradients{again}")
 }
 
 /// How long steps waited for input, and what helps.
