@@ -85,6 +85,8 @@ struct Measured {
     /// At the median step time.
     images_per_second: f64,
     peak_memory_bytes: Option<u64>,
+    /// Multiply-accumulates of the convolutions per image: forward and both gradients.
+    multiply_accumulates: u64,
     /// Loss of the last step. It differs if the arithmetic differs.
     loss: f64,
 }
@@ -175,7 +177,9 @@ fn print(report: &Report) {
 fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
     let input = input(args, preset);
     memory::reset_peak();
-    let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args)?;
+    let spec = EncoderSpec::preset(preset, input)?;
+    let multiply_accumulates = spec.training_macs()?;
+    let mut trainer = Trainer::new(spec, args)?;
     for _ in 0..STEPS_WARM_UP {
         trainer.step();
     }
@@ -187,6 +191,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
         durations.push(duration);
         progress.inc(1);
     }
+    mark();
     progress.finish_and_clear();
     if !loss.is_finite() {
         bail!("{}: the loss is {loss} after {} steps, so the rate is not valid", preset.name(), args.steps);
@@ -198,6 +203,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
         step_ms,
         images_per_second: 1e3 * args.batch_size as f64 / step_ms.p50,
         peak_memory_bytes: memory::peak_bytes(),
+        multiply_accumulates,
         loss,
     })
 }
@@ -205,6 +211,12 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
 fn progress_bar(preset: Preset, args: &Args) -> ProgressBar {
     let template = "{msg:8} {bar:30} {pos}/{len} steps, {rate}, {eta} left";
     bar(args.common.quiet, args.steps as u64, template).with_message(preset.name())
+}
+
+/// Asks for the parent's process id, which the counter of instructions of `benches/arm/` takes for the start of a step.
+fn mark() {
+    #[cfg(unix)]
+    let _mark = std::os::unix::process::parent_id();
 }
 
 /// The state of the training steps.
@@ -245,6 +257,7 @@ impl Trainer {
 
     /// One step: forward, backward, optimiser. Returns the loss before the step.
     fn step(&mut self) -> f64 {
+        mark();
         let (batch, dim) = (self.targets.len(), self.network.spec().feature_dim());
         let features = self.network.forward(&mut self.workspace, &self.images).to_vec();
         let (weight, bias) = self.classifier.split_at(CLASSES * dim);
