@@ -96,24 +96,28 @@ def ours(folder, cpu, encoder, arithmetic, plugin=""):
     return [*start, built(cpu, "encode_n"), encoder, arithmetic, isa, RUNS]
 
 
-def peers(folder, cpu, encoder, arithmetic, peer, shape):
-    """The command that encodes with a peer."""
+def python(folder, cpu):
+    """The start of a command that runs a script with the peers."""
     _, arch, machine, *_ = CPUS[cpu]
     # 32-bit Arm takes NumPy from Debian.
     paths = f"{folder}/wheels-{machine}:{folder}/python-{arch}/usr/lib/python3/dist-packages"
+    return [*emulated(folder, cpu, python_path=paths), folder / cpu / "usr/bin/python3.11"]
+
+
+def peers(folder, cpu, encoder, arithmetic, peer, shape):
+    """The command that encodes with a peer."""
     model = folder / "peers" / encoder / PEERS[peer][0][arithmetic]
-    return [*emulated(folder, cpu, python_path=paths), folder / cpu / "usr/bin/python3.11", HERE / "peer.py", peer, model,
-            "x".join(map(str, shape)), arithmetic, RUNS]
+    return [*python(folder, cpu), HERE / "peer.py", peer, model, "x".join(map(str, shape)), arithmetic, RUNS]
 
 
-def count(command):
-    """Instructions per image, and what the program printed."""
-    # Emulation takes at most minutes; a peer that waits for a second thread would never end.
-    text = run(*command, timeout=1800)
+def count(command, runs=RUNS):
+    """Instructions per run (an image; in training a step), and what the program printed."""
+    # A peer that waits for a second thread would never end; training of wide encoders takes an hour on a busy machine.
+    text = run(*command, timeout=7200)
     marks = re.search(r"^marks (.+)", text, re.M)
     marks = [int(mark) for mark in marks[1].split()] if marks else []
-    if len(marks) != RUNS + 1:
-        raise Failure(f"{' '.join(map(str, command))}: {len(marks)} marks, expected {RUNS + 1}\n{text[-2000:].strip()}")
+    if len(marks) != runs + 1:
+        raise Failure(f"{' '.join(map(str, command))}: {len(marks)} marks, expected {runs + 1}\n{text[-2000:].strip()}")
     return statistics.median(after - before for before, after in zip(marks[2:], marks[3:])), text
 
 

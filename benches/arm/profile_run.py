@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where the emulated instructions of one image go in Macula's engine: by function, with their mnemonics, and by mnemonic.
 
-Needs what measure.py makes. Per multiply-accumulate, as its counts.
+Needs what measure.py makes, or for `training` measure_training.py. Per multiply-accumulate, as their counts.
 """
 import argparse
 import bisect
@@ -13,7 +13,10 @@ import sys
 import tempfile
 
 import measure
+import measure_training
 
+# Images per training step: more would cost time only.
+BATCH = 16
 TOOLS = {"aarch64": "aarch64-linux-gnu-", "arm": "arm-linux-gnueabihf-"}
 
 
@@ -27,24 +30,38 @@ def functions(program, tools):
     return code, sorted((int(address, 16), name) for address, name in named)
 
 
+def inference(folder, cpu, encoder, arithmetic, out):
+    """Program and multiply-accumulates of an image, which is counted into `out`."""
+    about = folder / "peers" / encoder / "about.json"
+    if not about.exists():
+        raise measure.Failure(f"{about} is missing: run measure.py first")
+    command = measure.ours(folder, cpu, encoder, arithmetic, f",out={out}")
+    measure.count(command)
+    return (next(part for part in command if isinstance(part, pathlib.Path) and part.parent.name == "examples"),
+            json.loads(about.read_text())["multiply_accumulates"])
+
+
+def training(folder, cpu, encoder, out):
+    """As `inference`, of a training step."""
+    _, report = measure_training.count(measure_training.ours(folder, cpu, encoder, BATCH, f",out={out}"))
+    return measure_training.program(cpu), BATCH * report["results"][0]["multiply_accumulates"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cpu", choices=measure.CPUS)
-    parser.add_argument("encoder", choices=measure.ENCODERS)
-    parser.add_argument("arithmetic", choices=["f32", "f16", "int8"])
+    parser.add_argument("encoder", choices=measure_training.SHAPES)
+    parser.add_argument("work", choices=["f32", "f16", "int8", "training"])
     parser.add_argument("--folder", type=pathlib.Path, default=measure.TARGET / "arm-counts", help="[%(default)s]")
     parser.add_argument("--rows", type=int, default=12, help="of each table [%(default)s]")
     args = parser.parse_args()
     folder = args.folder.resolve()
-    about = folder / "peers" / args.encoder / "about.json"
-    if not about.exists():
-        raise measure.Failure(f"{about} is missing: run measure.py first")
-    macs = json.loads(about.read_text())["multiply_accumulates"]
     with tempfile.NamedTemporaryFile("r") as out:
-        command = measure.ours(folder, args.cpu, args.encoder, args.arithmetic, f",out={out.name}")
-        measure.count(command)
+        if args.work == "training":
+            program, macs = training(folder, args.cpu, args.encoder, out.name)
+        else:
+            program, macs = inference(folder, args.cpu, args.encoder, args.work, out.name)
         *lines, code, images = [line.split() for line in out.read().splitlines()]
-    program = next(part for part in command if isinstance(part, pathlib.Path) and part.parent.name == "examples")
     linked, table = functions(program, TOOLS[measure.CPUS[args.cpu][0]])
     moved = int(code[1], 16) - linked
     by_function, by_mnemonic = collections.defaultdict(collections.Counter), collections.Counter()
@@ -55,7 +72,7 @@ def main():
         runs = int(runs) / int(images[1]) / macs
         by_function[name][mnemonic] += runs
         by_mnemonic[mnemonic] += runs
-    print(f"{args.cpu}, {args.encoder}, {args.arithmetic}: {by_mnemonic.total():.4f}\n")
+    print(f"{args.cpu}, {args.encoder}, {args.work}: {by_mnemonic.total():.4f}\n")
     for name, kinds in sorted(by_function.items(), key=lambda item: -item[1].total())[:args.rows]:
         most = ", ".join(f"{kind} {100 * runs / kinds.total():.0f} %" for kind, runs in kinds.most_common(6))
         print(f"{kinds.total():.4f}  {name[:100]}: {most}")

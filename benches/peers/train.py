@@ -1,7 +1,10 @@
 """Training of PyTorch on the CPU: the counterpart of `macula bench train`, with the same networks and step.
 
 train.py channels_last_bf16|channels_last|eager PRESET CHANNELS SIZE BATCH_SIZE THREADS STEPS
+
+Asks for the parent's process id before each step and after the last: the marks of benches/arm/count.c.
 """
+import os
 import sys
 
 import measured
@@ -92,6 +95,7 @@ def main():
     loss_of = nn.CrossEntropyLoss()
 
     def step():
+        os.getppid()
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mode.endswith("bf16")):
             loss = loss_of(net(images), labels)
@@ -102,6 +106,7 @@ def main():
     for _ in range(STEPS_WARM_UP):
         step()
     step_ms = measured.percentiles([measured.timed(step)[0] for _ in range(steps)], 1e3)
+    os.getppid()
     measured.report(peer=f"torch {torch.__version__}, {mode}", results=[{
         "step_ms": step_ms, "images_per_second": 1e3 * batch / step_ms["p50"], "peak_memory_bytes": measured.peak_bytes()}])
 

@@ -43,6 +43,23 @@ impl EncoderSpec {
         Ok(Cost { macs, parameters, activation_bytes, feature_dim: self.feature_dim() as u64 })
     }
 
+    /// Multiply-accumulates of the convolutions for one image in a training step: forward, gradient of the weights, and
+    /// gradient of the input, which a convolution of the network's own input does not need.
+    ///
+    /// # Errors
+    /// As [`Self::shapes`].
+    pub fn training_macs(&self) -> Result<u64, SpecError> {
+        let of_node = |node: &Node, shape: &Grid| match node {
+            Node::Conv { input, conv, .. } => {
+                let passes = if *input == 0 { 2 } else { 3 };
+                passes * (conv.weight_len() * shape.rows * shape.columns) as u64
+            }
+            Node::Add { .. } => 0,
+        };
+        let shapes = self.shapes()?;
+        Ok(self.nodes.iter().zip(&shapes[1..]).map(|(node, shape)| of_node(node, shape)).sum())
+    }
+
     fn peak_activation_bytes(&self, shapes: &[Grid]) -> u64 {
         let bytes = |value: ValueId| 4 * shapes[value].len() as u64;
         let reads = |node: &Node, value: ValueId| node.inputs().contains(&value);
@@ -75,5 +92,12 @@ mod tests {
             let expected = (macs, parameters, feature_dim);
             assert_eq!((found.macs, found.parameters, found.feature_dim), expected, "{preset:?} {input:?}");
         }
+    }
+
+    /// `pico` at 1×28×28: its first convolution has 9 · 8 weights at 28 × 28 pixels, and no gradient of its input.
+    #[test]
+    fn a_training_step_has_three_passes_but_for_the_first_convolution() {
+        let spec = EncoderSpec::preset(Preset::Pico, InputShape { channels: 1, height: 28, width: 28 }).unwrap();
+        assert_eq!(spec.training_macs().unwrap(), 3 * 2_364_544 - 9 * 8 * 28 * 28);
     }
 }

@@ -3,8 +3,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::channel::Grid;
-use super::isa::{Isa, multiply_add};
+use super::channel::{Grid, load};
+use super::isa::{Isa, is_neon, multiply_add};
 use super::tile::Tap;
 
 /// `y[r, p][c] = Σ_tap x[r, p][tap.x + c] * weight[tap.weight + c]`.
@@ -72,6 +72,23 @@ impl Forward<'_> {
     }
 }
 
+/// Whether `S` computes pixels four at a time, so that an input is loaded once for the three pixels of a row that it belongs to.
+#[inline(always)]
+fn shares_inputs<S: Simd>(taps: &[Tap], x_pixel: usize) -> bool {
+    is_neon::<S>()
+        && taps.len() == 9
+        && taps.chunks(3).all(|row| row.windows(2).all(|two| two[0].x + x_pixel == two[1].x))
+}
+
+/// The inputs of four adjacent pixels in one row of the kernel.
+///
+/// SAFETY: all six can be read from `x` on.
+#[inline(always)]
+unsafe fn inputs_of_four<S: Simd>(x: *const f32, x_pixel: usize) -> [S::f32s; 6] {
+    // SAFETY: as for this function.
+    std::array::from_fn(|column| unsafe { load::<S>(x.add(column * x_pixel)) })
+}
+
 struct ForwardTaps<'a, const T: usize>(Forward<'a>);
 
 impl<const T: usize> WithSimd for ForwardTaps<'_, T> {
@@ -81,6 +98,7 @@ impl<const T: usize> WithSimd for ForwardTaps<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let f = self.0;
         let Grid { rows, columns, channels } = f.grid;
+        let shared = T == 9 && shares_inputs::<S>(f.taps, f.x_pixel);
         for block in (0..channels).step_by(S::F32_LANES) {
             // SAFETY: `Forward::run` checks the largest offsets against the slices' lengths; block + lanes <= C.
             unsafe {
@@ -92,7 +110,23 @@ impl<const T: usize> WithSimd for ForwardTaps<'_, T> {
                 for row in 0..rows {
                     let x = f.x.as_ptr().add(row * f.x_row);
                     let y = f.y.as_mut_ptr().add(row * f.y_row + block);
-                    for column in 0..columns {
+                    let mut start = 0;
+                    while shared && start + 4 <= columns {
+                        let mut sums = [simd.splat_f32s(0.0); 4];
+                        for t in (0..T).step_by(3) {
+                            let inputs = inputs_of_four::<S>(x.add(start * f.x_pixel + offsets[t]), f.x_pixel);
+                            for (pixel, sum) in sums.iter_mut().enumerate() {
+                                for (w, x) in w[t..].iter().zip(&inputs[pixel..pixel + 3]) {
+                                    *sum = multiply_add(simd, *w, *x, *sum);
+                                }
+                            }
+                        }
+                        for (pixel, sum) in sums.into_iter().enumerate() {
+                            y.add((start + pixel) * f.y_pixel).cast::<S::f32s>().write_unaligned(sum);
+                        }
+                        start += 4;
+                    }
+                    for column in start..columns {
                         let x = x.add(column * f.x_pixel);
                         let mut sum = simd.splat_f32s(0.0);
                         for (w, offset) in w.iter().zip(offsets) {
@@ -134,6 +168,7 @@ impl WithSimd for WeightTaps<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let g = self.0;
         let Grid { rows, columns, channels } = g.grid;
+        let shared = shares_inputs::<S>(g.taps, g.x_pixel);
         for block in (0..channels).step_by(S::F32_LANES) {
             // SAFETY: `WeightGradient::run` checks the largest offsets against the slices' lengths; block + lanes <= C.
             unsafe {
@@ -146,7 +181,21 @@ impl WithSimd for WeightTaps<'_> {
                 for row in 0..rows {
                     let x = g.x.as_ptr().add(row * g.x_row);
                     let dy = g.dy.as_ptr().add(row * g.dy_row + block);
-                    for column in 0..columns {
+                    let mut start = 0;
+                    while shared && start + 4 <= columns {
+                        let d: [S::f32s; 4] =
+                            std::array::from_fn(|pixel| load::<S>(dy.add((start + pixel) * channels)));
+                        for t in (0..9).step_by(3) {
+                            let inputs = inputs_of_four::<S>(x.add(start * g.x_pixel + offsets[t]), g.x_pixel);
+                            for (pixel, d) in d.iter().enumerate() {
+                                for (sum, x) in sum[t..].iter_mut().zip(&inputs[pixel..pixel + 3]) {
+                                    *sum = multiply_add(simd, *d, *x, *sum);
+                                }
+                            }
+                        }
+                        start += 4;
+                    }
+                    for column in start..columns {
                         let d = dy.add(column * channels).cast::<S::f32s>().read_unaligned();
                         let x = x.add(column * g.x_pixel);
                         for (sum, offset) in sum.iter_mut().zip(offsets) {

@@ -7,6 +7,7 @@ pub(crate) mod depthwise;
 pub(crate) mod isa;
 pub(crate) mod pages;
 pub(crate) mod tile;
+mod tile_size;
 pub(crate) mod winograd;
 
 pub use activation::Activation;

@@ -6,7 +6,12 @@
 
 use pulp::{Simd, WithSimd};
 
+#[cfg(target_arch = "aarch64")]
+use super::channel::load;
 use super::isa::{Isa, multiply_add};
+#[cfg(target_arch = "aarch64")]
+use super::isa::{is_neon, multiply_add_element};
+use super::tile_size;
 
 /// A run of inputs: `run` adjacent values from `x` on are multiplied by as many rows of weights from `weight` on.
 #[derive(Clone, Copy, Debug)]
@@ -73,21 +78,6 @@ impl Repeat {
     pub const ONCE: Self = Self { count: 1, x: 0, dy: 0, dweight: 0 };
 }
 
-/// Vectors of output channels in a tile: the largest number up to 4 that divides all of them.
-fn blocks_of(vectors: usize) -> usize {
-    [4, 3, 2, 1].into_iter().find(|b| vectors.is_multiple_of(*b)).unwrap_or(1)
-}
-
-/// Largest number of pixels of a tile with `blocks` vectors for which accumulators, weights and one input fit the registers.
-fn pixels_max(registers: usize, blocks: usize) -> usize {
-    ((registers - 2 - blocks) / blocks).min(match blocks {
-        1 => 16,
-        2 => 12,
-        3 => 8,
-        _ => 6,
-    })
-}
-
 /// Runs `$run!(P, B)` for the tile of `$p` pixels and `$b` vectors.
 macro_rules! for_tile {
     ($p:expr, $b:expr, $run:ident) => {
@@ -115,10 +105,8 @@ impl Forward<'_> {
         }
         let isa = isa.for_channels(self.channels);
         self.check();
-        let (lanes, registers) = isa.geometry();
-        let blocks = blocks_of(self.channels / lanes);
-        // Tiles of equal width; the last tile of a row may overlap its neighbour and write the same values again.
-        let pixels = self.columns.div_ceil(self.columns.div_ceil(pixels_max(registers, blocks)));
+        // The last tile of a row may overlap its neighbour and write the same values again.
+        let (pixels, blocks) = tile_size::of_forward(isa, self.channels / isa.geometry().0, self.columns);
         macro_rules! run {
             ($p:literal, $b:literal) => {
                 isa.run(ForwardTiles::<'_, '_, $p, $b>(&mut self))
@@ -185,7 +173,14 @@ unsafe fn forward_tile<S: Simd, const P: usize, const B: usize>(
         let mut sum = [[simd.splat_f32s(0.0); B]; P];
         for tap in f.taps {
             let (x, weight) = (x.add(tap.x), weight.add(tap.weight));
-            for k in 0..f.run {
+            #[allow(unused_mut, reason = "not on all processors")]
+            let mut start = 0;
+            #[cfg(target_arch = "aarch64")]
+            if is_neon::<S>() {
+                start = f.run / 4 * 4;
+                forward_by_element::<S, P, B>(f, x, weight, &mut sum);
+            }
+            for k in start..f.run {
                 let mut w = [simd.splat_f32s(0.0); B];
                 for (b, w) in w.iter_mut().enumerate() {
                     *w = weight.add(k * f.channels + b * lanes).cast::<S::f32s>().read_unaligned();
@@ -206,15 +201,46 @@ unsafe fn forward_tile<S: Simd, const P: usize, const B: usize>(
     }
 }
 
+/// Adds the products of all inputs of a run but for the last `run % 4`: one load of four inputs serves as many rows of weights.
+///
+/// SAFETY: as for [`forward_tile`].
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+unsafe fn forward_by_element<S: Simd, const P: usize, const B: usize>(
+    f: &Forward<'_>,
+    x: *const f32,
+    weight: *const f32,
+    sum: &mut [[S::f32s; B]; P],
+) {
+    // SAFETY: as for this function.
+    unsafe {
+        for k in (0..f.run / 4 * 4).step_by(4) {
+            let values: [S::f32s; P] = std::array::from_fn(|p| load::<S>(x.add(p * f.x_pixel + k)));
+            macro_rules! element {
+                ($lane:literal) => {
+                    let weight = weight.add((k + $lane) * f.channels);
+                    let w: [S::f32s; B] = std::array::from_fn(|b| load::<S>(weight.add(b * S::F32_LANES)));
+                    for (sum, value) in sum.iter_mut().zip(values) {
+                        for (sum, w) in sum.iter_mut().zip(w) {
+                            *sum = multiply_add_element::<S, $lane>(value, w, *sum);
+                        }
+                    }
+                };
+            }
+            element!(0);
+            element!(1);
+            element!(2);
+            element!(3);
+        }
+    }
+}
+
 impl WeightGradient<'_> {
     /// Runs it with the instructions of `isa`.
     pub fn run(mut self, isa: Isa) {
         let isa = isa.for_channels(self.channels);
         self.check();
-        let (lanes, registers) = isa.geometry();
-        let blocks = blocks_of(self.channels / lanes);
-        let most = pixels_max(registers, blocks);
-        let width = self.run.div_ceil(self.run.div_ceil(most));
+        let (width, blocks) = tile_size::of_gradient(isa, self.channels / isa.geometry().0, self.run);
         let mut start = 0;
         while start < self.run {
             let rows = width.min(self.run - start);
@@ -281,8 +307,16 @@ impl<const P: usize, const B: usize> WithSimd for WeightTiles<'_, '_, P, B> {
                         for (b, d) in d.iter_mut().enumerate() {
                             *d = dy.add(column * g.dy_pixel + b * lanes).cast::<S::f32s>().read_unaligned();
                         }
-                        for (p, sum) in sum.iter_mut().enumerate() {
-                            let value = simd.splat_f32s(*x.add(column * g.x_pixel + p));
+                        let x = x.add(column * g.x_pixel);
+                        #[allow(unused_mut, reason = "not on all processors")]
+                        let mut first = 0;
+                        #[cfg(target_arch = "aarch64")]
+                        if is_neon::<S>() {
+                            first = P / 4 * 4;
+                            gradient_by_element::<S, P, B>(x, d, &mut sum);
+                        }
+                        for (p, sum) in sum.iter_mut().enumerate().skip(first) {
+                            let value = simd.splat_f32s(*x.add(p));
                             for (sum, d) in sum.iter_mut().zip(d) {
                                 *sum = multiply_add(simd, value, d, *sum);
                             }
@@ -295,6 +329,28 @@ impl<const P: usize, const B: usize> WithSimd for WeightTiles<'_, '_, P, B> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Adds the products of one pixel to all rows of weights but for the last `P % 4`: one load of four inputs serves as many rows.
+///
+/// SAFETY: P inputs can be read from `x` on.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+unsafe fn gradient_by_element<S: Simd, const P: usize, const B: usize>(
+    x: *const f32,
+    d: [S::f32s; B],
+    sum: &mut [[S::f32s; B]; P],
+) {
+    for (four, sum) in sum.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        // SAFETY: as for this function.
+        let values = unsafe { load::<S>(x.add(4 * four)) };
+        for b in 0..B {
+            sum[0][b] = multiply_add_element::<S, 0>(values, d[b], sum[0][b]);
+            sum[1][b] = multiply_add_element::<S, 1>(values, d[b], sum[1][b]);
+            sum[2][b] = multiply_add_element::<S, 2>(values, d[b], sum[2][b]);
+            sum[3][b] = multiply_add_element::<S, 3>(values, d[b], sum[3][b]);
         }
     }
 }

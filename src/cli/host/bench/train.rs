@@ -92,6 +92,8 @@ struct Measured {
     peak_memory_bytes: Option<u64>,
     /// Share of the multiply-accumulates of a forward pass that a step computes again.
     recomputed: f64,
+    /// Multiply-accumulates of the convolutions per image: forward and both gradients.
+    multiply_accumulates: u64,
     /// Loss of the last step. It differs if the arithmetic differs.
     loss: f64,
 }
@@ -184,7 +186,9 @@ fn print(report: &Report) {
 fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
     let input = input(args, preset);
     memory::reset_peak();
-    let mut trainer = Trainer::new(EncoderSpec::preset(preset, input)?, args)?;
+    let spec = EncoderSpec::preset(preset, input)?;
+    let multiply_accumulates = spec.training_macs()?;
+    let mut trainer = Trainer::new(spec, args)?;
     let recomputed = trainer.limit_memory(args)?;
     for _ in 0..STEPS_WARM_UP {
         trainer.step();
@@ -197,6 +201,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
         durations.push(duration);
         progress.inc(1);
     }
+    mark();
     progress.finish_and_clear();
     if !loss.is_finite() {
         bail!("{}: the loss is {loss} after {} steps, so the rate is not valid", preset.name(), args.steps);
@@ -209,6 +214,7 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
         images_per_second: 1e3 * args.batch_size as f64 / step_ms.p50,
         peak_memory_bytes: memory::peak_bytes(),
         recomputed,
+        multiply_accumulates,
         loss,
     })
 }
@@ -216,6 +222,12 @@ fn measure(args: &Args, preset: Preset) -> anyhow::Result<Measured> {
 fn progress_bar(preset: Preset, args: &Args) -> ProgressBar {
     let template = "{msg:8} {bar:30} {pos}/{len} steps, {rate}, {eta} left";
     bar(args.common.quiet, args.steps as u64, template).with_message(preset.name())
+}
+
+/// Asks for the parent's process id, which the counter of instructions of `benches/arm/` takes for the start of a step.
+fn mark() {
+    #[cfg(unix)]
+    let _mark = std::os::unix::process::parent_id();
 }
 
 /// The state of the training steps.
@@ -276,6 +288,7 @@ impl Trainer {
 
     /// One step: forward, backward, optimiser. Returns the loss before the step.
     fn step(&mut self) -> f64 {
+        mark();
         let (batch, dim) = (self.targets.len(), self.network.spec().feature_dim());
         let features = self.network.forward(&mut self.workspace, &self.images).to_vec();
         let (weight, bias) = self.classifier.split_at(CLASSES * dim);
