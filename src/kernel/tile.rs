@@ -45,7 +45,7 @@ pub(crate) struct Forward<'a> {
     pub columns: usize,
 }
 
-/// `dweight[k][o] += Σ_{r, p} x[r, p][k] * dy[r, p][o]` for `k` in `0..run`.
+/// `dweight[k][o] (+)= Σ_{r, p} x[r, p][k] * dy[r, p][o]` for `k` in `0..run`.
 #[derive(Debug)]
 pub(crate) struct WeightGradient<'a> {
     pub x: &'a [f32],
@@ -62,6 +62,8 @@ pub(crate) struct WeightGradient<'a> {
     pub columns: usize,
     /// Several gradients, each of arrays of its own.
     pub repeat: Repeat,
+    /// Adds to `dweight` instead of overwriting it.
+    pub accumulate: bool,
 }
 
 /// Gradients of equal shape, and the floats from the arrays of one to those of the next.
@@ -294,9 +296,11 @@ impl<const P: usize, const B: usize> WithSimd for WeightTiles<'_, '_, P, B> {
             unsafe {
                 let target = g.dweight.as_mut_ptr().add(number * g.repeat.dweight + start * g.channels + block);
                 let mut sum = [[simd.splat_f32s(0.0); B]; P];
-                for (p, sum) in sum.iter_mut().enumerate() {
-                    for (b, sum) in sum.iter_mut().enumerate() {
-                        *sum = target.add(p * g.channels + b * lanes).cast::<S::f32s>().read_unaligned();
+                if g.accumulate {
+                    for (p, sum) in sum.iter_mut().enumerate() {
+                        for (b, sum) in sum.iter_mut().enumerate() {
+                            *sum = target.add(p * g.channels + b * lanes).cast::<S::f32s>().read_unaligned();
+                        }
                     }
                 }
                 for row in 0..g.rows {

@@ -119,6 +119,7 @@ pub fn conv_weight_gradient(isa: Isa, shape: ConvShape, x: &[f32], dy: &[f32], d
             rows,
             columns,
             repeat: Repeat::ONCE,
+            accumulate: true,
         }
         .run(isa);
     }

@@ -37,15 +37,18 @@ impl WinogradScratch {
     }
 }
 
-/// The gradient of the transformed weights of one convolution, `[position, C, O]`, over some images; empty before the first.
+/// The gradient of the transformed weights of one convolution, `[position, C, O]`, over some images.
 #[derive(Debug, Default)]
-pub struct TransformedGradient(Vec<f32>);
+pub struct TransformedGradient {
+    values: Vec<f32>,
+    /// Whether it has the gradient of any image: without, the values are those of an earlier use.
+    is_started: bool,
+}
 
 impl TransformedGradient {
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        // It was as long as the largest of its place.
-        size_of::<f32>() * self.0.capacity()
+        size_of_val(&self.values[..])
     }
 }
 
@@ -145,7 +148,7 @@ impl WinogradConv {
         sum: &mut TransformedGradient,
     ) {
         let ConvShape { channels_in, channels_out, .. } = self.shape;
-        sum.0.resize(self.weight.len(), 0.0);
+        let total = at_least(&mut sum.values, self.weight.len());
         let dy_row = self.shape.padded_output_row();
         for (row, tiling) in self.parts() {
             let from = at_least(&mut scratch.inputs, tiling.len(channels_in));
@@ -161,7 +164,7 @@ impl WinogradConv {
                 dy_row: 0,
                 dy_pixel: channels_out,
                 channels: channels_out,
-                dweight: &mut sum.0,
+                dweight: &mut *total,
                 rows: 1,
                 columns: tiling.tiles(),
                 repeat: Repeat {
@@ -170,16 +173,16 @@ impl WinogradConv {
                     dy: tiling.stride(channels_out),
                     dweight: channels_in * channels_out,
                 },
+                accumulate: std::mem::replace(&mut sum.is_started, true),
             }
             .run(isa);
         }
     }
 
-    /// Adds the gradient of the weights `[3, 3, C, O]` to `dweight`, and empties `sum`.
+    /// Adds the gradient of the weights `[3, 3, C, O]` to `dweight`, and starts `sum` again.
     pub fn finish_weight_gradient(&self, isa: Isa, sum: &mut TransformedGradient, dweight: &mut [f32]) {
-        if !sum.0.is_empty() {
-            add_weight_gradient(isa, self.tiling.tile, &sum.0, dweight);
-            sum.0.clear();
+        if std::mem::take(&mut sum.is_started) {
+            add_weight_gradient(isa, self.tiling.tile, &sum.values[..self.weight.len()], dweight);
         }
     }
 }

@@ -293,7 +293,8 @@ mod tests {
     fn the_cached_gradient_is_that_of_the_whole_batch() {
         let mut config = PretrainConfig::new("test", Method::Simclr);
         (config.channels, config.size, config.encoder, config.chunk) = (1, 8, Preset::Pico, Some(4));
-        let (inputs, network) = (inputs(12), network(Preset::Pico));
+        let (inputs, mut network) = (inputs(12), network(Preset::Pico));
+        network.set_arithmetic(config.precision, config.convolution);
         let mut learner = Learner::new(&config, network.clone(), config.objective(0));
         let dim = network.spec().feature_dim();
 
