@@ -89,6 +89,11 @@ impl<'a> Loader<'a> {
         self.cache_bytes_used.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the pixels of all selected images.
+    pub fn bytes_of_all(&self) -> usize {
+        self.len() * self.preprocessing.input_len()
+    }
+
     fn reserve(&self, bytes: usize) -> bool {
         let fits = |used: usize| used.checked_add(bytes).filter(|&sum| sum <= self.cache_bytes);
         self.cache_bytes_used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()

@@ -28,8 +28,11 @@ const CHOICES_MAX: usize = 2_000;
 /// Steps between 0 and the memory that keeps everything, in which the least memory is searched.
 const LEAST_STEPS: usize = 1_024;
 
+/// Share of the least memory by which another set has to need less.
+const LEAST_SHARE: usize = 100;
+
 /// Searches with a lower limit, because places are found greedily and leave gaps.
-const TRIES: usize = 12;
+const TRIES: usize = 6;
 
 impl Network {
     /// The schedule of a training step that keeps all values.
@@ -50,24 +53,15 @@ impl Network {
             return Some(whole);
         }
         let floats = bytes / size_of::<f32>() / images.max(1);
-        let search = Search::new(&self.plan, self.pooled_values());
-        let mut limit = floats;
-        for _ in 0..TRIES {
-            let Some(kept) = search.cheapest(limit) else { break };
-            let found = search.schedule(&kept);
-            if found.len <= floats {
-                return Some(Arc::new(found));
-            }
-            limit = limit.saturating_sub(found.len - floats);
-        }
-        Some(self.least_schedule()).filter(|least| least.len <= floats)
+        let found = Search::new(&self.plan, self.pooled_values()).within(floats);
+        found.map(Arc::new).or_else(|| Some(self.least_schedule()).filter(|least| least.len <= floats))
     }
 
     /// The schedule of a training step that needs the least memory.
     pub fn least_schedule(&self) -> Arc<Schedule> {
         let search = Search::new(&self.plan, self.pooled_values());
-        let (mut low, mut best) = (0, self.whole_schedule());
-        let mut high = best.len;
+        let mut best = self.whole_schedule();
+        let (mut low, mut high) = (0, best.len);
         let step = high / LEAST_STEPS;
         // What the arrays need at most at one time, without gaps between them.
         while high > low + step {
@@ -82,6 +76,10 @@ impl Network {
                     }
                 }
             }
+        }
+        // Another set may leave smaller gaps.
+        while let Some(found) = search.within(best.len - best.len.div_ceil(LEAST_SHARE)) {
+            best = Arc::new(found);
         }
         best
     }
@@ -129,6 +127,19 @@ impl<'a> Search<'a> {
 
     fn schedule(&self, kept: &[bool]) -> Schedule {
         Schedule::new(self.plan, &self.pooled, kept)
+    }
+
+    /// A schedule of at most `floats` per image, as cheap as may be.
+    fn within(&self, floats: usize) -> Option<Schedule> {
+        let mut limit = floats;
+        for _ in 0..TRIES {
+            let found = self.schedule(&self.cheapest(limit)?);
+            if found.len <= floats {
+                return Some(found);
+            }
+            limit = limit.saturating_sub(found.len - floats);
+        }
+        None
     }
 
     fn len(&self, value: ValueId) -> usize {

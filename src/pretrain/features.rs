@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::batch::Recipe;
 use super::error::PretrainError;
+use super::limits::embed_together;
 use super::observer::{Event, Observer};
 use super::sampling::Visit;
 use super::training_set::ImageSet;
@@ -11,17 +12,6 @@ use crate::augment::{Augmentation, Views};
 use crate::data::{DataError, Preprocessing, evenly_spread};
 use crate::encoder::{CorpusStatistics, LinearMap, Network, Readout};
 use crate::measure::{FIT_IMAGES_MAX, Features, fit_linear_map};
-
-/// Most network inputs that are embedded together outside of training.
-pub(super) const EMBED_TOGETHER: usize = 256;
-
-/// Most bytes of network inputs that are embedded together.
-const EMBED_BYTES_MAX: usize = 16 << 20;
-
-/// Network inputs of `len` values that are embedded together: fewer if they are large, but enough for all threads.
-pub(super) fn embed_together(len: usize) -> usize {
-    (EMBED_BYTES_MAX / (size_of::<f32>() * len)).clamp(16, EMBED_TOGETHER)
-}
 
 /// Images embedded between two progress events.
 const EMBED_AT_ONCE: usize = 1_024;

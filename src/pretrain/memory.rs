@@ -8,21 +8,18 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::config::PretrainConfig;
-use super::features::embed_together;
-use super::prefetch::images_ahead;
+use super::limits::{CACHE_SHARE, embed_together, images_ahead};
 use crate::encoder::{Network, Schedule};
 use crate::memory;
 use crate::objective::Objective;
 
-/// Share of a limit that the images kept in memory may take, and that views made ahead may take.
-const CACHE_SHARE: usize = 4;
-const AHEAD_SHARE: usize = 8;
-
 /// Most bytes of the process while it trains, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TrainingMemory {
-    /// Program, dataset, and decoded images: what is there before training.
+    /// Program and dataset: what is there before training, without decoded images.
     pub process: usize,
+    /// Decoded images that are kept.
+    pub images: usize,
     /// Activations and their gradients.
     pub activations: usize,
     /// Arrays that the images of a group share, and the weights in the order of the kernels.
@@ -38,21 +35,24 @@ pub struct TrainingMemory {
 impl TrainingMemory {
     /// All of it.
     pub fn total(&self) -> usize {
-        let Self { process, activations, scratch, parameters, input, other } = self;
-        process + activations + scratch + parameters + input + other
+        let Self { process, images, activations, scratch, parameters, input, other } = self;
+        process + images + activations + scratch + parameters + input + other
     }
 }
 
 /// No schedule stays within the limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "training needs at least {} MiB with {inputs} network inputs per step, more than the limit of {} MiB (--memory); of these {} MiB are \
-     activations and gradients, even if all that can be are computed again. Lower --batch-size, --chunk or --size, or raise the limit",
-    mib(least.total()), mib(*limit), mib(least.activations)
+    "training needs at least {} MiB, more than the limit of {} MiB (--memory): {} MiB are activations and gradients of {inputs} network \
+     inputs even if all that can be are computed again, and {} MiB the program with its images. Lower --batch-size, --chunk, --size or \
+     --cache-mib, or raise the limit",
+    mib(*needed), mib(*limit), mib(least.activations), mib(least.process + least.images)
 )]
 pub struct MemoryError {
     /// The limit in bytes.
     pub limit: usize,
+    /// A limit that is enough, in bytes.
+    pub needed: usize,
     /// What is needed if as much as possible is computed again.
     pub least: TrainingMemory,
     /// Network inputs that are trained on together.
@@ -76,8 +76,10 @@ pub struct MemoryModel<'a> {
     pub images: usize,
     /// As in [`super::Options::prefetch`].
     pub prefetch: usize,
-    /// Bytes of the process before training.
+    /// Bytes of the process before training, without decoded images.
     pub process: usize,
+    /// Bytes of decoded images that are kept, and of those that would be kept without a limit.
+    pub images_kept: [usize; 2],
     /// As in [`super::Options::memory`].
     pub limit: Option<usize>,
 }
@@ -101,7 +103,7 @@ impl MemoryModel<'_> {
 
     /// The memory without [`TrainingMemory::activations`], which takes a step on one image.
     pub fn fixed(&self) -> TrainingMemory {
-        let Self { config, network, objective, images, process, .. } = *self;
+        let Self { config, network, objective, images, process, images_kept, .. } = *self;
         let inputs = self.inputs_together();
         let input = network.spec().input;
         let (views, one) = (images * objective.views().count(), input.channels * input.height * input.width);
@@ -111,7 +113,6 @@ impl MemoryModel<'_> {
         // The gradient, and that of a chunk beside it.
         let copies = 3 + config.optimiser.state_names().len() + usize::from(config.weight_average.is_some());
         let image_views = one * objective.views().count();
-        let ahead = images_ahead(self.prefetch, images, image_views, bytes_ahead(self.limit));
         let loss = objective.step_bytes(network, images);
         let together = embed_together(one).min(views.max(1));
         let measure = size_of::<f32>() * embed_together(one) * one + network.embed_bytes(together);
@@ -119,12 +120,28 @@ impl MemoryModel<'_> {
         let checkpoint = 2 * copies * parameters;
         TrainingMemory {
             process,
+            images: images_kept[0],
             activations: 0,
             scratch: network.scratch_bytes(inputs, true),
             parameters: copies * parameters,
-            input: size_of::<f32>() * views * one + (ahead + images) * image_views,
+            input: size_of::<f32>() * views * one + images * image_views + self.ahead(self.limit),
             other: loss.max(measure).max(checkpoint),
         }
+    }
+
+    /// Bytes of views made ahead.
+    fn ahead(&self, limit: Option<usize>) -> usize {
+        let input = self.network.spec().input;
+        let image = self.objective.views().count() * input.channels * input.height * input.width;
+        image * images_ahead(self.prefetch, self.images, image, limit)
+    }
+
+    /// A limit that is enough for `least`: with a higher limit more images are kept and made ahead.
+    fn needed(&self, least: TrainingMemory) -> usize {
+        let without = least.total() - least.images - self.ahead(self.limit);
+        let more = |limit: usize| without + self.images_kept[1].min(limit / CACHE_SHARE) + self.ahead(Some(limit));
+        // Each time the rest is at most 3/8 of that before.
+        (0..32).fold(without, |limit, _| more(limit))
     }
 
     /// The schedule of a run, which keeps within the limit, and its memory; `fixed` is [`Self::fixed`].
@@ -137,17 +154,10 @@ impl MemoryModel<'_> {
         let inputs = self.inputs_together();
         match self.network.schedule_within(limit.saturating_sub(fixed.total()), inputs) {
             Some(schedule) => Ok((Arc::clone(&schedule), of(&schedule))),
-            None => Err(MemoryError { limit, least: of(&self.network.least_schedule()), inputs }),
+            None => {
+                let least = of(&self.network.least_schedule());
+                Err(MemoryError { limit, needed: self.needed(least), least, inputs })
+            }
         }
     }
-}
-
-/// Most bytes of decoded images kept in memory, where `cache_bytes` are allowed.
-pub(super) fn cache_bytes(cache_bytes: usize, limit: Option<usize>) -> usize {
-    limit.map_or(cache_bytes, |limit| cache_bytes.min(limit / CACHE_SHARE))
-}
-
-/// Most bytes of views made ahead.
-pub(super) fn bytes_ahead(limit: Option<usize>) -> usize {
-    limit.map_or(usize::MAX, |limit| limit / AHEAD_SHARE)
 }

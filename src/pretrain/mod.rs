@@ -15,6 +15,7 @@ mod features;
 mod fit;
 mod health;
 mod learner;
+mod limits;
 mod memory;
 mod metrics;
 mod observer;

@@ -13,14 +13,6 @@ use super::batch::{Recipe, Slot};
 use super::sampling::Visit;
 use super::training_set::ImageSet;
 
-/// Most bytes of prefetched views.
-const BYTES_MAX: usize = 256 << 20;
-
-/// Most images of which views are made ahead, for `batches` of `batch_size` images whose views have `image_bytes` each.
-pub(super) fn images_ahead(batches: usize, batch_size: usize, image_bytes: usize, bytes_max: usize) -> usize {
-    batches.saturating_mul(batch_size).min(bytes_max.min(BYTES_MAX) / image_bytes.max(1))
-}
-
 /// The visits of the next steps in their order, of which the first have views or are getting them.
 pub(super) struct Prefetch {
     queue: Mutex<Queue>,
@@ -49,7 +41,7 @@ impl Drop for Running<'_> {
 }
 
 impl Prefetch {
-    /// Prefetching of at most `images_max` images ([`images_ahead`]).
+    /// Prefetching of at most `images_max` images ([`super::limits::images_ahead`]).
     pub fn new(images_max: usize) -> Self {
         Self { queue: Mutex::default(), changed: Condvar::new(), images_max }
     }
@@ -136,6 +128,7 @@ fn lower_priority() {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
+    use super::super::limits::{AHEAD_BYTES_MAX, images_ahead};
     use super::*;
     use crate::augment::{Policy, Views};
     use crate::data::Preprocessing;
@@ -212,10 +205,10 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_nothing_is_planned_without_prefetching() {
-        assert_eq!(images_ahead(4, 512, 1 << 20, usize::MAX), 256);
-        assert_eq!(images_ahead(usize::MAX, 512, BYTES_MAX, usize::MAX), 1);
-        assert_eq!(images_ahead(4, 512, 1 << 20, 8 << 20), 8);
-        let none = Prefetch::new(images_ahead(0, 512, 1, usize::MAX));
+        assert_eq!(images_ahead(4, 512, 1 << 20, None), 256);
+        assert_eq!(images_ahead(usize::MAX, 512, AHEAD_BYTES_MAX, None), 1);
+        assert_eq!(images_ahead(4, 512, 1 << 20, Some(64 << 20)), 8);
+        let none = Prefetch::new(images_ahead(0, 512, 1, None));
         none.plan(&visits(0..9));
         assert!(begin(&none).is_none() && none.lock().planned.is_empty());
         assert_eq!(none.take(&visits(0..2)).len(), 2);

@@ -15,11 +15,12 @@ use super::error::PretrainError;
 use super::fit::fit;
 use super::health::Sample;
 use super::learner::Learner;
-use super::memory::{MemoryModel, bytes_ahead, cache_bytes};
+use super::limits::{cache_bytes, images_ahead};
+use super::memory::MemoryModel;
 use super::metrics::{Lines, Tally};
 use super::observer::{Event, Observer};
 use super::options::Options;
-use super::prefetch::{Prefetch, images_ahead};
+use super::prefetch::Prefetch;
 use super::rank_checks::check_batch;
 use super::run::network_of;
 use super::run_error::RunError;
@@ -165,7 +166,7 @@ fn prepare<'a>(
         }
     };
     let image_bytes = trainer.learner.objective.views().count() * trainer.progress.preprocessing.input_len();
-    let ahead = images_ahead(options.prefetch, trainer.batch_size(), image_bytes, bytes_ahead(options.memory));
+    let ahead = images_ahead(options.prefetch, trainer.batch_size(), image_bytes, options.memory);
     trainer.prefetch = Arc::new(Prefetch::new(ahead));
     let ready = config.freeze.is_none() || trainer.progress.finished;
     let ready = ready || freeze(&mut trainer, observer, stop)?;
@@ -189,13 +190,17 @@ fn fit_memory(trainer: &mut Trainer<'_>, options: Options, observer: &mut dyn Ob
     }
     let images = trainer.ranks.part(trainer.batch_size()).images;
     let learner = &trainer.learner;
+    // Held-out images are few.
+    let held_out = trainer.held_out.as_ref().map_or(0, |set| set.loader.cache_bytes_used());
+    let kept = trainer.training.loader.cache_bytes_used() + held_out;
     let model = MemoryModel {
         config,
         network: &learner.network,
         objective: &*learner.objective,
         images,
         prefetch: options.prefetch,
-        process: MemoryModel::process_now(),
+        process: MemoryModel::process_now().saturating_sub(kept),
+        images_kept: [kept, trainer.training.loader.bytes_of_all().min(options.cache_bytes) + held_out],
         limit: options.memory,
     };
     let (schedule, memory) = trainer.ranks.agree(model.schedule(model.fixed()).map_err(PretrainError::from))?;

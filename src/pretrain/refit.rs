@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::features::EMBED_TOGETHER;
+use super::limits::EMBED_TOGETHER;
 use super::run::{Run, identity};
 use crate::data::{DataError, Dataset, Split, evenly_spread};
 use crate::encoder::{CorpusStatistics, EncoderSpec, Readout, ReadoutError};

@@ -139,8 +139,9 @@ impl RunFolder {
         if files.any(|file| is_feature_file(&file.file_name().to_string_lossy())) {
             return;
         }
-        let _ = std::fs::remove_file(self.file(CONFIG));
-        let _ = std::fs::remove_file(self.file(TRAINING_IMAGES));
+        for file in [CONFIG, TRAINING_IMAGES, METRICS, TIMINGS] {
+            let _ = std::fs::remove_file(self.file(file));
+        }
         if self.created {
             let _ = std::fs::remove_dir(&self.path);
         }

@@ -140,7 +140,7 @@ impl<'a> ImageSet<'a> {
     /// Bytes of the cache that would hold all readable images, if it does not.
     pub fn cache_bytes_missing(&self) -> Option<usize> {
         let is_missing = self.readable.iter().any(|&position| !self.loader.is_cached(position));
-        is_missing.then(|| self.loader.len() * self.loader.preprocessing().input_len())
+        is_missing.then(|| self.loader.bytes_of_all())
     }
 
     /// Digests of the readable images, in order.

@@ -102,13 +102,15 @@ fn row(args: &Args, preset: Preset, input: InputShape) -> anyhow::Result<Row> {
     let mut network = config.network()?;
     network.set_arithmetic(config.precision, config.convolution);
     let objective = config.objective(CLASSES);
+    let images = args.images as usize * args.channels * args.size * args.size;
     let model = MemoryModel {
         config: &config,
         network: &network,
         objective: &*objective,
         images: args.batch_size as usize,
         prefetch: 2,
-        process: MemoryModel::process_now() + args.images as usize * args.channels * args.size * args.size,
+        process: MemoryModel::process_now(),
+        images_kept: [args.memory.map_or(images, |limit| images.min(limit / 4)), images],
         limit: args.memory,
     };
     let fixed = model.fixed();

@@ -271,7 +271,8 @@ impl Trainer {
         let Some(limit) = args.memory else { return Ok(0.0) };
         let (network, images) = (&self.network, self.targets.len());
         let now = memory::resident_bytes().map_or(0, |bytes| bytes as usize);
-        let others = now + network.scratch_bytes(images, true) + network.parameter_bytes();
+        // Gradient and momentum are allocated, but not yet in memory.
+        let others = now + network.scratch_bytes(images, true) + 2 * network.parameter_bytes();
         let Some(schedule) = network.schedule_within(limit.saturating_sub(others), images) else {
             let least = others + network.least_schedule().bytes(images);
             let [limit, least] = [limit, least].map(|bytes| bytes as f64 * MIB);
