@@ -206,7 +206,7 @@ fn the_peak_is_the_stated_one() {
 
         // The same peak without a run; images in memory are the training images.
         let table = format!(
-            "encoders --channels {channels} --size {size} --batch-size {batch} --images {count} --method simclr --json"
+            "encoders --channels {channels} --size {size} --batch-size {batch} --count {count} --method simclr --json"
         );
         let table = json(&expect(0, path, &table.split_whitespace().collect::<Vec<_>>()).0);
         let row = table["encoders"].as_array().unwrap().iter().find(|row| row["encoder"] == name).unwrap();

@@ -16,7 +16,7 @@ const CLASSES: usize = 10;
   macula encoders --channels 1 --size 28
   macula encoders --size 64 --method simclr --batch-size 64 --memory 400MiB
 
-The memory of training is that of the process, without the images that it keeps decoded (--images N adds them). `least` is the smallest \
+The memory of training is that of the process, without the images that it keeps decoded (--count N adds them). `least` is the smallest \
 --memory, and `again` how much of a forward pass a step then computes again; with --memory also for that limit.")]
 pub struct Args {
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub struct Args {
     convolution: Algorithm,
     /// Training images that are kept in memory
     #[arg(long, value_name = "N", default_value_t = 0)]
-    images: u32,
+    count: u32,
     /// A limit as --memory of `macula pretrain`, such as 64MiB
     #[arg(long, value_name = "SIZE", value_parser = byte_size)]
     memory: Option<usize>,
@@ -102,7 +102,7 @@ fn row(args: &Args, preset: Preset, input: InputShape) -> anyhow::Result<Row> {
     let mut network = config.network()?;
     network.set_arithmetic(config.precision, config.convolution);
     let objective = config.objective(CLASSES);
-    let images = args.images as usize * args.channels * args.size * args.size;
+    let images = args.count as usize * args.channels * args.size * args.size;
     let model = MemoryModel {
         config: &config,
         network: &network,
