@@ -153,7 +153,7 @@ fn the_best_epoch_is_kept_and_a_worse_encoder_never() {
         Some(macula::pretrain::Init { encoder: start.display().to_string(), sha256: init.info.id.to_string() });
     config.keep = Keep::Best;
     (config.epochs, config.health) = (3, HealthGate::Never);
-    for (name, rate, average) in [("worse", 3.0, None), ("better", 0.02, None), ("average", 0.02, Some(0.5))] {
+    for (name, rate, average) in [("worse", 30.0, None), ("better", 0.02, None), ("average", 0.02, Some(0.5))] {
         (config.learning_rate, config.weight_average) = (rate, average);
         let whole = folder.path().join(name);
         resumes(&config, &whole, 0..18);
