@@ -18,6 +18,8 @@ mod precision;
 mod presets;
 mod reader;
 mod readout;
+#[cfg(test)]
+mod same_bytes;
 mod spares;
 mod spec;
 mod synchronise;
