@@ -20,6 +20,8 @@ mod precision;
 mod presets;
 mod reader;
 mod readout;
+#[cfg(test)]
+mod same_bytes;
 mod recompute;
 mod schedule;
 mod scratch_bytes;

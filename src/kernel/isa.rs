@@ -151,16 +151,3 @@ pub(crate) fn is_neon<S: Simd>() -> bool {
     let found = false;
     found
 }
-
-/// `a[LANE] * b + c`, where `S` [`is_neon`].
-#[cfg(target_arch = "aarch64")]
-#[inline(always)]
-pub(crate) fn multiply_add_element<S: Simd, const LANE: i32>(a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-    use core::arch::aarch64::{float32x4_t, vfmaq_laneq_f32};
-    let [a, b, c] = [a, b, c].map(|vector| bytemuck::cast::<S::f32s, [f32; 4]>(vector));
-    // SAFETY: NEON belongs to the target; both types are four floats.
-    unsafe {
-        let [a, b, c] = [a, b, c].map(|vector| core::mem::transmute::<[f32; 4], float32x4_t>(vector));
-        bytemuck::cast(core::mem::transmute::<float32x4_t, [f32; 4]>(vfmaq_laneq_f32::<LANE>(c, b, a)))
-    }
-}

@@ -5,6 +5,8 @@ pub(crate) mod bf16;
 pub(crate) mod channel;
 pub(crate) mod depthwise;
 pub(crate) mod isa;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod pages;
 pub(crate) mod tile;
 mod tile_size;

@@ -8,9 +8,11 @@ use pulp::{Simd, WithSimd};
 
 #[cfg(target_arch = "aarch64")]
 use super::channel::load;
+#[cfg(target_arch = "aarch64")]
+use super::isa::is_neon;
 use super::isa::{Isa, multiply_add};
 #[cfg(target_arch = "aarch64")]
-use super::isa::{is_neon, multiply_add_element};
+use super::neon::multiply_add_element;
 use super::tile_size;
 
 /// A run of inputs: `run` adjacent values from `x` on are multiplied by as many rows of weights from `weight` on.

@@ -7,39 +7,33 @@ const PIXELS_MAX: [usize; 4] = [16, 12, 8, 6];
 
 /// P and B of the forward pass over rows of `columns` pixels, with `vectors` of output channels.
 pub(super) fn of_forward(isa: Isa, vectors: usize, columns: usize) -> (usize, usize) {
-    match isa {
-        // Instructions for four inputs, of which one load serves a pixel: that, loads of two vectors of weights, products, and the loop.
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon => cheapest(vectors, columns, |p, b| {
+    #[cfg(target_arch = "aarch64")]
+    if isa == Isa::Neon {
+        // Instructions for four inputs of a tile: products, loads of the inputs, loads of two vectors of weights each, addresses and loop.
+        return cheapest(vectors, columns, |p, b| {
             let fits = p * b + p + b < 32;
             fits.then(|| columns.div_ceil(p) * (4 * p * b + p + 4 * b.div_ceil(2) + 9))
-        }),
-        _ => {
-            // Tiles of equal width.
-            let (most, blocks) = largest(isa, vectors);
-            (columns.div_ceil(columns.div_ceil(most)), blocks)
-        }
+        });
     }
+    // Tiles of equal width.
+    let (most, blocks) = largest(isa, vectors);
+    (columns.div_ceil(columns.div_ceil(most)), blocks)
 }
 
 /// P and B of the gradient of `run` weights per output channel. The last tile of a run may be narrower.
 pub(super) fn of_gradient(isa: Isa, vectors: usize, run: usize) -> (usize, usize) {
-    match isa {
-        // Instructions for one pixel: as above, with four weights' inputs in a vector.
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon => {
-            let of_pixel = |p: usize, b: usize| p * b + (p / 4).div_ceil(2) + (p % 4) + b.div_ceil(2) + 4;
-            cheapest(vectors, run, |p, b| {
-                let fits = p * b + p.div_ceil(4) + b < 32;
-                let rest = if run % p == 0 { 0 } else { of_pixel(run % p, b) };
-                fits.then(|| run / p * of_pixel(p, b) + rest)
-            })
-        }
-        _ => {
-            let (most, blocks) = largest(isa, vectors);
-            (run.div_ceil(run.div_ceil(most)), blocks)
-        }
+    #[cfg(target_arch = "aarch64")]
+    if isa == Isa::Neon {
+        // Instructions for one pixel: as above, but the inputs of four weights are one vector.
+        let of_pixel = |p: usize, b: usize| p * b + (p / 4).div_ceil(2) + p % 4 + b.div_ceil(2) + 4;
+        return cheapest(vectors, run, |p, b| {
+            let fits = p * b + p.div_ceil(4) + b < 32;
+            let rest = if run.is_multiple_of(p) { 0 } else { of_pixel(run % p, b) };
+            fits.then(|| run / p * of_pixel(p, b) + rest)
+        });
     }
+    let (most, blocks) = largest(isa, vectors);
+    (run.div_ceil(run.div_ceil(most)), blocks)
 }
 
 /// B, the largest number up to 4 that divides `vectors`, and the largest P for which accumulators, weights and one input fit the registers.
