@@ -5,7 +5,7 @@ mod stop_after;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use macula::encoder::Preset;
+use macula::encoder::{Algorithm, Preset};
 use macula::nn::optimiser::OptimiserKind;
 use macula::pretrain::{
     CHECKPOINT, CONFIG, Fitted, HealthGate, Keep, METRICS, Method, Options, Outcome, PretrainConfig, PretrainError,
@@ -147,13 +147,15 @@ fn the_best_epoch_is_kept_and_a_worse_encoder_never() {
     (config.epochs, config.learning_rate) = (6, 0.05);
     // At a lower temperature the first run is so weak that the large rate does not harm it.
     config.comparison.temperature = 0.5;
+    // What the quality of so short a run is depends on rounding.
+    config.convolution = Algorithm::Direct;
     train(&config, &start, BEGIN).unwrap();
     let init = Run::load(&start).unwrap();
     config.init =
         Some(macula::pretrain::Init { encoder: start.display().to_string(), sha256: init.info.id.to_string() });
     config.keep = Keep::Best;
     (config.epochs, config.health) = (3, HealthGate::Never);
-    for (name, rate, average) in [("worse", 30.0, None), ("better", 0.02, None), ("average", 0.02, Some(0.5))] {
+    for (name, rate, average) in [("worse", 3.0, None), ("better", 0.02, None), ("average", 0.02, Some(0.5))] {
         (config.learning_rate, config.weight_average) = (rate, average);
         let whole = folder.path().join(name);
         resumes(&config, &whole, 0..18);

@@ -329,7 +329,8 @@ mod tests {
             let name = &network.spec().name;
             [&whole, &least].into_iter().for_each(|schedule| check_places(schedule));
             assert!(least.len < whole.len && least.recomputed_macs() <= network.spec().cost().unwrap().macs, "{name}");
-            assert!(network.schedule_within(least.bytes(3) * 49 / 50, 3).is_none(), "{name}");
+            // Places are found greedily: another set of values may leave smaller gaps.
+            assert!(network.schedule_within(least.bytes(3) * 9 / 10, 3).is_none(), "{name}");
             let mut before = u64::MAX;
             for sixths in 0..=6 {
                 let bytes = least.bytes(3) + (whole.bytes(3) - least.bytes(3)) * sixths / 6;

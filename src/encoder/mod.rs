@@ -20,9 +20,9 @@ mod precision;
 mod presets;
 mod reader;
 mod readout;
+mod recompute;
 #[cfg(test)]
 mod same_bytes;
-mod recompute;
 mod schedule;
 mod scratch_bytes;
 mod spares;

@@ -50,6 +50,6 @@ fn steps_of_training_give_the_same_bytes_on_every_processor() {
         let found = cases.map(|(preset, channels, side, algorithm)| {
             digest(isa, preset, InputShape { channels, height: side, width: side }, algorithm)
         });
-        assert_eq!(found, ["5ccc1cee43d6f974", "7e353a36de5bbf4c", "a80605188d133ef9"], "{}", isa.name());
+        assert_eq!(found, ["5ccc1cee43d6f974", "59ea5091e148b0a5", "a80605188d133ef9"], "{}", isa.name());
     }
 }
