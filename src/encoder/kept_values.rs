@@ -57,7 +57,8 @@ impl Network {
         found.map(Arc::new).or_else(|| Some(self.least_schedule()).filter(|least| least.len <= floats))
     }
 
-    /// The schedule of a training step that needs the least memory.
+    /// The schedule of a training step that needs the least memory. Places are found greedily, so there may be a smaller one; for the presets
+    /// there is none that needs 2 % less.
     pub fn least_schedule(&self) -> Arc<Schedule> {
         let search = Search::new(&self.plan, self.pooled_values());
         let mut best = self.whole_schedule();
@@ -328,9 +329,10 @@ mod tests {
             let (whole, least) = (network.whole_schedule(), network.least_schedule());
             let name = &network.spec().name;
             [&whole, &least].into_iter().for_each(|schedule| check_places(schedule));
-            assert!(least.len < whole.len && least.recomputed_macs() <= network.spec().cost().unwrap().macs, "{name}");
-            // Places are found greedily: another set of values may leave smaller gaps.
-            assert!(network.schedule_within(least.bytes(3) * 9 / 10, 3).is_none(), "{name}");
+            assert!(least.recomputed_macs() <= network.spec().cost().unwrap().macs, "{name}");
+            // A small random graph may have nothing to save, or another set of values with smaller gaps.
+            let is_least = network.schedule_within(least.bytes(3) * 49 / 50, 3).is_none();
+            assert!(least.len < whole.len && is_least || name == "random" && least.len <= whole.len, "{name}");
             let mut before = u64::MAX;
             for sixths in 0..=6 {
                 let bytes = least.bytes(3) + (whole.bytes(3) - least.bytes(3)) * sixths / 6;
