@@ -143,6 +143,10 @@ pub(crate) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s)
 
 /// Whether `S` is NEON, which multiplies by one element of a vector, and whose multiplications read registers only: values that are
 /// loaded once and used several times save instructions.
+#[cfg_attr(
+    not(target_arch = "aarch64"),
+    allow(clippy::extra_unused_type_parameters, reason = "no other processor has NEON")
+)]
 #[inline(always)]
 pub(crate) fn is_neon<S: Simd>() -> bool {
     #[cfg(target_arch = "aarch64")]
