@@ -1,4 +1,5 @@
 //! A convolution of a training step: which kernels compute it, with the weights in their order.
+#![cfg_attr(not(target_arch = "x86_64"), allow(unreachable_code, unused_variables))] // Without a kind of `Bf16Kernel` there is no such convolution.
 
 use super::plan::Geometry;
 use super::precision::{Algorithm, Precision};

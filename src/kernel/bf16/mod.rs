@@ -9,7 +9,7 @@
 //! numbers as 0; each kind gives the same bytes on all its processors and for any number of threads. A processor that has neither computes in
 //! f32 with rounded factors ([`round_to_f32`]).
 #![allow(unsafe_code)] // Calls of functions with target features.
-#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // No other kind of processor is supported yet.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_variables))] // No other kind of processor is supported yet.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
