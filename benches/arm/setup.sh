@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what measure.py needs, for Debian bookworm on x86-64, as root or with sudo; does nothing if all is present.
 #
-#   benches/arm/setup.sh [FOLDER]     FOLDER: target/arm-counts; takes 2.5 GB, half of it TensorFlow
+#   benches/arm/setup.sh [FOLDER]     FOLDER: target/arm-counts; takes 2.8 GB, half of it TensorFlow
 #
 #   FOLDER/libcount.so     the plugin that counts
 #   FOLDER/host            Python environment of this machine, which converts encoders for the peers

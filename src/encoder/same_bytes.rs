@@ -1,5 +1,5 @@
-//! Training gives the same bytes with every instruction set that has a fused multiply-add: AVX-512, AVX2 and NEON. The digests below hold
-//! on all of them; `./check arm` compares NEON.
+//! Training gives the same bytes with every instruction set that has a fused multiply-add: AVX-512, AVX2 and NEON. The digests below are
+//! those of all of them; this test compares the sets of the CPU that it runs on.
 
 use sha2::{Digest, Sha256};
 
