@@ -23,7 +23,7 @@ use crate::nn::batch_norm::{Normalisation, Sums};
 /// * `convolutions`: of each convolution node of the graph
 /// * `earlier`: the stored values before the stage
 /// * `outs`: the image's values of the stage's nodes, overwritten
-pub(super) fn run_image<'s>(
+fn run_image<'s>(
     reader: Reader<'_>,
     weights: &[&[f32]],
     convolutions: &[Option<Convolution>],
@@ -147,19 +147,41 @@ impl Network {
     /// Runs one stage for all images; returns `Σ z` and `Σ z²` of each of its nodes (zeros for a sum).
     fn forward_stage(&self, workspace: &mut Workspace, input: &[f32], time: usize, stage: Range<usize>) -> Vec<Sums> {
         let plan = &self.plan;
+        let zeros = || stage.clone().map(|index| Sums::zeros(plan.grids[index + 1].channels)).collect();
+        let add = |sums: &mut Vec<Sums>, outs: &[&mut [f32]]| {
+            for ((index, out), sums) in stage.clone().zip(outs).zip(sums) {
+                if plan.conv(index + 1).is_some() {
+                    moments(self.isa, plan.grids[index + 1], out, &mut sums.first, &mut sums.second);
+                }
+            }
+        };
+        add_in_order(self.run_nodes(workspace, input, time, stage.clone(), zeros, add))
+    }
+
+    /// Runs `nodes`, which are computed at `time`, for all images, group by group. `after_image` gets the values of each image while they are in the cache,
+    /// and what `start` made for its group; returns these in the groups' order.
+    pub(super) fn run_nodes<T: Send>(
+        &self,
+        workspace: &mut Workspace,
+        input: &[f32],
+        time: usize,
+        nodes: Range<usize>,
+        start: impl Fn() -> T + Sync,
+        after_image: impl Fn(&mut T, &[&mut [f32]]) + Sync,
+    ) -> Vec<T> {
+        let plan = &self.plan;
         let len = |value: ValueId| plan.grids[value].len();
         let (schedule, images) = (workspace.schedule(), workspace.images);
         let mut arrays = Arrays::at(&schedule, &mut workspace.block, images, time);
-        let (computed, values) = (arrays.take_values(stage.clone()), arrays.into_values());
+        let (computed, values) = (arrays.take_values(nodes.clone()), arrays.into_values());
         let (weights, convolutions) = (self.weights(), &workspace.convolutions);
         let reader = Reader { isa: self.isa, plan, norms: &workspace.norms };
         let group = group_len(images);
-        let pieces: Vec<usize> = stage.clone().map(|index| group * len(index + 1)).collect();
+        let pieces: Vec<usize> = nodes.clone().map(|index| group * len(index + 1)).collect();
         let groups = split_by_group(computed, &pieces).into_par_iter().zip(&mut workspace.scratch).enumerate();
-        let partial_sums = groups.map(|(number, (mut outs, scratch))| {
-            let mut sums: Vec<Sums> = stage.clone().map(|index| Sums::zeros(plan.grids[index + 1].channels)).collect();
-            let images = outs[0].len() / len(stage.start + 1);
-            for local in 0..images {
+        let of_groups = groups.map(|(number, (mut outs, scratch))| {
+            let mut of_group = start();
+            for local in 0..group.min(images - number * group) {
                 let image = number * group + local;
                 let earlier = |value: ValueId| {
                     let stored = if value == 0 { input } else { values[value] };
@@ -167,19 +189,15 @@ impl Network {
                 };
                 let mut image_outs: Vec<&mut [f32]> = outs
                     .iter_mut()
-                    .zip(stage.clone())
+                    .zip(nodes.clone())
                     .map(|(out, index)| &mut out[local * len(index + 1)..][..len(index + 1)])
                     .collect();
-                run_image(reader, &weights, convolutions, stage.clone(), earlier, &mut image_outs, scratch);
-                for ((index, out), sums) in stage.clone().zip(&image_outs).zip(&mut sums) {
-                    if plan.conv(index + 1).is_some() {
-                        moments(self.isa, plan.grids[index + 1], out, &mut sums.first, &mut sums.second);
-                    }
-                }
+                run_image(reader, &weights, convolutions, nodes.clone(), earlier, &mut image_outs, scratch);
+                after_image(&mut of_group, &image_outs);
             }
-            sums
+            of_group
         });
-        add_in_order(partial_sums.collect())
+        of_groups.collect()
     }
 
     /// Features `[N, D]` of `input` `[N, H, W, C]` with the running statistics, D of [`Self::feature_dim`].

@@ -15,6 +15,8 @@
 //! Transformed arrays are `[position, tile, channel]`, positions [`Tiling::stride`] apart, weights `[position, C, O]`.
 #![allow(unsafe_code)] // Raw pointers: bounds are checked once per image, not once per multiply-add.
 
+use std::marker::PhantomData;
+
 use pulp::{Simd, WithSimd};
 
 use super::channel::{load, store};
@@ -159,10 +161,13 @@ impl<const DIRECTION: u8, const M: usize, const P: usize> WithSimd for Tiles<DIR
                 unsafe {
                     let image = image.add(y * M * row + x * M * channels + block);
                     let positions = positions.add((y * across + x) * channels + block);
+                    let (of_image, of_positions) = ([row, channels], [P * stride, stride]);
                     match DIRECTION {
-                        PATCHES => patch::<S, P>(simd, image, row, channels, positions, stride),
-                        TILES => tile::<S, M, P>(simd, image, row, channels, positions, stride),
-                        _ => output::<S, M, P>(simd, positions, stride, image, row, channels),
+                        PATCHES => {
+                            both_sides::<S, Patch, P, P, false>(simd, image, of_image, positions, of_positions);
+                        }
+                        TILES => both_sides::<S, Tile, M, P, false>(simd, image, of_image, positions, of_positions),
+                        _ => both_sides::<S, Output, P, M, false>(simd, positions, of_positions, image, of_image),
                     }
                 }
             }
@@ -170,103 +175,46 @@ impl<const DIRECTION: u8, const M: usize, const P: usize> WithSimd for Tiles<DIR
     }
 }
 
-// Loops, not `from_fn`, `map` or closures: those are not always inlined, and a function that is not inlined is compiled without the vectors.
-
-/// SAFETY: N vectors can be read from `from` on, `stride` floats apart.
-#[inline(always)]
-unsafe fn load_strided<S: Simd, const N: usize>(simd: S, from: *const f32, stride: usize) -> [S::f32s; N] {
-    let mut out = [simd.splat_f32s(0.0); N];
-    for (i, out) in out.iter_mut().enumerate() {
-        // SAFETY: as for this function.
-        *out = unsafe { load::<S>(from.add(i * stride)) };
-    }
-    out
+/// A matrix that multiplies vectors of IN numbers: one of a transform's two sides.
+trait OneSide<const IN: usize, const OUT: usize> {
+    fn apply<S: Simd>(simd: S, values: [S::f32s; IN]) -> [S::f32s; OUT];
 }
 
-/// Row `y` of a matrix that is stored by columns.
+/// `M d Mᵀ` of the IN×IN vectors from `from` on, with M of `T`; with ADD it is added to what is there. `strides` are the floats between rows
+/// and between columns.
+///
+/// Loops, not `from_fn`, `map` or closures: those are not always inlined, and a function that is not inlined is compiled without the vectors.
+///
+/// SAFETY: IN×IN vectors can be read from `from` on, and OUT×OUT be written from `to` on.
 #[inline(always)]
-fn across<S: Simd, const ROWS: usize, const COLUMNS: usize>(
-    simd: S,
-    columns: &[[S::f32s; ROWS]; COLUMNS],
-    y: usize,
-) -> [S::f32s; COLUMNS] {
-    let mut out = [simd.splat_f32s(0.0); COLUMNS];
-    for (out, column) in out.iter_mut().zip(columns) {
-        *out = column[y];
-    }
-    out
-}
-
-/// SAFETY: a patch can be read from `from` on, and all positions be written from `to` on.
-#[inline(always)]
-unsafe fn patch<S: Simd, const P: usize>(
+unsafe fn both_sides<S: Simd, T: OneSide<IN, OUT>, const IN: usize, const OUT: usize, const ADD: bool>(
     simd: S,
     from: *const f32,
-    row: usize,
-    pixel: usize,
+    from_strides: [usize; 2],
     to: *mut f32,
-    stride: usize,
+    to_strides: [usize; 2],
 ) {
     // SAFETY: as for this function.
     unsafe {
-        let mut columns = [[simd.splat_f32s(0.0); P]; P];
+        let mut columns = [[simd.splat_f32s(0.0); OUT]; IN];
         for (x, column) in columns.iter_mut().enumerate() {
-            *column = patch_1d::<S, P>(simd, load_strided::<S, P>(simd, from.add(x * pixel), row));
-        }
-        for y in 0..P {
-            let values = patch_1d::<S, P>(simd, across::<S, P, P>(simd, &columns, y));
-            for (x, value) in values.into_iter().enumerate() {
-                store::<S>(to.add((y * P + x) * stride), value);
+            let mut values = [simd.splat_f32s(0.0); IN];
+            for (y, value) in values.iter_mut().enumerate() {
+                *value = load::<S>(from.add(y * from_strides[0] + x * from_strides[1]));
             }
+            *column = T::apply(simd, values);
         }
-    }
-}
-
-/// SAFETY: a tile can be read from `from` on, and all positions be written from `to` on.
-#[inline(always)]
-unsafe fn tile<S: Simd, const M: usize, const P: usize>(
-    simd: S,
-    from: *const f32,
-    row: usize,
-    pixel: usize,
-    to: *mut f32,
-    stride: usize,
-) {
-    // SAFETY: as for this function.
-    unsafe {
-        let mut columns = [[simd.splat_f32s(0.0); P]; M];
-        for (x, column) in columns.iter_mut().enumerate() {
-            *column = tile_1d::<S, M, P>(simd, load_strided::<S, M>(simd, from.add(x * pixel), row));
-        }
-        for y in 0..P {
-            let values = tile_1d::<S, M, P>(simd, across::<S, P, M>(simd, &columns, y));
-            for (x, value) in values.into_iter().enumerate() {
-                store::<S>(to.add((y * P + x) * stride), value);
+        for y in 0..OUT {
+            let mut values = [simd.splat_f32s(0.0); IN];
+            for (value, column) in values.iter_mut().zip(&columns) {
+                *value = column[y];
             }
-        }
-    }
-}
-
-/// SAFETY: all positions can be read from `from` on, and a tile be written from `to` on.
-#[inline(always)]
-unsafe fn output<S: Simd, const M: usize, const P: usize>(
-    simd: S,
-    from: *const f32,
-    stride: usize,
-    to: *mut f32,
-    row: usize,
-    pixel: usize,
-) {
-    // SAFETY: as for this function.
-    unsafe {
-        let mut columns = [[simd.splat_f32s(0.0); M]; P];
-        for (x, column) in columns.iter_mut().enumerate() {
-            *column = output_1d::<S, M, P>(simd, load_strided::<S, P>(simd, from.add(x * stride), P * stride));
-        }
-        for y in 0..M {
-            let values = output_1d::<S, M, P>(simd, across::<S, M, P>(simd, &columns, y));
-            for (x, value) in values.into_iter().enumerate() {
-                store::<S>(to.add(y * row + x * pixel), value);
+            for (x, mut value) in T::apply(simd, values).into_iter().enumerate() {
+                let to = to.add(y * to_strides[0] + x * to_strides[1]);
+                if ADD {
+                    value = simd.add_f32s(load::<S>(to), value);
+                }
+                store::<S>(to, value);
             }
         }
     }
@@ -280,64 +228,76 @@ fn plus<S: Simd>(simd: S, a: S::f32s, b: S::f32s, factor: f32) -> S::f32s {
 
 /// `Bᵀ d`. For m = 4 its rows are 4, 0, -5, 0, 1, 0 / 0, -4, -4, 1, 1, 0 / 0, 4, -4, -1, 1, 0 / 0, -2, -1, 2, 1, 0 / 0, 2, -1, -2, 1, 0 /
 /// 0, 4, 0, -5, 0, 1; for m = 2: 1, 0, -1, 0 / 0, 1, 1, 0 / 0, -1, 1, 0 / 0, 1, 0, -1.
-#[inline(always)]
-fn patch_1d<S: Simd, const P: usize>(simd: S, d: [S::f32s; P]) -> [S::f32s; P] {
-    let mut out = d;
-    if P == 4 {
-        out[0] = simd.sub_f32s(d[0], d[2]);
-        out[1] = simd.add_f32s(d[1], d[2]);
-        out[2] = simd.sub_f32s(d[2], d[1]);
-        out[3] = simd.sub_f32s(d[1], d[3]);
-    } else {
-        let (even, odd) = (plus(simd, d[4], d[2], -4.0), plus(simd, d[3], d[1], -4.0));
-        let (second, first) = (simd.sub_f32s(d[4], d[2]), simd.sub_f32s(d[3], d[1]));
-        out[0] = plus(simd, plus(simd, d[4], d[2], -5.0), d[0], 4.0);
-        out[1] = simd.add_f32s(even, odd);
-        out[2] = simd.sub_f32s(even, odd);
-        out[3] = plus(simd, second, first, 2.0);
-        out[4] = plus(simd, second, first, -2.0);
-        out[5] = plus(simd, plus(simd, d[5], d[3], -5.0), d[1], 4.0);
+struct Patch;
+
+impl<const P: usize> OneSide<P, P> for Patch {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, d: [S::f32s; P]) -> [S::f32s; P] {
+        let mut out = d;
+        if P == 4 {
+            out[0] = simd.sub_f32s(d[0], d[2]);
+            out[1] = simd.add_f32s(d[1], d[2]);
+            out[2] = simd.sub_f32s(d[2], d[1]);
+            out[3] = simd.sub_f32s(d[1], d[3]);
+        } else {
+            let (even, odd) = (plus(simd, d[4], d[2], -4.0), plus(simd, d[3], d[1], -4.0));
+            let (second, first) = (simd.sub_f32s(d[4], d[2]), simd.sub_f32s(d[3], d[1]));
+            out[0] = plus(simd, plus(simd, d[4], d[2], -5.0), d[0], 4.0);
+            out[1] = simd.add_f32s(even, odd);
+            out[2] = simd.sub_f32s(even, odd);
+            out[3] = plus(simd, second, first, 2.0);
+            out[4] = plus(simd, second, first, -2.0);
+            out[5] = plus(simd, plus(simd, d[5], d[3], -5.0), d[1], 4.0);
+        }
+        out
     }
-    out
 }
 
-/// `A t`, the transpose of [`output_1d`].
-#[inline(always)]
-fn tile_1d<S: Simd, const M: usize, const P: usize>(simd: S, t: [S::f32s; M]) -> [S::f32s; P] {
-    let mut out = [t[0]; P];
-    if M == 2 {
-        out[1] = simd.add_f32s(t[0], t[1]);
-        out[2] = simd.sub_f32s(t[0], t[1]);
-        out[3] = simd.sub_f32s(simd.splat_f32s(0.0), t[1]);
-    } else {
-        let (even, odd) = (simd.add_f32s(t[0], t[2]), simd.add_f32s(t[1], t[3]));
-        let (far_even, far_odd) = (plus(simd, t[0], t[2], 4.0), plus(simd, t[1], t[3], 4.0));
-        out[1] = simd.add_f32s(even, odd);
-        out[2] = simd.sub_f32s(even, odd);
-        out[3] = plus(simd, far_even, far_odd, 2.0);
-        out[4] = plus(simd, far_even, far_odd, -2.0);
-        out[5] = t[3];
+/// `A t`, the transpose of [`Output`].
+struct Tile;
+
+impl<const M: usize, const P: usize> OneSide<M, P> for Tile {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, t: [S::f32s; M]) -> [S::f32s; P] {
+        let mut out = [t[0]; P];
+        if M == 2 {
+            out[1] = simd.add_f32s(t[0], t[1]);
+            out[2] = simd.sub_f32s(t[0], t[1]);
+            out[3] = simd.sub_f32s(simd.splat_f32s(0.0), t[1]);
+        } else {
+            let (even, odd) = (simd.add_f32s(t[0], t[2]), simd.add_f32s(t[1], t[3]));
+            let (far_even, far_odd) = (plus(simd, t[0], t[2], 4.0), plus(simd, t[1], t[3], 4.0));
+            out[1] = simd.add_f32s(even, odd);
+            out[2] = simd.sub_f32s(even, odd);
+            out[3] = plus(simd, far_even, far_odd, 2.0);
+            out[4] = plus(simd, far_even, far_odd, -2.0);
+            out[5] = t[3];
+        }
+        out
     }
-    out
 }
 
 /// `Aᵀ s`. For m = 4 its rows are 1, 1, 1, 1, 1, 0 / 0, 1, -1, 2, -2, 0 / 0, 1, 1, 4, 4, 0 / 0, 1, -1, 8, -8, 1; for m = 2: 1, 1, 1, 0 /
 /// 0, 1, -1, -1.
-#[inline(always)]
-fn output_1d<S: Simd, const M: usize, const P: usize>(simd: S, s: [S::f32s; P]) -> [S::f32s; M] {
-    let mut out = [s[0]; M];
-    let (sum, difference) = (simd.add_f32s(s[1], s[2]), simd.sub_f32s(s[1], s[2]));
-    if M == 2 {
-        out[0] = simd.add_f32s(s[0], sum);
-        out[1] = simd.sub_f32s(difference, s[3]);
-    } else {
-        let (far_sum, far_difference) = (simd.add_f32s(s[3], s[4]), simd.sub_f32s(s[3], s[4]));
-        out[0] = simd.add_f32s(simd.add_f32s(s[0], sum), far_sum);
-        out[1] = plus(simd, difference, far_difference, 2.0);
-        out[2] = plus(simd, sum, far_sum, 4.0);
-        out[3] = plus(simd, simd.add_f32s(s[5], difference), far_difference, 8.0);
+struct Output;
+
+impl<const M: usize, const P: usize> OneSide<P, M> for Output {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, s: [S::f32s; P]) -> [S::f32s; M] {
+        let mut out = [s[0]; M];
+        let (sum, difference) = (simd.add_f32s(s[1], s[2]), simd.sub_f32s(s[1], s[2]));
+        if M == 2 {
+            out[0] = simd.add_f32s(s[0], sum);
+            out[1] = simd.sub_f32s(difference, s[3]);
+        } else {
+            let (far_sum, far_difference) = (simd.add_f32s(s[3], s[4]), simd.sub_f32s(s[3], s[4]));
+            out[0] = simd.add_f32s(simd.add_f32s(s[0], sum), far_sum);
+            out[1] = plus(simd, difference, far_difference, 2.0);
+            out[2] = plus(simd, sum, far_sum, 4.0);
+            out[3] = plus(simd, simd.add_f32s(s[5], difference), far_difference, 8.0);
+        }
+        out
     }
-    out
 }
 
 #[inline(always)]
@@ -347,41 +307,49 @@ fn scaled<S: Simd>(simd: S, x: S::f32s, factor: f32) -> S::f32s {
 
 /// `G g`. For m = 4 the rows of G are 1/4, 0, 0 / -1/6, -1/6, -1/6 / -1/6, 1/6, -1/6 / 1/24, 1/12, 1/6 / 1/24, -1/12, 1/6 / 0, 0, 1; for
 /// m = 2: 1, 0, 0 / 1/2, 1/2, 1/2 / 1/2, -1/2, 1/2 / 0, 0, 1.
-#[inline(always)]
-fn weight_1d<S: Simd, const P: usize>(simd: S, g: [S::f32s; 3]) -> [S::f32s; P] {
-    let mut out = [g[2]; P];
-    if P == 4 {
-        let (even, odd) = (scaled(simd, simd.add_f32s(g[0], g[2]), 0.5), scaled(simd, g[1], 0.5));
-        out[0] = g[0];
-        out[1] = simd.add_f32s(even, odd);
-        out[2] = simd.sub_f32s(even, odd);
-    } else {
-        let (even, odd) = (scaled(simd, simd.add_f32s(g[0], g[2]), -1.0 / 6.0), scaled(simd, g[1], -1.0 / 6.0));
-        let far = plus(simd, scaled(simd, g[0], 1.0 / 24.0), g[2], 1.0 / 6.0);
-        out[0] = scaled(simd, g[0], 0.25);
-        out[1] = simd.add_f32s(even, odd);
-        out[2] = simd.sub_f32s(even, odd);
-        out[3] = plus(simd, far, g[1], 1.0 / 12.0);
-        out[4] = plus(simd, far, g[1], -1.0 / 12.0);
+struct Weight;
+
+impl<const P: usize> OneSide<3, P> for Weight {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; P] {
+        let mut out = [g[2]; P];
+        if P == 4 {
+            let (even, odd) = (scaled(simd, simd.add_f32s(g[0], g[2]), 0.5), scaled(simd, g[1], 0.5));
+            out[0] = g[0];
+            out[1] = simd.add_f32s(even, odd);
+            out[2] = simd.sub_f32s(even, odd);
+        } else {
+            let (even, odd) = (scaled(simd, simd.add_f32s(g[0], g[2]), -1.0 / 6.0), scaled(simd, g[1], -1.0 / 6.0));
+            let far = plus(simd, scaled(simd, g[0], 1.0 / 24.0), g[2], 1.0 / 6.0);
+            out[0] = scaled(simd, g[0], 0.25);
+            out[1] = simd.add_f32s(even, odd);
+            out[2] = simd.sub_f32s(even, odd);
+            out[3] = plus(simd, far, g[1], 1.0 / 12.0);
+            out[4] = plus(simd, far, g[1], -1.0 / 12.0);
+        }
+        out
     }
-    out
 }
 
-/// `Gᵀ u`, the transpose of [`weight_1d`].
-#[inline(always)]
-fn weight_gradient_1d<S: Simd, const P: usize>(simd: S, u: [S::f32s; P]) -> [S::f32s; 3] {
-    let (sum, difference) = (simd.add_f32s(u[1], u[2]), simd.sub_f32s(u[1], u[2]));
-    if P == 4 {
-        let half = scaled(simd, sum, 0.5);
-        [simd.add_f32s(u[0], half), scaled(simd, difference, 0.5), simd.add_f32s(u[3], half)]
-    } else {
-        let (far_sum, far_difference) = (simd.add_f32s(u[3], u[4]), simd.sub_f32s(u[3], u[4]));
-        let sixth = scaled(simd, sum, -1.0 / 6.0);
-        [
-            plus(simd, plus(simd, sixth, far_sum, 1.0 / 24.0), u[0], 0.25),
-            plus(simd, scaled(simd, difference, -1.0 / 6.0), far_difference, 1.0 / 12.0),
-            simd.add_f32s(plus(simd, sixth, far_sum, 1.0 / 6.0), u[5]),
-        ]
+/// `Gᵀ u`, the transpose of [`Weight`].
+struct WeightGradient;
+
+impl<const P: usize> OneSide<P, 3> for WeightGradient {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, u: [S::f32s; P]) -> [S::f32s; 3] {
+        let (sum, difference) = (simd.add_f32s(u[1], u[2]), simd.sub_f32s(u[1], u[2]));
+        if P == 4 {
+            let half = scaled(simd, sum, 0.5);
+            [simd.add_f32s(u[0], half), scaled(simd, difference, 0.5), simd.add_f32s(u[3], half)]
+        } else {
+            let (far_sum, far_difference) = (simd.add_f32s(u[3], u[4]), simd.sub_f32s(u[3], u[4]));
+            let sixth = scaled(simd, sum, -1.0 / 6.0);
+            [
+                plus(simd, plus(simd, sixth, far_sum, 1.0 / 24.0), u[0], 0.25),
+                plus(simd, scaled(simd, difference, -1.0 / 6.0), far_difference, 1.0 / 12.0),
+                simd.add_f32s(plus(simd, sixth, far_sum, 1.0 / 6.0), u[5]),
+            ]
+        }
     }
 }
 
@@ -391,8 +359,8 @@ pub(crate) fn transform_weights(isa: Isa, tile: TileSide, weight: &[f32], out: &
     assert!(weight.len() == 9 * n && out.len() == tile.positions() * n);
     let isa = isa.for_channels(n);
     match tile {
-        TileSide::Two => isa.run(Weights::<4> { weight, out, n }),
-        TileSide::Four => isa.run(Weights::<6> { weight, out, n }),
+        TileSide::Two => isa.run(Weights::<Weight, 3, 4, false> { from: weight, to: out, n, side: PhantomData }),
+        TileSide::Four => isa.run(Weights::<Weight, 3, 6, false> { from: weight, to: out, n, side: PhantomData }),
     }
 }
 
@@ -402,71 +370,32 @@ pub(crate) fn add_weight_gradient(isa: Isa, tile: TileSide, u: &[f32], dweight: 
     assert!(dweight.len() == 9 * n && u.len() == tile.positions() * n);
     let isa = isa.for_channels(n);
     match tile {
-        TileSide::Two => isa.run(WeightGradients::<4> { u, dweight, n }),
-        TileSide::Four => isa.run(WeightGradients::<6> { u, dweight, n }),
+        TileSide::Two => isa.run(Weights::<WeightGradient, 4, 3, true> { from: u, to: dweight, n, side: PhantomData }),
+        TileSide::Four => isa.run(Weights::<WeightGradient, 6, 3, true> { from: u, to: dweight, n, side: PhantomData }),
     }
 }
 
-/// P is m + 2.
-struct Weights<'a, const P: usize> {
-    weight: &'a [f32],
-    out: &'a mut [f32],
+/// The transform T of `n` pairs of channels, `[IN, IN, n]` to `[OUT, OUT, n]`; with ADD it is added to what is there.
+struct Weights<'a, T, const IN: usize, const OUT: usize, const ADD: bool> {
+    from: &'a [f32],
+    to: &'a mut [f32],
     n: usize,
+    side: PhantomData<T>,
 }
 
-impl<const P: usize> WithSimd for Weights<'_, P> {
+impl<T: OneSide<IN, OUT>, const IN: usize, const OUT: usize, const ADD: bool> WithSimd
+    for Weights<'_, T, IN, OUT, ADD>
+{
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { weight, out, n } = self;
+        let Self { from, to, n, .. } = self;
         for at in (0..n).step_by(S::F32_LANES) {
-            // SAFETY: `transform_weights` checks the lengths; n is a multiple of the lanes.
+            // SAFETY: the functions that make it check the lengths; n is a multiple of the lanes.
             unsafe {
-                let (from, to) = (weight.as_ptr().add(at), out.as_mut_ptr().add(at));
-                let mut columns = [[simd.splat_f32s(0.0); P]; 3];
-                for (x, column) in columns.iter_mut().enumerate() {
-                    *column = weight_1d::<S, P>(simd, load_strided::<S, 3>(simd, from.add(x * n), 3 * n));
-                }
-                for y in 0..P {
-                    let values = weight_1d::<S, P>(simd, across::<S, P, 3>(simd, &columns, y));
-                    for (x, value) in values.into_iter().enumerate() {
-                        store::<S>(to.add((y * P + x) * n), value);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// P is m + 2.
-struct WeightGradients<'a, const P: usize> {
-    u: &'a [f32],
-    dweight: &'a mut [f32],
-    n: usize,
-}
-
-impl<const P: usize> WithSimd for WeightGradients<'_, P> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { u, dweight, n } = self;
-        for at in (0..n).step_by(S::F32_LANES) {
-            // SAFETY: `add_weight_gradient` checks the lengths; n is a multiple of the lanes.
-            unsafe {
-                let (from, to) = (u.as_ptr().add(at), dweight.as_mut_ptr().add(at));
-                let mut columns = [[simd.splat_f32s(0.0); 3]; P];
-                for (x, column) in columns.iter_mut().enumerate() {
-                    *column = weight_gradient_1d::<S, P>(simd, load_strided::<S, P>(simd, from.add(x * n), P * n));
-                }
-                for y in 0..3 {
-                    let values = weight_gradient_1d::<S, P>(simd, across::<S, 3, P>(simd, &columns, y));
-                    for (x, value) in values.into_iter().enumerate() {
-                        let to = to.add((y * 3 + x) * n);
-                        store::<S>(to, simd.add_f32s(load::<S>(to), value));
-                    }
-                }
+                let (from, to) = (from.as_ptr().add(at), to.as_mut_ptr().add(at));
+                both_sides::<S, T, IN, OUT, ADD>(simd, from, [IN * n, n], to, [OUT * n, n]);
             }
         }
     }
