@@ -1,0 +1,55 @@
+import type { Sample } from "../api/types.ts";
+import { dateTime, shortHash } from "../logic/format.ts";
+import { t } from "../messages/index.ts";
+import * as actions from "../state/actions.ts";
+import { app, nameOf, operatorName } from "../state/app.ts";
+import { createStore, useStore } from "../state/store.ts";
+import { Dialog } from "./Dialog.tsx";
+import { Icon } from "./Icon.tsx";
+import { Picture, samplePath } from "./Picture.tsx";
+
+/** The sample whose dialog is open. */
+export const openSample = createStore<Sample | null>(null);
+const close = () => openSample.set(null);
+
+/** One sample: its picture, its origin, and what can be done about it. */
+export function SampleDialog() {
+  const sample = useStore(openSample);
+  const { classes } = useStore(app);
+  if (!sample) return null;
+  const name = nameOf(sample.class);
+  return (
+    <Dialog title={t("sample.title", { class: name })} onClose={close} wide>
+      <div class="sample">
+        <Picture path={samplePath(sample)} size={640} alt={t("sample.picture")} missing={t("sample.noimage")} />
+        <div class="stack">
+          <dl class="facts">
+            <dt>{t("sample.class")}</dt><dd>{name}</dd>
+            <dt>{t("sample.by")}</dt><dd>{operatorName(sample.operator)}</dd>
+            <dt>{t("sample.when")}</dt><dd>{dateTime(sample.time_s) || t("sample.when.unknown")}</dd>
+            <dt>{t("sample.source")}</dt><dd class="mono" title={sample.source}>{shortHash(sample.source)}</dd>
+          </dl>
+          <label class="field">
+            <span>{t("sample.move")}</span>
+            <select
+              value={sample.class}
+              onChange={(event) => {
+                const to = Number(event.currentTarget.value);
+                void actions.move(sample.source, sample.class, to).then((moved) => moved && openSample.value === sample && openSample.set({ ...sample, class: to }));
+              }}
+            >
+              {classes?.map((one) => <option value={one.slot} key={one.slot}>{one.name}</option>)}
+            </select>
+          </label>
+          <button
+            type="button" class="danger"
+            onClick={() => {
+              close();
+              void actions.forget(sample.source);
+            }}
+          ><Icon name="trash" />{t("sample.forget")}</button>
+        </div>
+      </div>
+    </Dialog>
+  );
+}

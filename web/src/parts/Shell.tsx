@@ -1,0 +1,73 @@
+import type { ComponentChildren } from "preact";
+import { t } from "../messages/index.ts";
+import { app, operator } from "../state/app.ts";
+import { preferences } from "../state/preferences.ts";
+import { route, VIEWS } from "../state/route.ts";
+import { useStore } from "../state/store.ts";
+import { Icon } from "./Icon.tsx";
+
+/** The frame around each view: skip link, head with the operator, navigation, connection. */
+export function Shell({ children }: { children: ComponentChildren }) {
+  const { device, reachable, progress, queue } = useStore(app);
+  const view = useStore(route);
+  return (
+    <div class="shell">
+      <a
+        class="skip" href="#content" onClick={(event) => {
+          // The fragment is the view; the link must not change it.
+          event.preventDefault();
+          document.getElementById("content")?.focus();
+        }}
+      >{t("app.skip")}</a>
+      <header class="top">
+        <a class="brand" href="#predict"><img src="icon.svg" alt="" width="28" height="28" /><span>Macula</span></a>
+        <span class="device-name">{device?.name}</span>
+        <OperatorChoice />
+      </header>
+      <nav class="tabs" aria-label={t("app.navigation")}>
+        {VIEWS.map((name) => (
+          <a key={name} href={`#${name}`} aria-current={view === name || (view === "record" && name === "device") ? "page" : undefined}>
+            <Icon name={name} /><span>{t(`nav.${name}`)}</span>
+            {name === "queue" && queue > 0 && <span class="badge" aria-label={t("queue.left", { n: queue })}>{queue > 999 ? "999+" : queue}</span>}
+          </a>
+        ))}
+      </nav>
+      <main id="content" tabIndex={-1}>
+        <div role="status" aria-live="polite">
+          {!reachable && <p class="banner"><Icon name="offline" />{t("app.offline")}</p>}
+          {progress && (
+            <p class="banner calm">
+              {t(progress.task === "import" ? "app.progress.import" : "app.progress.queue", { done: progress.done, total: progress.total })}
+              <progress max={progress.total} value={progress.done} aria-hidden="true" />
+            </p>
+          )}
+        </div>
+        {children}
+      </main>
+    </div>
+  );
+}
+
+function OperatorChoice() {
+  const { settings } = useStore(app);
+  useStore(preferences);
+  return (
+    <label class="operator">
+      <span>{t("operator.label")}</span>
+      <select
+        value={operator()}
+        onChange={(event) => {
+          const chosen = Number(event.currentTarget.value);
+          if (chosen < 0) {
+            event.currentTarget.value = String(operator());
+            location.hash = "#device";
+          } else preferences.change({ operator: chosen });
+        }}
+      >
+        <option value={0}>{t("operator.none")}</option>
+        {settings.operators.map((one) => <option value={one.number} key={one.number}>{one.name}</option>)}
+        <option value={-1}>{t("device.operators.add")} …</option>
+      </select>
+    </label>
+  );
+}

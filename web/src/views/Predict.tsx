@@ -1,0 +1,79 @@
+import { useEffect } from "preact/hooks";
+import { DropZone } from "../parts/DropZone.tsx";
+import { Icon } from "../parts/Icon.tsx";
+import { LocalImage } from "../parts/LocalImage.tsx";
+import { filesOf } from "../logic/files.ts";
+import { headline } from "../logic/decision.ts";
+import { probability } from "../logic/format.ts";
+import { t } from "../messages/index.ts";
+import { app, nameOf } from "../state/app.ts";
+import { ask, clearPredictions, predictions, select, type Asked } from "../state/predictions.ts";
+import { forCamera } from "../logic/shrink.ts";
+import { useStore } from "../state/store.ts";
+import { attempt } from "../state/toasts.ts";
+import { Answer } from "./predict/Answer.tsx";
+
+/** Pictures of the camera are made smaller; files are asked about as they are. */
+export function askPicture(picture: Blob): void {
+  void attempt(async () => ask([await forCamera(picture, app.value.device?.limits.upload_bytes ?? Infinity)]));
+}
+
+export function Predict() {
+  const { items, selected } = useStore(predictions);
+  const chosen = items.find((one) => one.id === selected);
+  useEffect(() => {
+    const paste = (event: ClipboardEvent) => void filesOf(event.clipboardData).then(ask);
+    addEventListener("paste", paste);
+    return () => removeEventListener("paste", paste);
+  }, []);
+  return (
+    <>
+      <header class="view-head">
+        <h1>{t("predict.title")}</h1>
+        <p class="lead">{t("predict.lead")}</p>
+      </header>
+      {chosen && <Answer key={chosen.id} asked={chosen} />}
+      <section class="card" aria-labelledby="ask">
+        <h2 id="ask">{t(chosen ? "predict.next" : "predict.empty")}</h2>
+        <DropZone onFiles={ask} onPicture={askPicture} text={t("drop.files")} />
+        <p class="muted small">{t("drop.paste")}</p>
+      </section>
+      {items.length > 1 && <List items={items} selected={selected} />}
+    </>
+  );
+}
+
+function List({ items, selected }: { items: Asked[]; selected: number }) {
+  return (
+    <section class="card" aria-labelledby="asked">
+      <div class="card-head">
+        <h2 id="asked">{t("predict.list")}</h2>
+        <button type="button" class="small-button" onClick={clearPredictions}>{t("predict.clear")}</button>
+      </div>
+      <ul class="asked">
+        {items.map((item) => (
+          <li key={item.id}>
+            <button
+              type="button" class="asked-item" aria-current={item.id === selected ? "true" : undefined}
+              onClick={() => {
+                select(item.id);
+                document.querySelector("main")?.scrollTo?.(0, 0);
+                scrollTo({ top: 0 });
+              }}
+            >
+              <LocalImage image={item.image} alt="" missing={t("predict.noimage")} />
+              <span class="asked-text">
+                <strong>{item.answer ? headline(item.answer, nameOf) : item.failure ? "–" : "…"}</strong>
+                <span class="muted small">{item.name || t("predict.camera")}</span>
+              </span>
+              <span class="asked-figure">
+                {item.answer?.decision === "class" && item.answer.probability !== null ? probability(item.answer.probability) : ""}
+                {item.answer?.learned !== null && item.answer?.learned !== undefined && <Icon name="check" />}
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

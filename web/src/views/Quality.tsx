@@ -1,0 +1,34 @@
+import { t } from "../messages/index.ts";
+import { Interval } from "../parts/Bar.tsx";
+import { useQuality, useSamples } from "../state/data.ts";
+import { Confusion } from "./quality/Confusion.tsx";
+import { Goal } from "./quality/Goal.tsx";
+import { Mistaken } from "./quality/Mistaken.tsx";
+import { PerClass } from "./quality/PerClass.tsx";
+
+export function Quality() {
+  const quality = useQuality();
+  useSamples();
+  return (
+    <>
+      <header class="view-head">
+        <h1>{t("quality.title")}</h1>
+        <p class="lead">{t("quality.lead")}</p>
+      </header>
+      {quality && !quality.balanced_accuracy && <section class="card empty"><p>{t("quality.few")}</p></section>}
+      {quality?.balanced_accuracy && (
+        <>
+          <section class="card summary" aria-labelledby="balanced">
+            <h2 id="balanced">{t("quality.balanced")}</h2>
+            <Interval of={quality.balanced_accuracy} />
+            <p class="muted small">{t("quality.evaluated", { evaluated: quality.evaluated, samples: quality.samples })}</p>
+          </section>
+          <PerClass quality={quality} />
+          <Confusion quality={quality} />
+        </>
+      )}
+      <Goal />
+      {quality?.balanced_accuracy && <Mistaken quality={quality} />}
+    </>
+  );
+}

@@ -1,0 +1,34 @@
+import type { Proportion } from "../../api/types.ts";
+import { percent } from "../../logic/format.ts";
+import { goalState } from "../../logic/goal.ts";
+import { t } from "../../messages/index.ts";
+import { Interval } from "../../parts/Bar.tsx";
+import { app, nameOf } from "../../state/app.ts";
+import { useQuality } from "../../state/data.ts";
+import { useStore } from "../../state/store.ts";
+
+/** How far the goal is; nothing without a goal. */
+export function GoalProgress({ bare = false }: { bare?: boolean }) {
+  const quality = useQuality();
+  const { goal } = useStore(app).settings;
+  if (!goal) return null;
+  const figures = quality?.classes.find((one) => one.slot === goal.class);
+  const lines = (
+    <>
+      <Line measure={t("quality.sensitivity")} slot={goal.class} of={figures?.sensitivity ?? null} target={goal.sensitivity} />
+      <Line measure={t("quality.specificity")} slot={goal.class} of={figures?.specificity ?? null} target={goal.specificity} />
+    </>
+  );
+  if (bare) return lines;
+  return <section class="card" aria-labelledby="goal-progress"><h2 id="goal-progress">{t("goal.title")}</h2>{lines}</section>;
+}
+
+function Line({ measure, slot, of, target }: { measure: string; slot: number; of: Proportion | null; target: number }) {
+  const state = goalState(of, target);
+  return (
+    <div class="goal-line">
+      <p>{t("goal.of", { class: nameOf(slot), measure, target: percent(target, 1) })}: <strong>{t(`goal.${state}`)}</strong></p>
+      {of && <Interval of={of} target={target} />}
+    </div>
+  );
+}

@@ -1,0 +1,37 @@
+import type { Quality } from "../../api/types.ts";
+import { t } from "../../messages/index.ts";
+import { Interval } from "../../parts/Bar.tsx";
+import { app, nameOf } from "../../state/app.ts";
+import { useStore } from "../../state/store.ts";
+
+/** Sensitivity and specificity of each class with their intervals drawn. */
+export function PerClass({ quality, id = "perclass" }: { quality: Quality; id?: string }) {
+  const { goal } = useStore(app).settings;
+  return (
+    <section class="card" aria-labelledby={id}>
+      <h2 id={id}>{t("quality.perclass")}</h2>
+      <div class="scroll" tabIndex={0} role="region" aria-labelledby={id}>
+        <table class="figures-table">
+          <thead>
+            <tr>
+              <th scope="col">{t("quality.class")}</th>
+              <th scope="col" class="number">{t("quality.samples")}</th>
+              <th scope="col">{t("quality.sensitivity")}</th>
+              <th scope="col">{t("quality.specificity")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {quality.classes.map((one) => (
+              <tr key={one.slot}>
+                <th scope="row">{nameOf(one.slot)}</th>
+                <td class="number">{one.samples}</td>
+                <td><Interval of={one.sensitivity} target={goal?.class === one.slot ? goal.sensitivity : undefined} /></td>
+                <td><Interval of={one.specificity} target={goal?.class === one.slot ? goal.specificity : undefined} /></td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
