@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Class, Sample } from "../src/api/types.ts";
+import { headline, promise, reason, type Answer } from "../src/logic/decision.ts";
+import { looksLikeImage } from "../src/logic/files.ts";
+import { bytes, either, interval, probability, readPercent, shortHash } from "../src/logic/format.ts";
+import { goalState } from "../src/logic/goal.ts";
+import { summarise } from "../src/logic/record.ts";
+import { fit } from "../src/logic/shrink.ts";
+import { readFragment } from "../src/state/route.ts";
+
+const NAMES = ["Pneumonia", "normal", "effusion"];
+const nameOf = (slot: number) => NAMES[slot]!;
+const answer = (part: Partial<Answer>): Answer => ({ decision: "class", class: 0, known: true, set: [0], enough: true, shots_needed: 9, ...part });
+
+test("an answer is put in words", () => {
+  assert.equal(headline(answer({}), nameOf), "Pneumonia");
+  assert.equal(headline(answer({ decision: "several", set: [0, 1] }), nameOf), "Pneumonia or normal");
+  assert.equal(headline(answer({ decision: "several", set: [0, 1, 2] }), nameOf), "Pneumonia, normal, or effusion");
+  assert.equal(headline(answer({ decision: "unknown", class: null }), nameOf), "I don’t know");
+  assert.equal(headline(answer({ decision: "untaught", class: null }), nameOf), "Teach two classes first");
+});
+
+test("an unknown image is told from one that fits no class", () => {
+  assert.notEqual(reason(answer({ decision: "unknown", known: false })), reason(answer({ decision: "unknown", known: true })));
+});
+
+test("a prediction set promises only what it can hold", () => {
+  assert.match(promise(answer({}), 0.1)!.text, /Among 100 .* at most 10\./);
+  assert.match(promise(answer({}), 0.005)!.text, /Among 1,000 .* at most 5\./);
+  assert.deepEqual(promise(answer({ enough: false }), 0.1)!.holds, false);
+  assert.equal(promise(answer({ decision: "untaught" }), 0.1), null);
+});
+
+test("a probability is never rounded to certainty", () => {
+  assert.equal(probability(0.9999), ">\u200999%");
+  assert.equal(probability(0.0001), "<\u20091%");
+  assert.equal(probability(1), "100%");
+  assert.equal(probability(0.874), "87%");
+});
+
+test("figures are written with units", () => {
+  assert.equal(bytes(512), "512\u00a0B");
+  assert.equal(bytes(1536), "1.5\u00a0KiB");
+  assert.equal(bytes(8 << 20), "8\u00a0MiB");
+  assert.equal(interval({ value: 0.84, low: 0.71, high: 0.92, of: 40 }), "84% (71–92%)");
+  assert.equal(shortHash("5f1c9a77e0b24d66"), "5f1c\u00a09a77\u00a0e0b2");
+  assert.equal(either(["a", "b"]), "a or b");
+});
+
+test("percentages are read as people write them", () => {
+  assert.equal(readPercent("90"), 0.9);
+  assert.equal(readPercent(" 0,5 %"), 0.005);
+  for (const bad of ["", "x", "-1", "101"]) assert.equal(readPercent(bad), null);
+});
+
+test("a goal is certain only if the whole interval reaches it", () => {
+  const of = { value: 0.85, low: 0.75, high: 0.92, of: 30 };
+  assert.equal(goalState(of, 0.7), "certain");
+  assert.equal(goalState(of, 0.8), "reached");
+  assert.equal(goalState(of, 0.9), "open");
+  assert.equal(goalState(null, 0.9), "unmeasured");
+});
+
+test("the record counts samples per class and operator", () => {
+  const classes: Class[] = [{ slot: 3, name: "a", samples: 3 }, { slot: 1, name: "b", samples: 0 }];
+  const sample = (operator: number, time_s: number): Sample => ({ source: "", class: 3, operator, time_s, image: false });
+  assert.deepEqual(summarise(classes, [sample(9, 50), sample(2, 0), sample(2, 30), sample(2, 20)]), [
+    { slot: 3, operator: 2, samples: 3, from: 20, to: 30 },
+    { slot: 3, operator: 9, samples: 1, from: 50, to: 50 },
+    { slot: 1, operator: null, samples: 0, from: 0, to: 0 },
+  ]);
+});
+
+test("an image is made smaller with its shape kept", () => {
+  assert.deepEqual(fit(4000, 3000, 2000), { width: 2000, height: 1500 });
+  assert.deepEqual(fit(640, 480, 2000), { width: 640, height: 480 });
+  assert.deepEqual(fit(10000, 2, 2000), { width: 2000, height: 1 });
+});
+
+test("a folder's other files are passed over", () => {
+  const file = (name: string, type = "") => ({ name, type });
+  assert.ok(looksLikeImage(file("a.TIFF")) && looksLikeImage(file("a", "image/png")) && looksLikeImage(file("b.dcm")));
+  assert.ok(!looksLikeImage(file(".hidden.png")) && !looksLikeImage(file("notes.txt", "text/plain")));
+});
+
+test("the URL fragment is a view or a pairing", () => {
+  assert.deepEqual(readFragment("#queue"), { view: "queue", token: null, code: null });
+  assert.deepEqual(readFragment("#token=a%2Bb"), { view: "predict", token: "a+b", code: null });
+  assert.deepEqual(readFragment("#code=123456"), { view: "predict", token: null, code: "123456" });
+  assert.deepEqual(readFragment("#nonsense").view, "predict");
+});
