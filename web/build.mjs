@@ -23,7 +23,8 @@ async function page() {
   mkdirSync("dist");
   cpSync("static", "dist", { recursive: true });
   const browser = { ...common, minify: true, target: ["es2022", "safari16", "firefox115", "chrome110"] };
-  await build({ ...browser, entryPoints: { app: "src/main.tsx" }, outdir: "dist", format: "esm", jsx: "automatic", jsxImportSource: "preact" });
+  const jsx = { tsconfigRaw: { compilerOptions: { jsx: "react", jsxFactory: "h", jsxFragmentFactory: "F" } }, inject: ["src/jsx.ts"] };
+  await build({ ...browser, ...jsx, entryPoints: { app: "src/main.tsx" }, outdir: "dist", format: "esm", plugins: [shortKeys()] });
   await build({ ...browser, entryPoints: { app: "src/style/app.css" }, outdir: "dist" });
   await catalogues();
   // The cache of the service worker is named after what it holds.
@@ -39,8 +40,28 @@ async function page() {
 async function catalogues() {
   for (const name of readdirSync("src/messages").filter((name) => /^[a-z]{2}\.ts$/.test(name) && name !== "en.ts")) {
     const language = name.slice(0, 2);
-    const bundle = await build({ ...common, entryPoints: [`src/messages/${name}`], format: "esm", write: false });
+    const bundle = await build({ ...common, entryPoints: [`src/messages/${name}`], format: "esm", write: false, plugins: [shortKeys()] });
     const module = await import(`data:text/javascript;base64,${Buffer.from(bundle.outputFiles[0].contents).toString("base64")}`);
     writeFileSync(`dist/${language}.json`, JSON.stringify(module[language]) + "\n");
   }
+}
+
+// Replaces the keys of messages by short ones: they are a tenth of the program otherwise. Keys that the program puts together
+// (`error.${kind}`) and keys without a dot, which could be other words, stay.
+function shortKeys() {
+  const sources = readdirSync("src", { withFileTypes: true, recursive: true })
+    .filter((entry) => /\.tsx?$/.test(entry.name)).map((entry) => readFileSync(`${entry.parentPath}/${entry.name}`, "utf8"));
+  const together = sources.flatMap((text) => [...text.matchAll(/\bt\(`([a-z.]+)\$\{/g)].map((match) => match[1]));
+  const keys = [...readFileSync("src/messages/en.ts", "utf8").matchAll(/^  "([^"]+)":/gm)].map((match) => match[1]);
+  const short = new Map(keys.filter((key) => key.includes(".") && !together.some((start) => key.startsWith(start)))
+    .map((key, index) => [key, index.toString(36)]));
+  return {
+    name: "short-keys",
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]src[\\/].*\.tsx?$/ }, ({ path }) => {
+        const text = readFileSync(path, "utf8");
+        return { contents: text.replace(/"([a-z.-]+)"/g, (whole, key) => (short.has(key) ? `"${short.get(key)}"` : whole)), loader: path.endsWith("x") ? "tsx" : "ts" };
+      });
+    },
+  };
 }

@@ -64,8 +64,8 @@ export function Camera({ onPicture, onClose, burst }: Props) {
           </div>
           <p class="muted small">{t("camera.square")} {burst && t("camera.burst", { class: burst })}</p>
           <div class="row">
-            <button type="button" class="primary" disabled={!ready} onClick={() => void shoot()}><Icon name="camera" />{t("camera.shoot")}</button>
-            <button type="button" onClick={() => setFacing(facing === "user" ? "environment" : "user")}><Icon name="swap" />{t("camera.switch")}</button>
+            <button class="primary" disabled={!ready} onClick={() => void shoot()}><Icon name="camera" />{t("camera.shoot")}</button>
+            <button onClick={() => setFacing(facing === "user" ? "environment" : "user")}><Icon name="swap" />{t("camera.switch")}</button>
             <span class="muted" role="status">{burst && taken > 0 ? t("camera.count", { n: taken }) : ""}</span>
           </div>
         </>

@@ -9,9 +9,9 @@ export function Confirm({ title, text, yes, onYes, onClose }: Props) {
     <Dialog title={title} onClose={onClose}>
       <p>{text}</p>
       <div class="row end">
-        <button type="button" onClick={onClose}>{t("cancel")}</button>
+        <button onClick={onClose}>{t("cancel")}</button>
         <button
-          type="button" class="danger"
+          class="danger"
           onClick={() => {
             onClose();
             onYes();

@@ -26,7 +26,7 @@ export function Dialog({ title, onClose, children, wide }: Props) {
       <div class="dialog-body">
         <header class="dialog-head">
           <h2 id={id}>{title}</h2>
-          <button class="quiet square" type="button" onClick={onClose} aria-label={t("close")}><Icon name="close" /></button>
+          <button class="quiet square" onClick={onClose} aria-label={t("close")}><Icon name="close" /></button>
         </header>
         {children}
       </div>

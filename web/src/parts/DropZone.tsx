@@ -58,10 +58,10 @@ export function DropZone({ onFiles, name, text, multiple = true, folder, compact
     >
       <p class="drop-text">{text ?? t("drop.files")}</p>
       <div class="row">
-        <button type="button" class={compact ? "" : "primary"} onClick={() => input.current?.click()} aria-label={label(t("drop.choose"))}><Icon name="image" />{t("drop.choose")}</button>
-        {folder && <button type="button" onClick={() => folders.current?.click()}><Icon name="folder" />{t("drop.folder")}</button>}
+        <button class={compact ? "" : "primary"} onClick={() => input.current?.click()} aria-label={label(t("drop.choose"))}><Icon name="image" />{t("drop.choose")}</button>
+        {folder && <button onClick={() => folders.current?.click()}><Icon name="folder" />{t("drop.folder")}</button>}
         {onPicture && (
-          <button type="button" aria-label={label(t("drop.camera"))} onClick={() => (cameraWorks() ? setCamera(true) : capture.current?.click())}>
+          <button aria-label={label(t("drop.camera"))} onClick={() => (cameraWorks() ? setCamera(true) : capture.current?.click())}>
             <Icon name="camera" />{t("drop.camera")}
           </button>
         )}

@@ -42,7 +42,7 @@ export function SampleDialog() {
             </select>
           </label>
           <button
-            type="button" class="danger"
+            class="danger"
             onClick={() => {
               close();
               void actions.forget(sample.source);

@@ -9,7 +9,7 @@ import { openSample } from "./SampleDialog.tsx";
 export function Thumb({ sample, label }: { sample: Sample; label?: string }) {
   const name = label ?? t("sample.open", { class: nameOf(sample.class), when: date(sample.time_s) || t("sample.when.unknown") });
   return (
-    <button type="button" class="thumb" aria-label={name} title={name} onClick={() => openSample.set(sample)}>
+    <button class="thumb" aria-label={name} title={name} onClick={() => openSample.set(sample)}>
       <Picture path={samplePath(sample)} size={160} alt="" missing={t("sample.noimage")} />
     </button>
   );

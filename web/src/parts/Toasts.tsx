@@ -16,14 +16,14 @@ export function Toasts() {
           </div>
           {action && (
             <button
-              type="button" class="toast-action"
+              class="toast-action"
               onClick={() => {
                 dismiss(id);
                 action.run();
               }}
             >{action.label}</button>
           )}
-          <button type="button" class="toast-close" onClick={() => dismiss(id)} aria-label={t("dismiss")}><Icon name="close" /></button>
+          <button class="toast-close" onClick={() => dismiss(id)} aria-label={t("dismiss")}><Icon name="close" /></button>
         </div>
       ))}
     </div>

@@ -33,7 +33,7 @@ export function Uploads({ target }: { target: string }) {
               </ul>
             </>
           )}
-          {!batch.running && <button type="button" class="small-button" onClick={() => dismissBatch(batch.id)}>{t("dismiss")}</button>}
+          {!batch.running && <button class="small-button" onClick={() => dismissBatch(batch.id)}>{t("dismiss")}</button>}
         </div>
       ))}
     </div>

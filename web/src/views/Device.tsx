@@ -8,6 +8,7 @@ import { Operators } from "./device/Operators.tsx";
 import { PageSettings } from "./device/PageSettings.tsx";
 import { Pairing } from "./device/Pairing.tsx";
 import { LastStep, Transfer } from "./device/Transfer.tsx";
+import { Card } from "../parts/Card.tsx";
 
 export function Device() {
   const { device } = useStore(app);
@@ -28,11 +29,10 @@ export function Device() {
         <LastStep />
         <ErrorRate />
         <Operators />
-        <section class="card" aria-labelledby="record">
-          <h2 id="record">{t("device.record")}</h2>
+        <Card id="record" title={t("device.record")}>
           <p class="muted">{t("device.record.lead")}</p>
           <a class="button" href="#record">{t("device.record.open")}</a>
-        </section>
+        </Card>
         <Transfer />
         <Pairing />
         <PageSettings />

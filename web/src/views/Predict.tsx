@@ -12,6 +12,7 @@ import { forCamera } from "../logic/shrink.ts";
 import { useStore } from "../state/store.ts";
 import { attempt } from "../state/toasts.ts";
 import { Answer } from "./predict/Answer.tsx";
+import { Card } from "../parts/Card.tsx";
 
 /** Pictures of the camera are made smaller; files are asked about as they are. */
 export function askPicture(picture: Blob): void {
@@ -33,11 +34,10 @@ export function Predict() {
         <p class="lead">{t("predict.lead")}</p>
       </header>
       {chosen && <Answer key={chosen.id} asked={chosen} />}
-      <section class="card" aria-labelledby="ask">
-        <h2 id="ask">{t(chosen ? "predict.next" : "predict.empty")}</h2>
+      <Card id="ask" title={t(chosen ? "predict.next" : "predict.empty")}>
         <DropZone onFiles={ask} onPicture={askPicture} text={t("drop.files")} />
         <p class="muted small">{t("drop.paste")}</p>
-      </section>
+      </Card>
       {items.length > 1 && <List items={items} selected={selected} />}
     </>
   );
@@ -45,16 +45,12 @@ export function Predict() {
 
 function List({ items, selected }: { items: Asked[]; selected: number }) {
   return (
-    <section class="card" aria-labelledby="asked">
-      <div class="card-head">
-        <h2 id="asked">{t("predict.list")}</h2>
-        <button type="button" class="small-button" onClick={clearPredictions}>{t("predict.clear")}</button>
-      </div>
+    <Card id="asked" title={t("predict.list")} action={<button class="small-button" onClick={clearPredictions}>{t("predict.clear")}</button>}>
       <ul class="asked">
         {items.map((item) => (
           <li key={item.id}>
             <button
-              type="button" class="asked-item" aria-current={item.id === selected ? "true" : undefined}
+              class="asked-item" aria-current={item.id === selected ? "true" : undefined}
               onClick={() => {
                 select(item.id);
                 document.querySelector("main")?.scrollTo?.(0, 0);
@@ -74,6 +70,6 @@ function List({ items, selected }: { items: Asked[]; selected: number }) {
           </li>
         ))}
       </ul>
-    </section>
+    </Card>
   );
 }

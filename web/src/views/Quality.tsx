@@ -5,6 +5,7 @@ import { Confusion } from "./quality/Confusion.tsx";
 import { Goal } from "./quality/Goal.tsx";
 import { Mistaken } from "./quality/Mistaken.tsx";
 import { PerClass } from "./quality/PerClass.tsx";
+import { Card } from "../parts/Card.tsx";
 
 export function Quality() {
   const quality = useQuality();
@@ -18,11 +19,10 @@ export function Quality() {
       {quality && !quality.balanced_accuracy && <section class="card empty"><p>{t("quality.few")}</p></section>}
       {quality?.balanced_accuracy && (
         <>
-          <section class="card summary" aria-labelledby="balanced">
-            <h2 id="balanced">{t("quality.balanced")}</h2>
+          <Card id="balanced" title={t("quality.balanced")} class="summary">
             <Interval of={quality.balanced_accuracy} />
             <p class="muted small">{t("quality.evaluated", { evaluated: quality.evaluated, samples: quality.samples })}</p>
-          </section>
+          </Card>
           <PerClass quality={quality} />
           <Confusion quality={quality} />
         </>

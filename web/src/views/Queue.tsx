@@ -7,6 +7,7 @@ import { useQueue } from "../state/data.ts";
 import { createStore, useStore } from "../state/store.ts";
 import { GoalProgress } from "./quality/GoalProgress.tsx";
 import { Question } from "./queue/Question.tsx";
+import { Card } from "../parts/Card.tsx";
 
 /** Images that were skipped or have just been answered; kept while the page is open. */
 const skipped = createStore<ReadonlySet<string>>(new Set());
@@ -57,16 +58,15 @@ export function Queue() {
       {!item && open.length > 0 && (
         <section class="card empty">
           <p>{t("queue.skipped")}</p>
-          <button type="button" class="primary" onClick={() => skipped.set(new Set())}>{t("queue.skipped.again")}</button>
+          <button class="primary" onClick={() => skipped.set(new Set())}>{t("queue.skipped.again")}</button>
         </section>
       )}
       <GoalProgress />
-      <section class="card" aria-labelledby="queue-add">
-        <h2 id="queue-add">{t(queue && open.length === 0 ? "queue.empty" : "queue.more")}</h2>
+      <Card id="queue-add" title={t(queue && open.length === 0 ? "queue.empty" : "queue.more")}>
         {queue && open.length === 0 && <p class="muted">{t("queue.empty.text")}</p>}
         <Uploads target="queue" />
         <DropZone folder text={t("drop.queue")} onFiles={(files) => void actions.enqueue(files)} />
-      </section>
+      </Card>
     </>
   );
 }

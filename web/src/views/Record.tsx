@@ -8,6 +8,7 @@ import { useQuality, useSamples } from "../state/data.ts";
 import { useStore } from "../state/store.ts";
 import { Confusion } from "./quality/Confusion.tsx";
 import { PerClass } from "./quality/PerClass.tsx";
+import { Card } from "../parts/Card.tsx";
 
 /** A page to print and sign: what was taught, by whom, when, and how good it is. */
 export function Record() {
@@ -18,7 +19,7 @@ export function Record() {
   return (
     <article class="record">
       <div class="row no-print">
-        <button type="button" class="primary" onClick={() => print()}>{t("record.print")}</button>
+        <button class="primary" onClick={() => print()}>{t("record.print")}</button>
         <a class="button" href="#device">{t("record.back")}</a>
       </div>
       <h1>{t("record.title")}</h1>
@@ -28,10 +29,9 @@ export function Record() {
         <dt>{t("record.encoder")}</dt><dd>{device.encoder.name ?? t("device.encoder.unnamed")} <span class="mono break">{device.encoder.identity}</span></dd>
         <dt>{t("record.hash")}</dt><dd class="mono break">{device.state_sha256}</dd>
       </dl>
-      <section class="card" aria-labelledby="record-classes">
-        <h2 id="record-classes">{t("record.summary")}</h2>
+      <Card id="record-classes" title={t("record.summary")}>
         <Summary samples={samples} classes={classes} />
-      </section>
+      </Card>
       {quality?.balanced_accuracy && (
         <>
           <p class="record-note">{t("record.quality")}</p>
@@ -76,8 +76,7 @@ function Pictures({ of, samples }: { of: Class; samples: Sample[] }) {
   const shown = samples.slice(0, PICTURES);
   const id = `record-${of.slot}`;
   return (
-    <section class="card" aria-labelledby={id}>
-      <h2 id={id}>{t("record.pictures", { class: of.name })}</h2>
+    <Card id={id} title={t("record.pictures", { class: of.name })}>
       <ul class="neighbours dense">
         {shown.map((sample) => (
           <li key={sample.source}>
@@ -88,6 +87,6 @@ function Pictures({ of, samples }: { of: Class; samples: Sample[] }) {
         ))}
       </ul>
       {samples.length > shown.length && <p class="muted small">{t("record.more", { n: samples.length - shown.length })}</p>}
-    </section>
+    </Card>
   );
 }

@@ -6,6 +6,7 @@ import { t } from "../../messages/index.ts";
 import { app, operatorName } from "../../state/app.ts";
 import { useStore } from "../../state/store.ts";
 import { complain } from "../../state/toasts.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** Who did what, newest first. */
 export function Audit() {
@@ -15,8 +16,7 @@ export function Audit() {
     if (device) calls.audit(100).then(({ entries }) => setEntries(entries), complain);
   }, [revision, device === null]);
   return (
-    <section class="card" aria-labelledby="audit">
-      <h2 id="audit">{t("device.audit")}</h2>
+    <Card id="audit" title={t("device.audit")}>
       {entries?.length === 0 && <p class="muted">{t("device.audit.none")}</p>}
       {entries && entries.length > 0 && (
         <div class="scroll tall" tabIndex={0} role="region" aria-labelledby="audit">
@@ -34,7 +34,7 @@ export function Audit() {
           </table>
         </div>
       )}
-    </section>
+    </Card>
   );
 }
 

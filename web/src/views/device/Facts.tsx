@@ -1,13 +1,13 @@
 import type { Device } from "../../api/types.ts";
 import { bytes, shortHash } from "../../logic/format.ts";
 import { locale, t } from "../../messages/index.ts";
+import { Card } from "../../parts/Card.tsx";
 
 type Of = { device: Device };
 
 export function EncoderCard({ device: { encoder, program, state_sha256 } }: Of) {
   return (
-    <section class="card" aria-labelledby="encoder">
-      <h2 id="encoder">{t("device.encoder")}</h2>
+    <Card id="encoder" title={t("device.encoder")}>
       <dl class="facts">
         <dt>{t("device.encoder.name")}</dt><dd>{encoder.name ?? t("device.encoder.unnamed")}</dd>
         <dt>{t("device.identity")}</dt><dd class="mono" title={encoder.identity}>{shortHash(encoder.identity)}</dd>
@@ -16,7 +16,7 @@ export function EncoderCard({ device: { encoder, program, state_sha256 } }: Of) 
         <dt>{t("device.program")}</dt><dd>{program}</dd>
         <dt>{t("device.state")}</dt><dd class="mono" title={state_sha256}>{shortHash(state_sha256)}</dd>
       </dl>
-    </section>
+    </Card>
   );
 }
 
@@ -32,8 +32,7 @@ export function Memory({ device }: Of) {
     })
     : null;
   return (
-    <section class="card" aria-labelledby="memory">
-      <h2 id="memory">{t("device.memory")}</h2>
+    <Card id="memory" title={t("device.memory")}>
       <Used label={t("device.samples")} used={device.samples} limit={device.samples_limit} />
       <Used label={t("device.classes")} used={device.classes} limit={device.classes_limit} />
       <Used label={t("queue.title")} used={device.queue.images} limit={device.queue.images_limit} />
@@ -46,7 +45,7 @@ export function Memory({ device }: Of) {
         </dd>
         <dt>{t("device.images")}</dt><dd>{t(device.keeps_images ? "device.images.kept" : "device.images.not")}</dd>
       </dl>
-    </section>
+    </Card>
   );
 }
 
@@ -61,8 +60,7 @@ function Used({ label, used, limit }: { label: string; used: number; limit: numb
 
 export function Bundle({ device: { bundle } }: Of) {
   return (
-    <section class="card" aria-labelledby="bundle">
-      <h2 id="bundle">{t("device.bundle")}</h2>
+    <Card id="bundle" title={t("device.bundle")}>
       <p>{bundleText(bundle)}</p>
       {bundle?.state === "arriving" && <progress max={bundle.bytes_expected} value={bundle.bytes_received} aria-label={t("device.bundle")} />}
       {bundle && (
@@ -71,7 +69,7 @@ export function Bundle({ device: { bundle } }: Of) {
           <dt>{t("device.bundle.counter")}</dt><dd>{bundle.counter}</dd>
         </dl>
       )}
-    </section>
+    </Card>
   );
 }
 

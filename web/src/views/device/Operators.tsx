@@ -5,6 +5,7 @@ import { app, operator, saveSettings } from "../../state/app.ts";
 import { preferences } from "../../state/preferences.ts";
 import { useStore } from "../../state/store.ts";
 import { attempt } from "../../state/toasts.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** The people who teach. The one who is added first in this browser becomes its operator. */
 export function Operators() {
@@ -22,8 +23,7 @@ export function Operators() {
     setName("");
   });
   return (
-    <section class="card" aria-labelledby="operators">
-      <h2 id="operators">{t("device.operators")}</h2>
+    <Card id="operators" title={t("device.operators")}>
       <p class="muted small">{t("device.operators.lead")}</p>
       <ul class="lines">
         {operators.map((one) => (
@@ -54,6 +54,6 @@ export function Operators() {
         <button type="submit" disabled={!good || !name.trim()}>{t("device.operators.add")}</button>
       </form>
       {!good && <p class="small wrong-text" role="alert">{t("device.operators.bad")}</p>}
-    </section>
+    </Card>
   );
 }

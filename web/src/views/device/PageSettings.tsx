@@ -2,13 +2,13 @@ import { chooseLanguage, LANGUAGES, speak, t } from "../../messages/index.ts";
 import { app } from "../../state/app.ts";
 import { preferences, type Theme } from "../../state/preferences.ts";
 import { useStore } from "../../state/store.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** What this browser remembers: appearance, language, pairing. */
 export function PageSettings() {
   const { theme, language, token } = useStore(preferences);
   return (
-    <section class="card" aria-labelledby="page">
-      <h2 id="page">{t("device.page")}</h2>
+    <Card id="page" title={t("device.page")}>
       <label class="field">
         <span>{t("device.theme")}</span>
         <select value={theme} onChange={(event) => preferences.change({ theme: event.currentTarget.value as Theme })}>
@@ -31,13 +31,13 @@ export function PageSettings() {
       </label>
       {token && (
         <button
-          type="button" onClick={() => {
+          onClick={() => {
             preferences.change({ token: null });
             const { session } = app.value;
             if (session?.token_required) app.change({ session: { ...session, authorised: false } });
           }}
         >{t("device.leave")}</button>
       )}
-    </section>
+    </Card>
   );
 }

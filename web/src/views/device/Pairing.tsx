@@ -4,6 +4,7 @@ import type { Pairing as Offer } from "../../api/types.ts";
 import { t } from "../../messages/index.ts";
 import { LocalImage } from "../../parts/LocalImage.tsx";
 import { attempt } from "../../state/toasts.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** The drawing of the QR code as a file: shown by `<img>`, so that nothing in it can run. */
 const drawing = (svg: string | null) => (svg ? new Blob([svg], { type: "image/svg+xml" }) : null);
@@ -17,8 +18,7 @@ export function Pairing() {
   });
   const offer = shown?.offer;
   return (
-    <section class="card" aria-labelledby="pairing">
-      <h2 id="pairing">{t("device.pairing")}</h2>
+    <Card id="pairing" title={t("device.pairing")}>
       {offer && !offer.code && !offer.qr_svg && <p class="muted">{t("device.pairing.none")}</p>}
       {shown?.qr && (
         <div class="qr">
@@ -33,7 +33,7 @@ export function Pairing() {
           {offer.expires_s !== null && <p class="muted small">{t("device.pairing.expires", { n: Math.max(1, Math.round(offer.expires_s / 60)) })}</p>}
         </>
       )}
-      <button type="button" onClick={() => (shown ? setShown(null) : void show())}>{t(shown ? "device.pairing.hide" : "device.pairing.show")}</button>
-    </section>
+      <button onClick={() => (shown ? setShown(null) : void show())}>{t(shown ? "device.pairing.hide" : "device.pairing.show")}</button>
+    </Card>
   );
 }

@@ -6,6 +6,7 @@ import { stepText, undoLast } from "../../state/actions.ts";
 import { app, operator, refresh } from "../../state/app.ts";
 import { useStore } from "../../state/store.ts";
 import { attempt, say } from "../../state/toasts.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** The state as a file: out and in. */
 export function Transfer() {
@@ -16,12 +17,11 @@ export function Transfer() {
     void attempt(action).finally(() => setBusy(false));
   };
   return (
-    <section class="card" aria-labelledby="transfer">
-      <h2 id="transfer">{t("device.transfer")}</h2>
+    <Card id="transfer" title={t("device.transfer")}>
       <p class="muted">{t("device.transfer.lead")}</p>
       <div class="row">
-        <button type="button" disabled={busy} onClick={() => during(exportState)}>{t("device.export")}</button>
-        <button type="button" disabled={busy} onClick={() => input.current?.click()}>{t("device.import")}</button>
+        <button disabled={busy} onClick={() => during(exportState)}>{t("device.export")}</button>
+        <button disabled={busy} onClick={() => input.current?.click()}>{t("device.import")}</button>
       </div>
       <input
         ref={input} type="file" hidden accept=".zip,application/zip" aria-label={t("device.import")}
@@ -32,7 +32,7 @@ export function Transfer() {
         }}
       />
       {busy && <progress aria-label={t("device.transfer")} />}
-    </section>
+    </Card>
   );
 }
 
@@ -55,14 +55,13 @@ async function importState(file: File): Promise<void> {
 export function LastStep() {
   const { device } = useStore(app);
   return (
-    <section class="card" aria-labelledby="last-step">
-      <h2 id="last-step">{t("device.undo")}</h2>
+    <Card id="last-step" title={t("device.undo")}>
       {device?.undo ? (
         <>
           <p>{stepText(device.undo)}</p>
-          <button type="button" onClick={() => void undoLast()}><Icon name="undo" />{t("undo")}</button>
+          <button onClick={() => void undoLast()}><Icon name="undo" />{t("undo")}</button>
         </>
       ) : <p class="muted">{t("device.undo.none")}</p>}
-    </section>
+    </Card>
   );
 }

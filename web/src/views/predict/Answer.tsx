@@ -32,7 +32,7 @@ export function Answer({ asked }: { asked: Asked }) {
             <div class="notice">
               <p><strong>{textOf(failure, nameOf)}</strong></p>
               {failure.message && <p class="small muted">{failure.message}</p>}
-              <button type="button" onClick={() => again(asked.id)}>{t("predict.again")}</button>
+              <button onClick={() => again(asked.id)}>{t("predict.again")}</button>
             </div>
           )}
         </div>
@@ -86,11 +86,11 @@ function Actions({ asked }: { asked: Asked }) {
         <fieldset class="plain">
           <legend>{t("predict.teach")}</legend>
           <div class="row">
-            {classes.map((one) => <button type="button" key={one.slot} onClick={() => void actions.teachOne(asked.image, one.slot)}>{one.name}</button>)}
+            {classes.map((one) => <button key={one.slot} onClick={() => void actions.teachOne(asked.image, one.slot)}>{one.name}</button>)}
           </div>
         </fieldset>
       )}
-      {learned === null && <button type="button" class="quiet" onClick={() => void actions.enqueue([asked.image])}>{t("predict.queue")}</button>}
+      {learned === null && <button class="quiet" onClick={() => void actions.enqueue([asked.image])}>{t("predict.queue")}</button>}
       <Uploads target="queue" />
     </div>
   );

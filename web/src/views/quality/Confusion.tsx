@@ -1,13 +1,13 @@
 import type { Quality } from "../../api/types.ts";
 import { t } from "../../messages/index.ts";
 import { nameOf } from "../../state/app.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** The confusion matrix as a table; the shade of a cell is its share of the row. */
 export function Confusion({ quality }: { quality: Quality }) {
   const { slots, counts, unknown } = quality.confusion;
   return (
-    <section class="card" aria-labelledby="confusion">
-      <h2 id="confusion">{t("quality.confusion")}</h2>
+    <Card id="confusion" title={t("quality.confusion")}>
       <div class="scroll" tabIndex={0} role="region" aria-labelledby="confusion">
         <table class="confusion">
           <thead>
@@ -34,7 +34,7 @@ export function Confusion({ quality }: { quality: Quality }) {
           </tbody>
         </table>
       </div>
-    </section>
+    </Card>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { readPercent } from "../../logic/format.ts";
 import { t } from "../../messages/index.ts";
+import { Card } from "../../parts/Card.tsx";
 import { app, saveSettings } from "../../state/app.ts";
 import { useStore } from "../../state/store.ts";
 import { attempt, say } from "../../state/toasts.ts";
@@ -12,15 +13,14 @@ export function Goal() {
   const [editing, setEditing] = useState(false);
   const { goal } = settings;
   return (
-    <section class="card" aria-labelledby="goal">
-      <div class="card-head">
-        <h2 id="goal">{t("goal.title")}</h2>
-        {!editing && classes && classes.length > 0 && <button type="button" onClick={() => setEditing(true)}>{t(goal ? "goal.edit" : "goal.set")}</button>}
-      </div>
+    <Card
+      id="goal" title={t("goal.title")}
+      action={!editing && classes && classes.length > 0 && <button type="button" onClick={() => setEditing(true)}>{t(goal ? "goal.edit" : "goal.set")}</button>}
+    >
       {!goal && !editing && <p class="muted">{t("goal.none")}</p>}
       {goal && !editing && <GoalProgress bare />}
       {editing && <Form onClose={() => setEditing(false)} />}
-    </section>
+    </Card>
   );
 }
 

@@ -6,6 +6,7 @@ import { Interval } from "../../parts/Bar.tsx";
 import { app, nameOf } from "../../state/app.ts";
 import { useQuality } from "../../state/data.ts";
 import { useStore } from "../../state/store.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** How far the goal is; nothing without a goal. */
 export function GoalProgress({ bare = false }: { bare?: boolean }) {
@@ -20,7 +21,7 @@ export function GoalProgress({ bare = false }: { bare?: boolean }) {
     </>
   );
   if (bare) return lines;
-  return <section class="card" aria-labelledby="goal-progress"><h2 id="goal-progress">{t("goal.title")}</h2>{lines}</section>;
+  return <Card id="goal-progress" title={t("goal.title")}>{lines}</Card>;
 }
 
 function Line({ measure, slot, of, target }: { measure: string; slot: number; of: Proportion | null; target: number }) {

@@ -4,12 +4,12 @@ import { t } from "../../messages/index.ts";
 import { Thumb } from "../../parts/Thumb.tsx";
 import { nameOf } from "../../state/app.ts";
 import { sampleOf } from "../../state/data.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** Samples that are predicted wrong from the others, worst first. */
 export function Mistaken({ quality }: { quality: Quality }) {
   return (
-    <section class="card" aria-labelledby="mistaken">
-      <h2 id="mistaken">{t("quality.mistaken")}</h2>
+    <Card id="mistaken" title={t("quality.mistaken")}>
       <p class="muted">{t(quality.mistaken.length > 0 ? "quality.mistaken.lead" : "quality.mistaken.none")}</p>
       <ul class="neighbours">
         {quality.mistaken.map((one) => {
@@ -25,6 +25,6 @@ export function Mistaken({ quality }: { quality: Quality }) {
           );
         })}
       </ul>
-    </section>
+    </Card>
   );
 }

@@ -3,13 +3,13 @@ import { t } from "../../messages/index.ts";
 import { Interval } from "../../parts/Bar.tsx";
 import { app, nameOf } from "../../state/app.ts";
 import { useStore } from "../../state/store.ts";
+import { Card } from "../../parts/Card.tsx";
 
 /** Sensitivity and specificity of each class with their intervals drawn. */
 export function PerClass({ quality, id = "perclass" }: { quality: Quality; id?: string }) {
   const { goal } = useStore(app).settings;
   return (
-    <section class="card" aria-labelledby={id}>
-      <h2 id={id}>{t("quality.perclass")}</h2>
+    <Card id={id} title={t("quality.perclass")}>
       <div class="scroll" tabIndex={0} role="region" aria-labelledby={id}>
         <table class="figures-table">
           <thead>
@@ -32,6 +32,6 @@ export function PerClass({ quality, id = "perclass" }: { quality: Quality; id?: 
           </tbody>
         </table>
       </div>
-    </section>
+    </Card>
   );
 }

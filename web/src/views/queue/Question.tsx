@@ -46,7 +46,7 @@ export function Question({ item, left, onLabel, onSkip, onRemove }: Props) {
         </p>
         <div class="labels">
           {classes?.map((one, index) => (
-            <button type="button" key={one.slot} class="label-button" onClick={() => onLabel(one.slot)}>
+            <button key={one.slot} class="label-button" onClick={() => onLabel(one.slot)}>
               {index < 9 && <kbd aria-hidden="true">{index + 1}</kbd>}
               {one.name}
             </button>
@@ -54,8 +54,8 @@ export function Question({ item, left, onLabel, onSkip, onRemove }: Props) {
           {classes?.length === 0 && <p>{t("queue.noclasses")}</p>}
         </div>
         <div class="row">
-          <button type="button" class="quiet" onClick={onSkip}>{t("queue.skip")}</button>
-          <button type="button" class="quiet" onClick={onRemove}>{t("queue.remove")}</button>
+          <button class="quiet" onClick={onSkip}>{t("queue.skip")}</button>
+          <button class="quiet" onClick={onRemove}>{t("queue.remove")}</button>
         </div>
         <p class="muted small keys">{t("queue.keys")}</p>
       </div>

@@ -28,7 +28,7 @@ export function ClassCard({ of, samples, recall }: Props) {
     <section class="card class-card" aria-labelledby={id}>
       <div class="card-head">
         <ClassName of={of} id={id} />
-        <button type="button" class="quiet square" onClick={() => setAsking(true)} aria-label={t("teach.remove", { class: of.name })}><Icon name="trash" /></button>
+        <button class="quiet square" onClick={() => setAsking(true)} aria-label={t("teach.remove", { class: of.name })}><Icon name="trash" /></button>
       </div>
       <div class="class-figures">
         <span>{t("class.samples", { n: of.samples })}</span>
@@ -38,7 +38,7 @@ export function ClassCard({ of, samples, recall }: Props) {
         <>
           <div class="thumbs">{samples.slice(0, shown).map((sample) => <Thumb sample={sample} key={sample.source} />)}</div>
           {samples.length > FEW && (
-            <button type="button" class="quiet small-button" onClick={() => setShown(shown >= samples.length ? FEW : shown + MANY)} aria-expanded={shown > FEW}>
+            <button class="quiet small-button" onClick={() => setShown(shown >= samples.length ? FEW : shown + MANY)} aria-expanded={shown > FEW}>
               {shown >= samples.length ? t("teach.fewer") : t("teach.all", { n: samples.length })}
             </button>
           )}
