@@ -26,6 +26,11 @@ export function t(key: Key, values: Values = {}): string {
   return fill(texts[key], values, language, locale());
 }
 
+/** The words for an action of the audit log; the server's own for one that the catalogue does not know. */
+export function actionText(action: string): string {
+  return `action.${action}` in catalogue.value.texts ? t(`action.${action}` as Key) : action;
+}
+
 export function fill(text: string | (Plural & Partial<Record<Intl.LDMLPluralRule, string>>), values: Values, language: string, numbers = language): string {
   const form = typeof text === "string" ? text : text[new Intl.PluralRules(language).select(Number(values["n"]))] ?? text.other;
   return form.replace(/\{(\w+)\}/g, (whole, name: string) => {

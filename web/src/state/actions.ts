@@ -45,6 +45,7 @@ export async function teach(files: readonly Blob[], slot: number): Promise<void>
 /** Teaches one image that is already on the page. Returns whether it is a sample now. */
 export function teachOne(image: Blob, slot: number): Promise<boolean> {
   return attempt(async () => {
+    checkForTeaching(image, app.value.device?.limits.upload_bytes ?? Infinity);
     const sample = await calls.teach(image, slot, operator());
     await refresh();
     if (sample.new) say(t("teach.done", { n: 1, class: nameOf(slot) }), undoable(() => forgetAll([sample.source])));

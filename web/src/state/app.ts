@@ -73,26 +73,47 @@ export async function saveSettings(part: Partial<Settings>): Promise<void> {
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const allowed = () => app.value.session !== null && (!app.value.session.token_required || app.value.session.authorised);
 
+/** Asks until the server answers: a request may fail while the event stream still seems to be alive. */
+async function probe(): Promise<void> {
+  for (let pause = 1000; !app.value.reachable; pause = Math.min(pause * 1.5, 8000)) {
+    await wait(pause);
+    await calls.session().then((session) => app.change({ session }), () => {});
+  }
+  await refresh();
+}
+
+function onAnswer(reachable: boolean): void {
+  if (reachable === app.value.reachable) return;
+  app.change({ reachable });
+  if (!reachable) void probe();
+}
+
+function onUnauthorised(): void {
+  const { session } = app.value;
+  if (session) app.change({ session: { ...session, token_required: true, authorised: false } });
+}
+
 /** Keeps the session and the event stream alive as long as the page is open. */
 export async function stayConnected(): Promise<never> {
-  listen(
-    (reachable) => reachable !== app.value.reachable && app.change({ reachable }),
-    () => app.value.session && app.change({ session: { ...app.value.session, token_required: true, authorised: false } }),
-  );
+  listen(onAnswer, onUnauthorised);
+  // A phone that slept has missed events.
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && allowed() && void refresh());
   for (let pause = 1000; ; pause = Math.min(pause * 2, 15_000)) {
     try {
       app.change({ session: await calls.session() });
       if (allowed()) {
         await refresh();
-        pause = 1000;
-        await readEvents(({ event, data }) => onEvent(event, data), new AbortController().signal);
+        await readEvents(({ event, data }) => {
+          pause = 500;
+          onEvent(event, data);
+        }, new AbortController().signal);
       }
     } catch {
-      // `listen` has been told; the loop tries again.
+      // The loop tries again.
     }
     await wait(pause);
-    // Without permission there is nothing to follow until somebody pairs.
-    while (app.value.session && !allowed()) await wait(200);
+    // Without permission there is nothing to follow until somebody pairs; without the server `probe` asks.
+    while (!app.value.reachable || (app.value.session && !allowed())) await wait(200);
   }
 }
 

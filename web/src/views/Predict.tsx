@@ -23,9 +23,15 @@ export function Predict() {
   const { items, selected } = useStore(predictions);
   const chosen = items.find((one) => one.id === selected);
   useEffect(() => {
+    // The whole view takes files: a zone is easily missed.
     const paste = (event: ClipboardEvent) => void filesOf(event.clipboardData).then(ask);
+    const drop = (event: DragEvent) => void filesOf(event.dataTransfer).then(ask);
     addEventListener("paste", paste);
-    return () => removeEventListener("paste", paste);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("paste", paste);
+      removeEventListener("drop", drop);
+    };
   }, []);
   return (
     <>

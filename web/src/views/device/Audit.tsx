@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import * as calls from "../../api/calls.ts";
 import type { AuditEntry } from "../../api/types.ts";
 import { dateTime, shortHash } from "../../logic/format.ts";
-import { t } from "../../messages/index.ts";
+import { actionText, t } from "../../messages/index.ts";
 import { app, operatorName } from "../../state/app.ts";
 import { useStore } from "../../state/store.ts";
 import { complain } from "../../state/toasts.ts";
@@ -44,7 +44,7 @@ function Entry({ entry }: { entry: AuditEntry }) {
     <tr>
       <td class="nowrap">{dateTime(entry.time_s) || t("sample.when.unknown")}</td>
       <td>
-        {entry.action}{entry.class && <> <strong>{entry.class}</strong></>}
+        {actionText(entry.action)}{entry.class && <> <strong>{entry.class}</strong></>}
         {first && <span class="mono muted small" title={entry.samples.join("\n")}> {entry.samples.length > 1 ? t("class.samples", { n: entry.samples.length }) : shortHash(first, 2)}</span>}
       </td>
       <td>{entry.operator === null ? "–" : operatorName(entry.operator)}</td>
