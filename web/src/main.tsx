@@ -8,6 +8,7 @@ import { app, stayConnected } from "./state/app.ts";
 import { preferences } from "./state/preferences.ts";
 import { route, startRouting, type View } from "./state/route.ts";
 import { useStore } from "./state/store.ts";
+import { batches } from "./state/uploads.ts";
 import { Device } from "./views/Device.tsx";
 import { Pair } from "./views/Pair.tsx";
 import { Predict } from "./views/Predict.tsx";
@@ -47,6 +48,7 @@ async function start(): Promise<void> {
   void stayConnected();
   // Files that miss a drop zone must not replace the page.
   for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
+  addEventListener("beforeunload", (event) => batches.value.some((batch) => batch.running) && event.preventDefault());
   if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {});
 }
 

@@ -39,7 +39,9 @@ test("a class is renamed in place; a sample is moved and forgotten", async ({ pa
 
   await page.getByRole("region", { name: c }).getByRole("button", { name: /^Sample of/ }).first().click();
   await page.getByLabel("Move to class").selectOption({ label: b });
-  await expect(page.getByRole("dialog", { name: `Sample of ${b}` })).toBeVisible();
+  await page.getByRole("button", { name: "Move", exact: true }).click();
+  await expect(page.getByText(`Sample moved to ${b}.`)).toBeVisible();
+  await page.getByRole("region", { name: b }).getByRole("button", { name: /^Sample of/ }).first().click();
   await page.getByRole("button", { name: "Forget this sample" }).click();
   await expect(page.getByRole("region", { name: b }).getByText("0 samples")).toBeVisible();
   await page.getByRole("status").getByRole("button", { name: "Undo" }).last().click();

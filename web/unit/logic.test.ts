@@ -30,6 +30,7 @@ test("a prediction set promises only what it can hold", () => {
   assert.match(promise(answer({}), 0.005)!.text, /Among 1,000 .* at most 5\./);
   assert.deepEqual(promise(answer({ enough: false }), 0.1)!.holds, false);
   assert.equal(promise(answer({ decision: "untaught" }), 0.1), null);
+  assert.equal(promise(answer({ decision: "unknown", known: false }), 0.1), null);
 });
 
 test("a probability is never rounded to certainty", () => {

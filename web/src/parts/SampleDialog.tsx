@@ -1,3 +1,4 @@
+import { useState } from "preact/hooks";
 import type { Sample } from "../api/types.ts";
 import { dateTime, shortHash } from "../logic/format.ts";
 import { t } from "../messages/index.ts";
@@ -15,7 +16,6 @@ const close = () => openSample.set(null);
 /** One sample: its picture, its origin, and what can be done about it. */
 export function SampleDialog() {
   const sample = useStore(openSample);
-  const { classes } = useStore(app);
   if (!sample) return null;
   const name = nameOf(sample.class);
   return (
@@ -29,18 +29,7 @@ export function SampleDialog() {
             <dt>{t("sample.when")}</dt><dd>{dateTime(sample.time_s) || t("sample.when.unknown")}</dd>
             <dt>{t("sample.source")}</dt><dd class="mono" title={sample.source}>{shortHash(sample.source)}</dd>
           </dl>
-          <label class="field">
-            <span>{t("sample.move")}</span>
-            <select
-              value={sample.class}
-              onChange={(event) => {
-                const to = Number(event.currentTarget.value);
-                void actions.move(sample.source, sample.class, to).then((moved) => moved && openSample.value === sample && openSample.set({ ...sample, class: to }));
-              }}
-            >
-              {classes?.map((one) => <option value={one.slot} key={one.slot}>{one.name}</option>)}
-            </select>
-          </label>
+          <MoveForm sample={sample} />
           <button
             class="danger"
             onClick={() => {
@@ -51,5 +40,29 @@ export function SampleDialog() {
         </div>
       </div>
     </Dialog>
+  );
+}
+
+function MoveForm({ sample }: { sample: Sample }) {
+  const { classes } = useStore(app);
+  const others = classes?.filter((one) => one.slot !== sample.class) ?? [];
+  const [chosen, setChosen] = useState(others[0]?.slot ?? -1);
+  if (others.length === 0) return null;
+  return (
+    <form
+      class="form inline" onSubmit={(event) => {
+        event.preventDefault();
+        close();
+        void actions.move(sample.source, sample.class, chosen);
+      }}
+    >
+      <label class="field">
+        <span>{t("sample.move")}</span>
+        <select value={chosen} onChange={(event) => setChosen(Number(event.currentTarget.value))}>
+          {others.map((one) => <option value={one.slot} key={one.slot}>{one.name}</option>)}
+        </select>
+      </label>
+      <button type="submit">{t("sample.move.go")}</button>
+    </form>
   );
 }

@@ -49,24 +49,15 @@ export function Shell({ children }: { children: ComponentChildren }) {
 }
 
 function OperatorChoice() {
-  const { settings } = useStore(app);
+  const { operators } = useStore(app).settings;
   useStore(preferences);
+  if (operators.length === 0) return <a class="button quiet" href="#device">{t("device.operators.add")}</a>;
   return (
     <label class="operator">
       <span>{t("operator.label")}</span>
-      <select
-        value={operator()}
-        onChange={(event) => {
-          const chosen = Number(event.currentTarget.value);
-          if (chosen < 0) {
-            event.currentTarget.value = String(operator());
-            location.hash = "#device";
-          } else preferences.change({ operator: chosen });
-        }}
-      >
+      <select value={operator()} onChange={(event) => preferences.change({ operator: Number(event.currentTarget.value) })}>
         <option value={0}>{t("operator.none")}</option>
-        {settings.operators.map((one) => <option value={one.number} key={one.number}>{one.name}</option>)}
-        <option value={-1}>{t("device.operators.add")} …</option>
+        {operators.map((one) => <option value={one.number} key={one.number}>{one.name}</option>)}
       </select>
     </label>
   );

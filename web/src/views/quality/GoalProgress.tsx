@@ -1,4 +1,4 @@
-import type { Proportion } from "../../api/types.ts";
+import type { Proportion, Settings } from "../../api/types.ts";
 import { percent } from "../../logic/format.ts";
 import { goalState } from "../../logic/goal.ts";
 import { t } from "../../messages/index.ts";
@@ -10,18 +10,20 @@ import { Card } from "../../parts/Card.tsx";
 
 /** How far the goal is; nothing without a goal. */
 export function GoalProgress({ bare = false }: { bare?: boolean }) {
-  const quality = useQuality();
   const { goal } = useStore(app).settings;
   if (!goal) return null;
-  const figures = quality?.classes.find((one) => one.slot === goal.class);
-  const lines = (
+  return bare ? <Lines goal={goal} /> : <Card id="goal-progress" title={t("goal.title")}><Lines goal={goal} /></Card>;
+}
+
+// A component of its own, so that quality is computed only where there is a goal.
+function Lines({ goal }: { goal: NonNullable<Settings["goal"]> }) {
+  const figures = useQuality()?.classes.find((one) => one.slot === goal.class);
+  return (
     <>
       <Line measure={t("quality.sensitivity")} slot={goal.class} of={figures?.sensitivity ?? null} target={goal.sensitivity} />
       <Line measure={t("quality.specificity")} slot={goal.class} of={figures?.specificity ?? null} target={goal.specificity} />
     </>
   );
-  if (bare) return lines;
-  return <Card id="goal-progress" title={t("goal.title")}>{lines}</Card>;
 }
 
 function Line({ measure, slot, of, target }: { measure: string; slot: number; of: Proportion | null; target: number }) {

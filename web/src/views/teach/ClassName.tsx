@@ -11,8 +11,12 @@ export function ClassName({ of, id }: { of: Class; id: string }) {
   const [editing, setEditing] = useState(false);
   const [name, setName] = useState(of.name);
   const field = useRef<HTMLInputElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  const edited = useRef(false);
   useEffect(() => {
     if (editing) field.current?.select();
+    else if (edited.current) button.current?.focus();
+    edited.current = editing;
   }, [editing]);
 
   const keep = () => {
@@ -28,7 +32,7 @@ export function ClassName({ of, id }: { of: Class; id: string }) {
       <h2 id={id} class="class-name">
         <span>{of.name}</span>
         <button
-          type="button" class="quiet square" aria-label={t("teach.rename", { class: of.name })}
+          ref={button} type="button" class="quiet square" aria-label={t("teach.rename", { class: of.name })}
           onClick={() => {
             setName(of.name);
             setEditing(true);
