@@ -67,7 +67,7 @@ export function classify(feature: Float64Array, samples: { class: number; featur
 }
 
 /** Below this similarity to every sample an image is unlike everything taught. */
-export const KNOWN = 0.7;
+export const KNOWN = 0.955;
 
 /** Wilson's interval at 95 %. */
 export function wilson(right: number, of: number): { value: number; low: number; high: number; of: number } | null {

@@ -15,14 +15,15 @@ export function Camera({ onPicture, onClose, burst }: Props) {
   const video = useRef<HTMLVideoElement>(null);
   const [facing, setFacing] = useState<"environment" | "user">("environment");
   const [denied, setDenied] = useState(false);
-  const [ready, setReady] = useState(false);
+  /** The shape of the live picture, once there is one. */
+  const [shape, setShape] = useState<"broad" | "tall" | null>(null);
   const [taken, setTaken] = useState(0);
 
   useEffect(() => {
     let stream: MediaStream | null = null;
     let open = true;
     const stop = () => stream?.getTracks().forEach((track) => track.stop());
-    setReady(false);
+    setShape(null);
     navigator.mediaDevices.getUserMedia({ video: { facingMode: facing, width: { ideal: 1920 }, height: { ideal: 1080 } } }).then(
       (got) => {
         stream = got;
@@ -59,12 +60,17 @@ export function Camera({ onPicture, onClose, burst }: Props) {
       {denied ? <p>{t("camera.denied")}</p> : (
         <>
           <div class="camera">
-            <video ref={video} muted playsInline onLoadedData={() => setReady(true)} />
-            <div class="camera-square" aria-hidden="true" />
+            <div class="camera-frame">
+              <video
+                ref={video} muted playsInline
+                onLoadedData={({ currentTarget: { videoWidth, videoHeight } }) => setShape(videoWidth > videoHeight ? "broad" : "tall")}
+              />
+              {shape && <div class={`camera-square ${shape}`} aria-hidden="true" />}
+            </div>
           </div>
           <p class="muted small">{t("camera.square")} {burst && t("camera.burst", { class: burst })}</p>
           <div class="row">
-            <button class="primary" disabled={!ready} onClick={() => void shoot()}><Icon name="camera" />{t("camera.shoot")}</button>
+            <button class="primary" disabled={!shape} onClick={() => void shoot()}><Icon name="camera" />{t("camera.shoot")}</button>
             <button onClick={() => setFacing(facing === "user" ? "environment" : "user")}><Icon name="swap" />{t("camera.switch")}</button>
             <span class="muted" role="status">{burst && taken > 0 ? t("camera.count", { n: taken }) : ""}</span>
           </div>
