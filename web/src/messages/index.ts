@@ -3,8 +3,9 @@ import { createStore } from "../state/store.ts";
 
 export type Plural = { one: string; other: string };
 export type Key = keyof typeof en;
-/** A translation: a text for every key of the English catalogue, plural forms where it has them. */
-export type Catalogue = { [K in Key]: (typeof en)[K] extends string ? string : Plural & Partial<Record<Intl.LDMLPluralRule, string>> };
+type Text = string | (Plural & Partial<Record<Intl.LDMLPluralRule, string>>);
+/** A translation: a text for every key of the English catalogue, with plural forms where its language needs them. */
+export type Catalogue = Record<Key, Text>;
 export type Values = Record<string, string | number>;
 
 /** Languages with a file of their own. */
@@ -31,7 +32,7 @@ export function actionText(action: string): string {
   return `action.${action}` in catalogue.value.texts ? t(`action.${action}` as Key) : action;
 }
 
-export function fill(text: string | (Plural & Partial<Record<Intl.LDMLPluralRule, string>>), values: Values, language: string, numbers = language): string {
+export function fill(text: Text, values: Values, language: string, numbers = language): string {
   const form = typeof text === "string" ? text : text[new Intl.PluralRules(language).select(Number(values["n"]))] ?? text.other;
   return form.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];

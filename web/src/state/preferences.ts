@@ -18,11 +18,12 @@ function load(): Partial<Preferences> {
 /** `operator` 0: nobody is chosen. */
 export const preferences = createStore<Preferences>({ theme: "system", operator: 0, language: null, token: null, ...load() });
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
 function apply(): void {
   const { theme, token } = preferences.value;
   setToken(token);
-  if (theme === "system") delete document.documentElement.dataset["theme"];
-  else document.documentElement.dataset["theme"] = theme;
+  document.documentElement.dataset["theme"] = theme === "system" ? (dark.matches ? "dark" : "light") : theme;
 }
 
 preferences.subscribe(() => {
@@ -33,4 +34,5 @@ preferences.subscribe(() => {
     // See above.
   }
 });
+dark.addEventListener("change", apply);
 apply();
