@@ -1,4 +1,4 @@
-import { addClass, className, expect, foreign, image, images, open, removeClass, teach, test } from "./help.ts";
+import { addClass, className, expect, foreign, image, images, open, removeClass, teach, test, undo } from "./help.ts";
 
 test("teach two classes, predict, teach the image, undo", async ({ page }) => {
   const [a, b] = [className("Discs"), className("Stripes")];
@@ -15,12 +15,12 @@ test("teach two classes, predict, teach the image, undo", async ({ page }) => {
   await expect(page.getByRole("heading", { name: "Why" })).toBeVisible();
   await page.getByRole("group", { name: "Teach as" }).getByRole("button", { name: a, exact: true }).click();
   await expect(page.getByText(`This image is a sample of ${a}.`)).toBeVisible();
-  await page.getByRole("status").getByRole("button", { name: "Undo" }).click();
+  await undo(page);
   await expect(page.getByText(`This image is a sample of ${a}.`)).toBeHidden();
 
   await page.getByRole("link", { name: "Teach" }).click();
   await removeClass(page, b);
-  await page.getByRole("status").getByRole("button", { name: "Undo" }).first().click();
+  await undo(page);
   await expect(page.getByRole("region", { name: b }).getByText("5 samples", { exact: true })).toBeVisible();
   await removeClass(page, a);
   await removeClass(page, b);
@@ -44,7 +44,7 @@ test("a class is renamed in place; a sample is moved and forgotten", async ({ pa
   await page.getByRole("region", { name: b }).getByRole("button", { name: /^Sample of/ }).first().click();
   await page.getByRole("button", { name: "Forget this sample" }).click();
   await expect(page.getByRole("region", { name: b }).getByText("0 samples")).toBeVisible();
-  await page.getByRole("status").getByRole("button", { name: "Undo" }).last().click();
+  await undo(page);
   await expect(page.getByRole("region", { name: b }).getByText("1 sample", { exact: true })).toBeVisible();
   await removeClass(page, b);
   await removeClass(page, c);

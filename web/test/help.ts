@@ -53,3 +53,8 @@ export async function removeClass(page: Page, name: string): Promise<void> {
   await page.getByRole("button", { name: "Remove class" }).click();
   await expect(page.getByText(`Class ${name} removed.`)).toBeVisible();
 }
+
+/** Takes back what the newest message is about. */
+export async function undo(page: Page): Promise<void> {
+  await page.locator(".toast").filter({ has: page.getByRole("button", { name: "Undo" }) }).last().getByRole("button", { name: "Undo" }).click();
+}

@@ -168,7 +168,7 @@ export const de: Catalogue = {
   "goal.bad": "Geben Sie eine Zahl von 0 bis 100 ein.",
   "goal.of": "{class}: {measure} mindestens {target}",
   "goal.reached": "erreicht",
-  "goal.certain": "sicher erreicht: das ganze Intervall liegt darüber",
+  "goal.certain": "sicher erreicht",
   "goal.open": "noch nicht erreicht",
   "goal.unmeasured": "noch nicht gemessen",
 

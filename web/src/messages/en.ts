@@ -168,7 +168,7 @@ export const en = {
   "goal.bad": "Enter a number from 0 to 100.",
   "goal.of": "{class}: {measure} of at least {target}",
   "goal.reached": "reached",
-  "goal.certain": "reached with certainty: the whole interval lies above",
+  "goal.certain": "reached with certainty",
   "goal.open": "not reached yet",
   "goal.unmeasured": "not measured yet",
 

@@ -53,12 +53,12 @@ function OperatorChoice() {
   useStore(preferences);
   if (operators.length === 0) return <a class="button quiet" href="#device">{t("device.operators.add")}</a>;
   return (
-    <label class="operator">
-      <span>{t("operator.label")}</span>
-      <select value={operator()} onChange={(event) => preferences.change({ operator: Number(event.currentTarget.value) })}>
+    <div class="operator">
+      <label for="operator">{t("operator.label")}</label>
+      <select id="operator" value={operator()} onChange={(event) => preferences.change({ operator: Number(event.currentTarget.value) })}>
         <option value={0}>{t("operator.none")}</option>
         {operators.map((one) => <option value={one.number} key={one.number}>{one.name}</option>)}
       </select>
-    </label>
+    </div>
   );
 }

@@ -18,7 +18,7 @@ export function Device() {
         <h1>{t("device.title")}</h1>
         {device && <p class="lead">{device.name}</p>}
       </header>
-      <div class="cards">
+      <div class="cards flow">
         {device && (
           <>
             <EncoderCard device={device} />

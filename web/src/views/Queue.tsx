@@ -43,7 +43,7 @@ export function Queue() {
   const left = queue ? queue.images - (queue.items.length - open.length) : 0;
   return (
     <>
-      <header class="view-head">
+      <header class={item ? "view-head asking" : "view-head"}>
         <h1>{t("queue.title")}</h1>
         <p class="lead">{t("queue.lead")}</p>
       </header>

@@ -9,6 +9,7 @@ import { useStore } from "../state/store.ts";
 import { Confusion } from "./quality/Confusion.tsx";
 import { PerClass } from "./quality/PerClass.tsx";
 import { Card } from "../parts/Card.tsx";
+import { Scroll } from "../parts/Scroll.tsx";
 
 /** A page to print and sign: what was taught, by whom, when, and how good it is. */
 export function Record() {
@@ -48,7 +49,7 @@ export function Record() {
 
 function Summary({ samples, classes }: { samples: Sample[]; classes: Class[] }) {
   return (
-    <div class="scroll">
+    <Scroll by="record-classes">
       <table>
         <thead>
           <tr>
@@ -65,7 +66,7 @@ function Summary({ samples, classes }: { samples: Sample[]; classes: Class[] }) 
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

@@ -7,6 +7,7 @@ import { app, operatorName } from "../../state/app.ts";
 import { useStore } from "../../state/store.ts";
 import { complain } from "../../state/toasts.ts";
 import { Card } from "../../parts/Card.tsx";
+import { Scroll } from "../../parts/Scroll.tsx";
 
 /** Who did what, newest first. */
 export function Audit() {
@@ -19,7 +20,7 @@ export function Audit() {
     <Card id="audit" title={t("device.audit")}>
       {entries?.length === 0 && <p class="muted">{t("device.audit.none")}</p>}
       {entries && entries.length > 0 && (
-        <div class="scroll tall" tabIndex={0} role="region" aria-labelledby="audit">
+        <Scroll by="audit" tall>
           <table>
             <thead>
               <tr>
@@ -32,7 +33,7 @@ export function Audit() {
             </thead>
             <tbody>{entries.map((entry, index) => <Entry key={index} entry={entry} />)}</tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </Card>
   );

@@ -2,13 +2,14 @@ import type { Quality } from "../../api/types.ts";
 import { t } from "../../messages/index.ts";
 import { nameOf } from "../../state/app.ts";
 import { Card } from "../../parts/Card.tsx";
+import { Scroll } from "../../parts/Scroll.tsx";
 
 /** The confusion matrix as a table; the shade of a cell is its share of the row. */
 export function Confusion({ quality }: { quality: Quality }) {
   const { slots, counts, unknown } = quality.confusion;
   return (
     <Card id="confusion" title={t("quality.confusion")}>
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="confusion">
+      <Scroll by="confusion">
         <table class="confusion">
           <thead>
             <tr><td /><th scope="colgroup" colSpan={slots.length + 1}>{t("quality.predicted")}</th></tr>
@@ -33,7 +34,7 @@ export function Confusion({ quality }: { quality: Quality }) {
             })}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </Card>
   );
 }

@@ -19,10 +19,10 @@ export function GoalProgress({ bare = false }: { bare?: boolean }) {
 function Lines({ goal }: { goal: NonNullable<Settings["goal"]> }) {
   const figures = useQuality()?.classes.find((one) => one.slot === goal.class);
   return (
-    <>
+    <div class="goal">
       <Line measure={t("quality.sensitivity")} slot={goal.class} of={figures?.sensitivity ?? null} target={goal.sensitivity} />
       <Line measure={t("quality.specificity")} slot={goal.class} of={figures?.specificity ?? null} target={goal.specificity} />
-    </>
+    </div>
   );
 }
 

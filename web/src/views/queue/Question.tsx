@@ -36,9 +36,11 @@ export function Question({ item, left, onLabel, onSkip, onRemove }: Props) {
     <section class="card question" aria-labelledby="question">
       <Picture path={`/queue/${item.id}/image`} size={1024} alt={t("queue.image", { name: item.name })} missing={t("predict.noimage")} />
       <div class="stack">
-        <p class="muted small" role="status">{t("queue.left", { n: left })}</p>
+        <div class="about small">
+          <p class="muted nowrap" role="status">{t("queue.left", { n: left })}</p>
+          <p class="name" title={item.name}>{item.name}</p>
+        </div>
         <h2 id="question">{t("queue.question")}</h2>
-        <p class="small name" title={item.name}>{item.name}</p>
         <p>
           <span class="muted">{now ? `${t("queue.now")}: ` : t("queue.now.none")}</span>
           {now && <strong>{headline(now, nameOf)}</strong>}
