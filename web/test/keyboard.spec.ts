@@ -12,8 +12,9 @@ async function tabTo(page: Page, target: Locator): Promise<void> {
 }
 
 async function choose(page: Page, button: Locator, files: ReturnType<typeof images>): Promise<void> {
-  await tabTo(page, button);
+  // The wait comes first: the browser needs a moment before it hands its file dialog to the test.
   const chooser = page.waitForEvent("filechooser");
+  await tabTo(page, button);
   await page.keyboard.press("Enter");
   await (await chooser).setFiles(files);
 }

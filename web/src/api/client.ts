@@ -6,7 +6,10 @@ export interface Options {
   json?: unknown;
   body?: Blob;
   signal?: AbortSignal;
-  /** The request may be sent again: it reads, or the server recognises it by its content. */
+  /**
+   * The request is sent again if the network fails: the server recognises it by its content. Views load their data again by
+   * themselves when the server is back, so that reading needs no repetition here.
+   */
   repeatable?: boolean;
   /** Is told of each repetition, from 1. */
   onRetry?: (attempt: number) => void;
@@ -66,14 +69,13 @@ const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** `send`, repeated with growing pauses if that is safe and the network or a busy device was the reason. */
 export async function request(path: string, options: Options = {}): Promise<Response> {
-  const repeatable = options.repeatable ?? (options.method ?? "GET") === "GET";
   for (let attempt = 1; ; attempt++) {
     try {
       return await send(path, options);
     } catch (thrown) {
       // A busy device or one that limits the rate has done nothing, so that any request may be sent again.
       const kind = thrown instanceof Failure ? thrown.kind : null;
-      const again = kind === "busy" || kind === "rate-limited" || (kind === "network" && repeatable);
+      const again = kind === "busy" || kind === "rate-limited" || (kind === "network" && options.repeatable);
       const pause = PAUSES_MS[attempt - 1];
       if (!again || pause === undefined || path === "/pair") throw thrown;
       options.onRetry?.(attempt);

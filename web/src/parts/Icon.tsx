@@ -10,7 +10,7 @@ const PATHS = {
   close: "M6 6l12 12M18 6 6 18",
   edit: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
   trash: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13M10 11v5M14 11v5",
-  undo: "M9 6 4 11l5 5M4 11h10a6 6 0 0 1 0 12h-2",
+  undo: "M9 6 4 11l5 5M4 11h10a5 5 0 0 1 0 10h-3",
   check: "M5 13l4 4L19 7",
   plus: "M12 5v14M5 12h14",
   swap: "M4 9h13l-3-4M20 15H7l3 4",

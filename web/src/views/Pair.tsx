@@ -12,6 +12,7 @@ export function Pair({ offered }: { offered: string | null }) {
   const [wrong, setWrong] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const tried = useRef(false);
+  const field = useRef<HTMLInputElement>(null);
 
   const pair = async () => {
     setBusy(true);
@@ -29,6 +30,7 @@ export function Pair({ offered }: { offered: string | null }) {
     }
   };
   useEffect(() => {
+    field.current?.focus();
     if (offered && !tried.current) void pair();
     tried.current = true;
   }, []);
@@ -47,7 +49,7 @@ export function Pair({ offered }: { offered: string | null }) {
         <label class="field">
           <span>{t("pair.code")}</span>
           <input
-            class="code-field" inputMode="numeric" autocomplete="one-time-code" maxLength={7} value={code} aria-invalid={wrong !== null}
+            ref={field} class="code-field" inputMode="numeric" autocomplete="one-time-code" maxLength={7} value={code} aria-invalid={wrong !== null}
             onInput={(event) => setCode(event.currentTarget.value)}
           />
         </label>

@@ -35,7 +35,7 @@ export function Predict() {
   }, []);
   return (
     <>
-      <header class="view-head">
+      <header class={chosen ? "view-head asking" : "view-head"}>
         <h1>{t("predict.title")}</h1>
         <p class="lead">{t("predict.lead")}</p>
       </header>

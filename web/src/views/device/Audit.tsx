@@ -11,11 +11,12 @@ import { Scroll } from "../../parts/Scroll.tsx";
 
 /** Who did what, newest first. */
 export function Audit() {
-  const { revision, device } = useStore(app);
+  const { revision, device, reachable } = useStore(app);
+  const ready = device !== null && reachable;
   const [entries, setEntries] = useState<AuditEntry[] | null>(null);
   useEffect(() => {
-    if (device) calls.audit(100).then(({ entries }) => setEntries(entries), complain);
-  }, [revision, device === null]);
+    if (ready) calls.audit(100).then(({ entries }) => setEntries(entries), complain);
+  }, [revision, ready]);
   return (
     <Card id="audit" title={t("device.audit")}>
       {entries?.length === 0 && <p class="muted">{t("device.audit.none")}</p>}
