@@ -7,6 +7,7 @@ import { t } from "../messages/index.ts";
 import { preferences } from "./preferences.ts";
 import { createStore } from "./store.ts";
 import { complain, nameClassesBy } from "./toasts.ts";
+import { batches } from "./uploads.ts";
 
 export interface App {
   /** null: not asked yet. */
@@ -117,13 +118,19 @@ export async function stayConnected(): Promise<never> {
   }
 }
 
-let settle: ReturnType<typeof setTimeout> | undefined;
+let due: ReturnType<typeof setTimeout> | undefined;
+let latest = { revision: 0, queue: 0 };
+
+/** A batch changes the device many times a second, and what the views then ask for costs it time: few loads for many events. */
+const calm = () => (batches.value.some((batch) => batch.running) ? 3000 : 300);
 
 function onEvent(event: string, data: string): void {
   const value = JSON.parse(data) as { revision: number; queue: number; task: string; done: number; total: number };
   if (event === "progress") app.change({ progress: value.done < value.total ? value : null });
-  if (event !== "change" || (value.revision === app.value.revision && value.queue === app.value.queue)) return;
-  // A batch changes the device many times a second; one load for all of them.
-  clearTimeout(settle);
-  settle = setTimeout(() => void refresh(), 250);
+  if (event !== "change") return;
+  latest = value;
+  due ??= setTimeout(() => {
+    due = undefined;
+    if (latest.revision !== app.value.revision || latest.queue !== app.value.queue) void refresh();
+  }, calm());
 }

@@ -30,7 +30,6 @@ export function ask(images: readonly (File | Blob)[]): void {
   const added = images.map((image): Asked => ({
     id: next++, name: image instanceof File ? image.name : "", image, answer: null, failure: null, stamp: "",
   }));
-  // One image replaces what was there; several are added as a list.
   const items = [...added, ...predictions.value.items].slice(0, LIMIT);
   predictions.set({ items, selected: added[0]!.id });
   void work();

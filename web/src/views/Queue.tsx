@@ -49,7 +49,7 @@ export function Queue() {
       </header>
       {item && (
         <Question
-          key={item.id} item={item} left={left}
+          key={item.id} item={item} left={left} focus={gone.size + passed.size > 0}
           onLabel={(slot) => answer(item.id, () => actions.label(item.id, slot))}
           onSkip={() => skipped.set(new Set([...passed, item.id]))}
           onRemove={() => answer(item.id, () => actions.dropQueued(item.id))}

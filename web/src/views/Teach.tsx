@@ -1,12 +1,11 @@
 import { useState } from "preact/hooks";
+import { nameBytes } from "../logic/names.ts";
 import { t } from "../messages/index.ts";
 import * as actions from "../state/actions.ts";
 import { app } from "../state/app.ts";
 import { useQuality, useSamples } from "../state/data.ts";
 import { useStore } from "../state/store.ts";
 import { ClassCard } from "./teach/ClassCard.tsx";
-
-export const nameBytes = (name: string): number => new TextEncoder().encode(name).length;
 
 export function Teach() {
   const { classes, device } = useStore(app);

@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { QueueItem } from "../../api/types.ts";
 import { headline } from "../../logic/decision.ts";
 import { probability } from "../../logic/format.ts";
@@ -8,7 +8,7 @@ import { undoLast } from "../../state/actions.ts";
 import { app, nameOf } from "../../state/app.ts";
 import { useStore } from "../../state/store.ts";
 
-interface Props { item: QueueItem; left: number; onLabel: (slot: number) => void; onSkip: () => void; onRemove: () => void }
+interface Props { item: QueueItem; left: number; focus: boolean; onLabel: (slot: number) => void; onSkip: () => void; onRemove: () => void }
 
 /** Whether a key press is meant for the page and not for a field, a dialog or a shortcut of the browser. */
 export function isShortcut(event: KeyboardEvent): boolean {
@@ -18,8 +18,13 @@ export function isShortcut(event: KeyboardEvent): boolean {
 }
 
 /** One image of the queue: large, what the device would say, and a button for each class. */
-export function Question({ item, left, onLabel, onSkip, onRemove }: Props) {
+export function Question({ item, left, focus, onLabel, onSkip, onRemove }: Props) {
   const { classes } = useStore(app);
+  const heading = useRef<HTMLHeadingElement>(null);
+  // The button that answered the image before is gone; a keyboard goes on from here.
+  useEffect(() => {
+    if (focus && document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
+  }, []);
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (!isShortcut(event)) return;
@@ -40,7 +45,7 @@ export function Question({ item, left, onLabel, onSkip, onRemove }: Props) {
           <p class="muted nowrap" role="status">{t("queue.left", { n: left })}</p>
           <p class="name" title={item.name}>{item.name}</p>
         </div>
-        <h2 id="question">{t("queue.question")}</h2>
+        <h2 id="question" ref={heading} tabIndex={-1}>{t("queue.question")}</h2>
         <p>
           <span class="muted">{now ? `${t("queue.now")}: ` : t("queue.now.none")}</span>
           {now && <strong>{headline(now, nameOf)}</strong>}

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Class } from "../../api/types.ts";
+import { nameBytes } from "../../logic/names.ts";
 import { t } from "../../messages/index.ts";
 import { Icon } from "../../parts/Icon.tsx";
 import * as actions from "../../state/actions.ts";
@@ -23,7 +24,7 @@ export function ClassName({ of, id }: { of: Class; id: string }) {
     const next = name.trim();
     const limit = app.value.device?.limits.name_bytes ?? Infinity;
     if (!next || next === of.name) return setEditing(false);
-    if (new TextEncoder().encode(next).length > limit) return say(t("teach.long", { n: limit }));
+    if (nameBytes(next) > limit) return say(t("teach.long", { n: limit }));
     void actions.renameClass(of.slot, next).then((done) => done && setEditing(false));
   };
 
