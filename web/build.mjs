@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 
 const flag = (name) => process.argv.includes(name);
 const common = { bundle: true, charset: "utf8", legalComments: "none", logLevel: "warning" };
-const forNode = { ...common, platform: "node", format: "esm", target: "node20", jsx: "automatic", jsxImportSource: "preact" };
+const forNode = { ...common, platform: "node", format: "esm", target: "node18", jsx: "automatic", jsxImportSource: "preact" };
 
 if (flag("--unit")) {
   rmSync("build/unit", { recursive: true, force: true });
@@ -50,7 +50,7 @@ async function catalogues() {
 // (`error.${kind}`) and keys without a dot, which could be other words, stay.
 function shortKeys() {
   const sources = readdirSync("src", { withFileTypes: true, recursive: true })
-    .filter((entry) => /\.tsx?$/.test(entry.name)).map((entry) => readFileSync(`${entry.parentPath}/${entry.name}`, "utf8"));
+    .filter((entry) => /\.tsx?$/.test(entry.name)).map((entry) => readFileSync(`${entry.parentPath ?? entry.path}/${entry.name}`, "utf8"));
   const together = sources.flatMap((text) => [...text.matchAll(/\bt\(`([a-z.]+)\$\{/g)].map((match) => match[1]));
   const keys = [...readFileSync("src/messages/en.ts", "utf8").matchAll(/^  "([^"]+)":/gm)].map((match) => match[1]);
   const short = new Map(keys.filter((key) => key.includes(".") && !together.some((start) => key.startsWith(start)))

@@ -1,5 +1,6 @@
 // Lost connections, errors of the server, pairing.
 import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { addClass, className, expect, foreign, image, open, removeClass, test } from "./help.ts";
 
 test("a lost connection shows a banner and loses nothing that was typed", async ({ page }) => {
@@ -40,7 +41,7 @@ test.describe("pairing", () => {
   const url = "http://127.0.0.1:8019/";
   let server: ReturnType<typeof spawn>;
   test.beforeAll(async () => {
-    server = spawn("node", ["build/mock.mjs", "--port", "8019", "--token"], { cwd: `${import.meta.dirname}/..` });
+    server = spawn("node", ["build/mock.mjs", "--port", "8019", "--token"], { cwd: fileURLToPath(new URL("..", import.meta.url)) });
     await new Promise((resolve) => server.stdout!.once("data", resolve));
   });
   test.afterAll(() => void server.kill());

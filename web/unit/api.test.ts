@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { File as NodeFile } from "node:buffer";
 import { afterEach, test } from "node:test";
 import { request, send, setToken, urlOf } from "../src/api/client.ts";
 import { Failure, failureOf } from "../src/api/failure.ts";
 import { takeEvents } from "../src/api/stream.ts";
 import { batches, upload } from "../src/state/uploads.ts";
+
+// Node 18 has the class, but not as a global.
+globalThis.File ??= NodeFile as unknown as typeof File;
 
 const realFetch = globalThis.fetch;
 afterEach(() => {

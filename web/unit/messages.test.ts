@@ -18,7 +18,7 @@ test("a translation has the keys and the places of the English catalogue", () =>
 test("every key is used", () => {
   const source = (folder: string): string => readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && !/^(en|de)\.ts$/.test(entry.name))
-    .map((entry) => readFileSync(`${entry.parentPath}/${entry.name}`, "utf8")).join("\n");
+    .map((entry) => readFileSync(`${entry.parentPath ?? (entry as unknown as { path: string }).path}/${entry.name}`, "utf8")).join("\n");
   const text = source("src");
   const prefixes = [...text.matchAll(/t\(`([a-z.]+)\$\{/g)].map((match) => match[1]!);
   const unused = Object.keys(en).filter((key) => !text.includes(`"${key}"`) && !prefixes.some((prefix) => key.startsWith(prefix)));
