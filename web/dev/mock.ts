@@ -1,13 +1,14 @@
 // A server of the contract in memory, for development and tests of the page. It serves dist/ as the real one does.
-//   node build/mock.mjs [--port 8017] [--empty] [--token] [--slow MS]
-// With --token a browser must pair; the code is 123456.
+//   node build/mock.mjs [--port 8017] [--empty] [--token] [--slow MS] [--api http://localhost:7001]
+// With --token a browser must pair; the code is 123456. With --api the page of dist/ speaks to a real server.
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { forward } from "./mock/forward.ts";
 import { answer, type Answer } from "./mock/routes.ts";
 import { Refused, State } from "./mock/state.ts";
 
 const option = (name: string) => process.argv.includes(name) && process.argv[process.argv.indexOf(name) + 1];
-const port = Number(option("--port") || 8017), slow = Number(option("--slow") || 0), guarded = process.argv.includes("--token");
+const port = Number(option("--port") || 8017), slow = Number(option("--slow") || 0), guarded = process.argv.includes("--token"), real = option("--api");
 const TOKEN = "mock-token", CODE = "123456";
 const state = new State();
 if (!process.argv.includes("--empty")) state.fill();
@@ -40,7 +41,7 @@ function api(request: IncomingMessage, response: ServerResponse, url: URL, body:
     return sendAnswer(response, { json: { token: TOKEN } });
   }
   if (!authorised) throw new Refused(401, "unauthorised", "no token");
-  if (call === "GET /pairing") return sendAnswer(response, { json: { url: `http://ward-3.local:${port}/#code=${CODE}`, code: CODE, qr_svg: QR, expires_s: 300 } });
+  if (call === "GET /pairing") return sendAnswer(response, { json: { url: `http://ward-3.local:${port}/#code=${CODE}`, code: CODE, qr_svg: QR, expires_s: Math.floor(Date.now() / 1000) + 300 } });
   if (call === "GET /events") {
     response.writeHead(200, { ...HEADERS, "Content-Type": "text/event-stream" }).write(": hello\n\n");
     listeners.add(response);
@@ -68,7 +69,8 @@ createServer(async (request, response) => {
   const url = new URL(request.url!, "http://mock");
   if (slow && url.pathname.startsWith("/api")) await new Promise((resolve) => setTimeout(resolve, slow));
   try {
-    if (url.pathname.startsWith("/api/v1/")) api(request, response, url, Buffer.concat(parts));
+    if (url.pathname.startsWith("/api/v1/") && real) forward(real, request, response, Buffer.concat(parts));
+    else if (url.pathname.startsWith("/api/v1/")) api(request, response, url, Buffer.concat(parts));
     else file(response, url.pathname);
   } catch (thrown) {
     const { status, kind, message, more } = thrown instanceof Refused ? thrown : { status: 500, kind: "device-fault", message: String(thrown), more: {} };

@@ -68,9 +68,9 @@ test("the queue is labelled with keys", async ({ page }) => {
   const names = foreign ? [className("Left"), className("Right")] : [];
   for (const name of names) await addClass(page, name);
   await open(page, "queue");
-  const files = images("ring", 3);
+  const files = images("ring", 4);
   await page.locator('input[data-drop="images"]').setInputFiles(files);
-  await expect(page.getByText("3 images added to the queue.")).toBeVisible();
+  await expect(page.getByText("4 images added to the queue.")).toBeVisible();
   await expect(page.getByRole("heading", { name: "Which class is this?" })).toBeVisible();
   const left = () => page.getByText(/images? left$/).first().innerText().then((text) => Number.parseInt(text, 10));
   const before = await left();
@@ -79,6 +79,8 @@ test("the queue is labelled with keys", async ({ page }) => {
   await page.keyboard.press("s");
   await page.getByRole("button", { name: "Remove from queue" }).click();
   await expect.poll(left).toBe(before - 2);
+  await open(page, "teach");
+  for (const name of names) await removeClass(page, name);
 });
 
 test("the device page exports, keeps an operator and the error rate", async ({ page }) => {

@@ -27,8 +27,9 @@ export function t(key: Key, values: Values = {}): string {
   return fill(texts[key], values, language, locale());
 }
 
-/** The words for an action of the audit log; the server's own for one that the catalogue does not know. */
+/** The words for an action of the audit log ("undo-learn": "Undone: Taught"); the server's own for one that the catalogue does not know. */
 export function actionText(action: string): string {
+  if (action.startsWith("undo-")) return `${t("action.undo")}: ${actionText(action.slice(5))}`;
   return `action.${action}` in catalogue.value.texts ? t(`action.${action}` as Key) : action;
 }
 

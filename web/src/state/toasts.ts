@@ -17,10 +17,10 @@ export function dismiss(id: number): void {
   toasts.set(toasts.value.filter((toast) => toast.id !== id));
 }
 
-/** Shows a message for some seconds; longer if it offers an action. At most three are shown. */
+/** Shows a message for some seconds; longer if it offers an action. At most two are shown. */
 export function say(text: string, action?: Toast["action"]): void {
   const id = next++;
-  toasts.set([...toasts.value.slice(-2), { id, text, wrong: false, action }]);
+  toasts.set([...toasts.value.slice(-1), { id, text, wrong: false, action }]);
   setTimeout(() => dismiss(id), action ? 12_000 : 5_000);
 }
 
@@ -28,7 +28,7 @@ export function say(text: string, action?: Toast["action"]): void {
 export function complain(thrown: unknown): void {
   const failure = asFailure(thrown);
   const id = next++;
-  toasts.set([...toasts.value.slice(-2), { id, text: textOf(failure, nameOf), small: failure.message, wrong: true }]);
+  toasts.set([...toasts.value.slice(-1), { id, text: textOf(failure, nameOf), small: failure.message, wrong: true }]);
   setTimeout(() => dismiss(id), 15_000);
 }
 

@@ -11,10 +11,12 @@ const drawing = (svg: string | null) => (svg ? new Blob([svg], { type: "image/sv
 
 /** How another phone is paired. The code is fetched when it is asked for, because it expires. */
 export function Pairing() {
-  const [shown, setShown] = useState<{ offer: Offer; qr: Blob | null } | null>(null);
+  const [shown, setShown] = useState<{ offer: Offer; minutes: number | null; qr: Blob | null } | null>(null);
   const show = () => attempt(async () => {
-    const offer = await calls.pairing();
-    setShown({ offer, qr: drawing(offer.qr_svg) });
+    const [offer, { now_s }] = await Promise.all([calls.pairing(), calls.device()]);
+    // By the clock of the device, which may differ from that of this browser.
+    const minutes = offer.expires_s === null ? null : Math.max(1, Math.round((offer.expires_s - (now_s || Date.now() / 1000)) / 60));
+    setShown({ offer, minutes, qr: drawing(offer.qr_svg) });
   });
   const offer = shown?.offer;
   return (
@@ -26,11 +28,11 @@ export function Pairing() {
           <p>{t("device.pairing.scan")}</p>
         </div>
       )}
-      {offer?.code && (
+      {shown && offer?.code && (
         <>
           <p>{offer.url ? t("device.pairing.code", { url: offer.url.replace(/#.*/, "") }) : t("device.pairing.code.only")}</p>
           <p class="code">{offer.code}</p>
-          {offer.expires_s !== null && <p class="muted small">{t("device.pairing.expires", { n: Math.max(1, Math.round(offer.expires_s / 60)) })}</p>}
+          {shown.minutes !== null && <p class="muted small">{t("device.pairing.expires", { n: shown.minutes })}</p>}
         </>
       )}
       <button onClick={() => (shown ? setShown(null) : void show())}>{t(shown ? "device.pairing.hide" : "device.pairing.show")}</button>

@@ -66,10 +66,13 @@ function Figures({ answer }: { answer: Prediction }) {
       {set && (
         <div>
           <h3>{t("predict.set.title")}</h3>
-          <p class="chips">
-            {answer.set.map((slot) => <span class="chip" key={slot}>{nameOf(slot)}</span>)}
-            {answer.set.length === 0 && <span class="muted">{t("predict.set.empty")}</span>}
-          </p>
+          {/* A list that guarantees nothing would only contradict the answer. */}
+          {set.holds && (
+            <p class="chips">
+              {answer.set.map((slot) => <span class="chip" key={slot}>{nameOf(slot)}</span>)}
+              {answer.set.length === 0 && <span class="muted">{t("predict.set.empty")}</span>}
+            </p>
+          )}
           <p class="small muted">{set.text}</p>
         </div>
       )}
