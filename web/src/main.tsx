@@ -4,9 +4,9 @@ import { catalogue, chooseLanguage, speak, t } from "./messages/index.ts";
 import { SampleDialog } from "./parts/SampleDialog.tsx";
 import { Shell } from "./parts/Shell.tsx";
 import { Toasts } from "./parts/Toasts.tsx";
-import { app, stayConnected } from "./state/app.ts";
+import { app, askSession, stayConnected } from "./state/app.ts";
 import { preferences } from "./state/preferences.ts";
-import { route, startRouting, type View } from "./state/route.ts";
+import { entrance, route, startRouting, type View } from "./state/route.ts";
 import { useStore } from "./state/store.ts";
 import { batches } from "./state/uploads.ts";
 import { Device } from "./views/Device.tsx";
@@ -19,17 +19,18 @@ import { Teach } from "./views/Teach.tsx";
 
 const VIEW: Record<View, () => preact.VNode> = { predict: Predict, teach: Teach, queue: Queue, quality: Quality, device: Device, record: Record };
 
-function Page({ code }: { code: string | null }) {
+function Page() {
   // A change of language draws everything again.
   const { language } = useStore(catalogue);
   const { session } = useStore(app);
   const view = useStore(route);
+  const { code } = useStore(entrance);
   const title = view === "record" ? t("record.title") : t(`nav.${view}`);
   useEffect(() => {
     document.title = `${title} – ${t("app.title")}`;
     scrollTo(0, 0);
   }, [title]);
-  if (session?.token_required && !session.authorised) return <Pair offered={code} />;
+  if (session?.token_required && !session.authorised) return <Pair key={code} offered={code} />;
   const Chosen = VIEW[view];
   return (
     <div key={language}>
@@ -41,10 +42,16 @@ function Page({ code }: { code: string | null }) {
 }
 
 async function start(): Promise<void> {
-  const { token, code } = startRouting();
-  if (token) preferences.change({ token });
+  startRouting();
+  const take = () => {
+    const { token } = entrance.value;
+    if (token) preferences.change({ token });
+    return token;
+  };
+  take();
+  entrance.subscribe(() => take() && void askSession());
   await speak(chooseLanguage(preferences.value.language ? [preferences.value.language] : navigator.languages));
-  render(<Page code={code} />, document.getElementById("app")!);
+  render(<Page />, document.getElementById("app")!);
   void stayConnected();
   // Files that miss a drop zone must not replace the page.
   for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());

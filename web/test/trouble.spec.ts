@@ -60,6 +60,14 @@ test.describe("pairing", () => {
     await expect(page.locator(".thumb img").first()).toBeVisible();
   });
 
+  test("a link also pairs a page that is open already", async ({ page }) => {
+    await page.goto(url);
+    await expect(page.getByLabel("Code")).toBeVisible();
+    await page.evaluate(() => void (location.hash = "code=123456"));
+    await expect(page.getByRole("heading", { name: "Predict", level: 1 })).toBeVisible();
+    expect(page.url()).toBe(url);
+  });
+
   for (const fragment of ["code=123456", "token=mock-token"]) {
     test(`a link with #${fragment.slice(0, 5)}… pairs and leaves the address`, async ({ page }) => {
       await page.goto(`${url}#${fragment}`);

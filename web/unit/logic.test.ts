@@ -5,6 +5,7 @@ import { headline, promise, reason, type Answer } from "../src/logic/decision.ts
 import { looksLikeImage } from "../src/logic/files.ts";
 import { bytes, either, interval, probability, readPercent, shortHash } from "../src/logic/format.ts";
 import { goalState } from "../src/logic/goal.ts";
+import { lastPart } from "../src/logic/names.ts";
 import { summarise } from "../src/logic/record.ts";
 import { fit } from "../src/logic/shrink.ts";
 import { readFragment } from "../src/state/route.ts";
@@ -71,6 +72,11 @@ test("the record counts samples per class and operator", () => {
     { slot: 3, operator: 9, samples: 1, from: 50, to: 50 },
     { slot: 1, operator: null, samples: 0, from: 0, to: 0 },
   ]);
+});
+
+test("a device that is a file is named by the last part of its path", () => {
+  assert.deepEqual(["/srv/ward.store", "./a.store", "ward-3", "tcp:host:7000", "serial:/dev/ttyACM0"].map(lastPart),
+    ["ward.store", "a.store", "ward-3", "tcp:host:7000", "serial:/dev/ttyACM0"]);
 });
 
 test("an image is made smaller with its shape kept", () => {

@@ -35,8 +35,8 @@ export function reason(answer: Answer): string {
 
 /** What the prediction set promises at this error rate; null where there is no set to speak of. */
 export function promise(answer: Answer, errorRate: number): { text: string; holds: boolean } | null {
-  // The promise holds for images like those taught.
-  if (answer.decision === "untaught" || !answer.known) return null;
+  // The promise holds for images like those taught; an empty list beside "I don't know" says nothing more.
+  if (answer.decision === "untaught" || answer.decision === "unknown" || !answer.known) return null;
   if (!answer.enough) return { text: t("predict.set.few", { n: answer.shots_needed, rate: percent(errorRate, 1) }), holds: false };
   // Error rates below 1 % are whole numbers only per 1,000 images.
   const whole = Number.isInteger(Math.round(errorRate * 1e6) / 1e4);

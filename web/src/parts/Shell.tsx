@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { lastPart } from "../logic/names.ts";
 import { t } from "../messages/index.ts";
 import { app, operator } from "../state/app.ts";
 import { preferences } from "../state/preferences.ts";
@@ -21,7 +22,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       >{t("app.skip")}</a>
       <header class="top">
         <a class="brand" href="#predict"><img src="icon.svg" alt="" width="28" height="28" /><span>Macula</span></a>
-        <span class="device-name">{device?.name}</span>
+        <span class="device-name" title={device?.name}>{device && lastPart(device.name)}</span>
         <OperatorChoice />
       </header>
       <nav class="tabs" aria-label={t("app.navigation")}>

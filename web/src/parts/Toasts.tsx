@@ -1,31 +1,31 @@
 import { t } from "../messages/index.ts";
 import { useStore } from "../state/store.ts";
-import { dismiss, toasts } from "../state/toasts.ts";
+import { current, dismiss } from "../state/toasts.ts";
 import { Icon } from "./Icon.tsx";
 
-/** Messages at the edge of the page. The region is always there, so that screen readers speak what appears in it. */
+/** The newest message, at the edge of the page. The region is always there, so that screen readers speak what appears in it. */
 export function Toasts() {
-  const list = useStore(toasts);
+  const toast = useStore(current);
   return (
     <div class="toasts" role="status" aria-live="polite">
-      {list.map(({ id, text, small, wrong, action }) => (
-        <div class={wrong ? "toast wrong" : "toast"} key={id}>
+      {toast && (
+        <div class={toast.wrong ? "toast wrong" : "toast"} key={toast.id}>
           <div class="toast-text">
-            {text}
-            {small && <small>{small}</small>}
+            {toast.text}
+            {toast.small && <small>{toast.small}</small>}
           </div>
-          {action && (
+          {toast.action && (
             <button
               class="toast-action"
               onClick={() => {
-                dismiss(id);
-                action.run();
+                dismiss(toast.id);
+                toast.action?.run();
               }}
-            >{action.label}</button>
+            >{toast.action.label}</button>
           )}
-          <button class="toast-close" onClick={() => dismiss(id)} aria-label={t("dismiss")}><Icon name="close" /></button>
+          <button class="toast-close" onClick={() => dismiss(toast.id)} aria-label={t("dismiss")}><Icon name="close" /></button>
         </div>
-      ))}
+      )}
     </div>
   );
 }

@@ -74,11 +74,14 @@ export async function saveSettings(part: Partial<Settings>): Promise<void> {
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const allowed = () => app.value.session !== null && (!app.value.session.token_required || app.value.session.authorised);
 
+/** Whether this browser may use the device. A network failure shows elsewhere. */
+export const askSession = () => calls.session().then((session) => app.change({ session }), () => {});
+
 /** Asks until the server answers: a request may fail while the event stream still seems to be alive. */
 async function probe(): Promise<void> {
   for (let pause = 1000; !app.value.reachable; pause = Math.min(pause * 1.5, 8000)) {
     await wait(pause);
-    await calls.session().then((session) => app.change({ session }), () => {});
+    await askSession();
   }
   await refresh();
 }

@@ -14,16 +14,19 @@ export function readFragment(fragment: string): Entrance {
 }
 
 export const route = createStore<View>("predict");
+/** What the last pairing link brought. */
+export const entrance = createStore<Pick<Entrance, "token" | "code">>({ token: null, code: null });
 
 function follow(): void {
-  route.set(readFragment(location.hash).view);
+  const { view, token, code } = readFragment(location.hash);
+  if (!token && !code) return route.set(view);
+  // The secret leaves the address at once.
+  history.replaceState(null, "", location.pathname + location.search);
+  entrance.set({ token, code });
 }
 
-/** Follows the address bar and returns what a pairing link brought; the secret is removed from the address at once. */
-export function startRouting(): Entrance {
-  const entrance = readFragment(location.hash);
-  if (entrance.token || entrance.code) history.replaceState(null, "", location.pathname + location.search);
+/** Follows the address bar: at the start, and when a link changes only the fragment of an open page. */
+export function startRouting(): void {
   follow();
   addEventListener("hashchange", follow);
-  return entrance;
 }

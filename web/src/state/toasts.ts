@@ -4,7 +4,7 @@ import { createStore } from "./store.ts";
 
 export interface Toast { id: number; text: string; small?: string | undefined; wrong: boolean; action?: { label: string; run: () => void } | undefined }
 
-export const toasts = createStore<Toast[]>([]);
+export const current = createStore<Toast | null>(null);
 let next = 1;
 let nameOf: ((slot: number) => string) | undefined;
 
@@ -14,22 +14,24 @@ export function nameClassesBy(names: (slot: number) => string): void {
 }
 
 export function dismiss(id: number): void {
-  toasts.set(toasts.value.filter((toast) => toast.id !== id));
+  if (current.value?.id === id) current.set(null);
 }
 
-/** Shows a message for some seconds; longer if it offers an action. At most two are shown. */
-export function say(text: string, action?: Toast["action"]): void {
+/** Shows one message at a time: a newer one replaces it, because "Undo" is about the last change. */
+function show(toast: Omit<Toast, "id">, ms: number): void {
   const id = next++;
-  toasts.set([...toasts.value.slice(-1), { id, text, wrong: false, action }]);
-  setTimeout(() => dismiss(id), action ? 12_000 : 5_000);
+  current.set({ ...toast, id });
+  // Not while somebody is about to use it.
+  const end = () => void (document.querySelector(".toast:hover, .toast:focus-within") ? setTimeout(end, 2000) : dismiss(id));
+  setTimeout(end, ms);
 }
+
+export const say = (text: string, action?: Toast["action"]): void => show({ text, wrong: false, action }, 6_000);
 
 /** Shows what went wrong, with the server's words in small print. */
 export function complain(thrown: unknown): void {
   const failure = asFailure(thrown);
-  const id = next++;
-  toasts.set([...toasts.value.slice(-1), { id, text: textOf(failure, nameOf), small: failure.message, wrong: true }]);
-  setTimeout(() => dismiss(id), 15_000);
+  show({ text: textOf(failure, nameOf), small: failure.message, wrong: true }, 12_000);
 }
 
 /** Runs an action of the user and shows its failure. Returns whether it succeeded. */

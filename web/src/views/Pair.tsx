@@ -3,7 +3,7 @@ import * as calls from "../api/calls.ts";
 import { asFailure } from "../api/failure.ts";
 import { textOf } from "../messages/failures.ts";
 import { t } from "../messages/index.ts";
-import { app } from "../state/app.ts";
+import { askSession } from "../state/app.ts";
 import { preferences } from "../state/preferences.ts";
 
 /** The screen of a browser that is not paired. `offered`: the code of a pairing link, which is tried at once. */
@@ -20,7 +20,7 @@ export function Pair({ offered }: { offered: string | null }) {
     try {
       const { token } = await calls.pair(code.replace(/\D/g, ""));
       preferences.change({ token });
-      app.change({ session: await calls.session() });
+      await askSession();
     } catch (thrown) {
       const failure = asFailure(thrown);
       const refused = ["unauthorised", "forbidden", "input", "not-found", "refused"].includes(failure.kind);

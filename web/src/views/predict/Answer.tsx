@@ -70,7 +70,6 @@ function Figures({ answer }: { answer: Prediction }) {
           {set.holds && (
             <p class="chips">
               {answer.set.map((slot) => <span class="chip" key={slot}>{nameOf(slot)}</span>)}
-              {answer.set.length === 0 && <span class="muted">{t("predict.set.empty")}</span>}
             </p>
           )}
           <p class="small muted">{set.text}</p>
