@@ -79,7 +79,7 @@ export function quality(state: State): Quality {
   });
   const right = counts.reduce((sum, line, i) => sum + line[i]!, 0);
   return {
-    revision: state.revision, samples: samples.length, evaluated: total, balanced_accuracy: wilson(right, total), classes,
+    revision: state.revision, samples: samples.length, evaluated: total, left_out: 1, balanced_accuracy: wilson(right, total), classes,
     confusion: total ? { slots, counts, unknown } : { slots: [], counts: [], unknown: [] },
     mistaken: mistaken.sort((a, b) => b.probability - a.probability).slice(0, 50),
   };

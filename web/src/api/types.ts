@@ -59,6 +59,7 @@ export interface Neighbour { source: Source; class: number; similarity: number; 
 // GET /quality?error_rate=0.1     leave-one-out over the samples
 export interface Quality {
   revision: number; samples: number; evaluated: number;       // classes with one sample are not evaluated
+  left_out: number;                                           // most samples that are left out together (1: leave-one-out)
   balanced_accuracy: Proportion | null;
   classes: { slot: number; samples: number; sensitivity: Proportion | null; specificity: Proportion | null }[];
   confusion: { slots: number[]; counts: number[][]; unknown: number[] };   // [true][predicted]; unknown: "I don't know" per true class

@@ -173,6 +173,7 @@ export const de: Catalogue = {
 
   "quality.title": "Güte",
   "quality.lead": "Jedes Beispiel wird einmal weggelassen und aus den anderen vorhergesagt. Intervalle zu 95 %.",
+  "quality.lead.groups": "Bis zu {n} Beispiele auf einmal werden weggelassen und aus den anderen vorhergesagt. Intervalle zu 95 %.",
   "quality.few": "Die Güte kann gemessen werden, wenn zwei Klassen je zwei Beispiele haben.",
   "quality.balanced": "Ausgewogene Genauigkeit",
   "quality.evaluated": "{evaluated} von {samples} Beispielen ausgewertet",
@@ -294,7 +295,7 @@ export const de: Catalogue = {
   "record.to": "Bis",
   "record.pictures": "Beispiele für {class}",
   "record.more": n("und {n} weiteres", "und {n} weitere"),
-  "record.quality": "Güte, jedes Beispiel einmal weggelassen, mit 95-%-Intervallen",
+  "record.quality": "Güte: jedes Beispiel aus anderen vorhergesagt, mit 95-%-Intervallen",
   "record.signature": "Name, Datum, Unterschrift",
 
   "pair.title": "Diesen Browser koppeln",

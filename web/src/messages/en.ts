@@ -173,6 +173,7 @@ export const en = {
 
   "quality.title": "Quality",
   "quality.lead": "Each sample is left out once and predicted from the others. Intervals are 95%.",
+  "quality.lead.groups": "Up to {n} samples at a time are left out and predicted from the others. Intervals are 95%.",
   "quality.few": "Quality can be measured when two classes have two samples each.",
   "quality.balanced": "Balanced accuracy",
   "quality.evaluated": "{evaluated} of {samples} samples evaluated",
@@ -294,7 +295,7 @@ export const en = {
   "record.to": "To",
   "record.pictures": "Samples of {class}",
   "record.more": "and {n} more",
-  "record.quality": "Quality, leave-one-out, with 95% intervals",
+  "record.quality": "Quality: each sample predicted from others, with 95% intervals",
   "record.signature": "Name, date, signature",
 
   "pair.title": "Pair this browser",

@@ -14,7 +14,7 @@ export function Quality() {
     <>
       <header class="view-head">
         <h1>{t("quality.title")}</h1>
-        <p class="lead">{t("quality.lead")}</p>
+        <p class="lead">{quality && quality.left_out > 1 ? t("quality.lead.groups", { n: quality.left_out }) : t("quality.lead")}</p>
       </header>
       {quality && !quality.balanced_accuracy && <section class="card empty"><p>{t("quality.few")}</p></section>}
       {quality?.balanced_accuracy && (
