@@ -39,7 +39,13 @@ impl DeviceFeatures {
         known_length_max(self.lengths.clone()).unwrap_or(Length(u16::MAX))
     }
 
-    fn feature(&self, index: usize) -> &[i16] {
+    /// Dimensions of a feature.
+    pub(super) fn dim(&self) -> usize {
+        self.features.dim
+    }
+
+    /// The quantised feature of an image.
+    pub(super) fn feature(&self, index: usize) -> &[i16] {
         &self.features.rows[index * self.features.dim..][..self.features.dim]
     }
 }

@@ -85,11 +85,50 @@ impl EpisodePool {
         Ok(Self { settings, members, drawable, groups: number_groups(groups), class_names: class_names.to_vec() })
     }
 
+    /// A pool of images without groups, from the class of each.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    #[cfg(test)]
+    pub(super) fn of_labels(labels: &[usize], settings: EpisodeSettings) -> Result<Self, EvaluateError> {
+        let classes = labels.iter().max().map_or(0, |most| most + 1);
+        let names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
+        Self::from_labels(labels, &vec![None; labels.len()], &names, settings)
+    }
+
+    /// Supports of an episode: `ways * shots`.
+    pub fn supports(&self) -> usize {
+        self.settings.ways * self.settings.shots
+    }
+
     /// Episode `index`.
     ///
     /// # Errors
     /// When no division of the groups leaves every class enough supports and queries.
     pub fn draw(&self, index: usize) -> Result<Episode, EvaluateError> {
+        let shots = self.settings.shots;
+        let Divided { classes, queries, rest, .. } = self.divide(index)?;
+        let supports = rest.into_iter().flat_map(|rest| rest.into_iter().take(shots)).collect();
+        Ok(Episode { classes, supports, queries })
+    }
+
+    /// As [`Self::draw`], with the images that are neither supports nor queries, and share no group with a query: `images`
+    /// of them at most, drawn without regard to their class.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub fn draw_with_pool(&self, index: usize, images: usize) -> Result<(Episode, Vec<usize>), EvaluateError> {
+        let shots = self.settings.shots;
+        let Divided { classes, queries, rest, mut rng } = self.divide(index)?;
+        let supports = rest.iter().flat_map(|rest| &rest[..shots]).copied().collect();
+        let mut pool: Vec<usize> = rest.iter().flat_map(|rest| &rest[shots..]).copied().collect();
+        rng.shuffle(&mut pool);
+        pool.truncate(images);
+        Ok((Episode { classes, supports, queries }, pool))
+    }
+
+    /// Draws classes, and divides their images into queries and the rest.
+    fn divide(&self, index: usize) -> Result<Divided, EvaluateError> {
         let EpisodeSettings { ways, shots, queries, seed } = self.settings;
         let mut rng = Rng::for_item(seed, "episode", 0, index as u64);
         let mut classes: Vec<usize> =
@@ -98,23 +137,24 @@ impl EpisodePool {
         classes.sort_unstable();
         let mut lacking = classes[0];
         for _ in 0..DIVISIONS_MAX {
-            match self.try_draw(&classes, &mut rng) {
-                Ok(episode) => return Ok(episode),
+            match self.try_divide(&classes, &mut rng) {
+                Ok((queries, rest)) => return Ok(Divided { classes, queries, rest, rng }),
                 Err(class) => lacking = class,
             }
         }
         Err(EvaluateError::GroupsTooCoarse { class: self.class_names[lacking].clone(), shots, queries })
     }
 
-    /// One attempt at dividing and drawing; the error is the first class with too few images.
-    fn try_draw(&self, classes: &[usize], rng: &mut Rng) -> Result<Episode, usize> {
+    /// One attempt at dividing the groups: the queries, and the other images of each class in random order. The error is the
+    /// first class with too few images.
+    fn try_divide(&self, classes: &[usize], rng: &mut Rng) -> Result<(Vec<usize>, Vec<Vec<usize>>), usize> {
         let EpisodeSettings { shots, queries, .. } = self.settings;
         let is_query_group = self.groups.as_ref().map(|(_, count)| {
             let mut is_query = vec![false; *count];
             rng.sample(*count, count.div_ceil(2)).into_iter().for_each(|group| is_query[group] = true);
             is_query
         });
-        let mut episode = Episode { classes: classes.to_vec(), supports: Vec::new(), queries: Vec::new() };
+        let (mut all_queries, mut all_rest) = (Vec::new(), Vec::new());
         for &class in classes {
             let members = &self.members[class];
             // Shuffling all images keeps the queries the same for any number of shots.
@@ -128,11 +168,22 @@ impl EpisodePool {
             if queried.len() < queries || rest.len() < shots {
                 return Err(class);
             }
-            episode.queries.extend(&queried[..queries]);
-            episode.supports.extend(&rest[..shots]);
+            all_queries.extend(&queried[..queries]);
+            all_rest.push(rest);
         }
-        Ok(episode)
+        Ok((all_queries, all_rest))
     }
+}
+
+/// The images of an episode before its supports are drawn.
+struct Divided {
+    classes: Vec<usize>,
+    /// `[ways, queries]`.
+    queries: Vec<usize>,
+    /// The other images of each way, in random order.
+    rest: Vec<Vec<usize>>,
+    /// The stream of the episode.
+    rng: Rng,
 }
 
 /// Numbers the groups. If some images have a group, each image without one becomes its own group.
@@ -202,6 +253,23 @@ mod tests {
         let more = pool(&labels, &[None; 60], EpisodeSettings { shots: 9, ..SETTINGS }).unwrap().draw(7).unwrap();
         assert_eq!(few.queries, more.queries);
         assert_eq!(few.supports[..3], more.supports[..3]);
+    }
+
+    #[test]
+    fn a_pool_shares_no_image_or_group_with_the_queries() {
+        let labels: Vec<usize> = (0..120).map(|image| usize::from(image % 6 == 0)).collect();
+        let group_names: Vec<String> = (0..120).map(|image| format!("patient {}", image / 6)).collect();
+        let groups: Vec<Option<&str>> = group_names.iter().map(|name| Some(name.as_str())).collect();
+        let pool =
+            EpisodePool::from_labels(&labels, &groups, &names(2), EpisodeSettings { shots: 1, ..SETTINGS }).unwrap();
+        let (episode, images) = pool.draw_with_pool(3, 40).unwrap();
+        assert_eq!(episode, pool.draw(3).unwrap());
+        assert_eq!(images.len(), 40);
+        let patients = |images: &[usize]| images.iter().map(|image| image / 6).collect::<HashSet<_>>();
+        assert!(patients(&images).is_disjoint(&patients(&episode.queries)));
+        assert!(images.iter().all(|image| !episode.supports.contains(image)));
+        let rare = images.iter().filter(|&&image| labels[image] == 1).count();
+        assert!((2..=14).contains(&rare), "classes come as often as they are: {rare} of 40 are of the rare one");
     }
 
     #[test]

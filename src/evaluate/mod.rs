@@ -8,6 +8,7 @@ use crate::encoder::{EncodeError, SpecError};
 use crate::files::WriteError;
 
 mod abstention;
+mod active_learning;
 mod classes;
 mod colour_statistics;
 mod episodes;
@@ -22,6 +23,7 @@ mod random_encoder;
 mod raw_pixels;
 
 pub use abstention::{AbstentionResult, AbstentionTask, DeviceFeatures, GateResult, SetsResult, abstention};
+pub use active_learning::{ActivePoint, ActiveResult, ActiveSettings, active_learning};
 pub use classes::{labels, leave_out_empty_classes, require_every_class, require_two_classes};
 pub use colour_statistics::ColourStatistics;
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};

@@ -68,6 +68,19 @@ impl fmt::Display for Interval {
     }
 }
 
+/// The 95 % interval of Wilson (1927, "Probable inference, the law of succession, and statistical inference") for a
+/// proportion of `count` in `of` trials; none without a trial. It never leaves 0 to 1, and has a width at both ends.
+pub fn wilson(count: u64, of: u64) -> Option<[f64; 2]> {
+    if of == 0 {
+        return None;
+    }
+    let (n, share) = (of as f64, count as f64 / of as f64);
+    let scale = 1.0 + Z * Z / n;
+    let centre = share + Z * Z / (2.0 * n);
+    let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    Some([((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)])
+}
+
 /// `s / √n`; none for fewer than two values.
 fn standard_error(values: &[f64], mean: f64) -> Option<f64> {
     let n = values.len() as f64;
@@ -170,6 +183,19 @@ fn student_t_975(degrees: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Values of Newcombe (1998, "Two-sided confidence intervals for the single proportion", table I, method 3).
+    #[test]
+    fn wilson_intervals_are_those_of_newcombe() {
+        for (count, of, low, high) in
+            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+        {
+            let found = wilson(count, of).unwrap();
+            assert!((found[0] - low).abs() < 1e-4 && (found[1] - high).abs() < 1e-4, "{count} of {of}: {found:?}");
+        }
+        assert_eq!(wilson(0, 0), None);
+        assert_eq!(wilson(5, 5).unwrap()[1], 1.0);
+    }
     use crate::rng::Rng;
 
     fn close(found: f64, expected: f64) {

@@ -1,6 +1,7 @@
 //! `macula eval`: evaluates the features of an encoder and of the baselines.
 
 mod abstention;
+mod active;
 mod cache_args;
 mod comparison;
 mod encoders;
@@ -64,6 +65,11 @@ enum Probe {
                       macula eval abstention --encoder RUN --data kermany-3class.csv --unknown busi/ --episodes 200"
     )]
     Abstention(abstention::Args),
+    /// Evaluate active learning: labels that a device asks for, against labels in random order
+    #[command(
+        after_help = "Example:\n  macula eval active --encoder random:nano --data phantoms --pool 100 --labels 40 --episodes 100"
+    )]
+    Active(active::Args),
     /// Compare encoders over several few-shot tasks, beside baselines and cost
     #[command(
         after_help = "Example:\n  macula eval tasks --tasks tasks.toml --encoder RUN --encoder grey=grey-64 --shots 5,20 --episodes 200 --csv table.csv\n  \
@@ -95,6 +101,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
         Probe::FewShot(args) => few_shot::run(&args),
         Probe::Abstention(args) => abstention::run(&args),
+        Probe::Active(args) => active::run(&args),
         Probe::Tasks(args) => tasks::run(&args),
     }
 }

@@ -36,7 +36,8 @@ pub struct Args {
     episodes: NonZeroUsize,
 }
 
-fn permille(text: &str) -> Result<u16, String> {
+/// An error rate in percent, as thousandths.
+pub fn permille(text: &str) -> Result<u16, String> {
     let percent: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     let permille = (percent * 10.0).round();
     match (1.0..=999.0).contains(&permille) {
