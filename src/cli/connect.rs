@@ -14,6 +14,7 @@ use super::trust::{KeyArgs, check_counter, open_encoder};
 use crate::data::decode::EncoderRange;
 use crate::data::{Image, ValueRange};
 use crate::device::{Device, InProcess, Site, feature_of};
+use crate::encoder::HostEncoder;
 use crate::encoders::{OpenOptions, Opened, Stated, is_bundle};
 use crate::files::read_bounded;
 use crate::isolated::OnnxHost;
@@ -51,6 +52,15 @@ impl DeviceArgs {
         missing: Missing,
         talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        self.connect_with_encoder(missing, |client, _| talk(client))
+    }
+
+    /// As [`Self::connect`], with the encoder if it runs in this process.
+    pub fn connect_with_encoder<T>(
+        &self,
+        missing: Missing,
+        talk: impl FnOnce(&mut Client<'_>, Option<&dyn HostEncoder>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let stated = self.preprocessing.stated()?.map(|stated| Stated { range: self.range, ..stated });
         let path = match &self.device {
             Address::Store(path) => path,
@@ -67,7 +77,7 @@ impl DeviceArgs {
                         check_encoder(client, opened)?;
                         client.set_range(EncoderRange::Known(opened.encoder.preprocessing().range));
                     }
-                    talk(client)
+                    talk(client, opened.as_ref().map(|opened| &*opened.encoder as &dyn HostEncoder))
                 });
             }
         };
@@ -89,7 +99,7 @@ impl DeviceArgs {
             let range = EncoderRange::Known(served.encoder.preprocessing().range);
             with_client(&self.device, &mut InProcess::new(device), None, |client| {
                 client.set_range(range);
-                talk(client)
+                talk(client, Some(served.encoder))
             })
         })?
     }

@@ -15,7 +15,7 @@ pub use common::{Common, print_json};
 mod output;
 
 mod atomic;
-#[cfg(feature = "host")]
+#[cfg(any(feature = "host", feature = "serve"))]
 mod byte_size;
 mod classes;
 mod common;

@@ -21,7 +21,7 @@ const ENDING: &str = "png";
 const FILE_MAX: u64 = 256 << 20;
 
 /// A folder of images named by source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KeptImages {
     folder: PathBuf,
 }
@@ -55,7 +55,14 @@ impl KeptImages {
     /// # Errors
     /// When the folder cannot be made.
     pub fn make_beside(store: &Path) -> Result<Self, KeptImageError> {
-        let folder = folder_beside(store);
+        Self::in_folder(folder_beside(store))
+    }
+
+    /// The images in `folder`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn in_folder(folder: PathBuf) -> Result<Self, KeptImageError> {
         create_private_folder(&folder).map_err(|error| KeptImageError::of(&folder, error))?;
         Ok(Self { folder }.tightened())
     }
@@ -87,12 +94,69 @@ impl KeptImages {
     /// When it cannot be written.
     pub fn put(&self, source: &SourceId, image: &RawImage<'_>) -> Result<(), KeptImageError> {
         let (path, shape) = (self.path(source), image.shape());
-        let colour = if shape.channels() == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
-        let (mut png, [width, height]) =
-            (Cursor::new(Vec::new()), [shape.width(), shape.height()].map(|side| side as u32));
-        image::write_buffer_with_format(&mut png, image.pixels(), width, height, colour, ImageFormat::Png)
-            .map_err(|error| KeptImageError::of(&path, error))?;
-        write_private(&path, png.get_ref()).map_err(|error| KeptImageError::of(&path, error.source))
+        let png = encode_png([shape.width(), shape.height(), shape.channels()], image.pixels());
+        let png = png.map_err(|error| KeptImageError::of(&path, error))?;
+        write_private(&path, &png).map_err(|error| KeptImageError::of(&path, error.source))
+    }
+
+    /// As [`Self::put`] for a decoded image.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_image(&self, source: &SourceId, image: &Image) -> Result<(), KeptImageError> {
+        let path = self.path(source);
+        let png = encode_image(image).map_err(|error| KeptImageError::of(&path, error))?;
+        write_private(&path, &png).map_err(|error| KeptImageError::of(&path, error.source))
+    }
+
+    /// Adds the image of a source to `other` without decoding it; `false` when none is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn copy_to(&self, other: &Self, source: &SourceId) -> Result<bool, KeptImageError> {
+        let Some(png) = self.png(source)? else { return Ok(false) };
+        let path = other.path(source);
+        write_private(&path, &png).map_err(|error| KeptImageError::of(&path, error.source))?;
+        Ok(true)
+    }
+
+    /// Removes the image of a source, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, source: &SourceId) -> Result<(), KeptImageError> {
+        let path = self.path(source);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(KeptImageError::of(&path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The sources of all images, in order.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn sources(&self) -> Result<Vec<SourceId>, KeptImageError> {
+        let failed = |error: io::Error| KeptImageError::of(&self.folder, error);
+        let mut sources = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            sources.extend(source_of(&entry.map_err(failed)?.path()));
+        }
+        sources.sort_unstable();
+        Ok(sources)
+    }
+
+    /// The PNG file of a source; `None` when none is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn png(&self, source: &SourceId) -> Result<Option<Vec<u8>>, KeptImageError> {
+        let path = self.path(source);
+        match read_bounded(&path, FILE_MAX) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeptImageError::of(&path, error.source)),
+        }
     }
 
     /// The image of a source; `None` when none is kept.
@@ -100,14 +164,10 @@ impl KeptImages {
     /// # Errors
     /// When it cannot be read.
     pub fn get(&self, source: &SourceId) -> Result<Option<Image>, KeptImageError> {
-        let path = self.path(source);
-        match read_bounded(&path, FILE_MAX) {
-            Ok(bytes) => decode::decode(&bytes, &path.display().to_string(), &DecodeOptions::default())
-                .map(|decoded| Some(decoded.image))
-                .map_err(|error| KeptImageError::of(&path, error)),
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(KeptImageError::of(&path, error.source)),
-        }
+        let (path, png) = (self.path(source), self.png(source)?);
+        let Some(png) = png else { return Ok(None) };
+        let decoded = decode::decode(&png, &path.display().to_string(), &DecodeOptions::default());
+        decoded.map(|decoded| Some(decoded.image)).map_err(|error| KeptImageError::of(&path, error))
     }
 
     /// Removes the images of all sources that are not `known`. Files with other names stay.
@@ -128,6 +188,21 @@ impl KeptImages {
     fn path(&self, source: &SourceId) -> PathBuf {
         self.folder.join(base16ct::lower::encode_string(source)).with_extension(ENDING)
     }
+}
+
+/// `image` as a PNG file.
+///
+/// # Errors
+/// When its sides and pixels do not agree.
+pub fn encode_image(image: &Image) -> Result<Vec<u8>, image::ImageError> {
+    encode_png([image.width, image.height, image.channels], &image.pixels)
+}
+
+fn encode_png([width, height, channels]: [usize; 3], pixels: &[u8]) -> Result<Vec<u8>, image::ImageError> {
+    let colour = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let mut png = Cursor::new(Vec::new());
+    image::write_buffer_with_format(&mut png, pixels, width as u32, height as u32, colour, ImageFormat::Png)?;
+    Ok(png.into_inner())
 }
 
 fn folder_beside(store: &Path) -> PathBuf {

@@ -20,7 +20,7 @@ pub use error::DeviceError;
 pub use flash_file::{FlashFile, FlashFileError};
 pub use in_process::InProcess;
 pub use intake::{NamedImage, source_of};
-pub use kept_images::{KeptImageError, KeptImages};
+pub use kept_images::{KeptImageError, KeptImages, encode_image};
 pub use reader::SignedBundles;
 pub use serve::{Ended, Listener, serve};
 pub use start::{BundleReader, Loaded, Site, UnusableBundle};

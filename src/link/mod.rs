@@ -16,7 +16,7 @@ pub use client::{Client, ClientMemory, Embed};
 pub use error::LinkError;
 pub use replies::{
     BundleReport, Candidate, CandidateState, Class, DeviceInfo, DeviceState, Feature, Learned, Neighbour, Outcome,
-    Provenance, RollbackReason, SelfTest, Status, Support, TestResult, Verdict, Wear,
+    Provenance, RollbackReason, SelfTest, Status, Support, TestResult, Verdict, Wear, rollback_reason,
 };
 #[cfg(unix)]
 pub use serial::Serial;

@@ -167,6 +167,12 @@ impl Verdict {
     }
 }
 
+/// A rollback reason as text.
+pub fn rollback_reason(why: u8) -> String {
+    RollbackReason::from_repr(why)
+        .map_or_else(|| format!("reason {why}"), |rollback_reason| rollback_reason.to_string())
+}
+
 /// A support with its feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Support {

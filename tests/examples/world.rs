@@ -9,7 +9,7 @@ use super::collect::Example;
 use super::shell::{expect, picture};
 
 /// Arguments that would take hours, and their substitutes.
-const SUBSTITUTED: [(&str, &str, &str); 15] = [
+const SUBSTITUTED: [(&str, &str, &str); 16] = [
     ("--seconds", "20", "1"),
     ("--epochs", "40", "2"),
     ("--epochs", "20", "1"),
@@ -25,11 +25,12 @@ const SUBSTITUTED: [(&str, &str, &str); 15] = [
     ("--ram", "262144", "100000000"),
     ("--flash", "1048576", "100000000"),
     ("--listen", "tcp:localhost:7000", "tcp:127.0.0.1:0"),
+    ("--listen", "http:localhost:7001", "http:127.0.0.1:0"),
     ("--policy", "natural", "natural"),
 ];
 
 /// Arguments that shorten a command, added if an example does not have them.
-const ADDED: [(&str, &[&str]); 15] = [
+const ADDED: [(&str, &[&str]); 19] = [
     ("advise", &["--seconds", "1"]),
     ("pretrain", &["--batch-size", "8"]),
     ("pretrain --data", &["--epochs", "1"]),
@@ -38,6 +39,9 @@ const ADDED: [(&str, &[&str]); 15] = [
     ("eval tasks", &["--queries", "2"]),
     ("eval tasks", &["--episodes", "5"]),
     ("eval tasks", &["--shots", "1"]),
+    ("eval active", &["--queries", "2"]),
+    ("eval active", &["--labels", "8"]),
+    ("eval active", &["--episodes", "5"]),
     ("eval abstention", &["--queries", "2"]),
     ("eval abstention", &["--shots", "2"]),
     ("eval abstention", &["--episodes", "5"]),
@@ -45,12 +49,14 @@ const ADDED: [(&str, &[&str]); 15] = [
     ("bench train", &["--steps", "1", "--batch-size", "2"]),
     ("bench augment", &["--batches", "2"]),
     ("bench data", &["--count", "4"]),
+    ("serve", &["--listen", "localhost:0"]),
 ];
 
 /// Examples that are parsed but not run, with the reason.
-const PARSED_ONLY: [(&str, &str); 10] = [
+const PARSED_ONLY: [(&str, &str); 11] = [
     ("deploy", "another machine; tests/deploy.rs has one"),
     ("serial:", "a serial line"),
+    ("--tls-cert", "a certificate; tests/serve.rs has one"),
     ("demo", "tests/demo.rs runs it"),
     ("reproduce few-shot", "hours; tests/reproduce.rs runs every lesson in short"),
     ("reproduce figure-8", "tests/reproduce.rs runs it"),
@@ -252,7 +258,12 @@ pub fn run(place: &mut Place, words: &[String]) -> Result<(), String> {
         let line = "bundle SHIPPED --signing-key maker.key --counter 2 --out nano-2.macula --force";
         expect(0, &folder, &line.split(' ').collect::<Vec<_>>());
     }
-    if words[0] == "device" {
+    if words[0] == "serve" {
+        for word in words.iter_mut().filter(|word| word.starts_with("tcp:")) {
+            *word = place.device()?;
+        }
+    }
+    if words[0] == "device" || words[0] == "serve" {
         return serve(&folder, &words).map(|(mut child, _)| {
             child.kill().ok();
             child.wait().ok();
@@ -291,7 +302,9 @@ impl Place {
 fn serve(folder: &Path, words: &[String]) -> Result<(Child, String), String> {
     let mut child = program(folder).args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let listening =
-        lines.map_while(Result::ok).find_map(|line| Some(line.strip_prefix("listening")?.trim().to_owned()));
+    let listening = lines.map_while(Result::ok).find_map(|line| {
+        let address = line.strip_prefix("listening").or_else(|| line.strip_prefix("page "))?;
+        Some(address.trim().to_owned())
+    });
     listening.map(|address| (child, address)).ok_or_else(|| "it ended before it could be reached".to_owned())
 }

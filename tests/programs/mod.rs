@@ -48,7 +48,7 @@ pub fn all_programs() -> Vec<Program> {
 
 /// The program for aarch64 without tract.
 pub fn program_without_onnx() -> Program {
-    let program = programs_folder().join("macula-aarch64-no-onnx");
+    let program = programs_folder().join("macula-aarch64-no-onnx-no-page");
     assert!(program.is_file(), "{} is missing", program.display());
     let command = ["qemu-aarch64", "-cpu", "cortex-a53", program.to_str().unwrap()].map(str::to_owned).to_vec();
     Program { name: "aarch64, no ONNX", command, variables: &[], halves_only: false }

@@ -2,7 +2,6 @@
 
 pub mod bench;
 mod class;
-mod serve;
 mod embed;
 mod forget;
 mod inspect;
@@ -11,6 +10,9 @@ mod merge;
 pub mod predict;
 mod reset;
 mod self_test;
+mod serve_line;
+#[cfg(feature = "serve")]
+mod serve_page;
 mod status;
 mod update;
 mod verify;
@@ -24,7 +26,10 @@ pub enum Command {
     /// Show the content of a bundle, and check its signature
     Inspect(inspect::Args),
     /// Serve as a device over a socket or a serial line
-    Device(serve::Args),
+    Device(serve_line::Args),
+    /// Serve a page to teach a device on, and its API
+    #[cfg(feature = "serve")]
+    Serve(serve_page::Args),
     /// Write the features of images to a NumPy file
     Embed(embed::Args),
     /// Teach a device a class from a few images
@@ -56,7 +61,9 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),
-        Command::Device(args) => serve::run(args),
+        Command::Device(args) => serve_line::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve_page::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Learn(args) => learn::run(args),
         Command::Forget(args) => forget::run(args),

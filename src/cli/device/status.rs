@@ -1,12 +1,11 @@
 //! `macula status`: shows the state of a device.
 
-use super::update::rollback_reason;
 use crate::cli::classes::{ClassCount, ClassNames};
 use crate::cli::connect::DeviceArgs;
 use crate::cli::local_device::Missing;
 use crate::cli::{Common, print_json};
 use crate::device::StoreFile;
-use crate::link::{Address, BundleReport, CandidateState, Client, DeviceState, Status};
+use crate::link::{Address, BundleReport, CandidateState, Client, DeviceState, Status, rollback_reason};
 use crate::report::text::{count, date, hexadecimal, left, shown};
 
 /// Arguments of `macula status`.

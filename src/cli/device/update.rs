@@ -16,7 +16,7 @@ use crate::cli::local_device::Missing;
 use crate::cli::progress::bar;
 use crate::cli::{Common, print_json};
 use crate::files::read_bounded;
-use crate::link::{BundleReport, CandidateState, Client, LinkError, RollbackReason};
+use crate::link::{BundleReport, CandidateState, Client, LinkError, rollback_reason};
 use crate::report::text::count;
 
 /// Attempts to reach a device that is trying the bundle; each takes up to 7 s.
@@ -165,10 +165,4 @@ fn of_report(report: &BundleReport, sha256: [u8; 32]) -> Outcome {
         // Another host has sent another bundle meanwhile.
         None => Outcome::Unknown,
     }
-}
-
-/// A rollback reason as text.
-pub fn rollback_reason(why: u8) -> String {
-    RollbackReason::from_repr(why)
-        .map_or_else(|| format!("reason {why}"), |rollback_reason| rollback_reason.to_string())
 }

@@ -1,15 +1,19 @@
-//! `macula device`: serves as a device on this machine.
+//! `macula device`: serves as a device on this machine, on a line or as a page.
 
+use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use macula_edge::bundle::{BUNDLE_LEN_MAX, Header};
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "serve")]
+use super::serve_page::{PageArgs, known, open_page, print_invitation};
 use crate::cli::connect::with_client;
 use crate::cli::failure::{Kind, one_line};
 use crate::cli::local_device::{LocalOptions, Missing, SUPPORTS_DEFAULT, Served, with_local_device};
@@ -17,11 +21,17 @@ use crate::cli::output::outlive_readers;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::KeyArgs;
 use crate::cli::{Common, print_json};
+#[cfg(feature = "serve")]
+use crate::data::decode::EncoderRange;
+#[cfg(feature = "serve")]
+use crate::device::KeptImages;
 use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, serve};
 use crate::files::{read_bounded, write_private};
 use crate::link::Address;
 use crate::log::Log;
 use crate::report::text::{count, hexadecimal, shown, shown_path};
+#[cfg(feature = "serve")]
+use crate::serve::{Page, Pictures};
 #[cfg(feature = "onnx")]
 use crate::{encoders::OpenError, isolated::IsolatedError};
 
@@ -29,8 +39,9 @@ use crate::{encoders::OpenError, isolated::IsolatedError};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     macula device --encoder nano.macula --trust maker.pub --store ward.store --listen tcp:localhost:7000\n  \
-    macula device --encoder encoder.onnx --store ward.store --listen serial:ttyS1:115200\n\n\
-    One client is served at a time; the others wait. There is no password: every client can teach the device and \
+    macula device --encoder encoder.onnx --store ward.store --listen serial:ttyS1:115200\n  \
+    macula device --encoder nano.macula --trust maker.pub --store ward.store --listen http:localhost:7001\n\n\
+    On a line one client is served at a time; the others wait. There is no password: every client can teach the device and \
     remove samples, so without --allow-remote it accepts connections from this machine only. Port 0 selects a free port, \
     which is printed.\n\n\
     A device that is started with a bundle keeps a copy beside its store and accepts newer ones by `macula update`. A new \
@@ -48,9 +59,9 @@ pub struct Args {
     /// Store file; created if it does not exist
     #[arg(long, value_name = "FILE")]
     store: PathBuf,
-    /// Address to serve on: tcp:HOST:PORT or serial:PATH[:BAUD]
+    /// Address to serve on: tcp:HOST:PORT, serial:PATH[:BAUD], or http:HOST:PORT for a page to teach on
     #[arg(long, value_name = "LINE")]
-    listen: Address,
+    listen: Listen,
     /// Keep the images of samples beside the store, so that samples survive a bundle with another encoder
     #[arg(long)]
     keep_images: bool,
@@ -66,8 +77,55 @@ pub struct Args {
     /// Capacity of a new store in samples
     #[arg(long, alias = "supports", value_name = "N", default_value_t = SUPPORTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_samples: u32,
+    #[cfg(feature = "serve")]
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     common: Common,
+}
+
+/// Where a device serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Listen {
+    /// On a line.
+    Line(Address),
+    /// As a page, on this `HOST:PORT`.
+    #[cfg(feature = "serve")]
+    Page(String),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(socket) = text.strip_prefix("http:") {
+            #[cfg(feature = "serve")]
+            return Ok(Self::Page(socket.trim_start_matches("//").to_owned()));
+            #[cfg(not(feature = "serve"))]
+            return Err(format!("http:{socket}: this program was built without the page"));
+        }
+        match text.parse()? {
+            Address::Store(_) => Err(format!("'{text}' is not tcp:HOST:PORT, serial:PATH[:BAUD] or http:HOST:PORT")),
+            line => Ok(Self::Line(line)),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(address) => address.fmt(out),
+            #[cfg(feature = "serve")]
+            Self::Page(socket) => write!(out, "http:{socket}"),
+        }
+    }
+}
+
+/// What serves a device. It outlives restarts of the device.
+enum Server {
+    Line(Listener),
+    #[cfg(feature = "serve")]
+    Page(Box<Page>),
 }
 
 /// Printed once the device accepts connections.
@@ -88,11 +146,6 @@ struct Ready {
 
 /// Serves until Ctrl-C, which is no error.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    ensure!(
-        !matches!(args.listen, Address::Store(_)),
-        "--listen {}: use tcp:HOST:PORT or serial:PATH[:BAUD]",
-        args.listen
-    );
     outlive_readers();
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
@@ -104,7 +157,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.new {
         StoreFile::remove_blank(&args.store)?;
     }
-    let (mut listener, mut offered) = (None, false);
+    let (mut server, mut offered) = (None, false);
     let (stated, host) = (args.preprocessing.stated()?, args.preprocessing.values.limits.host(Some(&stop)));
     let given = LocalOptions {
         store: &args.store,
@@ -122,22 +175,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             if !std::mem::replace(&mut offered, true) && is_offered((&args, &log), device, served)? {
                 return Ok(Ended::UpdatePending);
             }
-            let listener = match &mut listener {
-                Some(listener) => {
+            let is_start = server.is_none();
+            let server = match &mut server {
+                Some(server) => {
                     remark((&args, &log), &format!("keeps running bundle {}", describe(served)));
-                    listener
+                    server
                 }
-                none => {
-                    let opened = none.insert(open_listener(&args)?);
-                    let address = opened.address(&args.listen).map_err(|error| fault(&args, error))?;
-                    prove_start(&args.store, &address)?;
-                    announce(&args, device, served, &address)?;
-                    opened
-                }
+                none => none.insert(open_server(&args)?),
             };
-            let warn = |message: &str| log.line(&shown(message));
-            let ended = serve(device, listener, &stop, &warn);
-            ended.map_err(|error| Kind::DeviceFault.error(format!("the line {} failed: {error}", args.listen)))
+            if is_start {
+                let address = server.address(&args)?;
+                prove_start(&args.store, &address)?;
+                announce(&args, device, served, &address)?;
+                server.print_invitation(&args)?;
+            }
+            server.serve(&args, &log, device, served, &stop)
         })?
     };
     loop {
@@ -158,13 +210,74 @@ fn is_stop(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(DeviceError::Stopped))
 }
 
-fn open_listener(args: &Args) -> anyhow::Result<Listener> {
-    Listener::open(&args.listen, args.allow_remote).map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied if !args.allow_remote => {
-            anyhow::anyhow!("{} {error}; pass --allow-remote to accept other machines", args.listen)
+fn open_server(args: &Args) -> anyhow::Result<Server> {
+    match &args.listen {
+        Listen::Line(address) => {
+            Ok(Server::Line(Listener::open(address, args.allow_remote).map_err(|error| match error.kind() {
+                std::io::ErrorKind::PermissionDenied if !args.allow_remote => {
+                    anyhow::anyhow!("{} {error}; pass --allow-remote to accept other machines", args.listen)
+                }
+                _ => fault(args, error),
+            })?))
         }
-        _ => fault(args, error),
-    })
+        #[cfg(feature = "serve")]
+        Listen::Page(socket) => {
+            Ok(Server::Page(Box::new(open_page(&args.page, Some(&args.store), socket, args.allow_remote)?)))
+        }
+    }
+}
+
+impl Server {
+    /// The address to reach it at.
+    fn address(&self, args: &Args) -> anyhow::Result<String> {
+        match (self, &args.listen) {
+            (Self::Line(listener), Listen::Line(requested)) => {
+                Ok(listener.address(requested).map_err(|error| fault(args, error))?.to_string())
+            }
+            #[cfg(feature = "serve")]
+            (Self::Page(page), _) => Ok(page.url()),
+            #[cfg(feature = "serve")]
+            (Self::Line(_), Listen::Page(socket)) => Ok(socket.clone()),
+        }
+    }
+
+    /// Prints how other machines pair with a page.
+    fn print_invitation(&self, args: &Args) -> anyhow::Result<()> {
+        match self {
+            #[cfg(feature = "serve")]
+            Self::Page(page) if !args.common.json && !args.common.quiet => print_invitation(page),
+            _ => Ok(()),
+        }
+    }
+
+    /// Serves `device` until `stop` is set or the device must be restarted.
+    fn serve(
+        &mut self,
+        args: &Args,
+        log: &Log,
+        device: &mut Device<'_>,
+        served: &Served<'_>,
+        stop: &Arc<AtomicBool>,
+    ) -> anyhow::Result<Ended> {
+        match self {
+            Self::Line(listener) => {
+                let warn = |message: &str| log.line(&shown(message));
+                let ended = serve(device, listener, stop, &warn);
+                ended.map_err(|error| Kind::DeviceFault.error(format!("the line {} failed: {error}", args.listen)))
+            }
+            #[cfg(feature = "serve")]
+            Self::Page(page) => {
+                let _ = log;
+                let pictures = KeptImages::beside(&args.store).map_or(Pictures::None, Pictures::OfDevice);
+                let address = Address::Store(args.store.clone());
+                with_client(&address, &mut InProcess::new(device), None, |client| {
+                    client.set_range(EncoderRange::Known(served.encoder.preprocessing().range));
+                    Ok(page.serve(client, Some(known(served.encoder)), pictures, stop)?)
+                })?;
+                Ok(Ended::Stopped)
+            }
+        }
+    }
 }
 
 fn fault(args: &Args, error: std::io::Error) -> anyhow::Error {
@@ -221,7 +334,7 @@ fn remark((args, log): (&Args, &Log), message: &str) {
 const START: &str = "MACULA_START";
 
 /// Writes the name of this start, the process id and the address, one per line.
-fn prove_start(store: &Path, address: &Address) -> anyhow::Result<()> {
+fn prove_start(store: &Path, address: &str) -> anyhow::Result<()> {
     let Some(start) = std::env::var(START).ok().filter(|start| !start.is_empty()) else { return Ok(()) };
     let mut path = store.as_os_str().to_owned();
     path.push(".started");
@@ -229,7 +342,7 @@ fn prove_start(store: &Path, address: &Address) -> anyhow::Result<()> {
     write_private(Path::new(&path), text.as_bytes()).map_err(|error| Kind::DeviceFault.error(error))
 }
 
-fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &Address) -> anyhow::Result<()> {
+fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &str) -> anyhow::Result<()> {
     let support_set = device.support_set();
     let ready = Ready {
         listening: address.to_string(),

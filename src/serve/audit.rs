@@ -1,0 +1,174 @@
+//! The audit log: who changed what, and when. JSON lines, each written through to the medium before the reply.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::{ApiError, ErrorKind};
+use super::types::AuditEntry;
+use crate::files::{TEXT_MAX, check_regular, read_text_bounded};
+
+/// Most bytes of the file before it is renamed to `audit.jsonl.1`, which replaces an older one: 70,000 entries.
+const FILE_LEN_MAX: u64 = 16 << 20;
+
+/// Sources listed in an entry; more are left out.
+pub const SOURCES_MAX: usize = 16;
+
+/// The audit log.
+#[derive(Debug)]
+pub struct Audit {
+    path: PathBuf,
+    /// Entries whose writing failed. No further change is made before they are written.
+    unwritten: Vec<AuditEntry>,
+}
+
+impl Audit {
+    /// The log in the file `path`, which is made with the first entry.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, unwritten: Vec::new() }
+    }
+
+    /// Writes entries that could not be written before.
+    ///
+    /// # Errors
+    /// If they still cannot be written: no change may be made then.
+    pub fn catch_up(&mut self) -> Result<(), ApiError> {
+        while let Some(entry) = self.unwritten.first() {
+            self.write(entry).map_err(|error| {
+                let message = format!("the audit log {} cannot be written: {error}", self.path.display());
+                ApiError::new(ErrorKind::DeviceFault, message)
+            })?;
+            self.unwritten.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Appends an entry. If this fails, [`Self::catch_up`] tries again before the next change.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn append(&mut self, entry: AuditEntry) -> Result<(), ApiError> {
+        self.unwritten.push(entry);
+        self.catch_up()
+    }
+
+    /// The last `limit` entries, newest first. Lines that are no entries are left out.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn last(&self, limit: usize) -> Result<Vec<AuditEntry>, ApiError> {
+        let mut entries = Vec::new();
+        for path in [self.path.clone(), self.older()] {
+            if entries.len() >= limit {
+                break;
+            }
+            let text = match read_text_bounded(&path, TEXT_MAX) {
+                Ok(text) => text,
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(ApiError::new(ErrorKind::DeviceFault, error.to_string())),
+            };
+            let lines = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+            entries.extend(lines.take(limit - entries.len()));
+        }
+        Ok(entries)
+    }
+
+    fn older(&self) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(".1");
+        path.into()
+    }
+
+    fn write(&self, entry: &AuditEntry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        if std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() + line.len() as u64 > FILE_LEN_MAX) {
+            std::fs::rename(&self.path, self.older())?;
+        }
+        let mut file = open(&self.path)?;
+        // A line that was cut by a full disk must not swallow the next one.
+        if file.metadata()?.len() > 0 && !ends_with_line_feed(&self.path)? {
+            file.write_all(b"\n")?;
+        }
+        file.write_all(&line)?;
+        file.sync_data()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(crate::files::PRIVATE_FILE);
+    }
+    let file = options.open(path)?;
+    check_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn ends_with_line_feed(path: &Path) -> io::Result<bool> {
+    use std::io::{Read, Seek, SeekFrom};
+    let (mut file, mut last) = (File::open(path)?, [0]);
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(time_s: u64) -> AuditEntry {
+        AuditEntry {
+            time_s,
+            client: "127.0.0.1".to_owned(),
+            operator: Some(7),
+            action: "learn".to_owned(),
+            class: Some("normal".to_owned()),
+            samples: vec!["00".repeat(16)],
+            result: "done".to_owned(),
+        }
+    }
+
+    #[test]
+    fn entries_are_read_newest_first_and_a_torn_line_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let mut audit = Audit::new(path.clone());
+        assert_eq!(audit.last(10).unwrap(), []);
+        audit.append(entry(1)).unwrap();
+        std::fs::write(&path, [&std::fs::read(&path).unwrap()[..], b"{\"time_s\":2,\"cli"].concat()).unwrap();
+        audit.append(entry(3)).unwrap();
+        assert_eq!(audit.last(10).unwrap(), [entry(3), entry(1)]);
+        assert_eq!(audit.last(1).unwrap(), [entry(3)]);
+    }
+
+    #[test]
+    fn an_entry_that_could_not_be_written_is_written_before_the_next_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        std::fs::create_dir(&path).unwrap();
+        let mut audit = Audit::new(path.clone());
+        assert_eq!(audit.append(entry(1)).unwrap_err().kind, ErrorKind::DeviceFault);
+        assert!(audit.catch_up().is_err(), "changes must stop");
+        std::fs::remove_dir(&path).unwrap();
+        audit.catch_up().unwrap();
+        audit.append(entry(2)).unwrap();
+        assert_eq!(audit.last(10).unwrap(), [entry(2), entry(1)]);
+    }
+
+    #[test]
+    fn a_full_file_is_renamed_and_still_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let mut audit = Audit::new(path.clone());
+        audit.append(entry(1)).unwrap();
+        let padding = vec![b' '; FILE_LEN_MAX as usize];
+        std::fs::write(&path, [&std::fs::read(&path).unwrap()[..], &padding, b"\n"].concat()).unwrap();
+        audit.append(entry(2)).unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() < 1000);
+        assert_eq!(audit.last(10).unwrap(), [entry(2), entry(1)]);
+    }
+}
