@@ -22,10 +22,15 @@ fn read(path: &str) -> String {
 /// The text files of the repository, except those that `.gitignore` names.
 fn texts() -> Sources {
     let ignored: Vec<String> = read(".gitignore").lines().map(|line| line.trim_start_matches('/').to_owned()).collect();
-    let kept = |name: &str| name != ".git" && !ignored.iter().any(|pattern| pattern == name);
+    // A pattern is a name anywhere, or a path from the root.
+    let kept = |entry: &walkdir::DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        let path = entry.path().strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+        name != ".git" && !ignored.iter().any(|pattern| *pattern == name || *pattern == path)
+    };
     let entries = WalkDir::new(root()).min_depth(1).into_iter();
     let mut texts = Sources::new();
-    for entry in entries.filter_entry(|entry| kept(&entry.file_name().to_string_lossy())) {
+    for entry in entries.filter_entry(kept) {
         let entry = entry.expect("the project can be read");
         let path = entry.path().strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
         // Pictures and vector files are not UTF-8.

@@ -303,6 +303,26 @@ fn openapi_json_is_generated() {
 }
 
 #[test]
+fn every_file_of_the_page_is_served() {
+    let ward = Ward::new();
+    let served = ward.serve(&[]);
+    let dist = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/dist");
+    let mut files = 0;
+    for entry in std::fs::read_dir(dist).unwrap() {
+        let entry = entry.unwrap();
+        let path = match entry.file_name().to_str().unwrap() {
+            "index.html" => "/".to_owned(),
+            name => format!("/{name}"),
+        };
+        let reply = served.client().send("GET", &path, &[]).unwrap();
+        assert_eq!(reply.status, 200, "{path} is in src/serve/assets.rs");
+        assert!(reply.body == std::fs::read(entry.path()).unwrap(), "{path}: build the program again");
+        files += 1;
+    }
+    assert!(files > 5);
+}
+
+#[test]
 fn a_device_serves_the_page_as_well() {
     let ward = Ward::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));

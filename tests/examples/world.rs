@@ -56,7 +56,7 @@ const ADDED: [(&str, &[&str]); 19] = [
 const PARSED_ONLY: [(&str, &str); 11] = [
     ("deploy", "another machine; tests/deploy.rs has one"),
     ("serial:", "a serial line"),
-    ("--tls-cert", "a certificate; tests/serve.rs has one"),
+    ("serve --device ward.store --listen 0.0.0.0", "a certificate; tests/serve_access.rs has one"),
     ("demo", "tests/demo.rs runs it"),
     ("reproduce few-shot", "hours; tests/reproduce.rs runs every lesson in short"),
     ("reproduce figure-8", "tests/reproduce.rs runs it"),

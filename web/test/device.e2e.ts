@@ -1,16 +1,12 @@
 // A device is taught x-rays through its page, and killed in the middle.
-import { spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
 import { expect, test, type Page } from "@playwright/test";
 import { addClass } from "./help.ts";
+import { Device } from "./program.ts";
 
-const program = process.env["MACULA_PROGRAM"];
-if (program === undefined) throw new Error("MACULA_PROGRAM is not set: the path of the program macula");
 const data = process.env["MACULA_DATA"];
-const pictures = process.env["MACULA_SCREENSHOTS"];
 
 /** Files of a class of x-rays. */
 function xrays(label: string, from: number, count: number): string[] {
@@ -18,65 +14,19 @@ function xrays(label: string, from: number, count: number): string[] {
   return readdirSync(folder).sort().slice(from, from + count).map((file) => join(folder, file));
 }
 
-class Device {
-  private child: ChildProcess | undefined;
-  url = "";
-  /** Address with a pairing code, if other machines may connect. */
-  pair = "";
-  constructor(private readonly store: string, private readonly options: string[] = []) {}
-
-  async start(listen = "localhost:0"): Promise<void> {
-    const args = ["serve", "--json", "--device", this.store, "--encoder", "grey-64", "--listen", listen, ...this.options];
-    const child = spawn(program as string, args, { stdio: ["ignore", "pipe", "inherit"] });
-    this.child = child;
-    const ready = await new Promise<{ page: string; pair?: string }>((resolve, reject) => {
-      let text = "";
-      child.stdout?.on("data", (bytes: Buffer) => {
-        text += bytes.toString();
-        if (text.includes("\n")) resolve(JSON.parse(text) as { page: string; pair?: string });
-      });
-      child.on("exit", (code) => reject(new Error(`macula serve ended with ${code}`)));
-    });
-    this.url = ready.page;
-    this.pair = ready.pair ?? "";
-  }
-
-  async kill(): Promise<void> {
-    const child = this.child;
-    if (child === undefined) return;
-    this.child = undefined;
-    const gone = new Promise((resolve) => child.on("exit", resolve));
-    child.kill("SIGKILL");
-    await gone;
-  }
-}
-
 const open = async (page: Page, device: Device, view: string) => {
   await page.goto(`${device.url}/#${view}`);
   await expect(page.locator("h1")).toBeVisible();
 };
 
-/** A picture for the documentation. */
-async function picture(page: Page, name: string): Promise<void> {
-  if (pictures === undefined) return;
-  mkdirSync(pictures, { recursive: true });
-  await page.waitForTimeout(700);
-  await page.screenshot({ path: join(pictures, `${name}.png`) });
-}
-
 test.skip(data === undefined, "MACULA_DATA is not set");
 
-let folder: string;
 let device: Device;
 test.beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "macula-page-"));
-  device = new Device(join(folder, "ward.store"));
+  device = new Device();
   await device.start();
 });
-test.afterEach(async () => {
-  await device.kill();
-  rmSync(folder, { recursive: true, force: true });
-});
+test.afterEach(() => device.end());
 
 const files = (page: Page) => page.locator('input[data-drop="images"]');
 
@@ -90,7 +40,6 @@ test("x-rays: teach two classes, predict, ask why, forget, undo, label a queue",
     await expect(page.getByText(`taught as ${name}.`)).toBeVisible();
   }
   await expect(page.getByRole("region", { name: "Normal" }).getByText("12 samples", { exact: true })).toBeVisible();
-  await picture(page, "teach-wide-light");
 
   await page.getByRole("link", { name: "Predict" }).click();
   await files(page).setInputFiles(xrays("PNEUMONIA", 30, 1));
@@ -98,7 +47,6 @@ test("x-rays: teach two classes, predict, ask why, forget, undo, label a queue",
   await expect(page.getByRole("heading", { name: "Why" })).toBeVisible();
   const why = page.locator("section, div").filter({ has: page.getByRole("heading", { name: "Why" }) }).last();
   await expect(why.locator("img").first()).toBeVisible();
-  await picture(page, "predict-wide-light");
   const violations = (await new AxeBuilder({ page }).analyze()).violations;
   expect(violations.filter((found) => found.impact === "serious" || found.impact === "critical")).toEqual([]);
 
@@ -113,26 +61,11 @@ test("x-rays: teach two classes, predict, ask why, forget, undo, label a queue",
   await files(page).setInputFiles([...xrays("NORMAL", 50, 3), ...xrays("PNEUMONIA", 50, 3)]);
   await expect(page.getByText("6 images added to the queue.")).toBeVisible();
   await expect(page.getByRole("heading", { name: "Which class is this?" })).toBeVisible();
-  await picture(page, "queue-wide-light");
   await page.keyboard.press("1");
   await expect(page.getByText(/5 images left$/).first()).toBeVisible();
 
   await page.getByRole("link", { name: "Quality" }).click();
   await expect(page.getByRole("table").first()).toBeVisible();
-  await picture(page, "quality-wide-light");
-  await page.emulateMedia({ colorScheme: "dark" });
-  await picture(page, "quality-wide-dark");
-  await page.setViewportSize({ width: 360, height: 740 });
-  await open(page, device, "predict");
-  await files(page).setInputFiles(xrays("PNEUMONIA", 31, 1));
-  await expect(page.locator(".headline")).toBeVisible();
-  await picture(page, "predict-phone-dark");
-  await page.emulateMedia({ colorScheme: "light" });
-  await open(page, device, "teach");
-  await picture(page, "teach-phone-light");
-  await page.setViewportSize({ width: 1280, height: 800 });
-  await open(page, device, "device");
-  await picture(page, "device-wide-light");
 });
 
 test("nothing acknowledged is lost when the server is killed in the middle of learning", async ({ page }) => {
@@ -172,8 +105,7 @@ test("nothing acknowledged is lost when the server is killed in the middle of le
 
 test("a phone pairs with the code of a server that others can reach", async ({ page }) => {
   await device.kill();
-  device = new Device(join(folder, "ward.store"), ["--allow-remote"]);
-  await device.start("0.0.0.0:0");
+  await device.start("0.0.0.0:0", ["--allow-remote"]);
   await page.goto(device.url);
   await expect(page.getByLabel(/code/i).first()).toBeVisible();
   const refused = await page.request.get(`${device.url}/api/v1/device`);

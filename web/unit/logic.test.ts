@@ -75,7 +75,7 @@ test("the record counts samples per class and operator", () => {
 });
 
 test("a device that is a file is named by the last part of its path", () => {
-  assert.deepEqual(["/srv/ward.store", "./a.store", "ward-3", "tcp:host:7000", "serial:/dev/ttyACM0"].map(lastPart),
+  assert.deepEqual(["clinic/ward.store", "./a.store", "ward-3", "tcp:host:7000", "serial:/dev/ttyACM0"].map(lastPart),
     ["ward.store", "a.store", "ward-3", "tcp:host:7000", "serial:/dev/ttyACM0"]);
 });
 

@@ -242,6 +242,7 @@ impl Server {
     }
 
     /// Prints how other machines pair with a page.
+    #[cfg_attr(not(feature = "serve"), expect(unused_variables, reason = "only a page has them"))]
     fn print_invitation(&self, args: &Args) -> anyhow::Result<()> {
         match self {
             #[cfg(feature = "serve")]
@@ -251,6 +252,7 @@ impl Server {
     }
 
     /// Serves `device` until `stop` is set or the device must be restarted.
+    #[cfg_attr(not(feature = "serve"), expect(unused_variables, reason = "only a page needs the encoder"))]
     fn serve(
         &mut self,
         args: &Args,
@@ -267,7 +269,6 @@ impl Server {
             }
             #[cfg(feature = "serve")]
             Self::Page(page) => {
-                let _ = log;
                 let pictures = KeptImages::beside(&args.store).map_or(Pictures::None, Pictures::OfDevice);
                 let address = Address::Store(args.store.clone());
                 with_client(&address, &mut InProcess::new(device), None, |client| {

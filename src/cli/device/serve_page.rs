@@ -24,9 +24,9 @@ use crate::serve::{KnownEncoder, Page, PageOptions, Pictures, TlsFiles};
 /// Arguments of `macula serve`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    macula serve --device clinic.store --encoder nano.macula --trust maker.pub\n  \
+    macula serve --device ward.store --encoder nano.macula --trust maker.pub\n  \
     macula serve --device tcp:ward-3.local:7000 --files ward-3.page\n  \
-    macula serve --device clinic.store --listen 0.0.0.0:7443 --allow-remote --tls-cert ward.pem --tls-key ward.key\n\n\
+    macula serve --device ward.store --listen 0.0.0.0:7443 --allow-remote --tls-cert ward.pem --tls-key ward.key\n\n\
     Without --allow-remote only this machine can open the page, and needs no token. With it every client needs a token, \
     which it gets for the pairing code that is printed, as text and as a QR code. docs/page.md describes the page, its API \
     and what protects them.")]
