@@ -174,6 +174,37 @@ fn a_queue_asks_and_labels() {
     assert_eq!(served.client().get("/queue").ok()["images"], 9, "the queue outlives the server");
 }
 
+/// The files are those of a server that was killed between forgetting a sample and adding it to its new class.
+#[test]
+fn a_move_that_was_interrupted_is_finished_with_its_picture() {
+    let ward = Ward::new();
+    let mut served = ward.serve(&[]);
+    let client = served.client();
+    let source = teach(&client, &two_classes(4))[0].clone();
+    let picture = client.get(&format!("/samples/{source}/image")).body;
+    let archive = std::io::Cursor::new(client.get("/state").body);
+    let mut archive = zip::ZipArchive::new(archive).unwrap();
+    let state: Value = serde_json::from_reader(archive.by_name("state.json").unwrap()).unwrap();
+    let sample = state["samples"].as_array().unwrap().iter().find(|sample| sample["source"] == json!(source)).unwrap();
+    let mut pending = sample.clone();
+    pending["class"] = json!("square");
+    pending["encoder"] = state["encoder"].clone();
+    client.delete(&format!("/samples/{source}")).ok();
+    served.child.kill().unwrap();
+    drop(served);
+    let files = ward.folder.path().join("ward.store.page");
+    std::fs::write(files.join("pending.json"), pending.to_string()).unwrap();
+    std::fs::write(files.join(format!("undo/{source}.png")), &picture).unwrap();
+    let served = ward.serve(&[]);
+    let client = served.client();
+    assert_eq!(client.classes(), [("round".to_owned(), 1), ("square".to_owned(), 3)]);
+    assert!(client.get(&format!("/samples/{source}/image")).body == picture);
+    assert!(!files.join("pending.json").exists());
+    let samples = client.get("/samples?class=1").ok();
+    let moved = samples["samples"].as_array().unwrap().iter().find(|sample| sample["source"] == json!(source)).unwrap();
+    assert_eq!((&moved["operator"], &moved["time_s"]), (&json!(7), &sample["time_s"]));
+}
+
 #[test]
 fn a_state_is_exported_and_imported_with_its_pictures() {
     let (ward, other) = (Ward::new(), Ward::new());

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use macula_edge::support_set::SourceId;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, ErrorKind};
@@ -52,17 +53,20 @@ impl Pending {
         Ok(write_private(&self.path, &json)?)
     }
 
+    /// The source of the kept sample, if there is one.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn source(&self) -> Result<Option<SourceId>, ApiError> {
+        self.record()?.map(|record| parse_source(&record.source)).transpose()
+    }
+
     /// The kept sample, if there is one of this encoder. One of another encoder is of no use and is dropped.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn read(&self, encoder: [u8; 16]) -> Result<Option<Taken>, ApiError> {
-        let text = match read_text_bounded(&self.path, TEXT_MAX) {
-            Ok(text) => text,
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.fault(error.source)),
-        };
-        let record: Record = serde_json::from_str(&text).map_err(|error| self.fault(error))?;
+        let Some(record) = self.record()? else { return Ok(None) };
         if record.encoder != hexadecimal(&encoder) {
             return Ok(None);
         }
@@ -79,6 +83,14 @@ impl Pending {
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault(error)),
             _ => Ok(()),
+        }
+    }
+
+    fn record(&self) -> Result<Option<Record>, ApiError> {
+        match read_text_bounded(&self.path, TEXT_MAX) {
+            Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| self.fault(error)),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.fault(error.source)),
         }
     }
 

@@ -76,11 +76,13 @@ pub struct Undo {
 impl Undo {
     /// No change; `folder` is for the pictures of forgotten samples, and is emptied.
     ///
+    /// * `moving`: the sample that was being moved when the server ended, whose picture is still needed
+    ///
     /// # Errors
     /// If the folder cannot be made or emptied.
-    pub fn new(folder: PathBuf) -> Result<Self, ApiError> {
+    pub fn new(folder: PathBuf, moving: Option<SourceId>) -> Result<Self, ApiError> {
         let images = KeptImages::in_folder(folder)?;
-        images.retain(|_| false)?;
+        images.retain(|source| moving == Some(*source))?;
         Ok(Self { changes: VecDeque::new(), images })
     }
 
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn pictures_stay_as_long_as_a_change_needs_them() {
         let folder = tempfile::tempdir().unwrap();
-        let mut undo = Undo::new(folder.path().join("undo")).unwrap();
+        let mut undo = Undo::new(folder.path().join("undo"), None).unwrap();
         let image = Image { width: 1, height: 1, channels: 1, pixels: vec![3] };
         for source in 0..=STEPS_MAX as u8 {
             undo.images().put_image(&[source; 16], &image).unwrap();
@@ -156,7 +158,9 @@ mod tests {
         undo.pop().unwrap();
         assert_eq!(undo.images().sources().unwrap().len(), STEPS_MAX - 1);
         assert_eq!(undo.last().unwrap().step().action, Action::Forget);
-        let undo = Undo::new(folder.path().join("undo")).unwrap();
-        assert!(undo.last().is_none() && undo.images().sources().unwrap().is_empty());
+        let undo = Undo::new(folder.path().join("undo"), Some([2; 16])).unwrap();
+        assert_eq!((undo.last().is_none(), undo.images().sources().unwrap()), (true, vec![[2; 16]]));
+        let undo = Undo::new(folder.path().join("undo"), None).unwrap();
+        assert!(undo.images().sources().unwrap().is_empty());
     }
 }

@@ -51,12 +51,13 @@ impl PageFiles {
     /// # Errors
     /// If one cannot be read.
     pub fn open(folder: &Path) -> Result<Self, ApiError> {
+        let pending = Pending::new(folder.join("pending.json"));
         Ok(Self {
             queue: Queue::open(folder.join("queue"))?,
-            undo: Undo::new(folder.join("undo"))?,
+            undo: Undo::new(folder.join("undo"), pending.source()?)?,
             settings: SettingsFile::open(folder.join("settings.json"))?,
             audit: Audit::new(folder.join("audit.jsonl")),
-            pending: Pending::new(folder.join("pending.json")),
+            pending,
             encoder: [0; 16],
         })
     }
