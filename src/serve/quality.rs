@@ -28,8 +28,8 @@ struct LeftOut {
 
 /// The figures of `state`.
 ///
-/// * `error_rate_permille`: of the sets, which decide nothing here
-/// * `has_image`: whether the picture of a sample is kept
+/// * `revision`: of the device, to be reported
+/// * `has_image`: whether the picture of the sample with this index is kept
 ///
 /// # Errors
 /// If a head cannot be fitted.

@@ -91,8 +91,7 @@ fn ending() -> ApiError {
 }
 
 impl Worker {
-    /// Handles requests until `stop` is set, or `ended` says that the device must be restarted. Requests that still wait
-    /// are handled after the restart.
+    /// Handles requests until `stop` is set. Requests that still wait are handled when it is called again.
     pub fn serve(&mut self, controller: &mut Controller<'_, '_>, stop: &Arc<AtomicBool>) {
         while !stop.load(Ordering::Relaxed) {
             // The queue is embedded while nothing else is to be done.
