@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::files::check_regular;
+use crate::files::{check_regular, path_beside};
 
 /// Most bytes of a log file before it is renamed to `FILE.1`.
 pub const FILE_LEN_MAX: u64 = 1 << 20;
@@ -147,9 +147,7 @@ impl LogFile {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let line = format!("{now_s} {message}\n");
         if self.len + line.len() as u64 > FILE_LEN_MAX {
-            let mut older = self.path.as_os_str().to_owned();
-            older.push(".1");
-            std::fs::rename(&self.path, &older)?;
+            std::fs::rename(&self.path, path_beside(&self.path, ".1"))?;
             *self = Self::open(&self.path)?;
         }
         self.file.write_all(line.as_bytes())?;

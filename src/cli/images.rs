@@ -116,16 +116,13 @@ impl ImageArgs {
     }
 
     fn options(&self, encoder: EncoderRange) -> anyhow::Result<DecodeOptions> {
-        let (range, needs_range) = match (self.range, encoder) {
-            (_, EncoderRange::Irrelevant) => return Ok(DecodeOptions { measure: true, ..DecodeOptions::default() }),
-            (Some(RangeArg::Stated(range)), _) => (Some(range), false),
+        match (self.range, encoder) {
+            (None, encoder) | (_, encoder @ EncoderRange::Irrelevant) => Ok(DecodeOptions::for_encoder(encoder)),
+            (Some(RangeArg::Stated(range)), _) => Ok(DecodeOptions { range: Some(range), ..DecodeOptions::default() }),
             (Some(RangeArg::Auto), _) => {
                 bail!("--range auto needs a dataset; pass LOW,HIGH for single images")
             }
-            (None, EncoderRange::Known(range)) => (range, false),
-            (None, EncoderRange::Unknown) => (None, true),
-        };
-        Ok(DecodeOptions { range, needs_range, ..DecodeOptions::default() })
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod byte_size;
 mod classes;
 mod common;
 mod connect;
+mod ctrl_c;
 mod device;
 mod failure;
 #[cfg(feature = "host")]

@@ -12,7 +12,7 @@ use macula_edge::support_set::SourceId;
 
 use crate::data::Image;
 use crate::data::decode::{self, DecodeOptions};
-use crate::files::{create_private_folder, read_bounded, write_private};
+use crate::files::{create_private_folder, path_beside, read_bounded, remove_if_present, write_private};
 
 /// File extension.
 const ENDING: &str = "png";
@@ -93,10 +93,8 @@ impl KeptImages {
     /// # Errors
     /// When it cannot be written.
     pub fn put(&self, source: &SourceId, image: &RawImage<'_>) -> Result<(), KeptImageError> {
-        let (path, shape) = (self.path(source), image.shape());
-        let png = encode_png([shape.width(), shape.height(), shape.channels()], image.pixels());
-        let png = png.map_err(|error| KeptImageError::of(&path, error))?;
-        write_private(&path, &png).map_err(|error| KeptImageError::of(&path, error.source))
+        let shape = image.shape();
+        self.write(source, encode_png([shape.width(), shape.height(), shape.channels()], image.pixels()))
     }
 
     /// As [`Self::put`] for a decoded image.
@@ -104,8 +102,12 @@ impl KeptImages {
     /// # Errors
     /// When it cannot be written.
     pub fn put_image(&self, source: &SourceId, image: &Image) -> Result<(), KeptImageError> {
+        self.write(source, encode_image(image))
+    }
+
+    fn write(&self, source: &SourceId, png: Result<Vec<u8>, image::ImageError>) -> Result<(), KeptImageError> {
         let path = self.path(source);
-        let png = encode_image(image).map_err(|error| KeptImageError::of(&path, error))?;
+        let png = png.map_err(|error| KeptImageError::of(&path, error))?;
         write_private(&path, &png).map_err(|error| KeptImageError::of(&path, error.source))
     }
 
@@ -115,9 +117,7 @@ impl KeptImages {
     /// When it cannot be read or written.
     pub fn copy_to(&self, other: &Self, source: &SourceId) -> Result<bool, KeptImageError> {
         let Some(png) = self.png(source)? else { return Ok(false) };
-        let path = other.path(source);
-        write_private(&path, &png).map_err(|error| KeptImageError::of(&path, error.source))?;
-        Ok(true)
+        other.write(source, Ok(png)).map(|()| true)
     }
 
     /// Removes the image of a source, if there is one.
@@ -126,10 +126,7 @@ impl KeptImages {
     /// When it cannot be removed.
     pub fn remove(&self, source: &SourceId) -> Result<(), KeptImageError> {
         let path = self.path(source);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(KeptImageError::of(&path, error)),
-            _ => Ok(()),
-        }
+        remove_if_present(&path).map_err(|error| KeptImageError::of(&path, error))
     }
 
     /// The sources of all images, in order.
@@ -206,9 +203,7 @@ fn encode_png([width, height, channels]: [usize; 3], pixels: &[u8]) -> Result<Ve
 }
 
 fn folder_beside(store: &Path) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
-    name.push(".images");
-    name.into()
+    path_beside(store, ".images")
 }
 
 /// The source in a file name; `None` for other files.

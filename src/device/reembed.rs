@@ -15,6 +15,7 @@ use macula_edge::support_set::{ClassName, SupportRecord, SupportSet, Supports};
 
 use super::board::Opened;
 use super::{DeviceEncoder, DeviceError, DeviceMemory, Loaded, Site, StoreFile, StoreHeader, UnusableBundle};
+use crate::files::path_beside;
 
 /// Content of the new store: classes by slot, supports with their new features.
 struct Contents {
@@ -75,9 +76,7 @@ impl Site<'_> {
 
     /// Where the new store is written.
     fn temporary_path(&self) -> PathBuf {
-        let mut path = self.store.as_os_str().to_owned();
-        path.push(".new");
-        path.into()
+        path_beside(self.store, ".new")
     }
 
     /// Removes the files of an interrupted attempt.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::FlashFileError;
 use super::flash_file::sync_folder;
+use crate::files::path_beside;
 
 /// Most bytes of a slot, a multiple of every erase block.
 pub const SLOT_LEN: u32 = 0x0fff_0000;
@@ -27,9 +28,8 @@ pub struct SlotFile {
 impl SlotFile {
     /// Slot `slot` beside `store`; the file need not exist yet.
     pub fn beside(store: &Path, slot: u8) -> Self {
-        let mut name = store.as_os_str().to_owned();
-        name.push(if slot == 0 { ".a.macula" } else { ".b.macula" });
-        Self { path: name.into(), file: None }
+        let ending = if slot == 0 { ".a.macula" } else { ".b.macula" };
+        Self { path: path_beside(store, ending), file: None }
     }
 
     /// The path of the file.

@@ -7,7 +7,7 @@ use super::graph::OnnxError;
 use super::onnx::to_onnx;
 use super::parity::{Candidate, F16_TOLERANCE, F32_TOLERANCE, Parity, ParityError, Sample, compare};
 use crate::encoder::{FoldedEncoder, HostEncoder};
-use crate::files::{WriteError, write_atomic, write_json};
+use crate::files::{WriteError, remove_if_present, write_atomic, write_json};
 use crate::native::{GraphError, NativeEncoder, Precision};
 use crate::runtime::{ElementType, Metadata, OnnxEncoder, OpenOptions, RuntimeError, encode};
 
@@ -128,10 +128,5 @@ pub fn export(
 }
 
 fn remove(path: &Path) -> Result<(), ExportError> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(ExportError::Remove { path: path.display().to_string(), source })
-        }
-        _ => Ok(()),
-    }
+    remove_if_present(path).map_err(|source| ExportError::Remove { path: path.display().to_string(), source })
 }

@@ -18,6 +18,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
+use super::beside::remove_if_present;
 use super::{WriteError, read_bounded, write_atomic};
 
 const MAGIC: &[u8; 8] = b"MACULAC1";
@@ -111,10 +112,8 @@ impl Cache {
             if total <= self.bytes_max {
                 break;
             }
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => total -= len,
-            }
+            remove_if_present(&path)?;
+            total -= len;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{ApiError, ErrorKind};
 use super::types::AuditEntry;
-use crate::files::{TEXT_MAX, check_regular, read_text_bounded};
+use crate::files::{TEXT_MAX, check_regular, path_beside, read_text_bounded};
 
 /// Most bytes of the file before it is renamed to `audit.jsonl.1`, which replaces an older one: 70,000 entries.
 const FILE_LEN_MAX: u64 = 16 << 20;
@@ -74,9 +74,7 @@ impl Audit {
     }
 
     fn older(&self) -> PathBuf {
-        let mut path = self.path.as_os_str().to_owned();
-        path.push(".1");
-        path.into()
+        path_beside(&self.path, ".1")
     }
 
     fn write(&self, entry: &AuditEntry) -> io::Result<()> {

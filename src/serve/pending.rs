@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{ApiError, ErrorKind};
 use super::source::{parse_hexadecimal, parse_source};
 use super::undo::Taken;
-use crate::files::{TEXT_MAX, read_text_bounded, write_private};
+use crate::files::{TEXT_MAX, read_text_bounded, remove_if_present, write_private};
 use crate::link::{Provenance, Support};
 use crate::report::text::hexadecimal;
 
@@ -80,10 +80,7 @@ impl Pending {
     /// # Errors
     /// If it cannot be removed.
     pub fn clear(&self) -> Result<(), ApiError> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault(error)),
-            _ => Ok(()),
-        }
+        remove_if_present(&self.path).map_err(|error| self.fault(error))
     }
 
     fn record(&self) -> Result<Option<Record>, ApiError> {

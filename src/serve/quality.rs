@@ -2,7 +2,7 @@
 
 use macula_edge::decide::Predictor;
 use macula_edge::head::HeadKind;
-use macula_edge::support_set::{CLASSES_MAX, SupportRecord, Supports};
+use macula_edge::support_set::{CLASSES_MAX, SourceId, SupportRecord, Supports};
 use rayon::prelude::*;
 
 use super::error::{ApiError, ErrorKind};
@@ -14,6 +14,9 @@ use crate::report::text::hexadecimal;
 /// Most samples for leave-one-out. A head takes a millisecond for 250 samples and 12 for 1,000, so that leaving each out
 /// alone takes time with the square of their number or more; with more samples, several are left out together.
 const ALONE_MAX: usize = 250;
+
+/// Parts that are left out in turn, with more samples.
+const FOLDS: usize = 50;
 
 /// Most mistaken samples that are listed.
 const MISTAKEN_MAX: usize = 50;
@@ -29,11 +32,11 @@ struct LeftOut {
 /// The figures of `state`.
 ///
 /// * `revision`: of the device, to be reported
-/// * `has_image`: whether the picture of the sample with this index is kept
+/// * `has_image`: whether the picture of a sample is kept
 ///
 /// # Errors
 /// If a head cannot be fitted.
-pub fn quality(state: &DeviceState, revision: u32, has_image: impl Fn(usize) -> bool) -> Result<Quality, ApiError> {
+pub fn quality(state: &DeviceState, revision: u32, has_image: impl Fn(&SourceId) -> bool) -> Result<Quality, ApiError> {
     let (records, features) = state.taught();
     let folds = folds(&records);
     let left_out = folds.iter().map(Vec::len).max().unwrap_or(1);
@@ -69,7 +72,7 @@ pub fn quality(state: &DeviceState, revision: u32, has_image: impl Fn(usize) -> 
         class: found.truth,
         predicted: found.known.then_some(found.predicted),
         probability: found.probability,
-        image: has_image(index),
+        image: has_image(&records[index].source),
     });
     Ok(Quality {
         revision,
@@ -94,9 +97,8 @@ fn folds(records: &[SupportRecord]) -> Vec<Vec<usize>> {
     }
     // Each class is spread over all folds, so that no fold empties one.
     evaluated.sort_by_key(|&index| records[index].class);
-    let mut folds = vec![Vec::new(); ALONE_MAX.min(50)];
-    let count = folds.len();
-    evaluated.into_iter().enumerate().for_each(|(position, index)| folds[position % count].push(index));
+    let mut folds = vec![Vec::new(); FOLDS];
+    evaluated.into_iter().enumerate().for_each(|(position, index)| folds[position % FOLDS].push(index));
     folds
 }
 
@@ -182,7 +184,7 @@ mod tests {
             (0..6).flat_map(|i| [(0, near(a, i * 40)), (3, near(b, i * 40))]).collect();
         samples.push((0, b));
         samples.push((5, [-32767, 0]));
-        let found = quality(&state(&samples), 4, |index| index == 12).unwrap();
+        let found = quality(&state(&samples), 4, |source| *source == [12; 16]).unwrap();
         assert_eq!((found.samples, found.evaluated, found.left_out, found.revision), (14, 13, 1, 4));
         assert_eq!(found.confusion.slots, [0, 3, 5]);
         assert_eq!(found.confusion.counts, [[6, 1, 0], [0, 6, 0], [0, 0, 0]]);

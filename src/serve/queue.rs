@@ -12,7 +12,7 @@ use super::error::{ApiError, ErrorKind};
 use super::types::Classification;
 use crate::data::Image;
 use crate::device::KeptImages;
-use crate::files::{TEXT_MAX, read_text_bounded, write_private};
+use crate::files::{TEXT_MAX, read_text_bounded, remove_if_present, write_private};
 use crate::link::Feature;
 use crate::report::text::hexadecimal;
 
@@ -91,9 +91,9 @@ impl Queue {
         self.items.iter()
     }
 
-    /// All items, to be changed in memory.
-    pub fn items_mut(&mut self) -> impl Iterator<Item = (&SourceId, &mut Item)> {
-        self.items.iter_mut()
+    /// The item of a source, to be changed in memory.
+    pub fn get_mut(&mut self, source: &SourceId) -> Option<&mut Item> {
+        self.items.get_mut(source)
     }
 
     /// The first image without a feature.
@@ -132,13 +132,9 @@ impl Queue {
             return Ok(None);
         }
         let path = json_path(&self.folder, source);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let message = format!("cannot remove {}: {error}", path.display());
-                return Err(ApiError::new(ErrorKind::DeviceFault, message));
-            }
-            _ => {}
-        }
+        remove_if_present(&path).map_err(|error| {
+            ApiError::new(ErrorKind::DeviceFault, format!("cannot remove {}: {error}", path.display()))
+        })?;
         self.images.remove(source)?;
         Ok(self.items.remove(source))
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 #[cfg(feature = "serve")]
 use super::serve_page::{PageArgs, known, open_page, print_invitation};
 use crate::cli::connect::with_client;
+use crate::cli::ctrl_c::stop_on_ctrl_c;
 use crate::cli::failure::{Kind, one_line};
 use crate::cli::local_device::{LocalOptions, Missing, SUPPORTS_DEFAULT, Served, with_local_device};
 use crate::cli::output::outlive_readers;
@@ -26,7 +27,7 @@ use crate::data::decode::EncoderRange;
 #[cfg(feature = "serve")]
 use crate::device::KeptImages;
 use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, serve};
-use crate::files::{read_bounded, write_private};
+use crate::files::{path_beside, read_bounded, write_private};
 use crate::link::Address;
 use crate::log::Log;
 use crate::report::text::{count, hexadecimal, shown, shown_path};
@@ -147,9 +148,7 @@ struct Ready {
 /// Serves until Ctrl-C, which is no error.
 pub fn run(args: Args) -> anyhow::Result<()> {
     outlive_readers();
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed)).context("cannot handle Ctrl-C")?;
+    let stop = stop_on_ctrl_c()?;
     let log = match &args.log {
         Some(path) => Log::to_file(path).with_context(|| format!("cannot write the log {}", path.display()))?,
         None => Log::to_stderr(),
@@ -337,10 +336,8 @@ const START: &str = "MACULA_START";
 /// Writes the name of this start, the process id and the address, one per line.
 fn prove_start(store: &Path, address: &str) -> anyhow::Result<()> {
     let Some(start) = std::env::var(START).ok().filter(|start| !start.is_empty()) else { return Ok(()) };
-    let mut path = store.as_os_str().to_owned();
-    path.push(".started");
     let text = format!("start {}\npid {}\nlistening {address}\n", shown(&start), std::process::id());
-    write_private(Path::new(&path), text.as_bytes()).map_err(|error| Kind::DeviceFault.error(error))
+    write_private(&path_beside(store, ".started"), text.as_bytes()).map_err(|error| Kind::DeviceFault.error(error))
 }
 
 fn announce(args: &Args, device: &Device<'_>, served: &Served<'_>, address: &str) -> anyhow::Result<()> {

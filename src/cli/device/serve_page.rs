@@ -3,19 +3,19 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail, ensure};
 
 use crate::cli::byte_size::byte_size;
 use crate::cli::connect::DeviceArgs;
+use crate::cli::ctrl_c::stop_on_ctrl_c;
 use crate::cli::failure::Kind;
 use crate::cli::local_device::{Missing, SUPPORTS_DEFAULT};
 use crate::cli::output::outlive_readers;
 use crate::cli::{Common, print_json};
 use crate::device::KeptImages;
 use crate::encoder::HostEncoder;
+use crate::files::path_beside;
 use crate::link::Address;
 use crate::log::Log;
 use crate::report::text::shown;
@@ -81,9 +81,7 @@ struct Ready {
 /// Serves until Ctrl-C, which is no error.
 pub fn run(args: Args) -> anyhow::Result<()> {
     outlive_readers();
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed)).context("cannot handle Ctrl-C")?;
+    let stop = stop_on_ctrl_c()?;
     let store = match &args.device.device {
         Address::Store(path) => Some(path.as_path()),
         _ => None,
@@ -113,11 +111,7 @@ pub fn known(encoder: &dyn HostEncoder) -> KnownEncoder {
 pub fn open_page(args: &PageArgs, store: Option<&Path>, listen: &str, remote: bool) -> anyhow::Result<Page> {
     let folder = match (&args.files, store) {
         (Some(folder), _) => folder.clone(),
-        (None, Some(store)) => {
-            let mut folder = store.as_os_str().to_owned();
-            folder.push(".page");
-            folder.into()
-        }
+        (None, Some(store)) => path_beside(store, ".page"),
         (None, None) => bail!("--files: a device on a line needs a folder for the files of its page"),
     };
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());

@@ -1,6 +1,6 @@
 //! How image files are read.
 
-use super::ValueRange;
+use super::{EncoderRange, ValueRange};
 
 /// How image files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,4 +11,15 @@ pub struct DecodeOptions {
     pub measure: bool,
     /// Whether samples of more than 8 bits need a stated range, because the range of the encoder is not known.
     pub needs_range: bool,
+}
+
+impl DecodeOptions {
+    /// How images are read for an encoder.
+    pub fn for_encoder(range: EncoderRange) -> Self {
+        match range {
+            EncoderRange::Known(range) => Self { range, ..Self::default() },
+            EncoderRange::Unknown => Self { needs_range: true, ..Self::default() },
+            EncoderRange::Irrelevant => Self { measure: true, ..Self::default() },
+        }
+    }
 }

@@ -92,7 +92,8 @@ impl Pictures {
         }
     }
 
-    fn has(&self, source: &SourceId) -> bool {
+    /// Whether the picture of a sample is kept.
+    pub fn has(&self, source: &SourceId) -> bool {
         self.folder().is_some_and(|images| images.has(source))
     }
 }

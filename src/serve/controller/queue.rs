@@ -1,6 +1,5 @@
 //! The queue of images to label.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use macula_edge::support_set::SourceId;
@@ -70,15 +69,13 @@ impl Controller<'_, '_> {
         let items = self.files.queue.items().filter(|(_, item)| stale(&item.classified));
         let stale: Vec<(SourceId, Feature)> =
             items.filter_map(|(source, item)| Some((*source, item.feature.clone()?))).collect();
-        let (taught, mut found) = (self.taught()?, BTreeMap::new());
+        let taught = self.taught()?;
         for (source, feature) in stale {
             if milliseconds(started) > CLASSIFY_MS {
                 break;
             }
-            found.insert(source, self.classify(source, &feature, taught, error_rate)?.0);
-        }
-        for (source, item) in self.files.queue.items_mut() {
-            if let Some(classification) = found.remove(source) {
+            let classification = self.classify(source, &feature, taught, error_rate)?.0;
+            if let Some(item) = self.files.queue.get_mut(&source) {
                 item.classified = Some((revision, classification));
             }
         }
@@ -93,12 +90,9 @@ impl Controller<'_, '_> {
             let embedded = self.client.embed(link::Sample::Image(&image));
             embedded.ok()
         });
-        for (known, item) in self.files.queue.items_mut() {
-            if *known == source {
-                item.failed = feature.is_none();
-                item.feature = feature;
-                break;
-            }
+        if let Some(item) = self.files.queue.get_mut(&source) {
+            item.failed = feature.is_none();
+            item.feature = feature;
         }
         let all = self.files.queue.len();
         Some((all - self.files.queue.items().filter(|(_, item)| item.feature.is_none()).count(), all))

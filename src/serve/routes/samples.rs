@@ -102,23 +102,16 @@ pub async fn image(
 #[utoipa::path(get, path = "/quality", responses((status = 200, body = Quality)), security(("token" = [])))]
 pub async fn quality(State(shared): App) -> Result<Reply<Quality>, ApiError> {
     let (state, revision) = shared.device.run(|controller| controller.snapshot()).await?;
-    let known = shared.quality.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let cached = || shared.quality.lock().unwrap_or_else(PoisonError::into_inner);
     let sha256 = state.sha256;
-    if let Some((known_sha256, known)) = known
-        && known_sha256 == sha256
+    if let Some((known_sha256, known)) = &*cached()
+        && *known_sha256 == sha256
         && known.revision == revision
     {
-        return Ok(Reply(Quality::clone(&known)));
+        return Ok(Reply(known.clone()));
     }
     let pictures = shared.facts().pictures;
-    let found = blocking(move || {
-        let has_image = |index: usize| {
-            let source = state.supports.get(index).map(|support| support.from.source);
-            source.zip(pictures.folder()).is_some_and(|(source, images)| images.has(&source))
-        };
-        figures::quality(&state, revision, has_image)
-    });
-    let found = Arc::new(found.await?);
-    *shared.quality.lock().unwrap_or_else(PoisonError::into_inner) = Some((sha256, Arc::clone(&found)));
-    Ok(Reply(Quality::clone(&found)))
+    let found = blocking(move || figures::quality(&state, revision, |source| pictures.has(source))).await?;
+    *cached() = Some((sha256, found.clone()));
+    Ok(Reply(found))
 }

@@ -30,7 +30,7 @@ pub struct Shared {
     /// Pictures of the queue.
     pub queue_images: KeptImages,
     /// The last figures of the samples, and the SHA-256 of the state that they are of.
-    pub quality: Mutex<Option<([u8; 32], Arc<Quality>)>>,
+    pub quality: Mutex<Option<([u8; 32], Quality)>>,
     /// Base of the address of the page for other machines.
     pub url: Option<String>,
     /// Becomes true when the server ends.

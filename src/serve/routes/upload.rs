@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 
 use super::super::error::{ApiError, ErrorKind};
 use super::shared::Shared;
-use crate::data::decode::{self, DecodeOptions, EncoderRange, PIXELS_MAX};
+use crate::data::decode::{self, DecodeOptions, PIXELS_MAX};
 use crate::data::{DataError, Image};
 
 /// Longest silence within a body.
@@ -115,7 +115,7 @@ pub async fn permit(shared: &Shared) -> Result<tokio::sync::SemaphorePermit<'_>,
 /// If it is too large, or no image that can be read.
 pub async fn image(shared: &Shared, name: &str, body: Body) -> Result<Image, ApiError> {
     let bytes = collect(body, shared.upload_bytes_max).await?;
-    let (options, name) = (options(shared.facts().range), name.to_owned());
+    let (options, name) = (DecodeOptions::for_encoder(shared.facts().range), name.to_owned());
     blocking(move || match decode::decode(&bytes, &name, &options) {
         Ok(decoded) => Ok(decoded.image),
         Err(error @ DataError::TooLarge { width, height, .. }) => {
@@ -124,15 +124,6 @@ pub async fn image(shared: &Shared, name: &str, body: Body) -> Result<Image, Api
         Err(error) => Err(error.into()),
     })
     .await
-}
-
-/// As the command line reads images for this encoder.
-fn options(range: EncoderRange) -> DecodeOptions {
-    let (range, needs_range) = match range {
-        EncoderRange::Known(range) => (range, false),
-        EncoderRange::Unknown | EncoderRange::Irrelevant => (None, true),
-    };
-    DecodeOptions { range, needs_range, ..DecodeOptions::default() }
 }
 
 /// Runs `work` where it may block.
