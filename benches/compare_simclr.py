@@ -14,6 +14,8 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).parent
+# Settings of the counterpart in simclr_torch.py, where Macula's defaults differ.
+SETTINGS = ["--method", "simclr", "--encoder", "nano", "--policy", "natural", "--temperature", 0.5, "--readout", "mean"]
 
 
 def output_of(command):
@@ -32,7 +34,7 @@ def ours(program, args, precision, seed):
     with tempfile.TemporaryDirectory() as folder:
         run = os.path.join(folder, "run")
         _, seconds, cpu = output_of([
-            program, "pretrain", "--data", args.data, "--method", "simclr", "--encoder", "nano", "--epochs", args.epochs,
+            program, "pretrain", "--data", args.data, *SETTINGS, "--epochs", args.epochs,
             "--precision", precision, "--seed", seed, "--threads", args.threads, "--validate", "never", "--quiet", "--out", run])
         text, _, _ = output_of([program, "eval", "knn", "--encoder", run, "--data", args.data, "--json", "--quiet"])
     row = json.loads(text)["rows"][0]

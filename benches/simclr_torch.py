@@ -3,9 +3,10 @@
 python benches/simclr_torch.py --data cifar10 --epochs 10 --seed 1 --threads 2
 `--data` is a folder {train,test}/CLASS/IMAGE of 32×32 colour images. Prints one JSON line.
 
-All settings are Macula's defaults: `nano`, the policy `natural`, projection 256 → 64, NT-Xent, SGD with decoupled weight
-decay, warm-up and cosine schedule, k-NN on the raw features. Only the random numbers differ. Views are computed per batch
-by tensor operations, so that Python is not the bottleneck.
+The settings are Macula's defaults (`nano`, the policy `natural`, projection 256 → 64, NT-Xent, SGD with decoupled weight
+decay, warm-up and cosine schedule), except for the temperature of 0.5 and the feature, the means of the last layer; k-NN
+uses raw features. Only the random numbers differ. Views are computed per batch by tensor operations, so that Python is not
+the bottleneck.
 """
 import argparse
 import json

@@ -97,7 +97,9 @@ fn every_change_can_be_taken_back() {
     for (action, change) in &changes {
         change().ok();
         assert_ne!(client.state_sha256(), before, "{action} changes the state");
-        let undone = client.post("/undo", &[]).ok();
+        let revision = client.get("/device").ok()["revision"].as_u64().unwrap();
+        assert_eq!(client.post(&format!("/undo?revision={}", revision - 1), &[]).kind(), "refused");
+        let undone = client.post(&format!("/undo?revision={revision}"), &[]).ok();
         assert_eq!(undone["undone"]["action"], *action);
         assert_eq!(client.state_sha256(), before, "{action} is taken back");
         assert_eq!(picture(&sources[0]), first, "{action}: the picture is back");
@@ -272,12 +274,21 @@ fn what_was_acknowledged_survives_a_kill_in_the_middle_of_learning() {
             served.child.kill().unwrap();
         });
     }
-    let client = ward.serve(&[]);
-    let found = client.client().get("/samples").ok()["samples"].as_array().unwrap().len();
-    assert!(found >= acknowledged.len());
-    let log = client.client().get("/audit?limit=1000").ok();
-    let learned = log["entries"].as_array().unwrap().iter().filter(|entry| entry["action"] == "learn").count();
-    assert!(learned >= acknowledged.len(), "{learned} of {} in the audit log", acknowledged.len());
+    let served = ward.serve(&[]);
+    let client = served.client();
+    let texts = |value: &Value, name: &str| -> BTreeSet<String> {
+        value[name].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let samples = client.get("/samples").ok();
+    let samples =
+        samples["samples"].as_array().unwrap().iter().map(|sample| sample["source"].as_str().unwrap().to_owned());
+    let samples: BTreeSet<String> = samples.collect();
+    assert!(acknowledged.is_subset(&samples));
+    // Also one that was stored and not acknowledged.
+    let log = client.get("/audit?limit=1000").ok();
+    let learned = log["entries"].as_array().unwrap().iter().filter(|entry| entry["action"] == "learn");
+    let learned: BTreeSet<String> = learned.flat_map(|entry| texts(entry, "samples")).collect();
+    assert!(samples.is_subset(&learned), "{:?} are not in the audit log", samples.difference(&learned));
 }
 
 #[test]

@@ -22,6 +22,6 @@ pub use in_process::InProcess;
 pub use intake::{NamedImage, source_of};
 pub use kept_images::{KeptImageError, KeptImages, encode_image};
 pub use reader::SignedBundles;
-pub use serve::{Ended, Listener, serve};
+pub use serve::{Ended, ListenError, Listener, listen, serve};
 pub use start::{BundleReader, Loaded, Site, UnusableBundle};
 pub use store_file::{StoreFile, StoreHeader};

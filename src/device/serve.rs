@@ -21,6 +21,31 @@ const CLIENTS_MAX: usize = 64;
 /// Bytes that are read from a line at once.
 const READ_LEN: usize = 65_536;
 
+/// A socket or line that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Other machines could connect, and must not.
+    #[error("other machines could connect")]
+    Remote,
+    /// The address is not one to listen on, or it is not available.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A socket that listens on `socket`, `HOST:PORT`.
+///
+/// * `remote`: whether other machines may connect
+///
+/// # Errors
+/// When the address is not available, or other machines could connect and must not.
+pub fn listen(socket: &str, remote: bool) -> Result<TcpListener, ListenError> {
+    let addresses: Vec<SocketAddr> = socket.to_socket_addrs()?.collect();
+    if !remote && addresses.iter().any(|address| !address.ip().is_loopback()) {
+        return Err(ListenError::Remote);
+    }
+    Ok(bind(&addresses)?)
+}
+
 /// Where a device listens.
 pub enum Listener {
     /// On a socket: one client at a time, the others wait.
@@ -43,14 +68,10 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is not available, or other machines could connect and must not.
-    pub fn open(address: &Address, remote: bool) -> io::Result<Self> {
+    pub fn open(address: &Address, remote: bool) -> Result<Self, ListenError> {
         match address {
             Address::Tcp { socket } => {
-                let addresses: Vec<SocketAddr> = socket.to_socket_addrs()?.collect();
-                if !remote && addresses.iter().any(|address| !address.ip().is_loopback()) {
-                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, "other machines could connect"));
-                }
-                let listener = bind(&addresses)?;
+                let listener = listen(socket, remote)?;
                 // Waiting happens in `accept`, which also watches for a stop request.
                 listener.set_nonblocking(true)?;
                 Ok(Self::Tcp { listener, clients: VecDeque::new() })
@@ -58,7 +79,8 @@ impl Listener {
             #[cfg(unix)]
             Address::Serial { path, baud } => Ok(Self::Serial(crate::link::Serial::open(path, *baud)?)),
             other => {
-                Err(io::Error::new(io::ErrorKind::InvalidInput, format!("'{other}' is not an address to listen on")))
+                let message = format!("'{other}' is not an address to listen on");
+                Err(io::Error::new(io::ErrorKind::InvalidInput, message).into())
             }
         }
     }

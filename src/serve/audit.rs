@@ -1,4 +1,7 @@
-//! The audit log: who changed what, and when. JSON lines, each written through to the medium before the reply.
+//! The audit log: who changed what, and when. JSON lines, each written through to the medium.
+//!
+//! A change has two lines: one before it is made, whose result is [`BEGUN`], and one with its result before the reply. A power
+//! cut between them leaves the first alone, and [`Audit::last`] reports the change as [`INTERRUPTED`]: it may have been made.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -8,8 +11,14 @@ use super::error::{ApiError, ErrorKind};
 use super::types::AuditEntry;
 use crate::files::{TEXT_MAX, check_regular, path_beside, read_text_bounded};
 
-/// Most bytes of the file before it is renamed to `audit.jsonl.1`, which replaces an older one: 70,000 entries.
+/// Most bytes of the file before it is renamed to `audit.jsonl.1`, which replaces an older one: 35,000 changes.
 const FILE_LEN_MAX: u64 = 16 << 20;
+
+/// Result of a line that was written before its change.
+const BEGUN: &str = "begun";
+
+/// Result of a change that a power cut interrupted.
+pub const INTERRUPTED: &str = "interrupted";
 
 /// Sources listed in an entry; more are left out.
 pub const SOURCES_MAX: usize = 16;
@@ -28,22 +37,17 @@ impl Audit {
         Self { path, unwritten: Vec::new() }
     }
 
-    /// Writes entries that could not be written before.
+    /// Writes that the change of `entry` begins.
     ///
     /// # Errors
-    /// If they still cannot be written: no change may be made then.
-    pub fn catch_up(&mut self) -> Result<(), ApiError> {
-        while let Some(entry) = self.unwritten.first() {
-            self.write(entry).map_err(|error| {
-                let message = format!("the audit log {} cannot be written: {error}", self.path.display());
-                ApiError::new(ErrorKind::DeviceFault, message)
-            })?;
-            self.unwritten.remove(0);
-        }
-        Ok(())
+    /// If this or an earlier entry cannot be written: the change may not be made then.
+    pub fn begin(&mut self, entry: &AuditEntry) -> Result<(), ApiError> {
+        self.catch_up()?;
+        let entry = AuditEntry { result: BEGUN.to_owned(), ..entry.clone() };
+        self.write(&entry).map_err(|error| self.fault(error))
     }
 
-    /// Appends an entry. If this fails, [`Self::catch_up`] tries again before the next change.
+    /// Appends an entry. If this fails, it is tried again before the next change.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -52,14 +56,15 @@ impl Audit {
         self.catch_up()
     }
 
-    /// The last `limit` entries, newest first. Lines that are no entries are left out.
+    /// The last `limit` changes, newest first. Lines that are no entries are left out.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn last(&self, limit: usize) -> Result<Vec<AuditEntry>, ApiError> {
-        let mut entries = Vec::new();
+        let mut changes = Changes { limit, entries: Vec::new(), newer: None };
+        self.unwritten.iter().rev().for_each(|entry| changes.add(entry.clone()));
         for path in [self.path.clone(), self.older()] {
-            if entries.len() >= limit {
+            if changes.entries.len() >= limit {
                 break;
             }
             let text = match read_text_bounded(&path, TEXT_MAX) {
@@ -67,10 +72,25 @@ impl Audit {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(ApiError::new(ErrorKind::DeviceFault, error.to_string())),
             };
-            let lines = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
-            entries.extend(lines.take(limit - entries.len()));
+            text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).for_each(|entry| changes.add(entry));
         }
-        Ok(entries)
+        Ok(changes.entries)
+    }
+
+    /// Writes entries that could not be written before.
+    fn catch_up(&mut self) -> Result<(), ApiError> {
+        while let Some(entry) = self.unwritten.first() {
+            self.write(entry).map_err(|error| self.fault(error))?;
+            self.unwritten.remove(0);
+        }
+        Ok(())
+    }
+
+    fn fault(&self, error: io::Error) -> ApiError {
+        ApiError::new(
+            ErrorKind::DeviceFault,
+            format!("the audit log {} cannot be written: {error}", self.path.display()),
+        )
     }
 
     fn older(&self) -> PathBuf {
@@ -91,6 +111,40 @@ impl Audit {
         file.write_all(&line)?;
         file.sync_data()
     }
+}
+
+/// Collects changes from lines, newest first.
+struct Changes {
+    limit: usize,
+    entries: Vec<AuditEntry>,
+    /// The line after the next one, if it has a result.
+    newer: Option<AuditEntry>,
+}
+
+impl Changes {
+    fn add(&mut self, entry: AuditEntry) {
+        if entry.result != BEGUN {
+            self.newer = Some(entry.clone());
+            self.push(entry);
+        } else if !self.newer.take().is_some_and(|newer| is_same_change(&entry, &newer)) {
+            self.push(AuditEntry { result: INTERRUPTED.to_owned(), ..entry });
+        }
+    }
+
+    fn push(&mut self, entry: AuditEntry) {
+        if self.entries.len() < self.limit {
+            self.entries.push(entry);
+        }
+    }
+}
+
+/// Changes are made one after the other, so the result of a change follows its beginning.
+fn is_same_change(begun: &AuditEntry, done: &AuditEntry) -> bool {
+    let facts = |entry: &AuditEntry| {
+        let AuditEntry { client, operator, action, class, samples, time_s: _, result: _ } = entry.clone();
+        (client, operator, action, class, samples)
+    };
+    facts(begun) == facts(done)
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -144,15 +198,33 @@ mod tests {
     }
 
     #[test]
+    fn a_change_without_a_result_was_interrupted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut audit = Audit::new(folder.path().join("audit.jsonl"));
+        audit.begin(&entry(1)).unwrap();
+        // The same request again after a restart.
+        audit.begin(&entry(2)).unwrap();
+        audit.append(entry(3)).unwrap();
+        let interrupted = AuditEntry { result: INTERRUPTED.to_owned(), ..entry(1) };
+        assert_eq!(audit.last(10).unwrap(), [entry(3), interrupted.clone()]);
+        let other = AuditEntry { action: "forget".to_owned(), ..entry(4) };
+        audit.begin(&entry(4)).unwrap();
+        audit.begin(&other).unwrap();
+        audit.append(other.clone()).unwrap();
+        assert_eq!(audit.last(2).unwrap(), [other, AuditEntry { time_s: 4, ..interrupted }]);
+    }
+
+    #[test]
     fn an_entry_that_could_not_be_written_is_written_before_the_next_change() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         std::fs::create_dir(&path).unwrap();
         let mut audit = Audit::new(path.clone());
         assert_eq!(audit.append(entry(1)).unwrap_err().kind, ErrorKind::DeviceFault);
-        assert!(audit.catch_up().is_err(), "changes must stop");
+        assert!(audit.begin(&entry(2)).is_err(), "changes must stop");
+        assert!(audit.last(10).is_err());
         std::fs::remove_dir(&path).unwrap();
-        audit.catch_up().unwrap();
+        audit.begin(&entry(2)).unwrap();
         audit.append(entry(2)).unwrap();
         assert_eq!(audit.last(10).unwrap(), [entry(2), entry(1)]);
     }

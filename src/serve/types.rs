@@ -554,7 +554,7 @@ pub struct AuditEntry {
     pub class: Option<String>,
     /// Sources of the samples; at most 16 are listed.
     pub samples: Vec<String>,
-    /// `done`, or the kind of the error.
+    /// `done`, the kind of the error, or `interrupted` if the device stopped before it had a result.
     pub result: String,
 }
 

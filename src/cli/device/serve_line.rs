@@ -26,7 +26,7 @@ use crate::cli::{Common, print_json};
 use crate::data::decode::EncoderRange;
 #[cfg(feature = "serve")]
 use crate::device::KeptImages;
-use crate::device::{Device, DeviceError, Ended, InProcess, Listener, StoreFile, serve};
+use crate::device::{Device, DeviceError, Ended, InProcess, ListenError, Listener, StoreFile, serve};
 use crate::files::{path_beside, read_bounded, write_private};
 use crate::link::Address;
 use crate::log::Log;
@@ -212,11 +212,9 @@ fn is_stop(error: &anyhow::Error) -> bool {
 fn open_server(args: &Args) -> anyhow::Result<Server> {
     match &args.listen {
         Listen::Line(address) => {
-            Ok(Server::Line(Listener::open(address, args.allow_remote).map_err(|error| match error.kind() {
-                std::io::ErrorKind::PermissionDenied if !args.allow_remote => {
-                    anyhow::anyhow!("{} {error}; pass --allow-remote to accept other machines", args.listen)
-                }
-                _ => fault(args, error),
+            Ok(Server::Line(Listener::open(address, args.allow_remote).map_err(|error| match error {
+                ListenError::Remote => anyhow::anyhow!("{} {error}; pass --allow-remote to accept them", args.listen),
+                ListenError::Io(error) => fault(args, error),
             })?))
         }
         #[cfg(feature = "serve")]

@@ -1,10 +1,9 @@
 //! `macula serve`: serves a page to teach a device on.
 
-use std::io::Write;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{anyhow, bail};
 
 use crate::cli::byte_size::byte_size;
 use crate::cli::connect::DeviceArgs;
@@ -13,7 +12,7 @@ use crate::cli::failure::Kind;
 use crate::cli::local_device::{Missing, SUPPORTS_DEFAULT};
 use crate::cli::output::outlive_readers;
 use crate::cli::{Common, print_json};
-use crate::device::KeptImages;
+use crate::device::{self, KeptImages, ListenError};
 use crate::encoder::HostEncoder;
 use crate::files::path_beside;
 use crate::link::Address;
@@ -118,19 +117,15 @@ pub fn open_page(args: &PageArgs, store: Option<&Path>, listen: &str, remote: bo
     let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
     let log = Log::to_stderr();
     let options = PageOptions { folder: &folder, remote, tls: tls.as_ref(), upload_bytes_max: args.max_upload };
-    let page = Page::open(bind(listen, remote)?, &options, move |message| log.line(&shown(message)));
+    let listener = device::listen(listen, remote).map_err(|error| match error {
+        ListenError::Remote => anyhow!("--listen {listen}: {error}; pass --allow-remote to accept them"),
+        ListenError::Io(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            anyhow!("--listen {listen}: expected HOST:PORT: {error}")
+        }
+        ListenError::Io(error) => Kind::DeviceFault.error(format!("--listen {listen}: {error}")),
+    })?;
+    let page = Page::open(listener, &options, move |message| log.line(&shown(message)));
     page.map_err(|error| Kind::DeviceFault.error(format!("cannot serve the page on {listen}: {error}")))
-}
-
-/// A socket on `listen`, which other machines can reach only with `remote`.
-fn bind(listen: &str, remote: bool) -> anyhow::Result<TcpListener> {
-    let addresses: Vec<SocketAddr> =
-        listen.to_socket_addrs().with_context(|| format!("--listen {listen}: expected HOST:PORT"))?.collect();
-    ensure!(
-        remote || addresses.iter().all(|address| address.ip().is_loopback()),
-        "--listen {listen}: other machines could connect; pass --allow-remote to accept them"
-    );
-    TcpListener::bind(&addresses[..]).map_err(|error| Kind::DeviceFault.error(format!("--listen {listen}: {error}")))
 }
 
 /// Where pictures of samples are kept.
@@ -153,7 +148,7 @@ fn announce(page: &Page, common: &Common) -> anyhow::Result<()> {
         print_invitation(page)?;
     }
     // The parent may wait for the address behind a pipe.
-    let _ = std::io::stdout().flush();
+    let _ = io::stdout().flush();
     Ok(())
 }
 

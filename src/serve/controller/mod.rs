@@ -165,17 +165,18 @@ impl<'c, 'm> Controller<'c, 'm> {
         sources: &[SourceId],
         change: impl FnOnce(&mut Self) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        self.files.audit.catch_up()?;
-        let result = change(self);
-        let entry = AuditEntry {
+        let mut entry = AuditEntry {
             time_s: now_s(),
             client: author.client.clone(),
             operator: author.operator,
             action: action.to_owned(),
             class: class.map(str::to_owned),
             samples: sources.iter().take(SOURCES_MAX).map(|source| hexadecimal(source)).collect(),
-            result: result.as_ref().map_or_else(|error| error.kind.name().to_owned(), |_| "done".to_owned()),
+            result: String::new(),
         };
+        self.files.audit.begin(&entry)?;
+        let result = change(self);
+        entry.result = result.as_ref().map_or_else(|error| error.kind.name().to_owned(), |_| "done".to_owned());
         // The change is made and stays; the next one waits until this entry is written.
         let written = self.files.audit.append(entry);
         let value = result?;

@@ -11,9 +11,16 @@ use super::{Author, Controller};
 impl Controller<'_, '_> {
     /// Takes the last change back. After an error the change can be taken back again.
     ///
+    /// * `expected`: the revision of the device that the client knows, if it states one
+    ///
     /// # Errors
-    /// If there is none, or the device refuses.
-    pub fn undo(&mut self, author: &Author) -> Result<Undone, ApiError> {
+    /// If there is none, the device has another revision, or it refuses.
+    pub fn undo(&mut self, author: &Author, expected: Option<u32>) -> Result<Undone, ApiError> {
+        let revision = self.client.status()?.revision;
+        if let Some(expected) = expected.filter(|&expected| expected != revision) {
+            let message = format!("the device has revision {revision}, not {expected}: something else was changed");
+            return Err(ApiError::new(ErrorKind::Refused, message));
+        }
         let Some(change) = self.files.undo.last().cloned() else {
             return Err(ApiError::new(ErrorKind::NotFound, "there is nothing to undo"));
         };

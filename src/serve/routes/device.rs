@@ -100,8 +100,20 @@ pub async fn audit(State(shared): App, Query(query): Query<LimitQuery>) -> Resul
     Ok(Reply(AuditReport { entries }))
 }
 
+#[derive(Deserialize)]
+pub struct UndoQuery {
+    revision: Option<u32>,
+}
+
 /// Takes the last change back.
-#[utoipa::path(post, path = "/undo", responses((status = 200, body = Undone), (status = 404, body = ErrorBody)), security(("token" = [])))]
-pub async fn undo(State(shared): App, From(author): From) -> Result<Reply<Undone>, ApiError> {
-    shared.device.run(move |controller| controller.undo(&author)).await.map(Reply)
+#[utoipa::path(post, path = "/undo",
+    params(("revision" = Option<u32>, Query, description = "Revision of the device that the client knows; another one is refused, because the last change may be that of another client")),
+    responses((status = 200, body = Undone), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)),
+    security(("token" = [])))]
+pub async fn undo(
+    State(shared): App,
+    From(author): From,
+    Query(UndoQuery { revision }): Query<UndoQuery>,
+) -> Result<Reply<Undone>, ApiError> {
+    shared.device.run(move |controller| controller.undo(&author, revision)).await.map(Reply)
 }

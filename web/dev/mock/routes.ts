@@ -80,7 +80,9 @@ export function answer(state: State, { method, path, query, body }: Call): Answe
       queue.delete(id);
       state.onChange();
       return ok({});
-    case "POST undo": return ok({ undone: state.undoLast(), undo: state.undo });
+    case "POST undo":
+      if (query.has("revision") && number("revision") !== state.revision) throw new Refused(422, "refused", "another revision");
+      return ok({ undone: state.undoLast(), undo: state.undo });
     case "GET state": return { bytes: Buffer.from("PK\x05\x06" + "\0".repeat(18), "latin1"), type: "application/zip", name: "state.zip" };
     case "POST state": return ok({ learned: 0, known: samples.size, classes_added: 0 });
     case "GET audit": return ok({ entries: state.audit.slice(0, number("limit") || 100) });

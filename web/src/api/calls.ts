@@ -39,7 +39,8 @@ export const labelQueued = (id: T.Source, slot: number, operator: number) =>
   json<T.Learned>(`/queue/${id}/label`, { method: "POST", json: { class: slot, operator } });
 export const dropQueued = (id: T.Source) => request(`/queue/${id}`, { method: "DELETE" });
 
-export const undo = () => json<{ undone: T.UndoStep; undo: T.UndoStep | null }>("/undo", { method: "POST" });
+export const undo = (revision?: number) =>
+  json<{ undone: T.UndoStep; undo: T.UndoStep | null }>("/undo", { method: "POST", query: { revision } });
 export const exportState = async () => (await request("/state")).blob();
 export const importState = (file: Blob, operator: number) =>
   json<{ learned: number; known: number; classes_added: number }>("/state", { method: "POST", query: { operator }, body: file });

@@ -82,7 +82,8 @@ export interface QueueItem { id: Source; name: string; added_s: number; predicti
 // DELETE /queue/ID -> {}                                               takes it out without learning it
 // GET /queue/ID/image[?size=N] -> image/png
 
-// POST /undo -> {undone: UndoStep, undo: UndoStep | null}      (404 "not-found" when there is nothing to undo)
+// POST /undo?revision=N -> {undone: UndoStep, undo: UndoStep | null}
+//   404 "not-found" when there is nothing to undo, 422 "refused" when the device has another revision
 // GET /state -> application/zip (attachment: classes, samples, kept images) ; POST /state?operator=N body: that file -> {learned, known, classes_added}
 // GET /audit?limit=100 -> {entries: AuditEntry[]}   newest first
 export interface AuditEntry { time_s: number; client: string; operator: number | null; action: string; class: string | null; samples: Source[]; result: "done" | string }

@@ -19,9 +19,9 @@ const undoable = (run: () => Promise<unknown>) => ({
 
 /** Takes back the last step of the device, if it is still the one that the toast was about. */
 async function undoStep(action: UndoStep["action"]): Promise<void> {
-  const { undo } = await calls.device();
+  const { undo, revision } = await calls.device();
   if (undo?.action !== action) throw new Failure("refused", t("undo.other"));
-  await calls.undo();
+  await calls.undo(revision);
 }
 
 async function forgetAll(sources: Source[]): Promise<void> {
@@ -126,10 +126,10 @@ export function dropQueued(id: Source): Promise<boolean> {
   });
 }
 
-/** The device's own undo, whatever the last step was. */
-export async function undoLast(): Promise<void> {
+/** The device's own undo, whatever the last step was. With a revision: the last step that the user sees. */
+export async function undoLast(revision?: number): Promise<void> {
   try {
-    const { undone } = await calls.undo();
+    const { undone } = await calls.undo(revision);
     await refresh();
     say(t("undo.did", { step: stepText(undone) }));
   } catch (thrown) {

@@ -59,7 +59,7 @@ export function LastStep() {
       {device?.undo ? (
         <>
           <p>{stepText(device.undo)}</p>
-          <button onClick={() => void undoLast()}><Icon name="undo" />{t("undo")}</button>
+          <button onClick={() => void undoLast(device.revision)}><Icon name="undo" />{t("undo")}</button>
         </>
       ) : <p class="muted">{t("device.undo.none")}</p>}
     </Card>
