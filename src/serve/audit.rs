@@ -18,7 +18,7 @@ const FILE_LEN_MAX: u64 = 16 << 20;
 const BEGUN: &str = "begun";
 
 /// Result of a change that a power cut interrupted.
-pub const INTERRUPTED: &str = "interrupted";
+const INTERRUPTED: &str = "interrupted";
 
 /// Sources listed in an entry; more are left out.
 pub const SOURCES_MAX: usize = 16;
@@ -61,8 +61,8 @@ impl Audit {
     /// # Errors
     /// If the file cannot be read.
     pub fn last(&self, limit: usize) -> Result<Vec<AuditEntry>, ApiError> {
-        let mut changes = Changes { limit, entries: Vec::new(), newer: None };
-        self.unwritten.iter().rev().for_each(|entry| changes.add(entry.clone()));
+        let mut changes = Changes::default();
+        changes.extend(self.unwritten.iter().rev().cloned(), limit);
         for path in [self.path.clone(), self.older()] {
             if changes.entries.len() >= limit {
                 break;
@@ -72,7 +72,7 @@ impl Audit {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(ApiError::new(ErrorKind::DeviceFault, error.to_string())),
             };
-            text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).for_each(|entry| changes.add(entry));
+            changes.extend(text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()), limit);
         }
         Ok(changes.entries)
     }
@@ -114,37 +114,32 @@ impl Audit {
 }
 
 /// Collects changes from lines, newest first.
+#[derive(Default)]
 struct Changes {
-    limit: usize,
     entries: Vec<AuditEntry>,
-    /// The line after the next one, if it has a result.
+    /// The line read last, if it has a result.
     newer: Option<AuditEntry>,
 }
 
 impl Changes {
-    fn add(&mut self, entry: AuditEntry) {
-        if entry.result != BEGUN {
-            self.newer = Some(entry.clone());
-            self.push(entry);
-        } else if !self.newer.take().is_some_and(|newer| is_same_change(&entry, &newer)) {
-            self.push(AuditEntry { result: INTERRUPTED.to_owned(), ..entry });
-        }
-    }
-
-    fn push(&mut self, entry: AuditEntry) {
-        if self.entries.len() < self.limit {
-            self.entries.push(entry);
+    /// Reads no more lines than `limit` changes need.
+    fn extend(&mut self, mut lines: impl Iterator<Item = AuditEntry>, limit: usize) {
+        while self.entries.len() < limit
+            && let Some(entry) = lines.next()
+        {
+            if entry.result != BEGUN {
+                self.newer = Some(entry.clone());
+                self.entries.push(entry);
+            } else if !self.newer.take().is_some_and(|newer| is_same_change(&entry, &newer)) {
+                self.entries.push(AuditEntry { result: INTERRUPTED.to_owned(), ..entry });
+            }
         }
     }
 }
 
 /// Changes are made one after the other, so the result of a change follows its beginning.
 fn is_same_change(begun: &AuditEntry, done: &AuditEntry) -> bool {
-    let facts = |entry: &AuditEntry| {
-        let AuditEntry { client, operator, action, class, samples, time_s: _, result: _ } = entry.clone();
-        (client, operator, action, class, samples)
-    };
-    facts(begun) == facts(done)
+    AuditEntry { time_s: done.time_s, result: done.result.clone(), ..begun.clone() } == *done
 }
 
 fn open(path: &Path) -> io::Result<File> {

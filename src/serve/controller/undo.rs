@@ -16,10 +16,12 @@ impl Controller<'_, '_> {
     /// # Errors
     /// If there is none, the device has another revision, or it refuses.
     pub fn undo(&mut self, author: &Author, expected: Option<u32>) -> Result<Undone, ApiError> {
-        let revision = self.client.status()?.revision;
-        if let Some(expected) = expected.filter(|&expected| expected != revision) {
-            let message = format!("the device has revision {revision}, not {expected}: something else was changed");
-            return Err(ApiError::new(ErrorKind::Refused, message));
+        if let Some(expected) = expected {
+            let revision = self.client.status()?.revision;
+            if revision != expected {
+                let message = format!("the device has revision {revision}, not {expected}: something else was changed");
+                return Err(ApiError::new(ErrorKind::Refused, message));
+            }
         }
         let Some(change) = self.files.undo.last().cloned() else {
             return Err(ApiError::new(ErrorKind::NotFound, "there is nothing to undo"));
