@@ -15,7 +15,7 @@ use macula::ranks::Ranks;
 
 const IMAGES: usize = 150;
 const BEGIN: Options =
-    Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1, memory: None, ranks: Ranks::ONE };
+    Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1, memory: None, ranks: Ranks::ONE, pictures: false };
 const RESUME: Options = Options { resume: true, ..BEGIN };
 
 fn phantoms() -> Dataset {

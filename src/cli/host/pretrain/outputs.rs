@@ -1,0 +1,99 @@
+//! What a run shows and writes besides its own files: the terminal, the report, event files.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::ValueEnum;
+
+use super::progress::Progress;
+use crate::pretrain::{Event, Observer};
+use crate::report::run::{Reporter, When};
+use crate::report::tensorboard::EventWriter;
+
+/// Options of reports.
+#[derive(clap::Args)]
+pub struct OutputArgs {
+    /// When to write RUN/report.html, with RUN/report.json; they contain some of the training images
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ReportWhen::Epoch)]
+    report: ReportWhen,
+    /// Write event files for TensorBoard into this folder
+    #[arg(long, value_name = "FOLDER")]
+    tensorboard: Option<PathBuf>,
+}
+
+/// [`When`] as an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportWhen {
+    /// After every epoch, as far as that takes at most a fiftieth of the time, and at the end
+    Epoch,
+    /// At the end
+    End,
+    /// Never
+    Never,
+}
+
+/// The observer of a run.
+pub struct Outputs {
+    pub progress: Progress,
+    reporter: Reporter,
+    events: Option<EventWriter>,
+}
+
+impl OutputArgs {
+    /// Whether the run is to report pictures.
+    pub fn has_pictures(&self) -> bool {
+        self.report != ReportWhen::Never
+    }
+
+    /// The observer of the run in `folder`. A rank that writes nothing has a quiet `progress` only.
+    ///
+    /// # Errors
+    /// When the folder of `--tensorboard` cannot be written.
+    pub fn observer(&self, folder: &Path, progress: Progress, writes: bool) -> anyhow::Result<Outputs> {
+        let when = match self.report {
+            _ if !writes => When::Never,
+            ReportWhen::Epoch => When::Epoch,
+            ReportWhen::End => When::End,
+            ReportWhen::Never => When::Never,
+        };
+        let events = self.tensorboard.as_ref().filter(|_| writes).map(|folder| {
+            EventWriter::create(folder, now_s())
+                .map_err(|error| anyhow::anyhow!("--tensorboard {}: {error}", folder.display()))
+        });
+        Ok(Outputs { progress, reporter: Reporter::new(folder, when), events: events.transpose()? })
+    }
+}
+
+/// Seconds since 1970.
+fn now_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+impl Outputs {
+    /// Completes the report.
+    pub fn finish(&mut self) {
+        let warning = self.reporter.finish();
+        self.warn(warning);
+    }
+
+    fn warn(&mut self, warning: Option<String>) {
+        if let Some(warning) = warning {
+            self.progress.event(Event::Warning(&warning));
+        }
+    }
+}
+
+impl Observer for Outputs {
+    fn event(&mut self, event: Event<'_>) {
+        self.progress.event(event);
+        if let (Event::Epoch(line), Some(events)) = (event, &mut self.events)
+            && let Err(error) = events.epoch(line, now_s())
+        {
+            let warning = format!("{}: {error}; no more events are written", events.path().display());
+            self.events = None;
+            self.warn(Some(warning));
+        }
+        let warning = self.reporter.event(&event);
+        self.warn(warning);
+    }
+}
