@@ -40,7 +40,8 @@ impl Predictions {
 
     /// The most probable class of each, the first of equals.
     pub fn predicted(&self) -> Vec<usize> {
-        let known: Vec<f64> = self.probabilities.iter().map(|value| if value.is_nan() { -1.0 } else { *value }).collect();
+        let known: Vec<f64> =
+            self.probabilities.iter().map(|value| if value.is_nan() { -1.0 } else { *value }).collect();
         if self.is_empty() { Vec::new() } else { argmax_rows(&known, self.num_classes) }
     }
 
@@ -72,7 +73,8 @@ impl Predictions {
             entry.times += 1;
             entry.votes[predicted[at]] += 1;
         }
-        let mut found: Vec<Mistake> = by_image.into_values().filter(|entry| 2 * entry.votes[entry.truth] < entry.times).collect();
+        let mut found: Vec<Mistake> =
+            by_image.into_values().filter(|entry| 2 * entry.votes[entry.truth] < entry.times).collect();
         found.iter_mut().for_each(|entry| entry.of_truth /= f64::from(entry.times));
         // Stable: equal mistakes stay in the order of images.
         found.sort_by(|a, b| a.of_truth.total_cmp(&b.of_truth));
@@ -115,11 +117,21 @@ mod tests {
             images: vec![4, 4, 7, 7, 9],
             truth: vec![0, 0, 1, 1, 1],
             probabilities: vec![
-                0.6, 0.3, 0.1, //
-                0.2, 0.5, 0.3, //
-                0.5, 0.3, 0.2, //
-                0.1, 0.2, 0.7, //
-                f64::NAN, 0.05, 0.95,
+                0.6,
+                0.3,
+                0.1, //
+                0.2,
+                0.5,
+                0.3, //
+                0.5,
+                0.3,
+                0.2, //
+                0.1,
+                0.2,
+                0.7, //
+                f64::NAN,
+                0.05,
+                0.95,
             ],
         }
     }
@@ -137,7 +149,11 @@ mod tests {
     #[test]
     fn the_worst_mistakes_come_first() {
         let found = example().mistakes(10);
-        assert_eq!(found.iter().map(|mistake| mistake.image).collect::<Vec<_>>(), [9, 7], "image 4 was right once of two times");
+        assert_eq!(
+            found.iter().map(|mistake| mistake.image).collect::<Vec<_>>(),
+            [9, 7],
+            "image 4 was right once of two times"
+        );
         assert_eq!((found[1].of_truth, found[1].times, found[1].predicted()), (0.25, 2, 0));
         assert_eq!(found[0].predicted(), 2);
         assert_eq!(example().mistakes(1).len(), 1);

@@ -80,8 +80,7 @@ mod tests {
     /// Gaps |0.5 - 0.55| and |2/3 - 2.8/3|; error (2 · 0.05 + 3 · 0.8/3) / 5 = 0.18.
     #[test]
     fn the_expected_error_matches_bins_by_hand() {
-        let found =
-            Calibration::of(&[0.5, 0.9, 0.6, 0.9, 1.0], &[true, true, false, false, true], 5).unwrap();
+        let found = Calibration::of(&[0.5, 0.9, 0.6, 0.9, 1.0], &[true, true, false, false, true], 5).unwrap();
         assert_eq!(found.bins.iter().map(|bin| bin.count).collect::<Vec<_>>(), [2, 3]);
         close(found.bins[0].confidence, 0.55);
         close(found.bins[0].accuracy, 0.5);

@@ -26,16 +26,18 @@ pub fn principal_components(features: &Features, dim: usize) -> Projection {
         mean.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
     }
     mean.iter_mut().for_each(|sum| *sum /= n.max(1) as f64);
-    let centred: Vec<f64> =
-        features.rows.chunks_exact(d).flat_map(|row| row.iter().zip(&mean).map(|(&value, mean)| f64::from(value) - mean)).collect();
+    let centred: Vec<f64> = features
+        .rows
+        .chunks_exact(d)
+        .flat_map(|row| row.iter().zip(&mean).map(|(&value, mean)| f64::from(value) - mean))
+        .collect();
     let rows = || centred.chunks_exact(d);
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let (values, coordinates): (Vec<f64>, Vec<f64>) = if n < d {
         let gram: Vec<f64> = rows().flat_map(|a| rows().map(move |b| dot(a, b))).collect();
         let found = eigen(gram, n);
-        let at = |row: usize, component: usize| {
-            found.vectors[component * n + row] * found.values[component].max(0.0).sqrt()
-        };
+        let at =
+            |row: usize, component: usize| found.vectors[component * n + row] * found.values[component].max(0.0).sqrt();
         let coordinates = (0..n).flat_map(|row| (0..dim).map(move |component| (row, component)));
         let coordinates = coordinates.map(|(row, component)| at(row, component)).collect();
         (found.values, coordinates)

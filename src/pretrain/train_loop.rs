@@ -163,7 +163,8 @@ impl Trainer<'_> {
             let visits = (number..).take(VIEWS_SHOWN.div_ceil(recipe.views.count()));
             let made = visits.map(|number| recipe.views_of(&self.training, Visit { position, number }));
             // An image that cannot be read any more is an error of its step.
-            let (Ok(image), Ok(made)) = (self.training.loader.pixels(position), made.collect::<Result<Vec<_>, _>>()) else {
+            let (Ok(image), Ok(made)) = (self.training.loader.pixels(position), made.collect::<Result<Vec<_>, _>>())
+            else {
                 continue;
             };
             images.push((*image).clone());

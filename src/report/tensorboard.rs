@@ -130,7 +130,8 @@ fn scalars(line: &EpochLine) -> Vec<(String, f64)> {
         add("learning_rate".to_owned(), f64::from(line.learning_rate));
         add("epoch".to_owned(), line.epoch as f64);
     }
-    for (name, score) in [("train", Some(&line.train).filter(|_| line.epoch > 0)), ("held_out", line.held_out.as_ref())] {
+    for (name, score) in [("train", Some(&line.train).filter(|_| line.epoch > 0)), ("held_out", line.held_out.as_ref())]
+    {
         let Some(score) = score else { continue };
         add(format!("loss/{name}"), score.loss);
         add(format!("balanced_accuracy/{name}"), score.balanced_accuracy);

@@ -112,7 +112,7 @@ fn train(args: &Args, seed_given: bool, ranks: Ranks) -> anyhow::Result<()> {
         ranks,
         pictures: args.outputs.has_pictures(),
     };
-    let mut observer = ranks.agree(args.outputs.observer(&args.out, Progress::new(quiet), ranks.is_first()))?;
+    let mut observer = args.outputs.observer(&args.out, Progress::new(quiet), ranks.is_first());
     for (name, reason) in &dataset.skipped {
         observer.progress.event(Event::Skipped { name, reason });
     }

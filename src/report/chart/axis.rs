@@ -42,7 +42,9 @@ impl Axis {
     /// The range and the ticks for `values`, which are finite and not empty; about `ticks` of them.
     pub(super) fn scale(&self, values: &[f64], ticks: usize) -> Scale {
         let (low, high) = self.range.unwrap_or_else(|| {
-            values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)))
+            values
+                .iter()
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)))
         });
         let (mut from, mut to) = (self.place(low), self.place(high));
         if self.range.is_none() {
@@ -54,7 +56,8 @@ impl Axis {
             };
             (from, to) = (from - margin, to + margin);
         }
-        let values = if self.logarithmic { self.log_ticks(values, from, to, ticks) } else { self.ticks(from, to, ticks) };
+        let values =
+            if self.logarithmic { self.log_ticks(values, from, to, ticks) } else { self.ticks(from, to, ticks) };
         let ticks = values.into_iter().map(|(value, text)| (self.place(value), text)).collect();
         Scale { from, to, ticks }
     }
@@ -78,7 +81,8 @@ impl Axis {
         distinct.dedup();
         let is_round = |&value: &f64| short(value).parse() == Ok(value);
         let apart = |pair: &[f64]| self.place(pair[1]) - self.place(pair[0]) >= 0.5 * (to - from) / (about + 3) as f64;
-        if (2..=about + 3).contains(&distinct.len()) && distinct.iter().all(is_round) && distinct.windows(2).all(apart) {
+        if (2..=about + 3).contains(&distinct.len()) && distinct.iter().all(is_round) && distinct.windows(2).all(apart)
+        {
             return distinct.into_iter().map(labelled).collect();
         }
         let (first, last) = (from.floor() as i32, to.ceil() as i32);
@@ -187,7 +191,9 @@ mod tests {
 
     #[test]
     fn short_numbers_have_three_digits() {
-        for (value, text) in [(5.0, "5"), (0.05, "0.05"), (1234.0, "1234"), (0.333_333, "0.333"), (2.5e-4, "2.5e-4"), (3e7, "3e7")] {
+        for (value, text) in
+            [(5.0, "5"), (0.05, "0.05"), (1234.0, "1234"), (0.333_333, "0.333"), (2.5e-4, "2.5e-4"), (3e7, "3e7")]
+        {
             assert_eq!(short(value), text);
         }
     }

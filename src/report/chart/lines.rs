@@ -100,7 +100,9 @@ impl Chart {
         let lines = self.series.iter().filter(|series| !series.is_guide);
         let mut legend: Vec<(Key, String)> =
             lines.enumerate().map(|(index, series)| (Key::Line(index), series.name.clone())).collect();
-        legend.extend(self.series.iter().filter(|series| series.is_guide).map(|series| (Key::Guide, series.name.clone())));
+        legend.extend(
+            self.series.iter().filter(|series| series.is_guide).map(|series| (Key::Guide, series.name.clone())),
+        );
         legend.retain(|(_, name)| !name.is_empty());
         let frame = Frame {
             title: &self.title,
@@ -117,7 +119,8 @@ impl Chart {
         for series in self.series.iter().filter(|series| series.is_guide) {
             if let [from, to] = series.points[..] {
                 let ((x1, y1), (x2, y2)) = (plot.at(from), plot.at(to));
-                let _ = write!(svg, "<line class=\"guide\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>");
+                let _ =
+                    write!(svg, "<line class=\"guide\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>");
             }
         }
         for (index, series) in self.series.iter().filter(|series| !series.is_guide).enumerate() {

@@ -100,8 +100,19 @@ mod tests {
     fn every_part_is_in_the_report() {
         let html = evaluation(3).html();
         for part in [
-            "Confusion matrix", "Sensitivity and specificity of each class", "ROC curve", "Reliability diagram", "Error rate by coverage",
-            "worst mistakes", "data:image/png;base64,", "one &amp; two", "&lt;a&gt;.png is disc", ">5<", ">10<", ">20<", ">50<",
+            "Confusion matrix",
+            "Sensitivity and specificity of each class",
+            "ROC curve",
+            "Reliability diagram",
+            "Error rate by coverage",
+            "worst mistakes",
+            "data:image/png;base64,",
+            "one &amp; two",
+            "&lt;a&gt;.png is disc",
+            ">5<",
+            ">10<",
+            ">20<",
+            ">50<",
             "contains test images",
         ] {
             assert!(html.contains(part), "{part}");

@@ -88,7 +88,8 @@ impl Subject {
         if class_names.len() > MATRIX_MAX {
             return text("The most frequent confusions.").then(self.confusions(class_names));
         }
-        let columns: Vec<&str> = std::iter::once("is, predicted as").chain(class_names.iter().map(String::as_str)).collect();
+        let columns: Vec<&str> =
+            std::iter::once("is, predicted as").chain(class_names.iter().map(String::as_str)).collect();
         let mut rows = Table::new(&columns);
         for (name, row) in class_names.iter().zip(counts) {
             rows.push(std::iter::once(name.clone()).chain(row.iter().map(u64::to_string)).collect());
@@ -97,22 +98,31 @@ impl Subject {
             let of_class: u64 = counts[row].iter().sum();
             if column == 0 || of_class == 0 { 0.0 } else { counts[row][column - 1] as f64 / of_class as f64 }
         };
-        text("A row per class, a column per prediction. The shade is the share of the row.")
-            .then(table("Confusion matrix", &rows, shade))
+        text("A row per class, a column per prediction. The shade is the share of the row.").then(table(
+            "Confusion matrix",
+            &rows,
+            shade,
+        ))
     }
 
     fn confusions(&self, class_names: &[String]) -> Html {
         let counts = self.confusion.counts();
-        let cells = counts.iter().enumerate().flat_map(|(truth, row)| {
-            row.iter().enumerate().map(move |(predicted, &count)| (count, truth, predicted))
-        });
+        let cells = counts
+            .iter()
+            .enumerate()
+            .flat_map(|(truth, row)| row.iter().enumerate().map(move |(predicted, &count)| (count, truth, predicted)));
         let mut wrong: Vec<(u64, usize, usize)> =
             cells.filter(|&(count, truth, predicted)| count > 0 && truth != predicted).collect();
         wrong.sort_by_key(|&(count, truth, predicted)| (std::cmp::Reverse(count), truth, predicted));
         let mut rows = Table::new(&["class", "predicted as", "times", "of"]);
         for (count, truth, predicted) in wrong.into_iter().take(CONFUSIONS) {
             let of = self.confusion.images(truth);
-            rows.push(vec![class_names[truth].clone(), class_names[predicted].clone(), count.to_string(), of.to_string()]);
+            rows.push(vec![
+                class_names[truth].clone(),
+                class_names[predicted].clone(),
+                count.to_string(),
+                of.to_string(),
+            ]);
         }
         table("Most frequent confusions", &rows, |_, _| 0.0)
     }
@@ -146,7 +156,9 @@ impl Subject {
                         wilson(others - false_positives, others),
                     ),
                 ],
-                Rates::OfEpisodes { sensitivity, specificity } => [around(sensitivity[class]), around(specificity[class])],
+                Rates::OfEpisodes { sensitivity, specificity } => {
+                    [around(sensitivity[class]), around(specificity[class])]
+                }
             };
             let area = match self.predictions.is_empty() {
                 true => None,
@@ -165,7 +177,8 @@ impl Subject {
                  episodes together."
             }
         };
-        let area = self.area.as_ref().map(|area| text(&format!("Area under the ROC curve: {area}."))).unwrap_or_default();
+        let area =
+            self.area.as_ref().map(|area| text(&format!("Area under the ROC curve: {area}."))).unwrap_or_default();
         text(about).then(table("Sensitivity and specificity of each class", &rows, |_, _| 0.0)).then(area)
     }
 
@@ -173,7 +186,8 @@ impl Subject {
         let (confidence, is_correct) = (self.predictions.confidence(), self.predictions.is_correct());
         let mut charts = Vec::new();
         if let Ok(svg) = self.roc(class_names).part() {
-            let remark = "Sensitivity at each specificity, by the probability of the class. Above the line of chance is better.";
+            let remark =
+                "Sensitivity at each specificity, by the probability of the class. Above the line of chance is better.";
             charts.push(("ROC curve".to_owned(), remark.to_owned(), svg));
         }
         let mut facts = Vec::new();
@@ -181,7 +195,9 @@ impl Subject {
             let error = found.expected_error;
             facts.push(format!("Expected calibration error {error:.3}: the mean gap between confidence and accuracy."));
             if let Ok(svg) = reliability(&found).part() {
-                let remark = format!("Accuracy by confidence. Below the line is overconfident. Expected calibration error {error:.3}.");
+                let remark = format!(
+                    "Accuracy by confidence. Below the line is overconfident. Expected calibration error {error:.3}."
+                );
                 charts.push(("Reliability diagram".to_owned(), remark, svg));
             }
         }
@@ -196,8 +212,10 @@ impl Subject {
             }));
             facts.dedup();
             if let Ok(svg) = risk_coverage(&found).part() {
-                let remark =
-                    format!("Error rate if only the most confident predictions are made. Area {:.3}; lower is better.", found.area);
+                let remark = format!(
+                    "Error rate if only the most confident predictions are made. Area {:.3}; lower is better.",
+                    found.area
+                );
                 charts.push(("Error rate by coverage".to_owned(), remark, svg));
             }
         }
@@ -246,10 +264,7 @@ fn reliability(found: &Calibration) -> Chart {
         title: "Reliability diagram".to_owned(),
         x: Axis::linear("confidence").within(0.0, 1.0),
         y: Axis::linear("accuracy").within(0.0, 1.0),
-        series: vec![
-            Series::new("predictions", points),
-            Series::guide("calibrated", (0.0, 0.0), (1.0, 1.0)),
-        ],
+        series: vec![Series::new("predictions", points), Series::guide("calibrated", (0.0, 0.0), (1.0, 1.0))],
     }
 }
 

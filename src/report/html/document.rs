@@ -46,7 +46,8 @@ impl Document {
         for (title, content) in &self.sections {
             let _ = writeln!(html, "<section><h2>{}</h2>{}</section>", escape(title), content.as_str());
         }
-        let _ = writeln!(html, "<footer>Written by macula {}.</footer></main></body></html>", env!("CARGO_PKG_VERSION"));
+        let _ =
+            writeln!(html, "<footer>Written by macula {}.</footer></main></body></html>", env!("CARGO_PKG_VERSION"));
         html
     }
 }

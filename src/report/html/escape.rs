@@ -25,7 +25,10 @@ mod tests {
 
     #[test]
     fn markup_and_invisible_characters_are_text() {
-        assert_eq!(escape("<b a='1' c=\"2\">&amp;\u{202e}"), "&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;&amp;amp;\\u{202e}");
+        assert_eq!(
+            escape("<b a='1' c=\"2\">&amp;\u{202e}"),
+            "&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;&amp;amp;\\u{202e}"
+        );
         assert_eq!(escape("結節, Größe"), "結節, Größe");
     }
 }

@@ -83,7 +83,10 @@ pub fn table(name: &str, table: &Table, shade: impl Fn(usize, usize) -> f64) -> 
     let numeric: Vec<bool> =
         (0..table.columns.len()).map(|column| table.rows.iter().all(|row| is_number(&row[column]))).collect();
     let class = |column: usize| if numeric[column] { " class=\"n\"" } else { "" };
-    let mut html = format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\"><table><thead><tr>", escape(name));
+    let mut html = format!(
+        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\"><table><thead><tr>",
+        escape(name)
+    );
     for (column, title) in table.columns.iter().enumerate() {
         // A table must not have an empty header.
         let cell = if title.is_empty() { "td" } else { "th" };
@@ -94,7 +97,8 @@ pub fn table(name: &str, table: &Table, shade: impl Fn(usize, usize) -> f64) -> 
         html.push_str("<tr>");
         for (column, cell) in cells.iter().enumerate() {
             let shade = shade(row, column);
-            let style = if shade > 0.0 { format!(" style=\"--shade:{:.0}%\"", 45.0 * shade.min(1.0)) } else { String::new() };
+            let style =
+                if shade > 0.0 { format!(" style=\"--shade:{:.0}%\"", 45.0 * shade.min(1.0)) } else { String::new() };
             let _ = write!(html, "<td{}{style}>{}</td>", class(column), escape(cell));
         }
         html.push_str("</tr>");
@@ -108,7 +112,8 @@ pub fn table(name: &str, table: &Table, shade: impl Fn(usize, usize) -> f64) -> 
 /// * `uri`: of [`super::png_uri`]
 /// * `width`: in pixels; it is shown at most twice as wide
 pub fn picture(description: &str, caption: &str, uri: &str, width: usize) -> Html {
-    let caption = if caption.is_empty() { String::new() } else { format!("<figcaption>{}</figcaption>", escape(caption)) };
+    let caption =
+        if caption.is_empty() { String::new() } else { format!("<figcaption>{}</figcaption>", escape(caption)) };
     Html(format!(
         "<figure class=\"picture\"><img alt=\"{}\" src=\"{}\" style=\"width:{}px\">{caption}</figure>",
         escape(description),

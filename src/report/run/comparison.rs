@@ -17,7 +17,8 @@ pub fn compare(runs: &[RunRecord]) -> String {
     let names = names(runs);
     let lead = format!("{}: their last figures, the settings that differ, and their curves.", count(runs.len(), "run"));
     let mut document = Document::new("Comparison of runs", text(&lead));
-    let remarks = runs.iter().zip(&names).flat_map(|(run, name)| run.remarks.iter().map(move |text| format!("{name}: {text}")));
+    let remarks =
+        runs.iter().zip(&names).flat_map(|(run, name)| run.remarks.iter().map(move |text| format!("{name}: {text}")));
     document.section("Remarks", listed(&remarks.collect::<Vec<_>>()));
     document.section("Last figures", table("Last figures of each run", &figures_of(runs, &names), |_, _| 0.0));
     let settings = differing(runs, &names);
@@ -50,7 +51,8 @@ fn figures_of(runs: &[RunRecord], names: &[String]) -> Table {
     }
     let mut rows = Table::new(&[&["run"], &columns[..]].concat());
     for (name, figures) in names.iter().zip(&found) {
-        let value = |column: &&str| figures.iter().find(|figure| figure.0 == *column).map_or("", |figure| &figure.1).to_owned();
+        let value =
+            |column: &&str| figures.iter().find(|figure| figure.0 == *column).map_or("", |figure| &figure.1).to_owned();
         rows.push(std::iter::once(name.clone()).chain(columns.iter().map(value)).collect());
     }
     rows
@@ -130,11 +132,18 @@ mod tests {
 
     #[test]
     fn only_settings_that_differ_are_shown() {
-        let runs = [run("runs/a", |_| ()), run("runs/b", |config| config.seed += 1), run("runs/c", |config| config.augmentation.flip ^= true)];
+        let runs = [
+            run("runs/a", |_| ()),
+            run("runs/b", |config| config.seed += 1),
+            run("runs/c", |config| config.augmentation.flip ^= true),
+        ];
         let found = differing(&runs, &names(&runs));
         assert_eq!(found.columns, ["setting", "a", "b", "c"]);
         assert_eq!(found.rows.iter().map(|row| &*row[0]).collect::<Vec<_>>(), ["augmentation.flip", "seed"]);
-        assert_eq!(found.rows[1][1..], ["0", "1", "0"].map(|seed| (seed.parse::<u64>().unwrap() + runs[0].config.seed).to_string()));
+        assert_eq!(
+            found.rows[1][1..],
+            ["0", "1", "0"].map(|seed| (seed.parse::<u64>().unwrap() + runs[0].config.seed).to_string())
+        );
     }
 
     #[test]

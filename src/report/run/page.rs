@@ -43,8 +43,12 @@ pub fn report(run: &RunRecord) -> String {
         document.section("Augmented views", text(about).then(of_sheet("Training images and their views", sheet)));
     }
     if let Some(sheet) = &run.pictures.neighbours {
-        let about = "Each row: a training image, then the images with the most similar features, of up to 400 training images.";
-        document.section("Nearest neighbours", text(about).then(of_sheet("Training images and their nearest neighbours", sheet)));
+        let about =
+            "Each row: a training image, then the images with the most similar features, of up to 400 training images.";
+        document.section(
+            "Nearest neighbours",
+            text(about).then(of_sheet("Training images and their nearest neighbours", sheet)),
+        );
     }
     if let Some(map) = &run.pictures.map {
         document.section("Map of the features", of_map(map));
@@ -125,7 +129,11 @@ fn of_map(map: &Map) -> Html {
             ),
             &map.principal,
         ),
-        ("t-SNE", "Near points are similar images. Distances between clusters and their sizes say nothing.".to_owned(), &map.tsne),
+        (
+            "t-SNE",
+            "Near points are similar images. Distances between clusters and their sizes say nothing.".to_owned(),
+            &map.tsne,
+        ),
     ];
     let charts = maps.into_iter().filter_map(|(title, remark, points)| {
         let groups = groups(map, points);
@@ -172,7 +180,8 @@ fn of_parity(parity: &Parity) -> Html {
             if step.passed { "yes" } else { "no" }.to_owned(),
         ]);
     }
-    let about = "Features of the exported files beside those of the trained encoder, relative to the length of a feature.";
+    let about =
+        "Features of the exported files beside those of the trained encoder, relative to the length of a feature.";
     text(about).then(table("Parity of the exported files", &rows, |_, _| 0.0))
 }
 

@@ -215,7 +215,8 @@ mod tests {
     fn embedded(check: impl FnOnce(Embedded<'_>)) {
         let dataset = open_named("phantoms:80:24", 1).unwrap();
         let pixels = |index| Preprocessing::unit(1, 80, 80).to_pixels(&dataset.load(index).unwrap());
-        let rows = (0..24).flat_map(|index| pixels(index).pixels[..12].iter().map(|&p| f32::from(p)).collect::<Vec<_>>());
+        let rows =
+            (0..24).flat_map(|index| pixels(index).pixels[..12].iter().map(|&p| f32::from(p)).collect::<Vec<_>>());
         let features = Features { dim: 12, rows: rows.collect() };
         let labels = dataset.labels(&(0..24).collect::<Vec<_>>());
         let load = |index| Some(pixels(index));

@@ -31,7 +31,11 @@ impl Plot {
 
 /// A further metric of an objective: name in a score, title, remark.
 const MEASURES: [(&str, &str, &str); 5] = [
-    ("alignment", "Alignment of embeddings", "Distance of two views of an image. Lower is better, but 0 is a collapse."),
+    (
+        "alignment",
+        "Alignment of embeddings",
+        "Distance of two views of an image. Lower is better, but 0 is a collapse.",
+    ),
     ("uniformity", "Uniformity of embeddings", "How evenly embeddings cover the sphere. Lower is better."),
     ("distance", "Distance of embeddings", "Between different images; 0 is a collapse."),
     ("zero_gradient", "Triplets without gradient", "Share of triplets that teach nothing. Some are normal."),
@@ -142,7 +146,8 @@ fn measures(run: &RunRecord) -> Vec<Plot> {
         let train = by_epoch(run, |line| values(trained(line)?));
         let held_out = by_epoch(run, |line| values(line.held_out.as_ref()?));
         let known = MEASURES.iter().find(|(key, ..)| key == name);
-        let (title, remark) = known.map_or((name.replace('_', " "), ""), |(_, title, remark)| ((*title).to_owned(), remark));
+        let (title, remark) =
+            known.map_or((name.replace('_', " "), ""), |(_, title, remark)| ((*title).to_owned(), remark));
         let curves = vec![("training images", train), ("held-out images", held_out)];
         plot(&title, remark, Axis::linear(&name.replace('_', " ")), curves)
     };
@@ -172,7 +177,10 @@ fn times(run: &RunRecord) -> Vec<Plot> {
             "Memory",
             "Most that the process has had so far.",
             Axis::linear("MiB"),
-            vec![("", run.timings.iter().filter_map(|line| Some((line.epoch as f64, mib(line.peak_memory_bytes?)))).collect())],
+            vec![(
+                "",
+                run.timings.iter().filter_map(|line| Some((line.epoch as f64, mib(line.peak_memory_bytes?)))).collect(),
+            )],
         ),
     ]
 }

@@ -36,6 +36,8 @@ enum ReportWhen {
 pub struct Outputs {
     pub progress: Progress,
     reporter: Reporter,
+    /// The folder of event files, until there is one.
+    tensorboard: Option<PathBuf>,
     events: Option<EventWriter>,
 }
 
@@ -46,21 +48,15 @@ impl OutputArgs {
     }
 
     /// The observer of the run in `folder`. A rank that writes nothing has a quiet `progress` only.
-    ///
-    /// # Errors
-    /// When the folder of `--tensorboard` cannot be written.
-    pub fn observer(&self, folder: &Path, progress: Progress, writes: bool) -> anyhow::Result<Outputs> {
+    pub fn observer(&self, folder: &Path, progress: Progress, writes: bool) -> Outputs {
         let when = match self.report {
             _ if !writes => When::Never,
             ReportWhen::Epoch => When::Epoch,
             ReportWhen::End => When::End,
             ReportWhen::Never => When::Never,
         };
-        let events = self.tensorboard.as_ref().filter(|_| writes).map(|folder| {
-            EventWriter::create(folder, now_s())
-                .map_err(|error| anyhow::anyhow!("--tensorboard {}: {error}", folder.display()))
-        });
-        Ok(Outputs { progress, reporter: Reporter::new(folder, when), events: events.transpose()? })
+        let tensorboard = self.tensorboard.clone().filter(|_| writes);
+        Outputs { progress, reporter: Reporter::new(folder, when), tensorboard, events: None }
     }
 }
 
@@ -83,16 +79,28 @@ impl Outputs {
     }
 }
 
+impl Outputs {
+    /// Writes the event files. One that cannot be written is a warning: training does not depend on it.
+    fn write_events(&mut self, event: Event<'_>) -> Result<(), String> {
+        // Not before the run has its folder, which may contain that of the events.
+        if let (Event::Started { .. }, Some(folder)) = (event, self.tensorboard.take()) {
+            let created = EventWriter::create(&folder, now_s());
+            self.events = Some(created.map_err(|error| format!("--tensorboard {}: {error}", folder.display()))?);
+        }
+        if let (Event::Epoch(line), Some(mut events)) = (event, self.events.take()) {
+            let written = events.epoch(line, now_s());
+            written.map_err(|error| format!("{}: {error}; no more events are written", events.path().display()))?;
+            self.events = Some(events);
+        }
+        Ok(())
+    }
+}
+
 impl Observer for Outputs {
     fn event(&mut self, event: Event<'_>) {
         self.progress.event(event);
-        if let (Event::Epoch(line), Some(events)) = (event, &mut self.events)
-            && let Err(error) = events.epoch(line, now_s())
-        {
-            let warning = format!("{}: {error}; no more events are written", events.path().display());
-            self.events = None;
-            self.warn(Some(warning));
-        }
+        let warning = self.write_events(event).err();
+        self.warn(warning);
         let warning = self.reporter.event(&event);
         self.warn(warning);
     }
