@@ -9,10 +9,11 @@ use super::collect::Example;
 use super::shell::{expect, picture};
 
 /// Arguments that would take hours, and their substitutes.
-const SUBSTITUTED: [(&str, &str, &str); 16] = [
+const SUBSTITUTED: [(&str, &str, &str); 18] = [
     ("--seconds", "20", "1"),
     ("--epochs", "40", "2"),
     ("--epochs", "20", "1"),
+    ("--epochs", "12", "1"),
     ("--shots", "1,5,20", "1,2"),
     ("--shots", "5,20,50", "1,2"),
     ("--shots", "5,20", "1,2"),
@@ -20,6 +21,7 @@ const SUBSTITUTED: [(&str, &str, &str); 16] = [
     ("--shots", "5", "2"),
     ("--episodes", "200", "5"),
     ("--data", "phantoms", "phantoms:16:240"),
+    ("--data", "phantoms:32:600", "phantoms:16:240"),
     // The stand-in for MobileNetV2 is a network of 64 pixels.
     ("--size", "224", "64"),
     ("--ram", "262144", "100000000"),
