@@ -66,20 +66,20 @@ impl Axis {
     fn ticks(&self, from: f64, to: f64, about: usize) -> Vec<(f64, String)> {
         let raw = (to - from) / about as f64;
         let power = 10f64.powf(raw.log10().floor());
-        let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= raw * 0.999).unwrap_or(10.0);
+        let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= 0.75 * raw).unwrap_or(10.0);
         let step = if self.whole { (factor * power).max(1.0) } else { factor * power };
         // The indices are few: the range is at most `about` steps.
         let indices = ((from / step - 1e-9).ceil() as i64)..=((to / step + 1e-9).floor() as i64);
         indices.map(|index| index as f64 * step).map(|value| (value, number(value, step))).collect()
     }
 
-    /// Ticks at the values themselves if they are few and round, else at 1, 2 and 5 times powers of ten, else at powers of ten.
+    /// Ticks at the values themselves if they are few and round whole numbers, else at 1, 2 and 5 times powers of ten, else at powers of ten.
     fn log_ticks(&self, values: &[f64], from: f64, to: f64, about: usize) -> Vec<(f64, String)> {
         let labelled = |value: f64| (value, short(value));
         let mut distinct = values.to_vec();
         distinct.sort_by(f64::total_cmp);
         distinct.dedup();
-        let is_round = |&value: &f64| short(value).parse() == Ok(value);
+        let is_round = |&value: &f64| value.fract() == 0.0 && short(value).parse::<f64>() == Ok(value);
         let apart = |pair: &[f64]| self.place(pair[1]) - self.place(pair[0]) >= 0.5 * (to - from) / (about + 3) as f64;
         if (2..=about + 3).contains(&distinct.len()) && distinct.iter().all(is_round) && distinct.windows(2).all(apart)
         {
@@ -127,7 +127,7 @@ fn number(value: f64, step: f64) -> String {
     if !(1e-4..1e6).contains(&step) && (value.abs() < 1e-3 || value.abs() >= 1e6) {
         return scientific(value);
     }
-    let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
+    let decimals = (-(step.log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize;
     format!("{value:.decimals$}")
 }
 
@@ -171,19 +171,22 @@ mod tests {
         assert_eq!(texts(&axis, &[5.0, 10.0, 20.0, 50.0]), ["5", "10", "20", "50"]);
         assert_eq!(texts(&axis, &[1.0, 5.0, 20.0]), ["1", "5", "20"]);
         assert_eq!(texts(&axis, &[0.123_456, 1.234_56, 20.17]), ["0.2", "0.5", "1", "2", "5", "10", "20"]);
-        assert_eq!(texts(&axis, &[1e-5, 3.3e-3, 0.9]), ["1e-5", "1e-4", "0.001", "0.01", "0.1"]);
-        assert_eq!(texts(&axis, &[21.1, 38.7]), ["20", "25", "30", "35", "40"]);
+        assert_eq!(texts(&axis, &[1e-5, 3.3e-3, 0.9]), ["1e-5", "1e-4", "0.001", "0.01", "0.1", "1"]);
+        assert_eq!(texts(&axis, &[21.1, 38.7]), ["25", "30", "35"]);
     }
 
     #[test]
     fn linear_ticks_are_round_and_in_range() {
         let axis = Axis::linear("loss");
-        assert_eq!(texts(&axis, &[0.013, 0.987]), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"].map(str::to_owned));
+        assert_eq!(texts(&axis, &[0.013, 0.987]), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(texts(&axis, &[2.0, 2.004]), ["2.000", "2.001", "2.002", "2.003", "2.004"]);
         assert_eq!(texts(&Axis::whole("epoch"), &[1.0, 3.0]), ["1", "2", "3"]);
-        assert_eq!(texts(&Axis::whole("epoch"), &[1.0, 100.0]), ["20", "40", "60", "80", "100"]);
+        assert_eq!(texts(&Axis::whole("epoch"), &[1.0, 100.0]), ["0", "20", "40", "60", "80", "100"]);
         assert_eq!(texts(&Axis::linear("rate").within(0.0, 1.0), &[0.3]).len(), 6);
-        assert_eq!(texts(&Axis::linear("rate"), &[0.0, 3e-5]), ["0", "1e-5", "2e-5", "3e-5"]);
+        assert_eq!(
+            texts(&Axis::linear("rate"), &[0.0, 3e-5]),
+            ["0", "5e-6", "1e-5", "1.5e-5", "2e-5", "2.5e-5", "3e-5"]
+        );
         for values in [&[0.5][..], &[0.0], &[-3.0], &[7e8], &[1e-12]] {
             assert!((1..12).contains(&texts(&axis, values).len()), "{values:?}");
         }

@@ -64,7 +64,7 @@ pub fn cards(figures: &[(String, String, String)]) -> Html {
     Html(if cards.is_empty() { cards } else { format!("<dl class=\"cards\">{cards}</dl>") })
 }
 
-/// Charts side by side as far as the width allows: `(title, remark, SVG of [`crate::report::chart`])`.
+/// Charts side by side as far as the width allows: title, remark, and SVG of [`crate::report::chart`].
 pub fn figures(charts: &[(String, String, String)]) -> Html {
     let figure = |(title, remark, svg): &(String, String, String)| {
         let remark = if remark.is_empty() { String::new() } else { format!("<span>{}</span>", escape(remark)) };

@@ -49,7 +49,7 @@ fn figures_of(runs: &[RunRecord], names: &[String]) -> Table {
             columns.push(name);
         }
     }
-    let mut rows = Table::new(&[&["run"], &columns[..]].concat());
+    let mut rows = Table::new(&[&["run"][..], &columns].concat());
     for (name, figures) in names.iter().zip(&found) {
         let value =
             |column: &&str| figures.iter().find(|figure| figure.0 == *column).map_or("", |figure| &figure.1).to_owned();

@@ -68,9 +68,9 @@ pub(super) fn folder_name(path: &str) -> String {
 
 /// Names, values and remarks of the last figures.
 pub(super) fn last_figures(run: &RunRecord) -> Vec<(String, String, String)> {
+    let Some(last) = run.epochs.iter().rev().find(|line| line.epoch > 0) else { return Vec::new() };
     let mut found = Vec::new();
     let mut add = |name: &str, value: String, remark: &str| found.push((name.to_owned(), value, remark.to_owned()));
-    let Some(last) = run.epochs.iter().rev().find(|line| line.epoch > 0) else { return found };
     add("Epochs", format!("{} of {}", last.epoch, run.config.epochs), "");
     add("Steps", last.step.to_string(), "");
     add("Loss", format!("{:.4}", last.train.loss), "training images, lower is better");

@@ -178,8 +178,10 @@ fn neighbours(embedded: &Embedded<'_>) -> Option<Sheet> {
             std::iter::once(query).chain(near).collect()
         })
         .collect();
-    let images: Vec<Vec<Image>> =
-        rows.iter().map(|row| row.iter().map(|&index| (embedded.load)(index)).collect()).collect::<Option<_>>()?;
+    let images: Vec<Vec<Image>> = rows
+        .iter()
+        .map(|row| row.iter().map(|&index| (embedded.load)(index)).collect::<Option<Vec<Image>>>())
+        .collect::<Option<_>>()?;
     let is_labelled = embedded.labels.iter().any(Option::is_some);
     let caption = |row: &Vec<usize>| {
         let near: Vec<&str> = row[1..].iter().map(|&index| class_of(embedded, index)).collect();

@@ -147,7 +147,7 @@ fn measures(run: &RunRecord) -> Vec<Plot> {
         let held_out = by_epoch(run, |line| values(line.held_out.as_ref()?));
         let known = MEASURES.iter().find(|(key, ..)| key == name);
         let (title, remark) =
-            known.map_or((name.replace('_', " "), ""), |(_, title, remark)| ((*title).to_owned(), remark));
+            known.map_or((name.replace('_', " "), ""), |(_, title, remark)| ((*title).to_owned(), *remark));
         let curves = vec![("training images", train), ("held-out images", held_out)];
         plot(&title, remark, Axis::linear(&name.replace('_', " ")), curves)
     };

@@ -83,11 +83,15 @@ impl Outputs {
     /// Writes the event files. One that cannot be written is a warning: training does not depend on it.
     fn write_events(&mut self, event: Event<'_>) -> Result<(), String> {
         // Not before the run has its folder, which may contain that of the events.
-        if let (Event::Started { .. }, Some(folder)) = (event, self.tensorboard.take()) {
+        if let Event::Started { .. } = event
+            && let Some(folder) = self.tensorboard.take()
+        {
             let created = EventWriter::create(&folder, now_s());
             self.events = Some(created.map_err(|error| format!("--tensorboard {}: {error}", folder.display()))?);
         }
-        if let (Event::Epoch(line), Some(mut events)) = (event, self.events.take()) {
+        if let Event::Epoch(line) = event
+            && let Some(mut events) = self.events.take()
+        {
             let written = events.epoch(line, now_s());
             written.map_err(|error| format!("{}: {error}; no more events are written", events.path().display()))?;
             self.events = Some(events);
