@@ -24,6 +24,9 @@ const MATRIX_MAX: usize = 40;
 /// Rows of the list of the most frequent confusions.
 const CONFUSIONS: usize = 15;
 
+/// Least coverage that is stated: a few lucky predictions say nothing.
+const COVERAGE_MIN: f64 = 0.05;
+
 /// Error rates for which the coverage is stated.
 const ERROR_RATES: [f64; 4] = [0.01, 0.02, 0.05, 0.1];
 
@@ -203,7 +206,7 @@ impl Subject {
         }
         if let Some(found) = RiskCoverage::of(&confidence, &is_correct) {
             facts.extend(ERROR_RATES.iter().filter_map(|&wanted| {
-                let (coverage, rate) = found.coverage_at(wanted)?;
+                let (coverage, rate) = found.coverage_at(wanted).filter(|point| point.0 >= COVERAGE_MIN)?;
                 Some(format!(
                     "The most confident {:.0} % of the predictions have an error rate of {:.1} %.",
                     100.0 * coverage,

@@ -110,7 +110,7 @@ pub fn table(name: &str, table: &Table, shade: impl Fn(usize, usize) -> f64) -> 
 /// A picture with its description and caption. Its pixels stay sharp when it is shown larger.
 ///
 /// * `uri`: of [`super::png_uri`]
-/// * `width`: in pixels; it is shown at most twice as wide
+/// * `width`: in pixels; it is shown at most twice as wide, a small one four times
 pub fn picture(description: &str, caption: &str, uri: &str, width: usize) -> Html {
     let caption =
         if caption.is_empty() { String::new() } else { format!("<figcaption>{}</figcaption>", escape(caption)) };
@@ -118,7 +118,7 @@ pub fn picture(description: &str, caption: &str, uri: &str, width: usize) -> Htm
         "<figure class=\"picture\"><img alt=\"{}\" src=\"{}\" style=\"width:{}px\">{caption}</figure>",
         escape(description),
         escape(uri),
-        2 * width
+        if width < 200 { 4 * width } else { 2 * width }
     ))
 }
 
