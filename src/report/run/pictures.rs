@@ -125,8 +125,9 @@ impl Pictures {
         write_private(&path, &text)
     }
 
-    /// Draws the sheet of views.
+    /// Draws the sheet of views. Neighbours and map of a run that goes on are out of date.
     pub fn set_views(&mut self, images: &[Image], views: &[Vec<Image>]) {
+        (self.neighbours, self.map) = (None, None);
         let rows = images.iter().zip(views);
         let rows = rows.map(|(image, views)| std::iter::once(image).chain(views.iter().take(VIEWS_MAX)).collect());
         self.views = sheet(rows.collect(), Vec::new());
