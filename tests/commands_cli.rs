@@ -240,3 +240,88 @@ fn a_finished_run_is_extended() {
     pretrain(path, 0, "--resume --epochs 5 --out a");
     assert_eq!(Run::load(&path.join("a")).unwrap().config.extended_at, [2, 4]);
 }
+
+/// Titles of the charts of a rotation run on labelled images.
+const CHARTS: [&str; 11] = [
+    "Loss",
+    "Learning rate",
+    "Balanced accuracy",
+    "k-NN of the features",
+    "Effective rank of the features",
+    "Uniformity of the features",
+    "Alignment of the features",
+    "Deviation of the features",
+    "Speed",
+    "Waiting for images",
+    "Memory",
+];
+
+/// A report asks no server for anything and runs no script.
+fn check_document(html: &str, parts: &[&str]) {
+    for forbidden in ["<script", "http://", "https://", "url(", "NaN"] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+    parts.iter().for_each(|part| assert!(html.contains(part), "{part}"));
+}
+
+#[test]
+fn a_run_writes_its_report_which_changes_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let train = |arguments: &str| {
+        let line = format!("pretrain --quiet {NEW} --policy natural --validate epoch --epochs 2 --seed 5 {arguments}");
+        expect(0, path, &line.split_whitespace().collect::<Vec<_>>())
+    };
+    train("--out a --tensorboard a/events");
+    train("--out b --report never");
+    for name in ["config.toml", "metrics.jsonl", "checkpoint.safetensors", "training-images.json"] {
+        let read = |run: &str| fs::read(path.join(run).join(name)).unwrap();
+        assert!(read("a") == read("b"), "{name} differs");
+    }
+    let read = |name: &str| fs::read_to_string(path.join(name)).unwrap();
+    let html = read("a/report.html");
+    assert!(html.len() < 1_000_000, "{} bytes", html.len());
+    let sections = ["Augmented views", "Nearest neighbours", "Map of the features", "t-SNE", "finished after 2 epochs"];
+    check_document(&html, &[&CHARTS[..], &sections, &["contains training images", "data:image/png;base64,"]].concat());
+    assert!(!path.join("b/report.html").exists() && !path.join("b/report.json").exists());
+    let mut events = fs::read_dir(path.join("a/events")).unwrap().map(|entry| entry.unwrap().path());
+    let bytes = fs::read(events.next().expect("a file of events")).unwrap();
+    assert!(bytes.windows(13).any(|part| part == b"brain.Event:2") && events.next().is_none());
+
+    // The same report from the files, and after two more epochs with the same pictures.
+    fs::remove_file(path.join("a/report.html")).unwrap();
+    expect(0, path, &["report", "a"]);
+    assert_eq!(read("a/report.html"), html);
+    expect(0, path, &["pretrain", "--quiet", "--resume", "--epochs", "4", "--out", "a"]);
+    let picture = |html: &str| html.split("base64,").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let extended = read("a/report.html");
+    check_document(&extended, &[&CHARTS[..], &sections[..4], &["finished after 4 epochs"]].concat());
+    assert_eq!(picture(&extended), picture(&html));
+
+    // Parity, once the files are in the folder; and a file that is not ours is left out.
+    fs::write(
+        path.join("a/parity.json"),
+        "{\"images\":4,\"steps\":[{\"file\":\"f16\",\"max_error\":1e-3,\"min_cosine\":0.9999,\"flips\":0,\"tolerance\":0.02,\"passed\":true}]}",
+    )
+    .unwrap();
+    fs::write(path.join("a/report.json"), "{\"version\":7}").unwrap();
+    let (_, err) = expect(0, path, &["report", "a"]);
+    assert!(err.contains("report.json"), "{err}");
+    check_document(&read("a/report.html"), &["Parity of the exported files", "Pictures are left out"]);
+}
+
+#[test]
+fn runs_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for (seed, run) in [("3", "a"), ("4", "b")] {
+        pretrain(path, 0, &format!("{NEW} --epochs 1 --seed {seed} --report never --out {run}"));
+    }
+    let printed = json(&expect(0, path, &["report", "a", "b", "--out", "c.html", "--json"]).0);
+    assert_eq!(printed["runs"], 2);
+    let html = fs::read_to_string(path.join("c.html")).unwrap();
+    check_document(&html, &["Settings that differ", "<td>seed</td>", "Loss", "Speed", "Comparison of runs"]);
+    assert!(!html.contains("<td>batch_size</td>"), "an equal setting");
+    fails(2, "exists", path, &["report", "a", "b", "--out", "c.html"], &["c.html", "--force"]);
+    fails(2, "input", path, &["report", "a", "absent", "--out", "d.html"], &["absent"]);
+}

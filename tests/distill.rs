@@ -14,8 +14,15 @@ use macula::pretrain::{
 use macula::ranks::Ranks;
 
 const IMAGES: usize = 150;
-const BEGIN: Options =
-    Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1, memory: None, ranks: Ranks::ONE };
+const BEGIN: Options = Options {
+    resume: false,
+    strict: false,
+    cache_bytes: 1 << 20,
+    prefetch: 1,
+    memory: None,
+    ranks: Ranks::ONE,
+    pictures: false,
+};
 const RESUME: Options = Options { resume: true, ..BEGIN };
 
 fn phantoms() -> Dataset {

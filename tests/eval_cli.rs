@@ -137,3 +137,43 @@ fn one_episode_has_no_interval() {
     assert_eq!(report["comparison"][0]["verdict"], "undecided");
     assert_eq!(report["comparison"][0]["interval"], Value::Null);
 }
+
+/// The report has the figures of every kind of probe, and its mistakes are pictures.
+#[test]
+fn reports_show_what_the_encoder_does_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    for (split, level, count) in [("train", 0, 8), ("test", 3, 8)] {
+        ["a", "b", "c"]
+            .iter()
+            .zip([40, 47, 170])
+            .for_each(|(class, at)| write(folder.path(), split, class, at + level, count));
+    }
+    for probe in ["knn", "linear", "few-shot --shots 1,2 --queries 2 --episodes 6"] {
+        let out = folder.path().join("report.html");
+        let line = format!(
+            "{probe} --encoder raw-pixels --baselines none --data {} --image-size 16 --report {} --force",
+            folder.path().display(),
+            out.display()
+        );
+        table(&line);
+        let html = std::fs::read_to_string(&out).unwrap();
+        for part in [
+            "Confusion matrix",
+            "specificity",
+            "ROC curve",
+            "Reliability diagram",
+            "Error rate by coverage",
+            "Expected calibration",
+        ] {
+            assert!(html.contains(part), "{probe}: {part}");
+        }
+        for forbidden in ["<script", "http://", "https://", "NaN"] {
+            assert!(!html.contains(forbidden), "{probe}: {forbidden}");
+        }
+        assert_eq!(html.contains("Labels needed"), probe.starts_with("few-shot"), "{probe}");
+        let refused = line.replace(" --force", "");
+        fails(2, "exists", folder.path(), &words(&refused), &["report.html", "--force"]);
+    }
+    let html = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(html.contains("predicted as") && html.contains("data:image/png;base64,"), "classes a and b look alike");
+}

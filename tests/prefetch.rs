@@ -22,6 +22,7 @@ const OPTIONS: Options = Options {
     prefetch: 0,
     memory: None,
     ranks: macula::ranks::Ranks::ONE,
+    pictures: false,
 };
 
 const IMAGES: usize = 29;

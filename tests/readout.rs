@@ -15,8 +15,15 @@ use macula::ranks::Ranks;
 use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:48";
-const RESUME: Options =
-    Options { resume: true, strict: false, cache_bytes: 1 << 20, prefetch: 1, memory: None, ranks: Ranks::ONE };
+const RESUME: Options = Options {
+    resume: true,
+    strict: false,
+    cache_bytes: 1 << 20,
+    prefetch: 1,
+    memory: None,
+    ranks: Ranks::ONE,
+    pictures: false,
+};
 const BEGIN: Options = Options { resume: false, ..RESUME };
 
 /// A few steps of the smallest encoder, whose stages give 112 values.

@@ -14,8 +14,15 @@ use macula::pretrain::{
 use macula::ranks::Ranks;
 use stop_after::StopAfter;
 
-const BEGIN: Options =
-    Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1, memory: None, ranks: Ranks::ONE };
+const BEGIN: Options = Options {
+    resume: false,
+    strict: false,
+    cache_bytes: 1 << 20,
+    prefetch: 1,
+    memory: None,
+    ranks: Ranks::ONE,
+    pictures: false,
+};
 const RESUME: Options = Options { resume: true, ..BEGIN };
 
 /// A few steps of the smallest encoder, with checkpoints and metrics within epochs as well.

@@ -16,8 +16,15 @@ use macula::ranks::Ranks;
 use stop_after::StopAfter;
 
 const PHANTOMS: &str = "phantoms:16:96";
-const OPTIONS: Options =
-    Options { resume: false, strict: false, cache_bytes: 1 << 20, prefetch: 1, memory: None, ranks: Ranks::ONE };
+const OPTIONS: Options = Options {
+    resume: false,
+    strict: false,
+    cache_bytes: 1 << 20,
+    prefetch: 1,
+    memory: None,
+    ranks: Ranks::ONE,
+    pictures: false,
+};
 
 fn phantoms() -> Dataset {
     data::open_named(PHANTOMS, 1).unwrap()

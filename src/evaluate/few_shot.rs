@@ -9,6 +9,7 @@ use super::EvaluateError;
 use super::episodes::{Episode, EpisodePool};
 use super::features::Progress;
 use super::heads::HeadKind;
+use super::predictions::Predictions;
 use crate::measure::{ConfusionMatrix, Features, Interval, argmax_rows, roc_auc};
 
 /// Result of a head over all episodes.
@@ -29,12 +30,16 @@ pub struct FewShotResult {
     /// Balanced accuracy of each episode, for paired comparison on the same episodes.
     #[serde(skip)]
     pub of_episodes: Vec<f64>,
+    /// Mean of each class's specificity over the episodes that drew it; `None` for a class that was never drawn.
+    #[serde(skip)]
+    pub specificity_intervals: Vec<Option<Interval>>,
 }
 
 /// Result of one episode.
 struct Tally {
     confusion: ConfusionMatrix,
     area_under_roc: Option<f64>,
+    predictions: Predictions,
 }
 
 /// Evaluates `head` on `episodes` episodes of `pool`.
@@ -52,10 +57,25 @@ pub fn few_shot(
     head: HeadKind,
     progress: Progress,
 ) -> Result<FewShotResult, EvaluateError> {
+    Ok(few_shot_predictions(features, num_classes, pool, episodes, head, (0, progress))?.0)
+}
+
+/// [`few_shot`], and the predictions of the first `keep` episodes.
+///
+/// # Errors
+/// As [`few_shot`].
+pub fn few_shot_predictions(
+    features: &Features,
+    num_classes: usize,
+    pool: &EpisodePool,
+    episodes: usize,
+    head: HeadKind,
+    (keep, progress): (usize, Progress),
+) -> Result<(FewShotResult, Predictions), EvaluateError> {
     let tallies: Vec<Tally> = (0..episodes)
         .into_par_iter()
         .map(|index| {
-            let tally = run_episode(features, num_classes, &pool.draw(index)?, head)?;
+            let tally = run_episode(features, num_classes, &pool.draw(index)?, head, index < keep)?;
             progress(1);
             Ok::<_, EvaluateError>(tally)
         })
@@ -67,16 +87,26 @@ pub fn few_shot(
         let of_class: Vec<f64> = tallies.iter().filter_map(|tally| tally.confusion.recalls()[class]).collect();
         (!of_class.is_empty()).then(|| Interval::of(&of_class))
     };
+    let specificity_interval = |class: usize| {
+        // An episode without the class says nothing about it.
+        let drawn = tallies.iter().filter(|tally| tally.confusion.images(class) > 0);
+        let of_class: Vec<f64> = drawn.filter_map(|tally| tally.confusion.specificities()[class]).collect();
+        (!of_class.is_empty()).then(|| Interval::of(&of_class))
+    };
+    let mut predictions = Predictions::default();
+    tallies.iter().take(keep).for_each(|tally| predictions.extend(&tally.predictions));
     let areas: Vec<f64> = tallies.iter().filter_map(|tally| tally.area_under_roc).collect();
-    Ok(FewShotResult {
+    let result = FewShotResult {
         balanced_accuracy: Interval::of(&of_episodes),
         recalls: confusion.recalls(),
         recall_intervals: (0..num_classes).map(recall_interval).collect(),
         accuracy: confusion.accuracy(),
         area_under_roc: (!areas.is_empty()).then(|| Interval::of(&areas)),
+        specificity_intervals: (0..num_classes).map(specificity_interval).collect(),
         confusion,
         of_episodes,
-    })
+    };
+    Ok((result, predictions))
 }
 
 fn run_episode(
@@ -84,6 +114,7 @@ fn run_episode(
     num_classes: usize,
     episode: &Episode,
     head: HeadKind,
+    keep: bool,
 ) -> Result<Tally, EvaluateError> {
     let ways = episode.classes.len();
     let (shots, queries) = (episode.supports.len() / ways, episode.queries.len() / ways);
@@ -95,7 +126,23 @@ fn run_episode(
     for (&truth, predicted) in truth.iter().zip(argmax_rows(&scores, ways)) {
         confusion.add(episode.classes[truth], episode.classes[predicted]);
     }
-    Ok(Tally { confusion, area_under_roc: binary_area(&scores, &truth, num_classes) })
+    let area_under_roc = binary_area(&scores, &truth, num_classes);
+    let predictions = match keep {
+        true => predictions(&head.probabilities(&scores, ways), &truth, episode, num_classes),
+        false => Predictions::default(),
+    };
+    Ok(Tally { confusion, area_under_roc, predictions })
+}
+
+/// The predictions of an episode with the classes of the dataset.
+fn predictions(of_ways: &[f64], truth: &[usize], episode: &Episode, num_classes: usize) -> Predictions {
+    let ways = episode.classes.len();
+    let mut probabilities = vec![f64::NAN; truth.len() * num_classes];
+    for (row, out) in of_ways.chunks_exact(ways).zip(probabilities.chunks_exact_mut(num_classes)) {
+        row.iter().zip(&episode.classes).for_each(|(&value, &class)| out[class] = value);
+    }
+    let truth = truth.iter().map(|&way| episode.classes[way]).collect();
+    Predictions { num_classes, images: episode.queries.clone(), truth, probabilities }
 }
 
 /// Area under the ROC curve of the second of two classes; `None` for another number of classes.

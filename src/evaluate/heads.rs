@@ -12,7 +12,7 @@ use macula_edge::support_set::{SupportRecord, Supports};
 
 use super::EvaluateError;
 use super::logistic::{LogisticRegression, LogisticSettings};
-use crate::measure::Features;
+use crate::measure::{Features, softmax_rows};
 
 /// A head by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -75,6 +75,14 @@ impl HeadKind {
             HeadKind::Gaussian => device_scores(supports, labels, num_classes, queries, |supports, scratch| {
                 Head::fit_with_shrinkage(supports, num_classes, SHRINKAGE * supports.dim as f64, scratch)
             }),
+        }
+    }
+
+    /// The probabilities that [`Self::scores`] stand for, `[Q, K]`. Heads of the device score by probability.
+    pub(super) fn probabilities(self, scores: &[f64], num_classes: usize) -> Vec<f64> {
+        match self {
+            Self::Logistic => softmax_rows(scores, num_classes),
+            _ => scores.to_vec(),
         }
     }
 }
@@ -192,6 +200,9 @@ mod tests {
             let right = argmax_rows(&scores, 3).iter().zip(&truth).filter(|(found, truth)| found == truth).count();
             // Two clouds are √(16 · 0.5²) = 2 apart: knowing the means, 73 % would be right; chance is 33 %.
             assert!((165..=240).contains(&right), "{head}: {right} of 300");
+            let probabilities = head.probabilities(&scores, 3);
+            assert_eq!(argmax_rows(&probabilities, 3), argmax_rows(&scores, 3), "{head}");
+            assert!(probabilities.chunks(3).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-6), "{head}");
             assert_eq!(head.to_string().parse::<HeadKind>().unwrap(), head);
         }
         assert!(

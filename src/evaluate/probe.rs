@@ -3,7 +3,10 @@
 use super::few_shot::binary_area;
 use super::lbfgs::Outcome;
 use super::logistic::{LogisticRegression, LogisticSettings};
-use crate::measure::{ConfusionMatrix, Features, Interval, KnnSettings, argmax_rows, corpus_of, knn_scores};
+use super::predictions::Predictions;
+use crate::measure::{
+    ConfusionMatrix, Features, Interval, KnnSettings, argmax_rows, corpus_of, knn_scores, softmax_rows,
+};
 
 /// Result of a probe on the queries.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -23,6 +26,9 @@ pub struct ProbeResult {
     /// Whether each query was classified correctly, for paired comparison on the same queries.
     #[serde(skip)]
     pub is_correct: Vec<bool>,
+    /// The probabilities of each query: the shares of the votes, or the softmax of the scores.
+    #[serde(skip)]
+    pub predictions: Predictions,
 }
 
 /// Features with their labels.
@@ -49,16 +55,17 @@ pub fn linear_probe(
     let (rows, dim) = (standardised(&references.features).rows, references.features.dim);
     let (fitted, outcome) = LogisticRegression::fit(&rows, dim, &references.labels, num_classes, settings);
     let scores = fitted.scores(&standardised(&queries.features).rows);
-    ProbeResult { fit: Some(outcome), ..judge(&scores, &queries.labels, num_classes) }
+    let probabilities = softmax_rows(&scores, num_classes);
+    ProbeResult { fit: Some(outcome), ..judge(&scores, probabilities, &queries.labels, num_classes) }
 }
 
 /// k-NN on features as computed by the encoder.
 pub fn knn_probe(references: &Labelled, queries: &Labelled, num_classes: usize, settings: KnnSettings) -> ProbeResult {
     let scores = knn_scores(&references.features, &references.labels, num_classes, &queries.features, settings);
-    judge(&scores, &queries.labels, num_classes)
+    judge(&scores, scores.clone(), &queries.labels, num_classes)
 }
 
-fn judge(scores: &[f64], truth: &[usize], num_classes: usize) -> ProbeResult {
+fn judge(scores: &[f64], probabilities: Vec<f64>, truth: &[usize], num_classes: usize) -> ProbeResult {
     let predicted = argmax_rows(scores, num_classes);
     let confusion = ConfusionMatrix::of(num_classes, truth, &predicted);
     ProbeResult {
@@ -69,5 +76,11 @@ fn judge(scores: &[f64], truth: &[usize], num_classes: usize) -> ProbeResult {
         confusion,
         fit: None,
         is_correct: predicted.iter().zip(truth).map(|(predicted, truth)| predicted == truth).collect(),
+        predictions: Predictions {
+            num_classes,
+            images: (0..truth.len()).collect(),
+            truth: truth.to_vec(),
+            probabilities,
+        },
     }
 }

@@ -163,6 +163,27 @@ pub struct EpochLine {
     pub quality: Option<Box<Quality>>,
 }
 
+/// A line of `timings.jsonl`, after an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimingLine {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Time since the epoch or the resumed part of it began, measurements included.
+    pub seconds: f64,
+    /// Training images per second.
+    pub images_per_second: f64,
+    /// Share of the steps' time in which they waited for input: views that were not prefetched, and normalisation.
+    pub input_share: f64,
+    /// Most memory of the process so far.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
+    /// What it was expected to need.
+    #[serde(default)]
+    pub expected_memory_bytes: Option<usize>,
+}
+
 /// A line of `metrics.jsonl`.
 #[derive(Deserialize)]
 #[serde(untagged)]

@@ -1,9 +1,12 @@
 //! Progress events of training. The library itself prints nothing.
 
+use std::fmt;
 use std::path::Path;
 
 use super::memory::TrainingMemory;
 use super::metrics::{EpochLine, StepLine};
+use crate::data::Image;
+use crate::measure::Features;
 
 /// Steps of a run that has few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +30,27 @@ pub struct SlowInput {
     pub cache_bytes: Option<usize>,
 }
 
+/// Features of some training images by the finished encoder.
+#[derive(Clone, Copy)]
+pub struct Embedded<'a> {
+    /// `[N, D]`.
+    pub features: &'a Features,
+    /// Label of each image, `[N]`.
+    pub labels: &'a [Option<usize>],
+    /// Class names in label order.
+    pub class_names: &'a [String],
+    /// Reads image `index` in the encoder's input size; `None` if it cannot be read.
+    pub load: &'a dyn Fn(usize) -> Option<Image>,
+}
+
+impl fmt::Debug for Embedded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "features of {} images", self.labels.len())
+    }
+}
+
 /// A progress event.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// Images read before training.
     Reading {
@@ -75,12 +97,21 @@ pub enum Event<'a> {
         /// Images per step.
         batch_size: usize,
     },
+    /// Some training images and their first views, at the start of training ([`super::Options::pictures`]).
+    Views {
+        /// The images in the encoder's input size.
+        images: &'a [Image],
+        /// The views of each.
+        views: &'a [Vec<Image>],
+    },
     /// A step is done.
     Step(&'a StepLine),
     /// An epoch is done.
     Epoch(&'a EpochLine),
     /// The steps of the epoch that is done waited for input for a tenth of their time or more.
     SlowInput(SlowInput),
+    /// Training is finished ([`super::Options::pictures`]).
+    Embedded(Embedded<'a>),
     /// A remark on how the run trains.
     Remark(&'a str),
     /// The run has so few steps that it may make an encoder worse.

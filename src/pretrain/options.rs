@@ -17,10 +17,14 @@ pub struct Options {
     pub memory: Option<usize>,
     /// The processes that train together.
     pub ranks: Ranks,
+    /// Report views of some training images at the start and their features at the end ([`super::Event::Views`],
+    /// [`super::Event::Embedded`]).
+    pub pictures: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { resume: false, strict: false, cache_bytes: 512 << 20, prefetch: 2, memory: None, ranks: Ranks::ONE }
+        let (resume, strict, pictures) = (false, false, false);
+        Self { resume, strict, cache_bytes: 512 << 20, prefetch: 2, memory: None, ranks: Ranks::ONE, pictures }
     }
 }

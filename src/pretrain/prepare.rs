@@ -168,6 +168,7 @@ fn prepare<'a>(
     let image_bytes = trainer.learner.objective.views().count() * trainer.progress.preprocessing.input_len();
     let ahead = images_ahead(options.prefetch, trainer.batch_size(), image_bytes, options.memory);
     trainer.prefetch = Arc::new(Prefetch::new(ahead));
+    trainer.pictures = options.pictures && ranks.is_first();
     let ready = config.freeze.is_none() || trainer.progress.finished;
     let ready = ready || freeze(&mut trainer, observer, stop)?;
     let ready = ready && teach(&mut trainer, (config, teachers), dataset, observer, stop)?;
@@ -390,6 +391,7 @@ fn assemble<'a>(
         progress,
         skipped: images.skipped,
         ranks,
+        pictures: false,
     })
 }
 

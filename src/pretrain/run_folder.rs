@@ -7,6 +7,7 @@
 //! | `timings.jsonl`          | seconds, images per second, share of waiting; differs between equal runs |
 //! | `checkpoint.safetensors` | parameters, optimiser state, progress; replaced atomically    |
 //! | `training-images.json`   | digests of the training images                                |
+//! | `report.html`, `report.json` | the report, and the pictures in it (`src/report/run/`)    |
 //! | `teacher-….f16`          | features of a teacher, unless `--teacher-cache` names a folder |
 
 use std::io;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::config::PretrainConfig;
-use super::metrics::{EpochLine, Line};
+use super::metrics::{EpochLine, Line, TimingLine};
 use super::run_error::RunError;
 use super::teacher::is_feature_file;
 use super::training_images::TRAINING_IMAGES;
@@ -114,20 +115,34 @@ impl RunFolder {
     /// # Errors
     /// When the file cannot be read or a line is invalid.
     pub fn epochs(&self) -> Result<Vec<EpochLine>, RunError> {
-        let path = self.file(METRICS);
+        let epoch = |line| match line {
+            Line::Epoch(epoch) => Some(epoch),
+            Line::Step(_) => None,
+        };
+        Ok(self.lines(METRICS)?.into_iter().filter_map(epoch).collect())
+    }
+
+    /// The times in `timings.jsonl`, in order; none if the file is missing. An interrupted epoch has several.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a line is invalid.
+    pub fn timings(&self) -> Result<Vec<TimingLine>, RunError> {
+        if self.file(TIMINGS).exists() { self.lines(TIMINGS) } else { Ok(Vec::new()) }
+    }
+
+    /// The values of the lines of `name`. A last line without its end is still being written and does not count.
+    fn lines<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, RunError> {
+        let path = self.file(name);
         let text = read_text_bounded(&path, TEXT_MAX).map_err(|error| RunError::io(&path)(error.source))?;
-        let mut epochs = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let foreign = |error: serde_json::Error| RunError::Metrics {
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        let read = |(index, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|error| RunError::Metrics {
                 path: path.display().to_string(),
                 line: index + 1,
                 reason: error.to_string(),
-            };
-            if let Line::Epoch(epoch) = serde_json::from_str(line).map_err(foreign)? {
-                epochs.push(epoch);
-            }
-        }
-        Ok(epochs)
+            })
+        };
+        complete.lines().enumerate().map(read).collect()
     }
 
     /// Removes the files of a run that failed before its first step.

@@ -18,8 +18,8 @@ use super::health::{self, Sample};
 use super::learner::Learner;
 use super::limits::EMBED_TOGETHER;
 use super::memory::TrainingMemory;
-use super::metrics::{EpochLine, Health, Lines, Quality, Score, StepLine, Tally};
-use super::observer::{Event, Observer, SlowInput};
+use super::metrics::{EpochLine, Health, Lines, Quality, Score, StepLine, Tally, TimingLine};
+use super::observer::{Embedded, Event, Observer, SlowInput};
 use super::prefetch::Prefetch;
 use super::quality::quality;
 use super::run_error::RunError;
@@ -28,6 +28,7 @@ use super::sampling::{Sampler, Visit};
 use super::teacher::TeacherTargets;
 use super::training_set::ImageSet;
 use crate::augment::Augmentation;
+use crate::data::evenly_spread;
 use crate::encoder::{CorpusStatistics, Network};
 use crate::files::write_atomic;
 use crate::measure::Features;
@@ -62,22 +63,15 @@ impl Outcome {
     }
 }
 
+/// Training images whose views are reported, and views of each at least.
+const IMAGES_SHOWN: usize = 6;
+const VIEWS_SHOWN: usize = 5;
+
+/// Training images whose features are reported.
+const FEATURES_SHOWN: usize = 400;
+
 /// A share of time that steps wait for input from which on it is reported.
 const SLOW_INPUT: f64 = 0.1;
-
-/// A line of `timings.jsonl`.
-#[derive(Serialize)]
-struct TimingLine {
-    step: u64,
-    epoch: u64,
-    seconds: f64,
-    images_per_second: f64,
-    /// Share of the steps' time in which they waited for input: views that were not prefetched, and normalisation.
-    input_share: f64,
-    /// Most memory of the process so far, and what it was expected to need.
-    peak_memory_bytes: Option<u64>,
-    expected_memory_bytes: Option<usize>,
-}
 
 /// A run that is ready to train.
 pub(super) struct Trainer<'a> {
@@ -107,6 +101,8 @@ pub(super) struct Trainer<'a> {
     pub input_time: Duration,
     /// The processes that train together. The first one measures, writes and reports.
     pub ranks: Ranks,
+    /// Whether to report views and features of some training images.
+    pub pictures: bool,
 }
 
 impl Trainer<'_> {
@@ -134,13 +130,61 @@ impl Trainer<'_> {
             observer.event(Event::Remark(&remark));
         }
         self.begin_keeping()?;
+        self.report_views(observer);
         let outcome = self.prefetching(|trainer| trainer.epochs(observer, stop))?;
         if let (Some(Kept { epoch, value }), Outcome::Finished { last: Some(_), .. }) = (self.progress.kept, &outcome) {
             observer.event(Event::Remark(&format!(
                 "kept the weights of epoch {epoch}, whose measure is best ({value:.4})"
             )));
         }
+        if let Outcome::Finished { last: Some(_), .. } = &outcome {
+            self.report_features(observer);
+        }
         Ok(outcome)
+    }
+
+    /// Reports the first views of some training images. They are drawn again when their steps come, so this changes nothing.
+    fn report_views(&self, observer: &mut dyn Observer) {
+        // Features that are known have no views.
+        if !self.pictures || self.progress.finished || self.training_features.is_some() {
+            return;
+        }
+        let recipe = self.recipe(self.progress.config.augmentation);
+        let (mut images, mut views) = (Vec::new(), Vec::new());
+        let mut seen = Vec::new();
+        for Visit { position, number } in self.sampler.epoch(0) {
+            if seen.len() == IMAGES_SHOWN {
+                break;
+            }
+            if seen.contains(&position) {
+                continue;
+            }
+            seen.push(position);
+            let visits = (number..).take(VIEWS_SHOWN.div_ceil(recipe.views.count()));
+            let made = visits.map(|number| recipe.views_of(&self.training, Visit { position, number }));
+            // An image that cannot be read any more is an error of its step.
+            let (Ok(image), Ok(made)) = (self.training.loader.pixels(position), made.collect::<Result<Vec<_>, _>>())
+            else {
+                continue;
+            };
+            images.push((*image).clone());
+            views.push(made.concat());
+        }
+        observer.event(Event::Views { images: &images, views: &views });
+    }
+
+    /// Reports features of some training images. The run is complete: an error does not make it fail.
+    fn report_features(&self, observer: &mut dyn Observer) {
+        if !self.pictures {
+            return;
+        }
+        let positions = evenly_spread(&self.training.readable, FEATURES_SHOWN);
+        let Ok(rows) = self.extractor().features(&self.training, &positions, Network::embed) else { return };
+        let features = Features { dim: self.extractor().network.feature_dim(), rows };
+        let labels: Vec<Option<usize>> = positions.iter().map(|&position| self.training.labels[position]).collect();
+        let load = |index: usize| Some((*self.training.loader.pixels(*positions.get(index)?).ok()?).clone());
+        let class_names = &self.progress.class_names;
+        observer.event(Event::Embedded(Embedded { features: &features, labels: &labels, class_names, load: &load }));
     }
 
     /// Runs `steps` while the views of the images that they plan are made ahead.

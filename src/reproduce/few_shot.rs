@@ -259,13 +259,11 @@ fn claim(table: &mut Table, task: &Task, evaluated: &[Evaluated], shots: &[usize
 }
 
 fn chart(task: &Task, evaluated: &[Evaluated], shots: &[usize]) -> Chart {
-    let series =
-        evaluated.iter().filter(|evaluated| !evaluated.name.ends_with(", photographs")).map(|evaluated| Series {
-            name: evaluated.name.clone(),
-            points: (shots.iter().zip(&evaluated.results))
-                .map(|(&shots, result)| (shots as f64, result.balanced_accuracy.mean))
-                .collect(),
-        });
+    let series = evaluated.iter().filter(|evaluated| !evaluated.name.ends_with(", photographs")).map(|evaluated| {
+        let points = shots.iter().zip(&evaluated.results);
+        let points = points.map(|(&shots, result)| (shots as f64, result.balanced_accuracy.mean));
+        Series::new(&*evaluated.name, points.collect())
+    });
     Chart {
         title: format!("{}: few-shot accuracy", task.name),
         x: Axis::logarithmic("labels per class"),

@@ -33,7 +33,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
         table.push(vec![format!("{:.0}", random.0), share(random.1), share(pretrained.1)]);
     }
     let (ratios, sentence) = compare(&curves[0].1, &curves[1].1);
-    let series = curves.into_iter().map(|(name, points)| Series { name: name.to_owned(), points }).collect();
+    let series = curves.into_iter().map(|(name, points)| Series::new(name, points)).collect();
     let chart = Chart {
         title: format!(
             "Training from SimCLR and from random weights ({}, {} labels)",

@@ -56,7 +56,7 @@ pub(super) fn reproduce(lab: &mut Lab<'_>) -> Result<Findings, ReproduceError> {
             zero(curve.first()),
             zero(curve.last()),
         ]);
-        curves.push(Series { name: format!("{}, {word} {value}", method.name()), points: curve });
+        curves.push(Series::new(format!("{}, {word} {value}", method.name()), curve));
     }
     let chart = Chart {
         title: "Samples without gradient".to_owned(),

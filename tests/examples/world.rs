@@ -9,10 +9,11 @@ use super::collect::Example;
 use super::shell::{expect, picture};
 
 /// Arguments that would take hours, and their substitutes.
-const SUBSTITUTED: [(&str, &str, &str); 16] = [
+const SUBSTITUTED: [(&str, &str, &str); 18] = [
     ("--seconds", "20", "1"),
     ("--epochs", "40", "2"),
     ("--epochs", "20", "1"),
+    ("--epochs", "12", "1"),
     ("--shots", "1,5,20", "1,2"),
     ("--shots", "5,20,50", "1,2"),
     ("--shots", "5,20", "1,2"),
@@ -20,6 +21,7 @@ const SUBSTITUTED: [(&str, &str, &str); 16] = [
     ("--shots", "5", "2"),
     ("--episodes", "200", "5"),
     ("--data", "phantoms", "phantoms:16:240"),
+    ("--data", "phantoms:32:600", "phantoms:16:240"),
     // The stand-in for MobileNetV2 is a network of 64 pixels.
     ("--size", "224", "64"),
     ("--ram", "262144", "100000000"),
@@ -72,7 +74,7 @@ const SWEEP: &str = "tasks = \"tasks.toml\"\nevaluation = { shots = [1], episode
     epochs = 1\nbatch_size = 8\n[[vary]]\nsetting = \"weight_decay\"\nvalues = [0.0, 0.005]\n";
 
 /// Options that name an output: a stand-in of that name is removed first.
-const OUTPUTS: [&str; 6] = ["--out", "--sheet", "--json-head", "--csv", "--card", "--store"];
+const OUTPUTS: [&str; 7] = ["--out", "--report", "--sheet", "--json-head", "--csv", "--card", "--store"];
 
 pub fn is_parsed_only(words: &[String]) -> bool {
     let line = words.join(" ");
@@ -148,7 +150,8 @@ impl World {
             format!("[[task]]\nname = '{name}'\ndata = '{data}'\nrole = 'development'\ndomain = 'medical'\n")
         };
         fs::write(path.join("tasks.toml"), task("scans", "SCANS") + &task("slides", "SLIDES")).unwrap();
-        for run in ["runs/cifar-rotation", "runs/own-scans", "runs/own-slides", "C", "K", "P"] {
+        for run in ["runs/cifar-rotation", "runs/cifar-rotation-2", "runs/own-scans", "runs/own-slides", "C", "K", "P"]
+        {
             copy(&path.join("RUN"), &path.join(run));
         }
         make("export RUN --count 4 --blob f16,int8 --calibration-count 4 --out SHIPPED");

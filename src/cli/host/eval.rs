@@ -6,6 +6,7 @@ mod cache_args;
 mod comparison;
 mod encoders;
 mod few_shot;
+mod html_report;
 mod images;
 mod parts;
 mod probe_args;
@@ -17,7 +18,9 @@ use std::num::NonZeroUsize;
 
 use crate::encoders::Baseline;
 use crate::evaluate::{self, Labelled, PairedDifference};
+use crate::report::evaluation::Subject;
 use comparison::{Comparison, is_floor};
+use html_report::ReportArgs;
 use images::Images;
 use probe_args::ProbeArgs;
 use table::{Report, Row};
@@ -34,7 +37,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Probe {
     /// Evaluate by k-nearest neighbours: cosine similarity s, weighted by exp(s / temperature)
-    #[command(after_help = "Example:\n  macula eval knn --encoder random:nano --data cifar10/")]
+    #[command(after_help = "Example:\n  macula eval knn --encoder random:nano --data cifar10/ --report knn.html")]
     Knn {
         #[command(flatten)]
         shared: ProbeArgs,
@@ -44,6 +47,8 @@ enum Probe {
         /// Temperature of the weights, above 0; lower gives near neighbours more weight
         #[arg(long, default_value_t = 0.07, value_parser = positive)]
         temperature: f64,
+        #[command(flatten)]
+        report: ReportArgs,
     },
     /// Evaluate by a linear probe: multinomial logistic regression on frozen features
     #[command(after_help = "Example:\n  macula eval linear --encoder random:nano --data cifar10/")]
@@ -53,10 +58,13 @@ enum Probe {
         /// Inverse L2 regularisation strength C as in scikit-learn, above 0
         #[arg(long, default_value_t = 1.0, value_parser = positive)]
         inverse_penalty: f64,
+        #[command(flatten)]
+        report: ReportArgs,
     },
     /// Evaluate by few-shot episodes: tasks with a few labelled images per class, drawn from the test split
     #[command(
-        after_help = "Example:\n  macula eval few-shot --encoder random:nano --data phantoms --shots 1,5,20 --head auto,logistic"
+        after_help = "Examples:\n  macula eval few-shot --encoder random:nano --data phantoms --shots 1,5,20 --head auto,logistic\n  \
+                      macula eval few-shot --encoder random:nano --data phantoms --shots 5 --report report.html"
     )]
     FewShot(few_shot::Args),
     /// Evaluate abstention: coverage of conformal prediction sets, and out-of-distribution detection
@@ -87,15 +95,15 @@ fn positive(text: &str) -> Result<f64, String> {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.probe {
-        Probe::Knn { shared, neighbours, temperature } => {
+        Probe::Knn { shared, neighbours, temperature, report } => {
             let settings = evaluate::KnnSettings { neighbours: neighbours.get(), temperature };
-            run_probe(&shared, "knn", |references, queries, classes| {
+            run_probe(&shared, &report, "knn", |references, queries, classes| {
                 evaluate::knn_probe(references, queries, classes, settings)
             })
         }
-        Probe::Linear { shared, inverse_penalty } => {
+        Probe::Linear { shared, inverse_penalty, report } => {
             let settings = evaluate::LogisticSettings::with_c(inverse_penalty);
-            run_probe(&shared, "linear", |references, queries, classes| {
+            run_probe(&shared, &report, "linear", |references, queries, classes| {
                 evaluate::linear_probe(references, queries, classes, settings)
             })
         }
@@ -108,13 +116,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 fn run_probe(
     shared: &ProbeArgs,
+    html: &ReportArgs,
     probe: &str,
     judge: impl Fn(&Labelled, &Labelled, usize) -> evaluate::ProbeResult,
 ) -> anyhow::Result<()> {
+    html.check()?;
     let mut images = shared.images()?;
     let [train_labels, test_labels] = images.labels_to_learn_and_test(&shared.split)?;
     let num_classes = images.dataset.class_names.len();
-    let (mut rows, mut right) = (Vec::new(), Vec::new());
+    let (mut rows, mut right, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
     for encoder in shared.encoders(&images)? {
         let labelled = |indices: &[usize], labels: &[usize]| {
             let features = shared.embed(&*encoder, &images, indices)?;
@@ -123,6 +133,10 @@ fn run_probe(
         let (references, queries) = (labelled(&images.train, &train_labels)?, labelled(&images.test, &test_labels)?);
         let mut result = judge(&references, &queries, num_classes);
         right.push(std::mem::take(&mut result.is_correct));
+        // The report has details of the encoder, not of the baselines.
+        if rows.is_empty() {
+            subjects.extend(html.of_probe(&images, probe, &result)?);
+        }
         rows.push(Row::of_probe(&*encoder, probe, result));
     }
     let own_is_floor = rows.first().is_some_and(|row| is_floor(&row.encoder));
@@ -133,11 +147,17 @@ fn run_probe(
         Some(Comparison::new("balanced accuracy", &rows[0].candidate(), &rows[at].candidate(), paired))
     });
     let comparison = comparison.collect();
-    shared.report(probe, images, rows, comparison)
+    shared.report(probe, images, (rows, comparison), (html, subjects))
 }
 
 impl ProbeArgs {
-    fn report(&self, probe: &str, images: Images, rows: Vec<Row>, comparison: Vec<Comparison>) -> anyhow::Result<()> {
+    fn report(
+        &self,
+        probe: &str,
+        images: Images,
+        (rows, comparison): (Vec<Row>, Vec<Comparison>),
+        (html, subjects): (&ReportArgs, Vec<Subject>),
+    ) -> anyhow::Result<()> {
         let report = Report {
             probe: probe.to_owned(),
             data: self.data.clone(),
@@ -150,10 +170,10 @@ impl ProbeArgs {
             rows,
             comparison,
         };
-        if self.common.json {
-            return crate::cli::print_json(&report);
+        match self.common.json {
+            true => crate::cli::print_json(&report)?,
+            false => table::print(&report, self.common.quiet),
         }
-        table::print(&report, self.common.quiet);
-        Ok(())
+        html.write(&report, subjects, self.common.quiet || self.common.json)
     }
 }

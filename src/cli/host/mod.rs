@@ -17,6 +17,7 @@ mod models;
 mod old_options;
 mod pretrain;
 mod readout;
+mod report;
 mod reproduce;
 mod sweep;
 
@@ -49,6 +50,8 @@ pub enum Command {
     Models(models::Args),
     /// Train an encoder from images, with or without labels
     Pretrain(Box<pretrain::Args>),
+    /// Draw the report of a training run again, or compare runs
+    Report(report::Args),
     /// Evaluate the features of an encoder: k-NN, linear probe, few-shot episodes, abstention
     Eval(eval::Args),
     /// Train with several settings, and compare the encoders on tasks for development
@@ -79,6 +82,7 @@ pub fn run(command: Command, seed_given: bool) -> anyhow::Result<()> {
         Command::Encoders(args) => encoders::run(args),
         Command::Models(args) => models::run(args),
         Command::Pretrain(args) => pretrain::run(*args, seed_given),
+        Command::Report(args) => report::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Sweep(args) => sweep::run(args),
         Command::Reproduce(args) => reproduce::run(args),

@@ -1,6 +1,7 @@
 //! `macula pretrain`: trains an encoder into a run folder, or continues a run.
 
 mod figures;
+mod outputs;
 mod progress;
 mod ranks;
 mod settings;
@@ -24,6 +25,7 @@ use crate::pretrain::{
 };
 use crate::ranks::Ranks;
 use crate::report::text::{count, shown};
+use outputs::OutputArgs;
 pub use progress::Progress;
 use ranks::as_rank;
 use settings::{DerivedArgs, RunOptions, SettingArgs};
@@ -42,7 +44,7 @@ use teachers::TeacherArgs;
   macula pretrain --data cifar10 --method distill --teacher runs/cifar-rotation --teacher-view plain --epochs 20 --out runs/cifar-taught-2
 
 Ctrl-C ends the current step, writes a checkpoint and exits with code 130. --resume then gives the same bytes as an \
-uninterrupted run. The epochs that extend a finished run have their own learning rate schedule, from warm-up to zero. \
+uninterrupted run. RUN/report.html shows the course of the run in a browser (docs/reports.md). The epochs that extend a finished run have their own learning rate schedule, from warm-up to zero. \
 Exit code 3: training diverged, or the encoder collapsed (see --health).
 
 mpirun -n N macula pretrain … divides each batch among N processes, on one or several machines, if the program is built with \
@@ -80,6 +82,8 @@ pub struct Args {
     /// Batches whose images are read and augmented ahead of the steps, on as many further threads of low priority; 0: none
     #[arg(long, value_name = "N", default_value_t = 2)]
     prefetch: usize,
+    #[command(flatten)]
+    outputs: OutputArgs,
 }
 
 /// Runs the command. On `--resume` the seed counts only if it was given.
@@ -106,13 +110,14 @@ fn train(args: &Args, seed_given: bool, ranks: Ranks) -> anyhow::Result<()> {
         prefetch: args.prefetch,
         memory: args.memory,
         ranks,
+        pictures: args.outputs.has_pictures(),
     };
-    let mut progress = Progress::new(quiet);
+    let mut observer = args.outputs.observer(&args.out, Progress::new(quiet), ranks.is_first());
     for (name, reason) in &dataset.skipped {
-        progress.event(Event::Skipped { name, reason });
+        observer.progress.event(Event::Skipped { name, reason });
     }
     for remark in &dataset.remarks {
-        progress.say(format!("remark: {remark}"));
+        observer.progress.say(format!("remark: {remark}"));
     }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads.unwrap_or(0))
@@ -121,8 +126,9 @@ fn train(args: &Args, seed_given: bool, ranks: Ranks) -> anyhow::Result<()> {
     let open = |teacher: &Teacher| run_options.teachers.open(teacher);
     let teachers = Teachers { open: &open };
     let outcome =
-        pool.install(|| pretrain_taught(&config, &dataset, &args.out, options, teachers, &mut progress, &stop));
-    progress.bar.finish_and_clear();
+        pool.install(|| pretrain_taught(&config, &dataset, &args.out, options, teachers, &mut observer, &stop));
+    observer.finish();
+    observer.progress.bar.finish_and_clear();
     match outcome {
         Ok(Outcome::Finished { .. }) if !ranks.is_first() => Ok(()),
         Ok(Outcome::Finished { last, skipped }) => {

@@ -4,10 +4,12 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use super::comparison::{Comparison, is_floor};
+use super::html_report::ReportArgs;
 use super::probe_args::ProbeArgs;
 use super::table::Row;
 use crate::encoders::Baseline;
 use crate::evaluate::{self, EpisodePool, EpisodeSettings, EvaluateError, HeadKind, PairedDifference};
+use crate::report::text;
 
 /// Arguments of `macula eval few-shot`.
 #[derive(clap::Args)]
@@ -29,6 +31,8 @@ pub struct Args {
     /// Heads: auto (the default of a device), prototype, gaussian, softmax, logistic, or all
     #[arg(long, default_value = "auto", value_name = "HEAD,…")]
     head: Heads,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 /// The heads of `--head`.
@@ -49,6 +53,7 @@ impl FromStr for Heads {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let shared = &args.shared;
+    args.report.check()?;
     let mut images = shared.images()?;
     let num_classes = images.classes_to_draw(&shared.split)?;
     let pools: Vec<(usize, EpisodePool)> = (args.shots.iter())
@@ -62,7 +67,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Ok((shots.get(), EpisodePool::new(&images.dataset, &images.test, settings)?))
         })
         .collect::<anyhow::Result<_>>()?;
-    let (mut rows, mut of_episodes) = (Vec::new(), Vec::new());
+    let (mut rows, mut of_episodes, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
+    let ways = args.ways.unwrap_or(num_classes);
+    let mut is_own = true;
     for encoder in shared.encoders(&images)? {
         let corpus = shared.corpus(&*encoder, &images)?;
         let mut features = shared.embed(&*encoder, &images, &images.test)?;
@@ -72,15 +79,25 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 let episodes = args.episodes.get();
                 let bar = shared.bar(episodes, &format!("{}: {head}, {shots} shots", encoder.name()));
                 let count = |count| bar.inc(count as u64);
-                let mut result = evaluate::few_shot(&features, num_classes, pool, episodes, head, &count)?;
+                // The report has details of the encoder, not of the baselines.
+                let keep = args.report.episodes_kept(episodes, ways * args.queries.get(), num_classes);
+                let keep = if is_own { keep } else { 0 };
+                let (mut result, predictions) =
+                    evaluate::few_shot_predictions(&features, num_classes, pool, episodes, head, (keep, &count))?;
                 bar.finish_and_clear();
+                if is_own {
+                    let name = format!("{head}, {}", text::count(*shots, "shot"));
+                    let kept = (keep, episodes);
+                    subjects.extend(args.report.of_few_shot(&images, &name, &result, predictions, kept)?);
+                }
                 of_episodes.push(std::mem::take(&mut result.of_episodes));
                 rows.push(Row::of_few_shot(&*encoder, head, *shots, episodes, result));
             }
         }
+        is_own = false;
     }
     let comparison = compare(&rows, &of_episodes);
-    shared.report("few-shot", images, rows, comparison)
+    shared.report("few-shot", images, (rows, comparison), (&args.report, subjects))
 }
 
 /// Compares the encoder with each floor: the same head and shots, over the same episodes.

@@ -4,6 +4,8 @@
 use super::comparison::{self, Candidate, Comparison};
 use crate::encoder::HostEncoder;
 use crate::evaluate::{ConfusionMatrix, FewShotResult, HeadKind, Interval, Outcome, ProbeResult};
+use crate::report::chart::Series;
+use crate::report::table::Table;
 use crate::report::text::{left, shown, widest};
 
 /// Largest number of classes for which every recall is shown; above, only the worst and the best.
@@ -24,6 +26,46 @@ pub struct Report {
     /// Comparisons with each floor, per head and number of shots; none for a floor.
     pub comparison: Vec<Comparison>,
 }
+
+impl Report {
+    /// What was evaluated on which images.
+    pub fn lead(&self) -> String {
+        format!(
+            "{}, {} split of {}: {} training images, {} test images, seed {}",
+            self.probe, self.split, self.data, self.train_images, self.test_images, self.seed
+        )
+    }
+
+    /// The figures, without columns that are empty.
+    pub fn table(&self) -> Table {
+        let lines: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
+        let used: Vec<usize> =
+            (0..HEADER.len()).filter(|&column| lines.iter().any(|line| !line[column].is_empty())).collect();
+        let mut table = Table::new(&used.iter().map(|&column| HEADER[column]).collect::<Vec<_>>());
+        lines.iter().for_each(|line| table.push(used.iter().map(|&column| line[column].clone()).collect()));
+        table
+    }
+
+    /// Balanced accuracy by shots of each encoder and head.
+    pub fn by_shots(&self) -> Vec<Series> {
+        let several_heads = self.rows.iter().any(|row| row.head != self.rows[0].head);
+        let mut lines: Vec<Series> = Vec::new();
+        for row in &self.rows {
+            let Some(shots) = row.shots else { continue };
+            let name = if several_heads { format!("{}, {}", row.encoder, row.head) } else { row.encoder.clone() };
+            let point = (shots as f64, row.balanced_accuracy.mean);
+            match lines.iter_mut().find(|line| line.name == name) {
+                Some(line) => line.points.push(point),
+                None => lines.push(Series::new(name, vec![point])),
+            }
+        }
+        lines
+    }
+}
+
+/// Columns of the table.
+const HEADER: [&str; 8] =
+    ["encoder", "input", "head", "shots", "balanced accuracy", "recall per class", "accuracy", "ROC AUC"];
 
 /// An encoder with a head.
 #[derive(serde::Serialize)]
@@ -131,19 +173,14 @@ pub fn print(report: &Report, quiet: bool) {
             );
         }
     }
-    println!(
-        "{}, {} split of {}: {} training images, {} test images, seed {}",
-        report.probe, report.split, report.data, report.train_images, report.test_images, report.seed
-    );
+    println!("{}", report.lead());
     println!("recall of: {}", shown(&report.class_names.join(", ")));
-    let header = ["encoder", "input", "head", "shots", "balanced accuracy", "recall per class", "accuracy", "ROC AUC"];
-    let lines: Vec<Vec<String>> =
-        std::iter::once(header.map(str::to_owned).to_vec()).chain(report.rows.iter().map(Row::cells)).collect();
-    let used: Vec<usize> =
-        (0..header.len()).filter(|&column| lines[1..].iter().any(|line| !line[column].is_empty())).collect();
-    let width = |column: usize| widest(lines.iter().map(|line| line[column].as_str()), 0);
-    for line in &lines {
-        let cells: Vec<String> = used.iter().map(|&column| left(&line[column], width(column))).collect();
+    let table = report.table();
+    let widths: Vec<usize> = (0..table.columns.len())
+        .map(|column| widest(table.rows.iter().chain([&table.columns]).map(|line| line[column].as_str()), 0))
+        .collect();
+    for line in std::iter::once(&table.columns).chain(&table.rows) {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, &width)| left(cell, width)).collect();
         println!("{}", cells.join("  ").trim_end());
     }
     comparison::print(&report.comparison, report.rows.first().map_or("", |row| &row.encoder));

@@ -14,12 +14,14 @@ pub struct Progress {
     /// The teacher whose features are computed.
     teaching: Option<String>,
     images_a_step: u64,
+    /// Figures of the last epoch, for the bar.
+    last: String,
 }
 
 impl Progress {
     /// Shows nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
-        Self { bar: ProgressBar::hidden(), quiet, teaching: None, images_a_step: 0 }
+        Self { bar: ProgressBar::hidden(), quiet, teaching: None, images_a_step: 0, last: String::new() }
     }
 
     fn start(&mut self, template: &str, len: u64) {
@@ -68,7 +70,7 @@ impl Observer for Progress {
                 self.bar.reset_eta();
             }
             Event::Step(line) => {
-                self.bar.set_message(format!("epoch {} loss {:.4}", line.epoch, line.loss));
+                self.bar.set_message(format!("epoch {} loss {:.4}{}", line.epoch, line.loss, self.last));
                 self.bar.set_position(line.step * self.images_a_step);
             }
             Event::Epoch(line) => {
@@ -78,10 +80,14 @@ impl Observer for Progress {
                     .map_or(String::new(), |score| format!("  held out {}", figures::of_score(score)));
                 self.say(format!("epoch {:>3}  train {}{held_out}", line.epoch, figures::of_score(&line.train)));
                 if let Some(health) = &line.health {
+                    let knn = health.knn.map_or(String::new(), |knn| format!(" k-NN {knn:.3}"));
+                    self.last = format!("{knn} rank {:.1}", health.effective_rank);
                     self.say(format!("           features {}", figures::of_health(health)));
                 }
             }
             Event::SlowInput(slow) => self.say(format!("           {}", waiting(slow))),
+            // For the report.
+            Event::Views { .. } | Event::Embedded(_) => {}
             Event::Remark(text) => self.say(format!("remark: {}", shown(text))),
             Event::FewSteps(FewSteps { steps, per_epoch, least }) => self.say(format!(
                 "warning: {} in all, {per_epoch} per epoch; with fewer than {least} the encoder may not improve: state a smaller \
