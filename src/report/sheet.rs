@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, ImageError, codecs::png::PngEncoder};
 
 use crate::data::{DataError, Dataset, Image, Preprocessing};
 use crate::files::{WriteError, write_atomic};
@@ -24,7 +24,7 @@ pub enum SheetError {
         /// The file.
         path: String,
         /// The cause.
-        source: image::ImageError,
+        source: ImageError,
     },
     /// The PNG could not be written.
     #[error(transparent)]
@@ -68,14 +68,21 @@ pub fn grid(tiles: &[Image], columns: usize) -> Image {
     sheet
 }
 
-/// Writes an image as PNG, atomically.
-pub fn write_png(path: &Path, image: &Image) -> Result<(), SheetError> {
+/// An image as PNG.
+///
+/// # Errors
+/// When it has no pixels.
+pub fn png(image: &Image) -> Result<Vec<u8>, ImageError> {
     let colour = if image.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut bytes = Cursor::new(Vec::new());
-    PngEncoder::new(&mut bytes)
-        .write_image(&image.pixels, image.width as u32, image.height as u32, colour)
-        .map_err(|source| SheetError::Encode { path: path.display().to_string(), source })?;
-    Ok(write_atomic(path, &bytes.into_inner())?)
+    PngEncoder::new(&mut bytes).write_image(&image.pixels, image.width as u32, image.height as u32, colour)?;
+    Ok(bytes.into_inner())
+}
+
+/// Writes an image as PNG, atomically.
+pub fn write_png(path: &Path, image: &Image) -> Result<(), SheetError> {
+    let bytes = png(image).map_err(|source| SheetError::Encode { path: path.display().to_string(), source })?;
+    Ok(write_atomic(path, &bytes)?)
 }
 
 fn paste(sheet: &mut Image, tile: &Image, left: usize, top: usize) {

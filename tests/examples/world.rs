@@ -72,7 +72,7 @@ const SWEEP: &str = "tasks = \"tasks.toml\"\nevaluation = { shots = [1], episode
     epochs = 1\nbatch_size = 8\n[[vary]]\nsetting = \"weight_decay\"\nvalues = [0.0, 0.005]\n";
 
 /// Options that name an output: a stand-in of that name is removed first.
-const OUTPUTS: [&str; 6] = ["--out", "--sheet", "--json-head", "--csv", "--card", "--store"];
+const OUTPUTS: [&str; 7] = ["--out", "--sheet", "--report", "--json-head", "--csv", "--card", "--store"];
 
 pub fn is_parsed_only(words: &[String]) -> bool {
     let line = words.join(" ");
