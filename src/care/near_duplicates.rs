@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use rayon::prelude::*;
 
 use super::findings::{DuplicateGroup, ImageName, Link};
-use crate::data::{Dataset, ImageDigest, Look, Near, NearIndex, Orientation, Split};
+use crate::data::{
+    CANDIDATE_SIMILARITY_MIN, Dataset, ImageDigest, Look, Near, NearIndex, Orientation, SIMILARITY_MIN, Split,
+};
 
-/// Least cosine of the features of two nearly equal images, centred and scaled over the dataset.
+/// Least cosine of the features of two nearly equal images whose fingerprints leave a doubt, centred and scaled over the
+/// dataset.
 pub const FEATURE_SIMILARITY_MIN: f32 = 0.8;
-
-/// Least similarity of the lowest frequencies for a mirrored or rotated image, whose features are not compared.
-const ORIENTED_SIMILARITY_MIN: f64 = 0.99;
 
 /// Links of one image to earlier ones that are kept, the most similar. The groups need one.
 const LINKS_MAX: usize = 16;
@@ -34,7 +34,8 @@ pub fn links(looks: &[Look], rows: &[f32], dim: usize) -> Vec<Link> {
         let Some(print) = look.fingerprint else { return links };
         for orientation in Orientation::ALL {
             let oriented = print.oriented(orientation);
-            let _: ControlFlow<()> = index.near(&oriented, |Near { image: other, distance, similarity }| {
+            let _: ControlFlow<()> = index.near(&oriented, CANDIDATE_SIMILARITY_MIN, |near| {
+                let Near { image: other, distance, similarity } = near;
                 if other < image {
                     let feature_similarity = (orientation == Orientation::Upright).then(|| cosine(image, other));
                     let link = Link { images: [other, image], distance, similarity, feature_similarity, orientation };
@@ -49,13 +50,11 @@ pub fn links(looks: &[Look], rows: &[f32], dim: usize) -> Vec<Link> {
     distinct.par_iter().flat_map_iter(of_image).collect()
 }
 
-/// Adds `link` if it is confirmed, and keeps the memory of links bounded.
+/// Adds `link` if its fingerprints or its features confirm it, and keeps the memory of links bounded. An encoder may see a
+/// mirrored or rotated image differently, so that its fingerprints alone decide.
 fn keep(links: &mut Vec<Link>, link: Link) {
-    let is_confirmed = match link.feature_similarity {
-        Some(cosine) => cosine >= FEATURE_SIMILARITY_MIN,
-        None => link.similarity >= ORIENTED_SIMILARITY_MIN,
-    };
-    if is_confirmed {
+    let is_alike = link.feature_similarity.is_some_and(|cosine| cosine >= FEATURE_SIMILARITY_MIN);
+    if is_alike || link.similarity >= SIMILARITY_MIN {
         links.push(link);
         if links.len() >= 4 * LINKS_MAX {
             shorten(links);

@@ -49,7 +49,7 @@ pub use hash_index::HashIndex;
 pub use image::Image;
 pub use loader::Loader;
 pub use mixture::short_name;
-pub use near::{DISTANCE_MAX, Near, NearIndex, SIMILARITY_MIN};
+pub use near::{CANDIDATE_SIMILARITY_MIN, DISTANCE_MAX, Near, NearIndex, SIMILARITY_MIN};
 pub use open::{open, open_named};
 pub use preprocess::{Normaliser, Preprocessing, ResizeFilter};
 pub use record::{Record, Split};

@@ -5,11 +5,17 @@ use std::ops::ControlFlow;
 use super::fingerprint::Fingerprint;
 use super::hash_index::HashIndex;
 
-/// Most differing bits of two nearly equal images.
-pub const DISTANCE_MAX: u32 = 10;
+/// Most differing bits of two nearly equal images: the largest number for which a band of the index differs in two bits at
+/// most. Of 330 ultrasound images, 99 % of those cropped by 2 % differ in at most 6 bits.
+pub const DISTANCE_MAX: u32 = 11;
 
-/// Least similarity of the coefficients of two nearly equal images.
+/// Least similarity of the coefficients of two nearly equal images, if nothing else confirms it. Of 499,500 pairs of different
+/// chest x-rays, 1,900 are within the distance, and none of them is as similar; images cropped by 2 % are.
 pub const SIMILARITY_MIN: f64 = 0.97;
+
+/// Least similarity of candidates that something else confirms. Of the pairs of x-rays above, about 20 are as similar, and of
+/// images cropped by 5 %, 95 %.
+pub const CANDIDATE_SIMILARITY_MIN: f64 = 0.93;
 
 /// Fingerprints of images, found by those near to them.
 pub struct NearIndex {
@@ -37,21 +43,26 @@ impl NearIndex {
         Self { images, prints, index }
     }
 
-    /// Calls `found` with each image near to `print`, itself included if it is in the index, until it breaks off. The order
-    /// is always the same.
-    pub fn near<B>(&self, print: &Fingerprint, mut found: impl FnMut(Near) -> ControlFlow<B>) -> ControlFlow<B> {
+    /// Calls `found` with each image near to `print` and at least as similar as `similarity_min`, itself included if it is in
+    /// the index, until it breaks off. The order is always the same.
+    pub fn near<B>(
+        &self,
+        print: &Fingerprint,
+        similarity_min: f64,
+        mut found: impl FnMut(Near) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         self.index.within(print.hash(), |position, distance| {
             let similarity = print.similarity(&self.prints[position]);
-            match similarity >= SIMILARITY_MIN {
+            match similarity >= similarity_min {
                 true => found(Near { image: self.images[position], distance, similarity }),
                 false => ControlFlow::Continue(()),
             }
         })
     }
 
-    /// Whether an image for which `counts` is near to `print`.
+    /// Whether an image for which `counts` is nearly equal to that of `print`.
     pub fn any(&self, print: &Fingerprint, counts: impl Fn(usize) -> bool) -> bool {
-        self.near(print, |near| if counts(near.image) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            .is_break()
+        let stop = |near: Near| if counts(near.image) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        self.near(print, SIMILARITY_MIN, stop).is_break()
     }
 }
