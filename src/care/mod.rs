@@ -13,7 +13,9 @@ mod unlike; //          images far from all others
 
 pub use error::CareError;
 pub use examine::{Subject, examine};
-pub use findings::{DuplicateGroup, Findings, ImageName, LabelFindings, Link, SuspiciousLabel, UnlikeFindings, UnlikeImage};
+pub use findings::{
+    DuplicateGroup, Findings, ImageName, LabelFindings, Link, SuspiciousLabel, UnlikeFindings, UnlikeImage,
+};
 pub use labels::{Doubt, doubts, out_of_fold};
 pub use near_duplicates::{FEATURE_SIMILARITY_MIN, links};
 pub use unlike::{NEIGHBOURS, distances, threshold};

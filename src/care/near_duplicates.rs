@@ -131,3 +131,79 @@ fn find(root: &mut [usize], mut index: usize) -> usize {
     }
     index
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Fingerprint, Image, open_named};
+
+    fn look(image: &Image) -> Look {
+        Look { digest: ImageDigest::of(image), fingerprint: Fingerprint::of(image) }
+    }
+
+    fn darker(image: &Image) -> Image {
+        Image { pixels: image.pixels.iter().map(|&value| value - value / 8).collect(), ..image.clone() }
+    }
+
+    fn mirrored(image: &Image) -> Image {
+        let rows = image.pixels.chunks(image.width);
+        Image { pixels: rows.flat_map(|row| row.iter().rev().copied()).collect(), ..image.clone() }
+    }
+
+    #[test]
+    fn equal_changed_and_mirrored_images_are_grouped_and_others_are_not() {
+        let mut dataset = open_named("phantoms:64:10", 1).unwrap();
+        let mut images: Vec<Image> = (0..10).map(|index| dataset.load(index).unwrap()).collect();
+        // 0, 4 and 7 show the same; 2 and 9 are equal; 5 mirrors 3.
+        (images[4], images[7]) = (darker(&images[0]), darker(&darker(&images[0])));
+        (images[9], images[5]) = (images[2].clone(), mirrored(&images[3]));
+        let looks: Vec<Look> = images.iter().map(look).collect();
+        let splits: Vec<Option<Split>> =
+            (0..10).map(|i| Some(if i < 6 { Split::Train } else { Split::Test })).collect();
+        dataset.records.iter_mut().for_each(|record| record.label = Some(0));
+        dataset.records[5].label = Some(1);
+        // Features that tell nothing: the fingerprints alone decide.
+        let found = links(&looks, &[0.0; 10], 1);
+        let groups = groups(&dataset, &looks, &splits, found);
+        let members = |group: &DuplicateGroup| group.images.iter().map(|image| image.index).collect::<Vec<_>>();
+        assert_eq!(groups.iter().map(members).collect::<Vec<_>>(), [vec![0, 4, 7], vec![2, 9], vec![3, 5]]);
+        let facts =
+            |group: &DuplicateGroup| (group.across_splits, group.different_labels, group.equal, group.links.len());
+        assert_eq!(
+            groups.iter().map(facts).collect::<Vec<_>>(),
+            [(true, false, false, 2), (true, false, true, 0), (false, true, false, 1)]
+        );
+        assert_eq!(groups[2].links[0].orientation, Orientation::Mirrored);
+        assert_eq!(groups[2].links[0].feature_similarity, None);
+    }
+
+    #[test]
+    fn features_confirm_what_fingerprints_leave_in_doubt() {
+        let link = |similarity, feature_similarity| {
+            let mut links = Vec::new();
+            let orientation = Orientation::Upright;
+            keep(&mut links, Link { images: [0, 1], distance: 8, similarity, feature_similarity, orientation });
+            links.len()
+        };
+        assert_eq!(
+            [link(0.95, Some(0.9)), link(0.95, Some(0.5)), link(0.95, None), link(0.98, Some(0.1))],
+            [1, 0, 0, 1]
+        );
+    }
+
+    #[test]
+    fn memory_is_bounded_when_all_images_are_alike() {
+        let mut links = Vec::new();
+        for other in 0..1000 {
+            let similarity = 0.98 + 1e-5 * other as f64;
+            let orientation = Orientation::Upright;
+            keep(
+                &mut links,
+                Link { images: [other, 1000], distance: 1, similarity, feature_similarity: None, orientation },
+            );
+            assert!(links.len() < 4 * LINKS_MAX);
+        }
+        shorten(&mut links);
+        assert_eq!((links.len(), links[0].images[0]), (LINKS_MAX, 999), "the most similar are kept");
+    }
+}
