@@ -50,9 +50,11 @@ impl HashIndex {
             for &difference in &self.differences {
                 for &position in band.of(own ^ difference) {
                     let apart = hash ^ self.hashes[position as usize];
+                    if apart.count_ones() > self.distance {
+                        continue;
+                    }
                     // A hash that an earlier band has found is not counted again.
-                    let is_first = (0..number).all(|earlier| part(apart, earlier).count_ones() > bits_max);
-                    if is_first && apart.count_ones() <= self.distance {
+                    if (0..number).all(|earlier| part(apart, earlier).count_ones() > bits_max) {
                         found(position as usize, apart.count_ones())?;
                     }
                 }
