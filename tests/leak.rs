@@ -230,8 +230,11 @@ fn every_result_on_a_leaky_split_says_so() {
             serde_json::from_slice::<serde_json::Value>(&run.stdout).unwrap()
         };
         let warnings = |report: &serde_json::Value| {
-            let remarks = report["remarks"].as_array().unwrap().iter().map(|remark| remark.as_str().unwrap().to_owned());
-            remarks.filter(|remark| remark.contains("images are equal") || remark.contains("patients")).collect::<Vec<_>>()
+            let remarks =
+                report["remarks"].as_array().unwrap().iter().map(|remark| remark.as_str().unwrap().to_owned());
+            remarks
+                .filter(|remark| remark.contains("images are equal") || remark.contains("patients"))
+                .collect::<Vec<_>>()
         };
         let clean = run("clean.csv");
         assert_eq!(warnings(&clean), [""; 0], "{probe}");

@@ -2,7 +2,7 @@
 //!
 //! Near-duplicates within and across splits, labels that the rest of the dataset contradicts, and images unlike all others.
 //! All are candidates for a person to look at: nothing is removed or changed. The thresholds are measured in
-//! `tests/leak/care_figures.rs`, and [docs/datasets.md](../../docs/datasets.md) has the figures.
+//! `tests/leak/care_figures.rs`, and `docs/datasets.md` explains them.
 
 mod error; //           errors
 mod examine; //         all findings of a dataset
