@@ -27,6 +27,8 @@ pub mod export; //     ONNX in f32 and f16, blobs, parity report
 pub mod isolated; //   runs a foreign ONNX file in a child process with limits
 pub mod bundle; //     the signed file for devices: keys, manifest, golden images
 pub mod encoders; //   opens an encoder by any name
+#[cfg(feature = "host")]
+pub mod care; //       near-duplicates, suspicious labels, images unlike all others
 pub mod link; //       client of the device protocol: TCP, serial, in-process
 pub mod device; //     the Linux device: a session over a store in a file
 #[cfg(feature = "host")]

@@ -1,6 +1,10 @@
 //! Training images are never test images, and a run resumes only with unchanged pixels.
 #![cfg(feature = "host")]
 
+#[path = "leak/care_figures.rs"]
+mod care_figures;
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -190,5 +194,57 @@ fn grey_images_train_with_one_channel_by_default() {
         assert_eq!(run.status.code(), Some(0), "{error}");
         assert_eq!(error.contains("--channels 1"), remarked, "{error}");
         assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains(channels));
+    }
+}
+
+#[test]
+fn every_result_on_a_leaky_split_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let phantoms = data::open_named("phantoms:32:120", 1).unwrap();
+    let save = |name: &str, pixels: Vec<u8>| {
+        let image = image::GrayImage::from_raw(32, 32, pixels).unwrap();
+        image.save(folder.path().join(name)).unwrap();
+    };
+    let mut lines = "path,label,split,patient\n".to_owned();
+    for index in 0..120 {
+        save(&format!("{index}.png"), phantoms.load(index).unwrap().pixels);
+        let split = if index < 60 { "train" } else { "test" };
+        lines += &format!("{index}.png,{},{split},{index}\n", index % 2);
+    }
+    fs::write(folder.path().join("clean.csv"), &lines).unwrap();
+    // Test images of class 0: training image 0, training image 2 darker, and test image 60 brighter.
+    let pixels = |index: usize| phantoms.load(index).unwrap().pixels;
+    save("equal.png", pixels(0));
+    save("darker.png", pixels(2).into_iter().map(|value| value - value / 6).collect());
+    save("brighter.png", pixels(60).into_iter().map(|value| value.saturating_add(9)).collect());
+    lines += "equal.png,0,test,500\ndarker.png,0,test,501\nbrighter.png,0,test,502\n";
+    // A patient with training and test images.
+    lines = lines.replace("119.png,1,test,119", "119.png,1,test,7");
+    fs::write(folder.path().join("leaky.csv"), lines).unwrap();
+    for probe in ["knn", "few-shot --shots 2 --queries 3 --episodes 3", "active --labels 4 --queries 3 --episodes 2"] {
+        let run = |data: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
+            command.arg("eval").args(probe.split(' ')).args(["--encoder", "raw-pixels", "--baselines", "none"]);
+            let run = command.args(["--json", "--data", data]).current_dir(folder.path()).output().unwrap();
+            assert!(run.status.success(), "{probe}: {}", String::from_utf8_lossy(&run.stderr));
+            serde_json::from_slice::<serde_json::Value>(&run.stdout).unwrap()
+        };
+        let warnings = |report: &serde_json::Value| {
+            let remarks =
+                report["remarks"].as_array().unwrap().iter().map(|remark| remark.as_str().unwrap().to_owned());
+            remarks
+                .filter(|remark| remark.contains("images are equal") || remark.contains("patients"))
+                .collect::<Vec<_>>()
+        };
+        let clean = run("clean.csv");
+        assert_eq!(warnings(&clean), [""; 0], "{probe}");
+        let none = serde_json::json!({"test_images": 60, "equal": 0, "nearly_equal": 0, "groups": 0, "repeated": 0});
+        assert_eq!(clean["split_leaks"], none, "{probe}");
+        let leaky = run("leaky.csv");
+        let some = serde_json::json!({"test_images": 63, "equal": 1, "nearly_equal": 1, "groups": 1, "repeated": 2});
+        assert_eq!(leaky["split_leaks"], some, "{probe}");
+        let warnings = warnings(&leaky);
+        assert_eq!(warnings.len(), if probe == "knn" { 2 } else { 3 }, "{probe}: {warnings:?}");
+        assert!(warnings[0].contains("macula data leaky.csv --report"), "{warnings:?}");
     }
 }

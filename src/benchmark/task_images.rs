@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::BenchmarkError;
 use super::task::Task;
-use crate::data::{self, Dataset, ImageDigest, Split, evenly_spread};
+use crate::data::{self, Dataset, ImageDigest, Look, Split, SplitLeaks, evenly_spread};
 use crate::evaluate;
 
 /// The images of a task.
@@ -39,26 +39,26 @@ impl TaskImages {
             }
             chosen
         };
-        let mut digests = HashMap::new();
+        let mut looks = HashMap::new();
         let mut unreadable = Vec::new();
         let (mut train, mut test);
         if dataset.has_splits() {
             train = of_split(dataset.indices(Some(Split::Train)), "training");
             let labelled: Vec<usize> = dataset.indices(Some(Split::Test));
             test = of_split(labelled.into_iter().filter(|index| is_wanted(&dataset, index)).collect(), "test");
-            read(&dataset, &[&train[..], &test].concat(), &mut digests, &mut unreadable);
+            read(&dataset, &[&train[..], &test].concat(), &mut looks, &mut unreadable);
         } else {
             // The split depends on the pixels of all images.
             let all = dataset.indices(None);
-            read(&dataset, &all, &mut digests, &mut unreadable);
-            let images: Vec<_> = all.iter().filter_map(|&index| Some((index, *digests.get(&index)?))).collect();
+            read(&dataset, &all, &mut looks, &mut unreadable);
+            let images: Vec<_> = all.iter().filter_map(|&index| Some((index, looks.get(&index)?.digest))).collect();
             let split = data::train_test_split(&dataset, &images);
             train = of_split(split.train, "training");
             test = of_split(split.test.into_iter().filter(|index| is_wanted(&dataset, index)).collect(), "test");
             remarks.push("no named splits: one image in five per class is a test image".to_owned());
         }
         for indices in [&mut train, &mut test] {
-            indices.retain(|index| digests.contains_key(index));
+            indices.retain(|index| looks.contains_key(index));
         }
         if let Some((name, reason)) = unreadable.first() {
             remarks.push(format!("{} unreadable images left out, the first {name}: {reason}", unreadable.len()));
@@ -73,6 +73,8 @@ impl TaskImages {
         if !gone.is_empty() {
             remarks.push(format!("classes without test images: {}", gone.join(", ")));
         }
+        remarks.extend(SplitLeaks::find(&dataset, &train, &test, &looks).episode_remarks(&task.data));
+        let digests = looks.into_iter().map(|(index, look)| (index, look.digest)).collect();
         Ok(Self { dataset, train, test, digests, remarks })
     }
 }
@@ -94,16 +96,16 @@ fn wanted_labels(task: &Task, dataset: &Dataset) -> Result<HashSet<usize>, Bench
     task.classes.iter().map(label).collect()
 }
 
-/// Reads the images `indices` into `digests`, and name and reason of each that cannot be read into `unreadable`.
+/// Reads the images `indices` into `looks`, and name and reason of each that cannot be read into `unreadable`.
 fn read(
     dataset: &Dataset,
     indices: &[usize],
-    digests: &mut HashMap<usize, ImageDigest>,
+    looks: &mut HashMap<usize, Look>,
     unreadable: &mut Vec<(String, String)>,
 ) {
-    for (&index, digest) in indices.iter().zip(dataset.digests(indices, &|_| ())) {
-        match digest {
-            Ok(digest) => drop(digests.insert(index, digest)),
+    for (&index, look) in indices.iter().zip(dataset.looks(indices, &|_| ())) {
+        match look {
+            Ok(look) => drop(looks.insert(index, look)),
             Err(error) => unreadable.push((dataset.records[index].name.clone(), error.to_string())),
         }
     }

@@ -59,22 +59,28 @@ pub fn nearest(references: &Features, queries: &Features, neighbours: usize) -> 
     found.into_iter().map(|near| near.into_iter().map(|(_, index)| index).collect()).collect()
 }
 
-/// [`knn_scores`] of each feature against all others: one labelled set provides references and queries.
-pub fn knn_leave_one_out(features: &Features, labels: &[usize], num_classes: usize, settings: KnnSettings) -> Vec<f64> {
+/// The `neighbours` most similar other features of each feature, most similar first, as (cosine similarity, index).
+pub fn nearest_others(features: &Features, neighbours: usize) -> Vec<Vec<(f32, usize)>> {
     let dim = features.dim;
     let rows = l2_normalize_rows(&features.rows, dim);
     let blocks = rows.par_chunks(QUERIES * dim).enumerate();
     blocks
         .flat_map_iter(|(number, block)| {
             // One more, because each feature is its own nearest neighbour.
-            let nearest = nearest_of_block(&rows, dim, block, settings.neighbours + 1);
-            nearest.into_iter().enumerate().flat_map(move |(offset, mut near)| {
+            let nearest = nearest_of_block(&rows, dim, block, neighbours + 1);
+            nearest.into_iter().enumerate().map(move |(offset, mut near)| {
                 near.retain(|&(_, index)| index != number * QUERIES + offset);
-                near.truncate(settings.neighbours);
-                votes(&near, labels, num_classes, settings.temperature)
+                near.truncate(neighbours);
+                near
             })
         })
         .collect()
+}
+
+/// [`knn_scores`] of each feature against all others: one labelled set provides references and queries.
+pub fn knn_leave_one_out(features: &Features, labels: &[usize], num_classes: usize, settings: KnnSettings) -> Vec<f64> {
+    let nearest = nearest_others(features, settings.neighbours);
+    nearest.par_iter().flat_map_iter(|near| votes(near, labels, num_classes, settings.temperature)).collect()
 }
 
 /// The `neighbours` most similar references of each query, most similar first, as (similarity, index).

@@ -1,6 +1,10 @@
 //! Human-readable text, tables, charts, contact sheets, and reports as HTML.
 
 #[cfg(feature = "host")]
+pub mod care;
+#[cfg(feature = "host")]
+pub mod care_html;
+#[cfg(feature = "host")]
 pub mod chart;
 #[cfg(feature = "host")]
 pub mod evaluation;

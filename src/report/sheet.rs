@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, ImageError, codecs::png::PngEncoder};
 
 use crate::data::{DataError, Dataset, Image, Preprocessing};
 use crate::files::{WriteError, write_atomic};
@@ -24,7 +24,7 @@ pub enum SheetError {
         /// The file.
         path: String,
         /// The cause.
-        source: image::ImageError,
+        source: ImageError,
     },
     /// The PNG could not be written.
     #[error(transparent)]
@@ -72,7 +72,7 @@ pub fn grid(tiles: &[Image], columns: usize) -> Image {
 ///
 /// # Errors
 /// When the encoder refuses it.
-pub fn png(image: &Image) -> Result<Vec<u8>, image::ImageError> {
+pub fn png(image: &Image) -> Result<Vec<u8>, ImageError> {
     let colour = if image.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
     let mut bytes = Cursor::new(Vec::new());
     PngEncoder::new(&mut bytes).write_image(&image.pixels, image.width as u32, image.height as u32, colour)?;

@@ -1,19 +1,23 @@
 //! `macula data`: checks a dataset.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use crate::care::Findings;
 use crate::cli::Common;
-use crate::cli::images::{EncoderRange, ImageArgs};
+use crate::cli::images::ImageArgs;
 use crate::cli::overwrite::ForceArgs;
 use crate::cli::progress::bar;
 use crate::data::decode::RawFacts;
 use crate::data::{self, Dataset, Duplicates, ImageFacts, RawSamples, Split};
 use crate::report::sheet;
 use crate::report::text::{count, left, shown, shown_path, widest};
+use report::ReportArgs;
 
 /// Printed lines of a list; `--json` prints all.
 const LINES_MAX: usize = 10;
@@ -23,13 +27,16 @@ const SHEET_TILE_SIZE: usize = 64;
 
 /// Arguments of `macula data`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  macula data phantoms\n  macula data chest-xrays --strict --sheet sheet.png")]
+#[command(after_help = "Examples:\n  macula data phantoms\n  macula data chest-xrays --strict --sheet sheet.png\n  \
+                        macula data chest-xrays --report report.html")]
 pub struct Args {
     /// Dataset: a folder of images, MedMNIST .npz, CIFAR binary folder, IDX file, CSV manifest, or phantoms[:SIZE[:COUNT]]
     path: String,
     /// Write a contact sheet with a row of images per class
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportArgs,
     #[command(flatten)]
     force: ForceArgs,
     #[command(flatten)]
@@ -41,9 +48,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let quiet = args.common.quiet || args.common.json;
-    args.sheet.iter().try_for_each(|sheet| args.force.check(sheet))?;
+    args.sheet.as_deref().into_iter().chain(args.report.file()).try_for_each(|file| args.force.check(file))?;
     let mut dataset = data::open_named(&args.path, args.common.seed)?;
-    args.images.prepare(&mut dataset, EncoderRange::Known(None), quiet)?;
+    args.images.prepare(&mut dataset, args.report.range(args.common.seed)?, quiet)?;
     let bar = bar(quiet, dataset.len() as u64, "{msg} {bar:40} {pos}/{len} images, {rate}, {eta} left");
     bar.set_message("reading");
     let facts = dataset.check(args.images.strict, &|_, _| bar.inc(1));
@@ -56,10 +63,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let drawn = sheet::draw(&dataset, SHEET_COLUMNS, SHEET_TILE_SIZE, args.common.seed)?;
         sheet::write_png(path, &drawn).context("cannot write the contact sheet")?;
     }
+    let findings = args.report.examine(&mut dataset, &facts, args.common.seed, quiet)?;
     if args.common.json {
-        return crate::cli::print_json(&as_json(&dataset, &facts, &duplicates, &raw));
+        return crate::cli::print_json(&as_json(&dataset, &facts, &duplicates, &raw, findings.as_ref()));
     }
     print(&dataset, &facts, &duplicates, &raw);
+    if let Some(findings) = &findings {
+        report::print(findings, args.report.file(), print_list);
+    }
     if let Some(path) = &args.sheet {
         let classes = dataset.class_names.join(", ");
         println!("\ncontact sheet: {}, one row per class, from the top: {}", shown_path(path), shown(&classes));
@@ -107,7 +118,13 @@ fn group_names(dataset: &Dataset, group: &[usize]) -> Vec<String> {
     group.iter().map(name).collect()
 }
 
-fn as_json(dataset: &Dataset, facts: &[ImageFacts], duplicates: &Duplicates, raw: &[RawSamples]) -> Value {
+fn as_json(
+    dataset: &Dataset,
+    facts: &[ImageFacts],
+    duplicates: &Duplicates,
+    raw: &[RawSamples],
+    findings: Option<&Findings>,
+) -> Value {
     let named = |groups: &[Vec<usize>]| groups.iter().map(|group| group_names(dataset, group)).collect::<Vec<_>>();
     let classes: Vec<Value> = counts(dataset)
         .into_iter()
@@ -115,7 +132,7 @@ fn as_json(dataset: &Dataset, facts: &[ImageFacts], duplicates: &Duplicates, raw
         .collect();
     let skipped: Vec<Value> =
         dataset.skipped.iter().map(|(name, reason)| json!({"name": name, "reason": reason})).collect();
-    json!({
+    let mut report = json!({
         "name": dataset.name,
         "images": dataset.len(),
         "classes": classes,
@@ -133,7 +150,11 @@ fn as_json(dataset: &Dataset, facts: &[ImageFacts], duplicates: &Duplicates, raw
         "leaks": named(&duplicates.leaks),
         "label_conflicts": named(&duplicates.conflicts),
         "divided_groups": divided_groups(dataset),
-    })
+    });
+    if let Some(findings) = findings {
+        report["report"] = json!(findings);
+    }
+    report
 }
 
 fn group_count(dataset: &Dataset) -> usize {
@@ -207,7 +228,7 @@ fn print_counts(rows: &[(String, [usize; 4])]) {
 }
 
 fn print_list(title: &str, lines: &[String]) {
-    println!("\n{title}");
+    println!("\n{}", shown(title));
     lines.iter().take(LINES_MAX).for_each(|line| println!("  {}", shown(line)));
     if lines.len() > LINES_MAX {
         println!("  and {} more (all with --json)", lines.len() - LINES_MAX);

@@ -166,6 +166,7 @@ impl ProbeArgs {
             test_images: images.test.len(),
             seed: self.common.seed,
             class_names: images.dataset.class_names,
+            split_leaks: images.leaks,
             remarks: images.remarks,
             rows,
             comparison,

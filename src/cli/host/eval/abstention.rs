@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::comparison::{self, Candidate, Comparison, is_floor};
 use super::probe_args::ProbeArgs;
-use crate::data::evenly_spread;
+use crate::data::{SplitLeaks, evenly_spread};
 use crate::encoder::CorpusStatistics;
 use crate::evaluate::{
     self, AbstentionResult, AbstentionTask, DeviceFeatures, EpisodePool, EpisodeSettings, Features, GateResult,
@@ -63,6 +63,7 @@ struct Report {
     episodes: usize,
     seed: u64,
     class_names: Vec<String>,
+    split_leaks: SplitLeaks,
     remarks: Vec<String>,
     rows: Vec<Row>,
     comparison: Vec<Comparison>,
@@ -129,6 +130,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         episodes: args.episodes.get(),
         seed: shared.common.seed,
         class_names: images.dataset.class_names,
+        split_leaks: images.leaks,
         remarks: images.remarks,
         rows,
     };

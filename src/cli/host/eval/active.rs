@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::probe_args::ProbeArgs;
+use crate::data::SplitLeaks;
 use crate::evaluate::{
     self, ActiveResult, ActiveSettings, DeviceFeatures, EpisodePool, EpisodeSettings, PairedDifference,
 };
@@ -46,6 +47,7 @@ struct Report {
     episodes: usize,
     seed: u64,
     class_names: Vec<String>,
+    split_leaks: SplitLeaks,
     remarks: Vec<String>,
     rows: Vec<Row>,
 }
@@ -85,6 +87,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         episodes: settings.runs,
         seed: settings.seed,
         class_names: images.dataset.class_names,
+        split_leaks: images.leaks,
         remarks: images.remarks,
         rows,
     };

@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::parts;
 use super::probe_args::ProbeArgs;
 use crate::cli::images::EncoderRange;
-use crate::data::{self, Dataset, ImageDigest, Split, TrainTestSplit};
+use crate::data::{self, Dataset, ImageDigest, Split, SplitLeaks, TrainTestSplit};
 use crate::encoders;
 use crate::evaluate::{self, FeatureSource};
 use crate::files::Cache;
@@ -21,6 +21,8 @@ pub struct Images {
     /// The digest of each readable image.
     digests: HashMap<usize, ImageDigest>,
     cache: Option<Cache>,
+    /// Test images that are not independent of the training images or of each other.
+    pub leaks: SplitLeaks,
     /// Remarks for readers of the figures.
     pub remarks: Vec<String>,
 }
@@ -65,8 +67,9 @@ impl ProbeArgs {
             anyhow::ensure!(!indices.is_empty(), "{}: no readable image in the {part} split", self.data);
         }
         remarks.extend(parts::leave_out_seen(&self.encoder, &dataset, &read, &mut test)?);
+        let leaks = SplitLeaks::find(&dataset, &train, &test, &read.looks);
         let digests = read.images.into_iter().collect();
-        Ok(Images { dataset, train, test, digests, cache: self.cache.open()?, remarks })
+        Ok(Images { dataset, train, test, digests, cache: self.cache.open()?, leaks, remarks })
     }
 
     /// Opens a dataset with the range of `--range`, or of the encoder.
@@ -98,6 +101,7 @@ impl Images {
 
     /// Labels of the training and the test images. Refuses a test class without training images, and fewer than two classes.
     pub fn labels_to_learn_and_test(&mut self, split: &str) -> anyhow::Result<[Vec<usize>; 2]> {
+        self.remarks.extend(self.leaks.training_remarks(&self.dataset.name));
         let both: Vec<usize> = self.train.iter().chain(&self.test).copied().collect();
         self.leave_out_empty_classes(&both, "data");
         let names = &self.dataset.class_names;
@@ -119,6 +123,7 @@ impl Images {
 
     /// Leaves out classes without test images. Returns the number of classes.
     pub fn classes_to_draw(&mut self, split: &str) -> anyhow::Result<usize> {
+        self.remarks.extend(self.leaks.episode_remarks(&self.dataset.name));
         let test = self.test.clone();
         self.leave_out_empty_classes(&test, &format!("{split} part"));
         let labels = evaluate::labels(&self.dataset, &self.test)?;

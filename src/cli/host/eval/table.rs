@@ -2,6 +2,7 @@
 //! the floors.
 
 use super::comparison::{self, Candidate, Comparison};
+use crate::data::SplitLeaks;
 use crate::encoder::HostEncoder;
 use crate::evaluate::{ConfusionMatrix, FewShotResult, HeadKind, Interval, Outcome, ProbeResult};
 use crate::report::chart::Series;
@@ -21,6 +22,7 @@ pub struct Report {
     pub test_images: usize,
     pub seed: u64,
     pub class_names: Vec<String>,
+    pub split_leaks: SplitLeaks,
     pub remarks: Vec<String>,
     pub rows: Vec<Row>,
     /// Comparisons with each floor, per head and number of shots; none for a floor.

@@ -1,0 +1,117 @@
+//! All findings of a dataset.
+
+use std::collections::HashSet;
+
+use super::CareError;
+use super::findings::{Findings, ImageName, LabelFindings, SuspiciousLabel, UnlikeFindings, UnlikeImage};
+use super::labels::{Doubt, doubts, out_of_fold};
+use super::near_duplicates::{groups, links};
+use super::unlike::{NEIGHBOURS, distances, threshold};
+use crate::data::{Dataset, Look, Split, TrainTestSplit, train_test_split};
+use crate::encoder::HostEncoder;
+use crate::evaluate::{HeadKind, Progress, embed_dataset};
+use crate::measure::{Features, corpus_of, l2_normalize_rows, nearest_others};
+
+/// Fewest images that are compared.
+const IMAGES_MIN: usize = 3;
+
+/// Most bytes of features. They are in memory three times: as computed, scaled, and of length 1.
+const FEATURE_BYTES_MAX: usize = 2 << 30;
+
+/// What is examined.
+pub struct Subject<'a> {
+    /// All of its images can be read.
+    pub dataset: &'a Dataset,
+    /// Of all images, in order.
+    pub looks: &'a [Look],
+    /// Its features are compared.
+    pub encoder: &'a dyn HostEncoder,
+}
+
+/// Examines a dataset. `progress` is called with the number of images just encoded, from any thread.
+///
+/// # Errors
+/// When there are too few or too many images, or an image cannot be encoded.
+pub fn examine(subject: &Subject<'_>, progress: Progress) -> Result<Findings, CareError> {
+    let Subject { dataset, looks, encoder } = *subject;
+    let (images, dim) = (dataset.len(), encoder.feature_dim());
+    let name = || dataset.name.clone();
+    if images < IMAGES_MIN {
+        return Err(CareError::TooFewImages { dataset: name(), found: images, needed: IMAGES_MIN });
+    }
+    let bytes = images.saturating_mul(dim).saturating_mul(size_of::<f32>());
+    if bytes > FEATURE_BYTES_MAX {
+        return Err(CareError::TooManyImages { dataset: name(), images, dim, bytes, bytes_max: FEATURE_BYTES_MAX });
+    }
+    let mut features = embed_dataset(encoder, dataset, &dataset.indices(None), progress)?;
+    // Without centring, features of one kind of image are similar to each other: most of their cosines are near 1.
+    features.standardise(&corpus_of(&features));
+    let splits = splits(dataset, looks);
+    let rows = l2_normalize_rows(&features.rows, dim);
+    let near_duplicates = groups(dataset, looks, &splits, links(looks, &rows, dim));
+    drop(rows);
+    Ok(Findings {
+        dataset: name(),
+        encoder: encoder.name().to_owned(),
+        images,
+        without_contrast: looks.iter().filter(|look| look.fingerprint.is_none()).count(),
+        splits_are_made: !dataset.has_splits(),
+        near_duplicates,
+        labels: labels(dataset, &splits, &features)?,
+        unlike: unlike(dataset, &splits, &features),
+    })
+}
+
+/// The split of each image, or that in which `pretrain` and `eval` put it if the dataset names none.
+fn splits(dataset: &Dataset, looks: &[Look]) -> Vec<Option<Split>> {
+    if dataset.has_splits() {
+        return dataset.records.iter().map(|record| record.split).collect();
+    }
+    let digests: Vec<_> = looks.iter().map(|look| look.digest).enumerate().collect();
+    let TrainTestSplit { test, .. } = train_test_split(dataset, &digests);
+    let mut splits = vec![Some(Split::Train); dataset.len()];
+    test.into_iter().for_each(|index| splits[index] = Some(Split::Test));
+    splits
+}
+
+fn labels(
+    dataset: &Dataset,
+    splits: &[Option<Split>],
+    features: &Features,
+) -> Result<Option<LabelFindings>, CareError> {
+    let labelled: Vec<usize> = (0..dataset.len()).filter(|&index| dataset.records[index].label.is_some()).collect();
+    let labels: Vec<usize> = dataset.labels(&labelled).into_iter().flatten().collect();
+    if labels.iter().collect::<HashSet<_>>().len() < 2 {
+        return Ok(None);
+    }
+    let groups: Vec<Option<&str>> = labelled.iter().map(|&index| dataset.records[index].group.as_deref()).collect();
+    let classes = dataset.class_names.len();
+    let scores = out_of_fold(&features.select(&labelled), &labels, &groups, classes, HeadKind::Auto, &|_| ())?;
+    let found = doubts(&scores, &labels, classes);
+    let suspicious = |doubt: &Doubt| SuspiciousLabel {
+        image: ImageName::new(dataset, labelled[doubt.position], splits[labelled[doubt.position]]),
+        probability: doubt.probability,
+        suggested: dataset.class_names[doubt.other].clone(),
+        suggested_probability: doubt.other_probability,
+        is_estimated_error: doubt.is_estimated_error,
+    };
+    Ok(Some(LabelFindings {
+        checked: found.len(),
+        estimated_errors: found.iter().filter(|doubt| doubt.is_estimated_error).count(),
+        suspicious: found.iter().take_while(|doubt| doubt.margin() < 0.0).map(suspicious).collect(),
+    }))
+}
+
+fn unlike(dataset: &Dataset, splits: &[Option<Split>], features: &Features) -> UnlikeFindings {
+    let nearest = nearest_others(features, NEIGHBOURS);
+    let neighbour = NEIGHBOURS.min(dataset.len() - 1);
+    let distances = distances(&nearest, neighbour);
+    let [median, threshold] = threshold(&distances);
+    let name = |index: usize| ImageName::new(dataset, index, splits[index]);
+    let beyond = distances.iter().enumerate().filter(|&(_, &distance)| distance > threshold);
+    let mut images: Vec<UnlikeImage> = beyond
+        .map(|(index, &distance)| UnlikeImage { image: name(index), distance, nearest: name(nearest[index][0].1) })
+        .collect();
+    images.sort_by(|a, b| b.distance.total_cmp(&a.distance).then(a.image.index.cmp(&b.image.index)));
+    UnlikeFindings { neighbour, median, threshold, images }
+}
