@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(feature = "dicom")]
+use super::GroupBy;
 use super::{DataError, Dataset, cifar, decode, folder, idx, manifest, mixture, npz, phantoms};
 
 /// Opens the dataset at a path, or gives `None` if the path is not of this kind.
@@ -31,13 +33,17 @@ pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
 
 /// Opens the dataset at `path`. `FORMATS` lists the kinds.
 ///
-/// Only the index is read and checked: a broken image is found when it is loaded, or by [`Dataset::check`].
+/// Only the index is read and checked: a broken image is found when it is loaded, or by [`Dataset::check`]. Images of DICOM
+/// files are grouped by patient unless they have a group.
 ///
 /// # Errors
 /// If there is nothing at `path`, or it is of no known kind, or its index is faulty.
 pub fn open(path: &Path) -> Result<Dataset, DataError> {
     for (_, open_format) in FORMATS {
-        if let Some(dataset) = open_format(path)? {
+        #[cfg_attr(not(feature = "dicom"), expect(unused_mut, reason = "only DICOM files have identities"))]
+        if let Some(mut dataset) = open_format(path)? {
+            #[cfg(feature = "dicom")]
+            dataset.group_dicom(GroupBy::Patient)?;
             return Ok(dataset);
         }
     }
