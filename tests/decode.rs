@@ -401,7 +401,10 @@ mod dicom_files {
         assert_eq!(pixels(&windowed, &percentile), stated);
         assert_eq!(pixels(&rescaled, &DecodeOptions::default()), stated);
         let inverted = rescaled.text(0x0028_0004, b"CS", "MONOCHROME1");
-        assert_eq!(pixels(&inverted, &DecodeOptions::default()), stated.iter().map(|byte| 255 - byte).collect::<Vec<_>>());
+        assert_eq!(
+            pixels(&inverted, &DecodeOptions::default()),
+            stated.iter().map(|byte| 255 - byte).collect::<Vec<_>>()
+        );
         let unknown = DecodeOptions { needs_range: true, ..DecodeOptions::default() };
         assert!(decode::decode(&windowed.bytes(), "test.dcm", &unknown).unwrap_err().to_string().contains("--range"));
     }
@@ -410,7 +413,8 @@ mod dicom_files {
     fn a_frame_is_chosen_by_number() {
         let samples: Vec<u16> = (0..15).map(|index| index * 1_000).collect();
         let file = Dicom::grey(5, 1, &samples).text(FRAMES, b"IS", "3");
-        let of = |frame| decode::decode(&file.bytes(), "test.dcm", &DecodeOptions { frame, ..DecodeOptions::default() });
+        let of =
+            |frame| decode::decode(&file.bytes(), "test.dcm", &DecodeOptions { frame, ..DecodeOptions::default() });
         let ends = |frame| {
             let decoded = of(frame).unwrap();
             (decoded.raw.low, decoded.raw.high, decoded.frames)
@@ -494,7 +498,9 @@ mod dicom_files {
         assert!(refusal(&file("1.2.840.10008.1.2.5", &fragment)).contains("a fragment"));
         // Sequences within sequences.
         let nested: Vec<u8> = (0..100_000)
-            .flat_map(|_| [header(0x0008_0001, b"SQ", u32::MAX, true), vec![0xFE, 0xFF, 0x00, 0xE0, 255, 255, 255, 255]])
+            .flat_map(|_| {
+                [header(0x0008_0001, b"SQ", u32::MAX, true), vec![0xFE, 0xFF, 0x00, 0xE0, 255, 255, 255, 255]]
+            })
             .flatten()
             .collect();
         assert!(refusal(&file(EXPLICIT, &nested)).contains("deeper than 32"));
@@ -510,8 +516,10 @@ mod dicom_files {
         let (end_item, end) = ([0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0], [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
         let open_item = [&[0xFE, 0xFF, 0x00, 0xE0, 255, 255, 255, 255][..], &element, &end_item].concat();
         let known = item(&element);
-        let unknown = [header(0x0008_1110, b"SQ", u32::MAX, true), open_item.clone(), known.clone(), end.to_vec()].concat();
-        let known = [header(0x0008_1115, b"SQ", (known.len() + open_item.len()) as u32, true), open_item, known].concat();
+        let unknown =
+            [header(0x0008_1110, b"SQ", u32::MAX, true), open_item.clone(), known.clone(), end.to_vec()].concat();
+        let known =
+            [header(0x0008_1115, b"SQ", (known.len() + open_item.len()) as u32, true), open_item, known].concat();
         // A sequence of unknown type is implicit.
         let implicit = [header(0x0010_0020, b"LO", 4, false), b"ABCD".to_vec()].concat();
         let private = [header(0x0009_1001, b"UN", u32::MAX, true), item(&implicit), end.to_vec()].concat();

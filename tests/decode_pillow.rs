@@ -57,7 +57,8 @@ struct Refused {
 /// The largest difference in grey levels, or why the images cannot be compared.
 fn compare(folder: &Path, file: &File) -> Result<u8, String> {
     let expected = std::fs::read(folder.join(&file.expected)).unwrap();
-    let image = decode::read(&folder.join(&file.file), &file.options()).map_err(|error| format!("refused: {error}"))?.image;
+    let image =
+        decode::read(&folder.join(&file.file), &file.options()).map_err(|error| format!("refused: {error}"))?.image;
     if (image.width, image.height) != (file.width, file.height) {
         return Err(format!("{}×{} pixels, not {}×{}", image.width, image.height, file.width, file.height));
     }
@@ -120,7 +121,9 @@ fn a_truncated_file_is_refused_or_gives_the_same_pixels() {
 #[test]
 fn no_decoder_panics_on_changed_bytes() {
     let (mut rng, mut tried, mut panics) = (Rng::for_purpose(1, "changed bytes"), 0, Vec::new());
-    for (folder, file) in [folder(), dicom_folder()].iter().flat_map(|folder| files(folder).into_iter().map(move |file| (folder, file))) {
+    for (folder, file) in
+        [folder(), dicom_folder()].iter().flat_map(|folder| files(folder).into_iter().map(move |file| (folder, file)))
+    {
         let bytes = std::fs::read(folder.join(&file.file)).unwrap();
         for _ in 0..CHANGED_FILES {
             let mut changed = bytes.clone();
@@ -184,7 +187,10 @@ fn all_dicom_files_are_read_as_pydicom_reads_them_or_are_refused() {
         }
     }
     let (read, refused) = (files.len(), refused.len());
-    println!("{read} frames by lossy compression and difference in levels {counts:?}, {refused} refused, {} wrong", wrong.len());
+    println!(
+        "{read} frames by lossy compression and difference in levels {counts:?}, {refused} refused, {} wrong",
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(read >= FILES_MIN && refused > 0, "{read} frames, {refused} refused");
 }

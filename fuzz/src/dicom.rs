@@ -12,9 +12,8 @@ use crate::dataset::check_image;
 use crate::{Input, Outcome};
 
 /// Endings of the supported transfer syntaxes.
-pub const SYNTAXES: [&str; 14] = [
-    "", ".1", ".1.98", ".1.99", ".2", ".5", ".4.50", ".4.51", ".4.57", ".4.70", ".4.80", ".4.81", ".4.90", ".4.91",
-];
+pub const SYNTAXES: [&str; 14] =
+    ["", ".1", ".1.98", ".1.99", ".2", ".5", ".4.50", ".4.51", ".4.57", ".4.70", ".4.80", ".4.81", ".4.90", ".4.91"];
 
 /// The first syntax whose frames a library of the host decodes.
 const FOREIGN: usize = 10;

@@ -31,7 +31,8 @@ impl DecodeStats {
     pub fn add(&self, decoded: &Decoded) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = decoded.raw;
-        let entry = counts.samples.entry((facts.kind, facts.bits, facts.has_window)).or_insert(RawSamples { facts, images: 0 });
+        let entry =
+            counts.samples.entry((facts.kind, facts.bits, facts.has_window)).or_insert(RawSamples { facts, images: 0 });
         entry.facts.low = entry.facts.low.min(facts.low);
         entry.facts.high = entry.facts.high.max(facts.high);
         entry.images += 1;

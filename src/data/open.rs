@@ -40,11 +40,8 @@ pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
 /// If there is nothing at `path`, or it is of no known kind, or its index is faulty.
 pub fn open(path: &Path) -> Result<Dataset, DataError> {
     for (_, open_format) in FORMATS {
-        #[cfg_attr(not(feature = "dicom"), expect(unused_mut, reason = "only DICOM files have identities"))]
-        if let Some(mut dataset) = open_format(path)? {
-            #[cfg(feature = "dicom")]
-            dataset.group_dicom(GroupBy::Patient)?;
-            return Ok(dataset);
+        if let Some(dataset) = open_format(path)? {
+            return grouped(dataset);
         }
     }
     std::fs::metadata(path).map_err(DataError::io(path))?;
@@ -52,4 +49,17 @@ pub fn open(path: &Path) -> Result<Dataset, DataError> {
     let found = if is_image { "one image" } else { "a file of unknown kind" };
     let expected = FORMATS.map(|(kind, _)| kind).join(", ");
     Err(DataError::NotRecognised { path: path.display().to_string(), found: found.to_owned(), expected })
+}
+
+/// Groups the images of DICOM files by patient.
+#[cfg(feature = "dicom")]
+fn grouped(mut dataset: Dataset) -> Result<Dataset, DataError> {
+    dataset.group_dicom(GroupBy::Patient)?;
+    Ok(dataset)
+}
+
+/// Without DICOM files, no image names its patient.
+#[cfg(not(feature = "dicom"))]
+fn grouped(dataset: Dataset) -> Result<Dataset, DataError> {
+    Ok(dataset)
 }

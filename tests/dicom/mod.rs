@@ -64,10 +64,11 @@ impl Dicom {
 
     /// Sets the patient, the study and the side.
     pub fn of_patient(self, name: &str, id: &str, study: &str, side: &str) -> Self {
-        self.text(0x0010_0010, b"PN", name)
-            .text(0x0010_0020, b"LO", id)
-            .text(0x0020_000D, b"UI", study)
-            .text(0x0020_0060, b"CS", side)
+        self.text(0x0010_0010, b"PN", name).text(0x0010_0020, b"LO", id).text(0x0020_000D, b"UI", study).text(
+            0x0020_0060,
+            b"CS",
+            side,
+        )
     }
 
     /// Compressed pixels in fragments, after an empty table of offsets.

@@ -99,7 +99,8 @@ pub fn files() -> [(&'static str, Vec<u8>); 12] {
     };
     let frames = text(0x0028_0008, b"IS", "2");
     let nested = |inner: &[u8]| item(inner);
-    let mut voi = vec![0x28, 0, 0x50, 0x10, b'D', b'S', 2, 0, b'9', b' ', 0x28, 0, 0x51, 0x10, b'D', b'S', 2, 0, b'7', b' '];
+    let mut voi =
+        vec![0x28, 0, 0x50, 0x10, b'D', b'S', 2, 0, b'9', b' ', 0x28, 0, 0x51, 0x10, b'D', b'S', 2, 0, b'7', b' '];
     voi = nested(&voi);
     let mut group = vec![0x28, 0, 0x32, 0x91, b'S', b'Q', 0, 0];
     group.extend((voi.len() as u32).to_le_bytes());
@@ -129,13 +130,28 @@ pub fn files() -> [(&'static str, Vec<u8>); 12] {
         ("implicit", input("", [grey(), window(), vec![pixels(words(12))]].concat())),
         ("deflated", input(".1.99", [grey(), vec![pixels(words(12))]].concat())),
         ("signed", input(".1", [described("MONOCHROME1", 1, [16, 16, 15], true), vec![pixels(words(12))]].concat())),
-        ("rgb", input(".1", [described("RGB", 3, [8, 8, 7], false), vec![short(0x0028_0006, 1), pixels(bytes(36))]].concat())),
+        (
+            "rgb",
+            input(
+                ".1",
+                [described("RGB", 3, [8, 8, 7], false), vec![short(0x0028_0006, 1), pixels(bytes(36))]].concat(),
+            ),
+        ),
         ("ybr-422", input(".1", [described("YBR_FULL_422", 3, [8, 8, 7], false), vec![pixels(bytes(24))]].concat())),
-        ("palette", input(".1", [described("PALETTE COLOR", 1, [8, 2, 1], false), palette, vec![pixels(bytes(12))]].concat())),
+        (
+            "palette",
+            input(".1", [described("PALETTE COLOR", 1, [8, 2, 1], false), palette, vec![pixels(bytes(12))]].concat()),
+        ),
         ("frames", input(".1", [grey(), vec![frames, pixels(words(24))]].concat())),
         ("groups", input(".1", [grey(), vec![(0x5200_9230, b"SQ", groups), pixels(words(12))]].concat())),
         ("rle", input(".5", [grey(), vec![fragments(&[&rle])]].concat())),
-        ("jpeg", input(".4.50", [described("MONOCHROME2", 1, [8, 8, 7], false), vec![fragments(&[&jpeg.into_inner()])]].concat())),
+        (
+            "jpeg",
+            input(
+                ".4.50",
+                [described("MONOCHROME2", 1, [8, 8, 7], false), vec![fragments(&[&jpeg.into_inner()])]].concat(),
+            ),
+        ),
         ("lossless", input(".4.70", [grey(), vec![fragments(&[&lossless])]].concat())),
     ]
 }

@@ -140,7 +140,13 @@ impl Levels {
     /// If some were not finite, or their range is unknown.
     pub fn finish(self) -> Result<RawFacts, Refusal> {
         let Self { kind, bits, low, high, .. } = self;
-        let facts = RawFacts { kind, bits: if kind == SampleKind::Unsigned { bits.max(8) } else { bits }, low, high, has_window: false };
+        let facts = RawFacts {
+            kind,
+            bits: if kind == SampleKind::Unsigned { bits.max(8) } else { bits },
+            low,
+            high,
+            has_window: false,
+        };
         if self.has_non_finite {
             return Err(format!("some {} samples are infinite or NaN", facts.describe()).into());
         }

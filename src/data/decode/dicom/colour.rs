@@ -100,7 +100,7 @@ impl Table {
         let count = if count == 0 { 1 << 16 } else { usize::from(count) };
         let values = elements.bytes(data).ok_or_else(|| missing(data))?;
         let is_big_endian = elements.syntax.is_big_endian;
-        let words = || values.chunks_exact(2).map(|pair| elements::number(pair, is_big_endian));
+        let words = || values.chunks_exact(2).map(move |pair| elements::number(pair, is_big_endian));
         let bytes: Vec<u8> = match bits {
             // Two entries in a word.
             8 if values.len() == count.next_multiple_of(2) && is_big_endian => {
@@ -112,7 +112,9 @@ impl Table {
             16 if values.len() == 2 * count => words().map(|word| ((word * 255 + 32_767) / 65_535) as u8).collect(),
             8 | 16 => {
                 let (found, bytes) = (values.len(), count * usize::from(bits) / 8);
-                return Err(format!("{data} has {found} bytes; expected {bytes} for {count} entries of {bits} bits").into());
+                return Err(
+                    format!("{data} has {found} bytes; expected {bytes} for {count} entries of {bits} bits").into()
+                );
             }
             _ => return Err(format!("{descriptor} states {bits} bits; expected 8 or 16").into()),
         };

@@ -107,7 +107,9 @@ impl<'a> Reader<'a> {
         }
         let kind: [u8; 2] = self.take(2, tag)?.try_into().unwrap_or_default();
         if !kind.iter().all(u8::is_ascii_uppercase) {
-            return Err(format!("element {tag} near byte {} has no type of value; is its syntax implicit?", self.at).into());
+            return Err(
+                format!("element {tag} near byte {} has no type of value; is its syntax implicit?", self.at).into()
+            );
         }
         let is_long = matches!(
             &kind,
@@ -127,7 +129,9 @@ impl<'a> Reader<'a> {
             self.take(header.len as usize, header.tag)?;
             return Ok(Self { at: start, end: self.at, ..*self });
         }
-        if header.tag != tags::ITEM && !header.may_be_sequence() {
+        // Pixels of an icon are in fragments, which are items too.
+        let has_items = header.may_be_sequence() || matches!(&header.kind, Some(b"OB" | b"OW"));
+        if !has_items {
             return Err(format!("element {} near byte {} has no length and is no sequence", header.tag, self.at).into());
         }
         if depth > DEPTH_MAX {
@@ -142,7 +146,8 @@ impl<'a> Reader<'a> {
         let delimiter = if header.tag == tags::ITEM { tags::ITEM_END } else { tags::SEQUENCE_END };
         loop {
             let end = reader.at;
-            let next = reader.header()?.ok_or_else(|| reader.cut(format!("the delimiter of {}", header.tag), ITEM_HEADER))?;
+            let next =
+                reader.header()?.ok_or_else(|| reader.cut(format!("the delimiter of {}", header.tag), ITEM_HEADER))?;
             if next.tag == delimiter {
                 self.at = reader.at;
                 return Ok(Self { end, ..inner });

@@ -38,7 +38,7 @@ impl<'a> File<'a> {
         let mut reader = Reader::new(bytes, PREAMBLE + MAGIC.len(), syntax::META);
         // The group of file meta information ends where the next group begins, which may be in another syntax.
         let mut uid = None;
-        while bytes.get(reader.at..reader.at + 2) == Some(&[0x02, 0x00]) {
+        while bytes.get(reader.at..reader.at + 2).is_some_and(|group| group == [0x02, 0x00]) {
             let (found, after) = Elements::one(reader)?;
             uid = uid.or(found.text(tags::TRANSFER_SYNTAX)?);
             reader = after;

@@ -46,7 +46,9 @@ pub(super) fn locate<'a>(
     }
     match (codec, element.is_undefined()) {
         (Codec::Native, false) => native(element, reader, header, number),
-        (Codec::Native, true) => Err(format!("{} is in fragments, but its syntax is uncompressed", tags::PIXELS).into()),
+        (Codec::Native, true) => {
+            Err(format!("{} is in fragments, but its syntax is uncompressed", tags::PIXELS).into())
+        }
         (_, false) => Err(format!("{} is not in fragments, but its syntax is compressed", tags::PIXELS).into()),
         (_, true) => {
             let bytes = in_fragments(reader, header, codec, number)?;
@@ -78,7 +80,9 @@ fn native<'a>(
     let is_swapped = header.layout.allocated == 8 && element.is_words() && reader.is_big_endian();
     match is_swapped {
         // A frame may begin in the middle of a word.
-        true if start % 2 == 1 => Err(format!("frame {number} begins within a 16-bit word, which is not supported").into()),
+        true if start % 2 == 1 => {
+            Err(format!("frame {number} begins within a 16-bit word, which is not supported").into())
+        }
         true => {
             let end = end.next_multiple_of(2).min(bytes.len());
             Ok(Packed { bytes: Cow::Borrowed(&bytes[start..end]), skipped_bits: 0, is_swapped })
@@ -105,7 +109,7 @@ fn in_fragments<'a>(
     match fragments.get(first..last).ok_or_else(missing)? {
         [] => Err(missing()),
         [(_, one)] => Ok(Cow::Borrowed(one)),
-        several => Ok(Cow::Owned(several.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect())),
+        several => Ok(Cow::Owned(several.iter().map(|(_, bytes)| *bytes).collect::<Vec<_>>().concat())),
     }
 }
 

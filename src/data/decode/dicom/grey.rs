@@ -1,9 +1,9 @@
 //! Maps a grey frame to bytes.
 
-use super::super::{DecodeOptions, WindowChoice};
 use super::super::range::ValueRange;
 use super::super::refusal::Refusal;
 use super::super::samples::{RawFacts, SampleKind, unknown_range};
+use super::super::{DecodeOptions, WindowChoice};
 use super::elements::Elements;
 use super::header::{Colour, Header, SampleLayout};
 use super::tags;

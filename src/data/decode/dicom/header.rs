@@ -125,7 +125,8 @@ pub(super) fn frames(elements: &Elements<'_>) -> Result<u32, Refusal> {
 }
 
 fn colour(elements: &Elements<'_>, codec: Codec) -> Result<Colour, Refusal> {
-    let name = elements.text(tags::PHOTOMETRIC)?.ok_or_else(|| format!("the DICOM file has no {}", tags::PHOTOMETRIC))?;
+    let name =
+        elements.text(tags::PHOTOMETRIC)?.ok_or_else(|| format!("the DICOM file has no {}", tags::PHOTOMETRIC))?;
     let is_native = matches!(codec, Codec::Native | Codec::Fragments);
     match name {
         "MONOCHROME1" => Ok(Colour::InvertedGrey),

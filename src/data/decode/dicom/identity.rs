@@ -4,7 +4,6 @@
 //! An identifier leaves this file only as an HMAC under a key of the running process, which is never stored. Equal
 //! identifiers have equal hashes within the process, and nobody can test a guessed identifier against them.
 
-use std::fs::File as OpenFile;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -14,6 +13,7 @@ use super::elements::Elements;
 use super::file::{File, is_dicom};
 use super::header::frames;
 use super::tags::{self, Tag};
+use crate::files::open_regular;
 
 /// Bytes at the start of a file that are searched for identifiers. Pictures and signatures come after them.
 const PREFIX_MAX: u64 = 4 << 20;
@@ -63,7 +63,7 @@ pub struct Identity {
 /// The identity of the file at `path`; none if it is not a readable DICOM file.
 pub fn identity(path: &Path, key: &IdentityKey) -> Option<Identity> {
     let mut prefix = vec![0; 132];
-    let mut file = OpenFile::open(path).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
+    let mut file = open_regular(path).ok()?;
     file.read_exact(&mut prefix).ok().filter(|()| is_dicom(&prefix))?;
     file.take(PREFIX_MAX).read_to_end(&mut prefix).ok()?;
     of_bytes(&prefix, key)

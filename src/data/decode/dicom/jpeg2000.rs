@@ -134,6 +134,8 @@ fn check_precincts(style: &[u8]) -> Result<(), Refusal> {
     let few = if *levels >= 3 { 1 } else { 0 };
     match sizes.iter().skip(few).all(|size| size & 15 >= PRECINCT_MIN && size >> 4 >= PRECINCT_MIN) {
         true => Ok(()),
-        false => Err(format!("JPEG 2000 with precincts smaller than {} pixels is not supported", 1 << PRECINCT_MIN).into()),
+        false => {
+            Err(format!("JPEG 2000 with precincts smaller than {} pixels is not supported", 1 << PRECINCT_MIN).into())
+        }
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn of_uid(uid: &str) -> Result<Syntax, Refusal> {
     if let Some((_, syntax)) = SUPPORTED.iter().find(|(known, _)| Some(*known) == ending) {
         return Ok(*syntax);
     }
-    let name = OTHERS.iter().find(|(known, _)| Some(*known) == ending).map_or("unknown", |(_, name)| name);
+    let name = OTHERS.iter().find(|(known, _)| Some(*known) == ending).map_or("unknown", |(_, name)| *name);
     let is_uid = uid.len() <= UID_MAX && uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let shown = if is_uid { uid } else { "that is no UID" };
     Err(format!("transfer syntax {shown} ({name}) is not supported").into())
@@ -105,7 +105,9 @@ mod tests {
         assert_eq!(of_uid("1.2.840.10008.1.2").unwrap().name, "Implicit VR Little Endian");
         assert_eq!(of_uid("1.2.840.10008.1.2.4.70").unwrap().codec, Codec::LosslessJpeg);
         let text = |uid: &str| format!("{:?}", of_uid(uid).unwrap_err());
-        assert!(text("1.2.840.10008.1.2.4.201").contains("1.2.840.10008.1.2.4.201 (High-Throughput JPEG 2000 Lossless)"));
+        assert!(
+            text("1.2.840.10008.1.2.4.201").contains("1.2.840.10008.1.2.4.201 (High-Throughput JPEG 2000 Lossless)")
+        );
         assert!(text("1.2.840.10008.1.20").contains("(unknown)"));
         assert!(!text("JOHN DOE").contains("JOHN"));
     }

@@ -8,7 +8,7 @@ use super::super::refusal::Refusal;
 use super::frames::Packed;
 use super::header::{Colour, Header, SampleLayout};
 use super::syntax::Codec;
-use super::{jpeg2000, jpeg_ls, rle};
+use super::{jpeg_ls, jpeg2000, rle};
 
 /// The samples of one frame.
 pub(super) struct Stored<'a> {
@@ -135,8 +135,8 @@ fn check_memory(header: &Header, codec: Codec, packed: &Packed<'_>, held: u64) -
         // Those, the same as floats, and the coefficients of one component with their states.
         Codec::Jpeg2000 => 8 * samples + 16 * pixels,
     };
-    // 32-bit grey is copied once to find its percentiles.
-    let sorted = if header.layout.allocated == 32 { 4 * samples } else { 0 };
+    // 32-bit grey is copied twice to find its percentiles.
+    let sorted = if header.layout.allocated == 32 { 8 * samples } else { 0 };
     let image = if header.samples == 3 || header.colour == Colour::Palette { 3 * pixels } else { pixels };
     let all = [decoder, sorted, image, joined, held].iter().sum();
     budget::check_bytes(header.width as u64, header.height as u64, all)

@@ -28,7 +28,13 @@ impl Window {
         let Self { centre, width, function } = *self;
         let level = match function {
             // A width of 1 is a threshold.
-            Function::Linear if width <= 1.0 => if value <= centre - 0.5 { 0.0 } else { 1.0 },
+            Function::Linear if width <= 1.0 => {
+                if value <= centre - 0.5 {
+                    0.0
+                } else {
+                    1.0
+                }
+            }
             Function::Linear => (value - (centre - 0.5)) / (width - 1.0) + 0.5,
             Function::LinearExact => (value - centre) / width + 0.5,
             Function::Sigmoid => 1.0 / (1.0 + (-4.0 * (value - centre) / width).exp()),

@@ -57,7 +57,9 @@ pub(in super::super) fn decode(bytes: &[u8], size: [usize; 2], components: usize
     let frame = frame.ok_or("no frame header")?;
     match is_coded.iter().position(|is_coded| !is_coded) {
         None => Ok((frame.bits, samples)),
-        Some(missing) => Err(format!("the JPEG is truncated: the scan of its component {} is missing", missing + 1).into()),
+        Some(missing) => {
+            Err(format!("the JPEG is truncated: the scan of its component {} is missing", missing + 1).into())
+        }
     }
 }
 
@@ -98,12 +100,7 @@ struct Scan<'t> {
 }
 
 impl<'t> Scan<'t> {
-    fn parse(
-        segment: &[u8],
-        frame: &Frame,
-        tables: &'t Tables,
-        is_coded: &mut [bool],
-    ) -> Result<Self, Refusal> {
+    fn parse(segment: &[u8], frame: &Frame, tables: &'t Tables, is_coded: &mut [bool]) -> Result<Self, Refusal> {
         let cut = || Refusal::from("a scan header is truncated");
         let (&count, rest) = segment.split_first().ok_or_else(cut)?;
         let (named, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(cut)?;
@@ -120,7 +117,9 @@ impl<'t> Scan<'t> {
         }
         let shift = u32::from(precision & 15);
         if !(1..=7).contains(&predictor) || shift >= frame.bits || parts.is_empty() {
-            return Err(format!("a scan header has invalid values: predictor {predictor}, point transform {shift}").into());
+            return Err(
+                format!("a scan header has invalid values: predictor {predictor}, point transform {shift}").into()
+            );
         }
         let first = 1 << (frame.bits - shift - 1);
         Ok(Self { parts, predictor, shift, first, components: frame.ids.len() })
@@ -202,7 +201,13 @@ mod tests {
     use super::*;
 
     /// A lossless JPEG of `samples`, each coded by a table whose codes are 5 bits and equal the size of the difference.
-    fn encoded(samples: &[u16], [width, height]: [usize; 2], bits: u8, predictor: u8, rows_per_restart: usize) -> Vec<u8> {
+    fn encoded(
+        samples: &[u16],
+        [width, height]: [usize; 2],
+        bits: u8,
+        predictor: u8,
+        rows_per_restart: usize,
+    ) -> Vec<u8> {
         let mut bytes = vec![0xFF, 0xD8, 0xFF, 0xC3, 0, 11, bits];
         bytes.extend([(height >> 8) as u8, height as u8, (width >> 8) as u8, width as u8, 1, 1, 0x11, 0]);
         bytes.extend([0xFF, 0xC4, 0, 19 + 17, 0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

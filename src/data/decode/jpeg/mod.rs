@@ -82,7 +82,10 @@ pub(super) fn check_size(bytes: &[u8], width: usize, height: usize) -> Result<In
     let scan::Whole { frame, adobe_transform, .. } = scan::check(bytes)?;
     if (frame.width, frame.height) != (width, height) {
         let (found_width, found_height) = (frame.width, frame.height);
-        return Err(format!("the JPEG of the frame has {found_width}×{found_height} pixels; expected {width}×{height}").into());
+        return Err(format!(
+            "the JPEG of the frame has {found_width}×{found_height} pixels; expected {width}×{height}"
+        )
+        .into());
     }
     let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
     let is_rgb = ids.len() == 3 && adobe_transform.map_or(ids == *b"RGB", |transform| transform == 0);
