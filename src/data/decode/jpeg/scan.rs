@@ -16,6 +16,7 @@ pub(super) struct Whole {
     pub frame: Frame,
     pub orientation: u8,
     /// The colour transform that a segment of Adobe states: 0 for none, 1 for YCbCr.
+    #[cfg_attr(not(feature = "dicom"), expect(dead_code, reason = "only DICOM files state colours beside the JPEG"))]
     pub adobe_transform: Option<u8>,
 }
 
