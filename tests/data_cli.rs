@@ -505,6 +505,7 @@ fn draw_patients(folder: &Path) {
     }
     let frames = dicom::Dicom::grey(8, 6, &[samples(8), samples(9)].concat()).text(0x0028_0008, b"IS", "2");
     write(&folder.join("b/nobody"), &frames.bytes());
+    write(&folder.join("DICOMDIR"), &dicom::file(dicom::EXPLICIT, &[]));
 }
 
 #[cfg(feature = "dicom")]

@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
             return Ok(Self { at: start, end: self.at, ..*self });
         }
         // Pixels of an icon are in fragments, which are items too.
-        let has_items = header.may_be_sequence() || matches!(&header.kind, Some(b"OB" | b"OW"));
+        let has_items = header.may_be_sequence() || [Some(*b"OB"), Some(*b"OW")].contains(&header.kind);
         if !has_items {
             return Err(format!("element {} near byte {} has no length and is no sequence", header.tag, self.at).into());
         }
