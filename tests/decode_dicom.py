@@ -49,6 +49,7 @@ PATIENT_NAME, PATIENT_ID = "Unspeakable^Jane", "SECRET-4711"
 # What Macula does not read of the files that come with pydicom, and a part of the reason.
 REFUSED = {
     "JPEG-lossy.dcm": "12 bits per sample is not supported",
+    "JPEG2000-embedded-sequence-delimiter.dcm": "JPEG 2000 of 14540801 tiles; at most 65535",
     "JPGExtended.dcm": "12 bits per sample is not supported",
     "MR_truncated.dcm": "PixelData",
     "SC_rgb_jls_lossy_line.dcm": "JPEG-LS with 3 components is not supported",
@@ -56,11 +57,9 @@ REFUSED = {
     "SC_rgb_rle_32bit.dcm": "BitsStored is 32; expected 1 to 16",
     "SC_rgb_rle_32bit_2frame.dcm": "BitsStored is 32; expected 1 to 16",
     "badVR.dcm": "NumberOfFrames is not a number",
+    "rtplan_truncated.dcm": "truncated or damaged",
     "meta_missing_tsyntax.dcm": "no (0002,0010) TransferSyntaxUID",
 }
-
-# Files that pydicom does not read, and files with the same pixels.
-SAME = {"JPEG2000-embedded-sequence-delimiter.dcm": "JPEG2000.dcm"}
 
 
 def picture(channels=1, frame=0):
@@ -153,10 +152,9 @@ def by_pydicom(data_set, frame, window, limits):
     return to_bytes(stored, *(limits or (0, 2**data_set.BitsStored - 1)))
 
 
-def note(path, frame=0, window="file", limits=None, loses=False):
-    """A line for a file that pydicom reads."""
-    # pydicom compares the window with the range of the values, of which the file's own element may be absent.
-    pixels = np.ascontiguousarray(by_pydicom(dcmread(path), frame, window, limits))
+def note(path, frame=0, window="file", limits=None, loses=False, same_as=None):
+    """A line for a file that pydicom reads; `same_as` is a data set with the same pixels if it ignores an element."""
+    pixels = np.ascontiguousarray(by_pydicom(same_as or dcmread(path), frame, window, limits))
     expected = OUT / f"{len(LINES):03}.raw"
     expected.write_bytes(pixels.tobytes())
     height, width = pixels.shape[:2]
@@ -190,6 +188,11 @@ def stored_values(bits, signed, high=None, frame=0):
     return (values & (2**bits - 1)) << (0 if high is None else high + 1 - bits)
 
 
+def shifted(values, bits, high):
+    """Samples in the lowest bits of their container."""
+    return values if high is None else values >> (high + 1 - bits)
+
+
 def greys():
     """All kinds of grey samples, photometric interpretations, rescaling and windows, uncompressed."""
     kinds = [(8, 8, None), (8, 6, None), (16, 16, None), (16, 12, None), (16, 10, None), (16, 12, 15), (32, 32, None)]
@@ -198,9 +201,13 @@ def greys():
         for photometric in ["MONOCHROME1", "MONOCHROME2"]:
             data_set = native(with_bits(new_data_set(photometric), allocated, stored, high, signed), values)
             name = f"grey-{allocated}-{stored}-{high}-{signed}-{photometric[-1]}"
-            add(data_set, name)
-            add(data_set, name + "-stated", limits=(-100.0, 2000.0))
-            add(data_set, name + "-percentile", window="percentile")
+            # pydicom ignores HighBit.
+            low = native(with_bits(new_data_set(photometric), allocated, stored, None, signed), shifted(values, stored, high))
+            low.file_meta = FileMetaDataset()
+            low.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            add(data_set, name, same_as=low)
+            add(data_set, name + "-stated", limits=(-100.0, 2000.0), same_as=low)
+            add(data_set, name + "-percentile", window="percentile", same_as=low)
     for function, slope in itertools.product(["LINEAR", "LINEAR_EXACT", "SIGMOID", None], [1, 0.684, -2]):
         for photometric in ["MONOCHROME1", "MONOCHROME2"]:
             data_set = with_bits(new_data_set(photometric), 16, 12)
@@ -369,9 +376,7 @@ def enhanced():
         flat = dcmread(path)
         flat.RescaleSlope, flat.RescaleIntercept = rescale.RescaleSlope, rescale.RescaleIntercept
         flat.WindowCenter, flat.WindowWidth = 500 + 400 * frame, 900
-        pixels = by_pydicom(flat, frame, "file", None)
-        note(path, frame=frame)
-        (OUT / json.loads(LINES[-1])["expected"]).write_bytes(pixels.tobytes())
+        note(path, frame=frame, same_as=flat)
 
 
 def of_pydicom():
@@ -390,10 +395,7 @@ def of_pydicom():
             continue
         loses = data_set.file_meta.TransferSyntaxUID in [JPEGBaseline8Bit, JPEG2000]
         for frame in sorted({0, int(data_set.get("NumberOfFrames") or 1) - 1}):
-            # pydicom does not read a frame with the bytes of a delimiter in it, and has the same frame without them.
-            same_as = path.with_name(SAME.get(path.name, path.name))
-            note(same_as, frame=frame, loses=loses)
-            LINES[-1] = json.dumps(json.loads(LINES[-1]) | {"file": str(path)})
+            note(path, frame=frame, loses=loses)
 
 
 def main():

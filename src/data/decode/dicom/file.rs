@@ -44,7 +44,11 @@ impl<'a> File<'a> {
             reader = after;
         }
         let uid = uid.ok_or_else(|| format!("the DICOM file has no {}", tags::TRANSFER_SYNTAX))?;
-        let syntax = syntax::of_uid(uid)?;
+        let mut syntax = syntax::of_uid(uid)?;
+        // Some writers name an explicit syntax and write an implicit one.
+        let has_type =
+            bytes.get(reader.at + 4..reader.at + 6).is_none_or(|kind| kind.iter().all(u8::is_ascii_uppercase));
+        syntax.is_explicit &= has_type || syntax.is_deflated;
         match syntax.is_deflated {
             false => Ok(Self { bytes: Cow::Borrowed(bytes), at: reader.at, syntax }),
             true => Ok(Self { bytes: Cow::Owned(inflate(&bytes[reader.at..])?), at: 0, syntax }),

@@ -22,8 +22,8 @@ struct Codestream {
 
 /// Bits of a sample, and the samples in pixel order. Signed samples are in two's complement.
 pub(super) fn decode(header: &Header, bytes: &[u8]) -> Result<(u32, Vec<u16>), Refusal> {
-    let codestream = check(bytes)?;
-    let Codestream { size: [width, height], bits, is_signed, components } = codestream;
+    let bytes = codestream(bytes)?;
+    let Codestream { size: [width, height], bits, is_signed, components } = check(bytes)?;
     if [width, height] != [header.width, header.height] || components != header.samples {
         return Err(format!(
             "the JPEG 2000 of the frame has {width}×{height} pixels of {components} components; expected {}×{} of {}",
@@ -50,6 +50,25 @@ pub(super) fn decode(header: &Header, bytes: &[u8]) -> Result<(u32, Vec<u16>), R
     Ok((bits, samples))
 }
 
+/// The codestream of a frame. Some writers store a JP2 file instead, whose colours the DICOM file overrides.
+fn codestream(bytes: &[u8]) -> Result<&[u8], Refusal> {
+    if !bytes.starts_with(b"\0\0\0\x0CjP  \r\n\x87\n") {
+        return Ok(bytes);
+    }
+    let mut at = 0;
+    while let (Some(len), Some(kind)) = (u32_be(bytes, at), bytes.get(at + 4..at + 8)) {
+        let end = if len == 0 { bytes.len() } else { at.saturating_add(len as usize).min(bytes.len()) };
+        if kind == b"jp2c" {
+            return Ok(bytes.get(at + 8..end).unwrap_or_default());
+        }
+        if end <= at + 8 {
+            break;
+        }
+        at = end;
+    }
+    Err("the JP2 file of the frame has no codestream".into())
+}
+
 /// Reads the main header, and the headers of all tile-parts.
 fn check(bytes: &[u8]) -> Result<Codestream, Refusal> {
     let cut = || Refusal::from("the JPEG 2000 of the frame is truncated");
@@ -72,8 +91,9 @@ fn check(bytes: &[u8]) -> Result<Codestream, Refusal> {
         let segment = bytes.get(at + 4..at + 2 + len).ok_or_else(cut)?;
         match marker {
             0xFF51 => found = Some(size(segment)?),
-            0xFF52 => check_precincts(segment)?,
-            0xFF53 => return Err("JPEG 2000 with a coding style of one component is not supported".into()),
+            // The default coding style, and that of a component.
+            0xFF52 => check_precincts(segment.first(), segment.get(5..).unwrap_or_default())?,
+            0xFF53 => check_precincts(segment.get(1), segment.get(2..).unwrap_or_default())?,
             0xFF90 => {
                 let length = u32_be(segment, 2).ok_or_else(cut)? as usize;
                 // A length of 0 reaches to the end of the codestream.
@@ -122,9 +142,10 @@ fn size(segment: &[u8]) -> Result<Codestream, Refusal> {
 /// Refuses tiny precincts, of which a decoder would hold more than pixels. Only the lowest of several resolutions may have
 /// them, because it has few pixels.
 ///
-/// * `style`: the default coding style
-fn check_precincts(style: &[u8]) -> Result<(), Refusal> {
-    let [flags, _, _, _, _, levels, _, _, _, _, sizes @ ..] = style else {
+/// * `flags`: of the coding style
+/// * `parameters`: number of levels, four others, and the sizes of precincts
+fn check_precincts(flags: Option<&u8>, parameters: &[u8]) -> Result<(), Refusal> {
+    let (Some(flags), [levels, _, _, _, _, sizes @ ..]) = (flags, parameters) else {
         return Err("the coding style of JPEG 2000 is truncated".into());
     };
     // Without this bit, precincts have the largest size.

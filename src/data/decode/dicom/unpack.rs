@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use zune_core::colorspace::ColorSpace;
+
 use super::super::budget;
 use super::super::jpeg;
 use super::super::refusal::Refusal;
@@ -60,7 +62,13 @@ impl<'a> Stored<'a> {
             Codec::Jpeg => {
                 let frame = jpeg::check_size(&bytes, header.width, header.height)?;
                 let colour = if frame.is_rgb { Colour::Rgb } else { header.colour };
-                let (_, _, channels, samples) = jpeg::decode_raw(&bytes, None)?;
+                // The samples as they are stored, without a conversion of colours.
+                let stored_as = match (header.samples, frame.is_rgb) {
+                    (1, _) => ColorSpace::Luma,
+                    (_, true) => ColorSpace::RGB,
+                    (_, false) => ColorSpace::YCbCr,
+                };
+                let (_, _, channels, samples) = jpeg::decode_raw(&bytes, Some(stored_as))?;
                 Self::of_8_bits(header, samples, channels, stored).map(|stored| Self { colour, ..stored })
             }
             Codec::LosslessJpeg => {
