@@ -52,13 +52,14 @@ REFUSED = {
     "JPEG2000-embedded-sequence-delimiter.dcm": "JPEG 2000 of 14540801 tiles; at most 65535",
     "JPGExtended.dcm": "12 bits per sample is not supported",
     "MR_truncated.dcm": "PixelData",
+    "SC_rgb_jpeg.dcm": "Too short of a length for App14 segment",
     "SC_rgb_jls_lossy_line.dcm": "JPEG-LS with 3 components is not supported",
     "SC_rgb_jls_lossy_sample.dcm": "JPEG-LS with 3 components is not supported",
     "SC_rgb_rle_32bit.dcm": "BitsStored is 32; expected 1 to 16",
     "SC_rgb_rle_32bit_2frame.dcm": "BitsStored is 32; expected 1 to 16",
     "badVR.dcm": "NumberOfFrames is not a number",
-    "rtplan_truncated.dcm": "truncated or damaged",
     "meta_missing_tsyntax.dcm": "no (0002,0010) TransferSyntaxUID",
+    "rtplan_truncated.dcm": "truncated or damaged",
 }
 
 
