@@ -388,7 +388,7 @@ mod dicom_files {
             .map(|value| (((value - 999.5) / 2000.0 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8)
             .collect();
         for syntax in [IMPLICIT, EXPLICIT, DEFLATED] {
-            let decoded = read(&Dicom { syntax, ..windowed.clone() }.bytes()).unwrap();
+            let decoded = read(&windowed.clone().in_syntax(syntax).bytes()).unwrap();
             assert_eq!((decoded.image.width, decoded.image.height, decoded.image.channels), (8, 6, 1));
             assert_eq!(decoded.image.pixels, expected, "{syntax}");
             assert_eq!((decoded.raw.low, decoded.raw.high, decoded.raw.kind), (-1024.0, 6966.0, SampleKind::Signed));
@@ -429,7 +429,7 @@ mod dicom_files {
     #[test]
     fn a_truncated_file_is_refused_at_every_byte() {
         for syntax in [IMPLICIT, EXPLICIT, DEFLATED] {
-            let bytes = Dicom { syntax, ..grey() }.bytes();
+            let bytes = grey().in_syntax(syntax).bytes();
             assert!(read(&bytes).is_ok());
             for keep in 0..bytes.len() {
                 match read(&bytes[..keep]) {
@@ -481,7 +481,7 @@ mod dicom_files {
         assert!(matches!(read(&huge.bytes()), Err(DataError::TooLarge { width: 65_535, .. })));
         let no_pixels = refusal(&grey().without(PIXELS).bytes());
         assert!(no_pixels.contains("no (7FE0,0010) PixelData"), "{no_pixels}");
-        let other = refusal(&Dicom { syntax: "1.2.840.10008.1.2.4.102", ..grey() }.bytes());
+        let other = refusal(&grey().in_syntax("1.2.840.10008.1.2.4.102").bytes());
         assert!(other.contains("1.2.840.10008.1.2.4.102 (MPEG-4 AVC) is not supported"), "{other}");
     }
 

@@ -14,7 +14,7 @@ pub const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 /// A little-endian file. Elements are written in order of their tags.
 #[derive(Clone)]
 pub struct Dicom {
-    pub syntax: &'static str,
+    syntax: &'static str,
     elements: BTreeMap<u32, ([u8; 2], Vec<u8>)>,
     /// Fragments instead of one value.
     fragments: Option<Vec<Vec<u8>>>,
@@ -43,6 +43,12 @@ impl Dicom {
             value.push(if kind == b"OB" || kind == b"UI" { 0 } else { b' ' });
         }
         self.elements.insert(tag, (*kind, value));
+        self
+    }
+
+    /// Writes the file in another syntax.
+    pub fn in_syntax(mut self, syntax: &'static str) -> Self {
+        self.syntax = syntax;
         self
     }
 
