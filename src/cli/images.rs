@@ -25,8 +25,8 @@ pub struct ImageArgs {
     ///
     /// Images of up to 8 bits per sample do not need it. Floating-point images need it if values lie outside 0 to 1, signed
     /// and 32-bit images always, except DICOM files, which have a window. Formats: JPEG, PNG, TIFF, BMP, GIF, WebP, PNM and,
-    /// on a host, DICOM, recognised by content. The EXIF orientation is applied; of several pages the first is read. Limits: 67 million pixels (2^26), 65,535 pixels per side, 384 MiB per
-    /// file, and 384 MiB of memory to decode it.
+    /// on a host, DICOM, recognised by content. The EXIF orientation is applied; of several pages the first is read.
+    /// Limits: 67 million pixels (2^26), 65,535 pixels per side, 384 MiB per file, and 384 MiB of memory to decode it.
     #[arg(long, value_name = "LOW,HIGH|auto", allow_hyphen_values = true)]
     range: Option<RangeArg>,
     /// Fail at the first unreadable entry of a dataset instead of leaving it out

@@ -36,7 +36,7 @@ pub enum Frames {
 
 /// How the DICOM files of a dataset are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct DicomReading {
     /// Where the values of black and white come from without a stated range.
     pub window: WindowChoice,
