@@ -1,6 +1,9 @@
 //! `macula data` on every dataset format, valid and invalid, with files made here.
 #![cfg(feature = "cli")]
 
+#[cfg(feature = "dicom")]
+mod dicom;
+
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -337,8 +340,8 @@ fn images_are_recognised_by_content_and_other_files_are_counted() {
         let format = if name.ends_with("png") { ImageFormat::Png } else { ImageFormat::Jpeg };
         write(&at(name), &picture(index as u32, format));
     }
-    let dicom = [&[0; 128][..], b"DICM"].concat();
-    for (name, bytes) in [("a/x.dcm", &dicom[..]), ("b/IM1", &dicom), ("b/n.txt", b"text"), ("b/m.TXT", b"text")] {
+    let nifti = [&[0; 344][..], b"n+1\0"].concat();
+    for (name, bytes) in [("a/x.nii", &nifti[..]), ("b/IM1", &nifti), ("b/n.txt", b"text"), ("b/m.TXT", b"text")] {
         write(&at(name), bytes);
     }
     let found = report(folder.path());
@@ -346,11 +349,11 @@ fn images_are_recognised_by_content_and_other_files_are_counted() {
     let remark = &found["remarks"][0];
     assert_eq!(remark["kind"], "passed_over");
     assert_eq!((&remark["files"][0]["ending"], &remark["files"][0]["count"]), (&".txt".into(), &2.into()));
-    assert_eq!((&remark["files"][1]["ending"], &remark["files"][1]["format"]), (&"".into(), &"DICOM".into()));
-    assert_eq!((&remark["files"][2]["ending"], &remark["files"][2]["format"]), (&".dcm".into(), &"DICOM".into()));
+    assert_eq!((&remark["files"][1]["ending"], &remark["files"][1]["format"]), (&"".into(), &"NIfTI".into()));
+    assert_eq!((&remark["files"][2]["ending"], &remark["files"][2]["format"]), (&".nii".into(), &"NIfTI".into()));
     let none = tempfile::tempdir().unwrap();
-    write(&none.path().join("x.dcm"), &dicom);
-    refused(none.path(), &[], &["no images", ".dcm"]);
+    write(&none.path().join("x.nii"), &nifti);
+    refused(none.path(), &[], &["no images", ".nii"]);
 }
 
 #[test]
@@ -578,4 +581,70 @@ fn a_report_names_what_it_cannot_use() {
     let run = macula(&["phantoms:16:8", "--report", file.to_str().unwrap()]);
     assert!(run.code == 2 && run.error.contains("--force"), "{}", run.error);
     assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+}
+
+/// Two patients with two images each, one of them with two frames, and a file that names nobody.
+#[cfg(feature = "dicom")]
+fn draw_patients(folder: &Path) {
+    let samples = |seed: u16| (0..48u16).map(|index| index * 37 + seed * 211).collect::<Vec<u16>>();
+    for (number, name) in ["a/1.dcm", "a/IM2", "b/3.dcm", "b/4.ima"].into_iter().enumerate() {
+        let patient = number / 2;
+        let (id, study) = (format!("SECRET-{patient}"), format!("1.2.3.{number}"));
+        let grey = dicom::Dicom::grey(8, 6, &samples(number as u16));
+        let side = if number % 2 == 0 { "L" } else { "R" };
+        write(&folder.join(name), &grey.of_patient("Unspeakable^Jane", &id, &study, side).bytes());
+    }
+    let frames = dicom::Dicom::grey(8, 6, &[samples(8), samples(9)].concat()).text(0x0028_0008, b"IS", "2");
+    write(&folder.join("b/nobody"), &frames.bytes());
+    write(&folder.join("DICOMDIR"), &dicom::file(dicom::EXPLICIT, &[]));
+}
+
+#[cfg(feature = "dicom")]
+#[test]
+fn dicom_files_are_grouped_and_their_identifiers_are_in_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    draw_patients(folder.path());
+    let path = folder.path().to_str().unwrap();
+    let mut outputs = Vec::new();
+    for (by, groups) in [("patient", 2), ("study", 4), ("side", 4), ("none", 0)] {
+        let run = macula(&[path, "--json", "--dicom-group", by]);
+        assert_eq!(run.code, 0, "{}", run.error);
+        let found: Value = serde_json::from_str(&run.output).unwrap();
+        assert_eq!((&found["images"], &found["groups"]), (&5.into(), &groups.into()), "by {by}");
+        outputs.extend([run.output, run.error]);
+    }
+    // The frames of a file without a patient stay together.
+    for (frame, images, groups) in [("split", 6, 3), ("first", 5, 2)] {
+        let run = macula(&[path, "--json", "--frame", frame]);
+        let found: Value = serde_json::from_str(&run.output).unwrap();
+        assert_eq!((&found["images"], &found["groups"]), (&images.into(), &groups.into()), "{frame}");
+        outputs.extend([run.output, run.error]);
+    }
+    let text = macula(&[path]);
+    outputs.extend([text.output, text.error]);
+    // A damaged file is named with its reason.
+    let whole = fs::read(folder.path().join("a/1.dcm")).unwrap();
+    write(&folder.path().join("a/cut.dcm"), &whole[..whole.len() - 9]);
+    let run = macula(&[path, "--strict"]);
+    assert!(run.code == 2 && run.error.contains("PixelData"), "{}", run.error);
+    outputs.extend([run.output, run.error]);
+    for output in &outputs {
+        for secret in ["Unspeakable", "Jane", "SECRET", "1.2.3."] {
+            assert!(!output.contains(secret), "{secret} is in {output}");
+        }
+    }
+}
+
+#[cfg(feature = "dicom")]
+#[test]
+fn the_same_files_give_the_same_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    draw_patients(folder.path());
+    let groups = || {
+        let dataset = macula::data::open(folder.path()).unwrap();
+        dataset.records.iter().map(|record| record.group.clone()).collect::<Vec<_>>()
+    };
+    let [one, two] = ["DICOM patient 1", "DICOM patient 2"].map(|name| Some(name.to_owned()));
+    assert_eq!(groups(), [one.clone(), one, two.clone(), two, None]);
+    assert_eq!(groups(), groups());
 }

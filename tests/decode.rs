@@ -1,5 +1,7 @@
 //! Decoding through its public interface: orientation, refusals, and that missing pixels are never filled in.
 
+#[cfg(feature = "dicom")]
+mod dicom;
 mod tiff;
 
 use std::io::Cursor;
@@ -355,4 +357,173 @@ fn files_that_are_not_images_are_named() {
     assert!(refusal(b"").contains("empty"));
     assert!(refusal(b"some text").contains("JPEG"));
     assert!(refusal(b"\0\0\0\x18ftypheic").contains("HEIC"));
+}
+
+#[cfg(feature = "dicom")]
+mod dicom_files {
+    use macula::data::decode::{FrameChoice, WindowChoice};
+
+    use super::dicom::{DEFLATED, Dicom, EXPLICIT, IMPLICIT, bomb, file, header, item};
+    use super::*;
+
+    const FRAMES: u32 = 0x0028_0008;
+    const PIXELS: u32 = 0x7FE0_0010;
+
+    /// 12-bit samples in 16 bits, 8 × 6.
+    fn grey() -> Dicom {
+        let samples: Vec<u16> = (0..48).map(|index| index * 85).collect();
+        Dicom::grey(8, 6, &samples).short(0x0028_0101, 12).short(0x0028_0102, 11)
+    }
+
+    fn pixels(file: &Dicom, options: &DecodeOptions) -> Vec<u8> {
+        decode::decode(&file.bytes(), "test.dcm", options).unwrap().image.pixels
+    }
+
+    #[test]
+    fn values_are_rescaled_and_windowed_in_every_syntax() {
+        let rescaled = grey().text(0x0028_1052, b"DS", "-1024").text(0x0028_1053, b"DS", "2");
+        let windowed = rescaled.clone().text(0x0028_1050, b"DS", "1000\\40").text(0x0028_1051, b"DS", "2001\\80");
+        let expected: Vec<u8> = (0..48)
+            .map(|index| 2.0 * f64::from(index) * 85.0 - 1024.0)
+            .map(|value| (((value - 999.5) / 2000.0 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8)
+            .collect();
+        for syntax in [IMPLICIT, EXPLICIT, DEFLATED] {
+            let decoded = read(&windowed.clone().in_syntax(syntax).bytes()).unwrap();
+            assert_eq!((decoded.image.width, decoded.image.height, decoded.image.channels), (8, 6, 1));
+            assert_eq!(decoded.image.pixels, expected, "{syntax}");
+            assert_eq!((decoded.raw.low, decoded.raw.high, decoded.raw.kind), (-1024.0, 6966.0, SampleKind::Signed));
+        }
+        let range = ValueRange::new(-1024.0, 6966.0).ok();
+        let stated = pixels(&windowed, &DecodeOptions { range, ..DecodeOptions::default() });
+        assert_eq!((stated[0], stated[47]), (0, 255));
+        // Of 48 values, the percentiles are the smallest and the largest.
+        let percentile = DecodeOptions { window: WindowChoice::Percentile, ..DecodeOptions::default() };
+        assert_eq!(pixels(&windowed, &percentile), stated);
+        assert_eq!(pixels(&rescaled, &DecodeOptions::default()), stated);
+        let inverted = rescaled.text(0x0028_0004, b"CS", "MONOCHROME1");
+        assert_eq!(
+            pixels(&inverted, &DecodeOptions::default()),
+            stated.iter().map(|byte| 255 - byte).collect::<Vec<_>>()
+        );
+        let unknown = DecodeOptions { needs_range: true, ..DecodeOptions::default() };
+        assert!(decode::decode(&windowed.bytes(), "test.dcm", &unknown).unwrap_err().to_string().contains("--range"));
+    }
+
+    #[test]
+    fn a_frame_is_chosen_by_number() {
+        let samples: Vec<u16> = (0..15).map(|index| index * 1_000).collect();
+        let file = Dicom::grey(5, 1, &samples).text(FRAMES, b"IS", "3");
+        let of =
+            |frame| decode::decode(&file.bytes(), "test.dcm", &DecodeOptions { frame, ..DecodeOptions::default() });
+        let ends = |frame| {
+            let decoded = of(frame).unwrap();
+            (decoded.raw.low, decoded.raw.high, decoded.frames)
+        };
+        assert_eq!(ends(FrameChoice::First), (0.0, 4_000.0, 3));
+        assert_eq!(ends(FrameChoice::Middle), (5_000.0, 9_000.0, 1));
+        assert_eq!(ends(FrameChoice::Number(2)), (10_000.0, 14_000.0, 1));
+        let error = of(FrameChoice::Number(3)).unwrap_err().to_string();
+        assert!(error.contains("no frame 3") && error.contains("0 to 2"), "{error}");
+    }
+
+    #[test]
+    fn a_truncated_file_is_refused_at_every_byte() {
+        for syntax in [IMPLICIT, EXPLICIT, DEFLATED] {
+            let bytes = grey().in_syntax(syntax).bytes();
+            assert!(read(&bytes).is_ok());
+            for keep in 0..bytes.len() {
+                match read(&bytes[..keep]) {
+                    Err(_) => {}
+                    // Only the end of the compression is missing.
+                    Ok(found) if syntax == DEFLATED => assert_eq!(found, read(&bytes).unwrap()),
+                    Ok(_) => panic!("{syntax} cut to {keep} of {} bytes is read", bytes.len()),
+                }
+            }
+        }
+        // Three runs: 2 and 2 literal bytes, then 4 equal ones, for each byte of four 16-bit samples.
+        let segment = |bytes: &[u8; 4]| [&[3][..], bytes].concat();
+        let mut rle = vec![2, 0, 0, 0, 64, 0, 0, 0, 70, 0, 0, 0];
+        rle.resize(64, 0);
+        rle.extend(segment(&[1, 2, 3, 4]));
+        rle.push(0x80);
+        rle.extend([253, 7]);
+        let packed = |rle: &[u8]| Dicom::grey(4, 1, &[]).compressed("1.2.840.10008.1.2.5", &[rle]).bytes();
+        let decoded = read(&packed(&rle)).unwrap();
+        assert_eq!((decoded.raw.low, decoded.raw.high), (263.0, 1031.0));
+        for keep in 0..rle.len() - 1 {
+            assert!(read(&packed(&rle[..keep])).is_err(), "RLE cut to {keep} bytes");
+        }
+    }
+
+    #[test]
+    fn impossible_headers_are_refused_with_tag_value_and_limit() {
+        let cases: [(Dicom, &[&str]); 14] = [
+            (grey().text(FRAMES, b"IS", "0"), &["(0028,0008) NumberOfFrames is 0", "at least 1"]),
+            (grey().text(FRAMES, b"IS", "many"), &["(0028,0008) NumberOfFrames"]),
+            (grey().text(FRAMES, b"IS", "4000000000"), &["(7FE0,0010) PixelData is 96 bytes long", "384000000000"]),
+            (grey().short(0x0028_0010, 7), &["(7FE0,0010) PixelData is 96 bytes long", "expected 112"]),
+            (grey().short(0x0028_0010, 0), &["8×0"]),
+            (grey().without(0x0028_0011), &["no (0028,0011) Columns"]),
+            (grey().short(0x0028_0100, 12), &["(0028,0100) BitsAllocated is 12", "1, 8, 16 or 32"]),
+            (grey().short(0x0028_0101, 17), &["(0028,0101) BitsStored is 17", "1 to 16"]),
+            (grey().short(0x0028_0102, 3), &["(0028,0102) HighBit is 3", "11 to 15"]),
+            (grey().short(0x0028_0103, 2), &["(0028,0103) PixelRepresentation is 2"]),
+            (grey().short(0x0028_0002, 3), &["(0028,0002) SamplesPerPixel is 3", "expected 1"]),
+            (grey().text(0x0028_0004, b"CS", "CMYK"), &["(0028,0004) PhotometricInterpretation CMYK"]),
+            (grey().text(0x0028_1053, b"DS", "0"), &["(0028,1053) RescaleSlope is 0"]),
+            (grey().text(0x0028_1050, b"DS", "1").text(0x0028_1051, b"DS", "0.5"), &["(0028,1051) WindowWidth is 0.5"]),
+        ];
+        for (file, parts) in cases {
+            let reason = refusal(&file.bytes());
+            parts.iter().for_each(|part| assert!(reason.contains(part), "no {part:?} in {reason}"));
+        }
+        let huge = grey().short(0x0028_0010, 65_535).short(0x0028_0011, 65_535);
+        assert!(matches!(read(&huge.bytes()), Err(DataError::TooLarge { width: 65_535, .. })));
+        let no_pixels = refusal(&grey().without(PIXELS).bytes());
+        assert!(no_pixels.contains("no (7FE0,0010) PixelData"), "{no_pixels}");
+        let other = refusal(&grey().in_syntax("1.2.840.10008.1.2.4.102").bytes());
+        assert!(other.contains("1.2.840.10008.1.2.4.102 (MPEG-4 AVC) is not supported"), "{other}");
+    }
+
+    #[test]
+    fn hostile_lengths_allocate_nothing() {
+        // A value, a sequence and a fragment that claim more bytes than the file has.
+        let long = |kind| [header(0x0008_0000, kind, 0xFFFF_FFF0, true), vec![0; 40]].concat();
+        for kind in [b"OB", b"SQ", b"UN"] {
+            let reason = refusal(&file(EXPLICIT, &long(kind)));
+            assert!(reason.contains("truncated or damaged"), "{reason}");
+        }
+        let fragment = [grey().without(PIXELS).data_set(), header(PIXELS, b"OB", u32::MAX, true)].concat();
+        let fragment = [fragment, item(&[]), vec![0xFE, 0xFF, 0x00, 0xE0, 0, 0, 0, 0x7F, 1]].concat();
+        assert!(refusal(&file("1.2.840.10008.1.2.5", &fragment)).contains("a fragment"));
+        // Sequences within sequences.
+        let nested: Vec<u8> = (0..100_000)
+            .flat_map(|_| {
+                [header(0x0008_0001, b"SQ", u32::MAX, true), vec![0xFE, 0xFF, 0x00, 0xE0, 255, 255, 255, 255]]
+            })
+            .flatten()
+            .collect();
+        assert!(refusal(&file(EXPLICIT, &nested)).contains("deeper than 32"));
+        // The whole file in one deflated value of zeros.
+        let bomb = bomb(210 << 20);
+        assert!(bomb.len() < 1 << 20);
+        assert!(refusal(&bomb).contains("201326592 bytes, which is the limit"));
+    }
+
+    #[test]
+    fn sequences_of_known_and_unknown_length_are_passed_over() {
+        let element = [header(0x0010_0020, b"LO", 4, true), b"ABCD".to_vec()].concat();
+        let (end_item, end) = ([0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0], [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
+        let open_item = [&[0xFE, 0xFF, 0x00, 0xE0, 255, 255, 255, 255][..], &element, &end_item].concat();
+        let known = item(&element);
+        let unknown =
+            [header(0x0008_1110, b"SQ", u32::MAX, true), open_item.clone(), known.clone(), end.to_vec()].concat();
+        let known =
+            [header(0x0008_1115, b"SQ", (known.len() + open_item.len()) as u32, true), open_item, known].concat();
+        // A sequence of unknown type is implicit.
+        let implicit = [header(0x0010_0020, b"LO", 4, false), b"ABCD".to_vec()].concat();
+        let private = [header(0x0009_1001, b"UN", u32::MAX, true), item(&implicit), end.to_vec()].concat();
+        let bytes = file(EXPLICIT, &[unknown, known, private, grey().data_set()].concat());
+        assert_eq!(read(&bytes).unwrap().image.pixels, pixels(&grey(), &DecodeOptions::default()));
+    }
 }

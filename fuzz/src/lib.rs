@@ -14,6 +14,7 @@ mod outcome; //        what a target found
 pub mod blob; //       device encoders
 pub mod bundle; //     signed files
 pub mod csv; //        manifests
+pub mod dicom; //      DICOM files
 pub mod frame; //      packets on a line
 pub mod graph; //      ONNX graphs built operator by operator
 pub mod idx; //        the format of MNIST
@@ -39,8 +40,9 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "image", run: image::run },
+    Target { name: "dicom", run: dicom::run },
     Target { name: "resize", run: resize::run },
     Target { name: "npz", run: npz::run },
     Target { name: "idx", run: idx::run },

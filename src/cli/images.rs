@@ -6,6 +6,10 @@ use std::str::FromStr;
 use anyhow::{Context, bail, ensure};
 use rayon::prelude::*;
 
+#[cfg(feature = "dicom")]
+use super::dicom_args::DicomArgs;
+#[cfg(feature = "host")]
+use crate::data::DicomReading;
 use crate::data::decode::{self, DecodeOptions};
 use crate::data::{self, Dataset, DecodeStats, Remark, ValueRange};
 
@@ -20,9 +24,9 @@ pub struct ImageArgs {
     /// training images [default: the range of the encoder, or the full range of the samples]
     ///
     /// Images of up to 8 bits per sample do not need it. Floating-point images need it if values lie outside 0 to 1, signed
-    /// and 32-bit images always. Formats: JPEG, PNG, TIFF, BMP, GIF, WebP and PNM, recognised by content. The EXIF orientation
-    /// is applied; of several pages the first is read. Limits: 67 million pixels (2^26), 65,535 pixels per side, 384 MiB per
-    /// file, and 384 MiB of memory to decode it.
+    /// and 32-bit images always, except DICOM files, which have a window. Formats: JPEG, PNG, TIFF, BMP, GIF, WebP, PNM and,
+    /// on a host, DICOM, recognised by content. The EXIF orientation is applied; of several pages the first is read.
+    /// Limits: 67 million pixels (2^26), 65,535 pixels per side, 384 MiB per file, and 384 MiB of memory to decode it.
     #[arg(long, value_name = "LOW,HIGH|auto", allow_hyphen_values = true)]
     range: Option<RangeArg>,
     /// Fail at the first unreadable entry of a dataset instead of leaving it out
@@ -31,6 +35,9 @@ pub struct ImageArgs {
     /// npz, IDX and CIFAR.
     #[arg(long)]
     pub strict: bool,
+    #[cfg(feature = "dicom")]
+    #[command(flatten)]
+    dicom: DicomArgs,
 }
 
 /// The value of `--range`.
@@ -69,12 +76,22 @@ impl ImageArgs {
     /// As [`Self::open`] for a dataset that is open.
     ///
     /// # Errors
-    /// When the reader skipped an entry and `--strict` was given.
+    /// Those of [`Self::set_range`], and of reading DICOM files.
     pub fn prepare(&self, dataset: &mut Dataset, encoder: EncoderRange, quiet: bool) -> anyhow::Result<()> {
+        #[cfg(feature = "dicom")]
+        dataset.read_dicom(&self.dicom.reading())?;
+        self.set_range(dataset, encoder, quiet)
+    }
+
+    /// Sets the range of a dataset whose DICOM files are read as they shall be.
+    ///
+    /// # Errors
+    /// When the reader skipped an entry and `--strict` was given.
+    pub fn set_range(&self, dataset: &mut Dataset, encoder: EncoderRange, quiet: bool) -> anyhow::Result<()> {
         if let Some((name, reason)) = dataset.skipped.first().filter(|_| self.strict) {
             bail!("{}: {} unreadable, the first {name}: {reason}", dataset.name, count(dataset.skipped.len(), "file"));
         }
-        dataset.decode = match self.range {
+        let options = match self.range {
             Some(RangeArg::Auto) => {
                 let range = measured(dataset)?;
                 if !quiet {
@@ -84,12 +101,22 @@ impl ImageArgs {
             }
             Some(RangeArg::Stated(_)) | None => self.options(encoder)?,
         };
+        let DecodeOptions { window, frame, .. } = dataset.decode;
+        dataset.decode = DecodeOptions { window, frame, ..options };
         Ok(())
+    }
+
+    /// How DICOM files are read, if an option says so.
+    #[cfg(feature = "host")]
+    pub fn dicom_given(&self) -> Option<DicomReading> {
+        self.dicom.is_given().then(|| self.dicom.reading())
     }
 
     /// Decodes image files, in order. Unless `quiet`, prints remarks.
     pub fn read(&self, paths: &[PathBuf], encoder: EncoderRange, quiet: bool) -> anyhow::Result<Vec<NamedImage>> {
         let (options, stats) = (self.options(encoder)?, DecodeStats::default());
+        #[cfg(feature = "dicom")]
+        let options = self.dicom.of_single_files()?.over(options);
         let read = |path: &PathBuf| {
             let decoded = decode::read(path, &options)?;
             stats.add(&decoded);
@@ -102,21 +129,25 @@ impl ImageArgs {
         Ok(images)
     }
 
-    /// The value of `--range`.
+    /// The value of `--range`, or the range of a window that is given by its numbers.
     pub fn given(&self) -> Option<RangeArg> {
-        self.range
+        #[cfg(feature = "dicom")]
+        let of_window = self.dicom.range().map(RangeArg::Stated);
+        #[cfg(not(feature = "dicom"))]
+        let of_window = None;
+        self.range.or(of_window)
     }
 
-    /// The range given as LOW,HIGH.
+    /// The range given as LOW,HIGH, or as a window.
     pub fn stated(&self) -> Option<ValueRange> {
-        match self.range {
+        match self.given() {
             Some(RangeArg::Stated(range)) => Some(range),
             Some(RangeArg::Auto) | None => None,
         }
     }
 
     fn options(&self, encoder: EncoderRange) -> anyhow::Result<DecodeOptions> {
-        match (self.range, encoder) {
+        match (self.given(), encoder) {
             (None, encoder) | (_, encoder @ EncoderRange::Irrelevant) => Ok(DecodeOptions::for_encoder(encoder)),
             (Some(RangeArg::Stated(range)), _) => Ok(DecodeOptions { range: Some(range), ..DecodeOptions::default() }),
             (Some(RangeArg::Auto), _) => {

@@ -22,6 +22,8 @@ mod common;
 mod connect;
 mod ctrl_c;
 mod device;
+#[cfg(feature = "dicom")]
+mod dicom_args;
 mod failure;
 #[cfg(feature = "host")]
 mod host;

@@ -21,7 +21,7 @@ pub struct DecodeStats(Mutex<Counts>);
 
 #[derive(Clone, Debug, Default)]
 struct Counts {
-    samples: BTreeMap<(SampleKind, u32), RawSamples>,
+    samples: BTreeMap<(SampleKind, u32, bool), RawSamples>,
     of_several_frames: usize,
     rotated: usize,
 }
@@ -31,7 +31,8 @@ impl DecodeStats {
     pub fn add(&self, decoded: &Decoded) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = decoded.raw;
-        let entry = counts.samples.entry((facts.kind, facts.bits)).or_insert(RawSamples { facts, images: 0 });
+        let entry =
+            counts.samples.entry((facts.kind, facts.bits, facts.has_window)).or_insert(RawSamples { facts, images: 0 });
         entry.facts.low = entry.facts.low.min(facts.low);
         entry.facts.high = entry.facts.high.max(facts.high);
         entry.images += 1;
@@ -70,8 +71,8 @@ impl DecodeStats {
 
 /// The remark on unsigned samples whose highest bits are 0 in all images.
 fn low_values(samples: &RawSamples) -> Option<Remark> {
-    let RawFacts { kind, bits, high, .. } = samples.facts;
-    if kind != SampleKind::Unsigned || !(9..=16).contains(&bits) {
+    let RawFacts { kind, bits, high, has_window, .. } = samples.facts;
+    if has_window || kind != SampleKind::Unsigned || !(9..=16).contains(&bits) {
         return None;
     }
     let (largest, full) = (high as u32, (1u32 << bits) - 1);

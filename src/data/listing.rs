@@ -106,6 +106,10 @@ fn look(path: &Path, root: &Path, is_file: bool) -> Found {
     if !is_file {
         return Found::Unreadable("it is a pipe, a socket or a device; expected a regular file".to_owned());
     }
+    // The index of a medium beside its images.
+    if path.file_name() == Some(OsStr::new("DICOMDIR")) {
+        return Found::Other(Some("DICOM directory"));
+    }
     if !decode::is_image_name(path) {
         match prefix_of(path) {
             Err(error) => return Found::Unreadable(error.to_string()),

@@ -32,6 +32,11 @@ impl PixelSource for Mixture {
         self.sources[source].read(item, options)
     }
 
+    fn path(&self, item: usize) -> Option<&Path> {
+        let (source, item) = self.images[item];
+        self.sources[source].path(item)
+    }
+
     fn part(&self, item: usize) -> Option<&str> {
         Some(&self.names[self.images[item].0])
     }

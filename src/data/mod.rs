@@ -5,6 +5,9 @@ mod cifar;
 mod columns;
 mod dataset;
 pub mod decode;
+#[cfg(feature = "dicom")]
+mod dicom;
+mod dicom_reading;
 mod digest;
 mod train_test_split;
 mod duplicates;
@@ -41,6 +44,7 @@ pub use budget::INDEX_BYTES_MAX;
 pub use dataset::{DECODED_BYTES_MAX, Dataset};
 pub use decode::ValueRange;
 pub use decode_stats::{DecodeStats, RawSamples};
+pub use dicom_reading::{DicomReading, Frames, GroupBy};
 pub use digest::ImageDigest;
 pub use duplicates::{Duplicates, find_duplicates};
 pub use error::DataError;

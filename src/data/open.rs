@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(feature = "dicom")]
+use super::GroupBy;
 use super::{DataError, Dataset, cifar, decode, folder, idx, manifest, mixture, npz, phantoms};
 
 /// Opens the dataset at a path, or gives `None` if the path is not of this kind.
@@ -31,14 +33,15 @@ pub fn open_named(name: &str, seed: u64) -> Result<Dataset, DataError> {
 
 /// Opens the dataset at `path`. `FORMATS` lists the kinds.
 ///
-/// Only the index is read and checked: a broken image is found when it is loaded, or by [`Dataset::check`].
+/// Only the index is read and checked: a broken image is found when it is loaded, or by [`Dataset::check`]. Images of DICOM
+/// files are grouped by patient unless they have a group.
 ///
 /// # Errors
 /// If there is nothing at `path`, or it is of no known kind, or its index is faulty.
 pub fn open(path: &Path) -> Result<Dataset, DataError> {
     for (_, open_format) in FORMATS {
         if let Some(dataset) = open_format(path)? {
-            return Ok(dataset);
+            return grouped(dataset);
         }
     }
     std::fs::metadata(path).map_err(DataError::io(path))?;
@@ -46,4 +49,17 @@ pub fn open(path: &Path) -> Result<Dataset, DataError> {
     let found = if is_image { "one image" } else { "a file of unknown kind" };
     let expected = FORMATS.map(|(kind, _)| kind).join(", ");
     Err(DataError::NotRecognised { path: path.display().to_string(), found: found.to_owned(), expected })
+}
+
+/// Groups the images of DICOM files by patient.
+#[cfg(feature = "dicom")]
+fn grouped(mut dataset: Dataset) -> Result<Dataset, DataError> {
+    dataset.group_dicom(GroupBy::Patient)?;
+    Ok(dataset)
+}
+
+/// Without DICOM files, no image names its patient.
+#[cfg(not(feature = "dicom"))]
+fn grouped(dataset: Dataset) -> Result<Dataset, DataError> {
+    Ok(dataset)
 }

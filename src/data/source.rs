@@ -1,6 +1,6 @@
 //! Where the pixels of a dataset come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::decode::{self, DecodeOptions, Decoded};
 use super::{DataError, Image};
@@ -14,6 +14,11 @@ pub trait PixelSource: Send + Sync {
     ///
     /// `options` matters only for sources that decode image files.
     fn read(&self, item: usize, options: &DecodeOptions) -> Result<SourceImage, DataError>;
+
+    /// The file of image `item`; `None` if the image has no file of its own.
+    fn path(&self, _item: usize) -> Option<&Path> {
+        None
+    }
 
     /// Name of the part of a mixture that image `item` is from; `None` if the dataset is no mixture.
     fn part(&self, _item: usize) -> Option<&str> {
@@ -35,5 +40,9 @@ pub(super) struct ImageFiles(pub Vec<PathBuf>);
 impl PixelSource for ImageFiles {
     fn read(&self, item: usize, options: &DecodeOptions) -> Result<SourceImage, DataError> {
         decode::read(&self.0[item], options).map(SourceImage::File)
+    }
+
+    fn path(&self, item: usize) -> Option<&Path> {
+        self.0.get(item).map(PathBuf::as_path)
     }
 }

@@ -101,7 +101,7 @@ impl Dataset {
     /// # Errors
     /// If all such images have a single value, which is no range.
     pub fn measure_range(&self, indices: &[usize]) -> Result<Option<ValueRange>, DataError> {
-        let options = DecodeOptions { measure: true, ..DecodeOptions::default() };
+        let options = DecodeOptions { measure: true, range: None, needs_range: false, ..self.decode };
         let facts = |&index: &usize| match self.read(index, &options) {
             Ok(SourceImage::File(decoded)) => Some(decoded.raw),
             _ => None,

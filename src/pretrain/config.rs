@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resolved::{Budget, Fitted};
 use crate::augment::{Augmentation, CutOut, Noise, Policy};
-use crate::data::{self, DataError, Dataset, ValueRange, short_name};
+use crate::data::{self, DataError, Dataset, DicomReading, ValueRange, short_name};
 use crate::encoder::{
     Algorithm, EncoderSpec, InputShape, Network, Pooling, Precision, Preset, Readout, SpecError, TeacherId,
 };
@@ -205,6 +205,9 @@ pub struct PretrainConfig {
     /// Raw values that are black and white in the images; the natural range of their sample type if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<ValueRange>,
+    /// How DICOM files are read.
+    #[serde(default, skip_serializing_if = "DicomReading::is_default")]
+    pub dicom: DicomReading,
     /// When a collapse of the encoder is looked for. Does not change the weights.
     #[serde(default, skip_serializing_if = "HealthGate::is_default")]
     pub health: HealthGate,
@@ -302,6 +305,7 @@ impl PretrainConfig {
             mask_share: default_mask_share(),
             comparison: method.info().comparison,
             range: None,
+            dicom: DicomReading::default(),
             health: HealthGate::default(),
             init: None,
             freeze: None,
@@ -349,12 +353,15 @@ impl PretrainConfig {
         self.objective(0).needs_labels()
     }
 
-    /// Opens the dataset `data`, usually that of the configuration, without the sources that the run leaves out.
+    /// Opens the dataset `data`, usually that of the configuration, without the sources that the run leaves out. DICOM files
+    /// are read as the configuration says.
     ///
     /// # Errors
-    /// Those of [`data::open_named`] and [`Dataset::leave_out`].
+    /// Those of [`data::open_named`], `Dataset::read_dicom` and [`Dataset::leave_out`].
     pub fn open_data(&self, data: &str) -> Result<Dataset, DataError> {
         let mut dataset = data::open_named(data, self.seed)?;
+        #[cfg(feature = "dicom")]
+        dataset.read_dicom(&self.dicom)?;
         dataset.leave_out(&self.without)?;
         Ok(dataset)
     }

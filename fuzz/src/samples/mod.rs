@@ -1,6 +1,7 @@
 //! Small valid inputs of every target: the seeds of its corpus.
 
 mod data; //      datasets
+mod dicom; //     DICOM files
 mod device; //    inputs of a device
 mod encoders; //  encoders and bundles
 mod images; //    image files
@@ -15,6 +16,7 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let named = |seeds: &[(&str, Vec<u8>)]| seeds.iter().map(|(name, seed)| (name.to_string(), seed.clone())).collect();
     match target {
         "image" => images::images(),
+        "dicom" => named(&dicom::files()),
         "resize" => named(&images::resizes()),
         "npz" => named(&data::npz()),
         "idx" => named(&data::idx()),

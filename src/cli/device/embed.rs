@@ -78,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let encoder = &*opened.encoder;
     let range = EncoderRange::Known(encoder.preprocessing().range);
     if let (Some(dataset), None) = (&mut dataset, args.reading.given()) {
-        args.reading.prepare(dataset, range, quiet)?;
+        args.reading.set_range(dataset, range, quiet)?;
     }
     let (rows, features) = match &dataset {
         None => {

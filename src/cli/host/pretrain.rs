@@ -151,7 +151,7 @@ fn configured(args: &Args, run_options: &RunOptions<'_>, quiet: bool) -> anyhow:
     let data_name = settings.data.as_deref().unwrap_or(&config.data);
     let mut dataset = config.open_data(data_name)?;
     if !args.resume {
-        images.prepare(&mut dataset, EncoderRange::Known(config.range), quiet)?;
+        images.set_range(&mut dataset, EncoderRange::Known(config.range), quiet)?;
         config.range = dataset.decode.range;
     }
     dataset.decode.range = config.range;

@@ -30,6 +30,12 @@ pub(super) fn one_large_at_a_time<T>(decode: impl Fn() -> Result<T, Refusal>) ->
     decode()
 }
 
+/// Bytes that decoding may take now: less while other images are decoded beside this one.
+#[cfg(feature = "dicom")]
+pub(super) fn allowed() -> u64 {
+    ALLOWED.get()
+}
+
 /// Refuses an image that is too large, or that takes too much memory at `bytes_per_pixel`.
 pub(super) fn check(width: u64, height: u64, bytes_per_pixel: u64) -> Result<(), Refusal> {
     check_bytes(width, height, width.saturating_mul(height).saturating_mul(bytes_per_pixel))

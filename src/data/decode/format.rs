@@ -26,10 +26,17 @@ pub enum Format {
     WebP,
     /// PBM, PGM, PPM and PAM.
     Pnm,
+    /// DICOM.
+    #[cfg(feature = "dicom")]
+    Dicom,
 }
 
 /// The supported formats, for messages.
+#[cfg(not(feature = "dicom"))]
 pub const FORMAT_NAMES: &str = "JPEG, PNG, TIFF, BMP, GIF, WebP, PNM";
+/// The supported formats, for messages.
+#[cfg(feature = "dicom")]
+pub const FORMAT_NAMES: &str = "JPEG, PNG, TIFF, BMP, GIF, WebP, PNM, DICOM";
 
 impl Format {
     /// Its usual name.
@@ -42,6 +49,8 @@ impl Format {
             Self::Gif => "GIF",
             Self::WebP => "WebP",
             Self::Pnm => "PNM",
+            #[cfg(feature = "dicom")]
+            Self::Dicom => "DICOM",
         }
     }
 }
@@ -50,6 +59,11 @@ impl Format {
 ///
 /// * `prefix`: the first [`PREFIX_LEN`] bytes, or all of a shorter file
 pub fn format_of(prefix: &[u8]) -> Option<Format> {
+    // First, because a preamble may be the start of a TIFF.
+    #[cfg(feature = "dicom")]
+    if super::dicom::is_dicom(prefix) {
+        return Some(Format::Dicom);
+    }
     let starts = |magic: &[u8]| prefix.starts_with(magic);
     if starts(&[0xFF, 0xD8, 0xFF]) {
         Some(Format::Jpeg)
@@ -160,9 +174,13 @@ mod tests {
 
     #[test]
     fn unsupported_formats_are_named() {
-        let mut dicom = vec![0; 128];
+        let mut dicom = b"II*\0".to_vec();
+        dicom.resize(128, 0);
         dicom.extend(b"DICM");
-        assert_eq!((format_of(&dicom), unread_format_of(&dicom)), (None, Some("DICOM")));
+        #[cfg(feature = "dicom")]
+        assert_eq!(format_of(&dicom), Some(Format::Dicom));
+        #[cfg(not(feature = "dicom"))]
+        assert_eq!(unread_format_of(&dicom), Some("DICOM"));
         assert_eq!(unread_format_of(b"\0\0\0\x18ftypheic"), Some("HEIC"));
         assert_eq!(unread_format_of(b"some text"), None);
     }

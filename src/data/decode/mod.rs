@@ -7,6 +7,8 @@ mod bmp;
 mod budget;
 mod bytes;
 mod catch_panics;
+#[cfg(feature = "dicom")]
+mod dicom;
 mod format;
 mod gif;
 mod jpeg;
@@ -28,9 +30,11 @@ use crate::files;
 use refusal::Refusal;
 use samples::Read;
 
+#[cfg(feature = "dicom")]
+pub use dicom::{Identity, IdentityHash, IdentityKey, identity, range_of_window};
 pub use format::{FORMAT_NAMES, Format, PREFIX_LEN, format_of, format_of_file, is_image, unread_format_of};
 pub use limits::{BYTES_MAX, FILE_BYTES_MAX, PIXELS_MAX, is_allowed};
-pub use options::DecodeOptions;
+pub use options::{DecodeOptions, FrameChoice, WindowChoice};
 pub use range::{EncoderRange, RangeError, ValueRange};
 pub use samples::{RawFacts, SampleKind};
 
@@ -43,7 +47,7 @@ pub struct Decoded {
     pub format: Format,
     /// The samples before they were mapped to 8 bits.
     pub raw: RawFacts,
-    /// Number of pages or frames; [`Self::image`] is the first full one.
+    /// Number of pages or frames, of which [`Self::image`] is the first full one; 1 if the options choose a frame.
     pub frames: u32,
     /// The EXIF orientation that was applied, 1 to 8; 1 is upright.
     pub orientation: u8,
@@ -84,10 +88,22 @@ pub fn decode(bytes: &[u8], name: &str, options: &DecodeOptions) -> Result<Decod
 /// Extensions of image files, in lower case.
 const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "gif"];
 
+/// Extensions of DICOM files, in lower case.
+const DICOM_EXTENSIONS: [&str; 3] = ["dcm", "dicom", "ima"];
+
 /// Whether a file has the extension of an image.
 pub fn is_image_name(path: &Path) -> bool {
+    has_extension(path, &EXTENSIONS) || cfg!(feature = "dicom") && has_extension(path, &DICOM_EXTENSIONS)
+}
+
+/// Whether a file may be DICOM: its extension is not that of another format.
+pub fn may_be_dicom(path: &Path) -> bool {
+    cfg!(feature = "dicom") && !has_extension(path, &EXTENSIONS)
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
-    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(ending))
+    known.iter().any(|known| known.eq_ignore_ascii_case(ending))
 }
 
 fn recognise(bytes: &[u8]) -> Result<Format, Refusal> {
@@ -107,6 +123,8 @@ fn decode_as(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<De
         Format::Gif => gif::read,
         Format::WebP => webp::read,
         Format::Pnm => pnm::read,
+        #[cfg(feature = "dicom")]
+        Format::Dicom => dicom::read,
     };
     let Read { image, raw, frames, orientation } = reader(bytes, options)?;
     if orientation::is_transposing(orientation) {

@@ -38,6 +38,8 @@ pub struct RawFacts {
     pub low: f64,
     /// The largest value.
     pub high: f64,
+    /// Whether the file or its percentiles, not the range of the type, say which values are black and white.
+    pub has_window: bool,
 }
 
 impl RawFacts {
@@ -138,7 +140,13 @@ impl Levels {
     /// If some were not finite, or their range is unknown.
     pub fn finish(self) -> Result<RawFacts, Refusal> {
         let Self { kind, bits, low, high, .. } = self;
-        let facts = RawFacts { kind, bits: if kind == SampleKind::Unsigned { bits.max(8) } else { bits }, low, high };
+        let facts = RawFacts {
+            kind,
+            bits: if kind == SampleKind::Unsigned { bits.max(8) } else { bits },
+            low,
+            high,
+            has_window: false,
+        };
         if self.has_non_finite {
             return Err(format!("some {} samples are infinite or NaN", facts.describe()).into());
         }
@@ -153,7 +161,8 @@ impl Levels {
     }
 }
 
-fn unknown_range(facts: &RawFacts) -> String {
+/// Why samples of an unknown range are refused.
+pub(super) fn unknown_range(facts: &RawFacts) -> String {
     let (RawFacts { low, high, kind, .. }, what) = (facts, facts.describe());
     let expected = if *kind == SampleKind::Float { ", outside 0 to 1" } else { "" };
     format!("{what} samples from {low} to {high}{expected}; pass --range LOW,HIGH with the values of black and white")

@@ -344,6 +344,9 @@ impl RunOptions<'_> {
         if let Some(RangeArg::Stated(range)) = self.images.given() {
             settings.set("range", &range);
         }
+        if let Some(reading) = self.images.dicom_given() {
+            settings.set("dicom", &reading);
+        }
         settings
     }
 

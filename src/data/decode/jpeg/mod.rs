@@ -4,6 +4,8 @@
 
 mod entropy;
 mod frame;
+#[cfg(feature = "dicom")]
+pub(super) mod lossless;
 mod scan;
 
 use zune_core::bytestream::ZCursor;
@@ -62,4 +64,30 @@ pub(super) fn check_part(bytes: &[u8], width: usize, height: usize) -> Result<fr
                 .into())
         }
     }
+}
+
+/// Facts about a JPEG of a known size inside another file.
+#[cfg(feature = "dicom")]
+pub(super) struct InFile {
+    /// Whether it says itself that its three components are red, green and blue.
+    pub is_rgb: bool,
+}
+
+/// Checks a JPEG of exactly this size inside another file.
+#[cfg(feature = "dicom")]
+pub(super) fn check_size(bytes: &[u8], width: usize, height: usize) -> Result<InFile, Refusal> {
+    if !bytes.starts_with(&[0xFF, 0xD8]) {
+        return Err("the frame is not a JPEG".into());
+    }
+    let scan::Whole { frame, adobe_transform, .. } = scan::check(bytes)?;
+    if (frame.width, frame.height) != (width, height) {
+        let (found_width, found_height) = (frame.width, frame.height);
+        return Err(format!(
+            "the JPEG of the frame has {found_width}×{found_height} pixels; expected {width}×{height}"
+        )
+        .into());
+    }
+    let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
+    let is_rgb = ids.len() == 3 && adobe_transform.map_or(ids == *b"RGB", |transform| transform == 0);
+    Ok(InFile { is_rgb })
 }

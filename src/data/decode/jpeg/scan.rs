@@ -15,6 +15,9 @@ const SCANS_MAX: usize = 100;
 pub(super) struct Whole {
     pub frame: Frame,
     pub orientation: u8,
+    /// The colour transform that a segment of Adobe states: 0 for none, 1 for YCbCr.
+    #[cfg_attr(not(feature = "dicom"), expect(dead_code, reason = "only DICOM files state colours beside the JPEG"))]
+    pub adobe_transform: Option<u8>,
 }
 
 /// Reads all segments and scans up to the end marker.
@@ -23,6 +26,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Whole, Refusal> {
     let mut tables = Tables::default();
     let (mut pixels, mut tags, mut scans): (Option<Pixels>, OrientationTags, usize) =
         (None, OrientationTags::default(), 0);
+    let mut adobe_transform = None;
     let mut at = 2; // after the start marker
     loop {
         let marker = next_marker(bytes, &mut at).ok_or_else(cut)?;
@@ -53,16 +57,17 @@ pub(super) fn check(bytes: &[u8]) -> Result<Whole, Refusal> {
             0xE1 if segment.starts_with(b"http://ns.adobe.com/xap/1.0/\0") => {
                 tags.xmp = tags.xmp.or(orientation::of_xmp(segment));
             }
+            0xEE if segment.starts_with(b"Adobe") => adobe_transform = segment.get(11).copied(),
             _ => {}
         }
     }
     let pixels = pixels.ok_or("no frame header")?;
     pixels.check_complete()?;
-    Ok(Whole { frame: pixels.frame, orientation: tags.orientation() })
+    Ok(Whole { frame: pixels.frame, orientation: tags.orientation(), adobe_transform })
 }
 
 /// The marker at or after `at`; `at` moves behind it. Fill bytes of `0xFF` may precede it.
-fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
+pub(super) fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     // Some writers leave zeros between segments.
     while *bytes.get(*at)? != 0xFF {
         *at += 1;
@@ -75,14 +80,15 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
 }
 
 #[derive(Default)]
-struct Tables {
-    dc: [Option<Huffman>; 4],
+pub(super) struct Tables {
+    pub dc: [Option<Huffman>; 4],
     ac: [Option<Huffman>; 4],
-    restart_interval: usize,
+    pub restart_interval: usize,
 }
 
 impl Tables {
-    fn read(&mut self, mut segment: &[u8]) -> Result<(), Refusal> {
+    /// Reads the segment of marker `0xFFC4`.
+    pub fn read(&mut self, mut segment: &[u8]) -> Result<(), Refusal> {
         while let [kind, rest @ ..] = segment {
             let (counts, rest) = rest.split_first_chunk::<16>().ok_or("the Huffman table is truncated")?;
             let codes: usize = counts.iter().map(|count| usize::from(*count)).sum();

@@ -84,7 +84,7 @@ fn read_pixels(layout: &Layout, file: File<'_>, options: &DecodeOptions) -> Resu
         Colour::Palette => {
             let (low, high) = (pixels.iter().min(), pixels.iter().max());
             let [low, high] = [low, high].map(|byte| f64::from(byte.copied().unwrap_or(0)));
-            Ok((pixels, RawFacts { kind: SampleKind::Unsigned, bits: 8, low, high }))
+            Ok((pixels, RawFacts { kind: SampleKind::Unsigned, bits: 8, low, high, has_window: false }))
         }
         _ => Ok((pixels, of_colours.finish()?)),
     }
