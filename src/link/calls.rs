@@ -10,7 +10,8 @@ use macula_edge::support_set::SourceId;
 use sha2::{Digest, Sha256};
 
 use super::replies::{
-    Class, DeviceInfo, DeviceState, Feature, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict,
+    Class, DeviceInfo, DeviceState, Feature, Learned, Neighbour, OperatingPoint, OperatingPointReport, Provenance,
+    SelfTest, Status, Support, Verdict,
 };
 use super::{Client, LinkError};
 use crate::data::{Image, Preprocessing};
@@ -40,6 +41,8 @@ pub struct PredictOptions {
     pub head: u8,
     /// Error rate of the conformal prediction set, in thousandths.
     pub error_rate_permille: u16,
+    /// Operating point for this prediction; otherwise that of the device, if it has one.
+    pub point: Option<OperatingPoint>,
 }
 
 impl Client<'_> {
@@ -146,19 +149,57 @@ impl Client<'_> {
         })
     }
 
-    /// Predicts the class of `sample`.
+    /// Predicts the class of `sample`, and decides at an operating point. A device that is too old for operating points predicts
+    /// only.
     ///
     /// # Errors
-    /// As any call; no support yet.
+    /// As any call; no support yet; an operating point of a class that does not exist, or for a device that is too old.
     pub fn predict(&mut self, sample: Sample<'_>, options: PredictOptions) -> Result<Verdict, LinkError> {
-        let PredictOptions { head, error_rate_permille } = options;
+        let PredictOptions { head, error_rate_permille, point } = options;
         self.with_sample(sample, |client, input| {
+            if !client.is_without_points || point.is_some() {
+                let request = Request::Decide { input, head, error_rate_permille, point };
+                let decided = client.call("predict", &request, |reply| match *reply {
+                    Reply::Decision { ref prediction, point, decision } => {
+                        Some(Verdict { point, decision, ..Verdict::of(prediction) })
+                    }
+                    _ => None,
+                });
+                match decided {
+                    Err(error) if error.reason() == Some(Reason::Malformed) && point.is_none() => {
+                        client.is_without_points = true;
+                    }
+                    done => return done,
+                }
+            }
             let request = Request::Predict { input, head, error_rate_permille };
             client.call("predict", &request, |reply| match reply {
                 Reply::Prediction(prediction) => Some(Verdict::of(prediction)),
                 _ => None,
             })
         })
+    }
+
+    /// The operating point of the device; `None` when it has none, or is too old for one.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn operating_point(&mut self) -> Result<Option<OperatingPointReport>, LinkError> {
+        match self.call("operating point", &Request::OperatingPoint, operating_point) {
+            Err(error) if error.reason() == Some(Reason::Malformed) => Ok(None),
+            done => done,
+        }
+    }
+
+    /// Sets the operating point of the device, or removes it; returns it with its threshold.
+    ///
+    /// # Errors
+    /// As any call; no such class, values out of range, or a device that is too old ([`Reason::Malformed`]).
+    pub fn set_operating_point(
+        &mut self,
+        point: Option<OperatingPoint>,
+    ) -> Result<Option<OperatingPointReport>, LinkError> {
+        self.call("operating point", &Request::SetOperatingPoint { point }, operating_point)
     }
 
     /// The supports nearest to `sample`, nearest first.
@@ -408,6 +449,14 @@ fn is_lost_image(error: &LinkError) -> bool {
 /// Whether the device lost a part of the bundle: it restarted.
 fn is_lost_bundle(error: &LinkError) -> bool {
     matches!(error.reason(), Some(Reason::BundleMissing | Reason::BundleOffset))
+}
+
+/// The outer `None` is a reply of another kind.
+fn operating_point(reply: &Reply<'_>) -> Option<Option<OperatingPointReport>> {
+    match *reply {
+        Reply::OperatingPoint(report) => Some(report),
+        _ => None,
+    }
 }
 
 fn done(reply: &Reply<'_>) -> Option<()> {

@@ -76,6 +76,8 @@ mod tests {
             enough,
             shots_needed: 9,
             nearest: Vec::new(),
+            point: None,
+            decision: None,
         };
         let cases = [
             (verdict(true, true, &[1]), 1, Decision::Untaught),

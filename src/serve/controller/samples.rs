@@ -159,7 +159,7 @@ impl Controller<'_, '_> {
             return Ok((untaught(&name), nearest));
         }
         let learned = nearest.iter().find(|near| near.from.source == source).map(|near| near.slot);
-        let options = PredictOptions { head: 0, error_rate_permille };
+        let options = PredictOptions { head: 0, error_rate_permille, point: None };
         let verdict = self.client.predict(link::Sample::Feature(feature), options)?;
         Ok((classification(&name, learned, &verdict, taught), nearest))
     }
