@@ -135,9 +135,10 @@ impl Controller<'_, '_> {
         let feature = self.client.embed(link::Sample::Image(image))?;
         let taught = self.taught()?;
         let (classification, nearest) = self.classify(source, &feature, taught, error_rate)?;
+        let operating_point = self.client.operating_point()?.map(Into::into);
         let near = |found: &link::Neighbour| neighbour(found, |found| self.pictures.has(&found.from.source));
         let nearest = nearest.iter().map(near).collect();
-        Ok(Prediction { classification, nearest, elapsed_ms: milliseconds(started) })
+        Ok(Prediction { classification, operating_point, nearest, elapsed_ms: milliseconds(started) })
     }
 
     /// Number of classes that have samples.
