@@ -222,12 +222,17 @@ mod command {
             let (mean, error) = (point[side]["mean"].as_f64().unwrap(), point[side]["half_width_95"].as_f64().unwrap());
             // The order statistic may lie one place above the share.
             assert!(mean > promised - 2.0 * error - 0.01 && mean < promised + 0.1 + 2.0 * error, "{point}");
-            assert_eq!((&point["promise_permille"], &point["enough"]), (&((promised * 1000.0) as u64).into(), &true.into()));
+            assert_eq!(
+                (&point["promise_permille"], &point["enough"]),
+                (&((promised * 1000.0) as u64).into(), &true.into())
+            );
             assert!(point["low_tenth"].as_f64().unwrap() <= mean, "{point}");
         }
         let refused = eval("operating-point --encoder raw-pixels --data phantoms:16:120 --size 16 --positive none");
         assert_eq!(refused.status.code(), Some(2));
-        let one = eval("operating-point --encoder raw-pixels --data phantoms:16:300 --size 16 --positive cells --shots 1 --queries 1");
+        let one = eval(
+            "operating-point --encoder raw-pixels --data phantoms:16:300 --size 16 --positive cells --shots 1 --queries 1",
+        );
         assert_eq!(one.status.code(), Some(2), "one support has no score when it is left out");
     }
 

@@ -275,7 +275,8 @@ fn an_operating_point_is_set_applied_and_removed() {
     let none = json(&expect(0, path, &with("operating-point", &["--json"])).0);
     assert_eq!(none["operating_point"], serde_json::Value::Null);
     let row = |more: &[&str]| {
-        let report = json(&expect(0, path, &with("predict", &[&["--json", "bright-3.png", "dark-3.png"], more].concat())).0);
+        let report =
+            json(&expect(0, path, &with("predict", &[&["--json", "bright-3.png", "dark-3.png"], more].concat())).0);
         let positive = |at: usize| report["predictions"][at]["positive"].clone();
         (report["operating_point"]["target"].clone(), positive(0), positive(1))
     };
@@ -295,7 +296,10 @@ fn an_operating_point_is_set_applied_and_removed() {
     let point = |command: &str| json(&expect(0, path, &with(command, &["--json"])).0)["operating_point"].clone();
     let status = point("status");
     assert_eq!(status, point("operating-point"));
-    assert_eq!((&status["promise"], &status["enough"], &status["samples_needed"]), (&0.75.into(), &false.into(), &19.into()));
+    assert_eq!(
+        (&status["promise"], &status["enough"], &status["samples_needed"]),
+        (&0.75.into(), &false.into(), &19.into())
+    );
     assert_eq!(status["sensitivity"]["of"], 3);
 
     // Labelled images: what the operating point attains on them.
@@ -307,7 +311,11 @@ fn an_operating_point_is_set_applied_and_removed() {
     }
     let report = json(&expect(0, path, &with("predict", &["--data", "ward", "--json"])).0);
     let attained = |name: &str| (report["attained"][name]["count"].clone(), report["attained"][name]["of"].clone());
-    assert_eq!((attained("sensitivity"), attained("specificity")), ((4.into(), 4.into()), (4.into(), 4.into())), "{report}");
+    assert_eq!(
+        (attained("sensitivity"), attained("specificity")),
+        ((4.into(), 4.into()), (4.into(), 4.into())),
+        "{report}"
+    );
     let (out, _) = expect(0, path, &with("predict", &["--data", "ward"]));
     assert!(out.contains("on these images, bright at sensitivity=0.95"), "{out}");
 

@@ -201,7 +201,9 @@ fn thresholds_equal_refitting_for_every_support() {
             (class, log_odds(&distances(&rest, classes, kappa, &row), sharpness))
         };
         let (mut positives, mut negatives) = (Vec::new(), Vec::new());
-        (0..all.len()).map(left_out).for_each(|(class, score)| if class == 0 { positives.push(score) } else { negatives.push(score) });
+        (0..all.len())
+            .map(left_out)
+            .for_each(|(class, score)| if class == 0 { positives.push(score) } else { negatives.push(score) });
         for (scores, is_positive) in [(&mut positives, true), (&mut negatives, false)] {
             scores.sort_by(f64::total_cmp);
             let n = scores.len();
@@ -234,7 +236,11 @@ fn thresholds_equal_refitting_for_every_support() {
     let mut memory = scratch(&task, 1);
     let mut predictor = Predictor::fit(HeadKind::Auto, task.supports(), 1, None, 100, &mut memory).unwrap();
     let target = Target::Sensitivity { permille: 500 };
-    assert_eq!(predictor.threshold(task.supports(), OperatingPoint { class: 0, target }), None, "nothing to tell it from");
+    assert_eq!(
+        predictor.threshold(task.supports(), OperatingPoint { class: 0, target }),
+        None,
+        "nothing to tell it from"
+    );
 }
 
 /// New samples of the same distribution as the supports reach the share that was asked for.
@@ -248,7 +254,8 @@ fn thresholds_keep_their_promise_for_new_samples() {
             let task = Task::new(dim, &[shots, shots], &mut generator);
             let mut memory = scratch(&task, 2);
             let mut predictor = Predictor::fit(HeadKind::Auto, task.supports(), 2, None, 100, &mut memory).unwrap();
-            let mut threshold = |target| predictor.threshold(task.supports(), OperatingPoint { class: 1, target }).unwrap();
+            let mut threshold =
+                |target| predictor.threshold(task.supports(), OperatingPoint { class: 1, target }).unwrap();
             let sensitive = threshold(Target::Sensitivity { permille });
             let specific = threshold(Target::Specificity { permille });
             for _ in 0..queries {
@@ -268,7 +275,10 @@ fn thresholds_keep_their_promise_for_new_samples() {
         for share in [share(detected), share(rejected)] {
             assert!(share >= promised - slack, "D={dim}, {shots} shots: {share} of {promised}");
             // The order statistic may lie up to one place above the share.
-            assert!(share <= promised + 1.0 / (shots as f64 + 1.0) + slack, "D={dim}, {shots} shots: {share} of {promised}");
+            assert!(
+                share <= promised + 1.0 / (shots as f64 + 1.0) + slack,
+                "D={dim}, {shots} shots: {share} of {promised}"
+            );
         }
     }
 }

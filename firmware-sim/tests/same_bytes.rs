@@ -46,14 +46,18 @@ fn every_device_gives_the_same_replies() {
         let kind = match Reply::parse(&reply).unwrap() {
             Reply::Refused(refusal) => format!("{:?}", refusal.reason().unwrap()),
             Reply::Decision { decision, .. } => format!("Decision {:?}", decision.map(|decision| decision.positive)),
-            Reply::OperatingPoint(report) => format!("OperatingPoint {:?}", report.map(|report| report.threshold.is_some())),
+            Reply::OperatingPoint(report) => {
+                format!("OperatingPoint {:?}", report.map(|report| report.threshold.is_some()))
+            }
             other => format!("{other:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned(),
         };
         *kinds.entry(kind).or_default() += 1;
         reply
     });
     println!("{kinds:?}");
-    for kind in ["Decision Some(true)", "Decision Some(false)", "Decision None", "OperatingPoint Some(true)", "OperatingPoint"] {
+    for kind in
+        ["Decision Some(true)", "Decision Some(false)", "Decision None", "OperatingPoint Some(true)", "OperatingPoint"]
+    {
         assert!(kinds.contains_key(kind), "the script has no {kind}: {kinds:?}");
     }
     assert_eq!(base16ct::lower::encode_string(&hash), "");

@@ -288,20 +288,28 @@ fn an_operating_point_decides_and_goes_with_its_class() {
             let predict = Request::Predict { input: Input::Feature(feature), head: 0, error_rate_permille: 500 };
             let plain = ask(device, &predict, |reply| format!("{reply:?}"));
             ask(device, &decide(feature, given), |reply| {
-                let Reply::Decision { prediction, point, decision: Some(decision) } = reply else { panic!("{reply:?}") };
+                let Reply::Decision { prediction, point, decision: Some(decision) } = reply else {
+                    panic!("{reply:?}")
+                };
                 assert_eq!(format!("{:?}", Reply::Prediction(prediction)), plain, "as without an operating point");
                 let point = point.unwrap();
                 assert_eq!((point.point, decision.positive), (given.unwrap_or(OF_B), positive));
                 assert_eq!(decision.positive, point.threshold.unwrap().is_positive(decision.score));
             });
         }
-        assert_eq!(refused(device, &decide(&like_b, Some(OperatingPoint { class: 2, ..OF_B }))), (Reason::NoSuchClass, 2, 3));
+        assert_eq!(
+            refused(device, &decide(&like_b, Some(OperatingPoint { class: 2, ..OF_B }))),
+            (Reason::NoSuchClass, 2, 3)
+        );
         assert_eq!(refused(device, &decide(&like_b, Some(wrong))), (Reason::OperatingPoint, 1000, 999));
 
         // The threshold follows the supports: without one of b only the other is left, which has no score.
         let forget = |source| Request::Forget { source: [source; 16] };
         ask(device, &forget(2), |reply| assert!(matches!(reply, Reply::Forgotten { record: Some(_) })));
-        assert_eq!(point(device, &Request::OperatingPoint), Some(OperatingPointReport { point: OF_B, threshold: None }));
+        assert_eq!(
+            point(device, &Request::OperatingPoint),
+            Some(OperatingPointReport { point: OF_B, threshold: None })
+        );
         ask(device, &decide(&like_b, None), |reply| {
             assert!(matches!(reply, Reply::Decision { point: Some(_), decision: None, .. }), "{reply:?}");
         });

@@ -139,10 +139,16 @@ impl PointRow {
     pub fn print(&self) {
         println!("operating point    {}", self.title());
         let Some(threshold) = self.threshold else {
-            println!("threshold          none: it needs two samples of {} and one of another class", shown(&self.positive));
+            println!(
+                "threshold          none: it needs two samples of {} and one of another class",
+                shown(&self.positive)
+            );
             return;
         };
-        println!("threshold          {threshold:.3}  (log odds of {} against all other classes)", shown(&self.positive));
+        println!(
+            "threshold          {threshold:.3}  (log odds of {} against all other classes)",
+            shown(&self.positive)
+        );
         println!("sensitivity        {}", Share::text(self.sensitivity, "sample left out"));
         println!("specificity        {}", Share::text(self.specificity, "sample left out"));
         let needed = self.samples_needed;
@@ -172,8 +178,18 @@ mod tests {
             assert_eq!(target_text(target), text);
         }
         for text in [
-            "sensitivity", "sensitivity=", "sensitivity=1", "sensitivity=0", "specificity=95", "specificity=nan", "recall=0.9",
-            "costs=1", "costs=0:1", "costs=1:10001", "costs=1:2:3", "costs=1.5:1",
+            "sensitivity",
+            "sensitivity=",
+            "sensitivity=1",
+            "sensitivity=0",
+            "specificity=95",
+            "specificity=nan",
+            "recall=0.9",
+            "costs=1",
+            "costs=0:1",
+            "costs=1:10001",
+            "costs=1:2:3",
+            "costs=1.5:1",
         ] {
             assert!(parse_target(text).is_err(), "{text}");
         }

@@ -109,7 +109,9 @@ pub fn operating_points(
             expected_specificity: of(&|shares| shares.of_supports[1]),
             promise_permille,
             enough: match target {
-                Target::Sensitivity { permille } | Target::Specificity { permille } => promise_permille == Some(permille),
+                Target::Sensitivity { permille } | Target::Specificity { permille } => {
+                    promise_permille == Some(permille)
+                }
                 Target::Costs { .. } => true,
             },
             low_tenth: wanted.get(wanted.len() / 10).copied().unwrap_or(f64::NAN),

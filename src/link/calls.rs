@@ -469,3 +469,106 @@ fn learned(reply: &Reply<'_>) -> Option<Learned> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use macula_edge::protocol::message::{HelloReply, Prediction, VERSION};
+    use macula_edge::protocol::{Endpoint, Refusal, packet_max};
+
+    use super::*;
+    use crate::link::{Address, ClientMemory, Target, Transport};
+    use crate::rng::Rng;
+
+    const ROOM: usize = packet_max(512);
+
+    /// A device of a version before operating points: it knows requests 0 to 21.
+    struct OldDevice {
+        endpoint: Endpoint<'static>,
+        answered: Vec<u8>,
+        /// Numbers of the requests that came.
+        asked: Vec<u8>,
+    }
+
+    fn old_reply(message: &[u8]) -> Reply<'static> {
+        let malformed = Refusal { code: Reason::Malformed as u16, found: message.len() as u64, limit: 0 };
+        match message[0] {
+            0 => Reply::Hello(HelloReply {
+                version: VERSION,
+                program: "macula-board",
+                program_version: "0.0.9",
+                identity: [1; 16],
+                dim: 2,
+                classes: 2,
+                supports: 4,
+                message_max: 256,
+                image_bytes_max: 0,
+                channels: 0,
+                bundle_bytes_max: 0,
+            }),
+            11 => Reply::Prediction(Prediction {
+                head: 0,
+                class: 1,
+                probability: 0.75,
+                set: &[0b10],
+                known: true,
+                enough: true,
+                shots_needed: 1,
+                nearest: [None; 3],
+            }),
+            _ => Reply::Refused(malformed),
+        }
+    }
+
+    impl Transport for OldDevice {
+        fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+            for &byte in bytes {
+                let (answered, asked) = (&mut self.answered, &mut self.asked);
+                self.endpoint.receive(
+                    byte,
+                    |message, _, out| {
+                        asked.push(message[0]);
+                        old_reply(message).write(out).unwrap()
+                    },
+                    &mut |piece| answered.extend_from_slice(piece),
+                );
+            }
+            Ok(())
+        }
+
+        fn receive(&mut self, buffer: &mut [u8], _: Duration) -> io::Result<usize> {
+            let len = buffer.len().min(self.answered.len());
+            buffer[..len].copy_from_slice(&self.answered[..len]);
+            self.answered.drain(..len);
+            Ok(len)
+        }
+    }
+
+    #[test]
+    fn a_device_without_operating_points_still_predicts() {
+        let lent = || Box::leak(Box::new([0; ROOM]));
+        let mut line = OldDevice { endpoint: Endpoint::new(lent(), lent()), answered: Vec::new(), asked: Vec::new() };
+        let (address, mut memory) = (Address::Tcp { socket: "old:1".to_owned() }, ClientMemory::new());
+        let asked = {
+            let mut client = Client::new(&address, &mut line, &mut memory, Rng::for_purpose(1, "test")).unwrap();
+            let feature = Feature { values: vec![0xff, 0x7f, 0, 0], length: None };
+            let options = PredictOptions { head: 0, error_rate_permille: 100, point: None };
+            for _ in 0..2 {
+                let verdict = client.predict(Sample::Feature(&feature), options).unwrap();
+                assert_eq!((verdict.slot, verdict.point, verdict.positive()), (1, None, None));
+            }
+            assert_eq!(client.operating_point().unwrap(), None);
+            let point = OperatingPoint { class: 1, target: Target::Sensitivity { permille: 900 } };
+            let options = PredictOptions { point: Some(point), ..options };
+            let refused = client.predict(Sample::Feature(&feature), options).unwrap_err();
+            assert_eq!(refused.reason(), Some(Reason::Malformed));
+            assert_eq!(client.set_operating_point(Some(point)).unwrap_err().reason(), Some(Reason::Malformed));
+            drop(client);
+            line.asked
+        };
+        // Only the first prediction was asked for twice.
+        assert_eq!(asked, [0, 24, 11, 11, 22, 24, 23]);
+    }
+}

@@ -103,6 +103,10 @@ mod tests {
             classification("", None, &Verdict { decision, ..verdict }, 2).positive
         };
         assert_eq!(decided(verdict(true, true, &[0, 1])), Some(true));
-        assert_eq!((decided(verdict(true, true, &[])), decided(verdict(false, true, &[1]))), (None, None), "I don't know");
+        assert_eq!(
+            (decided(verdict(true, true, &[])), decided(verdict(false, true, &[1]))),
+            (None, None),
+            "I don't know"
+        );
     }
 }

@@ -91,7 +91,9 @@ impl From<link::OperatingPointReport> for OperatingPointReport {
         };
         let promise = threshold.and_then(|threshold| threshold.promise_permille(point.target));
         let enough = match point.target {
-            link::Target::Sensitivity { permille } | link::Target::Specificity { permille } => promise == Some(permille),
+            link::Target::Sensitivity { permille } | link::Target::Specificity { permille } => {
+                promise == Some(permille)
+            }
             link::Target::Costs { .. } => threshold.is_some(),
         };
         Self {
@@ -126,7 +128,10 @@ mod tests {
         let threshold = link::Threshold { score: 0.5, detected: 18, positives: 18, rejected: 3, negatives: 4 };
         let report: OperatingPointReport =
             link::OperatingPointReport { point: expected, threshold: Some(threshold) }.into();
-        assert_eq!((report.point, report.enough, report.samples_needed, report.promise), (point, false, 19, Some(0.947)));
+        assert_eq!(
+            (report.point, report.enough, report.samples_needed, report.promise),
+            (point, false, 19, Some(0.947))
+        );
         assert_eq!(report.specificity.map(|share| (share.value, share.of)), Some((0.75, 4)));
     }
 }

@@ -105,10 +105,8 @@ impl Target {
 fn cheapest(positives: &[f64], negatives: &[f64], [missed, false_alarm]: [u16; 2]) -> Option<f32> {
     let (&first, &other) = (positives.first()?, negatives.first()?);
     // In whole numbers, so that equal costs are equal: the cost times both numbers of supports.
-    let (of_miss, of_alarm) = (
-        u64::from(missed) * negatives.len() as u64,
-        u64::from(false_alarm) * positives.len() as u64,
-    );
+    let (of_miss, of_alarm) =
+        (u64::from(missed) * negatives.len() as u64, u64::from(false_alarm) * positives.len() as u64);
     // Everything is positive at the smallest score; a threshold higher than a score has at least that one below it.
     let lowest = if first < other { first } else { other } as f32;
     let (mut best, mut score) = (of_alarm * negatives.len() as u64, lowest);

@@ -185,7 +185,10 @@ impl fmt::Display for Refusal {
                 write!(f, "another bundle with counter {found} is in use; a new bundle needs a higher counter")
             }
             Reason::OperatingPoint => {
-                write!(f, "the operating point asks for {found} thousandths, or a cost of {found}; 1 to {limit} are allowed")
+                write!(
+                    f,
+                    "the operating point asks for {found} thousandths, or a cost of {found}; 1 to {limit} are allowed"
+                )
             }
         }
     }

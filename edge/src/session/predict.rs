@@ -68,7 +68,8 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         let prediction = predictor.predict(supports, self.feature, length, probabilities).map_err(head_refusal)?;
         let decided = report.map(|report| {
             let score = report.threshold.zip(predictor.score(report.point.class));
-            let decision = |(threshold, score): (Threshold, f32)| Decision { score, positive: threshold.is_positive(score) };
+            let decision =
+                |(threshold, score): (Threshold, f32)| Decision { score, positive: threshold.is_positive(score) };
             (report, score.map(decision))
         });
         *set = prediction.set.to_bytes();

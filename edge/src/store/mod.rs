@@ -178,7 +178,8 @@ impl<'m, F: Flash> Store<'m, F> {
         };
         let setting = self.setting(OPERATING_POINT_KEY)?.filter(|setting| setting.class == Some(class));
         let supports = support_set.supports().records.iter().filter(|record| record.class == class).count();
-        let records: u64 = [Some(named), setting].iter().flatten().map(|e| u64::from(self.journal.geometry.stride(e.len))).sum();
+        let records: u64 =
+            [Some(named), setting].iter().flatten().map(|e| u64::from(self.journal.geometry.stride(e.len))).sum();
         let freed = u64::from(self.support_bytes()) * supports as u64 + records;
         let live = self.live_without(freed, named.at)?;
         self.journal.append(Kind::RemoveClass, class, 0, |_| ())?;

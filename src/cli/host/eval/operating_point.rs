@@ -7,8 +7,8 @@ use super::probe_args::ProbeArgs;
 use crate::cli::failure::Kind;
 use crate::cli::operating_point::{parse_target, target_text};
 use crate::evaluate::{
-    self, DeviceFeatures, EpisodePool, EpisodeSettings, Interval, OperatingPointTask, OperatingPointsResult, PairedDifference,
-    PointResult,
+    self, DeviceFeatures, EpisodePool, EpisodeSettings, Interval, OperatingPointTask, OperatingPointsResult,
+    PairedDifference, PointResult,
 };
 use crate::link::Target;
 use crate::report::text::{left, shown, widest};
@@ -139,7 +139,10 @@ fn print(report: &Report, quiet: bool) {
     if !quiet {
         report.remarks.iter().for_each(|remark| eprintln!("note: {}", shown(remark)));
     }
-    println!("operating points, {} of {}, seed {}, {} episodes", report.split, report.data, report.seed, report.episodes);
+    println!(
+        "operating points, {} of {}, seed {}, {} episodes",
+        report.split, report.data, report.seed, report.episodes
+    );
     println!("positive: {} of {}", shown(&report.positive), shown(&report.class_names.join(", ")));
     let encoder = widest(report.rows.iter().map(|row| row.encoder.as_str()), 7);
     let target = widest(report.targets.iter().map(String::as_str), "most probable class".len());
@@ -156,7 +159,8 @@ fn print(report: &Report, quiet: bool) {
         );
         for (text, point) in report.targets.iter().zip(points) {
             let PointResult { sensitivity, specificity, expected_sensitivity, expected_specificity, .. } = point;
-            let promised = point.promise_permille.map_or("-".to_owned(), |share| format!("{:.3}", f64::from(share) / 1000.0));
+            let promised =
+                point.promise_permille.map_or("-".to_owned(), |share| format!("{:.3}", f64::from(share) / 1000.0));
             println!(
                 "{name}  {:<5}  {text:target$}  {sensitivity:13}  {specificity:13}  {:<9.3}  {promised:8}  {:.3} {:.3}{}",
                 row.shots,
