@@ -108,8 +108,8 @@ const POINT_STEPS: usize = 90;
 
 /// Requests about operating points, for a device that has run the script.
 fn operating_points(seed: u64, dim: usize) -> impl Iterator<Item = Vec<u8>> {
-    // Other features than those of the script.
-    let mut script = Script { sources: 1 << 32, ..Script::new(!seed, dim) };
+    // Other features than those of the script, and sources of its end, some of which the device has.
+    let mut script = Script { sources: 240, ..Script::new(!seed, dim) };
     (0..POINT_STEPS).map(move |step| {
         let class = script.seed.below(NAMES.len() as u64) as usize;
         let permille = [500, 800, 950, 999, 1000][script.seed.below(5) as usize];
@@ -119,7 +119,7 @@ fn operating_points(seed: u64, dim: usize) -> impl Iterator<Item = Vec<u8>> {
             _ => Target::Costs { missed: permille, false_alarm: 100 },
         };
         let point = OperatingPoint { class: class as u8, target };
-        let (feature, source) = (script.feature(class), script.source(true));
+        let (feature, source, known) = (script.feature(class), script.source(true), script.source(false));
         let input = Input::Feature(&feature);
         let decide = |point| Request::Decide { input, head: (step % 4) as u8, error_rate_permille: 100, point };
         let request = match step {
@@ -132,6 +132,8 @@ fn operating_points(seed: u64, dim: usize) -> impl Iterator<Item = Vec<u8>> {
                 3 | 4 => decide(Some(point)),
                 5 => Request::OperatingPoint,
                 6 => Request::SetOperatingPoint { point: Some(point) },
+                // The threshold follows the supports.
+                7 => Request::Forget { source: known },
                 9 if step == 59 => Request::SetOperatingPoint { point: None },
                 _ => Request::Learn { class: class as u8, source, operator: 1, time_s: 1_800_000_000, input },
             },
