@@ -33,7 +33,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut client = Client::new(&Address::Store(path), &mut line, &mut client_memory, sessions)?;
 
     let mut taught = vec![0; dataset.class_names.len()];
-    let options = PredictOptions { head: 0, error_rate_permille: 100 };
+    let options = PredictOptions { head: 0, error_rate_permille: 100, point: None };
     for (index, record) in dataset.records.iter().enumerate() {
         let Some(label) = record.label else { continue };
         let image = dataset.load(index)?;

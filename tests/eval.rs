@@ -211,6 +211,31 @@ mod command {
         assert_eq!(refused.status.code(), Some(2));
     }
 
+    /// New images of the distribution of the supports reach the promised share on average.
+    #[test]
+    fn operating_points_attain_what_they_promise() {
+        let arguments = "operating-point --encoder raw-pixels --data phantoms:16:600 --size 16 --positive cells --shots 9 --queries 10 \
+                         --operating-point sensitivity=0.8,specificity=0.9 --episodes 60 --baselines none --json --quiet";
+        let report = json(arguments);
+        let points = &report["rows"][0]["points"];
+        for (point, side, promised) in [(&points[0], "sensitivity", 0.8), (&points[1], "specificity", 0.9)] {
+            let (mean, error) = (point[side]["mean"].as_f64().unwrap(), point[side]["half_width_95"].as_f64().unwrap());
+            // The order statistic may lie one place above the share.
+            assert!(mean > promised - 2.0 * error - 0.01 && mean < promised + 0.1 + 2.0 * error, "{point}");
+            assert_eq!(
+                (&point["promise_permille"], &point["enough"]),
+                (&((promised * 1000.0) as u64).into(), &true.into())
+            );
+            assert!(point["low_tenth"].as_f64().unwrap() <= mean, "{point}");
+        }
+        let refused = eval("operating-point --encoder raw-pixels --data phantoms:16:120 --size 16 --positive none");
+        assert_eq!(refused.status.code(), Some(2));
+        let one = eval(
+            "operating-point --encoder raw-pixels --data phantoms:16:300 --size 16 --positive cells --shots 1 --queries 1",
+        );
+        assert_eq!(one.status.code(), Some(2), "one support has no score when it is left out");
+    }
+
     #[test]
     fn balanced_accuracy_is_printed_before_accuracy() {
         let output = eval("knn --encoder raw-pixels --data phantoms:16:120 --size 16 --quiet");

@@ -86,6 +86,10 @@ fn every_probe_ends_with_comparisons_with_the_floors() {
         ("linear", 2),
         ("few-shot --shots 1,3 --queries 5 --episodes 10 --head prototype", 2 * 2),
         ("abstention --shots 9 --error-rates 10,20 --queries 4 --episodes 10", 2 * 2),
+        (
+            "operating-point --positive cells --operating-point sensitivity=0.9,costs=5:1 --shots 9 --queries 4 --episodes 10",
+            2 * 2,
+        ),
     ] {
         let of = |encoder: &str| format!("{probe} --encoder {encoder} --data phantoms:16:400 --image-size 16");
         let report = json(&of("random:pico"));

@@ -77,6 +77,53 @@ fn a_class_is_taught_predicted_explained_and_forgotten() {
 }
 
 #[test]
+fn an_operating_point_is_set_shown_and_removed() {
+    let ward = Ward::new();
+    let served = ward.serve(&[]);
+    let client = served.client();
+    teach(&client, &two_classes(20));
+    let image = &phantoms(30)[29].0;
+    let plain = client.post("/predictions", image).ok();
+    assert_eq!(
+        (&plain["operating_point"], &plain["positive"], &plain["score"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+    assert_eq!(client.get("/device").ok()["operating_point"], Value::Null);
+
+    let put = |class: u64, target: Value| {
+        client.json("PUT", "/operating-point?operator=4", &json!({ "class": class, "target": target }))
+    };
+    assert_eq!(put(1, json!({ "kind": "sensitivity", "share": 1.0 })).kind(), "input");
+    assert_eq!(put(9, json!({ "kind": "sensitivity", "share": 0.9 })).kind(), "unknown-class");
+    let report = put(1, json!({ "kind": "sensitivity", "share": 0.9 })).ok();
+    assert_eq!(
+        (&report["class"], &report["target"]["share"], &report["enough"]),
+        (&json!(1), &json!(0.9), &json!(true))
+    );
+    assert_eq!((&report["sensitivity"]["of"], &report["promise"]), (&json!(10), &json!(0.9)));
+    assert_eq!(client.get("/device").ok()["operating_point"], report);
+    let log = client.get("/audit?limit=1").ok();
+    let entry = |name: &str| log["entries"][0][name].clone();
+    assert_eq!(
+        (entry("action"), entry("class"), entry("operator")),
+        (json!("operating-point"), json!("square"), json!(4))
+    );
+
+    let decided = client.post("/predictions", image).ok();
+    assert_eq!(decided["operating_point"], report);
+    let (score, threshold) = (decided["score"].as_f64().unwrap(), report["threshold"].as_f64().unwrap());
+    match decided["decision"].as_str().unwrap() {
+        "class" | "several" => assert_eq!(decided["positive"], json!(score >= threshold)),
+        _ => assert_eq!(decided["positive"], Value::Null),
+    }
+    client.delete("/operating-point").ok();
+    assert_eq!(client.get("/device").ok()["operating_point"], Value::Null);
+    put(1, json!({ "kind": "costs", "missed": 20, "false_alarm": 1 })).ok();
+    client.delete("/classes/1").ok();
+    assert_eq!(client.get("/device").ok()["operating_point"], Value::Null, "it goes with its class");
+}
+
+#[test]
 fn every_change_can_be_taken_back() {
     let ward = Ward::new();
     let served = ward.serve(&[]);

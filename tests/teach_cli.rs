@@ -5,7 +5,7 @@
 mod shell;
 
 use macula_edge::protocol::Reason;
-use shell::{draw_pictures, expect, fails, json};
+use shell::{draw_pictures, expect, expect_usage, fails, json};
 
 const STORE: [&str; 2] = ["--device", "a.store"];
 
@@ -265,6 +265,81 @@ fn merging_adds_the_missing_samples_of_another_store() {
     let error = fails(2, "refused", path, &["merge", "--device", "a.store", "--from", "c.store"], &["1 sample"]);
     assert_eq!(error["reason"], Reason::SourceTaken as u16);
     fails(2, "input", path, &["merge", "--device", "a.store", "--from", "a.store"], &["a.store"]);
+}
+
+/// The device keeps the operating point; options of a prediction take its place for that prediction.
+#[test]
+fn an_operating_point_is_set_applied_and_removed() {
+    let folder = taught();
+    let path = folder.path();
+    let none = json(&expect(0, path, &with("operating-point", &["--json"])).0);
+    assert_eq!(none["operating_point"], serde_json::Value::Null);
+    let row = |more: &[&str]| {
+        let report =
+            json(&expect(0, path, &with("predict", &[&["--json", "bright-3.png", "dark-3.png"], more].concat())).0);
+        let positive = |at: usize| report["predictions"][at]["positive"].clone();
+        (report["operating_point"]["target"].clone(), positive(0), positive(1))
+    };
+    let null = serde_json::Value::Null;
+    assert_eq!(row(&[]), (null.clone(), null.clone(), null));
+    let once = ["--operating-point", "costs=10:1", "--positive", "dark"];
+    assert_eq!(row(&once), ("costs=10:1".into(), false.into(), true.into()));
+
+    let (out, _) = expect(0, path, &with("operating-point", &["--set", "sensitivity=0.95", "--positive", "bright"]));
+    for part in ["bright at sensitivity=0.95", "threshold", "3 of 3 samples left out", "19 samples are needed"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert_eq!(row(&[]), ("sensitivity=0.95".into(), true.into(), false.into()));
+    assert_eq!(row(&once), ("costs=10:1".into(), false.into(), true.into()), "for this prediction only");
+    let (out, _) = expect(0, path, &with("predict", &["bright-3.png"]));
+    assert!(out.contains("positive") && out.contains("bright at sensitivity=0.95"), "{out}");
+    let point = |command: &str| json(&expect(0, path, &with(command, &["--json"])).0)["operating_point"].clone();
+    let status = point("status");
+    assert_eq!(status, point("operating-point"));
+    assert_eq!(
+        (&status["promise"], &status["enough"], &status["samples_needed"]),
+        (&0.75.into(), &false.into(), &19.into())
+    );
+    assert_eq!(status["sensitivity"]["of"], 3);
+
+    // Labelled images: what the operating point attains on them.
+    for class in ["bright", "dark"] {
+        std::fs::create_dir_all(path.join("ward").join(class)).unwrap();
+        for number in 10..14 {
+            shell::picture(class, number).save(path.join("ward").join(class).join(format!("{number}.png"))).unwrap();
+        }
+    }
+    let report = json(&expect(0, path, &with("predict", &["--data", "ward", "--json"])).0);
+    let attained = |name: &str| (report["attained"][name]["count"].clone(), report["attained"][name]["of"].clone());
+    assert_eq!(
+        (attained("sensitivity"), attained("specificity")),
+        ((4.into(), 4.into()), (4.into(), 4.into())),
+        "{report}"
+    );
+    let (out, _) = expect(0, path, &with("predict", &["--data", "ward"]));
+    assert!(out.contains("on these images, bright at sensitivity=0.95"), "{out}");
+
+    // A rename keeps it, the removal of its class does not.
+    expect(0, path, &["class", "rename", "--device", "a.store", "bright", "light"]);
+    assert_eq!(point("status")["positive"], "light");
+    expect(0, path, &["class", "remove", "--device", "a.store", "light"]);
+    assert_eq!(point("status"), serde_json::Value::Null);
+    expect(0, path, &with("operating-point", &["--set", "costs=1:1", "--positive", "dark"]));
+    assert_eq!(point("status")["threshold"], serde_json::Value::Null, "nothing to tell dark from");
+    expect(0, path, &with("operating-point", &["--clear"]));
+    assert_eq!(point("status"), serde_json::Value::Null);
+
+    fails(2, "unknown-class", path, &with("operating-point", &["--set", "costs=1:1", "--positive", "none"]), &["dark"]);
+    for wrong in [
+        &["--set", "sensitivity=1", "--positive", "dark"][..],
+        &["--set", "recall=0.9", "--positive", "dark"],
+        &["--set", "costs=1:1"],
+        &["--positive", "dark"],
+        &["--clear", "--set", "costs=1:1", "--positive", "dark"],
+    ] {
+        expect_usage(path, &with("operating-point", wrong));
+    }
+    expect_usage(path, &with("predict", &["--operating-point", "costs=1:1", "dark-0.png"]));
 }
 
 #[test]

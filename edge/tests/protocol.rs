@@ -1,9 +1,9 @@
 //! Every message of the protocol in bytes, compared with `docs/protocol.md`.
 
 use macula_edge::protocol::message::{
-    BundleReport, Candidate, CandidateState, FORGETTING_CONFIRMATION, HelloReply, Input, LineCounters, Neighbour,
-    Outcome, Prediction, Provenance, RESET_CONFIRMATION, RollbackReason, SelfTest, StatePart, Status, TestResult,
-    VERSION, Wear, message_max,
+    BundleReport, Candidate, CandidateState, Decision, FORGETTING_CONFIRMATION, HelloReply, Input, LineCounters,
+    Neighbour, OperatingPoint, OperatingPointReport, Outcome, Prediction, Provenance, RESET_CONFIRMATION,
+    RollbackReason, SelfTest, StatePart, Status, Target, TestResult, Threshold, VERSION, Wear, message_max,
 };
 use macula_edge::protocol::{Client, Endpoint, Reason, Refusal, Reply, Request, packet_max};
 
@@ -11,7 +11,20 @@ const FEATURE: [u8; 4] = [0xFF, 0x7F, 0x00, 0x80];
 const PROVENANCE: Provenance = Provenance { class: 2, operator: 7, time_s: 1_700_000_000 };
 const NEAR: Neighbour = Neighbour { source: [0x11; 16], provenance: PROVENANCE, similarity: 0.5 };
 
+const POINT: OperatingPoint = OperatingPoint { class: 2, target: Target::Sensitivity { permille: 950 } };
+const PREDICTION: Prediction<'static> = Prediction {
+    head: 0,
+    class: 2,
+    probability: 0.75,
+    set: &[0b0000_0110],
+    known: true,
+    enough: false,
+    shots_needed: 19,
+    nearest: [Some(NEAR), None, None],
+};
+
 fn requests() -> Vec<Request<'static>> {
+    let costs = OperatingPoint { target: Target::Costs { missed: 20, false_alarm: 1 }, ..POINT };
     let (source, operator, time_s) = ([0x11; 16], 7, 1_700_000_000);
     vec![
         Request::Hello { version: VERSION },
@@ -37,6 +50,11 @@ fn requests() -> Vec<Request<'static>> {
         Request::SelfTest,
         Request::Bundles,
         Request::BundleCommitForgetting { confirmation: FORGETTING_CONFIRMATION },
+        Request::OperatingPoint,
+        Request::SetOperatingPoint { point: Some(POINT) },
+        Request::SetOperatingPoint { point: None },
+        Request::Decide { input: Input::Feature(&FEATURE), head: 0, error_rate_permille: 200, point: None },
+        Request::Decide { input: Input::Image, head: 0, error_rate_permille: 100, point: Some(costs) },
     ]
 }
 
@@ -53,6 +71,8 @@ fn replies() -> Vec<Reply<'static>> {
     let passed = TestResult { outcome: Outcome::Passed, found: 20, expected: 20 };
     let failed = TestResult { outcome: Outcome::Failed, found: 0, expected: 1 };
     let absent = TestResult { outcome: Outcome::Absent, found: 0, expected: 0 };
+    let threshold = Threshold { score: -0.5, detected: 19, positives: 20, rejected: 15, negatives: 40 };
+    let report = OperatingPointReport { point: POINT, threshold: Some(threshold) };
     vec![
         Reply::Hello(HelloReply {
             version: VERSION,
@@ -92,16 +112,7 @@ fn replies() -> Vec<Reply<'static>> {
         Reply::Learned { class: 2, new: true, supports: 11 },
         Reply::Forgotten { record: Some(PROVENANCE) },
         Reply::Forgotten { record: None },
-        Reply::Prediction(Prediction {
-            head: 0,
-            class: 2,
-            probability: 0.75,
-            set: &[0b0000_0110],
-            known: true,
-            enough: false,
-            shots_needed: 19,
-            nearest: [Some(NEAR), None, None],
-        }),
+        Reply::Prediction(PREDICTION),
         Reply::Why { nearest: [Some(NEAR), None, None, None, None] },
         Reply::State { revision: 25, next: 3, part: StatePart::Class { class: 2, name: "scar" } },
         Reply::State {
@@ -116,6 +127,14 @@ fn replies() -> Vec<Reply<'static>> {
         Reply::Bundles(bundles(Some(CandidateState::Pending { attempts: 1 }))),
         Reply::Bundles(bundles(Some(CandidateState::RolledBack { reason: RollbackReason::Golden as u8 }))),
         Reply::Bundles(bundles(None)),
+        Reply::OperatingPoint(Some(report)),
+        Reply::OperatingPoint(None),
+        Reply::Decision {
+            prediction: PREDICTION,
+            point: Some(report),
+            decision: Some(Decision { score: 0.5, positive: true }),
+        },
+        Reply::Decision { prediction: PREDICTION, point: None, decision: None },
     ]
 }
 
@@ -212,7 +231,7 @@ fn reasons_keep_their_numbers() {
         assert!(sentence.len() > 10, "{sentence}");
     }
     assert_eq!(rows.len(), Reason::ALL.len());
-    for code in [0, 37, u16::MAX] {
+    for code in [0, 38, u16::MAX] {
         assert_eq!(Refusal { code, found: 0, limit: 0 }.reason(), None);
     }
 }
@@ -266,6 +285,14 @@ fn the_longest_messages_fit() {
             nearest: [Some(near); 3],
         };
         Reply::Prediction(prediction).write(&mut message).unwrap();
+        let target = Target::Costs { missed: u16::MAX, false_alarm: u16::MAX };
+        let point = OperatingPoint { class: 254, target };
+        let threshold = Threshold { score: 1.0, detected: all, positives: all, rejected: all, negatives: all };
+        let report = OperatingPointReport { point, threshold: Some(threshold) };
+        let decision = Some(Decision { score: 1.0, positive: true });
+        let len = Reply::Decision { prediction, point: Some(report), decision }.write(&mut message).unwrap();
+        assert_eq!(len, 196, "the longest reply, as `message_max` says");
+        Request::Decide { input, head: 3, error_rate_permille: 500, point: Some(point) }.write(&mut message).unwrap();
         let wear = Wear {
             bytes_programmed: u64::MAX,
             erases: all,

@@ -8,7 +8,7 @@ mod common;
 use base16ct::lower::encode_string;
 use common::blob::{Lcg, Net, aligned};
 use common::{Task, Xorshift};
-use macula_edge::decide::Predictor;
+use macula_edge::decide::{OperatingPoint, Predictor, Target};
 use macula_edge::encoder::{Arithmetic, Blob, Encoder};
 use macula_edge::feature::{self, CorpusStats};
 use macula_edge::head::HeadKind;
@@ -88,6 +88,37 @@ fn heads_and_predictions() {
         }
     }
     assert_eq!(encode_string(&hash.finalize()), "2d4250b3966ad306f8112925c2bf93a8b638883d83b5cf15823804a8f1efcd3b");
+}
+
+#[test]
+fn thresholds_and_scores() {
+    let mut generator = Xorshift(4243);
+    let mut hash = Sha256::new();
+    for (dim, counts) in [(48, [4, 6, 5, 1]), (20, [5, 5, 5, 5]), (6, [9, 12, 0, 10])] {
+        let mut task = Task { dim, records: Vec::new(), features: Vec::new() };
+        for (class, &count) in counts.iter().enumerate() {
+            (0..count).for_each(|_| task.push(class as u8, &generator.feature(dim, class)));
+        }
+        let supports = task.supports();
+        let mut scratch = vec![f64::NAN; Predictor::scratch_len(dim, 4, task.len())];
+        let mut predictor = Predictor::fit(HeadKind::Auto, supports, 4, None, 200, &mut scratch).unwrap();
+        for class in 0..4 {
+            for target in [
+                Target::Sensitivity { permille: 950 },
+                Target::Sensitivity { permille: 600 },
+                Target::Specificity { permille: 800 },
+                Target::Costs { missed: 3, false_alarm: 1 },
+            ] {
+                if let Some(threshold) = predictor.threshold(supports, OperatingPoint { class, target }) {
+                    hash.update(threshold.score.to_le_bytes());
+                    hash.update([threshold.detected, threshold.rejected].map(|count| count as u8));
+                }
+            }
+            predictor.predict(supports, &generator.feature(dim, usize::from(class)), None, &mut [0.0; 4]).unwrap();
+            hash.update(predictor.score(class).unwrap_or(0.0).to_le_bytes());
+        }
+    }
+    assert_eq!(encode_string(&hash.finalize()), "51e7a996c630e12a411faacec1959565a844bd6921823df4cb4c63750719d31a");
 }
 
 #[test]

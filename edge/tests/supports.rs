@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Task, Xorshift, distances, dot, members, shrinkage_by_refitting, unit};
-use macula_edge::decide::Predictor;
+use macula_edge::decide::{OperatingPoint, Predictor, Target};
 use macula_edge::feature::Length;
 use macula_edge::head::{Head, HeadError, HeadKind};
 
@@ -173,6 +173,114 @@ fn classes_with_too_few_shots_are_reported_and_never_excluded() {
     assert_eq!((prediction(250).enough, prediction(250).shots_needed), (true, 3));
     assert_eq!(prediction(50).set.len(), 3);
     assert_eq!([1, 50, 100, 200, 333, 334, 999].map(Predictor::shots_needed), [999, 19, 9, 4, 3, 2, 1]);
+}
+
+/// `ln (p / (1 - p))` of class 0 by softmax.
+fn log_odds(distances: &[f64], sharpness: f64) -> f64 {
+    let power = |distance: &f64| (-0.5 * sharpness * distance).exp();
+    -0.5 * sharpness * distances[0] - distances[1..].iter().map(power).sum::<f64>().ln()
+}
+
+/// The scores of left-out supports, by refitting: each is an order statistic that some share selects.
+#[test]
+fn thresholds_equal_refitting_for_every_support() {
+    let mut generator = Xorshift(33);
+    for (dim, counts) in [(24, vec![5, 4, 6]), (5, vec![6, 9]), (9, vec![4, 0, 5]), (12, vec![3, 1, 5])] {
+        let classes = counts.len();
+        let task = Task::new(dim, &counts, &mut generator);
+        let (mut memory, all) = (scratch(&task, classes), members(&task));
+        let (kappa, temperature) = shrinkage_by_refitting(&task, classes);
+        let present = counts.iter().filter(|&&count| count > 0).count() as f64;
+        let mut predictor =
+            Predictor::fit(HeadKind::Prototype, task.supports(), classes, None, 100, &mut memory).unwrap();
+        let left_out = |index: usize| {
+            let mut rest = all.clone();
+            let (class, row) = rest.remove(index);
+            let gone = if counts[class] == 1 { 1.0 } else { 0.0 };
+            let sharpness = temperature * (rest.len() as f64 - (present - gone) + kappa);
+            (class, log_odds(&distances(&rest, classes, kappa, &row), sharpness))
+        };
+        let (mut positives, mut negatives) = (Vec::new(), Vec::new());
+        (0..all.len())
+            .map(left_out)
+            .for_each(|(class, score)| if class == 0 { positives.push(score) } else { negatives.push(score) });
+        for (scores, is_positive) in [(&mut positives, true), (&mut negatives, false)] {
+            scores.sort_by(f64::total_cmp);
+            let n = scores.len();
+            for (place, expected) in scores.iter().enumerate() {
+                // Of n + 1 places, `place + 1` lie below a positive, and are rejected for a negative.
+                let share = |of: usize| (of * 1000 / (n + 1)) as u16;
+                let target = match is_positive {
+                    true => Target::Sensitivity { permille: share(n - place) },
+                    false => Target::Specificity { permille: share(place + 1) },
+                };
+                let found = predictor.threshold(task.supports(), OperatingPoint { class: 0, target }).unwrap();
+                let error = (f64::from(found.score) - expected).abs();
+                assert!(error < 1e-5 * (1.0 + expected.abs()), "D={dim} {counts:?} {target:?}: {found:?} {expected}");
+                assert_eq!((found.positives as usize, found.negatives as usize), (counts[0], task.len() - counts[0]));
+            }
+        }
+        // A query has the score of the head of all supports, and the vectors of a threshold do not disturb it.
+        let feature = generator.feature(dim, 0);
+        predictor.predict(task.supports(), &feature, None, &mut vec![0.0; classes]).unwrap();
+        let sharpness = temperature * (task.len() as f64 - present + kappa);
+        let expected = log_odds(&distances(&all, classes, kappa, &unit(&feature)), sharpness);
+        let point = OperatingPoint { class: 0, target: Target::Costs { missed: 2, false_alarm: 1 } };
+        let before = predictor.score(0).unwrap();
+        predictor.threshold(task.supports(), point).unwrap();
+        assert_eq!(predictor.score(0), Some(before));
+        assert!((f64::from(before) - expected).abs() < 1e-5 * (1.0 + expected.abs()), "D={dim}: {before} {expected}");
+        assert_eq!(predictor.score(counts.len() as u8), None);
+    }
+    let task = Task::new(6, &[4], &mut generator);
+    let mut memory = scratch(&task, 1);
+    let mut predictor = Predictor::fit(HeadKind::Auto, task.supports(), 1, None, 100, &mut memory).unwrap();
+    let target = Target::Sensitivity { permille: 500 };
+    assert_eq!(
+        predictor.threshold(task.supports(), OperatingPoint { class: 0, target }),
+        None,
+        "nothing to tell it from"
+    );
+}
+
+/// New samples of the same distribution as the supports reach the share that was asked for.
+#[test]
+fn thresholds_keep_their_promise_for_new_samples() {
+    let mut generator = Xorshift(77);
+    for (dim, shots, permille) in [(24, 20, 950), (24, 20, 800), (6, 10, 900), (40, 20, 900)] {
+        let [mut detected, mut rejected] = [0u32; 2];
+        let (tasks, queries) = (150, 20);
+        for _ in 0..tasks {
+            let task = Task::new(dim, &[shots, shots], &mut generator);
+            let mut memory = scratch(&task, 2);
+            let mut predictor = Predictor::fit(HeadKind::Auto, task.supports(), 2, None, 100, &mut memory).unwrap();
+            let mut threshold =
+                |target| predictor.threshold(task.supports(), OperatingPoint { class: 1, target }).unwrap();
+            let sensitive = threshold(Target::Sensitivity { permille });
+            let specific = threshold(Target::Specificity { permille });
+            for _ in 0..queries {
+                let mut score = |class| {
+                    let feature = generator.feature(dim, class);
+                    predictor.predict(task.supports(), &feature, None, &mut [0.0; 2]).unwrap();
+                    predictor.score(1).unwrap()
+                };
+                detected += u32::from(sensitive.is_positive(score(1)));
+                rejected += u32::from(!specific.is_positive(score(0)));
+            }
+        }
+        let share = |count: u32| f64::from(count) / f64::from(tasks * queries);
+        let promised = f64::from(permille) / 1000.0;
+        // Three standard errors of the mean over tasks, whose thresholds are Beta distributed.
+        let slack = 3.0 * (promised * (1.0 - promised) / shots as f64 / f64::from(tasks)).sqrt();
+        for share in [share(detected), share(rejected)] {
+            assert!(share >= promised - slack, "D={dim}, {shots} shots: {share} of {promised}");
+            // The order statistic may lie up to one place above the share.
+            assert!(
+                share <= promised + 1.0 / (shots as f64 + 1.0) + slack,
+                "D={dim}, {shots} shots: {share} of {promised}"
+            );
+        }
+    }
 }
 
 #[test]

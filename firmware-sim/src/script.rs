@@ -2,7 +2,7 @@
 //! bytes, on any CPU, flash and line.
 
 use macula_edge::feature;
-use macula_edge::protocol::message::{Input, Request};
+use macula_edge::protocol::message::{Input, OperatingPoint, Request, Target};
 
 use crate::seed::Seed;
 
@@ -103,10 +103,64 @@ impl Iterator for Script {
     }
 }
 
+/// Steps of [`operating_points`].
+const POINT_STEPS: usize = 90;
+
+/// Requests about operating points, for a device that has run the script.
+fn operating_points(seed: u64, dim: usize) -> impl Iterator<Item = Vec<u8>> {
+    // Other features than those of the script, and sources of its end, some of which the device has.
+    let mut script = Script { sources: 240, ..Script::new(!seed, dim) };
+    (0..POINT_STEPS).map(move |step| {
+        let class = script.seed.below(NAMES.len() as u64) as usize;
+        let permille = [500, 800, 950, 999, 1000][script.seed.below(5) as usize];
+        let target = match script.seed.below(3) {
+            0 => Target::Sensitivity { permille },
+            1 => Target::Specificity { permille },
+            _ => Target::Costs { missed: permille, false_alarm: 100 },
+        };
+        let point = OperatingPoint { class: class as u8, target };
+        let (feature, source, known) = (script.feature(class), script.source(true), script.source(false));
+        let input = Input::Feature(&feature);
+        let decide = |point| Request::Decide { input, head: (step % 4) as u8, error_rate_permille: 100, point };
+        let request = match step {
+            // Every class exists from here on.
+            _ if step < NAMES.len() => Request::AddClass { name: NAMES[step] },
+            80 => Request::RemoveClass { class: 1 },
+            _ => match step % 10 {
+                0 => Request::SetOperatingPoint { point: Some(OperatingPoint { class: 1, ..point }) },
+                1 | 2 => decide(None),
+                3 | 4 => decide(Some(point)),
+                5 => Request::OperatingPoint,
+                6 => Request::SetOperatingPoint { point: Some(point) },
+                // The threshold follows the supports.
+                7 => Request::Forget { source: known },
+                9 if step == 59 => Request::SetOperatingPoint { point: None },
+                _ => Request::Learn { class: class as u8, source, operator: 1, time_s: 1_800_000_000, input },
+            },
+        };
+        let mut message = vec![0; 2 * dim + 256];
+        let len = request.write(&mut message).expect("there is room for any request of the script");
+        message.truncate(len);
+        message
+    })
+}
+
 /// Runs the script, then exports the state; returns the SHA-256 over the length and bytes of every reply.
 ///
 /// * `answer`: a device's reply to a message
-pub fn run(seed: u64, dim: usize, mut answer: impl FnMut(&[u8]) -> Vec<u8>) -> [u8; 32] {
+pub fn run(seed: u64, dim: usize, answer: impl FnMut(&[u8]) -> Vec<u8>) -> [u8; 32] {
+    hash_of(Script::new(seed, dim), answer)
+}
+
+/// Sets, reads and applies operating points on a device that has run the script, then exports the state; returns the hash as
+/// [`run`] does.
+///
+/// * `answer`: a device's reply to a message
+pub fn run_operating_points(seed: u64, dim: usize, answer: impl FnMut(&[u8]) -> Vec<u8>) -> [u8; 32] {
+    hash_of(operating_points(seed, dim), answer)
+}
+
+fn hash_of(requests: impl Iterator<Item = Vec<u8>>, mut answer: impl FnMut(&[u8]) -> Vec<u8>) -> [u8; 32] {
     use macula_edge::protocol::Reply;
     use macula_edge::protocol::message::StatePart;
     use sha2::{Digest, Sha256};
@@ -116,7 +170,7 @@ pub fn run(seed: u64, dim: usize, mut answer: impl FnMut(&[u8]) -> Vec<u8>) -> [
         hash.update((reply.len() as u32).to_le_bytes());
         hash.update(reply);
     };
-    Script::new(seed, dim).for_each(|request| put(&answer(&request)));
+    requests.for_each(|request| put(&answer(&request)));
     let (mut cursor, mut message) = (0, [0; 16]);
     loop {
         let len = Request::ExportState { cursor }.write(&mut message).expect("a cursor fits");

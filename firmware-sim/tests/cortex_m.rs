@@ -91,6 +91,7 @@ fn the_chip_gives_the_same_replies_as_this_machine() {
     let mut host = Board::new(shape, ANY_BUNDLE);
     let mut host = host.start(shape.features()).unwrap();
     let expected = script::run(1, DIM, |message| host.answer(message));
+    let expected_points = script::run_operating_points(1, DIM, |message| host.answer(message));
     assert_ne!(script::run(2, DIM, |message| host.answer(message)), expected, "the hash tells scripts apart");
 
     for (name, core) in
@@ -100,9 +101,10 @@ fn the_chip_gives_the_same_replies_as_this_machine() {
         let mut board = chip.start();
         let (found, before) = talk(&mut board, 1, |ask| {
             let found = script::run(1, DIM, |message| ask(&Request::parse(message).unwrap()));
-            (found, state(ask))
+            let points = script::run_operating_points(1, DIM, |message| ask(&Request::parse(message).unwrap()));
+            ([found, points], state(ask))
         });
-        assert_eq!(found, expected, "{name}");
+        assert_eq!(found, [expected, expected_points], "{name}");
         chip.has_stack(&mut board);
         board.cut_power();
         assert!(!before.is_empty());

@@ -57,7 +57,8 @@ fn the_journal_is_read_a_fixed_number_of_times() {
         carry_out(&mut store, &mut support_set, &Request::Forget(source(0))).unwrap();
         expect(&mut store, "forget a support", 2);
         store.remove_class(1, &support_set).unwrap();
-        expect(&mut store, "remove a class", 2);
+        // The class and the setting that may belong to it.
+        expect(&mut store, "remove a class", 3);
     }
 }
 

@@ -5,8 +5,8 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{CLASSES, DIM, Memory, Request, carry_out, source, state, support};
-use macula_edge::store::StoreError;
+use common::{CLASSES, DIM, Memory, Request, SETTINGS, carry_out, source, state, support};
+use macula_edge::store::{OPERATING_POINT_KEY, StoreError};
 use macula_edge::support_set::{SourceId, SupportRecord};
 use macula_firmware_sim::flash::{Cut, SimFlash};
 use macula_firmware_sim::seed::Seed;
@@ -37,7 +37,11 @@ impl Model {
             }
             Request::RemoveClass(class) => {
                 self.supports.retain(|_, (record, _)| record.class != *class);
-                self.names.remove(class).is_some()
+                let is_named = self.names.remove(class).is_some();
+                if is_named && self.settings.get(&OPERATING_POINT_KEY).is_some_and(|value| value[0] == *class) {
+                    self.settings.remove(&OPERATING_POINT_KEY);
+                }
+                is_named
             }
             Request::Learn(record, feature) => {
                 let named = self.names.contains_key(&record.class);
@@ -63,6 +67,7 @@ impl Model {
                 true
             }
             Request::ForgetAll => {
+                self.settings.remove(&OPERATING_POINT_KEY);
                 *self = Self { settings: std::mem::take(&mut self.settings), ..Self::default() };
                 true
             }
@@ -87,7 +92,7 @@ impl Model {
             bytes.extend(record.time_s.to_le_bytes());
             bytes.extend(feature.iter().flat_map(|value| value.to_le_bytes()));
         }
-        for key in 0..4 {
+        for key in 0..SETTINGS {
             let value = self.settings.get(&key).map_or(&[][..], Vec::as_slice);
             bytes.push(value.len() as u8);
             bytes.extend(value);
@@ -102,7 +107,8 @@ fn request() -> impl Strategy<Value = Request> {
         6 => (0..24u64).prop_map(|number| Request::Forget(source(number))),
         3 => (0..CLASSES as u8, "[a-d]{1,3}").prop_map(|(class, name)| Request::PutClass(class, name)),
         1 => (0..CLASSES as u8).prop_map(Request::RemoveClass),
-        2 => (0..4u8, proptest::collection::vec(any::<u8>(), 0..20)).prop_map(|(key, value)| Request::PutSetting(key, value)),
+        2 => (0..SETTINGS, proptest::collection::vec(any::<u8>(), 0..20)).prop_map(|(key, value)| Request::PutSetting(key, value)),
+        2 => (0..CLASSES as u8).prop_map(|class| Request::PutSetting(OPERATING_POINT_KEY, vec![class, 1, 2])),
     ]
 }
 

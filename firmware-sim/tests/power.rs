@@ -5,7 +5,7 @@
 mod common;
 
 use common::{CLASSES, DIM, Memory, Request, carry_out, source, state, support};
-use macula_edge::store::StoreError;
+use macula_edge::store::{OPERATING_POINT_KEY, StoreError};
 use macula_firmware_sim::flash::{Cut, SimFlash};
 use macula_firmware_sim::seed::Seed;
 
@@ -25,10 +25,13 @@ fn script() -> Vec<Request> {
         }
         match number {
             10 => requests.push(Request::PutClass(2, "airway".into())),
+            11 => requests.push(Request::PutSetting(OPERATING_POINT_KEY, vec![0, 1, 2])),
+            13 => requests.push(Request::PutSetting(OPERATING_POINT_KEY, vec![2, 1, 2, 3, 4, 5])),
             12 => requests.extend((100..103).map(|number| support(number, 2, DIM))),
             15 => requests.push(Request::PutSetting(1, b"bundle slot b".to_vec())),
             20 => requests.push(Request::RemoveClass(2)),
             25 => requests.push(Request::PutClass(2, "cell".into())),
+            27 => requests.push(Request::PutSetting(OPERATING_POINT_KEY, vec![1, 7])),
             26 => requests.push(support(101, 2, DIM)),
             30 => requests.push(Request::PutSetting(1, b"a".to_vec())),
             35 => requests.push(Request::PutClass(0, "opacity".into())),

@@ -40,6 +40,30 @@ fn every_device_gives_the_same_replies() {
         base16ct::lower::encode_string(&hash),
         "dbf671929f9514d209372a4cc3d43343aab30ecf12565c41ab7d7a563dd4f720"
     );
+    let mut kinds = std::collections::BTreeMap::<String, usize>::new();
+    let hash = script::run_operating_points(1, DIM, |request| {
+        let reply = running.answer(request);
+        let kind = match Reply::parse(&reply).unwrap() {
+            Reply::Refused(refusal) => format!("{:?}", refusal.reason().unwrap()),
+            Reply::Decision { decision, .. } => format!("Decision {:?}", decision.map(|decision| decision.positive)),
+            Reply::OperatingPoint(report) => {
+                format!("OperatingPoint {:?}", report.map(|report| report.threshold.is_some()))
+            }
+            other => format!("{other:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned(),
+        };
+        *kinds.entry(kind).or_default() += 1;
+        reply
+    });
+    println!("{kinds:?}");
+    for kind in
+        ["Decision Some(true)", "Decision Some(false)", "Decision None", "OperatingPoint Some(true)", "OperatingPoint"]
+    {
+        assert!(kinds.contains_key(kind), "the script has no {kind}: {kinds:?}");
+    }
+    assert_eq!(
+        base16ct::lower::encode_string(&hash),
+        "bde7e21f8e3bbf382f757096f16232af8b253d99eac6f16d054b033e615422bb"
+    );
     // After a restart the board gives the same replies to the end of the script.
     let state = running.state();
     assert_eq!(board.start(shape.features()).unwrap().state(), state);

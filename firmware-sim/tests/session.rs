@@ -3,7 +3,9 @@
 use macula_edge::encoder::{EncodeError, Encoder, EncoderInfo, encode_pixels};
 use macula_edge::feature::{CorpusStats, Length, UNIT};
 use macula_edge::image;
-use macula_edge::protocol::message::{Input, Outcome, Prediction, Provenance, StatePart, VERSION};
+use macula_edge::protocol::message::{
+    Input, OperatingPoint, OperatingPointReport, Outcome, Prediction, Provenance, StatePart, Target, VERSION,
+};
 use macula_edge::protocol::{Reason, Reply, Request};
 use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
 
@@ -231,6 +233,117 @@ fn a_prediction_names_its_nearest_supports() {
             assert_eq!(sources, [2, 4, 3, 1, 0]);
         });
     });
+}
+
+const OF_B: OperatingPoint = OperatingPoint { class: 1, target: Target::Sensitivity { permille: 500 } };
+
+fn set(point: Option<OperatingPoint>) -> Request<'static> {
+    Request::SetOperatingPoint { point }
+}
+
+/// The operating point that the device reports.
+fn point(device: &mut Device<'_>, request: &Request<'_>) -> Option<OperatingPointReport> {
+    ask(device, request, |reply| match reply {
+        Reply::OperatingPoint(report) => report,
+        other => panic!("{request:?} is answered with {other:?}"),
+    })
+}
+
+#[test]
+fn an_operating_point_decides_and_goes_with_its_class() {
+    with_device(|device| {
+        assert_eq!(refused(device, &set(Some(OF_B))), (Reason::NoSuchClass, 1, 3));
+        teach(device);
+        let wrong = OperatingPoint { target: Target::Specificity { permille: 1000 }, ..OF_B };
+        assert_eq!(refused(device, &set(Some(wrong))), (Reason::OperatingPoint, 1000, 999));
+        assert_eq!(point(device, &Request::OperatingPoint), None);
+        let report = point(device, &set(Some(OF_B))).unwrap();
+        let threshold = report.threshold.unwrap();
+        assert_eq!((report.point, threshold.positives, threshold.detected, threshold.negatives), (OF_B, 2, 2, 2));
+        let programmed = |device: &mut Device<'_>| {
+            ask(device, &Request::Status, |reply| match reply {
+                Reply::Status(status) => (status.wear.bytes_programmed, status.revision),
+                other => panic!("{other:?}"),
+            })
+        };
+        let before = programmed(device);
+        assert_eq!(point(device, &set(Some(OF_B))), Some(report));
+        assert_eq!(programmed(device), before, "a repeated request writes nothing");
+
+        let (like_b, like_a) = (bytes([0, UNIT, 0]), bytes([UNIT, 0, 0]));
+        let decide = |feature, point| Request::Decide {
+            input: Input::Feature(feature),
+            head: 0,
+            error_rate_permille: 500,
+            point,
+        };
+        let costs = OperatingPoint { target: Target::Costs { missed: 1, false_alarm: 1 }, class: 0 };
+        for (feature, given, positive) in [
+            (&like_b, None, true),
+            (&like_a, None, false),
+            (&like_b, Some(OF_B), true),
+            (&like_b, Some(costs), false),
+            (&like_a, Some(costs), true),
+        ] {
+            let predict = Request::Predict { input: Input::Feature(feature), head: 0, error_rate_permille: 500 };
+            let plain = ask(device, &predict, |reply| format!("{reply:?}"));
+            ask(device, &decide(feature, given), |reply| {
+                let Reply::Decision { prediction, point, decision: Some(decision) } = reply else {
+                    panic!("{reply:?}")
+                };
+                assert_eq!(format!("{:?}", Reply::Prediction(prediction)), plain, "as without an operating point");
+                let point = point.unwrap();
+                assert_eq!((point.point, decision.positive), (given.unwrap_or(OF_B), positive));
+                assert_eq!(decision.positive, point.threshold.unwrap().is_positive(decision.score));
+            });
+        }
+        assert_eq!(
+            refused(device, &decide(&like_b, Some(OperatingPoint { class: 2, ..OF_B }))),
+            (Reason::NoSuchClass, 2, 3)
+        );
+        assert_eq!(refused(device, &decide(&like_b, Some(wrong))), (Reason::OperatingPoint, 1000, 999));
+
+        // The threshold follows the supports: without one of b only the other is left, which has no score.
+        let forget = |source| Request::Forget { source: [source; 16] };
+        ask(device, &forget(2), |reply| assert!(matches!(reply, Reply::Forgotten { record: Some(_) })));
+        assert_eq!(
+            point(device, &Request::OperatingPoint),
+            Some(OperatingPointReport { point: OF_B, threshold: None })
+        );
+        ask(device, &decide(&like_b, None), |reply| {
+            assert!(matches!(reply, Reply::Decision { point: Some(_), decision: None, .. }), "{reply:?}");
+        });
+        ask(device, &Request::RemoveClass { class: 0 }, |reply| assert!(matches!(reply, Reply::ClassRemoved { .. })));
+        assert!(point(device, &Request::OperatingPoint).is_some());
+        ask(device, &Request::RemoveClass { class: 1 }, |reply| assert!(matches!(reply, Reply::ClassRemoved { .. })));
+        assert_eq!(point(device, &Request::OperatingPoint), None);
+    });
+}
+
+#[test]
+fn an_operating_point_outlives_a_restart_but_not_a_reset() {
+    let mut board = Board::new(SHAPE, ANY_BUNDLE);
+    let expected = {
+        let mut device = board.start(Thirds).unwrap();
+        teach(&mut device);
+        point(&mut device, &set(Some(OF_B)))
+    };
+    {
+        let mut device = board.start(Thirds).unwrap();
+        assert_eq!(point(&mut device, &Request::OperatingPoint), expected);
+        assert_eq!(point(&mut device, &set(None)), None);
+    }
+    {
+        let mut device = board.start(Thirds).unwrap();
+        assert_eq!(point(&mut device, &Request::OperatingPoint), None);
+        point(&mut device, &set(Some(OF_B)));
+        let reset = Request::FactoryReset { confirmation: "forget everything" };
+        ask(&mut device, &reset, |reply| assert_eq!(reply, Reply::Done));
+        assert_eq!(point(&mut device, &Request::OperatingPoint), None);
+        ["a", "b"].iter().for_each(|name| ask(&mut device, &Request::AddClass { name }, |_| ()));
+        assert_eq!(point(&mut device, &Request::OperatingPoint), None);
+    }
+    assert_eq!(point(&mut board.start(Thirds).unwrap(), &Request::OperatingPoint), None);
 }
 
 #[test]

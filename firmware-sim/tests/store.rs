@@ -3,7 +3,7 @@
 mod common;
 
 use common::{CLASSES, DIM, IDENTITY, Memory, Request, carry_out, source, state, support};
-use macula_edge::store::{Store, StoreError};
+use macula_edge::store::{OPERATING_POINT_KEY, Store, StoreError};
 use macula_edge::support_set::{ClassName, SupportSetError};
 use macula_firmware_sim::flash::SimFlash;
 
@@ -42,6 +42,52 @@ fn a_store_restores_what_was_stored() {
     let (mut store, support_set) = memory.open(&mut flash).unwrap();
     assert_eq!((support_set.supports().len(), support_set.class_named("nodule")), (0, None));
     assert_eq!(store.get_setting(1, &mut [0; 8]), Ok(0));
+}
+
+/// The setting of a class goes with it, in the same record; any other class leaves it alone.
+#[test]
+fn the_setting_of_a_class_is_removed_with_it() {
+    let mut flash = Flash::new(4);
+    let mut memory = memory();
+    let mut value = [0; 8];
+    let (free, expected) = {
+        let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+        let mut script = vec![Request::PutClass(0, "nodule".into()), Request::PutClass(2, "vessel".into())];
+        script.push(Request::PutSetting(1, b"other".to_vec()));
+        script.iter().for_each(|request| carry_out(&mut store, &mut support_set, request).unwrap());
+        let free = store.wear().free_bytes;
+        carry_out(&mut store, &mut support_set, &Request::PutSetting(OPERATING_POINT_KEY, vec![2, 1])).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::PutClass(2, "airway".into())).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::RemoveClass(0)).unwrap();
+        assert_eq!(store.get_setting(OPERATING_POINT_KEY, &mut value), Ok(2), "of another class, renamed meanwhile");
+        carry_out(&mut store, &mut support_set, &Request::RemoveClass(2)).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::PutClass(2, "cell".into())).unwrap();
+        assert_eq!(store.get_setting(OPERATING_POINT_KEY, &mut value), Ok(0), "not that of a later class in this slot");
+        assert_eq!(store.get_setting(1, &mut value), Ok(5));
+        let free_now = store.wear().free_bytes;
+        assert!(free_now > free, "the room of the class is free again: {free} {free_now}");
+        (free_now, state(&mut store, &support_set).unwrap())
+    };
+    flash.restart();
+    let (mut store, mut support_set) = memory.open(&mut flash).unwrap();
+    assert_eq!((store.wear().free_bytes, state(&mut store, &support_set).unwrap()), (free, expected));
+    // Compaction keeps it; a factory reset, which keeps other settings, removes it.
+    carry_out(&mut store, &mut support_set, &Request::PutSetting(OPERATING_POINT_KEY, vec![2, 9])).unwrap();
+    let erases = store.wear().erases;
+    let mut number = 0;
+    while store.wear().erases < erases + 8 {
+        carry_out(&mut store, &mut support_set, &support(number, 2, DIM)).unwrap();
+        carry_out(&mut store, &mut support_set, &Request::Forget(source(number))).unwrap();
+        number += 1;
+    }
+    assert_eq!((store.get_setting(OPERATING_POINT_KEY, &mut value), &value[..2]), (Ok(2), &[2, 9][..]));
+    carry_out(&mut store, &mut support_set, &Request::ForgetAll).unwrap();
+    let settings = [1, OPERATING_POINT_KEY].map(|key| store.get_setting(key, &mut value));
+    assert_eq!(settings, [Ok(5), Ok(0)]);
+    drop(store);
+    flash.restart();
+    let (mut store, _) = memory.open(&mut flash).unwrap();
+    assert_eq!(store.get_setting(OPERATING_POINT_KEY, &mut value), Ok(0));
 }
 
 #[test]

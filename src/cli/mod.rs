@@ -30,6 +30,7 @@ mod host;
 mod images;
 mod isolation;
 mod local_device;
+mod operating_point;
 mod overwrite;
 mod preprocessing;
 mod progress;

@@ -1,7 +1,7 @@
 //! Embeds the kept images again for another encoder, in a new store that replaces the old one.
 //!
 //! 1. Every image is embedded first. If one fails, nothing changes.
-//! 2. The new store is written beside the old one: classes, supports, settings, the bundle confirmed.
+//! 2. The new store is written beside the old one: classes, supports, operating point, settings, the bundle confirmed.
 //! 3. It is renamed to the old store's name, an atomic replace. Before it the device has the old encoder with all its
 //!    supports, after it the new one.
 
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use macula_edge::bundle::{TrustedKeys, anti_rollback};
 use macula_edge::protocol::message::RollbackReason;
 use macula_edge::session::{Start, confirm};
-use macula_edge::store::{Store, StoreError};
+use macula_edge::store::{OPERATING_POINT_KEY, SETTING_MAX, Store, StoreError};
 use macula_edge::support_set::{ClassName, SupportRecord, SupportSet, Supports};
 
 use super::board::Opened;
@@ -21,6 +21,8 @@ use crate::files::path_beside;
 struct Contents {
     classes: Vec<(u8, ClassName)>,
     samples: Vec<(SupportRecord, Vec<i16>)>,
+    /// The setting of the operating point; empty if there is none. Its threshold follows from the new features.
+    operating_point: Vec<u8>,
     counter: u64,
 }
 
@@ -96,6 +98,9 @@ impl Site<'_> {
         let mut memory = DeviceMemory::new(header.dim as usize, header.classes as usize, header.supports as usize);
         let Opened { mut store, support_set } = memory.open(file, header).map_err(|error| self.store_failed(error))?;
         let counter = anti_rollback::highest_used(&mut store).map_err(|error| self.store_failed(error))?;
+        let mut value = [0; SETTING_MAX];
+        let len = store.get_setting(OPERATING_POINT_KEY, &mut value).map_err(|error| self.store_failed(error))?;
+        let operating_point = value[..len].to_vec();
         let names = support_set.names().iter().zip(0..).filter(|(name, _)| !name.is_free());
         let classes = names.map(|(&name, slot)| (slot, name)).collect();
         let samples = match self.embed_again(support_set.supports(), loaded) {
@@ -107,7 +112,7 @@ impl Site<'_> {
             let message = format!("it has another encoder, and {lost} samples have no kept image");
             return Ok(Err(UnusableBundle { reason: RollbackReason::WouldForget, message }));
         }
-        Ok(Ok(Contents { classes, samples, counter }))
+        Ok(Ok(Contents { classes, samples, operating_point, counter }))
     }
 
     fn embed_again(&self, supports: Supports<'_>, loaded: &Loaded) -> Result<Vec<(SupportRecord, Vec<i16>)>, String> {
@@ -134,6 +139,9 @@ fn write(
     for (slot, name) in &contents.classes {
         store.put_class(*slot, name)?;
         support_set.put_class(*slot, *name).map_err(StoreError::SupportSet)?;
+    }
+    if !contents.operating_point.is_empty() {
+        store.put_setting(OPERATING_POINT_KEY, &contents.operating_point)?;
     }
     for (record, feature) in &contents.samples {
         // Checked first, so that the store never holds a support that the support set refuses.

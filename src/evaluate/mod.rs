@@ -18,6 +18,7 @@ mod few_shot;
 mod heads;
 mod lbfgs;
 mod logistic;
+mod operating_point;
 mod predictions;
 mod probe;
 mod random_encoder;
@@ -34,6 +35,7 @@ pub use few_shot::{FewShotResult, few_shot, few_shot_predictions};
 pub use heads::HeadKind;
 pub use lbfgs::Outcome;
 pub use logistic::{LogisticRegression, LogisticSettings};
+pub use operating_point::{OperatingPointTask, OperatingPointsResult, PointResult, operating_points};
 pub use predictions::{Mistake, Predictions};
 pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
 pub use random_encoder::RandomEncoder;
@@ -78,6 +80,12 @@ pub enum EvaluateError {
         name: String,
         /// The reason.
         message: String,
+    },
+    /// No threshold can be chosen.
+    #[error("no threshold can be chosen with {shots} labelled images per class; at least 2 are needed")]
+    NoThreshold {
+        /// Labelled images per class.
+        shots: usize,
     },
     /// No head has this name.
     #[error("no head '{name}'; heads are auto, prototype, gaussian, softmax, logistic")]

@@ -10,7 +10,8 @@ use macula_edge::support_set::SourceId;
 use sha2::{Digest, Sha256};
 
 use super::replies::{
-    Class, DeviceInfo, DeviceState, Feature, Learned, Neighbour, Provenance, SelfTest, Status, Support, Verdict,
+    Class, DeviceInfo, DeviceState, Feature, Learned, Neighbour, OperatingPoint, OperatingPointReport, Provenance,
+    SelfTest, Status, Support, Verdict,
 };
 use super::{Client, LinkError};
 use crate::data::{Image, Preprocessing};
@@ -40,6 +41,8 @@ pub struct PredictOptions {
     pub head: u8,
     /// Error rate of the conformal prediction set, in thousandths.
     pub error_rate_permille: u16,
+    /// Operating point for this prediction; otherwise that of the device, if it has one.
+    pub point: Option<OperatingPoint>,
 }
 
 impl Client<'_> {
@@ -146,19 +149,57 @@ impl Client<'_> {
         })
     }
 
-    /// Predicts the class of `sample`.
+    /// Predicts the class of `sample`, and decides at an operating point. A device that is too old for operating points predicts
+    /// only.
     ///
     /// # Errors
-    /// As any call; no support yet.
+    /// As any call; no support yet; an operating point of a class that does not exist, or for a device that is too old.
     pub fn predict(&mut self, sample: Sample<'_>, options: PredictOptions) -> Result<Verdict, LinkError> {
-        let PredictOptions { head, error_rate_permille } = options;
+        let PredictOptions { head, error_rate_permille, point } = options;
         self.with_sample(sample, |client, input| {
+            if !client.is_without_points || point.is_some() {
+                let request = Request::Decide { input, head, error_rate_permille, point };
+                let decided = client.call("predict", &request, |reply| match *reply {
+                    Reply::Decision { ref prediction, point, decision } => {
+                        Some(Verdict { point, decision, ..Verdict::of(prediction) })
+                    }
+                    _ => None,
+                });
+                match decided {
+                    Err(error) if error.reason() == Some(Reason::Malformed) && point.is_none() => {
+                        client.is_without_points = true;
+                    }
+                    done => return done,
+                }
+            }
             let request = Request::Predict { input, head, error_rate_permille };
             client.call("predict", &request, |reply| match reply {
                 Reply::Prediction(prediction) => Some(Verdict::of(prediction)),
                 _ => None,
             })
         })
+    }
+
+    /// The operating point of the device; `None` when it has none, or is too old for one.
+    ///
+    /// # Errors
+    /// As any call.
+    pub fn operating_point(&mut self) -> Result<Option<OperatingPointReport>, LinkError> {
+        match self.call("operating point", &Request::OperatingPoint, operating_point) {
+            Err(error) if error.reason() == Some(Reason::Malformed) => Ok(None),
+            done => done,
+        }
+    }
+
+    /// Sets the operating point of the device, or removes it; returns it with its threshold.
+    ///
+    /// # Errors
+    /// As any call; no such class, values out of range, or a device that is too old ([`Reason::Malformed`]).
+    pub fn set_operating_point(
+        &mut self,
+        point: Option<OperatingPoint>,
+    ) -> Result<Option<OperatingPointReport>, LinkError> {
+        self.call("operating point", &Request::SetOperatingPoint { point }, operating_point)
     }
 
     /// The supports nearest to `sample`, nearest first.
@@ -410,6 +451,14 @@ fn is_lost_bundle(error: &LinkError) -> bool {
     matches!(error.reason(), Some(Reason::BundleMissing | Reason::BundleOffset))
 }
 
+/// The outer `None` is a reply of another kind.
+fn operating_point(reply: &Reply<'_>) -> Option<Option<OperatingPointReport>> {
+    match *reply {
+        Reply::OperatingPoint(report) => Some(report),
+        _ => None,
+    }
+}
+
 fn done(reply: &Reply<'_>) -> Option<()> {
     matches!(reply, Reply::Done).then_some(())
 }
@@ -418,5 +467,108 @@ fn learned(reply: &Reply<'_>) -> Option<Learned> {
     match *reply {
         Reply::Learned { class, new, supports } => Some(Learned { slot: class, new, supports }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use macula_edge::protocol::message::{HelloReply, Prediction, VERSION};
+    use macula_edge::protocol::{Endpoint, Refusal, packet_max};
+
+    use super::*;
+    use crate::link::{Address, ClientMemory, Target, Transport};
+    use crate::rng::Rng;
+
+    const ROOM: usize = packet_max(512);
+
+    /// A device of a version before operating points: it knows requests 0 to 21.
+    struct OldDevice {
+        endpoint: Endpoint<'static>,
+        answered: Vec<u8>,
+        /// Numbers of the requests that came.
+        asked: Vec<u8>,
+    }
+
+    fn old_reply(message: &[u8]) -> Reply<'static> {
+        let malformed = Refusal { code: Reason::Malformed as u16, found: message.len() as u64, limit: 0 };
+        match message[0] {
+            0 => Reply::Hello(HelloReply {
+                version: VERSION,
+                program: "macula-board",
+                program_version: "0.0.9",
+                identity: [1; 16],
+                dim: 2,
+                classes: 2,
+                supports: 4,
+                message_max: 256,
+                image_bytes_max: 0,
+                channels: 0,
+                bundle_bytes_max: 0,
+            }),
+            11 => Reply::Prediction(Prediction {
+                head: 0,
+                class: 1,
+                probability: 0.75,
+                set: &[0b10],
+                known: true,
+                enough: true,
+                shots_needed: 1,
+                nearest: [None; 3],
+            }),
+            _ => Reply::Refused(malformed),
+        }
+    }
+
+    impl Transport for OldDevice {
+        fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+            for &byte in bytes {
+                let (answered, asked) = (&mut self.answered, &mut self.asked);
+                self.endpoint.receive(
+                    byte,
+                    |message, _, out| {
+                        asked.push(message[0]);
+                        old_reply(message).write(out).unwrap()
+                    },
+                    &mut |piece| answered.extend_from_slice(piece),
+                );
+            }
+            Ok(())
+        }
+
+        fn receive(&mut self, buffer: &mut [u8], _: Duration) -> io::Result<usize> {
+            let len = buffer.len().min(self.answered.len());
+            buffer[..len].copy_from_slice(&self.answered[..len]);
+            self.answered.drain(..len);
+            Ok(len)
+        }
+    }
+
+    #[test]
+    fn a_device_without_operating_points_still_predicts() {
+        let lent = || Box::leak(Box::new([0; ROOM]));
+        let mut line = OldDevice { endpoint: Endpoint::new(lent(), lent()), answered: Vec::new(), asked: Vec::new() };
+        let (address, mut memory) = (Address::Tcp { socket: "old:1".to_owned() }, ClientMemory::new());
+        let asked = {
+            let mut client = Client::new(&address, &mut line, &mut memory, Rng::for_purpose(1, "test")).unwrap();
+            let feature = Feature { values: vec![0xff, 0x7f, 0, 0], length: None };
+            let options = PredictOptions { head: 0, error_rate_permille: 100, point: None };
+            for _ in 0..2 {
+                let verdict = client.predict(Sample::Feature(&feature), options).unwrap();
+                assert_eq!((verdict.slot, verdict.point, verdict.positive()), (1, None, None));
+            }
+            assert_eq!(client.operating_point().unwrap(), None);
+            let point = OperatingPoint { class: 1, target: Target::Sensitivity { permille: 900 } };
+            let options = PredictOptions { point: Some(point), ..options };
+            let refused = client.predict(Sample::Feature(&feature), options).unwrap_err();
+            assert_eq!(refused.reason(), Some(Reason::Malformed));
+            assert_eq!(client.set_operating_point(Some(point)).unwrap_err().reason(), Some(Reason::Malformed));
+            drop(client);
+            line.asked
+        };
+        // Only the first prediction was asked for twice.
+        assert_eq!(asked, [0, 24, 11, 11, 22, 24, 23]);
     }
 }

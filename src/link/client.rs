@@ -59,6 +59,8 @@ pub struct Client<'m> {
     embed: Option<&'m Embed<'m>>,
     /// The range of raw values that the device's encoder expects.
     range: EncoderRange,
+    /// Whether the device is too old for operating points: it refused such a request.
+    pub(super) is_without_points: bool,
 }
 
 /// Makes the feature of an image, or explains why not.
@@ -90,8 +92,8 @@ impl<'m> Client<'m> {
     ) -> Result<Self, LinkError> {
         let protocol = protocol::Client::new(session(&mut sessions), &mut memory.received, &mut memory.packet);
         let (address, device, reply) = (address.to_string(), DeviceInfo::default(), Vec::new());
-        let mut client =
-            Self { address, line, protocol, sessions, device, reply, embed: None, range: EncoderRange::Unknown };
+        let (embed, range, is_without_points) = (None, EncoderRange::Unknown, false);
+        let mut client = Self { address, line, protocol, sessions, device, reply, embed, range, is_without_points };
         client.device = client.hello()?;
         Ok(client)
     }
@@ -152,6 +154,8 @@ impl<'m> Client<'m> {
             Reply::Hello(hello) => Some(DeviceInfo::of(hello)),
             _ => None,
         })?;
+        // It may have another program now.
+        self.is_without_points = false;
         // A message must fit into the memory of both ends.
         device.message_max = device.message_max.min(MESSAGE_MAX);
         Ok(device)

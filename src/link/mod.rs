@@ -15,8 +15,9 @@ pub use calls::{PredictOptions, Sample};
 pub use client::{Client, ClientMemory, Embed};
 pub use error::LinkError;
 pub use replies::{
-    BundleReport, Candidate, CandidateState, Class, DeviceInfo, DeviceState, Feature, Learned, Neighbour, Outcome,
-    Provenance, RollbackReason, SelfTest, Status, Support, TestResult, Verdict, Wear, rollback_reason,
+    BundleReport, Candidate, CandidateState, Class, Decision, DeviceInfo, DeviceState, Feature, Learned, Neighbour,
+    OperatingPoint, OperatingPointReport, Outcome, Provenance, RollbackReason, SelfTest, Status, Support, Target,
+    TestResult, Threshold, Verdict, Wear, rollback_reason,
 };
 #[cfg(unix)]
 pub use serial::Serial;

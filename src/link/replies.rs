@@ -4,7 +4,8 @@ use macula_edge::protocol::message::{self, HelloReply, StatePart};
 use macula_edge::support_set::{SourceId, SupportRecord};
 
 pub use macula_edge::protocol::message::{
-    BundleReport, Candidate, CandidateState, Outcome, RollbackReason, SelfTest, Status, TestResult, Wear,
+    BundleReport, Candidate, CandidateState, Decision, OperatingPoint, OperatingPointReport, Outcome, RollbackReason,
+    SelfTest, Status, Target, TestResult, Threshold, Wear,
 };
 
 /// A device and its limits.
@@ -146,6 +147,10 @@ pub struct Verdict {
     pub shots_needed: u16,
     /// The nearest supports, nearest first.
     pub nearest: Vec<Neighbour>,
+    /// The operating point that was applied, if the request or the device has one.
+    pub point: Option<OperatingPointReport>,
+    /// The decision at it; none while it has no threshold.
+    pub decision: Option<Decision>,
 }
 
 impl Verdict {
@@ -163,7 +168,14 @@ impl Verdict {
             enough: prediction.enough,
             shots_needed: prediction.shots_needed,
             nearest: prediction.nearest.iter().flatten().map(Neighbour::of).collect(),
+            point: None,
+            decision: None,
         }
+    }
+
+    /// Whether the sample is positive at the operating point; none for a sample that is out of distribution.
+    pub fn positive(&self) -> Option<bool> {
+        self.decision.filter(|_| self.known).map(|decision| decision.positive)
     }
 }
 

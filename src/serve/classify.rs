@@ -21,16 +21,20 @@ pub fn decision(verdict: &Verdict, taught: usize) -> Decision {
 /// * `learned`: slot of its class, if it is a sample
 /// * `taught`: classes that have samples
 pub fn classification(source: &str, learned: Option<u8>, verdict: &Verdict, taught: usize) -> Classification {
+    let decision = decision(verdict, taught);
+    let is_answered = matches!(decision, Decision::Class | Decision::Several);
     Classification {
         source: source.to_owned(),
         learned,
-        decision: decision(verdict, taught),
+        decision,
         class: Some(verdict.slot),
         probability: (taught > 1).then_some(verdict.probability),
         known: verdict.known,
         set: verdict.set.clone(),
         enough: verdict.enough,
         shots_needed: verdict.shots_needed,
+        positive: verdict.positive().filter(|_| is_answered),
+        score: verdict.decision.map(|decision| decision.score),
     }
 }
 
@@ -46,6 +50,8 @@ pub fn untaught(source: &str) -> Classification {
         set: Vec::new(),
         enough: false,
         shots_needed: 0,
+        positive: None,
+        score: None,
     }
 }
 
@@ -76,6 +82,8 @@ mod tests {
             enough,
             shots_needed: 9,
             nearest: Vec::new(),
+            point: None,
+            decision: None,
         };
         let cases = [
             (verdict(true, true, &[1]), 1, Decision::Untaught),
@@ -90,5 +98,15 @@ mod tests {
             assert_eq!(decision(&verdict, taught), expected, "{verdict:?}");
         }
         assert_eq!(classification("", None, &verdict(true, true, &[1]), 1).probability, None);
+        let decided = |verdict: Verdict| {
+            let decision = Some(link::Decision { score: 0.5, positive: true });
+            classification("", None, &Verdict { decision, ..verdict }, 2).positive
+        };
+        assert_eq!(decided(verdict(true, true, &[0, 1])), Some(true));
+        assert_eq!(
+            (decided(verdict(true, true, &[])), decided(verdict(false, true, &[1]))),
+            (None, None),
+            "I don't know"
+        );
     }
 }

@@ -10,8 +10,10 @@ mod audit; //      who changed what
 mod classify; //   what a device says of an image
 mod controller; // what each request does
 mod error; //      errors of the API
+mod operating_point; // the operating point of the device
 mod page; //       a page that is served
 mod pending; //    a sample that is being moved
+mod proportion; // a share with its interval
 mod qr; //         QR codes
 mod quality; //    figures by leave-one-out
 mod queue; //      images to label

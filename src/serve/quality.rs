@@ -6,9 +6,10 @@ use macula_edge::support_set::{CLASSES_MAX, SourceId, SupportRecord, Supports};
 use rayon::prelude::*;
 
 use super::error::{ApiError, ErrorKind};
-use super::types::{ClassQuality, Confusion, Mistaken, Proportion, Quality};
+use super::proportion::Proportion;
+use super::types::{ClassQuality, Confusion, Mistaken, Quality};
 use crate::link::DeviceState;
-use crate::measure::{ConfusionMatrix, Interval, wilson};
+use crate::measure::{ConfusionMatrix, Interval};
 use crate::report::text::hexadecimal;
 
 /// Most samples for leave-one-out. A head takes a millisecond for 250 samples and 12 for 1,000, so that leaving each out
@@ -144,16 +145,11 @@ fn classes(confusion: &ConfusionMatrix, slots: &[u8], records: &[SupportRecord])
         ClassQuality {
             slot,
             samples: records.iter().filter(|record| record.class == slot).count() as u64,
-            sensitivity: proportion(right, own),
-            specificity: proportion(others - taken, others),
+            sensitivity: Proportion::of(right, own),
+            specificity: Proportion::of(others - taken, others),
         }
     };
     slots.iter().enumerate().map(quality).collect()
-}
-
-fn proportion(count: u64, of: u64) -> Option<Proportion> {
-    let [low, high] = wilson(count, of)?;
-    Some(Proportion { value: count as f64 / of as f64, low, high, of })
 }
 
 #[cfg(test)]

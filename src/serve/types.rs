@@ -5,18 +5,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A proportion with its 95 % Wilson interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Proportion {
-    /// 0 to 1.
-    pub value: f64,
-    /// Lower end of the interval.
-    pub low: f64,
-    /// Upper end of the interval.
-    pub high: f64,
-    /// Trials.
-    pub of: u64,
-}
+use super::operating_point::OperatingPointReport;
+use super::proportion::Proportion;
 
 /// Whether this client may use the API.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -81,6 +71,8 @@ pub struct DeviceReport {
     pub store: StoreReport,
     /// Its bundle, if it takes bundles.
     pub bundle: Option<BundleReport>,
+    /// Its operating point, if it has one.
+    pub operating_point: Option<OperatingPointReport>,
     /// Whether the pictures of samples are kept.
     pub keeps_images: bool,
     /// The change that undo would take back.
@@ -354,6 +346,10 @@ pub struct Classification {
     pub enough: bool,
     /// Samples per class that the error rate needs.
     pub shots_needed: u16,
+    /// Whether the image is positive at the operating point; none without one, and for "I don't know".
+    pub positive: Option<bool>,
+    /// Its score there, which the threshold is applied to.
+    pub score: Option<f32>,
 }
 
 /// A classification and its evidence.
@@ -362,6 +358,8 @@ pub struct Prediction {
     /// The classification.
     #[serde(flatten)]
     pub classification: Classification,
+    /// The operating point of the decision, if the device has one.
+    pub operating_point: Option<OperatingPointReport>,
     /// The nearest samples, nearest first.
     pub nearest: Vec<Neighbour>,
     /// Time of the device, without decoding the file.

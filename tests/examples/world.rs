@@ -32,7 +32,7 @@ const SUBSTITUTED: [(&str, &str, &str); 18] = [
 ];
 
 /// Arguments that shorten a command, added if an example does not have them.
-const ADDED: [(&str, &[&str]); 19] = [
+const ADDED: [(&str, &[&str]); 22] = [
     ("advise", &["--seconds", "1"]),
     ("pretrain", &["--batch-size", "8"]),
     ("pretrain --data", &["--epochs", "1"]),
@@ -47,6 +47,9 @@ const ADDED: [(&str, &[&str]); 19] = [
     ("eval abstention", &["--queries", "2"]),
     ("eval abstention", &["--shots", "2"]),
     ("eval abstention", &["--episodes", "5"]),
+    ("eval operating-point", &["--queries", "2"]),
+    ("eval operating-point", &["--shots", "2"]),
+    ("eval operating-point", &["--episodes", "5"]),
     ("export", &["--count", "4"]),
     ("bench train", &["--steps", "1", "--batch-size", "2"]),
     ("bench augment", &["--batches", "2"]),

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Class, Sample } from "../src/api/types.ts";
+import type { Class, OperatingPointReport, Sample } from "../src/api/types.ts";
 import { headline, promise, reason, type Answer } from "../src/logic/decision.ts";
 import { looksLikeImage } from "../src/logic/files.ts";
 import { bytes, either, interval, probability, readPercent, shortHash } from "../src/logic/format.ts";
 import { goalState } from "../src/logic/goal.ts";
+import { decisionAt, pointText, promiseText, readTarget } from "../src/logic/point.ts";
 import { lastPart } from "../src/logic/names.ts";
 import { summarise } from "../src/logic/record.ts";
 import { fit } from "../src/logic/shrink.ts";
@@ -20,6 +21,37 @@ test("an answer is put in words", () => {
   assert.equal(headline(answer({ decision: "several", set: [0, 1, 2] }), nameOf), "Pneumonia, normal, or effusion");
   assert.equal(headline(answer({ decision: "unknown", class: null }), nameOf), "I don’t know");
   assert.equal(headline(answer({ decision: "untaught", class: null }), nameOf), "Teach two classes first");
+});
+
+const POINT: OperatingPointReport = {
+  class: 0, target: { kind: "sensitivity", share: 0.95 }, threshold: -1.5, promise: 0.95, samples_needed: 19, enough: true,
+  sensitivity: { value: 0.95, low: 0.76, high: 0.99, of: 20 }, specificity: { value: 0.5, low: 0.3, high: 0.7, of: 20 },
+};
+
+test("a decision at an operating point is put in words", () => {
+  assert.equal(pointText(POINT, nameOf), "Pneumonia: sensitivity of at least 95%");
+  const at = (positive: boolean | null, score: number | null, threshold: number | null = POINT.threshold) =>
+    decisionAt({ positive, score, operating_point: { ...POINT, threshold } }, nameOf)!;
+  assert.equal(at(true, 0.254).text, "Positive for Pneumonia");
+  assert.match(at(true, 0.254).detail, /sensitivity of at least 95%\. Score 0\.25, threshold -1\.50\./);
+  assert.equal(at(false, -2).text, "Negative for Pneumonia");
+  assert.equal(at(null, -2).text, "No decision on Pneumonia");
+  assert.match(at(null, null, null).text, /^No threshold yet/);
+  assert.equal(decisionAt({ positive: null, score: null, operating_point: null }, nameOf), null);
+});
+
+test("an operating point promises what its samples allow", () => {
+  assert.match(promiseText(POINT, nameOf)!, /95%/);
+  assert.match(promiseText({ ...POINT, promise: 0.888, enough: false }, nameOf)!, /88\.8% is promised, 19 samples/);
+  assert.match(promiseText({ ...POINT, threshold: null }, nameOf)!, /Pneumonia/);
+  assert.equal(promiseText({ ...POINT, target: { kind: "costs", missed: 20, false_alarm: 1 }, promise: null }, nameOf), null);
+});
+
+test("targets are read in range", () => {
+  assert.deepEqual(readTarget("specificity", 0.9, ["", ""]), { kind: "specificity", share: 0.9 });
+  assert.deepEqual(readTarget("costs", null, ["20", " 1 "]), { kind: "costs", missed: 20, false_alarm: 1 });
+  for (const share of [null, 0, 1, 0.9995]) assert.equal(readTarget("sensitivity", share, ["1", "1"]), null);
+  for (const costs of [["0", "1"], ["1.5", "1"], ["1", "10001"], ["1", ""]]) assert.equal(readTarget("costs", 0.5, costs), null);
 });
 
 test("an unknown image is told from one that fits no class", () => {

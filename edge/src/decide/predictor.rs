@@ -3,10 +3,12 @@
 use super::ClassSet;
 use super::conformal::{self, Query};
 use super::nearest::{Nearest, nearest};
+use super::operating_point::{OperatingPoint, Threshold, log_odds};
 use super::out_of_distribution::{in_distribution, write_closest};
 use crate::feature::Length;
 use crate::head::block::dot;
 use crate::head::fitted::{check, write_logistic, write_weights};
+use crate::head::leave_one_out::write_left_out;
 use crate::head::shrunken::Shrunken;
 use crate::head::span::Span;
 use crate::head::{Head, HeadError, HeadKind};
@@ -208,6 +210,63 @@ impl<'w> Predictor<'w> {
             shots_needed,
             nearest,
         })
+    }
+
+    /// The score of the feature that was predicted last for `class`: its log odds against all other classes by the Gaussian
+    /// head, whichever head decides. `None` unless the class and another one have supports.
+    pub fn score(&mut self, class: u8) -> Option<f32> {
+        let classes = self.solved.counts.len();
+        let (to_means, rest) = self.vectors.split_at_mut(classes);
+        let distances = &mut rest[..classes];
+        // The square of the feature itself is common to all classes.
+        for (k, distance) in distances.iter_mut().enumerate() {
+            let present = self.solved.counts[k] > 0.0;
+            *distance = if present { self.solved.squares[k] - 2.0 * to_means[k] } else { f64::INFINITY };
+        }
+        log_odds(distances, class.into(), self.solved.sharpness)
+    }
+
+    /// The threshold of `point` on [`Self::score`], from the scores of the left-out supports; `None` when too few have one.
+    ///
+    /// Costs `O(n C)` operations and no factorisation. It does not depend on the kind of head.
+    ///
+    /// * `supports`: the ones it was fitted to
+    pub fn threshold(&mut self, supports: Supports<'_>, point: OperatingPoint) -> Option<Threshold> {
+        let Shrunken { kappa, sharpness, counts, squares, between, .. } = self.solved;
+        let classes = counts.len();
+        let present = counts.iter().filter(|&&count| count > 0.0).count() as f64;
+        let certainty = supports.len() as f64 - present + kappa;
+        // The vector in front is that of the feature predicted last.
+        let distances = &mut self.vectors[classes..2 * classes];
+        // Positives fill the scores from the front, negatives from the back.
+        let scores = &mut self.to_supports[..];
+        let (mut positives, mut negatives) = (0, scores.len());
+        for (record, form) in supports.records.iter().zip(self.forms.chunks_exact(classes + 1)) {
+            let class = usize::from(record.class);
+            distances.copy_from_slice(&form[1..]);
+            let of_rest = if counts[class] > 1.0 {
+                write_left_out(form[0], class, squares, &between[class * classes..][..classes], counts, distances);
+                // One sample fewer has made the covariance.
+                sharpness * (certainty - 1.0) / certainty
+            } else {
+                // Its class is gone without it. It lay on the mean of its class, so the covariance is the same.
+                for (k, distance) in distances.iter_mut().enumerate() {
+                    let is_left = counts[k] > 0.0 && k != class;
+                    *distance = if is_left { form[0] - 2.0 * *distance + squares[k] } else { f64::INFINITY };
+                }
+                sharpness
+            };
+            let Some(score) = log_odds(distances, point.class.into(), of_rest) else { continue };
+            if record.class == point.class {
+                scores[positives] = score.into();
+                positives += 1;
+            } else {
+                negatives -= 1;
+                scores[negatives] = score.into();
+            }
+        }
+        let (front, back) = scores.split_at_mut(negatives);
+        point.target.threshold(&mut front[..positives], back)
     }
 
     /// The conformal prediction set of `feature`.

@@ -24,7 +24,7 @@ pub const ERROR_RATE_PERMILLE_MAX: u16 = 500;
 
 /// Bytes of the longest message of a device with `dim` feature dimensions; at least 256.
 ///
-/// The longest are `Request::MergeState` (68 bytes and the feature) and `Reply::Why` (191 bytes).
+/// The longest are `Request::MergeState` (68 bytes and the feature) and `Reply::Decision` (196 bytes).
 pub const fn message_max(dim: usize) -> usize {
     let feature = 2 * dim + 72;
     if feature < 256 { 256 } else { feature }

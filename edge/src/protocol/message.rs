@@ -15,7 +15,8 @@ pub use super::codec::{
     message_max,
 };
 pub use super::reply::{
-    HelloReply, LineCounters, Neighbour, Outcome, Prediction, Provenance, Reply, SelfTest, StatePart, Status,
-    TestResult, Wear,
+    Decision, HelloReply, LineCounters, Neighbour, OperatingPointReport, Outcome, Prediction, Provenance, Reply,
+    SelfTest, StatePart, Status, TestResult, Wear,
 };
 pub use super::request::{Input, Request};
+pub use crate::decide::{OperatingPoint, Target, Threshold};

@@ -95,6 +95,8 @@ pub enum Reason {
     WouldForget = 35,
     /// Another bundle with this counter is in use: a new bundle needs a higher one. Found: the counter.
     BundleSameCounter = 36,
+    /// The share or cost of the operating point is 0 or too high. Found: thousandths, or the cost. Limit: the highest allowed.
+    OperatingPoint = 37,
 }
 
 impl Reason {
@@ -181,6 +183,12 @@ impl fmt::Display for Refusal {
             }
             Reason::BundleSameCounter => {
                 write!(f, "another bundle with counter {found} is in use; a new bundle needs a higher counter")
+            }
+            Reason::OperatingPoint => {
+                write!(
+                    f,
+                    "the operating point asks for {found} thousandths, or a cost of {found}; 1 to {limit} are allowed"
+                )
             }
         }
     }

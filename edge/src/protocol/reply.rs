@@ -9,6 +9,7 @@ use super::codec::{NEAREST, NEAREST_WHY, parse, write};
 use super::refusal::Refusal;
 #[cfg(doc)]
 use super::request::{Input, Request};
+use crate::decide::{OperatingPoint, Threshold};
 use crate::support_set::{SourceId, SupportRecord};
 
 /// A reply.
@@ -104,6 +105,18 @@ pub enum Reply<'a> {
     SelfTest(SelfTest),
     /// To [`Request::Bundles`].
     Bundles(BundleReport),
+    /// To [`Request::OperatingPoint`] and [`Request::SetOperatingPoint`]; `None` when the device has none.
+    OperatingPoint(Option<OperatingPointReport>),
+    /// To [`Request::Decide`].
+    Decision {
+        /// The prediction.
+        #[serde(borrow)]
+        prediction: Prediction<'a>,
+        /// The operating point that was applied; `None` when neither the request nor the device has one.
+        point: Option<OperatingPointReport>,
+        /// The decision; `None` without a threshold.
+        decision: Option<Decision>,
+    },
 }
 
 /// A device and its limits.
@@ -241,6 +254,24 @@ pub struct Prediction<'a> {
     pub shots_needed: u16,
     /// The nearest supports, nearest first.
     pub nearest: [Option<Neighbour>; NEAREST],
+}
+
+/// An operating point with its threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatingPointReport {
+    /// The operating point.
+    pub point: OperatingPoint,
+    /// The threshold from the supports that the device has now; `None` while too few have a score.
+    pub threshold: Option<Threshold>,
+}
+
+/// The decision at an operating point. It does not say whether the sample is in distribution: see [`Prediction::known`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Log odds of the positive class against all others by the Gaussian head.
+    pub score: f32,
+    /// Whether the score reaches the threshold.
+    pub positive: bool,
 }
 
 /// A part of the state of a device.

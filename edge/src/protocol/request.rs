@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::{ERROR_RATE_PERMILLE_MAX, FORGETTING_CONFIRMATION, RESET_CONFIRMATION, VERSION, chunk_max};
 use super::codec::{parse, write};
 use super::refusal::Refusal;
+use crate::decide::OperatingPoint;
 use crate::support_set::SourceId;
 
 /// The sample of a request: the staged image, or a feature that the same encoder made elsewhere.
@@ -157,6 +158,25 @@ pub enum Request<'a> {
     BundleCommitForgetting {
         /// [`FORGETTING_CONFIRMATION`].
         confirmation: &'a str,
+    },
+    /// Asks for the operating point. Reply: `Reply::OperatingPoint`.
+    OperatingPoint,
+    /// Sets the operating point, or removes it. It is removed with its class, too. Reply: `Reply::OperatingPoint`.
+    SetOperatingPoint {
+        /// The operating point.
+        point: Option<OperatingPoint>,
+    },
+    /// As [`Request::Predict`], and applies an operating point. Reply: `Reply::Decision`.
+    Decide {
+        /// The sample.
+        #[serde(borrow)]
+        input: Input<'a>,
+        /// As in [`Request::Predict`].
+        head: u8,
+        /// As in [`Request::Predict`].
+        error_rate_permille: u16,
+        /// For this sample only; otherwise that of the device, if it has one.
+        point: Option<OperatingPoint>,
     },
 }
 

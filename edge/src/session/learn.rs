@@ -48,6 +48,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         let supports = self.supports_of(class);
         self.store.remove_class(class, &self.support_set).map_err(refusal)?;
         self.support_set.remove_class(class)?;
+        self.operating_point = self.operating_point.filter(|point| point.class != class);
         self.count_change();
         Ok(Reply::ClassRemoved { supports })
     }
@@ -115,9 +116,10 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         if confirmation != RESET_CONFIRMATION {
             return Err(Reason::NotConfirmed.with(0, 0));
         }
-        // Settings stay: the boot state, the anti-rollback counter and the trusted keys are in force at every moment.
+        // Settings of no class stay: the boot state, the anti-rollback counter and the trusted keys are in force at every moment.
         self.store.forget_all().map_err(refusal)?;
         self.support_set.clear();
+        self.operating_point = None;
         self.count_change();
         Ok(Reply::Done)
     }
@@ -129,7 +131,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         self.update.commit(&mut self.store, &self.support_set, true)
     }
 
-    fn check_class(&self, class: u8) -> Result<(), Refusal> {
+    pub(super) fn check_class(&self, class: u8) -> Result<(), Refusal> {
         let names = self.support_set.names();
         match names.get(usize::from(class)) {
             Some(name) if !name.is_free() => Ok(()),
@@ -141,7 +143,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         self.support_set.supports().records.iter().filter(|record| record.class == class).count() as u32
     }
 
-    fn count_change(&mut self) {
+    pub(super) fn count_change(&mut self) {
         self.revision = self.revision.wrapping_add(1);
     }
 }

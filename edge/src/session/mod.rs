@@ -18,8 +18,10 @@ mod head_cache; // the head fitted last
 mod learn; //      classes and supports
 mod nearest; //    the supports nearest to a sample
 mod predict; //    predictions
+mod operating_point; // the operating point: stored, applied to predictions
 mod report; //     status, export, self-test
 
+use crate::decide::OperatingPoint;
 use crate::encoder::{EncodeError, Encoder};
 use crate::image::RawImage;
 use crate::protocol::message::{HelloReply, LineCounters, VERSION};
@@ -73,7 +75,9 @@ pub struct Session<'m, E, F> {
     encoder: E,
     store: Store<'m, F>,
     support_set: SupportSet<'m>,
-    /// Changes of the support set since the start.
+    /// The stored operating point.
+    operating_point: Option<OperatingPoint>,
+    /// Changes of the support set and of the operating point since the start.
     revision: u32,
     stage: Stage<'m>,
     work: &'m mut [u32],
@@ -126,6 +130,7 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
             return Err(StoreError::Buffer { found, needed });
         }
         let update = Update::open(bundles, &mut store)?;
+        let operating_point = operating_point::load(&mut store, &support_set)?;
         let (stage, head_cache) = (Stage::new(image), HeadCache::new(scratch, probabilities));
         let (learning, line) = (Learning::default(), LineCounters::default());
         Ok(Self {
@@ -133,6 +138,7 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
             encoder,
             store,
             support_set,
+            operating_point,
             revision: 0,
             stage,
             work,
@@ -223,6 +229,11 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
             Request::SelfTest => self.self_test()?.write(out),
             Request::Bundles => self.update.report()?.write(out),
             Request::BundleCommitForgetting { confirmation } => self.commit_forgetting(confirmation)?.write(out),
+            Request::OperatingPoint => self.report_point()?.write(out),
+            Request::SetOperatingPoint { point } => self.set_point(point)?.write(out),
+            Request::Decide { input, head, error_rate_permille, point } => {
+                self.decide(input, head, error_rate_permille, point)?.write(out)
+            }
         }
     }
 

@@ -1,19 +1,48 @@
 //! Predictions: the class of a sample, the set of classes that cannot be excluded, and the nearest supports.
 //!
-//! `decide/out_of_distribution.rs` decides whether the answer is "I don't know" (`known`), `decide/conformal.rs` the class set.
+//! `decide/out_of_distribution.rs` decides whether the answer is "I don't know" (`known`), `decide/conformal.rs` the class
+//! set, `decide/operating_point.rs` whether the sample is positive.
 
 use super::Session;
 use super::head_cache::HeadCache;
 use super::nearest::nearest;
-use crate::decide::Predictor;
+use crate::decide::{OperatingPoint, Predictor, Threshold};
 use crate::encoder::Encoder;
 use crate::head::{HeadError, HeadKind};
-use crate::protocol::message::{ERROR_RATE_PERMILLE_MAX, Input, Prediction};
+use crate::protocol::message::{Decision, ERROR_RATE_PERMILLE_MAX, Input, OperatingPointReport, Prediction};
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
 
 impl<E: Encoder, F: Flash> Session<'_, E, F> {
     pub(super) fn predict(&mut self, input: Input<'_>, head: u8, error_rate: u16) -> Result<Reply<'_>, Refusal> {
+        let (prediction, _) = self.prediction(input, head, error_rate, None)?;
+        Ok(Reply::Prediction(prediction))
+    }
+
+    /// Predicts, and applies `point`, or the operating point of the device.
+    pub(super) fn decide(
+        &mut self,
+        input: Input<'_>,
+        head: u8,
+        error_rate: u16,
+        point: Option<OperatingPoint>,
+    ) -> Result<Reply<'_>, Refusal> {
+        let point = match point {
+            Some(point) => Some(self.check_point(point)?),
+            None => self.operating_point,
+        };
+        let (prediction, decided) = self.prediction(input, head, error_rate, point)?;
+        let (point, decision) = decided.map_or((None, None), |(report, decision)| (Some(report), decision));
+        Ok(Reply::Decision { prediction, point, decision })
+    }
+
+    fn prediction(
+        &mut self,
+        input: Input<'_>,
+        head: u8,
+        error_rate: u16,
+        point: Option<OperatingPoint>,
+    ) -> Result<(Prediction<'_>, Option<(OperatingPointReport, Option<Decision>)>), Refusal> {
         let highest = HeadKind::Logistic as u8;
         let kind = HeadKind::from_repr(head).ok_or(Reason::NoSuchHead.with(head.into(), highest.into()))?;
         if !(1..=ERROR_RATE_PERMILLE_MAX).contains(&error_rate) {
@@ -23,20 +52,28 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
             return Err(Reason::NothingLearned.with(0, 0));
         }
         let length = self.load_feature(input)?;
-        let (supports, classes) = (self.support_set.supports(), self.support_set.names().len());
-        let HeadCache { scratch, probabilities, solved, set } = &mut self.head_cache;
-        let length_max = self.encoder.info().corpus.and_then(|corpus| corpus.length_max);
-        // Solving takes far longer than deciding, so it is done once for each change of the support set.
-        let mut predictor = match solved.take() {
-            Some((known, revision, fitted)) if known == kind && revision == self.revision => {
-                Predictor::resume(fitted, length_max, error_rate, scratch)
+        let (support_set, cache) = (&self.support_set, &mut self.head_cache);
+        let fitted = cache.fit(kind, support_set, self.revision).map_err(head_refusal)?;
+        let report = match point {
+            None => None,
+            Some(point) => {
+                let threshold = cache.threshold(point, support_set, self.revision).map_err(head_refusal)?;
+                Some(OperatingPointReport { point, threshold })
             }
-            _ => Predictor::fit(kind, supports, classes, length_max, error_rate, scratch).map_err(head_refusal)?,
         };
-        *solved = Some((kind, self.revision, predictor.fitted()));
+        let (supports, classes) = (support_set.supports(), support_set.names().len());
+        let HeadCache { scratch, probabilities, set, .. } = cache;
+        let length_max = self.encoder.info().corpus.and_then(|corpus| corpus.length_max);
+        let mut predictor = Predictor::resume(fitted, length_max, error_rate, scratch);
         let prediction = predictor.predict(supports, self.feature, length, probabilities).map_err(head_refusal)?;
+        let decided = report.map(|report| {
+            let score = report.threshold.zip(predictor.score(report.point.class));
+            let decision =
+                |(threshold, score): (Threshold, f32)| Decision { score, positive: threshold.is_positive(score) };
+            (report, score.map(decision))
+        });
         *set = prediction.set.to_bytes();
-        Ok(Reply::Prediction(Prediction {
+        let prediction = Prediction {
             head,
             class: prediction.class,
             probability: prediction.probability,
@@ -45,7 +82,8 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
             enough: prediction.enough,
             shots_needed: prediction.shots_needed,
             nearest: nearest(supports, self.feature),
-        }))
+        };
+        Ok((prediction, decided))
     }
 
     pub(super) fn why(&mut self, input: Input<'_>) -> Result<Reply<'static>, Refusal> {
@@ -55,7 +93,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
 }
 
 /// The numbers of [`Reason::HeadFailed`]: 1 too little memory, 2 a covariance without an inverse, 3 anything else.
-fn head_refusal(error: HeadError) -> Refusal {
+pub(super) fn head_refusal(error: HeadError) -> Refusal {
     match error {
         HeadError::NothingLearned => Reason::NothingLearned.with(0, 0),
         HeadError::Memory { .. } => Reason::HeadFailed.with(1, 0),

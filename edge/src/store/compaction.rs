@@ -9,7 +9,7 @@ use super::{Flash, StoreError};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kept<'v> {
     Nothing,
-    /// The settings, one of them with another value.
+    /// The settings that belong to no class, one of them with another value.
     Settings(Option<(u8, &'v [u8])>),
 }
 
@@ -114,7 +114,9 @@ impl<F: Flash> Journal<'_, F> {
 
     fn copy_settings(&mut self, replaced: Option<(u8, &[u8])>, fresh: &mut Head) -> Result<(), StoreError> {
         let mut cursor = self.start();
-        let is_kept = |entry: &Entry| entry.kind == Kind::Setting && replaced.is_none_or(|(key, _)| key != entry.slot);
+        let is_kept = |entry: &Entry| {
+            entry.kind == Kind::Setting && entry.class.is_none() && replaced.is_none_or(|(key, _)| key != entry.slot)
+        };
         while let Some(batch) = self.next_batch(&mut cursor, is_kept)? {
             batch.live().try_for_each(|entry| self.copy(entry, fresh))?;
         }

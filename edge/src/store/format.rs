@@ -11,6 +11,8 @@ use crate::support_set::{CLASS_NAME_MAX, SourceId, SupportRecord};
 pub const VERSION: u16 = 1;
 /// Longest value of a setting, in bytes.
 pub const SETTING_MAX: usize = 128;
+/// The setting whose value begins with the slot of a class, and which is removed with that class: the operating point.
+pub const OPERATING_POINT_KEY: u8 = 5;
 /// First bytes of a header.
 pub const MAGIC: [u8; 4] = *b"MCST";
 
@@ -154,7 +156,7 @@ impl Header {
 pub(super) enum Kind {
     /// A class has this name.
     Class = 1,
-    /// A class is removed, with its supports.
+    /// A class is removed, with its supports and the setting that belongs to it.
     RemoveClass = 2,
     /// A support is learned.
     Learn = 3,
@@ -174,6 +176,8 @@ pub(super) struct Entry {
     pub(super) len: usize,
     /// The source of a support that is learned or forgotten.
     pub(super) source: SourceId,
+    /// The class that a setting belongs to.
+    pub(super) class: Option<u8>,
     /// Address of its mark.
     pub(super) at: u32,
     /// Sequence number of its block.
@@ -201,7 +205,10 @@ impl Entry {
         if matches!(kind, Kind::Learn | Kind::Forget) {
             source.copy_from_slice(&prefix[RECORD_HEAD..PREFIX]);
         }
-        Ok(Self { kind, slot: prefix[record::SLOT], len, source, at, seq, offset })
+        let slot = prefix[record::SLOT];
+        let is_of_class = kind == Kind::Setting && slot == OPERATING_POINT_KEY && len > 0;
+        let class = is_of_class.then_some(prefix[RECORD_HEAD]);
+        Ok(Self { kind, slot, len, source, class, at, seq, offset })
     }
 
     /// Whether this later record makes `earlier` obsolete.
@@ -211,6 +218,7 @@ impl Entry {
             (Kind::Learn, Kind::RemoveClass) => self.slot == earlier.slot,
             (Kind::Class, Kind::Class | Kind::RemoveClass) => self.slot == earlier.slot,
             (Kind::Setting, Kind::Setting) => self.slot == earlier.slot,
+            (Kind::Setting, Kind::RemoveClass) => earlier.class == Some(self.slot),
             _ => false,
         }
     }

@@ -24,7 +24,7 @@ use core::ops::Range;
 
 pub use error::StoreError;
 pub use flash::{Flash, Synchronous};
-pub use format::SETTING_MAX;
+pub use format::{OPERATING_POINT_KEY, SETTING_MAX};
 pub use geometry::buffer_len;
 pub use peek::{Peeked, peek};
 
@@ -110,7 +110,7 @@ impl<'m, F: Flash> Store<'m, F> {
     }
 
     /// Restarts the store in `range` for another encoder in one atomic step: classes and supports are forgotten, settings
-    /// stay, and `setting` gets this value. `support_set` is cleared.
+    /// stay apart from that of a class, and `setting` gets this value. `support_set` is cleared.
     ///
     /// # Errors
     /// As [`Self::open`], except that the encoder may differ.
@@ -166,7 +166,7 @@ impl<'m, F: Flash> Store<'m, F> {
         Ok(named)
     }
 
-    /// Removes a class and all its supports.
+    /// Removes a class, all its supports and the setting that belongs to it.
     ///
     /// * `support_set`: the content of the store with the class, whose supports are counted to know how much is freed
     ///
@@ -176,9 +176,11 @@ impl<'m, F: Flash> Store<'m, F> {
         let Some(named) = self.class(class)? else {
             return Err(StoreError::SupportSet(SupportSetError::NoSuchClass { class }));
         };
+        let setting = self.setting(OPERATING_POINT_KEY)?.filter(|setting| setting.class == Some(class));
         let supports = support_set.supports().records.iter().filter(|record| record.class == class).count();
-        let freed =
-            u64::from(self.support_bytes()) * supports as u64 + u64::from(self.journal.geometry.stride(named.len));
+        let records: u64 =
+            [Some(named), setting].iter().flatten().map(|e| u64::from(self.journal.geometry.stride(e.len))).sum();
+        let freed = u64::from(self.support_bytes()) * supports as u64 + records;
         let live = self.live_without(freed, named.at)?;
         self.journal.append(Kind::RemoveClass, class, 0, |_| ())?;
         self.live = live;
@@ -273,7 +275,7 @@ impl<'m, F: Flash> Store<'m, F> {
         Ok(())
     }
 
-    /// Removes all classes and supports and erases them from the flash; settings stay.
+    /// Removes all classes and supports and erases them from the flash; settings stay, apart from that of a class.
     ///
     /// # Errors
     /// As [`Self::erase_all`].

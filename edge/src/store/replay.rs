@@ -1,6 +1,6 @@
 //! From the records of a journal to classes and supports.
 
-use super::format::{Entry, Kind, SETTING_MAX, SUPPORT_HEAD, read_support};
+use super::format::{Entry, Kind, OPERATING_POINT_KEY, SETTING_MAX, SUPPORT_HEAD, read_support};
 use super::journal::Journal;
 use super::{Flash, StoreError};
 use crate::decide::ClassSet;
@@ -38,10 +38,18 @@ pub(super) fn replay<F: Flash>(
 fn setting_lens<F: Flash>(journal: &mut Journal<'_, F>) -> Result<[u8; 256], StoreError> {
     const { assert!(SETTING_MAX <= u8::MAX as usize) };
     let mut lens = [0; 256];
+    let mut of_class = None;
     let mut cursor = journal.start();
     while let Some(entry) = journal.next(&mut cursor)? {
-        if entry.kind == Kind::Setting {
-            lens[usize::from(entry.slot)] = entry.len as u8;
+        match entry.kind {
+            Kind::Setting => {
+                lens[usize::from(entry.slot)] = entry.len as u8;
+                if entry.slot == OPERATING_POINT_KEY {
+                    of_class = entry.class;
+                }
+            }
+            Kind::RemoveClass if of_class == Some(entry.slot) => lens[usize::from(OPERATING_POINT_KEY)] = 0,
+            _ => {}
         }
     }
     Ok(lens)

@@ -9,6 +9,8 @@ use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 pub const DIM: usize = 32;
 /// Class slots.
 pub const CLASSES: usize = 4;
+/// Keys of settings that the tests use, from 0. Setting 5 belongs to the class in its first byte.
+pub const SETTINGS: u8 = 6;
 /// The encoder whose features are kept.
 pub const IDENTITY: [u8; 16] = *b"encoder of tests";
 
@@ -99,11 +101,11 @@ pub fn carry_out<F: Flash>(
     }
 }
 
-/// The bytes of the canonical state and of the settings with keys below 4.
+/// The bytes of the canonical state and of the settings with keys below [`SETTINGS`].
 pub fn state<F: Flash>(store: &mut Store<'_, F>, support_set: &SupportSet<'_>) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     support_set.state(|piece| bytes.extend_from_slice(piece));
-    for key in 0..4 {
+    for key in 0..SETTINGS {
         let mut value = [0; 128];
         let len = store.get_setting(key, &mut value)?;
         bytes.push(len as u8);

@@ -7,6 +7,7 @@ mod forget;
 mod inspect;
 pub mod learn;
 mod merge;
+mod operating_point;
 pub mod predict;
 mod reset;
 mod self_test;
@@ -46,6 +47,8 @@ pub enum Command {
     Merge(merge::Args),
     /// Add, rename or remove classes of a device
     Class(class::Args),
+    /// Show, set or remove the operating point of a device: sensitivity, specificity or costs of one class
+    OperatingPoint(operating_point::Args),
     /// Run the self-test of a device
     SelfTest(self_test::Args),
     /// Send a new bundle to a device
@@ -72,6 +75,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Status(args) => status::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Class(args) => class::run(args),
+        Command::OperatingPoint(args) => operating_point::run(args),
         Command::SelfTest(args) => self_test::run(args),
         Command::Update(args) => update::run(args),
         Command::Reset(args) => reset::run(args),

@@ -1,5 +1,6 @@
 //! `macula predict`: classifies images on a device.
 
+mod decided;
 mod probabilities;
 mod quality;
 mod row;
@@ -16,11 +17,13 @@ use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Kind;
 use crate::cli::images::ImageArgs;
 use crate::cli::local_device::Missing;
+use crate::cli::operating_point::{PointRow, parse_target, point, refused};
 use crate::cli::{Common, print_json, samples};
 use crate::data::{Dataset, Split};
 use crate::device::{NamedImage, source_of};
-use crate::link::{Client, PredictOptions, Sample};
+use crate::link::{Client, PredictOptions, Sample, Target};
 use crate::report::text::{left, shown, widest};
+use decided::{Attained, Decided};
 use quality::{Quality, Tally};
 use row::{DONT_KNOW, Row};
 
@@ -28,7 +31,8 @@ use row::{DONT_KNOW, Row};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     macula predict --device clinic.store new.png\n  \
-    macula predict --device tcp:ward-3.local:7000 --error-rate 5 --data SLIDES --split test\n\n\
+    macula predict --device tcp:ward-3.local:7000 --error-rate 5 --data SLIDES --split test\n  \
+    macula predict --device clinic.store --operating-point sensitivity=0.95 --positive nodule new.png\n\n\
     A labelled dataset is evaluated: balanced accuracy with its 95 % interval, sensitivity, specificity and ROC AUC per \
     class, and the confusion matrix with a column for \"I don't know\". Labels are matched to classes by name.")]
 pub struct Args {
@@ -40,6 +44,12 @@ pub struct Args {
     /// Error rate of the conformal prediction set in percent, 0.1 to 50
     #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = parse_error_rate)]
     error_rate: u16,
+    /// Decide at this operating point instead of the device's: sensitivity=SHARE, specificity=SHARE or costs=MISSED:FALSE_ALARM
+    #[arg(long, value_name = "TARGET", value_parser = parse_target, requires = "positive")]
+    operating_point: Option<Target>,
+    /// Class whose images are positive at --operating-point
+    #[arg(long, value_name = "CLASS", requires = "operating_point")]
+    positive: Option<String>,
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
@@ -65,6 +75,11 @@ struct Report {
     error_rate_percent: f64,
     /// Whether only one class has samples, so that every known image is of that class.
     only_one_class: bool,
+    /// The operating point of the decisions, if the options or the device have one.
+    operating_point: Option<PointRow>,
+    /// What it attains on the labelled images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attained: Option<Attained>,
     #[serde(flatten)]
     quality: Option<Quality>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,30 +92,46 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.connect(Missing::Refuse, |client| {
         let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
         let names = ClassNames::of(client)?;
-        let (quality, rows) = match &args.data {
+        let mut asked = Asked::new(&args, &names)?;
+        let Found { quality, attained, rows } = match &args.data {
             None => {
-                let decide =
-                    |named: &NamedImage| predict(&args, client, &names, &named.name, Sample::Image(&named.image));
-                (None, images.iter().map(decide).collect::<Result<_, _>>()?)
+                let decide = |named: &NamedImage| asked.predict(client, &named.name, Sample::Image(&named.image));
+                Found { rows: images.iter().map(decide).collect::<Result<_, _>>()?, ..Found::default() }
             }
             Some(name) => {
                 let dataset = args.reading.open(name, args.common.seed, client.range(), args.common.quiet)?;
-                predict_dataset(&args, client, &names, &dataset)?
+                predict_dataset(&args, client, &mut asked, &dataset)?
             }
         };
+        let operating_point = asked.point;
         let predictions = (quality.is_none() || args.each).then_some(rows);
         let error_rate_percent = f64::from(args.error_rate) / 10.0;
         let only_class = names.only_class();
         if args.common.json {
             let (device, head) = (args.device.device.to_string(), args.head.name());
             let only_one_class = only_class.is_some();
-            return print_json(&Report { device, head, error_rate_percent, only_one_class, quality, predictions });
+            return print_json(&Report {
+                device,
+                head,
+                error_rate_percent,
+                only_one_class,
+                operating_point,
+                attained,
+                quality,
+                predictions,
+            });
         }
         if let Some(quality) = &quality {
             quality.print(error_rate_percent);
         }
         if let Some(rows) = &predictions {
-            print_rows(rows, error_rate_percent);
+            print_rows(rows, error_rate_percent, operating_point.as_ref());
+        }
+        if let Some(point) = &operating_point {
+            point.print();
+            if let Some(attained) = &attained {
+                attained.print(point);
+            }
         }
         if let Some(class) = only_class {
             println!("{}", super::why::only_class_remark(class));
@@ -125,26 +156,51 @@ fn parse_error_rate(text: &str) -> Result<u16, String> {
     }
 }
 
-fn predict(
-    args: &Args,
-    client: &mut Client<'_>,
-    names: &ClassNames,
-    name: &str,
-    sample: Sample<'_>,
-) -> anyhow::Result<Row> {
-    let options = PredictOptions { head: args.head as u8, error_rate_permille: args.error_rate };
-    let prediction = client.predict(sample, options)?;
-    Ok(Row {
-        image: name.to_owned(),
-        class: names.name(prediction.slot),
-        probability: Some(prediction.probability).filter(|_| names.only_class().is_none()),
-        known: prediction.known,
-        set: prediction.set.iter().map(|&slot| names.name(slot)).collect(),
-        enough: prediction.enough,
-        shots_needed: prediction.shots_needed,
-        nearest: prediction.nearest.iter().map(|neighbour| NearestSample::of(neighbour, names)).collect(),
-        label: None,
-    })
+/// What is asked of the device, and the operating point that it answered with.
+struct Asked<'a> {
+    names: &'a ClassNames,
+    options: PredictOptions,
+    point: Option<PointRow>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(args: &Args, names: &'a ClassNames) -> anyhow::Result<Self> {
+        let asked = args.operating_point.zip(args.positive.as_deref());
+        let point = asked.map(|(target, positive)| point(target, positive, names)).transpose()?;
+        let options = PredictOptions { head: args.head as u8, error_rate_permille: args.error_rate, point };
+        Ok(Self { names, options, point: None })
+    }
+
+    fn predict(&mut self, client: &mut Client<'_>, name: &str, sample: Sample<'_>) -> anyhow::Result<Row> {
+        let names = self.names;
+        let prediction = client.predict(sample, self.options).map_err(|error| match self.options.point {
+            Some(_) => refused(error),
+            None => error.into(),
+        })?;
+        // Another host may have changed it meanwhile; the report names the last one.
+        self.point = prediction.point.map(|report| PointRow::of(&report, names));
+        Ok(Row {
+            image: name.to_owned(),
+            class: names.name(prediction.slot),
+            probability: Some(prediction.probability).filter(|_| names.only_class().is_none()),
+            known: prediction.known,
+            set: prediction.set.iter().map(|&slot| names.name(slot)).collect(),
+            enough: prediction.enough,
+            shots_needed: prediction.shots_needed,
+            positive: prediction.positive(),
+            score: prediction.decision.map(|decision| decision.score),
+            nearest: prediction.nearest.iter().map(|neighbour| NearestSample::of(neighbour, names)).collect(),
+            label: None,
+        })
+    }
+}
+
+/// The decisions on all images, and their figures if they have labels.
+#[derive(Default)]
+struct Found {
+    quality: Option<Quality>,
+    attained: Option<Attained>,
+    rows: Vec<Row>,
 }
 
 /// Classifies a dataset image by image. If it has labels, the images are evaluated that the device has not learned and whose
@@ -152,9 +208,10 @@ fn predict(
 fn predict_dataset(
     args: &Args,
     client: &mut Client<'_>,
-    names: &ClassNames,
+    asked: &mut Asked<'_>,
     dataset: &Dataset,
-) -> anyhow::Result<(Option<Quality>, Vec<Row>)> {
+) -> anyhow::Result<Found> {
+    let names = asked.names;
     let name = args.data.as_deref().unwrap_or_default();
     let indices = dataset.indices(args.split);
     ensure!(!indices.is_empty(), "{name} has no images in this split");
@@ -162,16 +219,16 @@ fn predict_dataset(
     if indices.iter().all(|&index| label(index).is_none()) {
         let mut rows = Vec::new();
         samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |_, named| {
-            rows.push(predict(args, client, names, &named.name, Sample::Image(&named.image))?);
+            rows.push(asked.predict(client, &named.name, Sample::Image(&named.image))?);
             Ok(())
         })?;
-        return Ok((None, rows));
+        return Ok(Found { rows, ..Found::default() });
     }
     check_labels(name, indices.iter().filter_map(|&index| label(index)), names)?;
     let state = client.export()?;
     let mut scratch = Vec::new();
     let head = probabilities::head(args.head, &state, client.device(), &mut scratch);
-    let mut tally = Tally::new(names, head.is_some());
+    let (mut tally, mut decided) = (Tally::new(names, head.is_some()), Decided::default());
     let mut rows = Vec::new();
     samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |index, named| {
         let label = label(index);
@@ -186,11 +243,12 @@ fn predict_dataset(
             Some(_) => {}
         }
         let feature = client.embed(Sample::Image(&named.image))?;
-        let mut row = predict(args, client, names, &named.name, Sample::Feature(&feature))?;
+        let mut row = asked.predict(client, &named.name, Sample::Feature(&feature))?;
         row.label = label.map(str::to_owned);
         if let Some(label) = label.filter(|label| names.has(label)) {
             let found = head.as_ref().map(|head| probabilities::of(head, names, &feature)).transpose()?;
             tally.add(label, &row, &found.unwrap_or_default())?;
+            decided.add(label, &row, asked.point.as_ref());
         }
         rows.push(row);
         Ok(())
@@ -199,7 +257,7 @@ fn predict_dataset(
         tally.images() > 0,
         "{name}: the device has learned all images whose label it knows; none is left to evaluate"
     );
-    Ok((Some(tally.quality()), rows))
+    Ok(Found { quality: Some(tally.quality()), attained: decided.attained(), rows })
 }
 
 /// Refuses a dataset none of whose labels is a class of the device.
@@ -217,17 +275,25 @@ fn check_labels<'l>(name: &str, labels: impl Iterator<Item = &'l str>, names: &C
     Ok(())
 }
 
-fn print_rows(rows: &[Row], error_rate_percent: f64) {
+fn print_rows(rows: &[Row], error_rate_percent: f64, point: Option<&PointRow>) {
     let width = widest(rows.iter().map(|row| row.image.as_str()), "image".len());
     let set = format!("set at {error_rate_percent} %");
-    println!("{:<width$} {:<24} {:>11}  {set:<24} nearest", "image", "class", "probability");
+    // A column for the decision only where there is one.
+    let decision = |text: &str| point.map_or(String::new(), |_| format!(" {text:<16}"));
+    println!("{:<width$} {:<24} {:>11} {} {set:<24} nearest", "image", "class", "probability", decision("decision"));
     for row in rows {
         let class = if row.known { row.class.clone() } else { DONT_KNOW.to_owned() };
         let probability = row.probability.map_or("-".to_owned(), |probability| format!("{probability:.3}"));
         let nearest: Vec<String> = row.nearest.iter().map(NearestSample::short).collect();
         let set = if row.set.is_empty() { "none".to_owned() } else { row.set.join(", ") };
+        let decided = match (row.positive, row.score) {
+            (Some(true), Some(score)) => format!("positive {score:.2}"),
+            (Some(false), Some(score)) => format!("negative {score:.2}"),
+            _ => "-".to_owned(),
+        };
         let (image, class, set) = (left(&row.image, width), left(&class, 24), left(&set, 24));
-        println!("{image} {class} {probability:>11}  {set} {}", shown(&nearest.join(", ")));
+        let (decided, nearest) = (decision(&decided), nearest.join(", "));
+        println!("{image} {class} {probability:>11} {decided} {set} {}", shown(&nearest));
         if !row.known {
             println!("{:<width$} unlike all samples; the nearest class is {}", "", shown(&row.class));
         }

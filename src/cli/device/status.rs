@@ -3,6 +3,7 @@
 use crate::cli::classes::{ClassCount, ClassNames};
 use crate::cli::connect::DeviceArgs;
 use crate::cli::local_device::Missing;
+use crate::cli::operating_point::PointRow;
 use crate::cli::{Common, print_json};
 use crate::device::StoreFile;
 use crate::link::{Address, BundleReport, CandidateState, Client, DeviceState, Status, rollback_reason};
@@ -47,6 +48,8 @@ struct Report {
     /// The bundle in use and the last one sent, if the device takes bundles.
     #[serde(skip_serializing_if = "Option::is_none")]
     bundle: Option<BundleRow>,
+    /// The operating point, if the device has one.
+    operating_point: Option<PointRow>,
     /// SHA-256 of the canonical state, equal on devices with equal classes and samples.
     state_sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,6 +145,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         print(&report);
         println!();
         names.print();
+        if let Some(point) = &report.operating_point {
+            println!();
+            point.print();
+        }
         if let Some(samples) = &report.samples {
             println!("\n{:<16} {:<24} {:>10}  time", "source", "class", "operator");
             for SampleRow { source, class, operator, time_s } in samples {
@@ -159,6 +166,7 @@ fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &ClassNa
         Some(state) => state.sha256,
         None => client.state_sha256()?,
     };
+    let operating_point = client.operating_point()?.map(|report| PointRow::of(&report, names));
     let bundle = client.bundles()?.map(|bundles| BundleRow::of(&bundles, status));
     let encoder = match &args.device.device {
         Address::Store(path) => StoreFile::header(path)?.map(|header| header.encoder),
@@ -186,6 +194,7 @@ fn report(args: &Args, client: &mut Client<'_>, status: &Status, names: &ClassNa
         frames_dropped: line.corrupted.saturating_add(line.oversized).saturating_add(line.stale),
         now_s: status.now_s,
         bundle,
+        operating_point,
         state_sha256: hexadecimal(&state_sha256),
         samples: state.map(|state| rows(&state, names)),
     })

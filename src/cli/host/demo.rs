@@ -297,7 +297,7 @@ fn classify(client: &mut Client<'_>, dataset: &Dataset) -> anyhow::Result<Confus
     let known = names.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
     ensure!(known == dataset.class_names, "the classes of the device differ from those of the dataset");
     let test = dataset.indices(Some(Split::Test));
-    let options = PredictOptions { head: 0, error_rate_permille: 100 };
+    let options = PredictOptions { head: 0, error_rate_permille: 100, point: None };
     let mut predicted = Vec::new();
     for (_, named) in samples::load_readable(dataset, &test, true, true)? {
         predicted.push(usize::from(client.predict(Sample::Image(&named.image), options)?.slot));

@@ -8,6 +8,7 @@ mod encoders;
 mod few_shot;
 mod html_report;
 mod images;
+mod operating_point;
 mod parts;
 mod probe_args;
 mod table;
@@ -73,6 +74,14 @@ enum Probe {
                       macula eval abstention --encoder RUN --data kermany-3class.csv --unknown busi/ --episodes 200"
     )]
     Abstention(abstention::Args),
+    /// Evaluate operating points: sensitivity and specificity that a device's threshold attains on new images
+    #[command(
+        after_help = "Example:\n  macula eval operating-point --encoder random:nano --data phantoms --positive nodules --shots 20 \
+                      --operating-point sensitivity=0.95,costs=10:1\n\n\
+                      A device chooses the threshold from its samples, each left out. The promise is a mean over devices: one in ten \
+                      attains less than `low tenth`."
+    )]
+    OperatingPoint(operating_point::Args),
     /// Evaluate active learning: labels that a device asks for, against labels in random order
     #[command(
         after_help = "Example:\n  macula eval active --encoder random:nano --data phantoms --pool 100 --labels 40 --episodes 100"
@@ -109,6 +118,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
         Probe::FewShot(args) => few_shot::run(&args),
         Probe::Abstention(args) => abstention::run(&args),
+        Probe::OperatingPoint(args) => operating_point::run(&args),
         Probe::Active(args) => active::run(&args),
         Probe::Tasks(args) => tasks::run(&args),
     }

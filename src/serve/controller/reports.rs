@@ -3,6 +3,7 @@
 use macula_edge::support_set::CLASS_NAME_MAX;
 
 use super::super::error::ApiError;
+use super::super::operating_point::{OperatingPoint, OperatingPointReport};
 use super::super::queue::IMAGES_MAX;
 use super::super::types::{
     AuditEntry, BundleReport, BundleState, Class, Classes, DeviceReport, EncoderReport, InputSize, Limits, QueueSize,
@@ -22,6 +23,7 @@ impl Controller<'_, '_> {
     /// If it does not answer.
     pub fn device(&mut self) -> Result<DeviceReport, ApiError> {
         let (status, bundles) = (self.client.status()?, self.client.bundles()?);
+        let operating_point = self.client.operating_point()?.map(Into::into);
         let state_sha256 = hexadecimal(&self.client.state_sha256()?);
         let info = self.client.device();
         let encoder = EncoderReport {
@@ -54,6 +56,7 @@ impl Controller<'_, '_> {
                 learned_erases: wear.learned_erases,
             },
             bundle: bundles.map(|report| bundle(&report, &status)),
+            operating_point,
             keeps_images: self.pictures.folder().is_some(),
             undo: self.files.undo.last().map(Change::step),
             queue: QueueSize { images: self.files.queue.len(), images_limit: IMAGES_MAX },
@@ -129,6 +132,23 @@ impl Controller<'_, '_> {
         self.audited(author, "settings", None, &[], |own| {
             own.files.settings.set(settings)?;
             Ok(own.files.settings.get().clone())
+        })
+    }
+
+    /// Sets the operating point of the device, or removes it; returns it with its threshold.
+    ///
+    /// # Errors
+    /// If a value is out of range, or there is no such class.
+    pub fn set_operating_point(
+        &mut self,
+        author: &Author,
+        point: Option<OperatingPoint>,
+    ) -> Result<Option<OperatingPointReport>, ApiError> {
+        let point = point.map(|point| point.checked()).transpose()?;
+        let class = point.map(|point| self.class_name(point.class)).transpose()?;
+        let action = if point.is_some() { "operating-point" } else { "clear-operating-point" };
+        self.audited(author, action, class.as_deref(), &[], |own| {
+            Ok(own.client.set_operating_point(point)?.map(Into::into))
         })
     }
 

@@ -135,9 +135,10 @@ impl Controller<'_, '_> {
         let feature = self.client.embed(link::Sample::Image(image))?;
         let taught = self.taught()?;
         let (classification, nearest) = self.classify(source, &feature, taught, error_rate)?;
+        let operating_point = self.client.operating_point()?.map(Into::into);
         let near = |found: &link::Neighbour| neighbour(found, |found| self.pictures.has(&found.from.source));
         let nearest = nearest.iter().map(near).collect();
-        Ok(Prediction { classification, nearest, elapsed_ms: milliseconds(started) })
+        Ok(Prediction { classification, operating_point, nearest, elapsed_ms: milliseconds(started) })
     }
 
     /// Number of classes that have samples.
@@ -159,7 +160,7 @@ impl Controller<'_, '_> {
             return Ok((untaught(&name), nearest));
         }
         let learned = nearest.iter().find(|near| near.from.source == source).map(|near| near.slot);
-        let options = PredictOptions { head: 0, error_rate_permille };
+        let options = PredictOptions { head: 0, error_rate_permille, point: None };
         let verdict = self.client.predict(link::Sample::Feature(feature), options)?;
         Ok((classification(&name, learned, &verdict, taught), nearest))
     }

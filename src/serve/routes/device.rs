@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json as Reply, Router};
 use serde::Deserialize;
 
-use super::super::error::{ApiError, ErrorBody};
+use super::super::error::{ApiError, ErrorBody, ErrorKind};
+use super::super::operating_point::{OperatingPoint, OperatingPointReport};
 use super::super::qr;
 use super::super::types::{
     AuditReport, DeviceReport, PairReply, PairRequest, Pairing, SessionReport, Settings, Undone,
@@ -27,6 +28,7 @@ pub fn routes() -> Router<std::sync::Arc<Shared>> {
         .route("/pairing", get(pairing))
         .route("/device", get(device))
         .route("/settings", get(settings).put(set_settings))
+        .route("/operating-point", put(set_operating_point).delete(clear_operating_point))
         .route("/audit", get(audit))
         .route("/undo", post(undo))
 }
@@ -84,6 +86,30 @@ pub async fn set_settings(
     Json(settings): Json<Settings>,
 ) -> Result<Reply<Settings>, ApiError> {
     shared.device.run(move |controller| controller.set_settings(&author, settings)).await.map(Reply)
+}
+
+/// Sets the operating point of the device. `GET /device` has it.
+#[utoipa::path(put, path = "/operating-point", request_body = OperatingPoint,
+    responses((status = 200, body = OperatingPointReport), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)),
+    security(("token" = [])))]
+pub async fn set_operating_point(
+    State(shared): App,
+    From(author): From,
+    Json(point): Json<OperatingPoint>,
+) -> Result<Reply<OperatingPointReport>, ApiError> {
+    let report = shared.device.run(move |controller| controller.set_operating_point(&author, Some(point))).await?;
+    let gone = || ApiError::new(ErrorKind::DeviceFault, "the device has no operating point after it was set");
+    report.map(Reply).ok_or_else(gone)
+}
+
+/// Removes the operating point of the device.
+#[utoipa::path(delete, path = "/operating-point", responses((status = 200, description = "done")), security(("token" = [])))]
+pub async fn clear_operating_point(
+    State(shared): App,
+    From(author): From,
+) -> Result<Reply<serde_json::Value>, ApiError> {
+    shared.device.run(move |controller| controller.set_operating_point(&author, None)).await?;
+    Ok(Reply(serde_json::json!({})))
 }
 
 #[derive(Deserialize)]

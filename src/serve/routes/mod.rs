@@ -63,7 +63,8 @@ async fn page(request: Request) -> Response {
     servers((url = "/api/v1")),
     modifiers(&Bearer),
     paths(
-        device::session, device::pair, device::pairing, device::device, device::settings, device::set_settings, device::audit, device::undo,
+        device::session, device::pair, device::pairing, device::device, device::settings, device::set_settings, device::set_operating_point,
+        device::clear_operating_point, device::audit, device::undo,
         classes::classes, classes::add_class, classes::rename_class, classes::remove_class,
         samples::samples, samples::learn, samples::move_sample, samples::forget, samples::image, samples::quality,
         predictions::predict, predictions::preview,

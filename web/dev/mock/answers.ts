@@ -1,5 +1,5 @@
 // What the mock server computes from its memory.
-import type { Device, Prediction, Quality, Queue } from "../../src/api/types.ts";
+import type { Device, OperatingPointReport, Prediction, Quality, Queue } from "../../src/api/types.ts";
 import { classify, INPUT, KNOWN, similarity, wilson } from "./model.ts";
 import { now, type Kept, type State } from "./state.ts";
 
@@ -19,11 +19,41 @@ export function device(state: State): Device {
       slot: 1, sha256: "9b74c9897bac770ffc029102a200c5de3c5f0b5c6b1a2d9b8e7f6a5b4c3d2e1f", counter: 4, state: "confirmed",
       attempts: null, reason: null, bytes_received: 0, bytes_expected: 0,
     },
-    keeps_images: true, undo: state.undo, queue: { images: queue.size, images_limit: 1000 }, limits: LIMITS, state_sha256: state.hash(),
+    operating_point: operatingPoint(state), keeps_images: true, undo: state.undo, queue: { images: queue.size, images_limit: 1000 }, limits: LIMITS, state_sha256: state.hash(),
   };
 }
 
-type Short = Omit<Prediction, "nearest" | "elapsed_ms">;
+type Short = Omit<Prediction, "nearest" | "elapsed_ms" | "operating_point">;
+
+/** Log odds of a class; null without a sample of it or of another one. */
+function scoreOf(feature: Float64Array, samples: Kept[], slot: number): number | null {
+  const answer = classify(feature, samples);
+  const p = answer?.probabilities[answer.slots.indexOf(slot)];
+  return p === undefined ? null : Math.log(Math.max(p, 1e-12)) - Math.log(Math.max(1 - p, 1e-12));
+}
+
+export function operatingPoint(state: State): OperatingPointReport | null {
+  const point = state.point;
+  if (!point) return null;
+  const samples = [...state.memory.samples.values()];
+  const scores = (positive: boolean) => samples.filter((one) => (one.class === point.class) === positive)
+    .map((one) => scoreOf(one.feature, samples.filter((other) => other !== one), point.class))
+    .filter((found) => found !== null).sort((a, b) => a - b);
+  const positives = scores(true), negatives = scores(false), { target } = point;
+  const share = target.kind === "costs" ? null : target.share, of = target.kind === "specificity" ? negatives : positives;
+  // The mock has one rule for costs, too: the lowest score of a positive.
+  const place = target.kind === "specificity" ? Math.ceil((of.length + 1) * target.share) - 1 : share === null ? 0 : Math.floor((of.length + 1) * (1 - share)) - 1;
+  const found = of[Math.min(Math.max(place, 0), of.length - 1)];
+  const threshold = found === undefined ? null : target.kind === "specificity" ? found + 1e-6 : found;
+  const needed = share === null ? 1 : Math.ceil(Math.round(1e6 / (1 - share)) / 1e6) - 1;
+  const most = Math.floor((of.length * 1000) / (of.length + 1)) / 1000;
+  return {
+    ...point, threshold,
+    sensitivity: threshold === null ? null : wilson(positives.filter((one) => one >= threshold).length, positives.length),
+    specificity: threshold === null ? null : wilson(negatives.filter((one) => one < threshold).length, negatives.length),
+    promise: share === null || threshold === null ? null : Math.min(share, most), samples_needed: needed, enough: of.length >= needed,
+  };
+}
 
 export function decide(source: string, feature: Float64Array, samples: Kept[], errorRate: number): Short {
   const learned = samples.find((one) => one.source === source)?.class ?? null;
@@ -32,12 +62,12 @@ export function decide(source: string, feature: Float64Array, samples: Kept[], e
   for (const one of samples) counts.set(one.class, (counts.get(one.class) ?? 0) + 1);
   const shots_needed = Math.ceil(1 / errorRate) - 1;
   const enough = Math.min(...counts.values()) >= shots_needed;
-  if (!answer) return { source, learned, decision: "untaught", class: null, probability: null, known: false, set: [], enough: false, shots_needed };
+  if (!answer) return { source, learned, decision: "untaught", class: null, probability: null, known: false, set: [], enough: false, shots_needed, positive: null, score: null };
   const best = Math.max(...answer.probabilities), first = answer.slots[answer.probabilities.indexOf(best)]!;
   const known = answer.nearest >= KNOWN;
   const set = answer.slots.filter((_, i) => answer.probabilities[i]! > best * 0.14);
   const decision = !known ? "unknown" : set.length > 1 ? "several" : "class";
-  return { source, learned, decision, class: first, probability: best, known, set, enough, shots_needed };
+  return { source, learned, decision, class: first, probability: best, known, set, enough, shots_needed, positive: null, score: null };
 }
 
 export function predict(state: State, source: string, feature: Float64Array, errorRate: number): Prediction {
@@ -45,7 +75,10 @@ export function predict(state: State, source: string, feature: Float64Array, err
   const nearest = samples
     .map((one) => ({ source: one.source, class: one.class, similarity: similarity(feature, one.feature), operator: one.operator, time_s: one.time_s, image: one.bytes !== null }))
     .sort((a, b) => b.similarity - a.similarity).slice(0, 5);
-  return { ...decide(source, feature, samples, errorRate), nearest, elapsed_ms: 9 };
+  const point = operatingPoint(state), decided = decide(source, feature, samples, errorRate);
+  const score = point && scoreOf(feature, samples, point.class);
+  const positive = score === null || point?.threshold == null || !["class", "several"].includes(decided.decision) ? null : score >= point.threshold;
+  return { ...decided, positive, score, operating_point: point, nearest, elapsed_ms: 9 };
 }
 
 export function queue(state: State, limit: number): Queue {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { Settings } from "../../src/api/types.ts";
+import type { OperatingPoint, Settings } from "../../src/api/types.ts";
 import * as answers from "./answers.ts";
 import { featureOf, previewOf, sourceOf } from "./model.ts";
 import { Refused, type State } from "./state.ts";
@@ -39,6 +39,7 @@ export function answer(state: State, { method, path, query, body }: Call): Answe
       const slot = Number(id), name = state.name(slot), count = state.count(slot);
       state.change({ action: "remove-class", class: name, samples: count }, {}, () => {
         classes.delete(slot);
+        if (state.point?.class === slot) state.point = null;
         for (const one of [...samples.values()]) if (one.class === slot) samples.delete(one.source);
       });
       return ok({ samples: count });
@@ -68,6 +69,14 @@ export function answer(state: State, { method, path, query, body }: Call): Answe
     case "GET quality": return ok(answers.quality(state));
     case "GET settings": return ok(state.settings);
     case "PUT settings": return ok((state.settings = json<Settings>()));
+    case "PUT operating-point": {
+      const point = json<OperatingPoint>(), name = state.name(point.class);
+      state.change(null, { action: "operating-point", class: name }, () => (state.point = point));
+      return ok(answers.operatingPoint(state));
+    }
+    case "DELETE operating-point":
+      state.change(null, { action: "clear-operating-point" }, () => (state.point = null));
+      return ok({});
     case "GET queue": return ok(answers.queue(state, Number(query.get("limit") ?? 50)));
     case "POST queue": return ok(state.enqueue(image(body), query.get("name") ?? ""));
     case "GET queue/:id/image": return picture(known(queue.get(id)).bytes);

@@ -1,6 +1,6 @@
 // The memory of the mock server, with undo by snapshots.
 import { createHash } from "node:crypto";
-import type { AuditEntry, Settings, UndoStep } from "../../src/api/types.ts";
+import type { AuditEntry, OperatingPoint, Settings, UndoStep } from "../../src/api/types.ts";
 import { featureOf, sourceOf } from "./model.ts";
 import { phantom } from "./phantoms.ts";
 
@@ -19,6 +19,7 @@ export const now = () => Math.floor(Date.now() / 1000);
 export class State {
   memory: Memory = { classes: new Map(), samples: new Map(), queue: new Map() };
   settings: Settings = { error_rate: 0.1, operators: [], goal: null };
+  point: OperatingPoint | null = null;
   audit: AuditEntry[] = [];
   revision = 1;
   learned = 0;

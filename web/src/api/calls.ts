@@ -32,6 +32,10 @@ export const quality = (errorRate: number) => json<T.Quality>("/quality", { quer
 export const settings = () => json<T.Settings>("/settings");
 export const saveSettings = (value: T.Settings) => json<T.Settings>("/settings", { method: "PUT", json: value, repeatable: true });
 
+export const setOperatingPoint = (point: T.OperatingPoint) =>
+  json<T.OperatingPointReport>("/operating-point", { method: "PUT", json: point, repeatable: true });
+export const clearOperatingPoint = () => request("/operating-point", { method: "DELETE", repeatable: true });
+
 export const queue = (limit: number) => json<T.Queue>("/queue", { query: { limit } });
 export const enqueue = (image: Blob, name: string, retry: Retry = {}) =>
   json<{ id: T.Source; new: boolean; images: number }>("/queue", { method: "POST", query: { name }, body: image, repeatable: true, ...retry });

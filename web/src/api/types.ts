@@ -23,6 +23,7 @@ export interface Device {
   store: { bytes_programmed: number; erases: number; free_bytes: number; learned: number; learned_bytes: number; learned_erases: number };
   bundle: null | { slot: number; sha256: string; counter: number; state: "confirmed" | "waiting" | "rolled-back" | "arriving";
                    attempts: number | null; reason: string | null; bytes_received: number; bytes_expected: number };
+  operating_point: null | OperatingPointReport;
   keeps_images: boolean;
   undo: null | UndoStep;
   queue: { images: number; images_limit: number };
@@ -51,6 +52,8 @@ export interface Prediction {
   decision: "class" | "several" | "unknown" | "untaught";  // untaught: fewer than two classes have samples
   class: number | null; probability: number | null; known: boolean;
   set: number[]; enough: boolean; shots_needed: number;    // conformal prediction set; it guarantees nothing unless enough
+  positive: boolean | null; score: number | null;          // at the operating point; no decision for "I don't know"
+  operating_point: null | OperatingPointReport;
   nearest: Neighbour[]; elapsed_ms: number;
 }
 export interface Neighbour { source: Source; class: number; similarity: number; operator: number; time_s: number; image: boolean }
@@ -73,10 +76,19 @@ export interface Settings {
   goal: null | { class: number; sensitivity: number; specificity: number };   // 0 to 1
 }
 
+// PUT /operating-point OperatingPoint -> OperatingPointReport ; DELETE /operating-point -> {} ; GET /device has it
+export type Target = { kind: "sensitivity" | "specificity"; share: number } | { kind: "costs"; missed: number; false_alarm: number };
+export interface OperatingPoint { class: number; target: Target }      // share 0.001 to 0.999, costs 1 to 10000
+export interface OperatingPointReport extends OperatingPoint {
+  threshold: number | null;                                            // lowest score of a positive image; null: too few samples
+  sensitivity: Proportion | null; specificity: Proportion | null;      // of the samples, each left out
+  promise: number | null; samples_needed: number; enough: boolean;     // promise for new images; null for costs
+}
+
 // The queue: images to label; the device asks first about those that it is least sure of.
 // GET /queue[?limit=50] -> Queue, most uncertain first
 export interface Queue { images: number; images_limit: number; items: QueueItem[] }
-export interface QueueItem { id: Source; name: string; added_s: number; prediction: null | Omit<Prediction, "nearest" | "elapsed_ms"> }
+export interface QueueItem { id: Source; name: string; added_s: number; prediction: null | Omit<Prediction, "nearest" | "elapsed_ms" | "operating_point"> }
 // POST /queue?name=FILE.png   body: image bytes -> {id, new, images}   (409 "exists" if it is a sample already; 507 "refused" when full)
 // POST /queue/ID/label {class: SLOT, operator: N} -> Learned           learns it and takes it out of the queue
 // DELETE /queue/ID -> {}                                               takes it out without learning it

@@ -12,6 +12,9 @@ export function probability(value: number): string {
   return percent(value);
 }
 
+/** A score, which may be below 0. */
+export const score = (value: number) => number(value, { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "negative" });
+
 /** "84% (71–92%)". */
 export function interval(p: Proportion): string {
   return `${percent(p.value)} (${number(Math.round(p.low * 100), {})}–${percent(p.high)})`;

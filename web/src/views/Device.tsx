@@ -4,6 +4,7 @@ import { useStore } from "../state/store.ts";
 import { Audit } from "./device/Audit.tsx";
 import { Bundle, EncoderCard, Memory } from "./device/Facts.tsx";
 import { ErrorRate } from "./device/ErrorRate.tsx";
+import { OperatingPoint } from "./device/OperatingPoint.tsx";
 import { Operators } from "./device/Operators.tsx";
 import { PageSettings } from "./device/PageSettings.tsx";
 import { Pairing } from "./device/Pairing.tsx";
@@ -28,6 +29,7 @@ export function Device() {
         )}
         <LastStep />
         <ErrorRate />
+        <OperatingPoint />
         <Operators />
         <Card id="record" title={t("device.record")}>
           <p class="muted">{t("device.record.lead")}</p>

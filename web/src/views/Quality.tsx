@@ -1,5 +1,8 @@
 import { t } from "../messages/index.ts";
 import { Interval } from "../parts/Bar.tsx";
+import { PointFigures } from "../parts/PointFigures.tsx";
+import { app } from "../state/app.ts";
+import { useStore } from "../state/store.ts";
 import { useQuality, useSamples } from "../state/data.ts";
 import { Confusion } from "./quality/Confusion.tsx";
 import { Goal } from "./quality/Goal.tsx";
@@ -9,6 +12,7 @@ import { Card } from "../parts/Card.tsx";
 
 export function Quality() {
   const quality = useQuality();
+  const point = useStore(app).device?.operating_point ?? null;
   useSamples();
   return (
     <>
@@ -27,6 +31,7 @@ export function Quality() {
           <Confusion quality={quality} />
         </>
       )}
+      {point && <Card id="point" title={t("point.title")}><PointFigures point={point} /></Card>}
       <Goal />
       {quality?.balanced_accuracy && <Mistaken quality={quality} />}
     </>

@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             }
             None => random_image(client, args.common.seed, 0),
         };
-        let options = PredictOptions { head: HeadKind::Auto as u8, error_rate_permille: ERROR_RATE };
+        let options = PredictOptions { head: HeadKind::Auto as u8, error_rate_permille: ERROR_RATE, point: None };
         let mut results = vec![
             measure("status", args, client, |client| client.status())?,
             measure("predict", args, client, |client| client.predict(Sample::Image(&image), options))?,

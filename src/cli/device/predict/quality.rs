@@ -317,18 +317,7 @@ mod tests {
     use crate::link::Class;
 
     fn row(class: &str, known: bool) -> Row {
-        let set = vec![class.to_owned()];
-        Row {
-            image: String::new(),
-            class: class.to_owned(),
-            probability: Some(0.5),
-            known,
-            set,
-            enough: true,
-            shots_needed: 9,
-            nearest: Vec::new(),
-            label: None,
-        }
+        Row { class: class.to_owned(), known, set: vec![class.to_owned()], ..Row::example() }
     }
 
     /// Four images of `a`: two correct, one assigned to `b`, one undecided. Two of `b`, both correct.

@@ -21,6 +21,9 @@ pub struct Comparison {
     /// Error rate, for conformal prediction sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_rate_percent: Option<f64>,
+    /// Target of the threshold, for operating points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
     /// Head of both, for episodes.
     head: Option<String>,
     /// `difference`, its paired 95 % `interval`, and the resulting `verdict`.
@@ -45,6 +48,7 @@ impl Comparison {
             measure,
             shots: None,
             error_rate_percent: None,
+            target: None,
             head: None,
             intervals_overlap: own.value.overlaps(&baseline.value),
             paired,
@@ -66,6 +70,11 @@ impl Comparison {
         Self { error_rate_percent: Some(f64::from(permille) / 10.0), ..self }
     }
 
+    /// Sets the target.
+    pub fn with_target(self, target: String) -> Self {
+        Self { target: Some(target), ..self }
+    }
+
     /// The comparison as a sentence.
     pub fn sentence(&self) -> String {
         let PairedDifference { difference, interval, verdict } = self.paired;
@@ -74,6 +83,7 @@ impl Comparison {
             Some(shots) => format!("with {} ", count(shots, "shot")),
         };
         let rate = self.error_rate_percent.map_or(String::new(), |percent| format!("at an error rate of {percent} % "));
+        let target = self.target.as_ref().map_or(String::new(), |target| format!("at {target} "));
         let head = self.head.as_ref().map_or(String::new(), |head| format!("{head}: "));
         let standing = match verdict {
             Standing::Ahead => "ahead of",
@@ -88,7 +98,7 @@ impl Comparison {
             }
         };
         format!(
-            "{head}{shots}{rate}{} is {standing} {}: {} {:+.1} points; {range}",
+            "{head}{shots}{rate}{target}{} is {standing} {}: {} {:+.1} points; {range}",
             shown(&self.encoder),
             self.baseline,
             self.measure,

@@ -1,5 +1,6 @@
 import type { Prediction } from "../../api/types.ts";
 import { headline, promise, reason } from "../../logic/decision.ts";
+import { decisionAt } from "../../logic/point.ts";
 import { textOf } from "../../messages/failures.ts";
 import { t } from "../../messages/index.ts";
 import { Bar } from "../../parts/Bar.tsx";
@@ -46,10 +47,12 @@ export function Answer({ asked }: { asked: Asked }) {
 
 /** The decision in large words; a mark before it is full, half or open, so that it does not depend on colour. */
 function Words({ answer }: { answer: Prediction }) {
+  const at = answer.decision === "untaught" ? null : decisionAt(answer, nameOf);
   return (
     <div class={`words ${answer.decision}`}>
       <h2 class="headline"><span class="mark" aria-hidden="true" />{headline(answer, nameOf)}</h2>
       <p class="reason">{reason(answer)}</p>
+      {at && <p class="at-point"><strong>{at.text}</strong> <span class="small muted">{at.detail}</span></p>}
       {answer.learned !== null && <p class="tag">{t("predict.learned", { class: nameOf(answer.learned) })}</p>}
     </div>
   );
