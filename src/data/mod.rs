@@ -31,6 +31,8 @@ mod selection;
 mod source;
 mod sources;
 mod survey;
+mod tile_spec;
+mod tiles;
 mod words;
 
 pub use budget::INDEX_BYTES_MAX;
@@ -51,4 +53,6 @@ pub use selection::{evenly_spread, spread_position};
 pub use source::{PixelSource, SourceImage};
 pub use sources::Sources;
 pub use survey::ImageFacts;
+pub use tile_spec::{TileSpec, TileSpecError};
+pub use tiles::{Area, Tile, Tiles, TilesError};
 pub use train_test_split::{TrainTestSplit, train_test_split};

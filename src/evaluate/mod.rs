@@ -21,6 +21,9 @@ mod logistic;
 mod probe;
 mod random_encoder;
 mod raw_pixels;
+mod ridge;
+mod tile_attention;
+mod tile_source;
 
 pub use abstention::{AbstentionResult, AbstentionTask, DeviceFeatures, GateResult, SetsResult, abstention};
 pub use active_learning::{ActivePoint, ActiveResult, ActiveSettings, active_learning};
@@ -29,13 +32,15 @@ pub use colour_statistics::ColourStatistics;
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
 pub use feature_source::FeatureSource;
 pub use features::{Progress, corpus_statistics, embed_dataset, readable};
-pub use few_shot::{FewShotResult, few_shot};
+pub use few_shot::{FewShotResult, few_shot, few_shot_by};
 pub use heads::HeadKind;
 pub use lbfgs::Outcome;
 pub use logistic::{LogisticRegression, LogisticSettings};
 pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
 pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
+pub use tile_attention::{AttentionSettings, TileAttention};
+pub use tile_source::{embed_tiles, tile_means, tile_statistics};
 
 pub use crate::measure::{
     ConfusionMatrix, Features, Interval, KnnSettings, PairedDifference, Standing, argmax_rows, corpus_of, knn_scores,
@@ -124,6 +129,19 @@ pub enum EvaluateError {
         shots: usize,
         /// Queries among them.
         queries: usize,
+    },
+    /// The features of all tiles do not fit into memory.
+    #[error(
+        "the features of {tiles} tiles take {} MiB, at most {} are allowed; use a larger scale, less overlap or fewer images",
+        bytes >> 20, limit >> 20
+    )]
+    TileMemory {
+        /// Tiles so far.
+        tiles: usize,
+        /// Bytes of their features.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
     },
     /// A class has no image in a split.
     #[error("class '{class}' has no image in the {part} split; at least 1 is needed")]

@@ -12,6 +12,7 @@ mod probe_args;
 mod table;
 mod tasks;
 mod tasks_table;
+mod tile_pooling;
 
 use std::num::NonZeroUsize;
 

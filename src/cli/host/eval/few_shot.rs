@@ -4,10 +4,13 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use super::comparison::{Comparison, is_floor};
+use super::images::Images;
 use super::probe_args::ProbeArgs;
 use super::table::Row;
+use super::tile_pooling::{AttentionArgs, TilePooling, TiledImages};
+use crate::encoder::HostEncoder;
 use crate::encoders::Baseline;
-use crate::evaluate::{self, EpisodePool, EpisodeSettings, EvaluateError, HeadKind, PairedDifference};
+use crate::evaluate::{self, EpisodePool, EpisodeSettings, EvaluateError, Features, HeadKind, PairedDifference};
 
 /// Arguments of `macula eval few-shot`.
 #[derive(clap::Args)]
@@ -29,6 +32,8 @@ pub struct Args {
     /// Heads: auto (the default of a device), prototype, gaussian, softmax, logistic, or all
     #[arg(long, default_value = "auto", value_name = "HEAD,…")]
     head: Heads,
+    #[command(flatten)]
+    attention: AttentionArgs,
 }
 
 /// The heads of `--head`.
@@ -63,37 +68,84 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         })
         .collect::<anyhow::Result<_>>()?;
     let (mut rows, mut of_episodes) = (Vec::new(), Vec::new());
-    for encoder in shared.encoders(&images)? {
-        let corpus = shared.corpus(&*encoder, &images)?;
-        let mut features = shared.embed(&*encoder, &images, &images.test)?;
-        features.standardise(&corpus);
-        for &head in &args.head.0 {
-            for (shots, pool) in &pools {
-                let episodes = args.episodes.get();
-                let bar = shared.bar(episodes, &format!("{}: {head}, {shots} shots", encoder.name()));
-                let count = |count| bar.inc(count as u64);
-                let mut result = evaluate::few_shot(&features, num_classes, pool, episodes, head, &count)?;
-                bar.finish_and_clear();
-                of_episodes.push(std::mem::take(&mut result.of_episodes));
-                rows.push(Row::of_few_shot(&*encoder, head, *shots, episodes, result));
+    let encoders = shared.encoders(&images)?;
+    let mut own = 0;
+    for encoder in &encoders {
+        let poolings = args.poolings(&**encoder, &images)?;
+        if rows.is_empty() {
+            own = poolings.len();
+        }
+        for (name, pooled) in &poolings {
+            for &head in &args.head.0 {
+                for (shots, pool) in &pools {
+                    let episodes = args.episodes.get();
+                    let bar = shared.bar(episodes, &format!("{name}: {head}, {shots} shots"));
+                    let count = |count| bar.inc(count as u64);
+                    let mut result = match pooled {
+                        Pooled::Fixed(features) => {
+                            evaluate::few_shot(features, num_classes, pool, episodes, head, &count)?
+                        }
+                        Pooled::Attention(tiled) => {
+                            tiled.few_shot(&args.attention, (num_classes, pool), episodes, head, &count)?
+                        }
+                    };
+                    bar.finish_and_clear();
+                    of_episodes.push(std::mem::take(&mut result.of_episodes));
+                    let row = Row::of_few_shot(&**encoder, head, *shots, episodes, result);
+                    rows.push(Row { encoder: name.clone(), ..row });
+                }
             }
         }
     }
-    let comparison = compare(&rows, &of_episodes);
+    // In tiles an encoder is also compared with itself on whole images.
+    let whole = encoders.get(1).filter(|_| shared.tiles.is_some()).map(|encoder| encoder.name());
+    let comparison = compare(&rows, &of_episodes, own, whole);
     shared.report("few-shot", images, rows, comparison)
 }
 
-/// Compares the encoder with each floor: the same head and shots, over the same episodes.
-fn compare(rows: &[Row], of_episodes: &[Vec<f64>]) -> Vec<Comparison> {
-    let Some(own) = rows.first().map(|row| &row.encoder).filter(|name| !is_floor(name)) else { return Vec::new() };
+/// The features of the test images.
+enum Pooled {
+    /// The same for every episode, standardised.
+    Fixed(Features),
+    /// Those of tiles, whose weights are fitted in each episode.
+    Attention(TiledImages),
+}
+
+impl Args {
+    /// The features of the test images by `encoder`, one way of pooling after the other, with names for the table.
+    fn poolings(&self, encoder: &dyn HostEncoder, images: &Images) -> anyhow::Result<Vec<(String, Pooled)>> {
+        let (shared, name, mut all) = (&self.shared, encoder.name(), Vec::new());
+        if !encoder.is_tiled() || self.attention.has(TilePooling::Mean) {
+            let corpus = shared.corpus(encoder, images)?;
+            let mut features = shared.embed(encoder, images, &images.test)?;
+            features.standardise(&corpus);
+            all.push((name.to_owned(), Pooled::Fixed(features)));
+        }
+        if encoder.is_tiled() && self.attention.has(TilePooling::Attention) {
+            let tiled = TiledImages::read(shared, encoder, images)?;
+            all.push((format!("{name} by attention"), Pooled::Attention(tiled)));
+        }
+        Ok(all)
+    }
+}
+
+/// Compares the encoder, which has `own` ways of pooling, with `whole` and each floor: the same head and shots, over the same
+/// episodes. The first way is also what the others are compared with.
+fn compare(rows: &[Row], of_episodes: &[Vec<f64>], own: usize, whole: Option<&str>) -> Vec<Comparison> {
+    let mut names: Vec<&str> = Vec::new();
+    rows.iter().for_each(|row| if !names.contains(&row.encoder.as_str()) { names.push(&row.encoder) });
     let mut comparisons = Vec::new();
-    for (row, episodes) in rows.iter().zip(of_episodes).filter(|(row, _)| row.encoder == *own) {
-        for floor in Baseline::FLOORS {
-            let same = |other: &&Row| other.encoder == floor && other.head == row.head && other.shots == row.shots;
-            let Some(at) = rows.iter().position(|other| same(&other)) else { continue };
-            let paired = PairedDifference::of_episodes(episodes, &of_episodes[at]);
-            let comparison = Comparison::new("balanced accuracy", &row.candidate(), &rows[at].candidate(), paired);
-            comparisons.push(comparison.with_shots(row.shots.unwrap_or_default()).with_head(&row.head));
+    for (at, name) in names.iter().copied().take(own).enumerate().filter(|(_, name)| !is_floor(name)) {
+        let mut others: Vec<&str> = names.iter().copied().take(at.min(1)).chain(whole).collect();
+        others.extend(Baseline::FLOORS.into_iter().filter(|floor| whole != Some(*floor)));
+        for (row, episodes) in rows.iter().zip(of_episodes).filter(|(row, _)| row.encoder == name) {
+            for other in &others {
+                let same = |row_of: &&Row| row_of.encoder == *other && row_of.head == row.head && row_of.shots == row.shots;
+                let Some(at) = rows.iter().position(|row_of| same(&row_of)) else { continue };
+                let paired = PairedDifference::of_episodes(episodes, &of_episodes[at]);
+                let comparison = Comparison::new("balanced accuracy", &row.candidate(), &rows[at].candidate(), paired);
+                comparisons.push(comparison.with_shots(row.shots.unwrap_or_default()).with_head(&row.head));
+            }
         }
     }
     comparisons
