@@ -1,6 +1,6 @@
 //! `macula embed`: writes the features of images to a NumPy file.
 
-mod rows;
+pub mod rows;
 
 use std::path::PathBuf;
 

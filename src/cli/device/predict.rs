@@ -1,6 +1,6 @@
 //! `macula predict`: classifies images on a device.
 
-mod probabilities;
+pub mod probabilities;
 mod quality;
 mod row;
 

@@ -8,6 +8,7 @@ mod encoders;
 mod few_shot;
 mod images;
 mod parts;
+mod positive;
 mod probe_args;
 mod table;
 mod tasks;
@@ -20,6 +21,7 @@ use crate::encoders::Baseline;
 use crate::evaluate::{self, Labelled, PairedDifference};
 use comparison::{Comparison, is_floor};
 use images::Images;
+use positive::positive;
 use probe_args::ProbeArgs;
 use table::{Report, Row};
 
@@ -78,11 +80,6 @@ enum Probe {
                       --card card.md"
     )]
     Tasks(tasks::Args),
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if value > 0.0 && value.is_finite() { Ok(value) } else { Err("must be greater than 0".to_owned()) }
 }
 
 /// Runs the command.

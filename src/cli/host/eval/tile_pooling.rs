@@ -1,6 +1,7 @@
 //! Few-shot evaluation of images in tiles whose weights are learnt from the supports of each episode.
 
 use super::images::Images;
+use super::positive::positive;
 use super::probe_args::ProbeArgs;
 use crate::data::evenly_spread;
 use crate::encoder::{CorpusStatistics, HostEncoder, TileFeatures};
@@ -27,10 +28,10 @@ pub struct AttentionArgs {
     #[arg(long, value_name = "POOLING,…", value_delimiter = ',', default_value = "mean", requires = "tiles")]
     pub tile_pooling: Vec<TilePooling>,
     /// Attention: ridge of the fit, in units of the mean variance of a tile's feature
-    #[arg(long, value_name = "RIDGE", default_value_t = AttentionSettings::default().ridge, value_parser = super::positive)]
+    #[arg(long, value_name = "RIDGE", default_value_t = AttentionSettings::default().ridge, value_parser = positive)]
     attention_ridge: f64,
     /// Attention: temperature of the weights, in units of a typical score; higher is nearer to the mean
-    #[arg(long, value_name = "TEMPERATURE", default_value_t = AttentionSettings::default().temperature, value_parser = super::positive)]
+    #[arg(long, value_name = "TEMPERATURE", default_value_t = AttentionSettings::default().temperature, value_parser = positive)]
     attention_temperature: f64,
 }
 

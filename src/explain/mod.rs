@@ -1,0 +1,13 @@
+//! Which part of an image decided: heat maps of tiles and of occlusion, drawn over the image.
+
+mod draw;
+mod map;
+mod margin;
+mod occlusion;
+mod tiles;
+
+pub use draw::overlay;
+pub use map::{HeatMap, Raster};
+pub use margin::Margin;
+pub use occlusion::{Occlusion, OcclusionError};
+pub use tiles::{contributions, scores};
