@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 /// Smallest and largest scale, in pixels of the image per pixel of a tile.
 const SCALES: std::ops::RangeInclusive<f32> = 0.125..=256.0;
 
@@ -67,6 +69,11 @@ impl TileSpec {
     /// Pixels of the image per pixel of a tile, ascending.
     pub fn scales(&self) -> &[f32] {
         &self.scales
+    }
+
+    /// Share of a tile that its neighbour shows too.
+    pub fn overlap(&self) -> f32 {
+        self.overlap
     }
 
     /// The standard deviation below which a tile is empty.
@@ -139,6 +146,18 @@ impl FromStr for TileSpec {
             }
         }
         spec.checked()
+    }
+}
+
+impl Serialize for TileSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TileSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

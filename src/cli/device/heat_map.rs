@@ -184,7 +184,7 @@ impl Drawn {
     /// Prints what the colours mean.
     pub fn print(&self) {
         let Self { class, method, margin, parts, range: [least, greatest], files } = self;
-        let files: Vec<String> = files.iter().map(|file| shown_path(file).into_owned()).collect();
+        let files: Vec<String> = files.iter().map(|file| shown_path(file)).collect();
         let what = match *method {
             "tiles" => "what each tile adds",
             "tile-decisions" => "how each tile is decided alone",
