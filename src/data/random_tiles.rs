@@ -180,7 +180,7 @@ fn draw<E>(
     let ratio = scales[rng.below(scales.len())] / scales[0];
     let side = |tile: usize, len: usize| ((tile as f32 * ratio).round() as usize).clamp(1, len);
     let (width, height) = (side(preprocessing.width, size[0]), side(preprocessing.height, size[1]));
-    let mut one = || {
+    let mut one = || -> Result<(f64, Image), E> {
         let (left, top) = (rng.below(size[0] - width + 1), rng.below(size[1] - height + 1));
         let tile = preprocessing.to_pixels(&read([left, top, width, height])?);
         Ok((brightness_deviation([&tile.pixels[..]].into_iter(), tile.channels), tile))

@@ -5,6 +5,10 @@ use crate::data::Area;
 /// Longest side of a [`Raster`] in pixels: what a screen shows.
 const SIDE_MAX: usize = 1_024;
 
+/// Standard deviation of the weight of a part around its centre, as a share of its side, as in MONAI's
+/// `SlidingWindowInferer` with Gaussian weights. The value of a part says most about its centre.
+const SIGMA: f64 = 0.125;
+
 /// Values of parts of an image, which may overlap.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
@@ -35,7 +39,7 @@ impl HeatMap {
     }
 
     /// The map as large as the image, but at most 1,024 pixels on its longer side. A pixel has the mean of the parts that its
-    /// centre lies in.
+    /// centre lies in, with weights that fall from the centre of each part as a Gaussian.
     pub fn raster(&self) -> Raster {
         let longer = self.width.max(self.height);
         let side = |side: usize| match longer > SIDE_MAX {
@@ -44,20 +48,32 @@ impl HeatMap {
         };
         let (width, height) = (side(self.width), side(self.height));
         let scale = [width as f32 / self.width as f32, height as f32 / self.height as f32];
-        let (mut sums, mut counts) = (vec![0.0f64; width * height], vec![0u32; width * height]);
+        let (mut sums, mut totals) = (vec![0.0f64; width * height], vec![0.0f64; width * height]);
         for &(Area { left, top, width: across, height: down }, value) in &self.cells {
             let rows = covered(top, down, scale[1], height);
             let columns = covered(left, across, scale[0], width);
+            let weights: Vec<f64> = columns.clone().map(|column| weight(column, left, across, scale[0])).collect();
             for row in rows {
-                for at in row * width + columns.start..row * width + columns.end {
-                    sums[at] += f64::from(value);
-                    counts[at] += 1;
+                let of_row = weight(row, top, down, scale[1]);
+                let pixels = row * width + columns.start..row * width + columns.end;
+                let pixels = sums[pixels.clone()].iter_mut().zip(&mut totals[pixels]);
+                for ((sum, total), weight) in pixels.zip(&weights) {
+                    *sum += of_row * weight * f64::from(value);
+                    *total += of_row * weight;
                 }
             }
         }
-        let mean = |(sum, count): (f64, u32)| if count == 0 { f32::NAN } else { (sum / f64::from(count)) as f32 };
-        Raster { width, height, values: sums.into_iter().zip(counts).map(mean).collect() }
+        let mean = |(sum, total): (f64, f64)| if total > 0.0 { (sum / total) as f32 } else { f32::NAN };
+        Raster { width, height, values: sums.into_iter().zip(totals).map(mean).collect() }
     }
+}
+
+/// Weight of a pixel in a part from `from`, `len` long, of an image whose pixels are `scale` of a pixel.
+fn weight(pixel: usize, from: f32, len: f32, scale: f32) -> f64 {
+    let centre = (pixel as f64 + 0.5) / f64::from(scale);
+    let distance = (centre - f64::from(from) - f64::from(len) / 2.0) / (SIGMA * f64::from(len));
+    // A part smaller than a pixel may lie off its centre.
+    (-0.5 * distance.powi(2)).max(-20.0).exp()
 }
 
 /// The pixels whose centres lie in `from..from + len`, of `count` pixels that are `scale` to one of the image.
@@ -83,14 +99,24 @@ mod tests {
 
     #[test]
     fn overlapping_parts_are_averaged_and_the_rest_is_empty() {
-        let cells = vec![(area(0.0, 0.0, 2.0, 2.0), 1.0), (area(1.0, 0.0, 2.0, 1.0), 4.0)];
-        let map = HeatMap { width: 4, height: 2, cells };
+        let cells = vec![(area(0.0, 0.0, 2.0, 2.0), 1.0), (area(1.0, 0.0, 2.0, 2.0), 4.0)];
+        let map = HeatMap { width: 4, height: 3, cells };
         let Raster { width, height, values } = map.raster();
-        assert_eq!((width, height, map.range()), (4, 2, Some([1.0, 4.0])));
-        assert_eq!(values[..3], [1.0, 2.5, 4.0]);
-        assert_eq!(values[4..6], [1.0, 1.0]);
-        assert!(values[3].is_nan() && values[6].is_nan() && values[7].is_nan());
+        assert_eq!((width, height, map.range()), (4, 3, Some([1.0, 4.0])));
+        for row in [&values[..4], &values[4..8]] {
+            assert!(row[..3] == [1.0, 2.5, 4.0] && row[3].is_nan(), "{row:?}");
+        }
+        assert!(values[8..].iter().all(|value| value.is_nan()));
         assert_eq!(HeatMap { cells: Vec::new(), ..map }.range(), None);
+    }
+
+    #[test]
+    fn the_nearer_centre_has_more_weight() {
+        let cells = vec![(area(0.0, 0.0, 8.0, 1.0), 0.0), (area(2.0, 0.0, 8.0, 1.0), 1.0)];
+        let values = HeatMap { width: 10, height: 1, cells }.raster().values;
+        assert!(values.is_sorted() && values[4] < 0.5 && values[5] > 0.5, "{values:?}");
+        // Distances of 0.5 and 1.5 pixels with a deviation of one: e^-1/8 and e^-9/8.
+        assert!((f64::from(values[5]) - 1.0 / (1.0 + (-1.0f64).exp())).abs() < 1e-6, "{values:?}");
     }
 
     #[test]
