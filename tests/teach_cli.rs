@@ -527,7 +527,8 @@ fn a_store_remembers_the_tiles_of_its_encoder() {
     let predicted = json(&expect(0, folder.path(), &with("predict", &["bright-3.png", "--json"])).0);
     assert_eq!(predicted["predictions"][0]["class"], "bright");
     // The feature on the device is the mean over tiles that `embed` writes.
-    let embed = ["embed", "--encoder", "raw-pixels", "--tiles", "0.5,overlap=0.5,empty=0", "bright-0.png", "--out", "f.npy"];
+    let embed =
+        ["embed", "--encoder", "raw-pixels", "--tiles", "0.5,overlap=0.5,empty=0", "bright-0.png", "--out", "f.npy"];
     expect(0, folder.path(), &embed);
     assert_eq!(values(&folder.path().join("f.npy")).0, [1, 1024]);
     fails(4, "other-encoder", folder.path(), &with("predict", &["--encoder", "raw-pixels", "bright-3.png"]), &[]);

@@ -224,7 +224,10 @@ mod tests {
         let (memory, file) = (tiles(&dataset, "1+2", 1 << 20), tiles(&dataset, "1+2", 3 * 64 * 64 + 9));
         for position in 0..12 {
             let digest = ImageDigest::of(&dataset.load(position).unwrap());
-            assert_eq!([memory.keep_and_digest(position).unwrap(), file.keep_and_digest(position).unwrap()], [digest; 2]);
+            assert_eq!(
+                [memory.keep_and_digest(position).unwrap(), file.keep_and_digest(position).unwrap()],
+                [digest; 2]
+            );
         }
         assert_eq!((memory.memory_used(), file.memory_used()), (12 * 64 * 64, 3 * 64 * 64));
         assert!((0..12).all(|position| file.is_kept(position)), "the others are in the file");

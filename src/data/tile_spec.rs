@@ -92,7 +92,12 @@ impl TileSpec {
     }
 
     fn checked(mut self) -> Result<Self, TileSpecError> {
-        fn hold(what: &'static str, found: impl ToString, allowed: &'static str, ok: bool) -> Result<(), TileSpecError> {
+        fn hold(
+            what: &'static str,
+            found: impl ToString,
+            allowed: &'static str,
+            ok: bool,
+        ) -> Result<(), TileSpecError> {
             if ok { Ok(()) } else { Err(TileSpecError::OutOfRange { what, found: found.to_string(), allowed }) }
         }
         for &scale in &self.scales {

@@ -105,9 +105,7 @@ impl Tiles {
         if tiles > spec.max() {
             return Err(TilesError::TooMany { width: image.width, height: image.height, tiles, max: spec.max() });
         }
-        let at = |&[width, height]: &[usize; 2]| {
-            Preprocessing::unit(recipe.channels, height, width).to_pixels(image)
-        };
+        let at = |&[width, height]: &[usize; 2]| Preprocessing::unit(recipe.channels, height, width).to_pixels(image);
         let levels: Vec<Image> = grids.iter().map(at).collect();
         let mut all = Self { levels, source: [image.width, image.height], size, tiles: Vec::with_capacity(tiles) };
         for (level, &[width, height]) in grids.iter().enumerate() {

@@ -50,10 +50,8 @@ impl TiledEncoder {
 /// If there are too many tiles, or the encoder fails on one.
 pub fn tile_features(encoder: &dyn HostEncoder, spec: &TileSpec, image: &Image) -> Result<TileFeatures, EncodeError> {
     let recipe = encoder.preprocessing();
-    let refused = |error: TilesError| EncodeError::Encoder {
-        encoder: encoder.name().to_owned(),
-        message: error.to_string(),
-    };
+    let refused =
+        |error: TilesError| EncodeError::Encoder { encoder: encoder.name().to_owned(), message: error.to_string() };
     let tiles = Tiles::of(image, spec, recipe).map_err(refused)?;
     let mut rows = Vec::with_capacity(tiles.len() * encoder.feature_dim());
     let mut pixels = Vec::with_capacity(tiles.len().min(TILES_AT_ONCE) * recipe.input_len());
@@ -125,7 +123,8 @@ mod tests {
     /// 100 tiles, more than one call takes, against pixels cut out by hand.
     #[test]
     fn the_feature_is_the_mean_over_tiles() {
-        let image = Image { width: 40, height: 40, channels: 1, pixels: (0..1600).map(|i| (i * 7 % 251) as u8).collect() };
+        let image =
+            Image { width: 40, height: 40, channels: 1, pixels: (0..1600).map(|i| (i * 7 % 251) as u8).collect() };
         let tiled = TiledEncoder::new(Box::new(brightness()), "1".parse().unwrap());
         let found = tiled.tile_features(&image).unwrap();
         assert_eq!(found.len(), 100);
@@ -134,7 +133,10 @@ mod tests {
             let (top, left) = (tile / 10 * 4, tile % 10 * 4);
             let pixels: Vec<u8> = (0..16).map(|i| image.pixels[(top + i / 4) * 40 + left + i % 4]).collect();
             let own = brightness().encode_batch(&pixels).unwrap();
-            assert_eq!((found.row(tile), found.areas[tile].left, found.areas[tile].top), (&own[..], left as f32, top as f32));
+            assert_eq!(
+                (found.row(tile), found.areas[tile].left, found.areas[tile].top),
+                (&own[..], left as f32, top as f32)
+            );
             expected.iter_mut().zip(own).for_each(|(sum, value)| *sum += f64::from(value) / 100.0);
         }
         let feature = tiled.encode_image(&image).unwrap();

@@ -86,7 +86,8 @@ impl<'a> FeatureSource<'a> {
         progress: Progress,
     ) -> Result<Vec<TileFeatures>, EvaluateError> {
         let key = self.key("tiles", encoder, indices);
-        let found = self.cached_values(key).and_then(|values| from_values(&values, indices.len(), encoder.feature_dim()));
+        let found =
+            self.cached_values(key).and_then(|values| from_values(&values, indices.len(), encoder.feature_dim()));
         if let Some(images) = found {
             progress(indices.len());
             return Ok(images);

@@ -134,13 +134,15 @@ fn run_episode(
 ///
 /// Of `n` images of class 0, `floor((1 - specificity) n)` may lie above the threshold. Ties count against sensitivity.
 fn sensitivity_at(margins: &[f64], truth: &[usize], specificity: f64) -> f64 {
-    let of = |class: usize| margins.iter().zip(truth).filter(move |(_, truth)| **truth == class).map(|(&margin, _)| margin);
+    let of =
+        |class: usize| margins.iter().zip(truth).filter(move |(_, truth)| **truth == class).map(|(&margin, _)| margin);
     let mut negative: Vec<f64> = of(0).collect();
     negative.sort_by(|a, b| b.total_cmp(a));
     // Rounding must not turn 5 % of 20 images into none.
     let allowed = ((1.0 - specificity) * negative.len() as f64 + 1e-9) as usize;
     let threshold = negative.get(allowed).copied().unwrap_or(f64::NEG_INFINITY);
-    let (above, all) = of(1).fold((0usize, 0usize), |(above, all), margin| (above + usize::from(margin > threshold), all + 1));
+    let (above, all) =
+        of(1).fold((0usize, 0usize), |(above, all), margin| (above + usize::from(margin > threshold), all + 1));
     above as f64 / all.max(1) as f64
 }
 

@@ -161,7 +161,8 @@ mod tests {
         let (mut all, mut labels, mut planted) = (Vec::new(), Vec::new(), Vec::new());
         for image in 0..count {
             let at = (image % 2 == 1).then(|| rng.below(tiles));
-            let value = |i: usize, rng: &mut Rng| rng.normal() + if at == Some(i / DIM) && i % DIM < 3 { 4.0 } else { 0.0 };
+            let value =
+                |i: usize, rng: &mut Rng| rng.normal() + if at == Some(i / DIM) && i % DIM < 3 { 4.0 } else { 0.0 };
             let rows = (0..tiles * DIM).map(|i| value(i, &mut rng)).collect();
             all.push(TileFeatures { dim: DIM, rows, areas: vec![area; tiles] });
             labels.push(image % 2);
@@ -204,7 +205,9 @@ mod tests {
         let fitted = fit(&taught, &labels, settings);
         let weight = 1.0 / (2.0 * 3.0 * 5.0);
         let rows: Vec<(Vec<f64>, usize)> = (taught.iter().zip(&labels))
-            .flat_map(|(image, &label)| (0..5).map(move |t| (image.row(t).iter().map(|&v| f64::from(v)).collect(), label)))
+            .flat_map(|(image, &label)| {
+                (0..5).map(move |t| (image.row(t).iter().map(|&v| f64::from(v)).collect(), label))
+            })
             .collect();
         let mean: Vec<f64> = (0..DIM).map(|d| rows.iter().map(|(row, _)| weight * row[d]).sum()).collect();
         let trace: f64 =

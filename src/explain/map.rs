@@ -127,7 +127,8 @@ mod tests {
         assert!(raster.values.iter().all(|value| value.is_finite()));
         assert!(raster.values[..1_024].is_sorted(), "each pixel has the part of its centre");
         // A part of less than a pixel is seen.
-        let dot = HeatMap { width: 8_192, height: 8_192, cells: vec![(area(4_096.0, 8_191.0, 1.0, 1.0), 3.0)] }.raster();
+        let dot =
+            HeatMap { width: 8_192, height: 8_192, cells: vec![(area(4_096.0, 8_191.0, 1.0, 1.0), 3.0)] }.raster();
         assert_eq!(dot.values.iter().filter(|value| **value == 3.0).count(), 1);
     }
 }

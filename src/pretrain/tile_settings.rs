@@ -54,7 +54,9 @@ mod tests {
         assert_eq!(refused(Some("1+2,empty=5"), 16, false, false), None);
         assert_eq!(refused(None, 2, false, false), Some("tiles_per_image"));
         assert_eq!(refused(Some("1"), 0, false, false), Some("tiles_per_image"));
-        for (text, frozen, taught) in [("1,overlap=0.5", false, false), ("1,max=9", false, false), ("1", true, false), ("1", false, true)] {
+        for (text, frozen, taught) in
+            [("1,overlap=0.5", false, false), ("1,max=9", false, false), ("1", true, false), ("1", false, true)]
+        {
             assert_eq!(refused(Some(text), 1, frozen, taught), Some("tiles"), "{text}");
         }
     }

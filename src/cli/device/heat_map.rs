@@ -3,19 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use macula_edge::feature::quantise;
-use macula_edge::head::HeadKind;
 
 use super::embed::rows::npy;
-use super::predict::probabilities;
 use crate::cli::classes::ClassNames;
 use crate::cli::overwrite::ForceArgs;
-use crate::data::{Image, TileSpec};
+use crate::data::TileSpec;
 use crate::device::NamedImage;
-use crate::encoder::{CorpusStatistics, HostEncoder, TileFeatures, tile_features};
-use crate::explain::{HeatMap, Margin, Occlusion, contributions, overlay, scores};
+use crate::encoder::HostEncoder;
+use crate::explain::{Explanation, Method, Occlusion, explain, overlay};
 use crate::files::write_atomic;
-use crate::link::{Client, Sample};
+use crate::link::Client;
 use crate::report::sheet::write_png;
 use crate::report::text::{count, shown, shown_path};
 
@@ -77,15 +74,19 @@ impl HeatMapArgs {
             return Ok(());
         }
         ensure!(images == 1, "a heat map is of one image; {} were given", count(images, "image"));
-        self.patch()?;
+        self.method()?;
         self.files().try_for_each(|file| self.force.check(file))
     }
 
-    fn patch(&self) -> anyhow::Result<Occlusion> {
-        Ok(self.heatmap_patch.map_or(Ok(Occlusion::DEFAULT), Occlusion::new).context("--heatmap-patch")?)
+    fn method(&self) -> anyhow::Result<Method> {
+        Ok(match (&self.heatmap_tiles, self.heatmap_patch) {
+            (Some(spec), _) => Method::TileDecisions(spec.clone()),
+            (None, Some(patch)) => Method::Occlusion(Occlusion::new(patch).context("--heatmap-patch")?),
+            (None, None) => Method::Auto,
+        })
     }
 
-    /// Draws the heat map of `named` by the head of the device, which is solved here from its samples.
+    /// Draws the heat map of `named` by the head of the device.
     ///
     /// * `encoder`: that of the device, if it runs in this process
     pub fn draw(
@@ -98,19 +99,9 @@ impl HeatMapArgs {
         if self.files().next().is_none() {
             return Ok(None);
         }
-        let (state, mut scratch) = (client.export()?, Vec::new());
-        let head = probabilities::head(HeadKind::Auto, &state, client.device(), &mut scratch);
-        let head = head.context("a heat map needs a class with samples")?;
-        let feature = client.embed(Sample::Image(&named.image))?.quantised();
-        let slot = match &self.heatmap_class {
-            Some(name) => names.slot(name)?,
-            None => head.predict(&feature, &mut vec![0.0; head.biases().len()])?.class,
-        };
-        let class = names.name(slot);
-        let margin = Margin::of(&head, slot);
-        let margin =
-            margin.with_context(|| format!("a heat map of class '{class}' needs samples of it and of another class"))?;
-        let (method, map) = self.map(client, encoder, &margin, &named.image).with_context(|| named.name.clone())?;
+        let class = self.heatmap_class.as_deref().map(|name| names.slot(name)).transpose()?;
+        let explained = explain(client, encoder, &named.image, class, &self.method()?);
+        let Explanation { class, method, margin, map } = explained.with_context(|| named.name.clone())?;
         let range = map.range().unwrap_or_default();
         if let Some(path) = &self.heatmap {
             write_png(path, &overlay(&named.image, &map))?;
@@ -119,65 +110,9 @@ impl HeatMapArgs {
             let raster = map.raster();
             write_atomic(path, &npy(&raster.values, [raster.height, raster.width])?)?;
         }
-        let files = self.files().cloned().collect();
-        Ok(Some(Drawn { class, method, margin: margin.value(&feature), parts: map.cells.len(), range, files }))
+        let (class, files) = (names.name(class), self.files().cloned().collect());
+        Ok(Some(Drawn { class, method, margin, parts: map.cells.len(), range, files }))
     }
-
-    fn map(
-        &self,
-        client: &mut Client<'_>,
-        encoder: Option<&dyn HostEncoder>,
-        margin: &Margin,
-        image: &Image,
-    ) -> anyhow::Result<(&'static str, HeatMap)> {
-        let corpus = encoder.and_then(HostEncoder::corpus);
-        let of_tiles = |tiles: TileFeatures, values: Vec<f32>| {
-            let cells = tiles.areas.into_iter().zip(values).collect();
-            HeatMap { width: image.width, height: image.height, cells }
-        };
-        if let Some(spec) = &self.heatmap_tiles {
-            let encoder = encoder.context("--heatmap-tiles needs the encoder in this process: a store, or --encoder")?;
-            ensure!(!encoder.is_tiled(), "--heatmap-tiles: the encoder of the device reads tiles itself");
-            let tiles = tile_features(encoder, spec, image)?;
-            let values = scores(&tiles, corpus, margin)?;
-            return Ok(("tile-decisions", of_tiles(tiles, values)));
-        }
-        if let (Some(encoder), None) = (encoder.filter(|encoder| encoder.is_tiled()), self.heatmap_patch) {
-            let tiles = encoder.tile_features(image)?;
-            let values = contributions(&tiles, corpus, margin);
-            return Ok(("tiles", of_tiles(tiles, values)));
-        }
-        let source = [image.width, image.height];
-        let map = match encoder {
-            // At the input size the same feature, and less to copy.
-            Some(encoder) if !encoder.is_tiled() => {
-                let small = encoder.preprocessing().to_pixels(image);
-                self.patch()?.map(&small, source, |images| margins_of(encoder, corpus, margin, images))?
-            }
-            _ => self.patch()?.map(image, source, |images| {
-                let feature = |image| anyhow::Ok(margin.value(&client.embed(Sample::Image(image))?.quantised()));
-                images.iter().map(feature).collect::<anyhow::Result<Vec<f64>>>()
-            })?,
-        };
-        Ok(("occlusion", map))
-    }
-}
-
-/// The margins of images of the encoder's input size.
-fn margins_of(
-    encoder: &dyn HostEncoder,
-    corpus: Option<&CorpusStatistics>,
-    margin: &Margin,
-    images: &[Image],
-) -> anyhow::Result<Vec<f64>> {
-    let pixels: Vec<u8> = images.iter().flat_map(|image| &image.pixels).copied().collect();
-    let (features, dim) = (encoder.encode_batch(&pixels)?, encoder.feature_dim());
-    let mut quantised = vec![0i16; dim];
-    let of = |feature: &[f32]| {
-        quantise(feature, corpus.map(CorpusStatistics::view), &mut quantised)?;
-        Ok(margin.value(&quantised))
-    };
-    features.chunks_exact(dim).map(of).collect()
 }
 
 impl Drawn {

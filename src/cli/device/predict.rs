@@ -1,6 +1,6 @@
 //! `macula predict`: classifies images on a device.
 
-pub mod probabilities;
+mod probabilities;
 mod quality;
 mod row;
 
@@ -170,7 +170,7 @@ fn predict_dataset(
     check_labels(name, indices.iter().filter_map(|&index| label(index)), names)?;
     let state = client.export()?;
     let mut scratch = Vec::new();
-    let head = probabilities::head(args.head, &state, client.device(), &mut scratch);
+    let head = state.head(args.head, client.device(), &mut scratch).ok();
     let mut tally = Tally::new(names, head.is_some());
     let mut rows = Vec::new();
     samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |index, named| {

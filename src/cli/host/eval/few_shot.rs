@@ -133,14 +133,19 @@ impl Args {
 /// episodes. The first way is also what the others are compared with.
 fn compare(rows: &[Row], of_episodes: &[Vec<f64>], own: usize, whole: Option<&str>) -> Vec<Comparison> {
     let mut names: Vec<&str> = Vec::new();
-    rows.iter().for_each(|row| if !names.contains(&row.encoder.as_str()) { names.push(&row.encoder) });
+    rows.iter().for_each(|row| {
+        if !names.contains(&row.encoder.as_str()) {
+            names.push(&row.encoder)
+        }
+    });
     let mut comparisons = Vec::new();
     for (at, name) in names.iter().copied().take(own).enumerate().filter(|(_, name)| !is_floor(name)) {
         let mut others: Vec<&str> = names.iter().copied().take(at.min(1)).chain(whole).collect();
         others.extend(Baseline::FLOORS.into_iter().filter(|floor| whole != Some(*floor)));
         for (row, episodes) in rows.iter().zip(of_episodes).filter(|(row, _)| row.encoder == name) {
             for other in &others {
-                let same = |row_of: &&Row| row_of.encoder == *other && row_of.head == row.head && row_of.shots == row.shots;
+                let same =
+                    |row_of: &&Row| row_of.encoder == *other && row_of.head == row.head && row_of.shots == row.shots;
                 let Some(at) = rows.iter().position(|row_of| same(&row_of)) else { continue };
                 let paired = PairedDifference::of_episodes(episodes, &of_episodes[at]);
                 let comparison = Comparison::new("balanced accuracy", &row.candidate(), &rows[at].candidate(), paired);
