@@ -10,7 +10,7 @@ use crate::cli::overwrite::ForceArgs;
 use crate::data::TileSpec;
 use crate::device::NamedImage;
 use crate::encoder::HostEncoder;
-use crate::explain::{Explanation, Method, Occlusion, explain, overlay};
+use crate::explain::{ExplainError, Explanation, Method, Occlusion, explain, overlay};
 use crate::files::write_atomic;
 use crate::link::Client;
 use crate::report::sheet::write_png;
@@ -101,6 +101,11 @@ impl HeatMapArgs {
         }
         let class = self.heatmap_class.as_deref().map(|name| names.slot(name)).transpose()?;
         let explained = explain(client, encoder, &named.image, class, &self.method()?);
+        let explained = explained.map_err(|error| match error {
+            // Its kind decides the exit code.
+            ExplainError::Link(error) => error.into(),
+            error => anyhow::Error::from(error),
+        });
         let Explanation { class, method, margin, map } = explained.with_context(|| named.name.clone())?;
         let range = map.range().unwrap_or_default();
         if let Some(path) = &self.heatmap {
