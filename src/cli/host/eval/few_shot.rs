@@ -91,8 +91,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                     };
                     bar.finish_and_clear();
                     of_episodes.push(std::mem::take(&mut result.of_episodes));
-                    let row = Row::of_few_shot(&**encoder, head, *shots, episodes, result);
-                    rows.push(Row { encoder: name.clone(), ..row });
+                    let mut row = Row::of_few_shot(&**encoder, head, *shots, episodes, result);
+                    row.encoder.clone_from(name);
+                    rows.push(row);
                 }
             }
         }

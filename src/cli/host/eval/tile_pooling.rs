@@ -74,7 +74,7 @@ impl TiledImages {
         head: HeadKind,
         progress: evaluate::Progress,
     ) -> Result<FewShotResult, EvaluateError> {
-        let select = |episode: &Episode| {
+        let select = |episode: &Episode| -> Result<[Features; 2], EvaluateError> {
             let (ways, shots) = (episode.classes.len(), episode.supports.len() / episode.classes.len());
             let images: Vec<&TileFeatures> = episode.supports.iter().map(|&image| &self.tiles[image]).collect();
             let labels: Vec<usize> = (0..ways * shots).map(|support| support / shots).collect();
