@@ -34,6 +34,7 @@ pub mod device; //     the Linux device: a session over a store in a file
 #[cfg(feature = "host")]
 pub mod deploy; //     installs program and bundle on another machine over SSH
 pub mod report; //     tables and charts
+pub mod explain; //    heat maps: which part of an image decided
 #[cfg(feature = "serve")]
 pub mod serve; //      the page to teach on, and its API
 #[cfg(feature = "host")]

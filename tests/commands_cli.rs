@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use macula::pretrain::Run;
-use shell::{draw_pictures, expect, expect_usage, json};
+use shell::{draw_pictures, expect, expect_usage, fails, json};
 
 fn with<'a>(command: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
     [&[command, "--device", "a.store"], arguments].concat()

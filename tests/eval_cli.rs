@@ -181,3 +181,49 @@ fn reports_show_what_the_encoder_does_wrong() {
     let html = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(html.contains("predicted as") && html.contains("data:image/png;base64,"), "classes a and b look alike");
 }
+
+/// Noise of 64×64 pixels; in images of class `b` one square of 8×8 is checked.
+fn write_spots(folder: &Path, split: &str, count: u32) {
+    for (class, number) in ["a", "b"].into_iter().flat_map(|class| (0..count).map(move |number| (class, number))) {
+        let place = folder.join(split).join(class);
+        std::fs::create_dir_all(&place).unwrap();
+        let (left, top) = (number * 13 % 57, number * 29 % 57);
+        let seed = number * 7 + u32::from(class == "b") * 1_000 + u32::from(split == "test") * 5_000;
+        let pixel = |x: u32, y: u32| {
+            let noise = (x.wrapping_mul(374_761_393) ^ y.wrapping_mul(668_265_263) ^ seed.wrapping_mul(2_246_822_519))
+                .wrapping_mul(1_274_126_177);
+            let spot = class == "b" && (left..left + 8).contains(&x) && (top..top + 8).contains(&y);
+            image::Luma([if spot { 255 * ((x + y) % 2) as u8 } else { 100 + (noise >> 27) as u8 }])
+        };
+        image::GrayImage::from_fn(64, 64, pixel).save(place.join(format!("{number}.png"))).unwrap();
+    }
+}
+
+#[test]
+fn tiles_see_a_spot_that_the_whole_image_loses() {
+    let folder = tempfile::tempdir().unwrap();
+    write_spots(folder.path(), "train", 6);
+    write_spots(folder.path(), "test", 20);
+    let report = json(&format!(
+        "few-shot --encoder raw-pixels --image-size 8 --data {} --tiles 1,overlap=0.5 --tile-pooling mean,attention \
+         --baselines none --shots 5 --queries 10 --episodes 20",
+        folder.path().display()
+    ));
+    let rows = report["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["encoder"].as_str().unwrap()).collect();
+    let tiled = "raw-pixels in tiles at 1,overlap=0.5";
+    assert_eq!(names, [tiled, &format!("{tiled} by attention"), "raw-pixels"]);
+    let accuracy: Vec<f64> = rows.iter().map(|row| row["balanced_accuracy"]["mean"].as_f64().unwrap()).collect();
+    assert!(accuracy[1] > accuracy[2] + 0.1, "attention, of {accuracy:?}");
+    assert!(rows.iter().all(|row| row["sensitivity_at_95_specificity"]["mean"].is_number()), "{report}");
+    let compared: Vec<&str> =
+        report["comparison"].as_array().unwrap().iter().map(|row| row["baseline"].as_str().unwrap()).collect();
+    assert_eq!(compared, ["raw-pixels", tiled, "raw-pixels"]);
+    // One tile at a scale that takes in the whole image is the whole image.
+    let one = json(&format!(
+        "few-shot --encoder raw-pixels --image-size 8 --data {} --tiles 8,empty=0 --baselines none --shots 5 --queries 10 \
+         --episodes 20",
+        folder.path().display()
+    ));
+    assert_eq!(one["rows"][0]["confusion"], one["rows"][1]["confusion"]);
+}

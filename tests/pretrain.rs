@@ -92,6 +92,32 @@ fn threads_do_not_change_a_byte() {
     assert_ne!(result(&out)[2], results[0][2], "another seed gives another encoder");
 }
 
+/// Tiles are the same from memory, from the temporary file and after a resume, and are others than whole images.
+#[test]
+fn random_tiles_are_trained_on_to_the_same_bytes() {
+    let mut config = tiny(Method::Simclr);
+    (config.data, config.tiles, config.tiles_per_image) = ("phantoms:40:48".to_owned(), "1+2".parse().ok(), 3);
+    let dataset = data::open_named(&config.data, 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, config: &PretrainConfig, options: Options, stop_after: Option<u64>| {
+        let (out, stop) = (folder.path().join(name), AtomicBool::new(false));
+        let mut observer = StopAfter { after: stop_after.unwrap_or(u64::MAX), stop: &stop };
+        pretrain(config, &dataset, &out, options, &mut observer, &stop).unwrap();
+        result(&out)
+    };
+    let whole = run("whole", &config, BEGIN, None);
+    let metrics = String::from_utf8_lossy(&whole[1]);
+    assert!(metrics.contains("\"step\":20,"), "29 images of 3 tiles in batches of 8 are 10 steps per epoch: {metrics}");
+    let in_file = Options { cache_bytes: 4_000, ..BEGIN };
+    same(&run("file", &config, in_file, None), &whole, "two images in memory");
+    run("cut", &config, BEGIN, Some(7));
+    same(&run("cut", &config, RESUME, None), &whole, "resumed");
+    let images = PretrainConfig { tiles: None, tiles_per_image: 1, ..config.clone() };
+    assert_ne!(run("images", &images, BEGIN, None)[2], whole[2]);
+    let refused = PretrainConfig { tiles: "1,overlap=0.5".parse().ok(), ..config };
+    assert!(refused.check().unwrap_err().to_string().contains("tiles"));
+}
+
 #[test]
 fn resume_after_any_step_gives_the_same_bytes() {
     for (method, optimiser) in [

@@ -52,6 +52,12 @@ fn a_class_is_taught_predicted_explained_and_forgotten() {
     assert_eq!((picture.status, picture.headers["content-type"].to_str().unwrap()), (200, "image/png"));
     let picture = image::load_from_memory(&picture.body).unwrap();
     assert_eq!((picture.width(), picture.height()), (16, 16));
+    let map = client.post("/predictions/heat-map?class=1", image);
+    assert_eq!((map.status, map.headers["content-type"].to_str().unwrap()), (200, "image/png"));
+    let (map, own) = (image::load_from_memory(&map.body).unwrap(), image::load_from_memory(image).unwrap());
+    assert_eq!((map.width(), map.height()), (own.width(), own.height()));
+    assert_ne!(map.to_luma8(), own.to_luma8());
+    assert_eq!(client.post("/predictions/heat-map?class=9", image).kind(), "refused");
     let seen = client.post("/previews", image);
     assert_eq!(image::load_from_memory(&seen.body).unwrap().width(), 32);
 

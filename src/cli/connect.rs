@@ -12,10 +12,10 @@ use super::local_device::{LocalOptions, Missing, Served, with_local_device};
 use super::preprocessing::PreprocessingArgs;
 use super::trust::{KeyArgs, check_counter, open_encoder};
 use crate::data::decode::EncoderRange;
-use crate::data::{Image, ValueRange};
+use crate::data::{Image, TileSpec, ValueRange};
 use crate::device::{Device, InProcess, Site, feature_of};
 use crate::encoder::HostEncoder;
-use crate::encoders::{OpenOptions, Opened, Stated, is_bundle};
+use crate::encoders::{OpenOptions, Opened, Stated, is_bundle, tiled_name};
 use crate::files::read_bounded;
 use crate::isolated::OnnxHost;
 use crate::link::{Address, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
@@ -33,6 +33,10 @@ pub struct DeviceArgs {
     /// shipped model, raw-pixels or colour-statistics [default: as recorded in the store]
     #[arg(long, value_name = "ENCODER")]
     pub encoder: Option<String>,
+    /// Read images in tiles at this scale, in pixels of the image per pixel of a tile; the store records it with its encoder:
+    /// SCALE[+SCALE…][,overlap=SHARE][,empty=LEVELS][,max=N]
+    #[arg(long, value_name = "TILES", requires = "encoder")]
+    pub tiles: Option<TileSpec>,
     #[command(flatten)]
     pub keys: KeyArgs,
     #[command(flatten)]
@@ -46,6 +50,12 @@ pub struct DeviceArgs {
 const ANY_FEATURES: [u8; 16] = *b"features only\0\0\0";
 
 impl DeviceArgs {
+    /// The name of the given encoder, with its tiles.
+    fn encoder_name(&self) -> Option<String> {
+        let encoder = self.encoder.as_ref()?;
+        Some(self.tiles.as_ref().map_or_else(|| encoder.clone(), |spec| tiled_name(spec, encoder)))
+    }
+
     /// Connects to the device and runs `talk`.
     pub fn connect<T>(
         &self,
@@ -62,6 +72,7 @@ impl DeviceArgs {
         talk: impl FnOnce(&mut Client<'_>, Option<&dyn HostEncoder>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let stated = self.preprocessing.stated()?.map(|stated| Stated { range: self.range, ..stated });
+        let encoder = self.encoder_name();
         let path = match &self.device {
             Address::Store(path) => path,
             line => {
@@ -69,7 +80,7 @@ impl DeviceArgs {
                 let host = self.preprocessing.values.limits.host(None);
                 let options =
                     OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), ..OpenOptions::default() };
-                let opened = self.encoder.as_deref().map(|name| open_encoder(name, &options)).transpose()?;
+                let opened = encoder.as_deref().map(|name| open_encoder(name, &options)).transpose()?;
                 let embed = opened.as_ref().map(|opened| |image: &Image| feature_of(&*opened.encoder, image));
                 let embed = embed.as_ref().map(|embed| embed as &Embed<'_>);
                 return with_client(&self.device, &mut *open_line(line)?, embed, |client| {
@@ -81,7 +92,7 @@ impl DeviceArgs {
                 });
             }
         };
-        let (encoder, host) = (self.encoder.as_deref(), &self.preprocessing.values.limits.host(None));
+        let (encoder, host) = (encoder.as_deref(), &self.preprocessing.values.limits.host(None));
         let given = LocalOptions {
             store: path,
             encoder,

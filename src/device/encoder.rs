@@ -69,6 +69,20 @@ impl Encoder for DeviceEncoder<'_> {
         Ok(())
     }
 
+    fn encode_any_size(&self, image: &RawImage<'_>, feature: &mut [f32]) -> Option<Result<(), EncodeError>> {
+        if !self.encoder.is_tiled() {
+            return None;
+        }
+        let shape = image.shape();
+        let (width, height, channels) = (shape.width(), shape.height(), shape.channels());
+        let image = Image { width, height, channels, pixels: image.pixels().to_vec() };
+        let encoded = self.encoder.encode_image(&image).map_err(|error| {
+            self.message.replace(Some(error.to_string()));
+            EncodeError::Encoder { code: ENCODER_FAULT }
+        });
+        Some(encoded.map(|values| feature.copy_from_slice(&values)))
+    }
+
     fn self_test(&self, _: &mut [u32], _: &mut [i16]) -> Result<Option<bool>, EncodeError> {
         Ok(self.encoder.self_test())
     }

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 
 use super::corpus::CorpusStatistics;
 use super::id::EncoderId;
-use crate::data::Preprocessing;
+use super::tile_features::TileFeatures;
+use crate::data::{Area, Image, Preprocessing};
 
 /// Facts about an encoder that do not need a run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -50,6 +51,29 @@ pub trait HostEncoder: Sync {
     /// # Errors
     /// When the encoder fails on an image, or a feature is not finite.
     fn encode_batch(&self, pixels: &[u8]) -> Result<Vec<f32>, EncodeError>;
+
+    /// Feature `[D]` of one image of any size.
+    ///
+    /// # Errors
+    /// As [`Self::encode_batch`].
+    fn encode_image(&self, image: &Image) -> Result<Vec<f32>, EncodeError> {
+        self.encode_batch(&self.preprocessing().to_pixels(image).pixels)
+    }
+
+    /// Whether it reads more of an image than is left at the input size. Then only [`Self::encode_image`] gives the feature of
+    /// an image.
+    fn is_tiled(&self) -> bool {
+        false
+    }
+
+    /// Features of the tiles of one image; the whole image is the only tile unless [`Self::is_tiled`].
+    ///
+    /// # Errors
+    /// As [`Self::encode_image`].
+    fn tile_features(&self, image: &Image) -> Result<TileFeatures, EncodeError> {
+        let whole = Area { left: 0.0, top: 0.0, width: image.width as f32, height: image.height as f32 };
+        Ok(TileFeatures { dim: self.feature_dim(), rows: self.encode_image(image)?, areas: vec![whole] })
+    }
 
     /// Whether the golden images give their features; `None` for an encoder without golden images.
     fn self_test(&self) -> Option<bool> {
@@ -146,6 +170,20 @@ pub enum EncodeError {
         /// What was found.
         value: f32,
     },
+}
+
+impl EncodeError {
+    /// The error with the name of the only image of the call.
+    #[must_use]
+    pub fn of_image(self, name: &str) -> Self {
+        let named = |encoder, message: String| Self::Encoder { encoder, message: format!("{name}: {message}") };
+        match self {
+            Self::Encoder { encoder, message } => named(encoder, message),
+            Self::NotFinite { encoder, position, value, .. } => {
+                named(encoder, format!("feature {position} is {value}, which is not finite"))
+            }
+        }
+    }
 }
 
 /// The order of the dimensions of an ONNX input.

@@ -20,6 +20,7 @@ use crate::data::Preprocessing;
 /// | bundle                        | the identity of its ONNX file or blob; statistics that only the bundle brings      |
 /// | raw pixels, colour statistics | the name, preprocessing                                                            |
 /// | random encoder                | spec, preprocessing, values of parameters and of batch norm statistics             |
+/// | tiled encoder                 | the tiles; the identity of the encoder that reads them                             |
 #[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct EncoderId(pub [u8; 32]);
 

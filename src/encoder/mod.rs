@@ -28,6 +28,8 @@ mod scratch_bytes;
 mod spares;
 mod spec;
 mod synchronise;
+mod tile_features;
+mod tiled;
 mod workspace;
 
 pub use crate::kernel::{Activation, Grid};
@@ -47,4 +49,6 @@ pub use readout::{LinearMap, Pooling, Readout, STD_EPSILON};
 pub use schedule::Schedule;
 pub use spares::Spares;
 pub use spec::{Conv, ConvKind, EncoderSpec, InputShape, Node, SpecError, ValueId};
+pub use tile_features::TileFeatures;
+pub use tiled::{TiledEncoder, tile_features};
 pub use workspace::Workspace;

@@ -124,9 +124,9 @@ fn known() -> String {
     let files = "FILE.onnx, FILE.macula, FILE.blob, an export's folder";
     match cfg!(feature = "host") {
         true => format!(
-            "the shipped models {}, {files}, a run's folder, raw-pixels, colour-statistics, random:PRESET (pico, nano, micro, mobile)",
+            "the shipped models {}, {files}, a run's folder, raw-pixels, colour-statistics, random:PRESET (pico, nano, micro, mobile), or tiles:TILES: before one of these",
             models::names()
         ),
-        false => format!("{files}, raw-pixels, colour-statistics"),
+        false => format!("{files}, raw-pixels, colour-statistics, or tiles:TILES: before one of these"),
     }
 }

@@ -1,6 +1,7 @@
 //! Baselines: their preprocessing comes from the images at hand, or is fixed.
 
 use super::OpenError;
+use super::tiles::untiled_name;
 use crate::data::{Dataset, Preprocessing, ResizeFilter};
 use crate::evaluate::EvaluateError;
 
@@ -39,6 +40,7 @@ pub(super) fn fixed_recipe(channels: usize) -> Preprocessing {
 
 /// Whether `name` is a baseline, whose preprocessing comes from the images of the dataset.
 pub fn is_fitted(name: &str) -> bool {
+    let name = untiled_name(name);
     name == "raw-pixels" || name == "colour-statistics" || name.starts_with("random:")
 }
 

@@ -12,6 +12,7 @@ mod resolve; // the encoder that a name refers to
 mod source; //  the run, file or training record behind a name
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only an ONNX file is given preprocessing"))]
 mod stated; //  preprocessing that the user states
+mod tiles; //   names of encoders that read tiles
 
 pub use crate::encoder::Layout;
 pub use baseline::{Baseline, BaselineError};
@@ -24,3 +25,4 @@ pub use resolve::is_bundle;
 #[cfg(feature = "host")]
 pub use source::{blob_arithmetic, model_file, onnx_file, open_run, preset_of, training_images};
 pub use stated::{KnownPreprocessing, Stated, StatedError};
+pub use tiles::{tiled_name, untiled_name};

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::fitted::{EncoderInput, fixed_recipe};
 use super::resolve::Found;
+use super::tiles::{split, tiled_name};
 use super::{OpenError, Stated};
 use crate::blob::BlobFile;
 use crate::bundle::{Bundle, PublicKey};
 use crate::data::Preprocessing;
-use crate::encoder::{HostEncoder, InputShape};
+use crate::encoder::{HostEncoder, InputShape, TiledEncoder};
 use crate::evaluate::{ColourStatistics, RawPixels};
 use crate::isolated::OnnxHost;
 
@@ -51,6 +52,11 @@ impl Opened {
 /// # Errors
 /// When the name is unknown, the encoder cannot be read or is refused, or preprocessing is missing or does not fit.
 pub fn open(name: &str, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
+    if let Some((spec, name)) = split(name)? {
+        let Opened { encoder, name, stated } = open(name, options)?;
+        let name = tiled_name(&spec, &name);
+        return Ok(Opened { encoder: Box::new(TiledEncoder::new(encoder, spec)), name, stated });
+    }
     let found = Found::of(name)?;
     if options.stated.is_some() && !matches!(found, Found::Onnx(_)) {
         return Err(OpenError::OwnPreprocessing { name: name.to_owned() });

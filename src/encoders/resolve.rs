@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::OpenError;
+use super::tiles::split;
 use crate::encoder::InputShape;
 use crate::models;
 use crate::pretrain::{CHECKPOINT, CONFIG, WEIGHTS};
@@ -39,6 +40,10 @@ impl Found {
             "raw-pixels" => return Ok(Self::RawPixels),
             "colour-statistics" => return Ok(Self::ColourStatistics),
             _ => {}
+        }
+        if split(name)?.is_some() {
+            let found = "an encoder of tiles has no file or weights of its own; name the encoder itself".to_owned();
+            return Err(OpenError::Unknown { name: name.to_owned(), found });
         }
         if let Some(preset) = name.strip_prefix("random:") {
             return Ok(Self::Random(preset.to_owned()));

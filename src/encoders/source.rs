@@ -6,6 +6,7 @@ use macula_edge::encoder::Arithmetic;
 
 use super::OpenError;
 use super::resolve::{Found, has_weights};
+use super::tiles::untiled_name;
 use crate::blob::BlobFile;
 use crate::encoder::{InputShape, Preset};
 use crate::pretrain::{CONFIG, Run, TrainingImages};
@@ -27,6 +28,7 @@ pub fn open_run(name: &str) -> Result<Run, OpenError> {
 
 /// The preset of the encoder `name`, if it is a random encoder, a run or a shipped model.
 pub fn preset_of(name: &str) -> Option<Preset> {
+    let name = untiled_name(name);
     if let Ok(Found::Random(preset)) = Found::of(name) {
         return preset.parse().ok();
     }
@@ -38,6 +40,7 @@ pub fn preset_of(name: &str) -> Option<Preset> {
 /// # Errors
 /// When the record cannot be read.
 pub fn training_images(name: &str) -> Result<Option<TrainingImages>, OpenError> {
+    let name = untiled_name(name);
     let split = InputShape::split_from(name).filter(|_| !Path::new(name).exists());
     let folder = Path::new(split.map_or(name, |(base, _)| base));
     let is_run = folder.join(CONFIG).is_file();

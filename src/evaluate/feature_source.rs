@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::EvaluateError;
 use super::features::{Progress, corpus_statistics, embed_dataset};
+use super::tile_source::{embed_tiles, from_values, to_values};
 use crate::data::{Dataset, ImageDigest};
-use crate::encoder::{CorpusStatistics, EncoderId, HostEncoder, IdHash};
+use crate::encoder::{CorpusStatistics, EncoderId, HostEncoder, IdHash, TileFeatures};
 use crate::files::{Cache, CacheKey};
 use crate::kernel::Isa;
 use crate::measure::Features;
@@ -74,6 +75,28 @@ impl<'a> FeatureSource<'a> {
         Ok(corpus)
     }
 
+    /// The features of the tiles of `indices`, as [`embed_tiles`] computes them.
+    ///
+    /// # Errors
+    /// As [`embed_tiles`], and when the cache cannot be written.
+    pub fn tiles(
+        &self,
+        encoder: &dyn HostEncoder,
+        indices: &[usize],
+        progress: Progress,
+    ) -> Result<Vec<TileFeatures>, EvaluateError> {
+        let key = self.key("tiles", encoder, indices);
+        let found =
+            self.cached_values(key).and_then(|values| from_values(&values, indices.len(), encoder.feature_dim()));
+        if let Some(images) = found {
+            progress(indices.len());
+            return Ok(images);
+        }
+        let images = embed_tiles(encoder, self.dataset, indices, progress)?;
+        self.keep(key, &to_values(&images))?;
+        Ok(images)
+    }
+
     /// The key of what `purpose` names, for `encoder` and `indices`; `None` if an image has no digest.
     pub fn key(&self, purpose: &str, encoder: &dyn HostEncoder, indices: &[usize]) -> Option<CacheKey> {
         let mut images = Sha256::new();
@@ -88,9 +111,15 @@ impl<'a> FeatureSource<'a> {
     }
 
     fn cached(&self, key: Option<CacheKey>, len: usize) -> Option<Vec<f32>> {
+        self.cached_values(key).filter(|values| values.len() == len)
+    }
+
+    /// The values under `key`, if all are finite.
+    fn cached_values(&self, key: Option<CacheKey>) -> Option<Vec<f32>> {
         let bytes = self.cache?.get(key?)?;
-        let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&value| f32::from_le_bytes(value)).collect();
-        (bytes.len() == 4 * len && values.iter().all(|value| value.is_finite())).then_some(values)
+        let (values, rest) = bytes.as_chunks::<4>();
+        let values: Vec<f32> = values.iter().map(|&value| f32::from_le_bytes(value)).collect();
+        (rest.is_empty() && values.iter().all(|value| value.is_finite())).then_some(values)
     }
 
     fn keep(&self, key: Option<CacheKey>, values: &[f32]) -> Result<(), EvaluateError> {

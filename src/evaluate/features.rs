@@ -61,6 +61,15 @@ pub fn corpus_statistics(
 }
 
 fn embed_block(encoder: &dyn HostEncoder, dataset: &Dataset, block: &[usize]) -> Result<Vec<f32>, EvaluateError> {
+    if encoder.is_tiled() {
+        // One image at a time: they are large.
+        let mut features = Vec::with_capacity(block.len() * encoder.feature_dim());
+        for &index in block {
+            let feature = encoder.encode_image(&dataset.load(index)?);
+            features.extend(feature.map_err(|error| error.of_image(&dataset.records[index].name))?);
+        }
+        return Ok(features);
+    }
     let mut pixels = Vec::new();
     for &index in block {
         pixels.extend(encoder.preprocessing().to_pixels(&dataset.load(index)?).pixels);

@@ -25,6 +25,9 @@ pub struct FewShotResult {
     pub accuracy: f64,
     /// Mean over episodes of the area under the ROC curve; only for two classes.
     pub area_under_roc: Option<Interval>,
+    /// Mean over episodes of the sensitivity for the second of two classes at the most sensitive threshold that leaves a
+    /// specificity of 95 % on the queries of the episode; only for two classes.
+    pub sensitivity_at_95_specificity: Option<Interval>,
     /// `[truth][predicted]` over all queries.
     pub confusion: ConfusionMatrix,
     /// Balanced accuracy of each episode, for paired comparison on the same episodes.
@@ -35,10 +38,14 @@ pub struct FewShotResult {
     pub specificity_intervals: Vec<Option<Interval>>,
 }
 
+/// The specificity at which sensitivity is reported.
+const SPECIFICITY: f64 = 0.95;
+
 /// Result of one episode.
 struct Tally {
     confusion: ConfusionMatrix,
     area_under_roc: Option<f64>,
+    sensitivity: Option<f64>,
     predictions: Predictions,
 }
 
@@ -72,10 +79,28 @@ pub fn few_shot_predictions(
     head: HeadKind,
     (keep, progress): (usize, Progress),
 ) -> Result<(FewShotResult, Predictions), EvaluateError> {
+    let select = |episode: &Episode| Ok([features.select(&episode.supports), features.select(&episode.queries)]);
+    few_shot_by(&select, num_classes, pool, episodes, head, (keep, progress))
+}
+
+/// As [`few_shot_predictions`] with features that depend on the supports of an episode.
+///
+/// * `select`: features of supports and of queries of an episode, standardised; labels of queries must not matter
+///
+/// # Errors
+/// As [`few_shot`], and those of `select`.
+pub fn few_shot_by(
+    select: &(dyn Fn(&Episode) -> Result<[Features; 2], EvaluateError> + Sync),
+    num_classes: usize,
+    pool: &EpisodePool,
+    episodes: usize,
+    head: HeadKind,
+    (keep, progress): (usize, Progress),
+) -> Result<(FewShotResult, Predictions), EvaluateError> {
     let tallies: Vec<Tally> = (0..episodes)
         .into_par_iter()
         .map(|index| {
-            let tally = run_episode(features, num_classes, &pool.draw(index)?, head, index < keep)?;
+            let tally = run_episode(select, num_classes, &pool.draw(index)?, head, index < keep)?;
             progress(1);
             Ok::<_, EvaluateError>(tally)
         })
@@ -95,6 +120,7 @@ pub fn few_shot_predictions(
     };
     let mut predictions = Predictions::default();
     tallies.iter().take(keep).for_each(|tally| predictions.extend(&tally.predictions));
+    let sensitivities: Vec<f64> = tallies.iter().filter_map(|tally| tally.sensitivity).collect();
     let areas: Vec<f64> = tallies.iter().filter_map(|tally| tally.area_under_roc).collect();
     let result = FewShotResult {
         balanced_accuracy: Interval::of(&of_episodes),
@@ -102,6 +128,7 @@ pub fn few_shot_predictions(
         recall_intervals: (0..num_classes).map(recall_interval).collect(),
         accuracy: confusion.accuracy(),
         area_under_roc: (!areas.is_empty()).then(|| Interval::of(&areas)),
+        sensitivity_at_95_specificity: (!sensitivities.is_empty()).then(|| Interval::of(&sensitivities)),
         specificity_intervals: (0..num_classes).map(specificity_interval).collect(),
         confusion,
         of_episodes,
@@ -110,7 +137,7 @@ pub fn few_shot_predictions(
 }
 
 fn run_episode(
-    features: &Features,
+    select: &dyn Fn(&Episode) -> Result<[Features; 2], EvaluateError>,
     num_classes: usize,
     episode: &Episode,
     head: HeadKind,
@@ -119,19 +146,23 @@ fn run_episode(
     let ways = episode.classes.len();
     let (shots, queries) = (episode.supports.len() / ways, episode.queries.len() / ways);
     let way_of = |per_class: usize| (0..ways * per_class).map(move |i| i / per_class).collect::<Vec<_>>();
-    let supports = features.select(&episode.supports);
-    let scores = head.scores(&supports, &way_of(shots), ways, &features.select(&episode.queries))?;
+    let [supports, query_features] = select(episode)?;
+    let scores = head.scores(&supports, &way_of(shots), ways, &query_features)?;
     let mut confusion = ConfusionMatrix::new(num_classes);
     let truth = way_of(queries);
     for (&truth, predicted) in truth.iter().zip(argmax_rows(&scores, ways)) {
         confusion.add(episode.classes[truth], episode.classes[predicted]);
     }
     let area_under_roc = binary_area(&scores, &truth, num_classes);
+    let sensitivity = (num_classes == 2).then(|| {
+        let margins: Vec<f64> = scores.chunks(2).map(|pair| pair[1] - pair[0]).collect();
+        sensitivity_at(&margins, &truth, SPECIFICITY)
+    });
     let predictions = match keep {
         true => predictions(&head.probabilities(&scores, ways), &truth, episode, num_classes),
         false => Predictions::default(),
     };
-    Ok(Tally { confusion, area_under_roc, predictions })
+    Ok(Tally { confusion, area_under_roc, sensitivity, predictions })
 }
 
 /// The predictions of an episode with the classes of the dataset.
@@ -145,6 +176,22 @@ fn predictions(of_ways: &[f64], truth: &[usize], episode: &Episode, num_classes:
     Predictions { num_classes, images: episode.queries.clone(), truth, probabilities }
 }
 
+/// Share of the images of class 1 whose margin is above that of all but the allowed share of class 0.
+///
+/// Of `n` images of class 0, `floor((1 - specificity) n)` may lie above the threshold. Ties count against sensitivity.
+fn sensitivity_at(margins: &[f64], truth: &[usize], specificity: f64) -> f64 {
+    let of =
+        |class: usize| margins.iter().zip(truth).filter(move |(_, truth)| **truth == class).map(|(&margin, _)| margin);
+    let mut negative: Vec<f64> = of(0).collect();
+    negative.sort_by(|a, b| b.total_cmp(a));
+    // Rounding must not turn 5 % of 20 images into none.
+    let allowed = ((1.0 - specificity) * negative.len() as f64 + 1e-9) as usize;
+    let threshold = negative.get(allowed).copied().unwrap_or(f64::NEG_INFINITY);
+    let (above, all) =
+        of(1).fold((0usize, 0usize), |(above, all), margin| (above + usize::from(margin > threshold), all + 1));
+    above as f64 / all.max(1) as f64
+}
+
 /// Area under the ROC curve of the second of two classes; `None` for another number of classes.
 pub(super) fn binary_area(scores: &[f64], truth: &[usize], num_classes: usize) -> Option<f64> {
     if num_classes != 2 {
@@ -153,4 +200,20 @@ pub(super) fn binary_area(scores: &[f64], truth: &[usize], num_classes: usize) -
     let margins: Vec<f64> = scores.chunks(2).map(|pair| pair[1] - pair[0]).collect();
     let positive: Vec<bool> = truth.iter().map(|&class| class == 1).collect();
     roc_auc(&margins, &positive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sensitivity_is_counted_above_all_but_the_allowed_negatives() {
+        // 20 negatives 0..=19 and 4 positives: one negative may lie above, so the threshold is 18.
+        let margins: Vec<f64> = (0..20).map(f64::from).chain([17.0, 18.0, 18.5, 30.0]).collect();
+        let truth: Vec<usize> = vec![0; 20].into_iter().chain([1; 4]).collect();
+        assert_eq!(sensitivity_at(&margins, &truth, 0.95), 0.5);
+        // Of 19 negatives none may lie above.
+        assert_eq!(sensitivity_at(&margins[1..], &truth[1..], 0.95), 0.25);
+        assert_eq!(sensitivity_at(&[1.0, 1.0], &[0, 1], 0.95), 0.0, "a tie is no detection");
+    }
 }

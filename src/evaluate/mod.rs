@@ -23,6 +23,9 @@ mod predictions;
 mod probe;
 mod random_encoder;
 mod raw_pixels;
+mod ridge;
+mod tile_attention;
+mod tile_source;
 
 pub use abstention::{AbstentionResult, AbstentionTask, DeviceFeatures, GateResult, SetsResult, abstention};
 pub use active_learning::{ActivePoint, ActiveResult, ActiveSettings, active_learning};
@@ -31,7 +34,7 @@ pub use colour_statistics::ColourStatistics;
 pub use episodes::{Episode, EpisodePool, EpisodeSettings};
 pub use feature_source::FeatureSource;
 pub use features::{Progress, corpus_statistics, embed_dataset, readable};
-pub use few_shot::{FewShotResult, few_shot, few_shot_predictions};
+pub use few_shot::{FewShotResult, few_shot, few_shot_by, few_shot_predictions};
 pub use heads::HeadKind;
 pub use lbfgs::Outcome;
 pub use logistic::{LogisticRegression, LogisticSettings};
@@ -40,6 +43,8 @@ pub use predictions::{Mistake, Predictions};
 pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
 pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
+pub use tile_attention::{AttentionSettings, TileAttention};
+pub use tile_source::{embed_tiles, tile_means, tile_statistics};
 
 pub use crate::measure::{
     ConfusionMatrix, Features, Interval, KnnSettings, PairedDifference, Standing, argmax_rows, corpus_of, knn_scores,
@@ -134,6 +139,19 @@ pub enum EvaluateError {
         shots: usize,
         /// Queries among them.
         queries: usize,
+    },
+    /// The features of all tiles do not fit into memory.
+    #[error(
+        "the features of {tiles} tiles take {} MiB, at most {} are allowed; use a larger scale, less overlap or fewer images",
+        bytes >> 20, limit >> 20
+    )]
+    TileMemory {
+        /// Tiles so far.
+        tiles: usize,
+        /// Bytes of their features.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
     },
     /// A class has no image in a split.
     #[error("class '{class}' has no image in the {part} split; at least 1 is needed")]

@@ -1,7 +1,8 @@
 //! Replies of devices that own their memory.
 
+use macula_edge::head::{Head, HeadError, HeadKind};
 use macula_edge::protocol::message::{self, HelloReply, StatePart};
-use macula_edge::support_set::{SourceId, SupportRecord};
+use macula_edge::support_set::{SourceId, SupportRecord, Supports};
 
 pub use macula_edge::protocol::message::{
     BundleReport, Candidate, CandidateState, Decision, OperatingPoint, OperatingPointReport, Outcome, RollbackReason,
@@ -218,6 +219,24 @@ impl DeviceState {
         };
         let features = self.supports.iter().flat_map(|support| quantised(&support.feature));
         (self.supports.iter().map(record).collect(), features.collect())
+    }
+
+    /// The head of the device, solved here with the device's own code, so that its results are the same bytes.
+    ///
+    /// * `scratch`: any memory, made to fit
+    ///
+    /// # Errors
+    /// When there are no supports, or the head cannot be solved.
+    pub fn head<'w>(
+        &self,
+        kind: HeadKind,
+        device: &DeviceInfo,
+        scratch: &'w mut Vec<f64>,
+    ) -> Result<Head<'w>, HeadError> {
+        let (records, features) = self.taught();
+        let supports = Supports { dim: device.dim, records: &records, features: &features };
+        scratch.resize(Head::scratch_len(device.dim, device.classes, supports.len()), 0.0);
+        Head::fit(kind, supports, device.classes, scratch)
     }
 
     /// Adds one part; `true` at the end.

@@ -33,8 +33,11 @@ impl Recipe<'_> {
     /// The views of the image of `visit`, 8-bit. Each image has its own random stream, so it does not matter which thread makes
     /// them, or when.
     pub fn views_of(self, set: &ImageSet<'_>, Visit { position, number }: Visit) -> Result<Vec<Image>, DataError> {
-        let image = set.loader.pixels(position)?;
         let index = set.indices[position];
+        let image = match &set.tiles {
+            None => set.loader.pixels(position)?,
+            Some(tiles) => Arc::new(tiles.tile(position, &mut Rng::for_item(self.seed, "tile", number, index as u64))?),
+        };
         Ok(match self.order {
             None => {
                 let mut rng = Rng::for_item(self.seed, "augment", number, index as u64);

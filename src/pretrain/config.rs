@@ -4,8 +4,9 @@ use macula_edge::image::SIDE_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::resolved::{Budget, Fitted};
+use super::tile_settings;
 use crate::augment::{Augmentation, CutOut, Noise, Policy};
-use crate::data::{self, DataError, Dataset, DicomReading, ValueRange, short_name};
+use crate::data::{self, DataError, Dataset, DicomReading, TileSpec, ValueRange, short_name};
 use crate::encoder::{
     Algorithm, EncoderSpec, InputShape, Network, Pooling, Precision, Preset, Readout, SpecError, TeacherId,
 };
@@ -149,6 +150,12 @@ pub struct PretrainConfig {
     /// How often the sources of the dataset are visited.
     #[serde(default, skip_serializing_if = "Sampling::is_default")]
     pub sampling: Sampling,
+    /// Scales of random tiles, on which the encoder is trained instead of whole images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiles: Option<TileSpec>,
+    /// Random tiles of an image per epoch; 1 without tiles.
+    #[serde(default = "tile_settings::one", skip_serializing_if = "tile_settings::is_one")]
+    pub tiles_per_image: usize,
     /// Number of training images, drawn by seed; all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -285,6 +292,8 @@ impl PretrainConfig {
             train_on: TrainOn::default(),
             without: Vec::new(),
             sampling: Sampling::default(),
+            tiles: None,
+            tiles_per_image: tile_settings::one(),
             limit: None,
             per_class: None,
             learning_rate: 0.0,
@@ -433,6 +442,11 @@ impl PretrainConfig {
         hold("per_class", self.per_class.unwrap_or(1), "at least 1", self.per_class != Some(0))?;
         let both = self.per_class.is_some() && self.limit.is_some();
         hold("per_class", self.per_class.unwrap_or(0), "absent if limit is set", !both)?;
+        let (is_frozen, is_taught) = (self.freeze.is_some(), self.distill.is_some());
+        let tiles = tile_settings::out_of_range(self.tiles.as_ref(), self.tiles_per_image, is_frozen, is_taught);
+        if let Some((setting, value, allowed)) = tiles {
+            return Err(ConfigError::OutOfRange { setting, value, allowed });
+        }
         let rate = self.learning_rate;
         hold("learning_rate", rate, "above 0 and at most 100", rate > 0.0 && rate <= 100.0)?;
         hold("weight_decay", self.weight_decay, "0 to 1", unit(self.weight_decay))?;
@@ -576,6 +590,7 @@ mod tests {
             "budget",
             "fit",
             "keep",
+            "tiles",
         ] {
             assert!(!text.contains(name), "{text}");
         }

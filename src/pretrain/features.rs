@@ -58,6 +58,20 @@ impl Extractor<'_> {
         self.embed(recipe, set, positions, 0, embed)
     }
 
+    /// What `embed` gives of at most `most` images spread evenly, or of that many random tiles of all of them, not augmented.
+    fn spread_features(self, set: &ImageSet<'_>, most: usize, embed: Embed) -> Result<Vec<f32>, DataError> {
+        let positions = evenly_spread(&set.readable, most);
+        if set.tiles.is_none() {
+            return self.features(set, &positions, embed);
+        }
+        let tiles = (most / positions.len().max(1)) as u64;
+        let each = |&position: &usize| (0..tiles).map(move |number| Visit { position, number });
+        let visits: Vec<Visit> = positions.iter().flat_map(each).collect();
+        let (views, augmentation) = (Views::Independent(1), Augmentation::NONE);
+        let recipe = Recipe { views, augmentation, preprocessing: self.preprocessing, seed: 0, order: None };
+        self.embed_visits(recipe, set, &visits, embed)
+    }
+
     /// What `embed` gives of the views that `recipe` draws for `epoch`, `[N * V, D]`.
     pub fn embed(
         self,
@@ -67,10 +81,21 @@ impl Extractor<'_> {
         epoch: u64,
         embed: Embed,
     ) -> Result<Vec<f32>, DataError> {
+        self.embed_visits(recipe, set, &Visit::each(positions, epoch), embed)
+    }
+
+    /// As [`Self::embed`] for `visits`.
+    fn embed_visits(
+        self,
+        recipe: Recipe<'_>,
+        set: &ImageSet<'_>,
+        visits: &[Visit],
+        embed: Embed,
+    ) -> Result<Vec<f32>, DataError> {
         let (mut input, mut features) = (Vec::new(), Vec::new());
         let together = embed_together(self.preprocessing.input_len());
-        for positions in positions.chunks((together / recipe.views.count()).max(1)) {
-            recipe.fill(&mut input, set, &Visit::each(positions, epoch))?;
+        for visits in visits.chunks((together / recipe.views.count()).max(1)) {
+            recipe.fill(&mut input, set, visits)?;
             features.extend(embed(self.network, &input));
         }
         Ok(features)
@@ -102,8 +127,7 @@ impl Extractor<'_> {
 
     /// Mean, deviation and largest length of the features, over training images spread evenly.
     pub fn corpus_statistics(self, set: &ImageSet<'_>) -> Result<CorpusStatistics, FeatureError> {
-        let features =
-            self.features(set, &evenly_spread(&set.readable, CorpusStatistics::IMAGES_MAX), Network::embed)?;
+        let features = self.spread_features(set, CorpusStatistics::IMAGES_MAX, Network::embed)?;
         let statistics = CorpusStatistics::of(&features, self.network.feature_dim());
         FeatureError::check(statistics.mean.iter().chain(&statistics.std))?;
         // Features that cannot be scaled have no length; quantising them reports that.
@@ -113,8 +137,7 @@ impl Extractor<'_> {
     /// The linear map of `readout`, fitted to the pooled values of training images spread evenly; `None` if it has none.
     pub fn linear_map(self, set: &ImageSet<'_>, readout: Readout) -> Result<Option<LinearMap>, PretrainError> {
         let Some(dim) = readout.dim else { return Ok(None) };
-        let positions = evenly_spread(&set.readable, FIT_IMAGES_MAX);
-        let pooled = self.features(set, &positions, pooled)?;
+        let pooled = self.spread_features(set, FIT_IMAGES_MAX, pooled)?;
         Ok(Some(fit_linear_map(&pooled, self.network.spec().pooled_len(), readout, dim)?))
     }
 }

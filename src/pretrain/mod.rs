@@ -34,6 +34,7 @@ mod run_folder;
 mod sampling;
 mod settings;
 mod teacher;
+mod tile_settings;
 mod train_loop;
 mod training_images;
 mod training_set;

@@ -158,7 +158,7 @@ fn prepare<'a>(
             resume(checkpoint, dataset, folder, images, ranks)?
         }
         None => {
-            let (fitted, remark) = fit(config, images.training.readable.len());
+            let (fitted, remark) = fit(config, images.training.visits());
             if let Some(remark) = remark {
                 observer.event(Event::Remark(&remark));
             }
@@ -192,8 +192,8 @@ fn fit_memory(trainer: &mut Trainer<'_>, options: Options, observer: &mut dyn Ob
     let images = trainer.ranks.part(trainer.batch_size()).images;
     let learner = &trainer.learner;
     // Held-out images are few.
-    let held_out = trainer.held_out.as_ref().map_or(0, |set| set.loader.cache_bytes_used());
-    let kept = trainer.training.loader.cache_bytes_used() + held_out;
+    let held_out = trainer.held_out.as_ref().map_or(0, |set| set.cache_bytes_used());
+    let kept = trainer.training.cache_bytes_used() + held_out;
     let model = MemoryModel {
         config,
         network: &learner.network,
@@ -201,7 +201,7 @@ fn fit_memory(trainer: &mut Trainer<'_>, options: Options, observer: &mut dyn Ob
         images,
         prefetch: options.prefetch,
         process: MemoryModel::process_now().saturating_sub(kept),
-        images_kept: [kept, trainer.training.loader.bytes_of_all().min(options.cache_bytes) + held_out],
+        images_kept: [kept, trainer.training.cache_bytes_wanted(options.cache_bytes) + held_out],
         limit: options.memory,
     };
     let (schedule, memory) = trainer.ranks.agree(model.schedule(model.fixed()).map_err(PretrainError::from))?;
@@ -361,7 +361,7 @@ fn assemble<'a>(
     images: Images<'a>,
     ranks: Ranks,
 ) -> Result<Trainer<'a>, PretrainError> {
-    check_batch(&progress.config, images.training.readable.len(), ranks)?;
+    check_batch(&progress.config, images.training.visits(), ranks)?;
     let objective = progress.config.objective(progress.class_names.len());
     let sample = Sample::draw(&images.training, objective.views().count(), progress.config.seed);
     if progress.config.sync_batch_norm {

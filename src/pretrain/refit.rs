@@ -4,9 +4,10 @@ use rayon::prelude::*;
 
 use super::limits::EMBED_TOGETHER;
 use super::run::{Run, identity};
-use crate::data::{DataError, Dataset, Split, evenly_spread};
+use crate::data::{DataError, Dataset, Split, evenly_spread, random_tile};
 use crate::encoder::{CorpusStatistics, EncoderSpec, Readout, ReadoutError};
 use crate::measure::{FIT_IMAGES_MAX, FitError, fit_linear_map};
+use crate::rng::Rng;
 
 /// A readout could not be replaced.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,16 @@ impl Run {
         let (pooled, len, mut rows) = (spec.pooled(readout.pooling), spec.pooled_len(), Vec::new());
         for indices in evenly_spread(indices, FIT_IMAGES_MAX).chunks(EMBED_TOGETHER) {
             let recipe = &self.info.preprocessing;
-            let normalised = |&index: &usize| Ok(recipe.normalise(&recipe.to_pixels(&dataset.load(index)?).pixels));
+            let tiles = self.config.tiles.as_ref();
+            let normalised = |&index: &usize| {
+                let image = dataset.load(index)?;
+                // An encoder of tiles has the statistics of tiles.
+                let pixels = match tiles {
+                    Some(spec) => random_tile(&image, spec, recipe, &mut Rng::for_item(0, "tile", 0, index as u64)),
+                    None => recipe.to_pixels(&image),
+                };
+                Ok(recipe.normalise(&pixels.pixels))
+            };
             let inputs = indices.par_iter().map(normalised).collect::<Result<Vec<_>, DataError>>()?;
             rows.extend(self.network.embed_pooled(&inputs.concat(), &pooled));
         }

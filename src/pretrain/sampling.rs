@@ -45,6 +45,8 @@ pub(super) struct Sampler {
     positions: Vec<usize>,
     /// The sources that have training images; none if sampling is uniform.
     pub sources: Vec<Source>,
+    /// Tiles of an image per visit; 1 for whole images.
+    tiles: u64,
 }
 
 impl Sampler {
@@ -54,7 +56,8 @@ impl Sampler {
             Sampling::Uniform => Vec::new(),
             Sampling::Sqrt => sources_of(dataset.sources(), training),
         };
-        Self { seed: config.seed, positions: training.readable.clone(), sources }
+        let tiles = config.tiles_per_image as u64;
+        Self { seed: config.seed, positions: training.readable.clone(), sources, tiles }
     }
 
     /// What each source contributes; `None` if sampling is uniform.
@@ -64,7 +67,7 @@ impl Sampler {
         (!shares.is_empty()).then(|| format!("visits per epoch by source, of its images: {}", shares.join(", ")))
     }
 
-    /// The visits of an epoch, as many as there are training images.
+    /// The visits of an epoch, as many as there are training images, times the tiles of each.
     pub fn epoch(&self, epoch: u64) -> Vec<Visit> {
         let mut visits = match self.sources.is_empty() {
             true => Visit::each(&self.positions, epoch),
@@ -72,6 +75,12 @@ impl Sampler {
                 self.sources.iter().enumerate().flat_map(|(index, source)| self.of(index, source, epoch)).collect()
             }
         };
+        if self.tiles > 1 {
+            let each = |Visit { position, number }| {
+                (0..self.tiles).map(move |tile| Visit { position, number: number * self.tiles + tile })
+            };
+            visits = visits.into_iter().flat_map(each).collect();
+        }
         Rng::for_item(self.seed, "shuffle", epoch, 0).shuffle(&mut visits);
         visits
     }
@@ -132,7 +141,7 @@ mod tests {
             Source { name: String::new(), positions: (end - count..end).collect(), quota }
         };
         let sources = counts.iter().zip(sqrt_quotas(counts)).map(&mut source).collect();
-        Sampler { seed: 5, positions: (0..counts.iter().sum()).collect(), sources }
+        Sampler { seed: 5, positions: (0..counts.iter().sum()).collect(), sources, tiles: 1 }
     }
 
     #[test]
@@ -172,6 +181,18 @@ mod tests {
         }
         assert_eq!(sampler.epoch(3), sampler.epoch(3), "an epoch does not depend on those before");
         assert_ne!(sampler.epoch(3), sampler.epoch(4));
+    }
+
+    #[test]
+    fn every_tile_of_an_image_has_its_own_number() {
+        let sampler = Sampler { tiles: 3, ..sampler(&[4, 9]) };
+        let mut seen = std::collections::HashSet::new();
+        for epoch in 0..5 {
+            let visits = sampler.epoch(epoch);
+            assert_eq!(visits.len(), 39);
+            assert!(visits.iter().all(|visit| seen.insert((visit.position, visit.number))));
+        }
+        assert_eq!(Sampler { sources: Vec::new(), ..sampler }.epoch(0).len(), 39);
     }
 
     /// The order of runs before there was a setting.

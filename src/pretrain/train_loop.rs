@@ -107,17 +107,17 @@ pub(super) struct Trainer<'a> {
 
 impl Trainer<'_> {
     pub fn batch_size(&self) -> usize {
-        self.progress.config.batch_size.min(self.training.readable.len())
+        self.progress.config.batch_size.min(self.training.visits())
     }
 
     pub fn steps_per_epoch(&self) -> u64 {
-        (self.training.readable.len() / self.batch_size()) as u64
+        (self.training.visits() / self.batch_size()) as u64
     }
 
     /// Trains until all steps are done or `stop` is raised.
     pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome, PretrainError> {
         let (per_epoch, epochs) = (self.steps_per_epoch(), self.progress.config.epochs);
-        let (images, batch_size) = (self.training.readable.len(), self.batch_size());
+        let (images, batch_size) = (self.training.visits(), self.batch_size());
         let step = self.progress.step;
         observer.event(Event::Started { step, steps: per_epoch * epochs, images, batch_size });
         if let Some(warning) = too_little(&self.progress.config, images, batch_size, self.progress.class_names.len()) {

@@ -15,7 +15,7 @@ use super::observer::{Event, Observer};
 use super::options::Options;
 use super::run_folder::RunFolder;
 use super::training_images::{TRAINING_IMAGES, TrainingImages, sha256};
-use crate::data::{self, Dataset, ImageDigest, Loader, Preprocessing, ResizeFilter, TrainTestSplit};
+use crate::data::{self, Dataset, ImageDigest, Loader, Preprocessing, RandomTiles, ResizeFilter, TrainTestSplit};
 use crate::rng::Rng;
 
 /// Images read between two progress events.
@@ -25,6 +25,10 @@ const READ_TOGETHER: usize = 256;
 pub(super) struct ImageSet<'a> {
     /// Loads resized pixels by position.
     pub loader: Loader<'a>,
+    /// Draws tiles by position, if the run trains on them; the loader is then not used.
+    pub tiles: Option<RandomTiles<'a>>,
+    /// Visits of an image per epoch.
+    visits_each: usize,
     /// Positions of readable images.
     pub readable: Vec<usize>,
     /// Index into the dataset of each position.
@@ -94,10 +98,15 @@ impl<'a> ImageSet<'a> {
     ) -> Option<Self> {
         let labels = dataset.labels(&indices);
         let loader = Loader::new(dataset, indices.clone(), size_only(config), cache_bytes);
+        let random = |spec| RandomTiles::new(dataset, indices.clone(), spec, size_only(config), cache_bytes);
+        let tiles = config.tiles.clone().map(random);
         let (mut readable, mut skipped, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        let digest = |position| match loader.pixels_and_digest(position) {
-            Ok((_, digest)) => Ok(digest),
-            Err(error) => Err(error.to_string()),
+        let digest = |position| {
+            let digest = match &tiles {
+                Some(tiles) => tiles.keep_and_digest(position),
+                None => loader.pixels_and_digest(position).map(|(_, digest)| digest),
+            };
+            digest.map_err(|error| error.to_string())
         };
         for start in (0..indices.len()).step_by(READ_TOGETHER * ranks.size()) {
             if ranks.any(stop.load(Ordering::Relaxed)) {
@@ -120,7 +129,8 @@ impl<'a> ImageSet<'a> {
             }
             observer.event(Event::Reading { done: end, of: indices.len() });
         }
-        Some(Self { loader, readable, indices, labels, digests, skipped })
+        let visits_each = config.tiles_per_image;
+        Some(Self { loader, tiles, visits_each, readable, indices, labels, digests, skipped })
     }
 
     /// Splits the readable images into training and test images.
@@ -137,8 +147,30 @@ impl<'a> ImageSet<'a> {
         self.readable.retain(|&position| kept.binary_search(&self.indices[position]).is_ok());
     }
 
-    /// Bytes of the cache that would hold all readable images, if it does not.
+    /// Visits of an epoch: readable images, each as often as it has tiles.
+    pub fn visits(&self) -> usize {
+        self.readable.len() * self.visits_each
+    }
+
+    /// Bytes of pixels in memory.
+    pub fn cache_bytes_used(&self) -> usize {
+        self.loader.cache_bytes_used() + self.tiles.as_ref().map_or(0, RandomTiles::memory_used)
+    }
+
+    /// Bytes of pixels that will be in memory.
+    pub fn cache_bytes_wanted(&self, cache_bytes: usize) -> usize {
+        match &self.tiles {
+            // All images were read.
+            Some(tiles) => tiles.memory_used(),
+            None => self.loader.bytes_of_all().min(cache_bytes),
+        }
+    }
+
+    /// Bytes of the cache that would hold all readable images, if it does not. Tiles are in a file then.
     pub fn cache_bytes_missing(&self) -> Option<usize> {
+        if self.tiles.is_some() {
+            return None;
+        }
         let is_missing = self.readable.iter().any(|&position| !self.loader.is_cached(position));
         is_missing.then(|| self.loader.bytes_of_all())
     }

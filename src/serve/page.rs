@@ -131,7 +131,7 @@ impl Page {
     pub fn serve(
         &mut self,
         client: &mut Client<'_>,
-        encoder: Option<KnownEncoder>,
+        encoder: Option<KnownEncoder<'_>>,
         pictures: Pictures,
         stop: &Arc<AtomicBool>,
     ) -> Result<(), ApiError> {

@@ -48,6 +48,15 @@ pub trait Encoder {
     /// When a length does not fit, or the encoder fails.
     fn encode(&self, pixels: &[u8], arena: &mut [u32], feature: &mut [f32]) -> Result<(), EncodeError>;
 
+    /// Computes the feature of an image of any size, if this encoder reads more of a large image than is left at its input
+    /// size, such as tiles; `None` for all others.
+    ///
+    /// * `feature`: `[D]`, not yet quantised; undefined after an error
+    fn encode_any_size(&self, image: &RawImage<'_>, feature: &mut [f32]) -> Option<Result<(), EncodeError>> {
+        let _ = (image, feature);
+        None
+    }
+
     /// Whether the golden images give their features; `None` for an encoder without golden images.
     ///
     /// * `work`: at least [`EncoderInfo::work_words`]
@@ -70,6 +79,10 @@ impl<E: Encoder + ?Sized> Encoder for &E {
         E::encode(self, pixels, arena, feature)
     }
 
+    fn encode_any_size(&self, image: &RawImage<'_>, feature: &mut [f32]) -> Option<Result<(), EncodeError>> {
+        E::encode_any_size(self, image, feature)
+    }
+
     fn self_test(&self, work: &mut [u32], feature: &mut [i16]) -> Result<Option<bool>, EncodeError> {
         E::self_test(self, work, feature)
     }
@@ -89,7 +102,15 @@ pub fn encode_image<E: Encoder + ?Sized>(
     work: &mut [u32],
     feature: &mut [i16],
 ) -> Result<Option<Length>, EncodeError> {
-    let input = encoder.info().input.ok_or(EncodeError::Encoder { code: 0 })?;
+    let info = encoder.info();
+    let input = info.input.ok_or(EncodeError::Encoder { code: 0 })?;
+    if let Some((values, _)) = work.split_at_mut_checked(info.dim) {
+        let values = cast_slice_mut(values);
+        if let Some(encoded) = encoder.encode_any_size(image, values) {
+            encoded?;
+            return Ok(quantise(values, info.corpus, feature)?);
+        }
+    }
     if image.shape() == input {
         return encode_pixels(encoder, image.pixels(), work, feature);
     }

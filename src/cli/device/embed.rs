@@ -1,6 +1,6 @@
 //! `macula embed`: writes the features of images to a NumPy file.
 
-mod rows;
+pub mod rows;
 
 use std::path::PathBuf;
 
@@ -11,7 +11,8 @@ use crate::cli::overwrite::ForceArgs;
 use crate::cli::preprocessing::PreprocessingArgs;
 use crate::cli::trust::{KeyArgs, open_encoder};
 use crate::cli::{Common, print_json, samples};
-use crate::data::{Dataset, Image, Split, evenly_spread};
+use crate::data::{Dataset, Split, TileSpec, evenly_spread};
+use crate::device::NamedImage;
 use crate::encoder::HostEncoder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Opened, Stated};
 use crate::report::text;
@@ -22,7 +23,8 @@ use rows::Row;
 #[command(after_help = "Examples:\n  \
     macula embed --encoder encoder.onnx --data SLIDES --split test --out features.npy\n  \
     macula embed --encoder encoder.onnx a.png b.png --out features.npy\n  \
-    macula embed --encoder raw-pixels --data SLIDES --out features.npz\n\n\
+    macula embed --encoder raw-pixels --data SLIDES --out features.npz\n  \
+    macula embed --encoder grey-64 --tiles 2,overlap=0.5 a.png --out features.npy\n\n\
     The file is a NumPy array of f32, one row per image, in the order of the images. Path, label and split of each row \
     are in FILE.csv, or for FILE.npz in its arrays path, label and split beside features.")]
 pub struct Args {
@@ -34,6 +36,10 @@ pub struct Args {
     keys: KeyArgs,
     #[command(flatten)]
     preprocessing: PreprocessingArgs,
+    /// Read images in tiles at this scale, in pixels of the image per pixel of a tile, and take the mean of their features:
+    /// SCALE[+SCALE…][,overlap=SHARE][,empty=LEVELS][,max=N]
+    #[arg(long, value_name = "TILES")]
+    tiles: Option<TileSpec>,
     /// Image files
     #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
     images: Vec<PathBuf>,
@@ -83,7 +89,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (rows, features) = match &dataset {
         None => {
             let images = args.reading.read(&args.images, range, quiet)?;
-            let features = images.iter().map(|named| embed(encoder, &named.image).with_context(|| named.name.clone()));
+            let embed = |named: &NamedImage| encoder.encode_image(&named.image).with_context(|| named.name.clone());
+            let features = images.iter().map(embed);
             let rows = images.iter().map(|named| Row::of_file(&named.name)).collect();
             (rows, features.collect::<anyhow::Result<Vec<_>>>()?.concat())
         }
@@ -113,15 +120,12 @@ fn open(args: &Args, dataset: Option<&Dataset>) -> anyhow::Result<Opened> {
     let stated = stated.map(|stated| Stated { range: args.reading.stated(), ..stated });
     let mut options = OpenOptions { host, trusted: &trusted, stated: stated.as_ref(), seed, ..OpenOptions::default() };
     let train = dataset.map(|dataset| dataset.split_or_all(Split::Train)).unwrap_or_default();
-    if let Some(dataset) = dataset.filter(|_| args.encoder.starts_with("random:")) {
+    if let Some(dataset) = dataset.filter(|_| encoders::untiled_name(&args.encoder).starts_with("random:")) {
         let channels = encoders::channels_of(dataset, &train);
         options.fit = Some(EncoderInput { dataset, unlabelled: &train, channels, height: 32, width: 32 });
     }
-    open_encoder(&args.encoder, &options)
-}
-
-fn embed(encoder: &dyn HostEncoder, image: &Image) -> anyhow::Result<Vec<f32>> {
-    Ok(encoder.encode_batch(&encoder.preprocessing().to_pixels(image).pixels)?)
+    let name = args.tiles.as_ref().map(|spec| encoders::tiled_name(spec, &args.encoder));
+    open_encoder(name.as_deref().unwrap_or(&args.encoder), &options)
 }
 
 /// The rows of the dataset and their features `[N, D]`.
@@ -136,11 +140,17 @@ fn embed_dataset(args: &Args, encoder: &dyn HostEncoder, dataset: &Dataset) -> a
     let mut rows = Vec::new();
     samples::for_each_image(dataset, &spread, &args.common, args.reading.strict, |index, named| {
         rows.push(Row::of(dataset, &dataset.records[index]));
+        if encoder.is_tiled() {
+            block.rows.extend(encoder.encode_image(&named.image).with_context(|| named.name.clone())?);
+            return Ok(());
+        }
         block.names.push(named.name.clone());
         block.pixels.extend(encoder.preprocessing().to_pixels(&named.image).pixels);
         if block.is_full(encoder) { block.embed(encoder) } else { Ok(()) }
     })?;
-    block.embed(encoder)?;
+    if !block.names.is_empty() {
+        block.embed(encoder)?;
+    }
     Ok((rows, block.rows))
 }
 

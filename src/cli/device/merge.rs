@@ -43,7 +43,14 @@ struct Report {
 pub fn run(args: Args) -> anyhow::Result<()> {
     ensure!(args.from != args.device.device, "{}: --from and --device are the same device", args.from);
     let (device, keys) = (args.from.clone(), args.device.keys.clone());
-    let other = DeviceArgs { device, encoder: None, keys, preprocessing: PreprocessingArgs::default(), range: None };
+    let other = DeviceArgs {
+        device,
+        encoder: None,
+        keys,
+        tiles: None,
+        preprocessing: PreprocessingArgs::default(),
+        range: None,
+    };
     let (state, identity) =
         other.connect(Missing::Refuse, |client| Ok((client.export()?, client.device().identity)))?;
     args.device.connect(Missing::Create(SUPPORTS_DEFAULT), |client| {

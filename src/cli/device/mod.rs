@@ -4,6 +4,7 @@ pub mod bench;
 mod class;
 mod embed;
 mod forget;
+mod heat_map;
 mod inspect;
 pub mod learn;
 mod merge;

@@ -227,7 +227,7 @@ fn predict_dataset(
     check_labels(name, indices.iter().filter_map(|&index| label(index)), names)?;
     let state = client.export()?;
     let mut scratch = Vec::new();
-    let head = probabilities::head(args.head, &state, client.device(), &mut scratch);
+    let head = state.head(args.head, client.device(), &mut scratch).ok();
     let (mut tally, mut decided) = (Tally::new(names, head.is_some()), Decided::default());
     let mut rows = Vec::new();
     samples::for_each_image(dataset, &indices, &args.common, args.reading.strict, |index, named| {

@@ -100,8 +100,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// What the page knows of an encoder.
-pub fn known(encoder: &dyn HostEncoder) -> KnownEncoder {
-    KnownEncoder { name: encoder.name().to_owned(), preprocessing: encoder.preprocessing().clone() }
+pub fn known(encoder: &dyn HostEncoder) -> KnownEncoder<'_> {
+    KnownEncoder { name: encoder.name().to_owned(), preprocessing: encoder.preprocessing().clone(), encoder }
 }
 
 /// Listens, and opens the page's files.

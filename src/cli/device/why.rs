@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use macula_edge::support_set::SourceId;
 use rayon::prelude::*;
 
+use super::heat_map::{Drawn, HeatMapArgs};
 use crate::cli::classes::ClassNames;
 use crate::cli::connect::DeviceArgs;
 use crate::cli::images::{EncoderRange, ImageArgs};
@@ -18,8 +19,10 @@ use crate::report::text::{date, hexadecimal, left, shown};
 /// Arguments of `macula why`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  macula why --device clinic.store new.png\n  \
-    macula why --device clinic.store new.png --data SLIDES\n\n\
-    The source of a sample is the SHA-256 of its pixels. --data looks up the image files by source.")]
+    macula why --device clinic.store new.png --data SLIDES\n  \
+    macula why --device clinic.store new.png --heatmap new-heat.png\n\n\
+    The source of a sample is the SHA-256 of its pixels. --data looks up the image files by source. In a heat map yellow \
+    speaks most for the class and dark blue least; docs/tiles.md explains it.")]
 pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
@@ -29,6 +32,8 @@ pub struct Args {
     /// Dataset of the learned images, to name the file of each sample
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
+    #[command(flatten)]
+    heat_map: HeatMapArgs,
     #[command(flatten)]
     reading: ImageArgs,
     #[command(flatten)]
@@ -41,6 +46,8 @@ struct Report {
     /// Whether only one class has samples.
     only_one_class: bool,
     images: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heat_map: Option<Drawn>,
 }
 
 #[derive(serde::Serialize)]
@@ -80,7 +87,8 @@ impl NearestSample {
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
-    args.device.connect(Missing::Refuse, |client| {
+    args.heat_map.check(args.images.len())?;
+    args.device.connect_with_encoder(Missing::Refuse, |client, encoder| {
         let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
         let files = args.data.as_deref().map(|name| files_of(name, client.range(), &args)).transpose()?;
         let files = files.unwrap_or_default();
@@ -95,11 +103,16 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
             let nearest = nearest.iter().map(witness).collect();
             rows.push(Row { image: named.name.clone(), nearest });
         }
+        let heat_map = match images.first() {
+            Some(named) => args.heat_map.draw(client, encoder, &names, named)?,
+            None => None,
+        };
         if args.common.json {
             let (device, only_one_class) = (args.device.device.to_string(), names.only_class().is_some());
-            return print_json(&Report { device, only_one_class, images: rows });
+            return print_json(&Report { device, only_one_class, images: rows, heat_map });
         }
         rows.iter().for_each(print);
+        heat_map.iter().for_each(Drawn::print);
         if let Some(class) = names.only_class() {
             println!("{}", only_class_remark(class));
         }

@@ -10,10 +10,12 @@ mod html_report;
 mod images;
 mod operating_point;
 mod parts;
+mod positive;
 mod probe_args;
 mod table;
 mod tasks;
 mod tasks_table;
+mod tile_pooling;
 
 use std::num::NonZeroUsize;
 
@@ -23,6 +25,7 @@ use crate::report::evaluation::Subject;
 use comparison::{Comparison, is_floor};
 use html_report::ReportArgs;
 use images::Images;
+use positive::positive;
 use probe_args::ProbeArgs;
 use table::{Report, Row};
 
@@ -94,11 +97,6 @@ enum Probe {
                       --card card.md"
     )]
     Tasks(tasks::Args),
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if value > 0.0 && value.is_finite() { Ok(value) } else { Err("must be greater than 0".to_owned()) }
 }
 
 /// Runs the command.

@@ -4,6 +4,7 @@
 //! several requests is made so that a power cut loses nothing that was acknowledged.
 
 mod classes; // changes of classes
+mod heat_map; // which part of an image decided
 mod import; //  the state of another device
 mod queue; //   images to label
 mod reports; // device, classes, samples, settings, audit log
@@ -26,6 +27,7 @@ use super::types::{AuditEntry, Change};
 use super::undo::{Taken, Undo};
 use crate::data::{Image, Preprocessing};
 use crate::device::{KeptImages, now_s};
+use crate::encoder::HostEncoder;
 use crate::link::{self, Client, DeviceState, Support};
 use crate::report::text::hexadecimal;
 
@@ -63,13 +65,15 @@ impl PageFiles {
     }
 }
 
-/// What the server knows of the device's encoder.
-#[derive(Clone, Debug)]
-pub struct KnownEncoder {
+/// The device's encoder, in this process.
+#[derive(Clone)]
+pub struct KnownEncoder<'e> {
     /// Its name.
     pub name: String,
     /// How an image becomes its input.
     pub preprocessing: Preprocessing,
+    /// The encoder itself, for heat maps.
+    pub encoder: &'e dyn HostEncoder,
 }
 
 /// Pictures of samples.
@@ -114,7 +118,7 @@ pub type Snapshot = (DeviceState, u32);
 pub struct Controller<'c, 'm> {
     client: &'c mut Client<'m>,
     files: &'c mut PageFiles,
-    encoder: Option<KnownEncoder>,
+    encoder: Option<KnownEncoder<'c>>,
     pictures: Pictures,
     upload_bytes_max: usize,
     /// Slots of the samples by source, and the revision of the device that they are of.
@@ -129,7 +133,7 @@ impl<'c, 'm> Controller<'c, 'm> {
     pub fn new(
         client: &'c mut Client<'m>,
         files: &'c mut PageFiles,
-        encoder: Option<KnownEncoder>,
+        encoder: Option<KnownEncoder<'c>>,
         pictures: Pictures,
         upload_bytes_max: usize,
     ) -> Result<Self, ApiError> {

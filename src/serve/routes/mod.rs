@@ -67,7 +67,7 @@ async fn page(request: Request) -> Response {
         device::clear_operating_point, device::audit, device::undo,
         classes::classes, classes::add_class, classes::rename_class, classes::remove_class,
         samples::samples, samples::learn, samples::move_sample, samples::forget, samples::image, samples::quality,
-        predictions::predict, predictions::preview,
+        predictions::predict, predictions::heat_map, predictions::preview,
         queue::queue, queue::enqueue, queue::label, queue::dequeue, queue::image,
         state::export, state::import, events::events,
     ),

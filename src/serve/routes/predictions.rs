@@ -9,15 +9,20 @@ use axum::routing::post;
 use axum::{Json as Reply, Router};
 use serde::Deserialize;
 
+use super::super::controller::Controller;
 use super::super::error::{ApiError, ErrorBody, ErrorKind};
 use super::super::types::Prediction;
 use super::extract::Query;
 use super::picture::{encoded, png_response};
 use super::shared::{App, Shared};
 use super::upload::{self, blocking};
+use crate::explain::overlay;
 
 pub fn routes() -> Router<Arc<Shared>> {
-    Router::new().route("/predictions", post(predict)).route("/previews", post(preview))
+    Router::new()
+        .route("/predictions", post(predict))
+        .route("/predictions/heat-map", post(heat_map))
+        .route("/previews", post(preview))
 }
 
 #[derive(Deserialize)]
@@ -38,6 +43,26 @@ pub async fn predict(
     let _permit = upload::permit(&shared).await?;
     let image = upload::image(&shared, "the image", body).await?;
     shared.device.run(move |controller| controller.predict(&image, query.error_rate)).await.map(Reply)
+}
+
+#[derive(Deserialize)]
+pub struct ClassQuery {
+    class: Option<u8>,
+}
+
+/// The image in grey under a heat map of what decided: dark blue is least, yellow most.
+#[utoipa::path(post, path = "/predictions/heat-map", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    params(("class" = Option<u8>, Query, description = "Slot of the class [default: the decided one]")),
+    responses((status = 200, content_type = "image/png", body = Vec<u8>), (status = 413, body = ErrorBody),
+    (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)), security(("token" = [])))]
+pub async fn heat_map(State(shared): App, Query(query): Query<ClassQuery>, body: Body) -> Result<Response, ApiError> {
+    let _permit = upload::permit(&shared).await?;
+    let image = upload::image(&shared, "the image", body).await?;
+    let explain = move |controller: &mut Controller<'_, '_>| {
+        controller.heat_map(&image, query.class).map(|explained| (image, explained.map))
+    };
+    let (image, map) = shared.device.run(explain).await?;
+    Ok(png_response(blocking(move || encoded(&overlay(&image, &map))).await?))
 }
 
 /// The image as the encoder sees it.

@@ -61,6 +61,8 @@ export function answer(state: State, { method, path, query, body }: Call): Answe
       return ok({ class: sample.class });
     }
     case "POST predictions": return ok(answers.predict(state, sourceOf(image(body)), featureOf(body), number("error_rate")));
+    // The mock has no heat map: it shows the preview.
+    case "POST predictions/:id":
     case "POST previews": {
       const bytes = previewOf(image(body));
       if (!bytes) throw new Refused(422, "refused", "the mock reads PNG only");

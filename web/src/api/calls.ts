@@ -26,6 +26,8 @@ export const predict = (image: Blob, errorRate: number) =>
   json<T.Prediction>("/predictions", { method: "POST", query: { error_rate: errorRate }, body: image, repeatable: true });
 export const preview = async (image: Blob) =>
   (await request("/previews", { method: "POST", body: image, repeatable: true })).blob();
+export const heatMap = async (image: Blob) =>
+  (await request("/predictions/heat-map", { method: "POST", body: image, repeatable: true })).blob();
 export const picture = async (path: string, size: number) => (await request(path, { query: { size }, repeatable: true })).blob();
 
 export const quality = (errorRate: number) => json<T.Quality>("/quality", { query: { error_rate: errorRate } });

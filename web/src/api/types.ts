@@ -57,6 +57,7 @@ export interface Prediction {
   nearest: Neighbour[]; elapsed_ms: number;
 }
 export interface Neighbour { source: Source; class: number; similarity: number; operator: number; time_s: number; image: boolean }
+// POST /predictions/heat-map?class=0   body: image bytes -> image/png   what decided (422 "refused" if the server cannot tell)
 // POST /previews   body: image bytes -> image/png     what the encoder sees (422 "refused" if the server does not know)
 
 // GET /quality?error_rate=0.1     leave-one-out over the samples

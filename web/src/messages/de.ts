@@ -95,6 +95,9 @@ export const de: Catalogue = {
   "predict.image": "Ihr Bild",
   "predict.noimage": "Der Browser kann dieses Format nicht zeigen.",
   "predict.nosee": "Das Gerät weiß nicht, was sein Encoder sieht.",
+  "predict.heat.show": "Zeigen, was den Ausschlag gab",
+  "predict.heat": "Gelb spricht am meisten für die Antwort, Dunkelblau am wenigsten",
+  "predict.heat.none": "Dieses Gerät kann nicht zeigen, was den Ausschlag gab.",
   "predict.teach": "Lehren als",
   "predict.queue": "In die Warteschlange",
 

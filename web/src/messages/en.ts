@@ -95,6 +95,9 @@ export const en = {
   "predict.image": "Your image",
   "predict.noimage": "The browser cannot show this format.",
   "predict.nosee": "The device cannot say what its encoder sees.",
+  "predict.heat.show": "Show what decided",
+  "predict.heat": "Yellow speaks most for the answer, dark blue least",
+  "predict.heat.none": "This device cannot show what decided.",
   "predict.teach": "Teach as",
   "predict.queue": "Add to queue",
 

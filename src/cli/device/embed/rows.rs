@@ -78,7 +78,10 @@ fn csv(rows: &[Row]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// `[N, D]` in NumPy's .npy format.
-fn npy(values: &[f32], shape: [usize; 2]) -> std::io::Result<Vec<u8>> {
+///
+/// # Errors
+/// None: memory takes all bytes.
+pub fn npy(values: &[f32], shape: [usize; 2]) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let shape = shape.map(|len| len as u64);
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;

@@ -7,6 +7,7 @@ use crate::cli::Common;
 use crate::cli::images::ImageArgs;
 use crate::cli::preprocessing::ValueArgs;
 use crate::cli::trust::KeyArgs;
+use crate::data::TileSpec;
 use crate::encoders::{Baseline, BaselineError};
 
 /// Options of every probe.
@@ -33,6 +34,11 @@ pub struct ProbeArgs {
     /// Channels of the encoder's input, if it is one of these: 1 or 3 [default: those of the images]
     #[arg(long, value_parser = channels)]
     pub channels: Option<usize>,
+    /// Read images in tiles at this scale, in pixels of the image per pixel of a tile, and take the mean of their features;
+    /// the encoder on the whole image, made as small as a tile, is evaluated beside it: SCALE[+SCALE…][,overlap=SHARE]
+    /// [,empty=LEVELS][,max=N]
+    #[arg(long, value_name = "TILES")]
+    pub tiles: Option<TileSpec>,
     /// Baselines, each with the side of its input after @: raw-pixels and colour-statistics (32 pixels unless stated), random
     /// (the network and input of the encoder, untrained), random:PRESET; or none
     #[arg(long, value_name = "NAME[@SIDE],…|none", default_value = "raw-pixels,colour-statistics,random")]

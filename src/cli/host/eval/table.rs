@@ -82,6 +82,9 @@ pub struct Row {
     recalls: Vec<Option<f64>>,
     accuracy: f64,
     area_under_roc: Option<f64>,
+    /// Of two classes, over episodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sensitivity_at_95_specificity: Option<Interval>,
     confusion: ConfusionMatrix,
     fit: Option<Outcome>,
 }
@@ -100,6 +103,7 @@ impl Row {
             recalls: result.recalls,
             accuracy: result.accuracy,
             area_under_roc: result.area_under_roc,
+            sensitivity_at_95_specificity: None,
             confusion: result.confusion,
             fit: result.fit,
         }
@@ -124,6 +128,7 @@ impl Row {
             recalls: result.recalls,
             accuracy: result.accuracy,
             area_under_roc: result.area_under_roc.map(|area| area.mean),
+            sensitivity_at_95_specificity: result.sensitivity_at_95_specificity,
             confusion: result.confusion,
             fit: None,
         }

@@ -11,6 +11,7 @@ use super::teachers::TeacherOpener;
 use crate::augment::Policy;
 use crate::cli::host::readout::ReadoutArgs;
 use crate::cli::images::{ImageArgs, RangeArg};
+use crate::data::TileSpec;
 use crate::encoder::{Algorithm, Precision, Preset};
 use crate::encoders::open_run;
 use crate::files::{TEXT_MAX, read_bounded};
@@ -57,6 +58,13 @@ pub struct SettingArgs {
     /// of images, in epochs of the same length [default: uniform]
     #[arg(long)]
     sampling: Option<Sampling>,
+    /// Train on random tiles of large images at these scales, in pixels of the image per pixel of the input, instead of whole
+    /// images: SCALE[+SCALE…][,empty=LEVELS]
+    #[arg(long, value_name = "TILES")]
+    tiles: Option<TileSpec>,
+    /// With --tiles: random tiles of each image per epoch [default: 1]
+    #[arg(long, value_name = "N")]
+    tiles_per_image: Option<usize>,
     /// Train on N images, drawn by seed
     #[arg(long = "count", alias = "limit", value_name = "N")]
     limit: Option<usize>,

@@ -10,6 +10,7 @@ import * as actions from "../../state/actions.ts";
 import { app, nameOf } from "../../state/app.ts";
 import { again, type Asked } from "../../state/predictions.ts";
 import { useStore } from "../../state/store.ts";
+import { Heat } from "./Heat.tsx";
 import { Seen } from "./Seen.tsx";
 import { Why } from "./Why.tsx";
 
@@ -24,6 +25,7 @@ export function Answer({ asked }: { asked: Asked }) {
           <figcaption>{asked.name || t("predict.image")}</figcaption>
         </figure>
         <Seen image={asked.image} />
+        {answer && !failure && answer.decision !== "untaught" && <Heat image={asked.image} stamp={asked.stamp} />}
       </div>
       <div class="answer-body">
         <div role="status" aria-live="polite">
