@@ -81,3 +81,19 @@ fn too_few_images_are_refused() {
     fails(2, "input", path, &["advise", "--data", "few"], &["7", "8"]);
     fails(2, "not-found", path, &["advise", "--data", "none"], &["none"]);
 }
+
+/// Figures of episodes that may draw the same image twice are too high, which a remark says.
+#[test]
+fn repeated_images_give_a_remark() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = macula::data::open_named("phantoms:32:48", 1).unwrap();
+    for index in 0..48 {
+        let image = dataset.load(index).unwrap();
+        let grey = image::GrayImage::from_raw(32, 32, image.pixels).unwrap();
+        let class = folder.path().join("set").join(&dataset.class_names[dataset.records[index].label.unwrap()]);
+        std::fs::create_dir_all(&class).unwrap();
+        ["a", "b"].iter().for_each(|copy| grey.save(class.join(format!("{index}{copy}.png"))).unwrap());
+    }
+    let repeated = |data: &str| advise(folder.path(), data, "1")["remarks"].as_array().unwrap().len();
+    assert_eq!([repeated("set"), repeated("phantoms:32:96")], [1, 0]);
+}

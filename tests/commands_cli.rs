@@ -258,8 +258,12 @@ const CHARTS: [&str; 11] = [
 
 /// A report asks no server for anything and runs no script.
 fn check_document(html: &str, parts: &[&str]) {
+    // The letters of an encoded picture mean nothing.
+    let mut pieces = html.split("base64,");
+    let mut markup = pieces.next().unwrap_or_default().to_owned();
+    pieces.for_each(|piece| markup += piece.split_once('"').map_or("", |(_, rest)| rest));
     for forbidden in ["<script", "http://", "https://", "url(", "NaN"] {
-        assert!(!html.contains(forbidden), "{forbidden}");
+        assert!(!markup.contains(forbidden), "{forbidden}");
     }
     parts.iter().for_each(|part| assert!(html.contains(part), "{part}"));
 }

@@ -1,6 +1,9 @@
 //! `macula data` on every dataset format, valid and invalid, with files made here.
 #![cfg(feature = "cli")]
 
+#[cfg(feature = "host")]
+#[path = "data_cli/care_report.rs"]
+mod care_report;
 #[cfg(feature = "dicom")]
 mod dicom;
 
@@ -492,97 +495,6 @@ fn every_command_leaves_out_unreadable_images() {
     assert!(String::from_utf8_lossy(&fs::read(out).unwrap()[..128]).contains("(16, "));
 }
 
-/// Sixty phantoms of 64 pixels in folders `SPLIT/CLASS`.
-#[cfg(feature = "host")]
-fn write_phantoms(root: &Path) -> macula::data::Dataset {
-    let dataset = macula::data::open_named("phantoms:64:240", 1).unwrap();
-    for (index, record) in dataset.records.iter().enumerate() {
-        let class = &dataset.class_names[record.label.unwrap()];
-        let path = root.join(record.split.unwrap().name()).join(class).join(format!("{index:03}.png"));
-        save(&path, &dataset.load(index).unwrap());
-    }
-    dataset
-}
-
-#[cfg(feature = "host")]
-fn save(path: &Path, image: &macula::data::Image) {
-    let grey = GrayImage::from_raw(image.width as u32, image.height as u32, image.pixels.clone()).unwrap();
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    grey.save(path).unwrap();
-}
-
-#[test]
-#[cfg(feature = "host")]
-fn a_report_finds_planted_faults_and_is_the_same_for_any_number_of_threads() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("set");
-    let dataset = write_phantoms(&root);
-    let path = |split: &str, class: usize, name: &str| root.join(split).join(&dataset.class_names[class]).join(name);
-    let training: Vec<usize> =
-        (0..dataset.len()).filter(|&index| dataset.records[index].split.unwrap().name() == "train").collect();
-    // A darker, smaller copy of a training image is a test image of another class.
-    let image = dataset.load(training[3]).unwrap();
-    let class = dataset.records[training[3]].label.unwrap();
-    let darker = image.pixels.iter().map(|&value| value - value / 5).collect();
-    let darker = macula::data::Image { pixels: darker, ..image.clone() };
-    let smaller = macula::data::Preprocessing::unit(1, 50, 50).to_pixels(&darker);
-    save(&path("test", (class + 1) % 6, "copy.png"), &smaller);
-    // A mirrored copy in the same split.
-    let mirrored = dataset.load(training[8]).unwrap();
-    let rows = mirrored.pixels.chunks(64).flat_map(|row| row.iter().rev().copied()).collect();
-    save(&path("train", 0, "mirrored.png"), &macula::data::Image { pixels: rows, ..mirrored });
-    // Stripes are no phantom.
-    let stripes = (0..64 * 64).map(|at| if at / 4 % 2 == 0 { 255 } else { 0 }).collect();
-    save(&path("train", 0, "stripes.png"), &macula::data::Image { pixels: stripes, ..image });
-
-    let at = |name: &str| folder.path().join(name);
-    let run = |file: &str, threads: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
-        command.args(["data", root.to_str().unwrap(), "--json", "--report"]).arg(at(file));
-        let run = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        serde_json::from_slice::<Value>(&run.stdout).unwrap()["report"].clone()
-    };
-    let found = run("one.json", "1");
-    assert_eq!(found, run("three.json", "3"));
-    assert_eq!(fs::read(at("one.json")).unwrap(), fs::read(at("three.json")).unwrap());
-    assert_eq!(serde_json::from_slice::<Value>(&fs::read(at("one.json")).unwrap()).unwrap(), found);
-    let groups = found["near_duplicates"].as_array().unwrap();
-    assert_eq!(groups.len(), 2, "{groups:#?}");
-    let names = |group: &Value| group["images"].to_string();
-    assert!(names(&groups[0]).contains("copy.png") && names(&groups[0]).contains(&format!("{:03}.png", training[3])));
-    assert_eq!((&groups[0]["across_splits"], &groups[0]["different_labels"]), (&true.into(), &true.into()));
-    assert!(names(&groups[1]).contains("mirrored.png") && groups[1]["links"][0]["orientation"] == "mirrored");
-    assert!(found["unlike"]["images"][0]["image"]["name"].as_str().unwrap().contains("stripes"), "{}", found["unlike"]);
-    let suspicious = found["labels"]["suspicious"].as_array().unwrap();
-    let names: Vec<&str> = suspicious.iter().map(|label| label["image"]["name"].as_str().unwrap()).collect();
-    assert!(names.iter().any(|name| name.contains("copy.png")), "{names:?}");
-    // The same as a page and as a contact sheet; a page refers to nothing outside.
-    run("page.html", "2");
-    let page = fs::read_to_string(at("page.html")).unwrap();
-    assert!(page.contains("copy.png") && page.contains("data:image/png;base64,"), "{page}");
-    assert!(!page.contains("<script") && !page.contains("http"), "{page}");
-    run("sheet.png", "2");
-    assert_eq!(image::open(at("sheet.png")).unwrap().width(), 8 * 98 + 2);
-}
-
-#[test]
-#[cfg(feature = "host")]
-fn a_report_names_what_it_cannot_use() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("1.png"), &picture(1, ImageFormat::Png));
-    refused(folder.path(), &["--report"], &["at least 3 readable images", "found 1"]);
-    let run = macula(&["--report", "phantoms"]);
-    assert!(run.code == 2 && run.error.contains(".html, .json or .png"), "{}", run.error);
-    let run = macula(&["phantoms:16:8", "--encoder", "grey-64"]);
-    assert!(run.code == 2 && run.error.contains("--report"), "{}", run.error);
-    let file = folder.path().join("report.html");
-    fs::write(&file, "kept").unwrap();
-    let run = macula(&["phantoms:16:8", "--report", file.to_str().unwrap()]);
-    assert!(run.code == 2 && run.error.contains("--force"), "{}", run.error);
-    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
-}
-
 /// Two patients with two images each, one of them with two frames, and a file that names nobody.
 #[cfg(feature = "dicom")]
 fn draw_patients(folder: &Path) {
@@ -647,4 +559,23 @@ fn the_same_files_give_the_same_groups() {
     let [one, two] = ["DICOM patient 1", "DICOM patient 2"].map(|name| Some(name.to_owned()));
     assert_eq!(groups(), [one.clone(), one, two.clone(), two, None]);
     assert_eq!(groups(), groups());
+}
+
+/// Anonymised files often have one PatientID, and then no image can be a test image.
+#[cfg(feature = "dicom")]
+#[test]
+fn files_of_one_identifier_give_a_remark() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..3u16 {
+        let grey = dicom::Dicom::grey(8, 6, &[number; 48]);
+        let study = format!("1.2.3.{number}");
+        write(&folder.path().join(format!("{number}.dcm")), &grey.of_patient("", "ANONYMOUS", &study, "").bytes());
+    }
+    let remarked = |by: &str| {
+        let run = macula(&[folder.path().to_str().unwrap(), "--json", "--dicom-group", by]);
+        let found: Value = serde_json::from_str(&run.output).unwrap();
+        let remarks = found["remarks"].as_array().unwrap().clone();
+        remarks.iter().find(|remark| remark["kind"] == "one_dicom_group").map(|remark| remark["images"].clone())
+    };
+    assert_eq!(["patient", "study", "none"].map(remarked), [Some(Value::from(3)), None, None]);
 }

@@ -95,7 +95,7 @@ fn threads_do_not_change_a_byte() {
 /// Tiles are the same from memory, from the temporary file and after a resume, and are others than whole images.
 #[test]
 fn random_tiles_are_trained_on_to_the_same_bytes() {
-    let mut config = tiny(Method::Simclr);
+    let mut config = tiny(Method::Rotation);
     (config.data, config.tiles, config.tiles_per_image) = ("phantoms:40:48".to_owned(), "1+2".parse().ok(), 3);
     let dataset = data::open_named(&config.data, 1).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -3,19 +3,21 @@
 
     python3 docs/lessons/tiles.py MACULA DATA [PART …] > docs/lessons/tiles.csv      # needs NumPy and Pillow
 
-MACULA is the program, DATA the folder of datasets, of which `drive` and `drive-patches` are read. Three parts:
+MACULA is the program, DATA the folder of datasets, of which `drive` and `drive-patches` are read. Four parts:
 
-* `regions`: parts of 141×146 pixels of the photographs of `drive`, a class for those whose share of vessels is above the median
-  of the training photographs and one for the others. Few-shot episodes of the testing photographs, none of which gives both
-  supports and queries: the encoder on tiles (mean and attention), on the whole region made as small as a tile, and the
-  baselines. Scale, ridge and temperature were chosen with `regions-tune`, the same on the training photographs.
+* `regions` and `quarters`: parts of 141×146 and of 282×292 pixels of the photographs of `drive`, 70 pixels apart, a class for
+  those whose share of vessels is above the median of the training photographs and one for the others. Few-shot episodes of the
+  testing photographs, none of which gives both supports and queries: the encoder on tiles (mean and attention), on the whole
+  part made as small as a tile, and the baselines. The scale was chosen with `regions-tune`, the same on the training
+  photographs.
 * `heat`: a device is taught vessels from 50 patches per class of the training photographs, and decides every tile of the testing
   photographs alone. Area under the ROC curve of the map against the manual segmentation, inside the field of view, one figure
   per photograph; by chance against the segmentation of the next photograph.
 * `lesions`: a synthetic stand-in for x-rays of 2,048 pixels, because no set of that size is public here: smooth background, ribs
-  and noise, and in half of the images one spot of 8 pixels radius at a random place.
+  and noise, and in half of the images one spot of 8 pixels radius at a random place. Ridge and temperature of the attention
+  were chosen with `lesions-tune`, on images of another seed.
 
-Intervals are 95 %: over episodes, or over photographs by Student's t.
+`picture` draws the heat map of docs/tiles.md again. Intervals are 95 %: over episodes, or over photographs by Student's t.
 """
 
 import csv
@@ -28,14 +30,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-GRID = 4  # regions per side of a photograph
+GRIDS, STEPS = {"regions": 4, "quarters": 2}, 8  # sides of a photograph per side of a part, and per step to the next
 EPISODES = 200
 SEED = 1
-# Chosen with `regions-tune`.
-TILES, RIDGE, TEMPERATURE = "0.5,overlap=0.5", 1.0, 0.5
+# Chosen with `regions-tune` and `lesions-tune`.
+TILES, RIDGE, TEMPERATURE = "1,overlap=0.5", 1.0, 0.5
 # Tiles of 32 pixels, as the patches that the device is taught, every 4 pixels.
 HEAT_TILES = "0.5,overlap=0.875,empty=0,max=20000"
-LESION_TILES, LESION_SIDE, LESION_RADIUS = "4,overlap=0.5", 2048, 8
+LESION_TILES, LESION_SIDE, LESION_RADIUS = "2,overlap=0.5", 2048, 8
 T_19 = 2.093  # Student's t, 97.5 %, of 20 photographs
 
 
@@ -54,16 +56,16 @@ def photographs(data, part):
         yield number, image, vessels, view
 
 
-def regions(data, folder, parts):
-    """Writes regions and their manifest. Split `train` is the first of `parts`, `test` the second."""
+def regions(data, folder, parts, grid):
+    """Writes parts of photographs and their manifest. Split `train` is the first of `parts`, `test` the second."""
     found = []
     for split, part in zip(["train", "test"], parts):
         for number, image, vessels, view in photographs(data, part):
             pixels = np.array(Image.open(image))
-            height, width = (side // GRID for side in vessels.shape)
-            for row in range(GRID):
-                for column in range(GRID):
-                    at = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
+            (height, width), (down, across) = ([side // n for side in vessels.shape] for n in (grid, STEPS))
+            for row, top in enumerate(range(0, vessels.shape[0] - height + 1, down)):
+                for column, left in enumerate(range(0, vessels.shape[1] - width + 1, across)):
+                    at = np.s_[top : top + height, left : left + width]
                     if view[at].mean() < 0.9:
                         continue
                     path = folder / f"{part}-{split}-{number}-{row}{column}.png"
@@ -97,16 +99,19 @@ def attention(ridge, temperature):
     return ["--tile-pooling", "mean,attention", "--attention-ridge", ridge, "--attention-temperature", temperature]
 
 
-def tune(program, data, folder):
-    manifest = regions(data, folder, ["testing", "training"])
+def tune_scale(program, data, folder):
+    manifest = regions(data, folder, ["testing", "training"], GRIDS["regions"])
     for tiles in ["0.5", "0.5,overlap=0.5", "1", "1,overlap=0.5", "1.5,overlap=0.5"]:
         yield from few_shot(program, manifest, f"tune {tiles}", "colour-64", tiles, 20, "--baselines", "none")
+
+
+def tune_attention(program, data, folder):
+    manifest = draw_lesions(folder, SEED + 1)
     for ridge in [0.1, 1.0, 10.0]:
-        for temperature in [0.25, 0.5, 1.0]:
+        for temperature in [0.125, 0.25, 0.5, 1.0]:
             part = f"tune ridge {ridge} temperature {temperature}"
-            found = few_shot(
-                program, manifest, part, "colour-64", TILES, 20, "--baselines", "none", *attention(ridge, temperature)
-            )
+            more = attention(ridge, temperature)
+            found = few_shot(program, manifest, part, "grey-64", LESION_TILES, 30, "--baselines", "none", *more)
             yield from (row for row in found if "attention" in row[1])
 
 
@@ -148,8 +153,9 @@ def smooth(rng, side, cells):
     return np.array(noise.resize((side, side), Image.Resampling.BICUBIC))
 
 
-def lesions(program, data, folder):
-    rng = np.random.default_rng(SEED)
+def draw_lesions(folder, seed):
+    """Writes images and their manifest."""
+    rng = np.random.default_rng(seed)
     y, x = np.mgrid[:LESION_SIDE, :LESION_SIDE].astype(np.float32)
     rows = [("path", "label", "split")]
     for split, count in [("train", 40), ("test", 120)]:
@@ -167,23 +173,50 @@ def lesions(program, data, folder):
     manifest = folder / "lesions.csv"
     with open(manifest, "w", newline="") as file:
         csv.writer(file).writerows(rows)
+    return manifest
+
+
+def lesions(program, data, folder):
+    manifest = draw_lesions(folder, SEED)
     more = attention(RIDGE, TEMPERATURE)
     yield from few_shot(program, manifest, "lesions", "grey-64", LESION_TILES, 30, *more)
 
 
+def picture(program, data, folder):
+    """Draws the heat map of docs/tiles.md beside this script."""
+    manifest, store, out = draw_lesions(folder, SEED), folder / "lesions.store", folder / "map.png"
+    learn = ["learn", "--device", store, "--encoder", "grey-64", "--tiles", LESION_TILES, "--data", manifest]
+    macula(program, *learn, "--split", "train", "--shots", 20, "--seed", SEED)
+    image = folder / "test-003.png"
+    macula(program, "why", "--device", store, image, "--heatmap", out, "--heatmap-class", "lesion")
+    pair = Image.new("RGB", (1034, 512), "white")
+    for left, path in [(0, image), (522, out)]:
+        pair.paste(Image.open(path).convert("RGB").resize((512, 512), Image.Resampling.LANCZOS), (left, 0))
+    pair.quantize(128).save(Path(__file__).parent / "heat-map.png", optimize=True)
+    yield from ()
+
+
+def retina(part):
+    """The evaluation of parts of retinal photographs."""
+
+    def run(program, data, folder):
+        manifest = regions(data, folder, ["training", "testing"], GRIDS[part])
+        yield from few_shot(program, manifest, part, "colour-64", TILES, 20, *attention(RIDGE, TEMPERATURE))
+
+    return run
+
+
+PARTS = {part: retina(part) for part in GRIDS} | {"heat": heat, "lesions": lesions}
+OTHERS = {"regions-tune": tune_scale, "lesions-tune": tune_attention, "picture": picture}
+
+
 def main():
-    program, data, parts = sys.argv[1], Path(sys.argv[2]), sys.argv[3:] or ["regions", "heat", "lesions"]
+    program, data, parts = sys.argv[1], Path(sys.argv[2]), sys.argv[3:] or PARTS
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(["part", "encoder", "shots", "measure", "value", "half_width_95"])
     for part in parts:
         with tempfile.TemporaryDirectory() as folder:
-            folder = Path(folder)
-            if part == "regions":
-                manifest = regions(data, folder, ["training", "testing"])
-                found = few_shot(program, manifest, part, "colour-64", TILES, 20, *attention(RIDGE, TEMPERATURE))
-            else:
-                found = {"regions-tune": tune, "heat": heat, "lesions": lesions}[part](program, data, folder)
-            for row in found:
+            for row in (PARTS | OTHERS)[part](program, data, Path(folder)):
                 half = "" if row[5] is None else f"{row[5]:.4f}"
                 out.writerow([*row[:4], f"{row[4]:.4f}", half])
                 sys.stdout.flush()

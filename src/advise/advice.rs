@@ -27,6 +27,8 @@ pub struct Advice {
     pub images: ImagesFound,
     /// Images that the figures are of: for statistics, and for episodes.
     pub sampled: [usize; 2],
+    /// What a reader of the figures should know: leaky splits, repeated images.
+    pub remarks: Vec<String>,
     /// Numbers of shots of the episodes; empty without usable labels.
     pub shots: Vec<usize>,
     /// The floors, then the shipped encoders.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::AdviseError;
-use crate::data::{Dataset, ImageDigest, Split, TrainTestSplit, evenly_spread, train_test_split};
+use crate::data::{Dataset, ImageDigest, Look, Split, SplitLeaks, TrainTestSplit, evenly_spread, train_test_split};
 
 /// Images whose facts are measured.
 const SURVEYED: usize = 128;
@@ -92,6 +92,8 @@ pub struct Sample {
     pub train: Vec<usize>,
     /// Images for episodes and retrieval.
     pub test: Vec<usize>,
+    /// How far the images for episodes are independent of the others and of each other.
+    pub leaks: SplitLeaks,
 }
 
 impl Sample {
@@ -101,9 +103,11 @@ impl Sample {
     /// When fewer than a few are readable.
     pub fn of(dataset: &Dataset, most: usize) -> Result<Self, AdviseError> {
         let chosen = chosen(dataset, most.min(SAMPLED_MAX));
-        let digests = dataset.digests(&chosen, &|_| ());
+        let found = dataset.looks(&chosen, &|_| ());
+        let looks: HashMap<usize, Look> =
+            chosen.iter().copied().zip(found).filter_map(|(index, look)| Some((index, look.ok()?))).collect();
         let read: Vec<(usize, ImageDigest)> =
-            chosen.into_iter().zip(digests).filter_map(|(index, digest)| Some((index, digest.ok()?))).collect();
+            chosen.iter().filter_map(|index| Some((*index, looks.get(index)?.digest))).collect();
         if read.len() < IMAGES_MIN {
             let (data, found) = (dataset.name.clone(), read.len());
             return Err(AdviseError::TooFewImages { data, found, needed: IMAGES_MIN });
@@ -121,8 +125,12 @@ impl Sample {
         let TrainTestSplit { train, test } = division;
         // With one part only, it serves as both: nothing measured here is learned from labels.
         let all = || read.iter().map(|found| found.0).collect::<Vec<_>>();
-        let or_all = |part: Vec<usize>| if part.len() < IMAGES_MIN / 2 { all() } else { part };
-        Ok(Self { train: or_all(train), test: or_all(test) })
+        let too_few = |part: &[usize]| part.len() < IMAGES_MIN / 2;
+        let is_divided = !too_few(&train) && !too_few(&test);
+        let or_all = |part: Vec<usize>| if too_few(&part) { all() } else { part };
+        let (train, test) = (or_all(train), or_all(test));
+        let leaks = SplitLeaks::find(dataset, if is_divided { &train } else { &[] }, &test, &looks);
+        Ok(Self { train, test, leaks })
     }
 }
 

@@ -80,6 +80,7 @@ impl Session<'_> {
             data: self.data.to_owned(),
             images,
             sampled: [sample.train.len(), sample.test.len()],
+            remarks: sample.leaks.episode_remarks(self.data),
             shots: comparison.shots(),
             encoders,
             not_measured,

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use macula_edge::feature::DIM_MAX;
+use macula_edge::support_set::CLASSES_MAX;
+
 use super::CareError;
 use super::findings::{Findings, ImageName, LabelFindings, SuspiciousLabel, UnlikeFindings, UnlikeImage};
 use super::labels::{Doubt, doubts, out_of_fold};
@@ -15,7 +18,7 @@ use crate::measure::{Features, corpus_of, l2_normalize_rows, nearest_others};
 /// Fewest images that are compared.
 const IMAGES_MIN: usize = 3;
 
-/// Most bytes of features. They are in memory three times: as computed, scaled, and of length 1.
+/// Most bytes of features. Together with copies of length 1 and those of the heads, four times as much may be in memory.
 const FEATURE_BYTES_MAX: usize = 2 << 30;
 
 /// What is examined.
@@ -28,7 +31,8 @@ pub struct Subject<'a> {
     pub encoder: &'a dyn HostEncoder,
 }
 
-/// Examines a dataset. `progress` is called with the number of images just encoded, from any thread.
+/// Examines a dataset. `progress` is called with the number of images just encoded, and once more with that of images whose
+/// labels were just checked, from any thread.
 ///
 /// # Errors
 /// When there are too few or too many images, or an image cannot be encoded.
@@ -57,7 +61,7 @@ pub fn examine(subject: &Subject<'_>, progress: Progress) -> Result<Findings, Ca
         without_contrast: looks.iter().filter(|look| look.fingerprint.is_none()).count(),
         splits_are_made: !dataset.has_splits(),
         near_duplicates,
-        labels: labels(dataset, &splits, &features)?,
+        labels: labels(dataset, &splits, &features, progress)?,
         unlike: unlike(dataset, &splits, &features),
     })
 }
@@ -74,19 +78,22 @@ fn splits(dataset: &Dataset, looks: &[Look]) -> Vec<Option<Split>> {
     splits
 }
 
+/// `None` if the labels cannot be checked: the head takes 2 to 255 classes and features of up to 4,096 dimensions.
 fn labels(
     dataset: &Dataset,
     splits: &[Option<Split>],
     features: &Features,
+    progress: Progress,
 ) -> Result<Option<LabelFindings>, CareError> {
     let labelled: Vec<usize> = (0..dataset.len()).filter(|&index| dataset.records[index].label.is_some()).collect();
     let labels: Vec<usize> = dataset.labels(&labelled).into_iter().flatten().collect();
-    if labels.iter().collect::<HashSet<_>>().len() < 2 {
+    let found = labels.iter().collect::<HashSet<_>>().len();
+    if !(2..=CLASSES_MAX).contains(&found) || features.dim > DIM_MAX {
         return Ok(None);
     }
     let groups: Vec<Option<&str>> = labelled.iter().map(|&index| dataset.records[index].group.as_deref()).collect();
     let classes = dataset.class_names.len();
-    let scores = out_of_fold(&features.select(&labelled), &labels, &groups, classes, HeadKind::Auto, &|_| ())?;
+    let scores = out_of_fold(&features.select(&labelled), &labels, &groups, classes, HeadKind::Auto, progress)?;
     let found = doubts(&scores, &labels, classes);
     let suspicious = |doubt: &Doubt| SuspiciousLabel {
         image: ImageName::new(dataset, labelled[doubt.position], splits[labelled[doubt.position]]),
@@ -114,4 +121,27 @@ fn unlike(dataset: &Dataset, splits: &[Option<Split>], features: &Features) -> U
         .collect();
     images.sort_by(|a, b| b.distance.total_cmp(&a.distance).then(a.image.index.cmp(&b.image.index)));
     UnlikeFindings { neighbour, median, threshold, images }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::open_named;
+
+    #[test]
+    fn labels_that_the_head_cannot_take_are_not_checked() {
+        let mut dataset = open_named("phantoms:16:600", 1).unwrap();
+        let splits = vec![Some(Split::Train); dataset.len()];
+        let rows = (0..2 * dataset.len()).map(|at| (at * at % 17) as f32).collect();
+        let features = Features { dim: 2, rows };
+        let mut checked = |classes: usize| {
+            dataset.class_names = (0..classes).map(|class| class.to_string()).collect();
+            dataset.records.iter_mut().enumerate().for_each(|(at, record)| record.label = Some(at % classes));
+            labels(&dataset, &splits, &features, &|_| ()).unwrap().map(|found| found.checked)
+        };
+        assert_eq!([checked(1), checked(2), checked(256)], [None, Some(600), None]);
+        let wide = Features { dim: DIM_MAX + 1, rows: vec![0.0; 600 * (DIM_MAX + 1)] };
+        dataset.records.iter_mut().enumerate().for_each(|(at, record)| record.label = Some(at % 2));
+        assert_eq!(labels(&dataset, &splits, &wide, &|_| ()).unwrap(), None);
+    }
 }

@@ -42,7 +42,7 @@ pub struct Findings {
     pub splits_are_made: bool,
     /// Groups of equal and nearly equal images. Those across splits come first, then those of different labels.
     pub near_duplicates: Vec<DuplicateGroup>,
-    /// Labels; `None` with fewer than two classes.
+    /// Labels; `None` if they cannot be checked: fewer than two or more than 255 classes, or more than 4,096 dimensions.
     pub labels: Option<LabelFindings>,
     /// Images far from all others.
     pub unlike: UnlikeFindings,
@@ -74,7 +74,7 @@ pub struct Link {
     /// Cosine of the lowest frequencies.
     pub similarity: f64,
     /// Cosine of the features; `None` for a mirrored or rotated image, which an encoder may see differently.
-    pub feature_similarity: Option<f32>,
+    pub feature_similarity: Option<f64>,
     /// How the second image shows the first.
     pub orientation: Orientation,
 }

@@ -10,6 +10,12 @@ use crate::measure::Features;
 /// Parts that are left out in turn.
 const FOLDS: usize = 10;
 
+/// Most bytes of copied features of the folds that are computed at once, unless one fold needs more.
+const FOLD_BYTES_MAX: usize = 2 << 30;
+
+/// Bytes that a fold has of each value: a copy, the same quantised, and quantised in the order of the head.
+const BYTES_PER_VALUE: usize = size_of::<f32>() + 2 * size_of::<i16>();
+
 /// Probabilities of the classes for each image, by a head fitted without the tenth of the images that it is in; `None` if the
 /// other nine tenths have no image of its class.
 ///
@@ -35,10 +41,17 @@ pub fn out_of_fold(
         progress(fold.len());
         found
     };
-    let predicted: Vec<Vec<(usize, Vec<f64>)>> = folds.par_iter().map(of_fold).collect::<Result<_, _>>()?;
     let mut scores = vec![None; labels.len()];
-    predicted.into_iter().flatten().for_each(|(position, found)| scores[position] = Some(found));
+    for folds in folds.chunks(folds_at_once(features.rows.len())) {
+        let predicted: Vec<Vec<(usize, Vec<f64>)>> = folds.par_iter().map(of_fold).collect::<Result<_, _>>()?;
+        predicted.into_iter().flatten().for_each(|(position, found)| scores[position] = Some(found));
+    }
     Ok(scores)
+}
+
+/// Folds of `values` values of features that may be in memory together, at least one.
+fn folds_at_once(values: usize) -> usize {
+    (FOLD_BYTES_MAX / values.saturating_mul(BYTES_PER_VALUE).max(1)).max(1)
 }
 
 /// Positions of each fold. Classes are spread over all folds.
@@ -182,6 +195,12 @@ mod tests {
         let estimated = found.iter().filter(|doubt| doubt.is_estimated_error).count();
         assert!((wrong.len() - 2..=wrong.len() + 6).contains(&estimated), "{estimated}");
         assert_eq!(found[0].other, (labels[found[0].position] + 2) % 3, "the class before it was flipped");
+    }
+
+    #[test]
+    fn folds_of_large_datasets_are_not_all_in_memory() {
+        assert!(folds_at_once(300 * 12) >= FOLDS && folds_at_once(0) >= FOLDS);
+        assert_eq!([folds_at_once(1 << 26), folds_at_once(1 << 29)], [4, 1]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::data::{
 
 /// Least cosine of the features of two nearly equal images whose fingerprints leave a doubt, centred and scaled over the
 /// dataset.
-pub const FEATURE_SIMILARITY_MIN: f32 = 0.8;
+pub const FEATURE_SIMILARITY_MIN: f64 = 0.8;
 
 /// Links of one image to earlier ones that are kept, the most similar. The groups need one.
 const LINKS_MAX: usize = 16;
@@ -37,7 +37,8 @@ pub fn links(looks: &[Look], rows: &[f32], dim: usize) -> Vec<Link> {
             let _: ControlFlow<()> = index.near(&oriented, CANDIDATE_SIMILARITY_MIN, |near| {
                 let Near { image: other, distance, similarity } = near;
                 if other < image {
-                    let feature_similarity = (orientation == Orientation::Upright).then(|| cosine(image, other));
+                    let feature_similarity =
+                        (orientation == Orientation::Upright).then(|| f64::from(cosine(image, other)));
                     let link = Link { images: [other, image], distance, similarity, feature_similarity, orientation };
                     keep(&mut links, link);
                 }

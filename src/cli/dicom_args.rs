@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use anyhow::bail;
+use serde::Serialize;
 
 use crate::data::decode::{self, WindowChoice};
 use crate::data::{DicomReading, Frames, GroupBy, ValueRange};
@@ -89,21 +90,47 @@ impl FromStr for GroupArg {
     }
 }
 
-impl DicomArgs {
-    /// How the files of a dataset are read.
-    pub fn reading(&self) -> DicomReading {
-        let window = match self.window {
-            Some(WindowArg::Choice(choice)) => choice,
-            Some(WindowArg::Stated(_)) | None => WindowChoice::default(),
-        };
-        let frames = self.frame.map_or(Frames::default(), |frame| frame.0);
-        DicomReading { window, frames, group_by: self.dicom_group.map_or(GroupBy::default(), |group| group.0) }
+/// The given options among those that a run stores. A window in numbers is stored as a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct DicomGiven {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<WindowChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames: Option<Frames>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_by: Option<GroupBy>,
+}
+
+impl DicomGiven {
+    /// Whether no option is given.
+    #[cfg(feature = "host")]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 
-    /// Whether any of the options that a run stores is given. A window in numbers is stored as a range.
-    #[cfg(feature = "host")]
-    pub fn is_given(&self) -> bool {
-        matches!(self.window, Some(WindowArg::Choice(_))) || self.frame.is_some() || self.dicom_group.is_some()
+    /// `base` with the given options.
+    pub fn over(&self, base: DicomReading) -> DicomReading {
+        DicomReading {
+            window: self.window.unwrap_or(base.window),
+            frames: self.frames.unwrap_or(base.frames),
+            group_by: self.group_by.unwrap_or(base.group_by),
+        }
+    }
+}
+
+impl DicomArgs {
+    /// The given options among those that a run stores.
+    pub fn given(&self) -> DicomGiven {
+        let window = match self.window {
+            Some(WindowArg::Choice(choice)) => Some(choice),
+            Some(WindowArg::Stated(_)) | None => None,
+        };
+        DicomGiven { window, frames: self.frame.map(|frame| frame.0), group_by: self.dicom_group.map(|group| group.0) }
+    }
+
+    /// How the files of a dataset are read.
+    pub fn reading(&self) -> DicomReading {
+        self.given().over(DicomReading::default())
     }
 
     /// How single files are read.
@@ -143,6 +170,15 @@ mod tests {
         assert!("-1".parse::<FrameArg>().is_err() && "last".parse::<FrameArg>().is_err());
         assert_eq!("side".parse(), Ok(GroupArg(GroupBy::Side)));
         assert!("name".parse::<GroupArg>().is_err());
+    }
+
+    #[test]
+    fn given_options_keep_the_others_of_a_run() {
+        let args = DicomArgs { dicom_group: Some(GroupArg(GroupBy::Study)), ..DicomArgs::default() };
+        let stored = DicomReading { window: WindowChoice::Percentile, frames: Frames::Split, group_by: GroupBy::None };
+        assert_eq!(args.given().over(stored), DicomReading { group_by: GroupBy::Study, ..stored });
+        assert_eq!(args.reading(), DicomReading { group_by: GroupBy::Study, ..DicomReading::default() });
+        assert_eq!(serde_json::to_string(&args.given()).unwrap(), r#"{"group_by":"study"}"#);
     }
 
     #[test]

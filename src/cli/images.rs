@@ -9,9 +9,11 @@ use rayon::prelude::*;
 #[cfg(feature = "dicom")]
 use super::dicom_args::DicomArgs;
 #[cfg(feature = "host")]
-use crate::data::DicomReading;
+use super::dicom_args::DicomGiven;
 use crate::data::decode::{self, DecodeOptions};
 use crate::data::{self, Dataset, DecodeStats, Remark, ValueRange};
+#[cfg(feature = "host")]
+use crate::data::{DataError, DicomReading};
 
 pub use crate::data::decode::EncoderRange;
 use crate::device::NamedImage;
@@ -106,10 +108,19 @@ impl ImageArgs {
         Ok(())
     }
 
-    /// How DICOM files are read, if an option says so.
+    /// The given options of reading DICOM files, if there are any.
     #[cfg(feature = "host")]
-    pub fn dicom_given(&self) -> Option<DicomReading> {
-        self.dicom.is_given().then(|| self.dicom.reading())
+    pub fn dicom_given(&self) -> Option<DicomGiven> {
+        Some(self.dicom.given()).filter(|given| !given.is_none())
+    }
+
+    /// Reads DICOM files of a dataset that was just opened as `base` says, unless an option says otherwise.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::read_dicom`].
+    #[cfg(feature = "host")]
+    pub fn read_dicom(&self, dataset: &mut Dataset, base: DicomReading) -> Result<(), DataError> {
+        dataset.read_dicom(&self.dicom.given().over(base))
     }
 
     /// Decodes image files, in order. Unless `quiet`, prints remarks.

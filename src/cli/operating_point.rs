@@ -114,10 +114,7 @@ impl PointRow {
         let OperatingPointReport { point, threshold } = report;
         let share = |found: u32, of: u32| Share::of(found.into(), of.into());
         let promise = threshold.and_then(|threshold| threshold.promise_permille(point.target));
-        let enough = match point.target {
-            Target::Sensitivity { permille } | Target::Specificity { permille } => promise == Some(permille),
-            Target::Costs { .. } => threshold.is_some(),
-        };
+        let enough = threshold.is_some_and(|threshold| threshold.is_enough(point.target));
         Self {
             positive: names.name(point.class),
             target: target_text(point.target),
@@ -135,12 +132,20 @@ impl PointRow {
         format!("{} at {}", shown(&self.positive), self.target)
     }
 
+    /// The side whose samples the threshold is chosen from.
+    fn decisive(&self) -> String {
+        match self.target.starts_with("specificity") {
+            true => "other classes".to_owned(),
+            false => shown(&self.positive).into_owned(),
+        }
+    }
+
     /// Prints it with threshold, intervals and promise.
     pub fn print(&self) {
         println!("operating point    {}", self.title());
         let Some(threshold) = self.threshold else {
             println!(
-                "threshold          none: it needs two samples of {} and one of another class",
+                "threshold          none: too few samples; two of {} and two of other classes are enough",
                 shown(&self.positive)
             );
             return;
@@ -149,16 +154,14 @@ impl PointRow {
             "threshold          {threshold:.3}  (log odds of {} against all other classes)",
             shown(&self.positive)
         );
-        println!("sensitivity        {}", Share::text(self.sensitivity, "sample left out"));
-        println!("specificity        {}", Share::text(self.specificity, "sample left out"));
-        let needed = self.samples_needed;
-        match (self.promise, self.enough) {
-            (Some(promise), true) => println!("promised           {promise:.3} of new images"),
-            (Some(promise), false) => {
-                println!("promised           {promise:.3} of new images; {needed} samples are needed for the target");
-            }
-            (None, _) => {}
-        }
+        println!("sensitivity        {}", Share::text(self.sensitivity, "left-out sample"));
+        println!("specificity        {}", Share::text(self.specificity, "left-out sample"));
+        let Some(promise) = self.promise else { return };
+        let needed = match self.enough {
+            true => String::new(),
+            false => format!("; the target needs {} samples of {}", self.samples_needed, self.decisive()),
+        };
+        println!("promised           {promise:.3} of new images of {}{needed}", self.decisive());
     }
 }
 
@@ -205,6 +208,7 @@ mod tests {
         };
         let few = row(8);
         assert_eq!((few.promise, few.enough, few.samples_needed), (Some(0.888), false, 19));
+        assert_eq!(few.decisive(), "malignant");
         assert_eq!((row(19).promise, row(19).enough), (Some(0.95), true));
         assert_eq!(few.title(), "malignant at sensitivity=0.95");
         assert_eq!(few.specificity.map(|share| (share.count, share.of)), Some((3, 10)));

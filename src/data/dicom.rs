@@ -12,7 +12,7 @@ use super::budget::Budget;
 use super::decode::{self, DecodeOptions, FrameChoice, Identity, IdentityKey};
 use super::dicom_reading::{DicomReading, Frames, GroupBy};
 use super::source::{ImageFiles, PixelSource, SourceImage};
-use super::{DataError, Dataset, Record};
+use super::{DataError, Dataset, Record, Remark};
 
 /// The beginning of the name of every group that is made here.
 const GROUP: &str = "DICOM ";
@@ -36,10 +36,10 @@ impl Dataset {
     /// Groups the images of DICOM files, except those that have a group from elsewhere.
     pub(super) fn group_dicom(&mut self, by: GroupBy) -> Result<(), DataError> {
         let identities = self.identities()?;
-        let mut numbers = HashMap::new();
+        let (mut numbers, mut grouped) = (HashMap::new(), 0);
         for (record, identity) in self.records.iter_mut().zip(identities) {
             let Some(identity) = identity else { continue };
-            if record.group.as_ref().is_some_and(|group| !group.contains(GROUP)) {
+            if record.group.as_ref().is_some_and(|group| !is_made_here(group)) {
                 continue;
             }
             let (name, key) = match by {
@@ -49,9 +49,14 @@ impl Dataset {
                 GroupBy::None => ("", None),
             };
             record.group = key.map(|key| {
+                grouped += 1;
                 let next = numbers.len() + 1;
                 format!("{GROUP}{name} {}", numbers.entry(key).or_insert(next))
             });
+        }
+        self.remarks.retain(|remark| !matches!(remark, Remark::OneDicomGroup { .. }));
+        if numbers.len() == 1 && grouped == self.len() && grouped > 1 {
+            self.remarks.push(Remark::OneDicomGroup { images: grouped });
         }
         Ok(())
     }
@@ -102,6 +107,13 @@ impl Dataset {
     }
 }
 
+/// Whether a group has a name of this module, which follows the name of its part if the dataset is a mixture.
+fn is_made_here(group: &str) -> bool {
+    let name = group.rsplit('/').next().and_then(|name| name.strip_prefix(GROUP));
+    let (kind, number) = name.and_then(|name| name.split_once(' ')).unwrap_or_default();
+    ["patient", "study", "side"].contains(&kind) && number.parse::<usize>().is_ok()
+}
+
 /// The frames of a source's images.
 struct AllFrames {
     source: Box<dyn PixelSource>,
@@ -118,5 +130,20 @@ impl PixelSource for AllFrames {
 
     fn part(&self, item: usize) -> Option<&str> {
         self.source.part(self.items[item].0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_a_manifest_are_told_from_those_made_here() {
+        for made in ["DICOM patient 3", "scans/DICOM side 12", "DICOM scans/DICOM study 1"] {
+            assert!(is_made_here(made), "{made}");
+        }
+        for other in ["", "7", "DICOM 7", "DICOM scans/7", "NIH DICOM patient 7", "DICOM patient ", "DICOM patient x"] {
+            assert!(!is_made_here(other), "{other}");
+        }
     }
 }

@@ -4,11 +4,11 @@
 //! is decoded once, brought to the finest scale and kept: in memory up to a limit, then in an unnamed temporary file, from
 //! which a tile reads its rows only. What is kept where does not change a tile.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::decode::PIXELS_MAX;
 use super::rows::{UNPACKED_BYTES_MAX, read_at, write_at};
 use super::tile_spec::TileSpec;
 use super::tiles::{brightness_deviation, level_size};
@@ -62,23 +62,28 @@ impl<'a> RandomTiles<'a> {
 
     /// Reads and keeps the image at `position` of the selection. Returns the digest of the decoded image.
     ///
+    /// # Errors
+    /// If it cannot be read, or a scale below 1 makes it larger than an image may be.
+    ///
     /// # Panics
     /// If `position` is not below the number of images.
     pub fn keep_and_digest(&self, position: usize) -> Result<ImageDigest, DataError> {
-        let decoded = self.dataset.load(self.indices[position])?;
-        self.keep(position, &Arc::new(at_finest_scale(&decoded, &self.spec, &self.preprocessing)));
+        let (decoded, image) = self.load(position)?;
+        self.keep(position, &Arc::new(image));
         Ok(ImageDigest::of(&decoded))
     }
 
     /// A random tile of the image at `position`, of a random scale. Of eight places the first that is not empty is taken, else the
     /// one with the greatest deviation. Any number of threads may call this at once.
     ///
+    /// # Errors
+    /// As [`Self::keep_and_digest`].
+    ///
     /// # Panics
     /// If `position` is not below the number of images.
     pub fn tile(&self, position: usize, rng: &mut Rng) -> Result<Image, DataError> {
         let Some(kept) = self.kept[position].get() else {
-            let decoded = self.dataset.load(self.indices[position])?;
-            let image = Arc::new(at_finest_scale(&decoded, &self.spec, &self.preprocessing));
+            let image = Arc::new(self.load(position)?.1);
             self.keep(position, &image);
             return self.draw([image.width, image.height], rng, |part| Ok(cut(&image, part)));
         };
@@ -101,6 +106,14 @@ impl<'a> RandomTiles<'a> {
     /// If `position` is not below the number of images.
     pub fn is_kept(&self, position: usize) -> bool {
         self.kept[position].get().is_some()
+    }
+
+    /// The image at `position` as it was decoded, and at the finest scale.
+    fn load(&self, position: usize) -> Result<(Image, Image), DataError> {
+        let index = self.indices[position];
+        let decoded = self.dataset.load(index)?;
+        let image = at_finest_scale(&decoded, &self.dataset.records[index].name, &self.spec, &self.preprocessing)?;
+        Ok((decoded, image))
     }
 
     fn draw(
@@ -151,21 +164,36 @@ impl Spilled {
     }
 }
 
-/// A random tile of `image` with size and channels of `preprocessing`, as [`RandomTiles::tile`] draws it.
-pub fn random_tile(image: &Image, spec: &TileSpec, preprocessing: &Preprocessing, rng: &mut Rng) -> Image {
-    let image = at_finest_scale(image, spec, preprocessing);
-    let drawn: Result<Image, Infallible> =
-        draw(spec, preprocessing, [image.width, image.height], rng, |part| Ok(cut(&image, part)));
-    match drawn {
-        Ok(tile) => tile,
-        Err(never) => match never {},
-    }
+/// A random tile of the image called `name` with size and channels of `preprocessing`, as [`RandomTiles::tile`] draws it.
+///
+/// # Errors
+/// If a scale below 1 makes it larger than an image may be.
+pub fn random_tile(
+    (image, name): (&Image, &str),
+    spec: &TileSpec,
+    preprocessing: &Preprocessing,
+    rng: &mut Rng,
+) -> Result<Image, DataError> {
+    let image = at_finest_scale(image, name, spec, preprocessing)?;
+    draw(spec, preprocessing, [image.width, image.height], rng, |part| Ok(cut(&image, part)))
 }
 
-fn at_finest_scale(decoded: &Image, spec: &TileSpec, preprocessing: &Preprocessing) -> Image {
+fn at_finest_scale(
+    decoded: &Image,
+    name: &str,
+    spec: &TileSpec,
+    preprocessing: &Preprocessing,
+) -> Result<Image, DataError> {
     let &Preprocessing { width, height, channels, .. } = preprocessing;
-    let size = level_size([decoded.width, decoded.height], [width, height], spec.scales()[0]);
-    Preprocessing::unit(channels, size[1], size[0]).to_pixels(decoded)
+    let scale = spec.scales()[0];
+    let [across, down] = level_size([decoded.width, decoded.height], [width, height], scale);
+    let (width, height) = (across as u64, down as u64);
+    // Scale 1/8 makes 64 times as many pixels of an image that decoding allows.
+    if width * height > PIXELS_MAX {
+        let name = format!("{name} at a scale of {scale}");
+        return Err(DataError::TooLarge { name, width, height, limit: PIXELS_MAX });
+    }
+    Ok(Preprocessing::unit(channels, down, across).to_pixels(decoded))
 }
 
 /// Draws a tile of an image of `size` at the finest scale, whose parts `[left, top, width, height]` `read` returns.
@@ -242,6 +270,23 @@ mod tests {
         let draws: Vec<Image> =
             (0..40).map(|epoch| memory.tile(0, &mut Rng::for_item(7, "tile", epoch, 0)).unwrap()).collect();
         assert!((1..40).filter(|&at| draws[at] != draws[0]).count() > 30, "places differ between epochs");
+    }
+
+    #[test]
+    fn an_image_that_a_scale_makes_too_large_is_refused_by_name() {
+        let image = Image { width: 2_048, height: 1_024, channels: 1, pixels: vec![0; 1 << 21] };
+        let tile = |scale: &str| {
+            let preprocessing = Preprocessing::unit(1, 16, 16);
+            random_tile((&image, "a.png"), &scale.parse().unwrap(), &preprocessing, &mut Rng::for_purpose(1, "test"))
+        };
+        assert!(tile("1").is_ok());
+        match tile("0.125") {
+            Err(DataError::TooLarge { name, width, height, limit }) => {
+                assert_eq!((width, height, limit), (16_384, 8_192, PIXELS_MAX));
+                assert!(name.starts_with("a.png"), "{name}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

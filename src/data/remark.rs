@@ -112,6 +112,11 @@ pub enum Remark {
         /// Number of files.
         images: usize,
     },
+    /// DICOM files that all have one identifier, so that no split can divide them.
+    OneDicomGroup {
+        /// Number of images.
+        images: usize,
+    },
     /// Images that were rotated or mirrored by their EXIF orientation.
     #[serde(rename = "turned")]
     Rotated {
@@ -221,6 +226,14 @@ impl fmt::Display for Remark {
             }
             Self::FirstFrameUsed { images } => {
                 write!(f, "{} with several pages or frames: only the first is read", counted(*images, "file"))
+            }
+            Self::OneDicomGroup { images } => {
+                let images = counted(*images, "image");
+                write!(
+                    f,
+                    "{images} in one group, because all DICOM files have the same PatientID or other identifier; "
+                )?;
+                write!(f, "--dicom-group none or study may divide them")
             }
             Self::Rotated { images } => {
                 let images = counted(*images, "image");

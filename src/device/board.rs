@@ -13,9 +13,10 @@ use macula_edge::support_set::{ClassName, SourceId, SupportRecord, SupportSet};
 
 use super::slot_file::{SLOT_LEN, SLOT_STARTS};
 use super::{DeviceEncoder, DeviceError, KeptImageError, KeptImages, StoreFile, StoreHeader};
+use crate::data::decode::PIXELS_MAX;
 
-/// Bytes of the largest image: 8192×5461 pixels in colour.
-const IMAGE_BYTES_MAX: usize = 128 << 20;
+/// Bytes of the largest image that decoding allows, in colour: a smaller limit would shrink it before it is cut into tiles.
+const IMAGE_BYTES_MAX: usize = 3 * PIXELS_MAX as usize;
 
 /// Bytes of the longest message, so that an image comes in few parts.
 const MESSAGE_MAX: usize = 32_768;

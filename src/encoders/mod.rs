@@ -23,6 +23,6 @@ pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};
 pub use resolve::is_bundle;
 #[cfg(feature = "host")]
-pub use source::{blob_arithmetic, model_file, onnx_file, open_run, preset_of, training_images};
+pub use source::{blob_arithmetic, dicom_reading_of, model_file, onnx_file, open_run, preset_of, training_images};
 pub use stated::{KnownPreprocessing, Stated, StatedError};
 pub use tiles::{tiled_name, untiled_name};

@@ -8,6 +8,7 @@ use super::OpenError;
 use super::resolve::{Found, has_weights};
 use super::tiles::untiled_name;
 use crate::blob::BlobFile;
+use crate::data::DicomReading;
 use crate::encoder::{InputShape, Preset};
 use crate::pretrain::{CONFIG, Run, TrainingImages};
 
@@ -33,6 +34,11 @@ pub fn preset_of(name: &str) -> Option<Preset> {
         return preset.parse().ok();
     }
     open_run(name).ok().and_then(|run| run.network.spec().name.parse().ok())
+}
+
+/// How the encoder `name` reads DICOM files: as its run did if it has trainable weights, otherwise as without options.
+pub fn dicom_reading_of(name: &str) -> DicomReading {
+    open_run(untiled_name(name)).map(|run| run.config.dicom).unwrap_or_default()
 }
 
 /// The record of the images that the encoder `name` was trained on, if its run folder has one.

@@ -93,7 +93,9 @@ impl<'a> FeatureSource<'a> {
             return Ok(images);
         }
         let images = embed_tiles(encoder, self.dataset, indices, progress)?;
-        self.keep(key, &to_values(&images))?;
+        if self.cache.is_some() && key.is_some() {
+            self.keep(key, &to_values(&images))?;
+        }
         Ok(images)
     }
 

@@ -6,8 +6,11 @@
 use super::map::HeatMap;
 use crate::data::{Area, Image};
 
-/// Images that are occluded and embedded together.
+/// Images that are occluded and embedded together, at most.
 const IMAGES_AT_ONCE: usize = 64;
+
+/// Bytes of their pixels, at most, unless one image has more: a photograph of 8,192×8,192 pixels in colour has 192 MiB.
+const BYTES_AT_ONCE: usize = 64 << 20;
 
 /// The patch that is moved over an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +56,7 @@ impl Occlusion {
         let (places, fill) = (self.places(image), mean_colour(image));
         let scale = [source[0] as f32 / image.width as f32, source[1] as f32 / image.height as f32];
         let mut cells = Vec::with_capacity(places.len());
-        for block in places.chunks(IMAGES_AT_ONCE) {
+        for block in places.chunks(images_at_once(image.pixels.len())) {
             let occluded: Vec<Image> = block.iter().map(|place| hidden(image, *place, fill)).collect();
             for ([left, top, width, height], margin) in block.iter().zip(margins(&occluded)?) {
                 let area = Area {
@@ -78,6 +81,11 @@ impl Occlusion {
         let ((width, columns), (height, rows)) = (axis(image.width), axis(image.height));
         rows.iter().flat_map(|&top| columns.iter().map(move |&left| [left, top, width, height])).collect()
     }
+}
+
+/// Copies of an image of `bytes` bytes that are held together.
+fn images_at_once(bytes: usize) -> usize {
+    (BYTES_AT_ONCE / bytes.max(1)).clamp(1, IMAGES_AT_ONCE)
 }
 
 /// The mean of each channel, rounded; the second and third are unused in grey.
@@ -132,6 +140,11 @@ mod tests {
         // In pixels of the source, twice those of the image.
         assert_eq!(most, Area { left: 80.0, top: 24.0, width: 16.0, height: 12.0 });
         assert!(drop > 0.0 && map.cells.iter().filter(|cell| cell.1 == 0.0).count() > 200);
+    }
+
+    #[test]
+    fn copies_of_large_images_are_few() {
+        assert_eq!([64 * 64, 1 << 20, 48 << 20, 192 << 20].map(images_at_once), [64, 64, 1, 1]);
     }
 
     #[test]

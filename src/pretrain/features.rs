@@ -50,12 +50,18 @@ pub(super) struct Extractor<'a> {
     pub preprocessing: &'a Preprocessing,
 }
 
+impl<'a> Extractor<'a> {
+    /// How [`Self::features`] makes network inputs: not augmented, and of a run on tiles the same tile of an image every time.
+    pub fn plain(self) -> Recipe<'a> {
+        let (views, augmentation) = (Views::Independent(1), Augmentation::NONE);
+        Recipe { views, augmentation, preprocessing: self.preprocessing, seed: 0, order: None }
+    }
+}
+
 impl Extractor<'_> {
     /// What `embed` gives of the images at `positions`, not augmented, `[N, D]`.
     pub fn features(self, set: &ImageSet<'_>, positions: &[usize], embed: Embed) -> Result<Vec<f32>, DataError> {
-        let (views, augmentation) = (Views::Independent(1), Augmentation::NONE);
-        let recipe = Recipe { views, augmentation, preprocessing: self.preprocessing, seed: 0, order: None };
-        self.embed(recipe, set, positions, 0, embed)
+        self.embed(self.plain(), set, positions, 0, embed)
     }
 
     /// What `embed` gives of at most `most` images spread evenly, or of that many random tiles of all of them, not augmented.
@@ -67,9 +73,7 @@ impl Extractor<'_> {
         let tiles = (most / positions.len().max(1)) as u64;
         let each = |&position: &usize| (0..tiles).map(move |number| Visit { position, number });
         let visits: Vec<Visit> = positions.iter().flat_map(each).collect();
-        let (views, augmentation) = (Views::Independent(1), Augmentation::NONE);
-        let recipe = Recipe { views, augmentation, preprocessing: self.preprocessing, seed: 0, order: None };
-        self.embed_visits(recipe, set, &visits, embed)
+        self.embed_visits(self.plain(), set, &visits, embed)
     }
 
     /// What `embed` gives of the views that `recipe` draws for `epoch`, `[N * V, D]`.

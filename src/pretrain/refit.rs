@@ -44,10 +44,13 @@ impl Run {
             let recipe = &self.info.preprocessing;
             let tiles = self.config.tiles.as_ref();
             let normalised = |&index: &usize| {
-                let image = dataset.load(index)?;
+                let (image, name) = (dataset.load(index)?, &dataset.records[index].name);
                 // An encoder of tiles has the statistics of tiles.
                 let pixels = match tiles {
-                    Some(spec) => random_tile(&image, spec, recipe, &mut Rng::for_item(0, "tile", 0, index as u64)),
+                    Some(spec) => {
+                        let mut rng = Rng::for_item(0, "tile", 0, index as u64);
+                        random_tile((&image, name), spec, recipe, &mut rng)?
+                    }
                     None => recipe.to_pixels(&image),
                 };
                 Ok(recipe.normalise(&pixels.pixels))

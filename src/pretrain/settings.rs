@@ -11,7 +11,7 @@ use crate::objective::Method;
 
 /// Tables whose fields may be given one by one. Any other table replaces the whole default, because a field that it
 /// leaves out means "none".
-const MERGED: [&str; 4] = ["comparison", "distill", "freeze", "readout"];
+const MERGED: [&str; 5] = ["comparison", "dicom", "distill", "freeze", "readout"];
 
 /// Settings that are fitted to the number of images unless they are given.
 const FITTED: [(&str, Fitted); 3] =
@@ -132,6 +132,8 @@ fn invalid(setting: &str) -> impl Fn(toml::de::Error) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Frames;
+    use crate::data::decode::WindowChoice;
 
     #[test]
     fn later_settings_win_and_defaults_follow_the_others() {
@@ -149,6 +151,11 @@ mod tests {
         let both = settings.new_run().unwrap();
         assert_eq!((both.batch_size, both.comparison.queue, both.comparison.temperature), (32, 9, 0.4));
         assert_eq!((both.seed, both.limit, both.learning_rate), (7, None, both.default_learning_rate()));
+        // A field of how DICOM files are read leaves the others as they are.
+        settings.extend(Settings::parse("dicom.window = \"percentile\"").unwrap());
+        settings.extend(Settings::parse("dicom.frames = { number = 3 }").unwrap());
+        let reading = settings.new_run().unwrap().dicom;
+        assert_eq!((reading.window, reading.frames), (WindowChoice::Percentile, Frames::Number(3)));
     }
 
     #[test]

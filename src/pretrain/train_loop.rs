@@ -182,7 +182,12 @@ impl Trainer<'_> {
         let Ok(rows) = self.extractor().features(&self.training, &positions, Network::embed) else { return };
         let features = Features { dim: self.extractor().network.feature_dim(), rows };
         let labels: Vec<Option<usize>> = positions.iter().map(|&position| self.training.labels[position]).collect();
-        let load = |index: usize| Some((*self.training.loader.pixels(*positions.get(index)?).ok()?).clone());
+        // What the feature was computed from: of a run on tiles a tile.
+        let plain = self.extractor().plain();
+        let load = |index: usize| {
+            let visit = Visit { position: *positions.get(index)?, number: 0 };
+            plain.views_of(&self.training, visit).ok()?.pop()
+        };
         let class_names = &self.progress.class_names;
         observer.event(Event::Embedded(Embedded { features: &features, labels: &labels, class_names, load: &load }));
     }

@@ -3,7 +3,7 @@
 use super::sheet;
 use super::text::count;
 use crate::care::{DuplicateGroup, Findings, ImageName, SuspiciousLabel, UnlikeImage};
-use crate::data::{DataError, Dataset, Image, Orientation, Preprocessing};
+use crate::data::{DataError, Dataset, Image, Orientation};
 
 /// Side of a tile in pixels.
 const TILE: usize = 96;
@@ -55,9 +55,9 @@ pub fn groups_title(findings: &Findings) -> String {
 /// A suspicious label on one line.
 pub fn label_line(found: &SuspiciousLabel) -> String {
     let label = found.image.class.as_deref().unwrap_or("no label");
-    let mark = if found.is_estimated_error { "" } else { " (doubtful)" };
+    let mark = if found.is_estimated_error { "" } else { ", uncertain" };
     format!(
-        "{}: {label} {:.2}, rather {} {:.2}{mark}",
+        "{}: labelled {label} ({:.2}), predicted {} ({:.2}){mark}",
         named(&found.image),
         found.probability,
         found.suggested,
@@ -68,7 +68,7 @@ pub fn label_line(found: &SuspiciousLabel) -> String {
 /// The heading of the suspicious labels.
 pub fn labels_title(findings: &Findings) -> String {
     match &findings.labels {
-        None => "suspicious labels: not searched, fewer than two classes are labelled".to_owned(),
+        None => "suspicious labels: not searched; the head takes 2 to 255 classes and 4,096 feature values".to_owned(),
         Some(labels) => format!(
             "suspicious labels: {} of {}, about {} wrong",
             labels.suspicious.len(),
@@ -107,10 +107,7 @@ fn ordinal(number: usize) -> String {
 
 /// Image `index` at most `side` pixels wide and high.
 pub(super) fn thumbnail(dataset: &Dataset, index: usize, side: usize) -> Result<Image, DataError> {
-    let image = dataset.load(index)?;
-    let longer = image.width.max(image.height);
-    let scaled = |length: usize| (length * side / longer).max(1);
-    Ok(Preprocessing::unit(image.channels, scaled(image.height), scaled(image.width)).to_pixels(&image))
+    Ok(sheet::scaled(&dataset.load(index)?, side))
 }
 
 /// The first findings of each kind: a row per group of nearly equal images, then rows of suspicious labels, then rows of

@@ -1,7 +1,7 @@
 //! Findings of data care as one HTML file with its pictures in it.
 
 use super::care::{group_line, groups_title, label_line, labels_title, thumbnail, unlike_line, unlike_title};
-use super::html::{Document, Html, picture, png_uri, text};
+use super::html::{Document, Html, note, picture, png_uri, text};
 use super::sheet::{SheetError, png};
 use crate::care::{Findings, ImageName};
 use crate::data::Dataset;
@@ -23,7 +23,9 @@ pub fn html(findings: &Findings, dataset: &Dataset) -> Result<String, SheetError
         false => "",
     };
     let lead = format!("{} images, compared by features of {}.{splits}", findings.images, findings.encoder);
-    let mut document = Document::new(&format!("{}: data report", findings.dataset), text(&lead));
+    let warning = "This file contains images of the dataset. Treat it as you treat the images themselves.";
+    let lead = text(&lead).then(note(warning));
+    let mut document = Document::new(&format!("{}: data report", findings.dataset), lead);
     let groups = findings.near_duplicates.iter();
     let groups = groups.map(|group| (group_line(group), group.images.iter().collect()));
     document.section(&groups_title(findings), section(dataset, groups)?);

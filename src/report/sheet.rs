@@ -6,7 +6,7 @@ use std::path::Path;
 use image::{ExtendedColorType, ImageEncoder, ImageError, codecs::png::PngEncoder};
 
 use crate::data::{DataError, Dataset, Image, Preprocessing};
-use crate::files::{WriteError, write_atomic};
+use crate::files::{WriteError, write_private};
 use crate::rng::Rng;
 
 /// White pixels between tiles.
@@ -68,6 +68,18 @@ pub fn grid(tiles: &[Image], columns: usize) -> Image {
     sheet
 }
 
+/// `image` with a longer side of `side` pixels.
+pub fn scaled(image: &Image, side: usize) -> Image {
+    let longer = image.width.max(image.height);
+    let scaled = |length: usize| (length * side / longer).max(1);
+    Preprocessing::unit(image.channels, scaled(image.height), scaled(image.width)).to_pixels(image)
+}
+
+/// `image`, scaled if one of its sides is longer than `side_max` pixels.
+pub fn shrunk(image: &Image, side_max: usize) -> Image {
+    if image.width.max(image.height) <= side_max { image.clone() } else { scaled(image, side_max) }
+}
+
 /// `image` as PNG.
 ///
 /// # Errors
@@ -79,10 +91,10 @@ pub fn png(image: &Image) -> Result<Vec<u8>, ImageError> {
     Ok(bytes.into_inner())
 }
 
-/// Writes an image as PNG, atomically.
+/// Writes an image as PNG, atomically and readable by its owner alone: it shows images of a dataset.
 pub fn write_png(path: &Path, image: &Image) -> Result<(), SheetError> {
     let bytes = png(image).map_err(|source| SheetError::Encode { path: path.display().to_string(), source })?;
-    Ok(write_atomic(path, &bytes)?)
+    Ok(write_private(path, &bytes)?)
 }
 
 fn paste(sheet: &mut Image, tile: &Image, left: usize, top: usize) {

@@ -90,12 +90,7 @@ impl From<link::OperatingPointReport> for OperatingPointReport {
             link::Target::Costs { missed, false_alarm } => Target::Costs { missed, false_alarm },
         };
         let promise = threshold.and_then(|threshold| threshold.promise_permille(point.target));
-        let enough = match point.target {
-            link::Target::Sensitivity { permille } | link::Target::Specificity { permille } => {
-                promise == Some(permille)
-            }
-            link::Target::Costs { .. } => threshold.is_some(),
-        };
+        let enough = threshold.is_some_and(|threshold| threshold.is_enough(point.target));
         Self {
             point: OperatingPoint { class: point.class, target },
             threshold: threshold.map(|threshold| threshold.score),

@@ -21,7 +21,7 @@ const SUBSTITUTED: [(&str, &str, &str); 18] = [
     ("--shots", "5", "2"),
     ("--episodes", "200", "5"),
     ("--data", "phantoms", "phantoms:16:240"),
-    ("--data", "phantoms:32:600", "phantoms:16:240"),
+    ("--data", "phantoms:32:1200", "phantoms:16:720"),
     // The stand-in for MobileNetV2 is a network of 64 pixels.
     ("--size", "224", "64"),
     ("--ram", "262144", "100000000"),

@@ -198,6 +198,16 @@ impl Threshold {
         let most = u64::from(of) * 1000 / (u64::from(of) + 1);
         Some(permille.min(most as u16))
     }
+
+    /// Whether there are enough supports to promise the target; always for costs, which promise nothing.
+    pub fn is_enough(&self, target: Target) -> bool {
+        match target {
+            Target::Sensitivity { permille } | Target::Specificity { permille } => {
+                self.promise_permille(target) == Some(permille)
+            }
+            Target::Costs { .. } => true,
+        }
+    }
 }
 
 /// Log odds of class `positive` against all other classes, `ln (p / (1 - p))`, by softmax of `-½ sharpness` times the squared
@@ -272,6 +282,7 @@ mod tests {
                 assert_eq!(found.rejected as usize, count(&negatives, |score| score < found.score.into()));
                 let most = (of * 1000 / (of + 1)) as u16;
                 assert_eq!(found.promise_permille(sensitivity(permille)), Some(permille.min(most)));
+                assert_eq!(found.is_enough(sensitivity(permille)), enough);
 
                 // A specificity is a sensitivity of the negatives with all scores negated.
                 let mirrored = specificity(permille).threshold(&mut [], &mut distinct).unwrap().score;

@@ -18,7 +18,8 @@ mod head_cache; // the head fitted last
 mod learn; //      classes and supports
 mod nearest; //    the supports nearest to a sample
 mod predict; //    predictions
-mod operating_point; // the operating point: stored, applied to predictions
+mod operating_point; // the operating point: reported, set
+mod stored_point; // the operating point as the store has it
 mod report; //     status, export, self-test
 
 use crate::decide::OperatingPoint;
@@ -130,7 +131,7 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
             return Err(StoreError::Buffer { found, needed });
         }
         let update = Update::open(bundles, &mut store)?;
-        let operating_point = operating_point::load(&mut store, &support_set)?;
+        let operating_point = stored_point::load(&mut store, &support_set)?;
         let (stage, head_cache) = (Stage::new(image), HeadCache::new(scratch, probabilities));
         let (learning, line) = (Learning::default(), LineCounters::default());
         Ok(Self {

@@ -6,26 +6,7 @@ use crate::decide::OperatingPoint;
 use crate::encoder::Encoder;
 use crate::protocol::message::OperatingPointReport;
 use crate::protocol::{Reason, Refusal, Reply};
-use crate::store::{Flash, OPERATING_POINT_KEY, SETTING_MAX, Store, StoreError};
-use crate::support_set::SupportSet;
-
-/// The stored operating point.
-///
-/// A class takes it along when it is removed. Only a program that does not know this setting leaves one without its class, which
-/// is removed here, before another class can take the slot.
-pub(super) fn load<F: Flash>(
-    store: &mut Store<'_, F>,
-    support_set: &SupportSet<'_>,
-) -> Result<Option<OperatingPoint>, StoreError> {
-    let mut value = [0; SETTING_MAX];
-    let len = store.get_setting(OPERATING_POINT_KEY, &mut value)?;
-    let Some(&class) = value[..len].first() else { return Ok(None) };
-    if support_set.names().get(usize::from(class)).is_none_or(|name| name.is_free()) {
-        store.put_setting(OPERATING_POINT_KEY, &[])?;
-        return Ok(None);
-    }
-    Ok(OperatingPoint::parse(&value[..len]))
-}
+use crate::store::{Flash, OPERATING_POINT_KEY, SETTING_MAX};
 
 impl<E: Encoder, F: Flash> Session<'_, E, F> {
     pub(super) fn report_point(&mut self) -> Result<Reply<'static>, Refusal> {
@@ -43,8 +24,11 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         if let Some(point) = point {
             self.check_point(point)?;
         }
+        // One that only a later program reads is stored and not in force; it can be removed all the same.
+        let stored = self.store.get_setting(OPERATING_POINT_KEY, &mut [0; SETTING_MAX]).map_err(refusal)?;
+        let is_unread = self.operating_point.is_none() && stored > 0;
         // A repeated request must not wear the flash.
-        if point != self.operating_point {
+        if point != self.operating_point || is_unread {
             let bytes = point.map(OperatingPoint::to_bytes);
             let value = bytes.as_ref().map_or(&[][..], |bytes| bytes);
             self.store.put_setting(OPERATING_POINT_KEY, value).map_err(refusal)?;

@@ -7,7 +7,7 @@ use crate::advise::{Advice, AdviseError, Figures, ImagesFound, Session};
 use crate::cli::failure::Kind;
 use crate::cli::images::{EncoderRange, ImageArgs};
 use crate::cli::{Common, print_json};
-use crate::data::{DataError, open_named};
+use crate::data::{DataError, DicomReading, open_named};
 use crate::models::MODELS;
 use crate::report::table::Table;
 use crate::report::text::{count, shown};
@@ -42,6 +42,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let range = prepared.decode.range;
     let open = || -> Result<_, DataError> {
         let mut dataset = open_named(&args.data, args.common.seed)?;
+        args.images.read_dicom(&mut dataset, DicomReading::default())?;
         dataset.decode.range = range;
         Ok(dataset)
     };
@@ -67,6 +68,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })?;
     if args.common.json {
         return print_json(&advice);
+    }
+    if !quiet {
+        advice.remarks.iter().for_each(|remark| eprintln!("note: {}", shown(remark)));
     }
     print(&advice);
     Ok(())

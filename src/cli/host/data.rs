@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::care::Findings;
+use crate::care::{Findings, ImageName};
 use crate::cli::Common;
 use crate::cli::images::ImageArgs;
 use crate::cli::overwrite::ForceArgs;
 use crate::cli::progress::bar;
 use crate::data::decode::RawFacts;
 use crate::data::{self, Dataset, Duplicates, ImageFacts, RawSamples, Split};
+use crate::report::care::named;
 use crate::report::sheet;
 use crate::report::text::{count, left, shown, shown_path, widest};
 use report::ReportArgs;
@@ -105,16 +106,7 @@ fn spread(mut numbers: Vec<usize>) -> [usize; 3] {
 }
 
 fn group_names(dataset: &Dataset, group: &[usize]) -> Vec<String> {
-    let name = |&index: &usize| {
-        let record = &dataset.records[index];
-        match record.split {
-            // A name such as `train[17]` has the split already.
-            Some(split) if !record.name.starts_with(&format!("{}[", split.name())) => {
-                format!("{} ({})", record.name, split.name())
-            }
-            _ => record.name.clone(),
-        }
-    };
+    let name = |&index: &usize| named(&ImageName::new(dataset, index, dataset.records[index].split));
     group.iter().map(name).collect()
 }
 

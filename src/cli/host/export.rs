@@ -221,7 +221,9 @@ mod with_onnx {
     /// The images for the parity check, with a remark if they are not those of the run.
     fn images(args: &Args, run: &Run) -> anyhow::Result<(Dataset, Option<String>)> {
         if let Some(name) = &args.data {
-            return Ok((open_named(name, args.common.seed)?, None));
+            let mut dataset = open_named(name, args.common.seed)?;
+            dataset.read_dicom(&run.config.dicom)?;
+            return Ok((dataset, None));
         }
         match run.config.open_data(&run.config.data) {
             Ok(dataset) => Ok((dataset, None)),

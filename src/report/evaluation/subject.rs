@@ -189,9 +189,14 @@ impl Subject {
         let (confidence, is_correct) = (self.predictions.confidence(), self.predictions.is_correct());
         let mut charts = Vec::new();
         if let Ok(svg) = self.roc(class_names).part() {
-            let remark =
-                "Sensitivity at each specificity, by the probability of the class. Above the line of chance is better.";
-            charts.push(("ROC curve".to_owned(), remark.to_owned(), svg));
+            let first = match class_names.len() > CURVES_MAX {
+                true => format!(" The first {CURVES_MAX} classes."),
+                false => String::new(),
+            };
+            let remark = format!(
+                "Sensitivity at each specificity, by the probability of the class. Above the line of chance is better.{first}"
+            );
+            charts.push(("ROC curve".to_owned(), remark, svg));
         }
         let mut facts = Vec::new();
         if let Some(found) = Calibration::of(&confidence, &is_correct, BINS) {

@@ -5,12 +5,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::tsne::{Settings, tsne};
-use crate::data::{Image, Preprocessing, evenly_spread};
+use crate::data::{Image, evenly_spread};
 use crate::files::{ReadError, WriteError, read_text_bounded, write_private};
 use crate::measure::{Features, nearest, principal_components};
 use crate::pretrain::Embedded;
 use crate::report::html::{png_of_uri, png_uri};
-use crate::report::sheet::{grid, png};
+use crate::report::sheet::{grid, png, shrunk};
 
 /// Name of the file in a run folder.
 pub const PICTURES: &str = "report.json";
@@ -26,6 +26,9 @@ const SIDE_MAX: usize = 64;
 
 /// Views of an image on the sheet at most.
 const VIEWS_MAX: usize = 8;
+
+/// Largest width of a sheet in pixels: an image with its views, and the white lines between them.
+const WIDTH_MAX: usize = (1 + VIEWS_MAX) * (SIDE_MAX + 2) + 2;
 
 /// Images whose neighbours are shown, and neighbours of each.
 const QUERIES: usize = 6;
@@ -101,6 +104,9 @@ impl Pictures {
             if png_of_uri(&sheet.picture).is_none() {
                 return Err("a sheet is not a PNG picture".to_owned());
             }
+            if sheet.width > WIDTH_MAX {
+                return Err(format!("a sheet {} pixels wide; at most {WIDTH_MAX} are allowed", sheet.width));
+            }
         }
         let Some(map) = &self.map else { return Ok(()) };
         let images = map.labels.len();
@@ -143,21 +149,13 @@ impl Pictures {
 /// `rows` of equally many images of one size as a sheet; `None` without images.
 fn sheet(rows: Vec<Vec<&Image>>, captions: Vec<String>) -> Option<Sheet> {
     let columns = rows.iter().map(Vec::len).min().filter(|&columns| columns > 0)?;
-    let tiles: Vec<Image> = rows.iter().flat_map(|row| &row[..columns]).map(|image| shrunk(image)).collect();
+    let shown = rows.iter().flat_map(|row| &row[..columns]);
+    let tiles: Vec<Image> = shown.map(|image| shrunk(image, SIDE_MAX)).collect();
     let drawn = grid(&tiles, columns);
     // Grey sheets are a third of the size.
     let drawn = if tiles.iter().all(|tile| tile.channels == 1) { drawn.to_grey() } else { drawn };
     let picture = png_uri(&png(&drawn).ok()?);
     Some(Sheet { picture, width: drawn.width, rows: rows.len(), captions })
-}
-
-fn shrunk(image: &Image) -> Image {
-    if image.width <= SIDE_MAX && image.height <= SIDE_MAX {
-        return image.clone();
-    }
-    let largest = image.width.max(image.height);
-    let side = |length: usize| (length * SIDE_MAX / largest).max(1);
-    Preprocessing::unit(image.channels, side(image.height), side(image.width)).to_pixels(image)
 }
 
 fn class_of<'a>(embedded: &Embedded<'a>, index: usize) -> &'a str {
@@ -213,7 +211,7 @@ fn map(embedded: &Embedded<'_>) -> Map {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::open_named;
+    use crate::data::{Preprocessing, open_named};
 
     fn embedded(check: impl FnOnce(Embedded<'_>)) {
         let dataset = open_named("phantoms:80:24", 1).unwrap();
@@ -259,6 +257,9 @@ mod tests {
         assert!(refused(&with(2, "null", "null")).contains("version 2"));
         let foreign = "{\"picture\":\"https://example.org/x.png\",\"width\":1,\"rows\":1,\"captions\":[]}";
         assert!(refused(&with(1, foreign, "null")).contains("PNG"));
+        let wide = foreign.replace("https://example.org/x.png", "data:image/png;base64,");
+        let wide = wide.replace("\"width\":1", &format!("\"width\":{}", usize::MAX));
+        assert!(refused(&with(1, &wide, "null")).contains("pixels wide"), "{wide}");
         let map = "{\"class_names\":[],\"labels\":[0],\"principal\":[[0,0]],\"shares\":[0,0],\"tsne\":[]}";
         assert!(refused(&with(1, "null", map)).contains("label 0 of 0"));
         std::fs::write(folder.path().join(PICTURES), with(1, "null", "null")).unwrap();

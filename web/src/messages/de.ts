@@ -180,7 +180,7 @@ export const de: Catalogue = {
   "point.of": "{class}: {target}",
   "point.threshold": "Schwelle",
   "point.measured": "Gemessen an den Beispielen, jedes ausgelassen. Der Wert ist die logarithmierte Chance von {class} gegen alle anderen Klassen.",
-  "point.open": "Noch keine Schwelle: Sie braucht zwei Beispiele von {class} und eines einer anderen Klasse.",
+  "point.open": "Noch keine Schwelle: zu wenige Beispiele. Zwei von {class} und zwei anderer Klassen genügen.",
   "point.promise": "Zugesagt für neue Bilder wie die Beispiele: {share}.",
   "point.few": "Zu wenige Beispiele dafür: {share} sind zugesagt, {n} Beispiele sind nötig.",
   "point.positive": "Positiv für {class}",

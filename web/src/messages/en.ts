@@ -180,7 +180,7 @@ export const en = {
   "point.of": "{class}: {target}",
   "point.threshold": "Threshold",
   "point.measured": "Measured on the samples, each left out. The score is the log odds of {class} against all other classes.",
-  "point.open": "No threshold yet: it needs two samples of {class} and one of another class.",
+  "point.open": "No threshold yet: too few samples. Two of {class} and two of other classes are enough.",
   "point.promise": "Promised for new images like the samples: {share}.",
   "point.few": "Too few samples for this: {share} is promised, {n} samples are needed.",
   "point.positive": "Positive for {class}",

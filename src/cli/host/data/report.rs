@@ -12,7 +12,7 @@ use crate::data::decode::EncoderRange;
 use crate::data::{self, Dataset, ImageFacts, Look};
 use crate::encoder::HostEncoder;
 use crate::encoders::{self, EncoderInput, OpenOptions, Stated};
-use crate::files::write_atomic;
+use crate::files::{write_atomic, write_private};
 use crate::report::care::{
     contact_sheet, group_line, groups_title, label_line, labels_title, unlike_line, unlike_title,
 };
@@ -96,7 +96,9 @@ impl ReportArgs {
         let side = BASELINE_SIDE;
         let fit = EncoderInput { dataset, unlabelled: &all, channels, height: side, width: side };
         let encoder = self.open(&name, Some(fit), seed)?;
-        let bar = bar(quiet, 2 * all.len() as u64, "{msg} {bar:40} {pos}/{len} images, {rate}, {eta} left");
+        let labelled = all.iter().filter(|&&index| dataset.records[index].label.is_some()).count();
+        let steps = (2 * all.len() + labelled) as u64;
+        let bar = bar(quiet, steps, "{msg} {bar:40} {pos}/{len} images, {rate}, {eta} left");
         bar.set_message("comparing");
         let count = |count: usize| bar.inc(count as u64);
         let looks: Vec<Look> = dataset.looks(&all, &count).into_iter().collect::<Result<_, _>>()?;
@@ -130,7 +132,7 @@ fn fitting(facts: &[ImageFacts]) -> String {
 
 fn write(path: &Path, findings: &Findings, dataset: &Dataset) -> anyhow::Result<()> {
     match ending(path) {
-        "html" => write_atomic(path, html(findings, dataset)?.as_bytes())?,
+        "html" => write_private(path, html(findings, dataset)?.as_bytes())?,
         "png" => sheet::write_png(path, &contact_sheet(findings, dataset)?)?,
         _ => write_atomic(path, (serde_json::to_string_pretty(findings)? + "\n").as_bytes())?,
     }

@@ -6,10 +6,10 @@ use super::comparison::Comparison;
 use super::images::Images;
 use super::table::Report;
 use crate::cli::overwrite::ForceArgs;
-use crate::data::{Image, Preprocessing};
 use crate::evaluate::{ConfusionMatrix, FewShotResult, Mistake, Predictions, ProbeResult};
 use crate::files::write_private;
 use crate::report::evaluation::{Evaluation, MISTAKES_MAX, Mistaken, Rates, Subject};
+use crate::report::sheet::shrunk;
 use crate::report::text::{count, shown_path};
 
 /// Largest side of a picture of a mistake, in pixels.
@@ -125,14 +125,5 @@ fn mistaken(images: &Images, mistake: &Mistake) -> anyhow::Result<Mistaken> {
         names[mistake.truth],
         mistake.of_truth
     );
-    Ok(Mistaken { image: shrunk(dataset.load(index)?), caption })
-}
-
-fn shrunk(image: Image) -> Image {
-    let largest = image.width.max(image.height);
-    if largest <= SIDE_MAX {
-        return image;
-    }
-    let side = |length: usize| (length * SIDE_MAX / largest).max(1);
-    Preprocessing::unit(image.channels, side(image.height), side(image.width)).to_pixels(&image)
+    Ok(Mistaken { image: shrunk(&dataset.load(index)?, SIDE_MAX), caption })
 }

@@ -72,7 +72,8 @@ impl ProbeArgs {
         Ok(Images { dataset, train, test, digests, cache: self.cache.open()?, leaks, remarks })
     }
 
-    /// Opens a dataset with the range of `--range`, or of the encoder.
+    /// Opens a dataset with the range of `--range`, or of the encoder. DICOM files are read as the run of the encoder read
+    /// them, unless an option says otherwise: the digests of its training images are of these pixels.
     pub fn open(&self, name: &str) -> anyhow::Result<Dataset> {
         let mut dataset = data::open_named(name, self.common.seed)?;
         let range = match self.reading.given() {
@@ -80,7 +81,8 @@ impl ProbeArgs {
             None if !encoders::is_fitted(&self.encoder) => self.open_encoder(None)?.preprocessing().range,
             _ => None,
         };
-        self.reading.prepare(&mut dataset, EncoderRange::Known(range), self.common.quiet || self.common.json)?;
+        self.reading.read_dicom(&mut dataset, encoders::dicom_reading_of(&self.encoder))?;
+        self.reading.set_range(&mut dataset, EncoderRange::Known(range), self.common.quiet || self.common.json)?;
         Ok(dataset)
     }
 }

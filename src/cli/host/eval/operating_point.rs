@@ -6,6 +6,7 @@ use super::comparison::{self, Candidate, Comparison, is_floor};
 use super::probe_args::ProbeArgs;
 use crate::cli::failure::Kind;
 use crate::cli::operating_point::{parse_target, target_text};
+use crate::data::SplitLeaks;
 use crate::evaluate::{
     self, DeviceFeatures, EpisodePool, EpisodeSettings, Interval, OperatingPointTask, OperatingPointsResult,
     PairedDifference, PointResult,
@@ -53,6 +54,7 @@ struct Report {
     episodes: usize,
     seed: u64,
     class_names: Vec<String>,
+    split_leaks: SplitLeaks,
     remarks: Vec<String>,
     rows: Vec<Row>,
     comparison: Vec<Comparison>,
@@ -99,6 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         episodes: args.episodes.get(),
         seed: shared.common.seed,
         class_names: images.dataset.class_names,
+        split_leaks: images.leaks,
         remarks: images.remarks,
         rows,
     };

@@ -66,8 +66,17 @@ impl Report {
 }
 
 /// Columns of the table.
-const HEADER: [&str; 8] =
-    ["encoder", "input", "head", "shots", "balanced accuracy", "recall per class", "accuracy", "ROC AUC"];
+const HEADER: [&str; 9] = [
+    "encoder",
+    "input",
+    "head",
+    "shots",
+    "balanced accuracy",
+    "recall per class",
+    "accuracy",
+    "ROC AUC",
+    "sensitivity at 95 % specificity",
+];
 
 /// An encoder with a head.
 #[derive(serde::Serialize)]
@@ -150,6 +159,7 @@ impl Row {
             recalls(&self.recalls),
             format!("{:.3}", self.accuracy),
             optional(self.area_under_roc),
+            self.sensitivity_at_95_specificity.map_or(String::new(), |interval| interval.to_string()),
         ]
     }
 }

@@ -352,8 +352,8 @@ impl RunOptions<'_> {
         if let Some(RangeArg::Stated(range)) = self.images.given() {
             settings.set("range", &range);
         }
-        if let Some(reading) = self.images.dicom_given() {
-            settings.set("dicom", &reading);
+        if let Some(given) = self.images.dicom_given() {
+            settings.set("dicom", &given);
         }
         settings
     }

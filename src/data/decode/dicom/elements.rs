@@ -189,17 +189,26 @@ pub(super) struct Elements<'a> {
     groups: [Option<Reader<'a>>; 2],
     /// The element with the pixels, and a reader at its value.
     pub pixels: Option<(Header, Reader<'a>)>,
+    /// Whether there was an element after the wanted ones; otherwise the data set may have been cut between two.
+    pub has_ended: bool,
 }
 
 impl<'a> Elements<'a> {
+    fn none(syntax: Syntax) -> Self {
+        Self { found: Vec::new(), syntax, groups: [None; 2], pixels: None, has_ended: false }
+    }
+
     /// Reads the elements from the position of `reader` to the pixels, or up to and including `last`.
     pub fn read(mut reader: Reader<'a>, last: Option<Tag>) -> Result<Self, Refusal> {
-        let mut elements = Self { found: Vec::new(), syntax: reader.syntax, groups: [None; 2], pixels: None };
+        let mut elements = Self::none(reader.syntax);
         while let Some(header) = reader.header()? {
             match header.tag {
-                tag if last.is_some_and(|last| tag > last) => break,
+                tag if last.is_some_and(|last| tag > last) => {
+                    elements.has_ended = true;
+                    break;
+                }
                 tags::PIXELS | tags::FLOAT_PIXELS | tags::DOUBLE_PIXELS => {
-                    elements.pixels = Some((header, reader));
+                    (elements.pixels, elements.has_ended) = (Some((header, reader)), true);
                     break;
                 }
                 tag => {
@@ -219,7 +228,7 @@ impl<'a> Elements<'a> {
 
     /// Reads one element, and returns a reader behind it.
     pub fn one(mut reader: Reader<'a>) -> Result<(Self, Reader<'a>), Refusal> {
-        let mut elements = Self { found: Vec::new(), syntax: reader.syntax, groups: [None; 2], pixels: None };
+        let mut elements = Self::none(reader.syntax);
         if let Some(header) = reader.header()? {
             let value = reader.value(&header, 0)?;
             elements.keep(header.tag, value)?;
@@ -237,7 +246,7 @@ impl<'a> Elements<'a> {
 
     /// The elements in the functional groups of `frame`, those of all frames first. PS3.3 section C.7.6.16.
     pub fn of_frame(&self, frame: u32) -> Result<Self, Refusal> {
-        let mut elements = Self { found: Vec::new(), syntax: self.syntax, groups: [None; 2], pixels: None };
+        let mut elements = Self::none(self.syntax);
         for (group, index) in self.groups.iter().zip([0, frame as usize]) {
             if let Some(item) = group.map(|group| group.item(index)).transpose()?.flatten() {
                 elements.nested(item, 0)?;

@@ -35,6 +35,20 @@ pub(super) struct File<'a> {
 impl<'a> File<'a> {
     /// * `bytes`: a file with the magic number
     pub fn read(bytes: &'a [u8]) -> Result<Self, Refusal> {
+        Self::unpacked_by(bytes, inflate)
+    }
+
+    /// As [`Self::read`] for the first bytes of a file. Of a deflated data set, at most `len` bytes are unpacked.
+    pub fn read_start(bytes: &'a [u8], len: u64) -> Result<Self, Refusal> {
+        Self::unpacked_by(bytes, |packed| {
+            let mut start = Vec::new();
+            // The rest of the file is missing, so an error is no damage.
+            _ = DeflateDecoder::new(packed).take(len).read_to_end(&mut start);
+            Ok(start)
+        })
+    }
+
+    fn unpacked_by(bytes: &'a [u8], unpack: impl Fn(&[u8]) -> Result<Vec<u8>, Refusal>) -> Result<Self, Refusal> {
         let mut reader = Reader::new(bytes, PREAMBLE + MAGIC.len(), syntax::META);
         // The group of file meta information ends where the next group begins, which may be in another syntax.
         let mut uid = None;
@@ -51,7 +65,7 @@ impl<'a> File<'a> {
         syntax.is_explicit &= has_type || syntax.is_deflated;
         match syntax.is_deflated {
             false => Ok(Self { bytes: Cow::Borrowed(bytes), at: reader.at, syntax }),
-            true => Ok(Self { bytes: Cow::Owned(inflate(&bytes[reader.at..])?), at: 0, syntax }),
+            true => Ok(Self { bytes: Cow::Owned(unpack(&bytes[reader.at..])?), at: 0, syntax }),
         }
     }
 

@@ -15,8 +15,9 @@ use super::header::frames;
 use super::tags::{self, Tag};
 use crate::files::open_regular;
 
-/// Bytes at the start of a file that are searched for identifiers. Pictures and signatures come after them.
-const PREFIX_MAX: u64 = 4 << 20;
+/// Bytes at the start of a file that are searched for identifiers first, and if they are not enough. Pictures and
+/// signatures come after them.
+const PREFIXES: [u64; 2] = [64 << 10, 4 << 20];
 
 /// Bytes of a block of SHA-256.
 const BLOCK: usize = 64;
@@ -65,16 +66,29 @@ pub fn identity(path: &Path, key: &IdentityKey) -> Option<Identity> {
     let mut prefix = vec![0; 132];
     let mut file = open_regular(path).ok()?;
     file.read_exact(&mut prefix).ok().filter(|()| is_dicom(&prefix))?;
-    file.take(PREFIX_MAX).read_to_end(&mut prefix).ok()?;
-    of_bytes(&prefix, key)
+    for len in PREFIXES {
+        let read = file.by_ref().take(len).read_to_end(&mut prefix).ok()?;
+        let is_whole = (read as u64) < len;
+        let found = of_bytes(&prefix, key, is_whole);
+        if found.is_some() || is_whole {
+            return found;
+        }
+    }
+    None
 }
 
-fn of_bytes(bytes: &[u8], key: &IdentityKey) -> Option<Identity> {
-    let file = File::read(bytes).ok()?;
+/// * `is_whole`: whether `bytes` are all of the file; otherwise more elements may follow
+fn of_bytes(bytes: &[u8], key: &IdentityKey, is_whole: bool) -> Option<Identity> {
+    let file = File::read_start(bytes, PREFIXES[1]).ok()?;
     let elements = Elements::read(file.reader(), Some(tags::FRAMES)).ok()?;
+    if !is_whole && !elements.has_ended {
+        return None;
+    }
     let hash = |tag: Tag| {
-        let value = elements.bytes(tag)?.trim_ascii();
-        let value = value.strip_suffix(b"\0").unwrap_or(value);
+        let mut value = elements.bytes(tag)?.trim_ascii();
+        while let Some(rest) = value.strip_suffix(b"\0") {
+            value = rest.trim_ascii_end();
+        }
         (!value.is_empty()).then(|| key.hash(tag, value))
     };
     Some(Identity {
@@ -99,5 +113,61 @@ mod tests {
         assert_eq!(base16ct::lower::encode_string(&hash), expected);
         let [one, other] = [0, 1].map(|_| IdentityKey::random().unwrap().hash(tags::PATIENT_ID, b"P1"));
         assert_ne!(one, other);
+    }
+
+    /// A file with `before` bytes before the identifiers and `after` bytes of pixels after them.
+    fn file(before: u32, after: u32, is_deflated: bool) -> Vec<u8> {
+        let syntax: &[u8] = if is_deflated { b"1.2.840.10008.1.2.1.99" } else { b"1.2.840.10008.1.2.1\0" };
+        let short = |tag: [u8; 4], kind: &[u8; 2], value: &[u8]| {
+            [&tag[..], kind, &(value.len() as u16).to_le_bytes(), value].concat()
+        };
+        let long =
+            |tag: [u8; 4], len: u32| [&tag[..], b"OB\0\0", &len.to_le_bytes(), &vec![0; len as usize][..]].concat();
+        let data_set = [
+            long([0x09, 0, 0x01, 0x10], before),
+            short([0x10, 0, 0x20, 0], b"LO", b"P1"),
+            short([0x28, 0, 0x08, 0], b"IS", b"3 "),
+            long([0xE0, 0x7F, 0x10, 0], after),
+        ]
+        .concat();
+        let mut bytes = [&[0; 128][..], b"DICM", &short([2, 0, 0x10, 0], b"UI", syntax)[..]].concat();
+        match is_deflated {
+            false => bytes.extend(data_set),
+            true => {
+                let mut encoder = flate2::write::DeflateEncoder::new(&mut bytes, flate2::Compression::fast());
+                std::io::Write::write_all(&mut encoder, &data_set).unwrap();
+                encoder.finish().unwrap();
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn identifiers_are_found_behind_other_elements_without_unpacking_pixels() {
+        let (key, folder) = (IdentityKey([7; BLOCK]), tempfile::tempdir().unwrap());
+        let path = folder.path().join("image");
+        let of_file = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            identity(&path, &key)
+        };
+        let expected = Some(key.hash(tags::PATIENT_ID, b"P1"));
+        // The first prefix ends after the number of frames, after the patient, and before both.
+        let first = PREFIXES[0] as u32;
+        for before in [0, first - 60, first - 50, first, 1 << 20] {
+            for is_deflated in [false, true] {
+                let found = of_file(&file(before, 200_000, is_deflated)).unwrap();
+                assert_eq!(
+                    (found.patient, found.frames),
+                    (expected, 3),
+                    "after {before} bytes, deflated: {is_deflated}"
+                );
+            }
+        }
+        assert_eq!(of_file(&file(6 << 20, 10, false)), None);
+        // Zeros, which pack to almost nothing.
+        let bytes = file(0, 32 << 20, true);
+        assert!(bytes.len() < 1 << 20);
+        assert_eq!(File::read_start(&bytes, 5_000).unwrap().unpacked_len(), 5_000);
+        assert_eq!(of_file(&bytes).unwrap().patient, expected);
     }
 }

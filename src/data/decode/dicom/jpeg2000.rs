@@ -2,6 +2,7 @@
 
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 
+use super::super::budget;
 use super::super::bytes::{u16_be, u32_be};
 use super::super::refusal::Refusal;
 use super::header::Header;
@@ -12,18 +13,38 @@ const TILES_MAX: u64 = 65_535;
 /// The smallest exponent of the size of a precinct, except of the lowest resolution: 16 pixels.
 const PRECINCT_MIN: u8 = 4;
 
+/// Bytes that the decoder holds for a code-block, and for each layer of it, before it reads any.
+const BLOCK_BYTES: u64 = 160;
+const LAYER_BYTES: u64 = 24;
+
 /// The facts of the codestream's header.
 struct Codestream {
     size: [usize; 2],
     bits: u32,
     is_signed: bool,
     components: usize,
+    blocks: Blocks,
+}
+
+/// What decides how many code-blocks the decoder holds: the smallest of them and the most layers, of all coding styles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Blocks {
+    /// Samples of the smallest code-block.
+    area: u64,
+    layers: u64,
+}
+
+impl Blocks {
+    /// Bytes of the code-blocks of `samples`, twice, because the decoder's arrays grow by doubling.
+    fn bytes(self, samples: u64) -> u64 {
+        2 * (samples / self.area).saturating_mul(BLOCK_BYTES + LAYER_BYTES * self.layers)
+    }
 }
 
 /// Bits of a sample, and the samples in pixel order. Signed samples are in two's complement.
 pub(super) fn decode(header: &Header, bytes: &[u8]) -> Result<(u32, Vec<u16>), Refusal> {
     let bytes = codestream(bytes)?;
-    let Codestream { size: [width, height], bits, is_signed, components } = check(bytes)?;
+    let Codestream { size: [width, height], bits, is_signed, components, blocks } = check(bytes)?;
     if [width, height] != [header.width, header.height] || components != header.samples {
         return Err(format!(
             "the JPEG 2000 of the frame has {width}×{height} pixels of {components} components; expected {}×{} of {}",
@@ -31,6 +52,9 @@ pub(super) fn decode(header: &Header, bytes: &[u8]) -> Result<(u32, Vec<u16>), R
         )
         .into());
     }
+    let (pixels, samples) = ((width * height) as u64, header.count() as u64);
+    // The caller has checked all but the code-blocks.
+    budget::check_bytes(width as u64, height as u64, 8 * samples + 16 * pixels + blocks.bytes(samples))?;
     let failed = |error: hayro_jpeg2000::DecodeError| {
         Refusal::from(format!("the JPEG 2000 of the frame cannot be decoded: {error}"))
     };
@@ -76,6 +100,7 @@ fn check(bytes: &[u8]) -> Result<Codestream, Refusal> {
         return Err("the frame is not a JPEG 2000 codestream".into());
     }
     let (mut at, mut found, mut part_end) = (2, None, None);
+    let mut blocks = Blocks { area: u64::MAX, layers: 1 };
     loop {
         let marker = u16_be(bytes, at).ok_or_else(cut)?;
         match marker {
@@ -92,8 +117,15 @@ fn check(bytes: &[u8]) -> Result<Codestream, Refusal> {
         match marker {
             0xFF51 => found = Some(size(segment)?),
             // The default coding style, and that of a component.
-            0xFF52 => check_precincts(segment.first(), segment.get(5..).unwrap_or_default())?,
-            0xFF53 => check_precincts(segment.get(1), segment.get(2..).unwrap_or_default())?,
+            0xFF52 => {
+                let area = smallest_block(segment.first(), segment.get(5..).unwrap_or_default())?;
+                let layers = u16_be(segment, 2).ok_or_else(cut)?.into();
+                blocks = Blocks { area: blocks.area.min(area), layers: blocks.layers.max(layers) };
+            }
+            0xFF53 => {
+                let area = smallest_block(segment.get(1), segment.get(2..).unwrap_or_default())?;
+                blocks.area = blocks.area.min(area);
+            }
             0xFF90 => {
                 let length = u32_be(segment, 2).ok_or_else(cut)? as usize;
                 // A length of 0 reaches to the end of the codestream.
@@ -104,7 +136,8 @@ fn check(bytes: &[u8]) -> Result<Codestream, Refusal> {
         }
         at += 2 + len;
     }
-    found.ok_or_else(|| "the JPEG 2000 of the frame has no size".into())
+    let found: Codestream = found.ok_or("the JPEG 2000 of the frame has no size")?;
+    Ok(Codestream { blocks, ..found })
 }
 
 /// The position of the last end marker. A fragment of odd length has a byte after it.
@@ -136,27 +169,75 @@ fn size(segment: &[u8]) -> Result<Codestream, Refusal> {
         return Err(format!("JPEG 2000 of {bits} bits is not supported; at most 16").into());
     }
     let size = [right - left, bottom - top].map(|side| usize::try_from(side).unwrap_or(usize::MAX));
-    Ok(Codestream { size, bits, is_signed: depth & 0x80 != 0, components })
+    let blocks = Blocks { area: u64::MAX, layers: 1 };
+    Ok(Codestream { size, bits, is_signed: depth & 0x80 != 0, components, blocks })
 }
 
-/// Refuses tiny precincts, of which a decoder would hold more than pixels. Only the lowest of several resolutions may have
-/// them, because it has few pixels.
+/// Samples of the smallest code-block of a coding style. Refuses tiny precincts, of which a decoder would hold more than
+/// pixels. Only the lowest of several resolutions may have them, because it has few pixels.
 ///
 /// * `flags`: of the coding style
-/// * `parameters`: number of levels, four others, and the sizes of precincts
-fn check_precincts(flags: Option<&u8>, parameters: &[u8]) -> Result<(), Refusal> {
-    let (Some(flags), [levels, _, _, _, _, sizes @ ..]) = (flags, parameters) else {
+/// * `parameters`: number of levels, width and height of code-blocks, two others, and the sizes of precincts
+fn smallest_block(flags: Option<&u8>, parameters: &[u8]) -> Result<u64, Refusal> {
+    let (Some(flags), [levels, width, height, _, _, sizes @ ..]) = (flags, parameters) else {
         return Err("the coding style of JPEG 2000 is truncated".into());
     };
+    // Sizes are powers of two, and the exponents of code-blocks are stored less 2.
+    let mut exponents = [width & 15, height & 15].map(|exponent| u32::from(exponent) + 2);
     // Without this bit, precincts have the largest size.
     if flags & 1 == 0 {
-        return Ok(());
+        return Ok(1 << (exponents[0] + exponents[1]));
     }
     let few = if *levels >= 3 { 1 } else { 0 };
-    match sizes.iter().skip(few).all(|size| size & 15 >= PRECINCT_MIN && size >> 4 >= PRECINCT_MIN) {
-        true => Ok(()),
-        false => {
-            Err(format!("JPEG 2000 with precincts smaller than {} pixels is not supported", 1 << PRECINCT_MIN).into())
+    let of_precincts = |size: &u8| [size & 15, size >> 4];
+    if sizes.iter().skip(few).flat_map(of_precincts).any(|exponent| exponent < PRECINCT_MIN) {
+        return Err(
+            format!("JPEG 2000 with precincts smaller than {} pixels is not supported", 1 << PRECINCT_MIN).into()
+        );
+    }
+    // A code-block is inside a precinct, which has half its size in a sub-band.
+    for size in sizes.iter().skip(few) {
+        for (exponent, of_precinct) in exponents.iter_mut().zip(of_precincts(size)) {
+            *exponent = (*exponent).min(u32::from(of_precinct) - 1);
         }
+    }
+    let area = 1u64 << (exponents[0] + exponents[1]);
+    // The lowest resolution has at most one of 64 pixels, each of which may be a precinct.
+    let has_tiny = sizes.iter().take(few).flat_map(of_precincts).any(|exponent| exponent < PRECINCT_MIN);
+    Ok(if has_tiny { area.min(64) } else { area })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::{Colour, SampleLayout};
+    use super::*;
+
+    /// A codestream of one empty tile-part.
+    fn empty(side: u16, components: u8, layers: u8, block_exponent: u8) -> Vec<u8> {
+        let side = u32::from(side).to_be_bytes();
+        let mut bytes = vec![0xFF, 0x4F, 0xFF, 0x51, 0, 38 + 3 * components, 0, 0];
+        bytes.extend([side, side, [0; 4], [0; 4], side, side, [0; 4], [0; 4]].concat());
+        bytes.extend([0, components]);
+        (0..components).for_each(|_| bytes.extend([7, 1, 1]));
+        bytes.extend([0xFF, 0x52, 0, 12, 0, 0, 0, layers, 0, 5, block_exponent - 2, block_exponent - 2, 0, 1]);
+        bytes.extend([0xFF, 0x5C, 0, 4, 0x40, 0x40]);
+        bytes.extend([0xFF, 0x90, 0, 10, 0, 0, 0, 0, 0, 14, 0, 1, 0xFF, 0x93, 0xFF, 0xD9]);
+        bytes
+    }
+
+    #[test]
+    fn memory_of_code_blocks_is_counted() {
+        let blocks = |layers, exponent| check(&empty(64, 3, layers, exponent)).unwrap().blocks;
+        assert_eq!(blocks(1, 6), Blocks { area: 4_096, layers: 1 });
+        assert_eq!(blocks(32, 2), Blocks { area: 16, layers: 32 });
+        let layout = SampleLayout { allocated: 8, stored: 8, high: 7, is_signed: false };
+        let (width, height) = (3_000, 3_000);
+        let header = Header { width, height, frames: 1, colour: Colour::Rgb, samples: 3, is_planar: false, layout };
+        let decoded = decode(&header, &empty(3_000, 3, 32, 2));
+        assert!(matches!(decoded, Err(Refusal::TooMuchMemory { .. })), "{:?}", decoded.err());
+        // The sizes of precincts limit code-blocks: 16 pixels are 8 in a sub-band.
+        assert_eq!(smallest_block(Some(&1), &[1, 4, 4, 0, 1, 0x44, 0x44]), Ok(64));
+        assert_eq!(smallest_block(Some(&0), &[1, 4, 4, 0, 1]), Ok(4_096));
+        assert!(smallest_block(Some(&1), &[1, 4, 4, 0, 1, 0x33, 0x44]).is_err());
     }
 }
