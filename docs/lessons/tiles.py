@@ -35,8 +35,8 @@ EPISODES = 200
 SEED = 1
 # Chosen with `regions-tune` and `lesions-tune`.
 TILES, RIDGE, TEMPERATURE = "1,overlap=0.5", 1.0, 0.5
-# Tiles of 32 pixels, as the patches that the device is taught, every 4 pixels.
-HEAT_TILES = "0.5,overlap=0.875,empty=0,max=20000"
+# Tiles of 32 pixels, as the patches that the device is taught, every 8 pixels.
+HEAT_TILES = "0.5,overlap=0.75,empty=0,max=20000"
 LESION_TILES, LESION_SIDE, LESION_RADIUS = "2,overlap=0.5", 2048, 8
 T_19 = 2.093  # Student's t, 97.5 %, of 20 photographs
 
@@ -110,7 +110,7 @@ def tune_attention(program, data, folder):
     for ridge in [0.1, 1.0, 10.0]:
         for temperature in [0.125, 0.25, 0.5, 1.0]:
             part = f"tune ridge {ridge} temperature {temperature}"
-            more = attention(ridge, temperature)
+            more = [*attention(ridge, temperature), "--cache", folder / "cache"]
             found = few_shot(program, manifest, part, "grey-64", LESION_TILES, 30, "--baselines", "none", *more)
             yield from (row for row in found if "attention" in row[1])
 
@@ -143,7 +143,7 @@ def heat(program, data, folder):
     chance = [area_under_roc(m[v], mask[v]) for m, mask, v in zip(maps, others, views)]
     dark = [np.array(Image.open(image).convert("L")) for _, image, _, _ in photographs(data, "testing")]
     darkness = [area_under_roc(-d[v].astype(float), mask[v]) for d, mask, v in zip(dark, masks, views)]
-    for name, areas in [("own vessels", own), ("vessels of the next photograph", chance), ("darkness alone", darkness)]:
+    for name, areas in [("own vessels", own), ("vessels of the next photograph", chance), ("own vessels, by darkness alone", darkness)]:
         half = T_19 * np.std(areas, ddof=1) / len(areas) ** 0.5
         yield "heat", "colour-64 in tiles", 50, f"ROC AUC against {name}", float(np.mean(areas)), float(half)
 

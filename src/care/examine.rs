@@ -13,7 +13,7 @@ use super::unlike::{NEIGHBOURS, distances, threshold};
 use crate::data::{Dataset, Look, Split, TrainTestSplit, train_test_split};
 use crate::encoder::HostEncoder;
 use crate::evaluate::{HeadKind, Progress, embed_dataset};
-use crate::measure::{Features, corpus_of, l2_normalize_rows, nearest_others};
+use crate::measure::{Features, closest_others, corpus_of, l2_normalize_rows};
 
 /// Fewest images that are compared.
 const IMAGES_MIN: usize = 3;
@@ -110,7 +110,7 @@ fn labels(
 }
 
 fn unlike(dataset: &Dataset, splits: &[Option<Split>], features: &Features) -> UnlikeFindings {
-    let nearest = nearest_others(features, NEIGHBOURS);
+    let nearest = closest_others(features, NEIGHBOURS);
     let neighbour = NEIGHBOURS.min(dataset.len() - 1);
     let distances = distances(&nearest, neighbour);
     let [median, threshold] = threshold(&distances);

@@ -109,7 +109,7 @@ pub struct SuspiciousLabel {
 /// Images far from all others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UnlikeFindings {
-    /// k: the distance of an image is that to its k-th nearest other image.
+    /// k: the distance of an image is that to its k-th closest other image.
     pub neighbour: usize,
     /// Median distance.
     pub median: f64,
@@ -124,8 +124,8 @@ pub struct UnlikeFindings {
 pub struct UnlikeImage {
     /// The image.
     pub image: ImageName,
-    /// 1 minus the cosine of the features of it and its k-th nearest other image.
+    /// Root mean square difference between its standardised features and those of its k-th closest other image.
     pub distance: f64,
-    /// The nearest other image.
+    /// The closest other image.
     pub nearest: ImageName,
 }

@@ -10,13 +10,13 @@ const DEVIATIONS: f64 = 4.0;
 /// A median absolute deviation is this share of the standard deviation of a normal distribution.
 const NORMAL_SHARE: f64 = 0.6745;
 
-/// The distance of each image: 1 minus the cosine of its `k`-th nearest other image.
+/// The distance of each image to its `k`-th closest other image. Features must be standardised and not normalised to a length of 1:
+/// a feature far outside the others is long, whatever its direction.
 ///
-/// * `nearest`: the most similar other images of each, most similar first; the last one if there are fewer than k
-pub fn distances(nearest: &[Vec<(f32, usize)>], k: usize) -> Vec<f64> {
-    let distance =
-        |near: &Vec<(f32, usize)>| near[..k.min(near.len())].last().map_or(0.0, |&(cosine, _)| 1.0 - f64::from(cosine));
-    nearest.iter().map(distance).collect()
+/// * `closest`: the closest other images of each with their distances, closest first; the last one if there are fewer than k
+pub fn distances(closest: &[Vec<(f32, usize)>], k: usize) -> Vec<f64> {
+    let of = |near: &Vec<(f32, usize)>| near[..k.min(near.len())].last().map_or(0.0, |&(distance, _)| distance.into());
+    closest.iter().map(of).collect()
 }
 
 /// Median of `distances`, and the distance above which an image is unlike the others: the median and four robust standard
@@ -37,11 +37,11 @@ mod tests {
 
     #[test]
     fn a_strange_image_is_beyond_the_threshold_and_does_not_raise_it() {
-        let near = |cosine: f32| vec![(cosine, 0); NEIGHBOURS];
-        let mut nearest: Vec<Vec<(f32, usize)>> = (0..100).map(|i| near(0.7 + 0.002 * i as f32)).collect();
-        let before = threshold(&distances(&nearest, NEIGHBOURS));
-        nearest.push(near(-0.4));
-        let all = distances(&nearest, NEIGHBOURS);
+        let near = |distance: f32| vec![(distance, 0); NEIGHBOURS];
+        let mut closest: Vec<Vec<(f32, usize)>> = (0..100).map(|i| near(0.3 - 0.002 * i as f32)).collect();
+        let before = threshold(&distances(&closest, NEIGHBOURS));
+        closest.push(near(1.4));
+        let all = distances(&closest, NEIGHBOURS);
         let [median, limit] = threshold(&all);
         assert!((limit - before[1]).abs() < 0.01, "{before:?} {limit}");
         assert!((median - 0.2).abs() < 0.01 && all.iter().filter(|&&distance| distance > limit).count() == 1);

@@ -61,13 +61,36 @@ pub fn nearest(references: &Features, queries: &Features, neighbours: usize) -> 
 
 /// The `neighbours` most similar other features of each feature, most similar first, as (cosine similarity, index).
 pub fn nearest_others(features: &Features, neighbours: usize) -> Vec<Vec<(f32, usize)>> {
+    let rows = l2_normalize_rows(&features.rows, features.dim);
+    others(&rows, &rows, features.dim, neighbours)
+}
+
+/// The `neighbours` closest other features of each feature, closest first, as (distance, index). The distance is Euclidean and
+/// divided by the root of the dimension: the root mean square of the differences.
+pub fn closest_others(features: &Features, neighbours: usize) -> Vec<Vec<(f32, usize)>> {
+    // |q - r|² = |q|² - 2 (q·r - |r|²/2): the closest reference has the greatest product of (q, 1) and (r, -|r|²/2).
     let dim = features.dim;
-    let rows = l2_normalize_rows(&features.rows, dim);
-    let blocks = rows.par_chunks(QUERIES * dim).enumerate();
+    let squared = |row: &[f32]| row.iter().map(|value| value * value).sum::<f32>();
+    let widened = |last: &dyn Fn(&[f32]) -> f32| -> Vec<f32> {
+        features.rows.chunks_exact(dim).flat_map(|row| row.iter().copied().chain([last(row)])).collect()
+    };
+    let (references, queries) = (widened(&|row| -0.5 * squared(row)), widened(&|_| 1.0));
+    let mut nearest = others(&references, &queries, dim + 1, neighbours);
+    nearest.iter_mut().zip(features.rows.chunks_exact(dim)).for_each(|(near, row)| {
+        let length = squared(row);
+        // Rounding must not make the square of a distance negative.
+        near.iter_mut().for_each(|(value, _)| *value = ((length - 2.0 * *value).max(0.0) / dim as f32).sqrt());
+    });
+    nearest
+}
+
+/// The `neighbours` references of each query with the greatest products, without the one at its own position.
+fn others(references: &[f32], queries: &[f32], dim: usize, neighbours: usize) -> Vec<Vec<(f32, usize)>> {
+    let blocks = queries.par_chunks(QUERIES * dim).enumerate();
     blocks
         .flat_map_iter(|(number, block)| {
             // One more, because each feature is its own nearest neighbour.
-            let nearest = nearest_of_block(&rows, dim, block, neighbours + 1);
+            let nearest = nearest_of_block(references, dim, block, neighbours + 1);
             nearest.into_iter().enumerate().map(move |(offset, mut near)| {
                 near.retain(|&(_, index)| index != number * QUERIES + offset);
                 near.truncate(neighbours);
@@ -153,6 +176,16 @@ mod tests {
             scores.extend(votes.map(|vote| vote / sum));
         }
         scores
+    }
+
+    #[test]
+    fn the_closest_are_measured_by_euclid() {
+        let features = Features { dim: 2, rows: vec![0.0, 0.0, 3.0, 4.0, 0.0, 2.0, 30.0, 40.0] };
+        let found = closest_others(&features, 2);
+        let of = |at: usize| found[at].iter().map(|&(_, index)| index).collect::<Vec<_>>();
+        assert_eq!([of(0), of(1), of(2), of(3)], [[2, 1], [2, 0], [0, 1], [1, 2]]);
+        assert!((found[0][1].0 - 5.0 / 2f32.sqrt()).abs() < 1e-5, "{found:?}");
+        assert!((found[3][0].0 - 45.0 / 2f32.sqrt()).abs() < 1e-3, "{found:?}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use eigen::{Eigen, eigen};
 pub(crate) use features::Moments;
 pub use features::{Features, corpus_of, l2_normalize_rows};
 pub use interval::{Interval, PairedDifference, Standing, wilson};
-pub use knn::{KnnSettings, knn_leave_one_out, knn_scores, nearest, nearest_others};
+pub use knn::{KnnSettings, closest_others, knn_leave_one_out, knn_scores, nearest, nearest_others};
 pub use linear_map::{FIT_IMAGES_MAX, FitError, fit_linear_map};
 pub use metrics::{ConfusionMatrix, roc_auc, roc_auc_one_vs_rest};
 pub use projection::{Projection, principal_components};
