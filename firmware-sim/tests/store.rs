@@ -84,7 +84,6 @@ fn the_setting_of_a_class_is_removed_with_it() {
     carry_out(&mut store, &mut support_set, &Request::ForgetAll).unwrap();
     let settings = [1, OPERATING_POINT_KEY].map(|key| store.get_setting(key, &mut value));
     assert_eq!(settings, [Ok(5), Ok(0)]);
-    drop(store);
     flash.restart();
     let (mut store, _) = memory.open(&mut flash).unwrap();
     assert_eq!(store.get_setting(OPERATING_POINT_KEY, &mut value), Ok(0));

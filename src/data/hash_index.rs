@@ -124,6 +124,6 @@ mod tests {
             }
         }
         assert_eq!(HashIndex::new(Vec::new(), 5).within(1, |_, _| ControlFlow::Break(())), ControlFlow::Continue(()));
-        assert_eq!(HashIndex::new(vec![3, 1], 5).within(1, |at, _| ControlFlow::Break(at)).is_break(), true);
+        assert!(HashIndex::new(vec![3, 1], 5).within(1, |at, _| ControlFlow::Break(at)).is_break());
     }
 }

@@ -295,7 +295,7 @@ mod tests {
         // A checked square of 20×20 in an image of 80×60 whose rest is uniform.
         let pixel = |x: u32, y: u32| {
             let inside = (30..50).contains(&x) && (20..40).contains(&y);
-            image::Luma([if inside && (x + y) % 2 == 0 { 255 } else { 9 }])
+            image::Luma([if inside && (x + y).is_multiple_of(2) { 255 } else { 9 }])
         };
         image::GrayImage::from_fn(80, 60, pixel).save(folder.path().join("a.png")).unwrap();
         let dataset = crate::data::open(folder.path()).unwrap();

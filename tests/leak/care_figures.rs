@@ -1,5 +1,6 @@
 //! Figures of data care on real images, as docs/datasets.md has them:
 //! `cargo test --release --test leak care_figures -- --nocapture --test-threads 1`, with `MACULA_DATA`.
+#![allow(clippy::print_stdout, reason = "docs/datasets.md has the figures that the tests print")]
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -13,6 +13,9 @@ use crate::protocol::message::{Decision, ERROR_RATE_PERMILLE_MAX, Input, Operati
 use crate::protocol::{Reason, Refusal, Reply};
 use crate::store::Flash;
 
+/// An operating point that was applied, and what it decided; no decision while it has no threshold.
+type Decided = (OperatingPointReport, Option<Decision>);
+
 impl<E: Encoder, F: Flash> Session<'_, E, F> {
     pub(super) fn predict(&mut self, input: Input<'_>, head: u8, error_rate: u16) -> Result<Reply<'_>, Refusal> {
         let (prediction, _) = self.prediction(input, head, error_rate, None)?;
@@ -42,7 +45,7 @@ impl<E: Encoder, F: Flash> Session<'_, E, F> {
         head: u8,
         error_rate: u16,
         point: Option<OperatingPoint>,
-    ) -> Result<(Prediction<'_>, Option<(OperatingPointReport, Option<Decision>)>), Refusal> {
+    ) -> Result<(Prediction<'_>, Option<Decided>), Refusal> {
         let highest = HeadKind::Logistic as u8;
         let kind = HeadKind::from_repr(head).ok_or(Reason::NoSuchHead.with(head.into(), highest.into()))?;
         if !(1..=ERROR_RATE_PERMILLE_MAX).contains(&error_rate) {

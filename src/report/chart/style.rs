@@ -48,7 +48,7 @@ pub(super) fn marker(index: usize, (x, y): (f64, f64), radius: f64, title: &str)
     match title {
         "" => format!("{shape}/>"),
         title => {
-            let tag = if index % SHAPES == 0 { "circle" } else { "path" };
+            let tag = if index.is_multiple_of(SHAPES) { "circle" } else { "path" };
             format!("{shape}><title>{title}</title></{tag}>")
         }
     }

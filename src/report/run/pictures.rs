@@ -231,7 +231,7 @@ mod tests {
         embedded(|embedded| {
             let mut pictures = Pictures::default();
             let image = (embedded.load)(0).unwrap();
-            pictures.set_views(&[image.clone()], &[vec![image.clone(), image]]);
+            pictures.set_views(std::slice::from_ref(&image), &[vec![image.clone(); 2]]);
             pictures.set_features(&embedded);
             pictures.write(folder.path()).unwrap();
             assert_eq!(Pictures::read(folder.path()).unwrap(), pictures);

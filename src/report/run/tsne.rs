@@ -48,8 +48,8 @@ pub(super) fn tsne(rows: &[f64], dim: usize, start: &[[f64; 2]], settings: Setti
     }
     // Equal images would stay on one point.
     let mut rng = Rng::for_purpose(count as u64, "t-SNE");
-    let mut shaken = |value: &f64| START * (value / deviation + 0.01 * f64::from(rng.normal()));
-    let initial: Vec<f64> = start.iter().flatten().map(|value| shaken(value)).collect();
+    let shaken = |value: &f64| START * (value / deviation + 0.01 * f64::from(rng.normal()));
+    let initial: Vec<f64> = start.iter().flatten().map(shaken).collect();
     let points: Vec<usize> = (0..count).collect();
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().ok()?;
     let found = one_thread.install(|| {

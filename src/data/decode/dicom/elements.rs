@@ -264,10 +264,11 @@ impl<'a> Elements<'a> {
                 || header.may_be_sequence() && matches!(header.tag, Tag(0x0028, 0x9132 | 0x9145));
             if header.tag.is_wanted() {
                 self.keep(header.tag, value)?;
-            } else if is_sequence && depth < DEPTH_MAX {
-                if let Some(item) = value.item(0)? {
-                    self.nested(item, depth + 1)?;
-                }
+            } else if is_sequence
+                && depth < DEPTH_MAX
+                && let Some(item) = value.item(0)?
+            {
+                self.nested(item, depth + 1)?;
             }
         }
         Ok(())

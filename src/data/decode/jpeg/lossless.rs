@@ -134,7 +134,7 @@ impl<'t> Scan<'t> {
         [width, height]: [usize; 2],
         samples: &mut [u16],
     ) -> Result<usize, Refusal> {
-        if restart_interval % width != 0 {
+        if !restart_interval.is_multiple_of(width) {
             return Err(format!("restart interval {restart_interval} is no multiple of {width} pixels in a row").into());
         }
         let (mut bits, mut restarts) = (Bits::new(bytes, at), 0u8);
@@ -217,7 +217,7 @@ mod tests {
         bytes.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, predictor, 0, 0]);
         let (mut coded, mut top) = (String::new(), 0);
         let flush = |coded: &mut String, bytes: &mut Vec<u8>| {
-            while coded.len() % 8 != 0 {
+            while !coded.len().is_multiple_of(8) {
                 coded.push('1');
             }
             for byte in coded.as_bytes().chunks(8) {
