@@ -14,8 +14,10 @@ MACULA is the program, DATA the folder of datasets, of which `drive` and `drive-
   photographs alone. Area under the ROC curve of the map against the manual segmentation, inside the field of view, one figure
   per photograph; by chance against the segmentation of the next photograph.
 * `lesions`: a synthetic stand-in for x-rays of 2,048 pixels, because no set of that size is public here: smooth background, ribs
-  and noise, and in half of the images one spot of 8 pixels radius at a random place. Ridge and temperature of the attention
-  were chosen with `lesions-tune`, on images of another seed.
+  and noise, and in half of the images one spot of 8 pixels radius at a random place.
+
+Ridge and temperature of the attention are the defaults of the program, which were chosen before any of these figures;
+`lesions-tune` tries others on images of another seed.
 
 `picture` draws the heat map of docs/tiles.md again. Intervals are 95 %: over episodes, or over photographs by Student's t.
 """
@@ -33,7 +35,7 @@ from PIL import Image
 GRIDS, STEPS = {"regions": 4, "quarters": 2}, 8  # sides of a photograph per side of a part, and per step to the next
 EPISODES = 200
 SEED = 1
-# Chosen with `regions-tune` and `lesions-tune`.
+# The scale was chosen with `regions-tune`; ridge and temperature are the defaults.
 TILES, RIDGE, TEMPERATURE = "1,overlap=0.5", 1.0, 0.5
 # Tiles of 32 pixels, as the patches that the device is taught, every 8 pixels.
 HEAT_TILES = "0.5,overlap=0.75,empty=0,max=20000"
@@ -169,7 +171,7 @@ def draw_lesions(folder, seed):
                 image += 55 * np.exp(-distance / 2)
             name = f"{split}-{index:03}.png"
             Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / name, compress_level=1)
-            rows.append((name, "lesion" if index % 2 else "none", split))
+            rows.append((name, "lesion" if index % 2 else "clear", split))
     manifest = folder / "lesions.csv"
     with open(manifest, "w", newline="") as file:
         csv.writer(file).writerows(rows)
