@@ -108,7 +108,7 @@ def tune_scale(program, data, folder):
 
 
 def tune_attention(program, data, folder):
-    manifest = draw_lesions(folder, SEED + 1)
+    manifest, _ = draw_lesions(folder, SEED + 1)
     for ridge in [0.1, 1.0, 10.0]:
         for temperature in [0.125, 0.25, 0.5, 1.0]:
             part = f"tune ridge {ridge} temperature {temperature}"
@@ -156,8 +156,8 @@ def smooth(rng, side, cells):
 
 
 def draw_lesions(folder, seed):
-    """Writes images and their manifest."""
-    rng = np.random.default_rng(seed)
+    """Writes images and their manifest. Returns its path and the places of the spots by name."""
+    rng, spots = np.random.default_rng(seed), {}
     y, x = np.mgrid[:LESION_SIDE, :LESION_SIDE].astype(np.float32)
     rows = [("path", "label", "split")]
     for split, count in [("train", 40), ("test", 120)]:
@@ -170,27 +170,38 @@ def draw_lesions(folder, seed):
                 distance = ((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / LESION_RADIUS**2
                 image += 55 * np.exp(-distance / 2)
             name = f"{split}-{index:03}.png"
+            if index % 2:
+                spots[name] = centre.astype(int)
             Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / name, compress_level=1)
             rows.append((name, "lesion" if index % 2 else "clear", split))
     manifest = folder / "lesions.csv"
     with open(manifest, "w", newline="") as file:
         csv.writer(file).writerows(rows)
-    return manifest
+    return manifest, spots
 
 
 def lesions(program, data, folder):
-    manifest = draw_lesions(folder, SEED)
+    manifest, _ = draw_lesions(folder, SEED)
     more = attention(RIDGE, TEMPERATURE)
     yield from few_shot(program, manifest, "lesions", "grey-64", LESION_TILES, 30, *more)
 
 
 def picture(program, data, folder):
-    """Draws the heat map of docs/tiles.md beside this script."""
-    manifest, store, out = draw_lesions(folder, SEED), folder / "lesions.store", folder / "map.png"
-    learn = ["learn", "--device", store, "--encoder", "grey-64", "--tiles", LESION_TILES, "--data", manifest]
-    macula(program, *learn, "--split", "train", "--shots", 20, "--seed", SEED)
+    """Draws the heat map of docs/tiles.md beside this script: a device is taught patches with and without a spot."""
+    _, spots = draw_lesions(folder, SEED)
+    store, out, half = folder / "spots.store", folder / "map.png", 64
+    patches = {"lesion": [], "clear": []}
+    for name, (left, top) in [(name, place) for name, place in spots.items() if name.startswith("train")]:
+        image = Image.open(folder / name)
+        # The other patch lies on the other side of the image.
+        for label, x, y in [("lesion", left, top), ("clear", LESION_SIDE - left, LESION_SIDE - top)]:
+            patches[label].append(folder / f"{label}-{name}")
+            image.crop((x - half, y - half, x + half, y + half)).save(patches[label][-1])
+    for label, files in patches.items():
+        macula(program, "learn", "--device", store, "--encoder", "grey-64", "--class", label, *files)
     image = folder / "test-003.png"
-    macula(program, "why", "--device", store, image, "--heatmap", out, "--heatmap-class", "lesion")
+    draw = ["why", "--device", store, image, "--heatmap", out, "--heatmap-class", "lesion"]
+    macula(program, *draw, "--heatmap-tiles", "2,overlap=0.75")
     pair = Image.new("RGB", (1034, 512), "white")
     for left, path in [(0, image), (522, out)]:
         pair.paste(Image.open(path).convert("RGB").resize((512, 512), Image.Resampling.LANCZOS), (left, 0))
