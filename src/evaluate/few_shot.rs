@@ -10,7 +10,7 @@ use super::episodes::{Episode, EpisodePool};
 use super::features::Progress;
 use super::heads::HeadKind;
 use super::predictions::Predictions;
-use crate::measure::{ConfusionMatrix, Features, Interval, argmax_rows, roc_auc};
+use crate::measure::{ConfusionMatrix, Features, Interval, argmax_rows, roc_auc, roc_curve};
 
 /// Result of a head over all episodes.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -176,20 +176,14 @@ fn predictions(of_ways: &[f64], truth: &[usize], episode: &Episode, num_classes:
     Predictions { num_classes, images: episode.queries.clone(), truth, probabilities }
 }
 
-/// Share of the images of class 1 whose margin is above that of all but the allowed share of class 0.
-///
-/// Of `n` images of class 0, `floor((1 - specificity) n)` may lie above the threshold. Ties count against sensitivity.
+/// The greatest sensitivity for class 1 on the ROC curve of the margins at which at least `specificity` of class 0 lies below the
+/// threshold. Ties count against sensitivity: images of equal margin pass a threshold together.
 fn sensitivity_at(margins: &[f64], truth: &[usize], specificity: f64) -> f64 {
-    let of =
-        |class: usize| margins.iter().zip(truth).filter(move |(_, truth)| **truth == class).map(|(&margin, _)| margin);
-    let mut negative: Vec<f64> = of(0).collect();
-    negative.sort_by(|a, b| b.total_cmp(a));
+    let positive: Vec<bool> = truth.iter().map(|&class| class == 1).collect();
     // Rounding must not turn 5 % of 20 images into none.
-    let allowed = ((1.0 - specificity) * negative.len() as f64 + 1e-9) as usize;
-    let threshold = negative.get(allowed).copied().unwrap_or(f64::NEG_INFINITY);
-    let (above, all) =
-        of(1).fold((0usize, 0usize), |(above, all), margin| (above + usize::from(margin > threshold), all + 1));
-    above as f64 / all.max(1) as f64
+    let allowed = 1.0 - specificity + 1e-9;
+    let points = roc_curve(margins, &positive).unwrap_or_default();
+    points.iter().filter(|point| point.0 <= allowed).map(|point| point.1).fold(0.0, f64::max)
 }
 
 /// Area under the ROC curve of the second of two classes; `None` for another number of classes.

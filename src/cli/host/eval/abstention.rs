@@ -7,8 +7,8 @@ use super::probe_args::ProbeArgs;
 use crate::data::{SplitLeaks, evenly_spread};
 use crate::encoder::CorpusStatistics;
 use crate::evaluate::{
-    self, AbstentionResult, AbstentionTask, DeviceFeatures, EpisodePool, EpisodeSettings, Features, GateResult,
-    Interval, PairedDifference, SetsResult,
+    self, AbstentionResult, AbstentionTask, DeviceFeatures, Features, GateResult, Interval, PairedDifference,
+    SetsResult,
 };
 use crate::report::text::{left, shown, widest};
 
@@ -87,13 +87,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         None => None,
     };
-    let pools: Vec<(usize, EpisodePool)> = (args.shots.iter())
-        .map(|shots| {
-            let (shots, queries) = (shots.get(), args.queries.get());
-            let settings = EpisodeSettings { ways, shots, queries, seed: shared.common.seed };
-            Ok((shots, EpisodePool::new(&images.dataset, &images.test, settings)?))
-        })
-        .collect::<anyhow::Result<_>>()?;
+    let pools = images.pools(&args.shots, ways, args.queries, shared.common.seed)?;
     let mut rows = Vec::new();
     for encoder in shared.encoders(&images)? {
         let corpus = shared.corpus(&*encoder, &images)?;

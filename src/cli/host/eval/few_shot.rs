@@ -11,7 +11,7 @@ use super::table::Row;
 use super::tile_pooling::{AttentionArgs, TilePooling, TiledImages};
 use crate::encoder::HostEncoder;
 use crate::encoders::Baseline;
-use crate::evaluate::{self, EpisodePool, EpisodeSettings, EvaluateError, Features, HeadKind, PairedDifference};
+use crate::evaluate::{self, EvaluateError, Features, HeadKind, PairedDifference};
 use crate::report::text;
 
 /// Arguments of `macula eval few-shot`.
@@ -61,19 +61,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     args.report.check()?;
     let mut images = shared.images()?;
     let num_classes = images.classes_to_draw(&shared.split)?;
-    let pools: Vec<(usize, EpisodePool)> = (args.shots.iter())
-        .map(|shots| {
-            let settings = EpisodeSettings {
-                ways: args.ways.unwrap_or(num_classes),
-                shots: shots.get(),
-                queries: args.queries.get(),
-                seed: shared.common.seed,
-            };
-            Ok((shots.get(), EpisodePool::new(&images.dataset, &images.test, settings)?))
-        })
-        .collect::<anyhow::Result<_>>()?;
+    let ways = args.ways.unwrap_or(num_classes);
+    let pools = images.pools(&args.shots, ways, args.queries, shared.common.seed)?;
     let (mut rows, mut of_episodes, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
-    let (episodes, ways) = (args.episodes.get(), args.ways.unwrap_or(num_classes));
+    let episodes = args.episodes.get();
     let encoders = shared.encoders(&images)?;
     let mut own = 0;
     for (number, encoder) in encoders.iter().enumerate() {

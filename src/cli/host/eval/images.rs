@@ -1,6 +1,7 @@
 //! The images of an evaluation: read once, split, and without those that the encoder was trained on.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 
 use anyhow::Context;
 
@@ -9,7 +10,7 @@ use super::probe_args::ProbeArgs;
 use crate::cli::images::EncoderRange;
 use crate::data::{self, Dataset, ImageDigest, Split, SplitLeaks, TrainTestSplit};
 use crate::encoders;
-use crate::evaluate::{self, FeatureSource};
+use crate::evaluate::{self, EpisodePool, EpisodeSettings, FeatureSource};
 use crate::files::Cache;
 use crate::report::text::count;
 
@@ -131,5 +132,20 @@ impl Images {
         let labels = evaluate::labels(&self.dataset, &self.test)?;
         evaluate::require_two_classes(&self.dataset.class_names, &labels, split)?;
         Ok(self.dataset.class_names.len())
+    }
+
+    /// The episodes of the test images for each number of `shots`.
+    pub fn pools(
+        &self,
+        shots: &[NonZeroUsize],
+        ways: usize,
+        queries: NonZeroUsize,
+        seed: u64,
+    ) -> anyhow::Result<Vec<(usize, EpisodePool)>> {
+        let pool = |shots: &NonZeroUsize| {
+            let settings = EpisodeSettings { ways, shots: shots.get(), queries: queries.get(), seed };
+            Ok((shots.get(), EpisodePool::new(&self.dataset, &self.test, settings)?))
+        };
+        shots.iter().map(pool).collect()
     }
 }

@@ -8,8 +8,7 @@ use crate::cli::failure::Kind;
 use crate::cli::operating_point::{parse_target, target_text};
 use crate::data::SplitLeaks;
 use crate::evaluate::{
-    self, DeviceFeatures, EpisodePool, EpisodeSettings, Interval, OperatingPointTask, OperatingPointsResult,
-    PairedDifference, PointResult,
+    self, DeviceFeatures, Interval, OperatingPointTask, OperatingPointsResult, PairedDifference, PointResult,
 };
 use crate::link::Target;
 use crate::report::text::{left, shown, widest};
@@ -69,13 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let known = names.join(", ");
         Kind::UnknownClass.error(format!("{}: no class '{}'; its classes are: {known}", shared.data, args.positive))
     })?;
-    let pools: Vec<(usize, EpisodePool)> = (args.shots.iter())
-        .map(|shots| {
-            let (shots, queries) = (shots.get(), args.queries.get());
-            let settings = EpisodeSettings { ways, shots, queries, seed: shared.common.seed };
-            Ok((shots, EpisodePool::new(&images.dataset, &images.test, settings)?))
-        })
-        .collect::<anyhow::Result<_>>()?;
+    let pools = images.pools(&args.shots, ways, args.queries, shared.common.seed)?;
     let mut rows = Vec::new();
     for encoder in shared.encoders(&images)? {
         let corpus = shared.corpus(&*encoder, &images)?;

@@ -6,7 +6,7 @@
 use super::super::bytes::u16_be;
 use super::super::refusal::Refusal;
 use super::entropy::{Bits, Huffman};
-use super::scan::{Tables, next_marker};
+use super::scan::{Tables, next_marker, next_segment};
 
 /// Size, bits and components of the frame header.
 struct Frame {
@@ -19,24 +19,13 @@ struct Frame {
 /// * `size`: width and height that the image must have; the caller has checked the memory of its samples
 /// * `components`: that it must have
 pub(in super::super) fn decode(bytes: &[u8], size: [usize; 2], components: usize) -> Result<(u32, Vec<u16>), Refusal> {
-    let cut = || Refusal::from(format!("the JPEG is truncated: no end marker in {} bytes", bytes.len()));
     if !bytes.starts_with(&[0xFF, 0xD8]) {
         return Err("the frame is not a JPEG".into());
     }
     let (mut tables, mut frame, mut samples) = (Tables::default(), None, Vec::new());
     let mut is_coded = vec![false; components];
     let mut at = 2; // after the start marker
-    loop {
-        let marker = next_marker(bytes, &mut at).ok_or_else(cut)?;
-        match marker {
-            0xD9 => break,
-            // Markers without content.
-            0x01 | 0xD0..=0xD8 => continue,
-            _ => {}
-        }
-        let len = usize::from(u16_be(bytes, at).ok_or_else(cut)?);
-        let segment = bytes.get(at + 2..at + len).ok_or_else(cut)?;
-        at += len;
+    while let Some((marker, segment)) = next_segment(bytes, &mut at)? {
         match marker {
             0xC4 => tables.read(segment)?,
             0xDD => tables.restart_interval = u16_be(segment, 0).unwrap_or(0).into(),

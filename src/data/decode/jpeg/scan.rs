@@ -22,23 +22,12 @@ pub(super) struct Whole {
 
 /// Reads all segments and scans up to the end marker.
 pub(super) fn check(bytes: &[u8]) -> Result<Whole, Refusal> {
-    let cut = || Refusal::from(format!("the JPEG is truncated: no end marker in {} bytes", bytes.len()));
     let mut tables = Tables::default();
     let (mut pixels, mut tags, mut scans): (Option<Pixels>, OrientationTags, usize) =
         (None, OrientationTags::default(), 0);
     let mut adobe_transform = None;
     let mut at = 2; // after the start marker
-    loop {
-        let marker = next_marker(bytes, &mut at).ok_or_else(cut)?;
-        match marker {
-            0xD9 => break,
-            // Markers without content.
-            0x01 | 0xD0..=0xD8 => continue,
-            _ => {}
-        }
-        let len = usize::from(u16_be(bytes, at).ok_or_else(cut)?);
-        let segment = bytes.get(at + 2..at + len).ok_or_else(cut)?;
-        at += len;
+    while let Some((marker, segment)) = next_segment(bytes, &mut at)? {
         match marker {
             0xC4 => tables.read(segment)?,
             0xDD => tables.restart_interval = u16_be(segment, 0).unwrap_or(0).into(),
@@ -64,6 +53,24 @@ pub(super) fn check(bytes: &[u8]) -> Result<Whole, Refusal> {
     let pixels = pixels.ok_or("no frame header")?;
     pixels.check_complete()?;
     Ok(Whole { frame: pixels.frame, orientation: tags.orientation(), adobe_transform })
+}
+
+/// The next marker that has content, and its content; `at` moves behind it. `None` at the end marker.
+pub(super) fn next_segment<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Option<(u8, &'a [u8])>, Refusal> {
+    let cut = || Refusal::from(format!("the JPEG is truncated: no end marker in {} bytes", bytes.len()));
+    loop {
+        let marker = next_marker(bytes, at).ok_or_else(cut)?;
+        match marker {
+            0xD9 => return Ok(None),
+            // Markers without content.
+            0x01 | 0xD0..=0xD8 => continue,
+            _ => {}
+        }
+        let len = usize::from(u16_be(bytes, *at).ok_or_else(cut)?);
+        let segment = bytes.get(*at + 2..*at + len).ok_or_else(cut)?;
+        *at += len;
+        return Ok(Some((marker, segment)));
+    }
 }
 
 /// The marker at or after `at`; `at` moves behind it. Fill bytes of `0xFF` may precede it.
