@@ -14,16 +14,17 @@ use macula_edge::support_set::{SupportRecord, Supports};
 use macula_firmware_sim::chip::{self, Core, Image, ImageSpec};
 use macula_firmware_sim::counts::{Count, Footprint, count_encoder, count_head};
 use macula_firmware_sim::qemu::{QemuBoard, erased_flash};
+use rayon::prelude::*;
 
 mod common;
 mod naive;
 use naive::{Naive, random_encoder};
 
-/// Images whose features are compared.
-const IMAGES: usize = 100;
+/// Images whose features are compared. The emulator needs a second for each.
+const IMAGES: usize = 40;
 
 /// Shots per class of a head, to see whether the chip's features change a prediction.
-const SHOTS: usize = 5;
+const SHOTS: usize = 2;
 
 /// An encoder on the chip.
 struct Case {
@@ -212,41 +213,49 @@ fn kilobytes(bytes: u64) -> f64 {
     bytes as f64 / 1024.0
 }
 
+/// Builds and measures the image of one blob; returns it with its part of the table.
+fn measure(case: &Case, naive: &Naive, phantoms: &Sample, arithmetic: &str, blob: &[u8]) -> (Image, String) {
+    let name = case.name(arithmetic);
+    let image = case.build(&name, blob);
+    let (nodes, whole) = count_encoder(&image).unwrap();
+    let footprint = Footprint::of(&image.board).unwrap();
+    let mut table = cost(&name, whole, &footprint, blob.len());
+    let rest = whole.instructions - nodes.iter().map(|node| node.instructions).sum::<u64>();
+    writeln!(table, "    {rest} instructions outside the nodes: the pixels and the linear map").unwrap();
+    let (macs, per_mac) = (naive.encoder.spec.cost().unwrap().macs, whole.per_mac());
+    assert_eq!(whole.macs, macs, "{name}");
+    let limit = match (case.preset, arithmetic) {
+        (Preset::Nano, "int8") => 1.0,
+        (_, "int8") => 1.4,
+        _ => 2.0,
+    };
+    assert!(per_mac <= limit, "{name}: {per_mac} instructions a multiply-accumulate");
+    table += &compare(&image, &name, blob, naive, "phantoms", phantoms);
+    if let Some(real) = case.real {
+        table += &on_real_images(&image, &name, blob, naive, real);
+    }
+    (image, table)
+}
+
 #[test]
 #[expect(clippy::print_stdout, reason = "measured figures, shown with --nocapture")]
 fn encoders_on_the_chip() {
-    let mut table = String::new();
-    let mut heads = None;
-    for case in CASES {
-        let naive = case.encoder();
-        let phantoms = sample(&naive, &open_named("phantoms:64:42", 3).unwrap());
-        // The readout differs between blobs in a few operations, which the tests of the device crate compare in f16.
-        for (arithmetic, blob) in blobs(&naive).into_iter().skip(usize::from(case.readout.is_some())) {
-            let name = case.name(arithmetic);
-            let image = case.build(&name, &blob);
-            let (nodes, whole) = count_encoder(&image).unwrap();
-            let footprint = Footprint::of(&image.board).unwrap();
-            table += &cost(&name, whole, &footprint, blob.len());
-            let rest = whole.instructions - nodes.iter().map(|node| node.instructions).sum::<u64>();
-            writeln!(table, "    {rest} instructions outside the nodes: the pixels and the linear map").unwrap();
-            let (macs, per_mac) = (naive.encoder.spec.cost().unwrap().macs, whole.per_mac());
-            assert_eq!(whole.macs, macs, "{name}");
-            let limit = match (case.preset, arithmetic) {
-                (Preset::Nano, "int8") => 1.0,
-                (_, "int8") => 1.4,
-                _ => 2.0,
-            };
-            assert!(per_mac <= limit, "{name}: {per_mac} instructions a multiply-accumulate");
-            table += &compare(&image, &name, &blob, &naive, "phantoms", &phantoms);
-            if let Some(real) = case.real {
-                table += &on_real_images(&image, &name, &blob, &naive, real);
-            }
-            if case.readout.is_none() {
-                heads = Some(image);
-            }
-        }
-    }
-    for (what, instructions) in count_head(&heads.unwrap()).unwrap() {
+    // The emulator uses one core, so the cases run side by side.
+    let cases: Vec<(&Case, Vec<(Image, String)>)> = CASES
+        .par_iter()
+        .map(|case| {
+            let naive = case.encoder();
+            let phantoms = sample(&naive, &open_named("phantoms:64:42", 3).unwrap());
+            let blobs = blobs(&naive);
+            // The readout differs between blobs in a few operations, which the tests of the device crate compare in f16.
+            let chosen = &blobs[usize::from(case.readout.is_some())..];
+            let measured = chosen.par_iter().map(|(kind, blob)| measure(case, &naive, &phantoms, kind, blob));
+            (case, measured.collect())
+        })
+        .collect();
+    let mut table: String = cases.iter().flat_map(|(_, images)| images).map(|(_, text)| text.as_str()).collect();
+    let heads = cases.iter().rev().find(|(case, _)| case.readout.is_none()).and_then(|(_, images)| images.last());
+    for (what, instructions) in count_head(&heads.unwrap().0).unwrap() {
         writeln!(table, "5 classes of 10 shots, 128 dimensions: {what}: {instructions} instructions").unwrap();
     }
     println!("{table}");

@@ -15,7 +15,9 @@ mod world;
 
 use std::path::Path;
 
-use collect::{Example, documents, helps};
+use rayon::prelude::*;
+
+use collect::{Example, documents, first_commands, helps};
 use world::{World, is_parsed_only, run};
 
 /// Runs the examples of one command's help or of one document in their order, in a folder of their own.
@@ -44,12 +46,15 @@ fn every_command_has_an_example_and_every_example_runs() {
             failed.push(format!("macula {command} --help has no example"));
         }
     }
+    let first = first_commands(Path::new(env!("CARGO_BIN_EXE_macula")));
+    assert_eq!(first.len(), 5, "{first:?}");
+    sources.push(("without arguments".to_owned(), first));
     sources.extend(documents(Path::new(env!("CARGO_MANIFEST_DIR"))));
     let count: usize = sources.iter().map(|(_, examples)| examples.len()).sum();
     assert!(count > 90, "{count} examples were found");
-    for (source, examples) in &sources {
-        failed.extend(run_all(&world, source, examples));
-    }
+    // Most examples keep one core busy.
+    let failures = |(source, examples): &(String, Vec<Example>)| run_all(&world, source, examples);
+    failed.extend(sources.par_iter().flat_map_iter(failures).collect::<Vec<_>>());
     assert!(failed.is_empty(), "{} of {count} examples fail:\n{}", failed.len(), failed.join("\n"));
 }
 

@@ -3,7 +3,7 @@
 docs/performance.md; every count goes to standard error.
 
 Runs setup.sh, builds the engine's examples, makes the encoders with `macula pretrain` and `macula export` (needs
-cargo build --release) and converts them for the peers; what is in the folder is not made again. One image costs the median of
+cargo build --release --features onnx) and converts them for the peers; what is in the folder is not made again. One image costs the median of
 the differences between the marks of count.c, without the first two, on one thread.
 """
 import argparse
@@ -64,7 +64,7 @@ def make(folder, encoder, program):
     exported, converted = folder / "encoders" / encoder, folder / "peers" / encoder
     if not (exported / "encoder.int8.blob").exists():
         if not program.exists():
-            raise Failure(f"{program} is missing: run cargo build --release, or pass --program")
+            raise Failure(f"{program} is missing: run cargo build --release --features onnx, or pass --program")
         trained = folder / "runs" / encoder
         # Random weights would count the same, but export takes trained encoders only.
         if not (trained / "checkpoint.safetensors").exists():

@@ -58,7 +58,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn exit_code(self) -> u8 {
+    pub const fn exit_code(self) -> u8 {
         match self {
             Self::BundleRefused | Self::RolledBack | Self::CheckFailed => 3,
             Self::Unreachable | Self::DeviceFault => 4,

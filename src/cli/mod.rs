@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use self::failure::Failure;
+use self::failure::{Failure, Kind};
 use crate::kernel::Isa;
 pub use common::{Common, print_json};
 
@@ -31,6 +31,7 @@ mod images;
 mod isolation;
 mod local_device;
 mod operating_point;
+mod overview;
 mod overwrite;
 mod preprocessing;
 mod progress;
@@ -57,9 +58,18 @@ enum Command {
     EncodeWorker,
 }
 
+/// The definition of the command line: every command with its options and help texts.
+pub fn command() -> clap::Command {
+    overview::grouped(Cli::command())
+}
+
 /// The command, and whether `pretrain` was given `--seed`. Bad usage ends the program.
 fn parse() -> (Command, bool) {
-    let matches = Cli::command().try_get_matches().unwrap_or_else(|error| refuse(&error));
+    if std::env::args_os().len() == 1 {
+        eprintln!("{}", overview::first_commands(&command()));
+        std::process::exit(Kind::Usage.exit_code().into());
+    }
+    let matches = command().try_get_matches().unwrap_or_else(|error| refuse(&error));
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| refuse(&error)).command;
     let seed_from = matches.subcommand_matches("pretrain").and_then(|own| own.value_source("seed"));
     (command, seed_from == Some(ValueSource::CommandLine))

@@ -39,6 +39,13 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// The commands that the program shows without arguments.
+pub fn first_commands(program: &Path) -> Vec<Example> {
+    let output = Command::new(program).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    text.lines().filter(|line| line.starts_with("  macula ")).filter_map(|line| Example::of(line.trim())).collect()
+}
+
 /// Every command by its name, with the examples of its help.
 pub fn helps(program: &Path) -> Vec<(String, Vec<Example>)> {
     let mut found = Vec::new();
@@ -46,8 +53,12 @@ pub fn helps(program: &Path) -> Vec<(String, Vec<Example>)> {
     while let Some(command) = waiting.pop() {
         let output = Command::new(program).args(&command).arg("--help").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let below = text.split("\nCommands:\n").nth(1).map(|rest| rest.split("\n\n").next().unwrap_or(""));
-        let names = below.unwrap_or("").lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        // The program lists its commands in groups, a command its subcommands under one heading.
+        let lists = match command.is_empty() {
+            true => text.split("\nOptions:\n").next(),
+            false => text.split("\nCommands:\n").nth(1).map(|rest| rest.split("\n\n").next().unwrap_or("")),
+        };
+        let names = lists.unwrap_or("").lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
         let names = names.filter_map(|line| line.split_whitespace().next()).filter(|&name| name != "help");
         let before = waiting.len();
         waiting.extend(names.map(|name| [&command[..], &[name.to_owned()]].concat()));

@@ -176,8 +176,8 @@ impl World {
         copy(self.base.path(), folder.path());
         let names = |name: &str| examples.iter().any(|example| example.words.iter().any(|word| word == name));
         let store = if names("clinic.store") { "clinic.store" } else { "ward.store" };
-        // A document that makes its own encoder makes its own store, too.
-        if examples.iter().any(|example| example.words[0] == "learn") && names("keygen") {
+        // A document that makes or names another encoder makes its own store, too.
+        if examples.iter().any(|example| example.words[0] == "learn") && (names("keygen") || names("grey-64")) {
             remove(folder.path(), "ward.store");
         }
         Place { folder, device: None, store }

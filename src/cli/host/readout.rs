@@ -4,7 +4,9 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use serde::Serialize;
 
-use crate::encoder::{Pooling, Readout};
+use crate::encoder::Pooling;
+#[cfg(feature = "onnx")]
+use crate::encoder::Readout;
 
 /// Fields of [`Readout`] by their names in `config.toml`; those left out keep their defaults.
 #[derive(Clone, Copy, clap::Args, Serialize)]
@@ -23,6 +25,7 @@ pub struct ReadoutArgs {
 
 impl ReadoutArgs {
     /// The readout that the options ask for in place of `stored`; `None` without options.
+    #[cfg(feature = "onnx")]
     pub fn over(&self, stored: Readout) -> Option<Readout> {
         let Self { pooling, dim, whiten } = *self;
         let given = pooling.is_some() || dim.is_some() || whiten.is_some();
