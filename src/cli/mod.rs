@@ -63,6 +63,14 @@ pub fn command() -> clap::Command {
     overview::grouped(Cli::command())
 }
 
+/// The definition of the command line of a device's program, which lacks the commands of the host.
+#[cfg(feature = "host")]
+fn device_command() -> clap::Command {
+    let program = clap::Command::new("macula-device").version(env!("CARGO_PKG_VERSION")).max_term_width(110);
+    let program = program.about(Cli::command().get_about().cloned().unwrap_or_default()).after_help(failure::HELP);
+    overview::grouped(device::Command::augment_subcommands(program))
+}
+
 /// The command, and whether `pretrain` was given `--seed`. Bad usage ends the program.
 fn parse() -> (Command, bool) {
     if std::env::args_os().len() == 1 {

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// Headings of `macula --help` and their commands, in the order of use. A device's program lacks some of them.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Look at images", &["data", "augment"]),
     (
         "Train and evaluate encoders",
@@ -15,6 +15,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         &["learn", "predict", "why", "forget", "class", "operating-point", "merge", "status", "reset"],
     ),
     ("Run devices", &["serve", "device", "update", "self-test", "deploy", "bench"]),
+    ("Set up a shell", &["completions", "man"]),
 ];
 
 /// The commands that a beginner needs, each with an example that runs as it stands or with own images.

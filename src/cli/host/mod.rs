@@ -19,6 +19,7 @@ mod pretrain;
 mod readout;
 mod report;
 mod reproduce;
+mod shell;
 mod sweep;
 
 use crate::ranks::launched;
@@ -68,6 +69,10 @@ pub enum Command {
     Bundle(bundle::Args),
     /// Deploy the device program and a bundle to another machine over SSH, and test them there
     Deploy(deploy::Args),
+    /// Print the completions of a shell
+    Completions(shell::CompletionsArgs),
+    /// Write manual pages
+    Man(shell::ManArgs),
 }
 
 /// Runs `command`; `seed_given` tells whether `pretrain` was given `--seed`.
@@ -91,5 +96,7 @@ pub fn run(command: Command, seed_given: bool) -> anyhow::Result<()> {
         Command::Keygen(args) => keygen::run(args),
         Command::Bundle(args) => bundle::run(args),
         Command::Deploy(args) => deploy::run(args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }
