@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-/// Headings of `macula --help` and their commands, in the order of use. A device's program lacks some of them.
+/// Headings of `macula --help` and their commands. A device's program lacks some of them.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Look at images", &["data", "augment"]),
     (
