@@ -1,5 +1,6 @@
 //! Every message of the protocol in bytes, compared with `docs/protocol.md`.
 
+use macula_edge::protocol::frame::{CHECKSUM_LEN, send_frame};
 use macula_edge::protocol::message::{
     BundleReport, Candidate, CandidateState, Decision, FORGETTING_CONFIRMATION, HelloReply, Input, LineCounters,
     Neighbour, OperatingPoint, OperatingPointReport, Outcome, Prediction, Provenance, RESET_CONFIRMATION,
@@ -203,6 +204,10 @@ fn the_document_shows_every_request() {
     assert!((0..=last).all(|number| written.iter().any(|(_, message)| message[0] == number)));
     assert!(Request::parse(&[last + 1, 0, 0, 0]).is_err(), "request {} is not in this list", last + 1);
     compare("Requests", &written);
+    let replies: Vec<String> = rows("Replies").into_iter().map(|row| row[1].clone()).collect();
+    for row in rows("Requests") {
+        assert!(row[3].split(", ").all(|name| replies.iter().any(|reply| reply == name)), "{row:?}: no such reply");
+    }
 }
 
 #[test]
@@ -322,6 +327,14 @@ fn the_longest_messages_fit() {
         let report = BundleReport { slot: 255, sha256: [0xFF; 32], counter: u64::MAX, candidate };
         Reply::Bundles(report).write(&mut message).unwrap();
     }
+}
+
+#[test]
+fn the_document_shows_the_frame_of_a_known_checksum() {
+    let mut packet = [b"123456789".as_slice(), &[0; CHECKSUM_LEN]].concat();
+    let mut frame = Vec::new();
+    send_frame(&mut packet, &mut |piece| frame.extend_from_slice(piece));
+    assert_eq!(bytes(rows("A frame")[2].last().unwrap()), frame, "{}", hex(&frame));
 }
 
 /// A device that counts executed requests: it answers with its count and the first byte of the request.

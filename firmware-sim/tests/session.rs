@@ -3,8 +3,10 @@
 use macula_edge::encoder::{EncodeError, Encoder, EncoderInfo, encode_pixels};
 use macula_edge::feature::{CorpusStats, Length, UNIT};
 use macula_edge::image;
+use macula_edge::protocol::frame::{CHECKSUM_LEN, FrameReader, send_frame};
 use macula_edge::protocol::message::{
-    Input, OperatingPoint, OperatingPointReport, Outcome, Prediction, Provenance, StatePart, Target, VERSION,
+    HelloReply, Input, OperatingPoint, OperatingPointReport, Outcome, Prediction, Provenance, StatePart, Target,
+    VERSION,
 };
 use macula_edge::protocol::{Reason, Reply, Request};
 use macula_firmware_sim::board::{ANY_BUNDLE, Board, Running, Shape};
@@ -405,5 +407,69 @@ fn a_self_test_passes_and_finds_damage() {
             other => panic!("{other:?}"),
         });
         assert!(damaged);
+    });
+}
+
+/// Bytes as the document writes them: `0a ff`, and `11×16` for sixteen times 11.
+fn documented(cell: &str) -> Vec<u8> {
+    let byte = |text: &str| u8::from_str_radix(text, 16).unwrap_or_else(|_| panic!("{text} in {cell}"));
+    let expand = |word: &str| match word.split_once('×') {
+        Some((value, count)) => vec![byte(value); count.parse().unwrap()],
+        None => vec![byte(word)],
+    };
+    cell.trim_matches(['`', ' ', '|']).split_whitespace().flat_map(expand).collect()
+}
+
+/// The bytes before the message of a frame, and the message.
+fn packet(frame: &[u8]) -> ([u8; 9], Vec<u8>) {
+    let mut memory = [0; 512];
+    let mut reader = FrameReader::new(&mut memory);
+    let packet = frame.iter().find_map(|&byte| reader.push(byte).map(|packet| packet.unwrap().to_vec())).unwrap();
+    (packet[..9].try_into().unwrap(), packet[9..].to_vec())
+}
+
+fn frame(header: [u8; 9], message: &[u8]) -> Vec<u8> {
+    let mut packet = [&header, message, &[0; CHECKSUM_LEN]].concat();
+    let mut frame = Vec::new();
+    send_frame(&mut packet, &mut |piece| frame.extend_from_slice(piece));
+    frame
+}
+
+/// The version of the program in a hello is not compared: it changes with each release.
+fn without_version(message: &[u8]) -> Vec<u8> {
+    match Reply::parse(message) {
+        Ok(Reply::Hello(hello)) => {
+            let mut written = [0; 256];
+            let len = Reply::Hello(HelloReply { program_version: "0.1.0", ..hello }).write(&mut written).unwrap();
+            written[..len].to_vec()
+        }
+        _ => message.to_vec(),
+    }
+}
+
+#[test]
+fn the_conversation_in_the_document_takes_place() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md")).unwrap();
+    let section = document.split("\n## A conversation\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() >= 18 && rows.len() % 2 == 0, "{rows:?}");
+    with_device(|device| {
+        for pair in rows.chunks(2) {
+            let [host, reply] = pair else { panic!("{pair:?}") };
+            assert_eq!((host[0], reply[0]), ("host", "device"));
+            let sent = documented(host[3]);
+            assert_eq!(packet(&sent).1, documented(host[2]), "{}", host[1]);
+            let (header, message) = packet(&device.receive(&sent));
+            let message = without_version(&message);
+            assert_eq!(message, documented(reply[2]), "the reply to '{}' is {message:02x?}", host[1]);
+            let expected = frame(header, &message);
+            assert_eq!(documented(reply[3]), expected, "the reply to '{}' is {expected:02x?}", host[1]);
+            assert_eq!(frame(packet(&sent).0, &documented(host[2])), sent, "{}", host[1]);
+        }
     });
 }

@@ -51,4 +51,13 @@ mod tests {
             assert_ne!(source_of(&grey), source_of(&other), "{other:?}");
         }
     }
+
+    /// Hosts in other languages compute sources, too.
+    #[test]
+    fn the_document_shows_a_source() {
+        let image = Image { width: 3, height: 2, channels: 1, pixels: vec![0, 0, 0, 0, 40, 30] };
+        let source = source_of(&image).map(|byte| format!("{byte:02x}")).join(" ");
+        let document = include_str!("../../docs/protocol.md");
+        assert!(document.contains(&format!("`{source}`")), "{source}");
+    }
 }

@@ -443,12 +443,12 @@ fn fitted<'i>(image: &'i Image, device: &DeviceInfo) -> Cow<'i, Image> {
 
 /// Whether the device lost the image: it restarted, or another host sent one.
 fn is_lost_image(error: &LinkError) -> bool {
-    matches!(error.reason(), Some(Reason::ImageMissing | Reason::ImageOffset))
+    matches!(error.reason(), Some(Reason::NoSession | Reason::ImageMissing | Reason::ImageOffset))
 }
 
-/// Whether the device lost a part of the bundle: it restarted.
+/// Whether the device lost a part of the bundle: it restarted, or another host sent one.
 fn is_lost_bundle(error: &LinkError) -> bool {
-    matches!(error.reason(), Some(Reason::BundleMissing | Reason::BundleOffset))
+    matches!(error.reason(), Some(Reason::NoSession | Reason::BundleMissing | Reason::BundleOffset))
 }
 
 /// The outer `None` is a reply of another kind.

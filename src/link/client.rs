@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use macula_edge::protocol::message::VERSION;
+use macula_edge::protocol::message::{Input, VERSION};
 use macula_edge::protocol::{self, Reason, Refusal, Reply, Request, packet_max};
 
 use super::replies::{DeviceInfo, Feature};
@@ -135,8 +135,12 @@ impl<'m> Client<'m> {
         self.exchange(name, request, ATTEMPTS)?;
         if matches!(Reply::parse(&self.reply), Ok(Reply::Refused(refusal)) if is_closed(refusal)) {
             // The device restarted or has served another host since.
+            let refused = self.read(name, &mut read);
             self.protocol.begin(session(&mut self.sessions));
             self.device = self.hello()?;
+            if continues(request) {
+                return refused;
+            }
             self.exchange(name, request, ATTEMPTS)?;
         }
         self.read(name, &mut read)
@@ -222,6 +226,23 @@ fn is_closed(refusal: Refusal) -> bool {
     refusal.reason() == Some(Reason::NoSession)
 }
 
+/// Whether a request continues what others of its session began. In a new session they must come again: what is there now may be
+/// another host's image or bundle.
+fn continues(request: &Request<'_>) -> bool {
+    match request {
+        Request::ImageChunk { .. }
+        | Request::BundleChunk { .. }
+        | Request::BundleCommit
+        | Request::BundleCommitForgetting { .. } => true,
+        Request::Embed { input }
+        | Request::Learn { input, .. }
+        | Request::Predict { input, .. }
+        | Request::Why { input }
+        | Request::Decide { input, .. } => matches!(input, Input::Image),
+        _ => false,
+    }
+}
+
 fn session(sessions: &mut Rng) -> u32 {
     sessions.bits() as u32
 }
@@ -230,4 +251,103 @@ fn session(sessions: &mut Rng) -> u32 {
 fn kind(reply: &Reply<'_>) -> String {
     let debug = format!("{reply:?}");
     debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use macula_edge::protocol::Endpoint;
+    use macula_edge::protocol::message::HelloReply;
+
+    use super::*;
+    use crate::link::{Provenance, Sample};
+
+    const ROOM: usize = packet_max(256);
+
+    /// A device that serves another host just before the first Learn.
+    struct Shared {
+        endpoint: Endpoint<'static>,
+        other: protocol::Client<'static>,
+        answered: Vec<u8>,
+        /// Numbers of the requests that were executed.
+        asked: Vec<u8>,
+        is_alone: bool,
+    }
+
+    impl Shared {
+        fn hear(&mut self, bytes: &[u8]) {
+            let Self { endpoint, answered, asked, .. } = self;
+            for &byte in bytes {
+                let answer = |message: &[u8], _, out: &mut [u8]| {
+                    asked.push(message[0]);
+                    reply(message[0]).write(out).unwrap()
+                };
+                endpoint.receive(byte, answer, &mut |piece| answered.extend_from_slice(piece));
+            }
+        }
+    }
+
+    fn reply(request: u8) -> Reply<'static> {
+        match request {
+            0 => Reply::Hello(HelloReply {
+                version: VERSION,
+                program: "shared",
+                program_version: "1",
+                identity: [1; 16],
+                dim: 2,
+                classes: 2,
+                supports: 4,
+                message_max: 256,
+                image_bytes_max: 4,
+                channels: 1,
+                bundle_bytes_max: 0,
+            }),
+            3 => Reply::Staged { next: 0, len: 4 },
+            4 => Reply::Staged { next: 4, len: 4 },
+            _ => Reply::Learned { class: 0, new: true, supports: 1 },
+        }
+    }
+
+    impl Transport for Shared {
+        fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+            if !self.is_alone && self.asked.last() == Some(&4) {
+                self.is_alone = true;
+                let mut hello = Vec::new();
+                let request = Request::Hello { version: VERSION };
+                self.other.request(&request, &mut |piece| hello.extend_from_slice(piece)).unwrap();
+                self.hear(&hello);
+                self.answered.clear();
+            }
+            self.hear(bytes);
+            Ok(())
+        }
+
+        fn receive(&mut self, buffer: &mut [u8], _: Duration) -> io::Result<usize> {
+            let len = buffer.len().min(self.answered.len());
+            buffer[..len].copy_from_slice(&self.answered[..len]);
+            self.answered.drain(..len);
+            Ok(len)
+        }
+    }
+
+    #[test]
+    fn an_image_is_sent_again_after_another_host() {
+        let lent = || Box::leak(Box::new([0; ROOM])).as_mut_slice();
+        let mut line = Shared {
+            endpoint: Endpoint::new(lent(), lent()),
+            other: protocol::Client::new(7, lent(), lent()),
+            answered: Vec::new(),
+            asked: Vec::new(),
+            is_alone: false,
+        };
+        let (address, mut memory) = (Address::Tcp { socket: "shared:1".to_owned() }, ClientMemory::new());
+        let image = Image { width: 2, height: 2, channels: 1, pixels: vec![1, 2, 3, 4] };
+        let mut client = Client::new(&address, &mut line, &mut memory, Rng::for_purpose(1, "test")).unwrap();
+        let from = Provenance { source: [1; 16], operator: 0, time_s: 1 };
+        assert!(client.learn(0, &from, Sample::Image(&image)).unwrap().new);
+        drop(client);
+        // Hello, the image, the other's hello; then everything again before Learn.
+        assert_eq!(line.asked, [0, 3, 4, 0, 0, 3, 4, 9]);
+    }
 }

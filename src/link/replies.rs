@@ -86,7 +86,7 @@ pub struct Class {
 /// The provenance of a support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance {
-    /// Its source: the first 16 bytes of the SHA-256 of the image or feature.
+    /// Its source, of an image as in `docs/protocol.md`.
     pub source: SourceId,
     /// Number of the operator who taught it.
     pub operator: u32,

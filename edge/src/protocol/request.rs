@@ -78,7 +78,7 @@ pub enum Request<'a> {
     Learn {
         /// The slot of its class.
         class: u8,
-        /// Its source: the first 16 bytes of the SHA-256 of the image file or of the feature.
+        /// Its source: any 16 bytes that identify it. `docs/protocol.md` says which ones our hosts take.
         source: SourceId,
         /// Number of the operator who teaches.
         operator: u32,

@@ -1,6 +1,6 @@
 //! One support, and a read-only view of many.
 
-/// Identifies the origin of a support: the first 16 bytes of the SHA-256 of the image file or the feature.
+/// Identifies the origin of a support, as the host computes it: 16 bytes of a SHA-256 over size and pixels (`docs/protocol.md`).
 pub type SourceId = [u8; 16];
 
 /// A support without its feature: class and provenance.
